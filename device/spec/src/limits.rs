@@ -1,0 +1,64 @@
+//! Every bound on a quantity that a driver chooses, with its reason.
+
+/// Largest ring size of any queue. 128 descriptors hold more than 100 ms of dense music in batches, and keep every
+/// ring in one page.
+pub const QUEUE_SIZE_MAX: u16 = 128;
+
+/// Largest descriptor chain, direct or indirect, that the card walks: a wave buffer of
+/// [`WAVE_BUFFER_BYTES_MAX`] in single pages, plus its two headers.
+pub const CHAIN_DESCRIPTORS_MAX: usize = 66;
+
+/// Largest control request, header included: the largest download plus its header.
+pub const REQUEST_BYTES_MAX: u32 = DOWNLOAD_BYTES_MAX + 64;
+
+/// Largest DLS download buffer. A driver splits nothing, so this bounds one instrument or one wave: 4 MiB is 47
+/// seconds of 16-bit mono at 44.1 kHz, and DLS level 2 asks a device for 2 MiB of samples in all.
+pub const DOWNLOAD_BYTES_MAX: u32 = 4 << 20;
+
+/// Sample memory for downloads of one session, in bytes.
+pub const DOWNLOAD_MEMORY_BYTES: u32 = 16 << 20;
+
+/// Largest number of downloads held at once: DLS level 2's 512 waves and 256 instruments, twice over.
+pub const DOWNLOADS_MAX: usize = 1536;
+
+/// Largest event batch, header included: one page, so that a driver's batch buffer is never split.
+pub const BATCH_BYTES_MAX: u32 = 4096;
+
+/// Most events that the card keeps ahead of their frame. When it is reached, the card leaves batches in the ring until
+/// events have played: back-pressure, no loss.
+pub const PENDING_EVENTS_MAX: u32 = 65_536;
+
+/// Most bytes of system-exclusive data that one message may have over all its fragments; DLS needs 6, sample dumps
+/// are not part of this card.
+pub const SYSEX_BYTES_MAX: usize = 65_536;
+
+/// Largest wave buffer in bytes of PCM: 64 pages.
+pub const WAVE_BUFFER_BYTES_MAX: u32 = 64 * 4096;
+
+/// Depth of the card's output FIFO, in milliseconds: how long the driver may leave the card without a wave buffer, in
+/// real time, before frames are lost and an underrun is counted.
+pub const WAVE_FIFO_MS: u32 = 500;
+
+/// Most streams of one session: sixteen render streams, a capture stream and a wave stream.
+pub const STREAMS_MAX: usize = 18;
+
+/// Most voices that a driver may ask for (the bound of DirectMusic's own synthesizer).
+pub const VOICES_MAX: u16 = 1000;
+
+/// Voices of a session that asks for none in particular.
+pub const VOICES_DEFAULT: u16 = 128;
+
+/// Most channel groups. Sixteen channels each.
+pub const CHANNEL_GROUPS_MAX: u16 = 64;
+
+/// Channel groups of a session that asks for none in particular.
+pub const CHANNEL_GROUPS_DEFAULT: u16 = 2;
+
+/// Lowest sample rate in Hz (DirectMusic's).
+pub const SAMPLE_RATE_MIN: u32 = 11_025;
+
+/// Highest sample rate in Hz (DirectMusic's).
+pub const SAMPLE_RATE_MAX: u32 = 96_000;
+
+/// Sample rate in Hz of a session that asks for none in particular.
+pub const SAMPLE_RATE_DEFAULT: u32 = 48_000;

@@ -195,24 +195,11 @@ layout! { WaveFormatEx = "WAVEFORMATEX", 18 / 18 {
     cb_size = "cbSize", 16 / 16;
 } }
 
-/// A data format with a PCM format (`KSDATAFORMAT_WAVEFORMATEX`). `format_size` may leave out the padding at the end:
-/// [`WAVE_DATA_FORMAT_BYTES`].
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KsDataFormatWaveFormatEx {
-    /// The data format.
-    pub format: KsDataFormat,
-    /// The PCM format.
-    pub wave: WaveFormatEx,
-}
-
-/// Bytes of a [`KsDataFormatWaveFormatEx`] without its padding.
+/// Bytes of a data format with a PCM format (`KSDATAFORMAT_WAVEFORMATEX`): a [`KsDataFormat`] and right behind it a
+/// [`WaveFormatEx`]. The C structure is packed, so there is no padding at the end.
 pub const WAVE_DATA_FORMAT_BYTES: u32 = (size_of::<KsDataFormat>() + size_of::<WaveFormatEx>()) as u32;
 
-layout! { KsDataFormatWaveFormatEx = "KSDATAFORMAT_WAVEFORMATEX", 88 / 88 {
-    format = "DataFormat", 0 / 0;
-    wave = "WaveFormatEx", 64 / 64;
-} }
+const _: () = assert!(WAVE_DATA_FORMAT_BYTES == 82);
 
 /// A set, an id and flags (`KSIDENTIFIER`): a property, an interface, a medium.
 #[repr(C, align(8))]

@@ -53,7 +53,6 @@ pub const ALL: &[Layout] = &[
     ks::KsDataRangeMusic::LAYOUT,
     ks::KsDataRangeAudio::LAYOUT,
     ks::WaveFormatEx::LAYOUT,
-    ks::KsDataFormatWaveFormatEx::LAYOUT,
     ks::KsIdentifier::LAYOUT,
     ks::KsNodeProperty::LAYOUT,
     ks::KsPPin::LAYOUT,

@@ -1,0 +1,272 @@
+//! `IAllocatorMXF`: where a stream's events come from and go back to.
+
+#![allow(unsafe_code, reason = "drivers call the allocator through its vtable and pass events by address")]
+
+use alloc::format;
+
+use super::abi::{INLINE_BYTES, KernelEvent};
+use super::com::{Class, Com, Object, Slot, object, unknown};
+use super::event_pool::EventPool;
+use super::guids::{GUID, IID_IALLOCATORMXF, IID_IMXF};
+use super::irql;
+use super::lock::Lock;
+use super::rules::{self, Broken};
+use super::statistics;
+use super::unpack::Fragment;
+use super::violation;
+use crate::nt::irql::DISPATCH_LEVEL;
+use crate::nt::status::{
+    STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_SUCCESS,
+};
+use crate::nt::{NTSTATUS, PVOID};
+
+/// Events of one stream's pool: a second of dense music, few enough that a miniport which keeps them is noticed.
+const EVENTS: usize = 512;
+
+/// Buffers of one stream's pool.
+const BUFFERS: usize = 64;
+
+/// Bytes of a buffer. Neither a page nor a power of two: miniports that assume either are noticed.
+const BUFFER_BYTES: u16 = 1000;
+
+/// `IAllocatorMXF`. Each stream has one of its own.
+pub(crate) struct Allocator {
+    pool: Lock<EventPool>,
+}
+
+impl Allocator {
+    /// An allocator with a full pool.
+    pub(crate) fn create() -> Com<Self> {
+        Com::new(Self { pool: Lock::new(EventPool::new(EVENTS, BUFFERS, BUFFER_BYTES)) })
+    }
+
+    /// Bytes of a buffer.
+    pub(crate) fn buffer_bytes(&self) -> u16 {
+        self.pool.with(|pool| pool.buffer_bytes())
+    }
+
+    /// How many events there are in all.
+    pub(crate) fn capacity(&self) -> usize {
+        self.pool.with(|pool| pool.capacity())
+    }
+
+    /// Events that are not in the pool.
+    pub(crate) fn events_out(&self) -> usize {
+        self.pool.with(|pool| pool.events_out())
+    }
+
+    /// Buffers that are not in the pool.
+    pub(crate) fn buffers_out(&self) -> usize {
+        self.pool.with(|pool| pool.buffers_out())
+    }
+
+    /// An event with a fragment in it, for the port to send. `None` when the pool has no event or buffer left.
+    pub(crate) fn fill(&self, fragment: &Fragment<'_>, time: i64, channel_group: u16) -> Option<*mut KernelEvent> {
+        let filled = self.pool.with(|pool| {
+            let Some(event) = pool.take_event()? else { return Ok(None) };
+            let buffer = if fragment.needs_buffer() {
+                let Some(buffer) = pool.take_buffer()? else {
+                    pool.give_back(event)?;
+                    return Ok(None);
+                };
+                Some(buffer)
+            } else {
+                None
+            };
+            // SAFETY: event and buffer were just handed out; the fragment is no longer than a buffer, or fits the event.
+            unsafe {
+                (*event).event_bytes = fragment.data.len() as u16;
+                (*event).channel_group = channel_group;
+                (*event).flags = fragment.flags;
+                (*event).time = time;
+                (*event).byte_position = super::abi::BYTE_POSITION_NONE;
+                if let Some(buffer) = buffer {
+                    buffer.copy_from_nonoverlapping(fragment.data.as_ptr(), fragment.data.len());
+                    (*event).data.buffer = buffer;
+                } else {
+                    let mut inline = [0; INLINE_BYTES];
+                    inline[..fragment.data.len()].copy_from_slice(fragment.data);
+                    (*event).data.inline = inline;
+                }
+            }
+            pool.send(event);
+            Ok(Some(event))
+        });
+        filled.unwrap_or_else(|broken| violation("IAllocatorMXF", broken))
+    }
+
+    /// Takes back events that were never sent, as the port itself does when it discards.
+    pub(crate) fn discard(&self, event: *mut KernelEvent) {
+        let taken = self.pool.with(|pool| pool.give_back(event));
+        if let Err(broken) = taken {
+            violation("IAllocatorMXF::PutMessage", broken)
+        }
+    }
+}
+
+impl Class for Allocator {
+    const NAME: &'static str = "IAllocatorMXF";
+    const INTERFACES: &'static [GUID] = &[IID_IMXF, IID_IALLOCATORMXF];
+
+    fn vtable() -> &'static [Slot] {
+        const UNKNOWN: [Slot; 3] = unknown::<Allocator>();
+        static VTABLE: [Slot; 11] = [
+            UNKNOWN[0],
+            UNKNOWN[1],
+            UNKNOWN[2],
+            Slot(set_state as *const ()),
+            Slot(put_message as *const ()),
+            Slot(connect_output as *const ()),
+            Slot(connect_output as *const ()),
+            Slot(get_message as *const ()),
+            Slot(get_buffer_size as *const ()),
+            Slot(get_buffer as *const ()),
+            Slot(put_buffer as *const ()),
+        ];
+        &VTABLE
+    }
+}
+
+type This = *mut Object<Allocator>;
+
+/// An event may be taken and given back up to `DISPATCH_LEVEL`; not in an interrupt service routine.
+fn check_level(method: &'static str) {
+    let level = irql::current();
+    if level > DISPATCH_LEVEL {
+        violation(
+            method,
+            Broken::new(
+                rules::INTERRUPT_CALLS,
+                format!("IAllocatorMXF::{method} is called at IRQL {level}"),
+                "keep captured bytes in a ring of your own, and take events when PutMessage(NULL) asks for them",
+            ),
+        )
+    }
+}
+
+/// The allocator has no state: it is a sink in every one.
+unsafe extern "win64" fn set_state(_this: This, _state: i32) -> NTSTATUS {
+    irql::passive("IAllocatorMXF", "SetState");
+    STATUS_SUCCESS
+}
+
+/// Also `DisconnectOutput`: the allocator is where events end, and has no output.
+unsafe extern "win64" fn connect_output(_this: This, _sink: PVOID) -> NTSTATUS {
+    irql::passive("IAllocatorMXF", "ConnectOutput");
+    STATUS_INVALID_DEVICE_REQUEST
+}
+
+unsafe extern "win64" fn put_message(this: This, event: *mut KernelEvent) -> NTSTATUS {
+    check_level("PutMessage");
+    // SAFETY: the caller holds a reference.
+    match unsafe { object(this) }.pool.with(|pool| pool.give_back(event)) {
+        Ok(count) => {
+            statistics::EVENTS_RETURNED.add(count as u64);
+            STATUS_SUCCESS
+        }
+        Err(broken) => violation("IAllocatorMXF::PutMessage", broken),
+    }
+}
+
+unsafe extern "win64" fn get_message(this: This, out: *mut *mut KernelEvent) -> NTSTATUS {
+    check_level("GetMessage");
+    if out.is_null() {
+        return STATUS_INVALID_PARAMETER;
+    }
+    // SAFETY: the caller holds a reference.
+    let taken = unsafe { object(this) }.pool.with(|pool| pool.take_event());
+    // SAFETY: the caller's out parameter.
+    unsafe { give(out, taken) }
+}
+
+unsafe extern "win64" fn get_buffer_size(this: This) -> u16 {
+    // SAFETY: the caller holds a reference. The size is constant, so no lock: this may be called at any IRQL.
+    let _ = this;
+    BUFFER_BYTES
+}
+
+unsafe extern "win64" fn get_buffer(this: This, out: *mut *mut u8) -> NTSTATUS {
+    check_level("GetBuffer");
+    if out.is_null() {
+        return STATUS_INVALID_PARAMETER;
+    }
+    // SAFETY: the caller holds a reference.
+    let taken = unsafe { object(this) }.pool.with(|pool| pool.take_buffer());
+    // SAFETY: the caller's out parameter.
+    unsafe { give(out, taken) }
+}
+
+unsafe extern "win64" fn put_buffer(this: This, buffer: *mut u8) -> NTSTATUS {
+    check_level("PutBuffer");
+    // SAFETY: the caller holds a reference.
+    match unsafe { object(this) }.pool.with(|pool| pool.give_back_buffer(buffer)) {
+        Ok(()) => STATUS_SUCCESS,
+        Err(broken) => violation("IAllocatorMXF::PutBuffer", broken),
+    }
+}
+
+/// Writes what was taken, or null.
+unsafe fn give<T>(out: *mut *mut T, taken: Result<Option<*mut T>, Broken>) -> NTSTATUS {
+    match taken {
+        Ok(Some(found)) => {
+            // SAFETY: by the caller.
+            unsafe { out.write(found) };
+            STATUS_SUCCESS
+        }
+        Ok(None) => {
+            // SAFETY: by the caller.
+            unsafe { out.write(core::ptr::null_mut()) };
+            STATUS_INSUFFICIENT_RESOURCES
+        }
+        Err(broken) => violation("IAllocatorMXF", broken),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nt::status::success;
+
+    #[test]
+    fn a_short_fragment_lies_in_the_event_and_a_long_one_in_a_buffer() {
+        let allocator = Allocator::create();
+        let short = allocator.fill(&Fragment { flags: 0, data: &[1, 2, 3, 4, 5, 6, 7, 8] }, 7, 2).unwrap();
+        // SAFETY: just filled.
+        let content = unsafe { *short };
+        assert_eq!((content.event_bytes, content.time, content.channel_group, content.flags), (8, 7, 2, 0));
+        // SAFETY: a short event.
+        assert_eq!(unsafe { content.data.inline }, [1, 2, 3, 4, 5, 6, 7, 8]);
+        let long = allocator.fill(&Fragment { flags: 1, data: &[0x55; 1000] }, 7, 2).unwrap();
+        // SAFETY: a long event with 1000 bytes.
+        assert_eq!(unsafe { *(*long).data.buffer.add(999) }, 0x55);
+        assert_eq!((allocator.events_out(), allocator.buffers_out()), (2, 1));
+        allocator.discard(short);
+        allocator.discard(long);
+        assert_eq!((allocator.events_out(), allocator.buffers_out()), (0, 0));
+    }
+
+    #[test]
+    fn an_event_is_not_lost_when_there_is_no_buffer_for_it() {
+        let allocator = Allocator::create();
+        let long = Fragment { flags: 0, data: &[0x55; 9] };
+        let filled: std::vec::Vec<_> = core::iter::from_fn(|| allocator.fill(&long, 0, 0)).collect();
+        assert_eq!((filled.len(), allocator.events_out()), (BUFFERS, BUFFERS));
+        filled.into_iter().for_each(|event| allocator.discard(event));
+    }
+
+    #[test]
+    fn a_driver_takes_and_gives_back_by_slot() {
+        let allocator = Allocator::create();
+        let mut event = core::ptr::null_mut();
+        // SAFETY: a live object; the slots of IAllocatorMXF are those of dmusicks.h.
+        unsafe {
+            let slot = |slot: usize| allocator.as_raw().cast::<*const *const ()>().read().add(slot).read();
+            let get: unsafe extern "win64" fn(PVOID, *mut *mut KernelEvent) -> NTSTATUS = core::mem::transmute(slot(7));
+            let put: unsafe extern "win64" fn(PVOID, *mut KernelEvent) -> NTSTATUS = core::mem::transmute(slot(4));
+            assert!(success(get(allocator.as_raw(), &raw mut event)));
+            assert_eq!(allocator.events_out(), 1);
+            assert!(success(put(allocator.as_raw(), event)));
+        }
+        assert_eq!(allocator.events_out(), 0);
+    }
+}

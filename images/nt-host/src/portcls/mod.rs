@@ -1,0 +1,73 @@
+//! This guest's own `portcls.sys`: the DMus port driver with everything that its documentation promises a miniport, and
+//! checks of everything that it demands of one.
+//!
+//! | what | where |
+//! |---|---|
+//! | the adapter driver's services | [`adapter`], [`resources`], [`interrupt_sync`], [`service_group`], [`power`] |
+//! | the port and its streams | [`port`], [`pin`], [`allocator`], [`event_pool`], [`clock`] |
+//! | data on its way to a stream | [`unpack`], [`sequencer`], [`delivery`] |
+//! | kernel streaming properties | [`property`], [`answers`], [`formats`], [`descriptor`] |
+//! | how drivers' objects are called, and ours are made | [`slots`], [`com`], [`abi`], [`guids`] |
+//! | the contract | [`rules`] |
+
+#![cfg(any(test, target_os = "none"))]
+#![cfg_attr(test, allow(dead_code, unused_imports, reason = "tests on the build machine reach what needs no machine of its own"))]
+
+mod abi;
+#[cfg(target_os = "none")]
+pub(crate) mod adapter;
+mod allocator;
+mod answers;
+pub(crate) mod clock;
+mod com;
+mod delivery;
+mod descriptor;
+mod event_pool;
+pub(crate) mod formats;
+pub(crate) mod guids;
+mod interrupt_sync;
+mod irql;
+mod kernel;
+mod lock;
+pub(crate) mod pin;
+mod port;
+#[cfg(target_os = "none")]
+mod power;
+pub(crate) mod property;
+mod resources;
+pub mod rules;
+mod sequencer;
+mod service_group;
+mod slots;
+pub(crate) mod statistics;
+mod unpack;
+
+pub(crate) use abi::{KsState, property_type};
+pub(crate) use com::{Com, leftovers};
+pub(crate) use descriptor::Pin as PinFactory;
+pub(crate) use port::Port;
+pub(crate) use unpack::{DirectMusicRecords, Malformed};
+
+/// What drivers import from `portcls.sys`.
+#[cfg(target_os = "none")]
+pub static EXPORT_TABLES: &[&[crate::export::Export]] = &[
+    adapter::EXPORTS,
+    interrupt_sync::EXPORTS,
+    port::EXPORTS,
+    power::EXPORTS,
+    property::EXPORTS,
+    resources::EXPORTS,
+    service_group::EXPORTS,
+];
+
+/// Stops the guest, because a driver broke a rule of the contract in `function`.
+#[cfg(target_os = "none")]
+fn violation(function: &str, broken: rules::Broken) -> ! {
+    crate::verifier::violation(Some(broken.rule.number), function, format_args!("{broken} [{}]", broken.rule.source))
+}
+
+/// Ends the test.
+#[cfg(test)]
+fn violation(function: &str, broken: rules::Broken) -> ! {
+    panic!("{function}: {broken}")
+}

@@ -1,0 +1,635 @@
+//! A pin: the port's side of one stream, from `NewStream` through the state ladder to the last release.
+
+#![allow(unsafe_code, reason = "streams are called by slot number")]
+
+use alloc::boxed::Box;
+use alloc::format;
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicI32, AtomicI64, Ordering};
+
+use super::abi::{DataFormat, KernelEvent, KsState, StreamType, data_flow};
+use super::allocator::Allocator;
+use super::clock::{self, MasterClock};
+use super::com::{Class, Com, Object, Slot, object, unknown};
+use super::delivery::{Batch, Chain};
+use super::descriptor::Pin as Factory;
+use super::formats;
+use super::guids::{self, GUID};
+use super::irql;
+use super::kernel;
+use super::lock::Lock;
+use super::port::{self, Port};
+use super::rules::{self, Broken};
+use super::sequencer::{Sequencer, Verdict};
+use super::slots::{self, Foreign};
+use super::statistics;
+use super::unpack::{Message, fragments};
+use super::violation;
+use crate::nt::irql::DISPATCH_LEVEL;
+use crate::nt::status::{
+    STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_NO_MATCH, STATUS_NOT_SUPPORTED,
+    STATUS_SUCCESS, success,
+};
+use crate::nt::{KDPC, KTIMER, NTSTATUS, PVOID};
+
+/// What `SchedulePreFetch` is before the call: a miniport that does not write it is noticed.
+const PREFETCH_POISON: u64 = 0xDEAD_5EED_DEAD_5EED;
+
+/// What frames are filled with before `Render`: frames that are not written are noticed. No silence, and no sample that
+/// a synthesizer gives by chance in a whole frame.
+const FRAME_POISON: u8 = 0xA9;
+
+/// Bytes behind a render buffer that `Render` may not touch.
+pub(crate) const RENDER_GUARD_BYTES: usize = 64;
+
+/// `NonPagedPoolNx`.
+const NON_PAGED_POOL_NX: i32 = 512;
+
+/// `SynchronizationTimer`.
+const SYNCHRONIZATION_TIMER: i32 = 1;
+
+/// The port's timer resolution (the latency-clock page): 1 ms, as a period and in 100 ns units.
+const TIMER_PERIOD_MS: i32 = 1;
+const TIMER_FIRST: i64 = -10_000;
+
+/// An event in the sequencer.
+#[derive(Debug)]
+struct Event(*mut KernelEvent);
+
+// SAFETY: the event is out of its pool and known to the sequencer alone.
+unsafe impl Send for Event {}
+
+/// The port's sink in a stream's own service group: service is `PutMessage(NULL)`.
+struct ServiceSink {
+    stream: usize,
+}
+
+impl Class for ServiceSink {
+    const NAME: &'static str = "IServiceSink";
+    const INTERFACES: &'static [GUID] = &[guids::IID_ISERVICESINK];
+
+    fn vtable() -> &'static [Slot] {
+        const UNKNOWN: [Slot; 3] = unknown::<ServiceSink>();
+        static VTABLE: [Slot; 4] = [UNKNOWN[0], UNKNOWN[1], UNKNOWN[2], Slot(request_service as *const ())];
+        &VTABLE
+    }
+}
+
+unsafe extern "win64" fn request_service(this: *mut Object<ServiceSink>) {
+    irql::at_most(DISPATCH_LEVEL, "IServiceSink", "RequestService");
+    // SAFETY: the sink leaves the group before the stream is released, and both happen at passive level.
+    unsafe { slots::put_message_at_dispatch(object(this).stream as PVOID, core::ptr::null_mut()) };
+}
+
+/// A stream's own service group, with the port's sink in it.
+struct Group {
+    group: Foreign,
+    sink: Com<ServiceSink>,
+    place: Option<usize>,
+}
+
+/// What a music pin sends events with.
+struct Render {
+    sequencer: Lock<Sequencer<Event>>,
+    chain: Lock<Chain>,
+    /// Up to when the DPC delivers; [`FOLLOW_CLOCK`]: up to now.
+    until: AtomicI64,
+    /// The first failure that `PutMessage` returned.
+    refused: AtomicI32,
+    dpc: UnsafeCell<KDPC>,
+    timer: UnsafeCell<KTIMER>,
+}
+
+/// Value of [`Render::until`] for delivery by the master clock.
+const FOLLOW_CLOCK: i64 = i64::MIN;
+
+/// What a wave pin renders with.
+struct Wave {
+    sink: Foreign,
+    block_align: u32,
+    sample_rate: u32,
+    position: i64,
+}
+
+/// A pin.
+pub(crate) struct Pin {
+    port: Com<Port>,
+    id: u32,
+    state: KsState,
+    stream: Option<Foreign>,
+    group: Option<Group>,
+    allocator: Com<Allocator>,
+    clock: Com<MasterClock>,
+    prefetch: u64,
+    render: Option<Render>,
+    wave: Option<Wave>,
+}
+
+// SAFETY: timer and DPC are the kernel's to synchronise; everything else is `Send` by itself.
+unsafe impl Send for Pin {}
+
+impl Pin {
+    /// Opens a pin with a connection format.
+    ///
+    /// # Errors
+    /// `STATUS_INVALID_PARAMETER` for a pin that does not exist or a format that is none, `STATUS_NO_MATCH` for one that
+    /// does not fit, `STATUS_INSUFFICIENT_RESOURCES` when all instances are open, `STATUS_NOT_SUPPORTED` for a capture
+    /// pin, or what `NewStream` returned.
+    pub(crate) fn open(port: &Com<Port>, id: u32, format: &[u8]) -> Result<Box<Self>, NTSTATUS> {
+        port.check_description();
+        let filter = port.filter().ok_or(STATUS_INVALID_DEVICE_REQUEST)?;
+        let factory = filter.pins.get(id as usize).ok_or(STATUS_INVALID_PARAMETER)?;
+        formats::fit(factory, format).map_err(|unfit| match unfit {
+            formats::Unfit::Length { .. } => STATUS_INVALID_PARAMETER,
+            formats::Unfit::NoMatch => STATUS_NO_MATCH,
+        })?;
+        let kind = stream_type(factory, format)?;
+        let instances = port.instances(id).ok_or(STATUS_INVALID_PARAMETER)?;
+        if instances.current >= instances.possible || instances.global_current >= instances.global_possible {
+            return Err(STATUS_INSUFFICIENT_RESOURCES);
+        }
+        let pin = Self::new_stream(port, id, kind, format)?;
+        port.count_instance(id, 1);
+        Ok(pin)
+    }
+
+    fn new_stream(port: &Com<Port>, id: u32, kind: StreamType, format: &[u8]) -> Result<Box<Self>, NTSTATUS> {
+        let miniport = port.miniport().ok_or(STATUS_INVALID_DEVICE_REQUEST)?;
+        let (allocator, clock) = (Allocator::create(), MasterClock::create());
+        let (mut stream, mut group) = (core::ptr::null_mut(), core::ptr::null_mut());
+        let mut prefetch = PREFETCH_POISON;
+        let before = (port.references(), miniport.references());
+        // The format as the driver sees it: aligned, and gone after the call.
+        let copy = formats::aligned(format);
+        // SAFETY: every pointer lives for the call; the format's length is what it says, which `fit` has checked.
+        let status = unsafe {
+            slots::miniport_dmus::new_stream(
+                miniport.as_raw(),
+                &raw mut stream,
+                core::ptr::null_mut(),
+                NON_PAGED_POOL_NX,
+                id,
+                kind,
+                copy.as_ptr().cast::<DataFormat>(),
+                &raw mut group,
+                allocator.as_raw(),
+                clock.as_raw(),
+                &raw mut prefetch,
+            )
+        };
+        drop(copy);
+        if !success(status) {
+            let after = (port.references(), miniport.references());
+            let kept = (allocator.references() - 1, clock.references() - 1);
+            if !stream.is_null() || !group.is_null() || before != after || kept != (0, 0) {
+                violation(
+                    "IMiniportDMus::NewStream",
+                    Broken::new(
+                        rules::NEW_STREAM_FAILURE,
+                        format!(
+                            "it failed with {status:#010x} and put out stream {stream:p} and group {group:p}; references to port and \
+                             miniport went from {before:?} to {after:?}, to allocator and clock {kept:?} are kept"
+                        ),
+                        "on failure release all that was taken and store NULL in both outputs",
+                    ),
+                )
+            }
+            return Err(status);
+        }
+        if stream.is_null() || prefetch == PREFETCH_POISON {
+            violation(
+                "IMiniportDMus::NewStream",
+                Broken::new(
+                    rules::NEW_STREAM,
+                    if stream.is_null() { "it succeeded and put out no stream" } else { "SchedulePreFetch is not written" },
+                    "write *MXF and *SchedulePreFetch on success; 0 or DONT_HOLD_FOR_SEQUENCING where there is no wish",
+                ),
+            )
+        }
+        if allocator.events_out() != 0 {
+            violation(
+                "IMiniportDMus::NewStream",
+                Broken::new(
+                    rules::NEW_STREAM_QUIET,
+                    format!("{} events are taken from the allocator in NewStream", allocator.events_out()),
+                    "take events when there is something to send, in PAUSE or RUN",
+                ),
+            )
+        }
+        // SAFETY: both references are the caller's, by the contract of NewStream.
+        let (stream, group) =
+            unsafe { (Foreign::from_owned(stream), (!group.is_null()).then(|| Foreign::from_owned(group))) };
+        let wave = Self::check_stream(&stream, kind, format);
+        let room = allocator.capacity();
+        let mut pin = Box::new(Self {
+            port: port.clone(),
+            id,
+            state: KsState::Stop,
+            group: None,
+            prefetch,
+            render: (kind == StreamType::MidiRender).then(|| Render::new(prefetch, room)),
+            wave,
+            allocator,
+            clock,
+            stream: Some(stream),
+        });
+        pin.join_group(group);
+        pin.start_render();
+        Ok(pin)
+    }
+
+    /// Rule 5, and what a wave stream renders with.
+    fn check_stream(stream: &Foreign, kind: StreamType, format: &[u8]) -> Option<Wave> {
+        port::check_interfaces(stream, &[guids::IID_IMXF], rules::STREAM_INTERFACES, "IMXF");
+        let sink = stream.query(&guids::IID_ISYNTHSINKDMUS);
+        let broken = |what: &str| -> ! {
+            violation(
+                "IMXF::QueryInterface",
+                Broken::new(rules::STREAM_INTERFACES, what, "offer ISynthSinkDMus on wave streams and on no other"),
+            )
+        };
+        match (kind, sink) {
+            (StreamType::WaveSink, Ok(sink)) => Some(Wave {
+                sink,
+                block_align: formats::block_align(format).unwrap_or(1),
+                sample_rate: formats::sample_rate(format).unwrap_or(1),
+                position: 0,
+            }),
+            (StreamType::WaveSink, Err(_)) => broken("a wave stream has no ISynthSinkDMus"),
+            (StreamType::MidiRender, Err(_)) => {
+                // SAFETY: the stream is alive.
+                let status = unsafe { slots::put_message_at_dispatch(stream.as_raw(), core::ptr::null_mut()) };
+                if !success(status) {
+                    violation(
+                        "IMXF::PutMessage",
+                        Broken::new(
+                            rules::NULL_MESSAGE,
+                            format!("PutMessage(NULL) returns {status:#010x} on a render stream"),
+                            "return STATUS_SUCCESS for NULL: it is the port's service call",
+                        ),
+                    )
+                }
+                None
+            }
+            // The public software synthesizer answers both on one object that serves as both streams.
+            (StreamType::MidiRender, Ok(_)) => None,
+        }
+    }
+
+    fn join_group(&mut self, group: Option<Foreign>) {
+        let (Some(group), Some(stream)) = (group, &self.stream) else { return };
+        let sink = Com::new(ServiceSink { stream: stream.as_raw() as usize });
+        // SAFETY: both live; the sink leaves the group in `close`.
+        unsafe { slots::service_group::add_member(group.as_raw(), sink.as_raw()) };
+        let place = self.port.add_group(&group);
+        self.group = Some(Group { group, sink, place });
+    }
+
+    fn start_render(&mut self) {
+        let this: *mut Self = self;
+        if let Some(render) = &self.render {
+            // SAFETY: the pin is boxed and takes both back in `close`, before it goes.
+            unsafe {
+                kernel::KeInitializeDpc(render.dpc.get(), deliver, this.cast());
+                kernel::KeInitializeTimerEx(render.timer.get(), SYNCHRONIZATION_TIMER);
+            }
+        }
+    }
+
+    /// The factory.
+    pub(crate) fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// The port.
+    pub(crate) fn port(&self) -> &Com<Port> {
+        &self.port
+    }
+
+    /// The state.
+    pub(crate) fn state(&self) -> KsState {
+        self.state
+    }
+
+    /// The `SchedulePreFetch` that the miniport asked for.
+    pub(crate) fn prefetch(&self) -> u64 {
+        self.prefetch
+    }
+
+    /// The stream: the minor target of property requests.
+    pub(crate) fn minor_target(&self) -> PVOID {
+        self.stream.as_ref().map_or(core::ptr::null_mut(), Foreign::as_raw)
+    }
+
+    /// Whether events can be sent.
+    pub(crate) fn is_render(&self) -> bool {
+        self.render.is_some()
+    }
+
+    /// Sample rate and bytes of a frame, of a wave pin.
+    pub(crate) fn wave_format(&self) -> Option<(u32, u32)> {
+        self.wave.as_ref().map(|wave| (wave.sample_rate, wave.block_align))
+    }
+
+    /// Moves to a state through those between.
+    ///
+    /// # Errors
+    /// What `SetState` returned; the pin stays in the last state that was reached.
+    pub(crate) fn set_state(&mut self, target: KsState) -> Result<(), NTSTATUS> {
+        while self.state != target {
+            let next = neighbour(self.state, target);
+            let stream = self.minor_target();
+            // SAFETY: the pin holds the stream.
+            let status = unsafe { slots::mxf::set_state(stream, next) };
+            if !success(status) {
+                return Err(status);
+            }
+            if next == KsState::Stop {
+                self.discard_held();
+                if let Some(wave) = &mut self.wave {
+                    wave.position = 0;
+                }
+            }
+            self.state = next;
+        }
+        Ok(())
+    }
+
+    /// Anchors the wave stream's sample clock: the first call after RUN.
+    ///
+    /// # Errors
+    /// What `SyncToMaster` returned.
+    pub(crate) fn sync_to_master(&mut self, time: i64) -> Result<(), NTSTATUS> {
+        let Some(wave) = &mut self.wave else { return Err(STATUS_INVALID_DEVICE_REQUEST) };
+        wave.position = 0;
+        // SAFETY: the pin holds the sink.
+        let status = unsafe { slots::synth_sink::sync_to_master(wave.sink.as_raw(), time, 1) };
+        if success(status) { Ok(()) } else { Err(status) }
+    }
+
+    /// Renders the next frames into a buffer of just so many frames.
+    ///
+    /// # Safety
+    /// [`RENDER_GUARD_BYTES`] behind the buffer are readable and not written by anybody during the call.
+    pub(crate) unsafe fn render(&mut self, buffer: &mut [u8]) {
+        let Some(wave) = &mut self.wave else { return };
+        let frames = buffer.len() / wave.block_align as usize;
+        buffer.fill(FRAME_POISON);
+        let behind = buffer.as_ptr_range().end.cast::<[u8; RENDER_GUARD_BYTES]>();
+        // SAFETY: by the caller.
+        let guard = unsafe { behind.read_volatile() };
+        // SAFETY: the pin holds the sink; the buffer is as long as the frames take.
+        unsafe { slots::synth_sink::render(wave.sink.as_raw(), buffer.as_mut_ptr(), frames as u32, wave.position) };
+        // SAFETY: by the caller.
+        let past = unsafe { behind.read_volatile() } != guard;
+        let last = &buffer[buffer.len() - wave.block_align as usize..];
+        let short = last.iter().all(|&byte| byte == FRAME_POISON);
+        if past || short {
+            violation(
+                "ISynthSinkDMus::Render",
+                Broken::new(
+                    rules::RENDER,
+                    format!(
+                        "{frames} frames of {} bytes were asked for at frame {}, and {}",
+                        wave.block_align,
+                        wave.position,
+                        if past { "bytes behind them were written" } else { "the last one was not written" }
+                    ),
+                    "length and position are frames: write length times the frame size, no more and no less",
+                ),
+            )
+        }
+        wave.position += frames as i64;
+    }
+
+    /// Sends a message that plays at `start` plus its own time. `wait` is called when the pool is empty, and says
+    /// whether to try again.
+    ///
+    /// # Errors
+    /// How many events are out, when `wait` gave up. Fragments that were sent before stay sent.
+    pub(crate) fn send(&self, message: &Message<'_>, start: i64, mut wait: impl FnMut() -> bool) -> Result<u32, usize> {
+        let Some(render) = &self.render else { return Err(0) };
+        let time = start.saturating_add(message.delta);
+        let mut sent = 0;
+        for fragment in fragments(message, self.allocator.buffer_bytes()) {
+            let event = loop {
+                if let Some(event) = self.allocator.fill(&fragment, time, message.channel_group) {
+                    break event;
+                }
+                self.flush();
+                if !wait() {
+                    return Err(self.allocator.events_out());
+                }
+            };
+            if let Verdict::Pass(Event(event)) = render.sequencer.with(|sequencer| sequencer.put(time, Event(event))) {
+                self.put(render.chain.with(|chain| chain.add(event, time)));
+            }
+            sent += 1;
+        }
+        Ok(sent)
+    }
+
+    /// Puts what waits for more of its time.
+    pub(crate) fn flush(&self) {
+        if let Some(render) = &self.render {
+            self.put(render.chain.with(Chain::take));
+        }
+    }
+
+    /// Has the DPC deliver what the sequencer holds and what is due at `until`.
+    pub(crate) fn deliver_until(&self, until: i64) {
+        self.flush();
+        if let Some(render) = &self.render
+            && render.sequencer.with(|sequencer| sequencer.next_due()).is_some_and(|due| due <= until)
+        {
+            render.until.store(until, Ordering::Relaxed);
+            // SAFETY: initialised when the pin was opened.
+            unsafe { kernel::KeInsertQueueDpc(render.dpc.get(), core::ptr::null_mut(), core::ptr::null_mut()) };
+        }
+    }
+
+    /// Lets the port's timer deliver by the master clock, or stops it.
+    pub(crate) fn follow_clock(&self, follow: bool) {
+        let Some(render) = &self.render else { return };
+        // SAFETY: initialised when the pin was opened.
+        unsafe {
+            if follow {
+                render.until.store(FOLLOW_CLOCK, Ordering::Relaxed);
+                kernel::KeSetTimerEx(render.timer.get(), TIMER_FIRST, TIMER_PERIOD_MS, render.dpc.get());
+            } else {
+                kernel::KeCancelTimer(render.timer.get());
+                kernel::KeRemoveQueueDpc(render.dpc.get());
+            }
+        }
+    }
+
+    /// Events that the stream has not given back, those that the sequencer holds included.
+    pub(crate) fn events_out(&self) -> usize {
+        self.allocator.events_out()
+    }
+
+    /// The first failure that `PutMessage` returned.
+    pub(crate) fn refused(&self) -> Option<NTSTATUS> {
+        let status = self.render.as_ref()?.refused.load(Ordering::Relaxed);
+        (!success(status)).then_some(status)
+    }
+
+    fn put(&self, batch: Option<Batch>) {
+        let Some(Batch { first, count }) = batch else { return };
+        statistics::EVENTS_PUT.add(count as u64);
+        // SAFETY: the pin holds the stream; the events are the stream's from here on, whatever it returns.
+        let status = unsafe { slots::put_message_at_dispatch(self.minor_target(), first) };
+        if !success(status)
+            && let Some(render) = &self.render
+        {
+            let _ = render.refused.compare_exchange(STATUS_SUCCESS, status, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// Gives what was not sent back to the pool.
+    fn discard_held(&self) {
+        let Some(render) = &self.render else { return };
+        self.follow_clock(false);
+        while let Some(Event(event)) = render.sequencer.with(Sequencer::take_any) {
+            self.allocator.discard(event);
+        }
+        if let Some(batch) = render.chain.with(Chain::take) {
+            self.allocator.discard(batch.first);
+        }
+    }
+
+    /// Stops and closes the stream, and checks that everything came back.
+    pub(crate) fn close(mut self: Box<Self>) {
+        // A stream that refuses to stop is destroyed all the same, and must then flush by itself.
+        let _ = self.set_state(KsState::Stop);
+        self.discard_held();
+        if let Some(Group { group, sink, place }) = self.group.take() {
+            if let Some(place) = place {
+                self.port.remove_group(place);
+            }
+            // SAFETY: the pin holds both.
+            unsafe { slots::service_group::remove_member(group.as_raw(), sink.as_raw()) };
+            let references = sink.references();
+            if references != 1 {
+                violation(
+                    "IServiceGroup::RemoveMember",
+                    Broken::new(
+                        rules::REFERENCES_RETURNED,
+                        format!("the sink has left the group, and {} references to it are left", references - 1),
+                        "release a sink when it is removed",
+                    ),
+                )
+            }
+        }
+        self.wave = None;
+        let left = self.stream.take().map_or(0, Foreign::release);
+        self.port.count_instance(self.id, -1);
+        // A miniport may serve two pins with one object; it goes with the second.
+        if left == 0 {
+            self.check_returned();
+        }
+    }
+
+    fn check_returned(&self) {
+        let (events, buffers) = (self.allocator.events_out(), self.allocator.buffers_out());
+        if events != 0 || buffers != 0 {
+            violation(
+                "IMXF::Release",
+                Broken::new(
+                    rules::CONSERVATION,
+                    format!("the stream is destroyed, and {events} events and {buffers} buffers did not come back"),
+                    "give every event to the allocator's PutMessage, at the latest in SetState(STOP) and in the destructor",
+                ),
+            )
+        }
+        let (allocator, clock) = (self.allocator.references() - 1, self.clock.references() - 1);
+        if allocator != 0 || clock != 0 {
+            violation(
+                "IMXF::Release",
+                Broken::new(
+                    rules::REFERENCES_RETURNED,
+                    format!("the stream is destroyed, and it keeps {allocator} references to its allocator and {clock} to its clock"),
+                    "release both in the stream's destructor",
+                ),
+            )
+        }
+    }
+}
+
+impl Render {
+    fn new(prefetch: u64, room: usize) -> Self {
+        Self {
+            sequencer: Lock::new(Sequencer::new(prefetch, room)),
+            chain: Lock::new(Chain::new()),
+            until: AtomicI64::new(FOLLOW_CLOCK),
+            refused: AtomicI32::new(STATUS_SUCCESS),
+            // SAFETY: all zero is a valid value of plain C structures; `start_render` initialises them.
+            dpc: UnsafeCell::new(unsafe { core::mem::zeroed() }),
+            // SAFETY: as above.
+            timer: UnsafeCell::new(unsafe { core::mem::zeroed() }),
+        }
+    }
+}
+
+/// The sequencer's DPC.
+unsafe extern "win64" fn deliver(_dpc: *mut KDPC, context: PVOID, _first: PVOID, _second: PVOID) {
+    // SAFETY: the pin takes its DPC back before it goes.
+    let pin = unsafe { &*context.cast::<Pin>() };
+    let Some(render) = &pin.render else { return };
+    let until = match render.until.load(Ordering::Relaxed) {
+        FOLLOW_CLOCK => clock::now(),
+        until => until,
+    };
+    while let Some((time, Event(event))) = render.sequencer.with(|sequencer| sequencer.take_due(until)) {
+        pin.put(render.chain.with(|chain| chain.add(event, time)));
+    }
+    pin.flush();
+}
+
+/// The next state on the way.
+fn neighbour(from: KsState, to: KsState) -> KsState {
+    match (from, to) {
+        (KsState::Stop, KsState::Stop) | (KsState::Acquire, KsState::Stop) => KsState::Stop,
+        (KsState::Stop, _) | (KsState::Acquire, KsState::Acquire) => KsState::Acquire,
+        (KsState::Acquire, _) => KsState::Pause,
+        (KsState::Pause, KsState::Run) | (KsState::Run, KsState::Run) => KsState::Run,
+        (KsState::Pause, KsState::Pause) | (KsState::Run, _) => KsState::Pause,
+        (KsState::Pause, _) => KsState::Acquire,
+    }
+}
+
+/// The stream type that the port chooses for a pin.
+fn stream_type(factory: &Factory, format: &[u8]) -> Result<StreamType, NTSTATUS> {
+    let wave = formats::block_align(format).is_some();
+    match (factory.data_flow, wave) {
+        (data_flow::IN, false) => Ok(StreamType::MidiRender),
+        (data_flow::OUT, true) => Ok(StreamType::WaveSink),
+        // Capture, and wave into the filter.
+        _ => Err(STATUS_NOT_SUPPORTED),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn states_are_reached_through_their_neighbours() {
+        let path = |from, to| {
+            let mut path = vec![];
+            let mut state = from;
+            while state != to {
+                state = neighbour(state, to);
+                path.push(state);
+            }
+            path
+        };
+        assert_eq!(path(KsState::Stop, KsState::Run), [KsState::Acquire, KsState::Pause, KsState::Run]);
+        assert_eq!(path(KsState::Run, KsState::Stop), [KsState::Pause, KsState::Acquire, KsState::Stop]);
+        assert_eq!(path(KsState::Pause, KsState::Run), [KsState::Run]);
+        assert_eq!(path(KsState::Acquire, KsState::Acquire), Vec::new());
+    }
+}

@@ -1,0 +1,525 @@
+//! `IPortDMus`: the port driver's object for one subdevice, bound to its miniport by `Init`.
+
+#![allow(unsafe_code, reason = "miniports are called by slot number, and call the port through its vtable")]
+
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use super::abi::FilterDescriptor;
+use super::answers::Instances;
+use super::com::{Class, Com, Facet, Object, Slot, facet_unknown, object, unknown};
+use super::descriptor::{self, Filter};
+use super::guids::{self, GUID};
+use super::interrupt_sync;
+use super::irql;
+use super::kernel;
+use super::lock::Lock;
+use super::resources::{self, ResourceList};
+use super::rules::{self, Broken};
+use super::slots::{self, Foreign};
+use super::statistics;
+use super::violation;
+use crate::nt::irql::DISPATCH_LEVEL;
+use crate::nt::status::{STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED, STATUS_SUCCESS, success};
+use crate::nt::{NTSTATUS, PVOID};
+
+/// `kVersionWinServer2003` (portcls.h): the newest whose ports have no `IUnregisterSubdevice`, which this one has not.
+const VERSION: u32 = 10;
+
+/// Service groups that `Notify(NULL)` reaches: the miniport's own and one for each stream.
+const GROUPS_MAX: usize = 33;
+
+/// The place of the miniport's own group.
+const MINIPORT_GROUP: usize = 0;
+
+/// An interface that nobody implements, to see how a driver refuses one.
+const IID_NOBODY: GUID = GUID::from_u128(0x8B1C_5F0E_2D47_4A9B_9E63_D0A4_7C51_E826);
+
+/// What a port knows from `Init` on.
+struct Bound {
+    fdo: usize,
+    miniport: Arc<Foreign>,
+    /// The pointer that `Init` was given: the major target of property requests.
+    unknown: Arc<Foreign>,
+    adapter: Option<Foreign>,
+    resources: Option<Com<ResourceList>>,
+    group: Option<Foreign>,
+    filter: Arc<Filter>,
+    descriptor: usize,
+    fingerprint: u64,
+    power: Option<Arc<Foreign>>,
+    pin_count: Option<Arc<Foreign>>,
+    instances: Vec<u32>,
+}
+
+/// `IPortDMus`, and with addresses of their own `IPortClsVersion` and the port's service sink.
+pub(crate) struct Port {
+    version: Facet<Port>,
+    sink: Facet<Port>,
+    bound: Lock<Option<Bound>>,
+    registered: Lock<Option<Foreign>>,
+    /// Read at any IRQL; a place is emptied before its group is released.
+    groups: [AtomicPtr<c_void>; GROUPS_MAX],
+}
+
+impl Port {
+    /// A port that is not bound.
+    pub(crate) fn create() -> Com<Self> {
+        let port = Com::new(Self {
+            version: Facet::new(&VERSION_VTABLE),
+            sink: Facet::new(&SINK_VTABLE),
+            bound: Lock::new(None),
+            registered: Lock::new(None),
+            groups: [const { AtomicPtr::new(core::ptr::null_mut()) }; GROUPS_MAX],
+        });
+        port.version.bind(&port);
+        port.sink.bind(&port);
+        port
+    }
+
+    /// Whether `Init` has succeeded.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.bound.with(|bound| bound.is_some())
+    }
+
+    /// What the filter is made of. `None` before `Init`.
+    pub(crate) fn filter(&self) -> Option<Arc<Filter>> {
+        self.with(|bound| Arc::clone(&bound.filter))
+    }
+
+    /// The miniport's `IMiniportDMus`.
+    pub(crate) fn miniport(&self) -> Option<Arc<Foreign>> {
+        self.with(|bound| Arc::clone(&bound.miniport))
+    }
+
+    /// The pointer that `Init` was given for the miniport.
+    pub(crate) fn major_target(&self) -> Option<Arc<Foreign>> {
+        self.with(|bound| Arc::clone(&bound.unknown))
+    }
+
+    /// The miniport's `IPowerNotify`, if it has one.
+    pub(crate) fn power_notify(&self) -> Option<Arc<Foreign>> {
+        self.with(|bound| bound.power.clone()).flatten()
+    }
+
+    /// Instances of a pin, as the miniport's `IPinCount` edits them if it has one.
+    pub(crate) fn instances(&self, pin: u32) -> Option<Instances> {
+        let (mut counts, editor) = self.with(|bound| {
+            let factory = bound.filter.pins.get(pin as usize)?;
+            let current = bound.instances[pin as usize];
+            let counts = Instances {
+                necessary: factory.min_filter,
+                current,
+                possible: factory.max_filter,
+                global_current: current,
+                global_possible: factory.max_global,
+            };
+            Some((counts, bound.pin_count.clone()))
+        })??;
+        if let Some(editor) = editor {
+            // SAFETY: the reference keeps the object; the pointers are to our own numbers.
+            unsafe {
+                slots::pin_count::pin_count(
+                    editor.as_raw(),
+                    pin,
+                    &raw mut counts.necessary,
+                    &raw mut counts.current,
+                    &raw mut counts.possible,
+                    &raw mut counts.global_current,
+                    &raw mut counts.global_possible,
+                );
+            }
+        }
+        Some(counts)
+    }
+
+    /// Counts a pin opened or closed.
+    pub(crate) fn count_instance(&self, pin: u32, change: i32) {
+        self.with(|bound| {
+            let count = &mut bound.instances[pin as usize];
+            *count = count.saturating_add_signed(change);
+        });
+    }
+
+    /// Lets `Notify(NULL)` reach a stream's group. Gives its place.
+    pub(crate) fn add_group(&self, group: &Foreign) -> Option<usize> {
+        (MINIPORT_GROUP + 1..GROUPS_MAX).find(|&place| {
+            self.groups[place]
+                .compare_exchange(core::ptr::null_mut(), group.as_raw(), Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+        })
+    }
+
+    /// Takes a group from `Notify(NULL)`'s reach. On one processor no interrupt is inside `Notify` when this returns.
+    pub(crate) fn remove_group(&self, place: usize) {
+        self.groups[place].store(core::ptr::null_mut(), Ordering::Release);
+    }
+
+    /// Checks that the descriptor is still what it was (rule 24).
+    pub(crate) fn check_description(&self) {
+        let Some((miniport, descriptor, fingerprint)) =
+            self.with(|bound| (Arc::clone(&bound.miniport), bound.descriptor, bound.fingerprint))
+        else {
+            return;
+        };
+        let (again, sum) = describe(&miniport);
+        if again as usize != descriptor || sum != fingerprint {
+            violation(
+                "IMiniport::GetDescription",
+                Broken::new(
+                    rules::DESCRIPTION_CONSTANT,
+                    if again as usize == descriptor { "the descriptor's content has changed" } else { "another descriptor is given" },
+                    "give one static descriptor; instance counts are edited by IPinCount",
+                ),
+            )
+        }
+    }
+
+    fn with<R>(&self, body: impl FnOnce(&mut Bound) -> R) -> Option<R> {
+        self.bound.with(|bound| bound.as_mut().map(body))
+    }
+}
+
+impl Com<Port> {
+    /// Unbinds the port from its miniport, in the order of a device's removal, and checks that nothing is left.
+    pub(crate) fn shut_down(&self) {
+        if !self.is_bound() {
+            return;
+        }
+        self.check_description();
+        let Some(bound) = self.bound.with(Option::take) else { return };
+        self.remove_group(MINIPORT_GROUP);
+        if let Some(group) = self.registered.with(Option::take) {
+            // SAFETY: the reference keeps the group; the sink is this port's, which lives.
+            unsafe { slots::service_group::remove_member(group.as_raw(), self.sink.address()) };
+        }
+        drop((bound.group, bound.adapter, bound.power, bound.pin_count));
+        let unknown = Arc::into_inner(bound.unknown).map_or(0, Foreign::release);
+        let miniport = Arc::into_inner(bound.miniport).map_or(0, Foreign::release);
+        let _ = unknown;
+        if miniport != 0 {
+            violation(
+                "IMiniportDMus::Release",
+                Broken::new(
+                    rules::REFERENCES_RETURNED,
+                    format!("the port has given the miniport up, and {miniport} references are left"),
+                    "release the miniport at the end of StartDevice, in each stream's destructor, and wherever QueryInterface was called",
+                ),
+            )
+        }
+        let references = self.references();
+        if references != 1 {
+            violation(
+                "IPortDMus",
+                Broken::new(
+                    rules::REFERENCES_RETURNED,
+                    format!("the miniport is gone, and {} references to its port are left", references - 1),
+                    "release the port at the end of StartDevice and in the miniport's destructor",
+                ),
+            )
+        }
+        check_list(bound.resources);
+    }
+}
+
+/// Checks that nobody but the port holds the resource list.
+fn check_list(list: Option<Com<ResourceList>>) {
+    if let Some(list) = list
+        && list.references() != 1
+    {
+        violation(
+            "IResourceList",
+            Broken::new(
+                rules::REFERENCES_RETURNED,
+                format!("the miniport is gone, and {} references to its resource list are left", list.references() - 1),
+                "release what was AddRefed, in the miniport's destructor",
+            ),
+        )
+    }
+}
+
+/// Asks for the descriptor, and sums it up.
+fn describe(miniport: &Foreign) -> (*const FilterDescriptor, u64) {
+    let mut descriptor = core::ptr::null();
+    // SAFETY: the reference keeps the miniport.
+    let status = unsafe { slots::miniport::get_description(miniport.as_raw(), &raw mut descriptor) };
+    if !success(status) || descriptor.is_null() {
+        violation(
+            "IMiniport::GetDescription",
+            Broken::new(
+                rules::DESCRIPTION_CONSTANT,
+                format!("it returns status {status:#010x} and descriptor {descriptor:p}"),
+                "return STATUS_SUCCESS and the address of a descriptor that lives as long as the miniport",
+            ),
+        )
+    }
+    // SAFETY: the miniport vouches for what it describes; what cannot be read faults, with its address.
+    let sum = unsafe { descriptor::fingerprint(descriptor) };
+    (descriptor, sum.unwrap_or_else(|broken| violation("IMiniport::GetDescription", broken)))
+}
+
+/// Checks how a driver's object answers `QueryInterface` (rules 2, 3 and 5): the interfaces that it must have, with one
+/// identity, and a clean refusal of one that nobody has.
+pub(crate) fn check_interfaces(object: &Foreign, required: &[GUID], rule: &'static rules::Rule, name: &'static str) {
+    let before = object.references();
+    let identity = object.query(&guids::IID_IUNKNOWN).map(|unknown| unknown.as_raw());
+    for interface in required {
+        let found = object.query(interface).and_then(|found| found.query(&guids::IID_IUNKNOWN)).map(|unknown| unknown.as_raw());
+        if found.is_err() || found != identity {
+            violation(
+                name,
+                Broken::new(
+                    rule,
+                    format!("QueryInterface for {} gives no object with the same IUnknown", guids::Printed(interface)),
+                    "answer every interface of the object, and the same pointer for IUnknown from each",
+                ),
+            )
+        }
+    }
+    let mut out: PVOID = core::ptr::dangling_mut();
+    // SAFETY: the reference keeps the object.
+    let status = unsafe { slots::unknown::query_interface(object.as_raw(), &IID_NOBODY, &mut out) };
+    let after = object.references();
+    if success(status) || !out.is_null() || after != before {
+        violation(
+            name,
+            Broken::new(
+                rules::UNKNOWN_INTERFACE,
+                format!(
+                    "QueryInterface for an unknown interface returns {status:#010x}, stores {out:p}, and the count goes from {before} to {after}"
+                ),
+                "return STATUS_INVALID_PARAMETER, store NULL, AddRef nothing",
+            ),
+        )
+    }
+}
+
+impl Class for Port {
+    const NAME: &'static str = "IPortDMus";
+    const INTERFACES: &'static [GUID] = &[guids::IID_IPORT, guids::IID_IPORTDMUS];
+
+    fn vtable() -> &'static [Slot] {
+        const UNKNOWN: [Slot; 3] = unknown::<Port>();
+        static VTABLE: [Slot; 8] = [
+            UNKNOWN[0],
+            UNKNOWN[1],
+            UNKNOWN[2],
+            Slot(init as *const ()),
+            Slot(get_device_property as *const ()),
+            Slot(new_registry_key as *const ()),
+            Slot(notify as *const ()),
+            Slot(register_service_group as *const ()),
+        ];
+        &VTABLE
+    }
+
+    fn other_interface(object: &Object<Self>, interface: &GUID) -> Option<PVOID> {
+        (*interface == guids::IID_IPORTCLSVERSION).then(|| object.version.address())
+    }
+
+    fn released(&self) {
+        if self.is_bound() {
+            violation(
+                "IPortDMus::Release",
+                Broken::new(
+                    rules::SUBDEVICE_ORDER,
+                    "the last reference is released while the port is bound to its miniport",
+                    "release the port once at the end of StartDevice, and in the miniport only what it AddRefed",
+                ),
+            )
+        }
+    }
+}
+
+static VERSION_VTABLE: [Slot; 4] = {
+    let unknown = facet_unknown::<Port>();
+    [unknown[0], unknown[1], unknown[2], Slot(get_version as *const ())]
+};
+
+static SINK_VTABLE: [Slot; 4] = {
+    let unknown = facet_unknown::<Port>();
+    [unknown[0], unknown[1], unknown[2], Slot(request_service as *const ())]
+};
+
+type This = *mut Object<Port>;
+
+unsafe extern "win64" fn get_version(_this: *mut Facet<Port>) -> u32 {
+    irql::passive("IPortClsVersion", "GetVersion");
+    VERSION
+}
+
+/// The miniport's group asks the port for service. The documentation has it service the miniport's capture streams;
+/// this port has none, and streams with a group of their own are serviced by their own sink.
+unsafe extern "win64" fn request_service(_this: *mut Facet<Port>) {
+    irql::at_most(DISPATCH_LEVEL, "IServiceSink", "RequestService");
+}
+
+unsafe extern "win64" fn init(
+    this: This,
+    fdo: PVOID,
+    irp: PVOID,
+    miniport: PVOID,
+    adapter: PVOID,
+    resources: PVOID,
+) -> NTSTATUS {
+    irql::passive("IPortDMus", "Init");
+    // SAFETY: the caller holds a reference for the call.
+    let Some(port) = (unsafe { Com::<Port>::from_borrowed(this.cast()) }) else { return STATUS_INVALID_PARAMETER };
+    if fdo.is_null() || irp.is_null() || miniport.is_null() {
+        return STATUS_INVALID_PARAMETER;
+    }
+    if port.is_bound() {
+        return STATUS_INVALID_DEVICE_REQUEST;
+    }
+    // SAFETY: the caller holds references to what it passes.
+    unsafe {
+        let unknown = Foreign::from_borrowed(miniport);
+        let Ok(miniport) = unknown.query(&guids::IID_IMINIPORTDMUS) else { return STATUS_INVALID_PARAMETER };
+        check_interfaces(&miniport, &[guids::IID_IMINIPORT, guids::IID_IMINIPORTDMUS], rules::MINIPORT_INTERFACES, "IMiniportDMus");
+        let mut group = core::ptr::null_mut();
+        let status = interrupt_sync::during_init(|| {
+            slots::miniport_dmus::init(miniport.as_raw(), adapter, resources, port.as_raw(), &raw mut group)
+        });
+        let registered = port.registered.with(|registered| registered.as_ref().map(Foreign::as_raw));
+        if !success(status) {
+            if let Some(registered) = port.registered.with(Option::take) {
+                slots::service_group::remove_member(registered.as_raw(), port.sink.address());
+            }
+            return status;
+        }
+        if group != registered.unwrap_or(core::ptr::null_mut()) {
+            violation(
+                "IMiniportDMus::Init",
+                Broken::new(
+                    rules::SERVICE_GROUP,
+                    format!("Init puts out service group {group:p}, and {registered:?} was registered with the port"),
+                    "register the service group with IPortDMus::RegisterServiceGroup and put the same one out, AddRefed",
+                ),
+            )
+        }
+        let (descriptor, fingerprint) = describe(&miniport);
+        let filter = Filter::read(descriptor).and_then(|filter| filter.check().map(|()| filter));
+        let filter = filter.unwrap_or_else(|broken| violation("IMiniport::GetDescription", broken));
+        let power = miniport.query(&guids::IID_IPOWERNOTIFY).ok();
+        let pin_count = miniport.query(&guids::IID_IPINCOUNT).ok();
+        port.groups[MINIPORT_GROUP].store(group, Ordering::Release);
+        let bound = Bound {
+            fdo: fdo as usize,
+            miniport: Arc::new(miniport),
+            unknown: Arc::new(unknown),
+            adapter: (!adapter.is_null()).then(|| Foreign::from_borrowed(adapter)),
+            resources: resources::list(resources),
+            group: (!group.is_null()).then(|| Foreign::from_owned(group)),
+            instances: vec![0; filter.pins.len()],
+            filter: Arc::new(filter),
+            descriptor: descriptor as usize,
+            fingerprint,
+            power: power.map(Arc::new),
+            pin_count: pin_count.map(Arc::new),
+        };
+        port.bound.with(|place| *place = Some(bound));
+    }
+    STATUS_SUCCESS
+}
+
+unsafe extern "win64" fn get_device_property(
+    this: This,
+    property: i32,
+    room: u32,
+    buffer: PVOID,
+    length: *mut u32,
+) -> NTSTATUS {
+    irql::passive("IPortDMus", "GetDeviceProperty");
+    // SAFETY: the caller holds a reference.
+    let Some(fdo) = unsafe { object(this) }.with(|bound| bound.fdo) else { return STATUS_INVALID_DEVICE_REQUEST };
+    // SAFETY: the caller's buffer and length.
+    unsafe { kernel::device_property(fdo as PVOID, property, room, buffer, length) }
+}
+
+/// This guest keeps no registry.
+#[expect(clippy::too_many_arguments, reason = "IPort::NewRegistryKey has them")]
+unsafe extern "win64" fn new_registry_key(
+    _this: This,
+    out: *mut PVOID,
+    _outer: PVOID,
+    _kind: u32,
+    _access: u32,
+    _attributes: PVOID,
+    _options: u32,
+    _disposition: *mut u32,
+) -> NTSTATUS {
+    irql::passive("IPortDMus", "NewRegistryKey");
+    if out.is_null() {
+        return STATUS_INVALID_PARAMETER;
+    }
+    // SAFETY: the caller's out parameter.
+    unsafe { out.write(core::ptr::null_mut()) };
+    STATUS_NOT_SUPPORTED
+}
+
+/// At any IRQL: this is what interrupt service routines call.
+unsafe extern "win64" fn notify(this: This, group: PVOID) {
+    statistics::NOTIFICATIONS.add(1);
+    // SAFETY: the caller holds a reference to the port, and to the group if it names one; a group in the port's places
+    // is held by the port.
+    unsafe {
+        if !group.is_null() {
+            slots::request_service_at_any_irql(group);
+            return;
+        }
+        for place in &object(this).groups {
+            let group = place.load(Ordering::Acquire);
+            if !group.is_null() {
+                slots::request_service_at_any_irql(group);
+            }
+        }
+    }
+}
+
+unsafe extern "win64" fn register_service_group(this: This, group: PVOID) {
+    irql::passive("IPortDMus", "RegisterServiceGroup");
+    // SAFETY: the caller holds references to port and group.
+    let port = unsafe { object(this) };
+    if group.is_null() || port.registered.with(|registered| registered.is_some()) {
+        violation(
+            "IPortDMus::RegisterServiceGroup",
+            Broken::new(
+                rules::SERVICE_GROUP,
+                if group.is_null() { "NULL is registered" } else { "a second service group is registered" },
+                "register one service group, in Init, before interrupts are enabled",
+            ),
+        )
+    }
+    // SAFETY: as above.
+    let held = unsafe {
+        slots::service_group::add_member(group, port.sink.address());
+        Foreign::from_borrowed(group)
+    };
+    port.groups[MINIPORT_GROUP].store(group, Ordering::Release);
+    port.registered.with(|registered| *registered = Some(held));
+    interrupt_sync::group_registered();
+}
+
+#[cfg(target_os = "none")]
+crate::exports! {
+    /// What makes ports.
+    pub(crate) static EXPORTS;
+
+    /// Makes a port. DMus and Midi are one implementation (since Windows XP); others are not here.
+    [PASSIVE] fn PcNewPort(out: *mut PVOID, class: *const GUID) -> NTSTATUS {
+        if out.is_null() || class.is_null() {
+            return STATUS_INVALID_PARAMETER;
+        }
+        let class = class.read_unaligned();
+        if class != guids::CLSID_PORTDMUS && class != guids::CLSID_PORTMIDI {
+            out.write(core::ptr::null_mut());
+            return STATUS_NOT_SUPPORTED;
+        }
+        out.write(Port::create().into_raw());
+        STATUS_SUCCESS
+    }
+}

@@ -1,1 +1,28 @@
-//! Empty so far.
+//! Boots guests with the DirectMusic card, runs scenarios, judges, reports.
+//!
+//! The engine (this library) emits typed [events](event::Event) and returns typed results; the command line renders
+//! them. The way of a performance: a song ([`midi`]) and a configuration go to [`perform`], which starts the card and
+//! QEMU ([`machine`]), speaks with the guest ([`session`]), collects the PCM from guest memory, and lets [`judge`]
+//! compare it with the offline render of the same events. What must be there first is brought in by [`provision`].
+
+pub mod accelerator;
+pub mod artefacts;
+pub mod bench;
+pub mod bug_check;
+pub mod doctor;
+pub mod event;
+pub mod failure;
+pub mod fake;
+pub mod hash;
+pub mod image_check;
+pub mod interrupt;
+pub mod judge;
+pub mod machine;
+pub mod midi;
+pub mod perform;
+pub mod provision;
+pub mod render;
+pub mod scenario;
+pub mod session;
+pub mod songs;
+pub mod suite;

@@ -1,0 +1,118 @@
+//! One folder a run: what ran is written first, the verdict last.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::failure::FileError;
+use crate::provision::Workspace;
+
+/// The folder of a run.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes a new folder: the one that is named, or one under `target/dmus/runs` that nobody has yet.
+    ///
+    /// # Errors
+    /// The folder's.
+    pub fn create(workspace: &Workspace, name: &str, named: Option<&Path>) -> Result<Self, FileError> {
+        if let Some(path) = named {
+            fs::create_dir_all(path).map_err(FileError::own("create", path))?;
+            let path = path.canonicalize().map_err(FileError::own("create", path))?;
+            return Ok(Self { path });
+        }
+        let runs = workspace.cache().join("runs");
+        fs::create_dir_all(&runs).map_err(FileError::own("create", &runs))?;
+        let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ");
+        let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        // Two runs of one millisecond: the folder itself decides who was first.
+        for attempt in 0.. {
+            let suffix = if attempt == 0 { String::new() } else { format!("-{attempt}") };
+            let path = runs.join(format!("{time}-{name}{suffix}"));
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(Self { path }),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(FileError::own("create", &path)(error)),
+            }
+        }
+        unreachable!("the loop above ends only by returning")
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file in it.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Creates a file in it.
+    ///
+    /// # Errors
+    /// The file's.
+    pub fn create_file(&self, name: &str) -> Result<File, FileError> {
+        let path = self.file(name);
+        File::create(&path).map_err(FileError::own("create", path))
+    }
+
+    /// Writes text to a file in it.
+    ///
+    /// # Errors
+    /// The file's.
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> Result<(), FileError> {
+        let path = self.file(name);
+        fs::write(&path, text).map_err(FileError::own("write", path))
+    }
+
+    /// Writes a value as JSON to a file in it.
+    ///
+    /// # Errors
+    /// The file's.
+    pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), FileError> {
+        let path = self.file(name);
+        let text = serde_json::to_vec_pretty(value)
+            .map_err(|error| FileError::own("write", &path)(std::io::Error::other(error)))?;
+        self.write(name, text)
+    }
+
+    /// A file's last lines, for a failure that has to be read without opening the folder.
+    #[must_use]
+    pub fn tail(&self, name: &str, lines: usize) -> Option<String> {
+        let bytes = fs::read(self.file(name)).ok()?;
+        let text = String::from_utf8_lossy(&bytes);
+        let all: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        (!all.is_empty()).then(|| all[all.len().saturating_sub(lines)..].join("\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_one_moment_get_folders_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace { root: folder.path().into(), target: folder.path().into() };
+        let paths: std::collections::HashSet<PathBuf> =
+            (0..20).map(|_| RunFolder::create(&workspace, "a/b c", None).unwrap().path).collect();
+        assert_eq!(paths.len(), 20);
+        assert!(paths.iter().all(|path| path.to_string_lossy().contains("a-b-c")));
+    }
+
+    #[test]
+    fn a_tail_is_the_last_lines_that_say_something() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder { path: folder.path().into() };
+        run.write("log", "one\ntwo\n\nthree\n\n").unwrap();
+        assert_eq!(run.tail("log", 2).unwrap(), "two\nthree");
+        assert_eq!(run.tail("absent", 2), None);
+    }
+}

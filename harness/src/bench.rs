@@ -1,0 +1,187 @@
+//! Benchmarks: a registry of named measurements, each with its unit and, where there is one, its baseline.
+
+use std::time::{Duration, Instant};
+
+use guest_protocol::Request;
+use serde::Serialize;
+
+use crate::artefacts::RunFolder;
+use crate::event::Silent;
+use crate::failure::{Error, FileError};
+use crate::machine::{Boot, GuestMemory, Machine, MachineOptions};
+use crate::perform::{Performance, Stage, Verdict, perform};
+use crate::provision::Workspace;
+use crate::session::{Immortal, Session, SessionError};
+use crate::songs;
+
+/// How often each measurement is repeated; the median is reported. Odd, so that it is one of them.
+const REPEATS: usize = 5;
+
+/// Memory of a guest that only boots, in bytes.
+const BOOT_MEMORY: u64 = 128 << 20;
+
+/// One result.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Measurement {
+    /// What was measured.
+    pub name: String,
+    /// The median.
+    pub value: f64,
+    /// Its unit.
+    pub unit: &'static str,
+    /// What it is compared with, in the same unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<f64>,
+    /// `value / baseline`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<f64>,
+}
+
+impl Measurement {
+    fn new(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        Self { name: name.into(), value, unit, baseline: None, ratio: None }
+    }
+
+    fn against(mut self, baseline: f64) -> Self {
+        self.baseline = Some(baseline);
+        self.ratio = Some(self.value / baseline);
+        self
+    }
+}
+
+/// What a benchmark works with.
+pub struct Context<'a> {
+    /// Where artefacts go.
+    pub workspace: &'a Workspace,
+    /// Programs, images, accelerator.
+    pub stage: &'a Stage,
+}
+
+/// A benchmark.
+#[derive(Clone, Copy)]
+pub struct Benchmark {
+    /// The part before the slash of its measurements' names.
+    pub name: &'static str,
+    /// What it measures.
+    pub text: &'static str,
+    run: fn(&Context<'_>) -> Result<Vec<Measurement>, Error>,
+}
+
+/// All benchmarks.
+pub const ALL: [Benchmark; 2] = [
+    Benchmark {
+        name: "scenario",
+        text: "ten seconds of music through card, driver and NT host, from QEMU's start to the verdict, step by step; \
+               the baseline of the whole is the time that the music lasts",
+        run: scenario,
+    },
+    Benchmark {
+        name: "nt-host",
+        text: "from QEMU's start until the NT host serves; the baseline is the firmware's share",
+        run: nt_host,
+    },
+];
+
+impl Benchmark {
+    /// Measures.
+    ///
+    /// # Errors
+    /// What kept it from measuring.
+    pub fn run(&self, context: &Context<'_>) -> Result<Vec<Measurement>, Error> {
+        (self.run)(context)
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn scenario(context: &Context<'_>) -> Result<Vec<Measurement>, Error> {
+    let performance = Performance { tail_ms: 0, ..Performance::of(songs::ALL[0].song()?) };
+    let mut verdicts: Vec<Verdict> = Vec::new();
+    for _ in 0..REPEATS {
+        let folder = RunFolder::create(context.workspace, "bench-scenario", None)?;
+        let verdict = perform(&performance, context.stage, &folder, "cargo dmus bench scenario", &Silent)
+            .map_err(|failure| failure.error)?;
+        verdicts.push(verdict);
+    }
+    let music_ms = performance.song.end as f64 / 10_000.0;
+    let mut measurements: Vec<Measurement> = verdicts[0]
+        .steps
+        .iter()
+        .map(|first| {
+            let times = verdicts
+                .iter()
+                .flat_map(|verdict| &verdict.steps)
+                .filter(|time| time.step == first.step)
+                .map(|time| time.milliseconds)
+                .collect();
+            let step = serde_json::to_value(first.step).unwrap_or_default();
+            Measurement::new(format!("scenario/{}", step.as_str().unwrap_or_default()), median(times), "ms")
+        })
+        .collect();
+    let whole = median(verdicts.iter().map(|verdict| verdict.milliseconds).collect());
+    measurements.push(Measurement::new("scenario/total", whole, "ms").against(music_ms));
+    Ok(measurements)
+}
+
+fn nt_host(context: &Context<'_>) -> Result<Vec<Measurement>, Error> {
+    let (mut entered, mut ready) = (Vec::new(), Vec::new());
+    for _ in 0..REPEATS {
+        let (at_entry, at_ready) = boot(context.stage)?;
+        entered.push(at_entry);
+        ready.push(at_ready);
+    }
+    let firmware = median(entered);
+    Ok(vec![
+        Measurement::new("nt-host/firmware", firmware, "ms"),
+        Measurement::new("nt-host/boot", median(ready), "ms").against(firmware),
+    ])
+}
+
+/// Boots a guest without card and driver; milliseconds until its first instruction and until it serves.
+fn boot(stage: &Stage) -> Result<(f64, f64), Error> {
+    let scratch = tempfile::tempdir().map_err(FileError::own("create", std::env::temp_dir()))?;
+    let options = MachineOptions {
+        qemu: stage.kit.qemu.clone(),
+        accelerator: stage.accelerator.accelerator,
+        firmware: stage.firmware,
+        kernel: stage.kit.nt_host.clone(),
+        driver: None,
+        guest_options: "log=error\n".into(),
+        card_socket: None,
+    };
+    let begun = Instant::now();
+    let log = scratch.path().join("qemu.log");
+    let memory = GuestMemory::new(BOOT_MEMORY)?;
+    let mut machine = Machine::start(&options, memory, &Boot { log: &log, scratch: scratch.path() })?;
+    let limit = Duration::from_secs(30);
+    let line = machine.line.try_clone().map_err(SessionError::Line)?;
+    let mut session = Session::new(line, Immortal, limit, None, &Silent).map_err(SessionError::Line)?;
+    let ready = session.ready()?;
+    let entered = session.entered.unwrap_or(ready);
+    session.hello()?;
+    session.done("shut down", Request::Shutdown)?;
+    machine.wait(limit);
+    let since = |at: Instant| at.saturating_duration_since(begun).as_secs_f64() * 1000.0;
+    Ok((since(entered), since(ready)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_one_of_the_values_whatever_their_order() {
+        assert_eq!(median(vec![9.0, 1.0, 5.0]), 5.0);
+        assert_eq!(median(vec![2.0]), 2.0);
+    }
+
+    #[test]
+    fn a_measurement_without_a_baseline_has_no_ratio() {
+        let text = serde_json::to_string(&Measurement::new("a/b", 2.0, "ms")).unwrap();
+        assert_eq!(text, r#"{"name":"a/b","value":2.0,"unit":"ms"}"#);
+        assert_eq!(Measurement::new("a/b", 2.0, "ms").against(4.0).ratio, Some(0.5));
+    }
+}

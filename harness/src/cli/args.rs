@@ -1,0 +1,224 @@
+//! What may be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use dmus::machine::{Accelerator, Clock};
+
+/// Exit codes, for `--help`.
+const EXIT_CODES: &str = "Exit codes:
+   0  everything holds
+   1  a test failed: an expectation does not hold
+   2  the command line makes no sense
+   3  the guest crashed; the bug check is shown with its stack
+   4  a step took too long
+   5  the card died
+   6  QEMU did not start, or crashed by itself
+   7  something needed is missing and could not be brought in
+   8  a song, bank, scenario or driver image is malformed
+   9  the host is in the way: disk, memory, permissions
+  70  a bug of the harness
+ 130  interrupted";
+
+/// Boots guests with the virtual DirectMusic card, plays, compares, and says what is wrong.
+#[derive(Debug, Parser)]
+#[command(name = "dmus", bin_name = "cargo dmus", version, after_help = EXIT_CODES, max_term_width = 110)]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Play a song through QEMU, the NT host and the Windows driver, and compare it with the offline render
+    Demo(DemoArguments),
+    /// Run a scenario file, or all of a folder
+    Run(RunArguments),
+    /// Run every test of the project
+    Test(TestArguments),
+    /// Render a song offline, without a guest
+    Render(RenderArguments),
+    /// Run the benchmarks, one JSON object a line
+    Bench(BenchArguments),
+    /// Boot the guest and talk to it
+    Boot(BootArguments),
+    /// Look at this machine: what is there, what is missing, what fixes it
+    Doctor(DoctorArguments),
+}
+
+impl Verb {
+    pub(crate) fn json(&self) -> bool {
+        match self {
+            Self::Demo(arguments) => arguments.json,
+            Self::Run(arguments) => arguments.json,
+            Self::Test(arguments) => arguments.json,
+            Self::Render(arguments) => arguments.json,
+            Self::Bench(_) | Self::Boot(_) => false,
+            Self::Doctor(arguments) => arguments.json,
+        }
+    }
+}
+
+/// Which clock the card follows.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ClockChoice {
+    /// Time moves as frames are rendered: as fast as it goes, and repeatable
+    Lockstep,
+    /// Time is the host's
+    Realtime,
+}
+
+impl From<ClockChoice> for Clock {
+    fn from(choice: ClockChoice) -> Self {
+        match choice {
+            ClockChoice::Lockstep => Self::Lockstep,
+            ClockChoice::Realtime => Self::Realtime,
+        }
+    }
+}
+
+/// What runs the guest's instructions.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum AcceleratorChoice {
+    /// Whatever a timed probe finds to be faster
+    Auto,
+    /// QEMU's translation
+    Tcg,
+    /// The host's processor
+    Kvm,
+}
+
+impl AcceleratorChoice {
+    pub(crate) const fn wish(self) -> Option<Accelerator> {
+        match self {
+            Self::Auto => None,
+            Self::Tcg => Some(Accelerator::Tcg),
+            Self::Kvm => Some(Accelerator::Kvm),
+        }
+    }
+}
+
+/// Options of everything that boots a guest.
+#[derive(Debug, Args)]
+pub(crate) struct MachineArguments {
+    /// What runs the guest's instructions
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) accel: AcceleratorChoice,
+    /// QEMU to use instead of the system's or the one that is brought in
+    #[arg(long, value_name = "PATH")]
+    pub(crate) qemu: Option<PathBuf>,
+    /// How long a step may take without getting on
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) timeout: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// The song (.mid), or the name of a built-in one: tide, clockwork, siren
+    pub(crate) song: Option<PathBuf>,
+    /// Where to write what the guest got
+    #[arg(long, value_name = "SONG.WAV")]
+    pub(crate) out: Option<PathBuf>,
+    /// Which clock the card follows
+    #[arg(long, value_enum, default_value = "lockstep")]
+    pub(crate) clock: ClockChoice,
+    /// Instruments instead of the built-in ones (.dls or .sf2)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bank: Option<PathBuf>,
+    /// Driver image to use instead of dmuscard.sys
+    #[arg(long, value_name = "MY.SYS")]
+    pub(crate) driver: Option<PathBuf>,
+    /// Frames a second
+    #[arg(long, value_name = "HZ", default_value_t = 48_000, value_parser = clap::value_parser!(u32).range(11_025..=96_000))]
+    pub(crate) rate: u32,
+    /// Frames that the card renders at a time; nothing that is heard depends on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) render_block: Option<u32>,
+    /// Frames that the driver is asked for at a time
+    #[arg(long, value_name = "N", default_value_t = dmus::perform::QUANTUM_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) quantum: u32,
+    #[command(flatten)]
+    pub(crate) machine: MachineArguments,
+    /// How much the guest says: error, warn, info, debug, trace
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = ["error", "warn", "info", "debug", "trace"])]
+    pub(crate) guest_log: String,
+    /// Folder for everything that the run leaves behind
+    #[arg(long, value_name = "DIR")]
+    pub(crate) artefacts: Option<PathBuf>,
+    /// End with one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// A scenario file, or a folder with some
+    pub(crate) scenario: PathBuf,
+    /// Only cases whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) case: Option<String>,
+    #[command(flatten)]
+    pub(crate) machine: MachineArguments,
+    /// End with one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestArguments {
+    #[command(flatten)]
+    pub(crate) machine: MachineArguments,
+    /// End with one JSON object on standard output, before the last line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RenderArguments {
+    /// The song (.mid), or the name of a built-in one: tide, clockwork, siren
+    pub(crate) song: PathBuf,
+    /// Instruments instead of the built-in ones (.dls or .sf2)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bank: Option<PathBuf>,
+    /// Where to write it; the song's name with .wav, in this folder, if not said
+    #[arg(short, long, value_name = "OUT.WAV")]
+    pub(crate) out: Option<PathBuf>,
+    /// Frames a second
+    #[arg(long, value_name = "HZ", default_value_t = 48_000, value_parser = clap::value_parser!(u32).range(11_025..=96_000))]
+    pub(crate) rate: u32,
+    /// End with one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArguments {
+    /// Only benchmarks whose name contains this
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) machine: MachineArguments,
+    /// One JSON object a line (the only form there is)
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BootArguments {
+    /// Driver image to use instead of dmuscard.sys
+    #[arg(long, value_name = "MY.SYS")]
+    pub(crate) driver: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) machine: MachineArguments,
+    /// How much the guest says: error, warn, info, debug, trace
+    #[arg(long, value_name = "LEVEL", default_value = "debug", value_parser = ["error", "warn", "info", "debug", "trace"])]
+    pub(crate) guest_log: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// End with one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}

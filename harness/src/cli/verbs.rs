@@ -1,0 +1,371 @@
+//! The verbs, each in terms of the library.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use dmus::accelerator::{self, Candidates};
+use dmus::artefacts::RunFolder;
+use dmus::bench;
+use dmus::doctor::{self, State};
+use dmus::event::{Event, Observer, TestResult};
+use dmus::failure::{Class, Diagnosed, Error, FileError};
+use dmus::machine::{CardOptions, Firmware};
+use dmus::midi::Song;
+use dmus::perform::{Performance, PerformanceFailure, Stage, Verdict, perform};
+use dmus::provision::{Artefact, Overrides, Provisioner, Workspace};
+use dmus::render as offline;
+use dmus::scenario::{Context, Report, Scenario, files_in, run as run_scenario};
+use dmus::songs::{self, BuiltIn};
+use dmus::suite::Suite;
+use serde_json::json;
+
+use super::Outcome;
+use super::args::{
+    BenchArguments, DemoArguments, DoctorArguments, MachineArguments, RenderArguments, RunArguments, TestArguments,
+};
+use super::print::{error_line, out};
+use super::terminal::Terminal;
+
+/// Brings in everything that a guest needs, and chooses the accelerator.
+pub(super) fn stage(
+    workspace: &Workspace,
+    machine: &MachineArguments,
+    driver: Option<&Path>,
+    observer: &dyn Observer,
+) -> Result<Stage, Error> {
+    let overrides = Overrides { qemu: machine.qemu.clone(), driver: driver.map(Path::to_path_buf) };
+    let provisioner = Provisioner::new(workspace, overrides, observer)?;
+    let kit = provisioner.kit()?;
+    let firmware = Firmware::of(&kit.qemu);
+    let candidates = Candidates { qemu: &kit.qemu, nt_host: &kit.nt_host, firmware };
+    // Within the lock: of several first runs, one measures.
+    let accelerator = accelerator::choose(workspace, candidates, machine.accel.wish())?;
+    drop(provisioner);
+    Ok(Stage { kit, accelerator, firmware })
+}
+
+/// A song by its file, or by a built-in one's name.
+fn read_song(path: Option<&Path>, observer: &dyn Observer) -> Result<Song, Error> {
+    let Some(path) = path else { return Ok(songs::ALL[0].song()?) };
+    if !path.exists()
+        && let Some(built_in) = path.to_str().and_then(BuiltIn::by_name)
+    {
+        return Ok(built_in.song()?);
+    }
+    let file = std::fs::read(path).map_err(FileError::input(path))?;
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let song = Song::parse(&name, &file)?;
+    for notice in &song.notices {
+        observer.event(&Event::Warning { text: format!("{name}: {notice}") });
+    }
+    Ok(song)
+}
+
+/// The command as it was typed, to be typed again.
+fn reproduce() -> String {
+    let words = std::env::args().skip(1).map(|word| {
+        if word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=:".contains(c)) {
+            word
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+    });
+    std::iter::once("cargo dmus".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
+    let terminal = Terminal::new();
+    let song = read_song(arguments.song.as_deref(), &terminal)?;
+    if let Some(bank) = &arguments.bank {
+        std::fs::metadata(bank).map_err(FileError::input(bank))?;
+    }
+    let workspace = Workspace::find()?;
+    let stage = stage(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
+    let folder = RunFolder::create(&workspace, &format!("demo-{}", song.name), arguments.artefacts.as_deref())?;
+    let performance = Performance {
+        card: CardOptions {
+            clock: arguments.clock.into(),
+            bank: arguments.bank.clone(),
+            render_block: arguments.render_block,
+        },
+        sample_rate: arguments.rate,
+        quantum_frames: arguments.quantum,
+        timeout: Duration::from_secs(arguments.machine.timeout),
+        guest_log: arguments.guest_log.clone(),
+        out: arguments.out.clone(),
+        ..Performance::of(song)
+    };
+    let reproduce = reproduce();
+    let result = perform(&performance, &stage, &folder, &reproduce, &terminal);
+    drop(terminal);
+    match result {
+        Ok(verdict) => {
+            show_verdict(&verdict, arguments, &reproduce);
+            Ok((!verdict.passed()).then_some(Class::TestFailed))
+        }
+        Err(failure) => {
+            show_failure(&failure, &reproduce, arguments.json);
+            Ok(Some(failure.error.class()))
+        }
+    }
+}
+
+fn show_verdict(verdict: &Verdict, arguments: &DemoArguments, reproduce: &str) {
+    if arguments.json {
+        out(&json!({
+            "passed": usize::from(verdict.passed()),
+            "failed": usize::from(!verdict.passed()),
+            "skipped": 0,
+            "artefacts": [verdict.artefacts],
+            "bit_identical": verdict.bit_identical,
+            "frames": verdict.frames,
+            "peak": verdict.peak,
+            "interrupts": verdict.counters.interrupts,
+            "events": verdict.events,
+            "pcm_sha256": verdict.pcm_sha256,
+            "verdict": verdict,
+            "reproduce": reproduce,
+        })
+        .to_string());
+        return;
+    }
+    let accelerator = &verdict.accelerator;
+    let decibels = 20.0 * (f64::from(verdict.peak.max(1)) / 32_768.0).log10();
+    out(&format!("QEMU         {}", verdict.qemu));
+    out(&format!("accelerator  {}: {}", accelerator.accelerator.name(), accelerator.reason));
+    out(&format!("guest        {}", verdict.guest));
+    out(&format!("device       {}", verdict.device));
+    out(&format!("driver       {} ({})", verdict.driver.sha256, verdict.driver.path.display()));
+    out(&format!("             the guest loaded {}: the same", verdict.driver.sha256_in_guest));
+    out(&format!("song         {}: {} events streamed", verdict.song, verdict.events));
+    out(&format!("interrupts   {}", verdict.counters.interrupts));
+    let seconds = verdict.frames as f64 / f64::from(verdict.sample_rate);
+    out(&format!("frames       {} ({seconds:.2} s at {} Hz)", verdict.frames, verdict.sample_rate));
+    out(&format!("peak         {} ({decibels:.1} dBFS)", verdict.peak));
+    out(&format!("pcm          {}", verdict.pcm_sha256));
+    out(&format!("time         {:.0} ms from QEMU's start to the verdict", verdict.milliseconds));
+    if let Some(path) = &arguments.out {
+        out(&format!("written      {}", path.display()));
+    }
+    out(&format!("artefacts    {}", verdict.artefacts.display()));
+    match verdict.difference {
+        None if verdict.audible => out("verdict      bit-identical to the offline render"),
+        None => out("verdict      FAILED: bit-identical to the offline render, but silent"),
+        Some(difference) => {
+            let sample = |sample: Option<i16>| sample.map_or_else(|| "nothing".into(), |value| value.to_string());
+            out(&format!(
+                "verdict      FAILED: differs from the offline render from frame {}, channel {} on (guest {}, offline {}); \
+                 {} samples differ, by at most {}",
+                difference.frame,
+                difference.channel,
+                sample(difference.guest),
+                sample(difference.offline),
+                difference.samples,
+                difference.largest
+            ));
+            out("             guest.wav and offline.wav are among the artefacts");
+            out(&format!("reproduce    {reproduce}"));
+        }
+    }
+}
+
+fn show_failure(failure: &PerformanceFailure, reproduce: &str, json: bool) {
+    let error = &failure.error;
+    if !failure.evidence.is_empty() {
+        error_line(failure.evidence.trim_end());
+    }
+    error_line(&format!("error ({}): {error}", error.class().name()));
+    if let Some(remedy) = error.remedy() {
+        error_line(&format!("remedy: {remedy}"));
+    }
+    error_line(&format!("artefacts: {}", failure.artefacts.display()));
+    error_line(&format!("reproduce: {reproduce}"));
+    if json {
+        out(&json!({
+            "passed": 0,
+            "failed": 1,
+            "skipped": 0,
+            "artefacts": [failure.artefacts],
+            "bit_identical": false,
+            "class": error.class(),
+            "error": error.to_string(),
+            "remedy": error.remedy(),
+            "reproduce": reproduce,
+        })
+        .to_string());
+    }
+}
+
+pub(super) fn run(arguments: &RunArguments) -> Outcome {
+    let terminal = Terminal::new();
+    // A mistake in a file shows before anything is built.
+    let scenarios =
+        files_in(&arguments.scenario)?.iter().map(|path| Scenario::load(path)).collect::<Result<Vec<_>, _>>()?;
+    let workspace = Workspace::find()?;
+    let stage = stage(&workspace, &arguments.machine, None, &terminal)?;
+    let context = Context {
+        workspace: &workspace,
+        stage: &stage,
+        timeout: Duration::from_secs(arguments.machine.timeout),
+        filter: arguments.case.as_deref(),
+        observer: &terminal,
+    };
+    let mut report = Report::default();
+    for scenario in &scenarios {
+        terminal.event(&Event::Note { text: format!("{}: {}", scenario.name, scenario.title) });
+        report.append(run_scenario(scenario, &context)?);
+    }
+    drop(terminal);
+    if report.tests.is_empty() {
+        error_line("no case has such a name");
+        return Ok(Some(Class::Usage));
+    }
+    show_reproduction(&report);
+    if arguments.json {
+        out(&serde_json::to_string(&report).unwrap_or_default());
+    } else {
+        out(&summary(&report));
+    }
+    Ok(report.class())
+}
+
+fn summary(report: &Report) -> String {
+    format!("{} passed, {} failed, {} skipped", report.passed, report.failed, report.skipped)
+}
+
+/// How to run each failed test again, where it can be run by itself.
+fn show_reproduction(report: &Report) {
+    for test in report.tests.iter().filter(|test| test.result == TestResult::Failed) {
+        if let Some(artefacts) = &test.artefacts {
+            error_line(&format!("{}: {}", test.name, artefacts.display()));
+            error_line(&format!("  reproduce: {}", test.reproduce));
+        }
+    }
+}
+
+pub(super) fn test(arguments: &TestArguments) -> Outcome {
+    let terminal = Terminal::new();
+    let workspace = Workspace::find()?;
+    let suite = Suite {
+        workspace: &workspace,
+        stage: &|| stage(&workspace, &arguments.machine, None, &terminal),
+        timeout: Duration::from_secs(arguments.machine.timeout),
+        observer: &terminal,
+    };
+    let report = suite.run()?;
+    drop(terminal);
+    show_reproduction(&report);
+    // Where nobody looks at the lines, a test that was not run must not look like one that passed.
+    let strict = std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
+    let skips_fail = strict && report.skipped > 0;
+    if skips_fail {
+        error_line("in CI (the variable CI is set) a skipped test is a failure");
+    }
+    if arguments.json {
+        out(&serde_json::to_string(&report).unwrap_or_default());
+    }
+    out(&summary(&report));
+    let counted = (report.failed > 0).then_some(Class::TestFailed);
+    Ok(report.class().or(counted).or(skips_fail.then_some(Class::TestFailed)))
+}
+
+pub(super) fn render(arguments: &RenderArguments) -> Outcome {
+    let terminal = Terminal::new();
+    let song = read_song(Some(&arguments.song), &terminal)?;
+    if let Some(bank) = &arguments.bank {
+        std::fs::metadata(bank).map_err(FileError::input(bank))?;
+    }
+    let workspace = Workspace::find()?;
+    let provisioner = Provisioner::new(&workspace, Overrides::default(), &terminal)?;
+    let card = provisioner.resolve(Artefact::Card)?;
+    drop(provisioner);
+    let path = arguments
+        .out
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(arguments.song.file_stem().unwrap_or_default()).with_extension("wav"));
+    let scratch = tempfile::tempdir().map_err(FileError::own("create", std::env::temp_dir()))?;
+    let events = scratch.path().join("events.txt");
+    offline::write_events(&song.events, &events)?;
+    let options = offline::RenderOptions {
+        card,
+        events,
+        out: path.clone(),
+        sample_rate: arguments.rate,
+        frames: song.frames(arguments.rate, dmus::perform::TAIL_MS_DEFAULT),
+        bank: arguments.bank.clone(),
+    };
+    let summary = offline::start(&options)?.finish()?;
+    drop(terminal);
+    if arguments.json {
+        out(&json!({
+            "out": path,
+            "events": song.events.len(),
+            "frames": summary.frames,
+            "peak": summary.peak,
+            "pcm_sha256": summary.pcm_sha256,
+        })
+        .to_string());
+    } else {
+        out(&format!(
+            "{}: {} events, {} frames, peak {}",
+            path.display(),
+            song.events.len(),
+            summary.frames,
+            summary.peak
+        ));
+        out(&format!("pcm {}", summary.pcm_sha256));
+    }
+    Ok(None)
+}
+
+pub(super) fn bench(arguments: &BenchArguments) -> Outcome {
+    // Measurements have one form, which people and programs can read.
+    let _ = arguments.json;
+    let wanted =
+        |name: &str| arguments.name.as_deref().is_none_or(|part| name.contains(part) || part.starts_with(name));
+    let chosen: Vec<_> = bench::ALL.iter().filter(|benchmark| wanted(benchmark.name)).collect();
+    if chosen.is_empty() {
+        error_line("there is no such benchmark; there are:");
+        for benchmark in bench::ALL {
+            error_line(&format!("  {}: {}", benchmark.name, benchmark.text));
+        }
+        return Ok(Some(Class::Usage));
+    }
+    let terminal = Terminal::new();
+    let workspace = Workspace::find()?;
+    let stage = stage(&workspace, &arguments.machine, None, &terminal)?;
+    let context = bench::Context { workspace: &workspace, stage: &stage };
+    for benchmark in chosen {
+        terminal.event(&Event::TestBegun { name: format!("benchmark {}", benchmark.name) });
+        for measurement in benchmark.run(&context)? {
+            let wanted = arguments.name.as_deref();
+            if wanted.is_none_or(|part| benchmark.name.contains(part) || measurement.name.contains(part)) {
+                out(&serde_json::to_string(&measurement).unwrap_or_default());
+            }
+        }
+    }
+    Ok(None)
+}
+
+pub(super) fn doctor(arguments: &DoctorArguments) -> Outcome {
+    let workspace = Workspace::find()?;
+    let findings = doctor::examine(&workspace);
+    let missing = findings.iter().any(|finding| finding.state == State::Missing);
+    if arguments.json {
+        out(&json!({ "findings": findings, "healthy": !missing }).to_string());
+    } else {
+        for finding in &findings {
+            let word = match finding.state {
+                State::Found => "ok      ",
+                State::BroughtIn => "later   ",
+                State::Optional => "optional",
+                State::Missing => "MISSING ",
+            };
+            out(&format!("{word}  {:<12} {}", finding.what, finding.detail));
+            if let Some(remedy) = &finding.remedy {
+                out(&format!("{:10}{:<12} fix: {remedy}", "", ""));
+            }
+        }
+    }
+    Ok(missing.then_some(Class::MissingArtefact))
+}

@@ -1,0 +1,219 @@
+//! How a run can fail: one class, and one exit code, for each kind of person who has to act.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// Who has to act. The exit code is part of the command line's contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// An expectation did not hold.
+    TestFailed,
+    /// The command line makes no sense (the number is clap's).
+    Usage,
+    /// The guest stopped with a bug check, or fell over without one.
+    GuestCrashed,
+    /// A step did not end in time.
+    Timeout,
+    /// The card's process ended while the guest ran.
+    CardDied,
+    /// QEMU did not start, or crashed by itself.
+    QemuFailed,
+    /// Something that the run needs is not there and could not be brought in.
+    MissingArtefact,
+    /// A song, bank, scenario or driver image is malformed.
+    BadInput,
+    /// The host is in the way: disk, memory, permissions.
+    Host,
+    /// The run was ended by a signal, at the user's wish.
+    Interrupted,
+    /// The harness itself is wrong.
+    HarnessBug,
+}
+
+impl Class {
+    /// Every class.
+    pub const ALL: [Self; 11] = [
+        Self::TestFailed,
+        Self::Usage,
+        Self::GuestCrashed,
+        Self::Timeout,
+        Self::CardDied,
+        Self::QemuFailed,
+        Self::MissingArtefact,
+        Self::BadInput,
+        Self::Host,
+        Self::Interrupted,
+        Self::HarnessBug,
+    ];
+
+    /// The process's exit code.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::TestFailed => 1,
+            Self::Usage => 2,
+            Self::GuestCrashed => 3,
+            Self::Timeout => 4,
+            Self::CardDied => 5,
+            Self::QemuFailed => 6,
+            Self::MissingArtefact => 7,
+            Self::BadInput => 8,
+            Self::Host => 9,
+            Self::HarnessBug => 70,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// The name that scenarios and reports use.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TestFailed => "test-failed",
+            Self::Usage => "usage",
+            Self::GuestCrashed => "guest-crashed",
+            Self::Timeout => "timeout",
+            Self::CardDied => "card-died",
+            Self::QemuFailed => "qemu-failed",
+            Self::MissingArtefact => "missing-artefact",
+            Self::BadInput => "bad-input",
+            Self::Host => "host",
+            Self::Interrupted => "interrupted",
+            Self::HarnessBug => "harness-bug",
+        }
+    }
+}
+
+/// What every error of this library can say about itself, besides its message.
+pub trait Diagnosed {
+    /// Who has to act.
+    fn class(&self) -> Class;
+    /// What to do about it, where that is known.
+    fn remedy(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Any failure of a run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A song.
+    #[error(transparent)]
+    Midi(#[from] crate::midi::MidiError),
+    /// An artefact.
+    #[error(transparent)]
+    Provision(#[from] crate::provision::ProvisionError),
+    /// The machine: card or QEMU.
+    #[error(transparent)]
+    Machine(#[from] crate::machine::MachineError),
+    /// What the guest did.
+    #[error(transparent)]
+    Session(#[from] crate::session::SessionError),
+    /// The offline render.
+    #[error(transparent)]
+    Render(#[from] crate::render::RenderError),
+    /// The driver's pins.
+    #[error(transparent)]
+    Performance(#[from] crate::perform::PerformanceError),
+    /// A scenario file.
+    #[error(transparent)]
+    Scenario(#[from] crate::scenario::ScenarioError),
+    /// A file of the run.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl Diagnosed for Error {
+    fn class(&self) -> Class {
+        match self {
+            Self::Midi(error) => error.class(),
+            Self::Provision(error) => error.class(),
+            Self::Machine(error) => error.class(),
+            Self::Session(error) => error.class(),
+            Self::Render(error) => error.class(),
+            Self::Performance(error) => error.class(),
+            Self::Scenario(error) => error.class(),
+            Self::File(error) => error.class(),
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Midi(error) => error.remedy(),
+            Self::Provision(error) => error.remedy(),
+            Self::Machine(error) => error.remedy(),
+            Self::Session(error) => error.remedy(),
+            Self::Render(error) => error.remedy(),
+            Self::Performance(error) => error.remedy(),
+            Self::Scenario(error) => error.remedy(),
+            Self::File(error) => error.remedy(),
+        }
+    }
+}
+
+/// A file that could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {verb} {path}: {source}", path = path.display())]
+pub struct FileError {
+    /// `read`, `write`, `create`.
+    pub verb: &'static str,
+    /// Which file.
+    pub path: PathBuf,
+    /// Why.
+    pub source: std::io::Error,
+    /// The user named this file, so it is input and not the host's matter.
+    pub input: bool,
+}
+
+impl FileError {
+    /// For `map_err`: an error of the harness's own file.
+    pub fn own(verb: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self { verb, path, source, input: false }
+    }
+
+    /// For `map_err`: an error of a file that the user named.
+    pub fn input(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self { verb: "read", path, source, input: true }
+    }
+}
+
+impl Diagnosed for FileError {
+    fn class(&self) -> Class {
+        if self.input { Class::BadInput } else { Class::Host }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        match self.source.kind() {
+            std::io::ErrorKind::StorageFull => {
+                Some("the disk is full: free some space (cargo clean, or delete target/dmus/runs)".into())
+            }
+            std::io::ErrorKind::NotFound if self.input => Some("check the path".into()),
+            std::io::ErrorKind::PermissionDenied => Some("check the owner and mode of the file and its folders".into()),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_class_has_an_exit_code_of_its_own_and_none_is_success() {
+        let codes: HashSet<u8> = Class::ALL.iter().map(|class| class.exit_code()).collect();
+        assert_eq!(codes.len(), Class::ALL.len());
+        assert!(!codes.contains(&0));
+    }
+
+    #[test]
+    fn a_full_disk_is_the_hosts_matter_and_says_what_to_free() {
+        let error = FileError::own("write", "guest.wav")(std::io::Error::from(std::io::ErrorKind::StorageFull));
+        assert_eq!(error.class(), Class::Host);
+        assert!(error.remedy().unwrap().contains("free some space"));
+    }
+}

@@ -1,0 +1,188 @@
+//! A guest of the harness's own making, for tests of what speaks with guests: the other end of the serial line, in a
+//! thread, with memory but without a processor.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::thread::JoinHandle;
+
+use guest_protocol::{
+    BugCheck, Bulk, Carries, Deframer, DriverInfo, Event, Failure, FailureKind, Handle, PinFactory, Play, Received,
+    Reply, Request, Statistics, ToGuest, ToHost, VERSION, encode,
+};
+
+use crate::judge::FRAME_BYTES;
+use crate::machine::GuestMemory;
+use crate::midi::EVENT_HEADER_BYTES;
+
+/// What the guest does wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// Bug check when it is asked to play.
+    BugCheckAtPlay(Box<BugCheck>),
+    /// Fall silent when it is asked to play.
+    HangAtPlay,
+    /// Close the line when it is asked to play.
+    EndAtPlay,
+    /// Speak another version of the protocol.
+    OtherVersion,
+    /// Answer a request that was not made.
+    WrongAnswer,
+}
+
+/// A guest.
+#[derive(Debug)]
+pub struct FakeGuest {
+    /// Its memory.
+    pub memory: GuestMemory,
+    /// The SHA-256 of the driver that it claims to run.
+    pub driver_sha256: [u8; 32],
+    /// Its filters: name and pins.
+    pub filters: Vec<(String, Vec<PinFactory>)>,
+    /// What it does wrong.
+    pub fault: Option<Fault>,
+}
+
+/// The pin factories of a DirectMusic filter: render and wave, and one that is in the way.
+#[must_use]
+pub fn directmusic_pins() -> Vec<PinFactory> {
+    let pin = |flow_in, carries| PinFactory { flow_in, communication: 1, instances: 1, carries };
+    let pcm = Carries::Pcm { sample_rate_min: 11_025, sample_rate_max: 96_000, channels: 2, bits: 16 };
+    vec![pin(false, vec![Carries::Other]), pin(false, vec![pcm]), pin(true, vec![Carries::Midi, Carries::DirectMusic])]
+}
+
+impl FakeGuest {
+    /// Serves a line until it is shut down or the line ends.
+    #[must_use]
+    pub fn serve(self, line: UnixStream) -> JoinHandle<()> {
+        std::thread::spawn(move || {
+            // The other side hangs up when a test is over.
+            let _ = self.run(line);
+        })
+    }
+
+    fn run(mut self, mut line: UnixStream) -> std::io::Result<()> {
+        line.write_all(b"fake firmware 1.0\r\n")?;
+        let mut send = {
+            let mut line = line.try_clone()?;
+            move |message: ToHost| line.write_all(&encode(&message).expect("every message can be framed"))
+        };
+        send(ToHost::Event(Event::Entered))?;
+        send(ToHost::Event(Event::Ready))?;
+        let mut next_bulk = 1 << 20;
+        let mut deframer = Deframer::new();
+        let mut buffer = [0; 4096];
+        loop {
+            let count = line.read(&mut buffer)?;
+            if count == 0 {
+                return Ok(());
+            }
+            for received in deframer.push::<ToGuest>(&buffer[..count]) {
+                let Received::Message(ToGuest { id, request }) = received else { continue };
+                let leaving = request == Request::Shutdown;
+                if let (Request::Play(_), Some(fault)) = (&request, &self.fault) {
+                    match fault.clone() {
+                        Fault::BugCheckAtPlay(bug_check) => {
+                            send(ToHost::Event(Event::BugCheck(*bug_check)))?;
+                            return Ok(());
+                        }
+                        Fault::HangAtPlay => {
+                            // Until the harness has had enough.
+                            while line.read(&mut buffer)? > 0 {}
+                            return Ok(());
+                        }
+                        Fault::EndAtPlay => return Ok(()),
+                        Fault::OtherVersion | Fault::WrongAnswer => {}
+                    }
+                }
+                let id = if self.fault == Some(Fault::WrongAnswer) { id + 7 } else { id };
+                let result = self.answer(request, &mut next_bulk, &mut send);
+                send(ToHost::Answer { id, result })?;
+                if leaving {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn answer(
+        &mut self,
+        request: Request,
+        next_bulk: &mut u64,
+        send: &mut impl FnMut(ToHost) -> std::io::Result<()>,
+    ) -> Result<Reply, Failure> {
+        Ok(match request {
+            Request::Hello { .. } => Reply::Hello {
+                version: if self.fault == Some(Fault::OtherVersion) { VERSION + 1 } else { VERSION },
+                guest: "fake".into(),
+                memory: self.memory.bytes(),
+            },
+            Request::LoadDriver => Reply::DriverLoaded(DriverInfo {
+                file_bytes: 0,
+                sha256: self.driver_sha256,
+                base: 0,
+                image_bytes: 0,
+                imports: Vec::new(),
+            }),
+            Request::StartDevice => Reply::DeviceStarted {
+                device: "fake".into(),
+                resources: Vec::new(),
+                subdevices: self.filters.iter().map(|(name, _)| name.clone()).collect(),
+            },
+            Request::OpenFilter { subdevice } => {
+                let found = self.filters.iter().position(|(name, _)| *name == subdevice);
+                let number = found.ok_or_else(|| Failure {
+                    kind: FailureKind::Request,
+                    message: format!("there is no filter {subdevice}"),
+                })?;
+                let handle = Handle(number as u32 + 1);
+                Reply::FilterOpened { handle, pins: self.filters[number].1.clone(), nodes: Vec::new() }
+            }
+            Request::CreatePin { filter, pin, .. } => {
+                Reply::PinCreated { handle: Handle(filter.0 * 100 + pin), schedule_prefetch: 0 }
+            }
+            Request::AllocateBulk { bytes } => {
+                let bulk = Bulk { address: *next_bulk, length: bytes };
+                *next_bulk += bytes.next_multiple_of(4096);
+                Reply::Bulk(bulk)
+            }
+            Request::Play(play) => self.play(&play, send)?,
+            Request::UnloadDriver => Reply::DriverUnloaded,
+            Request::Statistics => Reply::Statistics(Statistics::default()),
+            Request::Property { .. } => {
+                return Err(Failure { kind: FailureKind::Status(0xc000_0225), message: "it has no properties".into() });
+            }
+            Request::SetState { .. }
+            | Request::FreeBulk(_)
+            | Request::Close(_)
+            | Request::StopDevice
+            | Request::Shutdown => Reply::Done,
+        })
+    }
+
+    /// "Renders": at the frame of each event, both channels take the event's data bytes.
+    fn play(&self, play: &Play, send: &mut impl FnMut(ToHost) -> std::io::Result<()>) -> Result<Reply, Failure> {
+        let memory = |error: std::io::Error| Failure { kind: FailureKind::Memory, message: error.to_string() };
+        let records = self.memory.read(play.events).map_err(memory)?;
+        let mut pcm = vec![0; play.pcm.length as usize];
+        let (mut at, mut count) = (0, 0);
+        while at < records.len() {
+            let field =
+                |offset: usize| u32::from_le_bytes(records[at + offset..at + offset + 4].try_into().expect("4"));
+            let length = field(0) as usize;
+            let time = u64::from(field(8)) | u64::from(field(12)) << 32;
+            let message = &records[at + EVENT_HEADER_BYTES..at + EVENT_HEADER_BYTES + length];
+            let frame = time * 48_000 / 10_000_000;
+            let place = (frame * FRAME_BYTES) as usize;
+            if let Some(place) = pcm.get_mut(place..place + FRAME_BYTES as usize) {
+                let last = *message.last().unwrap_or(&0);
+                place.copy_from_slice(&[message[0], last, message[0], last]);
+            }
+            at += (EVENT_HEADER_BYTES + length).next_multiple_of(8);
+            count += 1;
+        }
+        self.memory.write(play.pcm, &pcm).map_err(memory)?;
+        let _ = send(ToHost::Event(Event::Progress { frames: play.frames, events: count }));
+        let statistics = Statistics { events_put: count, events_returned: count, ..Statistics::default() };
+        Ok(Reply::Played { frames: play.frames, events: count, statistics })
+    }
+}

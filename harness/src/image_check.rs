@@ -1,0 +1,134 @@
+//! Checks of the images themselves: what the driver imports, how large the images are, how a loader will see them.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use object::elf::{self, FileHeader64};
+use object::pe;
+use object::read::elf::{FileHeader, ProgramHeader};
+use object::read::pe::{ImageNtHeaders, ImageOptionalHeader, PeFile64};
+use object::{LittleEndian, Object};
+
+/// The modules from which a PortCls driver may import: all others would have to be shipped with it.
+pub const DRIVER_MODULES: [&str; 3] = ["hal.dll", "ntoskrnl.exe", "portcls.sys"];
+
+/// Largest driver image. A driver of this kind in C is a tenth of it; more means that something was linked in unseen.
+pub const DRIVER_BYTES_MAX: u64 = 256 << 10;
+
+/// Largest NT host, symbols included: it is loaded anew in every run.
+pub const NT_HOST_BYTES_MAX: u64 = 2 << 20;
+
+/// The ELF note by which QEMU finds the entry point of a kernel: its owner and type (Xen, `XEN_ELFNOTE_PHYS32_ENTRY`).
+const PVH_NOTE: (&[u8], elf::NoteType) = (b"Xen", elf::NoteType(18));
+
+/// One check and what it found wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What must hold.
+    pub name: &'static str,
+    /// What is wrong, if anything.
+    pub violation: Option<String>,
+}
+
+fn check(name: &'static str, violation: Option<String>) -> Check {
+    Check { name, violation }
+}
+
+/// Checks a driver image.
+///
+/// # Errors
+/// When it is no 64-bit PE image at all.
+pub fn driver(file: &[u8]) -> Result<Vec<Check>, object::Error> {
+    let image = PeFile64::parse(file)?;
+    let mut modules = BTreeSet::new();
+    for import in image.imports()? {
+        modules.insert(String::from_utf8_lossy(import?.library()).to_ascii_lowercase());
+    }
+    let others: Vec<&String> = modules.iter().filter(|module| !DRIVER_MODULES.contains(&module.as_str())).collect();
+    let headers = image.nt_headers();
+    let optional = headers.optional_header();
+    let subsystem = optional.subsystem();
+    let characteristics = optional.dll_characteristics();
+    Ok(vec![
+        check(
+            "dmuscard.sys imports only from ntoskrnl.exe, hal.dll and portcls.sys",
+            (!others.is_empty()).then(|| format!("it also imports from {others:?}")),
+        ),
+        check(
+            "dmuscard.sys imports from portcls.sys",
+            (!modules.contains("portcls.sys")).then(|| format!("it imports from {modules:?}")),
+        ),
+        check(
+            "dmuscard.sys is smaller than 256 KiB",
+            (file.len() as u64 >= DRIVER_BYTES_MAX).then(|| format!("it has {} bytes", file.len())),
+        ),
+        check(
+            "dmuscard.sys is a native image",
+            (subsystem != pe::IMAGE_SUBSYSTEM_NATIVE).then(|| format!("its subsystem is {subsystem}")),
+        ),
+        check(
+            "dmuscard.sys carries the checksum that the kernel's loader demands",
+            (optional.check_sum() == 0).then(|| "its checksum is 0".into()),
+        ),
+        check(
+            "dmuscard.sys can be moved and does not run data",
+            (!characteristics.contains(pe::IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE)
+                || !characteristics.contains(pe::IMAGE_DLLCHARACTERISTICS_NX_COMPAT))
+            .then(|| format!("its DLL characteristics are {characteristics:#x}")),
+        ),
+    ])
+}
+
+/// Checks the NT host.
+///
+/// # Errors
+/// When it is no 64-bit ELF file at all.
+pub fn nt_host(file: &[u8]) -> Result<Vec<Check>, object::Error> {
+    let header = FileHeader64::<LittleEndian>::parse(file)?;
+    let endian = header.endian()?;
+    let mut has_entry = false;
+    for segment in header.program_headers(endian, file)? {
+        if segment.p_type(endian) != elf::PT_NOTE {
+            continue;
+        }
+        // QEMU looks at notes aligned to 4 bytes and silently passes over others.
+        let aligned = segment.p_align(endian) == 4;
+        if let Some(mut notes) = segment.notes(endian, file)? {
+            while let Some(note) = notes.next()? {
+                has_entry |= aligned && (note.name(), note.n_type(endian)) == PVH_NOTE;
+            }
+        }
+    }
+    Ok(vec![
+        check(
+            "nt-host is smaller than 2 MiB",
+            (file.len() as u64 >= NT_HOST_BYTES_MAX).then(|| format!("it has {} bytes", file.len())),
+        ),
+        check(
+            "nt-host has a PVH entry point",
+            (!has_entry).then(|| "no note of its own, aligned to 4, names one".into()),
+        ),
+    ])
+}
+
+/// Reads and checks an image.
+///
+/// # Errors
+/// That it cannot be read, or is no image, in words.
+pub fn file(path: &Path, check: fn(&[u8]) -> Result<Vec<Check>, object::Error>) -> Result<Vec<Check>, String> {
+    let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    check(&bytes).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_executable_of_the_host_is_no_guest() {
+        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert!(driver(&own).is_err());
+        let checks = nt_host(&own).unwrap();
+        assert!(checks.iter().all(|check| check.violation.is_some()), "{checks:?}");
+    }
+}

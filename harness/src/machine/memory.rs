@@ -1,0 +1,133 @@
+//! Guest memory: a memfd of the harness that QEMU and the card map, and that the harness reads and writes.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+
+use guest_protocol::Bulk;
+use rustix::fs::MemfdFlags;
+
+use super::MachineError;
+
+/// QEMU's q35 puts memory below 4 GiB up to here if it all fits ...
+const LOW_MEMORY_MAX: u64 = 0xb000_0000;
+
+/// ... and otherwise splits it here (`pc_q35_init`: 2 GiB, so that both parts stay aligned to a gigabyte).
+const SPLIT: u64 = 0x8000_0000;
+
+/// Where the part above the split begins.
+const HIGH_MEMORY: u64 = 0x1_0000_0000;
+
+/// A guest's memory.
+#[derive(Debug)]
+pub struct GuestMemory {
+    file: File,
+    bytes: u64,
+}
+
+impl GuestMemory {
+    /// Makes memory of a size in bytes, zeroed and not yet backed.
+    ///
+    /// # Errors
+    /// When the host refuses.
+    pub fn new(bytes: u64) -> Result<Self, MachineError> {
+        let resource =
+            |source: rustix::io::Errno| MachineError::Resource { what: "guest memory", source: source.into() };
+        let file = rustix::fs::memfd_create("dmus-guest", MemfdFlags::CLOEXEC).map_err(resource)?;
+        rustix::fs::ftruncate(&file, bytes).map_err(resource)?;
+        Ok(Self { file: file.into(), bytes })
+    }
+
+    /// Its size in bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The same memory, for someone else to hold.
+    ///
+    /// # Errors
+    /// When the host refuses another open file.
+    pub fn share(&self) -> io::Result<Self> {
+        Ok(Self { file: self.file.try_clone()?, bytes: self.bytes })
+    }
+
+    /// The file, to pass to QEMU.
+    pub(super) fn file(&self) -> io::Result<OwnedFd> {
+        self.file.as_fd().try_clone_to_owned()
+    }
+
+    /// Reads a range.
+    ///
+    /// # Errors
+    /// When it does not lie in memory.
+    pub fn read(&self, range: Bulk) -> io::Result<Vec<u8>> {
+        let offset = self.offset(range)?;
+        // The range lies in memory, so its length fits.
+        let mut bytes = vec![0; range.length as usize];
+        self.file.read_exact_at(&mut bytes, offset)?;
+        Ok(bytes)
+    }
+
+    /// Writes to the start of a range.
+    ///
+    /// # Errors
+    /// When the range does not lie in memory, or is too short.
+    pub fn write(&self, range: Bulk, bytes: &[u8]) -> io::Result<()> {
+        let offset = self.offset(range)?;
+        if bytes.len() as u64 > range.length {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "more bytes than the range holds"));
+        }
+        self.file.write_all_at(bytes, offset)
+    }
+
+    /// Where a range of guest-physical addresses lies in the file.
+    fn offset(&self, range: Bulk) -> io::Result<u64> {
+        let outside = || {
+            let text = format!("{:#x} bytes at {:#x} are not guest memory", range.length, range.address);
+            io::Error::new(io::ErrorKind::InvalidInput, text)
+        };
+        let low = if self.bytes > LOW_MEMORY_MAX { SPLIT } else { self.bytes };
+        let end = range.address.checked_add(range.length).ok_or_else(outside)?;
+        if end <= low {
+            Ok(range.address)
+        } else if range.address >= HIGH_MEMORY && end <= HIGH_MEMORY + (self.bytes - low) {
+            Ok(range.address - HIGH_MEMORY + low)
+        } else {
+            Err(outside())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let memory = GuestMemory::new(64 * MIB).unwrap();
+        let range = Bulk { address: 5 * MIB, length: 4 };
+        memory.write(range, b"DMUS").unwrap();
+        assert_eq!(memory.read(range).unwrap(), b"DMUS");
+        assert_eq!(memory.read(Bulk { address: 6 * MIB, length: 2 }).unwrap(), [0, 0]);
+    }
+
+    #[test]
+    fn ranges_outside_memory_are_refused() {
+        let memory = GuestMemory::new(64 * MIB).unwrap();
+        for (address, length) in [(64 * MIB, 1), (64 * MIB - 1, 2), (u64::MAX, 2), (HIGH_MEMORY, 1)] {
+            assert!(memory.read(Bulk { address, length }).is_err(), "{address:#x}");
+        }
+    }
+
+    #[test]
+    fn memory_above_four_gib_follows_the_low_part_in_the_file() {
+        let memory = GuestMemory { file: GuestMemory::new(1).unwrap().file, bytes: 3 << 30 };
+        assert_eq!(memory.offset(Bulk { address: HIGH_MEMORY, length: 1 << 30 }).unwrap(), SPLIT);
+        assert!(memory.offset(Bulk { address: HIGH_MEMORY, length: (1 << 30) + 1 }).is_err());
+        assert!(memory.offset(Bulk { address: SPLIT - 1, length: 2 }).is_err());
+    }
+}

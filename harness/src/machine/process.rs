@@ -1,0 +1,221 @@
+#![allow(unsafe_code, reason = "what a child does between fork and exec can only be said through `pre_exec`")]
+
+//! A child that cannot outlive the harness, with files passed to it.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, getpid, getppid, kill_process_group, set_parent_process_death_signal};
+
+use super::MachineError;
+use crate::failure::FileError;
+
+/// How often a process that should end is looked at.
+const POLL: Duration = Duration::from_millis(2);
+
+/// How long a process gets to end by itself after it was asked to.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// How many of a log's last lines a failure shows.
+const TAIL_LINES: usize = 20;
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// By itself, with this status.
+    Exit(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+impl From<ExitStatus> for Ended {
+    fn from(status: ExitStatus) -> Self {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Self::Exit(code),
+            (None, signal) => Self::Signal(signal.unwrap_or_default()),
+        }
+    }
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exit(code) => write!(f, "exit status {code}"),
+            Self::Signal(6) => write!(f, "SIGABRT"),
+            Self::Signal(9) => write!(f, "SIGKILL"),
+            Self::Signal(11) => write!(f, "SIGSEGV"),
+            Self::Signal(signal) => write!(f, "signal {signal}"),
+        }
+    }
+}
+
+/// A running child: leader of a process group that is killed when this is dropped, and killed by the kernel when the
+/// thread that started it ends, so also when the harness is killed. Start it on a thread that lives long enough.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    ended: Option<Ended>,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts a program with its output going to a log file and with open files passed to it under their own numbers.
+    ///
+    /// # Errors
+    /// When the program or its log cannot be opened.
+    pub fn spawn(mut command: Command, passed: &[&OwnedFd], log: &Path) -> Result<Self, MachineError> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        let file = File::create(log).map_err(FileError::own("create", log))?;
+        let also = file.try_clone().map_err(FileError::own("create", log))?;
+        command.stdin(Stdio::null()).stdout(also).stderr(file).process_group(0);
+        let numbers: Vec<i32> = passed.iter().map(|file| file.as_raw_fd()).collect();
+        let harness = getpid();
+        let prepare = move || {
+            set_parent_process_death_signal(Some(Signal::KILL))?;
+            // The harness may have died between fork and the line above.
+            if getppid() != Some(harness) {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            for number in &numbers {
+                // SAFETY: The caller of `spawn` holds these files open across the fork, so the numbers are valid in
+                // the child, which is a copy.
+                let file = unsafe { std::os::fd::BorrowedFd::borrow_raw(*number) };
+                rustix::io::fcntl_setfd(file, rustix::io::FdFlags::empty())?;
+            }
+            Ok(())
+        };
+        // SAFETY: Between fork and exec the closure only makes system calls (prctl, getppid, fcntl); it neither
+        // allocates nor takes locks.
+        unsafe { command.pre_exec(prepare) };
+        let child = command.spawn().map_err(|source| MachineError::Spawn { program, source })?;
+        Ok(Self { child, ended: None, log: log.into() })
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<Ended> {
+        if self.ended.is_none()
+            && let Ok(Some(status)) = self.child.try_wait()
+        {
+            self.ended = Some(status.into());
+        }
+        self.ended
+    }
+
+    /// Waits for its end, at most as long as said.
+    pub fn wait(&mut self, limit: Duration) -> Option<Ended> {
+        let begun = Instant::now();
+        loop {
+            let ended = self.ended();
+            if ended.is_some() || begun.elapsed() >= limit {
+                return ended;
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Asks it to end, and ends it if it does not.
+    pub fn stop(&mut self) -> Ended {
+        self.signal(Signal::TERM);
+        if let Some(ended) = self.wait(GRACE) {
+            return ended;
+        }
+        self.kill()
+    }
+
+    fn kill(&mut self) -> Ended {
+        self.signal(Signal::KILL);
+        match self.child.wait() {
+            Ok(status) => status.into(),
+            Err(_) => Ended::Signal(Signal::KILL.as_raw()),
+        }
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        // Only while it has not been waited for: afterwards the number may be somebody else's.
+        if self.ended().is_none()
+            && let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+        {
+            // It may end at this very moment; then there is nobody left to signal.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+
+    /// The last lines of what it said.
+    #[must_use]
+    pub fn tail(&self) -> String {
+        let text = fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.ended().is_none() {
+            self.kill();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> (Process, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        let process = Process::spawn(command, &[], &folder.path().join("log")).unwrap();
+        (process, folder)
+    }
+
+    #[test]
+    fn an_end_is_told_apart_from_a_kill() {
+        let (mut process, _folder) = shell("exit 33");
+        assert_eq!(process.wait(Duration::from_secs(10)), Some(Ended::Exit(33)));
+        let (mut process, _folder) = shell("kill -ABRT $$");
+        assert_eq!(process.wait(Duration::from_secs(10)), Some(Ended::Signal(6)));
+    }
+
+    #[test]
+    fn a_dropped_process_takes_its_children_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let note = folder.path().join("child");
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; wait", note.display())]);
+        let process = Process::spawn(command, &[], &folder.path().join("log")).unwrap();
+        while !note.exists() {
+            std::thread::sleep(POLL);
+        }
+        let child: i32 = fs::read_to_string(&note).unwrap().trim().parse().unwrap();
+        drop(process);
+        let gone = || {
+            // An orphan that was killed stays as a zombie until init has waited for it.
+            fs::read_to_string(format!("/proc/{child}/stat")).map_or(true, |stat| stat.contains(") Z "))
+        };
+        let begun = Instant::now();
+        while !gone() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "the child lives on");
+            std::thread::sleep(POLL);
+        }
+    }
+
+    #[test]
+    fn files_are_passed_under_their_own_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("passed");
+        fs::write(&path, "hello").unwrap();
+        let file: OwnedFd = File::open(&path).unwrap().into();
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("cat <&{}", file.as_raw_fd())]);
+        let mut process = Process::spawn(command, &[&file], &folder.path().join("log")).unwrap();
+        assert_eq!(process.wait(Duration::from_secs(10)), Some(Ended::Exit(0)));
+        assert_eq!(process.tail(), "hello");
+    }
+}

@@ -1,0 +1,261 @@
+//! QEMU: its command line, its start, and what its exit status means.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use guest_protocol::{DRIVER_FILE, OPTIONS_FILE, exit};
+use serde::{Deserialize, Serialize};
+
+use super::process::Process;
+use super::qmp::Qmp;
+use super::{Ended, GuestMemory, MachineError};
+use crate::failure::FileError;
+use crate::provision::{QEMU_DEVICE, capture};
+
+/// The card's queues (the datasheet's five: control, midi-out, midi-in, wave, news).
+pub const CARD_QUEUES: u32 = 5;
+
+/// Entries of each ring (the datasheet's largest).
+pub const CARD_RING_SIZE: u32 = 128;
+
+/// The virtio id that the card goes by, 39: one that QEMU has a name for, which it demands.
+const CARD_VIRTIO_ID: u32 = 39;
+
+/// Bytes of the card's identity block, QEMU's most for a configuration space.
+const CARD_CONFIG_BYTES: u32 = 256;
+
+/// How long a QEMU whose monitor is silent gets to end, so that its end can be told.
+const START_GRACE: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// What runs the guest's instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Accelerator {
+    /// QEMU's own translation: slower than hardware where that works, and the same everywhere.
+    Tcg,
+    /// The host's processor, through `/dev/kvm`.
+    Kvm,
+}
+
+impl Accelerator {
+    /// As QEMU's command line has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcg => "tcg",
+            Self::Kvm => "kvm",
+        }
+    }
+}
+
+/// What runs before the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Firmware {
+    /// qboot: some 60 ms faster; it leaves it to the guest to place PCI BARs.
+    Qboot,
+    /// SeaBIOS.
+    SeaBios,
+}
+
+impl Firmware {
+    /// qboot if this QEMU has it beside its firmware, else SeaBIOS.
+    #[must_use]
+    pub fn of(qemu: &Path) -> Self {
+        // `-L help` lists the folders in which firmware is looked for.
+        let folders = capture(Command::new(qemu).args(["-L", "help"])).map(|said| said.stdout).unwrap_or_default();
+        if folders.lines().any(|folder| Path::new(folder.trim()).join("qboot.rom").is_file()) {
+            Self::Qboot
+        } else {
+            Self::SeaBios
+        }
+    }
+}
+
+/// What a machine is made of.
+#[derive(Clone, Debug)]
+pub struct MachineOptions {
+    /// QEMU.
+    pub qemu: PathBuf,
+    /// What runs the guest's instructions.
+    pub accelerator: Accelerator,
+    /// What runs before the guest.
+    pub firmware: Firmware,
+    /// The guest: an ELF file with a PVH entry.
+    pub kernel: PathBuf,
+    /// The driver image, passed through `fw_cfg`.
+    pub driver: Option<PathBuf>,
+    /// The guest's options, passed through `fw_cfg`: lines of `name=value`.
+    pub guest_options: String,
+    /// The socket on which the card listens.
+    pub card_socket: Option<PathBuf>,
+}
+
+/// Where a machine keeps its files.
+#[derive(Clone, Debug)]
+pub struct Boot<'a> {
+    /// QEMU's own output goes here.
+    pub log: &'a Path,
+    /// Files that exist only while it runs go here.
+    pub scratch: &'a Path,
+}
+
+/// A running QEMU.
+#[derive(Debug)]
+pub struct Machine {
+    process: Process,
+    qmp: Qmp,
+    /// The guest's serial line.
+    pub line: UnixStream,
+    /// The guest's memory.
+    pub memory: GuestMemory,
+    /// The command line, for the record.
+    pub command_line: Vec<String>,
+}
+
+impl Machine {
+    /// Starts QEMU with some memory.
+    ///
+    /// # Errors
+    /// When a process or a socket cannot be made, or QEMU ends before its monitor answers.
+    pub fn start(options: &MachineOptions, memory: GuestMemory, boot: &Boot<'_>) -> Result<Self, MachineError> {
+        let resource = |what| move |source| MachineError::Resource { what, source };
+        let pair = |what| UnixStream::pair().map_err(resource(what));
+        let (line, guest_line) = pair("the serial line")?;
+        let (qmp, guest_qmp) = pair("the monitor")?;
+        let (guest_line, guest_qmp): (OwnedFd, OwnedFd) = (guest_line.into(), guest_qmp.into());
+        let memory_file = memory.file().map_err(resource("guest memory"))?;
+        let guest_options = boot.scratch.join("options");
+        fs::write(&guest_options, &options.guest_options).map_err(FileError::own("write", &guest_options))?;
+
+        let mut command = Command::new(&options.qemu);
+        command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
+        command.args(["-machine", "q35,memory-backend=mem", "-accel", options.accelerator.name(), "-cpu", "max"]);
+        command.args(["-m", &format!("{}M", memory.bytes() >> 20)]);
+        command.args([
+            "-object",
+            &format!(
+                "memory-backend-file,id=mem,size={},share=on,mem-path=/proc/self/fd/{}",
+                memory.bytes(),
+                memory_file.as_raw_fd()
+            ),
+        ]);
+        if options.firmware == Firmware::Qboot {
+            command.args(["-bios", "qboot.rom"]);
+        }
+        command.arg("-kernel").arg(&options.kernel);
+        command.args(["-chardev", &format!("socket,id=line,fd={}", guest_line.as_raw_fd()), "-serial", "chardev:line"]);
+        command.args(["-chardev", &format!("socket,id=qmp,fd={}", guest_qmp.as_raw_fd())]);
+        command.args(["-mon", "chardev=qmp,mode=control"]);
+        command.args(["-device", &format!("isa-debug-exit,iobase={:#x},iosize=4", exit::PORT)]);
+        command.arg("-fw_cfg").arg(with_path(&format!("name={OPTIONS_FILE},file="), &guest_options));
+        if let Some(driver) = &options.driver {
+            command.arg("-fw_cfg").arg(with_path(&format!("name={DRIVER_FILE},file="), driver));
+        }
+        if let Some(socket) = &options.card_socket {
+            command.arg("-chardev").arg(with_path("socket,id=card,path=", socket));
+            command.args([
+                "-device",
+                &format!(
+                    "{QEMU_DEVICE},chardev=card,virtio-id={CARD_VIRTIO_ID},num_vqs={CARD_QUEUES},\
+                     vq_size={CARD_RING_SIZE},config_size={CARD_CONFIG_BYTES}"
+                ),
+            ]);
+        }
+        let command_line = command_line(&command);
+        let mut process = Process::spawn(command, &[&guest_line, &guest_qmp, &memory_file], boot.log)?;
+        // From here on only QEMU holds its ends: when it ends, we see the ends of the lines.
+        drop((guest_line, guest_qmp));
+        match Qmp::connect(qmp) {
+            Ok(qmp) => Ok(Self { process, qmp, line, memory, command_line }),
+            Err(error) => {
+                let ended = process.wait(START_GRACE).map_or_else(|| error.to_string(), |ended| ended.to_string());
+                Err(MachineError::QemuNotStarted { ended, tail: process.tail() })
+            }
+        }
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<Ended> {
+        self.process.ended()
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self, limit: std::time::Duration) -> Option<Ended> {
+        self.process.wait(limit)
+    }
+
+    /// Ends it.
+    pub fn stop(&mut self) -> Ended {
+        self.process.stop()
+    }
+
+    /// The last lines of its log.
+    #[must_use]
+    pub fn tail(&self) -> String {
+        self.process.tail()
+    }
+
+    /// QEMU's version with its package.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.qmp.version
+    }
+
+    /// What the processor was doing, for a guest that does not answer: registers and the interrupt controllers.
+    #[must_use]
+    pub fn post_mortem(&mut self) -> String {
+        ["info status", "info registers", "info lapic", "info pic", "info pci"]
+            .map(|part| format!("{part}\n{}\n", self.qmp.human(part).unwrap_or_else(|error| error.to_string())))
+            .concat()
+    }
+}
+
+/// What the guest meant by QEMU's exit status, if it was the guest's: the value written to `isa-debug-exit`.
+#[must_use]
+pub const fn guest_exit(ended: Ended) -> Option<u8> {
+    match ended {
+        Ended::Exit(status) if status & 1 == 1 && status > 1 && status < 256 => Some((status >> 1) as u8),
+        _ => None,
+    }
+}
+
+/// An option that ends in a path. In QEMU's options a comma within a value is doubled.
+fn with_path(option: &str, path: &Path) -> OsString {
+    let mut text = OsString::from(option);
+    text.push(path.to_string_lossy().replace(',', ",,"));
+    text
+}
+
+/// A command as it would be typed.
+pub(super) fn command_line(command: &Command) -> Vec<String> {
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_statuses_are_told_apart() {
+        assert_eq!(guest_exit(Ended::Exit(33)), Some(exit::COMPLETED));
+        assert_eq!(guest_exit(Ended::Exit(35)), Some(exit::BUG_CHECK));
+        assert_eq!(guest_exit(Ended::Exit(37)), Some(exit::GUEST_FAILED));
+        // QEMU's own.
+        assert_eq!(guest_exit(Ended::Exit(0)), None);
+        assert_eq!(guest_exit(Ended::Exit(1)), None);
+        assert_eq!(guest_exit(Ended::Signal(6)), None);
+    }
+
+    #[test]
+    fn commas_in_paths_survive_qemus_option_parser() {
+        assert_eq!(with_path("file=", Path::new("/a,b")), "file=/a,,b");
+    }
+}

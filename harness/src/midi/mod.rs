@@ -1,0 +1,306 @@
+//! Standard MIDI Files (RP-001 v1.0) to events in 100 ns units: what the guest streams and the offline render plays.
+
+mod listing;
+mod record;
+mod tempo;
+
+pub use listing::{LISTING_HEADER, write_listing};
+pub use record::{EVENT_HEADER_BYTES, EVENT_STRUCTURED, record_bytes, write_records};
+
+use midly::{Format, MetaMessage, Smf, TrackEventKind};
+
+use crate::failure::{Class, Diagnosed};
+use tempo::TempoMap;
+
+/// 100 ns units in a second.
+pub const TICKS_A_SECOND: u64 = 10_000_000;
+
+/// Longest song in seconds. At 96 kHz an hour of PCM is 1.4 GiB, which still fits a guest's memory below 4 GiB.
+pub const SONG_SECONDS_MAX: u64 = 3600;
+
+/// The channel group that songs play on: DirectMusic numbers groups from 1, 0 is the broadcast group.
+pub const CHANNEL_GROUP: u32 = 1;
+
+/// One MIDI message at its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MidiEvent {
+    /// When, in 100 ns units from the song's start.
+    pub time: u64,
+    /// Whose sixteen channels.
+    pub channel_group: u32,
+    /// The message, status byte first; a system-exclusive message from `F0` to `F7`.
+    pub bytes: Vec<u8>,
+}
+
+/// A song.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Song {
+    /// What to call it.
+    pub name: String,
+    /// Its messages in order of time; those of one time in order of the file's tracks.
+    pub events: Vec<MidiEvent>,
+    /// When the last track ends, in 100 ns units.
+    pub end: u64,
+    /// What the reader should know: what was passed over, what looked odd.
+    pub notices: Vec<String>,
+}
+
+/// What is wrong with a song.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MidiError {
+    /// Not a Standard MIDI File.
+    #[error("{name} is no Standard MIDI File: {reason}")]
+    Malformed {
+        /// The song.
+        name: String,
+        /// What the parser says.
+        reason: String,
+    },
+    /// Format 2 holds independent patterns, not one song.
+    #[error("{name} is a Standard MIDI File of format 2: independent patterns, of which none is the song")]
+    Format2 {
+        /// The song.
+        name: String,
+    },
+    /// It has no channel or system-exclusive message.
+    #[error("{name} holds no MIDI message to play")]
+    Empty {
+        /// The song.
+        name: String,
+    },
+    /// It lasts too long.
+    #[error("{name} lasts {seconds} s; at most {SONG_SECONDS_MAX} s fit the guest's memory")]
+    TooLong {
+        /// The song.
+        name: String,
+        /// How long.
+        seconds: u64,
+    },
+}
+
+impl Diagnosed for MidiError {
+    fn class(&self) -> Class {
+        Class::BadInput
+    }
+
+    fn remedy(&self) -> Option<String> {
+        Some(
+            match self {
+                Self::Malformed { .. } => "give a .mid file of format 0 or 1",
+                Self::Format2 { .. } => "save the pattern that you want as format 0 or 1",
+                Self::Empty { .. } => "give a song with notes",
+                Self::TooLong { .. } => "cut the song, or play it in parts",
+            }
+            .into(),
+        )
+    }
+}
+
+impl Song {
+    /// Reads a Standard MIDI File of format 0 or 1.
+    ///
+    /// # Errors
+    /// [`MidiError`], when it is none, holds nothing to play, or lasts too long.
+    pub fn parse(name: &str, file: &[u8]) -> Result<Self, MidiError> {
+        let smf = Smf::parse(file)
+            .map_err(|error| MidiError::Malformed { name: name.into(), reason: error.kind().to_string() })?;
+        if smf.header.format == Format::Sequential {
+            return Err(MidiError::Format2 { name: name.into() });
+        }
+        let tempo = TempoMap::new(smf.header.timing, &smf.tracks);
+        let mut notices = Vec::new();
+        let mut ticked: Vec<(u64, Vec<u8>)> = Vec::new();
+        let mut end = 0;
+        for (number, track) in smf.tracks.iter().enumerate() {
+            let last = read_track(number, track, &mut ticked, &mut notices);
+            end = end.max(last);
+        }
+        // Stable: of one tick, the lower track comes first, and within a track the file's order holds.
+        ticked.sort_by_key(|(tick, _)| *tick);
+        if ticked.is_empty() {
+            return Err(MidiError::Empty { name: name.into() });
+        }
+        let times = tempo.times(ticked.iter().map(|(tick, _)| *tick).chain([end]));
+        let too_long = |seconds| MidiError::TooLong { name: name.into(), seconds };
+        let end = *times.last().expect("the end is among them");
+        if end > u128::from(SONG_SECONDS_MAX * TICKS_A_SECOND) {
+            return Err(too_long(u64::try_from(end / u128::from(TICKS_A_SECOND)).unwrap_or(u64::MAX)));
+        }
+        let events = ticked
+            .into_iter()
+            .zip(times)
+            // Below the bound just checked, so it fits.
+            .map(|((_, bytes), time)| MidiEvent { time: time as u64, channel_group: CHANNEL_GROUP, bytes })
+            .collect();
+        Ok(Self { name: name.into(), events, end: end as u64, notices })
+    }
+
+    /// How many frames it takes at a sample rate, with a tail in milliseconds for what still sounds.
+    #[must_use]
+    pub fn frames(&self, sample_rate: u32, tail_ms: u32) -> u64 {
+        let end = u128::from(self.end) * u128::from(sample_rate);
+        let song = end.div_ceil(u128::from(TICKS_A_SECOND)) as u64;
+        song + u64::from(tail_ms) * u64::from(sample_rate) / 1000
+    }
+
+    /// How many notes it starts.
+    #[must_use]
+    pub fn notes(&self) -> usize {
+        self.events.iter().filter(|event| event.bytes[0] & 0xf0 == 0x90 && event.bytes[2] > 0).count()
+    }
+}
+
+/// Appends a track's messages with their ticks; gives the tick at which the track ends.
+fn read_track(
+    number: usize,
+    track: &[midly::TrackEvent<'_>],
+    messages: &mut Vec<(u64, Vec<u8>)>,
+    notices: &mut Vec<String>,
+) -> u64 {
+    let mut tick = 0;
+    let mut ended = false;
+    // A system-exclusive message may come in several packets, each at its own time (RP-001, page 6). It takes effect
+    // when it is whole, so that is its time.
+    let mut exclusive: Option<Vec<u8>> = None;
+    let mut escapes = 0;
+    for event in track {
+        tick += u64::from(event.delta.as_int());
+        match event.kind {
+            TrackEventKind::Midi { .. } => {
+                let mut bytes = Vec::with_capacity(3);
+                let live = event.kind.as_live_event().expect("a channel message is a live event");
+                live.write_std(&mut bytes).expect("writing to memory");
+                messages.push((tick, bytes));
+            }
+            TrackEventKind::SysEx(data) => {
+                let mut message = vec![0xf0];
+                message.extend_from_slice(data);
+                exclusive = Some(message);
+            }
+            TrackEventKind::Escape(data) => match &mut exclusive {
+                Some(message) => message.extend_from_slice(data),
+                None => escapes += 1,
+            },
+            TrackEventKind::Meta(MetaMessage::EndOfTrack) => {
+                ended = true;
+                break;
+            }
+            TrackEventKind::Meta(_) => {}
+        }
+        if exclusive.as_ref().is_some_and(|message| message.ends_with(&[0xf7])) {
+            messages.push((tick, exclusive.take().expect("just looked")));
+        }
+    }
+    if exclusive.is_some() {
+        notices.push(format!("track {number}: a system-exclusive message without its end was passed over"));
+    }
+    if escapes > 0 {
+        notices.push(format!("track {number}: {escapes} escaped system messages were passed over"));
+    }
+    if !ended {
+        notices.push(format!("track {number} has no end-of-track event: the file may be cut short"));
+    }
+    tick
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of one chunk a track, from raw track bytes.
+    fn file(format: u16, division: u16, tracks: &[&[u8]]) -> Vec<u8> {
+        let mut bytes = b"MThd\0\0\0\x06".to_vec();
+        bytes.extend(format.to_be_bytes());
+        bytes.extend(u16::try_from(tracks.len()).unwrap().to_be_bytes());
+        bytes.extend(division.to_be_bytes());
+        for track in tracks {
+            bytes.extend(b"MTrk");
+            bytes.extend(u32::try_from(track.len()).unwrap().to_be_bytes());
+            bytes.extend(*track);
+        }
+        bytes
+    }
+
+    const END: [u8; 4] = [0, 0xff, 0x2f, 0];
+
+    fn track(events: &[u8]) -> Vec<u8> {
+        [events, &END].concat()
+    }
+
+    fn times(song: &Song) -> Vec<(u64, Vec<u8>)> {
+        song.events.iter().map(|event| (event.time, event.bytes.clone())).collect()
+    }
+
+    #[test]
+    fn running_status_is_written_out() {
+        let song =
+            Song::parse("t", &file(0, 480, &[&track(&[0, 0x90, 60, 100, 0x83, 0x60, 60, 0, 0, 64, 90])])).unwrap();
+        assert_eq!(
+            times(&song),
+            [(0, vec![0x90, 60, 100]), (5_000_000, vec![0x90, 60, 0]), (5_000_000, vec![0x90, 64, 90])]
+        );
+    }
+
+    #[test]
+    fn messages_of_one_tick_keep_the_order_of_the_tracks() {
+        let second = track(&[10, 0xc1, 2]);
+        let first = track(&[10, 0xc0, 1]);
+        let song = Song::parse("t", &file(1, 96, &[&first, &second])).unwrap();
+        assert_eq!(song.events[0].bytes, [0xc0, 1]);
+        assert_eq!(song.events[1].bytes, [0xc1, 2]);
+    }
+
+    #[test]
+    fn an_exclusive_message_in_packets_is_joined_at_the_time_of_its_end() {
+        let packets = track(&[0, 0xf0, 2, 0x7e, 0x7f, 96, 0xf7, 3, 9, 1, 0xf7]);
+        let song = Song::parse("t", &file(0, 96, &[&packets])).unwrap();
+        assert_eq!(times(&song), [(5_000_000, vec![0xf0, 0x7e, 0x7f, 9, 1, 0xf7])]);
+    }
+
+    #[test]
+    fn the_song_ends_when_its_last_track_does() {
+        let silent = [0x83, 0x60, 0xff, 0x2f, 0];
+        let song = Song::parse("t", &file(1, 480, &[&track(&[0, 0x90, 60, 1]), &silent])).unwrap();
+        assert_eq!(song.end, 5_000_000);
+        assert_eq!(song.frames(48_000, 0), 24_000);
+        assert_eq!(song.frames(48_000, 2000), 120_000);
+    }
+
+    #[test]
+    fn a_frame_that_the_song_only_touches_is_whole() {
+        let song = Song { name: String::new(), events: vec![], end: 1, notices: vec![] };
+        assert_eq!(song.frames(48_000, 0), 1);
+    }
+
+    #[test]
+    fn format_2_is_refused_with_its_reason() {
+        let error = Song::parse("t", &file(2, 96, &[&track(&[0, 0x90, 60, 1])])).unwrap_err();
+        assert_eq!(error, MidiError::Format2 { name: "t".into() });
+        assert_eq!(error.class(), Class::BadInput);
+    }
+
+    #[test]
+    fn what_is_no_midi_file_is_refused() {
+        assert!(matches!(Song::parse("t", b"RIFF....WAVE"), Err(MidiError::Malformed { .. })));
+        assert!(matches!(Song::parse("t", b""), Err(MidiError::Malformed { .. })));
+    }
+
+    #[test]
+    fn a_file_without_messages_is_refused() {
+        assert!(matches!(Song::parse("t", &file(0, 96, &[&END])), Err(MidiError::Empty { .. })));
+    }
+
+    #[test]
+    fn a_song_beyond_the_bound_is_refused_before_memory_is_asked_for() {
+        // One tick a quarter at the slowest tempo, 16.7 s a tick.
+        let long = track(&[0, 0xff, 0x51, 3, 0xff, 0xff, 0xff, 0xff, 0x7f, 0x90, 60, 1]);
+        assert!(matches!(Song::parse("t", &file(0, 1, &[&long])), Err(MidiError::TooLong { .. })));
+    }
+
+    #[test]
+    fn a_track_without_its_end_is_played_and_noticed() {
+        let song = Song::parse("t", &file(0, 96, &[&[0, 0x90, 60, 1]])).unwrap();
+        assert_eq!(song.events.len(), 1);
+        assert!(song.notices[0].contains("cut short"));
+    }
+}

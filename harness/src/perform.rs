@@ -1,0 +1,731 @@
+//! A performance: the card, QEMU, the guest and the driver play a song, and the PCM is judged.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use guest_protocol::{Carries, Handle, Pace, PinFactory, Play, Request, Statistics, StreamFormat, exit};
+use serde::Serialize;
+
+use crate::accelerator::Choice;
+use crate::artefacts::RunFolder;
+use crate::bug_check;
+use crate::event::{Event, Observer, Step, Timeline};
+use crate::failure::{Class, Diagnosed, Error, FileError};
+use crate::hash::{hex, sha256_hex};
+use crate::judge::{BITS, CHANNELS, Difference, FRAME_BYTES, Pcm, difference};
+use crate::machine::{
+    Boot, Card, CardOptions, Clock, Ended, Firmware, GuestMemory, Machine, MachineError, MachineOptions, guest_exit,
+};
+use crate::midi::{Song, write_records};
+use crate::provision::Kit;
+use crate::render::{self, RenderOptions, RenderSummary};
+use crate::session::{Death, Health, OpenedFilter, Session, SessionError, StartedDevice};
+
+/// Memory of the guest beside what a song needs, in bytes: the NT host, the driver's image and pool, and room.
+const BASE_MEMORY: u64 = 96 << 20;
+
+/// Lines of each log that a failure shows.
+const TAIL_LINES: usize = 12;
+
+/// How many frames the wave stream is asked for at a time, unless told otherwise: 10 ms at 48 kHz.
+pub const QUANTUM_DEFAULT: u32 = 480;
+
+/// Silence after the song's end, in milliseconds, for what still sounds.
+pub const TAIL_MS_DEFAULT: u32 = 2000;
+
+/// How long before its time an event is handed over in real time, in milliseconds.
+pub const LEAD_MS_DEFAULT: u32 = 100;
+
+/// How long a step may take, unless told otherwise.
+pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+
+/// What to play, and how.
+#[derive(Clone, Debug)]
+pub struct Performance {
+    /// The song.
+    pub song: Song,
+    /// The card's options.
+    pub card: CardOptions,
+    /// Frames a second.
+    pub sample_rate: u32,
+    /// Frames of a request to the wave stream.
+    pub quantum_frames: u32,
+    /// Silence after the song.
+    pub tail_ms: u32,
+    /// In real time: how early events are handed over.
+    pub lead_ms: u32,
+    /// How long a step may take without getting on.
+    pub timeout: Duration,
+    /// How much the guest says: `error` to `trace`.
+    pub guest_log: String,
+    /// Where the WAV file goes, besides the artefacts.
+    pub out: Option<PathBuf>,
+}
+
+impl Performance {
+    /// A song with everything else as usual.
+    #[must_use]
+    pub fn of(song: Song) -> Self {
+        Self {
+            song,
+            card: CardOptions::default(),
+            sample_rate: 48_000,
+            quantum_frames: QUANTUM_DEFAULT,
+            tail_ms: TAIL_MS_DEFAULT,
+            lead_ms: LEAD_MS_DEFAULT,
+            timeout: TIMEOUT_DEFAULT,
+            guest_log: "info".into(),
+            out: None,
+        }
+    }
+}
+
+/// Where to play.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// The programs and images.
+    pub kit: Kit<PathBuf>,
+    /// The accelerator.
+    pub accelerator: Choice,
+    /// The firmware.
+    pub firmware: Firmware,
+}
+
+/// What is wrong with a performance that ran.
+#[derive(Debug, thiserror::Error)]
+pub enum PerformanceError {
+    /// The guest loaded another file than the one given.
+    #[error("the guest loaded a driver with SHA-256 {loaded}, the file {path} has {file}", path = path.display())]
+    OtherDriver {
+        /// The file.
+        path: PathBuf,
+        /// Its hash.
+        file: String,
+        /// The hash that the guest computed.
+        loaded: String,
+    },
+    /// No filter of the driver has the pins that a song needs.
+    #[error(
+        "no filter has both a DirectMusic pin to write to and a PCM pin of {sample_rate} Hz to read from:\n{found}"
+    )]
+    NoPins {
+        /// The rate asked for.
+        sample_rate: u32,
+        /// What there is.
+        found: String,
+    },
+    /// The guest says that it played less than it was given.
+    #[error("the guest played {frames} of {of_frames} frames and {events} of {of_events} events")]
+    Short {
+        /// Frames played.
+        frames: u64,
+        /// Frames wanted.
+        of_frames: u64,
+        /// Events delivered.
+        events: u64,
+        /// Events given.
+        of_events: u64,
+    },
+    /// The guest's memory does not hold what the guest says that it holds.
+    #[error("guest memory: {0}")]
+    Memory(std::io::Error),
+    /// Shut down, but not cleanly.
+    #[error("the guest was asked to shut down, but QEMU ended with {0}")]
+    BadEnd(String),
+}
+
+impl Diagnosed for PerformanceError {
+    fn class(&self) -> Class {
+        match self {
+            Self::OtherDriver { .. } | Self::NoPins { .. } | Self::Short { .. } => Class::TestFailed,
+            Self::BadEnd(_) => Class::GuestCrashed,
+            Self::Memory(_) => Class::HarnessBug,
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        match self {
+            Self::OtherDriver { .. } => Some("do not rebuild the driver while a run reads it".into()),
+            Self::NoPins { .. } => Some("the driver must offer both on one filter; check its data ranges".into()),
+            Self::Short { .. } | Self::Memory(_) | Self::BadEnd(_) => None,
+        }
+    }
+}
+
+/// The driver image, in the file and in the guest.
+#[derive(Clone, Debug, Serialize)]
+pub struct DriverReport {
+    /// The file.
+    pub path: PathBuf,
+    /// Its SHA-256.
+    pub sha256: String,
+    /// The SHA-256 that the guest computed of what it loaded. Another one than the file's is an error.
+    pub sha256_in_guest: String,
+}
+
+/// How long a step took.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct StepTime {
+    /// Which.
+    pub step: Step,
+    /// How long.
+    pub milliseconds: f64,
+}
+
+/// Counters of [`Statistics`] that reports show.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Counters {
+    /// Interrupts that the device raised.
+    pub interrupts: u64,
+    /// Of those, how many the driver disowned.
+    pub interrupts_not_claimed: u64,
+    /// Deferred procedure calls.
+    pub dpcs: u64,
+    /// `IPortDMus::Notify`.
+    pub notifications: u64,
+    /// Events given to render streams.
+    pub events_put: u64,
+    /// Events that came back.
+    pub events_returned: u64,
+    /// Most bytes of pool.
+    pub pool_bytes_peak: u64,
+}
+
+impl From<Statistics> for Counters {
+    fn from(statistics: Statistics) -> Self {
+        let Statistics {
+            interrupts,
+            interrupts_not_claimed,
+            dpcs,
+            notifications,
+            events_put,
+            events_returned,
+            pool_bytes_peak,
+            ..
+        } = statistics;
+        Self { interrupts, interrupts_not_claimed, dpcs, notifications, events_put, events_returned, pool_bytes_peak }
+    }
+}
+
+/// How a performance went.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    /// The guest's PCM is the offline render, bit for bit.
+    pub bit_identical: bool,
+    /// It is not silence.
+    pub audible: bool,
+    /// Where they first differ.
+    pub difference: Option<Difference>,
+    /// The song.
+    pub song: String,
+    /// Events streamed.
+    pub events: u64,
+    /// Frames collected.
+    pub frames: u64,
+    /// Frames a second.
+    pub sample_rate: u32,
+    /// Largest magnitude, 0 to 32768.
+    pub peak: u16,
+    /// SHA-256 of the PCM.
+    pub pcm_sha256: String,
+    /// What the offline render says of itself.
+    pub offline_sha256: String,
+    /// What was counted.
+    pub counters: Counters,
+    /// QEMU's version.
+    pub qemu: String,
+    /// The accelerator, and why.
+    pub accelerator: Choice,
+    /// The driver.
+    pub driver: DriverReport,
+    /// The guest, as it calls itself.
+    pub guest: String,
+    /// The device, as the guest found it.
+    pub device: String,
+    /// The time of each step.
+    pub steps: Vec<StepTime>,
+    /// From QEMU's start to the verdict.
+    pub milliseconds: f64,
+    /// Where everything is.
+    pub artefacts: PathBuf,
+}
+
+impl Verdict {
+    /// Both that hold make a pass: the same PCM, and something to hear in it.
+    #[must_use]
+    pub const fn passed(&self) -> bool {
+        self.bit_identical && self.audible
+    }
+}
+
+/// A failure, with what a reader wants to see at once.
+#[derive(Debug)]
+pub struct PerformanceFailure {
+    /// What failed.
+    pub error: Error,
+    /// The ends of the logs, a titled block each; a bug check's report first.
+    pub evidence: String,
+    /// Where everything is.
+    pub artefacts: PathBuf,
+}
+
+/// QEMU and the card, as seen from the session.
+struct Rig {
+    machine: Machine,
+    card: Card,
+}
+
+impl Health for Rig {
+    fn death(&mut self) -> Option<Death> {
+        let machine = self.machine.ended();
+        let card = self.card.ended();
+        match (machine, card) {
+            // A card that ends well after QEMU only noticed that QEMU was gone.
+            (Some(machine), Some(Ended::Exit(0)) | None) => Some(Death::Qemu(machine)),
+            (_, Some(card)) => Some(Death::Card(card)),
+            (None, None) => None,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    harness: &'static str,
+    time: String,
+    arguments: Vec<String>,
+    reproduce: &'a str,
+    song: &'a str,
+    events: usize,
+    sample_rate: u32,
+    frames: u64,
+    card: &'a [String],
+    qemu: &'a [String],
+    qemu_version: &'a str,
+    accelerator: &'a Choice,
+    images: Vec<Image>,
+}
+
+#[derive(Serialize)]
+struct Image {
+    path: PathBuf,
+    sha256: String,
+}
+
+#[derive(Serialize)]
+struct FailedVerdict<'a> {
+    passed: bool,
+    class: Class,
+    error: String,
+    remedy: Option<String>,
+    reproduce: &'a str,
+}
+
+#[derive(Serialize)]
+struct PassedVerdict<'a> {
+    passed: bool,
+    #[serde(flatten)]
+    verdict: &'a Verdict,
+    reproduce: &'a str,
+}
+
+/// Plays.
+///
+/// # Errors
+/// Whatever kept the performance from being judged. That the PCM differs is no error but a verdict.
+pub fn perform(
+    performance: &Performance,
+    stage: &Stage,
+    folder: &RunFolder,
+    reproduce: &str,
+    observer: &dyn Observer,
+) -> Result<Verdict, Box<PerformanceFailure>> {
+    let run = || -> Result<Verdict, Error> {
+        let timeline = Timeline::new(folder.create_file("timeline.jsonl")?, observer);
+        Run { performance, stage, folder, reproduce, observer: &timeline, steps: Vec::new() }.run()
+    };
+    match run() {
+        Ok(verdict) => {
+            let passed = PassedVerdict { passed: verdict.passed(), verdict: &verdict, reproduce };
+            folder.write_json("verdict.json", &passed).map_err(|error| failure(error.into(), stage, folder))?;
+            Ok(verdict)
+        }
+        Err(error) => {
+            let failed = FailedVerdict {
+                passed: false,
+                class: error.class(),
+                error: error.to_string(),
+                remedy: error.remedy(),
+                reproduce,
+            };
+            // The error itself goes to the caller in any case.
+            let _ = folder.write_json("verdict.json", &failed);
+            Err(failure(error, stage, folder))
+        }
+    }
+}
+
+fn failure(error: Error, stage: &Stage, folder: &RunFolder) -> Box<PerformanceFailure> {
+    let mut evidence = String::new();
+    if let Error::Session(SessionError::BugCheck(bug_check)) = &error {
+        let places = bug_check::places(&bug_check.stack, Some(&stage.kit.driver), Some(&stage.kit.nt_host));
+        let report = bug_check::report(bug_check, &places);
+        let _ = folder.write("bug-check.txt", &report);
+        evidence += &report;
+    }
+    if !matches!(error.class(), Class::Interrupted | Class::BadInput | Class::MissingArtefact) {
+        for name in ["console.log", "card.log", "qemu.log"] {
+            if let Some(tail) = folder.tail(name, TAIL_LINES) {
+                evidence += &format!("--- the end of {name}\n{tail}\n");
+            }
+        }
+    }
+    Box::new(PerformanceFailure { error, evidence, artefacts: folder.path().into() })
+}
+
+struct Run<'a> {
+    performance: &'a Performance,
+    stage: &'a Stage,
+    folder: &'a RunFolder,
+    reproduce: &'a str,
+    observer: &'a dyn Observer,
+    steps: Vec<StepTime>,
+}
+
+impl Run<'_> {
+    fn run(mut self) -> Result<Verdict, Error> {
+        let Performance { song, sample_rate, tail_ms, .. } = self.performance;
+        let frames = song.frames(*sample_rate, *tail_ms);
+        let events_file = self.folder.file("events.txt");
+        render::write_events(&song.events, &events_file)?;
+        let driver_file = std::fs::read(&self.stage.kit.driver).map_err(FileError::input(&self.stage.kit.driver))?;
+        let driver_hash = sha256_hex(&driver_file);
+
+        // Sockets want a short path, and nobody else may reach them.
+        let scratch = tempfile::Builder::new()
+            .prefix("dmus-")
+            .tempdir()
+            .map_err(FileError::own("create", std::env::temp_dir()))?;
+        let socket = scratch.path().join("card");
+        let begun = self.begin(Step::Card);
+        let card = Card::start(&self.stage.kit.card, &self.performance.card, &socket, &self.folder.file("card.log"))?;
+        self.end(Step::Card, begun, Instant::now());
+
+        let records = write_records(&song.events);
+        let pcm_bytes = frames * FRAME_BYTES;
+        let memory = (BASE_MEMORY + records.len() as u64 + pcm_bytes).next_multiple_of(1 << 20);
+        let options = MachineOptions {
+            qemu: self.stage.kit.qemu.clone(),
+            accelerator: self.stage.accelerator.accelerator,
+            firmware: self.stage.firmware,
+            kernel: self.stage.kit.nt_host.clone(),
+            driver: Some(self.stage.kit.driver.clone()),
+            guest_options: format!("log={}\n", self.performance.guest_log),
+            card_socket: Some(socket),
+        };
+        let started = self.begin(Step::Firmware);
+        let qemu_log = self.folder.file("qemu.log");
+        let boot = Boot { log: &qemu_log, scratch: scratch.path() };
+        let rig = self.start_machine(&options, GuestMemory::new(memory)?, &boot, card)?;
+        self.record(&rig, frames)?;
+        // The offline render uses the second processor while the guest boots.
+        let offline_wav = self.folder.file("offline.wav");
+        let rendering = render::start(&RenderOptions {
+            card: self.stage.kit.card.clone(),
+            events: events_file,
+            out: offline_wav.clone(),
+            sample_rate: *sample_rate,
+            frames,
+            bank: self.performance.card.bank.clone(),
+        })?;
+
+        let qemu = rig.machine.version().to_owned();
+        let line = rig.machine.line.try_clone().map_err(SessionError::Line)?;
+        let console = self.folder.create_file("console.log")?;
+        let mut session = Session::new(line, rig, self.performance.timeout, Some(console), self.observer)
+            .map_err(SessionError::Line)?;
+        let played = self.play(&mut session, started, &records, frames, &driver_hash);
+        let Played { guest, device, driver_in_guest, pcm, events, statistics } = match played {
+            Ok(played) => played,
+            Err(error) => {
+                if let Error::Session(SessionError::Timeout { .. }) = &error {
+                    let _ = self.folder.write("post-mortem.txt", session.health.machine.post_mortem());
+                }
+                return Err(error);
+            }
+        };
+
+        let judging = self.begin(Step::Judging);
+        let pcm = Pcm::from_bytes(&pcm, *sample_rate);
+        let summary = rendering.finish()?;
+        let difference = self.judge(&pcm, &offline_wav, &summary)?;
+        let ended = Instant::now();
+        self.end(Step::Judging, judging, ended);
+        let verdict_after = ended - started;
+
+        let begun = self.begin(Step::ShutDown);
+        shut_down(&mut session, self.performance.timeout)?;
+        self.end(Step::ShutDown, begun, Instant::now());
+
+        Ok(Verdict {
+            bit_identical: difference.is_none(),
+            audible: pcm.peak() > 0,
+            difference,
+            song: song.name.clone(),
+            events,
+            frames: pcm.frames(),
+            sample_rate: *sample_rate,
+            peak: pcm.peak(),
+            pcm_sha256: pcm.sha256(),
+            offline_sha256: summary.pcm_sha256,
+            counters: statistics.into(),
+            qemu,
+            accelerator: self.stage.accelerator.clone(),
+            driver: DriverReport {
+                path: self.stage.kit.driver.clone(),
+                sha256: driver_hash,
+                sha256_in_guest: driver_in_guest,
+            },
+            guest,
+            device,
+            steps: self.steps,
+            milliseconds: milliseconds(verdict_after),
+            artefacts: self.folder.path().into(),
+        })
+    }
+
+    fn start_machine(
+        &self,
+        options: &MachineOptions,
+        memory: GuestMemory,
+        boot: &Boot<'_>,
+        mut card: Card,
+    ) -> Result<Rig, MachineError> {
+        match Machine::start(options, memory, boot) {
+            Ok(machine) => Ok(Rig { machine, card }),
+            // QEMU talks to the card while it starts, and does not survive its absence: then the card is the cause.
+            Err(MachineError::QemuNotStarted { .. }) if card.ended().is_some_and(|ended| ended != Ended::Exit(0)) => {
+                let ended = card.ended().map_or_else(String::new, |ended| ended.to_string());
+                Err(MachineError::CardNotStarted { ended, tail: card.tail() })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Says what runs, before it has done anything.
+    fn record(&self, rig: &Rig, frames: u64) -> Result<(), FileError> {
+        let image = |path: &Path| -> Result<Image, FileError> {
+            let bytes = std::fs::read(path).map_err(FileError::own("read", path))?;
+            Ok(Image { path: path.into(), sha256: sha256_hex(&bytes) })
+        };
+        let Kit { card, nt_host, driver, .. } = &self.stage.kit;
+        let record = Record {
+            harness: concat!("dmus ", env!("CARGO_PKG_VERSION")),
+            time: jiff::Timestamp::now().to_string(),
+            arguments: std::env::args().collect(),
+            reproduce: self.reproduce,
+            song: &self.performance.song.name,
+            events: self.performance.song.events.len(),
+            sample_rate: self.performance.sample_rate,
+            frames,
+            card: &rig.card.command_line,
+            qemu: &rig.machine.command_line,
+            qemu_version: rig.machine.version(),
+            accelerator: &self.stage.accelerator,
+            images: vec![image(card)?, image(nt_host)?, image(driver)?],
+        };
+        self.folder.write_json("command.json", &record)
+    }
+
+    fn play(
+        &mut self,
+        session: &mut Session<'_, Rig>,
+        started: Instant,
+        records: &[u8],
+        frames: u64,
+        driver_hash: &str,
+    ) -> Result<Played, Error> {
+        let ready = session.ready()?;
+        let entered = session.entered.unwrap_or(ready);
+        self.end(Step::Firmware, started, entered);
+        self.observer.event(&Event::StepBegun { step: Step::Kernel });
+        self.end(Step::Kernel, entered, ready);
+
+        self.observer.event(&Event::StepBegun { step: Step::DriverStart });
+        let hello = session.hello()?;
+        let loaded = session.load_driver()?;
+        let driver_in_guest = hex(&loaded.sha256);
+        if driver_in_guest != driver_hash {
+            return Err(PerformanceError::OtherDriver {
+                path: self.stage.kit.driver.clone(),
+                file: driver_hash.into(),
+                loaded: driver_in_guest,
+            }
+            .into());
+        }
+        let device = session.start_device()?;
+        let sample_rate = self.performance.sample_rate;
+        let pins = open_pins(session, &device, sample_rate)?;
+        let events = session.allocate(records.len() as u64)?;
+        let pcm = session.allocate(frames * FRAME_BYTES)?;
+        session.health.machine.memory.write(events, records).map_err(PerformanceError::Memory)?;
+        let streaming = Instant::now();
+        self.end(Step::DriverStart, ready, streaming);
+
+        self.observer.event(&Event::StepBegun { step: Step::Streaming });
+        let of_events = self.performance.song.events.len() as u64;
+        let played = session.play(Play {
+            render: pins.render,
+            wave: pins.wave,
+            events: guest_protocol::Bulk { address: events.address, length: records.len() as u64 },
+            // A song's events are bounded by its file's size, which is below 4 GiB.
+            event_count: of_events as u32,
+            pcm: guest_protocol::Bulk { address: pcm.address, length: frames * FRAME_BYTES },
+            frames,
+            quantum_frames: self.performance.quantum_frames,
+            pace: match self.performance.card.clock {
+                Clock::Lockstep => Pace::Lockstep,
+                Clock::Realtime => Pace::Realtime { lead_ms: self.performance.lead_ms },
+            },
+        })?;
+        if played.frames != frames || played.events != of_events {
+            return Err(PerformanceError::Short {
+                frames: played.frames,
+                of_frames: frames,
+                events: played.events,
+                of_events,
+            }
+            .into());
+        }
+        let range = guest_protocol::Bulk { address: pcm.address, length: frames * FRAME_BYTES };
+        let bytes = session.health.machine.memory.read(range).map_err(PerformanceError::Memory)?;
+        self.end(Step::Streaming, streaming, Instant::now());
+        for (step, pin) in [("close the render pin", pins.render), ("close the wave pin", pins.wave)] {
+            session.done(step, Request::Close(pin))?;
+        }
+        session.done("close the filter", Request::Close(pins.filter))?;
+        for bulk in [events, pcm] {
+            session.done("give back guest memory", Request::FreeBulk(bulk))?;
+        }
+        Ok(Played {
+            guest: hello.guest,
+            device: device.device,
+            driver_in_guest,
+            pcm: bytes,
+            events: played.events,
+            statistics: played.statistics,
+        })
+    }
+
+    /// Writes the WAV files and compares.
+    fn judge(&self, pcm: &Pcm, offline_wav: &Path, summary: &RenderSummary) -> Result<Option<Difference>, Error> {
+        let guest_wav = self.folder.file("guest.wav");
+        pcm.write_wav(&guest_wav)?;
+        if let Some(out) = &self.performance.out {
+            pcm.write_wav(out)?;
+        }
+        let offline = Pcm::read_wav(offline_wav)?;
+        let difference = difference(pcm, &offline);
+        if difference.is_none() {
+            // It is guest.wav.
+            std::fs::remove_file(offline_wav).map_err(FileError::own("remove", offline_wav))?;
+        }
+        if offline.sha256() != summary.pcm_sha256 {
+            self.observer
+                .event(&Event::Warning { text: "the offline render's file is not what its summary says".into() });
+        }
+        Ok(difference)
+    }
+
+    fn begin(&self, step: Step) -> Instant {
+        self.observer.event(&Event::StepBegun { step });
+        Instant::now()
+    }
+
+    fn end(&mut self, step: Step, begun: Instant, ended: Instant) {
+        let milliseconds = milliseconds(ended.saturating_duration_since(begun));
+        self.steps.push(StepTime { step, milliseconds });
+        self.observer.event(&Event::StepEnded { step, milliseconds });
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+struct Played {
+    guest: String,
+    device: String,
+    driver_in_guest: String,
+    pcm: Vec<u8>,
+    events: u64,
+    statistics: Statistics,
+}
+
+/// The pins that a song needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Pins {
+    /// The filter that has them.
+    pub filter: Handle,
+    /// Takes DirectMusic events.
+    pub render: Handle,
+    /// Gives PCM.
+    pub wave: Handle,
+}
+
+/// Opens the first filter that has both a DirectMusic render pin and a PCM pin of the rate: found by what they carry.
+///
+/// # Errors
+/// [`PerformanceError::NoPins`], or what the guest says.
+pub fn open_pins<H: Health>(
+    session: &mut Session<'_, H>,
+    device: &StartedDevice,
+    sample_rate: u32,
+) -> Result<Pins, Error> {
+    let mut found = String::new();
+    for subdevice in &device.subdevices {
+        let OpenedFilter { handle: filter, pins } = session.open_filter(subdevice)?;
+        let render = pins.iter().position(is_render);
+        let wave = pins.iter().position(|pin| is_wave(pin, sample_rate));
+        if let (Some(render), Some(wave)) = (render, wave) {
+            // The wave pin first: it owns the sample clock that the events are timed against.
+            let pcm = StreamFormat::Pcm { sample_rate, channels: CHANNELS, bits: BITS };
+            let wave = session.create_pin(filter, wave as u32, pcm)?;
+            let render = session.create_pin(filter, render as u32, StreamFormat::DirectMusic)?;
+            return Ok(Pins { filter, render, wave });
+        }
+        session.done("close a filter", Request::Close(filter))?;
+        for (number, pin) in pins.iter().enumerate() {
+            let flow = if pin.flow_in { "in" } else { "out" };
+            found += &format!("  {subdevice}, pin {number}: {flow}, carries {:?}\n", pin.carries);
+        }
+    }
+    Err(PerformanceError::NoPins { sample_rate, found }.into())
+}
+
+fn is_render(pin: &PinFactory) -> bool {
+    pin.flow_in && pin.instances > 0 && pin.carries.contains(&Carries::DirectMusic)
+}
+
+fn is_wave(pin: &PinFactory, rate: u32) -> bool {
+    let carries_rate = |carries: &Carries| {
+        matches!(carries, Carries::Pcm { sample_rate_min, sample_rate_max, channels, bits }
+            if (*sample_rate_min..=*sample_rate_max).contains(&rate)
+                && *channels >= u32::from(CHANNELS)
+                && *bits >= u32::from(BITS))
+    };
+    !pin.flow_in && pin.instances > 0 && pin.carries.iter().any(carries_rate)
+}
+
+/// Stops the device, unloads the driver, and leaves: where leaks show.
+fn shut_down(session: &mut Session<'_, Rig>, limit: Duration) -> Result<(), Error> {
+    session.done("stop the device", Request::StopDevice)?;
+    session.unload_driver()?;
+    session.done("shut down", Request::Shutdown)?;
+    match session.health.machine.wait(limit) {
+        Some(ended) if guest_exit(ended) == Some(exit::COMPLETED) => {}
+        Some(ended) => return Err(PerformanceError::BadEnd(ended.to_string()).into()),
+        None => return Err(PerformanceError::BadEnd("nothing: it still runs".into()).into()),
+    }
+    session.health.card.stop();
+    Ok(())
+}

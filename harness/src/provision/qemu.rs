@@ -1,0 +1,232 @@
+//! Finds a QEMU that can carry the card: the one that is named, the system's, or one unpacked from packages.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+
+use super::apt::PrivateApt;
+use super::command::capture;
+use super::{ProvisionError, Provisioner, named_file, need_disk};
+use crate::failure::FileError;
+
+/// The device that carries the card.
+pub const QEMU_DEVICE: &str = "vhost-user-test-device-pci";
+
+/// The first version of QEMU that lets users create [`QEMU_DEVICE`].
+pub const QEMU_VERSION_MIN: (u32, u32) = (10, 2);
+
+/// The emulator's name, in PATH and in packages.
+const PROGRAM: &str = "qemu-system-x86_64";
+
+/// The package's closure, packed and unpacked, in MiB, with room to spare.
+const DISK_MIB: u64 = 500;
+
+/// What a QEMU can do for us.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fitness {
+    /// Its version, as it says it.
+    pub version: String,
+    /// Why it will not do, if it will not.
+    pub unfit: Option<String>,
+}
+
+/// Looks at a QEMU; `None` when it cannot be run at all.
+#[must_use]
+pub fn fitness(program: &Path) -> Option<Fitness> {
+    let version_text = capture(Command::new(program).arg("--version"))?.stdout;
+    let version = version_text.lines().next()?.strip_prefix("QEMU emulator version ")?.to_owned();
+    let devices = capture(Command::new(program).args(["-device", "help"]))?.stdout;
+    let unfit = if parse_version(&version).is_none_or(|number| number < QEMU_VERSION_MIN) {
+        Some(format!("version {version} is older than {}.{}", QEMU_VERSION_MIN.0, QEMU_VERSION_MIN.1))
+    } else if !devices.contains(&format!("name \"{QEMU_DEVICE}\"")) {
+        Some(format!("version {version} was built without the device {QEMU_DEVICE}"))
+    } else {
+        None
+    };
+    Some(Fitness { version, unfit })
+}
+
+fn parse_version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split(['.', ' ']);
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// The system's QEMU, if there is one on PATH.
+#[must_use]
+pub fn system_qemu() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(PROGRAM)).find(|program| program.is_file())
+}
+
+pub(super) fn resolve(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
+    if let Some(path) = &provisioner.overrides.qemu {
+        let path = named_file(path)?;
+        let reason = match remembered_fitness(provisioner, &path) {
+            Some(Fitness { unfit: None, .. }) => return Ok(path),
+            Some(Fitness { unfit: Some(reason), .. }) => reason,
+            None => "it does not run".into(),
+        };
+        return Err(ProvisionError::Unfit {
+            path,
+            reason,
+            remedy: "name another with --qemu, or leave the option away: then one is brought in".into(),
+        });
+    }
+    let why = match system_qemu() {
+        Some(path) => match remembered_fitness(provisioner, &path) {
+            Some(Fitness { unfit: None, .. }) => return Ok(path),
+            Some(Fitness { unfit: Some(reason), .. }) => format!("the system's will not do: {reason}"),
+            None => format!("the system's ({}) does not run", path.display()),
+        },
+        None => "the system has none".into(),
+    };
+    private_qemu(provisioner, &why)
+}
+
+/// The QEMU under the cache, brought in from packages if it is not there yet.
+fn private_qemu(provisioner: &Provisioner<'_>, why: &str) -> Result<PathBuf, ProvisionError> {
+    let folder = provisioner.workspace.cache().join("qemu");
+    let launcher = folder.join(PROGRAM);
+    if launcher.is_file() && remembered_fitness(provisioner, &launcher).is_some_and(|found| found.unfit.is_none()) {
+        return Ok(launcher);
+    }
+    need_disk("QEMU", &provisioner.workspace.cache(), DISK_MIB)?;
+    provisioner.begin("QEMU", &format!("{why}; unpacking the newest package privately, once"));
+    let apt = PrivateApt::new(provisioner, "QEMU")?;
+    // Unpacked beside its place and moved there whole: an interrupted run leaves no half of it to be found.
+    let partial = provisioner.workspace.cache().join("qemu.partial");
+    for stale in [&partial, &folder] {
+        if stale.exists() {
+            fs::remove_dir_all(stale).map_err(FileError::own("remove", stale))?;
+        }
+    }
+    apt.unpack_closure("qemu-system-x86", &partial.join("root"))?;
+    write_launcher(&partial)?;
+    fs::rename(&partial, &folder).map_err(FileError::own("create", &folder))?;
+    match fitness(&launcher) {
+        Some(Fitness { version, unfit: None }) => {
+            provisioner.journal(&format!("QEMU {version} from {}", apt.origin()));
+            Ok(launcher)
+        }
+        Some(Fitness { unfit: Some(reason), .. }) => Err(not_packaged(&apt, &reason)),
+        None => Err(not_packaged(&apt, "the unpacked program does not run")),
+    }
+}
+
+fn not_packaged(apt: &PrivateApt, reason: &str) -> ProvisionError {
+    ProvisionError::NotPackaged {
+        what: format!("QEMU {}.{} or later", QEMU_VERSION_MIN.0, QEMU_VERSION_MIN.1),
+        reason: format!("{}: {reason}", apt.origin()),
+        remedy: format!(
+            "build or install QEMU {}.{} or later and name it with --qemu",
+            QEMU_VERSION_MIN.0, QEMU_VERSION_MIN.1
+        ),
+    }
+}
+
+/// Writes the script that runs the unpacked QEMU through its own loader with its own libraries, firmware and modules.
+fn write_launcher(folder: &Path) -> Result<(), ProvisionError> {
+    let root = folder.join("root");
+    let loader = find_loader(&root).ok_or_else(|| ProvisionError::NotPackaged {
+        what: "QEMU".into(),
+        reason: "the packages brought no dynamic loader".into(),
+        remedy: "install QEMU by hand and name it with --qemu".into(),
+    })?;
+    let libraries = loader.parent().expect("found in a folder").to_path_buf();
+    let shown = |path: &Path| path.strip_prefix(&root).expect("inside the root").display().to_string();
+    let script = format!(
+        r#"#!/bin/sh
+# Runs the QEMU that `cargo dmus` unpacked: its own loader, libraries, modules and firmware.
+root=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)/root
+export QEMU_MODULE_DIR="$root/{libraries}/qemu"
+exec "$root/{loader}" --library-path "$root/{libraries}" "$root/usr/bin/{PROGRAM}" \
+    -L "$root/usr/share/qemu" -L "$root/usr/share/seabios" "$@"
+"#,
+        libraries = shown(&libraries),
+        loader = shown(&loader),
+    );
+    let path = folder.join(PROGRAM);
+    fs::write(&path, script).map_err(FileError::own("write", &path))?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(FileError::own("write", &path))?;
+    Ok(())
+}
+
+/// The dynamic loader in an unpacked tree, in the folder that also holds the libraries.
+fn find_loader(root: &Path) -> Option<PathBuf> {
+    for lib in ["usr/lib", "lib"] {
+        for folder in fs::read_dir(root.join(lib)).into_iter().flatten().flatten() {
+            for entry in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
+                let name = entry.file_name();
+                if name.to_string_lossy().starts_with("ld-linux-") {
+                    return Some(entry.path());
+                }
+            }
+        }
+    }
+    None
+}
+
+/// A look at a QEMU takes as long as a whole boot, so what was seen is remembered until the file changes.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    path: PathBuf,
+    size: u64,
+    modified: i64,
+    fitness: Fitness,
+}
+
+fn remembered_fitness(provisioner: &Provisioner<'_>, program: &Path) -> Option<Fitness> {
+    let memory = provisioner.workspace.cache().join("qemu-seen.json");
+    let metadata = fs::metadata(program).ok()?;
+    let seen = fs::read(&memory).ok().and_then(|text| serde_json::from_slice::<Remembered>(&text).ok());
+    if let Some(seen) = seen
+        && (seen.path.as_path(), seen.size, seen.modified) == (program, metadata.size(), metadata.mtime())
+    {
+        return Some(seen.fitness);
+    }
+    let fitness = fitness(program)?;
+    let seen = Remembered {
+        path: program.into(),
+        size: metadata.size(),
+        modified: metadata.mtime(),
+        fitness: fitness.clone(),
+    };
+    if let Ok(text) = serde_json::to_vec(&seen) {
+        // Only saves time.
+        let _ = fs::write(memory, text);
+    }
+    Some(fitness)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_number() {
+        assert_eq!(parse_version("11.1.3 (Debian 1:11.1.3+ds-1~bpo13+1)"), Some((11, 1)));
+        assert!(parse_version("9.2.0") < Some(QEMU_VERSION_MIN));
+        assert!(parse_version("10.2.0") >= Some(QEMU_VERSION_MIN));
+        assert_eq!(parse_version("unknown"), None);
+    }
+
+    #[test]
+    fn the_launcher_finds_its_tree_wherever_it_is_moved() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = folder.path().join("a");
+        let libraries = tree.join("root/usr/lib/some-arch");
+        fs::create_dir_all(&libraries).unwrap();
+        // A stand-in for the loader that says what it was asked to run.
+        let loader = libraries.join("ld-linux-some.so.2");
+        fs::write(&loader, "#!/bin/sh\necho \"$3\"\n").unwrap();
+        fs::set_permissions(&loader, fs::Permissions::from_mode(0o755)).unwrap();
+        write_launcher(&tree).unwrap();
+        let moved = folder.path().join("b");
+        fs::rename(&tree, &moved).unwrap();
+        let said = capture(&mut Command::new(moved.join(PROGRAM))).unwrap();
+        assert_eq!(said.stdout.trim(), moved.join("root/usr/bin").join(PROGRAM).display().to_string());
+    }
+}

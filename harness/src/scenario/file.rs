@@ -1,0 +1,411 @@
+//! The file: what it may say, and how it is read.
+
+use std::fmt::Write;
+use std::fs;
+use std::ops::Range as Span;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::expect::Expectations;
+use crate::failure::{Class, Diagnosed, FileError};
+use crate::machine::Clock;
+use crate::midi::Song;
+use crate::perform::{LEAD_MS_DEFAULT, QUANTUM_DEFAULT, TAIL_MS_DEFAULT};
+use crate::songs::{self, BuiltIn};
+
+/// Most cases of one scenario: a typing error in a matrix must not run for a day.
+const CASES_MAX: usize = 1000;
+
+/// What is wrong with a scenario file.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// It is not TOML, or says what a scenario cannot say.
+    #[error("{path}: {message}", path = path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What and where: with line, column and the line itself.
+        message: String,
+    },
+    /// There is no scenario in the folder.
+    #[error("{path} holds no scenario (*.toml)", path = .0.display())]
+    NoScenario(PathBuf),
+    /// It cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl Diagnosed for ScenarioError {
+    fn class(&self) -> Class {
+        Class::BadInput
+    }
+
+    fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Malformed { .. } => Some("the scenarios under harness/scenarios show what may be said".into()),
+            Self::NoScenario(_) => Some("name a scenario file, or a folder with some".into()),
+            Self::File(error) => error.remedy(),
+        }
+    }
+}
+
+/// A guest that a scenario can ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Guest {
+    /// The bare-metal guest that hosts the driver.
+    #[default]
+    NtHost,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    title: String,
+    #[serde(default)]
+    guest: Guest,
+    song: Option<Spanned<String>>,
+    driver: Option<PathBuf>,
+    #[serde(default)]
+    card: CardTable,
+    #[serde(default)]
+    stream: StreamTable,
+    #[serde(default)]
+    matrix: Matrix,
+    #[serde(default)]
+    expect: Expectations,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CardTable {
+    #[serde(default)]
+    clock: Clock,
+    render_block: Option<Spanned<u32>>,
+    bank: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct StreamTable {
+    sample_rate: u32,
+    quantum: u32,
+    tail_ms: u32,
+    lead_ms: u32,
+}
+
+impl Default for StreamTable {
+    fn default() -> Self {
+        Self { sample_rate: 48_000, quantum: QUANTUM_DEFAULT, tail_ms: TAIL_MS_DEFAULT, lead_ms: LEAD_MS_DEFAULT }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Matrix {
+    #[serde(default)]
+    song: Vec<Spanned<String>>,
+    #[serde(default)]
+    clock: Vec<Clock>,
+    #[serde(default)]
+    render_block: Vec<Spanned<u32>>,
+    #[serde(default)]
+    sample_rate: Vec<u32>,
+    #[serde(default)]
+    quantum: Vec<Spanned<u32>>,
+    repeat: Option<Spanned<u32>>,
+}
+
+/// A scenario.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The file.
+    pub path: PathBuf,
+    /// The file's name without its extension.
+    pub name: String,
+    /// What it shows.
+    pub title: String,
+    /// A driver image to use instead of ours.
+    pub driver: Option<PathBuf>,
+    /// The product of its matrix, at least one.
+    pub cases: Vec<Case>,
+    /// What must hold.
+    pub expect: Expectations,
+}
+
+/// One case of a scenario.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// What tells it apart, such as `song=tide render_block=64`; empty for a scenario without a matrix.
+    pub name: String,
+    /// What is played.
+    pub song: SongSource,
+    /// How the card keeps time.
+    pub clock: Clock,
+    /// The card's render block.
+    pub render_block: Option<u32>,
+    /// The card's bank.
+    pub bank: Option<PathBuf>,
+    /// Frames a second.
+    pub sample_rate: u32,
+    /// Frames of a request to the wave stream.
+    pub quantum: u32,
+    /// Silence after the song.
+    pub tail_ms: u32,
+    /// In real time: how early events are handed over.
+    pub lead_ms: u32,
+}
+
+/// Where a song comes from.
+#[derive(Clone, Debug)]
+pub enum SongSource {
+    /// The project's own.
+    BuiltIn(&'static BuiltIn),
+    /// A file.
+    File(PathBuf),
+}
+
+impl SongSource {
+    /// Reads the song.
+    ///
+    /// # Errors
+    /// The file's, or the song's.
+    pub fn read(&self) -> Result<Song, crate::failure::Error> {
+        match self {
+            Self::BuiltIn(song) => Ok(song.song()?),
+            Self::File(path) => {
+                let file = fs::read(path).map_err(FileError::input(path))?;
+                let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+                Ok(Song::parse(&name, &file)?)
+            }
+        }
+    }
+}
+
+/// A place in a file, for a message.
+fn at(path: &Path, text: &str, span: Span<usize>, message: &str) -> ScenarioError {
+    let before = &text[..span.start.min(text.len())];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().map_or(0, |start| start.chars().count()) + 1;
+    let shown = text.lines().nth(line - 1).unwrap_or_default();
+    let marks = "^".repeat(span.len().clamp(1, shown.len().saturating_sub(column - 1).max(1)));
+    let mut full = format!("line {line}, column {column}: {message}\n");
+    let _ = write!(full, "  | {shown}\n  | {:>width$}", marks, width = column - 1 + marks.len());
+    ScenarioError::Malformed { path: path.into(), message: full }
+}
+
+impl Scenario {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`ScenarioError`], with the place.
+    pub fn load(path: &Path) -> Result<Self, ScenarioError> {
+        let text = fs::read_to_string(path).map_err(FileError::input(path))?;
+        Self::parse(path, &text)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, ScenarioError> {
+        let document: Document = toml::from_str(text)
+            .map_err(|error| ScenarioError::Malformed { path: path.into(), message: error.to_string() })?;
+        let Guest::NtHost = document.guest;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let cases = cases(path, text, folder, &document)?;
+        if document.expect.same_pcm && cases.len() < 2 {
+            let start = text.find("same_pcm").unwrap_or(0);
+            return Err(at(path, text, start..start + 8, "there is only one case, so nothing can be the same"));
+        }
+        Ok(Self {
+            path: path.into(),
+            name: path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+            title: document.title,
+            driver: document.driver.map(|driver| folder.join(driver)),
+            cases,
+            expect: document.expect,
+        })
+    }
+}
+
+/// Values of one dimension with their names: one unnamed value where the matrix does not mention it.
+fn dimension<T: Clone, U>(name: &str, listed: &[U], single: T, value: impl Fn(&U) -> (T, String)) -> Vec<(T, String)> {
+    if listed.is_empty() {
+        return vec![(single, String::new())];
+    }
+    listed
+        .iter()
+        .map(|item| {
+            let (value, text) = value(item);
+            (value, format!("{name}={text}"))
+        })
+        .collect()
+}
+
+fn cases(path: &Path, text: &str, folder: &Path, document: &Document) -> Result<Vec<Case>, ScenarioError> {
+    let Document { song, card, stream, matrix, .. } = document;
+    let positive = |value: &Spanned<u32>, what: &str| {
+        if *value.get_ref() == 0 {
+            return Err(at(path, text, value.span(), &format!("{what} must be at least 1")));
+        }
+        Ok(())
+    };
+    for block in matrix.render_block.iter().chain(&card.render_block) {
+        positive(block, "render_block")?;
+    }
+    for quantum in &matrix.quantum {
+        positive(quantum, "quantum")?;
+    }
+    if let Some(repeat) = &matrix.repeat {
+        positive(repeat, "repeat")?;
+    }
+    let source = |song: &Spanned<String>| {
+        let name = song.get_ref();
+        if let Some(built_in) = BuiltIn::by_name(name) {
+            return Ok(SongSource::BuiltIn(built_in));
+        }
+        let file = folder.join(name);
+        if file.is_file() {
+            return Ok(SongSource::File(file));
+        }
+        let names = songs::ALL.map(|song| song.name).join(", ");
+        Err(at(path, text, song.span(), &format!("no such song: name a file beside the scenario, or one of {names}")))
+    };
+    let single_song = match song {
+        Some(song) => source(song)?,
+        None => SongSource::BuiltIn(&songs::ALL[0]),
+    };
+    let mut song_values = Vec::new();
+    for song in &matrix.song {
+        song_values.push((source(song)?, song.get_ref().clone()));
+    }
+    let song_axis = dimension("song", &song_values, single_song, Clone::clone);
+    let clock_axis = dimension("clock", &matrix.clock, card.clock, |clock| (*clock, clock.name().to_owned()));
+    let spanned = |value: &Spanned<u32>| (*value.get_ref(), value.get_ref().to_string());
+    let block = card.render_block.as_ref().map(|block| *block.get_ref());
+    let block_axis = dimension("render_block", &matrix.render_block, block, |value| {
+        let (value, text) = spanned(value);
+        (Some(value), text)
+    });
+    let rate_axis = dimension("sample_rate", &matrix.sample_rate, stream.sample_rate, |rate| (*rate, rate.to_string()));
+    let quantum_axis = dimension("quantum", &matrix.quantum, stream.quantum, spanned);
+    let repeats: Vec<u32> = (1..=matrix.repeat.as_ref().map_or(0, |repeat| *repeat.get_ref())).collect();
+    let repeat_axis = dimension("repeat", &repeats, 0, |number| (*number, number.to_string()));
+
+    let count =
+        [song_axis.len(), clock_axis.len(), block_axis.len(), rate_axis.len(), quantum_axis.len(), repeat_axis.len()]
+            .iter()
+            .product::<usize>();
+    if count > CASES_MAX {
+        let start = text.find("[matrix]").unwrap_or(0);
+        return Err(at(path, text, start..start + 8, &format!("{count} cases; at most {CASES_MAX} are run")));
+    }
+    let mut cases = Vec::with_capacity(count);
+    for (song, song_name) in &song_axis {
+        for (clock, clock_name) in &clock_axis {
+            for (render_block, block_name) in &block_axis {
+                for (sample_rate, rate_name) in &rate_axis {
+                    for (quantum, quantum_name) in &quantum_axis {
+                        for (_, repeat_name) in &repeat_axis {
+                            let names = [song_name, clock_name, block_name, rate_name, quantum_name, repeat_name];
+                            let named: Vec<&str> =
+                                names.into_iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+                            cases.push(Case {
+                                name: named.join(" "),
+                                song: song.clone(),
+                                clock: *clock,
+                                render_block: *render_block,
+                                bank: card.bank.as_ref().map(|bank| folder.join(bank)),
+                                sample_rate: *sample_rate,
+                                quantum: *quantum,
+                                tail_ms: stream.tail_ms,
+                                lead_ms: stream.lead_ms,
+                            });
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Ok(cases)
+}
+
+/// The scenarios that a path names: a file, or a folder's files in order of name.
+///
+/// # Errors
+/// When there is none.
+pub fn files_in(path: &Path) -> Result<Vec<PathBuf>, ScenarioError> {
+    if path.is_file() {
+        return Ok(vec![path.into()]);
+    }
+    let entries = fs::read_dir(path).map_err(FileError::input(path))?;
+    let mut files: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    files.sort();
+    if files.is_empty() {
+        return Err(ScenarioError::NoScenario(path.into()));
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Scenario, ScenarioError> {
+        Scenario::parse(Path::new("folder/x.toml"), text)
+    }
+
+    #[test]
+    fn a_matrix_is_the_product_of_its_dimensions() {
+        let scenario = parse(
+            "title = 't'\n[matrix]\nsong = ['tide', 'siren']\nrender_block = [1, 64]\nrepeat = 2\n[expect]\nsame_pcm = false",
+        )
+        .unwrap();
+        assert_eq!(scenario.cases.len(), 8);
+        assert_eq!(scenario.cases[7].name, "song=siren render_block=64 repeat=2");
+    }
+
+    #[test]
+    fn a_scenario_without_a_matrix_is_one_unnamed_case_of_the_default_song() {
+        let scenario = parse("title = 't'").unwrap();
+        assert_eq!(scenario.cases.len(), 1);
+        assert_eq!(scenario.cases[0].name, "");
+        assert!(scenario.expect.bit_identical);
+    }
+
+    #[test]
+    fn a_wrong_word_is_shown_in_its_line() {
+        let error = parse("title = 't'\n[card]\nclocks = 'lockstep'\n").unwrap_err().to_string();
+        assert!(error.contains("line 3") && error.contains("clocks"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_song_is_shown_in_its_line_with_what_there_is() {
+        let error = parse("title = 't'\nsong = 'nocturne'\n").unwrap_err().to_string();
+        assert!(error.contains("line 2, column 8"), "{error}");
+        assert!(error.contains("tide, clockwork, siren"), "{error}");
+    }
+
+    #[test]
+    fn same_pcm_of_a_single_case_is_refused_because_it_cannot_fail() {
+        let error = parse("title = 't'\n[expect]\nsame_pcm = true\n").unwrap_err().to_string();
+        assert!(error.contains("only one case"), "{error}");
+    }
+
+    #[test]
+    fn a_matrix_beyond_the_bound_is_refused() {
+        let error = parse("title = 't'\n[matrix]\nrepeat = 100000\n").unwrap_err().to_string();
+        assert!(error.contains("100000 cases"), "{error}");
+    }
+
+    #[test]
+    fn every_scenario_of_the_suite_can_be_read() {
+        let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+        for file in files_in(&suite).unwrap() {
+            Scenario::load(&file).unwrap();
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Scenarios: a TOML file says guest, card, song and expectations; a matrix makes several cases of it.
+
+mod expect;
+mod file;
+mod run;
+
+pub use expect::{Expectations, Outcome, Range};
+pub use file::{Case, Scenario, ScenarioError, files_in};
+pub use run::{Context, Report, TestRecord, run};

@@ -1,0 +1,243 @@
+//! Runs a scenario's cases and compares them with its expectations.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::{Case, Scenario};
+use crate::artefacts::RunFolder;
+use crate::event::{Event, Observer, TestResult};
+use crate::failure::{Class, Diagnosed, Error};
+use crate::machine::CardOptions;
+use crate::perform::{Performance, PerformanceFailure, Stage, Verdict, perform};
+use crate::provision::Workspace;
+
+/// What all scenarios of a run share.
+pub struct Context<'a> {
+    /// Where artefacts go.
+    pub workspace: &'a Workspace,
+    /// Programs, images, accelerator.
+    pub stage: &'a Stage,
+    /// How long a step may take.
+    pub timeout: Duration,
+    /// Only cases whose full name contains this.
+    pub filter: Option<&'a str>,
+    /// Who listens.
+    pub observer: &'a dyn Observer,
+}
+
+/// How one test went.
+#[derive(Clone, Debug, Serialize)]
+pub struct TestRecord {
+    /// Scenario and case.
+    pub name: String,
+    /// How it ended.
+    pub result: TestResult,
+    /// The class of its failure.
+    pub class: Option<Class>,
+    /// What did not hold.
+    pub violations: Vec<String>,
+    /// How long it took.
+    pub milliseconds: f64,
+    /// SHA-256 of the PCM, where there is some.
+    pub pcm_sha256: Option<String>,
+    /// Where everything is.
+    pub artefacts: Option<PathBuf>,
+    /// How to run it again.
+    pub reproduce: String,
+}
+
+/// How all went.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// Tests that hold.
+    pub passed: usize,
+    /// Tests that do not.
+    pub failed: usize,
+    /// Tests that could not be tried.
+    pub skipped: usize,
+    /// Where the artefacts of each run are.
+    pub artefacts: Vec<PathBuf>,
+    /// Every test.
+    pub tests: Vec<TestRecord>,
+}
+
+impl Report {
+    /// Adds a test.
+    pub fn add(&mut self, test: TestRecord) {
+        match test.result {
+            TestResult::Passed => self.passed += 1,
+            TestResult::Failed => self.failed += 1,
+            TestResult::Skipped => self.skipped += 1,
+        }
+        self.artefacts.extend(test.artefacts.clone());
+        self.tests.push(test);
+    }
+
+    /// Adds all tests of another report.
+    pub fn append(&mut self, other: Self) {
+        for test in other.tests {
+            self.add(test);
+        }
+    }
+
+    /// The class of the failures: their own if they agree, else [`Class::TestFailed`].
+    #[must_use]
+    pub fn class(&self) -> Option<Class> {
+        let mut classes = self
+            .tests
+            .iter()
+            .filter(|test| test.result == TestResult::Failed)
+            .map(|test| test.class.unwrap_or(Class::TestFailed));
+        let first = classes.next()?;
+        Some(if classes.all(|class| class == first) { first } else { Class::TestFailed })
+    }
+}
+
+/// Runs a scenario.
+///
+/// # Errors
+/// What keeps cases from being run at all, such as a song that cannot be read or an interruption.
+pub fn run(scenario: &Scenario, context: &Context<'_>) -> Result<Report, Error> {
+    let mut report = Report::default();
+    let mut first_pcm: Option<(String, String)> = None;
+    for case in &scenario.cases {
+        let name = full_name(scenario, case);
+        if context.filter.is_some_and(|filter| !name.contains(filter)) {
+            continue;
+        }
+        context.observer.event(&Event::TestBegun { name: name.clone() });
+        let begun = Instant::now();
+        let reproduce = reproduce(scenario, &name);
+        let folder = RunFolder::create(context.workspace, &name, None)?;
+        let result = play(scenario, case, context, &folder, &reproduce)?;
+        let mut test = TestRecord {
+            name,
+            result: TestResult::Passed,
+            class: None,
+            violations: Vec::new(),
+            milliseconds: 0.0,
+            pcm_sha256: None,
+            artefacts: Some(folder.path().into()),
+            reproduce,
+        };
+        judge(scenario, &result, &mut test, &mut first_pcm);
+        test.milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
+        let mut detail = test.violations.join("\n");
+        if test.result == TestResult::Failed
+            && let Err(failure) = &result
+        {
+            detail = format!("{detail}\n{}", failure.evidence.trim_end());
+        }
+        context.observer.event(&Event::TestEnded {
+            name: test.name.clone(),
+            result: test.result,
+            milliseconds: test.milliseconds,
+            detail,
+        });
+        report.add(test);
+        if let Err(failure) = result
+            && failure.error.class() == Class::Interrupted
+        {
+            return Err(failure.error);
+        }
+    }
+    Ok(report)
+}
+
+fn full_name(scenario: &Scenario, case: &Case) -> String {
+    if case.name.is_empty() { scenario.name.clone() } else { format!("{} [{}]", scenario.name, case.name) }
+}
+
+fn reproduce(scenario: &Scenario, name: &str) -> String {
+    format!("cargo dmus run {} --case '{name}'", scenario.path.display())
+}
+
+fn play(
+    scenario: &Scenario,
+    case: &Case,
+    context: &Context<'_>,
+    folder: &RunFolder,
+    reproduce: &str,
+) -> Result<Result<Verdict, Box<PerformanceFailure>>, Error> {
+    let mut stage = context.stage.clone();
+    if let Some(driver) = &scenario.driver {
+        stage.kit.driver.clone_from(driver);
+    }
+    let performance = Performance {
+        card: CardOptions { clock: case.clock, bank: case.bank.clone(), render_block: case.render_block },
+        sample_rate: case.sample_rate,
+        quantum_frames: case.quantum,
+        tail_ms: case.tail_ms,
+        lead_ms: case.lead_ms,
+        timeout: context.timeout,
+        ..Performance::of(case.song.read()?)
+    };
+    Ok(perform(&performance, &stage, folder, reproduce, context.observer))
+}
+
+fn judge(
+    scenario: &Scenario,
+    result: &Result<Verdict, Box<PerformanceFailure>>,
+    test: &mut TestRecord,
+    first_pcm: &mut Option<(String, String)>,
+) {
+    match result {
+        Ok(verdict) => {
+            test.violations = scenario.expect.violations(verdict);
+            test.pcm_sha256 = Some(verdict.pcm_sha256.clone());
+            if scenario.expect.same_pcm {
+                match first_pcm {
+                    Some((name, hash)) if *hash != verdict.pcm_sha256 => {
+                        test.violations.push(format!("its PCM {} is not that of {name}, {hash}", verdict.pcm_sha256));
+                    }
+                    Some(_) => {}
+                    None => *first_pcm = Some((test.name.clone(), verdict.pcm_sha256.clone())),
+                }
+            }
+            if !test.violations.is_empty() {
+                test.class = Some(Class::TestFailed);
+            }
+        }
+        Err(failure) => {
+            test.violations = scenario.expect.violations_of_failure(failure);
+            if !test.violations.is_empty() {
+                test.class = Some(failure.error.class());
+            }
+        }
+    }
+    if !test.violations.is_empty() {
+        test.result = TestResult::Failed;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn test(result: TestResult, class: Option<Class>) -> TestRecord {
+        TestRecord {
+            name: String::new(),
+            result,
+            class,
+            violations: Vec::new(),
+            milliseconds: 0.0,
+            pcm_sha256: None,
+            artefacts: None,
+            reproduce: String::new(),
+        }
+    }
+
+    #[test]
+    fn failures_that_agree_keep_their_class() {
+        let mut report = Report::default();
+        report.add(test(TestResult::Passed, None));
+        assert_eq!(report.class(), None);
+        report.add(test(TestResult::Failed, Some(Class::CardDied)));
+        assert_eq!(report.class(), Some(Class::CardDied));
+        report.add(test(TestResult::Failed, Some(Class::Timeout)));
+        assert_eq!(report.class(), Some(Class::TestFailed));
+        assert_eq!((report.passed, report.failed, report.skipped), (1, 2, 0));
+    }
+}

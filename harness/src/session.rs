@@ -1,0 +1,604 @@
+//! A conversation with a guest over its serial line: requests, answers, and everything that can go wrong in between.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use guest_protocol::{
+    BugCheck, Bulk, Deframer, DriverInfo, Failure, FailureKind, Handle, Level, PinFactory, Play, Received, Reply,
+    Request, Statistics, StreamFormat, ToGuest, ToHost, VERSION, encode,
+};
+
+use crate::event::{Event, Observer};
+use crate::failure::{Class, Diagnosed};
+use crate::interrupt;
+use crate::machine::{Ended, guest_exit};
+
+/// How often a silent line makes us look whether everything still lives.
+const LOOK_AROUND: Duration = Duration::from_millis(50);
+
+/// How long after the line has ended we wait for the processes' ends, which say why.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Why a conversation ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The guest stopped with a bug check.
+    #[error("the guest stopped with bug check {:#x} {}: {}", .0.code, .0.name, .0.message)]
+    BugCheck(Box<BugCheck>),
+    /// The guest ended without a report.
+    #[error("the guest fell over: {how}")]
+    GuestFell {
+        /// What its end looked like.
+        how: String,
+    },
+    /// A step took too long.
+    #[error("no end of \"{step}\" after {seconds} s{seen}")]
+    Timeout {
+        /// What we waited for.
+        step: String,
+        /// For how long.
+        seconds: u64,
+        /// What the guest last did.
+        seen: String,
+    },
+    /// The card's process ended.
+    #[error("the card died ({ended}) during \"{step}\"")]
+    CardDied {
+        /// How.
+        ended: Ended,
+        /// What was going on.
+        step: String,
+    },
+    /// QEMU ended by itself.
+    #[error("QEMU failed ({ended}) during \"{step}\", the card was alive")]
+    QemuFailed {
+        /// How.
+        ended: Ended,
+        /// What was going on.
+        step: String,
+    },
+    /// The guest answered that it cannot.
+    #[error("the guest refused \"{step}\": {}", refusal(.failure))]
+    Refused {
+        /// What was asked.
+        step: String,
+        /// What it said.
+        failure: Failure,
+    },
+    /// The guest does not speak our language.
+    #[error("guest and harness disagree at \"{step}\": {what}")]
+    Protocol {
+        /// What was asked.
+        step: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// The line failed on our side.
+    #[error("the serial line failed: {0}")]
+    Line(#[from] io::Error),
+    /// The user ended it.
+    #[error("interrupted during \"{0}\"")]
+    Interrupted(String),
+}
+
+fn refusal(failure: &Failure) -> String {
+    let mut text = failure.message.clone();
+    match &failure.kind {
+        FailureKind::Status(status) => {
+            let _ = write!(text, " (NTSTATUS {status:#010x})");
+        }
+        FailureKind::MissingImports(imports) => {
+            for import in imports {
+                let _ = write!(text, "\n  {}!{}", import.module, import.name);
+            }
+        }
+        _ => {}
+    }
+    text
+}
+
+impl Diagnosed for SessionError {
+    fn class(&self) -> Class {
+        match self {
+            Self::BugCheck(_) | Self::GuestFell { .. } => Class::GuestCrashed,
+            Self::Timeout { .. } => Class::Timeout,
+            Self::CardDied { .. } => Class::CardDied,
+            Self::QemuFailed { .. } => Class::QemuFailed,
+            Self::Refused { failure, .. } => match failure.kind {
+                FailureKind::Image | FailureKind::MissingImports(_) => Class::BadInput,
+                FailureKind::NoDevice | FailureKind::Status(_) => Class::TestFailed,
+                FailureKind::Memory | FailureKind::Request => Class::HarnessBug,
+                FailureKind::Timeout => Class::Timeout,
+            },
+            Self::Protocol { .. } => Class::HarnessBug,
+            Self::Line(_) => Class::Host,
+            Self::Interrupted(_) => Class::Interrupted,
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        let text = match self {
+            Self::BugCheck(_) => "the stack below says where; fix the driver, or report it if the driver is right",
+            Self::GuestFell { .. } => "console.log and qemu.log in the artefacts say what came before",
+            Self::Timeout { .. } => {
+                "post-mortem.txt in the artefacts says where the guest hangs; --timeout gives more time"
+            }
+            Self::CardDied { .. } => "card.log in the artefacts says why; the card must survive any guest: report it",
+            Self::QemuFailed { .. } => "qemu.log in the artefacts has QEMU's words; try another --qemu",
+            Self::Refused { failure, .. } => match failure.kind {
+                FailureKind::MissingImports(_) => "the NT host has no such functions: report the list",
+                FailureKind::Image => "give a 64-bit Windows driver image (.sys)",
+                _ => return None,
+            },
+            Self::Protocol { .. } => "build guest and harness from one checkout; if they are, report it",
+            Self::Line(_) | Self::Interrupted(_) => return None,
+        };
+        Some(text.into())
+    }
+}
+
+/// Something that died behind the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// QEMU ended.
+    Qemu(Ended),
+    /// The card's process ended. Where both ended, this is the cause: QEMU does not survive its card.
+    Card(Ended),
+}
+
+/// Knows whether those behind the line live.
+pub trait Health {
+    /// Who has died.
+    fn death(&mut self) -> Option<Death>;
+}
+
+/// Nothing that could die.
+#[derive(Clone, Copy, Debug)]
+pub struct Immortal;
+
+impl Health for Immortal {
+    fn death(&mut self) -> Option<Death> {
+        None
+    }
+}
+
+enum Arrival {
+    Message(ToHost),
+    Text(Vec<u8>),
+    End,
+}
+
+/// A conversation.
+pub struct Session<'a, H> {
+    writer: UnixStream,
+    incoming: Receiver<(Instant, Arrival)>,
+    observer: &'a dyn Observer,
+    console: Option<File>,
+    /// Those behind the line.
+    pub health: H,
+    next_id: u32,
+    limit: Duration,
+    /// When the guest's first instruction ran, if it has said so.
+    pub entered: Option<Instant>,
+    last_seen: String,
+}
+
+/// What [`Request::StartDevice`] brings.
+#[derive(Clone, Debug)]
+pub struct StartedDevice {
+    /// Where it is, and its ids.
+    pub device: String,
+    /// Its resources.
+    pub resources: Vec<String>,
+    /// The subdevices that the driver registered.
+    pub subdevices: Vec<String>,
+}
+
+/// What [`Request::OpenFilter`] brings.
+#[derive(Clone, Debug)]
+pub struct OpenedFilter {
+    /// Its handle.
+    pub handle: Handle,
+    /// Its pin factories.
+    pub pins: Vec<PinFactory>,
+}
+
+/// What [`Request::Play`] brings.
+#[derive(Clone, Copy, Debug)]
+pub struct Played {
+    /// Frames in the PCM range.
+    pub frames: u64,
+    /// Events given to the miniport.
+    pub events: u64,
+    /// What was counted.
+    pub statistics: Statistics,
+}
+
+/// A guest that is there.
+#[derive(Clone, Debug)]
+pub struct Hello {
+    /// What kind of guest.
+    pub guest: String,
+    /// Its memory in bytes.
+    pub memory: u64,
+}
+
+impl<'a, H: Health> Session<'a, H> {
+    /// Listens to a line. Console text and log lines are also kept in a file.
+    ///
+    /// # Errors
+    /// When the line cannot be read from two sides.
+    pub fn new(
+        line: UnixStream,
+        health: H,
+        limit: Duration,
+        console: Option<File>,
+        observer: &'a dyn Observer,
+    ) -> io::Result<Self> {
+        let reader = line.try_clone()?;
+        let (sender, incoming) = channel();
+        // Ends with the line, which ends with the guest or with this session.
+        std::thread::Builder::new().name("line".into()).spawn(move || read_line(reader, &sender))?;
+        Ok(Self {
+            writer: line,
+            incoming,
+            observer,
+            console,
+            health,
+            next_id: 1,
+            limit,
+            entered: None,
+            last_seen: String::new(),
+        })
+    }
+
+    /// Waits until the guest serves. Gives the moment.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn ready(&mut self) -> Result<Instant, SessionError> {
+        let deadline = Instant::now() + self.limit;
+        loop {
+            let (at, message) = self.next("boot the guest", deadline)?;
+            if let ToHost::Event(guest_protocol::Event::Ready) = message {
+                return Ok(at);
+            }
+        }
+    }
+
+    /// Sends a request and waits for its answer, listening to what happens meanwhile. Progress renews the time limit.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn call(
+        &mut self,
+        step: &str,
+        request: Request,
+        mut on_progress: impl FnMut(u64, u64),
+    ) -> Result<Reply, SessionError> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let protocol = |what: String| SessionError::Protocol { step: step.into(), what };
+        let frame = encode(&ToGuest { id, request }).map_err(|error| protocol(error.to_string()))?;
+        if let Err(error) = self.writer.write_all(&frame) {
+            // A line that broke says nothing about why; those behind it do.
+            return Err(if error.kind() == io::ErrorKind::BrokenPipe { self.last_words(step) } else { error.into() });
+        }
+        let mut deadline = Instant::now() + self.limit;
+        let mut furthest = (0, 0);
+        loop {
+            match self.next(step, deadline)?.1 {
+                ToHost::Answer { id: answered, result } if answered == id => {
+                    return result.map_err(|failure| SessionError::Refused { step: step.into(), failure });
+                }
+                ToHost::Answer { id: answered, .. } => {
+                    return Err(protocol(format!("an answer to request {answered}, which is not open")));
+                }
+                ToHost::Event(guest_protocol::Event::Progress { frames, events }) => {
+                    self.last_seen = format!(" (it had got to frame {frames}, event {events})");
+                    if (frames, events) > furthest {
+                        furthest = (frames, events);
+                        deadline = Instant::now() + self.limit;
+                    }
+                    on_progress(frames, events);
+                }
+                ToHost::Event(_) => {}
+            }
+        }
+    }
+
+    /// The next message. Logs, console text, bug checks and deaths are dealt with here.
+    fn next(&mut self, step: &str, deadline: Instant) -> Result<(Instant, ToHost), SessionError> {
+        loop {
+            if interrupt::asked() {
+                return Err(SessionError::Interrupted(step.into()));
+            }
+            let wait = deadline.saturating_duration_since(Instant::now());
+            match self.incoming.recv_timeout(wait.min(LOOK_AROUND)) {
+                Ok((at, Arrival::Message(message))) => {
+                    if let Some(message) = self.hear(at, message)? {
+                        return Ok((at, message));
+                    }
+                }
+                Ok((_, Arrival::Text(text))) => self.console_text(&text),
+                Ok((_, Arrival::End)) | Err(RecvTimeoutError::Disconnected) => return Err(self.last_words(step)),
+                Err(RecvTimeoutError::Timeout) if wait.is_zero() => {
+                    return Err(SessionError::Timeout {
+                        step: step.into(),
+                        seconds: self.limit.as_secs(),
+                        seen: self.last_seen.clone(),
+                    });
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    if self.health.death().is_some() {
+                        return Err(self.last_words(step));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes what is no answer and no concern of the caller.
+    fn hear(&mut self, at: Instant, message: ToHost) -> Result<Option<ToHost>, SessionError> {
+        match message {
+            ToHost::Event(guest_protocol::Event::Log { level, target, text }) => {
+                let level = level_name(level);
+                self.keep(&format!("[{level:5} {target}] {text}\n"));
+                self.observer.event(&Event::Guest { level, target, text });
+                Ok(None)
+            }
+            ToHost::Event(guest_protocol::Event::BugCheck(bug_check)) => {
+                self.keep(&format!("[bug check] {:#x} {}: {}\n", bug_check.code, bug_check.name, bug_check.message));
+                Err(SessionError::BugCheck(Box::new(bug_check)))
+            }
+            ToHost::Event(guest_protocol::Event::Entered) => {
+                self.entered = Some(at);
+                Ok(Some(message))
+            }
+            other => Ok(Some(other)),
+        }
+    }
+
+    /// The line has ended, or somebody has died: finds out who, and what the guest last said.
+    fn last_words(&mut self, step: &str) -> SessionError {
+        let deadline = Instant::now() + LAST_WORDS;
+        let mut death = None;
+        while death.is_none() && Instant::now() < deadline {
+            death = self.health.death();
+            match self.incoming.recv_timeout(Duration::from_millis(5)) {
+                Ok((at, Arrival::Message(message))) => {
+                    if let Err(error) = self.hear(at, message) {
+                        return error;
+                    }
+                }
+                Ok((_, Arrival::Text(text))) => self.console_text(&text),
+                // A closed channel answers at once; let the processes end meanwhile.
+                Ok((_, Arrival::End)) | Err(RecvTimeoutError::Disconnected) => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+        // What was still on its way.
+        while let Ok((at, arrival)) = self.incoming.recv_timeout(Duration::from_millis(20)) {
+            match arrival {
+                Arrival::Message(message) => {
+                    if let Err(error) = self.hear(at, message) {
+                        return error;
+                    }
+                }
+                Arrival::Text(text) => self.console_text(&text),
+                Arrival::End => break,
+            }
+        }
+        let step = step.to_owned();
+        match death {
+            Some(Death::Card(ended)) => SessionError::CardDied { ended, step },
+            Some(Death::Qemu(ended)) => match (guest_exit(ended), ended) {
+                (Some(guest_protocol::exit::BUG_CHECK), _) => {
+                    SessionError::GuestFell { how: format!("a bug check without a report, during \"{step}\"") }
+                }
+                (Some(guest_protocol::exit::GUEST_FAILED), _) => {
+                    SessionError::GuestFell { how: format!("it gave up without a report, during \"{step}\"") }
+                }
+                (Some(code), _) => {
+                    SessionError::GuestFell { how: format!("it left with code {code:#x} during \"{step}\"") }
+                }
+                (None, Ended::Exit(0)) => {
+                    SessionError::GuestFell { how: format!("it reset (a triple fault, most likely) during \"{step}\"") }
+                }
+                _ => SessionError::QemuFailed { ended, step },
+            },
+            None => SessionError::Line(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    fn console_text(&mut self, text: &[u8]) {
+        let text = String::from_utf8_lossy(text).into_owned();
+        self.keep(&text);
+        self.keep("\n");
+        self.observer.event(&Event::Console { text });
+    }
+
+    fn keep(&mut self, text: &str) {
+        if let Some(console) = &mut self.console {
+            // The log explains a run; it does not decide it.
+            let _ = console.write_all(text.as_bytes());
+        }
+    }
+}
+
+/// The requests, one by one.
+impl<H: Health> Session<'_, H> {
+    /// [`Request::Hello`].
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn hello(&mut self) -> Result<Hello, SessionError> {
+        match self.simple("say hello", Request::Hello { version: VERSION })? {
+            Reply::Hello { version: VERSION, guest, memory } => Ok(Hello { guest, memory }),
+            Reply::Hello { version, guest, .. } => Err(SessionError::Protocol {
+                step: "say hello".into(),
+                what: format!("{guest} speaks version {version}, the harness version {VERSION}"),
+            }),
+            other => Err(unexpected("say hello", &other)),
+        }
+    }
+
+    /// [`Request::LoadDriver`].
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn load_driver(&mut self) -> Result<DriverInfo, SessionError> {
+        match self.simple("load the driver", Request::LoadDriver)? {
+            Reply::DriverLoaded(info) => Ok(info),
+            other => Err(unexpected("load the driver", &other)),
+        }
+    }
+
+    /// [`Request::StartDevice`].
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn start_device(&mut self) -> Result<StartedDevice, SessionError> {
+        match self.simple("start the device", Request::StartDevice)? {
+            Reply::DeviceStarted { device, resources, subdevices } => {
+                Ok(StartedDevice { device, resources, subdevices })
+            }
+            other => Err(unexpected("start the device", &other)),
+        }
+    }
+
+    /// [`Request::OpenFilter`].
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn open_filter(&mut self, subdevice: &str) -> Result<OpenedFilter, SessionError> {
+        let step = format!("open filter {subdevice}");
+        match self.simple(&step, Request::OpenFilter { subdevice: subdevice.into() })? {
+            Reply::FilterOpened { handle, pins, .. } => Ok(OpenedFilter { handle, pins }),
+            other => Err(unexpected(&step, &other)),
+        }
+    }
+
+    /// [`Request::CreatePin`].
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn create_pin(&mut self, filter: Handle, pin: u32, format: StreamFormat) -> Result<Handle, SessionError> {
+        let step = format!("create pin {pin}");
+        match self.simple(&step, Request::CreatePin { filter, pin, format })? {
+            Reply::PinCreated { handle, .. } => Ok(handle),
+            other => Err(unexpected(&step, &other)),
+        }
+    }
+
+    /// [`Request::AllocateBulk`].
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn allocate(&mut self, bytes: u64) -> Result<Bulk, SessionError> {
+        let step = format!("reserve {bytes} bytes of guest memory");
+        match self.simple(&step, Request::AllocateBulk { bytes })? {
+            Reply::Bulk(bulk) if bulk.length >= bytes => Ok(bulk),
+            other => Err(unexpected(&step, &other)),
+        }
+    }
+
+    /// [`Request::Play`].
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn play(&mut self, play: Play) -> Result<Played, SessionError> {
+        let of_frames = play.frames;
+        let observer = self.observer;
+        let report = |frames, events| observer.event(&Event::Progress { frames, of_frames, events });
+        match self.call("stream the song", Request::Play(play), report)? {
+            Reply::Played { frames, events, statistics } => Ok(Played { frames, events, statistics }),
+            other => Err(unexpected("stream the song", &other)),
+        }
+    }
+
+    /// A request whose answer is [`Reply::Done`].
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn done(&mut self, step: &str, request: Request) -> Result<(), SessionError> {
+        match self.simple(step, request)? {
+            Reply::Done => Ok(()),
+            other => Err(unexpected(step, &other)),
+        }
+    }
+
+    /// [`Request::UnloadDriver`].
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn unload_driver(&mut self) -> Result<(), SessionError> {
+        match self.simple("unload the driver", Request::UnloadDriver)? {
+            Reply::DriverUnloaded => Ok(()),
+            other => Err(unexpected("unload the driver", &other)),
+        }
+    }
+
+    /// [`Request::Statistics`].
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn statistics(&mut self) -> Result<Statistics, SessionError> {
+        match self.simple("read the counters", Request::Statistics)? {
+            Reply::Statistics(statistics) => Ok(statistics),
+            other => Err(unexpected("read the counters", &other)),
+        }
+    }
+
+    fn simple(&mut self, step: &str, request: Request) -> Result<Reply, SessionError> {
+        self.call(step, request, |_, _| {})
+    }
+}
+
+fn unexpected(step: &str, reply: &Reply) -> SessionError {
+    SessionError::Protocol { step: step.into(), what: format!("the answer is {reply:?}") }
+}
+
+const fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
+    }
+}
+
+fn read_line(mut reader: UnixStream, arrivals: &Sender<(Instant, Arrival)>) {
+    let mut deframer = Deframer::new();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let count = match reader.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => break,
+        };
+        let at = Instant::now();
+        for received in deframer.push(&buffer[..count]) {
+            let arrival = match received {
+                Received::Message(message) => Arrival::Message(message),
+                Received::Text(text) => Arrival::Text(text),
+            };
+            if arrivals.send((at, arrival)).is_err() {
+                return;
+            }
+        }
+    }
+    let rest = deframer.rest().to_vec();
+    if !rest.is_empty() {
+        let _ = arrivals.send((Instant::now(), Arrival::Text(rest)));
+    }
+    let _ = arrivals.send((Instant::now(), Arrival::End));
+}

@@ -1,0 +1,256 @@
+//! Every test of the project: the crates' own on the host, then the guests' builds, the images, and every scenario.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::event::{Event, Observer, TestResult};
+use crate::failure::{Class, Diagnosed, Error, FileError};
+use crate::image_check::{self, Check};
+use crate::interrupt;
+use crate::perform::Stage;
+use crate::provision::{ProvisionError, Workspace};
+use crate::scenario::{Context, Report, Scenario, TestRecord, files_in, run};
+
+/// Where the suite lives in the workspace.
+pub const SCENARIOS: &str = "harness/scenarios";
+
+/// What to run.
+pub struct Suite<'a> {
+    /// Where.
+    pub workspace: &'a Workspace,
+    /// Brings in programs, images and the accelerator's choice.
+    pub stage: &'a dyn Fn() -> Result<Stage, Error>,
+    /// How long a step of a scenario may take.
+    pub timeout: Duration,
+    /// Who listens.
+    pub observer: &'a dyn Observer,
+}
+
+/// Numbers that cargo's test runners print.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: usize,
+    failed: usize,
+    ignored: usize,
+}
+
+impl Suite<'_> {
+    /// Runs everything. Tests of the crates are counted one by one but not listed in the report.
+    ///
+    /// # Errors
+    /// An interruption, or a scenario file that cannot be read.
+    pub fn run(&self) -> Result<Report, Error> {
+        let mut report = Report::default();
+        self.crates(&mut report)?;
+        let stage = match (self.stage)() {
+            Ok(stage) => stage,
+            Err(error) if error.class() == Class::Interrupted => return Err(error),
+            Err(error) => {
+                self.without_stage(&error, &mut report)?;
+                return Ok(report);
+            }
+        };
+        self.images("driver", &stage.kit.driver, image_check::driver, &mut report);
+        self.images("nt-host", &stage.kit.nt_host, image_check::nt_host, &mut report);
+        for path in self.scenario_files()? {
+            let scenario = Scenario::load(&path)?;
+            let context = Context {
+                workspace: self.workspace,
+                stage: &stage,
+                timeout: self.timeout,
+                filter: None,
+                observer: self.observer,
+            };
+            report.append(run(&scenario, &context)?);
+        }
+        Ok(report)
+    }
+
+    fn scenario_files(&self) -> Result<Vec<PathBuf>, Error> {
+        Ok(files_in(&self.workspace.root.join(SCENARIOS))?)
+    }
+
+    /// What needs an artefact that is missing cannot be tried; what needs one that does not build has failed.
+    fn without_stage(&self, error: &Error, report: &mut Report) -> Result<(), Error> {
+        let missing = matches!(
+            error,
+            Error::Provision(
+                ProvisionError::NoNetwork { .. }
+                    | ProvisionError::NotPackaged { .. }
+                    | ProvisionError::NoProgram { .. }
+            )
+        );
+        let result = if missing { TestResult::Skipped } else { TestResult::Failed };
+        let mut names = vec!["images".to_owned()];
+        for path in self.scenario_files()? {
+            let scenario = Scenario::load(&path)?;
+            names.extend(scenario.cases.iter().map(|case| format!("{} [{}]", scenario.name, case.name)));
+        }
+        for (index, name) in names.into_iter().enumerate() {
+            // The reason is long; once is enough.
+            let violations = if index == 0 { vec![error.to_string()] } else { vec!["for the same reason".into()] };
+            self.add(report, &name, result, Some(error.class()), violations, Instant::now());
+        }
+        Ok(())
+    }
+
+    fn add(
+        &self,
+        report: &mut Report,
+        name: &str,
+        result: TestResult,
+        class: Option<Class>,
+        violations: Vec<String>,
+        begun: Instant,
+    ) {
+        let milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
+        self.observer.event(&Event::TestEnded {
+            name: name.into(),
+            result,
+            milliseconds,
+            detail: violations.join("\n"),
+        });
+        report.add(TestRecord {
+            name: name.into(),
+            result,
+            class,
+            violations,
+            milliseconds,
+            pcm_sha256: None,
+            artefacts: None,
+            reproduce: "cargo dmus test".into(),
+        });
+    }
+
+    fn images(
+        &self,
+        name: &str,
+        path: &Path,
+        check: fn(&[u8]) -> Result<Vec<Check>, object::Error>,
+        report: &mut Report,
+    ) {
+        let begun = Instant::now();
+        match image_check::file(path, check) {
+            Ok(checks) => {
+                for Check { name, violation } in checks {
+                    let result = if violation.is_some() { TestResult::Failed } else { TestResult::Passed };
+                    let class = violation.as_ref().map(|_| Class::TestFailed);
+                    self.add(report, name, result, class, violation.into_iter().collect(), begun);
+                }
+            }
+            Err(error) => {
+                self.add(report, name, TestResult::Failed, Some(Class::BadInput), vec![error], begun);
+            }
+        }
+    }
+
+    /// `cargo test --workspace`, on the host.
+    fn crates(&self, report: &mut Report) -> Result<(), Error> {
+        self.observer.event(&Event::TestBegun { name: "cargo test --workspace".into() });
+        let begun = Instant::now();
+        fs::create_dir_all(self.workspace.logs()).map_err(FileError::own("create", self.workspace.logs()))?;
+        let path = self.workspace.logs().join("cargo-test.log");
+        let log = fs::File::create(&path).map_err(FileError::own("create", &path))?;
+        let also = log.try_clone().map_err(FileError::own("create", &path))?;
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.args(["test", "--workspace", "--no-fail-fast"]).current_dir(&self.workspace.root);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(also)
+            .spawn()
+            .map_err(FileError::own("start", PathBuf::from("cargo")))?;
+        let status = loop {
+            if let Some(status) = child.try_wait().map_err(FileError::own("wait for", PathBuf::from("cargo")))? {
+                break status;
+            }
+            if interrupt::asked() {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(ProvisionError::Interrupted("cargo test".into()).into());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        let text = String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned();
+        let counts = counts(&text);
+        report.passed += counts.passed;
+        report.skipped += counts.ignored;
+        report.failed += counts.failed;
+        let found = format!("{} passed, {} failed, {} ignored", counts.passed, counts.failed, counts.ignored);
+        if status.success() {
+            self.observer.event(&Event::TestEnded {
+                name: format!("cargo test --workspace: {found}"),
+                result: TestResult::Passed,
+                milliseconds: begun.elapsed().as_secs_f64() * 1000.0,
+                detail: String::new(),
+            });
+            return Ok(());
+        }
+        let detail = format!("{found}; all of it: {}\n{}", path.display(), failures(&text));
+        if counts.failed == 0 {
+            // It did not build, or a runner crashed: that is a failure that no runner counted.
+            self.add(
+                report,
+                "cargo test --workspace",
+                TestResult::Failed,
+                Some(Class::TestFailed),
+                vec![detail],
+                begun,
+            );
+        } else {
+            self.observer.event(&Event::TestEnded {
+                name: "cargo test --workspace".into(),
+                result: TestResult::Failed,
+                milliseconds: begun.elapsed().as_secs_f64() * 1000.0,
+                detail,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Adds up lines like `test result: ok. 12 passed; 0 failed; 1 ignored; ...`.
+fn counts(text: &str) -> Counts {
+    let mut counts = Counts::default();
+    for line in text.lines().filter_map(|line| line.strip_prefix("test result: ")) {
+        let number = |word: &str| {
+            line.split([';', '.']).find_map(|part| part.trim().strip_suffix(word)?.trim().parse::<usize>().ok())
+        };
+        counts.passed += number(" passed").unwrap_or(0);
+        counts.failed += number(" failed").unwrap_or(0);
+        counts.ignored += number(" ignored").unwrap_or(0);
+    }
+    counts
+}
+
+/// The part of cargo's output that a reader of a failure needs: what did not compile, what panicked, what failed.
+fn failures(text: &str) -> String {
+    const LINES_MAX: usize = 80;
+    let wanted: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.ends_with("... ok") && !line.trim_start().starts_with("Compiling") && !line.is_empty())
+        .filter(|line| !line.starts_with("test result: ok") && !line.trim_start().starts_with("Running"))
+        .collect();
+    wanted[wanted.len().saturating_sub(LINES_MAX)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runners_numbers_add_up() {
+        let text = "running 2 tests\ntest a ... ok\n\
+                    test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\
+                    test result: FAILED. 10 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s\n";
+        assert_eq!(counts(text), Counts { passed: 12, failed: 3, ignored: 1 });
+    }
+
+    #[test]
+    fn a_failures_text_leaves_out_what_went_well() {
+        let text = "   Compiling x\ntest a ... ok\ntest b ... FAILED\n---- b stdout ----\npanicked at x.rs:1\n";
+        assert_eq!(failures(text), "test b ... FAILED\n---- b stdout ----\npanicked at x.rs:1");
+    }
+}

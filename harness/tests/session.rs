@@ -1,0 +1,153 @@
+//! The harness's side of the conversation, against a guest of our own making.
+
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use dmus::event::Silent;
+use dmus::failure::{Class, Diagnosed};
+use dmus::fake::{FakeGuest, Fault, directmusic_pins};
+use dmus::judge::FRAME_BYTES;
+use dmus::machine::GuestMemory;
+use dmus::midi::write_records;
+use dmus::perform::open_pins;
+use dmus::session::{Immortal, Session, SessionError};
+use guest_protocol::{BugCheck, Bulk, Pace, PinFactory, Play, Request};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn guest(fault: Option<Fault>, filters: Vec<(String, Vec<PinFactory>)>) -> (Session<'static, Immortal>, GuestMemory) {
+    session_with_limit(fault, filters, LIMIT)
+}
+
+fn session_with_limit(
+    fault: Option<Fault>,
+    filters: Vec<(String, Vec<PinFactory>)>,
+    limit: Duration,
+) -> (Session<'static, Immortal>, GuestMemory) {
+    let memory = GuestMemory::new(64 << 20).unwrap();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let fake = FakeGuest { memory: memory.share().unwrap(), driver_sha256: [7; 32], filters, fault };
+    // Ends when the session is dropped.
+    drop(fake.serve(theirs));
+    (Session::new(ours, Immortal, limit, None, &Silent).unwrap(), memory)
+}
+
+fn filters() -> Vec<(String, Vec<PinFactory>)> {
+    vec![("Topology".into(), Vec::new()), ("Music".into(), directmusic_pins())]
+}
+
+/// Goes as far as playing.
+fn play(session: &mut Session<'static, Immortal>, memory: &GuestMemory) -> Result<Vec<u8>, SessionError> {
+    session.ready()?;
+    session.hello()?;
+    let device = session.start_device()?;
+    let pins = open_pins(session, &device, 48_000).expect("the fake has the pins");
+    let song = dmus::songs::ALL[0].song().unwrap();
+    let records = write_records(&song.events);
+    let frames = song.frames(48_000, 0);
+    let events = session.allocate(records.len() as u64)?;
+    let pcm = session.allocate(frames * FRAME_BYTES)?;
+    memory.write(events, &records).unwrap();
+    let played = session.play(Play {
+        render: pins.render,
+        wave: pins.wave,
+        events: Bulk { address: events.address, length: records.len() as u64 },
+        event_count: song.events.len() as u32,
+        pcm,
+        frames,
+        quantum_frames: 480,
+        pace: Pace::Lockstep,
+    })?;
+    assert_eq!(played.events, song.events.len() as u64);
+    Ok(memory.read(pcm).unwrap())
+}
+
+#[test]
+fn a_song_goes_in_as_records_and_comes_out_as_pcm_through_guest_memory() {
+    let (mut session, memory) = guest(None, filters());
+    let pcm = play(&mut session, &memory).unwrap();
+    // The fake writes an event's first and last byte at its frame; of several at one frame the last stays.
+    for event in dmus::songs::ALL[0].song().unwrap().events.windows(2) {
+        let frame = |time: u64| time * 48_000 / 10_000_000;
+        if frame(event[0].time) != frame(event[1].time) {
+            let at = (frame(event[0].time) * FRAME_BYTES) as usize;
+            assert_eq!(pcm[at..at + 2], [event[0].bytes[0], *event[0].bytes.last().unwrap()]);
+        }
+    }
+    session.unload_driver().unwrap();
+    session.done("shut down", Request::Shutdown).unwrap();
+}
+
+#[test]
+fn pins_are_found_by_what_they_carry() {
+    let mut swapped = directmusic_pins();
+    swapped.reverse();
+    let (mut session, _memory) = guest(None, vec![("Any".into(), swapped)]);
+    session.ready().unwrap();
+    let device = session.start_device().unwrap();
+    let pins = open_pins(&mut session, &device, 44_100).unwrap();
+    // The fake's handles tell the pin factory: 100 times the filter plus the pin.
+    assert_eq!((pins.render.0 % 100, pins.wave.0 % 100), (0, 1));
+}
+
+#[test]
+fn a_driver_without_the_pins_is_told_which_pins_it_has() {
+    let (mut session, _memory) = guest(None, vec![("Any".into(), directmusic_pins())]);
+    session.ready().unwrap();
+    let device = session.start_device().unwrap();
+    let error = open_pins(&mut session, &device, 8_000).unwrap_err();
+    assert_eq!(error.class(), Class::TestFailed);
+    assert!(error.to_string().contains("Any, pin 1: out"), "{error}");
+}
+
+#[test]
+fn a_bug_check_is_passed_on_whole() {
+    let bug_check = BugCheck {
+        code: 0xd1,
+        name: "DRIVER_IRQL_NOT_LESS_OR_EQUAL".into(),
+        parameters: [1, 2, 3, 4],
+        rule: None,
+        message: "m".into(),
+        function: "f".into(),
+        irql: 5,
+        stack: Vec::new(),
+    };
+    let (mut session, memory) = guest(Some(Fault::BugCheckAtPlay(Box::new(bug_check.clone()))), filters());
+    let error = play(&mut session, &memory).unwrap_err();
+    assert_eq!(error.class(), Class::GuestCrashed);
+    let SessionError::BugCheck(found) = error else { panic!("{error}") };
+    assert_eq!(*found, bug_check);
+}
+
+#[test]
+fn a_guest_that_hangs_is_left_when_the_time_is_up() {
+    let (mut session, memory) = session_with_limit(Some(Fault::HangAtPlay), filters(), Duration::from_millis(300));
+    let error = play(&mut session, &memory).unwrap_err();
+    assert_eq!(error.class(), Class::Timeout);
+    assert!(error.to_string().contains("stream the song"), "{error}");
+}
+
+#[test]
+fn a_line_that_ends_is_not_waited_for() {
+    let begun = std::time::Instant::now();
+    let (mut session, memory) = guest(Some(Fault::EndAtPlay), filters());
+    assert!(play(&mut session, &memory).is_err());
+    assert!(begun.elapsed() < LIMIT, "it waited for the step's whole time");
+}
+
+#[test]
+fn another_version_of_the_protocol_is_refused_with_both_numbers() {
+    let (mut session, _memory) = guest(Some(Fault::OtherVersion), filters());
+    session.ready().unwrap();
+    let error = session.hello().unwrap_err().to_string();
+    let (ours, theirs) = (guest_protocol::VERSION, guest_protocol::VERSION + 1);
+    assert!(error.contains(&format!("version {theirs}")) && error.contains(&format!("version {ours}")), "{error}");
+}
+
+#[test]
+fn an_answer_to_nothing_is_no_answer() {
+    let (mut session, _memory) = guest(Some(Fault::WrongAnswer), filters());
+    session.ready().unwrap();
+    let error = session.hello().unwrap_err();
+    assert_eq!(error.class(), Class::HarnessBug);
+}

@@ -2,7 +2,10 @@
 //!
 //! The readable part begins with a [`RequestHeader`], the writable part with a [`ResponseHeader`]. The card copies a
 //! request once and looks only at the copy. A chain without 16 writable bytes is returned unanswered and diagnosed.
-//! Requests are answered in order, one at a time.
+//! Requests are answered in order, one at a time. Either part may be longer than what it holds.
+//!
+//! Before it carries out a request the card takes every event batch that was available on midi-out when the request's
+//! kick arrived: a batch, then `STREAM_STATE`, is seen in that order.
 
 use zerocopy::little_endian::{I32, I64, U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -205,6 +208,24 @@ pub struct Statistics {
     pub peak_volume: I32,
     /// Reserved.
     pub reserved: U32,
+}
+
+/// Bits of [`Statistics::valid`] (`SYNTH_STATS_*`).
+pub mod statistic {
+    /// `voices` is valid.
+    pub const VOICES: u32 = 1;
+    /// `total_cpu` is valid.
+    pub const TOTAL_CPU: u32 = 2;
+    /// `cpu_per_voice` is valid.
+    pub const CPU_PER_VOICE: u32 = 4;
+    /// `lost_notes` is valid.
+    pub const LOST_NOTES: u32 = 8;
+    /// `peak_volume` is valid.
+    pub const PEAK_VOLUME: u32 = 0x10;
+    /// `free_memory` is valid.
+    pub const FREE_MEMORY: u32 = 0x20;
+    /// All of them.
+    pub const ALL: u32 = VOICES | TOTAL_CPU | CPU_PER_VOICE | LOST_NOTES | PEAK_VOLUME | FREE_MEMORY;
 }
 
 /// [`STATUS_PAGE`](RequestCode::STATUS_PAGE).

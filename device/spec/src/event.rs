@@ -2,7 +2,11 @@
 //!
 //! A batch is a [`BatchHeader`] and `count` records. A record is an [`EventHeader`], `length` bytes of data, and
 //! padding to the next multiple of 8. One batch is at most
-//! [`BATCH_BYTES_MAX`](crate::limits::BATCH_BYTES_MAX) long, header included.
+//! [`BATCH_BYTES_MAX`](crate::limits::BATCH_BYTES_MAX) long, header included. The buffer that holds it may be longer.
+//!
+//! The render stream must be open and not in [`STOP`](crate::control::StreamState::STOP). Its events play while it is
+//! in [`RUN`](crate::control::StreamState::RUN); events that fall due in another state are held, and play at the next
+//! frame when it runs again.
 //!
 //! The card takes batches in ring order and returns each as soon as its events are in the card's own memory. Nothing is
 //! written back to a midi-out chain (used length 0).

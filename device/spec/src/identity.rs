@@ -78,7 +78,8 @@ pub struct IdentityBlock {
     pub pending_events: U32,
     /// `0x3c`: reserved.
     pub reserved_3c: U32,
-    /// `0x40`: the first error since the last `OPEN`.
+    /// `0x40`: the first error since the last `OPEN` or device reset. A ring that was parked before an `OPEN` still is
+    /// after it, and is reported again.
     pub first_error: FirstError,
     /// `0x60`: counters since the last `OPEN`.
     pub counters: Counters,

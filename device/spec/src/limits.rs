@@ -32,6 +32,21 @@ pub const PENDING_EVENTS_MAX: u32 = 65_536;
 /// are not part of this card.
 pub const SYSEX_BYTES_MAX: usize = 65_536;
 
+/// Most bytes of system-exclusive data that wait for their last fragment, over all streams and groups of a session:
+/// four of the longest messages, because each stream and group could otherwise hold one.
+pub const SYSEX_ASSEMBLY_BYTES_MAX: usize = 4 * SYSEX_BYTES_MAX;
+
+/// Most bytes of messages longer than three bytes that the card keeps ahead of their frame. It bounds what
+/// [`PENDING_EVENTS_MAX`] alone would let grow to 256 MiB; when it is reached, the card leaves batches in the ring too.
+pub const PENDING_BYTES_MAX: usize = 4 << 20;
+
+/// Most captured events that wait for a midi-in buffer: two seconds of a full MIDI cable. Beyond it the newest are
+/// lost, and the news queue says how many.
+pub const CAPTURED_EVENTS_MAX: usize = 2048;
+
+/// Most records of news that the card keeps while no news buffer is posted.
+pub const NEWS_KEPT_MAX: usize = 64;
+
 /// Largest wave buffer in bytes of PCM: 64 pages.
 pub const WAVE_BUFFER_BYTES_MAX: u32 = 64 * 4096;
 

@@ -1,0 +1,53 @@
+//! The virtual DirectMusic card: a PCI synthesizer card for QEMU, as a process of its own.
+//!
+//! # Where is what
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`card`], [`session`], [`render`] | the card itself; it knows no socket |
+//! | `queues` | what it does with each of the five queues, one file a queue |
+//! | [`bus`] | guest memory, rings, interrupts: what lies between a transport and the card |
+//! | [`diagnosis`] | what it finds wrong with a driver |
+//! | [`socket`] | the transport: vhost-user |
+//! | [`engine`] | the thread that the card lives on |
+//! | [`control_socket`] | how a host's test harness watches the card and moves its time |
+//! | [`offline`], [`event_list`] | the same card without a machine: a list of events in, a WAV file out |
+//! | [`fake`] | the other side: a driver and its machine in this process, for tests |
+//!
+//! # Threads
+//!
+//! The transport's thread owns the socket and answers it; it waits for nobody. The card's thread takes requests and
+//! renders. They share the [`bus`] under a lock that is held for copies and for one request, never while rendering, and
+//! the [`diagnosis`] registers, which anybody may read at any time. Neither thread can be ended by a guest: errors are
+//! answers and diagnoses, and a panic, which would be a defect of this program, costs the session and nothing else.
+
+pub mod args;
+pub mod bus;
+pub mod capture;
+pub mod card;
+pub mod clock;
+pub mod control_socket;
+pub mod diagnosis;
+pub mod engine;
+pub mod event_list;
+pub mod exit;
+
+pub mod identity;
+pub mod line_out;
+pub mod midi;
+pub mod news;
+pub mod offline;
+pub mod output;
+mod queues;
+pub mod render;
+pub mod session;
+pub mod session_synth;
+pub mod socket;
+pub mod statistics;
+pub mod status;
+pub mod stop;
+pub mod stream;
+pub mod sysex;
+pub mod timeline;
+
+pub use queues::{AdvanceError, CaptureError};

@@ -1,0 +1,211 @@
+//! The command line.
+
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+use card_spec::limits::{VOICES_DEFAULT, VOICES_MAX};
+use clap::builder::RangedU64ValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::clock::Mode;
+use crate::render::{RENDER_BLOCK_DEFAULT, RENDER_BLOCK_MAX};
+
+/// A virtual DirectMusic synthesizer card for QEMU.
+///
+/// Start it, then QEMU with guest memory that it can share:
+///
+///   vhost-device-dmus --socket-path card.sock &
+///   qemu-system-x86_64 -machine q35,memory-backend=mem
+///     -object memory-backend-memfd,id=mem,size=128M,share=on
+///     -chardev socket,id=card,path=card.sock
+///     -device vhost-user-test-device-pci,chardev=card,virtio-id=39,num_vqs=5,vq_size=128,config_size=160
+#[derive(Debug, Parser)]
+#[command(name = "vhost-device-dmus", version, after_help = crate::exit::HELP, verbatim_doc_comment)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Arguments {
+    /// What to do instead of serving a machine.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// How to serve a machine.
+    #[command(flatten)]
+    pub serve: Serve,
+}
+
+/// What to do instead of serving a machine.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Render a list of events to a WAV file, without a machine.
+    Render(Render),
+}
+
+/// Serve a machine.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Listen for QEMU on this path.
+    #[arg(long, value_name = "PATH", conflicts_with = "fd")]
+    pub socket_path: Option<PathBuf>,
+
+    /// Use this descriptor, which the parent process has opened: a listening unix socket, or a connected one.
+    #[arg(long, value_name = "N")]
+    pub fd: Option<RawFd>,
+
+    /// Serve one machine after the other, instead of leaving with the first.
+    #[arg(long)]
+    pub persistent: bool,
+
+    /// What moves the card's time.
+    #[arg(long, value_enum, default_value_t = Mode::Realtime)]
+    pub clock: Mode,
+
+    /// Write everything that is rendered to a sound file: wav:FILE.
+    #[arg(long, value_name = "wav:FILE")]
+    pub line_out: Option<String>,
+
+    /// Answer questions and commands, one JSON object a line, on this unix socket.
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+
+    /// How the card is attached to QEMU.
+    #[arg(long, value_enum, default_value_t = Transport::VhostUser)]
+    pub transport: Transport,
+
+    /// Print what this back-end can do, as JSON, and leave.
+    #[arg(long)]
+    pub print_capabilities: bool,
+
+    /// What sounds, and how.
+    #[command(flatten)]
+    pub sound: Sound,
+}
+
+/// What sounds, and how.
+#[derive(Debug, Args)]
+pub struct Sound {
+    /// Play from this DLS file instead of the built-in General MIDI bank.
+    #[arg(long, value_name = "FILE")]
+    pub bank: Option<PathBuf>,
+
+    /// Most voices that a driver can have.
+    #[arg(long, value_name = "N", default_value_t = VOICES_MAX,
+          value_parser = RangedU64ValueParser::<u16>::new().range(1..=VOICES_MAX as u64))]
+    pub voices: u16,
+
+    /// Frames rendered at a time. It changes speed, never sound.
+    #[arg(long, value_name = "N", default_value_t = RENDER_BLOCK_DEFAULT,
+          value_parser = RangedU64ValueParser::<usize>::new().range(1..=RENDER_BLOCK_MAX as u64))]
+    pub render_block: usize,
+}
+
+/// Render without a machine.
+#[derive(Debug, Args)]
+pub struct Render {
+    /// The list of events, or - for standard input.
+    ///
+    /// Its first line is `# dmus event list 1`. Then one event a line: its time in units of 100 ns, its channel group
+    /// (from 1; 0 is all of them), and the bytes of one MIDI message in hexadecimal. Times ascend; events of one time
+    /// play in the order of their lines. Empty lines and lines that begin with # say nothing.
+    #[arg(long, value_name = "FILE", verbatim_doc_comment)]
+    pub events: PathBuf,
+
+    /// The WAV file to write: 16 bits, stereo.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+
+    /// Sample rate in Hz.
+    #[arg(long, value_name = "HZ", default_value_t = card_spec::limits::SAMPLE_RATE_DEFAULT,
+          value_parser = RangedU64ValueParser::<u32>::new()
+              .range(card_spec::limits::SAMPLE_RATE_MIN as u64..=card_spec::limits::SAMPLE_RATE_MAX as u64))]
+    pub rate: u32,
+
+    /// How many frames to render.
+    #[arg(long, value_name = "N", conflicts_with = "tail")]
+    pub frames: Option<u64>,
+
+    /// Without --frames: how many seconds to render after the last event.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3.0, value_parser = seconds)]
+    pub tail: f64,
+
+    /// Channel groups.
+    #[arg(long, value_name = "N", default_value_t = card_spec::limits::CHANNEL_GROUPS_DEFAULT,
+          value_parser = RangedU64ValueParser::<u16>::new().range(1..=card_spec::limits::CHANNEL_GROUPS_MAX as u64))]
+    pub channel_groups: u16,
+
+    /// Voices, as a driver would ask for them.
+    #[arg(long, value_name = "N", default_value_t = VOICES_DEFAULT,
+          value_parser = RangedU64ValueParser::<u16>::new().range(1..=VOICES_MAX as u64))]
+    pub voices: u16,
+
+    /// Play from this DLS file instead of the built-in General MIDI bank.
+    #[arg(long, value_name = "FILE")]
+    pub bank: Option<PathBuf>,
+
+    /// Frames rendered at a time. It changes speed, never sound.
+    #[arg(long, value_name = "N", default_value_t = RENDER_BLOCK_DEFAULT,
+          value_parser = RangedU64ValueParser::<usize>::new().range(1..=RENDER_BLOCK_MAX as u64))]
+    pub render_block: usize,
+
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How the card is attached to QEMU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Transport {
+    /// `vhost-user-test-device-pci`.
+    VhostUser,
+}
+
+/// Where the machine's socket is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A path to listen on.
+    Path(PathBuf),
+    /// A descriptor that was passed.
+    Descriptor(RawFd),
+}
+
+impl Serve {
+    /// Where the machine's socket is; `None` when the command line does not say.
+    #[must_use]
+    pub fn place(&self) -> Option<Place> {
+        self.socket_path.clone().map(Place::Path).or(self.fd.map(Place::Descriptor))
+    }
+}
+
+/// A sensible number of seconds.
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
+        Ok(_) => Err("between 0 and 86400 seconds are possible".into()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_path_and_a_descriptor_exclude_each_other() {
+        assert!(Arguments::try_parse_from(["x", "--socket-path", "a", "--fd", "3"]).is_err());
+        let path = Arguments::try_parse_from(["x", "--socket-path", "a"]).unwrap();
+        assert_eq!(path.serve.place(), Some(Place::Path("a".into())));
+        let fd = Arguments::try_parse_from(["x", "--fd", "3"]).unwrap();
+        assert_eq!(fd.serve.place(), Some(Place::Descriptor(3)));
+    }
+
+    #[test]
+    fn blocks_have_a_frame_and_not_more_than_the_bound() {
+        for block in ["0", "4097", "x"] {
+            assert!(Arguments::try_parse_from(["x", "--fd", "3", "--render-block", block]).is_err());
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! What lies between a transport and the card: guest memory, the five rings, interrupts.
+//!
+//! A transport says where memory and rings are, starts and stops them; the card takes chains and returns them. Both
+//! share it under one lock that is held for copies, never while frames are rendered. So the answer to "stop this ring"
+//! waits for one request at most, and once it is given the ring is not touched again.
+
+mod chain;
+mod memory;
+mod ring;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+
+use card_spec::diagnosis::Diagnosis;
+use card_spec::feature;
+use card_spec::queue::{QUEUE_COUNT, Queue};
+use card_spec::status_page::StatusPage;
+use parking_lot::Mutex;
+use rustix::event::epoll;
+use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
+use zerocopy::IntoBytes;
+
+pub use chain::Chain;
+pub use memory::{Memory, MemoryError, REGIONS_MAX, Region};
+use ring::Ring;
+pub use ring::{RingAddress, RingAddresses};
+
+use crate::diagnosis::{Counter, Fault, Registers};
+
+/// Features that every transport offers the driver.
+pub const FEATURES: u64 = feature::VERSION_1 | feature::EVENT_IDX | feature::INDIRECT_DESC;
+
+/// The bus, as transport and card share it.
+pub type SharedBus = Arc<Mutex<Bus>>;
+
+/// Guest memory, rings and interrupts.
+pub struct Bus {
+    // Runtime glue.
+    registers: Arc<Registers>,
+    /// Where kick descriptors are watched, with the queue's number as data.
+    epoll: Arc<OwnedFd>,
+
+    // What the transport has said.
+    memory: Memory,
+    features: u64,
+    rings: [Ring; QUEUE_COUNT],
+
+    // Which life of the device this is, and which the card has seen.
+    life: u64,
+    acknowledged_life: u64,
+}
+
+impl Bus {
+    /// A bus with no memory and no rings.
+    #[must_use]
+    pub fn new(registers: Arc<Registers>, epoll: Arc<OwnedFd>) -> Self {
+        Self {
+            registers,
+            epoll,
+            memory: Memory::default(),
+            features: 0,
+            rings: Queue::ALL.map(Ring::new),
+            life: 0,
+            acknowledged_life: 0,
+        }
+    }
+
+    // For transports.
+
+    /// Guest memory.
+    pub fn memory_mut(&mut self) -> &mut Memory {
+        &mut self.memory
+    }
+
+    /// The virtio features that the driver accepted.
+    pub fn set_features(&mut self, features: u64) {
+        self.features = features;
+    }
+
+    /// The size that the driver chose for a ring, unchecked.
+    pub fn set_ring_size(&mut self, queue: Queue, size: u32) {
+        self.with_ring(queue, |ring| ring.size = size);
+    }
+
+    /// The index that a ring begins with: 0 in a new life, what [`stop_ring`](Self::stop_ring) said in a resumed one.
+    pub fn set_ring_base(&mut self, queue: Queue, base: u16) {
+        self.with_ring(queue, |ring| ring.base = base);
+    }
+
+    /// Where a ring is, unchecked.
+    pub fn set_ring_addresses(&mut self, queue: Queue, addresses: RingAddresses) {
+        self.with_ring(queue, |ring| ring.addresses = Some(addresses));
+        self.start_if_ready(queue);
+    }
+
+    /// What the driver's kicks arrive on.
+    pub fn set_ring_kick(&mut self, queue: Queue, kick: Option<OwnedFd>) {
+        let Some(ring) = self.rings.get_mut(queue.index()) else { return };
+        unwatch(&self.epoll, ring);
+        ring.kick = kick;
+        if let Some(kick) = &ring.kick {
+            // The kick is a counter that others may clear between our being told and our reading it.
+            let watched = rustix::io::ioctl_fionbio(kick, true).and_then(|()| {
+                let data = epoll::EventData::new_u64(queue.0.into());
+                epoll::add(&*self.epoll, kick.as_fd(), data, epoll::EventFlags::IN)
+            });
+            if let Err(error) = watched {
+                log::error!("the kick descriptor of queue {queue} cannot be watched: {error}; its kicks go unheard");
+            }
+        }
+        self.start_if_ready(queue);
+    }
+
+    /// What the card raises interrupts with.
+    pub fn set_ring_call(&mut self, queue: Queue, call: Option<OwnedFd>) {
+        if let Some(call) = &call
+            && let Err(error) = rustix::io::ioctl_fionbio(call, true)
+        {
+            log::warn!("the call descriptor of queue {queue} cannot be made non-blocking: {error}");
+        }
+        self.with_ring(queue, |ring| ring.call = call);
+    }
+
+    /// Lets a ring run, or holds it.
+    pub fn enable_ring(&mut self, queue: Queue, enabled: bool) {
+        self.with_ring(queue, |ring| ring.enabled = enabled);
+        self.start_if_ready(queue);
+    }
+
+    /// Takes a ring out of use. The index to resume from. The card does not touch the ring after this returns.
+    pub fn stop_ring(&mut self, queue: Queue) -> u16 {
+        let Some(ring) = self.rings.get_mut(queue.index()) else { return 0 };
+        unwatch(&self.epoll, ring);
+        ring.stop()
+    }
+
+    /// The transport is gone: all rings stop, memory is unmapped.
+    pub fn disconnect(&mut self) {
+        for queue in Queue::ALL {
+            self.stop_ring(queue);
+            self.enable_ring(queue, false);
+        }
+        self.memory = Memory::default();
+        self.features = 0;
+    }
+
+    fn with_ring(&mut self, queue: Queue, act: impl FnOnce(&mut Ring)) {
+        if let Some(ring) = self.rings.get_mut(queue.index()) {
+            act(ring);
+        }
+    }
+
+    fn start_if_ready(&mut self, queue: Queue) {
+        if !self.rings.get(queue.index()).is_some_and(Ring::is_ready) {
+            return;
+        }
+        // The first ring to start begins a new life of the device, unless the rings resume where they were: vhost-user
+        // has no message for a reset, and all ring indices at 0 is the only trace that it leaves.
+        if self.rings.iter().all(Ring::is_stopped) && self.rings.iter().all(|ring| ring.base == 0) {
+            self.life += 1;
+            self.registers.clear();
+            if self.features & feature::VERSION_1 == 0 {
+                let got = (self.features >> 32) as u32;
+                self.registers.report(Fault::new(Diagnosis::VERSION_1_MISSING).got(got));
+            }
+            log::info!("the driver is up (features {:#x})", self.features);
+        }
+        let event_idx = self.features & feature::EVENT_IDX != 0;
+        let ring = &mut self.rings[queue.index()];
+        ring.event_idx = event_idx;
+        match ring.start(&self.memory) {
+            Ok(()) => log::debug!("queue {queue} runs with {} entries", ring.working_size()),
+            Err(fault) => self.registers.report(fault),
+        }
+    }
+
+    // For the card.
+
+    /// Which life of the device this is: it changes at a reset.
+    #[must_use]
+    pub fn life(&self) -> u64 {
+        self.life
+    }
+
+    /// The card has left the last life behind. Until it says so it gets no chains.
+    pub fn acknowledge_life(&mut self) {
+        self.acknowledged_life = self.life;
+    }
+
+    /// Some ring is in use: the guest runs.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.rings.iter().any(Ring::is_live)
+    }
+
+    /// The size that a ring works with; 0 when it does not.
+    #[must_use]
+    pub fn ring_size(&self, queue: Queue) -> u16 {
+        self.rings.get(queue.index()).map_or(0, Ring::working_size)
+    }
+
+    /// Reports the parked rings again, at the start of a session.
+    pub fn report_parked(&self) {
+        for fault in self.rings.iter().filter_map(Ring::fault) {
+            self.registers.report(fault);
+        }
+    }
+
+    /// Takes the next chain of a queue, with at most `readable_max` bytes to read. What is wrong with it has been
+    /// reported; it is to be returned all the same. When there is none the driver will kick for the next.
+    pub fn take(&mut self, queue: Queue, readable_max: u32) -> Option<Chain> {
+        if self.life != self.acknowledged_life {
+            return None;
+        }
+        let taken = self.rings.get_mut(queue.index())?.take(self.memory.map(), readable_max);
+        match taken {
+            Ok(Some(chain)) => {
+                if let Some(fault) = chain.fault() {
+                    self.registers.report(fault);
+                }
+                Some(chain)
+            }
+            Ok(None) => None,
+            Err(fault) => {
+                self.registers.report(fault);
+                None
+            }
+        }
+    }
+
+    /// The ring that the chain came from has not been stopped since.
+    #[must_use]
+    pub fn holds(&self, chain: &Chain) -> bool {
+        self.rings.get(chain.queue.index()).is_some_and(|ring| ring.generation() == chain.generation)
+    }
+
+    /// Writes `parts` one after the other into a chain, as far as there is room, and returns it to the driver. A chain
+    /// whose ring was stopped in between is forgotten: the driver owns it again already.
+    pub fn complete(&mut self, chain: Chain, parts: &[&[u8]]) {
+        if !self.holds(&chain) {
+            return;
+        }
+        let mut written = 0_u32;
+        let mut segments = chain.writable.iter().copied();
+        let mut room = segments.next();
+        'parts: for part in parts {
+            let mut part = *part;
+            while !part.is_empty() {
+                let Some(segment) = &mut room else { break 'parts };
+                let now = part.len().min(segment.length as usize);
+                if self.memory.map().write_slice(&part[..now], segment.address).is_err() {
+                    // The memory was taken away after the chain was checked.
+                    self.registers.report(chain.diagnose(Diagnosis::BUFFER_OUTSIDE_MEMORY));
+                    break 'parts;
+                }
+                part = &part[now..];
+                written += now as u32;
+                segment.length -= now as u32;
+                segment.address = GuestAddress(segment.address.0.wrapping_add(now as u64));
+                if segment.length == 0 {
+                    room = segments.next();
+                }
+            }
+        }
+        let Some(ring) = self.rings.get_mut(chain.queue.index()) else { return };
+        match ring.give_back(self.memory.map(), chain.head, written) {
+            Ok(true) => {
+                if let Some(call) = &ring.call {
+                    // A full counter means that an interrupt is pending anyway.
+                    let _ = rustix::io::write(call, &1_u64.to_ne_bytes());
+                    self.registers.add(Counter::Interrupts, 1);
+                }
+            }
+            Ok(false) => {}
+            Err(fault) => self.registers.report(fault),
+        }
+    }
+
+    /// Takes the kicks that have come in on a queue.
+    pub fn take_kicks(&mut self, queue: Queue) {
+        let Some(ring) = self.rings.get_mut(queue.index()) else { return };
+        let Some(kick) = &ring.kick else { return };
+        let mut count = [0; 8];
+        if !matches!(rustix::io::read(kick, &mut count), Ok(8)) {
+            return;
+        }
+        let kicks = u64::from_ne_bytes(count);
+        self.registers.add(Counter::Kicks, kicks);
+        if let Some(fault) = ring.kicked(self.memory.map(), kicks) {
+            self.registers.report(fault);
+        }
+    }
+
+    /// Whether `length` bytes at a guest address can be written.
+    #[must_use]
+    pub fn is_writable(&self, address: u64, length: usize) -> bool {
+        self.memory.map().check_range(GuestAddress(address), length, Permissions::Write)
+    }
+
+    /// Writes the status page under its sequence lock, if the guest runs. `page.sequence` is the even number that it
+    /// ends with.
+    pub fn write_status_page(&self, address: u64, page: &StatusPage) {
+        if !self.is_live() || self.life != self.acknowledged_life {
+            return;
+        }
+        let map = self.memory.map();
+        let sequence = GuestAddress(address);
+        let body = GuestAddress(address.wrapping_add(4));
+        let even = page.sequence.get();
+        // The page was checked when it was lent; if its memory is gone by now there is nothing to tell anybody.
+        let _ = map.store(even.wrapping_sub(1).to_le(), sequence, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let _ = map.write_slice(&page.as_bytes()[4..], body);
+        let _ = map.store(even.to_le(), sequence, Ordering::Release);
+    }
+}
+
+fn unwatch(epoll: &OwnedFd, ring: &Ring) {
+    // Explicitly: the front-end holds the same open file, so closing our descriptor would not end the watch.
+    if let Some(kick) = &ring.kick {
+        let _ = epoll::delete(epoll, kick.as_fd());
+    }
+}

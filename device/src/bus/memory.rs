@@ -1,0 +1,187 @@
+//! Guest memory as the front-end shares it: regions that come and go, every access checked.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use vm_memory::{
+    FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap, MmapRegion,
+};
+
+/// Most regions at a time: what vhost in the Linux kernel takes, so that no machine QEMU can build is refused.
+pub const REGIONS_MAX: usize = 509;
+
+/// A region of guest memory as a vhost-user front-end describes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// Guest-physical address of its first byte.
+    pub guest_address: u64,
+    /// Its length in bytes.
+    pub length: u64,
+    /// Where the front-end has mapped it: ring addresses come in these terms.
+    pub user_address: u64,
+    /// Offset of its first byte in the file.
+    pub file_offset: u64,
+}
+
+/// Why a region cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MemoryError {
+    /// The numbers make no sense.
+    #[error("the memory region at {guest_address:#x} of {length:#x} bytes wraps around or is empty")]
+    Range {
+        /// Its address.
+        guest_address: u64,
+        /// Its length.
+        length: u64,
+    },
+    /// The file ends before the region does: touching the rest would kill the process.
+    #[error("the memory region at {guest_address:#x} needs {needed:#x} bytes of a file that has {length:#x}")]
+    FileTooShort {
+        /// Its address.
+        guest_address: u64,
+        /// Where it ends in the file.
+        needed: u64,
+        /// Where the file ends.
+        length: u64,
+    },
+    /// The file cannot be looked at.
+    #[error("the memory region's file cannot be examined: {0}")]
+    File(#[source] std::io::Error),
+    /// It cannot be mapped.
+    #[error("the memory region at {guest_address:#x} cannot be mapped: {source}")]
+    Map {
+        /// Its address.
+        guest_address: u64,
+        /// Why.
+        source: vm_memory::mmap::MmapRegionError,
+    },
+    /// It overlaps another, or does not exist.
+    #[error("the memory region at {guest_address:#x} does not fit the others: {source}")]
+    Collection {
+        /// Its address.
+        guest_address: u64,
+        /// Why.
+        source: vm_memory::GuestRegionCollectionError,
+    },
+    /// There are too many.
+    #[error("more than {REGIONS_MAX} memory regions")]
+    TooMany,
+}
+
+/// The guest memory that the card can reach.
+#[derive(Clone, Default)]
+pub struct Memory {
+    map: GuestMemoryMmap,
+    regions: Vec<Region>,
+}
+
+impl Memory {
+    /// Memory that is already mapped, at the same addresses for the front-end and the guest.
+    #[must_use]
+    pub fn from_map(map: GuestMemoryMmap) -> Self {
+        let regions = map
+            .iter()
+            .map(|region| Region {
+                guest_address: region.start_addr().0,
+                length: region.len(),
+                user_address: region.start_addr().0,
+                file_offset: 0,
+            })
+            .collect();
+        Self { map, regions }
+    }
+
+    /// Adds a region.
+    ///
+    /// # Errors
+    /// [`MemoryError`]; the memory is as before.
+    pub fn add(&mut self, region: Region, file: File) -> Result<(), MemoryError> {
+        if self.regions.len() >= REGIONS_MAX {
+            return Err(MemoryError::TooMany);
+        }
+        let mapped = Arc::new(map(region, file)?);
+        self.map = self
+            .map
+            .insert_region(mapped)
+            .map_err(|source| MemoryError::Collection { guest_address: region.guest_address, source })?;
+        self.regions.push(region);
+        Ok(())
+    }
+
+    /// Takes a region away.
+    ///
+    /// # Errors
+    /// [`MemoryError::Collection`], when there is none at this address of this length; the memory is as before.
+    pub fn remove(&mut self, guest_address: u64, length: u64) -> Result<(), MemoryError> {
+        let (map, _) = self
+            .map
+            .remove_region(GuestAddress(guest_address), length)
+            .map_err(|source| MemoryError::Collection { guest_address, source })?;
+        self.map = map;
+        self.regions.retain(|region| region.guest_address != guest_address);
+        Ok(())
+    }
+
+    /// The regions.
+    #[must_use]
+    pub fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+
+    /// The guest address of `length` bytes that the front-end has at `user_address`, if one region holds them all.
+    #[must_use]
+    pub fn guest_address(&self, user_address: u64, length: u64) -> Option<GuestAddress> {
+        self.regions.iter().find_map(|region| {
+            let offset = user_address.checked_sub(region.user_address)?;
+            let end = offset.checked_add(length)?;
+            (end <= region.length).then(|| GuestAddress(region.guest_address + offset))
+        })
+    }
+
+    /// What the rings and buffers are read and written through.
+    #[must_use]
+    pub const fn map(&self) -> &GuestMemoryMmap {
+        &self.map
+    }
+}
+
+fn map(region: Region, file: File) -> Result<GuestRegionMmap, MemoryError> {
+    let Region { guest_address, length, user_address, file_offset } = region;
+    let range = || MemoryError::Range { guest_address, length };
+    let bytes = usize::try_from(length).ok().filter(|&bytes| bytes > 0).ok_or_else(range)?;
+    let needed = file_offset.checked_add(length).ok_or_else(range)?;
+    guest_address.checked_add(length).ok_or_else(range)?;
+    user_address.checked_add(length).ok_or_else(range)?;
+    let metadata = file.metadata().map_err(MemoryError::File)?;
+    if metadata.is_file() && metadata.len() < needed {
+        return Err(MemoryError::FileTooShort { guest_address, needed, length: metadata.len() });
+    }
+    let mapped = MmapRegion::from_file(FileOffset::new(file, file_offset), bytes)
+        .map_err(|source| MemoryError::Map { guest_address, source })?;
+    GuestRegionMmap::new(mapped, GuestAddress(guest_address)).ok_or_else(range)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_translated_only_if_one_region_holds_it_all() {
+        let mut memory = Memory::from_map(GuestMemoryMmap::from_ranges(&[(GuestAddress(0x10_0000), 0x1000)]).unwrap());
+        memory.regions[0].user_address = 0x7000_0000;
+        assert_eq!(memory.guest_address(0x7000_0010, 0xff0), Some(GuestAddress(0x10_0010)));
+        assert_eq!(memory.guest_address(0x7000_0010, 0xff1), None);
+        assert_eq!(memory.guest_address(0x6fff_ffff, 1), None);
+        assert_eq!(memory.guest_address(u64::MAX, u64::MAX), None);
+    }
+
+    #[test]
+    fn a_file_shorter_than_its_region_is_refused_before_it_can_kill_the_process() {
+        let file = File::from(rustix::fs::memfd_create("short", rustix::fs::MemfdFlags::CLOEXEC).unwrap());
+        file.set_len(0x1000).unwrap();
+        let region = Region { guest_address: 0, length: 0x2000, user_address: 0, file_offset: 0 };
+        let mut memory = Memory::default();
+        assert!(matches!(memory.add(region, file), Err(MemoryError::FileTooShort { .. })));
+        assert!(memory.regions().is_empty());
+    }
+}

@@ -1,0 +1,305 @@
+//! One split virtqueue (virtio 1.2, section 2.7): its set-up, checked before the card touches it, and its life.
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use card_spec::diagnosis::Diagnosis;
+use card_spec::limits::QUEUE_SIZE_MAX;
+use card_spec::queue::Queue;
+use virtio_queue::{Error, QueueOwnedT, QueueT};
+use vm_memory::{Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
+
+use super::chain::Chain;
+use super::memory::Memory;
+use crate::diagnosis::Fault;
+
+/// Kicks that may find an empty ring within [`STORM_WINDOW`] before the driver is told.
+const STORM_KICKS: u64 = 1000;
+
+/// The window that kicks are counted in.
+const STORM_WINDOW: Duration = Duration::from_secs(1);
+
+/// `VIRTQ_AVAIL_F_NO_INTERRUPT` (virtio 1.2, section 2.7.6).
+const NO_INTERRUPT: u16 = 1;
+
+/// Where a part of a ring is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RingAddress {
+    /// At a guest-physical address.
+    Guest(u64),
+    /// At an address of the vhost-user front-end's.
+    User(u64),
+}
+
+/// Where the parts of a ring are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingAddresses {
+    /// The descriptor table.
+    pub descriptors: RingAddress,
+    /// The available ring.
+    pub available: RingAddress,
+    /// The used ring.
+    pub used: RingAddress,
+}
+
+enum State {
+    /// Not set up, or taken back.
+    Stopped,
+    /// In use.
+    Running(virtio_queue::Queue),
+    /// Set up wrongly: not touched until the transport takes it back.
+    Parked(Fault),
+}
+
+/// A ring.
+pub(super) struct Ring {
+    // Fixed.
+    which: Queue,
+
+    // What the transport has said about it.
+    pub(super) size: u32,
+    pub(super) base: u16,
+    pub(super) addresses: Option<RingAddresses>,
+    pub(super) enabled: bool,
+    pub(super) event_idx: bool,
+    pub(super) kick: Option<OwnedFd>,
+    pub(super) call: Option<OwnedFd>,
+
+    // Its life.
+    state: State,
+    generation: u64,
+    /// Chains taken and not returned. They are returned in order, so these are the last ones taken.
+    outstanding: u16,
+    storm: Storm,
+}
+
+struct Storm {
+    since: Instant,
+    kicks: u64,
+}
+
+impl Ring {
+    pub(super) fn new(which: Queue) -> Self {
+        Self {
+            which,
+            size: 0,
+            base: 0,
+            addresses: None,
+            enabled: false,
+            event_idx: false,
+            kick: None,
+            call: None,
+            state: State::Stopped,
+            generation: 0,
+            outstanding: 0,
+            storm: Storm { since: Instant::now(), kicks: 0 },
+        }
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        matches!(self.state, State::Stopped)
+    }
+
+    /// The transport has said everything, and the ring waits to be started.
+    pub(super) fn is_ready(&self) -> bool {
+        self.is_stopped() && self.enabled && self.kick.is_some() && self.addresses.is_some()
+    }
+
+    /// In use now.
+    pub(super) fn is_live(&self) -> bool {
+        self.enabled && matches!(self.state, State::Running(_))
+    }
+
+    pub(super) fn fault(&self) -> Option<Fault> {
+        match self.state {
+            State::Parked(fault) => Some(fault),
+            _ => None,
+        }
+    }
+
+    /// The size that the ring works with; 0 when it does not.
+    pub(super) fn working_size(&self) -> u16 {
+        match &self.state {
+            State::Running(queue) => queue.size(),
+            _ => 0,
+        }
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Checks what the transport has said, and starts or parks the ring.
+    pub(super) fn start(&mut self, memory: &Memory) -> Result<(), Fault> {
+        match self.checked(memory) {
+            Ok(queue) => {
+                self.state = State::Running(queue);
+                self.outstanding = 0;
+                Ok(())
+            }
+            Err(fault) => {
+                self.state = State::Parked(fault);
+                Err(fault)
+            }
+        }
+    }
+
+    fn checked(&self, memory: &Memory) -> Result<virtio_queue::Queue, Fault> {
+        let fault = |code| Fault::new(code).on(self.which);
+        if memory.regions().is_empty() {
+            return Err(fault(Diagnosis::MEMORY_NOT_SHARED));
+        }
+        let size = u16::try_from(self.size)
+            .ok()
+            .filter(|size| size.is_power_of_two() && *size <= QUEUE_SIZE_MAX)
+            .ok_or_else(|| fault(Diagnosis::RING_SIZE).expected(QUEUE_SIZE_MAX.into(), self.size))?;
+        let Some(addresses) = self.addresses else {
+            return Err(fault(Diagnosis::RING_OUTSIDE_MEMORY));
+        };
+        let entries = u64::from(size);
+        // Lengths and alignments: virtio 1.2, section 2.7.
+        let parts = [
+            (addresses.descriptors, 16 * entries, 16, Permissions::Read),
+            (addresses.available, 6 + 2 * entries, 2, Permissions::Read),
+            (addresses.used, 6 + 8 * entries, 4, Permissions::Write),
+        ];
+        let mut places = [GuestAddress(0); 3];
+        for (index, (address, length, alignment, access)) in parts.into_iter().enumerate() {
+            let at = u32::try_from(index).unwrap_or_default();
+            let (RingAddress::Guest(raw) | RingAddress::User(raw)) = address;
+            if raw % alignment != 0 {
+                let expected = u32::try_from(alignment).unwrap_or_default();
+                return Err(fault(Diagnosis::RING_MISALIGNED).at(at).expected(expected, raw as u32));
+            }
+            let place = match address {
+                RingAddress::Guest(raw) => Some(GuestAddress(raw)),
+                RingAddress::User(raw) => memory.guest_address(raw, length),
+            };
+            let place = place.filter(|place| memory.map().check_range(*place, length as usize, access));
+            let known = if let RingAddress::Guest(raw) = address { (raw >> 12) as u32 } else { 0 };
+            places[index] = place.ok_or_else(|| fault(Diagnosis::RING_OUTSIDE_MEMORY).at(at).got(known))?;
+        }
+        self.queue(memory, size, places).map_err(|_| fault(Diagnosis::RING_OUTSIDE_MEMORY))
+    }
+
+    fn queue(&self, memory: &Memory, size: u16, places: [GuestAddress; 3]) -> Result<virtio_queue::Queue, Error> {
+        let mut queue = virtio_queue::Queue::new(QUEUE_SIZE_MAX)?;
+        queue.try_set_size(size)?;
+        queue.try_set_desc_table_address(places[0])?;
+        queue.try_set_avail_ring_address(places[1])?;
+        queue.try_set_used_ring_address(places[2])?;
+        queue.set_event_idx(self.event_idx);
+        queue.set_next_avail(self.base);
+        // A fresh ring begins at 0 whatever a careless driver has left in its memory; a resumed one goes on.
+        let used = if self.base == 0 { 0 } else { queue.used_idx(memory.map(), Ordering::Acquire)?.0 };
+        queue.set_next_used(used);
+        queue.set_ready(true);
+        Ok(queue)
+    }
+
+    /// Takes the ring out of use. The index of the next chain to take, as if those outstanding had never been taken.
+    pub(super) fn stop(&mut self) -> u16 {
+        let base = match &self.state {
+            State::Running(queue) => queue.next_avail().wrapping_sub(self.outstanding),
+            _ => self.base,
+        };
+        self.state = State::Stopped;
+        self.generation += 1;
+        self.outstanding = 0;
+        self.base = base;
+        self.addresses = None;
+        self.kick = None;
+        self.call = None;
+        base
+    }
+
+    /// Parks a running ring.
+    fn park(&mut self, fault: Fault) -> Fault {
+        self.state = State::Parked(fault);
+        self.generation += 1;
+        fault
+    }
+
+    /// Takes the next chain. `Err` when the ring had to be parked.
+    pub(super) fn take(&mut self, memory: &GuestMemoryMmap, readable_max: u32) -> Result<Option<Chain>, Fault> {
+        if !self.enabled {
+            return Ok(None);
+        }
+        let State::Running(queue) = &mut self.state else { return Ok(None) };
+        // Once, and once more after asking to be kicked, because an entry may have come in between.
+        for _ in 0..2 {
+            match queue.iter(memory) {
+                Ok(mut available) => {
+                    if let Some(chain) = available.next() {
+                        self.outstanding += 1;
+                        return Ok(Some(Chain::copy(self.which, self.generation, memory, chain, readable_max)));
+                    }
+                }
+                Err(Error::InvalidAvailRingIndex) => {
+                    let expected = queue.size().into();
+                    let index = queue.avail_idx(memory, Ordering::Acquire).map_or(0, |index| index.0);
+                    let ahead = index.wrapping_sub(queue.next_avail()).into();
+                    let fault = Fault::new(Diagnosis::AVAILABLE_INDEX).on(self.which).expected(expected, ahead);
+                    return Err(self.park(fault));
+                }
+                Err(_) => {
+                    let fault = Fault::new(Diagnosis::RING_OUTSIDE_MEMORY).on(self.which).at(1);
+                    return Err(self.park(fault));
+                }
+            }
+            match queue.enable_notification(memory) {
+                Ok(true) => {}
+                Ok(false) => return Ok(None),
+                Err(_) => {
+                    let fault = Fault::new(Diagnosis::RING_OUTSIDE_MEMORY).on(self.which).at(2);
+                    return Err(self.park(fault));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns a chain; whether the driver wants an interrupt for it. `Err` when the ring had to be parked.
+    pub(super) fn give_back(&mut self, memory: &GuestMemoryMmap, head: u16, written: u32) -> Result<bool, Fault> {
+        let State::Running(queue) = &mut self.state else { return Ok(false) };
+        self.outstanding = self.outstanding.saturating_sub(1);
+        match queue.add_used(memory, head, written) {
+            Ok(()) => {}
+            // A head that is no descriptor cannot be returned. The chain was diagnosed when it was taken.
+            Err(Error::InvalidDescriptorIndex) => return Ok(false),
+            Err(_) => {
+                let fault = Fault::new(Diagnosis::RING_OUTSIDE_MEMORY).on(self.which).at(2);
+                return Err(self.park(fault));
+            }
+        }
+        let wanted = if queue.event_idx_enabled() {
+            queue.needs_notification(memory).unwrap_or(true)
+        } else {
+            let flags: u16 = memory.load(GuestAddress(queue.avail_ring()), Ordering::SeqCst).unwrap_or(0);
+            u16::from_le(flags) & NO_INTERRUPT == 0
+        };
+        Ok(wanted)
+    }
+
+    /// Counts kicks; a fault when too many found nothing.
+    pub(super) fn kicked(&mut self, memory: &GuestMemoryMmap, kicks: u64) -> Option<Fault> {
+        if let State::Running(queue) = &self.state {
+            let next = queue.next_avail();
+            if queue.avail_idx(memory, Ordering::Acquire).is_ok_and(|index| index.0 != next) {
+                return None;
+            }
+        }
+        let storm = &mut self.storm;
+        if storm.since.elapsed() > STORM_WINDOW {
+            *storm = Storm { since: Instant::now(), kicks: 0 };
+        }
+        let before = storm.kicks;
+        storm.kicks = before.saturating_add(kicks);
+        // Once a window, when the bound is crossed.
+        (before <= STORM_KICKS && storm.kicks > STORM_KICKS).then(|| {
+            let got = u32::try_from(storm.kicks).unwrap_or(u32::MAX);
+            Fault::new(Diagnosis::KICK_STORM).on(self.which).expected(STORM_KICKS as u32, got)
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! What moves the sample clock: the host's monotonic clock, or only those who ask for frames.
+
+use std::time::{Duration, Instant};
+
+use card_spec::identity::ClockMode;
+
+/// How often frames are rendered in real time when nothing else asks for them.
+pub const QUANTUM: Duration = Duration::from_millis(5);
+
+/// How far the host may fall behind before frames are given up instead of caught up with: a process that was suspended
+/// must not render for minutes what nobody will hear.
+pub const CATCH_UP: Duration = Duration::from_secs(2);
+
+/// What moves time, as `--clock` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Mode {
+    /// Frames follow the host's monotonic clock.
+    Realtime,
+    /// Frames move only when a wave buffer is filled, or when the control socket says so.
+    Lockstep,
+}
+
+impl From<Mode> for ClockMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Realtime => Self::REALTIME,
+            Mode::Lockstep => Self::LOCKSTEP,
+        }
+    }
+}
+
+/// The real-time clock: runs, or stands still.
+#[derive(Debug, Default)]
+pub struct RealtimeClock {
+    running: Option<(Instant, i64)>,
+}
+
+impl RealtimeClock {
+    /// Runs from now on, `frame` being the one that is due first. A clock that runs goes on as it is.
+    pub fn run(&mut self, now: Instant, frame: i64) {
+        self.running.get_or_insert((now, frame));
+    }
+
+    /// Stands still.
+    pub const fn stop(&mut self) {
+        self.running = None;
+    }
+
+    /// Whether it runs.
+    #[must_use]
+    pub const fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// The first frame that is not yet due.
+    #[must_use]
+    pub fn due(&self, now: Instant, sample_rate: u32) -> Option<i64> {
+        let (start, frame) = self.running?;
+        let elapsed = now.saturating_duration_since(start).as_nanos();
+        let frames = elapsed * u128::from(sample_rate) / 1_000_000_000;
+        Some(frame.saturating_add(i64::try_from(frames).unwrap_or(i64::MAX)))
+    }
+
+    /// When all frames before `frame` are due.
+    #[must_use]
+    pub fn when(&self, frame: i64, sample_rate: u32) -> Option<Instant> {
+        let (start, first) = self.running?;
+        let frames = u64::try_from(frame.saturating_sub(first)).unwrap_or(0);
+        let nanos = (u128::from(frames) * 1_000_000_000).div_ceil(u128::from(sample_rate.max(1)));
+        start.checked_add(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_fall_due_with_the_host_clock_and_not_while_it_stands_still() {
+        let mut clock = RealtimeClock::default();
+        let start = Instant::now();
+        assert_eq!(clock.due(start, 48_000), None);
+        clock.run(start, 100);
+        assert_eq!(clock.due(start, 48_000), Some(100));
+        assert_eq!(clock.due(start + Duration::from_secs(1), 48_000), Some(48_100));
+        assert_eq!(clock.when(48_100, 48_000), Some(start + Duration::from_secs(1)));
+        for frame in [101, 102, 1234, 77_777] {
+            let when = clock.when(frame, 44_100).unwrap();
+            assert_eq!(clock.due(when, 44_100), Some(frame));
+            assert_eq!(clock.due(when - Duration::from_nanos(1), 44_100), Some(frame - 1));
+        }
+        clock.stop();
+        assert_eq!(clock.due(start, 48_000), None);
+    }
+}

@@ -1,0 +1,403 @@
+//! What the card finds wrong with a driver: one sentence for the log, registers for the guest, records for the news.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use card_spec::diagnosis::Diagnosis;
+use card_spec::identity::{Counters, FirstError, NO_QUEUE};
+use card_spec::queue::Queue;
+use parking_lot::Mutex;
+
+/// Faults that are kept for the news queue and the control socket until somebody asks. A driver's first mistakes
+/// explain the rest; sixty-four of them are more than anybody reads.
+const RECENT_MAX: usize = 64;
+
+/// Faults of one code that are logged one by one. Beyond it only each doubling is, so that a driver in a loop cannot
+/// fill a disk.
+const LOGGED_EACH: u64 = 16;
+
+/// One thing found wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What.
+    pub code: Diagnosis,
+    /// On which queue, if on one.
+    pub queue: Option<Queue>,
+    /// The head descriptor, or what [`Diagnosis`] says for the code.
+    pub descriptor: u32,
+    /// What was expected, in the unit that [`Diagnosis`] says.
+    pub expected: u32,
+    /// What was found.
+    pub got: u32,
+}
+
+impl Fault {
+    /// A fault without a place and without numbers.
+    #[must_use]
+    pub const fn new(code: Diagnosis) -> Self {
+        Self { code, queue: None, descriptor: 0, expected: 0, got: 0 }
+    }
+
+    /// On this queue.
+    #[must_use]
+    pub const fn on(mut self, queue: Queue) -> Self {
+        self.queue = Some(queue);
+        self
+    }
+
+    /// At this descriptor, or other place.
+    #[must_use]
+    pub const fn at(mut self, descriptor: u32) -> Self {
+        self.descriptor = descriptor;
+        self
+    }
+
+    /// This was expected and that was found.
+    #[must_use]
+    pub const fn expected(mut self, expected: u32, got: u32) -> Self {
+        self.expected = expected;
+        self.got = got;
+        self
+    }
+
+    /// This was found.
+    #[must_use]
+    pub const fn got(self, got: u32) -> Self {
+        self.expected(0, got)
+    }
+}
+
+/// One clear sentence for the person who has to act.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { code, queue, descriptor: at, expected, got } = *self;
+        match queue {
+            Some(queue) => write!(f, "{code} on queue {queue}: ")?,
+            None => write!(f, "{code}: ")?,
+        }
+        match code {
+            Diagnosis::VERSION_1_MISSING => write!(
+                f,
+                "the driver set DRIVER_OK without accepting VIRTIO_F_VERSION_1 (it accepted {got:#x} of feature bits \
+                 32 to 63); accept bit 32"
+            ),
+            Diagnosis::RING_OUTSIDE_MEMORY => write!(
+                f,
+                "the {} is not wholly in guest memory; the ring is parked until the device is reset",
+                ring_part(at)
+            ),
+            Diagnosis::RING_SIZE => write!(
+                f,
+                "ring size {got} is not a power of two from 1 to {expected}; the ring is parked until the device is \
+                 reset"
+            ),
+            Diagnosis::RING_MISALIGNED => write!(
+                f,
+                "the {} at {got:#010x} (low 32 bits) is not aligned to {expected}; the ring is parked until the device \
+                 is reset",
+                ring_part(at)
+            ),
+            Diagnosis::AVAILABLE_INDEX => write!(
+                f,
+                "the available index ran {got} entries ahead of the card, on a ring of {expected}; the ring is parked \
+                 until the device is reset"
+            ),
+            Diagnosis::CONFIG_WRITE => write!(f, "the driver wrote to the device configuration, which is read-only"),
+            Diagnosis::KICK_STORM => write!(f, "{got} kicks within one second found an empty ring"),
+            Diagnosis::MEMORY_NOT_SHARED => write!(
+                f,
+                "guest memory is not shared with the card, so no ring can work; start QEMU with \
+                 `-object memory-backend-memfd,id=mem,size=SIZE,share=on -machine ...,memory-backend=mem`"
+            ),
+            Diagnosis::CHAIN_MALFORMED => write!(
+                f,
+                "the chain at descriptor {at} is cut short, loops, or is too long; {got} descriptors of it were read"
+            ),
+            Diagnosis::CHAIN_ORDER => {
+                write!(f, "in the chain at descriptor {at} a writable descriptor stands before a readable one")
+            }
+            Diagnosis::BUFFER_OUTSIDE_MEMORY => {
+                write!(f, "a buffer at guest page {got:#x} (chain at descriptor {at}) is not wholly in guest memory")
+            }
+            Diagnosis::READABLE_TOO_SHORT => {
+                write!(f, "the readable part of the chain at descriptor {at} has {got} bytes, but must hold {expected}")
+            }
+            Diagnosis::WRITABLE_TOO_SHORT => write!(
+                f,
+                "the writable part of the chain at descriptor {at} has {got} bytes, but the card must write {expected}"
+            ),
+            Diagnosis::LENGTH => write!(
+                f,
+                "a length in the chain at descriptor {at} says {got} bytes, where at most {expected} are possible"
+            ),
+            Diagnosis::NO_SESSION => write!(f, "there is no session (chain at descriptor {at}); send OPEN first"),
+            Diagnosis::ABI_MISMATCH => {
+                write!(f, "the driver speaks ABI version {got}, the card {expected}; the major versions must agree")
+            }
+            Diagnosis::QUEUE_SIZE_DECLARED => write!(
+                f,
+                "OPEN declares {got} entries for queue {}, but the ring was set up with {expected}",
+                u16::try_from(at).map(Queue).map_or_else(|_| at.to_string(), |queue| queue.to_string())
+            ),
+            Diagnosis::UNKNOWN_REQUEST => write!(f, "request code {got:#x} is not known"),
+            Diagnosis::PARAMETER => write!(
+                f,
+                "the parameter at byte {at} of the payload is {got} ({got:#x}), out of range (bound: {expected})"
+            ),
+            Diagnosis::STREAM => {
+                write!(f, "stream {got} is not open, or is open already, or is of the wrong kind for this")
+            }
+            Diagnosis::STREAM_STATE => {
+                write!(f, "the stream is in state {got}, which forbids this (state needed: {expected})")
+            }
+            Diagnosis::HANDLE => write!(f, "handle {got} names no download"),
+            Diagnosis::DOWNLOAD => write!(f, "the download buffer is malformed at byte {at} (reason {got})"),
+            Diagnosis::EVENT_MALFORMED => {
+                write!(f, "the event record at byte {at} of its batch runs past the batch, is too long, or has no data")
+            }
+            Diagnosis::EVENT_GROUP => {
+                write!(f, "an event is for channel group {got}, but there are {expected} (from 1; 0 means all)")
+            }
+            Diagnosis::EVENT_MIDI => {
+                write!(f, "an event with status byte {got:#04x} is not one whole MIDI message")
+            }
+            _ => write!(f, "at {at}: expected {expected}, got {got}"),
+        }
+    }
+}
+
+fn ring_part(part: u32) -> &'static str {
+    match part {
+        0 => "descriptor table",
+        1 => "available ring",
+        _ => "used ring",
+    }
+}
+
+/// Something that a [`Registers`] counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Counter {
+    /// [`Counters::kicks`].
+    Kicks,
+    /// [`Counters::interrupts`].
+    Interrupts,
+    /// [`Counters::frames_rendered`].
+    FramesRendered,
+    /// [`Counters::events`].
+    Events,
+    /// [`Counters::events_late`].
+    EventsLate,
+    /// [`Counters::notes_lost`].
+    NotesLost,
+    /// [`Counters::underruns`].
+    Underruns,
+    /// [`Counters::wave_buffers`].
+    WaveBuffers,
+}
+
+const COUNTERS: usize = 8;
+
+/// A fault with its time.
+#[derive(Clone, Copy, Debug)]
+pub struct Dated {
+    /// The fault.
+    pub fault: Fault,
+    /// When, in 100 ns units since the card's process started.
+    pub card_time: u64,
+}
+
+#[derive(Default)]
+struct Faults {
+    first: Option<Dated>,
+    count: u64,
+    by_code: BTreeMap<u16, u64>,
+    recent: VecDeque<Dated>,
+    unreported: VecDeque<Dated>,
+}
+
+/// The diagnosis registers: written by whichever thread finds something, read by whichever has to answer.
+///
+/// No lock in here is held longer than it takes to copy a few hundred bytes, so a guest's read of the identity block
+/// never waits for work.
+pub struct Registers {
+    process_start: Instant,
+    counters: [AtomicU64; COUNTERS],
+    faults: Mutex<Faults>,
+}
+
+impl Default for Registers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Registers {
+    /// All zero; card time begins now.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            process_start: Instant::now(),
+            counters: [const { AtomicU64::new(0) }; COUNTERS],
+            faults: Mutex::default(),
+        }
+    }
+
+    /// Now, in 100 ns units since the card's process started.
+    #[must_use]
+    pub fn card_time(&self) -> u64 {
+        u64::try_from(self.process_start.elapsed().as_nanos() / 100).unwrap_or(u64::MAX)
+    }
+
+    /// Clears everything: a session begins.
+    pub fn clear(&self) {
+        for counter in &self.counters {
+            counter.store(0, Ordering::Relaxed);
+        }
+        *self.faults.lock() = Faults::default();
+    }
+
+    /// Records a fault: registers, log and news.
+    pub fn report(&self, fault: Fault) {
+        let dated = Dated { fault, card_time: self.card_time() };
+        let seen = {
+            let mut faults = self.faults.lock();
+            faults.count += 1;
+            faults.first.get_or_insert(dated);
+            keep(&mut faults.recent, dated);
+            keep(&mut faults.unreported, dated);
+            let seen = faults.by_code.entry(fault.code.0).or_default();
+            *seen += 1;
+            *seen
+        };
+        if seen <= LOGGED_EACH {
+            log::warn!("{fault}");
+        } else if seen.is_power_of_two() {
+            log::warn!("{fault} ({seen} of this kind so far)");
+        }
+    }
+
+    /// Counts.
+    pub fn add(&self, counter: Counter, by: u64) {
+        self.counters[counter as usize].fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// What has been counted.
+    #[must_use]
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.counters[counter as usize].load(Ordering::Relaxed)
+    }
+
+    /// All counters.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        Counters {
+            kicks: self.get(Counter::Kicks).into(),
+            interrupts: self.get(Counter::Interrupts).into(),
+            frames_rendered: self.get(Counter::FramesRendered).into(),
+            events: self.get(Counter::Events).into(),
+            events_late: self.get(Counter::EventsLate).into(),
+            notes_lost: self.get(Counter::NotesLost).into(),
+            underruns: self.get(Counter::Underruns).into(),
+            wave_buffers: self.get(Counter::WaveBuffers).into(),
+        }
+    }
+
+    /// The sticky first error as the guest reads it; all zero when there is none.
+    #[must_use]
+    pub fn first_error(&self) -> FirstError {
+        let (first, count) = {
+            let faults = self.faults.lock();
+            (faults.first, faults.count)
+        };
+        first.map_or_else(FirstError::default, |Dated { fault, card_time }| FirstError {
+            code: fault.code.0.into(),
+            queue: fault.queue.map_or(NO_QUEUE, |queue| queue.0).into(),
+            descriptor: fault.descriptor.into(),
+            expected: fault.expected.into(),
+            got: fault.got.into(),
+            count: count.into(),
+            card_time: card_time.into(),
+        })
+    }
+
+    /// The first fault, how many there were, how many of each code, and the latest ones.
+    #[must_use]
+    pub fn history(&self) -> History {
+        let faults = self.faults.lock();
+        History {
+            first: faults.first,
+            count: faults.count,
+            by_code: faults.by_code.iter().map(|(&code, &count)| (Diagnosis(code), count)).collect(),
+            recent: faults.recent.iter().copied().collect(),
+        }
+    }
+
+    /// Faults that the news queue has not been told of.
+    pub(crate) fn take_unreported(&self) -> VecDeque<Dated> {
+        std::mem::take(&mut self.faults.lock().unreported)
+    }
+}
+
+fn keep(list: &mut VecDeque<Dated>, dated: Dated) {
+    if list.len() == RECENT_MAX {
+        list.pop_front();
+    }
+    list.push_back(dated);
+}
+
+/// Everything found wrong since the session began.
+#[derive(Clone, Debug)]
+pub struct History {
+    /// The first.
+    pub first: Option<Dated>,
+    /// How many.
+    pub count: u64,
+    /// How many of each code.
+    pub by_code: Vec<(Diagnosis, u64)>,
+    /// The latest, oldest first.
+    pub recent: Vec<Dated>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_fault_stays_and_later_ones_are_counted() {
+        let registers = Registers::new();
+        assert_eq!(registers.first_error().code.get(), Diagnosis::NONE.0);
+        registers.report(Fault::new(Diagnosis::RING_SIZE).on(Queue::WAVE).expected(128, 48));
+        registers.report(Fault::new(Diagnosis::CONFIG_WRITE));
+        let first = registers.first_error();
+        assert_eq!(first.code.get(), Diagnosis::RING_SIZE.0);
+        assert_eq!((first.queue.get(), first.expected.get(), first.got.get()), (Queue::WAVE.0, 128, 48));
+        assert_eq!(first.count.get(), 2);
+        registers.clear();
+        assert_eq!(registers.first_error().count.get(), 0);
+    }
+
+    #[test]
+    fn a_flood_of_faults_keeps_memory_bounded() {
+        let registers = Registers::new();
+        for index in 0..10_000 {
+            registers.report(Fault::new(Diagnosis::STREAM).got(index));
+        }
+        let history = registers.history();
+        assert_eq!(history.count, 10_000);
+        assert_eq!(history.by_code, [(Diagnosis::STREAM, 10_000)]);
+        assert_eq!(history.recent.len(), RECENT_MAX);
+        assert_eq!(registers.take_unreported().len(), RECENT_MAX);
+        assert!(registers.take_unreported().is_empty());
+    }
+
+    #[test]
+    fn every_code_of_the_datasheet_has_a_sentence_of_its_own() {
+        for code in (1..=0xff).map(Diagnosis).filter(|code| code.name().is_some()) {
+            let sentence = Fault::new(code).on(Queue::CONTROL).at(1).expected(2, 3).to_string();
+            assert!(!sentence.contains("expected 2, got 3"), "{sentence}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! How the process ends, as a number.
+
+use std::process::ExitCode;
+
+use crate::control_socket::ControlSocketError;
+use crate::event_list::EventListError;
+use crate::line_out::LineOutError;
+use crate::socket::SocketError;
+
+/// Text of `--help` about exit codes.
+pub const HELP: &str = "Exit codes:
+  0   the machine has left, or the rendering is complete
+  2   the command line is wrong
+  3   the instrument bank is missing or broken
+  4   a socket is in use, or cannot be used
+  5   a sound file cannot be written (no permission, disk full)
+  6   the event list is missing or malformed
+  70  the card failed: a defect, please report it
+
+Log: set RUST_LOG, for example RUST_LOG=info or RUST_LOG=dmus_card=debug. Everything that the card finds wrong with a
+driver is logged as a warning, which is on by default.";
+
+/// Why the process ends.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The command line asks for what does not exist.
+    #[error("{0}")]
+    Arguments(String),
+    /// The bank cannot be read.
+    #[error(
+        "cannot read the instrument bank {path}: {source}; give the path of a DLS file, or leave --bank out to use the built-in one"
+    )]
+    BankFile {
+        /// Its path.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The bank is no bank.
+    #[error("{path} is not a usable instrument bank: {source}")]
+    Bank {
+        /// Its path.
+        path: String,
+        /// Why.
+        source: dls_synth::BankError,
+    },
+    /// The machine's socket.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The control socket.
+    #[error(transparent)]
+    Control(#[from] ControlSocketError),
+    /// The connection broke.
+    #[error("the connection to the machine failed: {0}")]
+    Connection(#[source] std::io::Error),
+    /// A sound file.
+    #[error(transparent)]
+    Output(#[from] LineOutError),
+    /// An event list.
+    #[error(transparent)]
+    EventList(#[from] EventListError),
+    /// A defect.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl Failure {
+    /// The number that the process ends with.
+    #[must_use]
+    pub fn code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Arguments(_) => 2,
+            Self::BankFile { .. } | Self::Bank { .. } => 3,
+            Self::Socket(_) | Self::Control(_) | Self::Connection(_) => 4,
+            Self::Output(_) => 5,
+            Self::EventList(_) => 6,
+            Self::Internal(_) => 70,
+        })
+    }
+}

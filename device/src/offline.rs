@@ -1,0 +1,211 @@
+//! The card without a machine: a list of events in, a WAV file out, through the same scheduling and the same
+//! synthesizer as a guest's.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+
+use card_spec::control::{StreamKind, StreamState};
+use card_spec::event::EventHeader;
+use dls_synth::Bank;
+use serde::Serialize;
+use sha2::Digest;
+
+use crate::args::Render;
+use crate::event_list::{self, Event};
+use crate::exit::Failure;
+use crate::line_out::LineOut;
+use crate::render::Renderer;
+use crate::session::{Parameters, Session};
+use crate::statistics::{hundredths_db, peak};
+use crate::stream::Stream;
+
+/// The stream that the events come on.
+const STREAM: u32 = 0;
+
+/// Frames between two looks at the progress line.
+const PROGRESS_FRAMES: u64 = 1 << 16;
+
+/// What was rendered.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rendered {
+    /// Frames.
+    pub frames: u64,
+    /// Frames a second.
+    pub sample_rate: u32,
+    /// Events played.
+    pub events: u64,
+    /// Notes that found no voice.
+    pub notes_lost: u64,
+    /// Peak level in dB below full scale; `None` for silence.
+    pub peak_dbfs: Option<f64>,
+    /// SHA-256 of the PCM: 16-bit, little-endian, interleaved.
+    pub pcm_sha256: String,
+}
+
+/// Renders as the command line says.
+///
+/// # Errors
+/// Whatever keeps it from being complete.
+pub fn run(arguments: &Render, bank: Arc<Bank>) -> Result<Rendered, Failure> {
+    let events = event_list::read(&arguments.events, arguments.channel_groups)?;
+    let parameters = Parameters {
+        voices: arguments.voices,
+        channel_groups: arguments.channel_groups,
+        sample_rate: arguments.rate,
+        ..Parameters::defaults(arguments.voices)
+    };
+    let frames = arguments.frames.unwrap_or_else(|| {
+        let last = events.last().map_or(0, |event| event.time);
+        let last = card_spec::event_frame(last, 0, 0, arguments.rate).unsigned_abs();
+        last.saturating_add((arguments.tail * f64::from(arguments.rate)).round() as u64)
+    });
+    let mut line_out = LineOut::create(&arguments.out, arguments.rate)?;
+    let mut progress = Progress::new(frames);
+    let rendered = render(&events, parameters, bank, frames, arguments.render_block, |block| {
+        line_out.write(block, arguments.rate);
+        progress.add(block.len() as u64);
+    });
+    progress.finish();
+    let rendered = rendered?;
+    line_out.finish()?;
+    Ok(rendered)
+}
+
+/// Renders `frames` frames of a list of events, and gives them to `sink` in blocks.
+///
+/// # Errors
+/// Parameters that the synthesizer does not take, or an event that is none, which [`event_list`] does not let through.
+pub fn render(
+    events: &[Event],
+    parameters: Parameters,
+    bank: Arc<Bank>,
+    frames: u64,
+    block: usize,
+    mut sink: impl FnMut(&[crate::output::Frame]),
+) -> Result<Rendered, Failure> {
+    let mut session = Session::new(0, parameters, bank).map_err(|error| Failure::Arguments(error.to_string()))?;
+    session.streams.insert(STREAM, Stream { state: StreamState::RUN, ..Stream::new(StreamKind::RENDER, 2) });
+    let mut renderer = Renderer::new(block);
+    let mut waiting = events.iter();
+    let (mut done, mut highest) = (0, 0);
+    while done < frames {
+        // As a driver does: as many events ahead as the card takes.
+        while session.timeline.has_room()
+            && let Some(event) = waiting.next()
+        {
+            let header = EventHeader {
+                time: event.time.into(),
+                channel_group: event.group.into(),
+                flags: 0.into(),
+                length: 0.into(),
+                reserved: 0.into(),
+            };
+            session
+                .accept_event(STREAM, &header, &event.message)
+                .map_err(|fault| Failure::Internal(format!("an event of the list was refused: {fault}")))?;
+        }
+        session.backlog = waiting.len() > 0;
+        let left = usize::try_from(frames - done).unwrap_or(usize::MAX);
+        let rendered = renderer.render(&mut session, left);
+        highest = highest.max(peak(rendered));
+        done += rendered.len() as u64;
+        sink(rendered);
+    }
+    Ok(Rendered {
+        frames,
+        sample_rate: parameters.sample_rate,
+        events: (events.len() - waiting.len() - session.timeline.pending()) as u64,
+        notes_lost: session.synth.notes_lost(),
+        peak_dbfs: (highest > 0).then(|| f64::from(hundredths_db(highest)) / 100.0),
+        pcm_sha256: hexadecimal(&session.hash.finalize()),
+    })
+}
+
+/// Bytes as people write them.
+#[must_use]
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A line that grows on a terminal.
+struct Progress {
+    shown: bool,
+    done: u64,
+    total: u64,
+    next: u64,
+}
+
+impl Progress {
+    fn new(total: u64) -> Self {
+        Self { shown: std::io::stderr().is_terminal(), done: 0, total, next: PROGRESS_FRAMES }
+    }
+
+    fn add(&mut self, frames: u64) {
+        self.done += frames;
+        if self.shown && self.done >= self.next {
+            self.next = self.done + PROGRESS_FRAMES;
+            let percent = self.done * 100 / self.total.max(1);
+            let _ = write!(std::io::stderr(), "\rrendering: {percent:3} %");
+        }
+    }
+
+    fn finish(&self) {
+        if self.shown {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notes() -> Vec<Event> {
+        let note = |time, message: [u8; 3]| Event { time, group: 1, message: message.to_vec() };
+        vec![
+            note(0, [0x90, 60, 100]),
+            note(1_234_567, [0x90, 64, 90]),
+            note(1_234_567, [0x90, 67, 80]),
+            note(2_000_003, [0x80, 60, 0]),
+        ]
+    }
+
+    fn hash(events: &[Event], block: usize) -> Rendered {
+        let parameters = Parameters::defaults(128);
+        render(events, parameters, Bank::builtin(), 24_000, block, |_| {}).unwrap()
+    }
+
+    #[test]
+    fn the_size_of_the_blocks_cannot_be_heard() {
+        let whole = hash(&notes(), 4096);
+        assert!(whole.peak_dbfs.is_some());
+        for block in [1, 7, 64, 441] {
+            assert_eq!(hash(&notes(), block), whole);
+        }
+    }
+
+    #[test]
+    fn an_event_is_heard_from_exactly_its_frame_on() {
+        let note = Event { time: 1_000_000, group: 1, message: vec![0x90, 60, 127] };
+        let mut pcm = Vec::new();
+        let parameters = Parameters::defaults(128);
+        render(&[note], parameters, Bank::builtin(), 9_600, 1000, |block| pcm.extend_from_slice(block)).unwrap();
+        assert!(pcm[..4800].iter().all(|frame| *frame == [0, 0]));
+        assert!(pcm[4800..].iter().any(|frame| *frame != [0, 0]));
+    }
+
+    #[test]
+    fn more_events_than_the_card_keeps_ahead_all_play_on_time_at_any_block_size() {
+        let mut events = Vec::new();
+        for index in 0..70_000_i64 {
+            let message = vec![0xB0, 7, (index % 128) as u8];
+            events.push(Event { time: index * 50, group: 1, message });
+        }
+        events.extend(notes().into_iter().map(|event| Event { time: event.time + 3_500_000, ..event }));
+        let parameters = Parameters::defaults(128);
+        let run = |block| render(&events, parameters, Bank::builtin(), 48_000, block, |_| {}).unwrap();
+        let whole = run(4096);
+        assert_eq!(whole.events, events.len() as u64);
+        assert_eq!(run(333), whole);
+    }
+}

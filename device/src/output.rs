@@ -1,0 +1,96 @@
+//! The output FIFO: frames that have been rendered and that no wave buffer has taken.
+
+use std::collections::VecDeque;
+
+/// A stereo frame.
+pub type Frame = [i16; 2];
+
+/// Frames lost, to be told on the news queue.
+pub type Lost = u64;
+
+/// The FIFO, and what is known of frames that did not fit.
+#[derive(Debug, Default)]
+pub struct Output {
+    frames: VecDeque<Frame>,
+    /// Frames have been lost and none taken since.
+    overflowing: bool,
+    lost_untold: Lost,
+}
+
+impl Output {
+    /// How many frames wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Adds frames at the end.
+    pub fn push(&mut self, frames: &[Frame]) {
+        self.frames.extend(frames);
+    }
+
+    /// Drops the oldest frames beyond `most`. `Some` when an overflow begins with it: how many frames it has cost so
+    /// far. The rest of that overflow is told by [`take`](Self::take).
+    pub fn trim(&mut self, most: usize) -> Option<Lost> {
+        let excess = self.frames.len().saturating_sub(most);
+        self.frames.drain(..excess);
+        self.lose(excess as u64)
+    }
+
+    /// Frames that were due are not rendered at all, and those that wait are stale with them.
+    pub fn skip(&mut self, frames: u64) -> Option<Lost> {
+        let stale = self.frames.len() as u64;
+        self.frames.clear();
+        self.lose(frames + stale)
+    }
+
+    fn lose(&mut self, frames: u64) -> Option<Lost> {
+        if frames == 0 {
+            return None;
+        }
+        if self.overflowing {
+            self.lost_untold += frames;
+            return None;
+        }
+        self.overflowing = true;
+        Some(frames)
+    }
+
+    /// Takes the oldest `count` frames, which must be there. With it ends an overflow: `Some` says that frames were lost
+    /// before these, and how many have not been told yet.
+    pub fn take(&mut self, count: usize) -> (impl Iterator<Item = Frame> + '_, Option<Lost>) {
+        let lost = std::mem::take(&mut self.overflowing).then(|| std::mem::take(&mut self.lost_untold));
+        (self.frames.drain(..count.min(self.frames.len())), lost)
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_overflow_loses_the_oldest_frames_and_every_one_is_told_once() {
+        let mut output = Output::default();
+        output.push(&[[1, 1]; 10]);
+        assert_eq!(output.trim(10), None);
+        output.push(&[[2, 2]; 4]);
+        assert_eq!(output.trim(10), Some(4));
+        output.push(&[[3, 3]; 3]);
+        assert_eq!(output.trim(10), None);
+        let (frames, lost) = output.take(5);
+        assert_eq!(frames.collect::<Vec<_>>(), [[1, 1], [1, 1], [1, 1], [2, 2], [2, 2]]);
+        assert_eq!(lost, Some(3));
+        assert_eq!(output.take(1).1, None);
+    }
+}

@@ -1,0 +1,10 @@
+//! One file a queue: what the card does with its chains.
+
+mod control;
+mod midi_in;
+mod midi_out;
+mod news;
+mod wave;
+
+pub use control::AdvanceError;
+pub use midi_in::CaptureError;

@@ -1,0 +1,98 @@
+//! Midi-out: batches of time-stamped events from the driver ([`card_spec::event`]).
+
+use card_spec::control::StreamState;
+use card_spec::diagnosis::Diagnosis;
+use card_spec::event::{BatchHeader, EventHeader, record_bytes};
+use card_spec::limits::BATCH_BYTES_MAX;
+use card_spec::queue::Queue;
+use std::sync::Arc;
+use zerocopy::FromBytes;
+
+use crate::bus::{Bus, Chain};
+use crate::card::Card;
+use crate::diagnosis::{Counter, Fault};
+
+/// Largest readable part of a batch's chain: the largest batch, in a buffer of up to sixteen pages that a driver may
+/// use for batches of any size.
+const READABLE_MAX: u32 = 16 * BATCH_BYTES_MAX;
+
+impl Card {
+    /// Takes all batches that are available. True when there was one.
+    pub(crate) fn serve_midi_out(&mut self) -> bool {
+        let bus = Arc::clone(&self.bus);
+        let mut bus = bus.lock();
+        self.take_batches(&mut bus)
+    }
+
+    /// The same, for those who hold the bus.
+    pub(crate) fn take_batches(&mut self, bus: &mut Bus) -> bool {
+        let mut any = false;
+        loop {
+            if let Some(session) = &mut self.session {
+                session.backlog = !session.timeline.has_room();
+                if session.backlog {
+                    return any;
+                }
+            }
+            let Some(chain) = bus.take(Queue::MIDI_OUT, READABLE_MAX) else { return any };
+            any = true;
+            if chain.fault().is_none()
+                && let Err(fault) = self.accept_batch(&chain)
+            {
+                self.registers.report(fault);
+            }
+            bus.complete(chain, &[]);
+        }
+    }
+
+    fn accept_batch(&mut self, chain: &Chain) -> Result<(), Fault> {
+        let batch = chain.request();
+        let short = || {
+            let got = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+            chain.diagnose(Diagnosis::READABLE_TOO_SHORT).expected(size_of::<BatchHeader>() as u32, got)
+        };
+        let session = self.session.as_mut().ok_or_else(|| chain.diagnose(Diagnosis::NO_SESSION))?;
+        let (header, _) = BatchHeader::read_from_prefix(batch).map_err(|_| short())?;
+        let length = header.length.get();
+        let possible = u32::try_from(batch.len()).unwrap_or(u32::MAX).min(BATCH_BYTES_MAX);
+        if length > possible || (length as usize) < size_of::<BatchHeader>() {
+            return Err(chain.diagnose(Diagnosis::LENGTH).expected(possible, length));
+        }
+        let stream = header.stream.get();
+        let count = header.count.get();
+        let state = session.render_state(stream).ok_or_else(|| chain.diagnose(Diagnosis::STREAM).got(stream))?;
+        if state == StreamState::STOP {
+            let needed = StreamState::ACQUIRE.0;
+            session.lose(stream, possible_events(count, length));
+            return Err(chain.diagnose(Diagnosis::STREAM_STATE).expected(needed, state.0));
+        }
+        let mut offset = size_of::<BatchHeader>();
+        for index in 0..count {
+            let rest = batch.get(offset..length as usize).unwrap_or_default();
+            let record = EventHeader::read_from_prefix(rest).ok().and_then(|(event, data)| {
+                let data = data.get(..usize::from(event.length.get()))?;
+                (!data.is_empty()).then_some((event, data))
+            });
+            let Some((event, data)) = record else {
+                // Where one record ends wrongly the next cannot be found.
+                session.lose(stream, possible_events(count - index, length));
+                return Err(Fault::new(Diagnosis::EVENT_MALFORMED).on(Queue::MIDI_OUT).at(offset as u32));
+            };
+            self.registers.add(Counter::Events, 1);
+            match session.accept_event(stream, &event, data) {
+                Ok(late) => self.registers.add(Counter::EventsLate, late.into()),
+                Err(fault) => {
+                    session.lose(stream, 1);
+                    self.registers.report(fault.on(Queue::MIDI_OUT).at(offset as u32));
+                }
+            }
+            offset += record_bytes(data.len());
+        }
+        Ok(())
+    }
+}
+
+/// How many of `count` records a batch of `length` bytes can hold at most: a wrong count is not to be believed.
+fn possible_events(count: u32, length: u32) -> u64 {
+    u64::from(count).min(u64::from(length) / record_bytes(1) as u64)
+}

@@ -1,0 +1,147 @@
+//! Wave: rendered frames, straight into guest pages ([`card_spec::wave`]).
+
+use std::sync::Arc;
+
+use card_spec::control::{StreamKind, StreamState};
+use card_spec::diagnosis::Diagnosis;
+use card_spec::limits::WAVE_BUFFER_BYTES_MAX;
+use card_spec::queue::Queue;
+use card_spec::wave::{WaveHeader, WaveRequest, WaveStatus};
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::bus::{Bus, Chain};
+use crate::card::Card;
+use crate::diagnosis::{Counter, Fault};
+use crate::session::{Session, WaveBuffer};
+
+/// Largest readable part of a wave chain: the request, with room to grow.
+const READABLE_MAX: u32 = 64;
+
+const HEADER_BYTES: u64 = size_of::<WaveHeader>() as u64;
+
+impl Card {
+    /// Takes the next wave buffer from the ring, if none is being filled. True when one was taken, or refused.
+    pub(crate) fn take_wave_buffer(&mut self) -> bool {
+        let bus = Arc::clone(&self.bus);
+        let mut bus = bus.lock();
+        match &self.session {
+            Some(session) if session.wave_buffer.is_some() => return false,
+            // Buffers wait while the stream stands still; where there is no stream they are wrong.
+            Some(session) if session.streams.wave_state().is_some_and(|state| state != StreamState::RUN) => {
+                return false;
+            }
+            _ => {}
+        }
+        let Some(chain) = bus.take(Queue::WAVE, READABLE_MAX) else { return false };
+        match check(self.session.as_ref(), &chain) {
+            Ok(frames) => {
+                if let Some(session) = &mut self.session {
+                    session.wave_buffer = Some(WaveBuffer { chain, frames });
+                }
+            }
+            Err(fault) => {
+                if chain.fault().is_none() {
+                    self.registers.report(fault);
+                }
+                self.return_unfilled(&mut bus, chain, WaveStatus::REFUSED);
+            }
+        }
+        true
+    }
+
+    /// Returns the buffer being filled, once all its frames are there. True when it was.
+    pub(crate) fn fill_wave_buffer(&mut self) -> bool {
+        let Some(session) = &mut self.session else { return false };
+        let Some(buffer) = session.wave_buffer.take_if(|buffer| session.output.len() >= buffer.frames) else {
+            return false;
+        };
+        let first = session.timeline.position() - session.output.len() as i64;
+        let channels = session.streams.first(StreamKind::WAVE).map_or(2, |(_, stream)| stream.channels);
+        let master_time = session.timeline.master_time(first);
+        // Under the lock, so that the frames leave the FIFO only if the buffer still is the card's.
+        let bus = Arc::clone(&self.bus);
+        let mut bus = bus.lock();
+        if !bus.holds(&buffer.chain) {
+            return false;
+        }
+        let (frames, lost) = session.output.take(buffer.frames);
+        let mut pcm = Vec::with_capacity(buffer.frames * 4);
+        for [left, right] in frames {
+            if channels == 1 {
+                pcm.extend_from_slice(&(((i32::from(left) + i32::from(right)) >> 1) as i16).to_le_bytes());
+            } else {
+                pcm.extend_from_slice(&left.to_le_bytes());
+                pcm.extend_from_slice(&right.to_le_bytes());
+            }
+        }
+        let status = if lost.is_some() { WaveStatus::AFTER_UNDERRUN } else { WaveStatus::OK };
+        let header = WaveHeader {
+            status: status.0.into(),
+            frames: (buffer.frames as u32).into(),
+            position: (first as u64).into(),
+            master_time: master_time.into(),
+            card_time: self.registers.card_time().into(),
+        };
+        bus.complete(buffer.chain, &[header.as_bytes(), &pcm]);
+        self.registers.add(Counter::WaveBuffers, 1);
+        if let Some(lost) = lost.filter(|lost| *lost > 0) {
+            self.tell_underrun(lost);
+        }
+        true
+    }
+
+    /// Returns all wave buffers unfilled: the stream has left `RUN`, or is closed.
+    pub(crate) fn flush_wave_buffers(&mut self, bus: &mut Bus) {
+        let taken = self.session.as_mut().and_then(|session| session.wave_buffer.take());
+        if let Some(buffer) = taken {
+            self.return_unfilled(bus, buffer.chain, WaveStatus::FLUSHED);
+        }
+        // No more than a ring holds: a driver that posts them again at once must not keep the card here.
+        for _ in 0..bus.ring_size(Queue::WAVE) {
+            let Some(chain) = bus.take(Queue::WAVE, READABLE_MAX) else { return };
+            self.return_unfilled(bus, chain, WaveStatus::FLUSHED);
+        }
+    }
+
+    fn return_unfilled(&self, bus: &mut Bus, chain: Chain, status: WaveStatus) {
+        let session = self.session.as_ref();
+        let header = WaveHeader {
+            status: status.0.into(),
+            frames: 0.into(),
+            position: session.map_or(0, |session| session.timeline.position() as u64).into(),
+            master_time: session.map_or(0, Session::master_time).into(),
+            card_time: self.registers.card_time().into(),
+        };
+        let room = chain.writable_bytes() >= HEADER_BYTES;
+        bus.complete(chain, &[if room { header.as_bytes() } else { &[] }]);
+    }
+}
+
+/// How many frames a buffer asks for, if it can be filled.
+fn check(session: Option<&Session>, chain: &Chain) -> Result<usize, Fault> {
+    if let Some(fault) = chain.fault() {
+        return Err(fault);
+    }
+    let session = session.ok_or_else(|| chain.diagnose(Diagnosis::NO_SESSION))?;
+    let got = chain.request().len() as u32;
+    let (request, _) = WaveRequest::read_from_prefix(chain.request())
+        .map_err(|_| chain.diagnose(Diagnosis::READABLE_TOO_SHORT).expected(size_of::<WaveRequest>() as u32, got))?;
+    let stream = request.stream.get();
+    let wave = session.streams.get(stream).filter(|stream| stream.kind == StreamKind::WAVE);
+    let wave = wave.ok_or_else(|| chain.diagnose(Diagnosis::STREAM).got(stream))?;
+    let frames = request.frames.get();
+    if frames == 0 {
+        return Err(Fault::new(Diagnosis::PARAMETER).on(Queue::WAVE).at(4).expected(1, 0));
+    }
+    let bytes = u64::from(frames) * u64::from(wave.channels) * 2;
+    if bytes > u64::from(WAVE_BUFFER_BYTES_MAX) {
+        let got = u32::try_from(bytes).unwrap_or(u32::MAX);
+        return Err(chain.diagnose(Diagnosis::LENGTH).expected(WAVE_BUFFER_BYTES_MAX, got));
+    }
+    let room = chain.writable_bytes();
+    if room < HEADER_BYTES + bytes {
+        let got = u32::try_from(room).unwrap_or(u32::MAX);
+        return Err(chain.diagnose(Diagnosis::WRITABLE_TOO_SHORT).expected((HEADER_BYTES + bytes) as u32, got));
+    }
+    Ok(frames as usize)
+}

@@ -1,0 +1,353 @@
+//! Vhost-user: QEMU owns the PCI function, and tells the card over a socket where memory and rings are.
+//!
+//! Every message is answered, whatever it says, because QEMU waits for answers without a limit and does not survive the
+//! end of the connection. What a guest has done wrong is diagnosed and the ring parked; the answer is still success.
+//!
+//! Source: QEMU, "Vhost-user Protocol", sections "Front-end message types" and "Ring states".
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use card_spec::diagnosis::Diagnosis;
+use card_spec::queue::{QUEUE_COUNT, Queue};
+use rustix::event::{PollFd, PollFlags, poll};
+use vhost::vhost_user::message::{
+    FrontendReq, VhostUserConfig, VhostUserMemory, VhostUserMemoryRegion, VhostUserProtocolFeatures,
+    VhostUserSingleMemoryRegion, VhostUserVirtioFeatures, VhostUserVringAddr, VhostUserVringState,
+};
+use vm_memory::ByteValued;
+use zerocopy::IntoBytes;
+
+use super::message::Message;
+use crate::bus::{FEATURES, Memory, REGIONS_MAX, Region, RingAddress, RingAddresses};
+use crate::diagnosis::Fault;
+use crate::engine::Link;
+use crate::stop::Stop;
+
+/// What the back-end offers in the protocol. Nothing that it does not implement: QEMU accepts bits it makes no use of.
+fn protocol_features() -> u64 {
+    (VhostUserProtocolFeatures::MQ
+        | VhostUserProtocolFeatures::CONFIG
+        | VhostUserProtocolFeatures::REPLY_ACK
+        | VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS)
+        .bits()
+}
+
+fn virtio_features() -> u64 {
+    FEATURES | VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits()
+}
+
+/// Longest device configuration that is answered; QEMU aborts when a guest reads a longer one.
+const CONFIG_BYTES_MAX: usize = 256;
+
+/// In a request about a ring's descriptor: there is none.
+const NO_FILE: u64 = 0x100;
+
+/// How serving a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The front-end has left.
+    Disconnected,
+    /// The card is to stop.
+    Stopped,
+}
+
+/// One connection.
+pub struct VhostUser {
+    link: Link,
+    protocol_features: u64,
+    /// The front-end's channel for requests of ours. We have none, but QEMU complains when it is closed.
+    backend_channel: Option<OwnedFd>,
+}
+
+/// What a message is answered.
+enum Answer {
+    /// It has no answer of its own.
+    Done,
+    /// It is not known, or not for this back-end.
+    Unknown,
+    /// It has this one.
+    Body(Vec<u8>),
+}
+
+impl VhostUser {
+    /// A connection to the card behind `link`.
+    #[must_use]
+    pub const fn new(link: Link) -> Self {
+        Self { link, protocol_features: 0, backend_channel: None }
+    }
+
+    /// Answers a front-end until it leaves, or until `stop` becomes readable. Then all rings are taken out of use.
+    ///
+    /// # Errors
+    /// The socket failed.
+    pub fn serve(mut self, mut socket: UnixStream, stop: &Stop) -> io::Result<Ended> {
+        let ended = self.answer_all(&mut socket, stop);
+        self.link.bus.lock().disconnect();
+        self.link.wake();
+        ended
+    }
+
+    fn answer_all(&mut self, socket: &mut UnixStream, stop: &Stop) -> io::Result<Ended> {
+        loop {
+            let mut ready = [PollFd::new(socket, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
+            match poll(&mut ready, None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if !ready[1].revents().is_empty() {
+                return Ok(Ended::Stopped);
+            }
+            if ready[0].revents().is_empty() {
+                continue;
+            }
+            let mut message = match Message::receive(socket) {
+                Ok(Some(message)) => message,
+                Ok(None) => return Ok(Ended::Disconnected),
+                // A QEMU that is killed leaves like this.
+                Err(error) if is_departure(&error) => return Ok(Ended::Disconnected),
+                Err(error) => return Err(error),
+            };
+            log::trace!("vhost-user request {}, {} bytes", message.code, message.length);
+            let acted = catch_unwind(AssertUnwindSafe(|| self.act(&mut message)));
+            let answer = acted.unwrap_or_else(|_| {
+                log::error!("vhost-user request {} made the card fail; this is a defect of the card", message.code);
+                Answer::Done
+            });
+            let acknowledged = self.protocol_features & VhostUserProtocolFeatures::REPLY_ACK.bits() != 0
+                && message.wants_acknowledgement();
+            let sent = match answer {
+                Answer::Body(body) => message.reply(socket, &body),
+                Answer::Done if acknowledged => message.reply(socket, &0_u64.to_ne_bytes()),
+                Answer::Unknown if acknowledged => message.reply(socket, &1_u64.to_ne_bytes()),
+                Answer::Done | Answer::Unknown => Ok(()),
+            };
+            match sent {
+                Ok(()) => {}
+                Err(error) if is_departure(&error) => return Ok(Ended::Disconnected),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn act(&mut self, message: &mut Message) -> Answer {
+        let Ok(code) = FrontendReq::try_from(message.code) else {
+            log::warn!("vhost-user request {} is not known", message.code);
+            return Answer::Unknown;
+        };
+        let number = |value: u64| Answer::Body(value.to_ne_bytes().to_vec());
+        match code {
+            FrontendReq::GET_FEATURES => number(virtio_features()),
+            FrontendReq::GET_PROTOCOL_FEATURES => number(protocol_features()),
+            FrontendReq::GET_QUEUE_NUM => number(QUEUE_COUNT as u64),
+            FrontendReq::GET_MAX_MEM_SLOTS => number(REGIONS_MAX as u64),
+            FrontendReq::GET_VRING_BASE => self.stop_ring(message),
+            FrontendReq::GET_CONFIG => Answer::Body(self.read_config(message)),
+            // Not offered, but a front-end that asks all the same waits for an answer of this shape.
+            FrontendReq::GET_STATUS | FrontendReq::CREATE_CRYPTO_SESSION => number(0),
+            FrontendReq::CHECK_DEVICE_STATE => number(1),
+            FrontendReq::SET_DEVICE_STATE_FD => number(0x101),
+            FrontendReq::GET_SHARED_OBJECT | FrontendReq::POSTCOPY_ADVISE => Answer::Body(Vec::new()),
+            FrontendReq::GET_INFLIGHT_FD => Answer::Body(vec![0; 24]),
+            FrontendReq::GET_SHMEM_CONFIG => Answer::Body(vec![0; 8 + 256 * 8]),
+            FrontendReq::SET_LOG_BASE => Answer::Body(message.body.clone()),
+            _ => {
+                if self.set(code, message) {
+                    self.link.wake();
+                    Answer::Done
+                } else {
+                    log::warn!("vhost-user request {code:?} with {} bytes is malformed; ignored", message.length);
+                    Answer::Done
+                }
+            }
+        }
+    }
+
+    /// Requests without an answer. False when there is something wrong with it.
+    fn set(&mut self, code: FrontendReq, message: &mut Message) -> bool {
+        match code {
+            FrontendReq::SET_OWNER | FrontendReq::RESET_OWNER => true,
+            FrontendReq::RESET_DEVICE => {
+                let mut bus = self.link.bus.lock();
+                for queue in Queue::ALL {
+                    bus.stop_ring(queue);
+                }
+                true
+            }
+            FrontendReq::SET_FEATURES => read::<u64>(&message.body).is_some_and(|features| self.set_features(features)),
+            FrontendReq::SET_PROTOCOL_FEATURES => read::<u64>(&message.body).is_some_and(|features| {
+                self.protocol_features = features & protocol_features();
+                true
+            }),
+            FrontendReq::SET_MEM_TABLE => self.set_memory(message),
+            FrontendReq::ADD_MEM_REG => self.add_memory(message),
+            FrontendReq::REM_MEM_REG => self.remove_memory(message),
+            FrontendReq::SET_VRING_NUM => with_ring(message, |queue, size| {
+                self.link.bus.lock().set_ring_size(queue, size);
+            }),
+            FrontendReq::SET_VRING_BASE => with_ring(message, |queue, base| {
+                self.link.bus.lock().set_ring_base(queue, base as u16);
+            }),
+            FrontendReq::SET_VRING_ENABLE => with_ring(message, |queue, enable| {
+                self.link.bus.lock().enable_ring(queue, enable != 0);
+            }),
+            FrontendReq::SET_VRING_ADDR => self.set_ring_addresses(message),
+            FrontendReq::SET_VRING_KICK => with_file(message, |queue, file| {
+                if file.is_none() {
+                    log::warn!("queue {queue} has no kick descriptor; this back-end does not poll rings");
+                }
+                self.link.bus.lock().set_ring_kick(queue, file);
+            }),
+            FrontendReq::SET_VRING_CALL => with_file(message, |queue, file| {
+                self.link.bus.lock().set_ring_call(queue, file);
+            }),
+            // Errors of a ring are told on the news queue; the descriptor is closed.
+            FrontendReq::SET_VRING_ERR => with_file(message, |_, _| {}),
+            FrontendReq::SET_CONFIG => {
+                self.link.registers.report(Fault::new(Diagnosis::CONFIG_WRITE));
+                true
+            }
+            FrontendReq::SET_BACKEND_REQ_FD => {
+                self.backend_channel = message.files.pop();
+                true
+            }
+            _ => {
+                log::warn!("vhost-user request {code:?} was not offered; ignored");
+                true
+            }
+        }
+    }
+
+    fn set_features(&self, features: u64) -> bool {
+        let mut bus = self.link.bus.lock();
+        bus.set_features(features & FEATURES);
+        if features & VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits() == 0 {
+            // Without protocol features there is no request to enable a ring: it is enabled from the start.
+            for queue in Queue::ALL {
+                bus.enable_ring(queue, true);
+            }
+        }
+        true
+    }
+
+    fn set_memory(&self, message: &mut Message) -> bool {
+        let Some((header, table)) = split::<VhostUserMemory>(&message.body) else { return false };
+        let count = header.num_regions as usize;
+        let table = table.as_chunks::<{ size_of::<VhostUserMemoryRegion>() }>().0;
+        if table.len() < count || message.files.len() != count {
+            return false;
+        }
+        let mut memory = Memory::default();
+        for (bytes, file) in table.iter().zip(message.files.drain(..)) {
+            if let Some(region) = read::<VhostUserMemoryRegion>(bytes) {
+                add(&mut memory, &region, file);
+            }
+        }
+        *self.link.bus.lock().memory_mut() = memory;
+        true
+    }
+
+    fn add_memory(&self, message: &mut Message) -> bool {
+        let (Some(region), Some(file)) = (read::<VhostUserSingleMemoryRegion>(&message.body), message.files.pop())
+        else {
+            return false;
+        };
+        add(self.link.bus.lock().memory_mut(), &region, file);
+        true
+    }
+
+    fn remove_memory(&self, message: &Message) -> bool {
+        let Some(region) = read::<VhostUserSingleMemoryRegion>(&message.body) else { return false };
+        let (address, length) = (region.guest_phys_addr, region.memory_size);
+        if let Err(error) = self.link.bus.lock().memory_mut().remove(address, length) {
+            log::warn!("{error}");
+        }
+        true
+    }
+
+    fn set_ring_addresses(&self, message: &Message) -> bool {
+        let Some(addresses) = read::<VhostUserVringAddr>(&message.body) else { return false };
+        let Some(queue) = queue(addresses.index.into()) else { return false };
+        let addresses = RingAddresses {
+            descriptors: RingAddress::User(addresses.descriptor),
+            available: RingAddress::User(addresses.available),
+            used: RingAddress::User(addresses.used),
+        };
+        self.link.bus.lock().set_ring_addresses(queue, addresses);
+        true
+    }
+
+    fn stop_ring(&self, message: &Message) -> Answer {
+        let state = read::<VhostUserVringState>(&message.body).unwrap_or_default();
+        let index = state.index;
+        let base = queue(index.into()).map_or(0, |queue| self.link.bus.lock().stop_ring(queue));
+        self.link.wake();
+        Answer::Body(VhostUserVringState::new(index, base.into()).as_slice().to_vec())
+    }
+
+    fn read_config(&self, message: &Message) -> Vec<u8> {
+        let asked = read::<VhostUserConfig>(&message.body).unwrap_or_default();
+        let (offset, size) = (asked.offset as usize, asked.size as usize);
+        let mut config = self.link.identity.read().as_bytes().to_vec();
+        config.resize(CONFIG_BYTES_MAX, 0);
+        let end = offset.checked_add(size);
+        // No payload means failure to a front-end; it keeps what it had.
+        let payload = end.and_then(|end| config.get(offset..end)).unwrap_or_default();
+        let header = VhostUserConfig { offset: asked.offset, size: payload.len() as u32, flags: asked.flags };
+        [header.as_slice(), payload].concat()
+    }
+}
+
+fn is_departure(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
+}
+
+fn queue(index: u64) -> Option<Queue> {
+    Queue::ALL.get(usize::try_from(index).ok()?).copied()
+}
+
+/// The structure that a body begins with, and what follows.
+fn split<T: ByteValued + Default>(body: &[u8]) -> Option<(T, &[u8])> {
+    let (head, rest) = body.split_at_checked(size_of::<T>())?;
+    let mut value = T::default();
+    value.as_mut_slice().copy_from_slice(head);
+    Some((value, rest))
+}
+
+fn read<T: ByteValued + Default>(body: &[u8]) -> Option<T> {
+    split(body).map(|(value, _)| value)
+}
+
+/// A request about a ring with a number.
+fn with_ring(message: &Message, act: impl FnOnce(Queue, u32)) -> bool {
+    let Some(state) = read::<VhostUserVringState>(&message.body) else { return false };
+    let Some(queue) = queue(state.index.into()) else { return false };
+    act(queue, state.num);
+    true
+}
+
+/// A request about a ring with a descriptor.
+fn with_file(message: &mut Message, act: impl FnOnce(Queue, Option<OwnedFd>)) -> bool {
+    let Some(value) = read::<u64>(&message.body) else { return false };
+    let Some(queue) = queue(value & 0xff) else { return false };
+    let file = if value & NO_FILE == 0 { message.files.pop() } else { None };
+    act(queue, file);
+    true
+}
+
+fn add(memory: &mut Memory, region: &VhostUserMemoryRegion, file: OwnedFd) {
+    let region = Region {
+        guest_address: region.guest_phys_addr,
+        length: region.memory_size,
+        user_address: region.user_addr,
+        file_offset: region.mmap_offset,
+    };
+    match memory.add(region, file.into()) {
+        Ok(()) => log::debug!("guest memory {:#x}, {:#x} bytes", region.guest_address, region.length),
+        // Rings in it will be found to be outside memory.
+        Err(error) => log::error!("{error}"),
+    }
+}

@@ -1,0 +1,116 @@
+//! System-exclusive messages that come in fragments.
+
+use std::collections::HashMap;
+
+use card_spec::limits::{SYSEX_ASSEMBLY_BYTES_MAX, SYSEX_BYTES_MAX};
+
+/// What has come so far of a message.
+#[derive(Debug, Default)]
+struct Partial {
+    bytes: Vec<u8>,
+    /// It has grown beyond a limit: what is left of it is swallowed.
+    spoilt: bool,
+}
+
+/// What a fragment did.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Assembled {
+    /// More must follow.
+    Incomplete,
+    /// This is the whole message.
+    Whole(Vec<u8>),
+    /// The message has just become too long; it is dropped. Told once for each message.
+    TooLong,
+    /// Belongs to a message that was dropped.
+    Swallowed,
+}
+
+/// Fragments of each stream and group, in order, until the last one comes.
+#[derive(Debug, Default)]
+pub struct Assembly {
+    partial: HashMap<(u32, u16), Partial>,
+    bytes: usize,
+}
+
+impl Assembly {
+    /// Takes the next piece of data of a stream and group; `complete` when no more follows.
+    ///
+    /// Data that neither continues nor begins a fragmented message should not come here: ask
+    /// [`expects`](Self::expects).
+    pub fn push(&mut self, stream: u32, group: u16, data: &[u8], complete: bool) -> Assembled {
+        let partial = self.partial.entry((stream, group)).or_default();
+        let told = partial.spoilt;
+        if !partial.spoilt {
+            let fits = partial.bytes.len() + data.len() <= SYSEX_BYTES_MAX
+                && self.bytes + data.len() <= SYSEX_ASSEMBLY_BYTES_MAX;
+            if fits {
+                partial.bytes.extend_from_slice(data);
+                self.bytes += data.len();
+            } else {
+                self.bytes -= partial.bytes.len();
+                *partial = Partial { bytes: Vec::new(), spoilt: true };
+            }
+        }
+        let spoilt = partial.spoilt;
+        let whole = if complete { self.partial.remove(&(stream, group)) } else { None };
+        self.bytes -= whole.as_ref().map_or(0, |whole| whole.bytes.len());
+        match (spoilt, told, whole) {
+            (true, false, _) => Assembled::TooLong,
+            (true, true, _) => Assembled::Swallowed,
+            (false, _, Some(whole)) => Assembled::Whole(whole.bytes),
+            (false, _, None) => Assembled::Incomplete,
+        }
+    }
+
+    /// Whether a message of this stream and group has begun and not ended.
+    #[must_use]
+    pub fn expects(&self, stream: u32, group: u16) -> bool {
+        self.partial.contains_key(&(stream, group))
+    }
+
+    /// Forgets what a stream has begun.
+    pub fn discard(&mut self, stream: u32) {
+        self.partial.retain(|&(of, _), _| of != stream);
+        self.bytes = self.partial.values().map(|partial| partial.bytes.len()).sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fragments_of_two_groups_do_not_mix() {
+        let mut assembly = Assembly::default();
+        assert_eq!(assembly.push(0, 1, &[0xF0, 1], false), Assembled::Incomplete);
+        assert_eq!(assembly.push(0, 2, &[0xF0, 2], false), Assembled::Incomplete);
+        assert_eq!(assembly.push(0, 1, &[0xF7], true), Assembled::Whole(vec![0xF0, 1, 0xF7]));
+        assert_eq!(assembly.push(0, 2, &[0xF7], true), Assembled::Whole(vec![0xF0, 2, 0xF7]));
+        assert_eq!(assembly.bytes, 0);
+    }
+
+    #[test]
+    fn a_message_without_end_is_dropped_once_and_the_next_one_is_heard() {
+        let mut assembly = Assembly::default();
+        let mut told = 0;
+        for _ in 0..100 {
+            told += usize::from(assembly.push(0, 1, &[0xF0; 4000], false) == Assembled::TooLong);
+        }
+        assert_eq!(told, 1);
+        assert_eq!(assembly.push(0, 1, &[0xF7], true), Assembled::Swallowed);
+        assert_eq!(assembly.push(0, 1, &[0xF0, 0xF7], true), Assembled::Whole(vec![0xF0, 0xF7]));
+    }
+
+    #[test]
+    fn many_groups_together_stay_within_the_bound() {
+        let mut assembly = Assembly::default();
+        for group in 0..64 {
+            for _ in 0..20 {
+                assembly.push(0, group, &[0xF0; 4000], false);
+            }
+        }
+        assert!(assembly.bytes <= SYSEX_ASSEMBLY_BYTES_MAX);
+        assembly.discard(0);
+        assert_eq!(assembly.bytes, 0);
+    }
+}

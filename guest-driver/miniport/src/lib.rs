@@ -1,1 +1,49 @@
-//! Empty so far.
+//! The DirectMusic card's miniport driver: its logic, without kernel imports, so that it is tested on the host.
+//!
+//! ```text
+//!  render stream ─► event list ─► batches ─► midi-out ring ─┐
+//!  property      ─► control client ────────► control ring  ─┼─► card
+//!  wave stream   ◄─ bounce buffer ◄───────── wave ring      ─┤
+//!  diagnosis     ◄─ news ◄────────────────── news ring      ─┘
+//! ```
+//!
+//! What the driver needs of a kernel is the trait [`kernel::Kernel`]; `dmuscard` implements it with Windows' functions,
+//! [`fake`] with the host's. A function that may wait takes an [`irql::Passive`] token, one that may run in a deferred
+//! procedure call an [`irql::AtMostDispatch`].
+//!
+//! # The card is not trusted
+//!
+//! Whatever the card writes is checked before it is used, and nothing that it writes leads to a panic. A ring on which
+//! it breaks the virtio protocol is never touched again ([`ring`]).
+//!
+//! # Why its own virtqueues
+//!
+//! The crate `virtio-drivers` looks its own records up by the indices that the device returns, allocates and frees
+//! through a global hook while it adds to a queue, and waits for completion by spinning. Here queues are filled at
+//! `DISPATCH_LEVEL`, where nothing may be allocated and nothing may spin, and the device may be broken on purpose.
+
+#![no_std]
+
+#[cfg(feature = "fake")]
+extern crate std;
+
+pub mod card;
+pub mod clock;
+pub mod control;
+pub mod dma;
+pub mod event_list;
+#[cfg(feature = "fake")]
+pub mod fake;
+pub mod filter;
+pub mod format;
+pub mod irql;
+pub mod kernel;
+pub mod lock;
+pub mod midi;
+pub mod midi_out;
+pub mod news;
+pub mod pci;
+pub mod property;
+pub mod ring;
+pub mod transport;
+pub mod wave;

@@ -1,0 +1,259 @@
+//! The control queue's client: one request at a time, waited for with a time-out.
+
+use card_spec::control::{RequestCode, RequestHeader, ResponseHeader, Status};
+use card_spec::limits;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use crate::dma::Window;
+use crate::irql::{AtMostDispatch, Passive};
+use crate::kernel::{DmaBuffer, Kernel, Signal};
+use crate::lock::{Gate, Spin};
+use crate::ring::{Ring, RingFault, Segment};
+
+/// Descriptors of a chain: request and response.
+pub const SHAPE: u16 = 2;
+
+/// The queue.
+pub const QUEUE: u16 = card_spec::queue::Queue::CONTROL.0;
+
+/// Bytes of DMA memory for requests (first half) and responses (second half), but for downloads.
+pub const BUFFER_BYTES: usize = 4096;
+
+const HALF: usize = BUFFER_BYTES / 2;
+
+/// How long the card may think about a request. The slowest is a download of [`limits::DOWNLOAD_BYTES_MAX`], which
+/// takes some milliseconds.
+const TIMEOUT_MILLISECONDS: u32 = 2000;
+
+/// How long one wait is before the ring is looked at without an interrupt: so a lost interrupt costs time, not the
+/// session.
+const SLICE_MILLISECONDS: u32 = 20;
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ControlError {
+    /// The card did not answer in time. Until it does, it gets no other request.
+    Timeout,
+    /// The card broke the ring.
+    Ring(RingFault),
+    /// The answer is no answer: too short, another request's, or longer than it can be.
+    BadAnswer,
+    /// The request is larger than a request can be.
+    TooLarge,
+    /// There is no memory to send it from.
+    NoMemory,
+    /// The card refused.
+    Refused(Status),
+    /// The device is off.
+    Off,
+}
+
+/// What one request at a time needs.
+struct Exchange {
+    buffer: Window,
+    tag: u64,
+    /// A request that was not answered in time is still the card's.
+    stuck: bool,
+}
+
+/// The client.
+pub struct Control<K: Kernel> {
+    gate: Gate<K, Exchange>,
+    ring: Spin<K, Ring>,
+    signal: K::Signal,
+    /// The buffer of a download that was not answered in time: the card may still use it.
+    parked: Gate<K, Option<K::Dma>>,
+}
+
+impl<K: Kernel> Control<K> {
+    /// Makes the client on a ring and [`BUFFER_BYTES`] of memory. `None`: no memory.
+    pub fn new(kernel: &K, level: Passive, ring: Ring, buffer: Window) -> Option<Self> {
+        Some(Self {
+            gate: Gate::new(kernel, level, Exchange { buffer, tag: 0, stuck: false })?,
+            ring: Spin::new(kernel, ring),
+            signal: kernel.signal(level)?,
+            parked: Gate::new(kernel, level, None)?,
+        })
+    }
+
+    /// Looks for answers; from the deferred procedure call.
+    pub fn service(&self, level: AtMostDispatch) {
+        if self.ring.with(level, |ring| ring.in_flight() != 0 && ring.want_interrupts(true)) {
+            self.signal.set(level);
+        }
+    }
+
+    /// Asks; the answer has no payload.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub fn command<Q: IntoBytes + Immutable>(
+        &self,
+        level: Passive,
+        kick: &dyn Fn(),
+        code: RequestCode,
+        request: &Q,
+    ) -> Result<Status, ControlError> {
+        self.exchange(level, kick, code, request.as_bytes(), &mut [])
+    }
+
+    /// Asks; the answer's payload is an `A`. Gives the status too, which tells whether something was altered.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub fn query<Q: IntoBytes + Immutable, A: FromBytes + IntoBytes>(
+        &self,
+        level: Passive,
+        kick: &dyn Fn(),
+        code: RequestCode,
+        request: &Q,
+    ) -> Result<(Status, A), ControlError> {
+        let mut answer = A::new_zeroed();
+        let status = self.exchange(level, kick, code, request.as_bytes(), answer.as_mut_bytes())?;
+        Ok((status, answer))
+    }
+
+    fn exchange(
+        &self,
+        level: Passive,
+        kick: &dyn Fn(),
+        code: RequestCode,
+        request: &[u8],
+        answer: &mut [u8],
+    ) -> Result<Status, ControlError> {
+        if size_of::<RequestHeader>() + request.len() > HALF {
+            return Err(ControlError::TooLarge);
+        }
+        self.gate.with(level, |exchange| {
+            self.settle(level, exchange)?;
+            let outgoing = exchange.buffer.part(0, HALF);
+            self.send(level, kick, exchange, &outgoing, code, request, answer)
+        })
+    }
+
+    /// Sends a request from memory of its own, for payloads that are larger than a page. The answer's payload is an
+    /// `A`, whether the card refused or not.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub fn transfer<A: FromBytes + IntoBytes>(
+        &self,
+        kernel: &K,
+        level: Passive,
+        kick: &dyn Fn(),
+        code: RequestCode,
+        request: &[u8],
+    ) -> Result<(Status, A), ControlError> {
+        if request.len() > limits::DOWNLOAD_BYTES_MAX as usize {
+            return Err(ControlError::TooLarge);
+        }
+        let bytes = size_of::<RequestHeader>() + request.len();
+        let memory = kernel.allocate_dma(level, bytes).ok_or(ControlError::NoMemory)?;
+        self.gate.with(level, |exchange| {
+            self.settle(level, exchange)?;
+            let mut answer = A::new_zeroed();
+            let outgoing = crate::dma::Window::of_parked(&memory);
+            let result = self.send(level, kick, exchange, &outgoing, code, request, answer.as_mut_bytes());
+            if matches!(result, Err(ControlError::Timeout | ControlError::Ring(_))) {
+                self.parked.with(level, |parked| *parked = Some(memory));
+            }
+            match result {
+                Ok(status) => Ok((status, answer)),
+                Err(ControlError::Refused(status)) => Ok((status, answer)),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    /// Takes back a request that was answered too late.
+    fn settle(&self, level: Passive, exchange: &mut Exchange) -> Result<(), ControlError> {
+        if exchange.stuck {
+            let (returned, fault) = self.ring.with(level.into(), |ring| (ring.reap().is_some(), ring.fault()));
+            if let Some(fault) = fault {
+                return Err(ControlError::Ring(fault));
+            }
+            if !returned {
+                return Err(ControlError::Timeout);
+            }
+            exchange.stuck = false;
+            self.parked.with(level, |parked| drop(parked.take()));
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one exchange, private to this file")]
+    fn send(
+        &self,
+        level: Passive,
+        kick: &dyn Fn(),
+        exchange: &mut Exchange,
+        outgoing: &Window,
+        code: RequestCode,
+        request: &[u8],
+        answer: &mut [u8],
+    ) -> Result<Status, ControlError> {
+        exchange.tag += 1;
+        let header =
+            RequestHeader { code: code.0.into(), length: (request.len() as u32).into(), tag: exchange.tag.into() };
+        outgoing.write(0, &header);
+        outgoing.write_bytes(size_of::<RequestHeader>(), request);
+        let incoming = exchange.buffer.part(HALF, HALF);
+        let chain = [
+            Segment::readable(outgoing, size_of::<RequestHeader>() + request.len()),
+            Segment::writable(&incoming, size_of::<ResponseHeader>() + answer.len()),
+        ];
+
+        self.signal.clear(level.into());
+        let wants_kick = self.ring.with(level.into(), |ring| {
+            ring.want_interrupts(true);
+            ring.submit(0, &chain);
+            ring.needs_kick()
+        });
+        if wants_kick {
+            kick();
+        }
+        let mut waited = 0;
+        let written = loop {
+            let (returned, fault) = self.ring.with(level.into(), |ring| (ring.reap(), ring.fault()));
+            if let Some(fault) = fault {
+                return Err(ControlError::Ring(fault));
+            }
+            if let Some(returned) = returned {
+                break returned.written as usize;
+            }
+            if waited >= TIMEOUT_MILLISECONDS {
+                exchange.stuck = true;
+                return Err(ControlError::Timeout);
+            }
+            if !self.signal.wait(level, SLICE_MILLISECONDS) {
+                waited += SLICE_MILLISECONDS;
+            }
+        };
+
+        if written < size_of::<ResponseHeader>() {
+            return Err(ControlError::BadAnswer);
+        }
+        let header: ResponseHeader = incoming.read(0);
+        let payload = header.length.get() as usize;
+        if header.tag.get() != exchange.tag || payload > written - size_of::<ResponseHeader>() {
+            return Err(ControlError::BadAnswer);
+        }
+        let status = Status(header.status.get());
+        let accepted = matches!(status, Status::OK | Status::ALTERED | Status::PENDING);
+        if payload == answer.len() {
+            incoming.read_bytes(size_of::<ResponseHeader>(), answer);
+        } else if accepted {
+            return Err(ControlError::BadAnswer);
+        }
+        if accepted { Ok(status) } else { Err(ControlError::Refused(status)) }
+    }
+}
+
+impl Window {
+    /// The whole of a buffer that is either freed after the device has returned it, or parked.
+    #[allow(unsafe_code, reason = "the buffer's life is what this file is about")]
+    fn of_parked(buffer: &impl DmaBuffer) -> Self {
+        // SAFETY: `transfer` keeps the buffer until the device has returned the chain, if need be in `parked`.
+        unsafe { Self::new(buffer) }
+    }
+}

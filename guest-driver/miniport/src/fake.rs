@@ -1,0 +1,1 @@
+//! A fake card and kernel.

@@ -1,0 +1,59 @@
+//! Values that belong to a lock.
+#![allow(unsafe_code, reason = "a lock is what makes a shared cell sound")]
+
+use core::cell::UnsafeCell;
+
+use crate::irql::{AtMostDispatch, Passive};
+use crate::kernel::{Kernel, RawMutex, RawSpinLock};
+
+/// A value behind a spin lock. What is done with it must be short: others spin.
+pub struct Spin<K: Kernel, T> {
+    raw: K::SpinLock,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value is only reached under the lock, by one processor at a time.
+unsafe impl<K: Kernel, T: Send> Sync for Spin<K, T> {}
+
+impl<K: Kernel, T> Spin<K, T> {
+    /// Puts a value behind a lock.
+    pub fn new(kernel: &K, value: T) -> Self {
+        Self { raw: kernel.spin_lock(), value: UnsafeCell::new(value) }
+    }
+
+    /// Does something with the value.
+    pub fn with<R>(&self, level: AtMostDispatch, work: impl FnOnce(&mut T) -> R) -> R {
+        let saved = self.raw.acquire(level);
+        // SAFETY: the lock is held, so this is the only reference.
+        let result = work(unsafe { &mut *self.value.get() });
+        // SAFETY: taken above.
+        unsafe { self.raw.release(saved) };
+        result
+    }
+}
+
+/// A value behind a mutex: whoever works with it may wait.
+pub struct Gate<K: Kernel, T> {
+    raw: K::Mutex,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value is only reached under the lock, by one thread at a time.
+unsafe impl<K: Kernel, T: Send> Sync for Gate<K, T> {}
+
+impl<K: Kernel, T> Gate<K, T> {
+    /// Puts a value behind a mutex, or `None` when there is no memory for one.
+    pub fn new(kernel: &K, level: Passive, value: T) -> Option<Self> {
+        Some(Self { raw: kernel.mutex(level)?, value: UnsafeCell::new(value) })
+    }
+
+    /// Does something with the value.
+    pub fn with<R>(&self, level: Passive, work: impl FnOnce(&mut T) -> R) -> R {
+        self.raw.acquire(level);
+        // SAFETY: the lock is held, so this is the only reference.
+        let result = work(unsafe { &mut *self.value.get() });
+        // SAFETY: taken above.
+        unsafe { self.raw.release(level) };
+        result
+    }
+}

@@ -1,0 +1,389 @@
+//! The properties of the synthesizer node and of the render pins.
+//!
+//! What is not listed here is not in the automation tables either: the port then answers that it does not exist.
+#![allow(unsafe_code, reason = "values are structures of C, moved as bytes")]
+
+use card_spec::control::{PortParameters, VoicePriority};
+use card_spec::identity::capability;
+use portcls::guid::{self, Guid};
+use portcls::ks::{KsIdentifier, KsPropertyDescription, verb};
+use portcls::synth::{
+    SynthCaps, SynthPortParams, SynthStats, SynthVoicePriorityInstance, caps_flag, effect, port_parameter,
+    synth_property,
+};
+use portcls::{NtStatus, ReferenceTime};
+
+use crate::card::{Card, VolumeItem};
+use crate::filter::NODE_SYNTHESIZER;
+use crate::format::CHANNELS_MAX;
+use crate::irql::Passive;
+use crate::kernel::Kernel;
+
+/// `SYNTHCAPS`' identity of this card.
+pub const SYNTH_GUID: Guid = Guid::parse("2c8f3d62-5a4e-4b0e-9d1c-7e0b9a63f1d4");
+
+/// The synthesizer's name, as DirectMusic shows it.
+pub const SYNTH_NAME: &str = "Virtual DirectMusic Card";
+
+/// A property that the driver answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Property {
+    /// What the synthesizer can do.
+    Caps,
+    /// Port parameters: a GET that configures.
+    PortParameters,
+    /// Channel groups.
+    ChannelGroups,
+    /// The earliest time at which an event is not late.
+    LatencyClock,
+    /// Running statistics.
+    RunningStats,
+    /// A channel's priority.
+    VoicePriority,
+    /// Volume; of the pin.
+    Volume,
+    /// Volume boost.
+    VolumeBoost,
+}
+
+/// The node's properties.
+pub const OF_NODE: [Property; 7] = [
+    Property::Caps,
+    Property::PortParameters,
+    Property::ChannelGroups,
+    Property::LatencyClock,
+    Property::RunningStats,
+    Property::VoicePriority,
+    Property::VolumeBoost,
+];
+
+/// The render pins' properties.
+pub const OF_PIN: [Property; 1] = [Property::Volume];
+
+static SYNTH_SET: Guid = guid::KSPROPSETID_Synth;
+
+/// `KSPROPTYPESETID_General`: the value is of a variant type.
+const GENERAL_TYPES: Guid = Guid::parse("97e99ba0-bdea-11cf-a5d6-28db04c10000");
+/// `VT_I4`.
+const TYPE_I4: u32 = 3;
+/// `VT_UI4`.
+const TYPE_UI4: u32 = 19;
+
+impl Property {
+    /// The property with this id in the set.
+    #[must_use]
+    pub fn find(set: &Guid, id: u32) -> Option<Self> {
+        OF_NODE.into_iter().chain(OF_PIN).find(|property| *set == SYNTH_SET && property.id() == id)
+    }
+
+    /// Its set.
+    #[must_use]
+    pub const fn set(self) -> *const Guid {
+        &raw const SYNTH_SET
+    }
+
+    /// Its id in the set.
+    #[must_use]
+    pub const fn id(self) -> u32 {
+        match self {
+            Self::Caps => synth_property::CAPS,
+            Self::PortParameters => synth_property::PORTPARAMETERS,
+            Self::ChannelGroups => synth_property::CHANNELGROUPS,
+            Self::LatencyClock => synth_property::LATENCYCLOCK,
+            Self::RunningStats => synth_property::RUNNINGSTATS,
+            Self::VoicePriority => synth_property::VOICEPRIORITY,
+            Self::Volume => synth_property::VOLUME,
+            Self::VolumeBoost => synth_property::VOLUMEBOOST,
+        }
+    }
+
+    /// The verbs that it has.
+    #[must_use]
+    pub const fn flags(self) -> u32 {
+        match self {
+            Self::Caps | Self::PortParameters | Self::LatencyClock | Self::RunningStats => {
+                verb::GET | verb::BASICSUPPORT
+            }
+            Self::ChannelGroups | Self::VoicePriority | Self::Volume | Self::VolumeBoost => {
+                verb::GET | verb::SET | verb::BASICSUPPORT
+            }
+        }
+    }
+
+    /// Bytes of its value.
+    #[must_use]
+    pub const fn value_bytes(self) -> usize {
+        match self {
+            Self::Caps => size_of::<SynthCaps>(),
+            Self::PortParameters => size_of::<SynthPortParams>(),
+            Self::LatencyClock => size_of::<ReferenceTime>(),
+            Self::RunningStats => size_of::<SynthStats>(),
+            Self::ChannelGroups | Self::VoicePriority | Self::Volume | Self::VolumeBoost => size_of::<u32>(),
+        }
+    }
+
+    /// Bytes that must follow the property's header.
+    #[must_use]
+    pub const fn instance_bytes(self) -> usize {
+        match self {
+            Self::PortParameters => size_of::<SynthPortParams>(),
+            Self::VoicePriority => size_of::<SynthVoicePriorityInstance>(),
+            _ => 0,
+        }
+    }
+
+    const fn is_of_pin(self) -> bool {
+        matches!(self, Self::Volume)
+    }
+
+    /// It can be asked for without a stream.
+    const fn is_of_filter(self) -> bool {
+        matches!(self, Self::Caps)
+    }
+
+    const fn value_type(self) -> KsIdentifier {
+        let id = match self {
+            Self::Volume | Self::VolumeBoost => TYPE_I4,
+            Self::ChannelGroups | Self::VoicePriority => TYPE_UI4,
+            _ => return KsIdentifier { set: Guid::NULL, id: 0, flags: 0 },
+        };
+        KsIdentifier { set: GENERAL_TYPES, id, flags: 0 }
+    }
+}
+
+/// A request, with its pointers turned into what they point to.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The property.
+    pub property: Property,
+    /// The verb, as in `PCPROPERTY_REQUEST`.
+    pub verb: u32,
+    /// The node, or `u32::MAX`.
+    pub node: u32,
+    /// The request came on a stream: master time now.
+    pub stream_time: Option<ReferenceTime>,
+    /// What followed the property's header.
+    pub instance: &'a [u8],
+    /// The value: `None` when there is no buffer although there is a size.
+    pub value: Option<&'a mut [u8]>,
+    /// The value's size; what was written, or is needed, afterwards.
+    pub value_size: &'a mut u32,
+}
+
+/// Answers a request.
+pub fn handle<K: Kernel>(card: Option<&Card<K>>, level: Passive, mut request: Request<'_>) -> NtStatus {
+    let property = request.property;
+    let wanted_node = if property.is_of_pin() { u32::MAX } else { NODE_SYNTHESIZER };
+    if request.node != wanted_node || (request.stream_time.is_none() && !property.is_of_filter()) {
+        return NtStatus::INVALID_DEVICE_REQUEST;
+    }
+    let asked = request.verb & (verb::GET | verb::SET | verb::BASICSUPPORT);
+    if asked & property.flags() != asked || asked.count_ones() != 1 {
+        return NtStatus::INVALID_DEVICE_REQUEST;
+    }
+    if asked == verb::BASICSUPPORT {
+        return request.answer_basic_support();
+    }
+    if request.instance.len() < property.instance_bytes() {
+        return NtStatus::INVALID_PARAMETER;
+    }
+    if let Some(refusal) = request.check_size(property.value_bytes()) {
+        return refusal;
+    }
+    let Some(card) = card else { return NtStatus::DEVICE_NOT_READY };
+    let result = if asked == verb::GET { request.get(card, level) } else { request.set(card, level) };
+    match result {
+        Ok(status) => status,
+        Err(status) => {
+            *request.value_size = 0;
+            status
+        }
+    }
+}
+
+impl Request<'_> {
+    /// The size protocol: a size of 0 asks for the size, a smaller one is an error.
+    fn check_size(&mut self, needed: usize) -> Option<NtStatus> {
+        let size = *self.value_size as usize;
+        if size >= needed {
+            return self.value.is_none().then_some(NtStatus::INVALID_PARAMETER);
+        }
+        if size == 0 {
+            *self.value_size = needed as u32;
+            return Some(NtStatus::BUFFER_OVERFLOW);
+        }
+        *self.value_size = 0;
+        Some(NtStatus::BUFFER_TOO_SMALL)
+    }
+
+    fn answer_basic_support(&mut self) -> NtStatus {
+        const DESCRIPTION: usize = size_of::<KsPropertyDescription>();
+        let flags = self.property.flags();
+        match *self.value_size as usize {
+            4 => {
+                if self.value.is_none() {
+                    return NtStatus::INVALID_PARAMETER;
+                }
+                self.write(&flags);
+            }
+            size => {
+                if size != 0 && size < DESCRIPTION {
+                    *self.value_size = 0;
+                    return NtStatus::BUFFER_TOO_SMALL;
+                }
+                if let Some(refusal) = self.check_size(DESCRIPTION) {
+                    return refusal;
+                }
+                self.write(&KsPropertyDescription {
+                    access_flags: flags,
+                    description_size: DESCRIPTION as u32,
+                    prop_type_set: self.property.value_type(),
+                    members_list_count: 0,
+                    reserved: 0,
+                });
+            }
+        }
+        NtStatus::SUCCESS
+    }
+
+    fn get<K: Kernel>(&mut self, card: &Card<K>, level: Passive) -> Result<NtStatus, NtStatus> {
+        match self.property {
+            Property::Caps => self.write(&caps(card)),
+            Property::PortParameters => {
+                let wanted: SynthPortParams = read(self.instance);
+                let (parameters, altered) = card.set_parameters(level, &to_card(&wanted))?;
+                self.write(&from_card(&parameters, wanted.valid_params));
+                if altered {
+                    return Ok(NtStatus::NOT_ALL_ASSIGNED);
+                }
+            }
+            Property::ChannelGroups => {
+                // Asking for nothing changes nothing, and is answered with what is in force.
+                let (parameters, _) = card.set_parameters(level, &to_card(&SynthPortParams::default()))?;
+                self.write(&parameters.channel_groups.get());
+            }
+            Property::LatencyClock => {
+                let now = self.stream_time.ok_or(NtStatus::INVALID_DEVICE_REQUEST)?;
+                let time = card.latency_time(level, now)?;
+                self.write(&time);
+            }
+            Property::RunningStats => {
+                let statistics = card.statistics(level)?;
+                self.write(&SynthStats {
+                    valid_stats: statistics.valid.get(),
+                    voices: statistics.voices.get(),
+                    total_cpu: statistics.total_cpu.get(),
+                    cpu_per_voice: statistics.cpu_per_voice.get(),
+                    lost_notes: statistics.lost_notes.get(),
+                    free_memory: statistics.free_memory.get(),
+                    peak_volume: statistics.peak_volume.get(),
+                });
+            }
+            Property::VoicePriority => {
+                let answer = card.voice_priority(level, &voice_priority(self.instance, None))?;
+                self.write(&answer.priority.get());
+            }
+            Property::Volume => self.write(&card.volume(VolumeItem::Volume)),
+            Property::VolumeBoost => self.write(&card.volume(VolumeItem::Boost)),
+        }
+        Ok(NtStatus::SUCCESS)
+    }
+
+    fn set<K: Kernel>(&mut self, card: &Card<K>, level: Passive) -> Result<NtStatus, NtStatus> {
+        let value: u32 = read(self.value.as_deref().unwrap_or_default());
+        match self.property {
+            Property::ChannelGroups => {
+                let wanted = SynthPortParams {
+                    valid_params: port_parameter::CHANNELGROUPS,
+                    channel_groups: value,
+                    ..SynthPortParams::default()
+                };
+                let (_, altered) = card.set_parameters(level, &to_card(&wanted))?;
+                if altered {
+                    return Err(NtStatus::UNSUCCESSFUL);
+                }
+            }
+            Property::VoicePriority => _ = card.voice_priority(level, &voice_priority(self.instance, Some(value)))?,
+            Property::Volume => card.set_volume(level, VolumeItem::Volume, value.cast_signed())?,
+            Property::VolumeBoost => card.set_volume(level, VolumeItem::Boost, value.cast_signed())?,
+            Property::Caps | Property::PortParameters | Property::LatencyClock | Property::RunningStats => {
+                return Err(NtStatus::INVALID_DEVICE_REQUEST);
+            }
+        }
+        *self.value_size = self.property.value_bytes() as u32;
+        Ok(NtStatus::SUCCESS)
+    }
+
+    /// Writes the value, for which there is room.
+    fn write<T: Copy>(&mut self, value: &T) {
+        let Some(room) = self.value.as_deref_mut().and_then(|value| value.get_mut(..size_of::<T>())) else { return };
+        // SAFETY: the room is as long as the value, and nothing is asked of its alignment. The structures written have
+        // no padding.
+        unsafe { room.as_mut_ptr().cast::<T>().write_unaligned(*value) };
+        *self.value_size = size_of::<T>() as u32;
+    }
+}
+
+/// Reads a structure from the beginning of bytes that are long enough; all zero if they are not.
+fn read<T: Copy + Default>(bytes: &[u8]) -> T {
+    if bytes.len() < size_of::<T>() {
+        return T::default();
+    }
+    // SAFETY: long enough; the structures read are integers, for which every bit pattern is a value.
+    unsafe { bytes.as_ptr().cast::<T>().read_unaligned() }
+}
+
+fn voice_priority(instance: &[u8], set: Option<u32>) -> VoicePriority {
+    let [channel_group, channel] = read::<[u32; 2]>(instance);
+    VoicePriority {
+        channel_group: channel_group.into(),
+        channel: channel.into(),
+        priority: set.unwrap_or(0).into(),
+        set: u32::from(set.is_some()).into(),
+    }
+}
+
+fn to_card(wanted: &SynthPortParams) -> PortParameters {
+    PortParameters {
+        valid: (wanted.valid_params & port_parameter::ALL).into(),
+        voices: wanted.voices.into(),
+        channel_groups: wanted.channel_groups.into(),
+        audio_channels: wanted.audio_channels.into(),
+        sample_rate: wanted.sample_rate.into(),
+        effects: wanted.effects_flags.into(),
+        share: wanted.share.into(),
+    }
+}
+
+fn from_card(parameters: &PortParameters, valid: u32) -> SynthPortParams {
+    SynthPortParams {
+        valid_params: valid & port_parameter::ALL,
+        voices: parameters.voices.get(),
+        channel_groups: parameters.channel_groups.get(),
+        audio_channels: parameters.audio_channels.get(),
+        sample_rate: parameters.sample_rate.get(),
+        effects_flags: parameters.effects.get(),
+        share: parameters.share.get(),
+    }
+}
+
+fn caps<K: Kernel>(card: &Card<K>) -> SynthCaps {
+    let identity = card.identity();
+    let has = |bit: u32| identity.capabilities.get() & bit != 0;
+    let mut description = [0; 128];
+    for (place, unit) in description[..127].iter_mut().zip(SYNTH_NAME.encode_utf16()) {
+        *place = unit;
+    }
+    SynthCaps {
+        guid: SYNTH_GUID,
+        flags: if has(capability::GM_BANK) { caps_flag::GMINHARDWARE } else { 0 }
+            | if has(capability::REVERB) { caps_flag::REVERB } else { 0 },
+        memory_size: 0,
+        max_channel_groups: identity.channel_groups.get().into(),
+        max_voices: identity.voices.get().into(),
+        max_audio_channels: CHANNELS_MAX.into(),
+        effect_flags: if has(capability::REVERB) { effect::REVERB } else { 0 }
+            | if has(capability::CHORUS) { effect::CHORUS } else { 0 },
+        description,
+    }
+}

@@ -1,0 +1,295 @@
+//! A split virtqueue (virtio 1.2, section 2.7) for chains of one shape, at `DISPATCH_LEVEL`, with a device that may lie.
+//!
+//! All chains of a ring have the same number of descriptors, so a chain is a *slot*: slot `s` owns descriptors
+//! `s * shape` to `s * shape + shape - 1`. Nothing is allocated, nothing is looked up by a number of the device's that
+//! has not been compared with the driver's own record. When the device returns a chain that it does not have, or says
+//! that it wrote more than there was room for, the ring is *broken*: it is not touched again.
+
+use core::sync::atomic::{Ordering, fence};
+
+use card_spec::limits::QUEUE_SIZE_MAX;
+
+use crate::dma::Window;
+
+/// Bytes of DMA memory for a ring of any size up to [`QUEUE_SIZE_MAX`]: a page.
+pub const RING_BYTES: usize = 4096;
+
+const DESCRIPTOR_BYTES: usize = 16;
+const USED_HEADER: usize = 4;
+const USED_ELEMENT_BYTES: usize = 8;
+const AVAIL_HEADER: usize = 4;
+const DESC_NEXT: u16 = 1;
+const DESC_WRITE: u16 = 2;
+const AVAIL_NO_INTERRUPT: u16 = 1;
+const USED_NO_NOTIFY: u16 = 1;
+
+const _: () = {
+    let size = QUEUE_SIZE_MAX as usize;
+    assert!(used_offset(size) + USED_HEADER + USED_ELEMENT_BYTES * size + 2 <= RING_BYTES);
+};
+
+const fn avail_offset(size: usize) -> usize {
+    DESCRIPTOR_BYTES * size
+}
+
+const fn used_offset(size: usize) -> usize {
+    (avail_offset(size) + AVAIL_HEADER + 2 * size + 2).next_multiple_of(4)
+}
+
+/// A buffer of a chain.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment {
+    /// Its address as the device sees it.
+    pub address: u64,
+    /// Its length.
+    pub length: u32,
+    /// The device writes it.
+    pub writable: bool,
+}
+
+impl Segment {
+    /// What the device reads: the first bytes of a window.
+    #[must_use]
+    pub fn readable(window: &Window, length: usize) -> Self {
+        Self { address: window.address(), length: window.part(0, length).len() as u32, writable: false }
+    }
+
+    /// What the device writes: the first bytes of a window.
+    #[must_use]
+    pub fn writable(window: &Window, length: usize) -> Self {
+        Self { address: window.address(), length: window.part(0, length).len() as u32, writable: true }
+    }
+}
+
+/// How the device broke the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RingFault {
+    /// The used index ran ahead of what the device was given.
+    UsedIndex {
+        /// Chains given.
+        in_flight: u16,
+        /// Chains returned at once.
+        returned: u16,
+    },
+    /// A chain was returned that the device does not have.
+    UsedId {
+        /// The id.
+        id: u32,
+    },
+    /// The device says that it wrote more than there was room for.
+    UsedLength {
+        /// Room.
+        room: u32,
+        /// Bytes written.
+        written: u32,
+    },
+}
+
+/// A chain that came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Returned {
+    /// The slot.
+    pub slot: u16,
+    /// Bytes that the device says it wrote, at most as many as there was room for.
+    pub written: u32,
+}
+
+/// The addresses that the device is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingAddresses {
+    /// Descriptor table.
+    pub descriptors: u64,
+    /// Available ring.
+    pub available: u64,
+    /// Used ring.
+    pub used: u64,
+}
+
+/// The driver's half of a ring.
+pub struct Ring {
+    memory: Window,
+    size: u16,
+    shape: u16,
+    event_idx: bool,
+    next_available: u16,
+    last_used: u16,
+    last_kick: u16,
+    in_flight: u16,
+    /// For each slot the room that the device has to write, plus one; 0 when the slot is free.
+    room: [u32; QUEUE_SIZE_MAX as usize],
+    fault: Option<RingFault>,
+}
+
+impl Ring {
+    /// A ring of `size` descriptors, a power of two up to [`QUEUE_SIZE_MAX`], in [`RING_BYTES`] of zeroed memory, for
+    /// chains of `shape` descriptors.
+    #[must_use]
+    pub fn new(memory: Window, size: u16, shape: u16, event_idx: bool) -> Self {
+        assert!(size.is_power_of_two() && size <= QUEUE_SIZE_MAX && shape >= 1 && shape <= size, "a possible ring");
+        Self {
+            memory: memory.part(0, RING_BYTES),
+            size,
+            shape,
+            event_idx,
+            next_available: 0,
+            last_used: 0,
+            last_kick: 0,
+            in_flight: 0,
+            room: [0; QUEUE_SIZE_MAX as usize],
+            fault: None,
+        }
+    }
+
+    /// What to tell the device.
+    #[must_use]
+    pub fn addresses(&self) -> RingAddresses {
+        let at = |offset: usize| self.memory.address() + offset as u64;
+        RingAddresses {
+            descriptors: at(0),
+            available: at(avail_offset(self.size.into())),
+            used: at(used_offset(self.size.into())),
+        }
+    }
+
+    /// How many slots there are.
+    #[must_use]
+    pub const fn slots(&self) -> u16 {
+        self.size / self.shape
+    }
+
+    /// How many slots the device has.
+    #[must_use]
+    pub const fn in_flight(&self) -> u16 {
+        self.in_flight
+    }
+
+    /// How the device broke the ring, if it did.
+    #[must_use]
+    pub const fn fault(&self) -> Option<RingFault> {
+        self.fault
+    }
+
+    /// The device has this slot.
+    #[must_use]
+    pub fn is_in_flight(&self, slot: u16) -> bool {
+        self.room.get(usize::from(slot)).is_some_and(|room| *room != 0)
+    }
+
+    /// A free slot; none in a broken ring.
+    #[must_use]
+    pub fn free_slot(&self) -> Option<u16> {
+        if self.fault.is_some() || self.in_flight == self.slots() {
+            return None;
+        }
+        (0..self.slots()).find(|slot| !self.is_in_flight(*slot))
+    }
+
+    /// Gives the device a chain in a free slot. False when the ring is broken or the slot is not free.
+    ///
+    /// Readable segments come before writable ones; there are as many as the ring's shape says.
+    pub fn submit(&mut self, slot: u16, segments: &[Segment]) -> bool {
+        assert!(segments.len() == usize::from(self.shape) && slot < self.slots(), "a chain of the ring's shape");
+        if self.fault.is_some() || self.is_in_flight(slot) {
+            return false;
+        }
+        let head = slot * self.shape;
+        let mut room = 0;
+        for (index, segment) in (head..).zip(segments) {
+            let last = index + 1 == head + self.shape;
+            let flags = if last { 0 } else { DESC_NEXT } | if segment.writable { DESC_WRITE } else { 0 };
+            let mut descriptor = [0; DESCRIPTOR_BYTES];
+            descriptor[..8].copy_from_slice(&segment.address.to_le_bytes());
+            descriptor[8..12].copy_from_slice(&segment.length.to_le_bytes());
+            descriptor[12..14].copy_from_slice(&flags.to_le_bytes());
+            descriptor[14..].copy_from_slice(&if last { 0 } else { index + 1 }.to_le_bytes());
+            self.memory.write_bytes(DESCRIPTOR_BYTES * usize::from(index), &descriptor);
+            room += if segment.writable { segment.length } else { 0 };
+        }
+        self.room[usize::from(slot)] = room.saturating_add(1);
+        self.in_flight += 1;
+
+        let avail = avail_offset(self.size.into());
+        let place = usize::from(self.next_available % self.size);
+        self.memory.write_bytes(avail + AVAIL_HEADER + 2 * place, &head.to_le_bytes());
+        self.next_available = self.next_available.wrapping_add(1);
+        self.memory.store_release(avail + 2, self.next_available);
+        true
+    }
+
+    /// Whether the device wants to be notified of what was submitted since this was last asked.
+    pub fn needs_kick(&mut self) -> bool {
+        if self.fault.is_some() || self.last_kick == self.next_available {
+            return false;
+        }
+        // The index must be visible before the device's wish is read (virtio 1.2, section 2.7.13.4.1).
+        fence(Ordering::SeqCst);
+        let used = used_offset(self.size.into());
+        let wanted = if self.event_idx {
+            let event = self.memory.load_acquire(used + USED_HEADER + USED_ELEMENT_BYTES * usize::from(self.size));
+            let new = self.next_available.wrapping_sub(event).wrapping_sub(1);
+            new < self.next_available.wrapping_sub(self.last_kick)
+        } else {
+            self.memory.load_acquire(used) & USED_NO_NOTIFY == 0
+        };
+        self.last_kick = self.next_available;
+        wanted
+    }
+
+    /// Takes the next chain that the device has returned.
+    pub fn reap(&mut self) -> Option<Returned> {
+        if self.fault.is_some() {
+            return None;
+        }
+        let used = used_offset(self.size.into());
+        let returned = self.memory.load_acquire(used + 2).wrapping_sub(self.last_used);
+        if returned == 0 {
+            return None;
+        }
+        if returned > self.in_flight {
+            return self.break_with(RingFault::UsedIndex { in_flight: self.in_flight, returned });
+        }
+        let place = usize::from(self.last_used % self.size);
+        let mut element = [0; USED_ELEMENT_BYTES];
+        self.memory.read_bytes(used + USED_HEADER + USED_ELEMENT_BYTES * place, &mut element);
+        let [i0, i1, i2, i3, l0, l1, l2, l3] = element;
+        let (id, written) = (u32::from_le_bytes([i0, i1, i2, i3]), u32::from_le_bytes([l0, l1, l2, l3]));
+
+        let slot = id / u32::from(self.shape);
+        let is_head = id % u32::from(self.shape) == 0 && slot < u32::from(self.slots());
+        let slot = slot as u16;
+        if !is_head || !self.is_in_flight(slot) {
+            return self.break_with(RingFault::UsedId { id });
+        }
+        let room = self.room[usize::from(slot)] - 1;
+        if written > room {
+            return self.break_with(RingFault::UsedLength { room, written });
+        }
+        self.room[usize::from(slot)] = 0;
+        self.in_flight -= 1;
+        self.last_used = self.last_used.wrapping_add(1);
+        Some(Returned { slot, written })
+    }
+
+    /// Asks the device for an interrupt when it next returns a chain, or not to bother. True when it has returned one
+    /// meanwhile: then there may be no interrupt, and the caller must look again.
+    pub fn want_interrupts(&mut self, wanted: bool) -> bool {
+        if self.fault.is_some() {
+            return false;
+        }
+        let avail = avail_offset(self.size.into());
+        if self.event_idx {
+            // One before the present index is as far away as an index can be.
+            let event = if wanted { self.last_used } else { self.last_used.wrapping_sub(1) };
+            self.memory.store_release(avail + AVAIL_HEADER + 2 * usize::from(self.size), event);
+        } else {
+            self.memory.store_release(avail, if wanted { 0 } else { AVAIL_NO_INTERRUPT });
+        }
+        fence(Ordering::SeqCst);
+        wanted && self.memory.load_acquire(used_offset(self.size.into()) + 2) != self.last_used
+    }
+
+    fn break_with(&mut self, fault: RingFault) -> Option<Returned> {
+        self.fault = Some(fault);
+        None
+    }
+}

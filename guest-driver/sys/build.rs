@@ -1,0 +1,23 @@
+//! Tells the linker that the image is a driver.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    if std::env::var_os("CARGO_CFG_WINDOWS").is_none() {
+        return;
+    }
+    for argument in [
+        "/DRIVER",
+        "/SUBSYSTEM:NATIVE,10.0",
+        "/ENTRY:DriverEntry",
+        "/NODEFAULTLIB",
+        // Writes the checksum that the kernel's loader wants.
+        "/RELEASE",
+        "/NXCOMPAT",
+        "/DYNAMICBASE",
+        "/MANIFEST:NO",
+        "/OPT:REF",
+        "/OPT:ICF",
+    ] {
+        println!("cargo:rustc-cdylib-link-arg={argument}");
+    }
+}

@@ -1,0 +1,100 @@
+//! The driver's way in: `DriverEntry`, `AddDevice`, `StartDevice`.
+#![allow(unsafe_code, reason = "entry points that the system calls")]
+
+use core::ptr;
+
+use dmus_miniport::filter::SUBDEVICE_NAME;
+use dmus_miniport::irql::Passive;
+use portcls::guid::CLSID_PortDMus;
+use portcls::resource::IResourceList;
+use portcls::services::IPort;
+use portcls::{Guid, NtStatus, Opaque};
+
+use crate::com::{Foreign, Object, call};
+use crate::kernel::log;
+use crate::miniport::{Function, Miniport};
+use crate::pc;
+
+/// Subdevices of a card.
+const SUBDEVICES: u32 = 1;
+
+/// The subdevice's name in UTF-16. PortCls keeps the pointer as long as the device lives.
+static NAME: [u16; SUBDEVICE_NAME.len() + 1] = {
+    let mut name = [0; SUBDEVICE_NAME.len() + 1];
+    let mut i = 0;
+    while i < SUBDEVICE_NAME.len() {
+        assert!(SUBDEVICE_NAME.as_bytes()[i].is_ascii());
+        name[i] = SUBDEVICE_NAME.as_bytes()[i] as u16;
+        i += 1;
+    }
+    name
+};
+
+static PORT_CLASS: Guid = CLSID_PortDMus;
+
+/// The driver is loaded.
+#[unsafe(no_mangle)]
+unsafe extern "system" fn DriverEntry(driver: *mut Opaque, registry_path: *mut Opaque) -> NtStatus {
+    // SAFETY: the system's own parameters, passed on.
+    unsafe { pc::PcInitializeAdapterDriver(driver, registry_path, add_device) }
+}
+
+/// A card is there.
+unsafe extern "system" fn add_device(driver: *mut Opaque, physical_device: *mut Opaque) -> NtStatus {
+    // SAFETY: the system's own parameters, passed on. No device extension of our own.
+    unsafe { pc::PcAddAdapterDevice(driver, physical_device, start_device, SUBDEVICES, 0) }
+}
+
+/// The card has been given resources.
+unsafe extern "system" fn start_device(
+    device: *mut Opaque,
+    irp: *mut Opaque,
+    resources: *mut IResourceList,
+) -> NtStatus {
+    // SAFETY: PortCls calls this at PASSIVE_LEVEL.
+    let level = unsafe { Passive::assume() };
+    // SAFETY: PortCls' own parameters.
+    match unsafe { start(level, device, irp, resources) } {
+        Ok(()) => NtStatus::SUCCESS,
+        Err(status) => {
+            log(format_args!("the card does not start: {status}"));
+            status
+        }
+    }
+}
+
+/// # Safety
+/// The parameters are those of `StartDevice`.
+unsafe fn start(
+    level: Passive,
+    device: *mut Opaque,
+    irp: *mut Opaque,
+    resources: *mut IResourceList,
+) -> Result<(), NtStatus> {
+    if resources.is_null() {
+        return Err(NtStatus::DEVICE_CONFIGURATION_ERROR);
+    }
+    let mut physical_device = ptr::null_mut();
+    // SAFETY: the device is PortCls' own.
+    check(unsafe { pc::PcGetPhysicalDeviceObject(device, &raw mut physical_device) })?;
+    let function = Function::find(level, physical_device)?;
+
+    let mut port = ptr::null_mut();
+    // SAFETY: a place for a pointer, and a class id.
+    check(unsafe { pc::PcNewPort(&raw mut port, &raw const PORT_CLASS) })?;
+    // SAFETY: the reference is ours.
+    let port: Foreign<IPort> = unsafe { Foreign::take(port) }.ok_or(NtStatus::UNSUCCESSFUL)?;
+    let miniport = Object::new(level, Miniport::new(function)).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+    // SAFETY: the port is referenced; the rest are the parameters of `StartDevice`, and no adapter object.
+    check(unsafe {
+        call!(port.as_ptr(), init, device, irp, miniport.as_interface(), ptr::null_mut(), resources)
+    })?;
+    // SAFETY: the name is a constant, the port is referenced.
+    check(unsafe { pc::PcRegisterSubdevice(device, NAME.as_ptr(), port.as_ptr().cast()) })
+    // Miniport and port go on by PortCls' own references.
+}
+
+/// A status as a result.
+pub(crate) fn check(status: NtStatus) -> Result<(), NtStatus> {
+    if status.is_success() { Ok(()) } else { Err(status) }
+}

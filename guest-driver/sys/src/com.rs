@@ -1,0 +1,204 @@
+//! COM by hand: objects of ours that others count references to, and references of ours to others' objects.
+//!
+//! An object has one virtual table, so the pointer to it is the same whichever interface it was asked for, and equal
+//! pointers mean the same object.
+#![allow(unsafe_code, reason = "COM is virtual tables and counted pointers")]
+
+use alloc::boxed::Box;
+use core::ffi::c_void;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU32, Ordering, fence};
+
+use dmus_miniport::irql::Passive;
+use portcls::guid::IID_IUnknown;
+use portcls::interface::{IUnknown, IUnknownTable};
+use portcls::{Guid, NtStatus};
+
+use crate::pool::try_box;
+
+/// Calls a method of a foreign object: `call!(object, base.method, arguments)`.
+macro_rules! call {
+    ($object:expr, $($slot:ident).+ $(, $argument:expr)* $(,)?) => {{
+        let object = $object;
+        ((*(*object).table).$($slot).+)(object.cast() $(, $argument)*)
+    }};
+}
+pub(crate) use call;
+
+/// What an object of ours is.
+pub(crate) trait Class: Sized + 'static {
+    /// Its virtual table's type, which begins with [`IUnknownTable`].
+    type Table: 'static;
+    /// Its virtual table.
+    const TABLE: &'static Self::Table;
+    /// It has this interface. `IUnknown` needs no mention.
+    fn has(&self, iid: &Guid) -> bool;
+}
+
+/// An object of ours.
+#[repr(C)]
+pub(crate) struct Object<C: Class> {
+    table: &'static C::Table,
+    references: AtomicU32,
+    pub(crate) class: C,
+}
+
+impl<C: Class> Object<C> {
+    /// Makes an object with one reference. `None`: no memory.
+    pub(crate) fn new(level: Passive, class: C) -> Option<Owned<C>> {
+        let object = try_box(level, Self { table: C::TABLE, references: AtomicU32::new(1), class })?;
+        Some(Owned(NonNull::from(Box::leak(object))))
+    }
+
+    /// The object behind an interface pointer.
+    ///
+    /// # Safety
+    /// `this` is a pointer to an object of this class to which the caller holds a reference during `'a`.
+    pub(crate) unsafe fn of<'a>(this: *mut impl Sized) -> &'a Self {
+        // SAFETY: the caller's promise.
+        unsafe { &*this.cast::<Self>() }
+    }
+
+    /// Adds a reference of our own.
+    pub(crate) fn to_owned(&self) -> Owned<C> {
+        self.references.fetch_add(1, Ordering::Relaxed);
+        Owned(NonNull::from(self))
+    }
+}
+
+/// The three slots that every table begins with.
+pub(crate) const fn unknown<C: Class>() -> IUnknownTable {
+    IUnknownTable {
+        query_interface: query_interface::<C>,
+        add_ref: add_ref::<C>,
+        release: release::<C>,
+    }
+}
+
+unsafe extern "system" fn query_interface<C: Class>(
+    this: *mut IUnknown,
+    iid: *const Guid,
+    out: *mut *mut c_void,
+) -> NtStatus {
+    if out.is_null() {
+        return NtStatus::INVALID_PARAMETER;
+    }
+    // SAFETY: the caller gives a place for a pointer.
+    unsafe { out.write(core::ptr::null_mut()) };
+    // SAFETY: called through the table of an object of this class.
+    let object = unsafe { Object::<C>::of(this) };
+    // SAFETY: the caller gives an id, or null.
+    let Some(iid) = (unsafe { iid.as_ref() }) else { return NtStatus::INVALID_PARAMETER };
+    if *iid != IID_IUnknown && !object.class.has(iid) {
+        return NtStatus::INVALID_PARAMETER;
+    }
+    object.references.fetch_add(1, Ordering::Relaxed);
+    // SAFETY: as above.
+    unsafe { out.write(this.cast()) };
+    NtStatus::SUCCESS
+}
+
+unsafe extern "system" fn add_ref<C: Class>(this: *mut IUnknown) -> u32 {
+    // SAFETY: called through the table of an object of this class.
+    let object = unsafe { Object::<C>::of(this) };
+    object.references.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+unsafe extern "system" fn release<C: Class>(this: *mut IUnknown) -> u32 {
+    // SAFETY: called through the table of an object of this class, by the owner of a reference.
+    unsafe { release_object(this.cast::<Object<C>>()) }
+}
+
+/// Takes a reference away, and the object with the last one: at `PASSIVE_LEVEL`.
+///
+/// # Safety
+/// The caller owns a reference, and does not use it afterwards.
+unsafe fn release_object<C: Class>(object: *mut Object<C>) -> u32 {
+    // SAFETY: the caller's reference keeps it.
+    let left = unsafe { &(*object).references }.fetch_sub(1, Ordering::Release) - 1;
+    if left == 0 {
+        fence(Ordering::Acquire);
+        // SAFETY: made by `Object::new`, and nobody has a reference any more.
+        drop(unsafe { Box::from_raw(object) });
+    }
+    left
+}
+
+/// A reference to an object of ours.
+pub(crate) struct Owned<C: Class>(NonNull<Object<C>>);
+
+impl<C: Class> Owned<C> {
+    /// The interface pointer, of which every interface is.
+    pub(crate) fn as_interface<I>(&self) -> *mut I {
+        self.0.as_ptr().cast()
+    }
+
+    /// The interface pointer, together with the reference.
+    pub(crate) fn into_interface<I>(self) -> *mut I {
+        let pointer = self.as_interface();
+        core::mem::forget(self);
+        pointer
+    }
+}
+
+impl<C: Class> core::ops::Deref for Owned<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        // SAFETY: the reference keeps it.
+        unsafe { &self.0.as_ref().class }
+    }
+}
+
+impl<C: Class> Drop for Owned<C> {
+    fn drop(&mut self) {
+        // SAFETY: this is the reference, and it goes now.
+        unsafe { release_object(self.0.as_ptr()) };
+    }
+}
+
+/// A reference to somebody else's object.
+pub(crate) struct Foreign<I>(NonNull<I>);
+
+impl<I> Foreign<I> {
+    /// Takes a reference that was handed out. `None` for null.
+    ///
+    /// # Safety
+    /// `pointer` is null or an interface pointer whose reference the caller owns.
+    pub(crate) unsafe fn take(pointer: *mut I) -> Option<Self> {
+        NonNull::new(pointer).map(Self)
+    }
+
+    /// Adds a reference to an object that was shown. `None` for null.
+    ///
+    /// # Safety
+    /// `pointer` is null or an interface pointer that is valid during the call.
+    pub(crate) unsafe fn add(pointer: *mut I) -> Option<Self> {
+        let pointer = NonNull::new(pointer)?;
+        let unknown = pointer.as_ptr().cast::<IUnknown>();
+        // SAFETY: every interface begins with IUnknown's slots.
+        unsafe { call!(unknown, add_ref) };
+        Some(Self(pointer))
+    }
+
+    /// The pointer.
+    pub(crate) const fn as_ptr(&self) -> *mut I {
+        self.0.as_ptr()
+    }
+
+    /// One more reference, to be given away.
+    pub(crate) fn handed_out(&self) -> *mut I {
+        let unknown = self.as_ptr().cast::<IUnknown>();
+        // SAFETY: the reference keeps it; every interface begins with IUnknown's slots.
+        unsafe { call!(unknown, add_ref) };
+        self.as_ptr()
+    }
+}
+
+impl<I> Drop for Foreign<I> {
+    fn drop(&mut self) {
+        let unknown = self.as_ptr().cast::<IUnknown>();
+        // SAFETY: this is the reference, and it goes now.
+        unsafe { call!(unknown, release) };
+    }
+}

@@ -1,0 +1,348 @@
+//! The kernel services that `dmus-miniport` needs, by Windows' functions.
+#![allow(unsafe_code, reason = "this is where the driver meets the kernel")]
+
+use alloc::boxed::Box;
+use core::cell::UnsafeCell;
+use core::ffi::c_void;
+use core::fmt::{self, Write};
+use core::ptr::NonNull;
+
+use dmus_miniport::irql::{AtMostDispatch, Passive};
+use dmus_miniport::kernel::{DmaBuffer, EventHome, Kernel, RawMutex, RawSpinLock, Registers, Signal};
+use portcls::NtStatus;
+use portcls::Opaque;
+use portcls::dmus::IAllocatorMXF;
+use portcls::event::DmusKernelEvent;
+
+use crate::com::call;
+use crate::nt::{self, DmaAdapter, KEvent};
+use crate::pc;
+use crate::pool::try_box;
+
+/// A mapped range of device registers.
+pub(crate) struct MappedRegisters {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: device registers may be used from any processor; who does so when is decided by their user.
+unsafe impl Send for MappedRegisters {}
+// SAFETY: as above; every access is a single volatile one.
+unsafe impl Sync for MappedRegisters {}
+
+impl MappedRegisters {
+    /// Maps `len` bytes of the physical address space, uncached. `None`: it cannot be mapped.
+    pub(crate) fn map(_: Passive, address: i64, len: usize) -> Option<Self> {
+        // SAFETY: the address is that of a resource that the system has given the device.
+        let base = unsafe { nt::MmMapIoSpace(address, len, nt::MM_NON_CACHED) };
+        Some(Self { base: NonNull::new(base.cast())?, len })
+    }
+
+    fn at<T>(&self, offset: usize) -> *mut T {
+        assert!(offset.is_multiple_of(size_of::<T>()) && offset + size_of::<T>() <= self.len, "a register inside");
+        // SAFETY: inside the mapping.
+        unsafe { self.base.as_ptr().add(offset) }.cast()
+    }
+}
+
+impl Registers for MappedRegisters {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn read8(&self, offset: usize) -> u8 {
+        // SAFETY: a register inside the mapping.
+        unsafe { self.at::<u8>(offset).read_volatile() }
+    }
+
+    fn read16(&self, offset: usize) -> u16 {
+        // SAFETY: a register inside the mapping.
+        unsafe { self.at::<u16>(offset).read_volatile() }
+    }
+
+    fn read32(&self, offset: usize) -> u32 {
+        // SAFETY: a register inside the mapping.
+        unsafe { self.at::<u32>(offset).read_volatile() }
+    }
+
+    fn write8(&self, offset: usize, value: u8) {
+        // SAFETY: a register inside the mapping.
+        unsafe { self.at::<u8>(offset).write_volatile(value) }
+    }
+
+    fn write16(&self, offset: usize, value: u16) {
+        // SAFETY: a register inside the mapping.
+        unsafe { self.at::<u16>(offset).write_volatile(value) }
+    }
+
+    fn write32(&self, offset: usize, value: u32) {
+        // SAFETY: a register inside the mapping.
+        unsafe { self.at::<u32>(offset).write_volatile(value) }
+    }
+}
+
+impl Drop for MappedRegisters {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `map` with this length.
+        unsafe { nt::MmUnmapIoSpace(self.base.as_ptr().cast(), self.len) };
+    }
+}
+
+/// A common buffer.
+pub(crate) struct CommonBuffer {
+    adapter: *mut DmaAdapter,
+    pointer: NonNull<u8>,
+    address: i64,
+    len: u32,
+}
+
+// SAFETY: the buffer belongs to whoever has the value; the adapter may be used from any processor.
+unsafe impl Send for CommonBuffer {}
+// SAFETY: sharing the value shares addresses only.
+unsafe impl Sync for CommonBuffer {}
+
+// SAFETY: common buffers are page-aligned, resident, and this one's until it is dropped.
+unsafe impl DmaBuffer for CommonBuffer {
+    fn pointer(&self) -> NonNull<u8> {
+        self.pointer
+    }
+
+    fn address(&self) -> u64 {
+        self.address.cast_unsigned()
+    }
+
+    fn len(&self) -> usize {
+        self.len as usize
+    }
+}
+
+impl Drop for CommonBuffer {
+    fn drop(&mut self) {
+        // SAFETY: an adapter is alive as long as its buffers: the kernel is dropped last.
+        let free = unsafe { (*(*self.adapter).operations).free_common_buffer };
+        // SAFETY: allocated from this adapter with these numbers.
+        unsafe { free(self.adapter, self.len, self.address, self.pointer.as_ptr().cast(), CACHED) };
+    }
+}
+
+/// Common buffers are cached: the bus is coherent on x86.
+const CACHED: u8 = 1;
+
+/// A `KSPIN_LOCK`.
+pub(crate) struct SpinLock(UnsafeCell<usize>);
+
+// SAFETY: that is what a lock is for.
+unsafe impl Sync for SpinLock {}
+
+// SAFETY: the kernel's spin lock.
+unsafe impl RawSpinLock for SpinLock {
+    type Saved = u8;
+
+    fn acquire(&self, _: AtMostDispatch) -> u8 {
+        // SAFETY: at DISPATCH_LEVEL or below, as the token says.
+        unsafe { nt::KeAcquireSpinLockRaiseToDpc(self.0.get()) }
+    }
+
+    unsafe fn release(&self, saved: u8) {
+        // SAFETY: held, as the caller promises.
+        unsafe { nt::KeReleaseSpinLock(self.0.get(), saved) };
+    }
+}
+
+/// A synchronization event. It lies in memory of its own, because it must not move.
+pub(crate) struct Event(Box<UnsafeCell<KEvent>>);
+
+// SAFETY: events are made to be shared.
+unsafe impl Send for Event {}
+// SAFETY: as above.
+unsafe impl Sync for Event {}
+
+impl Event {
+    fn new(level: Passive, set: bool) -> Option<Self> {
+        let event = try_box(level, UnsafeCell::new(KEvent::uninitialized()))?;
+        // SAFETY: room for an event that will not move.
+        unsafe { nt::KeInitializeEvent(event.get(), nt::SYNCHRONIZATION_EVENT, set.into()) };
+        Some(Self(event))
+    }
+
+    fn wait_for(&self, timeout: *const i64) -> NtStatus {
+        const EXECUTIVE: u32 = 0;
+        const KERNEL_MODE: i8 = 0;
+        // SAFETY: an initialised event; the callers hold a token for PASSIVE_LEVEL.
+        unsafe { nt::KeWaitForSingleObject(self.0.get().cast::<c_void>(), EXECUTIVE, KERNEL_MODE, 0, timeout) }
+    }
+}
+
+/// A relative time-out as the kernel wants it.
+fn relative(milliseconds: u32) -> i64 {
+    -10_000 * i64::from(milliseconds)
+}
+
+impl Signal for Event {
+    fn set(&self, _: AtMostDispatch) {
+        // SAFETY: an initialised event, at DISPATCH_LEVEL or below, and no wait follows at once.
+        unsafe { nt::KeSetEvent(self.0.get(), 0, 0) };
+    }
+
+    fn clear(&self, _: AtMostDispatch) {
+        // SAFETY: an initialised event.
+        unsafe { nt::KeClearEvent(self.0.get()) };
+    }
+
+    fn wait(&self, _: Passive, milliseconds: u32) -> bool {
+        self.wait_for(&raw const *&relative(milliseconds)) == NtStatus::SUCCESS
+    }
+}
+
+/// A mutex: an event that is set when it is free. Whoever holds it cannot be suspended.
+pub(crate) struct Mutex(Event);
+
+// SAFETY: a synchronization event lets one waiter through for each time that it is set.
+unsafe impl RawMutex for Mutex {
+    fn acquire(&self, _: Passive) {
+        // SAFETY: left in `release`.
+        unsafe { nt::KeEnterCriticalRegion() };
+        let status = self.0.wait_for(core::ptr::null());
+        debug_assert!(status == NtStatus::SUCCESS, "an endless wait in kernel mode ends with the event");
+    }
+
+    unsafe fn release(&self, level: Passive) {
+        self.0.set(level.into());
+        // SAFETY: entered in `acquire`.
+        unsafe { nt::KeLeaveCriticalRegion() };
+    }
+}
+
+/// A stream's allocator. The stream keeps the reference.
+#[derive(Clone, Copy)]
+pub(crate) struct Allocator(pub(crate) *mut IAllocatorMXF);
+
+// SAFETY: an allocator may be used from any processor.
+unsafe impl Send for Allocator {}
+
+impl EventHome for Allocator {
+    unsafe fn give_back(&self, events: *mut DmusKernelEvent, _: AtMostDispatch) {
+        let allocator = self.0;
+        // SAFETY: the stream keeps the allocator while events are given back; the events are its own.
+        _ = unsafe { call!(allocator, base.put_message, events) };
+    }
+}
+
+/// Windows.
+pub(crate) struct Windows {
+    adapter: *mut DmaAdapter,
+}
+
+// SAFETY: a DMA adapter may be used from any processor.
+unsafe impl Send for Windows {}
+// SAFETY: as above.
+unsafe impl Sync for Windows {}
+
+impl Windows {
+    /// The kernel, with the DMA adapter of a device. `None`: the system gives none.
+    pub(crate) fn new(_: Passive, physical_device: *mut Opaque) -> Option<Self> {
+        let mut description = nt::DeviceDescription {
+            version: nt::DEVICE_DESCRIPTION_VERSION2,
+            master: 1,
+            scatter_gather: 1,
+            dma32_bit_addresses: 1,
+            dma64_bit_addresses: 1,
+            interface_type: nt::PCI_BUS,
+            maximum_length: u32::MAX,
+            ..nt::DeviceDescription::default()
+        };
+        let mut map_registers = 0;
+        // SAFETY: the device is started, at PASSIVE_LEVEL, and both places are good for the call.
+        let adapter = unsafe { nt::IoGetDmaAdapter(physical_device, &raw mut description, &raw mut map_registers) };
+        (!adapter.is_null()).then_some(Self { adapter })
+    }
+}
+
+impl Drop for Windows {
+    fn drop(&mut self) {
+        // SAFETY: the adapter is alive until here.
+        let put = unsafe { (*(*self.adapter).operations).put_dma_adapter };
+        // SAFETY: every buffer has been freed: the kernel is dropped last.
+        unsafe { put(self.adapter) };
+    }
+}
+
+impl Kernel for Windows {
+    type Registers = MappedRegisters;
+    type Dma = CommonBuffer;
+    type SpinLock = SpinLock;
+    type Mutex = Mutex;
+    type Signal = Event;
+    type Home = Allocator;
+
+    fn allocate_dma(&self, _: Passive, bytes: usize) -> Option<CommonBuffer> {
+        const PAGE: usize = 4096;
+        let len = u32::try_from(bytes.next_multiple_of(PAGE)).ok()?;
+        let mut address = 0;
+        // SAFETY: the adapter is alive as long as the kernel.
+        let allocate = unsafe { (*(*self.adapter).operations).allocate_common_buffer };
+        // SAFETY: at PASSIVE_LEVEL, and the place for the address is good for the call.
+        let pointer = unsafe { allocate(self.adapter, len, &raw mut address, CACHED) };
+        let pointer = NonNull::new(pointer.cast::<u8>())?;
+        // SAFETY: fresh memory of this length.
+        unsafe { pointer.as_ptr().write_bytes(0, len as usize) };
+        Some(CommonBuffer { adapter: self.adapter, pointer, address, len })
+    }
+
+    fn spin_lock(&self) -> SpinLock {
+        SpinLock(UnsafeCell::new(0))
+    }
+
+    fn mutex(&self, level: Passive) -> Option<Mutex> {
+        Event::new(level, true).map(Mutex)
+    }
+
+    fn signal(&self, level: Passive) -> Option<Event> {
+        Event::new(level, false)
+    }
+
+    fn pause(&self, _: Passive, milliseconds: u32) {
+        const KERNEL_MODE: i8 = 0;
+        let interval = relative(milliseconds);
+        // SAFETY: at PASSIVE_LEVEL, and the interval is good for the call.
+        _ = unsafe { nt::KeDelayExecutionThread(KERNEL_MODE, 0, &raw const interval) };
+    }
+
+    fn time(&self) -> u64 {
+        // SAFETY: may be called at any level.
+        unsafe { pc::PcGetTimeInterval(0) }
+    }
+
+    fn log(&self, text: fmt::Arguments<'_>) {
+        log(text);
+    }
+}
+
+/// Says something to the person at the debugger; what does not fit a line is cut off.
+pub(crate) fn log(text: fmt::Arguments<'_>) {
+    let mut line = Line { bytes: [0; Line::BYTES], length: 0 };
+    // A cut line is all that can go wrong.
+    _ = line.write_fmt(text);
+    // SAFETY: both strings end with 0, and the line holds no other 0 than its end.
+    unsafe { nt::DbgPrint(c"dmuscard: %s\n".as_ptr(), line.bytes.as_ptr()) };
+}
+
+struct Line {
+    bytes: [u8; Self::BYTES],
+    length: usize,
+}
+
+impl Line {
+    /// `DbgPrint` cuts at 512 bytes, and a kernel stack is small.
+    const BYTES: usize = 200;
+}
+
+impl Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = Self::BYTES - 1 - self.length;
+        let fits = text.len().min(room);
+        self.bytes[self.length..self.length + fits].copy_from_slice(&text.as_bytes()[..fits]);
+        self.length += fits;
+        if fits == text.len() { Ok(()) } else { Err(fmt::Error) }
+    }
+}

@@ -1,0 +1,413 @@
+//! `IMiniportDMus`.
+#![allow(unsafe_code, reason = "a virtual table of functions that PortCls calls")]
+
+use alloc::boxed::Box;
+use core::ffi::c_void;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+use dmus_miniport::card::Card;
+use dmus_miniport::filter::{self, Filter, Handlers};
+use dmus_miniport::format::{self, StreamFormat};
+use dmus_miniport::irql::Passive;
+use dmus_miniport::pci::{self, Bar, Structure, Structures};
+use dmus_miniport::transport::Mapped;
+use portcls::descriptor::{PcFilterDescriptor, PropertyHandler};
+use portcls::dmus::{
+    DONT_HOLD_FOR_SEQUENCING, DmusStreamType, IAllocatorMXF, IMXF, IMasterClock, IMiniportDMus, IMiniportDMusTable,
+    IPortDMus,
+};
+use portcls::guid::{IID_IMiniport, IID_IMiniportDMus};
+use portcls::interface::IUnknown;
+use portcls::ks::{KsDataFormat, KsDataRange};
+use portcls::resource::{IResourceList, resource_type};
+use portcls::services::{IInterruptSync, IMiniport, IMiniportTable, IServiceGroup, interrupt_sync_mode};
+use portcls::{Guid, NtStatus, Opaque};
+
+use crate::adapter::check;
+use crate::com::{Class, Foreign, Object, Owned, call, unknown};
+use crate::kernel::{MappedRegisters, Windows, log};
+use crate::pool::try_box;
+use crate::service::Sink;
+use crate::stream::Stream;
+use crate::{bus, nt, pc, property};
+
+/// The card's PCI function, as its configuration space describes it.
+pub(crate) struct Function {
+    physical_device: *mut Opaque,
+    structures: Structures,
+    bars: [Option<Bar>; 6],
+}
+
+// SAFETY: a device object may be named from any processor.
+unsafe impl Send for Function {}
+
+impl Function {
+    /// Reads the function's configuration space.
+    pub(crate) fn find(level: Passive, physical_device: *mut Opaque) -> Result<Self, NtStatus> {
+        let mut config = bus::BusInterface::query(level, physical_device)?;
+        let structures = pci::find(&mut config).map_err(|error| {
+            log(format_args!("the function is not the card: {error:?}"));
+            NtStatus::NO_SUCH_DEVICE
+        })?;
+        let bars = core::array::from_fn(|index| pci::bar(&mut config, index as u8));
+        Ok(Self { physical_device, structures, bars })
+    }
+
+    /// Maps a structure: finds the resource that is its BAR, and maps the translated part of it.
+    ///
+    /// # Safety
+    /// `resources` is the list that the device was started with.
+    unsafe fn map(
+        &self,
+        level: Passive,
+        resources: *mut IResourceList,
+        structure: Structure,
+    ) -> Result<MappedRegisters, NtStatus> {
+        let wrong = NtStatus::DEVICE_CONFIGURATION_ERROR;
+        let bar = self.bars[usize::from(structure.bar)].ok_or(wrong)?;
+        // SAFETY: the caller's promise; as below.
+        let count = unsafe { call!(resources, number_of_entries_of_type, resource_type::MEMORY) };
+        for index in 0..count {
+            // SAFETY: as above.
+            let raw = unsafe { call!(resources, find_untranslated_entry, resource_type::MEMORY, index) };
+            // SAFETY: as above.
+            let translated = unsafe { call!(resources, find_translated_entry, resource_type::MEMORY, index) };
+            if raw.is_null() || translated.is_null() {
+                continue;
+            }
+            // SAFETY: memory entries of the list.
+            let (raw, memory) = unsafe { ((*raw).data.memory, (*translated).data.memory) };
+            if raw.start.cast_unsigned() != bar.address {
+                continue;
+            }
+            if structure.offset + structure.length > memory.length {
+                return Err(wrong);
+            }
+            let address = memory.start + i64::from(structure.offset);
+            return MappedRegisters::map(level, address, structure.length as usize)
+                .ok_or(NtStatus::INSUFFICIENT_RESOURCES);
+        }
+        Err(wrong)
+    }
+}
+
+/// What a started card consists of.
+pub(crate) struct Running {
+    pub(crate) card: Card<Windows>,
+    port: Foreign<IPortDMus>,
+    group: Foreign<IServiceGroup>,
+    sync: Foreign<IInterruptSync>,
+    sink: Option<Owned<Sink>>,
+}
+
+impl Running {
+    /// Brings the card to life.
+    ///
+    /// # Safety
+    /// `resources` and `port` are those of `IMiniportDMus::Init`.
+    unsafe fn start(
+        level: Passive,
+        function: &Function,
+        resources: *mut IResourceList,
+        port: *mut IPortDMus,
+    ) -> Result<Box<Self>, NtStatus> {
+        // SAFETY: the caller's promise.
+        let port = unsafe { Foreign::add(port) }.ok_or(NtStatus::INVALID_PARAMETER)?;
+        let mut group = ptr::null_mut();
+        // SAFETY: a place for a pointer.
+        check(unsafe { pc::PcNewServiceGroup(&raw mut group, ptr::null_mut()) })?;
+        // SAFETY: the reference is ours.
+        let group = unsafe { Foreign::take(group) }.ok_or(NtStatus::UNSUCCESSFUL)?;
+        let mut sync = ptr::null_mut();
+        // SAFETY: a place for a pointer, and the caller's list.
+        check(unsafe {
+            pc::PcNewInterruptSync(&raw mut sync, ptr::null_mut(), resources, 0, interrupt_sync_mode::NORMAL)
+        })?;
+        // SAFETY: the reference is ours.
+        let sync = unsafe { Foreign::take(sync) }.ok_or(NtStatus::UNSUCCESSFUL)?;
+
+        let Structures { common, notify, notify_multiplier, isr, device } = function.structures;
+        // SAFETY: the caller's promise.
+        let map = |structure| unsafe { function.map(level, resources, structure) };
+        let mapped = Mapped {
+            common: map(common)?,
+            notify: map(notify)?,
+            notify_multiplier,
+            isr: map(isr)?,
+            device: map(device)?,
+        };
+        let kernel = Windows::new(level, function.physical_device).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+        let card = Card::start(kernel, level, mapped).map_err(|error| {
+            log(format_args!("the card does not come to life: {error:?}"));
+            NtStatus::from(error)
+        })?;
+
+        // From here on dropping it undoes everything.
+        let mut running = try_box(level, Self { card, port, group, sync, sink: None })
+            .ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+        running.connect(level)?;
+        running.card.open(level).map_err(|error| {
+            log(format_args!("the card opens no session: {error:?}"));
+            NtStatus::from(error)
+        })?;
+        Ok(running)
+    }
+
+    /// Everything that the interrupt needs, then the interrupt.
+    fn connect(&mut self, level: Passive) -> Result<(), NtStatus> {
+        let sink = Object::new(level, Sink::new(&raw const self.card)).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+        // SAFETY: both are alive; the group adds its own reference.
+        check(unsafe { call!(self.group.as_ptr(), add_member, sink.as_interface()) })?;
+        self.sink = Some(sink);
+        // SAFETY: both are alive.
+        unsafe { call!(self.port.as_ptr(), register_service_group, self.group.as_ptr()) };
+        let context = ptr::from_ref(self).cast_mut().cast();
+        // SAFETY: the context lives in memory of its own until the interrupt has been disconnected.
+        check(unsafe { call!(self.sync.as_ptr(), register_service_routine, service_routine, context, 0) })?;
+        // SAFETY: alive.
+        check(unsafe { call!(self.sync.as_ptr(), connect) })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // SAFETY: the last references to miniports and streams go at PASSIVE_LEVEL.
+        let level = unsafe { Passive::assume() };
+        self.card.stop(level);
+        // SAFETY: alive. After this the service routine does not run any more.
+        unsafe { call!(self.sync.as_ptr(), disconnect) };
+        if let Some(sink) = &self.sink {
+            // SAFETY: both are alive.
+            unsafe { call!(self.group.as_ptr(), remove_member, sink.as_interface()) };
+        }
+        // A deferred procedure call may still be on its way on another processor.
+        // SAFETY: at PASSIVE_LEVEL.
+        unsafe { nt::KeFlushQueuedDpcs() };
+    }
+}
+
+/// The interrupt service routine. The line may be shared: only the card's own status tells.
+unsafe extern "system" fn service_routine(_: *mut IInterruptSync, context: *mut c_void) -> NtStatus {
+    // SAFETY: the context given with the routine, which lives until the interrupt has been disconnected.
+    let running = unsafe { &*context.cast::<Running>() };
+    if !running.card.interrupt() {
+        return NtStatus::UNSUCCESSFUL;
+    }
+    // SAFETY: both are alive; may be called at any level.
+    unsafe { call!(running.port.as_ptr(), notify, running.group.as_ptr()) };
+    NtStatus::SUCCESS
+}
+
+/// The miniport.
+pub(crate) struct Miniport {
+    function: Function,
+    /// The started card: null before `Init`, and never changed after it.
+    running: AtomicPtr<Running>,
+    /// Open instances of each pin.
+    instances: [AtomicU32; 3],
+}
+
+struct PropertyHandlers;
+
+impl Handlers for PropertyHandlers {
+    const PROPERTY: PropertyHandler = property::handler;
+}
+
+static DESCRIPTOR: PcFilterDescriptor = Filter::<PropertyHandlers>::DESCRIPTOR;
+
+impl Miniport {
+    /// A miniport for a function, not started.
+    pub(crate) const fn new(function: Function) -> Self {
+        Self {
+            function,
+            running: AtomicPtr::new(ptr::null_mut()),
+            instances: [const { AtomicU32::new(0) }; 3],
+        }
+    }
+
+    /// The started card.
+    pub(crate) fn running(&self) -> Option<&Running> {
+        // SAFETY: once set it lives as long as the miniport.
+        unsafe { self.running.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Counts an instance of a pin, if there may be one more.
+    fn take_instance(&self, pin: u32) -> bool {
+        let most = DESCRIPTOR_PIN_INSTANCES[pin as usize];
+        let count = &self.instances[pin as usize];
+        count.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < most).then_some(n + 1)).is_ok()
+    }
+
+    /// Gives an instance of a pin back.
+    pub(crate) fn give_instance(&self, pin: u32) {
+        self.instances[pin as usize].fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+const DESCRIPTOR_PIN_INSTANCES: [u32; 3] =
+    [filter::RENDER_INSTANCES, filter::RENDER_INSTANCES, filter::WAVE_INSTANCES];
+
+impl Drop for Miniport {
+    fn drop(&mut self) {
+        let running = *self.running.get_mut();
+        if !running.is_null() {
+            // SAFETY: leaked in `init`; streams keep the miniport, so there are none.
+            drop(unsafe { Box::from_raw(running) });
+        }
+    }
+}
+
+impl Class for Miniport {
+    type Table = IMiniportDMusTable;
+    const TABLE: &'static IMiniportDMusTable = &IMiniportDMusTable {
+        base: IMiniportTable { base: unknown::<Self>(), get_description, data_range_intersection },
+        init,
+        service,
+        new_stream,
+    };
+
+    fn has(&self, iid: &Guid) -> bool {
+        *iid == IID_IMiniport || *iid == IID_IMiniportDMus
+    }
+}
+
+unsafe extern "system" fn get_description(_: *mut IMiniport, out: *mut *const PcFilterDescriptor) -> NtStatus {
+    if out.is_null() {
+        return NtStatus::INVALID_PARAMETER;
+    }
+    // SAFETY: a place for a pointer.
+    unsafe { out.write(&raw const DESCRIPTOR) };
+    NtStatus::SUCCESS
+}
+
+unsafe extern "system" fn data_range_intersection(
+    _: *mut IMiniport,
+    pin: u32,
+    client: *const KsDataRange,
+    _: *const KsDataRange,
+    length: u32,
+    result: *mut c_void,
+    result_length: *mut u32,
+) -> NtStatus {
+    if pin >= DESCRIPTOR.pin_count || result_length.is_null() {
+        return NtStatus::INVALID_PARAMETER;
+    }
+    if pin != filter::PIN_WAVE {
+        // A music format has nothing to choose: the port does it.
+        return NtStatus::NOT_IMPLEMENTED;
+    }
+    // SAFETY: the port gives a whole range.
+    let Some(format) = (unsafe { format::intersect_pcm(client) }) else { return NtStatus::NO_MATCH };
+    let bytes = format::pcm_data_format(format);
+    let needed = bytes.len() as u32;
+    // SAFETY: a place for a length.
+    unsafe { result_length.write(needed) };
+    if length == 0 {
+        return NtStatus::BUFFER_OVERFLOW;
+    }
+    if length < needed || result.is_null() {
+        return NtStatus::BUFFER_TOO_SMALL;
+    }
+    // SAFETY: the port gives `length` bytes.
+    unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), result.cast(), bytes.len()) };
+    NtStatus::SUCCESS
+}
+
+unsafe extern "system" fn init(
+    this: *mut IMiniportDMus,
+    _adapter: *mut IUnknown,
+    resources: *mut IResourceList,
+    port: *mut IPortDMus,
+    group: *mut *mut IServiceGroup,
+) -> NtStatus {
+    if group.is_null() {
+        return NtStatus::INVALID_PARAMETER;
+    }
+    // SAFETY: a place for a pointer.
+    unsafe { group.write(ptr::null_mut()) };
+    if resources.is_null() || port.is_null() {
+        return NtStatus::INVALID_PARAMETER;
+    }
+    // SAFETY: documented for PASSIVE_LEVEL.
+    let level = unsafe { Passive::assume() };
+    // SAFETY: called through the table of a miniport.
+    let miniport = unsafe { Object::<Miniport>::of(this) };
+    if miniport.class.running().is_some() {
+        return NtStatus::INVALID_DEVICE_STATE;
+    }
+    // SAFETY: the port's parameters.
+    match unsafe { Running::start(level, &miniport.class.function, resources, port) } {
+        Ok(running) => {
+            // SAFETY: a place for a pointer; the port gets a reference of its own.
+            unsafe { group.write(running.group.handed_out()) };
+            miniport.class.running.store(Box::into_raw(running), Ordering::Release);
+            NtStatus::SUCCESS
+        }
+        Err(status) => status,
+    }
+}
+
+/// Never called by Windows.
+unsafe extern "system" fn service(_: *mut IMiniportDMus) {}
+
+#[expect(clippy::too_many_arguments, reason = "the interface's")]
+unsafe extern "system" fn new_stream(
+    this: *mut IMiniportDMus,
+    out: *mut *mut IMXF,
+    outer: *mut IUnknown,
+    _pool: u32,
+    pin: u32,
+    kind: DmusStreamType,
+    data_format: *const KsDataFormat,
+    group: *mut *mut IServiceGroup,
+    allocator: *mut IAllocatorMXF,
+    clock: *mut IMasterClock,
+    schedule_prefetch: *mut u64,
+) -> NtStatus {
+    if out.is_null() || group.is_null() || schedule_prefetch.is_null() {
+        return NtStatus::INVALID_PARAMETER;
+    }
+    // SAFETY: places for pointers. The interrupt serves the card, not a stream: there is no group for one.
+    unsafe {
+        out.write(ptr::null_mut());
+        group.write(ptr::null_mut());
+    }
+    if !outer.is_null() {
+        // Nothing is aggregated.
+        return NtStatus::NOT_SUPPORTED;
+    }
+    // SAFETY: documented for PASSIVE_LEVEL.
+    let level = unsafe { Passive::assume() };
+    // SAFETY: called through the table of a miniport.
+    let miniport = unsafe { Object::<Miniport>::of(this) };
+    // SAFETY: the port gives a whole format.
+    let Some(format) = (unsafe { format::parse(data_format) }) else { return NtStatus::INVALID_PARAMETER };
+    if !filter::accepts(pin, kind, format) {
+        return NtStatus::INVALID_PARAMETER;
+    }
+    if miniport.class.running().is_none() {
+        return NtStatus::DEVICE_NOT_READY;
+    }
+    // SAFETY: the port's parameters.
+    let (allocator, clock) = unsafe { (Foreign::add(allocator), Foreign::add(clock)) };
+    if !matches!(format, StreamFormat::Pcm(_)) && (allocator.is_none() || clock.is_none()) {
+        return NtStatus::INVALID_PARAMETER;
+    }
+    if !miniport.class.take_instance(pin) {
+        return NtStatus::INVALID_DEVICE_REQUEST;
+    }
+    // From here on the stream gives the instance back.
+    match Stream::open(level, miniport.to_owned(), pin, format, allocator, clock) {
+        Ok(stream) => {
+            let prefetch = if matches!(format, StreamFormat::Pcm(_)) { 0 } else { DONT_HOLD_FOR_SEQUENCING };
+            // SAFETY: places for a number and a pointer.
+            unsafe {
+                schedule_prefetch.write(prefetch);
+                out.write(stream.into_interface());
+            }
+            NtStatus::SUCCESS
+        }
+        Err(status) => status,
+    }
+}

@@ -1,0 +1,50 @@
+//! Memory: non-paged, not executable, and allocated at `PASSIVE_LEVEL` only, because whoever allocates can fail.
+#![allow(unsafe_code, reason = "the global allocator is an unsafe interface")]
+
+use alloc::boxed::Box;
+use core::alloc::{GlobalAlloc, Layout};
+
+use dmus_miniport::irql::Passive;
+
+use crate::nt;
+
+/// The pool tag, `DMus` in a dump.
+const TAG: u32 = u32::from_le_bytes(*b"DMus");
+
+/// Alignment of pool memory on x86-64.
+const POOL_ALIGNMENT: usize = 16;
+
+struct Pool;
+
+#[global_allocator]
+static POOL: Pool = Pool;
+
+// SAFETY: the pool gives distinct memory, aligned to 16 bytes; a layout that wants more gets none.
+unsafe impl GlobalAlloc for Pool {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if layout.align() > POOL_ALIGNMENT {
+            return core::ptr::null_mut();
+        }
+        // SAFETY: allowed at this level; the size is not 0, as the caller promises.
+        unsafe { nt::ExAllocatePoolWithTag(nt::NON_PAGED_POOL_NX, layout.size(), TAG) }.cast()
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, _: Layout) {
+        // SAFETY: the caller gives back what `alloc` gave.
+        unsafe { nt::ExFreePoolWithTag(pointer.cast(), TAG) };
+    }
+}
+
+/// Allocates a value; `None`, and not a bug check, when there is no memory.
+pub(crate) fn try_box<T>(_: Passive, value: T) -> Option<Box<T>> {
+    const { assert!(size_of::<T>() != 0) };
+    // SAFETY: the size is not 0.
+    let pointer = unsafe { alloc::alloc::alloc(Layout::new::<T>()) }.cast::<T>();
+    if pointer.is_null() {
+        return None;
+    }
+    // SAFETY: fresh memory of the type's layout.
+    unsafe { pointer.write(value) };
+    // SAFETY: allocated with the global allocator and the type's layout, and initialised.
+    Some(unsafe { Box::from_raw(pointer) })
+}

@@ -1,0 +1,61 @@
+//! The property handler: turns a request's pointers into what they point to.
+#![allow(unsafe_code, reason = "a function that PortCls calls with pointers")]
+
+use dmus_miniport::irql::Passive;
+use dmus_miniport::property::{Property, Request, handle};
+use portcls::NtStatus;
+use portcls::descriptor::PcPropertyRequest;
+
+use crate::com::Object;
+use crate::miniport::Miniport;
+use crate::stream::Stream;
+
+/// The handler of every property.
+pub(crate) unsafe extern "system" fn handler(request: *mut PcPropertyRequest) -> NtStatus {
+    // SAFETY: PortCls gives a request that is the handler's during the call.
+    let Some(request) = (unsafe { request.as_mut() }) else { return NtStatus::INVALID_PARAMETER };
+    // SAFETY: documented for PASSIVE_LEVEL.
+    let level = unsafe { Passive::assume() };
+    // SAFETY: the item that matched, which is one of ours.
+    let Some(item) = (unsafe { request.property_item.as_ref() }) else { return NtStatus::INVALID_PARAMETER };
+    // SAFETY: our items' sets are constants.
+    let Some(property) = Property::find(unsafe { &*item.set }, item.id) else { return NtStatus::NOT_FOUND };
+    if request.major_target.is_null() {
+        return NtStatus::INVALID_PARAMETER;
+    }
+    // SAFETY: the major target is the miniport that the table is of.
+    let miniport = unsafe { Object::<Miniport>::of(request.major_target) };
+    let stream_time = if request.minor_target.is_null() {
+        None
+    } else {
+        // SAFETY: the minor target is a stream of that miniport.
+        let stream = unsafe { Object::<Stream>::of(request.minor_target) };
+        Some(stream.class.time().unwrap_or(0))
+    };
+
+    let instance: &[u8] = if request.instance.is_null() {
+        &[]
+    } else {
+        // SAFETY: PortCls gives `instance_size` bytes.
+        unsafe { core::slice::from_raw_parts(request.instance.cast(), request.instance_size as usize) }
+    };
+    let value = if request.value.is_null() {
+        None
+    } else {
+        // SAFETY: PortCls gives `value_size` bytes.
+        Some(unsafe { core::slice::from_raw_parts_mut(request.value.cast(), request.value_size as usize) })
+    };
+    handle(
+        miniport.class.running().map(|running| &running.card),
+        level,
+        Request {
+            property,
+            verb: request.verb,
+            node: request.node,
+            stream_time,
+            instance,
+            value,
+            value_size: &mut request.value_size,
+        },
+    )
+}

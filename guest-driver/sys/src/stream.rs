@@ -1,0 +1,263 @@
+//! `IMXF` and `ISynthSinkDMus`: a stream.
+//!
+//! Both kinds share one virtual table, `ISynthSinkDMus`' with `IMXF`'s as its beginning. A render stream does not own
+//! up to the longer one.
+#![allow(unsafe_code, reason = "a virtual table of functions that PortCls calls")]
+
+use dmus_miniport::format::StreamFormat;
+use dmus_miniport::irql::{AtMostDispatch, Passive};
+use dmus_miniport::kernel::EventHome;
+use dmus_miniport::midi_out::Groups;
+use portcls::dmus::{IAllocatorMXF, IMXF, IMXFTable, IMasterClock, ISynthSinkDMus, ISynthSinkDMusTable};
+use portcls::event::DmusKernelEvent;
+use portcls::guid::{IID_IMXF, IID_ISynthSinkDMus};
+use portcls::ks::KsState;
+use portcls::{Guid, NtStatus, ReferenceTime};
+
+use crate::com::{Class, Foreign, Object, Owned, call, unknown};
+use crate::kernel::{Allocator, log};
+use crate::miniport::{Miniport, Running};
+use crate::nt;
+
+/// What a stream is.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Not open on the card: while it is being made.
+    Closed,
+    /// A render stream, by its number on the card.
+    Render(u32),
+    /// The wave stream.
+    Wave,
+}
+
+/// A stream.
+pub(crate) struct Stream {
+    kind: Kind,
+    pin: u32,
+    allocator: Option<Foreign<IAllocatorMXF>>,
+    clock: Option<Foreign<IMasterClock>>,
+    /// Keeps the card.
+    miniport: Owned<Miniport>,
+}
+
+impl Stream {
+    /// Opens a stream of a started miniport. It gives the pin's instance back when it goes, and when it does not come.
+    pub(crate) fn open(
+        level: Passive,
+        miniport: Owned<Miniport>,
+        pin: u32,
+        format: StreamFormat,
+        allocator: Option<Foreign<IAllocatorMXF>>,
+        clock: Option<Foreign<IMasterClock>>,
+    ) -> Result<Owned<Self>, NtStatus> {
+        let mut stream = Self { kind: Kind::Closed, pin, allocator, clock, miniport };
+        let card = &stream.running().ok_or(NtStatus::DEVICE_NOT_READY)?.card;
+        let kind = match format {
+            StreamFormat::Pcm(format) => card.open_wave(level, format).map(|()| Kind::Wave),
+            StreamFormat::Midi | StreamFormat::DirectMusic => {
+                let home = stream.allocator.as_ref().ok_or(NtStatus::INVALID_PARAMETER)?;
+                let groups = if format == StreamFormat::Midi { Groups::First } else { Groups::AsGiven };
+                card.open_render(level, groups, Allocator(home.as_ptr())).map(Kind::Render)
+            }
+        };
+        stream.kind = kind.map_err(|error| {
+            log(format_args!("pin {pin} does not open: {error:?}"));
+            NtStatus::from(error)
+        })?;
+        Object::new(level, stream).ok_or(NtStatus::INSUFFICIENT_RESOURCES)
+    }
+
+    /// The started card.
+    pub(crate) fn running(&self) -> Option<&Running> {
+        self.miniport.running()
+    }
+
+    /// Master time now.
+    pub(crate) fn time(&self) -> Option<ReferenceTime> {
+        let clock = self.clock.as_ref()?.as_ptr();
+        let mut time = 0;
+        // SAFETY: the clock is referenced; may be called at any level.
+        let status = unsafe { call!(clock, get_time, &raw mut time) };
+        status.is_success().then_some(time)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // SAFETY: the last reference to a stream goes at PASSIVE_LEVEL.
+        let level = unsafe { Passive::assume() };
+        if let Some(running) = self.running() {
+            match self.kind {
+                Kind::Closed => {}
+                Kind::Render(id) => running.card.close_render(level, id),
+                Kind::Wave => running.card.close_wave(level),
+            }
+        }
+        self.miniport.give_instance(self.pin);
+    }
+}
+
+impl Class for Stream {
+    type Table = ISynthSinkDMusTable;
+    const TABLE: &'static ISynthSinkDMusTable = &ISynthSinkDMusTable {
+        base: IMXFTable { base: unknown::<Self>(), set_state, put_message, connect_output, disconnect_output },
+        render,
+        sync_to_master,
+        sample_to_ref_time,
+        ref_time_to_sample,
+    };
+
+    fn has(&self, iid: &Guid) -> bool {
+        *iid == IID_IMXF || (*iid == IID_ISynthSinkDMus && matches!(self.kind, Kind::Wave))
+    }
+}
+
+/// The stream behind an interface pointer.
+///
+/// # Safety
+/// Called through the table of a stream.
+unsafe fn stream<'a>(this: *mut impl Sized) -> &'a Stream {
+    // SAFETY: the caller's promise.
+    &unsafe { Object::<Stream>::of(this) }.class
+}
+
+unsafe extern "system" fn set_state(this: *mut IMXF, state: KsState) -> NtStatus {
+    // SAFETY: called through the table of a stream.
+    let stream = unsafe { stream(this) };
+    // SAFETY: documented for PASSIVE_LEVEL.
+    let level = unsafe { Passive::assume() };
+    let Some(running) = stream.running() else { return NtStatus::DEVICE_NOT_READY };
+    if state > KsState::RUN {
+        return NtStatus::INVALID_PARAMETER;
+    }
+    let result = match stream.kind {
+        Kind::Closed => return NtStatus::INVALID_DEVICE_STATE,
+        Kind::Render(id) => running.card.set_render_state(level, id, state),
+        Kind::Wave => running.card.set_wave_state(level, state),
+    };
+    match result {
+        Ok(()) => NtStatus::SUCCESS,
+        Err(error) => {
+            log(format_args!("the card does not follow to state {}: {error:?}", state.0));
+            // Stopping must not fail: what is held has gone back, and nothing more is sent.
+            if state == KsState::RUN { error.into() } else { NtStatus::SUCCESS }
+        }
+    }
+}
+
+unsafe extern "system" fn put_message(this: *mut IMXF, event: *mut DmusKernelEvent) -> NtStatus {
+    if event.is_null() {
+        // A request for service, which the card's own sink answers.
+        return NtStatus::SUCCESS;
+    }
+    // SAFETY: called through the table of a stream.
+    let stream = unsafe { stream(this) };
+    // SAFETY: documented for DISPATCH_LEVEL.
+    let level = unsafe { AtMostDispatch::assume() };
+    match (stream.kind, stream.running(), &stream.allocator) {
+        (Kind::Render(id), Some(running), _) => {
+            // SAFETY: the port hands the events over with the call.
+            unsafe { running.card.put(level, id, event) };
+            NtStatus::SUCCESS
+        }
+        (_, _, Some(allocator)) => {
+            // SAFETY: the port hands the events over with the call; nobody here wants them.
+            unsafe { Allocator(allocator.as_ptr()).give_back(event, level) };
+            NtStatus::SUCCESS
+        }
+        _ => NtStatus::INVALID_DEVICE_REQUEST,
+    }
+}
+
+/// A stream that takes events, or gives PCM, has no output for events.
+unsafe extern "system" fn connect_output(_: *mut IMXF, _: *mut IMXF) -> NtStatus {
+    NtStatus::UNSUCCESSFUL
+}
+
+unsafe extern "system" fn disconnect_output(_: *mut IMXF, _: *mut IMXF) -> NtStatus {
+    NtStatus::UNSUCCESSFUL
+}
+
+/// The unit of `Render`'s length and position: frames. The reference page says bytes; the public sample and user
+/// mode's `IDirectMusicSynth::Render` count frames.
+unsafe extern "system" fn render(this: *mut ISynthSinkDMus, buffer: *mut u8, frames: u32, _position: i64) {
+    // SAFETY: called through the table of a stream.
+    let stream = unsafe { stream(this) };
+    if buffer.is_null() || nt::current_irql() > nt::PASSIVE_LEVEL {
+        // The buffer may be pageable, and rendering waits: at a higher level nothing can be done for the caller.
+        log(format_args!("Render at IRQL {} or without a buffer: nothing is written", nt::current_irql()));
+        return;
+    }
+    // SAFETY: just checked.
+    let level = unsafe { Passive::assume() };
+    let Some(running) = stream.running() else { return };
+    let Ok(frame_bytes) = running.card.frame_bytes(level.into()) else { return };
+    // SAFETY: the caller gives a buffer of that many frames.
+    let pcm = unsafe { core::slice::from_raw_parts_mut(buffer, frames as usize * frame_bytes) };
+    match running.card.render(level, pcm) {
+        Ok(None) => {}
+        Ok(Some(wrong)) => log(format_args!("rendering {frames} frames: {wrong:?}")),
+        Err(error) => log(format_args!("rendering {frames} frames: {error:?}")),
+    }
+}
+
+unsafe extern "system" fn sync_to_master(this: *mut ISynthSinkDMus, master_time: ReferenceTime, start: i32) -> NtStatus {
+    // SAFETY: called through the table of a stream.
+    let stream = unsafe { stream(this) };
+    if nt::current_irql() > nt::PASSIVE_LEVEL {
+        return NtStatus::INVALID_DEVICE_REQUEST;
+    }
+    // SAFETY: just checked.
+    let level = unsafe { Passive::assume() };
+    let Some(running) = stream.running() else { return NtStatus::DEVICE_NOT_READY };
+    match running.card.sync(level, master_time, start != 0) {
+        Ok(()) => NtStatus::SUCCESS,
+        Err(error) => {
+            log(format_args!("the card does not synchronise: {error:?}"));
+            error.into()
+        }
+    }
+}
+
+unsafe extern "system" fn sample_to_ref_time(
+    this: *mut ISynthSinkDMus,
+    sample: i64,
+    out: *mut ReferenceTime,
+) -> NtStatus {
+    // SAFETY: called through the table of a stream.
+    unsafe { convert(this, out, |anchor, rate| anchor.time_of(sample, rate)) }
+}
+
+unsafe extern "system" fn ref_time_to_sample(
+    this: *mut ISynthSinkDMus,
+    time: ReferenceTime,
+    out: *mut i64,
+) -> NtStatus {
+    // SAFETY: called through the table of a stream.
+    unsafe { convert(this, out, |anchor, rate| anchor.frame_at(time, rate)) }
+}
+
+/// # Safety
+/// Called through the table of a stream; `out` is null or a place for a number.
+unsafe fn convert(
+    this: *mut ISynthSinkDMus,
+    out: *mut i64,
+    conversion: impl FnOnce(dmus_miniport::clock::Anchor, u32) -> i64,
+) -> NtStatus {
+    // SAFETY: the caller's promise.
+    let stream = unsafe { stream(this) };
+    // SAFETY: neither sample nor reference says at which level; nothing above DISPATCH_LEVEL asks for sample times.
+    let level = unsafe { AtMostDispatch::assume() };
+    let Some(running) = stream.running() else { return NtStatus::DEVICE_NOT_READY };
+    if out.is_null() {
+        return NtStatus::INVALID_PARAMETER;
+    }
+    match running.card.anchor(level) {
+        Ok((anchor, rate)) => {
+            // SAFETY: a place for a number.
+            unsafe { out.write(conversion(anchor, rate)) };
+            NtStatus::SUCCESS
+        }
+        Err(error) => error.into(),
+    }
+}

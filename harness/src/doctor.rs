@@ -123,7 +123,7 @@ fn memfd() -> Finding {
 
 fn disk(workspace: &Workspace) -> Finding {
     let path = if workspace.target.exists() { &workspace.target } else { &workspace.root };
-    let free = rustix::fs::statvfs(path).map_or(0, |statistics| statistics.f_bavail * statistics.f_frsize >> 20);
+    let free = rustix::fs::statvfs(path).map_or(0, |statistics| (statistics.f_bavail * statistics.f_frsize) >> 20);
     let detail = format!("{free} MiB free under {}", path.display());
     if free >= DISK_MIB {
         return found("disk", detail);

@@ -14,7 +14,8 @@ use crate::failure::{Class, Diagnosed, Error, FileError};
 use crate::hash::{hex, sha256_hex};
 use crate::judge::{BITS, CHANNELS, Difference, FRAME_BYTES, Pcm, difference};
 use crate::machine::{
-    Boot, Card, CardOptions, Clock, Ended, Firmware, GuestMemory, Machine, MachineError, MachineOptions, guest_exit,
+    Boot, Card, CardOptions, CardSockets, CardStatus, Clock, Ended, Firmware, GuestMemory, Machine, MachineError,
+    MachineOptions, guest_exit,
 };
 use crate::midi::{Song, write_records};
 use crate::provision::Kit;
@@ -230,8 +231,10 @@ pub struct Verdict {
     pub pcm_sha256: String,
     /// What the offline render says of itself.
     pub offline_sha256: String,
-    /// What was counted.
+    /// What the guest counted.
     pub counters: Counters,
+    /// What the card counted, and what it found wrong with the driver.
+    pub card: CardStatus,
     /// QEMU's version.
     pub qemu: String,
     /// The accelerator, and why.
@@ -405,9 +408,9 @@ impl Run<'_> {
             .prefix("dmus-")
             .tempdir()
             .map_err(FileError::own("create", std::env::temp_dir()))?;
-        let socket = scratch.path().join("card");
+        let sockets = CardSockets::in_folder(scratch.path());
         let begun = self.begin(Step::Card);
-        let card = Card::start(&self.stage.kit.card, &self.performance.card, &socket, &self.folder.file("card.log"))?;
+        let card = Card::start(&self.stage.kit.card, &self.performance.card, &sockets, &self.folder.file("card.log"))?;
         self.end(Step::Card, begun, Instant::now());
 
         let records = write_records(&song.events);
@@ -420,7 +423,7 @@ impl Run<'_> {
             kernel: self.stage.kit.nt_host.clone(),
             driver: Some(self.stage.kit.driver.clone()),
             guest_options: format!("log={}\n", self.performance.guest_log),
-            card_socket: Some(socket),
+            card_socket: Some(sockets.machine),
         };
         let started = self.begin(Step::Firmware);
         let qemu_log = self.folder.file("qemu.log");
@@ -444,7 +447,7 @@ impl Run<'_> {
         let mut session = Session::new(line, rig, self.performance.timeout, Some(console), self.observer)
             .map_err(SessionError::Line)?;
         let played = self.play(&mut session, started, &records, frames, &driver_hash);
-        let Played { guest, device, driver_in_guest, pcm, events, statistics } = match played {
+        let Played { guest, device, driver_in_guest, pcm, events, statistics, card } = match played {
             Ok(played) => played,
             Err(error) => {
                 if let Error::Session(SessionError::Timeout { .. }) = &error {
@@ -478,6 +481,7 @@ impl Run<'_> {
             pcm_sha256: pcm.sha256(),
             offline_sha256: summary.pcm_sha256,
             counters: statistics.into(),
+            card,
             qemu,
             accelerator: self.stage.accelerator.clone(),
             driver: DriverReport {
@@ -504,8 +508,7 @@ impl Run<'_> {
             Ok(machine) => Ok(Rig { machine, card }),
             // QEMU talks to the card while it starts, and does not survive its absence: then the card is the cause.
             Err(MachineError::QemuNotStarted { .. }) if card.ended().is_some_and(|ended| ended != Ended::Exit(0)) => {
-                let ended = card.ended().map_or_else(String::new, |ended| ended.to_string());
-                Err(MachineError::CardNotStarted { ended, tail: card.tail() })
+                Err(MachineError::CardNotStarted { ended: card.stop(), tail: card.tail() })
             }
             Err(error) => Err(error),
         }
@@ -599,6 +602,12 @@ impl Run<'_> {
         let range = guest_protocol::Bulk { address: pcm.address, length: frames * FRAME_BYTES };
         let bytes = session.health.machine.memory.read(range).map_err(PerformanceError::Memory)?;
         self.end(Step::Streaming, streaming, Instant::now());
+        // Before the pins are closed: the counters are the session's.
+        let card = session.health.card.status().unwrap_or_else(|error| {
+            self.observer
+                .event(&Event::Warning { text: format!("the card does not answer on its control socket: {error}") });
+            CardStatus::default()
+        });
         for (step, pin) in [("close the render pin", pins.render), ("close the wave pin", pins.wave)] {
             session.done(step, Request::Close(pin))?;
         }
@@ -613,6 +622,7 @@ impl Run<'_> {
             pcm: bytes,
             events: played.events,
             statistics: played.statistics,
+            card,
         })
     }
 
@@ -659,6 +669,7 @@ struct Played {
     pcm: Vec<u8>,
     events: u64,
     statistics: Statistics,
+    card: CardStatus,
 }
 
 /// The pins that a song needs.

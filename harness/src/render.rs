@@ -7,7 +7,11 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 
 use crate::failure::{Class, Diagnosed, FileError};
+use crate::machine::{CARD_DISLIKES_BANK, Ended};
 use crate::midi::{MidiEvent, write_listing};
+
+/// How the card ends when it cannot write a sound file.
+const CARD_CANNOT_WRITE: Ended = Ended::Exit(5);
 
 /// What to render.
 #[derive(Clone, Debug)]
@@ -27,12 +31,12 @@ pub struct RenderOptions {
 }
 
 /// What the render says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct RenderSummary {
     /// Frames written.
     pub frames: u64,
-    /// Largest magnitude.
-    pub peak: u32,
+    /// Peak level in dB below full scale; none for silence.
+    pub peak_dbfs: Option<f64>,
     /// SHA-256 of the samples.
     pub pcm_sha256: String,
 }
@@ -41,14 +45,12 @@ pub struct RenderSummary {
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
     /// The program refused or failed.
-    #[error("the offline render failed ({status}): {said}")]
+    #[error("the offline render failed ({ended}): {said}")]
     Failed {
         /// How it ended.
-        status: String,
+        ended: Ended,
         /// What it said.
         said: String,
-        /// A bank was named: then it is the likely cause.
-        with_bank: bool,
     },
     /// A file.
     #[error(transparent)]
@@ -58,7 +60,8 @@ pub enum RenderError {
 impl Diagnosed for RenderError {
     fn class(&self) -> Class {
         match self {
-            Self::Failed { with_bank: true, .. } => Class::BadInput,
+            Self::Failed { ended: CARD_DISLIKES_BANK, .. } => Class::BadInput,
+            Self::Failed { ended: CARD_CANNOT_WRITE, .. } => Class::Host,
             Self::Failed { .. } => Class::CardDied,
             Self::File(error) => error.class(),
         }
@@ -66,7 +69,10 @@ impl Diagnosed for RenderError {
 
     fn remedy(&self) -> Option<String> {
         match self {
-            Self::Failed { with_bank: true, .. } => Some("check the bank: .dls or .sf2".into()),
+            Self::Failed { ended: CARD_DISLIKES_BANK, .. } => {
+                Some("give a usable bank with --bank, or leave it out".into())
+            }
+            Self::Failed { ended: CARD_CANNOT_WRITE, .. } => Some("check the disk and the folder's permissions".into()),
             Self::Failed { .. } => None,
             Self::File(error) => error.remedy(),
         }
@@ -77,7 +83,6 @@ impl Diagnosed for RenderError {
 #[derive(Debug)]
 pub struct Rendering {
     child: std::process::Child,
-    with_bank: bool,
 }
 
 /// Writes the events where the render will read them.
@@ -107,7 +112,7 @@ pub fn start(options: &RenderOptions) -> Result<Rendering, RenderError> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(FileError::own("start", &options.card))?;
-    Ok(Rendering { child, with_bank: options.bank.is_some() })
+    Ok(Rendering { child })
 }
 
 impl Rendering {
@@ -116,14 +121,16 @@ impl Rendering {
     /// # Errors
     /// When it failed, or said nothing sensible.
     pub fn finish(mut self) -> Result<RenderSummary, RenderError> {
-        let failed = |status: String, said: String, with_bank| RenderError::Failed { status, said, with_bank };
-        let output = take_output(&mut self.child).map_err(|error| failed(error.to_string(), String::new(), false))?;
-        let said = String::from_utf8_lossy(&output.1).trim().to_owned();
-        if !output.2.success() {
-            return Err(failed(output.2.to_string(), said, self.with_bank));
+        let (out, err, status) =
+            take_output(&mut self.child).map_err(FileError::own("wait for", Path::new("the offline render")))?;
+        let said = String::from_utf8_lossy(&err).trim().to_owned();
+        if !status.success() {
+            return Err(RenderError::Failed { ended: status.into(), said });
         }
-        serde_json::from_slice(&output.0)
-            .map_err(|error| failed(format!("its summary is not understood: {error}"), said, false))
+        serde_json::from_slice(&out).map_err(|error| RenderError::Failed {
+            ended: status.into(),
+            said: format!("its summary is not understood: {error}\n{said}"),
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dmus::event::{Event, Observer};
 use dmus::failure::{Class, Error, FileError};
-use dmus::machine::{Boot, Card, CardOptions, Ended, GuestMemory, Machine, MachineOptions};
+use dmus::machine::{Boot, Card, CardOptions, CardSockets, Ended, GuestMemory, Machine, MachineOptions};
 use dmus::provision::Workspace;
 use dmus::session::{Death, Health, Session, SessionError};
 use guest_protocol::Request;
@@ -61,8 +61,8 @@ pub(super) fn boot(arguments: &BootArguments) -> Outcome {
     let stage = stage(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
     drop(terminal);
     let scratch = tempfile::tempdir().map_err(FileError::own("create", std::env::temp_dir()))?;
-    let socket = scratch.path().join("card");
-    let card = Card::start(&stage.kit.card, &CardOptions::default(), &socket, &scratch.path().join("card.log"))?;
+    let sockets = CardSockets::in_folder(scratch.path());
+    let card = Card::start(&stage.kit.card, &CardOptions::default(), &sockets, &scratch.path().join("card.log"))?;
     let options = MachineOptions {
         qemu: stage.kit.qemu.clone(),
         accelerator: stage.accelerator.accelerator,
@@ -70,7 +70,7 @@ pub(super) fn boot(arguments: &BootArguments) -> Outcome {
         kernel: stage.kit.nt_host.clone(),
         driver: Some(stage.kit.driver.clone()),
         guest_options: format!("log={}\n", arguments.guest_log),
-        card_socket: Some(socket),
+        card_socket: Some(sockets.machine),
     };
     let log = scratch.path().join("qemu.log");
     let boot = Boot { log: &log, scratch: scratch.path() };

@@ -143,6 +143,13 @@ fn show_verdict(verdict: &Verdict, arguments: &DemoArguments, reproduce: &str) {
     out(&format!("frames       {} ({seconds:.2} s at {} Hz)", verdict.frames, verdict.sample_rate));
     out(&format!("peak         {} ({decibels:.1} dBFS)", verdict.peak));
     out(&format!("pcm          {}", verdict.pcm_sha256));
+    let findings = &verdict.card.diagnosis;
+    if let Some(first) = &findings.first {
+        out(&format!(
+            "diagnoses    {}: the card found something wrong with the driver, first: {first}",
+            findings.count
+        ));
+    }
     out(&format!("time         {:.0} ms from QEMU's start to the verdict", verdict.milliseconds));
     if let Some(path) = &arguments.out {
         out(&format!("written      {}", path.display()));
@@ -301,18 +308,13 @@ pub(super) fn render(arguments: &RenderArguments) -> Outcome {
             "out": path,
             "events": song.events.len(),
             "frames": summary.frames,
-            "peak": summary.peak,
+            "peak_dbfs": summary.peak_dbfs,
             "pcm_sha256": summary.pcm_sha256,
         })
         .to_string());
     } else {
-        out(&format!(
-            "{}: {} events, {} frames, peak {}",
-            path.display(),
-            song.events.len(),
-            summary.frames,
-            summary.peak
-        ));
+        let peak = summary.peak_dbfs.map_or_else(|| "silence".into(), |peak| format!("peak {peak:.1} dBFS"));
+        out(&format!("{}: {} events, {} frames, {peak}", path.display(), song.events.len(), summary.frames));
         out(&format!("pcm {}", summary.pcm_sha256));
     }
     Ok(None)

@@ -1,11 +1,14 @@
 //! The card's process.
 
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::process::Process;
 use super::{Ended, MachineError};
@@ -43,25 +46,96 @@ pub struct CardOptions {
     pub render_block: Option<u32>,
 }
 
+/// Longest time for an answer on the control socket; the card answers between two blocks.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+/// Where the card's sockets are.
+#[derive(Clone, Debug)]
+pub struct CardSockets {
+    /// QEMU connects here.
+    pub machine: PathBuf,
+    /// The card answers questions here.
+    pub control: PathBuf,
+}
+
+impl CardSockets {
+    /// In a folder of our own.
+    #[must_use]
+    pub fn in_folder(folder: &Path) -> Self {
+        Self { machine: folder.join("card"), control: folder.join("control") }
+    }
+}
+
+/// What the card counted in its session, and what it found wrong with the driver.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CardStatus {
+    /// Counters.
+    pub counters: CardCounters,
+    /// Findings.
+    pub diagnosis: CardDiagnosis,
+}
+
+/// The card's counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CardCounters {
+    /// Kicks received.
+    pub kicks: u64,
+    /// Interrupts raised.
+    pub interrupts: u64,
+    /// Frames rendered.
+    pub frames_rendered: u64,
+    /// Events taken.
+    pub events: u64,
+    /// Events that came after their frame.
+    pub events_late: u64,
+    /// Notes that found no voice.
+    pub notes_lost: u64,
+    /// Times that frames were lost for want of a wave buffer.
+    pub underruns: u64,
+}
+
+/// What the card found wrong with the driver.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CardDiagnosis {
+    /// How often.
+    pub count: u64,
+    /// The first finding, as the card words it.
+    pub first: Option<Value>,
+}
+
 /// The card's process.
 #[derive(Debug)]
 pub struct Card {
     process: Process,
+    control: PathBuf,
     /// The command line, for the record.
     pub command_line: Vec<String>,
 }
 
 impl Card {
-    /// Starts the card on a listening socket at a path.
+    /// Starts the card, listening on its sockets.
     ///
     /// # Errors
     /// When socket or process cannot be made.
-    pub fn start(program: &Path, options: &CardOptions, socket: &Path, log: &Path) -> Result<Self, MachineError> {
+    pub fn start(
+        program: &Path,
+        options: &CardOptions,
+        sockets: &CardSockets,
+        log: &Path,
+    ) -> Result<Self, MachineError> {
         let resource = |source| MachineError::Resource { what: "the card's socket", source };
         // The socket listens before either side runs, so there is nothing to wait for.
-        let listener: OwnedFd = UnixListener::bind(socket).map_err(resource)?.into();
+        let listener: OwnedFd = UnixListener::bind(&sockets.machine).map_err(resource)?.into();
         let mut command = Command::new(program);
         command.args(["--fd", &listener.as_raw_fd().to_string(), "--clock", options.clock.name()]);
+        command.arg("--control").arg(&sockets.control);
+        if std::env::var_os("RUST_LOG").is_none() {
+            // The log is a file that is read when something went wrong.
+            command.env("RUST_LOG", "info");
+        }
         if let Some(bank) = &options.bank {
             command.arg("--bank").arg(bank);
         }
@@ -69,7 +143,21 @@ impl Card {
             command.args(["--render-block", &frames.to_string()]);
         }
         let command_line = super::qemu::command_line(&command);
-        Ok(Self { process: Process::spawn(command, &[&listener], log)?, command_line })
+        let process = Process::spawn(command, &[&listener], log)?;
+        Ok(Self { process, control: sockets.control.clone(), command_line })
+    }
+
+    /// Asks the card how it is.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn status(&self) -> io::Result<CardStatus> {
+        let mut stream = UnixStream::connect(&self.control)?;
+        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+        stream.write_all(b"{\"cmd\":\"status\"}\n")?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line)?;
+        serde_json::from_str(&line).map_err(io::Error::other)
     }
 
     /// How it ended, if it has.

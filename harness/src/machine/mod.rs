@@ -11,12 +11,15 @@ mod qmp;
 
 use std::io;
 
-pub use card::{Card, CardOptions, Clock};
+pub use card::{Card, CardCounters, CardDiagnosis, CardOptions, CardSockets, CardStatus, Clock};
 pub use memory::GuestMemory;
 pub use process::{Ended, Process};
 pub use qemu::{Accelerator, Boot, CARD_QUEUES, CARD_RING_SIZE, Firmware, Machine, MachineOptions, guest_exit};
 
 use crate::failure::{Class, Diagnosed, FileError};
+
+/// How the card ends when its bank is missing or broken.
+pub(crate) const CARD_DISLIKES_BANK: Ended = Ended::Exit(3);
 
 /// Why a machine did not come to be.
 #[derive(Debug, thiserror::Error)]
@@ -30,10 +33,10 @@ pub enum MachineError {
         source: io::Error,
     },
     /// The card ended before QEMU was there.
-    #[error("the card did not start: {ended}\n{tail}")]
+    #[error("the card did not start ({ended}): {tail}")]
     CardNotStarted {
         /// How it ended.
-        ended: String,
+        ended: Ended,
         /// The end of its log.
         tail: String,
     },
@@ -62,6 +65,7 @@ impl Diagnosed for MachineError {
     fn class(&self) -> Class {
         match self {
             Self::Spawn { .. } | Self::Resource { .. } => Class::Host,
+            Self::CardNotStarted { ended: CARD_DISLIKES_BANK, .. } => Class::BadInput,
             Self::CardNotStarted { .. } => Class::CardDied,
             Self::QemuNotStarted { .. } => Class::QemuFailed,
             Self::File(error) => error.class(),
@@ -71,6 +75,9 @@ impl Diagnosed for MachineError {
     fn remedy(&self) -> Option<String> {
         match self {
             Self::Spawn { .. } => Some("`cargo dmus doctor` says what is missing".into()),
+            Self::CardNotStarted { ended: CARD_DISLIKES_BANK, .. } => {
+                Some("give a usable bank with --bank, or leave it out".into())
+            }
             Self::CardNotStarted { .. } => {
                 Some("the message above is the card's own; `cargo dmus doctor` looks at the rest".into())
             }

@@ -25,8 +25,8 @@ pub const CARD_RING_SIZE: u32 = 128;
 /// The virtio id that the card goes by, 39: one that QEMU has a name for, which it demands.
 const CARD_VIRTIO_ID: u32 = 39;
 
-/// Bytes of the card's identity block, QEMU's most for a configuration space.
-const CARD_CONFIG_BYTES: u32 = 256;
+/// Bytes of the card's identity block.
+const CARD_CONFIG_BYTES: u32 = 160;
 
 /// How long a QEMU whose monitor is silent gets to end, so that its end can be told.
 const START_GRACE: std::time::Duration = std::time::Duration::from_secs(2);

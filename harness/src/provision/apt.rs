@@ -146,7 +146,7 @@ impl PrivateApt {
                 ProvisionError::NoNetwork { what, from: self.mirror.clone(), tail }
             }
             ProvisionError::Failed { what, tail, .. } if says(&tail, &NO_SPACE) => {
-                let free_mib = rustix::fs::statvfs(&self.folder).map_or(0, |s| s.f_bavail * s.f_frsize >> 20);
+                let free_mib = rustix::fs::statvfs(&self.folder).map_or(0, |s| (s.f_bavail * s.f_frsize) >> 20);
                 ProvisionError::DiskFull { what, path: self.folder.clone(), needed_mib: free_mib + 1, free_mib }
             }
             other => other,

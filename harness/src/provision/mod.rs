@@ -320,7 +320,7 @@ fn named_file(path: &Path) -> Result<PathBuf, ProvisionError> {
 /// Refuses to begin what the disk has no room for.
 fn need_disk(what: &str, path: &Path, needed_mib: u64) -> Result<(), ProvisionError> {
     let Ok(statistics) = rustix::fs::statvfs(path) else { return Ok(()) };
-    let free_mib = statistics.f_bavail * statistics.f_frsize >> 20;
+    let free_mib = (statistics.f_bavail * statistics.f_frsize) >> 20;
     if free_mib < needed_mib {
         return Err(ProvisionError::DiskFull { what: what.into(), path: path.into(), needed_mib, free_mib });
     }

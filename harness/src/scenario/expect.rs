@@ -91,6 +91,14 @@ pub struct Expectations {
     pub interrupts_not_claimed: Range,
     /// Largest magnitude.
     pub peak: Range,
+    /// Times that the card lost frames for want of a wave buffer.
+    pub underruns: Range,
+    /// Events that came to the card after their frame.
+    pub events_late: Range,
+    /// Notes that found no voice.
+    pub notes_lost: Range,
+    /// How often the card found something wrong with the driver.
+    pub diagnoses: Range,
     /// The bug check.
     pub bug_check: Option<ExpectedBugCheck>,
 }
@@ -108,6 +116,11 @@ impl Default for Expectations {
             interrupts: Range::default(),
             interrupts_not_claimed: Range::default(),
             peak: Range::default(),
+            underruns: Range::default(),
+            events_late: Range::default(),
+            notes_lost: Range::default(),
+            // A driver that the card complains of is not right, whatever it sounds like.
+            diagnoses: Range { min: None, max: Some(0) },
             bug_check: None,
         }
     }
@@ -143,6 +156,11 @@ impl Expectations {
         {
             found.push(format!("pcm_sha256: {}, expected {hash}", verdict.pcm_sha256));
         }
+        if let Some(first) = &verdict.card.diagnosis.first
+            && self.diagnoses.violation("", verdict.card.diagnosis.count).is_some()
+        {
+            found.push(format!("the card found something wrong with the driver: {first}"));
+        }
         let counters = &verdict.counters;
         found.extend(
             [
@@ -151,6 +169,10 @@ impl Expectations {
                 self.interrupts.violation("interrupts", counters.interrupts),
                 self.interrupts_not_claimed.violation("interrupts_not_claimed", counters.interrupts_not_claimed),
                 self.peak.violation("peak", verdict.peak.into()),
+                self.underruns.violation("underruns", verdict.card.counters.underruns),
+                self.events_late.violation("events_late", verdict.card.counters.events_late),
+                self.notes_lost.violation("notes_lost", verdict.card.counters.notes_lost),
+                self.diagnoses.violation("diagnoses", verdict.card.diagnosis.count),
             ]
             .into_iter()
             .flatten(),

@@ -277,3 +277,32 @@ const _: () = {
     assert!(offset_of!(KernelEvent, data) == 32);
     assert!(size_of::<KsIdentifier>() == 24);
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_those_that_drivers_are_built_with() {
+        let ours = [
+            ("PCFILTER_DESCRIPTOR", size_of::<FilterDescriptor>()),
+            ("PCPIN_DESCRIPTOR", size_of::<PinDescriptor>()),
+            ("KSPIN_DESCRIPTOR", size_of::<KsPinDescriptor>()),
+            ("KSIDENTIFIER", size_of::<KsIdentifier>()),
+            ("PCNODE_DESCRIPTOR", size_of::<NodeDescriptor>()),
+            ("PCCONNECTION_DESCRIPTOR", size_of::<Connection>()),
+            ("PCAUTOMATION_TABLE", size_of::<AutomationTable>()),
+            ("PCPROPERTY_ITEM", size_of::<PropertyItem>()),
+            ("PCPROPERTY_REQUEST", size_of::<PropertyRequest>()),
+            ("KSDATAFORMAT", size_of::<DataFormat>()),
+            ("KSDATARANGE_MUSIC", DATA_RANGE_MUSIC_BYTES as usize),
+            ("KSDATARANGE_AUDIO", DATA_RANGE_AUDIO_BYTES as usize),
+            ("WAVEFORMATEX", size_of::<WaveFormatEx>()),
+            ("DMUS_KERNEL_EVENT", size_of::<KernelEvent>()),
+        ];
+        for (name, size) in ours {
+            let found = portcls::layout::ALL.iter().find(|layout| layout.name == name);
+            assert_eq!(found.map(|layout| layout.size.bits64), Some(size), "{name}");
+        }
+    }
+}

@@ -9,6 +9,7 @@ use super::com::{Class, Com, Object, Slot, object, unknown};
 use super::event_pool::EventPool;
 use super::guids::{GUID, IID_IALLOCATORMXF, IID_IMXF};
 use super::irql;
+use super::kernel;
 use super::lock::Lock;
 use super::rules::{self, Broken};
 use super::statistics;
@@ -162,6 +163,8 @@ unsafe extern "win64" fn put_message(this: This, event: *mut KernelEvent) -> NTS
     match unsafe { object(this) }.pool.with(|pool| pool.give_back(event)) {
         Ok(count) => {
             statistics::EVENTS_RETURNED.add(count as u64);
+            // Whoever waits for events can go on.
+            kernel::wake();
             STATUS_SUCCESS
         }
         Err(broken) => violation("IAllocatorMXF::PutMessage", broken),

@@ -80,6 +80,11 @@ impl Pin {
         self.ranges.iter().any(|range| range.format.major == *major && range.format.sub == *sub)
     }
 
+    /// Whether data flows into the filter.
+    pub(crate) fn flows_in(&self) -> bool {
+        self.data_flow == data_flow::IN
+    }
+
     fn is_bridge(&self) -> bool {
         matches!(self.communication, communication::NONE | communication::BRIDGE)
     }
@@ -366,8 +371,8 @@ unsafe fn properties(owner: &str, table: *const AutomationTable) -> Result<Vec<P
         let table = table.read();
         form(table.reserved == 0, || format!("the automation table of {owner} has Reserved {}", table.reserved))?;
         // Methods and events have the shape of properties.
-        items::<PropertyItem>("Methods", table.method_size, table.method_count, table.methods)?;
-        items::<PropertyItem>("Events", table.event_size, table.event_count, table.events)?;
+        drop(items::<PropertyItem>("Methods", table.method_size, table.method_count, table.methods)?);
+        drop(items::<PropertyItem>("Events", table.event_size, table.event_count, table.events)?);
         items::<PropertyItem>("Properties", table.property_size, table.property_count, table.properties)?
             .map(|item| {
                 let content = item.read();
@@ -562,12 +567,12 @@ pub(crate) mod tests {
         assert_eq!(broken(|filter| filter.connections[0].to_node = 1), 28);
         assert_eq!(broken(|filter| filter.connections[0].from_pin = 2), 28);
         assert_eq!(broken(|filter| filter.connections[2].from_pin = NODE_IN), 28);
-        assert_eq!(broken(|filter| drop(filter.connections.remove(1))), 28);
+        assert_eq!(broken(|filter| filter.connections.truncate(1)), 28);
     }
 
     #[test]
     fn a_synthesizer_without_its_two_properties_breaks_rule_29() {
-        assert_eq!(broken(|filter| drop(filter.nodes[0].properties.pop())), 29);
+        assert_eq!(broken(|filter| filter.nodes[0].properties.truncate(1)), 29);
         assert_eq!(broken(|filter| filter.nodes[0].properties[0].flags = property_type::SET), 29);
     }
 

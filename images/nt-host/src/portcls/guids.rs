@@ -42,13 +42,18 @@ impl core::fmt::Display for Printed<'_> {
 
 /// Declares GUIDs by the name that the headers give them.
 macro_rules! guids {
-    ($($name:ident = $value:literal;)+) => {
+    ($list:ident: $($name:ident = $value:literal;)+) => {
         $(#[doc = concat!("`", stringify!($name), "`.")] pub(crate) const $name: GUID = GUID::from_u128($value);)+
+
+        /// Those of this group, by name.
+        #[cfg(test)]
+        const $list: &[(&str, GUID)] = &[$((stringify!($name), $name)),+];
     };
 }
 
 // Interfaces (portcls.h, dmusicks.h, punknown.h).
 guids! {
+    INTERFACES:
     IID_IUNKNOWN = 0x00000000_0000_0000_C000_000000000046;
     IID_IRESOURCELIST = 0x22C6AC60_851B_11D0_9A7F_00AA0038ACFE;
     IID_IINTERRUPTSYNC = 0x22C6AC63_851B_11D0_9A7F_00AA0038ACFE;
@@ -69,12 +74,14 @@ guids! {
 
 // Classes for PcNewPort (portcls.h, dmusicks.h).
 guids! {
+    CLASSES:
     CLSID_PORTDMUS = 0xB7902FE9_FB0A_11D1_81B0_0060083316C1;
     CLSID_PORTMIDI = 0xB4C90A43_5791_11D0_86F9_00A0C911B544;
 }
 
 // Data formats (ksmedia.h, dmusprop.h).
 guids! {
+    FORMATS:
     KSDATAFORMAT_TYPE_MUSIC = 0xE725D360_62CC_11CF_A5D6_28DB04C10000;
     KSDATAFORMAT_SUBTYPE_MIDI = 0x1D262760_E957_11CF_A5D6_28DB04C10000;
     KSDATAFORMAT_SUBTYPE_DIRECTMUSIC = 0x1A82F8BC_3F8B_11D2_B774_0060083316C1;
@@ -86,6 +93,7 @@ guids! {
 
 // Categories and node types (ks.h, ksmedia.h).
 guids! {
+    CATEGORIES:
     KSCATEGORY_AUDIO = 0x6994AD04_93EF_11D0_A3CC_00A0C9223196;
     KSCATEGORY_RENDER = 0x65E8773E_8F56_11D0_A3B9_00A0C9223196;
     KSCATEGORY_AUDIO_DEVICE = 0xFBF6F530_07B9_11D2_A71E_0000F8004788;
@@ -94,6 +102,7 @@ guids! {
 
 // Property sets (ks.h, dmusprop.h), and what KSPROPERTY_PIN_INTERFACES and _MEDIUMS answer.
 guids! {
+    SETS:
     KSPROPSETID_PIN = 0x8C134960_51AD_11CF_878A_94F801C10000;
     KSPROPSETID_CONNECTION = 0x1D58C920_AC9B_11CF_A5D6_28DB04C10000;
     KSPROPSETID_TOPOLOGY = 0x720D4AC0_7533_11D0_A5D6_28DB04C10000;
@@ -108,6 +117,15 @@ mod tests {
     use std::string::ToString;
 
     use super::*;
+
+    #[test]
+    fn they_are_those_that_drivers_are_built_with() {
+        let plain = |name: &str| name.replace('_', "").to_uppercase();
+        for (name, guid) in [INTERFACES, CLASSES, FORMATS, CATEGORIES, SETS].concat() {
+            let other = portcls::guid::ALL.iter().flat_map(|list| list.iter()).find(|(other, _)| plain(other) == plain(name));
+            assert_eq!(other.map(|(_, other)| other.to_bytes()), Some(to_bytes(&guid)), "{name}");
+        }
+    }
 
     #[test]
     fn a_guid_prints_as_the_headers_print_it() {

@@ -10,6 +10,8 @@ pub(crate) use double::*;
 mod target {
     #![allow(unsafe_code, reason = "exported functions of the kernel are unsafe to call")]
 
+    use core::sync::atomic::{AtomicBool, Ordering};
+
     pub(crate) use crate::api::{
         IoConnectInterrupt, IoDisconnectInterrupt, KeCancelTimer, KeInitializeDpc, KeInitializeTimerEx, KeInsertQueueDpc,
         KeRemoveQueueDpc, KeSetTimerEx, KeSynchronizeExecution,
@@ -39,9 +41,21 @@ mod target {
         crate::ke::time::interrupt_time()
     }
 
-    /// Sleeps until something happens, for a millisecond at most. At `PASSIVE_LEVEL`.
+    /// Whether the host's main thread is in [`pause`].
+    static PAUSED: AtomicBool = AtomicBool::new(false);
+
+    /// Sleeps until [`wake`] is called, for a millisecond at most. At `PASSIVE_LEVEL`.
     pub(crate) fn pause() {
+        PAUSED.store(true, Ordering::Relaxed);
         crate::ke::idle(1_000_000);
+        PAUSED.store(false, Ordering::Relaxed);
+    }
+
+    /// Ends a [`pause`]. At any IRQL.
+    pub(crate) fn wake() {
+        if PAUSED.swap(false, Ordering::Relaxed) {
+            crate::ke::host_wakeup();
+        }
     }
 }
 
@@ -145,6 +159,8 @@ mod double {
     pub(crate) fn pause() {
         std::thread::yield_now();
     }
+
+    pub(crate) fn wake() {}
 
     pub(crate) unsafe extern "win64" fn KeInitializeTimerEx(_timer: *mut KTIMER, _kind: i32) {}
     pub(crate) unsafe extern "win64" fn KeSetTimerEx(_timer: *mut KTIMER, _due: i64, _period: i32, _dpc: *mut KDPC) -> u8 {

@@ -26,6 +26,8 @@ mod event_pool;
 pub(crate) mod formats;
 pub(crate) mod guids;
 mod interrupt_sync;
+#[cfg(target_os = "none")]
+pub(crate) mod irp;
 mod irql;
 mod kernel;
 mod lock;
@@ -40,13 +42,16 @@ mod sequencer;
 mod service_group;
 mod slots;
 pub(crate) mod statistics;
+#[cfg(test)]
+mod tests;
 mod unpack;
 
 pub(crate) use abi::{KsState, property_type};
-pub(crate) use com::{Com, leftovers};
+pub(crate) use com::Com;
 pub(crate) use descriptor::Pin as PinFactory;
+pub(crate) use kernel::pause;
 pub(crate) use port::Port;
-pub(crate) use unpack::{DirectMusicRecords, Malformed};
+pub(crate) use unpack::{DirectMusicRecords, Malformed, Message};
 
 /// What drivers import from `portcls.sys`.
 #[cfg(target_os = "none")]
@@ -59,6 +64,21 @@ pub static EXPORT_TABLES: &[&[crate::export::Export]] = &[
     resources::EXPORTS,
     service_group::EXPORTS,
 ];
+
+/// Checks, when a driver has been unloaded, that it left none of PortCls' objects behind (rule 82).
+pub(crate) fn check_nothing_left() {
+    let left = com::leftovers();
+    if !left.is_empty() {
+        violation(
+            "DriverUnload",
+            rules::Broken::new(
+                rules::NOTHING_LEFT,
+                alloc::format!("the driver is unloaded and still holds {}", left.join(", ")),
+                "release every object that a Pc function gave, at the latest in the miniport's destructor",
+            ),
+        )
+    }
+}
 
 /// Stops the guest, because a driver broke a rule of the contract in `function`.
 #[cfg(target_os = "none")]

@@ -367,39 +367,36 @@ impl Pin {
         if success(status) { Ok(()) } else { Err(status) }
     }
 
-    /// Renders the next frames into a buffer of just so many frames.
+    /// Renders the next frames to the beginning of a buffer, which is [`RENDER_GUARD_BYTES`] longer than they are.
     ///
-    /// # Safety
-    /// [`RENDER_GUARD_BYTES`] behind the buffer are readable and not written by anybody during the call.
-    pub(crate) unsafe fn render(&mut self, buffer: &mut [u8]) {
+    /// # Panics
+    /// When it is not.
+    pub(crate) fn render(&mut self, buffer: &mut [u8], frames: u32) {
         let Some(wave) = &mut self.wave else { return };
-        let frames = buffer.len() / wave.block_align as usize;
-        buffer.fill(FRAME_POISON);
-        let behind = buffer.as_ptr_range().end.cast::<[u8; RENDER_GUARD_BYTES]>();
-        // SAFETY: by the caller.
-        let guard = unsafe { behind.read_volatile() };
+        let (frame_bytes, position) = (wave.block_align as usize, wave.position);
+        let (pcm, behind) = buffer.split_at_mut(frames as usize * frame_bytes);
+        pcm.fill(FRAME_POISON);
+        let mut guard = [0; RENDER_GUARD_BYTES];
+        guard.copy_from_slice(&behind[..RENDER_GUARD_BYTES]);
         // SAFETY: the pin holds the sink; the buffer is as long as the frames take.
-        unsafe { slots::synth_sink::render(wave.sink.as_raw(), buffer.as_mut_ptr(), frames as u32, wave.position) };
-        // SAFETY: by the caller.
-        let past = unsafe { behind.read_volatile() } != guard;
-        let last = &buffer[buffer.len() - wave.block_align as usize..];
-        let short = last.iter().all(|&byte| byte == FRAME_POISON);
+        unsafe { slots::synth_sink::render(wave.sink.as_raw(), buffer.as_mut_ptr(), frames, position) };
+        let (pcm, behind) = buffer.split_at(frames as usize * frame_bytes);
+        let past = behind[..RENDER_GUARD_BYTES] != guard;
+        let short = pcm.rchunks(frame_bytes).next().is_some_and(|last| last.iter().all(|&byte| byte == FRAME_POISON));
         if past || short {
             violation(
                 "ISynthSinkDMus::Render",
                 Broken::new(
                     rules::RENDER,
                     format!(
-                        "{frames} frames of {} bytes were asked for at frame {}, and {}",
-                        wave.block_align,
-                        wave.position,
+                        "{frames} frames of {frame_bytes} bytes were asked for at frame {position}, and {}",
                         if past { "bytes behind them were written" } else { "the last one was not written" }
                     ),
                     "length and position are frames: write length times the frame size, no more and no less",
                 ),
             )
         }
-        wave.position += frames as i64;
+        wave.position += i64::from(frames);
     }
 
     /// Sends a message that plays at `start` plus its own time. `wait` is called when the pool is empty, and says
@@ -463,9 +460,22 @@ impl Pin {
         }
     }
 
-    /// Events that the stream has not given back, those that the sequencer holds included.
-    pub(crate) fn events_out(&self) -> usize {
-        self.allocator.events_out()
+    /// In STOP, waits until the stream has given every event back; `patience` in 100 ns units.
+    pub(crate) fn expect_returned(&self, patience: i64, mut wait: impl FnMut()) {
+        let deadline = clock::now().saturating_add(patience);
+        while self.allocator.events_out() > 0 {
+            if clock::now() > deadline {
+                violation(
+                    "IMXF::SetState",
+                    Broken::new(
+                        rules::STREAM_STATES,
+                        format!("the stream is in STOP, and {} events did not come back", self.allocator.events_out()),
+                        "in SetState(STOP) give all held events to the allocator, and every later one at once",
+                    ),
+                )
+            }
+            wait();
+        }
     }
 
     /// The first failure that `PutMessage` returned.

@@ -359,6 +359,7 @@ crate::exports! {
             broken_pending("a request is completed a second time");
         }
         COMPLETED.with(|completed| completed.push((held as usize, status)));
+        super::kernel::wake();
         STATUS_SUCCESS
     }
 }

@@ -69,6 +69,10 @@ macro_rules! interface {
         pub(crate) mod $module {
             #[allow(unused_imports, reason = "not every interface needs every type")]
             use super::*;
+
+            /// Names and slots.
+            #[cfg(test)]
+            pub(super) const METHODS: &[(&str, usize)] = &[$(($title, $slot)),+];
             $(
                 $(#[$fmeta])*
                 ///
@@ -288,5 +292,34 @@ impl Drop for Foreign {
     fn drop(&mut self) {
         // SAFETY: the reference is ours.
         unsafe { unknown::release(self.0) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_those_that_drivers_are_built_with() {
+        let ours = [
+            miniport::METHODS,
+            miniport_dmus::METHODS,
+            mxf::METHODS,
+            synth_sink::METHODS,
+            service_sink::METHODS,
+            service_group::METHODS,
+            power_notify::METHODS,
+            adapter_power::METHODS,
+            pin_count::METHODS,
+        ];
+        for (title, slot) in ours.concat() {
+            let (interface, method) = title.split_once("::").expect("an interface and a method");
+            let found = portcls::interface::ALL
+                .iter()
+                .filter(|entry| entry.name == interface)
+                .flat_map(|entry| entry.methods)
+                .find(|entry| entry.name == method);
+            assert_eq!(found.map(|entry| entry.slot), Some(slot), "{title}");
+        }
     }
 }

@@ -1,0 +1,47 @@
+//! The loop on the serial line.
+
+use guest_protocol::{Deframer, Event, Level, Received, Reply, Request, ToGuest, ToHost, exit};
+
+use super::session::Session;
+use crate::{arch, ke, line};
+
+/// How long the loop sleeps when nothing comes: it wakes by itself when something does.
+const SLEEP_NS: u64 = 1_000_000_000;
+
+/// Bytes read at once.
+const CHUNK_BYTES: usize = 4096;
+
+/// Serves the harness, for as long as the guest lives.
+pub fn serve() -> ! {
+    line::send_event(Event::Ready);
+    let mut session = Session::default();
+    let mut deframer = Deframer::new();
+    let mut chunk = alloc::vec![0; CHUNK_BYTES];
+    loop {
+        let count = arch::serial::read(&mut chunk);
+        if count == 0 {
+            ke::idle(SLEEP_NS);
+            continue;
+        }
+        for received in deframer.push::<ToGuest>(&chunk[..count]) {
+            match received {
+                Received::Message(ToGuest { id, request }) => {
+                    let last = request == Request::Shutdown;
+                    let result = session.answer(request);
+                    let done = last && result == Ok(Reply::Done);
+                    line::send(&ToHost::Answer { id, result });
+                    if done {
+                        arch::cpu::exit(exit::COMPLETED);
+                    }
+                }
+                Received::Text(text) => {
+                    line::log(
+                        Level::Warn,
+                        "agent",
+                        format_args!("{} bytes on the line are no request: the harness speaks another protocol version?", text.len()),
+                    );
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! One harness's requests, in order, and the handles that they opened.
+
+#![allow(unsafe_code, reason = "file objects and IRPs are structures shared with the kernel")]
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use guest_protocol::{
+    Bulk, Carries, Failure, FailureKind, Handle, KsState, PinFactory, Play, PropertyVerb, Reply, Request, Statistics, StreamFormat,
+    VERSION,
+};
+
+use super::bulk::Ranges;
+use super::failure;
+use super::player::{self, Piece, PlayError, Played};
+use crate::nt::status::{STATUS_SUCCESS, success};
+use crate::nt::{FILE_OBJECT, IO_DEVICE_CONTROL, IO_TYPE_FILE, IRP_MJ_DEVICE_CONTROL, POINTER_ALIGNED};
+use crate::portcls::pin::Pin;
+use crate::portcls::property::{self, Target};
+use crate::portcls::{self, Com, Port, adapter, formats, guids, irp, property_type, statistics};
+use crate::{ex, io, ke, line, mm, pnp};
+
+/// Most bytes of a property's value that a request may ask for.
+const VALUE_BYTES_MAX: usize = 1 << 20;
+
+/// An open handle.
+enum Open {
+    /// A filter.
+    Filter(Com<Port>),
+    /// A pin, and the filter that it was created on.
+    Pin { pin: Box<Pin>, filter: Handle },
+}
+
+/// How far the driver has got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    #[default]
+    Empty,
+    Loaded,
+    Started,
+}
+
+/// A session.
+#[derive(Default)]
+pub(super) struct Session {
+    stage: Stage,
+    handles: BTreeMap<u32, Open>,
+    last_handle: u32,
+    ranges: Ranges,
+}
+
+impl Session {
+    /// Does what is asked.
+    pub(super) fn answer(&mut self, request: Request) -> Result<Reply, Failure> {
+        match request {
+            Request::Hello { version } => hello(version),
+            Request::LoadDriver => self.load_driver(),
+            Request::StartDevice => self.start_device(),
+            Request::OpenFilter { subdevice } => self.open_filter(&subdevice),
+            Request::CreatePin { filter, pin, format } => self.create_pin(filter, pin, format),
+            Request::SetState { pin, state } => self.set_state(pin, state),
+            Request::Property { target, node, set, id, verb, instance, value } => {
+                self.property(target, &PropertyRequest { node, set, id, verb, instance, value })
+            }
+            Request::AllocateBulk { bytes } => self.ranges.allocate(bytes).map(Reply::Bulk),
+            Request::FreeBulk(bulk) => self.ranges.free(bulk).map(|()| Reply::Done),
+            Request::Play(play) => self.play(&play),
+            Request::Close(handle) => self.close(handle),
+            Request::StopDevice => self.stop_device(),
+            Request::UnloadDriver => self.unload_driver(),
+            Request::Statistics => Ok(Reply::Statistics(count())),
+            Request::Shutdown => Ok(Reply::Done),
+        }
+    }
+
+    fn load_driver(&mut self) -> Result<Reply, Failure> {
+        self.expect(Stage::Empty, "LoadDriver comes first, once")?;
+        let info = pnp::load_driver()?;
+        self.stage = Stage::Loaded;
+        Ok(Reply::DriverLoaded(info))
+    }
+
+    fn start_device(&mut self) -> Result<Reply, Failure> {
+        self.expect(Stage::Loaded, "StartDevice comes after LoadDriver, or after StopDevice")?;
+        let started = pnp::start_device()?;
+        self.stage = Stage::Started;
+        let subdevices = adapter::subdevices().into_iter().map(|(name, _)| name).collect();
+        Ok(Reply::DeviceStarted { device: started.device, resources: started.resources, subdevices })
+    }
+
+    fn stop_device(&mut self) -> Result<Reply, Failure> {
+        self.expect(Stage::Started, "StopDevice comes after StartDevice")?;
+        self.close_all();
+        pnp::stop_device()?;
+        self.stage = Stage::Loaded;
+        Ok(Reply::Done)
+    }
+
+    fn unload_driver(&mut self) -> Result<Reply, Failure> {
+        self.expect(Stage::Loaded, "UnloadDriver comes after StopDevice")?;
+        pnp::unload_driver()?;
+        portcls::check_nothing_left();
+        self.stage = Stage::Empty;
+        Ok(Reply::DriverUnloaded)
+    }
+
+    fn open_filter(&mut self, subdevice: &str) -> Result<Reply, Failure> {
+        self.expect(Stage::Started, "OpenFilter comes after StartDevice")?;
+        let subdevices = adapter::subdevices();
+        let Some((_, port)) = subdevices.iter().find(|(name, _)| name.eq_ignore_ascii_case(subdevice)) else {
+            let names: Vec<&str> = subdevices.iter().map(|(name, _)| name.as_str()).collect();
+            return Err(failure::request(format!("no subdevice is named \"{subdevice}\"; the driver registered {names:?}")));
+        };
+        let Some(filter) = port.filter() else {
+            return Err(failure::request(format!("the subdevice \"{subdevice}\" is going away")));
+        };
+        let handle = self.insert(Open::Filter(port.clone()));
+        Ok(Reply::FilterOpened {
+            handle,
+            pins: filter.pins.iter().map(describe_pin).collect(),
+            nodes: filter.nodes.iter().map(|node| guids::to_bytes(&node.node_type)).collect(),
+        })
+    }
+
+    fn create_pin(&mut self, filter: Handle, id: u32, format: StreamFormat) -> Result<Reply, Failure> {
+        let port = self.filter(filter)?.clone();
+        let format = match format {
+            StreamFormat::DirectMusic => formats::music(guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC),
+            StreamFormat::Midi => formats::music(guids::KSDATAFORMAT_SUBTYPE_MIDI),
+            StreamFormat::Pcm { sample_rate, channels, bits } => formats::pcm(sample_rate, channels, bits),
+        };
+        let pin = Pin::open(&port, id, &format).map_err(|code| failure::status(code, &format!("pin {id} does not open")))?;
+        let schedule_prefetch = pin.prefetch();
+        Ok(Reply::PinCreated { handle: self.insert(Open::Pin { pin, filter }), schedule_prefetch })
+    }
+
+    fn set_state(&mut self, handle: Handle, state: KsState) -> Result<Reply, Failure> {
+        let target = match state {
+            KsState::Stop => portcls::KsState::Stop,
+            KsState::Acquire => portcls::KsState::Acquire,
+            KsState::Pause => portcls::KsState::Pause,
+            KsState::Run => portcls::KsState::Run,
+        };
+        let Some(Open::Pin { pin, .. }) = self.handles.get_mut(&handle.0) else { return Err(no_pin(handle)) };
+        pin.set_state(target).map_err(|code| {
+            failure::status(code, &format!("the stream refuses a state on the way to {state:?}; it stays in {:?}", pin.state()))
+        })?;
+        Ok(Reply::Done)
+    }
+
+    fn property(&self, handle: Handle, request: &PropertyRequest) -> Result<Reply, Failure> {
+        let target = match self.handles.get(&handle.0) {
+            Some(Open::Filter(port)) => Target::Filter(port),
+            Some(Open::Pin { pin, .. }) => Target::Pin(pin),
+            None => return Err(no_handle(handle)),
+        };
+        if request.value.len() > VALUE_BYTES_MAX {
+            return Err(failure::request(format!("a value of more than {VALUE_BYTES_MAX} bytes is asked for")));
+        }
+        request.send(target)
+    }
+
+    fn play(&mut self, play: &Play) -> Result<Reply, Failure> {
+        let is_pin = |handle: Handle| matches!(self.handles.get(&handle.0), Some(Open::Pin { .. }));
+        if play.render == play.wave || !is_pin(play.render) || !is_pin(play.wave) {
+            return Err(failure::request("Play takes two open pins, a render pin and a wave pin"));
+        }
+        let mut taken = [play.render, play.wave].map(|handle| (handle, self.handles.remove(&handle.0)));
+        let result = match &mut taken {
+            [(_, Some(Open::Pin { pin: render, .. })), (_, Some(Open::Pin { pin: wave, .. }))] => self.play_pins(play, render, wave),
+            _ => Err(no_pin(play.render)),
+        };
+        self.handles.extend(taken.into_iter().filter_map(|(handle, open)| Some((handle.0, open?))));
+        result
+    }
+
+    fn play_pins(&mut self, play: &Play, render: &mut Pin, wave: &mut Pin) -> Result<Reply, Failure> {
+        // The events are copied: the two ranges may be parts of one, and the driver sees neither.
+        let events = self.ranges.bytes(play.events)?.to_vec();
+        let pcm = self.ranges.bytes_and_slack(play.pcm)?;
+        let before = count();
+        let mut piece =
+            Piece { events: &events, event_count: play.event_count, frames: play.frames, pcm, quantum: play.quantum_frames, pace: play.pace };
+        let progress =
+            |Played { frames, events }| line::send_event(guest_protocol::Event::Progress { frames, events });
+        let Played { frames, events } = player::play(render, wave, &mut piece, progress, portcls::pause)
+            .map_err(|error| play_failure(&error))?;
+        Ok(Reply::Played { frames, events, statistics: since(&before) })
+    }
+
+    fn close(&mut self, handle: Handle) -> Result<Reply, Failure> {
+        match self.handles.remove(&handle.0) {
+            Some(Open::Pin { pin, .. }) => pin.close(),
+            Some(Open::Filter(port)) => {
+                if self.handles.values().any(|open| matches!(open, Open::Pin { filter, .. } if *filter == handle)) {
+                    self.handles.insert(handle.0, Open::Filter(port));
+                    return Err(failure::request("the filter has open pins: close them first"));
+                }
+            }
+            None => return Err(no_handle(handle)),
+        }
+        Ok(Reply::Done)
+    }
+
+    fn close_all(&mut self) {
+        for (_, open) in core::mem::take(&mut self.handles) {
+            if let Open::Pin { pin, .. } = open {
+                pin.close();
+            }
+        }
+    }
+
+    fn expect(&self, stage: Stage, rule: &str) -> Result<(), Failure> {
+        if self.stage == stage {
+            Ok(())
+        } else {
+            Err(failure::request(format!("{rule}; the session is at stage \"{:?}\"", self.stage)))
+        }
+    }
+
+    fn filter(&self, handle: Handle) -> Result<&Com<Port>, Failure> {
+        match self.handles.get(&handle.0) {
+            Some(Open::Filter(port)) => Ok(port),
+            _ => Err(failure::request(format!("handle {} is no open filter", handle.0))),
+        }
+    }
+
+    fn insert(&mut self, open: Open) -> Handle {
+        self.last_handle += 1;
+        self.handles.insert(self.last_handle, open);
+        Handle(self.last_handle)
+    }
+}
+
+fn hello(version: u16) -> Result<Reply, Failure> {
+    if version != VERSION {
+        return Err(failure::request(format!(
+            "the harness speaks version {version} of the guest protocol and this guest version {VERSION}: build both from one tree"
+        )));
+    }
+    Ok(Reply::Hello { version: VERSION, guest: concat!("nt-host ", env!("CARGO_PKG_VERSION")).to_string(), memory: mm::frames::total() })
+}
+
+fn no_handle(handle: Handle) -> Failure {
+    failure::request(format!("handle {} is not open", handle.0))
+}
+
+fn no_pin(handle: Handle) -> Failure {
+    failure::request(format!("handle {} is no open pin", handle.0))
+}
+
+fn play_failure(error: &PlayError) -> Failure {
+    let kind = match error {
+        PlayError::State { status, .. } | PlayError::Sync(status) | PlayError::Refused(status) => {
+            FailureKind::Status(status.cast_unsigned())
+        }
+        PlayError::Stuck(_) => FailureKind::Timeout,
+        PlayError::Pins
+        | PlayError::Frames { .. }
+        | PlayError::Malformed { .. }
+        | PlayError::Order { .. }
+        | PlayError::Count { .. } => FailureKind::Request,
+    };
+    Failure { kind, message: error.to_string() }
+}
+
+fn describe_pin(pin: &portcls::PinFactory) -> PinFactory {
+    PinFactory {
+        flow_in: pin.flows_in(),
+        communication: pin.communication,
+        instances: pin.max_filter,
+        carries: pin
+            .ranges
+            .iter()
+            .map(|range| match formats::AudioLimits::of(range) {
+                Some(limits) => Carries::Pcm {
+                    sample_rate_min: limits.rate_min,
+                    sample_rate_max: limits.rate_max,
+                    channels: limits.channels,
+                    bits: limits.bits_max,
+                },
+                None if range.format.sub == guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC => Carries::DirectMusic,
+                None if range.format.sub == guids::KSDATAFORMAT_SUBTYPE_MIDI => Carries::Midi,
+                None => Carries::Other,
+            })
+            .collect(),
+    }
+}
+
+/// A property request as it came.
+struct PropertyRequest {
+    node: Option<u32>,
+    set: [u8; 16],
+    id: u32,
+    verb: PropertyVerb,
+    instance: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl PropertyRequest {
+    /// `KSPROPERTY` or `KSNODEPROPERTY`, and the instance.
+    fn header(&self) -> Vec<u8> {
+        let verb = match self.verb {
+            PropertyVerb::Get => property_type::GET,
+            PropertyVerb::Set => property_type::SET,
+            PropertyVerb::BasicSupport => property_type::BASIC_SUPPORT,
+        };
+        let mut bytes = self.set.to_vec();
+        bytes.extend(self.id.to_le_bytes());
+        bytes.extend((verb | if self.node.is_some() { property_type::TOPOLOGY } else { 0 }).to_le_bytes());
+        if let Some(node) = self.node {
+            bytes.extend(node.to_le_bytes());
+            bytes.extend(0_u32.to_le_bytes());
+        }
+        bytes.extend(&self.instance);
+        bytes
+    }
+
+    /// Sends it through the driver's dispatch routine, as a client's `DeviceIoControl` would.
+    fn send(&self, target: Target<'_>) -> Result<Reply, Failure> {
+        let device = adapter::device().ok_or_else(|| failure::request("no device is started"))?;
+        let mut header = self.header();
+        let mut value = self.value.clone();
+        // SAFETY: all zero is a valid file object.
+        let mut file: Box<FILE_OBJECT> = unsafe { Box::new(core::mem::zeroed()) };
+        file.Type = IO_TYPE_FILE;
+        file.Size = size_of::<FILE_OBJECT>() as i16;
+        file.DeviceObject = device;
+        file.FsContext = (&raw const target).cast_mut().cast();
+        let parameters = IO_DEVICE_CONTROL {
+            OutputBufferLength: POINTER_ALIGNED(value.len() as u32),
+            InputBufferLength: POINTER_ALIGNED(header.len() as u32),
+            IoControlCode: POINTER_ALIGNED(irp::IOCTL_KS_PROPERTY),
+            Type3InputBuffer: header.as_mut_ptr().cast(),
+        };
+        let (file_address, value_address) = (&raw mut *file, value.as_mut_ptr());
+        // SAFETY: the device is an adapter's, and what the parameters point to outlives the request, which is waited for.
+        let (status, information) = unsafe {
+            io::irp::send_synchronous(device, STATUS_SUCCESS, |request, stack| {
+                request.UserBuffer = value_address.cast();
+                stack.MajorFunction = IRP_MJ_DEVICE_CONTROL;
+                stack.FileObject = file_address;
+                stack.Parameters.DeviceIoControl = parameters;
+            })
+        };
+        let length = information as u32;
+        let written = if success(status) && !matches!(self.verb, PropertyVerb::Set) { length.min(value.len() as u32) } else { 0 };
+        value.truncate(written as usize);
+        Ok(Reply::Property { status: status.cast_unsigned(), value, length })
+    }
+}
+
+/// Everything that is counted, since boot.
+fn count() -> Statistics {
+    let kernel = ke::statistics();
+    let (pool_allocations, pool_bytes, pool_bytes_peak) = ex::pool::totals();
+    Statistics {
+        interrupts: kernel.interrupts,
+        interrupts_not_claimed: kernel.interrupts_not_claimed,
+        dpcs: kernel.dpcs,
+        notifications: statistics::NOTIFICATIONS.get(),
+        events_put: statistics::EVENTS_PUT.get(),
+        events_returned: statistics::EVENTS_RETURNED.get(),
+        pool_allocations,
+        pool_bytes,
+        pool_bytes_peak,
+    }
+}
+
+/// What was counted since; the pool's figures as they are.
+fn since(before: &Statistics) -> Statistics {
+    let now = count();
+    Statistics {
+        interrupts: now.interrupts - before.interrupts,
+        interrupts_not_claimed: now.interrupts_not_claimed - before.interrupts_not_claimed,
+        dpcs: now.dpcs - before.dpcs,
+        notifications: now.notifications - before.notifications,
+        events_put: now.events_put - before.events_put,
+        events_returned: now.events_returned - before.events_returned,
+        ..now
+    }
+}

@@ -7,10 +7,10 @@ use dmus::event::Silent;
 use dmus::failure::{Class, Diagnosed};
 use dmus::fake::{FakeGuest, Fault, directmusic_pins};
 use dmus::judge::FRAME_BYTES;
-use dmus::machine::GuestMemory;
+use dmus::machine::{Ended, GuestMemory};
 use dmus::midi::write_records;
 use dmus::perform::open_pins;
-use dmus::session::{Immortal, Session, SessionError};
+use dmus::session::{Death, Health, Immortal, Session, SessionError};
 use guest_protocol::{BugCheck, Bulk, Pace, PinFactory, Play, Request};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -150,4 +150,55 @@ fn an_answer_to_nothing_is_no_answer() {
     session.ready().unwrap();
     let error = session.hello().unwrap_err();
     assert_eq!(error.class(), Class::HarnessBug);
+}
+
+/// Somebody who has died.
+struct Dead(Death);
+
+impl Health for Dead {
+    fn death(&mut self) -> Option<Death> {
+        Some(self.0)
+    }
+}
+
+#[test]
+fn a_death_is_put_down_to_whoever_died_first() {
+    let cases = [
+        (Death::Card(Ended::Signal(9)), Class::CardDied),
+        (Death::Qemu(Ended::Signal(6)), Class::QemuFailed),
+        (Death::Qemu(Ended::Exit(1)), Class::QemuFailed),
+        // A reset under -no-reboot, the guest's own exits, and one that no guest of ours has.
+        (Death::Qemu(Ended::Exit(0)), Class::GuestCrashed),
+        (Death::Qemu(Ended::Exit(35)), Class::GuestCrashed),
+        (Death::Qemu(Ended::Exit(37)), Class::GuestCrashed),
+        (Death::Qemu(Ended::Exit(0x55)), Class::GuestCrashed),
+    ];
+    for (death, class) in cases {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        drop(theirs);
+        let mut session = Session::new(ours, Dead(death), LIMIT, None, &Silent).unwrap();
+        let error = session.ready().unwrap_err();
+        assert_eq!(error.class(), class, "{death:?}: {error}");
+    }
+}
+
+#[test]
+fn the_last_report_is_heard_although_the_line_has_ended() {
+    let bug_check = BugCheck {
+        code: 0x7e,
+        name: "SYSTEM_THREAD_EXCEPTION_NOT_HANDLED".into(),
+        parameters: [0; 4],
+        rule: None,
+        message: String::new(),
+        function: String::new(),
+        irql: 0,
+        stack: Vec::new(),
+    };
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let event = guest_protocol::ToHost::Event(guest_protocol::Event::BugCheck(bug_check));
+    std::io::Write::write_all(&mut theirs, &guest_protocol::encode(&event).unwrap()).unwrap();
+    drop(theirs);
+    let mut session = Session::new(ours, Dead(Death::Qemu(Ended::Exit(35))), LIMIT, None, &Silent).unwrap();
+    let SessionError::BugCheck(found) = session.ready().unwrap_err() else { panic!("the report was lost") };
+    assert_eq!(found.code, 0x7e);
 }

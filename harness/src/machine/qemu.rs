@@ -150,7 +150,7 @@ impl Machine {
         command.arg("-kernel").arg(&options.kernel);
         command.args(["-chardev", &format!("socket,id=line,fd={}", guest_line.as_raw_fd()), "-serial", "chardev:line"]);
         command.args(["-chardev", &format!("socket,id=qmp,fd={}", guest_qmp.as_raw_fd())]);
-        command.args(["-mon", "chardev=qmp,mode=control"]);
+        command.args(["-qmp", "chardev:qmp"]);
         command.args(["-device", &format!("isa-debug-exit,iobase={:#x},iosize=4", exit::PORT)]);
         command.arg("-fw_cfg").arg(with_path(&format!("name={OPTIONS_FILE},file="), &guest_options));
         if let Some(driver) = &options.driver {

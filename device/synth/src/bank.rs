@@ -1,20 +1,16 @@
 //! The immutable instrument collection that notes are played from.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use thiserror::Error;
+use crate::builtin;
+use crate::dls::collection::Collection;
+use crate::dls::reader::BankError;
+use crate::program::Programs;
 
 /// Instruments, regions, articulations and waves, ready to be played. Shared by reference among synthesizers.
-#[derive(Debug, Default)]
-pub struct Bank {}
-
-/// Why a file is no instrument collection.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum BankError {
-    /// The first bytes are not those of a DLS file.
-    #[error("not a DLS file: it must begin with a RIFF header of form type \"DLS \"")]
-    NotDls,
+#[derive(Debug)]
+pub struct Bank {
+    pub(crate) programs: Programs,
 }
 
 impl Bank {
@@ -24,15 +20,20 @@ impl Bank {
     /// [`BankError`], when the file is not one, or is beyond repair. Unknown chunks, wrong counts and wrong sizes in
     /// inner places are tolerated.
     pub fn from_bytes(bytes: &[u8]) -> Result<Bank, BankError> {
-        if bytes.len() < 12 || &bytes[0..4] != b"RIFF" || &bytes[8..12] != b"DLS " {
-            return Err(BankError::NotDls);
-        }
-        Ok(Bank {})
+        Ok(Self::from_collection(&Collection::from_dls(bytes)?))
     }
 
-    /// The built-in General MIDI collection.
+    /// Makes a bank of a collection.
+    #[must_use]
+    pub fn from_collection(collection: &Collection) -> Bank {
+        Self { programs: Programs::new(collection) }
+    }
+
+    /// The built-in General MIDI collection: 128 programs and a drum kit. Read once a process.
     #[must_use]
     pub fn builtin() -> Arc<Bank> {
-        Arc::new(Bank::default())
+        static BUILTIN: OnceLock<Arc<Bank>> = OnceLock::new();
+        let read = || Bank::from_bytes(builtin::FILE).map(Arc::new);
+        BUILTIN.get_or_init(|| read().expect("the built-in collection is a DLS file")).clone()
     }
 }

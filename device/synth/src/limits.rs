@@ -20,3 +20,28 @@ pub const DOWNLOADS_MAX: usize = 1536;
 
 /// Least and greatest volume of a [`VolumeItem`](crate::VolumeItem) in 1/100 dB (`GUID_DMUS_PROP_Volume`).
 pub const VOLUME_RANGE: core::ops::RangeInclusive<i32> = -20_000..=2_000;
+
+/// Most instruments of a collection: 128 programs, 128 kits and sixteen variations, twice over. Bounds the memory that
+/// a hostile file makes out of empty lists.
+pub const INSTRUMENTS_MAX: usize = 8192;
+
+/// Most regions of a collection. The largest free General MIDI collections have some thousands.
+pub const REGIONS_MAX: usize = 65_536;
+
+/// Most waves of a collection, and most cues of its pool table. As above.
+pub const WAVES_MAX: usize = 65_536;
+
+/// Most connections of one articulation: more than twice all that level 2 knows.
+pub const CONNECTIONS_MAX: usize = 128;
+
+/// Highest sample rate of a wave in Hz, the highest in use anywhere.
+pub const WAVE_RATE_MAX: u32 = 192_000;
+
+/// Most bytes kept of a name.
+pub const TEXT_BYTES_MAX: usize = 256;
+
+/// Most regions of one downloaded instrument: four layers on every key.
+pub const DOWNLOAD_REGIONS_MAX: usize = 512;
+
+/// Most structures in a chain of articulations or extensions of a download; more is taken for a loop.
+pub const DOWNLOAD_CHAIN_MAX: usize = 64;

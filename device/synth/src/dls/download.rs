@@ -1,0 +1,235 @@
+//! DirectMusic download buffers (`DMUS_DOWNLOADINFO` and what follows, `dmdls.h`) into instruments and waves.
+//!
+//! The buffer is a header, a table of byte offsets, and structures that refer to each other by index into that table;
+//! index 0 is the first structure, and as a reference it means "none". Nothing in it is trusted.
+
+use super::bytes::{i32_at, u16_at, u32_at};
+use super::collection::{Connection, Instrument, Patch, Region, Wave};
+use super::reader::{connection_list, pcm_format, sample_loop, wave_link, wave_sample};
+use super::spec::{destination as d, source as s, transform};
+use crate::handles::{DownloadError, DownloadErrorReason};
+use crate::limits::{CONNECTIONS_MAX, DOWNLOAD_CHAIN_MAX, DOWNLOAD_REGIONS_MAX};
+
+/// `DMUS_DOWNLOADINFO.dwDLType`.
+mod kind {
+    pub(super) const INSTRUMENT: u32 = 1;
+    pub(super) const WAVE: u32 = 2;
+    pub(super) const INSTRUMENT2: u32 = 3;
+}
+
+/// Bytes of `DMUS_DOWNLOADINFO`.
+const INFO_BYTES: usize = 16;
+
+/// `DMUS_INSTRUMENT.ulFlags`: part of the General MIDI set.
+const GM_INSTRUMENT: u32 = 1;
+
+/// What a buffer holds.
+#[derive(Debug)]
+pub(crate) enum Download {
+    /// An instrument. Its wave links are download ids.
+    Instrument {
+        /// The instrument.
+        instrument: Instrument,
+        /// Part of the General MIDI set: it gives way to any other with the same patch.
+        general_midi: bool,
+        /// For each region, where in the buffer it stands.
+        region_offsets: Vec<u32>,
+    },
+    /// A wave.
+    Wave {
+        /// The id by which regions name it.
+        id: u32,
+        /// The wave.
+        wave: Wave,
+    },
+}
+
+/// Reads a download buffer.
+pub(crate) fn parse(buffer: &[u8]) -> Result<Download, DownloadError> {
+    let buffer = Buffer::new(buffer)?;
+    match buffer.kind {
+        kind::INSTRUMENT | kind::INSTRUMENT2 => buffer.instrument(),
+        kind::WAVE => buffer.wave(),
+        _ => Err(fail(DownloadErrorReason::Unsupported, 0)),
+    }
+}
+
+fn fail(reason: DownloadErrorReason, offset: usize) -> DownloadError {
+    DownloadError { reason, offset: offset as u32 }
+}
+
+struct Buffer<'a> {
+    bytes: &'a [u8],
+    kind: u32,
+    id: u32,
+    entries: usize,
+}
+
+impl<'a> Buffer<'a> {
+    fn new(bytes: &'a [u8]) -> Result<Self, DownloadError> {
+        let word = |at| u32_at(bytes, at).ok_or(fail(DownloadErrorReason::Header, at));
+        let (kind, id, entries, size) = (word(0)?, word(4)?, word(8)? as usize, word(12)? as usize);
+        if size < INFO_BYTES || size > bytes.len() {
+            return Err(fail(DownloadErrorReason::Header, 12));
+        }
+        let table_end = entries.checked_mul(4).and_then(|n| n.checked_add(INFO_BYTES));
+        let table_end = table_end.filter(|end| entries > 0 && *end <= size);
+        let table_end = table_end.ok_or(fail(DownloadErrorReason::OffsetTable, 8))?;
+        if u32_at(bytes, INFO_BYTES) != Some(table_end as u32) {
+            return Err(fail(DownloadErrorReason::OffsetTable, INFO_BYTES));
+        }
+        Ok(Self { bytes: &bytes[..size], kind, id, entries })
+    }
+
+    /// The byte offset of a structure, by its index; `referrer` is where the index stands.
+    fn offset(&self, index: u32, referrer: usize) -> Result<usize, DownloadError> {
+        let index = index as usize;
+        if index >= self.entries {
+            return Err(fail(DownloadErrorReason::Index, referrer));
+        }
+        let entry = INFO_BYTES + 4 * index;
+        let offset = u32_at(self.bytes, entry).unwrap_or(u32::MAX) as usize;
+        if offset % 4 != 0 || offset < INFO_BYTES + 4 * self.entries {
+            return Err(fail(DownloadErrorReason::OffsetTable, entry));
+        }
+        Ok(offset)
+    }
+
+    fn structure(&self, offset: usize, length: usize) -> Result<&'a [u8], DownloadError> {
+        let found = self.bytes.get(offset..).and_then(|rest| rest.get(..length));
+        found.ok_or(fail(DownloadErrorReason::OutOfBounds, offset))
+    }
+
+    fn word(&self, offset: usize) -> Result<u32, DownloadError> {
+        u32_at(self.bytes, offset).ok_or(fail(DownloadErrorReason::OutOfBounds, offset))
+    }
+
+    fn wave(&self) -> Result<Download, DownloadError> {
+        let at = self.offset(0, 0)?;
+        let header = self.structure(at, 28)?;
+        let (sample_rate, bits) = pcm_format(&header[12..]).ok_or(fail(DownloadErrorReason::WaveFormat, at + 12))?;
+        let data = self.offset(self.word(at + 8)?, at + 8)?;
+        let length = self.word(data)? as usize;
+        let pcm = self.structure(data + 4, length)?;
+        let wave =
+            Wave::from_pcm(sample_rate, bits, pcm, None).ok_or(fail(DownloadErrorReason::WaveFormat, at + 12))?;
+        Ok(Download::Wave { id: self.id, wave })
+    }
+
+    fn instrument(&self) -> Result<Download, DownloadError> {
+        let at = self.offset(0, 0)?;
+        self.structure(at, 24)?;
+        let flags = self.word(at + 20)?;
+        let global = self.articulation(self.word(at + 8)?, at + 8)?;
+        let mut regions = Vec::new();
+        let mut region_offsets = Vec::new();
+        let (mut index, mut referrer) = (self.word(at + 4)?, at + 4);
+        while index != 0 {
+            if regions.len() == DOWNLOAD_REGIONS_MAX.min(self.entries) {
+                return Err(fail(DownloadErrorReason::Chain, referrer));
+            }
+            let region = self.offset(index, referrer)?;
+            regions.push(self.region(region)?);
+            region_offsets.push(region as u32);
+            (index, referrer) = (self.word(region + 16)?, region + 16);
+        }
+        let instrument = Instrument {
+            name: String::new(),
+            patch: Patch::from_directmusic(self.word(at)?),
+            regions,
+            articulation: global.unwrap_or_default(),
+        };
+        Ok(Download::Instrument { instrument, general_midi: flags & GM_INSTRUMENT != 0, region_offsets })
+    }
+
+    /// `DMUS_REGION`. The loop at its end is there only when the region says that it has one.
+    fn region(&self, at: usize) -> Result<Region, DownloadError> {
+        let record = self.structure(at, 56)?;
+        let bounds = fail(DownloadErrorReason::OutOfBounds, at);
+        let half = |offset| u16_at(record, offset).ok_or(bounds);
+        let mut sample = wave_sample(&record[36..]).ok_or(bounds)?;
+        if u32_at(record, 52).ok_or(bounds)? != 0 {
+            sample.sample_loop = sample_loop(self.structure(at + 56, 16)?);
+        }
+        Ok(Region {
+            keys: (half(0)?, half(2)?),
+            velocities: (half(4)?, half(6)?),
+            options: half(8)?,
+            key_group: half(10)?,
+            sample: Some(sample),
+            link: wave_link(&record[24..]).ok_or(bounds)?,
+            articulation: self.articulation(self.word(at + 12)?, at + 12)?,
+        })
+    }
+
+    /// The articulation chain that begins at an index; `None` for no articulation.
+    fn articulation(&self, index: u32, referrer: usize) -> Result<Option<Vec<Connection>>, DownloadError> {
+        if index == 0 {
+            return Ok(None);
+        }
+        if self.kind == kind::INSTRUMENT {
+            let at = self.offset(index, referrer)?;
+            let parameters = self.offset(self.word(at)?, at)?;
+            return Ok(Some(articulation_parameters(self.structure(parameters, 80)?)));
+        }
+        let mut connections = Vec::new();
+        let (mut index, mut referrer, mut links) = (index, referrer, 0);
+        while index != 0 {
+            if links == DOWNLOAD_CHAIN_MAX.min(self.entries) {
+                return Err(fail(DownloadErrorReason::Chain, referrer));
+            }
+            links += 1;
+            let at = self.offset(index, referrer)?;
+            self.structure(at, 12)?;
+            let list_index = self.word(at)?;
+            if list_index != 0 {
+                let list = self.offset(list_index, at)?;
+                let count = self.word(list + 4)? as usize;
+                let first = self.word(list)?.max(8) as usize;
+                let length = count.checked_mul(12).and_then(|n| n.checked_add(first));
+                let length = length.ok_or(fail(DownloadErrorReason::OutOfBounds, list))?;
+                connections.extend(connection_list(self.structure(list, length)?));
+                connections.truncate(CONNECTIONS_MAX);
+            }
+            (index, referrer) = (self.word(at + 8)?, at + 8);
+        }
+        Ok(Some(connections))
+    }
+}
+
+/// `DMUS_ARTICPARAMS`: level 1's articulation as twenty numbers, in this order.
+const PARAMETERS: [(u16, u16, u16); 19] = [
+    (s::NONE, s::NONE, d::LFO_FREQUENCY),
+    (s::NONE, s::NONE, d::LFO_DELAY),
+    (s::LFO, s::NONE, d::GAIN),
+    (s::LFO, s::NONE, d::PITCH),
+    (s::LFO, s::CC1, d::GAIN),
+    (s::LFO, s::CC1, d::PITCH),
+    (s::NONE, s::NONE, d::EG1_ATTACK),
+    (s::NONE, s::NONE, d::EG1_DECAY),
+    (s::NONE, s::NONE, d::EG1_SUSTAIN),
+    (s::NONE, s::NONE, d::EG1_RELEASE),
+    (s::VELOCITY, s::NONE, d::EG1_ATTACK),
+    (s::KEY_NUMBER, s::NONE, d::EG1_DECAY),
+    (s::NONE, s::NONE, d::EG2_ATTACK),
+    (s::NONE, s::NONE, d::EG2_DECAY),
+    (s::NONE, s::NONE, d::EG2_SUSTAIN),
+    (s::NONE, s::NONE, d::EG2_RELEASE),
+    (s::VELOCITY, s::NONE, d::EG2_ATTACK),
+    (s::KEY_NUMBER, s::NONE, d::EG2_DECAY),
+    (s::EG2, s::NONE, d::PITCH),
+];
+
+fn articulation_parameters(record: &[u8]) -> Vec<Connection> {
+    let scale = |index: usize| i32_at(record, 4 * index).unwrap_or(0);
+    let with = |(source, control, destination): (u16, u16, u16), scale| Connection {
+        source,
+        control,
+        destination,
+        transform: transform::LINEAR,
+        scale,
+    };
+    let mut connections: Vec<_> = PARAMETERS.iter().enumerate().map(|(i, row)| with(*row, scale(i))).collect();
+    connections.push(with((s::NONE, s::NONE, d::PAN), scale(PARAMETERS.len())));
+    connections
+}

@@ -1,0 +1,203 @@
+//! What a driver has downloaded: waves by their download ids, instruments by patch, and who still sounds from which.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::dls::collection::{Patch, Wave};
+use crate::dls::download::{Download, parse};
+use crate::handles::{DownloadError, DownloadErrorReason, DownloadHandle, UnknownHandle, Unload};
+use crate::limits::{DOWNLOAD_MEMORY_DEFAULT, DOWNLOADS_MAX};
+use crate::program::{Program, WaveSource};
+
+/// Bytes that a download costs besides its data, so that empty ones are not free.
+const OVERHEAD_BYTES: usize = 256;
+
+enum Content {
+    Wave { id: u32, wave: Arc<Wave> },
+    Instrument { patch: Patch, general_midi: bool, program: Arc<Program> },
+}
+
+struct Entry {
+    content: Content,
+    bytes: usize,
+    /// Voices that sound from it.
+    sounding: u32,
+    /// Unloaded, and kept for those voices only.
+    leaving: bool,
+}
+
+/// The downloads of one synthesizer.
+pub(crate) struct Downloads {
+    entries: HashMap<u32, Entry>,
+    /// Handles by patch, oldest first.
+    patches: HashMap<Patch, Vec<u32>>,
+    /// Handles by download id.
+    waves: HashMap<u32, u32>,
+    unloaded: VecDeque<DownloadHandle>,
+    last_handle: u32,
+    memory: u32,
+    used: usize,
+}
+
+impl Downloads {
+    pub(crate) fn new() -> Self {
+        Self {
+            entries: HashMap::new(),
+            patches: HashMap::new(),
+            waves: HashMap::new(),
+            unloaded: VecDeque::new(),
+            last_handle: 0,
+            memory: DOWNLOAD_MEMORY_DEFAULT,
+            used: 0,
+        }
+    }
+
+    /// Takes a buffer. A wave with an id that is there already takes its place for instruments to come.
+    pub(crate) fn add(&mut self, buffer: &[u8]) -> Result<DownloadHandle, DownloadError> {
+        let memory = DownloadError { reason: DownloadErrorReason::Memory, offset: 0 };
+        // Samples are kept as 16 bits, so that an 8-bit wave may take twice its size: what is far too large is refused
+        // before it is read, the rest when its size is known.
+        if self.entries.len() >= DOWNLOADS_MAX || buffer.len() > self.free() as usize {
+            return Err(memory);
+        }
+        let (content, bytes) = match parse(buffer)? {
+            Download::Wave { id, wave } => {
+                let bytes = 2 * wave.guarded().len();
+                (Content::Wave { id, wave: Arc::new(wave) }, bytes)
+            }
+            Download::Instrument { instrument, general_midi, region_offsets } => {
+                for (region, offset) in instrument.regions.iter().zip(region_offsets) {
+                    if !self.waves.contains_key(&region.link.index) {
+                        // DMUS_REGION.WaveLink.ulTableIndex
+                        return Err(DownloadError { reason: DownloadErrorReason::WaveLink, offset: offset + 32 });
+                    }
+                }
+                let program = Program::new(&instrument, |id| self.wave_of(id));
+                let bytes = buffer.len() + program.loop_bytes();
+                (Content::Instrument { patch: instrument.patch, general_midi, program: Arc::new(program) }, bytes)
+            }
+        };
+        let bytes = bytes + OVERHEAD_BYTES;
+        if bytes > self.free() as usize {
+            return Err(memory);
+        }
+        let handle = self.next_handle();
+        match &content {
+            Content::Wave { id, .. } => _ = self.waves.insert(*id, handle.get()),
+            Content::Instrument { patch, .. } => self.patches.entry(*patch).or_default().push(handle.get()),
+        }
+        self.used += bytes;
+        self.entries.insert(handle.get(), Entry { content, bytes, sounding: 0, leaving: false });
+        Ok(handle)
+    }
+
+    fn wave_of(&self, id: u32) -> Option<(Arc<Wave>, WaveSource)> {
+        let handle = *self.waves.get(&id)?;
+        Some((self.wave(handle)?, WaveSource::Download(handle)))
+    }
+
+    fn next_handle(&mut self) -> DownloadHandle {
+        loop {
+            self.last_handle = self.last_handle.wrapping_add(1);
+            if let Some(handle) = DownloadHandle::from_number(self.last_handle)
+                && !self.entries.contains_key(&self.last_handle)
+            {
+                return handle;
+            }
+        }
+    }
+
+    /// A wave that is still to be played, by its handle.
+    pub(crate) fn wave(&self, handle: u32) -> Option<Arc<Wave>> {
+        match self.entries.get(&handle)? {
+            Entry { content: Content::Wave { wave, .. }, leaving: false, .. } => Some(wave.clone()),
+            _ => None,
+        }
+    }
+
+    /// The instrument of a patch: the newest that is not of the General MIDI set, else the newest that is.
+    pub(crate) fn program(&self, patch: &Patch) -> Option<(u32, Arc<Program>)> {
+        let found = |wanted_general_midi: bool| {
+            self.patches.get(patch)?.iter().rev().find_map(|handle| match &self.entries.get(handle)?.content {
+                Content::Instrument { general_midi, program, .. } if *general_midi == wanted_general_midi => {
+                    Some((*handle, program.clone()))
+                }
+                _ => None,
+            })
+        };
+        found(false).or_else(|| found(true))
+    }
+
+    /// Gives a download back, now or when its last voice has ended.
+    pub(crate) fn remove(&mut self, handle: DownloadHandle) -> Result<Unload, UnknownHandle> {
+        let entry = self.entries.get_mut(&handle.get()).filter(|entry| !entry.leaving).ok_or(UnknownHandle)?;
+        entry.leaving = true;
+        let sounding = entry.sounding;
+        match &entry.content {
+            Content::Wave { id, .. } => {
+                if self.waves.get(id) == Some(&handle.get()) {
+                    self.waves.remove(id);
+                }
+            }
+            Content::Instrument { patch, .. } => {
+                if let Some(handles) = self.patches.get_mut(patch) {
+                    handles.retain(|other| *other != handle.get());
+                    if handles.is_empty() {
+                        self.patches.remove(&patch.clone());
+                    }
+                }
+            }
+        }
+        if sounding > 0 {
+            return Ok(Unload::Pending);
+        }
+        self.forget(handle.get());
+        Ok(Unload::Done)
+    }
+
+    fn forget(&mut self, handle: u32) {
+        if let Some(entry) = self.entries.remove(&handle) {
+            self.used -= entry.bytes;
+        }
+    }
+
+    /// A voice begins to sound from these handles.
+    pub(crate) fn begin(&mut self, handles: [u32; 2]) {
+        for handle in handles {
+            if let Some(entry) = self.entries.get_mut(&handle) {
+                entry.sounding += 1;
+            }
+        }
+    }
+
+    /// A voice has ended.
+    pub(crate) fn end(&mut self, handles: [u32; 2]) {
+        for handle in handles {
+            let Some(entry) = self.entries.get_mut(&handle) else { continue };
+            entry.sounding -= 1;
+            if entry.leaving && entry.sounding == 0 {
+                self.forget(handle);
+                self.unloaded.extend(DownloadHandle::from_number(handle));
+            }
+        }
+    }
+
+    pub(crate) fn take_unloaded(&mut self) -> Option<DownloadHandle> {
+        self.unloaded.pop_front()
+    }
+
+    pub(crate) fn free(&self) -> u32 {
+        (self.memory as usize).saturating_sub(self.used) as u32
+    }
+
+    pub(crate) fn set_memory(&mut self, bytes: u32) {
+        self.memory = bytes;
+    }
+
+    /// Forgets everything. No voice may sound from a download any more.
+    pub(crate) fn clear(&mut self) {
+        let memory = self.memory;
+        *self = Self::new();
+        self.memory = memory;
+    }
+}

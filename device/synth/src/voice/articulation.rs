@@ -1,0 +1,327 @@
+//! Connection blocks made ready: what they come to when a note starts, when its channel changes, and at every tick.
+
+use super::curve::{Curve, Raw};
+use super::envelope::Times;
+use super::lfo::Rate;
+use super::standard::STANDARD;
+use crate::channel::Channel;
+use crate::dls::collection::Connection;
+use crate::dls::spec::transform::LEVEL_2_BITS;
+use crate::dls::spec::{CUTOFF_OPEN, TIME_ZERO, destination as d, source as s};
+use crate::limits::CONNECTIONS_MAX;
+
+/// Longest envelope stage in seconds, and longest oscillator delay.
+const TIME_MAX: f64 = 40.0;
+/// Shortest and longest turn of a low-frequency oscillator, in Hz. The table ends at 20 Hz.
+const LFO_HERTZ: (f64, f64) = (0.01, 40.0);
+
+/// What changes from tick to tick and can be connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moving {
+    Lfo,
+    Vibrato,
+    Eg2,
+}
+
+/// What feeds a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    None,
+    Moving(Moving),
+    Velocity,
+    Key,
+    Wheel,
+    PolyPressure,
+    ChannelPressure,
+    Controller(u8),
+    BendRange,
+    FineTuning,
+    CoarseTuning,
+}
+
+impl Input {
+    /// `None` for what is reserved, and for the volume envelope, whose one connection always holds.
+    fn of(id: u16) -> Option<Self> {
+        Some(match id {
+            s::NONE => Self::None,
+            s::LFO => Self::Moving(Moving::Lfo),
+            s::VIBRATO => Self::Moving(Moving::Vibrato),
+            s::EG2 => Self::Moving(Moving::Eg2),
+            s::VELOCITY => Self::Velocity,
+            s::KEY_NUMBER => Self::Key,
+            s::PITCH_WHEEL => Self::Wheel,
+            s::POLY_PRESSURE => Self::PolyPressure,
+            s::CHANNEL_PRESSURE => Self::ChannelPressure,
+            0x80..=0xFF => Self::Controller((id & 0x7F) as u8),
+            s::RPN0 => Self::BendRange,
+            s::RPN1 => Self::FineTuning,
+            s::RPN2 => Self::CoarseTuning,
+            _ => return None,
+        })
+    }
+}
+
+/// What a note brings, and the channel that it is on.
+#[derive(Clone, Copy)]
+pub(crate) struct Inputs<'a> {
+    pub(crate) channel: &'a Channel,
+    /// As played.
+    pub(crate) note: u8,
+    /// After coarse tuning; may lie outside of 0 to 127.
+    pub(crate) key: i32,
+    pub(crate) velocity: u8,
+}
+
+impl Inputs<'_> {
+    fn read(&self, input: Input) -> Option<Raw> {
+        let channel = self.channel;
+        Some(match input {
+            Input::None | Input::Moving(_) => return None,
+            Input::Velocity => Raw::seven_bit(self.velocity),
+            Input::Key => Raw::seven_bit(self.key),
+            Input::Wheel => Raw::fourteen_bit(channel.wheel),
+            Input::PolyPressure => Raw::seven_bit(channel.poly_pressure[usize::from(self.note & 0x7F)]),
+            Input::ChannelPressure => Raw::seven_bit(channel.pressure),
+            Input::Controller(number) => Raw::seven_bit(channel.controller(number)),
+            Input::BendRange => {
+                let (semitones, cents) = channel.bend_range;
+                Raw::seven_bit(f64::from(semitones) + f64::from(cents) / 100.0)
+            }
+            Input::FineTuning => Raw::fourteen_bit(channel.fine_tuning),
+            Input::CoarseTuning => Raw::seven_bit(channel.coarse_tuning),
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    source: (Input, Curve),
+    control: (Input, Curve),
+    destination: u16,
+    /// In cents, decibels or 1.
+    scale: f64,
+    is_constant: bool,
+    is_zero_time: bool,
+}
+
+impl Row {
+    fn new(connection: &Connection) -> Option<Self> {
+        let source = Input::of(connection.source)?;
+        let control = Input::of(connection.control)?;
+        let per_unit = match connection.destination {
+            d::GAIN | d::FILTER_Q => 10.0,
+            d::PAN | d::REVERB | d::CHORUS | d::EG1_SUSTAIN | d::EG2_SUSTAIN => 1000.0,
+            _ => 1.0,
+        };
+        Some(Self {
+            source: (source, Curve::of_source(connection.transform)),
+            control: (control, Curve::of_control(connection.transform)),
+            destination: connection.destination,
+            scale: f64::from(connection.scale) / 65_536.0 / per_unit,
+            is_constant: source == Input::None && control == Input::None,
+            is_zero_time: connection.scale == TIME_ZERO,
+        })
+    }
+
+    /// The row as a factor of one moving input, or of none: `factor * moving + offset`.
+    fn evaluate(&self, inputs: &Inputs<'_>) -> (Option<Moving>, f64, f64) {
+        let mut factor = self.scale;
+        let mut moving = None;
+        for (input, curve) in [self.source, self.control] {
+            match input {
+                Input::None => {}
+                Input::Moving(which) => moving = Some((which, curve)),
+                fixed => factor *= inputs.read(fixed).map_or(1.0, |raw| curve.apply(raw)),
+            }
+        }
+        match moving {
+            None => (None, 0.0, factor),
+            Some((which, curve)) => {
+                let (gain, offset) = curve.affine(which != Moving::Eg2);
+                (Some(which), factor * gain, factor * offset)
+            }
+        }
+    }
+}
+
+/// One destination's value as a function of the moving inputs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mix {
+    pub(crate) base: f64,
+    pub(crate) lfo: f64,
+    pub(crate) vibrato: f64,
+    pub(crate) eg2: f64,
+}
+
+impl Mix {
+    /// Whether the moving inputs change it.
+    pub(crate) fn moves(&self) -> bool {
+        self.lfo != 0.0 || self.vibrato != 0.0 || self.eg2 != 0.0
+    }
+
+    fn add(&mut self, row: &Row, inputs: &Inputs<'_>) {
+        let (moving, factor, offset) = row.evaluate(inputs);
+        self.base += offset;
+        match moving {
+            Some(Moving::Lfo) => self.lfo += factor,
+            Some(Moving::Vibrato) => self.vibrato += factor,
+            Some(Moving::Eg2) => self.eg2 += factor,
+            None => {}
+        }
+    }
+}
+
+/// What depends on the channel, and is worked out anew when the channel changes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Modulation {
+    /// In cents, where 0 is MIDI key 0.
+    pub(crate) pitch: Mix,
+    /// In dB.
+    pub(crate) gain: Mix,
+    /// In cents, where 0 is MIDI key 0.
+    pub(crate) cutoff: Mix,
+    /// -0.5 is left, 0.5 is right.
+    pub(crate) pan: f64,
+    /// 0 to 1.
+    pub(crate) reverb: f64,
+    /// 0 to 1.
+    pub(crate) chorus: f64,
+}
+
+/// What is fixed when a note starts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct NoteTimes {
+    pub(crate) eg1: Times,
+    pub(crate) eg2: Times,
+    /// Release time of a voice that is shut down, in frames.
+    pub(crate) shutdown: f64,
+    pub(crate) lfo: Rate,
+    pub(crate) vibrato: Rate,
+    /// Resonance in dB.
+    pub(crate) resonance: f64,
+}
+
+/// The connections of a region, defaults included.
+#[derive(Debug)]
+pub(crate) struct Articulation {
+    rows: Vec<Row>,
+    /// Whether there is a filter at all.
+    pub(crate) filtered: bool,
+    /// Whether anything may move the cutoff while a note sounds.
+    pub(crate) cutoff_moves: bool,
+    /// Semitones that the key moves for each step of coarse tuning.
+    pub(crate) coarse_tuning: f64,
+}
+
+impl Articulation {
+    /// Lays connections over the standard ones.
+    ///
+    /// A connection that says nothing about curves gets those of its line in the standard table: that is level 1's way
+    /// of writing, and in level 2 these lines know no other curve.
+    pub(crate) fn new(connections: &[Connection]) -> Self {
+        let mut merged: Vec<Connection> = STANDARD.to_vec();
+        for connection in connections.iter().take(CONNECTIONS_MAX) {
+            match merged.iter_mut().find(|c| c.key() == connection.key()) {
+                Some(line) => {
+                    let keeps_curves = connection.transform & LEVEL_2_BITS == 0;
+                    let transform = if keeps_curves { line.transform } else { connection.transform };
+                    *line = Connection { transform, ..*connection };
+                }
+                None => merged.push(*connection),
+            }
+        }
+        let scale = |source, destination| {
+            merged.iter().find(|c| c.key() == (source, s::NONE, destination)).map_or(0, |c| c.scale)
+        };
+        let rows: Vec<Row> = merged.iter().filter(|c| c.scale != 0).filter_map(Row::new).collect();
+        let fixed = |(input, _)| matches!(input, Input::None | Input::Velocity | Input::Key);
+        Self {
+            cutoff_moves: rows
+                .iter()
+                .any(|r| r.destination == d::FILTER_CUTOFF && !(fixed(r.source) && fixed(r.control))),
+            filtered: scale(s::NONE, d::FILTER_CUTOFF) != CUTOFF_OPEN,
+            coarse_tuning: f64::from(scale(s::RPN2, d::KEY_NUMBER)) / f64::from(6400 << 16),
+            rows,
+        }
+    }
+
+    fn of(&self, destination: u16) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(move |row| row.destination == destination)
+    }
+
+    fn sum(&self, destination: u16, inputs: &Inputs<'_>) -> f64 {
+        let mut mix = Mix::default();
+        self.of(destination).for_each(|row| mix.add(row, inputs));
+        mix.base
+    }
+
+    /// A time in seconds. Exactly zero when the constant line says so, whatever is connected besides.
+    fn seconds(&self, destination: u16, inputs: &Inputs<'_>) -> f64 {
+        if self.of(destination).any(|row| row.is_constant && row.is_zero_time) {
+            return 0.0;
+        }
+        libm::exp2(self.sum(destination, inputs) / 1200.0).min(TIME_MAX)
+    }
+
+    fn rate(&self, frequency: u16, delay: u16, inputs: &Inputs<'_>, sample_rate: f64) -> Rate {
+        let hertz = 440.0 * libm::exp2((self.sum(frequency, inputs) - 6900.0) / 1200.0);
+        let hertz = hertz.clamp(LFO_HERTZ.0, LFO_HERTZ.1);
+        Rate {
+            delay: (self.seconds(delay, inputs) * sample_rate) as u32,
+            step: (hertz / sample_rate * 4_294_967_296.0) as u32,
+        }
+    }
+
+    /// What a note that starts now keeps to its end.
+    pub(crate) fn note_times(&self, inputs: &Inputs<'_>, sample_rate: u32) -> NoteTimes {
+        let rate = f64::from(sample_rate);
+        let frames = |destination| self.seconds(destination, inputs) * rate;
+        let level = |destination| self.sum(destination, inputs).clamp(0.0, 1.0);
+        NoteTimes {
+            eg1: Times {
+                delay: frames(d::EG1_DELAY),
+                attack: frames(d::EG1_ATTACK),
+                hold: frames(d::EG1_HOLD),
+                decay: frames(d::EG1_DECAY),
+                sustain: level(d::EG1_SUSTAIN),
+                release: frames(d::EG1_RELEASE),
+            },
+            eg2: Times {
+                delay: frames(d::EG2_DELAY),
+                attack: frames(d::EG2_ATTACK),
+                hold: frames(d::EG2_HOLD),
+                decay: frames(d::EG2_DECAY),
+                sustain: level(d::EG2_SUSTAIN),
+                release: frames(d::EG2_RELEASE),
+            },
+            shutdown: frames(d::EG1_SHUTDOWN),
+            lfo: self.rate(d::LFO_FREQUENCY, d::LFO_DELAY, inputs, rate),
+            vibrato: self.rate(d::VIB_FREQUENCY, d::VIB_DELAY, inputs, rate),
+            resonance: self.sum(d::FILTER_Q, inputs),
+        }
+    }
+
+    /// What the channel makes of a note.
+    pub(crate) fn modulation(&self, inputs: &Inputs<'_>) -> Modulation {
+        let mut pan = Mix::default();
+        let mut reverb = Mix::default();
+        let mut chorus = Mix::default();
+        let mut modulation = Modulation::default();
+        for row in &self.rows {
+            let mix = match row.destination {
+                d::PITCH => &mut modulation.pitch,
+                d::GAIN => &mut modulation.gain,
+                d::FILTER_CUTOFF => &mut modulation.cutoff,
+                d::PAN => &mut pan,
+                d::REVERB => &mut reverb,
+                d::CHORUS => &mut chorus,
+                _ => continue,
+            };
+            mix.add(row, inputs);
+        }
+        modulation.pan = pan.base.clamp(-0.5, 0.5);
+        modulation.reverb = reverb.base.clamp(0.0, 1.0);
+        modulation.chorus = chorus.base.clamp(0.0, 1.0);
+        modulation
+    }
+}

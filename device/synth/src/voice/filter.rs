@@ -1,0 +1,164 @@
+//! The low-pass filter: exactly the measurement prototype of DLS-2.2, 1.7.4, a pair of poles and no zeros.
+//!
+//! `H(z) = K / (1 - 2 r cos(t) z^-1 + r^2 z^-2)`, with `r`, `t` and `K` from cutoff and resonance. Cutoff is where the
+//! asymptotes meet, resonance the height of the peak above the pass band, and the pass band is lowered by half the
+//! resonance. The poles have no closed form in the cutoff, so they are solved once for a grid of cutoffs and taken
+//! from there by interpolation; between two stable pairs of coefficients every mixture is stable.
+
+use std::sync::OnceLock;
+
+/// Resonance in dB from one table to the next: finer than the 16 steps that a device must have.
+const Q_STEP_DB: f64 = 0.75;
+/// Tables: 0 to 22.5 dB.
+const Q_STEPS: usize = 31;
+/// Grid points an octave. Interpolation is exact to 1 cent of cutoff.
+const PER_OCTAVE: usize = 16;
+/// Octaves from the lowest cutoff, Fs/512, to the highest, Fs/4. A device must reach from Fs/240 to Fs/6.
+const OCTAVES: usize = 7;
+const POINTS: usize = OCTAVES * PER_OCTAVE + 1;
+
+/// `y = input x - (first y1 + second y2)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Coefficients {
+    /// What the input is multiplied by.
+    pub(crate) input: f32,
+    /// What the output one frame ago is multiplied by.
+    pub(crate) first: f32,
+    /// What the output two frames ago is multiplied by.
+    pub(crate) second: f32,
+}
+
+impl Coefficients {
+    /// No filter.
+    pub(crate) const OPEN: Self = Self { input: 1.0, first: 0.0, second: 0.0 };
+}
+
+/// The coefficients of one resonance at the grid's cutoffs.
+pub(crate) struct Resonance {
+    /// Gain of the pass band.
+    gain: f32,
+    points: [(f32, f32); POINTS],
+}
+
+impl Resonance {
+    /// The table for a resonance in dB, clamped to what there is. Made when first asked for.
+    pub(crate) fn of(decibels: f64) -> &'static Self {
+        static TABLES: [OnceLock<Resonance>; Q_STEPS] = [const { OnceLock::new() }; Q_STEPS];
+        let index = libm::round(decibels / Q_STEP_DB).clamp(0.0, (Q_STEPS - 1) as f64) as usize;
+        TABLES[index].get_or_init(|| Self::make(index as f64 * Q_STEP_DB))
+    }
+
+    fn make(decibels: f64) -> Self {
+        let resonance = libm::pow(10.0, decibels / 20.0);
+        let points = core::array::from_fn(|i| {
+            let cutoff = libm::exp2(i as f64 / PER_OCTAVE as f64) / 512.0;
+            let angle = solve(cutoff, resonance);
+            let radius = radius(angle, resonance);
+            ((-2.0 * radius * libm::cos(angle)) as f32, (radius * radius) as f32)
+        });
+        Self { gain: libm::pow(10.0, -decibels / 40.0) as f32, points }
+    }
+
+    /// The coefficients for a cutoff in octaves above Fs/512.
+    ///
+    /// Below that the cutoff stays; from Fs/4 to Fs/2 the filter opens little by little, and from there on it is open
+    /// whatever the resonance, so that a sweep through all of it has no step.
+    pub(crate) fn at(&self, octaves: f32) -> Coefficients {
+        let x = (octaves * PER_OCTAVE as f32).clamp(0.0, (POINTS - 1) as f32);
+        let index = (x as usize).min(POINTS - 2);
+        let fraction = x - index as f32;
+        let (from, to) = (self.points[index], self.points[index + 1]);
+        let first = from.0 + (to.0 - from.0) * fraction;
+        let second = from.1 + (to.1 - from.1) * fraction;
+        let opened = (octaves - OCTAVES as f32).clamp(0.0, 1.0);
+        let (first, second) = (first * (1.0 - opened), second * (1.0 - opened));
+        let gain = self.gain + (1.0 - self.gain) * opened;
+        Coefficients { input: gain * (1.0 + first + second), first, second }
+    }
+}
+
+/// What is added to a cutoff in octaves above 8.1758 Hz (cents over 1200) to have it above Fs/512.
+pub(crate) fn octaves_offset(sample_rate: u32) -> f32 {
+    libm::log2(8.175_798_915_643_707 * 512.0 / f64::from(sample_rate)) as f32
+}
+
+fn radius(angle: f64, resonance: f64) -> f64 {
+    let (sine, cosine) = (libm::sin(angle), libm::cos(angle));
+    (cosine + sine * libm::sqrt(resonance * resonance - 1.0)) / (1.0 + resonance * sine)
+}
+
+/// The cutoff of a pole angle, as a fraction of the sample rate.
+fn cutoff(angle: f64, resonance: f64) -> f64 {
+    let r = radius(angle, resonance);
+    let at_zero = 1.0 - 2.0 * r * libm::cos(angle) + r * r;
+    let at_quarter = libm::sqrt(1.0 + 2.0 * r * r * libm::cos(2.0 * angle) + r * r * r * r);
+    0.25 * libm::sqrt(at_zero / at_quarter)
+}
+
+/// The pole angle of a cutoff, by bisection: the cutoff grows with the angle.
+fn solve(target: f64, resonance: f64) -> f64 {
+    let (mut low, mut high) = (0.0, core::f64::consts::FRAC_PI_2);
+    for _ in 0..48 {
+        let middle = 0.5 * (low + high);
+        if cutoff(middle, resonance) < target {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    0.5 * (low + high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Magnitude in dB at a fraction of the sample rate.
+    fn response(c: Coefficients, frequency: f64) -> f64 {
+        let w = core::f64::consts::TAU * frequency;
+        let (a1, a2) = (f64::from(c.first), f64::from(c.second));
+        let re = 1.0 + a1 * libm::cos(w) + a2 * libm::cos(2.0 * w);
+        let im = a1 * libm::sin(w) + a2 * libm::sin(2.0 * w);
+        20.0 * libm::log10(f64::from(c.input) / libm::hypot(re, im))
+    }
+
+    fn octaves(frequency: f64) -> f32 {
+        libm::log2(frequency * 512.0) as f32
+    }
+
+    #[test]
+    fn cutoff_is_where_the_asymptotes_meet_within_a_semitone() {
+        for q in [0.0, 6.0, 12.0, 22.5] {
+            for i in 0..200 {
+                let wanted = libm::exp2(f64::from(i) / 200.0 * libm::log2(40.0)) / 240.0;
+                let c = Resonance::of(q).at(octaves(wanted));
+                // Above the poles the filter falls by 12 dB an octave, down to Fs/4.
+                let fall = response(c, 0.0) - response(c, 0.25);
+                let found = 0.25 * libm::pow(10.0, -fall / 40.0);
+                assert!(libm::log2(found / wanted).abs() < 0.02, "q {q}: {wanted} is {found}");
+            }
+        }
+    }
+
+    #[test]
+    fn resonance_is_the_height_of_the_peak_over_the_pass_band() {
+        for step in 0..=15 {
+            let q = f64::from(step) * 1.5;
+            let c = Resonance::of(q).at(octaves(1.0 / 40.0));
+            let pass = response(c, 0.0);
+            let peak = (1..2500).map(|i| response(c, f64::from(i) * 1e-4)).fold(pass, f64::max);
+            assert!((pass + q / 2.0).abs() < 0.05, "pass band of {q} dB: {pass}");
+            assert!((peak - pass - q).abs() < 0.1, "peak of {q} dB: {}", peak - pass);
+        }
+    }
+
+    #[test]
+    fn every_filter_in_the_tables_and_between_is_stable() {
+        for step in 0..Q_STEPS {
+            for i in -200..2000 {
+                let c = Resonance::of(step as f64 * Q_STEP_DB).at(i as f32 * 0.005);
+                assert!(c.second < 1.0 && c.first.abs() < 1.0 + c.second, "{c:?}");
+            }
+        }
+    }
+}

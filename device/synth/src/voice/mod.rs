@@ -1,0 +1,11 @@
+//! What a sounding voice is made of: oscillator, envelopes, low-frequency oscillators, filter, and their control.
+
+pub(crate) mod active;
+pub(crate) mod articulation;
+pub(crate) mod curve;
+pub(crate) mod envelope;
+pub(crate) mod filter;
+pub(crate) mod lfo;
+pub(crate) mod oscillator;
+pub(crate) mod sample;
+pub(crate) mod standard;

@@ -1,0 +1,142 @@
+//! Waves made ready for the oscillator: a short copy of each loop's seam, so that the inner loop never asks where it is.
+
+use std::sync::Arc;
+
+use crate::dls::collection::{GUARD, SampleLoop, Wave};
+
+/// Samples before and after the seam in its copy: more than the interpolator's reach.
+const MARGIN: usize = 16;
+
+/// Loops shorter than this are copied whole, several turns of them, so that a voice does not change its place every
+/// few frames.
+const UNROLL_BELOW: usize = 256;
+
+/// A loop, with the copy that leads over its seam.
+#[derive(Debug)]
+pub(crate) struct Loop {
+    /// Whether it ends with the note.
+    pub(crate) until_release: bool,
+    /// First sample in the wave.
+    pub(crate) start: usize,
+    /// Samples.
+    pub(crate) length: usize,
+    /// [`MARGIN`] samples that lead to the loop's end, then the loop's beginning (or several turns of it), then more of
+    /// it as a guard. Index [`MARGIN`] follows the loop's end.
+    seam: Box<[i16]>,
+    /// Where in `seam` a voice leaves it.
+    leave: usize,
+    /// Turns of the loop in it; 0 when it is left for the wave itself.
+    turns: usize,
+}
+
+impl Loop {
+    /// Prepares a loop; `None` when nothing of it lies in the wave. A loop that reaches beyond the wave is cut there.
+    pub(crate) fn new(wave: &Wave, wanted: SampleLoop) -> Option<Self> {
+        let samples = wave.samples();
+        let start = wanted.start as usize;
+        let length = (wanted.length as usize).min(samples.len().checked_sub(start)?);
+        if length == 0 {
+            return None;
+        }
+        let end = start + length;
+        let turn = |i: usize| samples[start + i % length];
+        let lead = (0..MARGIN).map(|i| (end + i).checked_sub(MARGIN).map_or(0, |at| samples[at]));
+        // Behind whole turns the interpolator must find the loop's own end, also when the loop is shorter than the lead.
+        let (warm, turns, leave, total) = if length < UNROLL_BELOW {
+            let warm = MARGIN.div_ceil(length) * length;
+            let turns = UNROLL_BELOW.div_ceil(length);
+            (warm, turns, MARGIN + warm + turns * length, warm + turns * length + MARGIN)
+        } else {
+            (0, 0, MARGIN + GUARD, 2 * MARGIN)
+        };
+        debug_assert!(leave + GUARD <= MARGIN + total, "warm-up {warm}");
+        let seam = lead.chain((0..total).map(turn)).collect();
+        Some(Self { until_release: wanted.until_release, start, length, seam, leave, turns })
+    }
+
+    /// Bytes that the copy takes.
+    pub(crate) fn bytes(&self) -> usize {
+        2 * self.seam.len()
+    }
+
+    fn end(&self) -> usize {
+        self.start + self.length
+    }
+}
+
+/// Where in a sample an oscillator is: what it reads, where, and until where. Positions are 32.32.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    wave: Arc<Wave>,
+    sample_loop: Option<Arc<Loop>>,
+    in_seam: bool,
+    looping: bool,
+    ended: bool,
+    /// In the wave from its first sample, in the seam from its first.
+    pub(crate) position: u64,
+}
+
+impl Cursor {
+    /// At the first sample.
+    pub(crate) fn new(wave: Arc<Wave>, sample_loop: Option<Arc<Loop>>) -> Self {
+        let looping = sample_loop.is_some();
+        Self { wave, sample_loop, in_seam: false, looping, ended: false, position: 0 }
+    }
+
+    /// Whether nothing is left to play.
+    pub(crate) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// What the position counts in, with eight samples of guard before it.
+    pub(crate) fn window(&self) -> (&[i16], usize) {
+        match &self.sample_loop {
+            Some(found) if self.in_seam => (&found.seam, 0),
+            _ => (self.wave.guarded(), GUARD),
+        }
+    }
+
+    /// The position at which the window must be changed.
+    pub(crate) fn limit(&self) -> u64 {
+        let samples = match &self.sample_loop {
+            Some(found) if self.in_seam => found.leave,
+            Some(found) if self.looping => found.end().saturating_sub(GUARD),
+            // Half the interpolator's reach beyond the last sample nothing is left of it.
+            _ => self.wave.samples().len() + GUARD / 2,
+        };
+        (samples as u64) << 32
+    }
+
+    /// Changes the window once the limit is reached.
+    pub(crate) fn turn(&mut self) {
+        let Some(found) = self.sample_loop.as_deref().filter(|_| self.looping) else {
+            self.ended = true;
+            return;
+        };
+        if !self.in_seam {
+            self.in_seam = true;
+            self.position = self.position + ((MARGIN as u64) << 32) - ((found.end() as u64) << 32);
+        } else if found.turns > 0 {
+            self.position -= ((found.turns * found.length) as u64) << 32;
+        } else {
+            self.in_seam = false;
+            self.position = self.position - ((MARGIN as u64) << 32) + ((found.start as u64) << 32);
+        }
+    }
+
+    /// The note ends: a loop until release is left, without a jump, for the rest of the wave.
+    pub(crate) fn release(&mut self) {
+        let Some(found) = self.sample_loop.as_deref().filter(|found| self.looping && found.until_release) else {
+            return;
+        };
+        self.looping = false;
+        if self.in_seam {
+            self.in_seam = false;
+            let margin = (MARGIN as u64) << 32;
+            self.position = match self.position.checked_sub(margin) {
+                Some(after) => ((found.start as u64) << 32) + after % ((found.length as u64) << 32),
+                None => ((found.end() as u64) << 32) + self.position - margin,
+            };
+        }
+    }
+}

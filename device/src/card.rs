@@ -89,9 +89,6 @@ impl Card {
     /// Does all there is to do, except wait. Call it after every kick, and at [`deadline`](Self::deadline).
     pub fn service(&mut self) {
         self.observe_device();
-        for dated in self.registers.take_unreported() {
-            self.news.diagnosed(dated);
-        }
         loop {
             let mut progress = self.serve_control();
             progress |= self.take_wave_buffer();
@@ -171,11 +168,9 @@ impl Card {
         let Some(session) = &self.session else { return false };
         match self.options.clock {
             Mode::Lockstep => {
-                if session.time_may_move()
-                    && let Some(buffer) = &session.wave_buffer
-                {
-                    let missing = buffer.frames.saturating_sub(session.output.len());
-                    self.produce(missing as u64);
+                if session.time_may_move() && session.wave_buffer.is_some() {
+                    let missing = missing_frames(session);
+                    self.produce(missing);
                 }
             }
             Mode::Realtime => self.follow_clock(),
@@ -197,7 +192,9 @@ impl Card {
             let told = session.output.skip(lost);
             self.underrun(told);
         }
-        self.produce(behind.min(catch_up));
+        // Up to the end of the buffer first: it is returned before more is rendered.
+        let missing = self.session.as_ref().map_or(0, missing_frames);
+        self.produce(behind.min(catch_up).min(missing));
     }
 
     /// Renders `frames` frames into the output FIFO and the line out. Fewer when the wave buffer that they are for is
@@ -249,6 +246,9 @@ impl Card {
 
     /// What has happened in the session that the driver should hear of.
     fn collect_news(&mut self) {
+        for dated in self.registers.take_unreported() {
+            self.news.diagnosed(dated);
+        }
         let now = self.registers.card_time();
         if let Some(session) = &mut self.session {
             while let Some(handle) = session.synth.take_unloaded() {
@@ -261,9 +261,6 @@ impl Card {
             let more = lost.saturating_sub(session.notes_lost_counted);
             session.notes_lost_counted = lost;
             self.registers.add(Counter::NotesLost, more);
-        }
-        for dated in self.registers.take_unreported() {
-            self.news.diagnosed(dated);
         }
     }
 
@@ -290,6 +287,12 @@ impl Card {
         };
         self.bus.lock().write_status_page(loan.address, &page);
     }
+}
+
+/// Frames that the wave buffer still needs; no bound when there is none.
+fn missing_frames(session: &Session) -> u64 {
+    let buffer = session.wave_buffer.as_ref();
+    buffer.map_or(u64::MAX, |buffer| buffer.frames.saturating_sub(session.output.len()) as u64)
 }
 
 fn frames_in(time: Duration, sample_rate: u32) -> u64 {

@@ -31,6 +31,7 @@ pub mod diagnosis;
 pub mod engine;
 pub mod event_list;
 pub mod exit;
+pub mod fake;
 
 pub mod identity;
 pub mod line_out;

@@ -1,0 +1,30 @@
+//! The other side: a machine and a driver in this process, so that tests can do to the card what guests do.
+//!
+//! [`Machine`] stands for QEMU and speaks vhost-user through crate `vhost`, an implementation that is not the card's.
+//! [`DriverRing`] stands for the part of a driver that every virtio driver has, and can be made to do everything that a
+//! driver must not. [`Driver`] speaks [`card_spec`].
+//!
+//! ```
+//! use dmus_card::clock::Mode;
+//! use dmus_card::fake::{Driver, Machine};
+//! use card_spec::control::Status;
+//!
+//! let mut driver = Driver::new(Machine::with_card(Mode::Lockstep));
+//! assert_eq!(driver.open().status, Status::OK);
+//! driver.play(48_000);
+//! driver.send(0, &[(0, 1, &[0x90, 60, 100])]);
+//! let wave = driver.record(480);
+//! assert!(wave.pcm.iter().any(|frame| *frame != [0, 0]));
+//! ```
+//!
+//! Everything in here panics when the card does not do its part: it is for tests.
+
+mod driver;
+mod machine;
+mod ram;
+mod ring;
+
+pub use driver::{Driver, NEWS_BYTES, Response, STREAM_RENDER, STREAM_WAVE, Wave};
+pub use machine::{Machine, RingPlan};
+pub use ram::Ram;
+pub use ring::{Descriptor, DriverRing, Piece, flag};

@@ -1,0 +1,297 @@
+//! A driver for the card.
+
+use card_spec::control::{
+    ClockSync, Open, PortParameters, RequestCode, RequestHeader, ResponseHeader, Status, StatusPageLoan, StreamId,
+    StreamKind, StreamOpen, StreamState, StreamStateChange, clock_sync,
+};
+use card_spec::event::{BatchHeader, EventHeader, RECORD_ALIGNMENT};
+use card_spec::news::NewsRecord;
+use card_spec::queue::Queue;
+use card_spec::wave::{WaveHeader, WaveRequest};
+use card_spec::{ABI_MAJOR, ABI_MINOR};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
+
+use super::machine::Machine;
+use super::ring::Piece;
+
+/// The render stream that [`Driver::play`] opens.
+pub const STREAM_RENDER: u32 = 0;
+
+/// The wave stream that it opens.
+pub const STREAM_WAVE: u32 = 1;
+
+/// Bytes of a news buffer.
+pub const NEWS_BYTES: usize = size_of::<NewsRecord>();
+
+/// Room for the payload of a response.
+const RESPONSE_BYTES: usize = 256;
+
+/// What a request was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// How it ended.
+    pub status: Status,
+    /// The payload.
+    pub payload: Vec<u8>,
+}
+
+impl Response {
+    /// The payload as a structure.
+    ///
+    /// # Panics
+    /// It is too short.
+    #[must_use]
+    pub fn read<T: FromBytes + KnownLayout + Immutable>(&self) -> T {
+        T::read_from_prefix(&self.payload).map(|(value, _)| value).expect("a payload of the right length")
+    }
+}
+
+/// A filled wave buffer.
+#[derive(Clone, Debug)]
+pub struct Wave {
+    /// Its header.
+    pub header: WaveHeader,
+    /// Stereo frames.
+    pub pcm: Vec<[i16; 2]>,
+}
+
+/// A driver on a machine.
+pub struct Driver {
+    /// The machine.
+    pub machine: Machine,
+    tag: u64,
+    sequence: u32,
+    request: u64,
+    response: u64,
+    batches: u64,
+    wave: u64,
+}
+
+/// Bytes reserved for requests: the largest download and its header.
+const REQUEST_ROOM: usize = card_spec::limits::REQUEST_BYTES_MAX as usize + 64;
+
+/// Bytes reserved for a wave buffer.
+const WAVE_ROOM: usize = card_spec::limits::WAVE_BUFFER_BYTES_MAX as usize + 4096;
+
+impl Driver {
+    /// Starts the driver's side of a machine that has not been started.
+    #[must_use]
+    pub fn new(mut machine: Machine) -> Self {
+        machine.start();
+        Self::on(machine)
+    }
+
+    /// A driver on a machine that has been started, somehow.
+    #[must_use]
+    pub fn on(machine: Machine) -> Self {
+        let ram = &machine.ram;
+        let (request, response) = (ram.allocate(REQUEST_ROOM), ram.allocate(4096));
+        let (batches, wave) = (ram.allocate(4096 * 128), ram.allocate(WAVE_ROOM));
+        Self { machine, tag: 0, sequence: 0, request, response, batches, wave }
+    }
+
+    /// Sends a request and waits for its answer.
+    ///
+    /// # Panics
+    /// It is not answered.
+    pub fn request(&mut self, code: RequestCode, payload: &[u8]) -> Response {
+        self.tag += 1;
+        let header = RequestHeader { code: code.0.into(), length: (payload.len() as u32).into(), tag: self.tag.into() };
+        let bytes = [header.as_bytes(), payload].concat();
+        let response = self.request_raw(&bytes, size_of::<ResponseHeader>() + RESPONSE_BYTES);
+        let (header, rest) = ResponseHeader::read_from_prefix(&response).expect("an answer");
+        assert_eq!(header.tag.get(), self.tag, "the answer is not to this request");
+        let payload = rest[..header.length.get() as usize].to_vec();
+        Response { status: Status(header.status.get()), payload }
+    }
+
+    /// Sends these bytes as a request with room for `room` bytes of answer; as many as came.
+    ///
+    /// # Panics
+    /// It is not returned.
+    pub fn request_raw(&mut self, bytes: &[u8], room: usize) -> Vec<u8> {
+        let ram = &self.machine.ram;
+        ram.write(self.request, bytes);
+        let mut pieces = vec![Piece::readable(self.request, bytes.len())];
+        if room > 0 {
+            pieces.push(Piece::writable(self.response, room));
+        }
+        self.machine.rings[Queue::CONTROL.index()].offer(&pieces);
+        self.machine.kick(Queue::CONTROL);
+        let (_, written) = self.machine.wait(Queue::CONTROL);
+        self.machine.ram.read(self.response, written as usize)
+    }
+
+    /// The same with a structure for payload.
+    pub fn ask(&mut self, code: RequestCode, payload: &(impl IntoBytes + Immutable)) -> Response {
+        self.request(code, payload.as_bytes())
+    }
+
+    /// `OPEN`.
+    pub fn open(&mut self) -> Response {
+        let queue_sizes = std::array::from_fn(|index| self.machine.rings[index].size().into());
+        let open = Open {
+            abi_major: ABI_MAJOR.into(),
+            abi_minor: ABI_MINOR.into(),
+            queue_sizes,
+            reserved: 0.into(),
+            session: (0x5e55_1000 + self.tag).into(),
+        };
+        self.ask(RequestCode::OPEN, &open)
+    }
+
+    /// Opens a stream.
+    pub fn open_stream(&mut self, stream: u32, kind: StreamKind, sample_rate: u32, channels: u16) -> Response {
+        let open = StreamOpen {
+            stream: stream.into(),
+            kind: kind.0.into(),
+            sample_rate: sample_rate.into(),
+            channels: channels.into(),
+            bits: 16.into(),
+        };
+        self.ask(RequestCode::STREAM_OPEN, &open)
+    }
+
+    /// Closes one.
+    pub fn close_stream(&mut self, stream: u32) -> Response {
+        self.ask(RequestCode::STREAM_CLOSE, &StreamId { stream: stream.into(), reserved: 0.into() })
+    }
+
+    /// Changes the state of one.
+    pub fn state(&mut self, stream: u32, state: StreamState) -> Response {
+        self.ask(RequestCode::STREAM_STATE, &StreamStateChange { stream: stream.into(), state: state.0.into() })
+    }
+
+    /// Sets the sample clock: frame 0 is `master_time`.
+    pub fn start_clock(&mut self, master_time: i64) -> Response {
+        let sync = ClockSync {
+            stream: STREAM_WAVE.into(),
+            flags: clock_sync::START.into(),
+            master_time: master_time.into(),
+            frame: 0.into(),
+        };
+        self.ask(RequestCode::CLOCK_SYNC, &sync)
+    }
+
+    /// Asks for port parameters; those that are not 0 are meant.
+    pub fn parameters(&mut self, wish: PortParameters) -> Response {
+        self.ask(RequestCode::PARAMETERS, &wish)
+    }
+
+    /// Opens a render stream and a stereo wave stream, starts the clock at master time 0, and runs both.
+    ///
+    /// # Panics
+    /// One of it fails.
+    pub fn play(&mut self, sample_rate: u32) {
+        let done = |response: Response| assert_eq!(response.status, Status::OK);
+        done(self.open_stream(STREAM_RENDER, StreamKind::RENDER, 0, 0));
+        done(self.open_stream(STREAM_WAVE, StreamKind::WAVE, sample_rate, 2));
+        done(self.start_clock(0));
+        done(self.state(STREAM_RENDER, StreamState::RUN));
+        done(self.state(STREAM_WAVE, StreamState::RUN));
+    }
+
+    /// A batch of events, each of a time, a group and data, as it lies in memory.
+    pub fn batch(&mut self, stream: u32, events: &[(i64, u16, &[u8])]) -> Vec<u8> {
+        let mut bytes = vec![0; size_of::<BatchHeader>()];
+        for (time, group, data) in events {
+            let header = EventHeader {
+                time: (*time).into(),
+                channel_group: (*group).into(),
+                flags: 0.into(),
+                length: (data.len() as u16).into(),
+                reserved: 0.into(),
+            };
+            bytes.extend_from_slice(header.as_bytes());
+            bytes.extend_from_slice(data);
+            bytes.resize(bytes.len().next_multiple_of(RECORD_ALIGNMENT), 0);
+        }
+        let header = BatchHeader {
+            stream: stream.into(),
+            count: (events.len() as u32).into(),
+            length: (bytes.len() as u32).into(),
+            sequence: self.sequence.into(),
+        };
+        self.sequence += 1;
+        bytes[..size_of::<BatchHeader>()].copy_from_slice(header.as_bytes());
+        bytes
+    }
+
+    /// Sends a batch and waits until the card has taken it.
+    pub fn send(&mut self, stream: u32, events: &[(i64, u16, &[u8])]) {
+        let bytes = self.batch(stream, events);
+        self.send_raw(&bytes);
+        self.machine.wait(Queue::MIDI_OUT);
+    }
+
+    /// Puts these bytes on the midi-out queue, and does not wait.
+    pub fn send_raw(&mut self, bytes: &[u8]) {
+        let address = self.batches + u64::from(self.sequence % 128) * 4096;
+        self.machine.ram.write(address, bytes);
+        self.machine.rings[Queue::MIDI_OUT.index()].offer(&[Piece::readable(address, bytes.len())]);
+        self.machine.kick(Queue::MIDI_OUT);
+    }
+
+    /// Posts a wave buffer, and does not wait.
+    pub fn post_wave(&mut self, stream: u32, frames: u32, bytes: usize) {
+        let request = WaveRequest { stream: stream.into(), frames: frames.into() };
+        let header = self.wave + 64;
+        self.machine.ram.write(self.wave, request.as_bytes());
+        self.machine.rings[Queue::WAVE.index()].offer(&[
+            Piece::readable(self.wave, size_of::<WaveRequest>()),
+            Piece::writable(header, size_of::<WaveHeader>()),
+            Piece::writable(self.wave + 4096, bytes),
+        ]);
+        self.machine.kick(Queue::WAVE);
+    }
+
+    /// Waits for the wave buffer that was posted last.
+    ///
+    /// # Panics
+    /// It does not come back.
+    pub fn wait_wave(&mut self) -> Wave {
+        self.machine.wait(Queue::WAVE);
+        let ram = &self.machine.ram;
+        let header = ram.read(self.wave + 64, size_of::<WaveHeader>());
+        let header = WaveHeader::read_from_bytes(&header).expect("a header's length");
+        let bytes = ram.read(self.wave + 4096, header.frames.get() as usize * 4);
+        let sample = |bytes: &[u8]| i16::from_le_bytes([bytes[0], bytes[1]]);
+        let pcm = bytes.as_chunks::<4>().0.iter().map(|frame| [sample(&frame[..2]), sample(&frame[2..])]);
+        Wave { header, pcm: pcm.collect() }
+    }
+
+    /// Has stereo frames rendered.
+    pub fn record(&mut self, frames: u32) -> Wave {
+        self.post_wave(STREAM_WAVE, frames, frames as usize * 4);
+        self.wait_wave()
+    }
+
+    /// Posts a news buffer and waits for news.
+    ///
+    /// # Panics
+    /// There is none.
+    pub fn news(&mut self) -> NewsRecord {
+        let address = self.machine.ram.allocate(NEWS_BYTES);
+        self.machine.rings[Queue::NEWS.index()].offer(&[Piece::writable(address, NEWS_BYTES)]);
+        self.machine.kick(Queue::NEWS);
+        self.machine.wait(Queue::NEWS);
+        NewsRecord::read_from_bytes(&self.machine.ram.read(address, NEWS_BYTES)).expect("a record's length")
+    }
+
+    /// Lends a page for the status page; its address.
+    ///
+    /// # Panics
+    /// The card does not want it.
+    pub fn lend_status_page(&mut self) -> u64 {
+        let address = self.machine.ram.allocate(4096);
+        let response = self.ask(RequestCode::STATUS_PAGE, &StatusPageLoan { address: address.into() });
+        assert_eq!(response.status, Status::OK);
+        address
+    }
+
+    /// Port parameters of which none is meant.
+    #[must_use]
+    pub fn no_wish() -> PortParameters {
+        PortParameters::new_zeroed()
+    }
+}

@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use super::clock;
 use super::com::Com;
+use super::io_timeout;
 use super::irp;
 use super::lock::Lock;
 use super::port::Port;
@@ -216,6 +217,7 @@ pub(super) fn release_subdevices(fdo: *mut DEVICE_OBJECT) {
         }
         subdevice.port.shut_down();
     }
+    io_timeout::forget(fdo);
     power::unregister(fdo);
 }
 

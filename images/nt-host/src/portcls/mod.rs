@@ -28,6 +28,8 @@ pub(crate) mod guids;
 mod interrupt_sync;
 #[cfg(target_os = "none")]
 pub(crate) mod irp;
+#[cfg(target_os = "none")]
+mod io_timeout;
 mod irql;
 mod kernel;
 mod lock;
@@ -58,6 +60,7 @@ pub(crate) use unpack::{DirectMusicRecords, Malformed, Message};
 pub static EXPORT_TABLES: &[&[crate::export::Export]] = &[
     adapter::EXPORTS,
     interrupt_sync::EXPORTS,
+    io_timeout::EXPORTS,
     port::EXPORTS,
     power::EXPORTS,
     property::EXPORTS,

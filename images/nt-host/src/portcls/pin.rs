@@ -364,7 +364,11 @@ impl Pin {
         wave.position = 0;
         // SAFETY: the pin holds the sink.
         let status = unsafe { slots::synth_sink::sync_to_master(wave.sink.as_raw(), time, 1) };
-        if success(status) { Ok(()) } else { Err(status) }
+        if !success(status) {
+            return Err(status);
+        }
+        wave.check_conversions();
+        Ok(())
     }
 
     /// Renders the next frames to the beginning of a buffer, which is [`RENDER_GUARD_BYTES`] longer than they are.
@@ -562,6 +566,35 @@ impl Pin {
                     "release both in the stream's destructor",
                 ),
             )
+        }
+    }
+}
+
+impl Wave {
+    /// Sample to time and back is the same sample, within one (rule 83).
+    fn check_conversions(&self) {
+        let rate = i64::from(self.sample_rate);
+        for sample in [0, 1, rate - 1, rate, 3600 * rate] {
+            let (mut time, mut back) = (0, 0);
+            // SAFETY: the pin holds the sink; the out parameters are ours.
+            let (there, here) = unsafe {
+                (
+                    slots::synth_sink::sample_to_ref_time(self.sink.as_raw(), sample, &raw mut time),
+                    slots::synth_sink::ref_time_to_sample(self.sink.as_raw(), time, &raw mut back),
+                )
+            };
+            if !success(there) || !success(here) || back.abs_diff(sample) > 1 {
+                violation(
+                    "ISynthSinkDMus::RefTimeToSample",
+                    Broken::new(
+                        rules::RENDER,
+                        format!(
+                            "sample {sample} is at time {time} (status {there:#010x}), and that time at sample {back} (status {here:#010x})"
+                        ),
+                        "convert with the anchor of SyncToMaster, exactly: the two are inverse within one sample",
+                    ),
+                )
+            }
         }
     }
 }

@@ -88,7 +88,7 @@ rules! {
     PROPERTY_PENDING = 74, "a pending property request is completed exactly once, never with STATUS_PENDING",
         "D nf-portcls-pccompletependingpropertyrequest";
     NOTHING_LEFT = 82, "when the driver unloads, every object that it made is gone", "S";
-    RENDER = 83, "Render writes exactly the frames asked for; SyncToMaster accepts the start",
+    RENDER = 83, "Render writes exactly the frames asked for; sample and time convert both ways, within one sample",
         "D nf-dmusicks-isynthsinkdmus-render; A synthesizer-timing";
 }
 

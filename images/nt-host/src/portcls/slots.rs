@@ -160,6 +160,10 @@ interface! {
         7 [PASSIVE_LEVEL] "ISynthSinkDMus::Render" render(buffer: *mut u8, length: u32, position: i64);
         /// Anchors the sample clock to master time.
         8 [PASSIVE_LEVEL] "ISynthSinkDMus::SyncToMaster" sync_to_master(time: i64, start: i32) -> NTSTATUS;
+        /// The master time of a sample.
+        9 [PASSIVE_LEVEL] "ISynthSinkDMus::SampleToRefTime" sample_to_ref_time(sample: i64, time: *mut i64) -> NTSTATUS;
+        /// The sample at a master time.
+        10 [PASSIVE_LEVEL] "ISynthSinkDMus::RefTimeToSample" ref_time_to_sample(time: i64, sample: *mut i64) -> NTSTATUS;
     }
 }
 

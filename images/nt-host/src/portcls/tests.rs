@@ -113,6 +113,29 @@ struct Behaviour {
     prefetch: u64,
     /// It keeps events until STOP.
     keeps: bool,
+    /// What it does wrong.
+    fault: Fault,
+}
+
+/// What a miniport can do wrong.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Fault {
+    #[default]
+    None,
+    /// `NewStream` does not write `SchedulePreFetch`.
+    NoPrefetch,
+    /// `NewStream` fails and keeps its reference to the allocator.
+    LeaksOnFailure,
+    /// A stream keeps its reference to the allocator.
+    LeaksAllocator,
+    /// A stream keeps its events in STOP.
+    KeepsInStop,
+    /// `Render` writes one frame less.
+    RendersShort,
+    /// `Render` writes one frame more.
+    RendersLong,
+    /// The miniport keeps its reference to the port.
+    LeaksPort,
 }
 
 /// A miniport.
@@ -153,7 +176,7 @@ impl Class for Miniport {
 
     fn released(&self) {
         let port = self.port.load(Ordering::Relaxed);
-        if !port.is_null() {
+        if !port.is_null() && self.behaviour.fault != Fault::LeaksPort {
             // SAFETY: AddRefed in `init`.
             unsafe { slots::unknown::release(port) };
         }
@@ -198,6 +221,9 @@ unsafe extern "win64" fn new_stream(
     unsafe {
         let miniport = super::com::object(this);
         slots::unknown::add_ref(allocator);
+        if miniport.behaviour.fault == Fault::LeaksOnFailure {
+            return STATUS_INSUFFICIENT_RESOURCES;
+        }
         let stream = Com::new(Stream {
             allocator: allocator as usize,
             wave: kind == StreamType::WaveSink,
@@ -208,7 +234,9 @@ unsafe extern "win64" fn new_stream(
         });
         out.write(stream.into_raw());
         group.write(core::ptr::null_mut());
-        prefetch.write(miniport.behaviour.prefetch);
+        if miniport.behaviour.fault != Fault::NoPrefetch {
+            prefetch.write(miniport.behaviour.prefetch);
+        }
     }
     STATUS_SUCCESS
 }
@@ -229,7 +257,7 @@ impl Class for Stream {
 
     fn vtable() -> &'static [Slot] {
         const UNKNOWN: [Slot; 3] = unknown::<Stream>();
-        static VTABLE: [Slot; 9] = [
+        static VTABLE: [Slot; 11] = [
             UNKNOWN[0],
             UNKNOWN[1],
             UNKNOWN[2],
@@ -239,6 +267,8 @@ impl Class for Stream {
             Slot(put_message as *const ()),
             Slot(render as *const ()),
             Slot(sync_to_master as *const ()),
+            Slot(sample_to_ref_time as *const ()),
+            Slot(ref_time_to_sample as *const ()),
         ];
         &VTABLE
     }
@@ -248,8 +278,10 @@ impl Class for Stream {
     }
 
     fn released(&self) {
-        // SAFETY: AddRefed in `new_stream`.
-        unsafe { slots::unknown::release(self.allocator as PVOID) };
+        if self.behaviour.fault != Fault::LeaksAllocator {
+            // SAFETY: AddRefed in `new_stream`.
+            unsafe { slots::unknown::release(self.allocator as PVOID) };
+        }
     }
 }
 
@@ -269,7 +301,7 @@ unsafe extern "win64" fn set_state(this: *mut Object<Stream>, state: KsState) ->
     let stream = unsafe { super::com::object(this) };
     let before = stream.state.swap(state as i32, Ordering::Relaxed);
     assert_eq!((before - state as i32).abs(), 1, "the port goes through neighbouring states");
-    if state == KsState::Stop {
+    if state == KsState::Stop && stream.behaviour.fault != Fault::KeepsInStop {
         stream.kept.lock().unwrap().drain(..).for_each(|event| stream.give_back(event as *mut KernelEvent));
     }
     STATUS_SUCCESS
@@ -307,7 +339,12 @@ unsafe extern "win64" fn render(this: *mut Object<Stream>, buffer: *mut u8, fram
     unsafe {
         let rendered = &super::com::object(this).heard.rendered;
         assert_eq!(rendered.fetch_add(frames as usize, Ordering::Relaxed) as i64, position);
-        buffer.write_bytes(0x11, frames as usize * 4);
+        let wrong = match super::com::object(this).behaviour.fault {
+            Fault::RendersShort => frames - 1,
+            Fault::RendersLong => frames + 1,
+            _ => frames,
+        };
+        buffer.write_bytes(0x11, wrong as usize * 4);
     }
 }
 
@@ -316,6 +353,18 @@ unsafe extern "win64" fn sync_to_master(this: *mut Object<Stream>, time: i64, st
     let stream = unsafe { super::com::object(this) };
     assert_eq!((stream.state.load(Ordering::Relaxed), start), (KsState::Run as i32, 1));
     stream.heard.sync.lock().unwrap().push(time);
+    STATUS_SUCCESS
+}
+
+unsafe extern "win64" fn sample_to_ref_time(_: PVOID, sample: i64, out: *mut i64) -> NTSTATUS {
+    // SAFETY: the port's out parameter.
+    unsafe { out.write((sample * 10_000_000 + i64::from(RATE) - 1) / i64::from(RATE)) };
+    STATUS_SUCCESS
+}
+
+unsafe extern "win64" fn ref_time_to_sample(_: PVOID, time: i64, out: *mut i64) -> NTSTATUS {
+    // SAFETY: the port's out parameter.
+    unsafe { out.write(time * i64::from(RATE) / 10_000_000) };
     STATUS_SUCCESS
 }
 
@@ -357,7 +406,7 @@ fn a_miniport_comes_and_goes_without_leaving_anything() {
 
 #[test]
 fn events_reach_the_stream_and_come_back() {
-    let (port, heard) = port(Behaviour { prefetch: DONT_HOLD_FOR_SEQUENCING, keeps: false });
+    let (port, heard) = port(Behaviour { prefetch: DONT_HOLD_FOR_SEQUENCING, keeps: false, fault: Fault::None });
     let mut pin = render_pin(&port);
     assert_eq!(pin.prefetch(), DONT_HOLD_FOR_SEQUENCING);
     pin.set_state(KsState::Run).unwrap();
@@ -377,7 +426,7 @@ fn events_reach_the_stream_and_come_back() {
 
 #[test]
 fn held_events_are_delivered_by_the_dpc_their_prefetch_early() {
-    let (port, heard) = port(Behaviour { prefetch: 100, keeps: false });
+    let (port, heard) = port(Behaviour { prefetch: 100, keeps: false, fault: Fault::None });
     let mut pin = render_pin(&port);
     pin.set_state(KsState::Run).unwrap();
     for delta in [5000, 200, 300] {
@@ -397,7 +446,7 @@ fn held_events_are_delivered_by_the_dpc_their_prefetch_early() {
 
 #[test]
 fn a_pool_that_is_empty_makes_the_sender_wait() {
-    let (port, _) = port(Behaviour { prefetch: DONT_HOLD_FOR_SEQUENCING, keeps: true });
+    let (port, _) = port(Behaviour { prefetch: DONT_HOLD_FOR_SEQUENCING, keeps: true, fault: Fault::None });
     let mut pin = render_pin(&port);
     pin.set_state(KsState::Run).unwrap();
     let sent = (0..).take_while(|delta| pin.send(&note(*delta), 0, || false).is_ok()).count();
@@ -460,6 +509,76 @@ fn a_node_property_reaches_its_handler_by_the_size_protocol() {
     port.shut_down();
 }
 
+/// Miniports that break the contract are caught, with the number of the rule.
+mod faults {
+    use core::mem::ManuallyDrop;
+
+    use super::*;
+
+    /// A port that outlives the test, which ends in the middle of things.
+    fn faulty(fault: Fault, keeps: bool) -> ManuallyDrop<Com<Port>> {
+        ManuallyDrop::new(port(Behaviour { prefetch: DONT_HOLD_FOR_SEQUENCING, keeps, fault }).0)
+    }
+
+    #[test]
+    #[should_panic(expected = "rule 32")]
+    fn a_prefetch_that_is_not_written() {
+        let _ = render_pin(&faulty(Fault::NoPrefetch, false));
+    }
+
+    #[test]
+    #[should_panic(expected = "rule 33")]
+    fn a_reference_that_a_failed_new_stream_keeps() {
+        let music = formats::music(guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC);
+        let _ = Pin::open(&faulty(Fault::LeaksOnFailure, false), 0, &music);
+    }
+
+    #[test]
+    #[should_panic(expected = "rule 7")]
+    fn an_allocator_that_a_stream_never_releases() {
+        render_pin(&faulty(Fault::LeaksAllocator, false)).close();
+    }
+
+    #[test]
+    #[should_panic(expected = "rule 48")]
+    fn events_that_do_not_come_back_in_stop() {
+        let mut pin = render_pin(&faulty(Fault::KeepsInStop, true));
+        pin.set_state(KsState::Run).unwrap();
+        pin.send(&note(0), 0, || false).unwrap();
+        pin.flush();
+        pin.set_state(KsState::Stop).unwrap();
+        pin.expect_returned(0, || ());
+    }
+
+    #[test]
+    #[should_panic(expected = "rule 40")]
+    fn events_that_a_destroyed_stream_still_has() {
+        let mut pin = render_pin(&faulty(Fault::KeepsInStop, true));
+        pin.set_state(KsState::Run).unwrap();
+        pin.send(&note(0), 0, || false).unwrap();
+        pin.flush();
+        pin.close();
+    }
+
+    #[test]
+    #[should_panic(expected = "the last one was not written")]
+    fn a_frame_that_render_forgets() {
+        wave_pin(&faulty(Fault::RendersShort, false)).render(&mut [0; 400 + RENDER_GUARD_BYTES], 100);
+    }
+
+    #[test]
+    #[should_panic(expected = "bytes behind them were written")]
+    fn a_frame_too_many() {
+        wave_pin(&faulty(Fault::RendersLong, false)).render(&mut [0; 400 + RENDER_GUARD_BYTES], 100);
+    }
+
+    #[test]
+    #[should_panic(expected = "rule 7")]
+    fn a_port_that_a_miniport_never_releases() {
+        faulty(Fault::LeaksPort, false).shut_down();
+    }
+}
+
 mod play {
     use guest_protocol::Pace;
 
@@ -499,7 +618,7 @@ mod play {
     #[test]
     fn every_event_is_stamped_from_the_moment_that_the_wave_stream_is_anchored_to() {
         for prefetch in [DONT_HOLD_FOR_SEQUENCING, 0, 50_000] {
-            let (played, heard) = perform(Behaviour { prefetch, keeps: false }, &[0, 100_000, 999_999]);
+            let (played, heard) = perform(Behaviour { prefetch, keeps: false, fault: Fault::None }, &[0, 100_000, 999_999]);
             assert_eq!(played, Ok(Played { frames: 4800, events: 3 }));
             let start = heard.sync.lock().unwrap()[0];
             let times: Vec<i64> = heard.events.lock().unwrap().iter().map(|event| event.0 - start).collect();

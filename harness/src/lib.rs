@@ -20,6 +20,7 @@ pub mod judge;
 pub mod machine;
 pub mod midi;
 pub mod perform;
+pub mod process;
 pub mod provision;
 pub mod render;
 pub mod scenario;

@@ -14,10 +14,11 @@ use crate::failure::{Class, Diagnosed, Error, FileError};
 use crate::hash::{hex, sha256_hex};
 use crate::judge::{BITS, CHANNELS, Difference, FRAME_BYTES, Pcm, difference};
 use crate::machine::{
-    Boot, Card, CardOptions, CardSockets, CardStatus, Clock, Ended, Firmware, GuestMemory, Machine, MachineError,
+    Boot, Card, CardOptions, CardSockets, CardStatus, Clock, Firmware, GuestMemory, Machine, MachineError,
     MachineOptions, guest_exit,
 };
 use crate::midi::{Song, write_records};
+use crate::process::Ended;
 use crate::provision::Kit;
 use crate::render::{self, RenderOptions, RenderSummary};
 use crate::session::{Death, Health, OpenedFilter, Session, SessionError, StartedDevice};

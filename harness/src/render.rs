@@ -7,8 +7,9 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 
 use crate::failure::{Class, Diagnosed, FileError};
-use crate::machine::{CARD_DISLIKES_BANK, Ended};
+use crate::machine::CARD_DISLIKES_BANK;
 use crate::midi::{MidiEvent, write_listing};
+use crate::process::Ended;
 
 /// How the card ends when it cannot write a sound file.
 const CARD_CANNOT_WRITE: Ended = Ended::Exit(5);

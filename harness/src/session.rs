@@ -15,7 +15,8 @@ use guest_protocol::{
 use crate::event::{Event, Observer};
 use crate::failure::{Class, Diagnosed};
 use crate::interrupt;
-use crate::machine::{Ended, guest_exit};
+use crate::machine::guest_exit;
+use crate::process::Ended;
 
 /// How often a silent line makes us look whether everything still lives.
 const LOOK_AROUND: Duration = Duration::from_millis(50);

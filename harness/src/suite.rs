@@ -2,19 +2,21 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::event::{Event, Observer, TestResult};
 use crate::failure::{Class, Diagnosed, Error, FileError};
 use crate::image_check::{self, Check};
-use crate::interrupt;
 use crate::perform::Stage;
-use crate::provision::{ProvisionError, Workspace};
+use crate::provision::{ProvisionError, Workspace, run_logged};
 use crate::scenario::{Context, Report, Scenario, TestRecord, files_in, run};
 
 /// Where the suite lives in the workspace.
 pub const SCENARIOS: &str = "harness/scenarios";
+
+/// Longest time for the crates' own tests, their builds included.
+const CRATES_LIMIT: Duration = Duration::from_secs(1200);
 
 /// What to run.
 pub struct Suite<'a> {
@@ -152,34 +154,19 @@ impl Suite<'_> {
         let begun = Instant::now();
         fs::create_dir_all(self.workspace.logs()).map_err(FileError::own("create", self.workspace.logs()))?;
         let path = self.workspace.logs().join("cargo-test.log");
-        let log = fs::File::create(&path).map_err(FileError::own("create", &path))?;
-        let also = log.try_clone().map_err(FileError::own("create", &path))?;
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.args(["test", "--workspace", "--no-fail-fast"]).current_dir(&self.workspace.root);
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(also)
-            .spawn()
-            .map_err(FileError::own("start", PathBuf::from("cargo")))?;
-        let status = loop {
-            if let Some(status) = child.try_wait().map_err(FileError::own("wait for", PathBuf::from("cargo")))? {
-                break status;
-            }
-            if interrupt::asked() {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(ProvisionError::Interrupted("cargo test".into()).into());
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        };
+        let ended = run_logged("cargo test --workspace", command, &path, None, CRATES_LIMIT);
+        if let Err(ProvisionError::Interrupted(what)) = ended {
+            return Err(ProvisionError::Interrupted(what).into());
+        }
         let text = String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned();
         let counts = counts(&text);
         report.passed += counts.passed;
         report.skipped += counts.ignored;
         report.failed += counts.failed;
         let found = format!("{} passed, {} failed, {} ignored", counts.passed, counts.failed, counts.ignored);
-        if status.success() {
+        if ended.is_ok() {
             self.observer.event(&Event::TestEnded {
                 name: format!("cargo test --workspace: {found}"),
                 result: TestResult::Passed,

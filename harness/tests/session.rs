@@ -7,9 +7,10 @@ use dmus::event::Silent;
 use dmus::failure::{Class, Diagnosed};
 use dmus::fake::{FakeGuest, Fault, directmusic_pins};
 use dmus::judge::FRAME_BYTES;
-use dmus::machine::{Ended, GuestMemory};
+use dmus::machine::GuestMemory;
 use dmus::midi::write_records;
 use dmus::perform::open_pins;
+use dmus::process::Ended;
 use dmus::session::{Death, Health, Immortal, Session, SessionError};
 use guest_protocol::{BugCheck, Bulk, Pace, PinFactory, Play, Request};
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use dmus::event::{Event, Observer};
 use dmus::failure::{Class, Error, FileError};
-use dmus::machine::{Boot, Card, CardOptions, CardSockets, Ended, GuestMemory, Machine, MachineOptions};
+use dmus::machine::{Boot, Card, CardOptions, CardSockets, GuestMemory, Machine, MachineOptions};
+use dmus::process::Ended;
 use dmus::provision::Workspace;
 use dmus::session::{Death, Health, Session, SessionError};
 use guest_protocol::Request;

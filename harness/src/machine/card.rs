@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::process::Process;
-use super::{Ended, MachineError};
+use super::MachineError;
+use crate::process::{Ended, Process};
 
 /// How the card keeps time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,6 @@
 
 mod card;
 mod memory;
-mod process;
 mod qemu;
 mod qmp;
 
@@ -13,10 +12,10 @@ use std::io;
 
 pub use card::{Card, CardCounters, CardDiagnosis, CardOptions, CardSockets, CardStatus, Clock};
 pub use memory::GuestMemory;
-pub use process::{Ended, Process};
 pub use qemu::{Accelerator, Boot, CARD_QUEUES, CARD_RING_SIZE, Firmware, Machine, MachineOptions, guest_exit};
 
 use crate::failure::{Class, Diagnosed, FileError};
+use crate::process::{Ended, SpawnError};
 
 /// How the card ends when its bank is missing or broken.
 pub(crate) const CARD_DISLIKES_BANK: Ended = Ended::Exit(3);
@@ -25,13 +24,8 @@ pub(crate) const CARD_DISLIKES_BANK: Ended = Ended::Exit(3);
 #[derive(Debug, thiserror::Error)]
 pub enum MachineError {
     /// A process did not start.
-    #[error("cannot start {program}: {source}")]
-    Spawn {
-        /// Which.
-        program: String,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
     /// The card ended before QEMU was there.
     #[error("the card did not start ({ended}): {tail}")]
     CardNotStarted {
@@ -64,7 +58,7 @@ pub enum MachineError {
 impl Diagnosed for MachineError {
     fn class(&self) -> Class {
         match self {
-            Self::Spawn { .. } | Self::Resource { .. } => Class::Host,
+            Self::Spawn(_) | Self::Resource { .. } => Class::Host,
             Self::CardNotStarted { ended: CARD_DISLIKES_BANK, .. } => Class::BadInput,
             Self::CardNotStarted { .. } => Class::CardDied,
             Self::QemuNotStarted { .. } => Class::QemuFailed,
@@ -74,7 +68,7 @@ impl Diagnosed for MachineError {
 
     fn remedy(&self) -> Option<String> {
         match self {
-            Self::Spawn { .. } => Some("`cargo dmus doctor` says what is missing".into()),
+            Self::Spawn(_) => Some("`cargo dmus doctor` says what is missing".into()),
             Self::CardNotStarted { ended: CARD_DISLIKES_BANK, .. } => {
                 Some("give a usable bank with --bank, or leave it out".into())
             }

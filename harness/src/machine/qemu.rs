@@ -10,10 +10,10 @@ use std::process::Command;
 use guest_protocol::{DRIVER_FILE, OPTIONS_FILE, exit};
 use serde::{Deserialize, Serialize};
 
-use super::process::Process;
 use super::qmp::Qmp;
-use super::{Ended, GuestMemory, MachineError};
+use super::{GuestMemory, MachineError};
 use crate::failure::FileError;
+use crate::process::{Ended, Process};
 use crate::provision::{QEMU_DEVICE, capture};
 
 /// The card's queues (the datasheet's five: control, midi-out, midi-in, wave, news).

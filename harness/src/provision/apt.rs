@@ -105,7 +105,7 @@ impl PrivateApt {
         clear_packages(&folder);
         let mut command = self.command();
         command.current_dir(&folder).args(["download", &format!("{package}={version}")]);
-        self.run_command(&format!("fetching {package} {version}"), &mut command)?;
+        self.run_command(&format!("fetching {package} {version}"), command)?;
         self.unpack_all(&folder, into)
     }
 
@@ -121,7 +121,7 @@ impl PrivateApt {
             if path.extension().is_some_and(|extension| extension == "deb") {
                 let mut command = Command::new("dpkg-deb");
                 command.arg("--extract").arg(&path).arg(into);
-                self.run_command(&format!("unpacking {}", path.display()), &mut command)?;
+                self.run_command(&format!("unpacking {}", path.display()), command)?;
             }
         }
         clear_packages(folder);
@@ -136,10 +136,12 @@ impl PrivateApt {
     }
 
     fn run(&self, what: &str, arguments: &[&str]) -> Result<(), ProvisionError> {
-        self.run_command(what, self.command().args(arguments))
+        let mut command = self.command();
+        command.args(arguments);
+        self.run_command(what, command)
     }
 
-    fn run_command(&self, what: &str, command: &mut Command) -> Result<(), ProvisionError> {
+    fn run_command(&self, what: &str, command: Command) -> Result<(), ProvisionError> {
         let log = self.logs.join("apt.log");
         run_logged(what, command, &log, None, DOWNLOAD_LIMIT).map_err(|error| match error {
             ProvisionError::Failed { what, tail, .. } if says(&tail, &NO_NETWORK) => {

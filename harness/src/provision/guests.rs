@@ -21,7 +21,7 @@ pub(super) fn card(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionEr
     let mut command = cargo(provisioner);
     command.args(["--package", "dmus-card", "--release"]);
     let is_card = |artifact: &Artifact| artifact.executable.clone().map(PathBuf::from);
-    build(provisioner, "the card", "dmus-card", &mut command, is_card)
+    build(provisioner, "the card", "dmus-card", command, is_card)
 }
 
 /// The NT host, for bare metal.
@@ -29,7 +29,7 @@ pub(super) fn nt_host(provisioner: &Provisioner<'_>) -> Result<PathBuf, Provisio
     let mut command = guest_cargo(provisioner, "x86_64-unknown-none")?;
     command.args(["--package", "nt-host"]);
     let is_host = |artifact: &Artifact| artifact.executable.clone().map(PathBuf::from);
-    build(provisioner, "the NT host", "nt-host", &mut command, is_host)
+    build(provisioner, "the NT host", "nt-host", command, is_host)
 }
 
 /// The driver, for Windows. The linker writes a `.dll`; a copy beside it (and beside its `.pdb`) has a driver's name.
@@ -39,7 +39,7 @@ pub(super) fn driver(provisioner: &Provisioner<'_>) -> Result<PathBuf, Provision
     let is_image = |artifact: &Artifact| {
         artifact.filenames.iter().find(|path| path.extension() == Some("dll")).cloned().map(PathBuf::from)
     };
-    let dll = build(provisioner, "the driver", "dmuscard", &mut command, is_image)?;
+    let dll = build(provisioner, "the driver", "dmuscard", command, is_image)?;
     let sys = dll.with_extension("sys");
     let built = fs::read(&dll).map_err(FileError::own("read", &dll))?;
     if fs::read(&sys).ok().as_deref() != Some(&built) {
@@ -73,7 +73,7 @@ fn build(
     provisioner: &Provisioner<'_>,
     what: &str,
     package: &str,
-    command: &mut Command,
+    command: Command,
     find: impl Fn(&Artifact) -> Option<PathBuf>,
 ) -> Result<PathBuf, ProvisionError> {
     provisioner.begin(what, "cargo build");

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use crate::event::{Event, Observer};
 use crate::failure::{Class, Diagnosed, FileError};
 
+pub(crate) use command::run_logged;
 pub use command::{Captured, capture};
 pub use qemu::{Fitness, QEMU_DEVICE, QEMU_VERSION_MIN, fitness, system_qemu};
 pub use rust_source::toolchain_source;

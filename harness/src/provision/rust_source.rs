@@ -69,7 +69,7 @@ fn by_rustup(provisioner: &Provisioner<'_>) -> Result<(), ProvisionError> {
     let mut command = Command::new("rustup");
     command.args(["component", "add", "rust-src"]).current_dir(&provisioner.workspace.root);
     let log = provisioner.workspace.logs().join("rustup.log");
-    run_logged("adding rust-src by rustup", &mut command, &log, None, RUSTUP_LIMIT)
+    run_logged("adding rust-src by rustup", command, &log, None, RUSTUP_LIMIT)
 }
 
 /// Debian's package of exactly the compiler's version: another version's library does not build.

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, getpid, getppid, kill_process_group, set_parent_process_death_signal};
 
-use super::MachineError;
 use crate::failure::FileError;
 
 /// How often a process that should end is looked at.
@@ -23,6 +22,22 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// How many of a log's last lines a failure shows.
 const TAIL_LINES: usize = 20;
+
+/// Why a process did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// The program.
+    #[error("cannot start {program}: {source}")]
+    Program {
+        /// Which.
+        program: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Its log.
+    #[error(transparent)]
+    Log(#[from] FileError),
+}
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,11 +83,31 @@ impl Process {
     ///
     /// # Errors
     /// When the program or its log cannot be opened.
-    pub fn spawn(mut command: Command, passed: &[&OwnedFd], log: &Path) -> Result<Self, MachineError> {
-        let program = command.get_program().to_string_lossy().into_owned();
+    pub fn spawn(command: Command, passed: &[&OwnedFd], log: &Path) -> Result<Self, SpawnError> {
         let file = File::create(log).map_err(FileError::own("create", log))?;
         let also = file.try_clone().map_err(FileError::own("create", log))?;
-        command.stdin(Stdio::null()).stdout(also).stderr(file).process_group(0);
+        Self::spawn_into(command, passed, also, file, log)
+    }
+
+    /// Starts a program whose standard output goes to a file of its own and only its standard error to the log.
+    ///
+    /// # Errors
+    /// When the program or a file cannot be opened.
+    pub fn spawn_split(command: Command, stdout: &Path, log: &Path) -> Result<Self, SpawnError> {
+        let file = File::create(log).map_err(FileError::own("create", log))?;
+        let out = File::create(stdout).map_err(FileError::own("create", stdout))?;
+        Self::spawn_into(command, &[], out, file, log)
+    }
+
+    fn spawn_into(
+        mut command: Command,
+        passed: &[&OwnedFd],
+        stdout: File,
+        stderr: File,
+        log: &Path,
+    ) -> Result<Self, SpawnError> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).process_group(0);
         let numbers: Vec<i32> = passed.iter().map(|file| file.as_raw_fd()).collect();
         let harness = getpid();
         let prepare = move || {
@@ -92,7 +127,7 @@ impl Process {
         // SAFETY: Between fork and exec the closure only makes system calls (prctl, getppid, fcntl); it neither
         // allocates nor takes locks.
         unsafe { command.pre_exec(prepare) };
-        let child = command.spawn().map_err(|source| MachineError::Spawn { program, source })?;
+        let child = command.spawn().map_err(|source| SpawnError::Program { program, source })?;
         Ok(Self { child, ended: None, log: log.into() })
     }
 

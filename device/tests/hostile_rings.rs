@@ -1,0 +1,205 @@
+//! Rings that cannot work are parked and named; the rest of the card, and the machine, live on.
+
+use std::time::Duration;
+
+use card_spec::control::{RequestCode, Status};
+use card_spec::diagnosis::Diagnosis;
+use card_spec::feature;
+use card_spec::identity::NO_QUEUE;
+use card_spec::queue::Queue;
+use dmus_card::clock::Mode;
+use dmus_card::fake::{Driver, Machine, RingPlan};
+
+/// A machine whose driver does this to its plan for one ring.
+fn with_broken(queue: Queue, spoil: impl FnOnce(&mut RingPlan)) -> Driver {
+    let mut machine = Machine::with_card(Mode::Lockstep);
+    let mut plan = machine.plan();
+    spoil(&mut plan[queue.index()]);
+    machine.start_as(&plan);
+    Driver::on(machine)
+}
+
+#[track_caller]
+fn assert_first(driver: &mut Driver, code: Diagnosis, queue: u16) -> (u32, u32, u32) {
+    let first = driver.machine.identity().first_error;
+    assert_eq!((Diagnosis(first.code.get()), first.queue.get()), (code, queue));
+    (first.descriptor.get(), first.expected.get(), first.got.get())
+}
+
+/// The parked ring is named before and after `OPEN`, and after a reset the card is as good as new.
+#[track_caller]
+fn assert_parked_and_recoverable(mut driver: Driver, code: Diagnosis, queue: Queue) -> (u32, u32, u32) {
+    let numbers = assert_first(&mut driver, code, queue.0);
+    if queue != Queue::CONTROL {
+        assert_eq!(driver.open().status, Status::OK);
+        assert_eq!(assert_first(&mut driver, code, queue.0), numbers, "a parked ring is reported again");
+    }
+    driver.machine.reset();
+    assert_eq!(driver.open().status, Status::OK);
+    assert_eq!(driver.machine.identity().first_error.code.get(), Diagnosis::NONE.0);
+    driver.play(48_000);
+    assert_eq!(driver.record(64).header.frames.get(), 64);
+    driver.machine.leave();
+    numbers
+}
+
+#[test]
+fn a_ring_size_that_is_no_power_of_two_or_too_large_parks_the_ring() {
+    for size in [0, 3, 48, 200, 256, u16::MAX] {
+        for queue in Queue::ALL {
+            let driver = with_broken(queue, |plan| plan.size = size);
+            let (_, expected, got) = assert_parked_and_recoverable(driver, Diagnosis::RING_SIZE, queue);
+            assert_eq!((expected, got), (128, u32::from(size)));
+        }
+    }
+}
+
+#[test]
+fn smaller_rings_work() {
+    for size in [4, 8, 64] {
+        let mut machine = Machine::with_card(Mode::Lockstep);
+        machine.rings = std::array::from_fn(|_| dmus_card::fake::DriverRing::new(&machine.ram, size));
+        let mut driver = Driver::new(machine);
+        for _ in 0..20 {
+            assert_eq!(driver.open().status, Status::OK);
+        }
+        assert_eq!(driver.machine.identity().first_error.code.get(), Diagnosis::NONE.0);
+    }
+}
+
+#[test]
+fn a_ring_outside_memory_is_parked_whichever_part_it_is() {
+    for part in 0..3_u32 {
+        for address in [0, 0x1000, 0x7f54_ffff_f000, u64::MAX - 0xfff] {
+            let driver = with_broken(Queue::WAVE, |plan| plan.addresses[part as usize] = address);
+            let numbers = assert_parked_and_recoverable(driver, Diagnosis::RING_OUTSIDE_MEMORY, Queue::WAVE);
+            assert_eq!(numbers.0, part);
+        }
+    }
+}
+
+#[test]
+fn a_ring_that_begins_in_memory_and_ends_outside_is_parked() {
+    for part in 0..3_u32 {
+        let machine = Machine::with_card(Mode::Lockstep);
+        let end = machine.plan()[0].addresses[0] - machine.rings[0].descriptors + machine.ram.end();
+        drop(machine);
+        let driver = with_broken(Queue::MIDI_OUT, |plan| plan.addresses[part as usize] = end - 16);
+        let numbers = assert_parked_and_recoverable(driver, Diagnosis::RING_OUTSIDE_MEMORY, Queue::MIDI_OUT);
+        assert_eq!(numbers.0, part);
+    }
+}
+
+#[test]
+fn a_ring_that_is_not_aligned_is_parked() {
+    for (part, alignment) in [(0, 16), (1, 2), (2, 4)] {
+        let driver = with_broken(Queue::NEWS, |plan| plan.addresses[part as usize] += 1);
+        let (at, expected, got) = assert_parked_and_recoverable(driver, Diagnosis::RING_MISALIGNED, Queue::NEWS);
+        assert_eq!((at, expected, got % 2), (part, alignment, 1));
+    }
+}
+
+#[test]
+fn a_broken_control_ring_is_named_in_the_identity_block_which_still_can_be_read() {
+    let driver = with_broken(Queue::CONTROL, |plan| plan.size = 48);
+    assert_parked_and_recoverable(driver, Diagnosis::RING_SIZE, Queue::CONTROL);
+}
+
+#[test]
+fn an_available_index_that_jumps_ahead_parks_the_ring() {
+    for (queue, ahead) in [(Queue::CONTROL, 129), (Queue::MIDI_OUT, 30_000), (Queue::WAVE, u16::MAX)] {
+        let mut driver = Driver::new(Machine::with_card(Mode::Lockstep));
+        driver.machine.rings[queue.index()].set_available_index(ahead);
+        driver.machine.kick(queue);
+        driver.machine.wait_until("a diagnosis", |machine| machine.identity().first_error.code.get() != 0);
+        let (_, expected, got) = assert_parked_and_recoverable(driver, Diagnosis::AVAILABLE_INDEX, queue);
+        assert_eq!((expected, got), (128, u32::from(ahead)));
+    }
+}
+
+#[test]
+fn memory_that_is_not_shared_is_named_with_its_remedy() {
+    let mut machine = Machine::with_card(Mode::Lockstep);
+    machine.pretend_memory_is_shared();
+    machine.start();
+    let first = machine.identity().first_error;
+    assert_eq!(Diagnosis(first.code.get()), Diagnosis::MEMORY_NOT_SHARED);
+    let sentence = machine.card().registers.history().first.unwrap().fault.to_string();
+    assert!(sentence.contains("share=on"), "{sentence}");
+    machine.leave();
+}
+
+#[test]
+fn a_driver_that_does_not_accept_version_1_is_told_so_and_served() {
+    let mut machine = Machine::with_card(Mode::Lockstep);
+    machine.features = feature::EVENT_IDX;
+    machine.start();
+    let mut driver = Driver::on(machine);
+    assert_first(&mut driver, Diagnosis::VERSION_1_MISSING, NO_QUEUE);
+    assert_eq!(driver.open().status, Status::OK);
+}
+
+#[test]
+fn interrupts_are_raised_as_event_idx_or_the_flag_ask_for_them() {
+    for features in [feature::VERSION_1, feature::VERSION_1 | feature::EVENT_IDX] {
+        let event_idx = features & feature::EVENT_IDX != 0;
+        let mut machine = Machine::with_card(Mode::Lockstep);
+        machine.features = features;
+        machine.start();
+        let mut driver = Driver::on(machine);
+        // The first chain always wants one: the event index begins at 0.
+        assert_eq!(driver.open().status, Status::OK);
+        driver.machine.wait_until("the first interrupt", |machine| machine.interrupts(Queue::CONTROL) > 0);
+        if !event_idx {
+            driver.machine.rings[0].suppress_interrupts(true);
+        }
+        for _ in 0..5 {
+            assert_eq!(driver.request(RequestCode::LATENCY, &[]).status, Status::OK);
+        }
+        assert_eq!(driver.machine.interrupts(Queue::CONTROL), 0);
+        driver.machine.rings[0].suppress_interrupts(false);
+        driver.machine.rings[0].ask_for_interrupt();
+        assert_eq!(driver.request(RequestCode::LATENCY, &[]).status, Status::OK);
+        driver.machine.wait_until("an interrupt", |machine| machine.interrupts(Queue::CONTROL) > 0);
+    }
+}
+
+#[test]
+fn a_storm_of_kicks_is_diagnosed_and_nothing_else_suffers() {
+    let mut driver = Driver::new(Machine::with_card(Mode::Lockstep));
+    assert_eq!(driver.open().status, Status::OK);
+    for _ in 0..20_000 {
+        driver.machine.kick(Queue::MIDI_OUT);
+    }
+    driver.machine.wait_until("a diagnosis", |machine| machine.identity().first_error.code.get() != 0);
+    assert_first(&mut driver, Diagnosis::KICK_STORM, Queue::MIDI_OUT.0);
+    assert!(driver.machine.identity().counters.kicks.get() > 1000);
+    driver.play(48_000);
+    assert_eq!(driver.record(64).header.frames.get(), 64);
+}
+
+#[test]
+fn kicks_of_queues_that_hold_nothing_are_harmless() {
+    let mut driver = Driver::new(Machine::with_card(Mode::Lockstep));
+    for queue in Queue::ALL {
+        driver.machine.kick(queue);
+    }
+    assert_eq!(driver.open().status, Status::OK);
+    assert!(driver.machine.wait_at_most(Queue::NEWS, Duration::from_millis(20)).is_none());
+}
+
+#[test]
+fn a_used_ring_that_was_not_cleared_is_filled_from_its_beginning() {
+    let mut machine = Machine::with_card(Mode::Lockstep);
+    for index in 0..5 {
+        let used = machine.rings[index].used;
+        machine.ram.write(used + 2, &500_u16.to_le_bytes());
+    }
+    machine.start();
+    // The index that the card leaves is its own count.
+    let mut driver = Driver::on(machine);
+    let used = driver.machine.rings[0].used;
+    driver.machine.ram.write(used + 2, &0_u16.to_le_bytes());
+    assert_eq!(driver.open().status, Status::OK);
+    assert_eq!(driver.machine.ram.read(used + 2, 2), [1, 0]);
+}

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use guest_protocol::{Carries, Handle, Pace, PinFactory, Play, Request, Statistics, StreamFormat, exit};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::accelerator::Choice;
 use crate::artefacts::RunFolder;
@@ -41,6 +41,26 @@ pub const LEAD_MS_DEFAULT: u32 = 100;
 /// How long a step may take, unless told otherwise.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 
+/// Somebody to kill, to see that the right one is blamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// Who.
+    pub kill: Victim,
+    /// At the beginning of which step.
+    pub at: Step,
+}
+
+/// A process that can be killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Victim {
+    /// The card.
+    Card,
+    /// QEMU.
+    Qemu,
+}
+
 /// What to play, and how.
 #[derive(Clone, Debug)]
 pub struct Performance {
@@ -62,6 +82,8 @@ pub struct Performance {
     pub guest_log: String,
     /// Where the WAV file goes, besides the artefacts.
     pub out: Option<PathBuf>,
+    /// Whom to kill, and when.
+    pub fault: Option<Fault>,
 }
 
 impl Performance {
@@ -78,6 +100,7 @@ impl Performance {
             timeout: TIMEOUT_DEFAULT,
             guest_log: "info".into(),
             out: None,
+            fault: None,
         }
     }
 }
@@ -466,7 +489,8 @@ impl Run<'_> {
         self.end(Step::Judging, judging, ended);
         let verdict_after = ended - started;
 
-        let begun = self.begin(Step::ShutDown);
+        self.enter(Step::ShutDown, &mut session);
+        let begun = Instant::now();
         shut_down(&mut session, self.performance.timeout)?;
         self.end(Step::ShutDown, begun, Instant::now());
 
@@ -551,10 +575,10 @@ impl Run<'_> {
         let ready = session.ready()?;
         let entered = session.entered.unwrap_or(ready);
         self.end(Step::Firmware, started, entered);
-        self.observer.event(&Event::StepBegun { step: Step::Kernel });
+        self.enter(Step::Kernel, session);
         self.end(Step::Kernel, entered, ready);
 
-        self.observer.event(&Event::StepBegun { step: Step::DriverStart });
+        self.enter(Step::DriverStart, session);
         let hello = session.hello()?;
         let loaded = session.load_driver()?;
         let driver_in_guest = hex(&loaded.sha256);
@@ -575,7 +599,7 @@ impl Run<'_> {
         let streaming = Instant::now();
         self.end(Step::DriverStart, ready, streaming);
 
-        self.observer.event(&Event::StepBegun { step: Step::Streaming });
+        self.enter(Step::Streaming, session);
         let of_events = self.performance.song.events.len() as u64;
         let played = session.play(Play {
             render: pins.render,
@@ -645,6 +669,18 @@ impl Run<'_> {
                 .event(&Event::Warning { text: "the offline render's file is not what its summary says".into() });
         }
         Ok(difference)
+    }
+
+    /// Begins a step of the running machine: the moment at which somebody may be killed.
+    fn enter(&self, step: Step, session: &mut Session<'_, Rig>) {
+        self.begin(step);
+        if let Some(fault) = self.performance.fault.filter(|fault| fault.at == step) {
+            self.observer.event(&Event::Note { text: format!("killing {:?}, as the scenario says", fault.kill) });
+            match fault.kill {
+                Victim::Card => session.health.card.kill(),
+                Victim::Qemu => session.health.machine.kill(),
+            };
+        }
     }
 
     fn begin(&self, step: Step) -> Instant {

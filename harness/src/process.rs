@@ -162,12 +162,15 @@ impl Process {
         self.kill()
     }
 
-    fn kill(&mut self) -> Ended {
+    /// Ends it at once, and its children.
+    pub fn kill(&mut self) -> Ended {
         self.signal(Signal::KILL);
-        match self.child.wait() {
+        let ended = self.ended.unwrap_or_else(|| match self.child.wait() {
             Ok(status) => status.into(),
             Err(_) => Ended::Signal(Signal::KILL.as_raw()),
-        }
+        });
+        self.ended = Some(ended);
+        ended
     }
 
     fn signal(&mut self, signal: Signal) {

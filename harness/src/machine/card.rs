@@ -170,6 +170,11 @@ impl Card {
         self.process.stop()
     }
 
+    /// Kills it, without a word.
+    pub fn kill(&mut self) -> Ended {
+        self.process.kill()
+    }
+
     /// The last lines of its log.
     #[must_use]
     pub fn tail(&self) -> String {

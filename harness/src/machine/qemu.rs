@@ -194,6 +194,11 @@ impl Machine {
         self.process.stop()
     }
 
+    /// Kills it, without a word.
+    pub fn kill(&mut self) -> Ended {
+        self.process.kill()
+    }
+
     /// The last lines of its log.
     #[must_use]
     pub fn tail(&self) -> String {

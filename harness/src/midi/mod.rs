@@ -135,12 +135,13 @@ impl Song {
         Ok(Self { name: name.into(), events, end: end as u64, notices })
     }
 
-    /// How many frames it takes at a sample rate, with a tail in milliseconds for what still sounds.
+    /// How many frames it takes at a sample rate, with a tail in milliseconds for what still sounds. At least one frame
+    /// follows the song's end, so that events of that very moment are played too.
     #[must_use]
     pub fn frames(&self, sample_rate: u32, tail_ms: u32) -> u64 {
         let end = u128::from(self.end) * u128::from(sample_rate);
         let song = end.div_ceil(u128::from(TICKS_A_SECOND)) as u64;
-        song + u64::from(tail_ms) * u64::from(sample_rate) / 1000
+        song + (u64::from(tail_ms) * u64::from(sample_rate) / 1000).max(1)
     }
 
     /// How many notes it starts.
@@ -262,14 +263,14 @@ mod tests {
         let silent = [0x83, 0x60, 0xff, 0x2f, 0];
         let song = Song::parse("t", &file(1, 480, &[&track(&[0, 0x90, 60, 1]), &silent])).unwrap();
         assert_eq!(song.end, 5_000_000);
-        assert_eq!(song.frames(48_000, 0), 24_000);
+        assert_eq!(song.frames(48_000, 0), 24_001);
         assert_eq!(song.frames(48_000, 2000), 120_000);
     }
 
     #[test]
     fn a_frame_that_the_song_only_touches_is_whole() {
         let song = Song { name: String::new(), events: vec![], end: 1, notices: vec![] };
-        assert_eq!(song.frames(48_000, 0), 1);
+        assert_eq!(song.frames(48_000, 1), 1 + 48);
     }
 
     #[test]

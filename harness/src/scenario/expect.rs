@@ -21,6 +21,10 @@ pub enum Outcome {
     TestFailed,
     /// The driver image or the song is refused.
     BadInput,
+    /// The card's process ends.
+    CardDied,
+    /// QEMU ends by itself.
+    QemuFailed,
 }
 
 impl Outcome {
@@ -31,6 +35,8 @@ impl Outcome {
             Self::Timeout => "timeout",
             Self::TestFailed => "test-failed",
             Self::BadInput => "bad-input",
+            Self::CardDied => "card-died",
+            Self::QemuFailed => "qemu-failed",
         }
     }
 }

@@ -9,10 +9,11 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::expect::Expectations;
+use crate::event::Step;
 use crate::failure::{Class, Diagnosed, FileError};
 use crate::machine::Clock;
 use crate::midi::Song;
-use crate::perform::{LEAD_MS_DEFAULT, QUANTUM_DEFAULT, TAIL_MS_DEFAULT};
+use crate::perform::{Fault, LEAD_MS_DEFAULT, QUANTUM_DEFAULT, TAIL_MS_DEFAULT};
 use crate::songs::{self, BuiltIn};
 
 /// Most cases of one scenario: a typing error in a matrix must not run for a day.
@@ -74,6 +75,7 @@ struct Document {
     stream: StreamTable,
     #[serde(default)]
     matrix: Matrix,
+    fault: Option<Spanned<Fault>>,
     #[serde(default)]
     expect: Expectations,
 }
@@ -129,6 +131,8 @@ pub struct Scenario {
     pub title: String,
     /// A driver image to use instead of ours.
     pub driver: Option<PathBuf>,
+    /// Whom to kill, and when.
+    pub fault: Option<Fault>,
     /// The product of its matrix, at least one.
     pub cases: Vec<Case>,
     /// What must hold.
@@ -216,11 +220,18 @@ impl Scenario {
             let start = text.find("same_pcm").unwrap_or(0);
             return Err(at(path, text, start..start + 8, "there is only one case, so nothing can be the same"));
         }
+        if let Some(fault) = &document.fault
+            && !matches!(fault.get_ref().at, Step::Kernel | Step::DriverStart | Step::Streaming | Step::ShutDown)
+        {
+            let message = "nobody can be killed then: say kernel, driver-start, streaming or shut-down";
+            return Err(at(path, text, fault.span(), message));
+        }
         Ok(Self {
             path: path.into(),
             name: path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
             title: document.title,
             driver: document.driver.map(|driver| folder.join(driver)),
+            fault: document.fault.map(Spanned::into_inner),
             cases,
             expect: document.expect,
         })

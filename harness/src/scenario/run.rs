@@ -172,6 +172,7 @@ fn play(
         tail_ms: case.tail_ms,
         lead_ms: case.lead_ms,
         timeout: context.timeout,
+        fault: scenario.fault,
         ..Performance::of(case.song.read()?)
     };
     Ok(perform(&performance, &stage, folder, reproduce, context.observer))

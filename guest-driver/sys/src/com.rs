@@ -68,11 +68,7 @@ impl<C: Class> Object<C> {
 
 /// The three slots that every table begins with.
 pub(crate) const fn unknown<C: Class>() -> IUnknownTable {
-    IUnknownTable {
-        query_interface: query_interface::<C>,
-        add_ref: add_ref::<C>,
-        release: release::<C>,
-    }
+    IUnknownTable { query_interface: query_interface::<C>, add_ref: add_ref::<C>, release: release::<C> }
 }
 
 unsafe extern "system" fn query_interface<C: Class>(

@@ -144,8 +144,8 @@ impl Running {
         })?;
 
         // From here on dropping it undoes everything.
-        let mut running = try_box(level, Self { card, port, group, sync, sink: None })
-            .ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+        let mut running =
+            try_box(level, Self { card, port, group, sync, sink: None }).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
         running.connect(level)?;
         running.card.open(level).map_err(|error| {
             log(format_args!("the card opens no session: {error:?}"));
@@ -219,11 +219,7 @@ static DESCRIPTOR: PcFilterDescriptor = Filter::<PropertyHandlers>::DESCRIPTOR;
 impl Miniport {
     /// A miniport for a function, not started.
     pub(crate) const fn new(function: Function) -> Self {
-        Self {
-            function,
-            running: AtomicPtr::new(ptr::null_mut()),
-            instances: [const { AtomicU32::new(0) }; 3],
-        }
+        Self { function, running: AtomicPtr::new(ptr::null_mut()), instances: [const { AtomicU32::new(0) }; 3] }
     }
 
     /// The started card.
@@ -245,8 +241,7 @@ impl Miniport {
     }
 }
 
-const DESCRIPTOR_PIN_INSTANCES: [u32; 3] =
-    [filter::RENDER_INSTANCES, filter::RENDER_INSTANCES, filter::WAVE_INSTANCES];
+const DESCRIPTOR_PIN_INSTANCES: [u32; 3] = [filter::RENDER_INSTANCES, filter::RENDER_INSTANCES, filter::WAVE_INSTANCES];
 
 impl Drop for Miniport {
     fn drop(&mut self) {

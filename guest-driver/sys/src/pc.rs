@@ -7,8 +7,7 @@ use portcls::services::{IInterruptSync, IPort, IServiceGroup};
 use portcls::{Guid, NtStatus, Opaque};
 
 /// `PDRIVER_ADD_DEVICE`.
-pub(crate) type AddDevice =
-    unsafe extern "system" fn(driver: *mut Opaque, physical_device: *mut Opaque) -> NtStatus;
+pub(crate) type AddDevice = unsafe extern "system" fn(driver: *mut Opaque, physical_device: *mut Opaque) -> NtStatus;
 
 /// `PCPFNSTARTDEVICE`.
 pub(crate) type StartDevice =

@@ -201,7 +201,11 @@ unsafe extern "system" fn render(this: *mut ISynthSinkDMus, buffer: *mut u8, fra
     }
 }
 
-unsafe extern "system" fn sync_to_master(this: *mut ISynthSinkDMus, master_time: ReferenceTime, start: i32) -> NtStatus {
+unsafe extern "system" fn sync_to_master(
+    this: *mut ISynthSinkDMus,
+    master_time: ReferenceTime,
+    start: i32,
+) -> NtStatus {
     // SAFETY: called through the table of a stream.
     let stream = unsafe { stream(this) };
     if nt::current_irql() > nt::PASSIVE_LEVEL {

@@ -1,1 +1,0 @@
-//! A fake card and kernel.

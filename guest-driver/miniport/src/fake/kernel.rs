@@ -1,0 +1,202 @@
+//! The fake kernel: memory that the fake card can reach, locks that notice misuse, waits that do not wait.
+#![allow(unsafe_code, reason = "memory shared with a device, here the fake card")]
+
+use core::fmt;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::string::ToString;
+
+use super::allocator::Home;
+use super::card::{FakeCard, Region};
+use crate::irql::{AtMostDispatch, Passive};
+use crate::kernel::{DmaBuffer, Kernel, RawMutex, RawSpinLock, Registers, Signal};
+
+const PAGE: usize = 4096;
+
+/// What the card sees is this much away from what the driver sees, so that mixing them up does not go unnoticed.
+const BUS_OFFSET: u64 = 1 << 52;
+
+/// The kernel of a machine with one fake card.
+#[derive(Clone, Debug)]
+pub struct FakeKernel {
+    card: FakeCard,
+}
+
+impl FakeKernel {
+    /// A kernel for a card.
+    #[must_use]
+    pub fn new(card: &FakeCard) -> Self {
+        Self { card: card.clone() }
+    }
+}
+
+/// Memory that the card can reach.
+#[derive(Debug)]
+pub struct FakeDma {
+    card: FakeCard,
+    pointer: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the memory is the value's.
+unsafe impl Send for FakeDma {}
+
+impl FakeDma {
+    fn layout(len: usize) -> Layout {
+        Layout::from_size_align(len, PAGE).unwrap()
+    }
+}
+
+// SAFETY: allocated in pages, and freed when dropped.
+unsafe impl DmaBuffer for FakeDma {
+    fn pointer(&self) -> NonNull<u8> {
+        self.pointer
+    }
+
+    fn address(&self) -> u64 {
+        self.pointer.as_ptr() as u64 + BUS_OFFSET
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+}
+
+impl Drop for FakeDma {
+    fn drop(&mut self) {
+        self.card.forget_memory(self.address());
+        // SAFETY: allocated with this layout.
+        unsafe { dealloc(self.pointer.as_ptr(), Self::layout(self.len)) };
+    }
+}
+
+/// A structure of the card's.
+#[derive(Clone, Debug)]
+pub struct FakeRegisters {
+    pub(super) card: FakeCard,
+    pub(super) region: Region,
+}
+
+impl Registers for FakeRegisters {
+    fn len(&self) -> usize {
+        4096
+    }
+    fn read8(&self, offset: usize) -> u8 {
+        self.card.read(self.region, offset, 1) as u8
+    }
+    fn read16(&self, offset: usize) -> u16 {
+        self.card.read(self.region, offset, 2) as u16
+    }
+    fn read32(&self, offset: usize) -> u32 {
+        self.card.read(self.region, offset, 4)
+    }
+    fn write8(&self, offset: usize, value: u8) {
+        self.card.write(self.region, offset, value.into());
+    }
+    fn write16(&self, offset: usize, value: u16) {
+        self.card.write(self.region, offset, value.into());
+    }
+    fn write32(&self, offset: usize, value: u32) {
+        self.card.write(self.region, offset, value);
+    }
+}
+
+/// A lock that panics where a real one would hang.
+#[derive(Debug, Default)]
+pub struct FakeLock(AtomicBool);
+
+impl FakeLock {
+    fn take(&self) {
+        assert!(!self.0.swap(true, Ordering::Acquire), "the lock is held already: a real one would hang");
+    }
+}
+
+// SAFETY: taken by one at a time.
+unsafe impl RawSpinLock for FakeLock {
+    type Saved = ();
+    fn acquire(&self, _: AtMostDispatch) {
+        self.take();
+    }
+    unsafe fn release(&self, (): ()) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+// SAFETY: taken by one at a time.
+unsafe impl RawMutex for FakeLock {
+    fn acquire(&self, _: Passive) {
+        self.take();
+    }
+    unsafe fn release(&self, _: Passive) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// An event. Waiting for it lets the card work.
+#[derive(Debug)]
+pub struct FakeSignal {
+    set: AtomicBool,
+    card: FakeCard,
+}
+
+impl Signal for FakeSignal {
+    fn set(&self, _: AtMostDispatch) {
+        self.set.store(true, Ordering::Release);
+    }
+    fn clear(&self, _: AtMostDispatch) {
+        self.set.store(false, Ordering::Release);
+    }
+    fn wait(&self, _: Passive, milliseconds: u32) -> bool {
+        if self.set.swap(false, Ordering::AcqRel) {
+            return true;
+        }
+        self.card.pass_time(milliseconds);
+        self.set.swap(false, Ordering::AcqRel)
+    }
+}
+
+impl Kernel for FakeKernel {
+    type Registers = FakeRegisters;
+    type Dma = FakeDma;
+    type SpinLock = FakeLock;
+    type Mutex = FakeLock;
+    type Signal = FakeSignal;
+    type Home = Home;
+
+    fn allocate_dma(&self, _: Passive, bytes: usize) -> Option<FakeDma> {
+        let len = bytes.next_multiple_of(PAGE);
+        if self.card.with(|card| card.behaviour.no_memory) {
+            return None;
+        }
+        // SAFETY: the size is not 0.
+        let pointer = NonNull::new(unsafe { alloc_zeroed(FakeDma::layout(len)) })?;
+        let memory = FakeDma { card: self.card.clone(), pointer, len };
+        self.card.learn_memory(memory.address(), pointer.as_ptr(), len);
+        Some(memory)
+    }
+
+    fn spin_lock(&self) -> FakeLock {
+        FakeLock::default()
+    }
+
+    fn mutex(&self, _: Passive) -> Option<FakeLock> {
+        Some(FakeLock::default())
+    }
+
+    fn signal(&self, _: Passive) -> Option<FakeSignal> {
+        Some(FakeSignal { set: AtomicBool::new(false), card: self.card.clone() })
+    }
+
+    fn pause(&self, _: Passive, milliseconds: u32) {
+        self.card.pass_time(milliseconds);
+    }
+
+    fn time(&self) -> u64 {
+        self.card.with(|card| card.milliseconds * 10_000)
+    }
+
+    fn log(&self, text: fmt::Arguments<'_>) {
+        self.card.with(|card| card.log.push(text.to_string()));
+    }
+}

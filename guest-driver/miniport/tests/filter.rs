@@ -1,0 +1,178 @@
+//! The filter descriptor keeps the rules of PortCls, and the INF agrees with it.
+#![allow(unsafe_code, reason = "descriptors are tables of pointers")]
+
+use dmus_miniport::filter::{Filter, Handlers, PIN_DIRECTMUSIC, PIN_MIDI, SUBDEVICE_NAME};
+use portcls::NtStatus;
+use portcls::descriptor::{
+    FILTER_NODE, NODE_PIN_IN, NODE_PIN_OUT, PcConnectionDescriptor, PcFilterDescriptor, PcNodeDescriptor,
+    PcPinDescriptor, PcPropertyItem, PcPropertyRequest, PropertyHandler, communication, data_flow,
+};
+use portcls::guid::{self, Guid};
+use portcls::ks::{KsDataRange, verb};
+use portcls::synth::synth_property;
+
+struct Test;
+
+unsafe extern "system" fn handler(_: *mut PcPropertyRequest) -> NtStatus {
+    NtStatus::SUCCESS
+}
+
+impl Handlers for Test {
+    const PROPERTY: PropertyHandler = handler;
+}
+
+static DESCRIPTOR: PcFilterDescriptor = Filter::<Test>::DESCRIPTOR;
+
+fn table<T>(items: *const T, count: u32) -> &'static [T] {
+    assert!(!items.is_null());
+    // SAFETY: a constant table of the descriptor's.
+    unsafe { core::slice::from_raw_parts(items, count as usize) }
+}
+
+fn pins() -> &'static [PcPinDescriptor] {
+    table(DESCRIPTOR.pins, DESCRIPTOR.pin_count)
+}
+
+fn nodes() -> &'static [PcNodeDescriptor] {
+    table(DESCRIPTOR.nodes, DESCRIPTOR.node_count)
+}
+
+fn connections() -> &'static [PcConnectionDescriptor] {
+    table(DESCRIPTOR.connections, DESCRIPTOR.connection_count)
+}
+
+fn categories() -> &'static [Guid] {
+    table(DESCRIPTOR.categories, DESCRIPTOR.category_count)
+}
+
+fn ranges(pin: &PcPinDescriptor) -> Vec<&'static KsDataRange> {
+    let pointers = table(pin.ks_pin.data_ranges, pin.ks_pin.data_ranges_count);
+    // SAFETY: constants of the descriptor's.
+    pointers.iter().map(|range| unsafe { &**range }).collect()
+}
+
+#[test]
+fn strides_are_the_structures_sizes_and_multiples_of_8() {
+    assert_eq!(DESCRIPTOR.version, 0);
+    assert_eq!((DESCRIPTOR.pin_size, DESCRIPTOR.node_size), (112, 32));
+}
+
+#[test]
+fn every_pin_keeps_the_rules() {
+    for pin in pins() {
+        assert!([data_flow::IN, data_flow::OUT].contains(&pin.ks_pin.data_flow));
+        assert!(pin.ks_pin.communication <= communication::BRIDGE);
+        assert!(pin.min_filter_instance_count <= pin.max_filter_instance_count);
+        assert!(pin.max_filter_instance_count <= pin.max_global_instance_count);
+        for range in ranges(pin) {
+            let expected = match range.specifier {
+                guid::KSDATAFORMAT_SPECIFIER_NONE => 96,
+                guid::KSDATAFORMAT_SPECIFIER_WAVEFORMATEX => 88,
+                other => panic!("{other}"),
+            };
+            assert_eq!(range.format_size, expected);
+        }
+    }
+}
+
+#[test]
+fn the_legacy_pin_comes_before_the_directmusic_pin() {
+    let carries = |pin: u32| ranges(&pins()[pin as usize])[0].sub_format;
+    assert_eq!(carries(PIN_MIDI), guid::KSDATAFORMAT_SUBTYPE_MIDI);
+    assert_eq!(carries(PIN_DIRECTMUSIC), guid::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC);
+    const { assert!(PIN_MIDI < PIN_DIRECTMUSIC) };
+}
+
+#[test]
+fn every_connection_leads_from_an_end_that_gives_to_one_that_takes_and_no_pin_is_left_out() {
+    let pin_flow = |pin: u32| pins()[pin as usize].ks_pin.data_flow;
+    for connection in connections() {
+        if connection.from_node == FILTER_NODE {
+            assert_eq!(pin_flow(connection.from_node_pin), data_flow::IN);
+        } else {
+            assert!(connection.from_node < DESCRIPTOR.node_count);
+            assert_eq!(connection.from_node_pin, NODE_PIN_OUT);
+        }
+        if connection.to_node == FILTER_NODE {
+            assert_eq!(pin_flow(connection.to_node_pin), data_flow::OUT);
+        } else {
+            assert!(connection.to_node < DESCRIPTOR.node_count);
+            assert_eq!(connection.to_node_pin, NODE_PIN_IN);
+        }
+    }
+    for pin in 0..DESCRIPTOR.pin_count {
+        let is_end = |node, end| node == FILTER_NODE && end == pin;
+        assert!(connections().iter().any(|c| is_end(c.from_node, c.from_node_pin) || is_end(c.to_node, c.to_node_pin)));
+    }
+}
+
+#[test]
+fn the_synthesizer_node_has_what_directmusic_needs() {
+    let [node] = nodes() else { panic!("one node") };
+    // SAFETY: constants of the descriptor's.
+    let (kind, automation) = unsafe { (*node.kind, &*node.automation_table) };
+    assert_eq!(kind, guid::KSNODETYPE_SYNTHESIZER);
+    assert_eq!(automation.property_item_size as usize, size_of::<PcPropertyItem>());
+    let items = table(automation.properties, automation.property_count);
+    for id in [synth_property::CAPS, synth_property::PORTPARAMETERS, synth_property::CHANNELGROUPS] {
+        let item = items.iter().find(|item| item.id == id).expect("the property is there");
+        // SAFETY: a constant of the descriptor's.
+        assert_eq!(unsafe { *item.set }, guid::KSPROPSETID_Synth);
+        assert_ne!(item.flags & verb::GET, 0);
+        assert!(item.handler.is_some());
+    }
+}
+
+#[test]
+fn audio_comes_before_render_and_audio_device_is_left_to_the_system() {
+    let place = |category| categories().iter().position(|c| *c == category);
+    assert!(place(guid::KSCATEGORY_AUDIO).unwrap() < place(guid::KSCATEGORY_RENDER).unwrap());
+    assert!(place(guid::KSCATEGORY_SYNTHESIZER).is_some());
+    assert_eq!(place(guid::KSCATEGORY_AUDIO_DEVICE), None);
+}
+
+const INF: &str = include_str!("../../inf/dmuscard.inf");
+
+/// What a key in the INF's strings stands for.
+fn inf_string(key: &str) -> &'static str {
+    let line = INF.lines().find(|line| line.split('=').next().is_some_and(|name| name.trim() == key));
+    line.unwrap_or_else(|| panic!("{key} is in the INF")).split('"').nth(1).unwrap()
+}
+
+#[test]
+fn the_inf_registers_the_categories_of_the_filter_under_the_subdevices_name() {
+    assert_eq!(inf_string("KSNAME_DirectMusic"), SUBDEVICE_NAME);
+    let mut interfaces: Vec<String> = INF
+        .lines()
+        .filter_map(|line| line.strip_prefix("AddInterface = %"))
+        .map(|line| {
+            let (category, rest) = line.split_once('%').unwrap();
+            assert!(rest.starts_with(",%KSNAME_DirectMusic%,"), "{line}");
+            inf_string(category).to_lowercase()
+        })
+        .collect();
+    let mut expected: Vec<String> = categories().iter().map(|category| format!("{{{category}}}")).collect();
+    interfaces.sort();
+    expected.sort();
+    assert_eq!(interfaces, expected);
+}
+
+#[test]
+fn the_inf_matches_the_cards_full_identity() {
+    let id = format!(
+        "PCI\\VEN_{:04X}&DEV_{:04X}&SUBSYS_{:04X}{:04X}&REV_01",
+        card_spec::PCI_VENDOR_ID,
+        card_spec::PCI_DEVICE_ID,
+        card_spec::PCI_SUBSYSTEM_ID,
+        card_spec::PCI_VENDOR_ID
+    );
+    assert!(INF.contains(&id), "{id}");
+    assert!(INF.is_ascii());
+    assert!(INF.lines().count() > 50 && INF.matches("\r\n").count() == INF.lines().count(), "lines end as Windows' do");
+}
+
+#[test]
+fn the_inf_does_not_ask_for_message_signalled_interrupts() {
+    let values = INF.lines().filter(|line| !line.starts_with(';'));
+    assert!(!values.into_iter().any(|line| line.contains("MSISupported")));
+}

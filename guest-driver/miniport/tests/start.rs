@@ -1,0 +1,160 @@
+//! How the card is brought to life, and what happens when it is not what it should be.
+
+mod common;
+
+use card_spec::control::{RequestCode, Status};
+use card_spec::feature;
+use card_spec::queue::Queue;
+use common::{Rig, start};
+use dmus_miniport::card::CardError;
+use dmus_miniport::control::ControlError;
+use dmus_miniport::fake::{Behaviour, FakeCard, passive};
+use dmus_miniport::transport::TransportError;
+use portcls::NtStatus;
+
+fn start_with(behaviour: Behaviour) -> (FakeCard, Option<CardError>) {
+    let fake = FakeCard::new(behaviour);
+    let error = start(&fake).err();
+    (fake, error)
+}
+
+fn transport_error(behaviour: Behaviour) -> TransportError {
+    let (fake, error) = start_with(behaviour);
+    assert_ne!(fake.with(|card| card.statuses.last().copied()), Some(0xf), "a card that failed is not left running");
+    match error {
+        Some(CardError::Transport(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_card_comes_to_life_in_the_order_that_virtio_wants() {
+    let rig = Rig::new();
+    assert_eq!(rig.fake.with(|card| card.statuses.clone()), [0, 1, 3, 11, 15]);
+}
+
+#[test]
+fn the_session_opens_first_and_then_the_status_page_is_lent() {
+    let rig = Rig::new();
+    let codes: Vec<_> = rig.fake.with(|card| card.requests.iter().map(|request| request.code).collect());
+    assert_eq!(codes, [RequestCode::OPEN, RequestCode::STATUS_PAGE]);
+}
+
+#[test]
+fn stopping_ends_the_session_and_resets_the_card() {
+    let rig = Rig::new();
+    rig.card.stop(passive());
+    rig.fake.with(|card| {
+        assert_eq!(card.requests.last().unwrap().code, RequestCode::CLOSE);
+        assert_eq!(card.statuses.last(), Some(&0));
+    });
+}
+
+#[test]
+fn a_card_works_without_event_indices_and_with_small_rings() {
+    for queue_size in [3, 4, 8, 100, 128, 1024] {
+        for features in [feature::VERSION_1, feature::VERSION_1 | feature::EVENT_IDX] {
+            let rig = Rig::with(Behaviour { features, queue_size, ..Behaviour::default() });
+            assert_eq!(rig.fake.with(|card| card.requests.len()), 2, "{queue_size}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_the_card_is_refused() {
+    let default = Behaviour::default;
+    assert_eq!(transport_error(Behaviour { magic: *b"SMUD", ..default() }), TransportError::Magic);
+    assert_eq!(transport_error(Behaviour { abi_major: 2, ..default() }), TransportError::Abi(2));
+    assert_eq!(transport_error(Behaviour { gone: true, ..default() }), TransportError::Absent);
+    assert_eq!(transport_error(Behaviour { never_resets: true, ..default() }), TransportError::ResetTimeout);
+    assert_eq!(transport_error(Behaviour { features: 0, ..default() }), TransportError::NotModern);
+    assert_eq!(transport_error(Behaviour { accepts_features: false, ..default() }), TransportError::Features);
+    assert_eq!(transport_error(Behaviour { queue_size: 0, ..default() }), TransportError::QueueSize(0));
+    assert_eq!(transport_error(Behaviour { queue_size: 2, ..default() }), TransportError::QueueSize(Queue::WAVE.0));
+}
+
+#[test]
+fn without_memory_the_card_is_left_reset() {
+    let (fake, error) = start_with(Behaviour { no_memory: true, ..Behaviour::default() });
+    assert_eq!(error, Some(CardError::NoMemory));
+    assert_eq!(fake.with(|card| card.statuses.last().copied()), Some(0));
+}
+
+fn open_error(behaviour: Behaviour) -> ControlError {
+    let fake = FakeCard::new(behaviour);
+    match start(&fake).unwrap().open(passive()) {
+        Err(CardError::Control(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn answers_that_are_no_answers_are_refused() {
+    let default = Behaviour::default;
+    assert_eq!(open_error(Behaviour { wrong_tag: true, ..default() }), ControlError::BadAnswer);
+    for bytes in [0, 1, 15, 16, 17, 55] {
+        let behaviour = Behaviour { answer_bytes: Some(bytes), ..default() };
+        assert_eq!(open_error(behaviour), ControlError::BadAnswer, "{bytes}");
+    }
+    let refused = Some((RequestCode::OPEN, Status::ABI_MISMATCH));
+    let error = open_error(Behaviour { refuses: refused, ..default() });
+    assert_eq!(NtStatus::from(CardError::from(error)), NtStatus::REVISION_MISMATCH);
+}
+
+#[test]
+fn a_card_that_breaks_the_ring_is_not_touched_again() {
+    for behaviour in [
+        Behaviour { wrong_id: Some(1), ..Behaviour::default() },
+        Behaviour { wrong_id: Some(2), ..Behaviour::default() },
+        Behaviour { wrong_id: Some(u32::MAX), ..Behaviour::default() },
+        Behaviour { written_too_much: 1, ..Behaviour::default() },
+        Behaviour { written_too_much: u32::MAX / 2, ..Behaviour::default() },
+        Behaviour { used_index_ahead: 1, ..Behaviour::default() },
+        Behaviour { used_index_ahead: 0x8000, ..Behaviour::default() },
+    ] {
+        let fake = FakeCard::new(behaviour.clone());
+        let card = start(&fake).unwrap();
+        let first = card.open(passive()).unwrap_err();
+        assert!(matches!(first, CardError::Control(ControlError::Ring(_))), "{behaviour:?}: {first:?}");
+        let kicks = fake.with(|card| card.kicks);
+        assert_eq!(card.open(passive()).unwrap_err(), first);
+        assert_eq!(fake.with(|card| card.kicks), kicks);
+    }
+}
+
+#[test]
+fn a_card_that_does_not_answer_costs_time_and_not_the_machine() {
+    let mut behaviour = Behaviour::default();
+    behaviour.deaf[Queue::CONTROL.index()] = true;
+    let fake = FakeCard::new(behaviour);
+    let card = start(&fake).unwrap();
+    assert_eq!(card.open(passive()), Err(CardError::Control(ControlError::Timeout)));
+    let waited = fake.with(|card| card.milliseconds);
+    assert!((2000..2100).contains(&waited), "{waited}");
+    // The first request is still the card's: no second one is sent, and nobody waits again.
+    assert_eq!(card.open(passive()), Err(CardError::Control(ControlError::Timeout)));
+    assert!(fake.with(|card| card.milliseconds) < 2100);
+    // Once it has been answered after all, everything works.
+    fake.wake();
+    fake.with(|card| card.behaviour.deaf = Default::default());
+    assert_eq!(card.open(passive()), Ok(()));
+}
+
+#[test]
+fn a_lost_interrupt_costs_a_moment() {
+    let mut behaviour = Behaviour { silent: true, wakes_after: Some(10), ..Behaviour::default() };
+    behaviour.deaf[Queue::CONTROL.index()] = true;
+    let rig = Rig::with(behaviour);
+    let waited = rig.fake.with(|card| card.milliseconds);
+    assert!(waited < 100, "{waited}");
+}
+
+#[test]
+fn interrupts_are_claimed_once_and_only_when_they_are_the_cards() {
+    let rig = Rig::new();
+    rig.card.service(dmus_miniport::fake::dispatch());
+    while rig.card.interrupt() {}
+    assert!(!rig.card.interrupt(), "nothing is raised");
+    rig.fake.with(|card| card.behaviour.gone = true);
+    assert!(!rig.card.interrupt(), "all ones is a card that is gone");
+}

@@ -1,0 +1,183 @@
+//! The wave stream: PCM from the card, whole or silent; time and samples converted exactly.
+
+mod common;
+
+use card_spec::control::{ClockSync, RequestCode, clock_sync};
+use card_spec::queue::Queue;
+use common::{NOTE, PCM, Rig};
+use dmus_miniport::card::CardError;
+use dmus_miniport::clock::Anchor;
+use dmus_miniport::fake::{Behaviour, FakeCard, dispatch, passive};
+use dmus_miniport::wave::{PCM_BYTES, Rendered};
+use portcls::ks::KsState;
+use zerocopy::FromBytes;
+
+fn syncs(fake: &FakeCard) -> Vec<(bool, i64, i64)> {
+    fake.with(|card| {
+        let requests = card.requests.iter().filter(|request| request.code == RequestCode::CLOCK_SYNC);
+        requests
+            .map(|request| {
+                let sync = ClockSync::read_from_bytes(&request.payload).unwrap();
+                (sync.flags.get() & clock_sync::START != 0, sync.master_time.get(), sync.frame.get())
+            })
+            .collect()
+    })
+}
+
+fn expected(first: usize, bytes: usize) -> Vec<u8> {
+    (first..).flat_map(|frame| [(frame as i16).to_le_bytes(); 2].concat()).take(bytes).collect()
+}
+
+#[test]
+fn frames_follow_each_other_without_gap_whatever_is_asked_for() {
+    let rig = Rig::new();
+    rig.run_wave();
+    let mut first = 0;
+    for frames in [1, 480, 7, PCM_BYTES / 4, PCM_BYTES / 4 + 1, 100_000] {
+        let mut pcm = vec![0xaa; frames * 4];
+        assert_eq!(rig.card.render(passive(), &mut pcm), Ok(None));
+        assert!(pcm == expected(first, pcm.len()), "{frames} frames");
+        first += frames;
+    }
+}
+
+#[test]
+fn events_that_were_put_before_are_with_the_card_before_the_frames_are_asked_for() {
+    let mut behaviour = Behaviour { wakes_after: Some(5), ..Behaviour::default() };
+    behaviour.deaf[Queue::MIDI_OUT.index()] = true;
+    let rig = Rig::with(behaviour);
+    let stream = rig.render().running();
+    rig.run_wave();
+    for time in 0..5000 {
+        stream.put(stream.home.message(time, NOTE));
+    }
+    assert_eq!(rig.card.render(passive(), &mut [0; 40]), Ok(None));
+    assert_eq!(stream.home.outstanding(), 0, "none is left in the driver");
+}
+
+#[test]
+fn a_card_that_takes_no_events_renders_all_the_same() {
+    let mut behaviour = Behaviour::default();
+    behaviour.deaf[Queue::MIDI_OUT.index()] = true;
+    let rig = Rig::with(behaviour);
+    let stream = rig.render().running();
+    rig.run_wave();
+    for time in 0..5000 {
+        stream.put(stream.home.message(time, NOTE));
+    }
+    assert_eq!(rig.card.render(passive(), &mut [0; 40]), Ok(None));
+    assert!(rig.fake.with(|card| card.milliseconds) < 200);
+}
+
+#[test]
+fn a_stream_that_does_not_run_is_silent() {
+    let rig = Rig::new();
+    let mut pcm = [0xaa; 16];
+    assert_eq!(rig.card.render(passive(), &mut pcm), Err(CardError::State));
+    assert_eq!(pcm, [0; 16]);
+    rig.run_wave();
+    for state in [KsState::PAUSE, KsState::ACQUIRE, KsState::STOP] {
+        rig.card.set_wave_state(passive(), state).unwrap();
+        pcm = [0xaa; 16];
+        assert_eq!(rig.card.render(passive(), &mut pcm), Ok(Some(Rendered::Flushed)));
+        assert_eq!(pcm, [0; 16]);
+    }
+}
+
+#[test]
+fn a_card_that_does_not_render_in_time_gives_silence_and_gets_no_second_buffer() {
+    let rig = Rig::new();
+    rig.run_wave();
+    rig.fake.with(|card| card.behaviour.deaf[Queue::WAVE.index()] = true);
+    let mut pcm = [0xaa; 1920];
+    assert_eq!(rig.card.render(passive(), &mut pcm), Ok(Some(Rendered::Timeout)));
+    assert_eq!(pcm, [0; 1920]);
+    let (kicks, waited) = rig.fake.with(|card| (card.kicks, card.milliseconds));
+    assert!((1000..1200).contains(&waited), "{waited}");
+    assert_eq!(rig.card.render(passive(), &mut pcm), Ok(Some(Rendered::Timeout)));
+    assert_eq!(rig.fake.with(|card| card.kicks), kicks);
+    rig.fake.with(|card| card.behaviour.deaf = Default::default());
+    rig.fake.wake();
+    assert_eq!(rig.card.render(passive(), &mut pcm), Ok(None));
+}
+
+#[test]
+fn a_card_that_lies_about_a_buffer_gives_silence() {
+    for behaviour in [
+        Behaviour { wrong_id: Some(1), ..Behaviour::default() },
+        Behaviour { written_too_much: 1, ..Behaviour::default() },
+        Behaviour { used_index_ahead: 9, ..Behaviour::default() },
+    ] {
+        let rig = Rig::new();
+        rig.run_wave();
+        rig.fake.with(|card| card.behaviour = behaviour);
+        let mut pcm = [0xaa; 16];
+        assert!(matches!(rig.card.render(passive(), &mut pcm), Ok(Some(Rendered::Ring(_)))));
+        assert_eq!(pcm, [0; 16]);
+    }
+}
+
+#[test]
+fn there_is_one_wave_stream_and_it_can_be_opened_again() {
+    let rig = Rig::new();
+    for _ in 0..100 {
+        rig.card.open_wave(passive(), PCM).unwrap();
+        assert_eq!(rig.card.open_wave(passive(), PCM), Err(CardError::NoStream));
+        rig.card.close_wave(passive());
+    }
+}
+
+#[test]
+fn the_start_anchors_frame_0_and_conversions_are_exact() {
+    let rig = Rig::new();
+    rig.card.open_wave(passive(), PCM).unwrap();
+    assert_eq!(rig.card.anchor(dispatch()), Err(CardError::State), "there is no time before the first synchronisation");
+    rig.card.set_wave_state(passive(), KsState::RUN).unwrap();
+    rig.card.sync(passive(), 1_000_000_007, true).unwrap();
+    assert_eq!(syncs(&rig.fake), [(true, 1_000_000_007, 0)]);
+    let (anchor, rate) = rig.card.anchor(dispatch()).unwrap();
+    assert_eq!((anchor, rate), (Anchor { time: 1_000_000_007, frame: 0 }, 48_000));
+    for frame in [0, 1, 479, 48_000, 1 << 40] {
+        assert_eq!(anchor.frame_at(anchor.time_of(frame, rate), rate), frame);
+    }
+}
+
+#[test]
+fn a_master_clock_that_agrees_moves_nothing_and_drift_is_corrected_once() {
+    let rig = Rig::new();
+    rig.run_wave();
+    let second = 10_000_000;
+    let mut pcm = vec![0; 480 * 4];
+    for _ in 0..100 {
+        rig.card.render(passive(), &mut pcm).unwrap();
+    }
+    rig.card.sync(passive(), second, false).unwrap();
+    assert_eq!(syncs(&rig.fake).len(), 1, "a second of master time, a second of frames");
+    rig.card.sync(passive(), 2 * second, false).unwrap();
+    assert_eq!(syncs(&rig.fake)[1], (false, 2 * second, 48_480), "a second behind, but for one quantum");
+    rig.card.sync(passive(), 2 * second, false).unwrap();
+    assert_eq!(syncs(&rig.fake).len(), 2);
+}
+
+#[test]
+fn stop_forgets_the_time() {
+    let rig = Rig::new();
+    rig.run_wave();
+    rig.card.set_wave_state(passive(), KsState::STOP).unwrap();
+    assert_eq!(rig.card.anchor(dispatch()), Err(CardError::State));
+    rig.card.set_wave_state(passive(), KsState::RUN).unwrap();
+    rig.card.sync(passive(), 5, false).unwrap();
+    assert_eq!(syncs(&rig.fake)[1], (true, 5, 0), "without an anchor every synchronisation is a start");
+}
+
+#[test]
+fn the_latency_clock_is_never_behind_and_comes_from_the_status_page_while_the_stream_runs() {
+    let rig = Rig::new();
+    assert_eq!(rig.card.latency_time(passive(), 100), Ok(50_100));
+    rig.run_wave();
+    rig.card.render(passive(), &mut [0; 16]).unwrap();
+    let requests = rig.fake.with(|card| card.requests.len());
+    assert_eq!(rig.card.latency_time(passive(), 100), Ok(777_000));
+    assert_eq!(rig.card.latency_time(passive(), 800_000), Ok(800_000));
+    assert_eq!(rig.fake.with(|card| card.requests.len()), requests, "nobody was asked");
+}

@@ -22,6 +22,8 @@ pub(super) fn status(code: NTSTATUS, what: &str) -> Failure {
 pub(super) fn memory(bytes: u64) -> Failure {
     Failure {
         kind: FailureKind::Memory,
-        message: format!("no {bytes} contiguous bytes of guest memory are free: start the guest with more, or ask for less"),
+        message: format!(
+            "no {bytes} contiguous bytes of guest memory are free: start the guest with more, or ask for less"
+        ),
     }
 }

@@ -1,7 +1,10 @@
 //! The harness's hand in the guest: takes requests from the serial line, drives PortCls and driver, and answers.
 
 #![cfg(any(test, target_os = "none"))]
-#![cfg_attr(test, allow(dead_code, unused_imports, reason = "tests on the build machine reach what needs no machine of its own"))]
+#![cfg_attr(
+    test,
+    allow(dead_code, unused_imports, reason = "tests on the build machine reach what needs no machine of its own")
+)]
 
 #[cfg(target_os = "none")]
 mod bulk;

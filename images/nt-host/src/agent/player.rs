@@ -73,7 +73,9 @@ pub(crate) enum PlayError {
     #[error("IMXF::PutMessage answered status {0:#010x} in RUN: a render stream takes every event")]
     Refused(NTSTATUS),
     /// Every event is out.
-    #[error("the render stream has kept all {0} events of its allocator for 5 s; it must give events back when it has sent them")]
+    #[error(
+        "the render stream has kept all {0} events of its allocator for 5 s; it must give events back when it has sent them"
+    )]
     Stuck(usize),
 }
 
@@ -99,8 +101,19 @@ pub(crate) fn play(
     }
     check_records(piece)?;
     let result = run(render, wave).and_then(|start| {
-        Performance { render, wave, rate, block, start, told: start, events: 0, frames: 0, progress: &mut progress, wait: &mut wait }
-            .perform(piece)
+        Performance {
+            render,
+            wave,
+            rate,
+            block,
+            start,
+            told: start,
+            events: 0,
+            frames: 0,
+            progress: &mut progress,
+            wait: &mut wait,
+        }
+        .perform(piece)
     });
     // Down again whatever happened, and the render stream first: what it still holds is then not late for anything.
     let stopped = set_state(render, "render", KsState::Stop).and_then(|()| set_state(wave, "wave", KsState::Stop));
@@ -142,7 +155,11 @@ fn check_records(piece: &Piece<'_>) -> Result<(), PlayError> {
         previous = message.delta;
         found += 1;
     }
-    if found == u64::from(piece.event_count) { Ok(()) } else { Err(PlayError::Count { says: piece.event_count, found }) }
+    if found == u64::from(piece.event_count) {
+        Ok(())
+    } else {
+        Err(PlayError::Count { says: piece.event_count, found })
+    }
 }
 
 /// A piece being played.
@@ -174,7 +191,9 @@ impl<P: FnMut(Played), W: FnMut()> Performance<'_, P, W> {
                     (clock::now() - self.start).saturating_add(i64::from(lead_ms).saturating_mul(MILLISECOND))
                 }
             };
-            while let Some(Ok(message)) = records.next_if(|record| record.as_ref().is_ok_and(|message| message.delta < horizon)) {
+            while let Some(Ok(message)) =
+                records.next_if(|record| record.as_ref().is_ok_and(|message| message.delta < horizon))
+            {
                 self.send(&message)?;
             }
             self.render.flush();

@@ -38,7 +38,10 @@ pub fn serve() -> ! {
                     line::log(
                         Level::Warn,
                         "agent",
-                        format_args!("{} bytes on the line are no request: the harness speaks another protocol version?", text.len()),
+                        format_args!(
+                            "{} bytes on the line are no request: the harness speaks another protocol version?",
+                            text.len()
+                        ),
                     );
                 }
             }

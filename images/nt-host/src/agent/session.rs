@@ -5,13 +5,12 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::{String, ToString};
-use alloc::vec;
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use guest_protocol::{
-    Bulk, Carries, Failure, FailureKind, Handle, KsState, PinFactory, Play, PropertyVerb, Reply, Request, Statistics, StreamFormat,
-    VERSION,
+    Carries, Failure, FailureKind, Handle, KsState, PinFactory, Play, PropertyVerb, Reply, Request, Statistics,
+    StreamFormat, VERSION,
 };
 
 use super::bulk::Ranges;
@@ -20,7 +19,7 @@ use super::player::{self, Piece, PlayError, Played};
 use crate::nt::status::{STATUS_SUCCESS, success};
 use crate::nt::{FILE_OBJECT, IO_DEVICE_CONTROL, IO_TYPE_FILE, IRP_MJ_DEVICE_CONTROL, POINTER_ALIGNED};
 use crate::portcls::pin::Pin;
-use crate::portcls::property::{self, Target};
+use crate::portcls::property::Target;
 use crate::portcls::{self, Com, Port, adapter, formats, guids, irp, property_type, statistics};
 use crate::{ex, io, ke, line, mm, pnp};
 
@@ -113,7 +112,9 @@ impl Session {
         let subdevices = adapter::subdevices();
         let Some((_, port)) = subdevices.iter().find(|(name, _)| name.eq_ignore_ascii_case(subdevice)) else {
             let names: Vec<&str> = subdevices.iter().map(|(name, _)| name.as_str()).collect();
-            return Err(failure::request(format!("no subdevice is named \"{subdevice}\"; the driver registered {names:?}")));
+            return Err(failure::request(format!(
+                "no subdevice is named \"{subdevice}\"; the driver registered {names:?}"
+            )));
         };
         let Some(filter) = port.filter() else {
             return Err(failure::request(format!("the subdevice \"{subdevice}\" is going away")));
@@ -133,7 +134,8 @@ impl Session {
             StreamFormat::Midi => formats::music(guids::KSDATAFORMAT_SUBTYPE_MIDI),
             StreamFormat::Pcm { sample_rate, channels, bits } => formats::pcm(sample_rate, channels, bits),
         };
-        let pin = Pin::open(&port, id, &format).map_err(|code| failure::status(code, &format!("pin {id} does not open")))?;
+        let pin =
+            Pin::open(&port, id, &format).map_err(|code| failure::status(code, &format!("pin {id} does not open")))?;
         let schedule_prefetch = pin.prefetch();
         Ok(Reply::PinCreated { handle: self.insert(Open::Pin { pin, filter }), schedule_prefetch })
     }
@@ -147,7 +149,10 @@ impl Session {
         };
         let Some(Open::Pin { pin, .. }) = self.handles.get_mut(&handle.0) else { return Err(no_pin(handle)) };
         pin.set_state(target).map_err(|code| {
-            failure::status(code, &format!("the stream refuses a state on the way to {state:?}; it stays in {:?}", pin.state()))
+            failure::status(
+                code,
+                &format!("the stream refuses a state on the way to {state:?}; it stays in {:?}", pin.state()),
+            )
         })?;
         Ok(Reply::Done)
     }
@@ -171,7 +176,9 @@ impl Session {
         }
         let mut taken = [play.render, play.wave].map(|handle| (handle, self.handles.remove(&handle.0)));
         let result = match &mut taken {
-            [(_, Some(Open::Pin { pin: render, .. })), (_, Some(Open::Pin { pin: wave, .. }))] => self.play_pins(play, render, wave),
+            [(_, Some(Open::Pin { pin: render, .. })), (_, Some(Open::Pin { pin: wave, .. }))] => {
+                self.play_pins(play, render, wave)
+            }
             _ => Err(no_pin(play.render)),
         };
         self.handles.extend(taken.into_iter().filter_map(|(handle, open)| Some((handle.0, open?))));
@@ -183,12 +190,17 @@ impl Session {
         let events = self.ranges.bytes(play.events)?.to_vec();
         let pcm = self.ranges.bytes_and_slack(play.pcm)?;
         let before = count();
-        let mut piece =
-            Piece { events: &events, event_count: play.event_count, frames: play.frames, pcm, quantum: play.quantum_frames, pace: play.pace };
-        let progress =
-            |Played { frames, events }| line::send_event(guest_protocol::Event::Progress { frames, events });
-        let Played { frames, events } = player::play(render, wave, &mut piece, progress, portcls::pause)
-            .map_err(|error| play_failure(&error))?;
+        let mut piece = Piece {
+            events: &events,
+            event_count: play.event_count,
+            frames: play.frames,
+            pcm,
+            quantum: play.quantum_frames,
+            pace: play.pace,
+        };
+        let progress = |Played { frames, events }| line::send_event(guest_protocol::Event::Progress { frames, events });
+        let Played { frames, events } =
+            player::play(render, wave, &mut piece, progress, portcls::pause).map_err(|error| play_failure(&error))?;
         Ok(Reply::Played { frames, events, statistics: since(&before) })
     }
 
@@ -242,7 +254,11 @@ fn hello(version: u16) -> Result<Reply, Failure> {
             "the harness speaks version {version} of the guest protocol and this guest version {VERSION}: build both from one tree"
         )));
     }
-    Ok(Reply::Hello { version: VERSION, guest: concat!("nt-host ", env!("CARGO_PKG_VERSION")).to_string(), memory: mm::frames::total() })
+    Ok(Reply::Hello {
+        version: VERSION,
+        guest: concat!("nt-host ", env!("CARGO_PKG_VERSION")).to_string(),
+        memory: mm::frames::total(),
+    })
 }
 
 fn no_handle(handle: Handle) -> Failure {
@@ -348,7 +364,8 @@ impl PropertyRequest {
             })
         };
         let length = information as u32;
-        let written = if success(status) && !matches!(self.verb, PropertyVerb::Set) { length.min(value.len() as u32) } else { 0 };
+        let written =
+            if success(status) && !matches!(self.verb, PropertyVerb::Set) { length.min(value.len() as u32) } else { 0 };
         value.truncate(written as usize);
         Ok(Reply::Property { status: status.cast_unsigned(), value, length })
     }

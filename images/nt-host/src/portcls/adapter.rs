@@ -24,8 +24,8 @@ use crate::nt::status::{
 };
 use crate::nt::{
     DEVICE_OBJECT, DO_DEVICE_INITIALIZING, DO_POWER_PAGABLE, DRIVER_ADD_DEVICE, DRIVER_OBJECT, FILE_DEVICE_KS,
-    FILE_DEVICE_SECURE_OPEN, IRP, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, IRP_MJ_CREATE, IRP_MJ_DEVICE_CONTROL, IRP_MJ_PNP, IRP_MJ_POWER,
-    IRP_MJ_SYSTEM_CONTROL, NTSTATUS, PVOID, UNICODE_STRING,
+    FILE_DEVICE_SECURE_OPEN, IRP, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, IRP_MJ_CREATE, IRP_MJ_DEVICE_CONTROL, IRP_MJ_PNP,
+    IRP_MJ_POWER, IRP_MJ_SYSTEM_CONTROL, NTSTATUS, PVOID, UNICODE_STRING,
 };
 
 /// `PORT_CLASS_DEVICE_EXTENSION_SIZE`: 64 pointers (portcls.h).
@@ -118,7 +118,13 @@ pub(super) fn lower(fdo: *mut DEVICE_OBJECT) -> Option<*mut DEVICE_OBJECT> {
 ///
 /// # Safety
 /// The buffer has `room` bytes, and `length` can be written.
-pub(crate) unsafe fn device_property(fdo: PVOID, property: i32, room: u32, buffer: PVOID, length: *mut u32) -> NTSTATUS {
+pub(crate) unsafe fn device_property(
+    fdo: PVOID,
+    property: u32,
+    room: u32,
+    buffer: PVOID,
+    length: *mut u32,
+) -> NTSTATUS {
     let Some(pdo) = with(fdo.cast(), |adapter| adapter.pdo) else { return STATUS_INVALID_PARAMETER };
     // SAFETY: the caller's promise; the PDO lives as long as its FDO.
     unsafe { IoGetDeviceProperty(pdo as *mut DEVICE_OBJECT, property, room, buffer, length) }
@@ -210,7 +216,12 @@ pub(super) fn release_subdevices(fdo: *mut DEVICE_OBJECT) {
                 "PcRegisterSubdevice",
                 Broken::new(
                     rules::SUBDEVICE_NAME,
-                    format!("the name \"{}\" at {:#x} reads \"{}\" now", subdevice.name, subdevice.name_address, name.unwrap_or_default()),
+                    format!(
+                        "the name \"{}\" at {:#x} reads \"{}\" now",
+                        subdevice.name,
+                        subdevice.name_address,
+                        name.unwrap_or_default()
+                    ),
                     "pass the address of a static string",
                 ),
             )
@@ -426,7 +437,7 @@ crate::exports! {
     }
 
     /// A property of the physical device.
-    [PASSIVE] fn PcGetDeviceProperty(fdo: PVOID, property: i32, room: u32, buffer: PVOID, length: *mut u32) -> NTSTATUS {
+    [PASSIVE] fn PcGetDeviceProperty(fdo: PVOID, property: u32, room: u32, buffer: PVOID, length: *mut u32) -> NTSTATUS {
         device_property(fdo, property, room, buffer, length)
     }
 

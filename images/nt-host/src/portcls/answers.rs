@@ -75,7 +75,8 @@ pub(crate) fn multiple<'a>(items: impl Iterator<Item = &'a [u8]>, value: &mut [u
 
 /// Answers BASICSUPPORT for a property with these access flags and no further description.
 pub(crate) fn basic_support(flags: u32, value: &mut [u8]) -> Answer {
-    let access = flags & (property_type::GET | property_type::SET | property_type::BASIC_SUPPORT) | property_type::BASIC_SUPPORT;
+    let access =
+        flags & (property_type::GET | property_type::SET | property_type::BASIC_SUPPORT) | property_type::BASIC_SUPPORT;
     let mut description = Vec::with_capacity(PROPERTY_DESCRIPTION_BYTES);
     description.extend(access.to_le_bytes());
     description.extend((PROPERTY_DESCRIPTION_BYTES as u32).to_le_bytes());
@@ -146,7 +147,10 @@ pub(crate) fn topology_property(filter: &Filter, id: u32, instance: &[u8], value
                 .map(|connection| {
                     let mut bytes = [0; 16];
                     let words = [connection.from_node, connection.from_pin, connection.to_node, connection.to_pin];
-                    bytes.chunks_exact_mut(4).zip(words).for_each(|(place, word)| place.copy_from_slice(&word.to_le_bytes()));
+                    bytes
+                        .chunks_exact_mut(4)
+                        .zip(words)
+                        .for_each(|(place, word)| place.copy_from_slice(&word.to_le_bytes()));
                     bytes
                 })
                 .collect();
@@ -228,7 +232,10 @@ mod tests {
         assert_eq!(ask(pin::CTYPES, 99, 4), ((STATUS_SUCCESS, 4), std::vec![3, 0, 0, 0]));
         assert_eq!(ask(pin::DATAFLOW, 99, 4).0, (STATUS_INVALID_PARAMETER, 0));
         let mut value = [0; 4];
-        assert_eq!(pin_property(&synthesizer(), instances, pin::DATAFLOW, &[0; 3], &mut value).0, STATUS_INVALID_PARAMETER);
+        assert_eq!(
+            pin_property(&synthesizer(), instances, pin::DATAFLOW, &[0; 3], &mut value).0,
+            STATUS_INVALID_PARAMETER
+        );
     }
 
     #[test]

@@ -102,11 +102,7 @@ pub(crate) unsafe fn object<'a, T: Class>(this: *mut Object<T>) -> &'a Object<T>
 
 /// The three methods of `IUnknown` for a class, to begin its vtable with.
 pub(crate) const fn unknown<T: Class>() -> [Slot; 3] {
-    [
-        Slot(query_interface::<T> as *const ()),
-        Slot(add_ref::<T> as *const ()),
-        Slot(release::<T> as *const ()),
-    ]
+    [Slot(query_interface::<T> as *const ()), Slot(add_ref::<T> as *const ()), Slot(release::<T> as *const ())]
 }
 
 /// A reference of PortCls' own to one of its objects.
@@ -268,10 +264,7 @@ pub(crate) struct Facet<T: Class> {
 impl<T: Class> Facet<T> {
     /// A facet with this vtable, to be [bound](Self::bind) when its object has an address.
     pub(crate) const fn new(vtable: &'static [Slot]) -> Self {
-        Self {
-            vtable: AtomicPtr::new(vtable.as_ptr().cast_mut()),
-            owner: AtomicPtr::new(core::ptr::null_mut()),
-        }
+        Self { vtable: AtomicPtr::new(vtable.as_ptr().cast_mut()), owner: AtomicPtr::new(core::ptr::null_mut()) }
     }
 
     /// Tells the facet whose it is.
@@ -328,10 +321,11 @@ static TOMBSTONE: [Slot; TOMBSTONE_SLOTS] = [Slot(tombstone as *const ()); TOMBS
 unsafe extern "win64" fn tombstone(this: *mut c_void) -> usize {
     // SAFETY: only objects that were buried here carry this vtable, and their header is still readable.
     let name = unsafe { (*this.cast::<Header>()).name };
+    let streams_own = name == super::allocator::Allocator::NAME || name == super::clock::MasterClock::NAME;
     violation(
         name,
         Broken::new(
-            rules::REFERENCE_COUNTS,
+            if streams_own { rules::DESTROYED_STREAM } else { rules::REFERENCE_COUNTS },
             format!("the {name} at {this:p} is called after its last reference was released"),
             "AddRef what is kept beyond the call that brought it; clear the pointer with the Release",
         ),

@@ -7,8 +7,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::abi::{
-    AutomationTable, Connection, DATA_RANGE_AUDIO_BYTES, DATA_RANGE_MUSIC_BYTES, DataFormat, FILTER_NODE, FilterDescriptor,
-    KsIdentifier, NodeDescriptor, PinDescriptor, PropertyItem, communication, data_flow, property_type,
+    AutomationTable, Connection, DATA_RANGE_AUDIO_BYTES, DATA_RANGE_MUSIC_BYTES, DataFormat, FILTER_NODE,
+    FilterDescriptor, KsIdentifier, NodeDescriptor, PinDescriptor, PropertyItem, communication, data_flow,
+    property_type,
 };
 use super::guids::{self, GUID, Printed};
 use super::rules::{self, Broken};
@@ -193,7 +194,9 @@ impl Filter {
     fn check_end(&self, index: usize, node: u32, pin: u32, flow: u32, side: u32) -> Result<(), Broken> {
         if node == FILTER_NODE {
             let Some(factory) = self.pins.get(pin as usize) else {
-                return Err(connection_broken(format!("connection {index} names filter pin {pin}, which does not exist")));
+                return Err(connection_broken(format!(
+                    "connection {index} names filter pin {pin}, which does not exist"
+                )));
             };
             if factory.data_flow != flow {
                 return Err(connection_broken(format!(
@@ -204,7 +207,9 @@ impl Filter {
         } else if node as usize >= self.nodes.len() {
             return Err(connection_broken(format!("connection {index} names node {node}, which does not exist")));
         } else if (pin == NODE_IN) != (side == NODE_IN) && (pin == NODE_OUT || pin == NODE_IN) {
-            return Err(connection_broken(format!("connection {index} uses pin {pin} of node {node} against its direction")));
+            return Err(connection_broken(format!(
+                "connection {index} uses pin {pin} of node {node} against its direction"
+            )));
         }
         Ok(())
     }
@@ -227,9 +232,13 @@ impl Filter {
             if node.node_type != guids::KSNODETYPE_SYNTHESIZER {
                 continue;
             }
-            for (id, name) in [(SYNTH_CAPS, "KSPROPERTY_SYNTH_CAPS"), (SYNTH_PORTPARAMETERS, "KSPROPERTY_SYNTH_PORTPARAMETERS")] {
+            for (id, name) in
+                [(SYNTH_CAPS, "KSPROPERTY_SYNTH_CAPS"), (SYNTH_PORTPARAMETERS, "KSPROPERTY_SYNTH_PORTPARAMETERS")]
+            {
                 let offered = node.properties.iter().any(|property| {
-                    property.set == guids::KSPROPSETID_SYNTH && property.id == id && property.flags & property_type::GET != 0
+                    property.set == guids::KSPROPSETID_SYNTH
+                        && property.id == id
+                        && property.flags & property_type::GET != 0
                 });
                 if !offered {
                     return Err(Broken::new(
@@ -245,7 +254,9 @@ impl Filter {
 
     fn check_categories(&self) -> Result<(), Broken> {
         let at = |category: &GUID| self.categories.iter().position(|entry| entry == category);
-        let broken = |what: &str| Err(Broken::new(rules::CATEGORIES, what, "list KSCATEGORY_AUDIO first, then what the filter does"));
+        let broken = |what: &str| {
+            Err(Broken::new(rules::CATEGORIES, what, "list KSCATEGORY_AUDIO first, then what the filter does"))
+        };
         if at(&guids::KSCATEGORY_AUDIO_DEVICE).is_some() {
             return broken("KSCATEGORY_AUDIO_DEVICE is among the categories; it is SysAudio's");
         }
@@ -435,10 +446,15 @@ fn check_pin(id: usize, pin: &Pin) -> Result<(), Broken> {
     }
     let (min, filter, global) = (pin.min_filter, pin.max_filter, pin.max_global);
     if min > filter || filter > global {
-        return Err(pin_broken(format!("pin {id} has instance counts {min} (least), {filter} (filter), {global} (global): not ascending")));
+        return Err(pin_broken(format!(
+            "pin {id} has instance counts {min} (least), {filter} (filter), {global} (global): not ascending"
+        )));
     }
     if pin.is_bridge() && filter != 0 {
-        return Err(pin_broken(format!("pin {id} cannot be connected (Communication {}) but allows {filter} instances", pin.communication)));
+        return Err(pin_broken(format!(
+            "pin {id} cannot be connected (Communication {}) but allows {filter} instances",
+            pin.communication
+        )));
     }
     Ok(())
 }
@@ -451,9 +467,14 @@ unsafe fn read_range(pin: usize, range: *const DataFormat) -> Result<DataRange, 
     let format = unsafe { range.read_unaligned() };
     let size = format.format_size;
     if !(size_of::<DataFormat>() as u32..=DATA_RANGE_BYTES_MAX).contains(&size) {
-        return Err(pin_broken(format!("pin {pin} has a data range with FormatSize {size}, below {}", size_of::<DataFormat>())));
+        return Err(pin_broken(format!(
+            "pin {pin} has a data range with FormatSize {size}, below {}",
+            size_of::<DataFormat>()
+        )));
     }
-    let needed = if format.major == guids::KSDATAFORMAT_TYPE_AUDIO && format.specifier == guids::KSDATAFORMAT_SPECIFIER_WAVEFORMATEX {
+    let needed = if format.major == guids::KSDATAFORMAT_TYPE_AUDIO
+        && format.specifier == guids::KSDATAFORMAT_SPECIFIER_WAVEFORMATEX
+    {
         DATA_RANGE_AUDIO_BYTES
     } else if format.major == guids::KSDATAFORMAT_TYPE_MUSIC
         && (format.sub == guids::KSDATAFORMAT_SUBTYPE_MIDI || format.sub == guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC)
@@ -478,7 +499,6 @@ unsafe fn optional(guid: *const GUID) -> Option<GUID> {
     // SAFETY: by the caller, what is not null can be read.
     (!guid.is_null()).then(|| unsafe { guid.read_unaligned() })
 }
-
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -255,7 +255,9 @@ impl EventPool {
         }
         if let Some((event_bytes, flags, data)) = sent
             && !data.is_null()
-            && (content.event_bytes != event_bytes || content.flags & EVENT_PACKAGE != 0 || data_pointer(content) != data)
+            && (content.event_bytes != event_bytes
+                || content.flags & EVENT_PACKAGE != 0
+                || data_pointer(content) != data)
         {
             return Err(Broken::new(
                 rules::EVENT_FIELDS,
@@ -300,7 +302,10 @@ impl EventPool {
         if let Some(past) = self.buffer_bytes_at(end, GUARD_BYTES).iter().position(|&byte| byte != POISON) {
             return Err(Broken::new(
                 rules::EVENT_FIELDS,
-                format!("the buffer at {buffer:p} was written to {past} bytes past its end of {} bytes", self.buffer_bytes),
+                format!(
+                    "the buffer at {buffer:p} was written to {past} bytes past its end of {} bytes",
+                    self.buffer_bytes
+                ),
                 "ask GetBufferSize; it is not a page",
             ));
         }

@@ -122,7 +122,8 @@ mod tests {
     fn they_are_those_that_drivers_are_built_with() {
         let plain = |name: &str| name.replace('_', "").to_uppercase();
         for (name, guid) in [INTERFACES, CLASSES, FORMATS, CATEGORIES, SETS].concat() {
-            let other = portcls::guid::ALL.iter().flat_map(|list| list.iter()).find(|(other, _)| plain(other) == plain(name));
+            let other =
+                portcls::guid::ALL.iter().flat_map(|list| list.iter()).find(|(other, _)| plain(other) == plain(name));
             assert_eq!(other.map(|(_, other)| other.to_bytes()), Some(to_bytes(&guid)), "{name}");
         }
     }

@@ -16,8 +16,8 @@ use super::violation;
 use crate::nt::irql::DEVICE_LEVEL_MAX;
 use crate::nt::status::{STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED, STATUS_SUCCESS, STATUS_UNSUCCESSFUL, success};
 use crate::nt::{
-    CM_RESOURCE_INTERRUPT_LATCHED, CM_RESOURCE_INTERRUPT_MESSAGE, CM_RESOURCE_TYPE_INTERRUPT, CM_SHARE_SHARED, KINTERRUPT, KIRQL,
-    NTSTATUS, PVOID,
+    CM_RESOURCE_INTERRUPT_LATCHED, CM_RESOURCE_INTERRUPT_MESSAGE, CM_RESOURCE_TYPE_INTERRUPT, CM_SHARE_SHARED,
+    KINTERRUPT, KIRQL, NTSTATUS, PVOID,
 };
 
 /// Most routines of one sync object: a card has a handful of functions.
@@ -50,6 +50,10 @@ impl Mode {
         }
     }
 }
+
+/// Service routines are called this often when the interrupt is connected: a quiet device is claimed by none, and one
+/// with something pending is clean when its status has been read.
+const QUIET_CALLS: usize = 8;
 
 /// The routines in the order of their calls.
 struct Routines {
@@ -123,6 +127,23 @@ impl InterruptSync {
         let result = body(unsafe { &mut *self.routines.get() });
         kernel::lower(before);
         result
+    }
+
+    /// An interrupt in the very moment of its connection, as another device on a shared line raises it (rules 21, 60).
+    fn fire_at_once(&self, this: PVOID) {
+        let before = kernel::raise(self.line.irql.max(irql::current()));
+        let claimed = (0..QUIET_CALLS).all(|_| self.serve(this));
+        kernel::lower(before);
+        if claimed {
+            violation(
+                "IInterruptSync::Connect",
+                Broken::new(
+                    rules::INTERRUPT_NOT_OURS,
+                    format!("the service routines claimed {QUIET_CALLS} interrupts in a row that no device had raised"),
+                    "read the device's own status, return STATUS_UNSUCCESSFUL when it shows nothing or all ones, acknowledge it before Notify",
+                ),
+            )
+        }
     }
 
     /// Calls the service routines by the mode. Gives whether any claimed the interrupt.
@@ -232,9 +253,11 @@ unsafe extern "win64" fn call_synchronized_routine(this: This, routine: Option<R
         let interrupt = object(this).interrupt.load(Ordering::Acquire);
         if interrupt.is_null() {
             // Not connected: no service routine can run, and the routine may still count on its IRQL.
-            object(this).at_interrupt_irql(|_| synchronized((&raw mut call).cast()));
+            let before = kernel::raise(object(this).line.irql.max(irql::current()));
+            synchronized((&raw mut call).cast());
+            kernel::lower(before);
         } else {
-            kernel::KeSynchronizeExecution(interrupt, synchronized, (&raw mut call).cast());
+            kernel::KeSynchronizeExecution(interrupt, Some(synchronized), (&raw mut call).cast());
         }
     }
     call.status
@@ -274,7 +297,7 @@ unsafe extern "win64" fn connect(this: This) -> NTSTATUS {
     let status = unsafe {
         kernel::IoConnectInterrupt(
             &raw mut interrupt,
-            service,
+            Some(service),
             this.cast(),
             core::ptr::null_mut(),
             line.vector,
@@ -282,12 +305,13 @@ unsafe extern "win64" fn connect(this: This) -> NTSTATUS {
             line.irql,
             i32::from(line.latched),
             u8::from(line.shared),
-            line.affinity as usize,
+            line.affinity,
             0,
         )
     };
     if success(status) {
         sync.interrupt.store(interrupt, Ordering::Release);
+        sync.fire_at_once(this.cast());
     }
     status
 }
@@ -388,7 +412,9 @@ mod tests {
 
     fn register(sync: &Com<InterruptSync>, claimed: usize) {
         // SAFETY: a live object; the context is a number.
-        unsafe { register_service_routine(sync.as_raw().cast(), Some(claims), core::ptr::without_provenance_mut(claimed), 0) };
+        unsafe {
+            register_service_routine(sync.as_raw().cast(), Some(claims), core::ptr::without_provenance_mut(claimed), 0)
+        };
     }
 
     #[test]

@@ -8,15 +8,18 @@ use super::abi::{KsIdentifier, property_type};
 use super::adapter;
 use super::power;
 use super::property::{self, Request, Target};
-use crate::api::{IofCallDriver, IofCompleteRequest, KeInitializeEvent, KeSetEvent, KeWaitForSingleObject, PoCallDriver, PoStartNextPowerIrp};
+use crate::api::{
+    IofCallDriver, IofCompleteRequest, KeInitializeEvent, KeSetEvent, KeWaitForSingleObject, PoCallDriver,
+    PoStartNextPowerIrp,
+};
 use crate::nt::status::{
     STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_MORE_PROCESSING_REQUIRED, STATUS_NO_SUCH_DEVICE,
     STATUS_PENDING, STATUS_SUCCESS, success,
 };
 use crate::nt::{
-    DEVICE_OBJECT, IO_STACK_LOCATION, IRP, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, IRP_MJ_CREATE, IRP_MJ_DEVICE_CONTROL, IRP_MJ_PNP,
-    IRP_MJ_POWER, IRP_MJ_SYSTEM_CONTROL, IRP_MN_QUERY_CAPABILITIES, IRP_MN_REMOVE_DEVICE, IRP_MN_START_DEVICE, KEVENT, NTSTATUS,
-    PVOID, SL_INVOKE_ON_CANCEL, SL_INVOKE_ON_ERROR, SL_INVOKE_ON_SUCCESS,
+    DEVICE_OBJECT, IO_STACK_LOCATION, IRP, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, IRP_MJ_CREATE, IRP_MJ_DEVICE_CONTROL,
+    IRP_MJ_PNP, IRP_MJ_POWER, IRP_MJ_SYSTEM_CONTROL, IRP_MN_QUERY_CAPABILITIES, IRP_MN_REMOVE_DEVICE,
+    IRP_MN_START_DEVICE, KEVENT, NTSTATUS, PVOID, SL_INVOKE_ON_CANCEL, SL_INVOKE_ON_ERROR, SL_INVOKE_ON_SUCCESS,
 };
 
 /// `IOCTL_KS_PROPERTY` (ks.h).

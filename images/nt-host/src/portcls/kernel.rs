@@ -13,8 +13,8 @@ mod target {
     use core::sync::atomic::{AtomicBool, Ordering};
 
     pub(crate) use crate::api::{
-        IoConnectInterrupt, IoDisconnectInterrupt, KeCancelTimer, KeInitializeDpc, KeInitializeTimerEx, KeInsertQueueDpc,
-        KeRemoveQueueDpc, KeSetTimerEx, KeSynchronizeExecution,
+        IoConnectInterrupt, IoDisconnectInterrupt, KeCancelTimer, KeInitializeDpc, KeInitializeTimerEx,
+        KeInsertQueueDpc, KeRemoveQueueDpc, KeSetTimerEx, KeSynchronizeExecution,
     };
     use crate::nt::KIRQL;
 
@@ -70,7 +70,8 @@ mod double {
 
     use crate::nt::irql::DISPATCH_LEVEL;
     use crate::nt::{
-        KDEFERRED_ROUTINE, KDPC, KINTERRUPT, KIRQL, KSERVICE_ROUTINE, KSYNCHRONIZE_ROUTINE, KTIMER, NTSTATUS, PVOID, status,
+        KDEFERRED_ROUTINE, KDPC, KINTERRUPT, KIRQL, KSERVICE_ROUTINE, KSYNCHRONIZE_ROUTINE, KTIMER, NTSTATUS, PVOID,
+        status,
     };
 
     std::thread_local! {
@@ -109,11 +110,15 @@ mod double {
         }
     }
 
-    pub(crate) unsafe extern "win64" fn KeInitializeDpc(dpc: *mut KDPC, routine: KDEFERRED_ROUTINE, context: PVOID) {
+    pub(crate) unsafe extern "win64" fn KeInitializeDpc(
+        dpc: *mut KDPC,
+        routine: Option<KDEFERRED_ROUTINE>,
+        context: PVOID,
+    ) {
         // SAFETY: the caller's DPC.
         unsafe {
             dpc.write_bytes(0, 1);
-            (*dpc).DeferredRoutine = Some(routine);
+            (*dpc).DeferredRoutine = routine;
             (*dpc).DeferredContext = context;
         }
     }
@@ -148,7 +153,7 @@ mod double {
 
     pub(crate) unsafe fn device_property(
         _fdo: PVOID,
-        _property: i32,
+        _property: u32,
         _room: u32,
         _buffer: PVOID,
         _length: *mut u32,
@@ -163,7 +168,12 @@ mod double {
     pub(crate) fn wake() {}
 
     pub(crate) unsafe extern "win64" fn KeInitializeTimerEx(_timer: *mut KTIMER, _kind: i32) {}
-    pub(crate) unsafe extern "win64" fn KeSetTimerEx(_timer: *mut KTIMER, _due: i64, _period: i32, _dpc: *mut KDPC) -> u8 {
+    pub(crate) unsafe extern "win64" fn KeSetTimerEx(
+        _timer: *mut KTIMER,
+        _due: i64,
+        _period: i32,
+        _dpc: *mut KDPC,
+    ) -> u8 {
         0
     }
     pub(crate) unsafe extern "win64" fn KeCancelTimer(_timer: *mut KTIMER) -> u8 {
@@ -171,16 +181,16 @@ mod double {
     }
     pub(crate) unsafe extern "win64" fn KeSynchronizeExecution(
         _interrupt: *mut KINTERRUPT,
-        routine: KSYNCHRONIZE_ROUTINE,
+        routine: Option<KSYNCHRONIZE_ROUTINE>,
         context: PVOID,
     ) -> u8 {
         // SAFETY: the caller's routine and context.
-        unsafe { routine(context) }
+        routine.map_or(0, |routine| unsafe { routine(context) })
     }
     #[expect(clippy::too_many_arguments, reason = "the kernel's signature")]
     pub(crate) unsafe extern "win64" fn IoConnectInterrupt(
         interrupt: *mut *mut KINTERRUPT,
-        _routine: KSERVICE_ROUTINE,
+        _routine: Option<KSERVICE_ROUTINE>,
         _context: PVOID,
         _lock: *mut usize,
         _vector: u32,
@@ -188,7 +198,7 @@ mod double {
         _synchronize_irql: KIRQL,
         _mode: i32,
         _share: u8,
-        _affinity: usize,
+        _affinity: u64,
         _floating: u8,
     ) -> NTSTATUS {
         // SAFETY: the caller's out parameter; the double never looks behind it.

@@ -11,7 +11,10 @@
 //! | the contract | [`rules`] |
 
 #![cfg(any(test, target_os = "none"))]
-#![cfg_attr(test, allow(dead_code, unused_imports, reason = "tests on the build machine reach what needs no machine of its own"))]
+#![cfg_attr(
+    test,
+    allow(dead_code, unused_imports, reason = "tests on the build machine reach what needs no machine of its own")
+)]
 
 mod abi;
 #[cfg(target_os = "none")]
@@ -27,9 +30,9 @@ pub(crate) mod formats;
 pub(crate) mod guids;
 mod interrupt_sync;
 #[cfg(target_os = "none")]
-pub(crate) mod irp;
-#[cfg(target_os = "none")]
 mod io_timeout;
+#[cfg(target_os = "none")]
+pub(crate) mod irp;
 mod irql;
 mod kernel;
 mod lock;

@@ -27,8 +27,8 @@ use super::unpack::{Message, fragments};
 use super::violation;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::{
-    STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_NO_MATCH, STATUS_NOT_SUPPORTED,
-    STATUS_SUCCESS, success,
+    STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_NO_MATCH,
+    STATUS_NOT_SUPPORTED, STATUS_SUCCESS, success,
 };
 use crate::nt::{KDPC, KTIMER, NTSTATUS, PVOID};
 
@@ -201,7 +201,11 @@ impl Pin {
                 "IMiniportDMus::NewStream",
                 Broken::new(
                     rules::NEW_STREAM,
-                    if stream.is_null() { "it succeeded and put out no stream" } else { "SchedulePreFetch is not written" },
+                    if stream.is_null() {
+                        "it succeeded and put out no stream"
+                    } else {
+                        "SchedulePreFetch is not written"
+                    },
                     "write *MXF and *SchedulePreFetch on success; 0 or DONT_HOLD_FOR_SEQUENCING where there is no wish",
                 ),
             )
@@ -290,7 +294,7 @@ impl Pin {
         if let Some(render) = &self.render {
             // SAFETY: the pin is boxed and takes both back in `close`, before it goes.
             unsafe {
-                kernel::KeInitializeDpc(render.dpc.get(), deliver, this.cast());
+                kernel::KeInitializeDpc(render.dpc.get(), Some(deliver), this.cast());
                 kernel::KeInitializeTimerEx(render.timer.get(), SYNCHRONIZATION_TIMER);
             }
         }
@@ -562,7 +566,9 @@ impl Pin {
                 "IMXF::Release",
                 Broken::new(
                     rules::REFERENCES_RETURNED,
-                    format!("the stream is destroyed, and it keeps {allocator} references to its allocator and {clock} to its clock"),
+                    format!(
+                        "the stream is destroyed, and it keeps {allocator} references to its allocator and {clock} to its clock"
+                    ),
                     "release both in the stream's destructor",
                 ),
             )

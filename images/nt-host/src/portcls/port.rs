@@ -24,7 +24,9 @@ use super::slots::{self, Foreign};
 use super::statistics;
 use super::violation;
 use crate::nt::irql::DISPATCH_LEVEL;
-use crate::nt::status::{STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED, STATUS_SUCCESS, success};
+use crate::nt::status::{
+    STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED, STATUS_SUCCESS, success,
+};
 use crate::nt::{NTSTATUS, PVOID};
 
 /// `kVersionWinServer2003` (portcls.h): the newest whose ports have no `IUnregisterSubdevice`, which this one has not.
@@ -172,7 +174,11 @@ impl Port {
                 "IMiniport::GetDescription",
                 Broken::new(
                     rules::DESCRIPTION_CONSTANT,
-                    if again as usize == descriptor { "the descriptor's content has changed" } else { "another descriptor is given" },
+                    if again as usize == descriptor {
+                        "the descriptor's content has changed"
+                    } else {
+                        "another descriptor is given"
+                    },
                     "give one static descriptor; instance counts are edited by IPinCount",
                 ),
             )
@@ -268,7 +274,8 @@ pub(crate) fn check_interfaces(object: &Foreign, required: &[GUID], rule: &'stat
     let before = object.references();
     let identity = object.query(&guids::IID_IUNKNOWN).map(|unknown| unknown.as_raw());
     for interface in required {
-        let found = object.query(interface).and_then(|found| found.query(&guids::IID_IUNKNOWN)).map(|unknown| unknown.as_raw());
+        let found =
+            object.query(interface).and_then(|found| found.query(&guids::IID_IUNKNOWN)).map(|unknown| unknown.as_raw());
         if found.is_err() || found != identity {
             violation(
                 name,
@@ -379,7 +386,12 @@ unsafe extern "win64" fn init(
     unsafe {
         let unknown = Foreign::from_borrowed(miniport);
         let Ok(miniport) = unknown.query(&guids::IID_IMINIPORTDMUS) else { return STATUS_INVALID_PARAMETER };
-        check_interfaces(&miniport, &[guids::IID_IMINIPORT, guids::IID_IMINIPORTDMUS], rules::MINIPORT_INTERFACES, "IMiniportDMus");
+        check_interfaces(
+            &miniport,
+            &[guids::IID_IMINIPORT, guids::IID_IMINIPORTDMUS],
+            rules::MINIPORT_INTERFACES,
+            "IMiniportDMus",
+        );
         let mut group = core::ptr::null_mut();
         let status = interrupt_sync::during_init(|| {
             slots::miniport_dmus::init(miniport.as_raw(), adapter, resources, port.as_raw(), &raw mut group)
@@ -428,7 +440,7 @@ unsafe extern "win64" fn init(
 
 unsafe extern "win64" fn get_device_property(
     this: This,
-    property: i32,
+    property: u32,
     room: u32,
     buffer: PVOID,
     length: *mut u32,

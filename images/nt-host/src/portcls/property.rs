@@ -27,8 +27,9 @@ use super::slots;
 use super::violation;
 use crate::nt::irql::PASSIVE_LEVEL;
 use crate::nt::status::{
-    STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_NOT_FOUND,
-    STATUS_NOT_IMPLEMENTED, STATUS_NO_MATCH, STATUS_PENDING, STATUS_PROPSET_NOT_FOUND, STATUS_SUCCESS, success,
+    STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER,
+    STATUS_NO_MATCH, STATUS_NOT_FOUND, STATUS_NOT_IMPLEMENTED, STATUS_PENDING, STATUS_PROPSET_NOT_FOUND,
+    STATUS_SUCCESS, success,
 };
 use crate::nt::{NTSTATUS, PVOID};
 
@@ -40,6 +41,9 @@ const GUARD: u8 = 0xB7;
 
 /// Largest data range or format that an intersection works with.
 const RANGE_BYTES_MAX: usize = 4096;
+
+/// How long a handler may keep a request, in 100 ns units: longer than the longest release of a note.
+const PATIENCE: i64 = 300_000_000;
 
 /// `KSPROPERTY_CONNECTION_STATE` in KSPROPSETID_Connection (ks.h).
 const CONNECTION_STATE: u32 = 0;
@@ -166,7 +170,8 @@ fn call(target: Target<'_>, property: &Property, request: &Request<'_>, value: &
     PENDING.with(|pending| pending.retain(|&entry| entry != held as usize));
     // SAFETY: it came from a box, and the handler did not keep it.
     let held = unsafe { Box::from_raw(held) };
-    if COMPLETED.with(|completed| completed.iter().any(|&(address, _)| address == core::ptr::from_ref(&*held) as usize)) {
+    if COMPLETED.with(|completed| completed.iter().any(|&(address, _)| address == core::ptr::from_ref(&*held) as usize))
+    {
         broken_pending("the handler completed a request and then returned another status than STATUS_PENDING");
     }
     finish(&held, status, request, value)
@@ -174,7 +179,11 @@ fn call(target: Target<'_>, property: &Property, request: &Request<'_>, value: &
 
 /// Waits until the driver completes a request that it kept.
 fn wait_for(held: *mut Held, request: &Request<'_>, value: &mut [u8]) -> Answer {
+    let deadline = clock::now().saturating_add(PATIENCE);
     loop {
+        if clock::now() > deadline {
+            broken_pending("a request was kept for 30 s and not completed");
+        }
         let done = COMPLETED.with(|completed| {
             let index = completed.iter().position(|&(address, _)| address == held as usize)?;
             Some(completed.swap_remove(index).1)
@@ -334,11 +343,6 @@ fn intersect_one(port: &Com<Port>, id: u32, factory: &Factory, client: &[u8], va
         }
     }
     (STATUS_NO_MATCH, 0)
-}
-
-/// How many requests handlers have kept and not completed.
-pub(crate) fn pending() -> usize {
-    PENDING.with(|pending| pending.len())
 }
 
 #[cfg(target_os = "none")]

@@ -10,7 +10,7 @@ use super::guids::{GUID, IID_IRESOURCELIST};
 use super::irql;
 use super::lock::Lock;
 use crate::nt::status::{
-    STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS, success,
+    STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS,
 };
 use crate::nt::{CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_RESOURCE_LIST, NTSTATUS, PVOID};
 
@@ -45,7 +45,10 @@ impl ResourceList {
     ///
     /// # Safety
     /// Each pointer is null or a `CM_RESOURCE_LIST` with one full descriptor.
-    pub(crate) unsafe fn from_lists(translated: *const CM_RESOURCE_LIST, untranslated: *const CM_RESOURCE_LIST) -> Com<Self> {
+    pub(crate) unsafe fn from_lists(
+        translated: *const CM_RESOURCE_LIST,
+        untranslated: *const CM_RESOURCE_LIST,
+    ) -> Com<Self> {
         // SAFETY: by the caller.
         let (translated, untranslated) = unsafe { (descriptors(translated), descriptors(untranslated)) };
         let list = Self::empty(translated.len().min(untranslated.len()));
@@ -152,9 +155,7 @@ fn empty_list(room: usize) -> Box<[u32]> {
 
 /// The address of a descriptor in a list.
 fn descriptor_at(list: *mut u32, index: usize) -> *mut CM_PARTIAL_RESOURCE_DESCRIPTOR {
-    list.cast::<u8>()
-        .wrapping_add(LIST_HEADER_BYTES + index * size_of::<CM_PARTIAL_RESOURCE_DESCRIPTOR>())
-        .cast()
+    list.cast::<u8>().wrapping_add(LIST_HEADER_BYTES + index * size_of::<CM_PARTIAL_RESOURCE_DESCRIPTOR>()).cast()
 }
 
 fn write_descriptor(list: &mut [u32], index: usize, descriptor: CM_PARTIAL_RESOURCE_DESCRIPTOR) {
@@ -206,7 +207,11 @@ unsafe extern "win64" fn number_of_entries_of_type(this: This, kind: i32) -> u32
     unsafe { object(this) }.count(kind)
 }
 
-unsafe extern "win64" fn find_translated_entry(this: This, kind: i32, number: u32) -> *mut CM_PARTIAL_RESOURCE_DESCRIPTOR {
+unsafe extern "win64" fn find_translated_entry(
+    this: This,
+    kind: i32,
+    number: u32,
+) -> *mut CM_PARTIAL_RESOURCE_DESCRIPTOR {
     irql::passive("IResourceList", "FindTranslatedEntry");
     // SAFETY: the caller holds a reference.
     let found = unsafe { object(this) }.find(kind, number);
@@ -300,6 +305,7 @@ pub(crate) fn list(pointer: PVOID) -> Option<Com<ResourceList>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nt::status::success;
     use crate::nt::{CM_RESOURCE, CM_RESOURCE_TYPE_INTERRUPT, CM_RESOURCE_TYPE_MEMORY};
 
     fn entry(kind: u8, mark: u32) -> Entry {
@@ -320,7 +326,9 @@ mod tests {
     #[test]
     fn entries_are_found_by_type_and_number() {
         let list = ResourceList::empty(4);
-        for (kind, mark) in [(0x83, 9), (CM_RESOURCE_TYPE_MEMORY, 10), (CM_RESOURCE_TYPE_INTERRUPT, 20), (CM_RESOURCE_TYPE_MEMORY, 30)] {
+        for (kind, mark) in
+            [(0x83, 9), (CM_RESOURCE_TYPE_MEMORY, 10), (CM_RESOURCE_TYPE_INTERRUPT, 20), (CM_RESOURCE_TYPE_MEMORY, 30)]
+        {
             assert!(success(list.add(entry(kind, mark))));
         }
         assert_eq!((list.len(), list.count(3), list.count(2), list.count(4)), (4, 2, 1, 0));

@@ -81,6 +81,8 @@ rules! {
     STREAM_STATES = 48, "a stream accepts the state ladder; in STOP it gives back all that it holds", "D nf-dmusicks-imxf-setstate";
     DESTROYED_STREAM = 52, "allocator and clock are not used after the stream is destroyed", "COM";
     INTERRUPT_CALLS = 56, "an interrupt service routine makes no IMXF or IAllocatorMXF call", "D nf-dmusicks-iportdmus-notify";
+    INTERRUPT_NOT_OURS = 60, "a service routine fails when the device's status register shows nothing, and leaves it clean otherwise",
+        "A interrupt-sync-objects";
     INTERRUPT_CLAIM = 61, "a service routine in Repeat mode does not claim for ever", "A interrupt-sync-objects";
     DISCONNECT = 63, "an interrupt sync object is disconnected before its last Release", "S";
     PROPERTY_SIZES = 66, "property sizes: 0 asks, too little is refused, success says how much was written",

@@ -49,8 +49,8 @@ impl ServiceGroup {
         // SAFETY: the structures lie in the object, which stays where it is and outlives its queued DPCs: each holds a
         // reference.
         unsafe {
-            kernel::KeInitializeDpc(group.dpc.get(), serve, group.as_raw());
-            kernel::KeInitializeDpc(group.timer_dpc.get(), serve, group.as_raw());
+            kernel::KeInitializeDpc(group.dpc.get(), Some(serve), group.as_raw());
+            kernel::KeInitializeDpc(group.timer_dpc.get(), Some(serve), group.as_raw());
         }
         group
     }
@@ -62,8 +62,9 @@ unsafe extern "win64" fn serve(_dpc: *mut KDPC, context: PVOID, _first: PVOID, _
     unsafe {
         let group = &*context.cast::<Object<ServiceGroup>>();
         // The members are called without the lock: they may queue other groups, and take their time.
-        let members: Vec<Foreign> =
-            group.members.with(|members| members.iter().map(|member| Foreign::from_borrowed(member.as_raw())).collect());
+        let members: Vec<Foreign> = group
+            .members
+            .with(|members| members.iter().map(|member| Foreign::from_borrowed(member.as_raw())).collect());
         for member in &members {
             slots::service_sink::request_service(member.as_raw());
         }
@@ -150,7 +151,8 @@ unsafe extern "win64" fn request_delayed_service(this: This, delay: u64) {
         if object(this).delayed.load(Ordering::Acquire) {
             slots::unknown::add_ref(this.cast());
             // Setting a timer that is set moves it; its reference is there already.
-            if kernel::KeSetTimerEx(object(this).timer.get(), delay.cast_signed(), 0, object(this).timer_dpc.get()) != 0 {
+            if kernel::KeSetTimerEx(object(this).timer.get(), delay.cast_signed(), 0, object(this).timer_dpc.get()) != 0
+            {
                 slots::unknown::release(this.cast());
             }
         }
@@ -162,7 +164,8 @@ unsafe extern "win64" fn cancel_delayed_service(this: This) {
     // SAFETY: the caller holds a reference; that of a timer or DPC that will not run is given up.
     unsafe {
         if object(this).delayed.load(Ordering::Acquire)
-            && (kernel::KeCancelTimer(object(this).timer.get()) != 0 || kernel::KeRemoveQueueDpc(object(this).timer_dpc.get()) != 0)
+            && (kernel::KeCancelTimer(object(this).timer.get()) != 0
+                || kernel::KeRemoveQueueDpc(object(this).timer_dpc.get()) != 0)
         {
             slots::unknown::release(this.cast());
         }

@@ -9,8 +9,8 @@ use std::vec;
 use std::vec::Vec;
 
 use super::abi::{
-    AutomationTable, Connection, DONT_HOLD_FOR_SEQUENCING, DataFormat, FILTER_NODE, FilterDescriptor, KernelEvent, NodeDescriptor,
-    PinDescriptor, PropertyItem, PropertyRequest, StreamType, communication, data_flow, property_type,
+    AutomationTable, Connection, DONT_HOLD_FOR_SEQUENCING, DataFormat, FILTER_NODE, FilterDescriptor, KernelEvent,
+    NodeDescriptor, PinDescriptor, PropertyItem, PropertyRequest, StreamType, communication, data_flow, property_type,
 };
 use super::com::{Class, Com, Object, Slot, unknown};
 use super::guids::{self, GUID};
@@ -23,7 +23,7 @@ use super::unpack::Message;
 use super::{KsState, formats, property};
 use crate::nt::status::{
     STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST,
-    STATUS_INVALID_PARAMETER, STATUS_NOT_IMPLEMENTED, STATUS_NO_MATCH, STATUS_SUCCESS,
+    STATUS_INVALID_PARAMETER, STATUS_NO_MATCH, STATUS_NOT_IMPLEMENTED, STATUS_SUCCESS,
 };
 use crate::nt::{NTSTATUS, PVOID};
 
@@ -59,7 +59,12 @@ fn description() -> &'static FilterDescriptor {
     static DESCRIPTION: std::sync::LazyLock<Description> = std::sync::LazyLock::new(|| {
         // SAFETY: all zero is a valid value of these plain C structures.
         unsafe {
-            let item = |id| PropertyItem { set: &guids::KSPROPSETID_SYNTH, id, flags: property_type::GET, handler: Some(caps) };
+            let item = |id| PropertyItem {
+                set: &guids::KSPROPSETID_SYNTH,
+                id,
+                flags: property_type::GET,
+                handler: Some(caps),
+            };
             let items = leak([item(2), item(3)]);
             let mut table: AutomationTable = core::mem::zeroed();
             (table.property_size, table.property_count, table.properties) = (24, 2, items.as_ptr().cast());
@@ -193,7 +198,13 @@ unsafe extern "win64" fn intersection(_: PVOID, _: u32, _: PVOID, _: PVOID, _: u
     STATUS_NOT_IMPLEMENTED
 }
 
-unsafe extern "win64" fn init(this: *mut Object<Miniport>, _adapter: PVOID, _list: PVOID, port: PVOID, group: *mut PVOID) -> NTSTATUS {
+unsafe extern "win64" fn init(
+    this: *mut Object<Miniport>,
+    _adapter: PVOID,
+    _list: PVOID,
+    port: PVOID,
+    group: *mut PVOID,
+) -> NTSTATUS {
     // SAFETY: the port's own objects and out parameter.
     unsafe {
         slots::unknown::add_ref(port);
@@ -492,7 +503,8 @@ fn formats_and_instances_are_checked_before_the_miniport_is_asked() {
 #[test]
 fn a_node_property_reaches_its_handler_by_the_size_protocol() {
     let (port, _) = port(Behaviour::default());
-    let request = Request { node: Some(0), set: guids::KSPROPSETID_SYNTH, id: 2, verb: property_type::GET, instance: &[] };
+    let request =
+        Request { node: Some(0), set: guids::KSPROPSETID_SYNTH, id: 2, verb: property_type::GET, instance: &[] };
     let ask = |request: &Request<'_>, room: usize| {
         let mut value = vec![0xEE; room];
         let (status, length) = property::send(Target::Filter(&port), request, &mut value, core::ptr::null_mut());
@@ -618,7 +630,8 @@ mod play {
     #[test]
     fn every_event_is_stamped_from_the_moment_that_the_wave_stream_is_anchored_to() {
         for prefetch in [DONT_HOLD_FOR_SEQUENCING, 0, 50_000] {
-            let (played, heard) = perform(Behaviour { prefetch, keeps: false, fault: Fault::None }, &[0, 100_000, 999_999]);
+            let (played, heard) =
+                perform(Behaviour { prefetch, keeps: false, fault: Fault::None }, &[0, 100_000, 999_999]);
             assert_eq!(played, Ok(Played { frames: 4800, events: 3 }));
             let start = heard.sync.lock().unwrap()[0];
             let times: Vec<i64> = heard.events.lock().unwrap().iter().map(|event| event.0 - start).collect();

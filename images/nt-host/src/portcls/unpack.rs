@@ -167,10 +167,11 @@ pub(crate) fn fragments<'a>(message: &Message<'a>, buffer_bytes: u16) -> impl It
     let size = usize::from(buffer_bytes).max(INLINE_BYTES);
     let last = message.data.len().div_ceil(size) - 1;
     let raw = message.raw;
-    message.data.chunks(size).enumerate().map(move |(index, data)| Fragment {
-        flags: if raw || index < last { EVENT_INCOMPLETE } else { 0 },
-        data,
-    })
+    message
+        .data
+        .chunks(size)
+        .enumerate()
+        .map(move |(index, data)| Fragment { flags: if raw || index < last { EVENT_INCOMPLETE } else { 0 }, data })
 }
 
 fn u32_at(bytes: &[u8], offset: usize) -> u32 {
@@ -221,7 +222,10 @@ mod tests {
 
     #[test]
     fn truncated_headers_empty_records_and_wild_groups_are_named() {
-        assert_eq!(DirectMusicRecords::new(&[0; 5]).next(), Some(Err(Malformed::Header { offset: 0, header: 20, got: 5 })));
+        assert_eq!(
+            DirectMusicRecords::new(&[0; 5]).next(),
+            Some(Err(Malformed::Header { offset: 0, header: 20, got: 5 }))
+        );
         assert_eq!(DirectMusicRecords::new(&[0; 24]).next(), Some(Err(Malformed::Empty { offset: 0 })));
         let wild = record(0, 70_000, &[0x90]);
         assert_eq!(DirectMusicRecords::new(&wild).next(), Some(Err(Malformed::Group { offset: 0, group: 70_000 })));

@@ -15,13 +15,13 @@ use crate::hash::{hex, sha256_hex};
 use crate::judge::{BITS, CHANNELS, Difference, FRAME_BYTES, Pcm, difference};
 use crate::machine::{
     Boot, Card, CardOptions, CardSockets, CardStatus, Clock, Firmware, GuestMemory, Machine, MachineError,
-    MachineOptions, guest_exit,
+    MachineOptions, Rig, guest_exit,
 };
 use crate::midi::{Song, write_records};
 use crate::process::Ended;
 use crate::provision::Kit;
 use crate::render::{self, RenderOptions, RenderSummary};
-use crate::session::{Death, Health, OpenedFilter, Session, SessionError, StartedDevice};
+use crate::session::{Health, OpenedFilter, Session, SessionError, StartedDevice};
 
 /// Memory of the guest beside what a song needs, in bytes: the NT host, the driver's image and pool, and room.
 const BASE_MEMORY: u64 = 96 << 20;
@@ -294,25 +294,6 @@ pub struct PerformanceFailure {
     pub evidence: String,
     /// Where everything is.
     pub artefacts: PathBuf,
-}
-
-/// QEMU and the card, as seen from the session.
-struct Rig {
-    machine: Machine,
-    card: Card,
-}
-
-impl Health for Rig {
-    fn death(&mut self) -> Option<Death> {
-        let machine = self.machine.ended();
-        let card = self.card.ended();
-        match (machine, card) {
-            // A card that ends well after QEMU only noticed that QEMU was gone.
-            (Some(machine), Some(Ended::Exit(0)) | None) => Some(Death::Qemu(machine)),
-            (_, Some(card)) => Some(Death::Card(card)),
-            (None, None) => None,
-        }
-    }
 }
 
 #[derive(Serialize)]

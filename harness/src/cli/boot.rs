@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use dmus::event::{Event, Observer};
 use dmus::failure::{Class, Error, FileError};
-use dmus::machine::{Boot, Card, CardOptions, CardSockets, GuestMemory, Machine, MachineOptions};
-use dmus::process::Ended;
+use dmus::machine::{Boot, Card, CardOptions, CardSockets, GuestMemory, Machine, MachineOptions, Rig};
 use dmus::provision::Workspace;
-use dmus::session::{Death, Health, Session, SessionError};
+use dmus::session::{Session, SessionError};
 use guest_protocol::Request;
 
 use super::Outcome;
@@ -37,21 +36,6 @@ impl Observer for Verbose {
             Event::Guest { level, target, text } => error_line(&format!("[{level:5} {target}] {text}")),
             Event::Console { text } => error_line(text.trim_end()),
             other => self.0.event(other),
-        }
-    }
-}
-
-struct Rig {
-    machine: Machine,
-    card: Card,
-}
-
-impl Health for Rig {
-    fn death(&mut self) -> Option<Death> {
-        match (self.machine.ended(), self.card.ended()) {
-            (_, Some(card)) if card != Ended::Exit(0) => Some(Death::Card(card)),
-            (Some(machine), _) => Some(Death::Qemu(machine)),
-            (None, card) => card.map(Death::Card),
         }
     }
 }

@@ -7,12 +7,14 @@ mod card;
 mod memory;
 mod qemu;
 mod qmp;
+mod rig;
 
 use std::io;
 
 pub use card::{Card, CardCounters, CardDiagnosis, CardOptions, CardSockets, CardStatus, Clock};
 pub use memory::GuestMemory;
 pub use qemu::{Accelerator, Boot, CARD_QUEUES, CARD_RING_SIZE, Firmware, Machine, MachineOptions, guest_exit};
+pub use rig::Rig;
 
 use crate::failure::{Class, Diagnosed, FileError};
 use crate::process::{Ended, SpawnError};

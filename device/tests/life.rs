@@ -1,0 +1,196 @@
+//! Reset, close, leave, come back: what stays and what goes.
+
+use std::time::Duration;
+
+use card_spec::control::{RequestCode, Status, StreamKind, StreamState};
+use card_spec::event::{BatchHeader, EventHeader};
+use card_spec::limits::CAPTURED_EVENTS_MAX;
+use card_spec::news::NewsKind;
+use card_spec::queue::Queue;
+use card_spec::wave::WaveStatus;
+use dmus_card::clock::Mode;
+use dmus_card::fake::{Driver, Machine, Piece, STREAM_RENDER, STREAM_WAVE};
+use dmus_card::status::{SessionStatus, Status as CardStatus};
+use zerocopy::FromBytes;
+
+const CAPTURE: u32 = 2;
+
+fn playing(clock: Mode) -> Driver {
+    let mut driver = Driver::new(Machine::with_card(clock));
+    assert_eq!(driver.open().status, Status::OK);
+    driver.play(48_000);
+    driver
+}
+
+fn session(driver: &Driver) -> Option<SessionStatus> {
+    driver.machine.card().ask(|card| CardStatus::of(card)).unwrap().session
+}
+
+#[test]
+fn a_reset_ends_the_session_with_everything_in_it() {
+    let mut driver = playing(Mode::Lockstep);
+    driver.send(STREAM_RENDER, &[(0, 1, &[0x90, 60, 127]), (90_000_000, 1, &[0x80, 60, 0])]);
+    driver.record(480);
+    assert_eq!(session(&driver).unwrap().pending_events, 1);
+    driver.machine.reset();
+    driver
+        .machine
+        .wait_until("the session's end", |machine| machine.card().ask(|card| card.session().is_none()).unwrap());
+    assert_eq!(driver.request(RequestCode::LATENCY, &[]).status, Status::NO_SESSION);
+    assert_eq!(driver.open().status, Status::OK);
+    driver.play(48_000);
+    let wave = driver.record(480);
+    assert_eq!(wave.header.position.get(), 0);
+    assert!(wave.pcm.iter().all(|frame| *frame == [0, 0]));
+}
+
+#[test]
+fn open_is_a_reset_of_its_own() {
+    let mut driver = playing(Mode::Lockstep);
+    driver.send(STREAM_RENDER, &[(0, 1, &[0x90, 60, 127]), (90_000_000, 1, &[0x80, 60, 0])]);
+    driver.record(480);
+    assert_eq!(driver.open().status, Status::OK);
+    let fresh = session(&driver).unwrap();
+    assert_eq!((fresh.pending_events, fresh.active_voices, fresh.position), (0, 0, 0));
+    assert!(fresh.streams.is_empty());
+    assert_eq!(driver.machine.identity().counters.frames_rendered.get(), 0);
+    driver.play(48_000);
+    assert!(driver.record(480).pcm.iter().all(|frame| *frame == [0, 0]));
+}
+
+#[test]
+fn close_returns_the_buffers_and_ends_the_session() {
+    let mut driver = playing(Mode::Realtime);
+    driver.post_wave(STREAM_WAVE, 60_000, 240_000);
+    assert_eq!(driver.request(RequestCode::CLOSE, &[]).status, Status::OK);
+    assert_eq!(driver.wait_wave().header.status.get(), WaveStatus::FLUSHED.0);
+    assert_eq!(driver.request(RequestCode::CLOSE, &[]).status, Status::NO_SESSION);
+}
+
+#[test]
+fn closing_the_wave_stream_returns_its_buffers_even_when_it_was_stopped() {
+    let mut driver = playing(Mode::Lockstep);
+    assert_eq!(driver.state(STREAM_WAVE, StreamState::STOP).status, Status::OK);
+    driver.post_wave(STREAM_WAVE, 480, 1920);
+    assert!(driver.machine.wait_at_most(Queue::WAVE, Duration::from_millis(20)).is_none());
+    assert_eq!(driver.close_stream(STREAM_WAVE).status, Status::OK);
+    assert_eq!(driver.wait_wave().header.status.get(), WaveStatus::FLUSHED.0);
+}
+
+#[test]
+fn stopping_the_wave_stream_resets_time_and_silences_what_sounds() {
+    let mut driver = playing(Mode::Lockstep);
+    driver.send(STREAM_RENDER, &[(0, 1, &[0x90, 60, 127])]);
+    assert!(driver.record(480).pcm.iter().any(|frame| *frame != [0, 0]));
+    assert_eq!(driver.state(STREAM_WAVE, StreamState::STOP).status, Status::OK);
+    assert_eq!(driver.state(STREAM_WAVE, StreamState::RUN).status, Status::OK);
+    let wave = driver.record(480);
+    assert_eq!(wave.header.position.get(), 0);
+    assert!(wave.pcm.iter().all(|frame| *frame == [0, 0]));
+}
+
+#[test]
+fn a_reset_in_the_middle_of_rendering_is_answered_at_once_and_survived() {
+    for round in 0..20 {
+        let mut driver = playing(Mode::Lockstep);
+        for _ in 0..8 {
+            driver.post_wave(STREAM_WAVE, 60_000, 240_000);
+        }
+        std::thread::sleep(Duration::from_micros(300 * round));
+        driver.machine.reset();
+        assert_eq!(driver.open().status, Status::OK);
+        driver.play(48_000);
+        assert_eq!(driver.record(64).header.position.get(), 0);
+        driver.machine.leave();
+    }
+}
+
+#[test]
+fn after_a_ring_is_stopped_the_card_does_not_touch_it() {
+    let mut driver = playing(Mode::Realtime);
+    driver.lend_status_page();
+    driver.post_wave(STREAM_WAVE, 2400, 9600);
+    driver.machine.stop();
+    let before: Vec<_> = (0..5).map(|index| driver.machine.ram.read(driver.machine.rings[index].used, 64)).collect();
+    let memory = driver.machine.ram.read(driver.machine.ram.start(), 32 << 20);
+    std::thread::sleep(Duration::from_millis(100));
+    let after: Vec<_> = (0..5).map(|index| driver.machine.ram.read(driver.machine.rings[index].used, 64)).collect();
+    assert_eq!(before, after);
+    assert!(memory == driver.machine.ram.read(driver.machine.ram.start(), 32 << 20));
+}
+
+#[test]
+fn leaving_in_the_middle_of_rendering_ends_the_connection_cleanly() {
+    for clock in [Mode::Lockstep, Mode::Realtime] {
+        let mut driver = playing(clock);
+        driver.post_wave(STREAM_WAVE, 60_000, 240_000);
+        driver.machine.leave();
+    }
+}
+
+#[test]
+fn captured_events_reach_the_driver_in_batches_with_their_time() {
+    let mut driver = playing(Mode::Lockstep);
+    assert_eq!(driver.open_stream(CAPTURE, StreamKind::CAPTURE, 0, 0).status, Status::OK);
+    let capture = |driver: &Driver, data: &'static [u8]| {
+        driver.machine.card().ask(move |card| card.capture(1, data, None)).unwrap()
+    };
+    assert!(capture(&driver, &[0xF8]).is_err(), "the stream does not run");
+    assert_eq!(driver.state(CAPTURE, StreamState::RUN).status, Status::OK);
+    capture(&driver, &[0x90, 60, 1]).unwrap();
+    driver.record(480);
+    capture(&driver, &[0x80, 60, 0]).unwrap();
+    assert!(capture(&driver, &[60, 0]).is_err(), "not a message");
+
+    let buffer = driver.machine.ram.allocate(4096);
+    driver.machine.rings[Queue::MIDI_IN.index()].offer(&[Piece::writable(buffer, 4096)]);
+    driver.machine.kick(Queue::MIDI_IN);
+    let (_, written) = driver.machine.wait(Queue::MIDI_IN);
+    let batch = driver.machine.ram.read(buffer, written as usize);
+    let (header, rest) = BatchHeader::read_from_prefix(&batch).unwrap();
+    assert_eq!((header.stream.get(), header.count.get(), header.length.get()), (CAPTURE, 2, written));
+    let (first, rest) = EventHeader::read_from_prefix(rest).unwrap();
+    assert_eq!((first.time.get(), first.channel_group.get(), first.length.get()), (0, 1, 3));
+    assert_eq!(rest[..3], [0x90, 60, 1]);
+    let (second, _) = EventHeader::read_from_prefix(&rest[8..]).unwrap();
+    assert_eq!(second.time.get(), 100_000, "480 frames at 48 kHz");
+}
+
+#[test]
+fn captured_events_beyond_the_bound_are_lost_and_told() {
+    let mut driver = playing(Mode::Lockstep);
+    assert_eq!(driver.open_stream(CAPTURE, StreamKind::CAPTURE, 0, 0).status, Status::OK);
+    assert_eq!(driver.state(CAPTURE, StreamState::RUN).status, Status::OK);
+    let kept = driver
+        .machine
+        .card()
+        .ask(|card| (0..CAPTURED_EVENTS_MAX + 3).filter(|_| card.capture(1, &[0xF8], None).is_ok()).count());
+    assert_eq!(kept.unwrap(), CAPTURED_EVENTS_MAX);
+    let news = driver.news();
+    assert_eq!((news.kind.get(), news.stream.get(), news.value.get()), (NewsKind::EVENT_LOST.0, CAPTURE, 3));
+}
+
+#[test]
+fn news_without_a_buffer_waits_and_shows_its_gap() {
+    let mut driver = playing(Mode::Lockstep);
+    for _ in 0..100 {
+        driver.request(RequestCode(0x9999), &[]);
+    }
+    let first = driver.news();
+    assert_eq!(first.kind.get(), NewsKind::DIAGNOSED.0);
+    assert!(first.sequence.get() > 0, "the oldest are gone");
+    assert_eq!(driver.news().sequence.get(), first.sequence.get() + 1);
+}
+
+#[test]
+fn a_machine_that_unplugs_and_plugs_the_card_again_finds_it_as_new() {
+    use vhost::VhostBackend;
+    let mut driver = playing(Mode::Lockstep);
+    driver.record(480);
+    driver.machine.stop();
+    driver.machine.frontend().set_owner().unwrap();
+    driver.machine.reset();
+    assert_eq!(driver.open().status, Status::OK);
+    driver.play(48_000);
+    assert_eq!(driver.record(480).header.position.get(), 0);
+}

@@ -35,8 +35,8 @@ use crate::nt::{KDPC, KTIMER, NTSTATUS, PVOID};
 /// What `SchedulePreFetch` is before the call: a miniport that does not write it is noticed.
 const PREFETCH_POISON: u64 = 0xDEAD_5EED_DEAD_5EED;
 
-/// What frames are filled with before `Render`: frames that are not written are noticed. No silence, and no sample that
-/// a synthesizer gives by chance in a whole frame.
+/// What the last frame is filled with before `Render`: if it is not written, that is noticed. No silence, and no sample
+/// that a synthesizer gives by chance in a whole frame.
 const FRAME_POISON: u8 = 0xA9;
 
 /// Bytes behind a render buffer that `Render` may not touch.
@@ -383,14 +383,15 @@ impl Pin {
         let Some(wave) = &mut self.wave else { return };
         let (frame_bytes, position) = (wave.block_align as usize, wave.position);
         let (pcm, behind) = buffer.split_at_mut(frames as usize * frame_bytes);
-        pcm.fill(FRAME_POISON);
+        let last = pcm.len().saturating_sub(frame_bytes);
+        pcm[last..].fill(FRAME_POISON);
         let mut guard = [0; RENDER_GUARD_BYTES];
         guard.copy_from_slice(&behind[..RENDER_GUARD_BYTES]);
         // SAFETY: the pin holds the sink; the buffer is as long as the frames take.
         unsafe { slots::synth_sink::render(wave.sink.as_raw(), buffer.as_mut_ptr(), frames, position) };
         let (pcm, behind) = buffer.split_at(frames as usize * frame_bytes);
         let past = behind[..RENDER_GUARD_BYTES] != guard;
-        let short = pcm.rchunks(frame_bytes).next().is_some_and(|last| last.iter().all(|&byte| byte == FRAME_POISON));
+        let short = !pcm.is_empty() && pcm[last..].iter().all(|&byte| byte == FRAME_POISON);
         if past || short {
             violation(
                 "ISynthSinkDMus::Render",
@@ -453,17 +454,17 @@ impl Pin {
         }
     }
 
-    /// Lets the port's timer deliver by the master clock, or stops it.
+    /// Lets the port's timer deliver by the master clock what the sequencer holds, or stops it.
     pub(crate) fn follow_clock(&self, follow: bool) {
         let Some(render) = &self.render else { return };
         // SAFETY: initialised when the pin was opened.
         unsafe {
-            if follow {
-                render.until.store(FOLLOW_CLOCK, Ordering::Relaxed);
-                kernel::KeSetTimerEx(render.timer.get(), TIMER_FIRST, TIMER_PERIOD_MS, render.dpc.get());
-            } else {
+            if !follow {
                 kernel::KeCancelTimer(render.timer.get());
                 kernel::KeRemoveQueueDpc(render.dpc.get());
+            } else if !render.sequencer.with(|sequencer| sequencer.passes_at_once()) {
+                render.until.store(FOLLOW_CLOCK, Ordering::Relaxed);
+                kernel::KeSetTimerEx(render.timer.get(), TIMER_FIRST, TIMER_PERIOD_MS, render.dpc.get());
             }
         }
     }

@@ -59,7 +59,7 @@ impl PrivateApt {
             (archives.iter().flat_map(|archive| archive.suites.clone()).collect(), None)
         };
         let folder = provisioner.workspace.cache().join("apt");
-        for part in ["lists/partial", "cache/archives/partial", "parts"] {
+        for part in ["lists/partial", "cache/archives/partial", "parts", "preferences"] {
             let path = folder.join(part);
             fs::create_dir_all(&path).map_err(FileError::own("create", &path))?;
         }
@@ -201,7 +201,7 @@ fn configuration(folder: &Path) -> String {
 Dir::Etc::SourceList "{folder}/sources.list";
 Dir::Etc::SourceParts "{folder}/parts";
 Dir::Etc::Preferences "/dev/null";
-Dir::Etc::PreferencesParts "{folder}/none";
+Dir::Etc::PreferencesParts "{folder}/preferences";
 Dir::State::Lists "{folder}/lists";
 Dir::State::status "{folder}/status";
 Dir::State::extended_states "{folder}/extended_states";

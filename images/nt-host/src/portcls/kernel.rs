@@ -187,7 +187,6 @@ mod double {
         // SAFETY: the caller's routine and context.
         routine.map_or(0, |routine| unsafe { routine(context) })
     }
-    #[expect(clippy::too_many_arguments, reason = "the kernel's signature")]
     pub(crate) unsafe extern "win64" fn IoConnectInterrupt(
         interrupt: *mut *mut KINTERRUPT,
         _routine: Option<KSERVICE_ROUTINE>,

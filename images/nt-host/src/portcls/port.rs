@@ -453,7 +453,6 @@ unsafe extern "win64" fn get_device_property(
 }
 
 /// This guest keeps no registry.
-#[expect(clippy::too_many_arguments, reason = "IPort::NewRegistryKey has them")]
 unsafe extern "win64" fn new_registry_key(
     _this: This,
     out: *mut PVOID,

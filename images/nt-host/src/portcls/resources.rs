@@ -348,7 +348,7 @@ mod tests {
         let parent = ResourceList::empty(2);
         parent.add(entry(3, 10));
         parent.add(entry(2, 20));
-        let lists = parent.content.with(|content| Addresses::of(content));
+        let lists = parent.content.with(Addresses::of);
         // SAFETY: a list of ours.
         let copy = unsafe { ResourceList::from_lists(lists.translated.cast(), lists.untranslated.cast()) };
         assert_eq!((copy.len(), copy.translated(2, 0).map(mark)), (2, Some(20)));

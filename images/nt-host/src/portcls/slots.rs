@@ -78,6 +78,7 @@ macro_rules! interface {
                 ///
                 /// # Safety
                 /// `this` is a live object with this interface; the arguments keep the method's contract.
+                #[allow(clippy::too_many_arguments, reason = "the interface's, not ours")]
                 pub(crate) unsafe fn $name(this: Interface, $($arg: $ty),*) $(-> $ret)? {
                     type Method = unsafe extern "win64" fn(Interface, $($ty),*) $(-> $ret)?;
                     at_same_level($title, $level, || {

@@ -150,11 +150,13 @@ struct Miniport {
     heard: &'static Heard,
 }
 
+/// Time, group and bytes of an event, and the number of the call that brought it.
+type HeardEvent = (i64, u16, Vec<u8>, usize);
+
 /// What a miniport's streams heard.
 #[derive(Default)]
 struct Heard {
-    /// Time, group and bytes of each event; and the number of the call that brought it.
-    events: Mutex<Vec<(i64, u16, Vec<u8>, usize)>>,
+    events: Mutex<Vec<HeardEvent>>,
     calls: AtomicUsize,
     rendered: AtomicUsize,
     sync: Mutex<Vec<i64>>,
@@ -214,7 +216,6 @@ unsafe extern "win64" fn init(
     STATUS_SUCCESS
 }
 
-#[expect(clippy::too_many_arguments, reason = "IMiniportDMus::NewStream has them")]
 unsafe extern "win64" fn new_stream(
     this: *mut Object<Miniport>,
     out: *mut PVOID,

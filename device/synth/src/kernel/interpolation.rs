@@ -68,10 +68,10 @@ fn make_phase(cutoff: f64, fraction: f64) -> [i16; TAPS] {
     });
     let sum: f64 = exact.iter().sum();
     let mut rounded = exact.map(|c| libm::round(c / sum * f64::from(UNITY)) as i32);
-    // Rounding must not change the gain: the largest coefficient takes the difference.
-    let difference = UNITY - rounded.iter().sum::<i32>();
-    let largest = if fraction < 0.5 { TAPS_BEFORE } else { TAPS_BEFORE + 1 };
-    rounded[largest] += difference;
+    // Rounding must not change the gain: the largest coefficient takes the difference, as far as it has room.
+    let (largest, other) = if fraction < 0.5 { (TAPS_BEFORE, TAPS_BEFORE + 1) } else { (TAPS_BEFORE + 1, TAPS_BEFORE) };
+    rounded[largest] = (rounded[largest] + UNITY - rounded.iter().sum::<i32>()).min(UNITY);
+    rounded[other] += UNITY - rounded.iter().sum::<i32>();
     rounded.map(|c| c as i16)
 }
 

@@ -233,9 +233,12 @@ impl Voice {
 
     /// Brings what moves by itself to a frame.
     fn sync(&mut self, frame: u64) {
+        if frame == self.now_frame {
+            return;
+        }
         if frame == self.next_frame {
             self.now = self.next;
-        } else if frame > self.now_frame {
+        } else {
             self.now = self.now.advance(&self.times, (frame - self.now_frame) as u32);
         }
         self.now_frame = frame;

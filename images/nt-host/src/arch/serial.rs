@@ -1,0 +1,101 @@
+//! COM1: the line to the harness. Sending polls and works at any IRQL; receiving is by interrupt.
+#![allow(unsafe_code, reason = "an I/O port that this module owns")]
+
+use alloc::collections::VecDeque;
+
+use uart_16550::backend::PioBackend;
+use uart_16550::spec::registers::IER;
+use uart_16550::{Config, Uart16550};
+
+use super::{apic, cpu, trap};
+use crate::ke;
+use crate::sync::Uninterrupted;
+
+const COM1: u16 = 0x3f8;
+/// I/O APIC pin of ISA interrupt 4.
+const COM1_PIN: u32 = 4;
+/// How long the line may refuse a byte before the guest gives up: nobody reads on the other side.
+const SEND_TIMEOUT_NS: u64 = 20_000_000_000;
+/// Polls between two looks at the clock.
+const POLLS_PER_LOOK: u32 = 10_000;
+/// Most bytes kept for a slow reader; the harness sends one small request at a time.
+const RECEIVED_MAX: usize = 1 << 20;
+
+struct Line {
+    uart: Option<Uart16550<PioBackend>>,
+    received: VecDeque<u8>,
+}
+
+static LINE: Uninterrupted<Line> = Uninterrupted::new(Line { uart: None, received: VecDeque::new() });
+
+/// Sets the port up for sending.
+pub fn init() {
+    // SAFETY: the standard port of COM1, used by this module only.
+    let uart = unsafe { Uart16550::new_port(COM1) }.ok().and_then(|mut uart| {
+        let config = Config { interrupts: IER::empty(), ..Config::default() };
+        uart.init(config).ok().map(|()| uart)
+    });
+    LINE.with(|line| line.uart = uart);
+}
+
+/// Lets received bytes interrupt.
+pub fn enable_receive() {
+    trap::set_handler(trap::SERIAL_VECTOR, |_| receive());
+    apic::route(COM1_PIN, trap::SERIAL_VECTOR, apic::Trigger::Edge);
+    LINE.with(|line| {
+        if let Some(uart) = &mut line.uart {
+            uart.enable_interrupts(IER::DATA_READY);
+        }
+    });
+    receive();
+}
+
+fn receive() {
+    let any = LINE.with(|line| {
+        let Some(uart) = &mut line.uart else { return false };
+        let before = line.received.len();
+        while let Ok(byte) = uart.try_receive_byte() {
+            if line.received.len() < RECEIVED_MAX {
+                line.received.push_back(byte);
+            }
+        }
+        line.received.len() != before
+    });
+    if any {
+        ke::host_wakeup();
+    }
+}
+
+/// Takes received bytes, as many as there are and fit.
+pub fn read(buffer: &mut [u8]) -> usize {
+    LINE.with(|line| {
+        let n = buffer.len().min(line.received.len());
+        for (slot, byte) in buffer.iter_mut().zip(line.received.drain(..n)) {
+            *slot = byte;
+        }
+        n
+    })
+}
+
+/// Whether bytes are waiting.
+#[must_use]
+pub fn readable() -> bool {
+    LINE.with(|line| !line.received.is_empty())
+}
+
+/// Sends bytes; works at any IRQL. Leaves the machine if nobody takes them for a long time.
+pub fn write(bytes: &[u8]) {
+    for &byte in bytes {
+        let mut deadline = None;
+        let mut polls = 0;
+        while !LINE.with(|line| line.uart.as_mut().is_none_or(|uart| uart.try_send_byte(byte).is_ok())) {
+            polls += 1;
+            if polls % POLLS_PER_LOOK == 0 {
+                let now = ke::time::nanoseconds();
+                if now > *deadline.get_or_insert(now + SEND_TIMEOUT_NS) {
+                    cpu::exit(guest_protocol::exit::GUEST_FAILED);
+                }
+            }
+        }
+    }
+}

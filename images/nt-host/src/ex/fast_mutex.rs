@@ -1,0 +1,90 @@
+//! Fast mutexes: exclusive ownership by a thread, at `APC_LEVEL` while it is held.
+#![allow(unsafe_code, reason = "mutexes of the Windows ABI")]
+
+use crate::arch::cpu;
+use crate::ke::{event, thread, wait};
+use crate::nt::FAST_MUTEX;
+use crate::nt::irql::APC_LEVEL;
+use crate::{exports, verifier};
+
+unsafe fn acquire(function: &'static str, mutex: *mut FAST_MUTEX) {
+    // SAFETY: an export's argument.
+    unsafe {
+        let me = thread::KeGetCurrentThread();
+        if (*mutex).Owner == me {
+            verifier::stop(0xc4, function, [mutex as u64, 0, 0, 0],
+                format_args!("the fast mutex at {mutex:p} is acquired twice by the same thread: a deadlock. Fast mutexes are not recursive"));
+        }
+        let free = cpu::without_interrupts(|| {
+            (*mutex).Count -= 1;
+            (*mutex).Count >= 0
+        });
+        if !free {
+            (*mutex).Contention += 1;
+            wait::wait_one(function, (&raw mut (*mutex).Event).cast());
+        }
+        (*mutex).Owner = me;
+    }
+}
+
+unsafe fn release(function: &'static str, mutex: *mut FAST_MUTEX) {
+    // SAFETY: an export's argument.
+    unsafe {
+        if (*mutex).Owner != thread::KeGetCurrentThread() {
+            verifier::stop(0xc4, function, [mutex as u64, (*mutex).Owner as u64, 0, 0],
+                format_args!("the fast mutex at {mutex:p} is released by a thread that does not own it"));
+        }
+        (*mutex).Owner = core::ptr::null_mut();
+        let awaited = cpu::without_interrupts(|| {
+            (*mutex).Count += 1;
+            (*mutex).Count <= 0
+        });
+        if awaited {
+            event::KeSetEvent(&raw mut (*mutex).Event, 0, 0);
+        }
+    }
+}
+
+exports! {
+    /// Fast mutexes.
+    pub static EXPORTS;
+
+    /// Acquires and raises to `APC_LEVEL`.
+    [APC] fn ExAcquireFastMutex(mutex: *mut FAST_MUTEX) {
+        let old = cpu::irql();
+        cpu::set_irql(APC_LEVEL);
+        unsafe {
+            acquire("ExAcquireFastMutex", mutex);
+            (*mutex).OldIrql = u32::from(old);
+        }
+    }
+
+    /// Releases and restores the IRQL.
+    [APC] fn ExReleaseFastMutex(mutex: *mut FAST_MUTEX) {
+        unsafe {
+            let old = (*mutex).OldIrql as u8;
+            release("ExReleaseFastMutex", mutex);
+            cpu::set_irql(old);
+        }
+    }
+
+    /// Acquires if it is free.
+    [APC] fn ExTryToAcquireFastMutex(mutex: *mut FAST_MUTEX) -> u8 {
+        unsafe {
+            let old = cpu::irql();
+            let free = cpu::without_interrupts(|| (*mutex).Count == 1 && { (*mutex).Count = 0; true });
+            if free {
+                cpu::set_irql(APC_LEVEL);
+                (*mutex).Owner = thread::KeGetCurrentThread();
+                (*mutex).OldIrql = u32::from(old);
+            }
+            u8::from(free)
+        }
+    }
+
+    /// Acquires; asynchronous procedure calls are disabled already.
+    [APC] fn ExAcquireFastMutexUnsafe(mutex: *mut FAST_MUTEX) { unsafe { acquire("ExAcquireFastMutexUnsafe", mutex) } }
+
+    /// Releases.
+    [APC] fn ExReleaseFastMutexUnsafe(mutex: *mut FAST_MUTEX) { unsafe { release("ExReleaseFastMutexUnsafe", mutex) } }
+}

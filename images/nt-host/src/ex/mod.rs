@@ -1,0 +1,10 @@
+//! The executive: pool, fast mutexes, interlocked lists, lookaside lists.
+
+pub mod fast_mutex;
+pub mod lists;
+pub mod pool;
+
+use crate::export::Export;
+
+/// What the executive exports.
+pub static EXPORTS: &[&[Export]] = &[pool::EXPORTS, fast_mutex::EXPORTS, lists::EXPORTS];

@@ -1,0 +1,29 @@
+//! The I/O manager: devices and their stacks, request packets, work items, DMA adapters, names, registry.
+
+pub mod device;
+pub mod dma;
+pub mod handle;
+pub mod irp;
+pub mod names;
+pub mod object;
+pub mod property;
+pub mod registry;
+pub mod remove_lock;
+pub mod timer;
+pub mod work_item;
+
+use crate::export::Export;
+
+/// What the I/O manager exports.
+pub static EXPORTS: &[&[Export]] = &[
+    device::EXPORTS,
+    dma::EXPORTS,
+    irp::EXPORTS,
+    names::EXPORTS,
+    object::EXPORTS,
+    property::EXPORTS,
+    registry::EXPORTS,
+    remove_lock::EXPORTS,
+    timer::EXPORTS,
+    work_item::EXPORTS,
+];

@@ -1,0 +1,190 @@
+//! Names: of devices, symbolic links, device interfaces.
+#![allow(unsafe_code, reason = "strings of the Windows ABI")]
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::nt::status::*;
+use crate::nt::{DEVICE_OBJECT, FILE_OBJECT, GUID, NTSTATUS, PVOID, UNICODE_STRING};
+use crate::rtl::string::{allocate, text};
+use crate::sync::Uninterrupted;
+use crate::{exports, pnp};
+
+/// A device interface that a driver registered.
+#[derive(Clone, Debug)]
+pub struct Interface {
+    /// The symbolic link.
+    pub link: String,
+    /// The physical device object.
+    pub device: u64,
+    /// Whether it is enabled.
+    pub enabled: bool,
+}
+
+struct Names {
+    devices: BTreeMap<String, u64>,
+    links: BTreeMap<String, String>,
+    interfaces: Vec<Interface>,
+}
+
+static NAMES: Uninterrupted<Names> =
+    Uninterrupted::new(Names { devices: BTreeMap::new(), links: BTreeMap::new(), interfaces: Vec::new() });
+
+/// The device of a name.
+#[must_use]
+pub fn device(name: &str) -> Option<u64> {
+    NAMES.with(|names| names.devices.get(&name.to_lowercase()).copied())
+}
+
+/// Names a device.
+pub fn name_device(name: String, device: *mut DEVICE_OBJECT) {
+    NAMES.with(|names| names.devices.insert(name.to_lowercase(), device as u64));
+}
+
+/// Forgets a device's names.
+pub fn forget_device(device: *mut DEVICE_OBJECT) {
+    NAMES.with(|names| {
+        names.devices.retain(|_, at| *at != device as u64);
+        names.interfaces.retain(|interface| interface.device != device as u64);
+    });
+}
+
+/// Symbolic links that were not deleted, for the leak check.
+#[must_use]
+pub fn links() -> Vec<String> {
+    NAMES.with(|names| names.links.keys().cloned().collect())
+}
+
+/// The device interfaces that drivers registered.
+#[must_use]
+pub fn interfaces() -> Vec<Interface> {
+    NAMES.with(|names| names.interfaces.clone())
+}
+
+/// A GUID in braces.
+#[must_use]
+pub fn guid_text(guid: &GUID) -> String {
+    let d = guid.Data4;
+    format!(
+        "{{{:08x}-{:04x}-{:04x}-{:02x}{:02x}-{:02x}{:02x}{:02x}{:02x}{:02x}{:02x}}}",
+        guid.Data1, guid.Data2, guid.Data3, d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7]
+    )
+}
+
+fn create_link(link: &UNICODE_STRING, target: &UNICODE_STRING) -> NTSTATUS {
+    // SAFETY: strings of the caller's.
+    let (link, target) = unsafe { (text(link), text(target)) };
+    NAMES.with(|names| {
+        if names.links.contains_key(&link.to_lowercase()) {
+            return STATUS_OBJECT_NAME_COLLISION;
+        }
+        names.links.insert(link.to_lowercase(), target);
+        STATUS_SUCCESS
+    })
+}
+
+exports! {
+    /// Names.
+    pub static EXPORTS;
+
+    /// Creates a symbolic link to a device.
+    [PASSIVE] fn IoCreateSymbolicLink(link: *const UNICODE_STRING, target: *const UNICODE_STRING) -> NTSTATUS {
+        unsafe { create_link(&*link, &*target) }
+    }
+
+    /// Creates a symbolic link that everybody may use.
+    [PASSIVE] fn IoCreateUnprotectedSymbolicLink(link: *const UNICODE_STRING, target: *const UNICODE_STRING) -> NTSTATUS {
+        unsafe { create_link(&*link, &*target) }
+    }
+
+    /// Deletes a symbolic link.
+    [PASSIVE] fn IoDeleteSymbolicLink(link: *const UNICODE_STRING) -> NTSTATUS {
+        let link = unsafe { text(&*link) }.to_lowercase();
+        match NAMES.with(|names| names.links.remove(&link)) {
+            Some(_) => STATUS_SUCCESS,
+            None => STATUS_OBJECT_NAME_NOT_FOUND,
+        }
+    }
+
+    /// The device of a name, with a reference through its file object: files are opened by requests here, so that only
+    /// the name's existence can be told.
+    [PASSIVE] fn IoGetDeviceObjectPointer(name: *const UNICODE_STRING, _access: u32, file: *mut *mut FILE_OBJECT,
+        device_out: *mut *mut DEVICE_OBJECT) -> NTSTATUS {
+        unsafe {
+            file.write(core::ptr::null_mut());
+            device_out.write(core::ptr::null_mut());
+            if device(&text(&*name)).is_some() { STATUS_NOT_SUPPORTED } else { STATUS_OBJECT_NAME_NOT_FOUND }
+        }
+    }
+
+    /// Registers a device interface and gives its symbolic link.
+    [PASSIVE] fn IoRegisterDeviceInterface(pdo: *mut DEVICE_OBJECT, class: *const GUID, reference: *const UNICODE_STRING,
+        link_out: *mut UNICODE_STRING) -> NTSTATUS {
+        let Some(id) = pnp::instance_path(pdo) else { return STATUS_INVALID_DEVICE_REQUEST };
+        unsafe {
+            let mut link = format!("\\??\\{}#{}", id.replace('\\', "#"), guid_text(&*class));
+            if let Some(reference) = reference.as_ref() {
+                link = format!("{link}\\{}", text(reference));
+            }
+            let Some(string) = allocate(&link) else { return STATUS_INSUFFICIENT_RESOURCES };
+            link_out.write(string);
+            NAMES.with(|names| {
+                if !names.interfaces.iter().any(|interface| interface.link == link) {
+                    names.interfaces.push(Interface { link, device: pdo as u64, enabled: false });
+                }
+            });
+        }
+        STATUS_SUCCESS
+    }
+
+    /// Enables or disables a device interface.
+    [PASSIVE] fn IoSetDeviceInterfaceState(link: *const UNICODE_STRING, enable: u8) -> NTSTATUS {
+        let link = unsafe { text(&*link) };
+        NAMES.with(|names| match names.interfaces.iter_mut().find(|interface| interface.link == link) {
+            Some(interface) if interface.enabled == (enable != 0) && enable != 0 => STATUS_OBJECT_NAME_EXISTS,
+            Some(interface) => {
+                interface.enabled = enable != 0;
+                STATUS_SUCCESS
+            }
+            None => STATUS_OBJECT_NAME_NOT_FOUND,
+        })
+    }
+
+    /// The alias of a device interface in another class: its link with the class exchanged, if it is registered.
+    [PASSIVE] fn IoGetDeviceInterfaceAlias(link: *const UNICODE_STRING, class: *const GUID, alias: *mut UNICODE_STRING) -> NTSTATUS {
+        unsafe {
+            let link = text(&*link);
+            let Some((start, rest)) = link.rsplit_once('{') else { return STATUS_INVALID_PARAMETER };
+            let tail = rest.split_once('}').map_or("", |(_, tail)| tail);
+            let wanted = format!("{start}{}{tail}", guid_text(&*class));
+            if !interfaces().iter().any(|interface| interface.link == wanted) {
+                return STATUS_OBJECT_NAME_NOT_FOUND;
+            }
+            match allocate(&wanted) {
+                Some(string) => { alias.write(string); STATUS_SUCCESS }
+                None => STATUS_INSUFFICIENT_RESOURCES,
+            }
+        }
+    }
+
+    /// Registers for PnP events: there are none here, and the registration is kept for its owner to undo.
+    [PASSIVE] fn IoRegisterPlugPlayNotification(_category: i32, _flags: u32, _data: PVOID, _driver: PVOID, _routine: PVOID,
+        _context: PVOID, entry: *mut PVOID) -> NTSTATUS {
+        unsafe { entry.write(entry.cast()) }
+        STATUS_SUCCESS
+    }
+
+    /// Undoes it.
+    [PASSIVE] fn IoUnregisterPlugPlayNotification(_entry: PVOID) -> NTSTATUS { STATUS_SUCCESS }
+
+    /// Undoes it.
+    [PASSIVE] fn IoUnregisterPlugPlayNotificationEx(_entry: PVOID) -> NTSTATUS { STATUS_SUCCESS }
+}
+
+/// The text of a status, for log lines.
+#[must_use]
+pub fn status_text(status: NTSTATUS) -> String {
+    crate::nt::status::name(status).map_or_else(|| format!("{status:#010x}"), ToString::to_string)
+}

@@ -1,0 +1,95 @@
+//! Object references.
+#![allow(unsafe_code, reason = "objects of the Windows ABI")]
+
+use super::{device, handle};
+use crate::ke::thread;
+use crate::nt::status::*;
+use crate::nt::{HANDLE, NTSTATUS, PVOID, object_type};
+use crate::{exports, verifier};
+
+unsafe fn reference(function: &'static str, object: PVOID) {
+    if device::is_device(object) {
+        // SAFETY: checked.
+        unsafe { device::reference(object.cast()) };
+    } else if is_thread(object) {
+        // SAFETY: checked.
+        unsafe { thread::reference(object) };
+    } else {
+        unknown(function, object)
+    }
+}
+
+unsafe fn dereference(function: &'static str, object: PVOID) {
+    if device::is_device(object) {
+        // SAFETY: checked.
+        unsafe { device::release(object.cast()) };
+    } else if is_thread(object) {
+        // SAFETY: checked.
+        unsafe { thread::release(object) };
+    } else {
+        unknown(function, object)
+    }
+}
+
+fn is_thread(object: PVOID) -> bool {
+    crate::mm::paging::accessible(object as u64, 8, false)
+        // SAFETY: mapped.
+        && unsafe { object.cast::<u8>().read() } == object_type::THREAD
+}
+
+fn unknown(function: &'static str, object: PVOID) -> ! {
+    verifier::stop(0x18, function, [0, object as u64, 0, 0],
+        format_args!("{object:p} is no object that this guest knows (a device or a thread), or was deleted"))
+}
+
+exports! {
+    /// Objects.
+    pub static EXPORTS;
+
+    /// Takes a reference.
+    [DISPATCH] fn ObfReferenceObject(object: PVOID) -> i64 { unsafe { reference("ObfReferenceObject", object) }; 1 }
+
+    /// Gives a reference up.
+    [DISPATCH] fn ObfDereferenceObject(object: PVOID) -> i64 { unsafe { dereference("ObfDereferenceObject", object) }; 0 }
+
+    /// Takes a reference, with a tag.
+    [DISPATCH] fn ObfReferenceObjectWithTag(object: PVOID, _tag: u32) -> i64 { unsafe { reference("ObfReferenceObjectWithTag", object) }; 1 }
+
+    /// Gives a reference up, with a tag.
+    [DISPATCH] fn ObfDereferenceObjectWithTag(object: PVOID, _tag: u32) -> i64 { unsafe { dereference("ObfDereferenceObjectWithTag", object) }; 0 }
+
+    /// Gives a reference up later.
+    [ANY] fn ObDereferenceObjectDeferDelete(object: PVOID) { unsafe { dereference("ObDereferenceObjectDeferDelete", object) } }
+
+    /// Takes a reference by pointer.
+    [DISPATCH] fn ObReferenceObjectByPointer(object: PVOID, _access: u32, _kind: PVOID, _mode: i8) -> NTSTATUS {
+        unsafe { reference("ObReferenceObjectByPointer", object) };
+        STATUS_SUCCESS
+    }
+
+    /// Takes a reference by handle.
+    [PASSIVE] fn ObReferenceObjectByHandle(handle: HANDLE, _access: u32, _kind: PVOID, _mode: i8, object: *mut PVOID,
+        _information: PVOID) -> NTSTATUS {
+        match handle::get(handle) {
+            Some(handle::Object::Thread(thread)) => unsafe {
+                thread::reference(thread);
+                object.write(thread);
+                STATUS_SUCCESS
+            },
+            Some(handle::Object::Key(_)) => STATUS_OBJECT_TYPE_MISMATCH,
+            None => STATUS_INVALID_HANDLE,
+        }
+    }
+
+    /// Closes a handle.
+    [PASSIVE] fn ZwClose(handle: HANDLE) -> NTSTATUS {
+        if !handle::close(handle) {
+            verifier::stop(0xc4, "ZwClose", [handle as u64, 0, 0, 0],
+                format_args!("{handle:p} is no open handle: it was closed before, or never opened"));
+        }
+        STATUS_SUCCESS
+    }
+
+    /// Closes a handle.
+    [PASSIVE] fn ObCloseHandle(handle: HANDLE, _mode: i8) -> NTSTATUS { unsafe { ZwClose(handle) } }
+}

@@ -1,0 +1,249 @@
+//! The registry: keys by path, values by name, in memory.
+//!
+//! It begins with what a driver's installation would have left: the driver's service key and its device's keys.
+#![allow(unsafe_code, reason = "strings and buffers of the Windows ABI")]
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::handle::{self, Object};
+use crate::nt::status::*;
+use crate::nt::{DEVICE_OBJECT, HANDLE, NTSTATUS, OBJECT_ATTRIBUTES, PVOID, UNICODE_STRING};
+use crate::rtl::string::text;
+use crate::sync::Uninterrupted;
+use crate::{exports, pnp};
+
+/// A value: type and data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// `REG_SZ` and so on.
+    pub kind: u32,
+    /// Its bytes.
+    pub data: Vec<u8>,
+    /// Its name as it was written.
+    pub name: String,
+}
+
+type Key = BTreeMap<String, Value>;
+
+static KEYS: Uninterrupted<BTreeMap<String, Key>> = Uninterrupted::new(BTreeMap::new());
+
+const REG_CREATED_NEW_KEY: u32 = 1;
+const REG_OPENED_EXISTING_KEY: u32 = 2;
+const KEY_VALUE_BASIC: i32 = 0;
+const KEY_VALUE_FULL: i32 = 1;
+const KEY_VALUE_PARTIAL: i32 = 2;
+/// Longest value taken.
+const VALUE_BYTES_MAX: u32 = 1 << 20;
+
+/// Makes a key, if it is not there.
+pub fn create(path: &str) -> bool {
+    KEYS.with(|keys| {
+        let path = path.to_lowercase();
+        let new = !keys.contains_key(&path);
+        keys.entry(path).or_default();
+        new
+    })
+}
+
+fn exists(path: &str) -> bool {
+    let path = path.to_lowercase();
+    let below = format!("{path}\\");
+    KEYS.with(|keys| keys.contains_key(&path) || keys.keys().any(|key| key.starts_with(&below)))
+}
+
+/// The path that attributes name.
+unsafe fn path(attributes: *const OBJECT_ATTRIBUTES) -> Result<String, NTSTATUS> {
+    // SAFETY: an export's argument.
+    unsafe {
+        let name = (*attributes).ObjectName.as_ref().map(|name| text(name)).unwrap_or_default();
+        if (*attributes).RootDirectory.is_null() {
+            return if name.starts_with('\\') { Ok(name) } else { Err(STATUS_OBJECT_PATH_SYNTAX_BAD) };
+        }
+        match handle::get((*attributes).RootDirectory) {
+            Some(Object::Key(root)) if name.is_empty() => Ok(root),
+            Some(Object::Key(root)) => Ok(format!("{root}\\{name}")),
+            Some(_) => Err(STATUS_OBJECT_TYPE_MISMATCH),
+            None => Err(STATUS_INVALID_HANDLE),
+        }
+    }
+}
+
+fn key_of(handle: HANDLE) -> Result<String, NTSTATUS> {
+    match handle::get(handle) {
+        Some(Object::Key(path)) => Ok(path.to_lowercase()),
+        Some(_) => Err(STATUS_OBJECT_TYPE_MISMATCH),
+        None => Err(STATUS_INVALID_HANDLE),
+    }
+}
+
+fn utf16(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+/// A value as `KEY_VALUE_*_INFORMATION`.
+fn encode(value: &Value, class: i32) -> Option<Vec<u8>> {
+    let name = utf16(&value.name);
+    let mut bytes = Vec::new();
+    let mut word = |value: u32| bytes.extend(value.to_le_bytes());
+    word(0);
+    word(value.kind);
+    match class {
+        KEY_VALUE_BASIC => {
+            word(name.len() as u32);
+            bytes.extend(name);
+        }
+        KEY_VALUE_FULL => {
+            let offset = (20 + name.len()).next_multiple_of(8);
+            word(offset as u32);
+            word(value.data.len() as u32);
+            word(name.len() as u32);
+            bytes.extend(name);
+            bytes.resize(offset, 0);
+            bytes.extend(&value.data);
+        }
+        KEY_VALUE_PARTIAL => {
+            word(value.data.len() as u32);
+            bytes.extend(&value.data);
+        }
+        _ => return None,
+    }
+    Some(bytes)
+}
+
+/// Smallest buffer that takes the fixed part of each class.
+const FIXED: [u32; 3] = [12, 20, 12];
+
+unsafe fn give(bytes: &[u8], fixed: u32, buffer: PVOID, length: u32, needed: *mut u32) -> NTSTATUS {
+    // SAFETY: an export's arguments.
+    unsafe {
+        needed.write(bytes.len() as u32);
+        if length < fixed {
+            return STATUS_BUFFER_TOO_SMALL;
+        }
+        core::ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.cast(), bytes.len().min(length as usize));
+        if (length as usize) < bytes.len() { STATUS_BUFFER_OVERFLOW } else { STATUS_SUCCESS }
+    }
+}
+
+fn result(outcome: Result<NTSTATUS, NTSTATUS>) -> NTSTATUS {
+    outcome.unwrap_or_else(|status| status)
+}
+
+exports! {
+    /// The registry.
+    pub static EXPORTS;
+
+    /// Opens a key.
+    [PASSIVE] fn ZwOpenKey(out: *mut HANDLE, _access: u32, attributes: *const OBJECT_ATTRIBUTES) -> NTSTATUS {
+        result(unsafe { path(attributes) }.map(|path| {
+            if !exists(&path) {
+                return STATUS_OBJECT_NAME_NOT_FOUND;
+            }
+            unsafe { out.write(handle::open(Object::Key(path))) };
+            STATUS_SUCCESS
+        }))
+    }
+
+    /// Opens a key.
+    [PASSIVE] fn ZwOpenKeyEx(out: *mut HANDLE, access: u32, attributes: *const OBJECT_ATTRIBUTES, _options: u32) -> NTSTATUS {
+        unsafe { ZwOpenKey(out, access, attributes) }
+    }
+
+    /// Creates or opens a key.
+    [PASSIVE] fn ZwCreateKey(out: *mut HANDLE, _access: u32, attributes: *const OBJECT_ATTRIBUTES, _index: u32,
+        _class: *const UNICODE_STRING, _options: u32, disposition: *mut u32) -> NTSTATUS {
+        result(unsafe { path(attributes) }.map(|path| {
+            let new = create(&path);
+            unsafe {
+                if !disposition.is_null() {
+                    disposition.write(if new { REG_CREATED_NEW_KEY } else { REG_OPENED_EXISTING_KEY });
+                }
+                out.write(handle::open(Object::Key(path)));
+            }
+            STATUS_SUCCESS
+        }))
+    }
+
+    /// Deletes a key.
+    [PASSIVE] fn ZwDeleteKey(key: HANDLE) -> NTSTATUS {
+        result(key_of(key).map(|path| {
+            KEYS.with(|keys| keys.remove(&path));
+            STATUS_SUCCESS
+        }))
+    }
+
+    /// Reads a value.
+    [PASSIVE] fn ZwQueryValueKey(key: HANDLE, name: *const UNICODE_STRING, class: i32, buffer: PVOID, length: u32,
+        needed: *mut u32) -> NTSTATUS {
+        result(key_of(key).map(|path| {
+            let name = unsafe { text(&*name) }.to_lowercase();
+            let Some(value) = KEYS.with(|keys| keys.get(&path)?.get(&name).cloned()) else { return STATUS_OBJECT_NAME_NOT_FOUND };
+            let Some(bytes) = encode(&value, class) else { return STATUS_INVALID_PARAMETER };
+            unsafe { give(&bytes, FIXED[class as usize], buffer, length, needed) }
+        }))
+    }
+
+    /// Reads the value of a number.
+    [PASSIVE] fn ZwEnumerateValueKey(key: HANDLE, index: u32, class: i32, buffer: PVOID, length: u32, needed: *mut u32) -> NTSTATUS {
+        result(key_of(key).map(|path| {
+            let Some(value) = KEYS.with(|keys| keys.get(&path)?.values().nth(index as usize).cloned()) else { return STATUS_NO_MORE_ENTRIES };
+            let Some(bytes) = encode(&value, class) else { return STATUS_INVALID_PARAMETER };
+            unsafe { give(&bytes, FIXED[class as usize], buffer, length, needed) }
+        }))
+    }
+
+    /// Writes a value.
+    [PASSIVE] fn ZwSetValueKey(key: HANDLE, name: *const UNICODE_STRING, _index: u32, kind: u32, data: *const u8, length: u32) -> NTSTATUS {
+        result(key_of(key).map(|path| {
+            if length > VALUE_BYTES_MAX {
+                return STATUS_INSUFFICIENT_RESOURCES;
+            }
+            let name = unsafe { text(&*name) };
+            let data = if length == 0 { Vec::new() } else { unsafe { core::slice::from_raw_parts(data, length as usize) }.to_vec() };
+            KEYS.with(|keys| keys.entry(path).or_default().insert(name.to_lowercase(), Value { kind, data, name }));
+            STATUS_SUCCESS
+        }))
+    }
+
+    /// Deletes a value.
+    [PASSIVE] fn ZwDeleteValueKey(key: HANDLE, name: *const UNICODE_STRING) -> NTSTATUS {
+        result(key_of(key).map(|path| {
+            let name = unsafe { text(&*name) }.to_lowercase();
+            match KEYS.with(|keys| keys.get_mut(&path)?.remove(&name)) {
+                Some(_) => STATUS_SUCCESS,
+                None => STATUS_OBJECT_NAME_NOT_FOUND,
+            }
+        }))
+    }
+
+    /// Writes a key to disk: there is none.
+    [PASSIVE] fn ZwFlushKey(key: HANDLE) -> NTSTATUS { result(key_of(key).map(|_| STATUS_SUCCESS)) }
+
+    /// Opens the key of a device (1) or of its driver (2).
+    [PASSIVE] fn IoOpenDeviceRegistryKey(device: *mut DEVICE_OBJECT, kind: u32, _access: u32, out: *mut HANDLE) -> NTSTATUS {
+        let Some(id) = pnp::instance_path(device) else { return STATUS_INVALID_DEVICE_REQUEST };
+        let path = if kind & 1 != 0 {
+            format!("\\Registry\\Machine\\System\\CurrentControlSet\\Enum\\{id}\\Device Parameters")
+        } else {
+            format!("\\Registry\\Machine\\System\\CurrentControlSet\\Control\\Class\\{id}")
+        };
+        create(&path);
+        unsafe { out.write(handle::open(Object::Key(path))) };
+        STATUS_SUCCESS
+    }
+
+    /// Opens the key of a device interface.
+    [PASSIVE] fn IoOpenDeviceInterfaceRegistryKey(link: *const UNICODE_STRING, _access: u32, out: *mut HANDLE) -> NTSTATUS {
+        let link = unsafe { text(&*link) };
+        if !super::names::interfaces().iter().any(|interface| interface.link == link) {
+            return STATUS_OBJECT_NAME_NOT_FOUND;
+        }
+        let path = format!("\\Registry\\Machine\\System\\CurrentControlSet\\Control\\DeviceClasses\\{}", link.replace('\\', "#"));
+        create(&path);
+        unsafe { out.write(handle::open(Object::Key(path))) };
+        STATUS_SUCCESS
+    }
+}

@@ -1,0 +1,173 @@
+//! Processor exceptions become the bug checks that Windows would raise.
+
+use core::fmt;
+
+use super::bugcheck::{self, Report};
+use super::stack::Context;
+use crate::arch::cpu;
+use crate::arch::trap::TrapFrame;
+use crate::image;
+use crate::nt::irql::{APC_LEVEL, DISPATCH_LEVEL};
+use crate::nt::status::{self, *};
+
+const IRQL_NOT_LESS_OR_EQUAL: u32 = 0x0a;
+const KMODE_EXCEPTION_NOT_HANDLED: u32 = 0x1e;
+const PAGE_FAULT_IN_NONPAGED_AREA: u32 = 0x50;
+const SYSTEM_THREAD_EXCEPTION_NOT_HANDLED: u32 = 0x7e;
+const UNEXPECTED_KERNEL_MODE_TRAP: u32 = 0x7f;
+const NMI_HARDWARE_FAILURE: u32 = 0x80;
+const ATTEMPTED_WRITE_TO_READONLY_MEMORY: u32 = 0xbe;
+const DRIVER_IRQL_NOT_LESS_OR_EQUAL: u32 = 0xd1;
+const ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY: u32 = 0xfc;
+const KERNEL_SECURITY_CHECK_FAILURE: u32 = 0x139;
+
+/// Page-fault error code.
+const PRESENT: u64 = 1;
+const WRITE: u64 = 2;
+const FETCH: u64 = 16;
+
+/// The exception under way.
+struct Fault<'a> {
+    frame: &'a TrapFrame,
+}
+
+impl Fault<'_> {
+    fn stop(&self, code: u32, parameters: [u64; 4], message: fmt::Arguments<'_>) -> ! {
+        bugcheck::stop(Report {
+            code,
+            name: None,
+            parameters,
+            rule: None,
+            function: image::where_is(self.frame.rip),
+            message,
+            context: Some(Context::of_trap(self.frame)),
+        })
+    }
+
+    /// What Windows does with an exception that no handler takes.
+    fn unhandled(&self, exception: NTSTATUS, what: &str) -> ! {
+        let code =
+            if cpu::irql() <= APC_LEVEL { SYSTEM_THREAD_EXCEPTION_NOT_HANDLED } else { KMODE_EXCEPTION_NOT_HANDLED };
+        self.stop(
+            code,
+            [u64::from(exception.cast_unsigned()), self.frame.rip, self.frame.rsp, 0],
+            format_args!("{what} at {} ({})", image::Place(self.frame.rip), status::name(exception).unwrap_or("?")),
+        )
+    }
+
+    fn page_fault(&self) -> ! {
+        let Self { frame } = self;
+        let address = x86_64::registers::control::Cr2::read_raw();
+        let level = cpu::irql();
+        let at = image::Place(frame.rip);
+        let fetch = frame.error_code & FETCH != 0;
+        let (operation, access) = match (fetch, frame.error_code & WRITE != 0) {
+            (true, _) => ("execution of", 8),
+            (false, true) => ("write to", 1),
+            (false, false) => ("read of", 0),
+        };
+        let what = image::AddressKind(address);
+        if fetch && frame.error_code & PRESENT != 0 {
+            self.stop(
+                ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY,
+                [address, 0, frame.rsp, 0],
+                format_args!("{operation} {address:#x} ({what}), which is not executable"),
+            )
+        }
+        if frame.error_code & (PRESENT | WRITE) == PRESENT | WRITE {
+            self.stop(
+                ATTEMPTED_WRITE_TO_READONLY_MEMORY,
+                [address, 0, frame.rsp, 0],
+                format_args!("{operation} {address:#x} ({what}), which is read-only, at {at}"),
+            )
+        }
+        if level >= DISPATCH_LEVEL {
+            let in_driver = image::in_driver(frame.rip);
+            self.stop(
+                if in_driver { DRIVER_IRQL_NOT_LESS_OR_EQUAL } else { IRQL_NOT_LESS_OR_EQUAL },
+                [address, u64::from(level), access, frame.rip],
+                format_args!("{operation} {address:#x} ({what}) at IRQL {level}, at {at}"),
+            )
+        }
+        if address >= USER_ADDRESS_END {
+            self.stop(
+                PAGE_FAULT_IN_NONPAGED_AREA,
+                [address, access, frame.rip, 2],
+                format_args!("{operation} {address:#x} ({what}) at {at}"),
+            )
+        }
+        self.stop(
+            SYSTEM_THREAD_EXCEPTION_NOT_HANDLED,
+            [u64::from(STATUS_ACCESS_VIOLATION.cast_unsigned()), frame.rip, frame.rsp, address],
+            format_args!("{operation} {address:#x} ({what}) at {at} (STATUS_ACCESS_VIOLATION)"),
+        )
+    }
+}
+
+/// First address that is no user-mode address.
+const USER_ADDRESS_END: u64 = 1 << 47;
+
+/// Handles an exception: none is survivable here but the debug service.
+pub(crate) fn raise(frame: &mut TrapFrame) {
+    const DEBUG_SERVICE: u64 = 0x2d;
+    if frame.vector == DEBUG_SERVICE {
+        // Print and prompt; nobody listens. The instruction behind it is `int 3`.
+        frame.rip += 1;
+        return;
+    }
+    let fault = Fault { frame };
+    let Fault { frame } = fault;
+    match frame.vector {
+        0 => fault.unhandled(STATUS_INTEGER_DIVIDE_BY_ZERO, "division by zero, or a quotient too large,"),
+        1 => fault.unhandled(STATUS_BREAKPOINT, "single step"),
+        2 => fault.stop(
+            NMI_HARDWARE_FAILURE,
+            [0; 4],
+            format_args!("a non-maskable interrupt: the machine was told to stop"),
+        ),
+        3 => fault.unhandled(STATUS_BREAKPOINT, "a breakpoint without a debugger (DbgBreakPoint or int 3)"),
+        4 => fault.unhandled(STATUS_INTEGER_OVERFLOW, "overflow trap"),
+        6 => fault.unhandled(STATUS_ILLEGAL_INSTRUCTION, "an invalid instruction"),
+        8 => fault.stop(
+            UNEXPECTED_KERNEL_MODE_TRAP,
+            [8, frame.rip, frame.rsp, 0],
+            format_args!(
+                "double fault at {}, stack pointer {:#x}: the kernel stack (24 KiB) is most likely used up by recursion \
+                 or large local variables",
+                image::Place(frame.rip),
+                frame.rsp
+            ),
+        ),
+        13 => fault.unhandled(
+            STATUS_ACCESS_VIOLATION,
+            "general protection fault: a non-canonical address, or a misaligned SSE access,",
+        ),
+        14 => fault.page_fault(),
+        16 | 19 => fault.unhandled(STATUS_FLOAT_MULTIPLE_TRAPS, "a floating-point exception"),
+        17 => fault.unhandled(STATUS_DATATYPE_MISALIGNMENT, "alignment check"),
+        0x29 => fault.stop(
+            KERNEL_SECURITY_CHECK_FAILURE,
+            [frame.rcx, (&raw const *frame) as u64, 0, 0],
+            format_args!("__fastfail({}) at {}: {}", frame.rcx, image::Place(frame.rip), fast_fail(frame.rcx)),
+        ),
+        0x2c => fault.unhandled(STATUS_BREAKPOINT, "an assertion failed (NT_ASSERT)"),
+        vector => fault.stop(
+            UNEXPECTED_KERNEL_MODE_TRAP,
+            [vector, frame.rip, frame.error_code, 0],
+            format_args!("trap {vector} at {}", image::Place(frame.rip)),
+        ),
+    }
+}
+
+/// What the codes of `__fastfail` mean (`winnt.h`, `FAST_FAIL_*`).
+fn fast_fail(code: u64) -> &'static str {
+    match code {
+        0 | 2 => "the stack cookie was overwritten: a local buffer was overrun",
+        3 => "a list entry is corrupt: removed twice, or overwritten",
+        5 => "an invalid argument to a C library function",
+        7 => "the program asked for its own end (a panic or abort)",
+        8 => "a stack cookie was never initialised",
+        10 => "control-flow guard found a bad target",
+        _ => "a fast-fail check",
+    }
+}

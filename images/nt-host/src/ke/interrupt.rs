@@ -1,0 +1,293 @@
+//! Interrupt objects: a driver's service routine on a line that others may share.
+#![allow(unsafe_code, reason = "interrupt objects of the Windows ABI")]
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use super::spin_lock;
+use crate::arch::{apic, cpu, trap};
+use crate::nt::status::*;
+use crate::nt::{
+    DEVICE_OBJECT, KINTERRUPT, KIRQL, KSERVICE_ROUTINE, KSPIN_LOCK, KSYNCHRONIZE_ROUTINE,
+    LIST_ENTRY, NTSTATUS, PVOID,
+};
+use crate::pci::routing;
+use crate::sync::Uninterrupted;
+use crate::{exports, pnp, verifier, warn};
+
+/// A level-triggered line that nobody claims this often in a row is masked: it would hold the processor for ever.
+const UNCLAIMED_MAX: u32 = 100_000;
+
+struct Lines {
+    /// Connected interrupts by vector, in order of connection.
+    connected: Vec<(u8, *mut KINTERRUPT)>,
+    unclaimed_in_a_row: u32,
+}
+// SAFETY: the pointers are to interrupt objects, reached with interrupts disabled.
+unsafe impl Send for Lines {}
+
+static LINES: Uninterrupted<Lines> = Uninterrupted::new(Lines { connected: Vec::new(), unclaimed_in_a_row: 0 });
+static RAISED: AtomicU64 = AtomicU64::new(0);
+static UNCLAIMED: AtomicU64 = AtomicU64::new(0);
+
+/// Interrupts that came for drivers since boot, and how many of them no driver claimed.
+#[must_use]
+pub fn counts() -> (u64, u64) {
+    (RAISED.load(Ordering::Relaxed), UNCLAIMED.load(Ordering::Relaxed))
+}
+
+/// Interrupt objects that are connected.
+#[must_use]
+pub fn connected() -> usize {
+    LINES.with(|lines| lines.connected.len())
+}
+
+fn service(vector: u8) {
+    RAISED.fetch_add(1, Ordering::Relaxed);
+    let mut index = 0;
+    let mut claimed = false;
+    // Every routine on a level-triggered line is asked until one claims it.
+    while let Some(interrupt) = LINES.with(|lines| {
+        lines.connected.iter().filter(|(at, _)| *at == vector).map(|(_, interrupt)| *interrupt).nth(index)
+    }) {
+        index += 1;
+        // SAFETY: a connected interrupt object; it is disconnected below its level only.
+        if unsafe { call(interrupt) } {
+            claimed = true;
+            break;
+        }
+    }
+    if claimed {
+        LINES.with(|lines| lines.unclaimed_in_a_row = 0);
+        return;
+    }
+    UNCLAIMED.fetch_add(1, Ordering::Relaxed);
+    let storm = LINES.with(|lines| {
+        lines.unclaimed_in_a_row += 1;
+        lines.unclaimed_in_a_row == UNCLAIMED_MAX
+    });
+    if storm {
+        if let Some(pin) = routing::pin_of(vector) {
+            apic::mask(pin);
+        }
+        warn!("the interrupt line of vector {vector:#x} is asserted and no service routine claims it: the line is masked now");
+    }
+}
+
+unsafe fn call(interrupt: *mut KINTERRUPT) -> bool {
+    // SAFETY: a connected interrupt object of a driver.
+    unsafe {
+        let old = cpu::irql();
+        cpu::set_irql((*interrupt).SynchronizeIrql.max(old));
+        spin_lock::take("an interrupt service routine", (*interrupt).ActualLock);
+        let claimed = verifier::call("an interrupt service routine", || {
+            if let Some(routine) = (*interrupt).MessageServiceRoutine {
+                routine(interrupt, (*interrupt).ServiceContext, (*interrupt).MessageIndex)
+            } else if let Some(routine) = (*interrupt).ServiceRoutine {
+                routine(interrupt, (*interrupt).ServiceContext)
+            } else {
+                0
+            }
+        });
+        spin_lock::give("an interrupt service routine", (*interrupt).ActualLock);
+        cpu::set_irql(old);
+        claimed != 0
+    }
+}
+
+/// What a driver connects.
+pub struct Connection {
+    /// Its routine.
+    pub routine: KSERVICE_ROUTINE,
+    /// The routine's second parameter.
+    pub context: PVOID,
+    /// Its own lock, or null.
+    pub lock: *mut KSPIN_LOCK,
+    /// The vector that the resource list gave.
+    pub vector: u32,
+    /// The level that the resource list gave.
+    pub irql: KIRQL,
+    /// The level at which the routine and what is synchronised with it run.
+    pub synchronize: KIRQL,
+    /// Edge (true) or level.
+    pub latched: bool,
+}
+
+fn connect(function: &'static str, connection: &Connection) -> Result<*mut KINTERRUPT, NTSTATUS> {
+    let vector = u8::try_from(connection.vector).map_err(|_| STATUS_INVALID_PARAMETER)?;
+    let Some(pin) = routing::pin_of(vector) else {
+        verifier::stop(0xc4, function, [u64::from(connection.vector), 0, 0, 0],
+            format_args!("{function}: no device was given vector {:#x}: use Vector and Level of the translated interrupt resource", connection.vector));
+    };
+    if connection.irql != vector >> 4 || connection.synchronize < connection.irql {
+        verifier::stop(0xc4, function, [u64::from(connection.vector), u64::from(connection.irql), u64::from(connection.synchronize), 0],
+            format_args!("{function}: vector {:#x} has level {}; given were Irql {} and SynchronizeIrql {}", connection.vector, vector >> 4, connection.irql, connection.synchronize));
+    }
+    let interrupt = Box::into_raw(Box::new(KINTERRUPT {
+        Type: 22,
+        Size: size_of::<KINTERRUPT>() as i16,
+        ListEntry: LIST_ENTRY { Flink: core::ptr::null_mut(), Blink: core::ptr::null_mut() },
+        ServiceRoutine: Some(connection.routine),
+        ServiceContext: connection.context,
+        SpinLock: 0,
+        ActualLock: connection.lock,
+        Vector: connection.vector,
+        Irql: connection.irql,
+        SynchronizeIrql: connection.synchronize,
+        Connected: true,
+        Latched: connection.latched,
+        MessageServiceRoutine: None,
+        MessageIndex: 0,
+    }));
+    // SAFETY: fresh.
+    unsafe {
+        if (*interrupt).ActualLock.is_null() {
+            (*interrupt).ActualLock = &raw mut (*interrupt).SpinLock;
+        }
+    }
+    let first = LINES.with(|lines| {
+        let first = !lines.connected.iter().any(|(at, _)| *at == vector);
+        lines.connected.push((vector, interrupt));
+        lines.unclaimed_in_a_row = 0;
+        first
+    });
+    if first {
+        trap::set_handler(vector, service);
+        apic::route(pin, vector, apic::Trigger::LevelLow);
+    }
+    Ok(interrupt)
+}
+
+fn disconnect(function: &'static str, interrupt: *mut KINTERRUPT) {
+    let found = LINES.with(|lines| {
+        let at = lines.connected.iter().position(|(_, connected)| *connected == interrupt)?;
+        let (vector, _) = lines.connected.remove(at);
+        Some((vector, !lines.connected.iter().any(|(other, _)| *other == vector)))
+    });
+    let Some((vector, last)) = found else {
+        verifier::stop(0xc4, function, [interrupt as u64, 0, 0, 0],
+            format_args!("{function}: the interrupt object at {interrupt:p} is not connected"));
+    };
+    if last && let Some(pin) = routing::pin_of(vector) {
+        apic::mask(pin);
+    }
+    // SAFETY: no service routine runs: this processor is at PASSIVE_LEVEL, and the object is in no list any more.
+    drop(unsafe { Box::from_raw(interrupt) });
+}
+
+/// `IO_CONNECT_INTERRUPT_PARAMETERS`, version by version.
+#[repr(C)]
+pub struct ConnectParameters {
+    version: u32,
+    pdo: *mut DEVICE_OBJECT,
+    object: *mut *mut KINTERRUPT,
+    routine: PVOID,
+    context: PVOID,
+    lock: *mut KSPIN_LOCK,
+    synchronize: KIRQL,
+    floating_save: u8,
+    share: u8,
+    /// Fully specified only, as is what follows.
+    vector: u32,
+    irql: KIRQL,
+    mode: i32,
+    affinity: u64,
+}
+
+/// `IO_DISCONNECT_INTERRUPT_PARAMETERS`.
+#[repr(C)]
+pub struct DisconnectParameters {
+    version: u32,
+    object: *mut KINTERRUPT,
+}
+
+const CONNECT_FULLY_SPECIFIED: u32 = 1;
+const CONNECT_LINE_BASED: u32 = 2;
+const CONNECT_MESSAGE_BASED: u32 = 3;
+const CONNECT_FULLY_SPECIFIED_GROUP: u32 = 4;
+
+exports! {
+    /// Interrupts.
+    pub static EXPORTS;
+
+    /// Connects a service routine to an interrupt of the driver's resources.
+    [PASSIVE] fn IoConnectInterrupt(object: *mut *mut KINTERRUPT, routine: Option<KSERVICE_ROUTINE>, context: PVOID,
+        lock: *mut KSPIN_LOCK, vector: u32, irql: KIRQL, synchronize: KIRQL, mode: i32, _share: u8, _affinity: u64,
+        _floating_save: u8) -> NTSTATUS {
+        let Some(routine) = routine else { return STATUS_INVALID_PARAMETER };
+        let connection = Connection { routine, context, lock, vector, irql, synchronize, latched: mode != 0 };
+        match connect("IoConnectInterrupt", &connection) {
+            Ok(interrupt) => { unsafe { object.write(interrupt) }; STATUS_SUCCESS }
+            Err(status) => status,
+        }
+    }
+
+    /// Connects, as the version in the parameters says.
+    [PASSIVE] fn IoConnectInterruptEx(parameters: *mut ConnectParameters) -> NTSTATUS {
+        let p = unsafe { &mut *parameters };
+        let (vector, irql, synchronize, latched) = match p.version {
+            CONNECT_FULLY_SPECIFIED | CONNECT_FULLY_SPECIFIED_GROUP => (p.vector, p.irql, p.synchronize, p.mode != 0),
+            CONNECT_LINE_BASED => match pnp::line_interrupt(p.pdo) {
+                Some(vector) => (u32::from(vector), vector >> 4, p.synchronize.max(vector >> 4), false),
+                None => return STATUS_NOT_FOUND,
+            },
+            // Message-signalled interrupts are opt-in by INF on Windows; without it a driver gets its line and must
+            // use it, which is what the version that is written back says.
+            CONNECT_MESSAGE_BASED => {
+                p.version = CONNECT_LINE_BASED;
+                return STATUS_NOT_FOUND;
+            }
+            _ => return STATUS_INVALID_PARAMETER,
+        };
+        if p.routine.is_null() {
+            return STATUS_INVALID_PARAMETER;
+        }
+        let routine = unsafe { core::mem::transmute::<PVOID, KSERVICE_ROUTINE>(p.routine) };
+        let connection = Connection { routine, context: p.context, lock: p.lock, vector, irql, synchronize, latched };
+        match connect("IoConnectInterruptEx", &connection) {
+            Ok(interrupt) => { unsafe { p.object.write(interrupt) }; STATUS_SUCCESS }
+            Err(status) => status,
+        }
+    }
+
+    /// Takes a service routine off its interrupt.
+    [PASSIVE] fn IoDisconnectInterrupt(interrupt: *mut KINTERRUPT) { disconnect("IoDisconnectInterrupt", interrupt) }
+
+    /// Takes a service routine off its interrupt.
+    [PASSIVE] fn IoDisconnectInterruptEx(parameters: *mut DisconnectParameters) {
+        disconnect("IoDisconnectInterruptEx", unsafe { (*parameters).object });
+    }
+
+    /// Runs a routine that the service routine cannot interrupt.
+    [DEVICE] fn KeSynchronizeExecution(interrupt: *mut KINTERRUPT, routine: Option<KSYNCHRONIZE_ROUTINE>, context: PVOID) -> u8 {
+        let Some(routine) = routine else { return 0 };
+        unsafe {
+            let old = KeAcquireInterruptSpinLock(interrupt);
+            let result = verifier::call("a routine given to KeSynchronizeExecution", || routine(context));
+            KeReleaseInterruptSpinLock(interrupt, old);
+            result
+        }
+    }
+
+    /// Raises to the interrupt's level and takes its lock.
+    [DEVICE] fn KeAcquireInterruptSpinLock(interrupt: *mut KINTERRUPT) -> KIRQL {
+        let old = cpu::irql();
+        unsafe {
+            if (*interrupt).SynchronizeIrql < old {
+                verifier::stop(0x0a, "KeAcquireInterruptSpinLock", [interrupt as u64, u64::from(old), 0, 0],
+                    format_args!("called at IRQL {old}, above the interrupt's own level {}", (*interrupt).SynchronizeIrql));
+            }
+            cpu::set_irql((*interrupt).SynchronizeIrql);
+            spin_lock::take("KeAcquireInterruptSpinLock", (*interrupt).ActualLock);
+        }
+        old
+    }
+
+    /// Gives the interrupt's lock back.
+    [FROM_DISPATCH] fn KeReleaseInterruptSpinLock(interrupt: *mut KINTERRUPT, old: KIRQL) {
+        unsafe { spin_lock::give("KeReleaseInterruptSpinLock", (*interrupt).ActualLock) };
+        cpu::set_irql(old);
+    }
+}
+

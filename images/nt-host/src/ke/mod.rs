@@ -1,0 +1,70 @@
+//! The kernel core: IRQL, interrupts, deferred calls, time, threads, waiting, bug checks.
+
+pub mod bugcheck;
+pub mod dpc;
+pub mod event;
+pub mod exception;
+pub mod interrupt;
+pub mod level;
+pub mod list;
+pub mod spin_lock;
+pub mod stack;
+pub mod thread;
+pub mod time;
+pub mod timer;
+pub mod wait;
+pub mod work;
+
+use crate::export::Export;
+
+/// What the core exports.
+pub static EXPORTS: &[&[Export]] = &[
+    level::EXPORTS,
+    spin_lock::EXPORTS,
+    dpc::EXPORTS,
+    timer::EXPORTS,
+    time::EXPORTS,
+    event::EXPORTS,
+    wait::EXPORTS,
+    thread::EXPORTS,
+    work::EXPORTS,
+    interrupt::EXPORTS,
+    bugcheck::EXPORTS,
+];
+
+/// Starts clocks and threads. Interrupts are still off.
+pub fn init() {
+    dpc::init();
+    time::init();
+    thread::init();
+    timer::init();
+    work::init();
+}
+
+/// Something arrived for the host's main thread: wakes it from [`idle`]. At any IRQL.
+pub fn host_wakeup() {
+    dpc::request_host_wakeup();
+}
+
+/// Lets the main thread sleep until the line has something for it, or `timeout_ns` is over. At `PASSIVE_LEVEL`.
+pub fn idle(timeout_ns: u64) {
+    wait::host_idle(timeout_ns);
+}
+
+/// What the core counted since boot.
+#[derive(Clone, Copy, Debug)]
+pub struct Counters {
+    /// Interrupts that came for drivers.
+    pub interrupts: u64,
+    /// Of those, how many no driver claimed.
+    pub interrupts_not_claimed: u64,
+    /// Deferred procedure calls run.
+    pub dpcs: u64,
+}
+
+/// The counters.
+#[must_use]
+pub fn statistics() -> Counters {
+    let (interrupts, interrupts_not_claimed) = interrupt::counts();
+    Counters { interrupts, interrupts_not_claimed, dpcs: dpc::count() }
+}

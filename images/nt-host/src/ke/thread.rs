@@ -1,0 +1,515 @@
+//! Threads on one processor: preemptive by priority and quantum, switched at waits and on the way down from
+//! `DISPATCH_LEVEL`.
+#![allow(unsafe_code, reason = "stacks, processor state and intrusive lists")]
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::arch::global_asm;
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use super::{list, timer, wait};
+use crate::arch::{apic, cpu};
+use crate::mm::paging::{self, Access, Caching};
+use crate::mm::{PAGE_SIZE, frames, window};
+use crate::nt::irql::*;
+use crate::nt::status::*;
+use crate::nt::{
+    DISPATCHER_HEADER, HANDLE, KSTART_ROUTINE, KTIMER, KWAIT_BLOCK, LIST_ENTRY, NTSTATUS, PVOID, object_type,
+};
+use crate::sync::Uninterrupted;
+use crate::{containing_record, exports, io, verifier};
+
+/// What Windows x64 gives a kernel thread.
+const STACK_BYTES: u64 = 24 * 1024;
+const PRIORITIES: usize = 32;
+/// Priority of a system thread.
+const PRIORITY_NORMAL: i32 = 8;
+/// Clock ticks before another thread of the same priority has its turn.
+const QUANTUM_TICKS: u32 = 20;
+/// Objects that a wait needs no blocks of the caller's for (`THREAD_WAIT_OBJECTS`).
+pub const THREAD_WAIT_OBJECTS: usize = 3;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Ready,
+    Running,
+    Waiting,
+    Terminated,
+}
+
+#[repr(C, align(16))]
+struct FloatState([u8; 512]);
+
+/// A thread. Drivers see its first field: waiting for a thread waits for its end.
+#[repr(C)]
+pub struct Thread {
+    header: DISPATCHER_HEADER,
+    stack_pointer: u64,
+    float: FloatState,
+    pub(super) state: State,
+    priority: i32,
+    quantum: u32,
+    queue: LIST_ENTRY,
+    pub(super) blocks: [KWAIT_BLOCK; THREAD_WAIT_OBJECTS + 1],
+    pub(super) wait_blocks: *mut KWAIT_BLOCK,
+    pub(super) wait_count: usize,
+    pub(super) wait_status: NTSTATUS,
+    pub(super) timer: KTIMER,
+    critical_regions: i32,
+    start: Option<KSTART_ROUTINE>,
+    context: PVOID,
+    stack: Option<u64>,
+    exit_status: NTSTATUS,
+    references: u32,
+    by_driver: bool,
+}
+
+struct Scheduler {
+    ready: [LIST_ENTRY; PRIORITIES],
+    current: *mut Thread,
+    idle: *mut Thread,
+    main: *mut Thread,
+    initial_float: *mut FloatState,
+}
+
+struct Own(UnsafeCell<Scheduler>);
+// SAFETY: reached with interrupts disabled only.
+unsafe impl Sync for Own {}
+
+const EMPTY: LIST_ENTRY = LIST_ENTRY { Flink: core::ptr::null_mut(), Blink: core::ptr::null_mut() };
+static SCHEDULER: Own = Own(UnsafeCell::new(Scheduler {
+    ready: [EMPTY; PRIORITIES],
+    current: core::ptr::null_mut(),
+    idle: core::ptr::null_mut(),
+    main: core::ptr::null_mut(),
+    initial_float: core::ptr::null_mut(),
+}));
+static RESCHEDULE: AtomicBool = AtomicBool::new(false);
+static DRIVER_THREADS: AtomicU32 = AtomicU32::new(0);
+
+struct Dead(Vec<*mut Thread>);
+// SAFETY: reached with interrupts disabled only.
+unsafe impl Send for Dead {}
+/// Threads that have ended and whose stacks are to be freed.
+static DEAD: Uninterrupted<Dead> = Uninterrupted::new(Dead(Vec::new()));
+
+global_asm!(
+    r#"
+    .section .text.threads, "ax", @progbits
+    /* switch_context(out old stack pointer, new stack pointer, old float state, new float state) */
+    .global switch_context
+switch_context:
+    push rbp
+    push rbx
+    push r12
+    push r13
+    push r14
+    push r15
+    fxsave64 [rdx]
+    fxrstor64 [rcx]
+    mov [rdi], rsp
+    mov rsp, rsi
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop rbx
+    pop rbp
+    ret
+
+    .global thread_begin
+thread_begin:
+    xor ebp, ebp
+    call {enter}
+    ud2
+    "#,
+    enter = sym enter,
+);
+
+unsafe extern "C" {
+    fn switch_context(old: *mut u64, new: u64, old_float: *mut FloatState, new_float: *mut FloatState);
+    fn thread_begin();
+}
+
+fn new_thread(priority: i32, by_driver: bool) -> *mut Thread {
+    let thread = Box::into_raw(Box::new(Thread {
+        header: DISPATCHER_HEADER {
+            Type: object_type::THREAD,
+            Signalling: 0,
+            Size: 0,
+            TimerMiscFlags: 0,
+            SignalState: 0,
+            WaitListHead: EMPTY,
+        },
+        stack_pointer: 0,
+        float: FloatState([0; 512]),
+        state: State::Ready,
+        priority,
+        quantum: QUANTUM_TICKS,
+        queue: EMPTY,
+        blocks: [KWAIT_BLOCK {
+            WaitListEntry: EMPTY,
+            WaitType: 0,
+            BlockState: 0,
+            WaitKey: 0,
+            SpareLong: 0,
+            Thread: core::ptr::null_mut(),
+            Object: core::ptr::null_mut(),
+            SparePtr: core::ptr::null_mut(),
+        }; THREAD_WAIT_OBJECTS + 1],
+        wait_blocks: core::ptr::null_mut(),
+        wait_count: 0,
+        wait_status: STATUS_SUCCESS,
+        // SAFETY: plain data, initialised just below.
+        timer: unsafe { core::mem::zeroed() },
+        critical_regions: 0,
+        start: None,
+        context: core::ptr::null_mut(),
+        stack: None,
+        exit_status: STATUS_PENDING,
+        references: 1,
+        by_driver,
+    }));
+    // SAFETY: a fresh thread.
+    unsafe {
+        list::init(&raw mut (*thread).header.WaitListHead);
+        list::init(&raw mut (*thread).queue);
+        timer::initialize(&raw mut (*thread).timer, object_type::NOTIFICATION_TIMER);
+    }
+    thread
+}
+
+/// Makes the code that runs now the main thread, and an idle thread beside it.
+pub(super) fn init() {
+    let scheduler = SCHEDULER.0.get();
+    // SAFETY: runs once, interrupts off.
+    unsafe {
+        for head in &mut (*scheduler).ready {
+            list::init(head);
+        }
+        let float = Box::into_raw(Box::new(FloatState([0; 512])));
+        let mxcsr = 0x1f80u32;
+        core::arch::asm!("fninit", "ldmxcsr [{m}]", "fxsave64 [{f}]", m = in(reg) &raw const mxcsr, f = in(reg) float);
+        (*scheduler).initial_float = float;
+        let main = new_thread(PRIORITY_NORMAL, false);
+        (*main).state = State::Running;
+        (*scheduler).main = main;
+        (*scheduler).current = main;
+        cpu::set_current_thread(main.cast());
+        let idle = create(idle, core::ptr::null_mut(), 0, false).expect("memory for the idle thread");
+        (*scheduler).idle = idle;
+    }
+}
+
+unsafe extern "win64" fn idle(_context: PVOID) {
+    loop {
+        reap();
+        x86_64::instructions::interrupts::enable_and_hlt();
+    }
+}
+
+fn reap() {
+    for thread in DEAD.with(|dead| core::mem::take(&mut dead.0)) {
+        // SAFETY: the thread has ended and runs on its stack no more.
+        unsafe {
+            if let Some(stack) = (*thread).stack.take() {
+                for page in (stack..stack + STACK_BYTES).step_by(PAGE_SIZE as usize) {
+                    if let Some(frame) = paging::unmap(page) {
+                        frames::free(frame, PAGE_SIZE);
+                    }
+                }
+                window::STACK.release(stack, STACK_BYTES);
+            }
+            dereference(thread);
+        }
+    }
+}
+
+/// Creates a thread, ready to run.
+pub(super) fn create(start: KSTART_ROUTINE, context: PVOID, priority: i32, by_driver: bool) -> Option<*mut Thread> {
+    let stack = window::STACK.reserve(STACK_BYTES)?;
+    for page in (stack..stack + STACK_BYTES).step_by(PAGE_SIZE as usize) {
+        paging::map(page, frames::allocate()?, Access::ReadWrite, Caching::Cached).ok()?;
+    }
+    let thread = new_thread(priority, by_driver);
+    // SAFETY: a fresh thread and a fresh stack.
+    unsafe {
+        (*thread).start = Some(start);
+        (*thread).context = context;
+        (*thread).stack = Some(stack);
+        // As `switch_context` leaves it: six registers, the return address; aligned as at a function's entry.
+        let top = (stack + STACK_BYTES - 16) as *mut u64;
+        top.write(thread_begin as *const () as u64);
+        (*thread).stack_pointer = top as u64 - 48;
+        top.sub(6).write_bytes(0, 6);
+        cpu::without_interrupts(|| {
+            core::ptr::copy_nonoverlapping((*SCHEDULER.0.get()).initial_float, &raw mut (*thread).float, 1);
+            make_ready(thread);
+        });
+    }
+    Some(thread)
+}
+
+extern "C" fn enter() -> ! {
+    cpu::set_irql(PASSIVE_LEVEL);
+    x86_64::instructions::interrupts::enable();
+    let thread = current();
+    // SAFETY: the thread that runs; its start routine was set when it was created.
+    unsafe {
+        if let Some(start) = (*thread).start {
+            start((*thread).context);
+        }
+    }
+    terminate(STATUS_SUCCESS)
+}
+
+fn terminate(status: NTSTATUS) -> ! {
+    let thread = current();
+    x86_64::instructions::interrupts::disable();
+    // SAFETY: the thread that runs; interrupts are off.
+    unsafe {
+        if (*thread).by_driver {
+            DRIVER_THREADS.fetch_sub(1, Ordering::Relaxed);
+        }
+        (*thread).exit_status = status;
+        (*thread).state = State::Terminated;
+        wait::signal(&raw mut (*thread).header, 1);
+        DEAD.with(|dead| dead.0.push(thread));
+        switch_away();
+    }
+    unreachable!("a thread that has ended runs");
+}
+
+unsafe fn dereference(thread: *mut Thread) {
+    // SAFETY: the caller gives up a reference to a live thread.
+    unsafe {
+        let last = cpu::without_interrupts(|| {
+            (*thread).references -= 1;
+            (*thread).references == 0
+        });
+        if last {
+            drop(Box::from_raw(thread));
+        }
+    }
+}
+
+/// The thread that runs.
+pub(super) fn current() -> *mut Thread {
+    // SAFETY: a pointer-sized read; only a switch writes it, and a switch returns to the same thread.
+    unsafe { (*SCHEDULER.0.get()).current }
+}
+
+/// System threads of the driver that have not ended.
+#[must_use]
+pub fn driver_threads() -> u32 {
+    DRIVER_THREADS.load(Ordering::Relaxed)
+}
+
+pub(super) fn in_critical_region() -> bool {
+    let thread = current();
+    // SAFETY: the thread that runs.
+    !thread.is_null() && unsafe { (*thread).critical_regions } > 0
+}
+
+/// Lets a thread run. Interrupts are off.
+pub(super) unsafe fn make_ready(thread: *mut Thread) {
+    // SAFETY: the callers hold interrupts off and give a live thread that is in no queue.
+    unsafe {
+        let scheduler = SCHEDULER.0.get();
+        (*thread).state = State::Ready;
+        (*thread).quantum = QUANTUM_TICKS;
+        list::insert_before(&raw mut (*scheduler).ready[(*thread).priority as usize], &raw mut (*thread).queue);
+        let current = (*scheduler).current;
+        if !current.is_null() && (*thread).priority > (*current).priority {
+            RESCHEDULE.store(true, Ordering::Relaxed);
+            apic::request_dispatch();
+        }
+    }
+}
+
+/// The best ready thread of at least `priority`, taken out of its queue. Interrupts are off.
+unsafe fn take_ready(priority: i32) -> Option<*mut Thread> {
+    // SAFETY: the caller holds interrupts off.
+    unsafe {
+        let scheduler = SCHEDULER.0.get();
+        for level in (priority.max(0) as usize..PRIORITIES).rev() {
+            if let Some(entry) = list::pop(&raw mut (*scheduler).ready[level]) {
+                return Some(containing_record!(entry, Thread, queue));
+            }
+        }
+        None
+    }
+}
+
+/// One clock tick of the running thread is over.
+pub(super) fn quantum_tick() {
+    let thread = current();
+    if thread.is_null() {
+        return;
+    }
+    // SAFETY: the thread that was interrupted.
+    unsafe {
+        (*thread).quantum = (*thread).quantum.saturating_sub(1);
+        if (*thread).quantum == 0 {
+            RESCHEDULE.store(true, Ordering::Relaxed);
+            apic::request_dispatch();
+        }
+    }
+}
+
+/// Switches to another thread if one should run; called by the dispatch interrupt, interrupts off.
+pub(super) fn reschedule() {
+    if !RESCHEDULE.swap(false, Ordering::Relaxed) {
+        return;
+    }
+    // SAFETY: interrupts are off.
+    unsafe {
+        let thread = current();
+        if thread.is_null() || (*thread).state != State::Running {
+            return;
+        }
+        let at_least = if (*thread).quantum == 0 { (*thread).priority } else { (*thread).priority + 1 };
+        match take_ready(at_least) {
+            Some(next) => {
+                (*thread).state = State::Ready;
+                let quantum_over = (*thread).quantum == 0;
+                (*thread).quantum = QUANTUM_TICKS;
+                let head = &raw mut (*SCHEDULER.0.get()).ready[(*thread).priority as usize];
+                // Preempted, it goes on first; its turn over, it goes last.
+                list::insert_before(if quantum_over { head } else { (*head).Flink }, &raw mut (*thread).queue);
+                switch_to(next);
+            }
+            None => (*thread).quantum = QUANTUM_TICKS,
+        }
+    }
+}
+
+/// Gives the processor away: the running thread waits or has ended. Interrupts are off; they are off when it returns.
+pub(super) unsafe fn switch_away() {
+    // SAFETY: the caller's promise; the idle thread is always ready or running.
+    unsafe {
+        let next = take_ready(0).expect("the idle thread is always there");
+        switch_to(next);
+    }
+}
+
+unsafe fn switch_to(next: *mut Thread) {
+    // SAFETY: interrupts are off; both threads are live.
+    unsafe {
+        let scheduler = SCHEDULER.0.get();
+        let old = (*scheduler).current;
+        (*next).state = State::Running;
+        if next == old {
+            return;
+        }
+        (*scheduler).current = next;
+        cpu::set_current_thread(next.cast());
+        switch_context(
+            &raw mut (*old).stack_pointer,
+            (*next).stack_pointer,
+            &raw mut (*old).float,
+            &raw mut (*next).float,
+        );
+    }
+}
+
+exports! {
+    /// Threads.
+    pub static EXPORTS;
+
+    /// The thread that runs.
+    [ANY] fn KeGetCurrentThread() -> PVOID { current().cast() }
+
+    /// The thread that runs.
+    [ANY] fn PsGetCurrentThread() -> PVOID { current().cast() }
+
+    /// The process that runs: one system process.
+    [ANY] fn IoGetCurrentProcess() -> PVOID { (&raw const SCHEDULER).cast_mut().cast() }
+
+    /// The process that runs.
+    [ANY] fn PsGetCurrentProcess() -> PVOID { (&raw const SCHEDULER).cast_mut().cast() }
+
+    /// Its number.
+    [ANY] fn PsGetCurrentProcessId() -> HANDLE { 4 as HANDLE }
+
+    /// The number of the thread that runs.
+    [ANY] fn PsGetCurrentThreadId() -> HANDLE { (current() as u64 >> 4 & 0xffff_fffc) as HANDLE }
+
+    /// Whether a thread is the system's: all are.
+    [ANY] fn PsIsSystemThread(_thread: PVOID) -> u8 { 1 }
+
+    /// Creates a system thread.
+    [PASSIVE] fn PsCreateSystemThread(handle: *mut HANDLE, _access: u32, _attributes: PVOID, _process: HANDLE,
+        _client: PVOID, start: Option<KSTART_ROUTINE>, context: PVOID) -> NTSTATUS {
+        let Some(start) = start else { return STATUS_INVALID_PARAMETER };
+        let Some(thread) = create(start, context, PRIORITY_NORMAL, true) else { return STATUS_INSUFFICIENT_RESOURCES };
+        DRIVER_THREADS.fetch_add(1, Ordering::Relaxed);
+        unsafe {
+            (*thread).references += 1;
+            handle.write(io::handle::open(io::handle::Object::Thread(thread.cast())));
+        }
+        STATUS_SUCCESS
+    }
+
+    /// Ends the system thread that calls it.
+    [PASSIVE] fn PsTerminateSystemThread(status: NTSTATUS) -> NTSTATUS {
+        if current() == unsafe { (*SCHEDULER.0.get()).main } {
+            return STATUS_INVALID_PARAMETER;
+        }
+        terminate(status)
+    }
+
+    /// Sets a thread's priority and gives the old one.
+    [DISPATCH] fn KeSetPriorityThread(thread: *mut Thread, priority: i32) -> i32 {
+        if !(1..PRIORITIES as i32).contains(&priority) {
+            verifier::stop(0xc4, "KeSetPriorityThread", [0, thread as u64, priority as u64, 0],
+                format_args!("a thread's priority is 1 to 31, not {priority}"));
+        }
+        cpu::without_interrupts(|| unsafe {
+            let old = (*thread).priority;
+            (*thread).priority = priority;
+            if (*thread).state == State::Ready {
+                list::remove(&raw mut (*thread).queue);
+                make_ready(thread);
+            }
+            old
+        })
+    }
+
+    /// A thread's priority.
+    [DISPATCH] fn KeQueryPriorityThread(thread: *mut Thread) -> i32 { unsafe { (*thread).priority } }
+
+    /// Keeps ordinary asynchronous procedure calls away.
+    [APC] fn KeEnterCriticalRegion() { unsafe { (*current()).critical_regions += 1 } }
+
+    /// Lets them in again.
+    [APC] fn KeLeaveCriticalRegion() {
+        let thread = current();
+        unsafe {
+            if (*thread).critical_regions == 0 {
+                verifier::stop(0xc4, "KeLeaveCriticalRegion", [0; 4],
+                    format_args!("the thread is in no critical region: KeEnterCriticalRegion is missing"));
+            }
+            (*thread).critical_regions -= 1;
+        }
+    }
+}
+
+/// Takes another reference to a thread.
+///
+/// # Safety
+/// `thread` is live.
+pub unsafe fn reference(thread: PVOID) {
+    // SAFETY: the caller's promise.
+    cpu::without_interrupts(|| unsafe { (*thread.cast::<Thread>()).references += 1 });
+}
+
+/// Gives a reference up.
+///
+/// # Safety
+/// The caller owns a reference.
+pub unsafe fn release(thread: PVOID) {
+    // SAFETY: the caller's promise.
+    unsafe { dereference(thread.cast()) };
+}

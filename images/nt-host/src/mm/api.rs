@@ -1,0 +1,315 @@
+//! Memory as drivers ask for it: device registers, contiguous memory, memory descriptor lists, addresses.
+#![allow(unsafe_code, reason = "memory of the Windows ABI")]
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::paging::{self, Access, Caching};
+use super::{PAGE_SIZE, frames, pages_spanning, window};
+use crate::nt::{
+    MDL, MDL_ALLOCATED_FIXED_SIZE, MDL_MAPPED_TO_SYSTEM_VA, MDL_PAGES_LOCKED, MDL_PARTIAL, MDL_SOURCE_IS_NONPAGED_POOL,
+    PHYSICAL_ADDRESS, PVOID, UNICODE_STRING,
+};
+use crate::sync::Uninterrupted;
+use crate::{api, exports, rtl, verifier};
+
+/// Largest mapping of device registers: a BAR of the devices that this guest is for is far below.
+const MAP_BYTES_MAX: u64 = 256 << 20;
+
+struct Mappings {
+    /// Device registers: virtual address -> bytes and offset in the first page.
+    io: BTreeMap<u64, u64>,
+    /// Contiguous memory: virtual address -> physical address and bytes.
+    contiguous: BTreeMap<u64, (u64, u64)>,
+}
+
+static MAPPINGS: Uninterrupted<Mappings> =
+    Uninterrupted::new(Mappings { io: BTreeMap::new(), contiguous: BTreeMap::new() });
+
+/// Mappings of device registers and contiguous memory that are not undone, for the leak check.
+#[must_use]
+pub fn outstanding() -> Vec<String> {
+    MAPPINGS.with(|mappings| {
+        let io = mappings.io.iter().map(|(at, bytes)| alloc::format!("{bytes:#x} bytes of device registers mapped at {at:#x}"));
+        let memory =
+            mappings.contiguous.iter().map(|(at, (_, bytes))| alloc::format!("{bytes:#x} bytes of contiguous memory at {at:#x}"));
+        io.chain(memory).collect()
+    })
+}
+
+/// Maps device registers.
+fn map_io(function: &'static str, physical: u64, bytes: u64) -> Option<u64> {
+    if bytes == 0 || bytes > MAP_BYTES_MAX {
+        verifier::stop(0xc4, function, [physical, bytes, 0, 0],
+            format_args!("{function} for {bytes:#x} bytes at {physical:#x}: take address and length from the translated resource"));
+    }
+    let offset = physical % PAGE_SIZE;
+    let length = pages_spanning(offset + bytes);
+    let at = window::DEVICE.reserve(length)?;
+    if paging::map_range(at, physical - offset, length, Access::ReadWrite, Caching::Uncached).is_err() {
+        window::DEVICE.release(at, length);
+        return None;
+    }
+    MAPPINGS.with(|mappings| mappings.io.insert(at + offset, bytes));
+    Some(at + offset)
+}
+
+fn unmap_io(function: &'static str, address: u64, bytes: u64) {
+    let Some(mapped) = MAPPINGS.with(|mappings| mappings.io.remove(&address)) else {
+        verifier::stop(0xc4, function, [address, bytes, 0, 0],
+            format_args!("{address:#x} is no mapping of MmMapIoSpace, or was unmapped before"));
+    };
+    if mapped != bytes {
+        verifier::stop(0xc4, function, [address, bytes, mapped, 0],
+            format_args!("{address:#x} was mapped with {mapped:#x} bytes and is unmapped with {bytes:#x}: the lengths must agree"));
+    }
+    let first = address / PAGE_SIZE * PAGE_SIZE;
+    let length = pages_spanning(address % PAGE_SIZE + bytes);
+    for page in (first..first + length).step_by(PAGE_SIZE as usize) {
+        paging::unmap(page);
+    }
+    window::DEVICE.release(first, length);
+}
+
+/// Allocates contiguous memory that drivers see: zeroed, a page that is not mapped behind it.
+pub fn allocate_contiguous(bytes: u64, align: u64, lowest: u64, highest: u64) -> Option<(u64, u64)> {
+    let length = pages_spanning(bytes);
+    let physical = frames::allocate_contiguous(length, align, highest.saturating_add(1))?;
+    let give_back = || frames::free(physical, length);
+    if physical < lowest {
+        give_back();
+        return None;
+    }
+    let Some(at) = window::POOL.reserve(length) else {
+        give_back();
+        return None;
+    };
+    if paging::map_range(at, physical, length, Access::ReadWrite, Caching::Cached).is_err() {
+        window::POOL.release(at, length);
+        give_back();
+        return None;
+    }
+    // SAFETY: memory that was just mapped.
+    unsafe { (at as *mut u8).write_bytes(0, length as usize) };
+    MAPPINGS.with(|mappings| mappings.contiguous.insert(at, (physical, length)));
+    Some((at, physical))
+}
+
+/// Frees contiguous memory.
+pub fn free_contiguous(function: &'static str, address: u64) {
+    let Some((physical, length)) = MAPPINGS.with(|mappings| mappings.contiguous.remove(&address)) else {
+        verifier::stop(0xc2, function, [0x46, address, 0, 0],
+            format_args!("{address:#x} is no contiguous memory, or was freed before"));
+    };
+    for page in (address..address + length).step_by(PAGE_SIZE as usize) {
+        paging::unmap(page);
+    }
+    window::POOL.release(address, length);
+    frames::free(physical, length);
+}
+
+fn pages_of(address: u64, bytes: u64) -> u64 {
+    pages_spanning(address % PAGE_SIZE + bytes) / PAGE_SIZE
+}
+
+/// The list of frame numbers behind an MDL.
+unsafe fn frame_numbers(mdl: *mut MDL) -> *mut u64 {
+    // SAFETY: an MDL is followed by its array.
+    unsafe { mdl.add(1).cast() }
+}
+
+unsafe fn fill_frames(function: &'static str, mdl: *mut MDL) {
+    // SAFETY: an export's argument.
+    unsafe {
+        let start = (*mdl).StartVa as u64;
+        for page in 0..pages_of((*mdl).ByteOffset.into(), (*mdl).ByteCount.into()) {
+            let at = start + page * PAGE_SIZE;
+            let Some(physical) = paging::physical(at) else {
+                verifier::stop(0x50, function, [at, 0, 0, 0],
+                    format_args!("{function}: the buffer {at:#x} is not mapped memory ({})", crate::image::AddressKind(at)));
+            };
+            frame_numbers(mdl).add(page as usize).write(physical / PAGE_SIZE);
+        }
+    }
+}
+
+/// A routine that drivers look up by name, if this guest has it.
+fn routine(name: &UNICODE_STRING) -> Option<u64> {
+    // SAFETY: a string of the caller's.
+    let name = unsafe { rtl::string::text(name) };
+    api::find("ntoskrnl.exe", &name)
+}
+
+exports! {
+    /// Memory.
+    pub static EXPORTS;
+
+    /// Maps device registers.
+    [DISPATCH] fn MmMapIoSpace(physical: PHYSICAL_ADDRESS, bytes: u64, _caching: i32) -> PVOID {
+        map_io("MmMapIoSpace", physical as u64, bytes).unwrap_or(0) as PVOID
+    }
+
+    /// Maps device registers with a page protection.
+    [DISPATCH] fn MmMapIoSpaceEx(physical: PHYSICAL_ADDRESS, bytes: u64, _protection: u32) -> PVOID {
+        map_io("MmMapIoSpaceEx", physical as u64, bytes).unwrap_or(0) as PVOID
+    }
+
+    /// Unmaps device registers.
+    [DISPATCH] fn MmUnmapIoSpace(address: PVOID, bytes: u64) { unmap_io("MmUnmapIoSpace", address as u64, bytes) }
+
+    /// The physical address of a virtual one.
+    [ANY] fn MmGetPhysicalAddress(address: PVOID) -> PHYSICAL_ADDRESS {
+        paging::physical(address as u64).unwrap_or(0) as PHYSICAL_ADDRESS
+    }
+
+    /// Whether an address is mapped.
+    [DISPATCH] fn MmIsAddressValid(address: PVOID) -> u8 { u8::from(paging::accessible(address as u64, 1, false)) }
+
+    /// Allocates contiguous memory below a physical address.
+    [DISPATCH] fn MmAllocateContiguousMemory(bytes: u64, highest: PHYSICAL_ADDRESS) -> PVOID {
+        allocate_contiguous(bytes, PAGE_SIZE, 0, highest as u64).map_or(core::ptr::null_mut(), |(at, _)| at as PVOID)
+    }
+
+    /// Allocates contiguous memory in bounds.
+    [DISPATCH] fn MmAllocateContiguousMemorySpecifyCache(bytes: u64, lowest: PHYSICAL_ADDRESS, highest: PHYSICAL_ADDRESS,
+        boundary: PHYSICAL_ADDRESS, _caching: i32) -> PVOID {
+        // Aligned to the boundary, or to its own size, it crosses none.
+        let align = if boundary == 0 { PAGE_SIZE } else { bytes.next_power_of_two().min(boundary as u64) };
+        allocate_contiguous(bytes, align, lowest as u64, highest as u64).map_or(core::ptr::null_mut(), |(at, _)| at as PVOID)
+    }
+
+    /// Frees contiguous memory.
+    [DISPATCH] fn MmFreeContiguousMemory(address: PVOID) { free_contiguous("MmFreeContiguousMemory", address as u64) }
+
+    /// Frees contiguous memory.
+    [DISPATCH] fn MmFreeContiguousMemorySpecifyCache(address: PVOID, _bytes: u64, _caching: i32) {
+        free_contiguous("MmFreeContiguousMemorySpecifyCache", address as u64);
+    }
+
+    /// Bytes that an MDL for a buffer takes.
+    [ANY] fn MmSizeOfMdl(base: PVOID, bytes: u64) -> u64 { size_of::<MDL>() as u64 + 8 * pages_of(base as u64, bytes) }
+
+    /// Allocates an MDL for a buffer.
+    [DISPATCH] fn IoAllocateMdl(address: PVOID, bytes: u32, secondary: u8, _charge: u8, irp: *mut crate::nt::IRP) -> *mut MDL {
+        let pages = pages_of(address as u64, bytes.into()) as usize;
+        let size = size_of::<MDL>() + 8 * pages;
+        let memory: Box<[u64]> = alloc::vec![0u64; size / 8].into_boxed_slice();
+        let mdl = Box::into_raw(memory).cast::<MDL>();
+        unsafe {
+            mdl.write(MDL {
+                Next: core::ptr::null_mut(),
+                Size: size as i16,
+                MdlFlags: MDL_ALLOCATED_FIXED_SIZE,
+                Process: core::ptr::null_mut(),
+                MappedSystemVa: core::ptr::null_mut(),
+                StartVa: (address as u64 / PAGE_SIZE * PAGE_SIZE) as PVOID,
+                ByteCount: bytes,
+                ByteOffset: (address as u64 % PAGE_SIZE) as u32,
+            });
+            if !irp.is_null() {
+                if secondary != 0 {
+                    let mut last = (*irp).MdlAddress;
+                    while !last.is_null() && !(*last).Next.is_null() { last = (*last).Next }
+                    if last.is_null() { (*irp).MdlAddress = mdl } else { (*last).Next = mdl }
+                } else {
+                    (*irp).MdlAddress = mdl;
+                }
+            }
+        }
+        mdl
+    }
+
+    /// Frees an MDL.
+    [DISPATCH] fn IoFreeMdl(mdl: *mut MDL) {
+        unsafe {
+            if (*mdl).MdlFlags & MDL_PAGES_LOCKED != 0 {
+                verifier::stop(0x76, "IoFreeMdl", [mdl as u64, 0, 0, 0],
+                    format_args!("the MDL at {mdl:p} is freed with its pages locked: call MmUnlockPages first"));
+            }
+            let words = (*mdl).Size as usize / 8;
+            drop(Box::from_raw(core::ptr::slice_from_raw_parts_mut(mdl.cast::<u64>(), words)));
+        }
+    }
+
+    /// Fills in the frames of a nonpaged buffer.
+    [DISPATCH] fn MmBuildMdlForNonPagedPool(mdl: *mut MDL) {
+        unsafe {
+            fill_frames("MmBuildMdlForNonPagedPool", mdl);
+            (*mdl).MappedSystemVa = ((*mdl).StartVa as u64 + u64::from((*mdl).ByteOffset)) as PVOID;
+            (*mdl).MdlFlags |= MDL_SOURCE_IS_NONPAGED_POOL | MDL_MAPPED_TO_SYSTEM_VA;
+        }
+    }
+
+    /// Locks the buffer of an MDL in memory, where all of it is already.
+    [DISPATCH] fn MmProbeAndLockPages(mdl: *mut MDL, _mode: i8, _operation: i32) {
+        unsafe {
+            fill_frames("MmProbeAndLockPages", mdl);
+            (*mdl).MdlFlags |= MDL_PAGES_LOCKED;
+        }
+    }
+
+    /// Unlocks the buffer of an MDL.
+    [DISPATCH] fn MmUnlockPages(mdl: *mut MDL) {
+        unsafe {
+            if (*mdl).MdlFlags & MDL_PAGES_LOCKED == 0 {
+                verifier::stop(0x76, "MmUnlockPages", [mdl as u64, 0, 0, 0], format_args!("the MDL at {mdl:p} has no locked pages"));
+            }
+            (*mdl).MdlFlags &= !(MDL_PAGES_LOCKED | MDL_MAPPED_TO_SYSTEM_VA);
+        }
+    }
+
+    /// A system address for locked pages: they are kernel memory already.
+    [DISPATCH] fn MmMapLockedPagesSpecifyCache(mdl: *mut MDL, _mode: i8, _caching: i32, _base: PVOID, _bugcheck: u32, _priority: u32) -> PVOID {
+        unsafe {
+            (*mdl).MappedSystemVa = ((*mdl).StartVa as u64 + u64::from((*mdl).ByteOffset)) as PVOID;
+            (*mdl).MdlFlags |= MDL_MAPPED_TO_SYSTEM_VA;
+            (*mdl).MappedSystemVa
+        }
+    }
+
+    /// A system address for locked pages.
+    [DISPATCH] fn MmMapLockedPages(mdl: *mut MDL, mode: i8) -> PVOID {
+        unsafe { MmMapLockedPagesSpecifyCache(mdl, mode, 1, core::ptr::null_mut(), 1, 16) }
+    }
+
+    /// Undoes a mapping of locked pages.
+    [DISPATCH] fn MmUnmapLockedPages(_base: PVOID, mdl: *mut MDL) { unsafe { (*mdl).MdlFlags &= !MDL_MAPPED_TO_SYSTEM_VA } }
+
+    /// An MDL for a part of another's buffer.
+    [DISPATCH] fn IoBuildPartialMdl(source: *mut MDL, target: *mut MDL, address: PVOID, bytes: u32) {
+        unsafe {
+            let end = (*source).StartVa as u64 + u64::from((*source).ByteOffset) + u64::from((*source).ByteCount);
+            let bytes = if bytes == 0 { (end - address as u64) as u32 } else { bytes };
+            (*target).StartVa = (address as u64 / PAGE_SIZE * PAGE_SIZE) as PVOID;
+            (*target).ByteOffset = (address as u64 % PAGE_SIZE) as u32;
+            (*target).ByteCount = bytes;
+            (*target).MdlFlags |= MDL_PARTIAL | ((*source).MdlFlags & (MDL_SOURCE_IS_NONPAGED_POOL | MDL_MAPPED_TO_SYSTEM_VA));
+            (*target).MappedSystemVa = address;
+            let skipped = ((*target).StartVa as u64 - (*source).StartVa as u64) / PAGE_SIZE;
+            let pages = pages_of(address as u64, bytes.into());
+            core::ptr::copy_nonoverlapping(frame_numbers(source).add(skipped as usize), frame_numbers(target), pages as usize);
+        }
+    }
+
+    /// Makes code that was made pageable resident: all of it is.
+    [APC] fn MmLockPagableDataSection(address: PVOID) -> PVOID { address }
+
+    /// Undoes it.
+    [APC] fn MmUnlockPagableImageSection(_handle: PVOID) {}
+
+    /// Makes the whole driver pageable: it stays resident.
+    [APC] fn MmPageEntireDriver(address: PVOID) -> PVOID { address }
+
+    /// Undoes it.
+    [APC] fn MmResetDriverPaging(_address: PVOID) {}
+
+    /// How large the machine is: 0 small, 1 medium, 2 large.
+    [ANY] fn MmQuerySystemSize() -> i32 { 2 }
+
+    /// The address of a kernel routine by name.
+    [PASSIVE] fn MmGetSystemRoutineAddress(name: *const UNICODE_STRING) -> PVOID {
+        routine(unsafe { &*name }).unwrap_or(0) as PVOID
+    }
+}

@@ -1,0 +1,228 @@
+//! Page tables: mapping, protection, translation.
+#![allow(unsafe_code, reason = "page tables")]
+
+use x86_64::structures::paging::mapper::{MapperFlush, TranslateResult, UnmapError};
+use x86_64::structures::paging::{
+    FrameAllocator, Mapper, OffsetPageTable, Page, PageTable, PageTableFlags, PhysFrame, Size2MiB, Size4KiB, Translate,
+};
+use x86_64::{PhysAddr, VirtAddr};
+
+use super::frames::{self, MemoryMap};
+use super::{PAGE_SIZE, pages_spanning};
+use crate::arch::boot::{BOOT_MAPPED, DIRECT_MAP, KERNEL_BASE};
+use crate::sync::Uninterrupted;
+
+static TABLES: Uninterrupted<Option<OffsetPageTable<'static>>> = Uninterrupted::new(None);
+
+unsafe extern "C" {
+    static mut boot_pml4: PageTable;
+    static boot_stack_guard: u8;
+    static __text_start: u8;
+    static __text_end: u8;
+    static __rodata_start: u8;
+    static __rodata_end: u8;
+    static __data_start: u8;
+    static __image_end: u8;
+}
+
+/// What a mapping allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read.
+    Read,
+    /// Read and write.
+    ReadWrite,
+    /// Read and execute.
+    Execute,
+    /// All three; only for images that ask for it.
+    ReadWriteExecute,
+}
+
+impl Access {
+    fn flags(self) -> PageTableFlags {
+        let common = PageTableFlags::PRESENT | PageTableFlags::GLOBAL;
+        match self {
+            Self::Read => common | PageTableFlags::NO_EXECUTE,
+            Self::ReadWrite => common | PageTableFlags::NO_EXECUTE | PageTableFlags::WRITABLE,
+            Self::Execute => common,
+            Self::ReadWriteExecute => common | PageTableFlags::WRITABLE,
+        }
+    }
+}
+
+/// How the processor may cache a mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caching {
+    /// Memory.
+    Cached,
+    /// Registers of a device.
+    Uncached,
+}
+
+/// Memory for page tables.
+struct Tables;
+
+// SAFETY: hands out frames that nothing else uses.
+unsafe impl FrameAllocator<Size4KiB> for Tables {
+    fn allocate_frame(&mut self) -> Option<PhysFrame<Size4KiB>> {
+        let frame = frames::allocate()?;
+        // SAFETY: a fresh frame, seen through the direct map.
+        unsafe { ((DIRECT_MAP + frame) as *mut u8).write_bytes(0, PAGE_SIZE as usize) };
+        Some(PhysFrame::containing_address(PhysAddr::new(frame)))
+    }
+}
+
+/// There was no memory for page tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no memory for page tables")]
+pub struct NoTables;
+
+/// Takes the boot page tables over, maps all memory directly, gives the image its protections and takes away what only
+/// the boot code needed: afterwards the lower half of the address space is empty, as it is for a Windows system
+/// thread's driver code that uses no user memory.
+pub fn init(map: &MemoryMap) {
+    TABLES.with(|tables| {
+        // SAFETY: the boot code's top-level table, owned by this module from now on; the offset is the direct map's.
+        *tables = Some(unsafe { OffsetPageTable::new(&mut *(&raw mut boot_pml4), VirtAddr::new(DIRECT_MAP)) });
+    });
+    for range in map.ram().filter(|range| range.end > BOOT_MAPPED) {
+        let start = range.start.max(BOOT_MAPPED) & !0x1f_ffff;
+        for address in (start..range.end).step_by(2 << 20) {
+            TABLES.with(|tables| {
+                let tables = tables.as_mut().expect("set above");
+                let page = Page::<Size2MiB>::containing_address(VirtAddr::new(DIRECT_MAP + address));
+                let frame = PhysFrame::containing_address(PhysAddr::new(address));
+                let flags = PageTableFlags::PRESENT | PageTableFlags::WRITABLE | PageTableFlags::NO_EXECUTE;
+                // SAFETY: memory of the machine, in the direct map's own range.
+                let mapped = unsafe { tables.map_to(page, frame, flags, &mut Tables) };
+                mapped.expect("memory for the direct map").flush();
+            });
+        }
+    }
+    protect_image();
+    // SAFETY: nothing uses the identity mapping any more.
+    TABLES.with(|tables| tables.as_mut().expect("set above").level_4_table_mut()[0].set_unused());
+    x86_64::instructions::tlb::flush_all();
+}
+
+/// Gives code, constants and data of this image their protections, and the main stack its guard page.
+fn protect_image() {
+    let guard = (&raw const boot_stack_guard) as u64;
+    let parts = [
+        (&raw const __text_start, &raw const __text_end, Access::Execute),
+        (&raw const __rodata_start, &raw const __rodata_end, Access::Read),
+        (&raw const __data_start, &raw const __image_end, Access::ReadWrite),
+    ];
+    // The boot code mapped a whole GiB at the image; a fresh table replaces it, built beside it and switched to at once.
+    let table = Tables.allocate_frame().expect("memory for page tables").start_address().as_u64();
+    let directory = Tables.allocate_frame().expect("memory for page tables").start_address().as_u64();
+    let entry = |table: u64, index: u64| (DIRECT_MAP + table + 8 * index) as *mut u64;
+    // SAFETY: fresh tables, seen through the direct map; every page that this code needs is in `parts`.
+    unsafe {
+        entry(table, 510).write(directory | 3);
+        for (start, end, access) in parts {
+            for page in (start as u64..end as u64).step_by(PAGE_SIZE as usize).filter(|&page| page != guard) {
+                let physical = page - KERNEL_BASE;
+                let slot = entry(directory, physical >> 21);
+                if slot.read() == 0 {
+                    slot.write(Tables.allocate_frame().expect("memory for page tables").start_address().as_u64() | 3);
+                }
+                entry(slot.read() & !0xfff, physical >> 12 & 511).write(physical | access.flags().bits());
+            }
+        }
+        TABLES.with(|tables| {
+            let top = tables.as_mut().expect("set before").level_4_table_mut();
+            top[511].set_addr(PhysAddr::new(table), PageTableFlags::PRESENT | PageTableFlags::WRITABLE);
+        });
+    }
+}
+
+fn page(address: u64) -> Page<Size4KiB> {
+    Page::containing_address(VirtAddr::new(address))
+}
+
+/// Maps one page.
+///
+/// # Errors
+/// If there is no memory for page tables.
+///
+/// # Panics
+/// If the page is mapped already: the host's windows never overlap.
+pub fn map(address: u64, physical: u64, access: Access, caching: Caching) -> Result<(), NoTables> {
+    let mut flags = access.flags();
+    if caching == Caching::Uncached {
+        flags |= PageTableFlags::NO_CACHE | PageTableFlags::WRITE_THROUGH;
+    }
+    let table_flags = PageTableFlags::PRESENT | PageTableFlags::WRITABLE;
+    TABLES.with(|tables| {
+        let tables = tables.as_mut().expect("paging is initialised");
+        let frame = PhysFrame::containing_address(PhysAddr::new(physical));
+        // SAFETY: the caller maps in a window of its own.
+        match unsafe { tables.map_to_with_table_flags(page(address), frame, flags, table_flags, &mut Tables) } {
+            Ok(flush) => {
+                flush.flush();
+                Ok(())
+            }
+            Err(x86_64::structures::paging::mapper::MapToError::FrameAllocationFailed) => Err(NoTables),
+            Err(error) => panic!("page {address:#x} cannot be mapped: {error:?}"),
+        }
+    })
+}
+
+/// Unmaps one page and gives its physical address.
+pub fn unmap(address: u64) -> Option<u64> {
+    TABLES.with(|tables| match tables.as_mut().expect("paging is initialised").unmap(page(address)) {
+        Ok((frame, flush)) => {
+            MapperFlush::flush(flush);
+            Some(frame.start_address().as_u64())
+        }
+        Err(UnmapError::PageNotMapped) => None,
+        Err(error) => panic!("page {address:#x} cannot be unmapped: {error:?}"),
+    })
+}
+
+/// Changes what a mapped page allows.
+pub fn protect(address: u64, access: Access) {
+    TABLES.with(|tables| {
+        let tables = tables.as_mut().expect("paging is initialised");
+        // SAFETY: the caller owns the page's window.
+        unsafe { tables.update_flags(page(address), access.flags()) }.expect("the page is mapped").flush();
+    });
+}
+
+/// The physical address of a virtual one, if it is mapped.
+#[must_use]
+pub fn physical(address: u64) -> Option<u64> {
+    let address = VirtAddr::try_new(address).ok()?;
+    TABLES.with(|tables| tables.as_ref().expect("paging is initialised").translate_addr(address).map(PhysAddr::as_u64))
+}
+
+/// Whether every byte of a range is mapped, and for writing if asked. Reads page tables only.
+#[must_use]
+pub fn accessible(address: u64, bytes: u64, write: bool) -> bool {
+    let Some(end) = address.checked_add(bytes) else { return false };
+    let first = address / PAGE_SIZE * PAGE_SIZE;
+    (first..end).step_by(PAGE_SIZE as usize).all(|at| {
+        let Ok(at) = VirtAddr::try_new(at) else { return false };
+        TABLES.with(|tables| match tables.as_ref().expect("paging is initialised").translate(at) {
+            TranslateResult::Mapped { flags, .. } => !write || flags.contains(PageTableFlags::WRITABLE),
+            _ => false,
+        })
+    })
+}
+
+/// Maps `bytes` of physically contiguous memory or registers at `address`.
+///
+/// # Errors
+/// If there is no memory for page tables; nothing stays mapped.
+pub fn map_range(address: u64, physical: u64, bytes: u64, access: Access, caching: Caching) -> Result<(), NoTables> {
+    for offset in (0..pages_spanning(bytes)).step_by(PAGE_SIZE as usize) {
+        if let Err(error) = map(address + offset, physical + offset, access, caching) {
+            for undo in (0..offset).step_by(PAGE_SIZE as usize) {
+                unmap(address + undo);
+            }
+            return Err(error);
+        }
+    }
+    Ok(())
+}

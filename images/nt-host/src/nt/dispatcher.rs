@@ -1,0 +1,128 @@
+//! What threads wait for, and what is called later: dispatcher objects, DPCs, timers, queues (`wdm.h`).
+
+use core::ffi::c_void;
+
+use super::{LIST_ENTRY, PVOID};
+
+/// Values of [`DISPATCHER_HEADER::Type`].
+pub mod object_type {
+    pub const NOTIFICATION_EVENT: u8 = 0;
+    pub const SYNCHRONIZATION_EVENT: u8 = 1;
+    pub const MUTANT: u8 = 2;
+    pub const SEMAPHORE: u8 = 5;
+    pub const THREAD: u8 = 6;
+    pub const NOTIFICATION_TIMER: u8 = 8;
+    pub const SYNCHRONIZATION_TIMER: u8 = 9;
+    /// [`KDPC::Type`](super::KDPC): `DpcObject`.
+    pub const DPC: u8 = 19;
+}
+
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct DISPATCHER_HEADER {
+    pub Type: u8,
+    pub Signalling: u8,
+    /// In 32-bit words.
+    pub Size: u8,
+    /// Timers: bit 6 inserted, bit 7 expired.
+    pub TimerMiscFlags: u8,
+    pub SignalState: i32,
+    pub WaitListHead: LIST_ENTRY,
+}
+
+#[repr(C)]
+pub struct KEVENT {
+    pub Header: DISPATCHER_HEADER,
+}
+
+#[repr(C)]
+pub struct KSEMAPHORE {
+    pub Header: DISPATCHER_HEADER,
+    pub Limit: i32,
+}
+
+#[repr(C)]
+pub struct KMUTANT {
+    pub Header: DISPATCHER_HEADER,
+    pub MutantListEntry: LIST_ENTRY,
+    pub OwnerThread: PVOID,
+    pub Abandoned: u8,
+    pub ApcDisable: u8,
+}
+
+pub type KDEFERRED_ROUTINE = unsafe extern "win64" fn(dpc: *mut KDPC, context: PVOID, argument1: PVOID, argument2: PVOID);
+
+#[repr(C)]
+pub struct KDPC {
+    pub Type: u8,
+    pub Importance: u8,
+    pub Number: u16,
+    pub DpcListEntry: LIST_ENTRY,
+    pub DeferredRoutine: Option<KDEFERRED_ROUTINE>,
+    pub DeferredContext: PVOID,
+    pub SystemArgument1: PVOID,
+    pub SystemArgument2: PVOID,
+    /// Non-null while queued.
+    pub DpcData: PVOID,
+}
+
+#[repr(C)]
+pub struct KTIMER {
+    pub Header: DISPATCHER_HEADER,
+    /// Interrupt time, 100 ns.
+    pub DueTime: u64,
+    pub TimerListEntry: LIST_ENTRY,
+    pub Dpc: *mut KDPC,
+    pub Processor: u32,
+    /// Milliseconds; 0 = once.
+    pub Period: u32,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct KWAIT_BLOCK {
+    pub WaitListEntry: LIST_ENTRY,
+    /// `WaitAll` 0, `WaitAny` 1.
+    pub WaitType: u8,
+    pub BlockState: u8,
+    pub WaitKey: u16,
+    pub SpareLong: i32,
+    pub Thread: PVOID,
+    pub Object: PVOID,
+    pub SparePtr: PVOID,
+}
+
+#[repr(C)]
+pub struct FAST_MUTEX {
+    pub Count: i32,
+    pub Owner: PVOID,
+    pub Contention: u32,
+    pub Event: KEVENT,
+    pub OldIrql: u32,
+}
+
+#[repr(C)]
+pub struct IO_REMOVE_LOCK_COMMON_BLOCK {
+    pub Removed: u8,
+    pub Reserved: [u8; 3],
+    pub IoCount: i32,
+    pub RemoveEvent: KEVENT,
+}
+
+pub type WORKER_THREAD_ROUTINE = unsafe extern "win64" fn(parameter: PVOID);
+
+#[repr(C)]
+pub struct WORK_QUEUE_ITEM {
+    pub List: LIST_ENTRY,
+    pub WorkerRoutine: Option<WORKER_THREAD_ROUTINE>,
+    pub Parameter: *mut c_void,
+}
+
+/// The start of the shared data page that inlined kernel calls read (`ntddk.h`, `KUSER_SHARED_DATA`).
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct KSYSTEM_TIME {
+    pub LowPart: u32,
+    pub High1Time: i32,
+    pub High2Time: i32,
+}

@@ -1,0 +1,83 @@
+//! What the harness asks of a guest before it runs: the `fw_cfg` file of `name=value` lines.
+
+use alloc::string::String;
+
+use guest_protocol::Level;
+
+/// The options; unknown names are kept for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Instead of serving, loop this many million iterations and leave.
+    pub probe: Option<u64>,
+    /// The least bad level of log lines that are sent.
+    pub log: Level,
+    /// Which function of the PCI bus is the driver's, as `vendor:device` in hexadecimal, where there are several.
+    pub device: Option<(u16, u16)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { probe: None, log: Level::Info, device: None }
+    }
+}
+
+/// A line that makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("option `{0}` is none that this guest knows")]
+pub struct UnknownOption(pub String);
+
+impl Options {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// The first line that is not `name=value` with a known name and a value of its kind.
+    pub fn parse(text: &str) -> Result<Self, UnknownOption> {
+        let mut options = Self::default();
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            options.set(line).ok_or_else(|| UnknownOption(line.into()))?;
+        }
+        Ok(options)
+    }
+
+    fn set(&mut self, line: &str) -> Option<()> {
+        let (name, value) = line.split_once('=')?;
+        match name {
+            "probe" => self.probe = Some(value.parse().ok()?),
+            "log" => {
+                self.log = match value {
+                    "error" => Level::Error,
+                    "warn" => Level::Warn,
+                    "info" => Level::Info,
+                    "debug" => Level::Debug,
+                    "trace" => Level::Trace,
+                    _ => return None,
+                }
+            }
+            "device" => {
+                let (vendor, device) = value.split_once(':')?;
+                self.device = Some((u16::from_str_radix(vendor, 16).ok()?, u16::from_str_radix(device, 16).ok()?));
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_values_are_read() {
+        let options = Options::parse("probe=300\nlog=debug\n\ndevice=1af4:1067\n").unwrap();
+        assert_eq!(options, Options { probe: Some(300), log: Level::Debug, device: Some((0x1af4, 0x1067)) });
+        assert_eq!(Options::parse("").unwrap(), Options::default());
+    }
+
+    #[test]
+    fn a_mistake_is_named() {
+        for line in ["probe=many", "log=loud", "device=1af4", "speed=fast", "probe"] {
+            assert_eq!(Options::parse(line), Err(UnknownOption(line.into())), "{line}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! A function on the bus: where it is, who it is, what it decodes.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::config;
+
+/// Bus, device, function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Address {
+    /// Bus number.
+    pub bus: u8,
+    /// Device number, 0 to 31.
+    pub device: u8,
+    /// Function number, 0 to 7.
+    pub function: u8,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02x}:{:02x}.{:x}", self.bus, self.device, self.function)
+    }
+}
+
+/// What a base address register decodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bar {
+    /// Its index, 0 to 5.
+    pub index: u8,
+    /// I/O ports instead of memory.
+    pub io: bool,
+    /// 64 bits wide.
+    pub wide: bool,
+    /// Prefetchable memory.
+    pub prefetchable: bool,
+    /// Bytes or ports.
+    pub size: u64,
+    /// Where it is; 0 = nowhere.
+    pub base: u64,
+}
+
+/// A function.
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// Where it is.
+    pub address: Address,
+    /// Vendor id.
+    pub vendor: u16,
+    /// Device id.
+    pub device: u16,
+    /// Subsystem vendor id.
+    pub subsystem_vendor: u16,
+    /// Subsystem id.
+    pub subsystem: u16,
+    /// Revision.
+    pub revision: u8,
+    /// Class, subclass, programming interface.
+    pub class: u32,
+    /// Interrupt pin: 0 none, 1 to 4 INTA to INTD.
+    pub pin: u8,
+    /// Base address registers in order.
+    pub bars: Vec<Bar>,
+    /// The bridge that it is behind.
+    pub behind: Option<Address>,
+}
+
+impl Function {
+    /// Whether it is a bridge.
+    #[must_use]
+    pub fn is_bridge(&self) -> bool {
+        self.class >> 16 == 0x06
+    }
+}
+
+const HEADER_TYPE: u32 = 0x0e;
+const MULTIFUNCTION: u8 = 0x80;
+const TYPE_BRIDGE: u8 = 1;
+const SECONDARY_BUS: u32 = 0x19;
+/// Registers of an ordinary function.
+const BARS: u8 = 6;
+const COMMAND: u32 = 0x04;
+const DECODE: u16 = 3;
+/// Deepest nesting of bridges followed.
+const DEPTH_MAX: usize = 8;
+
+/// Finds all functions.
+#[must_use]
+pub fn enumerate() -> Vec<Function> {
+    let mut functions = Vec::new();
+    scan(0, None, 0, &mut functions);
+    functions
+}
+
+fn scan(bus: u8, behind: Option<Address>, depth: usize, functions: &mut Vec<Function>) {
+    for device in 0..32 {
+        for function in 0..8 {
+            let address = Address { bus, device, function };
+            let id = config::read(address, 0);
+            if id as u16 == 0xffff {
+                if function == 0 {
+                    break;
+                }
+                continue;
+            }
+            let header = config::read_byte(address, HEADER_TYPE);
+            functions.push(read(address, header, behind));
+            if header & 0x7f == TYPE_BRIDGE && depth < DEPTH_MAX {
+                let secondary = config::read_byte(address, SECONDARY_BUS);
+                if secondary > bus {
+                    scan(secondary, Some(address), depth + 1, functions);
+                }
+            }
+            if function == 0 && header & MULTIFUNCTION == 0 {
+                break;
+            }
+        }
+    }
+}
+
+fn read(address: Address, header: u8, behind: Option<Address>) -> Function {
+    let [id, class, subsystem] = [0, 8, 0x2c].map(|offset| config::read(address, offset));
+    let ordinary = header & 0x7f == 0;
+    Function {
+        address,
+        vendor: id as u16,
+        device: (id >> 16) as u16,
+        subsystem_vendor: if ordinary { subsystem as u16 } else { 0 },
+        subsystem: if ordinary { (subsystem >> 16) as u16 } else { 0 },
+        revision: class as u8,
+        class: class >> 8,
+        pin: config::read_byte(address, 0x3d),
+        bars: if ordinary { size_bars(address) } else { Vec::new() },
+        behind,
+    }
+}
+
+/// Sizes the registers by writing ones, decoding switched off meanwhile.
+fn size_bars(address: Address) -> Vec<Bar> {
+    let command = config::read_word(address, COMMAND);
+    config::write_word(address, COMMAND, command & !DECODE);
+    let mut bars = Vec::new();
+    let mut index = 0;
+    while index < BARS {
+        let offset = 0x10 + 4 * u32::from(index);
+        let old = config::read(address, offset);
+        config::write(address, offset, u32::MAX);
+        let mask = config::read(address, offset);
+        config::write(address, offset, old);
+        let io = old & 1 != 0;
+        let wide = !io && old >> 1 & 3 == 2;
+        let mut base = u64::from(old & if io { !3 } else { !15 });
+        let mut sized = u64::from(mask & if io { !3 } else { !15 });
+        if wide && index + 1 < BARS {
+            let high = config::read(address, offset + 4);
+            config::write(address, offset + 4, u32::MAX);
+            sized |= u64::from(config::read(address, offset + 4)) << 32;
+            config::write(address, offset + 4, high);
+            base |= u64::from(high) << 32;
+        } else if io {
+            // The upper half may read as zero.
+            sized |= 0xffff_ffff_ffff_0000;
+        } else {
+            sized |= 0xffff_ffff_0000_0000;
+        }
+        if mask & !15 != 0 || (io && mask & !3 != 0) {
+            bars.push(Bar { index, io, wide, prefetchable: !io && old & 8 != 0, size: sized.wrapping_neg(), base });
+        }
+        index += 1 + u8::from(wide);
+    }
+    config::write_word(address, COMMAND, command);
+    bars
+}

@@ -1,0 +1,30 @@
+//! The PCI bus: configuration space, functions, base addresses, interrupt lines.
+//!
+//! Specification: PCI Local Bus 3.0, chapter 6. Firmware that does not place base addresses (qboot) leaves that to this
+//! module; what firmware placed (SeaBIOS) stays.
+
+pub mod bar;
+pub mod config;
+pub mod function;
+pub mod routing;
+
+use alloc::vec::Vec;
+
+pub use function::{Address, Function};
+
+use crate::sync::Uninterrupted;
+
+static FUNCTIONS: Uninterrupted<Vec<Function>> = Uninterrupted::new(Vec::new());
+
+/// Finds all functions, places base addresses, prepares interrupt routing.
+pub fn init() {
+    let functions = function::enumerate();
+    let functions = bar::place(functions);
+    FUNCTIONS.with(|all| *all = functions);
+}
+
+/// All functions.
+#[must_use]
+pub fn functions() -> Vec<Function> {
+    FUNCTIONS.with(|all| all.clone())
+}

@@ -1,0 +1,279 @@
+//! Windows driver images: validation, imports, relocation, sections. Pure: from bytes of a file to bytes of memory.
+//!
+//! Specification: Microsoft, "PE Format". Headers and tables are read by the `object` crate; what is here is what a
+//! kernel loader demands beyond being well-formed.
+
+pub mod unwind;
+
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use object::LittleEndian as LE;
+use object::pe;
+use object::read::pe::{ImageNtHeaders, ImageOptionalHeader, Import as PeImport, PeFile64, RelocationBlockIterator};
+
+/// Largest image taken; drivers have some MiB at most.
+pub const IMAGE_BYTES_MAX: u32 = 64 << 20;
+/// Most imported functions: the kernel exports fewer.
+const IMPORTS_MAX: usize = 16 << 10;
+/// Offset of `SecurityCookie` in the 64-bit load configuration.
+const LOAD_CONFIG_COOKIE: usize = 0x58;
+
+/// Why a file cannot be loaded as a driver.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ImageError {
+    /// Not a PE32+ file at all.
+    #[error("the file is no PE32+ image: {0}")]
+    Malformed(String),
+    /// For another processor.
+    #[error("the image is for machine {0:#06x}; this guest is x64 (0x8664)")]
+    Machine(u16),
+    /// A program or a library.
+    #[error("the image's subsystem is {0}; a driver's is 1 (native): link with /SUBSYSTEM:NATIVE")]
+    Subsystem(u16),
+    /// Relocations were stripped.
+    #[error("the image has no base relocations: link with /DYNAMICBASE, or without /FIXED")]
+    Fixed,
+    /// A number in a header is out of its bounds.
+    #[error("{0}")]
+    Bounds(String),
+    /// An import that is not there; the loader asks for all of them before.
+    #[error("{0}!{1} is not exported")]
+    Unresolved(String, String),
+}
+
+fn malformed(error: object::Error) -> ImageError {
+    ImageError::Malformed(error.to_string())
+}
+
+/// An imported function, and where its address goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Import {
+    /// The module, in lower case.
+    pub module: String,
+    /// The name, or `#n` for an ordinal.
+    pub name: String,
+    /// Offset of the address table's entry in the image.
+    pub slot: u32,
+}
+
+/// What a section allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// Its name.
+    pub name: String,
+    /// Its range in the image, in whole pages.
+    pub range: Range<u32>,
+    /// May be written.
+    pub write: bool,
+    /// May be executed.
+    pub execute: bool,
+    /// Is not needed after initialisation.
+    pub discardable: bool,
+}
+
+/// A driver image that can be loaded.
+pub struct DriverImage<'a> {
+    file: PeFile64<'a>,
+    data: &'a [u8],
+    sections: Vec<Section>,
+}
+
+impl<'a> DriverImage<'a> {
+    /// Reads and validates.
+    ///
+    /// # Errors
+    /// [`ImageError`].
+    pub fn parse(data: &'a [u8]) -> Result<Self, ImageError> {
+        let file = PeFile64::parse(data).map_err(malformed)?;
+        let machine = file.nt_headers().file_header().machine.get(LE);
+        if machine != pe::IMAGE_FILE_MACHINE_AMD64 {
+            return Err(ImageError::Machine(machine.0));
+        }
+        let optional = file.nt_headers().optional_header();
+        if optional.subsystem() != pe::IMAGE_SUBSYSTEM_NATIVE {
+            return Err(ImageError::Subsystem(optional.subsystem().0));
+        }
+        if file.nt_headers().file_header().characteristics.get(LE).0 & pe::IMAGE_FILE_RELOCS_STRIPPED.0 != 0 {
+            return Err(ImageError::Fixed);
+        }
+        let size = optional.size_of_image();
+        if size == 0 || size > IMAGE_BYTES_MAX {
+            return Err(ImageError::Bounds(alloc::format!("SizeOfImage is {size:#x}; it may be 1 to {IMAGE_BYTES_MAX:#x}")));
+        }
+        let alignment = optional.section_alignment();
+        if alignment != 4096 {
+            return Err(ImageError::Bounds(alloc::format!(
+                "SectionAlignment is {alignment:#x}; with anything but 0x1000 sections cannot have their own protection"
+            )));
+        }
+        if optional.address_of_entry_point() == 0 || optional.address_of_entry_point() >= size {
+            return Err(ImageError::Bounds("the image has no entry point inside it".into()));
+        }
+        if optional.size_of_headers() > size || optional.size_of_headers() as usize > data.len() {
+            return Err(ImageError::Bounds("SizeOfHeaders is larger than the file".into()));
+        }
+        let mut sections = Vec::new();
+        let mut end = page_up(u64::from(optional.size_of_headers()));
+        for header in file.section_table().iter() {
+            let name = String::from_utf8_lossy(header.raw_name()).into_owned();
+            let start = u64::from(header.virtual_address.get(LE));
+            let bytes = u64::from(header.virtual_size.get(LE).max(header.size_of_raw_data.get(LE)));
+            let range = start..page_up(start + bytes);
+            if range.start < end || range.end > page_up(u64::from(size)) || range.start % 4096 != 0 {
+                return Err(ImageError::Bounds(alloc::format!(
+                    "section {name} at {:#x}..{:#x} overlaps another or leaves the image",
+                    range.start,
+                    range.end
+                )));
+            }
+            end = range.end;
+            let flags = header.characteristics.get(LE).0;
+            sections.push(Section {
+                name,
+                range: range.start as u32..range.end as u32,
+                write: flags & pe::IMAGE_SCN_MEM_WRITE.0 != 0,
+                execute: flags & pe::IMAGE_SCN_MEM_EXECUTE.0 != 0,
+                discardable: flags & pe::IMAGE_SCN_MEM_DISCARDABLE.0 != 0,
+            });
+        }
+        Ok(Self { file, data, sections })
+    }
+
+    /// Bytes in memory, whole pages.
+    #[must_use]
+    pub fn size(&self) -> u32 {
+        page_up(u64::from(self.file.nt_headers().optional_header().size_of_image())) as u32
+    }
+
+    /// Offset of the entry point.
+    #[must_use]
+    pub fn entry(&self) -> u32 {
+        self.file.nt_headers().optional_header().address_of_entry_point()
+    }
+
+    /// The sections, ascending.
+    #[must_use]
+    pub fn sections(&self) -> &[Section] {
+        &self.sections
+    }
+
+    /// The function table that stack walks need, as offset and bytes.
+    #[must_use]
+    pub fn function_table(&self) -> Option<(u32, u32)> {
+        let range = self.file.data_directory(pe::IMAGE_DIRECTORY_ENTRY_EXCEPTION)?.address_range();
+        (range.1 > 0 && range.0.checked_add(range.1)? <= self.size()).then_some(range)
+    }
+
+    /// The imported functions.
+    ///
+    /// # Errors
+    /// A table that leaves the image.
+    pub fn imports(&self) -> Result<Vec<Import>, ImageError> {
+        let mut imports = Vec::new();
+        let Some(table) = self.file.import_table().map_err(malformed)? else { return Ok(imports) };
+        let mut descriptors = table.descriptors().map_err(malformed)?;
+        while let Some(descriptor) = descriptors.next().map_err(malformed)? {
+            let module = table.name(descriptor.name.get(LE)).map_err(malformed)?;
+            let module = String::from_utf8_lossy(module).to_ascii_lowercase();
+            let first = descriptor.first_thunk.get(LE);
+            let lookup = match descriptor.original_first_thunk.get(LE) {
+                0 => first,
+                original => original,
+            };
+            let mut thunks = table.thunks(lookup).map_err(malformed)?;
+            let mut slot = first;
+            while let Some(thunk) = thunks.next::<pe::ImageNtHeaders64>().map_err(malformed)? {
+                let name = match table.import::<pe::ImageNtHeaders64>(thunk).map_err(malformed)? {
+                    PeImport::Ordinal(ordinal) => alloc::format!("#{ordinal}"),
+                    PeImport::Name(_, name) => String::from_utf8_lossy(name).into_owned(),
+                };
+                if imports.len() == IMPORTS_MAX || u64::from(slot) + 8 > u64::from(self.size()) {
+                    return Err(ImageError::Bounds("the import address table leaves the image".into()));
+                }
+                imports.push(Import { module: module.clone(), name, slot });
+                slot += 8;
+            }
+        }
+        Ok(imports)
+    }
+
+    /// The image as it lies in memory at `base`: headers and sections copied, relocated, imports bound, the security
+    /// cookie seeded.
+    ///
+    /// # Errors
+    /// A table that leaves the image, a relocation of an unknown kind, an import that `resolve` does not know.
+    pub fn lay_out(
+        &self,
+        base: u64,
+        cookie: u64,
+        resolve: impl Fn(&Import) -> Option<u64>,
+    ) -> Result<Vec<u8>, ImageError> {
+        let mut memory = vec![0u8; self.size() as usize];
+        let headers = self.file.nt_headers().optional_header().size_of_headers() as usize;
+        memory[..headers].copy_from_slice(&self.data[..headers]);
+        for header in self.file.section_table().iter() {
+            let raw = header.pe_data(self.data).map_err(malformed)?;
+            let start = header.virtual_address.get(LE) as usize;
+            let target = memory.get_mut(start..start + raw.len());
+            target.ok_or_else(|| ImageError::Bounds("a section leaves the image".into()))?.copy_from_slice(raw);
+        }
+        self.relocate(&mut memory, base)?;
+        for import in self.imports()? {
+            let address = resolve(&import)
+                .ok_or_else(|| ImageError::Unresolved(import.module.clone(), import.name.clone()))?;
+            memory[import.slot as usize..][..8].copy_from_slice(&address.to_le_bytes());
+        }
+        if let Some(at) = self.cookie_offset(&memory, base) {
+            memory[at..at + 8].copy_from_slice(&cookie.to_le_bytes());
+        }
+        Ok(memory)
+    }
+
+    fn relocate(&self, memory: &mut [u8], base: u64) -> Result<(), ImageError> {
+        let delta = base.wrapping_sub(self.file.nt_headers().optional_header().image_base());
+        let Some(mut blocks): Option<RelocationBlockIterator<'_>> =
+            self.file.data_directories().relocation_blocks(self.data, &self.file.section_table()).map_err(malformed)?
+        else {
+            return Ok(());
+        };
+        while let Some(block) = blocks.next().map_err(malformed)? {
+            for relocation in block {
+                match relocation.typ {
+                    pe::IMAGE_REL_BASED_ABSOLUTE => {}
+                    pe::IMAGE_REL_BASED_DIR64 => {
+                        let at = relocation.virtual_address as usize;
+                        let slot: &mut [u8; 8] = memory
+                            .get_mut(at..at.saturating_add(8))
+                            .and_then(|slot| slot.try_into().ok())
+                            .ok_or_else(|| ImageError::Bounds("a base relocation leaves the image".into()))?;
+                        *slot = u64::from_le_bytes(*slot).wrapping_add(delta).to_le_bytes();
+                    }
+                    kind => return Err(ImageError::Bounds(alloc::format!("base relocation of kind {kind}"))),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the load configuration says that the security cookie is.
+    fn cookie_offset(&self, memory: &[u8], base: u64) -> Option<usize> {
+        let (start, bytes) = self.file.data_directory(pe::IMAGE_DIRECTORY_ENTRY_LOAD_CONFIG)?.address_range();
+        if (bytes as usize) < LOAD_CONFIG_COOKIE + 8 {
+            return None;
+        }
+        let field = memory.get(start as usize + LOAD_CONFIG_COOKIE..)?.get(..8)?;
+        let address = u64::from_le_bytes(field.try_into().ok()?);
+        let offset = usize::try_from(address.checked_sub(base)?).ok()?;
+        (offset.checked_add(8)? <= memory.len()).then_some(offset)
+    }
+}
+
+const fn page_up(bytes: u64) -> u64 {
+    bytes.div_ceil(4096) * 4096
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,237 @@
+//! Walking a stack through a driver: the x64 function table and unwind codes.
+//!
+//! Specification: Microsoft, "x64 exception handling". Only whole frames are unwound: a return address is never in an
+//! epilogue, and a fault in one costs at most one frame.
+
+/// Indices of registers, as unwind codes number them.
+pub const RSP: usize = 4;
+/// The frame pointer.
+pub const RBP: usize = 5;
+
+const UWOP_PUSH_NONVOL: u8 = 0;
+const UWOP_ALLOC_LARGE: u8 = 1;
+const UWOP_ALLOC_SMALL: u8 = 2;
+const UWOP_SET_FPREG: u8 = 3;
+const UWOP_SAVE_NONVOL: u8 = 4;
+const UWOP_SAVE_NONVOL_FAR: u8 = 5;
+const UWOP_EPILOG: u8 = 6;
+const UWOP_SPARE: u8 = 7;
+const UWOP_SAVE_XMM128: u8 = 8;
+const UWOP_SAVE_XMM128_FAR: u8 = 9;
+const UWOP_PUSH_MACHFRAME: u8 = 10;
+const FLAG_CHAINED: u8 = 4;
+/// Longest chain of unwind infos followed.
+const CHAIN_MAX: usize = 32;
+
+/// The registers of a frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Registers {
+    /// rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 to r15.
+    pub general: [u64; 16],
+    /// Where the frame executes.
+    pub rip: u64,
+}
+
+/// What can be read while unwinding.
+pub trait Memory {
+    /// Eight bytes of the stack.
+    fn stack(&self, address: u64) -> Option<u64>;
+    /// Bytes of the image, by offset.
+    fn image<const N: usize>(&self, offset: u32) -> Option<[u8; N]>;
+}
+
+fn image_u32(memory: &impl Memory, offset: u32) -> Option<u32> {
+    memory.image(offset).map(u32::from_le_bytes)
+}
+
+/// The entry of the function table that covers `offset`: its place in the image.
+fn find(memory: &impl Memory, table: (u32, u32), offset: u32) -> Option<u32> {
+    let (mut low, mut high) = (0, table.1 / 12);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let entry = table.0 + 12 * middle;
+        if image_u32(memory, entry)? > offset {
+            high = middle;
+        } else if image_u32(memory, entry + 4)? <= offset {
+            low = middle + 1;
+        } else {
+            return Some(entry);
+        }
+    }
+    None
+}
+
+/// Replaces a frame's registers by its caller's. `None`: the tables or the stack make no sense.
+pub fn step(memory: &impl Memory, base: u64, table: (u32, u32), registers: &mut Registers) -> Option<()> {
+    let offset = u32::try_from(registers.rip.checked_sub(base)?).ok()?;
+    if let Some(mut entry) = find(memory, table, offset) {
+        let mut prologue = Some(offset - image_u32(memory, entry)?);
+        for _ in 0..CHAIN_MAX {
+            let info = image_u32(memory, entry + 8)?;
+            let [version_flags, _prologue_size, count, frame] = memory.image::<4>(info)?;
+            if matches!(apply(memory, info + 4, count, frame, prologue, registers)?, Applied::MachineFrame) {
+                return Some(());
+            }
+            if version_flags >> 3 & FLAG_CHAINED == 0 {
+                break;
+            }
+            entry = info + 4 + 2 * u32::from(count.next_multiple_of(2));
+            prologue = None;
+        }
+    }
+    registers.rip = memory.stack(registers.general[RSP])?;
+    registers.general[RSP] += 8;
+    Some(())
+}
+
+enum Applied {
+    Codes,
+    MachineFrame,
+}
+
+fn apply(
+    memory: &impl Memory,
+    codes: u32,
+    count: u8,
+    frame: u8,
+    prologue: Option<u32>,
+    registers: &mut Registers,
+) -> Option<Applied> {
+    let (frame_register, frame_offset) = (usize::from(frame & 15), u64::from(frame >> 4) * 16);
+    let slot = |index: u32| memory.image::<2>(codes + 2 * index).map(u16::from_le_bytes);
+    let base = if frame_register != 0 {
+        registers.general[frame_register].wrapping_sub(frame_offset)
+    } else {
+        registers.general[RSP]
+    };
+    let mut index = 0;
+    while index < u32::from(count) {
+        let [at, operation] = slot(index)?.to_le_bytes();
+        let (code, info) = (operation & 15, usize::from(operation >> 4));
+        let slots = match code {
+            UWOP_PUSH_NONVOL | UWOP_ALLOC_SMALL | UWOP_SET_FPREG | UWOP_PUSH_MACHFRAME | UWOP_EPILOG => 1,
+            UWOP_ALLOC_LARGE => 2 + u32::from(info != 0),
+            UWOP_SAVE_NONVOL | UWOP_SAVE_XMM128 | UWOP_SPARE => 2,
+            UWOP_SAVE_NONVOL_FAR | UWOP_SAVE_XMM128_FAR => 3,
+            _ => return None,
+        };
+        // In the prologue, what has not been executed yet is not undone.
+        if prologue.is_none_or(|executed| u32::from(at) <= executed) {
+            let far = |index: u32| Some(u64::from(slot(index + 1)?) | u64::from(slot(index + 2)?) << 16);
+            let stack = &mut registers.general[RSP];
+            match code {
+                UWOP_PUSH_NONVOL => {
+                    let value = memory.stack(*stack)?;
+                    *stack += 8;
+                    registers.general[info] = value;
+                }
+                UWOP_ALLOC_SMALL => *stack += 8 * info as u64 + 8,
+                UWOP_ALLOC_LARGE if info == 0 => *stack += 8 * u64::from(slot(index + 1)?),
+                UWOP_ALLOC_LARGE => *stack += far(index)?,
+                UWOP_SET_FPREG => *stack = base,
+                UWOP_SAVE_NONVOL => registers.general[info] = memory.stack(base + 8 * u64::from(slot(index + 1)?))?,
+                UWOP_SAVE_NONVOL_FAR => registers.general[info] = memory.stack(base + far(index)?)?,
+                UWOP_PUSH_MACHFRAME => {
+                    let at = *stack + 8 * info as u64;
+                    registers.rip = memory.stack(at)?;
+                    registers.general[RSP] = memory.stack(at + 24)?;
+                    return Some(Applied::MachineFrame);
+                }
+                _ => {}
+            }
+        }
+        index += slots;
+    }
+    Some(Applied::Codes)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeMap;
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    struct Fake {
+        image: Vec<u8>,
+        stack: BTreeMap<u64, u64>,
+    }
+
+    impl Memory for Fake {
+        fn stack(&self, address: u64) -> Option<u64> {
+            self.stack.get(&address).copied()
+        }
+        fn image<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+            self.image.get(offset as usize..)?.get(..N)?.try_into().ok()
+        }
+    }
+
+    const BASE: u64 = 0xffff_f800_1000_0000;
+    const TABLE: (u32, u32) = (0x100, 12);
+
+    /// One function at 0x1000..0x1100 with the given unwind info.
+    fn image(info: &[u8]) -> Vec<u8> {
+        let mut image = vec![0; 0x300];
+        image[0x100..0x10c].copy_from_slice(&[0, 0x10, 0, 0, 0, 0x11, 0, 0, 0, 2, 0, 0]);
+        image[0x200..0x200 + info.len()].copy_from_slice(info);
+        image
+    }
+
+    fn registers(offset: u64, rsp: u64) -> Registers {
+        let mut registers = Registers { rip: BASE + offset, ..Registers::default() };
+        registers.general[RSP] = rsp;
+        registers
+    }
+
+    #[test]
+    fn pushes_and_allocations_are_undone_in_order() {
+        // push rbp (1 byte), push rdi (2), sub rsp, 0x28 (6).
+        let fake = Fake {
+            image: image(&[1, 6, 3, 0, 6, 0x42, 2, 0x70, 1, 0x50]),
+            stack: [(0x1028, 0x77), (0x1030, 0x55), (0x1038, 0xabc)].into(),
+        };
+        let mut frame = registers(0x1080, 0x1000);
+        step(&fake, BASE, TABLE, &mut frame).unwrap();
+        assert_eq!((frame.rip, frame.general[RSP]), (0xabc, 0x1040));
+        assert_eq!((frame.general[7], frame.general[RBP]), (0x77, 0x55));
+    }
+
+    #[test]
+    fn in_the_prologue_only_what_has_run_is_undone() {
+        let fake = Fake {
+            image: image(&[1, 6, 3, 0, 6, 0x42, 2, 0x70, 1, 0x50]),
+            stack: [(0x1000, 0x55), (0x1008, 0xabc)].into(),
+        };
+        let mut frame = registers(0x1001, 0x1000);
+        step(&fake, BASE, TABLE, &mut frame).unwrap();
+        assert_eq!((frame.rip, frame.general[RSP], frame.general[RBP]), (0xabc, 0x1010, 0x55));
+    }
+
+    #[test]
+    fn a_frame_register_finds_the_frame_whatever_the_stack_pointer_is() {
+        // push rbp; sub rsp, 0x20; lea rbp, [rsp+0x20].
+        let fake = Fake {
+            image: image(&[1, 10, 3, 0x25, 10, 3, 5, 0x32, 1, 0x50]),
+            stack: [(0x2020, 0x99), (0x2028, 0xdef)].into(),
+        };
+        let mut frame = registers(0x1090, 0x1234_0000);
+        frame.general[RBP] = 0x2020;
+        step(&fake, BASE, TABLE, &mut frame).unwrap();
+        assert_eq!((frame.rip, frame.general[RSP], frame.general[RBP]), (0xdef, 0x2030, 0x99));
+    }
+
+    #[test]
+    fn a_function_without_an_entry_is_a_leaf() {
+        let fake = Fake { image: image(&[1, 0, 0, 0]), stack: [(0x1000, 0xabc)].into() };
+        let mut frame = registers(0x1200, 0x1000);
+        step(&fake, BASE, TABLE, &mut frame).unwrap();
+        assert_eq!((frame.rip, frame.general[RSP]), (0xabc, 0x1008));
+    }
+
+    #[test]
+    fn an_unreadable_stack_ends_the_walk() {
+        let fake = Fake { image: image(&[1, 0, 0, 0]), stack: BTreeMap::new() };
+        assert_eq!(step(&fake, BASE, TABLE, &mut registers(0x1080, 0x1000)), None);
+    }
+}

@@ -1,0 +1,338 @@
+//! The driver under test: loaded, given its device, started, removed, unloaded, and searched for what it left behind.
+#![allow(unsafe_code, reason = "calls the driver's entry points")]
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use guest_protocol::{DRIVER_FILE, DriverInfo, Failure, FailureKind, Import as ImportName};
+use sha2::{Digest, Sha256};
+
+use super::bus;
+use super::resources::{self, Resources};
+use crate::arch::fw_cfg;
+use crate::ex::pool;
+use crate::io::irp::send_synchronous;
+use crate::io::names::{self, status_text};
+use crate::io::{device, dma, handle, irp, registry, work_item};
+use crate::ke::{dpc, interrupt, thread, timer};
+use crate::mm::api as memory;
+use crate::nt::irql::PASSIVE_LEVEL;
+use crate::nt::status::*;
+use crate::nt::*;
+use crate::pe::{DriverImage, Import};
+use crate::pci::{self, Function};
+use crate::sync::Uninterrupted;
+use crate::{api, image, portcls, start, verifier};
+
+/// The name that the driver has here; the harness gives the file's contents, not its name.
+const DRIVER_NAME: &str = "driver.sys";
+const DRIVER_OBJECT_NAME: &str = "\\Driver\\driver";
+const SERVICE_KEY: &str = "\\Registry\\Machine\\System\\CurrentControlSet\\Services\\driver";
+/// Driver Verifier's parameter for pool left at unload.
+const POOL_LEAK: u64 = 0x62;
+const DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS: u32 = 0xce;
+
+struct Loaded {
+    driver: *mut DRIVER_OBJECT,
+    device: Option<Started>,
+}
+
+struct Started {
+    pdo: *mut DEVICE_OBJECT,
+    // Drivers may keep pointers to the lists until the device is removed.
+    _resources: Resources,
+}
+// SAFETY: reached from the main thread.
+unsafe impl Send for Loaded {}
+
+static LOADED: Uninterrupted<Option<Loaded>> = Uninterrupted::new(None);
+
+/// What [`start_device`] says.
+#[derive(Clone, Debug)]
+pub struct StartedDevice {
+    /// Where the device is, and its ids.
+    pub device: String,
+    /// Its resources, one a line.
+    pub resources: Vec<String>,
+}
+
+fn failure(kind: FailureKind, message: String) -> Failure {
+    Failure { kind, message }
+}
+
+fn wrong_order(message: &str) -> Failure {
+    failure(FailureKind::Request, message.into())
+}
+
+/// Loads the image, resolves its imports, runs `DriverEntry`.
+///
+/// # Errors
+/// No file, a bad image, imports that are missing (all of them), a failing `DriverEntry`.
+pub fn load_driver() -> Result<DriverInfo, Failure> {
+    if LOADED.with(|loaded| loaded.is_some()) {
+        return Err(wrong_order("a driver is loaded already"));
+    }
+    let file = fw_cfg::file(DRIVER_FILE).map_err(|error| failure(FailureKind::Image, error.to_string()))?;
+    let bad = |error: crate::pe::ImageError| failure(FailureKind::Image, error.to_string());
+    let parsed = DriverImage::parse(&file).map_err(bad)?;
+    let imports = parsed.imports().map_err(bad)?;
+    let name = |import: &Import| ImportName { module: import.module.clone(), name: import.name.clone() };
+    let mut missing: Vec<ImportName> =
+        imports.iter().filter(|import| api::find(&import.module, &import.name).is_none()).map(name).collect();
+    if !missing.is_empty() {
+        missing.sort();
+        missing.dedup();
+        let list: Vec<String> = missing.iter().map(|import| format!("{}!{}", import.module, import.name)).collect();
+        let message = format!("the driver imports {} functions that this guest does not have: {}", list.len(), list.join(", "));
+        return Err(failure(FailureKind::MissingImports(missing), message));
+    }
+    let module = image::load(DRIVER_NAME, &parsed, |import| api::find(&import.module, &import.name))?;
+    let info = DriverInfo {
+        file_bytes: file.len() as u32,
+        sha256: Sha256::digest(&file).into(),
+        base: module.base,
+        image_bytes: module.size as u32,
+        imports: imports.iter().map(name).collect(),
+    };
+    run_entry(&module)?;
+    image::discard_initialisation();
+    Ok(info)
+}
+
+fn run_entry(module: &image::Module) -> Result<(), Failure> {
+    registry::create(SERVICE_KEY);
+    registry::create(&format!("{SERVICE_KEY}\\Parameters"));
+    let driver = bus::driver_object(DRIVER_OBJECT_NAME);
+    let path: &'static mut [u16] = Box::leak(SERVICE_KEY.encode_utf16().chain([0]).collect());
+    let mut registry_path = UNICODE_STRING {
+        Length: 2 * (path.len() as u16 - 1),
+        MaximumLength: 2 * path.len() as u16,
+        Buffer: path.as_mut_ptr(),
+    };
+    // SAFETY: the driver's entry point by its real prototype, with a driver object as the I/O manager makes one.
+    let status = unsafe {
+        (*driver).DriverStart = module.base as PVOID;
+        (*driver).DriverSize = module.size as u32;
+        let entry = core::mem::transmute::<u64, DRIVER_INITIALIZE>(module.entry);
+        (*driver).DriverInit = Some(entry);
+        verifier::call("DriverEntry", || entry(driver, &raw mut registry_path))
+    };
+    portcls::adapter::check_driver_entry(driver, status);
+    if !success(status) {
+        check_left_behind("DriverEntry, which failed");
+        image::unload();
+        portcls::adapter::forget_driver();
+        return Err(failure(FailureKind::Status(status as u32), format!("DriverEntry returned {}", status_text(status))));
+    }
+    // SAFETY: a live driver object.
+    for device in unsafe { device::of_driver(driver) } {
+        // SAFETY: the I/O manager does this for devices that DriverEntry made.
+        unsafe { (*device).Flags &= !DO_DEVICE_INITIALIZING };
+    }
+    LOADED.with(|loaded| *loaded = Some(Loaded { driver, device: None }));
+    Ok(())
+}
+
+/// Functions that belong to the machine and have drivers of their own.
+fn of_the_machine(function: &Function) -> bool {
+    /// Base classes: storage, display, bridge, system peripheral, serial bus; and network, which QEMU adds by itself.
+    const CLASSES: [u32; 6] = [0x01, 0x02, 0x03, 0x06, 0x08, 0x0c];
+    CLASSES.contains(&(function.class >> 16))
+}
+
+/// The function that the driver is for: the one that the options name, or the only one that is not the machine's own.
+fn find_function() -> Result<Function, Failure> {
+    let all = pci::functions();
+    let describe = |functions: &[&Function]| {
+        functions.iter().map(|f| format!("{} {:04x}:{:04x}", f.address, f.vendor, f.device)).collect::<Vec<_>>().join(", ")
+    };
+    let wanted = start::options().device;
+    let candidates: Vec<&Function> = all
+        .iter()
+        .filter(|f| wanted.map_or(!of_the_machine(f), |(vendor, device)| (f.vendor, f.device) == (vendor, device)))
+        .collect();
+    match candidates[..] {
+        [function] => Ok(function.clone()),
+        [] => Err(failure(
+            FailureKind::NoDevice,
+            format!("no device for the driver on the PCI bus, which has {}", describe(&all.iter().collect::<Vec<_>>())),
+        )),
+        _ => Err(failure(
+            FailureKind::NoDevice,
+            format!("several devices could be the driver's: {}; say which by the option device=vendor:device", describe(&candidates)),
+        )),
+    }
+}
+
+/// Finds the device, runs `AddDevice`, starts the device.
+///
+/// # Errors
+/// No driver, no device, a failing `AddDevice` or `IRP_MN_START_DEVICE`.
+pub fn start_device() -> Result<StartedDevice, Failure> {
+    let Some((driver, started)) = LOADED.with(|loaded| loaded.as_ref().map(|l| (l.driver, l.device.is_some()))) else {
+        return Err(wrong_order("no driver is loaded"));
+    };
+    if started {
+        return Err(wrong_order("the device is started already"));
+    }
+    let function = find_function()?;
+    // SAFETY: a live driver object.
+    let Some(add_device) = (unsafe { (*(*driver).DriverExtension).AddDevice }) else {
+        return Err(failure(FailureKind::Status(STATUS_INVALID_DEVICE_REQUEST as u32), "the driver has no AddDevice routine".into()));
+    };
+    let pdo = bus::create(function.clone());
+    // SAFETY: the driver's routine by its real prototype.
+    let status = verifier::call("AddDevice", || unsafe { add_device(driver, pdo) });
+    if !success(status) {
+        // SAFETY: a live object.
+        if !unsafe { (*pdo).AttachedDevice }.is_null() {
+            verifier::violation(None, "AddDevice", format_args!("AddDevice failed with {} and left its device object attached: detach and delete it", status_text(status)));
+        }
+        bus::delete(pdo);
+        return Err(failure(FailureKind::Status(status as u32), format!("AddDevice returned {}", status_text(status))));
+    }
+    // SAFETY: live objects.
+    unsafe {
+        let top = device::top(pdo);
+        if top == pdo {
+            verifier::violation(None, "AddDevice", format_args!("AddDevice succeeded and attached no device object to the physical device object"));
+        }
+        if (*top).Flags & DO_DEVICE_INITIALIZING != 0 {
+            verifier::violation(None, "AddDevice", format_args!("AddDevice left DO_DEVICE_INITIALIZING set in its device object: clear it before returning"));
+        }
+    }
+    let mut resources = resources::of(&function);
+    let lines = resources.lines.clone();
+    let (raw, translated) = (resources.raw.as_ptr(), resources.translated.as_ptr());
+    let status = pnp(pdo, IRP_MN_START_DEVICE, |stack| {
+        stack.Parameters.StartDevice = IO_START_DEVICE { AllocatedResources: raw, AllocatedResourcesTranslated: translated };
+    });
+    LOADED.with(|loaded| {
+        if let Some(loaded) = loaded {
+            loaded.device = Some(Started { pdo, _resources: resources });
+        }
+    });
+    if !success(status) {
+        // The PnP manager removes what it could not start.
+        remove()?;
+        return Err(failure(FailureKind::Status(status as u32), format!("IRP_MN_START_DEVICE returned {}", status_text(status))));
+    }
+    Ok(StartedDevice { device: bus::describe(pdo), resources: lines })
+}
+
+/// Sends a PnP request to the stack of a device.
+fn pnp(pdo: *mut DEVICE_OBJECT, minor: u8, fill: impl FnOnce(&mut IO_STACK_LOCATION)) -> NTSTATUS {
+    // SAFETY: a live stack; the parameters are the caller's.
+    unsafe {
+        send_synchronous(pdo, STATUS_NOT_SUPPORTED, |_, stack| {
+            stack.MajorFunction = IRP_MJ_PNP;
+            stack.MinorFunction = minor;
+            fill(stack);
+        })
+        .0
+    }
+}
+
+fn remove() -> Result<(), Failure> {
+    let Some(started) = LOADED.with(|loaded| loaded.as_mut().and_then(|loaded| loaded.device.take())) else {
+        return Err(wrong_order("no device is started"));
+    };
+    let status = pnp(started.pdo, IRP_MN_REMOVE_DEVICE, |_| {});
+    if !success(status) {
+        verifier::violation(None, "IRP_MN_REMOVE_DEVICE", format_args!("the driver failed IRP_MN_REMOVE_DEVICE with {}: removal cannot fail", status_text(status)));
+    }
+    // SAFETY: a live object.
+    if !unsafe { (*started.pdo).AttachedDevice }.is_null() {
+        verifier::violation(None, "IRP_MN_REMOVE_DEVICE", format_args!("after IRP_MN_REMOVE_DEVICE a device object is still attached: call IoDetachDevice and IoDeleteDevice"));
+    }
+    bus::delete(started.pdo);
+    Ok(())
+}
+
+/// Asks the driver whether the device may be removed, then removes it.
+///
+/// # Errors
+/// No device is started, or the driver refuses.
+pub fn stop_device() -> Result<(), Failure> {
+    let Some(pdo) = LOADED.with(|loaded| loaded.as_ref()?.device.as_ref().map(|started| started.pdo)) else {
+        return Err(wrong_order("no device is started"));
+    };
+    let status = pnp(pdo, IRP_MN_QUERY_REMOVE_DEVICE, |_| {});
+    if !success(status) {
+        pnp(pdo, IRP_MN_CANCEL_REMOVE_DEVICE, |_| {});
+        return Err(failure(FailureKind::Status(status as u32), format!("the driver refuses to be removed: {}", status_text(status))));
+    }
+    remove()
+}
+
+/// Runs `DriverUnload` and looks for what the driver left behind.
+///
+/// # Errors
+/// No driver is loaded, its device is still there, or it cannot be unloaded.
+pub fn unload_driver() -> Result<(), Failure> {
+    let Some((driver, started)) = LOADED.with(|loaded| loaded.as_ref().map(|l| (l.driver, l.device.is_some()))) else {
+        return Err(wrong_order("no driver is loaded"));
+    };
+    if started {
+        return Err(wrong_order("the driver's device is still started"));
+    }
+    // SAFETY: a live driver object.
+    let Some(unload) = (unsafe { (*driver).DriverUnload }) else {
+        return Err(failure(FailureKind::Status(STATUS_INVALID_DEVICE_REQUEST as u32), "the driver has no DriverUnload routine and so can never be unloaded".into()));
+    };
+    // SAFETY: the driver's routine by its real prototype.
+    verifier::call("DriverUnload", || unsafe { unload(driver) });
+    // SAFETY: a live driver object.
+    let devices = unsafe { device::of_driver(driver) };
+    if !devices.is_empty() {
+        verifier::violation(None, "DriverUnload", format_args!("the driver is unloaded and {} of its device objects still exist: call IoDeleteDevice", devices.len()));
+    }
+    check_left_behind("DriverUnload");
+    LOADED.with(|loaded| *loaded = None);
+    image::unload();
+    portcls::adapter::forget_driver();
+    Ok(())
+}
+
+/// Stops if the driver left something behind that would call it or that nobody else will free.
+fn check_left_behind(when: &str) {
+    debug_assert_eq!(crate::arch::cpu::irql(), PASSIVE_LEVEL);
+    // SAFETY: no arguments.
+    unsafe { dpc::KeFlushQueuedDpcs() };
+    let Some(module) = image::module() else { return };
+    let code = module.base..module.base + module.size;
+    let pending = |what: String| -> ! {
+        verifier::stop(DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS, when, [code.start, 0, 0, 0],
+            format_args!("after {when} {what}: it would run code that is gone"))
+    };
+    if let Some(at) = timer::active_in(&code) {
+        pending(format!("the timer at {at:#x} is still set; call KeCancelTimer"))
+    }
+    if let Some(at) = dpc::queued_in(&code) {
+        pending(format!("the DPC at {at:#x} is still queued; call KeRemoveQueueDpc or KeFlushQueuedDpcs"))
+    }
+    if interrupt::connected() != 0 {
+        pending("an interrupt is still connected; call IoDisconnectInterrupt, or release the interrupt sync object".into())
+    }
+    if thread::driver_threads() != 0 {
+        pending(format!("{} system threads still run; wait for their end", thread::driver_threads()))
+    }
+    let mut left: Vec<String> = memory::outstanding();
+    left.extend(dma::outstanding());
+    left.extend(names::links().into_iter().map(|link| format!("the symbolic link {link}")));
+    left.extend((work_item::outstanding() != 0).then(|| format!("{} work items", work_item::outstanding())));
+    left.extend((irp::outstanding() != 0).then(|| format!("{} I/O request packets", irp::outstanding())));
+    left.extend((handle::count() != 0).then(|| format!("{} handles", handle::count())));
+    if !left.is_empty() {
+        verifier::violation(None, when, format_args!("after {when} the driver still holds {}: release them", left.join(", ")));
+    }
+    let (count, bytes, _) = pool::totals();
+    if count != 0 {
+        let tags: Vec<String> = pool::outstanding().iter().map(|(tag, n, b)| format!("'{tag}' {n} of {b} bytes")).collect();
+        verifier::stop(0xc4, when, [POOL_LEAK, code.start, count, bytes],
+            format_args!("after {when} {count} pool allocations of {bytes} bytes are not freed, by tag: {}", tags.join(", ")));
+    }
+}
+

@@ -1,0 +1,96 @@
+//! What a started device is given: its base addresses in order, then its interrupt line.
+#![allow(unsafe_code, reason = "variable-length lists of the Windows ABI")]
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::nt::*;
+use crate::pci::{Function, routing};
+
+/// A list of descriptors as drivers see it, in memory of the host's.
+pub struct ResourceList {
+    words: Box<[u32]>,
+}
+
+/// Bytes before the first descriptor.
+const HEADER_BYTES: usize = 20;
+const DESCRIPTOR_BYTES: usize = size_of::<CM_PARTIAL_RESOURCE_DESCRIPTOR>();
+
+impl ResourceList {
+    fn new(bus: u32, descriptors: &[CM_PARTIAL_RESOURCE_DESCRIPTOR]) -> Self {
+        let mut words = vec![0u32; (HEADER_BYTES + descriptors.len() * DESCRIPTOR_BYTES) / 4].into_boxed_slice();
+        words[0] = 1;
+        words[1] = INTERFACE_TYPE_PCI_BUS as u32;
+        words[2] = bus;
+        words[3] = 1 | 1 << 16;
+        words[4] = descriptors.len() as u32;
+        for (index, descriptor) in descriptors.iter().enumerate() {
+            let at = words.as_mut_ptr().cast::<u8>().wrapping_add(HEADER_BYTES + index * DESCRIPTOR_BYTES);
+            // SAFETY: inside the box, which was made this long.
+            unsafe { at.cast::<CM_PARTIAL_RESOURCE_DESCRIPTOR>().write_unaligned(*descriptor) };
+        }
+        Self { words }
+    }
+
+    /// The list for a driver.
+    pub fn as_ptr(&mut self) -> *mut CM_RESOURCE_LIST {
+        self.words.as_mut_ptr().cast()
+    }
+}
+
+/// The resources of a function: as the bus sees them, as the processor sees them, and for people.
+pub struct Resources {
+    /// `AllocatedResources`.
+    pub raw: ResourceList,
+    /// `AllocatedResourcesTranslated`.
+    pub translated: ResourceList,
+    /// One a line.
+    pub lines: Vec<String>,
+}
+
+/// Gives a function its resources.
+#[must_use]
+pub fn of(function: &Function) -> Resources {
+    let mut raw = Vec::new();
+    let mut translated = Vec::new();
+    let mut lines = Vec::new();
+    for bar in function.bars.iter().filter(|bar| bar.base != 0) {
+        let (kind, flags) = if bar.io {
+            (CM_RESOURCE_TYPE_PORT, CM_RESOURCE_PORT_IO | CM_RESOURCE_PORT_16_BIT_DECODE | CM_RESOURCE_PORT_BAR)
+        } else {
+            let prefetchable = if bar.prefetchable { CM_RESOURCE_MEMORY_PREFETCHABLE } else { 0 };
+            (CM_RESOURCE_TYPE_MEMORY, CM_RESOURCE_MEMORY_READ_WRITE | CM_RESOURCE_MEMORY_BAR | prefetchable)
+        };
+        let descriptor = CM_PARTIAL_RESOURCE_DESCRIPTOR {
+            Type: kind,
+            ShareDisposition: CM_SHARE_DEVICE_EXCLUSIVE,
+            Flags: flags,
+            u: CM_RESOURCE { Memory: CM_RANGE { Start: bar.base as i64, Length: bar.size as u32 } },
+        };
+        raw.push(descriptor);
+        translated.push(descriptor);
+        let what = match (bar.io, bar.wide) {
+            (true, _) => "ports",
+            (false, true) => "64-bit memory",
+            (false, false) => "memory",
+        };
+        lines.push(format!("BAR{} {what} {:#x}..{:#x}", bar.index, bar.base, bar.base + bar.size));
+    }
+    let line = routing::io_apic_pin(function).and_then(|pin| Some((pin, routing::vector_of(pin)?)));
+    if let Some((pin, vector)) = line {
+        let interrupt = |level: u32, vector: u32| CM_PARTIAL_RESOURCE_DESCRIPTOR {
+            Type: CM_RESOURCE_TYPE_INTERRUPT,
+            ShareDisposition: CM_SHARE_SHARED,
+            Flags: CM_RESOURCE_INTERRUPT_LEVEL_SENSITIVE,
+            u: CM_RESOURCE { Interrupt: CM_INTERRUPT { Level: level, Vector: vector, Affinity: 1 } },
+        };
+        raw.push(interrupt(pin, pin));
+        translated.push(interrupt(u32::from(vector >> 4), vector.into()));
+        lines.push(format!("interrupt line {pin}, vector {vector:#x}, level-sensitive, shared"));
+    }
+    let bus = function.address.bus.into();
+    Resources { raw: ResourceList::new(bus, &raw), translated: ResourceList::new(bus, &translated), lines }
+}

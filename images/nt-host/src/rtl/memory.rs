@@ -1,0 +1,198 @@
+//! Memory routines, the C run time's helpers, and version queries.
+#![allow(unsafe_code, reason = "raw memory of the Windows ABI")]
+
+use core::arch::global_asm;
+
+use crate::export::Export;
+use crate::ke::time::{BUILD_NUMBER, MAJOR_VERSION, MINOR_VERSION};
+use crate::nt::NTSTATUS;
+use crate::nt::status::*;
+use crate::{exports, verifier};
+
+global_asm!(
+    r#"
+    .section .text.rtl, "ax", @progbits
+    /* The compiler calls it with a frame's size in rax; it changes no register. It touches each page on the way down,
+       so that a frame beyond the stack meets the guard page. */
+    .global chkstk
+chkstk:
+    push rcx
+    push rax
+    cmp rax, 0x1000
+    lea rcx, [rsp + 24]
+    jb 2f
+1:  sub rcx, 0x1000
+    test [rcx], rcx
+    sub rax, 0x1000
+    cmp rax, 0x1000
+    ja 1b
+2:  sub rcx, rax
+    test [rcx], rcx
+    pop rax
+    pop rcx
+    ret
+    "#
+);
+
+unsafe extern "C" {
+    fn chkstk();
+}
+
+/// Exports that are not functions of Rust.
+pub static HELPERS: &[Export] = &[
+    Export::new("__chkstk", chkstk as *const ()),
+    Export::new("_chkstk", chkstk as *const ()),
+];
+
+/// `RTL_OSVERSIONINFOW`, and what `RTL_OSVERSIONINFOEXW` has more.
+#[repr(C)]
+pub struct VersionInfo {
+    size: u32,
+    major: u32,
+    minor: u32,
+    build: u32,
+    platform: u32,
+    service_pack: [u16; 128],
+    service_pack_major: u16,
+    service_pack_minor: u16,
+    suite: u16,
+    product: u8,
+    reserved: u8,
+}
+
+const PLATFORM_NT: u32 = 2;
+
+/// Sizes of the two forms of the structure.
+const VERSION_INFO_BYTES: u32 = 276;
+const VERSION_INFO_EX_BYTES: u32 = 284;
+
+exports! {
+    /// Memory and helpers.
+    pub static EXPORTS;
+
+    /// Copies what does not overlap.
+    [ANY] fn memcpy(target: *mut u8, source: *const u8, bytes: usize) -> *mut u8 {
+        // Windows' memcpy is memmove.
+        unsafe { core::ptr::copy(source, target, bytes) };
+        target
+    }
+
+    /// Copies.
+    [ANY] fn memmove(target: *mut u8, source: *const u8, bytes: usize) -> *mut u8 {
+        unsafe { core::ptr::copy(source, target, bytes) };
+        target
+    }
+
+    /// Fills.
+    [ANY] fn memset(target: *mut u8, value: i32, bytes: usize) -> *mut u8 {
+        unsafe { target.write_bytes(value as u8, bytes) };
+        target
+    }
+
+    /// Compares.
+    [ANY] fn memcmp(a: *const u8, b: *const u8, bytes: usize) -> i32 {
+        unsafe { core::slice::from_raw_parts(a, bytes).cmp(core::slice::from_raw_parts(b, bytes)) as i32 }
+    }
+
+    /// Copies.
+    [ANY] fn RtlMoveMemory(target: *mut u8, source: *const u8, bytes: usize) { unsafe { core::ptr::copy(source, target, bytes) } }
+
+    /// Copies.
+    [ANY] fn RtlCopyMemory(target: *mut u8, source: *const u8, bytes: usize) { unsafe { core::ptr::copy(source, target, bytes) } }
+
+    /// Copies by words of eight bytes.
+    [ANY] fn RtlCopyMemoryNonTemporal(target: *mut u8, source: *const u8, bytes: usize) { unsafe { core::ptr::copy(source, target, bytes) } }
+
+    /// Zeroes.
+    [ANY] fn RtlZeroMemory(target: *mut u8, bytes: usize) { unsafe { target.write_bytes(0, bytes) } }
+
+    /// Fills.
+    [ANY] fn RtlFillMemory(target: *mut u8, bytes: usize, value: u8) { unsafe { target.write_bytes(value, bytes) } }
+
+    /// How many bytes are equal.
+    [ANY] fn RtlCompareMemory(a: *const u8, b: *const u8, bytes: usize) -> usize {
+        unsafe {
+            let (a, b) = (core::slice::from_raw_parts(a, bytes), core::slice::from_raw_parts(b, bytes));
+            a.iter().zip(b).take_while(|(a, b)| a == b).count()
+        }
+    }
+
+    /// The language-specific handler of C functions with `__try`. Exceptions stop this system before it is called.
+    [ANY] fn __C_specific_handler(_record: *mut u8, _frame: *mut u8, _context: *mut u8, _dispatcher: *mut u8) -> i32 {
+        /// `ExceptionContinueSearch`.
+        const CONTINUE_SEARCH: i32 = 1;
+        CONTINUE_SEARCH
+    }
+
+    /// The handler of functions with a stack cookie.
+    [ANY] fn __GSHandlerCheck(_record: *mut u8, _frame: *mut u8, _context: *mut u8, _dispatcher: *mut u8) -> i32 { 1 }
+
+    /// Raises a status as an exception, which nobody here can catch.
+    [APC] fn ExRaiseStatus(status: NTSTATUS) { raised("ExRaiseStatus", status) }
+
+    /// Raises an access violation.
+    [APC] fn ExRaiseAccessViolation() { raised("ExRaiseAccessViolation", STATUS_ACCESS_VIOLATION) }
+
+    /// Raises a misalignment.
+    [APC] fn ExRaiseDatatypeMisalignment() { raised("ExRaiseDatatypeMisalignment", STATUS_DATATYPE_MISALIGNMENT) }
+
+    /// Raises a status as an exception.
+    [APC] fn RtlRaiseStatus(status: NTSTATUS) { raised("RtlRaiseStatus", status) }
+
+    /// The version.
+    [PASSIVE] fn RtlGetVersion(info: *mut VersionInfo) -> NTSTATUS {
+        unsafe {
+            let size = (*info).size;
+            if size != VERSION_INFO_BYTES && size != VERSION_INFO_EX_BYTES {
+                return STATUS_INVALID_PARAMETER;
+            }
+            info.cast::<u8>().add(4).write_bytes(0, size as usize - 4);
+            (*info).major = MAJOR_VERSION;
+            (*info).minor = MINOR_VERSION;
+            (*info).build = BUILD_NUMBER;
+            (*info).platform = PLATFORM_NT;
+            if size == VERSION_INFO_EX_BYTES {
+                (*info).product = 1;
+            }
+        }
+        STATUS_SUCCESS
+    }
+
+    /// The version, and whether the build is a checked one.
+    [PASSIVE] fn PsGetVersion(major: *mut u32, minor: *mut u32, build: *mut u32, _service_pack: *mut u8) -> u8 {
+        unsafe {
+            for (out, value) in [(major, MAJOR_VERSION), (minor, MINOR_VERSION), (build, BUILD_NUMBER)] {
+                if !out.is_null() { out.write(value) }
+            }
+        }
+        0
+    }
+
+    /// Whether the system is at least of a version (`NTDDI_*`).
+    [APC] fn RtlIsNtDdiVersionAvailable(version: u32) -> u8 {
+        /// `NTDDI_WIN10_VB`, the interfaces of build 19041 and its successors.
+        const NTDDI_WIN10_VB: u32 = 0x0A00_0008;
+        u8::from(version <= NTDDI_WIN10_VB)
+    }
+
+    /// Whether a feature of the processor is there (`PF_*`).
+    [ANY] fn ExIsProcessorFeaturePresent(feature: u32) -> u8 { u8::from(matches!(feature, 2 | 3 | 6 | 8 | 9 | 10 | 12)) }
+
+    /// Checks a range of user memory; none exists here, and kernel addresses are refused as Windows refuses them.
+    [APC] fn ProbeForRead(address: *const u8, bytes: usize, _alignment: u32) { probe("ProbeForRead", address as u64, bytes) }
+
+    /// Checks a range of user memory for writing.
+    [APC] fn ProbeForWrite(address: *mut u8, bytes: usize, _alignment: u32) { probe("ProbeForWrite", address as u64, bytes) }
+}
+
+fn probe(function: &'static str, address: u64, bytes: usize) {
+    if bytes != 0 {
+        verifier::stop(0x7e, function, [STATUS_ACCESS_VIOLATION as u32 as u64, address, bytes as u64, 0],
+            format_args!("{function}({address:#x}, {bytes:#x}) raises STATUS_ACCESS_VIOLATION, since no user memory exists in this guest, and exceptions cannot be caught here"));
+    }
+}
+
+fn raised(function: &'static str, status: NTSTATUS) -> ! {
+    verifier::stop(0x7e, function, [status as u32 as u64, 0, 0, 0],
+        format_args!("{function}({}): an exception was raised, and this guest does not dispatch exceptions to handlers", crate::io::names::status_text(status)))
+}

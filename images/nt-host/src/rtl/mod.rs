@@ -1,0 +1,10 @@
+//! The run-time library: strings, memory, debug output, the C routines that drivers import.
+
+pub mod debug;
+pub mod memory;
+pub mod string;
+
+use crate::export::Export;
+
+/// What the run-time library exports.
+pub static EXPORTS: &[&[Export]] = &[debug::EXPORTS, debug::VARIADIC, memory::EXPORTS, memory::HELPERS, string::EXPORTS];

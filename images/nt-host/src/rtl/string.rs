@@ -1,0 +1,364 @@
+//! Counted and terminated strings.
+#![allow(unsafe_code, reason = "strings of the Windows ABI")]
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::ex::pool::{self, Owner};
+use crate::exports;
+use crate::nt::status::*;
+use crate::nt::{ANSI_STRING, GUID, NTSTATUS, UNICODE_STRING};
+
+const TAG: u32 = u32::from_le_bytes(*b"Strg");
+/// Longest terminated string that is looked through.
+const LENGTH_MAX: usize = 1 << 16;
+
+/// A counted string's text.
+///
+/// # Safety
+/// The buffer holds the length that the string says.
+#[must_use]
+pub unsafe fn text(string: &UNICODE_STRING) -> String {
+    // SAFETY: the caller's promise.
+    unsafe { String::from_utf16_lossy(units(string)) }
+}
+
+unsafe fn units(string: &UNICODE_STRING) -> &[u16] {
+    if string.Buffer.is_null() || string.Length == 0 {
+        return &[];
+    }
+    // SAFETY: the caller's promise.
+    unsafe { core::slice::from_raw_parts(string.Buffer, usize::from(string.Length / 2)) }
+}
+
+unsafe fn bytes(string: &ANSI_STRING) -> &[u8] {
+    if string.Buffer.is_null() || string.Length == 0 {
+        return &[];
+    }
+    // SAFETY: the caller's promise.
+    unsafe { core::slice::from_raw_parts(string.Buffer, usize::from(string.Length)) }
+}
+
+/// Length of a terminated string in units.
+///
+/// # Safety
+/// `string` is terminated.
+#[must_use]
+pub unsafe fn length(string: *const u16) -> usize {
+    // SAFETY: the caller's promise.
+    (0..LENGTH_MAX).find(|&at| unsafe { string.add(at).read() } == 0).unwrap_or(LENGTH_MAX)
+}
+
+/// Length of a terminated string in bytes.
+///
+/// # Safety
+/// `string` is terminated.
+#[must_use]
+pub unsafe fn narrow_length(string: *const u8) -> usize {
+    // SAFETY: the caller's promise.
+    (0..LENGTH_MAX).find(|&at| unsafe { string.add(at).read() } == 0).unwrap_or(LENGTH_MAX)
+}
+
+/// A string in memory that its receiver frees with `RtlFreeUnicodeString`: counted as the driver's, since it must free
+/// it.
+pub fn allocate(text: &str) -> Option<UNICODE_STRING> {
+    let units: Vec<u16> = text.encode_utf16().chain([0]).collect();
+    let bytes = u16::try_from(2 * units.len()).ok()?;
+    let buffer = pool::allocate(bytes.into(), TAG, true, Owner::Driver)? as *mut u16;
+    // SAFETY: fresh memory of this size.
+    unsafe { core::ptr::copy_nonoverlapping(units.as_ptr(), buffer, units.len()) };
+    Some(UNICODE_STRING { Length: bytes - 2, MaximumLength: bytes, Buffer: buffer })
+}
+
+/// Simple case folding: enough for names.
+fn upcase(unit: u16) -> u16 {
+    match char::from_u32(unit.into()) {
+        Some(c) => {
+            let mut upper = c.to_uppercase();
+            match (upper.next(), upper.next()) {
+                (Some(u), None) => u16::try_from(u as u32).unwrap_or(unit),
+                _ => unit,
+            }
+        }
+        None => unit,
+    }
+}
+
+fn compare(a: &[u16], b: &[u16], fold: bool) -> i32 {
+    let fold = |unit: &u16| if fold { upcase(*unit) } else { *unit };
+    match a.iter().map(fold).cmp(b.iter().map(fold)) {
+        core::cmp::Ordering::Less => -1,
+        core::cmp::Ordering::Equal => 0,
+        core::cmp::Ordering::Greater => 1,
+    }
+}
+
+unsafe fn append(target: *mut UNICODE_STRING, source: &[u16]) -> NTSTATUS {
+    // SAFETY: an export's argument.
+    unsafe {
+        let target = &mut *target;
+        let bytes = 2 * source.len();
+        if usize::from(target.Length) + bytes > usize::from(target.MaximumLength) {
+            return STATUS_BUFFER_TOO_SMALL;
+        }
+        let end = target.Buffer.add(usize::from(target.Length / 2));
+        core::ptr::copy(source.as_ptr(), end, source.len());
+        target.Length += bytes as u16;
+        if target.Length + 2 <= target.MaximumLength {
+            target.Buffer.add(usize::from(target.Length / 2)).write(0);
+        }
+    }
+    STATUS_SUCCESS
+}
+
+unsafe fn with_buffer(target: *mut UNICODE_STRING, text: &str, make: bool) -> NTSTATUS {
+    // SAFETY: an export's argument.
+    unsafe {
+        if make {
+            return match allocate(text) {
+                Some(string) => {
+                    target.write(string);
+                    STATUS_SUCCESS
+                }
+                None => STATUS_NO_MEMORY,
+            };
+        }
+        (*target).Length = 0;
+        let units: Vec<u16> = text.encode_utf16().collect();
+        if append(target, &units) == STATUS_SUCCESS { STATUS_SUCCESS } else { STATUS_BUFFER_OVERFLOW }
+    }
+}
+
+exports! {
+    /// Strings.
+    pub static EXPORTS;
+
+    /// Counts a terminated string.
+    [ANY] fn RtlInitUnicodeString(target: *mut UNICODE_STRING, source: *const u16) {
+        unsafe {
+            let bytes = if source.is_null() { 0 } else { 2 * length(source).min(0x7ffe) };
+            target.write(UNICODE_STRING {
+                Length: bytes as u16,
+                MaximumLength: if source.is_null() { 0 } else { bytes as u16 + 2 },
+                Buffer: source.cast_mut(),
+            });
+        }
+    }
+
+    /// Counts a terminated string.
+    [ANY] fn RtlInitAnsiString(target: *mut ANSI_STRING, source: *const u8) {
+        unsafe {
+            let bytes = if source.is_null() { 0 } else { narrow_length(source).min(0xfffe) };
+            target.write(ANSI_STRING {
+                Length: bytes as u16,
+                MaximumLength: if source.is_null() { 0 } else { bytes as u16 + 1 },
+                Buffer: source.cast_mut(),
+            });
+        }
+    }
+
+    /// Counts a terminated string.
+    [ANY] fn RtlInitString(target: *mut ANSI_STRING, source: *const u8) { unsafe { RtlInitAnsiString(target, source) } }
+
+    /// Copies as much as there is room for.
+    [APC] fn RtlCopyUnicodeString(target: *mut UNICODE_STRING, source: *const UNICODE_STRING) {
+        unsafe {
+            (*target).Length = 0;
+            if let Some(source) = source.as_ref() {
+                let room = usize::from((*target).MaximumLength / 2);
+                let source = units(source);
+                append(target, &source[..source.len().min(room)]);
+            }
+        }
+    }
+
+    /// Appends.
+    [APC] fn RtlAppendUnicodeStringToString(target: *mut UNICODE_STRING, source: *const UNICODE_STRING) -> NTSTATUS {
+        unsafe { append(target, units(&*source)) }
+    }
+
+    /// Appends a terminated string.
+    [APC] fn RtlAppendUnicodeToString(target: *mut UNICODE_STRING, source: *const u16) -> NTSTATUS {
+        unsafe {
+            if source.is_null() { return STATUS_SUCCESS }
+            append(target, core::slice::from_raw_parts(source, length(source)))
+        }
+    }
+
+    /// Compares: below, equal, above zero.
+    [APC] fn RtlCompareUnicodeString(a: *const UNICODE_STRING, b: *const UNICODE_STRING, fold: u8) -> i32 {
+        unsafe { compare(units(&*a), units(&*b), fold != 0) }
+    }
+
+    /// Whether two strings are equal.
+    [APC] fn RtlEqualUnicodeString(a: *const UNICODE_STRING, b: *const UNICODE_STRING, fold: u8) -> u8 {
+        unsafe { u8::from(compare(units(&*a), units(&*b), fold != 0) == 0) }
+    }
+
+    /// Whether one string begins with another.
+    [APC] fn RtlPrefixUnicodeString(prefix: *const UNICODE_STRING, string: *const UNICODE_STRING, fold: u8) -> u8 {
+        unsafe {
+            let (prefix, string) = (units(&*prefix), units(&*string));
+            u8::from(string.len() >= prefix.len() && compare(prefix, &string[..prefix.len()], fold != 0) == 0)
+        }
+    }
+
+    /// The capital of a character.
+    [APC] fn RtlUpcaseUnicodeChar(unit: u16) -> u16 { upcase(unit) }
+
+    /// Frees a string that the run-time library allocated.
+    [APC] fn RtlFreeUnicodeString(string: *mut UNICODE_STRING) {
+        unsafe {
+            if !(*string).Buffer.is_null() {
+                pool::free("RtlFreeUnicodeString", (*string).Buffer as u64, None);
+                string.write(UNICODE_STRING { Length: 0, MaximumLength: 0, Buffer: core::ptr::null_mut() });
+            }
+        }
+    }
+
+    /// Frees a string that the run-time library allocated.
+    [APC] fn RtlFreeAnsiString(string: *mut ANSI_STRING) {
+        unsafe {
+            if !(*string).Buffer.is_null() {
+                pool::free("RtlFreeAnsiString", (*string).Buffer as u64, None);
+                string.write(ANSI_STRING { Length: 0, MaximumLength: 0, Buffer: core::ptr::null_mut() });
+            }
+        }
+    }
+
+    /// Widens.
+    [PASSIVE] fn RtlAnsiStringToUnicodeString(target: *mut UNICODE_STRING, source: *const ANSI_STRING, make: u8) -> NTSTATUS {
+        unsafe { with_buffer(target, &String::from_utf8_lossy(bytes(&*source)), make != 0) }
+    }
+
+    /// Narrows.
+    [PASSIVE] fn RtlUnicodeStringToAnsiString(target: *mut ANSI_STRING, source: *const UNICODE_STRING, make: u8) -> NTSTATUS {
+        unsafe {
+            let text = text(&*source);
+            let Ok(needed) = u16::try_from(text.len() + 1) else { return STATUS_INVALID_PARAMETER_2 };
+            if make != 0 {
+                let Some(buffer) = pool::allocate(needed.into(), TAG, true, Owner::Driver) else { return STATUS_NO_MEMORY };
+                target.write(ANSI_STRING { Length: 0, MaximumLength: needed, Buffer: buffer as *mut u8 });
+            }
+            let target = &mut *target;
+            if target.MaximumLength < needed { return STATUS_BUFFER_OVERFLOW }
+            core::ptr::copy_nonoverlapping(text.as_ptr(), target.Buffer, text.len());
+            target.Buffer.add(text.len()).write(0);
+            target.Length = needed - 1;
+        }
+        STATUS_SUCCESS
+    }
+
+    /// A number as text.
+    [PASSIVE] fn RtlIntegerToUnicodeString(value: u32, base: u32, target: *mut UNICODE_STRING) -> NTSTATUS {
+        let text = match base {
+            0 | 10 => alloc::format!("{value}"),
+            16 => alloc::format!("{value:X}"),
+            8 => alloc::format!("{value:o}"),
+            2 => alloc::format!("{value:b}"),
+            _ => return STATUS_INVALID_PARAMETER,
+        };
+        unsafe { with_buffer(target, &text, false) }
+    }
+
+    /// Text as a number.
+    [PASSIVE] fn RtlUnicodeStringToInteger(source: *const UNICODE_STRING, base: u32, value: *mut u32) -> NTSTATUS {
+        let text = unsafe { text(&*source) };
+        let text = text.trim();
+        let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+        let (base, digits) = match (base, digits.get(..2)) {
+            (0, Some("0x")) => (16, &digits[2..]),
+            (0, Some("0o")) => (8, &digits[2..]),
+            (0, Some("0b")) => (2, &digits[2..]),
+            (0, _) => (10, digits),
+            (2 | 8 | 10 | 16, _) => (base, digits),
+            _ => return STATUS_INVALID_PARAMETER,
+        };
+        let end = digits.find(|c: char| !c.is_digit(base)).unwrap_or(digits.len());
+        let number = u32::from_str_radix(&digits[..end], base).unwrap_or(0);
+        unsafe { value.write(if negative { number.wrapping_neg() } else { number }) };
+        STATUS_SUCCESS
+    }
+
+    /// A GUID as text, in braces.
+    [PASSIVE] fn RtlStringFromGUID(guid: *const GUID, target: *mut UNICODE_STRING) -> NTSTATUS {
+        let text = crate::io::names::guid_text(unsafe { &*guid }).to_uppercase();
+        unsafe { with_buffer(target, &text, true) }
+    }
+
+    /// Length of a terminated string.
+    [ANY] fn wcslen(string: *const u16) -> usize { unsafe { length(string) } }
+
+    /// Length of a terminated string.
+    [ANY] fn strlen(string: *const u8) -> usize { unsafe { narrow_length(string) } }
+
+    /// Compares terminated strings.
+    [ANY] fn wcscmp(a: *const u16, b: *const u16) -> i32 {
+        unsafe {
+            compare(core::slice::from_raw_parts(a, length(a)), core::slice::from_raw_parts(b, length(b)), false)
+        }
+    }
+
+    /// Compares terminated strings without regard to case.
+    [ANY] fn _wcsicmp(a: *const u16, b: *const u16) -> i32 {
+        unsafe {
+            compare(core::slice::from_raw_parts(a, length(a)), core::slice::from_raw_parts(b, length(b)), true)
+        }
+    }
+
+    /// Compares terminated strings up to a length.
+    [ANY] fn wcsncmp(a: *const u16, b: *const u16, most: usize) -> i32 {
+        unsafe {
+            compare(core::slice::from_raw_parts(a, length(a).min(most)), core::slice::from_raw_parts(b, length(b).min(most)), false)
+        }
+    }
+
+    /// Compares terminated strings.
+    [ANY] fn strcmp(a: *const u8, b: *const u8) -> i32 {
+        unsafe {
+            let (a, b) = (core::slice::from_raw_parts(a, narrow_length(a)), core::slice::from_raw_parts(b, narrow_length(b)));
+            a.cmp(b) as i32
+        }
+    }
+
+    /// Compares terminated strings up to a length.
+    [ANY] fn strncmp(a: *const u8, b: *const u8, most: usize) -> i32 {
+        unsafe {
+            let (a, b) = (core::slice::from_raw_parts(a, narrow_length(a).min(most)), core::slice::from_raw_parts(b, narrow_length(b).min(most)));
+            a.cmp(b) as i32
+        }
+    }
+
+    /// Copies a terminated string.
+    [ANY] fn wcscpy(target: *mut u16, source: *const u16) -> *mut u16 {
+        unsafe { core::ptr::copy(source, target, length(source) + 1) };
+        target
+    }
+
+    /// Copies a terminated string, filling up with zeros.
+    [ANY] fn wcsncpy(target: *mut u16, source: *const u16, most: usize) -> *mut u16 {
+        unsafe {
+            let units = length(source).min(most);
+            core::ptr::copy(source, target, units);
+            target.add(units).write_bytes(0, most - units);
+        }
+        target
+    }
+
+    /// Appends a terminated string.
+    [ANY] fn wcscat(target: *mut u16, source: *const u16) -> *mut u16 {
+        unsafe { core::ptr::copy(source, target.add(length(target)), length(source) + 1) };
+        target
+    }
+
+    /// The first of a character in a terminated string.
+    [ANY] fn wcschr(string: *const u16, unit: u16) -> *const u16 {
+        unsafe { (0..=length(string)).map(|at| string.add(at)).find(|at| **at == unit).unwrap_or(core::ptr::null()) }
+    }
+
+    /// Copies a terminated string.
+    [ANY] fn strcpy(target: *mut u8, source: *const u8) -> *mut u8 {
+        unsafe { core::ptr::copy(source, target, narrow_length(source) + 1) };
+        target
+    }
+}

@@ -1,0 +1,36 @@
+//! Host state on one processor: reachable only while nothing can interrupt.
+#![allow(unsafe_code, reason = "a cell shared with interrupt handlers")]
+
+use core::cell::{Cell, UnsafeCell};
+
+use crate::arch::cpu::without_interrupts;
+
+/// A value that is reached with interrupts disabled. Not re-entrant: reaching it from within itself is a bug of the
+/// host and panics.
+#[derive(Debug)]
+pub struct Uninterrupted<T> {
+    value: UnsafeCell<T>,
+    held: Cell<bool>,
+}
+
+// SAFETY: one processor, and interrupts are off while the value is reached.
+unsafe impl<T: Send> Sync for Uninterrupted<T> {}
+
+impl<T> Uninterrupted<T> {
+    /// Wraps `value`.
+    pub const fn new(value: T) -> Self {
+        Self { value: UnsafeCell::new(value), held: Cell::new(false) }
+    }
+
+    /// Runs `body` on the value.
+    #[track_caller]
+    pub fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> R {
+        without_interrupts(|| {
+            assert!(!self.held.replace(true), "host state is reached from within itself");
+            // SAFETY: interrupts are off and `held` was false, so this is the only reference.
+            let result = body(unsafe { &mut *self.value.get() });
+            self.held.set(false);
+            result
+        })
+    }
+}

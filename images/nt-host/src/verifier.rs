@@ -1,0 +1,86 @@
+//! What the documentation demands of a driver, asserted: one place that turns a broken rule into a bug check that the
+//! driver's author can act on.
+
+use core::fmt;
+
+use crate::arch::cpu;
+use crate::export::IrqlRule;
+use crate::ke::bugcheck::{self, Report};
+
+/// Driver Verifier's own bug check.
+pub const DRIVER_VERIFIER_DETECTED_VIOLATION: u32 = 0xc4;
+const IRQL_NOT_LESS_OR_EQUAL: u32 = 0x0a;
+const IRQL_UNEXPECTED_VALUE: u32 = 0xc8;
+
+/// Checks the IRQL on entry to an exported function.
+#[inline]
+pub fn check_irql(function: &'static str, rule: IrqlRule) {
+    let level = cpu::irql();
+    if !rule.allows(level) {
+        wrong_irql(function, rule, level);
+    }
+}
+
+#[cold]
+fn wrong_irql(function: &'static str, rule: IrqlRule, level: u8) -> ! {
+    let IrqlRule { min, max } = rule;
+    let parameters = [0, u64::from(level), u64::from(max), 0];
+    if min == max {
+        stop(
+            IRQL_NOT_LESS_OR_EQUAL,
+            function,
+            parameters,
+            format_args!("{function} was called at IRQL {level}; it must be called at IRQL {max}"),
+        )
+    } else {
+        stop(
+            IRQL_NOT_LESS_OR_EQUAL,
+            function,
+            parameters,
+            format_args!("{function} was called at IRQL {level}; it must be called at IRQL {min} to {max}"),
+        )
+    }
+}
+
+/// Stops because a rule of the contract was broken. `rule` is its number in the contract's list, if it has one;
+/// `message` says what happened, what was expected and what to do.
+pub fn violation(rule: Option<u16>, function: &str, message: fmt::Arguments<'_>) -> ! {
+    let number = rule.map_or(0, u64::from);
+    bugcheck::stop(Report {
+        code: DRIVER_VERIFIER_DETECTED_VIOLATION,
+        name: None,
+        parameters: [number, 0, 0, 0],
+        rule,
+        function,
+        message,
+        context: None,
+    })
+}
+
+/// Stops with a bug check of Windows.
+pub fn stop(code: u32, function: &str, parameters: [u64; 4], message: fmt::Arguments<'_>) -> ! {
+    bugcheck::stop(Report { code, name: None, parameters, rule: None, function, message, context: None })
+}
+
+/// Calls into the driver and checks that it comes back at the IRQL it was called at, with interrupts enabled as before.
+#[track_caller]
+pub fn call<R>(what: &str, body: impl FnOnce() -> R) -> R {
+    let before = (cpu::irql(), cpu::interrupts_enabled());
+    let result = body();
+    let after = (cpu::irql(), cpu::interrupts_enabled());
+    if before != after {
+        stop(
+            IRQL_UNEXPECTED_VALUE,
+            what,
+            [u64::from(before.0), u64::from(after.0), 0, 0],
+            format_args!(
+                "{what} was called at IRQL {} and returned at IRQL {}, interrupts {}: it must return as it was called. \
+                 Look for a lock that is not released or a level that is not restored",
+                before.0,
+                after.0,
+                if after.1 { "enabled" } else { "disabled" }
+            ),
+        );
+    }
+    result
+}

@@ -3,8 +3,8 @@
 use core::sync::atomic::{AtomicI32, Ordering};
 
 use card_spec::control::{
-    ClockSync, Latency, Open, OpenResponse, PortParameters, RequestCode, Statistics, Status, StatusPageLoan, StreamId,
-    StreamKind, StreamOpen, StreamStateChange, Volume, clock_sync,
+    ClockSync, DownloadHandle, DownloadResponse, Latency, Open, OpenResponse, PortParameters, RequestCode, Statistics,
+    Status, StatusPageLoan, StreamId, StreamKind, StreamOpen, StreamStateChange, Volume, clock_sync,
 };
 use card_spec::diagnosis::Diagnosis;
 use card_spec::identity::IdentityBlock;
@@ -21,6 +21,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use crate::clock::Anchor;
 use crate::control::{self, Control, ControlError};
 use crate::dma::Window;
+use crate::downloads::Downloads;
 use crate::format::PcmFormat;
 use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::{DmaBuffer, Kernel};
@@ -32,7 +33,7 @@ use crate::transport::{Mapped, Transport, TransportError};
 use crate::wave::{self, Rendered, Wave};
 
 /// The wave stream's number on the card; render streams have those below.
-const WAVE_STREAM: u32 = STREAMS_MAX as u32 - 1;
+pub const WAVE_STREAM: u32 = STREAMS_MAX as u32 - 1;
 
 const _: () = assert!(WAVE_STREAM as usize >= midi_out::STREAMS);
 
@@ -87,6 +88,7 @@ impl From<CardError> for NtStatus {
             CardError::Control(ControlError::Timeout) => Self::IO_TIMEOUT,
             CardError::Control(ControlError::Off) => Self::DEVICE_NOT_READY,
             CardError::Control(ControlError::Ring(_) | ControlError::BadAnswer) => Self::DEVICE_PROTOCOL_ERROR,
+            CardError::Control(ControlError::Unreadable) => Self::ACCESS_VIOLATION,
             CardError::Control(ControlError::TooLarge) => Self::INVALID_BUFFER_SIZE,
             CardError::Control(ControlError::Refused(status)) => match status {
                 Status::INVALID_PARAMETER | Status::MALFORMED | Status::NOT_FOUND => Self::INVALID_PARAMETER,
@@ -122,6 +124,7 @@ pub struct Card<K: Kernel> {
     wave_stream: Spin<K, Option<WaveStream>>,
     status_page: Window,
     volume: [AtomicI32; 2],
+    downloads: Downloads<K>,
     queue_sizes: [u16; QUEUE_COUNT],
     /// What everything above works in; freed after the reset.
     _memory: K::Dma,
@@ -148,6 +151,7 @@ impl<K: Kernel> Card<K> {
     /// [`CardError`]; the card is left reset.
     pub fn start(kernel: K, level: Passive, mapped: Mapped<K::Registers>) -> Result<Self, CardError> {
         let mut transport = Transport::negotiate(&kernel, level, mapped)?;
+        let downloads = Downloads::new(&kernel, level).ok_or(CardError::NoMemory)?;
         let card = Self::set_up(&kernel, level, &mut transport);
         let (control, midi_out, wave, news, status_page, memory, queue_sizes) = match card {
             Ok(parts) => parts,
@@ -167,6 +171,7 @@ impl<K: Kernel> Card<K> {
             wave_stream,
             status_page,
             volume: [const { AtomicI32::new(0) }; 2],
+            downloads,
             queue_sizes,
             _memory: memory,
             kernel,
@@ -510,6 +515,59 @@ impl<K: Kernel> Card<K> {
         Ok(self.query(level, RequestCode::VOICE_PRIORITY, request)?.1)
     }
 
+    /// Downloads DLS data for a stream: `bytes` bytes, which `fill` puts into the card's sight. The handle.
+    ///
+    /// # Errors
+    /// [`CardError`]. What is wrong with the data is logged.
+    pub fn download(
+        &self,
+        level: Passive,
+        stream: u32,
+        bytes: usize,
+        fill: impl FnOnce(&Window) -> bool,
+    ) -> Result<u32, CardError> {
+        if !self.downloads.reserve(level) {
+            return Err(CardError::NoMemory);
+        }
+        let kick = || self.transport.kick(control::QUEUE);
+        let (status, answer): (_, DownloadResponse) =
+            self.control.transfer(&self.kernel, level, &kick, RequestCode::DLS_DOWNLOAD, bytes, fill)?;
+        let handle = answer.handle.get();
+        if status != Status::OK {
+            self.kernel.log(format_args!(
+                "download refused: {status}, reason {} at byte {}",
+                answer.reason.get(),
+                answer.offset.get()
+            ));
+            return Err(ControlError::Refused(status).into());
+        }
+        if handle == 0 {
+            return Err(ControlError::BadAnswer.into());
+        }
+        self.downloads.add(level, stream, handle);
+        Ok(handle)
+    }
+
+    /// Unloads. What still sounds from it goes on to its end; the card's memory is free after that.
+    ///
+    /// # Errors
+    /// [`CardError`].
+    pub fn unload(&self, level: Passive, handle: u32) -> Result<(), CardError> {
+        let request = DownloadHandle { handle: handle.into(), reserved: 0.into() };
+        self.command(level, RequestCode::DLS_UNLOAD, &request)?;
+        self.downloads.remove(level, handle);
+        Ok(())
+    }
+
+    /// Packs download memory.
+    ///
+    /// # Errors
+    /// [`CardError`].
+    pub fn compact(&self, level: Passive) -> Result<(), CardError> {
+        self.command(level, RequestCode::DLS_COMPACT, &())?;
+        Ok(())
+    }
+
     /// The volume or boost that was set last, in 1/100 dB.
     pub fn volume(&self, item: VolumeItem) -> i32 {
         self.volume[item as usize].load(Ordering::Relaxed)
@@ -561,6 +619,11 @@ impl<K: Kernel> Card<K> {
     }
 
     fn close_stream(&self, level: Passive, id: u32) {
+        while let Some(handle) = self.downloads.pop_of(level, id) {
+            if let Err(error) = self.unload(level, handle) {
+                self.kernel.log(format_args!("the card does not unload {handle}: {error:?}"));
+            }
+        }
         let request = StreamId { stream: id.into(), reserved: 0.into() };
         if let Err(error) = self.command(level, RequestCode::STREAM_CLOSE, &request) {
             self.kernel.log(format_args!("the card does not close stream {id}: {error:?}"));

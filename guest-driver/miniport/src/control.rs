@@ -42,6 +42,8 @@ pub enum ControlError {
     TooLarge,
     /// There is no memory to send it from.
     NoMemory,
+    /// The caller's memory cannot be read.
+    Unreadable,
     /// The card refused.
     Refused(Status),
     /// The device is off.
@@ -127,12 +129,13 @@ impl<K: Kernel> Control<K> {
         self.gate.with(level, |exchange| {
             self.settle(level, exchange)?;
             let outgoing = exchange.buffer.part(0, HALF);
-            self.send(level, kick, exchange, &outgoing, code, request, answer)
+            outgoing.write_bytes(size_of::<RequestHeader>(), request);
+            self.send(level, kick, exchange, &outgoing, code, request.len(), answer)
         })
     }
 
-    /// Sends a request from memory of its own, for payloads that are larger than a page. The answer's payload is an
-    /// `A`, whether the card refused or not.
+    /// Sends a request of `bytes` bytes, which `fill` puts straight into memory that the card reads. The answer's
+    /// payload is an `A`, whether the card refused or not.
     ///
     /// # Errors
     /// [`ControlError`].
@@ -142,24 +145,27 @@ impl<K: Kernel> Control<K> {
         level: Passive,
         kick: &dyn Fn(),
         code: RequestCode,
-        request: &[u8],
+        bytes: usize,
+        fill: impl FnOnce(&Window) -> bool,
     ) -> Result<(Status, A), ControlError> {
-        if request.len() > limits::DOWNLOAD_BYTES_MAX as usize {
+        if bytes > limits::DOWNLOAD_BYTES_MAX as usize {
             return Err(ControlError::TooLarge);
         }
-        let bytes = size_of::<RequestHeader>() + request.len();
-        let memory = kernel.allocate_dma(level, bytes).ok_or(ControlError::NoMemory)?;
+        let header = size_of::<RequestHeader>();
+        let memory = kernel.allocate_dma(level, header + bytes).ok_or(ControlError::NoMemory)?;
+        let outgoing = Window::of_parked(&memory);
+        if !fill(&outgoing.part(header, bytes)) {
+            return Err(ControlError::Unreadable);
+        }
         self.gate.with(level, |exchange| {
             self.settle(level, exchange)?;
             let mut answer = A::new_zeroed();
-            let outgoing = crate::dma::Window::of_parked(&memory);
-            let result = self.send(level, kick, exchange, &outgoing, code, request, answer.as_mut_bytes());
+            let result = self.send(level, kick, exchange, &outgoing, code, bytes, answer.as_mut_bytes());
             if matches!(result, Err(ControlError::Timeout | ControlError::Ring(_))) {
                 self.parked.with(level, |parked| *parked = Some(memory));
             }
             match result {
-                Ok(status) => Ok((status, answer)),
-                Err(ControlError::Refused(status)) => Ok((status, answer)),
+                Ok(status) | Err(ControlError::Refused(status)) => Ok((status, answer)),
                 Err(error) => Err(error),
             }
         })
@@ -189,17 +195,15 @@ impl<K: Kernel> Control<K> {
         exchange: &mut Exchange,
         outgoing: &Window,
         code: RequestCode,
-        request: &[u8],
+        payload: usize,
         answer: &mut [u8],
     ) -> Result<Status, ControlError> {
         exchange.tag += 1;
-        let header =
-            RequestHeader { code: code.0.into(), length: (request.len() as u32).into(), tag: exchange.tag.into() };
+        let header = RequestHeader { code: code.0.into(), length: (payload as u32).into(), tag: exchange.tag.into() };
         outgoing.write(0, &header);
-        outgoing.write_bytes(size_of::<RequestHeader>(), request);
         let incoming = exchange.buffer.part(HALF, HALF);
         let chain = [
-            Segment::readable(outgoing, size_of::<RequestHeader>() + request.len()),
+            Segment::readable(outgoing, size_of::<RequestHeader>() + payload),
             Segment::writable(&incoming, size_of::<ResponseHeader>() + answer.len()),
         ];
 
@@ -234,13 +238,13 @@ impl<K: Kernel> Control<K> {
             return Err(ControlError::BadAnswer);
         }
         let header: ResponseHeader = incoming.read(0);
-        let payload = header.length.get() as usize;
-        if header.tag.get() != exchange.tag || payload > written - size_of::<ResponseHeader>() {
+        let length = header.length.get() as usize;
+        if header.tag.get() != exchange.tag || length > written - size_of::<ResponseHeader>() {
             return Err(ControlError::BadAnswer);
         }
         let status = Status(header.status.get());
         let accepted = matches!(status, Status::OK | Status::ALTERED | Status::PENDING);
-        if payload == answer.len() {
+        if length == answer.len() {
             incoming.read_bytes(size_of::<ResponseHeader>(), answer);
         } else if accepted {
             return Err(ControlError::BadAnswer);

@@ -85,6 +85,12 @@ impl Window {
         unsafe { core::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), bytes.len()) };
     }
 
+    /// Its first byte, for a copy that only the kernel can make. Valid for writes of its whole length.
+    #[must_use]
+    pub const fn as_mut_ptr(&self) -> *mut u8 {
+        self.pointer
+    }
+
     /// Makes everything written before visible to the device, then writes an index.
     pub fn store_release(&self, offset: usize, value: u16) {
         self.index(offset).store(value, Ordering::Release);

@@ -24,6 +24,7 @@
 
 #![no_std]
 
+extern crate alloc;
 #[cfg(feature = "fake")]
 extern crate std;
 
@@ -31,6 +32,7 @@ pub mod card;
 pub mod clock;
 pub mod control;
 pub mod dma;
+pub mod downloads;
 pub mod event_list;
 #[cfg(feature = "fake")]
 pub mod fake;

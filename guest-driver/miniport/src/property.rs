@@ -3,17 +3,18 @@
 //! What is not listed here is not in the automation tables either: the port then answers that it does not exist.
 #![allow(unsafe_code, reason = "values are structures of C, moved as bytes")]
 
-use card_spec::control::{PortParameters, VoicePriority};
+use card_spec::control::{PortParameters, Status, VoicePriority};
 use card_spec::identity::capability;
 use portcls::guid::{self, Guid};
 use portcls::ks::{KsIdentifier, KsPropertyDescription, verb};
 use portcls::synth::{
-    SynthCaps, SynthPortParams, SynthStats, SynthVoicePriorityInstance, caps_flag, effect, port_parameter,
-    synth_property,
+    SynthBuffer, SynthCaps, SynthDownload, SynthPortParams, SynthStats, SynthVoicePriorityInstance, caps_flag,
+    dls_property, effect, port_parameter, synth_property,
 };
 use portcls::{NtStatus, ReferenceTime};
 
-use crate::card::{Card, VolumeItem};
+use crate::card::{Card, CardError, VolumeItem};
+use crate::control::ControlError;
 use crate::filter::NODE_SYNTHESIZER;
 use crate::format::CHANNELS_MAX;
 use crate::irql::Passive;
@@ -44,10 +45,16 @@ pub enum Property {
     Volume,
     /// Volume boost.
     VolumeBoost,
+    /// Downloads DLS data.
+    Download,
+    /// Unloads it.
+    Unload,
+    /// Packs download memory.
+    Compact,
 }
 
 /// The node's properties.
-pub const OF_NODE: [Property; 7] = [
+pub const OF_NODE: [Property; 10] = [
     Property::Caps,
     Property::PortParameters,
     Property::ChannelGroups,
@@ -55,12 +62,19 @@ pub const OF_NODE: [Property; 7] = [
     Property::RunningStats,
     Property::VoicePriority,
     Property::VolumeBoost,
+    Property::Download,
+    Property::Unload,
+    Property::Compact,
 ];
 
 /// The render pins' properties.
 pub const OF_PIN: [Property; 1] = [Property::Volume];
 
 static SYNTH_SET: Guid = guid::KSPROPSETID_Synth;
+static DLS_SET: Guid = guid::KSPROPSETID_Synth_Dls;
+
+/// Bytes of a 32-bit caller's `SYNTH_BUFFER`, and of its `SYNTHDOWNLOAD`.
+const NARROW_BYTES: usize = 8;
 
 /// `KSPROPTYPESETID_General`: the value is of a variant type.
 const GENERAL_TYPES: Guid = Guid::parse("97e99ba0-bdea-11cf-a5d6-28db04c10000");
@@ -73,13 +87,21 @@ impl Property {
     /// The property with this id in the set.
     #[must_use]
     pub fn find(set: &Guid, id: u32) -> Option<Self> {
-        OF_NODE.into_iter().chain(OF_PIN).find(|property| *set == SYNTH_SET && property.id() == id)
+        OF_NODE.into_iter().chain(OF_PIN).find(|property| property.id() == id && property.set_id() == *set)
     }
 
     /// Its set.
     #[must_use]
     pub const fn set(self) -> *const Guid {
-        &raw const SYNTH_SET
+        if self.is_dls() { &raw const DLS_SET } else { &raw const SYNTH_SET }
+    }
+
+    const fn set_id(self) -> Guid {
+        if self.is_dls() { guid::KSPROPSETID_Synth_Dls } else { guid::KSPROPSETID_Synth }
+    }
+
+    const fn is_dls(self) -> bool {
+        matches!(self, Self::Download | Self::Unload | Self::Compact)
     }
 
     /// Its id in the set.
@@ -94,6 +116,9 @@ impl Property {
             Self::VoicePriority => synth_property::VOICEPRIORITY,
             Self::Volume => synth_property::VOLUME,
             Self::VolumeBoost => synth_property::VOLUMEBOOST,
+            Self::Download => dls_property::DOWNLOAD,
+            Self::Unload => dls_property::UNLOAD,
+            Self::Compact => dls_property::COMPACT,
         }
     }
 
@@ -101,19 +126,23 @@ impl Property {
     #[must_use]
     pub const fn flags(self) -> u32 {
         match self {
-            Self::Caps | Self::PortParameters | Self::LatencyClock | Self::RunningStats => {
+            Self::Caps | Self::PortParameters | Self::LatencyClock | Self::RunningStats | Self::Download => {
                 verb::GET | verb::BASICSUPPORT
             }
+            Self::Unload | Self::Compact => verb::SET | verb::BASICSUPPORT,
             Self::ChannelGroups | Self::VoicePriority | Self::Volume | Self::VolumeBoost => {
                 verb::GET | verb::SET | verb::BASICSUPPORT
             }
         }
     }
 
-    /// Bytes of its value.
+    /// Bytes of its value, from a caller of the kernel's pointer width.
     #[must_use]
     pub const fn value_bytes(self) -> usize {
         match self {
+            Self::Download => size_of::<SynthDownload>(),
+            Self::Unload => size_of::<usize>(),
+            Self::Compact => 0,
             Self::Caps => size_of::<SynthCaps>(),
             Self::PortParameters => size_of::<SynthPortParams>(),
             Self::LatencyClock => size_of::<ReferenceTime>(),
@@ -128,6 +157,7 @@ impl Property {
         match self {
             Self::PortParameters => size_of::<SynthPortParams>(),
             Self::VoicePriority => size_of::<SynthVoicePriorityInstance>(),
+            Self::Download => size_of::<SynthBuffer>(),
             _ => 0,
         }
     }
@@ -151,8 +181,27 @@ impl Property {
     }
 }
 
+/// The stream that a request came on.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its number.
+    pub id: u32,
+    /// Master time now.
+    pub time: ReferenceTime,
+}
+
+/// The memory of whoever made the request, read without trust in its address.
+pub trait CallerMemory {
+    /// The system can read it.
+    fn is_readable(&self) -> bool;
+    /// Copies bytes from the caller's address to `to`. False: the caller has no such memory.
+    ///
+    /// # Safety
+    /// `to` is valid for writes of `bytes` bytes.
+    unsafe fn copy(&self, level: Passive, from: u64, to: *mut u8, bytes: usize) -> bool;
+}
+
 /// A request, with its pointers turned into what they point to.
-#[derive(Debug)]
 pub struct Request<'a> {
     /// The property.
     pub property: Property,
@@ -160,21 +209,23 @@ pub struct Request<'a> {
     pub verb: u32,
     /// The node, or `u32::MAX`.
     pub node: u32,
-    /// The request came on a stream: master time now.
-    pub stream_time: Option<ReferenceTime>,
+    /// The stream that the request came on.
+    pub stream: Option<Target>,
     /// What followed the property's header.
     pub instance: &'a [u8],
     /// The value: `None` when there is no buffer although there is a size.
     pub value: Option<&'a mut [u8]>,
     /// The value's size; what was written, or is needed, afterwards.
     pub value_size: &'a mut u32,
+    /// The caller's memory.
+    pub memory: &'a dyn CallerMemory,
 }
 
 /// Answers a request.
 pub fn handle<K: Kernel>(card: Option<&Card<K>>, level: Passive, mut request: Request<'_>) -> NtStatus {
     let property = request.property;
     let wanted_node = if property.is_of_pin() { u32::MAX } else { NODE_SYNTHESIZER };
-    if request.node != wanted_node || (request.stream_time.is_none() && !property.is_of_filter()) {
+    if request.node != wanted_node || (request.stream.is_none() && !property.is_of_filter()) {
         return NtStatus::INVALID_DEVICE_REQUEST;
     }
     let asked = request.verb & (verb::GET | verb::SET | verb::BASICSUPPORT);
@@ -184,10 +235,11 @@ pub fn handle<K: Kernel>(card: Option<&Card<K>>, level: Passive, mut request: Re
     if asked == verb::BASICSUPPORT {
         return request.answer_basic_support();
     }
-    if request.instance.len() < property.instance_bytes() {
+    let (instance_bytes, value_bytes) = request.sizes();
+    if request.instance.len() < instance_bytes {
         return NtStatus::INVALID_PARAMETER;
     }
-    if let Some(refusal) = request.check_size(property.value_bytes()) {
+    if let Some(refusal) = request.check_size(value_bytes) {
         return refusal;
     }
     let Some(card) = card else { return NtStatus::DEVICE_NOT_READY };
@@ -202,11 +254,21 @@ pub fn handle<K: Kernel>(card: Option<&Card<K>>, level: Passive, mut request: Re
 }
 
 impl Request<'_> {
+    /// Bytes of instance and value. Those of downloads have pointers in them, and are smaller when the caller is a 32-bit
+    /// process; the sizes cannot be mistaken for each other.
+    fn sizes(&self) -> (usize, usize) {
+        match self.property {
+            Property::Download if self.instance.len() == NARROW_BYTES => (NARROW_BYTES, NARROW_BYTES),
+            Property::Unload if *self.value_size as usize == size_of::<u32>() => (0, size_of::<u32>()),
+            property => (property.instance_bytes(), property.value_bytes()),
+        }
+    }
+
     /// The size protocol: a size of 0 asks for the size, a smaller one is an error.
     fn check_size(&mut self, needed: usize) -> Option<NtStatus> {
         let size = *self.value_size as usize;
         if size >= needed {
-            return self.value.is_none().then_some(NtStatus::INVALID_PARAMETER);
+            return (needed != 0 && self.value.is_none()).then_some(NtStatus::INVALID_PARAMETER);
         }
         if size == 0 {
             *self.value_size = needed as u32;
@@ -248,7 +310,7 @@ impl Request<'_> {
 
     fn get<K: Kernel>(&mut self, card: &Card<K>, level: Passive) -> Result<NtStatus, NtStatus> {
         match self.property {
-            Property::Caps => self.write(&caps(card)),
+            Property::Caps => self.write(&caps(card, self.memory.is_readable())),
             Property::PortParameters => {
                 let wanted: SynthPortParams = read(self.instance);
                 let (parameters, altered) = card.set_parameters(level, &to_card(&wanted))?;
@@ -263,7 +325,7 @@ impl Request<'_> {
                 self.write(&parameters.channel_groups.get());
             }
             Property::LatencyClock => {
-                let now = self.stream_time.ok_or(NtStatus::INVALID_DEVICE_REQUEST)?;
+                let now = self.stream.ok_or(NtStatus::INVALID_DEVICE_REQUEST)?.time;
                 let time = card.latency_time(level, now)?;
                 self.write(&time);
             }
@@ -285,6 +347,8 @@ impl Request<'_> {
             }
             Property::Volume => self.write(&card.volume(VolumeItem::Volume)),
             Property::VolumeBoost => self.write(&card.volume(VolumeItem::Boost)),
+            Property::Download => self.download(card, level)?,
+            Property::Unload | Property::Compact => return Err(NtStatus::INVALID_DEVICE_REQUEST),
         }
         Ok(NtStatus::SUCCESS)
     }
@@ -306,12 +370,51 @@ impl Request<'_> {
             Property::VoicePriority => _ = card.voice_priority(level, &voice_priority(self.instance, Some(value)))?,
             Property::Volume => card.set_volume(level, VolumeItem::Volume, value.cast_signed())?,
             Property::VolumeBoost => card.set_volume(level, VolumeItem::Boost, value.cast_signed())?,
-            Property::Caps | Property::PortParameters | Property::LatencyClock | Property::RunningStats => {
-                return Err(NtStatus::INVALID_DEVICE_REQUEST);
+            Property::Unload => {
+                let bytes = self.value.as_deref().unwrap_or_default();
+                let handle = if bytes.len() == size_of::<u32>() { value.into() } else { read::<u64>(bytes) };
+                // A handle of the card's is 32 bits wide: a wider one is nobody's.
+                card.unload(level, u32::try_from(handle).map_err(|_| NtStatus::INVALID_PARAMETER)?)?;
             }
+            Property::Compact => card.compact(level)?,
+            Property::Caps
+            | Property::PortParameters
+            | Property::LatencyClock
+            | Property::RunningStats
+            | Property::Download => return Err(NtStatus::INVALID_DEVICE_REQUEST),
         }
-        *self.value_size = self.property.value_bytes() as u32;
+        *self.value_size = self.sizes().1 as u32;
         Ok(NtStatus::SUCCESS)
+    }
+
+    fn download<K: Kernel>(&mut self, card: &Card<K>, level: Passive) -> Result<(), NtStatus> {
+        let stream = self.stream.ok_or(NtStatus::INVALID_DEVICE_REQUEST)?.id;
+        if !self.memory.is_readable() {
+            return Err(NtStatus::NOT_SUPPORTED);
+        }
+        let is_narrow = self.instance.len() == NARROW_BYTES;
+        let [bytes, low] = read::<[u32; 2]>(self.instance);
+        let address = if is_narrow { low.into() } else { read::<u64>(&self.instance[8..]) };
+        let handle = card
+            .download(level, stream, bytes as usize, |to| {
+                // SAFETY: the window is valid for writes of its length, which is what was asked for.
+                unsafe { self.memory.copy(level, address, to.as_mut_ptr(), to.len()) }
+            })
+            .map_err(|error| match error {
+                CardError::Control(ControlError::Refused(Status::NO_RESOURCES)) | CardError::NoMemory => {
+                    NtStatus::NO_MEMORY
+                }
+                CardError::Control(ControlError::Refused(_) | ControlError::TooLarge) => NtStatus::UNSUCCESSFUL,
+                error => error.into(),
+            })?;
+        // The data has been copied: the caller may free its own.
+        const FREE: u32 = 1;
+        if is_narrow {
+            self.write(&[handle, FREE]);
+        } else {
+            self.write(&[handle, 0, FREE, 0]);
+        }
+        Ok(())
     }
 
     /// Writes the value, for which there is room.
@@ -367,7 +470,7 @@ fn from_card(parameters: &PortParameters, valid: u32) -> SynthPortParams {
     }
 }
 
-fn caps<K: Kernel>(card: &Card<K>) -> SynthCaps {
+fn caps<K: Kernel>(card: &Card<K>, downloads: bool) -> SynthCaps {
     let identity = card.identity();
     let has = |bit: u32| identity.capabilities.get() & bit != 0;
     let mut description = [0; 128];
@@ -377,8 +480,10 @@ fn caps<K: Kernel>(card: &Card<K>) -> SynthCaps {
     SynthCaps {
         guid: SYNTH_GUID,
         flags: if has(capability::GM_BANK) { caps_flag::GMINHARDWARE } else { 0 }
-            | if has(capability::REVERB) { caps_flag::REVERB } else { 0 },
-        memory_size: 0,
+            | if has(capability::REVERB) { caps_flag::REVERB } else { 0 }
+            | if downloads && has(capability::DLS1) { caps_flag::DLS | caps_flag::MEMORYSIZEFIXED } else { 0 }
+            | if downloads && has(capability::DLS2) { caps_flag::DLS2 } else { 0 },
+        memory_size: if downloads { identity.download_memory.get() } else { 0 },
         max_channel_groups: identity.channel_groups.get().into(),
         max_voices: identity.voices.get().into(),
         max_audio_channels: CHANNELS_MAX.into(),

@@ -7,17 +7,46 @@ use card_spec::control::{RequestCode, Status};
 use common::Rig;
 use dmus_miniport::card::{Card, VOLUME_RANGE};
 use dmus_miniport::fake::{Behaviour, FakeKernel, passive};
-use dmus_miniport::property::{self, Property, Request, SYNTH_GUID, SYNTH_NAME};
+use dmus_miniport::irql::Passive;
+use dmus_miniport::property::{self, CallerMemory, Property, Request, SYNTH_GUID, SYNTH_NAME, Target};
 use portcls::NtStatus;
 use portcls::ks::{KsPropertyDescription, verb};
-use portcls::synth::{SynthCaps, SynthPortParams, SynthStats, port_parameter};
+use portcls::synth::{SynthCaps, SynthPortParams, SynthStats, caps_flag, port_parameter};
+
+const STREAM: Target = Target { id: 0, time: 1000 };
+
+/// A caller with good data at one address and bad data at another, and nothing else.
+struct Memory;
+
+const GOOD: u64 = 0x1_0000;
+const BAD: u64 = 0x2_0000;
+
+impl CallerMemory for Memory {
+    fn is_readable(&self) -> bool {
+        true
+    }
+
+    unsafe fn copy(&self, _: Passive, from: u64, to: *mut u8, bytes: usize) -> bool {
+        if from != GOOD && from != BAD {
+            return false;
+        }
+        // SAFETY: the caller's promise.
+        unsafe { to.write_bytes(if from == GOOD { 1 } else { 2 }, bytes) };
+        true
+    }
+}
+
+/// The verb that asks for a property's value, or gives one.
+fn value_verb(property: Property) -> u32 {
+    if property.flags() & verb::GET != 0 { verb::GET } else { verb::SET }
+}
 
 /// Asks, with a guard behind the value that must stay as it is.
 struct Ask {
     property: Property,
     verb: u32,
     node: u32,
-    stream_time: Option<i64>,
+    stream: Option<Target>,
     instance: Vec<u8>,
     size: usize,
     value: Vec<u8>,
@@ -26,16 +55,11 @@ struct Ask {
 impl Ask {
     fn new(property: Property, verb: u32) -> Self {
         let node = if property == Property::Volume { u32::MAX } else { 0 };
-        let instance = vec![0; property.instance_bytes()];
-        Self {
-            property,
-            verb,
-            node,
-            stream_time: Some(1000),
-            instance,
-            size: property.value_bytes(),
-            value: Vec::new(),
+        let mut instance = vec![0; property.instance_bytes()];
+        if property == Property::Download {
+            instance = wide(64, GOOD);
         }
+        Self { property, verb, node, stream: Some(STREAM), instance, size: property.value_bytes(), value: Vec::new() }
     }
 
     fn of(self, card: &Card<FakeKernel>) -> (NtStatus, u32, Vec<u8>) {
@@ -51,10 +75,11 @@ impl Ask {
                 property: self.property,
                 verb: self.verb,
                 node: self.node,
-                stream_time: self.stream_time,
+                stream: self.stream,
                 instance: &self.instance,
                 value: Some(&mut memory[..self.size]),
                 value_size: &mut value_size,
+                memory: &Memory,
             },
         );
         assert!(memory[self.size..].iter().all(|byte| *byte == 0xcc), "nothing is written behind the value");
@@ -80,10 +105,20 @@ fn bytes<T: Copy>(value: &T) -> Vec<u8> {
     unsafe { core::slice::from_raw_parts(core::ptr::from_ref(value).cast(), size_of::<T>()) }.to_vec()
 }
 
+/// A 64-bit caller's `SYNTH_BUFFER`.
+fn wide(size: u32, address: u64) -> Vec<u8> {
+    [&size.to_le_bytes()[..], &[0; 4], &address.to_le_bytes()].concat()
+}
+
+/// A 32-bit caller's.
+fn narrow(size: u32, address: u32) -> Vec<u8> {
+    [size.to_le_bytes(), address.to_le_bytes()].concat()
+}
+
 #[test]
 fn every_get_follows_the_size_protocol() {
     let rig = Rig::new();
-    for property in all() {
+    for property in all().filter(|property| property.flags() & verb::GET != 0) {
         let needed = property.value_bytes();
         let ask = |size| Ask { size, ..Ask::new(property, verb::GET) }.of(&rig.card);
         let (status, size, _) = ask(0);
@@ -124,8 +159,8 @@ fn every_basic_support_follows_its_size_protocol() {
 fn verbs_that_are_not_declared_are_refused_and_touch_nothing() {
     let rig = Rig::new();
     for property in all() {
-        for wrong in [0, verb::SET, verb::GET | verb::SET, verb::GET | verb::BASICSUPPORT, 0x400] {
-            if property.flags() & verb::SET != 0 && wrong == verb::SET {
+        for wrong in [0, verb::GET, verb::SET, verb::GET | verb::SET, verb::GET | verb::BASICSUPPORT, 0x400] {
+            if property.flags() & wrong == wrong && wrong.count_ones() == 1 {
                 continue;
             }
             let (status, _, memory) = Ask::new(property, wrong).of(&rig.card);
@@ -139,8 +174,8 @@ fn verbs_that_are_not_declared_are_refused_and_touch_nothing() {
 fn properties_are_answered_on_their_own_node_and_target_only() {
     let rig = Rig::new();
     for property in all() {
-        for verb in [verb::GET, verb::BASICSUPPORT] {
-            let on_filter = Ask { stream_time: None, ..Ask::new(property, verb) }.of(&rig.card).0;
+        for verb in [value_verb(property), verb::BASICSUPPORT] {
+            let on_filter = Ask { stream: None, ..Ask::new(property, verb) }.of(&rig.card).0;
             assert_eq!(on_filter == NtStatus::SUCCESS, property == Property::Caps, "{property:?}");
             let wrong_node = if property == Property::Volume { 0 } else { u32::MAX };
             for node in [wrong_node, 1] {
@@ -171,12 +206,13 @@ fn without_a_started_card_nothing_is_answered_but_what_needs_none() {
         let node = if property == Property::Volume { u32::MAX } else { 0 };
         let request = Request {
             property,
-            verb: verb::GET,
+            verb: value_verb(property),
             node,
-            stream_time: Some(0),
+            stream: Some(STREAM),
             instance: &instance,
             value: Some(&mut memory),
             value_size: &mut size,
+            memory: &Memory,
         };
         assert_eq!(property::handle::<FakeKernel>(None, passive(), request), NtStatus::DEVICE_NOT_READY);
     }
@@ -185,15 +221,16 @@ fn without_a_started_card_nothing_is_answered_but_what_needs_none() {
 #[test]
 fn caps_say_what_the_card_is_and_nothing_that_the_driver_has_not() {
     let rig = Rig::new();
-    let (_, _, memory) = Ask { stream_time: None, ..Ask::new(Property::Caps, verb::GET) }.of(&rig.card);
+    let (_, _, memory) = Ask { stream: None, ..Ask::new(Property::Caps, verb::GET) }.of(&rig.card);
     let caps: SynthCaps = value(&memory);
     assert_eq!(caps.guid, SYNTH_GUID);
     assert_eq!((caps.max_channel_groups, caps.max_voices, caps.max_audio_channels), (64, 1000, 2));
     let name: Vec<u16> = SYNTH_NAME.encode_utf16().collect();
     assert_eq!(caps.description[..name.len()], name);
     assert!(caps.description[name.len()..].iter().all(|unit| *unit == 0));
-    let downloads = property::OF_NODE.iter().any(|property| property.set() != Property::Caps.set());
-    assert_eq!(caps.flags & portcls::synth::caps_flag::DLS != 0, downloads, "DLS is claimed with its properties");
+    assert_ne!(caps.flags & caps_flag::DLS, 0);
+    assert_eq!(caps.flags & caps_flag::DLS2, 0, "the fake takes level 1 only");
+    assert_eq!(caps.memory_size, rig.card.identity().download_memory.get());
 }
 
 #[test]
@@ -263,4 +300,94 @@ fn what_the_card_refuses_is_a_failure_with_no_value() {
         assert_eq!((answered, size), (expected, 0));
         assert!(memory.iter().all(|byte| *byte == 0xaa));
     }
+}
+
+fn download(rig: &Rig, instance: Vec<u8>, size: usize) -> (NtStatus, u32, Vec<u8>) {
+    Ask { instance, size, ..Ask::new(Property::Download, verb::GET) }.of(&rig.card)
+}
+
+fn unload(rig: &Rig, handle: Vec<u8>) -> NtStatus {
+    Ask { size: handle.len(), value: handle, ..Ask::new(Property::Unload, verb::SET) }.of(&rig.card).0
+}
+
+#[test]
+fn a_download_is_the_callers_bytes_and_may_be_freed_at_once() {
+    let rig = Rig::new();
+    for (instance, size) in [(wide(5000, GOOD), 16), (narrow(5000, GOOD as u32), 8)] {
+        let (status, written, memory) = download(&rig, instance, size);
+        assert_eq!((status, written as usize), (NtStatus::SUCCESS, size));
+        let handle = value::<u32>(&memory);
+        assert_eq!(rig.fake.with(|card| card.downloads[&handle].clone()), vec![1; 5000]);
+        assert_eq!(value::<u32>(&memory[size / 2..]), 1, "Free");
+    }
+}
+
+#[test]
+fn handles_are_unloaded_once_whether_the_card_needs_time_or_not() {
+    let rig = Rig::new();
+    for unloads_later in [false, true] {
+        rig.fake.with(|card| card.behaviour.unloads_later = unloads_later);
+        for narrow in [false, true] {
+            let (_, _, memory) = download(&rig, wide(64, GOOD), 16);
+            let handle = memory[..if narrow { 4 } else { 8 }].to_vec();
+            assert_eq!(unload(&rig, handle.clone()), NtStatus::SUCCESS);
+            assert_eq!(unload(&rig, handle), NtStatus::INVALID_PARAMETER);
+        }
+    }
+    assert_eq!(unload(&rig, (1_u64 << 32 | 1).to_le_bytes().to_vec()), NtStatus::INVALID_PARAMETER);
+    assert_eq!(unload(&rig, vec![1; 7]), NtStatus::BUFFER_TOO_SMALL);
+}
+
+#[test]
+fn bad_addresses_sizes_and_data_are_refused_and_leave_nothing() {
+    let rig = Rig::new();
+    for (instance, expected) in [
+        (wide(64, 0), NtStatus::ACCESS_VIOLATION),
+        (wide(64, u64::MAX), NtStatus::ACCESS_VIOLATION),
+        (wide(u32::MAX, GOOD), NtStatus::UNSUCCESSFUL),
+        ((wide(64, BAD)), NtStatus::UNSUCCESSFUL),
+        (vec![0; 12], NtStatus::INVALID_PARAMETER),
+        (vec![], NtStatus::INVALID_PARAMETER),
+    ] {
+        assert_eq!(download(&rig, instance.clone(), 16).0, expected, "{instance:?}");
+    }
+    rig.fake.with(|card| {
+        assert!(card.downloads.is_empty());
+        card.behaviour.no_memory = true;
+    });
+    assert_eq!(download(&rig, wide(64, GOOD), 16).0, NtStatus::INSUFFICIENT_RESOURCES);
+}
+
+#[test]
+fn a_stream_takes_its_downloads_along() {
+    let rig = Rig::new();
+    let (first, second) = (rig.render(), rig.render());
+    for id in [first.id, second.id, first.id] {
+        let stream = Some(Target { id, ..STREAM });
+        assert_eq!(Ask { stream, ..Ask::new(Property::Download, verb::GET) }.of(&rig.card).0, NtStatus::SUCCESS);
+    }
+    first.close();
+    assert_eq!(rig.fake.with(|card| card.downloads.len()), 1);
+    second.close();
+    assert_eq!(rig.fake.with(|card| card.downloads.len()), 0);
+}
+
+#[test]
+fn a_download_that_is_never_answered_does_not_free_the_memory_under_the_card() {
+    let rig = Rig::new();
+    rig.fake.with(|card| card.behaviour.deaf[0] = true);
+    assert_eq!(download(&rig, wide(8192, GOOD), 16).0, NtStatus::IO_TIMEOUT);
+    // The fake panics when it is led to memory that has been freed.
+    rig.fake.wake();
+    rig.fake.with(|card| {
+        assert_eq!(card.downloads.len(), 1);
+        card.behaviour.deaf[0] = false;
+    });
+    assert_eq!(download(&rig, wide(64, GOOD), 16).0, NtStatus::SUCCESS);
+}
+
+#[test]
+fn compacting_needs_no_value() {
+    let rig = Rig::new();
+    assert_eq!(Ask::new(Property::Compact, verb::SET).of(&rig.card).0, NtStatus::SUCCESS);
 }

@@ -228,7 +228,7 @@ fn streams_can_be_opened_and_closed_for_ever_but_not_beyond_their_number() {
         rig.render().running().close();
     }
     let streams: Vec<_> = (0..STREAMS).map(|_| rig.render()).collect();
-    let refused = rig.card.open_render(passive(), Groups::AsGiven, Allocator::new());
+    let refused = rig.card.open_render(passive(), Groups::AsGiven, Allocator::home());
     assert_eq!(refused, Err(CardError::NoStream));
     for stream in streams {
         stream.close();

@@ -52,7 +52,7 @@ fn stopping_ends_the_session_and_resets_the_card() {
 
 #[test]
 fn a_card_works_without_event_indices_and_with_small_rings() {
-    for queue_size in [3, 4, 8, 100, 128, 1024] {
+    for queue_size in [4, 5, 8, 100, 128, 1024] {
         for features in [feature::VERSION_1, feature::VERSION_1 | feature::EVENT_IDX] {
             let rig = Rig::with(Behaviour { features, queue_size, ..Behaviour::default() });
             assert_eq!(rig.fake.with(|card| card.requests.len()), 2, "{queue_size}");

@@ -137,15 +137,15 @@ fn constants(path: &Path) -> BTreeMap<String, Vec<u8>> {
     constants
 }
 
-fn both_widths(source: &str) -> Vec<(Probe, fn(Figure) -> usize, usize)> {
-    let mut probes = Vec::new();
-    if let Some(probe) = probe("x86_64-w64-mingw32-gcc", "64-bit", source) {
-        probes.push((probe, (|f| f.bits64) as fn(Figure) -> usize, 8));
-    }
-    if let Some(probe) = probe("i686-w64-mingw32-gcc", "32-bit", source) {
-        probes.push((probe, (|f| f.bits32) as fn(Figure) -> usize, 4));
-    }
-    probes
+/// Which of a figure's two numbers a probe checks.
+type Width = fn(Figure) -> usize;
+
+fn both_widths(source: &str) -> Vec<(Probe, Width)> {
+    let widths: [(&str, &str, Width); 2] = [
+        ("x86_64-w64-mingw32-gcc", "64-bit", |figure| figure.bits64),
+        ("i686-w64-mingw32-gcc", "32-bit", |figure| figure.bits32),
+    ];
+    widths.into_iter().filter_map(|(compiler, name, width)| Some((probe(compiler, name, source)?, width))).collect()
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn structures_have_the_sizes_and_offsets_of_the_headers() {
             writeln!(source, "const unsigned int layout_{i}_{j} = offsetof({}, {});", layout.name, field.name).unwrap();
         }
     }
-    for (probe, figure, _) in both_widths(&source) {
+    for (probe, figure) in both_widths(&source) {
         for (i, layout) in layouts.iter().enumerate() {
             assert_eq!(
                 probe.number(&format!("layout_{i}")),
@@ -193,7 +193,7 @@ fn interfaces_have_the_slots_of_the_headers() {
                 .unwrap();
         }
     }
-    for (probe, ..) in both_widths(&source) {
+    for (probe, _) in both_widths(&source) {
         for (i, interface) in interfaces.iter().enumerate() {
             assert_eq!(probe.number(&format!("slots_{i}")), interface.slots, "slots of {}", interface.name);
             for method in interface.methods {
@@ -217,7 +217,7 @@ fn guids_are_those_of_the_headers() {
         writeln!(source, "#ifdef STATIC_{name}\nconst GUID probed_{name} = {{ STATIC_{name} }};").unwrap();
         writeln!(source, "#else\nextern const GUID {name};\n#endif").unwrap();
     }
-    for (probe, ..) in both_widths(&source) {
+    for (probe, _) in both_widths(&source) {
         let has = |name: &&str| {
             probe.constants.contains_key(*name) || probe.constants.contains_key(&format!("probed_{name}"))
         };

@@ -45,7 +45,7 @@ pub(crate) struct Object<C: Class> {
 
 impl<C: Class> Object<C> {
     /// Makes an object with one reference. `None`: no memory.
-    pub(crate) fn new(level: Passive, class: C) -> Option<Owned<C>> {
+    pub(crate) fn make(level: Passive, class: C) -> Option<Owned<C>> {
         let object = try_box(level, Self { table: C::TABLE, references: AtomicU32::new(1), class })?;
         Some(Owned(NonNull::from(Box::leak(object))))
     }
@@ -114,7 +114,7 @@ unsafe fn release_object<C: Class>(object: *mut Object<C>) -> u32 {
     let left = unsafe { &(*object).references }.fetch_sub(1, Ordering::Release) - 1;
     if left == 0 {
         fence(Ordering::Acquire);
-        // SAFETY: made by `Object::new`, and nobody has a reference any more.
+        // SAFETY: made by `Object::make`, and nobody has a reference any more.
         drop(unsafe { Box::from_raw(object) });
     }
     left

@@ -190,7 +190,8 @@ impl Signal for Event {
     }
 
     fn wait(&self, _: Passive, milliseconds: u32) -> bool {
-        self.wait_for(&raw const *&relative(milliseconds)) == NtStatus::SUCCESS
+        let timeout = relative(milliseconds);
+        self.wait_for(&raw const timeout) == NtStatus::SUCCESS
     }
 }
 

@@ -156,7 +156,7 @@ impl Running {
 
     /// Everything that the interrupt needs, then the interrupt.
     fn connect(&mut self, level: Passive) -> Result<(), NtStatus> {
-        let sink = Object::new(level, Sink::new(&raw const self.card)).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+        let sink = Object::make(level, Sink::new(&raw const self.card)).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
         // SAFETY: both are alive; the group adds its own reference.
         check(unsafe { call!(self.group.as_ptr(), add_member, sink.as_interface()) })?;
         self.sink = Some(sink);
@@ -346,7 +346,6 @@ unsafe extern "system" fn init(
 /// Never called by Windows.
 unsafe extern "system" fn service(_: *mut IMiniportDMus) {}
 
-#[expect(clippy::too_many_arguments, reason = "the interface's")]
 unsafe extern "system" fn new_stream(
     this: *mut IMiniportDMus,
     out: *mut *mut IMXF,

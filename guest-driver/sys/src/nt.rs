@@ -45,12 +45,15 @@ pub(crate) struct IoStatusBlock {
 pub(crate) struct Irp {
     _before_status: [u8; 0x30],
     pub(crate) io_status: IoStatusBlock,
-    _before_location: [u8; 0xb8 - 0x40],
+    /// `KernelMode` 0, `UserMode` 1.
+    pub(crate) requestor_mode: i8,
+    _before_location: [u8; 0xb8 - 0x41],
     /// `Tail.Overlay.CurrentStackLocation`.
     pub(crate) current_stack_location: *mut IoStackLocation,
 }
 
 const _: () = assert!(core::mem::offset_of!(Irp, io_status) == 0x30);
+const _: () = assert!(core::mem::offset_of!(Irp, requestor_mode) == 0x40);
 const _: () = assert!(core::mem::offset_of!(Irp, current_stack_location) == 0xb8);
 
 /// `IO_STACK_LOCATION`, with the parameters of `IRP_MN_QUERY_INTERFACE`.
@@ -204,6 +207,7 @@ unsafe extern "system" {
         alertable: u8,
         timeout: *const i64,
     ) -> NtStatus;
+    fn MmGetSystemRoutineAddress(name: *const UnicodeString) -> *mut c_void;
     pub(crate) fn MmMapIoSpace(address: i64, bytes: usize, cache_type: u32) -> *mut c_void;
     pub(crate) fn MmUnmapIoSpace(address: *mut c_void, bytes: usize);
     pub(crate) fn ObfDereferenceObject(object: *mut Opaque) -> isize;
@@ -212,6 +216,49 @@ unsafe extern "system" {
 #[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")]
 unsafe extern "C" {
     pub(crate) fn DbgPrint(format: *const c_char, ...) -> u32;
+}
+
+/// `UNICODE_STRING`.
+#[repr(C)]
+struct UnicodeString {
+    length: u16,
+    maximum_length: u16,
+    buffer: *const u16,
+}
+
+/// `MmCopyMemory`: copies from any address of the caller's process and raises nothing. Its source is a structure of one
+/// address, passed by value.
+pub(crate) type MmCopyMemory = unsafe extern "system" fn(
+    target: *mut c_void,
+    source: u64,
+    bytes: usize,
+    flags: u32,
+    transferred: *mut usize,
+) -> NtStatus;
+
+/// `MM_COPY_MEMORY_VIRTUAL`.
+pub(crate) const MM_COPY_MEMORY_VIRTUAL: u32 = 2;
+
+/// `MmCopyMemory`, which came with Windows 8.1: a system without it loads the driver all the same, and has no downloads.
+/// At `PASSIVE_LEVEL`.
+pub(crate) fn mm_copy_memory() -> Option<MmCopyMemory> {
+    const NAME: [u16; 12] = {
+        let mut name = [0; 12];
+        let mut i = 0;
+        while i < 12 {
+            name[i] = b"MmCopyMemory"[i] as u16;
+            i += 1;
+        }
+        name
+    };
+    let name = UnicodeString { length: 24, maximum_length: 24, buffer: NAME.as_ptr() };
+    // SAFETY: a name that is good for the call.
+    let address = unsafe { MmGetSystemRoutineAddress(&raw const name) };
+    if address.is_null() {
+        return None;
+    }
+    // SAFETY: the function of that name has that type.
+    Some(unsafe { core::mem::transmute::<*mut c_void, MmCopyMemory>(address) })
 }
 
 /// The present IRQL: on x86-64 it is the task-priority register, as `KeGetCurrentIrql` reads it.

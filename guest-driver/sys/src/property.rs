@@ -2,13 +2,41 @@
 #![allow(unsafe_code, reason = "a function that PortCls calls with pointers")]
 
 use dmus_miniport::irql::Passive;
-use dmus_miniport::property::{Property, Request, handle};
+use dmus_miniport::property::{CallerMemory, Property, Request, Target, handle};
 use portcls::NtStatus;
 use portcls::descriptor::PcPropertyRequest;
 
 use crate::com::Object;
 use crate::miniport::Miniport;
+use crate::nt;
 use crate::stream::Stream;
+
+/// Whoever made the request, in whose process the handler runs.
+struct Caller {
+    /// It is an application: the kernel's half of the address space is not its own.
+    is_user: bool,
+}
+
+impl CallerMemory for Caller {
+    fn is_readable(&self) -> bool {
+        nt::mm_copy_memory().is_some()
+    }
+
+    unsafe fn copy(&self, _: Passive, from: u64, to: *mut u8, bytes: usize) -> bool {
+        /// The half of the address space that is the kernel's on x86-64, whatever the number of paging levels.
+        const KERNEL_HALF: u64 = 1 << 63;
+        let Some(end) = from.checked_add(bytes as u64) else { return false };
+        if self.is_user && (from | end) & KERNEL_HALF != 0 {
+            return false;
+        }
+        let Some(copy) = nt::mm_copy_memory() else { return false };
+        let mut copied = 0;
+        // SAFETY: the target is common-buffer memory of that length; the function reads any address safely, and says so
+        // by its status.
+        let status = unsafe { copy(to.cast(), from, bytes, nt::MM_COPY_MEMORY_VIRTUAL, &raw mut copied) };
+        status.is_success() && copied == bytes
+    }
+}
 
 /// The handler of every property.
 pub(crate) unsafe extern "system" fn handler(request: *mut PcPropertyRequest) -> NtStatus {
@@ -25,13 +53,15 @@ pub(crate) unsafe extern "system" fn handler(request: *mut PcPropertyRequest) ->
     }
     // SAFETY: the major target is the miniport that the table is of.
     let miniport = unsafe { Object::<Miniport>::of(request.major_target) };
-    let stream_time = if request.minor_target.is_null() {
+    let stream = if request.minor_target.is_null() {
         None
     } else {
         // SAFETY: the minor target is a stream of that miniport.
         let stream = unsafe { Object::<Stream>::of(request.minor_target) };
-        Some(stream.class.time().unwrap_or(0))
+        Some(Target { id: stream.class.id(), time: stream.class.time().unwrap_or(0) })
     };
+    // SAFETY: the request's IRP, or null.
+    let is_user = unsafe { request.irp.cast::<nt::Irp>().as_ref() }.is_some_and(|irp| irp.requestor_mode != 0);
 
     let instance: &[u8] = if request.instance.is_null() {
         &[]
@@ -52,10 +82,11 @@ pub(crate) unsafe extern "system" fn handler(request: *mut PcPropertyRequest) ->
             property,
             verb: request.verb,
             node: request.node,
-            stream_time,
+            stream,
             instance,
             value,
             value_size: &mut request.value_size,
+            memory: &Caller { is_user },
         },
     )
 }

@@ -4,6 +4,7 @@
 //! up to the longer one.
 #![allow(unsafe_code, reason = "a virtual table of functions that PortCls calls")]
 
+use dmus_miniport::card::WAVE_STREAM;
 use dmus_miniport::format::StreamFormat;
 use dmus_miniport::irql::{AtMostDispatch, Passive};
 use dmus_miniport::kernel::EventHome;
@@ -64,12 +65,20 @@ impl Stream {
             log(format_args!("pin {pin} does not open: {error:?}"));
             NtStatus::from(error)
         })?;
-        Object::new(level, stream).ok_or(NtStatus::INSUFFICIENT_RESOURCES)
+        Object::make(level, stream).ok_or(NtStatus::INSUFFICIENT_RESOURCES)
     }
 
     /// The started card.
     pub(crate) fn running(&self) -> Option<&Running> {
         self.miniport.running()
+    }
+
+    /// The stream's number on the card.
+    pub(crate) fn id(&self) -> u32 {
+        match self.kind {
+            Kind::Render(id) => id,
+            Kind::Closed | Kind::Wave => WAVE_STREAM,
+        }
     }
 
     /// Master time now.

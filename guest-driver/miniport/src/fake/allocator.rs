@@ -32,7 +32,7 @@ pub struct Home(&'static Allocator);
 impl Allocator {
     /// A new one, for as long as the tests run: streams keep no reference that could end it.
     #[must_use]
-    pub fn new() -> Home {
+    pub fn home() -> Home {
         Home(Box::leak(Box::default()))
     }
 

@@ -7,8 +7,8 @@ use std::vec;
 use std::vec::Vec;
 
 use card_spec::control::{
-    Latency, Open, OpenResponse, PortParameters, RequestCode, RequestHeader, ResponseHeader, Statistics, Status,
-    StatusPageLoan, StreamOpen, StreamStateChange, VoicePriority, port_parameter,
+    DownloadResponse, Latency, Open, OpenResponse, PortParameters, RequestCode, RequestHeader, ResponseHeader,
+    Statistics, Status, StatusPageLoan, StreamOpen, StreamStateChange, VoicePriority, port_parameter,
 };
 use card_spec::event::{BatchHeader, EventHeader, event_flag, record_bytes};
 use card_spec::identity::{IdentityBlock, MAGIC, capability};
@@ -62,6 +62,8 @@ pub struct Behaviour {
     pub silent: bool,
     /// The most channel groups that it grants.
     pub groups_max: u32,
+    /// A voice still sounds from what is unloaded.
+    pub unloads_later: bool,
 }
 
 impl Default for Behaviour {
@@ -85,6 +87,7 @@ impl Default for Behaviour {
             refuses: None,
             silent: false,
             groups_max: 64,
+            unloads_later: false,
         }
     }
 }
@@ -131,6 +134,8 @@ pub struct Inside {
     pub requests: Vec<Request>,
     /// The batches that it has taken.
     pub batches: Vec<Batch>,
+    /// The downloads that it holds, by handle.
+    pub downloads: BTreeMap<u32, Vec<u8>>,
     /// Streams and their states.
     pub streams: BTreeMap<u32, u32>,
     /// The sample clock.
@@ -179,6 +184,7 @@ impl FakeCard {
             behaviour,
             requests: Vec::new(),
             batches: Vec::new(),
+            downloads: BTreeMap::new(),
             streams: BTreeMap::new(),
             frame: 0,
             statuses: Vec::new(),
@@ -371,8 +377,10 @@ impl Inside {
         if self.status & 4 == 0 || !core::mem::take(&mut self.kicked[queue.index()]) {
             return;
         }
-        while queue != Queue::NEWS && queue != Queue::MIDI_IN {
-            let Some(chain) = self.rings[queue.index()].pop(&self.memory) else { break };
+        if queue == Queue::NEWS || queue == Queue::MIDI_IN {
+            return;
+        }
+        while let Some(chain) = self.rings[queue.index()].pop(&self.memory) {
             let answer = match queue {
                 Queue::CONTROL => self.answer_request(&chain),
                 Queue::MIDI_OUT => {
@@ -477,7 +485,29 @@ impl Inside {
                 self.streams.insert(change.stream.get(), change.state.get());
                 Vec::new()
             }
-            RequestCode::CLOSE | RequestCode::CLOCK_SYNC | RequestCode::VOLUME => Vec::new(),
+            RequestCode::DLS_DOWNLOAD => {
+                // The fake knows good data by its first byte.
+                let mut answer = DownloadResponse::new_zeroed();
+                if payload.first() == Some(&1) {
+                    let handle = 1 + self.downloads.last_key_value().map_or(0, |(handle, _)| *handle);
+                    self.downloads.insert(handle, payload.to_vec());
+                    answer.handle = handle.into();
+                } else {
+                    status = Status::MALFORMED;
+                    answer.reason = 4.into();
+                }
+                answer.as_bytes().to_vec()
+            }
+            RequestCode::DLS_UNLOAD => {
+                let handle = u32::from_le_bytes(payload[..4].try_into().unwrap());
+                status = match self.downloads.remove(&handle) {
+                    Some(_) if self.behaviour.unloads_later => Status::PENDING,
+                    Some(_) => Status::OK,
+                    None => Status::NOT_FOUND,
+                };
+                Vec::new()
+            }
+            RequestCode::CLOSE | RequestCode::CLOCK_SYNC | RequestCode::VOLUME | RequestCode::DLS_COMPACT => Vec::new(),
             _ => {
                 status = Status::UNSUPPORTED;
                 Vec::new()

@@ -9,48 +9,48 @@ use portcls::event::DmusKernelEvent;
 use portcls::ks::KsState;
 
 /// The usual PCM format.
-pub const PCM: PcmFormat = PcmFormat { sample_rate: 48_000, channels: 2 };
+pub(crate) const PCM: PcmFormat = PcmFormat { sample_rate: 48_000, channels: 2 };
 
 /// A note-on.
-pub const NOTE: &[u8] = &[0x90, 60, 100];
+pub(crate) const NOTE: &[u8] = &[0x90, 60, 100];
 
 /// A started driver and its card.
-pub struct Rig {
-    pub fake: FakeCard,
-    pub card: Card<FakeKernel>,
+pub(crate) struct Rig {
+    pub(crate) fake: FakeCard,
+    pub(crate) card: Card<FakeKernel>,
 }
 
 /// A render stream.
-pub struct Render<'a> {
-    pub rig: &'a Rig,
-    pub id: u32,
-    pub home: Home,
+pub(crate) struct Render<'a> {
+    pub(crate) rig: &'a Rig,
+    pub(crate) id: u32,
+    pub(crate) home: Home,
 }
 
 impl Rig {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Behaviour::default())
     }
 
-    pub fn with(behaviour: Behaviour) -> Self {
+    pub(crate) fn with(behaviour: Behaviour) -> Self {
         let fake = FakeCard::new(behaviour);
         let card = start(&fake).expect("the driver starts");
         card.open(passive()).expect("the session opens");
         Self { fake, card }
     }
 
-    pub fn render(&self) -> Render<'_> {
+    pub(crate) fn render(&self) -> Render<'_> {
         self.render_for(Groups::AsGiven)
     }
 
-    pub fn render_for(&self, groups: Groups) -> Render<'_> {
-        let home = Allocator::new();
+    pub(crate) fn render_for(&self, groups: Groups) -> Render<'_> {
+        let home = Allocator::home();
         let id = self.card.open_render(passive(), groups, home).expect("a stream is free");
         Render { rig: self, id, home }
     }
 
     /// The wave stream, running, with frame 0 at master time 0.
-    pub fn run_wave(&self) {
+    pub(crate) fn run_wave(&self) {
         self.card.open_wave(passive(), PCM).unwrap();
         self.card.set_wave_state(passive(), KsState::RUN).unwrap();
         self.card.sync(passive(), 0, true).unwrap();
@@ -58,33 +58,33 @@ impl Rig {
 }
 
 impl Render<'_> {
-    pub fn running(self) -> Self {
+    pub(crate) fn running(self) -> Self {
         self.set(KsState::RUN);
         self
     }
 
-    pub fn set(&self, state: KsState) {
+    pub(crate) fn set(&self, state: KsState) {
         self.rig.card.set_render_state(passive(), self.id, state).unwrap();
     }
 
     #[allow(unsafe_code, reason = "the driver takes raw events")]
-    pub fn put(&self, events: *mut DmusKernelEvent) {
+    pub(crate) fn put(&self, events: *mut DmusKernelEvent) {
         // SAFETY: events of the stream's allocator, or null.
         unsafe { self.rig.card.put(dispatch(), self.id, events) };
     }
 
-    pub fn close(self) -> Home {
+    pub(crate) fn close(self) -> Home {
         self.rig.card.close_render(passive(), self.id);
         self.home
     }
 }
 
 /// Brings a card to life, without a session.
-pub fn start(fake: &FakeCard) -> Result<Card<FakeKernel>, CardError> {
+pub(crate) fn start(fake: &FakeCard) -> Result<Card<FakeKernel>, CardError> {
     Card::start(FakeKernel::new(fake), passive(), fake.mapped())
 }
 
 /// What the card has played: times and data.
-pub fn played(fake: &FakeCard) -> Vec<(i64, Vec<u8>)> {
+pub(crate) fn played(fake: &FakeCard) -> Vec<(i64, Vec<u8>)> {
     fake.events().into_iter().map(|event| (event.time, event.data)).collect()
 }

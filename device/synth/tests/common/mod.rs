@@ -6,6 +6,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of this module")]
 
+pub(crate) mod download;
+
 use std::f64::consts::TAU;
 use std::sync::Arc;
 

@@ -1,0 +1,323 @@
+//! DirectMusic download buffers: what they become, what they cost, and what is refused where.
+
+mod common;
+
+use common::download::{INSTRUMENT, INSTRUMENT2, WAVE, buffer, instrument, region, simple_instrument, wave};
+use common::*;
+use dls_synth::dls::Collection;
+use dls_synth::dls::spec::destination as d;
+use dls_synth::{DownloadError, DownloadErrorReason as Reason, Synth, UnknownHandle, Unload};
+
+const TONE: u32 = 7;
+
+/// A synthesizer whose bank has one instrument, at a program that no test uses.
+fn synth() -> Synth {
+    let mut bank: Collection = tone_collection(0.0, &organ());
+    bank.instruments[0].patch.program = 127;
+    plain_synth(dry(), &bank)
+}
+
+fn with_tone() -> Synth {
+    let mut synth = synth();
+    synth.download(&wave(TONE, RATE, &tone(0.0))).unwrap();
+    synth
+}
+
+fn peak(synth: &mut Synth) -> f32 {
+    render(synth, 2000).iter().fold(0.0, |peak, frame| peak.max(frame[0].abs()))
+}
+
+fn refused(synth: &mut Synth, buffer: &[u8]) -> (Reason, u32) {
+    let free = synth.free_download_memory();
+    let DownloadError { reason, offset } = synth.download(buffer).unwrap_err();
+    assert_eq!(synth.free_download_memory(), free, "a refused download must cost nothing");
+    (reason, offset)
+}
+
+fn patch_word(buffer: &mut [u8], offset: usize, value: u32) {
+    buffer[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
+}
+
+#[test]
+fn a_downloaded_instrument_plays_its_wave_bit_for_bit() {
+    let mut synth = with_tone();
+    synth.download(&simple_instrument(5, 0, TONE, TURN as u32, &organ())).unwrap();
+    synth.midi(0, &[0xC0, 5]);
+    synth.midi(0, NOTE_ON);
+    let out = render(&mut synth, 1000);
+    let samples = tone(0.0);
+    for (i, frame) in out.iter().enumerate() {
+        let expected = f64::from(samples[i % TURN]) / 32_768.0 * std::f64::consts::FRAC_1_SQRT_2;
+        close(f64::from(frame[0]), expected, 1e-6);
+    }
+}
+
+#[test]
+fn all_of_the_patch_number_selects() {
+    for (patch, channel, msb, lsb, program) in
+        [(0x0003_0205, 0, 3, 2, 5), (0x8000_0009, 9, 0, 0, 9), (0x0001_0000, 2, 1, 0, 0)]
+    {
+        let mut synth = with_tone();
+        synth.download(&simple_instrument(patch, 0, TONE, TURN as u32, &organ())).unwrap();
+        synth.midi(0, &[0x90 | channel, 60, FULL]);
+        assert_eq!(peak(&mut synth), 0.0, "{patch:#x} before the program change");
+        for message in [[0xB0 | channel, 0, msb], [0xB0 | channel, 32, lsb]] {
+            synth.midi(0, &message);
+        }
+        synth.midi(0, &[0xC0 | channel, program]);
+        synth.midi(0, &[0x90 | channel, 60, FULL]);
+        assert!(peak(&mut synth) > 0.5, "{patch:#x}");
+    }
+}
+
+#[test]
+fn downloads_are_shared_by_all_channel_groups() {
+    let mut synth = with_tone();
+    synth.download(&simple_instrument(5, 0, TONE, TURN as u32, &organ())).unwrap();
+    synth.midi(1, &[0xC4, 5]);
+    synth.midi(1, &[0x94, 60, FULL]);
+    assert!(peak(&mut synth) > 0.1);
+}
+
+#[test]
+fn a_general_midi_instrument_gives_way_to_any_other_of_its_patch() {
+    const GM: u32 = 1;
+    let soft = [constant(d::EG1_ATTACK, i32::MIN), constant(d::GAIN, decibels(-20.0))];
+    let mut synth = with_tone();
+    let own = synth.download(&simple_instrument(5, 0, TONE, TURN as u32, &soft)).unwrap();
+    synth.download(&simple_instrument(5, GM, TONE, TURN as u32, &organ())).unwrap();
+    synth.midi(0, &[0xC0, 5]);
+    synth.midi(0, NOTE_ON);
+    assert!(peak(&mut synth) < 0.1, "the download that is not of the set");
+    synth.all_sound_off();
+    synth.unload(own).unwrap();
+    synth.midi(0, &[0xB0, 7, 127]);
+    synth.midi(0, NOTE_ON);
+    assert!(peak(&mut synth) > 0.5, "the set's own, now that it is alone");
+}
+
+#[test]
+fn the_newest_download_of_a_patch_counts() {
+    let mut synth = with_tone();
+    let soft = [constant(d::GAIN, decibels(-20.0))];
+    synth.download(&simple_instrument(5, 0, TONE, TURN as u32, &organ())).unwrap();
+    let newest = synth.download(&simple_instrument(5, 0, TONE, TURN as u32, &soft)).unwrap();
+    synth.midi(0, &[0xC0, 5]);
+    synth.midi(0, NOTE_ON);
+    assert!(peak(&mut synth) < 0.1);
+    synth.unload(newest).unwrap();
+    synth.midi(0, &[0x90, 72, FULL]);
+    assert!(peak(&mut synth) > 0.5, "the older one is there again");
+}
+
+#[test]
+fn level_1_articulation_parameters_are_understood() {
+    let mut parameters = Vec::new();
+    // LFO: 5 Hz, 10 ms, no depths. Volume envelope: attack 0.1 s, the rest at once, sustain 100 %.
+    let numbers = [
+        pitch(5.0),
+        time(0.01),
+        0,
+        0,
+        0,
+        0,
+        time(0.1),
+        i32::MIN,
+        percent(1.0),
+        i32::MIN,
+        0,
+        0,
+        i32::MIN,
+        i32::MIN,
+        0,
+        i32::MIN,
+        0,
+        0,
+        0,
+        percent(0.5),
+    ];
+    numbers.iter().for_each(|n| parameters.extend_from_slice(&n.to_le_bytes()));
+    let articulation = [3u32.to_le_bytes(), 0u32.to_le_bytes()].concat();
+    let structures = [instrument(5, 1, 2, 0), region(0, TONE, 60, TURN as u32, 0), articulation, parameters];
+    let mut synth = with_tone();
+    synth.download(&buffer(INSTRUMENT, 9, &structures)).unwrap();
+    synth.midi(0, &[0xC0, 5]);
+    synth.midi(0, NOTE_ON);
+    let out = render(&mut synth, frame(0.15));
+    let peak = |part: &[[f32; 2]], side: usize| part.iter().fold(0.0f32, |peak, f| peak.max(f[side].abs()));
+    close(f64::from(peak(&out[..frame(0.05)], 1)), PEAK * 0.5, 0.02);
+    close(f64::from(peak(&out[frame(0.11)..], 1)), PEAK, 0.01);
+    assert!(peak(&out, 0) < 1e-6, "the pan is hard right");
+}
+
+#[test]
+fn chains_of_regions_and_articulations_are_followed() {
+    let mut first = region(2, TONE, 60, TURN as u32, 0);
+    first[2] = 59;
+    let mut second = region(0, TONE, 72, TURN as u32, 0);
+    second[0] = 60;
+    let mut synth = with_tone();
+    synth.download(&buffer(INSTRUMENT2, 9, &[instrument(5, 1, 0, 0), first, second])).unwrap();
+    synth.midi(0, &[0xC0, 5]);
+    synth.midi(0, &[0x90, 59, FULL]);
+    synth.midi(0, &[0x90, 60, FULL]);
+    assert_eq!(synth.active_voices(), 2);
+}
+
+#[test]
+fn an_unload_waits_for_the_last_voice() {
+    let mut synth = synth();
+    let all = synth.free_download_memory();
+    let tone_wave = synth.download(&wave(TONE, RATE, &tone(0.0))).unwrap();
+    let before = synth.free_download_memory();
+    assert!(before < all);
+    let mut release = organ();
+    release.push(constant(d::EG1_RELEASE, time(0.05)));
+    let handle = synth.download(&simple_instrument(5, 0, TONE, TURN as u32, &release)).unwrap();
+    synth.midi(0, &[0xC0, 5]);
+    synth.midi(0, NOTE_ON);
+    assert!(peak(&mut synth) > 0.5);
+    assert_eq!(synth.unload(handle), Ok(Unload::Pending));
+    assert_eq!(synth.unload(handle), Err(UnknownHandle), "once is enough");
+    assert_eq!(synth.unload(tone_wave), Ok(Unload::Pending));
+    assert!(peak(&mut synth) > 0.5, "what sounds goes on");
+    assert_eq!(synth.take_unloaded(), None);
+    synth.midi(0, &[0x90, 64, FULL]);
+    assert_eq!(synth.active_voices(), 1, "no new note uses it");
+    synth.midi(0, NOTE_OFF);
+    render(&mut synth, frame(0.06));
+    let mut unloaded: Vec<_> = std::iter::from_fn(|| synth.take_unloaded()).collect();
+    unloaded.sort();
+    assert_eq!(unloaded, [tone_wave, handle]);
+    assert_eq!(synth.free_download_memory(), all);
+}
+
+#[test]
+fn an_instrument_is_silent_when_its_wave_is_gone() {
+    let mut synth = synth();
+    let handle = synth.download(&wave(TONE, RATE, &tone(0.0))).unwrap();
+    synth.download(&simple_instrument(5, 0, TONE, TURN as u32, &organ())).unwrap();
+    assert_eq!(synth.unload(handle), Ok(Unload::Done));
+    synth.midi(0, &[0xC0, 5]);
+    synth.midi(0, NOTE_ON);
+    assert_eq!(synth.active_voices(), 0);
+}
+
+#[test]
+fn clearing_ends_what_sounds_and_frees_everything() {
+    let mut synth = synth();
+    let all = synth.free_download_memory();
+    synth.download(&wave(TONE, RATE, &tone(0.0))).unwrap();
+    synth.download(&simple_instrument(5, 0, TONE, TURN as u32, &organ())).unwrap();
+    synth.midi(0, &[0xC0, 5]);
+    synth.midi(0, NOTE_ON);
+    synth.clear_downloads();
+    assert_eq!((synth.active_voices(), peak(&mut synth)), (0, 0.0));
+    assert_eq!(synth.free_download_memory(), all);
+    assert_eq!(synth.take_unloaded(), None);
+}
+
+#[test]
+fn memory_is_bounded() {
+    let mut synth = synth();
+    synth.set_download_memory(10_000);
+    synth.download(&wave(1, RATE, &[0; 2000])).unwrap();
+    assert_eq!(refused(&mut synth, &wave(2, RATE, &[0; 4000])).0, Reason::Memory);
+    // Eight bits become sixteen.
+    let mut narrow = wave(3, RATE, &[0; 2000]);
+    narrow[16 + 8 + 26] = 8;
+    assert_eq!(refused(&mut synth, &narrow).0, Reason::Memory);
+    synth.download(&wave(4, RATE, &[0; 1000])).unwrap();
+}
+
+#[test]
+fn a_header_that_lies_is_refused() {
+    let mut synth = with_tone();
+    assert_eq!(refused(&mut synth, &[]), (Reason::Header, 0));
+    assert_eq!(refused(&mut synth, &[0; 15]), (Reason::Header, 12));
+    let good = wave(1, RATE, &[0; 10]);
+    let mut long = good.clone();
+    patch_word(&mut long, 12, good.len() as u32 + 1);
+    assert_eq!(refused(&mut synth, &long), (Reason::Header, 12));
+    for count in [0, u32::MAX, 1 << 30] {
+        let mut bad = good.clone();
+        patch_word(&mut bad, 8, count);
+        assert_eq!(refused(&mut synth, &bad), (Reason::OffsetTable, 8));
+    }
+    let mut shifted = good.clone();
+    patch_word(&mut shifted, 16, 28);
+    assert_eq!(refused(&mut synth, &shifted), (Reason::OffsetTable, 16));
+    for kind in [0, 4, 5, 6, 99] {
+        let mut other = good.clone();
+        patch_word(&mut other, 0, kind);
+        assert_eq!(refused(&mut synth, &other), (Reason::Unsupported, 0));
+    }
+}
+
+#[test]
+fn what_does_not_fit_or_does_not_exist_is_named_with_its_place() {
+    let mut synth = with_tone();
+    // The first structure of a wave lies at 24: header 16, table 8.
+    let good = wave(1, RATE, &[0; 10]);
+    let mut index = good.clone();
+    patch_word(&mut index, 24 + 8, 2);
+    assert_eq!(refused(&mut synth, &index), (Reason::Index, 32));
+    let mut data = good.clone();
+    patch_word(&mut data, 24 + 32, 1000);
+    assert_eq!(refused(&mut synth, &data), (Reason::OutOfBounds, 60));
+    let mut stereo = good.clone();
+    stereo[24 + 14] = 2;
+    assert_eq!(refused(&mut synth, &stereo), (Reason::WaveFormat, 36));
+    let mut adpcm = good.clone();
+    adpcm[24 + 12] = 2;
+    assert_eq!(refused(&mut synth, &adpcm), (Reason::WaveFormat, 36));
+
+    let good = simple_instrument(5, 0, TONE, TURN as u32, &organ());
+    assert!(synth.download(&good).is_ok());
+    let unknown = simple_instrument(5, 0, TONE + 1, TURN as u32, &organ());
+    // Table of four: the instrument at 32, its region at 56, the wave link's index 32 further.
+    assert_eq!(refused(&mut synth, &unknown), (Reason::WaveLink, 88));
+    let mut cyclic = good.clone();
+    patch_word(&mut cyclic, 56 + 16, 1);
+    assert_eq!(refused(&mut synth, &cyclic).0, Reason::Chain);
+    let mut chained = good.clone();
+    patch_word(&mut chained, 56 + 72 + 8, 2);
+    assert_eq!(refused(&mut synth, &chained).0, Reason::Chain);
+    let mut crowded = good.clone();
+    patch_word(&mut crowded, 56 + 72 + 12 + 4, u32::MAX);
+    assert_eq!(refused(&mut synth, &crowded).0, Reason::OutOfBounds);
+    let mut odd = good;
+    patch_word(&mut odd, 16 + 4, 57);
+    assert_eq!(refused(&mut synth, &odd), (Reason::OffsetTable, 20));
+    assert_eq!(refused(&mut synth, &buffer(WAVE, 1, &[vec![0; 8]])).0, Reason::OutOfBounds);
+}
+
+#[test]
+fn no_buffer_however_broken_does_harm() {
+    let mut random = Random(0xD1CE);
+    let originals = [
+        wave(1, RATE, &tone(0.0)),
+        simple_instrument(5, 0, TONE, TURN as u32, &organ()),
+        simple_instrument(0x8000_0000, 1, TONE, 3, &[]),
+    ];
+    let mut synth = with_tone();
+    synth.midi(0, &[0xC0, 5]);
+    for round in 0..20_000 {
+        let mut buffer = originals[round % 3].clone();
+        for _ in 0..=random.below(4) {
+            let at = random.below(buffer.len());
+            buffer[at] = [0, 1, 0xFF, 0x80, random.below(256) as u8][random.below(5)];
+        }
+        buffer.truncate(if random.below(8) == 0 { random.below(buffer.len()) } else { buffer.len() });
+        if let Ok(handle) = synth.download(&buffer) {
+            synth.midi(0, &[0x90, random.below(128) as u8, FULL]);
+            synth.midi(0, &[0x99, random.below(128) as u8, FULL]);
+            let out = render(&mut synth, random.below(200));
+            assert!(out.as_flattened().iter().all(|x| x.is_finite()));
+            synth.unload(handle).unwrap();
+        }
+    }
+    synth.all_sound_off();
+    synth.clear_downloads();
+    assert_eq!(synth.free_download_memory(), dls_synth::limits::DOWNLOAD_MEMORY_DEFAULT);
+}

@@ -1,0 +1,243 @@
+//! DLS files: what is read, what is passed over, what is refused.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::*;
+use dls_synth::dls::spec::transform::SOURCE_BIPOLAR;
+use dls_synth::dls::spec::{destination as d, source as s};
+use dls_synth::dls::{Collection, Instrument, Patch, Wave};
+use dls_synth::{Bank, BankError, Synth, builtin};
+
+/// A chunk of a file in the making.
+fn chunk(id: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let mut out = [&id[..], &(data.len() as u32).to_le_bytes(), data].concat();
+    out.resize(out.len().next_multiple_of(2), 0);
+    out
+}
+
+fn list(form: &[u8; 4], children: &[Vec<u8>]) -> Vec<u8> {
+    chunk(b"LIST", &[&form[..], &children.concat()].concat())
+}
+
+fn riff(children: &[Vec<u8>]) -> Vec<u8> {
+    chunk(b"RIFF", &[&b"DLS "[..], &children.concat()].concat())
+}
+
+fn words(values: &[u32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+fn halves(values: &[u16]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+fn pcm_wave(samples: usize, extra: &[Vec<u8>]) -> Vec<u8> {
+    let format = [halves(&[1, 1]), words(&[22_050, 22_050]), halves(&[1, 8])].concat();
+    let mut children = vec![chunk(b"fmt ", &format), chunk(b"data", &vec![0xFF; samples])];
+    children.extend_from_slice(extra);
+    list(b"wave", &children)
+}
+
+fn level_1_region(extra: &[Vec<u8>]) -> Vec<u8> {
+    let header = chunk(b"rgnh", &halves(&[0, 127, 0, 127, 0, 0]));
+    let link = chunk(b"wlnk", &[halves(&[0, 0]), words(&[1, 0])].concat());
+    list(b"rgn ", &[vec![link, header], extra.to_vec()].concat())
+}
+
+fn instrument(extra: &[Vec<u8>]) -> Vec<u8> {
+    let header = chunk(b"insh", &words(&[1, 0, 0]));
+    list(b"ins ", &[vec![header], extra.to_vec()].concat())
+}
+
+/// A whole file around one instrument, with the lists in an unusual order and the count wrong.
+fn file(instrument: Vec<u8>, wave: Vec<u8>) -> Vec<u8> {
+    riff(&[
+        list(b"wvpl", &[wave]),
+        chunk(b"junk", &[1, 2, 3]),
+        chunk(b"ptbl", &words(&[8, 1, 0])),
+        list(b"lins", &[instrument]),
+        chunk(b"colh", &words(&[77])),
+    ])
+}
+
+fn plain_file() -> Vec<u8> {
+    file(instrument(&[list(b"lrgn", &[level_1_region(&[])])]), pcm_wave(100, &[]))
+}
+
+fn sounds(bank: Bank) -> bool {
+    let mut synth = Synth::new(dry(), Arc::new(bank)).unwrap();
+    synth.midi(0, NOTE_ON);
+    render(&mut synth, 100).iter().any(|frame| frame[0] != 0.0)
+}
+
+#[test]
+fn a_level_1_file_in_any_order_with_unknown_chunks_and_a_wrong_count_plays() {
+    assert!(sounds(Bank::from_bytes(&plain_file()).unwrap()));
+}
+
+#[test]
+fn eight_bit_samples_are_unsigned() {
+    let collection = Collection::from_dls(&plain_file()).unwrap();
+    assert!(collection.waves[0].as_ref().unwrap().samples().iter().all(|s| *s == 127 << 8));
+}
+
+#[test]
+fn wrong_sizes_and_junk_after_the_end_are_passed_over() {
+    let good = plain_file();
+    for size in [0u32, 4, good.len() as u32 + 1000, u32::MAX] {
+        let mut bad = good.clone();
+        bad[4..8].copy_from_slice(&size.to_le_bytes());
+        assert!(sounds(Bank::from_bytes(&bad).unwrap()), "RIFF size {size}");
+    }
+    assert!(sounds(Bank::from_bytes(&[good, vec![0xAA; 333]].concat()).unwrap()));
+}
+
+#[test]
+fn what_is_no_dls_file_is_refused() {
+    assert_eq!(Bank::from_bytes(&[]).unwrap_err(), BankError::NotDls);
+    assert_eq!(Bank::from_bytes(b"RIFF\0\0\0\0WAVE").unwrap_err(), BankError::NotDls);
+    assert_eq!(Bank::from_bytes(&riff(&[])).unwrap_err(), BankError::NoInstruments);
+}
+
+#[test]
+fn reserved_destinations_are_ignored() {
+    let block = |destination: u16| [halves(&[0, 0, destination, 0]), words(&[0x7FFF_0000])].concat();
+    let blocks = [words(&[8, 3]), block(0x0002), block(0x0208), block(0x030C)].concat();
+    let articulation = list(b"lart", &[chunk(b"art1", &blocks)]);
+    let file = file(instrument(&[list(b"lrgn", &[level_1_region(&[])]), articulation]), pcm_wave(100, &[]));
+    assert!(sounds(Bank::from_bytes(&file).unwrap()));
+}
+
+/// A conditional chunk's program.
+fn condition(program: &[u8]) -> Vec<u8> {
+    chunk(b"cdl ", program)
+}
+
+fn constant_word(value: u32) -> Vec<u8> {
+    [halves(&[0x10]), words(&[value])].concat()
+}
+
+const SUPPORTS_DLS2: [u8; 16] =
+    [0xE5, 0x99, 0x45, 0xF1, 0x89, 0x46, 0xD2, 0x11, 0xAF, 0xA6, 0x00, 0xAA, 0x00, 0x24, 0xD8, 0xB6];
+
+#[test]
+fn conditional_chunks_decide_about_the_list_around_them() {
+    let no = condition(&constant_word(0));
+    let yes = condition(&constant_word(5));
+    let whole = |condition: &Vec<u8>| riff(&[condition.clone(), plain_file()[12..].to_vec()]);
+    assert_eq!(Bank::from_bytes(&whole(&no)).unwrap_err(), BankError::NotForThisDevice);
+    assert!(sounds(Bank::from_bytes(&whole(&yes)).unwrap()));
+
+    let regions = |condition: &Vec<u8>| list(b"lrgn", &[level_1_region(std::slice::from_ref(condition))]);
+    let kept = |instrument, wave| sounds(Bank::from_bytes(&file(instrument, wave)).unwrap());
+    assert!(kept(instrument(&[regions(&yes)]), pcm_wave(100, &[])));
+    assert!(!kept(instrument(&[regions(&no)]), pcm_wave(100, &[])));
+    let plain = list(b"lrgn", &[level_1_region(&[])]);
+    assert!(!kept(instrument(std::slice::from_ref(&plain)), pcm_wave(100, std::slice::from_ref(&no))));
+    let dropped = file(instrument(&[plain, no]), pcm_wave(100, &[]));
+    assert_eq!(Bank::from_bytes(&dropped).unwrap_err(), BankError::NoInstruments);
+}
+
+#[test]
+fn conditions_are_reckoned_on_a_stack() {
+    let query = |opcode: u16, id: &[u8; 16]| [halves(&[opcode]), id.to_vec()].concat();
+    let op = |opcode: u16| halves(&[opcode]);
+    let holds = |program: &[Vec<u8>]| {
+        let whole = riff(&[condition(&program.concat()), plain_file()[12..].to_vec()]);
+        Bank::from_bytes(&whole).is_ok()
+    };
+    let (two, three) = (constant_word(2), constant_word(3));
+    assert!(holds(&[query(0x11, &SUPPORTS_DLS2)]));
+    assert!(holds(&[query(0x12, &SUPPORTS_DLS2)]));
+    assert!(!holds(&[query(0x11, &[9; 16])]));
+    assert!(!holds(&[query(0x12, &[9; 16])]));
+    assert!(holds(&[query(0x12, &[9; 16]), op(0x0F)]));
+    // The top of the stack is the left operand: 3 - 2 = 1 and 3 > 2.
+    assert!(holds(&[two.clone(), three.clone(), op(0x05), constant_word(1), op(0x0E)]));
+    assert!(holds(&[two.clone(), three.clone(), op(0x0C)]));
+    assert!(!holds(&[three.clone(), two.clone(), op(0x0C)]));
+    assert!(holds(&[constant_word(0), three, op(0x09)]));
+    assert!(!holds(&[constant_word(0), two, op(0x08)]));
+    // Nothing on the stack, or an opcode that nobody knows: not for this device.
+    assert!(!holds(&[op(0x01)]));
+    assert!(!holds(&[op(0x77)]));
+    assert!(!holds(&[halves(&[0x10])]));
+}
+
+#[test]
+fn a_local_articulation_replaces_the_whole_global_one() {
+    let mut collection = tone_collection(0.0, &[constant(d::EG1_ATTACK, time(5.0)), constant(d::PAN, percent(0.5))]);
+    collection.instruments[0].regions[0].articulation = Some(vec![constant(d::GAIN, decibels(-6.0206))]);
+    let mut synth = plain_synth(dry(), &collection);
+    synth.midi(0, NOTE_ON);
+    let peak = render(&mut synth, 512).iter().fold(0.0f32, |peak, frame| peak.max(frame[0].abs()));
+    close(f64::from(peak), PEAK * 0.5 * std::f64::consts::FRAC_1_SQRT_2, 1e-3);
+}
+
+#[test]
+fn both_numbers_of_a_release_loop_are_taken() {
+    for kind in [1, 2] {
+        let sample = [words(&[20]), halves(&[60, 0]), words(&[0, 0, 1, 16, kind, 10, 20])].concat();
+        let file =
+            file(instrument(&[list(b"lrgn", &[level_1_region(&[chunk(b"wsmp", &sample)])])]), pcm_wave(100, &[]));
+        let collection = Collection::from_dls(&file).unwrap();
+        let found = collection.instruments[0].regions[0].sample.unwrap().sample_loop.unwrap();
+        assert_eq!((found.until_release, found.start, found.length), (true, 10, 20));
+    }
+}
+
+#[test]
+fn what_is_written_is_read_back_the_same() {
+    let mut collection = tone_collection(
+        1.0,
+        &[constant(d::EG1_ATTACK, time(0.25)), connection(s::VIBRATO, s::CC1, d::PITCH, SOURCE_BIPOLAR, cents(50.0))],
+    );
+    collection.name = "A name".into();
+    collection.instruments.push(Instrument {
+        name: "Odd".into(),
+        patch: Patch { drums: true, bank_msb: 1, bank_lsb: 2, program: 3 },
+        ..collection.instruments[0].clone()
+    });
+    collection.waves.push(None);
+    collection.waves.push(Some(Arc::new(Wave::new("Three samples", 8000, &[1, -2, 3], None))));
+    assert_eq!(Collection::from_dls(&collection.to_dls()).unwrap(), collection);
+}
+
+#[test]
+fn the_built_in_collection_has_every_program_and_a_kit() {
+    let collection = Collection::from_dls(builtin::FILE).unwrap();
+    for program in 0..128 {
+        let patch = Patch { program, ..Patch::default() };
+        let found = collection.instruments.iter().find(|i| i.patch == patch).expect("every program");
+        for key in 0..128 {
+            assert!(found.regions.iter().any(|r| (r.keys.0..=r.keys.1).contains(&key)), "{} {key}", found.name);
+        }
+    }
+    let kit = collection.instruments.iter().find(|i| i.patch.drums).unwrap();
+    for key in 35..=81 {
+        assert!(kit.regions.iter().any(|r| r.keys == (key, key)), "key {key}");
+    }
+}
+
+#[test]
+fn no_file_however_broken_does_harm() {
+    let mut random = Random(0xBAD);
+    let small = tone_collection(0.0, &organ()).to_dls();
+    for round in 0..20_000 {
+        let mut file = if round % 2 == 0 { small.clone() } else { plain_file() };
+        for _ in 0..=random.below(5) {
+            let at = random.below(file.len());
+            file[at] = [0, 1, 0xFF, 0x7F, random.below(256) as u8][random.below(5)];
+        }
+        file.truncate(if random.below(8) == 0 { random.below(file.len()) } else { file.len() });
+        if let Ok(bank) = Bank::from_bytes(&file) {
+            let mut synth = Synth::new(dry(), Arc::new(bank)).unwrap();
+            synth.midi(0, &[0x90, random.below(128) as u8, FULL]);
+            synth.midi(0, &[0x99, random.below(128) as u8, FULL]);
+            let out = render(&mut synth, 400);
+            assert!(out.as_flattened().iter().all(|x| x.is_finite()));
+        }
+    }
+}

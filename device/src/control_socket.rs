@@ -53,8 +53,8 @@ pub struct ControlSocketError(#[from] SocketError);
 #[derive(Debug, Deserialize)]
 #[serde(tag = "cmd", rename_all = "kebab-case", deny_unknown_fields)]
 enum Command {
-    Status,
-    Stats,
+    Status {},
+    Stats {},
     Advance {
         frames: u64,
     },
@@ -64,7 +64,7 @@ enum Command {
         group: u16,
         time: Option<i64>,
     },
-    Shutdown,
+    Shutdown {},
 }
 
 const fn first_group() -> u16 {
@@ -198,11 +198,11 @@ fn answer(link: &Link, stop: &Stop, line: &[u8]) -> Result<Answer, String> {
     let command = serde_json::from_slice(line).map_err(|error| format!("not a command: {error}"))?;
     let gone = |error: crate::engine::Gone| error.to_string();
     match command {
-        Command::Status => {
+        Command::Status {} => {
             let status = link.ask(|card| Status::of(card)).map_err(gone)?;
             Ok(Answer::Status(Box::new(Good { ok: true, value: status })))
         }
-        Command::Stats => {
+        Command::Stats {} => {
             let statistics = link.ask(|card| card.session().map(RunningNumbers::of)).map_err(gone)?;
             Ok(Answer::Stats { ok: true, counters: Counters::of(&link.registers), statistics })
         }
@@ -230,7 +230,7 @@ fn answer(link: &Link, stop: &Stop, line: &[u8]) -> Result<Answer, String> {
             captured.map_err(|error| error.to_string())?;
             Ok(Answer::Done { ok: true })
         }
-        Command::Shutdown => {
+        Command::Shutdown {} => {
             stop.request();
             Ok(Answer::Done { ok: true })
         }

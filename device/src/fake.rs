@@ -19,12 +19,14 @@
 //!
 //! Everything in here panics when the card does not do its part: it is for tests.
 
+mod board;
 mod driver;
 mod machine;
 mod ram;
 mod ring;
 
-pub use driver::{Driver, NEWS_BYTES, Response, STREAM_RENDER, STREAM_WAVE, Wave};
+pub use board::Board;
+pub use driver::{Driver, NEWS_BYTES, Response, STREAM_RENDER, STREAM_WAVE, Wave, no_wish};
 pub use machine::{Machine, RingPlan};
 pub use ram::Ram;
 pub use ring::{Descriptor, DriverRing, Piece, flag};

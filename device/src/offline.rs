@@ -34,6 +34,8 @@ pub struct Rendered {
     pub sample_rate: u32,
     /// Events played.
     pub events: u64,
+    /// Events that were handed over after their frame. A list is handed over in time, so there are none.
+    pub events_late: u64,
     /// Notes that found no voice.
     pub notes_lost: u64,
     /// Peak level in dB below full scale; `None` for silence.
@@ -87,7 +89,7 @@ pub fn render(
     session.streams.insert(STREAM, Stream { state: StreamState::RUN, ..Stream::new(StreamKind::RENDER, 2) });
     let mut renderer = Renderer::new(block);
     let mut waiting = events.iter();
-    let (mut done, mut highest) = (0, 0);
+    let (mut done, mut highest, mut events_late) = (0, 0, 0);
     while done < frames {
         // As a driver does: as many events ahead as the card takes.
         while session.timeline.has_room()
@@ -100,9 +102,10 @@ pub fn render(
                 length: 0.into(),
                 reserved: 0.into(),
             };
-            session
+            let late = session
                 .accept_event(STREAM, &header, &event.message)
                 .map_err(|fault| Failure::Internal(format!("an event of the list was refused: {fault}")))?;
+            events_late += u64::from(late);
         }
         session.backlog = waiting.len() > 0;
         let left = usize::try_from(frames - done).unwrap_or(usize::MAX);
@@ -115,6 +118,7 @@ pub fn render(
         frames,
         sample_rate: parameters.sample_rate,
         events: (events.len() - waiting.len() - session.timeline.pending()) as u64,
+        events_late,
         notes_lost: session.synth.notes_lost(),
         peak_dbfs: (highest > 0).then(|| f64::from(hundredths_db(highest)) / 100.0),
         pcm_sha256: hexadecimal(&session.hash.finalize()),
@@ -205,7 +209,7 @@ mod tests {
         let parameters = Parameters::defaults(128);
         let run = |block| render(&events, parameters, Bank::builtin(), 48_000, block, |_| {}).unwrap();
         let whole = run(4096);
-        assert_eq!(whole.events, events.len() as u64);
+        assert_eq!((whole.events, whole.events_late), (events.len() as u64, 0));
         assert_eq!(run(333), whole);
     }
 }

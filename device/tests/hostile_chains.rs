@@ -8,7 +8,7 @@ use card_spec::limits::CHAIN_DESCRIPTORS_MAX;
 use card_spec::queue::Queue;
 use card_spec::wave::WaveStatus;
 use dmus_card::clock::Mode;
-use dmus_card::fake::{Descriptor, Driver, Machine, Piece, STREAM_RENDER, STREAM_WAVE, flag};
+use dmus_card::fake::{Board, Descriptor, Driver, Machine, Piece, STREAM_RENDER, STREAM_WAVE, flag};
 use zerocopy::{FromBytes, IntoBytes};
 
 fn playing() -> Driver {
@@ -363,7 +363,7 @@ fn thousands_of_chains_of_chance_leave_the_card_alive() {
         let ring = &mut driver.machine.rings[queue.index()];
         for index in 120..128 {
             let random = numbers.next();
-            let address = if random % 8 == 0 { numbers.next() } else { near + (random >> 8) % 0x10000 };
+            let address = if random.is_multiple_of(8) { numbers.next() } else { near + (random >> 8) % 0x10000 };
             let length = if random % 16 == 1 { numbers.next() as u32 } else { (random >> 40) as u32 % 5000 };
             let (flags, next) = ((random >> 16) as u16 & 7, 120 + (numbers.next() % 9) as u16);
             ring.describe(index, Descriptor { address, length, flags, next });
@@ -391,7 +391,7 @@ fn thousands_of_requests_of_chance_are_all_answered() {
         let payload: Vec<u8> = (0..numbers.next() % 64)
             .map(|_| {
                 let random = numbers.next();
-                if random % 3 == 0 { (random >> 8) as u8 } else { (random >> 8) as u8 % 4 }
+                if random.is_multiple_of(3) { (random >> 8) as u8 } else { (random >> 8) as u8 % 4 }
             })
             .collect();
         let response = driver.request(code, &payload);

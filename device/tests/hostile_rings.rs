@@ -8,7 +8,7 @@ use card_spec::feature;
 use card_spec::identity::NO_QUEUE;
 use card_spec::queue::Queue;
 use dmus_card::clock::Mode;
-use dmus_card::fake::{Driver, Machine, RingPlan};
+use dmus_card::fake::{Board, Driver, Machine, RingPlan};
 
 /// A machine whose driver does this to its plan for one ring.
 fn with_broken(queue: Queue, spoil: impl FnOnce(&mut RingPlan)) -> Driver {

@@ -9,7 +9,7 @@ use card_spec::news::NewsKind;
 use card_spec::queue::Queue;
 use card_spec::wave::WaveStatus;
 use dmus_card::clock::Mode;
-use dmus_card::fake::{Driver, Machine, Piece, STREAM_RENDER, STREAM_WAVE};
+use dmus_card::fake::{Board, Driver, Machine, Piece, STREAM_RENDER, STREAM_WAVE};
 use dmus_card::status::{SessionStatus, Status as CardStatus};
 use zerocopy::FromBytes;
 
@@ -193,4 +193,20 @@ fn a_machine_that_unplugs_and_plugs_the_card_again_finds_it_as_new() {
     assert_eq!(driver.open().status, Status::OK);
     driver.play(48_000);
     assert_eq!(driver.record(480).header.position.get(), 0);
+}
+
+#[test]
+fn a_defect_of_the_card_costs_the_session_and_nothing_else() {
+    let mut driver = playing(Mode::Lockstep);
+    let answer: Result<(), _> = driver.machine.card().ask(|_| panic!("a defect, for this test"));
+    assert!(answer.is_err());
+    for stream in [STREAM_RENDER, STREAM_WAVE] {
+        let news = driver.news();
+        assert_eq!((news.kind.get(), news.stream.get()), (NewsKind::STATE_CHANGED.0, stream));
+        assert_eq!(news.value.get(), u64::from(StreamState::STOP.0));
+    }
+    assert_eq!(driver.request(RequestCode::LATENCY, &[]).status, Status::NO_SESSION);
+    assert_eq!(driver.open().status, Status::OK);
+    driver.play(48_000);
+    assert_eq!(driver.record(64).header.frames.get(), 64);
 }

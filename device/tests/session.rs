@@ -10,7 +10,7 @@ use card_spec::queue::Queue;
 use card_spec::status_page::StatusPage;
 use card_spec::{ABI_MAJOR, ABI_MINOR, limits};
 use dmus_card::clock::Mode;
-use dmus_card::fake::{Driver, Machine, STREAM_RENDER, STREAM_WAVE};
+use dmus_card::fake::{Board, Driver, Machine, STREAM_RENDER, STREAM_WAVE, no_wish};
 use zerocopy::FromBytes;
 
 fn driver() -> Driver {
@@ -162,7 +162,7 @@ fn parameters_are_clamped_and_the_answer_says_so() {
         valid: (port_parameter::VOICES | port_parameter::SAMPLE_RATE).into(),
         voices: 32.into(),
         sample_rate: 22_050.into(),
-        ..Driver::no_wish()
+        ..no_wish()
     };
     let response = driver.parameters(wish);
     assert_eq!(response.status, Status::OK);
@@ -174,10 +174,9 @@ fn parameters_are_clamped_and_the_answer_says_so() {
 fn the_rate_cannot_change_under_an_open_wave_stream() {
     let mut driver = opened();
     assert_eq!(driver.open_stream(STREAM_WAVE, StreamKind::WAVE, 44_100, 2).status, Status::OK);
-    let wish =
-        PortParameters { valid: port_parameter::SAMPLE_RATE.into(), sample_rate: 48_000.into(), ..Driver::no_wish() };
+    let wish = PortParameters { valid: port_parameter::SAMPLE_RATE.into(), sample_rate: 48_000.into(), ..no_wish() };
     assert_eq!(driver.parameters(wish).status, Status::INVALID_STATE);
-    let given: PortParameters = driver.parameters(Driver::no_wish()).read();
+    let given: PortParameters = driver.parameters(no_wish()).read();
     assert_eq!(given.sample_rate.get(), 44_100);
 }
 
@@ -296,7 +295,7 @@ fn a_status_page_must_be_a_page_of_guest_memory() {
     for (address, status) in [
         (driver.machine.ram.start() + 8, Status::INVALID_PARAMETER),
         (driver.machine.ram.end(), Status::INVALID_PARAMETER),
-        (u64::MAX & !0xfff, Status::INVALID_PARAMETER),
+        (!0xfff, Status::INVALID_PARAMETER),
     ] {
         let loan = StatusPageLoan { address: address.into() };
         assert_eq!(driver.ask(RequestCode::STATUS_PAGE, &loan).status, status);

@@ -13,7 +13,7 @@ use dls_synth::Bank;
 use dmus_card::card::Options;
 use dmus_card::clock::Mode;
 use dmus_card::event_list::Event;
-use dmus_card::fake::{Driver, Machine, STREAM_RENDER, STREAM_WAVE};
+use dmus_card::fake::{Board, Driver, Machine, STREAM_RENDER, STREAM_WAVE};
 use dmus_card::offline;
 use dmus_card::session::Parameters;
 use dmus_card::status::Status as CardStatus;

@@ -11,6 +11,7 @@ use card_spec::wave::{WaveHeader, WaveRequest};
 use card_spec::{ABI_MAJOR, ABI_MINOR};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
+use super::board::Board;
 use super::machine::Machine;
 use super::ring::Piece;
 
@@ -56,9 +57,9 @@ pub struct Wave {
 }
 
 /// A driver on a machine.
-pub struct Driver {
+pub struct Driver<B = Machine> {
     /// The machine.
-    pub machine: Machine,
+    pub machine: B,
     tag: u64,
     sequence: u32,
     request: u64,
@@ -73,18 +74,18 @@ const REQUEST_ROOM: usize = card_spec::limits::REQUEST_BYTES_MAX as usize + 64;
 /// Bytes reserved for a wave buffer.
 const WAVE_ROOM: usize = card_spec::limits::WAVE_BUFFER_BYTES_MAX as usize + 4096;
 
-impl Driver {
+impl<B: Board> Driver<B> {
     /// Starts the driver's side of a machine that has not been started.
     #[must_use]
-    pub fn new(mut machine: Machine) -> Self {
+    pub fn new(mut machine: B) -> Self {
         machine.start();
         Self::on(machine)
     }
 
     /// A driver on a machine that has been started, somehow.
     #[must_use]
-    pub fn on(machine: Machine) -> Self {
-        let ram = &machine.ram;
+    pub fn on(machine: B) -> Self {
+        let ram = machine.ram();
         let (request, response) = (ram.allocate(REQUEST_ROOM), ram.allocate(4096));
         let (batches, wave) = (ram.allocate(4096 * 128), ram.allocate(WAVE_ROOM));
         Self { machine, tag: 0, sequence: 0, request, response, batches, wave }
@@ -110,16 +111,16 @@ impl Driver {
     /// # Panics
     /// It is not returned.
     pub fn request_raw(&mut self, bytes: &[u8], room: usize) -> Vec<u8> {
-        let ram = &self.machine.ram;
+        let ram = self.machine.ram();
         ram.write(self.request, bytes);
         let mut pieces = vec![Piece::readable(self.request, bytes.len())];
         if room > 0 {
             pieces.push(Piece::writable(self.response, room));
         }
-        self.machine.rings[Queue::CONTROL.index()].offer(&pieces);
+        self.machine.ring(Queue::CONTROL).offer(&pieces);
         self.machine.kick(Queue::CONTROL);
         let (_, written) = self.machine.wait(Queue::CONTROL);
-        self.machine.ram.read(self.response, written as usize)
+        self.machine.ram().read(self.response, written as usize)
     }
 
     /// The same with a structure for payload.
@@ -129,7 +130,7 @@ impl Driver {
 
     /// `OPEN`.
     pub fn open(&mut self) -> Response {
-        let queue_sizes = std::array::from_fn(|index| self.machine.rings[index].size().into());
+        let queue_sizes = Queue::ALL.map(|queue| self.machine.ring(queue).size().into());
         let open = Open {
             abi_major: ABI_MAJOR.into(),
             abi_minor: ABI_MINOR.into(),
@@ -227,8 +228,8 @@ impl Driver {
     /// Puts these bytes on the midi-out queue, and does not wait.
     pub fn send_raw(&mut self, bytes: &[u8]) {
         let address = self.batches + u64::from(self.sequence % 128) * 4096;
-        self.machine.ram.write(address, bytes);
-        self.machine.rings[Queue::MIDI_OUT.index()].offer(&[Piece::readable(address, bytes.len())]);
+        self.machine.ram().write(address, bytes);
+        self.machine.ring(Queue::MIDI_OUT).offer(&[Piece::readable(address, bytes.len())]);
         self.machine.kick(Queue::MIDI_OUT);
     }
 
@@ -236,8 +237,8 @@ impl Driver {
     pub fn post_wave(&mut self, stream: u32, frames: u32, bytes: usize) {
         let request = WaveRequest { stream: stream.into(), frames: frames.into() };
         let header = self.wave + 64;
-        self.machine.ram.write(self.wave, request.as_bytes());
-        self.machine.rings[Queue::WAVE.index()].offer(&[
+        self.machine.ram().write(self.wave, request.as_bytes());
+        self.machine.ring(Queue::WAVE).offer(&[
             Piece::readable(self.wave, size_of::<WaveRequest>()),
             Piece::writable(header, size_of::<WaveHeader>()),
             Piece::writable(self.wave + 4096, bytes),
@@ -251,7 +252,7 @@ impl Driver {
     /// It does not come back.
     pub fn wait_wave(&mut self) -> Wave {
         self.machine.wait(Queue::WAVE);
-        let ram = &self.machine.ram;
+        let ram = self.machine.ram();
         let header = ram.read(self.wave + 64, size_of::<WaveHeader>());
         let header = WaveHeader::read_from_bytes(&header).expect("a header's length");
         let bytes = ram.read(self.wave + 4096, header.frames.get() as usize * 4);
@@ -271,11 +272,11 @@ impl Driver {
     /// # Panics
     /// There is none.
     pub fn news(&mut self) -> NewsRecord {
-        let address = self.machine.ram.allocate(NEWS_BYTES);
-        self.machine.rings[Queue::NEWS.index()].offer(&[Piece::writable(address, NEWS_BYTES)]);
+        let address = self.machine.ram().allocate(NEWS_BYTES);
+        self.machine.ring(Queue::NEWS).offer(&[Piece::writable(address, NEWS_BYTES)]);
         self.machine.kick(Queue::NEWS);
         self.machine.wait(Queue::NEWS);
-        NewsRecord::read_from_bytes(&self.machine.ram.read(address, NEWS_BYTES)).expect("a record's length")
+        NewsRecord::read_from_bytes(&self.machine.ram().read(address, NEWS_BYTES)).expect("a record's length")
     }
 
     /// Lends a page for the status page; its address.
@@ -283,15 +284,15 @@ impl Driver {
     /// # Panics
     /// The card does not want it.
     pub fn lend_status_page(&mut self) -> u64 {
-        let address = self.machine.ram.allocate(4096);
+        let address = self.machine.ram().allocate(4096);
         let response = self.ask(RequestCode::STATUS_PAGE, &StatusPageLoan { address: address.into() });
         assert_eq!(response.status, Status::OK);
         address
     }
+}
 
-    /// Port parameters of which none is meant.
-    #[must_use]
-    pub fn no_wish() -> PortParameters {
-        PortParameters::new_zeroed()
-    }
+/// Port parameters of which none is meant.
+#[must_use]
+pub fn no_wish() -> PortParameters {
+    PortParameters::new_zeroed()
 }

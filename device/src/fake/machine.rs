@@ -18,6 +18,7 @@ use vhost::{VhostBackend, VhostUserMemoryRegionInfo, VringConfigData};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 use zerocopy::FromBytes;
 
+use super::board::{Board, PATIENCE};
 use super::ram::Ram;
 use super::ring::DriverRing;
 use crate::bus::FEATURES;
@@ -36,9 +37,6 @@ const RAM_LENGTH: u64 = 64 << 20;
 
 /// Where the machine says that it has mapped its memory: not where the guest has it.
 const USER_ADDRESS: u64 = 0x7f55_0000_0000;
-
-/// How long to wait for the card before a test fails. Long, because machines that run tests are busy.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the machine tells the card about a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,12 +179,6 @@ impl Machine {
         })
     }
 
-    /// The driver sets `DRIVER_OK`.
-    pub fn start(&mut self) {
-        let plan = self.plan();
-        self.start_as(&plan);
-    }
-
     /// The driver has told the device this about its rings, and sets `DRIVER_OK`.
     ///
     /// # Panics
@@ -284,49 +276,10 @@ impl Machine {
         IdentityBlock::read_from_bytes(&bytes).expect("an identity block of the length asked for")
     }
 
-    /// Kicks a queue.
-    pub fn kick(&self, queue: Queue) {
-        let _ = self.kicks[queue.index()].write(1);
-    }
-
     /// How many interrupts a queue has raised since this was asked last.
     #[must_use]
     pub fn interrupts(&self, queue: Queue) -> u64 {
         self.calls[queue.index()].read().unwrap_or(0)
-    }
-
-    /// Waits until the card returns a chain of a queue.
-    ///
-    /// # Panics
-    /// It does not.
-    pub fn wait(&mut self, queue: Queue) -> (u16, u32) {
-        self.wait_at_most(queue, PATIENCE).unwrap_or_else(|| panic!("the card returns nothing on queue {queue}"))
-    }
-
-    /// Waits for a while; `None` when the card returns nothing.
-    pub fn wait_at_most(&mut self, queue: Queue, time: Duration) -> Option<(u16, u32)> {
-        let deadline = Instant::now() + time;
-        loop {
-            if let Some(returned) = self.rings[queue.index()].returned() {
-                return Some(returned);
-            }
-            if Instant::now() > deadline {
-                return None;
-            }
-            std::thread::sleep(Duration::from_micros(100));
-        }
-    }
-
-    /// Waits until `condition` holds.
-    ///
-    /// # Panics
-    /// It does not come to hold.
-    pub fn wait_until(&mut self, what: &str, mut condition: impl FnMut(&mut Self) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !condition(self) {
-            assert!(Instant::now() < deadline, "waited in vain for: {what}");
-            std::thread::sleep(Duration::from_millis(1));
-        }
     }
 
     /// Leaves, and ends the card if it is this machine's own.
@@ -344,6 +297,25 @@ impl Machine {
             assert_eq!(ended.expect("the socket did not fail"), Ended::Disconnected);
             card.engine.stop().expect("the card's thread did not panic");
         }
+    }
+}
+
+impl Board for Machine {
+    fn ram(&self) -> &Ram {
+        &self.ram
+    }
+
+    fn ring(&mut self, queue: Queue) -> &mut DriverRing {
+        &mut self.rings[queue.index()]
+    }
+
+    fn start(&mut self) {
+        let plan = self.plan();
+        self.start_as(&plan);
+    }
+
+    fn kick(&mut self, queue: Queue) {
+        let _ = self.kicks[queue.index()].write(1);
     }
 }
 

@@ -1,0 +1,63 @@
+//! What a driver needs of the machine that it runs on, whatever machine that is.
+
+use std::time::{Duration, Instant};
+
+use card_spec::queue::Queue;
+
+use super::ram::Ram;
+use super::ring::DriverRing;
+
+/// How long to wait for the card before a test fails. Long, because machines that run tests are busy.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A machine with the card in it.
+pub trait Board {
+    /// Guest memory.
+    fn ram(&self) -> &Ram;
+
+    /// The driver's side of a ring.
+    fn ring(&mut self, queue: Queue) -> &mut DriverRing;
+
+    /// The driver tells the device about its rings, and sets `DRIVER_OK`.
+    fn start(&mut self);
+
+    /// Kicks a queue.
+    fn kick(&mut self, queue: Queue);
+
+    /// Waits until the card returns a chain of a queue.
+    ///
+    /// # Panics
+    /// It does not.
+    fn wait(&mut self, queue: Queue) -> (u16, u32) {
+        self.wait_at_most(queue, PATIENCE).unwrap_or_else(|| panic!("the card returns nothing on queue {queue}"))
+    }
+
+    /// Waits for a while; `None` when the card returns nothing.
+    fn wait_at_most(&mut self, queue: Queue, time: Duration) -> Option<(u16, u32)> {
+        let deadline = Instant::now() + time;
+        loop {
+            if let Some(returned) = self.ring(queue).returned() {
+                return Some(returned);
+            }
+            if Instant::now() > deadline {
+                return None;
+            }
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    }
+
+    /// Waits until `condition` holds.
+    ///
+    /// # Panics
+    /// It does not come to hold.
+    fn wait_until(&mut self, what: &str, mut condition: impl FnMut(&mut Self) -> bool)
+    where
+        Self: Sized,
+    {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition(self) {
+            assert!(Instant::now() < deadline, "waited in vain for: {what}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}

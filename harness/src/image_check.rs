@@ -15,7 +15,7 @@ pub const DRIVER_MODULES: [&str; 3] = ["hal.dll", "ntoskrnl.exe", "portcls.sys"]
 /// Largest driver image. A driver of this kind in C is a tenth of it; more means that something was linked in unseen.
 pub const DRIVER_BYTES_MAX: u64 = 256 << 10;
 
-/// Largest NT host, symbols included: it is loaded anew in every run.
+/// Largest NT host, as far as it is loaded: symbols aside, it is copied into the guest in every run.
 pub const NT_HOST_BYTES_MAX: u64 = 2 << 20;
 
 /// The ELF note by which QEMU finds the entry point of a kernel: its owner and type (Xen, `XEN_ELFNOTE_PHYS32_ENTRY`).
@@ -87,7 +87,11 @@ pub fn nt_host(file: &[u8]) -> Result<Vec<Check>, object::Error> {
     let header = FileHeader64::<LittleEndian>::parse(file)?;
     let endian = header.endian()?;
     let mut has_entry = false;
+    let mut loaded = 0;
     for segment in header.program_headers(endian, file)? {
+        if segment.p_type(endian) == elf::PT_LOAD {
+            loaded += segment.p_filesz(endian);
+        }
         if segment.p_type(endian) != elf::PT_NOTE {
             continue;
         }
@@ -101,8 +105,8 @@ pub fn nt_host(file: &[u8]) -> Result<Vec<Check>, object::Error> {
     }
     Ok(vec![
         check(
-            "nt-host is smaller than 2 MiB",
-            (file.len() as u64 >= NT_HOST_BYTES_MAX).then(|| format!("it has {} bytes", file.len())),
+            "nt-host loads less than 2 MiB",
+            (loaded >= NT_HOST_BYTES_MAX).then(|| format!("it loads {loaded} bytes")),
         ),
         check(
             "nt-host has a PVH entry point",
@@ -129,6 +133,6 @@ mod tests {
         let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         assert!(driver(&own).is_err());
         let checks = nt_host(&own).unwrap();
-        assert!(checks.iter().all(|check| check.violation.is_some()), "{checks:?}");
+        assert!(checks.iter().any(|check| check.violation.is_some()), "{checks:?}");
     }
 }

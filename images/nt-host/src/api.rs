@@ -31,7 +31,8 @@ pub use crate::mm::api::{IoAllocateMdl, IoBuildPartialMdl, IoFreeMdl, MmAllocate
 
 /// Modules whose functions this guest's kernel has. Windows forwards many names between them.
 const KERNEL_MODULES: [&str; 2] = ["ntoskrnl.exe", "hal.dll"];
-const PORTCLS_MODULE: &str = "portcls.sys";
+/// The module whose functions [`crate::portcls`] has.
+pub const PORTCLS_MODULE: &str = "portcls.sys";
 
 fn kernel_tables() -> impl Iterator<Item = &'static &'static [Export]> {
     [ke::EXPORTS, ex::EXPORTS, io::EXPORTS, rtl::EXPORTS].into_iter().flatten().chain(core::iter::once(&mm::api::EXPORTS))

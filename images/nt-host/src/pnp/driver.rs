@@ -96,12 +96,13 @@ pub fn load_driver() -> Result<DriverInfo, Failure> {
         image_bytes: module.size as u32,
         imports: imports.iter().map(name).collect(),
     };
-    run_entry(&module)?;
+    let uses_portcls = imports.iter().any(|import| import.module == api::PORTCLS_MODULE);
+    run_entry(&module, uses_portcls)?;
     image::discard_initialisation();
     Ok(info)
 }
 
-fn run_entry(module: &image::Module) -> Result<(), Failure> {
+fn run_entry(module: &image::Module, uses_portcls: bool) -> Result<(), Failure> {
     registry::create(SERVICE_KEY);
     registry::create(&format!("{SERVICE_KEY}\\Parameters"));
     let driver = bus::driver_object(DRIVER_OBJECT_NAME);
@@ -119,7 +120,9 @@ fn run_entry(module: &image::Module) -> Result<(), Failure> {
         (*driver).DriverInit = Some(entry);
         verifier::call("DriverEntry", || entry(driver, &raw mut registry_path))
     };
-    portcls::adapter::check_driver_entry(driver, status);
+    if uses_portcls {
+        portcls::adapter::check_driver_entry(driver, status);
+    }
     if !success(status) {
         check_left_behind("DriverEntry, which failed");
         image::unload();
@@ -205,6 +208,7 @@ pub fn start_device() -> Result<StartedDevice, Failure> {
     }
     let mut resources = resources::of(&function);
     let lines = resources.lines.clone();
+    lines.iter().for_each(|line| crate::debug!("{}: {line}", function.address));
     let (raw, translated) = (resources.raw.as_ptr(), resources.translated.as_ptr());
     let status = pnp(pdo, IRP_MN_START_DEVICE, |stack| {
         stack.Parameters.StartDevice = IO_START_DEVICE { AllocatedResources: raw, AllocatedResourcesTranslated: translated };

@@ -172,6 +172,9 @@ unsafe extern "win64" fn add_device(driver: *mut DRIVER_OBJECT, pdo: *mut DEVICE
     status
 }
 
+/// PortCls' own unload routine: there is nothing left to do. Adapter drivers that put theirs in its place call it.
+unsafe extern "win64" fn driver_unload(_driver: *mut DRIVER_OBJECT) {}
+
 /// IRP_MN_START_DEVICE, when the bus driver has done its part.
 pub(super) fn start(fdo: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
     let Some(start) = with(fdo, |adapter| adapter.start) else { return STATUS_NO_SUCH_DEVICE };
@@ -304,6 +307,7 @@ crate::exports! {
         DRIVER.store(driver, Ordering::Relaxed);
         ADD_DEVICE.with(|routine| *routine = Some(add));
         (*(*driver).DriverExtension).AddDevice = Some(add_device);
+        (*driver).DriverUnload = Some(driver_unload);
         for major in [IRP_MJ_PNP, IRP_MJ_POWER, IRP_MJ_SYSTEM_CONTROL, IRP_MJ_CREATE, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, IRP_MJ_DEVICE_CONTROL] {
             (*driver).MajorFunction[usize::from(major)] = Some(PcDispatchIrp);
         }

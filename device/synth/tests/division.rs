@@ -3,7 +3,7 @@
 mod common;
 
 use common::Random;
-use dls_synth::{Bank, Synth, SynthConfig};
+use dls_synth::{Bank, ConfigError, Kernel, Synth, SynthConfig};
 
 const FRAMES: usize = 96_000;
 
@@ -75,4 +75,17 @@ fn a_synthesizer_that_was_reset_is_as_new() {
     synth.midi(0, &[0xB3, 7, 3]);
     synth.reset();
     assert!(phrase(&mut synth) == first);
+}
+
+#[test]
+fn every_instruction_set_gives_the_same_bits() {
+    let config = SynthConfig { voices: 48, kernel: Kernel::Scalar, ..SynthConfig::default() };
+    let plain = play(config, || 333);
+    for kernel in [Kernel::Sse41, Kernel::Avx2, Kernel::Auto] {
+        let config = SynthConfig { kernel, ..config };
+        match Synth::new(config, Bank::builtin()) {
+            Ok(_) => assert!(play(config, || 251) == plain, "{kernel:?}"),
+            Err(error) => assert_eq!(error, ConfigError::Kernel(kernel)),
+        }
+    }
 }

@@ -5,7 +5,10 @@
 //! frames are the same with each.
 
 pub(crate) mod interpolation;
+mod mixing;
 mod scalar;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod x86;
 
 use crate::config::{ConfigError, Kernel};
 use crate::voice::filter::Coefficients;
@@ -113,12 +116,29 @@ pub(crate) struct Kernels {
 }
 
 impl Kernels {
+    const SCALAR: Self = Self { interpolate: scalar::interpolate, mix: scalar::mix };
+
     /// The implementation asked for.
     pub(crate) fn choose(kernel: Kernel) -> Result<Self, ConfigError> {
-        let scalar = Self { interpolate: scalar::interpolate, mix: scalar::mix };
-        match kernel {
-            Kernel::Auto | Kernel::Scalar => Ok(scalar),
-            Kernel::Sse41 | Kernel::Avx2 => Err(ConfigError::Kernel(kernel)),
-        }
+        let found = match kernel {
+            Kernel::Auto => avx2().or_else(sse41).or(Some(Self::SCALAR)),
+            Kernel::Scalar => Some(Self::SCALAR),
+            Kernel::Sse41 => sse41(),
+            Kernel::Avx2 => avx2(),
+        };
+        found.ok_or(ConfigError::Kernel(kernel))
     }
+}
+
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+use x86::{avx2, sse41};
+
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+fn sse41() -> Option<Kernels> {
+    None
+}
+
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+fn avx2() -> Option<Kernels> {
+    None
 }

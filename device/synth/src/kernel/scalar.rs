@@ -1,7 +1,8 @@
 //! The inner loops in plain Rust: what the others are measured against, bit for bit.
 
 use super::interpolation::{TAPS, TAPS_BEFORE, Table};
-use super::{Bus, Group, LANES, Parts, Ramp, Scratch};
+use super::mixing::mix_lanes;
+use super::{Bus, Group, Lane, Parts, Scratch, TICK};
 
 /// Interpolates `out.len()` frames. `window[base]` is the sample at position 0; the caller has made sure that the last
 /// frame's taps lie in the window.
@@ -19,66 +20,11 @@ pub(crate) fn interpolate(table: &Table, window: &[i16], base: usize, position: 
     }
 }
 
-/// Filters a group's oscillators, moves their gains, and adds them to the bus, each in its lane.
-///
-/// The order of operations is the contract with the other implementations: filter, then gain, then the gain's step.
+/// Filters and mixes a group; see [`mix_lanes`].
 pub(crate) fn mix(group: &mut Group, scratch: &Scratch, frames: usize, bus: &mut Bus, parts: Parts) {
-    for lane in 0..LANES {
-        let (mut y1, mut y2) = (group.y1.0[lane], group.y2.0[lane]);
-        let mut left = Walk::new(&group.left, lane);
-        let mut right = Walk::new(&group.right, lane);
-        let mut reverb = Walk::new(&group.reverb, lane);
-        let mut chorus = Walk::new(&group.chorus, lane);
-        let mut input = Walk::new(&group.input, lane);
-        let mut first = Walk::new(&group.first, lane);
-        let mut second = Walk::new(&group.second, lane);
-        for (frame, x) in scratch.0[lane][..frames].iter().enumerate() {
-            let mut y = *x;
-            if parts.filter {
-                y = input.next() * y - (first.next() * y1 + second.next() * y2);
-                y2 = y1;
-                y1 = y;
-            }
-            bus.left[frame].0[lane] += y * left.next();
-            bus.right[frame].0[lane] += y * right.next();
-            if parts.sends {
-                bus.reverb[frame].0[lane] += y * reverb.next();
-                bus.chorus[frame].0[lane] += y * chorus.next();
-            }
-        }
-        left.store(&mut group.left, lane);
-        right.store(&mut group.right, lane);
-        if parts.sends {
-            reverb.store(&mut group.reverb, lane);
-            chorus.store(&mut group.chorus, lane);
-        }
-        if parts.filter {
-            input.store(&mut group.input, lane);
-            first.store(&mut group.first, lane);
-            second.store(&mut group.second, lane);
-            (group.y1.0[lane], group.y2.0[lane]) = (y1, y2);
-        }
+    let mut lanes = [Lane::default(); TICK];
+    for (i, frame) in lanes[..frames].iter_mut().enumerate() {
+        frame.0 = core::array::from_fn(|lane| scratch.0[lane][i]);
     }
-}
-
-/// One lane of a ramp.
-struct Walk {
-    value: f32,
-    step: f32,
-}
-
-impl Walk {
-    fn new(ramp: &Ramp, lane: usize) -> Self {
-        Self { value: ramp.value.0[lane], step: ramp.step.0[lane] }
-    }
-
-    fn next(&mut self) -> f32 {
-        let value = self.value;
-        self.value += self.step;
-        value
-    }
-
-    fn store(self, ramp: &mut Ramp, lane: usize) {
-        ramp.value.0[lane] = self.value;
-    }
+    mix_lanes(group, &mut lanes[..frames], bus, parts);
 }

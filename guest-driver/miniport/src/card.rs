@@ -1,6 +1,6 @@
 //! The card as the driver sees it: brought to life, its queues, its streams.
 
-use core::sync::atomic::{AtomicI32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use card_spec::control::{
     ClockSync, DownloadHandle, DownloadResponse, Latency, Open, OpenResponse, PortParameters, RequestCode, Statistics,
@@ -28,7 +28,7 @@ use crate::kernel::{DmaBuffer, Kernel};
 use crate::lock::Spin;
 use crate::midi_out::{self, Groups, MidiOut};
 use crate::news::{self, News};
-use crate::ring::{RING_BYTES, Ring};
+use crate::ring::{RING_BYTES, Ring, RingAddresses};
 use crate::transport::{Mapped, Transport, TransportError};
 use crate::wave::{self, Rendered, Wave};
 
@@ -125,6 +125,12 @@ pub struct Card<K: Kernel> {
     status_page: Window,
     volume: [AtomicI32; 2],
     downloads: Downloads<K>,
+    /// The midi-in ring, which is set up and left empty.
+    midi_in: RingAddresses,
+    /// The port parameters in force, once somebody has asked for some.
+    parameters: Spin<K, Option<PortParameters>>,
+    /// The card has no power: its registers are not touched.
+    off: AtomicBool,
     queue_sizes: [u16; QUEUE_COUNT],
     /// What everything above works in; freed after the reset.
     _memory: K::Dma,
@@ -150,10 +156,10 @@ impl<K: Kernel> Card<K> {
     /// # Errors
     /// [`CardError`]; the card is left reset.
     pub fn start(kernel: K, level: Passive, mapped: Mapped<K::Registers>) -> Result<Self, CardError> {
-        let mut transport = Transport::negotiate(&kernel, level, mapped)?;
+        let transport = Transport::negotiate(&kernel, level, mapped)?;
         let downloads = Downloads::new(&kernel, level).ok_or(CardError::NoMemory)?;
-        let card = Self::set_up(&kernel, level, &mut transport);
-        let (control, midi_out, wave, news, status_page, memory, queue_sizes) = match card {
+        let card = Self::set_up(&kernel, level, &transport);
+        let (control, midi_out, midi_in, wave, news, status_page, memory, queue_sizes) = match card {
             Ok(parts) => parts,
             Err(error) => {
                 _ = transport.reset(&kernel, level);
@@ -161,6 +167,7 @@ impl<K: Kernel> Card<K> {
             }
         };
         let wave_stream = Spin::new(&kernel, None);
+        let parameters = Spin::new(&kernel, None);
         transport.driver_ok();
         Ok(Self {
             transport,
@@ -172,6 +179,9 @@ impl<K: Kernel> Card<K> {
             status_page,
             volume: [const { AtomicI32::new(0) }; 2],
             downloads,
+            midi_in,
+            parameters,
+            off: AtomicBool::new(false),
             queue_sizes,
             _memory: memory,
             kernel,
@@ -182,8 +192,9 @@ impl<K: Kernel> Card<K> {
     fn set_up(
         kernel: &K,
         level: Passive,
-        transport: &mut Transport<K>,
-    ) -> Result<(Control<K>, MidiOut<K>, Wave<K>, News<K>, Window, K::Dma, [u16; QUEUE_COUNT]), CardError> {
+        transport: &Transport<K>,
+    ) -> Result<(Control<K>, MidiOut<K>, RingAddresses, Wave<K>, News<K>, Window, K::Dma, [u16; QUEUE_COUNT]), CardError>
+    {
         let mut sizes = [0; QUEUE_COUNT];
         for queue in Queue::ALL {
             sizes[queue.index()] = transport.queue_size(queue.0, SHAPES[queue.index()])?;
@@ -211,21 +222,22 @@ impl<K: Kernel> Card<K> {
         });
 
         let event_idx = transport.event_idx();
-        let mut make = |queue: Queue| -> Result<Ring, CardError> {
+        let make = |queue: Queue| {
             let index = queue.index();
             let memory = rings.part(RING_BYTES * index, RING_BYTES);
             let ring = Ring::new(memory, sizes[index], SHAPES[index], event_idx);
-            transport.enable_queue(queue.0, sizes[index], ring.addresses())?;
-            Ok(ring)
+            transport.enable_queue(queue.0, sizes[index], ring.addresses());
+            ring
         };
-        let control = make(Queue::CONTROL)?;
-        let midi_out = make(Queue::MIDI_OUT)?;
-        let _ = make(Queue::MIDI_IN)?;
-        let wave = make(Queue::WAVE)?;
-        let news = make(Queue::NEWS)?;
+        let control = make(Queue::CONTROL);
+        let midi_out = make(Queue::MIDI_OUT);
+        let midi_in = make(Queue::MIDI_IN).addresses();
+        let wave = make(Queue::WAVE);
+        let news = make(Queue::NEWS);
         Ok((
             Control::new(kernel, level, control, control_buffer).ok_or(CardError::NoMemory)?,
             MidiOut::new(kernel, level, midi_out, batch_buffer).ok_or(CardError::NoMemory)?,
+            midi_in,
             Wave::new(kernel, level, wave, wave_buffer).ok_or(CardError::NoMemory)?,
             News::new(kernel, news, news_buffer),
             status_page,
@@ -251,7 +263,8 @@ impl<K: Kernel> Card<K> {
         if answer.session.get() != session {
             return Err(ControlError::BadAnswer.into());
         }
-        self.news.start(level.into(), &|| self.transport.kick(news::QUEUE));
+        self.news.start(level.into(), &|| self.kick(news::QUEUE));
+        self.status_page.write(0, &StatusPage::default());
         let loan = StatusPageLoan { address: self.status_page.address().into() };
         self.command(level, RequestCode::STATUS_PAGE, &loan)?;
         Ok(())
@@ -259,6 +272,9 @@ impl<K: Kernel> Card<K> {
 
     /// Ends the session and resets the card: afterwards it touches no memory.
     pub fn stop(&self, level: Passive) {
+        if self.off.load(Ordering::Acquire) {
+            return;
+        }
         _ = self.command(level, RequestCode::CLOSE, &());
         if let Err(error) = self.transport.reset(&self.kernel, level) {
             self.kernel.log(format_args!("the card does not reset: {error:?}"));
@@ -277,15 +293,89 @@ impl<K: Kernel> Card<K> {
 
     /// The interrupt service routine: whether the interrupt is the card's. Any IRQL.
     pub fn interrupt(&self) -> bool {
-        self.transport.acknowledge_interrupt()
+        !self.off.load(Ordering::Acquire) && self.transport.acknowledge_interrupt()
+    }
+
+    /// The card is about to lose power: it is stopped, and its registers are not touched any more. Events are held;
+    /// what the card had of them is lost, and so are the downloads. Without effect on a card that is off.
+    pub fn power_down(&self, level: Passive) {
+        if self.off.load(Ordering::Acquire) {
+            return;
+        }
+        self.midi_out.suspend(level.into());
+        self.stop(level);
+        self.off.store(true, Ordering::Release);
+        let lost = self.downloads.clear(level);
+        if lost != 0 {
+            self.kernel.log(format_args!("{lost} downloads go with the power: their owners have to send them again"));
+        }
+    }
+
+    /// The card has power again: it is brought back to life, with its parameters, its streams and their states. Without
+    /// effect on a card that is on.
+    ///
+    /// # Errors
+    /// [`CardError`]; the card stays off.
+    pub fn power_up(&self, level: Passive) -> Result<(), CardError> {
+        if !self.off.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.transport.renegotiate(&self.kernel, level)?;
+        let rings = [
+            self.control.restart(level),
+            self.midi_out.restart(level.into()),
+            self.midi_in,
+            self.wave.restart(level),
+            self.news.restart(level.into()),
+        ];
+        for ((queue, size), ring) in Queue::ALL.into_iter().zip(self.queue_sizes).zip(rings) {
+            self.transport.enable_queue(queue.0, size, ring);
+        }
+        self.transport.driver_ok();
+        self.off.store(false, Ordering::Release);
+        self.restore(level).inspect_err(|_| {
+            _ = self.transport.reset(&self.kernel, level);
+            self.off.store(true, Ordering::Release);
+        })?;
+        self.midi_out.resume(level.into(), &|| self.kick(midi_out::QUEUE));
+        Ok(())
+    }
+
+    /// Tells a new session what the old one knew.
+    fn restore(&self, level: Passive) -> Result<(), CardError> {
+        self.open(level)?;
+        let parameters = self.parameters.with(level.into(), |parameters| *parameters);
+        if let Some(parameters) = parameters {
+            self.set_parameters(level, &parameters)?;
+        }
+        for item in [VolumeItem::Volume, VolumeItem::Boost] {
+            if self.volume(item) != 0 {
+                self.set_volume(level, item, self.volume(item))?;
+            }
+        }
+        if let Ok(stream) = self.with_wave(level.into(), |stream| *stream) {
+            self.open_wave_on_card(level, stream.format)?;
+            if let Some(anchor) = stream.anchor {
+                let time = anchor.time_of(stream.next_frame, stream.format.sample_rate);
+                self.anchor_on_card(level, Anchor { time, frame: stream.next_frame }, clock_sync::START)?;
+            }
+            self.set_stream_state(level, WAVE_STREAM, stream.state)?;
+        }
+        for id in 0..midi_out::STREAMS as u32 {
+            if let Some(state) = self.midi_out.state_of(level.into(), id) {
+                self.open_render_on_card(level, id)?;
+                self.set_stream_state(level, id, state)?;
+            }
+        }
+        Ok(())
     }
 
     /// The deferred procedure call: looks at every ring, for they share one interrupt.
     pub fn service(&self, level: AtMostDispatch) {
         self.control.service(level);
         self.wave.service(level);
-        self.midi_out.service(level, &|| self.transport.kick(midi_out::QUEUE));
-        while let Some(record) = self.news.next(level, &|| self.transport.kick(news::QUEUE)) {
+        self.midi_out.service(level, &|| self.kick(midi_out::QUEUE));
+        while let Some(record) = self.news.next(level, &|| self.kick(news::QUEUE)) {
             match NewsKind(record.kind.get()) {
                 NewsKind::DIAGNOSED => self.kernel.log(format_args!(
                     "the card found a fault: {} on {}, expected {:#x}, got {:#x}",
@@ -305,6 +395,16 @@ impl<K: Kernel> Card<K> {
     /// [`CardError`].
     pub fn open_render(&self, level: Passive, groups: Groups, home: K::Home) -> Result<u32, CardError> {
         let id = self.midi_out.add(level.into(), groups, home).ok_or(CardError::NoStream)?;
+        match self.open_render_on_card(level, id) {
+            Ok(()) => Ok(id),
+            Err(error) => {
+                self.midi_out.remove(&self.kernel, level, id);
+                Err(error)
+            }
+        }
+    }
+
+    fn open_render_on_card(&self, level: Passive, id: u32) -> Result<(), CardError> {
         let request = StreamOpen {
             stream: id.into(),
             kind: StreamKind::RENDER.0.into(),
@@ -312,13 +412,8 @@ impl<K: Kernel> Card<K> {
             channels: 0.into(),
             bits: 0.into(),
         };
-        match self.command(level, RequestCode::STREAM_OPEN, &request) {
-            Ok(_) => Ok(id),
-            Err(error) => {
-                self.midi_out.remove(&self.kernel, level, id);
-                Err(error.into())
-            }
-        }
+        self.command(level, RequestCode::STREAM_OPEN, &request)?;
+        Ok(())
     }
 
     /// Closes a render stream: its events go home, and when this returns nobody uses the home any more.
@@ -333,13 +428,17 @@ impl<K: Kernel> Card<K> {
     /// # Errors
     /// The card does not follow. On the way down the driver does so all the same.
     pub fn set_render_state(&self, level: Passive, id: u32, state: KsState) -> Result<(), CardError> {
-        let kick = || self.transport.kick(midi_out::QUEUE);
+        let kick = || self.kick(midi_out::QUEUE);
         if state < KsState::RUN {
             // First nothing more goes out, then the card learns of it, after the batches that were there before.
             self.midi_out.set_state(level.into(), id, state, &kick);
             self.midi_out.wait_until_taken(level, DRAIN_MILLISECONDS, &kick);
         }
-        self.set_stream_state(level, id, state)?;
+        match self.set_stream_state(level, id, state) {
+            // The state is remembered, and the card learns it when it is on again.
+            Ok(()) | Err(CardError::Control(ControlError::Off)) => {}
+            Err(error) => return Err(error),
+        }
         if state >= KsState::RUN {
             self.midi_out.set_state(level.into(), id, KsState::RUN, &kick);
         }
@@ -353,7 +452,7 @@ impl<K: Kernel> Card<K> {
     #[allow(unsafe_code, reason = "passes the caller's promise on")]
     pub unsafe fn put(&self, level: AtMostDispatch, id: u32, events: *mut DmusKernelEvent) {
         // SAFETY: the caller's promise.
-        unsafe { self.midi_out.put(level, id, events, &|| self.transport.kick(midi_out::QUEUE)) };
+        unsafe { self.midi_out.put(level, id, events, &|| self.kick(midi_out::QUEUE)) };
     }
 
     /// Opens the wave stream, in state `STOP`.
@@ -369,6 +468,12 @@ impl<K: Kernel> Card<K> {
                 Ok(())
             }
         })?;
+        self.open_wave_on_card(level, format).inspect_err(|_| {
+            self.wave_stream.with(level.into(), |place| *place = None);
+        })
+    }
+
+    fn open_wave_on_card(&self, level: Passive, format: PcmFormat) -> Result<(), CardError> {
         let request = StreamOpen {
             stream: WAVE_STREAM.into(),
             kind: StreamKind::WAVE.0.into(),
@@ -376,9 +481,18 @@ impl<K: Kernel> Card<K> {
             channels: format.channels.into(),
             bits: crate::format::BITS.into(),
         };
-        self.command(level, RequestCode::STREAM_OPEN, &request).inspect_err(|_| {
-            self.wave_stream.with(level.into(), |place| *place = None);
-        })?;
+        self.command(level, RequestCode::STREAM_OPEN, &request)?;
+        Ok(())
+    }
+
+    fn anchor_on_card(&self, level: Passive, anchor: Anchor, flags: u32) -> Result<(), CardError> {
+        let request = ClockSync {
+            stream: WAVE_STREAM.into(),
+            flags: flags.into(),
+            master_time: anchor.time.into(),
+            frame: anchor.frame.into(),
+        };
+        self.command(level, RequestCode::CLOCK_SYNC, &request)?;
         Ok(())
     }
 
@@ -400,7 +514,11 @@ impl<K: Kernel> Card<K> {
                 stream.next_frame = 0;
             }
         })?;
-        self.set_stream_state(level, WAVE_STREAM, state)
+        match self.set_stream_state(level, WAVE_STREAM, state) {
+            // The state is remembered, and the card learns it when it is on again.
+            Err(CardError::Control(ControlError::Off)) => Ok(()),
+            result => result,
+        }
     }
 
     /// Renders whole frames into `pcm`, all of them: frames that the card does not give are silence. Gives the first
@@ -411,7 +529,7 @@ impl<K: Kernel> Card<K> {
     pub fn render(&self, level: Passive, pcm: &mut [u8]) -> Result<Option<Rendered>, CardError> {
         let WaveStream { format, state, .. } =
             self.with_wave(level.into(), |stream| *stream).inspect_err(|_| pcm.fill(0))?;
-        if state != KsState::RUN {
+        if state != KsState::RUN || self.check_power().is_err() {
             pcm.fill(0);
             return Ok(Some(Rendered::Flushed));
         }
@@ -419,10 +537,10 @@ impl<K: Kernel> Card<K> {
         let frame_bytes = format.frame_bytes();
         for chunk in pcm.chunks_mut(wave::PCM_BYTES) {
             // The card plays an event that it has before the request for its frame on time, whatever else happens.
-            let kick_events = || self.transport.kick(midi_out::QUEUE);
+            let kick_events = || self.kick(midi_out::QUEUE);
             self.midi_out.wait_until_sent(level, EVENTS_FIRST_MILLISECONDS, &kick_events);
             let frames = (chunk.len() / frame_bytes) as u32;
-            let kick = || self.transport.kick(wave::QUEUE);
+            let kick = || self.kick(wave::QUEUE);
             let rendered = self.wave.render(level, &kick, WAVE_STREAM, frame_bytes, format.sample_rate, chunk);
             if let Rendered::Frames { position, after_underrun } = rendered {
                 _ = self.with_wave(level.into(), |stream| {
@@ -462,13 +580,7 @@ impl<K: Kernel> Card<K> {
             },
             _ => (Anchor { time: master_time, frame: 0 }, clock_sync::START),
         };
-        let request = ClockSync {
-            stream: WAVE_STREAM.into(),
-            flags: flags.into(),
-            master_time: anchor.time.into(),
-            frame: anchor.frame.into(),
-        };
-        self.command(level, RequestCode::CLOCK_SYNC, &request)?;
+        self.anchor_on_card(level, anchor, flags)?;
         self.with_wave(level.into(), |stream| {
             stream.anchor = Some(anchor);
             if flags & clock_sync::START != 0 {
@@ -491,7 +603,10 @@ impl<K: Kernel> Card<K> {
     /// # Errors
     /// [`CardError`].
     pub fn set_parameters(&self, level: Passive, wanted: &PortParameters) -> Result<(PortParameters, bool), CardError> {
-        let (status, parameters) = self.query(level, RequestCode::PARAMETERS, wanted)?;
+        let (status, parameters): (_, PortParameters) = self.query(level, RequestCode::PARAMETERS, wanted)?;
+        if wanted.valid.get() != 0 {
+            self.parameters.with(level.into(), |kept| *kept = Some(parameters));
+        }
         Ok((parameters, status == Status::ALTERED))
     }
 
@@ -526,10 +641,11 @@ impl<K: Kernel> Card<K> {
         bytes: usize,
         fill: impl FnOnce(&Window) -> bool,
     ) -> Result<u32, CardError> {
+        self.check_power()?;
         if !self.downloads.reserve(level) {
             return Err(CardError::NoMemory);
         }
-        let kick = || self.transport.kick(control::QUEUE);
+        let kick = || self.kick(control::QUEUE);
         let (status, answer): (_, DownloadResponse) =
             self.control.transfer(&self.kernel, level, &kick, RequestCode::DLS_DOWNLOAD, bytes, fill)?;
         let handle = answer.handle.get();
@@ -646,7 +762,8 @@ impl<K: Kernel> Card<K> {
         code: RequestCode,
         request: &Q,
     ) -> Result<Status, ControlError> {
-        self.control.command(level, &|| self.transport.kick(control::QUEUE), code, request)
+        self.check_power()?;
+        self.control.command(level, &|| self.kick(control::QUEUE), code, request)
     }
 
     fn query<Q: IntoBytes + Immutable, A: FromBytes + IntoBytes>(
@@ -655,6 +772,17 @@ impl<K: Kernel> Card<K> {
         code: RequestCode,
         request: &Q,
     ) -> Result<(Status, A), ControlError> {
-        self.control.query(level, &|| self.transport.kick(control::QUEUE), code, request)
+        self.check_power()?;
+        self.control.query(level, &|| self.kick(control::QUEUE), code, request)
+    }
+
+    fn check_power(&self) -> Result<(), ControlError> {
+        if self.off.load(Ordering::Acquire) { Err(ControlError::Off) } else { Ok(()) }
+    }
+
+    fn kick(&self, queue: u16) {
+        if !self.off.load(Ordering::Acquire) {
+            self.transport.kick(queue);
+        }
     }
 }

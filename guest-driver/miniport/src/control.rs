@@ -8,7 +8,7 @@ use crate::dma::Window;
 use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::{DmaBuffer, Kernel, Signal};
 use crate::lock::{Gate, Spin};
-use crate::ring::{Ring, RingFault, Segment};
+use crate::ring::{Ring, RingAddresses, RingFault, Segment};
 
 /// Descriptors of a chain: request and response.
 pub const SHAPE: u16 = 2;
@@ -75,6 +75,18 @@ impl<K: Kernel> Control<K> {
             ring: Spin::new(kernel, ring),
             signal: kernel.signal(level)?,
             parked: Gate::new(kernel, level, None)?,
+        })
+    }
+
+    /// Begins anew, after the device has been reset. Gives the ring's addresses.
+    pub fn restart(&self, level: Passive) -> RingAddresses {
+        self.gate.with(level, |exchange| {
+            exchange.stuck = false;
+            self.parked.with(level, |parked| drop(parked.take()));
+            self.ring.with(level.into(), |ring| {
+                ring.restart();
+                ring.addresses()
+            })
         })
     }
 

@@ -46,6 +46,15 @@ impl<K: Kernel> Downloads<K> {
         self.list.with(level, |list| list.retain(|download| download.handle != handle));
     }
 
+    /// Forgets them all. How many there were.
+    pub fn clear(&self, level: Passive) -> usize {
+        self.list.with(level, |list| {
+            let count = list.len();
+            list.clear();
+            count
+        })
+    }
+
     /// Takes a download of a stream off the list.
     pub fn pop_of(&self, level: Passive, stream: u32) -> Option<u32> {
         self.list.with(level, |list| {

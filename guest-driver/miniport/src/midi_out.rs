@@ -15,7 +15,7 @@ use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::{EventHome, Kernel, Signal};
 use crate::lock::Spin;
 use crate::midi::{Parser, Piece, is_message};
-use crate::ring::{Ring, RingFault, Segment};
+use crate::ring::{Ring, RingAddresses, RingFault, Segment};
 
 /// Descriptors of a chain: a batch.
 pub const SHAPE: u16 = 1;
@@ -76,6 +76,8 @@ struct State<H> {
     ring: Ring,
     batches: Window,
     streams: [Option<Stream<H>>; STREAMS],
+    /// The card is off: everything is held.
+    suspended: bool,
     /// Where to begin next time, so that every stream gets its turn.
     first: usize,
 }
@@ -101,7 +103,7 @@ impl<K: Kernel> MidiOut<K> {
     /// Makes the queue on a ring and [`buffer_bytes`](Self::buffer_bytes) of memory. `None`: no memory.
     pub fn new(kernel: &K, level: Passive, mut ring: Ring, batches: Window) -> Option<Self> {
         ring.want_interrupts(false);
-        let state = State { ring, batches, streams: [const { None }; STREAMS], first: 0 };
+        let state = State { ring, batches, streams: [const { None }; STREAMS], suspended: false, first: 0 };
         Some(Self { state: Spin::new(kernel, state), progress: kernel.signal(level)? })
     }
 
@@ -183,6 +185,34 @@ impl<K: Kernel> MidiOut<K> {
         });
     }
 
+    /// Holds everything: the card is about to lose its state, and with it the batches that it has.
+    pub fn suspend(&self, level: AtMostDispatch) {
+        self.state.with(level, |state| state.suspended = true);
+    }
+
+    /// Begins anew, after the device has been reset, but still holds everything. Gives the ring's addresses.
+    pub fn restart(&self, level: AtMostDispatch) -> RingAddresses {
+        self.state.with(level, |state| {
+            state.ring.restart();
+            state.ring.want_interrupts(false);
+            for stream in state.streams.iter_mut().flatten() {
+                stream.batches = 0;
+            }
+            state.ring.addresses()
+        })
+    }
+
+    /// Goes on, once the card knows its streams again.
+    pub fn resume(&self, level: AtMostDispatch, kick: &dyn Fn()) {
+        self.state.with(level, |state| state.suspended = false);
+        self.service(level, kick);
+    }
+
+    /// The state of a stream, if it is there.
+    pub fn state_of(&self, level: AtMostDispatch, id: u32) -> Option<KsState> {
+        self.state.with(level, |state| Some(state.streams.get(id as usize)?.as_ref()?.state))
+    }
+
     /// Takes returned batches off the ring and goes on with events that wait; from the deferred procedure call.
     pub fn service(&self, level: AtMostDispatch, kick: &dyn Fn()) {
         let (reaped, first) = self.state.with(level, |state| {
@@ -206,14 +236,14 @@ impl<K: Kernel> MidiOut<K> {
     pub fn wait_until_sent(&self, level: Passive, milliseconds: u32, kick: &dyn Fn()) -> bool {
         self.wait_until(level, milliseconds, kick, |state| {
             let waits = |stream: &Stream<_>| stream.state == KsState::RUN && !stream.held.is_empty();
-            !state.streams.iter().flatten().any(waits)
+            state.suspended || !state.streams.iter().flatten().any(waits)
         })
     }
 
     /// Waits until the card has taken every batch, at most `milliseconds` without progress.
     pub fn wait_until_taken(&self, level: Passive, milliseconds: u32, kick: &dyn Fn()) -> bool {
         self.wait_until(level, milliseconds, kick, |state| {
-            let idle = state.ring.in_flight() == 0;
+            let idle = state.suspended || state.ring.in_flight() == 0;
             if !idle {
                 state.ring.want_interrupts(true);
             }
@@ -299,7 +329,7 @@ impl<H> State<H> {
     fn pump(&mut self, place: usize, done: &mut EventList) {
         loop {
             let Some(stream) = self.streams[place].as_mut() else { return };
-            if stream.state != KsState::RUN || stream.held.is_empty() {
+            if self.suspended || stream.state != KsState::RUN || stream.held.is_empty() {
                 return;
             }
             let Some(slot) = self.ring.free_slot() else {

@@ -6,7 +6,7 @@ use crate::dma::Window;
 use crate::irql::AtMostDispatch;
 use crate::kernel::Kernel;
 use crate::lock::Spin;
-use crate::ring::{Ring, Segment};
+use crate::ring::{Ring, RingAddresses, Segment};
 
 /// Descriptors of a chain: a record.
 pub const SHAPE: u16 = 1;
@@ -35,6 +35,13 @@ impl State {
         let record = self.buffer.part(STRIDE * usize::from(slot), STRIDE);
         self.ring.submit(slot, &[Segment::writable(&record, size_of::<NewsRecord>())]);
     }
+
+    fn lend_all(&mut self) {
+        for slot in 0..RECORDS.min(self.ring.slots()) {
+            self.lend(slot);
+        }
+        self.ring.want_interrupts(true);
+    }
 }
 
 /// The queue.
@@ -46,11 +53,17 @@ impl<K: Kernel> News<K> {
     /// Makes the queue on a ring and [`BUFFER_BYTES`] of memory.
     pub fn new(kernel: &K, ring: Ring, buffer: Window) -> Self {
         let mut state = State { ring, buffer };
-        for slot in 0..RECORDS.min(state.ring.slots()) {
-            state.lend(slot);
-        }
-        state.ring.want_interrupts(true);
+        state.lend_all();
         Self { state: Spin::new(kernel, state) }
+    }
+
+    /// Begins anew, after the device has been reset. Gives the ring's addresses.
+    pub fn restart(&self, level: AtMostDispatch) -> RingAddresses {
+        self.state.with(level, |state| {
+            state.ring.restart();
+            state.lend_all();
+            state.ring.addresses()
+        })
     }
 
     /// Kicks for the records lent at the start.

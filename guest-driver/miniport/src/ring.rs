@@ -140,6 +140,16 @@ impl Ring {
         }
     }
 
+    /// Begins anew, after the device has been reset: nothing is in flight, and a fault is forgotten.
+    pub fn restart(&mut self) {
+        // In pieces: a kernel stack is small.
+        const PIECE: [u8; 64] = [0; 64];
+        for offset in (0..RING_BYTES).step_by(PIECE.len()) {
+            self.memory.write_bytes(offset, &PIECE);
+        }
+        *self = Self::new(self.memory, self.size, self.shape, self.event_idx);
+    }
+
     /// What to tell the device.
     #[must_use]
     pub fn addresses(&self) -> RingAddresses {

@@ -1,7 +1,7 @@
 //! Brings a modern virtio PCI function to life (virtio 1.2, sections 3.1 and 4.1.4).
 
 use card_spec::identity::{IdentityBlock, MAGIC};
-use card_spec::queue::QUEUE_COUNT;
+use card_spec::queue::{QUEUE_COUNT, Queue};
 use card_spec::{ABI_MAJOR, feature, limits};
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -97,11 +97,53 @@ impl<K: Kernel> Transport<K> {
         let mut transport =
             Self { mapped, identity: IdentityBlock::new_zeroed(), event_idx: false, notify_offsets: [0; QUEUE_COUNT] };
         transport.reset(kernel, level)?;
-        transport.read_identity()?;
+        transport.identity = transport.read_identity()?;
         transport.add_status(status::ACKNOWLEDGE);
         transport.add_status(status::DRIVER);
-        transport.agree_on_features().inspect_err(|_| transport.add_status(status::FAILED))?;
+        transport.event_idx = transport.agree_on_features().inspect_err(|_| transport.add_status(status::FAILED))?;
+        for queue in Queue::ALL {
+            transport.notify_offsets[queue.index()] = transport.notify_offset(queue.0)?;
+        }
         Ok(transport)
+    }
+
+    /// Brings the function back to life after it has lost its state: as [`negotiate`](Self::negotiate), and the outcome
+    /// must be the same.
+    ///
+    /// # Errors
+    /// [`TransportError`]; the function is left reset or failed.
+    pub fn renegotiate(&self, kernel: &K, level: Passive) -> Result<(), TransportError> {
+        self.reset(kernel, level)?;
+        self.read_identity()?;
+        self.add_status(status::ACKNOWLEDGE);
+        self.add_status(status::DRIVER);
+        match self.agree_on_features() {
+            Ok(event_idx) if event_idx == self.event_idx => Ok(()),
+            Ok(_) => {
+                self.add_status(status::FAILED);
+                Err(TransportError::Features)
+            }
+            Err(error) => {
+                self.add_status(status::FAILED);
+                Err(error)
+            }
+        }
+    }
+
+    /// Where a queue is notified.
+    ///
+    /// # Errors
+    /// Outside the notification area.
+    fn notify_offset(&self, queue: u16) -> Result<usize, TransportError> {
+        let registers = &self.mapped.common;
+        registers.write16(common::QUEUE_SELECT, queue);
+        let offset = u64::from(registers.read16(common::QUEUE_NOTIFY_OFF)) * u64::from(self.mapped.notify_multiplier);
+        let end = offset + size_of::<u16>() as u64;
+        if end > self.mapped.notify.len() as u64 {
+            Err(TransportError::Notification(queue))
+        } else {
+            Ok(offset as usize)
+        }
     }
 
     /// What the card said of itself.
@@ -128,19 +170,11 @@ impl<K: Kernel> Transport<K> {
     }
 
     /// Tells the card where a ring is, and turns it on.
-    ///
-    /// # Errors
-    /// The queue's notification address is impossible.
-    pub fn enable_queue(&mut self, queue: u16, size: u16, ring: RingAddresses) -> Result<(), TransportError> {
+    pub fn enable_queue(&self, queue: u16, size: u16, ring: RingAddresses) {
         let registers = &self.mapped.common;
         registers.write16(common::QUEUE_SELECT, queue);
         registers.write16(common::QUEUE_SIZE, size);
         registers.write16(common::QUEUE_MSIX_VECTOR, NO_VECTOR);
-        let offset = u64::from(registers.read16(common::QUEUE_NOTIFY_OFF)) * u64::from(self.mapped.notify_multiplier);
-        if offset + 2 > self.mapped.notify.len() as u64 {
-            return Err(TransportError::Notification(queue));
-        }
-        self.notify_offsets[usize::from(queue)] = offset as usize;
         for (register, address) in [
             (common::QUEUE_DESC, ring.descriptors),
             (common::QUEUE_DRIVER, ring.available),
@@ -150,7 +184,6 @@ impl<K: Kernel> Transport<K> {
             registers.write32(register + 4, (address >> 32) as u32);
         }
         registers.write16(common::QUEUE_ENABLE, 1);
-        Ok(())
     }
 
     /// The driver is ready.
@@ -186,11 +219,11 @@ impl<K: Kernel> Transport<K> {
         Err(TransportError::ResetTimeout)
     }
 
-    fn read_identity(&mut self) -> Result<(), TransportError> {
-        for (index, word) in self.identity.as_mut_bytes().chunks_exact_mut(4).enumerate() {
+    fn read_identity(&self) -> Result<IdentityBlock, TransportError> {
+        let mut identity = IdentityBlock::new_zeroed();
+        for (index, word) in identity.as_mut_bytes().chunks_exact_mut(4).enumerate() {
             word.copy_from_slice(&self.mapped.device.read32(4 * index).to_le_bytes());
         }
-        let identity = &self.identity;
         if identity.magic == [0xff; 4] {
             return Err(TransportError::Absent);
         }
@@ -204,10 +237,11 @@ impl<K: Kernel> Transport<K> {
         if usize::from(queues) < QUEUE_COUNT {
             return Err(TransportError::QueueCount(queues));
         }
-        Ok(())
+        Ok(identity)
     }
 
-    fn agree_on_features(&mut self) -> Result<(), TransportError> {
+    /// Whether event indices are among the features agreed on.
+    fn agree_on_features(&self) -> Result<bool, TransportError> {
         let registers = &self.mapped.common;
         let mut offered = 0;
         for half in 0..2 {
@@ -228,8 +262,7 @@ impl<K: Kernel> Transport<K> {
         }
         // The driver uses the line interrupt: with it the vectors do not matter, and without it they are of no use.
         registers.write16(common::MSIX_CONFIG, NO_VECTOR);
-        self.event_idx = accepted & feature::EVENT_IDX != 0;
-        Ok(())
+        Ok(accepted & feature::EVENT_IDX != 0)
     }
 
     fn add_status(&self, bit: u8) {

@@ -7,7 +7,7 @@ use crate::dma::Window;
 use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::{Kernel, Signal};
 use crate::lock::{Gate, Spin};
-use crate::ring::{Ring, RingFault, Segment};
+use crate::ring::{Ring, RingAddresses, RingFault, Segment};
 
 /// Descriptors of a chain: request, header, pages.
 pub const SHAPE: u16 = 3;
@@ -75,6 +75,17 @@ impl<K: Kernel> Wave<K> {
             gate: Gate::new(kernel, level, Exchange { buffer, stuck: false })?,
             ring: Spin::new(kernel, ring),
             signal: kernel.signal(level)?,
+        })
+    }
+
+    /// Begins anew, after the device has been reset. Gives the ring's addresses.
+    pub fn restart(&self, level: Passive) -> RingAddresses {
+        self.gate.with(level, |exchange| {
+            exchange.stuck = false;
+            self.ring.with(level.into(), |ring| {
+                ring.restart();
+                ring.addresses()
+            })
         })
     }
 

@@ -1,7 +1,8 @@
 //! COM by hand: objects of ours that others count references to, and references of ours to others' objects.
 //!
-//! An object has one virtual table, so the pointer to it is the same whichever interface it was asked for, and equal
-//! pointers mean the same object.
+//! Most interfaces of an object share one virtual table, so the pointer to it is the same whichever of them it was asked
+//! for, and equal pointers mean the same object. One interface may have a table of its own, a second one right behind
+//! the first: its functions get a pointer to that.
 #![allow(unsafe_code, reason = "COM is virtual tables and counted pointers")]
 
 use alloc::boxed::Box;
@@ -31,14 +32,23 @@ pub(crate) trait Class: Sized + 'static {
     type Table: 'static;
     /// Its virtual table.
     const TABLE: &'static Self::Table;
-    /// It has this interface. `IUnknown` needs no mention.
+    /// The second table's type, which begins with [`IUnknownTable`] too; `()` for none.
+    type Second: 'static;
+    /// The second table.
+    const SECOND: &'static Self::Second;
+    /// It has this interface in its table. `IUnknown` needs no mention.
     fn has(&self, iid: &Guid) -> bool;
+    /// It has this interface in its second table.
+    fn has_second(_iid: &Guid) -> bool {
+        false
+    }
 }
 
 /// An object of ours.
 #[repr(C)]
 pub(crate) struct Object<C: Class> {
     table: &'static C::Table,
+    second: &'static C::Second,
     references: AtomicU32,
     pub(crate) class: C,
 }
@@ -46,7 +56,7 @@ pub(crate) struct Object<C: Class> {
 impl<C: Class> Object<C> {
     /// Makes an object with one reference. `None`: no memory.
     pub(crate) fn make(level: Passive, class: C) -> Option<Owned<C>> {
-        let object = try_box(level, Self { table: C::TABLE, references: AtomicU32::new(1), class })?;
+        let object = try_box(level, Self { table: C::TABLE, second: C::SECOND, references: AtomicU32::new(1), class })?;
         Some(Owned(NonNull::from(Box::leak(object))))
     }
 
@@ -59,6 +69,15 @@ impl<C: Class> Object<C> {
         unsafe { &*this.cast::<Self>() }
     }
 
+    /// The object behind a pointer to its second table.
+    ///
+    /// # Safety
+    /// As for [`of`](Self::of), with a pointer to the second table.
+    pub(crate) unsafe fn of_second<'a>(this: *mut impl Sized) -> &'a Self {
+        // SAFETY: the second table is a field of the object.
+        unsafe { &*this.byte_sub(core::mem::offset_of!(Self, second)).cast::<Self>() }
+    }
+
     /// Adds a reference of our own.
     pub(crate) fn to_owned(&self) -> Owned<C> {
         self.references.fetch_add(1, Ordering::Relaxed);
@@ -69,6 +88,39 @@ impl<C: Class> Object<C> {
 /// The three slots that every table begins with.
 pub(crate) const fn unknown<C: Class>() -> IUnknownTable {
     IUnknownTable { query_interface: query_interface::<C>, add_ref: add_ref::<C>, release: release::<C> }
+}
+
+/// The three slots that a second table begins with.
+pub(crate) const fn unknown_of_second<C: Class>() -> IUnknownTable {
+    IUnknownTable {
+        query_interface: query_interface_of_second::<C>,
+        add_ref: add_ref_of_second::<C>,
+        release: release_of_second::<C>,
+    }
+}
+
+unsafe extern "system" fn query_interface_of_second<C: Class>(
+    this: *mut IUnknown,
+    iid: *const Guid,
+    out: *mut *mut c_void,
+) -> NtStatus {
+    // SAFETY: called through the second table of an object of this class.
+    let object = core::ptr::from_ref(unsafe { Object::<C>::of_second(this) });
+    // SAFETY: the same call on the object itself.
+    unsafe { query_interface::<C>(object.cast_mut().cast(), iid, out) }
+}
+
+unsafe extern "system" fn add_ref_of_second<C: Class>(this: *mut IUnknown) -> u32 {
+    // SAFETY: called through the second table of an object of this class.
+    let object = unsafe { Object::<C>::of_second(this) };
+    object.references.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+unsafe extern "system" fn release_of_second<C: Class>(this: *mut IUnknown) -> u32 {
+    // SAFETY: the second table is a field of the object, whose pointer the caller got from `query_interface`.
+    let object = unsafe { this.byte_sub(core::mem::offset_of!(Object<C>, second)) };
+    // SAFETY: called by the owner of a reference.
+    unsafe { release_object(object.cast::<Object<C>>()) }
 }
 
 unsafe extern "system" fn query_interface<C: Class>(
@@ -85,12 +137,16 @@ unsafe extern "system" fn query_interface<C: Class>(
     let object = unsafe { Object::<C>::of(this) };
     // SAFETY: the caller gives an id, or null.
     let Some(iid) = (unsafe { iid.as_ref() }) else { return NtStatus::INVALID_PARAMETER };
-    if *iid != IID_IUnknown && !object.class.has(iid) {
+    let interface: *const c_void = if *iid == IID_IUnknown || object.class.has(iid) {
+        core::ptr::from_ref(object).cast()
+    } else if C::has_second(iid) {
+        (&raw const object.second).cast()
+    } else {
         return NtStatus::INVALID_PARAMETER;
-    }
+    };
     object.references.fetch_add(1, Ordering::Relaxed);
     // SAFETY: as above.
-    unsafe { out.write(this.cast()) };
+    unsafe { out.write(interface.cast_mut()) };
     NtStatus::SUCCESS
 }
 

@@ -17,15 +17,16 @@ use portcls::dmus::{
     DONT_HOLD_FOR_SEQUENCING, DmusStreamType, IAllocatorMXF, IMXF, IMasterClock, IMiniportDMus, IMiniportDMusTable,
     IPortDMus,
 };
-use portcls::guid::{IID_IMiniport, IID_IMiniportDMus};
+use portcls::guid::{IID_IMiniport, IID_IMiniportDMus, IID_IPowerNotify};
 use portcls::interface::IUnknown;
 use portcls::ks::{KsDataFormat, KsDataRange};
+use portcls::power::{IPowerNotify, IPowerNotifyTable, PowerState};
 use portcls::resource::{IResourceList, resource_type};
 use portcls::services::{IInterruptSync, IMiniport, IMiniportTable, IServiceGroup, interrupt_sync_mode};
 use portcls::{Guid, NtStatus, Opaque};
 
 use crate::adapter::check;
-use crate::com::{Class, Foreign, Object, Owned, call, unknown};
+use crate::com::{Class, Foreign, Object, Owned, call, unknown, unknown_of_second};
 use crate::kernel::{MappedRegisters, Windows, log};
 use crate::pool::try_box;
 use crate::service::Sink;
@@ -261,9 +262,16 @@ impl Class for Miniport {
         service,
         new_stream,
     };
+    type Second = IPowerNotifyTable;
+    const SECOND: &'static IPowerNotifyTable =
+        &IPowerNotifyTable { base: unknown_of_second::<Self>(), power_change_notify };
 
     fn has(&self, iid: &Guid) -> bool {
         *iid == IID_IMiniport || *iid == IID_IMiniportDMus
+    }
+
+    fn has_second(iid: &Guid) -> bool {
+        *iid == IID_IPowerNotify
     }
 }
 
@@ -340,6 +348,20 @@ unsafe extern "system" fn init(
             NtStatus::SUCCESS
         }
         Err(status) => status,
+    }
+}
+
+/// The card keeps nothing below full power: every lower state is off.
+unsafe extern "system" fn power_change_notify(this: *mut IPowerNotify, state: PowerState) {
+    // SAFETY: called through the second table of a miniport.
+    let miniport = unsafe { Object::<Miniport>::of_second(this) };
+    // SAFETY: documented for PASSIVE_LEVEL.
+    let level = unsafe { Passive::assume() };
+    let Some(running) = miniport.class.running() else { return };
+    if state != PowerState::D0 {
+        running.card.power_down(level);
+    } else if let Err(error) = running.card.power_up(level) {
+        log(format_args!("the card does not come back to power: {error:?}"));
     }
 }
 

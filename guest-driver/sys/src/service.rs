@@ -25,6 +25,8 @@ impl Sink {
 impl Class for Sink {
     type Table = IServiceSinkTable;
     const TABLE: &'static IServiceSinkTable = &IServiceSinkTable { base: unknown::<Self>(), request_service };
+    type Second = ();
+    const SECOND: &'static () = &();
 
     fn has(&self, iid: &Guid) -> bool {
         *iid == IID_IServiceSink

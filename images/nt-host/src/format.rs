@@ -257,11 +257,7 @@ mod tests {
     }
 
     fn shown(template: &str, values: &[u64]) -> String {
-        let fake = &mut Fake {
-            values: values.to_vec(),
-            narrow: [(1, "narrow")].into(),
-            wide: [(2, "wide")].into(),
-        };
+        let fake = &mut Fake { values: values.to_vec(), narrow: [(1, "narrow")].into(), wide: [(2, "wide")].into() };
         format(template, false, fake)
     }
 

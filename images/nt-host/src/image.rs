@@ -76,7 +76,10 @@ pub fn load(
             (true, true) => Access::ReadWriteExecute,
         };
         if access == Access::ReadWriteExecute {
-            crate::warn!("{name}: section {} is writable and executable: Windows with memory integrity refuses it", section.name);
+            crate::warn!(
+                "{name}: section {} is writable and executable: Windows with memory integrity refuses it",
+                section.name
+            );
         }
         let range = base + u64::from(section.range.start)..base + u64::from(section.range.end);
         for page in range.clone().step_by(PAGE_SIZE as usize) {

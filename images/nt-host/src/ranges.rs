@@ -27,6 +27,13 @@ impl Ranges {
         self.free.iter().map(|range| range.end - range.start).sum()
     }
 
+    /// Whether an address is free.
+    #[must_use]
+    pub fn contains(&self, address: u64) -> bool {
+        let at = self.free.partition_point(|free| free.end <= address);
+        self.free.get(at).is_some_and(|free| free.contains(&address))
+    }
+
     /// Makes a range free. What of it is free already stays so.
     pub fn insert(&mut self, range: Range<u64>) {
         if range.is_empty() {
@@ -126,6 +133,7 @@ mod tests {
         let mut free = ranges(&[0..16, 32..48]);
         free.remove(4..40);
         assert_eq!(free.free, vec![0..4, 40..48]);
+        assert!(free.contains(3) && !free.contains(4) && !free.contains(39) && free.contains(40) && !free.contains(48));
     }
 
     #[test]

@@ -15,7 +15,7 @@ static OPTIONS: Uninterrupted<Option<Options>> = Uninterrupted::new(None);
 
 /// What the harness asked of this guest.
 #[must_use]
-pub fn options() -> Options {
+pub(crate) fn options() -> Options {
     OPTIONS.with(|options| options.clone().unwrap_or_default())
 }
 

@@ -68,8 +68,7 @@ pub fn init() {
         (*gdt)[(DATA_SELECTOR / 8) as usize] = 0x00cf_9300_0000_ffff;
         let base = tss as u64;
         let limit = size_of::<TaskStateSegment>() as u64 - 1;
-        (*gdt)[(TSS_SELECTOR / 8) as usize] =
-            limit | (base & 0xff_ffff) << 16 | 0x89 << 40 | (base >> 24 & 0xff) << 56;
+        (*gdt)[(TSS_SELECTOR / 8) as usize] = limit | (base & 0xff_ffff) << 16 | 0x89 << 40 | (base >> 24 & 0xff) << 56;
         (*gdt)[(TSS_SELECTOR / 8) as usize + 1] = base >> 32;
         lgdt(&DescriptorTablePointer { limit: size_of::<[u64; 10]>() as u16 - 1, base: VirtAddr::new(gdt as u64) });
         load_tss(SegmentSelector(TSS_SELECTOR));
@@ -88,7 +87,10 @@ pub fn init() {
                 stub >> 32,
             ];
         }
-        lidt(&DescriptorTablePointer { limit: size_of::<[[u64; 2]; 256]>() as u16 - 1, base: VirtAddr::new(idt as u64) });
+        lidt(&DescriptorTablePointer {
+            limit: size_of::<[[u64; 2]; 256]>() as u16 - 1,
+            base: VirtAddr::new(idt as u64),
+        });
 
         let region = PCR.0.get();
         (*region).0[pcr::SELF] = region as u64;

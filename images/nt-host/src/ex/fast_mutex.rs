@@ -12,8 +12,14 @@ unsafe fn acquire(function: &'static str, mutex: *mut FAST_MUTEX) {
     unsafe {
         let me = thread::KeGetCurrentThread();
         if (*mutex).Owner == me {
-            verifier::stop(0xc4, function, [mutex as u64, 0, 0, 0],
-                format_args!("the fast mutex at {mutex:p} is acquired twice by the same thread: a deadlock. Fast mutexes are not recursive"));
+            verifier::stop(
+                0xc4,
+                function,
+                [mutex as u64, 0, 0, 0],
+                format_args!(
+                    "the fast mutex at {mutex:p} is acquired twice by the same thread: a deadlock. Fast mutexes are not recursive"
+                ),
+            );
         }
         let free = cpu::without_interrupts(|| {
             (*mutex).Count -= 1;
@@ -31,8 +37,12 @@ unsafe fn release(function: &'static str, mutex: *mut FAST_MUTEX) {
     // SAFETY: an export's argument.
     unsafe {
         if (*mutex).Owner != thread::KeGetCurrentThread() {
-            verifier::stop(0xc4, function, [mutex as u64, (*mutex).Owner as u64, 0, 0],
-                format_args!("the fast mutex at {mutex:p} is released by a thread that does not own it"));
+            verifier::stop(
+                0xc4,
+                function,
+                [mutex as u64, (*mutex).Owner as u64, 0, 0],
+                format_args!("the fast mutex at {mutex:p} is released by a thread that does not own it"),
+            );
         }
         (*mutex).Owner = core::ptr::null_mut();
         let awaited = cpu::without_interrupts(|| {

@@ -140,12 +140,24 @@ fn unmap(address: u64, bytes: u64) {
 pub fn free(function: &'static str, address: u64, tag: Option<u32>) {
     let Some(allocation) = POOL.with(|pool| pool.live.get(&address).copied()) else { not_allocated(function, address) };
     if let Some(tag) = tag.filter(|&tag| tag != 0 && tag != allocation.tag) {
-        verifier::stop(BAD_POOL_CALLER, function, [0x0a, address, u64::from(allocation.tag), u64::from(tag)],
-            format_args!("{address:#x} was allocated with tag '{}' and is freed with tag '{}'", tag_text(allocation.tag), tag_text(tag)));
+        verifier::stop(
+            BAD_POOL_CALLER,
+            function,
+            [0x0a, address, u64::from(allocation.tag), u64::from(tag)],
+            format_args!(
+                "{address:#x} was allocated with tag '{}' and is freed with tag '{}'",
+                tag_text(allocation.tag),
+                tag_text(tag)
+            ),
+        );
     }
     if allocation.paged && cpu::irql() > APC_LEVEL {
-        verifier::stop(BAD_POOL_CALLER, function, [9, u64::from(cpu::irql()), 1, address],
-            format_args!("paged pool {address:#x} is freed at IRQL {}; at most APC_LEVEL", cpu::irql()));
+        verifier::stop(
+            BAD_POOL_CALLER,
+            function,
+            [9, u64::from(cpu::irql()), 1, address],
+            format_args!("paged pool {address:#x} is freed at IRQL {}; at most APC_LEVEL", cpu::irql()),
+        );
     }
     check_slack(function, address, &allocation);
     timer::check_freed(function, address..address + allocation.size.max(1));
@@ -167,10 +179,18 @@ pub fn free(function: &'static str, address: u64, tag: Option<u32>) {
 fn not_allocated(function: &'static str, address: u64) -> ! {
     let freed = POOL.with(|pool| pool.freed.iter().rev().find(|(at, _)| *at == address).map(|(_, a)| *a));
     match freed {
-        Some(allocation) => verifier::stop(BAD_POOL_CALLER, function, [7, address, u64::from(allocation.tag), allocation.size],
-            format_args!("{address:#x} ({} bytes, tag '{}') is freed twice", allocation.size, tag_text(allocation.tag))),
-        None => verifier::stop(BAD_POOL_CALLER, function, [0x46, address, 0, 0],
-            format_args!("{address:#x} is no pool allocation; free the address that the allocation gave")),
+        Some(allocation) => verifier::stop(
+            BAD_POOL_CALLER,
+            function,
+            [7, address, u64::from(allocation.tag), allocation.size],
+            format_args!("{address:#x} ({} bytes, tag '{}') is freed twice", allocation.size, tag_text(allocation.tag)),
+        ),
+        None => verifier::stop(
+            BAD_POOL_CALLER,
+            function,
+            [0x46, address, 0, 0],
+            format_args!("{address:#x} is no pool allocation; free the address that the allocation gave"),
+        ),
     }
 }
 
@@ -179,7 +199,8 @@ fn check_slack(function: &'static str, address: u64, allocation: &Allocation) {
     let pages_end = allocation.page_bytes + allocation.pages;
     for range in [allocation.page_bytes..address, end..pages_end] {
         // SAFETY: the allocation's own pages.
-        let bytes = unsafe { core::slice::from_raw_parts(range.start as *const u8, (range.end - range.start) as usize) };
+        let bytes =
+            unsafe { core::slice::from_raw_parts(range.start as *const u8, (range.end - range.start) as usize) };
         if let Some(at) = bytes.iter().position(|&byte| byte != SLACK) {
             let at = range.start + at as u64;
             let place = if at < address {
@@ -187,8 +208,16 @@ fn check_slack(function: &'static str, address: u64, allocation: &Allocation) {
             } else {
                 format!("{} bytes behind its end", at - end + 1)
             };
-            verifier::stop(SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION, function, [address, at, allocation.size, 0x24],
-                format_args!("the allocation {address:#x} ({} bytes, tag '{}') was overrun: something wrote {place}", allocation.size, tag_text(allocation.tag)));
+            verifier::stop(
+                SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION,
+                function,
+                [address, at, allocation.size, 0x24],
+                format_args!(
+                    "the allocation {address:#x} ({} bytes, tag '{}') was overrun: something wrote {place}",
+                    allocation.size,
+                    tag_text(allocation.tag)
+                ),
+            );
         }
     }
 }
@@ -222,9 +251,7 @@ pub fn describe(address: u64) -> Option<String> {
 /// Whether a range lies wholly in one live allocation.
 #[must_use]
 pub fn contains(address: u64, bytes: u64) -> bool {
-    POOL.with(|pool| {
-        pool.live.range(..=address).next_back().is_some_and(|(&at, a)| address + bytes <= at + a.size)
-    })
+    POOL.with(|pool| pool.live.range(..=address).next_back().is_some_and(|(&at, a)| address + bytes <= at + a.size))
 }
 
 /// The live allocation that begins at an address: its size.
@@ -237,15 +264,32 @@ fn driver_allocate(function: &'static str, kind: POOL_TYPE, size: u64, tag: u32)
     let paged = kind & PAGED_POOL_BIT != 0;
     let most = if paged { APC_LEVEL } else { DISPATCH_LEVEL };
     if cpu::irql() > most {
-        verifier::stop(BAD_POOL_CALLER, function, [8, u64::from(cpu::irql()), kind as u64, size],
-            format_args!("{function} for {} pool at IRQL {}; at most {most}", if paged { "paged" } else { "nonpaged" }, cpu::irql()));
+        verifier::stop(
+            BAD_POOL_CALLER,
+            function,
+            [8, u64::from(cpu::irql()), kind as u64, size],
+            format_args!(
+                "{function} for {} pool at IRQL {}; at most {most}",
+                if paged { "paged" } else { "nonpaged" },
+                cpu::irql()
+            ),
+        );
     }
     if size == 0 || size > BYTES_MAX {
-        verifier::stop(BAD_POOL_CALLER, function, [0, kind as u64, size, u64::from(tag)],
-            format_args!("{function} for {size} bytes: a size of zero or below is a mistake"));
+        verifier::stop(
+            BAD_POOL_CALLER,
+            function,
+            [0, kind as u64, size, u64::from(tag)],
+            format_args!("{function} for {size} bytes: a size of zero or below is a mistake"),
+        );
     }
     if tag == 0 {
-        verifier::stop(BAD_POOL_CALLER, function, [0x9b, kind as u64, size, 0], format_args!("{function} with a tag of zero"));
+        verifier::stop(
+            BAD_POOL_CALLER,
+            function,
+            [0x9b, kind as u64, size, 0],
+            format_args!("{function} with a tag of zero"),
+        );
     }
     allocate(size, tag, paged, Owner::Driver)
 }

@@ -20,7 +20,12 @@ const DELETE_PENDING: u32 = 2;
 ///
 /// # Safety
 /// `driver` is a live driver object.
-pub unsafe fn create(driver: *mut DRIVER_OBJECT, extension: u32, kind: u32, characteristics: u32) -> Option<*mut DEVICE_OBJECT> {
+pub unsafe fn create(
+    driver: *mut DRIVER_OBJECT,
+    extension: u32,
+    kind: u32,
+    characteristics: u32,
+) -> Option<*mut DEVICE_OBJECT> {
     let whole = size_of::<DEVICE_OBJECT>() as u64;
     let device = pool::allocate(whole, TAG, false, Owner::System)? as *mut DEVICE_OBJECT;
     let own = pool::allocate(size_of::<DEVOBJ_EXTENSION>() as u64, TAG, false, Owner::System)? as *mut DEVOBJ_EXTENSION;
@@ -102,9 +107,14 @@ pub unsafe fn of_driver(driver: *mut DRIVER_OBJECT) -> Vec<*mut DEVICE_OBJECT> {
 
 fn check(function: &'static str, device: *mut DEVICE_OBJECT) {
     // SAFETY: only looks whether the memory is live, then at its type.
-    if !pool::contains(device as u64, size_of::<DEVICE_OBJECT>() as u64) || unsafe { (*device).Type } != IO_TYPE_DEVICE {
-        verifier::stop(0xc9, function, [device as u64, 0, 0, 0],
-            format_args!("{device:p} is no device object, or was deleted"));
+    if !pool::contains(device as u64, size_of::<DEVICE_OBJECT>() as u64) || unsafe { (*device).Type } != IO_TYPE_DEVICE
+    {
+        verifier::stop(
+            0xc9,
+            function,
+            [device as u64, 0, 0, 0],
+            format_args!("{device:p} is no device object, or was deleted"),
+        );
     }
 }
 
@@ -148,8 +158,12 @@ pub unsafe fn release(device: *mut DEVICE_OBJECT) {
     // SAFETY: checked.
     unsafe {
         if (*device).ReferenceCount == 0 {
-            verifier::stop(0x18, "ObDereferenceObject", [0, device as u64, 0, 0],
-                format_args!("the device object at {device:p} has no references: it is dereferenced once too often"));
+            verifier::stop(
+                0x18,
+                "ObDereferenceObject",
+                [0, device as u64, 0, 0],
+                format_args!("the device object at {device:p} has no references: it is dereferenced once too often"),
+            );
         }
         (*device).ReferenceCount -= 1;
         if (*device).ReferenceCount == 0 && (*(*device).DeviceObjectExtension).ExtensionFlags & DELETE_PENDING != 0 {

@@ -90,8 +90,12 @@ pub unsafe fn adapter(description: *const DEVICE_DESCRIPTION, registers: *mut u3
 
 fn check(function: &'static str, adapter: *mut DMA_ADAPTER) {
     if !LIVE.with(|live| live.adapters.contains(&(adapter as u64))) {
-        verifier::stop(DRIVER_VERIFIER_DMA_VIOLATION, function, [0x0b, adapter as u64, 0, 0],
-            format_args!("{adapter:p} is no DMA adapter, or was put back before"));
+        verifier::stop(
+            DRIVER_VERIFIER_DMA_VIOLATION,
+            function,
+            [0x0b, adapter as u64, 0, 0],
+            format_args!("{adapter:p} is no DMA adapter, or was put back before"),
+        );
     }
 }
 
@@ -104,20 +108,36 @@ use crate::export::IrqlRule;
 unsafe extern "win64" fn put_adapter(adapter: *mut DMA_ADAPTER) {
     level("PutDmaAdapter", IrqlRule::PASSIVE);
     check("PutDmaAdapter", adapter);
-    if let Some((at, _)) = LIVE.with(|live| live.buffers.iter().find(|(_, b)| b.adapter == adapter as u64).map(|(a, b)| (*a, *b))) {
-        verifier::stop(DRIVER_VERIFIER_DMA_VIOLATION, "PutDmaAdapter", [1, adapter as u64, at, 0],
-            format_args!("the adapter is put back while its common buffer {at:#x} is allocated"));
+    if let Some((at, _)) =
+        LIVE.with(|live| live.buffers.iter().find(|(_, b)| b.adapter == adapter as u64).map(|(a, b)| (*a, *b)))
+    {
+        verifier::stop(
+            DRIVER_VERIFIER_DMA_VIOLATION,
+            "PutDmaAdapter",
+            [1, adapter as u64, at, 0],
+            format_args!("the adapter is put back while its common buffer {at:#x} is allocated"),
+        );
     }
     LIVE.with(|live| live.adapters.retain(|&at| at != adapter as u64));
     // SAFETY: a live adapter of this module's.
     drop(unsafe { Box::from_raw(adapter.cast::<Adapter>()) });
 }
 
-unsafe extern "win64" fn allocate_common_buffer(adapter: *mut DMA_ADAPTER, bytes: u32, logical: *mut i64, _cached: u8) -> PVOID {
+unsafe extern "win64" fn allocate_common_buffer(
+    adapter: *mut DMA_ADAPTER,
+    bytes: u32,
+    logical: *mut i64,
+    _cached: u8,
+) -> PVOID {
     level("AllocateCommonBuffer", IrqlRule::PASSIVE);
     check("AllocateCommonBuffer", adapter);
     if bytes == 0 {
-        verifier::stop(DRIVER_VERIFIER_DMA_VIOLATION, "AllocateCommonBuffer", [2, adapter as u64, 0, 0], format_args!("a common buffer of no bytes"));
+        verifier::stop(
+            DRIVER_VERIFIER_DMA_VIOLATION,
+            "AllocateCommonBuffer",
+            [2, adapter as u64, 0, 0],
+            format_args!("a common buffer of no bytes"),
+        );
     }
     // SAFETY: checked.
     let highest = if unsafe { (*adapter.cast::<Adapter>()).wide } { u64::MAX } else { u64::from(u32::MAX) };
@@ -125,42 +145,81 @@ unsafe extern "win64" fn allocate_common_buffer(adapter: *mut DMA_ADAPTER, bytes
         Some((at, physical)) => {
             // SAFETY: an operation's argument.
             unsafe { logical.write(physical as i64) };
-            LIVE.with(|live| live.buffers.insert(at, CommonBuffer { adapter: adapter as u64, bytes, logical: physical }));
+            LIVE.with(|live| {
+                live.buffers.insert(at, CommonBuffer { adapter: adapter as u64, bytes, logical: physical })
+            });
             at as PVOID
         }
         None => core::ptr::null_mut(),
     }
 }
 
-unsafe extern "win64" fn free_common_buffer(adapter: *mut DMA_ADAPTER, bytes: u32, logical: i64, address: PVOID, _cached: u8) {
+unsafe extern "win64" fn free_common_buffer(
+    adapter: *mut DMA_ADAPTER,
+    bytes: u32,
+    logical: i64,
+    address: PVOID,
+    _cached: u8,
+) {
     level("FreeCommonBuffer", IrqlRule::PASSIVE);
     check("FreeCommonBuffer", adapter);
     match LIVE.with(|live| live.buffers.remove(&(address as u64))) {
         Some(b) if b.adapter == adapter as u64 && b.bytes == bytes && b.logical == logical as u64 => {
             memory::free_contiguous("FreeCommonBuffer", address as u64);
         }
-        Some(b) => verifier::stop(DRIVER_VERIFIER_DMA_VIOLATION, "FreeCommonBuffer", [3, address as u64, u64::from(bytes), logical as u64],
-            format_args!("the common buffer {address:p} has {:#x} bytes at {:#x} and is freed with {bytes:#x} bytes at {logical:#x}, or by another adapter", b.bytes, b.logical)),
-        None => verifier::stop(DRIVER_VERIFIER_DMA_VIOLATION, "FreeCommonBuffer", [4, address as u64, 0, 0],
-            format_args!("{address:p} is no common buffer, or was freed before")),
+        Some(b) => verifier::stop(
+            DRIVER_VERIFIER_DMA_VIOLATION,
+            "FreeCommonBuffer",
+            [3, address as u64, u64::from(bytes), logical as u64],
+            format_args!(
+                "the common buffer {address:p} has {:#x} bytes at {:#x} and is freed with {bytes:#x} bytes at {logical:#x}, or by another adapter",
+                b.bytes, b.logical
+            ),
+        ),
+        None => verifier::stop(
+            DRIVER_VERIFIER_DMA_VIOLATION,
+            "FreeCommonBuffer",
+            [4, address as u64, 0, 0],
+            format_args!("{address:p} is no common buffer, or was freed before"),
+        ),
     }
 }
 
 /// `IO_ALLOCATION_ACTION` of an adapter control routine; every action is fine where nothing is kept.
 type DriverControl = unsafe extern "win64" fn(*mut DEVICE_OBJECT, PVOID, PVOID, PVOID) -> i32;
 
-unsafe extern "win64" fn allocate_adapter_channel(adapter: *mut DMA_ADAPTER, device: *mut DEVICE_OBJECT, registers: u32, routine: PVOID, context: PVOID) -> NTSTATUS {
+unsafe extern "win64" fn allocate_adapter_channel(
+    adapter: *mut DMA_ADAPTER,
+    device: *mut DEVICE_OBJECT,
+    registers: u32,
+    routine: PVOID,
+    context: PVOID,
+) -> NTSTATUS {
     level("AllocateAdapterChannel", IrqlRule::AT_DISPATCH);
     check("AllocateAdapterChannel", adapter);
     if registers > MAP_REGISTERS || routine.is_null() {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     // SAFETY: an operation's arguments.
-    unsafe { core::mem::transmute::<PVOID, DriverControl>(routine)(device, (*device).CurrentIrp.cast(), adapter.cast(), context) };
+    unsafe {
+        core::mem::transmute::<PVOID, DriverControl>(routine)(
+            device,
+            (*device).CurrentIrp.cast(),
+            adapter.cast(),
+            context,
+        )
+    };
     STATUS_SUCCESS
 }
 
-unsafe extern "win64" fn flush_adapter_buffers(adapter: *mut DMA_ADAPTER, _mdl: *mut MDL, _base: PVOID, _va: PVOID, _length: u32, _write: u8) -> u8 {
+unsafe extern "win64" fn flush_adapter_buffers(
+    adapter: *mut DMA_ADAPTER,
+    _mdl: *mut MDL,
+    _base: PVOID,
+    _va: PVOID,
+    _length: u32,
+    _write: u8,
+) -> u8 {
     check("FlushAdapterBuffers", adapter);
     1
 }
@@ -173,7 +232,14 @@ unsafe extern "win64" fn free_map_registers(adapter: *mut DMA_ADAPTER, _base: PV
     check("FreeMapRegisters", adapter);
 }
 
-unsafe extern "win64" fn map_transfer(adapter: *mut DMA_ADAPTER, mdl: *mut MDL, _base: PVOID, va: PVOID, length: *mut u32, _write: u8) -> i64 {
+unsafe extern "win64" fn map_transfer(
+    adapter: *mut DMA_ADAPTER,
+    mdl: *mut MDL,
+    _base: PVOID,
+    va: PVOID,
+    length: *mut u32,
+    _write: u8,
+) -> i64 {
     level("MapTransfer", IrqlRule::DISPATCH);
     check("MapTransfer", adapter);
     // SAFETY: an operation's arguments.
@@ -203,8 +269,12 @@ unsafe fn elements(mdl: *mut MDL, va: u64, length: u32) -> Vec<SCATTER_GATHER_EL
     while at < end {
         let bytes = (PAGE_SIZE - at % PAGE_SIZE).min(end - at);
         let Some(physical) = paging::physical(at) else {
-            verifier::stop(DRIVER_VERIFIER_DMA_VIOLATION, "GetScatterGatherList", [5, mdl as u64, at, 0],
-                format_args!("the buffer {at:#x} of the MDL at {mdl:p} is not mapped"));
+            verifier::stop(
+                DRIVER_VERIFIER_DMA_VIOLATION,
+                "GetScatterGatherList",
+                [5, mdl as u64, at, 0],
+                format_args!("the buffer {at:#x} of the MDL at {mdl:p} is not mapped"),
+            );
         };
         match pieces.last_mut() {
             Some(last) if last.Address as u64 + u64::from(last.Length) == physical => last.Length += bytes as u32,
@@ -241,15 +311,23 @@ unsafe extern "win64" fn get_scatter_gather_list(
     STATUS_SUCCESS
 }
 
-unsafe extern "win64" fn put_scatter_gather_list(adapter: *mut DMA_ADAPTER, list: *mut SCATTER_GATHER_LIST, _write: u8) {
+unsafe extern "win64" fn put_scatter_gather_list(
+    adapter: *mut DMA_ADAPTER,
+    list: *mut SCATTER_GATHER_LIST,
+    _write: u8,
+) {
     level("PutScatterGatherList", IrqlRule::DISPATCH);
     check("PutScatterGatherList", adapter);
     let Some((_, words)) = LIVE.with(|live| {
         let at = live.lists.iter().position(|(at, _)| *at == list as u64)?;
         Some(live.lists.swap_remove(at))
     }) else {
-        verifier::stop(DRIVER_VERIFIER_DMA_VIOLATION, "PutScatterGatherList", [6, list as u64, 0, 0],
-            format_args!("{list:p} is no scatter-gather list, or was put back before"));
+        verifier::stop(
+            DRIVER_VERIFIER_DMA_VIOLATION,
+            "PutScatterGatherList",
+            [6, list as u64, 0, 0],
+            format_args!("{list:p} is no scatter-gather list, or was put back before"),
+        );
     };
     // SAFETY: a live list of this module's with this many words.
     drop(unsafe { Box::from_raw(core::ptr::slice_from_raw_parts_mut(list.cast::<u64>(), words)) });

@@ -83,17 +83,27 @@ fn allocate(stack: i8, lifetime: Lifetime) -> Option<*mut IRP> {
 
 fn free(function: &'static str, irp: *mut IRP) {
     if PACKETS.with(|packets| packets.remove(&(irp as u64))).is_none() {
-        verifier::stop(DRIVER_VERIFIER_IOMANAGER_VIOLATION, function, [1, irp as u64, 0, 0],
-            format_args!("{irp:p} is no I/O request packet, or was freed before"));
+        verifier::stop(
+            DRIVER_VERIFIER_IOMANAGER_VIOLATION,
+            function,
+            [1, irp as u64, 0, 0],
+            format_args!("{irp:p} is no I/O request packet, or was freed before"),
+        );
     }
     pool::free(function, irp as u64, None);
 }
 
 fn check(function: &'static str, irp: *mut IRP) {
     // SAFETY: only reads mapped memory.
-    if !crate::mm::paging::accessible(irp as u64, size_of::<IRP>() as u64, true) || unsafe { (*irp).Type } != IO_TYPE_IRP {
-        verifier::stop(DRIVER_VERIFIER_IOMANAGER_VIOLATION, function, [4, irp as u64, 0, 0],
-            format_args!("{irp:p} is no I/O request packet: it was freed, or never initialised"));
+    if !crate::mm::paging::accessible(irp as u64, size_of::<IRP>() as u64, true)
+        || unsafe { (*irp).Type } != IO_TYPE_IRP
+    {
+        verifier::stop(
+            DRIVER_VERIFIER_IOMANAGER_VIOLATION,
+            function,
+            [4, irp as u64, 0, 0],
+            format_args!("{irp:p} is no I/O request packet: it was freed, or never initialised"),
+        );
     }
 }
 
@@ -145,8 +155,14 @@ pub unsafe fn send_synchronous(
         if status == STATUS_PENDING {
             wait::wait_one("the I/O manager", (&raw mut done).cast());
         } else if !completed() {
-            verifier::stop(DRIVER_VERIFIER_IOMANAGER_VIOLATION, "IofCallDriver", [0x0e, irp as u64, status as u64, 0],
-                format_args!("a dispatch routine returned {status:#010x} for major function {major:#x} and has neither completed the packet nor passed it on. Complete it, or mark it pending and return STATUS_PENDING"));
+            verifier::stop(
+                DRIVER_VERIFIER_IOMANAGER_VIOLATION,
+                "IofCallDriver",
+                [0x0e, irp as u64, status as u64, 0],
+                format_args!(
+                    "a dispatch routine returned {status:#010x} for major function {major:#x} and has neither completed the packet nor passed it on. Complete it, or mark it pending and return STATUS_PENDING"
+                ),
+            );
         }
         free("the I/O manager", irp);
         (result.Status, result.Information)
@@ -158,18 +174,36 @@ unsafe fn complete(irp: *mut IRP) {
     // SAFETY: checked to be a packet; its stack locations follow it.
     unsafe {
         let count = (*irp).StackCount;
-        if (*irp).CurrentLocation > count + 1 || PACKETS.with(|packets| packets.get(&(irp as u64)).is_some_and(|s| s.completed)) {
-            verifier::stop(MULTIPLE_IRP_COMPLETE_REQUESTS, "IofCompleteRequest", [irp as u64, 0, 0, 0],
-                format_args!("the packet at {irp:p} is completed twice"));
+        if (*irp).CurrentLocation > count + 1
+            || PACKETS.with(|packets| packets.get(&(irp as u64)).is_some_and(|s| s.completed))
+        {
+            verifier::stop(
+                MULTIPLE_IRP_COMPLETE_REQUESTS,
+                "IofCompleteRequest",
+                [irp as u64, 0, 0, 0],
+                format_args!("the packet at {irp:p} is completed twice"),
+            );
         }
         let status = (*irp).IoStatus.Status;
         if status == STATUS_PENDING || status == -1 {
-            verifier::stop(DRIVER_VERIFIER_IOMANAGER_VIOLATION, "IofCompleteRequest", [6, irp as u64, status as u64, 0],
-                format_args!("the packet at {irp:p} is completed with status {status:#x}: set IoStatus.Status to the final status before"));
+            verifier::stop(
+                DRIVER_VERIFIER_IOMANAGER_VIOLATION,
+                "IofCompleteRequest",
+                [6, irp as u64, status as u64, 0],
+                format_args!(
+                    "the packet at {irp:p} is completed with status {status:#x}: set IoStatus.Status to the final status before"
+                ),
+            );
         }
         if (*irp).CancelRoutine.is_some() {
-            verifier::stop(CANCEL_STATE_IN_COMPLETED_IRP, "IofCompleteRequest", [irp as u64, 0, 0, 0],
-                format_args!("the packet at {irp:p} is completed with a cancel routine set: call IoSetCancelRoutine(Irp, NULL) before"));
+            verifier::stop(
+                CANCEL_STATE_IN_COMPLETED_IRP,
+                "IofCompleteRequest",
+                [irp as u64, 0, 0, 0],
+                format_args!(
+                    "the packet at {irp:p} is completed with a cancel routine set: call IoSetCancelRoutine(Irp, NULL) before"
+                ),
+            );
         }
         while (*irp).CurrentLocation <= count {
             let stack = (*irp).Tail.CurrentStackLocation;
@@ -211,8 +245,14 @@ unsafe fn finish(irp: *mut IRP) {
         match lifetime {
             Some(Lifetime::Manager) => free("IofCompleteRequest", irp),
             Some(Lifetime::Host) | None => {}
-            Some(Lifetime::Driver) => verifier::stop(DRIVER_VERIFIER_IOMANAGER_VIOLATION, "IofCompleteRequest", [0x0a, irp as u64, 0, 0],
-                format_args!("the packet at {irp:p} came from IoAllocateIrp and its completion reached the I/O manager: its completion routine must return STATUS_MORE_PROCESSING_REQUIRED and free it")),
+            Some(Lifetime::Driver) => verifier::stop(
+                DRIVER_VERIFIER_IOMANAGER_VIOLATION,
+                "IofCompleteRequest",
+                [0x0a, irp as u64, 0, 0],
+                format_args!(
+                    "the packet at {irp:p} came from IoAllocateIrp and its completion reached the I/O manager: its completion routine must return STATUS_MORE_PROCESSING_REQUIRED and free it"
+                ),
+            ),
         }
         if !done.is_null() {
             wait::signal(done.cast(), 1);

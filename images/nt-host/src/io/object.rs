@@ -38,8 +38,12 @@ fn is_thread(object: PVOID) -> bool {
 }
 
 fn unknown(function: &'static str, object: PVOID) -> ! {
-    verifier::stop(0x18, function, [0, object as u64, 0, 0],
-        format_args!("{object:p} is no object that this guest knows (a device or a thread), or was deleted"))
+    verifier::stop(
+        0x18,
+        function,
+        [0, object as u64, 0, 0],
+        format_args!("{object:p} is no object that this guest knows (a device or a thread), or was deleted"),
+    )
 }
 
 exports! {

@@ -28,8 +28,12 @@ unsafe fn of(function: &'static str, device: *mut DEVICE_OBJECT) -> *mut DeviceT
     // SAFETY: an export's argument.
     let timer = unsafe { (*device).Timer }.cast::<DeviceTimer>();
     if timer.is_null() {
-        verifier::stop(0xc4, function, [device as u64, 0, 0, 0],
-            format_args!("the device object at {device:p} has no timer: call IoInitializeTimer first"));
+        verifier::stop(
+            0xc4,
+            function,
+            [device as u64, 0, 0, 0],
+            format_args!("the device object at {device:p} has no timer: call IoInitializeTimer first"),
+        );
     }
     timer
 }

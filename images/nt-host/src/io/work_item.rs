@@ -53,8 +53,12 @@ unsafe fn queue(function: &'static str, item: *mut WorkItem, routine: Routine, c
     // SAFETY: an export's argument.
     unsafe {
         if (*item).queued {
-            verifier::stop(0xe4, function, [1, item as u64, 0, 0],
-                format_args!("the work item at {item:p} is queued already: use one item for each routine under way"));
+            verifier::stop(
+                0xe4,
+                function,
+                [1, item as u64, 0, 0],
+                format_args!("the work item at {item:p} is queued already: use one item for each routine under way"),
+            );
         }
         (*item).queued = true;
         (*item).routine = Some(routine);

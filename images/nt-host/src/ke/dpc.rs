@@ -16,8 +16,7 @@ struct Queue(UnsafeCell<LIST_ENTRY>);
 // SAFETY: reached with interrupts disabled only.
 unsafe impl Sync for Queue {}
 
-static QUEUE: Queue =
-    Queue(UnsafeCell::new(LIST_ENTRY { Flink: core::ptr::null_mut(), Blink: core::ptr::null_mut() }));
+static QUEUE: Queue = Queue(UnsafeCell::new(LIST_ENTRY { Flink: core::ptr::null_mut(), Blink: core::ptr::null_mut() }));
 static RUN: AtomicU64 = AtomicU64::new(0);
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 static WAKE_HOST: AtomicBool = AtomicBool::new(false);
@@ -117,13 +116,23 @@ fn run_queue() {
                 let entry = list::pop(QUEUE.0.get())?;
                 let dpc = containing_record!(entry, KDPC, DpcListEntry);
                 (*dpc).DpcData = core::ptr::null_mut();
-                Some((dpc, (*dpc).DeferredRoutine, (*dpc).DeferredContext, (*dpc).SystemArgument1, (*dpc).SystemArgument2))
+                Some((
+                    dpc,
+                    (*dpc).DeferredRoutine,
+                    (*dpc).DeferredContext,
+                    (*dpc).SystemArgument1,
+                    (*dpc).SystemArgument2,
+                ))
             }
         });
         let Some((dpc, routine, context, argument1, argument2)) = next else { return };
         let Some(routine) = routine else {
-            verifier::stop(0xc7, "KeInsertQueueDpc", [2, dpc as u64, 0, 0],
-                format_args!("the DPC at {dpc:p} is queued without a routine: KeInitializeDpc was not called"));
+            verifier::stop(
+                0xc7,
+                "KeInsertQueueDpc",
+                [2, dpc as u64, 0, 0],
+                format_args!("the DPC at {dpc:p} is queued without a routine: KeInitializeDpc was not called"),
+            );
         };
         ACTIVE.store(true, Ordering::Relaxed);
         RUN.fetch_add(1, Ordering::Relaxed);

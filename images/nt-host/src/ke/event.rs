@@ -22,8 +22,14 @@ fn expect(function: &'static str, object: *mut DISPATCHER_HEADER, kinds: &[u8], 
     // SAFETY: an export's argument.
     let kind = unsafe { (*object).Type } & 0x7f;
     if !kinds.contains(&kind) {
-        verifier::stop(0xc4, function, [object as u64, u64::from(kind), 0, 0],
-            format_args!("the object at {object:p} has type {kind} and is no {what}: it was never initialised, or is gone"));
+        verifier::stop(
+            0xc4,
+            function,
+            [object as u64, u64::from(kind), 0, 0],
+            format_args!(
+                "the object at {object:p} has type {kind} and is no {what}: it was never initialised, or is gone"
+            ),
+        );
     }
 }
 

@@ -9,8 +9,7 @@ use super::spin_lock;
 use crate::arch::{apic, cpu, trap};
 use crate::nt::status::*;
 use crate::nt::{
-    DEVICE_OBJECT, KINTERRUPT, KIRQL, KSERVICE_ROUTINE, KSPIN_LOCK, KSYNCHRONIZE_ROUTINE,
-    LIST_ENTRY, NTSTATUS, PVOID,
+    DEVICE_OBJECT, KINTERRUPT, KIRQL, KSERVICE_ROUTINE, KSPIN_LOCK, KSYNCHRONIZE_ROUTINE, LIST_ENTRY, NTSTATUS, PVOID,
 };
 use crate::pci::routing;
 use crate::sync::Uninterrupted;
@@ -71,7 +70,9 @@ fn service(vector: u8) {
         if let Some(pin) = routing::pin_of(vector) {
             apic::mask(pin);
         }
-        warn!("the interrupt line of vector {vector:#x} is asserted and no service routine claims it: the line is masked now");
+        warn!(
+            "the interrupt line of vector {vector:#x} is asserted and no service routine claims it: the line is masked now"
+        );
     }
 }
 
@@ -117,12 +118,29 @@ pub struct Connection {
 fn connect(function: &'static str, connection: &Connection) -> Result<*mut KINTERRUPT, NTSTATUS> {
     let vector = u8::try_from(connection.vector).map_err(|_| STATUS_INVALID_PARAMETER)?;
     let Some(pin) = routing::pin_of(vector) else {
-        verifier::stop(0xc4, function, [u64::from(connection.vector), 0, 0, 0],
-            format_args!("{function}: no device was given vector {:#x}: use Vector and Level of the translated interrupt resource", connection.vector));
+        verifier::stop(
+            0xc4,
+            function,
+            [u64::from(connection.vector), 0, 0, 0],
+            format_args!(
+                "{function}: no device was given vector {:#x}: use Vector and Level of the translated interrupt resource",
+                connection.vector
+            ),
+        );
     };
     if connection.irql != vector >> 4 || connection.synchronize < connection.irql {
-        verifier::stop(0xc4, function, [u64::from(connection.vector), u64::from(connection.irql), u64::from(connection.synchronize), 0],
-            format_args!("{function}: vector {:#x} has level {}; given were Irql {} and SynchronizeIrql {}", connection.vector, vector >> 4, connection.irql, connection.synchronize));
+        verifier::stop(
+            0xc4,
+            function,
+            [u64::from(connection.vector), u64::from(connection.irql), u64::from(connection.synchronize), 0],
+            format_args!(
+                "{function}: vector {:#x} has level {}; given were Irql {} and SynchronizeIrql {}",
+                connection.vector,
+                vector >> 4,
+                connection.irql,
+                connection.synchronize
+            ),
+        );
     }
     let interrupt = Box::into_raw(Box::new(KINTERRUPT {
         Type: 22,
@@ -166,8 +184,12 @@ fn disconnect(function: &'static str, interrupt: *mut KINTERRUPT) {
         Some((vector, !lines.connected.iter().any(|(other, _)| *other == vector)))
     });
     let Some((vector, last)) = found else {
-        verifier::stop(0xc4, function, [interrupt as u64, 0, 0, 0],
-            format_args!("{function}: the interrupt object at {interrupt:p} is not connected"));
+        verifier::stop(
+            0xc4,
+            function,
+            [interrupt as u64, 0, 0, 0],
+            format_args!("{function}: the interrupt object at {interrupt:p} is not connected"),
+        );
     };
     if last && let Some(pin) = routing::pin_of(vector) {
         apic::mask(pin);
@@ -290,4 +312,3 @@ exports! {
         cpu::set_irql(old);
     }
 }
-

@@ -306,4 +306,3 @@ exports! {
     /// Local time to system time.
     [ANY] fn ExLocalTimeToSystemTime(local: *const i64, system: *mut i64) { unsafe { system.write(local.read()) } }
 }
-

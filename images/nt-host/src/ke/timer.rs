@@ -18,8 +18,7 @@ struct Queue(UnsafeCell<LIST_ENTRY>);
 unsafe impl Sync for Queue {}
 
 /// Ascending in due time.
-static QUEUE: Queue =
-    Queue(UnsafeCell::new(LIST_ENTRY { Flink: core::ptr::null_mut(), Blink: core::ptr::null_mut() }));
+static QUEUE: Queue = Queue(UnsafeCell::new(LIST_ENTRY { Flink: core::ptr::null_mut(), Blink: core::ptr::null_mut() }));
 
 pub(super) fn init() {
     // SAFETY: before anything is queued.
@@ -32,7 +31,11 @@ pub(super) fn next_due() -> Option<u64> {
         let head = QUEUE.0.get();
         // SAFETY: a well-formed list of timers, or zeros before it is made; interrupts are off.
         unsafe {
-            if list::is_empty(head) { None } else { Some((*containing_record!((*head).Flink, KTIMER, TimerListEntry)).DueTime) }
+            if list::is_empty(head) {
+                None
+            } else {
+                Some((*containing_record!((*head).Flink, KTIMER, TimerListEntry)).DueTime)
+            }
         }
     })
 }
@@ -184,12 +187,26 @@ pub fn check_freed(function: &str, range: core::ops::Range<u64>) {
     const TIMER_OR_DPC_INVALID: u32 = 0xc7;
     let inside = |address: u64| range.contains(&address);
     if let Some(timer) = active_in(&range).filter(|&timer| inside(timer)) {
-        verifier::stop(TIMER_OR_DPC_INVALID, function, [0, timer, range.start, range.end - range.start],
-            format_args!("the memory {:#x}..{:#x} is freed and holds the timer {timer:#x}, which is still set: call KeCancelTimer first", range.start, range.end));
+        verifier::stop(
+            TIMER_OR_DPC_INVALID,
+            function,
+            [0, timer, range.start, range.end - range.start],
+            format_args!(
+                "the memory {:#x}..{:#x} is freed and holds the timer {timer:#x}, which is still set: call KeCancelTimer first",
+                range.start, range.end
+            ),
+        );
     }
     if let Some(dpc) = dpc::queued_in(&range).filter(|&dpc| inside(dpc)) {
-        verifier::stop(TIMER_OR_DPC_INVALID, function, [1, dpc, range.start, range.end - range.start],
-            format_args!("the memory {:#x}..{:#x} is freed and holds the DPC {dpc:#x}, which is still queued: call KeRemoveQueueDpc or KeFlushQueuedDpcs first", range.start, range.end));
+        verifier::stop(
+            TIMER_OR_DPC_INVALID,
+            function,
+            [1, dpc, range.start, range.end - range.start],
+            format_args!(
+                "the memory {:#x}..{:#x} is freed and holds the DPC {dpc:#x}, which is still queued: call KeRemoveQueueDpc or KeFlushQueuedDpcs first",
+                range.start, range.end
+            ),
+        );
     }
 }
 
@@ -197,8 +214,12 @@ fn check(function: &'static str, timer: *mut KTIMER) {
     // SAFETY: an export's argument.
     let kind = unsafe { (*timer).Header.Type };
     if kind != object_type::NOTIFICATION_TIMER && kind != object_type::SYNCHRONIZATION_TIMER {
-        verifier::stop(0xc7, function, [0, timer as u64, 0, 0],
-            format_args!("the timer at {timer:p} was never initialised with KeInitializeTimer or KeInitializeTimerEx"));
+        verifier::stop(
+            0xc7,
+            function,
+            [0, timer as u64, 0, 0],
+            format_args!("the timer at {timer:p} was never initialised with KeInitializeTimer or KeInitializeTimerEx"),
+        );
     }
 }
 

@@ -145,8 +145,14 @@ pub unsafe fn wait_for(
 ) -> NTSTATUS {
     let level = cpu::irql();
     if timeout != Some(0) && level > APC_LEVEL {
-        verifier::stop(0x0a, function, [objects[0] as u64, u64::from(level), 0, 0],
-            format_args!("{function} was called at IRQL {level} with a timeout that is not zero: only a thread at PASSIVE_LEVEL or APC_LEVEL can wait. In a DPC or under a spin lock, use a zero timeout or move the work to a work item"));
+        verifier::stop(
+            0x0a,
+            function,
+            [objects[0] as u64, u64::from(level), 0, 0],
+            format_args!(
+                "{function} was called at IRQL {level} with a timeout that is not zero: only a thread at PASSIVE_LEVEL or APC_LEVEL can wait. In a DPC or under a spin lock, use a zero timeout or move the work to a work item"
+            ),
+        );
     }
     let thread = thread::current();
     x86_64::instructions::interrupts::without_interrupts(|| {
@@ -238,8 +244,14 @@ unsafe fn check(function: &'static str, object: *mut DISPATCHER_HEADER) {
     // SAFETY: an export's argument.
     let kind = unsafe { (*object).Type } & 0x7f;
     if !matches!(kind, 0 | 1 | 2 | 5 | 6 | 8 | 9) {
-        verifier::stop(0xc4, function, [object as u64, u64::from(kind), 0, 0],
-            format_args!("the object at {object:p} is no dispatcher object (type {kind}): it was never initialised, or is gone"));
+        verifier::stop(
+            0xc4,
+            function,
+            [object as u64, u64::from(kind), 0, 0],
+            format_args!(
+                "the object at {object:p} is no dispatcher object (type {kind}): it was never initialised, or is gone"
+            ),
+        );
     }
 }
 

@@ -8,9 +8,11 @@ use alloc::vec::Vec;
 
 use super::paging::{self, Access, Caching};
 use super::{PAGE_SIZE, frames, pages_spanning, window};
+use crate::arch::boot::DIRECT_MAP;
+use crate::nt::status::*;
 use crate::nt::{
     MDL, MDL_ALLOCATED_FIXED_SIZE, MDL_MAPPED_TO_SYSTEM_VA, MDL_PAGES_LOCKED, MDL_PARTIAL, MDL_SOURCE_IS_NONPAGED_POOL,
-    PHYSICAL_ADDRESS, PVOID, UNICODE_STRING,
+    NTSTATUS, PHYSICAL_ADDRESS, PVOID, UNICODE_STRING,
 };
 use crate::sync::Uninterrupted;
 use crate::{api, exports, rtl, verifier};
@@ -32,9 +34,14 @@ static MAPPINGS: Uninterrupted<Mappings> =
 #[must_use]
 pub fn outstanding() -> Vec<String> {
     MAPPINGS.with(|mappings| {
-        let io = mappings.io.iter().map(|(at, bytes)| alloc::format!("{bytes:#x} bytes of device registers mapped at {at:#x}"));
-        let memory =
-            mappings.contiguous.iter().map(|(at, (_, bytes))| alloc::format!("{bytes:#x} bytes of contiguous memory at {at:#x}"));
+        let io = mappings
+            .io
+            .iter()
+            .map(|(at, bytes)| alloc::format!("{bytes:#x} bytes of device registers mapped at {at:#x}"));
+        let memory = mappings
+            .contiguous
+            .iter()
+            .map(|(at, (_, bytes))| alloc::format!("{bytes:#x} bytes of contiguous memory at {at:#x}"));
         io.chain(memory).collect()
     })
 }
@@ -42,8 +49,14 @@ pub fn outstanding() -> Vec<String> {
 /// Maps device registers.
 fn map_io(function: &'static str, physical: u64, bytes: u64) -> Option<u64> {
     if bytes == 0 || bytes > MAP_BYTES_MAX {
-        verifier::stop(0xc4, function, [physical, bytes, 0, 0],
-            format_args!("{function} for {bytes:#x} bytes at {physical:#x}: take address and length from the translated resource"));
+        verifier::stop(
+            0xc4,
+            function,
+            [physical, bytes, 0, 0],
+            format_args!(
+                "{function} for {bytes:#x} bytes at {physical:#x}: take address and length from the translated resource"
+            ),
+        );
     }
     let offset = physical % PAGE_SIZE;
     let length = pages_spanning(offset + bytes);
@@ -58,12 +71,22 @@ fn map_io(function: &'static str, physical: u64, bytes: u64) -> Option<u64> {
 
 fn unmap_io(function: &'static str, address: u64, bytes: u64) {
     let Some(mapped) = MAPPINGS.with(|mappings| mappings.io.remove(&address)) else {
-        verifier::stop(0xc4, function, [address, bytes, 0, 0],
-            format_args!("{address:#x} is no mapping of MmMapIoSpace, or was unmapped before"));
+        verifier::stop(
+            0xc4,
+            function,
+            [address, bytes, 0, 0],
+            format_args!("{address:#x} is no mapping of MmMapIoSpace, or was unmapped before"),
+        );
     };
     if mapped != bytes {
-        verifier::stop(0xc4, function, [address, bytes, mapped, 0],
-            format_args!("{address:#x} was mapped with {mapped:#x} bytes and is unmapped with {bytes:#x}: the lengths must agree"));
+        verifier::stop(
+            0xc4,
+            function,
+            [address, bytes, mapped, 0],
+            format_args!(
+                "{address:#x} was mapped with {mapped:#x} bytes and is unmapped with {bytes:#x}: the lengths must agree"
+            ),
+        );
     }
     let first = address / PAGE_SIZE * PAGE_SIZE;
     let length = pages_spanning(address % PAGE_SIZE + bytes);
@@ -100,8 +123,12 @@ pub fn allocate_contiguous(bytes: u64, align: u64, lowest: u64, highest: u64) ->
 /// Frees contiguous memory.
 pub fn free_contiguous(function: &'static str, address: u64) {
     let Some((physical, length)) = MAPPINGS.with(|mappings| mappings.contiguous.remove(&address)) else {
-        verifier::stop(0xc2, function, [0x46, address, 0, 0],
-            format_args!("{address:#x} is no contiguous memory, or was freed before"));
+        verifier::stop(
+            0xc2,
+            function,
+            [0x46, address, 0, 0],
+            format_args!("{address:#x} is no contiguous memory, or was freed before"),
+        );
     };
     for page in (address..address + length).step_by(PAGE_SIZE as usize) {
         paging::unmap(page);
@@ -127,8 +154,15 @@ unsafe fn fill_frames(function: &'static str, mdl: *mut MDL) {
         for page in 0..pages_of((*mdl).ByteOffset.into(), (*mdl).ByteCount.into()) {
             let at = start + page * PAGE_SIZE;
             let Some(physical) = paging::physical(at) else {
-                verifier::stop(0x50, function, [at, 0, 0, 0],
-                    format_args!("{function}: the buffer {at:#x} is not mapped memory ({})", crate::image::AddressKind(at)));
+                verifier::stop(
+                    0x50,
+                    function,
+                    [at, 0, 0, 0],
+                    format_args!(
+                        "{function}: the buffer {at:#x} is not mapped memory ({})",
+                        crate::image::AddressKind(at)
+                    ),
+                );
             };
             frame_numbers(mdl).add(page as usize).write(physical / PAGE_SIZE);
         }
@@ -162,6 +196,30 @@ exports! {
     /// The physical address of a virtual one.
     [ANY] fn MmGetPhysicalAddress(address: PVOID) -> PHYSICAL_ADDRESS {
         paging::physical(address as u64).unwrap_or(0) as PHYSICAL_ADDRESS
+    }
+
+    /// Copies from memory that may not be there: by virtual (2) or physical (1) address, given by value.
+    [APC] fn MmCopyMemory(target: *mut u8, source: u64, bytes: u64, flags: u32, transferred: *mut u64) -> NTSTATUS {
+        const PHYSICAL: u32 = 1;
+        const VIRTUAL: u32 = 2;
+        let mut done = 0;
+        let status = loop {
+            if done == bytes {
+                break STATUS_SUCCESS;
+            }
+            let at = source.wrapping_add(done);
+            let piece = (PAGE_SIZE - at % PAGE_SIZE).min(bytes - done);
+            let from = match flags {
+                VIRTUAL if paging::accessible(at, piece, false) => at,
+                PHYSICAL if frames::is_memory(at) => DIRECT_MAP + at,
+                PHYSICAL | VIRTUAL => break STATUS_ACCESS_VIOLATION,
+                _ => break STATUS_INVALID_PARAMETER,
+            };
+            unsafe { core::ptr::copy_nonoverlapping(from as *const u8, target.add(done as usize), piece as usize) };
+            done += piece;
+        };
+        unsafe { transferred.write(done) };
+        status
     }
 
     /// Whether an address is mapped.

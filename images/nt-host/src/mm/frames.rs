@@ -15,10 +15,12 @@ const MAP_ENTRIES_MAX: usize = 128;
 
 struct Frames {
     free: Ranges,
+    memory: Ranges,
     total: u64,
 }
 
-static FRAMES: Uninterrupted<Frames> = Uninterrupted::new(Frames { free: Ranges::new(), total: 0 });
+static FRAMES: Uninterrupted<Frames> =
+    Uninterrupted::new(Frames { free: Ranges::new(), memory: Ranges::new(), total: 0 });
 
 unsafe extern "C" {
     static __image_end: u8;
@@ -45,7 +47,9 @@ impl MemoryMap {
         for index in 0..(info.memmap_entries as usize).min(MAP_ENTRIES_MAX) {
             // SAFETY: the map has this many entries.
             let entry = unsafe {
-                ((DIRECT_MAP + info.memmap_paddr) as *const pvh::start_info::MemmapTableEntry).add(index).read_unaligned()
+                ((DIRECT_MAP + info.memmap_paddr) as *const pvh::start_info::MemmapTableEntry)
+                    .add(index)
+                    .read_unaligned()
             };
             if entry.ty() == pvh::start_info::MemmapType::Ram {
                 map.ranges[map.count] = entry.addr..entry.addr + entry.size;
@@ -93,6 +97,7 @@ pub fn init(map: &MemoryMap, taken: Range<u64>) {
             let end = range.end / PAGE_SIZE * PAGE_SIZE;
             if start < end {
                 frames.free.insert(start..end);
+                frames.memory.insert(start..end);
             }
         }
         frames.free.remove(0..LOW_MEMORY.max(image_end()));
@@ -105,6 +110,12 @@ pub fn init(map: &MemoryMap, taken: Range<u64>) {
 #[must_use]
 pub fn total() -> u64 {
     FRAMES.with(|frames| frames.total)
+}
+
+/// Whether an address is one of physical memory.
+#[must_use]
+pub fn is_memory(address: u64) -> bool {
+    FRAMES.with(|frames| frames.memory.contains(address))
 }
 
 /// Bytes free.

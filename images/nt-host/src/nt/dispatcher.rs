@@ -50,7 +50,8 @@ pub struct KMUTANT {
     pub ApcDisable: u8,
 }
 
-pub type KDEFERRED_ROUTINE = unsafe extern "win64" fn(dpc: *mut KDPC, context: PVOID, argument1: PVOID, argument2: PVOID);
+pub type KDEFERRED_ROUTINE =
+    unsafe extern "win64" fn(dpc: *mut KDPC, context: PVOID, argument1: PVOID, argument2: PVOID);
 
 #[repr(C)]
 pub struct KDPC {

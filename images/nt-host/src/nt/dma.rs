@@ -46,12 +46,8 @@ pub struct SCATTER_GATHER_LIST {
     pub Elements: [SCATTER_GATHER_ELEMENT; 0],
 }
 
-pub type DRIVER_LIST_CONTROL = unsafe extern "win64" fn(
-    device: *mut DEVICE_OBJECT,
-    irp: PVOID,
-    list: *mut SCATTER_GATHER_LIST,
-    context: PVOID,
-);
+pub type DRIVER_LIST_CONTROL =
+    unsafe extern "win64" fn(device: *mut DEVICE_OBJECT, irp: PVOID, list: *mut SCATTER_GATHER_LIST, context: PVOID);
 
 /// The operations of version 1; `Size` says how far the table goes.
 #[repr(C)]

@@ -21,7 +21,15 @@ pub fn init() {
     let functions = function::enumerate();
     let functions = bar::place(functions);
     for f in &functions {
-        crate::debug!("{} {:04x}:{:04x} class {:06x} pin {} bars {:x?}", f.address, f.vendor, f.device, f.class, f.pin, f.bars);
+        crate::debug!(
+            "{} {:04x}:{:04x} class {:06x} pin {} bars {:x?}",
+            f.address,
+            f.vendor,
+            f.device,
+            f.class,
+            f.pin,
+            f.bars
+        );
     }
     FUNCTIONS.with(|all| *all = functions);
 }

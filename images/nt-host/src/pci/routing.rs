@@ -38,14 +38,19 @@ pub fn io_apic_pin(function: &Function) -> Option<u32> {
 }
 
 fn line(device: u32, pin: u32) -> u32 {
-    match (device, route_register(device)) {
-        (25..=31, Some(register)) => u32::from(register >> (4 * pin)) & 7,
+    match device {
+        // The bridge to conventional PCI: its lines are PIRQE to PIRQH.
+        30 => pin + 4,
+        25..=31 => u32::from(route_register(device) >> (4 * pin)) & 7,
         _ => (device + pin) % 4 + 4,
     }
 }
 
+/// What the route registers hold after reset: INTA to PIRQA and so on.
+const ROUTE_DEFAULT: u16 = 0x3210;
+
 /// DnnIR: offset 0x3140 for device 31 up to 0x3150 for device 25; device 30's pins are fixed.
-fn route_register(device: u32) -> Option<u16> {
+fn route_register(device: u32) -> u16 {
     let offset = match device {
         31 => 0x3140,
         29 => 0x3144,
@@ -53,15 +58,15 @@ fn route_register(device: u32) -> Option<u16> {
         27 => 0x3148,
         26 => 0x314c,
         25 => 0x3150,
-        _ => return None,
+        _ => return ROUTE_DEFAULT,
     };
     let base = config::read(LPC, RCBA);
     if base & 1 == 0 {
-        return None;
+        return ROUTE_DEFAULT;
     }
     let address = DIRECT_MAP + u64::from(base & !0x3fff) + offset;
     // SAFETY: the block is enabled at this address, below 4 GiB and so in the direct map.
-    Some(unsafe { (address as *const u16).read_volatile() })
+    unsafe { (address as *const u16).read_volatile() }
 }
 
 /// The vector of an I/O APIC pin: each PCI line has a device level of its own.

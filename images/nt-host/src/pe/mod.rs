@@ -101,7 +101,9 @@ impl<'a> DriverImage<'a> {
         }
         let size = optional.size_of_image();
         if size == 0 || size > IMAGE_BYTES_MAX {
-            return Err(ImageError::Bounds(alloc::format!("SizeOfImage is {size:#x}; it may be 1 to {IMAGE_BYTES_MAX:#x}")));
+            return Err(ImageError::Bounds(alloc::format!(
+                "SizeOfImage is {size:#x}; it may be 1 to {IMAGE_BYTES_MAX:#x}"
+            )));
         }
         let alignment = optional.section_alignment();
         if alignment != 4096 {
@@ -222,8 +224,8 @@ impl<'a> DriverImage<'a> {
         }
         self.relocate(&mut memory, base)?;
         for import in self.imports()? {
-            let address = resolve(&import)
-                .ok_or_else(|| ImageError::Unresolved(import.module.clone(), import.name.clone()))?;
+            let address =
+                resolve(&import).ok_or_else(|| ImageError::Unresolved(import.module.clone(), import.name.clone()))?;
             memory[import.slot as usize..][..8].copy_from_slice(&address.to_le_bytes());
         }
         if let Some(at) = self.cookie_offset(&memory, base) {

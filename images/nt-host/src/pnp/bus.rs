@@ -172,11 +172,14 @@ unsafe extern "win64" fn pnp(pdo: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS
             IRP_MN_QUERY_INTERFACE => query_interface(pdo, stack.Parameters.QueryInterface, unchanged),
             IRP_MN_QUERY_ID => query_id(&node, stack.Parameters.QueryId.Type, irp, unchanged),
             IRP_MN_QUERY_DEVICE_TEXT => answer_text(irp, &[node.description()], false),
-            IRP_MN_QUERY_BUS_INFORMATION => answer(irp, PNP_BUS_INFORMATION {
-                BusTypeGuid: GUID_BUS_TYPE_PCI,
-                LegacyBusType: INTERFACE_TYPE_PCI_BUS,
-                BusNumber: node.function.address.bus.into(),
-            }),
+            IRP_MN_QUERY_BUS_INFORMATION => answer(
+                irp,
+                PNP_BUS_INFORMATION {
+                    BusTypeGuid: GUID_BUS_TYPE_PCI,
+                    LegacyBusType: INTERFACE_TYPE_PCI_BUS,
+                    BusNumber: node.function.address.bus.into(),
+                },
+            ),
             IRP_MN_QUERY_DEVICE_RELATIONS if stack.Parameters.QueryDeviceRelations.Type == TARGET_DEVICE_RELATION => {
                 device::reference(pdo);
                 answer(irp, (1u64, pdo))
@@ -232,7 +235,9 @@ unsafe fn capabilities(node: &Node, out: *mut DEVICE_CAPABILITIES) -> NTSTATUS {
 
 /// Puts an answer into paged pool, which the receiver frees.
 unsafe fn answer<T>(irp: *mut IRP, value: T) -> NTSTATUS {
-    let Some(memory) = pool::allocate(size_of::<T>() as u64, TAG, true, Owner::Driver) else { return STATUS_INSUFFICIENT_RESOURCES };
+    let Some(memory) = pool::allocate(size_of::<T>() as u64, TAG, true, Owner::Driver) else {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    };
     // SAFETY: fresh memory of this size; the packet is the caller's.
     unsafe {
         (memory as *mut T).write_unaligned(value);
@@ -242,7 +247,8 @@ unsafe fn answer<T>(irp: *mut IRP, value: T) -> NTSTATUS {
 }
 
 unsafe fn answer_text(irp: *mut IRP, texts: &[String], several: bool) -> NTSTATUS {
-    let mut units: alloc::vec::Vec<u16> = texts.iter().flat_map(|text| text.encode_utf16().chain([0]).collect::<alloc::vec::Vec<_>>()).collect();
+    let mut units: alloc::vec::Vec<u16> =
+        texts.iter().flat_map(|text| text.encode_utf16().chain([0]).collect::<alloc::vec::Vec<_>>()).collect();
     if several {
         units.push(0);
     }
@@ -315,7 +321,11 @@ unsafe extern "win64" fn translate(_context: PVOID, address: i64, _length: u32, 
     1
 }
 
-unsafe extern "win64" fn get_dma_adapter(_context: PVOID, description: *mut DEVICE_DESCRIPTION, registers: *mut u32) -> PVOID {
+unsafe extern "win64" fn get_dma_adapter(
+    _context: PVOID,
+    description: *mut DEVICE_DESCRIPTION,
+    registers: *mut u32,
+) -> PVOID {
     // SAFETY: an interface's arguments.
     unsafe { crate::io::dma::adapter(description, registers).cast() }
 }

@@ -21,8 +21,8 @@ use crate::mm::api as memory;
 use crate::nt::irql::PASSIVE_LEVEL;
 use crate::nt::status::*;
 use crate::nt::*;
-use crate::pe::{DriverImage, Import};
 use crate::pci::{self, Function};
+use crate::pe::{DriverImage, Import};
 use crate::sync::Uninterrupted;
 use crate::{api, image, portcls, start, verifier};
 
@@ -85,7 +85,8 @@ pub fn load_driver() -> Result<DriverInfo, Failure> {
         missing.sort();
         missing.dedup();
         let list: Vec<String> = missing.iter().map(|import| format!("{}!{}", import.module, import.name)).collect();
-        let message = format!("the driver imports {} functions that this guest does not have: {}", list.len(), list.join(", "));
+        let message =
+            format!("the driver imports {} functions that this guest does not have: {}", list.len(), list.join(", "));
         return Err(failure(FailureKind::MissingImports(missing), message));
     }
     let module = image::load(DRIVER_NAME, &parsed, |import| api::find(&import.module, &import.name))?;
@@ -127,7 +128,10 @@ fn run_entry(module: &image::Module, uses_portcls: bool) -> Result<(), Failure> 
         check_left_behind("DriverEntry, which failed");
         image::unload();
         portcls::adapter::forget_driver();
-        return Err(failure(FailureKind::Status(status as u32), format!("DriverEntry returned {}", status_text(status))));
+        return Err(failure(
+            FailureKind::Status(status as u32),
+            format!("DriverEntry returned {}", status_text(status)),
+        ));
     }
     // SAFETY: a live driver object.
     for device in unsafe { device::of_driver(driver) } {
@@ -149,7 +153,11 @@ fn of_the_machine(function: &Function) -> bool {
 fn find_function() -> Result<Function, Failure> {
     let all = pci::functions();
     let describe = |functions: &[&Function]| {
-        functions.iter().map(|f| format!("{} {:04x}:{:04x}", f.address, f.vendor, f.device)).collect::<Vec<_>>().join(", ")
+        functions
+            .iter()
+            .map(|f| format!("{} {:04x}:{:04x}", f.address, f.vendor, f.device))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let wanted = start::options().device;
     let candidates: Vec<&Function> = all
@@ -164,7 +172,10 @@ fn find_function() -> Result<Function, Failure> {
         )),
         _ => Err(failure(
             FailureKind::NoDevice,
-            format!("several devices could be the driver's: {}; say which by the option device=vendor:device", describe(&candidates)),
+            format!(
+                "several devices could be the driver's: {}; say which by the option device=vendor:device",
+                describe(&candidates)
+            ),
         )),
     }
 }
@@ -183,7 +194,10 @@ pub fn start_device() -> Result<StartedDevice, Failure> {
     let function = find_function()?;
     // SAFETY: a live driver object.
     let Some(add_device) = (unsafe { (*(*driver).DriverExtension).AddDevice }) else {
-        return Err(failure(FailureKind::Status(STATUS_INVALID_DEVICE_REQUEST as u32), "the driver has no AddDevice routine".into()));
+        return Err(failure(
+            FailureKind::Status(STATUS_INVALID_DEVICE_REQUEST as u32),
+            "the driver has no AddDevice routine".into(),
+        ));
     };
     let pdo = bus::create(function.clone());
     // SAFETY: the driver's routine by its real prototype.
@@ -191,7 +205,14 @@ pub fn start_device() -> Result<StartedDevice, Failure> {
     if !success(status) {
         // SAFETY: a live object.
         if !unsafe { (*pdo).AttachedDevice }.is_null() {
-            verifier::violation(None, "AddDevice", format_args!("AddDevice failed with {} and left its device object attached: detach and delete it", status_text(status)));
+            verifier::violation(
+                None,
+                "AddDevice",
+                format_args!(
+                    "AddDevice failed with {} and left its device object attached: detach and delete it",
+                    status_text(status)
+                ),
+            );
         }
         bus::delete(pdo);
         return Err(failure(FailureKind::Status(status as u32), format!("AddDevice returned {}", status_text(status))));
@@ -200,10 +221,20 @@ pub fn start_device() -> Result<StartedDevice, Failure> {
     unsafe {
         let top = device::top(pdo);
         if top == pdo {
-            verifier::violation(None, "AddDevice", format_args!("AddDevice succeeded and attached no device object to the physical device object"));
+            verifier::violation(
+                None,
+                "AddDevice",
+                format_args!("AddDevice succeeded and attached no device object to the physical device object"),
+            );
         }
         if (*top).Flags & DO_DEVICE_INITIALIZING != 0 {
-            verifier::violation(None, "AddDevice", format_args!("AddDevice left DO_DEVICE_INITIALIZING set in its device object: clear it before returning"));
+            verifier::violation(
+                None,
+                "AddDevice",
+                format_args!(
+                    "AddDevice left DO_DEVICE_INITIALIZING set in its device object: clear it before returning"
+                ),
+            );
         }
     }
     let mut resources = resources::of(&function);
@@ -211,7 +242,8 @@ pub fn start_device() -> Result<StartedDevice, Failure> {
     lines.iter().for_each(|line| crate::debug!("{}: {line}", function.address));
     let (raw, translated) = (resources.raw.as_ptr(), resources.translated.as_ptr());
     let status = pnp(pdo, IRP_MN_START_DEVICE, |stack| {
-        stack.Parameters.StartDevice = IO_START_DEVICE { AllocatedResources: raw, AllocatedResourcesTranslated: translated };
+        stack.Parameters.StartDevice =
+            IO_START_DEVICE { AllocatedResources: raw, AllocatedResourcesTranslated: translated };
     });
     LOADED.with(|loaded| {
         if let Some(loaded) = loaded {
@@ -221,7 +253,10 @@ pub fn start_device() -> Result<StartedDevice, Failure> {
     if !success(status) {
         // The PnP manager removes what it could not start.
         remove()?;
-        return Err(failure(FailureKind::Status(status as u32), format!("IRP_MN_START_DEVICE returned {}", status_text(status))));
+        return Err(failure(
+            FailureKind::Status(status as u32),
+            format!("IRP_MN_START_DEVICE returned {}", status_text(status)),
+        ));
     }
     Ok(StartedDevice { device: bus::describe(pdo), resources: lines })
 }
@@ -245,11 +280,21 @@ fn remove() -> Result<(), Failure> {
     };
     let status = pnp(started.pdo, IRP_MN_REMOVE_DEVICE, |_| {});
     if !success(status) {
-        verifier::violation(None, "IRP_MN_REMOVE_DEVICE", format_args!("the driver failed IRP_MN_REMOVE_DEVICE with {}: removal cannot fail", status_text(status)));
+        verifier::violation(
+            None,
+            "IRP_MN_REMOVE_DEVICE",
+            format_args!("the driver failed IRP_MN_REMOVE_DEVICE with {}: removal cannot fail", status_text(status)),
+        );
     }
     // SAFETY: a live object.
     if !unsafe { (*started.pdo).AttachedDevice }.is_null() {
-        verifier::violation(None, "IRP_MN_REMOVE_DEVICE", format_args!("after IRP_MN_REMOVE_DEVICE a device object is still attached: call IoDetachDevice and IoDeleteDevice"));
+        verifier::violation(
+            None,
+            "IRP_MN_REMOVE_DEVICE",
+            format_args!(
+                "after IRP_MN_REMOVE_DEVICE a device object is still attached: call IoDetachDevice and IoDeleteDevice"
+            ),
+        );
     }
     bus::delete(started.pdo);
     Ok(())
@@ -266,7 +311,10 @@ pub fn stop_device() -> Result<(), Failure> {
     let status = pnp(pdo, IRP_MN_QUERY_REMOVE_DEVICE, |_| {});
     if !success(status) {
         pnp(pdo, IRP_MN_CANCEL_REMOVE_DEVICE, |_| {});
-        return Err(failure(FailureKind::Status(status as u32), format!("the driver refuses to be removed: {}", status_text(status))));
+        return Err(failure(
+            FailureKind::Status(status as u32),
+            format!("the driver refuses to be removed: {}", status_text(status)),
+        ));
     }
     remove()
 }
@@ -284,14 +332,24 @@ pub fn unload_driver() -> Result<(), Failure> {
     }
     // SAFETY: a live driver object.
     let Some(unload) = (unsafe { (*driver).DriverUnload }) else {
-        return Err(failure(FailureKind::Status(STATUS_INVALID_DEVICE_REQUEST as u32), "the driver has no DriverUnload routine and so can never be unloaded".into()));
+        return Err(failure(
+            FailureKind::Status(STATUS_INVALID_DEVICE_REQUEST as u32),
+            "the driver has no DriverUnload routine and so can never be unloaded".into(),
+        ));
     };
     // SAFETY: the driver's routine by its real prototype.
     verifier::call("DriverUnload", || unsafe { unload(driver) });
     // SAFETY: a live driver object.
     let devices = unsafe { device::of_driver(driver) };
     if !devices.is_empty() {
-        verifier::violation(None, "DriverUnload", format_args!("the driver is unloaded and {} of its device objects still exist: call IoDeleteDevice", devices.len()));
+        verifier::violation(
+            None,
+            "DriverUnload",
+            format_args!(
+                "the driver is unloaded and {} of its device objects still exist: call IoDeleteDevice",
+                devices.len()
+            ),
+        );
     }
     check_left_behind("DriverUnload");
     LOADED.with(|loaded| *loaded = None);
@@ -308,8 +366,12 @@ fn check_left_behind(when: &str) {
     let Some(module) = image::module() else { return };
     let code = module.base..module.base + module.size;
     let pending = |what: String| -> ! {
-        verifier::stop(DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS, when, [code.start, 0, 0, 0],
-            format_args!("after {when} {what}: it would run code that is gone"))
+        verifier::stop(
+            DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS,
+            when,
+            [code.start, 0, 0, 0],
+            format_args!("after {when} {what}: it would run code that is gone"),
+        )
     };
     if let Some(at) = timer::active_in(&code) {
         pending(format!("the timer at {at:#x} is still set; call KeCancelTimer"))
@@ -318,7 +380,9 @@ fn check_left_behind(when: &str) {
         pending(format!("the DPC at {at:#x} is still queued; call KeRemoveQueueDpc or KeFlushQueuedDpcs"))
     }
     if interrupt::connected() != 0 {
-        pending("an interrupt is still connected; call IoDisconnectInterrupt, or release the interrupt sync object".into())
+        pending(
+            "an interrupt is still connected; call IoDisconnectInterrupt, or release the interrupt sync object".into(),
+        )
     }
     if thread::driver_threads() != 0 {
         pending(format!("{} system threads still run; wait for their end", thread::driver_threads()))
@@ -330,13 +394,24 @@ fn check_left_behind(when: &str) {
     left.extend((irp::outstanding() != 0).then(|| format!("{} I/O request packets", irp::outstanding())));
     left.extend((handle::count() != 0).then(|| format!("{} handles", handle::count())));
     if !left.is_empty() {
-        verifier::violation(None, when, format_args!("after {when} the driver still holds {}: release them", left.join(", ")));
+        verifier::violation(
+            None,
+            when,
+            format_args!("after {when} the driver still holds {}: release them", left.join(", ")),
+        );
     }
     let (count, bytes, _) = pool::totals();
     if count != 0 {
-        let tags: Vec<String> = pool::outstanding().iter().map(|(tag, n, b)| format!("'{tag}' {n} of {b} bytes")).collect();
-        verifier::stop(0xc4, when, [POOL_LEAK, code.start, count, bytes],
-            format_args!("after {when} {count} pool allocations of {bytes} bytes are not freed, by tag: {}", tags.join(", ")));
+        let tags: Vec<String> =
+            pool::outstanding().iter().map(|(tag, n, b)| format!("'{tag}' {n} of {b} bytes")).collect();
+        verifier::stop(
+            0xc4,
+            when,
+            [POOL_LEAK, code.start, count, bytes],
+            format_args!(
+                "after {when} {count} pool allocations of {bytes} bytes are not freed, by tag: {}",
+                tags.join(", ")
+            ),
+        );
     }
 }
-

@@ -73,6 +73,9 @@ impl Node {
     /// The name of its physical device object.
     #[must_use]
     pub fn object_name(&self) -> String {
-        format!("\\Device\\NTPNP_PCI{:04X}", u32::from(self.function.address.bus) << 8 | u32::from(self.function.address.device))
+        format!(
+            "\\Device\\NTPNP_PCI{:04X}",
+            u32::from(self.function.address.bus) << 8 | u32::from(self.function.address.device)
+        )
     }
 }

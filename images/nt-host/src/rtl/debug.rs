@@ -260,6 +260,10 @@ exports! {
 }
 
 fn broke(function: &'static str) -> ! {
-    crate::verifier::stop(0x1e, function, [0x8000_0003, 0, 0, 0],
-        format_args!("the driver broke into the debugger ({function}), and there is none"))
+    crate::verifier::stop(
+        0x1e,
+        function,
+        [0x8000_0003, 0, 0, 0],
+        format_args!("the driver broke into the debugger ({function}), and there is none"),
+    )
 }

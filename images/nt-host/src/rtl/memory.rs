@@ -39,10 +39,8 @@ unsafe extern "C" {
 }
 
 /// Exports that are not functions of Rust.
-pub static HELPERS: &[Export] = &[
-    Export::new("__chkstk", chkstk as *const ()),
-    Export::new("_chkstk", chkstk as *const ()),
-];
+pub static HELPERS: &[Export] =
+    &[Export::new("__chkstk", chkstk as *const ()), Export::new("_chkstk", chkstk as *const ())];
 
 /// `RTL_OSVERSIONINFOW`, and what `RTL_OSVERSIONINFOEXW` has more.
 #[repr(C)]
@@ -187,12 +185,25 @@ exports! {
 
 fn probe(function: &'static str, address: u64, bytes: usize) {
     if bytes != 0 {
-        verifier::stop(0x7e, function, [STATUS_ACCESS_VIOLATION as u32 as u64, address, bytes as u64, 0],
-            format_args!("{function}({address:#x}, {bytes:#x}) raises STATUS_ACCESS_VIOLATION, since no user memory exists in this guest, and exceptions cannot be caught here"));
+        verifier::stop(
+            0x7e,
+            function,
+            [STATUS_ACCESS_VIOLATION as u32 as u64, address, bytes as u64, 0],
+            format_args!(
+                "{function}({address:#x}, {bytes:#x}) raises STATUS_ACCESS_VIOLATION, since no user memory exists in this guest, and exceptions cannot be caught here"
+            ),
+        );
     }
 }
 
 fn raised(function: &'static str, status: NTSTATUS) -> ! {
-    verifier::stop(0x7e, function, [status as u32 as u64, 0, 0, 0],
-        format_args!("{function}({}): an exception was raised, and this guest does not dispatch exceptions to handlers", crate::io::names::status_text(status)))
+    verifier::stop(
+        0x7e,
+        function,
+        [status as u32 as u64, 0, 0, 0],
+        format_args!(
+            "{function}({}): an exception was raised, and this guest does not dispatch exceptions to handlers",
+            crate::io::names::status_text(status)
+        ),
+    )
 }

@@ -7,4 +7,5 @@ pub mod string;
 use crate::export::Export;
 
 /// What the run-time library exports.
-pub static EXPORTS: &[&[Export]] = &[debug::EXPORTS, debug::VARIADIC, memory::EXPORTS, memory::HELPERS, string::EXPORTS];
+pub static EXPORTS: &[&[Export]] =
+    &[debug::EXPORTS, debug::VARIADIC, memory::EXPORTS, memory::HELPERS, string::EXPORTS];

@@ -1,10 +1,11 @@
 //! A split virtqueue (virtio 1.2, section 2.7) for chains of one shape, at `DISPATCH_LEVEL`, with a device that may lie.
 //!
 //! All chains of a ring have the same number of descriptors, so a chain is a *slot*: slot `s` owns descriptors
-//! `s * shape` to `s * shape + shape - 1`. Nothing is allocated, nothing is looked up by a number of the device's that
-//! has not been compared with the driver's own record. When the device returns a chain that it does not have, or says
-//! that it wrote more than there was room for, the ring is *broken*: it is not touched again.
+//! `s * shape` to `s * shape + shape - 1`. Once the ring is made nothing is allocated, and nothing is looked up by a
+//! number of the device's that has not been compared with the driver's own record. When the device returns a chain that
+//! it does not have, or says that it wrote more than there was room for, the ring is *broken*: it is not touched again.
 
+use alloc::vec::Vec;
 use core::sync::atomic::{Ordering, fence};
 
 use card_spec::limits::QUEUE_SIZE_MAX;
@@ -116,17 +117,21 @@ pub struct Ring {
     last_kick: u16,
     in_flight: u16,
     /// For each slot the room that the device has to write, plus one; 0 when the slot is free.
-    room: [u32; QUEUE_SIZE_MAX as usize],
+    room: Vec<u32>,
     fault: Option<RingFault>,
 }
 
 impl Ring {
     /// A ring of `size` descriptors, a power of two up to [`QUEUE_SIZE_MAX`], in [`RING_BYTES`] of zeroed memory, for
-    /// chains of `shape` descriptors.
+    /// chains of `shape` descriptors. `None`: no memory for the driver's record of it.
     #[must_use]
-    pub fn new(memory: Window, size: u16, shape: u16, event_idx: bool) -> Self {
+    pub fn new(memory: Window, size: u16, shape: u16, event_idx: bool) -> Option<Self> {
         assert!(size.is_power_of_two() && size <= QUEUE_SIZE_MAX && shape >= 1 && shape <= size, "a possible ring");
-        Self {
+        let slots = usize::from(size / shape);
+        let mut room = Vec::new();
+        room.try_reserve_exact(slots).ok()?;
+        room.resize(slots, 0);
+        Some(Self {
             memory: memory.part(0, RING_BYTES),
             size,
             shape,
@@ -135,9 +140,9 @@ impl Ring {
             last_used: 0,
             last_kick: 0,
             in_flight: 0,
-            room: [0; QUEUE_SIZE_MAX as usize],
+            room,
             fault: None,
-        }
+        })
     }
 
     /// Begins anew, after the device has been reset: nothing is in flight, and a fault is forgotten.
@@ -147,7 +152,9 @@ impl Ring {
         for offset in (0..RING_BYTES).step_by(PIECE.len()) {
             self.memory.write_bytes(offset, &PIECE);
         }
-        *self = Self::new(self.memory, self.size, self.shape, self.event_idx);
+        self.room.fill(0);
+        (self.next_available, self.last_used, self.last_kick, self.in_flight) = (0, 0, 0, 0);
+        self.fault = None;
     }
 
     /// What to tell the device.

@@ -1,0 +1,284 @@
+//! The card as the driver sees it: its life, its queues, its interrupt.
+
+mod error;
+mod power;
+mod render;
+mod synthesizer;
+mod wave_stream;
+
+use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+use card_spec::control::{
+    Open, OpenResponse, PortParameters, RequestCode, Status, StatusPageLoan, StreamId, StreamStateChange,
+};
+use card_spec::diagnosis::Diagnosis;
+use card_spec::identity::IdentityBlock;
+use card_spec::limits::STREAMS_MAX;
+use card_spec::news::NewsKind;
+use card_spec::queue::{QUEUE_COUNT, Queue};
+use card_spec::status_page::StatusPage;
+use card_spec::{ABI_MAJOR, ABI_MINOR};
+use portcls::ks::KsState;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use crate::control::{self, Control, ControlError};
+use crate::dma::Window;
+use crate::downloads::Downloads;
+use crate::irql::{AtMostDispatch, Passive};
+use crate::kernel::{DmaBuffer, Kernel};
+use crate::lock::Spin;
+use crate::midi_out::{self, MidiOut};
+use crate::news::{self, News};
+use crate::ring::{RING_BYTES, Ring, RingAddresses};
+use crate::transport::{Mapped, Transport};
+use crate::wave::{self, Wave};
+
+pub use error::CardError;
+pub use synthesizer::{VOLUME_RANGE, VolumeItem};
+use wave_stream::WaveStream;
+
+/// The wave stream's number on the card; render streams have those below.
+pub const WAVE_STREAM: u32 = STREAMS_MAX as u32 - 1;
+
+const _: () = assert!(WAVE_STREAM as usize >= midi_out::STREAMS);
+
+/// Chains of each queue, in descriptors. midi-in is set up and left empty: the driver does not capture.
+const SHAPES: [u16; QUEUE_COUNT] = [control::SHAPE, midi_out::SHAPE, 1, wave::SHAPE, news::SHAPE];
+
+/// The card.
+pub struct Card<K: Kernel> {
+    transport: Transport<K>,
+    control: Control<K>,
+    midi_out: MidiOut<K>,
+    wave: Wave<K>,
+    news: News<K>,
+    wave_stream: Spin<K, Option<WaveStream>>,
+    status_page: Window,
+    volume: [AtomicI32; 2],
+    downloads: Downloads<K>,
+    /// The midi-in ring, which is set up and left empty.
+    midi_in: RingAddresses,
+    /// The port parameters in force, once somebody has asked for some.
+    parameters: Spin<K, Option<PortParameters>>,
+    /// The card has no power: its registers are not touched.
+    off: AtomicBool,
+    queue_sizes: [u16; QUEUE_COUNT],
+    /// What everything above works in; freed after the reset.
+    _memory: K::Dma,
+    /// Dropped last, for the memory came from it.
+    kernel: K,
+}
+
+impl<K: Kernel> Card<K> {
+    /// Brings the card to life: from here on it may interrupt. [`open`](Self::open) comes next.
+    ///
+    /// # Errors
+    /// [`CardError`]; the card is left reset.
+    pub fn start(kernel: K, level: Passive, mapped: Mapped<K::Registers>) -> Result<Self, CardError> {
+        let transport = Transport::negotiate(&kernel, level, mapped)?;
+        let downloads = Downloads::new(&kernel, level).ok_or(CardError::NoMemory)?;
+        let card = Self::set_up(&kernel, level, &transport);
+        let (control, midi_out, midi_in, wave, news, status_page, memory, queue_sizes) = match card {
+            Ok(parts) => parts,
+            Err(error) => {
+                _ = transport.reset(&kernel, level);
+                return Err(error);
+            }
+        };
+        let wave_stream = Spin::new(&kernel, None);
+        let parameters = Spin::new(&kernel, None);
+        transport.driver_ok();
+        Ok(Self {
+            transport,
+            control,
+            midi_out,
+            wave,
+            news,
+            wave_stream,
+            status_page,
+            volume: [const { AtomicI32::new(0) }; 2],
+            downloads,
+            midi_in,
+            parameters,
+            off: AtomicBool::new(false),
+            queue_sizes,
+            _memory: memory,
+            kernel,
+        })
+    }
+
+    #[expect(clippy::type_complexity, reason = "the parts of a card, named where they are taken apart")]
+    fn set_up(
+        kernel: &K,
+        level: Passive,
+        transport: &Transport<K>,
+    ) -> Result<(Control<K>, MidiOut<K>, RingAddresses, Wave<K>, News<K>, Window, K::Dma, [u16; QUEUE_COUNT]), CardError>
+    {
+        let mut sizes = [0; QUEUE_COUNT];
+        for queue in Queue::ALL {
+            sizes[queue.index()] = transport.queue_size(queue.0, SHAPES[queue.index()])?;
+        }
+        let batches = midi_out::BATCH_BYTES * usize::from(sizes[Queue::MIDI_OUT.index()]);
+        let parts = [
+            RING_BYTES * QUEUE_COUNT,
+            control::BUFFER_BYTES,
+            batches.next_multiple_of(4096),
+            wave::BUFFER_BYTES,
+            news::BUFFER_BYTES,
+            4096,
+        ];
+        let memory = kernel.allocate_dma(level, parts.iter().sum()).ok_or(CardError::NoMemory)?;
+        if memory.len() < parts.iter().sum() {
+            return Err(CardError::NoMemory);
+        }
+        #[allow(unsafe_code, reason = "the one place where the card's memory is divided")]
+        // SAFETY: the card keeps the memory until it is dropped, and every window with it.
+        let whole = unsafe { Window::new(&memory) };
+        let mut at = 0;
+        let [rings, control_buffer, batch_buffer, wave_buffer, news_buffer, status_page] = parts.map(|bytes| {
+            at += bytes;
+            whole.part(at - bytes, bytes)
+        });
+
+        let event_idx = transport.event_idx();
+        let make = |queue: Queue| {
+            let index = queue.index();
+            let memory = rings.part(RING_BYTES * index, RING_BYTES);
+            let ring = Ring::new(memory, sizes[index], SHAPES[index], event_idx).ok_or(CardError::NoMemory)?;
+            transport.enable_queue(queue.0, sizes[index], ring.addresses());
+            Ok::<_, CardError>(ring)
+        };
+        let control = make(Queue::CONTROL)?;
+        let midi_out = make(Queue::MIDI_OUT)?;
+        let midi_in = make(Queue::MIDI_IN)?.addresses();
+        let wave = make(Queue::WAVE)?;
+        let news = make(Queue::NEWS)?;
+        Ok((
+            Control::new(kernel, level, control, control_buffer).ok_or(CardError::NoMemory)?,
+            MidiOut::new(kernel, level, midi_out, batch_buffer).ok_or(CardError::NoMemory)?,
+            midi_in,
+            Wave::new(kernel, level, wave, wave_buffer).ok_or(CardError::NoMemory)?,
+            News::new(kernel, news, news_buffer),
+            status_page,
+            memory,
+            sizes,
+        ))
+    }
+
+    /// Opens a session: whatever an earlier one left behind is gone.
+    ///
+    /// # Errors
+    /// [`CardError`].
+    pub fn open(&self, level: Passive) -> Result<(), CardError> {
+        let session = self.kernel.time();
+        let request = Open {
+            abi_major: ABI_MAJOR.into(),
+            abi_minor: ABI_MINOR.into(),
+            queue_sizes: self.queue_sizes.map(Into::into),
+            reserved: 0.into(),
+            session: session.into(),
+        };
+        let (_, answer): (_, OpenResponse) = self.query(level, RequestCode::OPEN, &request)?;
+        if answer.session.get() != session {
+            return Err(ControlError::BadAnswer.into());
+        }
+        self.news.start(level.into(), &|| self.kick(news::QUEUE));
+        self.status_page.write(0, &StatusPage::default());
+        let loan = StatusPageLoan { address: self.status_page.address().into() };
+        self.command(level, RequestCode::STATUS_PAGE, &loan)?;
+        Ok(())
+    }
+
+    /// Ends the session and resets the card: afterwards it touches no memory.
+    pub fn stop(&self, level: Passive) {
+        if self.off.load(Ordering::Acquire) {
+            return;
+        }
+        _ = self.command(level, RequestCode::CLOSE, &());
+        if let Err(error) = self.transport.reset(&self.kernel, level) {
+            self.kernel.log(format_args!("the card does not reset: {error:?}"));
+        }
+    }
+
+    /// What the card says of itself.
+    pub const fn identity(&self) -> &IdentityBlock {
+        self.transport.identity()
+    }
+
+    /// The kernel that the card was started with.
+    pub const fn kernel(&self) -> &K {
+        &self.kernel
+    }
+
+    /// The interrupt service routine: whether the interrupt is the card's. Any IRQL.
+    pub fn interrupt(&self) -> bool {
+        !self.off.load(Ordering::Acquire) && self.transport.acknowledge_interrupt()
+    }
+
+    /// The deferred procedure call: looks at every ring, for they share one interrupt.
+    pub fn service(&self, level: AtMostDispatch) {
+        self.control.service(level);
+        self.wave.service(level);
+        self.midi_out.service(level, &|| self.kick(midi_out::QUEUE));
+        while let Some(record) = self.news.next(level, &|| self.kick(news::QUEUE)) {
+            match NewsKind(record.kind.get()) {
+                NewsKind::DIAGNOSED => self.kernel.log(format_args!(
+                    "the card found a fault: {} on {}, expected {:#x}, got {:#x}",
+                    Diagnosis(record.code.get()),
+                    record.stream,
+                    record.expected,
+                    record.got
+                )),
+                kind => self.kernel.log(format_args!("news: {kind} on stream {}: {}", record.stream, record.value)),
+            }
+        }
+    }
+
+    fn close_stream(&self, level: Passive, id: u32) {
+        while let Some(handle) = self.downloads.pop_of(level, id) {
+            if let Err(error) = self.unload(level, handle) {
+                self.kernel.log(format_args!("the card does not unload {handle}: {error:?}"));
+            }
+        }
+        let request = StreamId { stream: id.into(), reserved: 0.into() };
+        if let Err(error) = self.command(level, RequestCode::STREAM_CLOSE, &request) {
+            self.kernel.log(format_args!("the card does not close stream {id}: {error:?}"));
+        }
+    }
+
+    fn set_stream_state(&self, level: Passive, id: u32, state: KsState) -> Result<(), CardError> {
+        let request = StreamStateChange { stream: id.into(), state: state.0.into() };
+        self.command(level, RequestCode::STREAM_STATE, &request)?;
+        Ok(())
+    }
+
+    fn command<Q: IntoBytes + Immutable>(
+        &self,
+        level: Passive,
+        code: RequestCode,
+        request: &Q,
+    ) -> Result<Status, ControlError> {
+        self.check_power()?;
+        self.control.command(level, &|| self.kick(control::QUEUE), code, request)
+    }
+
+    fn query<Q: IntoBytes + Immutable, A: FromBytes + IntoBytes>(
+        &self,
+        level: Passive,
+        code: RequestCode,
+        request: &Q,
+    ) -> Result<(Status, A), ControlError> {
+        self.check_power()?;
+        self.control.query(level, &|| self.kick(control::QUEUE), code, request)
+    }
+
+    fn check_power(&self) -> Result<(), ControlError> {
+        if self.off.load(Ordering::Acquire) { Err(ControlError::Off) } else { Ok(()) }
+    }
+
+    fn kick(&self, queue: u16) {
+        if !self.off.load(Ordering::Acquire) {
+            self.transport.kick(queue);
+        }
+    }
+}

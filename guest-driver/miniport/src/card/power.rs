@@ -1,0 +1,88 @@
+//! Power: the card keeps nothing without it, so the driver tells it everything again.
+
+use core::sync::atomic::Ordering;
+
+use card_spec::control::clock_sync;
+use card_spec::queue::Queue;
+
+use super::{Card, CardError, VolumeItem, WAVE_STREAM};
+use crate::clock::Anchor;
+use crate::irql::Passive;
+use crate::kernel::Kernel;
+use crate::midi_out;
+
+impl<K: Kernel> Card<K> {
+    /// The card is about to lose power: it is stopped, and its registers are not touched any more. Events are held;
+    /// what the card had of them is lost, and so are the downloads. Without effect on a card that is off.
+    pub fn power_down(&self, level: Passive) {
+        if self.off.load(Ordering::Acquire) {
+            return;
+        }
+        self.midi_out.suspend(level.into());
+        self.stop(level);
+        self.off.store(true, Ordering::Release);
+        let lost = self.downloads.clear(level);
+        if lost != 0 {
+            self.kernel.log(format_args!("{lost} downloads go with the power: their owners have to send them again"));
+        }
+    }
+
+    /// The card has power again: it is brought back to life, with its parameters, its streams and their states. Without
+    /// effect on a card that is on.
+    ///
+    /// # Errors
+    /// [`CardError`]; the card stays off.
+    pub fn power_up(&self, level: Passive) -> Result<(), CardError> {
+        if !self.off.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.transport.renegotiate(&self.kernel, level)?;
+        let rings = [
+            self.control.restart(level),
+            self.midi_out.restart(level.into()),
+            self.midi_in,
+            self.wave.restart(level),
+            self.news.restart(level.into()),
+        ];
+        for ((queue, size), ring) in Queue::ALL.into_iter().zip(self.queue_sizes).zip(rings) {
+            self.transport.enable_queue(queue.0, size, ring);
+        }
+        self.transport.driver_ok();
+        self.off.store(false, Ordering::Release);
+        self.restore(level).inspect_err(|_| {
+            _ = self.transport.reset(&self.kernel, level);
+            self.off.store(true, Ordering::Release);
+        })?;
+        self.midi_out.resume(level.into(), &|| self.kick(midi_out::QUEUE));
+        Ok(())
+    }
+
+    /// Tells a new session what the old one knew.
+    fn restore(&self, level: Passive) -> Result<(), CardError> {
+        self.open(level)?;
+        let parameters = self.parameters.with(level.into(), |parameters| *parameters);
+        if let Some(parameters) = parameters {
+            self.set_parameters(level, &parameters)?;
+        }
+        for item in [VolumeItem::Volume, VolumeItem::Boost] {
+            if self.volume(item) != 0 {
+                self.set_volume(level, item, self.volume(item))?;
+            }
+        }
+        if let Ok(stream) = self.with_wave(level.into(), |stream| *stream) {
+            self.open_wave_on_card(level, stream.format)?;
+            if let Some(anchor) = stream.anchor {
+                let time = anchor.time_of(stream.next_frame, stream.format.sample_rate);
+                self.anchor_on_card(level, Anchor { time, frame: stream.next_frame }, clock_sync::START)?;
+            }
+            self.set_stream_state(level, WAVE_STREAM, stream.state)?;
+        }
+        for id in 0..midi_out::STREAMS as u32 {
+            if let Some(state) = self.midi_out.state_of(level.into(), id) {
+                self.open_render_on_card(level, id)?;
+                self.set_stream_state(level, id, state)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,128 @@
+//! The synthesizer: parameters, volume, statistics, downloads.
+
+use core::sync::atomic::Ordering;
+
+use card_spec::control::{DownloadHandle, DownloadResponse, PortParameters, RequestCode, Statistics, Status, Volume};
+
+use super::{Card, CardError};
+use crate::control::{self, ControlError};
+use crate::dma::Window;
+use crate::irql::Passive;
+use crate::kernel::Kernel;
+
+/// Which volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VolumeItem {
+    /// The port's volume.
+    Volume = 0,
+    /// The boost, which is added.
+    Boost = 1,
+}
+
+/// The range of volume and boost in 1/100 dB, as the datasheet gives it.
+pub const VOLUME_RANGE: core::ops::RangeInclusive<i32> = -20_000..=2_000;
+
+impl<K: Kernel> Card<K> {
+    /// Asks for port parameters. Gives what is in force, and whether something that was asked for was altered.
+    ///
+    /// # Errors
+    /// [`CardError`].
+    pub fn set_parameters(&self, level: Passive, wanted: &PortParameters) -> Result<(PortParameters, bool), CardError> {
+        let (status, parameters): (_, PortParameters) = self.query(level, RequestCode::PARAMETERS, wanted)?;
+        if wanted.valid.get() != 0 {
+            self.parameters.with(level.into(), |kept| *kept = Some(parameters));
+        }
+        Ok((parameters, status == Status::ALTERED))
+    }
+
+    /// The running statistics.
+    ///
+    /// # Errors
+    /// [`CardError`].
+    pub fn statistics(&self, level: Passive) -> Result<Statistics, CardError> {
+        Ok(self.query(level, RequestCode::STATISTICS, &())?.1)
+    }
+
+    /// Reads or sets a channel's priority.
+    ///
+    /// # Errors
+    /// [`CardError`].
+    pub fn voice_priority(
+        &self,
+        level: Passive,
+        request: &card_spec::control::VoicePriority,
+    ) -> Result<card_spec::control::VoicePriority, CardError> {
+        Ok(self.query(level, RequestCode::VOICE_PRIORITY, request)?.1)
+    }
+
+    /// Downloads DLS data for a stream: `bytes` bytes, which `fill` puts into the card's sight. The handle.
+    ///
+    /// # Errors
+    /// [`CardError`]. What is wrong with the data is logged.
+    pub fn download(
+        &self,
+        level: Passive,
+        stream: u32,
+        bytes: usize,
+        fill: impl FnOnce(&Window) -> bool,
+    ) -> Result<u32, CardError> {
+        self.check_power()?;
+        if !self.downloads.reserve(level) {
+            return Err(CardError::NoMemory);
+        }
+        let kick = || self.kick(control::QUEUE);
+        let (status, answer): (_, DownloadResponse) =
+            self.control.transfer(&self.kernel, level, &kick, RequestCode::DLS_DOWNLOAD, bytes, fill)?;
+        let handle = answer.handle.get();
+        if status != Status::OK {
+            self.kernel.log(format_args!(
+                "download refused: {status}, reason {} at byte {}",
+                answer.reason.get(),
+                answer.offset.get()
+            ));
+            return Err(ControlError::Refused(status).into());
+        }
+        if handle == 0 {
+            return Err(ControlError::BadAnswer.into());
+        }
+        self.downloads.add(level, stream, handle);
+        Ok(handle)
+    }
+
+    /// Unloads. What still sounds from it goes on to its end; the card's memory is free after that.
+    ///
+    /// # Errors
+    /// [`CardError`].
+    pub fn unload(&self, level: Passive, handle: u32) -> Result<(), CardError> {
+        let request = DownloadHandle { handle: handle.into(), reserved: 0.into() };
+        self.command(level, RequestCode::DLS_UNLOAD, &request)?;
+        self.downloads.remove(level, handle);
+        Ok(())
+    }
+
+    /// Packs download memory.
+    ///
+    /// # Errors
+    /// [`CardError`].
+    pub fn compact(&self, level: Passive) -> Result<(), CardError> {
+        self.command(level, RequestCode::DLS_COMPACT, &())?;
+        Ok(())
+    }
+
+    /// The volume or boost that was set last, in 1/100 dB.
+    pub fn volume(&self, item: VolumeItem) -> i32 {
+        self.volume[item as usize].load(Ordering::Relaxed)
+    }
+
+    /// Sets volume or boost, clamped to [`VOLUME_RANGE`].
+    ///
+    /// # Errors
+    /// [`CardError`].
+    pub fn set_volume(&self, level: Passive, item: VolumeItem, hundredths_db: i32) -> Result<(), CardError> {
+        let value = hundredths_db.clamp(*VOLUME_RANGE.start(), *VOLUME_RANGE.end());
+        let request = Volume { item: (item as u32).into(), hundredths_db: value.into() };
+        self.command(level, RequestCode::VOLUME, &request)?;
+        self.volume[item as usize].store(value, Ordering::Relaxed);
+        Ok(())
+    }
+}

@@ -1,0 +1,218 @@
+//! The wave stream: PCM, and the clock that comes with it.
+
+use core::sync::atomic::Ordering;
+
+use card_spec::control::{ClockSync, Latency, RequestCode, StreamKind, StreamOpen, clock_sync};
+use card_spec::status_page::StatusPage;
+use portcls::ks::KsState;
+
+use super::{Card, CardError, WAVE_STREAM};
+use crate::clock::Anchor;
+use crate::control::ControlError;
+use crate::format::PcmFormat;
+use crate::irql::{AtMostDispatch, Passive};
+use crate::kernel::Kernel;
+use crate::midi_out;
+use crate::wave::{self, Rendered};
+
+/// How long events may wait for the card to take them before a wave buffer is asked for all the same. It refuses them
+/// only when it holds [`PENDING_EVENTS_MAX`](card_spec::limits::PENDING_EVENTS_MAX), and then only rendering helps.
+const EVENTS_FIRST_MILLISECONDS: u32 = 50;
+
+/// The wave stream.
+#[derive(Clone, Copy)]
+pub(super) struct WaveStream {
+    pub(super) format: PcmFormat,
+    pub(super) state: KsState,
+    pub(super) anchor: Option<Anchor>,
+    /// The frame after the last one rendered.
+    pub(super) next_frame: i64,
+    /// Frames of the last request: how far the sample clock moves at a time.
+    pub(super) quantum: u32,
+}
+
+impl<K: Kernel> Card<K> {
+    /// Opens the wave stream, in state `STOP`.
+    ///
+    /// # Errors
+    /// [`CardError`].
+    pub fn open_wave(&self, level: Passive, format: PcmFormat) -> Result<(), CardError> {
+        let stream = WaveStream { format, state: KsState::STOP, anchor: None, next_frame: 0, quantum: 0 };
+        self.wave_stream.with(level.into(), |place| match place {
+            Some(_) => Err(CardError::NoStream),
+            None => {
+                *place = Some(stream);
+                Ok(())
+            }
+        })?;
+        self.open_wave_on_card(level, format).inspect_err(|_| {
+            self.wave_stream.with(level.into(), |place| *place = None);
+        })
+    }
+
+    pub(super) fn open_wave_on_card(&self, level: Passive, format: PcmFormat) -> Result<(), CardError> {
+        let request = StreamOpen {
+            stream: WAVE_STREAM.into(),
+            kind: StreamKind::WAVE.0.into(),
+            sample_rate: format.sample_rate.into(),
+            channels: format.channels.into(),
+            bits: crate::format::BITS.into(),
+        };
+        self.command(level, RequestCode::STREAM_OPEN, &request)?;
+        Ok(())
+    }
+
+    pub(super) fn anchor_on_card(&self, level: Passive, anchor: Anchor, flags: u32) -> Result<(), CardError> {
+        let request = ClockSync {
+            stream: WAVE_STREAM.into(),
+            flags: flags.into(),
+            master_time: anchor.time.into(),
+            frame: anchor.frame.into(),
+        };
+        self.command(level, RequestCode::CLOCK_SYNC, &request)?;
+        Ok(())
+    }
+
+    /// Closes the wave stream.
+    pub fn close_wave(&self, level: Passive) {
+        self.close_stream(level, WAVE_STREAM);
+        self.wave_stream.with(level.into(), |place| *place = None);
+    }
+
+    /// Sets the wave stream's state.
+    ///
+    /// # Errors
+    /// The card does not follow.
+    pub fn set_wave_state(&self, level: Passive, state: KsState) -> Result<(), CardError> {
+        self.with_wave(level.into(), |stream| {
+            stream.state = state;
+            if state == KsState::STOP {
+                stream.anchor = None;
+                stream.next_frame = 0;
+            }
+        })?;
+        match self.set_stream_state(level, WAVE_STREAM, state) {
+            // The state is remembered, and the card learns it when it is on again.
+            Err(CardError::Control(ControlError::Off)) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Renders whole frames into `pcm`, all of them: frames that the card does not give are silence. Gives the first
+    /// thing that went wrong.
+    ///
+    /// # Errors
+    /// The wave stream is not open.
+    pub fn render(&self, level: Passive, pcm: &mut [u8]) -> Result<Option<Rendered>, CardError> {
+        let WaveStream { format, state, .. } =
+            self.with_wave(level.into(), |stream| *stream).inspect_err(|_| pcm.fill(0))?;
+        if state != KsState::RUN || self.check_power().is_err() {
+            pcm.fill(0);
+            return Ok(Some(Rendered::Flushed));
+        }
+        let mut wrong = None;
+        let frame_bytes = format.frame_bytes();
+        for chunk in pcm.chunks_mut(wave::PCM_BYTES) {
+            // The card plays an event that it has before the request for its frame on time, whatever else happens.
+            let kick_events = || self.kick(midi_out::QUEUE);
+            self.midi_out.wait_until_sent(level, EVENTS_FIRST_MILLISECONDS, &kick_events);
+            let frames = (chunk.len() / frame_bytes) as u32;
+            let kick = || self.kick(wave::QUEUE);
+            let rendered = self.wave.render(level, &kick, WAVE_STREAM, frame_bytes, format.sample_rate, chunk);
+            if let Rendered::Frames { position, after_underrun } = rendered {
+                _ = self.with_wave(level.into(), |stream| {
+                    stream.next_frame = (position as i64).saturating_add(frames.into());
+                    stream.quantum = frames;
+                });
+                if after_underrun {
+                    wrong = wrong.or(Some(rendered));
+                }
+            } else {
+                wrong = wrong.or(Some(rendered));
+            }
+        }
+        Ok(wrong)
+    }
+
+    /// Bytes of a frame of the wave stream.
+    ///
+    /// # Errors
+    /// It is not open.
+    pub fn frame_bytes(&self, level: AtMostDispatch) -> Result<usize, CardError> {
+        self.with_wave(level, |stream| stream.format.frame_bytes())
+    }
+
+    /// Anchors the sample clock. With `start`, frame 0 is at `master_time`. Without, drift between what was rendered
+    /// and what master time says is corrected.
+    ///
+    /// # Errors
+    /// [`CardError`].
+    pub fn sync(&self, level: Passive, master_time: i64, start: bool) -> Result<(), CardError> {
+        let stream = self.with_wave(level.into(), |stream| *stream)?;
+        let rate = stream.format.sample_rate;
+        let (anchor, flags) = match stream.anchor {
+            Some(anchor) if !start => match anchor.corrected(master_time, stream.next_frame, rate, stream.quantum) {
+                Some(anchor) => (anchor, 0),
+                None => return Ok(()),
+            },
+            _ => (Anchor { time: master_time, frame: 0 }, clock_sync::START),
+        };
+        self.anchor_on_card(level, anchor, flags)?;
+        self.with_wave(level.into(), |stream| {
+            stream.anchor = Some(anchor);
+            if flags & clock_sync::START != 0 {
+                stream.next_frame = anchor.frame;
+            }
+        })
+    }
+
+    /// The anchor in force and the sample rate.
+    ///
+    /// # Errors
+    /// The wave stream is not open, or has not been synchronised.
+    pub fn anchor(&self, level: AtMostDispatch) -> Result<(Anchor, u32), CardError> {
+        let (anchor, rate) = self.with_wave(level, |stream| (stream.anchor, stream.format.sample_rate))?;
+        Ok((anchor.ok_or(CardError::State)?, rate))
+    }
+
+    /// The earliest master time at which an event is not late, at master time `now`. While the wave stream runs the
+    /// status page says so, without asking.
+    ///
+    /// # Errors
+    /// [`CardError`].
+    pub fn latency_time(&self, level: Passive, now: i64) -> Result<i64, CardError> {
+        let running = self.with_wave(level.into(), |stream| stream.state == KsState::RUN && stream.anchor.is_some());
+        if running == Ok(true)
+            && let Some(page) = self.status_page()
+        {
+            return Ok(page.latency_time.get().max(now));
+        }
+        let (_, latency): (_, Latency) = self.query(level, RequestCode::LATENCY, &())?;
+        Ok(now.saturating_add(latency.minimum.get().max(0)))
+    }
+
+    /// A consistent picture of the status page, once the card has written it.
+    pub fn status_page(&self) -> Option<StatusPage> {
+        /// The card holds the sequence lock for a few stores; more tries than this mean that it keeps it.
+        const TRIES: usize = 16;
+        for _ in 0..TRIES {
+            let before: u32 = self.status_page.read(0);
+            core::sync::atomic::fence(Ordering::Acquire);
+            let page: StatusPage = self.status_page.read(0);
+            core::sync::atomic::fence(Ordering::Acquire);
+            let after: u32 = self.status_page.read(0);
+            if before == after && before.is_multiple_of(2) {
+                return (before != 0).then_some(page);
+            }
+        }
+        None
+    }
+
+    pub(super) fn with_wave<R>(
+        &self,
+        level: AtMostDispatch,
+        work: impl FnOnce(&mut WaveStream) -> R,
+    ) -> Result<R, CardError> {
+        self.wave_stream.with(level, |stream| stream.as_mut().map(work)).ok_or(CardError::State)
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use card_spec::limits::DOWNLOAD_MEMORY_BYTES;
 use dls_synth::{
     Bank, ConfigError, DownloadError, DownloadHandle, Synth, SynthConfig, UnknownHandle, Unload, VolumeItem,
 };
@@ -36,7 +37,7 @@ impl SessionSynth {
     /// # Errors
     /// A configuration out of range.
     pub fn new(config: SynthConfig, bank: Arc<Bank>) -> Result<Self, ConfigError> {
-        let synth = Synth::new(config, Arc::clone(&bank))?;
+        let synth = make(config, &bank)?;
         Ok(Self {
             bank,
             config,
@@ -63,7 +64,7 @@ impl SessionSynth {
         if config == self.config {
             return Ok(());
         }
-        let mut synth = Synth::new(config, Arc::clone(&self.bank))?;
+        let mut synth = make(config, &self.bank)?;
         // In the order of the handles, which is the order of download: an instrument follows its waves.
         self.downloads.retain(|handle, held| {
             if held.unloading {
@@ -177,4 +178,10 @@ impl SessionSynth {
         self.volume[item as usize] = Some(hundredths_db);
         self.synth.set_volume(item, hundredths_db);
     }
+}
+
+fn make(config: SynthConfig, bank: &Arc<Bank>) -> Result<Synth, ConfigError> {
+    let mut synth = Synth::new(config, Arc::clone(bank))?;
+    synth.set_download_memory(DOWNLOAD_MEMORY_BYTES);
+    Ok(synth)
 }

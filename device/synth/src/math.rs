@@ -11,14 +11,13 @@ pub(crate) fn exp2(x: f64) -> f64 {
     // Truncation of a positive number is the floor, without the platform's `floor`.
     let whole = (x + 1024.5) as i64 - 1024;
     let f = x - whole as f64;
-    // The series of e^(f ln 2) on -0.5..=0.5.
+    // The series of e^(f ln 2) on -0.5..=0.5, in pairs, so that the processor need not wait for one term after another.
     let t = f * core::f64::consts::LN_2;
-    let series = 1.0
-        + t * (1.0
-            + t * (1.0 / 2.0
-                + t * (1.0 / 6.0
-                    + t * (1.0 / 24.0
-                        + t * (1.0 / 120.0 + t * (1.0 / 720.0 + t * (1.0 / 5040.0 + t * (1.0 / 40_320.0))))))));
+    let (t2, pair) = (t * t, |even: f64, odd: f64| even + odd * t);
+    let t4 = t2 * t2;
+    let low = pair(1.0, 1.0) + pair(1.0 / 2.0, 1.0 / 6.0) * t2;
+    let high = pair(1.0 / 24.0, 1.0 / 120.0) + pair(1.0 / 720.0, 1.0 / 5040.0) * t2;
+    let series = low + (high + (1.0 / 40_320.0) * t4) * t4;
     series * f64::from_bits(((whole + 1023) as u64) << 52)
 }
 

@@ -330,10 +330,13 @@ impl Voice {
         let left = TICK as u32 - (frame % TICK as u64) as u32;
         self.next = self.now.advance(&self.times, left);
         self.next_frame = frame + u64::from(left);
-        if self.modulation_stale {
+        let stale = self.modulation_stale;
+        if stale {
             self.modulate(channel, surroundings);
         }
-        self.step = self.pitch();
+        if stale || self.modulation.pitch.moves() {
+            self.step = self.pitch();
+        }
         if self.fresh {
             set_gains(group, lane, self.gains(&self.now, surroundings));
         }
@@ -396,7 +399,7 @@ impl Voice {
 
     fn coefficients(&self, resonance: &Resonance, motion: &Motion, surroundings: &Surroundings) -> Coefficients {
         let cents = motion.value(&self.modulation.cutoff, &self.times);
-        resonance.at((cents / 1200.0) as f32 + surroundings.octaves_offset)
+        resonance.at((cents * (1.0 / 1200.0)) as f32 + surroundings.octaves_offset)
     }
 }
 

@@ -285,7 +285,9 @@ impl Articulation {
                 decay: frames(d::EG1_DECAY),
                 sustain: level(d::EG1_SUSTAIN),
                 release: frames(d::EG1_RELEASE),
-            },
+                ..Times::default()
+            }
+            .prepared(),
             eg2: Times {
                 delay: frames(d::EG2_DELAY),
                 attack: frames(d::EG2_ATTACK),
@@ -293,7 +295,9 @@ impl Articulation {
                 decay: frames(d::EG2_DECAY),
                 sustain: level(d::EG2_SUSTAIN),
                 release: frames(d::EG2_RELEASE),
-            },
+                ..Times::default()
+            }
+            .prepared(),
             shutdown: frames(d::EG1_SHUTDOWN),
             lfo: self.rate(d::LFO_FREQUENCY, d::LFO_DELAY, inputs, rate),
             vibrato: self.rate(d::VIB_FREQUENCY, d::VIB_DELAY, inputs, rate),

@@ -12,6 +12,10 @@ const RANGE_DB: f64 = 96.0;
 /// The times of one note's envelope, in frames, fixed when it starts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Times {
+    /// How much of the attack a frame is.
+    pub(super) attack_rate: f64,
+    /// How much of the level a frame of the decay takes.
+    pub(super) decay_rate: f64,
     pub(crate) delay: f64,
     pub(crate) attack: f64,
     pub(crate) hold: f64,
@@ -21,6 +25,13 @@ pub(crate) struct Times {
     pub(crate) sustain: f64,
     /// From level 1 to level 0.
     pub(crate) release: f64,
+}
+
+impl Times {
+    /// With what is asked for at every tick worked out: divisions are slow.
+    pub(crate) fn prepared(self) -> Self {
+        Self { attack_rate: 1.0 / self.attack, decay_rate: 1.0 / self.decay, ..self }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,7 +45,7 @@ enum Stage {
     /// The level.
     Decay(f64),
     Sustain,
-    /// The level, and frames from level 1 to level 0.
+    /// The level, and how much of it a frame takes.
     Release(f64, f64),
     Done,
 }
@@ -72,12 +83,12 @@ impl Envelope {
                     Stage::Decay(1.0)
                 }
                 Stage::Decay(level) if (level - times.sustain) * times.decay > frames => {
-                    return Self { stage: Stage::Decay(level - frames / times.decay) };
+                    return Self { stage: Stage::Decay(level - frames * times.decay_rate) };
                 }
                 Stage::Decay(_) => Stage::Sustain,
                 Stage::Sustain | Stage::Done => return Self { stage },
-                Stage::Release(level, time) if level * time > frames => {
-                    return Self { stage: Stage::Release(level - frames / time, time) };
+                Stage::Release(level, rate) if level > frames * rate => {
+                    return Self { stage: Stage::Release(level - frames * rate, rate) };
                 }
                 Stage::Release(..) => Stage::Done,
             };
@@ -86,7 +97,7 @@ impl Envelope {
 
     /// Goes to the release stage, at the level where the envelope is.
     pub(crate) fn release(&mut self, level: f64, time: f64) {
-        self.stage = Stage::Release(level, time);
+        self.stage = Stage::Release(level, 1.0 / time);
     }
 
     /// The level in the volume envelope's terms, from which a release goes on.
@@ -104,7 +115,7 @@ impl Envelope {
     pub(crate) fn value(&self, times: &Times) -> f64 {
         match self.stage {
             Stage::Delay(_) | Stage::Done => 0.0,
-            Stage::Attack(left) => 1.0 - left / times.attack,
+            Stage::Attack(left) => 1.0 - left * times.attack_rate,
             Stage::Hold(_) => 1.0,
             Stage::Decay(level) | Stage::Release(level, _) => level,
             Stage::Sustain => times.sustain,

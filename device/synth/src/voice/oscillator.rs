@@ -12,7 +12,7 @@ const STEP_MAX: f64 = 32.0;
 ///
 /// `rate` is the wave's sample rate over the output's.
 pub(crate) fn step(cents: f64, rate: f64) -> u64 {
-    let ratio = (math::exp2(cents / 1200.0) * rate).min(STEP_MAX);
+    let ratio = (math::exp2(cents * (1.0 / 1200.0)) * rate).min(STEP_MAX);
     // A step of nothing would never end a wave.
     ((ratio * 4_294_967_296.0) as u64).max(1)
 }
@@ -31,8 +31,10 @@ pub(crate) fn render(cursor: &mut Cursor, step: u64, kernels: &Kernels, out: &mu
             cursor.turn();
             continue;
         }
-        let until_limit = (limit - cursor.position).div_ceil(step);
-        let frames = until_limit.min((out.len() - done) as u64) as usize;
+        let wanted = (out.len() - done) as u64;
+        // Far from the limit, which is most of the time, no division is needed.
+        let far = cursor.position + step * (wanted - 1) < limit;
+        let frames = if far { wanted } else { wanted.min((limit - cursor.position).div_ceil(step)) } as usize;
         let (window, base) = cursor.window();
         (kernels.interpolate)(table, window, base, cursor.position, step, &mut out[done..done + frames]);
         cursor.position += step * frames as u64;

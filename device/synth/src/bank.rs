@@ -3,14 +3,27 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::builtin;
-use crate::dls::collection::Collection;
+use crate::dls::collection::{Collection, Instrument, Patch};
 use crate::dls::reader::BankError;
 use crate::program::Programs;
+
+/// One line of a bank's list of contents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstrumentDescription {
+    /// Where it is found.
+    pub patch: Patch,
+    /// Its name, as the file has it; may be empty.
+    pub name: String,
+    /// Its regions, all layers counted.
+    pub regions: usize,
+}
 
 /// Instruments, regions, articulations and waves, ready to be played. Shared by reference among synthesizers.
 #[derive(Debug)]
 pub struct Bank {
     pub(crate) programs: Programs,
+    name: String,
+    contents: Vec<InstrumentDescription>,
 }
 
 impl Bank {
@@ -26,7 +39,26 @@ impl Bank {
     /// Makes a bank of a collection.
     #[must_use]
     pub fn from_collection(collection: &Collection) -> Bank {
-        Self { programs: Programs::new(collection) }
+        let describe = |instrument: &Instrument| InstrumentDescription {
+            patch: instrument.patch,
+            name: instrument.name.clone(),
+            regions: instrument.regions.len(),
+        };
+        let mut contents: Vec<_> = collection.instruments.iter().map(describe).collect();
+        contents.sort_by_key(|line| line.patch);
+        Self { programs: Programs::new(collection), name: collection.name.clone(), contents }
+    }
+
+    /// The collection's name, as the file has it; may be empty.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What is in it, melodic instruments before drum kits, each by bank and program.
+    #[must_use]
+    pub fn describe(&self) -> &[InstrumentDescription] {
+        &self.contents
     }
 
     /// The built-in General MIDI collection: 128 programs and a drum kit. Read once a process.

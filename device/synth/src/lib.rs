@@ -31,7 +31,7 @@ mod program;
 mod synth;
 mod voice;
 
-pub use bank::Bank;
+pub use bank::{Bank, InstrumentDescription};
 pub use config::{ConfigError, Kernel, SynthConfig};
 pub use dls::BankError;
 pub use handles::{

@@ -4,6 +4,7 @@ mod common;
 
 use common::Random;
 use dls_synth::{Bank, ConfigError, Kernel, Synth, SynthConfig};
+use sha2::Digest;
 
 const FRAMES: usize = 96_000;
 
@@ -57,6 +58,17 @@ fn every_block_size_gives_the_same_bits() {
     }
     let mut random = Random(99);
     assert!(play(config, || 1 + random.below(700)) == whole, "random block sizes");
+}
+
+/// The score's frames as they were when this was written, on any machine, in any build.
+const SCORE_SHA256: &str = "e6d6a22f41cee34bed6aa889805b0cc2668c4febbf2638da7bb47e9c41d886d6";
+
+#[test]
+fn the_frames_are_what_they_always_were() {
+    let config = SynthConfig { voices: 48, ..SynthConfig::default() };
+    let bytes: Vec<u8> = play(config, || 480).as_flattened().iter().flat_map(|bits| bits.to_le_bytes()).collect();
+    let hash: String = sha2::Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hash, SCORE_SHA256, "if the sound was meant to change, so must this hash");
 }
 
 #[test]

@@ -222,6 +222,18 @@ fn the_built_in_collection_has_every_program_and_a_kit() {
 }
 
 #[test]
+fn a_bank_tells_what_is_in_it() {
+    let mut collection = tone_collection(0.0, &organ());
+    collection.name = "Two".into();
+    let kit = Patch { drums: true, program: 8, ..Patch::default() };
+    let drums = Instrument { name: "Room".into(), patch: kit, ..collection.instruments[0].clone() };
+    collection.instruments.insert(0, drums);
+    let bank = Bank::from_collection(&collection);
+    let lines: Vec<_> = bank.describe().iter().map(|i| (i.patch, i.name.as_str(), i.regions)).collect();
+    assert_eq!((bank.name(), lines), ("Two", vec![(Patch::default(), "", 1), (kit, "Room", 1)]));
+}
+
+#[test]
 fn no_file_however_broken_does_harm() {
     let mut random = Random(0xBAD);
     let small = tone_collection(0.0, &organ()).to_dls();

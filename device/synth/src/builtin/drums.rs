@@ -8,7 +8,7 @@ use crate::dls::collection::{Instrument, Patch, Region, Wave, WaveLink, WaveSamp
 use crate::dls::spec::{REGION_SELF_NON_EXCLUSIVE, destination as d};
 
 /// Peak of a drum at full velocity, volume and expression, in dB below full scale, before DirectMusic's gains.
-const PEAK_DB: f64 = -13.5;
+const PEAK_DB: f64 = -16.0;
 
 /// Sample rate of skins and wood; metal has twice that.
 const RATE: f64 = 13_000.0;

@@ -805,7 +805,7 @@ fn reed(number: u8) -> Recipe {
             blown(
                 sound("Clarinet", &[52, 67, 82], 0.0, 0.15, |f| {
                     let partials = harmonics(f, 30, |n| {
-                        let even = if n as u32 % 2 == 0 { 0.08 + 0.02 * n } else { 1.0 };
+                        let even = if (n as u32).is_multiple_of(2) { 0.08 + 0.02 * n } else { 1.0 };
                         even * libm::pow(n, -1.15)
                     });
                     breathy(partials, 0.012, 1500.0, 5000.0)

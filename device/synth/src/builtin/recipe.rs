@@ -9,7 +9,7 @@ use crate::dls::spec::transform::{LINEAR, SOURCE_BIPOLAR};
 use crate::dls::spec::{destination as d, source as s};
 
 /// Loudness of a wave at full velocity, volume and expression, in dB below full scale, before DirectMusic's gains.
-const LOUDNESS_DB: f64 = -27.0;
+const LOUDNESS_DB: f64 = -29.5;
 
 /// What a wave is made of, for each of its roots.
 pub(super) struct Sound {

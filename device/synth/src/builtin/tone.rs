@@ -121,7 +121,7 @@ pub(super) fn pitched(name: &str, key: u8, rate: f64, (head, turn): (f64, f64), 
     }
     fade_ends(&mut sum, loops);
     let sample_loop =
-        loops.then(|| SampleLoop { until_release: false, start: head_samples as u32, length: turn_samples as u32 });
+        loops.then_some(SampleLoop { until_release: false, start: head_samples as u32, length: turn_samples as u32 });
     let sample = WaveSample { unity_note: u16::from(key), fine_tune, sample_loop, ..WaveSample::default() };
     finish(name, rate, &sum, sample)
 }

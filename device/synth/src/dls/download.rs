@@ -89,7 +89,7 @@ impl<'a> Buffer<'a> {
         }
         let entry = INFO_BYTES + 4 * index;
         let offset = u32_at(self.bytes, entry).unwrap_or(u32::MAX) as usize;
-        if offset % 4 != 0 || offset < INFO_BYTES + 4 * self.entries {
+        if !offset.is_multiple_of(4) || offset < INFO_BYTES + 4 * self.entries {
             return Err(fail(DownloadErrorReason::OffsetTable, entry));
         }
         Ok(offset)

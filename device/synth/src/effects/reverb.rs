@@ -75,10 +75,10 @@ impl Reverb {
             x = stage.process(x);
         }
         let mut y = [0.0; LINES];
-        for i in 0..LINES {
+        for (i, y) in y.iter_mut().enumerate() {
             let tap = self.lines[i].read(self.delays[i]);
             self.low[i] = super::delay::flush(tap + (self.low[i] - tap) * self.damping);
-            y[i] = self.low[i] * self.gains[i];
+            *y = self.low[i] * self.gains[i];
         }
         let left = (y[0] - y[2]) + (y[4] - y[6]);
         let right = (y[1] - y[3]) + (y[5] - y[7]);

@@ -23,7 +23,7 @@ pub use crate::io::dma::IoGetDmaAdapter;
 pub use crate::io::irp::{
     IoAcquireCancelSpinLock, IoAllocateIrp, IoBuildDeviceIoControlRequest, IoBuildSynchronousFsdRequest, IoCancelIrp,
     IoCompleteRequest, IoFreeIrp, IoInitializeIrp, IoReleaseCancelSpinLock, IoReuseIrp, IoSetCompletionRoutineEx,
-    IoSizeOfIrp, IofCallDriver, IofCompleteRequest, PoCallDriver, PoStartNextPowerIrp,
+    IoSizeOfIrp, IofCallDriver, IofCompleteRequest,
 };
 pub use crate::io::names::{
     IoCreateSymbolicLink, IoCreateUnprotectedSymbolicLink, IoDeleteSymbolicLink, IoGetDeviceInterfaceAlias,
@@ -34,6 +34,7 @@ pub use crate::io::object::{
     ObCloseHandle, ObDereferenceObjectDeferDelete, ObReferenceObjectByHandle, ObReferenceObjectByPointer,
     ObfDereferenceObject, ObfDereferenceObjectWithTag, ObfReferenceObject, ObfReferenceObjectWithTag, ZwClose,
 };
+pub use crate::io::power::{PoCallDriver, PoRequestPowerIrp, PoSetPowerState, PoStartNextPowerIrp};
 pub use crate::io::property::IoGetDeviceProperty;
 pub use crate::io::registry::{
     IoOpenDeviceInterfaceRegistryKey, IoOpenDeviceRegistryKey, ZwCreateKey, ZwDeleteKey, ZwDeleteValueKey,

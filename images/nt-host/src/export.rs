@@ -87,6 +87,7 @@ macro_rules! exports {
             /// As the WDK's documentation of this function demands.
             #[allow(unused_unsafe, reason = "the macro opens the unsafe context for every body")]
             #[allow(non_snake_case, unreachable_pub, clippy::too_many_arguments, reason = "the WDK's names and signatures")]
+            #[allow(clippy::macro_metavars_in_unsafe, reason = "giving the body an unsafe context is what the macro is for")]
             pub unsafe extern "win64" fn $name($($arg: $ty),*) $(-> $ret)? {
                 $crate::verifier::check_irql(stringify!($name), $crate::export::IrqlRule::$rule);
                 // SAFETY: the caller keeps the documented contract of this export; see the macro's documentation.

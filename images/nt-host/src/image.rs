@@ -163,8 +163,18 @@ pub fn module_and_offset(address: u64) -> (Option<String>, u64) {
 }
 
 /// For unwinding: base, size and function table of the driver, if the address lies in it.
-pub(crate) fn unwind_table(address: u64) -> Option<(u64, u64, Option<(u32, u32)>)> {
-    with_module(address, |module| (module.base, module.size, module.function_table))
+pub(crate) fn unwind_table(address: u64) -> Option<Unwind> {
+    with_module(address, |module| Unwind { base: module.base, size: module.size, table: module.function_table })
+}
+
+/// What unwinding through an image needs.
+pub(crate) struct Unwind {
+    /// Where the image is.
+    pub(crate) base: u64,
+    /// Its bytes.
+    pub(crate) size: u64,
+    /// Its function table: offset and bytes.
+    pub(crate) table: Option<(u32, u32)>,
 }
 
 /// In which part of the system an address executes.

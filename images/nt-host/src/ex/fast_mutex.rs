@@ -3,8 +3,8 @@
 
 use crate::arch::cpu;
 use crate::ke::{event, thread, wait};
-use crate::nt::FAST_MUTEX;
 use crate::nt::irql::APC_LEVEL;
+use crate::nt::{FAST_MUTEX, object_type};
 use crate::{exports, verifier};
 
 unsafe fn acquire(function: &'static str, mutex: *mut FAST_MUTEX) {
@@ -63,7 +63,7 @@ exports! {
     [APC] fn ExAcquireFastMutex(mutex: *mut FAST_MUTEX) {
         let old = cpu::irql();
         cpu::set_irql(APC_LEVEL);
-        unsafe {
+        {
             acquire("ExAcquireFastMutex", mutex);
             (*mutex).OldIrql = u32::from(old);
         }
@@ -71,7 +71,7 @@ exports! {
 
     /// Releases and restores the IRQL.
     [APC] fn ExReleaseFastMutex(mutex: *mut FAST_MUTEX) {
-        unsafe {
+        {
             let old = (*mutex).OldIrql as u8;
             release("ExReleaseFastMutex", mutex);
             cpu::set_irql(old);
@@ -80,7 +80,7 @@ exports! {
 
     /// Acquires if it is free.
     [APC] fn ExTryToAcquireFastMutex(mutex: *mut FAST_MUTEX) -> u8 {
-        unsafe {
+        {
             let old = cpu::irql();
             let free = cpu::without_interrupts(|| (*mutex).Count == 1 && { (*mutex).Count = 0; true });
             if free {
@@ -92,9 +92,41 @@ exports! {
         }
     }
 
+    /// Initialises a guarded mutex, which has the same shape.
+    [APC] fn KeInitializeGuardedMutex(mutex: *mut FAST_MUTEX) {
+        mutex.write(FAST_MUTEX {
+            Count: 1,
+            Owner: core::ptr::null_mut(),
+            Contention: 0,
+            Event: crate::nt::KEVENT { Header: event::header(object_type::SYNCHRONIZATION_EVENT, 0) },
+            OldIrql: 0,
+        });
+    }
+
+    /// Acquires a guarded mutex: all asynchronous procedure calls stay away, the IRQL stays.
+    [APC] fn KeAcquireGuardedMutex(mutex: *mut FAST_MUTEX) { acquire("KeAcquireGuardedMutex", mutex) }
+
+    /// Releases a guarded mutex.
+    [APC] fn KeReleaseGuardedMutex(mutex: *mut FAST_MUTEX) { release("KeReleaseGuardedMutex", mutex) }
+
+    /// Acquires a guarded mutex if it is free.
+    [APC] fn KeTryToAcquireGuardedMutex(mutex: *mut FAST_MUTEX) -> u8 {
+        let free = cpu::without_interrupts(|| (*mutex).Count == 1 && { (*mutex).Count = 0; true });
+        if free {
+            (*mutex).Owner = thread::KeGetCurrentThread();
+        }
+        u8::from(free)
+    }
+
+    /// Keeps all asynchronous procedure calls away; none are delivered here.
+    [APC] fn KeEnterGuardedRegion() { thread::KeEnterCriticalRegion() }
+
+    /// Lets them in again.
+    [APC] fn KeLeaveGuardedRegion() { thread::KeLeaveCriticalRegion() }
+
     /// Acquires; asynchronous procedure calls are disabled already.
-    [APC] fn ExAcquireFastMutexUnsafe(mutex: *mut FAST_MUTEX) { unsafe { acquire("ExAcquireFastMutexUnsafe", mutex) } }
+    [APC] fn ExAcquireFastMutexUnsafe(mutex: *mut FAST_MUTEX) { acquire("ExAcquireFastMutexUnsafe", mutex) }
 
     /// Releases.
-    [APC] fn ExReleaseFastMutexUnsafe(mutex: *mut FAST_MUTEX) { unsafe { release("ExReleaseFastMutexUnsafe", mutex) } }
+    [APC] fn ExReleaseFastMutexUnsafe(mutex: *mut FAST_MUTEX) { release("ExReleaseFastMutexUnsafe", mutex) }
 }

@@ -23,7 +23,7 @@ exports! {
 
     /// Inserts at the tail and gives the former last entry.
     [ANY] fn ExInterlockedInsertTailList(head: *mut LIST_ENTRY, entry: *mut LIST_ENTRY, _lock: *mut KSPIN_LOCK) -> *mut LIST_ENTRY {
-        without_interrupts(|| unsafe {
+        without_interrupts(|| {
             let last = ends(head, (*head).Blink);
             list::insert_before(head, entry);
             last
@@ -32,7 +32,7 @@ exports! {
 
     /// Inserts at the head and gives the former first entry.
     [ANY] fn ExInterlockedInsertHeadList(head: *mut LIST_ENTRY, entry: *mut LIST_ENTRY, _lock: *mut KSPIN_LOCK) -> *mut LIST_ENTRY {
-        without_interrupts(|| unsafe {
+        without_interrupts(|| {
             let first = (*head).Flink;
             list::insert_before(first, entry);
             ends(head, first)
@@ -41,17 +41,17 @@ exports! {
 
     /// Takes the first entry.
     [ANY] fn ExInterlockedRemoveHeadList(head: *mut LIST_ENTRY, _lock: *mut KSPIN_LOCK) -> *mut LIST_ENTRY {
-        without_interrupts(|| unsafe { list::pop(head).unwrap_or(core::ptr::null_mut()) })
+        without_interrupts(|| list::pop(head).unwrap_or(core::ptr::null_mut()))
     }
 
     /// Makes an empty sequenced list.
     [ANY] fn InitializeSListHead(head: *mut SListHeader) {
-        unsafe { head.write(SListHeader { first: core::ptr::null_mut(), depth: 0 }) }
+        head.write(SListHeader { first: core::ptr::null_mut(), depth: 0 })
     }
 
     /// Pushes an entry and gives the former first.
     [ANY] fn ExpInterlockedPushEntrySList(head: *mut SListHeader, entry: *mut SINGLE_LIST_ENTRY) -> *mut SINGLE_LIST_ENTRY {
-        without_interrupts(|| unsafe {
+        without_interrupts(|| {
             let first = (*head).first;
             (*entry).Next = first;
             (*head).first = entry;
@@ -62,7 +62,7 @@ exports! {
 
     /// Pops the first entry.
     [ANY] fn ExpInterlockedPopEntrySList(head: *mut SListHeader) -> *mut SINGLE_LIST_ENTRY {
-        without_interrupts(|| unsafe {
+        without_interrupts(|| {
             let first = (*head).first;
             if !first.is_null() {
                 (*head).first = (*first).Next;
@@ -74,12 +74,12 @@ exports! {
 
     /// Takes all entries.
     [ANY] fn ExpInterlockedFlushSList(head: *mut SListHeader) -> *mut SINGLE_LIST_ENTRY {
-        without_interrupts(|| unsafe {
+        without_interrupts(|| {
             (*head).depth = 0;
             core::mem::replace(&mut (*head).first, core::ptr::null_mut())
         })
     }
 
     /// How many entries a sequenced list has.
-    [ANY] fn ExQueryDepthSList(head: *mut SListHeader) -> u16 { unsafe { (*head).depth as u16 } }
+    [ANY] fn ExQueryDepthSList(head: *mut SListHeader) -> u16 { (*head).depth as u16 }
 }

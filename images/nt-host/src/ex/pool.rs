@@ -344,7 +344,7 @@ exports! {
         let kind = POOL_TYPE::from(kinds == flag::PAGED);
         let address = driver_allocate("ExAllocatePool2", kind, size, tag);
         match address {
-            Some(address) if flags & flag::UNINITIALIZED == 0 => unsafe { (address as *mut u8).write_bytes(0, size as usize) },
+            Some(address) if flags & flag::UNINITIALIZED == 0 => (address as *mut u8).write_bytes(0, size as usize),
             None if flags & flag::RAISE_ON_FAILURE != 0 => verifier::stop(0x7e, "ExAllocatePool2", [0xc000_009a, 0, 0, 0],
                 format_args!("no memory for {size} bytes, and POOL_FLAG_RAISE_ON_FAILURE raises STATUS_INSUFFICIENT_RESOURCES")),
             _ => {}

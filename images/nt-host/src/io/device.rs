@@ -208,7 +208,7 @@ exports! {
         if extension > EXTENSION_MAX {
             return STATUS_INSUFFICIENT_RESOURCES;
         }
-        unsafe {
+        {
             let text = name.as_ref().map(|name| rtl::string::text(name));
             if text.as_ref().is_some_and(|text| names::device(text).is_some()) {
                 return STATUS_OBJECT_NAME_COLLISION;
@@ -229,7 +229,7 @@ exports! {
     /// Deletes a device object, when its last reference is gone.
     [APC] fn IoDeleteDevice(device: *mut DEVICE_OBJECT) {
         check("IoDeleteDevice", device);
-        unsafe {
+        {
             if !(*device).AttachedDevice.is_null() {
                 verifier::stop(0xc9, "IoDeleteDevice", [device as u64, (*device).AttachedDevice as u64, 0, 0],
                     format_args!("the device object at {device:p} is deleted while another is attached to it"));
@@ -248,13 +248,13 @@ exports! {
 
     /// Attaches a device to the top of a stack and gives what it is attached to.
     [DISPATCH] fn IoAttachDeviceToDeviceStack(source: *mut DEVICE_OBJECT, target: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT {
-        unsafe { attach(source, target) }
+        attach(source, target)
     }
 
     /// Attaches a device to the top of a stack.
     [DISPATCH] fn IoAttachDeviceToDeviceStackSafe(source: *mut DEVICE_OBJECT, target: *mut DEVICE_OBJECT,
         under: *mut *mut DEVICE_OBJECT) -> NTSTATUS {
-        unsafe {
+        {
             let lower = attach(source, target);
             under.write(lower);
             if lower.is_null() { STATUS_NO_SUCH_DEVICE } else { STATUS_SUCCESS }
@@ -264,7 +264,7 @@ exports! {
     /// Takes what is attached to a device off it.
     [DISPATCH] fn IoDetachDevice(target: *mut DEVICE_OBJECT) {
         check("IoDetachDevice", target);
-        unsafe {
+        {
             let upper = (*target).AttachedDevice;
             if upper.is_null() {
                 verifier::stop(0xc9, "IoDetachDevice", [target as u64, 0, 0, 0],
@@ -276,11 +276,11 @@ exports! {
     }
 
     /// The top of a device's stack.
-    [DISPATCH] fn IoGetAttachedDevice(device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT { unsafe { top(device) } }
+    [DISPATCH] fn IoGetAttachedDevice(device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT { top(device) }
 
     /// The top of a device's stack, with a reference.
     [DISPATCH] fn IoGetAttachedDeviceReference(device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT {
-        unsafe {
+        {
             let top = top(device);
             reference(top);
             top
@@ -289,7 +289,7 @@ exports! {
 
     /// What a device is attached to, with a reference, or null.
     [DISPATCH] fn IoGetLowerDeviceObject(device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT {
-        unsafe {
+        {
             let lower = (*(*device).DeviceObjectExtension).AttachedTo;
             if !lower.is_null() { reference(lower) }
             lower
@@ -298,7 +298,7 @@ exports! {
 
     /// The physical device object of a stack, with a reference.
     [DISPATCH] fn IoGetDeviceAttachmentBaseRef(device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT {
-        unsafe {
+        {
             let base = bottom(device);
             reference(base);
             base
@@ -313,7 +313,7 @@ exports! {
 
     /// Memory that goes with a driver object, by an identifier.
     [DISPATCH] fn IoAllocateDriverObjectExtension(driver: *mut DRIVER_OBJECT, id: PVOID, bytes: u32, out: *mut PVOID) -> NTSTATUS {
-        unsafe {
+        {
             if !IoGetDriverObjectExtension(driver, id).is_null() {
                 return STATUS_OBJECT_NAME_COLLISION;
             }
@@ -329,7 +329,7 @@ exports! {
 
     /// Memory that goes with a driver object.
     [DISPATCH] fn IoGetDriverObjectExtension(driver: *mut DRIVER_OBJECT, id: PVOID) -> PVOID {
-        unsafe {
+        {
             let mut at = (*(*driver).DriverExtension).ClientDriverExtension.cast::<[PVOID; 2]>();
             while !at.is_null() {
                 if (*at)[1] == id {

@@ -339,6 +339,6 @@ exports! {
 
     /// An adapter for a device.
     [PASSIVE] fn IoGetDmaAdapter(_pdo: *mut DEVICE_OBJECT, description: *const DEVICE_DESCRIPTION, registers: *mut u32) -> *mut DMA_ADAPTER {
-        unsafe { adapter(description, registers) }
+        adapter(description, registers)
     }
 }

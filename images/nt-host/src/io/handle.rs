@@ -45,7 +45,7 @@ pub fn open(object: Object) -> HANDLE {
 
 fn index(handle: HANDLE) -> Option<usize> {
     let number = handle as usize;
-    (number % STEP == 0).then(|| (number / STEP).checked_sub(1)).flatten()
+    number.is_multiple_of(STEP).then(|| (number / STEP).checked_sub(1)).flatten()
 }
 
 /// What a handle stands for.

@@ -94,10 +94,9 @@ fn free(function: &'static str, irp: *mut IRP) {
 }
 
 fn check(function: &'static str, irp: *mut IRP) {
-    // SAFETY: only reads mapped memory.
-    if !crate::mm::paging::accessible(irp as u64, size_of::<IRP>() as u64, true)
-        || unsafe { (*irp).Type } != IO_TYPE_IRP
-    {
+    let mapped = crate::mm::paging::accessible(irp as u64, size_of::<IRP>() as u64, true);
+    // SAFETY: only read where it is mapped.
+    if !mapped || unsafe { (*irp).Type } != IO_TYPE_IRP {
         verifier::stop(
             DRIVER_VERIFIER_IOMANAGER_VIOLATION,
             function,
@@ -271,12 +270,12 @@ exports! {
     [DISPATCH] fn IoFreeIrp(irp: *mut IRP) { free("IoFreeIrp", irp) }
 
     /// Initialises a packet in the driver's own memory.
-    [DISPATCH] fn IoInitializeIrp(irp: *mut IRP, size: u16, stack: i8) { unsafe { initialize(irp, size.into(), stack) } }
+    [DISPATCH] fn IoInitializeIrp(irp: *mut IRP, size: u16, stack: i8) { initialize(irp, size.into(), stack) }
 
     /// Makes a packet usable again.
     [DISPATCH] fn IoReuseIrp(irp: *mut IRP, status: NTSTATUS) {
         check("IoReuseIrp", irp);
-        unsafe {
+        {
             initialize(irp, (*irp).Size.into(), (*irp).StackCount);
             (*irp).IoStatus.Status = status;
         }
@@ -293,7 +292,7 @@ exports! {
             verifier::stop(DRIVER_VERIFIER_IOMANAGER_VIOLATION, "IofCallDriver", [2, device as u64, irp as u64, 0],
                 format_args!("{device:p} is no device object, or was deleted"));
         }
-        unsafe {
+        {
             (*irp).CurrentLocation -= 1;
             if (*irp).CurrentLocation <= 0 {
                 verifier::stop(NO_MORE_IRP_STACK_LOCATIONS, "IofCallDriver", [irp as u64, 0, 0, 0],
@@ -314,22 +313,16 @@ exports! {
         }
     }
 
-    /// Passes a power packet on.
-    [DISPATCH] fn PoCallDriver(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS { unsafe { IofCallDriver(device, irp) } }
-
-    /// Lets the next power packet come, which Windows since Vista does by itself.
-    [DISPATCH] fn PoStartNextPowerIrp(_irp: *mut IRP) {}
+    /// Completes a packet.
+    [DISPATCH] fn IofCompleteRequest(irp: *mut IRP, _boost: i8) { complete(irp) }
 
     /// Completes a packet.
-    [DISPATCH] fn IofCompleteRequest(irp: *mut IRP, _boost: i8) { unsafe { complete(irp) } }
-
-    /// Completes a packet.
-    [DISPATCH] fn IoCompleteRequest(irp: *mut IRP, _boost: i8) { unsafe { complete(irp) } }
+    [DISPATCH] fn IoCompleteRequest(irp: *mut IRP, _boost: i8) { complete(irp) }
 
     /// Sets a completion routine.
     [DISPATCH] fn IoSetCompletionRoutineEx(_device: *mut DEVICE_OBJECT, irp: *mut IRP, routine: Option<IO_COMPLETION_ROUTINE>,
         context: PVOID, success: u8, error: u8, cancel: u8) -> NTSTATUS {
-        unsafe {
+        {
             let stack = next_stack(irp);
             (*stack).CompletionRoutine = routine;
             (*stack).Context = context;
@@ -343,7 +336,7 @@ exports! {
     /// Builds a packet that the I/O manager frees and whose event it signals.
     [APC] fn IoBuildSynchronousFsdRequest(major: u32, device: *mut DEVICE_OBJECT, buffer: PVOID, length: u32,
         offset: *const i64, event: *mut KEVENT, result: *mut IO_STATUS_BLOCK) -> *mut IRP {
-        unsafe {
+        {
             let Some(irp) = allocate((*device).StackSize, Lifetime::Manager) else { return null_mut() };
             (*irp).UserEvent = event;
             (*irp).UserIosb = result;
@@ -367,7 +360,7 @@ exports! {
     /// Builds a device control packet with neither buffer copied: kernel callers share one address space.
     [APC] fn IoBuildDeviceIoControlRequest(code: u32, device: *mut DEVICE_OBJECT, input: PVOID, input_length: u32,
         output: PVOID, output_length: u32, internal: u8, event: *mut KEVENT, result: *mut IO_STATUS_BLOCK) -> *mut IRP {
-        unsafe {
+        {
             let Some(irp) = allocate((*device).StackSize, Lifetime::Manager) else { return null_mut() };
             (*irp).UserEvent = event;
             (*irp).UserIosb = result;
@@ -389,7 +382,7 @@ exports! {
     /// Asks for a packet's cancellation.
     [DISPATCH] fn IoCancelIrp(irp: *mut IRP) -> u8 {
         check("IoCancelIrp", irp);
-        unsafe {
+        {
             let mut old = 0;
             IoAcquireCancelSpinLock(&raw mut old);
             (*irp).Cancel = 1;
@@ -410,7 +403,7 @@ exports! {
 
     /// Takes the cancel lock.
     [DISPATCH] fn IoAcquireCancelSpinLock(irql: *mut KIRQL) {
-        unsafe {
+        {
             irql.write(cpu::irql());
             cpu::set_irql(DISPATCH_LEVEL);
             spin_lock::take("IoAcquireCancelSpinLock", CANCEL_LOCK.0.get());
@@ -419,7 +412,7 @@ exports! {
 
     /// Gives the cancel lock back.
     [AT_DISPATCH] fn IoReleaseCancelSpinLock(irql: KIRQL) {
-        unsafe { spin_lock::give("IoReleaseCancelSpinLock", CANCEL_LOCK.0.get()) };
+        spin_lock::give("IoReleaseCancelSpinLock", CANCEL_LOCK.0.get());
         cpu::set_irql(irql);
     }
 }

@@ -6,6 +6,7 @@ pub mod handle;
 pub mod irp;
 pub mod names;
 pub mod object;
+pub mod power;
 pub mod property;
 pub mod registry;
 pub mod remove_lock;
@@ -21,6 +22,7 @@ pub static EXPORTS: &[&[Export]] = &[
     irp::EXPORTS,
     names::EXPORTS,
     object::EXPORTS,
+    power::EXPORTS,
     property::EXPORTS,
     registry::EXPORTS,
     remove_lock::EXPORTS,

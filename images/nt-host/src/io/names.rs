@@ -91,17 +91,17 @@ exports! {
 
     /// Creates a symbolic link to a device.
     [PASSIVE] fn IoCreateSymbolicLink(link: *const UNICODE_STRING, target: *const UNICODE_STRING) -> NTSTATUS {
-        unsafe { create_link(&*link, &*target) }
+        create_link(&*link, &*target)
     }
 
     /// Creates a symbolic link that everybody may use.
     [PASSIVE] fn IoCreateUnprotectedSymbolicLink(link: *const UNICODE_STRING, target: *const UNICODE_STRING) -> NTSTATUS {
-        unsafe { create_link(&*link, &*target) }
+        create_link(&*link, &*target)
     }
 
     /// Deletes a symbolic link.
     [PASSIVE] fn IoDeleteSymbolicLink(link: *const UNICODE_STRING) -> NTSTATUS {
-        let link = unsafe { text(&*link) }.to_lowercase();
+        let link = text(&*link).to_lowercase();
         match NAMES.with(|names| names.links.remove(&link)) {
             Some(_) => STATUS_SUCCESS,
             None => STATUS_OBJECT_NAME_NOT_FOUND,
@@ -112,7 +112,7 @@ exports! {
     /// the name's existence can be told.
     [PASSIVE] fn IoGetDeviceObjectPointer(name: *const UNICODE_STRING, _access: u32, file: *mut *mut FILE_OBJECT,
         device_out: *mut *mut DEVICE_OBJECT) -> NTSTATUS {
-        unsafe {
+        {
             file.write(core::ptr::null_mut());
             device_out.write(core::ptr::null_mut());
             if device(&text(&*name)).is_some() { STATUS_NOT_SUPPORTED } else { STATUS_OBJECT_NAME_NOT_FOUND }
@@ -123,7 +123,7 @@ exports! {
     [PASSIVE] fn IoRegisterDeviceInterface(pdo: *mut DEVICE_OBJECT, class: *const GUID, reference: *const UNICODE_STRING,
         link_out: *mut UNICODE_STRING) -> NTSTATUS {
         let Some(id) = pnp::instance_path(pdo) else { return STATUS_INVALID_DEVICE_REQUEST };
-        unsafe {
+        {
             let mut link = format!("\\??\\{}#{}", id.replace('\\', "#"), guid_text(&*class));
             if let Some(reference) = reference.as_ref() {
                 link = format!("{link}\\{}", text(reference));
@@ -141,7 +141,7 @@ exports! {
 
     /// Enables or disables a device interface.
     [PASSIVE] fn IoSetDeviceInterfaceState(link: *const UNICODE_STRING, enable: u8) -> NTSTATUS {
-        let link = unsafe { text(&*link) };
+        let link = text(&*link);
         NAMES.with(|names| match names.interfaces.iter_mut().find(|interface| interface.link == link) {
             Some(interface) if interface.enabled == (enable != 0) && enable != 0 => STATUS_OBJECT_NAME_EXISTS,
             Some(interface) => {
@@ -154,7 +154,7 @@ exports! {
 
     /// The alias of a device interface in another class: its link with the class exchanged, if it is registered.
     [PASSIVE] fn IoGetDeviceInterfaceAlias(link: *const UNICODE_STRING, class: *const GUID, alias: *mut UNICODE_STRING) -> NTSTATUS {
-        unsafe {
+        {
             let link = text(&*link);
             let Some((start, rest)) = link.rsplit_once('{') else { return STATUS_INVALID_PARAMETER };
             let tail = rest.split_once('}').map_or("", |(_, tail)| tail);
@@ -172,7 +172,7 @@ exports! {
     /// Registers for PnP events: there are none here, and the registration is kept for its owner to undo.
     [PASSIVE] fn IoRegisterPlugPlayNotification(_category: i32, _flags: u32, _data: PVOID, _driver: PVOID, _routine: PVOID,
         _context: PVOID, entry: *mut PVOID) -> NTSTATUS {
-        unsafe { entry.write(entry.cast()) }
+        entry.write(entry.cast());
         STATUS_SUCCESS
     }
 

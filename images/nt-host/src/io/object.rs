@@ -51,23 +51,23 @@ exports! {
     pub static EXPORTS;
 
     /// Takes a reference.
-    [DISPATCH] fn ObfReferenceObject(object: PVOID) -> i64 { unsafe { reference("ObfReferenceObject", object) }; 1 }
+    [DISPATCH] fn ObfReferenceObject(object: PVOID) -> i64 { reference("ObfReferenceObject", object); 1 }
 
     /// Gives a reference up.
-    [DISPATCH] fn ObfDereferenceObject(object: PVOID) -> i64 { unsafe { dereference("ObfDereferenceObject", object) }; 0 }
+    [DISPATCH] fn ObfDereferenceObject(object: PVOID) -> i64 { dereference("ObfDereferenceObject", object); 0 }
 
     /// Takes a reference, with a tag.
-    [DISPATCH] fn ObfReferenceObjectWithTag(object: PVOID, _tag: u32) -> i64 { unsafe { reference("ObfReferenceObjectWithTag", object) }; 1 }
+    [DISPATCH] fn ObfReferenceObjectWithTag(object: PVOID, _tag: u32) -> i64 { reference("ObfReferenceObjectWithTag", object); 1 }
 
     /// Gives a reference up, with a tag.
-    [DISPATCH] fn ObfDereferenceObjectWithTag(object: PVOID, _tag: u32) -> i64 { unsafe { dereference("ObfDereferenceObjectWithTag", object) }; 0 }
+    [DISPATCH] fn ObfDereferenceObjectWithTag(object: PVOID, _tag: u32) -> i64 { dereference("ObfDereferenceObjectWithTag", object); 0 }
 
     /// Gives a reference up later.
-    [ANY] fn ObDereferenceObjectDeferDelete(object: PVOID) { unsafe { dereference("ObDereferenceObjectDeferDelete", object) } }
+    [ANY] fn ObDereferenceObjectDeferDelete(object: PVOID) { dereference("ObDereferenceObjectDeferDelete", object) }
 
     /// Takes a reference by pointer.
     [DISPATCH] fn ObReferenceObjectByPointer(object: PVOID, _access: u32, _kind: PVOID, _mode: i8) -> NTSTATUS {
-        unsafe { reference("ObReferenceObjectByPointer", object) };
+        reference("ObReferenceObjectByPointer", object);
         STATUS_SUCCESS
     }
 
@@ -75,7 +75,7 @@ exports! {
     [PASSIVE] fn ObReferenceObjectByHandle(handle: HANDLE, _access: u32, _kind: PVOID, _mode: i8, object: *mut PVOID,
         _information: PVOID) -> NTSTATUS {
         match handle::get(handle) {
-            Some(handle::Object::Thread(thread)) => unsafe {
+            Some(handle::Object::Thread(thread)) => {
                 thread::reference(thread);
                 object.write(thread);
                 STATUS_SUCCESS
@@ -95,5 +95,5 @@ exports! {
     }
 
     /// Closes a handle.
-    [PASSIVE] fn ObCloseHandle(handle: HANDLE, _mode: i8) -> NTSTATUS { unsafe { ZwClose(handle) } }
+    [PASSIVE] fn ObCloseHandle(handle: HANDLE, _mode: i8) -> NTSTATUS { ZwClose(handle) }
 }

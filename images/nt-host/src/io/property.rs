@@ -63,7 +63,7 @@ exports! {
             return STATUS_INVALID_DEVICE_REQUEST;
         }
         let Some(value) = value(device, property) else { return STATUS_OBJECT_NAME_NOT_FOUND };
-        unsafe {
+        {
             needed.write(value.len() as u32);
             if (length as usize) < value.len() {
                 return STATUS_BUFFER_TOO_SMALL;

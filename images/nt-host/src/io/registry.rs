@@ -138,26 +138,26 @@ exports! {
 
     /// Opens a key.
     [PASSIVE] fn ZwOpenKey(out: *mut HANDLE, _access: u32, attributes: *const OBJECT_ATTRIBUTES) -> NTSTATUS {
-        result(unsafe { path(attributes) }.map(|path| {
+        result(path(attributes).map(|path| {
             if !exists(&path) {
                 return STATUS_OBJECT_NAME_NOT_FOUND;
             }
-            unsafe { out.write(handle::open(Object::Key(path))) };
+            out.write(handle::open(Object::Key(path)));
             STATUS_SUCCESS
         }))
     }
 
     /// Opens a key.
     [PASSIVE] fn ZwOpenKeyEx(out: *mut HANDLE, access: u32, attributes: *const OBJECT_ATTRIBUTES, _options: u32) -> NTSTATUS {
-        unsafe { ZwOpenKey(out, access, attributes) }
+        ZwOpenKey(out, access, attributes)
     }
 
     /// Creates or opens a key.
     [PASSIVE] fn ZwCreateKey(out: *mut HANDLE, _access: u32, attributes: *const OBJECT_ATTRIBUTES, _index: u32,
         _class: *const UNICODE_STRING, _options: u32, disposition: *mut u32) -> NTSTATUS {
-        result(unsafe { path(attributes) }.map(|path| {
+        result(path(attributes).map(|path| {
             let new = create(&path);
-            unsafe {
+            {
                 if !disposition.is_null() {
                     disposition.write(if new { REG_CREATED_NEW_KEY } else { REG_OPENED_EXISTING_KEY });
                 }
@@ -179,10 +179,10 @@ exports! {
     [PASSIVE] fn ZwQueryValueKey(key: HANDLE, name: *const UNICODE_STRING, class: i32, buffer: PVOID, length: u32,
         needed: *mut u32) -> NTSTATUS {
         result(key_of(key).map(|path| {
-            let name = unsafe { text(&*name) }.to_lowercase();
+            let name = text(&*name).to_lowercase();
             let Some(value) = KEYS.with(|keys| keys.get(&path)?.get(&name).cloned()) else { return STATUS_OBJECT_NAME_NOT_FOUND };
             let Some(bytes) = encode(&value, class) else { return STATUS_INVALID_PARAMETER };
-            unsafe { give(&bytes, FIXED[class as usize], buffer, length, needed) }
+            give(&bytes, FIXED[class as usize], buffer, length, needed)
         }))
     }
 
@@ -191,7 +191,7 @@ exports! {
         result(key_of(key).map(|path| {
             let Some(value) = KEYS.with(|keys| keys.get(&path)?.values().nth(index as usize).cloned()) else { return STATUS_NO_MORE_ENTRIES };
             let Some(bytes) = encode(&value, class) else { return STATUS_INVALID_PARAMETER };
-            unsafe { give(&bytes, FIXED[class as usize], buffer, length, needed) }
+            give(&bytes, FIXED[class as usize], buffer, length, needed)
         }))
     }
 
@@ -201,8 +201,8 @@ exports! {
             if length > VALUE_BYTES_MAX {
                 return STATUS_INSUFFICIENT_RESOURCES;
             }
-            let name = unsafe { text(&*name) };
-            let data = if length == 0 { Vec::new() } else { unsafe { core::slice::from_raw_parts(data, length as usize) }.to_vec() };
+            let name = text(&*name);
+            let data = if length == 0 { Vec::new() } else { core::slice::from_raw_parts(data, length as usize).to_vec() };
             KEYS.with(|keys| keys.entry(path).or_default().insert(name.to_lowercase(), Value { kind, data, name }));
             STATUS_SUCCESS
         }))
@@ -211,7 +211,7 @@ exports! {
     /// Deletes a value.
     [PASSIVE] fn ZwDeleteValueKey(key: HANDLE, name: *const UNICODE_STRING) -> NTSTATUS {
         result(key_of(key).map(|path| {
-            let name = unsafe { text(&*name) }.to_lowercase();
+            let name = text(&*name).to_lowercase();
             match KEYS.with(|keys| keys.get_mut(&path)?.remove(&name)) {
                 Some(_) => STATUS_SUCCESS,
                 None => STATUS_OBJECT_NAME_NOT_FOUND,
@@ -231,19 +231,19 @@ exports! {
             format!("\\Registry\\Machine\\System\\CurrentControlSet\\Control\\Class\\{id}")
         };
         create(&path);
-        unsafe { out.write(handle::open(Object::Key(path))) };
+        out.write(handle::open(Object::Key(path)));
         STATUS_SUCCESS
     }
 
     /// Opens the key of a device interface.
     [PASSIVE] fn IoOpenDeviceInterfaceRegistryKey(link: *const UNICODE_STRING, _access: u32, out: *mut HANDLE) -> NTSTATUS {
-        let link = unsafe { text(&*link) };
+        let link = text(&*link);
         if !super::names::interfaces().iter().any(|interface| interface.link == link) {
             return STATUS_OBJECT_NAME_NOT_FOUND;
         }
         let path = format!("\\Registry\\Machine\\System\\CurrentControlSet\\Control\\DeviceClasses\\{}", link.replace('\\', "#"));
         create(&path);
-        unsafe { out.write(handle::open(Object::Key(path))) };
+        out.write(handle::open(Object::Key(path)));
         STATUS_SUCCESS
     }
 }

@@ -19,7 +19,7 @@ exports! {
 
     /// Initialises a lock.
     [PASSIVE] fn IoInitializeRemoveLockEx(lock: *mut IO_REMOVE_LOCK_COMMON_BLOCK, _tag: u32, _minutes: u32, _high: u32, _size: u32) {
-        unsafe {
+        {
             (*lock).Removed = 0;
             (*lock).IoCount = 1;
             event::KeInitializeEvent(&raw mut (*lock).RemoveEvent, 1, 0);
@@ -28,7 +28,7 @@ exports! {
 
     /// Takes a share.
     [DISPATCH] fn IoAcquireRemoveLockEx(lock: *mut IO_REMOVE_LOCK_COMMON_BLOCK, _tag: PVOID, _file: *const u8, _line: u32, _size: u32) -> NTSTATUS {
-        unsafe {
+        {
             count(lock).fetch_add(1, Ordering::SeqCst);
             if (*lock).Removed != 0 {
                 IoReleaseRemoveLockEx(lock, core::ptr::null_mut(), 0);
@@ -40,7 +40,7 @@ exports! {
 
     /// Gives a share back.
     [DISPATCH] fn IoReleaseRemoveLockEx(lock: *mut IO_REMOVE_LOCK_COMMON_BLOCK, _tag: PVOID, _size: u32) {
-        unsafe {
+        {
             match count(lock).fetch_sub(1, Ordering::SeqCst) {
                 ..=0 => verifier::stop(0xc4, "IoReleaseRemoveLockEx", [lock as u64, 0, 0, 0],
                     format_args!("the remove lock at {lock:p} is released more often than acquired")),
@@ -52,7 +52,7 @@ exports! {
 
     /// Gives the last share back and waits for all others.
     [PASSIVE] fn IoReleaseRemoveLockAndWaitEx(lock: *mut IO_REMOVE_LOCK_COMMON_BLOCK, _tag: PVOID, _size: u32) {
-        unsafe {
+        {
             (*lock).Removed = 1;
             count(lock).fetch_sub(1, Ordering::SeqCst);
             if count(lock).fetch_sub(1, Ordering::SeqCst) > 1 {

@@ -45,7 +45,7 @@ exports! {
     /// Gives a device a timer.
     [PASSIVE] fn IoInitializeTimer(device: *mut DEVICE_OBJECT, routine: Option<IO_TIMER_ROUTINE>, context: PVOID) -> NTSTATUS {
         let Some(routine) = routine else { return STATUS_INVALID_PARAMETER };
-        unsafe {
+        {
             let own = Box::into_raw(Box::new(DeviceTimer {
                 timer: core::mem::zeroed(), dpc: core::mem::zeroed(), device, routine, context,
             }));
@@ -58,7 +58,7 @@ exports! {
 
     /// Starts it.
     [DISPATCH] fn IoStartTimer(device: *mut DEVICE_OBJECT) {
-        unsafe {
+        {
             let own = of("IoStartTimer", device);
             timer::set(&raw mut (*own).timer, -i64::from(PERIOD_MS) * 10_000, PERIOD_MS, &raw mut (*own).dpc);
         }
@@ -66,7 +66,7 @@ exports! {
 
     /// Stops it.
     [DISPATCH] fn IoStopTimer(device: *mut DEVICE_OBJECT) {
-        unsafe {
+        {
             let own = of("IoStopTimer", device);
             timer::cancel(&raw mut (*own).timer);
             dpc::KeRemoveQueueDpc(&raw mut (*own).dpc);

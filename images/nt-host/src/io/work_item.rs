@@ -82,7 +82,7 @@ exports! {
 
     /// Frees a work item.
     [DISPATCH] fn IoFreeWorkItem(item: *mut WorkItem) {
-        unsafe {
+        {
             if (*item).queued {
                 verifier::stop(0xe4, "IoFreeWorkItem", [0, item as u64, 0, 0], format_args!("the work item at {item:p} is freed while it is queued"));
             }
@@ -96,23 +96,23 @@ exports! {
 
     /// Initialises a work item in the driver's own memory.
     [DISPATCH] fn IoInitializeWorkItem(object: PVOID, item: *mut WorkItem) {
-        unsafe { item.write(WorkItem { object, routine: None, context: core::ptr::null_mut(), queued: false }) }
+        item.write(WorkItem { object, routine: None, context: core::ptr::null_mut(), queued: false })
     }
 
     /// Ends the use of such a work item.
     [DISPATCH] fn IoUninitializeWorkItem(item: *mut WorkItem) {
-        if unsafe { (*item).queued } {
+        if (*item).queued {
             verifier::stop(0xe4, "IoUninitializeWorkItem", [0, item as u64, 0, 0], format_args!("the work item at {item:p} is given up while it is queued"));
         }
     }
 
     /// Queues a work item.
     [DISPATCH] fn IoQueueWorkItem(item: *mut WorkItem, routine: Option<IO_WORKITEM_ROUTINE>, _kind: i32, context: PVOID) {
-        if let Some(routine) = routine { unsafe { queue("IoQueueWorkItem", item, Routine::Plain(routine), context) } }
+        if let Some(routine) = routine { queue("IoQueueWorkItem", item, Routine::Plain(routine), context) }
     }
 
     /// Queues a work item whose routine gets it.
     [DISPATCH] fn IoQueueWorkItemEx(item: *mut WorkItem, routine: Option<IO_WORKITEM_ROUTINE_EX>, _kind: i32, context: PVOID) {
-        if let Some(routine) = routine { unsafe { queue("IoQueueWorkItemEx", item, Routine::Extended(routine), context) } }
+        if let Some(routine) = routine { queue("IoQueueWorkItemEx", item, Routine::Extended(routine), context) }
     }
 }

@@ -148,7 +148,7 @@ exports! {
 
     /// Initialises a DPC.
     [ANY] fn KeInitializeDpc(dpc: *mut KDPC, routine: Option<KDEFERRED_ROUTINE>, context: PVOID) {
-        unsafe {
+        {
             dpc.write(KDPC {
                 Type: object_type::DPC,
                 Importance: 1,
@@ -166,21 +166,21 @@ exports! {
     /// Initialises a threaded DPC: it may run at `PASSIVE_LEVEL`, and must work at `DISPATCH_LEVEL`, where this
     /// system runs it.
     [ANY] fn KeInitializeThreadedDpc(dpc: *mut KDPC, routine: Option<KDEFERRED_ROUTINE>, context: PVOID) {
-        unsafe { KeInitializeDpc(dpc, routine, context) }
+        KeInitializeDpc(dpc, routine, context)
     }
 
     /// Queues a DPC.
     [ANY] fn KeInsertQueueDpc(dpc: *mut KDPC, argument1: PVOID, argument2: PVOID) -> u8 {
-        if unsafe { (*dpc).Type } != object_type::DPC {
+        if (*dpc).Type != object_type::DPC {
             verifier::stop(0xc7, "KeInsertQueueDpc", [2, dpc as u64, 0, 0],
                 format_args!("the DPC at {dpc:p} was never initialised with KeInitializeDpc"));
         }
-        u8::from(unsafe { queue(dpc, argument1, argument2) })
+        u8::from(queue(dpc, argument1, argument2))
     }
 
     /// Takes a DPC out of the queue.
     [ANY] fn KeRemoveQueueDpc(dpc: *mut KDPC) -> u8 {
-        cpu::without_interrupts(|| unsafe {
+        cpu::without_interrupts(|| {
             if (*dpc).DpcData.is_null() {
                 return 0;
             }
@@ -199,7 +199,7 @@ exports! {
     }
 
     /// How urgent a DPC is.
-    [ANY] fn KeSetImportanceDpc(dpc: *mut KDPC, importance: i32) { unsafe { (*dpc).Importance = importance as u8 } }
+    [ANY] fn KeSetImportanceDpc(dpc: *mut KDPC, importance: i32) { (*dpc).Importance = importance as u8 }
 
     /// Which processor a DPC runs on: there is one.
     [ANY] fn KeSetTargetProcessorDpc(_dpc: *mut KDPC, _number: i8) {}

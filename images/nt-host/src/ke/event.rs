@@ -41,7 +41,7 @@ exports! {
 
     /// Initialises an event: notification (0) or synchronization (1).
     [ANY] fn KeInitializeEvent(event: *mut KEVENT, kind: i32, state: u8) {
-        unsafe {
+        {
             event.write(KEVENT { Header: header(u8::from(kind != 0), i32::from(state != 0)) });
             list::init(&raw mut (*event).Header.WaitListHead);
         }
@@ -54,37 +54,37 @@ exports! {
             verifier::stop(0x0a, "KeSetEvent", [event as u64, u64::from(cpu::irql()), 0, 0],
                 format_args!("Wait is TRUE at DISPATCH_LEVEL: the wait that follows is not possible there"));
         }
-        let old = unsafe { (*event).Header.SignalState };
-        unsafe { wait::signal(event.cast(), 1) };
+        let old = (*event).Header.SignalState;
+        wait::signal(event.cast(), 1);
         old
     }
 
     /// Signals an event and gives its old state.
     [DISPATCH] fn KePulseEvent(event: *mut KEVENT, _increment: i32, _wait: u8) -> i32 {
         expect("KePulseEvent", event.cast(), EVENTS, "event");
-        let old = unsafe { (*event).Header.SignalState };
-        unsafe { wait::signal(event.cast(), 1); (*event).Header.SignalState = 0; }
+        let old = (*event).Header.SignalState;
+        { wait::signal(event.cast(), 1); (*event).Header.SignalState = 0; }
         old
     }
 
     /// Resets an event and gives its old state.
     [DISPATCH] fn KeResetEvent(event: *mut KEVENT) -> i32 {
         expect("KeResetEvent", event.cast(), EVENTS, "event");
-        unsafe { core::mem::replace(&mut (*event).Header.SignalState, 0) }
+        core::mem::replace(&mut (*event).Header.SignalState, 0)
     }
 
     /// Resets an event.
     [DISPATCH] fn KeClearEvent(event: *mut KEVENT) {
         expect("KeClearEvent", event.cast(), EVENTS, "event");
-        unsafe { (*event).Header.SignalState = 0 }
+        (*event).Header.SignalState = 0
     }
 
     /// An event's state.
-    [DISPATCH] fn KeReadStateEvent(event: *mut KEVENT) -> i32 { unsafe { (*event).Header.SignalState } }
+    [DISPATCH] fn KeReadStateEvent(event: *mut KEVENT) -> i32 { (*event).Header.SignalState }
 
     /// Initialises a semaphore.
     [ANY] fn KeInitializeSemaphore(semaphore: *mut KSEMAPHORE, count: i32, limit: i32) {
-        unsafe {
+        {
             semaphore.write(KSEMAPHORE { Header: header(object_type::SEMAPHORE, count), Limit: limit });
             list::init(&raw mut (*semaphore).Header.WaitListHead);
         }
@@ -93,7 +93,7 @@ exports! {
     /// Adds to a semaphore and gives its old count.
     [DISPATCH] fn KeReleaseSemaphore(semaphore: *mut KSEMAPHORE, _increment: i32, adjustment: i32, _wait: u8) -> i32 {
         expect("KeReleaseSemaphore", semaphore.cast(), &[object_type::SEMAPHORE], "semaphore");
-        unsafe {
+        {
             let old = (*semaphore).Header.SignalState;
             match old.checked_add(adjustment) {
                 Some(new) if adjustment > 0 && new <= (*semaphore).Limit => wait::signal(semaphore.cast(), new),
@@ -105,11 +105,11 @@ exports! {
     }
 
     /// A semaphore's count.
-    [DISPATCH] fn KeReadStateSemaphore(semaphore: *mut KSEMAPHORE) -> i32 { unsafe { (*semaphore).Header.SignalState } }
+    [DISPATCH] fn KeReadStateSemaphore(semaphore: *mut KSEMAPHORE) -> i32 { (*semaphore).Header.SignalState }
 
     /// Initialises a mutex.
     [ANY] fn KeInitializeMutex(mutex: *mut KMUTANT, _level: u32) {
-        unsafe {
+        {
             mutex.write(KMUTANT {
                 Header: header(object_type::MUTANT, 1),
                 MutantListEntry: LIST_ENTRY { Flink: core::ptr::null_mut(), Blink: core::ptr::null_mut() },
@@ -124,7 +124,7 @@ exports! {
     /// Gives a mutex back and gives its old state.
     [DISPATCH] fn KeReleaseMutex(mutex: *mut KMUTANT, _wait: u8) -> i32 {
         expect("KeReleaseMutex", mutex.cast(), &[object_type::MUTANT], "mutex");
-        unsafe {
+        {
             if (*mutex).OwnerThread != thread::current().cast() {
                 verifier::stop(0xc4, "KeReleaseMutex", [mutex as u64, (*mutex).OwnerThread as u64, 0, 0],
                     format_args!("the mutex at {mutex:p} is released by a thread that does not own it (STATUS_MUTANT_NOT_OWNED)"));
@@ -137,5 +137,5 @@ exports! {
     }
 
     /// A mutex's state.
-    [DISPATCH] fn KeReadStateMutex(mutex: *mut KMUTANT) -> i32 { unsafe { (*mutex).Header.SignalState } }
+    [DISPATCH] fn KeReadStateMutex(mutex: *mut KMUTANT) -> i32 { (*mutex).Header.SignalState }
 }

@@ -240,14 +240,14 @@ exports! {
         let Some(routine) = routine else { return STATUS_INVALID_PARAMETER };
         let connection = Connection { routine, context, lock, vector, irql, synchronize, latched: mode != 0 };
         match connect("IoConnectInterrupt", &connection) {
-            Ok(interrupt) => { unsafe { object.write(interrupt) }; STATUS_SUCCESS }
+            Ok(interrupt) => { object.write(interrupt); STATUS_SUCCESS }
             Err(status) => status,
         }
     }
 
     /// Connects, as the version in the parameters says.
     [PASSIVE] fn IoConnectInterruptEx(parameters: *mut ConnectParameters) -> NTSTATUS {
-        let p = unsafe { &mut *parameters };
+        let p = &mut *parameters;
         let (vector, irql, synchronize, latched) = match p.version {
             CONNECT_FULLY_SPECIFIED | CONNECT_FULLY_SPECIFIED_GROUP => (p.vector, p.irql, p.synchronize, p.mode != 0),
             CONNECT_LINE_BASED => match pnp::line_interrupt(p.pdo) {
@@ -265,10 +265,10 @@ exports! {
         if p.routine.is_null() {
             return STATUS_INVALID_PARAMETER;
         }
-        let routine = unsafe { core::mem::transmute::<PVOID, KSERVICE_ROUTINE>(p.routine) };
+        let routine = core::mem::transmute::<PVOID, KSERVICE_ROUTINE>(p.routine);
         let connection = Connection { routine, context: p.context, lock: p.lock, vector, irql, synchronize, latched };
         match connect("IoConnectInterruptEx", &connection) {
-            Ok(interrupt) => { unsafe { p.object.write(interrupt) }; STATUS_SUCCESS }
+            Ok(interrupt) => { p.object.write(interrupt); STATUS_SUCCESS }
             Err(status) => status,
         }
     }
@@ -278,13 +278,13 @@ exports! {
 
     /// Takes a service routine off its interrupt.
     [PASSIVE] fn IoDisconnectInterruptEx(parameters: *mut DisconnectParameters) {
-        disconnect("IoDisconnectInterruptEx", unsafe { (*parameters).object });
+        disconnect("IoDisconnectInterruptEx", (*parameters).object);
     }
 
     /// Runs a routine that the service routine cannot interrupt.
     [DEVICE] fn KeSynchronizeExecution(interrupt: *mut KINTERRUPT, routine: Option<KSYNCHRONIZE_ROUTINE>, context: PVOID) -> u8 {
         let Some(routine) = routine else { return 0 };
-        unsafe {
+        {
             let old = KeAcquireInterruptSpinLock(interrupt);
             let result = verifier::call("a routine given to KeSynchronizeExecution", || routine(context));
             KeReleaseInterruptSpinLock(interrupt, old);
@@ -295,7 +295,7 @@ exports! {
     /// Raises to the interrupt's level and takes its lock.
     [DEVICE] fn KeAcquireInterruptSpinLock(interrupt: *mut KINTERRUPT) -> KIRQL {
         let old = cpu::irql();
-        unsafe {
+        {
             if (*interrupt).SynchronizeIrql < old {
                 verifier::stop(0x0a, "KeAcquireInterruptSpinLock", [interrupt as u64, u64::from(old), 0, 0],
                     format_args!("called at IRQL {old}, above the interrupt's own level {}", (*interrupt).SynchronizeIrql));
@@ -308,7 +308,7 @@ exports! {
 
     /// Gives the interrupt's lock back.
     [FROM_DISPATCH] fn KeReleaseInterruptSpinLock(interrupt: *mut KINTERRUPT, old: KIRQL) {
-        unsafe { spin_lock::give("KeReleaseInterruptSpinLock", (*interrupt).ActualLock) };
+        spin_lock::give("KeReleaseInterruptSpinLock", (*interrupt).ActualLock);
         cpu::set_irql(old);
     }
 }

@@ -56,13 +56,13 @@ exports! {
 
     /// The number of the current processor: there is one.
     [ANY] fn KeGetCurrentProcessorNumberEx(number: *mut u32) -> u32 {
-        if !number.is_null() { unsafe { number.write(0) } }
+        if !number.is_null() { number.write(0) }
         0
     }
 
     /// How many processors there are.
     [ANY] fn KeQueryActiveProcessorCount(mask: *mut u64) -> u32 {
-        if !mask.is_null() { unsafe { mask.write(1) } }
+        if !mask.is_null() { mask.write(1) }
         1
     }
 

@@ -61,18 +61,18 @@ exports! {
     pub static EXPORTS;
 
     /// Initialises a lock.
-    [ANY] fn KeInitializeSpinLock(lock: *mut KSPIN_LOCK) { unsafe { lock.write(0) } }
+    [ANY] fn KeInitializeSpinLock(lock: *mut KSPIN_LOCK) { lock.write(0) }
 
     /// Raises to `DISPATCH_LEVEL` and takes the lock.
     [DISPATCH] fn KeAcquireSpinLockRaiseToDpc(lock: *mut KSPIN_LOCK) -> KIRQL {
         let old = super::level::raise(DISPATCH_LEVEL);
-        unsafe { take("KeAcquireSpinLockRaiseToDpc", lock) };
+        take("KeAcquireSpinLockRaiseToDpc", lock);
         old
     }
 
     /// Gives the lock back and restores the IRQL.
     [AT_DISPATCH] fn KeReleaseSpinLock(lock: *mut KSPIN_LOCK, old: KIRQL) {
-        unsafe { give("KeReleaseSpinLock", lock) };
+        give("KeReleaseSpinLock", lock);
         if old > DISPATCH_LEVEL {
             verifier::stop(0x0a, "KeReleaseSpinLock", [lock as u64, u64::from(old), 0, 0],
                 format_args!("the old IRQL given is {old}; the lock was acquired at DISPATCH_LEVEL or below"));
@@ -82,40 +82,40 @@ exports! {
 
     /// Takes the lock; the IRQL is `DISPATCH_LEVEL` or above already.
     [FROM_DISPATCH] fn KeAcquireSpinLockAtDpcLevel(lock: *mut KSPIN_LOCK) {
-        unsafe { take("KeAcquireSpinLockAtDpcLevel", lock) };
+        take("KeAcquireSpinLockAtDpcLevel", lock);
     }
 
     /// Gives the lock back; the IRQL stays.
     [FROM_DISPATCH] fn KeReleaseSpinLockFromDpcLevel(lock: *mut KSPIN_LOCK) {
-        unsafe { give("KeReleaseSpinLockFromDpcLevel", lock) };
+        give("KeReleaseSpinLockFromDpcLevel", lock);
     }
 
     /// Takes the lock if it is free.
     [FROM_DISPATCH] fn KeTryToAcquireSpinLockAtDpcLevel(lock: *mut KSPIN_LOCK) -> u8 {
-        cpu::without_interrupts(|| unsafe { u8::from(lock.read() == 0 && { lock.write(1); true }) })
+        cpu::without_interrupts(|| { u8::from(lock.read() == 0 && { lock.write(1); true }) })
     }
 
     /// Whether the lock is free.
-    [ANY] fn KeTestSpinLock(lock: *mut KSPIN_LOCK) -> u8 { u8::from(unsafe { lock.read_volatile() } == 0) }
+    [ANY] fn KeTestSpinLock(lock: *mut KSPIN_LOCK) -> u8 { u8::from(lock.read_volatile() == 0) }
 
     /// Takes the lock at whatever IRQL is higher, this one or `DISPATCH_LEVEL`.
     [ANY] fn KeAcquireSpinLockForDpc(lock: *mut KSPIN_LOCK) -> KIRQL {
         let old = cpu::irql();
         if old < DISPATCH_LEVEL { cpu::set_irql(DISPATCH_LEVEL) }
-        unsafe { take("KeAcquireSpinLockForDpc", lock) };
+        take("KeAcquireSpinLockForDpc", lock);
         old
     }
 
     /// Gives the lock back.
     [FROM_DISPATCH] fn KeReleaseSpinLockForDpc(lock: *mut KSPIN_LOCK, old: KIRQL) {
-        unsafe { give("KeReleaseSpinLockForDpc", lock) };
+        give("KeReleaseSpinLockForDpc", lock);
         cpu::set_irql(old);
     }
 
     /// Takes a queued lock.
     [DISPATCH] fn KeAcquireInStackQueuedSpinLock(lock: *mut KSPIN_LOCK, handle: *mut LockQueueHandle) {
         let old_irql = super::level::raise(DISPATCH_LEVEL);
-        unsafe {
+        {
             take("KeAcquireInStackQueuedSpinLock", lock);
             handle.write(LockQueueHandle { next: core::ptr::null_mut(), lock, old_irql });
         }
@@ -123,7 +123,7 @@ exports! {
 
     /// Gives a queued lock back.
     [AT_DISPATCH] fn KeReleaseInStackQueuedSpinLock(handle: *mut LockQueueHandle) {
-        unsafe {
+        {
             give("KeReleaseInStackQueuedSpinLock", (*handle).lock);
             cpu::set_irql((*handle).old_irql);
         }
@@ -131,7 +131,7 @@ exports! {
 
     /// Takes a queued lock at `DISPATCH_LEVEL`.
     [FROM_DISPATCH] fn KeAcquireInStackQueuedSpinLockAtDpcLevel(lock: *mut KSPIN_LOCK, handle: *mut LockQueueHandle) {
-        unsafe {
+        {
             take("KeAcquireInStackQueuedSpinLockAtDpcLevel", lock);
             handle.write(LockQueueHandle { next: core::ptr::null_mut(), lock, old_irql: cpu::irql() });
         }
@@ -139,6 +139,6 @@ exports! {
 
     /// Gives a queued lock back and stays at the level.
     [FROM_DISPATCH] fn KeReleaseInStackQueuedSpinLockFromDpcLevel(handle: *mut LockQueueHandle) {
-        unsafe { give("KeReleaseInStackQueuedSpinLockFromDpcLevel", (*handle).lock) };
+        give("KeReleaseInStackQueuedSpinLockFromDpcLevel", (*handle).lock);
     }
 }

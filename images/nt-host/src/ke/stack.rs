@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use guest_protocol::StackFrame;
 
 use crate::arch::trap::{self, TrapFrame};
-use crate::image;
+use crate::image::{self, Unwind};
 use crate::mm::paging;
 use crate::pe::unwind::{self, RBP, RSP, Registers};
 
@@ -69,7 +69,7 @@ impl Context {
 }
 
 fn read(address: u64) -> Option<u64> {
-    if address % 8 != 0 || !paging::accessible(address, 8, false) {
+    if !address.is_multiple_of(8) || !paging::accessible(address, 8, false) {
         return None;
     }
     // SAFETY: mapped and aligned; whatever is there is a number.
@@ -106,8 +106,10 @@ pub fn walk(mut context: Context) -> Vec<StackFrame> {
             frames.push(StackFrame { address, module, offset });
         }
         let next = match image::unwind_table(address) {
-            Some((base, size, Some(table))) => unwind::step(&Loaded { base, size }, base, table, &mut context.0),
-            Some((_, _, None)) => None,
+            Some(Unwind { base, size, table: Some(table) }) => {
+                unwind::step(&Loaded { base, size }, base, table, &mut context.0)
+            }
+            Some(Unwind { table: None, .. }) => None,
             None if image::in_host(address) => context.step_host(),
             // A jump into nowhere: the return address is most likely on top of the stack.
             None if frames.len() == 1 => read(context.0.general[RSP]).map(|rip| {

@@ -445,7 +445,7 @@ exports! {
         let Some(start) = start else { return STATUS_INVALID_PARAMETER };
         let Some(thread) = create(start, context, PRIORITY_NORMAL, true) else { return STATUS_INSUFFICIENT_RESOURCES };
         DRIVER_THREADS.fetch_add(1, Ordering::Relaxed);
-        unsafe {
+        {
             (*thread).references += 1;
             handle.write(io::handle::open(io::handle::Object::Thread(thread.cast())));
         }
@@ -454,7 +454,7 @@ exports! {
 
     /// Ends the system thread that calls it.
     [PASSIVE] fn PsTerminateSystemThread(status: NTSTATUS) -> NTSTATUS {
-        if current() == unsafe { (*SCHEDULER.0.get()).main } {
+        if current() == (*SCHEDULER.0.get()).main {
             return STATUS_INVALID_PARAMETER;
         }
         terminate(status)
@@ -466,7 +466,7 @@ exports! {
             verifier::stop(0xc4, "KeSetPriorityThread", [0, thread as u64, priority as u64, 0],
                 format_args!("a thread's priority is 1 to 31, not {priority}"));
         }
-        cpu::without_interrupts(|| unsafe {
+        cpu::without_interrupts(|| {
             let old = (*thread).priority;
             (*thread).priority = priority;
             if (*thread).state == State::Ready {
@@ -478,15 +478,15 @@ exports! {
     }
 
     /// A thread's priority.
-    [DISPATCH] fn KeQueryPriorityThread(thread: *mut Thread) -> i32 { unsafe { (*thread).priority } }
+    [DISPATCH] fn KeQueryPriorityThread(thread: *mut Thread) -> i32 { (*thread).priority }
 
     /// Keeps ordinary asynchronous procedure calls away.
-    [APC] fn KeEnterCriticalRegion() { unsafe { (*current()).critical_regions += 1 } }
+    [APC] fn KeEnterCriticalRegion() { (*current()).critical_regions += 1 }
 
     /// Lets them in again.
     [APC] fn KeLeaveCriticalRegion() {
         let thread = current();
-        unsafe {
+        {
             if (*thread).critical_regions == 0 {
                 verifier::stop(0xc4, "KeLeaveCriticalRegion", [0; 4],
                     format_args!("the thread is in no critical region: KeEnterCriticalRegion is missing"));

@@ -55,7 +55,7 @@ fn tsc() -> u64 {
 impl Clock {
     fn now(&self) -> u64 {
         let counts = tsc().saturating_sub(self.tsc);
-        self.ns + (u128::from(counts) * u128::from(self.rate) >> 32) as u64
+        self.ns + ((u128::from(counts) * u128::from(self.rate)) >> 32) as u64
     }
 
     /// Bends the line so that it meets the HPET at the next comparison.
@@ -258,10 +258,10 @@ exports! {
     pub static EXPORTS;
 
     /// System time.
-    [ANY] fn KeQuerySystemTime(time: *mut i64) { unsafe { time.write(system_time() as i64) } }
+    [ANY] fn KeQuerySystemTime(time: *mut i64) { time.write(system_time() as i64) }
 
     /// System time, to the 100 ns.
-    [ANY] fn KeQuerySystemTimePrecise(time: *mut i64) { unsafe { time.write(system_time() as i64) } }
+    [ANY] fn KeQuerySystemTimePrecise(time: *mut i64) { time.write(system_time() as i64) }
 
     /// Interrupt time.
     [ANY] fn KeQueryInterruptTime() -> u64 { interrupt_time() }
@@ -269,7 +269,7 @@ exports! {
     /// Interrupt time, with the performance counter.
     [ANY] fn KeQueryInterruptTimePrecise(counter: *mut u64) -> u64 {
         let now = interrupt_time();
-        if !counter.is_null() { unsafe { counter.write(now) } }
+        if !counter.is_null() { counter.write(now) }
         now
     }
 
@@ -278,12 +278,12 @@ exports! {
 
     /// The performance counter and its frequency.
     [ANY] fn KeQueryPerformanceCounter(frequency: *mut i64) -> i64 {
-        if !frequency.is_null() { unsafe { frequency.write(PERFORMANCE_FREQUENCY as i64) } }
+        if !frequency.is_null() { frequency.write(PERFORMANCE_FREQUENCY as i64) }
         interrupt_time() as i64
     }
 
     /// Clock ticks since the start.
-    [ANY] fn KeQueryTickCount(count: *mut i64) { unsafe { count.write((nanoseconds() / TICK_NS) as i64) } }
+    [ANY] fn KeQueryTickCount(count: *mut i64) { count.write((nanoseconds() / TICK_NS) as i64) }
 
     /// Length of a clock tick in 100 ns.
     [ANY] fn KeQueryTimeIncrement() -> u32 { (TICK_NS / 100) as u32 }
@@ -301,8 +301,8 @@ exports! {
     }
 
     /// System time to local time: this machine's zone is UTC.
-    [ANY] fn ExSystemTimeToLocalTime(system: *const i64, local: *mut i64) { unsafe { local.write(system.read()) } }
+    [ANY] fn ExSystemTimeToLocalTime(system: *const i64, local: *mut i64) { local.write(system.read()) }
 
     /// Local time to system time.
-    [ANY] fn ExLocalTimeToSystemTime(local: *const i64, system: *mut i64) { unsafe { system.write(local.read()) } }
+    [ANY] fn ExLocalTimeToSystemTime(local: *const i64, system: *mut i64) { system.write(local.read()) }
 }

@@ -228,17 +228,17 @@ exports! {
     pub static EXPORTS;
 
     /// Initialises a notification timer.
-    [DISPATCH] fn KeInitializeTimer(timer: *mut KTIMER) { unsafe { initialize(timer, object_type::NOTIFICATION_TIMER) } }
+    [DISPATCH] fn KeInitializeTimer(timer: *mut KTIMER) { initialize(timer, object_type::NOTIFICATION_TIMER) }
 
     /// Initialises a timer: notification (0) or synchronization (1).
     [DISPATCH] fn KeInitializeTimerEx(timer: *mut KTIMER, kind: i32) {
-        unsafe { initialize(timer, object_type::NOTIFICATION_TIMER + u8::from(kind != 0)) }
+        initialize(timer, object_type::NOTIFICATION_TIMER + u8::from(kind != 0))
     }
 
     /// Sets a timer once.
     [DISPATCH] fn KeSetTimer(timer: *mut KTIMER, due: i64, dpc: *mut KDPC) -> u8 {
         check("KeSetTimer", timer);
-        u8::from(unsafe { set(timer, due, 0, dpc) })
+        u8::from(set(timer, due, 0, dpc))
     }
 
     /// Sets a timer, once or with a period in milliseconds.
@@ -248,21 +248,21 @@ exports! {
             verifier::stop(0xc4, "KeSetTimerEx", [0, timer as u64, period as u64, 0],
                 format_args!("the period {period} is negative; it is a number of milliseconds"));
         }
-        u8::from(unsafe { set(timer, due, period as u32, dpc) })
+        u8::from(set(timer, due, period as u32, dpc))
     }
 
     /// Sets a timer with a tolerance, which this system does not need.
     [DISPATCH] fn KeSetCoalescableTimer(timer: *mut KTIMER, due: i64, period: u32, _tolerance: u32, dpc: *mut KDPC) -> u8 {
         check("KeSetCoalescableTimer", timer);
-        u8::from(unsafe { set(timer, due, period, dpc) })
+        u8::from(set(timer, due, period, dpc))
     }
 
     /// Takes a timer out of the queue. A DPC that it has queued already stays.
     [DISPATCH] fn KeCancelTimer(timer: *mut KTIMER) -> u8 {
         check("KeCancelTimer", timer);
-        u8::from(unsafe { cancel(timer) })
+        u8::from(cancel(timer))
     }
 
     /// Whether the timer has expired.
-    [DISPATCH] fn KeReadStateTimer(timer: *mut KTIMER) -> u8 { u8::from(unsafe { (*timer).Header.SignalState } > 0) }
+    [DISPATCH] fn KeReadStateTimer(timer: *mut KTIMER) -> u8 { u8::from((*timer).Header.SignalState > 0) }
 }

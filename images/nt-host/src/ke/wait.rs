@@ -267,7 +267,7 @@ exports! {
     /// Waits for an object.
     [DISPATCH] fn KeWaitForSingleObject(object: *mut DISPATCHER_HEADER, _reason: i32, _mode: i8, _alertable: u8,
         timeout: *const i64) -> NTSTATUS {
-        unsafe { wait_for("KeWaitForSingleObject", &[object], false, timeout_of(timeout), core::ptr::null_mut()) }
+        wait_for("KeWaitForSingleObject", &[object], false, timeout_of(timeout), core::ptr::null_mut())
     }
 
     /// Waits for all (0) or any (1) of several objects.
@@ -278,7 +278,7 @@ exports! {
             verifier::stop(0x0c, "KeWaitForMultipleObjects", [count as u64, 0, 0, 0],
                 format_args!("{count} objects: 1 to {THREAD_WAIT_OBJECTS} without wait blocks, at most {MAXIMUM_WAIT_OBJECTS} with them"));
         }
-        unsafe {
+        {
             let objects = core::slice::from_raw_parts(objects, count);
             wait_for("KeWaitForMultipleObjects", objects, kind == 0, timeout_of(timeout), blocks)
         }
@@ -286,12 +286,12 @@ exports! {
 
     /// Lets time pass.
     [APC] fn KeDelayExecutionThread(_mode: i8, _alertable: u8, interval: *const i64) -> NTSTATUS {
-        let interval = unsafe { interval.read() };
+        let interval = interval.read();
         if interval == 0 {
             return STATUS_SUCCESS;
         }
         let mut never = KEVENT { Header: event::header(object_type::NOTIFICATION_EVENT, 0) };
-        let status = unsafe {
+        let status = {
             wait_for("KeDelayExecutionThread", &[(&raw mut never).cast()], false, Some(interval), core::ptr::null_mut())
         };
         if status == STATUS_TIMEOUT { STATUS_SUCCESS } else { status }

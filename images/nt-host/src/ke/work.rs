@@ -70,7 +70,7 @@ exports! {
 
     /// Queues a work item.
     [DISPATCH] fn ExQueueWorkItem(item: *mut WORK_QUEUE_ITEM, _kind: i32) {
-        unsafe {
+        {
             let Some(routine) = (*item).WorkerRoutine else {
                 verifier::stop(0xe4, "ExQueueWorkItem", [0, item as u64, 0, 0],
                     format_args!("the work item at {item:p} has no routine: ExInitializeWorkItem was not called"));

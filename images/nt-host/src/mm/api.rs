@@ -215,10 +215,10 @@ exports! {
                 PHYSICAL | VIRTUAL => break STATUS_ACCESS_VIOLATION,
                 _ => break STATUS_INVALID_PARAMETER,
             };
-            unsafe { core::ptr::copy_nonoverlapping(from as *const u8, target.add(done as usize), piece as usize) };
+            core::ptr::copy_nonoverlapping(from as *const u8, target.add(done as usize), piece as usize);
             done += piece;
         };
-        unsafe { transferred.write(done) };
+        transferred.write(done);
         status
     }
 
@@ -255,7 +255,7 @@ exports! {
         let size = size_of::<MDL>() + 8 * pages;
         let memory: Box<[u64]> = alloc::vec![0u64; size / 8].into_boxed_slice();
         let mdl = Box::into_raw(memory).cast::<MDL>();
-        unsafe {
+        {
             mdl.write(MDL {
                 Next: core::ptr::null_mut(),
                 Size: size as i16,
@@ -281,7 +281,7 @@ exports! {
 
     /// Frees an MDL.
     [DISPATCH] fn IoFreeMdl(mdl: *mut MDL) {
-        unsafe {
+        {
             if (*mdl).MdlFlags & MDL_PAGES_LOCKED != 0 {
                 verifier::stop(0x76, "IoFreeMdl", [mdl as u64, 0, 0, 0],
                     format_args!("the MDL at {mdl:p} is freed with its pages locked: call MmUnlockPages first"));
@@ -293,7 +293,7 @@ exports! {
 
     /// Fills in the frames of a nonpaged buffer.
     [DISPATCH] fn MmBuildMdlForNonPagedPool(mdl: *mut MDL) {
-        unsafe {
+        {
             fill_frames("MmBuildMdlForNonPagedPool", mdl);
             (*mdl).MappedSystemVa = ((*mdl).StartVa as u64 + u64::from((*mdl).ByteOffset)) as PVOID;
             (*mdl).MdlFlags |= MDL_SOURCE_IS_NONPAGED_POOL | MDL_MAPPED_TO_SYSTEM_VA;
@@ -302,7 +302,7 @@ exports! {
 
     /// Locks the buffer of an MDL in memory, where all of it is already.
     [DISPATCH] fn MmProbeAndLockPages(mdl: *mut MDL, _mode: i8, _operation: i32) {
-        unsafe {
+        {
             fill_frames("MmProbeAndLockPages", mdl);
             (*mdl).MdlFlags |= MDL_PAGES_LOCKED;
         }
@@ -310,7 +310,7 @@ exports! {
 
     /// Unlocks the buffer of an MDL.
     [DISPATCH] fn MmUnlockPages(mdl: *mut MDL) {
-        unsafe {
+        {
             if (*mdl).MdlFlags & MDL_PAGES_LOCKED == 0 {
                 verifier::stop(0x76, "MmUnlockPages", [mdl as u64, 0, 0, 0], format_args!("the MDL at {mdl:p} has no locked pages"));
             }
@@ -320,7 +320,7 @@ exports! {
 
     /// A system address for locked pages: they are kernel memory already.
     [DISPATCH] fn MmMapLockedPagesSpecifyCache(mdl: *mut MDL, _mode: i8, _caching: i32, _base: PVOID, _bugcheck: u32, _priority: u32) -> PVOID {
-        unsafe {
+        {
             (*mdl).MappedSystemVa = ((*mdl).StartVa as u64 + u64::from((*mdl).ByteOffset)) as PVOID;
             (*mdl).MdlFlags |= MDL_MAPPED_TO_SYSTEM_VA;
             (*mdl).MappedSystemVa
@@ -329,15 +329,15 @@ exports! {
 
     /// A system address for locked pages.
     [DISPATCH] fn MmMapLockedPages(mdl: *mut MDL, mode: i8) -> PVOID {
-        unsafe { MmMapLockedPagesSpecifyCache(mdl, mode, 1, core::ptr::null_mut(), 1, 16) }
+        MmMapLockedPagesSpecifyCache(mdl, mode, 1, core::ptr::null_mut(), 1, 16)
     }
 
     /// Undoes a mapping of locked pages.
-    [DISPATCH] fn MmUnmapLockedPages(_base: PVOID, mdl: *mut MDL) { unsafe { (*mdl).MdlFlags &= !MDL_MAPPED_TO_SYSTEM_VA } }
+    [DISPATCH] fn MmUnmapLockedPages(_base: PVOID, mdl: *mut MDL) { (*mdl).MdlFlags &= !MDL_MAPPED_TO_SYSTEM_VA }
 
     /// An MDL for a part of another's buffer.
     [DISPATCH] fn IoBuildPartialMdl(source: *mut MDL, target: *mut MDL, address: PVOID, bytes: u32) {
-        unsafe {
+        {
             let end = (*source).StartVa as u64 + u64::from((*source).ByteOffset) + u64::from((*source).ByteCount);
             let bytes = if bytes == 0 { (end - address as u64) as u32 } else { bytes };
             (*target).StartVa = (address as u64 / PAGE_SIZE * PAGE_SIZE) as PVOID;
@@ -368,6 +368,6 @@ exports! {
 
     /// The address of a kernel routine by name.
     [PASSIVE] fn MmGetSystemRoutineAddress(name: *const UNICODE_STRING) -> PVOID {
-        routine(unsafe { &*name }).unwrap_or(0) as PVOID
+        routine(&*name).unwrap_or(0) as PVOID
     }
 }

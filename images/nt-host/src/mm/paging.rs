@@ -82,8 +82,10 @@ pub struct NoTables;
 /// thread's driver code that uses no user memory.
 pub fn init(map: &MemoryMap) {
     TABLES.with(|tables| {
-        // SAFETY: the boot code's top-level table, owned by this module from now on; the offset is the direct map's.
-        *tables = Some(unsafe { OffsetPageTable::new(&mut *(&raw mut boot_pml4), VirtAddr::new(DIRECT_MAP)) });
+        // The boot code's top-level table, owned by this module from now on; the offset is the direct map's.
+        let table: *mut PageTable = &raw mut boot_pml4;
+        // SAFETY: see above.
+        *tables = Some(unsafe { OffsetPageTable::new(&mut *table, VirtAddr::new(DIRECT_MAP)) });
     });
     for range in map.ram().filter(|range| range.end > BOOT_MAPPED) {
         let start = range.start.max(BOOT_MAPPED) & !0x1f_ffff;

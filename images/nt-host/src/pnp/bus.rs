@@ -118,9 +118,12 @@ pub fn create(function: Function) -> *mut DEVICE_OBJECT {
 }
 
 /// Takes a physical device object away: its device has been removed.
-pub fn delete(pdo: *mut DEVICE_OBJECT) {
+///
+/// # Safety
+/// `pdo` came from [`create`] and is not used any more.
+pub unsafe fn delete(pdo: *mut DEVICE_OBJECT) {
     BUS.with(|bus| bus.devices.retain(|(at, _)| *at != pdo as u64));
-    // SAFETY: a live object of this driver's.
+    // SAFETY: the caller's promise.
     unsafe { device::IoDeleteDevice(pdo) };
 }
 
@@ -349,7 +352,7 @@ unsafe fn transfer(context: PVOID, buffer: PVOID, offset: u32, length: u32, writ
     while at < end {
         // SAFETY: the caller gives a buffer of `length` bytes.
         let place = unsafe { buffer.cast::<u8>().add((at - offset) as usize) };
-        let width = [4u32, 2, 1].into_iter().find(|width| at % width == 0 && at + width <= end).unwrap_or(1);
+        let width = [4u32, 2, 1].into_iter().find(|width| at.is_multiple_of(*width) && at + width <= end).unwrap_or(1);
         // SAFETY: as above; nothing is known about alignment.
         unsafe {
             match (width, write) {

@@ -214,7 +214,8 @@ pub fn start_device() -> Result<StartedDevice, Failure> {
                 ),
             );
         }
-        bus::delete(pdo);
+        // SAFETY: nothing is attached to it.
+        unsafe { bus::delete(pdo) };
         return Err(failure(FailureKind::Status(status as u32), format!("AddDevice returned {}", status_text(status))));
     }
     // SAFETY: live objects.
@@ -296,7 +297,8 @@ fn remove() -> Result<(), Failure> {
             ),
         );
     }
-    bus::delete(started.pdo);
+    // SAFETY: nothing is attached to it.
+    unsafe { bus::delete(started.pdo) };
     Ok(())
 }
 

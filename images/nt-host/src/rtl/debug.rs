@@ -219,25 +219,25 @@ exports! {
 
     /// Prints with an argument list.
     [ANY] fn vDbgPrintEx(_component: u32, level: u32, template: *const u8, arguments: *const u64) -> NTSTATUS {
-        unsafe { debug_print_ex(level, template, arguments) }
+        debug_print_ex(level, template, arguments)
     }
 
     /// Prints with an argument list, after a prefix.
     [ANY] fn vDbgPrintExWithPrefix(prefix: *const u8, _component: u32, _level: u32, template: *const u8, arguments: *const u64) -> NTSTATUS {
         let prefix = readable::<u8>(prefix as u64, FORMAT_MAX).unwrap_or_default();
-        let text = alloc::format!("{}{}", String::from_utf8_lossy(&prefix), unsafe { narrow(template, arguments) });
+        let text = alloc::format!("{}{}", String::from_utf8_lossy(&prefix), narrow(template, arguments));
         print(Level::Info, &text);
         0
     }
 
     /// Formats with an argument list.
     [ANY] fn _vsnprintf(target: *mut u8, room: usize, template: *const u8, arguments: *const u64) -> i32 {
-        unsafe { print_narrow(target, room, template, arguments) }
+        print_narrow(target, room, template, arguments)
     }
 
     /// Formats with an argument list.
     [ANY] fn _vsnwprintf(target: *mut u16, room: usize, template: *const u16, arguments: *const u64) -> i32 {
-        unsafe { print_wide(target, room, template, arguments) }
+        print_wide(target, room, template, arguments)
     }
 
     /// Whether a component's output at a level is shown: all is.

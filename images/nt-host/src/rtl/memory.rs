@@ -71,45 +71,45 @@ exports! {
     /// Copies what does not overlap.
     [ANY] fn memcpy(target: *mut u8, source: *const u8, bytes: usize) -> *mut u8 {
         // Windows' memcpy is memmove.
-        unsafe { core::ptr::copy(source, target, bytes) };
+        core::ptr::copy(source, target, bytes);
         target
     }
 
     /// Copies.
     [ANY] fn memmove(target: *mut u8, source: *const u8, bytes: usize) -> *mut u8 {
-        unsafe { core::ptr::copy(source, target, bytes) };
+        core::ptr::copy(source, target, bytes);
         target
     }
 
     /// Fills.
     [ANY] fn memset(target: *mut u8, value: i32, bytes: usize) -> *mut u8 {
-        unsafe { target.write_bytes(value as u8, bytes) };
+        target.write_bytes(value as u8, bytes);
         target
     }
 
     /// Compares.
     [ANY] fn memcmp(a: *const u8, b: *const u8, bytes: usize) -> i32 {
-        unsafe { core::slice::from_raw_parts(a, bytes).cmp(core::slice::from_raw_parts(b, bytes)) as i32 }
+        core::slice::from_raw_parts(a, bytes).cmp(core::slice::from_raw_parts(b, bytes)) as i32
     }
 
     /// Copies.
-    [ANY] fn RtlMoveMemory(target: *mut u8, source: *const u8, bytes: usize) { unsafe { core::ptr::copy(source, target, bytes) } }
+    [ANY] fn RtlMoveMemory(target: *mut u8, source: *const u8, bytes: usize) { core::ptr::copy(source, target, bytes) }
 
     /// Copies.
-    [ANY] fn RtlCopyMemory(target: *mut u8, source: *const u8, bytes: usize) { unsafe { core::ptr::copy(source, target, bytes) } }
+    [ANY] fn RtlCopyMemory(target: *mut u8, source: *const u8, bytes: usize) { core::ptr::copy(source, target, bytes) }
 
     /// Copies by words of eight bytes.
-    [ANY] fn RtlCopyMemoryNonTemporal(target: *mut u8, source: *const u8, bytes: usize) { unsafe { core::ptr::copy(source, target, bytes) } }
+    [ANY] fn RtlCopyMemoryNonTemporal(target: *mut u8, source: *const u8, bytes: usize) { core::ptr::copy(source, target, bytes) }
 
     /// Zeroes.
-    [ANY] fn RtlZeroMemory(target: *mut u8, bytes: usize) { unsafe { target.write_bytes(0, bytes) } }
+    [ANY] fn RtlZeroMemory(target: *mut u8, bytes: usize) { target.write_bytes(0, bytes) }
 
     /// Fills.
-    [ANY] fn RtlFillMemory(target: *mut u8, bytes: usize, value: u8) { unsafe { target.write_bytes(value, bytes) } }
+    [ANY] fn RtlFillMemory(target: *mut u8, bytes: usize, value: u8) { target.write_bytes(value, bytes) }
 
     /// How many bytes are equal.
     [ANY] fn RtlCompareMemory(a: *const u8, b: *const u8, bytes: usize) -> usize {
-        unsafe {
+        {
             let (a, b) = (core::slice::from_raw_parts(a, bytes), core::slice::from_raw_parts(b, bytes));
             a.iter().zip(b).take_while(|(a, b)| a == b).count()
         }
@@ -139,7 +139,7 @@ exports! {
 
     /// The version.
     [PASSIVE] fn RtlGetVersion(info: *mut VersionInfo) -> NTSTATUS {
-        unsafe {
+        {
             let size = (*info).size;
             if size != VERSION_INFO_BYTES && size != VERSION_INFO_EX_BYTES {
                 return STATUS_INVALID_PARAMETER;
@@ -158,7 +158,7 @@ exports! {
 
     /// The version, and whether the build is a checked one.
     [PASSIVE] fn PsGetVersion(major: *mut u32, minor: *mut u32, build: *mut u32, _service_pack: *mut u8) -> u8 {
-        unsafe {
+        {
             for (out, value) in [(major, MAJOR_VERSION), (minor, MINOR_VERSION), (build, BUILD_NUMBER)] {
                 if !out.is_null() { out.write(value) }
             }

@@ -3,9 +3,10 @@
 pub mod debug;
 pub mod memory;
 pub mod string;
+pub mod trace;
 
 use crate::export::Export;
 
 /// What the run-time library exports.
 pub static EXPORTS: &[&[Export]] =
-    &[debug::EXPORTS, debug::VARIADIC, memory::EXPORTS, memory::HELPERS, string::EXPORTS];
+    &[debug::EXPORTS, debug::VARIADIC, memory::EXPORTS, memory::HELPERS, string::EXPORTS, trace::EXPORTS];

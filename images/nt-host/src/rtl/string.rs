@@ -135,7 +135,7 @@ exports! {
 
     /// Counts a terminated string.
     [ANY] fn RtlInitUnicodeString(target: *mut UNICODE_STRING, source: *const u16) {
-        unsafe {
+        {
             let bytes = if source.is_null() { 0 } else { 2 * length(source).min(0x7ffe) };
             target.write(UNICODE_STRING {
                 Length: bytes as u16,
@@ -147,7 +147,7 @@ exports! {
 
     /// Counts a terminated string.
     [ANY] fn RtlInitAnsiString(target: *mut ANSI_STRING, source: *const u8) {
-        unsafe {
+        {
             let bytes = if source.is_null() { 0 } else { narrow_length(source).min(0xfffe) };
             target.write(ANSI_STRING {
                 Length: bytes as u16,
@@ -158,11 +158,11 @@ exports! {
     }
 
     /// Counts a terminated string.
-    [ANY] fn RtlInitString(target: *mut ANSI_STRING, source: *const u8) { unsafe { RtlInitAnsiString(target, source) } }
+    [ANY] fn RtlInitString(target: *mut ANSI_STRING, source: *const u8) { RtlInitAnsiString(target, source) }
 
     /// Copies as much as there is room for.
     [APC] fn RtlCopyUnicodeString(target: *mut UNICODE_STRING, source: *const UNICODE_STRING) {
-        unsafe {
+        {
             (*target).Length = 0;
             if let Some(source) = source.as_ref() {
                 let room = usize::from((*target).MaximumLength / 2);
@@ -174,12 +174,12 @@ exports! {
 
     /// Appends.
     [APC] fn RtlAppendUnicodeStringToString(target: *mut UNICODE_STRING, source: *const UNICODE_STRING) -> NTSTATUS {
-        unsafe { append(target, units(&*source)) }
+        append(target, units(&*source))
     }
 
     /// Appends a terminated string.
     [APC] fn RtlAppendUnicodeToString(target: *mut UNICODE_STRING, source: *const u16) -> NTSTATUS {
-        unsafe {
+        {
             if source.is_null() { return STATUS_SUCCESS }
             append(target, core::slice::from_raw_parts(source, length(source)))
         }
@@ -187,17 +187,17 @@ exports! {
 
     /// Compares: below, equal, above zero.
     [APC] fn RtlCompareUnicodeString(a: *const UNICODE_STRING, b: *const UNICODE_STRING, fold: u8) -> i32 {
-        unsafe { compare(units(&*a), units(&*b), fold != 0) }
+        compare(units(&*a), units(&*b), fold != 0)
     }
 
     /// Whether two strings are equal.
     [APC] fn RtlEqualUnicodeString(a: *const UNICODE_STRING, b: *const UNICODE_STRING, fold: u8) -> u8 {
-        unsafe { u8::from(compare(units(&*a), units(&*b), fold != 0) == 0) }
+        u8::from(compare(units(&*a), units(&*b), fold != 0) == 0)
     }
 
     /// Whether one string begins with another.
     [APC] fn RtlPrefixUnicodeString(prefix: *const UNICODE_STRING, string: *const UNICODE_STRING, fold: u8) -> u8 {
-        unsafe {
+        {
             let (prefix, string) = (units(&*prefix), units(&*string));
             u8::from(string.len() >= prefix.len() && compare(prefix, &string[..prefix.len()], fold != 0) == 0)
         }
@@ -208,7 +208,7 @@ exports! {
 
     /// Frees a string that the run-time library allocated.
     [APC] fn RtlFreeUnicodeString(string: *mut UNICODE_STRING) {
-        unsafe {
+        {
             if !(*string).Buffer.is_null() {
                 pool::free("RtlFreeUnicodeString", (*string).Buffer as u64, None);
                 string.write(UNICODE_STRING { Length: 0, MaximumLength: 0, Buffer: core::ptr::null_mut() });
@@ -218,7 +218,7 @@ exports! {
 
     /// Frees a string that the run-time library allocated.
     [APC] fn RtlFreeAnsiString(string: *mut ANSI_STRING) {
-        unsafe {
+        {
             if !(*string).Buffer.is_null() {
                 pool::free("RtlFreeAnsiString", (*string).Buffer as u64, None);
                 string.write(ANSI_STRING { Length: 0, MaximumLength: 0, Buffer: core::ptr::null_mut() });
@@ -228,12 +228,12 @@ exports! {
 
     /// Widens.
     [PASSIVE] fn RtlAnsiStringToUnicodeString(target: *mut UNICODE_STRING, source: *const ANSI_STRING, make: u8) -> NTSTATUS {
-        unsafe { with_buffer(target, &String::from_utf8_lossy(bytes(&*source)), make != 0) }
+        with_buffer(target, &String::from_utf8_lossy(bytes(&*source)), make != 0)
     }
 
     /// Narrows.
     [PASSIVE] fn RtlUnicodeStringToAnsiString(target: *mut ANSI_STRING, source: *const UNICODE_STRING, make: u8) -> NTSTATUS {
-        unsafe {
+        {
             let text = text(&*source);
             let Ok(needed) = u16::try_from(text.len() + 1) else { return STATUS_INVALID_PARAMETER_2 };
             if make != 0 {
@@ -258,12 +258,12 @@ exports! {
             2 => alloc::format!("{value:b}"),
             _ => return STATUS_INVALID_PARAMETER,
         };
-        unsafe { with_buffer(target, &text, false) }
+        with_buffer(target, &text, false)
     }
 
     /// Text as a number.
     [PASSIVE] fn RtlUnicodeStringToInteger(source: *const UNICODE_STRING, base: u32, value: *mut u32) -> NTSTATUS {
-        let text = unsafe { text(&*source) };
+        let text = text(&*source);
         let text = text.trim();
         let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
         let (base, digits) = match (base, digits.get(..2)) {
@@ -276,46 +276,46 @@ exports! {
         };
         let end = digits.find(|c: char| !c.is_digit(base)).unwrap_or(digits.len());
         let number = u32::from_str_radix(&digits[..end], base).unwrap_or(0);
-        unsafe { value.write(if negative { number.wrapping_neg() } else { number }) };
+        value.write(if negative { number.wrapping_neg() } else { number });
         STATUS_SUCCESS
     }
 
     /// A GUID as text, in braces.
     [PASSIVE] fn RtlStringFromGUID(guid: *const GUID, target: *mut UNICODE_STRING) -> NTSTATUS {
-        let text = crate::io::names::guid_text(unsafe { &*guid }).to_uppercase();
-        unsafe { with_buffer(target, &text, true) }
+        let text = crate::io::names::guid_text(&*guid).to_uppercase();
+        with_buffer(target, &text, true)
     }
 
     /// Length of a terminated string.
-    [ANY] fn wcslen(string: *const u16) -> usize { unsafe { length(string) } }
+    [ANY] fn wcslen(string: *const u16) -> usize { length(string) }
 
     /// Length of a terminated string.
-    [ANY] fn strlen(string: *const u8) -> usize { unsafe { narrow_length(string) } }
+    [ANY] fn strlen(string: *const u8) -> usize { narrow_length(string) }
 
     /// Compares terminated strings.
     [ANY] fn wcscmp(a: *const u16, b: *const u16) -> i32 {
-        unsafe {
+        {
             compare(core::slice::from_raw_parts(a, length(a)), core::slice::from_raw_parts(b, length(b)), false)
         }
     }
 
     /// Compares terminated strings without regard to case.
     [ANY] fn _wcsicmp(a: *const u16, b: *const u16) -> i32 {
-        unsafe {
+        {
             compare(core::slice::from_raw_parts(a, length(a)), core::slice::from_raw_parts(b, length(b)), true)
         }
     }
 
     /// Compares terminated strings up to a length.
     [ANY] fn wcsncmp(a: *const u16, b: *const u16, most: usize) -> i32 {
-        unsafe {
+        {
             compare(core::slice::from_raw_parts(a, length(a).min(most)), core::slice::from_raw_parts(b, length(b).min(most)), false)
         }
     }
 
     /// Compares terminated strings.
     [ANY] fn strcmp(a: *const u8, b: *const u8) -> i32 {
-        unsafe {
+        {
             let (a, b) = (core::slice::from_raw_parts(a, narrow_length(a)), core::slice::from_raw_parts(b, narrow_length(b)));
             a.cmp(b) as i32
         }
@@ -323,7 +323,7 @@ exports! {
 
     /// Compares terminated strings up to a length.
     [ANY] fn strncmp(a: *const u8, b: *const u8, most: usize) -> i32 {
-        unsafe {
+        {
             let (a, b) = (core::slice::from_raw_parts(a, narrow_length(a).min(most)), core::slice::from_raw_parts(b, narrow_length(b).min(most)));
             a.cmp(b) as i32
         }
@@ -331,13 +331,13 @@ exports! {
 
     /// Copies a terminated string.
     [ANY] fn wcscpy(target: *mut u16, source: *const u16) -> *mut u16 {
-        unsafe { core::ptr::copy(source, target, length(source) + 1) };
+        core::ptr::copy(source, target, length(source) + 1);
         target
     }
 
     /// Copies a terminated string, filling up with zeros.
     [ANY] fn wcsncpy(target: *mut u16, source: *const u16, most: usize) -> *mut u16 {
-        unsafe {
+        {
             let units = length(source).min(most);
             core::ptr::copy(source, target, units);
             target.add(units).write_bytes(0, most - units);
@@ -347,18 +347,18 @@ exports! {
 
     /// Appends a terminated string.
     [ANY] fn wcscat(target: *mut u16, source: *const u16) -> *mut u16 {
-        unsafe { core::ptr::copy(source, target.add(length(target)), length(source) + 1) };
+        core::ptr::copy(source, target.add(length(target)), length(source) + 1);
         target
     }
 
     /// The first of a character in a terminated string.
     [ANY] fn wcschr(string: *const u16, unit: u16) -> *const u16 {
-        unsafe { (0..=length(string)).map(|at| string.add(at)).find(|at| **at == unit).unwrap_or(core::ptr::null()) }
+        (0..=length(string)).map(|at| string.add(at)).find(|at| **at == unit).unwrap_or(core::ptr::null())
     }
 
     /// Copies a terminated string.
     [ANY] fn strcpy(target: *mut u8, source: *const u8) -> *mut u8 {
-        unsafe { core::ptr::copy(source, target, narrow_length(source) + 1) };
+        core::ptr::copy(source, target, narrow_length(source) + 1);
         target
     }
 }

@@ -1,0 +1,48 @@
+//! Event tracing: providers register and write; no session listens in this guest, as their enable callbacks would be told.
+#![allow(unsafe_code, reason = "exported functions")]
+
+use crate::exports;
+use crate::nt::status::*;
+use crate::nt::{DEVICE_OBJECT, GUID, NTSTATUS, PVOID};
+
+/// What a provider gets for a handle; never null, so that it can tell that it is registered.
+const HANDLE: u64 = 1;
+
+exports! {
+    /// Event tracing.
+    pub static EXPORTS;
+
+    /// Registers a provider.
+    [PASSIVE] fn EtwRegister(_provider: *const GUID, _callback: PVOID, _context: PVOID, handle: *mut u64) -> NTSTATUS {
+        handle.write(HANDLE);
+        STATUS_SUCCESS
+    }
+
+    /// Ends a registration.
+    [PASSIVE] fn EtwUnregister(_handle: u64) -> NTSTATUS { STATUS_SUCCESS }
+
+    /// Whether a session wants an event.
+    [ANY] fn EtwEventEnabled(_handle: u64, _event: PVOID) -> u8 { 0 }
+
+    /// Whether a session wants a provider's events.
+    [ANY] fn EtwProviderEnabled(_handle: u64, _level: u8, _keyword: u64) -> u8 { 0 }
+
+    /// Writes an event.
+    [ANY] fn EtwWrite(_handle: u64, _event: PVOID, _activity: *const GUID, _count: u32, _data: PVOID) -> NTSTATUS { STATUS_SUCCESS }
+
+    /// Writes an event.
+    [ANY] fn EtwWriteTransfer(_handle: u64, _event: PVOID, _activity: *const GUID, _related: *const GUID, _count: u32, _data: PVOID) -> NTSTATUS {
+        STATUS_SUCCESS
+    }
+
+    /// Tells something about a provider.
+    [PASSIVE] fn EtwSetInformation(_handle: u64, _class: i32, _information: PVOID, _length: u32) -> NTSTATUS { STATUS_SUCCESS }
+
+    /// Registers for WMI.
+    [PASSIVE] fn IoWMIRegistrationControl(_device: *mut DEVICE_OBJECT, _action: u32) -> NTSTATUS { STATUS_SUCCESS }
+
+    /// Asks WMI for something of tracing.
+    [ANY] fn WmiQueryTraceInformation(_class: i32, _information: PVOID, _length: u32, _needed: *mut u32, _buffer: PVOID) -> NTSTATUS {
+        STATUS_NOT_SUPPORTED
+    }
+}

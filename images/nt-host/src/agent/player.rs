@@ -8,7 +8,7 @@ use guest_protocol::Pace;
 
 use crate::nt::NTSTATUS;
 use crate::portcls::pin::{Pin, RENDER_GUARD_BYTES};
-use crate::portcls::{DirectMusicRecords, KsState, Malformed, clock};
+use crate::portcls::{DirectMusicRecords, KsState, Malformed, clock, rules};
 
 /// How long a stream may keep every event that there is, or keep any in STOP. 100 ns units.
 const PATIENCE: i64 = 50_000_000;
@@ -119,7 +119,7 @@ pub(crate) fn play(
     let stopped = set_state(render, "render", KsState::Stop).and_then(|()| set_state(wave, "wave", KsState::Stop));
     let played = result?;
     stopped?;
-    render.expect_returned(PATIENCE, wait);
+    render.expect_returned(rules::CONSERVATION, PATIENCE, wait);
     Ok(played)
 }
 

@@ -198,6 +198,8 @@ pub(crate) const DONT_HOLD_FOR_SEQUENCING: u64 = 0x8000_0000_0000_0000;
 pub(crate) enum StreamType {
     /// `DMUS_STREAM_MIDI_RENDER`.
     MidiRender = 0,
+    /// `DMUS_STREAM_MIDI_CAPTURE`.
+    MidiCapture = 1,
     /// `DMUS_STREAM_WAVE_SINK`.
     WaveSink = 2,
 }

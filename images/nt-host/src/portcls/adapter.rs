@@ -28,6 +28,8 @@ use crate::nt::{
     IRP_MJ_POWER, IRP_MJ_SYSTEM_CONTROL, NTSTATUS, PVOID, UNICODE_STRING,
 };
 
+use crate::rtl::string::text;
+
 /// `PORT_CLASS_DEVICE_EXTENSION_SIZE`: 64 pointers (portcls.h).
 const EXTENSION_BYTES: u32 = 64 * size_of::<usize>() as u32;
 
@@ -303,6 +305,18 @@ crate::exports! {
                 ),
             )
         }
+        // The path that the kernel gave ends with the service key's name.
+        let (path, service) = (text(&*path), text(&(*(*driver).DriverExtension).ServiceKeyName));
+        if !path.ends_with(&service) {
+            violation(
+                "PcInitializeAdapterDriver",
+                Broken::new(
+                    rules::DRIVER_ENTRY,
+                    format!("the registry path is \"{path}\", which is not that of service \"{service}\""),
+                    "pass the RegistryPath of DriverEntry",
+                ),
+            )
+        }
         let Some(add) = add else { return STATUS_INVALID_PARAMETER };
         DRIVER.store(driver, Ordering::Relaxed);
         ADD_DEVICE.with(|routine| *routine = Some(add));
@@ -390,11 +404,11 @@ crate::exports! {
         }
         let Some(text) = read_name(name) else { return STATUS_INVALID_PARAMETER };
         let added = with(fdo, |adapter| {
-            if adapter.subdevices.len() >= adapter.max_objects as usize {
-                return STATUS_INSUFFICIENT_RESOURCES;
-            }
             if adapter.subdevices.iter().any(|other| other.name.eq_ignore_ascii_case(&text)) {
                 return STATUS_OBJECT_NAME_COLLISION;
+            }
+            if adapter.subdevices.len() >= adapter.max_objects as usize {
+                return STATUS_INSUFFICIENT_RESOURCES;
             }
             adapter.subdevices.push(Subdevice { name: text, name_address: name as usize, port });
             STATUS_SUCCESS

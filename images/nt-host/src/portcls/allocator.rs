@@ -4,7 +4,7 @@
 
 use alloc::format;
 
-use super::abi::{INLINE_BYTES, KernelEvent};
+use super::abi::{EVENT_PACKAGE, INLINE_BYTES, KernelEvent};
 use super::com::{Class, Com, Object, Slot, object, unknown};
 use super::event_pool::EventPool;
 use super::guids::{GUID, IID_IALLOCATORMXF, IID_IMXF};
@@ -94,6 +94,31 @@ impl Allocator {
             Ok(Some(event))
         });
         filled.unwrap_or_else(|broken| violation("IAllocatorMXF", broken))
+    }
+
+    /// A package of these events, for the port to send. `None` when the pool has no event left.
+    pub(crate) fn wrap(&self, children: *mut KernelEvent, time: i64, channel_group: u16) -> Option<*mut KernelEvent> {
+        let wrapped = self.pool.with(|pool| {
+            let Some(event) = pool.take_event()? else { return Ok(None) };
+            // SAFETY: just handed out.
+            unsafe {
+                (*event).flags = EVENT_PACKAGE;
+                (*event).channel_group = channel_group;
+                (*event).time = time;
+                (*event).byte_position = super::abi::BYTE_POSITION_NONE;
+                (*event).data.package = children;
+            }
+            pool.send(event);
+            Ok(Some(event))
+        });
+        wrapped.unwrap_or_else(|broken| violation("IAllocatorMXF", broken))
+    }
+
+    /// Checks that nobody wrote to an event that had been given back.
+    pub(crate) fn check(&self) {
+        if let Err(broken) = self.pool.with(|pool| pool.check()) {
+            violation("IAllocatorMXF", broken)
+        }
     }
 
     /// Takes back events that were never sent, as the port itself does when it discards.

@@ -16,12 +16,13 @@ use core::alloc::Layout;
 use core::ffi::c_void;
 use core::mem::ManuallyDrop;
 use core::ops::Deref;
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 use super::guids::{self, GUID};
 use super::irql;
 use super::lock::Lock;
 use super::rules::{self, Broken};
+use super::slots::Foreign;
 use super::violation;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::{STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
@@ -276,15 +277,6 @@ impl<T: Class> Facet<T> {
     pub(crate) fn address(&self) -> PVOID {
         core::ptr::from_ref(self).cast_mut().cast()
     }
-
-    /// The object that a facet is of.
-    ///
-    /// # Safety
-    /// `this` is a bound facet of a live object.
-    pub(crate) unsafe fn owner<'a>(this: *mut Self) -> &'a Object<T> {
-        // SAFETY: by the caller.
-        unsafe { &*(*this).owner.load(Ordering::Acquire) }
-    }
 }
 
 /// The three methods of `IUnknown` for a facet, which are its object's.
@@ -321,6 +313,16 @@ static TOMBSTONE: [Slot; TOMBSTONE_SLOTS] = [Slot(tombstone as *const ()); TOMBS
 unsafe extern "win64" fn tombstone(this: *mut c_void) -> usize {
     // SAFETY: only objects that were buried here carry this vtable, and their header is still readable.
     let name = unsafe { (*this.cast::<Header>()).name };
+    if this as usize == GIVEN_UP_GROUP.load(Ordering::Relaxed) {
+        violation(
+            name,
+            Broken::new(
+                rules::SERVICE_GROUP,
+                "the service group is gone: the port has released the reference that Init put out, and there was none",
+                "AddRef the service group that IMiniportDMus::Init puts out; the port releases it",
+            ),
+        )
+    }
     let streams_own = name == super::allocator::Allocator::NAME || name == super::clock::MasterClock::NAME;
     violation(
         name,
@@ -330,6 +332,16 @@ unsafe extern "win64" fn tombstone(this: *mut c_void) -> usize {
             "AddRef what is kept beyond the call that brought it; clear the pointer with the Release",
         ),
     )
+}
+
+/// The service group whose last reference the port released, to say whose fault it is when the miniport uses it.
+static GIVEN_UP_GROUP: AtomicUsize = AtomicUsize::new(0);
+
+/// Releases the reference to a service group that a miniport's `Init` put out.
+pub(crate) fn give_up_group(group: Foreign) {
+    let address = group.as_raw() as usize;
+    let left = group.release();
+    GIVEN_UP_GROUP.store(if left == 0 { address } else { 0 }, Ordering::Relaxed);
 }
 
 /// An object that somebody holds.

@@ -36,10 +36,12 @@ pub(crate) mod irp;
 mod irql;
 mod kernel;
 mod lock;
+mod new_stream;
 pub(crate) mod pin;
 mod port;
 #[cfg(target_os = "none")]
 mod power;
+mod probe;
 pub(crate) mod property;
 mod resources;
 pub mod rules;

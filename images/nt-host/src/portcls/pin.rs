@@ -18,8 +18,10 @@ use super::guids::{self, GUID};
 use super::irql;
 use super::kernel;
 use super::lock::Lock;
-use super::port::{self, Port};
-use super::rules::{self, Broken};
+use super::new_stream::{NewStream, new_stream};
+use super::port::Port;
+use super::probe::probe;
+use super::rules::{self, Broken, Rule};
 use super::sequencer::{Sequencer, Verdict};
 use super::slots::{self, Foreign};
 use super::statistics;
@@ -28,12 +30,9 @@ use super::violation;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::{
     STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_NO_MATCH,
-    STATUS_NOT_SUPPORTED, STATUS_SUCCESS, success,
+    STATUS_NOT_IMPLEMENTED, STATUS_NOT_SUPPORTED, STATUS_SUCCESS, success,
 };
 use crate::nt::{KDPC, KTIMER, NTSTATUS, PVOID};
-
-/// What `SchedulePreFetch` is before the call: a miniport that does not write it is noticed.
-const PREFETCH_POISON: u64 = 0xDEAD_5EED_DEAD_5EED;
 
 /// What the last frame is filled with before `Render`: if it is not written, that is noticed. No silence, and no sample
 /// that a synthesizer gives by chance in a whole frame.
@@ -41,9 +40,6 @@ const FRAME_POISON: u8 = 0xA9;
 
 /// Bytes behind a render buffer that `Render` may not touch.
 pub(crate) const RENDER_GUARD_BYTES: usize = 64;
-
-/// `NonPagedPoolNx`.
-const NON_PAGED_POOL_NX: i32 = 512;
 
 /// `SynchronizationTimer`.
 const SYNCHRONIZATION_TIMER: i32 = 1;
@@ -121,6 +117,8 @@ pub(crate) struct Pin {
     allocator: Com<Allocator>,
     clock: Com<MasterClock>,
     prefetch: u64,
+    /// References to the miniport that the stream took.
+    taken: u32,
     render: Option<Render>,
     wave: Option<Wave>,
 }
@@ -141,89 +139,23 @@ impl Pin {
         let factory = filter.pins.get(id as usize).ok_or(STATUS_INVALID_PARAMETER)?;
         formats::fit(factory, format).map_err(|unfit| match unfit {
             formats::Unfit::Length { .. } => STATUS_INVALID_PARAMETER,
-            formats::Unfit::NoMatch => STATUS_NO_MATCH,
+            formats::Unfit::NoMatch => Self::expect_refusal(port, id, factory, format),
         })?;
         let kind = stream_type(factory, format)?;
         let instances = port.instances(id).ok_or(STATUS_INVALID_PARAMETER)?;
         if instances.current >= instances.possible || instances.global_current >= instances.global_possible {
             return Err(STATUS_INSUFFICIENT_RESOURCES);
         }
-        let pin = Self::new_stream(port, id, kind, format)?;
+        let pin = Self::create(port, id, kind, format)?;
         port.count_instance(id, 1);
         Ok(pin)
     }
 
-    fn new_stream(port: &Com<Port>, id: u32, kind: StreamType, format: &[u8]) -> Result<Box<Self>, NTSTATUS> {
-        let miniport = port.miniport().ok_or(STATUS_INVALID_DEVICE_REQUEST)?;
+    fn create(port: &Com<Port>, id: u32, kind: StreamType, format: &[u8]) -> Result<Box<Self>, NTSTATUS> {
         let (allocator, clock) = (Allocator::create(), MasterClock::create());
-        let (mut stream, mut group) = (core::ptr::null_mut(), core::ptr::null_mut());
-        let mut prefetch = PREFETCH_POISON;
-        let before = (port.references(), miniport.references());
-        // The format as the driver sees it: aligned, and gone after the call.
-        let copy = formats::aligned(format);
-        // SAFETY: every pointer lives for the call; the format's length is what it says, which `fit` has checked.
-        let status = unsafe {
-            slots::miniport_dmus::new_stream(
-                miniport.as_raw(),
-                &raw mut stream,
-                core::ptr::null_mut(),
-                NON_PAGED_POOL_NX,
-                id,
-                kind,
-                copy.as_ptr().cast::<DataFormat>(),
-                &raw mut group,
-                allocator.as_raw(),
-                clock.as_raw(),
-                &raw mut prefetch,
-            )
-        };
-        drop(copy);
-        if !success(status) {
-            let after = (port.references(), miniport.references());
-            let kept = (allocator.references() - 1, clock.references() - 1);
-            if !stream.is_null() || !group.is_null() || before != after || kept != (0, 0) {
-                violation(
-                    "IMiniportDMus::NewStream",
-                    Broken::new(
-                        rules::NEW_STREAM_FAILURE,
-                        format!(
-                            "it failed with {status:#010x} and put out stream {stream:p} and group {group:p}; references to port and \
-                             miniport went from {before:?} to {after:?}, to allocator and clock {kept:?} are kept"
-                        ),
-                        "on failure release all that was taken and store NULL in both outputs",
-                    ),
-                )
-            }
-            return Err(status);
-        }
-        if stream.is_null() || prefetch == PREFETCH_POISON {
-            violation(
-                "IMiniportDMus::NewStream",
-                Broken::new(
-                    rules::NEW_STREAM,
-                    if stream.is_null() {
-                        "it succeeded and put out no stream"
-                    } else {
-                        "SchedulePreFetch is not written"
-                    },
-                    "write *MXF and *SchedulePreFetch on success; 0 or DONT_HOLD_FOR_SEQUENCING where there is no wish",
-                ),
-            )
-        }
-        if allocator.events_out() != 0 {
-            violation(
-                "IMiniportDMus::NewStream",
-                Broken::new(
-                    rules::NEW_STREAM_QUIET,
-                    format!("{} events are taken from the allocator in NewStream", allocator.events_out()),
-                    "take events when there is something to send, in PAUSE or RUN",
-                ),
-            )
-        }
-        // SAFETY: both references are the caller's, by the contract of NewStream.
-        let (stream, group) =
-            unsafe { (Foreign::from_owned(stream), (!group.is_null()).then(|| Foreign::from_owned(group))) };
-        let wave = Self::check_stream(&stream, kind, format);
+        let NewStream { stream, group, prefetch, taken, synth_sink } =
+            new_stream(port, id, kind, format, &allocator, &clock)?;
+        port.add_stream(stream.as_raw());
         let room = allocator.capacity();
         let mut pin = Box::new(Self {
             port: port.clone(),
@@ -231,53 +163,42 @@ impl Pin {
             state: KsState::Stop,
             group: None,
             prefetch,
+            taken,
             render: (kind == StreamType::MidiRender).then(|| Render::new(prefetch, room)),
-            wave,
+            wave: synth_sink.map(|sink| Wave {
+                sink,
+                block_align: formats::block_align(format).unwrap_or(1),
+                sample_rate: formats::sample_rate(format).unwrap_or(1),
+                position: 0,
+            }),
             allocator,
             clock,
             stream: Some(stream),
         });
         pin.join_group(group);
         pin.start_render();
+        probe(&mut pin);
         Ok(pin)
     }
 
-    /// Rule 5, and what a wave stream renders with.
-    fn check_stream(stream: &Foreign, kind: StreamType, format: &[u8]) -> Option<Wave> {
-        port::check_interfaces(stream, &[guids::IID_IMXF], rules::STREAM_INTERFACES, "IMXF");
-        let sink = stream.query(&guids::IID_ISYNTHSINKDMUS);
-        let broken = |what: &str| -> ! {
-            violation(
-                "IMXF::QueryInterface",
-                Broken::new(rules::STREAM_INTERFACES, what, "offer ISynthSinkDMus on wave streams and on no other"),
-            )
+    /// Passes a format that no data range of the pin has on to the miniport, which must refuse it too (rule 33).
+    fn expect_refusal(port: &Com<Port>, id: u32, factory: &Factory, format: &[u8]) -> NTSTATUS {
+        let kind = match (factory.data_flow, formats::block_align(format).is_some()) {
+            (data_flow::IN, _) => StreamType::MidiRender,
+            (_, true) => StreamType::WaveSink,
+            (_, false) => StreamType::MidiCapture,
         };
-        match (kind, sink) {
-            (StreamType::WaveSink, Ok(sink)) => Some(Wave {
-                sink,
-                block_align: formats::block_align(format).unwrap_or(1),
-                sample_rate: formats::sample_rate(format).unwrap_or(1),
-                position: 0,
-            }),
-            (StreamType::WaveSink, Err(_)) => broken("a wave stream has no ISynthSinkDMus"),
-            (StreamType::MidiRender, Err(_)) => {
-                // SAFETY: the stream is alive.
-                let status = unsafe { slots::put_message_at_dispatch(stream.as_raw(), core::ptr::null_mut()) };
-                if !success(status) {
-                    violation(
-                        "IMXF::PutMessage",
-                        Broken::new(
-                            rules::NULL_MESSAGE,
-                            format!("PutMessage(NULL) returns {status:#010x} on a render stream"),
-                            "return STATUS_SUCCESS for NULL: it is the port's service call",
-                        ),
-                    )
-                }
-                None
-            }
-            // The public software synthesizer answers both on one object that serves as both streams.
-            (StreamType::MidiRender, Ok(_)) => None,
+        if new_stream(port, id, kind, format, &Allocator::create(), &MasterClock::create()).is_ok() {
+            violation(
+                "IMiniportDMus::NewStream",
+                Broken::new(
+                    rules::NEW_STREAM_FAILURE,
+                    format!("it makes a {kind:?} stream on pin {id} for a format that no data range of the pin has"),
+                    "check pin, stream type and format against the pin's data ranges, and fail with NULL outputs",
+                ),
+            )
         }
+        STATUS_NO_MATCH
     }
 
     fn join_group(&mut self, group: Option<Foreign>) {
@@ -338,15 +259,25 @@ impl Pin {
     /// Moves to a state through those between.
     ///
     /// # Errors
-    /// What `SetState` returned; the pin stays in the last state that was reached.
+    /// What `SetState(RUN)` returned; the pin stays in the last state that was reached.
     pub(crate) fn set_state(&mut self, target: KsState) -> Result<(), NTSTATUS> {
         while self.state != target {
             let next = neighbour(self.state, target);
             let stream = self.minor_target();
             // SAFETY: the pin holds the stream.
             let status = unsafe { slots::mxf::set_state(stream, next) };
-            if !success(status) {
+            if !success(status) && next == KsState::Run {
                 return Err(status);
+            }
+            if !success(status) {
+                violation(
+                    "IMXF::SetState",
+                    Broken::new(
+                        rules::STREAM_STATES,
+                        format!("it answers {next:?} with {status:#010x}"),
+                        "accept STOP, ACQUIRE and PAUSE from any state; only RUN may fail, when the hardware is not ready",
+                    ),
+                )
             }
             if next == KsState::Stop {
                 self.discard_held();
@@ -368,6 +299,16 @@ impl Pin {
         wave.position = 0;
         // SAFETY: the pin holds the sink.
         let status = unsafe { slots::synth_sink::sync_to_master(wave.sink.as_raw(), time, 1) };
+        if matches!(status, STATUS_NOT_IMPLEMENTED | STATUS_NOT_SUPPORTED) {
+            violation(
+                "ISynthSinkDMus::SyncToMaster",
+                Broken::new(
+                    rules::RENDER,
+                    format!("it is not implemented ({status:#010x})"),
+                    "anchor frame 0 to the master time that it is given, and succeed",
+                ),
+            )
+        }
         if !success(status) {
             return Err(status);
         }
@@ -428,7 +369,7 @@ impl Pin {
                 }
             };
             if let Verdict::Pass(Event(event)) = render.sequencer.with(|sequencer| sequencer.put(time, Event(event))) {
-                self.put(render.chain.with(|chain| chain.add(event, time)));
+                self.put_all(render.chain.with(|chain| chain.add(event, time)));
             }
             sent += 1;
         }
@@ -438,7 +379,7 @@ impl Pin {
     /// Puts what waits for more of its time.
     pub(crate) fn flush(&self) {
         if let Some(render) = &self.render {
-            self.put(render.chain.with(Chain::take));
+            self.put_all(render.chain.with(Chain::take));
         }
     }
 
@@ -469,17 +410,22 @@ impl Pin {
         }
     }
 
-    /// In STOP, waits until the stream has given every event back; `patience` in 100 ns units.
-    pub(crate) fn expect_returned(&self, patience: i64, mut wait: impl FnMut()) {
+    /// Where the stream's events come from.
+    pub(super) fn allocator(&self) -> &Allocator {
+        &self.allocator
+    }
+
+    /// In STOP, waits until the stream has given every event back, or else `rule` is broken. `patience` in 100 ns units.
+    pub(crate) fn expect_returned(&self, rule: &'static Rule, patience: i64, mut wait: impl FnMut()) {
         let deadline = clock::now().saturating_add(patience);
         while self.allocator.events_out() > 0 {
             if clock::now() > deadline {
                 violation(
                     "IMXF::SetState",
                     Broken::new(
-                        rules::STREAM_STATES,
+                        rule,
                         format!("the stream is in STOP, and {} events did not come back", self.allocator.events_out()),
-                        "in SetState(STOP) give all held events to the allocator, and every later one at once",
+                        "give every event to the allocator exactly once: when it has been sent, or in SetState(STOP)",
                     ),
                 )
             }
@@ -493,8 +439,14 @@ impl Pin {
         (!success(status)).then_some(status)
     }
 
-    fn put(&self, batch: Option<Batch>) {
-        let Some(Batch { first, count }) = batch else { return };
+    fn put_all(&self, batch: Option<Batch>) {
+        if let Some(batch) = batch {
+            self.put(batch);
+        }
+    }
+
+    /// Hands a batch to the stream.
+    pub(super) fn put(&self, Batch { first, count }: Batch) {
         statistics::EVENTS_PUT.add(count as u64);
         // SAFETY: the pin holds the stream; the events are the stream's from here on, whatever it returns.
         let status = unsafe { slots::put_message_at_dispatch(self.minor_target(), first) };
@@ -541,15 +493,49 @@ impl Pin {
             }
         }
         self.wave = None;
-        let left = self.stream.take().map_or(0, Foreign::release);
         self.port.count_instance(self.id, -1);
-        // A miniport may serve two pins with one object; it goes with the second.
-        if left == 0 {
-            self.check_returned();
+        if let Some(stream) = self.stream.take() {
+            self.release_stream(stream);
         }
     }
 
+    fn release_stream(&self, stream: Foreign) {
+        // A miniport may serve two pins with one object; it goes with the second.
+        let shared = self.port.remove_stream(stream.as_raw());
+        let miniport = self.port.miniport();
+        let references = || miniport.as_ref().map_or(0, |miniport| miniport.references());
+        let before = references();
+        let left = stream.release();
+        if shared {
+            return;
+        }
+        let given = before.wrapping_sub(references());
+        let broken = if left != 0 {
+            Some((
+                rules::REFERENCES_RETURNED,
+                format!("{left} references to the stream are left when its pin is closed"),
+            ))
+        } else if given != self.taken {
+            let rule = if given > self.taken { rules::REFERENCE_COUNTS } else { rules::REFERENCES_RETURNED };
+            Some((rule, format!("the stream took {} references to its miniport and released {given}", self.taken)))
+        } else {
+            None
+        };
+        if let Some((rule, what)) = broken {
+            violation(
+                "IMXF::Release",
+                Broken::new(
+                    rule,
+                    what,
+                    "give a new stream out with one reference, and release once what the stream AddRefed",
+                ),
+            )
+        }
+        self.check_returned();
+    }
+
     fn check_returned(&self) {
+        self.allocator.check();
         let (events, buffers) = (self.allocator.events_out(), self.allocator.buffers_out());
         if events != 0 || buffers != 0 {
             violation(
@@ -631,7 +617,7 @@ unsafe extern "win64" fn deliver(_dpc: *mut KDPC, context: PVOID, _first: PVOID,
         until => until,
     };
     while let Some((time, Event(event))) = render.sequencer.with(|sequencer| sequencer.take_due(until)) {
-        pin.put(render.chain.with(|chain| chain.add(event, time)));
+        pin.put_all(render.chain.with(|chain| chain.add(event, time)));
     }
     pin.flush();
 }

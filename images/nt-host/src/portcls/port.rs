@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use super::abi::FilterDescriptor;
 use super::answers::Instances;
-use super::com::{Class, Com, Facet, Object, Slot, facet_unknown, object, unknown};
+use super::com::{self, Class, Com, Facet, Object, Slot, facet_unknown, object, unknown};
 use super::descriptor::{self, Filter};
 use super::guids::{self, GUID};
 use super::interrupt_sync;
@@ -53,9 +53,10 @@ struct Bound {
     filter: Arc<Filter>,
     descriptor: usize,
     fingerprint: u64,
-    power: Option<Arc<Foreign>>,
     pin_count: Option<Arc<Foreign>>,
     instances: Vec<u32>,
+    /// The streams that are open, by address: one object may serve two pins.
+    streams: Vec<usize>,
 }
 
 /// `IPortDMus`, and with addresses of their own `IPortClsVersion` and the port's service sink.
@@ -103,11 +104,6 @@ impl Port {
         self.with(|bound| Arc::clone(&bound.unknown))
     }
 
-    /// The miniport's `IPowerNotify`, if it has one.
-    pub(crate) fn power_notify(&self) -> Option<Arc<Foreign>> {
-        self.with(|bound| bound.power.clone()).flatten()
-    }
-
     /// Instances of a pin, as the miniport's `IPinCount` edits them if it has one.
     pub(crate) fn instances(&self, pin: u32) -> Option<Instances> {
         let (mut counts, editor) = self.with(|bound| {
@@ -147,6 +143,22 @@ impl Port {
         });
     }
 
+    /// Notes an open stream.
+    pub(crate) fn add_stream(&self, stream: PVOID) {
+        self.with(|bound| bound.streams.push(stream as usize));
+    }
+
+    /// Forgets an open stream; gives whether the same object serves another pin.
+    pub(crate) fn remove_stream(&self, stream: PVOID) -> bool {
+        let shared = self.with(|bound| {
+            if let Some(index) = bound.streams.iter().position(|&open| open == stream as usize) {
+                bound.streams.swap_remove(index);
+            }
+            bound.streams.contains(&(stream as usize))
+        });
+        shared.unwrap_or(false)
+    }
+
     /// Lets `Notify(NULL)` reach a stream's group. Gives its place.
     pub(crate) fn add_group(&self, group: &Foreign) -> Option<usize> {
         (MINIPORT_GROUP + 1..GROUPS_MAX).find(|&place| {
@@ -170,18 +182,11 @@ impl Port {
         };
         let (again, sum) = describe(&miniport);
         if again as usize != descriptor || sum != fingerprint {
-            violation(
-                "IMiniport::GetDescription",
-                Broken::new(
-                    rules::DESCRIPTION_CONSTANT,
-                    if again as usize == descriptor {
-                        "the descriptor's content has changed"
-                    } else {
-                        "another descriptor is given"
-                    },
-                    "give one static descriptor; instance counts are edited by IPinCount",
-                ),
-            )
+            changed_description(if again as usize == descriptor {
+                "the descriptor's content has changed"
+            } else {
+                "another descriptor is given"
+            })
         }
     }
 
@@ -203,10 +208,12 @@ impl Com<Port> {
             // SAFETY: the reference keeps the group; the sink is this port's, which lives.
             unsafe { slots::service_group::remove_member(group.as_raw(), self.sink.address()) };
         }
-        drop((bound.group, bound.adapter, bound.power, bound.pin_count));
-        let unknown = Arc::into_inner(bound.unknown).map_or(0, Foreign::release);
+        if let Some(group) = bound.group {
+            com::give_up_group(group);
+        }
+        drop((bound.adapter, bound.pin_count));
+        drop(bound.unknown);
         let miniport = Arc::into_inner(bound.miniport).map_or(0, Foreign::release);
-        let _ = unknown;
         if miniport != 0 {
             violation(
                 "IMiniportDMus::Release",
@@ -230,6 +237,17 @@ impl Com<Port> {
         }
         check_list(bound.resources);
     }
+}
+
+fn changed_description(what: &'static str) -> ! {
+    violation(
+        "IMiniport::GetDescription",
+        Broken::new(
+            rules::DESCRIPTION_CONSTANT,
+            what,
+            "give one static descriptor; instance counts are edited by IPinCount",
+        ),
+    )
 }
 
 /// Checks that nobody but the port holds the resource list.
@@ -268,25 +286,57 @@ fn describe(miniport: &Foreign) -> (*const FilterDescriptor, u64) {
     (descriptor, sum.unwrap_or_else(|broken| violation("IMiniport::GetDescription", broken)))
 }
 
-/// Checks how a driver's object answers `QueryInterface` (rules 2, 3 and 5): the interfaces that it must have, with one
-/// identity, and a clean refusal of one that nobody has.
+/// Checks how a driver's object answers `QueryInterface` (rules 2, 3, 5 and 6): the interfaces that it must have, with one
+/// identity and a reference for each, and a clean refusal of one that nobody has.
 pub(crate) fn check_interfaces(object: &Foreign, required: &[GUID], rule: &'static rules::Rule, name: &'static str) {
-    let before = object.references();
-    let identity = object.query(&guids::IID_IUNKNOWN).map(|unknown| unknown.as_raw());
-    for interface in required {
-        let found =
-            object.query(interface).and_then(|found| found.query(&guids::IID_IUNKNOWN)).map(|unknown| unknown.as_raw());
-        if found.is_err() || found != identity {
+    let ask = |interface: &GUID| {
+        object.query(interface).unwrap_or_else(|status| {
             violation(
                 name,
                 Broken::new(
                     rule,
-                    format!("QueryInterface for {} gives no object with the same IUnknown", guids::Printed(interface)),
-                    "answer every interface of the object, and the same pointer for IUnknown from each",
+                    format!("QueryInterface for {} answers {status:#010x}", guids::Printed(interface)),
+                    "answer every interface of the object, with STATUS_SUCCESS and a reference",
                 ),
             )
-        }
+        })
+    };
+    let before = object.references();
+    // Held until the end: an identity that is made anew for each question would come back at the same address.
+    let identity = ask(&guids::IID_IUNKNOWN);
+    let found: Vec<Foreign> = required.iter().map(ask).collect();
+    let after = object.references();
+    let one_identity = [object].into_iter().chain(&found).all(|interface| {
+        interface.query(&guids::IID_IUNKNOWN).is_ok_and(|unknown| {
+            let same = unknown.as_raw() == identity.as_raw();
+            if after != before + 1 + found.len() as u32 {
+                // The references that are missing must not be released.
+                core::mem::forget(unknown);
+            }
+            same
+        })
+    });
+    if !one_identity {
+        violation(
+            name,
+            Broken::new(
+                rule,
+                "QueryInterface for IUnknown gives different pointers",
+                "answer IUnknown with the same pointer every time, from each interface",
+            ),
+        )
     }
+    if after != before + 1 + found.len() as u32 {
+        violation(
+            name,
+            Broken::new(
+                rules::REFERENCE_COUNTS,
+                format!("{} interfaces were given out, and the count went from {before} to {after}", found.len() + 1),
+                "AddRef the interface that QueryInterface gives out",
+            ),
+        )
+    }
+    drop((identity, found));
     let mut out: PVOID = core::ptr::dangling_mut();
     // SAFETY: the reference keeps the object.
     let status = unsafe { slots::unknown::query_interface(object.as_raw(), &IID_NOBODY, &mut out) };
@@ -414,9 +464,11 @@ unsafe extern "win64" fn init(
             )
         }
         let (descriptor, fingerprint) = describe(&miniport);
+        if describe(&miniport) != (descriptor, fingerprint) {
+            changed_description("another descriptor is given the second time");
+        }
         let filter = Filter::read(descriptor).and_then(|filter| filter.check().map(|()| filter));
         let filter = filter.unwrap_or_else(|broken| violation("IMiniport::GetDescription", broken));
-        let power = miniport.query(&guids::IID_IPOWERNOTIFY).ok();
         let pin_count = miniport.query(&guids::IID_IPINCOUNT).ok();
         port.groups[MINIPORT_GROUP].store(group, Ordering::Release);
         let bound = Bound {
@@ -427,10 +479,10 @@ unsafe extern "win64" fn init(
             resources: resources::list(resources),
             group: (!group.is_null()).then(|| Foreign::from_owned(group)),
             instances: vec![0; filter.pins.len()],
+            streams: Vec::new(),
             filter: Arc::new(filter),
             descriptor: descriptor as usize,
             fingerprint,
-            power: power.map(Arc::new),
             pin_count: pin_count.map(Arc::new),
         };
         port.bound.with(|place| *place = Some(bound));

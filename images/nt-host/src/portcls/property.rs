@@ -33,8 +33,9 @@ use crate::nt::status::{
 };
 use crate::nt::{NTSTATUS, PVOID};
 
-/// Bytes behind the value that a handler may not touch.
-const GUARD_BYTES: usize = 32;
+/// Bytes behind the value that a handler may not touch. More than the longest value of the property sets has, for a
+/// handler that does not look at the room at all.
+const GUARD_BYTES: usize = 1024;
 
 /// What they hold.
 const GUARD: u8 = 0xB7;
@@ -43,7 +44,7 @@ const GUARD: u8 = 0xB7;
 const RANGE_BYTES_MAX: usize = 4096;
 
 /// How long a handler may keep a request, in 100 ns units: longer than the longest release of a note.
-const PATIENCE: i64 = 300_000_000;
+const PATIENCE: i64 = 100_000_000;
 
 /// `KSPROPERTY_CONNECTION_STATE` in KSPROPSETID_Connection (ks.h).
 const CONNECTION_STATE: u32 = 0;
@@ -155,9 +156,8 @@ fn call(target: Target<'_>, property: &Property, request: &Request<'_>, value: &
     if !request.instance.is_empty() {
         held.request.instance = held.instance.as_mut_ptr().cast();
     }
-    if !value.is_empty() {
-        held.request.value = held.value.as_mut_ptr().cast();
-    }
+    // Not null even without room: a handler that writes all the same is then caught and not merely faults.
+    held.request.value = held.value.as_mut_ptr().cast();
     // SAFETY: the item is the driver's, read at Init and constant since.
     let Some(handler) = (unsafe { property.item.read() }).handler else { return (STATUS_INVALID_DEVICE_REQUEST, 0) };
     let held = Box::into_raw(held);
@@ -182,7 +182,7 @@ fn wait_for(held: *mut Held, request: &Request<'_>, value: &mut [u8]) -> Answer 
     let deadline = clock::now().saturating_add(PATIENCE);
     loop {
         if clock::now() > deadline {
-            broken_pending("a request was kept for 30 s and not completed");
+            broken_pending("a request was kept for 10 s and not completed");
         }
         let done = COMPLETED.with(|completed| {
             let index = completed.iter().position(|&(address, _)| address == held as usize)?;
@@ -206,6 +206,11 @@ fn finish(held: &Held, status: NTSTATUS, request: &Request<'_>, value: &mut [u8]
         Some(format!("the handler of {} writes behind a value of {} bytes", name(), held.room))
     } else if success(status) && request.verb != property_type::SET && says as usize > held.room {
         Some(format!("the handler of {} says {says} bytes were written into {}", name(), held.room))
+    } else if status == STATUS_BUFFER_TOO_SMALL && held.room == 0 && request.verb == property_type::GET {
+        Some(format!(
+            "the handler of {} answers a value of 0 bytes, which asks for the size, with STATUS_BUFFER_TOO_SMALL",
+            name()
+        ))
     } else if status == STATUS_BUFFER_OVERFLOW && says == 0 {
         Some(format!("the handler of {} returns STATUS_BUFFER_OVERFLOW and no size", name()))
     } else {

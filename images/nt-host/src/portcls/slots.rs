@@ -197,20 +197,8 @@ pub(crate) unsafe fn request_service_at_any_irql(group: Interface) {
 }
 
 interface! {
-    /// `IPowerNotify` (portcls.h).
-    power_notify {
-        /// Tells of a new power state.
-        3 [PASSIVE_LEVEL] "IPowerNotify::PowerChangeNotify" power_change_notify(state: u32);
-    }
-}
-
-interface! {
     /// `IAdapterPowerManagement` (portcls.h).
     adapter_power {
-        /// Sets the adapter's power state.
-        3 [PASSIVE_LEVEL] "IAdapterPowerManagement::PowerChangeState" power_change_state(state: u32);
-        /// Asks whether a power state is welcome.
-        4 [PASSIVE_LEVEL] "IAdapterPowerManagement::QueryPowerChangeState" query_power_change_state(state: u32) -> NTSTATUS;
         /// Lets the adapter deepen its power mappings.
         5 [PASSIVE_LEVEL] "IAdapterPowerManagement::QueryDeviceCapabilities" query_device_capabilities(capabilities: *mut DEVICE_CAPABILITIES) -> NTSTATUS;
     }
@@ -313,7 +301,6 @@ mod tests {
             synth_sink::METHODS,
             service_sink::METHODS,
             service_group::METHODS,
-            power_notify::METHODS,
             adapter_power::METHODS,
             pin_count::METHODS,
         ];

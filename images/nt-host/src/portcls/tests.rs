@@ -20,7 +20,7 @@ use super::port::Port;
 use super::property::{Request, Target};
 use super::slots;
 use super::unpack::Message;
-use super::{KsState, formats, property};
+use super::{KsState, formats, property, rules};
 use crate::nt::status::{
     STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST,
     STATUS_INVALID_PARAMETER, STATUS_NO_MATCH, STATUS_NOT_IMPLEMENTED, STATUS_SUCCESS,
@@ -135,6 +135,10 @@ enum Fault {
     LeaksAllocator,
     /// A stream keeps its events in STOP.
     KeepsInStop,
+    /// A stream never gives back what it plays.
+    Loses,
+    /// `NewStream` takes any format.
+    TakesAnyFormat,
     /// `Render` writes one frame less.
     RendersShort,
     /// `Render` writes one frame more.
@@ -223,7 +227,7 @@ unsafe extern "win64" fn new_stream(
     _pool: i32,
     _pin: u32,
     kind: StreamType,
-    _format: *const DataFormat,
+    format: *const DataFormat,
     group: *mut PVOID,
     allocator: PVOID,
     _clock: PVOID,
@@ -232,6 +236,11 @@ unsafe extern "win64" fn new_stream(
     // SAFETY: the port's own objects and out parameters.
     unsafe {
         let miniport = super::com::object(this);
+        let fits = (kind == StreamType::WaveSink) == ((*format).major == guids::KSDATAFORMAT_TYPE_AUDIO);
+        if !fits && miniport.behaviour.fault != Fault::TakesAnyFormat {
+            group.write(core::ptr::null_mut());
+            return STATUS_NO_MATCH;
+        }
         slots::unknown::add_ref(allocator);
         if miniport.behaviour.fault == Fault::LeaksOnFailure {
             return STATUS_INSUFFICIENT_RESOURCES;
@@ -326,7 +335,8 @@ unsafe extern "win64" fn put_message(this: *mut Object<Stream>, event: *mut Kern
         let stream = super::com::object(this);
         let call = stream.heard.calls.fetch_add(1, Ordering::Relaxed);
         let mut next = event;
-        while !next.is_null() {
+        let runs = stream.state.load(Ordering::Relaxed) == KsState::Run as i32;
+        while runs && !next.is_null() {
             let content = next.read();
             let data = if content.event_bytes > 8 {
                 core::slice::from_raw_parts(content.data.buffer, usize::from(content.event_bytes)).to_vec()
@@ -336,7 +346,10 @@ unsafe extern "win64" fn put_message(this: *mut Object<Stream>, event: *mut Kern
             stream.heard.events.lock().unwrap().push((content.time, content.channel_group, data, call));
             next = content.next;
         }
-        if stream.behaviour.keeps && !event.is_null() {
+        if runs && stream.behaviour.fault == Fault::Loses {
+            return STATUS_SUCCESS;
+        }
+        if (!runs || stream.behaviour.keeps) && !event.is_null() {
             stream.kept.lock().unwrap().push(event as usize);
         } else {
             stream.give_back(event);
@@ -464,7 +477,7 @@ fn a_pool_that_is_empty_makes_the_sender_wait() {
     let sent = (0..).take_while(|delta| pin.send(&note(*delta), 0, || false).is_ok()).count();
     assert_eq!(pin.send(&note(0), 0, || false), Err(sent));
     pin.set_state(KsState::Stop).unwrap();
-    pin.expect_returned(0, || ());
+    pin.expect_returned(rules::CONSERVATION, 0, || ());
     assert!(pin.send(&note(0), 0, || false).is_ok());
     pin.close();
     port.shut_down();
@@ -555,22 +568,23 @@ mod faults {
     #[test]
     #[should_panic(expected = "rule 48")]
     fn events_that_do_not_come_back_in_stop() {
-        let mut pin = render_pin(&faulty(Fault::KeepsInStop, true));
-        pin.set_state(KsState::Run).unwrap();
-        pin.send(&note(0), 0, || false).unwrap();
-        pin.flush();
-        pin.set_state(KsState::Stop).unwrap();
-        pin.expect_returned(0, || ());
+        let _ = render_pin(&faulty(Fault::KeepsInStop, true));
     }
 
     #[test]
     #[should_panic(expected = "rule 40")]
     fn events_that_a_destroyed_stream_still_has() {
-        let mut pin = render_pin(&faulty(Fault::KeepsInStop, true));
+        let mut pin = render_pin(&faulty(Fault::Loses, false));
         pin.set_state(KsState::Run).unwrap();
         pin.send(&note(0), 0, || false).unwrap();
         pin.flush();
         pin.close();
+    }
+
+    #[test]
+    #[should_panic(expected = "rule 33")]
+    fn a_stream_in_a_format_that_the_pin_has_not() {
+        let _ = Pin::open(&faulty(Fault::TakesAnyFormat, false), 0, &formats::pcm(RATE, 2, 16));
     }
 
     #[test]

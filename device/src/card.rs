@@ -18,6 +18,9 @@ use crate::output::Lost;
 use crate::render::Renderer;
 use crate::session::Session;
 
+/// Rounds over the queues before others are heard. Each takes a ring of requests and a wave buffer at most.
+const ROUNDS_MAX: usize = 16;
+
 /// What the command line says about the card.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -86,11 +89,13 @@ impl Card {
         self.news.clear();
     }
 
-    /// Does all there is to do, except wait. Call it after every kick, and at [`deadline`](Self::deadline).
-    pub fn service(&mut self) {
+    /// Does what there is to do, except wait. Call it after every kick, and at [`deadline`](Self::deadline). True when
+    /// there is more: a driver that gives work without end must not keep others from being heard.
+    pub fn service(&mut self) -> bool {
         self.observe_device();
-        loop {
-            let mut progress = self.serve_control();
+        let mut progress = true;
+        for _ in 0..ROUNDS_MAX {
+            progress = self.serve_control();
             progress |= self.take_wave_buffer();
             // After the buffer was taken: whatever was available when it was kicked is seen now.
             progress |= self.serve_midi_out();
@@ -103,6 +108,7 @@ impl Card {
         self.serve_midi_in();
         self.serve_news();
         self.write_status_page();
+        progress
     }
 
     /// When [`service`](Self::service) must be called next, if nothing happens before.

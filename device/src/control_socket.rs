@@ -17,12 +17,11 @@
 //! ```
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Link;
@@ -92,7 +91,6 @@ struct Good<T> {
 /// The control socket, served until it is dropped.
 pub struct ControlSocket {
     leave: Stop,
-    connections: Arc<Mutex<Vec<UnixStream>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -105,11 +103,10 @@ impl ControlSocket {
         let endpoint = crate::socket::listen(path)?;
         let spawn = || -> io::Result<Self> {
             let leave = Stop::new()?;
-            let connections = Arc::new(Mutex::new(Vec::new()));
-            let acceptor = Acceptor { link, stop, leave: leave.clone(), connections: Arc::clone(&connections) };
+            let acceptor = Acceptor { link, stop, leave: leave.clone() };
             let builder = std::thread::Builder::new().name("control".into());
             let thread = builder.spawn(move || acceptor.run(endpoint))?;
-            Ok(Self { leave, connections, thread: Some(thread) })
+            Ok(Self { leave, thread: Some(thread) })
         };
         spawn().map_err(|source| ControlSocketError(SocketError::Bind { path: PathBuf::from(path), source }))
     }
@@ -118,9 +115,6 @@ impl ControlSocket {
 impl Drop for ControlSocket {
     fn drop(&mut self) {
         self.leave.request();
-        for connection in self.connections.lock().drain(..) {
-            let _ = connection.shutdown(std::net::Shutdown::Both);
-        }
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -131,12 +125,12 @@ struct Acceptor {
     link: Link,
     stop: Stop,
     leave: Stop,
-    connections: Arc<Mutex<Vec<UnixStream>>>,
 }
 
 impl Acceptor {
     fn run(self, mut endpoint: Endpoint) {
-        let mut threads: Vec<JoinHandle<()>> = Vec::new();
+        // Each with a second handle on its connection, to end it with.
+        let mut threads: Vec<(JoinHandle<()>, UnixStream)> = Vec::new();
         loop {
             let stream = match endpoint.next(&self.leave) {
                 Ok(Some(stream)) => stream,
@@ -146,25 +140,25 @@ impl Acceptor {
                     break;
                 }
             };
-            threads.retain(|thread| !thread.is_finished());
+            threads.retain(|(thread, _)| !thread.is_finished());
             if threads.len() >= CONNECTIONS_MAX {
                 log::warn!("control socket: more than {CONNECTIONS_MAX} connections; the newest is closed");
                 continue;
             }
-            let Ok(clone) = stream.try_clone() else { continue };
-            self.connections.lock().push(clone);
+            let Ok(handle) = stream.try_clone() else { continue };
             let (link, stop) = (self.link.clone(), self.stop.clone());
             match std::thread::Builder::new().name("control-line".into()).spawn(move || {
                 if let Err(error) = talk(&link, &stop, &stream) {
                     log::debug!("control socket: {error}");
                 }
-                let _ = stream.shutdown(std::net::Shutdown::Both);
+                let _ = stream.shutdown(Shutdown::Both);
             }) {
-                Ok(thread) => threads.push(thread),
+                Ok(thread) => threads.push((thread, handle)),
                 Err(error) => log::error!("control socket: no thread for a connection: {error}"),
             }
         }
-        for thread in threads {
+        for (thread, connection) in threads {
+            let _ = connection.shutdown(Shutdown::Both);
             let _ = thread.join();
         }
     }

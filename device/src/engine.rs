@@ -138,9 +138,12 @@ struct Worker {
 impl Worker {
     fn run(mut self) -> Card {
         let mut events: Vec<epoll::Event> = Vec::with_capacity(Queue::ALL.len() + 1);
+        let mut more = false;
         while !self.stop.load(Ordering::Acquire) {
-            let timeout = self.card.deadline(Instant::now()).map(|deadline| {
-                let left = deadline.saturating_duration_since(Instant::now());
+            let now = Instant::now();
+            let deadline = if more { Some(now) } else { self.card.deadline(now) };
+            let timeout = deadline.map(|deadline| {
+                let left = deadline.saturating_duration_since(now);
                 Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 0, tv_nsec: 0 })
             });
             events.clear();
@@ -159,16 +162,18 @@ impl Worker {
             while let Ok(command) = self.inbox.try_recv() {
                 self.guarded(command);
             }
-            self.guarded(Card::service);
+            more = self.guarded(Card::service).unwrap_or(true);
         }
         self.card
     }
 
     /// Does something with the card. A panic costs the session, not the thread.
-    fn guarded(&mut self, act: impl FnOnce(&mut Card)) {
-        if catch_unwind(AssertUnwindSafe(|| act(&mut self.card))).is_err() {
+    fn guarded<T>(&mut self, act: impl FnOnce(&mut Card) -> T) -> Option<T> {
+        let done = catch_unwind(AssertUnwindSafe(|| act(&mut self.card)));
+        if done.is_err() {
             log::error!("the card failed and drops the session; this is a defect of the card, please report it");
             self.card.give_up_session();
         }
+        done.ok()
     }
 }

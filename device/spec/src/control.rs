@@ -285,7 +285,8 @@ pub struct StreamId {
 open_enum! {
     /// A stream's state, with the numbers of `KSSTATE`.
     StreamState: u32 {
-        /// Nothing happens; what was pending is discarded. For the wave stream: time is reset.
+        /// Nothing happens; what was pending is discarded. For the wave stream: time is reset to frame 0 and the anchor
+        /// forgotten, and all voices end.
         STOP = 0,
         /// Ready; nothing moves.
         ACQUIRE = 1,

@@ -24,7 +24,7 @@ open_enum! {
         AVAILABLE_INDEX = 0x05,
         /// The device configuration was written. It is read-only.
         CONFIG_WRITE = 0x06,
-        /// More than a thousand kicks found an empty ring, in one second. Got: how many.
+        /// More than a thousand kicks found an empty ring, in one second. Expected: the bound. Got: how many.
         KICK_STORM = 0x07,
         /// The guest's memory is not shared with the card: no ring can work. Give the machine a shareable memory
         /// backend.

@@ -77,7 +77,7 @@ impl Qemu {
 
     /// One exchange over qtest; what follows `OK`.
     fn say(&mut self, line: &str) -> String {
-        writeln!(self.qtest.get_ref(), "{line}").expect("QEMU lives");
+        self.qtest.get_ref().write_all(format!("{line}\n").as_bytes()).expect("QEMU lives");
         loop {
             let mut answer = String::new();
             self.qtest.read_line(&mut answer).expect("QEMU answers");
@@ -143,8 +143,9 @@ impl Qemu {
 
     /// A monitor command; its result.
     pub(crate) fn qmp(&mut self, command: &str, arguments: &Value) -> Value {
-        let line = json!({"execute": command, "arguments": arguments});
-        writeln!(self.qmp.get_ref(), "{line}").expect("QEMU lives");
+        // In one piece: QEMU acts at the last brace, and has left before a line's end could follow `quit`.
+        let line = format!("{}\n", json!({"execute": command, "arguments": arguments}));
+        self.qmp.get_ref().write_all(line.as_bytes()).expect("QEMU lives");
         loop {
             let answer = self.event();
             if let Some(result) = answer.get("return") {

@@ -6,11 +6,17 @@ use core::fmt;
 use crate::arch::cpu;
 use crate::export::IrqlRule;
 use crate::ke::bugcheck::{self, Report};
+use crate::portcls::rules;
 
 /// Driver Verifier's own bug check.
 pub const DRIVER_VERIFIER_DETECTED_VIOLATION: u32 = 0xc4;
 const IRQL_NOT_LESS_OR_EQUAL: u32 = 0x0a;
 const IRQL_UNEXPECTED_VALUE: u32 = 0xc8;
+
+/// The contract's rule that functions are called and left at their documented IRQL.
+pub const RULE_IRQL: u16 = rules::IRQL.number;
+/// The contract's rule that an unloaded driver leaves nothing behind.
+pub const RULE_NOTHING_LEFT: u16 = rules::NOTHING_LEFT.number;
 
 /// Checks the IRQL on entry to an exported function.
 #[inline]
@@ -26,14 +32,16 @@ fn wrong_irql(function: &'static str, rule: IrqlRule, level: u8) -> ! {
     let IrqlRule { min, max } = rule;
     let parameters = [0, u64::from(level), u64::from(max), 0];
     if min == max {
-        stop(
+        stop_by_rule(
+            RULE_IRQL,
             IRQL_NOT_LESS_OR_EQUAL,
             function,
             parameters,
             format_args!("{function} was called at IRQL {level}; it must be called at IRQL {max}"),
         )
     } else {
-        stop(
+        stop_by_rule(
+            RULE_IRQL,
             IRQL_NOT_LESS_OR_EQUAL,
             function,
             parameters,
@@ -62,6 +70,11 @@ pub fn stop(code: u32, function: &str, parameters: [u64; 4], message: fmt::Argum
     bugcheck::stop(Report { code, name: None, parameters, rule: None, function, message, context: None })
 }
 
+/// Stops with a bug check of Windows, for a rule of the contract.
+pub fn stop_by_rule(rule: u16, code: u32, function: &str, parameters: [u64; 4], message: fmt::Arguments<'_>) -> ! {
+    bugcheck::stop(Report { code, name: None, parameters, rule: Some(rule), function, message, context: None })
+}
+
 /// Calls into the driver and checks that it comes back at the IRQL it was called at, with interrupts enabled as before.
 #[track_caller]
 pub fn call<R>(what: &str, body: impl FnOnce() -> R) -> R {
@@ -69,7 +82,8 @@ pub fn call<R>(what: &str, body: impl FnOnce() -> R) -> R {
     let result = body();
     let after = (cpu::irql(), cpu::interrupts_enabled());
     if before != after {
-        stop(
+        stop_by_rule(
+            RULE_IRQL,
             IRQL_UNEXPECTED_VALUE,
             what,
             [u64::from(before.0), u64::from(after.0), 0, 0],

@@ -152,7 +152,8 @@ pub fn free(function: &'static str, address: u64, tag: Option<u32>) {
         );
     }
     if allocation.paged && cpu::irql() > APC_LEVEL {
-        verifier::stop(
+        verifier::stop_by_rule(
+            verifier::RULE_IRQL,
             BAD_POOL_CALLER,
             function,
             [9, u64::from(cpu::irql()), 1, address],
@@ -264,7 +265,8 @@ fn driver_allocate(function: &'static str, kind: POOL_TYPE, size: u64, tag: u32)
     let paged = kind & PAGED_POOL_BIT != 0;
     let most = if paged { APC_LEVEL } else { DISPATCH_LEVEL };
     if cpu::irql() > most {
-        verifier::stop(
+        verifier::stop_by_rule(
+            verifier::RULE_IRQL,
             BAD_POOL_CALLER,
             function,
             [8, u64::from(cpu::irql()), kind as u64, size],

@@ -145,7 +145,8 @@ pub unsafe fn wait_for(
 ) -> NTSTATUS {
     let level = cpu::irql();
     if timeout != Some(0) && level > APC_LEVEL {
-        verifier::stop(
+        verifier::stop_by_rule(
+            verifier::RULE_IRQL,
             0x0a,
             function,
             [objects[0] as u64, u64::from(level), 0, 0],

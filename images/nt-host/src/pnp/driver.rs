@@ -29,7 +29,8 @@ use crate::{api, image, portcls, start, verifier};
 /// The name that the driver has here; the harness gives the file's contents, not its name.
 const DRIVER_NAME: &str = "driver.sys";
 const DRIVER_OBJECT_NAME: &str = "\\Driver\\driver";
-const SERVICE_KEY: &str = "\\Registry\\Machine\\System\\CurrentControlSet\\Services\\driver";
+/// The key that `DriverEntry` is given.
+pub(crate) const SERVICE_KEY: &str = "\\Registry\\Machine\\System\\CurrentControlSet\\Services\\driver";
 /// Driver Verifier's parameter for pool left at unload.
 const POOL_LEAK: u64 = 0x62;
 const DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS: u32 = 0xce;
@@ -345,7 +346,7 @@ pub fn unload_driver() -> Result<(), Failure> {
     let devices = unsafe { device::of_driver(driver) };
     if !devices.is_empty() {
         verifier::violation(
-            None,
+            Some(verifier::RULE_NOTHING_LEFT),
             "DriverUnload",
             format_args!(
                 "the driver is unloaded and {} of its device objects still exist: call IoDeleteDevice",
@@ -368,7 +369,8 @@ fn check_left_behind(when: &str) {
     let Some(module) = image::module() else { return };
     let code = module.base..module.base + module.size;
     let pending = |what: String| -> ! {
-        verifier::stop(
+        verifier::stop_by_rule(
+            verifier::RULE_NOTHING_LEFT,
             DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS,
             when,
             [code.start, 0, 0, 0],
@@ -397,7 +399,7 @@ fn check_left_behind(when: &str) {
     left.extend((handle::count() != 0).then(|| format!("{} handles", handle::count())));
     if !left.is_empty() {
         verifier::violation(
-            None,
+            Some(verifier::RULE_NOTHING_LEFT),
             when,
             format_args!("after {when} the driver still holds {}: release them", left.join(", ")),
         );
@@ -406,7 +408,8 @@ fn check_left_behind(when: &str) {
     if count != 0 {
         let tags: Vec<String> =
             pool::outstanding().iter().map(|(tag, n, b)| format!("'{tag}' {n} of {b} bytes")).collect();
-        verifier::stop(
+        verifier::stop_by_rule(
+            verifier::RULE_NOTHING_LEFT,
             0xc4,
             when,
             [POOL_LEAK, code.start, count, bytes],

@@ -173,8 +173,9 @@ fn talk(link: &Link, stop: &Stop, mut stream: &UnixStream) -> io::Result<()> {
             return Ok(());
         }
         let whole = line.ends_with(b"\n") || (line.len() as u64) < LINE_BYTES_MAX;
+        let mut leave = false;
         let answer = if whole {
-            answer(link, stop, &line)
+            answer(link, &line, &mut leave)
         } else {
             Err(format!("the line is longer than {LINE_BYTES_MAX} bytes; the connection is closed"))
         };
@@ -182,13 +183,17 @@ fn talk(link: &Link, stop: &Stop, mut stream: &UnixStream) -> io::Result<()> {
         let mut text = serde_json::to_vec(&answer)?;
         text.push(b'\n');
         stream.write_all(&text)?;
+        if leave {
+            // Not before the answer is on its way: this connection ends with the process.
+            stop.request();
+        }
         if !whole {
             return Ok(());
         }
     }
 }
 
-fn answer(link: &Link, stop: &Stop, line: &[u8]) -> Result<Answer, String> {
+fn answer(link: &Link, line: &[u8], leave: &mut bool) -> Result<Answer, String> {
     let command = serde_json::from_slice(line).map_err(|error| format!("not a command: {error}"))?;
     let gone = |error: crate::engine::Gone| error.to_string();
     match command {
@@ -225,7 +230,7 @@ fn answer(link: &Link, stop: &Stop, line: &[u8]) -> Result<Answer, String> {
             Ok(Answer::Done { ok: true })
         }
         Command::Shutdown {} => {
-            stop.request();
+            *leave = true;
             Ok(Answer::Done { ok: true })
         }
     }

@@ -54,17 +54,18 @@ pub fn line_interrupt(pdo: *mut DEVICE_OBJECT) -> Option<u8> {
     routing::vector_of(routing::io_apic_pin(&node(pdo)?.function)?)
 }
 
-/// Makes a driver object, as the I/O manager makes one before `DriverEntry`.
+/// A string that lives as long as the guest.
+pub(super) fn lasting_string(text: &str) -> UNICODE_STRING {
+    let units: &'static mut [u16] = Box::leak(text.encode_utf16().chain([0]).collect());
+    let bytes = 2 * units.len() as u16;
+    UNICODE_STRING { Length: bytes - 2, MaximumLength: bytes, Buffer: units.as_mut_ptr() }
+}
+
+/// Makes the driver object of a service, as the I/O manager makes one before `DriverEntry`.
 ///
 /// # Panics
 /// If there is no memory.
-pub fn driver_object(name: &'static str) -> *mut DRIVER_OBJECT {
-    let text: &'static mut [u16] = Box::leak(name.encode_utf16().chain([0]).collect());
-    let string = UNICODE_STRING {
-        Length: 2 * (text.len() as u16 - 1),
-        MaximumLength: 2 * text.len() as u16,
-        Buffer: text.as_mut_ptr(),
-    };
+pub fn driver_object(name: &str) -> *mut DRIVER_OBJECT {
     let make = |bytes: usize| {
         let memory = pool::allocate(bytes as u64, TAG, false, Owner::System).expect("memory for a driver object");
         // SAFETY: fresh.
@@ -78,9 +79,9 @@ pub fn driver_object(name: &'static str) -> *mut DRIVER_OBJECT {
         (*driver).Type = IO_TYPE_DRIVER;
         (*driver).Size = size_of::<DRIVER_OBJECT>() as i16;
         (*driver).DriverExtension = extension;
-        (*driver).DriverName = string;
+        (*driver).DriverName = lasting_string(&format!("\\Driver\\{name}"));
         (*extension).DriverObject = driver;
-        (*extension).ServiceKeyName = string;
+        (*extension).ServiceKeyName = lasting_string(name);
         (*driver).MajorFunction.fill(Some(crate::io::irp::invalid_request));
     }
     driver
@@ -93,7 +94,7 @@ pub fn driver_object(name: &'static str) -> *mut DRIVER_OBJECT {
 pub fn create(function: Function) -> *mut DEVICE_OBJECT {
     let driver = BUS.with(|bus| bus.driver);
     let driver = if driver.is_null() {
-        let driver = driver_object("\\Driver\\pci");
+        let driver = driver_object("pci");
         // SAFETY: fresh.
         unsafe {
             (*driver).MajorFunction[usize::from(IRP_MJ_PNP)] = Some(pnp);

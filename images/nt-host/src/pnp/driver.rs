@@ -1,7 +1,6 @@
 //! The driver under test: loaded, given its device, started, removed, unloaded, and searched for what it left behind.
 #![allow(unsafe_code, reason = "calls the driver's entry points")]
 
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -28,9 +27,10 @@ use crate::{api, image, portcls, start, verifier};
 
 /// The name that the driver has here; the harness gives the file's contents, not its name.
 const DRIVER_NAME: &str = "driver.sys";
-const DRIVER_OBJECT_NAME: &str = "\\Driver\\driver";
+/// The name of its service, which ends its registry path.
+const SERVICE_NAME: &str = "driver";
 /// The key that `DriverEntry` is given.
-pub(crate) const SERVICE_KEY: &str = "\\Registry\\Machine\\System\\CurrentControlSet\\Services\\driver";
+const SERVICE_KEY: &str = "\\Registry\\Machine\\System\\CurrentControlSet\\Services\\driver";
 /// Driver Verifier's parameter for pool left at unload.
 const POOL_LEAK: u64 = 0x62;
 const DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS: u32 = 0xce;
@@ -107,13 +107,8 @@ pub fn load_driver() -> Result<DriverInfo, Failure> {
 fn run_entry(module: &image::Module, uses_portcls: bool) -> Result<(), Failure> {
     registry::create(SERVICE_KEY);
     registry::create(&format!("{SERVICE_KEY}\\Parameters"));
-    let driver = bus::driver_object(DRIVER_OBJECT_NAME);
-    let path: &'static mut [u16] = Box::leak(SERVICE_KEY.encode_utf16().chain([0]).collect());
-    let mut registry_path = UNICODE_STRING {
-        Length: 2 * (path.len() as u16 - 1),
-        MaximumLength: 2 * path.len() as u16,
-        Buffer: path.as_mut_ptr(),
-    };
+    let driver = bus::driver_object(SERVICE_NAME);
+    let mut registry_path = bus::lasting_string(SERVICE_KEY);
     // SAFETY: the driver's entry point by its real prototype, with a driver object as the I/O manager makes one.
     let status = unsafe {
         (*driver).DriverStart = module.base as PVOID;

@@ -6,5 +6,4 @@ pub mod node;
 pub mod resources;
 
 pub use bus::{instance_path, line_interrupt, node};
-pub(crate) use driver::SERVICE_KEY;
 pub use driver::{StartedDevice, load_driver, start_device, stop_device, unload_driver};

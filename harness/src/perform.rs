@@ -35,8 +35,13 @@ pub const QUANTUM_DEFAULT: u32 = 480;
 /// Silence after the song's end, in milliseconds, for what still sounds.
 pub const TAIL_MS_DEFAULT: u32 = 2000;
 
-/// How long before its time an event is handed over in real time, in milliseconds.
-pub const LEAD_MS_DEFAULT: u32 = 100;
+/// How long before its time an event is handed over in real time, in milliseconds: more than a busy host's scheduler
+/// takes away at a time.
+pub const LEAD_MS_DEFAULT: u32 = 500;
+
+/// Real time begins when the streams run, so the song begins this many leads later: its first events have as much time
+/// to reach the card as all others, and as much again.
+const LEADS_BEFORE_SONG: u32 = 2;
 
 /// How long a step may take, unless told otherwise.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
@@ -401,7 +406,11 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn run(mut self) -> Result<Verdict, Error> {
-        let Performance { song, sample_rate, tail_ms, .. } = self.performance;
+        let Performance { sample_rate, tail_ms, .. } = self.performance;
+        let song = &match self.performance.card.clock {
+            Clock::Lockstep => self.performance.song.clone(),
+            Clock::Realtime => self.performance.song.delayed(LEADS_BEFORE_SONG * self.performance.lead_ms),
+        };
         let frames = song.frames(*sample_rate, *tail_ms);
         let events_file = self.folder.file("events.txt");
         render::write_events(&song.events, &events_file)?;

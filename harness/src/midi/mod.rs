@@ -144,6 +144,18 @@ impl Song {
         song + (u64::from(tail_ms) * u64::from(sample_rate) / 1000).max(1)
     }
 
+    /// The same song, begun later.
+    #[must_use]
+    pub fn delayed(&self, milliseconds: u32) -> Self {
+        let delay = u64::from(milliseconds) * TICKS_A_SECOND / 1000;
+        let mut song = self.clone();
+        song.end += delay;
+        for event in &mut song.events {
+            event.time += delay;
+        }
+        song
+    }
+
     /// How many notes it starts.
     #[must_use]
     pub fn notes(&self) -> usize {
@@ -271,6 +283,14 @@ mod tests {
     fn a_frame_that_the_song_only_touches_is_whole() {
         let song = Song { name: String::new(), events: vec![], end: 1, notices: vec![] };
         assert_eq!(song.frames(48_000, 1), 1 + 48);
+    }
+
+    #[test]
+    fn a_delayed_song_is_the_same_song_later() {
+        let song = Song::parse("t", &file(0, 480, &[&track(&[0, 0x90, 60, 1, 0x83, 0x60, 60, 0])])).unwrap();
+        let later = song.delayed(250);
+        assert_eq!(times(&later), [(2_500_000, vec![0x90, 60, 1]), (7_500_000, vec![0x90, 60, 0])]);
+        assert_eq!(later.end - song.end, 2_500_000);
     }
 
     #[test]

@@ -193,10 +193,9 @@ impl Expectations {
         if class != self.outcome.name() {
             return vec![failure.error.to_string()];
         }
-        let (Some(expected), crate::failure::Error::Session(SessionError::BugCheck(found))) =
-            (&self.bug_check, &failure.error)
-        else {
-            return Vec::new();
+        let Some(expected) = &self.bug_check else { return Vec::new() };
+        let crate::failure::Error::Session(SessionError::BugCheck(found)) = &failure.error else {
+            return vec![format!("no bug check, but: {}", failure.error)];
         };
         let mut violations = Vec::new();
         if let Some(code) = expected.code
@@ -210,7 +209,8 @@ impl Expectations {
             violations.push(format!("bug check {}, expected {name}", found.name));
         }
         if expected.rule.is_some() && expected.rule != found.rule {
-            violations.push(format!("rule {:?}, expected {:?}", found.rule, expected.rule));
+            let rule = |rule: Option<u16>| rule.map_or_else(|| "no rule".into(), |rule| format!("rule {rule}"));
+            violations.push(format!("{}, expected {}: {}", rule(found.rule), rule(expected.rule), found.message));
         }
         violations
     }

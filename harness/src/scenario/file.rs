@@ -69,6 +69,7 @@ struct Document {
     guest: Guest,
     song: Option<Spanned<String>>,
     driver: Option<PathBuf>,
+    cpp_driver: Option<CppDriver>,
     #[serde(default)]
     card: CardTable,
     #[serde(default)]
@@ -120,6 +121,49 @@ struct Matrix {
     repeat: Option<Spanned<u32>>,
 }
 
+/// Drivers that are built from the C++ test driver's source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum CppDriver {
+    /// The good one.
+    Good,
+    /// Every broken variant that a performance can show: a case each, in which the guest must name the rule.
+    Broken,
+}
+
+/// The C++ test driver's folder, from the scenarios' folder.
+const CPP_DRIVER: &str = "../../guest-driver/fixture";
+
+/// The table of its broken variants.
+#[derive(Deserialize)]
+struct VariantTable {
+    variant: Vec<Variant>,
+}
+
+/// A broken variant, as its table says.
+#[derive(Clone, Debug, Deserialize)]
+struct Variant {
+    name: String,
+    check: u16,
+    step: String,
+    status: String,
+}
+
+/// The steps of a performance, in the words of the variants' table. Others need requests that a performance does not
+/// make.
+const VARIANT_STEPS: [&str; 7] = ["load", "start", "open", "play", "close", "stop", "unload"];
+
+/// A driver that is built for a case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuiltDriver {
+    /// The script that builds it.
+    pub script: PathBuf,
+    /// Which variant; none for the good one.
+    pub variant: Option<String>,
+    /// The rule by which the guest must stop it.
+    pub rule: Option<u16>,
+}
+
 /// A scenario.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -144,6 +188,8 @@ pub struct Scenario {
 pub struct Case {
     /// What tells it apart, such as `song=tide render_block=64`; empty for a scenario without a matrix.
     pub name: String,
+    /// A driver to build for it.
+    pub driver: Option<BuiltDriver>,
     /// What is played.
     pub song: SongSource,
     /// How the card keeps time.
@@ -215,7 +261,10 @@ impl Scenario {
             .map_err(|error| ScenarioError::Malformed { path: path.into(), message: error.to_string() })?;
         let Guest::NtHost = document.guest;
         let folder = path.parent().unwrap_or(Path::new("."));
-        let cases = cases(path, text, folder, &document)?;
+        let mut cases = cases(path, text, folder, &document)?;
+        if let Some(kind) = document.cpp_driver {
+            cases = with_cpp_drivers(&folder.join(CPP_DRIVER), kind, &cases)?;
+        }
         if document.expect.same_pcm && cases.len() < 2 {
             let start = text.find("same_pcm").unwrap_or(0);
             return Err(at(path, text, start..start + 8, "there is only one case, so nothing can be the same"));
@@ -322,6 +371,7 @@ fn cases(path: &Path, text: &str, folder: &Path, document: &Document) -> Result<
                                 names.into_iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
                             cases.push(Case {
                                 name: named.join(" "),
+                                driver: None,
                                 song: song.clone(),
                                 clock: *clock,
                                 render_block: *render_block,
@@ -338,6 +388,33 @@ fn cases(path: &Path, text: &str, folder: &Path, document: &Document) -> Result<
         }
     }
     Ok(cases)
+}
+
+/// The cases, once for each driver.
+fn with_cpp_drivers(source: &Path, kind: CppDriver, cases: &[Case]) -> Result<Vec<Case>, ScenarioError> {
+    let script = source.join("build.sh");
+    let driver = |variant, rule| BuiltDriver { script: script.clone(), variant, rule };
+    let drivers = match kind {
+        CppDriver::Good => vec![driver(None, None)],
+        CppDriver::Broken => {
+            let path = source.join("variants.toml");
+            let text = fs::read_to_string(&path).map_err(FileError::input(&path))?;
+            let table: VariantTable = toml::from_str(&text)
+                .map_err(|error| ScenarioError::Malformed { path: path.clone(), message: error.to_string() })?;
+            table
+                .variant
+                .into_iter()
+                .filter(|variant| variant.status == "fires" && VARIANT_STEPS.contains(&variant.step.as_str()))
+                .map(|variant| driver(Some(variant.name), Some(variant.check)))
+                .collect()
+        }
+    };
+    let with = |case: &Case, driver: &BuiltDriver| {
+        let names = [driver.variant.as_deref().unwrap_or_default(), &case.name];
+        let named: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
+        Case { name: named.join(" "), driver: Some(driver.clone()), ..case.clone() }
+    };
+    Ok(drivers.iter().flat_map(|driver| cases.iter().map(move |case| with(case, driver))).collect())
 }
 
 /// The scenarios that a path names: a file, or a folder's files in order of name.

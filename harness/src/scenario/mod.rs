@@ -4,6 +4,6 @@ mod expect;
 mod file;
 mod run;
 
-pub use expect::{Expectations, Outcome, Range};
-pub use file::{Case, Scenario, ScenarioError, files_in};
+pub use expect::{Expectations, ExpectedBugCheck, Outcome, Range};
+pub use file::{BuiltDriver, Case, Scenario, ScenarioError, files_in};
 pub use run::{Context, Report, TestRecord, run};

@@ -1,17 +1,19 @@
 //! Runs a scenario's cases and compares them with its expectations.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::expect::{Expectations, ExpectedBugCheck};
 use super::{Case, Scenario};
 use crate::artefacts::RunFolder;
 use crate::event::{Event, Observer, TestResult};
 use crate::failure::{Class, Diagnosed, Error};
 use crate::machine::CardOptions;
 use crate::perform::{Performance, PerformanceFailure, Stage, Verdict, perform};
-use crate::provision::Workspace;
+use crate::provision::{Workspace, capture};
 
 /// What all scenarios of a run share.
 pub struct Context<'a> {
@@ -111,7 +113,26 @@ pub fn run(scenario: &Scenario, context: &Context<'_>) -> Result<Report, Error> 
         let begun = Instant::now();
         let reproduce = reproduce(scenario, &name);
         let folder = RunFolder::create(context.workspace, &name, None)?;
-        let result = play(scenario, case, context, &folder, &reproduce)?;
+        let driver = match build_driver(case, context.workspace) {
+            Ok(driver) => driver,
+            Err(Unbuilt { result, reason }) => {
+                let detail = reason.clone();
+                let milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
+                context.observer.event(&Event::TestEnded { name: name.clone(), result, milliseconds, detail });
+                report.add(TestRecord {
+                    name,
+                    result,
+                    class: Some(Class::MissingArtefact),
+                    violations: vec![reason],
+                    milliseconds,
+                    pcm_sha256: None,
+                    artefacts: None,
+                    reproduce,
+                });
+                continue;
+            }
+        };
+        let result = play(scenario, case, driver, context, &folder, &reproduce)?;
         let mut test = TestRecord {
             name,
             result: TestResult::Passed,
@@ -122,7 +143,11 @@ pub fn run(scenario: &Scenario, context: &Context<'_>) -> Result<Report, Error> 
             artefacts: Some(folder.path().into()),
             reproduce,
         };
-        judge(scenario, &result, &mut test, &mut first_pcm);
+        let mut expect = scenario.expect.clone();
+        if let Some(rule) = case.driver.as_ref().and_then(|driver| driver.rule) {
+            expect.bug_check = Some(ExpectedBugCheck { rule: Some(rule), ..ExpectedBugCheck::default() });
+        }
+        judge(&expect, &result, &mut test, &mut first_pcm);
         test.milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
         let mut detail = test.violations.join("\n");
         if test.result == TestResult::Failed
@@ -154,15 +179,39 @@ fn reproduce(scenario: &Scenario, name: &str) -> String {
     format!("cargo dmus run {} --case '{name}'", scenario.path.display())
 }
 
+/// Why a case's driver could not be built.
+struct Unbuilt {
+    result: TestResult,
+    reason: String,
+}
+
+/// How the build script ends when a compiler is missing.
+const TOOL_MISSING: i32 = 3;
+
+/// Builds a case's own driver, if it has one.
+fn build_driver(case: &Case, workspace: &Workspace) -> Result<Option<PathBuf>, Unbuilt> {
+    let Some(driver) = &case.driver else { return Ok(None) };
+    let failed = |reason: String| Unbuilt { result: TestResult::Failed, reason };
+    let mut command = Command::new(&driver.script);
+    command.arg(workspace.cache().join("drivers")).args(&driver.variant);
+    let said = capture(&mut command).ok_or_else(|| failed(format!("{} does not run", driver.script.display())))?;
+    match said.status.code() {
+        Some(0) => Ok(Some(PathBuf::from(said.stdout.trim()))),
+        Some(TOOL_MISSING) => Err(Unbuilt { result: TestResult::Skipped, reason: said.stderr.trim().to_owned() }),
+        _ => Err(failed(format!("the C++ driver does not build: {}", said.stderr.trim()))),
+    }
+}
+
 fn play(
     scenario: &Scenario,
     case: &Case,
+    built: Option<PathBuf>,
     context: &Context<'_>,
     folder: &RunFolder,
     reproduce: &str,
 ) -> Result<Result<Verdict, Box<PerformanceFailure>>, Error> {
     let mut stage = context.stage.clone();
-    if let Some(driver) = &scenario.driver {
+    if let Some(driver) = built.as_ref().or(scenario.driver.as_ref()) {
         stage.kit.driver.clone_from(driver);
     }
     let performance = Performance {
@@ -179,16 +228,16 @@ fn play(
 }
 
 fn judge(
-    scenario: &Scenario,
+    expect: &Expectations,
     result: &Result<Verdict, Box<PerformanceFailure>>,
     test: &mut TestRecord,
     first_pcm: &mut Option<(String, String)>,
 ) {
     match result {
         Ok(verdict) => {
-            test.violations = scenario.expect.violations(verdict);
+            test.violations = expect.violations(verdict);
             test.pcm_sha256 = Some(verdict.pcm_sha256.clone());
-            if scenario.expect.same_pcm {
+            if expect.same_pcm {
                 match first_pcm {
                     Some((name, hash)) if *hash != verdict.pcm_sha256 => {
                         test.violations.push(format!("its PCM {} is not that of {name}, {hash}", verdict.pcm_sha256));
@@ -202,7 +251,7 @@ fn judge(
             }
         }
         Err(failure) => {
-            test.violations = scenario.expect.violations_of_failure(failure);
+            test.violations = expect.violations_of_failure(failure);
             if !test.violations.is_empty() {
                 test.class = Some(failure.error.class());
             }

@@ -203,6 +203,31 @@ impl Card {
         self.produce(behind.min(catch_up).min(missing));
     }
 
+    /// The card has failed at something that no request asked for. Streams stop; the driver is told.
+    pub fn give_up_session(&mut self) {
+        let Some(session) = self.session.take() else { return };
+        let now = self.registers.card_time();
+        for (id, _) in session.streams.iter() {
+            self.news.post(NewsKind::STATE_CHANGED, id, StreamState::STOP.0.into(), now);
+        }
+    }
+
+    /// Renders `frames` frames that no wave buffer has asked for (lockstep).
+    ///
+    /// # Errors
+    /// Why time cannot move.
+    pub fn advance(&mut self, frames: u64) -> Result<i64, AdvanceError> {
+        if self.options.clock != Mode::Lockstep {
+            return Err(AdvanceError::Realtime);
+        }
+        let session = self.session.as_ref().ok_or(AdvanceError::NoSession)?;
+        if !session.time_may_move() {
+            return Err(AdvanceError::StandsStill);
+        }
+        self.produce(frames);
+        self.session.as_ref().map(|session| session.timeline.position()).ok_or(AdvanceError::NoSession)
+    }
+
     /// Renders `frames` frames into the output FIFO and the line out. Fewer when the wave buffer that they are for is
     /// taken back meanwhile.
     pub(crate) fn produce(&mut self, frames: u64) {
@@ -293,6 +318,20 @@ impl Card {
         };
         self.bus.lock().write_status_page(loan.address, &page);
     }
+}
+
+/// Why time was not moved by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdvanceError {
+    /// The host's clock moves it.
+    #[error("the card runs in real time; start it with --clock lockstep")]
+    Realtime,
+    /// There is nothing to render.
+    #[error("there is no session")]
+    NoSession,
+    /// The driver has stopped it.
+    #[error("the wave stream is open and does not run")]
+    StandsStill,
 }
 
 /// Frames that the wave buffer still needs; no bound when there is none.

@@ -25,7 +25,7 @@ use std::thread::JoinHandle;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Link;
-use crate::event_list::hexadecimal;
+use crate::hexadecimal;
 use crate::socket::{Endpoint, SocketError};
 use crate::status::{Counters, RunningNumbers, Status};
 use crate::stop::Stop;
@@ -224,7 +224,7 @@ fn answer(link: &Link, line: &[u8], leave: &mut bool) -> Result<Answer, String> 
             }
         }
         Command::MidiIn { data, group, time } => {
-            let data = hexadecimal(&data).ok_or_else(|| format!("`{data}` is not a row of hexadecimal bytes"))?;
+            let data = hexadecimal::read(&data).ok_or_else(|| format!("`{data}` is not a row of hexadecimal bytes"))?;
             let captured = link.ask(move |card| card.capture(group, &data, time)).map_err(gone)?;
             captured.map_err(|error| error.to_string())?;
             Ok(Answer::Done { ok: true })

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use card_spec::limits::SYSEX_BYTES_MAX;
 
+use crate::hexadecimal;
 use crate::midi::is_one_message;
 
 /// The first line.
@@ -158,20 +159,11 @@ fn parse_line(text: &str, groups: u16, last: i64) -> Result<Event, LineError> {
         Ok(group) if group <= groups => group,
         _ => return Err(LineError::Group(group.to_owned(), groups)),
     };
-    let message = hexadecimal(&digits).ok_or(LineError::Hexadecimal(digits))?;
+    let message = hexadecimal::read(&digits).ok_or(LineError::Hexadecimal(digits))?;
     if !is_one_message(&message) || message.len() > SYSEX_BYTES_MAX {
         return Err(LineError::Message(message));
     }
     Ok(Event { time, group, message })
-}
-
-/// The bytes that a row of hexadecimal digits says.
-#[must_use]
-pub fn hexadecimal(digits: &str) -> Option<Vec<u8>> {
-    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
-    let digit = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
-    let bytes = pairs.iter().map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect();
-    if rest.is_empty() { bytes } else { None }
 }
 
 #[cfg(test)]

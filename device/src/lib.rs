@@ -32,6 +32,7 @@ pub mod engine;
 pub mod event_list;
 pub mod exit;
 pub mod fake;
+pub mod hexadecimal;
 
 pub mod identity;
 pub mod line_out;
@@ -51,4 +52,4 @@ pub mod stream;
 pub mod sysex;
 pub mod timeline;
 
-pub use queues::{AdvanceError, CaptureError};
+pub use queues::CaptureError;

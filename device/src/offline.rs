@@ -13,6 +13,7 @@ use sha2::Digest;
 use crate::args::Render;
 use crate::event_list::{self, Event};
 use crate::exit::Failure;
+use crate::hexadecimal;
 use crate::line_out::LineOut;
 use crate::render::Renderer;
 use crate::session::{Parameters, Session};
@@ -121,14 +122,8 @@ pub fn render(
         events_late,
         notes_lost: session.synth.notes_lost(),
         peak_dbfs: (highest > 0).then(|| f64::from(hundredths_db(highest)) / 100.0),
-        pcm_sha256: hexadecimal(&session.hash.finalize()),
+        pcm_sha256: hexadecimal::write(&session.hash.finalize()),
     })
-}
-
-/// Bytes as people write them.
-#[must_use]
-pub fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A line that grows on a terminal.

@@ -6,5 +6,4 @@ mod midi_out;
 mod news;
 mod wave;
 
-pub use control::AdvanceError;
 pub use midi_in::CaptureError;

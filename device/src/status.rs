@@ -9,7 +9,7 @@ use sha2::Digest;
 use crate::card::Card;
 use crate::clock::Mode;
 use crate::diagnosis::{Counter, Dated, Registers};
-use crate::offline::hexadecimal;
+use crate::hexadecimal;
 use crate::session::Session;
 
 /// Everything.
@@ -109,7 +109,7 @@ impl SessionStatus {
             active_voices: session.synth.active_voices(),
             downloads: session.synth.downloads(),
             free_download_memory: session.synth.free_download_memory(),
-            pcm_sha256: hexadecimal(&session.hash.clone().finalize()),
+            pcm_sha256: hexadecimal::write(&session.hash.clone().finalize()),
         }
     }
 }

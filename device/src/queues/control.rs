@@ -2,7 +2,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
 
 use card_spec::control::{
     ClockSync, DownloadHandle, DownloadResponse, Latency, Open, OpenResponse, PortParameters, RequestCode,
@@ -13,7 +12,6 @@ use card_spec::diagnosis::Diagnosis;
 use card_spec::limits::{
     DOWNLOAD_BYTES_MAX, DOWNLOADS_MAX, REQUEST_BYTES_MAX, SAMPLE_RATE_MAX, SAMPLE_RATE_MIN, STREAMS_MAX,
 };
-use card_spec::news::NewsKind;
 use card_spec::queue::Queue;
 use card_spec::status_page::StatusPage;
 use card_spec::{ABI_MAJOR, ABI_MINOR};
@@ -472,47 +470,6 @@ impl Card {
             Err(_) => Err(Refusal::new(Status::NOT_FOUND, Fault::new(Diagnosis::HANDLE).got(handle))),
         }
     }
-
-    /// The card has failed at something that no request asked for. Streams stop; the driver is told.
-    pub fn give_up_session(&mut self) {
-        let Some(session) = self.session.take() else { return };
-        let now = self.registers.card_time();
-        for (id, _) in session.streams.iter() {
-            self.news.post(NewsKind::STATE_CHANGED, id, StreamState::STOP.0.into(), now);
-        }
-    }
-
-    /// Renders `frames` frames that no wave buffer has asked for (lockstep).
-    ///
-    /// # Errors
-    /// Why time cannot move.
-    pub fn advance(&mut self, frames: u64) -> Result<i64, AdvanceError> {
-        if self.options.clock != Mode::Lockstep {
-            return Err(AdvanceError::Realtime);
-        }
-        let begun = Instant::now();
-        let session = self.session.as_ref().ok_or(AdvanceError::NoSession)?;
-        if !session.time_may_move() {
-            return Err(AdvanceError::StandsStill);
-        }
-        self.produce(frames);
-        log::debug!("advanced {frames} frames in {:?}", begun.elapsed());
-        self.session.as_ref().map(|session| session.timeline.position()).ok_or(AdvanceError::NoSession)
-    }
-}
-
-/// Why time was not moved by hand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AdvanceError {
-    /// The host's clock moves it.
-    #[error("the card runs in real time; start it with --clock lockstep")]
-    Realtime,
-    /// There is nothing to render.
-    #[error("there is no session")]
-    NoSession,
-    /// The driver has stopped it.
-    #[error("the wave stream is open and does not run")]
-    StandsStill,
 }
 
 struct Request<'a> {

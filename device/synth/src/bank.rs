@@ -6,6 +6,7 @@ use crate::builtin;
 use crate::dls::collection::{Collection, Instrument, Patch};
 use crate::dls::reader::BankError;
 use crate::program::Programs;
+use crate::sf2;
 
 /// One line of a bank's list of contents.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,13 +28,15 @@ pub struct Bank {
 }
 
 impl Bank {
-    /// Reads a DLS file of level 1 or 2.
+    /// Reads a DLS file of level 1 or 2, or a SoundFont 2 file.
     ///
     /// # Errors
     /// [`BankError`], when the file is not one, or is beyond repair. Unknown chunks, wrong counts and wrong sizes in
     /// inner places are tolerated.
     pub fn from_bytes(bytes: &[u8]) -> Result<Bank, BankError> {
-        Ok(Self::from_collection(&Collection::from_dls(bytes)?))
+        let collection =
+            if sf2::is_sound_font(bytes) { Collection::from_sf2(bytes) } else { Collection::from_dls(bytes) };
+        Ok(Self::from_collection(&collection?))
     }
 
     /// Makes a bank of a collection.

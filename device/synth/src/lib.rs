@@ -7,6 +7,7 @@
 //! | what | where |
 //! |---|---|
 //! | files, downloads, and the instrument model in which they meet | [`dls`] |
+//! | SoundFonts, into the same model | `sf2` |
 //! | instruments made ready to be played | `program`, [`Bank`] |
 //! | the state of channels | `channel` |
 //! | one sounding voice | `voice` |
@@ -28,6 +29,7 @@ pub mod limits;
 mod math;
 mod mixer;
 mod program;
+mod sf2;
 mod synth;
 mod voice;
 

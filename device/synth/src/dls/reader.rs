@@ -20,11 +20,14 @@ use crate::limits::{CONNECTIONS_MAX, INSTRUMENTS_MAX, REGIONS_MAX, TEXT_BYTES_MA
 #[non_exhaustive]
 pub enum BankError {
     /// The first bytes are not those of a DLS file.
-    #[error("not a DLS file: it must begin with a RIFF header of form type \"DLS \"")]
+    #[error("neither a DLS file nor a SoundFont: it must begin with a RIFF header of form type \"DLS \" or \"sfbk\"")]
     NotDls,
     /// The file's own conditional chunk says that it is not for this synthesizer.
     #[error("the file's conditional chunk says that it is not for this synthesizer")]
     NotForThisDevice,
+    /// A SoundFont that cannot be read.
+    #[error("the SoundFont cannot be read: {0}")]
+    SoundFont(String),
     /// There is no list of instruments, or none in it can be played.
     #[error("the file has no instrument that can be played")]
     NoInstruments,

@@ -3,7 +3,7 @@
 
 use core::fmt;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::string::ToString;
 
@@ -41,6 +41,8 @@ pub struct FakeDma {
 
 // SAFETY: the memory is the value's.
 unsafe impl Send for FakeDma {}
+// SAFETY: sharing the value shares addresses only.
+unsafe impl Sync for FakeDma {}
 
 impl FakeDma {
     fn layout(len: usize) -> Layout {
@@ -102,13 +104,26 @@ impl Registers for FakeRegisters {
     }
 }
 
-/// A lock that panics where a real one would hang.
+std::thread_local! {
+    /// Its address tells threads apart.
+    static THREAD: u8 = const { 0 };
+}
+
+/// A lock that waits for other threads, and panics where a real one would hang.
 #[derive(Debug, Default)]
-pub struct FakeLock(AtomicBool);
+pub struct FakeLock(AtomicUsize);
 
 impl FakeLock {
     fn take(&self) {
-        assert!(!self.0.swap(true, Ordering::Acquire), "the lock is held already: a real one would hang");
+        let this = THREAD.with(|thread| core::ptr::from_ref(thread) as usize);
+        while let Err(owner) = self.0.compare_exchange_weak(0, this, Ordering::Acquire, Ordering::Relaxed) {
+            assert!(owner != this, "the lock is held already by this thread: a real one would hang");
+            std::thread::yield_now();
+        }
+    }
+
+    fn give(&self) {
+        self.0.store(0, Ordering::Release);
     }
 }
 
@@ -119,7 +134,7 @@ unsafe impl RawSpinLock for FakeLock {
         self.take();
     }
     unsafe fn release(&self, (): ()) {
-        self.0.store(false, Ordering::Release);
+        self.give();
     }
 }
 
@@ -129,7 +144,7 @@ unsafe impl RawMutex for FakeLock {
         self.take();
     }
     unsafe fn release(&self, _: Passive) {
-        self.0.store(false, Ordering::Release);
+        self.give();
     }
 }
 

@@ -23,6 +23,8 @@ const TIMER_CURRENT: u64 = 0x390;
 const TIMER_DIVIDE: u64 = 0x3e0;
 
 const MASKED: u32 = 1 << 16;
+/// A non-maskable interrupt from outside (QMP `inject-nmi`) stops a guest that hangs, and its report says where.
+const DELIVER_NMI: u32 = 4 << 8;
 const LEVEL_TRIGGERED: u32 = 1 << 15;
 const ACTIVE_LOW: u32 = 1 << 13;
 
@@ -62,7 +64,7 @@ pub fn init() {
     write(SPURIOUS, 0x100 | u32::from(SPURIOUS_VECTOR));
     write(TIMER_ENTRY, MASKED);
     write(LINT0, MASKED);
-    write(LINT1, MASKED);
+    write(LINT1, DELIVER_NMI);
     write(TIMER_DIVIDE, TIMER_DIVIDE_BY_16);
     for pin in 0..io_pins() {
         io_write(0x10 + 2 * pin, MASKED);

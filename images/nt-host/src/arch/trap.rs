@@ -8,9 +8,10 @@
 #![allow(unsafe_code, reason = "trap entry")]
 
 use core::arch::global_asm;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 use super::{apic, cpu};
+use crate::nt::KIRQL;
 
 /// Software interrupt that runs deferred procedure calls; class 2 is `DISPATCH_LEVEL`.
 pub const DISPATCH_VECTOR: u8 = 0x2f;
@@ -153,6 +154,15 @@ pub fn return_address() -> u64 {
 /// What runs on an interrupt: at its vector's IRQL, interrupts enabled.
 pub type Handler = fn(vector: u8);
 
+/// The IRQL of the code that the interrupt in service interrupted.
+static INTERRUPTED: AtomicU8 = AtomicU8::new(0);
+
+/// The IRQL that a handler has interrupted; right only at its beginning.
+#[must_use]
+pub fn interrupted_irql() -> KIRQL {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
 static HANDLERS: [AtomicPtr<()>; 256] = [const { AtomicPtr::new(core::ptr::null_mut()) }; 256];
 
 /// Lets `handler` serve `vector`.
@@ -170,6 +180,7 @@ extern "C" fn dispatch(frame: &mut TrapFrame) {
         return;
     }
     let interrupted = cpu::irql();
+    INTERRUPTED.store(interrupted, Ordering::Relaxed);
     cpu::set_irql(vector >> 4);
     let handler = HANDLERS[usize::from(vector)].load(Ordering::Acquire);
     if vector == DISPATCH_VECTOR {

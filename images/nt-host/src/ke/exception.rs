@@ -123,7 +123,10 @@ pub(crate) fn raise(frame: &mut TrapFrame) {
         2 => fault.stop(
             NMI_HARDWARE_FAILURE,
             [0; 4],
-            format_args!("a non-maskable interrupt: the machine was told to stop"),
+            format_args!(
+                "a non-maskable interrupt stopped the guest from outside, at {}: look there for what does not end",
+                image::Place(frame.rip)
+            ),
         ),
         3 => fault.unhandled(STATUS_BREAKPOINT, "a breakpoint without a debugger (DbgBreakPoint or int 3)"),
         4 => fault.unhandled(STATUS_INTEGER_OVERFLOW, "overflow trap"),

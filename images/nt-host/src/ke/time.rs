@@ -1,17 +1,21 @@
 //! Time: the time-stamp counter disciplined by the HPET, the clock interrupt, the shared data page.
 #![allow(unsafe_code, reason = "the shared data page, the time-stamp counter, the real-time clock")]
 
+use core::sync::atomic::{AtomicU32, Ordering};
+
 use x86_64::instructions::port::Port;
 
 use super::{thread, timer};
 use crate::arch::boot::DIRECT_MAP;
 use crate::arch::hpet::Hpet;
 use crate::arch::{apic, trap};
-use crate::exports;
 use crate::mm::paging::{self, Access, Caching};
 use crate::mm::{PAGE_SIZE, frames};
+use crate::nt::KIRQL;
+use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::{KI_USER_SHARED_DATA, KSYSTEM_TIME};
 use crate::sync::Uninterrupted;
+use crate::{exports, verifier};
 
 /// The clock interrupts at least this often: 1 ms, which is what audio applications set Windows to.
 const TICK_NS: u64 = 1_000_000;
@@ -172,7 +176,33 @@ pub const BUILD_NUMBER: u32 = 19045;
 /// `KeQueryPerformanceCounter` counts at 10 MHz, as Windows 10 does.
 const PERFORMANCE_FREQUENCY: u64 = 10_000_000;
 
+/// How many ticks in a row may find the processor at `DISPATCH_LEVEL` or above: about five seconds of its own running
+/// time, however long the emulator was stopped meanwhile. Windows allows a DPC 100 ms; only what never ends is caught.
+const WATCHDOG_TICKS: u32 = 5_000;
+const DPC_WATCHDOG_VIOLATION: u32 = 0x133;
+
+/// Ticks in a row that found the processor at `DISPATCH_LEVEL` or above.
+static HIGH_TICKS: AtomicU32 = AtomicU32::new(0);
+
+/// Stops a processor that does not come down from `DISPATCH_LEVEL` any more.
+fn watch(interrupted: KIRQL) {
+    if interrupted < DISPATCH_LEVEL {
+        HIGH_TICKS.store(0, Ordering::Relaxed);
+    } else if HIGH_TICKS.fetch_add(1, Ordering::Relaxed) > WATCHDOG_TICKS {
+        verifier::stop(
+            DPC_WATCHDOG_VIOLATION,
+            "the clock",
+            [1, WATCHDOG_TICKS.into(), WATCHDOG_TICKS.into(), interrupted.into()],
+            format_args!(
+                "the processor has been at IRQL {interrupted} for {WATCHDOG_TICKS} clock ticks: a DPC, an interrupt \
+                 service routine or code under a spin lock does not end"
+            ),
+        );
+    }
+}
+
 fn tick() {
+    watch(trap::interrupted_irql());
     CLOCK.with(|clock| {
         let Some(clock) = clock else { return };
         clock.ticks += 1;
@@ -294,7 +324,7 @@ exports! {
     /// Holds the processor.
     [ANY] fn KeStallExecutionProcessor(microseconds: u32) {
         if microseconds > STALL_MAX_US {
-            crate::verifier::stop(0xc4, "KeStallExecutionProcessor", [u64::from(microseconds), 0, 0, 0],
+            verifier::stop(0xc4, "KeStallExecutionProcessor", [u64::from(microseconds), 0, 0, 0],
                 format_args!("a stall of {microseconds} microseconds holds the whole processor; the documented limit is 50. Use a timer or KeDelayExecutionThread"));
         }
         stall(u64::from(microseconds));

@@ -73,7 +73,7 @@ impl Downloads {
                     }
                 }
                 let program = Program::new(&instrument, |id| self.wave_of(id));
-                let bytes = buffer.len() + program.loop_bytes();
+                let bytes = program.bytes();
                 (Content::Instrument { patch: instrument.patch, general_midi, program: Arc::new(program) }, bytes)
             }
         };

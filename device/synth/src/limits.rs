@@ -45,3 +45,7 @@ pub const DOWNLOAD_REGIONS_MAX: usize = 512;
 
 /// Most structures in a chain of articulations or extensions of a download; more is taken for a loop.
 pub const DOWNLOAD_CHAIN_MAX: usize = 64;
+
+/// Most layers of one note; more regions that match it are silent. Twice what the richest instruments have, and a bound
+/// on the work that one message can cause.
+pub const LAYERS_MAX: usize = 16;

@@ -107,9 +107,12 @@ impl Program {
         Self { zones: zones.collect() }
     }
 
-    /// Bytes that the copies of the loops take.
-    pub(crate) fn loop_bytes(&self) -> usize {
-        self.zones.iter().filter_map(|zone| zone.sample_loop.as_ref()).map(|found| found.bytes()).sum()
+    /// Bytes that it takes, articulations and the copies of the loops included.
+    pub(crate) fn bytes(&self) -> usize {
+        let zone = |zone: &Zone| {
+            size_of::<Zone>() + zone.articulation.bytes() + zone.sample_loop.as_ref().map_or(0, |found| found.bytes())
+        };
+        self.zones.iter().map(zone).sum()
     }
 }
 

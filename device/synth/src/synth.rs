@@ -11,7 +11,7 @@ use crate::effects::chorus::Chorus;
 use crate::effects::reverb::Reverb;
 use crate::handles::{DownloadError, DownloadHandle, UnknownChannel, UnknownHandle, Unload, VolumeItem};
 use crate::kernel::{Kernels, TICK, interpolation, reduce};
-use crate::limits::VOLUME_RANGE;
+use crate::limits::{LAYERS_MAX, VOLUME_RANGE};
 use crate::mixer::Mixer;
 use crate::program::{Program, WaveSource, Zone};
 use crate::voice::active::{Note, Stage, Surroundings, Voice};
@@ -22,6 +22,12 @@ const BASE_GAIN_DB: f64 = 6.0;
 
 /// The two volumes at first, in 1/100 dB.
 const VOLUMES: [i32; 2] = [0, 600];
+
+/// The status byte of Active Sensing.
+const ACTIVE_SENSING: u8 = 0xFE;
+
+/// How long a sender of Active Sensing may be silent (MIDI 1.0: 300 ms, and a little for jitter).
+const ACTIVE_SENSING_MS: u64 = 330;
 
 /// Frames that [`Synth::render_i16`] renders at a time, on the stack.
 const CONVERTED_AT_ONCE: usize = 256;
@@ -43,6 +49,8 @@ pub struct Synth {
     mixer: Mixer,
     reverb: Option<Reverb>,
     chorus: Option<Chorus>,
+    /// For each group that has sent Active Sensing, the frame at which its silence means that the cable is out.
+    silence_at: Vec<Option<u64>>,
     frame: u64,
     notes: u64,
     notes_lost: u64,
@@ -74,6 +82,7 @@ impl Synth {
             mixer: Mixer::new(usize::from(config.voices)),
             reverb: config.reverb.then(|| Reverb::new(config.sample_rate)),
             chorus: config.chorus.then(|| Chorus::new(config.sample_rate)),
+            silence_at: vec![None; usize::from(config.channel_groups)],
             frame: 0,
             notes: 0,
             notes_lost: 0,
@@ -98,6 +107,7 @@ impl Synth {
         (self.system_on, self.static_allocation) = (true, true);
         self.volumes = VOLUMES;
         self.volumes_changed();
+        self.silence_at.fill(None);
         (self.frame, self.notes, self.notes_lost) = (0, 0, 0);
     }
 
@@ -117,6 +127,7 @@ impl Synth {
             return;
         }
         let Some((&status, data)) = message.split_first() else { return };
+        self.sense(group, status);
         if status == 0xF0 {
             self.system_exclusive(group, data);
             return;
@@ -147,12 +158,39 @@ impl Synth {
         }
     }
 
+    /// Active Sensing: once a group has sent it, the group must send something every 300 ms.
+    fn sense(&mut self, group: u16, status: u8) {
+        let silence_at = &mut self.silence_at[usize::from(group)];
+        if status == ACTIVE_SENSING || silence_at.is_some() {
+            *silence_at = Some(self.frame + u64::from(self.config.sample_rate) * ACTIVE_SENSING_MS / 1000);
+        }
+    }
+
+    /// Lets all notes of the groups go whose time has come, and tells when the next one's does.
+    fn watch_silence(&mut self) -> u64 {
+        let mut next = u64::MAX;
+        for group in 0..self.config.channel_groups {
+            match self.silence_at[usize::from(group)] {
+                Some(frame) if frame <= self.frame => {
+                    self.silence_at[usize::from(group)] = None;
+                    (0..CHANNELS as u8)
+                        .for_each(|channel| self.controller(group, channel, controller::ALL_SOUND_OFF, 0));
+                }
+                Some(frame) => next = next.min(frame),
+                None => {}
+            }
+        }
+        next
+    }
+
     /// Renders the next frames, of any number, over whatever `out` holds. Full scale is 1.0; there is no clipping.
     pub fn render(&mut self, mut out: &mut [[f32; 2]]) {
         while !out.is_empty() {
+            let until_silence = self.watch_silence().saturating_sub(self.frame);
             self.mixer.settle(self.frame, &self.channels, &self.surroundings, &mut self.downloads);
             let until_tick = TICK - (self.frame % TICK as u64) as usize;
-            let (now, later) = out.split_at_mut(until_tick.min(out.len()));
+            let frames = until_tick.min(out.len()).min(usize::try_from(until_silence).unwrap_or(usize::MAX));
+            let (now, later) = out.split_at_mut(frames);
             let sends = self.reverb.is_some() || self.chorus.is_some();
             let bus = self.mixer.mix(now.len(), sends, &self.kernels);
             for (i, frame) in now.iter_mut().enumerate() {
@@ -316,8 +354,8 @@ impl Synth {
         let Some((instrument_handle, program)) = self.find_program(&state) else { return };
         self.notes += 1;
         let note = Note { group, channel, note: key, velocity, serial: self.notes, instrument_handle };
-        let zones: Vec<(&Zone, i32)> =
-            program.zones.iter().filter_map(|z| Some((z, z.key_of(key, velocity, &state)?))).collect();
+        let matching = program.zones.iter().filter_map(|z| Some((z, z.key_of(key, velocity, &state)?)));
+        let zones: Vec<(&Zone, i32)> = matching.take(LAYERS_MAX).collect();
         self.make_way(&note, &zones);
         let mut lost = false;
         for (zone, zone_key) in &zones {

@@ -231,6 +231,27 @@ fn memory_is_bounded() {
 }
 
 #[test]
+fn an_instrument_that_says_the_same_thing_over_and_over_pays_for_what_it_becomes() {
+    // 500 regions of 72 bytes share one list of 128 connections; each becomes an articulation of its own.
+    let list: Vec<_> = (0..128u16).map(|i| connection(0x80 + i % 128, i, d::GAIN, 1 << 10, 1 << 16)).collect();
+    let shared = simple_instrument(5, 0, TONE, TURN as u32, &list);
+    let articulation = shared[56 + 72..56 + 72 + 12].to_vec();
+    let connections = shared[56 + 72 + 12..].to_vec();
+    let mut structures = vec![instrument(5, 3, 0, 0), articulation, connections];
+    structures[1][0] = 2;
+    structures.extend((0..500).map(|i| region(if i == 499 { 0 } else { 4 + i }, TONE, 60, TURN as u32, 1)));
+    let buffer = buffer(INSTRUMENT2, 9, &structures);
+    let mut synth = with_tone();
+    let free = synth.free_download_memory();
+    synth.download(&buffer).unwrap();
+    let cost = free - synth.free_download_memory();
+    assert!(cost as usize > 10 * buffer.len(), "{cost} for {}", buffer.len());
+    synth.midi(0, &[0xC0, 5]);
+    synth.midi(0, NOTE_ON);
+    assert_eq!(synth.active_voices() as usize, dls_synth::limits::LAYERS_MAX);
+}
+
+#[test]
 fn a_header_that_lies_is_refused() {
     let mut synth = with_tone();
     assert_eq!(refused(&mut synth, &[]), (Reason::Header, 0));

@@ -267,6 +267,22 @@ fn system_exclusive_messages_switch_dls_and_static_allocation() {
 }
 
 #[test]
+fn who_sends_active_sensing_and_falls_silent_is_cut_off() {
+    let mut synth = synth(8);
+    on(&mut synth, 0, 60);
+    render(&mut synth, frame(2.0));
+    assert_eq!(synth.active_voices(), 1, "who never sends it may be silent");
+    for _ in 0..5 {
+        synth.midi(0, &[0xFE]);
+        render(&mut synth, frame(0.3));
+    }
+    assert_eq!(synth.active_voices(), 1);
+    synth.midi(1, &[0x90, 60, FULL]);
+    render(&mut synth, frame(0.1));
+    assert_eq!(synth.active_voices(), 1, "the other group goes on");
+}
+
+#[test]
 fn reset_all_controllers_keeps_volume_and_pan_and_resets_expression() {
     let level = |reset: &[u8], prepare: &[&[u8]]| {
         let mut events: Vec<(usize, &[u8])> = prepare.iter().map(|m| (0, *m)).collect();

@@ -204,6 +204,7 @@ pub(crate) struct NoteTimes {
 /// The connections of a region, defaults included.
 #[derive(Debug)]
 pub(crate) struct Articulation {
+    /// By destination.
     rows: Vec<Row>,
     /// Whether there is a filter at all.
     pub(crate) filtered: bool,
@@ -233,7 +234,9 @@ impl Articulation {
         let scale = |source, destination| {
             merged.iter().find(|c| c.key() == (source, s::NONE, destination)).map_or(0, |c| c.scale)
         };
-        let rows: Vec<Row> = merged.iter().filter(|c| c.scale != 0).filter_map(Row::new).collect();
+        let mut rows: Vec<Row> = merged.iter().filter(|c| c.scale != 0).filter_map(Row::new).collect();
+        rows.sort_by_key(|row| row.destination);
+        rows.shrink_to_fit();
         let fixed = |(input, _)| matches!(input, Input::None | Input::Velocity | Input::Key);
         Self {
             cutoff_moves: rows
@@ -246,7 +249,13 @@ impl Articulation {
     }
 
     fn of(&self, destination: u16) -> impl Iterator<Item = &Row> {
-        self.rows.iter().filter(move |row| row.destination == destination)
+        let first = self.rows.partition_point(|row| row.destination < destination);
+        self.rows[first..].iter().take_while(move |row| row.destination == destination)
+    }
+
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.rows.len() * size_of::<Row>()
     }
 
     fn sum(&self, destination: u16, inputs: &Inputs<'_>) -> f64 {

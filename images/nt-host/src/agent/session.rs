@@ -119,6 +119,7 @@ impl Session {
         let Some(filter) = port.filter() else {
             return Err(failure::request(format!("the subdevice \"{subdevice}\" is going away")));
         };
+        portcls::check_intersections(port);
         let handle = self.insert(Open::Filter(port.clone()));
         Ok(Reply::FilterOpened {
             handle,

@@ -305,9 +305,10 @@ crate::exports! {
                 ),
             )
         }
-        // The path that the kernel gave ends with the service key's name.
-        let (path, service) = (text(&*path), text(&(*(*driver).DriverExtension).ServiceKeyName));
-        if !path.ends_with(&service) {
+        // The path that the kernel gave is that of the service's key.
+        let (path, key) = (text(&*path), text(&(*(*driver).DriverExtension).ServiceKeyName));
+        let service = key.rsplit('\\').next().unwrap_or_default();
+        if path.rsplit('\\').next() != Some(service) {
             violation(
                 "PcInitializeAdapterDriver",
                 Broken::new(

@@ -29,6 +29,7 @@ mod event_pool;
 pub(crate) mod formats;
 pub(crate) mod guids;
 mod interrupt_sync;
+mod intersection;
 #[cfg(target_os = "none")]
 mod io_timeout;
 #[cfg(target_os = "none")]
@@ -56,6 +57,7 @@ mod unpack;
 pub(crate) use abi::{KsState, property_type};
 pub(crate) use com::Com;
 pub(crate) use descriptor::Pin as PinFactory;
+pub(crate) use intersection::check as check_intersections;
 pub(crate) use kernel::pause;
 pub(crate) use port::Port;
 pub(crate) use unpack::{DirectMusicRecords, Malformed, Message};

@@ -18,6 +18,7 @@ use super::com::Com;
 use super::descriptor::{Filter, Pin as Factory, Property};
 use super::formats;
 use super::guids::{self, GUID};
+use super::intersection;
 use super::irql;
 use super::lock::Lock;
 use super::pin::Pin;
@@ -254,7 +255,7 @@ fn own(target: Target<'_>, filter: &Filter, request: &Request<'_>, value: &mut [
     let get = request.verb == property_type::GET;
     let found = match (request.set, target) {
         (guids::KSPROPSETID_PIN, Target::Filter(_)) if get && request.id == answers::pin::DATAINTERSECTION => {
-            return intersection(port, filter, request.instance, value);
+            return intersection::property(port, filter, request.instance, value);
         }
         (guids::KSPROPSETID_PIN, Target::Filter(_)) => get.then(|| {
             let instances = |pin| port.instances(pin).unwrap_or_default();
@@ -279,75 +280,6 @@ fn own(target: Target<'_>, filter: &Filter, request: &Request<'_>, value: &mut [
         None if request.verb == property_type::BASIC_SUPPORT => answers::basic_support(property_type::GET, value),
         None => answers::WRONG_VERB,
     }
-}
-
-/// `KSPROPERTY_PIN_DATAINTERSECTION`: `KSP_PIN`'s id, then a `KSMULTIPLE_ITEM` of the client's ranges.
-fn intersection(port: &Com<Port>, filter: &Filter, instance: &[u8], value: &mut [u8]) -> Answer {
-    let found = answers::pin_id(instance).and_then(|id| Some((id, filter.pins.get(id as usize)?)));
-    let (Some((id, factory)), Some(list)) = (found, instance.get(8..)) else { return (STATUS_INVALID_PARAMETER, 0) };
-    let mut rest = list.get(8..).unwrap_or_default();
-    while let Some(size) = rest.first_chunk::<4>().map(|size| u32::from_le_bytes(*size) as usize) {
-        if size < size_of::<DataFormat>() || size > rest.len() {
-            return (STATUS_INVALID_PARAMETER, 0);
-        }
-        let answer = intersect_one(port, id, factory, &rest[..size], value);
-        if answer.0 != STATUS_NO_MATCH {
-            return answer;
-        }
-        rest = rest.get(size.next_multiple_of(8)..).unwrap_or_default();
-    }
-    (STATUS_NO_MATCH, 0)
-}
-
-/// One of the client's ranges against each of the pin's: the miniport first, then the port's own handler.
-fn intersect_one(port: &Com<Port>, id: u32, factory: &Factory, client: &[u8], value: &mut [u8]) -> Answer {
-    let Some(miniport) = port.miniport() else { return (STATUS_INVALID_DEVICE_REQUEST, 0) };
-    let client_copy = formats::aligned(client);
-    for range in &factory.ranges {
-        let mut result = vec![0_u64; RANGE_BYTES_MAX / 8];
-        let mut length = 0;
-        let room = value.len().min(RANGE_BYTES_MAX) as u32;
-        let pointer: *mut c_void = if room == 0 { core::ptr::null_mut() } else { result.as_mut_ptr().cast() };
-        // SAFETY: the miniport is held; the ranges and the result live for the call.
-        let status = unsafe {
-            slots::miniport::data_range_intersection(
-                miniport.as_raw(),
-                id,
-                client_copy.as_ptr().cast(),
-                range.address as *const DataFormat,
-                room,
-                pointer,
-                &raw mut length,
-            )
-        };
-        match status {
-            STATUS_NO_MATCH => {}
-            STATUS_NOT_IMPLEMENTED => {
-                if let Some(format) = formats::intersect(client, range) {
-                    return answers::fixed(&format, value);
-                }
-            }
-            STATUS_BUFFER_OVERFLOW | STATUS_BUFFER_TOO_SMALL if length > 0 => return (status, length),
-            STATUS_SUCCESS if length <= room && length > 0 => {
-                for (place, word) in value.chunks_mut(8).zip(&result) {
-                    place.copy_from_slice(&word.to_le_bytes()[..place.len()]);
-                }
-                return (status, length);
-            }
-            status if !success(status) && status != STATUS_BUFFER_OVERFLOW && status != STATUS_BUFFER_TOO_SMALL => {
-                return (status, 0);
-            }
-            _ => violation(
-                "IMiniport::DataRangeIntersection",
-                Broken::new(
-                    rules::INTERSECTION,
-                    format!("it returns {status:#010x} with a length of {length} for a result of {room} bytes"),
-                    "no room: STATUS_BUFFER_OVERFLOW with the length needed; too little: STATUS_BUFFER_TOO_SMALL; else what was written",
-                ),
-            ),
-        }
-    }
-    (STATUS_NO_MATCH, 0)
 }
 
 #[cfg(target_os = "none")]

@@ -111,7 +111,8 @@ unsafe extern "win64" fn put_adapter(adapter: *mut DMA_ADAPTER) {
     if let Some((at, _)) =
         LIVE.with(|live| live.buffers.iter().find(|(_, b)| b.adapter == adapter as u64).map(|(a, b)| (*a, *b)))
     {
-        verifier::stop(
+        verifier::stop_by_rule(
+            verifier::RULE_NOTHING_LEFT,
             DRIVER_VERIFIER_DMA_VIOLATION,
             "PutDmaAdapter",
             [1, adapter as u64, at, 0],

@@ -176,9 +176,9 @@ pub const BUILD_NUMBER: u32 = 19045;
 /// `KeQueryPerformanceCounter` counts at 10 MHz, as Windows 10 does.
 const PERFORMANCE_FREQUENCY: u64 = 10_000_000;
 
-/// How many ticks in a row may find the processor at `DISPATCH_LEVEL` or above: about five seconds of its own running
+/// How many ticks in a row may find the processor at `DISPATCH_LEVEL` or above: two seconds or more of its own running
 /// time, however long the emulator was stopped meanwhile. Windows allows a DPC 100 ms; only what never ends is caught.
-const WATCHDOG_TICKS: u32 = 5_000;
+const WATCHDOG_TICKS: u32 = 2_000;
 const DPC_WATCHDOG_VIOLATION: u32 = 0x133;
 
 /// Ticks in a row that found the processor at `DISPATCH_LEVEL` or above.

@@ -159,6 +159,8 @@ pub(crate) struct Voice {
     next_frame: u64,
     due: Due,
     fresh: bool,
+    /// The pitch in cents at the next tick, so that it need not be worked out again there.
+    next_cents: Option<f64>,
     /// Where the gains must be at the next tick; `None` when they only get part of the way.
     target: Option<[f32; 4]>,
 }
@@ -227,6 +229,7 @@ impl Voice {
             next_frame: frame,
             due: Due::AtOnce,
             fresh: true,
+            next_cents: None,
             target: None,
         }
     }
@@ -326,6 +329,7 @@ impl Voice {
         surroundings: &Surroundings,
         (group, lane): (&mut Group, usize),
     ) {
+        let arrived = frame == self.next_frame;
         self.sync(frame);
         let left = TICK as u32 - (frame % TICK as u64) as u32;
         self.next = self.now.advance(&self.times, left);
@@ -335,7 +339,8 @@ impl Voice {
             self.modulate(channel, surroundings);
         }
         if stale || self.modulation.pitch.moves() {
-            self.step = self.pitch();
+            let now = self.next_cents.filter(|_| arrived && !stale);
+            self.step = self.pitch(now);
         }
         if self.fresh {
             set_gains(group, lane, self.gains(&self.now, surroundings));
@@ -379,13 +384,17 @@ impl Voice {
         math::amplitude((connections + self.gain).min(0.0) + surroundings.volume)
     }
 
-    /// The step for the stretch: pitch half way between its ends.
-    fn pitch(&self) -> u64 {
+    /// The step for the stretch: pitch half way between its ends. `now` is the pitch at its beginning, if known.
+    fn pitch(&mut self, now: Option<f64>) -> u64 {
         let mix = &self.modulation.pitch;
-        let mut cents = mix.base;
-        if mix.moves() {
-            cents = 0.5 * (self.now.value(mix, &self.times) + self.next.value(mix, &self.times));
-        }
+        let cents = if mix.moves() {
+            let now = now.unwrap_or_else(|| self.now.value(mix, &self.times));
+            let next = self.next.value(mix, &self.times);
+            self.next_cents = Some(next);
+            0.5 * (now + next)
+        } else {
+            mix.base
+        };
         oscillator::step(cents - self.unity_cents, self.rate)
     }
 

@@ -23,6 +23,15 @@ use crate::provision::Kit;
 use crate::render::{self, RenderOptions, RenderSummary};
 use crate::session::{Health, OpenedFilter, Session, SessionError, StartedDevice};
 
+/// How long a guest that hangs gets to answer a non-maskable interrupt.
+const NMI_LIMIT: Duration = Duration::from_secs(2);
+
+/// Where a guest that hangs says where it is.
+const HANG_FILE: &str = "hang.txt";
+
+/// Lines of it that a failure shows: the report and the innermost functions.
+const HANG_LINES: usize = 40;
+
 /// Memory of the guest beside what a song needs, in bytes: the NT host, the driver's image and pool, and room.
 const BASE_MEMORY: u64 = 96 << 20;
 
@@ -385,6 +394,9 @@ fn failure(error: Error, stage: &Stage, folder: &RunFolder) -> Box<PerformanceFa
         let _ = folder.write("bug-check.txt", &report);
         evidence += &report;
     }
+    if let Some(report) = folder.tail(HANG_FILE, HANG_LINES) {
+        evidence += &format!("--- where the guest hangs\n{report}\n");
+    }
     if !matches!(error.class(), Class::Interrupted | Class::BadInput | Class::MissingArtefact) {
         for name in ["console.log", "card.log", "qemu.log"] {
             if let Some(tail) = folder.tail(name, TAIL_LINES) {
@@ -465,7 +477,7 @@ impl Run<'_> {
             Ok(played) => played,
             Err(error) => {
                 if let Error::Session(SessionError::Timeout { .. }) = &error {
-                    let _ = self.folder.write("post-mortem.txt", session.health.machine.post_mortem());
+                    self.post_mortem(&mut session);
                 }
                 return Err(error);
             }
@@ -526,6 +538,20 @@ impl Run<'_> {
                 Err(MachineError::CardNotStarted { ended: card.stop(), tail: card.tail() })
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Looks where a guest hangs: the processor's registers, and the guest's own word. What cannot be had is left out:
+    /// the failure is the timeout.
+    fn post_mortem(&self, session: &mut Session<'_, Rig>) {
+        let _ = self.folder.write("post-mortem.txt", session.health.machine.post_mortem());
+        if session.health.machine.inject_nmi().is_err() {
+            return;
+        }
+        if let Some(found) = session.bug_check(NMI_LIMIT) {
+            let Kit { driver, nt_host, .. } = &self.stage.kit;
+            let places = bug_check::places(&found.stack, Some(driver), Some(nt_host));
+            let _ = self.folder.write(HANG_FILE, bug_check::report(&found, &places));
         }
     }
 

@@ -312,6 +312,18 @@ impl<'a, H: Health> Session<'a, H> {
         }
     }
 
+    /// Waits for a bug check that was provoked.
+    pub fn bug_check(&mut self, limit: Duration) -> Option<BugCheck> {
+        let deadline = Instant::now() + limit;
+        loop {
+            match self.next("look where the guest hangs", deadline) {
+                Ok(_) => {}
+                Err(SessionError::BugCheck(bug_check)) => return Some(*bug_check),
+                Err(_) => return None,
+            }
+        }
+    }
+
     /// The next message. Logs, console text, bug checks and deaths are dealt with here.
     fn next(&mut self, step: &str, deadline: Instant) -> Result<(Instant, ToHost), SessionError> {
         loop {

@@ -211,6 +211,15 @@ impl Machine {
         &self.qmp.version
     }
 
+    /// Asks a guest that does not answer to stop and say where it is: the NT host answers a non-maskable interrupt with a
+    /// bug check.
+    ///
+    /// # Errors
+    /// When QEMU does not answer.
+    pub fn inject_nmi(&mut self) -> std::io::Result<()> {
+        self.qmp.inject_nmi()
+    }
+
     /// What the processor was doing, for a guest that does not answer: registers and the interrupt controllers.
     #[must_use]
     pub fn post_mortem(&mut self) -> String {

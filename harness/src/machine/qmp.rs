@@ -42,6 +42,11 @@ impl Qmp {
         Ok(answer.as_str().unwrap_or_default().replace('\r', ""))
     }
 
+    /// Interrupts the guest in a way that it cannot mask.
+    pub(super) fn inject_nmi(&mut self) -> io::Result<()> {
+        self.execute(&json!({ "execute": "inject-nmi" })).map(drop)
+    }
+
     fn execute(&mut self, command: &Value) -> io::Result<Value> {
         self.writer.write_all(format!("{command}\n").as_bytes())?;
         loop {

@@ -4,7 +4,7 @@
 use alloc::collections::VecDeque;
 
 use uart_16550::backend::PioBackend;
-use uart_16550::spec::registers::IER;
+use uart_16550::spec::registers::{FifoTriggerLevel, IER};
 use uart_16550::{Config, Uart16550};
 
 use super::{apic, cpu, trap};
@@ -32,7 +32,9 @@ static LINE: Uninterrupted<Line> = Uninterrupted::new(Line { uart: None, receive
 pub fn init() {
     // SAFETY: the standard port of COM1, used by this module only.
     let uart = unsafe { Uart16550::new_port(COM1) }.ok().and_then(|mut uart| {
-        let config = Config { interrupts: IER::empty(), ..Config::default() };
+        // The first byte interrupts: with a higher level a short request waits for the chip's time-out.
+        let fifo_trigger_level = Some(FifoTriggerLevel::One);
+        let config = Config { interrupts: IER::empty(), fifo_trigger_level, ..Config::default() };
         uart.init(config).ok().map(|()| uart)
     });
     LINE.with(|line| line.uart = uart);

@@ -50,6 +50,58 @@ pub enum ControlError {
     Off,
 }
 
+/// A request's payload in memory of its own, which the card reads in place: for downloads.
+pub struct Parcel<D> {
+    memory: D,
+    bytes: usize,
+}
+
+impl<D: DmaBuffer> Parcel<D> {
+    /// Makes one of `bytes` bytes, which `fill` puts into it.
+    ///
+    /// # Errors
+    /// [`ControlError::TooLarge`], [`ControlError::NoMemory`]; [`ControlError::Unreadable`] when `fill` failed.
+    pub fn new<K: Kernel<Dma = D>>(
+        kernel: &K,
+        level: Passive,
+        bytes: usize,
+        fill: impl FnOnce(&Window) -> bool,
+    ) -> Result<Self, ControlError> {
+        if bytes > limits::DOWNLOAD_BYTES_MAX as usize {
+            return Err(ControlError::TooLarge);
+        }
+        let memory = kernel.allocate_dma(level, size_of::<RequestHeader>() + bytes).ok_or(ControlError::NoMemory)?;
+        let parcel = Self { memory, bytes };
+        if fill(&parcel.window().part(size_of::<RequestHeader>(), bytes)) {
+            Ok(parcel)
+        } else {
+            Err(ControlError::Unreadable)
+        }
+    }
+
+    /// Bytes of the payload.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The whole of its memory.
+    #[allow(unsafe_code, reason = "the memory's life is what this file is about")]
+    fn window(&self) -> Window {
+        // SAFETY: the window is used while the parcel is borrowed, and by the device until it has returned the chain:
+        // `transfer` tells whether it has, and its caller keeps the parcel if not.
+        unsafe { Window::new(&self.memory) }
+    }
+}
+
+/// What became of a parcel that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parcelled {
+    /// The card has returned it.
+    Returned,
+    /// The card may still read it: it has to stay until [`Control::restart`] or the card's next answer.
+    Lent,
+}
+
 /// What one request at a time needs.
 struct Exchange {
     buffer: Window,
@@ -63,8 +115,8 @@ pub struct Control<K: Kernel> {
     gate: Gate<K, Exchange>,
     ring: Spin<K, Ring>,
     signal: K::Signal,
-    /// The buffer of a download that was not answered in time: the card may still use it.
-    parked: Gate<K, Option<K::Dma>>,
+    /// A download that was not answered in time: the card may still read it.
+    parked: Gate<K, Option<Parcel<K::Dma>>>,
 }
 
 impl<K: Kernel> Control<K> {
@@ -146,41 +198,33 @@ impl<K: Kernel> Control<K> {
         })
     }
 
-    /// Sends a request of `bytes` bytes, which `fill` puts straight into memory that the card reads. The answer's
-    /// payload is an `A`, whether the card refused or not.
+    /// Sends a parcel. The answer's payload is an `A`, whether the card refused or not.
+    ///
+    /// Whoever keeps the parcel must not drop it while it is [`Parcelled::Lent`]: [`park`](Self::park) takes it.
     ///
     /// # Errors
-    /// [`ControlError`].
+    /// [`ControlError`], and whose the parcel is now.
     pub fn transfer<A: FromBytes + IntoBytes>(
         &self,
-        kernel: &K,
         level: Passive,
         kick: &dyn Fn(),
         code: RequestCode,
-        bytes: usize,
-        fill: impl FnOnce(&Window) -> bool,
-    ) -> Result<(Status, A), ControlError> {
-        if bytes > limits::DOWNLOAD_BYTES_MAX as usize {
-            return Err(ControlError::TooLarge);
-        }
-        let header = size_of::<RequestHeader>();
-        let memory = kernel.allocate_dma(level, header + bytes).ok_or(ControlError::NoMemory)?;
-        let outgoing = Window::of_parked(&memory);
-        if !fill(&outgoing.part(header, bytes)) {
-            return Err(ControlError::Unreadable);
-        }
+        parcel: &Parcel<K::Dma>,
+    ) -> Result<(Status, A), (ControlError, Parcelled)> {
         self.gate.with(level, |exchange| {
-            self.settle(level, exchange)?;
+            self.settle(level, exchange).map_err(|error| (error, Parcelled::Returned))?;
             let mut answer = A::new_zeroed();
-            let result = self.send(level, kick, exchange, &outgoing, code, bytes, answer.as_mut_bytes());
-            if matches!(result, Err(ControlError::Timeout | ControlError::Ring(_))) {
-                self.parked.with(level, |parked| *parked = Some(memory));
-            }
-            match result {
+            match self.send(level, kick, exchange, &parcel.window(), code, parcel.bytes, answer.as_mut_bytes()) {
                 Ok(status) | Err(ControlError::Refused(status)) => Ok((status, answer)),
-                Err(error) => Err(error),
+                Err(error @ (ControlError::Timeout | ControlError::Ring(_))) => Err((error, Parcelled::Lent)),
+                Err(error) => Err((error, Parcelled::Returned)),
             }
         })
+    }
+
+    /// Keeps a parcel that the card may still read until it cannot any more.
+    pub fn park(&self, level: Passive, parcel: Parcel<K::Dma>) {
+        self.parked.with(level, |parked| *parked = Some(parcel));
     }
 
     /// Takes back a request that was answered too late.
@@ -262,14 +306,5 @@ impl<K: Kernel> Control<K> {
             return Err(ControlError::BadAnswer);
         }
         if accepted { Ok(status) } else { Err(ControlError::Refused(status)) }
-    }
-}
-
-impl Window {
-    /// The whole of a buffer that is either freed after the device has returned it, or parked.
-    #[allow(unsafe_code, reason = "the buffer's life is what this file is about")]
-    fn of_parked(buffer: &impl DmaBuffer) -> Self {
-        // SAFETY: `transfer` keeps the buffer until the device has returned the chain, if need be in `parked`.
-        unsafe { Self::new(buffer) }
     }
 }

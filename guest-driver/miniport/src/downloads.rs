@@ -1,65 +1,90 @@
-//! Which stream downloaded what, so that a stream that goes takes its downloads along.
+//! What has been downloaded: whose it is, and its data, because the card forgets everything with its power.
 //!
 //! The card keeps downloads for its whole session, and all channel groups share them. But a client that ends without
-//! unloading must not leave the card's memory full, and its streams are all that the driver sees of its end.
+//! unloading must not leave the card's memory full, and its streams are all that the driver sees of its end. The data
+//! stays in the memory that the card has read it from, so that sending it again needs no memory that may not be there.
+//! The handles of clients are the driver's own: the card gives others when it is told again.
 
 use alloc::vec::Vec;
 
+use card_spec::limits::{DOWNLOAD_MEMORY_BYTES, DOWNLOADS_MAX};
+
+use crate::control::Parcel;
 use crate::irql::Passive;
-use crate::kernel::Kernel;
+use crate::kernel::{DmaBuffer, Kernel};
 use crate::lock::Gate;
 
-#[derive(Clone, Copy)]
-struct Download {
-    handle: u32,
-    stream: u32,
+/// A download.
+pub struct Download<D> {
+    /// The client's handle.
+    pub handle: u32,
+    /// The stream that it came on.
+    pub stream: u32,
+    /// The card's handle; `None` while the card does not have it.
+    pub on_card: Option<u32>,
+    /// The data.
+    pub parcel: Parcel<D>,
 }
 
-/// The downloads of a session. At most as many as the card holds
-/// ([`DOWNLOADS_MAX`](card_spec::limits::DOWNLOADS_MAX)).
-pub struct Downloads<K: Kernel> {
-    list: Gate<K, Vec<Download>>,
+/// The downloads, in the order in which they came: later ones may refer to earlier ones.
+pub struct List<D> {
+    downloads: Vec<Download<D>>,
+    last_handle: u32,
 }
 
-impl<K: Kernel> Downloads<K> {
-    /// None yet. `None`: no memory.
-    pub fn new(kernel: &K, level: Passive) -> Option<Self> {
-        Some(Self { list: Gate::new(kernel, level, Vec::new())? })
+impl<D: DmaBuffer> List<D> {
+    /// Makes room for one more of `bytes` bytes. False: there are as many already, or as much data, as the card has
+    /// room for ([`DOWNLOADS_MAX`], [`DOWNLOAD_MEMORY_BYTES`]), or there is no memory.
+    pub fn reserve(&mut self, bytes: usize) -> bool {
+        let kept: usize = self.downloads.iter().map(|download| download.parcel.bytes()).sum();
+        self.downloads.len() < DOWNLOADS_MAX
+            && kept + bytes <= DOWNLOAD_MEMORY_BYTES as usize
+            && self.downloads.try_reserve(1).is_ok()
     }
 
-    /// Makes room for one more. False: no memory.
-    pub fn reserve(&self, level: Passive) -> bool {
-        self.list.with(level, |list| list.try_reserve(1).is_ok())
-    }
-
-    /// Notes a download, for which room has been made.
-    pub fn add(&self, level: Passive, stream: u32, handle: u32) {
-        self.list.with(level, |list| {
-            if list.len() < list.capacity() {
-                list.push(Download { handle, stream });
+    /// Adds a download that the card has taken, for which room has been made. The client's handle.
+    pub fn add(&mut self, stream: u32, on_card: u32, parcel: Parcel<D>) -> u32 {
+        loop {
+            self.last_handle = self.last_handle.wrapping_add(1);
+            if self.last_handle != 0 && self.place_of(self.last_handle).is_none() {
+                break;
             }
-        });
+        }
+        let handle = self.last_handle;
+        self.downloads.push(Download { handle, stream, on_card: Some(on_card), parcel });
+        handle
     }
 
-    /// Forgets a download.
-    pub fn remove(&self, level: Passive, handle: u32) {
-        self.list.with(level, |list| list.retain(|download| download.handle != handle));
+    /// Where a handle is in the list.
+    pub fn place_of(&self, handle: u32) -> Option<usize> {
+        self.downloads.iter().position(|download| download.handle == handle)
     }
 
-    /// Forgets them all. How many there were.
-    pub fn clear(&self, level: Passive) -> usize {
-        self.list.with(level, |list| {
-            let count = list.len();
-            list.clear();
-            count
-        })
+    /// Where a download of a stream is in the list.
+    pub fn place_of_stream(&self, stream: u32) -> Option<usize> {
+        self.downloads.iter().position(|download| download.stream == stream)
     }
 
-    /// Takes a download of a stream off the list.
-    pub fn pop_of(&self, level: Passive, stream: u32) -> Option<u32> {
-        self.list.with(level, |list| {
-            let place = list.iter().position(|download| download.stream == stream)?;
-            Some(list.swap_remove(place).handle)
-        })
+    /// The download at a place.
+    pub fn get(&self, place: usize) -> Option<&Download<D>> {
+        self.downloads.get(place)
     }
+
+    /// Takes a download off the list, and its data with it.
+    pub fn remove(&mut self, place: usize) {
+        drop(self.downloads.remove(place));
+    }
+
+    /// All of them, in order.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Download<D>> {
+        self.downloads.iter_mut()
+    }
+}
+
+/// The downloads behind their lock, which is held while the card is told of one: so list and card agree.
+pub type Downloads<K> = Gate<K, List<<K as Kernel>::Dma>>;
+
+/// None yet. `None`: no memory.
+pub fn none_yet<K: Kernel>(kernel: &K, level: Passive) -> Option<Downloads<K>> {
+    Gate::new(kernel, level, List { downloads: Vec::new(), last_handle: 0 })
 }

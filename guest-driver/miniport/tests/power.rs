@@ -2,7 +2,8 @@
 
 mod common;
 
-use card_spec::control::{PortParameters, RequestCode};
+use card_spec::control::{PortParameters, RequestCode, Status};
+use card_spec::limits;
 use common::{NOTE, Rig, played};
 use dmus_miniport::card::{CardError, VolumeItem};
 use dmus_miniport::control::ControlError;
@@ -85,15 +86,116 @@ fn parameters_and_volume_are_told_again() {
     );
 }
 
-#[test]
-fn downloads_are_gone_and_their_handles_with_them() {
-    let rig = Rig::new();
-    let handle = rig.card.download(passive(), 0, 64, |to| {
+/// Downloads 64 bytes: the 1 by which the fake knows good data, and a mark.
+fn download(rig: &Rig, stream: u32, mark: u8) -> Result<u32, CardError> {
+    rig.card.download(passive(), stream, 64, |to| {
         to.write_bytes(0, &[1; 64]);
+        to.write_bytes(1, &[mark]);
         true
-    });
+    })
+}
+
+/// The marks of what the card holds, in the order in which it came.
+fn on_card(rig: &Rig) -> Vec<u8> {
+    rig.fake.with(|card| card.downloads.values().map(|data| data[1]).collect())
+}
+
+#[test]
+fn downloads_are_sent_again_in_order_and_their_handles_stay() {
+    let rig = Rig::new();
+    let stream = rig.render().running();
+    let handles = [10, 11, 12, 13].map(|mark| download(&rig, stream.id, mark).unwrap());
+    rig.card.unload(passive(), handles[1]).unwrap();
     power_cycle(&rig);
-    assert!(rig.card.unload(passive(), handle.unwrap()).is_err());
+    assert_eq!(on_card(&rig), [10, 12, 13]);
+    let codes: Vec<_> = rig.fake.with(|card| card.requests.iter().map(|request| request.code).collect());
+    let last = |code| codes.iter().rposition(|seen| *seen == code).unwrap();
+    assert!(last(RequestCode::DLS_DOWNLOAD) < last(RequestCode::STREAM_STATE), "they are there before it plays");
+    // The card numbers them anew: what was the third is its second.
+    rig.card.unload(passive(), handles[2]).unwrap();
+    assert_eq!(on_card(&rig), [10, 13]);
+    let next = download(&rig, stream.id, 14).unwrap();
+    assert!(!handles.contains(&next), "a handle is not given twice");
+    power_cycle(&rig);
+    power_cycle(&rig);
+    assert_eq!(on_card(&rig), [10, 13, 14]);
+    rig.card.unload(passive(), handles[3]).unwrap();
+    assert_eq!(rig.card.unload(passive(), handles[3]), Err(CardError::NoDownload));
+    assert_eq!(on_card(&rig), [10, 14]);
+    stream.close();
+    assert_eq!(on_card(&rig), []);
+}
+
+#[test]
+fn what_is_unloaded_or_closed_without_power_does_not_come_back() {
+    let rig = Rig::new();
+    let (first, second) = (rig.render(), rig.render());
+    let handles = [(first.id, 20), (second.id, 21), (first.id, 22)].map(|(id, mark)| download(&rig, id, mark).unwrap());
+    rig.card.power_down(passive());
+    lose_power(&rig);
+    let before = rig.fake.with(|card| (card.kicks, card.requests.len()));
+    rig.card.unload(passive(), handles[0]).unwrap();
+    assert_eq!(rig.card.unload(passive(), handles[0]), Err(CardError::NoDownload));
+    second.close();
+    assert_eq!(download(&rig, first.id, 23), Err(CardError::Control(ControlError::Off)));
+    assert_eq!(rig.fake.with(|card| (card.kicks, card.requests.len())), before, "the card was left alone");
+    rig.fake.with(|card| card.behaviour.gone = false);
+    rig.card.power_up(passive()).unwrap();
+    assert_eq!(on_card(&rig), [22]);
+}
+
+#[test]
+fn a_download_that_is_not_taken_again_keeps_its_handle_and_hinders_nothing() {
+    let rig = Rig::new();
+    let handle = download(&rig, 0, 30).unwrap();
+    rig.fake.with(|card| card.behaviour.refuses = Some((RequestCode::DLS_DOWNLOAD, Status::NO_RESOURCES)));
+    power_cycle(&rig);
+    assert!(rig.fake.with(|card| card.log.iter().any(|line| line.contains("is not restored"))));
+    rig.fake.with(|card| card.behaviour.refuses = None);
+    power_cycle(&rig);
+    assert_eq!(on_card(&rig), [30], "it is tried each time");
+    rig.card.unload(passive(), handle).unwrap();
+    assert_eq!(on_card(&rig), []);
+}
+
+#[test]
+fn a_restore_that_the_card_does_not_answer_is_tried_again_as_a_whole() {
+    let rig = Rig::new();
+    let handles = [40, 41].map(|mark| download(&rig, 0, mark).unwrap());
+    rig.card.power_down(passive());
+    lose_power(&rig);
+    // The answer's tag is another's: the session does not even open.
+    rig.fake.with(|card| (card.behaviour.gone, card.behaviour.wrong_tag) = (false, true));
+    assert!(rig.card.power_up(passive()).is_err());
+    // It opens, but a download is never answered.
+    rig.fake.with(|card| (card.behaviour.wrong_tag, card.behaviour.mute_downloads) = (false, true));
+    assert_eq!(rig.card.power_up(passive()), Err(CardError::Control(ControlError::Timeout)));
+    rig.fake.with(|card| card.behaviour.mute_downloads = false);
+    rig.card.power_up(passive()).unwrap();
+    assert_eq!(on_card(&rig), [40, 41]);
+    for handle in handles {
+        rig.card.unload(passive(), handle).unwrap();
+    }
+    assert_eq!(on_card(&rig), []);
+}
+
+#[test]
+fn no_more_is_kept_than_the_card_has_room_for() {
+    let rig = Rig::new();
+    let whole = || {
+        rig.card.download(passive(), 0, limits::DOWNLOAD_BYTES_MAX as usize, |to| {
+            to.write_bytes(0, &[1]);
+            true
+        })
+    };
+    let fits = limits::DOWNLOAD_MEMORY_BYTES / limits::DOWNLOAD_BYTES_MAX;
+    let handles: Vec<_> = (0..fits).map(|_| whole().unwrap()).collect();
+    assert_eq!(download(&rig, 0, 50), Err(CardError::NoMemory));
+    rig.card.unload(passive(), handles[0]).unwrap();
+    let small: Vec<_> = (handles.len() - 1..limits::DOWNLOADS_MAX).map(|_| download(&rig, 0, 51).unwrap()).collect();
+    assert_eq!(download(&rig, 0, 52), Err(CardError::NoMemory));
+    rig.card.unload(passive(), small[0]).unwrap();
+    download(&rig, 0, 53).unwrap();
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub enum CardError {
     NoMemory,
     /// All streams of the kind are open.
     NoStream,
+    /// There is no download with this handle.
+    NoDownload,
     /// The stream's state does not allow it.
     State,
 }
@@ -38,6 +40,7 @@ impl From<CardError> for NtStatus {
         match error {
             CardError::NoMemory | CardError::Control(ControlError::NoMemory) => Self::INSUFFICIENT_RESOURCES,
             CardError::NoStream => Self::INVALID_DEVICE_REQUEST,
+            CardError::NoDownload => Self::INVALID_PARAMETER,
             CardError::State => Self::INVALID_DEVICE_STATE,
             CardError::Transport(TransportError::Absent) => Self::DEVICE_REMOVED,
             CardError::Transport(TransportError::Magic) => Self::NO_SUCH_DEVICE,

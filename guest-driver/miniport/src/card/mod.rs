@@ -23,7 +23,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::control::{self, Control, ControlError};
 use crate::dma::Window;
-use crate::downloads::Downloads;
+use crate::downloads::{self, Downloads};
 use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::{DmaBuffer, Kernel};
 use crate::lock::Spin;
@@ -76,7 +76,7 @@ impl<K: Kernel> Card<K> {
     /// [`CardError`]; the card is left reset.
     pub fn start(kernel: K, level: Passive, mapped: Mapped<K::Registers>) -> Result<Self, CardError> {
         let transport = Transport::negotiate(&kernel, level, mapped)?;
-        let downloads = Downloads::new(&kernel, level).ok_or(CardError::NoMemory)?;
+        let downloads = downloads::none_yet(&kernel, level).ok_or(CardError::NoMemory)?;
         let card = Self::set_up(&kernel, level, &transport);
         let (control, midi_out, midi_in, wave, news, status_page, memory, queue_sizes) = match card {
             Ok(parts) => parts,
@@ -235,11 +235,7 @@ impl<K: Kernel> Card<K> {
     }
 
     fn close_stream(&self, level: Passive, id: u32) {
-        while let Some(handle) = self.downloads.pop_of(level, id) {
-            if let Err(error) = self.unload(level, handle) {
-                self.kernel.log(format_args!("the card does not unload {handle}: {error:?}"));
-            }
-        }
+        self.unload_all_of(level, id);
         let request = StreamId { stream: id.into(), reserved: 0.into() };
         if let Err(error) = self.command(level, RequestCode::STREAM_CLOSE, &request) {
             self.kernel.log(format_args!("the card does not close stream {id}: {error:?}"));

@@ -7,32 +7,39 @@ use card_spec::queue::Queue;
 
 use super::{Card, CardError, VolumeItem, WAVE_STREAM};
 use crate::clock::Anchor;
+use crate::control::{ControlError, Parcelled};
+use crate::downloads::List;
 use crate::irql::Passive;
 use crate::kernel::Kernel;
 use crate::midi_out;
 
 impl<K: Kernel> Card<K> {
-    /// The card is about to lose power: it is stopped, and its registers are not touched any more. Events are held;
-    /// what the card had of them is lost, and so are the downloads. Without effect on a card that is off.
+    /// The card is about to lose power: it is stopped, and its registers are not touched any more. Events are held, and
+    /// downloads kept; what the card had of events is lost. Without effect on a card that is off.
     pub fn power_down(&self, level: Passive) {
-        if self.off.load(Ordering::Acquire) {
-            return;
-        }
-        self.midi_out.suspend(level.into());
-        self.stop(level);
-        self.off.store(true, Ordering::Release);
-        let lost = self.downloads.clear(level);
-        if lost != 0 {
-            self.kernel.log(format_args!("{lost} downloads go with the power: their owners have to send them again"));
-        }
+        self.downloads.with(level, |downloads| {
+            if self.off.load(Ordering::Acquire) {
+                return;
+            }
+            self.midi_out.suspend(level.into());
+            self.stop(level);
+            self.off.store(true, Ordering::Release);
+            downloads.iter_mut().for_each(|download| download.on_card = None);
+        });
     }
 
-    /// The card has power again: it is brought back to life, with its parameters, its streams and their states. Without
-    /// effect on a card that is on.
+    /// The card has power again: it is brought back to life, with its parameters, its downloads, its streams and their
+    /// states. A download that the card does not take again is logged, and its handle stays good. Without effect on a
+    /// card that is on.
     ///
     /// # Errors
-    /// [`CardError`]; the card stays off.
+    /// [`CardError`]; the card stays off, and can be tried again.
     pub fn power_up(&self, level: Passive) -> Result<(), CardError> {
+        // The lock is held until the card is on, or reset: until then it may be reading a download.
+        self.downloads.with(level, |downloads| self.power_up_with(level, downloads))
+    }
+
+    fn power_up_with(&self, level: Passive, downloads: &mut List<K::Dma>) -> Result<(), CardError> {
         if !self.off.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -49,16 +56,17 @@ impl<K: Kernel> Card<K> {
         }
         self.transport.driver_ok();
         self.off.store(false, Ordering::Release);
-        self.restore(level).inspect_err(|_| {
+        self.restore(level, downloads).inspect_err(|_| {
             _ = self.transport.reset(&self.kernel, level);
             self.off.store(true, Ordering::Release);
+            downloads.iter_mut().for_each(|download| download.on_card = None);
         })?;
         self.midi_out.resume(level.into(), &|| self.kick(midi_out::QUEUE));
         Ok(())
     }
 
     /// Tells a new session what the old one knew.
-    fn restore(&self, level: Passive) -> Result<(), CardError> {
+    fn restore(&self, level: Passive, downloads: &mut List<K::Dma>) -> Result<(), CardError> {
         self.open(level)?;
         let parameters = self.parameters.with(level.into(), |parameters| *parameters);
         if let Some(parameters) = parameters {
@@ -69,6 +77,7 @@ impl<K: Kernel> Card<K> {
                 self.set_volume(level, item, self.volume(item))?;
             }
         }
+        self.restore_downloads(level, downloads)?;
         if let Ok(stream) = self.with_wave(level.into(), |stream| *stream) {
             self.open_wave_on_card(level, stream.format)?;
             if let Some(anchor) = stream.anchor {
@@ -81,6 +90,20 @@ impl<K: Kernel> Card<K> {
             if let Some(state) = self.midi_out.state_of(level.into(), id) {
                 self.open_render_on_card(level, id)?;
                 self.set_stream_state(level, id, state)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends every download again, in order.
+    fn restore_downloads(&self, level: Passive, downloads: &mut List<K::Dma>) -> Result<(), CardError> {
+        for download in downloads.iter_mut() {
+            match self.send_download(level, &download.parcel) {
+                Ok(on_card) => download.on_card = Some(on_card),
+                Err((error @ CardError::Control(ControlError::Refused(_)), Parcelled::Returned)) => {
+                    self.kernel.log(format_args!("download {} is not restored: {error:?}", download.handle));
+                }
+                Err((error, _)) => return Err(error),
             }
         }
         Ok(())

@@ -5,8 +5,9 @@ use core::sync::atomic::Ordering;
 use card_spec::control::{DownloadHandle, DownloadResponse, PortParameters, RequestCode, Statistics, Status, Volume};
 
 use super::{Card, CardError};
-use crate::control::{self, ControlError};
+use crate::control::{self, ControlError, Parcel, Parcelled};
 use crate::dma::Window;
+use crate::downloads::List;
 use crate::irql::Passive;
 use crate::kernel::Kernel;
 
@@ -55,7 +56,8 @@ impl<K: Kernel> Card<K> {
         Ok(self.query(level, RequestCode::VOICE_PRIORITY, request)?.1)
     }
 
-    /// Downloads DLS data for a stream: `bytes` bytes, which `fill` puts into the card's sight. The handle.
+    /// Downloads DLS data for a stream: `bytes` bytes, which `fill` puts into the card's sight. The handle, which stays
+    /// good when the card loses its power in between.
     ///
     /// # Errors
     /// [`CardError`]. What is wrong with the data is logged.
@@ -67,36 +69,75 @@ impl<K: Kernel> Card<K> {
         fill: impl FnOnce(&Window) -> bool,
     ) -> Result<u32, CardError> {
         self.check_power()?;
-        if !self.downloads.reserve(level) {
-            return Err(CardError::NoMemory);
-        }
+        let parcel = Parcel::new(&self.kernel, level, bytes, fill)?;
+        self.downloads.with(level, |list| {
+            if !list.reserve(bytes) {
+                return Err(CardError::NoMemory);
+            }
+            match self.send_download(level, &parcel) {
+                Ok(on_card) => Ok(list.add(stream, on_card, parcel)),
+                Err((error, Parcelled::Returned)) => Err(error),
+                Err((error, Parcelled::Lent)) => {
+                    self.control.park(level, parcel);
+                    Err(error)
+                }
+            }
+        })
+    }
+
+    /// Sends a download's data, with the downloads' lock held. The card's handle.
+    pub(super) fn send_download(&self, level: Passive, parcel: &Parcel<K::Dma>) -> Result<u32, (CardError, Parcelled)> {
+        let returned = |error: ControlError| (error.into(), Parcelled::Returned);
+        self.check_power().map_err(returned)?;
         let kick = || self.kick(control::QUEUE);
-        let (status, answer): (_, DownloadResponse) =
-            self.control.transfer(&self.kernel, level, &kick, RequestCode::DLS_DOWNLOAD, bytes, fill)?;
-        let handle = answer.handle.get();
+        let (status, answer): (_, DownloadResponse) = self
+            .control
+            .transfer(level, &kick, RequestCode::DLS_DOWNLOAD, parcel)
+            .map_err(|(error, whose)| (error.into(), whose))?;
         if status != Status::OK {
             self.kernel.log(format_args!(
                 "download refused: {status}, reason {} at byte {}",
                 answer.reason.get(),
                 answer.offset.get()
             ));
-            return Err(ControlError::Refused(status).into());
+            return Err(returned(ControlError::Refused(status)));
         }
-        if handle == 0 {
-            return Err(ControlError::BadAnswer.into());
+        match answer.handle.get() {
+            0 => Err(returned(ControlError::BadAnswer)),
+            handle => Ok(handle),
         }
-        self.downloads.add(level, stream, handle);
-        Ok(handle)
     }
 
     /// Unloads. What still sounds from it goes on to its end; the card's memory is free after that.
     ///
     /// # Errors
-    /// [`CardError`].
+    /// [`CardError`]; the download is still there then.
     pub fn unload(&self, level: Passive, handle: u32) -> Result<(), CardError> {
-        let request = DownloadHandle { handle: handle.into(), reserved: 0.into() };
-        self.command(level, RequestCode::DLS_UNLOAD, &request)?;
-        self.downloads.remove(level, handle);
+        self.downloads.with(level, |list| {
+            let place = list.place_of(handle).ok_or(CardError::NoDownload)?;
+            self.unload_place(level, list, place)
+        })
+    }
+
+    /// Unloads everything that a stream has downloaded.
+    pub(super) fn unload_all_of(&self, level: Passive, stream: u32) {
+        self.downloads.with(level, |list| {
+            while let Some(place) = list.place_of_stream(stream) {
+                if let Err(error) = self.unload_place(level, list, place) {
+                    self.kernel.log(format_args!("the card does not unload a download of stream {stream}: {error:?}"));
+                    list.remove(place);
+                }
+            }
+        });
+    }
+
+    /// A download that the card does not have is only forgotten.
+    fn unload_place(&self, level: Passive, list: &mut List<K::Dma>, place: usize) -> Result<(), CardError> {
+        if let Some(on_card) = list.get(place).and_then(|download| download.on_card) {
+            let request = DownloadHandle { handle: on_card.into(), reserved: 0.into() };
+            self.command(level, RequestCode::DLS_UNLOAD, &request)?;
+        }
+        list.remove(place);
         Ok(())
     }
 

@@ -64,6 +64,8 @@ pub struct Behaviour {
     pub groups_max: u32,
     /// A voice still sounds from what is unloaded.
     pub unloads_later: bool,
+    /// Takes downloads off the ring and never returns them.
+    pub mute_downloads: bool,
 }
 
 impl Default for Behaviour {
@@ -88,6 +90,7 @@ impl Default for Behaviour {
             silent: false,
             groups_max: 64,
             unloads_later: false,
+            mute_downloads: false,
         }
     }
 }
@@ -382,6 +385,9 @@ impl Inside {
         }
         while let Some(chain) = self.rings[queue.index()].pop(&self.memory) {
             let answer = match queue {
+                Queue::CONTROL if self.behaviour.mute_downloads && code_of(&chain) == RequestCode::DLS_DOWNLOAD => {
+                    continue;
+                }
                 Queue::CONTROL => self.answer_request(&chain),
                 Queue::MIDI_OUT => {
                     self.batches.push(parse_batch(&chain.readable));
@@ -553,6 +559,10 @@ impl Inside {
         };
         self.memory.write(self.status_page, page.as_bytes());
     }
+}
+
+fn code_of(chain: &Chain) -> RequestCode {
+    RequestCode(RequestHeader::read_from_prefix(&chain.readable).unwrap().0.code.get())
 }
 
 fn parse_batch(bytes: &[u8]) -> Batch {

@@ -8,7 +8,7 @@ use guest_protocol::Pace;
 
 use crate::nt::NTSTATUS;
 use crate::portcls::pin::{Pin, RENDER_GUARD_BYTES};
-use crate::portcls::{DirectMusicRecords, KsState, Malformed, clock, rules};
+use crate::portcls::{KsState, Malformed, clock, rules};
 
 /// How long a stream may keep every event that there is, or keep any in STOP. 100 ns units.
 const PATIENCE: i64 = 50_000_000;
@@ -22,7 +22,7 @@ const MILLISECOND: i64 = 10_000;
 
 /// What to play.
 pub(crate) struct Piece<'a> {
-    /// DirectMusic buffer records.
+    /// Records in the format of the render pin: DirectMusic buffer records, or `KSMUSICFORMAT` on a MIDI pin.
     pub(crate) events: &'a [u8],
     /// How many there are.
     pub(crate) event_count: u32,
@@ -99,7 +99,7 @@ pub(crate) fn play(
     if piece.quantum == 0 || piece.frames == 0 || bytes > piece.pcm.len() as u64 {
         return Err(PlayError::Frames { frames: piece.frames, block });
     }
-    check_records(piece)?;
+    check_records(render, piece)?;
     let result = run(render, wave).and_then(|start| {
         Performance {
             render,
@@ -144,10 +144,10 @@ fn set_state(pin: &mut Pin, name: &'static str, state: KsState) -> Result<(), Pl
 }
 
 /// Reads all records once, so that nothing is wrong with them when the music plays.
-fn check_records(piece: &Piece<'_>) -> Result<(), PlayError> {
+fn check_records(render: &Pin, piece: &Piece<'_>) -> Result<(), PlayError> {
     let mut found = 0;
     let mut previous = i64::MIN;
-    for record in DirectMusicRecords::new(piece.events).take(piece.event_count as usize) {
+    for record in render.records(piece.events).take(piece.event_count as usize) {
         let message = record.map_err(|malformed| PlayError::Malformed { index: found, malformed })?;
         if message.delta < previous {
             return Err(PlayError::Order { index: found, time: message.delta, previous });
@@ -179,7 +179,7 @@ struct Performance<'a, P: FnMut(Played), W: FnMut()> {
 impl<P: FnMut(Played), W: FnMut()> Performance<'_, P, W> {
     fn perform(mut self, piece: &mut Piece<'_>) -> Result<Played, PlayError> {
         let total = piece.frames;
-        let mut records = DirectMusicRecords::new(piece.events).take(piece.event_count as usize).peekable();
+        let mut records = self.render.records(piece.events).take(piece.event_count as usize).peekable();
         if matches!(piece.pace, Pace::Realtime { .. }) {
             self.render.follow_clock(true);
         }

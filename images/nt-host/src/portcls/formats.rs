@@ -102,6 +102,11 @@ pub(crate) fn block_align(format: &[u8]) -> Option<u32> {
         .filter(|&block| block != 0)
 }
 
+/// Whether a format is that of a MIDI pin.
+pub(crate) fn is_midi(format: &[u8]) -> bool {
+    format.len() >= size_of::<DataFormat>() && guid(format, 32) == guids::KSDATAFORMAT_SUBTYPE_MIDI
+}
+
 /// Sample rate of a wave format, if it is one.
 pub(crate) fn sample_rate(format: &[u8]) -> Option<u32> {
     block_align(format).map(|_| word(format, 68))

@@ -60,7 +60,7 @@ pub(crate) use descriptor::Pin as PinFactory;
 pub(crate) use intersection::check as check_intersections;
 pub(crate) use kernel::pause;
 pub(crate) use port::Port;
-pub(crate) use unpack::{DirectMusicRecords, Malformed, Message};
+pub(crate) use unpack::{Malformed, Message};
 
 /// What drivers import from `portcls.sys`.
 #[cfg(target_os = "none")]

@@ -7,12 +7,12 @@ use alloc::format;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 
-use super::abi::{DataFormat, KernelEvent, KsState, StreamType, data_flow};
+use super::abi::{KernelEvent, KsState, StreamType, data_flow};
 use super::allocator::Allocator;
 use super::clock::{self, MasterClock};
 use super::com::{Class, Com, Object, Slot, object, unknown};
 use super::delivery::{Batch, Chain};
-use super::descriptor::Pin as Factory;
+use super::descriptor::{Filter, Pin as Factory};
 use super::formats;
 use super::guids::{self, GUID};
 use super::irql;
@@ -25,7 +25,7 @@ use super::rules::{self, Broken, Rule};
 use super::sequencer::{Sequencer, Verdict};
 use super::slots::{self, Foreign};
 use super::statistics;
-use super::unpack::{Message, fragments};
+use super::unpack::{DirectMusicRecords, Message, MidiRecords, Records, fragments};
 use super::violation;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::{
@@ -119,6 +119,8 @@ pub(crate) struct Pin {
     prefetch: u64,
     /// References to the miniport that the stream took.
     taken: u32,
+    /// The format is MIDI, not DirectMusic.
+    midi: bool,
     render: Option<Render>,
     wave: Option<Wave>,
 }
@@ -139,7 +141,7 @@ impl Pin {
         let factory = filter.pins.get(id as usize).ok_or(STATUS_INVALID_PARAMETER)?;
         formats::fit(factory, format).map_err(|unfit| match unfit {
             formats::Unfit::Length { .. } => STATUS_INVALID_PARAMETER,
-            formats::Unfit::NoMatch => Self::expect_refusal(port, id, factory, format),
+            formats::Unfit::NoMatch => Self::expect_refusal(port, id, &filter, format),
         })?;
         let kind = stream_type(factory, format)?;
         let instances = port.instances(id).ok_or(STATUS_INVALID_PARAMETER)?;
@@ -164,6 +166,7 @@ impl Pin {
             group: None,
             prefetch,
             taken,
+            midi: formats::is_midi(format),
             render: (kind == StreamType::MidiRender).then(|| Render::new(prefetch, room)),
             wave: synth_sink.map(|sink| Wave {
                 sink,
@@ -181,22 +184,28 @@ impl Pin {
         Ok(pin)
     }
 
-    /// Passes a format that no data range of the pin has on to the miniport, which must refuse it too (rule 33).
-    fn expect_refusal(port: &Com<Port>, id: u32, factory: &Factory, format: &[u8]) -> NTSTATUS {
-        let kind = match (factory.data_flow, formats::block_align(format).is_some()) {
+    /// Passes a format that no data range of the pin has on to the miniport, which must refuse it too, and refuse a pin
+    /// that does not exist (rule 33).
+    fn expect_refusal(port: &Com<Port>, id: u32, filter: &Filter, format: &[u8]) -> NTSTATUS {
+        let kind = match (filter.pins[id as usize].data_flow, formats::block_align(format).is_some()) {
             (data_flow::IN, _) => StreamType::MidiRender,
             (_, true) => StreamType::WaveSink,
             (_, false) => StreamType::MidiCapture,
         };
-        if new_stream(port, id, kind, format, &Allocator::create(), &MasterClock::create()).is_ok() {
-            violation(
-                "IMiniportDMus::NewStream",
-                Broken::new(
-                    rules::NEW_STREAM_FAILURE,
-                    format!("it makes a {kind:?} stream on pin {id} for a format that no data range of the pin has"),
-                    "check pin, stream type and format against the pin's data ranges, and fail with NULL outputs",
-                ),
-            )
+        let nowhere = filter.pins.len() as u32;
+        for (pin, kind) in [(id, kind), (nowhere, StreamType::MidiRender)] {
+            if new_stream(port, pin, kind, format, &Allocator::create(), &MasterClock::create()).is_ok() {
+                violation(
+                    "IMiniportDMus::NewStream",
+                    Broken::new(
+                        rules::NEW_STREAM_FAILURE,
+                        format!(
+                            "it makes a {kind:?} stream on pin {pin} for a format that no data range of the pin has"
+                        ),
+                        "check pin, stream type and format against the data ranges, and fail with NULL outputs",
+                    ),
+                )
+            }
         }
         STATUS_NO_MATCH
     }
@@ -249,6 +258,15 @@ impl Pin {
     /// Whether events can be sent.
     pub(crate) fn is_render(&self) -> bool {
         self.render.is_some()
+    }
+
+    /// The records in a client's stream data, in the format that the pin was opened with.
+    pub(crate) fn records<'a>(&self, data: &'a [u8]) -> Records<'a> {
+        if self.midi {
+            Records::Midi(MidiRecords::new(data))
+        } else {
+            Records::DirectMusic(DirectMusicRecords::new(data))
+        }
     }
 
     /// Sample rate and bytes of a frame, of a wave pin.

@@ -20,6 +20,9 @@ const SHORT: &[u8] = &[0xBF, 0x77, 0x00];
 /// A universal non-commercial system-exclusive message, longer than fits an event.
 const LONG: &[u8] = &[0xF0, 0x7D, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xF7];
 
+/// Long past: as soon as possible, if it were ever played.
+const TIME: i64 = 1;
+
 /// Tries a stream in STOP out; leaves it there.
 pub(super) fn probe(pin: &mut Pin) {
     if !pin.is_render() {
@@ -27,7 +30,7 @@ pub(super) fn probe(pin: &mut Pin) {
     }
     let fill = |pin: &Pin, data| {
         let fragment = Fragment { flags: 0, data };
-        pin.allocator().fill(&fragment, 0, 1).expect("a new pool has more events than these")
+        pin.allocator().fill(&fragment, TIME, 1).expect("a new pool has more events than these")
     };
     // Only RUN may be refused, which is not among the states here.
     let _ = pin.set_state(KsState::Pause);
@@ -40,7 +43,7 @@ pub(super) fn probe(pin: &mut Pin) {
     let (first, second) = (fill(pin, SHORT), fill(pin, LONG));
     // SAFETY: just filled, and known to nobody else.
     unsafe { (*first).next = second };
-    let package = pin.allocator().wrap(first, 0, 1).expect("a new pool has more events than these");
+    let package = pin.allocator().wrap(first, TIME, 1).expect("a new pool has more events than these");
     pin.put(Batch { first: package, count: 3 });
     let _ = pin.set_state(KsState::Stop);
     pin.expect_returned(rules::CONSERVATION, PATIENCE, super::kernel::pause);

@@ -9,13 +9,12 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::ffi::c_void;
 
-use super::abi::{DataFormat, PropertyRequest, property_type};
+use super::abi::{PropertyRequest, property_type};
 use super::answers::{self, Answer};
 use super::clock;
 use super::com::Com;
-use super::descriptor::{Filter, Pin as Factory, Property};
+use super::descriptor::{Filter, Property};
 use super::formats;
 use super::guids::{self, GUID};
 use super::intersection;
@@ -29,8 +28,7 @@ use super::violation;
 use crate::nt::irql::PASSIVE_LEVEL;
 use crate::nt::status::{
     STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER,
-    STATUS_NO_MATCH, STATUS_NOT_FOUND, STATUS_NOT_IMPLEMENTED, STATUS_PENDING, STATUS_PROPSET_NOT_FOUND,
-    STATUS_SUCCESS, success,
+    STATUS_NOT_FOUND, STATUS_PENDING, STATUS_PROPSET_NOT_FOUND, STATUS_SUCCESS, success,
 };
 use crate::nt::{NTSTATUS, PVOID};
 
@@ -40,9 +38,6 @@ const GUARD_BYTES: usize = 1024;
 
 /// What they hold.
 const GUARD: u8 = 0xB7;
-
-/// Largest data range or format that an intersection works with.
-const RANGE_BYTES_MAX: usize = 4096;
 
 /// How long a handler may keep a request, in 100 ns units: longer than the longest release of a note.
 const PATIENCE: i64 = 100_000_000;

@@ -63,11 +63,6 @@ impl<'a> DirectMusicRecords<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, offset: 0 }
     }
-
-    /// The next record, without going past it.
-    pub(crate) fn peek(&self) -> Option<Result<Message<'a>, Malformed>> {
-        self.clone().next()
-    }
 }
 
 impl<'a> Iterator for DirectMusicRecords<'a> {
@@ -142,6 +137,26 @@ impl<'a> Iterator for MidiRecords<'a> {
         let record = (MUSIC_FORMAT_BYTES + payload.len()).next_multiple_of(MUSIC_FORMAT_ALIGNMENT);
         self.offset = (offset + record).min(self.bytes.len());
         Some(Ok(Message { delta: self.milliseconds * MILLISECOND, channel_group: 1, data: payload, raw: true }))
+    }
+}
+
+/// The records of a music pin's stream data, in the pin's own format.
+#[derive(Clone, Debug)]
+pub(crate) enum Records<'a> {
+    /// Of a DirectMusic pin.
+    DirectMusic(DirectMusicRecords<'a>),
+    /// Of a MIDI pin.
+    Midi(MidiRecords<'a>),
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Result<Message<'a>, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::DirectMusic(records) => records.next(),
+            Self::Midi(records) => records.next(),
+        }
     }
 }
 

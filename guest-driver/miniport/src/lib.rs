@@ -47,5 +47,6 @@ pub mod news;
 pub mod pci;
 pub mod property;
 pub mod ring;
+pub mod sleep;
 pub mod transport;
 pub mod wave;

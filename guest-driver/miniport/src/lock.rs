@@ -44,7 +44,12 @@ unsafe impl<K: Kernel, T: Send> Sync for Gate<K, T> {}
 impl<K: Kernel, T> Gate<K, T> {
     /// Puts a value behind a mutex, or `None` when there is no memory for one.
     pub fn new(kernel: &K, level: Passive, value: T) -> Option<Self> {
-        Some(Self { raw: kernel.mutex(level)?, value: UnsafeCell::new(value) })
+        Some(Self::behind(kernel.mutex(level)?, value))
+    }
+
+    /// Puts a value behind a mutex that is there.
+    pub const fn behind(raw: K::Mutex, value: T) -> Self {
+        Self { raw, value: UnsafeCell::new(value) }
     }
 
     /// Does something with the value.

@@ -35,6 +35,7 @@ pub struct Layout {
 pub const ALL: &[Layout] = &[
     resource::CmPartialResourceDescriptor::LAYOUT,
     power::PowerState::LAYOUT,
+    power::DeviceCapabilities::LAYOUT,
     event::DmusKernelEvent::LAYOUT,
     event::DmusEventHeader::LAYOUT,
     descriptor::PcFilterDescriptor::LAYOUT,

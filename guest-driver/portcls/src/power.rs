@@ -1,6 +1,4 @@
-//! Power states, and the interfaces that announce them.
-
-use core::ffi::c_void;
+//! Power states, what of them a device can, and the interfaces that announce them.
 
 use crate::interface::IUnknownTable;
 use crate::status::NtStatus;
@@ -23,6 +21,53 @@ impl PowerState {
 
 layout! { PowerState = "POWER_STATE", 4 / 4 {} }
 
+/// `SYSTEM_POWER_STATE`: how many there are (`PowerSystemMaximum`), from unspecified to shut down.
+pub const SYSTEM_STATES: usize = 7;
+
+/// The first system state in which the machine sleeps (`PowerSystemSleeping1`).
+pub const SYSTEM_SLEEPING1: usize = 2;
+
+/// `DEVICE_CAPABILITIES`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct DeviceCapabilities {
+    /// The structure's size.
+    pub size: u16,
+    /// 1.
+    pub version: u16,
+    /// One bit for each of what the device can.
+    pub bits: u32,
+    /// Where it is on its bus.
+    pub address: u32,
+    /// Its number for users.
+    pub ui_number: u32,
+    /// By system state, the highest state in which the device can be then.
+    pub device_state: [PowerState; SYSTEM_STATES],
+    /// The deepest system state from which it can wake the system.
+    pub system_wake: u32,
+    /// Its own deepest state from which it can.
+    pub device_wake: u32,
+    /// Time from D1 to D0, in 100 microseconds.
+    pub d1_latency: u32,
+    /// Time from D2 to D0.
+    pub d2_latency: u32,
+    /// Time from D3 to D0.
+    pub d3_latency: u32,
+}
+
+layout! { DeviceCapabilities = "DEVICE_CAPABILITIES", 64 / 64 {
+    size = "Size", 0 / 0;
+    version = "Version", 2 / 2;
+    address = "Address", 8 / 8;
+    ui_number = "UINumber", 12 / 12;
+    device_state = "DeviceState", 16 / 16;
+    system_wake = "SystemWake", 44 / 44;
+    device_wake = "DeviceWake", 48 / 48;
+    d1_latency = "D1Latency", 52 / 52;
+    d2_latency = "D2Latency", 56 / 56;
+    d3_latency = "D3Latency", 60 / 60;
+} }
+
 interface! {
     /// What an adapter implements to follow power states. PASSIVE_LEVEL.
     IAdapterPowerManagement, IAdapterPowerManagementTable: IUnknownTable {
@@ -31,7 +76,9 @@ interface! {
         /// May the state change?
         4 query_power_change_state "QueryPowerChangeState" (state: PowerState) -> NtStatus;
         /// Edits the `DEVICE_CAPABILITIES`: mappings may only be deepened.
-        5 query_device_capabilities "QueryDeviceCapabilities" (capabilities: *mut c_void) -> NtStatus;
+        5 query_device_capabilities "QueryDeviceCapabilities" (
+            capabilities: *mut DeviceCapabilities,
+        ) -> NtStatus;
     }
 }
 

@@ -14,6 +14,7 @@ use crate::com::{Foreign, Object, call};
 use crate::kernel::log;
 use crate::miniport::{Function, Miniport};
 use crate::pc;
+use crate::power::AdapterPower;
 
 /// Subdevices of a card.
 const SUBDEVICES: u32 = 1;
@@ -79,12 +80,17 @@ unsafe fn start(
     check(unsafe { pc::PcGetPhysicalDeviceObject(device, &raw mut physical_device) })?;
     let function = Function::find(level, physical_device)?;
 
+    let power = AdapterPower::new(level).and_then(|power| Object::make(level, power));
+    let power = power.ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+    // SAFETY: both are alive; PortCls adds its own reference.
+    check(unsafe { pc::PcRegisterAdapterPowerManagement(power.as_interface(), device) })?;
+
     let mut port = ptr::null_mut();
     // SAFETY: a place for a pointer, and a class id.
     check(unsafe { pc::PcNewPort(&raw mut port, &raw const PORT_CLASS) })?;
     // SAFETY: the reference is ours.
     let port: Foreign<IPort> = unsafe { Foreign::take(port) }.ok_or(NtStatus::UNSUCCESSFUL)?;
-    let miniport = Object::make(level, Miniport::new(function)).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+    let miniport = Object::make(level, Miniport::new(function, power)).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
     // SAFETY: the port is referenced; the rest are the parameters of `StartDevice`, and no adapter object.
     check(unsafe { call!(port.as_ptr(), init, device, irp, miniport.as_interface(), ptr::null_mut(), resources) })?;
     // SAFETY: the name is a constant, the port is referenced.

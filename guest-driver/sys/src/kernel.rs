@@ -198,6 +198,13 @@ impl Signal for Event {
 /// A mutex: an event that is set when it is free. Whoever holds it cannot be suspended.
 pub(crate) struct Mutex(Event);
 
+impl Mutex {
+    /// Makes a free one. `None`: no memory.
+    pub(crate) fn new(level: Passive) -> Option<Self> {
+        Event::new(level, true).map(Self)
+    }
+}
+
 // SAFETY: a synchronization event lets one waiter through for each time that it is set.
 unsafe impl RawMutex for Mutex {
     fn acquire(&self, _: Passive) {
@@ -295,7 +302,7 @@ impl Kernel for Windows {
     }
 
     fn mutex(&self, level: Passive) -> Option<Mutex> {
-        Event::new(level, true).map(Mutex)
+        Mutex::new(level)
     }
 
     fn signal(&self, level: Passive) -> Option<Event> {

@@ -18,6 +18,7 @@
 //! | [`miniport`] | `IMiniportDMus` |
 //! | [`nt`], [`pc`] | what is imported from the kernel and from PortCls |
 //! | [`pool`], [`panic`] | memory, and the end |
+//! | [`power`] | `IAdapterPowerManagement` |
 //! | [`property`] | the property handler |
 //! | [`service`] | the deferred procedure call's way in |
 //! | [`stream`] | `IMXF` and `ISynthSinkDMus` |
@@ -46,6 +47,8 @@ mod panic;
 mod pc;
 #[cfg(windows)]
 mod pool;
+#[cfg(windows)]
+mod power;
 #[cfg(windows)]
 mod property;
 #[cfg(windows)]

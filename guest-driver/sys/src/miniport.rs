@@ -3,7 +3,7 @@
 
 use alloc::boxed::Box;
 use core::ffi::c_void;
-use core::ptr;
+use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use dmus_miniport::card::Card;
@@ -29,6 +29,7 @@ use crate::adapter::check;
 use crate::com::{Class, Foreign, Object, Owned, call, unknown, unknown_of_second};
 use crate::kernel::{MappedRegisters, Windows, log};
 use crate::pool::try_box;
+use crate::power::{self, AdapterPower};
 use crate::service::Sink;
 use crate::stream::Stream;
 use crate::{bus, nt, pc, property};
@@ -207,6 +208,8 @@ pub(crate) struct Miniport {
     running: AtomicPtr<Running>,
     /// Open instances of each pin.
     instances: [AtomicU32; 3],
+    /// Tells the started card of power states.
+    power: Owned<AdapterPower>,
 }
 
 struct PropertyHandlers;
@@ -219,8 +222,8 @@ static DESCRIPTOR: PcFilterDescriptor = Filter::<PropertyHandlers>::DESCRIPTOR;
 
 impl Miniport {
     /// A miniport for a function, not started.
-    pub(crate) const fn new(function: Function) -> Self {
-        Self { function, running: AtomicPtr::new(ptr::null_mut()), instances: [const { AtomicU32::new(0) }; 3] }
+    pub(crate) const fn new(function: Function, power: Owned<AdapterPower>) -> Self {
+        Self { function, running: AtomicPtr::new(ptr::null_mut()), instances: [const { AtomicU32::new(0) }; 3], power }
     }
 
     /// The started card.
@@ -247,6 +250,10 @@ const DESCRIPTOR_PIN_INSTANCES: [u32; 3] = [filter::RENDER_INSTANCES, filter::RE
 impl Drop for Miniport {
     fn drop(&mut self) {
         let running = *self.running.get_mut();
+        // SAFETY: the last reference to a miniport goes at PASSIVE_LEVEL.
+        let level = unsafe { Passive::assume() };
+        // SAFETY: no card is named.
+        unsafe { self.power.set_follower(level, None) };
         if !running.is_null() {
             // SAFETY: leaked in `init`; streams keep the miniport, so there are none.
             drop(unsafe { Box::from_raw(running) });
@@ -344,24 +351,23 @@ unsafe extern "system" fn init(
         Ok(running) => {
             // SAFETY: a place for a pointer; the port gets a reference of its own.
             unsafe { group.write(running.group.handed_out()) };
-            miniport.class.running.store(Box::into_raw(running), Ordering::Release);
+            let running = Box::into_raw(running);
+            miniport.class.running.store(running, Ordering::Release);
+            // SAFETY: the card lives until the miniport has named another.
+            unsafe { miniport.class.power.set_follower(level, NonNull::new(running)) };
             NtStatus::SUCCESS
         }
         Err(status) => status,
     }
 }
 
-/// The card keeps nothing below full power: every lower state is off.
 unsafe extern "system" fn power_change_notify(this: *mut IPowerNotify, state: PowerState) {
     // SAFETY: called through the second table of a miniport.
     let miniport = unsafe { Object::<Miniport>::of_second(this) };
     // SAFETY: documented for PASSIVE_LEVEL.
     let level = unsafe { Passive::assume() };
-    let Some(running) = miniport.class.running() else { return };
-    if state != PowerState::D0 {
-        running.card.power_down(level);
-    } else if let Err(error) = running.card.power_up(level) {
-        log(format_args!("the card does not come back to power: {error:?}"));
+    if let Some(running) = miniport.class.running() {
+        power::change(level, running, state);
     }
 }
 

@@ -28,6 +28,7 @@ unsafe extern "system" {
         device_extension_size: u32,
     ) -> NtStatus;
     pub(crate) fn PcGetPhysicalDeviceObject(device: *mut Opaque, physical_device: *mut *mut Opaque) -> NtStatus;
+    pub(crate) fn PcRegisterAdapterPowerManagement(unknown: *mut IUnknown, device: *mut Opaque) -> NtStatus;
     pub(crate) fn PcGetTimeInterval(since: u64) -> u64;
     pub(crate) fn PcNewPort(out: *mut *mut IPort, class: *const Guid) -> NtStatus;
     pub(crate) fn PcRegisterSubdevice(device: *mut Opaque, name: *const u16, unknown: *mut IUnknown) -> NtStatus;

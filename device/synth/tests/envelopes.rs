@@ -263,3 +263,10 @@ fn pan_is_of_constant_power_with_an_exact_centre_and_hard_sides() {
         close(at(pan, 1), angle.sin(), 1e-3);
     }
 }
+
+#[test]
+fn the_gains_of_level_1s_worked_example_add_up() {
+    // DLS-1 v1.1b, the example of its chapter on the articulation: velocity 110, volume 100, expression 120.
+    let events: [(usize, &[u8]); 3] = [(0, &[0xB0, 7, 100]), (0, &[0xB0, 11, 120]), (0, &[0x90, 60, 110])];
+    close(trace(&organ(), &events, 3000).decibels(2000), -(2.496 + 4.152 + 0.985), 0.01);
+}

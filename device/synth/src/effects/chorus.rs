@@ -52,3 +52,39 @@ impl Chorus {
         [(taps[0] + taps[1]) * WET, (taps[2] + taps[3]) * WET]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_taps_swing_around_their_delay_and_never_leave_the_line() {
+        for rate in [11_025u32, 48_000, 96_000] {
+            let mut chorus = Chorus::new(rate);
+            let (low, high) = ((DELAY_MS - DEPTH_MS) * 1e-3, (DELAY_MS + DEPTH_MS) * 1e-3);
+            for click in 0..40 {
+                let period = (0.05 * f64::from(rate)) as usize;
+                let response: Vec<_> = (0..period).map(|i| chorus.process(f32::from(i == 0))).collect();
+                let sounding = response.iter().enumerate().filter(|(_, f)| f[0] != 0.0 || f[1] != 0.0).map(|(i, _)| i);
+                for i in sounding {
+                    let seconds = i as f64 / f64::from(rate);
+                    let slack = 2.0 / f64::from(rate);
+                    assert!((low - slack..=high + slack).contains(&seconds), "click {click}: {seconds}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_steady_tone_comes_out_as_loud_as_two_voices() {
+        let mut chorus = Chorus::new(48_000);
+        let mut power = 0.0;
+        for i in 0..480_000u32 {
+            let x = libm::sin(f64::from(i) * 0.05) as f32;
+            let [left, _] = chorus.process(x);
+            power += f64::from(left) * f64::from(left);
+        }
+        let decibels = 10.0 * libm::log10(power / 480_000.0 * 2.0);
+        assert!((-6.0..1.0).contains(&decibels), "{decibels} dB of one");
+    }
+}

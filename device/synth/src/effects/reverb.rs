@@ -102,3 +102,60 @@ fn hadamard(y: &mut [f32; LINES]) {
     // 1 / sqrt(8)
     y.iter_mut().for_each(|v| *v *= 0.353_553_4);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What one click becomes, in so many seconds.
+    fn response(rate: u32, seconds: f64) -> Vec<[f32; 2]> {
+        let mut reverb = Reverb::new(rate);
+        (0..(seconds * f64::from(rate)) as usize).map(|i| reverb.process(if i == 0 { 1.0 } else { 0.0 })).collect()
+    }
+
+    /// Energy from a time on, in dB.
+    fn energy_after(response: &[[f32; 2]], rate: u32, seconds: f64) -> f64 {
+        let tail = &response[(seconds * f64::from(rate)) as usize..];
+        10.0 * libm::log10(tail.as_flattened().iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>())
+    }
+
+    #[test]
+    fn it_dies_away_in_its_time_at_any_rate() {
+        for rate in [22_050, 48_000, 96_000] {
+            let response = response(rate, 2.5);
+            let fall = energy_after(&response, rate, 0.2) - energy_after(&response, rate, 1.0);
+            // High notes die faster than the nominal 60 dB in 1.6 s.
+            assert!((30.0..48.0).contains(&fall), "{rate} Hz: {fall} dB in 0.8 s");
+        }
+    }
+
+    #[test]
+    fn its_sides_are_alike_in_loudness_and_unlike_in_shape() {
+        let response = response(48_000, 1.0);
+        let (mut left, mut right, mut both) = (0.0, 0.0, 0.0);
+        for [l, r] in response.iter().map(|f| f.map(f64::from)) {
+            (left, right, both) = (left + l * l, right + r * r, both + l * r);
+        }
+        assert!((10.0 * libm::log10(left / right)).abs() < 1.0);
+        assert!((both / libm::sqrt(left * right)).abs() < 0.2);
+    }
+
+    #[test]
+    fn it_is_dense_and_has_no_flutter() {
+        // After a tenth of a second no stretch of 10 ms stands out of its neighbours.
+        let response = response(48_000, 0.8);
+        let power = |part: &[[f32; 2]]| part.as_flattened().iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>();
+        let parts: Vec<f64> = response[4800..].chunks_exact(480).map(|p| 10.0 * libm::log10(power(p))).collect();
+        for three in parts.windows(3) {
+            assert!((three[1] - 0.5 * (three[0] + three[2])).abs() < 4.5, "{three:?}");
+        }
+    }
+
+    #[test]
+    fn it_ends_in_silence_and_not_in_denormal_numbers() {
+        let mut reverb = Reverb::new(11_025);
+        reverb.process(1.0);
+        let tail = (0..11_025 * 20).map(|_| reverb.process(0.0)).last();
+        assert_eq!(tail, Some([0.0, 0.0]));
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::curve::{Curve, Raw};
 use super::envelope::Times;
+use super::filter::Resonance;
 use super::lfo::Rate;
 use super::standard::STANDARD;
 use crate::channel::Channel;
@@ -238,11 +239,16 @@ impl Articulation {
         rows.sort_by_key(|row| row.destination);
         rows.shrink_to_fit();
         let fixed = |(input, _)| matches!(input, Input::None | Input::Velocity | Input::Key);
+        let filtered = scale(s::NONE, d::FILTER_CUTOFF) != CUTOFF_OPEN;
+        if filtered {
+            // The table of this resonance is made now, and not when the first note needs it.
+            Resonance::of(f64::from(scale(s::NONE, d::FILTER_Q)) / 655_360.0);
+        }
         Self {
             cutoff_moves: rows
                 .iter()
                 .any(|r| r.destination == d::FILTER_CUTOFF && !(fixed(r.source) && fixed(r.control))),
-            filtered: scale(s::NONE, d::FILTER_CUTOFF) != CUTOFF_OPEN,
+            filtered,
             coarse_tuning: f64::from(scale(s::RPN2, d::KEY_NUMBER)) / f64::from(6400 << 16),
             rows,
         }

@@ -1,8 +1,13 @@
 //! Voices in their lanes, from control values to summed frames.
+//!
+//! Lanes come in blocks. A block renders by itself, in whatever thread, and the blocks' frames are added up in their
+//! order: so that the sum is the same with any number of threads.
+
+use std::num::NonZeroUsize;
 
 use crate::channel::{CHANNELS, Channel};
 use crate::downloads::Downloads;
-use crate::kernel::{Bus, Group, Kernels, LANES, Parts, Scratch, TICK};
+use crate::kernel::{Bus, Group, Kernels, LANES, Parts, Scratch, TICK, reduce};
 use crate::voice::active::{Stage, Surroundings, Voice, clear_lane};
 use crate::voice::oscillator;
 
@@ -11,69 +16,101 @@ const SPARE_LANES_MIN: usize = 8;
 /// And one for so many voices.
 const VOICES_PER_SPARE_LANE: usize = 4;
 
+/// Lanes of a block: enough work for a thread, and few enough to divide a thousand voices.
+const BLOCK_LANES: usize = 128;
+
+/// Frames that [`Mixer::render`] renders at a time.
+pub(crate) const FRAMES_MAX: usize = 1024;
+
+/// Voices times frames below which other threads are not worth waking: some hundred microseconds of work.
+const WORTH_A_THREAD: usize = 100_000;
+
+/// One frame before the effects: left, right, reverb send, chorus send.
+pub(crate) type DryFrame = [f32; 4];
+
+/// What rendering needs to know and does not change.
+#[derive(Clone, Copy)]
+pub(crate) struct Scene<'a> {
+    pub(crate) channels: &'a [[Channel; CHANNELS]],
+    pub(crate) surroundings: &'a Surroundings,
+    pub(crate) kernels: &'a Kernels,
+    /// Whether any effect is there to send to.
+    pub(crate) sends: bool,
+}
+
 /// All voices of a synthesizer.
 pub(crate) struct Mixer {
-    voices: Vec<Option<Voice>>,
-    groups: Vec<Group>,
-    scratch: Box<Scratch>,
-    bus: Box<Bus>,
-    /// The tick up to which control values are worked out.
-    tick: Option<u64>,
+    blocks: Vec<Block>,
+    sum: Box<[DryFrame]>,
+    threads: NonZeroUsize,
 }
 
 impl Mixer {
     pub(crate) fn new(voices: usize) -> Self {
         let lanes = (voices + SPARE_LANES_MIN.max(voices / VOICES_PER_SPARE_LANE)).next_multiple_of(LANES);
+        let blocks = (0..lanes).step_by(BLOCK_LANES).map(|first| Block::new((lanes - first).min(BLOCK_LANES)));
         Self {
-            voices: (0..lanes).map(|_| None).collect(),
-            groups: (0..lanes / LANES).map(|_| empty_group()).collect(),
-            scratch: Box::new(Scratch([[0.0; TICK]; LANES])),
-            bus: Bus::new(),
-            tick: None,
+            blocks: blocks.collect(),
+            sum: vec![[0.0; 4]; FRAMES_MAX].into_boxed_slice(),
+            threads: NonZeroUsize::MIN,
         }
+    }
+
+    pub(crate) fn set_threads(&mut self, threads: NonZeroUsize) {
+        self.threads = threads;
     }
 
     /// All voices that sound, stolen ones included.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Voice> {
-        self.voices.iter().flatten()
+        self.blocks.iter().flat_map(|block| block.voices.iter().flatten())
     }
 
     /// The same, to change them.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Voice> {
-        self.voices.iter_mut().flatten()
+        self.blocks.iter_mut().flat_map(|block| block.voices.iter_mut().flatten())
     }
 
     /// Puts a voice in a free lane. When there is none, the quietest stolen voice ends at once; if there is no such
     /// either, the new one comes back.
     pub(crate) fn insert(&mut self, voice: Voice, downloads: &mut Downloads) -> Result<(), Box<Voice>> {
-        let free = self.voices.iter().position(Option::is_none);
-        let Some(lane) = free.or_else(|| self.quietest_stolen()) else { return Err(Box::new(voice)) };
-        self.remove(lane, downloads);
+        let Some((block, lane)) = self.free_lane().or_else(|| self.quietest_stolen()) else {
+            return Err(Box::new(voice));
+        };
+        let block = &mut self.blocks[block];
+        if let Some(sources) = block.remove(lane) {
+            downloads.end(sources);
+        }
         downloads.begin(voice.sources);
-        self.voices[lane] = Some(voice);
+        block.voices[lane] = Some(voice);
+        block.sounding += 1;
         Ok(())
     }
 
-    fn quietest_stolen(&self) -> Option<usize> {
-        let stolen =
-            self.voices.iter().enumerate().filter_map(|(lane, voice)| {
-                voice.as_ref().filter(|v| v.stage == Stage::Stolen).map(|v| (lane, v.level()))
-            });
-        stolen.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(lane, _)| lane)
+    fn free_lane(&self) -> Option<(usize, usize)> {
+        let mut blocks = self.blocks.iter().enumerate().filter(|(_, block)| block.sounding < block.voices.len());
+        let (index, block) = blocks.next()?;
+        Some((index, block.voices.iter().position(Option::is_none)?))
     }
 
-    fn remove(&mut self, lane: usize, downloads: &mut Downloads) {
-        if let Some(voice) = self.voices[lane].take() {
-            downloads.end(voice.sources);
-            clear_lane(&mut self.groups[lane / LANES], lane % LANES);
-        }
+    fn quietest_stolen(&self) -> Option<(usize, usize)> {
+        let lanes = self.blocks.iter().enumerate().flat_map(|(index, block)| {
+            block.voices.iter().enumerate().map(move |(lane, voice)| ((index, lane), voice))
+        });
+        let stolen = lanes.filter_map(|(place, voice)| {
+            voice.as_ref().filter(|v| v.stage == Stage::Stolen).map(|v| (place, v.level()))
+        });
+        stolen.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(place, _)| place)
     }
 
     /// Ends every voice that `ends` says at once.
     pub(crate) fn remove_if(&mut self, downloads: &mut Downloads, ends: impl Fn(&Voice) -> bool) {
-        for lane in 0..self.voices.len() {
-            if self.voices[lane].as_ref().is_some_and(&ends) {
-                self.remove(lane, downloads);
+        for block in &mut self.blocks {
+            for lane in 0..block.voices.len() {
+                if block.voices[lane].as_ref().is_some_and(&ends)
+                    && let Some(sources) = block.remove(lane)
+                {
+                    downloads.end(sources);
+                }
             }
         }
     }
@@ -81,17 +118,110 @@ impl Mixer {
     /// Begins anew, with frame 0 to come.
     pub(crate) fn restart(&mut self, downloads: &mut Downloads) {
         self.remove_if(downloads, |_| true);
-        self.tick = None;
+        self.blocks.iter_mut().for_each(|block| block.tick = None);
     }
 
-    /// Works out all control values that frame `frame` needs. At a tick, voices that are over go.
-    pub(crate) fn settle(
+    /// Renders `frames` frames, [`FRAMES_MAX`] at most, from frame `frame` on.
+    pub(crate) fn render(
         &mut self,
         frame: u64,
-        channels: &[[Channel; CHANNELS]],
-        surroundings: &Surroundings,
+        frames: usize,
+        scene: Scene<'_>,
         downloads: &mut Downloads,
-    ) {
+    ) -> &[DryFrame] {
+        let sounding: usize = self.blocks.iter().map(|block| block.sounding).sum();
+        let worth = if sounding * frames < WORTH_A_THREAD { 1 } else { self.threads.get() };
+        let share = self.blocks.len().div_ceil(worth);
+        let work = |blocks: &mut [Block]| blocks.iter_mut().for_each(|block| block.render(frame, frames, scene));
+        if share == self.blocks.len() {
+            work(&mut self.blocks);
+        } else {
+            std::thread::scope(|scope| {
+                let (own, others) = self.blocks.split_at_mut(share);
+                others.chunks_mut(share).for_each(|blocks| _ = scope.spawn(move || work(blocks)));
+                work(own);
+            });
+        }
+        let sum = &mut self.sum[..frames];
+        sum.fill([0.0; 4]);
+        for block in &mut self.blocks {
+            if block.audible {
+                for (sum, frame) in sum.iter_mut().zip(&block.frames) {
+                    for (sum, x) in sum.iter_mut().zip(frame) {
+                        *sum += x;
+                    }
+                }
+            }
+            block.ended.drain(..).for_each(|sources| downloads.end(sources));
+        }
+        sum
+    }
+}
+
+/// Some of the lanes.
+struct Block {
+    voices: Vec<Option<Voice>>,
+    groups: Vec<Group>,
+    /// How many of the lanes are taken.
+    sounding: usize,
+    /// The tick up to which control values are worked out.
+    tick: Option<u64>,
+    /// Downloads that voices sounded from which ended in the last call.
+    ended: Vec<[u32; 2]>,
+    /// Whether there is anything in `frames`.
+    audible: bool,
+    frames: Box<[DryFrame]>,
+    scratch: Box<Scratch>,
+    bus: Box<Bus>,
+}
+
+impl Block {
+    fn new(lanes: usize) -> Self {
+        Self {
+            voices: (0..lanes).map(|_| None).collect(),
+            groups: (0..lanes / LANES).map(|_| empty_group()).collect(),
+            sounding: 0,
+            tick: None,
+            ended: Vec::with_capacity(lanes),
+            audible: false,
+            frames: vec![[0.0; 4]; FRAMES_MAX].into_boxed_slice(),
+            scratch: Box::new(Scratch([[0.0; TICK]; LANES])),
+            bus: Bus::new(),
+        }
+    }
+
+    /// Empties a lane; the downloads that its voice sounded from.
+    fn remove(&mut self, lane: usize) -> Option<[u32; 2]> {
+        let voice = self.voices[lane].take()?;
+        self.sounding -= 1;
+        clear_lane(&mut self.groups[lane / LANES], lane % LANES);
+        Some(voice.sources)
+    }
+
+    fn render(&mut self, begin: u64, frames: usize, scene: Scene<'_>) {
+        let end = begin + frames as u64;
+        self.audible = self.sounding > 0;
+        if !self.audible {
+            self.tick = Some((end - 1) / TICK as u64);
+            return;
+        }
+        let mut frame = begin;
+        while frame < end {
+            self.settle(frame, scene);
+            let until_tick = TICK as u64 - frame % TICK as u64;
+            let count = until_tick.min(end - frame) as usize;
+            self.mix(count, scene);
+            let at = (frame - begin) as usize;
+            for (i, out) in self.frames[at..at + count].iter_mut().enumerate() {
+                let bus = &self.bus;
+                *out = [&bus.left, &bus.right, &bus.reverb, &bus.chorus].map(|lanes| reduce(&lanes[i]));
+            }
+            frame += count as u64;
+        }
+    }
+
+    /// Works out all control values that a frame needs. At a tick, voices that are over go.
+    fn settle(&mut self, frame: u64, scene: Scene<'_>) {
         let tick = frame / TICK as u64;
         let arrives = self.tick != Some(tick);
         self.tick = Some(tick);
@@ -101,19 +231,20 @@ impl Mixer {
             if arrives {
                 voice.arrive(frame, group, lane % LANES);
                 if voice.is_over() {
-                    self.remove(lane, downloads);
+                    let sources = self.remove(lane);
+                    self.ended.extend(sources);
                     continue;
                 }
             }
             if arrives || voice.is_due() {
-                let channel = &channels[usize::from(voice.group)][usize::from(voice.channel)];
-                voice.aim(frame, channel, surroundings, (group, lane % LANES));
+                let channel = &scene.channels[usize::from(voice.group)][usize::from(voice.channel)];
+                voice.aim(frame, channel, scene.surroundings, (group, lane % LANES));
             }
         }
     }
 
     /// Mixes the next `frames` frames, which must not reach beyond the next tick, into the bus.
-    pub(crate) fn mix(&mut self, frames: usize, sends: bool, kernels: &Kernels) -> &Bus {
+    fn mix(&mut self, frames: usize, scene: Scene<'_>) {
         self.bus.clear(frames);
         for (voices, group) in self.voices.chunks_mut(LANES).zip(&mut self.groups) {
             if voices.iter().all(Option::is_none) {
@@ -123,15 +254,15 @@ impl Mixer {
             for (voice, row) in voices.iter_mut().zip(&mut self.scratch.0) {
                 match voice {
                     Some(voice) => {
-                        oscillator::render(&mut voice.cursor, voice.step, kernels, &mut row[..frames]);
+                        oscillator::render(&mut voice.cursor, voice.step, scene.kernels, &mut row[..frames]);
                         filter |= voice.is_filtered();
                     }
                     None => row[..frames].fill(0.0),
                 }
             }
-            (kernels.mix)(group, &self.scratch, frames, &mut self.bus, Parts { filter, sends });
+            let parts = Parts { filter, sends: scene.sends };
+            (scene.kernels.mix)(group, &self.scratch, frames, &mut self.bus, parts);
         }
-        &self.bus
     }
 }
 

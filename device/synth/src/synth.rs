@@ -1,5 +1,6 @@
 //! The synthesizer: messages in, frames out.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use crate::bank::Bank;
@@ -10,9 +11,9 @@ use crate::downloads::Downloads;
 use crate::effects::chorus::Chorus;
 use crate::effects::reverb::Reverb;
 use crate::handles::{DownloadError, DownloadHandle, UnknownChannel, UnknownHandle, Unload, VolumeItem};
-use crate::kernel::{Kernels, TICK, interpolation, reduce};
+use crate::kernel::{Kernels, interpolation};
 use crate::limits::{LAYERS_MAX, VOLUME_RANGE};
-use crate::mixer::Mixer;
+use crate::mixer::{FRAMES_MAX, Mixer, Scene};
 use crate::program::{Program, WaveSource, Zone};
 use crate::voice::active::{Note, Stage, Surroundings, Voice};
 use crate::voice::filter;
@@ -95,6 +96,12 @@ impl Synth {
     #[must_use]
     pub fn config(&self) -> &SynthConfig {
         &self.config
+    }
+
+    /// Lets rendering use so many threads, one at first. They are worth it for hundreds of voices and calls of many
+    /// frames only, and are left asleep otherwise. The frames are the same with any number.
+    pub fn set_threads(&mut self, threads: NonZeroUsize) {
+        self.mixer.set_threads(threads);
     }
 
     /// Ends all voices and puts every channel, priority, volume and count in its first state; the next frame is frame
@@ -187,22 +194,25 @@ impl Synth {
     pub fn render(&mut self, mut out: &mut [[f32; 2]]) {
         while !out.is_empty() {
             let until_silence = self.watch_silence().saturating_sub(self.frame);
-            self.mixer.settle(self.frame, &self.channels, &self.surroundings, &mut self.downloads);
-            let until_tick = TICK - (self.frame % TICK as u64) as usize;
-            let frames = until_tick.min(out.len()).min(usize::try_from(until_silence).unwrap_or(usize::MAX));
+            let frames = FRAMES_MAX.min(out.len()).min(usize::try_from(until_silence).unwrap_or(usize::MAX));
             let (now, later) = out.split_at_mut(frames);
-            let sends = self.reverb.is_some() || self.chorus.is_some();
-            let bus = self.mixer.mix(now.len(), sends, &self.kernels);
-            for (i, frame) in now.iter_mut().enumerate() {
-                *frame = [reduce(&bus.left[i]), reduce(&bus.right[i])];
+            let scene = Scene {
+                channels: &self.channels,
+                surroundings: &self.surroundings,
+                kernels: &self.kernels,
+                sends: self.reverb.is_some() || self.chorus.is_some(),
+            };
+            let dry = self.mixer.render(self.frame, frames, scene, &mut self.downloads);
+            for (frame, [left, right, to_reverb, to_chorus]) in now.iter_mut().zip(dry) {
+                *frame = [*left, *right];
+                if let Some(reverb) = &mut self.reverb {
+                    add(frame, reverb.process(*to_reverb));
+                }
+                if let Some(chorus) = &mut self.chorus {
+                    add(frame, chorus.process(*to_chorus));
+                }
             }
-            if let Some(reverb) = &mut self.reverb {
-                add(now, bus.reverb.iter().map(|send| reverb.process(reduce(send))));
-            }
-            if let Some(chorus) = &mut self.chorus {
-                add(now, bus.chorus.iter().map(|send| chorus.process(reduce(send))));
-            }
-            self.frame += now.len() as u64;
+            self.frame += frames as u64;
             out = later;
         }
     }
@@ -495,11 +505,9 @@ fn power_on_channels(groups: u16) -> Vec<[Channel; CHANNELS]> {
     (0..groups).map(|_| core::array::from_fn(Channel::new)).collect()
 }
 
-fn add(frames: &mut [[f32; 2]], wet: impl Iterator<Item = [f32; 2]>) {
-    for (frame, [left, right]) in frames.iter_mut().zip(wet) {
-        frame[0] += left;
-        frame[1] += right;
-    }
+fn add(frame: &mut [f32; 2], [left, right]: [f32; 2]) {
+    frame[0] += left;
+    frame[1] += right;
 }
 
 /// Rounds half to even, and clips.

@@ -101,3 +101,25 @@ fn every_instruction_set_gives_the_same_bits() {
         }
     }
 }
+
+#[test]
+fn every_number_of_threads_gives_the_same_bits() {
+    let render = |threads: usize| {
+        let mut synth = Synth::new(SynthConfig { voices: 1000, ..SynthConfig::default() }, Bank::builtin()).unwrap();
+        synth.set_threads(threads.try_into().unwrap());
+        let mut out = Vec::new();
+        for round in 0..3u8 {
+            for (group, channel) in (0..2).flat_map(|group| (0..16u8).map(move |channel| (group, channel))) {
+                synth.midi(group, &[0xC0 | channel, channel * 8 + round]);
+                (0..12).for_each(|key| synth.midi(group, &[0x90 | channel, 36 + key * 4 + round, 90]));
+            }
+            out.extend(common::render(&mut synth, 5000));
+        }
+        assert!(synth.active_voices() > 600, "{} voices", synth.active_voices());
+        out
+    };
+    let alone = render(1);
+    for threads in [2, 3, 8, 100] {
+        assert!(render(threads) == alone, "{threads} threads");
+    }
+}

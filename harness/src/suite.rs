@@ -15,6 +15,9 @@ use crate::scenario::{Context, Report, Scenario, TestRecord, files_in, run};
 /// Where the suite lives in the workspace.
 pub const SCENARIOS: &str = "harness/scenarios";
 
+/// Names QEMU to tests of the crates: the card's own with a real machine.
+const QEMU_VARIABLE: &str = "DMUS_QEMU";
+
 /// Longest time for the crates' own tests, their builds included.
 const CRATES_LIMIT: Duration = Duration::from_secs(1200);
 
@@ -22,6 +25,8 @@ const CRATES_LIMIT: Duration = Duration::from_secs(1200);
 pub struct Suite<'a> {
     /// Where.
     pub workspace: &'a Workspace,
+    /// Brings in QEMU, which tests of the crates use too.
+    pub qemu: &'a dyn Fn() -> Result<PathBuf, Error>,
     /// Brings in programs, images and the accelerator's choice.
     pub stage: &'a dyn Fn() -> Result<Stage, Error>,
     /// How long a step of a scenario may take.
@@ -156,6 +161,12 @@ impl Suite<'_> {
         let path = self.workspace.logs().join("cargo-test.log");
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.args(["test", "--workspace", "--no-fail-fast"]).current_dir(&self.workspace.root);
+        match (self.qemu)() {
+            Ok(qemu) => command.env(QEMU_VARIABLE, qemu),
+            Err(error) if error.class() == Class::Interrupted => return Err(error),
+            // The tests that need it say that they are ignored, and the scenarios below say why.
+            Err(_) => &mut command,
+        };
         let ended = run_logged("cargo test --workspace", command, &path, None, CRATES_LIMIT);
         if let Err(ProvisionError::Interrupted(what)) = ended {
             return Err(ProvisionError::Interrupted(what).into());

@@ -253,8 +253,13 @@ fn show_reproduction(report: &Report) {
 pub(super) fn test(arguments: &TestArguments) -> Outcome {
     let terminal = Terminal::new();
     let workspace = Workspace::find()?;
+    let qemu = || {
+        let overrides = Overrides { qemu: arguments.machine.qemu.clone(), driver: None };
+        Ok(Provisioner::new(&workspace, overrides, &terminal)?.resolve(Artefact::Qemu)?)
+    };
     let suite = Suite {
         workspace: &workspace,
+        qemu: &qemu,
         stage: &|| stage(&workspace, &arguments.machine, None, &terminal),
         timeout: Duration::from_secs(arguments.machine.timeout),
         observer: &terminal,

@@ -4,6 +4,21 @@
 //! frame, and the frames do not depend on how they are divided into calls, on the processor, or on how the crate was
 //! compiled.
 //!
+//! ```
+//! use dls_synth::{Bank, Synth, SynthConfig};
+//!
+//! let mut synth = Synth::new(SynthConfig::default(), Bank::builtin())?;
+//! let mut frames = [[0; 2]; 480];
+//! synth.midi(0, &[0x90, 60, 100]);
+//! synth.render_i16(&mut frames);
+//! assert!(frames.iter().any(|frame| *frame != [0, 0]));
+//! # Ok::<(), dls_synth::ConfigError>(())
+//! ```
+//!
+//! Levels follow DirectMusic: every voice gets 6 dB, and 6 dB more from the boost's default, over what DLS makes of it,
+//! and at most 6 dB on one output. There is no limiter. Headroom is the bank's business: the built-in one leaves enough
+//! for a dense song, and what is read from a SoundFont is turned down by 17 dB.
+//!
 //! | what | where |
 //! |---|---|
 //! | files, downloads, and the instrument model in which they meet | [`dls`] |

@@ -57,7 +57,7 @@ fn check(window: &[i16], base: usize, position: u64, step: u64, frames: usize) {
 
 /// Where the taps of a position begin, and its coefficients.
 #[inline(always)]
-fn at<'a>(table: &'a Table, base: usize, position: u64) -> (usize, &'a [i16; TAPS]) {
+fn at(table: &Table, base: usize, position: u64) -> (usize, &[i16; TAPS]) {
     (base + (position >> 32) as usize - TAPS_BEFORE, table.at(position))
 }
 

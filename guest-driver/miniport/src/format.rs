@@ -35,6 +35,15 @@ pub struct PcmFormat {
 }
 
 impl PcmFormat {
+    /// 16-bit PCM at a rate and with channels that the card has; `None` for others.
+    #[must_use]
+    pub fn new(sample_rate: u32, channels: u32) -> Option<Self> {
+        let channels = u16::try_from(channels).ok()?;
+        let possible =
+            (1..=CHANNELS_MAX).contains(&channels) && (SAMPLE_RATE_MIN..=SAMPLE_RATE_MAX).contains(&sample_rate);
+        possible.then_some(Self { sample_rate, channels })
+    }
+
     /// Bytes of a frame.
     #[must_use]
     pub const fn frame_bytes(self) -> usize {
@@ -56,11 +65,9 @@ impl PcmFormat {
     }
 
     fn of(wave: WaveFormatEx) -> Option<Self> {
-        let format = Self { sample_rate: wave.samples_per_sec, channels: wave.channels };
-        let possible = (1..=CHANNELS_MAX).contains(&format.channels)
-            && (SAMPLE_RATE_MIN..=SAMPLE_RATE_MAX).contains(&format.sample_rate);
+        let format = Self::new(wave.samples_per_sec, wave.channels.into())?;
         // Whatever a PCM format appends says nothing.
-        (possible && WaveFormatEx { cb_size: 0, ..wave } == format.wave_format()).then_some(format)
+        (WaveFormatEx { cb_size: 0, ..wave } == format.wave_format()).then_some(format)
     }
 }
 

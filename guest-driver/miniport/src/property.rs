@@ -6,7 +6,7 @@
 use card_spec::control::{PortParameters, Status, VoicePriority};
 use card_spec::identity::capability;
 use portcls::guid::{self, Guid};
-use portcls::ks::{KsIdentifier, KsPropertyDescription, verb};
+use portcls::ks::{KsIdentifier, KsPropertyDescription, WaveFormatEx, verb};
 use portcls::synth::{
     SynthBuffer, SynthCaps, SynthDownload, SynthPortParams, SynthStats, SynthVoicePriorityInstance, caps_flag,
     dls_property, effect, port_parameter, synth_property,
@@ -51,10 +51,14 @@ pub enum Property {
     Unload,
     /// Packs download memory.
     Compact,
+    /// Bytes that a client appends to every download.
+    Append,
+    /// What the synthesizer renders.
+    WaveFormat,
 }
 
 /// The node's properties.
-pub const OF_NODE: [Property; 10] = [
+pub const OF_NODE: [Property; 12] = [
     Property::Caps,
     Property::PortParameters,
     Property::ChannelGroups,
@@ -65,6 +69,8 @@ pub const OF_NODE: [Property; 10] = [
     Property::Download,
     Property::Unload,
     Property::Compact,
+    Property::Append,
+    Property::WaveFormat,
 ];
 
 /// The render pins' properties.
@@ -72,6 +78,9 @@ pub const OF_PIN: [Property; 1] = [Property::Volume];
 
 static SYNTH_SET: Guid = guid::KSPROPSETID_Synth;
 static DLS_SET: Guid = guid::KSPROPSETID_Synth_Dls;
+
+/// Bytes that a client has to append to a download: none, for the card puts its own guard behind samples.
+const APPENDED_BYTES: u32 = 0;
 
 /// Bytes of a 32-bit caller's `SYNTH_BUFFER`, and of its `SYNTHDOWNLOAD`.
 const NARROW_BYTES: usize = 8;
@@ -101,7 +110,7 @@ impl Property {
     }
 
     const fn is_dls(self) -> bool {
-        matches!(self, Self::Download | Self::Unload | Self::Compact)
+        matches!(self, Self::Download | Self::Unload | Self::Compact | Self::Append | Self::WaveFormat)
     }
 
     /// Its id in the set.
@@ -119,6 +128,8 @@ impl Property {
             Self::Download => dls_property::DOWNLOAD,
             Self::Unload => dls_property::UNLOAD,
             Self::Compact => dls_property::COMPACT,
+            Self::Append => dls_property::APPEND,
+            Self::WaveFormat => dls_property::WAVEFORMAT,
         }
     }
 
@@ -126,9 +137,13 @@ impl Property {
     #[must_use]
     pub const fn flags(self) -> u32 {
         match self {
-            Self::Caps | Self::PortParameters | Self::LatencyClock | Self::RunningStats | Self::Download => {
-                verb::GET | verb::BASICSUPPORT
-            }
+            Self::Caps
+            | Self::PortParameters
+            | Self::LatencyClock
+            | Self::RunningStats
+            | Self::Download
+            | Self::Append
+            | Self::WaveFormat => verb::GET | verb::BASICSUPPORT,
             Self::Unload | Self::Compact => verb::SET | verb::BASICSUPPORT,
             Self::ChannelGroups | Self::VoicePriority | Self::Volume | Self::VolumeBoost => {
                 verb::GET | verb::SET | verb::BASICSUPPORT
@@ -147,7 +162,10 @@ impl Property {
             Self::PortParameters => size_of::<SynthPortParams>(),
             Self::LatencyClock => size_of::<ReferenceTime>(),
             Self::RunningStats => size_of::<SynthStats>(),
-            Self::ChannelGroups | Self::VoicePriority | Self::Volume | Self::VolumeBoost => size_of::<u32>(),
+            Self::WaveFormat => size_of::<WaveFormatEx>(),
+            Self::ChannelGroups | Self::VoicePriority | Self::Volume | Self::VolumeBoost | Self::Append => {
+                size_of::<u32>()
+            }
         }
     }
 
@@ -174,7 +192,7 @@ impl Property {
     const fn value_type(self) -> KsIdentifier {
         let id = match self {
             Self::Volume | Self::VolumeBoost => TYPE_I4,
-            Self::ChannelGroups | Self::VoicePriority => TYPE_UI4,
+            Self::ChannelGroups | Self::VoicePriority | Self::Append => TYPE_UI4,
             _ => return KsIdentifier { set: Guid::NULL, id: 0, flags: 0 },
         };
         KsIdentifier { set: GENERAL_TYPES, id, flags: 0 }
@@ -348,6 +366,8 @@ impl Request<'_> {
             Property::Volume => self.write(&card.volume(VolumeItem::Volume)),
             Property::VolumeBoost => self.write(&card.volume(VolumeItem::Boost)),
             Property::Download => self.download(card, level)?,
+            Property::Append => self.write(&APPENDED_BYTES),
+            Property::WaveFormat => self.write(&card.wave_format(level)?.wave_format()),
             Property::Unload | Property::Compact => return Err(NtStatus::INVALID_DEVICE_REQUEST),
         }
         Ok(NtStatus::SUCCESS)
@@ -381,7 +401,9 @@ impl Request<'_> {
             | Property::PortParameters
             | Property::LatencyClock
             | Property::RunningStats
-            | Property::Download => return Err(NtStatus::INVALID_DEVICE_REQUEST),
+            | Property::Download
+            | Property::Append
+            | Property::WaveFormat => return Err(NtStatus::INVALID_DEVICE_REQUEST),
         }
         *self.value_size = self.sizes().1 as u32;
         Ok(NtStatus::SUCCESS)

@@ -7,10 +7,11 @@ use card_spec::control::{RequestCode, Status};
 use common::Rig;
 use dmus_miniport::card::{Card, VOLUME_RANGE};
 use dmus_miniport::fake::{Behaviour, FakeKernel, passive};
+use dmus_miniport::format::PcmFormat;
 use dmus_miniport::irql::Passive;
 use dmus_miniport::property::{self, CallerMemory, Property, Request, SYNTH_GUID, SYNTH_NAME, Target};
 use portcls::NtStatus;
-use portcls::ks::{KsPropertyDescription, verb};
+use portcls::ks::{KsPropertyDescription, WaveFormatEx, verb};
 use portcls::synth::{SynthCaps, SynthPortParams, SynthStats, caps_flag, port_parameter};
 
 const STREAM: Target = Target { id: 0, time: 1000 };
@@ -384,6 +385,49 @@ fn a_download_that_is_never_answered_does_not_free_the_memory_under_the_card() {
         card.behaviour.deaf[0] = false;
     });
     assert_eq!(download(&rig, wide(64, GOOD), 16).0, NtStatus::SUCCESS);
+}
+
+#[test]
+fn nothing_is_to_be_appended_to_a_download() {
+    let rig = Rig::new();
+    let (status, size, memory) = Ask::new(Property::Append, verb::GET).of(&rig.card);
+    assert_eq!((status, size, value::<u32>(&memory)), (NtStatus::SUCCESS, 4, 0));
+}
+
+#[test]
+fn the_wave_format_is_what_the_card_renders() {
+    let rig = Rig::new();
+    let ask = || Ask { size: 40, ..Ask::new(Property::WaveFormat, verb::GET) }.of(&rig.card);
+    let (status, size, memory) = ask();
+    assert_eq!((status, size), (NtStatus::SUCCESS, 18));
+    let expected = WaveFormatEx {
+        format_tag: 1,
+        channels: 2,
+        samples_per_sec: 48_000,
+        avg_bytes_per_sec: 192_000,
+        block_align: 4,
+        bits_per_sample: 16,
+        cb_size: 0,
+    };
+    assert_eq!(value::<WaveFormatEx>(&memory), expected);
+    rig.card.open_wave(passive(), PcmFormat { sample_rate: 22_050, channels: 1 }).unwrap();
+    let opened: WaveFormatEx = value(&ask().2);
+    let expected =
+        WaveFormatEx { channels: 1, samples_per_sec: 22_050, avg_bytes_per_sec: 44_100, block_align: 2, ..expected };
+    assert_eq!(opened, expected);
+}
+
+#[test]
+fn a_wave_format_that_cannot_be_is_a_fault_of_the_cards() {
+    for (sample_rate, audio_channels) in [(u32::MAX, 2), (0, 2), (48_000, 0), (48_000, 3), (48_000, u32::MAX)] {
+        let rig = Rig::new();
+        rig.fake.with(|card| {
+            card.parameters.sample_rate = sample_rate.into();
+            card.parameters.audio_channels = audio_channels.into();
+        });
+        let (status, size, _) = Ask::new(Property::WaveFormat, verb::GET).of(&rig.card);
+        assert_eq!((status, size), (NtStatus::DEVICE_PROTOCOL_ERROR, 0));
+    }
 }
 
 #[test]

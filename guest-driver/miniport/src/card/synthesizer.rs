@@ -3,11 +3,13 @@
 use core::sync::atomic::Ordering;
 
 use card_spec::control::{DownloadHandle, DownloadResponse, PortParameters, RequestCode, Statistics, Status, Volume};
+use zerocopy::FromZeros;
 
 use super::{Card, CardError};
 use crate::control::{self, ControlError, Parcel, Parcelled};
 use crate::dma::Window;
 use crate::downloads::List;
+use crate::format::PcmFormat;
 use crate::irql::Passive;
 use crate::kernel::Kernel;
 
@@ -34,6 +36,17 @@ impl<K: Kernel> Card<K> {
             self.parameters.with(level.into(), |kept| *kept = Some(parameters));
         }
         Ok((parameters, status == Status::ALTERED))
+    }
+
+    /// What the card renders: the wave stream's format once it has been opened, before that what the parameters say.
+    ///
+    /// # Errors
+    /// [`CardError`].
+    pub fn wave_format(&self, level: Passive) -> Result<PcmFormat, CardError> {
+        // Asking for nothing changes nothing, and is answered with what is in force.
+        let (parameters, _) = self.set_parameters(level, &PortParameters::new_zeroed())?;
+        PcmFormat::new(parameters.sample_rate.get(), parameters.audio_channels.get())
+            .ok_or(CardError::Control(ControlError::BadAnswer))
     }
 
     /// The running statistics.

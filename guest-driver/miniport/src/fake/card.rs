@@ -8,7 +8,7 @@ use std::vec::Vec;
 
 use card_spec::control::{
     DownloadResponse, Latency, Open, OpenResponse, PortParameters, RequestCode, RequestHeader, ResponseHeader,
-    Statistics, Status, StatusPageLoan, StreamOpen, StreamStateChange, VoicePriority, port_parameter,
+    Statistics, Status, StatusPageLoan, StreamKind, StreamOpen, StreamStateChange, VoicePriority, port_parameter,
 };
 use card_spec::event::{BatchHeader, EventHeader, event_flag, record_bytes};
 use card_spec::identity::{IdentityBlock, MAGIC, capability};
@@ -151,7 +151,8 @@ pub struct Inside {
     pub milliseconds: u64,
     /// What the driver has logged.
     pub log: Vec<String>,
-    parameters: PortParameters,
+    /// The port parameters in force.
+    pub parameters: PortParameters,
     memory: Memory,
     rings: [DeviceRing; QUEUE_COUNT],
     status: u8,
@@ -479,6 +480,10 @@ impl Inside {
             RequestCode::STREAM_OPEN => {
                 let open = StreamOpen::read_from_bytes(payload).unwrap();
                 assert!(self.streams.insert(open.stream.get(), 0).is_none(), "the stream is not open yet");
+                if open.kind.get() == StreamKind::WAVE.0 {
+                    self.parameters.sample_rate = open.sample_rate;
+                    self.parameters.audio_channels = u32::from(open.channels.get()).into();
+                }
                 Vec::new()
             }
             RequestCode::STREAM_CLOSE => {

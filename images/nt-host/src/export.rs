@@ -65,7 +65,7 @@ impl IrqlRule {
 /// Declares functions that drivers call: `extern "win64"`, named as the WDK names them, checked for IRQL on entry, and
 /// listed in a table.
 ///
-/// ```ignore
+/// ```text
 /// exports! {
 ///     /// The module's functions.
 ///     pub static EXPORTS;

@@ -1,0 +1,194 @@
+//! What each message does: notes, controllers, system exclusive; who starts, who ends, who gives way.
+
+use std::sync::Arc;
+
+use super::Synth;
+use crate::channel::{Channel, controller};
+use crate::dls::collection::{Patch, Wave};
+use crate::limits::LAYERS_MAX;
+use crate::program::{Program, WaveSource, Zone};
+use crate::voice::active::{Note, Stage, Voice};
+
+impl Synth {
+    pub(super) fn controller(&mut self, group: u16, channel: u8, number: u8, value: u8) {
+        let frame = self.frame;
+        match number {
+            controller::ALL_SOUND_OFF => self.voices_of(group, channel).for_each(|voice| voice.shut_down(frame)),
+            controller::RESET_ALL_CONTROLLERS => {
+                self.channel_mut(group, channel).reset_controllers(value);
+                self.pedal_moved(group, channel);
+            }
+            controller::ALL_NOTES_OFF..=controller::POLY_MODE_ON => self.all_notes_off(group, channel),
+            controller::SUSTAIN => {
+                self.channel_mut(group, channel).set_controller(number, value);
+                self.pedal_moved(group, channel);
+            }
+            _ => self.channel_mut(group, channel).set_controller(number, value),
+        }
+        self.channel_changed(group, channel);
+    }
+
+    fn pedal_moved(&mut self, group: u16, channel: u8) {
+        let frame = self.frame;
+        if !self.channel_mut(group, channel).sustains() {
+            let sustained = self.voices_of(group, channel).filter(|voice| voice.stage == Stage::Sustained);
+            sustained.for_each(|voice| voice.release(frame));
+        }
+    }
+
+    fn all_notes_off(&mut self, group: u16, channel: u8) {
+        let (frame, sustains) = (self.frame, self.channel_mut(group, channel).sustains());
+        let held = self.voices_of(group, channel).filter(|voice| voice.stage == Stage::Held);
+        held.for_each(|voice| lift(voice, sustains, frame));
+    }
+
+    pub(super) fn note_off(&mut self, group: u16, channel: u8, key: u8) {
+        let (frame, sustains) = (self.frame, self.channel_mut(group, channel).sustains());
+        let held = self.voices_of(group, channel).filter(|v| v.stage == Stage::Held && v.note == key);
+        held.for_each(|voice| lift(voice, sustains, frame));
+    }
+
+    pub(super) fn note_on(&mut self, group: u16, channel: u8, key: u8, velocity: u8) {
+        if !self.system_on {
+            return;
+        }
+        let state = self.channel_mut(group, channel).clone();
+        let Some((instrument_handle, program)) = self.find_program(&state) else { return };
+        self.notes += 1;
+        let note = Note { group, channel, note: key, velocity, serial: self.notes, instrument_handle };
+        let matching = program.zones.iter().filter_map(|z| Some((z, z.key_of(key, velocity, &state)?)));
+        let zones: Vec<(&Zone, i32)> = matching.take(LAYERS_MAX).collect();
+        self.make_way(&note, &zones);
+        let mut lost = false;
+        for (zone, zone_key) in &zones {
+            let Some(wave) = self.find_wave(zone) else { continue };
+            if !self.find_voice(state.priority, &mut lost) {
+                lost = true;
+                continue;
+            }
+            let is_slave = zone.phase_group != 0 && !zone.phase_master;
+            let master = zones
+                .iter()
+                .find(|(other, _)| is_slave && other.phase_master && other.phase_group == zone.phase_group)
+                .copied();
+            let place = (&self.surroundings, self.frame);
+            let voice = Voice::start(note, (zone, *zone_key), master, wave, &state, place);
+            lost |= self.mixer.insert(voice, &mut self.downloads).is_err();
+        }
+        self.notes_lost += u64::from(lost);
+    }
+
+    /// The instrument of a channel: a download, or else of the bank; in the bank asked for, or else in a plainer one.
+    fn find_program(&self, channel: &Channel) -> Option<(u32, Arc<Program>)> {
+        let find = |patch: Patch| {
+            let own = self.downloads.program(&patch);
+            own.or_else(|| self.bank.programs.get(&patch).map(|program| (0, program.clone())))
+        };
+        let drums = channel.drums;
+        let of_bank = |program| {
+            channel
+                .banks()
+                .into_iter()
+                .find_map(|(bank_msb, bank_lsb)| find(Patch { drums, bank_msb, bank_lsb, program }))
+        };
+        // A kit that is not there is played by the standard kit.
+        of_bank(channel.program).or_else(|| if drums { of_bank(0) } else { None })
+    }
+
+    fn find_wave(&self, zone: &Zone) -> Option<(Arc<Wave>, u32)> {
+        match &zone.wave {
+            WaveSource::Bank(wave) => Some((wave.clone(), 0)),
+            WaveSource::Download(handle) => self.downloads.wave(*handle).map(|wave| (wave, *handle)),
+        }
+    }
+
+    /// Ends what a new note ends: the same key, unless its region says otherwise, and its key groups.
+    fn make_way(&mut self, note: &Note, zones: &[(&Zone, i32)]) {
+        let frame = self.frame;
+        let self_exclusive = zones.iter().any(|(zone, _)| zone.self_exclusive);
+        for voice in self.mixer.iter_mut().filter(|v| (v.group, v.channel) == (note.group, note.channel)) {
+            let same_key = self_exclusive && voice.note == note.note && voice.stage >= Stage::Sustained;
+            let in_group = voice.key_group != 0 && zones.iter().any(|(zone, _)| zone.key_group == voice.key_group);
+            if same_key || in_group {
+                voice.shut_down(frame);
+            }
+        }
+    }
+
+    pub(super) fn counted_voices(&self) -> impl Iterator<Item = &Voice> {
+        self.mixer.iter().filter(|voice| voice.stage != Stage::Stolen)
+    }
+
+    fn priority_of(&self, voice: &Voice) -> u32 {
+        self.channels[usize::from(voice.group)][usize::from(voice.channel)].priority
+    }
+
+    /// Makes sure that one more voice may sound, if need be by ending one of a channel with no higher priority
+    /// (DLS-2.2, 1.3.2): of the lowest such priority, the least alive, then the quietest, then the oldest.
+    fn find_voice(&mut self, priority: u32, lost: &mut bool) -> bool {
+        if self.counted_voices().count() < usize::from(self.config.voices) {
+            return true;
+        }
+        let newest = self.notes;
+        let victim = self
+            .counted_voices()
+            .filter(|voice| voice.serial != newest)
+            .filter(|voice| !self.static_allocation || self.priority_of(voice) <= priority)
+            .min_by(|a, b| {
+                let of = |voice: &Voice| if self.static_allocation { self.priority_of(voice) } else { 0 };
+                let rank = |voice: &Voice| (of(voice), voice.stage);
+                rank(a)
+                    .cmp(&rank(b))
+                    .then_with(|| a.level().total_cmp(&b.level()))
+                    .then_with(|| a.serial.cmp(&b.serial))
+            })
+            .map(|voice| (voice.serial, voice.stage, voice.level()));
+        let Some((serial, stage, level)) = victim else { return false };
+        *lost |= stage >= Stage::Sustained;
+        let (frame, rate) = (self.frame, self.config.sample_rate);
+        let found = |v: &&mut Voice| v.serial == serial && v.stage == stage && v.level() == level;
+        if let Some(voice) = self.mixer.iter_mut().find(found) {
+            voice.steal(frame, rate);
+        }
+        true
+    }
+
+    /// Universal system-exclusive messages that DLS and General MIDI define; all others are ignored.
+    pub(super) fn system_exclusive(&mut self, group: u16, data: &[u8]) {
+        // The closing F7 may be missing when a fragment was lost: the length of these messages is known.
+        match data {
+            [0x7E, _, 0x0A, 0x01, ..] => self.system_on = true,
+            [0x7E, _, 0x0A, 0x02, ..] => {
+                self.system_on = false;
+                let frame = self.frame;
+                self.mixer.iter_mut().for_each(|voice| voice.shut_down(frame));
+            }
+            [0x7E, _, 0x0A, 0x03, ..] => self.static_allocation = false,
+            [0x7E, _, 0x0A, 0x04, ..] => self.static_allocation = true,
+            // General MIDI on (1), off (2), level 2 on (3).
+            [0x7E, _, 0x09, 0x01..=0x03, ..] => self.power_on(group),
+            _ => {}
+        }
+    }
+
+    /// Puts the channels of a group in their first state, priorities aside, and ends what sounds there.
+    fn power_on(&mut self, group: u16) {
+        let frame = self.frame;
+        self.mixer.iter_mut().filter(|voice| voice.group == group).for_each(|voice| voice.shut_down(frame));
+        for (index, channel) in self.channels[usize::from(group)].iter_mut().enumerate() {
+            let priority = channel.priority;
+            *channel = Channel::new(index);
+            channel.priority = priority;
+        }
+        self.mixer.iter_mut().filter(|voice| voice.group == group).for_each(Voice::channel_changed);
+    }
+}
+
+/// A key is lifted: the voice is released, or waits for the pedal.
+fn lift(voice: &mut Voice, sustains: bool, frame: u64) {
+    if sustains {
+        voice.stage = Stage::Sustained;
+    } else {
+        voice.release(frame);
+    }
+}

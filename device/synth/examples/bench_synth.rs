@@ -1,7 +1,8 @@
 //! How long a voice takes: nanoseconds a voice and frame, as JSON lines, for comparison within one run.
 //!
 //! Every voice is looped, filtered, has both envelopes running and goes to both effects: nothing is left out that a
-//! song may use. `bench_synth [SECONDS]` renders so much time for each line (1 by default).
+//! song may use. `bench_synth [SECONDS [KERNEL]]` renders so much time for each line (1 by
+//! default), with all kernels or the one named.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,9 @@ const RUNS: usize = 5;
 fn main() {
     let seconds: f64 = std::env::args().nth(1).and_then(|s| s.parse().ok()).unwrap_or(1.0);
     let blocks = (seconds * f64::from(RATE) / BLOCK as f64) as usize;
-    for kernel in [Kernel::Scalar, Kernel::Sse41, Kernel::Avx2] {
+    let named = std::env::args().nth(2);
+    let wanted = |kernel: &Kernel| named.as_ref().is_none_or(|name| *name == format!("{kernel:?}"));
+    for kernel in [Kernel::Scalar, Kernel::Sse41, Kernel::Avx2].into_iter().filter(wanted) {
         for voices in [32, 256, 1000] {
             for filtered in [false, true] {
                 for effects in [false, true] {

@@ -260,7 +260,8 @@ impl Block {
                     None => row[..frames].fill(0.0),
                 }
             }
-            let parts = Parts { filter, sends: scene.sends };
+            let sends = scene.sends && (group.reverb.is_heard() || group.chorus.is_heard());
+            let parts = Parts { filter, sends };
             (scene.kernels.mix)(group, &self.scratch, frames, &mut self.bus, parts);
         }
     }

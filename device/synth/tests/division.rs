@@ -61,7 +61,7 @@ fn every_block_size_gives_the_same_bits() {
 }
 
 /// The score's frames as they were when this was written, on any machine, in any build.
-const SCORE_SHA256: &str = "e6d6a22f41cee34bed6aa889805b0cc2668c4febbf2638da7bb47e9c41d886d6";
+const SCORE_SHA256: &str = "6f84daf7e9784f0b1d5c385216ef15f01092481de676e023aaff24c852813257";
 
 #[test]
 fn the_frames_are_what_they_always_were() {

@@ -5,52 +5,54 @@
 
 use super::{Bus, Group, LANES, Lane, Parts, Ramp};
 
-/// Filters the oscillators' frames in place, and adds them to the bus, each in its lane, while gains and coefficients
-/// move.
+/// Filters the oscillators' frames, and adds them to the bus, each in its lane, while gains and coefficients move.
 ///
-/// A ramp's value is used first and stepped then.
+/// A ramp's value is used first and stepped then. All of it is one loop: each ramp, and the filter, is a chain of
+/// additions that must wait for one another, and the processor works on one while another waits.
 #[inline(always)]
-pub(super) fn mix_lanes(group: &mut Group, frames: &mut [Lane], bus: &mut Bus, parts: Parts) {
-    if parts.filter {
-        filter(group, frames);
-    }
-    add(&mut group.left, frames, &mut bus.left);
-    add(&mut group.right, frames, &mut bus.right);
-    if parts.sends {
-        add(&mut group.reverb, frames, &mut bus.reverb);
-        add(&mut group.chorus, frames, &mut bus.chorus);
+pub(super) fn mix_lanes(group: &mut Group, frames: &[Lane], bus: &mut Bus, parts: Parts) {
+    match (parts.filter, parts.sends) {
+        (false, false) => mix_parts::<false, false>(group, frames, bus),
+        (false, true) => mix_parts::<false, true>(group, frames, bus),
+        (true, false) => mix_parts::<true, false>(group, frames, bus),
+        (true, true) => mix_parts::<true, true>(group, frames, bus),
     }
 }
 
 #[inline(always)]
-fn filter(group: &mut Group, frames: &mut [Lane]) {
-    let (mut y1, mut y2) = (group.y1, group.y2);
-    let (mut input, mut first, mut second) = (group.input, group.first, group.second);
-    for frame in frames {
-        let mut y = Lane::default();
-        for i in 0..LANES {
-            y.0[i] = input.value.0[i] * frame.0[i] - (first.value.0[i] * y1.0[i] + second.value.0[i] * y2.0[i]);
+fn mix_parts<const FILTER: bool, const SENDS: bool>(group: &mut Group, frames: &[Lane], bus: &mut Bus) {
+    let Group { mut left, mut right, mut reverb, mut chorus, mut input, mut first, mut second, mut y1, mut y2 } =
+        *group;
+    let buses = bus.left.iter_mut().zip(&mut bus.right).zip(bus.reverb.iter_mut().zip(&mut bus.chorus));
+    for (frame, ((to_left, to_right), (to_reverb, to_chorus))) in frames.iter().zip(buses) {
+        let mut y = *frame;
+        if FILTER {
+            for i in 0..LANES {
+                // The product with the last output comes last: it is the one that has to be waited for.
+                let known = input.value.0[i] * frame.0[i] - second.value.0[i] * y2.0[i];
+                y.0[i] = known - first.value.0[i] * y1.0[i];
+            }
+            (y2, y1) = (y1, y);
+            step(&mut input);
+            step(&mut first);
+            step(&mut second);
         }
-        (y2, y1) = (y1, y);
-        *frame = y;
-        step(&mut input);
-        step(&mut first);
-        step(&mut second);
+        add(&mut left, &y, to_left);
+        add(&mut right, &y, to_right);
+        if SENDS {
+            add(&mut reverb, &y, to_reverb);
+            add(&mut chorus, &y, to_chorus);
+        }
     }
-    (group.y1, group.y2) = (y1, y2);
-    (group.input, group.first, group.second) = (input, first, second);
+    *group = Group { left, right, reverb, chorus, input, first, second, y1, y2 };
 }
 
 #[inline(always)]
-fn add(ramp: &mut Ramp, frames: &[Lane], bus: &mut [Lane]) {
-    let mut gain = *ramp;
-    for (frame, sum) in frames.iter().zip(bus) {
-        for i in 0..LANES {
-            sum.0[i] += frame.0[i] * gain.value.0[i];
-        }
-        step(&mut gain);
+fn add(gain: &mut Ramp, frame: &Lane, sum: &mut Lane) {
+    for i in 0..LANES {
+        sum.0[i] += frame.0[i] * gain.value.0[i];
     }
-    *ramp = gain;
+    step(gain);
 }
 
 #[inline(always)]

@@ -37,8 +37,15 @@ pub(crate) struct Ramp {
     pub(crate) step: Lane,
 }
 
+impl Ramp {
+    /// Whether any lane has a gain, or is about to.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.value.0.iter().chain(&self.step.0).any(|x| *x != 0.0)
+    }
+}
+
 /// What mixing needs to know of one group of voices.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Group {
     pub(crate) left: Ramp,
     pub(crate) right: Ramp,

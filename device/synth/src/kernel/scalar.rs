@@ -26,5 +26,5 @@ pub(crate) fn mix(group: &mut Group, scratch: &Scratch, frames: usize, bus: &mut
     for (i, frame) in lanes[..frames].iter_mut().enumerate() {
         frame.0 = core::array::from_fn(|lane| scratch.0[lane][i]);
     }
-    mix_lanes(group, &mut lanes[..frames], bus, parts);
+    mix_lanes(group, &lanes[..frames], bus, parts);
 }

@@ -142,7 +142,7 @@ fn mix_128(group: &mut Group, scratch: &Scratch, frames: usize, bus: &mut Bus, p
             }
         }
     }
-    mix_lanes(group, &mut lanes[..frames], bus, parts);
+    mix_lanes(group, &lanes[..frames], bus, parts);
 }
 
 #[target_feature(enable = "avx2")]
@@ -190,5 +190,5 @@ fn mix_256(group: &mut Group, scratch: &Scratch, frames: usize, bus: &mut Bus, p
             }
         }
     }
-    mix_lanes(group, &mut lanes[..frames], bus, parts);
+    mix_lanes(group, &lanes[..frames], bus, parts);
 }

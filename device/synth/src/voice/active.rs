@@ -79,6 +79,8 @@ impl Motion {
         }
     }
 
+    // Inlined, or the processor waits for what was just written to be read back in other pieces.
+    #[inline(always)]
     fn advance(&self, times: &NoteTimes, frames: u32) -> Self {
         Self {
             eg1: self.eg1.advance(&times.eg1, f64::from(frames)),

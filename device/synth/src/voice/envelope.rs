@@ -63,6 +63,7 @@ impl Envelope {
     }
 
     /// The envelope `frames` later.
+    #[inline(always)]
     pub(crate) fn advance(self, times: &Times, mut frames: f64) -> Self {
         let mut stage = self.stage;
         loop {

@@ -4,6 +4,7 @@
 //!  pin 0  MIDI ─────────┐
 //!                       ├─► node 0 synthesizer ─► pin 2  PCM
 //!  pin 1  DirectMusic ──┘
+//!  pin 4  jack ────────────────────────────────► pin 3  captured MIDI
 //! ```
 //!
 //! The legacy pin has the lower number, so that the system's MIDI drivers find it first. The card's PCM comes back
@@ -37,6 +38,15 @@ pub const PIN_DIRECTMUSIC: u32 = 1;
 /// The wave pin.
 pub const PIN_WAVE: u32 = 2;
 
+/// The capture pin. Not every card captures: opening it tells.
+pub const PIN_CAPTURE: u32 = 3;
+
+/// Where captured MIDI comes in: a bridge, which is never opened.
+pub const PIN_JACK: u32 = 4;
+
+/// How many pins there are.
+pub const PINS: usize = 5;
+
 /// The synthesizer node.
 pub const NODE_SYNTHESIZER: u32 = 0;
 
@@ -46,11 +56,17 @@ pub const RENDER_INSTANCES: u32 = 4;
 /// Instances of the wave pin: it owns the sample clock.
 pub const WAVE_INSTANCES: u32 = 1;
 
+/// Instances of the capture pin.
+pub const CAPTURE_INSTANCES: u32 = 1;
+
+/// The most instances of each pin.
+pub const INSTANCES: [u32; PINS] = [RENDER_INSTANCES, RENDER_INSTANCES, WAVE_INSTANCES, CAPTURE_INSTANCES, 0];
+
 const _: () = assert!(2 * RENDER_INSTANCES as usize == midi_out::STREAMS);
 
 const MUSIC_RANGE_BYTES: u32 = size_of::<KsDataRangeMusic>() as u32;
 
-const fn music_range(sub_format: Guid) -> KsDataRangeMusic {
+const fn music_range(sub_format: Guid, technology: Guid) -> KsDataRangeMusic {
     KsDataRangeMusic {
         range: KsDataRange {
             format_size: MUSIC_RANGE_BYTES,
@@ -61,15 +77,27 @@ const fn music_range(sub_format: Guid) -> KsDataRangeMusic {
             sub_format,
             specifier: guid::KSDATAFORMAT_SPECIFIER_NONE,
         },
-        technology: guid::KSMUSIC_TECHNOLOGY_WAVETABLE,
+        technology,
         channels: 0,
         notes: 0,
         channel_mask: 0xffff,
     }
 }
 
-static MIDI_RANGE: KsDataRangeMusic = music_range(guid::KSDATAFORMAT_SUBTYPE_MIDI);
-static DIRECTMUSIC_RANGE: KsDataRangeMusic = music_range(guid::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC);
+static MIDI_RANGE: KsDataRangeMusic = music_range(guid::KSDATAFORMAT_SUBTYPE_MIDI, guid::KSMUSIC_TECHNOLOGY_WAVETABLE);
+static DIRECTMUSIC_RANGE: KsDataRangeMusic =
+    music_range(guid::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC, guid::KSMUSIC_TECHNOLOGY_WAVETABLE);
+static CAPTURE_RANGE: KsDataRangeMusic = music_range(guid::KSDATAFORMAT_SUBTYPE_MIDI, guid::KSMUSIC_TECHNOLOGY_PORT);
+
+static JACK_RANGE: KsDataRange = KsDataRange {
+    format_size: size_of::<KsDataRange>() as u32,
+    flags: 0,
+    sample_size: 0,
+    reserved: 0,
+    major_format: guid::KSDATAFORMAT_TYPE_MUSIC,
+    sub_format: guid::KSDATAFORMAT_SUBTYPE_MIDI_BUS,
+    specifier: guid::KSDATAFORMAT_SPECIFIER_NONE,
+};
 
 /// What the wave pin carries.
 pub static PCM_RANGE: KsDataRangeAudio = KsDataRangeAudio {
@@ -94,9 +122,10 @@ static NAME_MIDI: Guid = guid::KSAUDFNAME_MIDI;
 static SYNTHESIZER: Guid = guid::KSNODETYPE_SYNTHESIZER;
 
 /// Audio before render: some enumerators look at the first only.
-static CATEGORIES: [Guid; 3] = [guid::KSCATEGORY_AUDIO, guid::KSCATEGORY_RENDER, guid::KSCATEGORY_SYNTHESIZER];
+static CATEGORIES: [Guid; 4] =
+    [guid::KSCATEGORY_AUDIO, guid::KSCATEGORY_RENDER, guid::KSCATEGORY_CAPTURE, guid::KSCATEGORY_SYNTHESIZER];
 
-static CONNECTIONS: [PcConnectionDescriptor; 3] = [
+static CONNECTIONS: [PcConnectionDescriptor; 4] = [
     PcConnectionDescriptor {
         from_node: FILTER_NODE,
         from_node_pin: PIN_MIDI,
@@ -115,6 +144,12 @@ static CONNECTIONS: [PcConnectionDescriptor; 3] = [
         to_node: FILTER_NODE,
         to_node_pin: PIN_WAVE,
     },
+    PcConnectionDescriptor {
+        from_node: FILTER_NODE,
+        from_node_pin: PIN_JACK,
+        to_node: FILTER_NODE,
+        to_node_pin: PIN_CAPTURE,
+    },
 ];
 
 /// A pointer in a constant table.
@@ -127,6 +162,8 @@ unsafe impl<T: Sync> Sync for Pointer<T> {}
 
 static MIDI_RANGES: [Pointer<KsDataRange>; 1] = [Pointer((&raw const MIDI_RANGE).cast())];
 static DIRECTMUSIC_RANGES: [Pointer<KsDataRange>; 1] = [Pointer((&raw const DIRECTMUSIC_RANGE).cast())];
+static CAPTURE_RANGES: [Pointer<KsDataRange>; 1] = [Pointer((&raw const CAPTURE_RANGE).cast())];
+static JACK_RANGES: [Pointer<KsDataRange>; 1] = [Pointer(&raw const JACK_RANGE)];
 static PCM_RANGES: [Pointer<KsDataRange>; 1] = [Pointer((&raw const PCM_RANGE).cast())];
 
 const fn ks_pin(
@@ -194,7 +231,7 @@ impl<H: Handlers> Filter<H> {
     const NODE_AUTOMATION: &'static PcAutomationTable = &automation(Self::NODE_PROPERTIES);
     const PIN_AUTOMATION: &'static PcAutomationTable = &automation(Self::PIN_PROPERTIES);
 
-    const PINS: &'static [PcPinDescriptor; 3] = &[
+    const PINS: &'static [PcPinDescriptor; PINS] = &[
         PcPinDescriptor {
             max_global_instance_count: RENDER_INSTANCES,
             max_filter_instance_count: RENDER_INSTANCES,
@@ -215,6 +252,20 @@ impl<H: Handlers> Filter<H> {
             min_filter_instance_count: 0,
             automation_table: ptr::null(),
             ks_pin: ks_pin(&PCM_RANGES, data_flow::OUT, communication::SOURCE, ptr::null()),
+        },
+        PcPinDescriptor {
+            max_global_instance_count: INSTANCES[PIN_CAPTURE as usize],
+            max_filter_instance_count: INSTANCES[PIN_CAPTURE as usize],
+            min_filter_instance_count: 0,
+            automation_table: ptr::null(),
+            ks_pin: ks_pin(&CAPTURE_RANGES, data_flow::OUT, communication::SINK, &raw const NAME_MIDI),
+        },
+        PcPinDescriptor {
+            max_global_instance_count: INSTANCES[PIN_JACK as usize],
+            max_filter_instance_count: INSTANCES[PIN_JACK as usize],
+            min_filter_instance_count: 0,
+            automation_table: ptr::null(),
+            ks_pin: ks_pin(&JACK_RANGES, data_flow::IN, communication::NONE, ptr::null()),
         },
     ];
 
@@ -250,5 +301,6 @@ pub fn accepts(pin: u32, kind: DmusStreamType, format: StreamFormat) -> bool {
         (PIN_MIDI, DmusStreamType::MIDI_RENDER, StreamFormat::Midi)
             | (PIN_DIRECTMUSIC, DmusStreamType::MIDI_RENDER, StreamFormat::DirectMusic)
             | (PIN_WAVE, DmusStreamType::WAVE_SINK, StreamFormat::Pcm(_))
+            | (PIN_CAPTURE, DmusStreamType::MIDI_CAPTURE, StreamFormat::Midi)
     )
 }

@@ -3,6 +3,7 @@
 //! ```text
 //!  render stream ─► event list ─► batches ─► midi-out ring ─┐
 //!  property      ─► control client ────────► control ring  ─┼─► card
+//!  capture stream ◄─ events ◄─ batches ◄──── midi-in ring  ─┤
 //!  wave stream   ◄─ bounce buffer ◄───────── wave ring      ─┤
 //!  diagnosis     ◄─ news ◄────────────────── news ring      ─┘
 //! ```
@@ -42,6 +43,7 @@ pub mod irql;
 pub mod kernel;
 pub mod lock;
 pub mod midi;
+pub mod midi_in;
 pub mod midi_out;
 pub mod news;
 pub mod pci;

@@ -1,12 +1,16 @@
 //! The filter descriptor keeps the rules of PortCls, and the INF agrees with it.
 #![allow(unsafe_code, reason = "descriptors are tables of pointers")]
 
-use dmus_miniport::filter::{Filter, Handlers, PIN_DIRECTMUSIC, PIN_MIDI, SUBDEVICE_NAME};
+use dmus_miniport::filter::{
+    Filter, Handlers, INSTANCES, PIN_CAPTURE, PIN_DIRECTMUSIC, PIN_JACK, PIN_MIDI, SUBDEVICE_NAME, accepts,
+};
+use dmus_miniport::format::StreamFormat;
 use portcls::NtStatus;
 use portcls::descriptor::{
     FILTER_NODE, NODE_PIN_IN, NODE_PIN_OUT, PcConnectionDescriptor, PcFilterDescriptor, PcNodeDescriptor,
     PcPinDescriptor, PcPropertyItem, PcPropertyRequest, PropertyHandler, communication, data_flow,
 };
+use portcls::dmus::DmusStreamType;
 use portcls::guid::{self, Guid};
 use portcls::ks::{KsDataRange, verb};
 use portcls::synth::synth_property;
@@ -66,6 +70,7 @@ fn every_pin_keeps_the_rules() {
         assert!(pin.max_filter_instance_count <= pin.max_global_instance_count);
         for range in ranges(pin) {
             let expected = match range.specifier {
+                guid::KSDATAFORMAT_SPECIFIER_NONE if range.sub_format == guid::KSDATAFORMAT_SUBTYPE_MIDI_BUS => 64,
                 guid::KSDATAFORMAT_SPECIFIER_NONE => 96,
                 guid::KSDATAFORMAT_SPECIFIER_WAVEFORMATEX => 88,
                 other => panic!("{other}"),
@@ -107,6 +112,30 @@ fn every_connection_leads_from_an_end_that_gives_to_one_that_takes_and_no_pin_is
 }
 
 #[test]
+fn captured_midi_comes_from_a_bridge_and_only_a_capture_stream_opens_its_pin() {
+    let (capture, jack) = (&pins()[PIN_CAPTURE as usize], &pins()[PIN_JACK as usize]);
+    assert_eq!((capture.ks_pin.data_flow, capture.ks_pin.communication), (data_flow::OUT, communication::SINK));
+    assert_eq!(ranges(capture)[0].sub_format, guid::KSDATAFORMAT_SUBTYPE_MIDI);
+    assert_eq!((jack.ks_pin.data_flow, jack.ks_pin.communication), (data_flow::IN, communication::NONE));
+    assert_eq!((jack.max_global_instance_count, jack.max_filter_instance_count), (0, 0));
+    let kinds = [DmusStreamType::MIDI_RENDER, DmusStreamType::MIDI_CAPTURE, DmusStreamType::WAVE_SINK];
+    for kind in kinds {
+        for format in [StreamFormat::Midi, StreamFormat::DirectMusic] {
+            let expected = kind == DmusStreamType::MIDI_CAPTURE && format == StreamFormat::Midi;
+            assert_eq!(accepts(PIN_CAPTURE, kind, format), expected);
+            assert!(!accepts(PIN_JACK, kind, format));
+        }
+        assert_eq!(accepts(PIN_MIDI, kind, StreamFormat::Midi), kind == DmusStreamType::MIDI_RENDER);
+    }
+}
+
+#[test]
+fn the_pins_instances_are_those_that_the_miniport_counts() {
+    let declared: Vec<u32> = pins().iter().map(|pin| pin.max_filter_instance_count).collect();
+    assert_eq!(declared, INSTANCES);
+}
+
+#[test]
 fn the_synthesizer_node_has_what_directmusic_needs() {
     let [node] = nodes() else { panic!("one node") };
     // SAFETY: constants of the descriptor's.
@@ -127,6 +156,7 @@ fn the_synthesizer_node_has_what_directmusic_needs() {
 fn audio_comes_before_render_and_audio_device_is_left_to_the_system() {
     let place = |category| categories().iter().position(|c| *c == category);
     assert!(place(guid::KSCATEGORY_AUDIO).unwrap() < place(guid::KSCATEGORY_RENDER).unwrap());
+    assert!(place(guid::KSCATEGORY_AUDIO).unwrap() < place(guid::KSCATEGORY_CAPTURE).unwrap());
     assert!(place(guid::KSCATEGORY_SYNTHESIZER).is_some());
     assert_eq!(place(guid::KSCATEGORY_AUDIO_DEVICE), None);
 }

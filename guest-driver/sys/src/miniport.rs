@@ -207,7 +207,7 @@ pub(crate) struct Miniport {
     /// The started card: null before `Init`, and never changed after it.
     running: AtomicPtr<Running>,
     /// Open instances of each pin.
-    instances: [AtomicU32; 3],
+    instances: [AtomicU32; filter::PINS],
     /// Tells the started card of power states.
     power: Owned<AdapterPower>,
 }
@@ -223,7 +223,12 @@ static DESCRIPTOR: PcFilterDescriptor = Filter::<PropertyHandlers>::DESCRIPTOR;
 impl Miniport {
     /// A miniport for a function, not started.
     pub(crate) const fn new(function: Function, power: Owned<AdapterPower>) -> Self {
-        Self { function, running: AtomicPtr::new(ptr::null_mut()), instances: [const { AtomicU32::new(0) }; 3], power }
+        Self {
+            function,
+            running: AtomicPtr::new(ptr::null_mut()),
+            instances: [const { AtomicU32::new(0) }; filter::PINS],
+            power,
+        }
     }
 
     /// The started card.
@@ -234,7 +239,7 @@ impl Miniport {
 
     /// Counts an instance of a pin, if there may be one more.
     fn take_instance(&self, pin: u32) -> bool {
-        let most = DESCRIPTOR_PIN_INSTANCES[pin as usize];
+        let most = filter::INSTANCES[pin as usize];
         let count = &self.instances[pin as usize];
         count.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < most).then_some(n + 1)).is_ok()
     }
@@ -244,8 +249,6 @@ impl Miniport {
         self.instances[pin as usize].fetch_sub(1, Ordering::AcqRel);
     }
 }
-
-const DESCRIPTOR_PIN_INSTANCES: [u32; 3] = [filter::RENDER_INSTANCES, filter::RENDER_INSTANCES, filter::WAVE_INSTANCES];
 
 impl Drop for Miniport {
     fn drop(&mut self) {
@@ -390,7 +393,7 @@ unsafe extern "system" fn new_stream(
     if out.is_null() || group.is_null() || schedule_prefetch.is_null() {
         return NtStatus::INVALID_PARAMETER;
     }
-    // SAFETY: places for pointers. The interrupt serves the card, not a stream: there is no group for one.
+    // SAFETY: places for pointers.
     unsafe {
         out.write(ptr::null_mut());
         group.write(ptr::null_mut());
@@ -408,9 +411,7 @@ unsafe extern "system" fn new_stream(
     if !filter::accepts(pin, kind, format) {
         return NtStatus::INVALID_PARAMETER;
     }
-    if miniport.class.running().is_none() {
-        return NtStatus::DEVICE_NOT_READY;
-    }
+    let Some(running) = miniport.class.running() else { return NtStatus::DEVICE_NOT_READY };
     // SAFETY: the port's parameters.
     let (allocator, clock) = unsafe { (Foreign::add(allocator), Foreign::add(clock)) };
     if !matches!(format, StreamFormat::Pcm(_)) && (allocator.is_none() || clock.is_none()) {
@@ -420,9 +421,15 @@ unsafe extern "system" fn new_stream(
         return NtStatus::INVALID_DEVICE_REQUEST;
     }
     // From here on the stream gives the instance back.
-    match Stream::open(level, miniport.to_owned(), pin, format, allocator, clock) {
+    match Stream::open(level, miniport.to_owned(), pin, kind, format, allocator, clock) {
         Ok(stream) => {
-            let prefetch = if matches!(format, StreamFormat::Pcm(_)) { 0 } else { DONT_HOLD_FOR_SEQUENCING };
+            let prefetch = if kind == DmusStreamType::MIDI_RENDER { DONT_HOLD_FOR_SEQUENCING } else { 0 };
+            if kind == DmusStreamType::MIDI_CAPTURE {
+                // The interrupt has the port ask the stream for what was captured. It serves the card, not the other
+                // streams, which have no group.
+                // SAFETY: a place for a pointer; the port gets a reference of its own.
+                unsafe { group.write(running.group.handed_out()) };
+            }
             // SAFETY: places for a number and a pointer.
             unsafe {
                 schedule_prefetch.write(prefetch);

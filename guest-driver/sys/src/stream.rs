@@ -1,15 +1,21 @@
 //! `IMXF` and `ISynthSinkDMus`: a stream.
 //!
-//! Both kinds share one virtual table, `ISynthSinkDMus`' with `IMXF`'s as its beginning. A render stream does not own
+//! All kinds share one virtual table, `ISynthSinkDMus`' with `IMXF`'s as its beginning. Only the wave stream owns
 //! up to the longer one.
 #![allow(unsafe_code, reason = "a virtual table of functions that PortCls calls")]
 
-use dmus_miniport::card::WAVE_STREAM;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use dmus_miniport::card::{CAPTURE_STREAM, WAVE_STREAM};
 use dmus_miniport::format::StreamFormat;
 use dmus_miniport::irql::{AtMostDispatch, Passive};
 use dmus_miniport::kernel::EventHome;
+use dmus_miniport::midi_in::Outlet;
 use dmus_miniport::midi_out::Groups;
-use portcls::dmus::{IAllocatorMXF, IMXF, IMXFTable, IMasterClock, ISynthSinkDMus, ISynthSinkDMusTable};
+use portcls::dmus::{
+    DmusStreamType, IAllocatorMXF, IMXF, IMXFTable, IMasterClock, ISynthSinkDMus, ISynthSinkDMusTable,
+};
 use portcls::event::DmusKernelEvent;
 use portcls::guid::{IID_IMXF, IID_ISynthSinkDMus};
 use portcls::ks::KsState;
@@ -27,8 +33,53 @@ enum Kind {
     Closed,
     /// A render stream, by its number on the card.
     Render(u32),
+    /// The capture stream.
+    Capture,
     /// The wave stream.
     Wave,
+}
+
+/// Where the capture stream's events come from and go to.
+struct CaptureOutlet<'a> {
+    allocator: *mut IAllocatorMXF,
+    sink: &'a AtomicPtr<IMXF>,
+}
+
+impl Outlet for CaptureOutlet<'_> {
+    fn event(&self, _: AtMostDispatch) -> *mut DmusKernelEvent {
+        let mut event = ptr::null_mut();
+        // SAFETY: the stream keeps the allocator; a place for a pointer.
+        let status = unsafe { call!(self.allocator, get_message, &raw mut event) };
+        if status.is_success() { event } else { ptr::null_mut() }
+    }
+
+    fn buffer(&self, _: AtMostDispatch) -> *mut u8 {
+        let mut buffer = ptr::null_mut();
+        // SAFETY: the stream keeps the allocator; a place for a pointer.
+        let status = unsafe { call!(self.allocator, get_buffer, &raw mut buffer) };
+        if status.is_success() { buffer } else { ptr::null_mut() }
+    }
+
+    fn buffer_bytes(&self) -> usize {
+        // SAFETY: the stream keeps the allocator.
+        unsafe { call!(self.allocator, get_buffer_size) }.into()
+    }
+
+    unsafe fn pass_on(&self, event: *mut DmusKernelEvent, level: AtMostDispatch) {
+        let sink = self.sink.load(Ordering::Acquire);
+        if sink.is_null() {
+            // SAFETY: the caller's promise.
+            unsafe { self.give_back(event, level) };
+        } else {
+            // SAFETY: a sink is there until it has been disconnected, which waits for this; the event goes with the call.
+            _ = unsafe { call!(sink, put_message, event) };
+        }
+    }
+
+    unsafe fn give_back(&self, event: *mut DmusKernelEvent, level: AtMostDispatch) {
+        // SAFETY: the caller's promise.
+        unsafe { Allocator(self.allocator).give_back(event, level) };
+    }
 }
 
 /// A stream.
@@ -37,6 +88,9 @@ pub(crate) struct Stream {
     pin: u32,
     allocator: Option<Foreign<IAllocatorMXF>>,
     clock: Option<Foreign<IMasterClock>>,
+    /// Where captured events go; null for none. Not referenced: the port's sink keeps the stream, and a reference back
+    /// would keep both for ever. It is there until it is disconnected.
+    sink: AtomicPtr<IMXF>,
     /// Keeps the card.
     miniport: Owned<Miniport>,
 }
@@ -47,13 +101,16 @@ impl Stream {
         level: Passive,
         miniport: Owned<Miniport>,
         pin: u32,
+        kind: DmusStreamType,
         format: StreamFormat,
         allocator: Option<Foreign<IAllocatorMXF>>,
         clock: Option<Foreign<IMasterClock>>,
     ) -> Result<Owned<Self>, NtStatus> {
-        let mut stream = Self { kind: Kind::Closed, pin, allocator, clock, miniport };
+        let sink = AtomicPtr::new(ptr::null_mut());
+        let mut stream = Self { kind: Kind::Closed, pin, allocator, clock, sink, miniport };
         let card = &stream.running().ok_or(NtStatus::DEVICE_NOT_READY)?.card;
         let kind = match format {
+            _ if kind == DmusStreamType::MIDI_CAPTURE => card.open_capture(level).map(|()| Kind::Capture),
             StreamFormat::Pcm(format) => card.open_wave(level, format).map(|()| Kind::Wave),
             StreamFormat::Midi | StreamFormat::DirectMusic => {
                 let home = stream.allocator.as_ref().ok_or(NtStatus::INVALID_PARAMETER)?;
@@ -77,6 +134,7 @@ impl Stream {
     pub(crate) fn id(&self) -> u32 {
         match self.kind {
             Kind::Render(id) => id,
+            Kind::Capture => CAPTURE_STREAM,
             Kind::Closed | Kind::Wave => WAVE_STREAM,
         }
     }
@@ -99,6 +157,7 @@ impl Drop for Stream {
             match self.kind {
                 Kind::Closed => {}
                 Kind::Render(id) => running.card.close_render(level, id),
+                Kind::Capture => running.card.close_capture(level),
                 Kind::Wave => running.card.close_wave(level),
             }
         }
@@ -144,6 +203,7 @@ unsafe extern "system" fn set_state(this: *mut IMXF, state: KsState) -> NtStatus
     let result = match stream.kind {
         Kind::Closed => return NtStatus::INVALID_DEVICE_STATE,
         Kind::Render(id) => running.card.set_render_state(level, id, state),
+        Kind::Capture => running.card.set_capture_state(level, state),
         Kind::Wave => running.card.set_wave_state(level, state),
     };
     match result {
@@ -157,14 +217,18 @@ unsafe extern "system" fn set_state(this: *mut IMXF, state: KsState) -> NtStatus
 }
 
 unsafe extern "system" fn put_message(this: *mut IMXF, event: *mut DmusKernelEvent) -> NtStatus {
-    if event.is_null() {
-        // A request for service, which the card's own sink answers.
-        return NtStatus::SUCCESS;
-    }
     // SAFETY: called through the table of a stream.
     let stream = unsafe { stream(this) };
     // SAFETY: documented for DISPATCH_LEVEL.
     let level = unsafe { AtMostDispatch::assume() };
+    if event.is_null() {
+        // A request for service. The card's own sink answers it but for the capture stream.
+        if let (Kind::Capture, Some(running), Some(allocator)) = (stream.kind, stream.running(), &stream.allocator) {
+            let outlet = CaptureOutlet { allocator: allocator.as_ptr(), sink: &stream.sink };
+            running.card.drain_capture(level, Some(&outlet));
+        }
+        return NtStatus::SUCCESS;
+    }
     match (stream.kind, stream.running(), &stream.allocator) {
         (Kind::Render(id), Some(running), _) => {
             // SAFETY: the port hands the events over with the call.
@@ -180,13 +244,34 @@ unsafe extern "system" fn put_message(this: *mut IMXF, event: *mut DmusKernelEve
     }
 }
 
-/// A stream that takes events, or gives PCM, has no output for events.
-unsafe extern "system" fn connect_output(_: *mut IMXF, _: *mut IMXF) -> NtStatus {
-    NtStatus::UNSUCCESSFUL
+/// Only the capture stream has an output for events, and only one.
+unsafe extern "system" fn connect_output(this: *mut IMXF, sink: *mut IMXF) -> NtStatus {
+    // SAFETY: called through the table of a stream.
+    let stream = unsafe { stream(this) };
+    if !matches!(stream.kind, Kind::Capture) || sink.is_null() {
+        return NtStatus::UNSUCCESSFUL;
+    }
+    match stream.sink.compare_exchange(ptr::null_mut(), sink, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => NtStatus::SUCCESS,
+        Err(_) => NtStatus::UNSUCCESSFUL,
+    }
 }
 
-unsafe extern "system" fn disconnect_output(_: *mut IMXF, _: *mut IMXF) -> NtStatus {
-    NtStatus::UNSUCCESSFUL
+/// Takes the sink that is connected, or null for whichever that is. When this returns the sink is not used any more.
+unsafe extern "system" fn disconnect_output(this: *mut IMXF, sink: *mut IMXF) -> NtStatus {
+    // SAFETY: called through the table of a stream.
+    let stream = unsafe { stream(this) };
+    let connected = stream.sink.load(Ordering::Acquire);
+    if !matches!(stream.kind, Kind::Capture) || (!sink.is_null() && sink != connected) {
+        return NtStatus::UNSUCCESSFUL;
+    }
+    stream.sink.store(ptr::null_mut(), Ordering::Release);
+    // SAFETY: documented for PASSIVE_LEVEL.
+    let level = unsafe { Passive::assume() };
+    if let Some(running) = stream.running() {
+        running.card.wait_for_capture(level);
+    }
+    NtStatus::SUCCESS
 }
 
 /// The unit of `Render`'s length and position: frames. The reference page says bytes; the public sample and user

@@ -15,6 +15,8 @@ pub enum CardError {
     Control(ControlError),
     /// There is no memory.
     NoMemory,
+    /// The card does not capture.
+    NoCapture,
     /// All streams of the kind are open.
     NoStream,
     /// There is no download with this handle.
@@ -39,6 +41,7 @@ impl From<CardError> for NtStatus {
     fn from(error: CardError) -> Self {
         match error {
             CardError::NoMemory | CardError::Control(ControlError::NoMemory) => Self::INSUFFICIENT_RESOURCES,
+            CardError::NoCapture => Self::NOT_SUPPORTED,
             CardError::NoStream => Self::INVALID_DEVICE_REQUEST,
             CardError::NoDownload => Self::INVALID_PARAMETER,
             CardError::State => Self::INVALID_DEVICE_STATE,

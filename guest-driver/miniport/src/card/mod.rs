@@ -1,5 +1,6 @@
 //! The card as the driver sees it: its life, its queues, its interrupt.
 
+mod capture;
 mod error;
 mod power;
 mod render;
@@ -27,9 +28,10 @@ use crate::downloads::{self, Downloads};
 use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::{DmaBuffer, Kernel};
 use crate::lock::Spin;
+use crate::midi_in::{self, MidiIn};
 use crate::midi_out::{self, MidiOut};
 use crate::news::{self, News};
-use crate::ring::{RING_BYTES, Ring, RingAddresses};
+use crate::ring::{RING_BYTES, Ring};
 use crate::transport::{Mapped, Transport};
 use crate::wave::{self, Wave};
 
@@ -40,10 +42,13 @@ use wave_stream::WaveStream;
 /// The wave stream's number on the card; render streams have those below.
 pub const WAVE_STREAM: u32 = STREAMS_MAX as u32 - 1;
 
-const _: () = assert!(WAVE_STREAM as usize >= midi_out::STREAMS);
+/// The capture stream's number on the card.
+pub const CAPTURE_STREAM: u32 = WAVE_STREAM - 1;
 
-/// Chains of each queue, in descriptors. midi-in is set up and left empty: the driver does not capture.
-const SHAPES: [u16; QUEUE_COUNT] = [control::SHAPE, midi_out::SHAPE, 1, wave::SHAPE, news::SHAPE];
+const _: () = assert!(CAPTURE_STREAM as usize >= midi_out::STREAMS);
+
+/// Chains of each queue, in descriptors.
+const SHAPES: [u16; QUEUE_COUNT] = [control::SHAPE, midi_out::SHAPE, midi_in::SHAPE, wave::SHAPE, news::SHAPE];
 
 /// The card.
 pub struct Card<K: Kernel> {
@@ -56,8 +61,7 @@ pub struct Card<K: Kernel> {
     status_page: Window,
     volume: [AtomicI32; 2],
     downloads: Downloads<K>,
-    /// The midi-in ring, which is set up and left empty.
-    midi_in: RingAddresses,
+    midi_in: MidiIn<K>,
     /// The port parameters in force, once somebody has asked for some.
     parameters: Spin<K, Option<PortParameters>>,
     /// The card has no power: its registers are not touched.
@@ -112,7 +116,7 @@ impl<K: Kernel> Card<K> {
         kernel: &K,
         level: Passive,
         transport: &Transport<K>,
-    ) -> Result<(Control<K>, MidiOut<K>, RingAddresses, Wave<K>, News<K>, Window, K::Dma, [u16; QUEUE_COUNT]), CardError>
+    ) -> Result<(Control<K>, MidiOut<K>, MidiIn<K>, Wave<K>, News<K>, Window, K::Dma, [u16; QUEUE_COUNT]), CardError>
     {
         let mut sizes = [0; QUEUE_COUNT];
         for queue in Queue::ALL {
@@ -123,6 +127,7 @@ impl<K: Kernel> Card<K> {
             RING_BYTES * QUEUE_COUNT,
             control::BUFFER_BYTES,
             batches.next_multiple_of(4096),
+            midi_in::BUFFER_BYTES,
             wave::BUFFER_BYTES,
             news::BUFFER_BYTES,
             4096,
@@ -135,10 +140,11 @@ impl<K: Kernel> Card<K> {
         // SAFETY: the card keeps the memory until it is dropped, and every window with it.
         let whole = unsafe { Window::new(&memory) };
         let mut at = 0;
-        let [rings, control_buffer, batch_buffer, wave_buffer, news_buffer, status_page] = parts.map(|bytes| {
-            at += bytes;
-            whole.part(at - bytes, bytes)
-        });
+        let [rings, control_buffer, batch_buffer, capture_buffer, wave_buffer, news_buffer, status_page] =
+            parts.map(|bytes| {
+                at += bytes;
+                whole.part(at - bytes, bytes)
+            });
 
         let event_idx = transport.event_idx();
         let make = |queue: Queue| {
@@ -150,13 +156,13 @@ impl<K: Kernel> Card<K> {
         };
         let control = make(Queue::CONTROL)?;
         let midi_out = make(Queue::MIDI_OUT)?;
-        let midi_in = make(Queue::MIDI_IN)?.addresses();
+        let midi_in = make(Queue::MIDI_IN)?;
         let wave = make(Queue::WAVE)?;
         let news = make(Queue::NEWS)?;
         Ok((
             Control::new(kernel, level, control, control_buffer).ok_or(CardError::NoMemory)?,
             MidiOut::new(kernel, level, midi_out, batch_buffer).ok_or(CardError::NoMemory)?,
-            midi_in,
+            MidiIn::new(kernel, midi_in, capture_buffer),
             Wave::new(kernel, level, wave, wave_buffer).ok_or(CardError::NoMemory)?,
             News::new(kernel, news, news_buffer),
             status_page,
@@ -182,6 +188,7 @@ impl<K: Kernel> Card<K> {
         if answer.session.get() != session {
             return Err(ControlError::BadAnswer.into());
         }
+        self.midi_in.start(level.into(), &|| self.kick(midi_in::QUEUE));
         self.news.start(level.into(), &|| self.kick(news::QUEUE));
         self.status_page.write(0, &StatusPage::default());
         let loan = StatusPageLoan { address: self.status_page.address().into() };

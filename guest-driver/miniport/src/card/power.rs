@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering;
 use card_spec::control::clock_sync;
 use card_spec::queue::Queue;
 
-use super::{Card, CardError, VolumeItem, WAVE_STREAM};
+use super::{CAPTURE_STREAM, Card, CardError, VolumeItem, WAVE_STREAM};
 use crate::clock::Anchor;
 use crate::control::{ControlError, Parcelled};
 use crate::downloads::List;
@@ -47,7 +47,7 @@ impl<K: Kernel> Card<K> {
         let rings = [
             self.control.restart(level),
             self.midi_out.restart(level.into()),
-            self.midi_in,
+            self.midi_in.restart(&self.kernel, level),
             self.wave.restart(level),
             self.news.restart(level.into()),
         ];
@@ -85,6 +85,10 @@ impl<K: Kernel> Card<K> {
                 self.anchor_on_card(level, Anchor { time, frame: stream.next_frame }, clock_sync::START)?;
             }
             self.set_stream_state(level, WAVE_STREAM, stream.state)?;
+        }
+        if let Some(state) = self.midi_in.state(level.into()) {
+            self.open_capture_on_card(level)?;
+            self.set_stream_state(level, CAPTURE_STREAM, state)?;
         }
         for id in 0..midi_out::STREAMS as u32 {
             if let Some(state) = self.midi_out.state_of(level.into(), id) {

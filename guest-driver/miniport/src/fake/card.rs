@@ -62,6 +62,8 @@ pub struct Behaviour {
     pub silent: bool,
     /// The most channel groups that it grants.
     pub groups_max: u32,
+    /// It says that it captures.
+    pub captures: bool,
     /// A voice still sounds from what is unloaded.
     pub unloads_later: bool,
     /// Takes downloads off the ring and never returns them.
@@ -89,6 +91,7 @@ impl Default for Behaviour {
             refuses: None,
             silent: false,
             groups_max: 64,
+            captures: true,
             unloads_later: false,
             mute_downloads: false,
         }
@@ -252,6 +255,15 @@ impl FakeCard {
         });
     }
 
+    /// Captures: writes these bytes into the next batch that the driver has lent. False: it has lent none.
+    pub fn capture(&self, batch: &[u8]) -> bool {
+        self.with(|card| {
+            let Some(chain) = card.rings[Queue::MIDI_IN.index()].pop(&card.memory) else { return false };
+            card.give_back(Queue::MIDI_IN, &chain, batch);
+            true
+        })
+    }
+
     /// Sends news.
     pub fn send_news(&self, record: &NewsRecord) {
         self.with(|card| {
@@ -370,7 +382,8 @@ impl Inside {
         identity.abi_minor = ABI_MINOR.into();
         identity.length = (size_of::<IdentityBlock>() as u16).into();
         identity.queue_count = (QUEUE_COUNT as u16).into();
-        identity.capabilities = (capability::GM_BANK | capability::REVERB | capability::DLS1).into();
+        let capture = if self.behaviour.captures { capability::CAPTURE } else { 0 };
+        identity.capabilities = (capture | capability::GM_BANK | capability::REVERB | capability::DLS1).into();
         identity.queue_sizes = [self.behaviour.queue_size.into(); QUEUE_COUNT];
         identity.voices = limits::VOICES_MAX.into();
         identity.channel_groups = limits::CHANNEL_GROUPS_MAX.into();

@@ -7,11 +7,13 @@
 mod allocator;
 mod card;
 mod kernel;
+mod outlet;
 mod queue;
 
 pub use allocator::{Allocator, Home};
 pub use card::{Batch, Behaviour, FakeCard, Inside, PlayedEvent, Request};
 pub use kernel::{FakeDma, FakeKernel, FakeRegisters};
+pub use outlet::{CapturedEvent, FakeOutlet};
 
 use crate::card::Card;
 use crate::irql::{AtMostDispatch, Passive};

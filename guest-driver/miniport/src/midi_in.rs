@@ -1,0 +1,337 @@
+//! The capture stream: batches that the card has written on the midi-in ring, turned into the port's events.
+//!
+//! Buffers are always lent; the card fills them while its capture stream runs. The port asks for service from its
+//! deferred procedure call, and whoever asks first drains: it alone reads the batch at hand, without the lock, because
+//! it calls the port's allocator and sink, which are not to be called with one held. A message for which there is no
+//! event is dropped whole and counted: kept, it could wait for ever, for with every buffer kept no interrupt comes.
+#![allow(unsafe_code, reason = "events are the port's, linked by raw pointers")]
+
+use core::ptr;
+
+use card_spec::event::{BatchHeader, EventHeader, event_flag, record_bytes};
+use card_spec::limits::BATCH_BYTES_MAX;
+use portcls::event::{self, BYTE_POSITION_NONE, DmusKernelEvent, INLINE_BYTES};
+use portcls::ks::KsState;
+use zerocopy::FromZeros;
+
+use crate::dma::Window;
+use crate::irql::{AtMostDispatch, Passive};
+use crate::kernel::Kernel;
+use crate::lock::Spin;
+use crate::ring::{Ring, RingAddresses, Segment};
+
+/// Descriptors of a chain: a batch.
+pub const SHAPE: u16 = 1;
+
+/// The queue.
+pub const QUEUE: u16 = card_spec::queue::Queue::MIDI_IN.0;
+
+/// Bytes of a batch: room for the longest message that the card captures.
+const BATCH_BYTES: usize = BATCH_BYTES_MAX as usize;
+
+/// Batches lent to the card. It keeps what finds no room, up to its own limit.
+const BATCHES: u16 = 8;
+
+/// Bytes of DMA memory for the batches.
+pub const BUFFER_BYTES: usize = BATCH_BYTES * BATCHES as usize;
+
+/// Where captured events come from and go to: the stream's allocator and its sink. Called at `DISPATCH_LEVEL` or below,
+/// without a lock.
+pub trait Outlet {
+    /// An event, zeroed but for its size; null when there is none.
+    fn event(&self, level: AtMostDispatch) -> *mut DmusKernelEvent;
+    /// A buffer for long data; null when there is none.
+    fn buffer(&self, level: AtMostDispatch) -> *mut u8;
+    /// Bytes of every buffer.
+    fn buffer_bytes(&self) -> usize;
+    /// Passes a single event on to the sink, or back to the allocator when there is none.
+    ///
+    /// # Safety
+    /// The event is of this outlet, and nobody uses it any more.
+    unsafe fn pass_on(&self, event: *mut DmusKernelEvent, level: AtMostDispatch);
+    /// Gives a single event back to the allocator.
+    ///
+    /// # Safety
+    /// As for [`pass_on`](Self::pass_on).
+    unsafe fn give_back(&self, event: *mut DmusKernelEvent, level: AtMostDispatch);
+}
+
+/// The batch that is being read.
+#[derive(Clone, Copy)]
+struct Batch {
+    slot: u16,
+    /// Where the next record begins.
+    at: usize,
+    /// Bytes that the card has written.
+    end: usize,
+    /// Records left.
+    left: u32,
+}
+
+struct State {
+    ring: Ring,
+    buffer: Window,
+    /// The stream's state; `None`: there is no stream.
+    stream: Option<KsState>,
+    batch: Option<Batch>,
+    /// What the next batch's sequence should be, once one is known.
+    sequence: Option<u32>,
+    /// Somebody drains.
+    draining: bool,
+    /// Somebody else has asked meanwhile.
+    again: bool,
+    lost: u64,
+}
+
+/// A record of a batch.
+struct Record {
+    header: EventHeader,
+    data: Window,
+}
+
+/// What a drainer does next.
+enum Step {
+    Deliver(Record),
+    Pass,
+    Done,
+}
+
+impl State {
+    fn place(&self, slot: u16) -> Window {
+        self.buffer.part(BATCH_BYTES * usize::from(slot), BATCH_BYTES)
+    }
+
+    fn lend(&mut self, slot: u16) {
+        let batch = self.place(slot);
+        self.ring.submit(slot, &[Segment::writable(&batch, BATCH_BYTES)]);
+    }
+
+    fn lend_all(&mut self) {
+        for slot in 0..BATCHES.min(self.ring.slots()) {
+            self.lend(slot);
+        }
+        self.ring.want_interrupts(true);
+    }
+
+    /// Takes the next record off the batch at hand, or the next batch off the ring.
+    fn step(&mut self) -> Step {
+        if let Some(batch) = self.batch {
+            let record = self.record(batch);
+            if record.is_none() {
+                self.batch = None;
+                self.lend(batch.slot);
+            }
+            return match record {
+                Some(record) if self.stream >= Some(KsState::PAUSE) => Step::Deliver(record),
+                _ => Step::Pass,
+            };
+        }
+        let Some(returned) = self.ring.reap() else {
+            if self.ring.want_interrupts(true) || core::mem::take(&mut self.again) {
+                return Step::Pass;
+            }
+            self.draining = false;
+            return Step::Done;
+        };
+        let end = returned.written as usize;
+        if end < size_of::<BatchHeader>() {
+            // The card could not use the buffer.
+            self.lend(returned.slot);
+            return Step::Pass;
+        }
+        let header: BatchHeader = self.place(returned.slot).read(0);
+        let sequence = header.sequence.get();
+        if let Some(expected) = self.sequence.replace(sequence.wrapping_add(1)) {
+            self.lost += u64::from(sequence != expected);
+        }
+        self.batch = Some(Batch { slot: returned.slot, at: size_of::<BatchHeader>(), end, left: header.count.get() });
+        Step::Pass
+    }
+
+    /// The next record of a batch, if there is one and it lies in what the card has written.
+    fn record(&mut self, batch: Batch) -> Option<Record> {
+        let left = batch.left.checked_sub(1)?;
+        let place = self.place(batch.slot);
+        let data = batch.at + size_of::<EventHeader>();
+        let header: EventHeader = if data <= batch.end { place.read(batch.at) } else { EventHeader::new_zeroed() };
+        let length = usize::from(header.length.get());
+        if length == 0 || data + length > batch.end {
+            self.lost += 1;
+            return None;
+        }
+        self.batch = Some(Batch { at: batch.at + record_bytes(length), left, ..batch });
+        Some(Record { header, data: place.part(data, length) })
+    }
+}
+
+/// The queue.
+pub struct MidiIn<K: Kernel> {
+    state: Spin<K, State>,
+}
+
+impl<K: Kernel> MidiIn<K> {
+    /// Makes the queue on a ring and [`BUFFER_BYTES`] of memory.
+    pub fn new(kernel: &K, ring: Ring, buffer: Window) -> Self {
+        let mut state =
+            State { ring, buffer, stream: None, batch: None, sequence: None, draining: false, again: false, lost: 0 };
+        state.lend_all();
+        Self { state: Spin::new(kernel, state) }
+    }
+
+    /// Begins anew, after the device has been reset. Gives the ring's addresses.
+    pub fn restart(&self, kernel: &K, level: Passive) -> RingAddresses {
+        self.when_idle(kernel, level, |state| {
+            (state.batch, state.sequence) = (None, None);
+            state.ring.restart();
+            state.lend_all();
+            state.ring.addresses()
+        })
+    }
+
+    /// Kicks for the batches lent at the start.
+    pub fn start(&self, level: AtMostDispatch, kick: &dyn Fn()) {
+        if self.state.with(level, |state| state.ring.needs_kick()) {
+            kick();
+        }
+    }
+
+    /// Adds the stream, in state `STOP`. False: it is there already.
+    pub fn open(&self, level: AtMostDispatch) -> bool {
+        self.state.with(level, |state| {
+            let free = state.stream.is_none();
+            if free {
+                (state.stream, state.lost) = (Some(KsState::STOP), 0);
+            }
+            free
+        })
+    }
+
+    /// Removes the stream: when this returns, nobody uses its outlet any more.
+    pub fn close(&self, kernel: &K, level: Passive) {
+        self.state.with(level.into(), |state| state.stream = None);
+        self.wait_until_idle(kernel, level);
+    }
+
+    /// Sets the stream's state: below `PAUSE` what is captured is discarded.
+    pub fn set_state(&self, level: AtMostDispatch, state: KsState) {
+        self.state.with(level, |own| own.stream = own.stream.and(Some(state)));
+    }
+
+    /// The stream's state, if it is there.
+    pub fn state(&self, level: AtMostDispatch) -> Option<KsState> {
+        self.state.with(level, |state| state.stream)
+    }
+
+    /// Messages and batches that were lost since the stream was opened.
+    pub fn lost(&self, level: AtMostDispatch) -> u64 {
+        self.state.with(level, |state| state.lost)
+    }
+
+    /// Waits until nobody drains: whoever does so later sees what the caller has changed before.
+    pub fn wait_until_idle(&self, kernel: &K, level: Passive) {
+        self.when_idle(kernel, level, |_| ());
+    }
+
+    /// Turns whatever the card has returned into events for the outlet; with none, it is discarded.
+    pub fn drain(&self, level: AtMostDispatch, kick: &dyn Fn(), outlet: Option<&dyn Outlet>) {
+        let alone = self.state.with(level, |state| {
+            state.again |= state.draining;
+            !core::mem::replace(&mut state.draining, true)
+        });
+        if !alone {
+            return;
+        }
+        loop {
+            match self.state.with(level, State::step) {
+                Step::Deliver(record) => {
+                    if !outlet.is_some_and(|outlet| deliver(&record, level, outlet)) {
+                        self.state.with(level, |state| state.lost += 1);
+                    }
+                }
+                Step::Pass => {}
+                Step::Done => break,
+            }
+        }
+        self.start(level, kick);
+    }
+
+    fn when_idle<R>(&self, kernel: &K, level: Passive, work: impl FnOnce(&mut State) -> R) -> R {
+        let mut work = Some(work);
+        loop {
+            let result = self
+                .state
+                .with(level.into(), |state| if state.draining { None } else { work.take().map(|work| work(state)) });
+            if let Some(result) = result {
+                return result;
+            }
+            kernel.pause(level, 1);
+        }
+    }
+}
+
+/// Makes the events of a message, and passes them on only when all of them are there. False: they are not.
+fn deliver(record: &Record, level: AtMostDispatch, outlet: &dyn Outlet) -> bool {
+    let length = record.data.len();
+    let most = outlet.buffer_bytes().clamp(INLINE_BYTES, usize::from(u16::MAX));
+    let (mut first, mut last) = (ptr::null_mut::<DmusKernelEvent>(), ptr::null_mut::<DmusKernelEvent>());
+    let mut at = 0;
+    while at < length {
+        let bytes = most.min(length - at);
+        let event = fragment(&record.data.part(at, bytes), level, outlet);
+        // SAFETY: null, or an event of the outlet's that is ours alone.
+        let Some(fields) = (unsafe { event.as_mut() }) else { break };
+        at += bytes;
+        let more = at < length || record.header.flags.get() & event_flag::INCOMPLETE != 0;
+        fields.flags = if more { event::event_flag::INCOMPLETE } else { event::event_flag::COMPLETE };
+        fields.channel_group = record.header.channel_group.get();
+        fields.presentation_time = record.header.time.get();
+        fields.byte_position = BYTE_POSITION_NONE;
+        fields.next_event = ptr::null_mut();
+        if last.is_null() {
+            first = event;
+        } else {
+            // SAFETY: the fragment before, still ours alone.
+            unsafe { (*last).next_event = event };
+        }
+        last = event;
+    }
+    let whole = at == length;
+    while !first.is_null() {
+        let event = first;
+        // SAFETY: a chain of events that are ours alone, each taken off before it is passed on.
+        unsafe {
+            first = (*event).next_event;
+            (*event).next_event = ptr::null_mut();
+            if whole {
+                outlet.pass_on(event, level);
+            } else {
+                outlet.give_back(event, level);
+            }
+        }
+    }
+    whole
+}
+
+/// An event with some data, inside or in a buffer as the length says; null when there is none.
+fn fragment(data: &Window, level: AtMostDispatch, outlet: &dyn Outlet) -> *mut DmusKernelEvent {
+    let event = outlet.event(level);
+    // SAFETY: null, or an event of the outlet's that is ours alone.
+    let Some(fields) = (unsafe { event.as_mut() }) else { return ptr::null_mut() };
+    if data.len() <= INLINE_BYTES {
+        let mut inline = [0; INLINE_BYTES];
+        data.read_bytes(0, &mut inline[..data.len()]);
+        fields.data = event::EventData { inline };
+    } else {
+        let buffer = outlet.buffer(level);
+        if buffer.is_null() {
+            // SAFETY: it is as it came.
+            unsafe { outlet.give_back(event, level) };
+            return ptr::null_mut();
+        }
+        // SAFETY: a buffer of at least that many bytes, ours alone.
+        data.read_bytes(0, unsafe { core::slice::from_raw_parts_mut(buffer, data.len()) });
+        fields.data = event::EventData { buffer };
+    }
+    fields.cb_event = data.len() as u16;
+    event
+}

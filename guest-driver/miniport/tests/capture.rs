@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use card_spec::control::RequestCode;
 use card_spec::event::{BatchHeader, EventHeader, event_flag};
 use common::{NOTE, Rig};
@@ -173,4 +175,40 @@ fn the_stream_comes_back_with_the_power() {
     assert!(rig.fake.capture(&batch(0, &[(5, 0, NOTE)])));
     assert_eq!(drained(&rig, &outlet), [event(5, false, NOTE)]);
     assert_eq!(rig.card.capture_lost(dispatch()), 0, "the sequence begins anew");
+}
+
+#[test]
+fn several_processors_that_drain_lose_and_double_nothing() {
+    const MESSAGES: u32 = 2000;
+    let (rig, _) = running();
+    let done = AtomicBool::new(false);
+    let times = std::thread::scope(|scope| {
+        let drainers: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    let outlet = FakeOutlet::new(64, 20);
+                    let mut times = Vec::new();
+                    while !done.load(Ordering::Acquire) {
+                        times.extend(drained(&rig, &outlet).into_iter().map(|event| event.time));
+                        std::thread::yield_now();
+                    }
+                    times.extend(drained(&rig, &outlet).into_iter().map(|event| event.time));
+                    assert!(times.is_sorted(), "each sees them in order");
+                    times
+                })
+            })
+            .collect();
+        for sequence in 0..MESSAGES {
+            while !rig.fake.capture(&batch(sequence, &[(sequence.into(), 0, NOTE)])) {
+                std::thread::yield_now();
+            }
+        }
+        done.store(true, Ordering::Release);
+        let mut times: Vec<_> = drainers.into_iter().flat_map(|drainer| drainer.join().unwrap()).collect();
+        times.sort_unstable();
+        times
+    });
+    assert!(times.into_iter().eq(0..i64::from(MESSAGES)));
+    assert_eq!(rig.card.capture_lost(dispatch()), 0);
+    rig.card.close_capture(passive());
 }

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use guest_protocol::{
     BugCheck, Bulk, Carries, Deframer, DriverInfo, Event, Failure, FailureKind, Handle, PinFactory, Play, Received,
-    Reply, Request, Statistics, ToGuest, ToHost, VERSION, encode,
+    Reply, Request, Statistics, StreamFormat, ToGuest, ToHost, VERSION, encode,
 };
 
 use crate::judge::FRAME_BYTES;
@@ -27,6 +27,8 @@ pub enum Fault {
     OtherVersion,
     /// Answer a request that was not made.
     WrongAnswer,
+    /// Open a pin in any format.
+    OpensAnything,
 }
 
 /// A guest.
@@ -91,7 +93,7 @@ impl FakeGuest {
                             return Ok(());
                         }
                         Fault::EndAtPlay => return Ok(()),
-                        Fault::OtherVersion | Fault::WrongAnswer => {}
+                        Fault::OtherVersion | Fault::WrongAnswer | Fault::OpensAnything => {}
                     }
                 }
                 let id = if self.fault == Some(Fault::WrongAnswer) { id + 7 } else { id };
@@ -137,7 +139,22 @@ impl FakeGuest {
                 let handle = Handle(number as u32 + 1);
                 Reply::FilterOpened { handle, pins: self.filters[number].1.clone(), nodes: Vec::new() }
             }
-            Request::CreatePin { filter, pin, .. } => {
+            Request::CreatePin { filter, pin, format } => {
+                let carries = &self.filters[filter.0 as usize - 1].1[pin as usize].carries;
+                let fits = |carried: &Carries| {
+                    matches!(
+                        (carried, format),
+                        (Carries::DirectMusic, StreamFormat::DirectMusic)
+                            | (Carries::Midi, StreamFormat::Midi)
+                            | (Carries::Pcm { .. }, StreamFormat::Pcm { .. })
+                    )
+                };
+                if self.fault != Some(Fault::OpensAnything) && !carries.iter().any(fits) {
+                    return Err(Failure {
+                        kind: FailureKind::Status(0xc000_0272),
+                        message: format!("pin {pin} does not carry {format:?}"),
+                    });
+                }
                 Reply::PinCreated { handle: Handle(filter.0 * 100 + pin), schedule_prefetch: 0 }
             }
             Request::AllocateBulk { bytes } => {

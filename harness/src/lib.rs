@@ -15,6 +15,7 @@ pub mod failure;
 pub mod fake;
 pub mod hash;
 pub mod image_check;
+pub mod inspect;
 pub mod interrupt;
 pub mod judge;
 pub mod machine;

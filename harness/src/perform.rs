@@ -12,6 +12,7 @@ use crate::bug_check;
 use crate::event::{Event, Observer, Step, Timeline};
 use crate::failure::{Class, Diagnosed, Error, FileError};
 use crate::hash::{hex, sha256_hex};
+use crate::inspect::inspect;
 use crate::judge::{BITS, CHANNELS, Difference, FRAME_BYTES, Pcm, difference};
 use crate::machine::{
     Boot, Card, CardOptions, CardSockets, CardStatus, Clock, Firmware, GuestMemory, Machine, MachineError,
@@ -153,6 +154,12 @@ pub enum PerformanceError {
         /// What there is.
         found: String,
     },
+    /// The driver opened a pin in a format that it does not carry.
+    #[error("the driver opened pin {pin} as DirectMusic, which that pin does not carry")]
+    WrongFormatOpened {
+        /// The pin factory.
+        pin: u32,
+    },
     /// The guest says that it played less than it was given.
     #[error("the guest played {frames} of {of_frames} frames and {events} of {of_events} events")]
     Short {
@@ -176,7 +183,9 @@ pub enum PerformanceError {
 impl Diagnosed for PerformanceError {
     fn class(&self) -> Class {
         match self {
-            Self::OtherDriver { .. } | Self::NoPins { .. } | Self::Short { .. } => Class::TestFailed,
+            Self::OtherDriver { .. } | Self::NoPins { .. } | Self::WrongFormatOpened { .. } | Self::Short { .. } => {
+                Class::TestFailed
+            }
             Self::BadEnd(_) => Class::GuestCrashed,
             Self::Memory(_) => Class::HarnessBug,
         }
@@ -186,6 +195,9 @@ impl Diagnosed for PerformanceError {
         match self {
             Self::OtherDriver { .. } => Some("do not rebuild the driver while a run reads it".into()),
             Self::NoPins { .. } => Some("the driver must offer both on one filter; check its data ranges".into()),
+            Self::WrongFormatOpened { .. } => {
+                Some("NewStream must look at pin and format, and fail where they do not belong together".into())
+            }
             Self::Short { .. } | Self::Memory(_) | Self::BadEnd(_) => None,
         }
     }
@@ -736,7 +748,8 @@ pub struct Pins {
     pub wave: Handle,
 }
 
-/// Opens the first filter that has both a DirectMusic render pin and a PCM pin of the rate: found by what they carry.
+/// Opens the first filter that has both a DirectMusic render pin and a PCM pin of the rate, found by what they carry,
+/// [inspects](inspect) it, and opens the pins.
 ///
 /// # Errors
 /// [`PerformanceError::NoPins`], or what the guest says.
@@ -747,10 +760,12 @@ pub fn open_pins<H: Health>(
 ) -> Result<Pins, Error> {
     let mut found = String::new();
     for subdevice in &device.subdevices {
-        let OpenedFilter { handle: filter, pins } = session.open_filter(subdevice)?;
+        let opened = session.open_filter(subdevice)?;
+        let OpenedFilter { handle: filter, ref pins, .. } = opened;
         let render = pins.iter().position(is_render);
         let wave = pins.iter().position(|pin| is_wave(pin, sample_rate));
         if let (Some(render), Some(wave)) = (render, wave) {
+            inspect(session, &opened, wave as u32)?;
             // The wave pin first: it owns the sample clock that the events are timed against.
             let pcm = StreamFormat::Pcm { sample_rate, channels: CHANNELS, bits: BITS };
             let wave = session.create_pin(filter, wave as u32, pcm)?;

@@ -206,6 +206,8 @@ pub struct OpenedFilter {
     pub handle: Handle,
     /// Its pin factories.
     pub pins: Vec<PinFactory>,
+    /// Its nodes' types, as GUIDs lie in memory.
+    pub nodes: Vec<[u8; 16]>,
 }
 
 /// What [`Request::Play`] brings.
@@ -493,7 +495,7 @@ impl<H: Health> Session<'_, H> {
     pub fn open_filter(&mut self, subdevice: &str) -> Result<OpenedFilter, SessionError> {
         let step = format!("open filter {subdevice}");
         match self.simple(&step, Request::OpenFilter { subdevice: subdevice.into() })? {
-            Reply::FilterOpened { handle, pins, .. } => Ok(OpenedFilter { handle, pins }),
+            Reply::FilterOpened { handle, pins, nodes } => Ok(OpenedFilter { handle, pins, nodes }),
             other => Err(unexpected(&step, &other)),
         }
     }

@@ -102,6 +102,16 @@ fn a_driver_without_the_pins_is_told_which_pins_it_has() {
 }
 
 #[test]
+fn a_driver_that_opens_a_wave_pin_as_music_fails() {
+    let (mut session, _memory) = guest(Some(Fault::OpensAnything), filters());
+    session.ready().unwrap();
+    let device = session.start_device().unwrap();
+    let error = open_pins(&mut session, &device, 48_000).unwrap_err();
+    assert_eq!(error.class(), Class::TestFailed);
+    assert!(error.to_string().contains("opened pin 1 as DirectMusic"), "{error}");
+}
+
+#[test]
 fn a_bug_check_is_passed_on_whole() {
     let bug_check = BugCheck {
         code: 0xd1,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::expect::Expectations;
+use super::expect::{Expectations, ExpectedBugCheck, Outcome};
 use crate::event::Step;
 use crate::failure::{Class, Diagnosed, FileError};
 use crate::machine::Clock;
@@ -127,7 +127,7 @@ struct Matrix {
 enum CppDriver {
     /// The good one.
     Good,
-    /// Every broken variant that a performance can show: a case each, in which the guest must name the rule.
+    /// Every broken variant that a guest can tell from a good driver: a case each, in which it must name the rule.
     Broken,
 }
 
@@ -137,21 +137,51 @@ const CPP_DRIVER: &str = "../../guest-driver/fixture";
 /// The table of its broken variants.
 #[derive(Deserialize)]
 struct VariantTable {
-    variant: Vec<Variant>,
+    variant: Vec<Spanned<Variant>>,
 }
 
 /// A broken variant, as its table says.
 #[derive(Clone, Debug, Deserialize)]
 struct Variant {
     name: String,
-    check: u16,
-    step: String,
-    status: String,
+    check: Option<u16>,
+    bug_check: Option<u32>,
+    status: VariantStatus,
 }
 
-/// The steps of a performance, in the words of the variants' table. Others need requests that a performance does not
-/// make.
-const VARIANT_STEPS: [&str; 7] = ["load", "start", "open", "play", "close", "stop", "unload"];
+/// What is known of a variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+enum VariantStatus {
+    /// The guest stops it.
+    #[serde(rename = "fires")]
+    Fires,
+    /// No guest can tell it from a good driver.
+    #[serde(rename = "no check possible")]
+    NoCheckPossible,
+}
+
+/// The variants that must be stopped, and by what.
+fn variants_that_fire(path: &Path, text: &str) -> Result<Vec<(String, ExpectedBugCheck)>, ScenarioError> {
+    let table: VariantTable = toml::from_str(text)
+        .map_err(|error| ScenarioError::Malformed { path: path.into(), message: error.to_string() })?;
+    let mut firing = Vec::new();
+    for entry in table.variant {
+        let span = entry.span();
+        let Variant { name, check, bug_check, status } = entry.into_inner();
+        if status != VariantStatus::Fires {
+            continue;
+        }
+        if check.is_some() == bug_check.is_some() {
+            let message = format!("{name} fires, so it says by what: either check or bug_check");
+            return Err(at(path, text, span.start..span.start, &message));
+        }
+        firing.push((name, ExpectedBugCheck { code: bug_check, name: None, rule: check }));
+    }
+    if firing.is_empty() {
+        return Err(at(path, text, 0..0, "no variant fires, so nothing would be tried"));
+    }
+    Ok(firing)
+}
 
 /// A driver that is built for a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,8 +190,8 @@ pub struct BuiltDriver {
     pub script: PathBuf,
     /// Which variant; none for the good one.
     pub variant: Option<String>,
-    /// The rule by which the guest must stop it.
-    pub rule: Option<u16>,
+    /// The bug check by which the guest must stop it.
+    pub bug_check: Option<ExpectedBugCheck>,
 }
 
 /// A scenario.
@@ -264,6 +294,11 @@ impl Scenario {
         let mut cases = cases(path, text, folder, &document)?;
         if let Some(kind) = document.cpp_driver {
             cases = with_cpp_drivers(&folder.join(CPP_DRIVER), kind, &cases)?;
+        }
+        if document.cpp_driver == Some(CppDriver::Broken) && document.expect.outcome != Outcome::GuestCrashed {
+            let message = "a broken driver must be stopped: expect outcome = \"guest-crashed\"";
+            let start = text.find("cpp_driver").unwrap_or(0);
+            return Err(at(path, text, start..start + 10, message));
         }
         if document.expect.same_pcm && cases.len() < 2 {
             let start = text.find("same_pcm").unwrap_or(0);
@@ -393,20 +428,14 @@ fn cases(path: &Path, text: &str, folder: &Path, document: &Document) -> Result<
 /// The cases, once for each driver.
 fn with_cpp_drivers(source: &Path, kind: CppDriver, cases: &[Case]) -> Result<Vec<Case>, ScenarioError> {
     let script = source.join("build.sh");
-    let driver = |variant, rule| BuiltDriver { script: script.clone(), variant, rule };
+    let driver = |variant, bug_check| BuiltDriver { script: script.clone(), variant, bug_check };
     let drivers = match kind {
         CppDriver::Good => vec![driver(None, None)],
         CppDriver::Broken => {
             let path = source.join("variants.toml");
             let text = fs::read_to_string(&path).map_err(FileError::input(&path))?;
-            let table: VariantTable = toml::from_str(&text)
-                .map_err(|error| ScenarioError::Malformed { path: path.clone(), message: error.to_string() })?;
-            table
-                .variant
-                .into_iter()
-                .filter(|variant| variant.status == "fires" && VARIANT_STEPS.contains(&variant.step.as_str()))
-                .map(|variant| driver(Some(variant.name), Some(variant.check)))
-                .collect()
+            let firing = variants_that_fire(&path, &text)?;
+            firing.into_iter().map(|(name, bug_check)| driver(Some(name), Some(bug_check))).collect()
         }
     };
     let with = |case: &Case, driver: &BuiltDriver| {
@@ -487,6 +516,29 @@ mod tests {
     fn a_matrix_beyond_the_bound_is_refused() {
         let error = parse("title = 't'\n[matrix]\nrepeat = 100000\n").unwrap_err().to_string();
         assert!(error.contains("100000 cases"), "{error}");
+    }
+
+    #[test]
+    fn a_variant_that_fires_says_by_what_and_one_that_cannot_is_left_out() {
+        let read = |text: &str| variants_that_fire(Path::new("variants.toml"), text);
+        let firing = read(
+            "[[variant]]\nname = 'a'\ncheck = 7\nstatus = 'fires'\n\
+             [[variant]]\nname = 'b'\nbug_check = 0xe6\nstatus = 'fires'\n\
+             [[variant]]\nname = 'c'\nstatus = 'no check possible'\n",
+        )
+        .unwrap();
+        let found: Vec<_> =
+            firing.iter().map(|(name, expected)| (name.as_str(), expected.rule, expected.code)).collect();
+        assert_eq!(found, [("a", Some(7), None), ("b", None, Some(0xe6))]);
+        let error = read("[[variant]]\nname = 'a'\nstatus = 'fires'\n").unwrap_err().to_string();
+        assert!(error.contains("either check or bug_check"), "{error}");
+    }
+
+    #[test]
+    fn a_table_of_which_nothing_fires_is_refused_because_it_cannot_fail() {
+        let text = "[[variant]]\nname = 'c'\nstatus = 'no check possible'\n";
+        let error = variants_that_fire(Path::new("variants.toml"), text).unwrap_err().to_string();
+        assert!(error.contains("nothing would be tried"), "{error}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::expect::{Expectations, ExpectedBugCheck};
+use super::expect::Expectations;
 use super::{Case, Scenario};
 use crate::artefacts::RunFolder;
 use crate::event::{Event, Observer, TestResult};
@@ -144,8 +144,8 @@ pub fn run(scenario: &Scenario, context: &Context<'_>) -> Result<Report, Error> 
             reproduce,
         };
         let mut expect = scenario.expect.clone();
-        if let Some(rule) = case.driver.as_ref().and_then(|driver| driver.rule) {
-            expect.bug_check = Some(ExpectedBugCheck { rule: Some(rule), ..ExpectedBugCheck::default() });
+        if let Some(bug_check) = case.driver.as_ref().and_then(|driver| driver.bug_check.clone()) {
+            expect.bug_check = Some(bug_check);
         }
         judge(&expect, &result, &mut test, &mut first_pcm);
         test.milliseconds = begun.elapsed().as_secs_f64() * 1000.0;

@@ -1,0 +1,63 @@
+//! What an application never asks of a filter, but Windows' own tests do: asked before a song's pins are opened, so that
+//! the guest can see how the driver answers.
+//!
+//! Whether an answer keeps to the rules is the guest's to judge: it stops with a bug check that names the rule. Here
+//! only that is judged which no driver may do: open a pin in a format that the pin does not carry.
+
+use guest_protocol::{FailureKind, Handle, PropertyVerb, Request, StreamFormat};
+
+use crate::failure::Error;
+use crate::perform::PerformanceError;
+use crate::session::{Health, OpenedFilter, Session, SessionError};
+
+/// `KSNODETYPE_SYNTHESIZER` (ksmedia.h), as it lies in memory.
+const SYNTHESIZER_NODE: [u8; 16] =
+    [0xf3, 0x20, 0xf2, 0xdf, 0x0f, 0xf7, 0xd0, 0x11, 0xb9, 0x17, 0x00, 0xa0, 0xc9, 0x22, 0x31, 0x96];
+
+/// `KSPROPSETID_Synth` (dmusprop.h), as it lies in memory.
+const SYNTH_PROPERTIES: [u8; 16] =
+    [0x25, 0xae, 0xdf, 0xfe, 0x6e, 0xe4, 0xd1, 0x11, 0xaa, 0xce, 0x00, 0x00, 0xf8, 0x75, 0xac, 0x12];
+
+/// `KSPROPERTY_SYNTH_CAPS`.
+const CAPS: u32 = 2;
+
+/// Room for the value of [`CAPS`], in bytes: none, which asks for the size; a byte; an access mask; and one less than
+/// `SYNTHCAPS` has, as much, and more.
+const CAPS_ROOMS: [usize; 6] = [0, 1, 4, 295, 296, 400];
+
+/// Asks each synthesizer node for its capabilities with every room, and tries the wave pin with a format of music.
+///
+/// # Errors
+/// [`PerformanceError::WrongFormatOpened`], or what the guest says; that the driver refuses is as it should be.
+pub fn inspect<H: Health>(session: &mut Session<'_, H>, filter: &OpenedFilter, wave: u32) -> Result<(), Error> {
+    for (node, _) in filter.nodes.iter().enumerate().filter(|(_, kind)| **kind == SYNTHESIZER_NODE) {
+        for room in CAPS_ROOMS {
+            ask_caps(session, filter.handle, node as u32, room)?;
+        }
+    }
+    match session.create_pin(filter.handle, wave, StreamFormat::DirectMusic) {
+        Ok(_) => Err(PerformanceError::WrongFormatOpened { pin: wave }.into()),
+        Err(SessionError::Refused { failure, .. }) if matches!(failure.kind, FailureKind::Status(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn ask_caps<H: Health>(
+    session: &mut Session<'_, H>,
+    target: Handle,
+    node: u32,
+    room: usize,
+) -> Result<(), SessionError> {
+    let step = format!("get KSPROPERTY_SYNTH_CAPS of node {node} with room for {room} bytes");
+    let request = Request::Property {
+        target,
+        node: Some(node),
+        set: SYNTH_PROPERTIES,
+        id: CAPS,
+        verb: PropertyVerb::Get,
+        instance: Vec::new(),
+        value: vec![0; room],
+    };
+    // Whatever the status: too little room has to be refused, and how is the guest's to judge.
+    session.call(&step, request, |_, _| {}).map(|_| ())
+}

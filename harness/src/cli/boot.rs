@@ -1,13 +1,16 @@
 //! `dmus boot`: a guest to talk to.
 
-use std::io::{BufRead, IsTerminal, Write, stdin, stdout};
+use std::io::{IsTerminal, Write, stdin, stdout};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
+use dmus::bug_check;
 use dmus::event::{Event, Observer};
 use dmus::failure::{Class, Error, FileError};
+use dmus::interrupt;
 use dmus::machine::{Boot, Card, CardOptions, CardSockets, GuestMemory, Machine, MachineOptions, Rig};
 use dmus::provision::Workspace;
-use dmus::session::{Session, SessionError};
+use dmus::session::{Health, Session, SessionError};
 use guest_protocol::Request;
 
 use super::Outcome;
@@ -27,15 +30,19 @@ stop          stop and remove the device
 unload        unload the driver, look for what it left behind
 quit          shut the guest down";
 
-/// Says everything that the guest says.
-struct Verbose(Terminal);
+/// How often a silent keyboard makes us look whether the user wants to leave, or the guest has left.
+const LOOK_AROUND: Duration = Duration::from_millis(50);
+
+/// Says everything that the guest says, a line each: a prompt and a terminal's moving line do not go together.
+struct Verbose;
 
 impl Observer for Verbose {
     fn event(&self, event: &Event) {
         match event {
             Event::Guest { level, target, text } => error_line(&format!("[{level:5} {target}] {text}")),
             Event::Console { text } => error_line(text.trim_end()),
-            other => self.0.event(other),
+            Event::Warning { text } | Event::Note { text } => error_line(text),
+            _ => {}
         }
     }
 }
@@ -61,36 +68,69 @@ pub(super) fn boot(arguments: &BootArguments) -> Outcome {
     let boot = Boot { log: &log, scratch: scratch.path() };
     let machine = Machine::start(&options, GuestMemory::new(MEMORY)?, &boot)?;
     error_line(&format!("QEMU {}, {}", machine.version(), stage.accelerator.accelerator.name()));
-    let observer = Verbose(Terminal::new());
+    let observer = Verbose;
     let line = machine.line.try_clone().map_err(SessionError::Line)?;
     let limit = Duration::from_secs(arguments.machine.timeout);
     let mut session = Session::new(line, Rig { machine, card }, limit, None, &observer).map_err(SessionError::Line)?;
     session.ready()?;
     let hello = session.hello()?;
     out(&format!("{} with {} MiB; `help` says what can be said", hello.guest, hello.memory >> 20));
+    let lines = input();
     loop {
         if stdin().is_terminal() {
             let _ = write!(stdout(), "dmus> ").and_then(|()| stdout().flush());
         }
-        let mut line = String::new();
-        // The end of input is a farewell.
-        let words = match stdin().lock().read_line(&mut line) {
-            Ok(0) | Err(_) => vec!["quit"],
-            Ok(_) => line.split_whitespace().collect(),
-        };
-        match converse(&mut session, &words) {
+        let done = next_line(&lines, &mut session)
+            .and_then(|line| converse(&mut session, &line.split_whitespace().collect::<Vec<_>>()));
+        match done {
             Ok(true) => {}
             Ok(false) => break,
             // The guest is still there: its refusal is an answer.
             Err(Error::Session(error @ SessionError::Refused { .. })) => error_line(&error.to_string()),
             Err(error) => {
-                error_line(&session.health.card.tail());
+                if let Error::Session(SessionError::BugCheck(found)) = &error {
+                    let places = bug_check::places(&found.stack, Some(&stage.kit.driver), Some(&stage.kit.nt_host));
+                    error_line(bug_check::report(found, &places).trim_end());
+                }
+                error_line(session.health.card.tail().trim_end());
                 return Err(error);
             }
         }
     }
     session.health.machine.wait(limit);
     Ok(None::<Class>)
+}
+
+/// The lines of standard input, read by a thread of their own: a read cannot be waited for with a time limit.
+fn input() -> Receiver<String> {
+    let (sender, lines) = channel();
+    // Ends with its input or with the process.
+    std::thread::spawn(move || {
+        for line in stdin().lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    lines
+}
+
+/// Waits for the next line; the end of input is a farewell.
+fn next_line(lines: &Receiver<String>, session: &mut Session<'_, Rig>) -> Result<String, Error> {
+    loop {
+        match lines.recv_timeout(LOOK_AROUND) {
+            Ok(line) => return Ok(line),
+            Err(RecvTimeoutError::Disconnected) => return Ok("quit".into()),
+            Err(RecvTimeoutError::Timeout) if interrupt::asked() => {
+                return Err(SessionError::Interrupted("wait for a command".into()).into());
+            }
+            Err(RecvTimeoutError::Timeout) if session.health.death().is_some() => {
+                // Any request finds out who has died, and how.
+                session.statistics()?;
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
 }
 
 /// Does one line; false when the guest has left.

@@ -63,22 +63,36 @@ pub fn choose(
     if let Some(accelerator) = wish {
         return Ok(Choice { accelerator, reason: "asked for with --accel".into() });
     }
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let memory = workspace.cache().join("accelerator.json");
-    let seen = fs::read(&memory).ok().and_then(|text| serde_json::from_slice::<Remembered>(&text).ok());
-    if let Some(seen) = seen
-        && seen.boot == boot
-        && seen.qemu == candidates.qemu
-    {
+    let (file, boot) = (memory(workspace), this_boot());
+    if let Some(seen) = remembered(&file, &boot).filter(|seen| seen.qemu == candidates.qemu) {
         return Ok(seen.choice);
     }
     let choice = measure(candidates)?;
     let seen = Remembered { boot, qemu: candidates.qemu.into(), choice: choice.clone() };
     if let Ok(text) = serde_json::to_vec_pretty(&seen) {
         // Only saves the next run the probe.
-        let _ = fs::write(memory, text);
+        let _ = fs::write(file, text);
     }
     Ok(choice)
+}
+
+/// What was measured since the host booted, and with which QEMU.
+#[must_use]
+pub fn measured(workspace: &Workspace) -> Option<(Choice, PathBuf)> {
+    remembered(&memory(workspace), &this_boot()).map(|seen| (seen.choice, seen.qemu))
+}
+
+fn memory(workspace: &Workspace) -> PathBuf {
+    workspace.cache().join("accelerator.json")
+}
+
+fn this_boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}
+
+fn remembered(file: &Path, boot: &str) -> Option<Remembered> {
+    let seen: Remembered = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+    (seen.boot == boot).then_some(seen)
 }
 
 fn measure(candidates: Candidates<'_>) -> Result<Choice, MachineError> {
@@ -155,4 +169,21 @@ fn probe(candidates: Candidates<'_>, accelerator: Accelerator) -> Result<Probe, 
         Some(ended) if guest_exit(ended) == Some(exit::COMPLETED) => Probe::Took(begun.elapsed()),
         Some(ended) => Probe::Failed(ended.to_string()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_choice_is_remembered_until_the_host_boots_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("accelerator.json");
+        assert!(remembered(&file, "one").is_none());
+        let choice = Choice { accelerator: Accelerator::Tcg, reason: "measured".into() };
+        let seen = Remembered { boot: "one".into(), qemu: "qemu".into(), choice: choice.clone() };
+        fs::write(&file, serde_json::to_vec(&seen).unwrap()).unwrap();
+        assert_eq!(remembered(&file, "one").unwrap().choice, choice);
+        assert!(remembered(&file, "two").is_none());
+    }
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 use rustix::fs::MemfdFlags;
 use serde::Serialize;
 
+use crate::accelerator::{Choice, measured};
 use crate::provision::{Workspace, capture, fitness, system_qemu, toolchain_source};
 
 /// Free disk below this, in MiB, is worth a word: QEMU, a standard library and the builds together.
@@ -137,14 +138,9 @@ fn disk(workspace: &Workspace) -> Finding {
 }
 
 fn accelerator(workspace: &Workspace) -> Finding {
-    let seen = std::fs::read(workspace.cache().join("accelerator.json"))
-        .ok()
-        .and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok());
-    match seen {
-        Some(seen) => {
-            let choice = &seen["choice"];
-            let part = |name: &str| choice[name].as_str().unwrap_or("?").to_owned();
-            found("accelerator", format!("{}: {}", part("accelerator"), part("reason")))
+    match measured(workspace) {
+        Some((Choice { accelerator, reason }, qemu)) => {
+            found("accelerator", format!("{}: {reason} (with {})", accelerator.name(), qemu.display()))
         }
         None if Path::new("/dev/kvm").exists() => {
             found("accelerator", "/dev/kvm exists; the first run measures whether it is any good")

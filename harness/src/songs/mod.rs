@@ -111,4 +111,10 @@ mod tests {
             .collect();
         assert_eq!(kinds, HashSet::from([0x80, 0x90, 0xa0, 0xb0, 0xc0, 0xd0, 0xe0, 0xf0]));
     }
+
+    #[test]
+    fn siren_has_a_message_that_no_event_holds_by_itself() {
+        let song = BuiltIn::by_name("siren").unwrap().song().unwrap();
+        assert!(song.events.iter().any(|event| event.bytes.len() > 8));
+    }
 }

@@ -18,6 +18,10 @@ const MASTER_VOLUME_THREE_QUARTERS: [u8; 7] = [0x7f, 0x7f, 0x04, 0x01, 0x00, 0x6
 /// Master Volume at full.
 const MASTER_VOLUME_FULL: [u8; 7] = [0x7f, 0x7f, 0x04, 0x01, 0x7f, 0x7f, 0xf7];
 
+/// A message of nobody's (7D, non-commercial), which changes nothing: longer than the eight bytes that an event of
+/// DirectMusic's holds by itself, so that it travels in a buffer.
+const LONG_MESSAGE: [u8; 13] = [0x7d, b'd', b'i', b'r', b'e', b'c', b't', b'm', b'u', b's', b'i', b'c', 0xf7];
+
 /// Semitones of the lead's bend range, set by registered parameter 0.
 const BEND_RANGE: u8 = 12;
 
@@ -39,6 +43,7 @@ pub fn siren() -> Vec<u8> {
     all.name("Siren").exclusive(0, &GM_SYSTEM_ON).tempo(0, 108);
     // The lead's parameters come after the reset has taken effect.
     let ready = BEAT / 4;
+    all.exclusive(ready, &LONG_MESSAGE);
     all.control(ready, controller::RPN_COARSE, 0).control(ready, controller::RPN_FINE, 0);
     all.control(ready, controller::DATA_ENTRY, BEND_RANGE).control(ready, controller::DATA_ENTRY_FINE, 0);
     all.control(ready, controller::RPN_COARSE, 127).control(ready, controller::RPN_FINE, 127);

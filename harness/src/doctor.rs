@@ -55,8 +55,6 @@ pub fn examine(workspace: &Workspace) -> Vec<Finding> {
         accelerator(workspace),
         tool("mingw-w64", "x86_64-w64-mingw32-gcc", "--version", "compares our layouts with the public headers"),
         tool("binutils", "objdump", "--version", "shows images"),
-        tool("fluidsynth", "fluidsynth", "--version", "is the synthesizer's yardstick"),
-        tool("sox", "sox", "--version", "looks at WAV files"),
     ]
 }
 

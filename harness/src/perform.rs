@@ -467,7 +467,13 @@ impl Run<'_> {
         let qemu_log = self.folder.file("qemu.log");
         let boot = Boot { log: &qemu_log, scratch: scratch.path() };
         let rig = self.start_machine(&options, GuestMemory::new(memory)?, &boot, card)?;
-        self.record(&rig, frames)?;
+        // Listened to from now on: when the guest enters and is ready is a matter of milliseconds.
+        let qemu = rig.machine.version().to_owned();
+        let line = rig.machine.line.try_clone().map_err(SessionError::Line)?;
+        let console = self.folder.create_file("console.log")?;
+        let mut session = Session::new(line, rig, self.performance.timeout, Some(console), self.observer)
+            .map_err(SessionError::Line)?;
+        self.record(&session.health, frames)?;
         // The offline render uses the second processor while the guest boots.
         let offline_wav = self.folder.file("offline.wav");
         let rendering = render::start(&RenderOptions {
@@ -479,11 +485,6 @@ impl Run<'_> {
             bank: self.performance.card.bank.clone(),
         })?;
 
-        let qemu = rig.machine.version().to_owned();
-        let line = rig.machine.line.try_clone().map_err(SessionError::Line)?;
-        let console = self.folder.create_file("console.log")?;
-        let mut session = Session::new(line, rig, self.performance.timeout, Some(console), self.observer)
-            .map_err(SessionError::Line)?;
         let played = self.play(&mut session, started, &records, frames, &driver_hash);
         let Played { guest, device, driver_in_guest, pcm, events, statistics, card } = match played {
             Ok(played) => played,

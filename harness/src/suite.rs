@@ -47,7 +47,7 @@ impl Suite<'_> {
     /// Runs everything. Tests of the crates are counted one by one but not listed in the report.
     ///
     /// # Errors
-    /// An interruption, or a scenario file that cannot be read.
+    /// An interruption, or no folder of scenarios.
     pub fn run(&self) -> Result<Report, Error> {
         let mut report = Report::default();
         self.crates(&mut report)?;
@@ -62,7 +62,16 @@ impl Suite<'_> {
         self.images("driver", &stage.kit.driver, image_check::driver, &mut report);
         self.images("nt-host", &stage.kit.nt_host, image_check::nt_host, &mut report);
         for path in self.scenario_files()? {
-            let scenario = Scenario::load(&path)?;
+            let scenario = match Scenario::load(&path) {
+                Ok(scenario) => scenario,
+                Err(error) => {
+                    let error = Error::from(error);
+                    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+                    let said = vec![error.to_string()];
+                    self.add(&mut report, &name, TestResult::Failed, Some(error.class()), said, Instant::now());
+                    continue;
+                }
+            };
             let context = Context {
                 workspace: self.workspace,
                 stage: &stage,

@@ -143,6 +143,11 @@ fn show_verdict(verdict: &Verdict, arguments: &DemoArguments, reproduce: &str) {
     out(&format!("frames       {} ({seconds:.2} s at {} Hz)", verdict.frames, verdict.sample_rate));
     out(&format!("peak         {} ({decibels:.1} dBFS)", verdict.peak));
     out(&format!("pcm          {}", verdict.pcm_sha256));
+    let counted = &verdict.card.counters;
+    out(&format!(
+        "card         {} underruns, {} events late, {} notes lost",
+        counted.underruns, counted.events_late, counted.notes_lost
+    ));
     let findings = &verdict.card.diagnosis;
     if let Some(first) = &findings.first {
         out(&format!(

@@ -208,7 +208,7 @@ fn the_whole_memory_table_can_be_set_at_once_and_regions_removed() {
         mmap_handle: machine.ram.file().as_raw_fd(),
     };
     machine.frontend().set_mem_table(&[region]).unwrap();
-    machine.pretend_memory_is_shared();
+    machine.claim_memory_is_shared();
     machine.start();
     let mut driver = Driver::on(machine);
     assert_eq!(driver.open().status, Status::OK);

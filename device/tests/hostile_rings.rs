@@ -120,7 +120,7 @@ fn an_available_index_that_jumps_ahead_parks_the_ring() {
 #[test]
 fn memory_that_is_not_shared_is_named_with_its_remedy() {
     let mut machine = Machine::with_card(Mode::Lockstep);
-    machine.pretend_memory_is_shared();
+    machine.claim_memory_is_shared();
     machine.start();
     let first = machine.identity().first_error;
     assert_eq!(Diagnosis(first.code.get()), Diagnosis::MEMORY_NOT_SHARED);

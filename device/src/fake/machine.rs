@@ -233,7 +233,7 @@ impl Machine {
     }
 
     /// Says that guest memory has been shared, though it has not.
-    pub fn pretend_memory_is_shared(&mut self) {
+    pub fn claim_memory_is_shared(&mut self) {
         self.memory_known = true;
     }
 

@@ -147,12 +147,12 @@ mod tests {
     #[test]
     fn one_line_entries_are_read_with_their_options() {
         let text = "# comment\n\
-                    deb [arch=amd64 signed-by=/k.gpg] http://mirror.example/debian bookworm main contrib # tail\n\
-                    deb-src http://mirror.example/debian bookworm main\n\
+                    deb [arch=amd64 signed-by=/k.gpg] http://mirror.example/packages bookworm main contrib # tail\n\
+                    deb-src http://mirror.example/packages bookworm main\n\
                     deb http://other.example/ sid main\n";
         let sources = one_line_style(text);
         assert_eq!(sources.len(), 2);
-        assert_eq!(sources[0].uri, "http://mirror.example/debian");
+        assert_eq!(sources[0].uri, "http://mirror.example/packages");
         assert_eq!(sources[0].components, ["main", "contrib"]);
         assert_eq!(sources[0].signed_by.as_deref(), Some("/k.gpg"));
         assert_eq!(sources[1].suites, ["sid"]);

@@ -131,8 +131,9 @@ pub fn without_interrupts<T>(body: impl FnOnce() -> T) -> T {
     x86_64::instructions::interrupts::without_interrupts(body)
 }
 
-/// Leaves by QEMU's `isa-debug-exit`; if the machine has none, halts.
+/// Leaves by QEMU's `isa-debug-exit`, when the line has taken the last word; if the machine has none, halts.
 pub fn exit(code: u8) -> ! {
+    super::serial::drain();
     // SAFETY: the port is `isa-debug-exit`'s or nobody's.
     unsafe { x86_64::instructions::port::Port::<u32>::new(guest_protocol::exit::PORT).write(u32::from(code)) };
     x86_64::instructions::interrupts::disable();

@@ -6,6 +6,7 @@ use alloc::collections::VecDeque;
 use uart_16550::backend::PioBackend;
 use uart_16550::spec::registers::{FifoTriggerLevel, IER};
 use uart_16550::{Config, Uart16550};
+use x86_64::instructions::port::PortReadOnly;
 
 use super::{apic, cpu, trap};
 use crate::ke;
@@ -16,6 +17,12 @@ const COM1: u16 = 0x3f8;
 const COM1_PIN: u32 = 4;
 /// How long the line may refuse a byte before the guest gives up: nobody reads on the other side.
 const SEND_TIMEOUT_NS: u64 = 20_000_000_000;
+/// How often [`drain`] looks, some seconds' worth; polls and not time, because the clock may not run yet.
+const DRAIN_POLLS: u32 = 5_000_000;
+/// The line status register (16550 data sheet, LSR), counted from the port.
+const LINE_STATUS: u16 = 5;
+/// LSR bit 6: holding and shift register are empty.
+const TRANSMITTER_EMPTY: u8 = 1 << 6;
 /// Polls between two looks at the clock.
 const POLLS_PER_LOOK: u32 = 10_000;
 /// Most bytes kept for a slow reader; the harness sends one small request at a time.
@@ -83,6 +90,18 @@ pub fn read(buffer: &mut [u8]) -> usize {
 #[must_use]
 pub fn readable() -> bool {
     LINE.with(|line| !line.received.is_empty())
+}
+
+/// Waits until what was sent has left the chip: QEMU drops the rest when the machine ends. Not for ever, because who
+/// leaves may do so because nobody reads.
+pub fn drain() {
+    let mut line_status = PortReadOnly::<u8>::new(COM1 + LINE_STATUS);
+    for _ in 0..DRAIN_POLLS {
+        // SAFETY: reading the line status of COM1 clears error bits that nobody looks at, and nothing else.
+        if unsafe { line_status.read() } & TRANSMITTER_EMPTY != 0 {
+            return;
+        }
+    }
 }
 
 /// Sends bytes; works at any IRQL. Leaves the machine if nobody takes them for a long time.

@@ -21,6 +21,12 @@ const SYNTH_PROPERTIES: [u8; 16] =
 /// `KSPROPERTY_SYNTH_CAPS`.
 const CAPS: u32 = 2;
 
+/// `KSPROPERTY_SYNTH_PORTPARAMETERS`.
+const PORT_PARAMETERS: u32 = 3;
+
+/// Bytes of `SYNTH_PORTPARAMS`.
+const PORT_PARAMETERS_BYTES: usize = 28;
+
 /// Room for the value of [`CAPS`], in bytes: none, which asks for the size; a byte; an access mask; and one less than
 /// `SYNTHCAPS` has, as much, and more.
 const CAPS_ROOMS: [usize; 6] = [0, 1, 4, 295, 296, 400];
@@ -30,9 +36,9 @@ const CAPS_ROOMS: [usize; 6] = [0, 1, 4, 295, 296, 400];
 /// # Errors
 /// [`PerformanceError::WrongFormatOpened`], or what the guest says; that the driver refuses is as it should be.
 pub fn inspect<H: Health>(session: &mut Session<'_, H>, filter: &OpenedFilter, wave: u32) -> Result<(), Error> {
-    for (node, _) in filter.nodes.iter().enumerate().filter(|(_, kind)| **kind == SYNTHESIZER_NODE) {
+    for node in synthesizer_nodes(filter) {
         for room in CAPS_ROOMS {
-            ask_caps(session, filter.handle, node as u32, room)?;
+            ask_caps(session, filter.handle, node, room)?;
         }
     }
     match session.create_pin(filter.handle, wave, StreamFormat::DirectMusic) {
@@ -40,6 +46,35 @@ pub fn inspect<H: Health>(session: &mut Session<'_, H>, filter: &OpenedFilter, w
         Err(SessionError::Refused { failure, .. }) if matches!(failure.kind, FailureKind::Status(_)) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Asks each synthesizer node, on an open pin, which port parameters are in force. None is meant, so none changes.
+///
+/// # Errors
+/// What the guest says; that the driver refuses is as it may be.
+pub fn ask_port_parameters<H: Health>(
+    session: &mut Session<'_, H>,
+    filter: &OpenedFilter,
+    pin: Handle,
+) -> Result<(), SessionError> {
+    for node in synthesizer_nodes(filter) {
+        let request = Request::Property {
+            target: pin,
+            node: Some(node),
+            set: SYNTH_PROPERTIES,
+            id: PORT_PARAMETERS,
+            verb: PropertyVerb::Get,
+            // `ValidParams` 0 and nothing else.
+            instance: vec![0; PORT_PARAMETERS_BYTES],
+            value: vec![0; PORT_PARAMETERS_BYTES],
+        };
+        session.call(&format!("get KSPROPERTY_SYNTH_PORTPARAMETERS of node {node}"), request, |_, _| {})?;
+    }
+    Ok(())
+}
+
+fn synthesizer_nodes(filter: &OpenedFilter) -> impl Iterator<Item = u32> {
+    filter.nodes.iter().enumerate().filter(|(_, kind)| **kind == SYNTHESIZER_NODE).map(|(node, _)| node as u32)
 }
 
 fn ask_caps<H: Health>(

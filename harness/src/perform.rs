@@ -12,7 +12,7 @@ use crate::bug_check;
 use crate::event::{Event, Observer, Step, Timeline};
 use crate::failure::{Class, Diagnosed, Error, FileError};
 use crate::hash::{hex, sha256_hex};
-use crate::inspect::inspect;
+use crate::inspect::{ask_port_parameters, inspect};
 use crate::judge::{BITS, CHANNELS, Difference, FRAME_BYTES, Pcm, difference};
 use crate::machine::{
     Boot, Card, CardOptions, CardSockets, CardStatus, Clock, Firmware, GuestMemory, Machine, MachineError,
@@ -750,7 +750,7 @@ pub struct Pins {
 }
 
 /// Opens the first filter that has both a DirectMusic render pin and a PCM pin of the rate, found by what they carry,
-/// [inspects](inspect) it, and opens the pins.
+/// [inspects](inspect) it, opens the pins, and [asks](ask_port_parameters) for the port parameters.
 ///
 /// # Errors
 /// [`PerformanceError::NoPins`], or what the guest says.
@@ -771,6 +771,7 @@ pub fn open_pins<H: Health>(
             let pcm = StreamFormat::Pcm { sample_rate, channels: CHANNELS, bits: BITS };
             let wave = session.create_pin(filter, wave as u32, pcm)?;
             let render = session.create_pin(filter, render as u32, StreamFormat::DirectMusic)?;
+            ask_port_parameters(session, &opened, render)?;
             return Ok(Pins { filter, render, wave });
         }
         session.done("close a filter", Request::Close(filter))?;

@@ -11,6 +11,7 @@ use core::arch::global_asm;
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 use super::{apic, cpu};
+use crate::mm::user;
 use crate::nt::KIRQL;
 
 /// Software interrupt that runs deferred procedure calls; class 2 is `DISPATCH_LEVEL`.
@@ -181,6 +182,8 @@ extern "C" fn dispatch(frame: &mut TrapFrame) {
     }
     let interrupted = cpu::irql();
     INTERRUPTED.store(interrupted, Ordering::Relaxed);
+    // What interrupts runs in nobody's context.
+    let user_half = user::show(false);
     cpu::set_irql(vector >> 4);
     let handler = HANDLERS[usize::from(vector)].load(Ordering::Acquire);
     if vector == DISPATCH_VECTOR {
@@ -193,6 +196,7 @@ extern "C" fn dispatch(frame: &mut TrapFrame) {
         x86_64::instructions::interrupts::disable();
         apic::end_of_interrupt();
     }
+    user::show(user_half);
     cpu::set_irql(interrupted);
 }
 

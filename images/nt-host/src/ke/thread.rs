@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use super::{list, timer, wait};
 use crate::arch::{apic, cpu};
 use crate::mm::paging::{self, Access, Caching};
+use crate::mm::user::{self, Process};
 use crate::mm::{PAGE_SIZE, frames, window};
 use crate::nt::irql::*;
 use crate::nt::status::*;
@@ -63,6 +64,8 @@ pub struct Thread {
     exit_status: NTSTATUS,
     references: u32,
     by_driver: bool,
+    /// For whom it works.
+    process: Process,
 }
 
 struct Scheduler {
@@ -170,6 +173,7 @@ fn new_thread(priority: i32, by_driver: bool) -> *mut Thread {
         exit_status: STATUS_PENDING,
         references: 1,
         by_driver,
+        process: Process::System,
     }));
     // SAFETY: a fresh thread.
     unsafe {
@@ -252,6 +256,7 @@ pub(super) fn create(start: KSTART_ROUTINE, context: PVOID, priority: i32, by_dr
 }
 
 extern "C" fn enter() -> ! {
+    user::show(false);
     cpu::set_irql(PASSIVE_LEVEL);
     x86_64::instructions::interrupts::enable();
     let thread = current();
@@ -411,7 +416,33 @@ unsafe fn switch_to(next: *mut Thread) {
             &raw mut (*old).float,
             &raw mut (*next).float,
         );
+        // Back on this thread.
+        user::show((*old).process != Process::System);
     }
+}
+
+/// Runs `body` as a thread of a process that asks the system for something: the user half of the address space is
+/// there, and the previous mode is user mode.
+pub fn as_caller<R>(process: Process, body: impl FnOnce() -> R) -> R {
+    let set = |process| {
+        cpu::without_interrupts(|| {
+            user::show(process != Process::System);
+            // SAFETY: the thread that runs.
+            unsafe { core::mem::replace(&mut (*current()).process, process) }
+        })
+    };
+    let before = set(process);
+    let result = body();
+    set(before);
+    result
+}
+
+/// For whom the running thread works.
+#[must_use]
+pub fn process() -> Process {
+    let thread = current();
+    // SAFETY: the thread that runs, if threads run already.
+    if thread.is_null() { Process::System } else { unsafe { (*thread).process } }
 }
 
 exports! {
@@ -435,6 +466,18 @@ exports! {
 
     /// The number of the thread that runs.
     [ANY] fn PsGetCurrentThreadId() -> HANDLE { (current() as u64 >> 4 & 0xffff_fffc) as HANDLE }
+
+    /// The mode of the caller for whom this thread works.
+    [ANY] fn ExGetPreviousMode() -> i8 { i8::from(process() != Process::System) }
+
+    /// The mode of the caller for whom this thread works.
+    [ANY] fn KeGetPreviousMode() -> i8 { i8::from(process() != Process::System) }
+
+    /// Whether the request of a packet comes from a 32-bit process; without one, whether this thread works for one.
+    [ANY] fn IoIs32bitProcess(irp: *const crate::nt::IRP) -> u8 {
+        let thread = if irp.is_null() || (*irp).Tail.Thread.is_null() { current() } else { (*irp).Tail.Thread.cast() };
+        u8::from((*thread).process == Process::Narrow)
+    }
 
     /// Whether a thread is the system's: all are.
     [ANY] fn PsIsSystemThread(_thread: PVOID) -> u8 { 1 }

@@ -1,6 +1,9 @@
 //! Page tables: mapping, protection, translation.
 #![allow(unsafe_code, reason = "page tables")]
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::mapper::{MapperFlush, TranslateResult, UnmapError};
 use x86_64::structures::paging::{
     FrameAllocator, Mapper, OffsetPageTable, Page, PageTable, PageTableFlags, PhysFrame, Size2MiB, Size4KiB, Translate,
@@ -8,8 +11,9 @@ use x86_64::structures::paging::{
 use x86_64::{PhysAddr, VirtAddr};
 
 use super::frames::{self, MemoryMap};
-use super::{PAGE_SIZE, pages_spanning};
+use super::{PAGE_SIZE, pages_spanning, window};
 use crate::arch::boot::{BOOT_MAPPED, DIRECT_MAP, KERNEL_BASE};
+use crate::nt::KI_USER_SHARED_DATA;
 use crate::sync::Uninterrupted;
 
 static TABLES: Uninterrupted<Option<OffsetPageTable<'static>>> = Uninterrupted::new(None);
@@ -36,6 +40,10 @@ pub enum Access {
     Execute,
     /// All three; only for images that ask for it.
     ReadWriteExecute,
+    /// Read, in the user half.
+    UserRead,
+    /// Read and write, in the user half.
+    UserReadWrite,
 }
 
 impl Access {
@@ -46,6 +54,9 @@ impl Access {
             Self::ReadWrite => common | PageTableFlags::NO_EXECUTE | PageTableFlags::WRITABLE,
             Self::Execute => common,
             Self::ReadWriteExecute => common | PageTableFlags::WRITABLE,
+            // Not global: the user half goes with the context.
+            Self::UserRead => PageTableFlags::PRESENT | PageTableFlags::USER_ACCESSIBLE | PageTableFlags::NO_EXECUTE,
+            Self::UserReadWrite => Self::UserRead.flags() | PageTableFlags::WRITABLE,
         }
     }
 }
@@ -102,9 +113,41 @@ pub fn init(map: &MemoryMap) {
         }
     }
     protect_image();
-    // SAFETY: nothing uses the identity mapping any more.
-    TABLES.with(|tables| tables.as_mut().expect("set above").level_4_table_mut()[0].set_unused());
+    TABLES.with(|tables| {
+        let top = tables.as_mut().expect("set above").level_4_table_mut();
+        // Nothing uses the identity mapping any more.
+        top[0].set_unused();
+        // The upper half is the same in both top-level tables, and stays so: its entries are all made now.
+        for start in window::KERNEL.iter().map(|window| window.start()).chain([KI_USER_SHARED_DATA]) {
+            let entry = &mut top[VirtAddr::new(start).p4_index()];
+            if entry.is_unused() {
+                let table = Tables.allocate_frame().expect("memory for page tables").start_address();
+                entry.set_addr(table, PageTableFlags::PRESENT | PageTableFlags::WRITABLE);
+            }
+        }
+        let process = Tables.allocate_frame().expect("memory for page tables").start_address();
+        // SAFETY: a fresh frame, seen through the direct map; from now on this module maps and looks up in it alone.
+        let table = unsafe { &mut *((DIRECT_MAP + process.as_u64()) as *mut PageTable) };
+        for (copy, entry) in table.iter_mut().zip(top.iter()) {
+            copy.clone_from(entry);
+        }
+        PROCESS.store(process.as_u64(), Ordering::Relaxed);
+        // SAFETY: as above.
+        *tables = Some(unsafe { OffsetPageTable::new(table, VirtAddr::new(DIRECT_MAP)) });
+    });
     x86_64::instructions::tlb::flush_all();
+}
+
+/// The top-level table with a user half; the boot table is the one without. Both share all of the upper half.
+static PROCESS: AtomicU64 = AtomicU64::new(0);
+
+/// Shows or hides the user half for the processor that calls.
+pub(super) fn show_user_half(shown: bool) {
+    let boot = (&raw const boot_pml4) as u64 - KERNEL_BASE;
+    let table = if shown { PROCESS.load(Ordering::Relaxed) } else { boot };
+    let frame = PhysFrame::containing_address(PhysAddr::new(table));
+    // SAFETY: both tables map everything of the upper half alike.
+    unsafe { Cr3::write(frame, Cr3Flags::empty()) };
 }
 
 /// Gives code, constants and data of this image their protections, and the main stack its guard page.
@@ -155,7 +198,10 @@ pub fn map(address: u64, physical: u64, access: Access, caching: Caching) -> Res
     if caching == Caching::Uncached {
         flags |= PageTableFlags::NO_CACHE | PageTableFlags::WRITE_THROUGH;
     }
-    let table_flags = PageTableFlags::PRESENT | PageTableFlags::WRITABLE;
+    let mut table_flags = PageTableFlags::PRESENT | PageTableFlags::WRITABLE;
+    if matches!(access, Access::UserRead | Access::UserReadWrite) {
+        table_flags |= PageTableFlags::USER_ACCESSIBLE;
+    }
     TABLES.with(|tables| {
         let tables = tables.as_mut().expect("paging is initialised");
         let frame = PhysFrame::containing_address(PhysAddr::new(physical));

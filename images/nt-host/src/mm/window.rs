@@ -25,9 +25,22 @@ pub static IMAGE: Window = Window::new(0xffff_f800_1000_0000..0xffff_f800_5000_0
 /// Stacks of system threads.
 pub static STACK: Window = Window::new(0xffff_e000_0000_0000..0xffff_e000_4000_0000);
 
+/// Memory of a simulated 64-bit process, where Windows has its heaps.
+pub static USER_WIDE: Window = Window::new(0x0000_01d0_0000_0000..0x0000_01d0_4000_0000);
+/// Memory of a simulated 32-bit process: partly above 2 GiB, as processes that are large-address aware have it.
+pub static USER_NARROW: Window = Window::new(0x7ff0_0000..0xc000_0000);
+
+/// The windows of the upper half.
+pub(super) static KERNEL: [&Window; 4] = [&POOL, &DEVICE, &IMAGE, &STACK];
+
 impl Window {
     const fn new(range: Range<u64>) -> Self {
         Self { range, free: Uninterrupted::new(None) }
+    }
+
+    /// Its first address.
+    pub(super) fn start(&self) -> u64 {
+        self.range.start
     }
 
     /// Whether an address lies in the window.

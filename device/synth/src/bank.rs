@@ -4,9 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use crate::builtin;
 use crate::dls::collection::{Collection, Instrument, Patch};
-use crate::dls::reader::BankError;
+use crate::dls::{BankError, Warnings};
 use crate::program::Programs;
-use crate::sf2;
 
 /// One line of a bank's list of contents.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,18 +24,23 @@ pub struct Bank {
     pub(crate) programs: Programs,
     name: String,
     contents: Vec<InstrumentDescription>,
+    warnings: Warnings,
 }
 
 impl Bank {
-    /// Reads a DLS file of level 1 or 2, or a SoundFont 2 file.
+    /// Reads a file of any kind that [`Collection::load`] knows. What was passed over is in [`Bank::warnings`].
     ///
     /// # Errors
-    /// [`BankError`], when the file is not one, or is beyond repair. Unknown chunks, wrong counts and wrong sizes in
-    /// inner places are tolerated.
+    /// [`BankError`], as for [`Collection::load`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Bank, BankError> {
-        let collection =
-            if sf2::is_sound_font(bytes) { Collection::from_sf2(bytes) } else { Collection::from_dls(bytes) };
-        Ok(Self::from_collection(&collection?))
+        let loaded = Collection::load(bytes)?;
+        Ok(Self { warnings: loaded.warnings, ..Self::from_collection(&loaded.collection) })
+    }
+
+    /// What was passed over when the bank was read from a file.
+    #[must_use]
+    pub fn warnings(&self) -> &Warnings {
+        &self.warnings
     }
 
     /// Makes a bank of a collection.
@@ -49,7 +53,8 @@ impl Bank {
         };
         let mut contents: Vec<_> = collection.instruments.iter().map(describe).collect();
         contents.sort_by_key(|line| line.patch);
-        Self { programs: Programs::new(collection), name: collection.name.clone(), contents }
+        let warnings = Warnings::default();
+        Self { programs: Programs::new(collection), name: collection.name.clone(), contents, warnings }
     }
 
     /// The collection's name, as the file has it; may be empty.

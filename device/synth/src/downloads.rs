@@ -13,8 +13,17 @@ use crate::program::{Program, WaveSource};
 const OVERHEAD_BYTES: usize = 256;
 
 enum Content {
-    Wave { id: u32, wave: Arc<Wave> },
-    Instrument { patch: Patch, general_midi: bool, program: Arc<Program> },
+    Wave {
+        id: u32,
+        wave: Arc<Wave>,
+    },
+    Instrument {
+        patch: Patch,
+        general_midi: bool,
+        program: Arc<Program>,
+    },
+    /// Held, and given back: nothing plays it.
+    WaveArticulation,
 }
 
 struct Entry {
@@ -76,6 +85,12 @@ impl Downloads {
                 let bytes = program.bytes();
                 (Content::Instrument { patch: instrument.patch, general_midi, program: Arc::new(program) }, bytes)
             }
+            Download::WaveArticulation { buffers } => {
+                if let Some((_, offset)) = buffers.iter().find(|(id, _)| !self.waves.contains_key(id)) {
+                    return Err(DownloadError { reason: DownloadErrorReason::WaveLink, offset: *offset });
+                }
+                (Content::WaveArticulation, buffer.len())
+            }
         };
         let bytes = bytes + OVERHEAD_BYTES;
         if bytes > self.free() as usize {
@@ -85,6 +100,7 @@ impl Downloads {
         match &content {
             Content::Wave { id, .. } => _ = self.waves.insert(*id, handle.get()),
             Content::Instrument { patch, .. } => self.patches.entry(*patch).or_default().push(handle.get()),
+            Content::WaveArticulation => {}
         }
         self.used += bytes;
         self.entries.insert(handle.get(), Entry { content, bytes, sounding: 0, leaving: false });
@@ -147,6 +163,7 @@ impl Downloads {
                     }
                 }
             }
+            Content::WaveArticulation => {}
         }
         if sounding > 0 {
             return Ok(Unload::Pending);

@@ -63,6 +63,9 @@ pub enum DownloadErrorReason {
     /// The download memory, or the number of downloads, is exhausted.
     #[error("the download memory is exhausted")]
     Memory = 9,
+    /// A wave articulation has no buffers.
+    #[error("a wave articulation has no buffers")]
+    WaveArticulation = 10,
 }
 
 /// How an unload went.

@@ -50,7 +50,7 @@ mod voice;
 
 pub use bank::{Bank, InstrumentDescription};
 pub use config::{ConfigError, Kernel, SynthConfig};
-pub use dls::BankError;
+pub use dls::{BankError, Rule, Warning, Warnings};
 pub use handles::{
     DownloadError, DownloadErrorReason, DownloadHandle, UnknownChannel, UnknownHandle, Unload, VolumeItem,
 };

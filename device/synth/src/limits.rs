@@ -49,3 +49,17 @@ pub const DOWNLOAD_CHAIN_MAX: usize = 64;
 /// Most layers of one note; more regions that match it are silent. Twice what the richest instruments have, and a bound
 /// on the work that one message can cause.
 pub const LAYERS_MAX: usize = 16;
+
+/// Most warnings kept of one file; more are only counted. Enough to see what is wrong, and a bound on what a hostile
+/// file can make of bytes that mean nothing.
+pub const WARNINGS_MAX: usize = 256;
+
+/// Most pairs of a preset's zone and an instrument's zone that a SoundFont is searched for. The largest free fonts have
+/// some thousands; a hostile one of 100 kB can have thousands of millions.
+pub const SOUND_FONT_PAIRS_MAX: usize = 1 << 20;
+
+/// How often the sample data of a SoundFont may be copied, because zones begin or end at other places of a sample.
+pub const SOUND_FONT_COPIES_MAX: usize = 8;
+
+/// Samples that may be copied in any case, so that small fonts with many variants of one wave are read.
+pub const SOUND_FONT_SAMPLES_MIN: usize = 1 << 20;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::channel::Channel;
-use crate::dls::collection::{Collection, Instrument, Patch, Region, Wave, WaveSample};
+use crate::dls::collection::{Collection, Connection, Instrument, Patch, Region, Wave, WaveSample};
 use crate::dls::spec::{REGION_SELF_NON_EXCLUSIVE, WAVE_LINK_MULTICHANNEL, WAVE_LINK_PHASE_MASTER};
 use crate::voice::articulation::Articulation;
 use crate::voice::sample::Loop;
@@ -98,21 +98,23 @@ pub(crate) struct Program {
 impl Program {
     /// Prepares an instrument; `wave_of` finds the wave of a link's index. Regions whose wave is not found are left out.
     pub(crate) fn new(instrument: &Instrument, wave_of: impl Fn(u32) -> Option<(Arc<Wave>, WaveSource)>) -> Self {
-        let global = Arc::new(Articulation::new(&instrument.articulation));
+        // Regions mostly say the same thing, or nothing: what is said once is prepared once.
+        let mut prepared: HashMap<&[Connection], Arc<Articulation>> = HashMap::new();
         let zones = instrument.regions.iter().filter_map(|region| {
             let (wave, source) = wave_of(region.link.index)?;
-            let own = region.articulation.as_ref().map(|connections| Arc::new(Articulation::new(connections)));
-            Some(Zone::new(region, &wave, source, own.unwrap_or_else(|| global.clone())))
+            let connections = region.articulation.as_ref().unwrap_or(&instrument.articulation);
+            let prepared = prepared.entry(connections).or_insert_with(|| Arc::new(Articulation::new(connections)));
+            Some(Zone::new(region, &wave, source, prepared.clone()))
         });
         Self { zones: zones.collect() }
     }
 
     /// Bytes that it takes, articulations and the copies of the loops included.
     pub(crate) fn bytes(&self) -> usize {
-        let zone = |zone: &Zone| {
-            size_of::<Zone>() + zone.articulation.bytes() + zone.sample_loop.as_ref().map_or(0, |found| found.bytes())
-        };
-        self.zones.iter().map(zone).sum()
+        let zone = |zone: &Zone| size_of::<Zone>() + zone.sample_loop.as_ref().map_or(0, |found| found.bytes());
+        let zones: usize = self.zones.iter().map(zone).sum();
+        let shared: HashMap<_, _> = self.zones.iter().map(|z| (Arc::as_ptr(&z.articulation), z)).collect();
+        zones + shared.values().map(|zone| zone.articulation.bytes()).sum::<usize>()
     }
 }
 

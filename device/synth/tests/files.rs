@@ -8,7 +8,7 @@ use common::*;
 use dls_synth::dls::spec::transform::SOURCE_BIPOLAR;
 use dls_synth::dls::spec::{destination as d, source as s};
 use dls_synth::dls::{Collection, Instrument, Patch, Wave};
-use dls_synth::{Bank, BankError, Synth, builtin};
+use dls_synth::{Bank, Rule, Synth, builtin};
 
 /// A chunk of a file in the making.
 fn chunk(id: &[u8; 4], data: &[u8]) -> Vec<u8> {
@@ -66,6 +66,10 @@ fn plain_file() -> Vec<u8> {
     file(instrument(&[list(b"lrgn", &[level_1_region(&[])])]), pcm_wave(100, &[]))
 }
 
+fn broken(file: &[u8]) -> Rule {
+    Bank::from_bytes(file).unwrap_err().rule
+}
+
 fn sounds(bank: Bank) -> bool {
     let mut synth = Synth::new(dry(), Arc::new(bank)).unwrap();
     synth.midi(0, NOTE_ON);
@@ -96,9 +100,9 @@ fn wrong_sizes_and_junk_after_the_end_are_passed_over() {
 
 #[test]
 fn what_is_no_dls_file_is_refused() {
-    assert_eq!(Bank::from_bytes(&[]).unwrap_err(), BankError::NotDls);
-    assert_eq!(Bank::from_bytes(b"RIFF\0\0\0\0WAVE").unwrap_err(), BankError::NotDls);
-    assert_eq!(Bank::from_bytes(&riff(&[])).unwrap_err(), BankError::NoInstruments);
+    assert_eq!(broken(&[]), Rule::Form);
+    assert_eq!(broken(b"RIFF\0\0\0\0WAVE"), Rule::Form);
+    assert_eq!(broken(&riff(&[])), Rule::Missing("LIST wvpl"));
 }
 
 #[test]
@@ -127,7 +131,7 @@ fn conditional_chunks_decide_about_the_list_around_them() {
     let no = condition(&constant_word(0));
     let yes = condition(&constant_word(5));
     let whole = |condition: &Vec<u8>| riff(&[condition.clone(), plain_file()[12..].to_vec()]);
-    assert_eq!(Bank::from_bytes(&whole(&no)).unwrap_err(), BankError::NotForThisDevice);
+    assert_eq!(broken(&whole(&no)), Rule::NotForThisDevice);
     assert!(sounds(Bank::from_bytes(&whole(&yes)).unwrap()));
 
     let regions = |condition: &Vec<u8>| list(b"lrgn", &[level_1_region(std::slice::from_ref(condition))]);
@@ -137,7 +141,7 @@ fn conditional_chunks_decide_about_the_list_around_them() {
     let plain = list(b"lrgn", &[level_1_region(&[])]);
     assert!(!kept(instrument(std::slice::from_ref(&plain)), pcm_wave(100, std::slice::from_ref(&no))));
     let dropped = file(instrument(&[plain, no]), pcm_wave(100, &[]));
-    assert_eq!(Bank::from_bytes(&dropped).unwrap_err(), BankError::NoInstruments);
+    assert_eq!(broken(&dropped), Rule::NoInstruments);
 }
 
 #[test]

@@ -139,7 +139,7 @@ pub struct SampleLoop {
 }
 
 /// A connection block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Connection {
     /// [`spec::source`](super::spec::source).
     pub source: u16,

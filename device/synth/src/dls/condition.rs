@@ -50,10 +50,10 @@ pub(crate) fn query(id: &Guid) -> Option<u32> {
     })
 }
 
-/// Runs a `cdl ` chunk. A program that cannot be run (unknown opcode, empty stack, a stack too deep, cut short) counts
-/// as false: what it guards is for another device.
-pub(crate) fn holds(program: &[u8]) -> bool {
-    run(program).is_some_and(|top| top != 0)
+/// Runs a `cdl ` chunk. `None` for a program that cannot be run (unknown opcode, empty stack, a stack too deep, cut
+/// short): it counts as false, since what it guards is for another device.
+pub(crate) fn holds(program: &[u8]) -> Option<bool> {
+    run(program).map(|top| top != 0)
 }
 
 fn run(program: &[u8]) -> Option<u32> {

@@ -2,11 +2,22 @@
 //!
 //! The buffer is a header, a table of byte offsets, and structures that refer to each other by index into that table;
 //! index 0 is the first structure, and as a reference it means "none". Nothing in it is trusted.
+//!
+//! Three of the six types are DirectMusic 8's, for waves that an application plays by themselves: the buffers of a
+//! streamed wave, a wave that is played once, and the articulation that binds buffers to a bus. Such voices are started
+//! with `IDirectMusicSynth8::PlayVoice`, which user-mode synthesizers have and a kernel-streaming one has not: KS has
+//! no property for it, and a port without `DMUS_PC_WAVE` is never asked. What such a synthesizer owes these downloads
+//! is what it owes any: to look at every byte, to hold them to the memory that there is, and to give them back. So a
+//! streamed or one-shot wave is a wave like any other (`DMUS_WAVEDL` has the same single field as `DMUS_WAVEDATA`,
+//! bytes of data, and a region may name it), and a wave articulation must name waves that are there; nothing plays it.
 
 use super::bytes::{i32_at, u16_at, u32_at};
 use super::collection::{Connection, Instrument, Patch, Region, Wave};
-use super::reader::{connection_list, pcm_format, sample_loop, wave_link, wave_sample};
 use super::spec::{destination as d, source as s, transform};
+use super::structures::{
+    CONNECTION_BYTES, CONNECTION_LIST_BYTES, LOOP_BYTES, WAVE_SAMPLE_BYTES, WaveFormat, connections, sample_loop,
+    wave_link, wave_sample,
+};
 use crate::handles::{DownloadError, DownloadErrorReason};
 use crate::limits::{CONNECTIONS_MAX, DOWNLOAD_CHAIN_MAX, DOWNLOAD_REGIONS_MAX};
 
@@ -15,6 +26,9 @@ mod kind {
     pub(super) const INSTRUMENT: u32 = 1;
     pub(super) const WAVE: u32 = 2;
     pub(super) const INSTRUMENT2: u32 = 3;
+    pub(super) const WAVE_ARTICULATION: u32 = 4;
+    pub(super) const STREAMING_WAVE: u32 = 5;
+    pub(super) const ONE_SHOT_WAVE: u32 = 6;
 }
 
 /// Bytes of `DMUS_DOWNLOADINFO`.
@@ -42,6 +56,11 @@ pub(crate) enum Download {
         /// The wave.
         wave: Wave,
     },
+    /// The articulation of a wave that is streamed, or played once, by a voice of its own.
+    WaveArticulation {
+        /// The download ids of its buffers, and where in the download each stands.
+        buffers: Vec<(u32, u32)>,
+    },
 }
 
 /// Reads a download buffer.
@@ -49,7 +68,8 @@ pub(crate) fn parse(buffer: &[u8]) -> Result<Download, DownloadError> {
     let buffer = Buffer::new(buffer)?;
     match buffer.kind {
         kind::INSTRUMENT | kind::INSTRUMENT2 => buffer.instrument(),
-        kind::WAVE => buffer.wave(),
+        kind::WAVE | kind::STREAMING_WAVE | kind::ONE_SHOT_WAVE => buffer.wave(),
+        kind::WAVE_ARTICULATION => buffer.wave_articulation(),
         _ => Err(fail(DownloadErrorReason::Unsupported, 0)),
     }
 }
@@ -106,14 +126,30 @@ impl<'a> Buffer<'a> {
 
     fn wave(&self) -> Result<Download, DownloadError> {
         let at = self.offset(0, 0)?;
-        let header = self.structure(at, 28)?;
-        let (sample_rate, bits) = pcm_format(&header[12..]).ok_or(fail(DownloadErrorReason::WaveFormat, at + 12))?;
+        self.structure(at, 28)?;
+        let wrong = fail(DownloadErrorReason::WaveFormat, at + 12);
+        let format = WaveFormat::read(&self.bytes[at + 12..]).filter(WaveFormat::is_playable).ok_or(wrong)?;
         let data = self.offset(self.word(at + 8)?, at + 8)?;
         let length = self.word(data)? as usize;
         let pcm = self.structure(data + 4, length)?;
-        let wave =
-            Wave::from_pcm(sample_rate, bits, pcm, None).ok_or(fail(DownloadErrorReason::WaveFormat, at + 12))?;
+        let wave = Wave::from_pcm(format.rate, format.bits, pcm, None).ok_or(wrong)?;
         Ok(Download::Wave { id: self.id, wave })
+    }
+
+    /// `DMUS_WAVEARTDL`: index of an array of download ids, bus, how many ids, master's download id, options.
+    fn wave_articulation(&self) -> Result<Download, DownloadError> {
+        let at = self.offset(0, 0)?;
+        self.structure(at, 18)?;
+        let count = self.word(at + 8)? as usize;
+        if count == 0 {
+            return Err(fail(DownloadErrorReason::WaveArticulation, at + 8));
+        }
+        let list = self.offset(self.word(at)?, at)?;
+        let length = count.checked_mul(4).ok_or(fail(DownloadErrorReason::OutOfBounds, list))?;
+        let ids = self.structure(list, length)?.as_chunks::<4>().0;
+        let place = |i: usize| (list + 4 * i) as u32;
+        let buffers = ids.iter().enumerate().map(|(i, id)| (u32::from_le_bytes(*id), place(i))).collect();
+        Ok(Download::WaveArticulation { buffers })
     }
 
     fn instrument(&self) -> Result<Download, DownloadError> {
@@ -149,7 +185,10 @@ impl<'a> Buffer<'a> {
         let half = |offset| u16_at(record, offset).ok_or(bounds);
         let mut sample = wave_sample(&record[36..]).ok_or(bounds)?;
         if u32_at(record, 52).ok_or(bounds)? != 0 {
-            sample.sample_loop = sample_loop(self.structure(at + 56, 16)?);
+            // WSMPL.cbSize says where the loop begins; the structure's own size is the least.
+            let size = (u32_at(record, 36).ok_or(bounds)? as usize).max(WAVE_SAMPLE_BYTES);
+            let found = at.checked_add(36).and_then(|start| start.checked_add(size)).ok_or(bounds)?;
+            sample.sample_loop = sample_loop(self.structure(found, LOOP_BYTES)?);
         }
         Ok(Region {
             keys: (half(0)?, half(2)?),
@@ -172,7 +211,7 @@ impl<'a> Buffer<'a> {
             let parameters = self.offset(self.word(at)?, at)?;
             return Ok(Some(articulation_parameters(self.structure(parameters, 80)?)));
         }
-        let mut connections = Vec::new();
+        let mut found = Vec::new();
         let (mut index, mut referrer, mut links) = (index, referrer, 0);
         while index != 0 {
             if links == DOWNLOAD_CHAIN_MAX.min(self.entries) {
@@ -185,15 +224,15 @@ impl<'a> Buffer<'a> {
             if list_index != 0 {
                 let list = self.offset(list_index, at)?;
                 let count = self.word(list + 4)? as usize;
-                let first = self.word(list)?.max(8) as usize;
-                let length = count.checked_mul(12).and_then(|n| n.checked_add(first));
+                let first = (self.word(list)? as usize).max(CONNECTION_LIST_BYTES);
+                let length = count.checked_mul(CONNECTION_BYTES).and_then(|n| n.checked_add(first));
                 let length = length.ok_or(fail(DownloadErrorReason::OutOfBounds, list))?;
-                connections.extend(connection_list(self.structure(list, length)?));
-                connections.truncate(CONNECTIONS_MAX);
+                found.extend(connections(&self.structure(list, length)?[first..]).take(CONNECTIONS_MAX));
+                found.truncate(CONNECTIONS_MAX);
             }
             (index, referrer) = (self.word(at + 8)?, at + 8);
         }
-        Ok(Some(connections))
+        Ok(Some(found))
     }
 }
 

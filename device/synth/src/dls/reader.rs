@@ -1,226 +1,413 @@
 //! RIFF DLS files, level 1 and 2, into a [`Collection`].
 //!
-//! Shipped files have wrong counts, junk after their end and chunks that nobody knows; all of that is passed over. What
-//! cannot be understood (a region without a header, a wave that is not mono PCM) is left out, and the rest is kept.
+//! What the specification tells readers to pass over (unknown chunks, structures that have grown, reserved
+//! destinations, lists for other devices) is passed over, and what shipped files get wrong without harm (sizes, counts,
+//! padding, junk after the end) is repaired; each such place leaves a [`Warning`](super::Warning). Whatever else is
+//! wrong refuses the whole file: a bank that plays has everything that it says.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use thiserror::Error;
-
-use super::bytes::{i16_at, i32_at, u16_at, u32_at};
-use super::collection::{Collection, Connection, Instrument, Patch, Region, SampleLoop, Wave, WaveLink, WaveSample};
+use super::bytes::{u16_at, u32_at};
+use super::collection::{Collection, Connection, Instrument, Patch, Region, Wave, WaveSample};
 use super::condition::holds;
-use super::riff::{Chunk, chunks, file, find, find_list};
-use super::spec::{FORMAT_EXTENSIBLE, FORMAT_PCM, LOOP_FORWARD, LOOP_RELEASE};
-use crate::limits::{CONNECTIONS_MAX, INSTRUMENTS_MAX, REGIONS_MAX, TEXT_BYTES_MAX, WAVE_RATE_MAX, WAVES_MAX};
+use super::fault::{BankError, Rule};
+use super::names::is_known_connection;
+use super::place::Trail;
+use super::riff::{Chunk, Known, file, single, text};
+use super::spec::{LOOP_FORWARD, LOOP_RELEASE, NULL_CUE, RESERVED_DESTINATIONS};
+use super::structures::{
+    CONNECTION_BYTES, CONNECTION_LIST_BYTES, FORMAT_BYTES, LOOP_BYTES, WAVE_LINK_BYTES, WAVE_SAMPLE_BYTES, WaveFormat,
+    connections, sample_loop, wave_link, wave_sample,
+};
+use super::warning::{PassedOver, Warnings};
+use crate::limits::{CONNECTIONS_MAX, INSTRUMENTS_MAX, REGIONS_MAX, TEXT_BYTES_MAX, WAVES_MAX};
 
-/// Why a file is no instrument collection.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum BankError {
-    /// The first bytes are not those of a DLS file.
-    #[error("neither a DLS file nor a SoundFont: it must begin with a RIFF header of form type \"DLS \" or \"sfbk\"")]
-    NotDls,
-    /// The file's own conditional chunk says that it is not for this synthesizer.
-    #[error("the file's conditional chunk says that it is not for this synthesizer")]
-    NotForThisDevice,
-    /// A SoundFont that cannot be read.
-    #[error("the SoundFont cannot be read: {0}")]
-    SoundFont(String),
-    /// There is no list of instruments, or none in it can be played.
-    #[error("the file has no instrument that can be played")]
-    NoInstruments,
-    /// The file has more of something than the synthesizer takes.
-    #[error("the file has more {what} than {limit}")]
-    TooMany {
-        /// Of what.
-        what: &'static str,
-        /// The limit.
-        limit: usize,
-    },
+/// A collection, and what was passed over on the way to it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Loaded {
+    /// The collection.
+    pub collection: Collection,
+    /// What was passed over.
+    pub warnings: Warnings,
 }
 
-impl Collection {
-    /// Reads a DLS file.
-    ///
-    /// # Errors
-    /// [`BankError`], when the file is not one or is beyond repair.
-    pub fn from_dls(bytes: &[u8]) -> Result<Self, BankError> {
-        let content = file(bytes, b"DLS ").ok_or(BankError::NotDls)?;
-        if !applies(content) {
-            return Err(BankError::NotForThisDevice);
-        }
-        let waves = wave_pool(content)?;
-        let mut instruments = Vec::new();
-        let mut regions = 0;
-        for list in find_list(content, b"lins").into_iter().flat_map(chunks).filter_map(|c| c.list_of(b"ins ")) {
-            let Some(instrument) = instrument(list, &waves) else { continue };
-            regions += instrument.regions.len();
-            instruments.push(instrument);
-            limit("instruments", instruments.len(), INSTRUMENTS_MAX)?;
-            limit("regions", regions, REGIONS_MAX)?;
-        }
-        if instruments.is_empty() {
-            return Err(BankError::NoInstruments);
-        }
-        Ok(Self { name: text(content, b"INAM"), copyright: text(content, b"ICOP"), instruments, waves })
+const TOP: Known =
+    Known { chunks: &[b"cdl ", b"vers", b"dlid", b"colh", b"ptbl", b"msyn"], lists: &[b"lins", b"wvpl", b"INFO"] };
+const INSTRUMENTS: Known = Known { chunks: &[], lists: &[b"ins "] };
+const INSTRUMENT: Known = Known { chunks: &[b"cdl ", b"dlid", b"insh"], lists: &[b"lrgn", b"lart", b"lar2", b"INFO"] };
+const REGIONS: Known = Known { chunks: &[], lists: &[b"rgn ", b"rgn2"] };
+const REGION: Known = Known { chunks: &[b"cdl ", b"rgnh", b"wsmp", b"wlnk"], lists: &[b"lart", b"lar2", b"INFO"] };
+const ARTICULATION: Known = Known { chunks: &[b"cdl ", b"art1", b"art2"], lists: &[] };
+const WAVES: Known = Known { chunks: &[], lists: &[b"wave"] };
+// `fact`, `smpl` and `inst` are chunks of sound files, which a wave list is made of; they say nothing that counts here.
+const WAVE: Known = Known {
+    chunks: &[b"cdl ", b"dlid", b"guid", b"fmt ", b"data", b"wsmp", b"fact", b"smpl", b"inst"],
+    lists: &[b"INFO"],
+};
+
+/// Reads a DLS file.
+pub(crate) fn read(bytes: &[u8]) -> Result<Loaded, BankError> {
+    let trail = Trail::root(*b"DLS ");
+    let mut warnings = Warnings::default();
+    let Some(scope) = file(bytes, b"DLS ", b"lins", &mut warnings) else {
+        return Err(BankError { chunk: "RIFF".to_owned(), offset: 0, rule: Rule::Form });
+    };
+    let top = scope.chunks(&TOP, &trail, &mut warnings)?;
+    let mut reader = Reader { warnings, waves: Vec::new(), regions: 0 };
+    refuse(&top, &trail)?;
+    let pool = reader.pool(&top, &trail)?;
+    reader.waves = reader.cues(&top, &trail, &pool)?;
+    let instruments = reader.instruments(&top, &trail)?;
+    let info = single(&top, b"INFO", &trail, &mut reader.warnings);
+    let collection =
+        Collection { name: string(info, b"INAM"), copyright: string(info, b"ICOP"), instruments, waves: reader.waves };
+    Ok(Loaded { collection, warnings: reader.warnings })
+}
+
+/// Whether the file as a whole is for another device: a conditional chunk counts wherever it stands in its list.
+fn refuse(top: &[Chunk<'_>], trail: &Trail<'_>) -> Result<(), BankError> {
+    let refuses = |chunk: &&Chunk<'_>| &chunk.id == b"cdl " && holds(chunk.data) != Some(true);
+    match top.iter().find(refuses) {
+        Some(chunk) => Err(BankError::at(&trail.to(chunk.id, chunk.offset), Rule::NotForThisDevice)),
+        None => Ok(()),
     }
 }
 
-fn limit(what: &'static str, count: usize, limit: usize) -> Result<(), BankError> {
-    if count > limit { Err(BankError::TooMany { what, limit }) } else { Ok(()) }
-}
-
-/// Whether the list's conditional chunk, wherever it stands among its children, lets it count.
-fn applies(list: &[u8]) -> bool {
-    find(list, b"cdl ").is_none_or(holds)
-}
-
-fn text(list: &[u8], id: &[u8; 4]) -> String {
-    let bytes = find_list(list, b"INFO").and_then(|info| find(info, id)).unwrap_or_default();
+fn string(info: Option<Chunk<'_>>, id: &[u8; 4]) -> String {
+    let bytes = info.and_then(|info| text(info.data, id)).unwrap_or_default();
     let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len()).min(TEXT_BYTES_MAX);
     String::from_utf8_lossy(&bytes[..end]).trim().to_owned()
 }
 
-/// The waves in the order of the pool table, or of the pool itself when there is no table.
-fn wave_pool(content: &[u8]) -> Result<Vec<Option<Arc<Wave>>>, BankError> {
-    let pool = find_list(content, b"wvpl").unwrap_or_default();
-    let mut by_offset = HashMap::new();
-    let mut in_order = Vec::new();
-    for chunk in chunks(pool) {
-        let Some(list) = chunk.list_of(b"wave") else { continue };
-        let parsed = wave(list).map(Arc::new);
-        by_offset.insert(chunk.offset as u32, parsed.clone());
-        in_order.push(parsed);
-        limit("waves", in_order.len(), WAVES_MAX)?;
+fn limit(trail: &Trail<'_>, what: &'static str, count: usize, limit: usize) -> Result<(), BankError> {
+    if count > limit { Err(BankError::at(trail, Rule::TooMany { what, limit })) } else { Ok(()) }
+}
+
+/// The data of a required chunk, which has so many bytes at least.
+fn required<'a>(
+    found: Option<Chunk<'a>>,
+    name: &'static str,
+    needed: usize,
+    trail: &Trail<'_>,
+) -> Result<Chunk<'a>, BankError> {
+    let Some(chunk) = found else { return Err(BankError::at(trail, Rule::Missing(name))) };
+    if chunk.data.len() < needed {
+        let rule = Rule::Short { found: chunk.data.len(), needed };
+        return Err(BankError::at(&trail.to(chunk.id, chunk.offset), rule));
     }
-    let Some(table) = find(content, b"ptbl") else { return Ok(in_order) };
-    let first = u32_at(table, 0).unwrap_or(8).max(8) as usize;
-    let count = u32_at(table, 4).unwrap_or(0) as usize;
-    let cues = table.get(first..).unwrap_or_default().as_chunks::<4>().0;
-    let count = count.min(cues.len());
-    limit("cues", count, WAVES_MAX)?;
-    Ok(cues[..count].iter().map(|cue| by_offset.get(&u32::from_le_bytes(*cue)).cloned().flatten()).collect())
+    Ok(chunk)
 }
 
-fn wave(list: &[u8]) -> Option<Wave> {
-    if !applies(list) {
-        return None;
-    }
-    let format = find(list, b"fmt ")?;
-    let (sample_rate, bits) = pcm_format(format)?;
-    let sample = find(list, b"wsmp").and_then(wave_sample);
-    let mut wave = Wave::from_pcm(sample_rate, bits, find(list, b"data")?, sample)?;
-    wave.name = text(list, b"INAM");
-    Some(wave)
+/// A number of a chunk whose length has been seen to.
+fn word(data: &[u8], at: usize) -> u32 {
+    u32_at(data, at).unwrap_or(0)
 }
 
-/// The rate and width of a `WAVEFORMATEX` that says mono PCM.
-pub(crate) fn pcm_format(format: &[u8]) -> Option<(u32, u16)> {
-    let tag = match u16_at(format, 0)? {
-        // The sub-format of WAVEFORMATEXTENSIBLE begins with the tag that it stands for.
-        FORMAT_EXTENSIBLE => u16_at(format, 24)?,
-        tag => tag,
-    };
-    let (channels, rate, bits) = (u16_at(format, 2)?, u32_at(format, 4)?, u16_at(format, 14)?);
-    let playable = tag == FORMAT_PCM && channels == 1 && (1..=WAVE_RATE_MAX).contains(&rate) && matches!(bits, 8 | 16);
-    playable.then_some((rate, bits))
+fn half(data: &[u8], at: usize) -> u16 {
+    u16_at(data, at).unwrap_or(0)
 }
 
-/// `wsmp`, in files and in download buffers.
-pub(crate) fn wave_sample(chunk: &[u8]) -> Option<WaveSample> {
-    let size = u32_at(chunk, 0)?.max(20) as usize;
-    let sample_loop = match u32_at(chunk, 16)? {
-        0 => None,
-        // Level 1 and 2 know at most one loop; of more, the first counts.
-        _ => chunk.get(size..).and_then(sample_loop),
-    };
-    Some(WaveSample {
-        unity_note: u16_at(chunk, 4)?,
-        fine_tune: i16_at(chunk, 6)?,
-        gain: i32_at(chunk, 8)?,
-        options: u32_at(chunk, 12)?,
-        sample_loop,
-    })
+/// The waves of the pool by their offset in it; `None` for one that is for another device.
+type Pool = HashMap<u32, Option<Arc<Wave>>>;
+
+struct Reader {
+    warnings: Warnings,
+    waves: Vec<Option<Arc<Wave>>>,
+    regions: usize,
 }
 
-/// `WLOOP`. A type that nobody knows is taken for a forward loop.
-pub(crate) fn sample_loop(record: &[u8]) -> Option<SampleLoop> {
-    let kind = u32_at(record, 4)?;
-    let (start, length) = (u32_at(record, 8)?, u32_at(record, 12)?);
-    let until_release = kind != LOOP_FORWARD && LOOP_RELEASE.contains(&kind);
-    (length > 0).then_some(SampleLoop { until_release, start, length })
-}
-
-fn instrument(list: &[u8], waves: &[Option<Arc<Wave>>]) -> Option<Instrument> {
-    if !applies(list) {
-        return None;
-    }
-    let header = find(list, b"insh")?;
-    let patch = Patch::from_header(u32_at(header, 4)?, u32_at(header, 8)?);
-    let playable = |r: &Region| waves.get(r.link.index as usize).is_some_and(Option::is_some);
-    let regions: Vec<Region> =
-        find_list(list, b"lrgn").into_iter().flat_map(chunks).filter_map(region).filter(playable).collect();
-    Some(Instrument { name: text(list, b"INAM"), patch, regions, articulation: articulation(list).unwrap_or_default() })
-}
-
-fn region(chunk: Chunk<'_>) -> Option<Region> {
-    let list = chunk.list_of(b"rgn ").or_else(|| chunk.list_of(b"rgn2"))?;
-    if !applies(list) {
-        return None;
-    }
-    let (header, link) = (find(list, b"rgnh")?, find(list, b"wlnk")?);
-    Some(Region {
-        keys: (u16_at(header, 0)?, u16_at(header, 2)?),
-        velocities: (u16_at(header, 4)?, u16_at(header, 6)?),
-        options: u16_at(header, 8)?,
-        key_group: u16_at(header, 10)?,
-        sample: find(list, b"wsmp").and_then(wave_sample),
-        link: wave_link(link)?,
-        articulation: articulation(list),
-    })
-}
-
-/// `wlnk`, in files and in download buffers.
-pub(crate) fn wave_link(chunk: &[u8]) -> Option<WaveLink> {
-    Some(WaveLink {
-        options: u16_at(chunk, 0)?,
-        phase_group: u16_at(chunk, 2)?,
-        channels: u32_at(chunk, 4)?,
-        index: u32_at(chunk, 8)?,
-    })
-}
-
-/// The connections of all `lart` and `lar2` lists; `None` when there is no such list. Level 2 treats both alike.
-fn articulation(list: &[u8]) -> Option<Vec<Connection>> {
-    let mut found = None;
-    for inner in chunks(list).filter_map(|c| c.list_of(b"lart").or_else(|| c.list_of(b"lar2"))) {
-        if !applies(inner) {
-            continue;
+impl Reader {
+    /// Whether the list around these children counts; a warning when it does not.
+    fn applies(&mut self, children: &[Chunk<'_>], trail: &Trail<'_>) -> bool {
+        for chunk in children.iter().filter(|chunk| &chunk.id == b"cdl ") {
+            let what = match holds(chunk.data) {
+                Some(true) => continue,
+                Some(false) => PassedOver::ConditionFalse,
+                None => PassedOver::ConditionUnreadable,
+            };
+            self.warnings.at(&trail.to(chunk.id, chunk.offset), what);
+            return false;
         }
-        let connections: &mut Vec<Connection> = found.get_or_insert_default();
-        for chunk in chunks(inner).filter(|c| &c.id == b"art1" || &c.id == b"art2") {
-            connections.extend(connection_list(chunk.data));
-            connections.truncate(CONNECTIONS_MAX);
+        true
+    }
+
+    fn single<'a>(&mut self, children: &[Chunk<'a>], id: &[u8; 4], trail: &Trail<'_>) -> Option<Chunk<'a>> {
+        single(children, id, trail, &mut self.warnings)
+    }
+
+    /// Where the content of a structure with a size of its own ends: what it says, and at least its definition.
+    fn grown(&mut self, chunk: &Chunk<'_>, at: usize, known: usize, trail: &Trail<'_>) -> usize {
+        let said = word(chunk.data, at);
+        if (said as usize) < known {
+            self.warnings.in_data(trail, at, PassedOver::Shrunk { known, found: said });
+        } else if said as usize > known {
+            self.warnings.in_data(trail, at, PassedOver::Grown { known, found: said.into() });
+        }
+        (said as usize).max(known)
+    }
+
+    fn pool(&mut self, top: &[Chunk<'_>], trail: &Trail<'_>) -> Result<Pool, BankError> {
+        let mut pool = Pool::new();
+        let Some(list) = self.single(top, b"wvpl", trail) else {
+            return Err(BankError::at(trail, Rule::Missing("LIST wvpl")));
+        };
+        let trail = trail.to(list.id, list.offset);
+        let scope = list.children();
+        let waves = scope.chunks(&WAVES, &trail, &mut self.warnings)?;
+        limit(&trail, "waves", waves.len(), WAVES_MAX)?;
+        for (index, chunk) in waves.iter().enumerate() {
+            let wave = self.wave(chunk, &trail.nth(chunk.id, index, chunk.offset))?;
+            pool.insert((chunk.offset - scope.start) as u32, wave.map(Arc::new));
+        }
+        Ok(pool)
+    }
+
+    /// The waves in the order of the pool table.
+    fn cues(&mut self, top: &[Chunk<'_>], trail: &Trail<'_>, pool: &Pool) -> Result<Vec<Option<Arc<Wave>>>, BankError> {
+        let table = self.single(top, b"ptbl", trail);
+        let table = required(table, "ptbl", 8, trail)?;
+        let trail = trail.to(table.id, table.offset);
+        let first = self.grown(&table, 0, 8, &trail);
+        let count = word(table.data, 4);
+        let records = table.data.get(first..).unwrap_or_default().as_chunks::<4>().0;
+        if count as usize > records.len() {
+            let rule = Rule::Count { what: "cues", count: count.into(), room: records.len() as u64 };
+            return Err(BankError::in_data(&trail, 4, rule));
+        }
+        limit(&trail, "cues", count as usize, WAVES_MAX)?;
+        if (count as usize) < records.len() {
+            let what = PassedOver::Count { what: "cues", said: count, found: records.len() };
+            self.warnings.in_data(&trail, 4, what);
+        }
+        let wave_of = |(cue, record): (usize, &[u8; 4])| match u32::from_le_bytes(*record) {
+            NULL_CUE => Ok(None),
+            offset => {
+                let wave = pool.get(&offset).cloned();
+                wave.ok_or_else(|| BankError::in_data(&trail, first + 4 * cue, Rule::Cue { cue, offset }))
+            }
+        };
+        records[..count as usize].iter().enumerate().map(wave_of).collect()
+    }
+
+    fn wave(&mut self, chunk: &Chunk<'_>, trail: &Trail<'_>) -> Result<Option<Wave>, BankError> {
+        let children = chunk.children().chunks(&WAVE, trail, &mut self.warnings)?;
+        if !self.applies(&children, trail) {
+            return Ok(None);
+        }
+        let format = self.single(&children, b"fmt ", trail);
+        let format = required(format, "fmt ", FORMAT_BYTES, trail)?;
+        let data = self.single(&children, b"data", trail);
+        let data = required(data, "data", 0, trail)?;
+        let here = trail.to(format.id, format.offset);
+        let Some(found) = WaveFormat::read(format.data) else {
+            let rule = Rule::Short { found: format.data.len(), needed: FORMAT_BYTES };
+            return Err(BankError::at(&here, rule));
+        };
+        let WaveFormat { tag, channels, bits, rate } = found;
+        let wrong = || BankError::in_data(&here, 0, Rule::WaveFormat { tag, channels, bits, rate });
+        if !found.is_playable() {
+            return Err(wrong());
+        }
+        if bits == 16 && data.data.len() % 2 == 1 {
+            let here = trail.to(data.id, data.offset);
+            self.warnings.in_data(&here, data.data.len() - 1, PassedOver::HalfSample);
+        }
+        let samples = data.data.len() / usize::from(bits / 8);
+        let sample = match self.single(&children, b"wsmp", trail) {
+            Some(chunk) => Some(self.wave_sample(&chunk, trail, Some(samples))?),
+            None => None,
+        };
+        let mut wave = Wave::from_pcm(rate, bits, data.data, sample).ok_or_else(wrong)?;
+        wave.name = string(single(&children, b"INFO", trail, &mut self.warnings), b"INAM");
+        Ok(Some(wave))
+    }
+
+    /// `wsmp`, of a wave with so many samples where that is known.
+    fn wave_sample(
+        &mut self,
+        chunk: &Chunk<'_>,
+        trail: &Trail<'_>,
+        samples: Option<usize>,
+    ) -> Result<WaveSample, BankError> {
+        let chunk = required(Some(*chunk), "wsmp", WAVE_SAMPLE_BYTES, trail)?;
+        let trail = trail.to(chunk.id, chunk.offset);
+        let first = self.grown(&chunk, 0, WAVE_SAMPLE_BYTES, &trail);
+        let mut sample = wave_sample(chunk.data).unwrap_or_default();
+        let count = word(chunk.data, 16);
+        let record = chunk.data.get(first..).unwrap_or_default();
+        if count > 0 {
+            if record.len() < LOOP_BYTES {
+                let rule = Rule::Count { what: "loops", count: count.into(), room: 0 };
+                return Err(BankError::in_data(&trail, 16, rule));
+            }
+            if count > 1 {
+                // Level 1 and 2 know at most one loop.
+                self.warnings.in_data(&trail, 16, PassedOver::Loops(count));
+            }
+            self.grown(&chunk, first, LOOP_BYTES, &trail);
+            let kind = word(record, 4);
+            if kind != LOOP_FORWARD && !LOOP_RELEASE.contains(&kind) {
+                self.warnings.in_data(&trail, first + 4, PassedOver::LoopType(kind));
+            }
+            sample.sample_loop = sample_loop(record);
+            let (start, length) = (word(record, 8), word(record, 12));
+            if let Some(samples) = samples {
+                self.check_loop(start, length, samples, first, &trail);
+            }
+        }
+        Ok(sample)
+    }
+
+    fn check_loop(&mut self, start: u32, length: u32, samples: usize, at: usize, trail: &Trail<'_>) {
+        if length == 0 || u64::from(start) + u64::from(length) > samples as u64 {
+            self.warnings.in_data(trail, at + 8, PassedOver::Loop { start, length, samples });
         }
     }
-    found
-}
 
-/// `CONNECTIONLIST` and its connections, in files and in download buffers.
-pub(crate) fn connection_list(chunk: &[u8]) -> impl Iterator<Item = Connection> + '_ {
-    let first = u32_at(chunk, 0).unwrap_or(8).max(8) as usize;
-    let count = u32_at(chunk, 4).unwrap_or(0) as usize;
-    let records = chunk.get(first..).unwrap_or_default().as_chunks::<12>().0;
-    records.iter().take(count).map(|record| {
-        let half = |at: usize| u16::from_le_bytes([record[at], record[at + 1]]);
-        Connection {
-            source: half(0),
-            control: half(2),
-            destination: half(4),
-            transform: half(6),
-            scale: i32::from_le_bytes([record[8], record[9], record[10], record[11]]),
+    fn instruments(&mut self, top: &[Chunk<'_>], trail: &Trail<'_>) -> Result<Vec<Instrument>, BankError> {
+        let Some(list) = self.single(top, b"lins", trail) else {
+            return Err(BankError::at(trail, Rule::Missing("LIST lins")));
+        };
+        let header = self.single(top, b"colh", trail);
+        let header = required(header, "colh", 4, trail)?;
+        let here = trail.to(list.id, list.offset);
+        let lists = list.children().chunks(&INSTRUMENTS, &here, &mut self.warnings)?;
+        let said = word(header.data, 0);
+        if said as usize != lists.len() {
+            let what = PassedOver::Count { what: "instruments", said, found: lists.len() };
+            self.warnings.in_data(&trail.to(header.id, header.offset), 0, what);
         }
-    })
+        limit(&here, "instruments", lists.len(), INSTRUMENTS_MAX)?;
+        let mut instruments = Vec::new();
+        for (index, chunk) in lists.iter().enumerate() {
+            instruments.extend(self.instrument(chunk, &here.nth(chunk.id, index, chunk.offset))?);
+        }
+        if instruments.is_empty() {
+            return Err(BankError::at(&here, Rule::NoInstruments));
+        }
+        Ok(instruments)
+    }
+
+    fn instrument(&mut self, chunk: &Chunk<'_>, trail: &Trail<'_>) -> Result<Option<Instrument>, BankError> {
+        let children = chunk.children().chunks(&INSTRUMENT, trail, &mut self.warnings)?;
+        if !self.applies(&children, trail) {
+            return Ok(None);
+        }
+        let header = self.single(&children, b"insh", trail);
+        let header = required(header, "insh", 12, trail)?;
+        let Some(list) = self.single(&children, b"lrgn", trail) else {
+            return Err(BankError::at(trail, Rule::Missing("LIST lrgn")));
+        };
+        let here = trail.to(list.id, list.offset);
+        let lists = list.children().chunks(&REGIONS, &here, &mut self.warnings)?;
+        let said = word(header.data, 0);
+        if said as usize != lists.len() {
+            let what = PassedOver::Count { what: "regions", said, found: lists.len() };
+            self.warnings.in_data(&trail.to(header.id, header.offset), 0, what);
+        }
+        self.regions += lists.len();
+        limit(&here, "regions", self.regions, REGIONS_MAX)?;
+        let mut regions = Vec::new();
+        for (index, chunk) in lists.iter().enumerate() {
+            regions.extend(self.region(chunk, &here.nth(chunk.id, index, chunk.offset))?);
+        }
+        let articulation = self.articulation(&children, trail)?.unwrap_or_default();
+        let name = string(self.single(&children, b"INFO", trail), b"INAM");
+        let patch = Patch::from_header(word(header.data, 4), word(header.data, 8));
+        Ok(Some(Instrument { name, patch, regions, articulation }))
+    }
+
+    fn region(&mut self, chunk: &Chunk<'_>, trail: &Trail<'_>) -> Result<Option<Region>, BankError> {
+        let children = chunk.children().chunks(&REGION, trail, &mut self.warnings)?;
+        if !self.applies(&children, trail) {
+            return Ok(None);
+        }
+        let header = self.single(&children, b"rgnh", trail);
+        let header = required(header, "rgnh", 12, trail)?;
+        let link = self.single(&children, b"wlnk", trail);
+        let link = required(link, "wlnk", WAVE_LINK_BYTES, trail)?;
+        let at_link = trail.to(link.id, link.offset);
+        let Some(link) = wave_link(link.data) else {
+            return Err(BankError::at(&at_link, Rule::Short { found: link.data.len(), needed: WAVE_LINK_BYTES }));
+        };
+        let count = self.waves.len() as u64;
+        let Some(wave) = self.waves.get(link.index as usize).cloned() else {
+            let rule = Rule::Index { what: "cue", index: link.index.into(), count };
+            return Err(BankError::in_data(&at_link, 8, rule));
+        };
+        let samples = wave.as_ref().map(|wave| wave.samples().len());
+        let sample = match self.single(&children, b"wsmp", trail) {
+            Some(chunk) => Some(self.wave_sample(&chunk, trail, samples)?),
+            None => None,
+        };
+        let articulation = self.articulation(&children, trail)?;
+        if wave.is_none() {
+            self.warnings.in_data(&at_link, 8, PassedOver::NullCue(link.index));
+            return Ok(None);
+        }
+        let range = |at: usize| (half(header.data, at), half(header.data, at + 2));
+        let (keys, velocities) = (range(0), range(4));
+        if [keys, velocities].iter().any(|(low, high)| low > high || *low > 127) {
+            self.warnings.in_data(&trail.to(header.id, header.offset), 0, PassedOver::EmptyRange);
+        }
+        let (options, key_group) = (half(header.data, 8), half(header.data, 10));
+        Ok(Some(Region { keys, velocities, options, key_group, sample, link, articulation }))
+    }
+
+    /// The connections of all `lart` and `lar2` lists; `None` when there is no such list. Level 2 treats both alike.
+    fn articulation(
+        &mut self,
+        children: &[Chunk<'_>],
+        trail: &Trail<'_>,
+    ) -> Result<Option<Vec<Connection>>, BankError> {
+        let mut found = None;
+        for list in children.iter().filter(|chunk| matches!(&chunk.id, b"lart" | b"lar2")) {
+            let trail = trail.to(list.id, list.offset);
+            let chunks = list.children().chunks(&ARTICULATION, &trail, &mut self.warnings)?;
+            if !self.applies(&chunks, &trail) {
+                continue;
+            }
+            let all: &mut Vec<Connection> = found.get_or_insert_default();
+            for chunk in chunks.iter().filter(|chunk| &chunk.id != b"cdl ") {
+                let trail = trail.to(chunk.id, chunk.offset);
+                self.connections(chunk, &trail, all)?;
+                limit(&trail, "connections of one articulation", all.len(), CONNECTIONS_MAX)?;
+            }
+        }
+        Ok(found)
+    }
+
+    fn connections(
+        &mut self,
+        chunk: &Chunk<'_>,
+        trail: &Trail<'_>,
+        all: &mut Vec<Connection>,
+    ) -> Result<(), BankError> {
+        if chunk.data.len() < CONNECTION_LIST_BYTES {
+            let rule = Rule::Short { found: chunk.data.len(), needed: CONNECTION_LIST_BYTES };
+            return Err(BankError::at(trail, rule));
+        }
+        let first = self.grown(chunk, 0, CONNECTION_LIST_BYTES, trail);
+        let count = word(chunk.data, 4);
+        let records = chunk.data.get(first..).unwrap_or_default();
+        let room = records.len() / CONNECTION_BYTES;
+        if count as usize > room {
+            let rule = Rule::Count { what: "connections", count: count.into(), room: room as u64 };
+            return Err(BankError::in_data(trail, 4, rule));
+        }
+        limit(trail, "connections of one articulation", count as usize, CONNECTIONS_MAX)?;
+        for (index, connection) in connections(records).take(count as usize).enumerate() {
+            let Connection { source, control, destination, .. } = connection;
+            let at = first + CONNECTION_BYTES * index;
+            if RESERVED_DESTINATIONS.contains(&destination) {
+                self.warnings.in_data(trail, at, PassedOver::ReservedDestination { index, destination });
+            } else if !is_known_connection(&connection) {
+                let what = PassedOver::UnknownConnection { index, source_id: source, control, destination };
+                self.warnings.in_data(trail, at, what);
+            }
+            all.push(connection);
+        }
+        Ok(())
+    }
 }

@@ -4,70 +4,195 @@
 //! depth nor work can grow beyond a few passes over the file.
 
 use super::bytes::u32_at;
+use super::fault::{BankError, Rule};
+use super::place::Trail;
+use super::warning::{PassedOver, Warnings};
 
 /// A chunk's four-character code.
 pub(crate) type FourCc = [u8; 4];
 
+/// Bytes of a chunk's header.
+const HEADER: usize = 8;
+
 /// One chunk: its code and its bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chunk<'a> {
-    /// The code.
+    /// The code; of a list, its form.
     pub(crate) id: FourCc,
-    /// The bytes. Fewer than the header promises when the file ends early.
+    /// The bytes; of a list, its children.
     pub(crate) data: &'a [u8],
-    /// Where its header begins in what was walked.
+    /// Where its header begins in the file.
     pub(crate) offset: usize,
+    is_list: bool,
 }
 
 impl<'a> Chunk<'a> {
-    /// The form of a `LIST` or `RIFF` chunk and its content; `None` for any other chunk.
-    pub(crate) fn list(&self) -> Option<(FourCc, &'a [u8])> {
-        if &self.id != b"LIST" && &self.id != b"RIFF" {
-            return None;
+    /// The children of a list.
+    pub(crate) fn children(&self) -> Scope<'a> {
+        let start = self.offset + HEADER + if self.is_list { 4 } else { 0 };
+        Scope { data: self.data, start }
+    }
+}
+
+/// A stretch of the file in which chunks lie one after the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scope<'a> {
+    pub(crate) data: &'a [u8],
+    /// Where it begins in the file.
+    pub(crate) start: usize,
+}
+
+/// What a reader knows of the children of a list.
+pub(crate) struct Known {
+    /// Codes of chunks, read or not, that are nothing to warn about.
+    pub(crate) chunks: &'static [&'static FourCc],
+    /// Forms of lists, likewise.
+    pub(crate) lists: &'static [&'static FourCc],
+}
+
+impl Known {
+    fn has(&self, id: &FourCc, is_list: bool) -> bool {
+        let known = if is_list { self.lists } else { self.chunks };
+        known.contains(&id)
+    }
+}
+
+impl<'a> Scope<'a> {
+    /// The children that the reader knows. Others are passed over with a warning.
+    ///
+    /// A chunk of odd length without a pad byte is repaired when the next header stands right behind it.
+    pub(crate) fn chunks(
+        &self,
+        known: &Known,
+        trail: &Trail<'_>,
+        warnings: &mut Warnings,
+    ) -> Result<Vec<Chunk<'a>>, BankError> {
+        let mut found = Vec::new();
+        let mut at = 0;
+        while at < self.data.len() {
+            let Some((id, size)) = header(self.data, at) else {
+                let rest = self.data.len() - at;
+                // One byte is the pad of a list whose size counts it.
+                if rest > 1 || self.data[at] != 0 {
+                    let here = trail.to(*b"....", self.start + at);
+                    warnings.at(&here, PassedOver::Trailing(rest));
+                }
+                break;
+            };
+            let content = self.data.get(at + HEADER..).unwrap_or_default();
+            let is_list = &id == b"LIST" && content.len() >= 4 && size >= 4;
+            let id = if is_list { [content[0], content[1], content[2], content[3]] } else { id };
+            let here = trail.to(id, self.start + at);
+            let is_known = known.has(&id, is_list);
+            if size > content.len() {
+                if is_known {
+                    let rule = Rule::BeyondList { size: size as u64, room: content.len() as u64 };
+                    return Err(BankError::at(&here, rule));
+                }
+                warnings.at(&here, PassedOver::Trailing(self.data.len() - at));
+                break;
+            }
+            if is_known {
+                let data = &content[if is_list { 4 } else { 0 }..size];
+                found.push(Chunk { id, data, offset: here.offset, is_list });
+            } else if &id == b"pgal" {
+                warnings.at(&here, PassedOver::Aliases(size));
+            } else {
+                warnings.at(&here, PassedOver::UnknownChunk(size));
+            }
+            at += HEADER + size;
+            if size % 2 == 1 && at < self.data.len() {
+                if self.data[at] != 0 && header(self.data, at).is_some_and(|(id, size)| plausible(id, size, self, at)) {
+                    warnings.at(&here, PassedOver::Unpadded);
+                } else {
+                    at += 1;
+                }
+            }
         }
-        let (form, content) = self.data.split_first_chunk::<4>()?;
-        Some((*form, content))
-    }
-
-    /// The content of a `LIST` of this form.
-    pub(crate) fn list_of(&self, form: &FourCc) -> Option<&'a [u8]> {
-        self.list().filter(|(found, _)| found == form).map(|(_, content)| content)
+        Ok(found)
     }
 }
 
-/// Walks the chunks that lie one after the other in `data`.
-pub(crate) fn chunks(data: &[u8]) -> impl Iterator<Item = Chunk<'_>> + Clone {
-    let mut at = 0usize;
-    core::iter::from_fn(move || {
-        let id = *data.get(at..)?.first_chunk::<4>()?;
-        let size = u32_at(data, at + 4)? as usize;
-        let start = at + 8;
+fn header(data: &[u8], at: usize) -> Option<(FourCc, usize)> {
+    let id = *data.get(at..)?.first_chunk::<4>()?;
+    Some((id, u32_at(data, at + 4)? as usize))
+}
+
+fn plausible(id: FourCc, size: usize, scope: &Scope<'_>, at: usize) -> bool {
+    id.iter().all(|b| (0x20..0x7F).contains(b)) && size <= scope.data.len() - at - HEADER
+}
+
+/// The only child with this code: of several, the first, with a warning.
+pub(crate) fn single<'a>(
+    chunks: &[Chunk<'a>],
+    id: &FourCc,
+    trail: &Trail<'_>,
+    warnings: &mut Warnings,
+) -> Option<Chunk<'a>> {
+    let mut all = chunks.iter().filter(|chunk| &chunk.id == id);
+    let first = all.next().copied();
+    all.for_each(|chunk| warnings.at(&trail.to(*id, chunk.offset), PassedOver::Duplicate));
+    first
+}
+
+/// The data of the first chunk with this code, of lists of texts, where nothing else matters.
+pub(crate) fn text<'a>(data: &'a [u8], id: &FourCc) -> Option<&'a [u8]> {
+    let mut at = 0;
+    while let Some((found, size)) = header(data, at) {
+        let start = at + HEADER;
         let end = start.saturating_add(size).min(data.len());
-        let chunk = Chunk { id, data: &data[start..end], offset: at };
+        if &found == id {
+            return Some(&data[start..end]);
+        }
         at = end + (size & 1);
-        Some(chunk)
-    })
+    }
+    None
 }
 
-/// The data of the first chunk with this code.
-pub(crate) fn find<'a>(data: &'a [u8], id: &FourCc) -> Option<&'a [u8]> {
-    chunks(data).find(|chunk| &chunk.id == id).map(|chunk| chunk.data)
-}
-
-/// The content of the first `LIST` of this form.
-pub(crate) fn find_list<'a>(data: &'a [u8], form: &FourCc) -> Option<&'a [u8]> {
-    chunks(data).find_map(|chunk| chunk.list_of(form))
-}
-
-/// The content of a RIFF file of this form. A size that is plainly wrong (beyond the end, or too small to hold
-/// anything) is taken for the length of the file: shipped collections have both.
-pub(crate) fn file<'a>(bytes: &'a [u8], form: &FourCc) -> Option<&'a [u8]> {
+/// The content of a RIFF file of this form; `None` when it is not one.
+///
+/// Shipped files have sizes that are too small or too large, and junk after their end. The header's size is believed
+/// when a chunk ends where it says that the form ends, and the list that matters (`essential`) lies before that.
+pub(crate) fn file<'a>(
+    bytes: &'a [u8],
+    form: &FourCc,
+    essential: &FourCc,
+    warnings: &mut Warnings,
+) -> Option<Scope<'a>> {
     if bytes.get(0..4)? != b"RIFF" || bytes.get(8..12)? != form {
         return None;
     }
-    let size = u32_at(bytes, 4)? as usize;
-    let end = if size < 12 || size > bytes.len() - 8 { bytes.len() } else { size + 8 };
-    Some(&bytes[12..end])
+    let trail = Trail::root(*form);
+    let said = u32_at(bytes, 4)?;
+    let found = bytes.len() - HEADER;
+    let whole = Scope { data: &bytes[12..], start: 12 };
+    let end = HEADER + said as usize;
+    if said as usize == found {
+        return Some(whole);
+    }
+    if end < bytes.len() && ends_at(bytes, end, essential) {
+        let rest = &bytes[end..];
+        // The pad byte of the form itself is no junk.
+        if rest.len() > 1 || said % 2 == 0 {
+            warnings.at(&trail.to(*b"....", end), PassedOver::Trailing(rest.len()));
+        }
+        return Some(Scope { data: &bytes[12..end], start: 12 });
+    }
+    warnings.at(&trail, PassedOver::RiffSize { said, found });
+    Some(whole)
+}
+
+/// Whether a chunk ends here, and the list of this form lies before.
+fn ends_at(bytes: &[u8], end: usize, essential: &FourCc) -> bool {
+    let mut at = 12;
+    let mut seen = false;
+    while at < end {
+        let Some((id, size)) = header(bytes, at) else { return false };
+        seen |= &id == b"LIST" && bytes.get(at + HEADER..at + 12) == Some(essential);
+        let Some(next) = at.checked_add(HEADER + size).filter(|next| *next <= end) else { return false };
+        at = next + (size & 1);
+    }
+    seen
 }
 
 /// Writes a chunk, its header first and a pad byte where the length is odd.

@@ -160,3 +160,12 @@ pub const FORMAT_PCM: u16 = 1;
 
 /// `WAVE_FORMAT_EXTENSIBLE`.
 pub const FORMAT_EXTENSIBLE: u16 = 0xFFFE;
+
+/// What all of `KSDATAFORMAT_SUBTYPE_*` have behind the format that they stand for.
+pub(crate) const SUBTYPE_TAIL: &[u8] = &[0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71];
+
+/// Destinations that the specification reserves, and that shipped collections use all the same: to be ignored.
+pub const RESERVED_DESTINATIONS: [u16; 3] = [0x0002, 0x0208, 0x030C];
+
+/// `ptbl`: a cue that leads to no wave.
+pub const NULL_CUE: u32 = u32::MAX;

@@ -2,10 +2,7 @@
 
 use super::collection::{Collection, Connection, Instrument, Region, Wave, WaveSample};
 use super::riff::{FourCc, write_chunk, write_list};
-use super::spec::{FORMAT_PCM, LOOP_FORWARD, LOOP_RELEASE};
-
-/// `ptbl`: a cue that leads to no wave.
-const NULL_CUE: u32 = u32::MAX;
+use super::spec::{FORMAT_PCM, LOOP_FORWARD, LOOP_RELEASE, NULL_CUE};
 
 impl Collection {
     /// Writes a DLS level 2 file: 16-bit waves, `rgn2` regions and `art2` articulations.

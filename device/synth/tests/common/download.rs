@@ -6,6 +6,9 @@ use dls_synth::dls::Connection;
 pub(crate) const INSTRUMENT: u32 = 1;
 pub(crate) const WAVE: u32 = 2;
 pub(crate) const INSTRUMENT2: u32 = 3;
+pub(crate) const WAVE_ARTICULATION: u32 = 4;
+pub(crate) const STREAMING_WAVE: u32 = 5;
+pub(crate) const ONE_SHOT_WAVE: u32 = 6;
 
 /// Structures in table order.
 pub(crate) fn buffer(kind: u32, id: u32, structures: &[Vec<u8>]) -> Vec<u8> {

@@ -1,0 +1,206 @@
+//! What a reader passed over, so that its user can see it.
+
+use core::fmt;
+
+use thiserror::Error;
+
+use super::place::Trail;
+use crate::limits::WARNINGS_MAX;
+
+/// Something of a file that was passed over, or taken otherwise than written. The rest plays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// The chunk, with the lists that lead to it, as in [`BankError::chunk`](crate::BankError::chunk).
+    pub chunk: String,
+    /// Offset in the file of the chunk, or of the field in it.
+    pub offset: usize,
+    /// What was passed over, and why.
+    pub what: PassedOver,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, byte {}: {}", self.chunk, self.offset, self.what)
+    }
+}
+
+/// What a [`Warning`] is about.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PassedOver {
+    /// The size in the RIFF header is wrong.
+    #[error("the RIFF header says {said} bytes where there are {found}: the whole file is read")]
+    RiffSize {
+        /// What it says.
+        said: u32,
+        /// What would be right.
+        found: usize,
+    },
+    /// Bytes after the end.
+    #[error("{0} bytes after the last chunk are no chunk: left out")]
+    Trailing(usize),
+    /// A chunk that nobody knows.
+    #[error("unknown chunk of {0} bytes: left out, as DLS asks")]
+    UnknownChunk(usize),
+    /// `pgal`, Beatnik's table of aliases.
+    #[error("aliases of Beatnik's mobile synthesizer, {0} bytes: left out, they are no part of DLS")]
+    Aliases(usize),
+    /// A second chunk where one counts.
+    #[error("there is one already, which counts: left out")]
+    Duplicate,
+    /// A chunk of odd length without its pad byte.
+    #[error("the chunk has odd length and no pad byte: the next one is taken to follow at once")]
+    Unpadded,
+    /// A structure that is longer than its definition.
+    #[error("the structure is {found} bytes long, its definition {known}: what is more is left out, as DLS asks")]
+    Grown {
+        /// What the definition has.
+        known: usize,
+        /// What is there.
+        found: u64,
+    },
+    /// A structure that says that it is shorter than its definition.
+    #[error("the structure says that it is {found} bytes long, where its definition has {known}: read as defined")]
+    Shrunk {
+        /// What the definition has.
+        known: usize,
+        /// What it says.
+        found: u32,
+    },
+    /// A count that disagrees with what is there.
+    #[error("it counts {said} {what} where there are {found}: those are taken")]
+    Count {
+        /// Of what.
+        what: &'static str,
+        /// What it says.
+        said: u32,
+        /// What is there.
+        found: usize,
+    },
+    /// A list that is for another device.
+    #[error("the list's conditional chunk (cdl) is false here: the list is left out")]
+    ConditionFalse,
+    /// A conditional chunk that cannot be run.
+    #[error("the list's conditional chunk (cdl) cannot be run: the list is left out")]
+    ConditionUnreadable,
+    /// A region without a wave.
+    #[error("the region's wave {0} is a null cue, or was left out: so is the region")]
+    NullCue(u32),
+    /// A connection to one of the destinations 0x0002, 0x0208, 0x030C.
+    #[error("connection {index} leads to the reserved destination {destination:#06x}: it has no effect")]
+    ReservedDestination {
+        /// Which connection of the list, from 0.
+        index: usize,
+        /// The destination.
+        destination: u16,
+    },
+    /// A connection with a source, control or destination that DLS does not have.
+    #[error(
+        "connection {index} ({source_id:#06x} x {control:#06x} to {destination:#06x}) is none of DLS: it has no effect"
+    )]
+    UnknownConnection {
+        /// Which connection of the list, from 0.
+        index: usize,
+        /// Its source.
+        source_id: u16,
+        /// Its control.
+        control: u16,
+        /// Its destination.
+        destination: u16,
+    },
+    /// More loops than one.
+    #[error("there are {0} loops: the first counts")]
+    Loops(u32),
+    /// A loop that nobody knows.
+    #[error("loop type {0} is none of DLS: taken for a forward loop")]
+    LoopType(u32),
+    /// A loop that does not lie in its wave.
+    #[error("the loop of {length} samples from {start} does not lie in the wave's {samples}: cut, or left out")]
+    Loop {
+        /// Its first sample.
+        start: u32,
+        /// Its length.
+        length: u32,
+        /// Samples of the wave.
+        samples: usize,
+    },
+    /// A region that no note reaches.
+    #[error("the region's range is empty or beyond 127: no note reaches it")]
+    EmptyRange,
+    /// Half a sample.
+    #[error("the last byte is half a sample: left out")]
+    HalfSample,
+    /// The lower eight of 24 bits.
+    #[error("the lower eight bits of 24-bit samples are left out")]
+    LowBits,
+    /// A zone without what it should lead to.
+    #[error("the zone leads to no {0}: left out")]
+    DeadZone(&'static str),
+    /// A sample in the memory of a sound card of the nineties.
+    #[error("the zone's sample {0:?} is in a sound card's ROM: the zone is left out")]
+    Rom(String),
+    /// A generator of which nothing can be made.
+    #[error("generator {0} is unknown, reserved, or has no counterpart in DLS: left out")]
+    Generator(u16),
+    /// A modulator without a counterpart in DLS.
+    #[error("the modulator {modulator} has no counterpart in DLS ({why}): left out")]
+    Modulator {
+        /// In words.
+        modulator: String,
+        /// Why.
+        why: &'static str,
+    },
+    /// A node of an XMF file that is no instrument bank.
+    #[error("the node holds {0}: left out")]
+    Node(&'static str),
+}
+
+/// The warnings of one file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Warnings {
+    list: Vec<Warning>,
+    omitted: usize,
+}
+
+impl Warnings {
+    /// The warnings, in the order in which the file was read; at most [`WARNINGS_MAX`].
+    pub fn iter(&self) -> impl Iterator<Item = &Warning> {
+        self.list.iter()
+    }
+
+    /// How many there are, those not kept included.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.list.len() + self.omitted
+    }
+
+    /// Those beyond [`WARNINGS_MAX`], which were counted only.
+    #[must_use]
+    pub fn omitted(&self) -> usize {
+        self.omitted
+    }
+
+    /// Whether there is nothing to say.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    fn push(&mut self, trail: &Trail<'_>, offset: usize, what: PassedOver) {
+        if self.list.len() == WARNINGS_MAX {
+            self.omitted += 1;
+        } else {
+            self.list.push(Warning { chunk: trail.to_string(), offset, what });
+        }
+    }
+
+    /// About a chunk.
+    pub(crate) fn at(&mut self, trail: &Trail<'_>, what: PassedOver) {
+        self.push(trail, trail.offset, what);
+    }
+
+    /// About a byte of a chunk's data.
+    pub(crate) fn in_data(&mut self, trail: &Trail<'_>, byte: usize, what: PassedOver) {
+        self.push(trail, trail.offset + 8 + byte, what);
+    }
+}

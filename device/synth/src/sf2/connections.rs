@@ -1,0 +1,162 @@
+//! A voice's generators and modulators as connections.
+
+use super::generators::{Sum, id};
+use super::modulators::{DEFAULTS, List, counterpart};
+use crate::dls::Connection;
+use crate::dls::spec::transform::{LINEAR, SOURCE_BIPOLAR};
+use crate::dls::spec::{TIME_ZERO, destination as d, source as s};
+use crate::limits::CONNECTIONS_MAX;
+
+/// Time cents at and below which a time counts as none: 1 ms.
+const NO_TIME: f64 = -12_000.0;
+
+/// Shortest release, in time cents: 5 ms. SoundFont's default of 1 ms clicks.
+const RELEASE_MIN: f64 = -9173.0;
+
+/// Cutoff in cents from which a filter is taken for open: SoundFont's default.
+const CUTOFF_OPEN: f64 = 13_500.0;
+
+/// SoundFont's decays are timed for 100 dB, those of DLS for 96.
+const DECAY_CENTS: f64 = -70.67;
+
+/// A number in 16.16.
+pub(super) fn fixed(value: f64) -> i32 {
+    libm::round(value * 65_536.0) as i32
+}
+
+/// Connections in the making.
+struct Rows(Vec<Connection>);
+
+impl Rows {
+    /// Adds a connection, to one that is there with the same ends and curves. `false` when there is one with the same
+    /// ends and other curves, or when there are too many.
+    fn add(&mut self, source: u16, control: u16, destination: u16, transform: u16, scale: i32) -> bool {
+        let row = Connection { source, control, destination, transform, scale };
+        let is_full = self.0.len() == CONNECTIONS_MAX;
+        match self.0.iter_mut().find(|other| other.key() == row.key()) {
+            Some(found) if found.transform == transform => {
+                // No time at all is a millisecond as soon as something is added to it.
+                let base = if found.scale == TIME_ZERO { fixed(NO_TIME) } else { found.scale };
+                found.scale = base.saturating_add(scale);
+                true
+            }
+            Some(_) => false,
+            None if is_full => false,
+            None => {
+                self.0.push(row);
+                true
+            }
+        }
+    }
+
+    /// A connection that says something only when it is not zero.
+    fn moving(&mut self, source: u16, destination: u16, transform: u16, scale: f64) {
+        if scale != 0.0 {
+            self.add(source, s::NONE, destination, transform, fixed(scale));
+        }
+    }
+
+    /// A constant. Unlike a connection of something, one of zero says something too.
+    fn constant(&mut self, destination: u16, scale: i32) {
+        self.add(s::NONE, s::NONE, destination, LINEAR, scale);
+    }
+
+    /// A time in time cents.
+    fn time(&mut self, destination: u16, cents: f64, more: f64, least: f64) {
+        let none = cents <= NO_TIME && least <= NO_TIME;
+        self.constant(destination, if none { TIME_ZERO } else { fixed((cents + more).max(least)) });
+    }
+
+    /// A time that follows the key, as SoundFont means it: from key 60 on.
+    fn keyed(&mut self, destination: u16, cents: f64, more: f64, per_key: f64) {
+        self.time(destination, cents, more + 60.0 * per_key, f64::NEG_INFINITY);
+        self.moving(s::KEY_NUMBER, destination, LINEAR, -128.0 * per_key);
+    }
+}
+
+/// The articulation of a voice. `lost` is told the modulators for which there is no place beside others.
+pub(super) fn connections(
+    sum: &Sum<'_>,
+    modulators: &List,
+    root_key: i32,
+    mut lost: impl FnMut(String),
+) -> Vec<Connection> {
+    let mut rows = Rows(Vec::new());
+    let none = f64::NEG_INFINITY;
+    let number = |id| sum.number(id);
+
+    // The volume envelope.
+    rows.time(d::EG1_DELAY, number(id::VOL_ENV_DELAY), 0.0, none);
+    rows.time(d::EG1_ATTACK, number(id::VOL_ENV_ATTACK), 0.0, none);
+    rows.keyed(d::EG1_HOLD, number(id::VOL_ENV_HOLD), 0.0, number(id::KEY_TO_VOL_ENV_HOLD));
+    rows.keyed(d::EG1_DECAY, number(id::VOL_ENV_DECAY), DECAY_CENTS, number(id::KEY_TO_VOL_ENV_DECAY));
+    rows.time(d::EG1_RELEASE, number(id::VOL_ENV_RELEASE), DECAY_CENTS, RELEASE_MIN);
+    rows.constant(d::EG1_SUSTAIN, fixed(1000.0 * (1.0 - number(id::VOL_ENV_SUSTAIN) / 960.0).clamp(0.0, 1.0)));
+
+    // The modulation envelope.
+    rows.time(d::EG2_DELAY, number(id::MOD_ENV_DELAY), 0.0, none);
+    rows.time(d::EG2_ATTACK, number(id::MOD_ENV_ATTACK), 0.0, none);
+    rows.keyed(d::EG2_HOLD, number(id::MOD_ENV_HOLD), 0.0, number(id::KEY_TO_MOD_ENV_HOLD));
+    rows.keyed(d::EG2_DECAY, number(id::MOD_ENV_DECAY), 0.0, number(id::KEY_TO_MOD_ENV_DECAY));
+    rows.time(d::EG2_RELEASE, number(id::MOD_ENV_RELEASE), 0.0, none);
+    rows.constant(d::EG2_SUSTAIN, fixed((1000.0 - number(id::MOD_ENV_SUSTAIN)).clamp(0.0, 1000.0)));
+    rows.moving(s::EG2, d::PITCH, LINEAR, number(id::MOD_ENV_TO_PITCH));
+
+    // The oscillators.
+    rows.constant(d::LFO_FREQUENCY, fixed(number(id::MOD_LFO_FREQUENCY)));
+    rows.constant(d::VIB_FREQUENCY, fixed(number(id::VIB_LFO_FREQUENCY)));
+    rows.time(d::LFO_DELAY, number(id::MOD_LFO_DELAY), 0.0, none);
+    rows.time(d::VIB_DELAY, number(id::VIB_LFO_DELAY), 0.0, none);
+    rows.moving(s::LFO, d::PITCH, SOURCE_BIPOLAR, number(id::MOD_LFO_TO_PITCH));
+    rows.moving(s::LFO, d::GAIN, SOURCE_BIPOLAR, number(id::MOD_LFO_TO_VOLUME));
+    rows.moving(s::VIBRATO, d::PITCH, SOURCE_BIPOLAR, number(id::VIB_LFO_TO_PITCH));
+
+    // The filter, where anything may close it.
+    let cutoff = number(id::FILTER_CUTOFF);
+    let (lfo, eg2) = (number(id::MOD_LFO_TO_CUTOFF), number(id::MOD_ENV_TO_CUTOFF));
+    let closes = modulators
+        .iter()
+        .filter(|m| m.amount != 0)
+        .filter_map(|m| counterpart(m).ok())
+        .any(|found| found.destination == d::FILTER_CUTOFF);
+    if cutoff < CUTOFF_OPEN || lfo != 0.0 || eg2 < 0.0 || closes {
+        rows.constant(d::FILTER_CUTOFF, fixed(cutoff));
+        rows.constant(d::FILTER_Q, fixed(number(id::FILTER_Q).clamp(0.0, 960.0)));
+        rows.moving(s::LFO, d::FILTER_CUTOFF, SOURCE_BIPOLAR, lfo);
+        rows.moving(s::EG2, d::FILTER_CUTOFF, LINEAR, eg2);
+    }
+
+    // Outputs.
+    rows.constant(d::PAN, fixed(number(id::PAN)));
+    rows.constant(d::REVERB, fixed(number(id::REVERB)));
+    rows.constant(d::CHORUS, fixed(number(id::CHORUS)));
+
+    // Scale tuning turns around the root key.
+    let scale = number(id::SCALE_TUNING);
+    if scale != 100.0 {
+        rows.add(s::KEY_NUMBER, s::NONE, d::PITCH, LINEAR, fixed(128.0 * scale));
+        rows.constant(d::PITCH, fixed((100.0 - scale) * f64::from(root_key)));
+    }
+
+    for modulator in modulators.iter() {
+        // What has no counterpart was told when it was read.
+        let Ok(found) = counterpart(modulator) else { continue };
+        let standard = DEFAULTS.contains(modulator);
+        // These say what DLS's own connections say, with a scale of its own for two of them.
+        let scale = match (found.source, found.control, found.destination) {
+            (s::VELOCITY | s::CC7 | s::CC11, s::NONE, d::GAIN) | (s::CC10, s::NONE, d::PAN) if standard => continue,
+            (s::PITCH_WHEEL, s::RPN0, d::PITCH) if standard => continue,
+            (s::CC10, s::NONE, d::PAN) => f64::from(modulator.amount) * 508.0 / 1000.0,
+            (s::PITCH_WHEEL, s::RPN0, d::PITCH) => f64::from(modulator.amount) * 128.0 / 127.0,
+            // Zero takes something away only from DLS's own connections.
+            (s::VELOCITY | s::CC7 | s::CC11, s::NONE, d::GAIN) => f64::from(modulator.amount) * found.unit,
+            (s::CC91, s::NONE, d::REVERB) | (s::CC93, s::NONE, d::CHORUS) => f64::from(modulator.amount) * found.unit,
+            _ if modulator.amount == 0 => continue,
+            _ => f64::from(modulator.amount) * found.unit,
+        };
+        if !rows.add(found.source, found.control, found.destination, found.transform, fixed(scale)) {
+            lost(modulator.to_string());
+        }
+    }
+    rows.0
+}

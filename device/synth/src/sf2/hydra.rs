@@ -1,0 +1,275 @@
+//! The nine tables of a SoundFont (SoundFont 2.04, 7), and the zones that they are cut into.
+
+use super::generators::{COUNT, Generators, id, is_without_effect};
+use super::modulators::{Modulator, counterpart};
+use crate::dls::fault::{BankError, Rule};
+use crate::dls::place::Trail;
+use crate::dls::riff::{Chunk, Known, single};
+use crate::dls::warning::{PassedOver, Warnings};
+
+/// Most modulators of a zone: several times what the richest fonts have, and a bound on the work of laying them over
+/// each other.
+const ZONE_MODULATORS_MAX: usize = 64;
+
+const TABLES: Known =
+    Known { chunks: &[b"phdr", b"pbag", b"pmod", b"pgen", b"inst", b"ibag", b"imod", b"igen", b"shdr"], lists: &[] };
+
+/// A table of records of one size, the last of which only ends it.
+#[derive(Clone, Copy)]
+struct Table<'a> {
+    chunk: Chunk<'a>,
+    record: usize,
+}
+
+impl<'a> Table<'a> {
+    fn find(
+        tables: &[Chunk<'a>],
+        name: &'static str,
+        record: usize,
+        trail: &Trail<'_>,
+        warnings: &mut Warnings,
+    ) -> Result<Self, BankError> {
+        let code = name.as_bytes().first_chunk::<4>().expect("the names of tables have four letters");
+        let chunk = single(tables, code, trail, warnings).ok_or_else(|| BankError::at(trail, Rule::Missing(name)))?;
+        let size = chunk.data.len();
+        if size == 0 || !size.is_multiple_of(record) {
+            return Err(BankError::at(&trail.to(chunk.id, chunk.offset), Rule::Records { size, record }));
+        }
+        Ok(Self { chunk, record })
+    }
+
+    /// Records, the one that ends the table not counted.
+    fn count(&self) -> usize {
+        self.chunk.data.len() / self.record - 1
+    }
+
+    fn record(&self, index: usize) -> &'a [u8] {
+        let at = index * self.record;
+        self.chunk.data.get(at..at + self.record).unwrap_or_default()
+    }
+
+    fn half(&self, index: usize, at: usize) -> u16 {
+        self.record(index).get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u16::from_le_bytes(*b))
+    }
+
+    fn word(&self, index: usize, at: usize) -> u32 {
+        u32::from(self.half(index, at)) | u32::from(self.half(index, at + 2)) << 16
+    }
+
+    fn name(&self, index: usize) -> String {
+        let bytes = self.record(index).get(..20).unwrap_or_default();
+        let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+        String::from_utf8_lossy(&bytes[..end]).trim().to_owned()
+    }
+
+    /// The way to a record.
+    fn nth<'t>(&self, index: usize, trail: &'t Trail<'t>) -> Trail<'t> {
+        trail.nth(self.chunk.id, index, self.chunk.offset + 8 + index * self.record)
+    }
+
+    /// The records of another table, which has `count`, that belong to one of this table: from the index that it has at
+    /// `at`, to the next one's.
+    fn span(
+        &self,
+        index: usize,
+        at: usize,
+        (what, count): (&'static str, usize),
+        trail: &Trail<'_>,
+    ) -> Result<core::ops::Range<usize>, BankError> {
+        let (from, to) = (usize::from(self.half(index, at)), usize::from(self.half(index + 1, at)));
+        let here = self.nth(index, trail);
+        if to > count {
+            let rule = Rule::Index { what, index: to as u64, count: count as u64 };
+            return Err(BankError::at(&self.nth(index + 1, trail), rule));
+        }
+        if from > to {
+            return Err(BankError::at(&here, Rule::Order { what, record: index }));
+        }
+        Ok(from..to)
+    }
+}
+
+/// A zone of a preset or an instrument.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Zone {
+    pub(super) generators: Generators,
+    pub(super) modulators: Vec<Modulator>,
+    /// Where its record begins in the file.
+    pub(super) offset: usize,
+}
+
+/// A preset, or an instrument.
+#[derive(Debug)]
+pub(super) struct Set {
+    pub(super) name: String,
+    /// Of presets: the bank and the program.
+    pub(super) bank: u16,
+    pub(super) program: u16,
+    /// What holds for all zones.
+    pub(super) global: Zone,
+    pub(super) zones: Vec<Zone>,
+}
+
+/// A sample header (7.10).
+#[derive(Debug)]
+pub(super) struct Sample {
+    pub(super) name: String,
+    pub(super) start: u32,
+    pub(super) end: u32,
+    pub(super) loop_start: u32,
+    pub(super) loop_end: u32,
+    pub(super) rate: u32,
+    pub(super) key: u8,
+    /// In cents.
+    pub(super) correction: i8,
+    pub(super) kind: u16,
+    /// Where its record begins in the file.
+    pub(super) offset: usize,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Hydra {
+    pub(super) presets: Vec<Set>,
+    pub(super) instruments: Vec<Set>,
+    pub(super) samples: Vec<Sample>,
+}
+
+/// Which tables make up presets, or instruments.
+struct Level<'a> {
+    headers: Table<'a>,
+    /// Where a header has the index of its first bag.
+    bag_at: usize,
+    bags: Table<'a>,
+    generators: Table<'a>,
+    modulators: Table<'a>,
+    /// The generator that ends a zone, and leads on.
+    leads: usize,
+    /// What it leads to.
+    what: &'static str,
+}
+
+impl Hydra {
+    pub(super) fn read(list: &Chunk<'_>, trail: &Trail<'_>, warnings: &mut Warnings) -> Result<Self, BankError> {
+        let trail = trail.to(list.id, list.offset);
+        let tables = list.children().chunks(&TABLES, &trail, warnings)?;
+        let mut table = |name, record| Table::find(&tables, name, record, &trail, warnings);
+        let presets = Level {
+            headers: table("phdr", 38)?,
+            bag_at: 24,
+            bags: table("pbag", 4)?,
+            modulators: table("pmod", 10)?,
+            generators: table("pgen", 4)?,
+            leads: id::INSTRUMENT,
+            what: "instrument",
+        };
+        let instruments = Level {
+            headers: table("inst", 22)?,
+            bag_at: 20,
+            bags: table("ibag", 4)?,
+            modulators: table("imod", 10)?,
+            generators: table("igen", 4)?,
+            leads: id::SAMPLE,
+            what: "sample",
+        };
+        let samples = table("shdr", 46)?;
+        let sample = |index: usize| Sample {
+            name: samples.name(index),
+            start: samples.word(index, 20),
+            end: samples.word(index, 24),
+            loop_start: samples.word(index, 28),
+            loop_end: samples.word(index, 32),
+            rate: samples.word(index, 36),
+            key: samples.half(index, 40) as u8,
+            correction: (samples.half(index, 40) >> 8) as i8,
+            kind: samples.half(index, 44),
+            offset: samples.nth(index, &trail).offset,
+        };
+        Ok(Self {
+            presets: sets(&presets, instruments.headers.count(), &trail, warnings)?,
+            instruments: sets(&instruments, samples.count(), &trail, warnings)?,
+            samples: (0..samples.count()).map(sample).collect(),
+        })
+    }
+}
+
+/// All presets, or all instruments; `targets` is how many there are of what their zones lead to.
+fn sets(level: &Level<'_>, targets: usize, trail: &Trail<'_>, warnings: &mut Warnings) -> Result<Vec<Set>, BankError> {
+    let mut sets = Vec::new();
+    let headers = &level.headers;
+    for index in 0..headers.count() {
+        let mut set = Set {
+            name: headers.name(index),
+            program: headers.half(index, 20),
+            bank: headers.half(index, 22),
+            global: Zone::default(),
+            zones: Vec::new(),
+        };
+        let bags = headers.span(index, level.bag_at, ("bags", level.bags.count()), trail)?;
+        for bag in bags.clone() {
+            let zone = zone(level, bag, trail, warnings)?;
+            let here = level.bags.nth(bag, trail);
+            match zone.generators.get(level.leads) {
+                Some(target) if usize::from(target as u16) >= targets => {
+                    let (what, index) = (level.what, u64::from(target as u16));
+                    return Err(BankError::at(&here, Rule::Index { what, index, count: targets as u64 }));
+                }
+                Some(_) => set.zones.push(zone),
+                // A first zone that leads nowhere is global (7.3, 7.7); others that do are to be passed over.
+                None if bag == bags.start => set.global = zone,
+                None => warnings.at(&here, PassedOver::DeadZone(level.what)),
+            }
+        }
+        sets.push(set);
+    }
+    Ok(sets)
+}
+
+fn zone(level: &Level<'_>, bag: usize, trail: &Trail<'_>, warnings: &mut Warnings) -> Result<Zone, BankError> {
+    // Some fonts lack the records that end these two tables.
+    let (generators, modulators) = (level.generators.count() + 1, level.modulators.count() + 1);
+    let generators = level.bags.span(bag, 0, ("generators", generators), trail)?;
+    let modulators = level.bags.span(bag, 2, ("modulators", modulators), trail)?;
+    let mut zone = Zone { offset: level.bags.nth(bag, trail).offset, ..Zone::default() };
+    for index in generators {
+        let number = usize::from(level.generators.half(index, 0));
+        if is_without_effect(number) {
+            let here = level.generators.nth(index, trail);
+            warnings.at(&here, PassedOver::Generator(number as u16));
+        }
+        if number < COUNT {
+            zone.generators.set(number, level.generators.half(index, 2) as i16);
+        }
+        // What stands behind the one that leads on counts for nothing (8.1.2).
+        if number == level.leads {
+            break;
+        }
+    }
+    for index in modulators {
+        let half = |at| level.modulators.half(index, at);
+        let modulator = Modulator {
+            source: half(0),
+            destination: half(2),
+            amount: i32::from(half(4) as i16),
+            amount_source: half(6),
+            transform: half(8),
+        };
+        let here = level.modulators.nth(index, trail);
+        let why = if zone.modulators.len() == ZONE_MODULATORS_MAX {
+            Some("the zone has too many")
+        } else {
+            counterpart(&modulator).err()
+        };
+        match why {
+            None => zone.modulators.push(modulator),
+            Some(why) => {
+                warnings.at(&here, PassedOver::Modulator { modulator: modulator.to_string(), why });
+                // One that has no counterpart may still stand for a default one, which it then takes away.
+                if zone.modulators.len() < ZONE_MODULATORS_MAX {
+                    zone.modulators.push(modulator);
+                }
+            }
+        }
+    }
+    Ok(zone)
+}

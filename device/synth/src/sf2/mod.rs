@@ -1,0 +1,60 @@
+//! SoundFont 2 files as a [`Collection`](crate::dls::Collection): the third way into the instrument model (SoundFont
+//! Technical Specification 2.04).
+//!
+//! Presets and instruments become instruments of regions, generators and modulators become connections. The reader is
+//! the project's own, on the RIFF walker of DLS files: of the published ones, one drops modulators, and the other takes
+//! a file's word for its sizes and stops the process where a list is missing.
+
+mod connections;
+mod convert;
+mod generators;
+mod hydra;
+mod modulators;
+
+use crate::dls::fault::{BankError, Rule};
+use crate::dls::place::Trail;
+use crate::dls::riff::{Known, file, single};
+use crate::dls::warning::{PassedOver, Warnings};
+use crate::dls::{Loaded, riff};
+use crate::limits::TEXT_BYTES_MAX;
+
+const TOP: Known = Known { chunks: &[], lists: &[b"INFO", b"sdta", b"pdta"] };
+const SAMPLES: Known = Known { chunks: &[b"smpl", b"sm24"], lists: &[] };
+
+/// Whether these are the first bytes of a SoundFont.
+pub(crate) fn is_sound_font(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"sfbk")
+}
+
+/// Reads a SoundFont 2 file.
+pub(crate) fn read(bytes: &[u8]) -> Result<Loaded, BankError> {
+    let mut warnings = Warnings::default();
+    let trail = Trail::root(*b"sfbk");
+    let Some(scope) = file(bytes, b"sfbk", b"pdta", &mut warnings) else {
+        return Err(BankError { chunk: "RIFF".to_owned(), offset: 0, rule: Rule::Form });
+    };
+    let top = scope.chunks(&TOP, &trail, &mut warnings)?;
+    let missing = |name| BankError::at(&trail, Rule::Missing(name));
+    let data = single(&top, b"sdta", &trail, &mut warnings).ok_or_else(|| missing("LIST sdta"))?;
+    let parameters = single(&top, b"pdta", &trail, &mut warnings).ok_or_else(|| missing("LIST pdta"))?;
+    let info = single(&top, b"INFO", &trail, &mut warnings);
+
+    let data_trail = trail.to(data.id, data.offset);
+    let data = data.children().chunks(&SAMPLES, &data_trail, &mut warnings)?;
+    if let Some(low) = single(&data, b"sm24", &data_trail, &mut warnings) {
+        warnings.at(&data_trail.to(low.id, low.offset), PassedOver::LowBits);
+    }
+    let samples = single(&data, b"smpl", &data_trail, &mut warnings)
+        .ok_or_else(|| BankError::at(&data_trail, Rule::Missing("smpl")))?;
+
+    let hydra = hydra::Hydra::read(&parameters, &trail, &mut warnings)?;
+    let mut collection = convert::convert(&hydra, samples.data, &mut warnings)?;
+    let text = |id: &[u8; 4]| {
+        let bytes = info.and_then(|info| riff::text(info.data, id)).unwrap_or_default();
+        let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len()).min(TEXT_BYTES_MAX);
+        String::from_utf8_lossy(&bytes[..end]).trim().to_owned()
+    };
+    collection.name = text(b"INAM");
+    collection.copyright = text(b"ICOP");
+    Ok(Loaded { collection, warnings })
+}

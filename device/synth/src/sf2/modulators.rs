@@ -1,0 +1,244 @@
+//! Modulators (SoundFont 2.04, 8.2 to 8.4, 9.5), and the DLS connection that says the same, where there is one.
+//!
+//! A modulator takes one source or two, each with a curve, to one destination; so does a connection, with the same
+//! curves and the same sources. What has no counterpart: links from modulator to modulator, the absolute value, two
+//! sources to the depth of an oscillator or envelope (a connection has two inputs, and the oscillator is one of them),
+//! where in a sample to begin, and the controllers that SoundFont forbids.
+
+use core::fmt;
+
+use super::generators::id;
+use crate::dls::spec::transform::{
+    CONTROL_BIPOLAR, CONTROL_INVERT, CONTROL_SHIFT, SOURCE_BIPOLAR, SOURCE_INVERT, SOURCE_SHIFT,
+};
+use crate::dls::spec::{destination as d, source as s};
+
+/// A modulator, as the file has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Modulator {
+    pub(super) source: u16,
+    pub(super) destination: u16,
+    pub(super) amount: i32,
+    pub(super) amount_source: u16,
+    pub(super) transform: u16,
+}
+
+impl Modulator {
+    /// Of two modulators with the same identity, one replaces the other, or adds to it (9.5.1).
+    fn identity(&self) -> (u16, u16, u16, u16) {
+        (self.source, self.destination, self.amount_source, self.transform)
+    }
+}
+
+const fn modulator(source: u16, destination: usize, amount: i32, amount_source: u16) -> Modulator {
+    Modulator { source, destination: destination as u16, amount, amount_source, transform: 0 }
+}
+
+/// The default modulators (8.4).
+///
+/// The second, velocity to filter cutoff, is -2400 cents in the text. The synthesizers that fonts are made for
+/// (FluidSynth, MuseScore) leave it out, since fonts sound dull with it, and so is it here; a font that asks for it
+/// gets it.
+pub(super) const DEFAULTS: [Modulator; 10] = [
+    modulator(0x0502, id::ATTENUATION, 960, 0),
+    modulator(0x0102, id::FILTER_CUTOFF, 0, 0),
+    modulator(0x000D, id::VIB_LFO_TO_PITCH, 50, 0),
+    modulator(0x0081, id::VIB_LFO_TO_PITCH, 50, 0),
+    modulator(0x0587, id::ATTENUATION, 960, 0),
+    modulator(0x028A, id::PAN, 1000, 0),
+    modulator(0x058B, id::ATTENUATION, 960, 0),
+    modulator(0x00DB, id::REVERB, 200, 0),
+    modulator(0x00DD, id::CHORUS, 200, 0),
+    modulator(0x020E, id::PITCH, 12_700, 0x0010),
+];
+
+/// Modulators of a voice in the making.
+#[derive(Clone, Debug)]
+pub(super) struct List(Vec<Modulator>);
+
+impl List {
+    /// Of one level: the global zone's, and over them the zone's own.
+    pub(super) fn of_zone(global: &[Modulator], own: &[Modulator]) -> Self {
+        let mut list = Self(Vec::with_capacity(global.len() + own.len()));
+        list.replace(global);
+        list.replace(own);
+        list
+    }
+
+    /// Of a voice: an instrument's over the default ones, and a preset's added to those.
+    pub(super) fn of_voice(instrument: &Self, preset: &Self) -> Self {
+        let mut list = Self(DEFAULTS.to_vec());
+        list.replace(&instrument.0);
+        for more in &preset.0 {
+            match list.0.iter_mut().find(|m| m.identity() == more.identity()) {
+                Some(found) => found.amount += more.amount,
+                None => list.0.push(*more),
+            }
+        }
+        list
+    }
+
+    fn replace(&mut self, others: &[Modulator]) {
+        for other in others {
+            match self.0.iter_mut().find(|m| m.identity() == other.identity()) {
+                Some(found) => *found = *other,
+                None => self.0.push(*other),
+            }
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Modulator> {
+        self.0.iter()
+    }
+}
+
+/// A connection for a modulator, without its amount.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Counterpart {
+    pub(super) source: u16,
+    pub(super) control: u16,
+    pub(super) destination: u16,
+    pub(super) transform: u16,
+    /// What one of the modulator's amount is in the destination's unit.
+    pub(super) unit: f64,
+}
+
+/// One of a modulator's sources.
+#[derive(Clone, Copy)]
+struct Input {
+    id: u16,
+    curve: u16,
+    inverted: bool,
+    bipolar: bool,
+}
+
+impl Input {
+    fn of(bits: u16) -> Result<Self, &'static str> {
+        let index = bits & 0x7F;
+        let id = if bits & 0x80 != 0 {
+            match index {
+                0 | 6 | 32 | 38 | 98..=101 | 120..=127 => return Err("SoundFont forbids the controller"),
+                _ => 0x80 | index,
+            }
+        } else {
+            match index {
+                0 => s::NONE,
+                2 => s::VELOCITY,
+                3 => s::KEY_NUMBER,
+                10 => s::POLY_PRESSURE,
+                13 => s::CHANNEL_PRESSURE,
+                14 => s::PITCH_WHEEL,
+                16 => s::RPN0,
+                127 => return Err("its source is another modulator"),
+                _ => return Err("SoundFont has no such source"),
+            }
+        };
+        let curve = bits >> 10;
+        if curve > 3 {
+            return Err("SoundFont has no such curve");
+        }
+        Ok(Self { id, curve, inverted: bits & 0x100 != 0, bipolar: bits & 0x200 != 0 })
+    }
+
+    fn as_source(self) -> u16 {
+        let flag = |on: bool, bit: u16| if on { bit } else { 0 };
+        self.curve << SOURCE_SHIFT | flag(self.bipolar, SOURCE_BIPOLAR) | flag(self.inverted, SOURCE_INVERT)
+    }
+
+    fn as_control(self) -> u16 {
+        let flag = |on: bool, bit: u16| if on { bit } else { 0 };
+        self.curve << CONTROL_SHIFT | flag(self.bipolar, CONTROL_BIPOLAR) | flag(self.inverted, CONTROL_INVERT)
+    }
+}
+
+/// What moves by itself, and whose depth a modulator may be about: source, its curve, destination, unit.
+fn depth(destination: usize) -> Option<(u16, u16, u16, f64)> {
+    Some(match destination {
+        id::MOD_LFO_TO_PITCH => (s::LFO, SOURCE_BIPOLAR, d::PITCH, 1.0),
+        id::VIB_LFO_TO_PITCH => (s::VIBRATO, SOURCE_BIPOLAR, d::PITCH, 1.0),
+        id::MOD_ENV_TO_PITCH => (s::EG2, 0, d::PITCH, 1.0),
+        id::MOD_LFO_TO_CUTOFF => (s::LFO, SOURCE_BIPOLAR, d::FILTER_CUTOFF, 1.0),
+        id::MOD_ENV_TO_CUTOFF => (s::EG2, 0, d::FILTER_CUTOFF, 1.0),
+        id::MOD_LFO_TO_VOLUME => (s::LFO, SOURCE_BIPOLAR, d::GAIN, 1.0),
+        _ => return None,
+    })
+}
+
+/// A destination that is a number of its own: DLS's, and what one of SoundFont's unit is in DLS's.
+pub(super) fn plain(destination: usize) -> Option<(u16, f64)> {
+    Some(match destination {
+        id::FILTER_CUTOFF => (d::FILTER_CUTOFF, 1.0),
+        // Centibels are DLS's tenths of a decibel.
+        id::FILTER_Q => (d::FILTER_Q, 1.0),
+        id::ATTENUATION => (d::GAIN, -1.0),
+        id::PAN => (d::PAN, 1.0),
+        id::REVERB => (d::REVERB, 1.0),
+        id::CHORUS => (d::CHORUS, 1.0),
+        id::COARSE_TUNE => (d::PITCH, 100.0),
+        id::FINE_TUNE | id::PITCH => (d::PITCH, 1.0),
+        id::MOD_LFO_DELAY => (d::LFO_DELAY, 1.0),
+        id::MOD_LFO_FREQUENCY => (d::LFO_FREQUENCY, 1.0),
+        id::VIB_LFO_DELAY => (d::VIB_DELAY, 1.0),
+        id::VIB_LFO_FREQUENCY => (d::VIB_FREQUENCY, 1.0),
+        id::VOL_ENV_DELAY => (d::EG1_DELAY, 1.0),
+        id::VOL_ENV_ATTACK => (d::EG1_ATTACK, 1.0),
+        id::VOL_ENV_HOLD => (d::EG1_HOLD, 1.0),
+        id::VOL_ENV_DECAY => (d::EG1_DECAY, 1.0),
+        // Of 96 dB, in tenths of a percent.
+        id::VOL_ENV_SUSTAIN => (d::EG1_SUSTAIN, -1000.0 / 960.0),
+        id::VOL_ENV_RELEASE => (d::EG1_RELEASE, 1.0),
+        id::MOD_ENV_DELAY => (d::EG2_DELAY, 1.0),
+        id::MOD_ENV_ATTACK => (d::EG2_ATTACK, 1.0),
+        id::MOD_ENV_HOLD => (d::EG2_HOLD, 1.0),
+        id::MOD_ENV_DECAY => (d::EG2_DECAY, 1.0),
+        id::MOD_ENV_SUSTAIN => (d::EG2_SUSTAIN, -1.0),
+        id::MOD_ENV_RELEASE => (d::EG2_RELEASE, 1.0),
+        _ => return None,
+    })
+}
+
+/// The connection that says what a modulator says, or why there is none.
+pub(super) fn counterpart(modulator: &Modulator) -> Result<Counterpart, &'static str> {
+    if modulator.destination & 0x8000 != 0 {
+        return Err("it leads to another modulator");
+    }
+    if modulator.transform != 0 {
+        return Err("DLS has no transform of the product");
+    }
+    let mut first = Input::of(modulator.source)?;
+    let mut second = Input::of(modulator.amount_source)?;
+    if first.id == s::NONE {
+        core::mem::swap(&mut first, &mut second);
+    }
+    let destination = usize::from(modulator.destination);
+    if let Some((source, curve, destination, unit)) = depth(destination) {
+        if second.id != s::NONE {
+            return Err("a connection has two inputs, and this would take three");
+        }
+        let transform = curve | if first.id == s::NONE { 0 } else { first.as_control() };
+        return Ok(Counterpart { source, control: first.id, destination, transform, unit });
+    }
+    let (destination, unit) = plain(destination).ok_or("DLS has no such destination")?;
+    let transform = if first.id == s::NONE { 0 } else { first.as_source() }
+        | if second.id == s::NONE { 0 } else { second.as_control() };
+    let found = Counterpart { source: first.id, control: second.id, destination, transform, unit };
+    // A connection without curves means, on the lines of DLS's own that have some, those curves.
+    let has_curves = matches!(
+        (found.source, found.control, found.destination),
+        (s::VELOCITY | s::CC7 | s::CC11, s::NONE, d::GAIN)
+            | (s::CC10, s::NONE, d::PAN)
+            | (s::PITCH_WHEEL, s::RPN0, d::PITCH)
+    );
+    if has_curves && transform == 0 {
+        return Err("DLS has a curve of its own for it");
+    }
+    Ok(found)
+}
+
+impl fmt::Display for Modulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { source, destination, amount, amount_source, transform } = self;
+        write!(f, "{source:#06x} x {amount_source:#06x} to generator {destination}, amount {amount}")?;
+        if *transform == 0 { Ok(()) } else { write!(f, ", transform {transform}") }
+    }
+}

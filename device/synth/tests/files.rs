@@ -4,34 +4,12 @@ mod common;
 
 use std::sync::Arc;
 
+use common::file::*;
 use common::*;
 use dls_synth::dls::spec::transform::SOURCE_BIPOLAR;
 use dls_synth::dls::spec::{destination as d, source as s};
 use dls_synth::dls::{Collection, Instrument, Patch, Wave};
 use dls_synth::{Bank, Rule, Synth, builtin};
-
-/// A chunk of a file in the making.
-fn chunk(id: &[u8; 4], data: &[u8]) -> Vec<u8> {
-    let mut out = [&id[..], &(data.len() as u32).to_le_bytes(), data].concat();
-    out.resize(out.len().next_multiple_of(2), 0);
-    out
-}
-
-fn list(form: &[u8; 4], children: &[Vec<u8>]) -> Vec<u8> {
-    chunk(b"LIST", &[&form[..], &children.concat()].concat())
-}
-
-fn riff(children: &[Vec<u8>]) -> Vec<u8> {
-    chunk(b"RIFF", &[&b"DLS "[..], &children.concat()].concat())
-}
-
-fn words(values: &[u32]) -> Vec<u8> {
-    values.iter().flat_map(|v| v.to_le_bytes()).collect()
-}
-
-fn halves(values: &[u16]) -> Vec<u8> {
-    values.iter().flat_map(|v| v.to_le_bytes()).collect()
-}
 
 fn pcm_wave(samples: usize, extra: &[Vec<u8>]) -> Vec<u8> {
     let format = [halves(&[1, 1]), words(&[22_050, 22_050]), halves(&[1, 8])].concat();
@@ -119,10 +97,6 @@ fn condition(program: &[u8]) -> Vec<u8> {
     chunk(b"cdl ", program)
 }
 
-fn constant_word(value: u32) -> Vec<u8> {
-    [halves(&[0x10]), words(&[value])].concat()
-}
-
 const SUPPORTS_DLS2: [u8; 16] =
     [0xE5, 0x99, 0x45, 0xF1, 0x89, 0x46, 0xD2, 0x11, 0xAF, 0xA6, 0x00, 0xAA, 0x00, 0x24, 0xD8, 0xB6];
 
@@ -168,6 +142,114 @@ fn conditions_are_reckoned_on_a_stack() {
     assert!(!holds(&[op(0x01)]));
     assert!(!holds(&[op(0x77)]));
     assert!(!holds(&[halves(&[0x10])]));
+}
+
+/// Every operation, as the word that it leaves: `x` is the top of the stack, `y` lies below it.
+#[test]
+fn every_operation_of_a_condition_leaves_its_value() {
+    const TRUE: u32 = u32::MAX;
+    let value = |program: &[Vec<u8>], expected: u32| {
+        let test = [program.to_vec(), vec![constant_word(expected), halves(&[0x0E])]].concat().concat();
+        Bank::from_bytes(&riff(&[condition(&test), plain_file()[12..].to_vec()])).is_ok()
+    };
+    let cases: [(u16, u32, u32, u32); 28] = [
+        (0x01, 0b1100, 0b1010, 0b1000),
+        (0x02, 0b1100, 0b1010, 0b1110),
+        (0x03, 0b1100, 0b1010, 0b0110),
+        (0x04, 7, 3, 10),
+        (0x04, u32::MAX, 2, 1),
+        (0x05, 7, 3, 4),
+        (0x05, 3, 7, 3u32.wrapping_sub(7)),
+        (0x06, 7, 3, 21),
+        (0x06, 0x8000_0000, 2, 0),
+        (0x07, 7, 3, 2),
+        (0x07, 7, 0, 0),
+        (0x08, 7, 3, TRUE),
+        (0x08, 7, 0, 0),
+        (0x09, 7, 0, TRUE),
+        (0x09, 0, 0, 0),
+        (0x0A, 3, 7, TRUE),
+        (0x0A, 7, 7, 0),
+        (0x0A, u32::MAX, 0, 0),
+        (0x0B, 7, 7, TRUE),
+        (0x0B, 8, 7, 0),
+        (0x0C, 8, 7, TRUE),
+        (0x0C, 7, 7, 0),
+        (0x0D, 7, 7, TRUE),
+        (0x0D, 6, 7, 0),
+        (0x0E, 7, 7, TRUE),
+        (0x0E, 7, 8, 0),
+        (0x0F, 0, 0, TRUE),
+        (0x0F, 7, 0, 0),
+    ];
+    for (opcode, x, y, expected) in cases {
+        let program = [constant_word(y), constant_word(x), halves(&[opcode])];
+        assert!(value(&program, expected), "{x} {opcode:#x} {y} is not {expected}");
+        assert!(!value(&program, expected ^ 1), "{x} {opcode:#x} {y} is anything");
+    }
+    // Eight deep at least, and not without end.
+    let deep = |count: usize| {
+        let program = [vec![constant_word(1); count], vec![halves(&[0x04]); count - 1]].concat();
+        value(&program, count as u32)
+    };
+    assert!(deep(8) && deep(30));
+    assert!(!deep(40));
+}
+
+#[test]
+fn every_property_that_a_condition_may_ask_for_has_its_answer() {
+    const TRUE: u32 = u32::MAX;
+    let id = |data: (u32, u16, u16), rest: [u8; 8]| -> Vec<u8> {
+        [words(&[data.0]), halves(&[data.1, data.2]), rest.to_vec()].concat()
+    };
+    let roland = |first: u32| id((first, 0xC364, 0x11D1), [0xA7, 0x60, 0x00, 0x00, 0xF8, 0x75, 0xAC, 0x12]);
+    let makers = |first: u32| id((first, 0x8095, 0x11D2), [0xA1, 0xEF, 0x00, 0x60, 0x08, 0x33, 0xDB, 0xD8]);
+    let level_2 = id((0xF145_99E5, 0x4689, 0x11D2), [0xAF, 0xA6, 0x00, 0xAA, 0x00, 0x24, 0xD8, 0xB6]);
+    let rate = id((0x2A91_F713, 0xA4BF, 0x11D2), [0xBB, 0xDF, 0x00, 0x60, 0x08, 0x33, 0xDB, 0xD8]);
+    let answers = [
+        (roland(0x178F_2F24), 0),
+        (roland(0x178F_2F25), 0),
+        (roland(0x178F_2F26), 0),
+        (roland(0x178F_2F27), TRUE),
+        (roland(0x178F_2F28), dls_synth::limits::DOWNLOAD_MEMORY_DEFAULT),
+        (level_2, TRUE),
+        (makers(0xB03E_1181), 0),
+        (makers(0xB03E_1182), 0),
+        (rate, dls_synth::SynthConfig::default().sample_rate),
+    ];
+    let holds = |program: Vec<u8>| Bank::from_bytes(&riff(&[condition(&program), plain_file()[12..].to_vec()])).is_ok();
+    for (id, answer) in answers {
+        assert!(holds([halves(&[0x12]), id.clone()].concat()), "{id:02x?} is supported");
+        assert!(holds([halves(&[0x11]), id.clone(), constant_word(answer), halves(&[0x0E])].concat()), "{id:02x?}");
+        let mut unknown = id.clone();
+        unknown[15] ^= 1;
+        assert!(!holds([halves(&[0x12]), unknown.clone()].concat()));
+        assert!(holds([halves(&[0x11]), unknown, constant_word(0), halves(&[0x0E])].concat()), "answered with 0");
+    }
+}
+
+#[test]
+fn both_levels_of_articulation_count_and_a_condition_chooses_between_them() {
+    let level = |level_1: bool| -> Vec<u8> {
+        let (list_id, chunk_id) = if level_1 { (b"lart", b"art1") } else { (b"lar2", b"art2") };
+        let pitch = if level_1 { 100 } else { 200 };
+        let block = block([0, 0, d::PITCH, 0], pitch << 16);
+        // Level 1 for devices that do not know level 2, as the specification advises.
+        let level_2 = [halves(&[0x11]), SUPPORTS_DLS2.to_vec()].concat();
+        let program = if level_1 { [level_2, halves(&[0x0F])].concat() } else { level_2 };
+        list(list_id, &[condition(&program), chunk(chunk_id, &[words(&[8, 1]), block].concat())])
+    };
+    let parts = Parts { in_instrument: vec![level(true), level(false)], ..Parts::default() };
+    let found = Collection::from_dls(&parts.file()).unwrap().instruments[0].articulation.clone();
+    assert_eq!(found.iter().map(|c| c.scale >> 16).collect::<Vec<_>>(), [200]);
+    // Without conditions both count, one after the other.
+    let plain = |id: &[u8; 4], inner: &[u8; 4], pitch: i32| {
+        list(id, &[chunk(inner, &[words(&[8, 1]), block([0, 0, d::PITCH, 0], pitch << 16)].concat())])
+    };
+    let both = vec![plain(b"lart", b"art1", 100), plain(b"lar2", b"art2", 200)];
+    let parts = Parts { in_region: both, ..Parts::default() };
+    let region = Collection::from_dls(&parts.file()).unwrap().instruments[0].regions[0].clone();
+    assert_eq!(region.articulation.unwrap().iter().map(|c| c.scale >> 16).collect::<Vec<_>>(), [100, 200]);
 }
 
 #[test]

@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of this module")]
 
 pub(crate) mod download;
+pub(crate) mod file;
 pub(crate) mod prototype;
 pub(crate) mod rig;
 pub(crate) mod sheet;

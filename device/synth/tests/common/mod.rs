@@ -10,6 +10,7 @@ pub(crate) mod download;
 pub(crate) mod file;
 pub(crate) mod prototype;
 pub(crate) mod rig;
+pub(crate) mod sf2;
 pub(crate) mod sheet;
 
 use std::f64::consts::TAU;

@@ -103,7 +103,8 @@ const KERNEL_MODULES: [&str; 2] = ["ntoskrnl.exe", "hal.dll"];
 pub const PORTCLS_MODULE: &str = "portcls.sys";
 
 fn kernel_tables() -> impl Iterator<Item = &'static &'static [Export]> {
-    [ke::EXPORTS, ex::EXPORTS, io::EXPORTS, rtl::EXPORTS]
+    // The run-time library first: it guards exports of the others.
+    [rtl::EXPORTS, ke::EXPORTS, ex::EXPORTS, io::EXPORTS]
         .into_iter()
         .flatten()
         .chain(core::iter::once(&mm::api::EXPORTS))

@@ -305,6 +305,15 @@ mod flag {
     pub(super) const PAGED: u64 = 0x100;
 }
 
+fn no_memory(function: &str, size: u64) -> ! {
+    crate::rtl::exception::raise_status(
+        function,
+        crate::nt::status::STATUS_INSUFFICIENT_RESOURCES,
+        &[],
+        format_args!("{function} for {size} bytes"),
+    )
+}
+
 /// The tag of allocations that give none.
 const NO_TAG: u32 = u32::from_le_bytes(*b"None");
 
@@ -331,9 +340,14 @@ exports! {
         pointer(driver_allocate("ExAllocatePoolWithTagPriority", kind, size, tag))
     }
 
-    /// Allocates pool against a quota, which nobody has here.
+    /// Allocates pool against a quota, which nobody has here; without memory it raises an exception unless
+    /// told not to.
     [DISPATCH] fn ExAllocatePoolWithQuotaTag(kind: POOL_TYPE, size: u64, tag: u32) -> PVOID {
-        pointer(driver_allocate("ExAllocatePoolWithQuotaTag", kind & !8, size, tag))
+        const DO_NOT_RAISE: POOL_TYPE = 8;
+        match driver_allocate("ExAllocatePoolWithQuotaTag", kind & !DO_NOT_RAISE, size, tag) {
+            None if kind & DO_NOT_RAISE == 0 => no_memory("ExAllocatePoolWithQuotaTag", size),
+            address => pointer(address),
+        }
     }
 
     /// Allocates pool, zeroed unless told otherwise.
@@ -347,8 +361,7 @@ exports! {
         let address = driver_allocate("ExAllocatePool2", kind, size, tag);
         match address {
             Some(address) if flags & flag::UNINITIALIZED == 0 => (address as *mut u8).write_bytes(0, size as usize),
-            None if flags & flag::RAISE_ON_FAILURE != 0 => verifier::stop(0x7e, "ExAllocatePool2", [0xc000_009a, 0, 0, 0],
-                format_args!("no memory for {size} bytes, and POOL_FLAG_RAISE_ON_FAILURE raises STATUS_INSUFFICIENT_RESOURCES")),
+            None if flags & flag::RAISE_ON_FAILURE != 0 => no_memory("ExAllocatePool2", size),
             _ => {}
         }
         pointer(address)

@@ -1,17 +1,26 @@
-//! Processor exceptions become the bug checks that Windows would raise.
+//! Processor exceptions: a driver's handlers are asked; what they do not take becomes the bug check that Windows would
+//! raise.
+
+#![allow(unsafe_code, reason = "the register of page faults")]
 
 use core::fmt;
 
 use super::bugcheck::{self, Report};
+use super::handlers::{self, Outcome};
 use super::stack::Context;
+use super::thread;
+use crate::arch::context::CONTEXT;
 use crate::arch::cpu;
 use crate::arch::trap::TrapFrame;
 use crate::image;
+use crate::mm::user::{Process, USER_ADDRESS_END};
+use crate::nt::EXCEPTION_RECORD;
 use crate::nt::irql::{APC_LEVEL, DISPATCH_LEVEL};
 use crate::nt::status::{self, *};
 
 const IRQL_NOT_LESS_OR_EQUAL: u32 = 0x0a;
 const KMODE_EXCEPTION_NOT_HANDLED: u32 = 0x1e;
+const SYSTEM_SERVICE_EXCEPTION: u32 = 0x3b;
 const PAGE_FAULT_IN_NONPAGED_AREA: u32 = 0x50;
 const SYSTEM_THREAD_EXCEPTION_NOT_HANDLED: u32 = 0x7e;
 const UNEXPECTED_KERNEL_MODE_TRAP: u32 = 0x7f;
@@ -46,10 +55,8 @@ impl Fault<'_> {
 
     /// What Windows does with an exception that no handler takes.
     fn unhandled(&self, exception: NTSTATUS, what: &str) -> ! {
-        let code =
-            if cpu::irql() <= APC_LEVEL { SYSTEM_THREAD_EXCEPTION_NOT_HANDLED } else { KMODE_EXCEPTION_NOT_HANDLED };
         self.stop(
-            code,
+            unhandled_code(),
             [u64::from(exception.cast_unsigned()), self.frame.rip, self.frame.rsp, 0],
             format_args!("{what} at {} ({})", image::Place(self.frame.rip), status::name(exception).unwrap_or("?")),
         )
@@ -97,22 +104,82 @@ impl Fault<'_> {
             )
         }
         self.stop(
-            SYSTEM_THREAD_EXCEPTION_NOT_HANDLED,
+            unhandled_code(),
             [u64::from(STATUS_ACCESS_VIOLATION.cast_unsigned()), frame.rip, frame.rsp, address],
             format_args!("{operation} {address:#x} ({what}) at {at} (STATUS_ACCESS_VIOLATION)"),
         )
     }
 }
 
-/// First address that is no user-mode address.
-const USER_ADDRESS_END: u64 = 1 << 47;
+/// What Windows stops with when no handler takes an exception: in a request of a process, in a system thread, above.
+pub(crate) fn unhandled_code() -> u32 {
+    if cpu::irql() > APC_LEVEL {
+        KMODE_EXCEPTION_NOT_HANDLED
+    } else if thread::process() == Process::System {
+        SYSTEM_THREAD_EXCEPTION_NOT_HANDLED
+    } else {
+        SYSTEM_SERVICE_EXCEPTION
+    }
+}
 
-/// Handles an exception: none is survivable here but the debug service.
+/// What a driver's handlers are told of a trap; `None` where Windows stops without asking any.
+fn record_of(frame: &TrapFrame) -> Option<EXCEPTION_RECORD> {
+    let record = |status, information: &[u64]| Some(handlers::record(status, 0, frame.rip, information));
+    match frame.vector {
+        0 => record(STATUS_INTEGER_DIVIDE_BY_ZERO, &[]),
+        3 => Some(handlers::record(STATUS_BREAKPOINT, 0, frame.rip - 1, &[0])),
+        4 => record(STATUS_INTEGER_OVERFLOW, &[]),
+        6 => record(STATUS_ILLEGAL_INSTRUCTION, &[]),
+        13 => record(STATUS_ACCESS_VIOLATION, &[0, u64::MAX]),
+        14 => {
+            let address = x86_64::registers::control::Cr2::read_raw();
+            let access = if frame.error_code & FETCH != 0 { 8 } else { u64::from(frame.error_code & WRITE != 0) };
+            // At DISPATCH_LEVEL no page can be brought in, and kernel addresses are never brought in for a driver.
+            let handlers_are_asked = cpu::irql() < DISPATCH_LEVEL && address < USER_ADDRESS_END;
+            handlers_are_asked.then(|| handlers::record(STATUS_ACCESS_VIOLATION, 0, frame.rip, &[access, address]))
+        }
+        16 | 19 => record(STATUS_FLOAT_MULTIPLE_TRAPS, &[]),
+        17 => record(STATUS_DATATYPE_MISALIGNMENT, &[]),
+        0x2c => record(STATUS_ASSERTION_FAILURE, &[]),
+        _ => None,
+    }
+}
+
+/// Asks the driver's handlers. Gives whether one has mended what was wrong; one that takes the exception does not come
+/// back.
+fn handled(frame: &mut TrapFrame) -> bool {
+    let Some(mut record) = record_of(frame) else { return false };
+    let fault_address = x86_64::registers::control::Cr2::read_raw();
+    let mut context = CONTEXT::of_trap(frame);
+    context.Rip = record.ExceptionAddress as u64;
+    let enabled = frame.rflags & INTERRUPTS_ENABLED != 0;
+    if enabled {
+        // The handlers run as the code did that faulted.
+        x86_64::instructions::interrupts::enable();
+    }
+    let outcome = handlers::dispatch(&mut record, &mut context);
+    x86_64::instructions::interrupts::disable();
+    if outcome == Outcome::Continue {
+        context.return_to(frame);
+        return true;
+    }
+    // The report names the address that faulted, whatever faulted since.
+    // SAFETY: the register only remembers.
+    unsafe { core::arch::asm!("mov cr2, {}", in(reg) fault_address) };
+    false
+}
+
+const INTERRUPTS_ENABLED: u64 = 1 << 9;
+
+/// Handles an exception: a driver's handlers are asked; what they do not take ends in a bug check.
 pub(crate) fn raise(frame: &mut TrapFrame) {
     const DEBUG_SERVICE: u64 = 0x2d;
     if frame.vector == DEBUG_SERVICE {
         // Print and prompt; nobody listens. The instruction behind it is `int 3`.
         frame.rip += 1;
+        return;
+    }
+    if handled(frame) {
         return;
     }
     let fault = Fault { frame };

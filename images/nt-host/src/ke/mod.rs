@@ -4,6 +4,7 @@ pub mod bugcheck;
 pub mod dpc;
 pub mod event;
 pub mod exception;
+pub mod handlers;
 pub mod interrupt;
 pub mod level;
 pub mod list;

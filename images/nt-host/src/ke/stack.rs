@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use guest_protocol::StackFrame;
 
+use crate::arch::context::registers_of_trap;
 use crate::arch::trap::{self, TrapFrame};
 use crate::image::{self, Unwind};
 use crate::mm::paging;
@@ -41,13 +42,13 @@ impl Context {
     /// The code that a trap interrupted.
     #[must_use]
     pub fn of_trap(frame: &TrapFrame) -> Self {
-        Self(Registers {
-            general: [
-                frame.rax, frame.rcx, frame.rdx, frame.rbx, frame.rsp, frame.rbp, frame.rsi, frame.rdi, frame.r8,
-                frame.r9, frame.r10, frame.r11, frame.r12, frame.r13, frame.r14, frame.r15,
-            ],
-            rip: frame.rip,
-        })
+        Self(registers_of_trap(frame))
+    }
+
+    /// Where registers are.
+    #[must_use]
+    pub fn of(registers: &Registers) -> Self {
+        Self(*registers)
     }
 
     /// By frame pointer.
@@ -76,9 +77,30 @@ fn read(address: u64) -> Option<u64> {
     Some(unsafe { (address as *const u64).read() })
 }
 
-struct Loaded {
-    base: u64,
-    size: u64,
+/// The registers of the caller, as far as frame pointers tell them.
+#[inline(never)]
+pub(super) fn registers_here() -> Registers {
+    Context::here().0
+}
+
+/// Replaces the registers of a host's frame by its caller's, as far as frame pointers tell them; a trap's frame is no
+/// function's.
+pub(super) fn step_host_frame(registers: &mut Registers) -> Option<()> {
+    if registers.rip == trap::return_address() {
+        return None;
+    }
+    let mut context = Context(*registers);
+    context.step_host()?;
+    *registers = context.0;
+    Some(())
+}
+
+/// The image that is unwound, in memory.
+pub(crate) struct Loaded {
+    /// Where it is.
+    pub(crate) base: u64,
+    /// Its bytes.
+    pub(crate) size: u64,
 }
 
 impl unwind::Memory for Loaded {
@@ -107,7 +129,7 @@ pub fn walk(mut context: Context) -> Vec<StackFrame> {
         }
         let next = match image::unwind_table(address) {
             Some(Unwind { base, size, table: Some(table) }) => {
-                unwind::step(&Loaded { base, size }, base, table, &mut context.0)
+                unwind::step(&Loaded { base, size }, base, table, &mut context.0).map(|_| ())
             }
             Some(Unwind { table: None, .. }) => None,
             None if image::in_host(address) => context.step_host(),

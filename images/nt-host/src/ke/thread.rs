@@ -8,7 +8,7 @@ use core::arch::global_asm;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::{list, timer, wait};
+use super::{handlers, list, timer, wait};
 use crate::arch::{apic, cpu};
 use crate::mm::paging::{self, Access, Caching};
 use crate::mm::user::{self, Process};
@@ -66,6 +66,8 @@ pub struct Thread {
     by_driver: bool,
     /// For whom it works.
     process: Process,
+    /// The innermost exception whose handlers are being asked.
+    dispatch: *const handlers::Active,
 }
 
 struct Scheduler {
@@ -174,6 +176,7 @@ fn new_thread(priority: i32, by_driver: bool) -> *mut Thread {
         references: 1,
         by_driver,
         process: Process::System,
+        dispatch: core::ptr::null(),
     }));
     // SAFETY: a fresh thread.
     unsafe {
@@ -435,6 +438,18 @@ pub fn as_caller<R>(process: Process, body: impl FnOnce() -> R) -> R {
     let result = body();
     set(before);
     result
+}
+
+/// The innermost exception that this thread dispatches.
+pub(super) fn active_dispatch() -> *const handlers::Active {
+    // SAFETY: the thread that runs.
+    unsafe { (*current()).dispatch }
+}
+
+/// Makes an exception the innermost that this thread dispatches.
+pub(super) fn set_active_dispatch(active: *const handlers::Active) {
+    // SAFETY: the thread that runs.
+    unsafe { (*current()).dispatch = active };
 }
 
 /// For whom the running thread works.

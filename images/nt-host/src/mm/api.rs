@@ -7,13 +7,17 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::paging::{self, Access, Caching};
-use super::{PAGE_SIZE, frames, pages_spanning, window};
+use super::{PAGE_SIZE, frames, pages_spanning, user, window};
 use crate::arch::boot::DIRECT_MAP;
+use crate::arch::cpu;
+use crate::nt::KERNEL_MODE;
+use crate::nt::irql::APC_LEVEL;
 use crate::nt::status::*;
 use crate::nt::{
     MDL, MDL_ALLOCATED_FIXED_SIZE, MDL_MAPPED_TO_SYSTEM_VA, MDL_PAGES_LOCKED, MDL_PARTIAL, MDL_SOURCE_IS_NONPAGED_POOL,
     NTSTATUS, PHYSICAL_ADDRESS, PVOID, UNICODE_STRING,
 };
+use crate::rtl::exception;
 use crate::sync::Uninterrupted;
 use crate::{api, exports, rtl, verifier};
 
@@ -42,7 +46,13 @@ pub fn outstanding() -> Vec<String> {
             .contiguous
             .iter()
             .map(|(at, (_, bytes))| alloc::format!("{bytes:#x} bytes of contiguous memory at {at:#x}"));
-        io.chain(memory).collect()
+        let locked = LOCKED.with(|locked| {
+            let one = |(mdl, (at, bytes)): (&u64, &(u64, u64))| {
+                alloc::format!("{bytes:#x} bytes at {at:#x}, locked by the MDL at {mdl:#x}")
+            };
+            locked.iter().map(one).collect::<Vec<_>>()
+        });
+        io.chain(memory).chain(locked).collect()
     })
 }
 
@@ -147,6 +157,7 @@ unsafe fn frame_numbers(mdl: *mut MDL) -> *mut u64 {
     unsafe { mdl.add(1).cast() }
 }
 
+/// Fills in the frames of a buffer of kernel memory.
 unsafe fn fill_frames(function: &'static str, mdl: *mut MDL) {
     // SAFETY: an export's argument.
     unsafe {
@@ -167,6 +178,43 @@ unsafe fn fill_frames(function: &'static str, mdl: *mut MDL) {
             frame_numbers(mdl).add(page as usize).write(physical / PAGE_SIZE);
         }
     }
+}
+
+/// MDLs whose pages are locked: the buffer's address and bytes.
+static LOCKED: Uninterrupted<BTreeMap<u64, (u64, u64)>> = Uninterrupted::new(BTreeMap::new());
+/// MDLs whose pages are mapped for the system: where, and how many bytes of whole pages.
+static MAPPED: Uninterrupted<BTreeMap<u64, (u64, u64)>> = Uninterrupted::new(BTreeMap::new());
+
+fn unmap_pages(at: u64, length: u64) {
+    for page in (at..at + length).step_by(PAGE_SIZE as usize) {
+        paging::unmap(page);
+    }
+    window::POOL.release(at, length);
+}
+
+/// Maps the frames of an MDL where the system sees them, an unmapped page behind.
+unsafe fn map_locked(mdl: *mut MDL, offset: u64, bytes: u64) -> Option<u64> {
+    let length = pages_spanning(offset + bytes);
+    let at = window::POOL.reserve(length)?;
+    for page in (0..length).step_by(PAGE_SIZE as usize) {
+        // SAFETY: the MDL has this many frame numbers.
+        let frame = unsafe { frame_numbers(mdl).add((page / PAGE_SIZE) as usize).read() } * PAGE_SIZE;
+        if paging::map(at + page, frame, Access::ReadWrite, Caching::Cached).is_err() {
+            unmap_pages(at, length);
+            return None;
+        }
+    }
+    MAPPED.with(|mapped| mapped.insert(mdl as u64, (at, length)));
+    Some(at + offset)
+}
+
+/// Undoes what [`map_locked`] did, if it did anything.
+unsafe fn unmap_locked(mdl: *mut MDL) {
+    if let Some((at, length)) = MAPPED.with(|mapped| mapped.remove(&(mdl as u64))) {
+        unmap_pages(at, length);
+    }
+    // SAFETY: an export's argument.
+    unsafe { (*mdl).MdlFlags &= !MDL_MAPPED_TO_SYSTEM_VA };
 }
 
 /// A routine that drivers look up by name, if this guest has it.
@@ -300,31 +348,72 @@ exports! {
         }
     }
 
-    /// Locks the buffer of an MDL in memory, where all of it is already.
-    [DISPATCH] fn MmProbeAndLockPages(mdl: *mut MDL, _mode: i8, _operation: i32) {
-        {
-            fill_frames("MmProbeAndLockPages", mdl);
-            (*mdl).MdlFlags |= MDL_PAGES_LOCKED;
+    /// Locks the buffer of an MDL in memory. Raises `STATUS_ACCESS_VIOLATION` if it is not there, may not be written
+    /// (`IoWriteAccess`, `IoModifyAccess`), or is not the process' (for user mode).
+    [DISPATCH] fn MmProbeAndLockPages(mdl: *mut MDL, mode: i8, operation: i32) {
+        const FUNCTION: &str = "MmProbeAndLockPages";
+        const READ_ACCESS: i32 = 0;
+        if (*mdl).MdlFlags & (MDL_PAGES_LOCKED | MDL_SOURCE_IS_NONPAGED_POOL) != 0 {
+            verifier::stop(0xc4, FUNCTION, [mdl as u64, (*mdl).MdlFlags as u64, 0, 0],
+                format_args!("the pages of the MDL at {mdl:p} are locked already, or are nonpaged pool"));
         }
+        let address = (*mdl).StartVa as u64 + u64::from((*mdl).ByteOffset);
+        let bytes = u64::from((*mdl).ByteCount);
+        let write = operation != READ_ACCESS;
+        let of_user = user::in_user_half(address, bytes);
+        if of_user && cpu::irql() > APC_LEVEL {
+            verifier::stop_by_rule(verifier::RULE_IRQL, 0x0a, FUNCTION, [address, cpu::irql().into(), 2, 0],
+                format_args!("{FUNCTION} for the user buffer {address:#x} at IRQL {}; at most APC_LEVEL, since its pages may have to be brought in", cpu::irql()));
+        }
+        let there = if of_user { user::accessible(address, bytes, write) } else { mode == KERNEL_MODE && paging::accessible(address, bytes, write) };
+        if !there {
+            exception::raise_access_violation(FUNCTION, write, address,
+                format_args!("{FUNCTION} for {bytes:#x} bytes at {address:#x} ({}), {},", crate::image::AddressKind(address),
+                    if write { "for writing" } else { "for reading" }));
+        }
+        fill_frames(FUNCTION, mdl);
+        (*mdl).Process = crate::ke::thread::PsGetCurrentProcess();
+        (*mdl).MdlFlags |= MDL_PAGES_LOCKED;
+        LOCKED.with(|locked| locked.insert(mdl as u64, (address, bytes)));
     }
 
     /// Unlocks the buffer of an MDL.
     [DISPATCH] fn MmUnlockPages(mdl: *mut MDL) {
-        {
-            if (*mdl).MdlFlags & MDL_PAGES_LOCKED == 0 {
-                verifier::stop(0x76, "MmUnlockPages", [mdl as u64, 0, 0, 0], format_args!("the MDL at {mdl:p} has no locked pages"));
-            }
-            (*mdl).MdlFlags &= !(MDL_PAGES_LOCKED | MDL_MAPPED_TO_SYSTEM_VA);
+        if (*mdl).MdlFlags & MDL_PAGES_LOCKED == 0 {
+            verifier::stop(0x76, "MmUnlockPages", [mdl as u64, 0, 0, 0], format_args!("the MDL at {mdl:p} has no locked pages"));
         }
+        unmap_locked(mdl);
+        (*mdl).MdlFlags &= !MDL_PAGES_LOCKED;
+        LOCKED.with(|locked| locked.remove(&(mdl as u64)));
     }
 
-    /// A system address for locked pages: they are kernel memory already.
-    [DISPATCH] fn MmMapLockedPagesSpecifyCache(mdl: *mut MDL, _mode: i8, _caching: i32, _base: PVOID, _bugcheck: u32, _priority: u32) -> PVOID {
-        {
-            (*mdl).MappedSystemVa = ((*mdl).StartVa as u64 + u64::from((*mdl).ByteOffset)) as PVOID;
-            (*mdl).MdlFlags |= MDL_MAPPED_TO_SYSTEM_VA;
-            (*mdl).MappedSystemVa
+    /// A system address for locked pages. Without memory it gives null, or raises `STATUS_INSUFFICIENT_RESOURCES` for
+    /// user mode.
+    [DISPATCH] fn MmMapLockedPagesSpecifyCache(mdl: *mut MDL, mode: i8, _caching: i32, _base: PVOID, _bugcheck: u32, _priority: u32) -> PVOID {
+        const FUNCTION: &str = "MmMapLockedPagesSpecifyCache";
+        if (*mdl).MdlFlags & (MDL_PAGES_LOCKED | MDL_SOURCE_IS_NONPAGED_POOL | MDL_PARTIAL) == 0 {
+            verifier::stop(0xc4, FUNCTION, [0xb9, mdl as u64, (*mdl).MdlFlags as u64, 0],
+                format_args!("the pages of the MDL at {mdl:p} are not locked: call MmProbeAndLockPages before"));
         }
+        if mode != KERNEL_MODE {
+            exception::raise_status(FUNCTION, STATUS_INSUFFICIENT_RESOURCES, &[],
+                format_args!("{FUNCTION} into a process, which this guest does not do,"));
+        }
+        if (*mdl).MdlFlags & MDL_MAPPED_TO_SYSTEM_VA == 0 {
+            let start = (*mdl).StartVa as u64;
+            let (offset, bytes) = (u64::from((*mdl).ByteOffset), u64::from((*mdl).ByteCount));
+            let address = if user::in_user_half(start + offset, bytes) {
+                match map_locked(mdl, offset, bytes) {
+                    Some(address) => address,
+                    None => return core::ptr::null_mut(),
+                }
+            } else {
+                start + offset
+            };
+            (*mdl).MappedSystemVa = address as PVOID;
+            (*mdl).MdlFlags |= MDL_MAPPED_TO_SYSTEM_VA;
+        }
+        (*mdl).MappedSystemVa
     }
 
     /// A system address for locked pages.
@@ -333,7 +422,7 @@ exports! {
     }
 
     /// Undoes a mapping of locked pages.
-    [DISPATCH] fn MmUnmapLockedPages(_base: PVOID, mdl: *mut MDL) { (*mdl).MdlFlags &= !MDL_MAPPED_TO_SYSTEM_VA }
+    [DISPATCH] fn MmUnmapLockedPages(_base: PVOID, mdl: *mut MDL) { unmap_locked(mdl) }
 
     /// An MDL for a part of another's buffer.
     [DISPATCH] fn IoBuildPartialMdl(source: *mut MDL, target: *mut MDL, address: PVOID, bytes: u32) {
@@ -344,7 +433,8 @@ exports! {
             (*target).ByteOffset = (address as u64 % PAGE_SIZE) as u32;
             (*target).ByteCount = bytes;
             (*target).MdlFlags |= MDL_PARTIAL | ((*source).MdlFlags & (MDL_SOURCE_IS_NONPAGED_POOL | MDL_MAPPED_TO_SYSTEM_VA));
-            (*target).MappedSystemVa = address;
+            let into = (address as u64).wrapping_sub((*source).StartVa as u64 + u64::from((*source).ByteOffset));
+            (*target).MappedSystemVa = ((*source).MappedSystemVa as u64).wrapping_add(into) as PVOID;
             let skipped = ((*target).StartVa as u64 - (*source).StartVa as u64) / PAGE_SIZE;
             let pages = pages_of(address as u64, bytes.into());
             core::ptr::copy_nonoverlapping(frame_numbers(source).add(skipped as usize), frame_numbers(target), pages as usize);

@@ -12,6 +12,7 @@
 
 mod dispatcher;
 mod dma;
+mod exception;
 mod io;
 mod irp;
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub mod status;
 
 pub use dispatcher::*;
 pub use dma::*;
+pub use exception::*;
 pub use io::*;
 pub use irp::*;
 pub use pnp::*;

@@ -28,8 +28,37 @@ const CHAIN_MAX: usize = 32;
 pub struct Registers {
     /// rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 to r15.
     pub general: [u64; 16],
+    /// XMM0 to XMM15.
+    pub vector: [u128; 16],
     /// Where the frame executes.
     pub rip: u64,
+}
+
+/// The function that a frame executes has a language-specific handler for exceptions.
+pub const FLAG_EXCEPTION_HANDLER: u8 = 1;
+/// ... and one that is called when its frame is unwound.
+pub const FLAG_TERMINATION_HANDLER: u8 = 2;
+
+/// A language-specific handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handler {
+    /// [`FLAG_EXCEPTION_HANDLER`], [`FLAG_TERMINATION_HANDLER`] or both.
+    pub flags: u8,
+    /// Offset of its code in the image.
+    pub routine: u32,
+    /// Offset of its own data in the image.
+    pub data: u32,
+}
+
+/// What unwinding a frame found out about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Frame {
+    /// Offset of its entry of the function table in the image; a leaf function has none.
+    pub entry: Option<u32>,
+    /// The address that its handler knows it by.
+    pub establisher: u64,
+    /// Its handler, unless it was in its prologue, where it has none yet.
+    pub handler: Option<Handler>,
 }
 
 /// What can be read while unwinding.
@@ -61,27 +90,53 @@ fn find(memory: &impl Memory, table: (u32, u32), offset: u32) -> Option<u32> {
     None
 }
 
+/// The entry of the function table that covers `offset`: where it is in the image.
+#[must_use]
+pub fn lookup(memory: &impl Memory, table: (u32, u32), offset: u32) -> Option<u32> {
+    find(memory, table, offset)
+}
+
 /// Replaces a frame's registers by its caller's. `None`: the tables or the stack make no sense.
-pub fn step(memory: &impl Memory, base: u64, table: (u32, u32), registers: &mut Registers) -> Option<()> {
+pub fn step(memory: &impl Memory, base: u64, table: (u32, u32), registers: &mut Registers) -> Option<Frame> {
     let offset = u32::try_from(registers.rip.checked_sub(base)?).ok()?;
+    let mut frame = Frame { establisher: registers.general[RSP], ..Frame::default() };
     if let Some(mut entry) = find(memory, table, offset) {
+        frame.entry = Some(entry);
         let mut prologue = Some(offset - image_u32(memory, entry)?);
         for _ in 0..CHAIN_MAX {
             let info = image_u32(memory, entry + 8)?;
-            let [version_flags, _prologue_size, count, frame] = memory.image::<4>(info)?;
-            if matches!(apply(memory, info + 4, count, frame, prologue, registers)?, Applied::MachineFrame) {
-                return Some(());
+            let [version_flags, prologue_size, count, frame_register] = memory.image::<4>(info)?;
+            let flags = version_flags >> 3;
+            let behind_codes = info + 4 + 2 * u32::from(count.next_multiple_of(2));
+            let after_prologue = prologue.is_none_or(|executed| executed >= u32::from(prologue_size));
+            if frame_register & 15 != 0 && after_prologue && prologue.is_some() {
+                frame.establisher = registers.general[usize::from(frame_register & 15)]
+                    .wrapping_sub(u64::from(frame_register >> 4) * 16);
             }
-            if version_flags >> 3 & FLAG_CHAINED == 0 {
+            if flags & FLAG_CHAINED == 0
+                && flags & (FLAG_EXCEPTION_HANDLER | FLAG_TERMINATION_HANDLER) != 0
+                && after_prologue
+            {
+                let routine = image_u32(memory, behind_codes)?;
+                frame.handler = Some(Handler { flags: flags & 3, routine, data: behind_codes + 4 });
+            }
+            if matches!(apply(memory, info + 4, count, frame_register, prologue, registers)?, Applied::MachineFrame) {
+                return Some(frame);
+            }
+            if flags & FLAG_CHAINED == 0 {
                 break;
             }
-            entry = info + 4 + 2 * u32::from(count.next_multiple_of(2));
+            entry = behind_codes;
             prologue = None;
         }
     }
     registers.rip = memory.stack(registers.general[RSP])?;
     registers.general[RSP] += 8;
-    Some(())
+    Some(frame)
+}
+
+fn vector(memory: &impl Memory, address: u64) -> Option<u128> {
+    Some(u128::from(memory.stack(address)?) | u128::from(memory.stack(address.checked_add(8)?)?) << 64)
 }
 
 enum Applied {
@@ -131,6 +186,10 @@ fn apply(
                 UWOP_SET_FPREG => *stack = base,
                 UWOP_SAVE_NONVOL => registers.general[info] = memory.stack(base + 8 * u64::from(slot(index + 1)?))?,
                 UWOP_SAVE_NONVOL_FAR => registers.general[info] = memory.stack(base + far(index)?)?,
+                UWOP_SAVE_XMM128 => {
+                    registers.vector[info] = vector(memory, base + 16 * u64::from(slot(index + 1)?))?;
+                }
+                UWOP_SAVE_XMM128_FAR => registers.vector[info] = vector(memory, base + far(index)?)?,
                 UWOP_PUSH_MACHFRAME => {
                     let at = *stack + 8 * info as u64;
                     registers.rip = memory.stack(at)?;
@@ -227,6 +286,31 @@ mod tests {
         let mut frame = registers(0x1200, 0x1000);
         step(&fake, BASE, TABLE, &mut frame).unwrap();
         assert_eq!((frame.rip, frame.general[RSP]), (0xabc, 0x1008));
+    }
+
+    #[test]
+    fn a_handler_is_found_behind_the_prologue_only() {
+        // sub rsp, 0x28 (4 bytes); handler 0x1500 with its data behind.
+        let info = [1 | 3 << 3, 4, 1, 0, 4, 0x42, 0, 0, 0, 0x15, 0, 0, 0xaa];
+        let stack: BTreeMap<u64, u64> = [(0x1000, 0xabc), (0x1028, 0xabc)].into();
+        let fake = Fake { image: image(&info), stack };
+        let inside = step(&fake, BASE, TABLE, &mut registers(0x1080, 0x1000)).unwrap();
+        assert_eq!(inside.handler, Some(Handler { flags: 3, routine: 0x1500, data: 0x20c }));
+        assert_eq!((inside.entry, inside.establisher), (Some(0x100), 0x1000));
+        let before = step(&fake, BASE, TABLE, &mut registers(0x1002, 0x1000)).unwrap();
+        assert_eq!(before.handler, None);
+    }
+
+    #[test]
+    fn vector_registers_are_restored() {
+        // sub rsp, 0x28; movaps [rsp+0x10], xmm6.
+        let fake = Fake {
+            image: image(&[1, 9, 3, 0, 9, 0x68, 1, 0, 4, 0x42]),
+            stack: [(0x1010, 7), (0x1018, 9), (0x1028, 0xabc)].into(),
+        };
+        let mut frame = registers(0x1080, 0x1000);
+        step(&fake, BASE, TABLE, &mut frame).unwrap();
+        assert_eq!(frame.vector[6], 9 << 64 | 7);
     }
 
     #[test]

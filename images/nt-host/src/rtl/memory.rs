@@ -4,10 +4,10 @@
 use core::arch::global_asm;
 
 use crate::export::Export;
+use crate::exports;
 use crate::ke::time::{BUILD_NUMBER, MAJOR_VERSION, MINOR_VERSION};
 use crate::nt::NTSTATUS;
 use crate::nt::status::*;
-use crate::{exports, verifier};
 
 global_asm!(
     r#"
@@ -115,28 +115,6 @@ exports! {
         }
     }
 
-    /// The language-specific handler of C functions with `__try`. Exceptions stop this system before it is called.
-    [ANY] fn __C_specific_handler(_record: *mut u8, _frame: *mut u8, _context: *mut u8, _dispatcher: *mut u8) -> i32 {
-        /// `ExceptionContinueSearch`.
-        const CONTINUE_SEARCH: i32 = 1;
-        CONTINUE_SEARCH
-    }
-
-    /// The handler of functions with a stack cookie.
-    [ANY] fn __GSHandlerCheck(_record: *mut u8, _frame: *mut u8, _context: *mut u8, _dispatcher: *mut u8) -> i32 { 1 }
-
-    /// Raises a status as an exception, which nobody here can catch.
-    [APC] fn ExRaiseStatus(status: NTSTATUS) { raised("ExRaiseStatus", status) }
-
-    /// Raises an access violation.
-    [APC] fn ExRaiseAccessViolation() { raised("ExRaiseAccessViolation", STATUS_ACCESS_VIOLATION) }
-
-    /// Raises a misalignment.
-    [APC] fn ExRaiseDatatypeMisalignment() { raised("ExRaiseDatatypeMisalignment", STATUS_DATATYPE_MISALIGNMENT) }
-
-    /// Raises a status as an exception.
-    [APC] fn RtlRaiseStatus(status: NTSTATUS) { raised("RtlRaiseStatus", status) }
-
     /// The version.
     [PASSIVE] fn RtlGetVersion(info: *mut VersionInfo) -> NTSTATUS {
         {
@@ -175,35 +153,4 @@ exports! {
 
     /// Whether a feature of the processor is there (`PF_*`).
     [ANY] fn ExIsProcessorFeaturePresent(feature: u32) -> u8 { u8::from(matches!(feature, 2 | 3 | 6 | 8 | 9 | 10 | 12)) }
-
-    /// Checks a range of user memory; none exists here, and kernel addresses are refused as Windows refuses them.
-    [APC] fn ProbeForRead(address: *const u8, bytes: usize, _alignment: u32) { probe("ProbeForRead", address as u64, bytes) }
-
-    /// Checks a range of user memory for writing.
-    [APC] fn ProbeForWrite(address: *mut u8, bytes: usize, _alignment: u32) { probe("ProbeForWrite", address as u64, bytes) }
-}
-
-fn probe(function: &'static str, address: u64, bytes: usize) {
-    if bytes != 0 {
-        verifier::stop(
-            0x7e,
-            function,
-            [STATUS_ACCESS_VIOLATION as u32 as u64, address, bytes as u64, 0],
-            format_args!(
-                "{function}({address:#x}, {bytes:#x}) raises STATUS_ACCESS_VIOLATION, since no user memory exists in this guest, and exceptions cannot be caught here"
-            ),
-        );
-    }
-}
-
-fn raised(function: &'static str, status: NTSTATUS) -> ! {
-    verifier::stop(
-        0x7e,
-        function,
-        [status as u32 as u64, 0, 0, 0],
-        format_args!(
-            "{function}({}): an exception was raised, and this guest does not dispatch exceptions to handlers",
-            crate::io::names::status_text(status)
-        ),
-    )
 }

@@ -1,6 +1,8 @@
 //! The run-time library: strings, memory, debug output, the C routines that drivers import.
 
 pub mod debug;
+pub mod exception;
+pub mod guarded;
 pub mod memory;
 pub mod string;
 pub mod trace;
@@ -8,5 +10,13 @@ pub mod trace;
 use crate::export::Export;
 
 /// What the run-time library exports.
-pub static EXPORTS: &[&[Export]] =
-    &[debug::EXPORTS, debug::VARIADIC, memory::EXPORTS, memory::HELPERS, string::EXPORTS, trace::EXPORTS];
+pub static EXPORTS: &[&[Export]] = &[
+    guarded::EXPORTS,
+    exception::EXPORTS,
+    debug::EXPORTS,
+    debug::VARIADIC,
+    memory::EXPORTS,
+    memory::HELPERS,
+    string::EXPORTS,
+    trace::EXPORTS,
+];

@@ -147,6 +147,17 @@ fn a_zone_takes_default_modulators_away_or_changes_them() {
 }
 
 #[test]
+fn a_second_curve_for_velocity_is_told_unless_the_first_was_taken_away() {
+    let linear = (0x0102, ATTENUATION, 960, NO_SOURCE, 0);
+    let both = [linear];
+    let loaded = Collection::load(&Font::new(&[], &[LOOPED], 0.0).with(&both).file()).unwrap();
+    assert_eq!(loaded.warnings.count(), 1, "{:?}", loaded.warnings);
+    let alone = [(VELOCITY_DOWN_CONCAVE, ATTENUATION, 0, NO_SOURCE, 0), linear];
+    // Velocity 64: (127 - 64) / 128 of 96 dB.
+    close(modulated(&alone, &[], 64).0, -96.0 * 63.0 / 128.0, 0.1);
+}
+
+#[test]
 fn what_a_preset_says_of_a_modulator_adds() {
     let pitch = (controller(16), 52, 50, NO_SOURCE, 0);
     let list = [pitch];

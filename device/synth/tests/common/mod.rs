@@ -8,6 +8,7 @@
 
 pub(crate) mod download;
 pub(crate) mod file;
+pub(crate) mod live;
 pub(crate) mod prototype;
 pub(crate) mod rig;
 pub(crate) mod sf2;

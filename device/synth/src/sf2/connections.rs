@@ -3,7 +3,7 @@
 use super::generators::{Sum, id};
 use super::modulators::{DEFAULTS, List, counterpart};
 use crate::dls::Connection;
-use crate::dls::spec::transform::{LINEAR, SOURCE_BIPOLAR};
+use crate::dls::spec::transform::{LINEAR, SOURCE_BIPOLAR, SOURCE_INVERTED_CONCAVE};
 use crate::dls::spec::{TIME_ZERO, destination as d, source as s};
 use crate::limits::CONNECTIONS_MAX;
 
@@ -38,6 +38,11 @@ impl Rows {
                 // No time at all is a millisecond as soon as something is added to it.
                 let base = if found.scale == TIME_ZERO { fixed(NO_TIME) } else { found.scale };
                 found.scale = base.saturating_add(scale);
+                true
+            }
+            // A default that was taken away leaves its place.
+            Some(found) if found.scale == 0 => {
+                *found = row;
                 true
             }
             Some(_) => false,
@@ -141,22 +146,41 @@ pub(super) fn connections(
     for modulator in modulators.iter() {
         // What has no counterpart was told when it was read.
         let Ok(found) = counterpart(modulator) else { continue };
-        let standard = DEFAULTS.contains(modulator);
-        // These say what DLS's own connections say, with a scale of its own for two of them.
-        let scale = match (found.source, found.control, found.destination) {
-            (s::VELOCITY | s::CC7 | s::CC11, s::NONE, d::GAIN) | (s::CC10, s::NONE, d::PAN) if standard => continue,
-            (s::PITCH_WHEEL, s::RPN0, d::PITCH) if standard => continue,
-            (s::CC10, s::NONE, d::PAN) => f64::from(modulator.amount) * 508.0 / 1000.0,
-            (s::PITCH_WHEEL, s::RPN0, d::PITCH) => f64::from(modulator.amount) * 128.0 / 127.0,
-            // Zero takes something away only from DLS's own connections.
-            (s::VELOCITY | s::CC7 | s::CC11, s::NONE, d::GAIN) => f64::from(modulator.amount) * found.unit,
-            (s::CC91, s::NONE, d::REVERB) | (s::CC93, s::NONE, d::CHORUS) => f64::from(modulator.amount) * found.unit,
-            _ if modulator.amount == 0 => continue,
-            _ => f64::from(modulator.amount) * found.unit,
+        let amount = f64::from(modulator.amount);
+        let default = DEFAULTS.iter().find(|default| default.is_same(modulator));
+        let scale = match (standard(found.source, found.control, found.destination), default) {
+            // The same thing, in numbers that differ a little.
+            (Some(own), Some(default)) => f64::from(own.scale >> 16) * amount / f64::from(default.amount),
+            // What follows the key does so besides the key's own pitch.
+            (Some(own), None) if own.source == s::KEY_NUMBER && !rows.0.iter().any(|row| row.key() == own.key()) => {
+                rows.0.push(own);
+                amount * found.unit
+            }
+            _ => amount * found.unit,
         };
+        // Zero takes something away only from what DLS has by itself.
+        let takes_away = default.is_some() && !matches!(found.destination, d::FILTER_CUTOFF | d::PITCH)
+            || found.source == s::PITCH_WHEEL;
+        if scale == 0.0 && !takes_away {
+            continue;
+        }
         if !rows.add(found.source, found.control, found.destination, found.transform, fixed(scale)) {
             lost(modulator.to_string());
         }
     }
+    // What DLS says by itself is not written.
+    rows.0.retain(|row| standard(row.source, row.control, row.destination) != Some(*row));
     rows.0
+}
+
+/// The connections that DLS has by itself and that modulators of SoundFont say as well.
+fn standard(source: u16, control: u16, destination: u16) -> Option<Connection> {
+    let (transform, scale) = match (source, control, destination) {
+        (s::VELOCITY | s::CC7 | s::CC11, s::NONE, d::GAIN) => (SOURCE_INVERTED_CONCAVE, -960),
+        (s::CC10, s::NONE, d::PAN) => (SOURCE_BIPOLAR, 508),
+        (s::PITCH_WHEEL, s::RPN0, d::PITCH) => (SOURCE_BIPOLAR, 12_800),
+        (s::KEY_NUMBER, s::NONE, d::PITCH) => (LINEAR, 12_800),
+        _ => return None,
+    };
+    Some(Connection { source, control, destination, transform, scale: scale << 16 })
 }

@@ -24,9 +24,13 @@ pub(super) struct Modulator {
 }
 
 impl Modulator {
-    /// Of two modulators with the same identity, one replaces the other, or adds to it (9.5.1).
     fn identity(&self) -> (u16, u16, u16, u16) {
         (self.source, self.destination, self.amount_source, self.transform)
+    }
+
+    /// Of two modulators that are the same but for the amount, one replaces the other, or adds to it (9.5.1).
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.identity() == other.identity()
     }
 }
 
@@ -70,7 +74,7 @@ impl List {
         let mut list = Self(DEFAULTS.to_vec());
         list.replace(&instrument.0);
         for more in &preset.0 {
-            match list.0.iter_mut().find(|m| m.identity() == more.identity()) {
+            match list.0.iter_mut().find(|m| m.is_same(more)) {
                 Some(found) => found.amount += more.amount,
                 None => list.0.push(*more),
             }
@@ -80,7 +84,7 @@ impl List {
 
     fn replace(&mut self, others: &[Modulator]) {
         for other in others {
-            match self.0.iter_mut().find(|m| m.identity() == other.identity()) {
+            match self.0.iter_mut().find(|m| m.is_same(other)) {
                 Some(found) => *found = *other,
                 None => self.0.push(*other),
             }

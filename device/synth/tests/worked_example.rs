@@ -4,7 +4,8 @@
 //! Three things of that text do not hold for a level 2 device, and are shown apart:
 //! * The example's positive scales attenuate. The erratum of v1.1 turns that round: what the example means is written
 //!   with negative scales.
-//! * It divides the velocity by 127 where its own formulas, and all its other terms, divide by 128.
+//! * It divides the velocity by 127 where its own formulas, and all its other terms, divide by 128, and rounds the attack
+//!   to 219 ms: 0.041 and 0.018 dB.
 //! * It pans by level 1's law.
 
 mod common;
@@ -164,14 +165,14 @@ fn each_part_of_the_attenuation_is_the_examples() {
     let decay = 5.0 * (-600.0 * f64::from(KEY) / 128.0 / 1200.0).exp2();
     let eg1 = without(&no_attack) - whole + 96.0 * AT / decay;
     close(eg1, 20.0 * (attack(128.0) / AT).log10(), 0.02);
-    // The example has 3.287 here: it divides the velocity by 127.
+    // The example has 3.287 here: it divides the velocity by 127, and rounds to whole milliseconds.
     close(eg1 - 3.287, 0.059, 0.02);
 }
 
 #[test]
 fn the_sum_is_the_examples_and_the_sides_differ_by_the_law_of_pan() {
     let picture = play(&articulation(-1));
-    // Both sides together, under a law of equal power, are the sum before pan; 0.059 dB is the slip of the attack.
+    // Both sides together, under a law of equal power, are the sum before pan; 0.059 dB is the attack's slip.
     let mono = -7.725 - 0.059;
     close(picture.decibels(at()), mono, 0.02);
     let side = |output| 20.0 * picture.output(at(), output).log10();

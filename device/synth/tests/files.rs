@@ -320,6 +320,44 @@ fn a_bank_tells_what_is_in_it() {
 }
 
 #[test]
+fn a_listing_tells_instruments_regions_and_articulations_in_words() {
+    let rows = [
+        constant(d::EG1_ATTACK, time(0.25)),
+        constant(d::EG1_DECAY, i32::MIN),
+        constant(d::FILTER_CUTOFF, pitch(1000.0)),
+        connection(s::VIBRATO, s::CC1, d::PITCH, SOURCE_BIPOLAR, cents(50.0)),
+        connection(s::VELOCITY, s::NONE, d::GAIN, 0x8400, decibels(-96.0)),
+    ];
+    let mut collection = tone_collection(0.0, &rows);
+    collection.name = "A bank".into();
+    let instrument = &mut collection.instruments[0];
+    instrument.name = "Organ".into();
+    instrument.patch = Patch { program: 5, bank_msb: 1, ..Patch::default() };
+    instrument.regions[0].key_group = 3;
+    instrument.regions[0].options = 1;
+    let mut second = instrument.regions[0].clone();
+    (second.keys, second.velocities, second.sample) = ((60, 72), (64, 127), None);
+    second.articulation = Some(vec![constant(d::PAN, percent(-0.5)), constant(0x0002, 1)]);
+    instrument.regions.push(second);
+    let text = collection.listing().to_string();
+    let expected = "\
+A bank
+1 instruments, 2 regions, 1 waves, 256 samples
+ 001:000:005 Organ
+    EG1 attack = 0.250 s
+    EG1 decay = 0 s
+    filter cutoff = 1000.00 Hz
+    pitch <- vibrato LFO x CC1: +50.0 cents (source bipolar)
+    gain <- velocity: -96.00 dB (source concave inverted)
+  keys 0-127, wave 0, unity 60 +0 c, +0.0 dB, loop 0+256, key group 3, not self-exclusive
+  keys 60-72, velocities 64-127, wave 0, unity 60 +0 c, +0.0 dB, no loop, key group 3, not self-exclusive
+    pan = -50.0 %
+    0x0002 = 0x00000001
+";
+    assert_eq!(text, expected);
+}
+
+#[test]
 fn no_file_however_broken_does_harm() {
     let mut random = Random(0xBAD);
     let small = tone_collection(0.0, &organ()).to_dls();

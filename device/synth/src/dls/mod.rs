@@ -6,6 +6,7 @@ pub(crate) mod collection;
 mod condition;
 pub(crate) mod download;
 pub(crate) mod fault;
+mod listing;
 pub mod names;
 pub(crate) mod place;
 pub(crate) mod reader;
@@ -17,6 +18,7 @@ mod writer;
 
 pub use collection::{Collection, Connection, Instrument, Patch, Region, SampleLoop, Wave, WaveLink, WaveSample};
 pub use fault::{BankError, Rule};
+pub use listing::{ConnectionListing, InstrumentListing, Listing, RegionListing, WaveListing};
 pub use reader::Loaded;
 pub use warning::{PassedOver, Warning, Warnings};
 

@@ -1,7 +1,7 @@
 //! The names of sources, destinations and curves, for people.
 
 use super::collection::Connection;
-use super::spec::{destination as d, source as s, transform as t};
+use super::spec::{CUTOFF_OPEN, TIME_ZERO, destination as d, source as s, transform as t};
 
 /// The name of a source or control; `None` for a number that DLS does not have.
 #[must_use]
@@ -107,16 +107,20 @@ pub fn transform(bits: u16) -> String {
     [source, control, output].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
-/// A scale in the unit of its destination.
+/// A connection's scale with its unit. Constants are told as what they come to (Hz, seconds), others as what they add.
 #[must_use]
-pub fn scale(destination: u16, scale: i32) -> String {
+pub fn scale(connection: &Connection) -> String {
+    let Connection { source, control, destination, scale, .. } = *connection;
     let value = f64::from(scale) / 65_536.0;
+    let is_constant = source == s::NONE && control == s::NONE;
     match self::destination(destination).map(|(_, unit)| unit) {
-        Some(Unit::Time) if scale == i32::MIN => "0 s".to_owned(),
-        Some(Unit::Pitch) if scale == i32::MAX => "open".to_owned(),
-        Some(Unit::Time) => format!("{value:.0} tc"),
-        Some(Unit::Cents | Unit::Pitch) => format!("{value:.0} c"),
-        Some(Unit::Gain) => format!("{:.2} dB", value / 10.0),
+        Some(Unit::Time) if scale == TIME_ZERO => "0 s".to_owned(),
+        Some(Unit::Pitch) if scale == CUTOFF_OPEN => "open".to_owned(),
+        Some(Unit::Time) if is_constant => format!("{:.3} s", libm::exp2(value / 1200.0)),
+        Some(Unit::Pitch) if is_constant => format!("{:.2} Hz", 440.0 * libm::exp2((value - 6900.0) / 1200.0)),
+        Some(Unit::Time) => format!("{value:+.1} time cents"),
+        Some(Unit::Cents | Unit::Pitch) => format!("{value:+.1} cents"),
+        Some(Unit::Gain) => format!("{:+.2} dB", value / 10.0),
         Some(Unit::Percent) => format!("{:.1} %", value / 10.0),
         None => format!("{scale:#010x}"),
     }

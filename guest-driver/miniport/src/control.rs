@@ -5,9 +5,10 @@ use card_spec::limits;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::dma::Window;
+use crate::exchange::{Exchange, Line, Unanswered};
 use crate::irql::{AtMostDispatch, Passive};
-use crate::kernel::{DmaBuffer, Kernel, Signal};
-use crate::lock::{Gate, Spin};
+use crate::kernel::{DmaBuffer, Kernel};
+use crate::lock::Gate;
 use crate::ring::{Ring, RingAddresses, RingFault, Segment};
 
 /// Descriptors of a chain: request and response.
@@ -24,10 +25,6 @@ const HALF: usize = BUFFER_BYTES / 2;
 /// How long the card may think about a request. The slowest is a download of [`limits::DOWNLOAD_BYTES_MAX`], which
 /// takes some milliseconds.
 const TIMEOUT_MILLISECONDS: u32 = 2000;
-
-/// How long one wait is before the ring is looked at without an interrupt: so a lost interrupt costs time, not the
-/// session.
-const SLICE_MILLISECONDS: u32 = 20;
 
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +45,18 @@ pub enum ControlError {
     Refused(Status),
     /// The device is off.
     Off,
+    /// The device is not there any more.
+    Gone,
+}
+
+impl From<Unanswered> for ControlError {
+    fn from(why: Unanswered) -> Self {
+        match why {
+            Unanswered::Late => Self::Timeout,
+            Unanswered::Gone => Self::Gone,
+            Unanswered::Ring(fault) => Self::Ring(fault),
+        }
+    }
 }
 
 /// A request's payload in memory of its own, which the card reads in place: for downloads.
@@ -103,18 +112,15 @@ pub enum Parcelled {
 }
 
 /// What one request at a time needs.
-struct Exchange {
+struct Desk {
     buffer: Window,
     tag: u64,
-    /// A request that was not answered in time is still the card's.
-    stuck: bool,
 }
 
 /// The client.
 pub struct Control<K: Kernel> {
-    gate: Gate<K, Exchange>,
-    ring: Spin<K, Ring>,
-    signal: K::Signal,
+    gate: Gate<K, Desk>,
+    exchange: Exchange<K>,
     /// A download that was not answered in time: the card may still read it.
     parked: Gate<K, Option<Parcel<K::Dma>>>,
 }
@@ -123,30 +129,23 @@ impl<K: Kernel> Control<K> {
     /// Makes the client on a ring and [`BUFFER_BYTES`] of memory. `None`: no memory.
     pub fn new(kernel: &K, level: Passive, ring: Ring, buffer: Window) -> Option<Self> {
         Some(Self {
-            gate: Gate::new(kernel, level, Exchange { buffer, tag: 0, stuck: false })?,
-            ring: Spin::new(kernel, ring),
-            signal: kernel.signal(level)?,
+            gate: Gate::new(kernel, level, Desk { buffer, tag: 0 })?,
+            exchange: Exchange::new(kernel, level, ring)?,
             parked: Gate::new(kernel, level, None)?,
         })
     }
 
     /// Begins anew, after the device has been reset. Gives the ring's addresses.
     pub fn restart(&self, level: Passive) -> RingAddresses {
-        self.gate.with(level, |exchange| {
-            exchange.stuck = false;
+        self.gate.with(level, |_| {
             self.parked.with(level, |parked| drop(parked.take()));
-            self.ring.with(level.into(), |ring| {
-                ring.restart();
-                ring.addresses()
-            })
+            self.exchange.restart(level.into())
         })
     }
 
     /// Looks for answers; from the deferred procedure call.
     pub fn service(&self, level: AtMostDispatch) {
-        if self.ring.with(level, |ring| ring.in_flight() != 0 && ring.want_interrupts(true)) {
-            self.signal.set(level);
-        }
+        self.exchange.service(level);
     }
 
     /// Asks; the answer has no payload.
@@ -156,11 +155,11 @@ impl<K: Kernel> Control<K> {
     pub fn command<Q: IntoBytes + Immutable>(
         &self,
         level: Passive,
-        kick: &dyn Fn(),
+        line: &impl Line,
         code: RequestCode,
         request: &Q,
     ) -> Result<Status, ControlError> {
-        self.exchange(level, kick, code, request.as_bytes(), &mut [])
+        self.request(level, line, code, request.as_bytes(), &mut [])
     }
 
     /// Asks; the answer's payload is an `A`. Gives the status too, which tells whether something was altered.
@@ -170,19 +169,19 @@ impl<K: Kernel> Control<K> {
     pub fn query<Q: IntoBytes + Immutable, A: FromBytes + IntoBytes>(
         &self,
         level: Passive,
-        kick: &dyn Fn(),
+        line: &impl Line,
         code: RequestCode,
         request: &Q,
     ) -> Result<(Status, A), ControlError> {
         let mut answer = A::new_zeroed();
-        let status = self.exchange(level, kick, code, request.as_bytes(), answer.as_mut_bytes())?;
+        let status = self.request(level, line, code, request.as_bytes(), answer.as_mut_bytes())?;
         Ok((status, answer))
     }
 
-    fn exchange(
+    fn request(
         &self,
         level: Passive,
-        kick: &dyn Fn(),
+        line: &impl Line,
         code: RequestCode,
         request: &[u8],
         answer: &mut [u8],
@@ -190,11 +189,11 @@ impl<K: Kernel> Control<K> {
         if size_of::<RequestHeader>() + request.len() > HALF {
             return Err(ControlError::TooLarge);
         }
-        self.gate.with(level, |exchange| {
-            self.settle(level, exchange)?;
-            let outgoing = exchange.buffer.part(0, HALF);
+        self.gate.with(level, |desk| {
+            self.settle(level)?;
+            let outgoing = desk.buffer.part(0, HALF);
             outgoing.write_bytes(size_of::<RequestHeader>(), request);
-            self.send(level, kick, exchange, &outgoing, code, request.len(), answer)
+            self.send(level, line, desk, &outgoing, code, request.len(), answer)
         })
     }
 
@@ -207,16 +206,18 @@ impl<K: Kernel> Control<K> {
     pub fn transfer<A: FromBytes + IntoBytes>(
         &self,
         level: Passive,
-        kick: &dyn Fn(),
+        line: &impl Line,
         code: RequestCode,
         parcel: &Parcel<K::Dma>,
     ) -> Result<(Status, A), (ControlError, Parcelled)> {
-        self.gate.with(level, |exchange| {
-            self.settle(level, exchange).map_err(|error| (error, Parcelled::Returned))?;
+        self.gate.with(level, |desk| {
+            self.settle(level).map_err(|error| (error, Parcelled::Returned))?;
             let mut answer = A::new_zeroed();
-            match self.send(level, kick, exchange, &parcel.window(), code, parcel.bytes, answer.as_mut_bytes()) {
+            match self.send(level, line, desk, &parcel.window(), code, parcel.bytes, answer.as_mut_bytes()) {
                 Ok(status) | Err(ControlError::Refused(status)) => Ok((status, answer)),
-                Err(error @ (ControlError::Timeout | ControlError::Ring(_))) => Err((error, Parcelled::Lent)),
+                Err(error @ (ControlError::Timeout | ControlError::Gone | ControlError::Ring(_))) => {
+                    Err((error, Parcelled::Lent))
+                }
                 Err(error) => Err((error, Parcelled::Returned)),
             }
         })
@@ -228,16 +229,8 @@ impl<K: Kernel> Control<K> {
     }
 
     /// Takes back a request that was answered too late.
-    fn settle(&self, level: Passive, exchange: &mut Exchange) -> Result<(), ControlError> {
-        if exchange.stuck {
-            let (returned, fault) = self.ring.with(level.into(), |ring| (ring.reap().is_some(), ring.fault()));
-            if let Some(fault) = fault {
-                return Err(ControlError::Ring(fault));
-            }
-            if !returned {
-                return Err(ControlError::Timeout);
-            }
-            exchange.stuck = false;
+    fn settle(&self, level: Passive) -> Result<(), ControlError> {
+        if self.exchange.settle(level.into())? {
             self.parked.with(level, |parked| drop(parked.take()));
         }
         Ok(())
@@ -247,55 +240,30 @@ impl<K: Kernel> Control<K> {
     fn send(
         &self,
         level: Passive,
-        kick: &dyn Fn(),
-        exchange: &mut Exchange,
+        line: &impl Line,
+        desk: &mut Desk,
         outgoing: &Window,
         code: RequestCode,
         payload: usize,
         answer: &mut [u8],
     ) -> Result<Status, ControlError> {
-        exchange.tag += 1;
-        let header = RequestHeader { code: code.0.into(), length: (payload as u32).into(), tag: exchange.tag.into() };
+        desk.tag += 1;
+        let header = RequestHeader { code: code.0.into(), length: (payload as u32).into(), tag: desk.tag.into() };
         outgoing.write(0, &header);
-        let incoming = exchange.buffer.part(HALF, HALF);
+        let incoming = desk.buffer.part(HALF, HALF);
         let chain = [
             Segment::readable(outgoing, size_of::<RequestHeader>() + payload),
             Segment::writable(&incoming, size_of::<ResponseHeader>() + answer.len()),
         ];
 
-        self.signal.clear(level.into());
-        let wants_kick = self.ring.with(level.into(), |ring| {
-            ring.want_interrupts(true);
-            ring.submit(0, &chain);
-            ring.needs_kick()
-        });
-        if wants_kick {
-            kick();
-        }
-        let mut waited = 0;
-        let written = loop {
-            let (returned, fault) = self.ring.with(level.into(), |ring| (ring.reap(), ring.fault()));
-            if let Some(fault) = fault {
-                return Err(ControlError::Ring(fault));
-            }
-            if let Some(returned) = returned {
-                break returned.written as usize;
-            }
-            if waited >= TIMEOUT_MILLISECONDS {
-                exchange.stuck = true;
-                return Err(ControlError::Timeout);
-            }
-            if !self.signal.wait(level, SLICE_MILLISECONDS) {
-                waited += SLICE_MILLISECONDS;
-            }
-        };
+        let written = self.exchange.ask(level, line, &chain, TIMEOUT_MILLISECONDS)?;
 
         if written < size_of::<ResponseHeader>() {
             return Err(ControlError::BadAnswer);
         }
         let header: ResponseHeader = incoming.read(0);
         let length = header.length.get() as usize;
-        if header.tag.get() != exchange.tag || length > written - size_of::<ResponseHeader>() {
+        if header.tag.get() != desk.tag || length > written.saturating_sub(size_of::<ResponseHeader>()) {
             return Err(ControlError::BadAnswer);
         }
         let status = Status(header.status.get());

@@ -9,8 +9,13 @@
 //!
 //! The legacy pin has the lower number, so that the system's MIDI drivers find it first. The card's PCM comes back
 //! into host memory, so there is a wave pin where a card with a jack would have a bridge.
+//!
+//! Each miniport has a description of its own, because whoever makes it may choose its music technology.
+#![allow(unsafe_code, reason = "a description is tables of pointers to each other")]
 
-use core::ptr;
+use core::mem::MaybeUninit;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use card_spec::limits::{SAMPLE_RATE_MAX, SAMPLE_RATE_MIN};
 use portcls::Guid;
@@ -50,8 +55,8 @@ pub const PINS: usize = 5;
 /// The synthesizer node.
 pub const NODE_SYNTHESIZER: u32 = 0;
 
-/// Instances of each render pin.
-pub const RENDER_INSTANCES: u32 = 4;
+/// Instances of each render pin, as long as the other has none: they share the card's streams.
+pub const RENDER_INSTANCES: u32 = midi_out::STREAMS as u32;
 
 /// Instances of the wave pin: it owns the sample clock.
 pub const WAVE_INSTANCES: u32 = 1;
@@ -61,8 +66,6 @@ pub const CAPTURE_INSTANCES: u32 = 1;
 
 /// The most instances of each pin.
 pub const INSTANCES: [u32; PINS] = [RENDER_INSTANCES, RENDER_INSTANCES, WAVE_INSTANCES, CAPTURE_INSTANCES, 0];
-
-const _: () = assert!(2 * RENDER_INSTANCES as usize == midi_out::STREAMS);
 
 const MUSIC_RANGE_BYTES: u32 = size_of::<KsDataRangeMusic>() as u32;
 
@@ -84,10 +87,32 @@ const fn music_range(sub_format: Guid, technology: Guid) -> KsDataRangeMusic {
     }
 }
 
-static MIDI_RANGE: KsDataRangeMusic = music_range(guid::KSDATAFORMAT_SUBTYPE_MIDI, guid::KSMUSIC_TECHNOLOGY_WAVETABLE);
-static DIRECTMUSIC_RANGE: KsDataRangeMusic =
-    music_range(guid::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC, guid::KSMUSIC_TECHNOLOGY_WAVETABLE);
-static CAPTURE_RANGE: KsDataRangeMusic = music_range(guid::KSDATAFORMAT_SUBTYPE_MIDI, guid::KSMUSIC_TECHNOLOGY_PORT);
+/// The music ranges: of the legacy pin, of the DirectMusic pin, and the capture pin's two.
+const MUSIC_RANGES: [KsDataRangeMusic; 4] = [
+    music_range(guid::KSDATAFORMAT_SUBTYPE_MIDI, guid::KSMUSIC_TECHNOLOGY_WAVETABLE),
+    music_range(guid::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC, guid::KSMUSIC_TECHNOLOGY_WAVETABLE),
+    music_range(guid::KSDATAFORMAT_SUBTYPE_MIDI, guid::KSMUSIC_TECHNOLOGY_PORT),
+    music_range(guid::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC, guid::KSMUSIC_TECHNOLOGY_PORT),
+];
+
+/// Which of the music ranges are a pin's: the first and how many.
+const fn music_ranges_of(pin: u32) -> Option<(usize, u32)> {
+    match pin {
+        PIN_MIDI => Some((0, 1)),
+        PIN_DIRECTMUSIC => Some((1, 1)),
+        PIN_CAPTURE => Some((2, 2)),
+        _ => None,
+    }
+}
+
+/// The technologies that a client knows what to make of.
+const TECHNOLOGIES: [Guid; 5] = [
+    guid::KSMUSIC_TECHNOLOGY_PORT,
+    guid::KSMUSIC_TECHNOLOGY_SQSYNTH,
+    guid::KSMUSIC_TECHNOLOGY_FMSYNTH,
+    guid::KSMUSIC_TECHNOLOGY_WAVETABLE,
+    guid::KSMUSIC_TECHNOLOGY_SWSYNTH,
+];
 
 static JACK_RANGE: KsDataRange = KsDataRange {
     format_size: size_of::<KsDataRange>() as u32,
@@ -156,18 +181,14 @@ static CONNECTIONS: [PcConnectionDescriptor; 4] = [
 #[repr(transparent)]
 struct Pointer<T>(*const T);
 
-#[allow(unsafe_code, reason = "constant tables of pointers are shared between processors")]
 // SAFETY: it points to a constant.
 unsafe impl<T: Sync> Sync for Pointer<T> {}
 
-static MIDI_RANGES: [Pointer<KsDataRange>; 1] = [Pointer((&raw const MIDI_RANGE).cast())];
-static DIRECTMUSIC_RANGES: [Pointer<KsDataRange>; 1] = [Pointer((&raw const DIRECTMUSIC_RANGE).cast())];
-static CAPTURE_RANGES: [Pointer<KsDataRange>; 1] = [Pointer((&raw const CAPTURE_RANGE).cast())];
 static JACK_RANGES: [Pointer<KsDataRange>; 1] = [Pointer(&raw const JACK_RANGE)];
 static PCM_RANGES: [Pointer<KsDataRange>; 1] = [Pointer((&raw const PCM_RANGE).cast())];
 
 const fn ks_pin(
-    ranges: &'static [Pointer<KsDataRange>; 1],
+    ranges: &'static [Pointer<KsDataRange>],
     data_flow: u32,
     communication: u32,
     name: *const Guid,
@@ -222,29 +243,36 @@ pub trait Handlers: 'static {
     const PROPERTY: PropertyHandler;
 }
 
-/// The filter descriptor for some handlers.
-pub struct Filter<H>(core::marker::PhantomData<H>);
+/// The description of a filter with some handlers. It is made where it stays, by [`Description::describe`].
+pub struct Description<H> {
+    descriptor: PcFilterDescriptor,
+    pins: [PcPinDescriptor; PINS],
+    music: [KsDataRangeMusic; MUSIC_RANGES.len()],
+    music_pointers: [*const KsDataRange; MUSIC_RANGES.len()],
+    handlers: core::marker::PhantomData<H>,
+}
 
-impl<H: Handlers> Filter<H> {
+impl<H: Handlers> Description<H> {
     const NODE_PROPERTIES: &'static [PcPropertyItem] = &items(&property::OF_NODE, H::PROPERTY);
     const PIN_PROPERTIES: &'static [PcPropertyItem] = &items(&property::OF_PIN, H::PROPERTY);
     const NODE_AUTOMATION: &'static PcAutomationTable = &automation(Self::NODE_PROPERTIES);
     const PIN_AUTOMATION: &'static PcAutomationTable = &automation(Self::PIN_PROPERTIES);
 
-    const PINS: &'static [PcPinDescriptor; PINS] = &[
+    /// The pins, but for their music ranges.
+    const PINS: [PcPinDescriptor; PINS] = [
         PcPinDescriptor {
             max_global_instance_count: RENDER_INSTANCES,
             max_filter_instance_count: RENDER_INSTANCES,
             min_filter_instance_count: 0,
             automation_table: Self::PIN_AUTOMATION,
-            ks_pin: ks_pin(&MIDI_RANGES, data_flow::IN, communication::SINK, &raw const NAME_MIDI),
+            ks_pin: ks_pin(&[], data_flow::IN, communication::SINK, &raw const NAME_MIDI),
         },
         PcPinDescriptor {
             max_global_instance_count: RENDER_INSTANCES,
             max_filter_instance_count: RENDER_INSTANCES,
             min_filter_instance_count: 0,
             automation_table: Self::PIN_AUTOMATION,
-            ks_pin: ks_pin(&DIRECTMUSIC_RANGES, data_flow::IN, communication::SINK, ptr::null()),
+            ks_pin: ks_pin(&[], data_flow::IN, communication::SINK, ptr::null()),
         },
         PcPinDescriptor {
             max_global_instance_count: WAVE_INSTANCES,
@@ -254,15 +282,15 @@ impl<H: Handlers> Filter<H> {
             ks_pin: ks_pin(&PCM_RANGES, data_flow::OUT, communication::SOURCE, ptr::null()),
         },
         PcPinDescriptor {
-            max_global_instance_count: INSTANCES[PIN_CAPTURE as usize],
-            max_filter_instance_count: INSTANCES[PIN_CAPTURE as usize],
+            max_global_instance_count: CAPTURE_INSTANCES,
+            max_filter_instance_count: CAPTURE_INSTANCES,
             min_filter_instance_count: 0,
             automation_table: ptr::null(),
-            ks_pin: ks_pin(&CAPTURE_RANGES, data_flow::OUT, communication::SINK, &raw const NAME_MIDI),
+            ks_pin: ks_pin(&[], data_flow::OUT, communication::SINK, &raw const NAME_MIDI),
         },
         PcPinDescriptor {
-            max_global_instance_count: INSTANCES[PIN_JACK as usize],
-            max_filter_instance_count: INSTANCES[PIN_JACK as usize],
+            max_global_instance_count: 0,
+            max_filter_instance_count: 0,
             min_filter_instance_count: 0,
             automation_table: ptr::null(),
             ks_pin: ks_pin(&JACK_RANGES, data_flow::IN, communication::NONE, ptr::null()),
@@ -276,21 +304,74 @@ impl<H: Handlers> Filter<H> {
         name: ptr::null(),
     }];
 
-    /// The descriptor.
-    pub const DESCRIPTOR: PcFilterDescriptor = PcFilterDescriptor {
-        version: 0,
-        automation_table: ptr::null(),
-        pin_size: size_of::<PcPinDescriptor>() as u32,
-        pin_count: Self::PINS.len() as u32,
-        pins: Self::PINS.as_ptr(),
-        node_size: size_of::<PcNodeDescriptor>() as u32,
-        node_count: Self::NODES.len() as u32,
-        nodes: Self::NODES.as_ptr(),
-        connection_count: CONNECTIONS.len() as u32,
-        connections: (&raw const CONNECTIONS).cast(),
-        category_count: CATEGORIES.len() as u32,
-        categories: (&raw const CATEGORIES).cast(),
-    };
+    /// Puts a description into its place.
+    pub fn describe(place: &mut MaybeUninit<Self>) {
+        let (mut pins, music) = (Self::PINS, MUSIC_RANGES);
+        let this = place.as_mut_ptr();
+        // SAFETY: places inside the description; nothing is read.
+        let (own_pins, own_music, own_pointers) =
+            unsafe { (&raw mut (*this).pins, &raw mut (*this).music, &raw mut (*this).music_pointers) };
+        let (own_music, own_pointers) =
+            (own_music.cast::<KsDataRangeMusic>(), own_pointers.cast::<*const KsDataRange>());
+        for (number, pin) in (0..).zip(&mut pins) {
+            if let Some((first, count)) = music_ranges_of(number) {
+                // `wrapping_add` stays inside: the ranges of every pin are among them.
+                pin.ks_pin.data_ranges = own_pointers.wrapping_add(first);
+                pin.ks_pin.data_ranges_count = count;
+            }
+        }
+        let descriptor = PcFilterDescriptor {
+            version: 0,
+            automation_table: ptr::null(),
+            pin_size: size_of::<PcPinDescriptor>() as u32,
+            pin_count: PINS as u32,
+            pins: own_pins.cast(),
+            node_size: size_of::<PcNodeDescriptor>() as u32,
+            node_count: Self::NODES.len() as u32,
+            nodes: Self::NODES.as_ptr(),
+            connection_count: CONNECTIONS.len() as u32,
+            connections: (&raw const CONNECTIONS).cast(),
+            category_count: CATEGORIES.len() as u32,
+            categories: (&raw const CATEGORIES).cast(),
+        };
+        let music_pointers = core::array::from_fn(|index| own_music.wrapping_add(index).cast_const().cast());
+        // SAFETY: the place is the caller's.
+        unsafe { this.write(Self { descriptor, pins, music, music_pointers, handlers: core::marker::PhantomData }) };
+    }
+
+    /// The descriptor, as the port gets it.
+    ///
+    /// # Safety
+    /// `this` has been described, and is alive.
+    #[must_use]
+    pub const unsafe fn descriptor(this: NonNull<Self>) -> *const PcFilterDescriptor {
+        // SAFETY: the caller's promise.
+        unsafe { &raw const (*this.as_ptr()).descriptor }
+    }
+
+    /// Changes the technology in every music range. False: there is no such technology.
+    ///
+    /// # Safety
+    /// `this` has been described, and is alive.
+    #[must_use]
+    pub unsafe fn set_technology(this: NonNull<Self>, technology: &Guid) -> bool {
+        if !TECHNOLOGIES.contains(technology) {
+            return false;
+        }
+        // SAFETY: the caller's promise; a place is named, not read.
+        let ranges = unsafe { &raw mut (*this.as_ptr()).music }.cast::<KsDataRangeMusic>();
+        let bytes = technology.to_bytes();
+        let (words, _) = bytes.as_chunks::<4>();
+        for index in 0..MUSIC_RANGES.len() {
+            // SAFETY: one of the ranges.
+            let place = unsafe { &raw mut (*ranges.add(index)).technology }.cast::<u32>();
+            for (at, word) in words.iter().enumerate() {
+                // SAFETY: a GUID is four aligned words, and a client that looks meanwhile sees whole ones.
+                unsafe { AtomicU32::from_ptr(place.add(at)) }.store(u32::from_le_bytes(*word), Ordering::Relaxed);
+            }
+        }
+        true
+    }
 }
 
 /// Whether a pin can be opened for such a stream and format.
@@ -301,6 +382,6 @@ pub fn accepts(pin: u32, kind: DmusStreamType, format: StreamFormat) -> bool {
         (PIN_MIDI, DmusStreamType::MIDI_RENDER, StreamFormat::Midi)
             | (PIN_DIRECTMUSIC, DmusStreamType::MIDI_RENDER, StreamFormat::DirectMusic)
             | (PIN_WAVE, DmusStreamType::WAVE_SINK, StreamFormat::Pcm(_))
-            | (PIN_CAPTURE, DmusStreamType::MIDI_CAPTURE, StreamFormat::Midi)
+            | (PIN_CAPTURE, DmusStreamType::MIDI_CAPTURE, StreamFormat::Midi | StreamFormat::DirectMusic)
     )
 }

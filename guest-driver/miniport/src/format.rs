@@ -44,6 +44,24 @@ impl PcmFormat {
         possible.then_some(Self { sample_rate, channels })
     }
 
+    /// Whole frames in this many bytes.
+    #[must_use]
+    pub const fn frames(self, bytes: usize) -> u32 {
+        match bytes.checked_div(self.frame_bytes()) {
+            Some(frames) => frames as u32,
+            None => 0,
+        }
+    }
+
+    /// How long frames last, in milliseconds.
+    #[must_use]
+    pub const fn milliseconds(self, frames: u32) -> u32 {
+        match (frames as u64 * 1000).checked_div(self.sample_rate as u64) {
+            Some(milliseconds) => milliseconds as u32,
+            None => 0,
+        }
+    }
+
     /// Bytes of a frame.
     #[must_use]
     pub const fn frame_bytes(self) -> usize {

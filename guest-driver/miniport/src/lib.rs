@@ -26,7 +26,7 @@
 #![no_std]
 
 extern crate alloc;
-#[cfg(feature = "fake")]
+#[cfg(any(feature = "fake", loom))]
 extern crate std;
 
 pub mod card;
@@ -35,6 +35,7 @@ pub mod control;
 pub mod dma;
 pub mod downloads;
 pub mod event_list;
+pub mod exchange;
 #[cfg(feature = "fake")]
 pub mod fake;
 pub mod filter;
@@ -47,8 +48,12 @@ pub mod midi_in;
 pub mod midi_out;
 pub mod news;
 pub mod pci;
+pub mod pending;
+pub mod pins;
+pub mod presence;
 pub mod property;
 pub mod ring;
 pub mod sleep;
+mod sync;
 pub mod transport;
 pub mod wave;

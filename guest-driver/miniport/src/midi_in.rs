@@ -15,6 +15,7 @@ use portcls::ks::KsState;
 use zerocopy::FromZeros;
 
 use crate::dma::Window;
+use crate::exchange::Line;
 use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::Kernel;
 use crate::lock::Spin;
@@ -54,6 +55,28 @@ pub trait Outlet {
     /// # Safety
     /// As for [`pass_on`](Self::pass_on).
     unsafe fn give_back(&self, event: *mut DmusKernelEvent, level: AtMostDispatch);
+}
+
+/// An outlet that is never there: what has none is discarded.
+#[derive(Clone, Copy, Debug)]
+pub enum Nobody {}
+
+impl Outlet for Nobody {
+    fn event(&self, _: AtMostDispatch) -> *mut DmusKernelEvent {
+        match *self {}
+    }
+    fn buffer(&self, _: AtMostDispatch) -> *mut u8 {
+        match *self {}
+    }
+    fn buffer_bytes(&self) -> usize {
+        match *self {}
+    }
+    unsafe fn pass_on(&self, _: *mut DmusKernelEvent, _: AtMostDispatch) {
+        match *self {}
+    }
+    unsafe fn give_back(&self, _: *mut DmusKernelEvent, _: AtMostDispatch) {
+        match *self {}
+    }
 }
 
 /// The batch that is being read.
@@ -189,9 +212,9 @@ impl<K: Kernel> MidiIn<K> {
     }
 
     /// Kicks for the batches lent at the start.
-    pub fn start(&self, level: AtMostDispatch, kick: &dyn Fn()) {
+    pub fn start(&self, level: AtMostDispatch, line: &impl Line) {
         if self.state.with(level, |state| state.ring.needs_kick()) {
-            kick();
+            line.kick();
         }
     }
 
@@ -233,7 +256,7 @@ impl<K: Kernel> MidiIn<K> {
     }
 
     /// Turns whatever the card has returned into events for the outlet; with none, it is discarded.
-    pub fn drain(&self, level: AtMostDispatch, kick: &dyn Fn(), outlet: Option<&dyn Outlet>) {
+    pub fn drain(&self, level: AtMostDispatch, line: &impl Line, outlet: Option<&impl Outlet>) {
         let alone = self.state.with(level, |state| {
             state.again |= state.draining;
             !core::mem::replace(&mut state.draining, true)
@@ -252,7 +275,7 @@ impl<K: Kernel> MidiIn<K> {
                 Step::Done => break,
             }
         }
-        self.start(level, kick);
+        self.start(level, line);
     }
 
     fn when_idle<R>(&self, kernel: &K, level: Passive, work: impl FnOnce(&mut State) -> R) -> R {
@@ -270,7 +293,7 @@ impl<K: Kernel> MidiIn<K> {
 }
 
 /// Makes the events of a message, and passes them on only when all of them are there. False: they are not.
-fn deliver(record: &Record, level: AtMostDispatch, outlet: &dyn Outlet) -> bool {
+fn deliver(record: &Record, level: AtMostDispatch, outlet: &impl Outlet) -> bool {
     let length = record.data.len();
     let most = outlet.buffer_bytes().clamp(INLINE_BYTES, usize::from(u16::MAX));
     let (mut first, mut last) = (ptr::null_mut::<DmusKernelEvent>(), ptr::null_mut::<DmusKernelEvent>());
@@ -313,7 +336,7 @@ fn deliver(record: &Record, level: AtMostDispatch, outlet: &dyn Outlet) -> bool 
 }
 
 /// An event with some data, inside or in a buffer as the length says; null when there is none.
-fn fragment(data: &Window, level: AtMostDispatch, outlet: &dyn Outlet) -> *mut DmusKernelEvent {
+fn fragment(data: &Window, level: AtMostDispatch, outlet: &impl Outlet) -> *mut DmusKernelEvent {
     let event = outlet.event(level);
     // SAFETY: null, or an event of the outlet's that is ours alone.
     let Some(fields) = (unsafe { event.as_mut() }) else { return ptr::null_mut() };

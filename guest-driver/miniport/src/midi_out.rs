@@ -11,6 +11,7 @@ use portcls::ks::KsState;
 
 use crate::dma::Window;
 use crate::event_list::EventList;
+use crate::exchange::Line;
 use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::{EventHome, Kernel, Signal};
 use crate::lock::Spin;
@@ -29,7 +30,7 @@ pub const BATCH_BYTES: usize = 1024;
 
 const _: () = assert!(BATCH_BYTES <= BATCH_BYTES_MAX as usize);
 
-/// Most render streams at once: what the filter's two render pins allow.
+/// Most render streams at once, of both render pins together.
 pub const STREAMS: usize = 8;
 
 /// A batch is closed when less than this is left: room for a short message, or for a worthwhile piece of a long one.
@@ -78,8 +79,10 @@ struct State<H> {
     streams: [Option<Stream<H>>; STREAMS],
     /// The card is off: everything is held.
     suspended: bool,
+    /// The card will never take anything again: nothing is held.
+    abandoned: bool,
     /// Where to begin next time, so that every stream gets its turn.
-    first: usize,
+    first: u32,
 }
 
 /// The midi-out queue and the streams that feed it.
@@ -103,16 +106,16 @@ impl<K: Kernel> MidiOut<K> {
     /// Makes the queue on a ring and [`buffer_bytes`](Self::buffer_bytes) of memory. `None`: no memory.
     pub fn new(kernel: &K, level: Passive, mut ring: Ring, batches: Window) -> Option<Self> {
         ring.want_interrupts(false);
-        let state = State { ring, batches, streams: [const { None }; STREAMS], suspended: false, first: 0 };
+        let state =
+            State { ring, batches, streams: [const { None }; STREAMS], suspended: false, abandoned: false, first: 0 };
         Some(Self { state: Spin::new(kernel, state), progress: kernel.signal(level)? })
     }
 
     /// Adds a stream, in state `STOP`. `None`: there are [`STREAMS`] already.
     pub fn add(&self, level: AtMostDispatch, groups: Groups, home: K::Home) -> Option<u32> {
         self.state.with(level, |state| {
-            let place = state.streams.iter().position(Option::is_none)?;
-            let id = place as u32;
-            state.streams[place] = Some(Stream {
+            let (id, place) = (0..).zip(&mut state.streams).find(|(_, stream)| stream.is_none())?;
+            *place = Some(Stream {
                 id,
                 state: KsState::STOP,
                 groups,
@@ -128,14 +131,14 @@ impl<K: Kernel> MidiOut<K> {
     }
 
     /// Removes a stream: its events go home, and when this returns nobody uses the home any more.
-    pub fn remove(&self, kernel: &K, level: Passive, id: u32) {
-        self.set_state(level.into(), id, KsState::STOP, &|| {});
+    pub fn remove(&self, kernel: &K, level: Passive, id: u32, line: &impl Line) {
+        self.set_state(level.into(), id, KsState::STOP, line);
         loop {
             let busy = self.state.with(level.into(), |state| {
-                let place = id as usize;
-                let busy = state.streams[place].as_ref().is_some_and(|stream| stream.giving_back != 0);
+                let Some(place) = state.streams.get_mut(id as usize) else { return false };
+                let busy = place.as_ref().is_some_and(|stream| stream.giving_back != 0);
                 if !busy {
-                    state.streams[place] = None;
+                    *place = None;
                 }
                 busy
             });
@@ -151,12 +154,13 @@ impl<K: Kernel> MidiOut<K> {
     /// # Safety
     /// `events` is null, or a chain that came from the stream's home and that nobody else uses.
     #[allow(unsafe_code, reason = "passes the caller's promise on")]
-    pub unsafe fn put(&self, level: AtMostDispatch, id: u32, events: *mut DmusKernelEvent, kick: &dyn Fn()) {
+    pub unsafe fn put(&self, level: AtMostDispatch, id: u32, events: *mut DmusKernelEvent, line: &impl Line) {
         if events.is_null() {
             return;
         }
-        self.work(level, id, kick, |state, done| {
-            let Some(stream) = state.streams[id as usize].as_mut() else { return };
+        let mut waits = false;
+        self.work(level, id, line, |state, done| {
+            let Some(stream) = state.stream(id) else { return };
             if stream.state == KsState::STOP {
                 // SAFETY: the caller's promise.
                 unsafe { done.append_chain(events) };
@@ -164,23 +168,36 @@ impl<K: Kernel> MidiOut<K> {
                 // SAFETY: the caller's promise.
                 unsafe { stream.held.append_unpacked(events, done) };
                 if stream.state == KsState::RUN {
-                    state.pump(id as usize, done);
+                    waits = !state.pump(id, done);
                 }
             }
         });
+        // A card that is there returns batches, and the deferred procedure call goes on. One that is not must not let
+        // the events wait for ever.
+        if waits && line.is_gone() {
+            self.abandon(level, line);
+        }
+    }
+
+    /// Gives everything home, now and from now on, until [`restart`](Self::restart): the card is gone.
+    pub fn abandon(&self, level: AtMostDispatch, line: &impl Line) {
+        self.state.with(level, |state| state.abandoned = true);
+        for id in 0..STREAMS as u32 {
+            self.work(level, id, line, |state, done| _ = state.pump(id, done));
+        }
     }
 
     /// Sets a stream's state: below `RUN` events are held, in `STOP` they go home unplayed, in `RUN` they play.
-    pub fn set_state(&self, level: AtMostDispatch, id: u32, ks_state: KsState, kick: &dyn Fn()) {
-        self.work(level, id, kick, |state, done| {
-            let Some(stream) = state.streams[id as usize].as_mut() else { return };
+    pub fn set_state(&self, level: AtMostDispatch, id: u32, ks_state: KsState, line: &impl Line) {
+        self.work(level, id, line, |state, done| {
+            let Some(stream) = state.stream(id) else { return };
             stream.state = ks_state;
             if ks_state == KsState::STOP {
                 stream.held.pass_all(done);
                 stream.taken = 0;
                 stream.parser = Parser::default();
             } else if ks_state == KsState::RUN {
-                state.pump(id as usize, done);
+                state.pump(id, done);
             }
         });
     }
@@ -194,6 +211,7 @@ impl<K: Kernel> MidiOut<K> {
     pub fn restart(&self, level: AtMostDispatch) -> RingAddresses {
         self.state.with(level, |state| {
             state.ring.restart();
+            state.abandoned = false;
             state.ring.want_interrupts(false);
             for stream in state.streams.iter_mut().flatten() {
                 stream.batches = 0;
@@ -203,9 +221,9 @@ impl<K: Kernel> MidiOut<K> {
     }
 
     /// Goes on, once the card knows its streams again.
-    pub fn resume(&self, level: AtMostDispatch, kick: &dyn Fn()) {
+    pub fn resume(&self, level: AtMostDispatch, line: &impl Line) {
         self.state.with(level, |state| state.suspended = false);
-        self.service(level, kick);
+        self.service(level, line);
     }
 
     /// The state of a stream, if it is there.
@@ -214,35 +232,35 @@ impl<K: Kernel> MidiOut<K> {
     }
 
     /// Takes returned batches off the ring and goes on with events that wait; from the deferred procedure call.
-    pub fn service(&self, level: AtMostDispatch, kick: &dyn Fn()) {
+    pub fn service(&self, level: AtMostDispatch, line: &impl Line) {
         let (reaped, first) = self.state.with(level, |state| {
             let reaped = state.reap();
             if reaped {
                 state.ring.want_interrupts(false);
             }
-            state.first = (state.first + 1) % STREAMS;
+            state.first = (state.first + 1) % STREAMS as u32;
             (reaped, state.first)
         });
         if reaped {
             self.progress.set(level);
         }
-        for place in (first..STREAMS).chain(0..first) {
-            self.work(level, place as u32, kick, |state, done| state.pump(place, done));
+        for id in (first..STREAMS as u32).chain(0..first) {
+            self.work(level, id, line, |state, done| _ = state.pump(id, done));
         }
     }
 
     /// Waits until every event of a running stream is in the ring, at most `milliseconds` without progress. False: some
     /// are not, because the card takes no more.
-    pub fn wait_until_sent(&self, level: Passive, milliseconds: u32, kick: &dyn Fn()) -> bool {
-        self.wait_until(level, milliseconds, kick, |state| {
+    pub fn wait_until_sent(&self, level: Passive, milliseconds: u32, line: &impl Line) -> bool {
+        self.wait_until(level, milliseconds, line, |state| {
             let waits = |stream: &Stream<_>| stream.state == KsState::RUN && !stream.held.is_empty();
             state.suspended || !state.streams.iter().flatten().any(waits)
         })
     }
 
     /// Waits until the card has taken every batch, at most `milliseconds` without progress.
-    pub fn wait_until_taken(&self, level: Passive, milliseconds: u32, kick: &dyn Fn()) -> bool {
-        self.wait_until(level, milliseconds, kick, |state| {
+    pub fn wait_until_taken(&self, level: Passive, milliseconds: u32, line: &impl Line) -> bool {
+        self.wait_until(level, milliseconds, line, |state| {
             let idle = state.suspended || state.ring.in_flight() == 0;
             if !idle {
                 state.ring.want_interrupts(true);
@@ -260,7 +278,7 @@ impl<K: Kernel> MidiOut<K> {
         &self,
         level: Passive,
         milliseconds: u32,
-        kick: &dyn Fn(),
+        line: &impl Line,
         mut reached: impl FnMut(&mut State<K::Home>) -> bool,
     ) -> bool {
         let mut waited = 0;
@@ -274,7 +292,7 @@ impl<K: Kernel> MidiOut<K> {
             } else {
                 waited += SLICE_MILLISECONDS;
             }
-            self.service(level.into(), kick);
+            self.service(level.into(), line);
         }
     }
 
@@ -283,14 +301,14 @@ impl<K: Kernel> MidiOut<K> {
         &self,
         level: AtMostDispatch,
         id: u32,
-        kick: &dyn Fn(),
+        line: &impl Line,
         work: impl FnOnce(&mut State<K::Home>, &mut EventList),
     ) {
         let mut done = EventList::new();
         let (home, wants_kick) = self.state.with(level, |state| {
             work(state, &mut done);
             let wants_kick = state.ring.needs_kick();
-            let Some(stream) = state.streams[id as usize].as_mut() else { return (None, wants_kick) };
+            let Some(stream) = state.stream(id) else { return (None, wants_kick) };
             if done.is_empty() {
                 return (None, wants_kick);
             }
@@ -298,7 +316,7 @@ impl<K: Kernel> MidiOut<K> {
             (Some(stream.home), wants_kick)
         });
         if wants_kick {
-            kick();
+            line.kick();
         }
         if let Some(home) = home {
             let events = done.into_chain();
@@ -308,7 +326,7 @@ impl<K: Kernel> MidiOut<K> {
                 home.give_back(events, level);
             }
             self.state.with(level, |state| {
-                if let Some(stream) = state.streams[id as usize].as_mut() {
+                if let Some(stream) = state.stream(id) {
                     stream.giving_back -= 1;
                 }
             });
@@ -325,18 +343,26 @@ impl<H> State<H> {
         reaped
     }
 
-    /// Moves events of a running stream into batches, while there are slots.
-    fn pump(&mut self, place: usize, done: &mut EventList) {
+    fn stream(&mut self, id: u32) -> Option<&mut Stream<H>> {
+        self.streams.get_mut(id as usize)?.as_mut()
+    }
+
+    /// Moves events of a running stream into batches, while there are slots. False: some wait for a slot.
+    fn pump(&mut self, id: u32, done: &mut EventList) -> bool {
         loop {
-            let Some(stream) = self.streams[place].as_mut() else { return };
+            let Some(stream) = self.streams.get_mut(id as usize).and_then(Option::as_mut) else { return true };
+            if self.abandoned {
+                // The card will never take them.
+                stream.held.pass_all(done);
+                return true;
+            }
             if self.suspended || stream.state != KsState::RUN || stream.held.is_empty() {
-                return;
+                return true;
             }
             let Some(slot) = self.ring.free_slot() else {
                 if self.ring.fault().is_some() {
-                    // The card will never take them.
-                    stream.held.pass_all(done);
-                    return;
+                    self.abandoned = true;
+                    continue;
                 }
                 if self.reap() {
                     self.ring.want_interrupts(false);
@@ -346,7 +372,7 @@ impl<H> State<H> {
                 if self.ring.want_interrupts(true) {
                     continue;
                 }
-                return;
+                return false;
             };
             let batch = self.batches.part(BATCH_BYTES * usize::from(slot), BATCH_BYTES);
             let bytes = stream.fill(&batch, done);

@@ -3,6 +3,7 @@
 use card_spec::news::NewsRecord;
 
 use crate::dma::Window;
+use crate::exchange::Line;
 use crate::irql::AtMostDispatch;
 use crate::kernel::Kernel;
 use crate::lock::Spin;
@@ -67,15 +68,15 @@ impl<K: Kernel> News<K> {
     }
 
     /// Kicks for the records lent at the start.
-    pub fn start(&self, level: AtMostDispatch, kick: &dyn Fn()) {
+    pub fn start(&self, level: AtMostDispatch, line: &impl Line) {
         if self.state.with(level, |state| state.ring.needs_kick()) {
-            kick();
+            line.kick();
         }
     }
 
     /// Takes the next record, and lends its buffer again; from the deferred procedure call. A record that is cut short
     /// is passed over.
-    pub fn next(&self, level: AtMostDispatch, kick: &dyn Fn()) -> Option<NewsRecord> {
+    pub fn next(&self, level: AtMostDispatch, line: &impl Line) -> Option<NewsRecord> {
         let (record, wants_kick) = self.state.with(level, |state| {
             let mut record = None;
             while record.is_none() {
@@ -93,7 +94,7 @@ impl<K: Kernel> News<K> {
             (record, state.ring.needs_kick())
         });
         if wants_kick {
-            kick();
+            line.kick();
         }
         record
     }

@@ -1,6 +1,10 @@
 //! The properties of the synthesizer node and of the render pins.
 //!
 //! What is not listed here is not in the automation tables either: the port then answers that it does not exist.
+//!
+//! DirectMusic asks for some features by property sets of their own (`GUID_DMUS_PROP_*`), each with the one item 0. They
+//! are listed for the node and for the render pins, because a client names a node or not as it likes. Sets of features
+//! that the card never has (GS, XG) are left out: that they do not exist is the answer.
 #![allow(unsafe_code, reason = "values are structures of C, moved as bytes")]
 
 use card_spec::control::{PortParameters, Status, VoicePriority};
@@ -55,10 +59,24 @@ pub enum Property {
     Append,
     /// What the synthesizer renders.
     WaveFormat,
+    /// Whether the card has a General MIDI set of its own.
+    GmHardware,
+    /// Whether it takes DLS level 1.
+    Dls1,
+    /// Whether it takes DLS level 2.
+    Dls2,
+    /// Whether it takes `DMUS_DOWNLOADINFO_INSTRUMENT2`.
+    Instrument2,
+    /// Bytes of memory for samples.
+    SampleMemorySize,
+    /// Frames a second that are rendered.
+    SamplePlaybackRate,
+    /// Effects in use.
+    Effects,
 }
 
 /// The node's properties.
-pub const OF_NODE: [Property; 12] = [
+pub const OF_NODE: [Property; 19] = [
     Property::Caps,
     Property::PortParameters,
     Property::ChannelGroups,
@@ -71,13 +89,45 @@ pub const OF_NODE: [Property; 12] = [
     Property::Compact,
     Property::Append,
     Property::WaveFormat,
+    Property::GmHardware,
+    Property::Dls1,
+    Property::Dls2,
+    Property::Instrument2,
+    Property::SampleMemorySize,
+    Property::SamplePlaybackRate,
+    Property::Effects,
 ];
 
 /// The render pins' properties.
-pub const OF_PIN: [Property; 1] = [Property::Volume];
+pub const OF_PIN: [Property; 8] = [
+    Property::Volume,
+    Property::GmHardware,
+    Property::Dls1,
+    Property::Dls2,
+    Property::Instrument2,
+    Property::SampleMemorySize,
+    Property::SamplePlaybackRate,
+    Property::Effects,
+];
 
 static SYNTH_SET: Guid = guid::KSPROPSETID_Synth;
 static DLS_SET: Guid = guid::KSPROPSETID_Synth_Dls;
+static GM_HARDWARE_SET: Guid = guid::GUID_DMUS_PROP_GM_Hardware;
+static DLS1_SET: Guid = guid::GUID_DMUS_PROP_DLS1;
+static DLS2_SET: Guid = guid::GUID_DMUS_PROP_DLS2;
+static INSTRUMENT2_SET: Guid = guid::GUID_DMUS_PROP_INSTRUMENT2;
+static SAMPLE_MEMORY_SIZE_SET: Guid = guid::GUID_DMUS_PROP_SampleMemorySize;
+static SAMPLE_PLAYBACK_RATE_SET: Guid = guid::GUID_DMUS_PROP_SamplePlaybackRate;
+static EFFECTS_SET: Guid = guid::GUID_DMUS_PROP_Effects;
+
+/// Where a property is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Node,
+    Pin,
+    /// On a render pin, with or without the node.
+    Both,
+}
 
 /// Bytes that a client has to append to a download: none, for the card puts its own guard behind samples.
 const APPENDED_BYTES: u32 = 0;
@@ -89,6 +139,8 @@ const NARROW_BYTES: usize = 8;
 const GENERAL_TYPES: Guid = Guid::parse("97e99ba0-bdea-11cf-a5d6-28db04c10000");
 /// `VT_I4`.
 const TYPE_I4: u32 = 3;
+/// `VT_BOOL`.
+const TYPE_BOOL: u32 = 11;
 /// `VT_UI4`.
 const TYPE_UI4: u32 = 19;
 
@@ -96,21 +148,44 @@ impl Property {
     /// The property with this id in the set.
     #[must_use]
     pub fn find(set: &Guid, id: u32) -> Option<Self> {
-        OF_NODE.into_iter().chain(OF_PIN).find(|property| property.id() == id && property.set_id() == *set)
+        OF_NODE.into_iter().chain(OF_PIN).find(|property| property.id() == id && property.set() == set)
     }
 
     /// Its set.
     #[must_use]
-    pub const fn set(self) -> *const Guid {
-        if self.is_dls() { &raw const DLS_SET } else { &raw const SYNTH_SET }
+    pub const fn set(self) -> &'static Guid {
+        match self {
+            Self::Caps
+            | Self::PortParameters
+            | Self::ChannelGroups
+            | Self::LatencyClock
+            | Self::RunningStats
+            | Self::VoicePriority
+            | Self::Volume
+            | Self::VolumeBoost => &SYNTH_SET,
+            Self::Download | Self::Unload | Self::Compact | Self::Append | Self::WaveFormat => &DLS_SET,
+            Self::GmHardware => &GM_HARDWARE_SET,
+            Self::Dls1 => &DLS1_SET,
+            Self::Dls2 => &DLS2_SET,
+            Self::Instrument2 => &INSTRUMENT2_SET,
+            Self::SampleMemorySize => &SAMPLE_MEMORY_SIZE_SET,
+            Self::SamplePlaybackRate => &SAMPLE_PLAYBACK_RATE_SET,
+            Self::Effects => &EFFECTS_SET,
+        }
     }
 
-    const fn set_id(self) -> Guid {
-        if self.is_dls() { guid::KSPROPSETID_Synth_Dls } else { guid::KSPROPSETID_Synth }
-    }
-
-    const fn is_dls(self) -> bool {
-        matches!(self, Self::Download | Self::Unload | Self::Compact | Self::Append | Self::WaveFormat)
+    const fn place(self) -> Place {
+        match self {
+            Self::Volume => Place::Pin,
+            Self::GmHardware
+            | Self::Dls1
+            | Self::Dls2
+            | Self::Instrument2
+            | Self::SampleMemorySize
+            | Self::SamplePlaybackRate
+            | Self::Effects => Place::Both,
+            _ => Place::Node,
+        }
     }
 
     /// Its id in the set.
@@ -130,6 +205,14 @@ impl Property {
             Self::Compact => dls_property::COMPACT,
             Self::Append => dls_property::APPEND,
             Self::WaveFormat => dls_property::WAVEFORMAT,
+            // The sets of features have one item each.
+            Self::GmHardware
+            | Self::Dls1
+            | Self::Dls2
+            | Self::Instrument2
+            | Self::SampleMemorySize
+            | Self::SamplePlaybackRate
+            | Self::Effects => 0,
         }
     }
 
@@ -143,9 +226,15 @@ impl Property {
             | Self::RunningStats
             | Self::Download
             | Self::Append
-            | Self::WaveFormat => verb::GET | verb::BASICSUPPORT,
+            | Self::WaveFormat
+            | Self::GmHardware
+            | Self::Dls1
+            | Self::Dls2
+            | Self::Instrument2
+            | Self::SampleMemorySize
+            | Self::SamplePlaybackRate => verb::GET | verb::BASICSUPPORT,
             Self::Unload | Self::Compact => verb::SET | verb::BASICSUPPORT,
-            Self::ChannelGroups | Self::VoicePriority | Self::Volume | Self::VolumeBoost => {
+            Self::ChannelGroups | Self::VoicePriority | Self::Volume | Self::VolumeBoost | Self::Effects => {
                 verb::GET | verb::SET | verb::BASICSUPPORT
             }
         }
@@ -163,9 +252,18 @@ impl Property {
             Self::LatencyClock => size_of::<ReferenceTime>(),
             Self::RunningStats => size_of::<SynthStats>(),
             Self::WaveFormat => size_of::<WaveFormatEx>(),
-            Self::ChannelGroups | Self::VoicePriority | Self::Volume | Self::VolumeBoost | Self::Append => {
-                size_of::<u32>()
-            }
+            Self::ChannelGroups
+            | Self::VoicePriority
+            | Self::Volume
+            | Self::VolumeBoost
+            | Self::Append
+            | Self::GmHardware
+            | Self::Dls1
+            | Self::Dls2
+            | Self::Instrument2
+            | Self::SampleMemorySize
+            | Self::SamplePlaybackRate
+            | Self::Effects => size_of::<u32>(),
         }
     }
 
@@ -180,10 +278,6 @@ impl Property {
         }
     }
 
-    const fn is_of_pin(self) -> bool {
-        matches!(self, Self::Volume)
-    }
-
     /// It can be asked for without a stream.
     const fn is_of_filter(self) -> bool {
         matches!(self, Self::Caps)
@@ -192,7 +286,13 @@ impl Property {
     const fn value_type(self) -> KsIdentifier {
         let id = match self {
             Self::Volume | Self::VolumeBoost => TYPE_I4,
-            Self::ChannelGroups | Self::VoicePriority | Self::Append => TYPE_UI4,
+            Self::ChannelGroups
+            | Self::VoicePriority
+            | Self::Append
+            | Self::SampleMemorySize
+            | Self::SamplePlaybackRate
+            | Self::Effects => TYPE_UI4,
+            Self::GmHardware | Self::Dls1 | Self::Dls2 | Self::Instrument2 => TYPE_BOOL,
             _ => return KsIdentifier { set: Guid::NULL, id: 0, flags: 0 },
         };
         KsIdentifier { set: GENERAL_TYPES, id, flags: 0 }
@@ -220,7 +320,7 @@ pub trait CallerMemory {
 }
 
 /// A request, with its pointers turned into what they point to.
-pub struct Request<'a> {
+pub struct Request<'a, M> {
     /// The property.
     pub property: Property,
     /// The verb, as in `PCPROPERTY_REQUEST`.
@@ -236,14 +336,22 @@ pub struct Request<'a> {
     /// The value's size; what was written, or is needed, afterwards.
     pub value_size: &'a mut u32,
     /// The caller's memory.
-    pub memory: &'a dyn CallerMemory,
+    pub memory: &'a M,
 }
 
 /// Answers a request.
-pub fn handle<K: Kernel>(card: Option<&Card<K>>, level: Passive, mut request: Request<'_>) -> NtStatus {
+pub fn handle<K: Kernel, M: CallerMemory>(
+    card: Option<&Card<K>>,
+    level: Passive,
+    mut request: Request<'_, M>,
+) -> NtStatus {
     let property = request.property;
-    let wanted_node = if property.is_of_pin() { u32::MAX } else { NODE_SYNTHESIZER };
-    if request.node != wanted_node || (request.stream.is_none() && !property.is_of_filter()) {
+    let is_in_place = match property.place() {
+        Place::Node => request.node == NODE_SYNTHESIZER,
+        Place::Pin => request.node == u32::MAX,
+        Place::Both => request.node == NODE_SYNTHESIZER || request.node == u32::MAX,
+    };
+    if !is_in_place || (request.stream.is_none() && !property.is_of_filter()) {
         return NtStatus::INVALID_DEVICE_REQUEST;
     }
     let asked = request.verb & (verb::GET | verb::SET | verb::BASICSUPPORT);
@@ -271,7 +379,7 @@ pub fn handle<K: Kernel>(card: Option<&Card<K>>, level: Passive, mut request: Re
     }
 }
 
-impl Request<'_> {
+impl<M: CallerMemory> Request<'_, M> {
     /// Bytes of instance and value. Those of downloads have pointers in them, and are smaller when the caller is a 32-bit
     /// process; the sizes cannot be mistaken for each other.
     fn sizes(&self) -> (usize, usize) {
@@ -338,9 +446,7 @@ impl Request<'_> {
                 }
             }
             Property::ChannelGroups => {
-                // Asking for nothing changes nothing, and is answered with what is in force.
-                let (parameters, _) = card.set_parameters(level, &to_card(&SynthPortParams::default()))?;
-                self.write(&parameters.channel_groups.get());
+                self.write(&in_force(card, level)?.channel_groups.get());
             }
             Property::LatencyClock => {
                 let now = self.stream.ok_or(NtStatus::INVALID_DEVICE_REQUEST)?.time;
@@ -368,6 +474,19 @@ impl Request<'_> {
             Property::Download => self.download(card, level)?,
             Property::Append => self.write(&APPENDED_BYTES),
             Property::WaveFormat => self.write(&card.wave_format(level)?.wave_format()),
+            Property::GmHardware => self.write(&u32::from(card.has(capability::GM_BANK))),
+            Property::Dls1 => self.write(&u32::from(self.takes(card, capability::DLS1))),
+            Property::Dls2 => self.write(&u32::from(self.takes(card, capability::DLS2))),
+            // The regions of level 1 and the articulation of level 2 may both be in one.
+            Property::Instrument2 => {
+                self.write(&u32::from(self.takes(card, capability::DLS1 | capability::DLS2)));
+            }
+            Property::SampleMemorySize => {
+                let bytes = if self.memory.is_readable() { card.identity().download_memory.get() } else { 0 };
+                self.write(&bytes);
+            }
+            Property::SamplePlaybackRate => self.write(&in_force(card, level)?.sample_rate.get()),
+            Property::Effects => self.write(&in_force(card, level)?.effects.get()),
             Property::Unload | Property::Compact => return Err(NtStatus::INVALID_DEVICE_REQUEST),
         }
         Ok(NtStatus::SUCCESS)
@@ -382,10 +501,15 @@ impl Request<'_> {
                     channel_groups: value,
                     ..SynthPortParams::default()
                 };
-                let (_, altered) = card.set_parameters(level, &to_card(&wanted))?;
-                if altered {
-                    return Err(NtStatus::UNSUCCESSFUL);
-                }
+                set_exactly(card, level, &wanted)?;
+            }
+            Property::Effects => {
+                let wanted = SynthPortParams {
+                    valid_params: port_parameter::EFFECTS,
+                    effects_flags: value,
+                    ..SynthPortParams::default()
+                };
+                set_exactly(card, level, &wanted)?;
             }
             Property::VoicePriority => _ = card.voice_priority(level, &voice_priority(self.instance, Some(value)))?,
             Property::Volume => card.set_volume(level, VolumeItem::Volume, value.cast_signed())?,
@@ -403,10 +527,21 @@ impl Request<'_> {
             | Property::RunningStats
             | Property::Download
             | Property::Append
-            | Property::WaveFormat => return Err(NtStatus::INVALID_DEVICE_REQUEST),
+            | Property::WaveFormat
+            | Property::GmHardware
+            | Property::Dls1
+            | Property::Dls2
+            | Property::Instrument2
+            | Property::SampleMemorySize
+            | Property::SamplePlaybackRate => return Err(NtStatus::INVALID_DEVICE_REQUEST),
         }
         *self.value_size = self.sizes().1 as u32;
         Ok(NtStatus::SUCCESS)
+    }
+
+    /// The card takes downloads of a kind, and the driver can read them.
+    fn takes<K: Kernel>(&self, card: &Card<K>, kind: u32) -> bool {
+        self.memory.is_readable() && card.has(kind)
     }
 
     fn download<K: Kernel>(&mut self, card: &Card<K>, level: Passive) -> Result<(), NtStatus> {
@@ -416,7 +551,7 @@ impl Request<'_> {
         }
         let is_narrow = self.instance.len() == NARROW_BYTES;
         let [bytes, low] = read::<[u32; 2]>(self.instance);
-        let address = if is_narrow { low.into() } else { read::<u64>(&self.instance[8..]) };
+        let address = if is_narrow { low.into() } else { read::<u64>(self.instance.get(8..).unwrap_or_default()) };
         let handle = card
             .download(level, stream, bytes as usize, |to| {
                 // SAFETY: the window is valid for writes of its length, which is what was asked for.
@@ -447,6 +582,17 @@ impl Request<'_> {
         unsafe { room.as_mut_ptr().cast::<T>().write_unaligned(*value) };
         *self.value_size = size_of::<T>() as u32;
     }
+}
+
+/// The port parameters in force. Asking for nothing changes nothing.
+fn in_force<K: Kernel>(card: &Card<K>, level: Passive) -> Result<PortParameters, NtStatus> {
+    Ok(card.set_parameters(level, &to_card(&SynthPortParams::default()))?.0)
+}
+
+/// Sets a port parameter, or fails if the card would have another value.
+fn set_exactly<K: Kernel>(card: &Card<K>, level: Passive, wanted: &SynthPortParams) -> Result<(), NtStatus> {
+    let (_, altered) = card.set_parameters(level, &to_card(wanted))?;
+    if altered { Err(NtStatus::UNSUCCESSFUL) } else { Ok(()) }
 }
 
 /// Reads a structure from the beginning of bytes that are long enough; all zero if they are not.
@@ -494,9 +640,10 @@ fn from_card(parameters: &PortParameters, valid: u32) -> SynthPortParams {
 
 fn caps<K: Kernel>(card: &Card<K>, downloads: bool) -> SynthCaps {
     let identity = card.identity();
-    let has = |bit: u32| identity.capabilities.get() & bit != 0;
+    let has = |kind: u32| card.has(kind);
     let mut description = [0; 128];
-    for (place, unit) in description[..127].iter_mut().zip(SYNTH_NAME.encode_utf16()) {
+    // The last character stays 0.
+    for (place, unit) in description.iter_mut().take(127).zip(SYNTH_NAME.encode_utf16()) {
         *place = unit;
     }
     SynthCaps {

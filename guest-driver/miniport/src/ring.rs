@@ -6,14 +6,20 @@
 //! it does not have, or says that it wrote more than there was room for, the ring is *broken*: it is not touched again.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{Ordering, fence};
+use core::num::NonZeroU16;
 
 use card_spec::limits::QUEUE_SIZE_MAX;
 
 use crate::dma::Window;
+use crate::sync::{Ordering, fence};
 
 /// Bytes of DMA memory for a ring of any size up to [`QUEUE_SIZE_MAX`]: a page.
+#[cfg(not(loom))]
 pub const RING_BYTES: usize = 4096;
+
+/// In a model each pair of bytes is an object of its own: room for two descriptors.
+#[cfg(loom)]
+pub const RING_BYTES: usize = 72;
 
 const DESCRIPTOR_BYTES: usize = 16;
 const USED_HEADER: usize = 4;
@@ -24,6 +30,7 @@ const DESC_WRITE: u16 = 2;
 const AVAIL_NO_INTERRUPT: u16 = 1;
 const USED_NO_NOTIFY: u16 = 1;
 
+#[cfg(not(loom))]
 const _: () = {
     let size = QUEUE_SIZE_MAX as usize;
     assert!(used_offset(size) + USED_HEADER + USED_ELEMENT_BYTES * size + 2 <= RING_BYTES);
@@ -109,8 +116,10 @@ pub struct RingAddresses {
 /// The driver's half of a ring.
 pub struct Ring {
     memory: Window,
+    /// A power of two.
     size: u16,
-    shape: u16,
+    /// Never 0: nothing is divided by what a card says.
+    shape: NonZeroU16,
     event_idx: bool,
     next_available: u16,
     last_used: u16,
@@ -123,10 +132,13 @@ pub struct Ring {
 
 impl Ring {
     /// A ring of `size` descriptors, a power of two up to [`QUEUE_SIZE_MAX`], in [`RING_BYTES`] of zeroed memory, for
-    /// chains of `shape` descriptors. `None`: no memory for the driver's record of it.
+    /// chains of `shape` descriptors. `None`: there is no such ring, or no memory for the driver's record of it.
     #[must_use]
     pub fn new(memory: Window, size: u16, shape: u16, event_idx: bool) -> Option<Self> {
-        assert!(size.is_power_of_two() && size <= QUEUE_SIZE_MAX && shape >= 1 && shape <= size, "a possible ring");
+        let shape = NonZeroU16::new(shape)?;
+        if !size.is_power_of_two() || size > QUEUE_SIZE_MAX || shape.get() > size {
+            return None;
+        }
         let slots = usize::from(size / shape);
         let mut room = Vec::new();
         room.try_reserve_exact(slots).ok()?;
@@ -171,7 +183,7 @@ impl Ring {
     /// How many slots there are.
     #[must_use]
     pub const fn slots(&self) -> u16 {
-        self.size / self.shape
+        self.size / self.shape.get()
     }
 
     /// How many slots the device has.
@@ -198,21 +210,23 @@ impl Ring {
         if self.fault.is_some() || self.in_flight == self.slots() {
             return None;
         }
-        (0..self.slots()).find(|slot| !self.is_in_flight(*slot))
+        (0..).zip(&self.room).find_map(|(slot, room)| (*room == 0).then_some(slot))
     }
 
-    /// Gives the device a chain in a free slot. False when the ring is broken or the slot is not free.
+    /// Gives the device a chain in a free slot. False when the ring is broken, or the slot is not free.
     ///
     /// Readable segments come before writable ones; there are as many as the ring's shape says.
     pub fn submit(&mut self, slot: u16, segments: &[Segment]) -> bool {
-        assert!(segments.len() == usize::from(self.shape) && slot < self.slots(), "a chain of the ring's shape");
-        if self.fault.is_some() || self.is_in_flight(slot) {
+        let shape = self.shape.get();
+        let possible = segments.len() == usize::from(shape) && slot < self.slots();
+        debug_assert!(possible, "a chain of the ring's shape");
+        if !possible || self.fault.is_some() || self.is_in_flight(slot) {
             return false;
         }
-        let head = slot * self.shape;
-        let mut room = 0;
+        let head = slot * shape;
+        let mut room = 0_u32;
         for (index, segment) in (head..).zip(segments) {
-            let last = index + 1 == head + self.shape;
+            let last = index + 1 == head + shape;
             let flags = if last { 0 } else { DESC_NEXT } | if segment.writable { DESC_WRITE } else { 0 };
             let mut descriptor = [0; DESCRIPTOR_BYTES];
             descriptor[..8].copy_from_slice(&segment.address.to_le_bytes());
@@ -220,13 +234,15 @@ impl Ring {
             descriptor[12..14].copy_from_slice(&flags.to_le_bytes());
             descriptor[14..].copy_from_slice(&if last { 0 } else { index + 1 }.to_le_bytes());
             self.memory.write_bytes(DESCRIPTOR_BYTES * usize::from(index), &descriptor);
-            room += if segment.writable { segment.length } else { 0 };
+            room = room.saturating_add(if segment.writable { segment.length } else { 0 });
         }
-        self.room[usize::from(slot)] = room.saturating_add(1);
+        if let Some(record) = self.room.get_mut(usize::from(slot)) {
+            *record = room.saturating_add(1);
+        }
         self.in_flight += 1;
 
         let avail = avail_offset(self.size.into());
-        let place = usize::from(self.next_available % self.size);
+        let place = self.place(self.next_available);
         self.memory.write_bytes(avail + AVAIL_HEADER + 2 * place, &head.to_le_bytes());
         self.next_available = self.next_available.wrapping_add(1);
         self.memory.store_release(avail + 2, self.next_available);
@@ -265,23 +281,21 @@ impl Ring {
         if returned > self.in_flight {
             return self.break_with(RingFault::UsedIndex { in_flight: self.in_flight, returned });
         }
-        let place = usize::from(self.last_used % self.size);
+        let place = self.place(self.last_used);
         let mut element = [0; USED_ELEMENT_BYTES];
         self.memory.read_bytes(used + USED_HEADER + USED_ELEMENT_BYTES * place, &mut element);
         let [i0, i1, i2, i3, l0, l1, l2, l3] = element;
         let (id, written) = (u32::from_le_bytes([i0, i1, i2, i3]), u32::from_le_bytes([l0, l1, l2, l3]));
 
-        let slot = id / u32::from(self.shape);
-        let is_head = id % u32::from(self.shape) == 0 && slot < u32::from(self.slots());
-        let slot = slot as u16;
-        if !is_head || !self.is_in_flight(slot) {
+        let Some(slot) = self.slot_of(id) else { return self.break_with(RingFault::UsedId { id }) };
+        let Some(record) = self.room.get_mut(usize::from(slot)) else {
             return self.break_with(RingFault::UsedId { id });
-        }
-        let room = self.room[usize::from(slot)] - 1;
+        };
+        let Some(room) = record.checked_sub(1) else { return self.break_with(RingFault::UsedId { id }) };
         if written > room {
             return self.break_with(RingFault::UsedLength { room, written });
         }
-        self.room[usize::from(slot)] = 0;
+        *record = 0;
         self.in_flight -= 1;
         self.last_used = self.last_used.wrapping_add(1);
         Some(Returned { slot, written })
@@ -303,6 +317,17 @@ impl Ring {
         }
         fence(Ordering::SeqCst);
         wanted && self.memory.load_acquire(used_offset(self.size.into()) + 2) != self.last_used
+    }
+
+    /// The slot whose chain begins with this descriptor.
+    fn slot_of(&self, id: u32) -> Option<u16> {
+        let id = u16::try_from(id).ok()?;
+        (id % self.shape == 0).then_some(id / self.shape)
+    }
+
+    /// Where an index lies in the ring.
+    const fn place(&self, index: u16) -> usize {
+        (index & (self.size - 1)) as usize
     }
 
     fn break_with(&mut self, fault: RingFault) -> Option<Returned> {

@@ -7,6 +7,7 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use crate::irql::Passive;
 use crate::kernel::{Kernel, Registers};
+use crate::pending::cause;
 use crate::ring::RingAddresses;
 
 /// The mapped structures of the function.
@@ -21,6 +22,20 @@ pub struct Mapped<R> {
     pub isr: R,
     /// Device configuration: the identity block.
     pub device: R,
+    /// How the function interrupts.
+    pub interrupt: Interrupt,
+}
+
+/// How the function interrupts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupt {
+    /// By a line, which it may share with other functions: its interrupt status tells.
+    Line,
+    /// By a message of its own: an entry of the MSI-X table, for everything.
+    Message {
+        /// The entry.
+        vector: u16,
+    },
 }
 
 /// Why the function did not come to life.
@@ -44,6 +59,8 @@ pub enum TransportError {
     QueueSize(u16),
     /// A queue's notification address lies outside the notification area.
     Notification(u16),
+    /// The card takes no message for its interrupts.
+    Vector(u16),
 }
 
 /// Registers of the common configuration.
@@ -71,6 +88,7 @@ mod status {
     pub(super) const DRIVER: u8 = 2;
     pub(super) const DRIVER_OK: u8 = 4;
     pub(super) const FEATURES_OK: u8 = 8;
+    pub(super) const NEEDS_RESET: u8 = 64;
     pub(super) const FAILED: u8 = 128;
 }
 
@@ -102,7 +120,10 @@ impl<K: Kernel> Transport<K> {
         transport.add_status(status::DRIVER);
         transport.event_idx = transport.agree_on_features().inspect_err(|_| transport.add_status(status::FAILED))?;
         for queue in Queue::ALL {
-            transport.notify_offsets[queue.index()] = transport.notify_offset(queue.0)?;
+            let offset = transport.notify_offset(queue.0)?;
+            if let Some(place) = transport.notify_offsets.get_mut(queue.index()) {
+                *place = offset;
+            }
         }
         Ok(transport)
     }
@@ -170,11 +191,14 @@ impl<K: Kernel> Transport<K> {
     }
 
     /// Tells the card where a ring is, and turns it on.
-    pub fn enable_queue(&self, queue: u16, size: u16, ring: RingAddresses) {
+    ///
+    /// # Errors
+    /// The card has no message for the queue.
+    pub fn enable_queue(&self, queue: u16, size: u16, ring: RingAddresses) -> Result<(), TransportError> {
         let registers = &self.mapped.common;
         registers.write16(common::QUEUE_SELECT, queue);
         registers.write16(common::QUEUE_SIZE, size);
-        registers.write16(common::QUEUE_MSIX_VECTOR, NO_VECTOR);
+        self.set_vector(common::QUEUE_MSIX_VECTOR)?;
         for (register, address) in [
             (common::QUEUE_DESC, ring.descriptors),
             (common::QUEUE_DRIVER, ring.available),
@@ -184,6 +208,19 @@ impl<K: Kernel> Transport<K> {
             registers.write32(register + 4, (address >> 32) as u32);
         }
         registers.write16(common::QUEUE_ENABLE, 1);
+        Ok(())
+    }
+
+    /// Says by which message a queue, or the configuration, interrupts. By a line it is none.
+    fn set_vector(&self, register: usize) -> Result<(), TransportError> {
+        let vector = match self.mapped.interrupt {
+            Interrupt::Line => NO_VECTOR,
+            Interrupt::Message { vector } => vector,
+        };
+        self.mapped.common.write16(register, vector);
+        // The card answers that it has none for it when it has run out (section 4.1.5.1.2.1).
+        let is_taken = vector == NO_VECTOR || self.mapped.common.read16(register) == vector;
+        if is_taken { Ok(()) } else { Err(TransportError::Vector(vector)) }
     }
 
     /// The driver is ready.
@@ -193,14 +230,31 @@ impl<K: Kernel> Transport<K> {
 
     /// Tells the card to look at a queue.
     pub fn kick(&self, queue: u16) {
-        self.mapped.notify.write16(self.notify_offsets[usize::from(queue)], queue);
+        if let Some(offset) = self.notify_offsets.get(usize::from(queue)) {
+            self.mapped.notify.write16(*offset, queue);
+        }
     }
 
-    /// Reads and so acknowledges the interrupt status: whether the card raised the interrupt. A card that is gone reads
-    /// all ones, which is no interrupt of its own. Any IRQL.
-    pub fn acknowledge_interrupt(&self) -> bool {
-        let isr = self.mapped.isr.read8(0);
-        isr != 0xff && isr & 0b11 != 0
+    /// Reads and so acknowledges the interrupt status: why the card interrupts, 0 when it does not. A card that is gone
+    /// reads all ones, which is no interrupt of its own. A message is nobody else's, and says nothing more. Any IRQL.
+    pub fn acknowledge_interrupt(&self) -> u32 {
+        match self.mapped.interrupt {
+            Interrupt::Line => match self.mapped.isr.read8(0) {
+                0xff => 0,
+                causes => u32::from(causes) & (cause::QUEUE | cause::CONFIGURATION),
+            },
+            Interrupt::Message { .. } => cause::QUEUE | cause::CONFIGURATION,
+        }
+    }
+
+    /// The registers read all ones: the card is not there any more.
+    pub fn is_absent(&self) -> bool {
+        self.mapped.common.read8(common::DEVICE_STATUS) == 0xff
+    }
+
+    /// The card is in trouble, and a reset may help.
+    pub fn needs_reset(&self) -> bool {
+        self.mapped.common.read8(common::DEVICE_STATUS) & status::NEEDS_RESET != 0
     }
 
     /// Resets the function: afterwards it touches no memory.
@@ -260,8 +314,7 @@ impl<K: Kernel> Transport<K> {
         if registers.read8(common::DEVICE_STATUS) & status::FEATURES_OK == 0 {
             return Err(TransportError::Features);
         }
-        // The driver uses the line interrupt: with it the vectors do not matter, and without it they are of no use.
-        registers.write16(common::MSIX_CONFIG, NO_VECTOR);
+        self.set_vector(common::MSIX_CONFIG)?;
         Ok(accepted & feature::EVENT_IDX != 0)
     }
 

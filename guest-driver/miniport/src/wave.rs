@@ -4,9 +4,11 @@ use card_spec::limits::WAVE_BUFFER_BYTES_MAX;
 use card_spec::wave::{WaveHeader, WaveRequest, WaveStatus};
 
 use crate::dma::Window;
+use crate::exchange::{Exchange, Line, Unanswered};
+use crate::format::PcmFormat;
 use crate::irql::{AtMostDispatch, Passive};
-use crate::kernel::{Kernel, Signal};
-use crate::lock::{Gate, Spin};
+use crate::kernel::Kernel;
+use crate::lock::Gate;
 use crate::ring::{Ring, RingAddresses, RingFault, Segment};
 
 /// Descriptors of a chain: request, header, pages.
@@ -30,9 +32,6 @@ const PCM_AT: usize = 4096;
 /// How much longer than the frames last the card may take. In real time a buffer comes back when its last frame is due.
 const MARGIN_MILLISECONDS: u32 = 1000;
 
-/// How long one wait is before the ring is looked at without an interrupt.
-const SLICE_MILLISECONDS: u32 = 20;
-
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rendered {
@@ -49,70 +48,59 @@ pub enum Rendered {
     Refused,
     /// The card did not answer in time: silence.
     Timeout,
+    /// The card is not there any more: silence.
+    Gone,
     /// The card broke the ring: silence.
     Ring(RingFault),
     /// The card's answer makes no sense: silence.
     BadAnswer,
 }
 
-struct Exchange {
-    buffer: Window,
-    /// A request that was not answered in time is still the card's.
-    stuck: bool,
+impl From<Unanswered> for Rendered {
+    fn from(why: Unanswered) -> Self {
+        match why {
+            Unanswered::Late => Self::Timeout,
+            Unanswered::Gone => Self::Gone,
+            Unanswered::Ring(fault) => Self::Ring(fault),
+        }
+    }
 }
 
 /// The queue.
 pub struct Wave<K: Kernel> {
-    gate: Gate<K, Exchange>,
-    ring: Spin<K, Ring>,
-    signal: K::Signal,
+    buffer: Gate<K, Window>,
+    exchange: Exchange<K>,
 }
 
 impl<K: Kernel> Wave<K> {
     /// Makes the queue on a ring and [`BUFFER_BYTES`] of memory. `None`: no memory.
     pub fn new(kernel: &K, level: Passive, ring: Ring, buffer: Window) -> Option<Self> {
-        Some(Self {
-            gate: Gate::new(kernel, level, Exchange { buffer, stuck: false })?,
-            ring: Spin::new(kernel, ring),
-            signal: kernel.signal(level)?,
-        })
+        Some(Self { buffer: Gate::new(kernel, level, buffer)?, exchange: Exchange::new(kernel, level, ring)? })
     }
 
     /// Begins anew, after the device has been reset. Gives the ring's addresses.
     pub fn restart(&self, level: Passive) -> RingAddresses {
-        self.gate.with(level, |exchange| {
-            exchange.stuck = false;
-            self.ring.with(level.into(), |ring| {
-                ring.restart();
-                ring.addresses()
-            })
-        })
+        self.buffer.with(level, |_| self.exchange.restart(level.into()))
     }
 
     /// Looks for returned buffers; from the deferred procedure call.
     pub fn service(&self, level: AtMostDispatch) {
-        if self.ring.with(level, |ring| ring.in_flight() != 0 && ring.want_interrupts(true)) {
-            self.signal.set(level);
-        }
+        self.exchange.service(level);
     }
 
     /// Has the card render into `pcm`, which holds whole frames and at most [`PCM_BYTES`]. Unless all frames came, it
     /// is filled with silence.
-    pub fn render(
-        &self,
-        level: Passive,
-        kick: &dyn Fn(),
-        stream: u32,
-        frame_bytes: usize,
-        sample_rate: u32,
-        pcm: &mut [u8],
-    ) -> Rendered {
-        let frames = (pcm.len() / frame_bytes) as u32;
-        let milliseconds = (u64::from(frames) * 1000 / u64::from(sample_rate)) as u32 + MARGIN_MILLISECONDS;
-        let rendered = self.gate.with(level, |exchange| {
-            let rendered = self.exchange(level, kick, exchange, stream, frames, pcm.len(), milliseconds);
+    pub fn render(&self, level: Passive, line: &impl Line, stream: u32, format: PcmFormat, pcm: &mut [u8]) -> Rendered {
+        let frames = format.frames(pcm.len());
+        let milliseconds = format.milliseconds(frames).saturating_add(MARGIN_MILLISECONDS);
+        let rendered = self.buffer.with(level, |buffer| {
+            let request = WaveRequest { stream: stream.into(), frames: frames.into() };
+            let rendered = match self.ask(level, line, buffer, &request, pcm.len(), milliseconds) {
+                Ok(rendered) => rendered,
+                Err(why) => why.into(),
+            };
             if matches!(rendered, Rendered::Frames { .. }) {
-                exchange.buffer.read_bytes(PCM_AT, pcm);
+                buffer.read_bytes(PCM_AT, pcm);
             }
             rendered
         });
@@ -122,66 +110,32 @@ impl<K: Kernel> Wave<K> {
         rendered
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one exchange, private to this file")]
-    fn exchange(
+    fn ask(
         &self,
         level: Passive,
-        kick: &dyn Fn(),
-        exchange: &mut Exchange,
-        stream: u32,
-        frames: u32,
+        line: &impl Line,
+        buffer: &Window,
+        request: &WaveRequest,
         bytes: usize,
         milliseconds: u32,
-    ) -> Rendered {
-        if exchange.stuck {
-            if self.ring.with(level.into(), |ring| ring.reap()).is_none() {
-                return Rendered::Timeout;
-            }
-            exchange.stuck = false;
-        }
-        let request = exchange.buffer.part(0, size_of::<WaveRequest>());
-        let header = exchange.buffer.part(HEADER_AT, size_of::<WaveHeader>());
-        let pages = exchange.buffer.part(PCM_AT, PCM_BYTES);
-        request.write(0, &WaveRequest { stream: stream.into(), frames: frames.into() });
-
+    ) -> Result<Rendered, Unanswered> {
+        self.exchange.settle(level.into())?;
+        let outgoing = buffer.part(0, size_of::<WaveRequest>());
+        let header = buffer.part(HEADER_AT, size_of::<WaveHeader>());
+        let pages = buffer.part(PCM_AT, PCM_BYTES);
+        outgoing.write(0, request);
         let chain = [
-            Segment::readable(&request, size_of::<WaveRequest>()),
+            Segment::readable(&outgoing, size_of::<WaveRequest>()),
             Segment::writable(&header, size_of::<WaveHeader>()),
             Segment::writable(&pages, bytes),
         ];
-        self.signal.clear(level.into());
-        let wants_kick = self.ring.with(level.into(), |ring| {
-            ring.want_interrupts(true);
-            ring.submit(0, &chain);
-            ring.needs_kick()
-        });
-        if wants_kick {
-            kick();
-        }
-        let mut waited = 0;
-        let written = loop {
-            let (returned, fault) = self.ring.with(level.into(), |ring| (ring.reap(), ring.fault()));
-            if let Some(fault) = fault {
-                return Rendered::Ring(fault);
-            }
-            if let Some(returned) = returned {
-                break returned.written as usize;
-            }
-            if waited >= milliseconds {
-                exchange.stuck = true;
-                return Rendered::Timeout;
-            }
-            if !self.signal.wait(level, SLICE_MILLISECONDS) {
-                waited += SLICE_MILLISECONDS;
-            }
-        };
-
+        let written = self.exchange.ask(level, line, &chain, milliseconds)?;
         if written < size_of::<WaveHeader>() {
-            return Rendered::BadAnswer;
+            return Ok(Rendered::BadAnswer);
         }
         let answer: WaveHeader = header.read(0);
-        let complete = answer.frames.get() == frames && written == size_of::<WaveHeader>() + bytes;
-        match WaveStatus(answer.status.get()) {
+        let complete = answer.frames == request.frames && written == size_of::<WaveHeader>() + bytes;
+        Ok(match WaveStatus(answer.status.get()) {
             status @ (WaveStatus::OK | WaveStatus::AFTER_UNDERRUN) if complete => Rendered::Frames {
                 position: answer.position.get(),
                 after_underrun: status == WaveStatus::AFTER_UNDERRUN,
@@ -189,6 +143,6 @@ impl<K: Kernel> Wave<K> {
             WaveStatus::FLUSHED => Rendered::Flushed,
             WaveStatus::REFUSED => Rendered::Refused,
             _ => Rendered::BadAnswer,
-        }
+        })
     }
 }

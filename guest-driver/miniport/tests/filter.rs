@@ -1,8 +1,12 @@
 //! The filter descriptor keeps the rules of PortCls, and the INF agrees with it.
 #![allow(unsafe_code, reason = "descriptors are tables of pointers")]
 
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+use std::sync::LazyLock;
+
 use dmus_miniport::filter::{
-    Filter, Handlers, INSTANCES, PIN_CAPTURE, PIN_DIRECTMUSIC, PIN_JACK, PIN_MIDI, SUBDEVICE_NAME, accepts,
+    Description, Handlers, INSTANCES, PIN_CAPTURE, PIN_DIRECTMUSIC, PIN_JACK, PIN_MIDI, SUBDEVICE_NAME, accepts,
 };
 use dmus_miniport::format::StreamFormat;
 use portcls::NtStatus;
@@ -12,7 +16,7 @@ use portcls::descriptor::{
 };
 use portcls::dmus::DmusStreamType;
 use portcls::guid::{self, Guid};
-use portcls::ks::{KsDataRange, verb};
+use portcls::ks::{KsDataRange, KsDataRangeMusic, verb};
 use portcls::synth::synth_property;
 
 struct Test;
@@ -25,7 +29,32 @@ impl Handlers for Test {
     const PROPERTY: PropertyHandler = handler;
 }
 
-static DESCRIPTOR: PcFilterDescriptor = Filter::<Test>::DESCRIPTOR;
+/// A description that stays.
+struct Described(NonNull<Description<Test>>);
+
+// SAFETY: what is described is not changed any more.
+unsafe impl Sync for Described {}
+// SAFETY: as above.
+unsafe impl Send for Described {}
+
+impl Described {
+    fn new() -> Self {
+        let place = Box::leak(Box::new(MaybeUninit::<Description<Test>>::uninit()));
+        Description::describe(place);
+        Self(NonNull::from(place).cast())
+    }
+}
+
+impl std::ops::Deref for Described {
+    type Target = PcFilterDescriptor;
+
+    fn deref(&self) -> &PcFilterDescriptor {
+        // SAFETY: described, and never freed.
+        unsafe { &*Description::descriptor(self.0) }
+    }
+}
+
+static DESCRIPTOR: LazyLock<Described> = LazyLock::new(Described::new);
 
 fn table<T>(items: *const T, count: u32) -> &'static [T] {
     assert!(!items.is_null());
@@ -115,14 +144,14 @@ fn every_connection_leads_from_an_end_that_gives_to_one_that_takes_and_no_pin_is
 fn captured_midi_comes_from_a_bridge_and_only_a_capture_stream_opens_its_pin() {
     let (capture, jack) = (&pins()[PIN_CAPTURE as usize], &pins()[PIN_JACK as usize]);
     assert_eq!((capture.ks_pin.data_flow, capture.ks_pin.communication), (data_flow::OUT, communication::SINK));
-    assert_eq!(ranges(capture)[0].sub_format, guid::KSDATAFORMAT_SUBTYPE_MIDI);
+    let formats: Vec<_> = ranges(capture).iter().map(|range| range.sub_format).collect();
+    assert_eq!(formats, [guid::KSDATAFORMAT_SUBTYPE_MIDI, guid::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC]);
     assert_eq!((jack.ks_pin.data_flow, jack.ks_pin.communication), (data_flow::IN, communication::NONE));
     assert_eq!((jack.max_global_instance_count, jack.max_filter_instance_count), (0, 0));
     let kinds = [DmusStreamType::MIDI_RENDER, DmusStreamType::MIDI_CAPTURE, DmusStreamType::WAVE_SINK];
     for kind in kinds {
         for format in [StreamFormat::Midi, StreamFormat::DirectMusic] {
-            let expected = kind == DmusStreamType::MIDI_CAPTURE && format == StreamFormat::Midi;
-            assert_eq!(accepts(PIN_CAPTURE, kind, format), expected);
+            assert_eq!(accepts(PIN_CAPTURE, kind, format), kind == DmusStreamType::MIDI_CAPTURE);
             assert!(!accepts(PIN_JACK, kind, format));
         }
         assert_eq!(accepts(PIN_MIDI, kind, StreamFormat::Midi), kind == DmusStreamType::MIDI_RENDER);
@@ -133,6 +162,34 @@ fn captured_midi_comes_from_a_bridge_and_only_a_capture_stream_opens_its_pin() {
 fn the_pins_instances_are_those_that_the_miniport_counts() {
     let declared: Vec<u32> = pins().iter().map(|pin| pin.max_filter_instance_count).collect();
     assert_eq!(declared, INSTANCES);
+}
+
+/// The technology of every music range.
+fn technologies(descriptor: &PcFilterDescriptor) -> Vec<Guid> {
+    let pins = table(descriptor.pins, descriptor.pin_count);
+    let of_pin = |pin: &PcPinDescriptor| ranges(pin).into_iter().map(core::ptr::from_ref).collect::<Vec<_>>();
+    let music = pins.iter().flat_map(of_pin).filter(|range| {
+        // SAFETY: ranges of the descriptor's.
+        unsafe { (**range).format_size == 96 }
+    });
+    // SAFETY: as long as a music range.
+    music.map(|range| unsafe { (*range.cast::<KsDataRangeMusic>()).technology }).collect()
+}
+
+#[test]
+fn a_technology_that_is_set_is_in_every_music_range_of_that_miniport_and_in_no_other() {
+    let (one, other) = (Described::new(), Described::new());
+    let usual = technologies(&other);
+    assert_eq!(usual.len(), 4);
+    for technology in [guid::KSMUSIC_TECHNOLOGY_SWSYNTH, guid::KSMUSIC_TECHNOLOGY_FMSYNTH] {
+        // SAFETY: described, and never freed.
+        assert!(unsafe { Description::set_technology(one.0, &technology) });
+        assert_eq!(technologies(&one), [technology; 4]);
+    }
+    // SAFETY: described, and never freed.
+    assert!(!unsafe { Description::set_technology(one.0, &guid::KSDATAFORMAT_TYPE_MUSIC) });
+    assert_eq!(technologies(&one), [guid::KSMUSIC_TECHNOLOGY_FMSYNTH; 4]);
+    assert_eq!(technologies(&other), usual);
 }
 
 #[test]

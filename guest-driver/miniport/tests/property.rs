@@ -11,6 +11,7 @@ use dmus_miniport::format::PcmFormat;
 use dmus_miniport::irql::Passive;
 use dmus_miniport::property::{self, CallerMemory, Property, Request, SYNTH_GUID, SYNTH_NAME, Target};
 use portcls::NtStatus;
+use portcls::guid::{KSPROPSETID_Synth, KSPROPSETID_Synth_Dls};
 use portcls::ks::{KsPropertyDescription, WaveFormatEx, verb};
 use portcls::synth::{SynthCaps, SynthPortParams, SynthStats, caps_flag, port_parameter};
 
@@ -178,8 +179,13 @@ fn properties_are_answered_on_their_own_node_and_target_only() {
         for verb in [value_verb(property), verb::BASICSUPPORT] {
             let on_filter = Ask { stream: None, ..Ask::new(property, verb) }.of(&rig.card).0;
             assert_eq!(on_filter == NtStatus::SUCCESS, property == Property::Caps, "{property:?}");
-            let wrong_node = if property == Property::Volume { 0 } else { u32::MAX };
-            for node in [wrong_node, 1] {
+            let on_both = property.set() != &KSPROPSETID_Synth && property.set() != &KSPROPSETID_Synth_Dls;
+            let wrong_nodes = match property {
+                Property::Volume => &[0, 1][..],
+                _ if on_both => &[1],
+                _ => &[u32::MAX, 1],
+            };
+            for &node in wrong_nodes {
                 let status = Ask { node, ..Ask::new(property, verb) }.of(&rig.card).0;
                 assert_eq!(status, NtStatus::INVALID_DEVICE_REQUEST, "{property:?} on node {node}");
             }
@@ -215,7 +221,7 @@ fn without_a_started_card_nothing_is_answered_but_what_needs_none() {
             value_size: &mut size,
             memory: &Memory,
         };
-        assert_eq!(property::handle::<FakeKernel>(None, passive(), request), NtStatus::DEVICE_NOT_READY);
+        assert_eq!(property::handle::<FakeKernel, _>(None, passive(), request), NtStatus::DEVICE_NOT_READY);
     }
 }
 
@@ -434,4 +440,38 @@ fn a_wave_format_that_cannot_be_is_a_fault_of_the_cards() {
 fn compacting_needs_no_value() {
     let rig = Rig::new();
     assert_eq!(Ask::new(Property::Compact, verb::SET).of(&rig.card).0, NtStatus::SUCCESS);
+}
+
+#[test]
+fn features_are_told_by_sets_of_their_own_with_and_without_the_node() {
+    let rig = Rig::new();
+    rig.run_wave();
+    let memory_size = rig.card.identity().download_memory.get();
+    for (property, expected) in [
+        (Property::GmHardware, 1),
+        (Property::Dls1, 1),
+        (Property::Dls2, 0),
+        (Property::Instrument2, 0),
+        (Property::SampleMemorySize, memory_size),
+        (Property::SamplePlaybackRate, 48_000),
+        (Property::Effects, 0),
+    ] {
+        for node in [0, u32::MAX] {
+            let (status, size, memory) = Ask { node, ..Ask::new(property, verb::GET) }.of(&rig.card);
+            assert_eq!((status, size, value::<u32>(&memory)), (NtStatus::SUCCESS, 4, expected), "{property:?}");
+        }
+        assert_eq!(Property::find(property.set(), 0), Some(property));
+        assert_eq!(Property::find(property.set(), 1), None);
+    }
+}
+
+#[test]
+fn effects_are_set_as_port_parameters_are() {
+    let rig = Rig::new();
+    let status = Ask { value: bytes(&1_u32), ..Ask::new(Property::Effects, verb::SET) }.of(&rig.card).0;
+    assert_eq!(status, NtStatus::SUCCESS);
+    let wanted = rig.fake.with(|card| card.requests.last().unwrap().clone());
+    assert_eq!(wanted.code, RequestCode::PARAMETERS);
+    assert_eq!(wanted.payload[..4], port_parameter::EFFECTS.to_le_bytes());
+    assert_eq!(wanted.payload[20..24], 1_u32.to_le_bytes());
 }

@@ -74,10 +74,17 @@ fn what_is_not_the_card_is_refused() {
 }
 
 #[test]
-fn without_memory_the_card_is_left_reset() {
-    let (fake, error) = start_with(Behaviour { no_memory: true, ..Behaviour::default() });
-    assert_eq!(error, Some(CardError::NoMemory));
-    assert_eq!(fake.with(|card| card.statuses.last().copied()), Some(0));
+fn whatever_there_is_no_memory_for_the_card_is_left_reset() {
+    for allocations in 0.. {
+        let (fake, error) = start_with(Behaviour { allocations_left: Some(allocations), ..Behaviour::default() });
+        let Some(error) = error else {
+            assert!(allocations > 5, "there are several things to allocate");
+            break;
+        };
+        assert_eq!(error, CardError::NoMemory);
+        assert!(fake.with(|card| card.statuses.last().is_none_or(|status| *status == 0)), "after {allocations}");
+        assert_eq!(fake.dma_bytes(), 0);
+    }
 }
 
 fn open_error(behaviour: Behaviour) -> ControlError {

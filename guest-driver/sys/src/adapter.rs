@@ -90,7 +90,8 @@ unsafe fn start(
     check(unsafe { pc::PcNewPort(&raw mut port, &raw const PORT_CLASS) })?;
     // SAFETY: the reference is ours.
     let port: Foreign<IPort> = unsafe { Foreign::take(port) }.ok_or(NtStatus::UNSUCCESSFUL)?;
-    let miniport = Object::make(level, Miniport::new(function, power)).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+    let miniport = Miniport::new(level, function, power).and_then(|miniport| Object::make(level, miniport));
+    let miniport = miniport.ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
     // SAFETY: the port is referenced; the rest are the parameters of `StartDevice`, and no adapter object.
     check(unsafe { call!(port.as_ptr(), init, device, irp, miniport.as_interface(), ptr::null_mut(), resources) })?;
     // SAFETY: the name is a constant, the port is referenced.

@@ -1,13 +1,13 @@
 //! COM by hand: objects of ours that others count references to, and references of ours to others' objects.
 //!
-//! Most interfaces of an object share one virtual table, so the pointer to it is the same whichever of them it was asked
-//! for, and equal pointers mean the same object. One interface may have a table of its own, a second one right behind
-//! the first: its functions get a pointer to that.
+//! The interfaces that an object is about share one virtual table, so the pointer to it is the same whichever of them it
+//! was asked for, and equal pointers mean the same object. Others have tables of their own, whose pointers lie behind the
+//! first: their functions get a pointer to that place.
 #![allow(unsafe_code, reason = "COM is virtual tables and counted pointers")]
 
 use alloc::boxed::Box;
 use core::ffi::c_void;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicU32, Ordering, fence};
 
 use dmus_miniport::irql::Passive;
@@ -32,15 +32,27 @@ pub(crate) trait Class: Sized + 'static {
     type Table: 'static;
     /// Its virtual table.
     const TABLE: &'static Self::Table;
-    /// The second table's type, which begins with [`IUnknownTable`] too; `()` for none.
-    type Second: 'static;
-    /// The second table.
-    const SECOND: &'static Self::Second;
+    /// An array of pointers to its other tables, each of which begins with [`IUnknownTable`] too; `()` for none.
+    type Others: Copy + 'static;
+    /// Its other tables.
+    const OTHERS: Self::Others;
     /// It has this interface in its table. `IUnknown` needs no mention.
     fn has(&self, iid: &Guid) -> bool;
-    /// It has this interface in its second table.
-    fn has_second(_iid: &Guid) -> bool {
-        false
+    /// Which of the other tables has this interface.
+    fn place_of(_iid: &Guid) -> Option<usize> {
+        None
+    }
+}
+
+/// A pointer to one of an object's other tables.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(crate) struct OtherTable(*const IUnknownTable);
+
+impl OtherTable {
+    /// The table of an interface, which begins with [`IUnknownTable`].
+    pub(crate) const fn of<T>(table: &'static T) -> Self {
+        Self(ptr::from_ref(table).cast())
     }
 }
 
@@ -48,7 +60,7 @@ pub(crate) trait Class: Sized + 'static {
 #[repr(C)]
 pub(crate) struct Object<C: Class> {
     table: &'static C::Table,
-    second: &'static C::Second,
+    others: C::Others,
     references: AtomicU32,
     pub(crate) class: C,
 }
@@ -56,7 +68,7 @@ pub(crate) struct Object<C: Class> {
 impl<C: Class> Object<C> {
     /// Makes an object with one reference. `None`: no memory.
     pub(crate) fn make(level: Passive, class: C) -> Option<Owned<C>> {
-        let object = try_box(level, Self { table: C::TABLE, second: C::SECOND, references: AtomicU32::new(1), class })?;
+        let object = try_box(level, Self { table: C::TABLE, others: C::OTHERS, references: AtomicU32::new(1), class })?;
         Some(Owned(NonNull::from(Box::leak(object))))
     }
 
@@ -69,13 +81,24 @@ impl<C: Class> Object<C> {
         unsafe { &*this.cast::<Self>() }
     }
 
-    /// The object behind a pointer to its second table.
+    /// The object behind a pointer to one of its other tables.
     ///
     /// # Safety
-    /// As for [`of`](Self::of), with a pointer to the second table.
-    pub(crate) unsafe fn of_second<'a>(this: *mut impl Sized) -> &'a Self {
-        // SAFETY: the second table is a field of the object.
-        unsafe { &*this.byte_sub(core::mem::offset_of!(Self, second)).cast::<Self>() }
+    /// As for [`of`](Self::of), with a pointer to the table at `PLACE`.
+    pub(crate) unsafe fn of_other<'a, const PLACE: usize>(this: *mut impl Sized) -> &'a Self {
+        // SAFETY: the tables lie in the object, in order.
+        unsafe { &*Self::from_other::<PLACE>(this.cast()) }
+    }
+
+    /// The pointer to the object, from a pointer to one of its other tables.
+    ///
+    /// # Safety
+    /// As for [`of_other`](Self::of_other).
+    const unsafe fn from_other<const PLACE: usize>(this: *mut IUnknown) -> *mut Self {
+        const { assert!((PLACE + 1) * size_of::<OtherTable>() <= size_of::<C::Others>()) };
+        let offset = core::mem::offset_of!(Self, others) + PLACE * size_of::<OtherTable>();
+        // SAFETY: the tables lie in the object, in order.
+        unsafe { this.byte_sub(offset) }.cast()
     }
 
     /// Adds a reference of our own.
@@ -90,37 +113,35 @@ pub(crate) const fn unknown<C: Class>() -> IUnknownTable {
     IUnknownTable { query_interface: query_interface::<C>, add_ref: add_ref::<C>, release: release::<C> }
 }
 
-/// The three slots that a second table begins with.
-pub(crate) const fn unknown_of_second<C: Class>() -> IUnknownTable {
+/// The three slots that the other table at `PLACE` begins with.
+pub(crate) const fn unknown_of_other<C: Class, const PLACE: usize>() -> IUnknownTable {
     IUnknownTable {
-        query_interface: query_interface_of_second::<C>,
-        add_ref: add_ref_of_second::<C>,
-        release: release_of_second::<C>,
+        query_interface: query_interface_of_other::<C, PLACE>,
+        add_ref: add_ref_of_other::<C, PLACE>,
+        release: release_of_other::<C, PLACE>,
     }
 }
 
-unsafe extern "system" fn query_interface_of_second<C: Class>(
+unsafe extern "system" fn query_interface_of_other<C: Class, const PLACE: usize>(
     this: *mut IUnknown,
     iid: *const Guid,
     out: *mut *mut c_void,
 ) -> NtStatus {
-    // SAFETY: called through the second table of an object of this class.
-    let object = core::ptr::from_ref(unsafe { Object::<C>::of_second(this) });
+    // SAFETY: called through that table of an object of this class.
+    let object = unsafe { Object::<C>::from_other::<PLACE>(this) };
     // SAFETY: the same call on the object itself.
-    unsafe { query_interface::<C>(object.cast_mut().cast(), iid, out) }
+    unsafe { query_interface::<C>(object.cast(), iid, out) }
 }
 
-unsafe extern "system" fn add_ref_of_second<C: Class>(this: *mut IUnknown) -> u32 {
-    // SAFETY: called through the second table of an object of this class.
-    let object = unsafe { Object::<C>::of_second(this) };
+unsafe extern "system" fn add_ref_of_other<C: Class, const PLACE: usize>(this: *mut IUnknown) -> u32 {
+    // SAFETY: called through that table of an object of this class.
+    let object = unsafe { Object::<C>::of_other::<PLACE>(this) };
     object.references.fetch_add(1, Ordering::Relaxed) + 1
 }
 
-unsafe extern "system" fn release_of_second<C: Class>(this: *mut IUnknown) -> u32 {
-    // SAFETY: the second table is a field of the object, whose pointer the caller got from `query_interface`.
-    let object = unsafe { this.byte_sub(core::mem::offset_of!(Object<C>, second)) };
-    // SAFETY: called by the owner of a reference.
-    unsafe { release_object(object.cast::<Object<C>>()) }
+unsafe extern "system" fn release_of_other<C: Class, const PLACE: usize>(this: *mut IUnknown) -> u32 {
+    // SAFETY: called through that table of an object of this class, by the owner of a reference.
+    unsafe { release_object(Object::<C>::from_other::<PLACE>(this)) }
 }
 
 unsafe extern "system" fn query_interface<C: Class>(
@@ -139,8 +160,8 @@ unsafe extern "system" fn query_interface<C: Class>(
     let Some(iid) = (unsafe { iid.as_ref() }) else { return NtStatus::INVALID_PARAMETER };
     let interface: *const c_void = if *iid == IID_IUnknown || object.class.has(iid) {
         core::ptr::from_ref(object).cast()
-    } else if C::has_second(iid) {
-        (&raw const object.second).cast()
+    } else if let Some(place) = C::place_of(iid) {
+        (&raw const object.others).cast::<OtherTable>().wrapping_add(place).cast()
     } else {
         return NtStatus::INVALID_PARAMETER;
     };

@@ -140,12 +140,12 @@ unsafe impl RawSpinLock for SpinLock {
 
     fn acquire(&self, _: AtMostDispatch) -> u8 {
         // SAFETY: at DISPATCH_LEVEL or below, as the token says.
-        unsafe { nt::KeAcquireSpinLockRaiseToDpc(self.0.get()) }
+        unsafe { nt::acquire_spin_lock(self.0.get()) }
     }
 
     unsafe fn release(&self, saved: u8) {
         // SAFETY: held, as the caller promises.
-        unsafe { nt::KeReleaseSpinLock(self.0.get(), saved) };
+        unsafe { nt::release_spin_lock(self.0.get(), saved) };
     }
 }
 

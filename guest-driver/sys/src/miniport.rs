@@ -3,30 +3,36 @@
 
 use alloc::boxed::Box;
 use core::ffi::c_void;
+use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicPtr, Ordering};
 
+use card_spec::identity::capability;
 use dmus_miniport::card::Card;
-use dmus_miniport::filter::{self, Filter, Handlers};
+use dmus_miniport::filter::{self, Description, Handlers};
 use dmus_miniport::format::{self, StreamFormat};
 use dmus_miniport::irql::Passive;
 use dmus_miniport::pci::{self, Bar, Structure, Structures};
-use dmus_miniport::transport::Mapped;
+use dmus_miniport::pins::{Abilities, Pins};
+use dmus_miniport::transport::{Interrupt, Mapped};
 use portcls::descriptor::{PcFilterDescriptor, PropertyHandler};
 use portcls::dmus::{
     DONT_HOLD_FOR_SEQUENCING, DmusStreamType, IAllocatorMXF, IMXF, IMasterClock, IMiniportDMus, IMiniportDMusTable,
     IPortDMus,
 };
-use portcls::guid::{IID_IMiniport, IID_IMiniportDMus, IID_IPowerNotify};
+use portcls::guid::{IID_IMiniport, IID_IMiniportDMus, IID_IMusicTechnology, IID_IPinCount, IID_IPowerNotify};
 use portcls::interface::IUnknown;
 use portcls::ks::{KsDataFormat, KsDataRange};
 use portcls::power::{IPowerNotify, IPowerNotifyTable, PowerState};
-use portcls::resource::{IResourceList, resource_type};
-use portcls::services::{IInterruptSync, IMiniport, IMiniportTable, IServiceGroup, interrupt_sync_mode};
+use portcls::resource::{IResourceList, interrupt_flag, resource_type};
+use portcls::services::{
+    IInterruptSync, IMiniport, IMiniportTable, IMusicTechnology, IMusicTechnologyTable, IPinCount, IPinCountTable,
+    IServiceGroup, interrupt_sync_mode,
+};
 use portcls::{Guid, NtStatus, Opaque};
 
 use crate::adapter::check;
-use crate::com::{Class, Foreign, Object, Owned, call, unknown, unknown_of_second};
+use crate::com::{Class, Foreign, Object, OtherTable, Owned, call, unknown, unknown_of_other};
 use crate::kernel::{MappedRegisters, Windows, log};
 use crate::pool::try_box;
 use crate::power::{self, AdapterPower};
@@ -67,7 +73,7 @@ impl Function {
         structure: Structure,
     ) -> Result<MappedRegisters, NtStatus> {
         let wrong = NtStatus::DEVICE_CONFIGURATION_ERROR;
-        let bar = self.bars[usize::from(structure.bar)].ok_or(wrong)?;
+        let bar = self.bars.get(usize::from(structure.bar)).copied().flatten().ok_or(wrong)?;
         // SAFETY: the caller's promise; as below.
         let count = unsafe { call!(resources, number_of_entries_of_type, resource_type::MEMORY) };
         for index in 0..count {
@@ -138,6 +144,8 @@ impl Running {
             notify_multiplier,
             isr: map(isr)?,
             device: map(device)?,
+            // SAFETY: the caller's promise.
+            interrupt: unsafe { interrupt_of(resources) },
         };
         let kernel = Windows::new(level, function.physical_device).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
         let card = Card::start(kernel, level, mapped).map_err(|error| {
@@ -189,6 +197,20 @@ impl Drop for Running {
     }
 }
 
+/// How the first interrupt of a device comes: by a line, or by a message, the first of the function's table.
+///
+/// # Safety
+/// `resources` is the list that the device was started with.
+unsafe fn interrupt_of(resources: *mut IResourceList) -> Interrupt {
+    // SAFETY: the caller's promise.
+    let entry = unsafe { call!(resources, find_translated_entry, resource_type::INTERRUPT, 0) };
+    // SAFETY: null, or an entry of the list.
+    match unsafe { entry.as_ref() } {
+        Some(entry) if entry.flags & interrupt_flag::MESSAGE != 0 => Interrupt::Message { vector: 0 },
+        _ => Interrupt::Line,
+    }
+}
+
 /// The interrupt service routine. The line may be shared: only the card's own status tells.
 unsafe extern "system" fn service_routine(_: *mut IInterruptSync, context: *mut c_void) -> NtStatus {
     // SAFETY: the context given with the routine, which lives until the interrupt has been disconnected.
@@ -201,13 +223,43 @@ unsafe extern "system" fn service_routine(_: *mut IInterruptSync, context: *mut 
     NtStatus::SUCCESS
 }
 
+/// The description of a miniport, in memory of its own: it must not move.
+struct Described(NonNull<Description<PropertyHandlers>>);
+
+// SAFETY: a description is read by everybody, and what is changed of it is changed atomically.
+unsafe impl Send for Described {}
+// SAFETY: as above.
+unsafe impl Sync for Described {}
+
+impl Described {
+    /// `None`: no memory.
+    fn new(level: Passive) -> Option<Self> {
+        let mut place = try_box(level, MaybeUninit::<Description<PropertyHandlers>>::uninit())?;
+        Description::describe(&mut place);
+        Some(Self(NonNull::from(Box::leak(place)).cast()))
+    }
+
+    fn descriptor(&self) -> *const PcFilterDescriptor {
+        // SAFETY: described, and alive.
+        unsafe { Description::descriptor(self.0) }
+    }
+}
+
+impl Drop for Described {
+    fn drop(&mut self) {
+        // SAFETY: leaked in `new`, with this layout.
+        drop(unsafe { Box::from_raw(self.0.as_ptr().cast::<MaybeUninit<Description<PropertyHandlers>>>()) });
+    }
+}
+
 /// The miniport.
 pub(crate) struct Miniport {
     function: Function,
+    description: Described,
     /// The started card: null before `Init`, and never changed after it.
     running: AtomicPtr<Running>,
     /// Open instances of each pin.
-    instances: [AtomicU32; filter::PINS],
+    pins: Pins,
     /// Tells the started card of power states.
     power: Owned<AdapterPower>,
 }
@@ -218,17 +270,11 @@ impl Handlers for PropertyHandlers {
     const PROPERTY: PropertyHandler = property::handler;
 }
 
-static DESCRIPTOR: PcFilterDescriptor = Filter::<PropertyHandlers>::DESCRIPTOR;
-
 impl Miniport {
-    /// A miniport for a function, not started.
-    pub(crate) const fn new(function: Function, power: Owned<AdapterPower>) -> Self {
-        Self {
-            function,
-            running: AtomicPtr::new(ptr::null_mut()),
-            instances: [const { AtomicU32::new(0) }; filter::PINS],
-            power,
-        }
+    /// A miniport for a function, not started. `None`: no memory.
+    pub(crate) fn new(level: Passive, function: Function, power: Owned<AdapterPower>) -> Option<Self> {
+        let description = Described::new(level)?;
+        Some(Self { function, description, running: AtomicPtr::new(ptr::null_mut()), pins: Pins::new(), power })
     }
 
     /// The started card.
@@ -237,16 +283,9 @@ impl Miniport {
         unsafe { self.running.load(Ordering::Acquire).as_ref() }
     }
 
-    /// Counts an instance of a pin, if there may be one more.
-    fn take_instance(&self, pin: u32) -> bool {
-        let most = filter::INSTANCES[pin as usize];
-        let count = &self.instances[pin as usize];
-        count.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < most).then_some(n + 1)).is_ok()
-    }
-
     /// Gives an instance of a pin back.
     pub(crate) fn give_instance(&self, pin: u32) {
-        self.instances[pin as usize].fetch_sub(1, Ordering::AcqRel);
+        self.pins.give(pin);
     }
 }
 
@@ -272,25 +311,40 @@ impl Class for Miniport {
         service,
         new_stream,
     };
-    type Second = IPowerNotifyTable;
-    const SECOND: &'static IPowerNotifyTable =
-        &IPowerNotifyTable { base: unknown_of_second::<Self>(), power_change_notify };
+    type Others = [OtherTable; 3];
+    const OTHERS: [OtherTable; 3] = [
+        OtherTable::of(
+            const { &IPowerNotifyTable { base: unknown_of_other::<Self, POWER_NOTIFY>(), power_change_notify } },
+        ),
+        OtherTable::of(const { &IPinCountTable { base: unknown_of_other::<Self, PIN_COUNT>(), pin_count } }),
+        OtherTable::of(
+            const { &IMusicTechnologyTable { base: unknown_of_other::<Self, MUSIC_TECHNOLOGY>(), set_technology } },
+        ),
+    ];
 
     fn has(&self, iid: &Guid) -> bool {
         *iid == IID_IMiniport || *iid == IID_IMiniportDMus
     }
 
-    fn has_second(iid: &Guid) -> bool {
-        *iid == IID_IPowerNotify
+    fn place_of(iid: &Guid) -> Option<usize> {
+        // In the order of their places.
+        [IID_IPowerNotify, IID_IPinCount, IID_IMusicTechnology].iter().position(|other| other == iid)
     }
 }
 
-unsafe extern "system" fn get_description(_: *mut IMiniport, out: *mut *const PcFilterDescriptor) -> NtStatus {
+// Places of the miniport's other tables.
+const POWER_NOTIFY: usize = 0;
+const PIN_COUNT: usize = 1;
+const MUSIC_TECHNOLOGY: usize = 2;
+
+unsafe extern "system" fn get_description(this: *mut IMiniport, out: *mut *const PcFilterDescriptor) -> NtStatus {
     if out.is_null() {
         return NtStatus::INVALID_PARAMETER;
     }
+    // SAFETY: called through the table of a miniport.
+    let miniport = unsafe { Object::<Miniport>::of(this) };
     // SAFETY: a place for a pointer.
-    unsafe { out.write(&raw const DESCRIPTOR) };
+    unsafe { out.write(miniport.class.description.descriptor()) };
     NtStatus::SUCCESS
 }
 
@@ -303,7 +357,7 @@ unsafe extern "system" fn data_range_intersection(
     result: *mut c_void,
     result_length: *mut u32,
 ) -> NtStatus {
-    if pin >= DESCRIPTOR.pin_count || result_length.is_null() {
+    if pin as usize >= filter::PINS || result_length.is_null() {
         return NtStatus::INVALID_PARAMETER;
     }
     if pin != filter::PIN_WAVE {
@@ -365,12 +419,54 @@ unsafe extern "system" fn init(
 }
 
 unsafe extern "system" fn power_change_notify(this: *mut IPowerNotify, state: PowerState) {
-    // SAFETY: called through the second table of a miniport.
-    let miniport = unsafe { Object::<Miniport>::of_second(this) };
+    // SAFETY: called through that table of a miniport.
+    let miniport = unsafe { Object::<Miniport>::of_other::<POWER_NOTIFY>(this) };
     // SAFETY: documented for PASSIVE_LEVEL.
     let level = unsafe { Passive::assume() };
     if let Some(running) = miniport.class.running() {
         power::change(level, running, state);
+    }
+}
+
+/// Says how many instances of a pin there can be, which depends on what is open on the others and on the card. What is
+/// open and what is necessary the port knows itself.
+unsafe extern "system" fn pin_count(
+    this: *mut IPinCount,
+    pin: u32,
+    _filter_necessary: *mut u32,
+    _filter_current: *mut u32,
+    filter_possible: *mut u32,
+    _global_current: *mut u32,
+    global_possible: *mut u32,
+) {
+    // SAFETY: called through that table of a miniport.
+    let miniport = unsafe { Object::<Miniport>::of_other::<PIN_COUNT>(this) };
+    let Some(running) = miniport.class.running() else { return };
+    let abilities = Abilities { is_there: !running.card.is_gone(), captures: running.card.has(capability::CAPTURE) };
+    let possible = miniport.class.pins.possible(pin, abilities);
+    for place in [filter_possible, global_possible] {
+        if !place.is_null() {
+            // SAFETY: a place for a number.
+            unsafe { place.write(possible) };
+        }
+    }
+}
+
+/// Chooses the music technology that the pins' data ranges name. Whoever makes the miniport does so before `Init`: from
+/// then on the description stays as it is.
+unsafe extern "system" fn set_technology(this: *mut IMusicTechnology, technology: *const Guid) -> NtStatus {
+    // SAFETY: called through that table of a miniport.
+    let miniport = unsafe { Object::<Miniport>::of_other::<MUSIC_TECHNOLOGY>(this) };
+    // SAFETY: the caller gives a GUID, or null.
+    let Some(technology) = (unsafe { technology.as_ref() }) else { return NtStatus::INVALID_PARAMETER };
+    if miniport.class.running().is_some() {
+        return NtStatus::INVALID_DEVICE_STATE;
+    }
+    // SAFETY: described, and alive.
+    if unsafe { Description::set_technology(miniport.class.description.0, technology) } {
+        NtStatus::SUCCESS
+    } else {
+        NtStatus::INVALID_PARAMETER
     }
 }
 
@@ -417,7 +513,7 @@ unsafe extern "system" fn new_stream(
     if !matches!(format, StreamFormat::Pcm(_)) && (allocator.is_none() || clock.is_none()) {
         return NtStatus::INVALID_PARAMETER;
     }
-    if !miniport.class.take_instance(pin) {
+    if !miniport.class.pins.take(pin) {
         return NtStatus::INVALID_DEVICE_REQUEST;
     }
     // From here on the stream gives the instance back.

@@ -1,6 +1,7 @@
 //! What is imported from the kernel: functions, and the few structures that the driver looks into (`wdm.h`).
 //!
-//! Offsets are those of x86-64, asserted; the driver is not built for anything else.
+//! Offsets are those of x86-64 and of x86, asserted; the driver is not built for anything else. On x86 a few functions
+//! are `__fastcall`, and those that set the interrupt request level are the hardware abstraction layer's.
 #![allow(unsafe_code, reason = "the kernel is behind a foreign interface")]
 
 use core::ffi::{c_char, c_void};
@@ -18,12 +19,15 @@ pub(crate) const MM_NON_CACHED: u32 = 0;
 
 /// `KEVENT`: opaque, made in place by `KeInitializeEvent` and never moved.
 #[repr(C, align(8))]
-pub(crate) struct KEvent([u64; 3]);
+pub(crate) struct KEvent([u64; KEVENT_WORDS]);
+
+/// Words of 64 bits in a `KEVENT`: three pointers and twice 32 bits.
+const KEVENT_WORDS: usize = if cfg!(target_pointer_width = "64") { 3 } else { 2 };
 
 impl KEvent {
     /// Room for an event.
     pub(crate) const fn uninitialized() -> Self {
-        Self([0; 3])
+        Self([0; KEVENT_WORDS])
     }
 }
 
@@ -40,38 +44,46 @@ pub(crate) struct IoStatusBlock {
     pub(crate) information: usize,
 }
 
+/// Where in an `IRP` its status, its requestor's mode and its current stack location are.
+const IRP: (usize, usize, usize) =
+    if cfg!(target_pointer_width = "64") { (0x30, 0x40, 0xb8) } else { (0x18, 0x20, 0x60) };
+
 /// `IRP`, as far as the driver looks into it.
 #[repr(C)]
 pub(crate) struct Irp {
-    _before_status: [u8; 0x30],
+    _before_status: [u8; IRP.0],
     pub(crate) io_status: IoStatusBlock,
     /// `KernelMode` 0, `UserMode` 1.
     pub(crate) requestor_mode: i8,
-    _before_location: [u8; 0xb8 - 0x41],
+    _before_location: [u8; IRP.2 - IRP.1 - 1],
     /// `Tail.Overlay.CurrentStackLocation`.
     pub(crate) current_stack_location: *mut IoStackLocation,
 }
 
-const _: () = assert!(core::mem::offset_of!(Irp, io_status) == 0x30);
-const _: () = assert!(core::mem::offset_of!(Irp, requestor_mode) == 0x40);
-const _: () = assert!(core::mem::offset_of!(Irp, current_stack_location) == 0xb8);
+const _: () = assert!(core::mem::offset_of!(Irp, io_status) == IRP.0);
+const _: () = assert!(core::mem::offset_of!(Irp, requestor_mode) == IRP.1);
+const _: () = assert!(core::mem::offset_of!(Irp, current_stack_location) == IRP.2);
 
 /// `IO_STACK_LOCATION`, with the parameters of `IRP_MN_QUERY_INTERFACE`.
 #[repr(C)]
 pub(crate) struct IoStackLocation {
     pub(crate) major_function: u8,
     pub(crate) minor_function: u8,
-    _flags: [u8; 6],
+    _flags: [u8; 2],
     pub(crate) interface_type: *const Guid,
     pub(crate) size: u16,
     pub(crate) version: u16,
     pub(crate) interface: *mut c_void,
     pub(crate) interface_specific_data: *mut c_void,
-    _rest: [u8; 0x48 - 0x28],
+    _rest: [*mut c_void; 4],
 }
 
-const _: () = assert!(core::mem::offset_of!(IoStackLocation, interface) == 0x18);
-const _: () = assert!(size_of::<IoStackLocation>() == 0x48);
+const _: () = {
+    let wide = cfg!(target_pointer_width = "64");
+    assert!(core::mem::offset_of!(IoStackLocation, interface_type) == if wide { 8 } else { 4 });
+    assert!(core::mem::offset_of!(IoStackLocation, interface) == if wide { 0x18 } else { 0x0c });
+    assert!(size_of::<IoStackLocation>() == if wide { 0x48 } else { 0x24 });
+};
 
 /// `IRP_MJ_PNP`.
 pub(crate) const IRP_MJ_PNP: u32 = 0x1b;
@@ -101,7 +113,7 @@ pub(crate) struct BusInterfaceStandard {
     >,
 }
 
-const _: () = assert!(size_of::<BusInterfaceStandard>() == 64);
+const _: () = assert!(size_of::<BusInterfaceStandard>() == if cfg!(target_pointer_width = "64") { 64 } else { 32 });
 
 /// `PCI_WHICHSPACE_CONFIG`.
 pub(crate) const PCI_WHICHSPACE_CONFIG: u32 = 0;
@@ -170,7 +182,11 @@ pub(crate) struct DmaOperations {
     ),
 }
 
-#[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")]
+#[cfg_attr(
+    target_arch = "x86",
+    link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim", import_name_type = "undecorated")
+)]
+#[cfg_attr(not(target_arch = "x86"), link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim"))]
 unsafe extern "system" {
     pub(crate) fn ExAllocatePoolWithTag(pool_type: u32, bytes: usize, tag: u32) -> *mut c_void;
     pub(crate) fn ExFreePoolWithTag(pool: *mut c_void, tag: u32);
@@ -189,8 +205,6 @@ unsafe extern "system" {
         description: *mut DeviceDescription,
         map_registers: *mut u32,
     ) -> *mut DmaAdapter;
-    pub(crate) fn IofCallDriver(device: *mut Opaque, irp: *mut Irp) -> NtStatus;
-    pub(crate) fn KeAcquireSpinLockRaiseToDpc(lock: *mut usize) -> u8;
     pub(crate) fn KeBugCheckEx(code: u32, p1: usize, p2: usize, p3: usize, p4: usize) -> !;
     pub(crate) fn KeClearEvent(event: *mut KEvent);
     pub(crate) fn KeDelayExecutionThread(wait_mode: i8, alertable: u8, interval: *const i64) -> NtStatus;
@@ -198,7 +212,6 @@ unsafe extern "system" {
     pub(crate) fn KeFlushQueuedDpcs();
     pub(crate) fn KeInitializeEvent(event: *mut KEvent, kind: u32, state: u8);
     pub(crate) fn KeLeaveCriticalRegion();
-    pub(crate) fn KeReleaseSpinLock(lock: *mut usize, irql: u8);
     pub(crate) fn KeSetEvent(event: *mut KEvent, increment: i32, wait: u8) -> i32;
     pub(crate) fn KeWaitForSingleObject(
         object: *mut c_void,
@@ -210,10 +223,88 @@ unsafe extern "system" {
     fn MmGetSystemRoutineAddress(name: *const UnicodeString) -> *mut c_void;
     pub(crate) fn MmMapIoSpace(address: i64, bytes: usize, cache_type: u32) -> *mut c_void;
     pub(crate) fn MmUnmapIoSpace(address: *mut c_void, bytes: usize);
+}
+
+#[cfg(not(target_arch = "x86"))]
+#[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")]
+unsafe extern "system" {
+    pub(crate) fn IofCallDriver(device: *mut Opaque, irp: *mut Irp) -> NtStatus;
+    fn KeAcquireSpinLockRaiseToDpc(lock: *mut usize) -> u8;
+    fn KeReleaseSpinLock(lock: *mut usize, irql: u8);
     pub(crate) fn ObfDereferenceObject(object: *mut Opaque) -> isize;
 }
 
-#[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")]
+#[cfg(target_arch = "x86")]
+#[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim", import_name_type = "undecorated")]
+unsafe extern "fastcall" {
+    pub(crate) fn IofCallDriver(device: *mut Opaque, irp: *mut Irp) -> NtStatus;
+    pub(crate) fn ObfDereferenceObject(object: *mut Opaque) -> isize;
+}
+
+#[cfg(target_arch = "x86")]
+#[link(name = "hal.dll", kind = "raw-dylib", modifiers = "+verbatim", import_name_type = "undecorated")]
+unsafe extern "fastcall" {
+    fn KfAcquireSpinLock(lock: *mut usize) -> u8;
+    fn KfReleaseSpinLock(lock: *mut usize, irql: u8);
+}
+
+#[cfg(target_arch = "x86")]
+#[link(name = "hal.dll", kind = "raw-dylib", modifiers = "+verbatim", import_name_type = "undecorated")]
+unsafe extern "system" {
+    fn KeGetCurrentIrql() -> u8;
+}
+
+// Arithmetic of 64 bits, which compiled code calls by these names with a convention of its own: nothing else may.
+// The names of the exports have one line less.
+#[cfg(target_arch = "x86")]
+#[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim", import_name_type = "undecorated")]
+unsafe extern "C" {
+    fn __alldiv();
+    fn __allmul();
+    fn __allrem();
+    fn __aulldiv();
+    fn __aullrem();
+}
+
+/// Takes a spin lock (`KeAcquireSpinLock`): the level to go back to.
+///
+/// # Safety
+/// `lock` is a `KSPIN_LOCK`, and the level at most `DISPATCH_LEVEL`.
+pub(crate) unsafe fn acquire_spin_lock(lock: *mut usize) -> u8 {
+    #[cfg(not(target_arch = "x86"))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        KeAcquireSpinLockRaiseToDpc(lock)
+    }
+    #[cfg(target_arch = "x86")]
+    // SAFETY: the caller's promise.
+    unsafe {
+        KfAcquireSpinLock(lock)
+    }
+}
+
+/// Gives a spin lock back (`KeReleaseSpinLock`).
+///
+/// # Safety
+/// The caller has taken the lock, and `irql` is what [`acquire_spin_lock`] gave.
+pub(crate) unsafe fn release_spin_lock(lock: *mut usize, irql: u8) {
+    #[cfg(not(target_arch = "x86"))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        KeReleaseSpinLock(lock, irql);
+    }
+    #[cfg(target_arch = "x86")]
+    // SAFETY: the caller's promise.
+    unsafe {
+        KfReleaseSpinLock(lock, irql);
+    }
+}
+
+#[cfg_attr(
+    target_arch = "x86",
+    link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim", import_name_type = "undecorated")
+)]
+#[cfg_attr(not(target_arch = "x86"), link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim"))]
 unsafe extern "C" {
     pub(crate) fn DbgPrint(format: *const c_char, ...) -> u32;
 }
@@ -261,10 +352,37 @@ pub(crate) fn mm_copy_memory() -> Option<MmCopyMemory> {
     Some(unsafe { core::mem::transmute::<*mut c_void, MmCopyMemory>(address) })
 }
 
-/// The present IRQL: on x86-64 it is the task-priority register, as `KeGetCurrentIrql` reads it.
+/// The present IRQL. On x86-64 it is the task-priority register, as `KeGetCurrentIrql` reads it.
+#[cfg(not(target_arch = "x86"))]
 pub(crate) fn current_irql() -> u8 {
     let level: u64;
     // SAFETY: reads a register that kernel code may read.
     unsafe { core::arch::asm!("mov {}, cr8", out(reg) level, options(nomem, nostack, preserves_flags)) };
     level as u8
+}
+
+/// The present IRQL.
+#[cfg(target_arch = "x86")]
+pub(crate) fn current_irql() -> u8 {
+    // SAFETY: may be called at any level.
+    unsafe { KeGetCurrentIrql() }
+}
+
+/// The first address above the half of the address space that is a process's own (`MmUserProbeAddress`).
+#[cfg(not(target_arch = "x86"))]
+pub(crate) const fn user_end() -> u64 {
+    // Whatever the number of paging levels: between the halves there is nothing.
+    1 << 63
+}
+
+/// The first address above the part of the address space that is a process's own: it depends on how the system was
+/// started.
+#[cfg(target_arch = "x86")]
+pub(crate) fn user_end() -> u64 {
+    #[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim", import_name_type = "undecorated")]
+    unsafe extern "C" {
+        static MmUserProbeAddress: usize;
+    }
+    // SAFETY: a constant of the system's.
+    unsafe { MmUserProbeAddress as u64 }
 }

@@ -24,8 +24,17 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 static _fltused: i32 = 0;
 
 /// Touches the pages of a large stack frame. A kernel stack is resident as a whole: there is nothing to touch.
+#[cfg(not(target_arch = "x86"))]
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
 unsafe extern "C" fn __chkstk() {
     core::arch::naked_asm!("ret")
+}
+
+/// Makes room for a large stack frame, of `eax` bytes, and touches nothing: as above.
+#[cfg(target_arch = "x86")]
+#[unsafe(no_mangle)]
+#[unsafe(naked)]
+unsafe extern "C" fn _chkstk() {
+    core::arch::naked_asm!("neg eax", "lea eax, [esp + eax + 4]", "xchg eax, esp", "jmp dword ptr [eax]")
 }

@@ -13,7 +13,11 @@ pub(crate) type AddDevice = unsafe extern "system" fn(driver: *mut Opaque, physi
 pub(crate) type StartDevice =
     unsafe extern "system" fn(device: *mut Opaque, irp: *mut Opaque, resources: *mut IResourceList) -> NtStatus;
 
-#[link(name = "portcls.sys", kind = "raw-dylib", modifiers = "+verbatim")]
+#[cfg_attr(
+    target_arch = "x86",
+    link(name = "portcls.sys", kind = "raw-dylib", modifiers = "+verbatim", import_name_type = "undecorated")
+)]
+#[cfg_attr(not(target_arch = "x86"), link(name = "portcls.sys", kind = "raw-dylib", modifiers = "+verbatim"))]
 unsafe extern "system" {
     pub(crate) fn PcInitializeAdapterDriver(
         driver: *mut Opaque,

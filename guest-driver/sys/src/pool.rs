@@ -11,15 +11,15 @@ use crate::nt;
 /// The pool tag, `DMus` in a dump.
 const TAG: u32 = u32::from_le_bytes(*b"DMus");
 
-/// Alignment of pool memory on x86-64.
-const POOL_ALIGNMENT: usize = 16;
+/// Alignment of pool memory: twice a pointer.
+const POOL_ALIGNMENT: usize = 2 * size_of::<usize>();
 
 struct Pool;
 
 #[global_allocator]
 static POOL: Pool = Pool;
 
-// SAFETY: the pool gives distinct memory, aligned to 16 bytes; a layout that wants more gets none.
+// SAFETY: the pool gives distinct memory, aligned to two pointers; a layout that wants more gets none.
 unsafe impl GlobalAlloc for Pool {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if layout.align() > POOL_ALIGNMENT {

@@ -58,8 +58,8 @@ impl Class for AdapterPower {
         query_power_change_state,
         query_device_capabilities,
     };
-    type Second = ();
-    const SECOND: &'static () = &();
+    type Others = ();
+    const OTHERS: () = ();
 
     fn has(&self, iid: &Guid) -> bool {
         *iid == IID_IAdapterPowerManagement

@@ -23,10 +23,8 @@ impl CallerMemory for Caller {
     }
 
     unsafe fn copy(&self, _: Passive, from: u64, to: *mut u8, bytes: usize) -> bool {
-        /// The half of the address space that is the kernel's on x86-64, whatever the number of paging levels.
-        const KERNEL_HALF: u64 = 1 << 63;
         let Some(end) = from.checked_add(bytes as u64) else { return false };
-        if self.is_user && (from | end) & KERNEL_HALF != 0 {
+        if self.is_user && end > nt::user_end() {
             return false;
         }
         let Some(copy) = nt::mm_copy_memory() else { return false };

@@ -25,8 +25,8 @@ impl Sink {
 impl Class for Sink {
     type Table = IServiceSinkTable;
     const TABLE: &'static IServiceSinkTable = &IServiceSinkTable { base: unknown::<Self>(), request_service };
-    type Second = ();
-    const SECOND: &'static () = &();
+    type Others = ();
+    const OTHERS: () = ();
 
     fn has(&self, iid: &Guid) -> bool {
         *iid == IID_IServiceSink

@@ -174,8 +174,8 @@ impl Class for Stream {
         sample_to_ref_time,
         ref_time_to_sample,
     };
-    type Second = ();
-    const SECOND: &'static () = &();
+    type Others = ();
+    const OTHERS: () = ();
 
     fn has(&self, iid: &Guid) -> bool {
         *iid == IID_IMXF || (*iid == IID_ISynthSinkDMus && matches!(self.kind, Kind::Wave))

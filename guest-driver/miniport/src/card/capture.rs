@@ -8,7 +8,7 @@ use super::{CAPTURE_STREAM, Card, CardError};
 use crate::control::ControlError;
 use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::Kernel;
-use crate::midi_in::{self, Outlet};
+use crate::midi_in::{self, Nobody, Outlet};
 
 impl<K: Kernel> Card<K> {
     /// Opens the capture stream, in state `STOP`.
@@ -16,7 +16,8 @@ impl<K: Kernel> Card<K> {
     /// # Errors
     /// [`CardError::NoCapture`] when the card captures nothing; [`CardError`].
     pub fn open_capture(&self, level: Passive) -> Result<(), CardError> {
-        if self.identity().capabilities.get() & capability::CAPTURE == 0 {
+        self.recover(level)?;
+        if !self.has(capability::CAPTURE) {
             self.kernel.log(format_args!("there is no capture stream: this card does not capture"));
             return Err(CardError::NoCapture);
         }
@@ -46,7 +47,7 @@ impl<K: Kernel> Card<K> {
         }
         self.close_stream(level, CAPTURE_STREAM);
         self.midi_in.close(&self.kernel, level);
-        self.drain_capture(level.into(), None);
+        self.drain_capture(level.into(), None::<&Nobody>);
     }
 
     /// Sets the capture stream's state: below `PAUSE` what is captured is discarded, and what was captured before too.
@@ -54,6 +55,7 @@ impl<K: Kernel> Card<K> {
     /// # Errors
     /// The card does not follow. On the way down the driver does so all the same.
     pub fn set_capture_state(&self, level: Passive, state: KsState) -> Result<(), CardError> {
+        self.recover(level)?;
         self.midi_in.set_state(level.into(), state);
         let result = match self.set_stream_state(level, CAPTURE_STREAM, state) {
             // The state is remembered, and the card learns it when it is on again.
@@ -61,15 +63,15 @@ impl<K: Kernel> Card<K> {
             Err(error) => Err(error),
         };
         if state < KsState::PAUSE {
-            self.drain_capture(level.into(), None);
+            self.drain_capture(level.into(), None::<&Nobody>);
             self.wait_for_capture(level);
         }
         result
     }
 
     /// Turns what has been captured into events for the outlet; with none, it is discarded.
-    pub fn drain_capture(&self, level: AtMostDispatch, outlet: Option<&dyn Outlet>) {
-        self.midi_in.drain(level, &|| self.kick(midi_in::QUEUE), outlet);
+    pub fn drain_capture(&self, level: AtMostDispatch, outlet: Option<&impl Outlet>) {
+        self.midi_in.drain(level, &self.line(midi_in::QUEUE), outlet);
     }
 
     /// Waits until nobody turns captured data into events: whoever does so later sees what the caller has changed.

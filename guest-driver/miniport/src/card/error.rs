@@ -45,7 +45,9 @@ impl From<CardError> for NtStatus {
             CardError::NoStream => Self::INVALID_DEVICE_REQUEST,
             CardError::NoDownload => Self::INVALID_PARAMETER,
             CardError::State => Self::INVALID_DEVICE_STATE,
-            CardError::Transport(TransportError::Absent) => Self::DEVICE_REMOVED,
+            CardError::Transport(TransportError::Absent) | CardError::Control(ControlError::Gone) => {
+                Self::DEVICE_REMOVED
+            }
             CardError::Transport(TransportError::Magic) => Self::NO_SUCH_DEVICE,
             CardError::Transport(TransportError::Abi(_)) => Self::REVISION_MISMATCH,
             CardError::Transport(TransportError::ResetTimeout) => Self::IO_TIMEOUT,

@@ -2,6 +2,7 @@
 
 mod capture;
 mod error;
+mod line;
 mod power;
 mod render;
 mod synthesizer;
@@ -31,6 +32,8 @@ use crate::lock::Spin;
 use crate::midi_in::{self, MidiIn};
 use crate::midi_out::{self, MidiOut};
 use crate::news::{self, News};
+use crate::pending::Pending;
+use crate::presence::Presence;
 use crate::ring::{RING_BYTES, Ring};
 use crate::transport::{Mapped, Transport};
 use crate::wave::{self, Wave};
@@ -64,8 +67,16 @@ pub struct Card<K: Kernel> {
     midi_in: MidiIn<K>,
     /// The port parameters in force, once somebody has asked for some.
     parameters: Spin<K, Option<PortParameters>>,
-    /// The card has no power: its registers are not touched.
+    /// The card has no power: it is asked for nothing.
     off: AtomicBool,
+    /// The card was torn out.
+    gone: AtomicBool,
+    /// The card has said that it needs a reset.
+    needs_reset: AtomicBool,
+    /// The guard of the card's registers.
+    presence: Presence,
+    /// What the service routine has seen.
+    pending: Pending,
     queue_sizes: [u16; QUEUE_COUNT],
     /// What everything above works in; freed after the reset.
     _memory: K::Dma,
@@ -79,8 +90,8 @@ impl<K: Kernel> Card<K> {
     /// # Errors
     /// [`CardError`]; the card is left reset.
     pub fn start(kernel: K, level: Passive, mapped: Mapped<K::Registers>) -> Result<Self, CardError> {
-        let transport = Transport::negotiate(&kernel, level, mapped)?;
         let downloads = downloads::none_yet(&kernel, level).ok_or(CardError::NoMemory)?;
+        let transport = Transport::negotiate(&kernel, level, mapped)?;
         let card = Self::set_up(&kernel, level, &transport);
         let (control, midi_out, midi_in, wave, news, status_page, memory, queue_sizes) = match card {
             Ok(parts) => parts,
@@ -105,6 +116,10 @@ impl<K: Kernel> Card<K> {
             midi_in,
             parameters,
             off: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
+            needs_reset: AtomicBool::new(false),
+            presence: Presence::new(),
+            pending: Pending::new(),
             queue_sizes,
             _memory: memory,
             kernel,
@@ -151,7 +166,7 @@ impl<K: Kernel> Card<K> {
             let index = queue.index();
             let memory = rings.part(RING_BYTES * index, RING_BYTES);
             let ring = Ring::new(memory, sizes[index], SHAPES[index], event_idx).ok_or(CardError::NoMemory)?;
-            transport.enable_queue(queue.0, sizes[index], ring.addresses());
+            transport.enable_queue(queue.0, sizes[index], ring.addresses())?;
             Ok::<_, CardError>(ring)
         };
         let control = make(Queue::CONTROL)?;
@@ -188,8 +203,8 @@ impl<K: Kernel> Card<K> {
         if answer.session.get() != session {
             return Err(ControlError::BadAnswer.into());
         }
-        self.midi_in.start(level.into(), &|| self.kick(midi_in::QUEUE));
-        self.news.start(level.into(), &|| self.kick(news::QUEUE));
+        self.midi_in.start(level.into(), &self.line(midi_in::QUEUE));
+        self.news.start(level.into(), &self.line(news::QUEUE));
         self.status_page.write(0, &StatusPage::default());
         let loan = StatusPageLoan { address: self.status_page.address().into() };
         self.command(level, RequestCode::STATUS_PAGE, &loan)?;
@@ -212,22 +227,23 @@ impl<K: Kernel> Card<K> {
         self.transport.identity()
     }
 
+    /// The card has all capabilities of a set ([`card_spec::identity::capability`]).
+    pub fn has(&self, capabilities: u32) -> bool {
+        self.identity().capabilities.get() & capabilities == capabilities
+    }
+
     /// The kernel that the card was started with.
     pub const fn kernel(&self) -> &K {
         &self.kernel
     }
 
-    /// The interrupt service routine: whether the interrupt is the card's. Any IRQL.
-    pub fn interrupt(&self) -> bool {
-        !self.off.load(Ordering::Acquire) && self.transport.acknowledge_interrupt()
-    }
-
     /// The deferred procedure call: looks at every ring, for they share one interrupt.
     pub fn service(&self, level: AtMostDispatch) {
+        self.look_at_causes(level);
         self.control.service(level);
         self.wave.service(level);
-        self.midi_out.service(level, &|| self.kick(midi_out::QUEUE));
-        while let Some(record) = self.news.next(level, &|| self.kick(news::QUEUE)) {
+        self.midi_out.service(level, &self.line(midi_out::QUEUE));
+        while let Some(record) = self.news.next(level, &self.line(news::QUEUE)) {
             match NewsKind(record.kind.get()) {
                 NewsKind::DIAGNOSED => self.kernel.log(format_args!(
                     "the card found a fault: {} on {}, expected {:#x}, got {:#x}",
@@ -262,7 +278,7 @@ impl<K: Kernel> Card<K> {
         request: &Q,
     ) -> Result<Status, ControlError> {
         self.check_power()?;
-        self.control.command(level, &|| self.kick(control::QUEUE), code, request)
+        self.control.command(level, &self.line(control::QUEUE), code, request)
     }
 
     fn query<Q: IntoBytes + Immutable, A: FromBytes + IntoBytes>(
@@ -272,16 +288,16 @@ impl<K: Kernel> Card<K> {
         request: &Q,
     ) -> Result<(Status, A), ControlError> {
         self.check_power()?;
-        self.control.query(level, &|| self.kick(control::QUEUE), code, request)
+        self.control.query(level, &self.line(control::QUEUE), code, request)
     }
 
     fn check_power(&self) -> Result<(), ControlError> {
-        if self.off.load(Ordering::Acquire) { Err(ControlError::Off) } else { Ok(()) }
-    }
-
-    fn kick(&self, queue: u16) {
-        if !self.off.load(Ordering::Acquire) {
-            self.transport.kick(queue);
+        if self.gone.load(Ordering::Acquire) {
+            Err(ControlError::Gone)
+        } else if self.off.load(Ordering::Acquire) {
+            Err(ControlError::Off)
+        } else {
+            Ok(())
         }
     }
 }

@@ -24,6 +24,7 @@ impl<K: Kernel> Card<K> {
             self.midi_out.suspend(level.into());
             self.stop(level);
             self.off.store(true, Ordering::Release);
+            self.presence.leave(|| self.kernel.pause(level, 1));
             downloads.iter_mut().for_each(|download| download.on_card = None);
         });
     }
@@ -43,6 +44,9 @@ impl<K: Kernel> Card<K> {
         if !self.off.load(Ordering::Acquire) {
             return Ok(());
         }
+        if self.gone.load(Ordering::Acquire) {
+            return Err(ControlError::Gone.into());
+        }
         self.transport.renegotiate(&self.kernel, level)?;
         let rings = [
             self.control.restart(level),
@@ -52,16 +56,19 @@ impl<K: Kernel> Card<K> {
             self.news.restart(level.into()),
         ];
         for ((queue, size), ring) in Queue::ALL.into_iter().zip(self.queue_sizes).zip(rings) {
-            self.transport.enable_queue(queue.0, size, ring);
+            self.transport.enable_queue(queue.0, size, ring)?;
         }
+        // From here on it may interrupt, and then the service routine must know it.
+        self.presence.come_back();
         self.transport.driver_ok();
         self.off.store(false, Ordering::Release);
         self.restore(level, downloads).inspect_err(|_| {
             _ = self.transport.reset(&self.kernel, level);
             self.off.store(true, Ordering::Release);
+            self.presence.leave(|| self.kernel.pause(level, 1));
             downloads.iter_mut().for_each(|download| download.on_card = None);
         })?;
-        self.midi_out.resume(level.into(), &|| self.kick(midi_out::QUEUE));
+        self.midi_out.resume(level.into(), &self.line(midi_out::QUEUE));
         Ok(())
     }
 

@@ -19,11 +19,12 @@ impl<K: Kernel> Card<K> {
     /// # Errors
     /// [`CardError`].
     pub fn open_render(&self, level: Passive, groups: Groups, home: K::Home) -> Result<u32, CardError> {
+        self.recover(level)?;
         let id = self.midi_out.add(level.into(), groups, home).ok_or(CardError::NoStream)?;
         match self.open_render_on_card(level, id) {
             Ok(()) => Ok(id),
             Err(error) => {
-                self.midi_out.remove(&self.kernel, level, id);
+                self.midi_out.remove(&self.kernel, level, id, &self.line(midi_out::QUEUE));
                 Err(error)
             }
         }
@@ -43,9 +44,9 @@ impl<K: Kernel> Card<K> {
 
     /// Closes a render stream: its events go home, and when this returns nobody uses the home any more.
     pub fn close_render(&self, level: Passive, id: u32) {
-        self.midi_out.set_state(level.into(), id, KsState::STOP, &|| {});
+        self.midi_out.set_state(level.into(), id, KsState::STOP, &self.line(midi_out::QUEUE));
         self.close_stream(level, id);
-        self.midi_out.remove(&self.kernel, level, id);
+        self.midi_out.remove(&self.kernel, level, id, &self.line(midi_out::QUEUE));
     }
 
     /// Sets a render stream's state.
@@ -53,11 +54,12 @@ impl<K: Kernel> Card<K> {
     /// # Errors
     /// The card does not follow. On the way down the driver does so all the same.
     pub fn set_render_state(&self, level: Passive, id: u32, state: KsState) -> Result<(), CardError> {
-        let kick = || self.kick(midi_out::QUEUE);
+        self.recover(level)?;
+        let line = self.line(midi_out::QUEUE);
         if state < KsState::RUN {
             // First nothing more goes out, then the card learns of it, after the batches that were there before.
-            self.midi_out.set_state(level.into(), id, state, &kick);
-            self.midi_out.wait_until_taken(level, DRAIN_MILLISECONDS, &kick);
+            self.midi_out.set_state(level.into(), id, state, &line);
+            self.midi_out.wait_until_taken(level, DRAIN_MILLISECONDS, &line);
         }
         match self.set_stream_state(level, id, state) {
             // The state is remembered, and the card learns it when it is on again.
@@ -65,7 +67,7 @@ impl<K: Kernel> Card<K> {
             Err(error) => return Err(error),
         }
         if state >= KsState::RUN {
-            self.midi_out.set_state(level.into(), id, KsState::RUN, &kick);
+            self.midi_out.set_state(level.into(), id, KsState::RUN, &line);
         }
         Ok(())
     }
@@ -77,6 +79,6 @@ impl<K: Kernel> Card<K> {
     #[allow(unsafe_code, reason = "passes the caller's promise on")]
     pub unsafe fn put(&self, level: AtMostDispatch, id: u32, events: *mut DmusKernelEvent) {
         // SAFETY: the caller's promise.
-        unsafe { self.midi_out.put(level, id, events, &|| self.kick(midi_out::QUEUE)) };
+        unsafe { self.midi_out.put(level, id, events, &self.line(midi_out::QUEUE)) };
     }
 }

@@ -102,10 +102,9 @@ impl<K: Kernel> Card<K> {
     pub(super) fn send_download(&self, level: Passive, parcel: &Parcel<K::Dma>) -> Result<u32, (CardError, Parcelled)> {
         let returned = |error: ControlError| (error.into(), Parcelled::Returned);
         self.check_power().map_err(returned)?;
-        let kick = || self.kick(control::QUEUE);
         let (status, answer): (_, DownloadResponse) = self
             .control
-            .transfer(level, &kick, RequestCode::DLS_DOWNLOAD, parcel)
+            .transfer(level, &self.line(control::QUEUE), RequestCode::DLS_DOWNLOAD, parcel)
             .map_err(|(error, whose)| (error.into(), whose))?;
         if status != Status::OK {
             self.kernel.log(format_args!(

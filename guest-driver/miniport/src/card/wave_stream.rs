@@ -37,6 +37,7 @@ impl<K: Kernel> Card<K> {
     /// # Errors
     /// [`CardError`].
     pub fn open_wave(&self, level: Passive, format: PcmFormat) -> Result<(), CardError> {
+        self.recover(level)?;
         let stream = WaveStream { format, state: KsState::STOP, anchor: None, next_frame: 0, quantum: 0 };
         self.wave_stream.with(level.into(), |place| match place {
             Some(_) => Err(CardError::NoStream),
@@ -84,6 +85,7 @@ impl<K: Kernel> Card<K> {
     /// # Errors
     /// The card does not follow.
     pub fn set_wave_state(&self, level: Passive, state: KsState) -> Result<(), CardError> {
+        self.recover(level)?;
         self.with_wave(level.into(), |stream| {
             stream.state = state;
             if state == KsState::STOP {
@@ -104,6 +106,9 @@ impl<K: Kernel> Card<K> {
     /// # Errors
     /// The wave stream is not open.
     pub fn render(&self, level: Passive, pcm: &mut [u8]) -> Result<Option<Rendered>, CardError> {
+        if let Err(error) = self.recover(level) {
+            self.kernel.log(format_args!("the card does not recover: {error:?}"));
+        }
         let WaveStream { format, state, .. } =
             self.with_wave(level.into(), |stream| *stream).inspect_err(|_| pcm.fill(0))?;
         if state != KsState::RUN || self.check_power().is_err() {
@@ -111,14 +116,11 @@ impl<K: Kernel> Card<K> {
             return Ok(Some(Rendered::Flushed));
         }
         let mut wrong = None;
-        let frame_bytes = format.frame_bytes();
         for chunk in pcm.chunks_mut(wave::PCM_BYTES) {
             // The card plays an event that it has before the request for its frame on time, whatever else happens.
-            let kick_events = || self.kick(midi_out::QUEUE);
-            self.midi_out.wait_until_sent(level, EVENTS_FIRST_MILLISECONDS, &kick_events);
-            let frames = (chunk.len() / frame_bytes) as u32;
-            let kick = || self.kick(wave::QUEUE);
-            let rendered = self.wave.render(level, &kick, WAVE_STREAM, frame_bytes, format.sample_rate, chunk);
+            self.midi_out.wait_until_sent(level, EVENTS_FIRST_MILLISECONDS, &self.line(midi_out::QUEUE));
+            let frames = format.frames(chunk.len());
+            let rendered = self.wave.render(level, &self.line(wave::QUEUE), WAVE_STREAM, format, chunk);
             if let Rendered::Frames { position, after_underrun } = rendered {
                 _ = self.with_wave(level.into(), |stream| {
                     stream.next_frame = (position as i64).saturating_add(frames.into());

@@ -21,7 +21,10 @@ use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use super::kernel::FakeRegisters;
 use super::queue::{Chain, DeviceRing, Memory};
-use crate::transport::Mapped;
+use crate::transport::{Interrupt, Mapped};
+
+/// `VIRTIO_MSI_NO_VECTOR`.
+const NO_VECTOR: u16 = 0xffff;
 
 /// How the card behaves: well by default.
 #[derive(Clone, Debug)]
@@ -68,6 +71,12 @@ pub struct Behaviour {
     pub unloads_later: bool,
     /// Takes downloads off the ring and never returns them.
     pub mute_downloads: bool,
+    /// How it interrupts.
+    pub interrupt: Interrupt,
+    /// Entries of its MSI-X table.
+    pub vectors: u16,
+    /// How many more times the kernel gives the driver something, if not for ever.
+    pub allocations_left: Option<u32>,
 }
 
 impl Default for Behaviour {
@@ -94,6 +103,9 @@ impl Default for Behaviour {
             captures: true,
             unloads_later: false,
             mute_downloads: false,
+            interrupt: Interrupt::Line,
+            vectors: 1,
+            allocations_left: None,
         }
     }
 }
@@ -156,8 +168,14 @@ pub struct Inside {
     pub log: Vec<String>,
     /// The port parameters in force.
     pub parameters: PortParameters,
-    memory: Memory,
+    /// Messages that it has sent as interrupts, by vector.
+    pub messages: BTreeMap<u16, u32>,
+    /// How often registers were touched while it was gone.
+    pub touches_while_gone: u32,
+    pub(super) memory: Memory,
     rings: [DeviceRing; QUEUE_COUNT],
+    /// Of each queue, and of the configuration.
+    vectors: [u16; QUEUE_COUNT + 1],
     status: u8,
     isr: u8,
     event_idx: bool,
@@ -207,7 +225,10 @@ impl FakeCard {
                 effects: 0.into(),
                 share: 0.into(),
             },
+            messages: BTreeMap::new(),
+            touches_while_gone: 0,
             memory: Memory::default(),
+            vectors: [NO_VECTOR; QUEUE_COUNT + 1],
             rings: core::array::from_fn(|_| DeviceRing::default()),
             status: 0,
             isr: 0,
@@ -232,6 +253,7 @@ impl FakeCard {
             notify_multiplier: 4,
             isr: region(Region::Isr),
             device: region(Region::Device),
+            interrupt: self.with(|card| card.behaviour.interrupt),
         }
     }
 
@@ -262,6 +284,20 @@ impl FakeCard {
             card.give_back(Queue::MIDI_IN, &chain, batch);
             true
         })
+    }
+
+    /// Gets into trouble that only a reset ends.
+    pub fn need_reset(&self) {
+        self.with(|card| {
+            card.status |= 0x40;
+            card.interrupt(QUEUE_COUNT, 2);
+        });
+    }
+
+    /// Bytes of memory that the driver has allocated for the card.
+    #[must_use]
+    pub fn dma_bytes(&self) -> usize {
+        self.with(|card| card.memory.bytes())
     }
 
     /// Sends news.
@@ -296,6 +332,7 @@ impl FakeCard {
     pub(super) fn read(&self, region: Region, offset: usize, len: usize) -> u32 {
         self.with(|card| {
             if card.behaviour.gone {
+                card.touches_while_gone += 1;
                 return u32::MAX;
             }
             match region {
@@ -313,7 +350,7 @@ impl FakeCard {
 
     pub(super) fn write(&self, region: Region, offset: usize, value: u32) {
         self.with(|card| match region {
-            _ if card.behaviour.gone => {}
+            _ if card.behaviour.gone => card.touches_while_gone += 1,
             Region::Common => card.write_common(offset, value),
             Region::Notify => {
                 let queue = Queue(value as u16);
@@ -333,12 +370,14 @@ impl Inside {
     fn read_common(&self, offset: usize) -> u32 {
         match offset {
             4 => (self.behaviour.features >> (32 * self.feature_select)) as u32,
+            16 => self.vectors[QUEUE_COUNT].into(),
             18 => QUEUE_COUNT as u32,
             20 => {
                 let accepted = self.behaviour.accepts_features || self.status & 8 == 0;
                 u32::from(if accepted { self.status } else { self.status & !8 })
             }
             24 => self.behaviour.queue_size.into(),
+            26 => self.vectors[usize::from(self.queue_select)].into(),
             30 => self.queue_select.into(),
             _ => panic!("the driver reads common configuration at {offset}"),
         }
@@ -356,13 +395,18 @@ impl Inside {
                 set_half(&mut self.accepted, self.feature_select == 1);
                 self.event_idx = self.accepted & feature::EVENT_IDX != 0;
             }
-            16 | 26 => assert_eq!(value, 0xffff, "no vectors"),
+            16 | 26 => {
+                let place = if offset == 16 { QUEUE_COUNT } else { queue };
+                let is_there = value < self.behaviour.vectors.into() && self.behaviour.interrupt != Interrupt::Line;
+                self.vectors[place] = if is_there { value as u16 } else { NO_VECTOR };
+            }
             20 => {
                 self.statuses.push(value as u8);
                 self.status = if self.behaviour.never_resets && value == 0 { 0x40 } else { value as u8 };
                 if value == 0 {
                     self.rings = core::array::from_fn(|_| DeviceRing::default());
                     self.isr = 0;
+                    self.vectors.fill(NO_VECTOR);
                 }
             }
             22 => self.queue_select = value as u16,
@@ -425,7 +469,16 @@ impl Inside {
             self.memory.write(ring.used + 2, &ahead.to_le_bytes());
         }
         if wanted && !behaviour.silent {
-            self.isr |= 1;
+            self.interrupt(queue.index(), 1);
+        }
+    }
+
+    /// Interrupts for a queue, or for the configuration.
+    fn interrupt(&mut self, place: usize, cause: u8) {
+        match self.behaviour.interrupt {
+            Interrupt::Line => self.isr |= cause,
+            Interrupt::Message { .. } if self.vectors[place] == NO_VECTOR => {}
+            Interrupt::Message { .. } => *self.messages.entry(self.vectors[place]).or_default() += 1,
         }
     }
 

@@ -29,6 +29,16 @@ impl FakeKernel {
     pub fn new(card: &FakeCard) -> Self {
         Self { card: card.clone() }
     }
+
+    /// There is memory. `None`: there is none any more.
+    fn may_allocate(&self) -> Option<()> {
+        self.card.with(|card| {
+            if let Some(left) = &mut card.behaviour.allocations_left {
+                *left = left.checked_sub(1)?;
+            }
+            (!card.behaviour.no_memory).then_some(())
+        })
+    }
 }
 
 /// Memory that the card can reach.
@@ -181,9 +191,7 @@ impl Kernel for FakeKernel {
 
     fn allocate_dma(&self, _: Passive, bytes: usize) -> Option<FakeDma> {
         let len = bytes.next_multiple_of(PAGE);
-        if self.card.with(|card| card.behaviour.no_memory) {
-            return None;
-        }
+        self.may_allocate()?;
         // SAFETY: the size is not 0.
         let pointer = NonNull::new(unsafe { alloc_zeroed(FakeDma::layout(len)) })?;
         let memory = FakeDma { card: self.card.clone(), pointer, len };
@@ -196,10 +204,12 @@ impl Kernel for FakeKernel {
     }
 
     fn mutex(&self, _: Passive) -> Option<FakeLock> {
+        self.may_allocate()?;
         Some(FakeLock::default())
     }
 
     fn signal(&self, _: Passive) -> Option<FakeSignal> {
+        self.may_allocate()?;
         Some(FakeSignal { set: AtomicBool::new(false), card: self.card.clone() })
     }
 

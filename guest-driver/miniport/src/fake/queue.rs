@@ -15,6 +15,10 @@ impl Memory {
         self.ranges.insert(address, (pointer as usize, len));
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        self.ranges.values().map(|(_, bytes)| bytes).sum()
+    }
+
     pub(super) fn forget(&mut self, address: u64) {
         self.ranges.remove(&address);
     }

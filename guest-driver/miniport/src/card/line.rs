@@ -1,0 +1,85 @@
+//! The way to the card's registers, for queues that are served while the card may be going away.
+
+use core::sync::atomic::Ordering;
+
+use super::{Card, CardError};
+use crate::exchange::Line;
+use crate::irql::{AtMostDispatch, Passive};
+use crate::kernel::Kernel;
+use crate::pending::cause;
+
+/// A queue's way to the card.
+pub(super) struct QueueLine<'a, K: Kernel> {
+    pub(super) card: &'a Card<K>,
+    pub(super) queue: u16,
+}
+
+impl<K: Kernel> Line for QueueLine<'_, K> {
+    fn kick(&self) {
+        if let Some(_visit) = self.card.presence.enter() {
+            self.card.transport.kick(self.queue);
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.card.is_gone()
+    }
+}
+
+impl<K: Kernel> Card<K> {
+    /// The way to the card of a queue.
+    pub(super) const fn line(&self, queue: u16) -> QueueLine<'_, K> {
+        QueueLine { card: self, queue }
+    }
+
+    /// Looks whether the card was torn out. Once it was, its registers are not touched any more. At `DISPATCH_LEVEL` or
+    /// below.
+    pub fn is_gone(&self) -> bool {
+        if let Some(_visit) = self.presence.enter()
+            && self.transport.is_absent()
+        {
+            self.presence.bar();
+            if !self.gone.swap(true, Ordering::AcqRel) {
+                self.kernel.log(format_args!("the card is not there any more"));
+            }
+        }
+        self.gone.load(Ordering::Acquire)
+    }
+
+    /// The interrupt service routine: whether the interrupt is the card's. Any IRQL.
+    pub fn interrupt(&self) -> bool {
+        let Some(_visit) = self.presence.enter() else { return false };
+        let causes = self.transport.acknowledge_interrupt();
+        self.pending.raise(causes);
+        causes != 0
+    }
+
+    /// Looks why the card says that its configuration has changed: nothing in it can, but it may need a reset.
+    pub(super) fn look_at_configuration(&self, level: AtMostDispatch) {
+        let needs_reset = self.presence.enter().is_some_and(|_visit| self.transport.needs_reset());
+        if needs_reset && !self.is_gone() && !self.needs_reset.swap(true, Ordering::AcqRel) {
+            self.kernel.log(format_args!("the card needs a reset"));
+            // Until it has had one nothing goes out.
+            self.midi_out.suspend(level);
+        }
+    }
+
+    /// Resets a card that needs it, and tells it everything again: what it had of events is lost.
+    ///
+    /// # Errors
+    /// [`CardError`]; the card is off, and the next try may bring it back.
+    pub(super) fn recover(&self, level: Passive) -> Result<(), CardError> {
+        if !self.needs_reset.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.power_down(level);
+        self.power_up(level).inspect_err(|_| self.needs_reset.store(true, Ordering::Release))
+    }
+
+    /// Takes what the service routine has seen.
+    pub(super) fn look_at_causes(&self, level: AtMostDispatch) {
+        if self.pending.take() & cause::CONFIGURATION != 0 {
+            self.look_at_configuration(level);
+        }
+    }
+}

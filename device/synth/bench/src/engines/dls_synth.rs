@@ -1,0 +1,60 @@
+//! The synthesizer of this repository.
+
+use std::sync::Arc;
+
+use dls_synth::{Bank, Kernel, Synth, SynthConfig};
+
+use super::{BLOCK, Engine, EngineError, RATE, Setting, energy};
+
+/// `dls-synth`.
+pub(crate) struct DlsSynth {
+    synth: Synth,
+    out: Box<[[f32; 2]]>,
+    rendered: usize,
+}
+
+impl DlsSynth {
+    /// Reads a bank of any form.
+    ///
+    /// # Errors
+    /// The bank's.
+    pub(crate) fn bank(font: &[u8]) -> Result<Arc<Bank>, EngineError> {
+        Bank::from_bytes(font).map(Arc::new).map_err(|error| EngineError::new("dls-synth", error))
+    }
+
+    /// A synthesizer.
+    ///
+    /// # Errors
+    /// A configuration out of range.
+    pub(crate) fn new(bank: &Arc<Bank>, setting: Setting, kernel: Kernel) -> Result<Self, EngineError> {
+        let config = SynthConfig {
+            sample_rate: RATE,
+            voices: setting.voices,
+            channel_groups: 1,
+            reverb: setting.effects,
+            chorus: setting.effects,
+            kernel,
+        };
+        let synth = Synth::new(config, Arc::clone(bank)).map_err(|error| EngineError::new("dls-synth", error))?;
+        Ok(Self { synth, out: vec![[0.0; 2]; BLOCK].into_boxed_slice(), rendered: 0 })
+    }
+}
+
+impl Engine for DlsSynth {
+    fn midi(&mut self, message: &[u8]) {
+        self.synth.midi(0, message);
+    }
+
+    fn render(&mut self, frames: usize) {
+        self.rendered = frames;
+        self.synth.render(&mut self.out[..frames]);
+    }
+
+    fn energy(&self) -> f64 {
+        energy(self.out[..self.rendered].iter().flatten())
+    }
+
+    fn voices(&self) -> Option<u32> {
+        Some(self.synth.active_voices())
+    }
+}

@@ -1,0 +1,136 @@
+//! `dls-synth-bench`: the same bank and the same notes through `dls-synth`, FluidSynth, RustySynth and OxiSynth, in one
+//! run and in turn. One JSON object a line on standard output; what to know about them on standard error.
+//!
+//! It is fair in these ways. All render 44.1 kHz stereo in 32-bit floating point on one thread, the notes are there
+//! from the first moment to the last, the filter of every voice is at work and its pitch moves, and everybody's voices
+//! are counted: by the synthesizer where it can say, and by the power of the sound. RustySynth interpolates linearly,
+//! which is all that it can; OxiSynth by 4 points; FluidSynth by 4 and by `interp 7`; `dls-synth` by 8.
+
+mod clock;
+mod contest;
+mod engines;
+mod fluidsynth;
+mod font;
+mod profile;
+mod record;
+mod score;
+mod songs;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use contest::{Banks, Effort, Reference};
+use dls_synth::Kernel;
+use engines::Setting;
+use fluidsynth::FluidSynth;
+use font::{Work, sound_font};
+
+/// Measures dls-synth beside other synthesizers.
+#[derive(Debug, Parser)]
+#[command(name = "dls-synth-bench", version)]
+struct Arguments {
+    /// FluidSynth's program; without it, only the synthesizers that are built in compete.
+    #[arg(long, value_name = "PATH")]
+    fluidsynth: Option<PathBuf>,
+    /// How many voices.
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [32, 256, 1000],
+          value_parser = clap::value_parser!(u16).range(1..=1000))]
+    voices: Vec<u16>,
+    /// How often everybody's turn comes; the median counts.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+    /// How much is rendered each time: seconds of sound times voices.
+    #[arg(long, value_name = "N", default_value_t = 800.0)]
+    voice_seconds: f64,
+    /// The instruction set of dls-synth's inner loops.
+    #[arg(long, value_enum, default_value = "auto")]
+    kernel: KernelChoice,
+    /// A bank for the songs.
+    #[arg(long, value_name = "SF2", requires = "song")]
+    font: Option<PathBuf>,
+    /// Songs to play from it.
+    #[arg(long, value_name = "MID", requires = "font")]
+    song: Vec<PathBuf>,
+    /// Also say where dls-synth's own time goes.
+    #[arg(long)]
+    profile: bool,
+}
+
+/// The instruction set of our inner loops.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum KernelChoice {
+    Auto,
+    Scalar,
+    #[value(name = "sse4.1")]
+    Sse41,
+    Avx2,
+}
+
+impl From<KernelChoice> for Kernel {
+    fn from(choice: KernelChoice) -> Self {
+        match choice {
+            KernelChoice::Auto => Self::Auto,
+            KernelChoice::Scalar => Self::Scalar,
+            KernelChoice::Sse41 => Self::Sse41,
+            KernelChoice::Avx2 => Self::Avx2,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dls-synth-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    let kernel = arguments.kernel.into();
+    let effort = Effort { rounds: arguments.rounds.into(), voice_seconds: arguments.voice_seconds };
+    let folder = tempfile::tempdir()?;
+    let file = sound_font(Work::ALL);
+    let path = folder.path().join("contest.sf2");
+    std::fs::write(&path, &file)?;
+    let fluidsynth = match &arguments.fluidsynth {
+        Some(program) => {
+            let fluidsynth = FluidSynth::new(program, &path, folder.path())?;
+            eprintln!("FluidSynth {} ({})", fluidsynth.version, program.display());
+            Some(fluidsynth)
+        }
+        None => None,
+    };
+    let banks = Banks::new(&file)?;
+    let mut reference = Reference::default();
+    // The few voices first: their power is what the others' is held against.
+    let mut counts = arguments.voices.clone();
+    counts.sort_unstable();
+    for voices in counts {
+        for effects in [false, true] {
+            let setting = Setting { voices, effects };
+            let records = contest::hold(&banks, fluidsynth.as_ref(), setting, effort, kernel, &mut reference)?;
+            records.iter().for_each(record::Record::print);
+        }
+    }
+    if arguments.profile {
+        let most = arguments.voices.iter().copied().max().unwrap_or_default();
+        profile::profile(most, effort, kernel)?.iter().for_each(record::Record::print);
+    }
+    if let Some(path) = &arguments.font {
+        let file = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let banks = Banks::new(&file)?;
+        let fluidsynth = match &arguments.fluidsynth {
+            Some(program) => Some(FluidSynth::new(program, path, folder.path())?),
+            None => None,
+        };
+        for path in &arguments.song {
+            let song = songs::Song::read(path)?;
+            let records = songs::hold(&song, path, &banks, fluidsynth.as_ref(), effort.rounds, kernel)?;
+            records.iter().for_each(record::Record::print);
+        }
+    }
+    Ok(())
+}

@@ -25,7 +25,7 @@ fn main() {
     let blocks = (seconds * f64::from(RATE) / BLOCK as f64) as usize;
     let named = std::env::args().nth(2);
     let wanted = |kernel: &Kernel| named.as_ref().is_none_or(|name| *name == format!("{kernel:?}"));
-    for kernel in [Kernel::Scalar, Kernel::Sse41, Kernel::Avx2].into_iter().filter(wanted) {
+    for kernel in Kernel::BY_SPEED.into_iter().filter(wanted) {
         for voices in [32, 256, 1000] {
             for filtered in [false, true] {
                 for effects in [false, true] {

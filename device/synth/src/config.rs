@@ -28,7 +28,8 @@ impl Default for SynthConfig {
 }
 
 /// An implementation of the inner loops.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Kernel {
     /// The fastest that the processor has.
     #[default]
@@ -39,6 +40,16 @@ pub enum Kernel {
     Sse41,
     /// x86 AVX2.
     Avx2,
+    /// x86 AVX-512 (F, BW, DQ and VL).
+    Avx512,
+    /// Advanced SIMD of 64-bit Arm.
+    Neon,
+}
+
+impl Kernel {
+    /// All but [`Kernel::Auto`], each processor's fastest first. What a processor does not have is refused by
+    /// [`Synth::new`](crate::Synth::new).
+    pub const BY_SPEED: [Self; 5] = [Self::Avx512, Self::Avx2, Self::Sse41, Self::Neon, Self::Scalar];
 }
 
 /// Why a [`SynthConfig`] was refused.

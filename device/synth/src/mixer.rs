@@ -7,8 +7,9 @@ use std::num::NonZeroUsize;
 
 use crate::channel::{CHANNELS, Channel};
 use crate::downloads::Downloads;
-use crate::kernel::{Bus, Group, Kernels, LANES, Parts, Scratch, TICK, reduce};
-use crate::voice::active::{Stage, Surroundings, Voice, clear_lane};
+use crate::kernel::{Bus, Group, Kernels, LANES, Scratch, Sends, TICK};
+use crate::voice::active::{Stage, Surroundings, Voice};
+use crate::voice::control::{Control, LaneSet, Moment, lanes_of};
 use crate::voice::oscillator;
 
 /// Lanes beyond the voices asked for, at least, in which stolen voices fade out.
@@ -67,13 +68,35 @@ impl Mixer {
 
     /// The same, to change them.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Voice> {
-        self.blocks.iter_mut().flat_map(|block| block.voices.iter_mut().flatten())
+        self.blocks.iter_mut().flat_map(|block| {
+            block.touched = true;
+            block.voices.iter_mut().flatten()
+        })
+    }
+
+    /// All voices that sound, stolen ones included, each with how loud it is at a frame, for the choice of one to
+    /// end.
+    pub(crate) fn levels(&self, frame: u64) -> impl Iterator<Item = (&Voice, f32)> {
+        self.blocks.iter().flat_map(move |block| {
+            let lanes = block.voices.iter().enumerate();
+            lanes.filter_map(move |(lane, voice)| Some((voice.as_ref()?, block.level(lane, frame)?)))
+        })
+    }
+
+    /// The first voice of which `is_it` says so, knowing how loud it is at a frame, to change it.
+    pub(crate) fn find_mut(&mut self, frame: u64, is_it: impl Fn(&Voice, f32) -> bool) -> Option<&mut Voice> {
+        self.blocks.iter_mut().find_map(|block| {
+            let is_here = |lane: usize| Some(is_it(block.voices[lane].as_ref()?, block.level(lane, frame)?));
+            let lane = (0..block.voices.len()).find(|lane| is_here(*lane) == Some(true))?;
+            block.touched = true;
+            block.voices[lane].as_mut()
+        })
     }
 
     /// Puts a voice in a free lane. When there is none, the quietest stolen voice ends at once; if there is no such
     /// either, the new one comes back.
     pub(crate) fn insert(&mut self, voice: Voice, downloads: &mut Downloads) -> Result<(), Box<Voice>> {
-        let Some((block, lane)) = self.free_lane().or_else(|| self.quietest_stolen()) else {
+        let Some((block, lane)) = self.free_lane().or_else(|| self.quietest_stolen(voice.started)) else {
             return Err(Box::new(voice));
         };
         let block = &mut self.blocks[block];
@@ -81,8 +104,7 @@ impl Mixer {
             downloads.end(sources);
         }
         downloads.begin(voice.sources);
-        block.voices[lane] = Some(voice);
-        block.sounding += 1;
+        block.put(lane, voice);
         Ok(())
     }
 
@@ -92,14 +114,18 @@ impl Mixer {
         Some((index, block.voices.iter().position(Option::is_none)?))
     }
 
-    fn quietest_stolen(&self) -> Option<(usize, usize)> {
-        let lanes = self.blocks.iter().enumerate().flat_map(|(index, block)| {
-            block.voices.iter().enumerate().map(move |(lane, voice)| ((index, lane), voice))
-        });
-        let stolen = lanes.filter_map(|(place, voice)| {
-            voice.as_ref().filter(|v| v.stage == Stage::Stolen).map(|v| (place, v.level()))
-        });
-        stolen.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(place, _)| place)
+    fn quietest_stolen(&self, frame: u64) -> Option<(usize, usize)> {
+        let mut quietest = None;
+        for (index, block) in self.blocks.iter().enumerate() {
+            for (lane, voice) in block.voices.iter().enumerate() {
+                let stolen = voice.as_ref().is_some_and(|voice| voice.stage == Stage::Stolen);
+                let Some(level) = block.level(lane, frame).filter(|_| stolen) else { continue };
+                if quietest.is_none_or(|(least, _)| level < least) {
+                    quietest = Some((level, (index, lane)));
+                }
+            }
+        }
+        quietest.map(|(_, place)| place)
     }
 
     /// Ends every voice that `ends` says at once.
@@ -161,11 +187,14 @@ impl Mixer {
 /// Some of the lanes.
 struct Block {
     voices: Vec<Option<Voice>>,
+    controls: Vec<Control>,
     groups: Vec<Group>,
     /// How many of the lanes are taken.
     sounding: usize,
     /// The tick up to which control values are worked out.
     tick: Option<u64>,
+    /// Whether any voice may have changed since control values were last worked out.
+    touched: bool,
     /// Downloads that voices sounded from which ended in the last call.
     ended: Vec<[u32; 2]>,
     /// Whether there is anything in `frames`.
@@ -179,22 +208,38 @@ impl Block {
     fn new(lanes: usize) -> Self {
         Self {
             voices: (0..lanes).map(|_| None).collect(),
-            groups: (0..lanes / LANES).map(|_| empty_group()).collect(),
+            controls: (0..lanes / LANES).map(|_| Control::new()).collect(),
+            groups: vec![Group::new(); lanes / LANES],
             sounding: 0,
             tick: None,
+            touched: false,
             ended: Vec::with_capacity(lanes),
             audible: false,
             frames: vec![[0.0; 4]; FRAMES_MAX].into_boxed_slice(),
-            scratch: Box::new(Scratch([[0.0; TICK]; LANES])),
+            scratch: Scratch::new(),
             bus: Bus::new(),
         }
+    }
+
+    /// How loud a lane's voice is at a frame.
+    fn level(&self, lane: usize, frame: u64) -> Option<f32> {
+        Some(self.controls[lane / LANES].level(lane % LANES, self.voices[lane].as_ref()?, frame))
+    }
+
+    /// Puts a voice in an empty lane.
+    fn put(&mut self, lane: usize, voice: Voice) {
+        self.controls[lane / LANES].start(lane % LANES, &voice);
+        self.voices[lane] = Some(voice);
+        self.sounding += 1;
+        self.touched = true;
     }
 
     /// Empties a lane; the downloads that its voice sounded from.
     fn remove(&mut self, lane: usize) -> Option<[u32; 2]> {
         let voice = self.voices[lane].take()?;
         self.sounding -= 1;
-        clear_lane(&mut self.groups[lane / LANES], lane % LANES);
+        self.controls[lane / LANES].clear(lane % LANES);
+        self.groups[lane / LANES].clear(lane % LANES);
         Some(voice.sources)
     }
 
@@ -212,10 +257,7 @@ impl Block {
             let count = until_tick.min(end - frame) as usize;
             self.mix(count, scene);
             let at = (frame - begin) as usize;
-            for (i, out) in self.frames[at..at + count].iter_mut().enumerate() {
-                let bus = &self.bus;
-                *out = [&bus.left, &bus.right, &bus.reverb, &bus.chorus].map(|lanes| reduce(&lanes[i]));
-            }
+            self.bus.reduce(&mut self.frames[at..at + count]);
             frame += count as u64;
         }
     }
@@ -225,50 +267,55 @@ impl Block {
         let tick = frame / TICK as u64;
         let arrives = self.tick != Some(tick);
         self.tick = Some(tick);
-        for lane in 0..self.voices.len() {
-            let Some(voice) = &mut self.voices[lane] else { continue };
-            let group = &mut self.groups[lane / LANES];
-            if arrives {
-                voice.arrive(frame, group, lane % LANES);
-                if voice.is_over() {
-                    let sources = self.remove(lane);
-                    self.ended.extend(sources);
-                    continue;
-                }
+        if !arrives && !self.touched {
+            return;
+        }
+        let moment = Moment { frame, arrives, channels: scene.channels, surroundings: scene.surroundings };
+        for index in 0..self.groups.len() {
+            let (control, group) = (&mut self.controls[index], &mut self.groups[index]);
+            let voices = &mut self.voices[index * LANES..(index + 1) * LANES];
+            if control.taken == 0 {
+                continue;
             }
-            if arrives || voice.is_due() {
-                let channel = &scene.channels[usize::from(voice.group)][usize::from(voice.channel)];
-                voice.aim(frame, channel, scene.surroundings, (group, lane % LANES));
+            let mut due: LaneSet = 0;
+            if self.touched {
+                let is_due = |voice: &Option<Voice>| voice.as_ref().is_some_and(Voice::is_due);
+                due = voices.iter().rev().fold(0, |set, voice| set << 1 | LaneSet::from(is_due(voice)));
+            }
+            if !arrives && due == 0 {
+                continue;
+            }
+            for lane in lanes_of((scene.kernels.settle)(control, group, voices, due, &moment)) {
+                let sources = self.remove(index * LANES + lane);
+                self.ended.extend(sources);
             }
         }
+        self.touched = false;
     }
 
     /// Mixes the next `frames` frames, which must not reach beyond the next tick, into the bus.
     fn mix(&mut self, frames: usize, scene: Scene<'_>) {
         self.bus.clear(frames);
-        for (voices, group) in self.voices.chunks_mut(LANES).zip(&mut self.groups) {
-            if voices.iter().all(Option::is_none) {
+        let groups = self.controls.iter_mut().zip(&mut self.groups);
+        for (voices, (control, group)) in self.voices.chunks_mut(LANES).zip(groups) {
+            if control.taken == 0 {
                 continue;
             }
-            let mut filter = false;
-            for (voice, row) in voices.iter_mut().zip(&mut self.scratch.0) {
+            let rows = voices.iter_mut().zip(&mut self.scratch.rows).zip(control.steps);
+            for (lane, ((voice, row), step)) in rows.enumerate() {
+                let row = &mut row[..frames];
                 match voice {
                     Some(voice) => {
-                        oscillator::render(&mut voice.cursor, voice.step, scene.kernels, &mut row[..frames]);
-                        filter |= voice.is_filtered();
+                        oscillator::render(&mut voice.cursor, step, scene.kernels, row);
+                        control.ended |= LaneSet::from(voice.cursor.ended()) << lane;
                     }
-                    None => row[..frames].fill(0.0),
+                    None => row.fill(0.0),
                 }
             }
-            let sends = scene.sends && (group.reverb.is_heard() || group.chorus.is_heard());
-            let parts = Parts { filter, sends };
-            (scene.kernels.mix)(group, &self.scratch, frames, &mut self.bus, parts);
+            if !scene.sends {
+                group.sends = Sends::None;
+            }
+            (scene.kernels.mix)(group, &mut self.scratch, frames, &mut self.bus);
         }
     }
-}
-
-fn empty_group() -> Group {
-    let mut group = Group::default();
-    (0..LANES).for_each(|lane| clear_lane(&mut group, lane));
-    group
 }

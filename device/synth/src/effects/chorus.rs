@@ -1,7 +1,7 @@
 //! A chorus: two delay lines a side that swing slowly, each at its own place of the turn.
 
 use super::delay::DelayLine;
-use crate::math::SineTable;
+use crate::math;
 
 /// The middle of the swing, in milliseconds.
 const DELAY_MS: f64 = 14.0;
@@ -43,9 +43,8 @@ impl Chorus {
     /// One frame.
     pub(crate) fn process(&mut self, x: f32) -> [f32; 2] {
         self.line.write(x);
-        let sine = SineTable::get();
         let taps = PHASES.map(|start| {
-            let swing = sine.at(self.phase.wrapping_add(start));
+            let swing = math::sine(self.phase.wrapping_add(start));
             self.line.read_between(self.middle + self.depth * swing)
         });
         self.phase = self.phase.wrapping_add(self.step);

@@ -21,15 +21,31 @@ const BETA: f64 = 7.0;
 /// Tables: cutoff 1, then lower by half an octave each.
 const TABLES: usize = 5;
 
-/// The coefficients of every phase at one cutoff; the last phase is the first one of the next sample.
-pub(crate) struct Table([[i16; TAPS]; PHASES + 1]);
+/// Half a phase: what must be added to a position so that [`Table::at`] finds the nearest phase and not the one below.
+pub(crate) const ROUNDING: u64 = 1 << (PHASE_SHIFT - 1);
+
+/// The coefficients of every phase at one cutoff.
+#[repr(C, align(64))]
+pub(crate) struct Table([[i16; TAPS]; PHASES]);
 
 impl Table {
-    /// The coefficients nearest to a 32.32 position.
+    /// The coefficients of the phase at or below a 32.32 position.
+    #[inline(always)]
     pub(crate) fn at(&self, position: u64) -> &[i16; TAPS] {
-        // In range whatever the position: the fraction has 32 bits.
-        &self.0[(((position & 0xFFFF_FFFF) + (1 << (PHASE_SHIFT - 1))) >> PHASE_SHIFT) as usize]
+        // In range whatever the position: the fraction has 32 bits, the phase eleven.
+        &self.0[(position as u32 >> PHASE_SHIFT) as usize]
     }
+}
+
+/// Makes sure that the taps of every frame lie in the window, also of those rounded up to the next phase.
+#[cfg_attr(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")), expect(dead_code))]
+#[inline(always)]
+pub(super) fn assert_taps_fit(window: &[i16], base: usize, position: u64, step: u64, frames: usize) {
+    let first = (position + ROUNDING) >> 32;
+    let moved = step.checked_mul((frames as u64).saturating_sub(1));
+    let last = moved.and_then(|moved| moved.checked_add(position + ROUNDING)).map(|last| last >> 32);
+    let fits = last.is_some_and(|last| last + (base + TAPS - TAPS_BEFORE) as u64 <= window.len() as u64);
+    assert!(fits && base as u64 + first >= TAPS_BEFORE as u64, "taps lie outside of the window");
 }
 
 /// The table for a 32.32 step from one output frame to the next.
@@ -54,7 +70,7 @@ pub(crate) fn prepare() {
 }
 
 fn make(cutoff: f64) -> Table {
-    let mut table = Table([[0; TAPS]; PHASES + 1]);
+    let mut table = Table([[0; TAPS]; PHASES]);
     for (phase, taps) in table.0.iter_mut().enumerate() {
         *taps = make_phase(cutoff, phase as f64 / PHASES as f64);
     }

@@ -1,17 +1,20 @@
-//! The two inner loops, interpolation and mixing, in plain Rust and for the instruction sets that are worth it.
+//! The inner loops, interpolation, mixing and control, in plain Rust and for the instruction sets that are worth it.
 //!
 //! All of them do the same additions and multiplications in the same order: interpolation is in integers and exact,
-//! mixing works on eight lanes, one a voice, that never meet until [`Bus::reduce`] adds them up. That is why the
+//! mixing and control work on eight lanes, one a voice, that never meet until [`Bus::reduce`] adds them up. That is why the
 //! frames are the same with each.
 
 pub(crate) mod interpolation;
 mod mixing;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod scalar;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod x86;
 
 use crate::config::{ConfigError, Kernel};
-use crate::voice::filter::Coefficients;
+use crate::voice::active::Voice;
+use crate::voice::control::{Control, LaneSet, Moment, blend};
 
 /// Voices that are mixed side by side.
 pub(crate) const LANES: usize = 8;
@@ -25,12 +28,23 @@ pub(crate) const TICK: usize = 64;
 #[repr(C, align(32))]
 pub(crate) struct Lane(pub(crate) [f32; LANES]);
 
-/// The oscillators' output of one group: [`LANES`] rows of frames, in units of a 16-bit sample times 32767.
+/// What the oscillators of one group put out, in units of a 16-bit sample times 32767.
 #[derive(Clone)]
-#[repr(C, align(32))]
-pub(crate) struct Scratch(pub(crate) [[f32; TICK]; LANES]);
+#[repr(C, align(64))]
+pub(crate) struct Scratch {
+    /// A row of frames for each voice.
+    pub(crate) rows: [[f32; TICK]; LANES],
+    /// The same, a lane for each voice.
+    pub(crate) lanes: [Lane; TICK],
+}
 
-/// A gain that moves by a step each frame.
+impl Scratch {
+    pub(crate) fn new() -> Box<Self> {
+        Box::new(Self { rows: [[0.0; TICK]; LANES], lanes: [Lane::default(); TICK] })
+    }
+}
+
+/// A value that moves by a step each frame.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ramp {
     pub(crate) value: Lane,
@@ -38,42 +52,96 @@ pub(crate) struct Ramp {
 }
 
 impl Ramp {
-    /// Whether any lane has a gain, or is about to.
+    /// Whether any lane has a value, or is about to.
+    #[inline(always)]
     pub(crate) fn is_heard(&self) -> bool {
-        self.value.0.iter().chain(&self.step.0).any(|x| *x != 0.0)
+        let mut heard = 0;
+        for i in 0..LANES {
+            heard |= u32::from(self.value.0[i] != 0.0) | u32::from(self.step.0[i] != 0.0);
+        }
+        heard != 0
+    }
+
+    /// Whether any lane moves.
+    #[inline(always)]
+    pub(crate) fn moves(&self) -> bool {
+        let mut moves = 0;
+        for i in 0..LANES {
+            moves |= u32::from(self.step.0[i] != 0.0);
+        }
+        moves != 0
+    }
+
+    /// Lets the lanes of a set reach a value in `1 / over` frames.
+    #[inline(always)]
+    pub(crate) fn aim(&mut self, value: &Lane, over: &Lane, set: LaneSet) {
+        let mut step = Lane::default();
+        for i in 0..LANES {
+            step.0[i] = (value.0[i] - self.value.0[i]) * over.0[i];
+        }
+        self.step = blend(set, &step, &self.step);
+    }
+
+    /// Puts a lane at a value, to stay there.
+    fn hold(&mut self, lane: usize, value: f32) {
+        (self.value.0[lane], self.step.0[lane]) = (value, 0.0);
     }
 }
 
+/// What a group's filters do in a stretch. What is left out would not change a bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filtering {
+    /// Nothing.
+    Open,
+    /// They stay as they are.
+    Steady,
+    /// They move.
+    Moving,
+}
+
+/// To which effects a group sends in a stretch. What is left out would not change a bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sends {
+    None,
+    Reverb,
+    Both,
+}
+
 /// What mixing needs to know of one group of voices.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Group {
-    pub(crate) left: Ramp,
-    pub(crate) right: Ramp,
-    pub(crate) reverb: Ramp,
-    pub(crate) chorus: Ramp,
-    pub(crate) input: Ramp,
-    pub(crate) first: Ramp,
-    pub(crate) second: Ramp,
+    /// Gains to left, right, reverb and chorus.
+    pub(crate) gains: [Ramp; 4],
+    /// What the filter multiplies by: its input, its output one frame ago, its output two frames ago.
+    pub(crate) filter: [Ramp; 3],
     /// The filter's output one frame ago.
     pub(crate) y1: Lane,
     /// The filter's output two frames ago.
     pub(crate) y2: Lane,
+    pub(crate) filtering: Filtering,
+    pub(crate) sends: Sends,
 }
 
 impl Group {
-    /// Sets a lane's filter at once.
-    pub(crate) fn set_filter(&mut self, lane: usize, c: Coefficients) {
-        for (ramp, value) in [(&mut self.input, c.input), (&mut self.first, c.first), (&mut self.second, c.second)] {
-            ramp.value.0[lane] = value;
-            ramp.step.0[lane] = 0.0;
-        }
+    pub(crate) fn new() -> Self {
+        let (ramp, zero) = (Ramp::default(), Lane::default());
+        let mut group = Self {
+            gains: [ramp; 4],
+            filter: [ramp; 3],
+            y1: zero,
+            y2: zero,
+            filtering: Filtering::Open,
+            sends: Sends::None,
+        };
+        (0..LANES).for_each(|lane| group.clear(lane));
+        group
     }
 
-    /// Lets a lane's filter reach these coefficients in `1 / over` frames.
-    pub(crate) fn aim_filter(&mut self, lane: usize, c: Coefficients, over: f32) {
-        for (ramp, value) in [(&mut self.input, c.input), (&mut self.first, c.first), (&mut self.second, c.second)] {
-            ramp.step.0[lane] = (value - ramp.value.0[lane]) * over;
-        }
+    /// Empties a lane.
+    pub(crate) fn clear(&mut self, lane: usize) {
+        self.gains.iter_mut().for_each(|gain| gain.hold(lane, 0.0));
+        self.filter.iter_mut().zip([1.0, 0.0, 0.0]).for_each(|(ramp, value)| ramp.hold(lane, value));
+        (self.y1.0[lane], self.y2.0[lane]) = (0.0, 0.0);
     }
 }
 
@@ -96,56 +164,67 @@ impl Bus {
             bus[..frames].fill(Lane::default());
         }
     }
+
+    /// Adds up the lanes of the first frames, always in the same order.
+    pub(crate) fn reduce(&self, out: &mut [[f32; 4]]) {
+        let buses = self.left.iter().zip(&self.right).zip(self.reverb.iter().zip(&self.chorus));
+        for (out, ((left, right), (reverb, chorus))) in out.iter_mut().zip(buses) {
+            *out = [sum(left), sum(right), sum(reverb), sum(chorus)];
+        }
+    }
 }
 
-/// Adds up the lanes, always in this order.
-pub(crate) fn reduce(lane: &Lane) -> f32 {
+#[inline(always)]
+fn sum(lane: &Lane) -> f32 {
     let [a, b, c, d, e, f, g, h] = lane.0;
     ((a + b) + (c + d)) + ((e + f) + (g + h))
 }
 
-/// What [`Kernels::mix`] may leave out because no voice of the group needs it. Leaving out does not change a bit.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Parts {
-    pub(crate) filter: bool,
-    pub(crate) sends: bool,
-}
+/// Interpolates `out.len()` frames from `window`, where the sample at position 0 is at `base`.
+type Interpolate =
+    fn(table: &interpolation::Table, window: &[i16], base: usize, position: u64, step: u64, out: &mut [f32]);
+/// Filters and mixes the first `frames` frames of a group into the bus.
+type Mix = fn(group: &mut Group, scratch: &mut Scratch, frames: usize, bus: &mut Bus);
+/// See [`Control::settle`].
+type Settle = fn(
+    control: &mut Control,
+    group: &mut Group,
+    voices: &mut [Option<Voice>],
+    due: LaneSet,
+    moment: &Moment<'_>,
+) -> LaneSet;
 
 /// One implementation of the inner loops.
 #[derive(Clone, Copy)]
 pub(crate) struct Kernels {
-    /// Interpolates `out.len()` frames from `window`, where the sample at position 0 is at `base`; see
-    /// [`scalar::interpolate`].
-    pub(crate) interpolate:
-        fn(table: &interpolation::Table, window: &[i16], base: usize, position: u64, step: u64, out: &mut [f32]),
-    /// Filters and mixes the first `frames` frames of a group into the bus; see [`scalar::mix`].
-    pub(crate) mix: fn(group: &mut Group, scratch: &Scratch, frames: usize, bus: &mut Bus, parts: Parts),
+    pub(crate) interpolate: Interpolate,
+    pub(crate) mix: Mix,
+    pub(crate) settle: Settle,
 }
 
 impl Kernels {
-    const SCALAR: Self = Self { interpolate: scalar::interpolate, mix: scalar::mix };
-
     /// The implementation asked for.
     pub(crate) fn choose(kernel: Kernel) -> Result<Self, ConfigError> {
         let found = match kernel {
-            Kernel::Auto => avx2().or_else(sse41).or(Some(Self::SCALAR)),
-            Kernel::Scalar => Some(Self::SCALAR),
-            Kernel::Sse41 => sse41(),
-            Kernel::Avx2 => avx2(),
+            Kernel::Auto => Kernel::BY_SPEED.into_iter().find_map(Self::of),
+            named => Self::of(named),
         };
         found.ok_or(ConfigError::Kernel(kernel))
     }
-}
 
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-use x86::{avx2, sse41};
-
-#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
-fn sse41() -> Option<Kernels> {
-    None
-}
-
-#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
-fn avx2() -> Option<Kernels> {
-    None
+    /// The named implementation, if this processor can run it.
+    fn of(kernel: Kernel) -> Option<Self> {
+        match kernel {
+            Kernel::Scalar => Some(scalar::KERNELS),
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Kernel::Sse41 => x86::sse41(),
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Kernel::Avx2 => x86::avx2(),
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Kernel::Avx512 => x86::avx512(),
+            #[cfg(target_arch = "aarch64")]
+            Kernel::Neon => neon::neon(),
+            _ => None,
+        }
+    }
 }

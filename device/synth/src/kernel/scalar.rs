@@ -1,12 +1,24 @@
 //! The inner loops in plain Rust: what the others are measured against, bit for bit.
 
-use super::interpolation::{TAPS, TAPS_BEFORE, Table};
+use super::interpolation::{ROUNDING, TAPS, TAPS_BEFORE, Table};
 use super::mixing::mix_lanes;
-use super::{Bus, Group, Lane, Parts, Scratch, TICK};
+use super::{Bus, Group, Kernels, LANES, Scratch};
+
+/// The plain loops.
+pub(super) const KERNELS: Kernels = Kernels {
+    interpolate,
+    mix,
+    settle: |control, group, voices, due, moment| control.settle(group, voices, due, moment),
+};
 
 /// Interpolates `out.len()` frames. `window[base]` is the sample at position 0; the caller has made sure that the last
-/// frame's taps lie in the window.
-pub(crate) fn interpolate(table: &Table, window: &[i16], base: usize, position: u64, step: u64, out: &mut [f32]) {
+/// frame's taps lie in the window, also when its position is rounded up to the next phase.
+fn interpolate(table: &Table, window: &[i16], base: usize, position: u64, step: u64, out: &mut [f32]) {
+    interpolate_from(table, window, base, position + ROUNDING, step, out);
+}
+
+/// The same from a position that has its [`ROUNDING`].
+pub(super) fn interpolate_from(table: &Table, window: &[i16], base: usize, position: u64, step: u64, out: &mut [f32]) {
     let mut position = position;
     for frame in out {
         let first = base + (position >> 32) as usize - TAPS_BEFORE;
@@ -21,10 +33,16 @@ pub(crate) fn interpolate(table: &Table, window: &[i16], base: usize, position: 
 }
 
 /// Filters and mixes a group; see [`mix_lanes`].
-pub(crate) fn mix(group: &mut Group, scratch: &Scratch, frames: usize, bus: &mut Bus, parts: Parts) {
-    let mut lanes = [Lane::default(); TICK];
-    for (i, frame) in lanes[..frames].iter_mut().enumerate() {
-        frame.0 = core::array::from_fn(|lane| scratch.0[lane][i]);
+fn mix(group: &mut Group, scratch: &mut Scratch, frames: usize, bus: &mut Bus) {
+    transpose(scratch, frames);
+    mix_lanes(group, &scratch.lanes[..frames], bus);
+}
+
+/// Turns rows of voices into lanes.
+pub(super) fn transpose(scratch: &mut Scratch, frames: usize) {
+    for (i, frame) in scratch.lanes[..frames].iter_mut().enumerate() {
+        for lane in 0..LANES {
+            frame.0[lane] = scratch.rows[lane][i];
+        }
     }
-    mix_lanes(group, &lanes[..frames], bus, parts);
 }

@@ -1,7 +1,7 @@
-//! The inner loops for x86 processors with SSE4.1 or AVX2.
+//! The inner loops for x86 processors with SSE4.1, AVX2 or AVX-512.
 //!
 //! Interpolation multiplies and adds eight 16-bit samples and coefficients in one instruction; the sums are of integers
-//! and exact, in whatever order. Mixing is the common source, compiled for wider registers.
+//! and exact, in whatever order. Mixing and control are the common source, compiled for wider registers.
 
 #![allow(unsafe_code, reason = "vector instructions, and loads whose bounds are checked once for many frames")]
 
@@ -10,185 +10,184 @@ use core::arch::x86::*;
 #[cfg(target_arch = "x86_64")]
 use core::arch::x86_64::*;
 
-use super::interpolation::{TAPS, TAPS_BEFORE, Table};
+use super::interpolation::{ROUNDING, TAPS, TAPS_BEFORE, Table, assert_taps_fit};
 use super::mixing::mix_lanes;
-use super::{Bus, Group, Kernels, LANES, Lane, Parts, Scratch, TICK, scalar};
+use super::{Bus, Group, Kernels, LANES, Scratch, scalar};
+use crate::voice::active::Voice;
+use crate::voice::control::{Control, LaneSet, Moment};
+
+/// The loops of one instruction set: safe doors to functions that are compiled for it.
+macro_rules! kernels {
+    ($features:literal, $interpolate:ident, $transpose:ident) => {{
+        #[target_feature(enable = $features)]
+        fn mix_here(group: &mut Group, scratch: &mut Scratch, frames: usize, bus: &mut Bus) {
+            $transpose(scratch, frames);
+            mix_lanes(group, &scratch.lanes[..frames], bus);
+        }
+
+        #[target_feature(enable = $features)]
+        fn settle_here(
+            control: &mut Control,
+            group: &mut Group,
+            voices: &mut [Option<Voice>],
+            due: LaneSet,
+            moment: &Moment<'_>,
+        ) -> LaneSet {
+            control.settle(group, voices, due, moment)
+        }
+
+        Kernels {
+            interpolate: |table, window, base, position, step, out| {
+                assert_taps_fit(window, base, position, step, out.len());
+                // SAFETY: these loops are handed out after the instructions were found; the taps were checked.
+                unsafe { $interpolate(table, window, base, position + ROUNDING, step, out) }
+            },
+            mix: |group, scratch, frames, bus| {
+                // SAFETY: these loops are handed out after the instructions were found.
+                unsafe { mix_here(group, scratch, frames, bus) }
+            },
+            settle: |control, group, voices, due, moment| {
+                // SAFETY: these loops are handed out after the instructions were found.
+                unsafe { settle_here(control, group, voices, due, moment) }
+            },
+        }
+    }};
+}
 
 /// The SSE4.1 loops, if the processor has it.
 pub(super) fn sse41() -> Option<Kernels> {
-    is_x86_feature_detected!("sse4.1").then_some(Kernels { interpolate: interpolate_sse41, mix: mix_sse41 })
+    is_x86_feature_detected!("sse4.1").then(|| kernels!("sse4.1", by_four, transpose_by_four))
 }
 
 /// The AVX2 loops, if the processor has it.
 pub(super) fn avx2() -> Option<Kernels> {
-    is_x86_feature_detected!("avx2").then_some(Kernels { interpolate: interpolate_avx2, mix: mix_avx2 })
+    is_x86_feature_detected!("avx2").then(|| kernels!("avx2", by_eight, transpose_by_eight))
 }
 
-fn interpolate_sse41(table: &Table, window: &[i16], base: usize, position: u64, step: u64, out: &mut [f32]) {
-    check(window, base, position, step, out.len());
-    // SAFETY: only `sse41` hands this function out, after it has found the instructions; the taps were checked.
-    unsafe { by_four(table, window, base, position, step, out) }
+/// The AVX-512 loops, if the processor has what they need of it.
+pub(super) fn avx512() -> Option<Kernels> {
+    let found = is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl");
+    found.then(|| kernels!("avx512f,avx512bw,avx512dq,avx512vl", by_eight_512, transpose_by_eight))
 }
 
-fn interpolate_avx2(table: &Table, window: &[i16], base: usize, position: u64, step: u64, out: &mut [f32]) {
-    check(window, base, position, step, out.len());
-    // SAFETY: only `avx2` hands this function out, after it has found the instructions; the taps were checked.
-    unsafe { by_eight(table, window, base, position, step, out) }
-}
-
-fn mix_sse41(group: &mut Group, scratch: &Scratch, frames: usize, bus: &mut Bus, parts: Parts) {
-    // SAFETY: only `sse41` hands this function out, after it has found the instructions.
-    unsafe { mix_128(group, scratch, frames, bus, parts) }
-}
-
-fn mix_avx2(group: &mut Group, scratch: &Scratch, frames: usize, bus: &mut Bus, parts: Parts) {
-    // SAFETY: only `avx2` hands this function out, after it has found the instructions.
-    unsafe { mix_256(group, scratch, frames, bus, parts) }
-}
-
-/// Makes sure that the taps of every frame lie in the window.
-fn check(window: &[i16], base: usize, position: u64, step: u64, frames: usize) {
-    let index = |position: u128| base as u128 + (position >> 32);
-    let last = u128::from(position) + u128::from(step) * (frames as u128).saturating_sub(1);
-    let fits = index(last) + ((TAPS - TAPS_BEFORE) as u128) <= window.len() as u128;
-    let begins = index(u128::from(position)) >= TAPS_BEFORE as u128;
-    assert!(fits && begins, "taps lie outside of the window");
-}
-
-/// Where the taps of a position begin, and its coefficients.
-#[inline(always)]
-fn at(table: &Table, base: usize, position: u64) -> (usize, &[i16; TAPS]) {
-    (base + (position >> 32) as usize - TAPS_BEFORE, table.at(position))
-}
-
-/// Eight products of samples and coefficients in four sums.
+/// Eight products of samples and coefficients in four sums; the position goes on by a step.
 ///
 /// # Safety
-/// `first + TAPS` samples must be in the window.
+/// The taps of the position must lie in the window.
 #[inline]
 #[target_feature(enable = "sse4.1")]
-unsafe fn products(window: &[i16], first: usize, taps: &[i16; TAPS]) -> __m128i {
+unsafe fn next_products(table: &Table, window: &[i16], base: usize, next: &mut u64, step: u64) -> __m128i {
+    let position = *next;
+    *next = position.wrapping_add(step);
+    let first = base + (position >> 32) as usize - TAPS_BEFORE;
+    debug_assert!(first + TAPS <= window.len());
     // SAFETY: both are 16 bytes long, the one by the caller's promise, the other by its type; loads may be unaligned.
     unsafe {
         let samples = _mm_loadu_si128(window.as_ptr().add(first).cast());
-        _mm_madd_epi16(samples, _mm_loadu_si128(taps.as_ptr().cast()))
+        _mm_madd_epi16(samples, _mm_loadu_si128(table.at(position).as_ptr().cast()))
     }
 }
 
 /// # Safety
-/// The taps of all frames must lie in the window.
+/// The taps of all frames must lie in the window. The position has its rounding.
 #[target_feature(enable = "sse4.1")]
 unsafe fn by_four(table: &Table, window: &[i16], base: usize, position: u64, step: u64, out: &mut [f32]) {
     let mut position = position;
     let (fours, rest) = out.as_chunks_mut::<4>();
     for four in fours {
-        let mut sums = [_mm_setzero_si128(); 4];
-        for sum in &mut sums {
-            let (first, taps) = at(table, base, position);
-            // SAFETY: by the caller's promise.
-            *sum = unsafe { products(window, first, taps) };
-            position = position.wrapping_add(step);
-        }
+        // SAFETY: by the caller's promise.
+        let mut next = || unsafe { next_products(table, window, base, &mut position, step) };
+        let sums = [next(), next(), next(), next()];
         let pairs = (_mm_hadd_epi32(sums[0], sums[1]), _mm_hadd_epi32(sums[2], sums[3]));
         let frames = _mm_cvtepi32_ps(_mm_hadd_epi32(pairs.0, pairs.1));
         // SAFETY: `four` is four numbers long.
         unsafe { _mm_storeu_ps(four.as_mut_ptr(), frames) };
     }
-    scalar::interpolate(table, window, base, position, step, rest);
+    scalar::interpolate_from(table, window, base, position, step, rest);
 }
 
 /// # Safety
-/// The taps of all frames must lie in the window.
+/// The taps of all frames must lie in the window. The position has its rounding.
 #[target_feature(enable = "avx2")]
 unsafe fn by_eight(table: &Table, window: &[i16], base: usize, position: u64, step: u64, out: &mut [f32]) {
     let mut position = position;
     let (eights, rest) = out.as_chunks_mut::<8>();
     for eight in eights {
         // Frames 0 to 3 go through the low halves, 4 to 7 through the high ones.
-        let mut sums = [_mm256_setzero_si256(); 4];
-        for (i, sum) in sums.iter_mut().enumerate() {
-            let low = at(table, base, position.wrapping_add(step.wrapping_mul(i as u64)));
-            let high = at(table, base, position.wrapping_add(step.wrapping_mul(i as u64 + 4)));
-            // SAFETY: by the caller's promise.
-            let (low, high) = unsafe { (products(window, low.0, low.1), products(window, high.0, high.1)) };
-            *sum = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), high);
-        }
-        position = position.wrapping_add(step.wrapping_mul(8));
-        let pairs = (_mm256_hadd_epi32(sums[0], sums[1]), _mm256_hadd_epi32(sums[2], sums[3]));
+        // SAFETY: by the caller's promise.
+        let mut next = || unsafe { next_products(table, window, base, &mut position, step) };
+        let low = [next(), next(), next(), next()];
+        let high = [next(), next(), next(), next()];
+        let both = |i: usize| _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low[i]), high[i]);
+        let pairs = (_mm256_hadd_epi32(both(0), both(1)), _mm256_hadd_epi32(both(2), both(3)));
         let frames = _mm256_cvtepi32_ps(_mm256_hadd_epi32(pairs.0, pairs.1));
         // SAFETY: `eight` is eight numbers long.
         unsafe { _mm256_storeu_ps(eight.as_mut_ptr(), frames) };
     }
-    scalar::interpolate(table, window, base, position, step, rest);
+    scalar::interpolate_from(table, window, base, position, step, rest);
 }
 
+/// # Safety
+/// The taps of all frames must lie in the window. The position has its rounding.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+unsafe fn by_eight_512(table: &Table, window: &[i16], base: usize, position: u64, step: u64, out: &mut [f32]) {
+    // SAFETY: by the caller's promise.
+    unsafe { by_eight(table, window, base, position, step, out) }
+}
+
+/// Turns rows of voices into lanes, four by four; up to three frames more than asked for, which nobody looks at.
 #[target_feature(enable = "sse4.1")]
-fn mix_128(group: &mut Group, scratch: &Scratch, frames: usize, bus: &mut Bus, parts: Parts) {
-    let mut lanes = [Lane::default(); TICK];
-    let filled = frames.next_multiple_of(4);
-    for (block, rows) in lanes[..filled].chunks_exact_mut(4).enumerate() {
-        for half in [0, 4] {
+fn transpose_by_four(scratch: &mut Scratch, frames: usize) {
+    let Scratch { rows, lanes } = scratch;
+    for (block, frames) in lanes[..frames.next_multiple_of(4)].chunks_exact_mut(4).enumerate() {
+        for half in (0..LANES).step_by(4) {
             let row = |lane: usize| {
-                let numbers: &[f32; 4] = scratch.0[half + lane][4 * block..].first_chunk().expect("four more frames");
+                let numbers: &[f32; 4] = rows[half + lane][4 * block..].first_chunk().expect("four more frames");
                 // SAFETY: the reference is to four numbers.
                 unsafe { _mm_loadu_ps(numbers.as_ptr()) }
             };
             let (mut a, mut b, mut c, mut d) = (row(0), row(1), row(2), row(3));
             _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
-            for (frame, numbers) in rows.iter_mut().zip([a, b, c, d]) {
+            for (frame, numbers) in frames.iter_mut().zip([a, b, c, d]) {
                 let to: &mut [f32; 4] = frame.0[half..].first_chunk_mut().expect("half a lane");
                 // SAFETY: the reference is to four numbers.
                 unsafe { _mm_storeu_ps(to.as_mut_ptr(), numbers) };
             }
         }
     }
-    mix_lanes(group, &lanes[..frames], bus, parts);
 }
 
+/// Turns rows of voices into lanes, eight by eight; up to seven frames more than asked for, which nobody looks at.
 #[target_feature(enable = "avx2")]
-fn mix_256(group: &mut Group, scratch: &Scratch, frames: usize, bus: &mut Bus, parts: Parts) {
-    let mut lanes = [Lane::default(); TICK];
-    let filled = frames.next_multiple_of(LANES);
-    for (block, rows) in lanes[..filled].chunks_exact_mut(LANES).enumerate() {
-        let row = |lane: usize| {
-            let numbers: &[f32; 8] = scratch.0[lane][LANES * block..].first_chunk().expect("eight more frames");
-            // SAFETY: the reference is to eight numbers.
-            unsafe { _mm256_loadu_ps(numbers.as_ptr()) }
+fn transpose_by_eight(scratch: &mut Scratch, frames: usize) {
+    let Scratch { rows, lanes } = scratch;
+    for (block, frames) in lanes[..frames.next_multiple_of(LANES)].chunks_exact_mut(LANES).enumerate() {
+        // Voices 0 to 3 go through the low halves, 4 to 7 through the high ones: loads can do that by themselves.
+        let rows = |lane: usize, half: usize| {
+            let numbers = |lane: usize| -> __m128 {
+                let numbers: &[f32; 4] = rows[lane][LANES * block + half..].first_chunk().expect("four more frames");
+                // SAFETY: the reference is to four numbers.
+                unsafe { _mm_loadu_ps(numbers.as_ptr()) }
+            };
+            _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(numbers(lane)), numbers(lane + 4))
         };
-        let (a, b, c, d) = (row(0), row(1), row(2), row(3));
-        let (e, f, g, h) = (row(4), row(5), row(6), row(7));
-        let pairs = [
-            _mm256_unpacklo_ps(a, b),
-            _mm256_unpackhi_ps(a, b),
-            _mm256_unpacklo_ps(c, d),
-            _mm256_unpackhi_ps(c, d),
-            _mm256_unpacklo_ps(e, f),
-            _mm256_unpackhi_ps(e, f),
-            _mm256_unpacklo_ps(g, h),
-            _mm256_unpackhi_ps(g, h),
-        ];
-        let low = |x, y| _mm256_shuffle_ps::<0b01_00_01_00>(x, y);
-        let high = |x, y| _mm256_shuffle_ps::<0b11_10_11_10>(x, y);
-        let fours = [
-            low(pairs[0], pairs[2]),
-            high(pairs[0], pairs[2]),
-            low(pairs[1], pairs[3]),
-            high(pairs[1], pairs[3]),
-            low(pairs[4], pairs[6]),
-            high(pairs[4], pairs[6]),
-            low(pairs[5], pairs[7]),
-            high(pairs[5], pairs[7]),
-        ];
-        for i in 0..4 {
-            let halves = [
-                _mm256_permute2f128_ps::<0x20>(fours[i], fours[i + 4]),
-                _mm256_permute2f128_ps::<0x31>(fours[i], fours[i + 4]),
+        for half in [0, 4] {
+            let (a, b, c, d) = (rows(0, half), rows(1, half), rows(2, half), rows(3, half));
+            let low = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+            let high = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+            let turned = [
+                _mm256_shuffle_ps::<0b01_00_01_00>(low.0, low.1),
+                _mm256_shuffle_ps::<0b11_10_11_10>(low.0, low.1),
+                _mm256_shuffle_ps::<0b01_00_01_00>(high.0, high.1),
+                _mm256_shuffle_ps::<0b11_10_11_10>(high.0, high.1),
             ];
-            for (frame, numbers) in [i, i + 4].into_iter().zip(halves) {
+            for (frame, numbers) in frames[half..].iter_mut().zip(turned) {
                 // SAFETY: a lane is eight numbers long.
-                unsafe { _mm256_storeu_ps(rows[frame].0.as_mut_ptr(), numbers) };
+                unsafe { _mm256_storeu_ps(frame.0.as_mut_ptr(), numbers) };
             }
         }
     }
-    mix_lanes(group, &lanes[..frames], bus, parts);
 }

@@ -11,9 +11,8 @@ use crate::voice::active::{Note, Stage, Voice};
 
 impl Synth {
     pub(super) fn controller(&mut self, group: u16, channel: u8, number: u8, value: u8) {
-        let frame = self.frame;
         match number {
-            controller::ALL_SOUND_OFF => self.voices_of(group, channel).for_each(|voice| voice.shut_down(frame)),
+            controller::ALL_SOUND_OFF => self.voices_of(group, channel).for_each(Voice::shut_down),
             controller::RESET_ALL_CONTROLLERS => {
                 self.channel_mut(group, channel).reset_controllers(value);
                 self.pedal_moved(group, channel);
@@ -29,23 +28,22 @@ impl Synth {
     }
 
     fn pedal_moved(&mut self, group: u16, channel: u8) {
-        let frame = self.frame;
         if !self.channel_mut(group, channel).sustains() {
             let sustained = self.voices_of(group, channel).filter(|voice| voice.stage == Stage::Sustained);
-            sustained.for_each(|voice| voice.release(frame));
+            sustained.for_each(Voice::release);
         }
     }
 
     fn all_notes_off(&mut self, group: u16, channel: u8) {
-        let (frame, sustains) = (self.frame, self.channel_mut(group, channel).sustains());
+        let sustains = self.channel_mut(group, channel).sustains();
         let held = self.voices_of(group, channel).filter(|voice| voice.stage == Stage::Held);
-        held.for_each(|voice| lift(voice, sustains, frame));
+        held.for_each(|voice| lift(voice, sustains));
     }
 
     pub(super) fn note_off(&mut self, group: u16, channel: u8, key: u8) {
-        let (frame, sustains) = (self.frame, self.channel_mut(group, channel).sustains());
+        let sustains = self.channel_mut(group, channel).sustains();
         let held = self.voices_of(group, channel).filter(|v| v.stage == Stage::Held && v.note == key);
-        held.for_each(|voice| lift(voice, sustains, frame));
+        held.for_each(|voice| lift(voice, sustains));
     }
 
     pub(super) fn note_on(&mut self, group: u16, channel: u8, key: u8, velocity: u8) {
@@ -104,13 +102,12 @@ impl Synth {
 
     /// Ends what a new note ends: the same key, unless its region says otherwise, and its key groups.
     fn make_way(&mut self, note: &Note, zones: &[(&Zone, i32)]) {
-        let frame = self.frame;
         let self_exclusive = zones.iter().any(|(zone, _)| zone.self_exclusive);
         for voice in self.mixer.iter_mut().filter(|v| (v.group, v.channel) == (note.group, note.channel)) {
             let same_key = self_exclusive && voice.note == note.note && voice.stage >= Stage::Sustained;
             let in_group = voice.key_group != 0 && zones.iter().any(|(zone, _)| zone.key_group == voice.key_group);
             if same_key || in_group {
-                voice.shut_down(frame);
+                voice.shut_down();
             }
         }
     }
@@ -131,24 +128,23 @@ impl Synth {
         }
         let newest = self.notes;
         let victim = self
-            .counted_voices()
-            .filter(|voice| voice.serial != newest)
-            .filter(|voice| !self.static_allocation || self.priority_of(voice) <= priority)
-            .min_by(|a, b| {
+            .mixer
+            .levels(self.frame)
+            .filter(|(voice, _)| voice.stage != Stage::Stolen && voice.serial != newest)
+            .filter(|(voice, _)| !self.static_allocation || self.priority_of(voice) <= priority)
+            .min_by(|(a, a_level), (b, b_level)| {
                 let of = |voice: &Voice| if self.static_allocation { self.priority_of(voice) } else { 0 };
                 let rank = |voice: &Voice| (of(voice), voice.stage);
-                rank(a)
-                    .cmp(&rank(b))
-                    .then_with(|| a.level().total_cmp(&b.level()))
-                    .then_with(|| a.serial.cmp(&b.serial))
+                rank(a).cmp(&rank(b)).then(a_level.total_cmp(b_level)).then(a.serial.cmp(&b.serial))
             })
-            .map(|voice| (voice.serial, voice.stage, voice.level()));
+            .map(|(voice, level)| (voice.serial, voice.stage, level));
         let Some((serial, stage, level)) = victim else { return false };
         *lost |= stage >= Stage::Sustained;
-        let (frame, rate) = (self.frame, self.config.sample_rate);
-        let found = |v: &&mut Voice| v.serial == serial && v.stage == stage && v.level() == level;
-        if let Some(voice) = self.mixer.iter_mut().find(found) {
-            voice.steal(frame, rate);
+        let rate = self.config.sample_rate;
+        if let Some(voice) =
+            self.mixer.find_mut(self.frame, |v, found| (v.serial, v.stage, found) == (serial, stage, level))
+        {
+            voice.steal(rate);
         }
         true
     }
@@ -160,8 +156,7 @@ impl Synth {
             [0x7E, _, 0x0A, 0x01, ..] => self.system_on = true,
             [0x7E, _, 0x0A, 0x02, ..] => {
                 self.system_on = false;
-                let frame = self.frame;
-                self.mixer.iter_mut().for_each(|voice| voice.shut_down(frame));
+                self.mixer.iter_mut().for_each(Voice::shut_down);
             }
             [0x7E, _, 0x0A, 0x03, ..] => self.static_allocation = false,
             [0x7E, _, 0x0A, 0x04, ..] => self.static_allocation = true,
@@ -173,8 +168,7 @@ impl Synth {
 
     /// Puts the channels of a group in their first state, priorities aside, and ends what sounds there.
     fn power_on(&mut self, group: u16) {
-        let frame = self.frame;
-        self.mixer.iter_mut().filter(|voice| voice.group == group).for_each(|voice| voice.shut_down(frame));
+        self.mixer.iter_mut().filter(|voice| voice.group == group).for_each(Voice::shut_down);
         for (index, channel) in self.channels[usize::from(group)].iter_mut().enumerate() {
             let priority = channel.priority;
             *channel = Channel::new(index);
@@ -185,10 +179,10 @@ impl Synth {
 }
 
 /// A key is lifted: the voice is released, or waits for the pedal.
-fn lift(voice: &mut Voice, sustains: bool, frame: u64) {
+fn lift(voice: &mut Voice, sustains: bool) {
     if sustains {
         voice.stage = Stage::Sustained;
     } else {
-        voice.release(frame);
+        voice.release();
     }
 }

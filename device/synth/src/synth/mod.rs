@@ -302,7 +302,7 @@ impl Synth {
 
     fn volumes_changed(&mut self) {
         let [volume, boost] = self.volumes;
-        self.surroundings.volume = BASE_GAIN_DB + f64::from(volume + boost) / 100.0;
+        self.surroundings.set_volume(BASE_GAIN_DB + f64::from(volume + boost) / 100.0);
         self.mixer.iter_mut().for_each(Voice::channel_changed);
     }
 

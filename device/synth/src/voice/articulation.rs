@@ -155,11 +155,6 @@ pub(crate) struct Mix {
 }
 
 impl Mix {
-    /// Whether the moving inputs change it.
-    pub(crate) fn moves(&self) -> bool {
-        self.lfo != 0.0 || self.vibrato != 0.0 || self.eg2 != 0.0
-    }
-
     fn add(&mut self, row: &Row, inputs: &Inputs<'_>) {
         let (moving, factor, offset) = row.evaluate(inputs);
         self.base += offset;
@@ -195,7 +190,7 @@ pub(crate) struct NoteTimes {
     pub(crate) eg1: Times,
     pub(crate) eg2: Times,
     /// Release time of a voice that is shut down, in frames.
-    pub(crate) shutdown: f64,
+    pub(crate) shutdown: f32,
     pub(crate) lfo: Rate,
     pub(crate) vibrato: Rate,
     /// Resonance in dB.
@@ -290,8 +285,8 @@ impl Articulation {
     /// What a note that starts now keeps to its end.
     pub(crate) fn note_times(&self, inputs: &Inputs<'_>, sample_rate: u32) -> NoteTimes {
         let rate = f64::from(sample_rate);
-        let frames = |destination| self.seconds(destination, inputs) * rate;
-        let level = |destination| self.sum(destination, inputs).clamp(0.0, 1.0);
+        let frames = |destination| (self.seconds(destination, inputs) * rate) as f32;
+        let level = |destination| self.sum(destination, inputs).clamp(0.0, 1.0) as f32;
         NoteTimes {
             eg1: Times {
                 delay: frames(d::EG1_DELAY),
@@ -300,9 +295,7 @@ impl Articulation {
                 decay: frames(d::EG1_DECAY),
                 sustain: level(d::EG1_SUSTAIN),
                 release: frames(d::EG1_RELEASE),
-                ..Times::default()
-            }
-            .prepared(),
+            },
             eg2: Times {
                 delay: frames(d::EG2_DELAY),
                 attack: frames(d::EG2_ATTACK),
@@ -310,9 +303,7 @@ impl Articulation {
                 decay: frames(d::EG2_DECAY),
                 sustain: level(d::EG2_SUSTAIN),
                 release: frames(d::EG2_RELEASE),
-                ..Times::default()
-            }
-            .prepared(),
+            },
             shutdown: frames(d::EG1_SHUTDOWN),
             lfo: self.rate(d::LFO_FREQUENCY, d::LFO_DELAY, inputs, rate),
             vibrato: self.rate(d::VIB_FREQUENCY, d::VIB_DELAY, inputs, rate),

@@ -1,143 +1,211 @@
 //! The six-stage envelopes (DLS-2.2, 1.7.2): delay, attack, hold, decay, sustain, release.
 //!
 //! One machine serves both. Its level runs from 0 to 1; for the volume envelope that is -96 dB to 0 dB everywhere but
-//! in the attack, which is linear in amplitude. Times are in frames and may have fractions; a stage that ends between
+//! in the attack, which is linear in amplitude. Every stage is a straight line from where it began, so that a level
+//! does not depend on how many steps led to it. Times are in frames and may have fractions; a stage that ends between
 //! two frames hands the rest of the time to the next.
 
-use crate::math;
+use super::control::LaneSet;
+use crate::kernel::{LANES, Lane};
 
 /// Decibels from level 1 down to level 0 of the volume envelope.
 const RANGE_DB: f64 = 96.0;
 
+/// The same in powers of 2 of the amplitude.
+const RANGE_OCTAVES: f32 = (RANGE_DB * core::f64::consts::LOG2_10 / 20.0) as f32;
+
 /// The times of one note's envelope, in frames, fixed when it starts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Times {
-    /// How much of the attack a frame is.
-    pub(super) attack_rate: f64,
-    /// How much of the level a frame of the decay takes.
-    pub(super) decay_rate: f64,
-    pub(crate) delay: f64,
-    pub(crate) attack: f64,
-    pub(crate) hold: f64,
+    pub(crate) delay: f32,
+    pub(crate) attack: f32,
+    pub(crate) hold: f32,
     /// From level 1 to level 0.
-    pub(crate) decay: f64,
+    pub(crate) decay: f32,
     /// A level, 0 to 1.
-    pub(crate) sustain: f64,
+    pub(crate) sustain: f32,
     /// From level 1 to level 0.
-    pub(crate) release: f64,
+    pub(crate) release: f32,
 }
 
-impl Times {
-    /// With what is asked for at every tick worked out: divisions are slow.
-    pub(crate) fn prepared(self) -> Self {
-        Self { attack_rate: 1.0 / self.attack, decay_rate: 1.0 / self.decay, ..self }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Stage {
-    /// Frames until it ends.
-    Delay(f64),
-    /// Frames until it ends.
-    Attack(f64),
-    /// Frames until it ends.
-    Hold(f64),
-    /// The level.
-    Decay(f64),
+    Delay,
+    Attack,
+    Hold,
+    Decay,
     Sustain,
-    /// The level, and how much of it a frame takes.
-    Release(f64, f64),
+    Release,
+    #[default]
     Done,
 }
 
-/// Where an envelope is.
+/// Where one envelope is: in a stage that is `origin + slope * elapsed` until `elapsed` is `until`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Envelope {
     stage: Stage,
+    origin: f32,
+    slope: f32,
+    elapsed: f32,
+    until: f32,
 }
 
 impl Envelope {
+    /// What never sounds again.
+    const DONE: Self = Self { stage: Stage::Done, origin: 0.0, slope: 0.0, elapsed: 0.0, until: f32::INFINITY };
+
     /// The envelope at the first frame of a note, past all stages that take no time.
     pub(crate) fn start(times: &Times) -> Self {
-        Self { stage: Stage::Delay(times.delay) }.advance(times, 0.0)
+        Self { stage: Stage::Delay, until: times.delay, ..Self::DONE }.advance(times, 0.0)
     }
 
     /// The envelope `frames` later.
-    #[inline(always)]
-    pub(crate) fn advance(self, times: &Times, mut frames: f64) -> Self {
-        let mut stage = self.stage;
-        loop {
-            stage = match stage {
-                Stage::Delay(left) if frames < left => return Self { stage: Stage::Delay(left - frames) },
-                Stage::Delay(left) => {
-                    frames -= left;
-                    Stage::Attack(times.attack)
-                }
-                Stage::Attack(left) if frames < left => return Self { stage: Stage::Attack(left - frames) },
-                Stage::Attack(left) => {
-                    frames -= left;
-                    Stage::Hold(times.hold)
-                }
-                Stage::Hold(left) if frames < left => return Self { stage: Stage::Hold(left - frames) },
-                Stage::Hold(left) => {
-                    frames -= left;
-                    Stage::Decay(1.0)
-                }
-                Stage::Decay(level) if (level - times.sustain) * times.decay > frames => {
-                    return Self { stage: Stage::Decay(level - frames * times.decay_rate) };
-                }
-                Stage::Decay(_) => Stage::Sustain,
-                Stage::Sustain | Stage::Done => return Self { stage },
-                Stage::Release(level, rate) if level > frames * rate => {
-                    return Self { stage: Stage::Release(level - frames * rate, rate) };
-                }
-                Stage::Release(..) => Stage::Done,
-            };
+    pub(crate) fn advance(mut self, times: &Times, frames: f32) -> Self {
+        self.elapsed += frames;
+        while self.elapsed >= self.until {
+            self = Self { elapsed: self.elapsed - self.until, ..self.following(times) };
         }
+        self
     }
 
-    /// Goes to the release stage, at the level where the envelope is.
-    pub(crate) fn release(&mut self, level: f64, time: f64) {
-        self.stage = Stage::Release(level, 1.0 / time);
-    }
-
-    /// The level in the volume envelope's terms, from which a release goes on.
-    pub(crate) fn level_for_release(&self, times: &Times, volume: bool) -> f64 {
+    /// The stage that follows, at its beginning. A slope may be infinite where the stage takes no time: then it is
+    /// over before it is asked for a level.
+    fn following(&self, times: &Times) -> Self {
+        let straight = |stage, origin, slope, until| Self { stage, origin, slope, elapsed: 0.0, until };
         match self.stage {
-            Stage::Attack(_) if volume => {
-                let amplitude = self.value(times);
-                if amplitude <= 0.0 { 0.0 } else { (1.0 + 20.0 * libm::log10(amplitude) / RANGE_DB).max(0.0) }
-            }
-            _ => self.value(times),
+            Stage::Delay => straight(Stage::Attack, 0.0, 1.0 / times.attack, times.attack),
+            Stage::Attack => straight(Stage::Hold, 1.0, 0.0, times.hold),
+            Stage::Hold => straight(Stage::Decay, 1.0, -1.0 / times.decay, (1.0 - times.sustain) * times.decay),
+            Stage::Decay | Stage::Sustain => straight(Stage::Sustain, times.sustain, 0.0, f32::INFINITY),
+            Stage::Release | Stage::Done => Self::DONE,
         }
+    }
+
+    /// Goes to the release stage, which takes `time` from level 1 to level 0, from where the envelope is.
+    pub(crate) fn release(self, times: &Times, kind: Kind, time: f32) -> Self {
+        let origin = match (kind, self.stage) {
+            (Kind::Volume, Stage::Attack) if self.level() > 0.0 => {
+                (1.0 + 20.0 * libm::log10(f64::from(self.level())) / RANGE_DB).max(0.0) as f32
+            }
+            _ => self.level(),
+        };
+        let release = Self { stage: Stage::Release, origin, slope: -1.0 / time, elapsed: 0.0, until: origin * time };
+        release.advance(times, 0.0)
     }
 
     /// The level, 0 to 1: what the modulation envelope puts out.
-    pub(crate) fn value(&self, times: &Times) -> f64 {
-        match self.stage {
-            Stage::Delay(_) | Stage::Done => 0.0,
-            Stage::Attack(left) => 1.0 - left * times.attack_rate,
-            Stage::Hold(_) => 1.0,
-            Stage::Decay(level) | Stage::Release(level, _) => level,
-            Stage::Sustain => times.sustain,
-        }
+    pub(crate) fn level(&self) -> f32 {
+        self.origin + self.slope * self.elapsed
     }
 
-    /// The amplitude, 0 to 1: what the volume envelope puts out.
-    pub(crate) fn amplitude(&self, times: &Times) -> f64 {
+    /// How many powers of 2 the amplitude of the volume envelope falls from level 1 to level 0; 0 where the level is
+    /// the amplitude itself.
+    pub(crate) fn range(&self) -> f32 {
         match self.stage {
-            Stage::Delay(_) | Stage::Done => 0.0,
-            Stage::Attack(_) | Stage::Hold(_) => self.value(times),
-            _ => math::amplitude((self.value(times) - 1.0) * RANGE_DB),
+            Stage::Delay | Stage::Attack | Stage::Hold | Stage::Done => 0.0,
+            Stage::Decay | Stage::Sustain | Stage::Release => RANGE_OCTAVES,
         }
     }
 
     /// Whether the level can never leave 0 again.
-    pub(crate) fn is_done(&self, times: &Times) -> bool {
-        match self.stage {
-            Stage::Done => true,
-            Stage::Sustain => times.sustain <= 0.0,
-            _ => false,
+    fn is_done(&self) -> bool {
+        self.stage == Stage::Done || (self.stage == Stage::Sustain && self.origin <= 0.0)
+    }
+}
+
+/// What an envelope is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// EG1.
+    Volume,
+    /// EG2.
+    Modulation,
+}
+
+/// The envelopes of a group of voices.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(32))]
+pub(crate) struct Envelopes {
+    origin: Lane,
+    slope: Lane,
+    elapsed: Lane,
+    until: Lane,
+    range: Lane,
+    stage: [Stage; LANES],
+    /// Lanes whose level can never leave 0 again.
+    pub(crate) done: LaneSet,
+}
+
+impl Envelopes {
+    /// Lanes in which nothing sounds.
+    pub(crate) fn done() -> Self {
+        let zero = Lane::default();
+        let until = Lane([f32::INFINITY; LANES]);
+        Self {
+            origin: zero,
+            slope: zero,
+            elapsed: zero,
+            until,
+            range: zero,
+            stage: [Stage::Done; LANES],
+            done: LaneSet::MAX,
         }
+    }
+
+    pub(crate) fn get(&self, lane: usize) -> Envelope {
+        Envelope {
+            stage: self.stage[lane],
+            origin: self.origin.0[lane],
+            slope: self.slope.0[lane],
+            elapsed: self.elapsed.0[lane],
+            until: self.until.0[lane],
+        }
+    }
+
+    pub(crate) fn set(&mut self, lane: usize, envelope: Envelope) {
+        self.stage[lane] = envelope.stage;
+        self.origin.0[lane] = envelope.origin;
+        self.slope.0[lane] = envelope.slope;
+        self.elapsed.0[lane] = envelope.elapsed;
+        self.until.0[lane] = envelope.until;
+        self.range.0[lane] = envelope.range();
+        let bit = 1 << lane;
+        self.done = if envelope.is_done() { self.done | bit } else { self.done & !bit };
+    }
+
+    /// Empties a lane.
+    pub(crate) fn clear(&mut self, lane: usize) {
+        self.set(lane, Envelope::DONE);
+    }
+
+    /// Each lane goes on by its number of frames. Returns whether any has come to its stage's end; such lanes must be
+    /// brought to the next stage then, by [`Envelope::advance`] with no more frames.
+    #[inline(always)]
+    pub(crate) fn advance(&mut self, frames: &[u32; LANES]) -> bool {
+        let mut late = 0;
+        for (i, frames) in frames.iter().enumerate() {
+            self.elapsed.0[i] += frames.cast_signed() as f32;
+            late |= u32::from(self.elapsed.0[i] >= self.until.0[i]);
+        }
+        late != 0
+    }
+
+    /// Levels and ranges so many frames ahead, right for lanes whose stage goes on until then, and whether there are
+    /// others.
+    #[inline(always)]
+    pub(crate) fn levels(&self, ahead: f32) -> (Lane, Lane, bool) {
+        let mut levels = Lane::default();
+        let mut late = 0;
+        for i in 0..LANES {
+            let elapsed = self.elapsed.0[i] + ahead;
+            levels.0[i] = self.origin.0[i] + self.slope.0[i] * elapsed;
+            late |= u32::from(elapsed >= self.until.0[i]);
+        }
+        (levels, self.range, late != 0)
+    }
+
+    /// Whether a lane's stage ends within so many frames.
+    pub(crate) fn is_late(&self, lane: usize, ahead: f32) -> bool {
+        self.elapsed.0[lane] + ahead >= self.until.0[lane]
     }
 }

@@ -7,6 +7,9 @@
 
 use std::sync::OnceLock;
 
+use crate::kernel::{LANES, Lane};
+use crate::math::{greatest, least};
+
 /// Resonance in dB from one table to the next: finer than the 16 steps that a device must have.
 const Q_STEP_DB: f64 = 0.75;
 /// Tables: 0 to 22.5 dB.
@@ -17,21 +20,8 @@ const PER_OCTAVE: usize = 16;
 const OCTAVES: usize = 7;
 const POINTS: usize = OCTAVES * PER_OCTAVE + 1;
 
-/// `y = input x - (first y1 + second y2)`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Coefficients {
-    /// What the input is multiplied by.
-    pub(crate) input: f32,
-    /// What the output one frame ago is multiplied by.
-    pub(crate) first: f32,
-    /// What the output two frames ago is multiplied by.
-    pub(crate) second: f32,
-}
-
-impl Coefficients {
-    /// No filter.
-    pub(crate) const OPEN: Self = Self { input: 1.0, first: 0.0, second: 0.0 };
-}
+/// A cutoff in octaves above Fs/512 that leaves everything as it is when there is no resonance.
+pub(crate) const OPEN: f32 = 1e6;
 
 /// The coefficients of one resonance at the grid's cutoffs.
 pub(crate) struct Resonance {
@@ -58,28 +48,45 @@ impl Resonance {
         });
         Self { gain: libm::pow(10.0, -decibels / 40.0) as f32, points }
     }
+}
 
-    /// The coefficients for a cutoff in octaves above Fs/512.
-    ///
-    /// Below that the cutoff stays; from Fs/4 to Fs/2 the filter opens little by little, and from there on it is open
-    /// whatever the resonance, so that a sweep through all of it has no step.
-    pub(crate) fn at(&self, octaves: f32) -> Coefficients {
-        let x = (octaves * PER_OCTAVE as f32).clamp(0.0, (POINTS - 1) as f32);
-        let index = (x as usize).min(POINTS - 2);
-        let fraction = x - index as f32;
-        let (from, to) = (self.points[index], self.points[index + 1]);
-        let first = from.0 + (to.0 - from.0) * fraction;
-        let second = from.1 + (to.1 - from.1) * fraction;
-        let opened = (octaves - OCTAVES as f32).clamp(0.0, 1.0);
-        let (first, second) = (first * (1.0 - opened), second * (1.0 - opened));
-        let gain = self.gain + (1.0 - self.gain) * opened;
-        Coefficients { input: gain * (1.0 + first + second), first, second }
+/// The coefficients for a cutoff in octaves above Fs/512, lane by lane: `y = input x - first y1 - second y2` with
+/// input, first and second in this order.
+///
+/// Below Fs/512 the cutoff stays; from Fs/4 to Fs/2 the filter opens little by little, and from there on it is open
+/// whatever the resonance, so that a sweep through all of it has no step.
+#[inline(always)]
+pub(crate) fn coefficients(resonances: &[&Resonance; LANES], octaves: &Lane) -> [Lane; 3] {
+    let zero = Lane::default();
+    let (mut first, mut second, mut gain, mut fraction) = ([zero; 2], [zero; 2], zero, zero);
+    let mut index = [0; LANES];
+    for (i, index) in index.iter_mut().enumerate() {
+        let x = least(greatest(octaves.0[i] * PER_OCTAVE as f32, 0.0), (POINTS - 1) as f32);
+        *index = (x as i32).min(POINTS as i32 - 2);
+        fraction.0[i] = x - *index as f32;
     }
+    for (i, (resonance, index)) in resonances.iter().zip(index).enumerate() {
+        let at = index as usize;
+        let [from, to] = [resonance.points[at], resonance.points[at + 1]];
+        (first[0].0[i], first[1].0[i]) = (from.0, to.0);
+        (second[0].0[i], second[1].0[i]) = (from.1, to.1);
+        gain.0[i] = resonance.gain;
+    }
+    let mut coefficients = [zero; 3];
+    for i in 0..LANES {
+        let between = |ends: &[Lane; 2]| ends[0].0[i] + (ends[1].0[i] - ends[0].0[i]) * fraction.0[i];
+        let opened = least(greatest(octaves.0[i] - OCTAVES as f32, 0.0), 1.0);
+        let (first, second) = (between(&first) * (1.0 - opened), between(&second) * (1.0 - opened));
+        let gain = gain.0[i] + (1.0 - gain.0[i]) * opened;
+        coefficients[0].0[i] = gain * (1.0 + first + second);
+        (coefficients[1].0[i], coefficients[2].0[i]) = (first, second);
+    }
+    coefficients
 }
 
 /// What is added to a cutoff in octaves above 8.1758 Hz (cents over 1200) to have it above Fs/512.
-pub(crate) fn octaves_offset(sample_rate: u32) -> f32 {
-    libm::log2(8.175_798_915_643_707 * 512.0 / f64::from(sample_rate)) as f32
+pub(crate) fn octaves_offset(sample_rate: u32) -> f64 {
+    libm::log2(8.175_798_915_643_707 * 512.0 / f64::from(sample_rate))
 }
 
 fn radius(angle: f64, resonance: f64) -> f64 {
@@ -113,8 +120,21 @@ fn solve(target: f64, resonance: f64) -> f64 {
 mod tests {
     use super::*;
 
+    /// The coefficients of one lane.
+    #[derive(Debug)]
+    struct Coefficients {
+        input: f32,
+        first: f32,
+        second: f32,
+    }
+
+    fn at(decibels: f64, octaves: f32) -> Coefficients {
+        let [input, first, second] = coefficients(&[Resonance::of(decibels); LANES], &Lane([octaves; LANES]));
+        Coefficients { input: input.0[0], first: first.0[0], second: second.0[0] }
+    }
+
     /// Magnitude in dB at a fraction of the sample rate.
-    fn response(c: Coefficients, frequency: f64) -> f64 {
+    fn response(c: &Coefficients, frequency: f64) -> f64 {
         let w = core::f64::consts::TAU * frequency;
         let (a1, a2) = (f64::from(c.first), f64::from(c.second));
         let re = 1.0 + a1 * libm::cos(w) + a2 * libm::cos(2.0 * w);
@@ -127,13 +147,19 @@ mod tests {
     }
 
     #[test]
+    fn an_open_filter_without_resonance_leaves_everything_as_it_is() {
+        let c = at(0.0, OPEN);
+        assert_eq!((c.input, c.first, c.second), (1.0, 0.0, 0.0));
+    }
+
+    #[test]
     fn cutoff_is_where_the_asymptotes_meet_within_a_semitone() {
         for q in [0.0, 6.0, 12.0, 22.5] {
             for i in 0..200 {
                 let wanted = libm::exp2(f64::from(i) / 200.0 * libm::log2(40.0)) / 240.0;
-                let c = Resonance::of(q).at(octaves(wanted));
+                let c = at(q, octaves(wanted));
                 // Above the poles the filter falls by 12 dB an octave, down to Fs/4.
-                let fall = response(c, 0.0) - response(c, 0.25);
+                let fall = response(&c, 0.0) - response(&c, 0.25);
                 let found = 0.25 * libm::pow(10.0, -fall / 40.0);
                 assert!(libm::log2(found / wanted).abs() < 0.02, "q {q}: {wanted} is {found}");
             }
@@ -144,9 +170,9 @@ mod tests {
     fn resonance_is_the_height_of_the_peak_over_the_pass_band() {
         for step in 0..=15 {
             let q = f64::from(step) * 1.5;
-            let c = Resonance::of(q).at(octaves(1.0 / 40.0));
-            let pass = response(c, 0.0);
-            let peak = (1..2500).map(|i| response(c, f64::from(i) * 1e-4)).fold(pass, f64::max);
+            let c = at(q, octaves(1.0 / 40.0));
+            let pass = response(&c, 0.0);
+            let peak = (1..2500).map(|i| response(&c, f64::from(i) * 1e-4)).fold(pass, f64::max);
             assert!((pass + q / 2.0).abs() < 0.05, "pass band of {q} dB: {pass}");
             assert!((peak - pass - q).abs() < 0.1, "peak of {q} dB: {}", peak - pass);
         }
@@ -156,7 +182,7 @@ mod tests {
     fn every_filter_in_the_tables_and_between_is_stable() {
         for step in 0..Q_STEPS {
             for i in -200..2000 {
-                let c = Resonance::of(step as f64 * Q_STEP_DB).at(i as f32 * 0.005);
+                let c = at(step as f64 * Q_STEP_DB, i as f32 * 0.005);
                 assert!(c.second < 1.0 && c.first.abs() < 1.0 + c.second, "{c:?}");
             }
         }

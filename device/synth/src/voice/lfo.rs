@@ -1,6 +1,7 @@
 //! The low-frequency oscillators (DLS-2.2, 1.7.1): a sine that begins at phase 0 when its delay has passed.
 
-use crate::math::SineTable;
+use crate::kernel::{LANES, Lane};
+use crate::math;
 
 /// Frequency and delay of one note's oscillator, fixed when it starts.
 #[derive(Clone, Copy, Debug, Default)]
@@ -11,29 +12,39 @@ pub(crate) struct Rate {
     pub(crate) step: u32,
 }
 
-/// Where an oscillator is.
+/// The oscillators of a group of voices.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Lfo {
-    delay: u32,
-    phase: u32,
+#[repr(C, align(32))]
+pub(crate) struct Lfos {
+    delay: [u32; LANES],
+    phase: [u32; LANES],
+    step: [u32; LANES],
 }
 
-impl Lfo {
-    pub(crate) fn start(rate: &Rate) -> Self {
-        Self { delay: rate.delay, phase: 0 }
+impl Lfos {
+    /// A note starts in a lane.
+    pub(crate) fn start(&mut self, lane: usize, rate: &Rate) {
+        (self.delay[lane], self.phase[lane], self.step[lane]) = (rate.delay, 0, rate.step);
     }
 
-    /// The oscillator `frames` later.
-    pub(crate) fn advance(self, rate: &Rate, frames: u32) -> Self {
-        let running = frames.saturating_sub(self.delay);
-        Self {
-            delay: self.delay.saturating_sub(frames),
-            phase: self.phase.wrapping_add(rate.step.wrapping_mul(running)),
+    /// Each lane goes on by its number of frames.
+    #[inline(always)]
+    pub(crate) fn advance(&mut self, frames: &[u32; LANES]) {
+        for (i, frames) in frames.iter().enumerate() {
+            let running = frames.saturating_sub(self.delay[i]);
+            self.delay[i] = self.delay[i].saturating_sub(*frames);
+            self.phase[i] = self.phase[i].wrapping_add(self.step[i].wrapping_mul(running));
         }
     }
 
-    /// -1 to 1.
-    pub(crate) fn value(&self) -> f32 {
-        SineTable::get().at(self.phase)
+    /// What they put out so many frames ahead, -1 to 1.
+    #[inline(always)]
+    pub(crate) fn values(&self, ahead: u32) -> Lane {
+        let mut values = Lane::default();
+        for i in 0..LANES {
+            let running = ahead.saturating_sub(self.delay[i]);
+            values.0[i] = math::sine(self.phase[i].wrapping_add(self.step[i].wrapping_mul(running)));
+        }
+        values
     }
 }

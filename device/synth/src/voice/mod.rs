@@ -2,6 +2,7 @@
 
 pub(crate) mod active;
 pub(crate) mod articulation;
+pub(crate) mod control;
 pub(crate) mod curve;
 pub(crate) mod envelope;
 pub(crate) mod filter;

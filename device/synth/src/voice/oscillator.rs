@@ -2,19 +2,35 @@
 
 use super::sample::Cursor;
 use crate::kernel::Kernels;
-use crate::kernel::interpolation;
+use crate::kernel::interpolation::{self, UNITY};
 use crate::math;
 
-/// Greatest step in samples a frame: five octaves up. Higher notes of a wave stay there; they would be noise anyhow.
-const STEP_MAX: f64 = 32.0;
+/// From the oscillator's units (a 16-bit sample times [`UNITY`]) to full scale 1.
+pub(crate) const SCALE: f64 = 1.0 / (UNITY as f64 * 32_768.0);
 
-/// The 32.32 step for a pitch in cents above the wave's own.
+/// Greatest step in samples a frame: five octaves up. Higher notes of a wave stay there; they would be noise anyhow.
+const STEP_MAX: f64 = 32.0 * ONE;
+
+/// A step of one sample, in 1/2^32 samples.
+const ONE: f64 = 4_294_967_296.0;
+
+/// The step, in 1/2^32 samples a frame, for a pitch in cents above the wave's own.
 ///
 /// `rate` is the wave's sample rate over the output's.
-pub(crate) fn step(cents: f64, rate: f64) -> u64 {
-    let ratio = (math::exp2(cents * (1.0 / 1200.0)) * rate).min(STEP_MAX);
+pub(crate) fn unbent_step(cents: f64, rate: f64) -> f64 {
+    math::exp2(cents * (1.0 / 1200.0)) * rate * ONE
+}
+
+/// A step that is bent by a ratio, in whole 1/2^32 samples a frame.
+#[inline(always)]
+pub(crate) fn step(unbent: f64, ratio: f32) -> u64 {
+    // Adding 2^52 leaves no place for a fraction in the mantissa, whose bits are the whole number then.
+    const ROUNDER: f64 = 4_503_599_627_370_496.0;
+    let bent = unbent * f64::from(ratio);
+    let bent = if bent < STEP_MAX { bent } else { STEP_MAX };
     // A step of nothing would never end a wave.
-    ((ratio * 4_294_967_296.0) as u64).max(1)
+    let bent = if bent > 1.0 { bent } else { 1.0 };
+    (bent + ROUNDER).to_bits() & (ROUNDER as u64 - 1)
 }
 
 /// Renders `out.len()` frames; zeros from where the sample ends.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::dls::collection::{GUARD, SampleLoop, Wave};
+use crate::kernel::interpolation::TAPS_BEFORE;
 
 /// Samples before and after the seam in its copy: more than the interpolator's reach.
 const MARGIN: usize = 16;
@@ -101,8 +102,8 @@ impl Cursor {
         let samples = match &self.sample_loop {
             Some(found) if self.in_seam => found.leave,
             Some(found) if self.looping => found.end().saturating_sub(GUARD),
-            // Half the interpolator's reach beyond the last sample nothing is left of it.
-            _ => self.wave.samples().len() + GUARD / 2,
+            // So far beyond the last sample the interpolator does not reach back to it.
+            _ => self.wave.samples().len() + TAPS_BEFORE,
         };
         (samples as u64) << 32
     }

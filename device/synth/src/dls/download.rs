@@ -112,6 +112,9 @@ impl<'a> Buffer<'a> {
         if !offset.is_multiple_of(4) || offset < INFO_BYTES + 4 * self.entries {
             return Err(fail(DownloadErrorReason::OffsetTable, entry));
         }
+        if offset >= self.bytes.len() {
+            return Err(fail(DownloadErrorReason::OutOfBounds, entry));
+        }
         Ok(offset)
     }
 

@@ -173,6 +173,9 @@ impl FakeGuest {
             | Request::Close(_)
             | Request::StopDevice
             | Request::Shutdown => Reply::Done,
+            other => {
+                return Err(Failure { kind: FailureKind::Request, message: format!("it cannot do {other:?}") });
+            }
         })
     }
 

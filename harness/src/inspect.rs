@@ -15,7 +15,7 @@ const SYNTHESIZER_NODE: [u8; 16] =
     [0xf3, 0x20, 0xf2, 0xdf, 0x0f, 0xf7, 0xd0, 0x11, 0xb9, 0x17, 0x00, 0xa0, 0xc9, 0x22, 0x31, 0x96];
 
 /// `KSPROPSETID_Synth` (dmusprop.h), as it lies in memory.
-const SYNTH_PROPERTIES: [u8; 16] =
+pub const SYNTH_PROPERTIES: [u8; 16] =
     [0x25, 0xae, 0xdf, 0xfe, 0x6e, 0xe4, 0xd1, 0x11, 0xaa, 0xce, 0x00, 0x00, 0xf8, 0x75, 0xac, 0x12];
 
 /// `KSPROPERTY_SYNTH_CAPS`.
@@ -23,6 +23,9 @@ const CAPS: u32 = 2;
 
 /// `KSPROPERTY_SYNTH_PORTPARAMETERS`.
 const PORT_PARAMETERS: u32 = 3;
+
+/// `KSPROPERTY_SYNTH_CHANNELGROUPS`.
+const CHANNEL_GROUPS: u32 = 4;
 
 /// Bytes of `SYNTH_PORTPARAMS`.
 const PORT_PARAMETERS_BYTES: usize = 28;
@@ -73,7 +76,33 @@ pub fn ask_port_parameters<H: Health>(
     Ok(())
 }
 
-fn synthesizer_nodes(filter: &OpenedFilter) -> impl Iterator<Item = u32> {
+/// Asks each synthesizer node for this many channel groups.
+///
+/// # Errors
+/// What the guest says; a driver that has fewer is asked to route what it has not, and the PCM tells.
+pub fn set_channel_groups<H: Health>(
+    session: &mut Session<'_, H>,
+    filter: &OpenedFilter,
+    pin: Handle,
+    groups: u32,
+) -> Result<(), SessionError> {
+    for node in synthesizer_nodes(filter) {
+        let request = Request::Property {
+            target: pin,
+            node: Some(node),
+            set: SYNTH_PROPERTIES,
+            id: CHANNEL_GROUPS,
+            verb: PropertyVerb::Set,
+            instance: Vec::new(),
+            value: groups.to_le_bytes().to_vec(),
+        };
+        session.call(&format!("set KSPROPERTY_SYNTH_CHANNELGROUPS of node {node}"), request, |_, _| {})?;
+    }
+    Ok(())
+}
+
+/// The synthesizer nodes of a filter.
+pub fn synthesizer_nodes(filter: &OpenedFilter) -> impl Iterator<Item = u32> {
     filter.nodes.iter().enumerate().filter(|(_, kind)| **kind == SYNTHESIZER_NODE).map(|(node, _)| node as u32)
 }
 

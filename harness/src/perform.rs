@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use guest_protocol::{Carries, Handle, Pace, PinFactory, Play, Request, Statistics, StreamFormat, exit};
+use guest_protocol::{
+    Carries, Handle, Manner, Pace, PinFactory, Play, Request, RuleState, Statistics, StreamFormat, exit,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::accelerator::Choice;
@@ -12,13 +14,13 @@ use crate::bug_check;
 use crate::event::{Event, Observer, Step, Timeline};
 use crate::failure::{Class, Diagnosed, Error, FileError};
 use crate::hash::{hex, sha256_hex};
-use crate::inspect::{ask_port_parameters, inspect};
+use crate::inspect::{ask_port_parameters, inspect, set_channel_groups};
 use crate::judge::{BITS, CHANNELS, Difference, FRAME_BYTES, Pcm, difference};
 use crate::machine::{
     Boot, Card, CardOptions, CardSockets, CardStatus, Clock, Firmware, GuestMemory, Machine, MachineError,
     MachineOptions, Rig, guest_exit,
 };
-use crate::midi::{Song, write_records};
+use crate::midi::{CHANNEL_GROUP, Song, write_music_records, write_records};
 use crate::process::Ended;
 use crate::provision::Kit;
 use crate::render::{self, RenderOptions, RenderSummary};
@@ -99,6 +101,27 @@ pub struct Performance {
     pub out: Option<PathBuf>,
     /// Whom to kill, and when.
     pub fault: Option<Fault>,
+    /// How events are handed over.
+    pub delivery: Delivery,
+}
+
+/// How events are handed to the driver. Nothing that is heard may depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// In which order, and how wrapped.
+    pub manner: Manner,
+    /// Longest piece of a message in one event; 0 for the guest's own choice.
+    pub piece_bytes: u16,
+    /// The channel group that everything plays on.
+    pub channel_group: u32,
+    /// By the legacy MIDI pin, whose times are whole milliseconds, instead of the DirectMusic pin.
+    pub midi_pin: bool,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self { manner: Manner::InOrder, piece_bytes: 0, channel_group: CHANNEL_GROUP, midi_pin: false }
+    }
 }
 
 impl Performance {
@@ -116,6 +139,7 @@ impl Performance {
             guest_log: "info".into(),
             out: None,
             fault: None,
+            delivery: Delivery::default(),
         }
     }
 }
@@ -301,6 +325,9 @@ pub struct Verdict {
     pub milliseconds: f64,
     /// Where everything is.
     pub artefacts: PathBuf,
+    /// The contract, and how often each of its rules was put to the test.
+    #[serde(skip)]
+    pub rules: Vec<RuleState>,
 }
 
 impl Verdict {
@@ -431,10 +458,15 @@ struct Run<'a> {
 impl Run<'_> {
     fn run(mut self) -> Result<Verdict, Error> {
         let Performance { sample_rate, tail_ms, .. } = self.performance;
-        let song = &match self.performance.card.clock {
+        let mut song = match self.performance.card.clock {
             Clock::Lockstep => self.performance.song.clone(),
             Clock::Realtime => self.performance.song.delayed(LEADS_BEFORE_SONG * self.performance.lead_ms),
         };
+        let delivery = self.performance.delivery;
+        if delivery.midi_pin {
+            song = song.in_whole_milliseconds();
+        }
+        let song = &song;
         let frames = song.frames(*sample_rate, *tail_ms);
         let events_file = self.folder.file("events.txt");
         render::write_events(&song.events, &events_file)?;
@@ -451,7 +483,11 @@ impl Run<'_> {
         let card = Card::start(&self.stage.kit.card, &self.performance.card, &sockets, &self.folder.file("card.log"))?;
         self.end(Step::Card, begun, Instant::now());
 
-        let records = write_records(&song.events);
+        let records = if delivery.midi_pin {
+            write_music_records(&song.events)
+        } else {
+            write_records(&song.on_group(delivery.channel_group).events)
+        };
         let pcm_bytes = frames * FRAME_BYTES;
         let memory = (BASE_MEMORY + records.len() as u64 + pcm_bytes).next_multiple_of(1 << 20);
         let options = MachineOptions {
@@ -466,7 +502,7 @@ impl Run<'_> {
         let started = self.begin(Step::Firmware);
         let qemu_log = self.folder.file("qemu.log");
         let boot = Boot { log: &qemu_log, scratch: scratch.path() };
-        let rig = self.start_machine(&options, GuestMemory::new(memory)?, &boot, card)?;
+        let rig = start_machine(&options, GuestMemory::new(memory)?, &boot, card)?;
         // Listened to from now on: when the guest enters and is ready is a matter of milliseconds.
         let qemu = rig.machine.version().to_owned();
         let line = rig.machine.line.try_clone().map_err(SessionError::Line)?;
@@ -506,7 +542,7 @@ impl Run<'_> {
 
         self.enter(Step::ShutDown, &mut session);
         let begun = Instant::now();
-        shut_down(&mut session, self.performance.timeout)?;
+        let rules = shut_down(&mut session, self.performance.timeout)?;
         self.end(Step::ShutDown, begun, Instant::now());
 
         Ok(Verdict {
@@ -534,24 +570,8 @@ impl Run<'_> {
             steps: self.steps,
             milliseconds: milliseconds(verdict_after),
             artefacts: self.folder.path().into(),
+            rules,
         })
-    }
-
-    fn start_machine(
-        &self,
-        options: &MachineOptions,
-        memory: GuestMemory,
-        boot: &Boot<'_>,
-        mut card: Card,
-    ) -> Result<Rig, MachineError> {
-        match Machine::start(options, memory, boot) {
-            Ok(machine) => Ok(Rig { machine, card }),
-            // QEMU talks to the card while it starts, and does not survive its absence: then the card is the cause.
-            Err(MachineError::QemuNotStarted { .. }) if card.ended().is_some_and(|ended| ended != Ended::Exit(0)) => {
-                Err(MachineError::CardNotStarted { ended: card.stop(), tail: card.tail() })
-            }
-            Err(error) => Err(error),
-        }
     }
 
     /// Looks where a guest hangs: the processor's registers, and the guest's own word. What cannot be had is left out:
@@ -621,7 +641,12 @@ impl Run<'_> {
         }
         let device = session.start_device()?;
         let sample_rate = self.performance.sample_rate;
-        let pins = open_pins(session, &device, sample_rate)?;
+        let delivery = self.performance.delivery;
+        if delivery.piece_bytes != 0 {
+            let request = Request::Allocators { piece_bytes: delivery.piece_bytes };
+            session.done("say how messages are cut", request)?;
+        }
+        let pins = open_pins_for(session, &device, sample_rate, delivery)?;
         let events = session.allocate(records.len() as u64)?;
         let pcm = session.allocate(frames * FRAME_BYTES)?;
         session.health.machine.memory.write(events, records).map_err(PerformanceError::Memory)?;
@@ -643,6 +668,7 @@ impl Run<'_> {
                 Clock::Lockstep => Pace::Lockstep,
                 Clock::Realtime => Pace::Realtime { lead_ms: self.performance.lead_ms },
             },
+            manner: delivery.manner,
         })?;
         if played.frames != frames || played.events != of_events {
             return Err(PerformanceError::Short {
@@ -724,6 +750,26 @@ impl Run<'_> {
     }
 }
 
+/// Starts QEMU with a card that listens.
+///
+/// # Errors
+/// Whose fault it is that it does not start.
+pub fn start_machine(
+    options: &MachineOptions,
+    memory: GuestMemory,
+    boot: &Boot<'_>,
+    mut card: Card,
+) -> Result<Rig, MachineError> {
+    match Machine::start(options, memory, boot) {
+        Ok(machine) => Ok(Rig { machine, card }),
+        // QEMU talks to the card while it starts, and does not survive its absence: then the card is the cause.
+        Err(MachineError::QemuNotStarted { .. }) if card.ended().is_some_and(|ended| ended != Ended::Exit(0)) => {
+            Err(MachineError::CardNotStarted { ended: card.stop(), tail: card.tail() })
+        }
+        Err(error) => Err(error),
+    }
+}
+
 fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
@@ -759,19 +805,40 @@ pub fn open_pins<H: Health>(
     device: &StartedDevice,
     sample_rate: u32,
 ) -> Result<Pins, Error> {
+    open_pins_for(session, device, sample_rate, Delivery::default())
+}
+
+/// As [`open_pins`], for a delivery: of the MIDI pin if it says so, with as many channel groups as it takes.
+///
+/// # Errors
+/// [`PerformanceError::NoPins`], or what the guest says.
+pub fn open_pins_for<H: Health>(
+    session: &mut Session<'_, H>,
+    device: &StartedDevice,
+    sample_rate: u32,
+    delivery: Delivery,
+) -> Result<Pins, Error> {
+    let (carries, format) = if delivery.midi_pin {
+        (Carries::Midi, StreamFormat::Midi)
+    } else {
+        (Carries::DirectMusic, StreamFormat::DirectMusic)
+    };
     let mut found = String::new();
     for subdevice in &device.subdevices {
         let opened = session.open_filter(subdevice)?;
         let OpenedFilter { handle: filter, ref pins, .. } = opened;
-        let render = pins.iter().position(is_render);
+        let render = pins.iter().position(|pin| is_render(pin, carries));
         let wave = pins.iter().position(|pin| is_wave(pin, sample_rate));
         if let (Some(render), Some(wave)) = (render, wave) {
             inspect(session, &opened, wave as u32)?;
             // The wave pin first: it owns the sample clock that the events are timed against.
             let pcm = StreamFormat::Pcm { sample_rate, channels: CHANNELS, bits: BITS };
             let wave = session.create_pin(filter, wave as u32, pcm)?;
-            let render = session.create_pin(filter, render as u32, StreamFormat::DirectMusic)?;
+            let render = session.create_pin(filter, render as u32, format)?;
             ask_port_parameters(session, &opened, render)?;
+            if delivery.channel_group > CHANNEL_GROUP {
+                set_channel_groups(session, &opened, render, delivery.channel_group)?;
+            }
             return Ok(Pins { filter, render, wave });
         }
         session.done("close a filter", Request::Close(filter))?;
@@ -783,8 +850,8 @@ pub fn open_pins<H: Health>(
     Err(PerformanceError::NoPins { sample_rate, found }.into())
 }
 
-fn is_render(pin: &PinFactory) -> bool {
-    pin.flow_in && pin.instances > 0 && pin.carries.contains(&Carries::DirectMusic)
+fn is_render(pin: &PinFactory, carries: Carries) -> bool {
+    pin.flow_in && pin.instances > 0 && pin.carries.contains(&carries)
 }
 
 fn is_wave(pin: &PinFactory, rate: u32) -> bool {
@@ -797,10 +864,14 @@ fn is_wave(pin: &PinFactory, rate: u32) -> bool {
     !pin.flow_in && pin.instances > 0 && pin.carries.iter().any(carries_rate)
 }
 
-/// Stops the device, unloads the driver, and leaves: where leaks show.
-fn shut_down(session: &mut Session<'_, Rig>, limit: Duration) -> Result<(), Error> {
+/// Stops the device, unloads the driver, and leaves: where leaks show. Gives the contract's state at the very end.
+///
+/// # Errors
+/// What the guest says.
+pub fn shut_down(session: &mut Session<'_, Rig>, limit: Duration) -> Result<Vec<RuleState>, Error> {
     session.done("stop the device", Request::StopDevice)?;
     session.unload_driver()?;
+    let rules = session.contract()?;
     session.done("shut down", Request::Shutdown)?;
     match session.health.machine.wait(limit) {
         Some(ended) if guest_exit(ended) == Some(exit::COMPLETED) => {}
@@ -808,5 +879,5 @@ fn shut_down(session: &mut Session<'_, Rig>, limit: Duration) -> Result<(), Erro
         None => return Err(PerformanceError::BadEnd("nothing: it still runs".into()).into()),
     }
     session.health.card.stop();
-    Ok(())
+    Ok(rules)
 }

@@ -173,6 +173,11 @@ impl Process {
         ended
     }
 
+    /// Stops it where it is, or lets it go on.
+    pub fn freeze(&mut self, frozen: bool) {
+        self.signal(if frozen { Signal::STOP } else { Signal::CONT });
+    }
+
     fn signal(&mut self, signal: Signal) {
         // Only while it has not been waited for: afterwards the number may be somebody else's.
         if self.ended().is_none()

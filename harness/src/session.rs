@@ -8,8 +8,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use guest_protocol::{
-    BugCheck, Bulk, Deframer, DriverInfo, Failure, FailureKind, Handle, Level, PinFactory, Play, Received, Reply,
-    Request, Statistics, StreamFormat, ToGuest, ToHost, VERSION, encode,
+    BugCheck, Bulk, Caller, CapturedEvent, Deframer, DriverInfo, Examination, Failure, FailureKind, Figure, Handle,
+    Level, PinFactory, Play, Received, Reply, Request, RuleState, Statistics, StreamFormat, ToGuest, ToHost, VERSION,
+    encode,
 };
 
 use crate::event::{Event, Observer};
@@ -557,6 +558,62 @@ impl<H: Health> Session<'_, H> {
         match self.simple("unload the driver", Request::UnloadDriver)? {
             Reply::DriverUnloaded => Ok(()),
             other => Err(unexpected("unload the driver", &other)),
+        }
+    }
+
+    /// [`Request::Contract`].
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn contract(&mut self) -> Result<Vec<RuleState>, SessionError> {
+        match self.simple("read the contract", Request::Contract)? {
+            Reply::Contract(rules) => Ok(rules),
+            other => Err(unexpected("read the contract", &other)),
+        }
+    }
+
+    /// [`Request::Examine`].
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn examine(&mut self, examination: Examination) -> Result<Vec<Figure>, SessionError> {
+        let step = format!("examine {examination:?}");
+        match self.simple(&step, Request::Examine(examination))? {
+            Reply::Examined { figures } => Ok(figures),
+            other => Err(unexpected(&step, &other)),
+        }
+    }
+
+    /// [`Request::TakeCaptured`]. Gives the events, and how many were dropped since the pin was opened.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn take_captured(&mut self, pin: Handle) -> Result<(Vec<CapturedEvent>, u64), SessionError> {
+        match self.simple("take what was captured", Request::TakeCaptured { pin })? {
+            Reply::Captured { events, discarded } => Ok((events, discarded)),
+            other => Err(unexpected("take what was captured", &other)),
+        }
+    }
+
+    /// [`Request::Property`] or [`Request::UserProperty`]. Gives the status and the value.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn property(&mut self, step: &str, request: Request) -> Result<(u32, Vec<u8>), SessionError> {
+        match self.simple(step, request)? {
+            Reply::Property { status, value, .. } => Ok((status, value)),
+            other => Err(unexpected(step, &other)),
+        }
+    }
+
+    /// [`Request::MapUser`].
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn map_user(&mut self, bulk: Bulk, caller: Caller) -> Result<u64, SessionError> {
+        match self.simple("map memory for a process", Request::MapUser { bulk, caller })? {
+            Reply::UserMapping { address } => Ok(address),
+            other => Err(unexpected("map memory for a process", &other)),
         }
     }
 

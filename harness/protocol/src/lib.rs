@@ -25,7 +25,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol; both sides must say the same.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// The `fw_cfg` file that holds the driver image for the NT host.
 pub const DRIVER_FILE: &str = "opt/dmus/driver.sys";
@@ -154,6 +154,166 @@ pub enum Request {
     Statistics,
     /// Leave by `isa-debug-exit` after answering. → [`Reply::Done`]
     Shutdown,
+    /// The rules of the contract, and how often each was put to the test since boot. → [`Reply::Contract`]
+    Contract,
+    /// Ask the driver for what no song asks, to see that it keeps the contract there too. → [`Reply::Examined`]
+    Examine(Examination),
+    /// How long a piece of a message goes into one event of pins that are opened from now on: longer messages go in
+    /// fragments, and allocators' buffers are as long where that is longer than an event holds by itself.
+    /// → [`Reply::Done`]
+    Allocators {
+        /// Bytes, at least 1; 0 for the guest's own choice.
+        piece_bytes: u16,
+    },
+    /// Take what a capture pin has captured since the last time. → [`Reply::Captured`]
+    TakeCaptured {
+        /// The pin.
+        pin: Handle,
+    },
+    /// Connect the port's sink to a capture stream, or disconnect it: opening connects, closing disconnects.
+    /// → [`Reply::Done`]
+    ConnectCapture {
+        /// The pin.
+        pin: Handle,
+        /// Connect, not disconnect.
+        connected: bool,
+    },
+    /// Take everything out of a pin's allocator, or put it back. → [`Reply::Done`]
+    Starve {
+        /// The pin.
+        pin: Handle,
+        /// What is taken out.
+        what: Starvation,
+    },
+    /// Set the device's power state as the system does: streams pause on the way down and resume on the way up.
+    /// → [`Reply::Done`]
+    SetPower(DevicePower),
+    /// `IRP_MN_STOP_DEVICE`, then `IRP_MN_START_DEVICE` with the same resources, without a removal between.
+    /// → [`Reply::DeviceStarted`]
+    RestartDevice,
+    /// The device is gone: its registers read all ones from now on. `IRP_MN_SURPRISE_REMOVAL`; what is open stays open.
+    /// → [`Reply::Done`]
+    SurpriseRemoval,
+    /// Keep the processor at `DISPATCH_LEVEL`, so that no deferred procedure call runs. → [`Reply::Done`]
+    HoldDispatch {
+        /// How long; a second at most.
+        milliseconds: u32,
+    },
+    /// Map a part of a range where a user-mode caller of this width would have it. → [`Reply::UserMapping`]
+    MapUser {
+        /// The part, within a range of [`Request::AllocateBulk`].
+        bulk: Bulk,
+        /// Whose process it would be.
+        caller: Caller,
+    },
+    /// As [`Request::Property`], from a user-mode caller. → [`Reply::Property`]
+    UserProperty {
+        /// Who asks.
+        caller: Caller,
+        /// The filter or pin.
+        target: Handle,
+        /// The node, for a node property.
+        node: Option<u32>,
+        /// The property set, as a GUID lies in memory.
+        set: [u8; 16],
+        /// The property's id in its set.
+        id: u32,
+        /// Get, set or basic support.
+        verb: PropertyVerb,
+        /// What follows the property's header.
+        instance: Vec<u8>,
+        /// The value: what is set, or as many bytes as there is room for.
+        value: Vec<u8>,
+    },
+}
+
+/// [`Request::Examine`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Examination {
+    /// Starts that must fail, and starts that need not: before the device is started.
+    Start,
+    /// Streams: events, states, limits, interrupts. Opens pins of its own.
+    Streams {
+        /// The filter.
+        filter: Handle,
+    },
+    /// Every property of the filter's pins and nodes, with every size and verb.
+    Properties {
+        /// The filter.
+        filter: Handle,
+        /// A render pin of it.
+        pin: Handle,
+    },
+    /// Power states told out of turn, and streams asked for without power.
+    Power {
+        /// The filter.
+        filter: Handle,
+    },
+    /// Send events to an open render pin as fast as it goes, until they are sent or its allocator stays empty.
+    Burst {
+        /// The pin, in any state.
+        pin: Handle,
+        /// How many.
+        events: u32,
+    },
+    /// Open, run, stop and close a render pin, sending events.
+    Cycles {
+        /// The filter.
+        filter: Handle,
+        /// The pin factory.
+        pin: u32,
+        /// The data format to connect with.
+        format: StreamFormat,
+        /// How often.
+        cycles: u32,
+        /// Events to send each time.
+        events: u32,
+    },
+}
+
+/// What [`Request::Starve`] takes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Starvation {
+    /// Nothing; what was taken out is put back.
+    Nothing,
+    /// All buffers.
+    Buffers,
+    /// All events.
+    Events,
+}
+
+/// A device power state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DevicePower {
+    /// On.
+    D0,
+    /// Light sleep.
+    D1,
+    /// Deeper sleep.
+    D2,
+    /// Off.
+    D3,
+}
+
+/// Who makes a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Caller {
+    /// A 64-bit process.
+    Wide,
+    /// A 32-bit process.
+    Narrow,
+}
+
+/// How [`Play`] hands events over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Manner {
+    /// In order of time.
+    #[default]
+    InOrder,
+    /// Of each stretch that is handed over together, the later ones first; what has one time keeps its order.
+    Reversed,
+    /// Wrapped in packages, each with what has one time.
+    Packages,
 }
 
 /// [`Request::Play`].
@@ -176,6 +336,8 @@ pub struct Play {
     pub quantum_frames: u32,
     /// How fast.
     pub pace: Pace,
+    /// In which order, and how wrapped.
+    pub manner: Manner,
 }
 
 /// How fast [`Play`] goes.
@@ -299,6 +461,73 @@ pub enum Reply {
     DriverUnloaded,
     /// Counters since boot.
     Statistics(Statistics),
+    /// The contract, in order of rules.
+    Contract(Vec<RuleState>),
+    /// The driver has been examined, and did nothing wrong.
+    Examined {
+        /// What was counted, by name.
+        figures: Vec<Figure>,
+    },
+    /// What was captured.
+    Captured {
+        /// Events that reached the port's sink, in order.
+        events: Vec<CapturedEvent>,
+        /// Events that went to the allocator instead of a sink since the pin was opened.
+        discarded: u64,
+    },
+    /// Where the process would have it.
+    UserMapping {
+        /// Its address.
+        address: u64,
+    },
+}
+
+/// A rule of the contract, and how it fared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleState {
+    /// Its number.
+    pub number: u16,
+    /// What it demands.
+    pub title: String,
+    /// Where it is written.
+    pub source: String,
+    /// How the guest checks it.
+    pub how: HowChecked,
+    /// How often it was put to the test, and held, since boot.
+    pub held: u32,
+}
+
+/// How a guest checks a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HowChecked {
+    /// Whenever it applies.
+    Always,
+    /// By an examination of this name.
+    Examined(String),
+    /// Not at all, because.
+    NotApplicable(String),
+}
+
+/// Something counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Figure {
+    /// What.
+    pub name: String,
+    /// How many.
+    pub value: u64,
+}
+
+/// An event that came out of a capture stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapturedEvent {
+    /// Master time, in 100 ns units.
+    pub time: i64,
+    /// `usChannelGroup`.
+    pub channel_group: u16,
+    /// `usFlags`.
+    pub flags: u16,
+    /// Its bytes.
+    pub data: Vec<u8>,
 }
 
 /// The driver image as loaded.

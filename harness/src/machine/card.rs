@@ -8,9 +8,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::MachineError;
+use crate::hash::hex;
 use crate::process::{Ended, Process};
 
 /// How the card keeps time.
@@ -152,12 +153,51 @@ impl Card {
     /// # Errors
     /// When it does not answer.
     pub fn status(&self) -> io::Result<CardStatus> {
-        let mut stream = UnixStream::connect(&self.control)?;
-        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
-        stream.write_all(b"{\"cmd\":\"status\"}\n")?;
+        let answer = self.ask(&json!({ "cmd": "status" }))?;
+        serde_json::from_value(answer).map_err(io::Error::other)
+    }
+
+    /// Has the card take in MIDI messages now, one after another, as if they came from outside. Gives the card's word on
+    /// each that it does not take.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn midi_in(&self, messages: &[Vec<u8>], group: u16) -> io::Result<Vec<Result<(), String>>> {
+        let lines = messages.iter().fold(String::new(), |text, message| {
+            text + &json!({ "cmd": "midi-in", "data": hex(message), "group": group }).to_string() + "\n"
+        });
+        let mut stream = self.connect()?;
+        stream.write_all(lines.as_bytes())?;
+        let answers = BufReader::new(stream).lines().take(messages.len());
+        let taken = |line: io::Result<String>| {
+            let answer: Value = serde_json::from_str(&line?).map_err(io::Error::other)?;
+            let error = answer["error"].as_str().unwrap_or_default().to_owned();
+            Ok(if answer["ok"] == true { Ok(()) } else { Err(error) })
+        };
+        answers.map(taken).collect()
+    }
+
+    /// Asks on the control socket.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn ask(&self, question: &Value) -> io::Result<Value> {
+        let mut stream = self.connect()?;
+        stream.write_all(format!("{question}\n").as_bytes())?;
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line)?;
         serde_json::from_str(&line).map_err(io::Error::other)
+    }
+
+    fn connect(&self) -> io::Result<UnixStream> {
+        let stream = UnixStream::connect(&self.control)?;
+        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+        Ok(stream)
+    }
+
+    /// Stops the card's process where it is, or lets it go on: a card that takes nothing for a while.
+    pub fn freeze(&mut self, frozen: bool) {
+        self.process.freeze(frozen);
     }
 
     /// How it ended, if it has.

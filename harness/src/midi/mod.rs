@@ -5,7 +5,7 @@ mod record;
 mod tempo;
 
 pub use listing::{LISTING_HEADER, write_listing};
-pub use record::{EVENT_HEADER_BYTES, EVENT_STRUCTURED, record_bytes, write_records};
+pub use record::{EVENT_HEADER_BYTES, EVENT_STRUCTURED, record_bytes, write_music_records, write_records};
 
 use midly::{Format, MetaMessage, Smf, TrackEventKind};
 
@@ -153,6 +153,22 @@ impl Song {
         for event in &mut song.events {
             event.time += delay;
         }
+        song
+    }
+
+    /// The same song on another channel group.
+    #[must_use]
+    pub fn on_group(&self, channel_group: u32) -> Self {
+        let mut song = self.clone();
+        song.events.iter_mut().for_each(|event| event.channel_group = channel_group);
+        song
+    }
+
+    /// The same song with every time at the beginning of its millisecond, as a legacy MIDI stream carries it.
+    #[must_use]
+    pub fn in_whole_milliseconds(&self) -> Self {
+        let mut song = self.clone();
+        song.events.iter_mut().for_each(|event| event.time -= event.time % (TICKS_A_SECOND / 1000));
         song
     }
 

@@ -1,7 +1,7 @@
 //! The records of a DirectMusic buffer: `DMUS_EVENTHEADER` (dmusbuff.h), packed to 4 bytes, and the message, padded so
 //! that the next record begins at a multiple of 8.
 
-use super::MidiEvent;
+use super::{MidiEvent, TICKS_A_SECOND};
 
 /// `sizeof(DMUS_EVENTHEADER)`: `cbEvent`, `dwChannelGroup`, `rtDelta`, `dwFlags`.
 pub const EVENT_HEADER_BYTES: usize = 20;
@@ -31,6 +31,24 @@ pub fn write_records(events: &[MidiEvent]) -> Vec<u8> {
     records
 }
 
+/// The records of a legacy MIDI stream (`KSMUSICFORMAT`, ksmedia.h): milliseconds since the record before, the length, and
+/// the message, padded to a multiple of 4. What is not a whole millisecond is lost.
+#[must_use]
+pub fn write_music_records(events: &[MidiEvent]) -> Vec<u8> {
+    let mut records = Vec::new();
+    let mut before = 0;
+    for event in events {
+        let at = event.time / (TICKS_A_SECOND / 1000);
+        // A song is at most an hour long.
+        records.extend(((at - before) as u32).to_le_bytes());
+        records.extend((event.bytes.len() as u32).to_le_bytes());
+        records.extend(&event.bytes);
+        records.resize(records.len().next_multiple_of(4), 0);
+        before = at;
+    }
+    records
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +69,15 @@ mod tests {
             assert_eq!(write_records(&[event.clone(), event]).len(), 2 * record_bytes(length));
             assert_eq!(record_bytes(length) % 8, 0);
         }
+    }
+
+    #[test]
+    fn a_legacy_record_counts_milliseconds_from_the_one_before() {
+        let event = |time, bytes: &[u8]| MidiEvent { time, channel_group: 1, bytes: bytes.to_vec() };
+        let events = [event(25_000, &[0x90, 60, 100]), event(69_999, &[0xF8])];
+        assert_eq!(
+            write_music_records(&events),
+            [2, 0, 0, 0, 3, 0, 0, 0, 0x90, 60, 100, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0xF8, 0, 0, 0]
+        );
     }
 }

@@ -9,6 +9,10 @@
 #[cfg(target_os = "none")]
 mod bulk;
 #[cfg(target_os = "none")]
+mod device;
+#[cfg(target_os = "none")]
+mod examine;
+#[cfg(target_os = "none")]
 mod failure;
 pub(crate) mod player;
 #[cfg(target_os = "none")]

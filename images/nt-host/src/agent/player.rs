@@ -4,7 +4,9 @@
 //! every event is stamped from that moment on. In lockstep, the events before the end of a quantum are handed over, then
 //! the quantum is rendered. In real time, the master clock says when.
 
-use guest_protocol::Pace;
+use alloc::vec::Vec;
+
+use guest_protocol::{Manner, Pace};
 
 use crate::nt::NTSTATUS;
 use crate::portcls::pin::{Pin, RENDER_GUARD_BYTES};
@@ -34,6 +36,8 @@ pub(crate) struct Piece<'a> {
     pub(crate) quantum: u32,
     /// How fast.
     pub(crate) pace: Pace,
+    /// In which order events are handed over, and how wrapped.
+    pub(crate) manner: Manner,
 }
 
 /// What has been played.
@@ -191,11 +195,16 @@ impl<P: FnMut(Played), W: FnMut()> Performance<'_, P, W> {
                     (clock::now() - self.start).saturating_add(i64::from(lead_ms).saturating_mul(MILLISECOND))
                 }
             };
+            let mut stretch = Vec::new();
             while let Some(Ok(message)) =
                 records.next_if(|record| record.as_ref().is_ok_and(|message| message.delta < horizon))
             {
-                self.send(&message)?;
+                match piece.manner {
+                    Manner::InOrder => self.send(&message)?,
+                    Manner::Reversed | Manner::Packages => stretch.push(message),
+                }
             }
+            self.send_stretch(stretch, piece.manner)?;
             self.render.flush();
             if let Some(status) = self.render.refused() {
                 return Err(PlayError::Refused(status));
@@ -214,6 +223,45 @@ impl<P: FnMut(Played), W: FnMut()> Performance<'_, P, W> {
             self.tell();
         }
         Ok(self.played())
+    }
+
+    /// Sends what becomes due together: the latest times first, or what has one time as a package. Messages of one time
+    /// keep their order, which is all that orders them.
+    fn send_stretch(&mut self, stretch: Vec<crate::portcls::Message<'_>>, manner: Manner) -> Result<(), PlayError> {
+        let together: Vec<_> = stretch.chunk_by(|one, next| one.delta == next.delta).collect();
+        match manner {
+            Manner::InOrder => {}
+            Manner::Reversed => {
+                let out_of_order = together.len() > 1 && self.render.passes_at_once();
+                for message in together.into_iter().rev().flatten() {
+                    self.send(message)?;
+                    // What has another time than the one before must not wait for it.
+                    self.render.flush();
+                }
+                if out_of_order {
+                    rules::PRESENTATION_TIMES.held();
+                }
+            }
+            Manner::Packages => {
+                for messages in together {
+                    self.send_package(messages)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn send_package(&mut self, messages: &[crate::portcls::Message<'_>]) -> Result<(), PlayError> {
+        let (render, wait) = (self.render, &mut *self.wait);
+        let deadline = clock::now().saturating_add(PATIENCE);
+        render
+            .send_package(messages, self.start, || {
+                wait();
+                clock::now() < deadline
+            })
+            .map_err(PlayError::Stuck)?;
+        self.events += messages.len() as u64;
+        Ok(())
     }
 
     fn send(&mut self, message: &crate::portcls::Message<'_>) -> Result<(), PlayError> {

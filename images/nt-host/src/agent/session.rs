@@ -9,22 +9,34 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use guest_protocol::{
-    Carries, Failure, FailureKind, Handle, KsState, PinFactory, Play, PropertyVerb, Reply, Request, Statistics,
-    StreamFormat, VERSION,
+    Bulk, Caller, CapturedEvent, Carries, DevicePower, Examination, Failure, FailureKind, Handle, HowChecked, KsState,
+    PinFactory, Play, PropertyVerb, Reply, Request, RuleState, Starvation, Statistics, StreamFormat, VERSION,
 };
 
 use super::bulk::Ranges;
-use super::failure;
 use super::player::{self, Piece, PlayError, Played};
+use super::{device, examine, failure};
+use crate::mm::user::{Process, UserMemory};
 use crate::nt::status::{STATUS_SUCCESS, success};
 use crate::nt::{FILE_OBJECT, IO_DEVICE_CONTROL, IO_TYPE_FILE, IRP_MJ_DEVICE_CONTROL, POINTER_ALIGNED};
+use crate::portcls::allocator::starve;
 use crate::portcls::pin::Pin;
 use crate::portcls::property::Target;
-use crate::portcls::{self, Com, Port, adapter, formats, guids, irp, property_type, statistics};
+use crate::portcls::{self, Captured, Com, Port, adapter, exam, formats, guids, irp, property_type, rules, statistics};
 use crate::{ex, io, ke, line, mm, pnp};
 
 /// Most bytes of a property's value that a request may ask for.
 const VALUE_BYTES_MAX: usize = 1 << 20;
+
+/// `KernelMode` and `UserMode` of `MODE` (wdm.h).
+const KERNEL_MODE: i8 = 0;
+const USER_MODE: i8 = 1;
+
+/// Longest time that the processor is kept at `DISPATCH_LEVEL`, well below what a watchdog allows.
+const HOLD_MS_MAX: u32 = 1000;
+
+/// Cycles between two reports of progress.
+const PROGRESS_CYCLES: u32 = 50;
 
 /// An open handle.
 enum Open {
@@ -50,6 +62,12 @@ pub(super) struct Session {
     handles: BTreeMap<u32, Open>,
     last_handle: u32,
     ranges: Ranges,
+    /// Pins that were paused because the device lost power, and the states to resume.
+    paused: Vec<(u32, portcls::KsState)>,
+    /// The device is gone without having been asked.
+    removed: bool,
+    /// What processes have mapped, until the session ends.
+    mapped: Vec<UserMemory>,
 }
 
 impl Session {
@@ -63,7 +81,7 @@ impl Session {
             Request::CreatePin { filter, pin, format } => self.create_pin(filter, pin, format),
             Request::SetState { pin, state } => self.set_state(pin, state),
             Request::Property { target, node, set, id, verb, instance, value } => {
-                self.property(target, &PropertyRequest { node, set, id, verb, instance, value })
+                self.property(target, &PropertyRequest { caller: None, node, set, id, verb, instance, value })
             }
             Request::AllocateBulk { bytes } => self.ranges.allocate(bytes).map(Reply::Bulk),
             Request::FreeBulk(bulk) => self.ranges.free(bulk).map(|()| Reply::Done),
@@ -73,7 +91,128 @@ impl Session {
             Request::UnloadDriver => self.unload_driver(),
             Request::Statistics => Ok(Reply::Statistics(count())),
             Request::Shutdown => Ok(Reply::Done),
+            Request::Contract => Ok(Reply::Contract(contract())),
+            Request::Allocators { piece_bytes } => {
+                portcls::allocator::set_piece_bytes(piece_bytes);
+                Ok(Reply::Done)
+            }
+            Request::TakeCaptured { pin } => self.take_captured(pin),
+            Request::ConnectCapture { pin, connected } => {
+                self.pin(pin)?.connect_capture(connected);
+                Ok(Reply::Done)
+            }
+            Request::Starve { pin, what } => {
+                self.pin(pin)?.starve(match what {
+                    Starvation::Nothing => starve::NOTHING,
+                    Starvation::Events => starve::EVENTS,
+                    Starvation::Buffers => starve::BUFFERS,
+                });
+                Ok(Reply::Done)
+            }
+            Request::Examine(examination) => self.examine(examination),
+            Request::SetPower(power) => self.set_power(power),
+            Request::RestartDevice => self.restart_device(),
+            Request::SurpriseRemoval => self.surprise_removal(),
+            Request::HoldDispatch { milliseconds } => {
+                portcls::hold_dispatch(milliseconds.min(HOLD_MS_MAX));
+                Ok(Reply::Done)
+            }
+            Request::MapUser { bulk, caller } => self.map_user(bulk, caller),
+            Request::UserProperty { caller, target, node, set, id, verb, instance, value } => {
+                self.property(target, &PropertyRequest { caller: Some(caller), node, set, id, verb, instance, value })
+            }
         }
+    }
+
+    fn examine(&self, examination: Examination) -> Result<Reply, Failure> {
+        let no_pins = |of: Handle| {
+            if self.handles.values().any(|open| matches!(open, Open::Pin { filter, .. } if *filter == of)) {
+                return Err(failure::request("the examination opens pins of its own: close the filter's first"));
+            }
+            self.filter(of)
+        };
+        let figures = match examination {
+            Examination::Start => {
+                self.expect(Stage::Loaded, "the start is examined before StartDevice")?;
+                return examine::starts();
+            }
+            Examination::Streams { filter } => exam::streams::examine(no_pins(filter)?),
+            Examination::Properties { filter, pin } => exam::properties::examine(self.filter(filter)?, self.pin(pin)?),
+            Examination::Power { filter } => exam::power::examine(no_pins(filter)?),
+            Examination::Burst { pin, events } => exam::cycles::burst(self.pin(pin)?, events),
+            Examination::Cycles { filter, pin, format, cycles, events } => {
+                let told = |cycle, sent| {
+                    if cycle % PROGRESS_CYCLES == 0 {
+                        line::send_event(guest_protocol::Event::Progress { frames: u64::from(cycle), events: sent });
+                    }
+                };
+                exam::cycles::run(no_pins(filter)?, pin, &data_format(format), cycles, events, told)
+                    .map_err(|error| failure::request(error.to_string()))?
+            }
+        };
+        Ok(examine::reply(figures))
+    }
+
+    fn set_power(&mut self, power: DevicePower) -> Result<Reply, Failure> {
+        self.expect(Stage::Started, "SetPower comes after StartDevice")?;
+        if power == DevicePower::D0 {
+            device::set_power(power)?;
+            for (handle, state) in core::mem::take(&mut self.paused) {
+                if let Some(Open::Pin { pin, .. }) = self.handles.get_mut(&handle) {
+                    let name = format!("the stream of handle {handle} does not resume");
+                    pin.set_state(state).map_err(|code| failure::status(code, &name))?;
+                }
+            }
+            rules::POWER_CYCLE.held();
+            return Ok(Reply::Done);
+        }
+        for (handle, open) in &mut self.handles {
+            if let Open::Pin { pin, .. } = open
+                && pin.state() == portcls::KsState::Run
+            {
+                let _ = pin.set_state(portcls::KsState::Pause);
+                self.paused.push((*handle, portcls::KsState::Run));
+            }
+        }
+        device::set_power(power)?;
+        Ok(Reply::Done)
+    }
+
+    fn restart_device(&mut self) -> Result<Reply, Failure> {
+        self.expect(Stage::Started, "RestartDevice comes after StartDevice")?;
+        self.close_all();
+        device::restart()?;
+        rules::RESTART.held();
+        let subdevices = adapter::subdevices().into_iter().map(|(name, _)| name).collect();
+        Ok(Reply::DeviceStarted { device: "the same".to_string(), resources: Vec::new(), subdevices })
+    }
+
+    fn surprise_removal(&mut self) -> Result<Reply, Failure> {
+        self.expect(Stage::Started, "SurpriseRemoval comes after StartDevice")?;
+        rules::blame(Some(rules::SURPRISE_REMOVAL));
+        device::surprise_removal()?;
+        self.removed = true;
+        Ok(Reply::Done)
+    }
+
+    fn map_user(&mut self, bulk: Bulk, caller: Caller) -> Result<Reply, Failure> {
+        // Only to see that it lies in a range that the harness was given.
+        self.ranges.bytes(bulk)?;
+        let memory = UserMemory::of_physical(process(caller), bulk.address, bulk.length)
+            .map_err(|_| failure::memory(bulk.length))?;
+        let address = memory.address();
+        self.mapped.push(memory);
+        Ok(Reply::UserMapping { address })
+    }
+
+    fn take_captured(&self, pin: Handle) -> Result<Reply, Failure> {
+        let pin = self.pin(pin)?;
+        let events = pin.take_captured().ok_or_else(|| failure::request("the pin captures nothing"))?;
+        let event = |event: Captured| {
+            let Captured { time, channel_group, flags, data } = event;
+            CapturedEvent { time, channel_group, flags, data }
+        };
+        Ok(Reply::Captured { events: events.into_iter().map(event).collect(), discarded: pin.captured_dropped() })
     }
 
     fn load_driver(&mut self) -> Result<Reply, Failure> {
@@ -94,7 +233,14 @@ impl Session {
     fn stop_device(&mut self) -> Result<Reply, Failure> {
         self.expect(Stage::Started, "StopDevice comes after StartDevice")?;
         self.close_all();
-        pnp::stop_device()?;
+        if core::mem::take(&mut self.removed) {
+            pnp::driver::remove()?;
+            mm::registers::set(mm::registers::Registers::Live);
+            rules::SURPRISE_REMOVAL.held();
+            rules::blame(None);
+        } else {
+            pnp::stop_device()?;
+        }
         self.stage = Stage::Loaded;
         Ok(Reply::Done)
     }
@@ -130,11 +276,7 @@ impl Session {
 
     fn create_pin(&mut self, filter: Handle, id: u32, format: StreamFormat) -> Result<Reply, Failure> {
         let port = self.filter(filter)?.clone();
-        let format = match format {
-            StreamFormat::DirectMusic => formats::music(guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC),
-            StreamFormat::Midi => formats::music(guids::KSDATAFORMAT_SUBTYPE_MIDI),
-            StreamFormat::Pcm { sample_rate, channels, bits } => formats::pcm(sample_rate, channels, bits),
-        };
+        let format = data_format(format);
         let pin =
             Pin::open(&port, id, &format).map_err(|code| failure::status(code, &format!("pin {id} does not open")))?;
         let schedule_prefetch = pin.prefetch();
@@ -198,6 +340,7 @@ impl Session {
             pcm,
             quantum: play.quantum_frames,
             pace: play.pace,
+            manner: play.manner,
         };
         let progress = |Played { frames, events }| line::send_event(guest_protocol::Event::Progress { frames, events });
         let Played { frames, events } =
@@ -242,6 +385,13 @@ impl Session {
         }
     }
 
+    fn pin(&self, handle: Handle) -> Result<&Pin, Failure> {
+        match self.handles.get(&handle.0) {
+            Some(Open::Pin { pin, .. }) => Ok(pin),
+            _ => Err(no_pin(handle)),
+        }
+    }
+
     fn insert(&mut self, open: Open) -> Handle {
         self.last_handle += 1;
         self.handles.insert(self.last_handle, open);
@@ -260,6 +410,36 @@ fn hello(version: u16) -> Result<Reply, Failure> {
         guest: concat!("nt-host ", env!("CARGO_PKG_VERSION")).to_string(),
         memory: mm::frames::total(),
     })
+}
+
+fn process(caller: Caller) -> Process {
+    match caller {
+        Caller::Wide => Process::Wide,
+        Caller::Narrow => Process::Narrow,
+    }
+}
+
+fn data_format(format: StreamFormat) -> Vec<u8> {
+    match format {
+        StreamFormat::DirectMusic => formats::music(guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC),
+        StreamFormat::Midi => formats::music(guids::KSDATAFORMAT_SUBTYPE_MIDI),
+        StreamFormat::Pcm { sample_rate, channels, bits } => formats::pcm(sample_rate, channels, bits),
+    }
+}
+
+fn contract() -> Vec<RuleState> {
+    let state = |rule: &&'static rules::Rule| RuleState {
+        number: rule.number,
+        title: rule.title.to_string(),
+        source: rule.source.to_string(),
+        how: match rule.how {
+            rules::How::Always => HowChecked::Always,
+            rules::How::Examined(name) => HowChecked::Examined(name.to_string()),
+            rules::How::NotApplicable(reason) => HowChecked::NotApplicable(reason.to_string()),
+        },
+        held: rule.count(),
+    };
+    rules::TABLE.iter().map(state).collect()
 }
 
 fn no_handle(handle: Handle) -> Failure {
@@ -310,6 +490,8 @@ fn describe_pin(pin: &portcls::PinFactory) -> PinFactory {
 
 /// A property request as it came.
 struct PropertyRequest {
+    /// Whose process it comes from; none: the kernel's.
+    caller: Option<Caller>,
     node: Option<u32>,
     set: [u8; 16],
     id: u32,
@@ -356,13 +538,18 @@ impl PropertyRequest {
         };
         let (file_address, value_address) = (&raw mut *file, value.as_mut_ptr());
         // SAFETY: the device is an adapter's, and what the parameters point to outlives the request, which is waited for.
-        let (status, information) = unsafe {
+        let send = || unsafe {
             io::irp::send_synchronous(device, STATUS_SUCCESS, |request, stack| {
                 request.UserBuffer = value_address.cast();
+                request.RequestorMode = if self.caller.is_some() { USER_MODE } else { KERNEL_MODE };
                 stack.MajorFunction = IRP_MJ_DEVICE_CONTROL;
                 stack.FileObject = file_address;
                 stack.Parameters.DeviceIoControl = parameters;
             })
+        };
+        let (status, information) = match self.caller {
+            Some(caller) => ke::thread::as_caller(process(caller), send),
+            None => send(),
         };
         let length = information as u32;
         let written =

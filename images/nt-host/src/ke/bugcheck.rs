@@ -9,6 +9,7 @@ use guest_protocol::{BugCheck, Event, exit};
 
 use super::stack::{self, Context};
 use crate::arch::cpu;
+use crate::portcls::rules;
 use crate::{exports, line};
 
 /// What stops the system.
@@ -49,7 +50,7 @@ pub fn stop(report: Report<'_>) -> ! {
         code: report.code,
         name: report.name.or_else(|| name(report.code)).map_or_else(|| fallback(report.code), String::from),
         parameters: report.parameters,
-        rule: report.rule,
+        rule: report.rule.or_else(rules::blamed),
         message: report.message.to_string(),
         function: report.function.into(),
         irql,

@@ -56,6 +56,11 @@ pub fn outstanding() -> Vec<String> {
     })
 }
 
+/// Mappings of device registers: address and bytes.
+pub(super) fn device_mappings() -> Vec<(u64, u64)> {
+    MAPPINGS.with(|mappings| mappings.io.iter().map(|(at, bytes)| (*at, *bytes)).collect())
+}
+
 /// Maps device registers.
 fn map_io(function: &'static str, physical: u64, bytes: u64) -> Option<u64> {
     if bytes == 0 || bytes > MAP_BYTES_MAX {

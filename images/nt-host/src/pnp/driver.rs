@@ -43,7 +43,7 @@ struct Loaded {
 struct Started {
     pdo: *mut DEVICE_OBJECT,
     // Drivers may keep pointers to the lists until the device is removed.
-    _resources: Resources,
+    resources: Resources,
 }
 // SAFETY: reached from the main thread.
 unsafe impl Send for Loaded {}
@@ -244,7 +244,7 @@ pub fn start_device() -> Result<StartedDevice, Failure> {
     });
     LOADED.with(|loaded| {
         if let Some(loaded) = loaded {
-            loaded.device = Some(Started { pdo, _resources: resources });
+            loaded.device = Some(Started { pdo, resources });
         }
     });
     if !success(status) {
@@ -258,8 +258,31 @@ pub fn start_device() -> Result<StartedDevice, Failure> {
     Ok(StartedDevice { device: bus::describe(pdo), resources: lines })
 }
 
+/// The physical device object of the driver's device, if it is there.
+#[must_use]
+pub fn device_object() -> Option<*mut DEVICE_OBJECT> {
+    LOADED.with(|loaded| loaded.as_ref()?.device.as_ref().map(|started| started.pdo))
+}
+
+/// Starts the device again with the resources that it has, after `IRP_MN_STOP_DEVICE`. Gives the driver's status.
+#[must_use]
+pub fn start_again() -> Option<NTSTATUS> {
+    let (pdo, lists) = LOADED.with(|loaded| {
+        let started = loaded.as_mut()?.device.as_mut()?;
+        let resources = &mut started.resources;
+        Some((
+            started.pdo,
+            IO_START_DEVICE {
+                AllocatedResources: resources.raw.as_ptr(),
+                AllocatedResourcesTranslated: resources.translated.as_ptr(),
+            },
+        ))
+    })?;
+    Some(pnp(pdo, IRP_MN_START_DEVICE, |stack| stack.Parameters.StartDevice = lists))
+}
+
 /// Sends a PnP request to the stack of a device.
-fn pnp(pdo: *mut DEVICE_OBJECT, minor: u8, fill: impl FnOnce(&mut IO_STACK_LOCATION)) -> NTSTATUS {
+pub fn pnp(pdo: *mut DEVICE_OBJECT, minor: u8, fill: impl FnOnce(&mut IO_STACK_LOCATION)) -> NTSTATUS {
     // SAFETY: a live stack; the parameters are the caller's.
     unsafe {
         send_synchronous(pdo, STATUS_NOT_SUPPORTED, |_, stack| {
@@ -271,7 +294,11 @@ fn pnp(pdo: *mut DEVICE_OBJECT, minor: u8, fill: impl FnOnce(&mut IO_STACK_LOCAT
     }
 }
 
-fn remove() -> Result<(), Failure> {
+/// Removes the device without asking, as after a surprise removal.
+///
+/// # Errors
+/// No device is started.
+pub fn remove() -> Result<(), Failure> {
     let Some(started) = LOADED.with(|loaded| loaded.as_mut().and_then(|loaded| loaded.device.take())) else {
         return Err(wrong_order("no device is started"));
     };

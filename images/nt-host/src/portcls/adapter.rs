@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use super::clock;
 use super::com::Com;
+use super::exam::start;
 use super::io_timeout;
 use super::irp;
 use super::lock::Lock;
@@ -116,6 +117,11 @@ pub(super) fn lower(fdo: *mut DEVICE_OBJECT) -> Option<*mut DEVICE_OBJECT> {
     with(fdo, |adapter| adapter.lower as *mut DEVICE_OBJECT)
 }
 
+/// The physical device below an adapter's.
+pub(super) fn physical(fdo: *mut DEVICE_OBJECT) -> Option<*mut DEVICE_OBJECT> {
+    with(fdo, |adapter| adapter.pdo as *mut DEVICE_OBJECT)
+}
+
 /// `PcGetDeviceProperty`.
 ///
 /// # Safety
@@ -145,6 +151,7 @@ pub(crate) fn check_driver_entry(driver: *mut DRIVER_OBJECT, status: NTSTATUS) {
             ),
         )
     }
+    rules::DRIVER_ENTRY.held();
 }
 
 /// The driver is gone: the next one starts anew.
@@ -171,6 +178,7 @@ unsafe extern "win64" fn add_device(driver: *mut DRIVER_OBJECT, pdo: *mut DEVICE
             ),
         )
     }
+    rules::ADD_DEVICE.held();
     status
 }
 
@@ -179,7 +187,7 @@ unsafe extern "win64" fn driver_unload(_driver: *mut DRIVER_OBJECT) {}
 
 /// IRP_MN_START_DEVICE, when the bus driver has done its part.
 pub(super) fn start(fdo: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
-    let Some(start) = with(fdo, |adapter| adapter.start) else { return STATUS_NO_SUCH_DEVICE };
+    let Some(start_device) = with(fdo, |adapter| adapter.start) else { return STATUS_NO_SUCH_DEVICE };
     // SAFETY: the IRP is ours until it is completed; its location is that of IRP_MN_START_DEVICE.
     let (list, location) = unsafe {
         let parameters = irp::stack_location(irp).Parameters.StartDevice;
@@ -188,7 +196,7 @@ pub(super) fn start(fdo: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
     };
     // SAFETY: the driver's routine, with the device that it added.
     let status = super::slots::at_same_level("PCPFNSTARTDEVICE", crate::nt::irql::PASSIVE_LEVEL, || unsafe {
-        start(fdo, irp, list.as_raw())
+        start_device(fdo, irp, list.as_raw())
     });
     // SAFETY: if the driver left it alone, the IRP is still ours.
     if unsafe { (*irp).CurrentLocation } != location {
@@ -201,6 +209,9 @@ pub(super) fn start(fdo: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
             ),
         )
     }
+    rules::START_DEVICE.held();
+    // The list is the miniport's to give up, not this frame's.
+    drop(list);
     if !success(status) {
         release_subdevices(fdo);
     }
@@ -231,6 +242,7 @@ pub(super) fn release_subdevices(fdo: *mut DEVICE_OBJECT) {
                 ),
             )
         }
+        rules::SUBDEVICE_NAME.held();
         subdevice.port.shut_down();
     }
     io_timeout::forget(fdo);
@@ -403,6 +415,9 @@ crate::exports! {
                 ),
             )
         }
+        if start::must_fail("PcRegisterSubdevice") {
+            return STATUS_INSUFFICIENT_RESOURCES;
+        }
         let Some(text) = read_name(name) else { return STATUS_INVALID_PARAMETER };
         let added = with(fdo, |adapter| {
             if adapter.subdevices.iter().any(|other| other.name.eq_ignore_ascii_case(&text)) {
@@ -419,7 +434,10 @@ crate::exports! {
                 "PcRegisterSubdevice",
                 Broken::new(rules::SUBDEVICE_NAME, "two subdevices have one name", "name each subdevice as its INF reference string does"),
             ),
-            Some(status) => status,
+            Some(status) => {
+                rules::SUBDEVICE_ORDER.held();
+                status
+            }
             None => STATUS_INVALID_PARAMETER,
         }
     }
@@ -446,6 +464,7 @@ crate::exports! {
                 ),
             )
         }
+        rules::PHYSICAL_CONNECTION.held();
         with(fdo, |adapter| adapter.connections.push(PhysicalConnection { from: (from as usize, from_pin), to: (to as usize, to_pin) }));
         STATUS_SUCCESS
     }

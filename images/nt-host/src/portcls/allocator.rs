@@ -3,6 +3,9 @@
 #![allow(unsafe_code, reason = "drivers call the allocator through its vtable and pass events by address")]
 
 use alloc::format;
+use alloc::vec::Vec;
+use core::ops::Range;
+use core::sync::atomic::{AtomicU8, AtomicU16, Ordering};
 
 use super::abi::{EVENT_PACKAGE, INLINE_BYTES, KernelEvent};
 use super::com::{Class, Com, Object, Slot, object, unknown};
@@ -33,17 +36,63 @@ const BUFFER_BYTES: u16 = 1000;
 /// `IAllocatorMXF`. Each stream has one of its own.
 pub(crate) struct Allocator {
     pool: Lock<EventPool>,
+    buffer_bytes: u16,
+    piece_bytes: u16,
+    /// Bits of [`starve`]: what drivers get none of.
+    starved: AtomicU8,
+}
+
+/// What an allocator refuses although its pool has some: the way a pool is empty, without emptying it.
+pub(crate) mod starve {
+    /// Nothing.
+    pub(crate) const NOTHING: u8 = 0;
+    /// `GetMessage` fails.
+    pub(crate) const EVENTS: u8 = 1;
+    /// `GetBuffer` fails.
+    pub(crate) const BUFFERS: u8 = 2;
+}
+
+/// Longest piece of a message in one event, for allocators that are made from now on; 0 for as long as a buffer.
+static PIECE_BYTES: AtomicU16 = AtomicU16::new(0);
+
+/// Sets how long a piece of a message goes into one event of allocators that are made from now on; 0 for the usual.
+pub(crate) fn set_piece_bytes(bytes: u16) {
+    PIECE_BYTES.store(bytes, Ordering::Relaxed);
 }
 
 impl Allocator {
     /// An allocator with a full pool.
     pub(crate) fn create() -> Com<Self> {
-        Com::new(Self { pool: Lock::new(EventPool::new(EVENTS, BUFFERS, BUFFER_BYTES)) })
+        let piece_bytes = match PIECE_BYTES.load(Ordering::Relaxed) {
+            0 => BUFFER_BYTES,
+            bytes => bytes,
+        };
+        let buffer_bytes = if usize::from(piece_bytes) > INLINE_BYTES { piece_bytes } else { BUFFER_BYTES };
+        let pool = EventPool::new(EVENTS, BUFFERS, buffer_bytes);
+        POOLS.with(|pools| pools.push(pool.range()));
+        Com::new(Self { pool: Lock::new(pool), buffer_bytes, piece_bytes, starved: AtomicU8::new(starve::NOTHING) })
     }
 
-    /// Bytes of a buffer.
-    pub(crate) fn buffer_bytes(&self) -> u16 {
-        self.pool.with(|pool| pool.buffer_bytes())
+    /// Longest piece of a message that goes into one event.
+    pub(crate) fn piece_bytes(&self) -> u16 {
+        self.piece_bytes
+    }
+
+    /// Refuses events, buffers, both, or nothing: bits of [`starve`].
+    pub(crate) fn starve(&self, what: u8) {
+        self.starved.store(what, Ordering::Relaxed);
+    }
+
+    fn is_starved_of(&self, what: u8) -> bool {
+        self.starved.load(Ordering::Relaxed) & what != 0
+    }
+
+    /// What a driver has filled an event with: its fields and its bytes.
+    ///
+    /// # Errors
+    /// It is no event of this allocator that is out, or its data lies where it may not.
+    pub(crate) fn read(&self, event: *mut KernelEvent) -> Result<(KernelEvent, Vec<u8>), Broken> {
+        self.pool.with(|pool| pool.read(event))
     }
 
     /// How many events there are in all.
@@ -94,6 +143,25 @@ impl Allocator {
             Ok(Some(event))
         });
         filled.unwrap_or_else(|broken| violation("IAllocatorMXF", broken))
+    }
+
+    /// An event that says that it is longer than fits it and has no buffer, for the port to send. `None` when the pool has
+    /// no event left.
+    pub(crate) fn without_buffer(&self, bytes: u16, time: i64, channel_group: u16) -> Option<*mut KernelEvent> {
+        let made = self.pool.with(|pool| {
+            let Some(event) = pool.take_event()? else { return Ok(None) };
+            // SAFETY: just handed out.
+            unsafe {
+                (*event).event_bytes = bytes;
+                (*event).channel_group = channel_group;
+                (*event).time = time;
+                (*event).byte_position = super::abi::BYTE_POSITION_NONE;
+                (*event).data.buffer = core::ptr::null_mut();
+            }
+            pool.send(event);
+            Ok(Some(event))
+        });
+        made.unwrap_or_else(|broken| violation("IAllocatorMXF", broken))
     }
 
     /// A package of these events, for the port to send. `None` when the pool has no event left.
@@ -151,6 +219,11 @@ impl Class for Allocator {
         ];
         &VTABLE
     }
+
+    fn released(&self) {
+        let own = self.pool.with(|pool| pool.range());
+        POOLS.with(|pools| pools.retain(|pool| *pool != own));
+    }
 }
 
 type This = *mut Object<Allocator>;
@@ -185,15 +258,35 @@ unsafe extern "win64" fn connect_output(_this: This, _sink: PVOID) -> NTSTATUS {
 unsafe extern "win64" fn put_message(this: This, event: *mut KernelEvent) -> NTSTATUS {
     check_level("PutMessage");
     // SAFETY: the caller holds a reference.
-    match unsafe { object(this) }.pool.with(|pool| pool.give_back(event)) {
+    let allocator = unsafe { object(this) };
+    match allocator.pool.with(|pool| pool.give_back(event)) {
         Ok(count) => {
             statistics::EVENTS_RETURNED.add(count as u64);
+            rules::CONSERVATION.held();
+            rules::EVENT_FIELDS.held();
             // Whoever waits for events can go on.
             kernel::wake();
             STATUS_SUCCESS
         }
-        Err(broken) => violation("IAllocatorMXF::PutMessage", broken),
+        Err(broken) => violation("IAllocatorMXF::PutMessage", anothers(allocator, event).unwrap_or(broken)),
     }
+}
+
+/// Where the events of every allocator lie that is in use.
+static POOLS: Lock<Vec<Range<usize>>> = Lock::new(Vec::new());
+
+/// What is broken if an event that is not this allocator's is that of another stream (rule 35).
+fn anothers(own: &Allocator, event: *mut KernelEvent) -> Option<Broken> {
+    let address = event as usize;
+    let own = own.pool.with(|pool| pool.range());
+    let others = POOLS.with(|pools| pools.iter().any(|pool| *pool != own && pool.contains(&address)));
+    others.then(|| {
+        Broken::new(
+            rules::STREAMS_APART,
+            format!("the event at {event:p} is given to the allocator of another stream than it was put to"),
+            "keep the allocator in the stream, not in the miniport, and give each event back to that of its own stream",
+        )
+    })
 }
 
 unsafe extern "win64" fn get_message(this: This, out: *mut *mut KernelEvent) -> NTSTATUS {
@@ -202,15 +295,22 @@ unsafe extern "win64" fn get_message(this: This, out: *mut *mut KernelEvent) -> 
         return STATUS_INVALID_PARAMETER;
     }
     // SAFETY: the caller holds a reference.
-    let taken = unsafe { object(this) }.pool.with(|pool| pool.take_event());
+    let allocator = unsafe { object(this) };
+    let taken =
+        if allocator.is_starved_of(starve::EVENTS) { starved() } else { allocator.pool.with(|pool| pool.take_event()) };
     // SAFETY: the caller's out parameter.
     unsafe { give(out, taken) }
 }
 
+/// What a driver gets from a pool that is made to look empty. Whether it copes shows when it goes on (rule 58).
+fn starved<T>() -> Result<Option<T>, Broken> {
+    rules::CAPTURE_EMPTY_POOL.held();
+    Ok(None)
+}
+
 unsafe extern "win64" fn get_buffer_size(this: This) -> u16 {
     // SAFETY: the caller holds a reference. The size is constant, so no lock: this may be called at any IRQL.
-    let _ = this;
-    BUFFER_BYTES
+    unsafe { object(this) }.buffer_bytes
 }
 
 unsafe extern "win64" fn get_buffer(this: This, out: *mut *mut u8) -> NTSTATUS {
@@ -219,7 +319,12 @@ unsafe extern "win64" fn get_buffer(this: This, out: *mut *mut u8) -> NTSTATUS {
         return STATUS_INVALID_PARAMETER;
     }
     // SAFETY: the caller holds a reference.
-    let taken = unsafe { object(this) }.pool.with(|pool| pool.take_buffer());
+    let allocator = unsafe { object(this) };
+    let taken = if allocator.is_starved_of(starve::BUFFERS) {
+        Ok(None)
+    } else {
+        allocator.pool.with(|pool| pool.take_buffer())
+    };
     // SAFETY: the caller's out parameter.
     unsafe { give(out, taken) }
 }

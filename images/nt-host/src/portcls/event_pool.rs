@@ -9,6 +9,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::ptr::NonNull;
 
 use super::abi::{EVENT_PACKAGE, EventData, INLINE_BYTES, KernelEvent};
@@ -31,6 +32,7 @@ enum Whereabouts {
     /// Handed out empty, to be filled by whoever asked.
     Out,
     /// Filled by the port and sent to a stream: these must come back unchanged.
+    /// `data` is null for what has none of the pool's.
     Sent { event_bytes: u16, flags: u16, data: *mut u8 },
 }
 
@@ -91,14 +93,15 @@ impl EventPool {
         pool
     }
 
+    /// Where the events lie.
+    pub(crate) fn range(&self) -> Range<usize> {
+        let first = self.events.cast::<KernelEvent>().as_ptr() as usize;
+        first..first + self.events.len() * size_of::<KernelEvent>()
+    }
+
     /// How many events there are.
     pub(crate) fn capacity(&self) -> usize {
         self.events.len()
-    }
-
-    /// Bytes of a buffer.
-    pub(crate) fn buffer_bytes(&self) -> u16 {
-        self.buffer_bytes
     }
 
     /// Events that are not in the pool.
@@ -183,6 +186,38 @@ impl EventPool {
         }
     }
 
+    /// What is in an event that is out: its fields and its bytes.
+    ///
+    /// # Errors
+    /// It is not out, or says that its data lies in what is no buffer of this pool, or is longer than one.
+    pub(crate) fn read(&self, event: *mut KernelEvent) -> Result<(KernelEvent, Vec<u8>), Broken> {
+        let index = self.check_event(event)?;
+        let content = self.content(index);
+        if content.flags & EVENT_PACKAGE != 0 {
+            return Ok((content, Vec::new()));
+        }
+        let length = usize::from(content.event_bytes);
+        if !is_long(&content) {
+            // SAFETY: a short event's data is its inline member; any bits are a value.
+            return Ok((content, unsafe { content.data.inline }[..length].to_vec()));
+        }
+        let buffer = data_pointer(&content);
+        let offset = (buffer as usize).wrapping_sub(self.buffers.cast::<u8>().as_ptr() as usize);
+        let is_ours = offset < self.buffers.len() && offset.is_multiple_of(self.stride());
+        let is_out = is_ours && self.buffer_states[offset / self.stride()] == BufferState::Out;
+        if !is_out || length > usize::from(self.buffer_bytes) {
+            return Err(Broken::new(
+                rules::CAPTURED_EVENTS,
+                format!(
+                    "an event of {length} bytes has its data at {buffer:p}, which is {}",
+                    if is_out { "a shorter buffer" } else { "no buffer that GetBuffer gave and that is still out" }
+                ),
+                "take a buffer from GetBuffer for more than 8 bytes, and put no more into it than GetBufferSize says",
+            ));
+        }
+        Ok((content, self.buffer_bytes_at(offset, length).to_vec()))
+    }
+
     /// Takes back a chain of events with all that hangs on them. Gives their number.
     ///
     /// # Errors
@@ -210,7 +245,11 @@ impl EventPool {
                 // SAFETY: for a package `uData` is read as its pointer member; any bits are a value.
                 count += self.give_back_at(unsafe { content.data.package }, depth + 1)?;
             } else {
-                if is_long(&content) {
+                // Sent without a buffer, it has none to come back with.
+                let never_had_one = data_pointer(&content).is_null()
+                    && matches!(self.whereabouts[index], Whereabouts::Sent { event_bytes, data, .. }
+                        if data.is_null() && event_bytes == content.event_bytes);
+                if is_long(&content) && !never_had_one {
                     self.free_buffer_at(data_pointer(&content))?;
                 }
                 self.free_event(index);

@@ -3,13 +3,16 @@
 #![allow(unsafe_code, reason = "service routines are called by address, at the interrupt's IRQL")]
 
 use alloc::format;
+use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 use super::com::{Class, Com, Object, Slot, object, unknown};
+use super::exam::start;
 use super::guids::{GUID, IID_IINTERRUPTSYNC};
 use super::irql;
 use super::kernel;
+use super::lock::Lock;
 use super::resources;
 use super::rules::{self, Broken};
 use super::violation;
@@ -132,7 +135,7 @@ impl InterruptSync {
     /// An interrupt in the very moment of its connection, as another device on a shared line raises it (rules 21, 60).
     fn fire_at_once(&self, this: PVOID) {
         let before = kernel::raise(self.line.irql.max(irql::current()));
-        let claimed = (0..QUIET_CALLS).all(|_| self.serve(this));
+        let claimed = rules::must_survive(rules::EARLY_INTERRUPT, || (0..QUIET_CALLS).all(|_| self.serve(this)));
         kernel::lower(before);
         if claimed {
             violation(
@@ -144,6 +147,7 @@ impl InterruptSync {
                 ),
             )
         }
+        rules::INTERRUPT_NOT_OURS.held();
     }
 
     /// Calls the service routines by the mode. Gives whether any claimed the interrupt.
@@ -168,6 +172,7 @@ impl InterruptSync {
                 let mut claimed = false;
                 for _ in 0..WALKS_MAX {
                     if !walk(false) {
+                        rules::INTERRUPT_CLAIM.held();
                         return claimed;
                     }
                     claimed = true;
@@ -185,11 +190,33 @@ impl InterruptSync {
     }
 }
 
+/// Every sync object that is connected, by address.
+static CONNECTED: Lock<Vec<usize>> = Lock::new(Vec::new());
+
+/// Calls every connected service routine this often in a row, at its IRQL, without a DPC between: what another device on
+/// the line, or one gone mad, does. Gives how many of the interrupts were claimed.
+pub(crate) fn storm(interrupts: u32) -> u64 {
+    let held = irql::Raised::to_dispatch();
+    let connected = CONNECTED.with(|connected| connected.clone());
+    let mut claimed = 0;
+    for address in connected {
+        // SAFETY: a connected object lives, and disconnecting happens at passive level, where this is not.
+        let sync = unsafe { &*(address as *const Object<InterruptSync>) };
+        let before = kernel::raise(sync.line.irql.max(irql::current()));
+        claimed += (0..interrupts).filter(|_| sync.serve(address as PVOID)).count() as u64;
+        kernel::lower(before);
+    }
+    drop(held);
+    claimed
+}
+
 /// What the kernel calls.
 unsafe extern "win64" fn service(_interrupt: *mut KINTERRUPT, context: PVOID) -> u8 {
     // SAFETY: the interrupt is connected, so the object lives: it disconnects before its last release.
     let sync = unsafe { &*context.cast::<Object<InterruptSync>>() };
-    u8::from(sync.serve(context))
+    let claimed = sync.serve(context);
+    rules::INTERRUPT_CALLS.held();
+    u8::from(claimed)
 }
 
 impl Class for InterruptSync {
@@ -222,6 +249,7 @@ impl Class for InterruptSync {
                 ),
             )
         }
+        rules::DISCONNECT.held();
     }
 }
 
@@ -291,6 +319,10 @@ unsafe extern "win64" fn connect(this: This) -> NTSTATUS {
             ),
         )
     }
+    rules::INTERRUPT_ORDER.held();
+    if start::must_fail("IInterruptSync::Connect") {
+        return crate::nt::status::STATUS_INSUFFICIENT_RESOURCES;
+    }
     let mut interrupt = core::ptr::null_mut();
     let line = sync.line;
     // SAFETY: the object is kept until Disconnect (rule 63).
@@ -311,6 +343,7 @@ unsafe extern "win64" fn connect(this: This) -> NTSTATUS {
     };
     if success(status) {
         sync.interrupt.store(interrupt, Ordering::Release);
+        CONNECTED.with(|connected| connected.push(this as usize));
         sync.fire_at_once(this.cast());
     }
     status
@@ -321,6 +354,7 @@ unsafe extern "win64" fn disconnect(this: This) {
     // SAFETY: the caller holds a reference.
     let interrupt = unsafe { &object(this).interrupt }.swap(core::ptr::null_mut(), Ordering::AcqRel);
     if !interrupt.is_null() {
+        CONNECTED.with(|connected| connected.retain(|entry| *entry != this as usize));
         // SAFETY: it was connected, and is disconnected once.
         unsafe { kernel::IoDisconnectInterrupt(interrupt) };
     }
@@ -334,6 +368,9 @@ unsafe extern "win64" fn register_service_routine(
 ) -> NTSTATUS {
     irql::passive("IInterruptSync", "RegisterServiceRoutine");
     let Some(routine) = routine else { return STATUS_INVALID_PARAMETER };
+    if start::must_fail("IInterruptSync::RegisterServiceRoutine") {
+        return crate::nt::status::STATUS_INSUFFICIENT_RESOURCES;
+    }
     // SAFETY: the caller holds a reference.
     unsafe { object(this) }.at_interrupt_irql(|routines| {
         if routines.count == ROUTINES_MAX {
@@ -361,6 +398,9 @@ crate::exports! {
         else {
             return STATUS_INVALID_PARAMETER;
         };
+        if start::must_fail("PcNewInterruptSync") {
+            return crate::nt::status::STATUS_INSUFFICIENT_RESOURCES;
+        }
         let flags = entry.Flags;
         if flags & CM_RESOURCE_INTERRUPT_MESSAGE != 0 {
             // The classical connection serves lines; nothing documents PcNewInterruptSync for messages.

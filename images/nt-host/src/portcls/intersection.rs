@@ -73,6 +73,7 @@ fn check_range(miniport: &Foreign, pin: u32, range: &DataRange) {
     let size = ask(miniport, pin, &range.bytes, range, 0);
     if !success(size.status) && size.status != STATUS_BUFFER_OVERFLOW && size.status != STATUS_BUFFER_TOO_SMALL {
         // No match, or left to the port.
+        rules::INTERSECTION.held();
         return;
     }
     if size.status != STATUS_BUFFER_OVERFLOW || !(1..=FORMAT_BYTES_MAX as u32).contains(&size.length) {
@@ -91,6 +92,7 @@ fn check_range(miniport: &Foreign, pin: u32, range: &DataRange) {
             full.status, full.length
         ));
     }
+    rules::INTERSECTION.held();
 }
 
 fn broken(what: &str) -> ! {

@@ -18,8 +18,9 @@ use crate::nt::status::{
 };
 use crate::nt::{
     DEVICE_OBJECT, IO_STACK_LOCATION, IRP, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, IRP_MJ_CREATE, IRP_MJ_DEVICE_CONTROL,
-    IRP_MJ_PNP, IRP_MJ_POWER, IRP_MJ_SYSTEM_CONTROL, IRP_MN_QUERY_CAPABILITIES, IRP_MN_REMOVE_DEVICE,
-    IRP_MN_START_DEVICE, KEVENT, NTSTATUS, PVOID, SL_INVOKE_ON_CANCEL, SL_INVOKE_ON_ERROR, SL_INVOKE_ON_SUCCESS,
+    IRP_MJ_PNP, IRP_MJ_POWER, IRP_MJ_SYSTEM_CONTROL, IRP_MN_QUERY_CAPABILITIES, IRP_MN_QUERY_POWER,
+    IRP_MN_REMOVE_DEVICE, IRP_MN_SET_POWER, IRP_MN_START_DEVICE, IRP_MN_STOP_DEVICE, KEVENT, NTSTATUS, PVOID,
+    SL_INVOKE_ON_CANCEL, SL_INVOKE_ON_ERROR, SL_INVOKE_ON_SUCCESS,
 };
 
 /// `IOCTL_KS_PROPERTY` (ks.h).
@@ -105,19 +106,44 @@ pub(super) unsafe fn dispatch(fdo: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATU
         let location = stack_location(irp);
         match location.MajorFunction {
             IRP_MJ_PNP => plug_and_play(fdo, irp, location.MinorFunction),
-            IRP_MJ_POWER => {
-                PoStartNextPowerIrp(irp);
-                let Some(lower) = adapter::lower(fdo) else { return complete(irp, STATUS_NO_SUCH_DEVICE) };
-                (*irp).CurrentLocation += 1;
-                (*irp).Tail.CurrentStackLocation = (*irp).Tail.CurrentStackLocation.add(1);
-                PoCallDriver(lower, irp)
-            }
+            IRP_MJ_POWER => power(fdo, irp, location.MinorFunction),
             IRP_MJ_SYSTEM_CONTROL => pass_down(fdo, irp),
             IRP_MJ_DEVICE_CONTROL => device_control(irp),
             // Handles are the agent's: what arrives here is bound to one already.
             IRP_MJ_CREATE | IRP_MJ_CLEANUP | IRP_MJ_CLOSE => complete(irp, STATUS_SUCCESS),
             _ => complete(irp, STATUS_INVALID_DEVICE_REQUEST),
         }
+    }
+}
+
+/// Down, the driver hears before the bus; up, after it.
+unsafe fn power(fdo: *mut DEVICE_OBJECT, irp: *mut IRP, minor: u8) -> NTSTATUS {
+    /// `DevicePowerState` of `POWER_STATE_TYPE`.
+    const DEVICE_STATE: u32 = 1;
+    // SAFETY: by the caller the IRP is ours.
+    unsafe {
+        PoStartNextPowerIrp(irp);
+        let parameters = stack_location(irp).Parameters.Power;
+        let (of_device, state) = (parameters.Type.0 == DEVICE_STATE, parameters.State.0);
+        match minor {
+            IRP_MN_SET_POWER if of_device && power::is_up(state) => {
+                let status = forward_and_wait(fdo, irp);
+                power::up(fdo);
+                return complete(irp, status);
+            }
+            IRP_MN_SET_POWER if of_device => power::down(fdo, state),
+            IRP_MN_QUERY_POWER if of_device => {
+                let status = power::query(fdo, state);
+                if !success(status) {
+                    return complete(irp, status);
+                }
+            }
+            _ => {}
+        }
+        let Some(lower) = adapter::lower(fdo) else { return complete(irp, STATUS_NO_SUCH_DEVICE) };
+        (*irp).CurrentLocation += 1;
+        (*irp).Tail.CurrentStackLocation = (*irp).Tail.CurrentStackLocation.add(1);
+        PoCallDriver(lower, irp)
     }
 }
 
@@ -139,6 +165,11 @@ unsafe fn plug_and_play(fdo: *mut DEVICE_OBJECT, irp: *mut IRP, minor: u8) -> NT
                     status = power::query_capabilities(fdo, capabilities);
                 }
                 complete(irp, status)
+            }
+            IRP_MN_STOP_DEVICE => {
+                adapter::release_subdevices(fdo);
+                (*irp).IoStatus.Status = STATUS_SUCCESS;
+                pass_down(fdo, irp)
             }
             IRP_MN_REMOVE_DEVICE => {
                 adapter::release_subdevices(fdo);

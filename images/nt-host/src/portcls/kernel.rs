@@ -16,7 +16,7 @@ mod target {
         IoConnectInterrupt, IoDisconnectInterrupt, KeCancelTimer, KeInitializeDpc, KeInitializeTimerEx,
         KeInsertQueueDpc, KeRemoveQueueDpc, KeSetTimerEx, KeSynchronizeExecution,
     };
-    use crate::nt::KIRQL;
+    use crate::nt::{KDPC, KIRQL, KTIMER, PVOID};
 
     pub(crate) use super::super::adapter::device_property;
 
@@ -39,6 +39,74 @@ mod target {
     /// Time since boot, in 100 ns units.
     pub(crate) fn interrupt_time() -> u64 {
         crate::ke::time::interrupt_time()
+    }
+
+    /// Whether a pointer-sized value can be read there.
+    pub(crate) fn is_readable(address: usize) -> bool {
+        crate::mm::paging::accessible(address as u64, size_of::<usize>() as u64, false)
+    }
+
+    /// Whether an address lies in the driver's image.
+    pub(crate) fn is_driver_code(address: usize) -> bool {
+        crate::image::module()
+            .is_some_and(|module| (module.base..module.base + module.size).contains(&(address as u64)))
+    }
+
+    /// Outstanding pool allocations of the driver's, and their bytes.
+    pub(crate) fn pool() -> (u64, u64) {
+        let (count, bytes, _) = crate::ex::pool::totals();
+        (count, bytes)
+    }
+
+    /// Memory that ends where nothing is mapped.
+    pub(crate) struct Edge {
+        page: u64,
+    }
+
+    impl Edge {
+        /// A page of it.
+        pub(crate) fn new() -> Option<Self> {
+            let bytes = crate::mm::PAGE_SIZE;
+            crate::mm::api::allocate_contiguous(bytes, bytes, 0, u64::MAX - 1).map(|(page, _)| Self { page })
+        }
+
+        /// The bytes, at the very end; at most a page.
+        pub(crate) fn place(&self, bytes: &[u8]) -> *mut u8 {
+            let at = (self.page + crate::mm::PAGE_SIZE) as usize - bytes.len();
+            // SAFETY: the page is ours; the caller's bytes are at most as many.
+            unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), at as *mut u8, bytes.len()) };
+            at as *mut u8
+        }
+    }
+
+    impl Drop for Edge {
+        fn drop(&mut self) {
+            crate::mm::api::free_contiguous("an examination", self.page);
+        }
+    }
+
+    /// Calls `routine` from a timer's DPC every millisecond while `body` runs.
+    pub(crate) fn with_timer<R>(routine: &dyn Fn(), body: impl FnOnce() -> R) -> R {
+        // SAFETY: all zero is a valid value of plain C structures; both are initialised here, and taken back before they
+        // and what the DPC calls go.
+        unsafe {
+            let mut timer: alloc::boxed::Box<KTIMER> = alloc::boxed::Box::new(core::mem::zeroed());
+            let mut dpc: alloc::boxed::Box<KDPC> = alloc::boxed::Box::new(core::mem::zeroed());
+            let context = &raw const routine;
+            KeInitializeTimerEx(&raw mut *timer, 1);
+            KeInitializeDpc(&raw mut *dpc, Some(call_routine), context.cast_mut().cast());
+            KeSetTimerEx(&raw mut *timer, -10_000, 1, &raw mut *dpc);
+            let result = body();
+            KeCancelTimer(&raw mut *timer);
+            KeRemoveQueueDpc(&raw mut *dpc);
+            crate::api::KeFlushQueuedDpcs();
+            result
+        }
+    }
+
+    unsafe extern "win64" fn call_routine(_dpc: *mut KDPC, context: PVOID, _first: PVOID, _second: PVOID) {
+        // SAFETY: the context is the routine of `with_timer`, which outlives the DPC.
+        unsafe { (*context.cast::<&dyn Fn()>())() };
     }
 
     /// Whether the host's main thread is in [`pause`].
@@ -149,6 +217,40 @@ mod double {
 
     pub(crate) fn interrupt_time() -> u64 {
         CLOCK.replace(CLOCK.get() + 1)
+    }
+
+    pub(crate) fn is_readable(_address: usize) -> bool {
+        true
+    }
+
+    pub(crate) fn is_driver_code(address: usize) -> bool {
+        address != 0
+    }
+
+    pub(crate) fn with_timer<R>(routine: &dyn Fn(), body: impl FnOnce() -> R) -> R {
+        routine();
+        let result = body();
+        routine();
+        result
+    }
+
+    pub(crate) fn pool() -> (u64, u64) {
+        (0, 0)
+    }
+
+    pub(crate) struct Edge(std::boxed::Box<[u64]>);
+
+    impl Edge {
+        pub(crate) fn new() -> Option<Self> {
+            Some(Self(std::vec![0; 512].into_boxed_slice()))
+        }
+
+        pub(crate) fn place(&self, bytes: &[u8]) -> *mut u8 {
+            let at = self.0.as_ptr().cast_mut().cast::<u8>().wrapping_add(4096 - bytes.len());
+            // SAFETY: inside the box.
+            unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len()) };
+            at
+        }
     }
 
     pub(crate) unsafe fn device_property(

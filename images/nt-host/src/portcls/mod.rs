@@ -4,11 +4,11 @@
 //! | what | where |
 //! |---|---|
 //! | the adapter driver's services | [`adapter`], [`resources`], [`interrupt_sync`], [`service_group`], [`power`] |
-//! | the port and its streams | [`port`], [`pin`], [`allocator`], [`event_pool`], [`clock`] |
+//! | the port and its streams | [`port`], [`pin`], [`allocator`], [`event_pool`], [`capture`], [`clock`] |
 //! | data on its way to a stream | [`unpack`], [`sequencer`], [`delivery`] |
 //! | kernel streaming properties | [`property`], [`answers`], [`formats`], [`descriptor`] |
 //! | how drivers' objects are called, and ours are made | [`slots`], [`com`], [`abi`], [`guids`] |
-//! | the contract | [`rules`] |
+//! | the contract, and what puts a driver to the test | [`rules`], [`probe`], [`exam`] |
 
 #![cfg(any(test, target_os = "none"))]
 #![cfg_attr(
@@ -19,13 +19,15 @@
 mod abi;
 #[cfg(target_os = "none")]
 pub(crate) mod adapter;
-mod allocator;
+pub(crate) mod allocator;
 mod answers;
+mod capture;
 pub(crate) mod clock;
 mod com;
 mod delivery;
 mod descriptor;
 mod event_pool;
+pub(crate) mod exam;
 pub(crate) mod formats;
 pub(crate) mod guids;
 mod interrupt_sync;
@@ -55,7 +57,8 @@ mod tests;
 mod unpack;
 
 pub(crate) use abi::{KsState, property_type};
-pub(crate) use com::Com;
+pub(crate) use capture::Captured;
+pub(crate) use com::{Com, leftovers};
 pub(crate) use descriptor::Pin as PinFactory;
 pub(crate) use intersection::check as check_intersections;
 pub(crate) use kernel::pause;
@@ -88,6 +91,19 @@ pub(crate) fn check_nothing_left() {
             ),
         )
     }
+    rules::NOTHING_LEFT.held();
+}
+
+/// Keeps this processor at `DISPATCH_LEVEL`: no deferred procedure call runs meanwhile.
+pub(crate) fn hold_dispatch(milliseconds: u32) {
+    /// 100 ns units in a millisecond.
+    const MILLISECOND: i64 = 10_000;
+    let held = irql::Raised::to_dispatch();
+    let end = clock::now() + i64::from(milliseconds) * MILLISECOND;
+    while clock::now() < end {
+        core::hint::spin_loop();
+    }
+    drop(held);
 }
 
 /// Stops the guest, because a driver broke a rule of the contract in `function`.

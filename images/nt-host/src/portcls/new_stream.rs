@@ -8,6 +8,7 @@ use super::abi::{DataFormat, StreamType};
 use super::allocator::Allocator;
 use super::clock::MasterClock;
 use super::com::Com;
+use super::exam::objects;
 use super::formats;
 use super::guids;
 use super::port::{self, Port};
@@ -24,7 +25,7 @@ const PREFETCH_UNWRITTEN: u64 = 0xDEAD_5EED_DEAD_5EED;
 const GROUP_UNWRITTEN: usize = usize::MAX;
 
 /// `NonPagedPoolNx`.
-const NON_PAGED_POOL_NX: i32 = 512;
+pub(super) const NON_PAGED_POOL_NX: i32 = 512;
 
 /// A stream as its miniport gave it.
 pub(super) struct NewStream {
@@ -66,7 +67,7 @@ pub(super) fn new_stream(
             core::ptr::null_mut(),
             NON_PAGED_POOL_NX,
             pin,
-            kind,
+            kind as i32,
             copy.as_ptr().cast::<DataFormat>(),
             &raw mut group,
             allocator.as_raw(),
@@ -92,6 +93,7 @@ pub(super) fn new_stream(
                 ),
             )
         }
+        rules::NEW_STREAM_FAILURE.held();
         return Err(status);
     }
     let missing = if stream.is_null() {
@@ -123,6 +125,7 @@ pub(super) fn new_stream(
             ),
         )
     }
+    [rules::NEW_STREAM, rules::NEW_STREAM_QUIET].iter().for_each(|rule| rule.held());
     // SAFETY: both references are the caller's, by the contract of NewStream.
     let (stream, group) =
         unsafe { (Foreign::from_owned(stream), (!group.is_null()).then(|| Foreign::from_owned(group))) };
@@ -131,10 +134,26 @@ pub(super) fn new_stream(
     Ok(NewStream { stream, group, prefetch, taken: after.1.wrapping_sub(before.1), synth_sink })
 }
 
+/// Asks for a stream and gives it up at once. Gives whether there was one.
+pub(super) fn try_out(
+    port: &Com<Port>,
+    pin: u32,
+    kind: StreamType,
+    format: &[u8],
+    allocator: &Com<Allocator>,
+    clock: &Com<MasterClock>,
+) -> bool {
+    new_stream(port, pin, kind, format, allocator, clock).is_ok()
+}
+
 /// A stream has the interfaces of its type and no others (rule 5), and answers the port's service call (rule 47).
 fn check_stream(stream: &Foreign, kind: StreamType) -> Option<Foreign> {
     port::check_interfaces(stream, &[guids::IID_IMXF], rules::STREAM_INTERFACES, "IMXF");
+    objects::check_slots(stream, objects::MXF_METHODS, "IMXF");
     let sink = stream.query(&guids::IID_ISYNTHSINKDMUS).ok();
+    if let Some(sink) = &sink {
+        objects::check_slots(sink, objects::SYNTH_SINK_METHODS, "ISynthSinkDMus");
+    }
     if sink.is_some() != (kind == StreamType::WaveSink) {
         violation(
             "IMXF::QueryInterface",
@@ -162,6 +181,7 @@ fn check_stream(stream: &Foreign, kind: StreamType) -> Option<Foreign> {
                 ),
             )
         }
+        rules::NULL_MESSAGE.held();
     }
     sink
 }

@@ -4,11 +4,13 @@
 
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::vec::Vec;
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicI32, AtomicI64, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering};
 
 use super::abi::{KernelEvent, KsState, StreamType, data_flow};
 use super::allocator::Allocator;
+use super::capture::{CaptureSink, Captured};
 use super::clock::{self, MasterClock};
 use super::com::{Class, Com, Object, Slot, object, unknown};
 use super::delivery::{Batch, Chain};
@@ -40,6 +42,14 @@ const FRAME_POISON: u8 = 0xA9;
 
 /// Bytes behind a render buffer that `Render` may not touch.
 pub(crate) const RENDER_GUARD_BYTES: usize = 64;
+
+/// Longest time that `PutMessage` may keep the processor, in 100 ns units. The demand is 100 microseconds; a guest whose
+/// processor is a thread of a busy host is given a thousand times as long, which a driver that waits for its device
+/// exceeds all the same.
+const PUT_LIMIT: i64 = 1_000_000;
+
+/// Most messages of one package: a chord has fewer.
+const PACKAGE_MESSAGES_MAX: usize = 16;
 
 /// `SynchronizationTimer`.
 const SYNCHRONIZATION_TIMER: i32 = 1;
@@ -123,6 +133,8 @@ pub(crate) struct Pin {
     midi: bool,
     render: Option<Render>,
     wave: Option<Wave>,
+    capture: Option<Com<CaptureSink>>,
+    longest_put: AtomicU64,
 }
 
 // SAFETY: timer and DPC are the kernel's to synchronise; everything else is `Send` by itself.
@@ -133,8 +145,8 @@ impl Pin {
     ///
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` for a pin that does not exist or a format that is none, `STATUS_NO_MATCH` for one that
-    /// does not fit, `STATUS_INSUFFICIENT_RESOURCES` when all instances are open, `STATUS_NOT_SUPPORTED` for a capture
-    /// pin, or what `NewStream` returned.
+    /// does not fit, `STATUS_INSUFFICIENT_RESOURCES` when all instances are open, `STATUS_NOT_SUPPORTED` for wave into the
+    /// filter, or what `NewStream` returned.
     pub(crate) fn open(port: &Com<Port>, id: u32, format: &[u8]) -> Result<Box<Self>, NTSTATUS> {
         port.check_description();
         let filter = port.filter().ok_or(STATUS_INVALID_DEVICE_REQUEST)?;
@@ -174,14 +186,56 @@ impl Pin {
                 sample_rate: formats::sample_rate(format).unwrap_or(1),
                 position: 0,
             }),
+            capture: (kind == StreamType::MidiCapture).then(|| CaptureSink::create(allocator.clone())),
             allocator,
             clock,
             stream: Some(stream),
+            longest_put: AtomicU64::new(0),
         });
         pin.join_group(group);
         pin.start_render();
+        pin.connect_capture(true);
         probe(&mut pin);
         Ok(pin)
+    }
+
+    /// Connects the port's sink to a capture stream, or disconnects it, if it is not so already.
+    pub(crate) fn connect_capture(&self, connect: bool) {
+        let Some(sink) = self.capture.as_ref().filter(|sink| sink.is_connected() != connect) else { return };
+        if connect {
+            sink.set_connected(true);
+        }
+        // SAFETY: the pin holds both.
+        let (method, status) = unsafe {
+            if connect {
+                ("IMXF::ConnectOutput", slots::mxf::connect_output(self.minor_target(), sink.as_raw()))
+            } else {
+                ("IMXF::DisconnectOutput", slots::mxf::disconnect_output(self.minor_target(), sink.as_raw()))
+            }
+        };
+        if !connect {
+            sink.set_connected(false);
+        }
+        if !success(status) {
+            violation(
+                method,
+                Broken::new(
+                    rules::CAPTURE_OUTPUT,
+                    format!("a capture stream answers {method} with {status:#010x}"),
+                    "accept one sink at a time, and give the one that is connected up when asked to",
+                ),
+            )
+        }
+    }
+
+    /// What a capture stream has brought since the last time. `None` for other streams.
+    pub(crate) fn take_captured(&self) -> Option<Vec<Captured>> {
+        self.capture.as_ref().map(|sink| sink.take())
+    }
+
+    /// Captured events that found no room with the client.
+    pub(crate) fn captured_dropped(&self) -> u64 {
+        self.capture.as_ref().map_or(0, |sink| sink.dropped())
     }
 
     /// Passes a format that no data range of the pin has on to the miniport, which must refuse it too, and refuse a pin
@@ -282,8 +336,16 @@ impl Pin {
         while self.state != target {
             let next = neighbour(self.state, target);
             let stream = self.minor_target();
+            // Captured data may come from the moment that the stream is told to let it flow, until it has been told not to.
+            let flows = next >= KsState::Pause;
+            if let Some(sink) = self.capture.as_ref().filter(|_| flows) {
+                sink.set_flows(true);
+            }
             // SAFETY: the pin holds the stream.
             let status = unsafe { slots::mxf::set_state(stream, next) };
+            if let Some(sink) = self.capture.as_ref().filter(|_| !flows) {
+                sink.set_flows(false);
+            }
             if !success(status) && next == KsState::Run {
                 return Err(status);
             }
@@ -297,6 +359,7 @@ impl Pin {
                     ),
                 )
             }
+            rules::STREAM_STATES.held();
             if next == KsState::Stop {
                 self.discard_held();
                 if let Some(wave) = &mut self.wave {
@@ -365,6 +428,7 @@ impl Pin {
             )
         }
         wave.position += i64::from(frames);
+        rules::RENDER.held();
     }
 
     /// Sends a message that plays at `start` plus its own time. `wait` is called when the pool is empty, and says
@@ -376,7 +440,7 @@ impl Pin {
         let Some(render) = &self.render else { return Err(0) };
         let time = start.saturating_add(message.delta);
         let mut sent = 0;
-        for fragment in fragments(message, self.allocator.buffer_bytes()) {
+        for fragment in fragments(message, self.allocator.piece_bytes()) {
             let event = loop {
                 if let Some(event) = self.allocator.fill(&fragment, time, message.channel_group) {
                     break event;
@@ -391,7 +455,74 @@ impl Pin {
             }
             sent += 1;
         }
+        if sent > 1 && !message.raw {
+            rules::FRAGMENTS.held();
+        }
+        if message.channel_group > 1 {
+            rules::CHANNEL_GROUPS.held();
+        }
         Ok(sent)
+    }
+
+    /// Sends messages of one time as a package, or, where they are more than a package's worth, as several.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub(crate) fn send_package(
+        &self,
+        messages: &[Message<'_>],
+        start: i64,
+        mut wait: impl FnMut() -> bool,
+    ) -> Result<(), usize> {
+        let Some(render) = &self.render else { return Err(0) };
+        for some in messages.chunks(PACKAGE_MESSAGES_MAX) {
+            let (time, group) = (start.saturating_add(some[0].delta), some[0].channel_group);
+            let package = loop {
+                if let Some(package) = self.wrap(some, time, group) {
+                    break package;
+                }
+                self.flush();
+                if !wait() {
+                    return Err(self.allocator.events_out());
+                }
+            };
+            if let Verdict::Pass(Event(event)) = render.sequencer.with(|sequencer| sequencer.put(time, Event(package)))
+            {
+                self.put_all(render.chain.with(|chain| chain.add(event, time)));
+            }
+        }
+        rules::CHAINS_AND_PACKAGES.held();
+        Ok(())
+    }
+
+    /// A package of these messages' fragments. `None` when the pool has not enough left; then nothing is taken.
+    fn wrap(&self, messages: &[Message<'_>], time: i64, group: u16) -> Option<*mut KernelEvent> {
+        let mut children: Vec<*mut KernelEvent> = Vec::new();
+        let parts = messages.iter().flat_map(|message| fragments(message, self.allocator.piece_bytes()));
+        for fragment in parts {
+            match self.allocator.fill(&fragment, time, group) {
+                Some(event) => children.push(event),
+                None => {
+                    children.into_iter().for_each(|event| self.allocator.discard(event));
+                    return None;
+                }
+            }
+        }
+        for pair in children.windows(2) {
+            // SAFETY: just filled, and known to nobody else.
+            unsafe { (*pair[0]).next = pair[1] };
+        }
+        let first = *children.first()?;
+        let package = self.allocator.wrap(first, time, group);
+        if package.is_none() {
+            self.allocator.discard(first);
+        }
+        package
+    }
+
+    /// Whether events go to the stream as soon as they are sent, whatever their time.
+    pub(crate) fn passes_at_once(&self) -> bool {
+        self.render.as_ref().is_some_and(|render| render.sequencer.with(|sequencer| sequencer.passes_at_once()))
     }
 
     /// Puts what waits for more of its time.
@@ -428,8 +559,13 @@ impl Pin {
         }
     }
 
+    /// Has the allocator refuse events or buffers, or neither: bits of [`starve`](super::allocator::starve).
+    pub(crate) fn starve(&self, what: u8) {
+        self.allocator.starve(what);
+    }
+
     /// Where the stream's events come from.
-    pub(super) fn allocator(&self) -> &Allocator {
+    pub(super) fn allocator(&self) -> &Com<Allocator> {
         &self.allocator
     }
 
@@ -463,11 +599,29 @@ impl Pin {
         }
     }
 
+    /// The longest time that `PutMessage` took, in 100 ns units.
+    pub(crate) fn longest_put(&self) -> u64 {
+        self.longest_put.load(Ordering::Relaxed)
+    }
+
     /// Hands a batch to the stream.
     pub(super) fn put(&self, Batch { first, count }: Batch) {
         statistics::EVENTS_PUT.add(count as u64);
+        let begun = clock::now();
         // SAFETY: the pin holds the stream; the events are the stream's from here on, whatever it returns.
         let status = unsafe { slots::put_message_at_dispatch(self.minor_target(), first) };
+        let took = clock::now() - begun;
+        self.longest_put.fetch_max(took.cast_unsigned(), Ordering::Relaxed);
+        if took > PUT_LIMIT {
+            violation(
+                "IMXF::PutMessage",
+                Broken::new(
+                    rules::BACK_PRESSURE,
+                    format!("it kept the processor at DISPATCH_LEVEL for {} ms", took / 10_000),
+                    "hold what the device has no room for, and go on from its interrupt or a timer; never wait in PutMessage",
+                ),
+            )
+        }
         if !success(status)
             && let Some(render) = &self.render
         {
@@ -492,6 +646,22 @@ impl Pin {
         // A stream that refuses to stop is destroyed all the same, and must then flush by itself.
         let _ = self.set_state(KsState::Stop);
         self.discard_held();
+        self.finish_closing();
+    }
+
+    /// Closes the stream without a word to it: it must then give back by itself what it holds (rule 53).
+    pub(crate) fn abandon(mut self: Box<Self>) {
+        self.discard_held();
+        rules::must_survive(rules::UNSTOPPED_STREAM, || self.finish_closing_as(rules::UNSTOPPED_STREAM));
+    }
+
+    fn finish_closing(&mut self) {
+        self.finish_closing_as(rules::CONSERVATION);
+    }
+
+    /// The rest of closing. `kept` is the rule that a stream breaks that keeps events.
+    fn finish_closing_as(&mut self, kept: &'static Rule) {
+        self.connect_capture(false);
         if let Some(Group { group, sink, place }) = self.group.take() {
             if let Some(place) = place {
                 self.port.remove_group(place);
@@ -513,11 +683,11 @@ impl Pin {
         self.wave = None;
         self.port.count_instance(self.id, -1);
         if let Some(stream) = self.stream.take() {
-            self.release_stream(stream);
+            self.release_stream(stream, kept);
         }
     }
 
-    fn release_stream(&self, stream: Foreign) {
+    fn release_stream(&self, stream: Foreign, kept: &'static Rule) {
         // A miniport may serve two pins with one object; it goes with the second.
         let shared = self.port.remove_stream(stream.as_raw());
         let miniport = self.port.miniport();
@@ -549,23 +719,35 @@ impl Pin {
                 ),
             )
         }
-        self.check_returned();
+        self.check_returned(kept);
     }
 
-    fn check_returned(&self) {
+    fn check_returned(&self, kept: &'static Rule) {
         self.allocator.check();
         let (events, buffers) = (self.allocator.events_out(), self.allocator.buffers_out());
         if events != 0 || buffers != 0 {
             violation(
                 "IMXF::Release",
                 Broken::new(
-                    rules::CONSERVATION,
+                    kept,
                     format!("the stream is destroyed, and {events} events and {buffers} buffers did not come back"),
                     "give every event to the allocator's PutMessage, at the latest in SetState(STOP) and in the destructor",
                 ),
             )
         }
-        let (allocator, clock) = (self.allocator.references() - 1, self.clock.references() - 1);
+        kept.held();
+        let own = 1 + u32::from(self.capture.is_some());
+        let (allocator, clock) = (self.allocator.references() - own, self.clock.references() - 1);
+        if let Some(sink) = self.capture.as_ref().filter(|sink| sink.references() != 1) {
+            violation(
+                "IMXF::Release",
+                Broken::new(
+                    rules::REFERENCES_RETURNED,
+                    format!("the stream is destroyed, and keeps {} references to the sink", sink.references() - 1),
+                    "release in DisconnectOutput what ConnectOutput AddRefed",
+                ),
+            )
+        }
         if allocator != 0 || clock != 0 {
             violation(
                 "IMXF::Release",
@@ -578,6 +760,9 @@ impl Pin {
                 ),
             )
         }
+        [rules::REFERENCES_RETURNED, rules::DESTROYED_STREAM, rules::REFERENCE_COUNTS]
+            .iter()
+            .for_each(|rule| rule.held());
     }
 }
 
@@ -658,7 +843,8 @@ fn stream_type(factory: &Factory, format: &[u8]) -> Result<StreamType, NTSTATUS>
     match (factory.data_flow, wave) {
         (data_flow::IN, false) => Ok(StreamType::MidiRender),
         (data_flow::OUT, true) => Ok(StreamType::WaveSink),
-        // Capture, and wave into the filter.
+        (data_flow::OUT, false) => Ok(StreamType::MidiCapture),
+        // Wave into the filter.
         _ => Err(STATUS_NOT_SUPPORTED),
     }
 }

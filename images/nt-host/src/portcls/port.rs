@@ -13,6 +13,8 @@ use super::abi::FilterDescriptor;
 use super::answers::Instances;
 use super::com::{self, Class, Com, Facet, Object, Slot, facet_unknown, object, unknown};
 use super::descriptor::{self, Filter};
+use super::exam::objects;
+use super::exam::start::{self, StandIn};
 use super::guids::{self, GUID};
 use super::interrupt_sync;
 use super::irql;
@@ -25,7 +27,8 @@ use super::statistics;
 use super::violation;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::{
-    STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED, STATUS_SUCCESS, success,
+    STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED,
+    STATUS_SUCCESS, success,
 };
 use crate::nt::{NTSTATUS, PVOID};
 
@@ -48,6 +51,8 @@ struct Bound {
     /// The pointer that `Init` was given: the major target of property requests.
     unknown: Arc<Foreign>,
     adapter: Option<Foreign>,
+    /// What the miniport got for an adapter object in its place.
+    stand_in: Option<Com<StandIn>>,
     resources: Option<Com<ResourceList>>,
     group: Option<Foreign>,
     filter: Arc<Filter>,
@@ -159,6 +164,16 @@ impl Port {
         shared.unwrap_or(false)
     }
 
+    /// The miniport's `IPowerNotify` and those of its streams, where they have one.
+    pub(crate) fn power_listeners(&self) -> Vec<Foreign> {
+        let (miniport, streams) =
+            self.with(|bound| (Some(Arc::clone(&bound.miniport)), bound.streams.clone())).unwrap_or_default();
+        // SAFETY: an open stream is held by its pin, and pins close at passive level, where this runs.
+        let streams = streams.into_iter().map(|stream| unsafe { Foreign::from_borrowed(stream as PVOID) });
+        let listeners = streams.filter_map(|stream| stream.query(&guids::IID_IPOWERNOTIFY).ok());
+        listeners.chain(miniport.and_then(|miniport| miniport.query(&guids::IID_IPOWERNOTIFY).ok())).collect()
+    }
+
     /// Lets `Notify(NULL)` reach a stream's group. Gives its place.
     pub(crate) fn add_group(&self, group: &Foreign) -> Option<usize> {
         (MINIPORT_GROUP + 1..GROUPS_MAX).find(|&place| {
@@ -188,6 +203,7 @@ impl Port {
                 "another descriptor is given"
             })
         }
+        rules::DESCRIPTION_CONSTANT.held();
     }
 
     fn with<R>(&self, body: impl FnOnce(&mut Bound) -> R) -> Option<R> {
@@ -235,7 +251,21 @@ impl Com<Port> {
                 ),
             )
         }
+        if let Some(stand_in) = bound.stand_in.filter(|stand_in| stand_in.references() != 1) {
+            violation(
+                "IMiniportDMus::Release",
+                Broken::new(
+                    rules::UNKNOWN_ADAPTER,
+                    format!(
+                        "the miniport is gone, and keeps {} references to UnknownAdapter",
+                        stand_in.references() - 1
+                    ),
+                    "release in the destructor what Init AddRefed, or queried",
+                ),
+            )
+        }
         check_list(bound.resources);
+        rules::REFERENCES_RETURNED.held();
     }
 }
 
@@ -353,6 +383,7 @@ pub(crate) fn check_interfaces(object: &Foreign, required: &[GUID], rule: &'stat
             ),
         )
     }
+    [rule, rules::REFERENCE_COUNTS, rules::UNKNOWN_INTERFACE].iter().for_each(|rule| rule.held());
 }
 
 impl Class for Port {
@@ -442,10 +473,20 @@ unsafe extern "win64" fn init(
             rules::MINIPORT_INTERFACES,
             "IMiniportDMus",
         );
+        objects::check_slots(&miniport, objects::MINIPORT_DMUS_METHODS, "IMiniportDMus");
+        objects::check_optional(&miniport);
+        if start::must_fail("IPort::Init") {
+            return STATUS_INSUFFICIENT_RESOURCES;
+        }
+        let stand_in = if adapter.is_null() { start::stand_in() } else { None };
         let mut group = core::ptr::null_mut();
         let status = interrupt_sync::during_init(|| {
+            let adapter = stand_in.as_ref().map_or(adapter, Com::as_raw);
             slots::miniport_dmus::init(miniport.as_raw(), adapter, resources, port.as_raw(), &raw mut group)
         });
+        if !adapter.is_null() || stand_in.is_some() || success(status) {
+            rules::UNKNOWN_ADAPTER.held();
+        }
         let registered = port.registered.with(|registered| registered.as_ref().map(Foreign::as_raw));
         if !success(status) {
             if let Some(registered) = port.registered.with(Option::take) {
@@ -463,12 +504,24 @@ unsafe extern "win64" fn init(
                 ),
             )
         }
+        rules::SERVICE_GROUP.held();
         let (descriptor, fingerprint) = describe(&miniport);
         if describe(&miniport) != (descriptor, fingerprint) {
             changed_description("another descriptor is given the second time");
         }
         let filter = Filter::read(descriptor).and_then(|filter| filter.check().map(|()| filter));
         let filter = filter.unwrap_or_else(|broken| violation("IMiniport::GetDescription", broken));
+        for rule in [
+            rules::DESCRIPTION_CONSTANT,
+            rules::DESCRIPTOR_SIZES,
+            rules::PIN_DESCRIPTORS,
+            rules::MUSIC_PIN,
+            rules::CONNECTIONS,
+            rules::SYNTHESIZER_NODE,
+            rules::CATEGORIES,
+        ] {
+            rule.held();
+        }
         let pin_count = miniport.query(&guids::IID_IPINCOUNT).ok();
         port.groups[MINIPORT_GROUP].store(group, Ordering::Release);
         let bound = Bound {
@@ -476,6 +529,7 @@ unsafe extern "win64" fn init(
             miniport: Arc::new(miniport),
             unknown: Arc::new(unknown),
             adapter: (!adapter.is_null()).then(|| Foreign::from_borrowed(adapter)),
+            stand_in,
             resources: resources::list(resources),
             group: (!group.is_null()).then(|| Foreign::from_owned(group)),
             instances: vec![0; filter.pins.len()],
@@ -485,6 +539,7 @@ unsafe extern "win64" fn init(
             fingerprint,
             pin_count: pin_count.map(Arc::new),
         };
+        objects::check_service(&bound.miniport);
         port.bound.with(|place| *place = Some(bound));
     }
     STATUS_SUCCESS
@@ -576,6 +631,9 @@ crate::exports! {
     [PASSIVE] fn PcNewPort(out: *mut PVOID, class: *const GUID) -> NTSTATUS {
         if out.is_null() || class.is_null() {
             return STATUS_INVALID_PARAMETER;
+        }
+        if start::must_fail("PcNewPort") {
+            return STATUS_INSUFFICIENT_RESOURCES;
         }
         let class = class.read_unaligned();
         if class != guids::CLSID_PORTDMUS && class != guids::CLSID_PORTMIDI {

@@ -87,7 +87,6 @@ struct Held {
     request: PropertyRequest,
     value: Box<[u8]>,
     room: usize,
-    instance: Box<[u64]>,
     completed: bool,
 }
 
@@ -126,6 +125,31 @@ pub(crate) fn send(target: Target<'_>, request: &Request<'_>, value: &mut [u8], 
 
 /// Calls the driver's handler.
 fn call(target: Target<'_>, property: &Property, request: &Request<'_>, value: &mut [u8], irp: PVOID) -> Answer {
+    // As the driver sees it: aligned, and gone after the request.
+    let mut instance = formats::aligned(request.instance);
+    let instance = Instance {
+        address: if request.instance.is_empty() { core::ptr::null_mut() } else { instance.as_mut_ptr().cast() },
+        bytes: request.instance.len() as u32,
+    };
+    call_with(target, property, request, instance, value, irp)
+}
+
+/// Where a request's instance data lies.
+#[derive(Clone, Copy)]
+pub(crate) struct Instance {
+    pub(crate) address: PVOID,
+    pub(crate) bytes: u32,
+}
+
+/// Calls the driver's handler with a verb that its item need not have, and instance data that need not be there.
+pub(crate) fn call_with(
+    target: Target<'_>,
+    property: &Property,
+    request: &Request<'_>,
+    instance: Instance,
+    value: &mut [u8],
+    irp: PVOID,
+) -> Answer {
     let port = target.port();
     let Some(major) = port.major_target() else { return (STATUS_INVALID_DEVICE_REQUEST, 0) };
     let mut held = Box::new(Held {
@@ -138,20 +162,16 @@ fn call(target: Target<'_>, property: &Property, request: &Request<'_>, value: &
             node: request.node.unwrap_or(u32::MAX),
             item: property.item,
             verb: request.verb,
-            instance_size: request.instance.len() as u32,
-            instance: core::ptr::null_mut(),
+            instance_size: instance.bytes,
+            instance: instance.address,
             value_size: value.len() as u32,
             value: core::ptr::null_mut(),
             irp,
         },
         value: guarded(value),
         room: value.len(),
-        instance: formats::aligned(request.instance),
         completed: false,
     });
-    if !request.instance.is_empty() {
-        held.request.instance = held.instance.as_mut_ptr().cast();
-    }
     // Not null even without room: a handler that writes all the same is then caught and not merely faults.
     held.request.value = held.value.as_mut_ptr().cast();
     // SAFETY: the item is the driver's, read at Init and constant since.
@@ -186,6 +206,7 @@ fn wait_for(held: *mut Held, request: &Request<'_>, value: &mut [u8]) -> Answer 
         });
         if let Some(status) = done {
             PENDING.with(|pending| pending.retain(|&entry| entry != held as usize));
+            rules::PROPERTY_PENDING.held();
             // SAFETY: it came from a box, and the driver has given it up.
             let held = unsafe { Box::from_raw(held) };
             return finish(&held, status, request, value);
@@ -222,6 +243,7 @@ fn finish(held: &Held, status: NTSTATUS, request: &Request<'_>, value: &mut [u8]
             ),
         )
     }
+    rules::PROPERTY_SIZES.held();
     value.copy_from_slice(&held.value[..held.room]);
     (status, says)
 }

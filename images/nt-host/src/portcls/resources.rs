@@ -6,13 +6,17 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::com::{Class, Com, Object, Slot, object, unknown};
+use super::exam::start::{self, Alteration};
 use super::guids::{GUID, IID_IRESOURCELIST};
 use super::irql;
 use super::lock::Lock;
 use crate::nt::status::{
     STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS,
 };
-use crate::nt::{CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_RESOURCE_LIST, NTSTATUS, PVOID};
+use crate::nt::{
+    CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_RESOURCE_LIST, CM_RESOURCE_TYPE_DEVICE_PRIVATE, CM_RESOURCE_TYPE_DMA,
+    CM_RESOURCE_TYPE_INTERRUPT, CM_RESOURCE_TYPE_MEMORY, CM_RESOURCE_TYPE_PORT, NTSTATUS, PVOID,
+};
 
 /// Bytes of a `CM_RESOURCE_LIST` before its first descriptor (wdm.h, packed to 4).
 const LIST_HEADER_BYTES: usize = 20;
@@ -51,10 +55,11 @@ impl ResourceList {
     ) -> Com<Self> {
         // SAFETY: by the caller.
         let (translated, untranslated) = unsafe { (descriptors(translated), descriptors(untranslated)) };
-        let list = Self::empty(translated.len().min(untranslated.len()));
-        for (translated, untranslated) in translated.into_iter().zip(untranslated) {
-            list.add(Entry { translated, untranslated });
-        }
+        let entries = translated.into_iter().zip(untranslated);
+        let entries = entries.map(|(translated, untranslated)| Entry { translated, untranslated }).collect();
+        let entries = altered(entries, start::alteration());
+        let list = Self::empty(entries.len());
+        entries.into_iter().for_each(|entry| _ = list.add(entry));
         Com::new(list)
     }
 
@@ -113,6 +118,50 @@ impl ResourceList {
             Some((index, Addresses::of(content)))
         })
     }
+}
+
+/// Bytes of a range of memory that is too short for anything.
+const SHORT_BYTES: u32 = 16;
+
+/// `CmResourceTypeBusNumber`, `CmResourceTypeMemoryLarge` (wdm.h).
+const CM_RESOURCE_TYPE_BUS_NUMBER: u8 = 6;
+const CM_RESOURCE_TYPE_MEMORY_LARGE: u8 = 7;
+
+/// Types of descriptors that are not for drivers of PCI functions.
+const STRANGERS: [u8; 3] = [CM_RESOURCE_TYPE_DEVICE_PRIVATE, CM_RESOURCE_TYPE_BUS_NUMBER, CM_RESOURCE_TYPE_DMA];
+
+/// Resources as an examination wants them.
+fn altered(mut entries: Vec<Entry>, alteration: Alteration) -> Vec<Entry> {
+    let is = |entry: &Entry, kinds: &[u8]| kinds.contains(&entry.translated.Type);
+    let interrupt = &[CM_RESOURCE_TYPE_INTERRUPT];
+    let registers = &[CM_RESOURCE_TYPE_PORT, CM_RESOURCE_TYPE_MEMORY, CM_RESOURCE_TYPE_MEMORY_LARGE];
+    match alteration {
+        Alteration::None => {}
+        Alteration::Empty => entries.clear(),
+        Alteration::NoInterrupt => entries.retain(|entry| !is(entry, interrupt)),
+        Alteration::NoRegisters => entries.retain(|entry| !is(entry, registers)),
+        Alteration::Short => {
+            for entry in entries.iter_mut().filter(|entry| is(entry, registers)) {
+                entry.translated.u.Memory.Length = SHORT_BYTES;
+                entry.untranslated.u.Memory.Length = SHORT_BYTES;
+            }
+        }
+        Alteration::Reversed => entries.reverse(),
+        Alteration::Strangers => {
+            let stranger = |kind: &u8| {
+                // SAFETY: all zero is a valid value of a plain C structure.
+                let mut descriptor: CM_PARTIAL_RESOURCE_DESCRIPTOR = unsafe { core::mem::zeroed() };
+                descriptor.Type = *kind;
+                Entry { translated: descriptor, untranslated: descriptor }
+            };
+            let own = core::mem::take(&mut entries);
+            for entry in own {
+                entries.extend(STRANGERS.iter().map(stranger));
+                entries.push(entry);
+            }
+        }
+    }
+    entries
 }
 
 /// Where the two lists of a [`Content`] lie.
@@ -291,6 +340,9 @@ crate::exports! {
         if out.is_null() || !outer.is_null() || room == 0 || Com::<ResourceList>::from_borrowed(parent).is_none() {
             return STATUS_INVALID_PARAMETER;
         }
+        if start::must_fail("PcNewResourceSublist") {
+            return STATUS_INSUFFICIENT_RESOURCES;
+        }
         out.write(ResourceList::sublist(room as usize).into_raw());
         STATUS_SUCCESS
     }
@@ -305,8 +357,8 @@ pub(crate) fn list(pointer: PVOID) -> Option<Com<ResourceList>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nt::CM_RESOURCE;
     use crate::nt::status::success;
-    use crate::nt::{CM_RESOURCE, CM_RESOURCE_TYPE_INTERRUPT, CM_RESOURCE_TYPE_MEMORY};
 
     fn entry(kind: u8, mark: u32) -> Entry {
         let descriptor = |mark| CM_PARTIAL_RESOURCE_DESCRIPTOR {

@@ -7,13 +7,14 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::com::{Class, Com, Object, Slot, object, unknown};
+use super::exam::start;
 use super::guids::{GUID, IID_ISERVICEGROUP, IID_ISERVICESINK};
 use super::irql;
 use super::kernel;
 use super::lock::Lock;
 use super::slots::{self, Foreign};
 use crate::nt::irql::DISPATCH_LEVEL;
-use crate::nt::status::{STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
+use crate::nt::status::{STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
 use crate::nt::{KDPC, KTIMER, NTSTATUS, PVOID};
 
 /// `NotificationTimer`.
@@ -181,6 +182,9 @@ crate::exports! {
     [PASSIVE] fn PcNewServiceGroup(out: *mut PVOID, outer: PVOID) -> NTSTATUS {
         if out.is_null() || !outer.is_null() {
             return STATUS_INVALID_PARAMETER;
+        }
+        if start::must_fail("PcNewServiceGroup") {
+            return STATUS_INSUFFICIENT_RESOURCES;
         }
         out.write(ServiceGroup::create().into_raw());
         STATUS_SUCCESS

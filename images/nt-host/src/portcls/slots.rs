@@ -9,7 +9,7 @@
 use alloc::format;
 use core::ffi::c_void;
 
-use super::abi::{DataFormat, FilterDescriptor, KernelEvent, KsState, StreamType};
+use super::abi::{DataFormat, FilterDescriptor, KernelEvent, KsState};
 use super::guids::GUID;
 use super::irql::{self, Raised};
 use super::rules::{self, Broken};
@@ -59,6 +59,7 @@ pub(crate) fn at_same_level<R>(name: &'static str, level: KIRQL, body: impl FnOn
             ),
         )
     }
+    rules::IRQL.held();
     result
 }
 
@@ -139,8 +140,10 @@ interface! {
     miniport_dmus {
         /// Brings the miniport up.
         5 [PASSIVE_LEVEL] "IMiniportDMus::Init" init(adapter: PVOID, resources: PVOID, port: PVOID, group: *mut Interface) -> NTSTATUS;
+        /// Documented as never called.
+        6 [PASSIVE_LEVEL] "IMiniportDMus::Service" service();
         /// Opens a stream.
-        7 [PASSIVE_LEVEL] "IMiniportDMus::NewStream" new_stream(stream: *mut Interface, outer: PVOID, pool: i32, pin: u32, kind: StreamType, format: *const DataFormat, group: *mut Interface, allocator: PVOID, clock: PVOID, prefetch: *mut u64) -> NTSTATUS;
+        7 [PASSIVE_LEVEL] "IMiniportDMus::NewStream" new_stream(stream: *mut Interface, outer: PVOID, pool: i32, pin: u32, kind: i32, format: *const DataFormat, group: *mut Interface, allocator: PVOID, clock: PVOID, prefetch: *mut u64) -> NTSTATUS;
     }
 }
 
@@ -151,6 +154,10 @@ interface! {
         3 [PASSIVE_LEVEL] "IMXF::SetState" set_state(state: KsState) -> NTSTATUS;
         /// Hands over a chain of events, or NULL to have the stream serviced.
         4 [DISPATCH_LEVEL] "IMXF::PutMessage" put_message(event: *mut KernelEvent) -> NTSTATUS;
+        /// Gives a capture stream the sink that its events go to.
+        5 [PASSIVE_LEVEL] "IMXF::ConnectOutput" connect_output(sink: PVOID) -> NTSTATUS;
+        /// Takes it away: when this returns, the sink is not used any more.
+        6 [PASSIVE_LEVEL] "IMXF::DisconnectOutput" disconnect_output(sink: PVOID) -> NTSTATUS;
     }
 }
 
@@ -199,8 +206,20 @@ pub(crate) unsafe fn request_service_at_any_irql(group: Interface) {
 interface! {
     /// `IAdapterPowerManagement` (portcls.h).
     adapter_power {
+        /// Tells the adapter of a new power state.
+        3 [PASSIVE_LEVEL] "IAdapterPowerManagement::PowerChangeState" power_change_state(state: u32);
+        /// Asks the adapter whether a power state would do.
+        4 [PASSIVE_LEVEL] "IAdapterPowerManagement::QueryPowerChangeState" query_power_change_state(state: u32) -> NTSTATUS;
         /// Lets the adapter deepen its power mappings.
         5 [PASSIVE_LEVEL] "IAdapterPowerManagement::QueryDeviceCapabilities" query_device_capabilities(capabilities: *mut DEVICE_CAPABILITIES) -> NTSTATUS;
+    }
+}
+
+interface! {
+    /// `IPowerNotify` (portcls.h).
+    power_notify {
+        /// Tells a miniport or a stream of a new power state: before the adapter on the way down, after it on the way up.
+        3 [PASSIVE_LEVEL] "IPowerNotify::PowerChangeNotify" power_change_notify(state: u32);
     }
 }
 
@@ -302,6 +321,7 @@ mod tests {
             service_sink::METHODS,
             service_group::METHODS,
             adapter_power::METHODS,
+            power_notify::METHODS,
             pin_count::METHODS,
         ];
         for (title, slot) in ours.concat() {

@@ -179,7 +179,7 @@ impl Class for Miniport {
             Slot(get_description as *const ()),
             Slot(intersection as *const ()),
             Slot(init as *const ()),
-            Slot(init as *const ()),
+            Slot(service as *const ()),
             Slot(new_stream as *const ()),
         ];
         &VTABLE
@@ -219,6 +219,8 @@ unsafe extern "win64" fn init(
     }
     STATUS_SUCCESS
 }
+
+unsafe extern "win64" fn service(_: PVOID) {}
 
 unsafe extern "win64" fn new_stream(
     this: *mut Object<Miniport>,
@@ -607,7 +609,7 @@ mod faults {
 }
 
 mod play {
-    use guest_protocol::Pace;
+    use guest_protocol::{Manner, Pace};
 
     use super::*;
     use crate::agent::player::{Piece, PlayError, Played, play};
@@ -633,6 +635,7 @@ mod play {
             pcm: &mut pcm,
             quantum: 480,
             pace: Pace::Lockstep,
+            manner: Manner::InOrder,
         };
         let played = play(&mut render, &mut wave, &mut piece, |_| (), || ());
         assert_eq!((render.state(), wave.state()), (KsState::Stop, KsState::Stop));

@@ -176,10 +176,12 @@ impl Fragment<'_> {
     }
 }
 
-/// Cuts a message into fragments of at most `buffer_bytes` bytes. All but the last are marked incomplete; the last is
+/// Cuts a message into fragments of at most `piece_bytes` bytes. A channel message is never cut. All but the last are marked incomplete; the last is
 /// too if the message is a raw piece of a stream.
-pub(crate) fn fragments<'a>(message: &Message<'a>, buffer_bytes: u16) -> impl Iterator<Item = Fragment<'a>> + use<'a> {
-    let size = usize::from(buffer_bytes).max(INLINE_BYTES);
+pub(crate) fn fragments<'a>(message: &Message<'a>, piece_bytes: u16) -> impl Iterator<Item = Fragment<'a>> + use<'a> {
+    /// The longest message that is no system-exclusive one.
+    const CHANNEL_MESSAGE_BYTES: usize = 3;
+    let size = usize::from(piece_bytes).max(CHANNEL_MESSAGE_BYTES);
     let last = message.data.len().div_ceil(size) - 1;
     let raw = message.raw;
     message

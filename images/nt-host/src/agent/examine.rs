@@ -1,0 +1,156 @@
+//! Examinations, as the harness asks for them.
+
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use guest_protocol::{Failure, Figure, Reply};
+
+use crate::ke;
+use crate::portcls::exam::start::{self, ALTERATIONS, Alteration};
+use crate::portcls::{self, rules};
+use crate::{ex, mm, pnp, verifier};
+
+/// Milliseconds in which a device without an open stream is watched, and the most interrupts that it may raise in them.
+const QUIET_MS: u32 = 20;
+const QUIET_INTERRUPTS: u64 = 20;
+
+/// More services than any start asks PortCls for.
+const SERVICES_MAX: u32 = 64;
+
+/// Figures as they are sent.
+pub(super) fn reply(figures: Vec<(&'static str, u64)>) -> Reply {
+    let figure = |(name, value): (&str, u64)| Figure { name: name.to_string(), value };
+    Reply::Examined { figures: figures.into_iter().map(figure).collect() }
+}
+
+/// What a driver holds beside its loaded image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Holding {
+    pool: (u64, u64),
+    mappings: Vec<alloc::string::String>,
+    objects: Vec<alloc::string::String>,
+    interrupts: usize,
+}
+
+fn holding() -> Holding {
+    let (count, bytes, _) = ex::pool::totals();
+    Holding {
+        pool: (count, bytes),
+        mappings: mm::api::outstanding(),
+        objects: portcls::leftovers(),
+        interrupts: ke::interrupt::connected(),
+    }
+}
+
+/// Starts and removes the device under all circumstances that a driver must cope with. The driver is loaded and its device
+/// not started.
+///
+/// # Errors
+/// When a start that must succeed does not.
+pub(super) fn starts() -> Result<Reply, Failure> {
+    let before = holding();
+    let mut failed = 0;
+    let mut succeeded = 0;
+    // A plain one first, which makes what a driver makes once.
+    started_and_removed(rules::RESTART, "a plain start", &before)?;
+    for (alteration, may_start) in ALTERATIONS {
+        start::alter(alteration);
+        let started = rules::must_survive(rules::RESOURCE_LISTS, pnp::start_device);
+        start::alter(Alteration::None);
+        match started {
+            Ok(_) if !may_start && alteration != Alteration::Short => broken(
+                rules::RESOURCE_LISTS,
+                format!("the device starts with resources {alteration:?}"),
+                "count the resources of each type, and fail with STATUS_DEVICE_CONFIGURATION_ERROR when one is missing",
+            ),
+            Ok(_) => {
+                succeeded += 1;
+                pnp::stop_device()?;
+            }
+            Err(_) => failed += 1,
+        }
+        left_behind(rules::RESOURCE_LISTS, &format!("a start with resources {alteration:?}"), &before);
+    }
+    let mut refused = 0;
+    for number in 1..=SERVICES_MAX {
+        start::refuse(number);
+        let started = rules::must_survive(rules::INIT_FAILURES, pnp::start_device);
+        let service = start::refused();
+        start::refuse(0);
+        if started.is_ok() {
+            pnp::stop_device()?;
+        }
+        let Some(service) = service else { break };
+        refused += 1;
+        left_behind(rules::INIT_FAILURES, &format!("a start in which {service} (call {number}) failed"), &before);
+    }
+    start::stand_in_for_adapter(true);
+    let stood_in =
+        started_and_removed(rules::UNKNOWN_ADAPTER, "a start with an adapter object of no interface", &before);
+    start::stand_in_for_adapter(false);
+    stood_in?;
+    pnp::start_device()?;
+    quiet();
+    pnp::stop_device()?;
+    rules::RESTART.held();
+    Ok(reply(vec![
+        ("starts that failed as they had to", failed),
+        ("starts that succeeded with odd resources", succeeded),
+        ("services refused", refused),
+    ]))
+}
+
+fn started_and_removed(rule: &'static rules::Rule, what: &str, before: &Holding) -> Result<(), Failure> {
+    rules::must_survive(rule, pnp::start_device)?;
+    pnp::stop_device()?;
+    left_behind(rule, what, before);
+    Ok(())
+}
+
+fn left_behind(rule: &'static rules::Rule, what: &str, before: &Holding) {
+    let after = holding();
+    if after == *before {
+        return;
+    }
+    let grown = |name: &str, before: &[alloc::string::String], after: &[alloc::string::String]| {
+        let new: Vec<&str> = after.iter().filter(|item| !before.contains(item)).map(|item| item.as_str()).collect();
+        if new.is_empty() { alloc::string::String::new() } else { format!("; {name}: {}", new.join(", ")) }
+    };
+    broken(
+        rule,
+        format!(
+            "after {what} the driver holds {} pool allocations (before: {}), {} connected interrupts (before: {}){}{}",
+            after.pool.0,
+            before.pool.0,
+            after.interrupts,
+            before.interrupts,
+            grown("mappings", &before.mappings, &after.mappings),
+            grown("objects", &before.objects, &after.objects)
+        ),
+        "on every path out of StartDevice and Init release what was taken, in the reverse order",
+    )
+}
+
+/// A device without streams raises no stream of interrupts (rule 23).
+fn quiet() {
+    let before = ke::statistics().interrupts;
+    for _ in 0..QUIET_MS {
+        ke::idle(1_000_000);
+    }
+    let raised = ke::statistics().interrupts - before;
+    if raised > QUIET_INTERRUPTS {
+        broken(
+            rules::QUIET_AFTER_INIT,
+            format!("without an open stream the device raises {raised} interrupts in {QUIET_MS} ms"),
+            "leave interrupts of functions that are not in use masked, and acknowledge those that come",
+        );
+    }
+    rules::QUIET_AFTER_INIT.held();
+}
+
+fn broken(rule: &'static rules::Rule, what: alloc::string::String, remedy: &'static str) -> ! {
+    let broken = rules::Broken::new(rule, what, remedy);
+    verifier::violation(Some(rule.number), "StartDevice", format_args!("{broken} [{}]", rule.source))
+}

@@ -4,7 +4,7 @@
 //!  pin 0  MIDI ─────────┐
 //!                       ├─► node 0 synthesizer ─► pin 2  PCM
 //!  pin 1  DirectMusic ──┘
-//!  pin 4  jack ────────────────────────────────► pin 3  captured MIDI
+//!  pin 4  jack ────────────► node 1 capture ────► pin 3  captured MIDI
 //! ```
 //!
 //! The legacy pin has the lower number, so that the system's MIDI drivers find it first. The card's PCM comes back
@@ -54,6 +54,10 @@ pub const PINS: usize = 5;
 
 /// The synthesizer node.
 pub const NODE_SYNTHESIZER: u32 = 0;
+
+/// The node through which captured MIDI comes. A DirectMusic pin leads from or to a node of the synthesizer's type, and
+/// this one's properties say that there is no synthesizer on the way.
+pub const NODE_CAPTURE: u32 = 1;
 
 /// Instances of each render pin, as long as the other has none: they share the card's streams.
 pub const RENDER_INSTANCES: u32 = midi_out::STREAMS as u32;
@@ -150,7 +154,7 @@ static SYNTHESIZER: Guid = guid::KSNODETYPE_SYNTHESIZER;
 static CATEGORIES: [Guid; 4] =
     [guid::KSCATEGORY_AUDIO, guid::KSCATEGORY_RENDER, guid::KSCATEGORY_CAPTURE, guid::KSCATEGORY_SYNTHESIZER];
 
-static CONNECTIONS: [PcConnectionDescriptor; 4] = [
+static CONNECTIONS: [PcConnectionDescriptor; 5] = [
     PcConnectionDescriptor {
         from_node: FILTER_NODE,
         from_node_pin: PIN_MIDI,
@@ -172,6 +176,12 @@ static CONNECTIONS: [PcConnectionDescriptor; 4] = [
     PcConnectionDescriptor {
         from_node: FILTER_NODE,
         from_node_pin: PIN_JACK,
+        to_node: NODE_CAPTURE,
+        to_node_pin: NODE_PIN_IN,
+    },
+    PcConnectionDescriptor {
+        from_node: NODE_CAPTURE,
+        from_node_pin: NODE_PIN_OUT,
         to_node: FILTER_NODE,
         to_node_pin: PIN_CAPTURE,
     },
@@ -254,8 +264,10 @@ pub struct Description<H> {
 
 impl<H: Handlers> Description<H> {
     const NODE_PROPERTIES: &'static [PcPropertyItem] = &items(&property::OF_NODE, H::PROPERTY);
+    const CAPTURE_PROPERTIES: &'static [PcPropertyItem] = &items(&property::OF_CAPTURE_NODE, H::PROPERTY);
     const PIN_PROPERTIES: &'static [PcPropertyItem] = &items(&property::OF_PIN, H::PROPERTY);
     const NODE_AUTOMATION: &'static PcAutomationTable = &automation(Self::NODE_PROPERTIES);
+    const CAPTURE_AUTOMATION: &'static PcAutomationTable = &automation(Self::CAPTURE_PROPERTIES);
     const PIN_AUTOMATION: &'static PcAutomationTable = &automation(Self::PIN_PROPERTIES);
 
     /// The pins, but for their music ranges.
@@ -297,12 +309,20 @@ impl<H: Handlers> Description<H> {
         },
     ];
 
-    const NODES: &'static [PcNodeDescriptor; 1] = &[PcNodeDescriptor {
-        flags: 0,
-        automation_table: Self::NODE_AUTOMATION,
-        kind: &raw const SYNTHESIZER,
-        name: ptr::null(),
-    }];
+    const NODES: &'static [PcNodeDescriptor; 2] = &[
+        PcNodeDescriptor {
+            flags: 0,
+            automation_table: Self::NODE_AUTOMATION,
+            kind: &raw const SYNTHESIZER,
+            name: ptr::null(),
+        },
+        PcNodeDescriptor {
+            flags: 0,
+            automation_table: Self::CAPTURE_AUTOMATION,
+            kind: &raw const SYNTHESIZER,
+            name: ptr::null(),
+        },
+    ];
 
     /// Puts a description into its place.
     pub fn describe(place: &mut MaybeUninit<Self>) {

@@ -19,7 +19,7 @@ use portcls::{NtStatus, ReferenceTime};
 
 use crate::card::{Card, CardError, VolumeItem};
 use crate::control::ControlError;
-use crate::filter::NODE_SYNTHESIZER;
+use crate::filter::{NODE_CAPTURE, NODE_SYNTHESIZER};
 use crate::format::CHANNELS_MAX;
 use crate::irql::Passive;
 use crate::kernel::Kernel;
@@ -29,6 +29,12 @@ pub const SYNTH_GUID: Guid = Guid::parse("2c8f3d62-5a4e-4b0e-9d1c-7e0b9a63f1d4")
 
 /// The synthesizer's name, as DirectMusic shows it.
 pub const SYNTH_NAME: &str = "Virtual DirectMusic Card";
+
+/// `SYNTHCAPS`' identity of what the card captures.
+pub const CAPTURE_GUID: Guid = Guid::parse("2c8f3d63-5a4e-4b0e-9d1c-7e0b9a63f1d4");
+
+/// Its name, as DirectMusic shows it.
+pub const CAPTURE_NAME: &str = "Virtual DirectMusic Card MIDI In";
 
 /// A property that the driver answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +103,9 @@ pub const OF_NODE: [Property; 19] = [
     Property::SamplePlaybackRate,
     Property::Effects,
 ];
+
+/// The properties of the node through which captured MIDI comes.
+pub const OF_CAPTURE_NODE: [Property; 3] = [Property::Caps, Property::PortParameters, Property::ChannelGroups];
 
 /// The render pins' properties.
 pub const OF_PIN: [Property; 8] = [
@@ -347,6 +356,7 @@ pub fn handle<K: Kernel, M: CallerMemory>(
 ) -> NtStatus {
     let property = request.property;
     let is_in_place = match property.place() {
+        _ if request.node == NODE_CAPTURE => OF_CAPTURE_NODE.contains(&property),
         Place::Node => request.node == NODE_SYNTHESIZER,
         Place::Pin => request.node == u32::MAX,
         Place::Both => request.node == NODE_SYNTHESIZER || request.node == u32::MAX,
@@ -369,7 +379,13 @@ pub fn handle<K: Kernel, M: CallerMemory>(
         return refusal;
     }
     let Some(card) = card else { return NtStatus::DEVICE_NOT_READY };
-    let result = if asked == verb::GET { request.get(card, level) } else { request.set(card, level) };
+    let result = if request.node == NODE_CAPTURE {
+        request.answer_for_capture(asked)
+    } else if asked == verb::GET {
+        request.get(card, level)
+    } else {
+        request.set(card, level)
+    };
     match result {
         Ok(status) => status,
         Err(status) => {
@@ -539,6 +555,38 @@ impl<M: CallerMemory> Request<'_, M> {
         Ok(NtStatus::SUCCESS)
     }
 
+    /// Answers for the node through which captured MIDI comes: one channel group, and nothing that could be chosen.
+    fn answer_for_capture(&mut self, asked: u32) -> Result<NtStatus, NtStatus> {
+        match self.property {
+            Property::Caps => self.write(&SynthCaps {
+                guid: CAPTURE_GUID,
+                flags: caps_flag::EXTERNAL,
+                memory_size: 0,
+                max_channel_groups: 1,
+                max_voices: u32::MAX,
+                max_audio_channels: u32::MAX,
+                effect_flags: 0,
+                description: name(CAPTURE_NAME),
+            }),
+            Property::PortParameters => {
+                let wanted: SynthPortParams = read(self.instance);
+                let groups = wanted.valid_params & port_parameter::CHANNELGROUPS;
+                self.write(&SynthPortParams { valid_params: groups, channel_groups: 1, ..SynthPortParams::default() });
+                let is_as_wanted = groups == wanted.valid_params && (groups == 0 || wanted.channel_groups == 1);
+                return Ok(if is_as_wanted { NtStatus::SUCCESS } else { NtStatus::NOT_ALL_ASSIGNED });
+            }
+            Property::ChannelGroups if asked == verb::GET => self.write(&1_u32),
+            Property::ChannelGroups => {
+                if read::<u32>(self.value.as_deref().unwrap_or_default()) != 1 {
+                    return Err(NtStatus::UNSUCCESSFUL);
+                }
+                *self.value_size = self.property.value_bytes() as u32;
+            }
+            _ => return Err(NtStatus::INVALID_DEVICE_REQUEST),
+        }
+        Ok(NtStatus::SUCCESS)
+    }
+
     /// The card takes downloads of a kind, and the driver can read them.
     fn takes<K: Kernel>(&self, card: &Card<K>, kind: u32) -> bool {
         self.memory.is_readable() && card.has(kind)
@@ -641,11 +689,6 @@ fn from_card(parameters: &PortParameters, valid: u32) -> SynthPortParams {
 fn caps<K: Kernel>(card: &Card<K>, downloads: bool) -> SynthCaps {
     let identity = card.identity();
     let has = |kind: u32| card.has(kind);
-    let mut description = [0; 128];
-    // The last character stays 0.
-    for (place, unit) in description.iter_mut().take(127).zip(SYNTH_NAME.encode_utf16()) {
-        *place = unit;
-    }
     SynthCaps {
         guid: SYNTH_GUID,
         flags: if has(capability::GM_BANK) { caps_flag::GMINHARDWARE } else { 0 }
@@ -658,6 +701,15 @@ fn caps<K: Kernel>(card: &Card<K>, downloads: bool) -> SynthCaps {
         max_audio_channels: CHANNELS_MAX.into(),
         effect_flags: if has(capability::REVERB) { effect::REVERB } else { 0 }
             | if has(capability::CHORUS) { effect::CHORUS } else { 0 },
-        description,
+        description: name(SYNTH_NAME),
     }
+}
+
+/// A description as `SYNTHCAPS` holds it. Its last character is 0.
+fn name(text: &str) -> [u16; 128] {
+    let mut description = [0; 128];
+    for (place, unit) in description.iter_mut().take(127).zip(text.encode_utf16()) {
+        *place = unit;
+    }
+    description
 }

@@ -181,9 +181,10 @@ fn properties_are_answered_on_their_own_node_and_target_only() {
             assert_eq!(on_filter == NtStatus::SUCCESS, property == Property::Caps, "{property:?}");
             let on_both = property.set() != &KSPROPSETID_Synth && property.set() != &KSPROPSETID_Synth_Dls;
             let wrong_nodes = match property {
-                Property::Volume => &[0, 1][..],
-                _ if on_both => &[1],
-                _ => &[u32::MAX, 1],
+                Property::Volume => &[0, 1, 2][..],
+                _ if on_both => &[1, 2],
+                Property::Caps | Property::PortParameters | Property::ChannelGroups => &[u32::MAX, 2],
+                _ => &[u32::MAX, 1, 2],
             };
             for &node in wrong_nodes {
                 let status = Ask { node, ..Ask::new(property, verb) }.of(&rig.card).0;
@@ -474,4 +475,33 @@ fn effects_are_set_as_port_parameters_are() {
     assert_eq!(wanted.code, RequestCode::PARAMETERS);
     assert_eq!(wanted.payload[..4], port_parameter::EFFECTS.to_le_bytes());
     assert_eq!(wanted.payload[20..24], 1_u32.to_le_bytes());
+}
+
+#[test]
+fn the_capture_node_says_that_it_is_no_synthesizer_and_has_one_group() {
+    let rig = Rig::new();
+    let ask = |property, verb| Ask { node: 1, ..Ask::new(property, verb) };
+    let (status, _, memory) = Ask { stream: None, ..ask(Property::Caps, verb::GET) }.of(&rig.card);
+    let caps: SynthCaps = value(&memory);
+    assert_eq!((status, caps.flags, caps.max_channel_groups), (NtStatus::SUCCESS, caps_flag::EXTERNAL, 1));
+    assert_ne!(caps.guid, SYNTH_GUID);
+    for (valid_params, groups, expected) in [
+        (0, 7, NtStatus::SUCCESS),
+        (port_parameter::CHANNELGROUPS, 1, NtStatus::SUCCESS),
+        (port_parameter::CHANNELGROUPS, 2, NtStatus::NOT_ALL_ASSIGNED),
+        (port_parameter::VOICES, 1, NtStatus::NOT_ALL_ASSIGNED),
+    ] {
+        let wanted = SynthPortParams { valid_params, channel_groups: groups, ..SynthPortParams::default() };
+        let instance = bytes(&wanted);
+        let (status, _, memory) = Ask { instance, ..ask(Property::PortParameters, verb::GET) }.of(&rig.card);
+        let parameters = value::<SynthPortParams>(&memory);
+        assert_eq!((status, parameters.channel_groups), (expected, 1));
+        assert_eq!(parameters.valid_params, valid_params & port_parameter::CHANNELGROUPS);
+    }
+    assert_eq!(value::<u32>(&ask(Property::ChannelGroups, verb::GET).of(&rig.card).2), 1);
+    for (groups, expected) in [(1_u32, NtStatus::SUCCESS), (2, NtStatus::UNSUCCESSFUL)] {
+        let status = Ask { value: bytes(&groups), ..ask(Property::ChannelGroups, verb::SET) }.of(&rig.card).0;
+        assert_eq!(status, expected);
+    }
+    assert!(rig.fake.with(|card| card.requests.iter().all(|request| request.code != RequestCode::PARAMETERS)));
 }

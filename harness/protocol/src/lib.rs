@@ -32,7 +32,9 @@ pub const DRIVER_FILE: &str = "opt/dmus/driver.sys";
 
 /// The `fw_cfg` file that holds the guest's options: UTF-8 text, one `name=value` a line. The NT host knows
 /// `probe=N` (instead of serving, run a loop of N million iterations and leave with [`exit::COMPLETED`]) and
-/// `log=error|warn|info|debug|trace`.
+/// `log=error|warn|info|debug|trace`, `device=vvvv:dddd` (the driver's PCI function, in hexadecimal, where several could be
+/// meant), `allocations=report` ([`Event::Allocation`] for each stack that allocates), `refuse=HASH` (that stack's
+/// allocation fails).
 pub const OPTIONS_FILE: &str = "opt/dmus/options";
 
 /// Values that a guest writes to QEMU's `isa-debug-exit` port; QEMU's exit status is twice the value plus one.
@@ -665,6 +667,18 @@ pub enum Event {
     },
     /// The system has stopped. Nothing follows.
     BugCheck(BugCheck),
+    /// The driver allocates something, by a stack that has not been seen since boot; only with the options
+    /// `allocations=report` or `refuse=HASH`.
+    Allocation {
+        /// Tells the stack and the function from all others, in every boot of the same image.
+        hash: u64,
+        /// What allocates: `ExAllocatePoolWithTag`, `PcNewPort`.
+        function: String,
+        /// The driver's part of the stack, innermost first.
+        stack: Vec<StackFrame>,
+        /// It was made to fail.
+        refused: bool,
+    },
 }
 
 /// How bad a log line is.

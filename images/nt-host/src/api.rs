@@ -1,7 +1,7 @@
 //! Everything that a driver can import, by module and name; and the same functions for the host's own use.
 
 use crate::export::Export;
-use crate::{ex, io, ke, mm, portcls, rtl};
+use crate::{ex, io, ke, mm, portcls, refusals, rtl, shortage};
 
 pub use crate::ex::fast_mutex::{
     ExAcquireFastMutex, ExAcquireFastMutexUnsafe, ExReleaseFastMutex, ExReleaseFastMutexUnsafe, ExTryToAcquireFastMutex,
@@ -123,4 +123,10 @@ pub fn find(module: &str, name: &str) -> Option<u64> {
         portcls::EXPORT_TABLES.iter().for_each(|table| search(table));
     }
     found
+}
+
+/// The address to bind an import to: the function's, or that of its entry point that can be made to fail.
+#[must_use]
+pub fn bind(module: &str, name: &str) -> Option<u64> {
+    find(module, name).map(|address| if shortage::on() { refusals::entry_of(name, address) } else { address })
 }

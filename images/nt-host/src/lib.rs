@@ -13,6 +13,7 @@
 //! | the driver's life: load, start, remove, unload | [`pnp`], [`image`], [`pe`] |
 //! | what drivers can import | [`api`], [`export`] |
 //! | rules and their violation | [`verifier`] |
+//! | allocations that fail on purpose | [`shortage`], [`refusals`] |
 //! | this guest's PortCls | [`portcls`] |
 //! | the harness's requests | [`agent`], [`line`] |
 //!
@@ -55,6 +56,10 @@ pub mod pci;
 pub mod pnp;
 #[cfg(target_os = "none")]
 pub mod rtl;
+#[cfg(target_os = "none")]
+mod refusals;
+#[cfg(target_os = "none")]
+pub mod shortage;
 #[cfg(target_os = "none")]
 mod start;
 #[cfg(target_os = "none")]

@@ -13,11 +13,15 @@ pub struct Options {
     pub log: Level,
     /// Which function of the PCI bus is the driver's, as `vendor:device` in hexadecimal, where there are several.
     pub device: Option<(u16, u16)>,
+    /// Report every stack of the driver that allocates.
+    pub allocations: bool,
+    /// The stack whose allocation fails, by its hash in hexadecimal.
+    pub refuse: Option<u64>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { probe: None, log: Level::Info, device: None }
+        Self { probe: None, log: Level::Info, device: None, allocations: false, refuse: None }
     }
 }
 
@@ -57,6 +61,8 @@ impl Options {
                 let (vendor, device) = value.split_once(':')?;
                 self.device = Some((u16::from_str_radix(vendor, 16).ok()?, u16::from_str_radix(device, 16).ok()?));
             }
+            "allocations" => self.allocations = if value == "report" { true } else { return None },
+            "refuse" => self.refuse = Some(u64::from_str_radix(value, 16).ok()?),
             _ => return None,
         }
         Some(())
@@ -70,13 +76,17 @@ mod tests {
     #[test]
     fn names_and_values_are_read() {
         let options = Options::parse("probe=300\nlog=debug\n\ndevice=1af4:1067\n").unwrap();
-        assert_eq!(options, Options { probe: Some(300), log: Level::Debug, device: Some((0x1af4, 0x1067)) });
+        let expected =
+            Options { probe: Some(300), log: Level::Debug, device: Some((0x1af4, 0x1067)), ..Options::default() };
+        assert_eq!(options, expected);
+        let shortage = Options::parse("allocations=report\nrefuse=00ff\n").unwrap();
+        assert_eq!(shortage, Options { allocations: true, refuse: Some(255), ..Options::default() });
         assert_eq!(Options::parse("").unwrap(), Options::default());
     }
 
     #[test]
     fn a_mistake_is_named() {
-        for line in ["probe=many", "log=loud", "device=1af4", "speed=fast", "probe"] {
+        for line in ["probe=many", "log=loud", "device=1af4", "speed=fast", "allocations=yes", "refuse=xyz", "probe"] {
             assert_eq!(Options::parse(line), Err(UnknownOption(line.into())), "{line}");
         }
     }

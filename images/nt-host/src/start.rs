@@ -53,6 +53,7 @@ fn read_options() {
         Err(error) => panic!("{error}"),
     };
     line::set_level(options.log);
+    crate::shortage::init(options.allocations, options.refuse);
     OPTIONS.with(|slot| *slot = Some(options));
 }
 

@@ -293,6 +293,9 @@ fn driver_allocate(function: &'static str, kind: POOL_TYPE, size: u64, tag: u32)
             format_args!("{function} with a tag of zero"),
         );
     }
+    if crate::shortage::refuse(function) {
+        return None;
+    }
     allocate(size, tag, paged, Owner::Driver)
 }
 

@@ -12,7 +12,7 @@ use crate::mm::{PAGE_SIZE, api as memory, paging};
 use crate::nt::status::*;
 use crate::nt::*;
 use crate::sync::Uninterrupted;
-use crate::{exports, verifier};
+use crate::{exports, shortage, verifier};
 
 const DRIVER_VERIFIER_DMA_VIOLATION: u32 = 0xe6;
 /// Map registers of an adapter: pages of one transfer.
@@ -140,6 +140,9 @@ unsafe extern "win64" fn allocate_common_buffer(
             format_args!("a common buffer of no bytes"),
         );
     }
+    if shortage::refuse("AllocateCommonBuffer") {
+        return core::ptr::null_mut();
+    }
     // SAFETY: checked.
     let highest = if unsafe { (*adapter.cast::<Adapter>()).wide } { u64::MAX } else { u64::from(u32::MAX) };
     match memory::allocate_contiguous(bytes.into(), PAGE_SIZE, 0, highest) {
@@ -198,7 +201,7 @@ unsafe extern "win64" fn allocate_adapter_channel(
 ) -> NTSTATUS {
     level("AllocateAdapterChannel", IrqlRule::AT_DISPATCH);
     check("AllocateAdapterChannel", adapter);
-    if registers > MAP_REGISTERS || routine.is_null() {
+    if registers > MAP_REGISTERS || routine.is_null() || shortage::refuse("AllocateAdapterChannel") {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     // SAFETY: an operation's arguments.

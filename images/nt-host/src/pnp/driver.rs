@@ -90,7 +90,7 @@ pub fn load_driver() -> Result<DriverInfo, Failure> {
             format!("the driver imports {} functions that this guest does not have: {}", list.len(), list.join(", "));
         return Err(failure(FailureKind::MissingImports(missing), message));
     }
-    let module = image::load(DRIVER_NAME, &parsed, |import| api::find(&import.module, &import.name))?;
+    let module = image::load(DRIVER_NAME, &parsed, |import| api::bind(&import.module, &import.name))?;
     let info = DriverInfo {
         file_bytes: file.len() as u32,
         sha256: Sha256::digest(&file).into(),

@@ -51,6 +51,18 @@ pub enum Event {
         /// The text.
         text: String,
     },
+    /// The driver allocates by a stack that has not been seen since the guest's boot.
+    Allocation {
+        /// The stack's name.
+        hash: u64,
+        /// What allocates.
+        function: String,
+        /// The driver's part of the stack.
+        #[serde(skip)]
+        stack: Vec<guest_protocol::StackFrame>,
+        /// It was made to fail.
+        refused: bool,
+    },
     /// How far the stream has got.
     Progress {
         /// Frames done.

@@ -26,5 +26,6 @@ pub mod provision;
 pub mod render;
 pub mod scenario;
 pub mod session;
+pub mod shortage;
 pub mod songs;
 pub mod suite;

@@ -367,6 +367,10 @@ impl<'a, H: Health> Session<'a, H> {
                 self.observer.event(&Event::Guest { level, target, text });
                 Ok(None)
             }
+            ToHost::Event(guest_protocol::Event::Allocation { hash, function, stack, refused }) => {
+                self.observer.event(&Event::Allocation { hash, function, stack, refused });
+                Ok(None)
+            }
             ToHost::Event(guest_protocol::Event::BugCheck(bug_check)) => {
                 self.keep(&format!("[bug check] {:#x} {}: {}\n", bug_check.code, bug_check.name, bug_check.message));
                 Err(SessionError::BugCheck(Box::new(bug_check)))

@@ -42,6 +42,8 @@ pub(crate) enum Verb {
     Render(RenderArguments),
     /// Run the benchmarks, one JSON object a line
     Bench(BenchArguments),
+    /// Let every call stack on which the driver allocates fail once, a boot for each
+    Shortage(ShortageArguments),
     /// Boot the guest and talk to it
     Boot(BootArguments),
     /// Look at this machine: what is there, what is missing, what fixes it
@@ -55,6 +57,7 @@ impl Verb {
             Self::Run(arguments) => arguments.json,
             Self::Test(arguments) => arguments.json,
             Self::Render(arguments) => arguments.json,
+            Self::Shortage(arguments) => arguments.json,
             Self::Bench(_) | Self::Boot(_) => false,
             Self::Doctor(arguments) => arguments.json,
         }
@@ -200,6 +203,21 @@ pub(crate) struct BenchArguments {
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
     /// One JSON object a line (the only form there is)
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShortageArguments {
+    /// Driver image to use instead of dmuscard.sys
+    #[arg(long, value_name = "MY.SYS")]
+    pub(crate) driver: Option<PathBuf>,
+    /// Try this stack only, by the name that a run gave it
+    #[arg(long, value_name = "HASH", value_parser = |text: &str| u64::from_str_radix(text, 16))]
+    pub(crate) stack: Option<u64>,
+    #[command(flatten)]
+    pub(crate) machine: MachineArguments,
+    /// End with one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
 }

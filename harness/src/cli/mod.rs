@@ -48,6 +48,7 @@ fn run(verb: &Verb) -> Outcome {
         Verb::Test(arguments) => verbs::test(arguments),
         Verb::Render(arguments) => verbs::render(arguments),
         Verb::Bench(arguments) => verbs::bench(arguments),
+        Verb::Shortage(arguments) => verbs::shortage(arguments),
         Verb::Boot(arguments) => boot::boot(arguments),
         Verb::Doctor(arguments) => verbs::doctor(arguments),
     }

@@ -79,7 +79,7 @@ impl Observer for Terminal {
                     self.line(&format!("building {what}"));
                 }
             }
-            Event::Provisioned { .. } | Event::StepEnded { .. } | Event::Console { .. } => {}
+            Event::Provisioned { .. } | Event::StepEnded { .. } | Event::Console { .. } | Event::Allocation { .. } => {}
             Event::StepBegun { step } => self.now(format!("{}{}", self.prefix(), step.text())),
             Event::Guest { level, target, text } => {
                 if matches!(*level, "error" | "warn") {

@@ -15,13 +15,15 @@ use dmus::perform::{Performance, PerformanceFailure, Stage, Verdict, perform};
 use dmus::provision::{Artefact, Overrides, Provisioner, Workspace};
 use dmus::render as offline;
 use dmus::scenario::{Context, Report, Scenario, files_in, run as run_scenario};
+use dmus::shortage::{self, Outcome as ShortageOutcome, Shortage};
 use dmus::songs::{self, BuiltIn};
 use dmus::suite::Suite;
 use serde_json::json;
 
 use super::Outcome;
 use super::args::{
-    BenchArguments, DemoArguments, DoctorArguments, MachineArguments, RenderArguments, RunArguments, TestArguments,
+    BenchArguments, DemoArguments, DoctorArguments, MachineArguments, RenderArguments, RunArguments, ShortageArguments,
+    TestArguments,
 };
 use super::print::{error_line, out};
 use super::terminal::Terminal;
@@ -380,4 +382,45 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> Outcome {
         }
     }
     Ok(missing.then_some(Class::MissingArtefact))
+}
+
+pub(super) fn shortage(arguments: &ShortageArguments) -> Outcome {
+    let terminal = Terminal::new();
+    let workspace = Workspace::find()?;
+    let stage = stage(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
+    let folder = RunFolder::create(&workspace, "shortage", None)?;
+    let shortage = Shortage {
+        song: songs::ALL[0].song()?,
+        timeout: Duration::from_secs(arguments.machine.timeout),
+        only: arguments.stack,
+    };
+    let report = shortage::run(&shortage, &stage, &folder, &terminal)?;
+    drop(terminal);
+    let [without, refused, missed, failed] =
+        [ShortageOutcome::DidWithout, ShortageOutcome::Refused, ShortageOutcome::NotReached, ShortageOutcome::Failed]
+            .map(|outcome| report.count(outcome));
+    if arguments.json {
+        out(&json!({
+            "passed": without + refused,
+            "failed": failed,
+            "skipped": missed,
+            "artefacts": [report.artefacts],
+            "stacks": report.trials.len(),
+            "report": report,
+            "reproduce": reproduce(),
+        })
+        .to_string());
+    } else {
+        for trial in report.trials.iter().filter(|trial| trial.outcome == ShortageOutcome::Failed) {
+            out(&format!("FAILED       {} {}: {}", trial.hash, trial.function, trial.detail));
+            trial.stack.iter().for_each(|line| out(&format!("               {line}")));
+        }
+        out(&format!("stacks       {} that allocate, in {} boots", report.trials.len(), report.boots));
+        out(&format!("survived     {} refused, {} did without", refused, without));
+        out(&format!("not reached  {missed}"));
+        out(&format!("failed       {failed}"));
+        out(&format!("time         {:.1} s", report.milliseconds / 1000.0));
+        out(&format!("artefacts    {}", report.artefacts.display()));
+    }
+    Ok((failed > 0 || report.trials.is_empty()).then_some(Class::TestFailed))
 }

@@ -55,9 +55,9 @@ pub mod pci;
 #[cfg(target_os = "none")]
 pub mod pnp;
 #[cfg(target_os = "none")]
-pub mod rtl;
-#[cfg(target_os = "none")]
 mod refusals;
+#[cfg(target_os = "none")]
+pub mod rtl;
 #[cfg(target_os = "none")]
 pub mod shortage;
 #[cfg(target_os = "none")]

@@ -46,10 +46,8 @@ pub fn refuse(function: &str) -> bool {
 
 #[cold]
 fn look(function: &str) -> bool {
-    let frames: Vec<StackFrame> = stack::walk(Context::here())
-        .into_iter()
-        .filter(|frame| crate::image::in_driver(frame.address))
-        .collect();
+    let frames: Vec<StackFrame> =
+        stack::walk(Context::here()).into_iter().filter(|frame| crate::image::in_driver(frame.address)).collect();
     if frames.is_empty() {
         // The host's own.
         return false;

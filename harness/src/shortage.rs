@@ -1,0 +1,330 @@
+//! Systematic shortage: every call stack on which the driver allocates fails once.
+//!
+//! The first boot learns the stacks. Then there is a boot for each, in which that one allocation fails, and one for each
+//! stack that shows up only there, until none is new. A driver survives if it refuses what it cannot do, or does without,
+//! and leaves nothing behind when it is unloaded; a bug check, a hang or a leak is its failure.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use guest_protocol::{Bulk, Pace, Play, Request, StackFrame, exit};
+use serde::Serialize;
+
+use crate::artefacts::RunFolder;
+use crate::bug_check::{self, Place, places};
+use crate::event::{Event, Observer};
+use crate::failure::{Class, Diagnosed, Error};
+use crate::judge::FRAME_BYTES;
+use crate::machine::{Boot, Card, CardOptions, CardSockets, GuestMemory, Machine, MachineOptions, Rig, guest_exit};
+use crate::midi::{Song, write_records};
+use crate::perform::{PerformanceError, QUANTUM_DEFAULT, Stage, open_pins};
+use crate::session::{Session, SessionError};
+
+/// Memory of the guest, in bytes.
+const MEMORY: u64 = 128 << 20;
+
+/// Frames a second, and frames that are played: enough for the first notes to come and go.
+const SAMPLE_RATE: u32 = 48_000;
+/// See [`SAMPLE_RATE`].
+const FRAMES: u64 = 24_000;
+
+/// Most boots: an allocation whose stack differs in every boot would never end.
+const BOOTS_MAX: usize = 1000;
+
+/// How a boot went in which an allocation failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The driver did without: everything went as if nothing had happened.
+    DidWithout,
+    /// The driver refused what it could not do, and was stopped and unloaded without a trace.
+    Refused,
+    /// The stack did not come up again, so that nothing failed.
+    NotReached,
+    /// A bug check, a leak, a hang, a dead card.
+    Failed,
+}
+
+/// A stack on which the driver allocates, and what came of its failure.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trial {
+    /// The stack's name: the same in every boot of the same image.
+    pub hash: String,
+    /// What allocates.
+    pub function: String,
+    /// The driver's part of the stack, innermost first, with symbols where there are some.
+    pub stack: Vec<String>,
+    /// How it went.
+    pub outcome: Outcome,
+    /// What was refused, or how it failed.
+    pub detail: String,
+}
+
+/// How all went.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ShortageReport {
+    /// Every stack.
+    pub trials: Vec<Trial>,
+    /// Boots, the first one included.
+    pub boots: usize,
+    /// How long it took.
+    pub milliseconds: f64,
+    /// Where everything is.
+    pub artefacts: PathBuf,
+}
+
+impl ShortageReport {
+    /// How many stacks went in some way.
+    #[must_use]
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.trials.iter().filter(|trial| trial.outcome == outcome).count()
+    }
+}
+
+/// What is tried.
+#[derive(Clone, Debug)]
+pub struct Shortage {
+    /// What is played.
+    pub song: Song,
+    /// How long a step may take.
+    pub timeout: Duration,
+    /// Try this stack only.
+    pub only: Option<u64>,
+}
+
+#[derive(Clone)]
+struct Site {
+    function: String,
+    stack: Vec<StackFrame>,
+    refused: bool,
+}
+
+/// Collects what is reported on the line.
+struct Collector<'a> {
+    sites: Mutex<BTreeMap<u64, Site>>,
+    next: &'a dyn Observer,
+}
+
+impl Observer for Collector<'_> {
+    fn event(&self, event: &Event) {
+        if let Event::Allocation { hash, function, stack, refused } = event {
+            let site = Site { function: function.clone(), stack: stack.clone(), refused: *refused };
+            self.sites.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(*hash, site);
+        } else if !matches!(event, Event::Guest { .. } | Event::Progress { .. }) {
+            self.next.event(event);
+        }
+    }
+}
+
+/// Runs all boots.
+///
+/// # Errors
+/// What is nobody's failure but the surroundings': a boot without any refusal that does not go well, an interruption, a
+/// full disk.
+pub fn run(
+    shortage: &Shortage,
+    stage: &Stage,
+    folder: &RunFolder,
+    observer: &dyn Observer,
+) -> Result<ShortageReport, Error> {
+    let begun = Instant::now();
+    let mut report = ShortageReport { artefacts: folder.path().into(), ..ShortageReport::default() };
+    let mut known: BTreeMap<u64, Site> = BTreeMap::new();
+    let mut waiting = VecDeque::from([shortage.only]);
+    while let Some(refuse) = waiting.pop_front() {
+        if report.boots == BOOTS_MAX {
+            observer.event(&Event::Warning { text: format!("stopped after {BOOTS_MAX} boots; there are more stacks") });
+            break;
+        }
+        report.boots += 1;
+        let collector = Collector { sites: Mutex::default(), next: &Quiet };
+        let ended = boot(shortage, stage, folder, refuse, &collector);
+        let sites = collector.sites.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(hash) = refuse {
+            let reached = sites.get(&hash).is_some_and(|site| site.refused);
+            let unknown = Site { function: "?".into(), stack: Vec::new(), refused: false };
+            let site = known.get(&hash).or_else(|| sites.get(&hash)).unwrap_or(&unknown);
+            let trial = judge(ended, reached, hash, site, stage, folder)?;
+            let text = format!("{:<12} {} {}", name(trial.outcome), trial.function, trial.detail);
+            observer.event(&Event::Note { text });
+            report.trials.push(trial);
+        } else {
+            // Nothing was refused: a driver that does not pass this is not ready for the rest.
+            ended?.map_or(Ok(()), Err)?;
+        }
+        if shortage.only.is_some() {
+            break;
+        }
+        for (hash, site) in sites {
+            if let std::collections::btree_map::Entry::Vacant(entry) = known.entry(hash) {
+                entry.insert(site);
+                waiting.push_back(Some(hash));
+            }
+        }
+    }
+    report.milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
+    folder.write_json("shortage.json", &report)?;
+    Ok(report)
+}
+
+struct Quiet;
+
+impl Observer for Quiet {
+    fn event(&self, _event: &Event) {}
+}
+
+/// How an outcome is called.
+#[must_use]
+pub const fn name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::DidWithout => "did without",
+        Outcome::Refused => "refused",
+        Outcome::NotReached => "not reached",
+        Outcome::Failed => "FAILED",
+    }
+}
+
+fn judge(
+    ended: Result<Option<Error>, Error>,
+    reached: bool,
+    hash: u64,
+    site: &Site,
+    stage: &Stage,
+    folder: &RunFolder,
+) -> Result<Trial, Error> {
+    let (outcome, detail) = match ended {
+        Err(error) if matches!(error.class(), Class::Interrupted | Class::Host | Class::HarnessBug) => {
+            return Err(error);
+        }
+        Err(error) => {
+            if let Error::Session(SessionError::BugCheck(bug_check)) = &error {
+                let places = places(&bug_check.stack, Some(&stage.kit.driver), Some(&stage.kit.nt_host));
+                folder.write(&format!("bug-check-{hash:016x}.txt"), bug_check::report(bug_check, &places))?;
+            }
+            (Outcome::Failed, error.to_string())
+        }
+        Ok(_) if !reached => (Outcome::NotReached, String::new()),
+        Ok(Some(error)) => (Outcome::Refused, error.to_string()),
+        Ok(None) => (Outcome::DidWithout, String::new()),
+    };
+    let stack = places(&site.stack, Some(&stage.kit.driver), None).iter().map(line_of).collect();
+    Ok(Trial { hash: format!("{hash:016x}"), function: site.function.clone(), stack, outcome, detail })
+}
+
+fn line_of(place: &Place) -> String {
+    let Some(function) = place.functions.first() else { return place.offset.clone() };
+    let line = function.line.as_deref().unwrap_or("");
+    format!("{} {} {line}", place.offset, function.name).trim_end().to_owned()
+}
+
+/// One boot: the driver is loaded, started, played with, stopped and unloaded. What the driver refuses on the way is the
+/// value; what must not happen is the error.
+fn boot(
+    shortage: &Shortage,
+    stage: &Stage,
+    folder: &RunFolder,
+    refuse: Option<u64>,
+    observer: &dyn Observer,
+) -> Result<Option<Error>, Error> {
+    let scratch = tempfile::Builder::new()
+        .prefix("dmus-")
+        .tempdir()
+        .map_err(crate::failure::FileError::own("create", std::env::temp_dir()))?;
+    let label = refuse.map_or_else(|| "first".to_owned(), |hash| format!("{hash:016x}"));
+    let sockets = CardSockets::in_folder(scratch.path());
+    let card =
+        Card::start(&stage.kit.card, &CardOptions::default(), &sockets, &folder.file(&format!("card-{label}.log")))?;
+    let options = MachineOptions {
+        qemu: stage.kit.qemu.clone(),
+        accelerator: stage.accelerator.accelerator,
+        firmware: stage.firmware,
+        kernel: stage.kit.nt_host.clone(),
+        driver: Some(stage.kit.driver.clone()),
+        guest_options: match refuse {
+            None => "log=info\nallocations=report\n".into(),
+            Some(hash) => format!("log=info\nallocations=report\nrefuse={hash:016x}\n"),
+        },
+        card_socket: Some(sockets.machine),
+    };
+    let qemu_log = folder.file(&format!("qemu-{label}.log"));
+    let machine =
+        Machine::start(&options, GuestMemory::new(MEMORY)?, &Boot { log: &qemu_log, scratch: scratch.path() })?;
+    let line = machine.line.try_clone().map_err(SessionError::Line)?;
+    let console: File = folder.create_file(&format!("console-{label}.log"))?;
+    let mut session = Session::new(line, Rig { machine, card }, shortage.timeout, Some(console), observer)
+        .map_err(SessionError::Line)?;
+    session.ready()?;
+    session.hello()?;
+    let mut refused = None;
+    match only_refusals(session.load_driver().map_err(Error::from), &mut refused)? {
+        None => {}
+        Some(_) => {
+            let started = only_refusals(session.start_device().map_err(Error::from), &mut refused)?;
+            if let Some(device) = started {
+                only_refusals(play(shortage, &mut session, &device), &mut refused)?;
+                session.done("stop the device", Request::StopDevice)?;
+            }
+            session.unload_driver()?;
+        }
+    }
+    session.done("shut down", Request::Shutdown)?;
+    match session.health.machine.wait(shortage.timeout) {
+        Some(ended) if guest_exit(ended) == Some(exit::COMPLETED) => {}
+        ended => return Err(PerformanceError::BadEnd(format!("{ended:?}")).into()),
+    }
+    session.health.card.stop();
+    Ok(refused)
+}
+
+/// Passes on what must not happen; keeps the first of what a driver may say for want of resources.
+fn only_refusals<T>(result: Result<T, Error>, refused: &mut Option<Error>) -> Result<Option<T>, Error> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) => {
+            let allowed = matches!(
+                &error,
+                Error::Session(SessionError::Refused { .. }) | Error::Performance(PerformanceError::NoPins { .. })
+            );
+            if !allowed {
+                return Err(error);
+            }
+            refused.get_or_insert(error);
+            Ok(None)
+        }
+    }
+}
+
+fn play(
+    shortage: &Shortage,
+    session: &mut Session<'_, Rig>,
+    device: &crate::session::StartedDevice,
+) -> Result<(), Error> {
+    let pins = open_pins(session, device, SAMPLE_RATE)?;
+    let end = FRAMES * 10_000_000 / u64::from(SAMPLE_RATE);
+    let events: Vec<_> = shortage.song.events.iter().filter(|event| event.time < end).cloned().collect();
+    let records = write_records(&events);
+    let range = session.allocate(records.len() as u64)?;
+    let pcm = session.allocate(FRAMES * FRAME_BYTES)?;
+    session.health.machine.memory.write(range, &records).map_err(PerformanceError::Memory)?;
+    session.play(Play {
+        render: pins.render,
+        wave: pins.wave,
+        events: Bulk { address: range.address, length: records.len() as u64 },
+        event_count: events.len() as u32,
+        pcm: Bulk { address: pcm.address, length: FRAMES * FRAME_BYTES },
+        frames: FRAMES,
+        quantum_frames: QUANTUM_DEFAULT,
+        pace: Pace::Lockstep,
+    })?;
+    for (step, handle) in [("close the render pin", pins.render), ("close the wave pin", pins.wave)] {
+        session.done(step, Request::Close(handle))?;
+    }
+    session.done("close the filter", Request::Close(pins.filter))?;
+    for bulk in [range, pcm] {
+        session.done("give back guest memory", Request::FreeBulk(bulk))?;
+    }
+    Ok(())
+}

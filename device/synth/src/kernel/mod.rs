@@ -15,6 +15,7 @@ mod x86;
 use crate::config::{ConfigError, Kernel};
 use crate::voice::active::Voice;
 use crate::voice::control::{Control, LaneSet, Moment, blend};
+use crate::voice::filter::OPEN_COEFFICIENTS;
 
 /// Voices that are mixed side by side.
 pub(crate) const LANES: usize = 8;
@@ -140,7 +141,7 @@ impl Group {
     /// Empties a lane.
     pub(crate) fn clear(&mut self, lane: usize) {
         self.gains.iter_mut().for_each(|gain| gain.hold(lane, 0.0));
-        self.filter.iter_mut().zip([1.0, 0.0, 0.0]).for_each(|(ramp, value)| ramp.hold(lane, value));
+        self.filter.iter_mut().zip(OPEN_COEFFICIENTS).for_each(|(ramp, c)| ramp.hold(lane, c));
         (self.y1.0[lane], self.y2.0[lane]) = (0.0, 0.0);
     }
 }

@@ -171,6 +171,8 @@ impl Control {
         self.aim_at(lane, &Aim { cutoff: [filter::OPEN, 0.0, 0.0, 0.0], ..Aim::default() });
         self.resonances[lane] = Resonance::of(0.0);
         self.gain_targets.iter_mut().for_each(|target| target.0[lane] = 0.0);
+        // A voice without a filter leaves these alone, and may stand beside one that has a filter.
+        self.filter_targets.iter_mut().zip(filter::OPEN_COEFFICIENTS).for_each(|(target, c)| target.0[lane] = c);
         for set in [&mut self.taken, &mut self.ended, &mut self.filtered, &mut self.arriving] {
             *set &= !(1 << lane);
         }

@@ -23,6 +23,9 @@ const POINTS: usize = OCTAVES * PER_OCTAVE + 1;
 /// A cutoff in octaves above Fs/512 that leaves everything as it is when there is no resonance.
 pub(crate) const OPEN: f32 = 1e6;
 
+/// The [`coefficients`] of that.
+pub(crate) const OPEN_COEFFICIENTS: [f32; 3] = [1.0, 0.0, 0.0];
+
 /// The coefficients of one resonance at the grid's cutoffs.
 pub(crate) struct Resonance {
     /// Gain of the pass band.

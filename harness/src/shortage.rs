@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use guest_protocol::{Bulk, Pace, Play, Request, StackFrame, exit};
+use guest_protocol::{Bulk, Manner, Pace, Play, Request, StackFrame, exit};
 use serde::Serialize;
 
 use crate::artefacts::RunFolder;
@@ -318,6 +318,7 @@ fn play(
         frames: FRAMES,
         quantum_frames: QUANTUM_DEFAULT,
         pace: Pace::Lockstep,
+        manner: Manner::InOrder,
     })?;
     for (step, handle) in [("close the render pin", pins.render), ("close the wave pin", pins.wave)] {
         session.done(step, Request::Close(handle))?;

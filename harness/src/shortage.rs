@@ -319,7 +319,6 @@ fn play(
         quantum_frames: QUANTUM_DEFAULT,
         pace: Pace::Lockstep,
         manner: Manner::InOrder,
-            manner: guest_protocol::Manner::InOrder,
     })?;
     for (step, handle) in [("close the render pin", pins.render), ("close the wave pin", pins.wave)] {
         session.done(step, Request::Close(handle))?;

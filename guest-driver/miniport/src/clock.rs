@@ -15,7 +15,8 @@ impl Anchor {
     /// The master time of a frame, by the card's own arithmetic.
     #[must_use]
     pub const fn time_of(&self, frame: i64, sample_rate: u32) -> i64 {
-        frame_time(frame, self.time, self.frame, sample_rate)
+        // No format has rate 0; if one had, time would stand still.
+        if sample_rate == 0 { self.time } else { frame_time(frame, self.time, self.frame, sample_rate) }
     }
 
     /// The frame at a master time, by the card's own arithmetic.

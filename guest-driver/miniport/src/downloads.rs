@@ -51,7 +51,7 @@ impl<D: DmaBuffer> List<D> {
             }
         }
         let handle = self.last_handle;
-        self.downloads.push(Download { handle, stream, on_card: Some(on_card), parcel });
+        push_within(&mut self.downloads, Download { handle, stream, on_card: Some(on_card), parcel });
         handle
     }
 
@@ -72,12 +72,28 @@ impl<D: DmaBuffer> List<D> {
 
     /// Takes a download off the list, and its data with it.
     pub fn remove(&mut self, place: usize) {
-        drop(self.downloads.remove(place));
+        // In order; `Vec::remove` knows how to panic.
+        if let Some(rest @ [_, ..]) = self.downloads.get_mut(place..) {
+            rest.rotate_left(1);
+            drop(self.downloads.pop());
+        }
     }
 
     /// All of them, in order.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Download<D>> {
         self.downloads.iter_mut()
+    }
+}
+
+/// Appends to a vector that has room; `Vec::push` brings the ways in which an allocation fails along.
+#[allow(unsafe_code, reason = "a vector that does not grow")]
+fn push_within<T>(items: &mut Vec<T>, item: T) {
+    debug_assert!(items.len() < items.capacity(), "room has been made");
+    let length = items.len();
+    if let Some(place) = items.spare_capacity_mut().first_mut() {
+        place.write(item);
+        // SAFETY: one more is initialised, and there was room for it.
+        unsafe { items.set_len(length + 1) };
     }
 }
 

@@ -107,7 +107,7 @@ impl EventList {
         let length = usize::from(event.cb_event);
         let data: &[u8] = if length <= INLINE_BYTES {
             // SAFETY: short data lies inside; every bit pattern is bytes.
-            unsafe { &event.data.inline[..length] }
+            unsafe { event.data.inline.get(..length).unwrap_or_default() }
         } else {
             // SAFETY: long data is in a buffer.
             let buffer = unsafe { event.data.buffer };

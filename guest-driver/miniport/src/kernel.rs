@@ -1,12 +1,12 @@
 //! What the driver needs of a kernel.
 #![allow(unsafe_code, reason = "memory that a device writes, and locks, are promises between kernel and driver")]
 
-use core::fmt;
 use core::ptr::NonNull;
 
 use portcls::event::DmusKernelEvent;
 
 use crate::irql::{AtMostDispatch, Passive};
+use crate::log::Part;
 
 /// A mapped range of device registers. Any IRQL.
 ///
@@ -129,5 +129,5 @@ pub trait Kernel {
     /// Time in 100 ns units from any origin.
     fn time(&self) -> u64;
     /// Says something to the person at the debugger.
-    fn log(&self, text: fmt::Arguments<'_>);
+    fn log(&self, line: &[Part]);
 }

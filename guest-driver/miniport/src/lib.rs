@@ -43,6 +43,7 @@ pub mod format;
 pub mod irql;
 pub mod kernel;
 pub mod lock;
+pub mod log;
 pub mod midi;
 pub mod midi_in;
 pub mod midi_out;

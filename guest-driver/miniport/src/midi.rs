@@ -63,7 +63,7 @@ impl Parser {
     /// Takes the next piece off the input, which is not empty: the piece, and how many bytes it took. A fragment is at
     /// most `room` bytes long, which must not be 0.
     pub fn next<'a>(&mut self, input: &'a [u8], room: usize) -> (Piece<'a>, usize) {
-        let byte = input[0];
+        let Some(&byte) = input.first() else { return (Piece::Nothing, 0) };
         match byte {
             // Real-time messages may stand anywhere, also within others.
             0xf8.. => match message_bytes(byte) {
@@ -86,8 +86,10 @@ impl Parser {
                     self.message = [self.running_status, 0, 0];
                     self.length = 1;
                 }
-                if self.length != 0 {
-                    self.message[self.length] = byte;
+                if self.length != 0
+                    && let Some(place) = self.message.get_mut(self.length)
+                {
+                    *place = byte;
                     self.length += 1;
                 }
                 (self.whole_message(), 1)
@@ -96,14 +98,14 @@ impl Parser {
     }
 
     fn sysex<'a>(&mut self, input: &'a [u8], room: usize) -> (Piece<'a>, usize) {
-        let first = usize::from(input[0] == SYSEX);
-        let data = input[first..].iter().take_while(|byte| **byte < 0x80).count();
+        let first = usize::from(input.first() == Some(&SYSEX));
+        let data = input.iter().skip(first).take_while(|byte| **byte < 0x80).count();
         let mut length = first + data;
         if input.get(length) == Some(&SYSEX_END) {
             length += 1;
             if length <= room {
                 self.in_sysex = false;
-                return (Piece::Sysex { bytes: &input[..length], more: false }, length);
+                return (Piece::Sysex { bytes: input.get(..length).unwrap_or_default(), more: false }, length);
             }
         }
         if length == 0 {
@@ -112,7 +114,7 @@ impl Parser {
             return (Piece::SysexEnd, 0);
         }
         let length = length.min(room);
-        (Piece::Sysex { bytes: &input[..length], more: true }, length)
+        (Piece::Sysex { bytes: input.get(..length).unwrap_or_default(), more: true }, length)
     }
 
     fn whole_message<'a>(&mut self) -> Piece<'a> {

@@ -342,7 +342,7 @@ fn fragment(data: &Window, level: AtMostDispatch, outlet: &impl Outlet) -> *mut 
     let Some(fields) = (unsafe { event.as_mut() }) else { return ptr::null_mut() };
     if data.len() <= INLINE_BYTES {
         let mut inline = [0; INLINE_BYTES];
-        data.read_bytes(0, &mut inline[..data.len()]);
+        data.read_bytes(0, inline.get_mut(..data.len()).unwrap_or_default());
         fields.data = event::EventData { inline };
     } else {
         let buffer = outlet.buffer(level);

@@ -4,6 +4,8 @@
 //! allocator right after. What does not fit waits in the stream's list; the deferred procedure call that takes returned
 //! batches off the ring goes on with it. Nobody spins, and nothing is allocated.
 
+use alloc::vec::Vec;
+
 use card_spec::event::{BatchHeader, EventHeader, event_flag, record_bytes};
 use card_spec::limits::BATCH_BYTES_MAX;
 use portcls::event::DmusKernelEvent;
@@ -76,7 +78,8 @@ struct Stream<H> {
 struct State<H> {
     ring: Ring,
     batches: Window,
-    streams: [Option<Stream<H>>; STREAMS],
+    /// As many places as there can be streams: not in the state itself, for that is moved about on a small stack.
+    streams: Vec<Option<Stream<H>>>,
     /// The card is off: everything is held.
     suspended: bool,
     /// The card will never take anything again: nothing is held.
@@ -106,8 +109,10 @@ impl<K: Kernel> MidiOut<K> {
     /// Makes the queue on a ring and [`buffer_bytes`](Self::buffer_bytes) of memory. `None`: no memory.
     pub fn new(kernel: &K, level: Passive, mut ring: Ring, batches: Window) -> Option<Self> {
         ring.want_interrupts(false);
-        let state =
-            State { ring, batches, streams: [const { None }; STREAMS], suspended: false, abandoned: false, first: 0 };
+        let mut streams = Vec::new();
+        streams.try_reserve_exact(STREAMS).ok()?;
+        streams.resize_with(STREAMS, || None);
+        let state = State { ring, batches, streams, suspended: false, abandoned: false, first: 0 };
         Some(Self { state: Spin::new(kernel, state), progress: kernel.signal(level)? })
     }
 
@@ -421,7 +426,9 @@ impl<H> Stream<H> {
                     let (piece, taken) = self.parser.next(input, left - size_of::<EventHeader>());
                     self.taken += taken;
                     left = match piece {
-                        Piece::Message(length, bytes) => record(event.time, group, &bytes[..length], false),
+                        Piece::Message(length, bytes) => {
+                            record(event.time, group, bytes.get(..length).unwrap_or_default(), false)
+                        }
                         Piece::Sysex { bytes, more } => record(event.time, group, bytes, more),
                         Piece::SysexEnd => record(event.time, group, &[0xf7], false),
                         Piece::Nothing => left,

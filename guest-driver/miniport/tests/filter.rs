@@ -196,10 +196,8 @@ fn a_technology_that_is_set_is_in_every_music_range_of_that_miniport_and_in_no_o
 fn the_synthesizer_node_has_what_directmusic_needs() {
     let [node, capture] = nodes() else { panic!("two nodes") };
     // SAFETY: constants of the descriptor's.
-    assert_eq!(
-        unsafe { (*capture.kind, (*capture.automation_table).property_count) },
-        (guid::KSNODETYPE_SYNTHESIZER, 3)
-    );
+    let of_capture = unsafe { (*capture.kind, (*capture.automation_table).property_count) };
+    assert_eq!(of_capture, (guid::KSNODETYPE_SYNTHESIZER, 3));
     // SAFETY: constants of the descriptor's.
     let (kind, automation) = unsafe { (*node.kind, &*node.automation_table) };
     assert_eq!(kind, guid::KSNODETYPE_SYNTHESIZER);

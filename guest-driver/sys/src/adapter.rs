@@ -5,6 +5,7 @@ use core::ptr;
 
 use dmus_miniport::filter::SUBDEVICE_NAME;
 use dmus_miniport::irql::Passive;
+use dmus_miniport::log::Part;
 use portcls::guid::CLSID_PortDMus;
 use portcls::resource::IResourceList;
 use portcls::services::IPort;
@@ -58,7 +59,7 @@ unsafe extern "system" fn start_device(
     match unsafe { start(level, device, irp, resources) } {
         Ok(()) => NtStatus::SUCCESS,
         Err(status) => {
-            log(format_args!("the card does not start: {status}"));
+            log(&[Part::Text("the card does not start: "), Part::Hex(status.0.into())]);
             status
         }
     }

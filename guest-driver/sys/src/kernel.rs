@@ -4,11 +4,11 @@
 use alloc::boxed::Box;
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
-use core::fmt::{self, Write};
 use core::ptr::NonNull;
 
 use dmus_miniport::irql::{AtMostDispatch, Passive};
 use dmus_miniport::kernel::{DmaBuffer, EventHome, Kernel, RawMutex, RawSpinLock, Registers, Signal};
+use dmus_miniport::log::{Line, Part};
 use portcls::NtStatus;
 use portcls::Opaque;
 use portcls::dmus::IAllocatorMXF;
@@ -38,10 +38,25 @@ impl MappedRegisters {
         Some(Self { base: NonNull::new(base.cast())?, len })
     }
 
-    fn at<T>(&self, offset: usize) -> *mut T {
-        assert!(offset.is_multiple_of(size_of::<T>()) && offset + size_of::<T>() <= self.len, "a register inside");
+    /// The place of a register; `None` outside the mapping, where the driver never looks.
+    fn at<T>(&self, offset: usize) -> Option<*mut T> {
+        let inside = offset.is_multiple_of(size_of::<T>()) && offset < self.len && size_of::<T>() <= self.len - offset;
+        debug_assert!(inside, "a register inside");
         // SAFETY: inside the mapping.
-        unsafe { self.base.as_ptr().add(offset) }.cast()
+        inside.then(|| unsafe { self.base.as_ptr().add(offset) }.cast())
+    }
+
+    /// Reads a register; what is not there reads as all ones.
+    fn read<T: Copy>(&self, offset: usize, nothing: T) -> T {
+        // SAFETY: a register inside the mapping.
+        self.at::<T>(offset).map_or(nothing, |register| unsafe { register.read_volatile() })
+    }
+
+    fn write<T>(&self, offset: usize, value: T) {
+        if let Some(register) = self.at::<T>(offset) {
+            // SAFETY: a register inside the mapping.
+            unsafe { register.write_volatile(value) };
+        }
     }
 }
 
@@ -51,33 +66,27 @@ impl Registers for MappedRegisters {
     }
 
     fn read8(&self, offset: usize) -> u8 {
-        // SAFETY: a register inside the mapping.
-        unsafe { self.at::<u8>(offset).read_volatile() }
+        self.read(offset, u8::MAX)
     }
 
     fn read16(&self, offset: usize) -> u16 {
-        // SAFETY: a register inside the mapping.
-        unsafe { self.at::<u16>(offset).read_volatile() }
+        self.read(offset, u16::MAX)
     }
 
     fn read32(&self, offset: usize) -> u32 {
-        // SAFETY: a register inside the mapping.
-        unsafe { self.at::<u32>(offset).read_volatile() }
+        self.read(offset, u32::MAX)
     }
 
     fn write8(&self, offset: usize, value: u8) {
-        // SAFETY: a register inside the mapping.
-        unsafe { self.at::<u8>(offset).write_volatile(value) }
+        self.write(offset, value);
     }
 
     fn write16(&self, offset: usize, value: u16) {
-        // SAFETY: a register inside the mapping.
-        unsafe { self.at::<u16>(offset).write_volatile(value) }
+        self.write(offset, value);
     }
 
     fn write32(&self, offset: usize, value: u32) {
-        // SAFETY: a register inside the mapping.
-        unsafe { self.at::<u32>(offset).write_volatile(value) }
+        self.write(offset, value);
     }
 }
 
@@ -262,7 +271,8 @@ impl Windows {
         let mut map_registers = 0;
         // SAFETY: the device is started, at PASSIVE_LEVEL, and both places are good for the call.
         let adapter = unsafe { nt::IoGetDmaAdapter(physical_device, &raw mut description, &raw mut map_registers) };
-        (!adapter.is_null()).then_some(Self { adapter })
+        // Not `then_some`: it would make, and drop, a kernel without an adapter.
+        (!adapter.is_null()).then(|| Self { adapter })
     }
 }
 
@@ -321,36 +331,18 @@ impl Kernel for Windows {
         unsafe { pc::PcGetTimeInterval(0) }
     }
 
-    fn log(&self, text: fmt::Arguments<'_>) {
-        log(text);
+    fn log(&self, line: &[Part]) {
+        log(line);
     }
 }
+
+/// `DbgPrint` cuts at 512 bytes, and a kernel stack is small.
+const LINE_BYTES: usize = 200;
 
 /// Says something to the person at the debugger; what does not fit a line is cut off.
-pub(crate) fn log(text: fmt::Arguments<'_>) {
-    let mut line = Line { bytes: [0; Line::BYTES], length: 0 };
-    // A cut line is all that can go wrong.
-    _ = line.write_fmt(text);
-    // SAFETY: both strings end with 0, and the line holds no other 0 than its end.
-    unsafe { nt::DbgPrint(c"dmuscard: %s\n".as_ptr(), line.bytes.as_ptr()) };
-}
-
-struct Line {
-    bytes: [u8; Self::BYTES],
-    length: usize,
-}
-
-impl Line {
-    /// `DbgPrint` cuts at 512 bytes, and a kernel stack is small.
-    const BYTES: usize = 200;
-}
-
-impl Write for Line {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = Self::BYTES - 1 - self.length;
-        let fits = text.len().min(room);
-        self.bytes[self.length..self.length + fits].copy_from_slice(&text.as_bytes()[..fits]);
-        self.length += fits;
-        if fits == text.len() { Ok(()) } else { Err(fmt::Error) }
-    }
+#[inline(never)]
+pub(crate) fn log(line: &[Part]) {
+    let line = Line::<LINE_BYTES>::of(line);
+    // SAFETY: both strings end with 0.
+    unsafe { nt::DbgPrint(c"dmuscard: %s\n".as_ptr(), line.as_ptr()) };
 }

@@ -12,6 +12,7 @@ use dmus_miniport::card::Card;
 use dmus_miniport::filter::{self, Description, Handlers};
 use dmus_miniport::format::{self, StreamFormat};
 use dmus_miniport::irql::Passive;
+use dmus_miniport::log::Part;
 use dmus_miniport::pci::{self, Bar, Structure, Structures};
 use dmus_miniport::pins::{Abilities, Pins};
 use dmus_miniport::transport::{Interrupt, Mapped};
@@ -55,7 +56,7 @@ impl Function {
     pub(crate) fn find(level: Passive, physical_device: *mut Opaque) -> Result<Self, NtStatus> {
         let mut config = bus::BusInterface::query(level, physical_device)?;
         let structures = pci::find(&mut config).map_err(|error| {
-            log(format_args!("the function is not the card: {error:?}"));
+            log(&[Part::Text("the function is not the card: "), Part::Reason(error.into())]);
             NtStatus::NO_SUCH_DEVICE
         })?;
         let bars = core::array::from_fn(|index| pci::bar(&mut config, index as u8));
@@ -149,7 +150,7 @@ impl Running {
         };
         let kernel = Windows::new(level, function.physical_device).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
         let card = Card::start(kernel, level, mapped).map_err(|error| {
-            log(format_args!("the card does not come to life: {error:?}"));
+            log(&[Part::Text("the card does not come to life: "), Part::Reason(error.into())]);
             NtStatus::from(error)
         })?;
 
@@ -158,7 +159,7 @@ impl Running {
             try_box(level, Self { card, port, group, sync, sink: None }).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
         running.connect(level)?;
         running.card.open(level).map_err(|error| {
-            log(format_args!("the card opens no session: {error:?}"));
+            log(&[Part::Text("the card opens no session: "), Part::Reason(error.into())]);
             NtStatus::from(error)
         })?;
         Ok(running)

@@ -8,6 +8,7 @@ use core::ptr::NonNull;
 
 use dmus_miniport::irql::Passive;
 use dmus_miniport::lock::Gate;
+use dmus_miniport::log::Part;
 use dmus_miniport::sleep;
 use portcls::guid::IID_IAdapterPowerManagement;
 use portcls::power::{DeviceCapabilities, IAdapterPowerManagement, IAdapterPowerManagementTable, PowerState};
@@ -46,7 +47,7 @@ pub(crate) fn change(level: Passive, running: &Running, state: PowerState) {
     if state != PowerState::D0 {
         running.card.power_down(level);
     } else if let Err(error) = running.card.power_up(level) {
-        log(format_args!("the card does not come back to power: {error:?}"));
+        log(&[Part::Text("the card does not come back to power: "), Part::Reason(error.into())]);
     }
 }
 

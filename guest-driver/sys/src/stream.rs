@@ -11,6 +11,7 @@ use dmus_miniport::card::{CAPTURE_STREAM, WAVE_STREAM};
 use dmus_miniport::format::StreamFormat;
 use dmus_miniport::irql::{AtMostDispatch, Passive};
 use dmus_miniport::kernel::EventHome;
+use dmus_miniport::log::Part;
 use dmus_miniport::midi_in::Outlet;
 use dmus_miniport::midi_out::Groups;
 use portcls::dmus::{
@@ -119,7 +120,12 @@ impl Stream {
             }
         };
         stream.kind = kind.map_err(|error| {
-            log(format_args!("pin {pin} does not open: {error:?}"));
+            log(&[
+                Part::Text("pin "),
+                Part::Number(pin.into()),
+                Part::Text(" does not open: "),
+                Part::Reason(error.into()),
+            ]);
             NtStatus::from(error)
         })?;
         Object::make(level, stream).ok_or(NtStatus::INSUFFICIENT_RESOURCES)
@@ -209,7 +215,12 @@ unsafe extern "system" fn set_state(this: *mut IMXF, state: KsState) -> NtStatus
     match result {
         Ok(()) => NtStatus::SUCCESS,
         Err(error) => {
-            log(format_args!("the card does not follow to state {}: {error:?}", state.0));
+            log(&[
+                Part::Text("the card does not follow to state "),
+                Part::Number(state.0.into()),
+                Part::Text(": "),
+                Part::Reason(error.into()),
+            ]);
             // Stopping must not fail: what is held has gone back, and nothing more is sent.
             if state == KsState::RUN { error.into() } else { NtStatus::SUCCESS }
         }
@@ -281,7 +292,11 @@ unsafe extern "system" fn render(this: *mut ISynthSinkDMus, buffer: *mut u8, fra
     let stream = unsafe { stream(this) };
     if buffer.is_null() || nt::current_irql() > nt::PASSIVE_LEVEL {
         // The buffer may be pageable, and rendering waits: at a higher level nothing can be done for the caller.
-        log(format_args!("Render at IRQL {} or without a buffer: nothing is written", nt::current_irql()));
+        log(&[
+            Part::Text("Render without a buffer or at IRQL "),
+            Part::Number(nt::current_irql().into()),
+            Part::Text(": nothing is written"),
+        ]);
         return;
     }
     // SAFETY: just checked.
@@ -292,8 +307,10 @@ unsafe extern "system" fn render(this: *mut ISynthSinkDMus, buffer: *mut u8, fra
     let pcm = unsafe { core::slice::from_raw_parts_mut(buffer, frames as usize * frame_bytes) };
     match running.card.render(level, pcm) {
         Ok(None) => {}
-        Ok(Some(wrong)) => log(format_args!("rendering {frames} frames: {wrong:?}")),
-        Err(error) => log(format_args!("rendering {frames} frames: {error:?}")),
+        Ok(Some(wrong)) => {
+            log(&[Part::Number(frames.into()), Part::Text(" frames: "), Part::Reason(wrong.into())]);
+        }
+        Err(error) => log(&[Part::Number(frames.into()), Part::Text(" frames: "), Part::Reason(error.into())]),
     }
 }
 
@@ -313,7 +330,7 @@ unsafe extern "system" fn sync_to_master(
     match running.card.sync(level, master_time, start != 0) {
         Ok(()) => NtStatus::SUCCESS,
         Err(error) => {
-            log(format_args!("the card does not synchronise: {error:?}"));
+            log(&[Part::Text("the card does not synchronise: "), Part::Reason(error.into())]);
             error.into()
         }
     }

@@ -8,6 +8,7 @@ use super::{CAPTURE_STREAM, Card, CardError};
 use crate::control::ControlError;
 use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::Kernel;
+use crate::log::Part;
 use crate::midi_in::{self, Nobody, Outlet};
 
 impl<K: Kernel> Card<K> {
@@ -18,7 +19,7 @@ impl<K: Kernel> Card<K> {
     pub fn open_capture(&self, level: Passive) -> Result<(), CardError> {
         self.recover(level)?;
         if !self.has(capability::CAPTURE) {
-            self.kernel.log(format_args!("there is no capture stream: this card does not capture"));
+            self.kernel.log(&[Part::Text("there is no capture stream: this card does not capture")]);
             return Err(CardError::NoCapture);
         }
         if !self.midi_in.open(level.into()) {
@@ -43,7 +44,7 @@ impl<K: Kernel> Card<K> {
     pub fn close_capture(&self, level: Passive) {
         let lost = self.midi_in.lost(level.into());
         if lost != 0 {
-            self.kernel.log(format_args!("{lost} captured messages or batches were lost"));
+            self.kernel.log(&[Part::Number(lost), Part::Text(" captured messages or batches were lost")]);
         }
         self.close_stream(level, CAPTURE_STREAM);
         self.midi_in.close(&self.kernel, level);

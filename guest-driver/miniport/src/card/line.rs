@@ -6,6 +6,7 @@ use super::{Card, CardError};
 use crate::exchange::Line;
 use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::Kernel;
+use crate::log::Part;
 use crate::pending::cause;
 
 /// A queue's way to the card.
@@ -40,7 +41,7 @@ impl<K: Kernel> Card<K> {
         {
             self.presence.bar();
             if !self.gone.swap(true, Ordering::AcqRel) {
-                self.kernel.log(format_args!("the card is not there any more"));
+                self.kernel.log(&[Part::Text("the card is not there any more")]);
             }
         }
         self.gone.load(Ordering::Acquire)
@@ -58,7 +59,7 @@ impl<K: Kernel> Card<K> {
     pub(super) fn look_at_configuration(&self, level: AtMostDispatch) {
         let needs_reset = self.presence.enter().is_some_and(|_visit| self.transport.needs_reset());
         if needs_reset && !self.is_gone() && !self.needs_reset.swap(true, Ordering::AcqRel) {
-            self.kernel.log(format_args!("the card needs a reset"));
+            self.kernel.log(&[Part::Text("the card needs a reset")]);
             // Until it has had one nothing goes out.
             self.midi_out.suspend(level);
         }

@@ -16,7 +16,7 @@ use card_spec::control::{
 use card_spec::diagnosis::Diagnosis;
 use card_spec::identity::IdentityBlock;
 use card_spec::limits::STREAMS_MAX;
-use card_spec::news::NewsKind;
+use card_spec::news::{NewsKind, NewsRecord};
 use card_spec::queue::{QUEUE_COUNT, Queue};
 use card_spec::status_page::StatusPage;
 use card_spec::{ABI_MAJOR, ABI_MINOR};
@@ -29,6 +29,7 @@ use crate::downloads::{self, Downloads};
 use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::{DmaBuffer, Kernel};
 use crate::lock::Spin;
+use crate::log::Part;
 use crate::midi_in::{self, MidiIn};
 use crate::midi_out::{self, MidiOut};
 use crate::news::{self, News};
@@ -218,7 +219,7 @@ impl<K: Kernel> Card<K> {
         }
         _ = self.command(level, RequestCode::CLOSE, &());
         if let Err(error) = self.transport.reset(&self.kernel, level) {
-            self.kernel.log(format_args!("the card does not reset: {error:?}"));
+            self.kernel.log(&[Part::Text("the card does not reset: "), Part::Reason(error.into())]);
         }
     }
 
@@ -244,16 +245,32 @@ impl<K: Kernel> Card<K> {
         self.wave.service(level);
         self.midi_out.service(level, &self.line(midi_out::QUEUE));
         while let Some(record) = self.news.next(level, &self.line(news::QUEUE)) {
-            match NewsKind(record.kind.get()) {
-                NewsKind::DIAGNOSED => self.kernel.log(format_args!(
-                    "the card found a fault: {} on {}, expected {:#x}, got {:#x}",
-                    Diagnosis(record.code.get()),
-                    record.stream,
-                    record.expected,
-                    record.got
-                )),
-                kind => self.kernel.log(format_args!("news: {kind} on stream {}: {}", record.stream, record.value)),
-            }
+            self.tell(&record);
+        }
+    }
+
+    fn tell(&self, record: &NewsRecord) {
+        let kind = NewsKind(record.kind.get());
+        if kind == NewsKind::DIAGNOSED {
+            self.kernel.log(&[
+                Part::Text("the card found a fault: "),
+                Part::Text(Diagnosis(record.code.get()).name().unwrap_or("unknown")),
+                Part::Text(" on "),
+                Part::Number(record.stream.get().into()),
+                Part::Text(", expected "),
+                Part::Hex(record.expected.get().into()),
+                Part::Text(", got "),
+                Part::Hex(record.got.get().into()),
+            ]);
+        } else {
+            self.kernel.log(&[
+                Part::Text("news: "),
+                Part::Text(kind.name().unwrap_or("unknown")),
+                Part::Text(" on stream "),
+                Part::Number(record.stream.get().into()),
+                Part::Text(": "),
+                Part::Number(record.value.get()),
+            ]);
         }
     }
 
@@ -261,7 +278,12 @@ impl<K: Kernel> Card<K> {
         self.unload_all_of(level, id);
         let request = StreamId { stream: id.into(), reserved: 0.into() };
         if let Err(error) = self.command(level, RequestCode::STREAM_CLOSE, &request) {
-            self.kernel.log(format_args!("the card does not close stream {id}: {error:?}"));
+            self.kernel.log(&[
+                Part::Text("the card does not close stream "),
+                Part::Number(id.into()),
+                Part::Text(": "),
+                Part::Reason(error.into()),
+            ]);
         }
     }
 

@@ -11,6 +11,7 @@ use crate::control::{ControlError, Parcelled};
 use crate::downloads::List;
 use crate::irql::Passive;
 use crate::kernel::Kernel;
+use crate::log::Part;
 use crate::midi_out;
 
 impl<K: Kernel> Card<K> {
@@ -112,7 +113,12 @@ impl<K: Kernel> Card<K> {
             match self.send_download(level, &download.parcel) {
                 Ok(on_card) => download.on_card = Some(on_card),
                 Err((error @ CardError::Control(ControlError::Refused(_)), Parcelled::Returned)) => {
-                    self.kernel.log(format_args!("download {} is not restored: {error:?}", download.handle));
+                    self.kernel.log(&[
+                        Part::Text("download "),
+                        Part::Number(download.handle.into()),
+                        Part::Text(" is not restored: "),
+                        Part::Reason(error.into()),
+                    ]);
                 }
                 Err((error, _)) => return Err(error),
             }

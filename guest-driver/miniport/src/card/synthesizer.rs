@@ -12,6 +12,7 @@ use crate::downloads::List;
 use crate::format::PcmFormat;
 use crate::irql::Passive;
 use crate::kernel::Kernel;
+use crate::log::Part;
 
 /// Which volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,11 +108,14 @@ impl<K: Kernel> Card<K> {
             .transfer(level, &self.line(control::QUEUE), RequestCode::DLS_DOWNLOAD, parcel)
             .map_err(|(error, whose)| (error.into(), whose))?;
         if status != Status::OK {
-            self.kernel.log(format_args!(
-                "download refused: {status}, reason {} at byte {}",
-                answer.reason.get(),
-                answer.offset.get()
-            ));
+            self.kernel.log(&[
+                Part::Text("download refused: "),
+                Part::Reason(ControlError::Refused(status).into()),
+                Part::Text(", reason "),
+                Part::Number(answer.reason.get().into()),
+                Part::Text(" at byte "),
+                Part::Number(answer.offset.get().into()),
+            ]);
             return Err(returned(ControlError::Refused(status)));
         }
         match answer.handle.get() {
@@ -136,7 +140,12 @@ impl<K: Kernel> Card<K> {
         self.downloads.with(level, |list| {
             while let Some(place) = list.place_of_stream(stream) {
                 if let Err(error) = self.unload_place(level, list, place) {
-                    self.kernel.log(format_args!("the card does not unload a download of stream {stream}: {error:?}"));
+                    self.kernel.log(&[
+                        Part::Text("the card does not unload a download of stream "),
+                        Part::Number(stream.into()),
+                        Part::Text(": "),
+                        Part::Reason(error.into()),
+                    ]);
                     list.remove(place);
                 }
             }

@@ -12,6 +12,7 @@ use crate::control::ControlError;
 use crate::format::PcmFormat;
 use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::Kernel;
+use crate::log::Part;
 use crate::midi_out;
 use crate::wave::{self, Rendered};
 
@@ -107,7 +108,7 @@ impl<K: Kernel> Card<K> {
     /// The wave stream is not open.
     pub fn render(&self, level: Passive, pcm: &mut [u8]) -> Result<Option<Rendered>, CardError> {
         if let Err(error) = self.recover(level) {
-            self.kernel.log(format_args!("the card does not recover: {error:?}"));
+            self.kernel.log(&[Part::Text("the card does not recover: "), Part::Reason(error.into())]);
         }
         let WaveStream { format, state, .. } =
             self.with_wave(level.into(), |stream| *stream).inspect_err(|_| pcm.fill(0))?;

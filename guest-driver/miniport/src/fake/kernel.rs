@@ -1,16 +1,16 @@
 //! The fake kernel: memory that the fake card can reach, locks that notice misuse, waits that do not wait.
 #![allow(unsafe_code, reason = "memory shared with a device, here the fake card")]
 
-use core::fmt;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
-use std::string::ToString;
+use std::string::String;
 
 use super::allocator::Home;
 use super::card::{FakeCard, Region};
 use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::{DmaBuffer, Kernel, RawMutex, RawSpinLock, Registers, Signal};
+use crate::log::{Line, Part};
 
 const PAGE: usize = 4096;
 
@@ -221,7 +221,8 @@ impl Kernel for FakeKernel {
         self.card.with(|card| card.milliseconds * 10_000)
     }
 
-    fn log(&self, text: fmt::Arguments<'_>) {
-        self.card.with(|card| card.log.push(text.to_string()));
+    fn log(&self, line: &[Part]) {
+        let line = Line::<200>::of(line);
+        self.card.with(|card| card.log.push(String::from_utf8_lossy(line.as_bytes()).into_owned()));
     }
 }

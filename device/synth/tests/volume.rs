@@ -5,7 +5,15 @@ mod common;
 use std::sync::Arc;
 
 use common::*;
-use dls_synth::{Bank, Synth, VolumeItem};
+use dls_synth::dls::Connection;
+use dls_synth::dls::spec::transform::LINEAR;
+use dls_synth::dls::spec::{destination as d, source as s};
+use dls_synth::{Bank, Synth, SynthConfig, VolumeItem};
+
+/// The key has no influence on the pitch: every note is at key 0.
+fn untuned() -> Connection {
+    connection(s::KEY_NUMBER, s::NONE, d::PITCH, LINEAR, 0)
+}
 
 /// Peak of the test tone on the left, in dB over the tone's own.
 fn peak(set: impl Fn(&mut Synth)) -> f64 {
@@ -34,6 +42,73 @@ fn volume_and_boost_add_and_are_clamped() {
 fn one_voice_never_exceeds_6_db_on_an_output() {
     close(peak(|s| s.midi(0, &[0xB0, 10, 0])), 6.0, 0.01);
     close(peak(|s| s.set_volume(VolumeItem::Volume, 2000)), 6.0, 0.01);
+}
+
+#[test]
+fn the_default_voice_is_as_loud_on_every_channel_at_every_rate() {
+    for (sample_rate, group, channel) in [(11_025, 0, 0u8), (22_050, 1, 15), (48_000, 0, 3), (96_000, 1, 8)] {
+        let bank = Bank::from_collection(&tone_collection(0.0, &organ()));
+        let mut synth = Synth::new(SynthConfig { sample_rate, ..dry() }, Arc::new(bank)).unwrap();
+        synth.midi(group, &[0x90 | channel, 60, FULL]);
+        // The wave begins with a step, which the interpolator overshoots.
+        render(&mut synth, 100);
+        let out = render(&mut synth, sample_rate as usize / 10);
+        for side in [0, 1] {
+            let peak = out.iter().fold(0.0f32, |peak, frame| peak.max(frame[side].abs()));
+            close(20.0 * (f64::from(peak) / PEAK).log10(), 4.838, 0.02);
+        }
+    }
+}
+
+#[test]
+fn direct_musics_gain_comes_after_the_amplifiers_own_limit() {
+    // What is connected ends at 0 dB; 6 and 6 dB come on top of that, and a volume takes away from there.
+    let peak_of = |gain: f64, volume: i32| {
+        let mut collection = tone_collection(0.0, &organ());
+        collection.instruments[0].regions[0].sample.as_mut().unwrap().gain = decibels(gain);
+        let mut synth = Synth::new(dry(), Arc::new(Bank::from_collection(&collection))).unwrap();
+        synth.set_volume(VolumeItem::Volume, volume);
+        synth.midi(0, &[0xB0, 7, 127]);
+        synth.midi(0, NOTE_ON);
+        let peak = render(&mut synth, 2 * TURN).iter().fold(0.0f32, |peak, frame| peak.max(frame[0].abs()));
+        20.0 * (f64::from(peak) / PEAK).log10()
+    };
+    close(peak_of(0.0, -1000), 12.0 - 10.0 - 3.010, 0.01);
+    close(peak_of(20.0, -1000), 12.0 - 10.0 - 3.010, 0.01);
+    close(peak_of(-20.0, 0), 12.0 - 20.0 - 3.010, 0.01);
+}
+
+#[test]
+fn the_limit_of_6_db_is_each_voices_own() {
+    // Two voices at the limit are 6 dB more than one: nothing limits their sum.
+    let together = |notes: &[u8]| {
+        let bank = Bank::from_collection(&tone_collection(0.0, &[organ()[0], untuned()]));
+        let mut synth = Synth::new(dry(), Arc::new(bank)).unwrap();
+        synth.set_volume(VolumeItem::Volume, 2000);
+        notes.iter().for_each(|key| synth.midi(0, &[0x90, *key, FULL]));
+        // The wave begins with a step, which the interpolator overshoots.
+        render(&mut synth, 1000);
+        render(&mut synth, 2 * TURN * 32).iter().fold(0.0f32, |peak, frame| peak.max(frame[0].abs()))
+    };
+    close(20.0 * (f64::from(together(&[60])) / PEAK).log10(), 6.0, 0.01);
+    close(20.0 * (f64::from(together(&[60, 64])) / PEAK).log10(), 12.02, 0.01);
+}
+
+#[test]
+fn both_volumes_are_clamped_each_for_itself() {
+    // A sum beyond the range is no less than what its parts come to.
+    close(
+        peak(|s| (s.set_volume(VolumeItem::Volume, -99_999), s.set_volume(VolumeItem::Boost, 99_999)).1),
+        -180.0 - 1.162,
+        0.1,
+    );
+    close(peak(|s| s.set_volume(VolumeItem::Boost, i32::MAX)), 6.0, 0.01);
+    // And a reset brings back what they were at first.
+    close(
+        peak(|s| (s.set_volume(VolumeItem::Volume, -900), s.set_volume(VolumeItem::Boost, -900), s.reset()).2),
+        4.838,
+        0.01,
+    );
 }
 
 #[test]

@@ -1,0 +1,27 @@
+//! A conformance suite for DLS synthesizers (MMA DLS-1 v1.1b; DLS Level 2.2, RP-025 amendment 2).
+//!
+//! Each case is one rule: a small DLS file, a small MIDI file, and a text that says what must come out. Any synthesizer
+//! that turns the two into a WAV file can be judged. The README says how.
+//!
+//! | what | where |
+//! |---|---|
+//! | the cases | [`cases`], written with [`case`] |
+//! | their files | [`dls`], [`score`], [`units`], [`expect`], [`store`] |
+//! | sound | [`render`] |
+//! | what is read from it | [`signal`], [`prototype`] |
+//! | what is made of it | [`judge`], [`report`], [`compare`] |
+
+pub mod case;
+pub mod cases;
+pub mod compare;
+pub mod dls;
+pub mod expect;
+pub mod judge;
+pub mod prototype;
+pub mod render;
+pub mod report;
+pub mod run;
+pub mod score;
+pub mod signal;
+pub mod store;
+pub mod units;

@@ -1,0 +1,199 @@
+//! The suite's command line: builds the files, runs the cases, sets results side by side, compares two synthesizers.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use dls_conformance::case::Files;
+use dls_conformance::compare;
+use dls_conformance::judge::Verdict;
+use dls_conformance::render::Renderer;
+use dls_conformance::report;
+use dls_conformance::run::{Place, run};
+use dls_conformance::store;
+
+/// Not every case that ran holds.
+const SOME_FAILED: u8 = 1;
+/// Nothing was judged.
+const NOT_RUN: u8 = 2;
+
+/// A conformance suite for DLS synthesizers.
+#[derive(Parser)]
+#[command(version, after_help = "Exit codes: 0 all cases hold, 1 some do not, 2 nothing could be judged.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write all files of the suite into a folder
+    Build {
+        /// The folder
+        folder: PathBuf,
+    },
+    /// List the cases and their rules
+    List {
+        #[command(flatten)]
+        choice: Choice,
+    },
+    /// Render and judge cases with a synthesizer
+    Run {
+        #[command(flatten)]
+        choice: Choice,
+        /// Which synthesizer: "own", "fluidsynth", "fluidsynth:PATH", "sonivox", "sonivox:PATH", or a command line with
+        /// {dls}, {mid}, {wav}, {rate} and {voices}
+        #[arg(long, default_value = "own")]
+        synth: String,
+        /// Print the results as JSON
+        #[arg(long)]
+        json: bool,
+        /// Keep files and recordings in this folder
+        #[arg(long, value_name = "DIR")]
+        keep: Option<PathBuf>,
+        /// Print each measurement, not only those that do not hold
+        #[arg(long)]
+        all: bool,
+    },
+    /// Judge several synthesizers and print a Markdown table
+    Table {
+        #[command(flatten)]
+        choice: Choice,
+        /// A synthesizer as NAME=SYNTH; may be given several times
+        #[arg(long = "synth", value_name = "NAME=SYNTH", required = true)]
+        synths: Vec<String>,
+    },
+    /// Play one song with two synthesizers and compare onset and pitch of every note
+    Compare {
+        /// The other synthesizer, as for run
+        #[arg(long)]
+        synth: String,
+        /// The one synthesizer, as for run
+        #[arg(long, default_value = "own")]
+        with: String,
+        /// Print the notes as JSON
+        #[arg(long)]
+        json: bool,
+        /// Keep files and recordings in this folder
+        #[arg(long, value_name = "DIR")]
+        keep: Option<PathBuf>,
+    },
+}
+
+#[derive(Args)]
+struct Choice {
+    /// Only cases whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Cases of a folder, in place of the suite's own
+    #[arg(long, value_name = "DIR")]
+    cases: Option<PathBuf>,
+}
+
+type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
+
+impl Choice {
+    fn files(&self) -> Fallible<Vec<Files>> {
+        let mut files = match &self.cases {
+            Some(folder) => store::read(folder)?,
+            None => store::built(),
+        };
+        if let Some(text) = &self.filter {
+            files.retain(|files| files.expectations.id.contains(text));
+        }
+        if files.is_empty() {
+            return Err("no case has such a name; `list` shows all".into());
+        }
+        Ok(files)
+    }
+}
+
+fn main() -> ExitCode {
+    match command(Cli::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(SOME_FAILED),
+        Err(error) => {
+            eprintln!("dls-conformance: {error}");
+            ExitCode::from(NOT_RUN)
+        }
+    }
+}
+
+fn command(command: Command) -> Fallible<bool> {
+    match command {
+        Command::Build { folder } => {
+            let (files, bytes) = store::write(&folder)?;
+            println!("{files} files, {bytes} bytes, in {}", folder.display());
+            Ok(true)
+        }
+        Command::List { choice } => {
+            for files in choice.files()? {
+                let e = &files.expectations;
+                println!("{}\n    {}\n    {} (level {}, {:?})", e.id, e.rule, e.source, e.level, e.basis);
+            }
+            Ok(true)
+        }
+        Command::Run { choice, synth, json, keep, all } => {
+            let files = choice.files()?;
+            let verdicts = judged(&synth, &files, keep.as_deref(), |files, verdict| {
+                if json {
+                    return;
+                }
+                print!("{}", report::case(&files.expectations, verdict));
+                for outcome in verdict.outcomes.iter().filter(|outcome| all && outcome.passed) {
+                    println!("      {}", report::outcome_line(outcome));
+                }
+            })?;
+            let pairs: Vec<_> = files.iter().map(|files| &files.expectations).zip(&verdicts).collect();
+            if json {
+                println!("{}", serde_json::to_string_pretty(&verdicts)?);
+            } else {
+                println!("{}: {}", Renderer::of(&synth).describe(), report::summary(&pairs));
+            }
+            Ok(verdicts.iter().all(|verdict| verdict.passed))
+        }
+        Command::Table { choice, synths } => {
+            let files = choice.files()?;
+            let mut columns = Vec::new();
+            for synth in &synths {
+                let (name, synth) = synth.split_once('=').ok_or("--synth of a table is NAME=SYNTH")?;
+                columns.push((name.to_owned(), judged(synth, &files, None, |_, _| ())?));
+            }
+            let expectations: Vec<_> = files.iter().map(|files| &files.expectations).collect();
+            for (name, verdicts) in &columns {
+                let pairs: Vec<_> = expectations.iter().copied().zip(verdicts).collect();
+                println!("* {name}: {}", report::summary(&pairs));
+            }
+            println!("\n{}", report::table(&expectations, &columns));
+            Ok(columns.iter().flat_map(|(_, verdicts)| verdicts).all(|verdict| verdict.passed))
+        }
+        Command::Compare { synth, with, json, keep } => {
+            let renderers = [Renderer::of(&with), Renderer::of(&synth)];
+            let place = Place::new(keep.as_deref())?;
+            let rows = compare::compare([&renderers[0], &renderers[1]], &place)?;
+            if json {
+                println!("{}", serde_json::to_string_pretty(&rows)?);
+            } else {
+                print!("{}", compare::table(&rows, [&with, &synth]));
+            }
+            Ok(compare::agrees(&rows))
+        }
+    }
+}
+
+fn judged(
+    synth: &str,
+    files: &[Files],
+    keep: Option<&Path>,
+    mut each: impl FnMut(&Files, &Verdict),
+) -> Fallible<Vec<Verdict>> {
+    let renderer = Renderer::of(synth);
+    let place = Place::new(keep)?;
+    let mut verdicts = Vec::new();
+    for files in files {
+        let verdict = run(&renderer, files, &place)?;
+        each(files, &verdict);
+        verdicts.push(verdict);
+    }
+    Ok(verdicts)
+}

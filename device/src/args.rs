@@ -1,11 +1,13 @@
 //! The command line.
 
+use std::num::NonZeroUsize;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use card_spec::limits::{VOICES_DEFAULT, VOICES_MAX};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use dls_synth::Kernel;
 
 use crate::clock::Mode;
 use crate::render::{RENDER_BLOCK_DEFAULT, RENDER_BLOCK_MAX};
@@ -37,6 +39,43 @@ pub struct Arguments {
 pub enum Command {
     /// Render a list of events to a WAV file, without a machine.
     Render(Render),
+    /// Look into instrument banks, convert them, make the built-in one.
+    #[command(subcommand)]
+    Bank(BankCommand),
+}
+
+/// What to do with a bank.
+#[derive(Debug, Subcommand)]
+pub enum BankCommand {
+    /// List instruments, regions and articulations, in musical units.
+    Info {
+        /// The bank: .dls, .sf2, .xmf or .mxmf.
+        file: PathBuf,
+        /// The instruments only.
+        #[arg(long)]
+        brief: bool,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a bank as a DLS level 2 file.
+    Convert {
+        /// The bank: .dls, .sf2, .xmf or .mxmf.
+        from: PathBuf,
+        /// The file to write.
+        to: PathBuf,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make the built-in bank by its code, and write it as a DLS file.
+    Build {
+        /// The file to write.
+        to: PathBuf,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Serve a machine.
@@ -108,7 +147,7 @@ pub struct Render {
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     pub events: PathBuf,
 
-    /// The WAV file to write: 16 bits, stereo.
+    /// The WAV file to write: 16 bits, stereo. It appears when it is complete.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 
@@ -145,9 +184,52 @@ pub struct Render {
           value_parser = RangedU64ValueParser::<usize>::new().range(1..=RENDER_BLOCK_MAX as u64))]
     pub render_block: usize,
 
+    /// The instruction set of the inner loops. It changes speed, never sound.
+    #[arg(long, value_enum, default_value_t = KernelChoice::Auto)]
+    pub kernel: KernelChoice,
+
+    /// Threads that render. They change speed, never sound.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub threads: NonZeroUsize,
+
+    /// Also write one file for each channel that plays, before reverb and chorus, and one for what those add: the sum
+    /// of the files is the mix. They are WAV files of 32-bit floating point samples.
+    #[arg(long, value_name = "FOLDER")]
+    pub stems: Option<PathBuf>,
+
+    /// Say how far it is, one JSON object a line on standard output, before the result.
+    #[arg(long)]
+    pub progress: bool,
+
     /// Print the result as one JSON object.
     #[arg(long)]
     pub json: bool,
+}
+
+/// The instruction set of the inner loops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum KernelChoice {
+    /// The fastest that the processor has.
+    #[default]
+    Auto,
+    /// Plain code.
+    Scalar,
+    /// x86 SSE4.1.
+    #[value(name = "sse4.1")]
+    Sse41,
+    /// x86 AVX2.
+    Avx2,
+}
+
+impl From<KernelChoice> for Kernel {
+    fn from(choice: KernelChoice) -> Self {
+        match choice {
+            KernelChoice::Auto => Self::Auto,
+            KernelChoice::Scalar => Self::Scalar,
+            KernelChoice::Sse41 => Self::Sse41,
+            KernelChoice::Avx2 => Self::Avx2,
+        }
+    }
 }
 
 /// How the card is attached to QEMU.

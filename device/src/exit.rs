@@ -6,6 +6,7 @@ use crate::control_socket::ControlSocketError;
 use crate::event_list::EventListError;
 use crate::line_out::LineOutError;
 use crate::socket::SocketError;
+use crate::whole_file::WholeFileError;
 
 /// Text of `--help` about exit codes.
 pub const HELP: &str = "Exit codes:
@@ -13,9 +14,10 @@ pub const HELP: &str = "Exit codes:
   2   the command line is wrong
   3   the instrument bank is missing or broken
   4   a socket is in use, or cannot be used
-  5   a sound file cannot be written (no permission, disk full)
+  5   a file cannot be written (no permission, disk full)
   6   the event list is missing or malformed
   70  the card failed: a defect, please report it
+  130 interrupted: nothing was written
 
 Log: set RUST_LOG, for example RUST_LOG=info or RUST_LOG=dmus_card=debug. Everything that the card finds wrong with a
 driver is logged as a warning, which is on by default.";
@@ -56,9 +58,15 @@ pub enum Failure {
     /// A sound file.
     #[error(transparent)]
     Output(#[from] LineOutError),
+    /// A file that was to be whole.
+    #[error(transparent)]
+    WholeFile(#[from] WholeFileError),
     /// An event list.
     #[error(transparent)]
     EventList(#[from] EventListError),
+    /// The user wants to leave.
+    #[error("interrupted; nothing was written")]
+    Interrupted,
     /// A defect.
     #[error("{0}")]
     Internal(String),
@@ -72,9 +80,10 @@ impl Failure {
             Self::Arguments(_) => 2,
             Self::BankFile { .. } | Self::Bank { .. } => 3,
             Self::Socket(_) | Self::Control(_) | Self::Connection(_) => 4,
-            Self::Output(_) => 5,
+            Self::Output(_) | Self::WholeFile(_) => 5,
             Self::EventList(_) => 6,
             Self::Internal(_) => 70,
+            Self::Interrupted => 130,
         })
     }
 }

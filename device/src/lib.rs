@@ -12,6 +12,8 @@
 //! | [`engine`] | the thread that the card lives on |
 //! | [`control_socket`] | how a host's test harness watches the card and moves its time |
 //! | [`offline`], [`event_list`] | the same card without a machine: a list of events in, a WAV file out |
+//! | [`stems`] | the same song, channel by channel |
+//! | [`bank`] | instrument banks on the command line |
 //! | [`fake`] | the other side: a driver and its machine in this process, for tests |
 //!
 //! # Threads
@@ -22,6 +24,7 @@
 //! answers and diagnoses, and a panic, which would be a defect of this program, costs the session and nothing else.
 
 pub mod args;
+pub mod bank;
 pub mod bus;
 pub mod capture;
 pub mod card;
@@ -47,9 +50,11 @@ pub mod session_synth;
 pub mod socket;
 pub mod statistics;
 pub mod status;
+pub mod stems;
 pub mod stop;
 pub mod stream;
 pub mod sysex;
 pub mod timeline;
+pub mod whole_file;
 
 pub use queues::CaptureError;

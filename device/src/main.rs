@@ -1,28 +1,28 @@
 //! `vhost-device-dmus`: the DirectMusic card as a process.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use card_spec::limits::SAMPLE_RATE_DEFAULT;
 use clap::Parser;
-use dls_synth::Bank;
-use dmus_card::args::{Arguments, Command, Render, Serve};
+use dmus_card::args::{Arguments, BankCommand, Command, Render, Serve};
 use dmus_card::card::Options;
 use dmus_card::control_socket::ControlSocket;
 use dmus_card::engine::Engine;
 use dmus_card::exit::Failure;
 use dmus_card::line_out::LineOut;
 use dmus_card::socket::vhost_user::{Ended, VhostUser};
+use dmus_card::stems::DEVIATION_DBFS_MAX;
 use dmus_card::stop::Stop;
-use dmus_card::{offline, socket};
+use dmus_card::{bank, offline, socket};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
     let done = match &arguments.command {
         Some(Command::Render(render)) => render_offline(render),
+        Some(Command::Bank(command)) => with_bank(command),
         None => serve(&arguments.serve),
     };
     match done {
@@ -39,27 +39,46 @@ fn main() -> ExitCode {
 const CAPABILITIES: &str = r#"{"type": "dmus", "features": []}"#;
 
 fn render_offline(arguments: &Render) -> Result<(), Failure> {
-    let bank = read_bank(arguments.bank.as_deref())?;
+    let bank = bank::to_play(arguments.bank.as_deref())?;
     let rendered = offline::run(arguments, bank)?;
+    let deviation = rendered.stems.as_ref().and_then(|stems| stems.deviation_dbfs);
+    if let Some(deviation) = deviation.filter(|deviation| *deviation > DEVIATION_DBFS_MAX) {
+        log::warn!(
+            "the stems' sum differs from the mix by {deviation:.1} dBFS: the mix has given up {} notes for want of \
+             voices, which the stems have; ask for more with --voices",
+            rendered.notes_lost
+        );
+    }
     if arguments.json {
         let json = serde_json::to_string(&rendered).map_err(|error| Failure::Internal(error.to_string()))?;
-        println!("{json}");
-    } else {
-        let peak = rendered.peak_dbfs.map_or_else(|| "silence".into(), |peak| format!("{peak:.2} dBFS"));
-        println!("frames      {} at {} Hz", rendered.frames, rendered.sample_rate);
-        println!("events      {}, {} notes lost", rendered.events, rendered.notes_lost);
-        println!("peak        {peak}");
-        println!("pcm_sha256  {}", rendered.pcm_sha256);
+        say(&format!("{json}\n"));
+        return Ok(());
+    }
+    let peak = rendered.peak_dbfs.map_or_else(|| "silence".into(), |peak| format!("{peak:.2} dBFS"));
+    say(&format!("frames      {} at {} Hz\n", rendered.frames, rendered.sample_rate));
+    say(&format!("events      {}, {} notes lost\n", rendered.events, rendered.notes_lost));
+    say(&format!("peak        {peak}\n"));
+    say(&format!("pcm_sha256  {}\n", rendered.pcm_sha256));
+    for stem in rendered.stems.iter().flat_map(|stems| &stems.stems) {
+        let peak = stem.peak_dbfs.map_or_else(|| "silence".into(), |peak| format!("{peak:.2} dBFS"));
+        say(&format!("stem        {}: {peak}\n", stem.file));
     }
     Ok(())
 }
 
-fn read_bank(path: Option<&Path>) -> Result<Arc<Bank>, Failure> {
-    let Some(path) = path else { return Ok(Bank::builtin()) };
-    let name = || path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|source| Failure::BankFile { path: name(), source })?;
-    let bank = Bank::from_bytes(&bytes).map_err(|source| Failure::Bank { path: name(), source })?;
-    Ok(Arc::new(bank))
+fn with_bank(command: &BankCommand) -> Result<(), Failure> {
+    let text = match command {
+        BankCommand::Info { file, brief, json } => bank::info(file, *brief, *json)?,
+        BankCommand::Convert { from, to, json } => bank::convert(from, to, *json)?,
+        BankCommand::Build { to, json } => bank::build(to, *json)?,
+    };
+    say(&text);
+    Ok(())
+}
+
+/// Prints a result. A reader that has gone away is no reason to fail.
+fn say(text: &str) {
+    let _ = io::stdout().lock().write_all(text.as_bytes());
 }
 
 fn serve(arguments: &Serve) -> Result<(), Failure> {
@@ -79,7 +98,7 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
         }
         None => None,
     };
-    let bank = read_bank(arguments.sound.bank.as_deref())?;
+    let bank = bank::to_play(arguments.sound.bank.as_deref())?;
     let mut endpoint = socket::open(&place)?;
 
     let stop = Stop::new().map_err(host_is_out_of)?;

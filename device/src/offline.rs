@@ -2,23 +2,27 @@
 //! synthesizer as a guest's.
 
 use std::io::{IsTerminal, Write};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use card_spec::control::{StreamKind, StreamState};
 use card_spec::event::EventHeader;
-use dls_synth::Bank;
+use dls_synth::{Bank, Kernel, SynthConfig};
 use serde::Serialize;
 use sha2::Digest;
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::args::Render;
 use crate::event_list::{self, Event};
 use crate::exit::Failure;
 use crate::hexadecimal;
-use crate::line_out::LineOut;
 use crate::render::Renderer;
 use crate::session::{Parameters, Session};
 use crate::statistics::{hundredths_db, peak};
+use crate::stems::{self, Stems};
 use crate::stream::Stream;
+use crate::whole_file::WholeWav;
 
 /// The stream that the events come on.
 const STREAM: u32 = 0;
@@ -43,6 +47,20 @@ pub struct Rendered {
     pub peak_dbfs: Option<f64>,
     /// SHA-256 of the PCM: 16-bit, little-endian, interleaved.
     pub pcm_sha256: String,
+    /// The song taken apart, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stems: Option<Stems>,
+}
+
+/// What changes how fast a song is rendered, and nothing that is heard.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// Frames rendered at a time.
+    pub block: usize,
+    /// The instruction set of the inner loops.
+    pub kernel: Kernel,
+    /// Threads.
+    pub threads: NonZeroUsize,
 }
 
 /// Renders as the command line says.
@@ -62,15 +80,42 @@ pub fn run(arguments: &Render, bank: Arc<Bank>) -> Result<Rendered, Failure> {
         let last = card_spec::event_frame(last, 0, 0, arguments.rate).unsigned_abs();
         last.saturating_add((arguments.tail * f64::from(arguments.rate)).round() as u64)
     });
-    let mut line_out = LineOut::create(&arguments.out, arguments.rate)?;
-    let mut progress = Progress::new(frames);
-    let rendered = render(&events, parameters, bank, frames, arguments.render_block, |block| {
-        line_out.write(block, arguments.rate);
-        progress.add(block.len() as u64);
-    });
+    let leave = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&leave))
+            .map_err(|error| Failure::Internal(format!("the host refuses to pass on signals: {error}")))?;
+    }
+    let tuning = Tuning { block: arguments.render_block, kernel: arguments.kernel.into(), threads: arguments.threads };
+    let mut wav = WholeWav::create(&arguments.out, arguments.rate, false)?;
+    // Taken apart, a song is rendered twice.
+    let passes = if arguments.stems.is_some() { 2 } else { 1 };
+    let mut progress = Progress::new(frames * passes, arguments.progress);
+    let mut done = 0;
+    let mut rendered = render_tuned(&events, parameters, Arc::clone(&bank), frames, tuning, |block| {
+        for sample in block.as_flattened() {
+            wav.write(*sample)?;
+        }
+        done += block.len() as u64;
+        progress.at(done);
+        if leave.load(Ordering::Relaxed) { Err(Failure::Interrupted) } else { Ok(()) }
+    })?;
+    if let Some(folder) = &arguments.stems {
+        let config = SynthConfig {
+            sample_rate: arguments.rate,
+            voices: arguments.voices,
+            channel_groups: arguments.channel_groups,
+            reverb: parameters.reverb,
+            chorus: parameters.chorus,
+            kernel: tuning.kernel,
+        };
+        let options = stems::Options { config, threads: tuning.threads, frames, folder };
+        rendered.stems = Some(stems::render(&events, &bank, &options, |done| {
+            progress.at(frames + done);
+            if leave.load(Ordering::Relaxed) { Err(Failure::Interrupted) } else { Ok(()) }
+        })?);
+    }
     progress.finish();
-    let rendered = rendered?;
-    line_out.finish()?;
+    wav.finish()?;
     Ok(rendered)
 }
 
@@ -86,9 +131,32 @@ pub fn render(
     block: usize,
     mut sink: impl FnMut(&[crate::output::Frame]),
 ) -> Result<Rendered, Failure> {
-    let mut session = Session::new(0, parameters, bank).map_err(|error| Failure::Arguments(error.to_string()))?;
+    let tuning = Tuning { block, kernel: Kernel::Auto, threads: NonZeroUsize::MIN };
+    render_tuned(events, parameters, bank, frames, tuning, |block| {
+        sink(block);
+        Ok(())
+    })
+}
+
+/// Renders as [`render`] does, in the way that `tuning` says.
+///
+/// # Errors
+/// As for [`render`], a kernel that this processor cannot run, and what `sink` says.
+pub fn render_tuned(
+    events: &[Event],
+    parameters: Parameters,
+    bank: Arc<Bank>,
+    frames: u64,
+    tuning: Tuning,
+    mut sink: impl FnMut(&[crate::output::Frame]) -> Result<(), Failure>,
+) -> Result<Rendered, Failure> {
+    let wrong = |error: dls_synth::ConfigError| Failure::Arguments(error.to_string());
+    let mut session = Session::new(0, parameters, bank).map_err(wrong)?;
+    let config = session.synth.config();
+    session.synth.reconfigure(SynthConfig { kernel: tuning.kernel, ..config }).map_err(wrong)?;
+    session.synth.synth().set_threads(tuning.threads);
     session.streams.insert(STREAM, Stream { state: StreamState::RUN, ..Stream::new(StreamKind::RENDER, 2) });
-    let mut renderer = Renderer::new(block);
+    let mut renderer = Renderer::new(tuning.block);
     let mut waiting = events.iter();
     let (mut done, mut highest, mut events_late) = (0, 0, 0);
     while done < frames {
@@ -113,7 +181,7 @@ pub fn render(
         let rendered = renderer.render(&mut session, left);
         highest = highest.max(peak(rendered));
         done += rendered.len() as u64;
-        sink(rendered);
+        sink(rendered)?;
     }
     Ok(Rendered {
         frames,
@@ -123,33 +191,41 @@ pub fn render(
         notes_lost: session.synth.notes_lost(),
         peak_dbfs: (highest > 0).then(|| f64::from(hundredths_db(highest)) / 100.0),
         pcm_sha256: hexadecimal::write(&session.hash.finalize()),
+        stems: None,
     })
 }
 
-/// A line that grows on a terminal.
+/// How far it is: a line that changes on a terminal, or JSON lines for a program.
 struct Progress {
-    shown: bool,
-    done: u64,
+    terminal: bool,
+    json: bool,
     total: u64,
     next: u64,
 }
 
 impl Progress {
-    fn new(total: u64) -> Self {
-        Self { shown: std::io::stderr().is_terminal(), done: 0, total, next: PROGRESS_FRAMES }
+    fn new(total: u64, json: bool) -> Self {
+        Self { terminal: !json && std::io::stderr().is_terminal(), json, total, next: PROGRESS_FRAMES }
     }
 
-    fn add(&mut self, frames: u64) {
-        self.done += frames;
-        if self.shown && self.done >= self.next {
-            self.next = self.done + PROGRESS_FRAMES;
-            let percent = self.done * 100 / self.total.max(1);
+    fn at(&mut self, frames: u64) {
+        if frames < self.next {
+            return;
+        }
+        self.next = frames + PROGRESS_FRAMES;
+        if self.terminal {
+            let percent = frames * 100 / self.total.max(1);
             let _ = write!(std::io::stderr(), "\rrendering: {percent:3} %");
+        }
+        if self.json {
+            let line = serde_json::json!({ "progress": { "frames": frames, "of": self.total } });
+            // Who does not listen misses nothing but this.
+            let _ = writeln!(std::io::stdout(), "{line}");
         }
     }
 
     fn finish(&self) {
-        if self.shown {
+        if self.terminal {
             let _ = write!(std::io::stderr(), "\r\x1b[K");
         }
     }
@@ -180,6 +256,17 @@ mod tests {
         assert!(whole.peak_dbfs.is_some());
         for block in [1, 7, 64, 441] {
             assert_eq!(hash(&notes(), block), whole);
+        }
+    }
+
+    #[test]
+    fn kernel_and_threads_cannot_be_heard() {
+        let parameters = Parameters::defaults(128);
+        let whole = hash(&notes(), 256);
+        for (kernel, threads) in [(Kernel::Scalar, 1), (Kernel::Auto, 2)] {
+            let tuning = Tuning { block: 256, kernel, threads: NonZeroUsize::new(threads).unwrap() };
+            let rendered = render_tuned(&notes(), parameters, Bank::builtin(), 24_000, tuning, |_| Ok(())).unwrap();
+            assert_eq!(rendered, whole);
         }
     }
 

@@ -113,6 +113,15 @@ pub enum Error {
     /// The offline render.
     #[error(transparent)]
     Render(#[from] crate::render::RenderError),
+    /// A sound file's loudness.
+    #[error(transparent)]
+    Loudness(#[from] crate::loudness::LoudnessError),
+    /// An instrument bank.
+    #[error(transparent)]
+    Bank(#[from] crate::bank::BankCommandError),
+    /// A benchmark.
+    #[error(transparent)]
+    Bench(#[from] crate::bench::BenchError),
     /// The driver's pins.
     #[error(transparent)]
     Performance(#[from] crate::perform::PerformanceError),
@@ -132,6 +141,9 @@ impl Diagnosed for Error {
             Self::Machine(error) => error.class(),
             Self::Session(error) => error.class(),
             Self::Render(error) => error.class(),
+            Self::Loudness(error) => error.class(),
+            Self::Bank(error) => error.class(),
+            Self::Bench(error) => error.class(),
             Self::Performance(error) => error.class(),
             Self::Scenario(error) => error.class(),
             Self::File(error) => error.class(),
@@ -145,6 +157,9 @@ impl Diagnosed for Error {
             Self::Machine(error) => error.remedy(),
             Self::Session(error) => error.remedy(),
             Self::Render(error) => error.remedy(),
+            Self::Loudness(error) => error.remedy(),
+            Self::Bank(error) => error.remedy(),
+            Self::Bench(error) => error.remedy(),
             Self::Performance(error) => error.remedy(),
             Self::Scenario(error) => error.remedy(),
             Self::File(error) => error.remedy(),

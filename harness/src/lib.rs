@@ -7,6 +7,7 @@
 
 pub mod accelerator;
 pub mod artefacts;
+pub mod bank;
 pub mod bench;
 pub mod bug_check;
 pub mod doctor;
@@ -18,6 +19,7 @@ pub mod image_check;
 pub mod inspect;
 pub mod interrupt;
 pub mod judge;
+pub mod loudness;
 pub mod machine;
 pub mod midi;
 pub mod perform;

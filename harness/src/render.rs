@@ -1,18 +1,27 @@
 //! The offline render: the card's own synthesizer, without a guest, over the same events.
 
-use std::io::{BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
-use serde::Deserialize;
+use rustix::process::{Pid, Signal, kill_process};
+use serde::{Deserialize, Serialize};
 
+use crate::bank::without_stamp;
 use crate::failure::{Class, Diagnosed, FileError};
+use crate::interrupt;
 use crate::machine::CARD_DISLIKES_BANK;
 use crate::midi::{MidiEvent, write_listing};
 use crate::process::Ended;
 
+/// How the card ends when its command line is wrong, such as with a kernel that the processor does not have.
+const CARD_DISLIKES_WORDS: Ended = Ended::Exit(2);
+
 /// How the card ends when it cannot write a sound file.
 const CARD_CANNOT_WRITE: Ended = Ended::Exit(5);
+
+/// How the card ends when it was interrupted.
+const CARD_INTERRUPTED: Ended = Ended::Exit(130);
 
 /// What to render.
 #[derive(Clone, Debug)]
@@ -31,6 +40,43 @@ pub struct RenderOptions {
     pub bank: Option<PathBuf>,
 }
 
+/// How to render it; what is not said is left to the card.
+#[derive(Clone, Debug, Default)]
+pub struct RenderManner {
+    /// The instruction set of the inner loops, as the card names it.
+    pub kernel: Option<String>,
+    /// Frames rendered at a time.
+    pub block: Option<u32>,
+    /// Threads.
+    pub threads: Option<u32>,
+    /// Voices.
+    pub voices: Option<u16>,
+    /// A folder for one file a channel.
+    pub stems: Option<PathBuf>,
+}
+
+/// A file of a song taken apart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stem {
+    /// Its name in the folder.
+    pub file: String,
+    /// The channel group, from 1; none for what the effects add.
+    pub group: Option<u16>,
+    /// The channel, from 1.
+    pub channel: Option<u8>,
+    /// Peak level in dB below full scale; none for silence.
+    pub peak_dbfs: Option<f64>,
+}
+
+/// A song taken apart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stems {
+    /// The files.
+    pub stems: Vec<Stem>,
+    /// How far the sum of the files is from the mix, in dB relative to full scale; none when they are the same.
+    pub deviation_dbfs: Option<f64>,
+}
+
 /// What the render says of itself.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct RenderSummary {
@@ -40,6 +86,27 @@ pub struct RenderSummary {
     pub peak_dbfs: Option<f64>,
     /// SHA-256 of the samples.
     pub pcm_sha256: String,
+    /// Notes that found no voice.
+    #[serde(default)]
+    pub notes_lost: u64,
+    /// The song taken apart, if it was.
+    #[serde(default)]
+    pub stems: Option<Stems>,
+    /// What the card warned of.
+    #[serde(skip)]
+    pub warnings: Vec<String>,
+}
+
+/// A line of progress.
+#[derive(Deserialize)]
+struct Progress {
+    progress: Frames,
+}
+
+#[derive(Deserialize)]
+struct Frames {
+    frames: u64,
+    of: u64,
 }
 
 /// Why there is no offline render.
@@ -61,8 +128,10 @@ pub enum RenderError {
 impl Diagnosed for RenderError {
     fn class(&self) -> Class {
         match self {
+            Self::Failed { ended: CARD_DISLIKES_WORDS, .. } => Class::Usage,
             Self::Failed { ended: CARD_DISLIKES_BANK, .. } => Class::BadInput,
             Self::Failed { ended: CARD_CANNOT_WRITE, .. } => Class::Host,
+            Self::Failed { ended: CARD_INTERRUPTED, .. } => Class::Interrupted,
             Self::Failed { .. } => Class::CardDied,
             Self::File(error) => error.class(),
         }
@@ -101,11 +170,32 @@ pub fn write_events(events: &[MidiEvent], path: &Path) -> Result<(), FileError> 
 /// # Errors
 /// When the program cannot be started.
 pub fn start(options: &RenderOptions) -> Result<Rendering, RenderError> {
+    start_in(options, &RenderManner::default())
+}
+
+/// Starts a render in a certain manner.
+///
+/// # Errors
+/// When the program cannot be started.
+pub fn start_in(options: &RenderOptions, manner: &RenderManner) -> Result<Rendering, RenderError> {
     let mut command = Command::new(&options.card);
     command.arg("render").arg("--events").arg(&options.events).arg("--out").arg(&options.out);
-    command.args(["--rate", &options.sample_rate.to_string(), "--frames", &options.frames.to_string(), "--json"]);
+    command.args(["--rate", &options.sample_rate.to_string(), "--frames", &options.frames.to_string()]);
+    command.args(["--json", "--progress"]);
     if let Some(bank) = &options.bank {
         command.arg("--bank").arg(bank);
+    }
+    let mut say = |word: &str, value: Option<String>| {
+        if let Some(value) = value {
+            command.args([word, &value]);
+        }
+    };
+    say("--kernel", manner.kernel.clone());
+    say("--render-block", manner.block.map(|block| block.to_string()));
+    say("--threads", manner.threads.map(|threads| threads.to_string()));
+    say("--voices", manner.voices.map(|voices| voices.to_string()));
+    if let Some(folder) = &manner.stems {
+        command.arg("--stems").arg(folder);
     }
     let child = command
         .stdin(Stdio::null())
@@ -121,17 +211,54 @@ impl Rendering {
     ///
     /// # Errors
     /// When it failed, or said nothing sensible.
-    pub fn finish(mut self) -> Result<RenderSummary, RenderError> {
-        let (out, err, status) =
-            take_output(&mut self.child).map_err(FileError::own("wait for", Path::new("the offline render")))?;
-        let said = String::from_utf8_lossy(&err).trim().to_owned();
+    pub fn finish(self) -> Result<RenderSummary, RenderError> {
+        self.watch(|_, _| {})
+    }
+
+    /// Waits for its end; `progress` hears how many frames are done, and of how many. When the user wants to leave, so
+    /// does the render.
+    ///
+    /// # Errors
+    /// As for [`finish`](Self::finish).
+    pub fn watch(mut self, mut progress: impl FnMut(u64, u64)) -> Result<RenderSummary, RenderError> {
+        let errors = self.child.stderr.take().map(|mut pipe| {
+            std::thread::spawn(move || {
+                let mut said = Vec::new();
+                // What cannot be read was not said.
+                let _ = pipe.read_to_end(&mut said);
+                String::from_utf8_lossy(&said).trim().to_owned()
+            })
+        });
+        let mut summary = String::new();
+        let lines = self.child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines);
+        for line in lines.map_while(Result::ok) {
+            match serde_json::from_str(&line) {
+                Ok(Progress { progress: Frames { frames, of } }) => progress(frames, of),
+                Err(_) => summary = line,
+            }
+            if interrupt::asked() {
+                ask_to_leave(&self.child);
+            }
+        }
+        let status = self.child.wait().map_err(FileError::own("wait for", Path::new("the offline render")))?;
+        let said = errors.and_then(|thread| thread.join().ok()).unwrap_or_default();
         if !status.success() {
             return Err(RenderError::Failed { ended: status.into(), said });
         }
-        serde_json::from_slice(&out).map_err(|error| RenderError::Failed {
+        let mut summary: RenderSummary = serde_json::from_str(&summary).map_err(|error| RenderError::Failed {
             ended: status.into(),
             said: format!("its summary is not understood: {error}\n{said}"),
-        })
+        })?;
+        summary.warnings = said.lines().map(without_stamp).collect();
+        Ok(summary)
+    }
+}
+
+/// So that it takes away what it has not finished.
+fn ask_to_leave(child: &Child) {
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        // It is not waited for yet, so the number is its own; it may be about to end by itself.
+        let _ = kill_process(pid, Signal::TERM);
     }
 }
 
@@ -141,17 +268,4 @@ impl Drop for Rendering {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn take_output(child: &mut std::process::Child) -> std::io::Result<(Vec<u8>, Vec<u8>, std::process::ExitStatus)> {
-    use std::io::Read;
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    // The summary is one short line, so the pipes cannot fill while the other is read.
-    if let Some(mut pipe) = child.stdout.take() {
-        pipe.read_to_end(&mut out)?;
-    }
-    if let Some(mut pipe) = child.stderr.take() {
-        pipe.read_to_end(&mut err)?;
-    }
-    Ok((out, err, child.wait()?))
 }

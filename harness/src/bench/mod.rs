@@ -1,18 +1,24 @@
 //! Benchmarks: a registry of named measurements, each with its unit and, where there is one, its baseline.
 
+mod synth;
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::time::{Duration, Instant};
 
 use guest_protocol::Request;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::artefacts::RunFolder;
-use crate::event::Silent;
+use crate::event::{Observer, Silent};
 use crate::failure::{Error, FileError};
 use crate::machine::{Boot, GuestMemory, Machine, MachineOptions};
 use crate::perform::{Performance, Stage, Verdict, perform};
 use crate::provision::Workspace;
 use crate::session::{Immortal, Session, SessionError};
 use crate::songs;
+
+pub use synth::BenchError;
 
 /// How often each measurement is repeated; the median is reported. Odd, so that it is one of them.
 const REPEATS: usize = 5;
@@ -21,25 +27,41 @@ const REPEATS: usize = 5;
 const BOOT_MEMORY: u64 = 128 << 20;
 
 /// One result.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
     /// What was measured.
     pub name: String,
     /// The median.
     pub value: f64,
     /// Its unit.
-    pub unit: &'static str,
+    pub unit: Cow<'static, str>,
     /// What it is compared with, in the same unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baseline: Option<f64>,
     /// `value / baseline`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ratio: Option<f64>,
+    /// Which version of somebody else's program was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+impl std::fmt::Display for Measurement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:<44} {:>10.2} {:<15}", self.name, self.value, self.unit)?;
+        if let (Some(baseline), Some(ratio)) = (self.baseline, self.ratio) {
+            write!(f, " {ratio:>6.2} of {baseline:.2}")?;
+        }
+        if let Some(version) = &self.version {
+            write!(f, "  ({version})")?;
+        }
+        Ok(())
+    }
 }
 
 impl Measurement {
     fn new(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
-        Self { name: name.into(), value, unit, baseline: None, ratio: None }
+        Self { name: name.into(), value, unit: Cow::Borrowed(unit), baseline: None, ratio: None, version: None }
     }
 
     fn against(mut self, baseline: f64) -> Self {
@@ -53,9 +75,36 @@ impl Measurement {
 pub struct Context<'a> {
     /// Where artefacts go.
     pub workspace: &'a Workspace,
-    /// Programs, images, accelerator.
-    pub stage: &'a Stage,
+    /// Who listens.
+    pub observer: &'a dyn Observer,
+    /// A quick look: figures that come soon, of what is there already.
+    pub quick: bool,
+    bring: &'a dyn Fn() -> Result<Stage, Error>,
+    stage: OnceCell<Stage>,
 }
+
+impl<'a> Context<'a> {
+    /// A context whose programs, images and accelerator are brought in when the first benchmark asks for them.
+    pub fn new(
+        workspace: &'a Workspace,
+        observer: &'a dyn Observer,
+        quick: bool,
+        bring: &'a dyn Fn() -> Result<Stage, Error>,
+    ) -> Self {
+        Self { workspace, observer, quick, bring, stage: OnceCell::new() }
+    }
+
+    fn stage(&self) -> Result<&Stage, Error> {
+        if let Some(stage) = self.stage.get() {
+            return Ok(stage);
+        }
+        let stage = (self.bring)()?;
+        Ok(self.stage.get_or_init(|| stage))
+    }
+}
+
+/// Measures, and says each figure.
+type Run = fn(&Context<'_>, &mut dyn FnMut(Measurement)) -> Result<(), Error>;
 
 /// A benchmark.
 #[derive(Clone, Copy)]
@@ -64,11 +113,11 @@ pub struct Benchmark {
     pub name: &'static str,
     /// What it measures.
     pub text: &'static str,
-    run: fn(&Context<'_>) -> Result<Vec<Measurement>, Error>,
+    run: Run,
 }
 
 /// All benchmarks.
-pub const ALL: [Benchmark; 2] = [
+pub const ALL: [Benchmark; 3] = [
     Benchmark {
         name: "scenario",
         text: "ten seconds of music through card, driver and NT host, from QEMU's start to the verdict, step by step; \
@@ -80,15 +129,22 @@ pub const ALL: [Benchmark; 2] = [
         text: "from QEMU's start until the NT host serves; the baseline is the firmware's share",
         run: nt_host,
     },
+    Benchmark {
+        name: "synth",
+        text: "the synthesizer beside FluidSynth, RustySynth and OxiSynth: nanoseconds a voice and frame at 32, 256 and \
+               1000 voices, times real time with whole songs, and where our own time goes; the baseline is FluidSynth \
+               with 4 points",
+        run: synth::run,
+    },
 ];
 
 impl Benchmark {
-    /// Measures.
+    /// Measures, and says each figure as soon as it is known.
     ///
     /// # Errors
     /// What kept it from measuring.
-    pub fn run(&self, context: &Context<'_>) -> Result<Vec<Measurement>, Error> {
-        (self.run)(context)
+    pub fn run(&self, context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), Error> {
+        (self.run)(context, say)
     }
 }
 
@@ -97,12 +153,12 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-fn scenario(context: &Context<'_>) -> Result<Vec<Measurement>, Error> {
+fn scenario(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), Error> {
     let performance = Performance { tail_ms: 0, ..Performance::of(songs::ALL[0].song()?) };
     let mut verdicts: Vec<Verdict> = Vec::new();
     for _ in 0..REPEATS {
         let folder = RunFolder::create(context.workspace, "bench-scenario", None)?;
-        let verdict = perform(&performance, context.stage, &folder, "cargo dmus bench scenario", &Silent)
+        let verdict = perform(&performance, context.stage()?, &folder, "cargo dmus bench scenario", &Silent)
             .map_err(|failure| failure.error)?;
         verdicts.push(verdict);
     }
@@ -123,21 +179,21 @@ fn scenario(context: &Context<'_>) -> Result<Vec<Measurement>, Error> {
         .collect();
     let whole = median(verdicts.iter().map(|verdict| verdict.milliseconds).collect());
     measurements.push(Measurement::new("scenario/total", whole, "ms").against(music_ms));
-    Ok(measurements)
+    measurements.into_iter().for_each(say);
+    Ok(())
 }
 
-fn nt_host(context: &Context<'_>) -> Result<Vec<Measurement>, Error> {
+fn nt_host(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), Error> {
     let (mut entered, mut ready) = (Vec::new(), Vec::new());
     for _ in 0..REPEATS {
-        let (at_entry, at_ready) = boot(context.stage)?;
+        let (at_entry, at_ready) = boot(context.stage()?)?;
         entered.push(at_entry);
         ready.push(at_ready);
     }
     let firmware = median(entered);
-    Ok(vec![
-        Measurement::new("nt-host/firmware", firmware, "ms"),
-        Measurement::new("nt-host/boot", median(ready), "ms").against(firmware),
-    ])
+    say(Measurement::new("nt-host/firmware", firmware, "ms"));
+    say(Measurement::new("nt-host/boot", median(ready), "ms").against(firmware));
+    Ok(())
 }
 
 /// Boots a guest without card and driver; milliseconds until its first instruction and until it serves.
@@ -183,5 +239,13 @@ mod tests {
         let text = serde_json::to_string(&Measurement::new("a/b", 2.0, "ms")).unwrap();
         assert_eq!(text, r#"{"name":"a/b","value":2.0,"unit":"ms"}"#);
         assert_eq!(Measurement::new("a/b", 2.0, "ms").against(4.0).ratio, Some(0.5));
+    }
+
+    #[test]
+    fn a_figure_of_another_program_is_read_as_it_was_written() {
+        let line = r#"{"name":"synth/a/32/dry","value":2.5,"unit":"ns","baseline":5.0,"ratio":0.5,"version":"2.6.1"}"#;
+        let measurement: Measurement = serde_json::from_str(line).unwrap();
+        assert_eq!(serde_json::to_string(&measurement).unwrap(), line);
+        assert!(measurement.to_string().contains("0.50 of 5.00  (2.6.1)"), "{measurement}");
     }
 }

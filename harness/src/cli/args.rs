@@ -40,7 +40,10 @@ pub(crate) enum Verb {
     Test(TestArguments),
     /// Render a song offline, without a guest
     Render(RenderArguments),
-    /// Run the benchmarks, one JSON object a line
+    /// Look into instrument banks, convert them, make the built-in one
+    #[command(subcommand)]
+    Bank(BankVerb),
+    /// Run the benchmarks
     Bench(BenchArguments),
     /// Let every call stack on which the driver allocates fail once, a boot for each
     Shortage(ShortageArguments),
@@ -58,6 +61,9 @@ impl Verb {
             Self::Test(arguments) => arguments.json,
             Self::Render(arguments) => arguments.json,
             Self::Shortage(arguments) => arguments.json,
+            Self::Bank(
+                BankVerb::Info { json, .. } | BankVerb::Convert { json, .. } | BankVerb::Build { json, .. },
+            ) => *json,
             Self::Bench(_) | Self::Boot(_) => false,
             Self::Doctor(arguments) => arguments.json,
         }
@@ -185,9 +191,25 @@ pub(crate) struct RenderArguments {
     /// Instruments instead of the built-in ones (.dls or .sf2)
     #[arg(long, value_name = "FILE")]
     pub(crate) bank: Option<PathBuf>,
-    /// Where to write it; the song's name with .wav, in this folder, if not said
+    /// Where to write it; the song's name with .wav, in this folder, if not said. It appears when it is complete
     #[arg(short, long, value_name = "OUT.WAV")]
     pub(crate) out: Option<PathBuf>,
+    /// Also write one WAV file (32-bit floating point) for each channel that plays, before reverb and chorus, and one
+    /// for what those add; the sum of the files is the mix
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) stems: Option<PathBuf>,
+    /// The instruction set of the synthesizer's inner loops; nothing that is heard depends on it
+    #[arg(long, value_name = "NAME", value_parser = ["auto", "scalar", "sse4.1", "avx2", "avx512", "neon"])]
+    pub(crate) kernel: Option<String>,
+    /// Frames that are rendered at a time; nothing that is heard depends on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) block: Option<u32>,
+    /// Threads that render; nothing that is heard depends on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) threads: Option<u32>,
+    /// Most voices at once
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) voices: Option<u16>,
     /// Frames a second
     #[arg(long, value_name = "HZ", default_value_t = 48_000, value_parser = clap::value_parser!(u32).range(11_025..=96_000))]
     pub(crate) rate: u32,
@@ -196,13 +218,49 @@ pub(crate) struct RenderArguments {
     pub(crate) json: bool,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum BankVerb {
+    /// List instruments, regions and articulations, in musical units
+    Info {
+        /// The bank (.dls, .sf2, .xmf, .mxmf)
+        file: PathBuf,
+        /// The instruments only
+        #[arg(long)]
+        brief: bool,
+        /// One JSON object on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a bank as a DLS level 2 file
+    Convert {
+        /// The bank (.dls, .sf2, .xmf, .mxmf)
+        from: PathBuf,
+        /// The file to write; it appears when it is complete
+        to: PathBuf,
+        /// One JSON object on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make the built-in bank by the code that it comes from, and write it
+    Build {
+        /// The file to write; it appears when it is complete
+        to: PathBuf,
+        /// One JSON object on standard output
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct BenchArguments {
-    /// Only benchmarks whose name contains this
+    /// Only benchmarks whose name contains this: scenario, nt-host, synth
     pub(crate) name: Option<String>,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
-    /// One JSON object a line (the only form there is)
+    /// A quick look: one round, and nothing that must be brought in first (of synth: not FluidSynth)
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// One JSON object a line instead of a table
     #[arg(long)]
     pub(crate) json: bool,
 }

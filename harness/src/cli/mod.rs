@@ -3,6 +3,7 @@
 mod args;
 mod boot;
 mod print;
+mod sound;
 mod terminal;
 mod verbs;
 
@@ -46,7 +47,8 @@ fn run(verb: &Verb) -> Outcome {
         Verb::Demo(arguments) => verbs::demo(arguments),
         Verb::Run(arguments) => verbs::run(arguments),
         Verb::Test(arguments) => verbs::test(arguments),
-        Verb::Render(arguments) => verbs::render(arguments),
+        Verb::Render(arguments) => sound::render(arguments),
+        Verb::Bank(verb) => sound::bank(verb),
         Verb::Bench(arguments) => verbs::bench(arguments),
         Verb::Shortage(arguments) => verbs::shortage(arguments),
         Verb::Boot(arguments) => boot::boot(arguments),

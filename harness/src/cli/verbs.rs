@@ -1,6 +1,6 @@
 //! The verbs, each in terms of the library.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use dmus::accelerator::{self, Candidates};
@@ -13,7 +13,6 @@ use dmus::machine::{CardOptions, Firmware};
 use dmus::midi::Song;
 use dmus::perform::{Performance, PerformanceFailure, Stage, Verdict, perform};
 use dmus::provision::{Artefact, Overrides, Provisioner, Workspace};
-use dmus::render as offline;
 use dmus::scenario::{Context, Report, Scenario, files_in, run as run_scenario};
 use dmus::shortage::{self, Outcome as ShortageOutcome, Shortage};
 use dmus::songs::{self, BuiltIn};
@@ -22,7 +21,7 @@ use serde_json::json;
 
 use super::Outcome;
 use super::args::{
-    BenchArguments, DemoArguments, DoctorArguments, MachineArguments, RenderArguments, RunArguments, ShortageArguments,
+    BenchArguments, DemoArguments, DoctorArguments, MachineArguments, RunArguments, ShortageArguments,
     TestArguments,
 };
 use super::print::{error_line, out};
@@ -47,7 +46,7 @@ pub(super) fn stage(
 }
 
 /// A song by its file, or by a built-in one's name.
-fn read_song(path: Option<&Path>, observer: &dyn Observer) -> Result<Song, Error> {
+pub(super) fn read_song(path: Option<&Path>, observer: &dyn Observer) -> Result<Song, Error> {
     let Some(path) = path else { return Ok(songs::ALL[0].song()?) };
     if !path.exists()
         && let Some(built_in) = path.to_str().and_then(BuiltIn::by_name)
@@ -288,53 +287,7 @@ pub(super) fn test(arguments: &TestArguments) -> Outcome {
     Ok(report.class().or(counted).or(skips_fail.then_some(Class::TestFailed)))
 }
 
-pub(super) fn render(arguments: &RenderArguments) -> Outcome {
-    let terminal = Terminal::new();
-    let song = read_song(Some(&arguments.song), &terminal)?;
-    if let Some(bank) = &arguments.bank {
-        std::fs::metadata(bank).map_err(FileError::input(bank))?;
-    }
-    let workspace = Workspace::find()?;
-    let provisioner = Provisioner::new(&workspace, Overrides::default(), &terminal)?;
-    let card = provisioner.resolve(Artefact::Card)?;
-    drop(provisioner);
-    let path = arguments
-        .out
-        .clone()
-        .unwrap_or_else(|| PathBuf::from(arguments.song.file_stem().unwrap_or_default()).with_extension("wav"));
-    let scratch = tempfile::tempdir().map_err(FileError::own("create", std::env::temp_dir()))?;
-    let events = scratch.path().join("events.txt");
-    offline::write_events(&song.events, &events)?;
-    let options = offline::RenderOptions {
-        card,
-        events,
-        out: path.clone(),
-        sample_rate: arguments.rate,
-        frames: song.frames(arguments.rate, dmus::perform::TAIL_MS_DEFAULT),
-        bank: arguments.bank.clone(),
-    };
-    let summary = offline::start(&options)?.finish()?;
-    drop(terminal);
-    if arguments.json {
-        out(&json!({
-            "out": path,
-            "events": song.events.len(),
-            "frames": summary.frames,
-            "peak_dbfs": summary.peak_dbfs,
-            "pcm_sha256": summary.pcm_sha256,
-        })
-        .to_string());
-    } else {
-        let peak = summary.peak_dbfs.map_or_else(|| "silence".into(), |peak| format!("peak {peak:.1} dBFS"));
-        out(&format!("{}: {} events, {} frames, {peak}", path.display(), song.events.len(), summary.frames));
-        out(&format!("pcm {}", summary.pcm_sha256));
-    }
-    Ok(None)
-}
-
 pub(super) fn bench(arguments: &BenchArguments) -> Outcome {
-    // Measurements have one form, which people and programs can read.
-    let _ = arguments.json;
     let wanted =
         |name: &str| arguments.name.as_deref().is_none_or(|part| name.contains(part) || part.starts_with(name));
     let chosen: Vec<_> = bench::ALL.iter().filter(|benchmark| wanted(benchmark.name)).collect();
@@ -347,16 +300,21 @@ pub(super) fn bench(arguments: &BenchArguments) -> Outcome {
     }
     let terminal = Terminal::new();
     let workspace = Workspace::find()?;
-    let stage = stage(&workspace, &arguments.machine, None, &terminal)?;
-    let context = bench::Context { workspace: &workspace, stage: &stage };
+    let bring = || stage(&workspace, &arguments.machine, None, &terminal);
+    let context = bench::Context::new(&workspace, &terminal, arguments.quick, &bring);
     for benchmark in chosen {
         terminal.event(&Event::TestBegun { name: format!("benchmark {}", benchmark.name) });
-        for measurement in benchmark.run(&context)? {
-            let wanted = arguments.name.as_deref();
-            if wanted.is_none_or(|part| benchmark.name.contains(part) || measurement.name.contains(part)) {
-                out(&serde_json::to_string(&measurement).unwrap_or_default());
+        benchmark.run(&context, &mut |measurement| {
+            let part = arguments.name.as_deref();
+            if part.is_some_and(|part| !benchmark.name.contains(part) && !measurement.name.contains(part)) {
+                return;
             }
-        }
+            if arguments.json {
+                out(&serde_json::to_string(&measurement).unwrap_or_default());
+            } else {
+                out(&measurement.to_string());
+            }
+        })?;
     }
     Ok(None)
 }

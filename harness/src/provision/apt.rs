@@ -11,11 +11,25 @@ use super::sources::{Source, machine_sources, system};
 use super::{ProvisionError, Provisioner};
 use crate::failure::FileError;
 
-/// The suites of Debian that hold what is newer than any stable release this project meets, newest stable first.
-const DEBIAN_SUITES: [&str; 2] = ["trixie", "trixie-backports"];
+/// Which suites of Debian are asked; other systems are asked for their own.
+#[derive(Clone, Copy)]
+pub(super) struct Suites {
+    /// All of them.
+    names: &'static [&'static str],
+    /// The one whose packages win where several have one.
+    preferred: &'static str,
+    /// The folder for their lists: those of other suites would be swept away.
+    folder: &'static str,
+}
 
-/// The suite whose packages win where several have one.
-const DEBIAN_SUITE_PREFERRED: &str = "trixie-backports";
+impl Suites {
+    /// What is newer than any stable release this project meets, newest stable first.
+    pub(super) const STABLE: Self =
+        Self { names: &["trixie", "trixie-backports"], preferred: "trixie-backports", folder: "apt" };
+
+    /// What is newest, for programs that only measure.
+    pub(super) const UNSTABLE: Self = Self { names: &["sid"], preferred: "sid", folder: "apt-sid" };
+}
 
 /// Longest time for the lists or for a closure of some forty megabytes, over a slow line.
 const DOWNLOAD_LIMIT: Duration = Duration::from_secs(900);
@@ -31,7 +45,7 @@ pub(super) struct PrivateApt {
 
 impl PrivateApt {
     /// Sets it up, and fetches the lists.
-    pub(super) fn new(provisioner: &Provisioner<'_>, what: &str) -> Result<Self, ProvisionError> {
+    pub(super) fn new(provisioner: &Provisioner<'_>, what: &str, asked: Suites) -> Result<Self, ProvisionError> {
         for program in ["apt-get", "dpkg-deb"] {
             if capture(Command::new(program).arg("--version")).is_none() {
                 return Err(ProvisionError::NoProgram {
@@ -53,12 +67,12 @@ impl PrivateApt {
             });
         };
         // Debian's mirrors hold all of its releases, so newer ones can be asked. Other systems are asked for their own.
-        let (suites, suite) = if id == "debian" {
-            (DEBIAN_SUITES.map(str::to_owned).to_vec(), Some(DEBIAN_SUITE_PREFERRED))
+        let (suites, suite): (Vec<String>, _) = if id == "debian" {
+            (asked.names.iter().map(|name| (*name).to_owned()).collect(), Some(asked.preferred))
         } else {
             (archives.iter().flat_map(|archive| archive.suites.clone()).collect(), None)
         };
-        let folder = provisioner.workspace.cache().join("apt");
+        let folder = provisioner.workspace.cache().join(asked.folder);
         for part in ["lists/partial", "cache/archives/partial", "parts", "preferences"] {
             let path = folder.join(part);
             fs::create_dir_all(&path).map_err(FileError::own("create", &path))?;

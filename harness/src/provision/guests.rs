@@ -24,6 +24,14 @@ pub(super) fn card(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionEr
     build(provisioner, "the card", "dmus-card", command, is_card)
 }
 
+/// The synthesizers' benchmark, for the host, optimised. It is no part of the product.
+pub(super) fn synth_bench(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
+    let mut command = cargo(provisioner);
+    command.args(["--package", "dls-synth-bench", "--release"]);
+    let is_program = |artifact: &Artifact| artifact.executable.clone().map(PathBuf::from);
+    build(provisioner, "the synthesizers' benchmark", "dls-synth-bench", command, is_program)
+}
+
 /// The NT host, for bare metal.
 pub(super) fn nt_host(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     let mut command = guest_cargo(provisioner, "x86_64-unknown-none")?;

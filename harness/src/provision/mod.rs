@@ -6,6 +6,7 @@
 
 mod apt;
 mod command;
+mod fluidsynth;
 mod guests;
 mod qemu;
 mod rust_source;
@@ -20,6 +21,7 @@ use crate::failure::{Class, Diagnosed, FileError};
 
 pub(crate) use command::run_logged;
 pub use command::{Captured, capture};
+pub use fluidsynth::{FLUIDSYNTH_VARIABLE, SOUND_FONT_VARIABLE, private_fluidsynth, system_fluidsynth};
 pub use qemu::{Fitness, QEMU_DEVICE, QEMU_VERSION_MIN, fitness, system_qemu};
 pub use rust_source::toolchain_source;
 
@@ -34,6 +36,12 @@ pub enum Artefact {
     Driver,
     /// The card's process.
     Card,
+    /// The program that measures the synthesizer beside others.
+    SynthBench,
+    /// FluidSynth, to measure beside.
+    FluidSynth,
+    /// A General MIDI SoundFont, to play songs from beside others.
+    SoundFont,
 }
 
 impl Artefact {
@@ -45,6 +53,9 @@ impl Artefact {
             Self::NtHost => "the NT host (nt-host)",
             Self::Driver => "the driver (dmuscard.sys)",
             Self::Card => "the card (vhost-device-dmus)",
+            Self::SynthBench => "the synthesizers' benchmark (dls-synth-bench)",
+            Self::FluidSynth => "FluidSynth",
+            Self::SoundFont => "a General MIDI SoundFont (TimGM6mb)",
         }
     }
 }
@@ -288,6 +299,9 @@ impl<'a> Provisioner<'a> {
                 None => guests::driver(self)?,
             },
             Artefact::Card => guests::card(self)?,
+            Artefact::SynthBench => guests::synth_bench(self)?,
+            Artefact::FluidSynth => fluidsynth::program(self)?,
+            Artefact::SoundFont => fluidsynth::sound_font(self)?,
         };
         self.record(artefact.text(), &path.display().to_string());
         Ok(path)

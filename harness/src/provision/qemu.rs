@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-use super::apt::PrivateApt;
+use super::apt::{PrivateApt, Suites};
 use super::command::capture;
 use super::{ProvisionError, Provisioner, named_file, need_disk};
 use crate::failure::FileError;
@@ -95,7 +95,7 @@ fn private_qemu(provisioner: &Provisioner<'_>, why: &str) -> Result<PathBuf, Pro
     }
     need_disk("QEMU", &provisioner.workspace.cache(), DISK_MIB)?;
     provisioner.begin("QEMU", &format!("{why}; unpacking the newest package privately, once"));
-    let apt = PrivateApt::new(provisioner, "QEMU")?;
+    let apt = PrivateApt::new(provisioner, "QEMU", Suites::STABLE)?;
     // Unpacked beside its place and moved there whole: an interrupted run leaves no half of it to be found.
     let partial = provisioner.workspace.cache().join("qemu.partial");
     for stale in [&partial, &folder] {
@@ -155,7 +155,7 @@ exec "$root/{loader}" --library-path "$root/{libraries}" "$root/usr/bin/{PROGRAM
 }
 
 /// The dynamic loader in an unpacked tree, in the folder that also holds the libraries.
-fn find_loader(root: &Path) -> Option<PathBuf> {
+pub(super) fn find_loader(root: &Path) -> Option<PathBuf> {
     for lib in ["usr/lib", "lib"] {
         for folder in fs::read_dir(root.join(lib)).into_iter().flatten().flatten() {
             for entry in fs::read_dir(folder.path()).into_iter().flatten().flatten() {

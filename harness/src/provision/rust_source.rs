@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use super::apt::PrivateApt;
+use super::apt::{PrivateApt, Suites};
 use super::command::{capture, run_logged};
 use super::{ProvisionError, Provisioner, need_disk};
 use crate::failure::FileError;
@@ -80,7 +80,7 @@ fn by_package(
 ) -> Result<RustSource, ProvisionError> {
     need_disk("rust-src", &provisioner.workspace.cache(), DISK_MIB)?;
     provisioner.begin("rust-src", &format!("rustup could not; unpacking the package of version {version} privately"));
-    let apt = PrivateApt::new(provisioner, "rust-src")?;
+    let apt = PrivateApt::new(provisioner, "rust-src", Suites::STABLE)?;
     let versions = apt.versions("rust-src");
     let exact = versions.iter().find(|candidate| upstream(candidate) == version);
     let missing = |reason: String| ProvisionError::NotPackaged {

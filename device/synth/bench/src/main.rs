@@ -25,6 +25,7 @@ use dls_synth::Kernel;
 use engines::Setting;
 use fluidsynth::FluidSynth;
 use font::{Work, sound_font};
+use record::Record;
 
 /// Measures dls-synth beside other synthesizers.
 #[derive(Debug, Parser)]
@@ -112,12 +113,12 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         for effects in [false, true] {
             let setting = Setting { voices, effects };
             let records = contest::hold(&banks, fluidsynth.as_ref(), setting, effort, kernel, &mut reference)?;
-            records.iter().for_each(record::Record::print);
+            print(records, fluidsynth.as_ref());
         }
     }
     if arguments.profile {
         let most = arguments.voices.iter().copied().max().unwrap_or_default();
-        profile::profile(most, effort, kernel)?.iter().for_each(record::Record::print);
+        profile::profile(most, effort, kernel)?.iter().for_each(Record::print);
     }
     if let Some(path) = &arguments.font {
         let file = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -129,8 +130,13 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         for path in &arguments.song {
             let song = songs::Song::read(path)?;
             let records = songs::hold(&song, path, &banks, fluidsynth.as_ref(), effort.rounds, kernel)?;
-            records.iter().for_each(record::Record::print);
+            print(records, fluidsynth.as_ref());
         }
     }
     Ok(())
+}
+
+fn print(records: Vec<Record>, fluidsynth: Option<&FluidSynth>) {
+    let version = fluidsynth.map(|fluidsynth| fluidsynth.version.as_str());
+    records.into_iter().for_each(|record| record.of_version(version).print());
 }

@@ -17,12 +17,28 @@ pub(crate) struct Record {
     /// `value / baseline`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ratio: Option<f64>,
+    /// Which version of FluidSynth was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) version: Option<String>,
 }
 
 impl Record {
     /// A figure, compared with a baseline where there is one.
     pub(crate) fn new(name: impl Into<String>, value: f64, unit: &'static str, baseline: Option<f64>) -> Self {
-        Self { name: name.into(), value, unit, baseline, ratio: baseline.map(|baseline| value / baseline) }
+        Self {
+            name: name.into(),
+            value,
+            unit,
+            baseline,
+            ratio: baseline.map(|baseline| value / baseline),
+            version: None,
+        }
+    }
+
+    /// The same, with the version of FluidSynth where it is about that.
+    pub(crate) fn of_version(mut self, version: Option<&str>) -> Self {
+        self.version = version.filter(|_| self.name.contains("/fluidsynth-")).map(str::to_owned);
+        self
     }
 
     /// Prints it.

@@ -1,0 +1,239 @@
+//! Files that appear whole, or not at all: written beside their place, and moved there when they are complete.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use hound::{SampleFormat, WavSpec, WavWriter};
+use tempfile::{Builder, NamedTempFile};
+
+/// Why there is no file.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}: {source}; give it a writable place with room, nothing was left there", path.display())]
+pub struct WholeFileError {
+    /// Where it should have been.
+    pub path: PathBuf,
+    /// Why it is not.
+    pub source: io::Error,
+}
+
+/// A file in the making.
+#[derive(Debug)]
+pub struct WholeFile {
+    path: PathBuf,
+    target: Target,
+}
+
+#[derive(Debug)]
+enum Target {
+    /// Beside its place, and removed with this value unless it is finished.
+    Beside(NamedTempFile),
+    /// A pipe or a device, in whose place no other file may be put.
+    Special(File),
+}
+
+impl WholeFile {
+    /// Prepares to write what shall stand at `path`. What stands there now stays until [`finish`](Self::finish).
+    ///
+    /// # Errors
+    /// Nothing can be written there.
+    pub fn create(path: &Path) -> Result<Self, WholeFileError> {
+        Self::try_create(path).map_err(|source| WholeFileError { path: path.to_owned(), source })
+    }
+
+    fn try_create(path: &Path) -> io::Result<Self> {
+        // A link stays a link, and what it leads to is replaced.
+        let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let target = match fs::metadata(&place) {
+            Ok(there) if !there.is_file() => Target::Special(File::options().write(true).open(&place)?),
+            there => {
+                // A file that must not be written to is not replaced either.
+                if there.is_ok() {
+                    File::options().write(true).open(&place)?;
+                }
+                let folder = place.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+                // What the user's mask leaves of it, as for any file.
+                let permissions = fs::Permissions::from_mode(0o666);
+                let file =
+                    Builder::new().prefix(".").suffix(".partial").permissions(permissions).tempfile_in(folder)?;
+                Target::Beside(file)
+            }
+        };
+        Ok(Self { path: place, target })
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    /// The disk is full, or the place has gone.
+    pub fn finish(self) -> Result<(), WholeFileError> {
+        let Self { path, target } = self;
+        let done = match target {
+            Target::Beside(file) => file.persist(&path).map(drop).map_err(|error| error.error),
+            Target::Special(mut file) => file.flush(),
+        };
+        done.map_err(|source| WholeFileError { path, source })
+    }
+
+    /// Writes a file of these bytes.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write_all_at(path: &Path, bytes: &[u8]) -> Result<(), WholeFileError> {
+        let mut file = Self::create(path)?;
+        file.write_all(bytes).map_err(|source| WholeFileError { path: path.to_owned(), source })?;
+        file.finish()
+    }
+}
+
+impl Write for WholeFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.target {
+            Target::Beside(file) => file.write(bytes),
+            Target::Special(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.target {
+            Target::Beside(file) => file.flush(),
+            Target::Special(file) => file.flush(),
+        }
+    }
+}
+
+impl Seek for WholeFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        match &mut self.target {
+            Target::Beside(file) => file.seek(to),
+            Target::Special(file) => file.seek(to),
+        }
+    }
+}
+
+/// A stereo WAV file in the making.
+pub struct WholeWav {
+    path: PathBuf,
+    writer: WavWriter<BufWriter<Shared>>,
+    file: Shared,
+}
+
+/// The writer of the WAV format keeps its file to itself; this lets us have it back when it is done.
+#[derive(Clone)]
+struct Shared(std::rc::Rc<std::cell::RefCell<WholeFile>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.borrow_mut().flush()
+    }
+}
+
+impl Seek for Shared {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.borrow_mut().seek(to)
+    }
+}
+
+impl WholeWav {
+    /// Prepares a file of 16-bit samples, or of 32-bit floating point ones.
+    ///
+    /// # Errors
+    /// It cannot be written there.
+    pub fn create(path: &Path, sample_rate: u32, float: bool) -> Result<Self, WholeFileError> {
+        let (bits_per_sample, sample_format) = if float { (32, SampleFormat::Float) } else { (16, SampleFormat::Int) };
+        let spec = WavSpec { channels: 2, sample_rate, bits_per_sample, sample_format };
+        let file = Shared(std::rc::Rc::new(std::cell::RefCell::new(WholeFile::create(path)?)));
+        let writer = WavWriter::new(BufWriter::new(file.clone()), spec)
+            .map_err(|error| WholeFileError { path: path.to_owned(), source: to_io(error) })?;
+        Ok(Self { path: path.to_owned(), writer, file })
+    }
+
+    /// Appends a sample, of the kind that the file was made for.
+    ///
+    /// # Errors
+    /// The disk is full.
+    pub fn write(&mut self, sample: impl hound::Sample) -> Result<(), WholeFileError> {
+        let path = &self.path;
+        self.writer.write_sample(sample).map_err(|error| WholeFileError { path: path.clone(), source: to_io(error) })
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    /// As for [`WholeFile::finish`].
+    pub fn finish(self) -> Result<(), WholeFileError> {
+        let Self { path, writer, file } = self;
+        writer.finalize().map_err(|error| WholeFileError { path, source: to_io(error) })?;
+        let file = std::rc::Rc::into_inner(file.0).expect("the writer of the format has ended").into_inner();
+        file.finish()
+    }
+}
+
+fn to_io(error: hound::Error) -> io::Error {
+    match error {
+        hound::Error::IoError(error) => error,
+        error => io::Error::other(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unfinished_file_leaves_nothing_and_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("song.wav");
+        fs::write(&path, "before").unwrap();
+        let mut wav = WholeWav::create(&path, 48_000, false).unwrap();
+        wav.write(1_i16).unwrap();
+        drop(wav);
+        assert_eq!(fs::read(&path).unwrap(), b"before");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_finished_file_takes_its_place_with_the_permissions_of_any_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let plain = folder.path().join("plain");
+        File::create(&plain).unwrap();
+        let path = folder.path().join("song.wav");
+        let mut wav = WholeWav::create(&path, 48_000, true).unwrap();
+        for sample in [0.5_f32, -0.5] {
+            wav.write(sample).unwrap();
+        }
+        wav.finish().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&path), mode(&plain));
+        let read: Vec<f32> = hound::WavReader::open(&path).unwrap().samples().map(Result::unwrap).collect();
+        assert_eq!(read, [0.5, -0.5]);
+    }
+
+    #[test]
+    fn a_device_is_written_to_and_stays_a_device() {
+        WholeFile::write_all_at(Path::new("/dev/null"), b"nothing").unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    }
+
+    #[test]
+    fn a_link_stays_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("there"), folder.path().join("link"));
+        fs::write(&path, "before").unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        WholeFile::write_all_at(&link, b"after").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&path).unwrap(), b"after");
+    }
+
+    #[test]
+    fn a_place_that_is_none_is_named() {
+        let error = WholeFile::create(Path::new("/no/such/folder/song.wav")).unwrap_err();
+        assert!(error.to_string().contains("/no/such/folder/song.wav"), "{error}");
+    }
+}

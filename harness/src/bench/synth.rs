@@ -1,0 +1,123 @@
+//! The synthesizer beside others: a program of its own measures, so that this one need not link its competitors.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+
+use super::{Context, Measurement};
+use crate::event::Event;
+use crate::failure::{Class, Diagnosed, Error, FileError};
+use crate::interrupt;
+use crate::process::Ended;
+use crate::provision::{Artefact, Overrides, ProvisionError, Provisioner};
+use crate::songs;
+
+/// Rounds and seconds of sound times voices of a quick look.
+const QUICK: [&str; 4] = ["--rounds", "1", "--voice-seconds", "40"];
+
+/// Why there are no figures.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// The program failed.
+    #[error("the synthesizers' benchmark failed ({ended}): {said}")]
+    Failed {
+        /// How it ended.
+        ended: Ended,
+        /// What it said.
+        said: String,
+    },
+    /// It said what is no figure.
+    #[error("the synthesizers' benchmark gave a line that is no figure: {0}")]
+    Line(String),
+    /// The user wants to leave.
+    #[error("interrupted while measuring")]
+    Interrupted,
+}
+
+impl Diagnosed for BenchError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Failed { .. } => Class::TestFailed,
+            Self::Line(_) => Class::HarnessBug,
+            Self::Interrupted => Class::Interrupted,
+        }
+    }
+}
+
+/// The program at work; ended with this value.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Nothing happens to one that has been waited for.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Measures all competitors, or with `quick` only those that need not be brought in.
+pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), Error> {
+    let provisioner = Provisioner::new(context.workspace, Overrides::default(), context.observer)?;
+    let program = provisioner.resolve(Artefact::SynthBench)?;
+    let scratch = tempfile::tempdir().map_err(FileError::own("create", std::env::temp_dir()))?;
+    let mut command = Command::new(&program);
+    command.arg("--profile");
+    if context.quick {
+        command.args(QUICK);
+    } else {
+        if let Some(fluidsynth) = wanted(&provisioner, Artefact::FluidSynth, context)? {
+            command.arg("--fluidsynth").arg(fluidsynth);
+        }
+        if let Some(font) = wanted(&provisioner, Artefact::SoundFont, context)? {
+            command.arg("--font").arg(font);
+            for song in songs::ALL {
+                let path = scratch.path().join(format!("{}.mid", song.name));
+                std::fs::write(&path, song.file).map_err(FileError::own("write", &path))?;
+                command.arg("--song").arg(path);
+            }
+        }
+    }
+    drop(provisioner);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = Running(command.spawn().map_err(FileError::own("start", &program))?);
+    let errors = running.0.stderr.take().map(|mut pipe| {
+        std::thread::spawn(move || {
+            let mut said = String::new();
+            // What cannot be read was not said.
+            let _ = pipe.read_to_string(&mut said);
+            said
+        })
+    });
+    let lines = running.0.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines);
+    for line in lines.map_while(Result::ok) {
+        if interrupt::asked() {
+            return Err(BenchError::Interrupted.into());
+        }
+        say(serde_json::from_str(&line).map_err(|_| BenchError::Line(line))?);
+    }
+    let status = running.0.wait().map_err(FileError::own("wait for", &program))?;
+    let said = errors.and_then(|thread| thread.join().ok()).unwrap_or_default();
+    if !status.success() {
+        return Err(BenchError::Failed { ended: status.into(), said: said.trim().into() }.into());
+    }
+    for line in said.lines() {
+        context.observer.event(&Event::Note { text: line.into() });
+    }
+    Ok(())
+}
+
+/// Brings in a competitor, or says why it does not compete.
+fn wanted(
+    provisioner: &Provisioner<'_>,
+    artefact: Artefact,
+    context: &Context<'_>,
+) -> Result<Option<std::path::PathBuf>, ProvisionError> {
+    match provisioner.resolve(artefact) {
+        Ok(path) => Ok(Some(path)),
+        Err(error) if error.class() == Class::Interrupted => Err(error),
+        Err(error) => {
+            let text = format!("{} does not compete: {error}", artefact.text());
+            context.observer.event(&Event::Warning { text });
+            Ok(None)
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The verbs that need no guest: render a song, look into a bank.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use dmus::bank;
+use dmus::event::{Event, Observer};
+use dmus::failure::FileError;
+use dmus::loudness;
+use dmus::provision::{Artefact, Overrides, Provisioner, Workspace};
+use dmus::render::{self as offline, RenderManner, RenderOptions, RenderSummary};
+use serde_json::json;
+
+use super::Outcome;
+use super::args::{BankVerb, RenderArguments};
+use super::print::out;
+use super::terminal::Terminal;
+use super::verbs::read_song;
+
+/// The card's program.
+fn card(terminal: &Terminal) -> Result<PathBuf, dmus::failure::Error> {
+    let workspace = Workspace::find()?;
+    let provisioner = Provisioner::new(&workspace, Overrides::default(), terminal)?;
+    Ok(provisioner.resolve(Artefact::Card)?)
+}
+
+pub(super) fn render(arguments: &RenderArguments) -> Outcome {
+    let terminal = Terminal::new();
+    let song = read_song(Some(&arguments.song), &terminal)?;
+    if let Some(bank) = &arguments.bank {
+        std::fs::metadata(bank).map_err(FileError::input(bank))?;
+    }
+    let card = card(&terminal)?;
+    let path = arguments
+        .out
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(arguments.song.file_stem().unwrap_or_default()).with_extension("wav"));
+    let scratch = tempfile::tempdir().map_err(FileError::own("create", std::env::temp_dir()))?;
+    let events = scratch.path().join("events.txt");
+    offline::write_events(&song.events, &events)?;
+    let options = RenderOptions {
+        card,
+        events,
+        out: path.clone(),
+        sample_rate: arguments.rate,
+        frames: song.frames(arguments.rate, dmus::perform::TAIL_MS_DEFAULT),
+        bank: arguments.bank.clone(),
+    };
+    let manner = RenderManner {
+        kernel: arguments.kernel.clone(),
+        block: arguments.block,
+        threads: arguments.threads,
+        voices: arguments.voices,
+        stems: arguments.stems.clone(),
+    };
+    let played = song.events.len() as u64;
+    let summary = offline::start_in(&options, &manner)?.watch(|frames, of_frames| {
+        terminal.event(&Event::Progress { frames, of_frames, events: played });
+    })?;
+    for text in &summary.warnings {
+        terminal.event(&Event::Warning { text: text.clone() });
+    }
+    // A pipe or a device cannot be read again.
+    let loudness = if path.is_file() { Some(loudness::measure(&path)?) } else { None };
+    drop(terminal);
+    if arguments.json {
+        out(&json!({
+            "out": path,
+            "events": played,
+            "frames": summary.frames,
+            "sample_rate": arguments.rate,
+            "peak_dbfs": summary.peak_dbfs,
+            "true_peak_dbtp": loudness.and_then(|loudness| loudness.true_peak_dbtp),
+            "integrated_lufs": loudness.and_then(|loudness| loudness.integrated_lufs),
+            "notes_lost": summary.notes_lost,
+            "pcm_sha256": summary.pcm_sha256,
+            "stems": summary.stems,
+            "stems_folder": arguments.stems,
+        })
+        .to_string());
+    } else {
+        show(&path, played, arguments, &summary, loudness);
+    }
+    Ok(None)
+}
+
+fn show(
+    path: &std::path::Path,
+    events: u64,
+    arguments: &RenderArguments,
+    summary: &RenderSummary,
+    loudness: Option<loudness::Loudness>,
+) {
+    let level = |level: Option<f64>, unit: &str| level.map_or_else(|| "silence".into(), |it| format!("{it:.1} {unit}"));
+    let seconds = summary.frames as f64 / f64::from(arguments.rate);
+    out(&format!("written    {}", path.display()));
+    out(&format!("frames     {} ({seconds:.2} s at {} Hz), {events} events", summary.frames, arguments.rate));
+    if let Some(loudness) = loudness {
+        out(&format!("loudness   {} integrated", level(loudness.integrated_lufs, "LUFS")));
+        out(&format!(
+            "peak       {}, true peak {}",
+            level(summary.peak_dbfs, "dBFS"),
+            level(loudness.true_peak_dbtp, "dBTP")
+        ));
+    } else {
+        out(&format!("peak       {}", level(summary.peak_dbfs, "dBFS")));
+    }
+    if summary.notes_lost > 0 {
+        out(&format!("lost       {} notes found no voice; --voices gives more", summary.notes_lost));
+    }
+    out(&format!("pcm        {}", summary.pcm_sha256));
+    if let (Some(stems), Some(folder)) = (&summary.stems, &arguments.stems) {
+        for stem in &stems.stems {
+            out(&format!("stem       {}  peak {}", folder.join(&stem.file).display(), level(stem.peak_dbfs, "dBFS")));
+        }
+        let deviation = stems.deviation_dbfs.map_or_else(|| "nothing".into(), |it| format!("{it:.0} dBFS"));
+        out(&format!("sum        the stems together differ from the mix by {deviation}"));
+    }
+}
+
+pub(super) fn bank(verb: &BankVerb) -> Outcome {
+    let terminal = Terminal::new();
+    if let BankVerb::Info { file, .. } | BankVerb::Convert { from: file, .. } = verb {
+        std::fs::metadata(file).map_err(FileError::input(file))?;
+    }
+    let card = card(&terminal)?;
+    let flag = |word: &str, said: bool| said.then(|| OsString::from(word));
+    let words: Vec<Option<OsString>> = match verb {
+        BankVerb::Info { file, brief, json } => {
+            vec![Some("info".into()), Some(file.into()), flag("--brief", *brief), flag("--json", *json)]
+        }
+        BankVerb::Convert { from, to, json } => {
+            vec![Some("convert".into()), Some(from.into()), Some(to.into()), flag("--json", *json)]
+        }
+        BankVerb::Build { to, json } => vec![Some("build".into()), Some(to.into()), flag("--json", *json)],
+    };
+    let said = bank::run(&card, words.into_iter().flatten())?;
+    for text in said.warnings {
+        terminal.event(&Event::Warning { text });
+    }
+    drop(terminal);
+    out(said.result.trim_end());
+    Ok(None)
+}

@@ -1,0 +1,199 @@
+//! FluidSynth, the newest that Debian packages, and a SoundFont: what the synthesizer is measured beside. Unpacked
+//! privately, as QEMU is; nothing of it is part of the product.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::apt::{PrivateApt, Suites};
+use super::command::capture;
+use super::qemu::find_loader;
+use super::{ProvisionError, Provisioner, named_file, need_disk};
+use crate::event::Event;
+use crate::failure::FileError;
+
+/// Names a FluidSynth to use instead of any other.
+pub const FLUIDSYNTH_VARIABLE: &str = "DMUS_FLUIDSYNTH";
+
+/// Names a SoundFont to play songs from instead of TimGM6mb.
+pub const SOUND_FONT_VARIABLE: &str = "DMUS_SOUND_FONT";
+
+/// The program's name, in PATH and in packages.
+const PROGRAM: &str = "fluidsynth";
+
+/// The package's closure, packed and unpacked, in MiB, with room to spare.
+const DISK_MIB: u64 = 700;
+
+/// The package of the SoundFont: 6 MB, General MIDI, and every synthesizer reads it. It is GPL, so it is only ever
+/// brought to the machine that measures.
+const FONT_PACKAGE: &str = "timgm6mb-soundfont";
+
+/// Where the package has it.
+const FONT_PATH: &str = "usr/share/sounds/sf2/TimGM6mb.sf2";
+
+/// The SoundFont, packed and unpacked, in MiB.
+const FONT_DISK_MIB: u64 = 50;
+
+/// The system's FluidSynth, if there is one on PATH.
+#[must_use]
+pub fn system_fluidsynth() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(PROGRAM)).find(|program| program.is_file())
+}
+
+/// Where the FluidSynth stands that was brought in, or will stand.
+#[must_use]
+pub fn private_fluidsynth(workspace: &super::Workspace) -> PathBuf {
+    workspace.cache().join("fluidsynth").join(PROGRAM)
+}
+
+/// FluidSynth's program: the one that is named, the newest package, or the system's.
+pub(super) fn program(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
+    if let Some(path) = std::env::var_os(FLUIDSYNTH_VARIABLE) {
+        let path = named_file(Path::new(&path))?;
+        return if runs(&path) {
+            Ok(path)
+        } else {
+            Err(ProvisionError::Unfit {
+                path,
+                reason: "it does not tell its version".into(),
+                remedy: format!("name another with {FLUIDSYNTH_VARIABLE}, or leave it unset: then one is brought in"),
+            })
+        };
+    }
+    match private(provisioner) {
+        Ok(path) => Ok(path),
+        Err(ProvisionError::Interrupted(what)) => Err(ProvisionError::Interrupted(what)),
+        Err(error) => match system_fluidsynth().filter(|path| runs(path)) {
+            Some(path) => {
+                let text = format!("the system's FluidSynth is measured, not the newest: {error}");
+                provisioner.observer.event(&Event::Warning { text });
+                Ok(path)
+            }
+            None => Err(error),
+        },
+    }
+}
+
+fn runs(program: &Path) -> bool {
+    capture(Command::new(program).arg("--version")).is_some_and(|said| said.status.success())
+}
+
+/// The FluidSynth under the cache, brought in from packages if it is not there yet.
+fn private(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
+    let launcher = private_fluidsynth(provisioner.workspace);
+    if launcher.is_file() && runs(&launcher) {
+        return Ok(launcher);
+    }
+    need_disk("FluidSynth", &provisioner.workspace.cache(), DISK_MIB)?;
+    provisioner.begin("FluidSynth", "to measure beside; unpacking the newest package privately, once");
+    let apt = PrivateApt::new(provisioner, "FluidSynth", Suites::UNSTABLE)?;
+    let partial = fresh(&provisioner.workspace.cache(), "fluidsynth")?;
+    apt.unpack_closure(PROGRAM, &partial.join("root"))?;
+    write_launcher(&partial)?;
+    let folder = provisioner.workspace.cache().join("fluidsynth");
+    fs::rename(&partial, &folder).map_err(FileError::own("create", &folder))?;
+    if runs(&launcher) {
+        provisioner.journal(&format!("FluidSynth from {}", apt.origin()));
+        return Ok(launcher);
+    }
+    Err(ProvisionError::NotPackaged {
+        what: "FluidSynth".into(),
+        reason: format!("{}: the unpacked program does not run", apt.origin()),
+        remedy: format!("install FluidSynth and name it with {FLUIDSYNTH_VARIABLE}"),
+    })
+}
+
+/// An empty place beside that of `name`, whose stale contents are removed: an interrupted run leaves no half of it.
+fn fresh(cache: &Path, name: &str) -> Result<PathBuf, ProvisionError> {
+    let partial = cache.join(format!("{name}.partial"));
+    for stale in [&partial, &cache.join(name)] {
+        if stale.exists() {
+            fs::remove_dir_all(stale).map_err(FileError::own("remove", stale))?;
+        }
+    }
+    Ok(partial)
+}
+
+/// Writes the script that runs the unpacked program through its own loader with its own libraries.
+fn write_launcher(folder: &Path) -> Result<(), ProvisionError> {
+    let root = folder.join("root");
+    let loader = find_loader(&root).ok_or_else(|| ProvisionError::NotPackaged {
+        what: "FluidSynth".into(),
+        reason: "the packages brought no dynamic loader".into(),
+        remedy: format!("install FluidSynth by hand and name it with {FLUIDSYNTH_VARIABLE}"),
+    })?;
+    let libraries = loader.parent().expect("found in a folder").to_path_buf();
+    let shown = |path: &Path| path.strip_prefix(&root).expect("inside the root").display().to_string();
+    let script = format!(
+        r#"#!/bin/sh
+# Runs the FluidSynth that `cargo dmus` unpacked, with its own loader and libraries.
+root=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)/root
+libraries="$root/{libraries}"
+exec "$root/{loader}" --library-path "$libraries:$libraries/pulseaudio" "$root/usr/bin/{PROGRAM}" "$@"
+"#,
+        libraries = shown(&libraries),
+        loader = shown(&loader),
+    );
+    let path = folder.join(PROGRAM);
+    fs::write(&path, script).map_err(FileError::own("write", &path))?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(FileError::own("write", &path))?;
+    Ok(())
+}
+
+/// The SoundFont for songs: the one that is named, the system's, or the package's.
+pub(super) fn sound_font(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
+    if let Some(path) = std::env::var_os(SOUND_FONT_VARIABLE) {
+        return named_file(Path::new(&path));
+    }
+    let system = Path::new("/").join(FONT_PATH);
+    if system.is_file() {
+        return Ok(system);
+    }
+    let cache = provisioner.workspace.cache();
+    let path = cache.join("sound-font").join(FONT_PATH);
+    if path.is_file() {
+        return Ok(path);
+    }
+    need_disk("the SoundFont", &cache, FONT_DISK_MIB)?;
+    provisioner.begin("the SoundFont TimGM6mb", "to play songs from; unpacking the package privately, once");
+    let apt = PrivateApt::new(provisioner, FONT_PACKAGE, Suites::STABLE)?;
+    let partial = fresh(&cache, "sound-font")?;
+    apt.unpack_closure(FONT_PACKAGE, &partial)?;
+    let folder = cache.join("sound-font");
+    fs::rename(&partial, &folder).map_err(FileError::own("create", &folder))?;
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(ProvisionError::NotPackaged {
+        what: FONT_PACKAGE.into(),
+        reason: format!("{}: the package has no {FONT_PATH}", apt.origin()),
+        remedy: format!("name a General MIDI SoundFont with {SOUND_FONT_VARIABLE}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_launcher_finds_its_tree_wherever_it_is_moved() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = folder.path().join("a");
+        let libraries = tree.join("root/usr/lib/some-arch");
+        fs::create_dir_all(&libraries).unwrap();
+        // A stand-in for the loader that says what it was asked to run, and with which libraries.
+        let loader = libraries.join("ld-linux-some.so.2");
+        fs::write(&loader, "#!/bin/sh\necho \"$2 $3\"\n").unwrap();
+        fs::set_permissions(&loader, fs::Permissions::from_mode(0o755)).unwrap();
+        write_launcher(&tree).unwrap();
+        let moved = folder.path().join("b");
+        fs::rename(&tree, &moved).unwrap();
+        let said = capture(&mut Command::new(moved.join(PROGRAM))).unwrap();
+        let root = moved.join("root");
+        let libraries = root.join("usr/lib/some-arch").display().to_string();
+        let program = root.join("usr/bin").join(PROGRAM).display().to_string();
+        assert_eq!(said.stdout.trim(), format!("{libraries}:{libraries}/pulseaudio {program}"));
+    }
+}

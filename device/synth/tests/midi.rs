@@ -529,6 +529,28 @@ fn the_dls_messages_are_obeyed_and_other_exclusive_messages_are_not() {
 }
 
 #[test]
+fn dls_on_brings_static_voice_allocation_back() {
+    // Channel 16 meets a synthesizer full of channel 1: only without static allocation may it take a voice there.
+    let plays = |messages: &[&[u8]]| {
+        let mut live = Live::new(SynthConfig { voices: 1, ..dry() }, responsive);
+        live.send_all(messages);
+        live.send_all(&[NOTE_ON, &[0x9F, 60, FULL], NOTE_OFF]);
+        live.seconds(0.1);
+        live.voices() == 1
+    };
+    const DLS_ON: &[u8] = &[0xF0, 0x7E, 0x7F, 0x0A, 0x01, 0xF7];
+    const DLS_OFF: &[u8] = &[0xF0, 0x7E, 0x7F, 0x0A, 0x02, 0xF7];
+    const STATIC_OFF: &[u8] = &[0xF0, 0x7E, 0x7F, 0x0A, 0x03, 0xF7];
+    const STATIC_ON: &[u8] = &[0xF0, 0x7E, 0x7F, 0x0A, 0x04, 0xF7];
+    assert!(!plays(&[]));
+    assert!(plays(&[STATIC_OFF]));
+    assert!(!plays(&[STATIC_OFF, STATIC_ON]));
+    assert!(!plays(&[STATIC_OFF, DLS_ON]));
+    // A device that is not in DLS mode does not listen to them.
+    assert!(!plays(&[DLS_OFF, STATIC_OFF, DLS_ON]));
+}
+
+#[test]
 fn what_is_no_channel_message_is_passed_over() {
     let mut live = sounding();
     for message in

@@ -113,10 +113,6 @@ fn a_loop_until_release_is_its_wave_written_out_with_as_many_turns_as_were_begun
             if position > start as f64 && !(0.01..length as f64 - 0.01).contains(&into) && step.fract() != 0.0 {
                 continue;
             }
-            // Right behind the seam the interpolator looks back over it.
-            if turns > 0 && into < 4.0 {
-                continue;
-            }
             let mut written = samples[..start + length].to_vec();
             (0..turns).for_each(|_| written.extend_from_slice(&samples[start..start + length]));
             written.extend_from_slice(&samples[start + length..]);

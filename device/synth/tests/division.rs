@@ -61,7 +61,7 @@ fn every_block_size_gives_the_same_bits() {
 }
 
 /// The score's frames as they were when this was written, on any machine, in any build.
-const SCORE_SHA256: &str = "45f7056e4c0b4a9f911a048228ecc4d22ed6191417292f3633d49bd958d2fd34";
+const SCORE_SHA256: &str = "34727305e8ef073c3d602feac266f469e2c660fd556c4b5c26e27a829771f1bf";
 
 #[test]
 fn the_frames_are_what_they_always_were() {

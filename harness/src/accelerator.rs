@@ -145,6 +145,7 @@ impl Probe {
 fn probe(candidates: Candidates<'_>, accelerator: Accelerator) -> Result<Probe, MachineError> {
     let scratch = tempfile::tempdir().map_err(FileError::own("create", std::env::temp_dir()))?;
     let options = MachineOptions {
+        processors: 1,
         qemu: candidates.qemu.into(),
         accelerator,
         firmware: candidates.firmware,

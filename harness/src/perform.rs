@@ -103,6 +103,10 @@ pub struct Performance {
     pub fault: Option<Fault>,
     /// How events are handed over.
     pub delivery: Delivery,
+    /// How many processors the guest has: threads run on the first, interrupts and their DPCs on the last.
+    pub processors: u8,
+    /// What the delays of interrupts, DPCs and calls are drawn from; there are none without.
+    pub seed: Option<u64>,
 }
 
 /// How events are handed to the driver. Nothing that is heard may depend on it.
@@ -140,7 +144,15 @@ impl Performance {
             out: None,
             fault: None,
             delivery: Delivery::default(),
+            processors: 1,
+            seed: None,
         }
+    }
+
+    /// The lines of options that the guest reads.
+    fn guest_options(&self) -> String {
+        let seed = self.seed.map_or_else(String::new, |seed| format!("seed={seed:x}\n"));
+        format!("log={}\n{seed}", self.guest_log)
     }
 }
 
@@ -359,6 +371,8 @@ struct Record<'a> {
     events: usize,
     sample_rate: u32,
     frames: u64,
+    processors: u8,
+    seed: Option<String>,
     card: &'a [String],
     qemu: &'a [String],
     qemu_version: &'a str,
@@ -491,12 +505,13 @@ impl Run<'_> {
         let pcm_bytes = frames * FRAME_BYTES;
         let memory = (BASE_MEMORY + records.len() as u64 + pcm_bytes).next_multiple_of(1 << 20);
         let options = MachineOptions {
+            processors: self.performance.processors,
             qemu: self.stage.kit.qemu.clone(),
             accelerator: self.stage.accelerator.accelerator,
             firmware: self.stage.firmware,
             kernel: self.stage.kit.nt_host.clone(),
             driver: Some(self.stage.kit.driver.clone()),
-            guest_options: format!("log={}\n", self.performance.guest_log),
+            guest_options: self.performance.guest_options(),
             card_socket: Some(sockets.machine),
         };
         let started = self.begin(Step::Firmware);
@@ -604,6 +619,8 @@ impl Run<'_> {
             events: self.performance.song.events.len(),
             sample_rate: self.performance.sample_rate,
             frames,
+            processors: self.performance.processors,
+            seed: self.performance.seed.map(|seed| format!("{seed:x}")),
             card: &rig.card.command_line,
             qemu: &rig.machine.command_line,
             qemu_version: rig.machine.version(),

@@ -238,6 +238,7 @@ fn boot(
     let card =
         Card::start(&stage.kit.card, &CardOptions::default(), &sockets, &folder.file(&format!("card-{label}.log")))?;
     let options = MachineOptions {
+        processors: 1,
         qemu: stage.kit.qemu.clone(),
         accelerator: stage.accelerator.accelerator,
         firmware: stage.firmware,

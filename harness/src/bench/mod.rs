@@ -200,6 +200,7 @@ fn nt_host(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<()
 fn boot(stage: &Stage) -> Result<(f64, f64), Error> {
     let scratch = tempfile::tempdir().map_err(FileError::own("create", std::env::temp_dir()))?;
     let options = MachineOptions {
+        processors: 1,
         qemu: stage.kit.qemu.clone(),
         accelerator: stage.accelerator.accelerator,
         firmware: stage.firmware,

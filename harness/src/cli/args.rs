@@ -150,6 +150,12 @@ pub(crate) struct DemoArguments {
     pub(crate) quantum: u32,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
+    /// Processors of the guest: with two, the second takes the card's interrupts
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
+    pub(crate) processors: u8,
+    /// Delay interrupts, DPCs and calls by what is drawn from this seed (hexadecimal)
+    #[arg(long, value_name = "SEED", value_parser = |text: &str| u64::from_str_radix(text, 16))]
+    pub(crate) seed: Option<u64>,
     /// How much the guest says: error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = ["error", "warn", "info", "debug", "trace"])]
     pub(crate) guest_log: String,

@@ -56,6 +56,7 @@ pub(super) fn boot(arguments: &BootArguments) -> Outcome {
     let sockets = CardSockets::in_folder(scratch.path());
     let card = Card::start(&stage.kit.card, &CardOptions::default(), &sockets, &scratch.path().join("card.log"))?;
     let options = MachineOptions {
+        processors: 1,
         qemu: stage.kit.qemu.clone(),
         accelerator: stage.accelerator.accelerator,
         firmware: stage.firmware,

@@ -94,6 +94,8 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
         timeout: Duration::from_secs(arguments.machine.timeout),
         guest_log: arguments.guest_log.clone(),
         out: arguments.out.clone(),
+        processors: arguments.processors,
+        seed: arguments.seed,
         ..Performance::of(song)
     };
     let reproduce = reproduce();

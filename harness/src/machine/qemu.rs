@@ -85,6 +85,8 @@ pub struct MachineOptions {
     pub accelerator: Accelerator,
     /// What runs before the guest.
     pub firmware: Firmware,
+    /// How many processors: one, or a second that takes the card's interrupts.
+    pub processors: u8,
     /// The guest: an ELF file with a PVH entry.
     pub kernel: PathBuf,
     /// The driver image, passed through `fw_cfg`.
@@ -144,6 +146,7 @@ impl Machine {
                 memory_file.as_raw_fd()
             ),
         ]);
+        command.args(["-smp", &options.processors.to_string()]);
         if options.firmware == Firmware::Qboot {
             command.args(["-bios", "qboot.rom"]);
         }

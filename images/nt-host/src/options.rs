@@ -17,11 +17,13 @@ pub struct Options {
     pub allocations: bool,
     /// The stack whose allocation fails, by its hash in hexadecimal.
     pub refuse: Option<u64>,
+    /// What the delays between processors are drawn from.
+    pub seed: Option<u64>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { probe: None, log: Level::Info, device: None, allocations: false, refuse: None }
+        Self { probe: None, log: Level::Info, device: None, allocations: false, refuse: None, seed: None }
     }
 }
 
@@ -63,6 +65,7 @@ impl Options {
             }
             "allocations" => self.allocations = if value == "report" { true } else { return None },
             "refuse" => self.refuse = Some(u64::from_str_radix(value, 16).ok()?),
+            "seed" => self.seed = Some(u64::from_str_radix(value, 16).ok()?),
             _ => return None,
         }
         Some(())
@@ -86,7 +89,16 @@ mod tests {
 
     #[test]
     fn a_mistake_is_named() {
-        for line in ["probe=many", "log=loud", "device=1af4", "speed=fast", "allocations=yes", "refuse=xyz", "probe"] {
+        for line in [
+            "probe=many",
+            "log=loud",
+            "device=1af4",
+            "speed=fast",
+            "allocations=yes",
+            "refuse=xyz",
+            "seed=later",
+            "probe",
+        ] {
             assert_eq!(Options::parse(line), Err(UnknownOption(line.into())), "{line}");
         }
     }

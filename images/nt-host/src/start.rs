@@ -4,7 +4,7 @@
 use guest_protocol::{Event, OPTIONS_FILE, exit};
 
 use crate::arch::fw_cfg::{self, FwCfgError};
-use crate::arch::{apic, cpu, serial};
+use crate::arch::{apic, cpu, serial, smp};
 use crate::mm::frames::MemoryMap;
 use crate::mm::{frames, heap, paging};
 use crate::options::Options;
@@ -21,7 +21,7 @@ pub(crate) fn options() -> Options {
 
 /// Called by the entry code on the main stack, interrupts off, with the physical address of PVH's start info.
 pub(crate) extern "C" fn start(start_info: u32) -> ! {
-    cpu::init();
+    cpu::init(0);
     let map = MemoryMap::read(start_info);
     let heap_memory = map.behind_image(heap::size(map.total()));
     heap::init(heap_memory.clone());
@@ -34,6 +34,7 @@ pub(crate) extern "C" fn start(start_info: u32) -> ! {
     apic::init();
     ke::init();
     x86_64::instructions::interrupts::enable();
+    smp::start(fw_cfg::processors());
     if let Some(millions) = options().probe {
         probe(millions);
     }
@@ -53,6 +54,7 @@ fn read_options() {
         Err(error) => panic!("{error}"),
     };
     line::set_level(options.log);
+    ke::delay::init(options.seed);
     crate::shortage::init(options.allocations, options.refuse);
     OPTIONS.with(|slot| *slot = Some(options));
 }

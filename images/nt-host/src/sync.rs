@@ -1,11 +1,11 @@
-//! Host state on one processor: reachable only while nothing can interrupt.
+//! Host state: reached by one processor at a time, while nothing can interrupt it.
 #![allow(unsafe_code, reason = "a cell shared with interrupt handlers")]
 
 use core::cell::{Cell, UnsafeCell};
 
-use crate::arch::cpu::without_interrupts;
+use crate::arch::cpu::exclusively;
 
-/// A value that is reached with interrupts disabled. Not re-entrant: reaching it from within itself is a bug of the
+/// A value that is reached exclusively. Not re-entrant: reaching it from within itself is a bug of the
 /// host and panics.
 #[derive(Debug)]
 pub struct Uninterrupted<T> {
@@ -13,7 +13,7 @@ pub struct Uninterrupted<T> {
     held: Cell<bool>,
 }
 
-// SAFETY: one processor, and interrupts are off while the value is reached.
+// SAFETY: `exclusively` lets one processor at a time to the value, with interrupts off.
 unsafe impl<T: Send> Sync for Uninterrupted<T> {}
 
 impl<T> Uninterrupted<T> {
@@ -25,9 +25,9 @@ impl<T> Uninterrupted<T> {
     /// Runs `body` on the value.
     #[track_caller]
     pub fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> R {
-        without_interrupts(|| {
+        exclusively(|| {
             assert!(!self.held.replace(true), "host state is reached from within itself");
-            // SAFETY: interrupts are off and `held` was false, so this is the only reference.
+            // SAFETY: exclusive, and `held` was false, so this is the only reference.
             let result = body(unsafe { &mut *self.value.get() });
             self.held.set(false);
             result

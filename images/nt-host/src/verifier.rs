@@ -6,6 +6,7 @@ use core::fmt;
 use crate::arch::cpu;
 use crate::export::IrqlRule;
 use crate::ke::bugcheck::{self, Report};
+use crate::ke::delay;
 use crate::portcls::rules;
 
 /// Driver Verifier's own bug check.
@@ -79,7 +80,9 @@ pub fn stop_by_rule(rule: u16, code: u32, function: &str, parameters: [u64; 4], 
 #[track_caller]
 pub fn call<R>(what: &str, body: impl FnOnce() -> R) -> R {
     let before = (cpu::irql(), cpu::interrupts_enabled());
+    delay::point();
     let result = body();
+    delay::point();
     let after = (cpu::irql(), cpu::interrupts_enabled());
     if before != after {
         stop_by_rule(

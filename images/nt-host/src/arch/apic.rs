@@ -6,6 +6,7 @@
 use x86_64::instructions::port::Port;
 
 use super::boot::DIRECT_MAP;
+use super::smp;
 use super::trap::{DISPATCH_VECTOR, SPURIOUS_VECTOR};
 
 const LOCAL_APIC: u64 = 0xfee0_0000;
@@ -15,6 +16,7 @@ const ID: u64 = 0x20;
 const END_OF_INTERRUPT: u64 = 0xb0;
 const SPURIOUS: u64 = 0xf0;
 const COMMAND_LOW: u64 = 0x300;
+const COMMAND_HIGH: u64 = 0x310;
 const TIMER_ENTRY: u64 = 0x320;
 const LINT0: u64 = 0x350;
 const LINT1: u64 = 0x360;
@@ -61,14 +63,62 @@ pub fn init() {
         Port::<u8>::new(0x21).write(0xff);
         Port::<u8>::new(0xa1).write(0xff);
     }
-    write(SPURIOUS, 0x100 | u32::from(SPURIOUS_VECTOR));
-    write(TIMER_ENTRY, MASKED);
-    write(LINT0, MASKED);
+    init_local();
     write(LINT1, DELIVER_NMI);
     write(TIMER_DIVIDE, TIMER_DIVIDE_BY_16);
     for pin in 0..io_pins() {
         io_write(0x10 + 2 * pin, MASKED);
     }
+}
+
+/// Turns the local APIC of this processor on, its own sources masked.
+pub fn init_local() {
+    write(SPURIOUS, 0x100 | u32::from(SPURIOUS_VECTOR));
+    write(TIMER_ENTRY, MASKED);
+    write(LINT0, MASKED);
+    write(LINT1, MASKED);
+}
+
+/// This processor's number on the interrupt bus.
+#[must_use]
+pub fn id() -> u32 {
+    read(ID) >> 24
+}
+
+const DELIVERY_PENDING: u32 = 1 << 12;
+
+fn command(target: u32, low: u32) {
+    crate::arch::cpu::exclusively(|| {
+        while read(COMMAND_LOW) & DELIVERY_PENDING != 0 {
+            core::hint::spin_loop();
+        }
+        write(COMMAND_HIGH, target << 24);
+        write(COMMAND_LOW, low);
+    });
+}
+
+const ASSERT: u32 = 1 << 14;
+
+/// Interrupts another processor.
+pub fn send(target: u32, vector: u8) {
+    command(target, ASSERT | u32::from(vector));
+}
+
+/// Interrupts another processor, whatever it does.
+pub fn send_nmi(target: u32) {
+    command(target, ASSERT | DELIVER_NMI);
+}
+
+/// Starts all other processors at a page below 1 MiB.
+pub fn start_others(page: u8, after_init: impl FnOnce(), between: impl FnOnce()) {
+    const OTHERS: u32 = 0b11 << 18;
+    const INIT: u32 = 5 << 8;
+    const STARTUP: u32 = 6 << 8;
+    command(0, OTHERS | ASSERT | INIT);
+    after_init();
+    command(0, OTHERS | ASSERT | STARTUP | u32::from(page));
+    between();
+    command(0, OTHERS | ASSERT | STARTUP | u32::from(page));
 }
 
 /// Divide configuration: by 16, so that 32 bits last for minutes.
@@ -89,9 +139,9 @@ pub enum Trigger {
     LevelLow,
 }
 
-/// Routes an I/O APIC pin to a vector of this processor.
+/// Routes an I/O APIC pin to a vector of the processor that takes devices' interrupts.
 pub fn route(pin: u32, vector: u8, trigger: Trigger) {
-    io_write(0x11 + 2 * pin, read(ID));
+    io_write(0x11 + 2 * pin, smp::interrupt_target() << 24);
     let mode = match trigger {
         Trigger::Edge => 0,
         Trigger::LevelLow => LEVEL_TRIGGERED | ACTIVE_LOW,
@@ -135,8 +185,8 @@ pub fn measured_ticks() -> u32 {
     u32::MAX - read(TIMER_CURRENT)
 }
 
-/// Where a message-signalled interrupt for this processor is written.
+/// Where a message-signalled interrupt is written.
 #[must_use]
 pub fn message_address() -> u64 {
-    LOCAL_APIC | u64::from(read(ID) >> 24) << 12
+    LOCAL_APIC | u64::from(smp::interrupt_target()) << 12
 }

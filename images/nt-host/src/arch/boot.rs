@@ -95,6 +95,7 @@ boot_gdt_pointer: .short 31
     .balign 4096
     .global boot_pml4
 boot_pml4: .skip 4096
+    .global boot_pdpt_low
 boot_pdpt_low: .skip 4096
 boot_pdpt_high: .skip 4096
 boot_directories: .skip 4 * 4096

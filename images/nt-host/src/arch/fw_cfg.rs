@@ -94,6 +94,17 @@ pub fn file(name: &'static str) -> Result<Vec<u8>, FwCfgError> {
     Err(FwCfgError::NotFound(name))
 }
 
+/// How many processors the machine has.
+#[must_use]
+pub fn processors() -> u16 {
+    const PROCESSORS: u16 = 5;
+    if !present() {
+        return 1;
+    }
+    select(PROCESSORS);
+    u16::from_le_bytes(read_bytes())
+}
+
 fn transfer(name: &'static str, key: u16, size: u32) -> Result<Vec<u8>, FwCfgError> {
     const READ: u32 = 2;
     const SELECT: u32 = 8;

@@ -7,4 +7,5 @@ pub mod cpu;
 pub mod fw_cfg;
 pub mod hpet;
 pub mod serial;
+pub mod smp;
 pub mod trap;

@@ -10,7 +10,8 @@
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
-use super::{apic, cpu};
+use super::cpu::PROCESSORS_MAX;
+use super::{apic, cpu, smp};
 use crate::mm::user;
 use crate::nt::KIRQL;
 
@@ -20,6 +21,8 @@ pub const DISPATCH_VECTOR: u8 = 0x2f;
 pub const SERIAL_VECTOR: u8 = 0xc1;
 /// The clock; class 13 is `CLOCK_LEVEL`.
 pub const CLOCK_VECTOR: u8 = 0xd1;
+/// Asks the other processor to forget translations; class 14 is `IPI_LEVEL`.
+pub const FLUSH_VECTOR: u8 = 0xe1;
 /// What the APIC delivers when an interrupt has vanished.
 pub const SPURIOUS_VECTOR: u8 = 0xff;
 /// First vector that is no exception.
@@ -156,12 +159,12 @@ pub fn return_address() -> u64 {
 pub type Handler = fn(vector: u8);
 
 /// The IRQL of the code that the interrupt in service interrupted.
-static INTERRUPTED: AtomicU8 = AtomicU8::new(0);
+static INTERRUPTED: [AtomicU8; PROCESSORS_MAX] = [const { AtomicU8::new(0) }; PROCESSORS_MAX];
 
 /// The IRQL that a handler has interrupted; right only at its beginning.
 #[must_use]
 pub fn interrupted_irql() -> KIRQL {
-    INTERRUPTED.load(Ordering::Relaxed)
+    INTERRUPTED[cpu::number()].load(Ordering::Relaxed)
 }
 
 static HANDLERS: [AtomicPtr<()>; 256] = [const { AtomicPtr::new(core::ptr::null_mut()) }; 256];
@@ -181,9 +184,11 @@ extern "C" fn dispatch(frame: &mut TrapFrame) {
         return;
     }
     let interrupted = cpu::irql();
-    INTERRUPTED.store(interrupted, Ordering::Relaxed);
-    // What interrupts runs in nobody's context.
-    let user_half = user::show(false);
+    let processor = cpu::number();
+    INTERRUPTED[processor].store(interrupted, Ordering::Relaxed);
+    let outermost = smp::interrupt_begins();
+    // What interrupts runs in nobody's context. The second processor is never in one.
+    let user_half = processor == 0 && user::show(false);
     cpu::set_irql(vector >> 4);
     let handler = HANDLERS[usize::from(vector)].load(Ordering::Acquire);
     if vector == DISPATCH_VECTOR {
@@ -196,7 +201,10 @@ extern "C" fn dispatch(frame: &mut TrapFrame) {
         x86_64::instructions::interrupts::disable();
         apic::end_of_interrupt();
     }
-    user::show(user_half);
+    if processor == 0 {
+        user::show(user_half);
+    }
+    smp::interrupt_ends(outermost);
     cpu::set_irql(interrupted);
 }
 

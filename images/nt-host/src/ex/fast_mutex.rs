@@ -21,7 +21,7 @@ unsafe fn acquire(function: &'static str, mutex: *mut FAST_MUTEX) {
                 ),
             );
         }
-        let free = cpu::without_interrupts(|| {
+        let free = cpu::exclusively(|| {
             (*mutex).Count -= 1;
             (*mutex).Count >= 0
         });
@@ -45,7 +45,7 @@ unsafe fn release(function: &'static str, mutex: *mut FAST_MUTEX) {
             );
         }
         (*mutex).Owner = core::ptr::null_mut();
-        let awaited = cpu::without_interrupts(|| {
+        let awaited = cpu::exclusively(|| {
             (*mutex).Count += 1;
             (*mutex).Count <= 0
         });
@@ -82,7 +82,7 @@ exports! {
     [APC] fn ExTryToAcquireFastMutex(mutex: *mut FAST_MUTEX) -> u8 {
         {
             let old = cpu::irql();
-            let free = cpu::without_interrupts(|| (*mutex).Count == 1 && { (*mutex).Count = 0; true });
+            let free = cpu::exclusively(|| (*mutex).Count == 1 && { (*mutex).Count = 0; true });
             if free {
                 cpu::set_irql(APC_LEVEL);
                 (*mutex).Owner = thread::KeGetCurrentThread();
@@ -111,7 +111,7 @@ exports! {
 
     /// Acquires a guarded mutex if it is free.
     [APC] fn KeTryToAcquireGuardedMutex(mutex: *mut FAST_MUTEX) -> u8 {
-        let free = cpu::without_interrupts(|| (*mutex).Count == 1 && { (*mutex).Count = 0; true });
+        let free = cpu::exclusively(|| (*mutex).Count == 1 && { (*mutex).Count = 0; true });
         if free {
             (*mutex).Owner = thread::KeGetCurrentThread();
         }

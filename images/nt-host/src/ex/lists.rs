@@ -1,7 +1,7 @@
 //! Interlocked lists.
 #![allow(unsafe_code, reason = "lists of the Windows ABI")]
 
-use crate::arch::cpu::without_interrupts;
+use crate::arch::cpu::exclusively;
 use crate::exports;
 use crate::ke::list;
 use crate::nt::{KSPIN_LOCK, LIST_ENTRY, SINGLE_LIST_ENTRY};
@@ -23,7 +23,7 @@ exports! {
 
     /// Inserts at the tail and gives the former last entry.
     [ANY] fn ExInterlockedInsertTailList(head: *mut LIST_ENTRY, entry: *mut LIST_ENTRY, _lock: *mut KSPIN_LOCK) -> *mut LIST_ENTRY {
-        without_interrupts(|| {
+        exclusively(|| {
             let last = ends(head, (*head).Blink);
             list::insert_before(head, entry);
             last
@@ -32,7 +32,7 @@ exports! {
 
     /// Inserts at the head and gives the former first entry.
     [ANY] fn ExInterlockedInsertHeadList(head: *mut LIST_ENTRY, entry: *mut LIST_ENTRY, _lock: *mut KSPIN_LOCK) -> *mut LIST_ENTRY {
-        without_interrupts(|| {
+        exclusively(|| {
             let first = (*head).Flink;
             list::insert_before(first, entry);
             ends(head, first)
@@ -41,7 +41,7 @@ exports! {
 
     /// Takes the first entry.
     [ANY] fn ExInterlockedRemoveHeadList(head: *mut LIST_ENTRY, _lock: *mut KSPIN_LOCK) -> *mut LIST_ENTRY {
-        without_interrupts(|| list::pop(head).unwrap_or(core::ptr::null_mut()))
+        exclusively(|| list::pop(head).unwrap_or(core::ptr::null_mut()))
     }
 
     /// Makes an empty sequenced list.
@@ -51,7 +51,7 @@ exports! {
 
     /// Pushes an entry and gives the former first.
     [ANY] fn ExpInterlockedPushEntrySList(head: *mut SListHeader, entry: *mut SINGLE_LIST_ENTRY) -> *mut SINGLE_LIST_ENTRY {
-        without_interrupts(|| {
+        exclusively(|| {
             let first = (*head).first;
             (*entry).Next = first;
             (*head).first = entry;
@@ -62,7 +62,7 @@ exports! {
 
     /// Pops the first entry.
     [ANY] fn ExpInterlockedPopEntrySList(head: *mut SListHeader) -> *mut SINGLE_LIST_ENTRY {
-        without_interrupts(|| {
+        exclusively(|| {
             let first = (*head).first;
             if !first.is_null() {
                 (*head).first = (*first).Next;
@@ -74,7 +74,7 @@ exports! {
 
     /// Takes all entries.
     [ANY] fn ExpInterlockedFlushSList(head: *mut SListHeader) -> *mut SINGLE_LIST_ENTRY {
-        without_interrupts(|| {
+        exclusively(|| {
             (*head).depth = 0;
             core::mem::replace(&mut (*head).first, core::ptr::null_mut())
         })

@@ -3,12 +3,12 @@
 
 use alloc::string::{String, ToString};
 use core::fmt;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use guest_protocol::{BugCheck, Event, exit};
 
 use super::stack::{self, Context};
-use crate::arch::cpu;
+use crate::arch::{cpu, smp};
 use crate::portcls::rules;
 use crate::{exports, line};
 
@@ -30,7 +30,28 @@ pub struct Report<'a> {
     pub context: Option<Context>,
 }
 
-static STOPPING: AtomicBool = AtomicBool::new(false);
+/// The processor that stops the system, its number plus one.
+static STOPPING: AtomicU32 = AtomicU32::new(0);
+
+/// Whether the system is being stopped.
+#[must_use]
+pub fn stopping() -> bool {
+    STOPPING.load(Ordering::Relaxed) != 0
+}
+
+/// Whether this processor stops the system.
+#[must_use]
+pub fn stopping_here() -> bool {
+    STOPPING.load(Ordering::Relaxed) == cpu::number() as u32 + 1
+}
+
+/// What the other processor does meanwhile.
+pub(super) fn freeze() -> ! {
+    x86_64::instructions::interrupts::disable();
+    loop {
+        x86_64::instructions::hlt();
+    }
+}
 
 /// The code for a failure of the host itself.
 pub const MANUALLY_INITIATED_CRASH: u32 = 0xe2;
@@ -40,10 +61,17 @@ pub const MANUALLY_INITIATED_CRASH: u32 = 0xe2;
 pub fn stop(report: Report<'_>) -> ! {
     let irql = cpu::irql();
     x86_64::instructions::interrupts::disable();
-    if STOPPING.swap(true, Ordering::Relaxed) {
+    let me = cpu::number() as u32 + 1;
+    let stopping = STOPPING.compare_exchange(0, me, Ordering::SeqCst, Ordering::SeqCst).err();
+    if stopping.is_some_and(|other| other != me) {
+        // The other processor was first; it ends the system.
+        freeze();
+    }
+    if stopping.is_some() {
         // A fault while a fault is reported: the first is what matters, and its report cannot be finished.
         cpu::exit(exit::GUEST_FAILED);
     }
+    smp::stop_other();
     let context = report.context.unwrap_or_else(Context::here);
     let frames = stack::walk(context);
     let bug_check = BugCheck {
@@ -75,6 +103,7 @@ pub fn name(code: u32) -> Option<&'static str> {
         0x0c => "MAXIMUM_WAIT_OBJECTS_EXCEEDED",
         0x0f => "SPIN_LOCK_ALREADY_OWNED",
         0x10 => "SPIN_LOCK_NOT_OWNED",
+        0x1d => "NO_SPIN_LOCK_AVAILABLE",
         0x18 => "REFERENCE_BY_POINTER",
         0x19 => "BAD_POOL_HEADER",
         0x1a => "MEMORY_MANAGEMENT",

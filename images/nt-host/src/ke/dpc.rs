@@ -4,27 +4,35 @@
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::{list, thread, timer, wait};
-use crate::arch::{apic, cpu, trap};
+use super::{delay, list, thread, time, timer, wait};
+use crate::arch::cpu::PROCESSORS_MAX;
+use crate::arch::{apic, cpu, smp, trap};
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::{KDEFERRED_ROUTINE, KDPC, LIST_ENTRY, PVOID, object_type};
 use crate::{containing_record, exports, verifier};
 
 const HIGH_IMPORTANCE: u8 = 2;
+/// Added to a processor's number in a DPC that was given one (`MAXIMUM_PROCESSORS`).
+const TARGETED: u16 = 0x500;
 
 struct Queue(UnsafeCell<LIST_ENTRY>);
-// SAFETY: reached with interrupts disabled only.
+// SAFETY: reached exclusively.
 unsafe impl Sync for Queue {}
 
-static QUEUE: Queue = Queue(UnsafeCell::new(LIST_ENTRY { Flink: core::ptr::null_mut(), Blink: core::ptr::null_mut() }));
+/// One for each processor: a DPC runs where it was queued, unless it was given a processor.
+static QUEUES: [Queue; PROCESSORS_MAX] =
+    [const { Queue(UnsafeCell::new(LIST_ENTRY { Flink: core::ptr::null_mut(), Blink: core::ptr::null_mut() })) };
+        PROCESSORS_MAX];
 static RUN: AtomicU64 = AtomicU64::new(0);
-static ACTIVE: AtomicBool = AtomicBool::new(false);
+static ACTIVE: [AtomicBool; PROCESSORS_MAX] = [const { AtomicBool::new(false) }; PROCESSORS_MAX];
 static WAKE_HOST: AtomicBool = AtomicBool::new(false);
 
 /// Makes the queue and takes the dispatch interrupt.
 pub(super) fn init() {
-    // SAFETY: before anything is queued.
-    unsafe { list::init(QUEUE.0.get()) };
+    for queue in &QUEUES {
+        // SAFETY: before anything is queued.
+        unsafe { list::init(queue.0.get()) };
+    }
     trap::set_handler(trap::DISPATCH_VECTOR, |_| dispatch());
 }
 
@@ -34,16 +42,16 @@ pub fn count() -> u64 {
     RUN.load(Ordering::Relaxed)
 }
 
-/// Whether a deferred procedure call is running.
+/// Whether a deferred procedure call is running on this processor.
 #[must_use]
 pub fn active() -> bool {
-    ACTIVE.load(Ordering::Relaxed)
+    ACTIVE[cpu::number()].load(Ordering::Relaxed)
 }
 
 /// Asks that the host's main thread be woken; at any IRQL.
 pub(super) fn request_host_wakeup() {
     WAKE_HOST.store(true, Ordering::Relaxed);
-    apic::request_dispatch();
+    smp::request_dispatch_of(0);
 }
 
 /// Queues a call. Gives whether it was not queued already.
@@ -51,20 +59,24 @@ pub(super) fn request_host_wakeup() {
 /// # Safety
 /// `dpc` is an initialised DPC.
 pub unsafe fn queue(dpc: *mut KDPC, argument1: PVOID, argument2: PVOID) -> bool {
-    cpu::without_interrupts(|| {
+    cpu::exclusively(|| {
         // SAFETY: the caller's promise; interrupts are off.
         unsafe {
             if !(*dpc).DpcData.is_null() {
                 return false;
             }
-            (*dpc).DpcData = QUEUE.0.get().cast();
+            let target = match (*dpc).Number.checked_sub(TARGETED) {
+                Some(number) if usize::from(number) < smp::online() => number.into(),
+                _ => cpu::number(),
+            };
+            let head = QUEUES[target].0.get();
+            (*dpc).DpcData = head.cast();
             (*dpc).SystemArgument1 = argument1;
             (*dpc).SystemArgument2 = argument2;
-            let head = QUEUE.0.get();
             let entry = &raw mut (*dpc).DpcListEntry;
             list::insert_before(if (*dpc).Importance == HIGH_IMPORTANCE { (*head).Flink } else { head }, entry);
+            smp::request_dispatch_of(target);
         }
-        apic::request_dispatch();
         true
     })
 }
@@ -72,48 +84,59 @@ pub unsafe fn queue(dpc: *mut KDPC, argument1: PVOID, argument2: PVOID) -> bool 
 /// The queued calls whose structure or routine lies in a range.
 #[must_use]
 pub fn queued_in(range: &core::ops::Range<u64>) -> Option<u64> {
-    cpu::without_interrupts(|| {
-        let head = QUEUE.0.get();
-        // SAFETY: a well-formed list; interrupts are off.
-        unsafe {
-            let mut at = (*head).Flink;
-            while at != head {
-                let dpc = containing_record!(at, KDPC, DpcListEntry);
-                let routine = (*dpc).DeferredRoutine.map_or(0, |routine| routine as usize as u64);
-                if range.contains(&(dpc as u64)) || range.contains(&routine) {
-                    return Some(dpc as u64);
+    cpu::exclusively(|| {
+        for queue in &QUEUES {
+            let head = queue.0.get();
+            // SAFETY: a well-formed list, reached exclusively.
+            unsafe {
+                let mut at = (*head).Flink;
+                while at != head {
+                    let dpc = containing_record!(at, KDPC, DpcListEntry);
+                    let routine = (*dpc).DeferredRoutine.map_or(0, |routine| routine as usize as u64);
+                    if range.contains(&(dpc as u64)) || range.contains(&routine) {
+                        return Some(dpc as u64);
+                    }
+                    at = (*at).Flink;
                 }
-                at = (*at).Flink;
             }
         }
         None
     })
 }
 
-/// The dispatch interrupt: timers, deferred procedure calls, then perhaps another thread.
+/// The dispatch interrupt: deferred procedure calls; on the first processor, timers before and perhaps another thread
+/// after them.
 fn dispatch() {
+    let processor = cpu::number();
     loop {
         x86_64::instructions::interrupts::enable();
-        timer::expire();
-        run_queue();
-        if WAKE_HOST.swap(false, Ordering::Relaxed) {
+        if processor == 0 {
+            timer::expire();
+            time::rearm();
+        }
+        run_queue(processor);
+        if processor == 0 && WAKE_HOST.swap(false, Ordering::Relaxed) {
             wait::signal_host();
         }
         x86_64::instructions::interrupts::disable();
-        // SAFETY: interrupts are off.
-        if unsafe { list::is_empty(QUEUE.0.get()) } && !WAKE_HOST.load(Ordering::Relaxed) {
+        // SAFETY: reached exclusively.
+        let empty = cpu::exclusively(|| unsafe { list::is_empty(QUEUES[processor].0.get()) });
+        if empty && (processor != 0 || !WAKE_HOST.load(Ordering::Relaxed)) {
             break;
         }
     }
-    thread::reschedule();
+    if processor == 0 {
+        cpu::exclusively(thread::reschedule);
+    }
 }
 
-fn run_queue() {
+fn run_queue(processor: usize) {
     loop {
-        let next = cpu::without_interrupts(|| {
+        let next = cpu::exclusively(|| {
             // SAFETY: the queue's entries are initialised DPCs; interrupts are off.
             unsafe {
-                let entry = list::pop(QUEUE.0.get())?;
+                let entry = list::pop(QUEUES[processor].0.get())?;
+                ACTIVE[processor].store(true, Ordering::Relaxed);
                 let dpc = containing_record!(entry, KDPC, DpcListEntry);
                 (*dpc).DpcData = core::ptr::null_mut();
                 Some((
@@ -134,12 +157,20 @@ fn run_queue() {
                 format_args!("the DPC at {dpc:p} is queued without a routine: KeInitializeDpc was not called"),
             );
         };
-        ACTIVE.store(true, Ordering::Relaxed);
+        delay::point();
         RUN.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the routine that the driver queued, with its arguments.
         verifier::call("a deferred procedure call", || unsafe { routine(dpc, context, argument1, argument2) });
-        ACTIVE.store(false, Ordering::Relaxed);
+        ACTIVE[processor].store(false, Ordering::Relaxed);
     }
+}
+
+/// Whether a processor has run all that was queued for it.
+fn quiet(processor: usize) -> bool {
+    cpu::exclusively(|| {
+        // SAFETY: reached exclusively.
+        unsafe { list::is_empty(QUEUES[processor].0.get()) && !ACTIVE[processor].load(Ordering::Relaxed) }
+    })
 }
 
 exports! {
@@ -180,7 +211,7 @@ exports! {
 
     /// Takes a DPC out of the queue.
     [ANY] fn KeRemoveQueueDpc(dpc: *mut KDPC) -> u8 {
-        cpu::without_interrupts(|| {
+        cpu::exclusively(|| {
             if (*dpc).DpcData.is_null() {
                 return 0;
             }
@@ -192,15 +223,24 @@ exports! {
 
     /// Waits until all queued DPCs have run.
     [PASSIVE] fn KeFlushQueuedDpcs() {
-        // They run as soon as the level allows: that is, now.
+        // Here they run as soon as the level allows: that is, now.
         let old = super::level::raise(DISPATCH_LEVEL);
         apic::request_dispatch();
         cpu::set_irql(old);
+        for other in 0..smp::online() {
+            while !quiet(other) { smp::while_spinning() }
+        }
     }
 
     /// How urgent a DPC is.
     [ANY] fn KeSetImportanceDpc(dpc: *mut KDPC, importance: i32) { (*dpc).Importance = importance as u8 }
 
-    /// Which processor a DPC runs on: there is one.
-    [ANY] fn KeSetTargetProcessorDpc(_dpc: *mut KDPC, _number: i8) {}
+    /// Which processor a DPC runs on.
+    [ANY] fn KeSetTargetProcessorDpc(dpc: *mut KDPC, number: i8) {
+        if number < 0 || number as usize >= smp::online() {
+            verifier::stop(0xc7, "KeSetTargetProcessorDpc", [5, dpc as u64, number as u64, 0],
+                format_args!("there is no processor {number}; there are {}", smp::online()));
+        }
+        (*dpc).Number = TARGETED + number as u16;
+    }
 }

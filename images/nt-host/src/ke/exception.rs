@@ -174,10 +174,14 @@ const INTERRUPTS_ENABLED: u64 = 1 << 9;
 /// Handles an exception: a driver's handlers are asked; what they do not take ends in a bug check.
 pub(crate) fn raise(frame: &mut TrapFrame) {
     const DEBUG_SERVICE: u64 = 0x2d;
+    const NON_MASKABLE: u64 = 2;
     if frame.vector == DEBUG_SERVICE {
         // Print and prompt; nobody listens. The instruction behind it is `int 3`.
         frame.rip += 1;
         return;
+    }
+    if frame.vector == NON_MASKABLE && bugcheck::stopping() {
+        bugcheck::freeze();
     }
     if handled(frame) {
         return;

@@ -3,10 +3,11 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-use super::spin_lock;
-use crate::arch::{apic, cpu, trap};
+use super::{delay, spin_lock};
+use crate::arch::cpu::PROCESSORS_MAX;
+use crate::arch::{apic, cpu, smp, trap};
 use crate::nt::status::*;
 use crate::nt::{
     DEVICE_OBJECT, KINTERRUPT, KIRQL, KSERVICE_ROUTINE, KSPIN_LOCK, KSYNCHRONIZE_ROUTINE, LIST_ENTRY, NTSTATUS, PVOID,
@@ -27,6 +28,9 @@ struct Lines {
 unsafe impl Send for Lines {}
 
 static LINES: Uninterrupted<Lines> = Uninterrupted::new(Lines { connected: Vec::new(), unclaimed_in_a_row: 0 });
+/// The interrupt object whose routine a processor runs. One device, one level: they do not nest.
+static IN_SERVICE: [AtomicPtr<KINTERRUPT>; PROCESSORS_MAX] =
+    [const { AtomicPtr::new(core::ptr::null_mut()) }; PROCESSORS_MAX];
 static RAISED: AtomicU64 = AtomicU64::new(0);
 static UNCLAIMED: AtomicU64 = AtomicU64::new(0);
 
@@ -47,16 +51,22 @@ fn service(vector: u8) {
     let mut index = 0;
     let mut claimed = false;
     // Every routine on a level-triggered line is asked until one claims it.
+    let processor = cpu::number();
     while let Some(interrupt) = LINES.with(|lines| {
-        lines.connected.iter().filter(|(at, _)| *at == vector).map(|(_, interrupt)| *interrupt).nth(index)
+        let found = lines.connected.iter().filter(|(at, _)| *at == vector).map(|(_, interrupt)| *interrupt).nth(index);
+        IN_SERVICE[processor].store(found.unwrap_or(core::ptr::null_mut()), Ordering::Relaxed);
+        found
     }) {
         index += 1;
-        // SAFETY: a connected interrupt object; it is disconnected below its level only.
+        delay::point();
+        // SAFETY: a connected interrupt object: who disconnects it waits while it is in service.
         if unsafe { call(interrupt) } {
             claimed = true;
             break;
         }
     }
+    IN_SERVICE[processor].store(core::ptr::null_mut(), Ordering::Release);
+    delay::point();
     if claimed {
         LINES.with(|lines| lines.unclaimed_in_a_row = 0);
         return;
@@ -194,7 +204,10 @@ fn disconnect(function: &'static str, interrupt: *mut KINTERRUPT) {
     if last && let Some(pin) = routing::pin_of(vector) {
         apic::mask(pin);
     }
-    // SAFETY: no service routine runs: this processor is at PASSIVE_LEVEL, and the object is in no list any more.
+    while IN_SERVICE.iter().any(|running| running.load(Ordering::Acquire) == interrupt) {
+        smp::while_spinning();
+    }
+    // SAFETY: its routine does not run, and the object is in no list any more.
     drop(unsafe { Box::from_raw(interrupt) });
 }
 

@@ -3,7 +3,7 @@
 
 #![allow(unsafe_code, reason = "exported functions")]
 
-use crate::arch::cpu;
+use crate::arch::{cpu, smp};
 use crate::exports;
 use crate::nt::KIRQL;
 use crate::nt::irql::*;
@@ -54,26 +54,28 @@ exports! {
         u8::from(cpu::irql() >= APC_LEVEL || super::thread::in_critical_region())
     }
 
-    /// The number of the current processor: there is one.
+    /// The number of the current processor; its group is the only one.
     [ANY] fn KeGetCurrentProcessorNumberEx(number: *mut u32) -> u32 {
-        if !number.is_null() { number.write(0) }
-        0
+        let processor = cpu::number() as u32;
+        // PROCESSOR_NUMBER: group, number, reserved.
+        if !number.is_null() { number.write(processor << 16) }
+        processor
     }
 
     /// How many processors there are.
     [ANY] fn KeQueryActiveProcessorCount(mask: *mut u64) -> u32 {
-        if !mask.is_null() { mask.write(1) }
-        1
+        if !mask.is_null() { mask.write((1 << smp::online()) - 1) }
+        smp::online() as u32
     }
 
     /// How many processors there are in a group.
-    [ANY] fn KeQueryActiveProcessorCountEx(_group: u16) -> u32 { 1 }
+    [ANY] fn KeQueryActiveProcessorCountEx(_group: u16) -> u32 { smp::online() as u32 }
 
     /// Which processors there are.
-    [ANY] fn KeQueryActiveProcessors() -> u64 { 1 }
+    [ANY] fn KeQueryActiveProcessors() -> u64 { (1 << smp::online()) - 1 }
 
     /// How many processors there can be in a group.
-    [ANY] fn KeQueryMaximumProcessorCountEx(_group: u16) -> u32 { 1 }
+    [ANY] fn KeQueryMaximumProcessorCountEx(_group: u16) -> u32 { smp::online() as u32 }
 
     /// A bug check for code that must be pageable.
     [APC] fn KeFlushIoBuffers(_mdl: *mut crate::nt::MDL, _read: u8, _dma: u8) {}

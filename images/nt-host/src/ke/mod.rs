@@ -1,6 +1,7 @@
 //! The kernel core: IRQL, interrupts, deferred calls, time, threads, waiting, bug checks.
 
 pub mod bugcheck;
+pub mod delay;
 pub mod dpc;
 pub mod event;
 pub mod exception;
@@ -40,6 +41,11 @@ pub fn init() {
     thread::init();
     timer::init();
     work::init();
+}
+
+/// Makes the code that runs a part of the core, on the second processor.
+pub(crate) fn second_processor() {
+    thread::adopt();
 }
 
 /// Something arrived for the host's main thread: wakes it from [`idle`]. At any IRQL.

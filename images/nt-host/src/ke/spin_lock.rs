@@ -1,8 +1,11 @@
-//! Spin locks. With one processor a lock that is taken can never be waited for: taking it again is a deadlock on every
-//! machine, and is reported as one.
+//! Spin locks. A lock names the processor that holds it: one that takes it again waits for itself, on every machine, and
+//! that is reported.
 #![allow(unsafe_code, reason = "locks of the Windows ABI")]
 
-use crate::arch::cpu;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{delay, time};
+use crate::arch::{cpu, smp};
 use crate::exports;
 use crate::nt::irql::*;
 use crate::nt::{KIRQL, KSPIN_LOCK};
@@ -10,25 +13,68 @@ use crate::verifier;
 
 const SPIN_LOCK_ALREADY_OWNED: u32 = 0x0f;
 const SPIN_LOCK_NOT_OWNED: u32 = 0x10;
+const NO_SPIN_LOCK_AVAILABLE: u32 = 0x1d;
+
+/// How long a processor waits for the other to give a lock back: far longer than any code may hold one.
+const WAIT_LIMIT_NS: u64 = 10_000_000_000;
+/// Looks at a lock between two looks at the clock.
+const LOOKS: u32 = 100_000;
+
+/// What a lock holds that this processor has.
+fn mine() -> usize {
+    cpu::number() + 1
+}
+
+unsafe fn word<'a>(lock: *mut KSPIN_LOCK) -> &'a AtomicUsize {
+    // SAFETY: the caller gives a valid lock.
+    unsafe { AtomicUsize::from_ptr(lock) }
+}
 
 /// Takes a lock at the current IRQL.
 ///
 /// # Safety
 /// `lock` is valid.
 pub unsafe fn take(function: &'static str, lock: *mut KSPIN_LOCK) {
+    delay::point();
     // SAFETY: the caller's promise.
-    let was = cpu::without_interrupts(|| unsafe { lock.replace(1) });
-    if was != 0 {
-        verifier::stop(
-            SPIN_LOCK_ALREADY_OWNED,
-            function,
-            [lock as u64, was as u64, 0, 0],
-            format_args!(
-                "the spin lock at {lock:p} is already held (its value is {was:#x}): a deadlock. It was acquired twice \
-                 on this path, or by code that this call interrupted, or it was never initialised"
-            ),
-        );
+    let word = unsafe { word(lock) };
+    let mut looks = 0;
+    let mut since = 0;
+    while let Err(holder) = word.compare_exchange(0, mine(), Ordering::Acquire, Ordering::Relaxed) {
+        let mut waited = 0;
+        if looks % LOOKS == LOOKS - 1 {
+            let now = time::nanoseconds();
+            since = if since == 0 { now } else { since };
+            waited = now - since;
+        }
+        looks = looks.wrapping_add(1);
+        if holder == mine() || holder > smp::online() || waited > WAIT_LIMIT_NS {
+            held(function, lock, holder);
+        }
+        smp::while_spinning();
     }
+}
+
+fn held(function: &'static str, lock: *mut KSPIN_LOCK, holder: usize) -> ! {
+    let (code, text) = if holder == mine() {
+        (
+            SPIN_LOCK_ALREADY_OWNED,
+            "held by this processor: a deadlock. It was acquired twice on this path, or by code that this call interrupted",
+        )
+    } else if holder > smp::online() {
+        (SPIN_LOCK_ALREADY_OWNED, "no lock: it was never initialised, or overwritten")
+    } else {
+        (
+            NO_SPIN_LOCK_AVAILABLE,
+            "held by the other processor and not given back: a deadlock, or code that holds a lock for ever",
+        )
+    };
+    verifier::stop(
+        code,
+        function,
+        [lock as u64, holder as u64, 0, 0],
+        format_args!("the spin lock at {lock:p} (its value is {holder:#x}) is {text}"),
+    );
 }
 
 /// Gives a lock back.
@@ -37,15 +83,17 @@ pub unsafe fn take(function: &'static str, lock: *mut KSPIN_LOCK) {
 /// `lock` is valid.
 pub unsafe fn give(function: &'static str, lock: *mut KSPIN_LOCK) {
     // SAFETY: the caller's promise.
-    let was = cpu::without_interrupts(|| unsafe { lock.replace(0) });
-    if was == 0 {
+    let holder = unsafe { word(lock) }.swap(0, Ordering::Release);
+    if holder != mine() {
+        let text = if holder == 0 { "is not held" } else { "is held by another processor" };
         verifier::stop(
             SPIN_LOCK_NOT_OWNED,
             function,
-            [lock as u64, 0, 0, 0],
-            format_args!("the spin lock at {lock:p} is released and is not held"),
+            [lock as u64, holder as u64, 0, 0],
+            format_args!("the spin lock at {lock:p} is released and {text} (its value is {holder:#x})"),
         );
     }
+    delay::point();
 }
 
 /// `KLOCK_QUEUE_HANDLE`.
@@ -92,7 +140,7 @@ exports! {
 
     /// Takes the lock if it is free.
     [FROM_DISPATCH] fn KeTryToAcquireSpinLockAtDpcLevel(lock: *mut KSPIN_LOCK) -> u8 {
-        cpu::without_interrupts(|| { u8::from(lock.read() == 0 && { lock.write(1); true }) })
+        u8::from(word(lock).compare_exchange(0, mine(), Ordering::Acquire, Ordering::Relaxed).is_ok())
     }
 
     /// Whether the lock is free.

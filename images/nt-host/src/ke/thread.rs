@@ -9,7 +9,7 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::{handlers, list, timer, wait};
-use crate::arch::{apic, cpu};
+use crate::arch::{apic, cpu, smp};
 use crate::mm::paging::{self, Access, Caching};
 use crate::mm::user::{self, Process};
 use crate::mm::{PAGE_SIZE, frames, window};
@@ -250,7 +250,7 @@ pub(super) fn create(start: KSTART_ROUTINE, context: PVOID, priority: i32, by_dr
         top.write(thread_begin as *const () as u64);
         (*thread).stack_pointer = top as u64 - 48;
         top.sub(6).write_bytes(0, 6);
-        cpu::without_interrupts(|| {
+        cpu::exclusively(|| {
             core::ptr::copy_nonoverlapping((*SCHEDULER.0.get()).initial_float, &raw mut (*thread).float, 1);
             make_ready(thread);
         });
@@ -260,6 +260,7 @@ pub(super) fn create(start: KSTART_ROUTINE, context: PVOID, priority: i32, by_dr
 
 extern "C" fn enter() -> ! {
     user::show(false);
+    cpu::set_exclusive_depth(0);
     cpu::set_irql(PASSIVE_LEVEL);
     x86_64::instructions::interrupts::enable();
     let thread = current();
@@ -274,8 +275,8 @@ extern "C" fn enter() -> ! {
 
 fn terminate(status: NTSTATUS) -> ! {
     let thread = current();
-    x86_64::instructions::interrupts::disable();
-    // SAFETY: the thread that runs; interrupts are off.
+    cpu::enter_exclusive();
+    // SAFETY: the thread that runs; exclusive.
     unsafe {
         if (*thread).by_driver {
             DRIVER_THREADS.fetch_sub(1, Ordering::Relaxed);
@@ -292,7 +293,7 @@ fn terminate(status: NTSTATUS) -> ! {
 unsafe fn dereference(thread: *mut Thread) {
     // SAFETY: the caller gives up a reference to a live thread.
     unsafe {
-        let last = cpu::without_interrupts(|| {
+        let last = cpu::exclusively(|| {
             (*thread).references -= 1;
             (*thread).references == 0
         });
@@ -304,8 +305,15 @@ unsafe fn dereference(thread: *mut Thread) {
 
 /// The thread that runs.
 pub(super) fn current() -> *mut Thread {
-    // SAFETY: a pointer-sized read; only a switch writes it, and a switch returns to the same thread.
-    unsafe { (*SCHEDULER.0.get()).current }
+    cpu::current_thread().cast()
+}
+
+/// Makes the code that runs on the second processor a thread, which is never switched away from.
+pub(super) fn adopt() {
+    let thread = new_thread(0, false);
+    // SAFETY: a fresh thread.
+    unsafe { (*thread).state = State::Running };
+    cpu::set_current_thread(thread.cast());
 }
 
 /// System threads of the driver that have not ended.
@@ -331,7 +339,7 @@ pub(super) unsafe fn make_ready(thread: *mut Thread) {
         let current = (*scheduler).current;
         if !current.is_null() && (*thread).priority > (*current).priority {
             RESCHEDULE.store(true, Ordering::Relaxed);
-            apic::request_dispatch();
+            smp::request_dispatch_of(0);
         }
     }
 }
@@ -413,6 +421,7 @@ unsafe fn switch_to(next: *mut Thread) {
         }
         (*scheduler).current = next;
         cpu::set_current_thread(next.cast());
+        let depth = cpu::exclusive_depth();
         switch_context(
             &raw mut (*old).stack_pointer,
             (*next).stack_pointer,
@@ -420,6 +429,7 @@ unsafe fn switch_to(next: *mut Thread) {
             &raw mut (*next).float,
         );
         // Back on this thread.
+        cpu::set_exclusive_depth(depth);
         user::show((*old).process != Process::System);
     }
 }
@@ -428,7 +438,7 @@ unsafe fn switch_to(next: *mut Thread) {
 /// there, and the previous mode is user mode.
 pub fn as_caller<R>(process: Process, body: impl FnOnce() -> R) -> R {
     let set = |process| {
-        cpu::without_interrupts(|| {
+        cpu::exclusively(|| {
             user::show(process != Process::System);
             // SAFETY: the thread that runs.
             unsafe { core::mem::replace(&mut (*current()).process, process) }
@@ -524,7 +534,7 @@ exports! {
             verifier::stop(0xc4, "KeSetPriorityThread", [0, thread as u64, priority as u64, 0],
                 format_args!("a thread's priority is 1 to 31, not {priority}"));
         }
-        cpu::without_interrupts(|| {
+        cpu::exclusively(|| {
             let old = (*thread).priority;
             (*thread).priority = priority;
             if (*thread).state == State::Ready {
@@ -560,7 +570,7 @@ exports! {
 /// `thread` is live.
 pub unsafe fn reference(thread: PVOID) {
     // SAFETY: the caller's promise.
-    cpu::without_interrupts(|| unsafe { (*thread.cast::<Thread>()).references += 1 });
+    cpu::exclusively(|| unsafe { (*thread.cast::<Thread>()).references += 1 });
 }
 
 /// Gives a reference up.

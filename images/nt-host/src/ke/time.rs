@@ -1,14 +1,14 @@
 //! Time: the time-stamp counter disciplined by the HPET, the clock interrupt, the shared data page.
 #![allow(unsafe_code, reason = "the shared data page, the time-stamp counter, the real-time clock")]
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use x86_64::instructions::port::Port;
 
 use super::{thread, timer};
 use crate::arch::boot::DIRECT_MAP;
 use crate::arch::hpet::Hpet;
-use crate::arch::{apic, trap};
+use crate::arch::{apic, cpu, smp, trap};
 use crate::mm::paging::{self, Access, Caching};
 use crate::mm::{PAGE_SIZE, frames};
 use crate::nt::KIRQL;
@@ -201,8 +201,23 @@ fn watch(interrupted: KIRQL) {
     }
 }
 
+/// Ticks in a row that found the second processor at the same work.
+static OTHER_TICKS: AtomicU32 = AtomicU32::new(0);
+static OTHER_WORK: AtomicU64 = AtomicU64::new(0);
+
+/// Stops the second processor if its work does not end, by the interrupt that says where it is.
+fn watch_other() {
+    let work = smp::work().unwrap_or(0);
+    if work == 0 || OTHER_WORK.swap(work, Ordering::Relaxed) != work {
+        OTHER_TICKS.store(0, Ordering::Relaxed);
+    } else if OTHER_TICKS.fetch_add(1, Ordering::Relaxed) == WATCHDOG_TICKS {
+        smp::stop_other();
+    }
+}
+
 fn tick() {
     watch(trap::interrupted_irql());
+    watch_other();
     CLOCK.with(|clock| {
         let Some(clock) = clock else { return };
         clock.ticks += 1;
@@ -222,6 +237,11 @@ fn tick() {
 
 /// Programs the clock for the next timer or the next tick.
 pub(super) fn rearm() {
+    if cpu::number() != 0 {
+        // The clock is the first processor's: its dispatch interrupt arms it.
+        smp::request_dispatch_of(0);
+        return;
+    }
     let due = timer::next_due();
     CLOCK.with(|clock| {
         let Some(clock) = clock else { return };

@@ -27,7 +27,7 @@ pub(super) fn init() {
 
 /// When the next timer is due.
 pub(super) fn next_due() -> Option<u64> {
-    cpu::without_interrupts(|| {
+    cpu::exclusively(|| {
         let head = QUEUE.0.get();
         // SAFETY: a well-formed list of timers, or zeros before it is made; interrupts are off.
         unsafe {
@@ -71,7 +71,7 @@ pub unsafe fn initialize(timer: *mut KTIMER, kind: u8) {
 /// # Safety
 /// `timer` is initialised, `dpc` null or initialised.
 pub unsafe fn set(timer: *mut KTIMER, due: i64, period: u32, dpc: *mut KDPC) -> bool {
-    cpu::without_interrupts(|| {
+    cpu::exclusively(|| {
         // SAFETY: the caller's promise; interrupts are off.
         unsafe {
             let was = cancel(timer);
@@ -109,7 +109,7 @@ unsafe fn insert(timer: *mut KTIMER) {
 /// # Safety
 /// `timer` is initialised.
 pub unsafe fn cancel(timer: *mut KTIMER) -> bool {
-    cpu::without_interrupts(|| {
+    cpu::exclusively(|| {
         // SAFETY: the caller's promise; interrupts are off.
         unsafe {
             if (*timer).Header.TimerMiscFlags & INSERTED == 0 {
@@ -125,7 +125,7 @@ pub unsafe fn cancel(timer: *mut KTIMER) -> bool {
 /// A timer that is set and lies in a range, or whose DPC or routine does.
 #[must_use]
 pub fn active_in(range: &core::ops::Range<u64>) -> Option<u64> {
-    cpu::without_interrupts(|| {
+    cpu::exclusively(|| {
         let head = QUEUE.0.get();
         // SAFETY: a well-formed list of timers; interrupts are off.
         unsafe {
@@ -147,7 +147,7 @@ pub fn active_in(range: &core::ops::Range<u64>) -> Option<u64> {
 /// Expires what is due; called by the dispatch interrupt.
 pub(super) fn expire() {
     loop {
-        let expired = cpu::without_interrupts(|| {
+        let expired = cpu::exclusively(|| {
             let head = QUEUE.0.get();
             // SAFETY: a well-formed list of timers; interrupts are off.
             unsafe {

@@ -51,7 +51,7 @@ pub(super) fn host_idle(timeout_ns: u64) {
 /// # Safety
 /// `object` is a live dispatcher object.
 pub unsafe fn signal(object: *mut DISPATCHER_HEADER, state: i32) {
-    cpu::without_interrupts(|| {
+    cpu::exclusively(|| {
         // SAFETY: the caller's promise; interrupts are off.
         unsafe {
             (*object).SignalState = state;
@@ -156,7 +156,7 @@ pub unsafe fn wait_for(
         );
     }
     let thread = thread::current();
-    x86_64::instructions::interrupts::without_interrupts(|| {
+    cpu::exclusively(|| {
         // SAFETY: the caller's promise; interrupts are off.
         unsafe {
             for &object in objects {

@@ -14,20 +14,19 @@ use crate::arch::cpu;
 /// protocol live here: a frame is at most 1 MiB, a driver file at most tens of MiB.
 const HEAP_BYTES: Range<u64> = 8 << 20..64 << 20;
 
-/// A lock on one processor: interrupts off. Usable at any IRQL.
+/// The host's exclusion. Usable at any IRQL.
 struct InterruptLock {
     were_enabled: AtomicBool,
 }
 
-// SAFETY: with interrupts off on the only processor nobody else can hold it.
+// SAFETY: the exclusion is one processor's at a time, and nothing interrupts it.
 unsafe impl lock_api::RawMutex for InterruptLock {
     #[allow(clippy::declare_interior_mutable_const, reason = "the trait's way to initialise")]
     const INIT: Self = Self { were_enabled: AtomicBool::new(false) };
     type GuardMarker = lock_api::GuardNoSend;
 
     fn lock(&self) {
-        let enabled = cpu::interrupts_enabled();
-        x86_64::instructions::interrupts::disable();
+        let enabled = cpu::enter_exclusive();
         self.were_enabled.store(enabled, Ordering::Relaxed);
     }
 
@@ -37,9 +36,7 @@ unsafe impl lock_api::RawMutex for InterruptLock {
     }
 
     unsafe fn unlock(&self) {
-        if self.were_enabled.load(Ordering::Relaxed) {
-            x86_64::instructions::interrupts::enable();
-        }
+        cpu::leave_exclusive(self.were_enabled.load(Ordering::Relaxed));
     }
 }
 

@@ -13,6 +13,7 @@ use x86_64::{PhysAddr, VirtAddr};
 use super::frames::{self, MemoryMap};
 use super::{PAGE_SIZE, pages_spanning, window};
 use crate::arch::boot::{BOOT_MAPPED, DIRECT_MAP, KERNEL_BASE};
+use crate::arch::smp;
 use crate::nt::KI_USER_SHARED_DATA;
 use crate::sync::Uninterrupted;
 
@@ -20,6 +21,7 @@ static TABLES: Uninterrupted<Option<OffsetPageTable<'static>>> = Uninterrupted::
 
 unsafe extern "C" {
     static mut boot_pml4: PageTable;
+    static boot_pdpt_low: u8;
     static boot_stack_guard: u8;
     static __text_start: u8;
     static __text_end: u8;
@@ -138,6 +140,27 @@ pub fn init(map: &MemoryMap) {
     x86_64::instructions::tlb::flush_all();
 }
 
+/// A top-level table for a processor that starts: as the boot table, and physical memory where it is. Its physical
+/// address is below 4 GiB.
+pub(crate) fn boot_tables_with_low_memory() -> u64 {
+    let frame = frames::allocate_contiguous(PAGE_SIZE, PAGE_SIZE, BOOT_MAPPED).expect("memory for page tables");
+    // SAFETY: a fresh frame; the boot table is only read, and its low tables stay as they were.
+    unsafe {
+        let table = &mut *((DIRECT_MAP + frame) as *mut PageTable);
+        for (copy, entry) in table.iter_mut().zip((*(&raw const boot_pml4)).iter()) {
+            copy.clone_from(entry);
+        }
+        let low = (&raw const boot_pdpt_low) as u64 - KERNEL_BASE;
+        table[0].set_addr(PhysAddr::new(low), PageTableFlags::PRESENT | PageTableFlags::WRITABLE);
+    }
+    frame
+}
+
+/// The processor that has just started goes on with the boot table.
+pub(crate) fn leave_low_memory() {
+    show_user_half(false);
+}
+
 /// The top-level table with a user half; the boot table is the one without. Both share all of the upper half.
 static PROCESS: AtomicU64 = AtomicU64::new(0);
 
@@ -222,6 +245,7 @@ pub fn unmap(address: u64) -> Option<u64> {
     TABLES.with(|tables| match tables.as_mut().expect("paging is initialised").unmap(page(address)) {
         Ok((frame, flush)) => {
             MapperFlush::flush(flush);
+            smp::forget_translations();
             Some(frame.start_address().as_u64())
         }
         Err(UnmapError::PageNotMapped) => None,
@@ -235,6 +259,7 @@ pub fn protect(address: u64, access: Access) {
         let tables = tables.as_mut().expect("paging is initialised");
         // SAFETY: the caller owns the page's window.
         unsafe { tables.update_flags(page(address), access.flags()) }.expect("the page is mapped").flush();
+        smp::forget_translations();
     });
 }
 

@@ -4,7 +4,7 @@
 use x86_64::instructions::port::Port;
 
 use super::Address;
-use crate::arch::cpu::without_interrupts;
+use crate::arch::cpu::exclusively;
 
 const ADDRESS_PORT: u16 = 0xcf8;
 const DATA_PORT: u16 = 0xcfc;
@@ -25,7 +25,7 @@ fn select(address: Address, offset: u32) {
 /// Reads an aligned 32-bit register.
 #[must_use]
 pub fn read(address: Address, offset: u32) -> u32 {
-    without_interrupts(|| {
+    exclusively(|| {
         select(address, offset);
         // SAFETY: as above.
         unsafe { Port::<u32>::new(DATA_PORT).read() }
@@ -34,7 +34,7 @@ pub fn read(address: Address, offset: u32) -> u32 {
 
 /// Writes an aligned 32-bit register.
 pub fn write(address: Address, offset: u32, value: u32) {
-    without_interrupts(|| {
+    exclusively(|| {
         select(address, offset);
         // SAFETY: as above.
         unsafe { Port::<u32>::new(DATA_PORT).write(value) }
@@ -55,7 +55,7 @@ pub fn read_word(address: Address, offset: u32) -> u16 {
 
 /// Writes a byte and nothing beside it: status bits next to it clear when written.
 pub fn write_byte(address: Address, offset: u32, value: u8) {
-    without_interrupts(|| {
+    exclusively(|| {
         select(address, offset);
         // SAFETY: as above; the data port's bytes are ports of their own.
         unsafe { Port::<u8>::new(DATA_PORT + (offset & 3) as u16).write(value) }
@@ -64,7 +64,7 @@ pub fn write_byte(address: Address, offset: u32, value: u8) {
 
 /// Writes an aligned 16-bit register.
 pub fn write_word(address: Address, offset: u32, value: u16) {
-    without_interrupts(|| {
+    exclusively(|| {
         select(address, offset);
         // SAFETY: as above.
         unsafe { Port::<u16>::new(DATA_PORT + (offset & 2) as u16).write(value) }

@@ -25,6 +25,16 @@ mod target {
         crate::arch::cpu::irql()
     }
 
+    /// The number of this processor.
+    pub(crate) fn processor() -> usize {
+        crate::arch::cpu::number()
+    }
+
+    /// What is done between two looks at a lock.
+    pub(crate) fn while_spinning() {
+        crate::arch::smp::while_spinning();
+    }
+
     /// Raises the IRQL; gives the old one.
     pub(crate) fn raise(level: KIRQL) -> KIRQL {
         crate::ke::level::raise(level)
@@ -146,6 +156,17 @@ mod double {
         static IRQL: Cell<KIRQL> = const { Cell::new(0) };
         static DPCS: RefCell<VecDeque<*mut KDPC>> = const { RefCell::new(VecDeque::new()) };
         static CLOCK: Cell<u64> = const { Cell::new(1_000_000) };
+        static NUMBER: u8 = const { 0 };
+    }
+
+    /// What is one processor's alone: here, a thread's.
+    pub(crate) fn processor() -> usize {
+        NUMBER.with(|number| core::ptr::from_ref(number) as usize)
+    }
+
+    /// What is done between two looks at a lock.
+    pub(crate) fn while_spinning() {
+        std::thread::yield_now();
     }
 
     pub(crate) fn current() -> KIRQL {

@@ -1,15 +1,17 @@
-//! A spin lock around data of PortCls: held at `DISPATCH_LEVEL`, on this guest's one processor.
+//! A spin lock around data of PortCls: held at `DISPATCH_LEVEL`, by one processor at a time.
 
 #![allow(unsafe_code, reason = "the lock gives out a reference to what it protects")]
 
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::irql::Raised;
+use super::kernel;
 
 /// Data behind a spin lock.
 pub(crate) struct Lock<T> {
-    held: AtomicBool,
+    /// The processor that has it, its number plus one, or 0.
+    holder: AtomicUsize,
     value: UnsafeCell<T>,
 }
 
@@ -19,26 +21,24 @@ unsafe impl<T: Send> Sync for Lock<T> {}
 impl<T> Lock<T> {
     /// A free lock.
     pub(crate) const fn new(value: T) -> Self {
-        Self { held: AtomicBool::new(false), value: UnsafeCell::new(value) }
+        Self { holder: AtomicUsize::new(0), value: UnsafeCell::new(value) }
     }
 
     /// Calls `body` with the value, at `DISPATCH_LEVEL`. Callable up to there. `body` calls no driver.
     ///
     /// # Panics
-    /// When the lock is held already: on one processor that is this thread itself, for nobody else runs at
+    /// When this processor holds the lock already: that is this thread itself, for nobody else runs here at
     /// `DISPATCH_LEVEL`.
     pub(crate) fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> R {
         let raised = Raised::to_dispatch();
-        #[cfg(target_os = "none")]
-        assert!(!self.held.swap(true, Ordering::Acquire), "a lock of PortCls is taken twice");
-        // Tests run on several processors.
-        #[cfg(test)]
-        while self.held.swap(true, Ordering::Acquire) {
-            core::hint::spin_loop();
+        let me = kernel::processor() + 1;
+        while let Err(holder) = self.holder.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
+            assert!(holder != me, "a lock of PortCls is taken twice");
+            kernel::while_spinning();
         }
-        // SAFETY: `held` was free and is ours until it is stored below.
+        // SAFETY: nobody held it, and it is ours until it is given back below.
         let result = body(unsafe { &mut *self.value.get() });
-        self.held.store(false, Ordering::Release);
+        self.holder.store(0, Ordering::Release);
         drop(raised);
         result
     }

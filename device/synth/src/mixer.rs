@@ -94,10 +94,10 @@ impl Mixer {
     }
 
     /// Puts a voice in a free lane. When there is none, the quietest stolen voice ends at once; if there is no such
-    /// either, the new one comes back.
-    pub(crate) fn insert(&mut self, voice: Voice, downloads: &mut Downloads) -> Result<(), Box<Voice>> {
+    /// either, the new one is not played. Returns whether it is.
+    pub(crate) fn insert(&mut self, voice: Voice, downloads: &mut Downloads) -> bool {
         let Some((block, lane)) = self.free_lane().or_else(|| self.quietest_stolen(voice.started)) else {
-            return Err(Box::new(voice));
+            return false;
         };
         let block = &mut self.blocks[block];
         if let Some(sources) = block.remove(lane) {
@@ -105,7 +105,7 @@ impl Mixer {
         }
         downloads.begin(voice.sources);
         block.put(lane, voice);
-        Ok(())
+        true
     }
 
     fn free_lane(&self) -> Option<(usize, usize)> {
@@ -252,70 +252,70 @@ impl Block {
         }
         let mut frame = begin;
         while frame < end {
-            self.settle(frame, scene);
             let until_tick = TICK as u64 - frame % TICK as u64;
             let count = until_tick.min(end - frame) as usize;
-            self.mix(count, scene);
+            self.stretch(frame, count, scene);
             let at = (frame - begin) as usize;
             self.bus.reduce(&mut self.frames[at..at + count]);
             frame += count as u64;
         }
     }
 
-    /// Works out all control values that a frame needs. At a tick, voices that are over go.
-    fn settle(&mut self, frame: u64, scene: Scene<'_>) {
+    /// Mixes the next `frames` frames, which must not reach beyond the next tick, into the bus.
+    fn stretch(&mut self, frame: u64, frames: usize, scene: Scene<'_>) {
         let tick = frame / TICK as u64;
         let arrives = self.tick != Some(tick);
         self.tick = Some(tick);
-        if !arrives && !self.touched {
-            return;
-        }
+        self.bus.clear(frames);
         let moment = Moment { frame, arrives, channels: scene.channels, surroundings: scene.surroundings };
+        // One group after another, while what belongs to it is at hand.
         for index in 0..self.groups.len() {
-            let (control, group) = (&mut self.controls[index], &mut self.groups[index]);
-            let voices = &mut self.voices[index * LANES..(index + 1) * LANES];
-            if control.taken == 0 {
+            if self.controls[index].taken == 0 {
                 continue;
             }
-            let mut due: LaneSet = 0;
-            if self.touched {
-                let is_due = |voice: &Option<Voice>| voice.as_ref().is_some_and(Voice::is_due);
-                due = voices.iter().rev().fold(0, |set, voice| set << 1 | LaneSet::from(is_due(voice)));
+            if arrives || self.touched {
+                self.settle(index, &moment, scene);
             }
-            if !arrives && due == 0 {
-                continue;
-            }
-            for lane in lanes_of((scene.kernels.settle)(control, group, voices, due, &moment)) {
-                let sources = self.remove(index * LANES + lane);
-                self.ended.extend(sources);
-            }
+            self.mix(index, frames, scene);
         }
         self.touched = false;
     }
 
-    /// Mixes the next `frames` frames, which must not reach beyond the next tick, into the bus.
-    fn mix(&mut self, frames: usize, scene: Scene<'_>) {
-        self.bus.clear(frames);
-        let groups = self.controls.iter_mut().zip(&mut self.groups);
-        for (voices, (control, group)) in self.voices.chunks_mut(LANES).zip(groups) {
-            if control.taken == 0 {
-                continue;
-            }
-            let rows = voices.iter_mut().zip(&mut self.scratch.rows).zip(control.steps);
-            for (lane, ((voice, row), step)) in rows.enumerate() {
-                let row = &mut row[..frames];
-                match voice {
-                    Some(voice) => {
-                        oscillator::render(&mut voice.cursor, step, scene.kernels, row);
-                        control.ended |= LaneSet::from(voice.cursor.ended()) << lane;
-                    }
-                    None => row.fill(0.0),
-                }
-            }
-            if !scene.sends {
-                group.sends = Sends::None;
-            }
-            (scene.kernels.mix)(group, &mut self.scratch, frames, &mut self.bus);
+    /// Works out all control values of a group that a frame needs. At a tick, voices that are over go.
+    fn settle(&mut self, index: usize, moment: &Moment<'_>, scene: Scene<'_>) {
+        let voices = &mut self.voices[index * LANES..(index + 1) * LANES];
+        let mut due: LaneSet = 0;
+        if self.touched {
+            let is_due = |voice: &Option<Voice>| voice.as_ref().is_some_and(Voice::is_due);
+            due = voices.iter().rev().fold(0, |set, voice| set << 1 | LaneSet::from(is_due(voice)));
         }
+        if !moment.arrives && due == 0 {
+            return;
+        }
+        let over = (scene.kernels.settle)(&mut self.controls[index], &mut self.groups[index], voices, due, moment);
+        for lane in lanes_of(over) {
+            let sources = self.remove(index * LANES + lane);
+            self.ended.extend(sources);
+        }
+    }
+
+    fn mix(&mut self, index: usize, frames: usize, scene: Scene<'_>) {
+        let (control, group) = (&mut self.controls[index], &mut self.groups[index]);
+        let voices = &mut self.voices[index * LANES..(index + 1) * LANES];
+        let rows = voices.iter_mut().zip(&mut self.scratch.rows).zip(control.steps);
+        for (lane, ((voice, row), step)) in rows.enumerate() {
+            let row = &mut row[..frames];
+            match voice {
+                Some(voice) => {
+                    oscillator::render(&mut voice.cursor, step, scene.kernels, row);
+                    control.ended |= LaneSet::from(voice.cursor.ended()) << lane;
+                }
+                None => row.fill(0.0),
+            }
+        }
+        if !scene.sends {
+            group.sends = Sends::None;
+        }
+        (scene.kernels.mix)(group, &mut self.scratch, frames, &mut self.bus);
     }
 }

@@ -1,6 +1,6 @@
 //! A chorus: two delay lines a side that swing slowly, each at its own place of the turn.
 
-use super::delay::DelayLine;
+use super::delay::{CHUNK, DelayLine};
 use crate::math;
 
 /// The middle of the swing, in milliseconds.
@@ -40,21 +40,39 @@ impl Chorus {
         self.phase = 0;
     }
 
-    /// One frame.
-    pub(crate) fn process(&mut self, x: f32) -> [f32; 2] {
-        self.line.write(x);
-        let taps = PHASES.map(|start| {
-            let swing = math::sine(self.phase.wrapping_add(start));
-            self.line.read_between(self.middle + self.depth * swing)
-        });
-        self.phase = self.phase.wrapping_add(self.step);
-        [(taps[0] + taps[1]) * WET, (taps[2] + taps[3]) * WET]
+    /// Adds what comes of a chunk of frames to them.
+    pub(crate) fn process(&mut self, input: &[f32], out: &mut [[f32; 2]]) {
+        let frames = input.len();
+        self.line.write(input);
+        let mut taps = [[0.0; CHUNK]; PHASES.len()];
+        for (taps, start) in taps.iter_mut().zip(PHASES) {
+            let first = self.phase.wrapping_add(start);
+            for (i, delay) in taps.iter_mut().enumerate() {
+                *delay = self.middle + self.depth * math::sine(first.wrapping_add(self.step.wrapping_mul(i as u32)));
+            }
+            for (i, tap) in taps[..frames].iter_mut().enumerate() {
+                let whole = *tap as usize;
+                // The later ones of the chunk are written already.
+                *tap = self.line.read_between(whole + frames - 1 - i, *tap - whole as f32);
+            }
+        }
+        self.phase = self.phase.wrapping_add(self.step.wrapping_mul(frames as u32));
+        for (i, out) in out.iter_mut().enumerate() {
+            out[0] += (taps[0][i] + taps[1][i]) * WET;
+            out[1] += (taps[2][i] + taps[3][i]) * WET;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn one(chorus: &mut Chorus, x: f32) -> [f32; 2] {
+        let mut out = [[0.0; 2]];
+        chorus.process(&[x], &mut out);
+        out[0]
+    }
 
     #[test]
     fn its_taps_swing_around_their_delay_and_never_leave_the_line() {
@@ -63,7 +81,7 @@ mod tests {
             let (low, high) = ((DELAY_MS - DEPTH_MS) * 1e-3, (DELAY_MS + DEPTH_MS) * 1e-3);
             for click in 0..40 {
                 let period = (0.05 * f64::from(rate)) as usize;
-                let response: Vec<_> = (0..period).map(|i| chorus.process(f32::from(i == 0))).collect();
+                let response: Vec<_> = (0..period).map(|i| one(&mut chorus, f32::from(i == 0))).collect();
                 let sounding = response.iter().enumerate().filter(|(_, f)| f[0] != 0.0 || f[1] != 0.0).map(|(i, _)| i);
                 for i in sounding {
                     let seconds = i as f64 / f64::from(rate);
@@ -80,7 +98,7 @@ mod tests {
         let mut power = 0.0;
         for i in 0..480_000u32 {
             let x = libm::sin(f64::from(i) * 0.05) as f32;
-            let [left, _] = chorus.process(x);
+            let [left, _] = one(&mut chorus, x);
             power += f64::from(left) * f64::from(left);
         }
         let decibels = 10.0 * libm::log10(power / 480_000.0 * 2.0);

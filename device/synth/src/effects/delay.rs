@@ -1,9 +1,14 @@
-//! A delay line.
+//! A delay line, read and written some frames at a time.
+
+/// Most frames that the effects work on at a time. No more than the shortest delay that is fed back, so that nothing
+/// read in a chunk depends on what is written in it.
+pub(crate) const CHUNK: usize = 32;
 
 /// Below this a value is silence: it keeps recirculating values from becoming denormal numbers, which are slow.
 const SILENCE: f32 = 1e-15;
 
 /// A value, or zero where it is too small to matter.
+#[inline(always)]
 pub(crate) fn flush(x: f32) -> f32 {
     if x.abs() < SILENCE { 0.0 } else { x }
 }
@@ -17,9 +22,9 @@ pub(crate) struct DelayLine {
 }
 
 impl DelayLine {
-    /// A line that can look back `longest` samples.
+    /// A line that can look back `longest` samples from the first of a chunk just written.
     pub(crate) fn new(longest: usize) -> Self {
-        let length = (longest + 1).next_power_of_two();
+        let length = (longest + 1 + CHUNK).next_power_of_two();
         Self { samples: vec![0.0; length].into_boxed_slice(), mask: length - 1, next: 0 }
     }
 
@@ -27,20 +32,28 @@ impl DelayLine {
         self.samples.fill(0.0);
     }
 
-    pub(crate) fn write(&mut self, x: f32) {
-        self.samples[self.next] = flush(x);
-        self.next = (self.next + 1) & self.mask;
+    /// Writes a chunk.
+    pub(crate) fn write(&mut self, chunk: &[f32]) {
+        let (before, after) = chunk.split_at(chunk.len().min(self.samples.len() - self.next));
+        let copy = |to: &mut [f32], from: &[f32]| to.iter_mut().zip(from).for_each(|(to, from)| *to = flush(*from));
+        copy(&mut self.samples[self.next..], before);
+        copy(&mut self.samples, after);
+        self.next = (self.next + chunk.len()) & self.mask;
     }
 
-    /// What was written `delay` writes ago; 1 is the last.
-    pub(crate) fn read(&self, delay: usize) -> f32 {
-        self.samples[self.next.wrapping_sub(delay) & self.mask]
+    /// Reads as many as fit in `chunk`, the first of them what was written `delay` writes ago; 1 is the last.
+    pub(crate) fn read(&self, delay: usize, chunk: &mut [f32]) {
+        let first = self.next.wrapping_sub(delay) & self.mask;
+        let (before, after) = chunk.split_at_mut(chunk.len().min(self.samples.len() - first));
+        before.copy_from_slice(&self.samples[first..first + before.len()]);
+        after.copy_from_slice(&self.samples[..after.len()]);
     }
 
-    /// The same between two samples, by a straight line.
-    pub(crate) fn read_between(&self, delay: f32) -> f32 {
-        let whole = delay as usize;
-        let (near, far) = (self.read(whole), self.read(whole + 1));
-        near + (far - near) * (delay - whole as f32)
+    /// What was written so many writes ago, between two of them by a straight line; 1 is the last.
+    #[inline(always)]
+    pub(crate) fn read_between(&self, whole: usize, fraction: f32) -> f32 {
+        let at = |delay: usize| self.samples[self.next.wrapping_sub(delay) & self.mask];
+        let (near, far) = (at(whole), at(whole + 1));
+        near + (far - near) * fraction
     }
 }

@@ -1,7 +1,7 @@
 //! A room: early diffusion by all-passes, then eight delay lines fed back through a Hadamard matrix, each with a
 //! low-pass so that high notes die away first.
 
-use super::delay::DelayLine;
+use super::delay::{CHUNK, DelayLine, flush};
 
 const LINES: usize = 8;
 /// Lengths in milliseconds, without common factors at any usual rate.
@@ -13,8 +13,6 @@ const DIFFUSION_GAIN: f32 = 0.6;
 const DECAY_SECONDS: f64 = 1.6;
 /// Where damping begins, in Hz.
 const DAMPING_HERTZ: f64 = 5200.0;
-/// Where it is the same at every rate, in Hz.
-const DAMPING_MEASURED_HERTZ: f64 = 3000.0;
 /// Time before the first reflection, in milliseconds.
 const PREDELAY_MS: f64 = 12.0;
 /// Gain of the output: a full send is then about as loud as the dry voice.
@@ -26,11 +24,15 @@ struct AllPass {
 }
 
 impl AllPass {
-    fn process(&mut self, x: f32) -> f32 {
-        let delayed = self.line.read(self.delay);
-        let inner = x - DIFFUSION_GAIN * delayed;
+    fn process(&mut self, chunk: &mut [f32]) {
+        let (mut delayed, mut inner) = ([0.0; CHUNK], [0.0; CHUNK]);
+        let (delayed, inner) = (&mut delayed[..chunk.len()], &mut inner[..chunk.len()]);
+        self.line.read(self.delay, delayed);
+        for ((x, delayed), inner) in chunk.iter_mut().zip(&*delayed).zip(&mut *inner) {
+            *inner = *x - DIFFUSION_GAIN * delayed;
+            *x = delayed + DIFFUSION_GAIN * *inner;
+        }
         self.line.write(inner);
-        delayed + DIFFUSION_GAIN * inner
     }
 }
 
@@ -56,7 +58,7 @@ impl Reverb {
             lines: LINE_MS.map(line),
             delays: LINE_MS.map(samples),
             gains: LINE_MS.map(|ms| libm::pow(10.0, -3.0 * ms / 1000.0 / DECAY_SECONDS) as f32),
-            damping: damping(rate) as f32,
+            damping: libm::exp(-core::f64::consts::TAU * (DAMPING_HERTZ / rate).min(0.45)) as f32,
             low: [0.0; LINES],
         }
     }
@@ -68,62 +70,70 @@ impl Reverb {
         self.low = [0.0; LINES];
     }
 
-    /// One frame.
-    pub(crate) fn process(&mut self, x: f32) -> [f32; 2] {
+    /// Adds what comes of a chunk of frames to them.
+    pub(crate) fn process(&mut self, input: &[f32], out: &mut [[f32; 2]]) {
+        let frames = input.len();
+        let mut x = [0.0; CHUNK];
         let (predelay, delay) = &mut self.predelay;
-        predelay.write(x);
-        let mut x = predelay.read(*delay);
+        predelay.write(input);
+        predelay.read(*delay + frames - 1, &mut x[..frames]);
         for stage in &mut self.diffusion {
-            x = stage.process(x);
+            stage.process(&mut x[..frames]);
         }
-        let mut y = [0.0; LINES];
+        let mut y = [[0.0; CHUNK]; LINES];
         for (i, y) in y.iter_mut().enumerate() {
-            let tap = self.lines[i].read(self.delays[i]);
-            self.low[i] = super::delay::flush(tap + (self.low[i] - tap) * self.damping);
-            *y = self.low[i] * self.gains[i];
+            self.lines[i].read(self.delays[i], &mut y[..frames]);
         }
-        let left = (y[0] - y[2]) + (y[4] - y[6]);
-        let right = (y[1] - y[3]) + (y[5] - y[7]);
+        // All lines frame by frame: each is a chain of its own, and the processor works on one while another waits.
+        for frame in 0..frames {
+            for (i, y) in y.iter_mut().enumerate() {
+                let tap = y[frame];
+                self.low[i] = flush(tap + (self.low[i] - tap) * self.damping);
+                y[frame] = self.low[i] * self.gains[i];
+            }
+        }
+        for (frame, out) in out.iter_mut().enumerate() {
+            let y = |line: usize| y[line][frame];
+            out[0] += ((y(0) - y(2)) + (y(4) - y(6))) * WET;
+            out[1] += ((y(1) - y(3)) + (y(5) - y(7))) * WET;
+        }
         hadamard(&mut y);
-        for (i, line) in self.lines.iter_mut().enumerate() {
+        for (i, (line, y)) in self.lines.iter_mut().zip(&mut y).enumerate() {
             let sign = if i % 2 == 0 { 1.0 } else { -1.0 };
-            line.write(y[i] + sign * x);
+            y.iter_mut().zip(&x).for_each(|(y, x)| *y += sign * x);
+            line.write(&y[..frames]);
         }
-        [left * WET, right * WET]
     }
-}
-
-/// The pole of the damping low-pass. Placed so that at [`DAMPING_MEASURED_HERTZ`] it damps as much as the analogue one
-/// does, whatever the rate: a pole at the analogue one's own frequency damps less the nearer that is to half the rate.
-fn damping(rate: f64) -> f64 {
-    let hertz = DAMPING_MEASURED_HERTZ.min(0.4 * rate);
-    let power = 1.0 / (1.0 + (hertz / DAMPING_HERTZ) * (hertz / DAMPING_HERTZ));
-    // (1 - a)^2 / (1 - 2 a cos(w) + a^2) is this power: the solution that is stable.
-    let cosine = libm::cos(core::f64::consts::TAU * hertz / rate);
-    let b = (1.0 - power * cosine) / (1.0 - power);
-    b - libm::sqrt(b * b - 1.0)
 }
 
 /// Multiplies by the orthonormal Hadamard matrix of order 8.
-fn hadamard(y: &mut [f32; LINES]) {
+fn hadamard(y: &mut [[f32; CHUNK]; LINES]) {
     for span in [1, 2, 4] {
         for i in (0..LINES).filter(|i| i & span == 0) {
-            let (a, b) = (y[i], y[i + span]);
-            (y[i], y[i + span]) = (a + b, a - b);
+            let (low, high) = y.split_at_mut(i + span);
+            for (a, b) in low[i].iter_mut().zip(&mut high[0]) {
+                (*a, *b) = (*a + *b, *a - *b);
+            }
         }
     }
     // 1 / sqrt(8)
-    y.iter_mut().for_each(|v| *v *= 0.353_553_4);
+    y.as_flattened_mut().iter_mut().for_each(|v| *v *= 0.353_553_4);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn one(reverb: &mut Reverb, x: f32) -> [f32; 2] {
+        let mut out = [[0.0; 2]];
+        reverb.process(&[x], &mut out);
+        out[0]
+    }
+
     /// What one click becomes, in so many seconds.
     fn response(rate: u32, seconds: f64) -> Vec<[f32; 2]> {
         let mut reverb = Reverb::new(rate);
-        (0..(seconds * f64::from(rate)) as usize).map(|i| reverb.process(if i == 0 { 1.0 } else { 0.0 })).collect()
+        (0..(seconds * f64::from(rate)) as usize).map(|i| one(&mut reverb, f32::from(i == 0))).collect()
     }
 
     /// Energy from a time on, in dB.
@@ -167,8 +177,8 @@ mod tests {
     #[test]
     fn it_ends_in_silence_and_not_in_denormal_numbers() {
         let mut reverb = Reverb::new(11_025);
-        reverb.process(1.0);
-        let tail = (0..11_025 * 20).map(|_| reverb.process(0.0)).last();
+        one(&mut reverb, 1.0);
+        let tail = (0..11_025 * 20).map(|_| one(&mut reverb, 0.0)).last();
         assert_eq!(tail, Some([0.0, 0.0]));
     }
 }

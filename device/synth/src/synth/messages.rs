@@ -55,10 +55,13 @@ impl Synth {
         self.notes += 1;
         let note = Note { group, channel, note: key, velocity, serial: self.notes, instrument_handle };
         let matching = program.zones.iter().filter_map(|z| Some((z, z.key_of(key, velocity, &state)?)));
-        let zones: Vec<(&Zone, i32)> = matching.take(LAYERS_MAX).collect();
-        self.make_way(&note, &zones);
+        // On the stack: threads that must not wait play notes.
+        let mut layers = [None; LAYERS_MAX];
+        layers.iter_mut().zip(matching).for_each(|(layer, zone)| *layer = Some(zone));
+        let zones = layers.iter().flatten();
+        self.make_way(&note, zones.clone());
         let mut lost = false;
-        for (zone, zone_key) in &zones {
+        for (zone, zone_key) in zones.clone() {
             let Some(wave) = self.find_wave(zone) else { continue };
             if !self.find_voice(state.priority, &mut lost) {
                 lost = true;
@@ -66,12 +69,12 @@ impl Synth {
             }
             let is_slave = zone.phase_group != 0 && !zone.phase_master;
             let master = zones
-                .iter()
+                .clone()
                 .find(|(other, _)| is_slave && other.phase_master && other.phase_group == zone.phase_group)
                 .copied();
             let place = (&self.surroundings, self.frame);
             let voice = Voice::start(note, (zone, *zone_key), master, wave, &state, place);
-            lost |= self.mixer.insert(voice, &mut self.downloads).is_err();
+            lost |= !self.mixer.insert(voice, &mut self.downloads);
         }
         self.notes_lost += u64::from(lost);
     }
@@ -101,11 +104,11 @@ impl Synth {
     }
 
     /// Ends what a new note ends: the same key, unless its region says otherwise, and its key groups.
-    fn make_way(&mut self, note: &Note, zones: &[(&Zone, i32)]) {
-        let self_exclusive = zones.iter().any(|(zone, _)| zone.self_exclusive);
+    fn make_way<'a>(&mut self, note: &Note, zones: impl Iterator<Item = &'a (&'a Zone, i32)> + Clone) {
+        let self_exclusive = zones.clone().any(|(zone, _)| zone.self_exclusive);
         for voice in self.mixer.iter_mut().filter(|v| (v.group, v.channel) == (note.group, note.channel)) {
             let same_key = self_exclusive && voice.note == note.note && voice.stage >= Stage::Sustained;
-            let in_group = voice.key_group != 0 && zones.iter().any(|(zone, _)| zone.key_group == voice.key_group);
+            let in_group = voice.key_group != 0 && zones.clone().any(|(zone, _)| zone.key_group == voice.key_group);
             if same_key || in_group {
                 voice.shut_down();
             }
@@ -153,14 +156,13 @@ impl Synth {
     pub(super) fn system_exclusive(&mut self, group: u16, data: &[u8]) {
         // The closing F7 may be missing when a fragment was lost: the length of these messages is known.
         match data {
-            // Entering DLS mode brings static priority with it (DLS-1, "Voice Allocation").
-            [0x7E, _, 0x0A, 0x01, ..] => (self.system_on, self.static_allocation) = (true, true),
+            [0x7E, _, 0x0A, 0x01, ..] => self.system_on = true,
             [0x7E, _, 0x0A, 0x02, ..] => {
                 self.system_on = false;
                 self.mixer.iter_mut().for_each(Voice::shut_down);
             }
-            // Outside of it these two say nothing.
-            [0x7E, _, 0x0A, which @ (0x03 | 0x04), ..] if self.system_on => self.static_allocation = *which == 0x04,
+            [0x7E, _, 0x0A, 0x03, ..] => self.static_allocation = false,
+            [0x7E, _, 0x0A, 0x04, ..] => self.static_allocation = true,
             // General MIDI on (1), off (2), level 2 on (3).
             [0x7E, _, 0x09, 0x01..=0x03, ..] => self.power_on(group),
             _ => {}

@@ -10,6 +10,7 @@ use crate::channel::{CHANNELS, Channel, controller};
 use crate::config::{ConfigError, SynthConfig};
 use crate::downloads::Downloads;
 use crate::effects::chorus::Chorus;
+use crate::effects::delay::CHUNK;
 use crate::effects::reverb::Reverb;
 use crate::handles::{DownloadError, DownloadHandle, UnknownChannel, UnknownHandle, Unload, VolumeItem};
 use crate::kernel::{Kernels, interpolation};
@@ -203,13 +204,17 @@ impl Synth {
                 sends: self.reverb.is_some() || self.chorus.is_some(),
             };
             let dry = self.mixer.render(self.frame, frames, scene, &mut self.downloads);
-            for (frame, [left, right, to_reverb, to_chorus]) in now.iter_mut().zip(dry) {
-                *frame = [*left, *right];
+            for (out, dry) in now.chunks_mut(CHUNK).zip(dry.chunks(CHUNK)) {
+                out.iter_mut().zip(dry).for_each(|(out, [left, right, ..])| *out = [*left, *right]);
+                let mut sent = [[0.0; CHUNK]; 2];
+                for (i, [_, _, to_reverb, to_chorus]) in dry.iter().enumerate() {
+                    (sent[0][i], sent[1][i]) = (*to_reverb, *to_chorus);
+                }
                 if let Some(reverb) = &mut self.reverb {
-                    add(frame, reverb.process(*to_reverb));
+                    reverb.process(&sent[0][..out.len()], out);
                 }
                 if let Some(chorus) = &mut self.chorus {
-                    add(frame, chorus.process(*to_chorus));
+                    chorus.process(&sent[1][..out.len()], out);
                 }
             }
             self.frame += frames as u64;
@@ -321,11 +326,6 @@ impl Synth {
 
 fn power_on_channels(groups: u16) -> Vec<[Channel; CHANNELS]> {
     (0..groups).map(|_| core::array::from_fn(Channel::new)).collect()
-}
-
-fn add(frame: &mut [f32; 2], [left, right]: [f32; 2]) {
-    frame[0] += left;
-    frame[1] += right;
 }
 
 /// Rounds half to even, and clips.

@@ -236,8 +236,12 @@ impl Articulation {
         let fixed = |(input, _)| matches!(input, Input::None | Input::Velocity | Input::Key);
         let filtered = scale(s::NONE, d::FILTER_CUTOFF) != CUTOFF_OPEN;
         if filtered {
-            // The table of this resonance is made now, and not when the first note needs it.
-            Resonance::of(f64::from(scale(s::NONE, d::FILTER_Q)) / 655_360.0);
+            // Tables are made now, and not when the first note needs them: one when the resonance is always the same.
+            if rows.iter().all(|row| row.destination != d::FILTER_Q || row.is_constant) {
+                Resonance::of(f64::from(scale(s::NONE, d::FILTER_Q)) / 655_360.0);
+            } else {
+                Resonance::prepare();
+            }
         }
         Self {
             cutoff_moves: rows

@@ -182,12 +182,12 @@ impl Envelopes {
     /// brought to the next stage then, by [`Envelope::advance`] with no more frames.
     #[inline(always)]
     pub(crate) fn advance(&mut self, frames: &[u32; LANES]) -> bool {
-        let mut late = 0;
+        let mut signs = u32::MAX;
         for (i, frames) in frames.iter().enumerate() {
             self.elapsed.0[i] += frames.cast_signed() as f32;
-            late |= u32::from(self.elapsed.0[i] >= self.until.0[i]);
+            signs &= (self.elapsed.0[i] - self.until.0[i]).to_bits();
         }
-        late != 0
+        any_plus(signs)
     }
 
     /// Levels and ranges so many frames ahead, right for lanes whose stage goes on until then, and whether there are
@@ -195,17 +195,24 @@ impl Envelopes {
     #[inline(always)]
     pub(crate) fn levels(&self, ahead: f32) -> (Lane, Lane, bool) {
         let mut levels = Lane::default();
-        let mut late = 0;
+        let mut signs = u32::MAX;
         for i in 0..LANES {
             let elapsed = self.elapsed.0[i] + ahead;
             levels.0[i] = self.origin.0[i] + self.slope.0[i] * elapsed;
-            late |= u32::from(elapsed >= self.until.0[i]);
+            signs &= (elapsed - self.until.0[i]).to_bits();
         }
-        (levels, self.range, late != 0)
+        (levels, self.range, any_plus(signs))
     }
 
     /// Whether a lane's stage ends within so many frames.
     pub(crate) fn is_late(&self, lane: usize, ahead: f32) -> bool {
         self.elapsed.0[lane] + ahead >= self.until.0[lane]
     }
+}
+
+/// Whether any number whose bits were joined by AND was positive or zero: what a comparison would say, but in integers
+/// the compiler may ask all lanes at once.
+#[inline(always)]
+fn any_plus(signs: u32) -> bool {
+    signs.cast_signed() >= 0
 }

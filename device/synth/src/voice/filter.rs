@@ -19,6 +19,8 @@ const PER_OCTAVE: usize = 16;
 /// Octaves from the lowest cutoff, Fs/512, to the highest, Fs/4. A device must reach from Fs/240 to Fs/6.
 const OCTAVES: usize = 7;
 const POINTS: usize = OCTAVES * PER_OCTAVE + 1;
+/// The same, padded with the last point, so that seven bits are always an index.
+const PADDED: usize = 128;
 
 /// A cutoff in octaves above Fs/512 that leaves everything as it is when there is no resonance.
 pub(crate) const OPEN: f32 = 1e6;
@@ -30,7 +32,7 @@ pub(crate) const OPEN_COEFFICIENTS: [f32; 3] = [1.0, 0.0, 0.0];
 pub(crate) struct Resonance {
     /// Gain of the pass band.
     gain: f32,
-    points: [(f32, f32); POINTS],
+    points: [(f32, f32); PADDED],
 }
 
 impl Resonance {
@@ -41,10 +43,15 @@ impl Resonance {
         TABLES[index].get_or_init(|| Self::make(index as f64 * Q_STEP_DB))
     }
 
+    /// Makes all tables.
+    pub(crate) fn prepare() {
+        (0..Q_STEPS).for_each(|step| _ = Self::of(step as f64 * Q_STEP_DB));
+    }
+
     fn make(decibels: f64) -> Self {
         let resonance = libm::pow(10.0, decibels / 20.0);
         let points = core::array::from_fn(|i| {
-            let cutoff = libm::exp2(i as f64 / PER_OCTAVE as f64) / 512.0;
+            let cutoff = libm::exp2(i.min(POINTS - 1) as f64 / PER_OCTAVE as f64) / 512.0;
             let angle = solve(cutoff, resonance);
             let radius = radius(angle, resonance);
             ((-2.0 * radius * libm::cos(angle)) as f32, (radius * radius) as f32)
@@ -64,13 +71,17 @@ pub(crate) fn coefficients(resonances: &[&Resonance; LANES], octaves: &Lane) -> 
     let (mut first, mut second, mut gain, mut fraction) = ([zero; 2], [zero; 2], zero, zero);
     let mut index = [0; LANES];
     for (i, index) in index.iter_mut().enumerate() {
+        // Adding this number rounds to a whole one, which its low bits are then: half less than x, it is the point at or
+        // below x, or the one before; in between it makes no difference.
+        const ROUNDER: f32 = 12_582_912.0;
         let x = least(greatest(octaves.0[i] * PER_OCTAVE as f32, 0.0), (POINTS - 1) as f32);
-        *index = (x as i32).min(POINTS as i32 - 2);
-        fraction.0[i] = x - *index as f32;
+        let rounded = (x - 0.5) + ROUNDER;
+        *index = rounded.to_bits() & (PADDED as u32 - 1);
+        fraction.0[i] = x - (rounded - ROUNDER);
     }
     for (i, (resonance, index)) in resonances.iter().zip(index).enumerate() {
         let at = index as usize;
-        let [from, to] = [resonance.points[at], resonance.points[at + 1]];
+        let [from, to] = [resonance.points[at], resonance.points[(at + 1) % PADDED]];
         (first[0].0[i], first[1].0[i]) = (from.0, to.0);
         (second[0].0[i], second[1].0[i]) = (from.1, to.1);
         gain.0[i] = resonance.gain;

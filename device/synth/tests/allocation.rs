@@ -1,0 +1,94 @@
+//! Messages and rendering take no memory and give none back: threads that must not wait may do both.
+
+#![allow(unsafe_code, reason = "a global allocator is unsafe by its trait")]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+
+use common::*;
+use dls_synth::dls::spec::transform::{LINEAR, SOURCE_BIPOLAR};
+use dls_synth::dls::spec::{REGION_SELF_NON_EXCLUSIVE, destination as d, source as s};
+use dls_synth::dls::{Instrument, Patch, Region};
+use dls_synth::{Bank, Synth, SynthConfig};
+
+thread_local! {
+    static CALLS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counting.
+struct Counting;
+
+// SAFETY: all of it is the system's; counting is in a cell that needs no memory and is never dropped.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        CALLS.set(CALLS.get() + 1);
+        // SAFETY: the caller's promises go on to the system.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        CALLS.set(CALLS.get() + 1);
+        // SAFETY: the caller's promises go on to the system.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+#[test]
+fn messages_and_rendering_take_no_memory() {
+    // A filter whose resonance follows the velocity; layers; a voice that ends with its wave, one with its envelope.
+    let rows = vec![
+        constant(d::FILTER_CUTOFF, cents(7000.0)),
+        connection(s::VELOCITY, s::NONE, d::FILTER_Q, LINEAR, decibels(12.0)),
+        connection(s::LFO, s::NONE, d::FILTER_CUTOFF, SOURCE_BIPOLAR, cents(600.0)),
+        constant(d::EG1_RELEASE, time(0.05)),
+    ];
+    let wave_of = |seed: u64| {
+        let mut random = Random(seed);
+        wave(&(0..3000).map(|_| (random.below(40_000) as i32 - 20_000) as i16).collect::<Vec<_>>())
+    };
+    let long = Region { options: REGION_SELF_NON_EXCLUSIVE, ..region(0, looped(100, 2000)) };
+    let short = region(1, looped(50, 7));
+    let once = region(1, dls_synth::dls::WaveSample::default());
+    let mut bank = collection(vec![long, short, once], vec![wave_of(1), wave_of(2)]);
+    bank.instruments[0].articulation = rows;
+    bank.instruments.push(Instrument {
+        patch: Patch { program: 1, ..Patch::default() },
+        regions: bank.instruments[0].regions[1..].to_vec(),
+        ..Instrument::default()
+    });
+    let mut synth =
+        Synth::new(SynthConfig { voices: 24, ..SynthConfig::default() }, Arc::new(Bank::from_collection(&bank)))
+            .unwrap();
+    let mut out = vec![[0; 2]; 480];
+    let mut random = Random(77);
+
+    let before = CALLS.get();
+    let mut most = 0;
+    for _ in 0..4000 {
+        let channel = random.below(16) as u8;
+        let mut data = || random.below(128) as u8;
+        let message = match data() % 9 {
+            0..=3 => [0x90 | channel, data(), data()],
+            4 => [0x80 | channel, data(), 0],
+            5 => [0xE0 | channel, data(), data()],
+            6 => [0xC0 | channel, data() & 1, 0],
+            7 => [0xA0 | channel, data(), data()],
+            _ => [0xB0 | channel, data(), data()],
+        };
+        synth.midi(0, &message);
+        let frames = random.below(out.len());
+        synth.render_i16(&mut out[..frames]);
+        most = most.max(synth.active_voices());
+    }
+    synth.midi(0, &[0xF0, 0x7E, 0x7F, 0x09, 0x01, 0xF7]);
+    synth.all_sound_off();
+    synth.render_i16(&mut out);
+    assert_eq!(CALLS.get() - before, 0, "calls of the allocator");
+    assert!(most == 24 && synth.notes_lost() > 100, "it must have been busy: {most}, {}", synth.notes_lost());
+}

@@ -21,7 +21,7 @@ use super::structures::{
     connections, sample_loop, wave_link, wave_sample,
 };
 use super::warning::{PassedOver, Warnings};
-use crate::limits::{CONNECTIONS_MAX, INSTRUMENTS_MAX, REGIONS_MAX, TEXT_BYTES_MAX, WAVES_MAX};
+use crate::limits::{CONNECTIONS_MAX, INSTRUMENTS_MAX, REGIONS_MAX, WAVES_MAX};
 
 /// A collection, and what was passed over on the way to it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,7 +61,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Loaded, BankError> {
     let instruments = reader.instruments(&top, &trail)?;
     let info = single(&top, b"INFO", &trail, &mut reader.warnings);
     let collection =
-        Collection { name: string(info, b"INAM"), copyright: string(info, b"ICOP"), instruments, waves: reader.waves };
+        Collection { name: text(info, b"INAM"), copyright: text(info, b"ICOP"), instruments, waves: reader.waves };
     Ok(Loaded { collection, warnings: reader.warnings })
 }
 
@@ -72,12 +72,6 @@ fn refuse(top: &[Chunk<'_>], trail: &Trail<'_>) -> Result<(), BankError> {
         Some(chunk) => Err(BankError::at(&trail.to(chunk.id, chunk.offset), Rule::NotForThisDevice)),
         None => Ok(()),
     }
-}
-
-fn string(info: Option<Chunk<'_>>, id: &[u8; 4]) -> String {
-    let bytes = info.and_then(|info| text(info.data, id)).unwrap_or_default();
-    let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len()).min(TEXT_BYTES_MAX);
-    String::from_utf8_lossy(&bytes[..end]).trim().to_owned()
 }
 
 fn limit(trail: &Trail<'_>, what: &'static str, count: usize, limit: usize) -> Result<(), BankError> {
@@ -219,7 +213,7 @@ impl Reader {
             None => None,
         };
         let mut wave = Wave::from_pcm(rate, bits, data.data, sample).ok_or_else(wrong)?;
-        wave.name = string(single(&children, b"INFO", trail, &mut self.warnings), b"INAM");
+        wave.name = text(single(&children, b"INFO", trail, &mut self.warnings), b"INAM");
         Ok(Some(wave))
     }
 
@@ -313,7 +307,7 @@ impl Reader {
             regions.extend(self.region(chunk, &here.nth(chunk.id, index, chunk.offset))?);
         }
         let articulation = self.articulation(&children, trail)?.unwrap_or_default();
-        let name = string(self.single(&children, b"INFO", trail), b"INAM");
+        let name = text(self.single(&children, b"INFO", trail), b"INAM");
         let patch = Patch::from_header(word(header.data, 4), word(header.data, 8));
         Ok(Some(Instrument { name, patch, regions, articulation }))
     }

@@ -7,6 +7,7 @@ use super::bytes::u32_at;
 use super::fault::{BankError, Rule};
 use super::place::Trail;
 use super::warning::{PassedOver, Warnings};
+use crate::limits::TEXT_BYTES_MAX;
 
 /// A chunk's four-character code.
 pub(crate) type FourCc = [u8; 4];
@@ -135,8 +136,18 @@ pub(crate) fn single<'a>(
     first
 }
 
+/// A text of an `INFO` list; empty when there is none. What is no UTF-8 becomes replacement characters, and the whole
+/// is cut to [`TEXT_BYTES_MAX`], so that what is written is read again the same.
+pub(crate) fn text(info: Option<Chunk<'_>>, id: &FourCc) -> String {
+    let bytes = info.and_then(|info| text_bytes(info.data, id)).unwrap_or_default();
+    let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len()).min(TEXT_BYTES_MAX);
+    let mut text = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+    text.trim().to_owned()
+}
+
 /// The data of the first chunk with this code, of lists of texts, where nothing else matters.
-pub(crate) fn text<'a>(data: &'a [u8], id: &FourCc) -> Option<&'a [u8]> {
+fn text_bytes<'a>(data: &'a [u8], id: &FourCc) -> Option<&'a [u8]> {
     let mut at = 0;
     while let Some((found, size)) = header(data, at) {
         let start = at + HEADER;

@@ -16,7 +16,6 @@ use crate::dls::place::Trail;
 use crate::dls::riff::{Known, file, single};
 use crate::dls::warning::{PassedOver, Warnings};
 use crate::dls::{Loaded, riff};
-use crate::limits::TEXT_BYTES_MAX;
 
 const TOP: Known = Known { chunks: &[], lists: &[b"INFO", b"sdta", b"pdta"] };
 const SAMPLES: Known = Known { chunks: &[b"smpl", b"sm24"], lists: &[] };
@@ -49,12 +48,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Loaded, BankError> {
 
     let hydra = hydra::Hydra::read(&parameters, &trail, &mut warnings)?;
     let mut collection = convert::convert(&hydra, samples.data, &mut warnings)?;
-    let text = |id: &[u8; 4]| {
-        let bytes = info.and_then(|info| riff::text(info.data, id)).unwrap_or_default();
-        let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len()).min(TEXT_BYTES_MAX);
-        String::from_utf8_lossy(&bytes[..end]).trim().to_owned()
-    };
-    collection.name = text(b"INAM");
-    collection.copyright = text(b"ICOP");
+    collection.name = riff::text(info, b"INAM");
+    collection.copyright = riff::text(info, b"ICOP");
     Ok(Loaded { collection, warnings })
 }

@@ -29,6 +29,7 @@ fn master() -> Half {
         constant(d::VIB_FREQUENCY, pitch(6.0)),
         connection(s::VIBRATO, s::NONE, d::PITCH, SOURCE_BIPOLAR, cents(80.0)),
         constant(d::EG2_ATTACK, time(0.3)),
+        constant(d::EG2_RELEASE, time(0.3)),
         connection(s::EG2, s::NONE, d::PITCH, LINEAR, cents(-300.0)),
         connection(s::CC1, s::NONE, d::PITCH, LINEAR, cents(200.0)),
     ])
@@ -40,7 +41,8 @@ fn pair(left: &Half, right: &Half, slave_first: bool) -> Collection {
         let mut region: Region = region(index, half.sample);
         region.link.options = options | WAVE_LINK_MULTICHANNEL;
         (region.link.phase_group, region.link.channels) = (1, 1 << index);
-        region.articulation = Some(half.rows.clone());
+        // Long enough for the envelopes' release to be heard.
+        region.articulation = Some([&half.rows[..], &[constant(d::EG1_RELEASE, time(2.0))]].concat());
         region
     };
     let mut regions = vec![region(0, left, WAVE_LINK_PHASE_MASTER), region(1, right, 0)];
@@ -51,7 +53,10 @@ fn pair(left: &Half, right: &Half, slave_first: bool) -> Collection {
     collection(regions, vec![wave(0.0, left), wave(1.0, right)])
 }
 
-/// Two seconds of a note that is bent, tuned and modulated.
+/// Frames until the key goes up in [`play`].
+const HELD: usize = 20_001 + 5 * 10_007;
+
+/// A note that is bent, tuned and modulated, and let go.
 fn play(collection: &Collection) -> Vec<[f32; 2]> {
     let mut synth = plain_synth(dry(), collection);
     synth.midi(0, &[0x90, 65, FULL]);
@@ -60,6 +65,8 @@ fn play(collection: &Collection) -> Vec<[f32; 2]> {
         synth.midi(0, &message);
         out.extend(render(&mut synth, 10_007));
     }
+    synth.midi(0, &[0x80, 65, 0]);
+    out.extend(render(&mut synth, 10_007));
     assert_eq!(synth.active_voices(), 2);
     out
 }
@@ -67,7 +74,7 @@ fn play(collection: &Collection) -> Vec<[f32; 2]> {
 #[test]
 fn a_pair_stays_together_to_a_hundredth_of_a_sample() {
     for slave_first in [false, true] {
-        for frame in play(&pair(&master(), &Half::of(&[]), slave_first)).iter().skip(8) {
+        for frame in play(&pair(&master(), &Half::of(&[]), slave_first)).iter().take(HELD).skip(8) {
             // Sine and cosine of the same phase, or else the radius would beat.
             let radius = f64::from(frame[0]).hypot(f64::from(frame[1]));
             close(radius, PEAK * std::f64::consts::FRAC_1_SQRT_2, 2e-4);
@@ -124,6 +131,36 @@ fn a_slave_has_its_volume_and_its_filter_from_itself() {
     let expected =
         common::prototype::Prototype::new(250.0 / f64::from(RATE), 0.0).decibels(TONE_HERTZ / f64::from(RATE));
     close(20.0 * amplitude[frame(0.1)].log10(), expected, 0.1);
+}
+
+#[test]
+fn a_slaves_volume_and_filter_move_by_its_own_oscillator_and_envelope() {
+    let plain = Half::of(&[]);
+    // A tremolo of a frequency and a delay that the master knows nothing of.
+    let tremolo = Half {
+        sample: WaveSample { gain: decibels(-12.0), ..looped(0, TURN as u32) },
+        ..Half::of(&[
+            constant(d::LFO_FREQUENCY, pitch(10.0)),
+            constant(d::LFO_DELAY, time(0.1)),
+            connection(s::LFO, s::NONE, d::GAIN, SOURCE_BIPOLAR, decibels(6.0)),
+        ])
+    };
+    let amplitude = right_amplitude(&plain, &tremolo, frame(0.2));
+    let level = |seconds: f64| 20.0 * amplitude[frame(seconds)].log10();
+    close(level(0.09), -12.0, 0.05);
+    close(level(0.125), -6.0, 0.05);
+    close(level(0.175), -18.0, 0.05);
+    // A filter that its own modulation envelope closes, from 7 kHz by 6400 cents.
+    let filtered = Half::of(&[
+        constant(d::FILTER_CUTOFF, pitch(7000.0)),
+        connection(s::EG2, s::NONE, d::FILTER_CUTOFF, LINEAR, cents(-6400.0)),
+        constant(d::EG2_ATTACK, time(0.1)),
+    ]);
+    let amplitude = right_amplitude(&plain, &filtered, frame(0.3));
+    close(20.0 * amplitude[frame(0.005)].log10(), 0.0, 0.1);
+    let cutoff = 7000.0 * (-6400.0f64 / 1200.0).exp2() / f64::from(RATE);
+    let closed = common::prototype::Prototype::new(cutoff, 0.0).decibels(TONE_HERTZ / f64::from(RATE));
+    close(20.0 * amplitude[frame(0.25)].log10(), closed, 0.5);
 }
 
 #[test]

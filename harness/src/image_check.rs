@@ -79,6 +79,83 @@ pub fn driver(file: &[u8]) -> Result<Vec<Check>, object::Error> {
     ])
 }
 
+/// Most stack that the driver may take at once: half of what a thread in the kernel has on 32-bit Windows.
+pub const DRIVER_STACK_BYTES_MAX: u32 = 6 << 10;
+
+/// Most of it that it may take at a raised level, on top of whatever it interrupts.
+pub const DRIVER_RAISED_STACK_BYTES_MAX: u32 = 2 << 10;
+
+/// The driver's functions that are called at a raised level: the service routine, the deferred procedure call, and the
+/// port's with events.
+const RAISED: [&str; 3] = ["service_routine", "request_service", "put_message"];
+
+/// Examines our driver's image, with the PDB beside it.
+///
+/// # Errors
+/// That it cannot be read, or examined, in words.
+pub fn examine(path: &Path) -> Result<driver_audit::Audit, String> {
+    let read = |path: &Path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+    driver_audit::audit(&read(path)?, &read(&path.with_extension("pdb"))?)
+        .map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Checks what the code of our driver's image can do, with the PDB beside it: for 64-bit and for 32-bit Windows.
+///
+/// # Errors
+/// That it cannot be read, or examined, in words.
+pub fn driver_code(path: &Path) -> Result<Vec<Check>, String> {
+    let audit = examine(path)?;
+    let (image, stack) = (&audit.image, &audit.stack);
+    let wide = image.machine == driver_audit::image::Machine::X64;
+    let names = |on_x64: &'static str, on_x86: &'static str| if wide { on_x64 } else { on_x86 };
+    let others: Vec<_> = image.imports.keys().filter(|module| !DRIVER_MODULES.contains(&module.as_str())).collect();
+    let raised = stack.roots.iter().filter(|root| RAISED.iter().any(|name| root.function.contains(name)));
+    let raised = raised.max_by_key(|root| root.bytes);
+    let sound = image.subsystem == 1
+        && image.checksum_is_right
+        && image.relocatable
+        && image.nx
+        && image.writable_code.is_empty()
+        && others.is_empty();
+    Ok(vec![
+        check(
+            names("nothing in dmuscard.sys can panic", "nothing in dmuscard.sys for 32-bit Windows can panic"),
+            (!audit.panics.is_empty()).then(|| {
+                let ways = audit.panics.iter().map(|panic| format!("{} from {:?}", panic.function, panic.callers));
+                ways.collect::<Vec<_>>().join("; ")
+            }),
+        ),
+        check(
+            names(
+                "dmuscard.sys takes at most 6 KiB of stack, and has no recursion",
+                "dmuscard.sys for 32-bit Windows takes at most 6 KiB of stack, and has no recursion",
+            ),
+            (stack.deepest() > DRIVER_STACK_BYTES_MAX || !stack.circles.is_empty()).then(|| {
+                format!("{} bytes in {:?}; circles {:?}", stack.deepest(), stack.roots.first(), stack.circles)
+            }),
+        ),
+        check(
+            names(
+                "dmuscard.sys takes at most 2 KiB of stack at a raised level",
+                "dmuscard.sys for 32-bit Windows takes at most 2 KiB of stack at a raised level",
+            ),
+            match raised {
+                Some(root) if root.bytes <= DRIVER_RAISED_STACK_BYTES_MAX => None,
+                Some(root) => Some(format!("{} bytes in {:?}", root.bytes, root.path)),
+                None => Some("none of its functions that are called at a raised level was found".into()),
+            },
+        ),
+        check(
+            names(
+                "dmuscard.sys is native, checked, movable, without writable code, and imports the kernel's modules only",
+                "dmuscard.sys for 32-bit Windows is native, checked, movable, without writable code, and imports the \
+                 kernel's modules only",
+            ),
+            (!sound).then(|| format!("{image:?}")),
+        ),
+    ])
+}
+
 /// Checks the NT host.
 ///
 /// # Errors

@@ -27,6 +27,8 @@ pub struct Suite<'a> {
     pub workspace: &'a Workspace,
     /// Brings in QEMU, which tests of the crates use too.
     pub qemu: &'a dyn Fn() -> Result<PathBuf, Error>,
+    /// Builds the driver for 32-bit Windows, whose image is checked.
+    pub driver_x86: &'a dyn Fn() -> Result<PathBuf, Error>,
     /// Brings in programs, images and the accelerator's choice.
     pub stage: &'a dyn Fn() -> Result<Stage, Error>,
     /// How long a step of a scenario may take.
@@ -60,6 +62,8 @@ impl Suite<'_> {
             }
         };
         self.images("driver", &stage.kit.driver, image_check::driver, &mut report);
+        self.code("driver", Ok(stage.kit.driver.clone()), &mut report);
+        self.code("driver for 32-bit Windows", (self.driver_x86)(), &mut report);
         self.images("nt-host", &stage.kit.nt_host, image_check::nt_host, &mut report);
         for path in self.scenario_files()? {
             let scenario = match Scenario::load(&path) {
@@ -140,6 +144,24 @@ impl Suite<'_> {
         });
     }
 
+    fn code(&self, name: &str, path: Result<PathBuf, Error>, report: &mut Report) {
+        let begun = Instant::now();
+        match path.map_err(|error| error.to_string()).and_then(|path| image_check::driver_code(&path)) {
+            Ok(checks) => self.checks(checks, begun, report),
+            Err(error) => {
+                self.add(report, name, TestResult::Failed, Some(Class::BadInput), vec![error], begun);
+            }
+        }
+    }
+
+    fn checks(&self, checks: Vec<Check>, begun: Instant, report: &mut Report) {
+        for Check { name, violation } in checks {
+            let result = if violation.is_some() { TestResult::Failed } else { TestResult::Passed };
+            let class = violation.as_ref().map(|_| Class::TestFailed);
+            self.add(report, name, result, class, violation.into_iter().collect(), begun);
+        }
+    }
+
     fn images(
         &self,
         name: &str,
@@ -149,13 +171,7 @@ impl Suite<'_> {
     ) {
         let begun = Instant::now();
         match image_check::file(path, check) {
-            Ok(checks) => {
-                for Check { name, violation } in checks {
-                    let result = if violation.is_some() { TestResult::Failed } else { TestResult::Passed };
-                    let class = violation.as_ref().map(|_| Class::TestFailed);
-                    self.add(report, name, result, class, violation.into_iter().collect(), begun);
-                }
-            }
+            Ok(checks) => self.checks(checks, begun, report),
             Err(error) => {
                 self.add(report, name, TestResult::Failed, Some(Class::BadInput), vec![error], begun);
             }

@@ -47,6 +47,8 @@ pub(crate) enum Verb {
     Bench(BenchArguments),
     /// Let every call stack on which the driver allocates fail once, a boot for each
     Shortage(ShortageArguments),
+    /// Build the driver and say what its image holds: imports, size, stack, ways to panic
+    Driver(DriverArguments),
     /// Boot the guest and talk to it
     Boot(BootArguments),
     /// Look at this machine: what is there, what is missing, what fixes it
@@ -61,6 +63,7 @@ impl Verb {
             Self::Test(arguments) => arguments.json,
             Self::Render(arguments) => arguments.json,
             Self::Shortage(arguments) => arguments.json,
+            Self::Driver(arguments) => arguments.json,
             Self::Bank(
                 BankVerb::Info { json, .. } | BankVerb::Convert { json, .. } | BankVerb::Build { json, .. },
             ) => *json,
@@ -296,6 +299,16 @@ pub(crate) struct BootArguments {
     /// How much the guest says: error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL", default_value = "debug", value_parser = ["error", "warn", "info", "debug", "trace"])]
     pub(crate) guest_log: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DriverArguments {
+    /// The driver for 32-bit Windows
+    #[arg(long)]
+    pub(crate) x86: bool,
+    /// End with one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

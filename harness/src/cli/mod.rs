@@ -2,6 +2,7 @@
 
 mod args;
 mod boot;
+mod driver;
 mod print;
 mod sound;
 mod terminal;
@@ -50,6 +51,7 @@ fn run(verb: &Verb) -> Outcome {
         Verb::Render(arguments) => sound::render(arguments),
         Verb::Bank(verb) => sound::bank(verb),
         Verb::Bench(arguments) => verbs::bench(arguments),
+        Verb::Driver(arguments) => driver::driver(arguments),
         Verb::Shortage(arguments) => verbs::shortage(arguments),
         Verb::Boot(arguments) => boot::boot(arguments),
         Verb::Doctor(arguments) => verbs::doctor(arguments),

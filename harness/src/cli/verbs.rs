@@ -268,6 +268,10 @@ pub(super) fn test(arguments: &TestArguments) -> Outcome {
     let suite = Suite {
         workspace: &workspace,
         qemu: &qemu,
+        driver_x86: &|| {
+            let provisioner = Provisioner::new(&workspace, Overrides::default(), &terminal)?;
+            Ok(provisioner.resolve(Artefact::DriverX86)?)
+        },
         stage: &|| stage(&workspace, &arguments.machine, None, &terminal),
         timeout: Duration::from_secs(arguments.machine.timeout),
         observer: &terminal,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use cargo_metadata::{Artifact, Message};
 
 use super::command::run_logged;
+use super::image_id;
 use super::rust_source::{self, RustSource};
 use super::{ProvisionError, Provisioner};
 use crate::failure::FileError;
@@ -34,26 +35,80 @@ pub(super) fn synth_bench(provisioner: &Provisioner<'_>) -> Result<PathBuf, Prov
 
 /// The NT host, for bare metal.
 pub(super) fn nt_host(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
-    let mut command = guest_cargo(provisioner, "x86_64-unknown-none")?;
+    let (mut command, _) = guest_cargo(provisioner, "x86_64-unknown-none")?;
     command.args(["--package", "nt-host"]);
     let is_host = |artifact: &Artifact| artifact.executable.clone().map(PathBuf::from);
     build(provisioner, "the NT host", "nt-host", command, is_host)
 }
 
-/// The driver, for Windows. The linker writes a `.dll`; a copy beside it (and beside its `.pdb`) has a driver's name.
-pub(super) fn driver(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
-    let mut command = guest_cargo(provisioner, "x86_64-pc-windows-msvc")?;
-    command.args(["--package", "dmuscard"]);
+/// A flavour of the driver.
+pub(super) struct Flavour {
+    /// For people.
+    what: &'static str,
+    /// What names its log.
+    log: &'static str,
+    /// What cargo builds it for: a target of its own, or a file that describes one.
+    target: &'static str,
+    /// What cargo calls that target.
+    name: &'static str,
+}
+
+/// For 64-bit Windows.
+pub(super) const DRIVER_X64: Flavour =
+    Flavour { what: "the driver", log: "dmuscard", target: "x86_64-pc-windows-msvc", name: "x86_64-pc-windows-msvc" };
+
+/// For 32-bit Windows. The compiler's own target for it uses vector registers, which a driver must not touch there.
+pub(super) const DRIVER_X86: Flavour = Flavour {
+    what: "the driver for 32-bit Windows",
+    log: "dmuscard-x86",
+    target: "guest-driver/sys/i686-kernel-windows-msvc.json",
+    name: "i686-kernel-windows-msvc",
+};
+
+/// The driver, for Windows. The linker writes a `.dll`; a copy beside it (and beside its `.pdb`) has a driver's name, and
+/// is the same wherever it was built.
+pub(super) fn driver(provisioner: &Provisioner<'_>, flavour: &Flavour) -> Result<PathBuf, ProvisionError> {
+    let (mut command, library) = guest_cargo(provisioner, flavour.target)?;
+    command.args(["--package", "dmuscard", "-Zjson-target-spec"]);
+    // Flags from outside would take the place of these, and would make another image.
+    for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"] {
+        command.env_remove(variable);
+    }
+    let remapped = remapped(provisioner, &library);
+    command.arg("--config").arg(format!("target.{}.rustflags={remapped:?}", flavour.name));
     let is_image = |artifact: &Artifact| {
         artifact.filenames.iter().find(|path| path.extension() == Some("dll")).cloned().map(PathBuf::from)
     };
-    let dll = build(provisioner, "the driver", "dmuscard", command, is_image)?;
-    let sys = dll.with_extension("sys");
-    let built = fs::read(&dll).map_err(FileError::own("read", &dll))?;
-    if fs::read(&sys).ok().as_deref() != Some(&built) {
-        fs::write(&sys, built).map_err(FileError::own("write", &sys))?;
+    let dll = build_as(provisioner, flavour.what, "dmuscard", flavour.log, command, is_image)?;
+    let (sys, pdb) = (dll.with_extension("sys"), dll.with_extension("pdb"));
+    let mut image = fs::read(&dll).map_err(FileError::own("read", &dll))?;
+    let mut symbols = fs::read(&pdb).map_err(FileError::own("read", &pdb))?;
+    image_id::settle(&mut image, &mut symbols).map_err(|reason| ProvisionError::Failed {
+        what: format!("building {}", flavour.what),
+        status: reason.to_string(),
+        tail: String::new(),
+        log: dll,
+        remedy: Some("this is a fault of the harness; please report it with the image".into()),
+    })?;
+    for (path, bytes) in [(&sys, &image), (&pdb, &symbols)] {
+        if fs::read(path).ok().as_ref() != Some(bytes) {
+            fs::write(path, bytes).map_err(FileError::own("write", path))?;
+        }
     }
     Ok(sys)
+}
+
+/// The compiler's flags that take this machine's folders out of the image. What the workspace's own files are called is
+/// left as it is, relative to the workspace.
+fn remapped(provisioner: &Provisioner<'_>, library: &Path) -> Vec<String> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    let mut flags = vec![format!("--remap-path-prefix={}=/rust/library", library.display())];
+    if let Some(home) = home {
+        flags.push(format!("--remap-path-prefix={}=/cargo", home.display()));
+    }
+    flags.push(format!("--remap-path-prefix={}=/dmus", provisioner.workspace.root.display()));
+    flags
 }
 
 fn cargo(provisioner: &Provisioner<'_>) -> Command {
@@ -63,17 +118,22 @@ fn cargo(provisioner: &Provisioner<'_>) -> Command {
     command
 }
 
-fn guest_cargo(provisioner: &Provisioner<'_>, target: &str) -> Result<Command, ProvisionError> {
+/// Cargo for a guest, and where it finds the standard library's source.
+fn guest_cargo(provisioner: &Provisioner<'_>, target: &str) -> Result<(Command, PathBuf), ProvisionError> {
     let source = rust_source::resolve(provisioner)?;
     let mut command = cargo(provisioner);
     command.args(["--profile", "guest", "--target", target]);
     command.args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem"]);
     // `-Zbuild-std` is open to a stable cargo by this variable alone.
     command.env("RUSTC_BOOTSTRAP", "1");
-    if let RustSource::At(library) = source {
-        command.env("__CARGO_TESTS_ONLY_SRC_ROOT", library);
-    }
-    Ok(command)
+    let library = match source {
+        RustSource::Toolchain => rust_source::toolchain_source().unwrap_or_default(),
+        RustSource::At(library) => {
+            command.env("__CARGO_TESTS_ONLY_SRC_ROOT", &library);
+            library
+        }
+    };
+    Ok((command, library))
 }
 
 /// Runs cargo and asks its messages where the artefact went: the target folder is the user's choice.
@@ -84,8 +144,19 @@ fn build(
     command: Command,
     find: impl Fn(&Artifact) -> Option<PathBuf>,
 ) -> Result<PathBuf, ProvisionError> {
+    build_as(provisioner, what, package, package, command, find)
+}
+
+fn build_as(
+    provisioner: &Provisioner<'_>,
+    what: &str,
+    package: &str,
+    log: &str,
+    command: Command,
+    find: impl Fn(&Artifact) -> Option<PathBuf>,
+) -> Result<PathBuf, ProvisionError> {
     provisioner.begin(what, "cargo build");
-    let log = provisioner.workspace.logs().join(format!("build-{package}.log"));
+    let log = provisioner.workspace.logs().join(format!("build-{log}.log"));
     let messages = log.with_extension("json");
     run_logged(&format!("building {what}"), command, &log, Some(&messages), BUILD_LIMIT)?;
     find_artifact(&messages, package, find)?.ok_or_else(|| ProvisionError::Failed {

@@ -8,6 +8,7 @@ mod apt;
 mod command;
 mod fluidsynth;
 mod guests;
+mod image_id;
 mod qemu;
 mod rust_source;
 mod sources;
@@ -34,6 +35,8 @@ pub enum Artefact {
     NtHost,
     /// The Windows driver image.
     Driver,
+    /// The same for 32-bit Windows. No guest of ours loads it; its image is checked.
+    DriverX86,
     /// The card's process.
     Card,
     /// The program that measures the synthesizer beside others.
@@ -52,6 +55,7 @@ impl Artefact {
             Self::Qemu => "QEMU",
             Self::NtHost => "the NT host (nt-host)",
             Self::Driver => "the driver (dmuscard.sys)",
+            Self::DriverX86 => "the driver for 32-bit Windows (dmuscard.sys)",
             Self::Card => "the card (vhost-device-dmus)",
             Self::SynthBench => "the synthesizers' benchmark (dls-synth-bench)",
             Self::FluidSynth => "FluidSynth",
@@ -296,8 +300,9 @@ impl<'a> Provisioner<'a> {
             Artefact::NtHost => guests::nt_host(self)?,
             Artefact::Driver => match &self.overrides.driver {
                 Some(path) => named_file(path)?,
-                None => guests::driver(self)?,
+                None => guests::driver(self, &guests::DRIVER_X64)?,
             },
+            Artefact::DriverX86 => guests::driver(self, &guests::DRIVER_X86)?,
             Artefact::Card => guests::card(self)?,
             Artefact::SynthBench => guests::synth_bench(self)?,
             Artefact::FluidSynth => fluidsynth::program(self)?,

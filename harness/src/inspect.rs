@@ -51,6 +51,26 @@ pub fn inspect<H: Health>(session: &mut Session<'_, H>, filter: &OpenedFilter, w
     }
 }
 
+/// `SYNTHCAPS.Flags` of a synthesizer node; none if the driver does not say.
+///
+/// # Errors
+/// What the guest says.
+pub fn caps<H: Health>(session: &mut Session<'_, H>, target: Handle, node: u32) -> Result<Option<u32>, SessionError> {
+    const CAPS_BYTES: usize = 296;
+    let request = Request::Property {
+        target,
+        node: Some(node),
+        set: SYNTH_PROPERTIES,
+        id: CAPS,
+        verb: PropertyVerb::Get,
+        instance: Vec::new(),
+        value: vec![0; CAPS_BYTES],
+    };
+    let (status, value) = session.property("get KSPROPERTY_SYNTH_CAPS", request)?;
+    let flags = value.get(16..20).map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+    Ok(flags.filter(|_| status == 0))
+}
+
 /// Asks each synthesizer node, on an open pin, which port parameters are in force. None is meant, so none changes.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ pub mod artefacts;
 pub mod bank;
 pub mod bench;
 pub mod bug_check;
+pub mod contract;
 pub mod doctor;
 pub mod event;
 pub mod failure;

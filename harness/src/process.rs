@@ -173,6 +173,12 @@ impl Process {
         ended
     }
 
+    /// For another thread to stop it and let it go on with, while this value lives.
+    #[must_use]
+    pub fn freezer(&self) -> Freezer {
+        Freezer(i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).filter(|_| self.ended.is_none()))
+    }
+
     /// Stops it where it is, or lets it go on.
     pub fn freeze(&mut self, frozen: bool) {
         self.signal(if frozen { Signal::STOP } else { Signal::CONT });
@@ -195,6 +201,26 @@ impl Process {
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+    }
+}
+
+/// Stops a process where it is, and lets it go on. The process must be waited for only by its owner, who outlives this.
+#[derive(Debug)]
+pub struct Freezer(Option<Pid>);
+
+impl Freezer {
+    /// Stops it, or lets it go on.
+    pub fn freeze(&self, frozen: bool) {
+        if let Some(group) = self.0 {
+            // It may have ended; then there is nobody to stop.
+            let _ = kill_process_group(group, if frozen { Signal::STOP } else { Signal::CONT });
+        }
+    }
+}
+
+impl Drop for Freezer {
+    fn drop(&mut self) {
+        self.freeze(false);
     }
 }
 

@@ -493,6 +493,19 @@ impl<H: Health> Session<'_, H> {
         }
     }
 
+    /// [`Request::RestartDevice`].
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn restart_device(&mut self) -> Result<StartedDevice, SessionError> {
+        match self.simple("stop the device and start it again", Request::RestartDevice)? {
+            Reply::DeviceStarted { device, resources, subdevices } => {
+                Ok(StartedDevice { device, resources, subdevices })
+            }
+            other => Err(unexpected("stop the device and start it again", &other)),
+        }
+    }
+
     /// [`Request::OpenFilter`].
     ///
     /// # Errors

@@ -58,6 +58,7 @@ fn play(session: &mut Session<'static, Immortal>, memory: &GuestMemory) -> Resul
         frames,
         quantum_frames: 480,
         pace: Pace::Lockstep,
+        manner: guest_protocol::Manner::InOrder,
     })?;
     assert_eq!(played.events, song.events.len() as u64);
     Ok(memory.read(pcm).unwrap())

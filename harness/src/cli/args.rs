@@ -64,9 +64,9 @@ impl Verb {
             Self::Render(arguments) => arguments.json,
             Self::Shortage(arguments) => arguments.json,
             Self::Driver(arguments) => arguments.json,
-            Self::Bank(
-                BankVerb::Info { json, .. } | BankVerb::Convert { json, .. } | BankVerb::Build { json, .. },
-            ) => *json,
+            Self::Bank(BankVerb::Info { json, .. } | BankVerb::Convert { json, .. } | BankVerb::Build { json, .. }) => {
+                *json
+            }
             Self::Bench(_) | Self::Boot(_) => false,
             Self::Doctor(arguments) => arguments.json,
         }
@@ -172,8 +172,11 @@ pub(crate) struct DemoArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
-    /// A scenario file, or a folder with some
+    /// A scenario file, a folder with some, or the name of a shipped one, such as contract, broken or stress
     pub(crate) scenario: PathBuf,
+    /// Driver image to use instead of dmuscard.sys
+    #[arg(long, value_name = "MY.SYS")]
+    pub(crate) driver: Option<PathBuf>,
     /// Only cases whose name contains this
     #[arg(long, value_name = "TEXT")]
     pub(crate) case: Option<String>,

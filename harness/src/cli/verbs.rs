@@ -1,6 +1,6 @@
 //! The verbs, each in terms of the library.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dmus::accelerator::{self, Candidates};
@@ -16,13 +16,12 @@ use dmus::provision::{Artefact, Overrides, Provisioner, Workspace};
 use dmus::scenario::{Context, Report, Scenario, files_in, run as run_scenario};
 use dmus::shortage::{self, Outcome as ShortageOutcome, Shortage};
 use dmus::songs::{self, BuiltIn};
-use dmus::suite::Suite;
+use dmus::suite::{SCENARIOS, Suite};
 use serde_json::json;
 
 use super::Outcome;
 use super::args::{
-    BenchArguments, DemoArguments, DoctorArguments, MachineArguments, RunArguments, ShortageArguments,
-    TestArguments,
+    BenchArguments, DemoArguments, DoctorArguments, MachineArguments, RunArguments, ShortageArguments, TestArguments,
 };
 use super::print::{error_line, out};
 use super::terminal::Terminal;
@@ -213,11 +212,11 @@ fn show_failure(failure: &PerformanceFailure, reproduce: &str, json: bool) {
 
 pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let terminal = Terminal::new();
-    // A mistake in a file shows before anything is built.
-    let scenarios =
-        files_in(&arguments.scenario)?.iter().map(|path| Scenario::load(path)).collect::<Result<Vec<_>, _>>()?;
     let workspace = Workspace::find()?;
-    let stage = stage(&workspace, &arguments.machine, None, &terminal)?;
+    // A mistake in a file shows before anything is built.
+    let path = shipped(&workspace, &arguments.scenario);
+    let scenarios = files_in(&path)?.iter().map(|path| Scenario::load(path)).collect::<Result<Vec<_>, _>>()?;
+    let stage = stage(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
     let context = Context {
         workspace: &workspace,
         stage: &stage,
@@ -239,9 +238,30 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     if arguments.json {
         out(&serde_json::to_string(&report).unwrap_or_default());
     } else {
+        if let Some(contract) = &report.contract {
+            out(&contract.table());
+            for counted in &contract.figures {
+                out(&format!("{:<14} {:>12}  {}", counted.examination, counted.value, counted.name));
+            }
+        }
+        for row in &report.variants {
+            let verdict = if row.caught { "caught" } else { "MISSED" };
+            out(&format!("{verdict}  {:<40} expected {:<16} fired {}", row.variant, row.expected, row.fired));
+        }
         out(&summary(&report));
     }
     Ok(report.class())
+}
+
+/// The scenario that a name means: a file or folder of that name, or a shipped scenario.
+fn shipped(workspace: &Workspace, named: &Path) -> PathBuf {
+    let name = match named.to_str() {
+        Some("broken") => "broken-drivers",
+        Some(name) => name,
+        None => return named.into(),
+    };
+    let path = workspace.root.join(SCENARIOS).join(name).with_extension("toml");
+    if !named.exists() && path.is_file() { path } else { named.into() }
 }
 
 fn summary(report: &Report) -> String {

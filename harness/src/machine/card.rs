@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::MachineError;
 use crate::hash::hex;
-use crate::process::{Ended, Process};
+use crate::process::{Ended, Freezer, Process};
 
 /// How the card keeps time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +107,50 @@ pub struct CardDiagnosis {
     pub first: Option<Value>,
 }
 
+/// A card's control socket.
+#[derive(Clone, Debug)]
+pub struct CardControl(PathBuf);
+
+impl CardControl {
+    /// Has the card take in MIDI messages now, one after another, as if they came from outside. Gives the card's word on
+    /// each that it does not take.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn midi_in(&self, messages: &[Vec<u8>], group: u16) -> io::Result<Vec<Result<(), String>>> {
+        let lines = messages.iter().fold(String::new(), |text, message| {
+            text + &json!({ "cmd": "midi-in", "data": hex(message), "group": group }).to_string() + "\n"
+        });
+        let mut stream = self.connect()?;
+        stream.write_all(lines.as_bytes())?;
+        let answers = BufReader::new(stream).lines().take(messages.len());
+        let taken = |line: io::Result<String>| {
+            let answer: Value = serde_json::from_str(&line?).map_err(io::Error::other)?;
+            let error = answer["error"].as_str().unwrap_or_default().to_owned();
+            Ok(if answer["ok"] == true { Ok(()) } else { Err(error) })
+        };
+        answers.map(taken).collect()
+    }
+
+    /// Asks on the control socket.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn ask(&self, question: &Value) -> io::Result<Value> {
+        let mut stream = self.connect()?;
+        stream.write_all(format!("{question}\n").as_bytes())?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line)?;
+        serde_json::from_str(&line).map_err(io::Error::other)
+    }
+
+    fn connect(&self) -> io::Result<UnixStream> {
+        let stream = UnixStream::connect(&self.0)?;
+        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+        Ok(stream)
+    }
+}
+
 /// The card's process.
 #[derive(Debug)]
 pub struct Card {
@@ -153,51 +197,33 @@ impl Card {
     /// # Errors
     /// When it does not answer.
     pub fn status(&self) -> io::Result<CardStatus> {
-        let answer = self.ask(&json!({ "cmd": "status" }))?;
+        let answer = self.control().ask(&json!({ "cmd": "status" }))?;
         serde_json::from_value(answer).map_err(io::Error::other)
     }
 
-    /// Has the card take in MIDI messages now, one after another, as if they came from outside. Gives the card's word on
-    /// each that it does not take.
+    /// As [`CardControl::midi_in`].
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When the card does not answer.
     pub fn midi_in(&self, messages: &[Vec<u8>], group: u16) -> io::Result<Vec<Result<(), String>>> {
-        let lines = messages.iter().fold(String::new(), |text, message| {
-            text + &json!({ "cmd": "midi-in", "data": hex(message), "group": group }).to_string() + "\n"
-        });
-        let mut stream = self.connect()?;
-        stream.write_all(lines.as_bytes())?;
-        let answers = BufReader::new(stream).lines().take(messages.len());
-        let taken = |line: io::Result<String>| {
-            let answer: Value = serde_json::from_str(&line?).map_err(io::Error::other)?;
-            let error = answer["error"].as_str().unwrap_or_default().to_owned();
-            Ok(if answer["ok"] == true { Ok(()) } else { Err(error) })
-        };
-        answers.map(taken).collect()
+        self.control().midi_in(messages, group)
     }
 
-    /// Asks on the control socket.
-    ///
-    /// # Errors
-    /// When it does not answer.
-    pub fn ask(&self, question: &Value) -> io::Result<Value> {
-        let mut stream = self.connect()?;
-        stream.write_all(format!("{question}\n").as_bytes())?;
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line)?;
-        serde_json::from_str(&line).map_err(io::Error::other)
-    }
-
-    fn connect(&self) -> io::Result<UnixStream> {
-        let stream = UnixStream::connect(&self.control)?;
-        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
-        Ok(stream)
+    /// The control socket, for somebody else to speak on.
+    #[must_use]
+    pub fn control(&self) -> CardControl {
+        CardControl(self.control.clone())
     }
 
     /// Stops the card's process where it is, or lets it go on: a card that takes nothing for a while.
     pub fn freeze(&mut self, frozen: bool) {
         self.process.freeze(frozen);
+    }
+
+    /// Stops and goes on with the card's process from another thread.
+    #[must_use]
+    pub fn freezer(&self) -> Freezer {
+        self.process.freezer()
     }
 
     /// How it ended, if it has.

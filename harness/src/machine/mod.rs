@@ -11,7 +11,7 @@ mod rig;
 
 use std::io;
 
-pub use card::{Card, CardCounters, CardDiagnosis, CardOptions, CardSockets, CardStatus, Clock};
+pub use card::{Card, CardControl, CardCounters, CardDiagnosis, CardOptions, CardSockets, CardStatus, Clock};
 pub use memory::GuestMemory;
 pub use qemu::{Accelerator, Boot, CARD_QUEUES, CARD_RING_SIZE, Firmware, Machine, MachineOptions, guest_exit};
 pub use rig::Rig;

@@ -61,10 +61,21 @@ enum Guest {
     NtHost,
 }
 
+/// What a scenario does instead of playing a song.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trial {
+    /// Put every rule of the contract to the test.
+    Contract,
+    /// Open, run, stop and close streams with faults injected, and count what went in and came back.
+    Stress,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
     title: String,
+    trial: Option<Trial>,
     #[serde(default)]
     guest: Guest,
     song: Option<Spanned<String>>,
@@ -203,6 +214,8 @@ pub struct Scenario {
     pub name: String,
     /// What it shows.
     pub title: String,
+    /// What it does instead of playing a song.
+    pub trial: Option<Trial>,
     /// A driver image to use instead of ours.
     pub driver: Option<PathBuf>,
     /// Whom to kill, and when.
@@ -314,6 +327,7 @@ impl Scenario {
             path: path.into(),
             name: path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
             title: document.title,
+            trial: document.trial,
             driver: document.driver.map(|driver| folder.join(driver)),
             fault: document.fault.map(Spanned::into_inner),
             cases,

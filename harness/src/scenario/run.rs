@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::expect::Expectations;
-use super::{Case, Scenario};
+use super::{Case, Scenario, Trial};
 use crate::artefacts::RunFolder;
+use crate::contract::{self, Contract};
 use crate::event::{Event, Observer, TestResult};
 use crate::failure::{Class, Diagnosed, Error};
 use crate::machine::CardOptions;
 use crate::perform::{Performance, PerformanceFailure, Stage, Verdict, perform};
 use crate::provision::{Workspace, capture};
+use crate::session::SessionError;
 
 /// What all scenarios of a run share.
 pub struct Context<'a> {
@@ -63,6 +65,25 @@ pub struct Report {
     pub artefacts: Vec<PathBuf>,
     /// Every test.
     pub tests: Vec<TestRecord>,
+    /// The contract, rule by rule, where it was put to the test.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contract: Option<Contract>,
+    /// Broken variants of the C++ driver: what had to stop each, and what did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<VariantRow>,
+}
+
+/// A broken variant of the C++ driver.
+#[derive(Clone, Debug, Serialize)]
+pub struct VariantRow {
+    /// Its name.
+    pub variant: String,
+    /// The check that must name it: a rule's number, or a bug check.
+    pub expected: String,
+    /// The check that did.
+    pub fired: String,
+    /// Whether they are the same.
+    pub caught: bool,
 }
 
 impl Report {
@@ -82,6 +103,8 @@ impl Report {
         for test in other.tests {
             self.add(test);
         }
+        self.contract = other.contract.or(self.contract.take());
+        self.variants.extend(other.variants);
     }
 
     /// The class of the failures: their own if they agree, else [`Class::TestFailed`].
@@ -102,6 +125,9 @@ impl Report {
 /// # Errors
 /// What keeps cases from being run at all, such as a song that cannot be read or an interruption.
 pub fn run(scenario: &Scenario, context: &Context<'_>) -> Result<Report, Error> {
+    if let Some(trial) = scenario.trial {
+        return try_driver(scenario, trial, context);
+    }
     let mut report = Report::default();
     let mut first_pcm: Option<(String, String)> = None;
     for case in &scenario.cases {
@@ -148,6 +174,7 @@ pub fn run(scenario: &Scenario, context: &Context<'_>) -> Result<Report, Error> 
             expect.bug_check = Some(bug_check);
         }
         judge(&expect, &result, &mut test, &mut first_pcm);
+        report.variants.extend(variant_row(case, &result, &test));
         test.milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
         let mut detail = test.violations.join("\n");
         if test.result == TestResult::Failed
@@ -168,6 +195,70 @@ pub fn run(scenario: &Scenario, context: &Context<'_>) -> Result<Report, Error> 
             return Err(failure.error);
         }
     }
+    Ok(report)
+}
+
+/// The row of a broken variant.
+fn variant_row(
+    case: &Case,
+    result: &Result<Verdict, Box<PerformanceFailure>>,
+    test: &TestRecord,
+) -> Option<VariantRow> {
+    let driver = case.driver.as_ref()?;
+    let (variant, expected) = (driver.variant.clone()?, driver.bug_check.as_ref()?);
+    let text = |rule: Option<u16>, code: Option<u32>| match (rule, code) {
+        (Some(rule), _) => format!("rule {rule}"),
+        (None, Some(code)) => format!("bug check {code:#x}"),
+        (None, None) => "nothing".to_owned(),
+    };
+    let fired = match result.as_ref().map_err(|failure| &failure.error) {
+        Err(Error::Session(SessionError::BugCheck(found))) => text(found.rule, Some(found.code)),
+        Err(error) => error.class().name().to_owned(),
+        Ok(_) => "nothing".to_owned(),
+    };
+    let caught = test.result == TestResult::Passed;
+    Some(VariantRow { variant, expected: text(expected.rule, expected.code), fired, caught })
+}
+
+/// Puts the driver to a test of its own: the contract, or stress. One test; its rows are in the report.
+fn try_driver(scenario: &Scenario, trial: Trial, context: &Context<'_>) -> Result<Report, Error> {
+    let begun = Instant::now();
+    context.observer.event(&Event::TestBegun { name: scenario.name.clone() });
+    let mut stage = context.stage.clone();
+    if let Some(driver) = &scenario.driver {
+        stage.kit.driver.clone_from(driver);
+    }
+    let examined = contract::Context {
+        workspace: context.workspace,
+        stage: &stage,
+        timeout: context.timeout,
+        filter: context.filter,
+        observer: context.observer,
+    };
+    let found = match trial {
+        Trial::Contract => contract::examine(&examined)?,
+        Trial::Stress => contract::stress(&examined)?,
+    };
+    // One examination alone leaves most rules untried, as was asked.
+    let complaints = if context.filter.is_some() { found.breaches() } else { found.complaints() };
+    let result = if complaints.is_empty() { TestResult::Passed } else { TestResult::Failed };
+    let milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
+    let name = scenario.name.clone();
+    let detail = complaints.join("\n");
+    context.observer.event(&Event::TestEnded { name: name.clone(), result, milliseconds, detail });
+    let mut report = Report::default();
+    report.add(TestRecord {
+        reproduce: format!("cargo dmus run {}", scenario.path.display()),
+        class: (!complaints.is_empty()).then_some(found.class.unwrap_or(Class::TestFailed)),
+        name,
+        result,
+        violations: complaints,
+        milliseconds,
+        pcm_sha256: None,
+        artefacts: None,
+    });
+    report.artefacts.extend(found.artefacts.clone());
+    report.contract = Some(found);
     Ok(report)
 }
 

@@ -72,6 +72,8 @@ struct Adapter {
     start: StartDevice,
     max_objects: u32,
     subdevices: Vec<Subdevice>,
+    /// Ports that have been initialised and not registered, by address.
+    unregistered: Vec<usize>,
     connections: Vec<PhysicalConnection>,
 }
 
@@ -218,8 +220,19 @@ pub(super) fn start(fdo: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
     status
 }
 
+/// Notes a port that has been initialised for this device: if it is never registered, it goes when the start has failed.
+pub(super) fn note_initialised(fdo: *mut DEVICE_OBJECT, port: &Com<Port>) {
+    with(fdo, |adapter| adapter.unregistered.push(port.as_raw() as usize));
+}
+
 /// IRP_MN_REMOVE_DEVICE, before the bus driver hears of it.
 pub(super) fn release_subdevices(fdo: *mut DEVICE_OBJECT) {
+    for address in with(fdo, |adapter| core::mem::take(&mut adapter.unregistered)).unwrap_or_default() {
+        // SAFETY: only a live port is taken for one. Its miniport holds it, and it the miniport: nobody else parts them.
+        if let Some(port) = unsafe { Com::<Port>::from_borrowed(address as PVOID) } {
+            port.shut_down();
+        }
+    }
     let subdevices = with(fdo, |adapter| {
         adapter.connections.clear();
         core::mem::take(&mut adapter.subdevices)
@@ -389,6 +402,7 @@ crate::exports! {
                 start,
                 max_objects,
                 subdevices: Vec::new(),
+                unregistered: Vec::new(),
                 connections: Vec::new(),
             });
         });
@@ -426,6 +440,7 @@ crate::exports! {
             if adapter.subdevices.len() >= adapter.max_objects as usize {
                 return STATUS_INSUFFICIENT_RESOURCES;
             }
+            adapter.unregistered.retain(|address| *address != port.as_raw() as usize);
             adapter.subdevices.push(Subdevice { name: text, name_address: name as usize, port });
             STATUS_SUCCESS
         });

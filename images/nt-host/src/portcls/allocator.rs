@@ -73,6 +73,11 @@ impl Allocator {
         Com::new(Self { pool: Lock::new(pool), buffer_bytes, piece_bytes, starved: AtomicU8::new(starve::NOTHING) })
     }
 
+    /// Bytes of a buffer.
+    pub(crate) fn buffer_bytes(&self) -> u16 {
+        self.buffer_bytes
+    }
+
     /// Longest piece of a message that goes into one event.
     pub(crate) fn piece_bytes(&self) -> u16 {
         self.piece_bytes
@@ -111,7 +116,14 @@ impl Allocator {
     }
 
     /// An event with a fragment in it, for the port to send. `None` when the pool has no event or buffer left.
+    ///
+    /// # Panics
+    /// When the fragment is longer than a buffer.
     pub(crate) fn fill(&self, fragment: &Fragment<'_>, time: i64, channel_group: u16) -> Option<*mut KernelEvent> {
+        assert!(
+            !fragment.needs_buffer() || fragment.data.len() <= usize::from(self.buffer_bytes),
+            "a piece fits a buffer"
+        );
         let filled = self.pool.with(|pool| {
             let Some(event) = pool.take_event()? else { return Ok(None) };
             let buffer = if fragment.needs_buffer() {

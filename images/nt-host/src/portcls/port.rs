@@ -541,6 +541,8 @@ unsafe extern "win64" fn init(
         };
         objects::check_service(&bound.miniport);
         port.bound.with(|place| *place = Some(bound));
+        #[cfg(target_os = "none")]
+        super::adapter::note_initialised(fdo.cast(), &port);
     }
     STATUS_SUCCESS
 }

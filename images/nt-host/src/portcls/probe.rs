@@ -28,7 +28,9 @@ pub(super) fn probe(pin: &mut Pin) {
     if !pin.is_render() {
         return;
     }
-    let fill = |pin: &Pin, data| {
+    let fill = |pin: &Pin, data: &'static [u8]| {
+        // A long one is as long as the buffers allow.
+        let data = &data[..data.len().min(usize::from(pin.allocator().buffer_bytes()))];
         let fragment = Fragment { flags: 0, data };
         pin.allocator().fill(&fragment, TIME, 1).expect("a new pool has more events than these")
     };

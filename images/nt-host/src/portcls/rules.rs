@@ -364,15 +364,89 @@ impl Broken {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::fmt::Write;
+    use std::path::Path;
+    use std::string::ToString;
+    use std::vec::Vec;
+
     use super::*;
 
     #[test]
-    fn rules_are_listed_in_ascending_order_each_once() {
-        assert!(TABLE.is_sorted_by(|a, b| a.number < b.number));
+    fn all_rules_are_listed_in_order_without_a_gap() {
+        assert_eq!(TABLE.len(), RULES);
+        assert!(TABLE.iter().zip(1..).all(|(rule, number)| rule.number == number));
     }
 
     #[test]
     fn every_rule_says_where_it_is_written() {
         assert!(TABLE.iter().all(|rule| !rule.title.is_empty() && !rule.source.is_empty()));
+    }
+
+    #[test]
+    fn a_fault_is_blamed_on_the_innermost_test_and_on_nobody_afterwards() {
+        assert_eq!(blamed(), None);
+        must_survive(ODD_EVENTS, || {
+            assert_eq!(must_survive(SERVICE, blamed), Some(81));
+            assert_eq!(blamed(), Some(43));
+        });
+        assert_eq!(blamed(), None);
+        assert!(SERVICE.count() >= 1 && ODD_EVENTS.count() >= 1);
+    }
+
+    /// By the number of the check that names them, the broken variants of the C++ driver.
+    fn variants(folder: &Path) -> BTreeMap<u16, Vec<String>> {
+        let text = std::fs::read_to_string(folder.join("../../guest-driver/fixture/variants.toml")).unwrap();
+        let mut found = BTreeMap::<u16, Vec<String>>::new();
+        for table in text.split("[[variant]]").skip(1) {
+            let value = |key: &str| table.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+            let name = value("name").map(|name| name.trim_matches('"').to_string()).expect("every variant has a name");
+            if let Some(check) =
+                value("check").and_then(|check| check.parse().ok()).filter(|_| table.contains("\"fires\""))
+            {
+                found.entry(check).or_default().push(name);
+            }
+        }
+        found
+    }
+
+    fn document(folder: &Path) -> String {
+        let variants = variants(folder);
+        let mut text = String::from(
+            "# The contract between a DMus miniport and PortCls\n\n\
+             What the NT host checks, by number. A bug check names the rule that a driver broke. `cargo dmus run contract` puts a\n\
+             driver to the test of all of them, rule by rule, and counts how often each was really tried; `cargo dmus run broken`\n\
+             runs the broken variants of the C++ driver, each of which must be named by its check.\n\n\
+             Sources: `D` a reference page of the driver interface, `A` a page of the audio driver guide, `M` a public header, `S`\n\
+             what the public samples do where no page says it, `COM` the component object model.\n\n\
+             This file is made from the table in `src/portcls/rules.rs`; a test says when it is not (`UPDATE_CONTRACT=1 cargo test\n\
+             -p nt-host` writes it anew).\n\n\
+             | rule | demands | source | checked | broken variants that it names |\n|---|---|---|---|---|\n",
+        );
+        for rule in TABLE {
+            let checked = match rule.how {
+                Always => "whenever it applies".to_string(),
+                Examined(name) => std::format!("by `run contract`, examination `{name}`"),
+                NotApplicable(reason) => std::format!("not: {reason}"),
+            };
+            let named =
+                variants.get(&rule.number).map_or_else(String::new, |names| std::format!("`{}`", names.join("`, `")));
+            writeln!(text, "| {} | {} | {} | {checked} | {named} |", rule.number, rule.title, rule.source).unwrap();
+        }
+        text
+    }
+
+    #[test]
+    fn the_table_in_the_documentation_is_this_table() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let (file, expected) = (folder.join("CONTRACT.md"), document(folder));
+        if std::env::var_os("UPDATE_CONTRACT").is_some() {
+            std::fs::write(&file, &expected).unwrap();
+        }
+        let found = std::fs::read_to_string(&file).unwrap_or_default();
+        assert!(
+            found == expected,
+            "CONTRACT.md is not current: UPDATE_CONTRACT=1 cargo test -p nt-host writes it anew"
+        );
     }
 }

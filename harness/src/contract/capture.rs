@@ -1,0 +1,261 @@
+//! MIDI that comes in at the card and goes out of a capture pin: whole, in order, with times; or lost and counted.
+
+use std::time::{Duration, Instant};
+
+use guest_protocol::{CapturedEvent, Carries, Handle, KsState, PinFactory, Request, Starvation, StreamFormat};
+
+use super::{Setback, Stand};
+use crate::perform::PerformanceError;
+use crate::session::StartedDevice;
+
+/// How long captured data may take to come out.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long is waited for what must not come.
+const SILENCE: Duration = Duration::from_millis(30);
+
+/// Between two looks at what came.
+const POLL: Duration = Duration::from_millis(2);
+
+/// Messages of a burst: more than a driver's ring and the card's own memory hold.
+const BURST: usize = 6000;
+
+/// How long no deferred procedure call runs while the burst comes in.
+const DEAF_MS: u32 = 700;
+
+/// What marks the end of a trial.
+const MARKS: [&[u8]; 2] = [&[0xC0, 99], &[0xC0, 98]];
+
+/// What comes in, one message each: channel messages, a real-time message, a system-exclusive message that needs a buffer.
+fn messages() -> Vec<Vec<u8>> {
+    let exclusive: Vec<u8> = [0xF0, 0x7D].into_iter().chain((0..40).map(|byte| byte & 0x7F)).chain([0xF7]).collect();
+    vec![vec![0x90, 60, 100], vec![0xC5, 12], vec![0xF8], exclusive, vec![0xF0, 0x7D, 1, 2, 0xF7], vec![0x80, 60, 0]]
+}
+
+/// The capture examination, with each format that the pin carries.
+pub(super) fn run(stand: &mut Stand<'_, '_>) -> Result<(), Setback> {
+    let device = stand.start()?;
+    again(stand, &device)
+}
+
+/// The same on a device that is started.
+pub(super) fn again(stand: &mut Stand<'_, '_>, device: &StartedDevice) -> Result<(), Setback> {
+    let captures = |pin: &PinFactory| {
+        !pin.flow_in && pin.carries.iter().any(|carries| matches!(carries, Carries::Midi | Carries::DirectMusic))
+    };
+    let Some((filter, id)) = stand.open_filter_with(device, captures)? else {
+        return Err(Setback::Inapplicable("the driver has no capture pin".into()));
+    };
+    let carried = filter.pins[id as usize].carries.clone();
+    for (carries, format) in [(Carries::Midi, StreamFormat::Midi), (Carries::DirectMusic, StreamFormat::DirectMusic)] {
+        if carried.contains(&carries) {
+            let pin = stand.session.create_pin(filter.handle, id, format)?;
+            Pin { stand, handle: pin }.examine()?;
+            stand.close(pin)?;
+        }
+    }
+    // Once more, to see that nothing of the first stream is left.
+    let format = if carried.contains(&Carries::Midi) { StreamFormat::Midi } else { StreamFormat::DirectMusic };
+    let pin = stand.session.create_pin(filter.handle, id, format)?;
+    stand.close(pin)?;
+    stand.close(filter.handle)
+}
+
+struct Pin<'a, 'b, 'c> {
+    stand: &'a mut Stand<'b, 'c>,
+    handle: Handle,
+}
+
+impl Pin<'_, '_, '_> {
+    fn examine(&mut self) -> Result<(), Setback> {
+        let all = messages();
+        self.set_state(KsState::Run)?;
+        // What comes in comes out.
+        let taken = self.play_in(&all)?;
+        self.expect_whole(&all, &taken, 57)?;
+        // Not while nobody listens.
+        self.connect(false)?;
+        self.inject(&all[..2])?;
+        self.expect_nothing("while no sink is connected", 54)?;
+        self.connect(true)?;
+        let taken = self.play_in(&all)?;
+        self.expect_whole(&all, &taken, 54)?;
+        // Not in STOP; and what was captured before the stream was stopped does not come after it.
+        self.inject(&all)?;
+        self.set_state(KsState::Stop)?;
+        self.stand.session.take_captured(self.handle)?;
+        self.inject(&all[..2])?;
+        self.expect_nothing("in STOP", 55)?;
+        self.set_state(KsState::Run)?;
+        self.expect_nothing("that had come in before", 55)?;
+        let taken = self.play_in(&all)?;
+        self.expect_whole(&all, &taken, 55)?;
+        self.starved(&all)?;
+        self.burst()?;
+        self.set_state(KsState::Stop)
+    }
+
+    /// An allocator that is empty for a while (rule 58).
+    fn starved(&mut self, all: &[Vec<u8>]) -> Result<(), Setback> {
+        for what in [Starvation::Events, Starvation::Buffers] {
+            self.stand.done("empty the allocator", Request::Starve { pin: self.handle, what })?;
+            self.inject(all)?;
+            std::thread::sleep(SILENCE);
+            self.stand.done("fill the allocator", Request::Starve { pin: self.handle, what: Starvation::Nothing })?;
+            let last = MARKS[0].to_vec();
+            self.inject(std::slice::from_ref(&last))?;
+            let taken = self.take_until(|taken| taken.iter().any(|event| event.data == last))?;
+            let heard: Vec<&[u8]> = taken.iter().map(|event| &event.data[..]).collect();
+            if heard.last() != Some(&&last[..]) || !is_in_order(&joined(&taken), all) {
+                return Err(broken(
+                    58,
+                    format!("with an allocator without {what:?} for a while, {heard:02x?} come out"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// More than fits, while no deferred procedure call runs (rule 59).
+    fn burst(&mut self) -> Result<(), Setback> {
+        let burst: Vec<Vec<u8>> = (0..BURST)
+            .map(|number| vec![0xA0 | (number & 0xF) as u8, (number >> 4 & 0x7F) as u8, (number >> 11 & 0x7F) as u8])
+            .collect();
+        let card = &self.stand.session.health.card;
+        let (sender, answers) = std::sync::mpsc::channel();
+        let accepted = {
+            let control = card.control();
+            let messages = burst.clone();
+            // The guest answers nothing while it is deaf, so somebody else speaks with the card.
+            let thread = std::thread::spawn(move || sender.send(control.midi_in(&messages, 1)));
+            self.stand.done("hear nothing for a while", Request::HoldDispatch { milliseconds: DEAF_MS })?;
+            let answered = answers.recv_timeout(PATIENCE).map_err(std::io::Error::other);
+            let _ = thread.join();
+            answered.and_then(|answers| answers).map_err(PerformanceError::Memory)?
+        };
+        let taken_in: Vec<Vec<u8>> = burst
+            .iter()
+            .zip(&accepted)
+            .filter(|(_, answer)| answer.is_ok())
+            .map(|(message, _)| message.clone())
+            .collect();
+        let last = MARKS[1].to_vec();
+        self.inject(std::slice::from_ref(&last))?;
+        let taken = self.take_until(|taken| taken.iter().any(|event| event.data == last))?;
+        let heard: Vec<Vec<u8>> = joined(&taken).into_iter().filter(|message| *message != last).collect();
+        self.stand.findings.figures.push(("messages of a burst".into(), BURST as u64));
+        self.stand.findings.figures.push(("of them taken in by the card".into(), taken_in.len() as u64));
+        self.stand.findings.figures.push(("of them captured".into(), heard.len() as u64));
+        if !is_in_order(&heard, &taken_in) {
+            return Err(broken(
+                59,
+                format!("of a burst of {BURST} messages {} come out torn or out of order", heard.len()),
+            ));
+        }
+        self.stand.findings.held(59);
+        Ok(())
+    }
+
+    fn set_state(&mut self, state: KsState) -> Result<(), Setback> {
+        self.stand.done("set the capture pin's state", Request::SetState { pin: self.handle, state })
+    }
+
+    fn connect(&mut self, connected: bool) -> Result<(), Setback> {
+        self.stand.done("connect the sink, or disconnect it", Request::ConnectCapture { pin: self.handle, connected })
+    }
+
+    /// Has messages come in. What the card does not take because its stream does not run is no fault.
+    fn inject(&mut self, messages: &[Vec<u8>]) -> Result<(), Setback> {
+        let card = &self.stand.session.health.card;
+        card.midi_in(messages, 1).map_err(PerformanceError::Memory)?;
+        Ok(())
+    }
+
+    /// Has messages come in and waits until as many bytes have come out.
+    fn play_in(&mut self, messages: &[Vec<u8>]) -> Result<Vec<CapturedEvent>, Setback> {
+        self.inject(messages)?;
+        let bytes: usize = messages.iter().map(Vec::len).sum();
+        self.take_until(|taken| taken.iter().map(|event| event.data.len()).sum::<usize>() >= bytes)
+    }
+
+    fn take_until(&mut self, enough: impl Fn(&[CapturedEvent]) -> bool) -> Result<Vec<CapturedEvent>, Setback> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut taken = Vec::new();
+        loop {
+            let (events, dropped) = self.stand.session.take_captured(self.handle)?;
+            taken.extend(events);
+            if enough(&taken) || dropped > 0 || Instant::now() > deadline {
+                return Ok(taken);
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    fn expect_whole(&mut self, sent: &[Vec<u8>], taken: &[CapturedEvent], rule: u16) -> Result<(), Setback> {
+        let heard = joined(taken);
+        if heard != sent {
+            return Err(broken(rule, format!("{sent:02x?} came in, and {heard:02x?} came out")));
+        }
+        self.stand.findings.held(rule);
+        Ok(())
+    }
+
+    fn expect_nothing(&mut self, when: &str, rule: u16) -> Result<(), Setback> {
+        std::thread::sleep(SILENCE);
+        let (events, _) = self.stand.session.take_captured(self.handle)?;
+        if !events.is_empty() {
+            return Err(broken(rule, format!("{:02x?} came out {when}", joined(&events))));
+        }
+        self.stand.findings.held(rule);
+        Ok(())
+    }
+}
+
+fn broken(rule: u16, what: String) -> Setback {
+    Setback::Broken { rule, what }
+}
+
+/// Messages put together again: a message that is incomplete goes on in the next event.
+fn joined(events: &[CapturedEvent]) -> Vec<Vec<u8>> {
+    let mut messages: Vec<Vec<u8>> = Vec::new();
+    for event in events {
+        let begins = event.data.first().is_some_and(|byte| *byte >= 0x80 && *byte != 0xF7);
+        match messages.last_mut() {
+            Some(last) if !begins => last.extend(&event.data),
+            _ => messages.push(event.data.clone()),
+        }
+    }
+    messages
+}
+
+/// Whether what was heard is some of what was sent, each message whole and in order; [`MARKS`] aside.
+fn is_in_order(heard: &[Vec<u8>], sent: &[Vec<u8>]) -> bool {
+    let mut sent = sent.iter();
+    heard
+        .iter()
+        .filter(|message| !MARKS.iter().any(|mark| *mark == &message[..]))
+        .all(|message| sent.any(|one| one == message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(data: &[u8]) -> CapturedEvent {
+        CapturedEvent { time: 0, channel_group: 1, flags: 0, data: data.to_vec() }
+    }
+
+    #[test]
+    fn fragments_become_messages_again() {
+        let events = [event(&[0xF0, 1, 2]), event(&[3, 4]), event(&[0xF7]), event(&[0x90, 1, 2])];
+        assert_eq!(joined(&events), [vec![0xF0, 1, 2, 3, 4, 0xF7], vec![0x90, 1, 2]]);
+    }
+
+    #[test]
+    fn some_of_the_messages_in_order_are_in_order_and_others_are_not() {
+        let sent = [vec![1], vec![2], vec![3]];
+        assert!(is_in_order(&[vec![1], vec![3]], &sent));
+        assert!(!is_in_order(&[vec![3], vec![1]], &sent));
+        assert!(!is_in_order(&[vec![4]], &sent));
+    }
+}

@@ -1,0 +1,309 @@
+//! The examinations, one after another.
+
+use guest_protocol::{
+    Bulk, Caller, Carries, DevicePower, Examination, KsState, Manner, Pace, PinFactory, Play, Request, StreamFormat,
+};
+
+use super::download::{self, BANK, PROGRAM, Synthesizer};
+use super::sitting::sit;
+use super::{Context, Findings, Setback, Stand, capture, playing};
+use crate::artefacts::RunFolder;
+use crate::judge::{BITS, CHANNELS, FRAME_BYTES};
+use crate::machine::{CardOptions, Clock};
+use crate::midi::{MidiEvent, write_records};
+use crate::perform::{PerformanceError, QUANTUM_DEFAULT, open_pins};
+
+/// What an examination does with a context, a folder for its artefacts, and a place for its findings.
+type Run = fn(&Context<'_>, &RunFolder, &mut Findings) -> Result<(), Setback>;
+
+/// An examination.
+pub(super) struct Script {
+    /// Its name, as the guest's rules name it.
+    pub(super) name: &'static str,
+    /// What it does.
+    pub(super) text: &'static str,
+    /// The rules that are inapplicable if it is.
+    pub(super) rules: &'static [u16],
+    /// It.
+    pub(super) run: Run,
+}
+
+/// All of them.
+pub(super) const ALL: [Script; 9] = [
+    Script {
+        name: "start",
+        text: "starts with other resources, with services that refuse, again and again",
+        rules: &[],
+        run: start,
+    },
+    Script {
+        name: "streams",
+        text: "events of every shape, states out of turn, limits, storms",
+        rules: &[],
+        run: streams,
+    },
+    Script { name: "properties", text: "every property with every size, verb and target", rules: &[], run: properties },
+    Script {
+        name: "playing",
+        text: "songs in pieces, in packages, out of order",
+        rules: &[45, 46, 51],
+        run: playing::run,
+    },
+    Script { name: "capture", text: "MIDI that comes in", rules: &[54, 55, 57, 58, 59], run: capturing },
+    Script {
+        name: "downloads",
+        text: "instruments, good and bad, from 64-bit and 32-bit callers",
+        rules: &[74, 75, 76],
+        run: downloads,
+    },
+    Script { name: "power", text: "power lost and regained with streams open", rules: &[38, 77, 78, 79], run: power },
+    Script { name: "back-pressure", text: "a card that takes nothing for a while", rules: &[50], run: back_pressure },
+    Script { name: "removal", text: "a card that is pulled out", rules: &[80], run: removal },
+];
+
+/// Frames a second wherever something is rendered.
+const RATE: u32 = 48_000;
+
+/// Frames of a phrase.
+const PHRASE_FRAMES: u64 = RATE as u64;
+
+/// Events with which a card that takes nothing is overwhelmed: more than an allocator has.
+const BURST_EVENTS: u32 = 5000;
+
+fn lockstep() -> CardOptions {
+    CardOptions::default()
+}
+
+fn start(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), Setback> {
+    sit(context, folder, findings, &lockstep(), |stand| {
+        let figures = stand.session.examine(Examination::Start)?;
+        stand.keep(figures);
+        stand.start()?;
+        stand.session.restart_device()?;
+        Ok(())
+    })
+}
+
+fn streams(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), Setback> {
+    sit(context, folder, findings, &lockstep(), |stand| {
+        let device = stand.start()?;
+        let (filter, _, _) = stand.open_music_filter(&device)?;
+        let figures = stand.session.examine(Examination::Streams { filter: filter.handle })?;
+        stand.keep(figures);
+        stand.close(filter.handle)
+    })
+}
+
+fn properties(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), Setback> {
+    sit(context, folder, findings, &lockstep(), |stand| {
+        let device = stand.start()?;
+        let (filter, id, format) = stand.open_music_filter(&device)?;
+        let pin = stand.session.create_pin(filter.handle, id, format)?;
+        let figures = stand.session.examine(Examination::Properties { filter: filter.handle, pin })?;
+        stand.keep(figures);
+        stand.close(pin)?;
+        stand.close(filter.handle)
+    })
+}
+
+fn capturing(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), Setback> {
+    let options = CardOptions { clock: Clock::Realtime, ..CardOptions::default() };
+    sit(context, folder, findings, &options, capture::run)
+}
+
+fn downloads(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), Setback> {
+    sit(context, folder, findings, &lockstep(), |stand| {
+        let device = stand.start()?;
+        let (filter, id, format) = stand.open_music_filter(&device)?;
+        let pin = stand.session.create_pin(filter.handle, id, format)?;
+        let Some(synthesizer) = takes_downloads(stand, &filter, pin)? else {
+            stand.close(pin)?;
+            stand.close(filter.handle)?;
+            return Err(Setback::Inapplicable("the driver's synthesizer takes no downloads (SYNTHCAPS)".into()));
+        };
+        download::corpus(stand, &synthesizer)?;
+        stand.findings.inapplicable(76, "the driver answers each UNLOAD at once, and never with STATUS_PENDING");
+        // What is still downloaded goes with the pin.
+        download::download_both(stand, &synthesizer, Caller::Wide)?;
+        stand.close(pin)?;
+        stand.close(filter.handle)
+    })
+}
+
+/// The synthesizer, if its capabilities say that it takes DLS.
+fn takes_downloads(
+    stand: &mut Stand<'_, '_>,
+    filter: &crate::session::OpenedFilter,
+    pin: guest_protocol::Handle,
+) -> Result<Option<Synthesizer>, Setback> {
+    /// `SYNTH_PC_DLS` and `SYNTH_PC_DLS2`.
+    const DLS: u32 = 0x201;
+    let Some(synthesizer) = Synthesizer::of(filter, pin) else { return Ok(None) };
+    let caps = crate::inspect::caps(stand.session, pin, synthesizer.node)?;
+    Ok((caps.is_some_and(|caps| caps & DLS != 0)).then_some(synthesizer))
+}
+
+/// A short phrase on the downloaded instrument.
+fn phrase() -> Vec<MidiEvent> {
+    let event = |time: u64, bytes: &[u8]| MidiEvent { time, channel_group: 1, bytes: bytes.to_vec() };
+    vec![
+        event(0, &[0xB2, 0, BANK[0]]),
+        event(0, &[0xB2, 32, BANK[1]]),
+        event(0, &[0xC2, PROGRAM]),
+        event(100_000, &[0x92, 64, 100]),
+        event(2_000_000, &[0x92, 71, 90]),
+        event(5_000_000, &[0x82, 64, 0]),
+        event(6_000_000, &[0x82, 71, 0]),
+    ]
+}
+
+/// The pins of a song, and guest memory for a phrase.
+struct Phrase {
+    pins: crate::perform::Pins,
+    events: Bulk,
+    pcm: Bulk,
+    count: u32,
+}
+
+impl Phrase {
+    fn prepare(stand: &mut Stand<'_, '_>, device: &crate::session::StartedDevice) -> Result<Self, Setback> {
+        let pins = open_pins(stand.session, device, RATE)?;
+        let events = phrase();
+        let records = write_records(&events);
+        let bulk = stand.session.allocate(records.len() as u64)?;
+        let events_bulk = Bulk { address: bulk.address, length: records.len() as u64 };
+        stand.session.health.machine.memory.write(events_bulk, &records).map_err(PerformanceError::Memory)?;
+        let pcm = stand.session.allocate(PHRASE_FRAMES * FRAME_BYTES)?;
+        let pcm = Bulk { address: pcm.address, length: PHRASE_FRAMES * FRAME_BYTES };
+        Ok(Self { pins, events: events_bulk, pcm, count: events.len() as u32 })
+    }
+
+    fn play(&self, stand: &mut Stand<'_, '_>) -> Result<Vec<u8>, Setback> {
+        stand.session.play(Play {
+            render: self.pins.render,
+            wave: self.pins.wave,
+            events: self.events,
+            event_count: self.count,
+            pcm: self.pcm,
+            frames: PHRASE_FRAMES,
+            quantum_frames: QUANTUM_DEFAULT,
+            pace: Pace::Lockstep,
+            manner: Manner::InOrder,
+        })?;
+        Ok(stand.session.health.machine.memory.read(self.pcm).map_err(PerformanceError::Memory)?)
+    }
+}
+
+fn power(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), Setback> {
+    sit(context, folder, findings, &lockstep(), |stand| {
+        let device = stand.start()?;
+        let (filter, _, _) = stand.open_music_filter(&device)?;
+        let figures = stand.session.examine(Examination::Power { filter: filter.handle })?;
+        stand.keep(figures);
+        stand.close(filter.handle)?;
+        let wave =
+            |pin: &PinFactory| !pin.flow_in && pin.carries.iter().any(|carries| matches!(carries, Carries::Pcm { .. }));
+        let Some((filter, _)) = stand.open_filter_with(&device, wave)? else {
+            return power_without_sound(stand, &device);
+        };
+        stand.close(filter.handle)?;
+        let phrase = Phrase::prepare(stand, &device)?;
+        let opened = stand.session.open_filter(&device.subdevices[0])?;
+        let synthesizer = takes_downloads(stand, &opened, phrase.pins.render)?;
+        if let Some(synthesizer) = &synthesizer {
+            download::download_both(stand, synthesizer, Caller::Wide)?;
+        }
+        let before = phrase.play(stand)?;
+        if before.iter().all(|byte| *byte == 0) {
+            return Err(Setback::Broken { rule: 77, what: "the phrase is silent before power was ever lost".into() });
+        }
+        for state in [KsState::Stop, KsState::Run] {
+            for pin in [phrase.pins.wave, phrase.pins.render] {
+                stand.done("set a pin's state", Request::SetState { pin, state })?;
+            }
+            for power in [DevicePower::D3, DevicePower::D0] {
+                stand.done("set the device's power", Request::SetPower(power))?;
+            }
+            for pin in [phrase.pins.render, phrase.pins.wave] {
+                stand.done("set a pin's state", Request::SetState { pin, state: KsState::Stop })?;
+            }
+            let after = phrase.play(stand)?;
+            if after != before {
+                let first = after.iter().zip(&before).position(|(after, before)| after != before).unwrap_or(0);
+                return Err(Setback::Broken {
+                    rule: 77,
+                    what: format!(
+                        "after D3 and back with the streams in {state:?} the same phrase sounds different, from frame {} on: send \
+                         downloads, volumes and channel state again when power is back",
+                        first as u64 / FRAME_BYTES
+                    ),
+                });
+            }
+            stand.findings.held(77);
+        }
+        stand.close(opened.handle)?;
+        for pin in [phrase.pins.render, phrase.pins.wave] {
+            stand.close(pin)?;
+        }
+        stand.close(phrase.pins.filter)
+    })
+}
+
+/// A driver whose sound does not come back to the host: streams, at least, must live through it.
+fn power_without_sound(stand: &mut Stand<'_, '_>, device: &crate::session::StartedDevice) -> Result<(), Setback> {
+    let (filter, id, format) = stand.open_music_filter(device)?;
+    let pin = stand.session.create_pin(filter.handle, id, format)?;
+    stand.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
+    for power in [DevicePower::D3, DevicePower::D0] {
+        stand.done("set the device's power", Request::SetPower(power))?;
+    }
+    stand.close(pin)?;
+    stand.close(filter.handle)
+}
+
+fn back_pressure(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), Setback> {
+    let options = CardOptions { clock: Clock::Realtime, ..CardOptions::default() };
+    sit(context, folder, findings, &options, |stand| {
+        let device = stand.start()?;
+        let (filter, id, format) = stand.open_music_filter(&device)?;
+        let pin = stand.session.create_pin(filter.handle, id, format)?;
+        stand.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
+        stand.session.health.card.freeze(true);
+        let sent = stand.session.examine(Examination::Burst { pin, events: BURST_EVENTS });
+        stand.session.health.card.freeze(false);
+        let figures = sent?;
+        stand.keep(figures);
+        stand.done("stop a pin", Request::SetState { pin, state: KsState::Stop })?;
+        stand.close(pin)?;
+        stand.close(filter.handle)
+    })
+}
+
+fn removal(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), Setback> {
+    sit(context, folder, findings, &lockstep(), |stand| {
+        let device = stand.start()?;
+        let mut open = Vec::new();
+        for subdevice in &device.subdevices {
+            let filter = stand.session.open_filter(subdevice)?;
+            for (id, pin) in filter.pins.iter().enumerate().filter(|(_, pin)| pin.instances > 0) {
+                let format = pin.carries.iter().find_map(|carries| match carries {
+                    Carries::DirectMusic => Some(StreamFormat::DirectMusic),
+                    Carries::Midi => Some(StreamFormat::Midi),
+                    Carries::Pcm { .. } => {
+                        Some(StreamFormat::Pcm { sample_rate: RATE, channels: CHANNELS, bits: BITS })
+                    }
+                    Carries::Other => None,
+                });
+                let Some(format) = format else { continue };
+                let pin = stand.session.create_pin(filter.handle, id as u32, format)?;
+                stand.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
+                open.push(pin);
+            }
+        }
+        stand.done("pull the card out", Request::SurpriseRemoval)?;
+        for pin in open {
+            stand.close(pin)?;
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,178 @@
+//! A sitting: card, QEMU and guest for one examination.
+
+use std::time::Duration;
+
+use guest_protocol::{Carries, Handle, PinFactory, Request, StreamFormat};
+
+use super::{Context, Findings};
+use crate::artefacts::RunFolder;
+use crate::bug_check;
+use crate::event::Timeline;
+use crate::failure::{Error, FileError};
+use crate::machine::{Boot, Card, CardOptions, CardSockets, GuestMemory, MachineOptions, Rig};
+use crate::perform::{shut_down, start_machine};
+use crate::session::{OpenedFilter, Session, SessionError, StartedDevice};
+
+/// Memory of a guest in bytes: the NT host, the driver's image and pool, and a few seconds of PCM.
+const MEMORY: u64 = 128 << 20;
+
+/// Why an examination ended before its end.
+#[derive(Debug)]
+pub enum Setback {
+    /// Something failed: most of all, the guest stopped with a bug check.
+    Failed(Error),
+    /// The harness itself saw a rule broken.
+    Broken {
+        /// Its number.
+        rule: u16,
+        /// What it saw.
+        what: String,
+    },
+    /// It does not apply to this driver.
+    Inapplicable(String),
+}
+
+impl<E: Into<Error>> From<E> for Setback {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// A guest with its driver loaded.
+pub struct Stand<'a, 'o> {
+    /// The line to the guest, and the machine behind it.
+    pub session: &'a mut Session<'o, Rig>,
+    /// What was found out so far.
+    pub findings: &'a mut Findings,
+}
+
+impl Stand<'_, '_> {
+    /// Starts the device.
+    ///
+    /// # Errors
+    /// What the guest says.
+    pub fn start(&mut self) -> Result<StartedDevice, Setback> {
+        Ok(self.session.start_device()?)
+    }
+
+    /// Opens the first filter with a pin for which `wanted` holds. Gives the filter and the pin.
+    ///
+    /// # Errors
+    /// What the guest says.
+    pub fn open_filter_with(
+        &mut self,
+        device: &StartedDevice,
+        wanted: impl Fn(&PinFactory) -> bool,
+    ) -> Result<Option<(OpenedFilter, u32)>, Setback> {
+        for subdevice in &device.subdevices {
+            let filter = self.session.open_filter(subdevice)?;
+            if let Some(pin) = filter.pins.iter().position(|pin| pin.instances > 0 && wanted(pin)) {
+                return Ok(Some((filter, pin as u32)));
+            }
+            self.session.done("close a filter", Request::Close(filter.handle))?;
+        }
+        Ok(None)
+    }
+
+    /// Opens the first filter with a music pin to send to, and gives it with that pin and its format.
+    ///
+    /// # Errors
+    /// [`Setback::Inapplicable`] if there is none; what the guest says.
+    pub fn open_music_filter(&mut self, device: &StartedDevice) -> Result<(OpenedFilter, u32, StreamFormat), Setback> {
+        for (carries, format) in
+            [(Carries::DirectMusic, StreamFormat::DirectMusic), (Carries::Midi, StreamFormat::Midi)]
+        {
+            let wanted = |pin: &PinFactory| pin.flow_in && pin.carries.contains(&carries);
+            if let Some((filter, pin)) = self.open_filter_with(device, wanted)? {
+                return Ok((filter, pin, format));
+            }
+        }
+        Err(Setback::Inapplicable("the driver has no pin that music can be sent to".into()))
+    }
+
+    /// A request whose answer is "done".
+    ///
+    /// # Errors
+    /// What the guest says.
+    pub fn done(&mut self, step: &str, request: Request) -> Result<(), Setback> {
+        Ok(self.session.done(step, request)?)
+    }
+
+    /// Closes a pin or filter.
+    ///
+    /// # Errors
+    /// What the guest says.
+    pub fn close(&mut self, handle: Handle) -> Result<(), Setback> {
+        self.done("close a handle", Request::Close(handle))
+    }
+
+    /// Keeps what an examination counted.
+    pub fn keep(&mut self, figures: Vec<guest_protocol::Figure>) {
+        self.findings.figures.extend(figures.into_iter().map(|figure| (figure.name, figure.value)));
+    }
+}
+
+/// Boots a guest, loads the driver, runs a script, stops and unloads, and notes what the guest counted.
+///
+/// # Errors
+/// The script's, or what happened instead.
+pub(super) fn sit(
+    context: &Context<'_>,
+    folder: &RunFolder,
+    findings: &mut Findings,
+    card_options: &CardOptions,
+    script: impl FnOnce(&mut Stand<'_, '_>) -> Result<(), Setback>,
+) -> Result<(), Setback> {
+    let timeline = Timeline::new(folder.create_file("timeline.jsonl")?, context.observer);
+    // Sockets want a short path, and nobody else may reach them.
+    let scratch =
+        tempfile::Builder::new().prefix("dmus-").tempdir().map_err(FileError::own("create", std::env::temp_dir()))?;
+    let sockets = CardSockets::in_folder(scratch.path());
+    let kit = &context.stage.kit;
+    let card = Card::start(&kit.card, card_options, &sockets, &folder.file("card.log"))?;
+    let options = MachineOptions {
+        qemu: kit.qemu.clone(),
+        accelerator: context.stage.accelerator.accelerator,
+        firmware: context.stage.firmware,
+        kernel: kit.nt_host.clone(),
+        driver: Some(kit.driver.clone()),
+        guest_options: "log=info\n".into(),
+        processors: 1,
+        card_socket: Some(sockets.machine),
+    };
+    let qemu_log = folder.file("qemu.log");
+    let boot = Boot { log: &qemu_log, scratch: scratch.path() };
+    let rig = start_machine(&options, GuestMemory::new(MEMORY)?, &boot, card)?;
+    let line = rig.machine.line.try_clone().map_err(SessionError::Line)?;
+    let console = folder.create_file("console.log")?;
+    let mut session = Session::new(line, rig, context.timeout, Some(console), &timeline).map_err(SessionError::Line)?;
+    let result = examine(&mut session, findings, script, context.timeout);
+    if let Err(Setback::Failed(Error::Session(SessionError::BugCheck(found)))) = &result {
+        let places = bug_check::places(&found.stack, Some(&kit.driver), Some(&kit.nt_host));
+        folder.write("bug-check.txt", bug_check::report(found, &places))?;
+    }
+    result
+}
+
+fn examine(
+    session: &mut Session<'_, Rig>,
+    findings: &mut Findings,
+    script: impl FnOnce(&mut Stand<'_, '_>) -> Result<(), Setback>,
+    timeout: Duration,
+) -> Result<(), Setback> {
+    session.ready()?;
+    session.hello()?;
+    // Before anything can stop the guest: the titles, at least.
+    findings.rules = session.contract()?;
+    session.load_driver()?;
+    let mut result = script(&mut Stand { session, findings });
+    if let Err(Setback::Failed(_)) = &result {
+        return result;
+    }
+    match shut_down(session, timeout) {
+        Ok(rules) => findings.rules = rules,
+        Err(error) if result.is_ok() => result = Err(error.into()),
+        Err(_) => {}
+    }
+    result
+}

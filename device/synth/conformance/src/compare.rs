@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use crate::case::{Case, Files, KEY};
+use crate::case::{Case, Files};
 use crate::dls::{RATE, Wave, WaveSample, constant, destination as d};
 use crate::expect::{Output, Reference};
 use crate::render::{RenderError, Renderer};
@@ -22,6 +22,8 @@ pub const PITCH_TOLERANCE: f64 = 1.0;
 const STEP: f64 = 0.020;
 /// See [`STEP`].
 const WINDOW: f64 = 0.020;
+/// What is left out at both ends of a note, in seconds.
+const MARGIN: f64 = 0.030;
 
 /// One note of the song.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +47,7 @@ pub struct Row {
     pub onsets: [f64; 2],
     /// Pitch of each in the middle of the note, in cents above the reference note.
     pub pitches: [f64; 2],
-    /// The largest difference of pitch anywhere in the note, in cents.
+    /// The largest difference of pitch anywhere in the note, latency aside, in cents.
     pub pitch_difference: f64,
     /// Level of each in the middle of the note, in dB.
     pub levels: [f64; 2],
@@ -166,16 +168,32 @@ fn song() -> (Files, Vec<Note>) {
     (case.files(), notes)
 }
 
+/// What two renderers make of the song.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// By how much the second is later on the whole, in seconds: the middle of all its notes' differences.
+    pub latency: f64,
+    /// Note by note.
+    pub rows: Vec<Row>,
+}
+
 /// Compares two renderers, note by note.
 ///
 /// # Errors
 /// [`CompareError`].
-pub fn compare(renderers: [&Renderer; 2], place: &Place) -> Result<Vec<Row>, CompareError> {
+pub fn compare(renderers: [&Renderer; 2], place: &Place) -> Result<Comparison, CompareError> {
     let (files, notes) = song();
     let reference = files.expectations.reference.expect("every pair has one");
     let [ours, theirs] = [0, 1].map(|which| signal(renderers[which], &files, place, reference, which));
     let signals = [ours?, theirs?];
-    notes.iter().map(|note| row(note, &signals, renderers)).collect()
+    let mut rows = notes.iter().map(|note| row(note, &signals, renderers)).collect::<Result<Vec<_>, _>>()?;
+    let differences = rows.iter().map(Row::onset_difference);
+    let (low, high) = differences.fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(x), high.max(x)));
+    let latency = 0.5 * (low + high);
+    for (note, row) in notes.iter().zip(&mut rows) {
+        row.pitch_difference = pitch_difference(note, &signals, latency);
+    }
+    Ok(Comparison { latency, rows })
 }
 
 fn signal(
@@ -203,16 +221,6 @@ fn row(note: &Note, signals: &[Signal; 2], renderers: [&Renderer; 2]) -> Result<
         Ok(begun - on)
     };
     let pitch = |which: usize, at: f64| signals[which].pitch(at, WINDOW, note.output).ok_or_else(|| missing(which));
-    let mut pitch_difference = 0.0f64;
-    let mut at = on + 0.030;
-    while at < off - WINDOW {
-        // A controller comes up to a grid's step later in one than in the other: a point in between says nothing.
-        let apart = [-0.002, 0.0, 0.002].map(|by| Ok((pitch(0, at + by)?, pitch(1, at + by)?)));
-        let apart = apart.into_iter().collect::<Result<Vec<_>, CompareError>>()?;
-        let nearest = apart.iter().flat_map(|(a, _)| apart.iter().map(move |(_, b)| b - a));
-        pitch_difference = pitch_difference.max(nearest.fold(f64::MAX, |best: f64, x: f64| best.min(x.abs())));
-        at += STEP;
-    }
     let level = |which: usize| signals[which].level(middle, WINDOW, note.output);
     Ok(Row {
         output: note.output,
@@ -220,52 +228,74 @@ fn row(note: &Note, signals: &[Signal; 2], renderers: [&Renderer; 2]) -> Result<
         on,
         onsets: [onset(0)?, onset(1)?],
         pitches: [pitch(0, middle)?, pitch(1, middle)?],
-        pitch_difference,
+        pitch_difference: f64::NAN,
         levels: [level(0), level(1)],
     })
 }
 
-/// Whether all notes agree.
-#[must_use]
-pub fn agrees(rows: &[Row]) -> bool {
-    rows.iter().all(|row| row.onset_difference().abs() <= ONSET_TOLERANCE && row.pitch_difference <= PITCH_TOLERANCE)
+/// The largest difference of pitch in a note, at points of time that are the same but for the latency.
+fn pitch_difference(note: &Note, signals: &[Signal; 2], latency: f64) -> f64 {
+    let (on, off) = (f64::from(note.on) / 1000.0, f64::from(note.off) / 1000.0);
+    let points = ((off - on - 2.0 * MARGIN) / STEP) as u32;
+    let at = (0..=points).map(|point| on + MARGIN + f64::from(point) * STEP);
+    at.map(|at| {
+        let first = signals[0].pitch(at, WINDOW, note.output);
+        // A message may come up to a grid's step later in one than in the other.
+        let around = [-ONSET_TOLERANCE, 0.0, ONSET_TOLERANCE].map(|by| {
+            let second = signals[1].pitch(at + latency + by, WINDOW, note.output);
+            first.zip(second).map_or(f64::MAX, |(a, b)| b - a)
+        });
+        let (low, high) = around.iter().fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(*x), high.max(*x)));
+        0f64.clamp(low, high).abs()
+    })
+    .fold(0.0, f64::max)
 }
 
-/// The song, part by part, as a table for people.
-#[must_use]
-pub fn table(rows: &[Row], names: [&str; 2]) -> String {
-    let mut text = format!(
-        "A is {}, B is {}.\n\n| part | key | at, s | onset A, ms | onset B, ms | B - A, ms | pitch A, cents | pitch B, \
-         cents | apart, cents | level B - A, dB |\n|---|---|---|---|---|---|---|---|---|---|\n",
-        names[0], names[1]
-    );
-    for row in rows {
-        text += &format!(
-            "| {} | {} | {:.3} | {:+.3} | {:+.3} | {:+.3} | {:+.3} | {:+.3} | {:.3} | {:+.2} |\n",
-            if row.output == Output::Left { "melody" } else { "bass" },
-            row.key,
-            row.on,
-            1000.0 * row.onsets[0],
-            1000.0 * row.onsets[1],
-            1000.0 * row.onset_difference(),
-            row.pitches[0],
-            row.pitches[1],
-            row.pitch_difference,
-            row.levels[1] - row.levels[0],
-        );
+impl Comparison {
+    /// Whether all notes agree, latency aside.
+    #[must_use]
+    pub fn agrees(&self) -> bool {
+        self.rows.iter().all(|row| {
+            (row.onset_difference() - self.latency).abs() <= ONSET_TOLERANCE && row.pitch_difference <= PITCH_TOLERANCE
+        })
     }
-    let most = |value: &dyn Fn(&Row) -> f64| rows.iter().map(value).fold(0.0f64, |most, x| most.max(x.abs()));
-    text += &format!(
-        "\n{} notes: onsets at most {:.3} ms apart (tolerance {} ms), pitches at most {:.3} cents (tolerance {}), levels \
-         at most {:.2} dB; key {KEY} is the reference. Against the file: A at most {:.3} ms, B at most {:.3} ms.\n",
-        rows.len(),
-        1000.0 * most(&Row::onset_difference),
-        1000.0 * ONSET_TOLERANCE,
-        most(&|row: &Row| row.pitch_difference),
-        PITCH_TOLERANCE,
-        most(&|row: &Row| row.levels[1] - row.levels[0]),
-        1000.0 * most(&|row: &Row| row.onsets[0]),
-        1000.0 * most(&|row: &Row| row.onsets[1]),
-    );
-    text
+
+    /// The song, part by part, as a table for people.
+    #[must_use]
+    pub fn table(&self, names: [&str; 2]) -> String {
+        let mut text = format!("A is {}, B is {}.\n\n", names[0], names[1]);
+        text += "| part | key | at, s | onset A, ms | onset B, ms | B - A - latency, ms | pitch A, cents | \
+                 pitch B, cents | apart at most, cents | level B - A, dB |\n|---|---|---|---|---|---|---|---|---|---|\n";
+        for row in &self.rows {
+            text += &format!(
+                "| {} | {} | {:.3} | {:+.3} | {:+.3} | {:+.3} | {:+.3} | {:+.3} | {:.3} | {:+.2} |\n",
+                if row.output == Output::Left { "melody" } else { "bass" },
+                row.key,
+                row.on,
+                1000.0 * row.onsets[0],
+                1000.0 * row.onsets[1],
+                1000.0 * (row.onset_difference() - self.latency),
+                row.pitches[0],
+                row.pitches[1],
+                row.pitch_difference,
+                row.levels[1] - row.levels[0],
+            );
+        }
+        let most = |value: &dyn Fn(&Row) -> f64| self.rows.iter().map(value).fold(0.0f64, |most, x| most.max(x.abs()));
+        text += &format!(
+            "\n{} notes. Latency of B against A: {:.3} ms. Beyond it, onsets are at most {:.3} ms apart (tolerance {} ms); \
+             pitches are at most {:.3} cents apart (tolerance {}), levels at most {:.2} dB. Onsets against the file: A at \
+             most {:.3} ms late, B at most {:.3} ms.\n",
+            self.rows.len(),
+            1000.0 * self.latency,
+            1000.0 * most(&|row: &Row| row.onset_difference() - self.latency),
+            1000.0 * ONSET_TOLERANCE,
+            most(&|row: &Row| row.pitch_difference),
+            PITCH_TOLERANCE,
+            most(&|row: &Row| row.levels[1] - row.levels[0]),
+            1000.0 * most(&|row: &Row| row.onsets[0]),
+            1000.0 * most(&|row: &Row| row.onsets[1]),
+        );
+        text
+    }
 }

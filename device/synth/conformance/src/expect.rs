@@ -185,10 +185,15 @@ const ENVELOPE_DB: f64 = 0.5;
 /// See [`ENVELOPE_DB`].
 pub const TIME: f64 = 0.010;
 /// Tolerance of pitch in cents.
-const PITCH: f64 = 0.25;
+pub const PITCH: f64 = 0.25;
+/// Tolerance where a pitch only tells one sound from another, in cents: coarse devices must not fail for that.
+const PITCH_OF_A_SOUND: f64 = 1.0;
 
 /// What is looked at where a pitch moves, in seconds: short, so that the tip of a triangle is not cut off.
 const PITCH_WINDOW: f64 = 0.002;
+
+/// What is looked at where a pitch must not move, in seconds: longer, so that 16 bits are no reason to fail.
+const STILL_WINDOW: f64 = 0.020;
 
 /// Rounded, so that the text form shows what was meant.
 fn round(x: f64) -> f64 {
@@ -238,10 +243,10 @@ impl Check {
         Self::below(at, until, -80.0)
     }
 
-    /// A pitch that stands still.
+    /// A pitch that stands still, and tells what is heard.
     #[must_use]
     pub fn pitch(at: f64, cents: f64) -> Self {
-        Self { window: 0.1, ..Self::new(What::Pitch, at, cents, PITCH) }
+        Self { window: 0.1, ..Self::new(What::Pitch, at, cents, PITCH_OF_A_SOUND) }
     }
 
     /// A pitch that moves.
@@ -268,6 +273,12 @@ impl Check {
             window: PITCH_WINDOW,
             ..Self::new(what, at, x, tolerance)
         })
+    }
+
+    /// A pitch that must not move for a while.
+    #[must_use]
+    pub fn still(at: f64, until: f64, cents: f64) -> [Self; 2] {
+        Self::pitches(at, until, (cents, cents), PITCH_OF_A_SOUND).map(|check| check.over(STILL_WINDOW))
     }
 
     /// How often the pitch goes up and down.

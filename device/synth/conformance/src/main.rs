@@ -148,7 +148,7 @@ fn command(command: Command) -> Fallible<bool> {
             if json {
                 println!("{}", serde_json::to_string_pretty(&verdicts)?);
             } else {
-                println!("{}: {}", Renderer::of(&synth).describe(), report::summary(&pairs));
+                println!("{}: {}", Renderer::of(&synth)?.describe(), report::summary(&pairs));
             }
             Ok(verdicts.iter().all(|verdict| verdict.passed))
         }
@@ -168,15 +168,15 @@ fn command(command: Command) -> Fallible<bool> {
             Ok(columns.iter().flat_map(|(_, verdicts)| verdicts).all(|verdict| verdict.passed))
         }
         Command::Compare { synth, with, json, keep } => {
-            let renderers = [Renderer::of(&with), Renderer::of(&synth)];
+            let renderers = [Renderer::of(&with)?, Renderer::of(&synth)?];
             let place = Place::new(keep.as_deref())?;
-            let rows = compare::compare([&renderers[0], &renderers[1]], &place)?;
+            let comparison = compare::compare([&renderers[0], &renderers[1]], &place)?;
             if json {
-                println!("{}", serde_json::to_string_pretty(&rows)?);
+                println!("{}", serde_json::to_string_pretty(&comparison)?);
             } else {
-                print!("{}", compare::table(&rows, [&with, &synth]));
+                print!("{}", comparison.table([&with, &synth]));
             }
-            Ok(compare::agrees(&rows))
+            Ok(comparison.agrees())
         }
     }
 }
@@ -187,7 +187,7 @@ fn judged(
     keep: Option<&Path>,
     mut each: impl FnMut(&Files, &Verdict),
 ) -> Fallible<Vec<Verdict>> {
-    let renderer = Renderer::of(synth);
+    let renderer = Renderer::of(synth)?;
     let place = Place::new(keep)?;
     let mut verdicts = Vec::new();
     for files in files {

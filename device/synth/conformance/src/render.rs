@@ -48,6 +48,20 @@ pub enum RenderError {
     /// The synthesizer does not take the file.
     #[error("the file is refused: {0}")]
     Refused(String),
+    /// A command line lacks what it needs.
+    #[error(
+        "{0:?} is neither a preset (own, fluidsynth, sonivox, the latter two with :PATH if need be) nor a command line \
+         with {{dls}}, {{mid}} and {{wav}}"
+    )]
+    Template(String),
+    /// The shell finds no such program.
+    #[error("the shell cannot run the synthesizer: {command}\n{tail}")]
+    NoProgram {
+        /// What was tried.
+        command: String,
+        /// What the shell said.
+        tail: String,
+    },
     /// The program ran, and failed.
     #[error("the synthesizer's command failed ({status}): {command}\n{tail}")]
     Failed {
@@ -117,16 +131,21 @@ pub enum Renderer {
 impl Renderer {
     /// The renderer of a command-line argument: a preset's name, with a program's path after a colon if it is not on
     /// the path, or a command line.
-    #[must_use]
-    pub fn of(argument: &str) -> Self {
+    ///
+    /// # Errors
+    /// [`RenderError::Template`], when it is none of these.
+    pub fn of(argument: &str) -> Result<Self, RenderError> {
         let (name, program) = argument.split_once(':').unwrap_or((argument, ""));
         let program = |default: &str| quoted(Path::new(if program.is_empty() { default } else { program }));
-        match name {
+        Ok(match name {
             "own" => Self::Own,
             "fluidsynth" => Self::Command(format!("{} {FLUIDSYNTH}", program("fluidsynth"))),
             "sonivox" => Self::Command(format!("{} {SONIVOX}", program("sonivoxrender"))),
-            _ => Self::Command(argument.to_owned()),
-        }
+            _ if PLACEHOLDERS.iter().all(|placeholder| argument.contains(placeholder)) => {
+                Self::Command(argument.to_owned())
+            }
+            _ => return Err(RenderError::Template(argument.to_owned())),
+        })
     }
 
     /// For people.
@@ -162,12 +181,18 @@ impl Renderer {
     }
 }
 
+/// What every command line must name.
+const PLACEHOLDERS: [&str; 3] = ["{dls}", "{mid}", "{wav}"];
+
+/// What a shell returns for a program that it cannot run or find (POSIX, Shell Command Language, 2.8.2).
+const SHELL_CANNOT: std::ops::RangeInclusive<i32> = 126..=127;
+
 /// FluidSynth's arguments. Effects stay on: cases that do not want them send nothing there.
 const FLUIDSYNTH: &str = "-q -n -i -g 0.5 -r {rate} -o synth.polyphony={voices} -o synth.midi-bank-select=mma \
                           -T wav -O float -F {wav} {dls} {mid}";
 
-/// Sonivox' arguments, without its reverb and chorus, and SoX to put a header before the bare samples.
-const SONIVOX: &str = "-d {dls} -r 0 -c 0 {mid} | sox -t raw -r {rate} -e signed -b 16 -c 2 - {wav}";
+/// Sonivox' arguments, and SoX to put a header before the bare samples.
+const SONIVOX: &str = "-d {dls} -r 4 -c 1 {mid} | sox -t raw -r {rate} -e signed -b 16 -c 2 - {wav}";
 
 fn io_error(what: &str, path: &Path, source: io::Error) -> RenderError {
     RenderError::Io { what: format!("cannot {what} {}", path.display()), source }
@@ -260,6 +285,9 @@ fn command(template: &str, job: &Job<'_>, dls: &Path, midi: &Path, wav: &Path) -
         thread::sleep(POLL);
     };
     let tail = || tail_of(&log);
+    if status.code().is_some_and(|code| SHELL_CANNOT.contains(&code)) {
+        return Err(RenderError::NoProgram { command: line, tail: tail() });
+    }
     if !status.success() {
         return Err(RenderError::Failed { command: line, status, tail: tail() });
     }

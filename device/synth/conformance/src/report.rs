@@ -111,8 +111,8 @@ fn cell(verdict: &Verdict) -> String {
     }
     if let Some(error) = &verdict.error {
         let first = error.lines().next().unwrap_or_default();
-        let short = first.split(": ").next().unwrap_or(first);
-        return format!("✗ {}", short.replace('|', "/"));
+        let refused = first.contains("command failed") || first.contains("refused");
+        return format!("✗ {}", if refused { "refuses the file" } else { first.split(": ").next().unwrap_or(first) });
     }
     let wrong: Vec<&Outcome> = verdict.outcomes.iter().filter(|outcome| !outcome.passed).collect();
     // Of all that is wrong, what is furthest from right says most.

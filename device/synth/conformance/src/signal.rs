@@ -234,7 +234,6 @@ impl Signal {
     }
 
     /// Gain in dB by frequency of the impulse response that was played at a time, against the reference's.
-    #[must_use]
     pub fn response(&self, at: f64, delay: f64) -> impl Fn(f64) -> f64 + use<> {
         let before = (BEFORE_IMPULSE * self.rate) as usize;
         let late = self.late;

@@ -85,7 +85,7 @@ fn a_synthesizer_that_ignores_connections_fails_what_is_about_connections() {
         .iter()
         .filter(|case| {
             let exempt = |name: &&str| case.id() == *name || (name.ends_with('/') && case.id().starts_with(*name));
-            !WITHOUT_CONNECTIONS.iter().any(|name| exempt(&name))
+            !WITHOUT_CONNECTIONS.iter().any(exempt)
         })
         .filter(|case| verdict(&case.without_connections(), &place).passed)
         .map(Case::id)
@@ -172,9 +172,9 @@ fn the_text_form_says_all_that_a_runner_needs() {
 
 #[test]
 fn a_song_is_the_same_through_the_same_synthesizer_twice_and_on_the_files_own_time() {
-    let rows = compare::compare([&Renderer::Own, &Renderer::Own], &place()).unwrap();
-    assert!(compare::agrees(&rows));
-    for row in rows {
+    let comparison = compare::compare([&Renderer::Own, &Renderer::Own], &place()).unwrap();
+    assert!(comparison.agrees());
+    for row in comparison.rows {
         assert!(row.pitch_difference < 1e-9 && row.onset_difference() == 0.0);
         // A millisecond is 44.1 frames.
         assert!(row.onsets[0].abs() < 1.5 / 44_100.0, "{row:?}");
@@ -184,12 +184,16 @@ fn a_song_is_the_same_through_the_same_synthesizer_twice_and_on_the_files_own_ti
 #[test]
 fn a_command_that_fails_writes_nothing_or_has_another_rate_is_named() {
     let case = &cases::all()[0];
-    let outcome = |line: &str| run(&Renderer::of(line), &case.files(), &place());
+    let outcome = |line: &str| run(&Renderer::of(line)?, &case.files(), &place());
     let failed = outcome("echo broken {dls} {mid} {wav}; exit 3").unwrap();
     let error = failed.error.unwrap();
     assert!(error.contains("exit status: 3") && error.contains("broken"), "{error}");
-    let silent = outcome("true {dls}").unwrap();
+    let silent = outcome("true {dls} {mid} {wav}").unwrap();
     assert!(silent.error.unwrap().contains("wrote no"));
+    let error = outcome("fluidsyn").unwrap_err().to_string();
+    assert!(error.contains("fluidsynth") && error.contains("{wav}"), "{error}");
+    let error = outcome("no-such-synthesizer {dls} {mid} {wav}").unwrap_err().to_string();
+    assert!(error.contains("no-such-synthesizer") && error.contains("not found"), "{error}");
     let spec = hound::WavSpec {
         channels: 2,
         sample_rate: 22_050,
@@ -199,6 +203,6 @@ fn a_command_that_fails_writes_nothing_or_has_another_rate_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("slow.wav");
     hound::WavWriter::create(&path, spec).unwrap().finalize().unwrap();
-    let error = outcome(&format!("cp '{}' {{wav}}", path.display())).unwrap_err().to_string();
+    let error = outcome(&format!("cp '{}' {{wav}} # {{dls}} {{mid}}", path.display())).unwrap_err().to_string();
     assert!(error.contains("22050") && error.contains("44100"), "{error}");
 }

@@ -10,8 +10,8 @@ use crate::units::{cents, decibels, hertz, seconds as time};
 const DEPTH: f64 = 100.0;
 /// Depth of all gain modulation, in dB.
 const DEPTH_DB: f64 = 6.0;
-/// Tolerances: what a control rate of 1.5 ms makes of a triangle of 5 Hz.
-const CENTS: f64 = 3.5;
+/// Tolerances: what steps of 5.8 ms leave of the tip of a triangle of 5 Hz.
+const CENTS: f64 = 6.0;
 const DB: f64 = 0.5;
 
 fn pitch_row(source: u16, control: u16) -> Connection {
@@ -139,7 +139,7 @@ fn delay(source: u16) -> Case {
     case.program(0, &[constant(destinations(source).1, time(0.5)), pitch_row(source, s::NONE)]);
     case.choose(0, 0);
     case.note(KEY, 127, FIRST, FIRST + 1000);
-    case.checks(Check::pitches(T0 + 0.02, T0 + 0.485, (0.0, 0.0), 0.5));
+    case.checks(Check::still(T0 + 0.03, T0 + 0.475, 0.0));
     case.check(Check::moving_pitch(T0 + 0.55, DEPTH, CENTS).of("first top"));
     case.check(Check::moving_pitch(T0 + 0.65, -DEPTH, CENTS).of("first bottom"));
     case
@@ -272,8 +272,8 @@ fn inverted() -> Case {
     case.program(0, &[connection(s::LFO, s::NONE, d::PITCH, t::BIPOLAR, cents(-1200.0))]);
     case.choose(0, 0);
     case.note(KEY, 127, FIRST, FIRST + 400);
-    case.check(Check::moving_pitch(T0 + 0.06, -1200.0, 40.0).of("first half turn"));
-    case.check(Check::moving_pitch(T0 + 0.16, 1200.0, 40.0).of("second half turn"));
+    case.check(Check::moving_pitch(T0 + 0.06, -1200.0, 72.0).of("first half turn"));
+    case.check(Check::moving_pitch(T0 + 0.16, 1200.0, 72.0).of("second half turn"));
     case
 }
 
@@ -291,7 +291,7 @@ fn unconnected() -> Case {
     case.control(FIRST + 200, 1, 127);
     case.score.at(FIRST + 700, &[0xD0, 127]);
     for (from, note) in [(0.3, "wheel at 127"), (0.8, "and pressure at 127")] {
-        let pitches = Check::pitches(T0 + from, T0 + from + 0.3, (0.0, 0.0), 0.5);
+        let pitches = Check::still(T0 + from, T0 + from + 0.3, 0.0);
         let levels = Check::levels(T0 + from, T0 + from + 0.3, (0.0, 0.0), 0.25);
         case.checks(pitches.into_iter().chain(levels).map(|check| check.of(note)));
     }

@@ -3,7 +3,7 @@
 use super::{nth, seconds};
 use crate::case::{Case, FIRST, KEY, T0};
 use crate::dls::{self, Region, WaveSample, connection, constant, destination as d, source as s, transform as t};
-use crate::expect::{Basis, Check};
+use crate::expect::{Basis, Check, PITCH};
 use crate::units::cents;
 
 /// Distance of notes, and where in them the pitch is measured, in ms.
@@ -16,7 +16,7 @@ fn each<V: Copy>(case: &mut Case, values: &[(V, f64)], mut play: impl FnMut(&mut
         let on = nth(i, DISTANCE);
         let (key, note) = play(case, on, *value);
         case.note(key, 127, on, on + DISTANCE - 60);
-        case.check(Check::pitch(seconds(on + MIDDLE), *expected).of(note));
+        case.check(Check::pitch(seconds(on + MIDDLE), *expected).within(PITCH).of(note));
     }
 }
 

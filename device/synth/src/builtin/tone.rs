@@ -19,6 +19,9 @@ const HIGHEST: f64 = 0.46;
 /// Peak of a finished wave: -1 dB.
 const PEAK: f64 = 29_200.0;
 
+/// Samples in which a wave comes in, so that it does not click.
+const FADE_IN: usize = 12;
+
 /// Random numbers that are the same everywhere (xorshift64*).
 pub(super) struct Random(u64);
 
@@ -95,7 +98,8 @@ pub(super) fn pitched(name: &str, key: u8, rate: f64, (head, turn): (f64, f64), 
     let fundamental = cycles * rate / turn_samples;
     let fine_tune = libm::round(1200.0 * libm::log2(nominal / fundamental)) as i16;
     let loops = turn > 0.0;
-    let head_samples = (head * rate) as usize;
+    // What is faded in at the beginning must not come round with the loop.
+    let head_samples = ((head * rate) as usize).max(if loops { FADE_IN } else { 0 });
     let length = head_samples + if loops { turn_samples as usize } else { 0 };
 
     let mut random = Random::new(name);
@@ -145,10 +149,9 @@ fn add_noise(sum: &mut [f64], noise: &Noise, rate: f64, loop_start: Option<usize
 
 /// Takes the click from a beginning, and from the end of what does not loop.
 fn fade_ends(sum: &mut [f64], loops: bool) {
-    const BEGIN: usize = 12;
     let end = if loops { 0 } else { sum.len() / 8 };
-    for (i, x) in sum.iter_mut().take(BEGIN).enumerate() {
-        *x *= (i + 1) as f64 / BEGIN as f64;
+    for (i, x) in sum.iter_mut().take(FADE_IN).enumerate() {
+        *x *= (i + 1) as f64 / FADE_IN as f64;
     }
     for (i, x) in sum.iter_mut().rev().take(end).enumerate() {
         *x *= i as f64 / end as f64;

@@ -21,12 +21,13 @@ fn grand() -> Sound {
 }
 
 pub(super) fn piano(number: u8) -> Recipe {
-    let hammered = |cutoff: f64| {
-        Layer::new(grand(), [0.0, 13.0, 0.0, 0.45]).decay_by_key(-3900.0).filter(cutoff, 0.0, 4200.0, 350.0)
+    let voiced = |cutoff: f64, resonance: f64| {
+        Layer::new(grand(), [0.0, 36.0, 0.0, 0.45]).decay_by_key(-3900.0).filter(cutoff, resonance, 4200.0, 350.0)
     };
+    let hammered = |cutoff: f64| voiced(cutoff, 0.0);
     match number {
-        0 => one("Acoustic Grand Piano", hammered(850.0)),
-        1 => one("Bright Acoustic Piano", hammered(2100.0)),
+        0 => one("Acoustic Grand Piano", hammered(480.0)),
+        1 => one("Bright Acoustic Piano", voiced(1100.0, 6.0)),
         2 => recipe(
             "Electric Grand Piano",
             vec![hammered(1200.0).tremolo(1.0, 4.4), Layer::new(tine(), [0.0, 9.0, 0.0, 0.4]).gain(-5.0)],
@@ -76,7 +77,7 @@ pub(super) fn piano(number: u8) -> Recipe {
                     knocked(partials, 0.5, 2000.0, 7000.0, 90.0)
                 })
                 .at(BRIGHT),
-                [0.0, 8.0, 0.0, 0.25],
+                [0.0, 12.0, 0.0, 0.25],
             )
             .decay_by_key(-2400.0),
         ),
@@ -288,7 +289,7 @@ pub(super) fn organ(number: u8) -> Recipe {
                         (12.0, 0.12),
                         (16.0, 0.1),
                     ]);
-                    breathy(ensemble(&pipes, &[-4.0, 3.0]), 0.05, f, 4000.0)
+                    breathy(ensemble(&pipes, &[-3.5, 3.5]), 0.05, f, 4000.0)
                 }),
                 [0.06, 1.0, 1.0, 0.5],
             ),
@@ -312,7 +313,7 @@ pub(super) fn organ(number: u8) -> Recipe {
                 }),
                 [0.04, 1.0, 1.0, 0.09],
             )
-            .filter(if number == 21 { 5200.0 } else { 2300.0 }, 0.0, 1200.0, 300.0),
+            .filter(if number == 21 { 5200.0 } else { 1400.0 }, 0.0, 1200.0, 300.0),
         ),
         _ => one(
             "Harmonica",

@@ -84,6 +84,7 @@ pub(super) fn percussive(number: u8) -> Recipe {
                 .at(DARK),
                 ring(5.0),
             )
+            .gain(3.0)
             .bend(500.0, [0.0, 0.12, 0.0, 0.1]),
         ),
         117 => one(
@@ -99,6 +100,7 @@ pub(super) fn percussive(number: u8) -> Recipe {
                 .at(DARK),
                 ring(4.0),
             )
+            .gain(3.0)
             .bend(500.0, [0.0, 0.2, 0.0, 0.1]),
         ),
         118 => one(
@@ -107,6 +109,7 @@ pub(super) fn percussive(number: u8) -> Recipe {
                 struck("Synth Drum", &[60], 0.38, &[(1.0, 1.0, 7.0)], (0.1, 500.0, 4000.0, 60.0)).at(DARK),
                 ring(4.0),
             )
+            .gain(3.0)
             .bend(1900.0, [0.0, 0.45, 0.0, 0.2]),
         ),
         _ => one(

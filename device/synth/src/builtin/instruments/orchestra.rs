@@ -20,7 +20,7 @@ pub(super) fn section() -> Sound {
         let bow = voiced(f, 1.5, 0.35, &[(500.0, 300.0, 0.6), (2600.0, 1200.0, 0.8)]);
         let keep = if f < 150.0 { 36 } else { 28 };
         let bow: Vec<Partial> = bow.into_iter().take(keep).collect();
-        breathy(ensemble(&bow, &[-13.0, -6.0, 1.0, 7.0, 12.0]), 0.015, 1500.0, 7000.0)
+        breathy(ensemble(&bow, &[-13.0, -6.0, 0.0, 6.0, 13.0]), 0.015, 1500.0, 7000.0)
     })
 }
 
@@ -50,9 +50,9 @@ pub(super) fn strings(number: u8) -> Recipe {
         45 => one(
             "Pizzicato Strings",
             Layer::new(
-                sound("Pizzicato", &[45, 62], 0.18, 0.0, |f| {
+                sound("Pizzicato", &[45, 62, 80], 0.18, 0.0, |f| {
                     knocked(
-                        ensemble(&string(f, 0.25, 1600.0, (6.0, 1.6), 0.000_05), &[-5.0, 4.0]),
+                        ensemble(&string(f, 0.25, 1600.0, (6.0, 1.6), 0.000_05), &[-4.5, 4.5]),
                         0.6,
                         200.0,
                         1800.0,
@@ -69,7 +69,7 @@ pub(super) fn strings(number: u8) -> Recipe {
                 sound("Harp", &[48, 67], 0.22, 0.1, |f| {
                     knocked(string(f, 0.35, 2000.0, (1.0, 0.35), 0.000_02), 0.2, 300.0, 1500.0, 80.0)
                 }),
-                [0.0, 8.0, 0.0, 1.2],
+                [0.0, 13.0, 0.0, 1.2],
             )
             .decay_by_key(-2400.0),
         ),
@@ -102,7 +102,7 @@ pub(super) fn choir() -> Sound {
             0.03,
             &[(720.0, 110.0, 1.0), (1150.0, 130.0, 0.7), (2700.0, 260.0, 0.35), (3400.0, 300.0, 0.2)],
         );
-        breathy(ensemble(&voice, &[-11.0, -3.0, 4.0, 12.0]), 0.01, 1500.0, 6000.0)
+        breathy(ensemble(&voice, &[-12.0, -4.0, 4.0, 12.0]), 0.01, 1500.0, 6000.0)
     })
 }
 
@@ -129,7 +129,7 @@ pub(super) fn ensembles(number: u8) -> Recipe {
                 sound("Orchestra Hit", &[60], 0.5, 0.0, |f| {
                     let mut partials = Vec::new();
                     for (ratio, gain) in [(0.25, 0.9), (0.5, 1.0), (1.0, 1.0), (1.5, 0.5), (2.0, 0.7)] {
-                        for p in ensemble(&saw(f * ratio, 1.0), &[-10.0, 8.0]).into_iter().filter(|p| p.ratio < 30.0) {
+                        for p in ensemble(&saw(f * ratio, 1.0), &[-9.0, 9.0]).into_iter().filter(|p| p.ratio < 30.0) {
                             partials.push(Partial {
                                 ratio: p.ratio * ratio,
                                 amplitude: p.amplitude * gain,
@@ -156,7 +156,7 @@ pub(super) fn super_saw() -> Sound {
 fn oohs() -> Sound {
     sound("Voice Oohs", &[52, 66], 0.0, 0.4, |f| {
         let voice = voiced(f, 4.0, 0.02, &[(380.0, 120.0, 1.0), (820.0, 130.0, 0.5), (2500.0, 300.0, 0.06)]);
-        breathy(ensemble(&voice, &[-8.0, 1.0, 9.0]), 0.02, 1500.0, 5000.0)
+        breathy(ensemble(&voice, &[-9.0, 0.0, 9.0]), 0.02, 1500.0, 5000.0)
     })
     .at(DARK)
 }

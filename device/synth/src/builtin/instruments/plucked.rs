@@ -38,14 +38,14 @@ pub(super) fn guitar(number: u8) -> Recipe {
                     knocked(string(f, 0.27, 1500.0, (1.1, 0.42), 0.000_03), 0.5, 180.0, 900.0, 60.0)
                 })
                 .at(DARK),
-                7.0,
+                11.0,
                 0.25,
             ),
         ),
         25 => one("Acoustic Guitar (steel)", plucked(steel_string(), 9.0, 0.3)),
         26 => one("Electric Guitar (jazz)", plucked(clean(), 9.0, 0.2).filter(800.0, 0.0, 2400.0, 500.0)),
         27 => one("Electric Guitar (clean)", plucked(clean(), 11.0, 0.2).filter(2600.0, 0.0, 3000.0, 400.0)),
-        28 => one("Electric Guitar (muted)", plucked(clean(), 1.1, 0.08).filter(900.0, 2.0, 2600.0, 500.0)),
+        28 => one("Electric Guitar (muted)", plucked(clean(), 1.4, 0.08).filter(900.0, 2.0, 2600.0, 500.0).gain(5.0)),
         29 => one(
             "Overdriven Guitar",
             Layer::new(overdriven(), [0.003, 24.0, 0.35, 0.18]).filter(2200.0, 1.0, 1800.0, 250.0),
@@ -53,7 +53,7 @@ pub(super) fn guitar(number: u8) -> Recipe {
         30 => recipe(
             "Distortion Guitar",
             vec![
-                Layer::new(overdriven(), [0.003, 40.0, 0.6, 0.18]).filter(3800.0, 0.0, 1500.0, 200.0).detune(-5.0),
+                Layer::new(overdriven(), [0.003, 40.0, 0.6, 0.18]).filter(3800.0, 0.0, 1500.0, 200.0).detune(-2.0),
                 Layer::new(
                     sound("Distorted Fifth", &[43, 60], 0.0, 0.2, |f| {
                         plain(harmonics(f * 0.5, 60, |n| if n < 2.0 { 0.15 } else { libm::pow(n, -0.75) }))
@@ -61,7 +61,7 @@ pub(super) fn guitar(number: u8) -> Recipe {
                     [0.003, 40.0, 0.6, 0.18],
                 )
                 .filter(3000.0, 3.0, 1500.0, 200.0)
-                .detune(5.0),
+                .detune(2.0),
             ],
         ),
         _ => one(
@@ -131,9 +131,9 @@ pub(super) fn bass(number: u8) -> Recipe {
             let slap = sound("Slap Bass", &[38], 0.18, 0.15, |f| {
                 knocked(string(f, 0.07, 4500.0, (0.8, 0.3), 0.000_06), 1.0, 1200.0, 6000.0, 90.0)
             });
-            let (name, q, sweep) =
-                if number == 36 { ("Slap Bass 1", 3.0, 2600.0) } else { ("Slap Bass 2", 8.0, 3600.0) };
-            one(name, held(slap).filter(700.0, q, 3200.0, 300.0).sweep(sweep, [0.0, 0.5, 0.0, 0.2]))
+            let (name, cutoff, q, sweep) =
+                if number == 36 { ("Slap Bass 1", 600.0, 2.0, 2400.0) } else { ("Slap Bass 2", 1300.0, 10.0, 3600.0) };
+            one(name, held(slap).filter(cutoff, q, 3200.0, 300.0).sweep(sweep, [0.0, 0.5, 0.0, 0.2]))
         }
         38 => one(
             "Synth Bass 1",
@@ -172,7 +172,7 @@ pub(super) fn ethnic(number: u8) -> Recipe {
                 8.0,
                 0.6,
             )
-            .bend(-35.0, [0.0, 0.25, 0.0, 0.1]),
+            .bend(-30.0, [0.0, 0.1, 0.0, 0.1]),
         ),
         105 => one(
             "Banjo",

@@ -2,7 +2,8 @@
 //!
 //! Every voice is looped, filtered, has both envelopes running and goes to both effects: nothing is left out that a
 //! song may use. `bench_synth [SECONDS [KERNEL]]` renders so much time for each line (1 by
-//! default), with all kernels or the one named.
+//! default), with all kernels or the one named. `bench_synth profile [SECONDS]` tells stage by stage where the time of
+//! the fastest kernel goes; what the stages leave of the whole is the rest.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,8 @@ use std::time::Duration;
 use dls_synth::dls::spec::transform::{LINEAR, SOURCE_BIPOLAR};
 use dls_synth::dls::spec::{REGION_SELF_NON_EXCLUSIVE, destination as d, source as s};
 use dls_synth::dls::{Collection, Connection, Instrument, Patch, Region, SampleLoop, Wave, WaveLink, WaveSample};
-use dls_synth::{Bank, Kernel, Synth, SynthConfig};
+use dls_synth::stages::{Stage, TICK_FRAMES};
+use dls_synth::{Bank, ConfigError, Kernel, Synth, SynthConfig};
 
 const RATE: u32 = 48_000;
 
@@ -18,26 +20,26 @@ const RATE: u32 = 48_000;
 const BLOCK: usize = 480;
 
 /// Best of so many runs: the machine may have other work.
-const RUNS: usize = 5;
+const RUNS: usize = 7;
 
 fn main() {
-    let seconds: f64 = std::env::args().nth(1).and_then(|s| s.parse().ok()).unwrap_or(1.0);
-    let blocks = (seconds * f64::from(RATE) / BLOCK as f64) as usize;
-    let named = std::env::args().nth(2);
-    let wanted = |kernel: &Kernel| named.as_ref().is_none_or(|name| *name == format!("{kernel:?}"));
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let profile = arguments.first().is_some_and(|first| first == "profile");
+    if profile {
+        arguments.remove(0);
+    }
+    let seconds: f64 = arguments.first().and_then(|s| s.parse().ok()).unwrap_or(1.0);
+    if profile {
+        return print_profile(seconds);
+    }
+    let named = arguments.get(1);
+    let wanted = |kernel: &Kernel| named.is_none_or(|name| *name == format!("{kernel:?}"));
     for kernel in Kernel::BY_SPEED.into_iter().filter(wanted) {
         for voices in [32, 256, 1000] {
             for filtered in [false, true] {
                 for effects in [false, true] {
-                    let config = SynthConfig {
-                        sample_rate: RATE,
-                        voices,
-                        reverb: effects,
-                        chorus: effects,
-                        kernel,
-                        ..SynthConfig::default()
-                    };
-                    let Ok(nanoseconds) = measure(config, filtered, blocks) else { continue };
+                    let config = config(voices, effects, kernel);
+                    let Ok(nanoseconds) = measure(config, filtered, |synth| render(synth, seconds)) else { continue };
                     println!(
                         "{{\"bench\":\"synth\",\"kernel\":\"{kernel:?}\",\"voices\":{voices},\"filter\":{filtered},\
                          \"effects\":{effects},\"ns_per_voice_frame\":{nanoseconds:.3}}}"
@@ -48,10 +50,48 @@ fn main() {
     }
 }
 
-fn measure(config: SynthConfig, filtered: bool, blocks: usize) -> Result<f64, dls_synth::ConfigError> {
+fn print_profile(seconds: f64) {
+    for voices in [32, 256, 1000] {
+        let config = config(voices, true, Kernel::Auto);
+        let all = measure(config, true, |synth| render(synth, seconds)).expect("any processor has a kernel");
+        let mut rest = all;
+        let line = |stage: &str, nanoseconds: f64| {
+            let part = 100.0 * nanoseconds / all;
+            println!(
+                "{{\"bench\":\"synth-profile\",\"voices\":{voices},\"stage\":\"{stage}\",\
+                 \"ns_per_voice_frame\":{nanoseconds:.3},\"percent\":{part:.1}}}"
+            );
+        };
+        for stage in Stage::ALL {
+            let ticks = (seconds * f64::from(RATE)) as usize / TICK_FRAMES;
+            let repeat = |synth: &mut Synth| {
+                synth.repeat_stage(stage, ticks);
+                ticks * TICK_FRAMES
+            };
+            let nanoseconds = measure(config, true, repeat).expect("as before");
+            rest -= nanoseconds;
+            line(&format!("{stage:?}"), nanoseconds);
+        }
+        line("Rest", rest);
+        line("All", all);
+    }
+}
+
+fn config(voices: u16, effects: bool, kernel: Kernel) -> SynthConfig {
+    SynthConfig { sample_rate: RATE, voices, reverb: effects, chorus: effects, kernel, ..SynthConfig::default() }
+}
+
+fn render(synth: &mut Synth, seconds: f64) -> usize {
+    let blocks = (seconds * f64::from(RATE)) as usize / BLOCK;
+    let mut out = [[0; 2]; BLOCK];
+    (0..blocks).for_each(|_| synth.render_i16(&mut out));
+    blocks * BLOCK
+}
+
+/// Nanoseconds a voice and frame of some work, which tells how many frames it was.
+fn measure(config: SynthConfig, filtered: bool, work: impl Fn(&mut Synth) -> usize) -> Result<f64, ConfigError> {
     let bank = Arc::new(Bank::from_collection(&collection(filtered)));
     let mut best = f64::INFINITY;
-    let mut out = [[0; 2]; BLOCK];
     for _ in 0..RUNS {
         let mut synth = Synth::new(config, bank.clone())?;
         let mut started = 0;
@@ -68,15 +108,13 @@ fn measure(config: SynthConfig, filtered: bool, blocks: usize) -> Result<f64, dl
                 started += 1;
             }
         }
-        synth.render_i16(&mut out);
+        synth.render_i16(&mut [[0; 2]; BLOCK]);
         assert_eq!(synth.active_voices(), u32::from(config.voices));
         let begin = processor_time();
-        for _ in 0..blocks {
-            synth.render_i16(&mut out);
-        }
+        let frames = work(&mut synth);
         let nanoseconds = (processor_time() - begin).as_nanos() as f64;
         assert_eq!(synth.active_voices(), u32::from(config.voices));
-        best = best.min(nanoseconds / (blocks * BLOCK) as f64 / f64::from(config.voices));
+        best = best.min(nanoseconds / frames as f64 / f64::from(config.voices));
     }
     Ok(best)
 }

@@ -30,6 +30,7 @@
 //! | inner loops | `kernel` |
 //! | reverb and chorus | `effects` |
 //! | the built-in General MIDI collection | [`builtin`] |
+//! | stages of rendering, for benchmarks | [`stages`] |
 
 mod bank;
 pub mod builtin;
@@ -45,6 +46,7 @@ mod math;
 mod mixer;
 mod program;
 mod sf2;
+pub mod stages;
 mod synth;
 mod voice;
 

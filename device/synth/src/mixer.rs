@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 use crate::channel::{CHANNELS, Channel};
 use crate::downloads::Downloads;
 use crate::kernel::{Bus, Group, Kernels, LANES, Scratch, Sends, TICK};
+use crate::stages;
 use crate::voice::active::{Stage, Surroundings, Voice};
 use crate::voice::control::{Control, LaneSet, Moment, lanes_of};
 use crate::voice::oscillator;
@@ -168,19 +169,34 @@ impl Mixer {
                 work(own);
             });
         }
-        let sum = &mut self.sum[..frames];
-        sum.fill([0.0; 4]);
         for block in &mut self.blocks {
-            if block.audible {
-                for (sum, frame) in sum.iter_mut().zip(&block.frames) {
-                    for (sum, x) in sum.iter_mut().zip(frame) {
-                        *sum += x;
-                    }
-                }
-            }
             block.ended.drain(..).for_each(|sources| downloads.end(sources));
         }
+        self.add_up(frames)
+    }
+
+    /// Adds up the blocks' frames, always in the same order.
+    fn add_up(&mut self, frames: usize) -> &[DryFrame] {
+        let sum = &mut self.sum[..frames];
+        sum.fill([0.0; 4]);
+        for block in self.blocks.iter().filter(|block| block.audible) {
+            for (sum, x) in sum.as_flattened_mut().iter_mut().zip(block.frames.as_flattened()) {
+                *sum += x;
+            }
+        }
         sum
+    }
+
+    /// See [`crate::Synth::repeat_stage`]. Returns the frame that comes next.
+    pub(crate) fn repeat_stage(&mut self, stage: stages::Stage, frame: u64, scene: Scene<'_>) -> u64 {
+        let frame = frame.next_multiple_of(TICK as u64);
+        for block in self.blocks.iter_mut().filter(|block| block.sounding > 0) {
+            block.repeat_stage(stage, frame, scene);
+        }
+        if stage == stages::Stage::Sum {
+            self.add_up(TICK);
+        }
+        frame + TICK as u64
     }
 }
 
@@ -276,9 +292,30 @@ impl Block {
             if arrives || self.touched {
                 self.settle(index, &moment, scene);
             }
+            self.oscillate(index, frames, scene);
             self.mix(index, frames, scene);
         }
         self.touched = false;
+    }
+
+    /// One stage alone, from a tick to the next.
+    fn repeat_stage(&mut self, stage: stages::Stage, frame: u64, scene: Scene<'_>) {
+        let moment = Moment { frame, arrives: true, channels: scene.channels, surroundings: scene.surroundings };
+        for index in 0..self.groups.len() {
+            if self.controls[index].taken == 0 {
+                continue;
+            }
+            match stage {
+                stages::Stage::Control => self.settle(index, &moment, scene),
+                stages::Stage::Oscillators => self.oscillate(index, TICK, scene),
+                stages::Stage::Mix => self.mix(index, TICK, scene),
+                stages::Stage::Sum | stages::Stage::Effects => {}
+            }
+        }
+        if stage == stages::Stage::Sum {
+            self.bus.clear(TICK);
+            self.bus.reduce(&mut self.frames[..TICK]);
+        }
     }
 
     /// Works out all control values of a group that a frame needs. At a tick, voices that are over go.
@@ -299,8 +336,9 @@ impl Block {
         }
     }
 
-    fn mix(&mut self, index: usize, frames: usize, scene: Scene<'_>) {
-        let (control, group) = (&mut self.controls[index], &mut self.groups[index]);
+    /// Lets a group's oscillators run, into the scratch.
+    fn oscillate(&mut self, index: usize, frames: usize, scene: Scene<'_>) {
+        let control = &mut self.controls[index];
         let voices = &mut self.voices[index * LANES..(index + 1) * LANES];
         let rows = voices.iter_mut().zip(&mut self.scratch.rows).zip(control.steps);
         for (lane, ((voice, row), step)) in rows.enumerate() {
@@ -313,6 +351,11 @@ impl Block {
                 None => row.fill(0.0),
             }
         }
+    }
+
+    /// Mixes the scratch into the bus.
+    fn mix(&mut self, index: usize, frames: usize, scene: Scene<'_>) {
+        let group = &mut self.groups[index];
         if !scene.sends {
             group.sends = Sends::None;
         }

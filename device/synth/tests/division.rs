@@ -89,7 +89,7 @@ fn bank() -> Arc<Bank> {
     let region = |keys, wave: usize| Region {
         keys,
         velocities: (0, 127),
-        options: if wave % 2 == 0 { REGION_SELF_NON_EXCLUSIVE } else { 0 },
+        options: if wave.is_multiple_of(2) { REGION_SELF_NON_EXCLUSIVE } else { 0 },
         key_group: 0,
         sample: Some(samples[wave]),
         link: WaveLink { channels: 1, index: wave as u32, ..WaveLink::default() },
@@ -154,7 +154,7 @@ fn score() -> Vec<(usize, u16, Vec<u8>)> {
         })
         .collect();
     // Every program from the beginning.
-    score.extend((0..32).map(|i| (0, i / 16, vec![0xC0 | i as u8 % 16, i as u8 % 8])));
+    score.extend((0..32).map(|i| (0, i / 16, vec![0xC0 | (i as u8 % 16), i as u8 % 8])));
     score.sort_by_key(|(at, _, _)| *at);
     score
 }

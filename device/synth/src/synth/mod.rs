@@ -15,7 +15,8 @@ use crate::effects::reverb::Reverb;
 use crate::handles::{DownloadError, DownloadHandle, UnknownChannel, UnknownHandle, Unload, VolumeItem};
 use crate::kernel::{Kernels, interpolation};
 use crate::limits::VOLUME_RANGE;
-use crate::mixer::{FRAMES_MAX, Mixer, Scene};
+use crate::mixer::{DryFrame, FRAMES_MAX, Mixer, Scene};
+use crate::stages::Stage;
 use crate::voice::active::{Surroundings, Voice};
 use crate::voice::filter;
 
@@ -197,28 +198,28 @@ impl Synth {
             let until_silence = self.watch_silence().saturating_sub(self.frame);
             let frames = FRAMES_MAX.min(out.len()).min(usize::try_from(until_silence).unwrap_or(usize::MAX));
             let (now, later) = out.split_at_mut(frames);
-            let scene = Scene {
-                channels: &self.channels,
-                surroundings: &self.surroundings,
-                kernels: &self.kernels,
-                sends: self.reverb.is_some() || self.chorus.is_some(),
-            };
+            let scene = scene(&self.channels, &self.surroundings, &self.kernels, self.config);
             let dry = self.mixer.render(self.frame, frames, scene, &mut self.downloads);
             for (out, dry) in now.chunks_mut(CHUNK).zip(dry.chunks(CHUNK)) {
                 out.iter_mut().zip(dry).for_each(|(out, [left, right, ..])| *out = [*left, *right]);
-                let mut sent = [[0.0; CHUNK]; 2];
-                for (i, [_, _, to_reverb, to_chorus]) in dry.iter().enumerate() {
-                    (sent[0][i], sent[1][i]) = (*to_reverb, *to_chorus);
-                }
-                if let Some(reverb) = &mut self.reverb {
-                    reverb.process(&sent[0][..out.len()], out);
-                }
-                if let Some(chorus) = &mut self.chorus {
-                    chorus.process(&sent[1][..out.len()], out);
-                }
+                add_effects(&mut self.reverb, &mut self.chorus, dry, out);
             }
             self.frame += frames as u64;
             out = later;
+        }
+    }
+
+    /// See [`Self::repeat_stage`].
+    pub(crate) fn repeat_in_mixer(&mut self, stage: Stage) {
+        let scene = scene(&self.channels, &self.surroundings, &self.kernels, self.config);
+        self.frame = self.mixer.repeat_stage(stage, self.frame, scene);
+    }
+
+    /// See [`Self::repeat_stage`].
+    pub(crate) fn repeat_effects(&mut self, frames: usize) {
+        for _ in 0..frames / CHUNK {
+            let (dry, mut out) = ([[1.0; 4]; CHUNK], [[0.0; 2]; CHUNK]);
+            add_effects(&mut self.reverb, &mut self.chorus, &dry, &mut out);
         }
     }
 
@@ -326,6 +327,29 @@ impl Synth {
 
 fn power_on_channels(groups: u16) -> Vec<[Channel; CHANNELS]> {
     (0..groups).map(|_| core::array::from_fn(Channel::new)).collect()
+}
+
+fn scene<'a>(
+    channels: &'a [[Channel; CHANNELS]],
+    surroundings: &'a Surroundings,
+    kernels: &'a Kernels,
+    config: SynthConfig,
+) -> Scene<'a> {
+    Scene { channels, surroundings, kernels, sends: config.reverb || config.chorus }
+}
+
+/// Adds to a chunk of frames what the effects make of what is sent to them.
+fn add_effects(reverb: &mut Option<Reverb>, chorus: &mut Option<Chorus>, dry: &[DryFrame], out: &mut [[f32; 2]]) {
+    let mut sent = [[0.0; CHUNK]; 2];
+    for (i, [_, _, to_reverb, to_chorus]) in dry.iter().enumerate() {
+        (sent[0][i], sent[1][i]) = (*to_reverb, *to_chorus);
+    }
+    if let Some(reverb) = reverb {
+        reverb.process(&sent[0][..dry.len()], out);
+    }
+    if let Some(chorus) = chorus {
+        chorus.process(&sent[1][..dry.len()], out);
+    }
 }
 
 /// Rounds half to even, and clips.

@@ -53,6 +53,7 @@ impl Suite<'_> {
     pub fn run(&self) -> Result<Report, Error> {
         let mut report = Report::default();
         self.crates(&mut report)?;
+        self.models(&mut report)?;
         let stage = match (self.stage)() {
             Ok(stage) => stage,
             Err(error) if error.class() == Class::Interrupted => return Err(error),
@@ -181,18 +182,32 @@ impl Suite<'_> {
     /// `cargo test --workspace`, on the host.
     fn crates(&self, report: &mut Report) -> Result<(), Error> {
         self.observer.event(&Event::TestBegun { name: "cargo test --workspace".into() });
-        let begun = Instant::now();
-        fs::create_dir_all(self.workspace.logs()).map_err(FileError::own("create", self.workspace.logs()))?;
-        let path = self.workspace.logs().join("cargo-test.log");
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.args(["test", "--workspace", "--no-fail-fast"]).current_dir(&self.workspace.root);
+        command.args(["test", "--workspace", "--no-fail-fast"]);
         match (self.qemu)() {
             Ok(qemu) => command.env(QEMU_VARIABLE, qemu),
             Err(error) if error.class() == Class::Interrupted => return Err(error),
             // The tests that need it say that they are ignored, and the scenarios below say why.
             Err(_) => &mut command,
         };
-        let ended = run_logged("cargo test --workspace", command, &path, None, CRATES_LIMIT);
+        self.runners("cargo test --workspace", "cargo-test.log", command, report)
+    }
+
+    /// The models of the driver's concurrency, built apart from everything else: their atomics are the model checker's.
+    fn models(&self, report: &mut Report) -> Result<(), Error> {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.args(["test", "--release", "--package", "dmus-miniport", "--test", "models", "--target-dir"]);
+        command.arg(self.workspace.cache().join("models")).env("RUSTFLAGS", "--cfg loom");
+        self.runners("models of the driver's concurrency", "cargo-test-models.log", command, report)
+    }
+
+    /// Runs cargo's test runners and counts what they say.
+    fn runners(&self, what: &str, log: &str, mut command: Command, report: &mut Report) -> Result<(), Error> {
+        let begun = Instant::now();
+        fs::create_dir_all(self.workspace.logs()).map_err(FileError::own("create", self.workspace.logs()))?;
+        let path = self.workspace.logs().join(log);
+        command.current_dir(&self.workspace.root);
+        let ended = run_logged(what, command, &path, None, CRATES_LIMIT);
         if let Err(ProvisionError::Interrupted(what)) = ended {
             return Err(ProvisionError::Interrupted(what).into());
         }
@@ -204,7 +219,7 @@ impl Suite<'_> {
         let found = format!("{} passed, {} failed, {} ignored", counts.passed, counts.failed, counts.ignored);
         if ended.is_ok() {
             self.observer.event(&Event::TestEnded {
-                name: format!("cargo test --workspace: {found}"),
+                name: format!("{what}: {found}"),
                 result: TestResult::Passed,
                 milliseconds: begun.elapsed().as_secs_f64() * 1000.0,
                 detail: String::new(),
@@ -214,17 +229,10 @@ impl Suite<'_> {
         let detail = format!("{found}; all of it: {}\n{}", path.display(), failures(&text));
         if counts.failed == 0 {
             // It did not build, or a runner crashed: that is a failure that no runner counted.
-            self.add(
-                report,
-                "cargo test --workspace",
-                TestResult::Failed,
-                Some(Class::TestFailed),
-                vec![detail],
-                begun,
-            );
+            self.add(report, what, TestResult::Failed, Some(Class::TestFailed), vec![detail], begun);
         } else {
             self.observer.event(&Event::TestEnded {
-                name: "cargo test --workspace".into(),
+                name: what.into(),
                 result: TestResult::Failed,
                 milliseconds: begun.elapsed().as_secs_f64() * 1000.0,
                 detail,

@@ -12,6 +12,8 @@ mod memory;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+#[cfg(loom)]
+pub use memory::Memory;
 pub use memory::Window;
 
 impl Window {

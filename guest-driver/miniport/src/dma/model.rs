@@ -7,6 +7,8 @@ use std::vec::Vec;
 
 use loom::sync::atomic::{AtomicU16, Ordering};
 
+use crate::kernel::DmaBuffer;
+
 /// Memory of a model: made anew for each execution, and kept until its end.
 pub struct Memory(Box<[AtomicU16]>);
 
@@ -38,6 +40,20 @@ unsafe impl Send for Window {}
 unsafe impl Sync for Window {}
 
 impl Window {
+    /// Models make their own memory ([`Memory`]): a buffer has none of the checker's objects in it.
+    ///
+    /// # Safety
+    /// None: it panics.
+    pub unsafe fn new(_: &impl DmaBuffer) -> Self {
+        unimplemented!("a model's memory is made by `Memory`")
+    }
+
+    /// Models copy nothing into memory that only a kernel can copy.
+    #[must_use]
+    pub const fn as_mut_ptr(&self) -> *mut u8 {
+        core::ptr::null_mut()
+    }
+
     /// A part of this window.
     #[must_use]
     pub fn part(&self, offset: usize, len: usize) -> Self {

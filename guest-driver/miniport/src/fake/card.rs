@@ -407,6 +407,7 @@ impl Inside {
                     self.rings = core::array::from_fn(|_| DeviceRing::default());
                     self.isr = 0;
                     self.vectors.fill(NO_VECTOR);
+                    self.streams.clear();
                 }
             }
             22 => self.queue_select = value as u16,

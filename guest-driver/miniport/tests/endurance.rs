@@ -1,0 +1,273 @@
+//! A thousand lives of a stream and a million events, with faults in between: nothing is lost that is not counted, and
+//! everything that was allocated is given back.
+#![allow(unsafe_code, reason = "an allocator that counts")]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicIsize, Ordering};
+
+use card_spec::control::RequestCode;
+use card_spec::queue::Queue;
+use common::{NOTE, Rig, start};
+use dmus_miniport::card::CardError;
+use dmus_miniport::fake::{Allocator, Behaviour, FakeCard, Home, deliver_interrupts, dispatch, passive};
+use dmus_miniport::format::PcmFormat;
+use dmus_miniport::midi_out::Groups;
+use portcls::ks::KsState;
+
+/// Counts the bytes that are allocated.
+struct Counting;
+
+static BYTES: AtomicIsize = AtomicIsize::new(0);
+
+// SAFETY: the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        BYTES.fetch_add(layout.size() as isize, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        BYTES.fetch_sub(layout.size() as isize, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Whatever happens in a test must not change what another one counts: they take turns.
+static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+fn take_turn() -> std::sync::MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Small steps of a generator (Marsaglia's xorshift): the same faults in each run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+}
+
+/// A stream's life: opened, run, given some events, stopped, closed. What became of it.
+fn live(rig: &Rig, home: Home, pcm: &mut [u8], dice: &mut Dice) -> Result<(), CardError> {
+    let id = rig.card.open_render(passive(), Groups::AsGiven, home)?;
+    let lived = (|| {
+        for state in [KsState::ACQUIRE, KsState::PAUSE, KsState::RUN] {
+            rig.card.set_render_state(passive(), id, state)?;
+        }
+        for time in 0..dice.roll(20) as i64 {
+            // SAFETY: events of the stream's own home.
+            unsafe { rig.card.put(dispatch(), id, home.message(time, NOTE)) };
+        }
+        deliver_interrupts(&rig.card);
+        if rig.card.open_wave(passive(), PcmFormat { sample_rate: 48_000, channels: 2 }).is_ok() {
+            _ = rig.card.set_wave_state(passive(), KsState::RUN);
+            _ = rig.card.sync(passive(), 0, true);
+            _ = rig.card.render(passive(), pcm);
+            rig.card.close_wave(passive());
+        }
+        for state in [KsState::PAUSE, KsState::ACQUIRE, KsState::STOP] {
+            rig.card.set_render_state(passive(), id, state)?;
+        }
+        Ok(())
+    })();
+    rig.card.close_render(passive(), id);
+    lived
+}
+
+#[test]
+fn a_thousand_lives_with_faults_leave_nothing_behind() {
+    const LIVES: u64 = 1000;
+    let _turn = take_turn();
+    let home = Allocator::home();
+    let mut pcm = [0; 480];
+    let mut dice = Dice(0x5eed);
+    let mut bytes = Vec::with_capacity(LIVES as usize);
+    let (mut whole, mut cut) = (0, 0);
+    {
+        let rig = Rig::with(Behaviour { wakes_after: Some(5), ..Behaviour::default() });
+        let dma = rig.fake.dma_bytes();
+        for life in 0..LIVES {
+            let fault = dice.roll(8);
+            match fault {
+                0 => rig.fake.with(|card| card.behaviour.deaf[Queue::MIDI_OUT.index()] = true),
+                1 => rig.fake.with(|card| {
+                    let code = [RequestCode::STREAM_OPEN, RequestCode::STREAM_STATE][(life % 2) as usize];
+                    card.behaviour.refuses = Some((code, card_spec::control::Status::NO_RESOURCES));
+                }),
+                2 => rig.fake.need_reset(),
+                3 => rig.fake.with(|card| card.behaviour.silent = true),
+                4 => rig.card.power_down(passive()),
+                5 => {
+                    rig.fake.with(|card| card.behaviour.no_memory = true);
+                    let refused = rig.card.download(passive(), 0, 100, |_| true);
+                    assert_eq!(refused, Err(CardError::Control(dmus_miniport::control::ControlError::NoMemory)));
+                }
+                _ => {}
+            }
+            deliver_interrupts(&rig.card);
+            match live(&rig, home, &mut pcm, &mut dice) {
+                Ok(()) => whole += 1,
+                Err(_) => cut += 1,
+            }
+            rig.fake.with(|card| {
+                let behaviour = &mut card.behaviour;
+                (behaviour.deaf, behaviour.refuses) = (Default::default(), None);
+                (behaviour.silent, behaviour.no_memory) = (false, false);
+                // What the fake remembers is not the driver's.
+                (card.requests, card.batches, card.log, card.statuses) = Default::default();
+            });
+            rig.fake.wake();
+            rig.card.power_up(passive()).unwrap();
+            assert_eq!(home.outstanding(), 0, "life {life} with fault {fault}");
+            assert_eq!(rig.fake.dma_bytes(), dma, "life {life} with fault {fault}");
+            rig.fake.with(|card| (card.requests, card.batches, card.log, card.statuses) = Default::default());
+            bytes.push(BYTES.load(Ordering::Relaxed));
+        }
+        rig.card.stop(passive());
+    }
+    assert_eq!(whole + cut, LIVES);
+    assert!(whole > LIVES / 2 && cut > LIVES / 50, "{whole} whole, {cut} cut");
+    // What is kept for the next time, such as room in vectors, is there after some lives.
+    let (early, late) = (bytes[..500].iter().max(), bytes[500..].iter().max());
+    assert_eq!(early, late, "no life costs memory");
+}
+
+#[test]
+fn a_card_that_is_torn_out_takes_nothing_with_it() {
+    const CARDS: usize = 50;
+    let _turn = take_turn();
+    let home = Allocator::home();
+    let mut pcm = [0; 480];
+    let mut dice = Dice(7);
+    for card in 0..CARDS {
+        let rig = Rig::with(Behaviour { wakes_after: Some(5), ..Behaviour::default() });
+        let id = rig.card.open_render(passive(), Groups::AsGiven, home).unwrap();
+        rig.card.set_render_state(passive(), id, KsState::RUN).unwrap();
+        rig.fake.with(|fake| fake.behaviour.gone = true);
+        let begun = rig.fake.with(|fake| fake.milliseconds);
+        for time in 0..5000 {
+            // SAFETY: events of the stream's own home.
+            unsafe { rig.card.put(dispatch(), id, home.message(time, NOTE)) };
+            assert!(home.outstanding() <= 5000);
+        }
+        assert!(!rig.card.interrupt(), "all ones is nobody's interrupt");
+        assert!(live(&rig, home, &mut pcm, &mut dice).is_err());
+        assert_eq!(home.outstanding(), 0, "card {card}: no event waits for a card that is gone");
+        let touched = rig.fake.with(|fake| fake.touches_while_gone);
+        rig.card.close_render(passive(), id);
+        rig.card.stop(passive());
+        let took = rig.fake.with(|fake| fake.milliseconds) - begun;
+        assert!(took < 200, "it is noticed at once and not waited for: {took} ms");
+        assert!(rig.fake.with(|fake| fake.touches_while_gone) - touched < 10, "and then left alone");
+        assert_eq!(
+            rig.fake.with(|fake| fake.log.iter().filter(|line| *line == "the card is not there any more").count()),
+            1
+        );
+        let fake = rig.fake.clone();
+        drop(rig);
+        assert_eq!(fake.dma_bytes(), 0);
+    }
+}
+
+#[test]
+fn of_a_million_events_each_is_played_or_counted_and_all_go_home() {
+    const EVENTS: i64 = 1_000_000;
+    let _turn = take_turn();
+    let home = Allocator::home();
+    let mut dice = Dice(0xd1ce);
+    let rig = Rig::with(Behaviour { wakes_after: Some(5), ..Behaviour::default() });
+    let id = rig.card.open_render(passive(), Groups::AsGiven, home).unwrap();
+    rig.card.set_render_state(passive(), id, KsState::RUN).unwrap();
+    let (mut played, mut unplayed, mut time) = (0_i64, 0_i64, 0_i64);
+    let mut expected = 0_i64;
+    let mut gather = |played: &mut i64, unplayed: &mut i64| {
+        for batch in rig.fake.with(|card| core::mem::take(&mut card.batches)) {
+            for event in batch.events {
+                assert!(event.time >= expected, "in order, and none twice: {} after {expected}", event.time);
+                // What is missing in between was thrown away where the test knows of it.
+                *unplayed += event.time - expected;
+                expected = event.time + 1;
+                *played += 1;
+            }
+        }
+    };
+    let deaf = |yes| rig.fake.with(|card| card.behaviour.deaf[Queue::MIDI_OUT.index()] = yes);
+    while time < EVENTS {
+        let count = (1 + dice.roll(64) as i64).min(EVENTS - time);
+        let events: Vec<_> = (time..time + count).map(|time| home.message(time, NOTE)).collect();
+        time += count;
+        let events = if dice.roll(4) == 0 { home.package(&events) } else { Home::chain(&events) };
+        // SAFETY: events of the stream's own home.
+        unsafe { rig.card.put(dispatch(), id, events) };
+        match dice.roll(1000) {
+            // The card stalls: events pile up, and go on later.
+            0..20 => deaf(true),
+            20..60 => {
+                deaf(false);
+                rig.fake.wake();
+            }
+            // The client stops: what waits is thrown away, and the card plays what it had.
+            60..63 => {
+                rig.fake.wake();
+                rig.card.set_render_state(passive(), id, KsState::STOP).unwrap();
+                assert_eq!(home.outstanding(), 0);
+                gather(&mut played, &mut unplayed);
+                rig.card.set_render_state(passive(), id, KsState::RUN).unwrap();
+            }
+            // The card loses its state: what it had is thrown away.
+            63..65 => {
+                rig.card.power_down(passive());
+                deaf(false);
+                rig.card.power_up(passive()).unwrap();
+            }
+            65 => {
+                deaf(false);
+                rig.fake.need_reset();
+                deliver_interrupts(&rig.card);
+                rig.card.set_render_state(passive(), id, KsState::RUN).unwrap();
+            }
+            _ => {}
+        }
+        deliver_interrupts(&rig.card);
+        gather(&mut played, &mut unplayed);
+    }
+    deaf(false);
+    rig.fake.wake();
+    deliver_interrupts(&rig.card);
+    rig.card.service(dispatch());
+    rig.fake.wake();
+    rig.card.close_render(passive(), id);
+    gather(&mut played, &mut unplayed);
+    unplayed += EVENTS - expected;
+    assert_eq!(played + unplayed, EVENTS);
+    assert_eq!(home.outstanding(), 0, "every event went home once: the allocator panics at a second time");
+    assert!(played > EVENTS * 9 / 10, "{played} played, {unplayed} thrown away");
+}
+
+#[test]
+fn whatever_allocation_fails_a_card_starts_later_and_nothing_is_left() {
+    let _turn = take_turn();
+    let before = BYTES.load(Ordering::Relaxed);
+    for _ in 0..100 {
+        for allocations in 0..12 {
+            let fake = FakeCard::new(Behaviour { allocations_left: Some(allocations), ..Behaviour::default() });
+            let started = start(&fake);
+            assert_eq!(started.is_ok(), fake.dma_bytes() != 0);
+            drop(started);
+            assert_eq!(fake.dma_bytes(), 0, "with {allocations} allocations");
+        }
+    }
+    let after = BYTES.load(Ordering::Relaxed);
+    assert!((after - before).abs() < 4096, "{before} bytes before, {after} after");
+}

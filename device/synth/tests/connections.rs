@@ -4,6 +4,7 @@
 mod common;
 
 use common::rig::{Rig, Value};
+use common::sheet::table;
 use common::*;
 use dls_synth::dls::Connection;
 use dls_synth::dls::spec::transform::{LINEAR, SOURCE_BIPOLAR};
@@ -63,6 +64,22 @@ fn the_lines_of_level_1_need_not_say_what_their_curves_are() {
     let mut rig = Rig::of(&rows);
     let frame = rig.feed(s::LFO, Value::Turn(-1.0));
     close(rig.play(frame + 100).cents(frame, 64), -120.0, 0.25);
+    // Nor does any other line with an oscillator.
+    for line in table().iter().filter(|line| matches!(line.source, s::LFO | s::VIBRATO)) {
+        let scale = if line.destination == d::GAIN { decibels(6.0) } else { cents(600.0) };
+        let level = |transform: u16| {
+            let row = Connection { transform, ..line.with(scale) };
+            let mut rig = Rig::of(&[row, constant(d::FILTER_CUTOFF, pitch(600.0))]);
+            rig.gain = decibels(-12.0);
+            let frame = rig.feed(line.source, Value::Turn(-1.0));
+            if line.control != s::NONE {
+                _ = rig.feed(line.control, Value::Number(127));
+            }
+            let picture = rig.play(frame + 100);
+            (picture.decibels(frame), picture.cents(frame, 64))
+        };
+        assert_eq!(level(LINEAR), level(line.transform), "{line:x?}");
+    }
     // "Concave" in the low four bits is level 1's inverted concave.
     let quiet = connection(s::VELOCITY, s::NONE, d::GAIN, 1, decibels(-96.0));
     close(Rig { velocity: 64, ..Rig::of(&[quiet]) }.play(601).decibels(600), -11.905, 0.01);

@@ -45,8 +45,11 @@ const LINES: &str = "
     PITCH          <- LFO | LFO x CC1 | LFO x CHANNEL_PRESSURE
 ";
 
+/// Measures a line at its default, over its range, and with every input.
+type Proof = fn(&Line);
+
 /// Who proves which destination's lines, each in a test of its own below.
-const PROOFS: &[(&[u16], fn(&Line))] = &[
+const PROOFS: &[(&[u16], Proof)] = &[
     (FREQUENCIES, frequency),
     (DELAYS, delay),
     (FIRST_ENVELOPE, first_envelope),

@@ -219,6 +219,10 @@ pub enum KernelChoice {
     Sse41,
     /// x86 AVX2.
     Avx2,
+    /// x86 AVX-512.
+    Avx512,
+    /// 64-bit Arm.
+    Neon,
 }
 
 impl From<KernelChoice> for Kernel {
@@ -228,6 +232,8 @@ impl From<KernelChoice> for Kernel {
             KernelChoice::Scalar => Self::Scalar,
             KernelChoice::Sse41 => Self::Sse41,
             KernelChoice::Avx2 => Self::Avx2,
+            KernelChoice::Avx512 => Self::Avx512,
+            KernelChoice::Neon => Self::Neon,
         }
     }
 }

@@ -66,6 +66,8 @@ enum KernelChoice {
     #[value(name = "sse4.1")]
     Sse41,
     Avx2,
+    Avx512,
+    Neon,
 }
 
 impl From<KernelChoice> for Kernel {
@@ -75,6 +77,8 @@ impl From<KernelChoice> for Kernel {
             KernelChoice::Scalar => Self::Scalar,
             KernelChoice::Sse41 => Self::Sse41,
             KernelChoice::Avx2 => Self::Avx2,
+            KernelChoice::Avx512 => Self::Avx512,
+            KernelChoice::Neon => Self::Neon,
         }
     }
 }

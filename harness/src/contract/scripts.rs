@@ -221,9 +221,14 @@ fn power(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> 
             for pin in [phrase.pins.wave, phrase.pins.render] {
                 stand.done("set a pin's state", Request::SetState { pin, state })?;
             }
-            for power in [DevicePower::D3, DevicePower::D0] {
-                stand.done("set the device's power", Request::SetPower(power))?;
+            stand.done("take the device's power away", Request::SetPower(DevicePower::D3))?;
+            if state == KsState::Stop {
+                // Clients go on as if nothing had happened.
+                for asleep in [KsState::Pause, KsState::Stop] {
+                    stand.done("set a pin's state", Request::SetState { pin: phrase.pins.render, state: asleep })?;
+                }
             }
+            stand.done("give the device its power back", Request::SetPower(DevicePower::D0))?;
             for pin in [phrase.pins.render, phrase.pins.wave] {
                 stand.done("set a pin's state", Request::SetState { pin, state: KsState::Stop })?;
             }

@@ -157,6 +157,7 @@ struct Variant {
     name: String,
     check: Option<u16>,
     bug_check: Option<u32>,
+    examination: Option<String>,
     status: VariantStatus,
 }
 
@@ -171,14 +172,22 @@ enum VariantStatus {
     NoCheckPossible,
 }
 
-/// The variants that must be stopped, and by what.
-fn variants_that_fire(path: &Path, text: &str) -> Result<Vec<(String, ExpectedBugCheck)>, ScenarioError> {
+/// A variant that must be stopped, by what, and in which examination of the contract if no song shows it.
+#[derive(Debug)]
+struct FiringVariant {
+    name: String,
+    bug_check: ExpectedBugCheck,
+    examination: Option<String>,
+}
+
+/// The variants that must be stopped.
+fn variants_that_fire(path: &Path, text: &str) -> Result<Vec<FiringVariant>, ScenarioError> {
     let table: VariantTable = toml::from_str(text)
         .map_err(|error| ScenarioError::Malformed { path: path.into(), message: error.to_string() })?;
     let mut firing = Vec::new();
     for entry in table.variant {
         let span = entry.span();
-        let Variant { name, check, bug_check, status } = entry.into_inner();
+        let Variant { name, check, bug_check, examination, status } = entry.into_inner();
         if status != VariantStatus::Fires {
             continue;
         }
@@ -186,7 +195,8 @@ fn variants_that_fire(path: &Path, text: &str) -> Result<Vec<(String, ExpectedBu
             let message = format!("{name} fires, so it says by what: either check or bug_check");
             return Err(at(path, text, span.start..span.start, &message));
         }
-        firing.push((name, ExpectedBugCheck { code: bug_check, name: None, rule: check }));
+        let bug_check = ExpectedBugCheck { code: bug_check, name: None, rule: check };
+        firing.push(FiringVariant { name, bug_check, examination });
     }
     if firing.is_empty() {
         return Err(at(path, text, 0..0, "no variant fires, so nothing would be tried"));
@@ -203,6 +213,8 @@ pub struct BuiltDriver {
     pub variant: Option<String>,
     /// The bug check by which the guest must stop it.
     pub bug_check: Option<ExpectedBugCheck>,
+    /// The examination of the contract that it must fail; none: it plays a song.
+    pub examination: Option<String>,
 }
 
 /// A scenario.
@@ -442,14 +454,17 @@ fn cases(path: &Path, text: &str, folder: &Path, document: &Document) -> Result<
 /// The cases, once for each driver.
 fn with_cpp_drivers(source: &Path, kind: CppDriver, cases: &[Case]) -> Result<Vec<Case>, ScenarioError> {
     let script = source.join("build.sh");
-    let driver = |variant, bug_check| BuiltDriver { script: script.clone(), variant, bug_check };
+    let driver =
+        |variant, bug_check, examination| BuiltDriver { script: script.clone(), variant, bug_check, examination };
     let drivers = match kind {
-        CppDriver::Good => vec![driver(None, None)],
+        CppDriver::Good => vec![driver(None, None, None)],
         CppDriver::Broken => {
             let path = source.join("variants.toml");
             let text = fs::read_to_string(&path).map_err(FileError::input(&path))?;
             let firing = variants_that_fire(&path, &text)?;
-            firing.into_iter().map(|(name, bug_check)| driver(Some(name), Some(bug_check))).collect()
+            let driver =
+                |FiringVariant { name, bug_check, examination }| driver(Some(name), Some(bug_check), examination);
+            firing.into_iter().map(driver).collect()
         }
     };
     let with = |case: &Case, driver: &BuiltDriver| {
@@ -541,8 +556,10 @@ mod tests {
              [[variant]]\nname = 'c'\nstatus = 'no check possible'\n",
         )
         .unwrap();
-        let found: Vec<_> =
-            firing.iter().map(|(name, expected)| (name.as_str(), expected.rule, expected.code)).collect();
+        let found: Vec<_> = firing
+            .iter()
+            .map(|variant| (variant.name.as_str(), variant.bug_check.rule, variant.bug_check.code))
+            .collect();
         assert_eq!(found, [("a", Some(7), None), ("b", None, Some(0xe6))]);
         let error = read("[[variant]]\nname = 'a'\nstatus = 'fires'\n").unwrap_err().to_string();
         assert!(error.contains("either check or bug_check"), "{error}");

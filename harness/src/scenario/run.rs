@@ -158,6 +158,11 @@ pub fn run(scenario: &Scenario, context: &Context<'_>) -> Result<Report, Error> 
                 continue;
             }
         };
+        if let Some(wanted) = case.driver.as_ref().and_then(|built| built.examination.as_deref()) {
+            let built = driver.as_deref();
+            examine_variant(&mut report, case, &name, wanted, built, context, begun, &reproduce)?;
+            continue;
+        }
         let result = play(scenario, case, driver, context, &folder, &reproduce)?;
         let mut test = TestRecord {
             name,
@@ -196,6 +201,66 @@ pub fn run(scenario: &Scenario, context: &Context<'_>) -> Result<Report, Error> 
         }
     }
     Ok(report)
+}
+
+/// Puts a broken variant to the examination that it must fail, by its own rule and no other.
+#[allow(clippy::too_many_arguments, reason = "the pieces of one case")]
+fn examine_variant(
+    report: &mut Report,
+    case: &Case,
+    name: &str,
+    examination: &str,
+    driver: Option<&std::path::Path>,
+    context: &Context<'_>,
+    begun: Instant,
+    reproduce: &str,
+) -> Result<(), Error> {
+    let mut stage = context.stage.clone();
+    if let Some(driver) = driver {
+        stage.kit.driver = driver.into();
+    }
+    let found = contract::examine(&contract::Context {
+        workspace: context.workspace,
+        stage: &stage,
+        timeout: context.timeout,
+        filter: Some(examination),
+        observer: &crate::event::Silent,
+    })?;
+    let broken: Vec<u16> =
+        found.rows.iter().filter(|row| row.verdict == contract::Verdict::Violated).map(|row| row.number).collect();
+    let expected = case.driver.as_ref().and_then(|driver| driver.bug_check.as_ref()?.rule);
+    let caught = found.failures.is_empty() && expected.is_some_and(|rule| broken == [rule]);
+    let text = |rules: &[u16]| {
+        let named: Vec<String> = rules.iter().map(|rule| format!("rule {rule}")).collect();
+        if named.is_empty() { "nothing".to_owned() } else { named.join(", ") }
+    };
+    let (wanted, fired) = (text(&expected.into_iter().collect::<Vec<_>>()), text(&broken));
+    let violations = if caught {
+        Vec::new()
+    } else {
+        let mut lines = vec![format!("{wanted} was to be broken in examination {examination}, and {fired} was")];
+        lines.extend(found.breaches());
+        lines
+    };
+    let (result, class) =
+        if caught { (TestResult::Passed, None) } else { (TestResult::Failed, Some(Class::TestFailed)) };
+    let milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
+    let detail = violations.join("\n");
+    context.observer.event(&Event::TestEnded { name: name.into(), result, milliseconds, detail });
+    if let Some(variant) = case.driver.as_ref().and_then(|driver| driver.variant.clone()) {
+        report.variants.push(VariantRow { variant, expected: wanted, fired, caught });
+    }
+    report.add(TestRecord {
+        name: name.into(),
+        result,
+        class,
+        violations,
+        milliseconds,
+        pcm_sha256: None,
+        artefacts: found.artefacts.first().cloned(),
+        reproduce: reproduce.into(),
+    });
+    Ok(())
 }
 
 /// The row of a broken variant.

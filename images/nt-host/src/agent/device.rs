@@ -15,6 +15,7 @@ use crate::nt::{
     IRP_MN_SURPRISE_REMOVAL, NTSTATUS, POINTER_ALIGNED,
 };
 use crate::pnp::driver;
+use crate::portcls;
 
 /// `DevicePowerState` of `POWER_STATE_TYPE` (wdm.h).
 const DEVICE_POWER_STATE: u32 = 1;
@@ -85,6 +86,8 @@ pub(super) fn restart() -> Result<(), Failure> {
 pub(super) fn surprise_removal() -> Result<(), Failure> {
     let device = device()?;
     registers::set(Registers::AllOnes);
+    // Another device on the line interrupts: a card that is gone must not claim that.
+    portcls::check_all_ones();
     let status = driver::pnp(device, IRP_MN_SURPRISE_REMOVAL, |_| {});
     if success(status) { Ok(()) } else { Err(failure::status(status, "the driver fails IRP_MN_SURPRISE_REMOVAL")) }
 }

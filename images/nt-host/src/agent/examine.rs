@@ -91,7 +91,13 @@ pub(super) fn starts() -> Result<Reply, Failure> {
         started_and_removed(rules::UNKNOWN_ADAPTER, "a start with an adapter object of no interface", &before);
     start::stand_in_for_adapter(false);
     stood_in?;
-    pnp::start_device()?;
+    if let Err(failure) = pnp::start_device() {
+        broken(
+            rules::RESTART,
+            format!("the device started before, and does not start any more: {}", failure.message),
+            "keep nothing from one start to the next: what StartDevice and Init set up goes with the device",
+        );
+    }
     quiet();
     pnp::stop_device()?;
     rules::RESTART.held();

@@ -94,6 +94,24 @@ pub(crate) fn check_nothing_left() {
     rules::NOTHING_LEFT.held();
 }
 
+/// Interrupts while the device's registers read all ones are not the device's (rule 80).
+pub(crate) fn check_all_ones() {
+    const INTERRUPTS: u32 = 100;
+    let claimed = interrupt_sync::storm(INTERRUPTS);
+    if claimed > 0 {
+        violation(
+            "IInterruptSync",
+            rules::Broken::new(
+                rules::SURPRISE_REMOVAL,
+                alloc::format!(
+                    "the device is gone and reads all ones, and the service routines claim {claimed} interrupts of {INTERRUPTS}"
+                ),
+                "take a status of all ones for a device that is not there: return STATUS_UNSUCCESSFUL",
+            ),
+        )
+    }
+}
+
 /// Keeps this processor at `DISPATCH_LEVEL`: no deferred procedure call runs meanwhile.
 pub(crate) fn hold_dispatch(milliseconds: u32) {
     /// 100 ns units in a millisecond.

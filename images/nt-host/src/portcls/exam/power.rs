@@ -14,6 +14,7 @@ use super::super::rules;
 use super::super::{allocator::Allocator, new_stream};
 use super::Figures;
 use crate::nt::status::success;
+use crate::nt::{DEVICE_CAPABILITIES, DEVICE_OBJECT};
 
 /// `PowerDeviceD0` to `PowerDeviceD3`.
 const D0: u32 = 1;
@@ -31,6 +32,7 @@ pub(crate) fn examine(port: &Com<Port>) -> Figures {
             if state == D0 { power::up(fdo) } else { power::down(fdo, state) }
         });
     }
+    capabilities(fdo);
     let mut refused = 0;
     if let Some((pin, format)) = music_pin(port) {
         power::down(fdo, D3);
@@ -49,6 +51,17 @@ pub(crate) fn examine(port: &Com<Port>) -> Figures {
         power::up(fdo);
     }
     vec![("power states told", told.len() as u64), ("streams refused without power", refused)]
+}
+
+/// The adapter is asked to deepen a mapping as a bus gives it (rule 79).
+fn capabilities(fdo: *mut DEVICE_OBJECT) {
+    // SAFETY: all zero is a valid value of a plain C structure.
+    let mut capabilities: DEVICE_CAPABILITIES = unsafe { core::mem::zeroed() };
+    capabilities.Size = size_of::<DEVICE_CAPABILITIES>() as u16;
+    capabilities.Version = 1;
+    // Unspecified; on while the system works; off in every sleep.
+    capabilities.DeviceState = [0, D0 as i32, D2 as i32, D2 as i32, D3 as i32, D3 as i32, D3 as i32];
+    power::query_capabilities(fdo, &raw mut capabilities);
 }
 
 fn music_pin(port: &Com<Port>) -> Option<(u32, alloc::vec::Vec<u8>)> {

@@ -76,7 +76,8 @@ fn indices_that_lead_nowhere() {
     };
     let record = |file: &[u8], id, index: usize, size: usize| find(file, id) + 8 + index * size;
     // The second header's first bag; the second bag's first generator and modulator.
-    let cases: [(&[u8; 4], usize, usize, usize, &'static str, u64); 6] = [
+    type Case = (&'static [u8; 4], usize, usize, usize, &'static str, u64);
+    let cases: [Case; 6] = [
         (b"phdr", 38 + 24, 1, 38, "bags", 1),
         (b"inst", 22 + 20, 1, 22, "bags", 1),
         (b"pbag", 4, 1, 4, "generators", 2),

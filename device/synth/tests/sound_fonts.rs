@@ -230,7 +230,8 @@ fn a_font_that_wants_soft_notes_dull_gets_them() {
 
 #[test]
 fn modulators_without_a_counterpart_are_told_with_their_reason() {
-    let cases: [((u16, u16, i16, u16, u16), &str); 9] = [
+    type Modulator = (u16, u16, i16, u16, u16);
+    let cases: [(Modulator, &str); 9] = [
         ((controller(16), 52, 1, NO_SOURCE, 2), "transform of the product"),
         ((controller(16), 0x8000, 1, NO_SOURCE, 0), "leads to another modulator"),
         ((127, 52, 1, NO_SOURCE, 0), "source is another modulator"),

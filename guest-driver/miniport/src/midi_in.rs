@@ -10,6 +10,7 @@ use core::ptr;
 
 use card_spec::event::{BatchHeader, EventHeader, event_flag, record_bytes};
 use card_spec::limits::BATCH_BYTES_MAX;
+use portcls::ReferenceTime;
 use portcls::event::{self, BYTE_POSITION_NONE, DmusKernelEvent, INLINE_BYTES};
 use portcls::ks::KsState;
 use zerocopy::FromZeros;
@@ -36,6 +37,12 @@ const BATCHES: u16 = 8;
 /// Bytes of DMA memory for the batches.
 pub const BUFFER_BYTES: usize = BATCH_BYTES * BATCHES as usize;
 
+/// How long before it is first seen a message may have come in, in 100 ns units, for the card's word to be believed.
+const PLAUSIBLE: ReferenceTime = 1_000_000;
+
+/// Before any message.
+const LONG_AGO: ReferenceTime = ReferenceTime::MIN;
+
 /// Where captured events come from and go to: the stream's allocator and its sink. Called at `DISPATCH_LEVEL` or below,
 /// without a lock.
 pub trait Outlet {
@@ -45,6 +52,10 @@ pub trait Outlet {
     fn buffer(&self, level: AtMostDispatch) -> *mut u8;
     /// Bytes of every buffer.
     fn buffer_bytes(&self) -> usize;
+    /// Master time, where there is a clock: what the card says is then held to it.
+    fn now(&self) -> Option<ReferenceTime> {
+        None
+    }
     /// Passes a single event on to the sink, or back to the allocator when there is none.
     ///
     /// # Safety
@@ -104,6 +115,8 @@ struct State {
     /// Somebody else has asked meanwhile.
     again: bool,
     lost: u64,
+    /// When the last message came in; before the first, long ago.
+    last_time: ReferenceTime,
 }
 
 /// A record of a batch.
@@ -171,6 +184,15 @@ impl State {
         Step::Pass
     }
 
+    /// When a message came in: when the card says, if that can be. A card without an anchor to master time counts from a
+    /// beginning of its own: then it is now.
+    fn time_of(&mut self, record: &Record, now: ReferenceTime) -> ReferenceTime {
+        let said = record.header.time.get();
+        let earliest = if self.last_time == LONG_AGO { now.saturating_sub(PLAUSIBLE) } else { self.last_time };
+        self.last_time = if (earliest..=now).contains(&said) { said } else { now.max(self.last_time) };
+        self.last_time
+    }
+
     /// The next record of a batch, if there is one and it lies in what the card has written.
     fn record(&mut self, batch: Batch) -> Option<Record> {
         let left = batch.left.checked_sub(1)?;
@@ -195,8 +217,17 @@ pub struct MidiIn<K: Kernel> {
 impl<K: Kernel> MidiIn<K> {
     /// Makes the queue on a ring and [`BUFFER_BYTES`] of memory.
     pub fn new(kernel: &K, ring: Ring, buffer: Window) -> Self {
-        let mut state =
-            State { ring, buffer, stream: None, batch: None, sequence: None, draining: false, again: false, lost: 0 };
+        let mut state = State {
+            ring,
+            buffer,
+            stream: None,
+            batch: None,
+            sequence: None,
+            draining: false,
+            again: false,
+            lost: 0,
+            last_time: LONG_AGO,
+        };
         state.lend_all();
         Self { state: Spin::new(kernel, state) }
     }
@@ -223,7 +254,7 @@ impl<K: Kernel> MidiIn<K> {
         self.state.with(level, |state| {
             let free = state.stream.is_none();
             if free {
-                (state.stream, state.lost) = (Some(KsState::STOP), 0);
+                (state.stream, state.lost, state.last_time) = (Some(KsState::STOP), 0, LONG_AGO);
             }
             free
         })
@@ -266,7 +297,11 @@ impl<K: Kernel> MidiIn<K> {
         }
         loop {
             match self.state.with(level, State::step) {
-                Step::Deliver(record) => {
+                Step::Deliver(mut record) => {
+                    if let Some(now) = outlet.and_then(Outlet::now) {
+                        // Nobody else drains, so times go on as they were taken.
+                        record.header.time = self.state.with(level, |state| state.time_of(&record, now)).into();
+                    }
                     if !outlet.is_some_and(|outlet| deliver(&record, level, outlet)) {
                         self.state.with(level, |state| state.lost += 1);
                     }

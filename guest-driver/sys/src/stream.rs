@@ -44,6 +44,7 @@ enum Kind {
 struct CaptureOutlet<'a> {
     allocator: *mut IAllocatorMXF,
     sink: &'a AtomicPtr<IMXF>,
+    stream: &'a Stream,
 }
 
 impl Outlet for CaptureOutlet<'_> {
@@ -64,6 +65,10 @@ impl Outlet for CaptureOutlet<'_> {
     fn buffer_bytes(&self) -> usize {
         // SAFETY: the stream keeps the allocator.
         unsafe { call!(self.allocator, get_buffer_size) }.into()
+    }
+
+    fn now(&self) -> Option<ReferenceTime> {
+        self.stream.time()
     }
 
     unsafe fn pass_on(&self, event: *mut DmusKernelEvent, level: AtMostDispatch) {
@@ -235,7 +240,7 @@ unsafe extern "system" fn put_message(this: *mut IMXF, event: *mut DmusKernelEve
     if event.is_null() {
         // A request for service. The card's own sink answers it but for the capture stream.
         if let (Kind::Capture, Some(running), Some(allocator)) = (stream.kind, stream.running(), &stream.allocator) {
-            let outlet = CaptureOutlet { allocator: allocator.as_ptr(), sink: &stream.sink };
+            let outlet = CaptureOutlet { allocator: allocator.as_ptr(), sink: &stream.sink, stream };
             running.card.drain_capture(level, Some(&outlet));
         }
         return NtStatus::SUCCESS;

@@ -59,6 +59,7 @@ const WITHOUT_CONNECTIONS: &[&str] = &[
     "gain/power-on",
     "gain/wave",
     "gain/region",
+    "gain/silence",
     "pan/law",
     "pan/while-sounding",
     "lfo/unconnected",

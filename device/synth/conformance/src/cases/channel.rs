@@ -15,6 +15,7 @@ pub(super) fn cases() -> Vec<Case> {
         all_notes_off_with_pedal(),
         all_sound_off(),
         reset_controllers(),
+        reset_to_power_on(),
         reset_releases_the_pedal(),
         program_while_sounding(),
         bank_waits(),
@@ -188,6 +189,26 @@ fn reset_controllers() -> Case {
     case.check(Check::steady(T0 + 0.3, curve(64)).of("volume stays, expression is reset"));
     case.check(Check::below(T0 + 0.1, T0 + 0.5, -60.0).at_output(Output::Right).of("pan stays"));
     case.checks(Check::still(T0 + 0.05, T0 + 0.55, 0.0).map(|c| c.of("wheel and modulation are reset")));
+    case
+}
+
+fn reset_to_power_on() -> Case {
+    let mut case = held(
+        Case::new(
+            "channel/reset-to-power-on",
+            "Reset all controllers, all the way",
+            "DLS-2.2: CC121 with a value of 127",
+            "With a value of 127, volume and pan return to what they are at power-on, too.",
+        )
+        .basis(Basis::Optional),
+        500,
+    );
+    case.control(500, 7, 64);
+    case.control(500, 10, 0);
+    case.control(550, 121, 127);
+    dry(&mut case, 551);
+    case.check(Check::steady(T0 + 0.3, curve(100)).of("volume"));
+    case.check(Check::steady(T0 + 0.3, curve(100) - 3.0103).at_output(Output::Right).of("pan"));
     case
 }
 

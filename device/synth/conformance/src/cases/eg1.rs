@@ -16,6 +16,7 @@ pub(super) fn cases() -> Vec<Case> {
         attack_zero(),
         attack_longest(),
         decay(),
+        decay_longest(),
         sustain(),
         release(),
         release_from_sustain(),
@@ -130,6 +131,21 @@ fn decay() -> Case {
     );
     slope(&mut case, T0, &[0.1, 0.25, 0.5, 1.0, 1.5].map(|t| (t, -48.0 * t)), "decay");
     case.check(Check::below(T0 + 2.05, T0 + 2.15, -85.0).of("after it"));
+    case
+}
+
+fn decay_longest() -> Case {
+    let mut case = one(
+        Case::new(
+            "eg1/decay-longest",
+            "The longest decay",
+            "DLS-2.2: connection table, EG1 DECAY, range to 40 s",
+            "A decay can last 40 s: it falls by 2.4 dB a second.",
+        ),
+        &[constant(d::EG1_DECAY, time(40.0)), constant(d::EG1_SUSTAIN, 0)],
+        2300,
+    );
+    slope(&mut case, T0, &[0.5, 1.0, 2.0].map(|t| (t, -2.4 * t)), "decay");
     case
 }
 

@@ -18,6 +18,7 @@ pub(super) fn cases() -> Vec<Case> {
         negative(),
         release_in_attack(),
         delay_and_hold(),
+        longest(),
         velocity_to_attack(),
         key_to_decay(),
         key_to_hold(),
@@ -137,6 +138,22 @@ fn delay_and_hold() -> Case {
     case.choose(0, 0);
     case.note(KEY, 127, FIRST, FIRST + 1600);
     points(&mut case, T0, &[(0.18, 0.0), (0.25, 600.0), (0.32, 1200.0), (0.58, 1200.0), (0.8, 900.0), (1.2, 300.0)]);
+    case
+}
+
+fn longest() -> Case {
+    let mut case = Case::new(
+        "eg2/longest",
+        "The longest decay",
+        "DLS-2.2: connection table, EG2 DECAY, range to 40 s",
+        "A decay can last 40 s: of 1200 cents it takes 30 a second.",
+    );
+    case.program(0, &[constant(d::EG2_DECAY, time(40.0)), constant(d::EG2_SUSTAIN, 0), reach(REACH)]);
+    case.choose(0, 0);
+    case.note(KEY, 127, FIRST, FIRST + 2300);
+    for after in [0.5, 1.0, 2.0] {
+        case.check(Check::moving_pitch(T0 + after, REACH - 30.0 * after, 2.0).of(format!("{} ms", after * 1000.0)));
+    }
     case
 }
 

@@ -3,7 +3,7 @@
 use super::{nth, seconds};
 use crate::case::{Case, FIRST, KEY, T0};
 use crate::dls::{Connection, RATE, TURN, connection, constant, destination as d, source as s, transform as t};
-use crate::expect::Check;
+use crate::expect::{Check, What};
 use crate::prototype::Prototype;
 use crate::units::{OPEN, cents, decibels, hertz};
 
@@ -23,7 +23,7 @@ const TONE: f64 = 4.0 * RATE as f64 / TURN as f64;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![cutoff(), response(), resonance(), open(), beyond_nyquist()];
-    cases.extend([velocity(), key(), eg2(), lfo(), lfo_by(s::CC1), lfo_by(s::PRESSURE)]);
+    cases.extend([sweep(), velocity(), key(), eg2(), lfo(), lfo_by(s::CC1), lfo_by(s::PRESSURE)]);
     cases
 }
 
@@ -121,6 +121,35 @@ fn beyond_nyquist() -> Case {
     );
     let at = impulse(&mut case, 0, &filter(24_000.0, 20.0));
     flat(&mut case, at, "24 kHz, 20 dB");
+    case
+}
+
+fn sweep() -> Case {
+    let mut case = Case::new(
+        "filter/sweep",
+        "A sweep through all cutoffs",
+        "DLS-2.2: low-pass filter, sweeps beyond the highest cutoff",
+        "A resonant filter that is swept from 200 Hz to beyond what it supports lets the tone through when its peak passes, \
+         and does nothing worse.",
+    );
+    let q = 12.0;
+    let row = connection(s::EG2, s::NONE, d::FILTER_CUTOFF, 0, cents(9000.0));
+    // The decay is linear in all devices; the sweep goes down.
+    let rows = [
+        constant(d::FILTER_CUTOFF, hertz(200.0)),
+        constant(d::FILTER_Q, decibels(q)),
+        constant(d::EG2_DECAY, crate::units::seconds(2.0)),
+        constant(d::EG2_SUSTAIN, 0),
+        row,
+    ];
+    case.program(0, &rows);
+    case.choose(0, 0);
+    case.note(TONE_KEY, 127, FIRST, FIRST + 2200);
+    // Half of the resonance is what the peak may reach, and 3 dB what a sweep may make of it.
+    case.check(Check::below(T0 + 0.05, T0 + 2.1, q / 2.0 + 3.0).of("at most"));
+    let peak = Check::levels(T0 + 0.8, T0 + 1.8, (0.0, q / 2.0), 3.0);
+    case.checks(peak.into_iter().filter(|check| check.what == What::HighestLevel).map(|check| check.of("the peak")));
+    case.check(Check::steady(T0 + 2.15, prototype(200.0, q).decibels(TONE)).within(3.0).of("its end"));
     case
 }
 

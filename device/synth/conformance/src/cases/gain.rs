@@ -25,6 +25,7 @@ pub(super) fn cases() -> Vec<Case> {
         top_of_the_sum(),
         wave_gain(),
         region_gain(),
+        silence(),
         worked_example(),
     ]
 }
@@ -226,6 +227,23 @@ fn region_gain() -> Case {
     case.choose(0, 0);
     case.note(KEY, 127, FIRST, FIRST + 300);
     case.check(Check::steady(T0 + 0.15, -5.0));
+    case
+}
+
+fn silence() -> Case {
+    let mut case = Case::new(
+        "gain/silence",
+        "A gain of 0x80000000",
+        "DLS-1: gain units",
+        "A gain of 0x80000000 is silence.",
+    )
+    .basis(Basis::Optional)
+    .level_1();
+    let sample = WaveSample { gain: i32::MIN, ..WaveSample::default() };
+    case.program(0, &[]).regions[0].sample = Some(sample);
+    case.choose(0, 0);
+    case.note(KEY, 127, FIRST, FIRST + 300);
+    case.check(Check::silent(T0, T0 + 0.3));
     case
 }
 

@@ -33,7 +33,9 @@ pub(super) fn cases() -> Vec<Case> {
         gain_by_control("lfo/pressure-to-gain", "Pressure opens the modulation oscillator to gain", s::PRESSURE),
         both(),
         anew(),
-        inverted(),
+        delay_longest(),
+        inverted(s::LFO),
+        inverted(s::VIBRATO),
         unconnected(),
     ]);
     cases
@@ -261,15 +263,38 @@ fn anew() -> Case {
     case
 }
 
-fn inverted() -> Case {
+fn delay_longest() -> Case {
     let mut case = Case::new(
-        "lfo/negative",
-        "A negative depth",
-        "DLS-1, DLS-2.2: connection table, PITCH from LFO, -1200 to 1200 cents",
-        "A negative scale turns an oscillator upside down.",
+        "lfo/delay-longest",
+        "The longest delay",
+        "DLS-1, DLS-2.2: connection table, LFO_DELAY, range to 10 s",
+        "An oscillator can wait for 10 s.",
     )
     .level_1();
-    case.program(0, &[connection(s::LFO, s::NONE, d::PITCH, t::BIPOLAR, cents(-1200.0))]);
+    case.program(0, &[constant(d::LFO_DELAY, time(10.0)), pitch_row(s::LFO, s::NONE)]);
+    case.choose(0, 0);
+    case.note(KEY, 127, FIRST, FIRST + 10_400);
+    case.checks(Check::still(T0 + 9.0, T0 + 9.95, 0.0));
+    case.check(Check::moving_pitch(T0 + 10.05, DEPTH, CENTS).of("first top"));
+    case
+}
+
+fn inverted(source: u16) -> Case {
+    let (id, title) = if source == s::LFO {
+        ("lfo/negative", "Modulation oscillator: a negative depth")
+    } else {
+        ("vibrato/negative", "Vibrato oscillator: a negative depth")
+    };
+    let mut case = Case::new(
+        id,
+        title,
+        "DLS-1, DLS-2.2: connection table, PITCH from LFO, PITCH from VIBRATO, -1200 to 1200 cents",
+        "A negative scale turns an oscillator upside down; an octave is not too much.",
+    );
+    if source == s::LFO {
+        case = case.level_1();
+    }
+    case.program(0, &[connection(source, s::NONE, d::PITCH, t::BIPOLAR, cents(-1200.0))]);
     case.choose(0, 0);
     case.note(KEY, 127, FIRST, FIRST + 400);
     case.check(Check::moving_pitch(T0 + 0.06, -1200.0, 72.0).of("first half turn"));

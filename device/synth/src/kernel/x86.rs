@@ -100,9 +100,11 @@ unsafe fn by_four(table: &Table, window: &[i16], base: usize, position: u64, ste
     for four in fours {
         // SAFETY: by the caller's promise.
         let mut next = || unsafe { next_products(table, window, base, &mut position, step) };
-        let sums = [next(), next(), next(), next()];
-        let pairs = (_mm_hadd_epi32(sums[0], sums[1]), _mm_hadd_epi32(sums[2], sums[3]));
-        let frames = _mm_cvtepi32_ps(_mm_hadd_epi32(pairs.0, pairs.1));
+        let (a, b, c, d) = (next(), next(), next(), next());
+        // Shuffles and additions of one's own are faster than the horizontal additions that hide them.
+        let ab = _mm_add_epi32(_mm_unpacklo_epi32(a, b), _mm_unpackhi_epi32(a, b));
+        let cd = _mm_add_epi32(_mm_unpacklo_epi32(c, d), _mm_unpackhi_epi32(c, d));
+        let frames = _mm_cvtepi32_ps(_mm_add_epi32(_mm_unpacklo_epi64(ab, cd), _mm_unpackhi_epi64(ab, cd)));
         // SAFETY: `four` is four numbers long.
         unsafe { _mm_storeu_ps(four.as_mut_ptr(), frames) };
     }
@@ -122,8 +124,11 @@ unsafe fn by_eight(table: &Table, window: &[i16], base: usize, position: u64, st
         let low = [next(), next(), next(), next()];
         let high = [next(), next(), next(), next()];
         let both = |i: usize| _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low[i]), high[i]);
-        let pairs = (_mm256_hadd_epi32(both(0), both(1)), _mm256_hadd_epi32(both(2), both(3)));
-        let frames = _mm256_cvtepi32_ps(_mm256_hadd_epi32(pairs.0, pairs.1));
+        let (a, b, c, d) = (both(0), both(1), both(2), both(3));
+        let ab = _mm256_add_epi32(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+        let cd = _mm256_add_epi32(_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
+        let sums = _mm256_add_epi32(_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd));
+        let frames = _mm256_cvtepi32_ps(sums);
         // SAFETY: `eight` is eight numbers long.
         unsafe { _mm256_storeu_ps(eight.as_mut_ptr(), frames) };
     }

@@ -11,7 +11,6 @@
 use super::active::{Surroundings, Voice};
 use super::envelope::{Envelope, Envelopes, Kind};
 use super::filter::{self, Resonance};
-use super::lead::Leads;
 use super::lfo::Lfos;
 use super::oscillator;
 use crate::channel::{CHANNELS, Channel};
@@ -50,7 +49,6 @@ impl Mixes {
 }
 
 /// What moves by itself, at one frame.
-#[derive(Clone, Copy)]
 struct Sources {
     lfo: Lane,
     vibrato: Lane,
@@ -92,8 +90,6 @@ pub(crate) struct Control {
     eg2: Envelopes,
     lfo: Lfos,
     vibrato: Lfos,
-    /// For lanes whose pitch another's oscillators and envelope move.
-    leads: Leads,
     pitch: Mixes,
     gain: Mixes,
     cutoff: Mixes,
@@ -132,7 +128,6 @@ impl Control {
             eg2: Envelopes::done(),
             lfo: Lfos::default(),
             vibrato: Lfos::default(),
-            leads: Leads::new(),
             pitch: Mixes::default(),
             gain: Mixes::default(),
             cutoff: Mixes::default(),
@@ -163,9 +158,6 @@ impl Control {
         self.lfo.start(lane, &times.lfo);
         self.vibrato.start(lane, &times.vibrato);
         self.taken |= bit;
-        if let Some(lead) = &voice.lead {
-            self.leads.start(lane, lead);
-        }
         if voice.filtered {
             self.resonances[lane] = Resonance::of(times.resonance);
             self.filtered |= bit;
@@ -176,7 +168,6 @@ impl Control {
     pub(crate) fn clear(&mut self, lane: usize) {
         self.eg1.clear(lane);
         self.eg2.clear(lane);
-        self.leads.clear(lane);
         self.aim_at(lane, &Aim { cutoff: [filter::OPEN, 0.0, 0.0, 0.0], ..Aim::default() });
         self.resonances[lane] = Resonance::of(0.0);
         self.gain_targets.iter_mut().for_each(|target| target.0[lane] = 0.0);
@@ -252,7 +243,7 @@ impl Control {
                 voice.fresh = false;
             }
             let sources = self.sources(voices, due, 0);
-            self.bend = blend(due, &self.pitches(&sources, 0, voices), &self.bend);
+            self.bend = blend(due, &self.pitch.values(&sources), &self.bend);
             if fresh != 0 {
                 let gains = self.gains(&sources, moment.surroundings);
                 let coefficients = self.coefficients(&sources);
@@ -266,7 +257,7 @@ impl Control {
         self.arriving = (self.arriving & !concerned) | arriving;
 
         let sources = self.sources(voices, concerned, left);
-        self.bend_to(&self.pitches(&sources, left, voices), concerned);
+        self.bend_to(&self.pitch.values(&sources), concerned);
         let gains = self.gains(&sources, moment.surroundings);
         for ((ramp, target), gain) in group.gains.iter_mut().zip(&mut self.gain_targets).zip(&gains) {
             ramp.aim(gain, &over_frames, concerned);
@@ -304,9 +295,6 @@ impl Control {
         let late = self.eg1.advance(&frames) | self.eg2.advance(&frames);
         if late {
             self.next_stages(voices);
-        }
-        if self.leads.lanes != 0 {
-            self.leads.advance(&frames, voices);
         }
     }
 
@@ -349,9 +337,6 @@ impl Control {
         if heard.released {
             let time = voice.times.eg2.release;
             self.eg2.set(lane, self.eg2.get(lane).release(&voice.times.eg2, Kind::Modulation, time));
-            if let Some(lead) = &voice.lead {
-                self.leads.release(lane, lead);
-            }
         }
         if heard.channel {
             let channel = &moment.channels[usize::from(voice.group)][usize::from(voice.channel)];
@@ -391,18 +376,6 @@ impl Control {
                 sources.eg2.0[lane] = self.eg2.get(lane).advance(&voice.times.eg2, ahead).level();
             }
         }
-    }
-
-    /// What moves by itself adds to the pitch, so many frames from now.
-    #[inline(always)]
-    fn pitches(&self, sources: &Sources, ahead: u32, voices: &[Option<Voice>]) -> Lane {
-        let own = self.pitch.values(sources);
-        if self.leads.lanes == 0 {
-            return own;
-        }
-        let [lfo, vibrato, eg2] = self.leads.values(ahead, voices);
-        let led = self.pitch.values(&Sources { lfo, vibrato, eg2, ..*sources });
-        blend(self.leads.lanes, &led, &own)
     }
 
     /// Steps for the stretch: pitch half way between its ends.

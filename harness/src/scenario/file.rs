@@ -82,6 +82,8 @@ struct Document {
     driver: Option<PathBuf>,
     cpp_driver: Option<CppDriver>,
     #[serde(default)]
+    machine: MachineTable,
+    #[serde(default)]
     card: CardTable,
     #[serde(default)]
     stream: StreamTable,
@@ -90,6 +92,22 @@ struct Document {
     fault: Option<Spanned<Fault>>,
     #[serde(default)]
     expect: Expectations,
+}
+
+/// The guest's machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MachineTable {
+    /// Processors: with two, the second takes the card's interrupts.
+    pub processors: u8,
+    /// Delays of interrupts, DPCs and calls, drawn from the number of the repetition as seed.
+    pub delays: bool,
+}
+
+impl Default for MachineTable {
+    fn default() -> Self {
+        Self { processors: 1, delays: false }
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -232,6 +250,8 @@ pub struct Scenario {
     pub driver: Option<PathBuf>,
     /// Whom to kill, and when.
     pub fault: Option<Fault>,
+    /// The guest's machine.
+    pub machine: MachineTable,
     /// The product of its matrix, at least one.
     pub cases: Vec<Case>,
     /// What must hold.
@@ -261,6 +281,8 @@ pub struct Case {
     pub tail_ms: u32,
     /// In real time: how early events are handed over.
     pub lead_ms: u32,
+    /// Which repetition it is, from 1; 0 without any.
+    pub repetition: u32,
 }
 
 /// Where a song comes from.
@@ -342,6 +364,7 @@ impl Scenario {
             trial: document.trial,
             driver: document.driver.map(|driver| folder.join(driver)),
             fault: document.fault.map(Spanned::into_inner),
+            machine: document.machine,
             cases,
             expect: document.expect,
         })
@@ -426,7 +449,7 @@ fn cases(path: &Path, text: &str, folder: &Path, document: &Document) -> Result<
             for (render_block, block_name) in &block_axis {
                 for (sample_rate, rate_name) in &rate_axis {
                     for (quantum, quantum_name) in &quantum_axis {
-                        for (_, repeat_name) in &repeat_axis {
+                        for (repetition, repeat_name) in &repeat_axis {
                             let names = [song_name, clock_name, block_name, rate_name, quantum_name, repeat_name];
                             let named: Vec<&str> =
                                 names.into_iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
@@ -441,6 +464,7 @@ fn cases(path: &Path, text: &str, folder: &Path, document: &Document) -> Result<
                                 quantum: *quantum,
                                 tail_ms: stream.tail_ms,
                                 lead_ms: stream.lead_ms,
+                                repetition: *repetition,
                             });
                         }
                     }

@@ -5,5 +5,5 @@ mod file;
 mod run;
 
 pub use expect::{Expectations, ExpectedBugCheck, Outcome, Range};
-pub use file::{BuiltDriver, Case, Scenario, ScenarioError, Trial, files_in};
+pub use file::{BuiltDriver, Case, MachineTable, Scenario, ScenarioError, Trial, files_in};
 pub use run::{Context, Report, TestRecord, VariantRow, run};

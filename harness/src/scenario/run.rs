@@ -378,6 +378,8 @@ fn play(
         lead_ms: case.lead_ms,
         timeout: context.timeout,
         fault: scenario.fault,
+        processors: scenario.machine.processors,
+        seed: scenario.machine.delays.then_some(u64::from(case.repetition)),
         ..Performance::of(case.song.read()?)
     };
     Ok(perform(&performance, &stage, folder, reproduce, context.observer))

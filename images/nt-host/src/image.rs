@@ -4,6 +4,7 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::arch::boot::DIRECT_MAP;
 use crate::ex::pool;
@@ -85,6 +86,15 @@ pub fn load(
         for page in range.clone().step_by(PAGE_SIZE as usize) {
             paging::protect(page, access);
         }
+        if section.pageable {
+            PAGEABLE.with(|pages| {
+                pages.extend(range.clone().step_by(PAGE_SIZE as usize).map(|page| Pageable {
+                    page,
+                    access,
+                    frame: None,
+                }));
+            });
+        }
         if section.discardable {
             discardable.push(range);
         }
@@ -99,6 +109,61 @@ pub fn load(
     };
     MODULE.with(|slot| *slot = Some(module.clone()));
     Ok(module)
+}
+
+/// A page of a pageable section.
+struct Pageable {
+    page: u64,
+    access: Access,
+    /// Where its contents are while it is out.
+    frame: Option<u64>,
+}
+
+static PAGEABLE: Uninterrupted<Vec<Pageable>> = Uninterrupted::new(Vec::new());
+/// Whether any pageable page may be in: looked at first, since most drivers have none.
+static ANY_IN: AtomicBool = AtomicBool::new(true);
+
+/// Takes all pageable pages out: code at `DISPATCH_LEVEL` or above begins, for which they need not be there. At any IRQL.
+#[inline]
+pub(crate) fn page_out() {
+    if ANY_IN.load(Ordering::Relaxed) {
+        page_out_all();
+    }
+}
+
+#[cold]
+fn page_out_all() {
+    PAGEABLE.with(|pages| {
+        ANY_IN.store(false, Ordering::Relaxed);
+        for page in pages.iter_mut().filter(|page| page.frame.is_none()) {
+            page.frame = paging::unmap(page.page);
+        }
+    });
+}
+
+/// Whether an address is in a pageable page that is out.
+pub(crate) fn is_out(address: u64) -> bool {
+    let covers = |page: &Pageable| page.frame.is_some() && (page.page..page.page + PAGE_SIZE).contains(&address);
+    PAGEABLE.with(|pages| pages.iter().any(covers))
+}
+
+/// Brings the pageable page at an address in, if it is out.
+pub(crate) fn page_in(address: u64) -> bool {
+    PAGEABLE.with(|pages| {
+        let found = pages.iter_mut().find(|page| (page.page..page.page + PAGE_SIZE).contains(&address));
+        let Some(page) = found else { return false };
+        let Some(frame) = page.frame.take() else { return false };
+        ANY_IN.store(true, Ordering::Relaxed);
+        paging::map(page.page, frame, page.access, Caching::Cached).is_ok()
+    })
+}
+
+fn forget_pageable() {
+    for page in PAGEABLE.with(core::mem::take) {
+        if let Some(frame) = page.frame {
+            frames::free(frame, PAGE_SIZE);
+        }
+    }
 }
 
 fn unmap(range: core::ops::Range<u64>) {
@@ -119,6 +184,7 @@ pub fn discard_initialisation() {
 pub fn unload() {
     if let Some(module) = MODULE.with(Option::take) {
         unmap(module.base..module.base + module.size);
+        forget_pageable();
         UNLOADED.with(|slot| *slot = Some(module));
     }
 }

@@ -158,6 +158,7 @@ fn run_queue(processor: usize) {
             );
         };
         delay::point();
+        crate::image::page_out();
         RUN.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the routine that the driver queued, with its arguments.
         verifier::call("a deferred procedure call", || unsafe { routine(dpc, context, argument1, argument2) });

@@ -175,10 +175,21 @@ const INTERRUPTS_ENABLED: u64 = 1 << 9;
 pub(crate) fn raise(frame: &mut TrapFrame) {
     const DEBUG_SERVICE: u64 = 0x2d;
     const NON_MASKABLE: u64 = 2;
+    const PAGE_FAULT: u64 = 14;
     if frame.vector == DEBUG_SERVICE {
         // Print and prompt; nobody listens. The instruction behind it is `int 3`.
         frame.rip += 1;
         return;
+    }
+    if frame.vector == PAGE_FAULT {
+        let address = x86_64::registers::control::Cr2::read_raw();
+        if cpu::irql() < DISPATCH_LEVEL {
+            if image::page_in(address) {
+                return;
+            }
+        } else if image::is_out(address) {
+            pageable_at_raised_irql(frame, address);
+        }
     }
     if frame.vector == NON_MASKABLE && bugcheck::stopping() {
         bugcheck::freeze();
@@ -231,6 +242,26 @@ pub(crate) fn raise(frame: &mut TrapFrame) {
             format_args!("trap {vector} at {}", image::Place(frame.rip)),
         ),
     }
+}
+
+/// Pageable code or data is touched where no page can be brought in.
+fn pageable_at_raised_irql(frame: &TrapFrame, address: u64) -> ! {
+    let level = cpu::irql();
+    let access = if frame.error_code & FETCH != 0 { 8 } else { u64::from(frame.error_code & WRITE != 0) };
+    bugcheck::stop(Report {
+        code: DRIVER_IRQL_NOT_LESS_OR_EQUAL,
+        name: None,
+        parameters: [address, level.into(), access, frame.rip],
+        rule: Some(crate::verifier::RULE_IRQL),
+        function: image::where_is(frame.rip),
+        message: format_args!(
+            "{} is in a pageable section (its name begins with PAGE) and is {} at IRQL {level}: at DISPATCH_LEVEL and above \
+             only what is never paged out may be used. Take the function or the data out of the PAGE section",
+            image::Place(address),
+            if access == 8 { "executed" } else { "accessed" }
+        ),
+        context: Some(Context::of_trap(frame)),
+    })
 }
 
 /// What the codes of `__fastfail` mean (`winnt.h`, `FAST_FAIL_*`).

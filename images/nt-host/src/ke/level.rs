@@ -30,6 +30,7 @@ exports! {
             verifier::stop(0x0a, "KfRaiseIrql", [0, u64::from(old), 0, 0],
                 format_args!("the IRQL is {old} and cannot be raised to {new}: raise never lowers"));
         }
+        if new >= DISPATCH_LEVEL { crate::image::page_out() }
         raise(new)
     }
 
@@ -44,7 +45,10 @@ exports! {
     }
 
     /// Raises to `DISPATCH_LEVEL`.
-    [DISPATCH] fn KeRaiseIrqlToDpcLevel() -> KIRQL { raise(DISPATCH_LEVEL) }
+    [DISPATCH] fn KeRaiseIrqlToDpcLevel() -> KIRQL {
+        crate::image::page_out();
+        raise(DISPATCH_LEVEL)
+    }
 
     /// Whether all asynchronous procedure calls are disabled.
     [ANY] fn KeAreAllApcsDisabled() -> u8 { u8::from(cpu::irql() >= APC_LEVEL || !cpu::interrupts_enabled()) }

@@ -9,6 +9,7 @@ pub mod handlers;
 pub mod interrupt;
 pub mod level;
 pub mod list;
+pub mod lock_order;
 pub mod spin_lock;
 pub mod stack;
 pub mod thread;

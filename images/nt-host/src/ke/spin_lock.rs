@@ -4,7 +4,7 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{delay, time};
+use super::{delay, lock_order, time};
 use crate::arch::{cpu, smp};
 use crate::exports;
 use crate::nt::irql::*;
@@ -35,6 +35,7 @@ unsafe fn word<'a>(lock: *mut KSPIN_LOCK) -> &'a AtomicUsize {
 /// # Safety
 /// `lock` is valid.
 pub unsafe fn take(function: &'static str, lock: *mut KSPIN_LOCK) {
+    lock_order::taking(function, lock as u64);
     delay::point();
     // SAFETY: the caller's promise.
     let word = unsafe { word(lock) };
@@ -53,6 +54,7 @@ pub unsafe fn take(function: &'static str, lock: *mut KSPIN_LOCK) {
         }
         smp::while_spinning();
     }
+    lock_order::taken(lock as u64);
 }
 
 fn held(function: &'static str, lock: *mut KSPIN_LOCK, holder: usize) -> ! {
@@ -82,6 +84,7 @@ fn held(function: &'static str, lock: *mut KSPIN_LOCK, holder: usize) -> ! {
 /// # Safety
 /// `lock` is valid.
 pub unsafe fn give(function: &'static str, lock: *mut KSPIN_LOCK) {
+    lock_order::given(lock as u64);
     // SAFETY: the caller's promise.
     let holder = unsafe { word(lock) }.swap(0, Ordering::Release);
     if holder != mine() {
@@ -109,10 +112,14 @@ exports! {
     pub static EXPORTS;
 
     /// Initialises a lock.
-    [ANY] fn KeInitializeSpinLock(lock: *mut KSPIN_LOCK) { lock.write(0) }
+    [ANY] fn KeInitializeSpinLock(lock: *mut KSPIN_LOCK) {
+        lock_order::forget(&(lock as u64..lock as u64 + 1));
+        lock.write(0)
+    }
 
     /// Raises to `DISPATCH_LEVEL` and takes the lock.
     [DISPATCH] fn KeAcquireSpinLockRaiseToDpc(lock: *mut KSPIN_LOCK) -> KIRQL {
+        crate::image::page_out();
         let old = super::level::raise(DISPATCH_LEVEL);
         take("KeAcquireSpinLockRaiseToDpc", lock);
         old
@@ -140,7 +147,9 @@ exports! {
 
     /// Takes the lock if it is free.
     [FROM_DISPATCH] fn KeTryToAcquireSpinLockAtDpcLevel(lock: *mut KSPIN_LOCK) -> u8 {
-        u8::from(word(lock).compare_exchange(0, mine(), Ordering::Acquire, Ordering::Relaxed).is_ok())
+        let free = word(lock).compare_exchange(0, mine(), Ordering::Acquire, Ordering::Relaxed).is_ok();
+        if free { lock_order::taken(lock as u64) }
+        u8::from(free)
     }
 
     /// Whether the lock is free.

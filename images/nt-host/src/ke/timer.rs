@@ -3,7 +3,7 @@
 
 use core::cell::UnsafeCell;
 
-use super::{dpc, list, time, wait};
+use super::{dpc, list, lock_order, time, wait};
 use crate::arch::cpu;
 use crate::exports;
 use crate::nt::{DISPATCHER_HEADER, KDPC, KTIMER, LIST_ENTRY, PVOID, object_type};
@@ -186,6 +186,7 @@ pub(super) fn expire() {
 pub fn check_freed(function: &str, range: core::ops::Range<u64>) {
     const TIMER_OR_DPC_INVALID: u32 = 0xc7;
     let inside = |address: u64| range.contains(&address);
+    lock_order::forget(&range);
     if let Some(timer) = active_in(&range).filter(|&timer| inside(timer)) {
         verifier::stop(
             TIMER_OR_DPC_INVALID,

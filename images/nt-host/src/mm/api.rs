@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::paging::{self, Access, Caching};
-use super::{PAGE_SIZE, frames, pages_spanning, user, window};
+use super::{PAGE_SIZE, frames, pages_spanning, quarantine, user, window};
 use crate::arch::boot::DIRECT_MAP;
 use crate::arch::cpu;
 use crate::nt::KERNEL_MODE;
@@ -149,7 +149,7 @@ pub fn free_contiguous(function: &'static str, address: u64) {
         paging::unmap(page);
     }
     window::POOL.release(address, length);
-    frames::free(physical, length);
+    quarantine::put(physical, length);
 }
 
 fn pages_of(address: u64, bytes: u64) -> u64 {

@@ -4,6 +4,7 @@ pub mod api;
 pub mod frames;
 pub mod heap;
 pub mod paging;
+pub mod quarantine;
 pub mod registers;
 pub mod user;
 pub mod window;

@@ -72,6 +72,8 @@ pub struct Section {
     pub execute: bool,
     /// Is not needed after initialisation.
     pub discardable: bool,
+    /// May be paged out: its name begins with `PAGE`.
+    pub pageable: bool,
 }
 
 /// A driver image that can be loaded.
@@ -134,6 +136,7 @@ impl<'a> DriverImage<'a> {
             end = range.end;
             let flags = header.characteristics.get(LE).0;
             sections.push(Section {
+                pageable: name.starts_with("PAGE"),
                 name,
                 range: range.start as u32..range.end as u32,
                 write: flags & pe::IMAGE_SCN_MEM_WRITE.0 != 0,

@@ -388,6 +388,7 @@ fn check_left_behind(when: &str) {
     debug_assert_eq!(crate::arch::cpu::irql(), PASSIVE_LEVEL);
     // SAFETY: no arguments.
     unsafe { dpc::KeFlushQueuedDpcs() };
+    crate::mm::quarantine::check();
     let Some(module) = image::module() else { return };
     let code = module.base..module.base + module.size;
     let pending = |what: String| -> ! {

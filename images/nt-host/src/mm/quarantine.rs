@@ -1,0 +1,75 @@
+//! Memory that a device could write to and that was given back: kept for a while, filled with a pattern that is looked at
+//! again, so that a device which still writes there is found out.
+#![allow(unsafe_code, reason = "looks at memory that nobody owns")]
+
+use alloc::collections::VecDeque;
+
+use super::{PAGE_SIZE, frames};
+use crate::arch::boot::DIRECT_MAP;
+use crate::sync::Uninterrupted;
+use crate::verifier;
+
+/// What the memory is filled with.
+const PATTERN: u64 = 0xdead_d3a0_dead_d3a0;
+/// How much is kept; what is older goes back to the free frames.
+const BYTES_MAX: u64 = 8 << 20;
+const DRIVER_VERIFIER_DMA_VIOLATION: u32 = 0xe6;
+
+struct Kept {
+    ranges: VecDeque<(u64, u64)>,
+    bytes: u64,
+}
+
+static KEPT: Uninterrupted<Kept> = Uninterrupted::new(Kept { ranges: VecDeque::new(), bytes: 0 });
+
+fn words(physical: u64, bytes: u64) -> impl Iterator<Item = (u64, *mut u64)> {
+    (0..bytes).step_by(8).map(move |offset| (offset, (DIRECT_MAP + physical + offset) as *mut u64))
+}
+
+/// Keeps contiguous frames that were a driver's.
+pub(super) fn put(physical: u64, bytes: u64) {
+    for (_, word) in words(physical, bytes) {
+        // SAFETY: frames that nobody else has any more, seen through the direct map.
+        unsafe { word.write_volatile(PATTERN) };
+    }
+    let old = KEPT.with(|kept| {
+        kept.ranges.push_back((physical, bytes));
+        kept.bytes += bytes;
+        let mut old = VecDeque::new();
+        while kept.bytes > BYTES_MAX
+            && let Some(first) = kept.ranges.pop_front()
+        {
+            kept.bytes -= first.1;
+            old.push_back(first);
+        }
+        old
+    });
+    for (physical, bytes) in old {
+        look(physical, bytes);
+        frames::free(physical, bytes);
+    }
+}
+
+/// Looks at everything that is kept.
+pub fn check() {
+    let all = KEPT.with(|kept| kept.ranges.clone());
+    all.into_iter().for_each(|(physical, bytes)| look(physical, bytes));
+}
+
+fn look(physical: u64, bytes: u64) {
+    // SAFETY: frames that are kept, seen through the direct map.
+    let changed = words(physical, bytes).find(|(_, word)| unsafe { word.read_volatile() } != PATTERN);
+    if let Some((offset, _)) = changed {
+        verifier::stop_by_rule(
+            verifier::RULE_NOTHING_LEFT,
+            DRIVER_VERIFIER_DMA_VIOLATION,
+            "FreeCommonBuffer",
+            [0x1b, physical, offset, bytes],
+            format_args!(
+                "the {bytes:#x} bytes of contiguous memory at {physical:#x} were freed, and something wrote to offset \
+                 {offset:#x} (page {}) since: reset the device, or take the buffer from it and wait, before it is freed",
+                offset / PAGE_SIZE
+            ),
+        );
+    }
+}

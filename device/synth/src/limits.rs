@@ -63,3 +63,12 @@ pub const SOUND_FONT_COPIES_MAX: usize = 8;
 
 /// Samples that may be copied in any case, so that small fonts with many variants of one wave are read.
 pub const SOUND_FONT_SAMPLES_MIN: usize = 1 << 20;
+
+/// Most nodes of an XMF file. Those in use have three.
+pub const XMF_NODES_MAX: usize = 4096;
+
+/// How deep the nodes of an XMF file may lie in each other, which is how deep the reader recurses.
+pub const XMF_DEPTH_MAX: usize = 16;
+
+/// Most bytes that a packed node of an XMF file may become. Phones, for which the format was made, have far less.
+pub const XMF_UNPACKED_MAX: usize = 16 << 20;

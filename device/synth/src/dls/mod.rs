@@ -1,5 +1,5 @@
-//! Instrument collections as DLS describes them, and the forms in which they arrive: RIFF files and DirectMusic
-//! download buffers.
+//! Instrument collections as DLS describes them, and the forms in which they arrive: RIFF files, by themselves or in
+//! XMF files, and DirectMusic download buffers.
 
 mod bytes;
 pub(crate) mod collection;
@@ -15,23 +15,30 @@ pub mod spec;
 mod structures;
 pub(crate) mod warning;
 mod writer;
+mod xmf;
 
 pub use collection::{Collection, Connection, Instrument, Patch, Region, SampleLoop, Wave, WaveLink, WaveSample};
 pub use fault::{BankError, Rule};
 pub use listing::{ConnectionListing, InstrumentListing, Listing, RegionListing, WaveListing};
 pub use reader::Loaded;
 pub use warning::{PassedOver, Warning, Warnings};
+pub use xmf::Xmf;
 
 use crate::sf2;
 
 impl Collection {
-    /// Reads a DLS file of level 1 or 2, or a SoundFont 2 file, and tells what was passed over.
+    /// Reads a DLS file of level 1 or 2, a SoundFont 2 file, or an XMF file that holds a DLS file, and tells what was
+    /// passed over.
     ///
     /// # Errors
     /// [`BankError`], when the file is none of these, is broken, or is for another device. It names the chunk, the
     /// offset in the file, the rule, and what to do.
     pub fn load(bytes: &[u8]) -> Result<Loaded, BankError> {
-        if sf2::is_sound_font(bytes) { sf2::read(bytes) } else { reader::read(bytes) }
+        match bytes {
+            _ if sf2::is_sound_font(bytes) => sf2::read(bytes),
+            _ if xmf::is_xmf(bytes) => xmf::read(bytes),
+            _ => reader::read(bytes),
+        }
     }
 
     /// Reads a DLS file, as [`Self::load`] does, without its warnings.

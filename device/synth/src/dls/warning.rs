@@ -186,6 +186,20 @@ impl Warnings {
         self.list.is_empty()
     }
 
+    /// Takes in what was said about the file around this one, whose places lie `base` bytes into it.
+    pub(crate) fn follow(&mut self, around: Self, base: usize, place: impl Fn(String) -> String) {
+        for warning in &mut self.list {
+            warning.offset += base;
+            warning.chunk = place(core::mem::take(&mut warning.chunk));
+        }
+        self.omitted += around.omitted;
+        self.list.splice(0..0, around.list);
+        if self.list.len() > WARNINGS_MAX {
+            self.omitted += self.list.len() - WARNINGS_MAX;
+            self.list.truncate(WARNINGS_MAX);
+        }
+    }
+
     fn push(&mut self, trail: &Trail<'_>, offset: usize, what: PassedOver) {
         if self.list.len() == WARNINGS_MAX {
             self.omitted += 1;

@@ -13,6 +13,7 @@ pub(crate) mod prototype;
 pub(crate) mod rig;
 pub(crate) mod sf2;
 pub(crate) mod sheet;
+pub(crate) mod xmf;
 
 use std::f64::consts::TAU;
 use std::sync::Arc;

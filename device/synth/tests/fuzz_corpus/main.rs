@@ -38,6 +38,9 @@ const IN_PROPORTION: Bounds = Bounds { bytes: 512 << 10, bytes_per_byte: 64, cal
 /// Each zone of a SoundFont's preset makes a region of each zone of its instrument, with an articulation of its own.
 const ZONES_BY_ZONES: Bounds = Bounds { bytes_per_byte: 2048, calls_per_byte: 64, ..IN_PROPORTION };
 
+/// A byte that was packed by zlib becomes at most 1032, and those are then read as a DLS file.
+const UNPACKED: Bounds = Bounds { bytes_per_byte: 1032 * 8, calls_per_byte: 1032, ..IN_PROPORTION };
+
 /// Runs a target on an input, and holds it to its bounds.
 fn run(target: fn(&[u8]), bounds: Bounds, bytes: &[u8]) -> allocator::Count {
     allocator::reset();
@@ -114,6 +117,16 @@ fn sound_fonts() {
     zones.preset.push(zones.preset[0].clone());
     let seeds = [rich.file(), zones.file()];
     run_all("SoundFonts", targets::bank, ZONES_BY_ZONES, &seeds, 110_000);
+}
+
+#[test]
+fn mobile_files() {
+    let dls = Parts::default().file();
+    let (unpackers, content) = xmf::packed(&dls);
+    let plain = [xmf::node(0, &[], &dls), xmf::node(0, &[], b"MThd")].concat();
+    let packed = xmf::node(0, &unpackers, &content);
+    let seeds = [xmf::file(&xmf::node(2, &[], &plain)), xmf::file(&xmf::node(1, &[], &packed)), xmf::file(&packed)];
+    run_all("XMF files", targets::bank, UNPACKED, &seeds, 30_000);
 }
 
 #[test]

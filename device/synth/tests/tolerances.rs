@@ -89,6 +89,26 @@ fn oscillators_hold_their_frequency_and_do_not_jitter() {
     }
 }
 
+#[test]
+fn an_oscillator_begins_without_a_click() {
+    // At the end of its delay it is at phase 0: the amplitude and the pitch leave from where they were.
+    for hertz in [0.1, 5.0, 20.0] {
+        let rows = [
+            constant(d::LFO_FREQUENCY, pitch(hertz)),
+            constant(d::LFO_DELAY, time(0.05)),
+            connection(s::LFO, s::NONE, d::GAIN, SOURCE_BIPOLAR, decibels(12.0)),
+        ];
+        let picture = Rig { gain: decibels(-12.0), ..Rig::of(&rows) }.play(frame(0.08));
+        // The steepest that the sine is, in dB a frame, an eighth more for the straight lines that it is made of, and what
+        // the tone's sixteen bits leave in doubt.
+        let steepest = 12.0 * std::f64::consts::TAU * hertz / f64::from(RATE);
+        for i in frame(0.04)..frame(0.075) {
+            let step = picture.decibels(i + 1) - picture.decibels(i);
+            assert!(step.abs() < steepest * 1.125 + 1e-3, "{hertz} Hz at frame {i}: a step of {step} dB");
+        }
+    }
+}
+
 /// A volume envelope in closed form, times in seconds.
 #[derive(Clone, Copy, Debug)]
 struct Shape {

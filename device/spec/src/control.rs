@@ -365,7 +365,7 @@ pub struct DownloadResponse {
     /// The handle, never 0; 0 when the download failed.
     pub handle: U32,
     /// When it failed: why. 0 none, 1 header, 2 offset table, 3 chunk out of bounds, 4 index, 5 chain too long or
-    /// cyclic, 6 wave link, 7 wave format, 8 type not supported, 9 memory.
+    /// cyclic, 6 wave link, 7 wave format, 8 type not supported, 9 memory, 10 wave articulation without buffers.
     pub reason: U32,
     /// When it failed: the byte offset.
     pub offset: U32,

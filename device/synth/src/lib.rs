@@ -21,7 +21,7 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | files, downloads, and the instrument model in which they meet | [`dls`] |
+//! | DLS files (alone or in Mobile XMF), downloads, and the instrument model in which they meet | [`dls`] |
 //! | SoundFonts, into the same model | `sf2` |
 //! | instruments made ready to be played | `program`, [`Bank`] |
 //! | the state of channels | `channel` |

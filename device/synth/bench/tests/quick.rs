@@ -1,0 +1,49 @@
+//! The benchmark itself, as a program, with the synthesizers that are built in. Takes six seconds: it is not about
+//! times here, but about everybody sounding what it was given, and about the form of the figures.
+
+use std::collections::HashSet;
+use std::process::Command;
+
+use serde_json::Value;
+
+#[test]
+fn a_quick_contest_gives_every_figure_in_its_form() {
+    let output = Command::new(env!("CARGO_BIN_EXE_dls-synth-bench"))
+        .args(["--rounds", "1", "--voice-seconds", "4", "--voices", "300,32", "--profile"])
+        .output()
+        .unwrap();
+    // It fails by itself when a synthesizer does not sound as many voices as it was given.
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut names = HashSet::new();
+    for line in text.lines() {
+        let figure: Value = serde_json::from_str(line).unwrap();
+        let (name, value) = (figure["name"].as_str().unwrap(), figure["value"].as_f64().unwrap());
+        // What one more kind of work costs is a difference, which noise can turn below nothing.
+        assert!(value.is_finite() && (value > 0.0 || name.starts_with("synth/profile/")), "{line}");
+        assert!(figure["unit"].is_string() && figure.get("baseline").is_none(), "{line}");
+        assert!(names.insert(name.to_owned()), "{name} comes twice");
+    }
+    for engine in ["dls-synth", "rustysynth", "oxisynth"] {
+        for voices in [32, 300] {
+            for effects in ["dry", "effects"] {
+                for rest in ["", "/best", "/wall", "/realtime"] {
+                    let name = format!("synth/{engine}/{voices}/{effects}{rest}");
+                    assert!(names.contains(&name), "{name} is missing in:\n{text}");
+                }
+            }
+        }
+    }
+    assert!(names.contains("synth/profile/300/filter"));
+}
+
+#[test]
+fn a_fluidsynth_that_is_none_is_named() {
+    let output = Command::new(env!("CARGO_BIN_EXE_dls-synth-bench"))
+        .args(["--fluidsynth", "/no/such/fluidsynth", "--voices", "32"])
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(output.stdout.is_empty());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/no/such/fluidsynth"));
+}

@@ -18,7 +18,7 @@ const SILENCE: Duration = Duration::from_millis(30);
 const POLL: Duration = Duration::from_millis(2);
 
 /// Messages of a burst: more than a driver's ring and the card's own memory hold.
-const BURST: usize = 6000;
+const BURST: usize = 3000;
 
 /// How long no deferred procedure call runs while the burst comes in.
 const DEAF_MS: u32 = 700;

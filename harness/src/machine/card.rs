@@ -50,6 +50,9 @@ pub struct CardOptions {
 /// Longest time for an answer on the control socket; the card answers between two blocks.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
+/// Lines sent to the control socket before their answers are read.
+const LINES_AT_ONCE: usize = 100;
+
 /// Where the card's sockets are.
 #[derive(Clone, Debug)]
 pub struct CardSockets {
@@ -118,18 +121,24 @@ impl CardControl {
     /// # Errors
     /// When it does not answer.
     pub fn midi_in(&self, messages: &[Vec<u8>], group: u16) -> io::Result<Vec<Result<(), String>>> {
-        let lines = messages.iter().fold(String::new(), |text, message| {
-            text + &json!({ "cmd": "midi-in", "data": hex(message), "group": group }).to_string() + "\n"
-        });
         let mut stream = self.connect()?;
-        stream.write_all(lines.as_bytes())?;
-        let answers = BufReader::new(stream).lines().take(messages.len());
-        let taken = |line: io::Result<String>| {
-            let answer: Value = serde_json::from_str(&line?).map_err(io::Error::other)?;
-            let error = answer["error"].as_str().unwrap_or_default().to_owned();
-            Ok(if answer["ok"] == true { Ok(()) } else { Err(error) })
-        };
-        answers.map(taken).collect()
+        let mut reader = BufReader::new(stream.try_clone()?);
+        let mut taken = Vec::with_capacity(messages.len());
+        // As many at a time as fit the socket both ways: the card answers while it reads.
+        for some in messages.chunks(LINES_AT_ONCE) {
+            let lines = some.iter().fold(String::new(), |text, message| {
+                text + &json!({ "cmd": "midi-in", "data": hex(message), "group": group }).to_string() + "\n"
+            });
+            stream.write_all(lines.as_bytes())?;
+            for _ in some {
+                let mut line = String::new();
+                reader.read_line(&mut line)?;
+                let answer: Value = serde_json::from_str(&line).map_err(io::Error::other)?;
+                let error = answer["error"].as_str().unwrap_or_default().to_owned();
+                taken.push(if answer["ok"] == true { Ok(()) } else { Err(error) });
+            }
+        }
+        Ok(taken)
     }
 
     /// Asks on the control socket.

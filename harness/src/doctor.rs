@@ -7,7 +7,10 @@ use rustix::fs::MemfdFlags;
 use serde::Serialize;
 
 use crate::accelerator::{Choice, measured};
-use crate::provision::{Workspace, capture, fitness, system_qemu, toolchain_source};
+use crate::provision::{
+    FLUIDSYNTH_VARIABLE, Workspace, capture, fitness, private_fluidsynth, system_fluidsynth, system_qemu,
+    toolchain_source,
+};
 
 /// Free disk below this, in MiB, is worth a word: QEMU, a standard library and the builds together.
 const DISK_MIB: u64 = 4096;
@@ -53,6 +56,7 @@ pub fn examine(workspace: &Workspace) -> Vec<Finding> {
         memfd(),
         disk(workspace),
         accelerator(workspace),
+        fluidsynth(workspace),
         tool("mingw-w64", "x86_64-w64-mingw32-gcc", "--version", "compares our layouts with the public headers"),
         tool("binutils", "objdump", "--version", "shows images"),
     ]
@@ -144,6 +148,27 @@ fn accelerator(workspace: &Workspace) -> Finding {
             found("accelerator", "/dev/kvm exists; the first run measures whether it is any good")
         }
         None => found("accelerator", "tcg: there is no /dev/kvm"),
+    }
+}
+
+/// What `bench synth` measures beside.
+fn fluidsynth(workspace: &Workspace) -> Finding {
+    let version = |path: &Path| {
+        let said = capture(Command::new(path).arg("--version"))?.stdout;
+        said.lines().find_map(|line| Some(line.rsplit_once("version ")?.1.trim().to_owned()))
+    };
+    let named = std::env::var_os(FLUIDSYNTH_VARIABLE).map(std::path::PathBuf::from);
+    let private = private_fluidsynth(workspace);
+    let mut places = named.into_iter().chain([private]);
+    if let Some((version, path)) = places.find_map(|path| Some((version(&path)?, path))) {
+        return found("FluidSynth", format!("{version} ({})", path.display()));
+    }
+    let system = system_fluidsynth().and_then(|path| Some(format!(", the system's is {}", version(&path)?)));
+    Finding {
+        what: "FluidSynth",
+        state: State::BroughtIn,
+        detail: format!("only to measure beside; the newest is brought in{}", system.unwrap_or_default()),
+        remedy: Some("cargo dmus bench synth".into()),
     }
 }
 

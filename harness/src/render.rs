@@ -269,3 +269,62 @@ impl Drop for Rendering {
         let _ = self.child.wait();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// A stand-in for the card that does what the script says.
+    fn with_card(script: &str) -> Result<(RenderSummary, Vec<(u64, u64)>), RenderError> {
+        let folder = tempfile::tempdir().unwrap();
+        let card = folder.path().join("card");
+        std::fs::write(&card, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&card, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let options = RenderOptions {
+            card,
+            events: "events".into(),
+            out: "out.wav".into(),
+            sample_rate: 48_000,
+            frames: 100,
+            bank: None,
+        };
+        let mut heard = Vec::new();
+        let summary = start(&options)?.watch(|frames, of| heard.push((frames, of)))?;
+        Ok((summary, heard))
+    }
+
+    #[test]
+    fn progress_is_heard_before_the_summary_and_warnings_come_with_it() {
+        let script = r#"echo '[2026-01-02T03:04:05Z WARN  dmus_card] odd' >&2
+            echo '{"progress":{"frames":50,"of":100}}'
+            echo '{"frames":100,"peak_dbfs":-3.5,"pcm_sha256":"ab","notes_lost":2,"new":"field"}'"#;
+        let (summary, heard) = with_card(script).unwrap();
+        assert_eq!(heard, [(50, 100)]);
+        assert_eq!((summary.frames, summary.peak_dbfs, summary.notes_lost), (100, Some(-3.5), 2));
+        assert_eq!((summary.stems, summary.warnings), (None, vec!["odd".to_owned()]));
+    }
+
+    #[test]
+    fn how_the_card_ends_says_who_has_to_act() {
+        let classes = [
+            (2, Class::Usage),
+            (3, Class::BadInput),
+            (5, Class::Host),
+            (70, Class::CardDied),
+            (130, Class::Interrupted),
+        ];
+        for (code, class) in classes {
+            let error = with_card(&format!("echo because >&2; exit {code}")).unwrap_err();
+            assert_eq!(error.class(), class, "exit code {code}");
+            assert!(error.to_string().contains("because"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_summary_that_is_none_is_shown() {
+        let error = with_card("echo nonsense; echo also >&2").unwrap_err();
+        assert!(error.to_string().contains("not understood") && error.to_string().contains("also"), "{error}");
+    }
+}

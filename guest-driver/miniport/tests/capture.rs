@@ -67,6 +67,22 @@ fn messages_come_in_order_with_the_times_of_the_card() {
 }
 
 #[test]
+fn a_time_that_cannot_be_becomes_now_and_times_never_go_back() {
+    const SECOND: i64 = 10_000_000;
+    let (rig, outlet) = running();
+    let now = 1000 * SECOND;
+    outlet.clock.set(Some(now));
+    let said = [0, now - 5, now - 3, now - 4, now + SECOND, i64::MIN, now - 1];
+    let records: Vec<Record<'_>> = said.iter().map(|time| (*time, 0, NOTE)).collect();
+    assert!(rig.fake.capture(&batch(0, &records[1..])));
+    let times: Vec<i64> = drained(&rig, &outlet).iter().map(|event| event.time).collect();
+    assert_eq!(times, [now - 5, now - 3, now, now, now, now], "what the card says is believed as long as it can be");
+    outlet.clock.set(Some(now + SECOND));
+    assert!(rig.fake.capture(&batch(1, &records[..1])));
+    assert_eq!(drained(&rig, &outlet)[0].time, now + SECOND, "a card without an anchor says nothing");
+}
+
+#[test]
 fn long_messages_are_cut_to_the_allocators_buffers() {
     let (rig, outlet) = running();
     for (sequence, length) in (0..).zip([8, 9, 20, 21, 40, 41, 48, 4064]) {

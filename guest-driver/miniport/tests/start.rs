@@ -5,12 +5,13 @@ mod common;
 use card_spec::control::{RequestCode, Status};
 use card_spec::feature;
 use card_spec::queue::Queue;
-use common::{Rig, start};
+use common::{NOTE, Rig, start};
 use dmus_miniport::card::CardError;
 use dmus_miniport::control::ControlError;
-use dmus_miniport::fake::{Behaviour, FakeCard, passive};
-use dmus_miniport::transport::TransportError;
+use dmus_miniport::fake::{Behaviour, FakeCard, dispatch, passive};
+use dmus_miniport::transport::{Interrupt, TransportError};
 use portcls::NtStatus;
+use portcls::ks::KsState;
 
 fn start_with(behaviour: Behaviour) -> (FakeCard, Option<CardError>) {
     let fake = FakeCard::new(behaviour);
@@ -164,4 +165,38 @@ fn interrupts_are_claimed_once_and_only_when_they_are_the_cards() {
     assert!(!rig.card.interrupt(), "nothing is raised");
     rig.fake.with(|card| card.behaviour.gone = true);
     assert!(!rig.card.interrupt(), "all ones is a card that is gone");
+}
+
+#[test]
+fn a_card_that_interrupts_by_messages_has_one_for_everything() {
+    let interrupt = Interrupt::Message { vector: 0 };
+    let rig = Rig::with(Behaviour { interrupt, ..Behaviour::default() });
+    let sent = rig.fake.with(|card| card.messages.clone());
+    assert_eq!(sent.into_keys().collect::<Vec<_>>(), [0], "answers were interrupted for");
+    assert!(rig.card.interrupt(), "a message is nobody else's");
+    rig.card.power_down(passive());
+    assert!(!rig.card.interrupt());
+    rig.fake.with(|card| card.messages.clear());
+    rig.card.power_up(passive()).unwrap();
+    assert!(rig.fake.with(|card| card.messages[&0] > 0), "and again after the power was gone");
+
+    let none = Behaviour { interrupt, vectors: 0, ..Behaviour::default() };
+    assert_eq!(transport_error(none), TransportError::Vector(0));
+}
+
+#[test]
+fn a_card_that_needs_a_reset_gets_one_and_knows_its_streams_again() {
+    let rig = Rig::new();
+    let stream = rig.render().running();
+    rig.fake.need_reset();
+    assert!(rig.card.interrupt());
+    rig.card.service(dispatch());
+    stream.put(stream.home.message(1, NOTE));
+    assert_eq!(rig.fake.events(), [], "until then nothing goes out");
+    stream.set(KsState::RUN);
+    assert_eq!(rig.fake.events().len(), 1);
+    rig.fake.with(|card| {
+        assert_eq!(card.streams.get(&stream.id), Some(&3));
+        assert_eq!(card.log.iter().filter(|line| *line == "the card needs a reset").count(), 1);
+    });
 }

@@ -31,6 +31,8 @@ pub struct FakeOutlet {
     pub events: Cell<usize>,
     /// Buffers that it has left to give.
     pub buffers: Cell<usize>,
+    /// Master time, if there is a clock.
+    pub clock: Cell<Option<i64>>,
     buffer_bytes: usize,
     sunk: RefCell<Vec<CapturedEvent>>,
 }
@@ -39,7 +41,13 @@ impl FakeOutlet {
     /// A pool of so many events and as many buffers of so many bytes.
     #[must_use]
     pub fn new(count: usize, buffer_bytes: usize) -> Self {
-        Self { events: Cell::new(count), buffers: Cell::new(count), buffer_bytes, sunk: RefCell::default() }
+        Self {
+            events: Cell::new(count),
+            buffers: Cell::new(count),
+            clock: Cell::new(None),
+            buffer_bytes,
+            sunk: RefCell::default(),
+        }
     }
 
     /// What has reached the sink since this was last asked.
@@ -101,6 +109,10 @@ impl Outlet for FakeOutlet {
 
     fn buffer_bytes(&self) -> usize {
         self.buffer_bytes
+    }
+
+    fn now(&self) -> Option<i64> {
+        self.clock.get()
     }
 
     unsafe fn pass_on(&self, event: *mut DmusKernelEvent, _: AtMostDispatch) {

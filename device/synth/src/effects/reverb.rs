@@ -13,6 +13,8 @@ const DIFFUSION_GAIN: f32 = 0.6;
 const DECAY_SECONDS: f64 = 1.6;
 /// Where damping begins, in Hz.
 const DAMPING_HERTZ: f64 = 5200.0;
+/// Where it is the same at every rate, in Hz.
+const DAMPING_MEASURED_HERTZ: f64 = 3000.0;
 /// Time before the first reflection, in milliseconds.
 const PREDELAY_MS: f64 = 12.0;
 /// Gain of the output: a full send is then about as loud as the dry voice.
@@ -58,7 +60,7 @@ impl Reverb {
             lines: LINE_MS.map(line),
             delays: LINE_MS.map(samples),
             gains: LINE_MS.map(|ms| libm::pow(10.0, -3.0 * ms / 1000.0 / DECAY_SECONDS) as f32),
-            damping: libm::exp(-core::f64::consts::TAU * (DAMPING_HERTZ / rate).min(0.45)) as f32,
+            damping: damping(rate) as f32,
             low: [0.0; LINES],
         }
     }
@@ -104,6 +106,17 @@ impl Reverb {
             line.write(&y[..frames]);
         }
     }
+}
+
+/// The pole of the damping low-pass. Placed so that at [`DAMPING_MEASURED_HERTZ`] it damps as much as the analogue one
+/// does, whatever the rate: a pole at the analogue one's own frequency damps less the nearer that is to half the rate.
+fn damping(rate: f64) -> f64 {
+    let hertz = DAMPING_MEASURED_HERTZ.min(0.4 * rate);
+    let power = 1.0 / (1.0 + (hertz / DAMPING_HERTZ) * (hertz / DAMPING_HERTZ));
+    // (1 - a)^2 / (1 - 2 a cos(w) + a^2) is this power: the solution that is stable.
+    let cosine = libm::cos(core::f64::consts::TAU * hertz / rate);
+    let b = (1.0 - power * cosine) / (1.0 - power);
+    b - libm::sqrt(b * b - 1.0)
 }
 
 /// Multiplies by the orthonormal Hadamard matrix of order 8.

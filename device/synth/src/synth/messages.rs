@@ -156,13 +156,14 @@ impl Synth {
     pub(super) fn system_exclusive(&mut self, group: u16, data: &[u8]) {
         // The closing F7 may be missing when a fragment was lost: the length of these messages is known.
         match data {
-            [0x7E, _, 0x0A, 0x01, ..] => self.system_on = true,
+            // Entering DLS mode brings static priority with it (DLS-1, "Voice Allocation").
+            [0x7E, _, 0x0A, 0x01, ..] => (self.system_on, self.static_allocation) = (true, true),
             [0x7E, _, 0x0A, 0x02, ..] => {
                 self.system_on = false;
                 self.mixer.iter_mut().for_each(Voice::shut_down);
             }
-            [0x7E, _, 0x0A, 0x03, ..] => self.static_allocation = false,
-            [0x7E, _, 0x0A, 0x04, ..] => self.static_allocation = true,
+            // Outside of it these two say nothing.
+            [0x7E, _, 0x0A, which @ (0x03 | 0x04), ..] if self.system_on => self.static_allocation = *which == 0x04,
             // General MIDI on (1), off (2), level 2 on (3).
             [0x7E, _, 0x09, 0x01..=0x03, ..] => self.power_on(group),
             _ => {}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::articulation::{Articulation, Inputs, Mix, NoteTimes};
 use super::control::Aim;
+use super::lead::Lead;
 use super::oscillator;
 use super::sample::Cursor;
 use crate::channel::Channel;
@@ -84,6 +85,8 @@ pub(crate) struct Voice {
     /// The frame at which it starts.
     pub(crate) started: u64,
     pub(crate) times: NoteTimes,
+    /// What moves its pitch, where that is not its own.
+    pub(crate) lead: Option<Lead>,
     /// Whether it needs a filter.
     pub(crate) filtered: bool,
     key: i32,
@@ -127,12 +130,10 @@ impl Voice {
     ) -> Self {
         let inputs = |key| Inputs { channel, note: note.note, key, velocity: note.velocity };
         let rate = surroundings.sample_rate;
-        let mut times = zone.articulation.note_times(&inputs(key), rate);
+        let times = zone.articulation.note_times(&inputs(key), rate);
         let pitch_zone = master.map_or(zone, |(master, _)| master);
-        if let Some((master, key)) = master {
-            let lead = master.articulation.note_times(&inputs(key), rate);
-            (times.lfo, times.vibrato, times.eg2) = (lead.lfo, lead.vibrato, lead.eg2);
-        }
+        let lead_of = |times: NoteTimes| Lead { eg2: times.eg2, lfo: times.lfo, vibrato: times.vibrato };
+        let lead = master.map(|(master, key)| lead_of(master.articulation.note_times(&inputs(key), rate)));
         let opens = || zone.articulation.modulation(&inputs(key)).cutoff.base >= surroundings.nyquist_cents();
         let open = !zone.articulation.filtered || (!zone.articulation.cutoff_moves && opens());
         Self {
@@ -144,6 +145,7 @@ impl Voice {
             sources: [note.instrument_handle, wave_handle],
             started: frame,
             times,
+            lead: lead.filter(|lead| *lead != lead_of(times)),
             filtered: !open,
             key,
             velocity: note.velocity,

@@ -11,6 +11,7 @@
 use super::active::{Surroundings, Voice};
 use super::envelope::{Envelope, Envelopes, Kind};
 use super::filter::{self, Resonance};
+use super::lead::Leads;
 use super::lfo::Lfos;
 use super::oscillator;
 use crate::channel::{CHANNELS, Channel};
@@ -49,6 +50,7 @@ impl Mixes {
 }
 
 /// What moves by itself, at one frame.
+#[derive(Clone, Copy)]
 struct Sources {
     lfo: Lane,
     vibrato: Lane,
@@ -90,6 +92,8 @@ pub(crate) struct Control {
     eg2: Envelopes,
     lfo: Lfos,
     vibrato: Lfos,
+    /// For lanes whose pitch another's oscillators and envelope move.
+    leads: Leads,
     pitch: Mixes,
     gain: Mixes,
     cutoff: Mixes,
@@ -128,6 +132,7 @@ impl Control {
             eg2: Envelopes::done(),
             lfo: Lfos::default(),
             vibrato: Lfos::default(),
+            leads: Leads::new(),
             pitch: Mixes::default(),
             gain: Mixes::default(),
             cutoff: Mixes::default(),
@@ -158,6 +163,9 @@ impl Control {
         self.lfo.start(lane, &times.lfo);
         self.vibrato.start(lane, &times.vibrato);
         self.taken |= bit;
+        if let Some(lead) = &voice.lead {
+            self.leads.start(lane, lead);
+        }
         if voice.filtered {
             self.resonances[lane] = Resonance::of(times.resonance);
             self.filtered |= bit;
@@ -168,6 +176,7 @@ impl Control {
     pub(crate) fn clear(&mut self, lane: usize) {
         self.eg1.clear(lane);
         self.eg2.clear(lane);
+        self.leads.clear(lane);
         self.aim_at(lane, &Aim { cutoff: [filter::OPEN, 0.0, 0.0, 0.0], ..Aim::default() });
         self.resonances[lane] = Resonance::of(0.0);
         self.gain_targets.iter_mut().for_each(|target| target.0[lane] = 0.0);
@@ -243,7 +252,7 @@ impl Control {
                 voice.fresh = false;
             }
             let sources = self.sources(voices, due, 0);
-            self.bend = blend(due, &self.pitch.values(&sources), &self.bend);
+            self.bend = blend(due, &self.pitches(&sources, 0, voices), &self.bend);
             if fresh != 0 {
                 let gains = self.gains(&sources, moment.surroundings);
                 let coefficients = self.coefficients(&sources);
@@ -257,7 +266,7 @@ impl Control {
         self.arriving = (self.arriving & !concerned) | arriving;
 
         let sources = self.sources(voices, concerned, left);
-        self.bend_to(&self.pitch.values(&sources), concerned);
+        self.bend_to(&self.pitches(&sources, left, voices), concerned);
         let gains = self.gains(&sources, moment.surroundings);
         for ((ramp, target), gain) in group.gains.iter_mut().zip(&mut self.gain_targets).zip(&gains) {
             ramp.aim(gain, &over_frames, concerned);
@@ -295,6 +304,9 @@ impl Control {
         let late = self.eg1.advance(&frames) | self.eg2.advance(&frames);
         if late {
             self.next_stages(voices);
+        }
+        if self.leads.lanes != 0 {
+            self.leads.advance(&frames, voices);
         }
     }
 
@@ -337,6 +349,9 @@ impl Control {
         if heard.released {
             let time = voice.times.eg2.release;
             self.eg2.set(lane, self.eg2.get(lane).release(&voice.times.eg2, Kind::Modulation, time));
+            if let Some(lead) = &voice.lead {
+                self.leads.release(lane, lead);
+            }
         }
         if heard.channel {
             let channel = &moment.channels[usize::from(voice.group)][usize::from(voice.channel)];
@@ -376,6 +391,18 @@ impl Control {
                 sources.eg2.0[lane] = self.eg2.get(lane).advance(&voice.times.eg2, ahead).level();
             }
         }
+    }
+
+    /// What moves by itself adds to the pitch, so many frames from now.
+    #[inline(always)]
+    fn pitches(&self, sources: &Sources, ahead: u32, voices: &[Option<Voice>]) -> Lane {
+        let own = self.pitch.values(sources);
+        if self.leads.lanes == 0 {
+            return own;
+        }
+        let [lfo, vibrato, eg2] = self.leads.values(ahead, voices);
+        let led = self.pitch.values(&Sources { lfo, vibrato, eg2, ..*sources });
+        blend(self.leads.lanes, &led, &own)
     }
 
     /// Steps for the stretch: pitch half way between its ends.

@@ -15,7 +15,7 @@ const RANGE_DB: f64 = 96.0;
 const RANGE_OCTAVES: f32 = (RANGE_DB * core::f64::consts::LOG2_10 / 20.0) as f32;
 
 /// The times of one note's envelope, in frames, fixed when it starts.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Times {
     pub(crate) delay: f32,
     pub(crate) attack: f32,

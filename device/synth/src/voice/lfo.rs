@@ -4,7 +4,7 @@ use crate::kernel::{LANES, Lane};
 use crate::math;
 
 /// Frequency and delay of one note's oscillator, fixed when it starts.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rate {
     /// Frames before it begins.
     pub(crate) delay: u32,

@@ -6,6 +6,7 @@ pub(crate) mod control;
 pub(crate) mod curve;
 pub(crate) mod envelope;
 pub(crate) mod filter;
+pub(crate) mod lead;
 pub(crate) mod lfo;
 pub(crate) mod oscillator;
 pub(crate) mod sample;

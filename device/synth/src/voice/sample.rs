@@ -28,6 +28,10 @@ pub(crate) struct Loop {
     leave: usize,
     /// Turns of the loop in it; 0 when it is left for the wave itself.
     turns: usize,
+    /// Where a short loop until release is left: its end as it comes round, its last turn, and the beginning of what
+    /// follows in the wave, so that the interpolator looks back over the seam and ahead over the end. Index [`MARGIN`]
+    /// is the loop's first sample. Empty for other loops.
+    exit: Box<[i16]>,
 }
 
 impl Loop {
@@ -52,12 +56,19 @@ impl Loop {
         };
         debug_assert!(leave + GUARD <= MARGIN + total, "warm-up {warm}");
         let seam = lead.chain((0..total).map(turn)).collect();
-        Some(Self { until_release: wanted.until_release, start, length, seam, leave, turns })
+        let exit = if wanted.until_release && turns > 0 {
+            let before = (0..MARGIN).map(|i| turn(i + MARGIN.next_multiple_of(length) - MARGIN));
+            let after = (0..MARGIN).map(|i| samples.get(end + i).copied().unwrap_or(0));
+            before.chain((0..length).map(turn)).chain(after).collect()
+        } else {
+            Box::default()
+        };
+        Some(Self { until_release: wanted.until_release, start, length, seam, leave, turns, exit })
     }
 
     /// Bytes that the copy takes.
     pub(crate) fn bytes(&self) -> usize {
-        2 * self.seam.len()
+        2 * (self.seam.len() + self.exit.len())
     }
 
     fn end(&self) -> usize {
@@ -65,15 +76,25 @@ impl Loop {
     }
 }
 
+/// What an oscillator reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Window {
+    Wave,
+    /// [`Loop::seam`].
+    Seam,
+    /// [`Loop::exit`].
+    Exit,
+}
+
 /// Where in a sample an oscillator is: what it reads, where, and until where. Positions are 32.32.
 #[derive(Debug)]
 pub(crate) struct Cursor {
     wave: Arc<Wave>,
     sample_loop: Option<Arc<Loop>>,
-    in_seam: bool,
+    window: Window,
     looping: bool,
     ended: bool,
-    /// In the wave from its first sample, in the seam from its first.
+    /// In the window, from its first sample.
     pub(crate) position: u64,
     /// The position at which the window must be changed.
     limit: u64,
@@ -83,7 +104,7 @@ impl Cursor {
     /// At the first sample.
     pub(crate) fn new(wave: Arc<Wave>, sample_loop: Option<Arc<Loop>>) -> Self {
         let looping = sample_loop.is_some();
-        let mut cursor = Self { wave, sample_loop, in_seam: false, looping, ended: false, position: 0, limit: 0 };
+        let mut cursor = Self { wave, sample_loop, window: Window::Wave, looping, ended: false, position: 0, limit: 0 };
         cursor.find_limit();
         cursor
     }
@@ -95,8 +116,9 @@ impl Cursor {
 
     /// What the position counts in, with eight samples of guard before it.
     pub(crate) fn window(&self) -> (&[i16], usize) {
-        match &self.sample_loop {
-            Some(found) if self.in_seam => (&found.seam, 0),
+        match (&self.sample_loop, self.window) {
+            (Some(found), Window::Seam) => (&found.seam, 0),
+            (Some(found), Window::Exit) => (&found.exit, 0),
             _ => (self.wave.guarded(), GUARD),
         }
     }
@@ -107,9 +129,10 @@ impl Cursor {
     }
 
     fn find_limit(&mut self) {
-        let samples = match &self.sample_loop {
-            Some(found) if self.in_seam => found.leave,
-            Some(found) if self.looping => found.end().saturating_sub(GUARD),
+        let samples = match (&self.sample_loop, self.window) {
+            (Some(found), Window::Seam) => found.leave,
+            (Some(found), Window::Exit) => MARGIN + found.length + GUARD,
+            (Some(found), Window::Wave) if self.looping => found.end().saturating_sub(GUARD),
             // So far beyond the last sample the interpolator does not reach back to it.
             _ => self.wave.samples().len() + TAPS_BEFORE,
         };
@@ -118,18 +141,23 @@ impl Cursor {
 
     /// Changes the window once the limit is reached.
     pub(crate) fn turn(&mut self) {
-        let Some(found) = self.sample_loop.as_deref().filter(|_| self.looping) else {
+        let Some(found) = self.sample_loop.as_deref() else {
             self.ended = true;
             return;
         };
-        if !self.in_seam {
-            self.in_seam = true;
-            self.position = self.position + ((MARGIN as u64) << 32) - ((found.end() as u64) << 32);
-        } else if found.turns > 0 {
-            self.position -= ((found.turns * found.length) as u64) << 32;
-        } else {
-            self.in_seam = false;
-            self.position = self.position - ((MARGIN as u64) << 32) + ((found.start as u64) << 32);
+        let of_samples = |samples: usize| (samples as u64) << 32;
+        match self.window {
+            Window::Wave if self.looping => {
+                self.window = Window::Seam;
+                self.position = self.position + of_samples(MARGIN) - of_samples(found.end());
+            }
+            Window::Wave => self.ended = true,
+            Window::Seam if found.turns > 0 => self.position -= of_samples(found.turns * found.length),
+            // For a loop that was left in the meantime, too: the copy ends long before the loop does.
+            Window::Seam | Window::Exit => {
+                self.window = Window::Wave;
+                self.position = self.position - of_samples(MARGIN) + of_samples(found.start);
+            }
         }
         self.find_limit();
     }
@@ -140,13 +168,20 @@ impl Cursor {
             return;
         };
         self.looping = false;
-        if self.in_seam {
-            self.in_seam = false;
-            let margin = (MARGIN as u64) << 32;
-            self.position = match self.position.checked_sub(margin) {
-                Some(after) => ((found.start as u64) << 32) + after % ((found.length as u64) << 32),
-                None => ((found.end() as u64) << 32) + self.position - margin,
-            };
+        let margin = (MARGIN as u64) << 32;
+        match self.position.checked_sub(margin) {
+            _ if self.window != Window::Seam => {}
+            // Before its end: what follows now is the rest of the wave.
+            None => {
+                self.window = Window::Wave;
+                self.position = ((found.end() as u64) << 32) + self.position - margin;
+            }
+            Some(after) if found.turns > 0 => {
+                self.window = Window::Exit;
+                self.position = margin + after % ((found.length as u64) << 32);
+            }
+            // At the beginning of a long loop: its copy leads back to the wave.
+            Some(_) => {}
         }
         self.find_limit();
     }

@@ -96,6 +96,10 @@ pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Re
     }
     let status = running.0.wait().map_err(FileError::own("wait for", &program))?;
     let said = errors.and_then(|thread| thread.join().ok()).unwrap_or_default();
+    // Ctrl-C reaches the program too, which then ends before this one has looked.
+    if interrupt::asked() {
+        return Err(BenchError::Interrupted.into());
+    }
     if !status.success() {
         return Err(BenchError::Failed { ended: status.into(), said: said.trim().into() }.into());
     }

@@ -2,6 +2,7 @@
 
 pub mod device;
 pub mod dma;
+pub mod file;
 pub mod handle;
 pub mod irp;
 pub mod names;
@@ -19,6 +20,7 @@ use crate::export::Export;
 pub static EXPORTS: &[&[Export]] = &[
     device::EXPORTS,
     dma::EXPORTS,
+    file::EXPORTS,
     irp::EXPORTS,
     names::EXPORTS,
     object::EXPORTS,

@@ -4,6 +4,7 @@ pub mod debug;
 pub mod exception;
 pub mod guarded;
 pub mod memory;
+pub mod narrow;
 pub mod string;
 pub mod trace;
 
@@ -17,6 +18,7 @@ pub static EXPORTS: &[&[Export]] = &[
     debug::VARIADIC,
     memory::EXPORTS,
     memory::HELPERS,
+    narrow::EXPORTS,
     string::EXPORTS,
     trace::EXPORTS,
 ];

@@ -1,0 +1,140 @@
+//! Executive resources: one thread that writes, or several that read.
+#![allow(unsafe_code, reason = "objects of the Windows ABI")]
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+
+use crate::ke::{event, thread, wait};
+use crate::nt::status::*;
+use crate::nt::{KEVENT, NTSTATUS, PVOID};
+use crate::sync::Uninterrupted;
+use crate::{exports, verifier};
+
+/// Bytes of an `ERESOURCE` on x64, which the driver reserves and this host does not use but for its address.
+const RESOURCE_BYTES: usize = 104;
+const RESOURCE_NOT_OWNED: u32 = 0xe3;
+
+struct Resource {
+    /// Threads that hold it, and how many times over.
+    owners: BTreeMap<u64, u32>,
+    exclusive: bool,
+    /// Signalled at each release; lives until the resource is deleted.
+    released: Box<KEVENT>,
+}
+// SAFETY: reached exclusively.
+unsafe impl Send for Resource {}
+
+static RESOURCES: Uninterrupted<BTreeMap<u64, Resource>> = Uninterrupted::new(BTreeMap::new());
+
+fn me() -> u64 {
+    // SAFETY: no arguments.
+    unsafe { thread::KeGetCurrentThread() as u64 }
+}
+
+fn not_initialised(function: &'static str, resource: PVOID) -> ! {
+    verifier::stop(
+        0xc4,
+        function,
+        [0x37, resource as u64, 0, 0],
+        format_args!(
+            "the resource at {resource:p} was never initialised with ExInitializeResourceLite, or was deleted"
+        ),
+    )
+}
+
+unsafe fn acquire(function: &'static str, resource: PVOID, exclusive: bool, wait: bool) -> bool {
+    loop {
+        let taken = RESOURCES.with(|resources| {
+            let found = resources.get_mut(&(resource as u64))?;
+            let mine = found.owners.contains_key(&me());
+            let free = found.owners.is_empty();
+            let may = free || (mine && (found.exclusive || !exclusive)) || (!exclusive && !found.exclusive);
+            if may {
+                found.exclusive = if free { exclusive } else { found.exclusive };
+                *found.owners.entry(me()).or_insert(0) += 1;
+            }
+            Some((may, &raw mut *found.released))
+        });
+        let Some((may, released)) = taken else { not_initialised(function, resource) };
+        if may || !wait {
+            return may;
+        }
+        // SAFETY: the event lives as long as the resource, which a waiting driver must not delete.
+        unsafe { wait::wait_one(function, released.cast()) };
+    }
+}
+
+unsafe fn release(function: &'static str, resource: PVOID, owner: u64) {
+    let released = RESOURCES.with(|resources| {
+        let found = resources.get_mut(&(resource as u64))?;
+        let count = found.owners.get_mut(&owner)?;
+        *count -= 1;
+        if *count == 0 {
+            found.owners.remove(&owner);
+        }
+        Some(&raw mut *found.released)
+    });
+    match released {
+        // SAFETY: as above.
+        Some(released) => unsafe { wait::signal(released.cast(), 1) },
+        None => verifier::stop(
+            RESOURCE_NOT_OWNED,
+            function,
+            [resource as u64, owner, 0, 0],
+            format_args!("the resource at {resource:p} is released by a thread that does not hold it"),
+        ),
+    }
+}
+
+exports! {
+    /// Executive resources.
+    pub static EXPORTS;
+
+    /// Initialises a resource.
+    [DISPATCH] fn ExInitializeResourceLite(resource: PVOID) -> NTSTATUS {
+        resource.cast::<u8>().write_bytes(0, RESOURCE_BYTES);
+        let mut released = Box::new(KEVENT { Header: event::header(1, 0) });
+        event::KeInitializeEvent(&raw mut *released, 1, 0);
+        let new = Resource { owners: BTreeMap::new(), exclusive: false, released };
+        RESOURCES.with(|resources| resources.insert(resource as u64, new));
+        STATUS_SUCCESS
+    }
+
+    /// Ends a resource.
+    [DISPATCH] fn ExDeleteResourceLite(resource: PVOID) -> NTSTATUS {
+        match RESOURCES.with(|resources| resources.remove(&(resource as u64))) {
+            Some(old) if old.owners.is_empty() => STATUS_SUCCESS,
+            Some(_) => verifier::stop(0xc4, "ExDeleteResourceLite", [0x38, resource as u64, 0, 0],
+                format_args!("the resource at {resource:p} is deleted while it is held")),
+            None => not_initialised("ExDeleteResourceLite", resource),
+        }
+    }
+
+    /// Takes a resource alone.
+    [APC] fn ExAcquireResourceExclusiveLite(resource: PVOID, wait: u8) -> u8 {
+        u8::from(acquire("ExAcquireResourceExclusiveLite", resource, true, wait != 0))
+    }
+
+    /// Takes a resource with others.
+    [APC] fn ExAcquireResourceSharedLite(resource: PVOID, wait: u8) -> u8 {
+        u8::from(acquire("ExAcquireResourceSharedLite", resource, false, wait != 0))
+    }
+
+    /// Gives a resource back.
+    [DISPATCH] fn ExReleaseResourceLite(resource: PVOID) { release("ExReleaseResourceLite", resource, me()) }
+
+    /// Gives a resource back for a thread.
+    [DISPATCH] fn ExReleaseResourceForThreadLite(resource: PVOID, owner: u64) {
+        release("ExReleaseResourceForThreadLite", resource, owner);
+    }
+
+    /// Whether this thread holds a resource alone.
+    [DISPATCH] fn ExIsResourceAcquiredExclusiveLite(resource: PVOID) -> u8 {
+        u8::from(RESOURCES.with(|all| all.get(&(resource as u64)).is_some_and(|found| found.exclusive && found.owners.contains_key(&me()))))
+    }
+
+    /// How many times over this thread holds a resource.
+    [DISPATCH] fn ExIsResourceAcquiredSharedLite(resource: PVOID) -> u32 {
+        RESOURCES.with(|all| all.get(&(resource as u64)).and_then(|found| found.owners.get(&me()).copied()).unwrap_or(0))
+    }
+}

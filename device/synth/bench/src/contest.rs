@@ -30,6 +30,9 @@ const POWER_SECONDS: f64 = 0.5;
 /// How much less is rendered by who takes much longer.
 const SLOW: f64 = 32.0;
 
+/// And at least so many seconds: four blocks, because files grow by whole ones.
+const SLOW_SECONDS_MIN: f64 = 4.0 * BLOCK as f64 / RATE as f64;
+
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ContestError {
@@ -137,7 +140,7 @@ impl Competitor<'_> {
 
     fn round(&mut self, setting: Setting, effort: Effort) -> Result<(), ContestError> {
         let seconds = effort.voice_seconds / f64::from(setting.voices);
-        let seconds = if self.kind.is_slow() { seconds / SLOW } else { seconds };
+        let seconds = if self.kind.is_slow() { (seconds / SLOW).max(SLOW_SECONDS_MIN) } else { seconds };
         match &mut self.kind {
             Kind::Within(engine) => {
                 let blocks = ((seconds * f64::from(RATE)) as usize).div_ceil(BLOCK);

@@ -395,6 +395,9 @@ fn broken_failure(what: alloc::string::String) -> ! {
     )
 }
 
+/// What is wrong with a request for a stream; its pin, if the filter has such a one; its type, its format, its allocator.
+type Illegal<'a> = (&'a str, Option<u32>, i32, &'a [u8], PVOID);
+
 /// What no port asks for (rule 33).
 fn illegal(port: &Com<Port>, door: &Door) {
     let Some(filter) = port.filter() else { return };
@@ -405,7 +408,7 @@ fn illegal(port: &Com<Port>, door: &Door) {
     short[..4].copy_from_slice(&32_u32.to_le_bytes());
     let mut other = door.format.clone();
     other[16..32].fill(0x5A);
-    let tries: [(&str, Option<u32>, i32, &[u8], PVOID); 7] = [
+    let tries: [Illegal<'_>; 7] = [
         ("stream type -1", Some(door.id), -1, &door.format, allocator.as_raw()),
         ("stream type 3", Some(door.id), 3, &door.format, allocator.as_raw()),
         ("a render pin as WAVE_SINK", Some(door.id), StreamType::WaveSink as i32, &door.format, allocator.as_raw()),

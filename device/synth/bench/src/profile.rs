@@ -1,7 +1,8 @@
-//! Where our own time goes: the same notes with one kind of work more each time. The differences are what that work
-//! costs.
+//! Where our own time goes: each stage of rendering repeated alone on the contest's notes, in turn with the whole. What
+//! the stages leave of the whole is the rest.
 
 use dls_synth::Kernel;
+use dls_synth::stages::{Stage, TICK_FRAMES};
 
 use crate::clock::{median, on_this_thread};
 use crate::contest::{ContestError, Effort};
@@ -13,42 +14,54 @@ use crate::score;
 /// Blocks before anything is measured: until attacks are over.
 const WARM_UP: usize = RATE as usize * 3 / 10 / BLOCK;
 
-/// The steps: what is added, and what then has to be done.
-const STEPS: [(&str, Work, bool); 4] = [
-    ("oscillator-envelopes-mix", Work { filter: false, vibrato: false }, false),
-    ("filter", Work { filter: true, vibrato: false }, false),
-    ("vibrato", Work::ALL, false),
-    ("effects", Work::ALL, true),
+/// What is measured: the whole, or a stage of it.
+const PARTS: [(&str, Option<Stage>); 6] = [
+    ("all", None),
+    ("control", Some(Stage::Control)),
+    ("oscillators", Some(Stage::Oscillators)),
+    ("filter-and-mix", Some(Stage::Mix)),
+    ("sum", Some(Stage::Sum)),
+    ("effects", Some(Stage::Effects)),
 ];
 
-/// Measures each step with so many voices.
+/// Measures every stage with so many voices, filter, vibrato and effects at work.
 ///
 /// # Errors
 /// The synthesizer does not take its own setting.
 pub(crate) fn profile(voices: u16, effort: Effort, kernel: Kernel) -> Result<Vec<Record>, ContestError> {
-    let mut engines = Vec::new();
-    for (name, work, effects) in STEPS {
-        let bank = DlsSynth::bank(&sound_font(work))?;
-        let mut engine = DlsSynth::new(&bank, Setting { voices, effects }, kernel)?;
+    let bank = DlsSynth::bank(&sound_font(Work::ALL))?;
+    let mut parts = Vec::new();
+    // What sounds after a stage was repeated makes no sense, so that each has a synthesizer of its own.
+    for (name, stage) in PARTS {
+        let mut engine = DlsSynth::new(&bank, Setting { voices, effects: true }, kernel)?;
         score::messages(voices).iter().for_each(|message| engine.midi(message));
         (0..WARM_UP).for_each(|_| engine.render(BLOCK));
-        engines.push((name, engine, Vec::new()));
+        parts.push((name, stage, engine, Vec::new()));
     }
     let frames = effort.voice_seconds / f64::from(voices) * f64::from(RATE);
     let blocks = (frames as usize).div_ceil(BLOCK);
+    let ticks = (blocks * BLOCK).div_ceil(TICK_FRAMES);
     for _ in 0..effort.rounds {
-        for (_, engine, times) in &mut engines {
-            let spent = on_this_thread(|| (0..blocks).for_each(|_| engine.render(BLOCK)));
-            times.push(spent.processor.as_nanos() as f64 / (blocks * BLOCK) as f64 / f64::from(voices));
+        for (_, stage, engine, times) in &mut parts {
+            let (spent, frames) = match stage {
+                None => (on_this_thread(|| (0..blocks).for_each(|_| engine.render(BLOCK))), blocks * BLOCK),
+                Some(stage) => (on_this_thread(|| engine.repeat(*stage, ticks)), ticks * TICK_FRAMES),
+            };
+            times.push(spent.processor.as_nanos() as f64 / frames as f64 / f64::from(voices));
         }
     }
+    let mut medians = parts.into_iter().map(|(name, _, _, times)| (name, median(times)));
+    let (whole, all) = medians.next().expect("the whole comes first");
+    let mut rest = all;
     let mut records = Vec::new();
-    let mut before = 0.0;
-    for (name, _, times) in engines {
-        let all = median(times);
-        records.push(Record::new(format!("synth/profile/{voices}/{name}"), all - before, "ns/voice-frame", None));
-        before = all;
+    let mut add = |name, value| {
+        records.push(Record::new(format!("synth/profile/{voices}/{name}"), value, "ns/voice-frame", None));
+    };
+    for (name, value) in medians {
+        add(name, value);
+        rest -= value;
     }
-    records.push(Record::new(format!("synth/profile/{voices}/all"), before, "ns/voice-frame", None));
+    add("rest", rest);
+    add(whole, all);
     Ok(records)
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dls_synth::stages::Stage;
 use dls_synth::{Bank, Kernel, Synth, SynthConfig};
 
 use super::{BLOCK, Engine, EngineError, RATE, Setting, energy};
@@ -37,6 +38,11 @@ impl DlsSynth {
         };
         let synth = Synth::new(config, Arc::clone(bank)).map_err(|error| EngineError::new("dls-synth", error))?;
         Ok(Self { synth, out: vec![[0.0; 2]; BLOCK].into_boxed_slice(), rendered: 0 })
+    }
+
+    /// Does one stage of rendering alone.
+    pub(crate) fn repeat(&mut self, stage: Stage, ticks: usize) {
+        self.synth.repeat_stage(stage, ticks);
     }
 }
 

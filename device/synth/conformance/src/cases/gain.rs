@@ -231,14 +231,10 @@ fn region_gain() -> Case {
 }
 
 fn silence() -> Case {
-    let mut case = Case::new(
-        "gain/silence",
-        "A gain of 0x80000000",
-        "DLS-1: gain units",
-        "A gain of 0x80000000 is silence.",
-    )
-    .basis(Basis::Optional)
-    .level_1();
+    let mut case =
+        Case::new("gain/silence", "A gain of 0x80000000", "DLS-1: gain units", "A gain of 0x80000000 is silence.")
+            .basis(Basis::Optional)
+            .level_1();
     let sample = WaveSample { gain: i32::MIN, ..WaveSample::default() };
     case.program(0, &[]).regions[0].sample = Some(sample);
     case.choose(0, 0);

@@ -2,13 +2,12 @@
 //! privately, as QEMU is; nothing of it is part of the product.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::apt::{PrivateApt, Suites};
 use super::command::capture;
-use super::qemu::find_loader;
+use super::launcher::Launcher;
 use super::{ProvisionError, Provisioner, named_file, need_disk};
 use crate::event::Event;
 use crate::failure::FileError;
@@ -21,6 +20,16 @@ pub const SOUND_FONT_VARIABLE: &str = "DMUS_SOUND_FONT";
 
 /// The program's name, in PATH and in packages.
 const PROGRAM: &str = "fluidsynth";
+
+/// How the unpacked program starts. One of its libraries keeps a part of its own in a folder below.
+const LAUNCHER: Launcher = Launcher {
+    what: "FluidSynth",
+    program: PROGRAM,
+    search: "$libraries:$libraries/pulseaudio",
+    settings: "",
+    arguments: "",
+    remedy: "install FluidSynth by hand and name it with DMUS_FLUIDSYNTH",
+};
 
 /// The package's closure, packed and unpacked, in MiB, with room to spare.
 const DISK_MIB: u64 = 700;
@@ -91,7 +100,7 @@ fn private(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     let apt = PrivateApt::new(provisioner, "FluidSynth", Suites::UNSTABLE)?;
     let partial = fresh(&provisioner.workspace.cache(), "fluidsynth")?;
     apt.unpack_closure(PROGRAM, &partial.join("root"))?;
-    write_launcher(&partial)?;
+    LAUNCHER.write(&partial)?;
     let folder = provisioner.workspace.cache().join("fluidsynth");
     fs::rename(&partial, &folder).map_err(FileError::own("create", &folder))?;
     if runs(&launcher) {
@@ -114,32 +123,6 @@ fn fresh(cache: &Path, name: &str) -> Result<PathBuf, ProvisionError> {
         }
     }
     Ok(partial)
-}
-
-/// Writes the script that runs the unpacked program through its own loader with its own libraries.
-fn write_launcher(folder: &Path) -> Result<(), ProvisionError> {
-    let root = folder.join("root");
-    let loader = find_loader(&root).ok_or_else(|| ProvisionError::NotPackaged {
-        what: "FluidSynth".into(),
-        reason: "the packages brought no dynamic loader".into(),
-        remedy: format!("install FluidSynth by hand and name it with {FLUIDSYNTH_VARIABLE}"),
-    })?;
-    let libraries = loader.parent().expect("found in a folder").to_path_buf();
-    let shown = |path: &Path| path.strip_prefix(&root).expect("inside the root").display().to_string();
-    let script = format!(
-        r#"#!/bin/sh
-# Runs the FluidSynth that `cargo dmus` unpacked, with its own loader and libraries.
-root=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)/root
-libraries="$root/{libraries}"
-exec "$root/{loader}" --library-path "$libraries:$libraries/pulseaudio" "$root/usr/bin/{PROGRAM}" "$@"
-"#,
-        libraries = shown(&libraries),
-        loader = shown(&loader),
-    );
-    let path = folder.join(PROGRAM);
-    fs::write(&path, script).map_err(FileError::own("write", &path))?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(FileError::own("write", &path))?;
-    Ok(())
 }
 
 /// The SoundFont for songs: the one that is named, the system's, or the package's.
@@ -171,29 +154,4 @@ pub(super) fn sound_font(provisioner: &Provisioner<'_>) -> Result<PathBuf, Provi
         reason: format!("{}: the package has no {FONT_PATH}", apt.origin()),
         remedy: format!("name a General MIDI SoundFont with {SOUND_FONT_VARIABLE}"),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_launcher_finds_its_tree_wherever_it_is_moved() {
-        let folder = tempfile::tempdir().unwrap();
-        let tree = folder.path().join("a");
-        let libraries = tree.join("root/usr/lib/some-arch");
-        fs::create_dir_all(&libraries).unwrap();
-        // A stand-in for the loader that says what it was asked to run, and with which libraries.
-        let loader = libraries.join("ld-linux-some.so.2");
-        fs::write(&loader, "#!/bin/sh\necho \"$2 $3\"\n").unwrap();
-        fs::set_permissions(&loader, fs::Permissions::from_mode(0o755)).unwrap();
-        write_launcher(&tree).unwrap();
-        let moved = folder.path().join("b");
-        fs::rename(&tree, &moved).unwrap();
-        let said = capture(&mut Command::new(moved.join(PROGRAM))).unwrap();
-        let root = moved.join("root");
-        let libraries = root.join("usr/lib/some-arch").display().to_string();
-        let program = root.join("usr/bin").join(PROGRAM).display().to_string();
-        assert_eq!(said.stdout.trim(), format!("{libraries}:{libraries}/pulseaudio {program}"));
-    }
 }

@@ -9,6 +9,7 @@ mod command;
 mod fluidsynth;
 mod guests;
 mod image_id;
+mod launcher;
 mod qemu;
 mod rust_source;
 mod sources;

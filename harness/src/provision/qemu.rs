@@ -1,7 +1,7 @@
 //! Finds a QEMU that can carry the card: the one that is named, the system's, or one unpacked from packages.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apt::{PrivateApt, Suites};
 use super::command::capture;
+use super::launcher::Launcher;
 use super::{ProvisionError, Provisioner, named_file, need_disk};
 use crate::failure::FileError;
 
@@ -20,6 +21,16 @@ pub const QEMU_VERSION_MIN: (u32, u32) = (10, 2);
 
 /// The emulator's name, in PATH and in packages.
 const PROGRAM: &str = "qemu-system-x86_64";
+
+/// How the unpacked emulator starts: with its own modules and firmware, too.
+const LAUNCHER: Launcher = Launcher {
+    what: "QEMU",
+    program: PROGRAM,
+    search: "$libraries",
+    settings: "export QEMU_MODULE_DIR=\"$libraries/qemu\"\n",
+    arguments: "-L \"$root/usr/share/qemu\" -L \"$root/usr/share/seabios\" ",
+    remedy: "install QEMU by hand and name it with --qemu",
+};
 
 /// The package's closure, packed and unpacked, in MiB, with room to spare.
 const DISK_MIB: u64 = 500;
@@ -104,7 +115,7 @@ fn private_qemu(provisioner: &Provisioner<'_>, why: &str) -> Result<PathBuf, Pro
         }
     }
     apt.unpack_closure("qemu-system-x86", &partial.join("root"))?;
-    write_launcher(&partial)?;
+    LAUNCHER.write(&partial)?;
     fs::rename(&partial, &folder).map_err(FileError::own("create", &folder))?;
     match fitness(&launcher) {
         Some(Fitness { version, unfit: None }) => {
@@ -125,48 +136,6 @@ fn not_packaged(apt: &PrivateApt, reason: &str) -> ProvisionError {
             QEMU_VERSION_MIN.0, QEMU_VERSION_MIN.1
         ),
     }
-}
-
-/// Writes the script that runs the unpacked QEMU through its own loader with its own libraries, firmware and modules.
-fn write_launcher(folder: &Path) -> Result<(), ProvisionError> {
-    let root = folder.join("root");
-    let loader = find_loader(&root).ok_or_else(|| ProvisionError::NotPackaged {
-        what: "QEMU".into(),
-        reason: "the packages brought no dynamic loader".into(),
-        remedy: "install QEMU by hand and name it with --qemu".into(),
-    })?;
-    let libraries = loader.parent().expect("found in a folder").to_path_buf();
-    let shown = |path: &Path| path.strip_prefix(&root).expect("inside the root").display().to_string();
-    let script = format!(
-        r#"#!/bin/sh
-# Runs the QEMU that `cargo dmus` unpacked: its own loader, libraries, modules and firmware.
-root=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)/root
-export QEMU_MODULE_DIR="$root/{libraries}/qemu"
-exec "$root/{loader}" --library-path "$root/{libraries}" "$root/usr/bin/{PROGRAM}" \
-    -L "$root/usr/share/qemu" -L "$root/usr/share/seabios" "$@"
-"#,
-        libraries = shown(&libraries),
-        loader = shown(&loader),
-    );
-    let path = folder.join(PROGRAM);
-    fs::write(&path, script).map_err(FileError::own("write", &path))?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(FileError::own("write", &path))?;
-    Ok(())
-}
-
-/// The dynamic loader in an unpacked tree, in the folder that also holds the libraries.
-pub(super) fn find_loader(root: &Path) -> Option<PathBuf> {
-    for lib in ["usr/lib", "lib"] {
-        for folder in fs::read_dir(root.join(lib)).into_iter().flatten().flatten() {
-            for entry in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
-                let name = entry.file_name();
-                if name.to_string_lossy().starts_with("ld-linux-") {
-                    return Some(entry.path());
-                }
-            }
-        }
-    }
-    None
 }
 
 /// A look at a QEMU takes as long as a whole boot, so what was seen is remembered until the file changes.
@@ -211,22 +180,5 @@ mod tests {
         assert!(parse_version("9.2.0") < Some(QEMU_VERSION_MIN));
         assert!(parse_version("10.2.0") >= Some(QEMU_VERSION_MIN));
         assert_eq!(parse_version("unknown"), None);
-    }
-
-    #[test]
-    fn the_launcher_finds_its_tree_wherever_it_is_moved() {
-        let folder = tempfile::tempdir().unwrap();
-        let tree = folder.path().join("a");
-        let libraries = tree.join("root/usr/lib/some-arch");
-        fs::create_dir_all(&libraries).unwrap();
-        // A stand-in for the loader that says what it was asked to run.
-        let loader = libraries.join("ld-linux-some.so.2");
-        fs::write(&loader, "#!/bin/sh\necho \"$3\"\n").unwrap();
-        fs::set_permissions(&loader, fs::Permissions::from_mode(0o755)).unwrap();
-        write_launcher(&tree).unwrap();
-        let moved = folder.path().join("b");
-        fs::rename(&tree, &moved).unwrap();
-        let said = capture(&mut Command::new(moved.join(PROGRAM))).unwrap();
-        assert_eq!(said.stdout.trim(), moved.join("root/usr/bin").join(PROGRAM).display().to_string());
     }
 }

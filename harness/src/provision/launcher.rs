@@ -1,0 +1,121 @@
+//! A program that was unpacked from packages runs with its own loader and libraries, whatever the system has: a script
+//! beside the tree starts it, and finds the tree wherever both are moved.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::ProvisionError;
+use crate::failure::FileError;
+
+/// What the script says and runs. Its parts are shell words, in which `$root` is the tree and `$libraries` the folder of
+/// its libraries.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Launcher {
+    /// Its name for people.
+    pub(super) what: &'static str,
+    /// The program in `usr/bin`, and the script's own name.
+    pub(super) program: &'static str,
+    /// Where libraries are looked for.
+    pub(super) search: &'static str,
+    /// Commands before the program starts, a line each.
+    pub(super) settings: &'static str,
+    /// Arguments before the caller's.
+    pub(super) arguments: &'static str,
+    /// What to do when the packages bring no loader.
+    pub(super) remedy: &'static str,
+}
+
+impl Launcher {
+    /// Writes the script into a folder whose `root` is the tree.
+    ///
+    /// # Errors
+    /// The tree has no dynamic loader, or the script cannot be written.
+    pub(super) fn write(&self, folder: &Path) -> Result<(), ProvisionError> {
+        let root = folder.join("root");
+        let loader = find_loader(&root).ok_or_else(|| ProvisionError::NotPackaged {
+            what: self.what.into(),
+            reason: "the packages brought no dynamic loader".into(),
+            remedy: self.remedy.into(),
+        })?;
+        let libraries = loader.parent().expect("found in a folder").to_path_buf();
+        let shown = |path: &Path| path.strip_prefix(&root).expect("inside the root").display().to_string();
+        let Self { what, program, search, settings, arguments, .. } = self;
+        let script = format!(
+            r#"#!/bin/sh
+# Runs the {what} that `cargo dmus` unpacked, with its own loader and libraries.
+root=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)/root
+libraries="$root/{libraries}"
+{settings}exec "$root/{loader}" --library-path "{search}" "$root/usr/bin/{program}" {arguments}"$@"
+"#,
+            libraries = shown(&libraries),
+            loader = shown(&loader),
+        );
+        let path = folder.join(program);
+        fs::write(&path, script).map_err(FileError::own("write", &path))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(FileError::own("write", &path))?;
+        Ok(())
+    }
+}
+
+/// The dynamic loader in an unpacked tree, in the folder that also holds the libraries.
+fn find_loader(root: &Path) -> Option<PathBuf> {
+    for lib in ["usr/lib", "lib"] {
+        for folder in fs::read_dir(root.join(lib)).into_iter().flatten().flatten() {
+            for entry in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
+                let name = entry.file_name();
+                if name.to_string_lossy().starts_with("ld-linux-") {
+                    return Some(entry.path());
+                }
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+    use crate::provision::command::capture;
+
+    const LAUNCHER: Launcher = Launcher {
+        what: "Player",
+        program: "player",
+        search: "$libraries:$libraries/more",
+        settings: "export PLAYER_DATA=\"$root/data\"\n",
+        arguments: "-d \"$root/data\" ",
+        remedy: "install it",
+    };
+
+    #[test]
+    fn the_script_finds_its_tree_wherever_it_is_moved() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = folder.path().join("a");
+        let libraries = tree.join("root/usr/lib/some-arch");
+        fs::create_dir_all(&libraries).unwrap();
+        // A stand-in for the loader that says what it was asked to run, with what, and what is set.
+        let loader = libraries.join("ld-linux-some.so.2");
+        fs::write(&loader, "#!/bin/sh\necho \"$PLAYER_DATA|$*\"\n").unwrap();
+        fs::set_permissions(&loader, fs::Permissions::from_mode(0o755)).unwrap();
+        LAUNCHER.write(&tree).unwrap();
+        let moved = folder.path().join("b");
+        fs::rename(&tree, &moved).unwrap();
+        let said = capture(Command::new(moved.join("player")).arg("song")).unwrap();
+        let root = moved.join("root").display().to_string();
+        let libraries = format!("{root}/usr/lib/some-arch");
+        let expected = format!(
+            "{root}/data|--library-path {libraries}:{libraries}/more {root}/usr/bin/player -d {root}/data song"
+        );
+        assert_eq!(said.stdout.trim(), expected);
+    }
+
+    #[test]
+    fn a_tree_without_a_loader_is_refused_with_a_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = LAUNCHER.write(folder.path()).unwrap_err();
+        assert!(matches!(error, ProvisionError::NotPackaged { remedy, .. } if remedy == "install it"));
+        assert!(!folder.path().join("player").exists());
+    }
+}

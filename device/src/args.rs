@@ -184,9 +184,10 @@ pub struct Render {
           value_parser = RangedU64ValueParser::<usize>::new().range(1..=RENDER_BLOCK_MAX as u64))]
     pub render_block: usize,
 
-    /// The instruction set of the inner loops. It changes speed, never sound.
-    #[arg(long, value_enum, default_value_t = KernelChoice::Auto)]
-    pub kernel: KernelChoice,
+    /// The instruction set of the inner loops: auto, scalar, sse4.1, avx2, avx512 or neon. It changes speed, never
+    /// sound.
+    #[arg(long, value_name = "NAME", default_value_t = Kernel::Auto)]
+    pub kernel: Kernel,
 
     /// Threads that render. They change speed, never sound.
     #[arg(long, value_name = "N", default_value = "1")]
@@ -204,38 +205,6 @@ pub struct Render {
     /// Print the result as one JSON object.
     #[arg(long)]
     pub json: bool,
-}
-
-/// The instruction set of the inner loops.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum KernelChoice {
-    /// The fastest that the processor has.
-    #[default]
-    Auto,
-    /// Plain code.
-    Scalar,
-    /// x86 SSE4.1.
-    #[value(name = "sse4.1")]
-    Sse41,
-    /// x86 AVX2.
-    Avx2,
-    /// x86 AVX-512.
-    Avx512,
-    /// 64-bit Arm.
-    Neon,
-}
-
-impl From<KernelChoice> for Kernel {
-    fn from(choice: KernelChoice) -> Self {
-        match choice {
-            KernelChoice::Auto => Self::Auto,
-            KernelChoice::Scalar => Self::Scalar,
-            KernelChoice::Sse41 => Self::Sse41,
-            KernelChoice::Avx2 => Self::Avx2,
-            KernelChoice::Avx512 => Self::Avx512,
-            KernelChoice::Neon => Self::Neon,
-        }
-    }
 }
 
 /// How the card is attached to QEMU.

@@ -85,7 +85,7 @@ pub fn run(arguments: &Render, bank: Arc<Bank>) -> Result<Rendered, Failure> {
         signal_hook::flag::register(signal, Arc::clone(&leave))
             .map_err(|error| Failure::Internal(format!("the host refuses to pass on signals: {error}")))?;
     }
-    let tuning = Tuning { block: arguments.render_block, kernel: arguments.kernel.into(), threads: arguments.threads };
+    let tuning = Tuning { block: arguments.render_block, kernel: arguments.kernel, threads: arguments.threads };
     let mut wav = WholeWav::create(&arguments.out, arguments.rate, false)?;
     // Taken apart, a song is rendered twice.
     let passes = if arguments.stems.is_some() { 2 } else { 1 };

@@ -1,5 +1,8 @@
 //! What a synthesizer is made with.
 
+use core::fmt;
+use core::str::FromStr;
+
 use thiserror::Error;
 
 use crate::limits::{CHANNEL_GROUPS_MAX, SAMPLE_RATE_MAX, SAMPLE_RATE_MIN, VOICES_MAX};
@@ -50,7 +53,40 @@ impl Kernel {
     /// All but [`Kernel::Auto`], each processor's fastest first. What a processor does not have is refused by
     /// [`Synth::new`](crate::Synth::new).
     pub const BY_SPEED: [Self; 5] = [Self::Avx512, Self::Avx2, Self::Sse41, Self::Neon, Self::Scalar];
+
+    /// Its name on a command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Scalar => "scalar",
+            Self::Sse41 => "sse4.1",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+            Self::Neon => "neon",
+        }
+    }
 }
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Kernel {
+    type Err = UnknownKernel;
+
+    fn from_str(name: &str) -> Result<Self, UnknownKernel> {
+        let all = [Self::Auto].into_iter().chain(Self::BY_SPEED);
+        all.into_iter().find(|kernel| kernel.name() == name).ok_or(UnknownKernel)
+    }
+}
+
+/// No [`Kernel`] has the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("it is none of auto, scalar, sse4.1, avx2, avx512, neon")]
+pub struct UnknownKernel;
 
 /// Why a [`SynthConfig`] was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -82,5 +118,19 @@ impl SynthConfig {
             return Err(ConfigError::ChannelGroups(self.channel_groups));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kernel_is_found_by_its_name_and_the_error_lists_them_all() {
+        for kernel in [Kernel::Auto].into_iter().chain(Kernel::BY_SPEED) {
+            assert_eq!(kernel.to_string().parse(), Ok(kernel));
+            assert!(UnknownKernel.to_string().contains(kernel.name()));
+        }
+        assert_eq!("abacus".parse::<Kernel>(), Err(UnknownKernel));
     }
 }

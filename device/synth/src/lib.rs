@@ -51,7 +51,7 @@ mod synth;
 mod voice;
 
 pub use bank::{Bank, InstrumentDescription};
-pub use config::{ConfigError, Kernel, SynthConfig};
+pub use config::{ConfigError, Kernel, SynthConfig, UnknownKernel};
 pub use dls::{BankError, Rule, Warning, Warnings};
 pub use handles::{
     DownloadError, DownloadErrorReason, DownloadHandle, UnknownChannel, UnknownHandle, Unload, VolumeItem,

@@ -19,7 +19,7 @@ mod songs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use contest::{Banks, Effort, Reference};
 use dls_synth::Kernel;
 use engines::Setting;
@@ -44,9 +44,9 @@ struct Arguments {
     /// How much is rendered each time: seconds of sound times voices.
     #[arg(long, value_name = "N", default_value_t = 800.0)]
     voice_seconds: f64,
-    /// The instruction set of dls-synth's inner loops.
-    #[arg(long, value_enum, default_value = "auto")]
-    kernel: KernelChoice,
+    /// The instruction set of dls-synth's inner loops: auto, scalar, sse4.1, avx2, avx512 or neon.
+    #[arg(long, value_name = "NAME", default_value_t = Kernel::Auto)]
+    kernel: Kernel,
     /// A bank for the songs.
     #[arg(long, value_name = "SF2", requires = "song")]
     font: Option<PathBuf>,
@@ -56,31 +56,6 @@ struct Arguments {
     /// Also say where dls-synth's own time goes.
     #[arg(long)]
     profile: bool,
-}
-
-/// The instruction set of our inner loops.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum KernelChoice {
-    Auto,
-    Scalar,
-    #[value(name = "sse4.1")]
-    Sse41,
-    Avx2,
-    Avx512,
-    Neon,
-}
-
-impl From<KernelChoice> for Kernel {
-    fn from(choice: KernelChoice) -> Self {
-        match choice {
-            KernelChoice::Auto => Self::Auto,
-            KernelChoice::Scalar => Self::Scalar,
-            KernelChoice::Sse41 => Self::Sse41,
-            KernelChoice::Avx2 => Self::Avx2,
-            KernelChoice::Avx512 => Self::Avx512,
-            KernelChoice::Neon => Self::Neon,
-        }
-    }
 }
 
 fn main() -> ExitCode {
@@ -94,7 +69,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
-    let kernel = arguments.kernel.into();
+    let kernel = arguments.kernel;
     let effort = Effort { rounds: arguments.rounds.into(), voice_seconds: arguments.voice_seconds };
     let folder = tempfile::tempdir()?;
     let file = sound_font(Work::ALL);

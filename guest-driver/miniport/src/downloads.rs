@@ -87,7 +87,7 @@ impl<D: DmaBuffer> List<D> {
 
 /// Appends to a vector that has room; `Vec::push` brings the ways in which an allocation fails along.
 #[allow(unsafe_code, reason = "a vector that does not grow")]
-fn push_within<T>(items: &mut Vec<T>, item: T) {
+pub(crate) fn push_within<T>(items: &mut Vec<T>, item: T) {
     debug_assert!(items.len() < items.capacity(), "room has been made");
     let length = items.len();
     if let Some(place) = items.spare_capacity_mut().first_mut() {

@@ -14,7 +14,7 @@ pub trait Line {
     /// Tells the card to look at the queue.
     fn kick(&self);
     /// The card's registers read all ones: it is not there any more.
-    fn is_gone(&self) -> bool;
+    fn is_gone(&self, level: AtMostDispatch) -> bool;
 }
 
 /// Why a chain did not come back.
@@ -106,7 +106,7 @@ impl<K: Kernel> Exchange<K> {
                 return Err(Unanswered::Late);
             }
             if !self.returned.wait(level, SLICE_MILLISECONDS) {
-                if line.is_gone() {
+                if line.is_gone(level.into()) {
                     return Err(Unanswered::Gone);
                 }
                 waited += SLICE_MILLISECONDS;

@@ -3,6 +3,7 @@
 
 use core::ptr::NonNull;
 
+use portcls::NtStatus;
 use portcls::event::DmusKernelEvent;
 
 use crate::irql::{AtMostDispatch, Passive};
@@ -101,6 +102,16 @@ pub trait EventHome {
     unsafe fn give_back(&self, events: *mut DmusKernelEvent, level: AtMostDispatch);
 }
 
+/// A client's request that waits. Its canceller, a routine of the system's, may come for it at any moment.
+pub trait Waiting {
+    /// Lets the canceller come from now on. False: the request was cancelled before, and its canceller does not come.
+    fn arm(&self) -> bool;
+    /// Takes the request from its canceller. False: that is on its way already, and ends the request.
+    fn claim(&self) -> bool;
+    /// Ends the request. Not to be called with a lock held.
+    fn complete(self, level: AtMostDispatch, status: NtStatus);
+}
+
 /// The kernel.
 pub trait Kernel {
     /// Mapped registers.
@@ -115,6 +126,8 @@ pub trait Kernel {
     type Signal: Signal;
     /// Allocators.
     type Home: EventHome + Copy;
+    /// Clients' requests.
+    type Waiting: Waiting;
 
     /// Allocates zeroed memory for the device, or `None` when there is none.
     fn allocate_dma(&self, level: Passive, bytes: usize) -> Option<Self::Dma>;

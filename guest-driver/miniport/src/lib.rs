@@ -57,4 +57,5 @@ pub mod ring;
 pub mod sleep;
 mod sync;
 pub mod transport;
+pub mod unloads;
 pub mod wave;

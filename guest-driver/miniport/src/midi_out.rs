@@ -179,7 +179,7 @@ impl<K: Kernel> MidiOut<K> {
         });
         // A card that is there returns batches, and the deferred procedure call goes on. One that is not must not let
         // the events wait for ever.
-        if waits && line.is_gone() {
+        if waits && line.is_gone(level) {
             self.abandon(level, line);
         }
     }

@@ -23,6 +23,7 @@ use crate::filter::{NODE_CAPTURE, NODE_SYNTHESIZER};
 use crate::format::CHANNELS_MAX;
 use crate::irql::Passive;
 use crate::kernel::Kernel;
+use crate::unloads::Wait;
 
 /// `SYNTHCAPS`' identity of this card.
 pub const SYNTH_GUID: Guid = Guid::parse("2c8f3d62-5a4e-4b0e-9d1c-7e0b9a63f1d4");
@@ -348,10 +349,12 @@ pub struct Request<'a, M> {
     pub memory: &'a M,
 }
 
-/// Answers a request.
+/// Answers a request. With `client`, which is the request as its sender knows it, the answer may be `PENDING`: then the
+/// client is completed later, and perhaps was already.
 pub fn handle<K: Kernel, M: CallerMemory>(
     card: Option<&Card<K>>,
     level: Passive,
+    client: Option<K::Waiting>,
     mut request: Request<'_, M>,
 ) -> NtStatus {
     let property = request.property;
@@ -384,7 +387,7 @@ pub fn handle<K: Kernel, M: CallerMemory>(
     } else if asked == verb::GET {
         request.get(card, level)
     } else {
-        request.set(card, level)
+        request.set(card, level, client)
     };
     match result {
         Ok(status) => status,
@@ -508,7 +511,12 @@ impl<M: CallerMemory> Request<'_, M> {
         Ok(NtStatus::SUCCESS)
     }
 
-    fn set<K: Kernel>(&mut self, card: &Card<K>, level: Passive) -> Result<NtStatus, NtStatus> {
+    fn set<K: Kernel>(
+        &mut self,
+        card: &Card<K>,
+        level: Passive,
+        client: Option<K::Waiting>,
+    ) -> Result<NtStatus, NtStatus> {
         let value: u32 = read(self.value.as_deref().unwrap_or_default());
         match self.property {
             Property::ChannelGroups => {
@@ -534,7 +542,14 @@ impl<M: CallerMemory> Request<'_, M> {
                 let bytes = self.value.as_deref().unwrap_or_default();
                 let handle = if bytes.len() == size_of::<u32>() { value.into() } else { read::<u64>(bytes) };
                 // A handle of the card's is 32 bits wide: a wider one is nobody's.
-                card.unload(level, u32::try_from(handle).map_err(|_| NtStatus::INVALID_PARAMETER)?)?;
+                let handle = u32::try_from(handle).map_err(|_| NtStatus::INVALID_PARAMETER)?;
+                let stream = self.stream.ok_or(NtStatus::INVALID_DEVICE_REQUEST)?.id;
+                match card.unload(level, stream, handle, client)? {
+                    Wait::Over => {}
+                    // The request is not the handler's any more.
+                    Wait::Begun => return Ok(NtStatus::PENDING),
+                    Wait::Cancelled => return Err(NtStatus::CANCELLED),
+                }
             }
             Property::Compact => card.compact(level)?,
             Property::Caps

@@ -9,13 +9,15 @@ use std::sync::atomic::AtomicUsize;
 
 use dmus_miniport::dma::{Memory, Window};
 use dmus_miniport::exchange::{Exchange, Line};
-use dmus_miniport::irql::Passive;
-use dmus_miniport::kernel::{Kernel, Signal};
+use dmus_miniport::irql::{AtMostDispatch, Passive};
+use dmus_miniport::kernel::{Kernel, Signal, Waiting};
 use dmus_miniport::pending::{Pending, cause};
 use dmus_miniport::presence::Presence;
 use dmus_miniport::ring::{RING_BYTES, Ring, Segment};
+use dmus_miniport::unloads::{Unloads, Wait};
 use loom::sync::atomic::{AtomicBool, Ordering, fence};
 use loom::thread;
+use portcls::NtStatus;
 
 /// Tries every execution, and says how many there are.
 fn model(work: impl Fn() + Sync + Send + 'static) {
@@ -321,6 +323,7 @@ mod kernel {
         type Mutex = Lock;
         type Signal = Event;
         type Home = NoHome;
+        type Waiting = super::Client;
 
         fn allocate_dma(&self, _: Passive, _: usize) -> Option<Nothing> {
             None
@@ -351,7 +354,7 @@ impl Line for Bell {
     fn kick(&self) {
         self.0.set(level().into());
     }
-    fn is_gone(&self) -> bool {
+    fn is_gone(&self, _: AtMostDispatch) -> bool {
         false
     }
 }
@@ -376,5 +379,60 @@ fn whoever_waits_for_an_answer_is_woken_without_a_time_out() {
         assert_eq!(exchange.ask(level(), &Bell(bell), &[BUFFER], 1000), Ok(0));
         card.join().unwrap();
         drop(memory);
+    });
+}
+
+/// A packet that can be cancelled.
+#[derive(Default)]
+struct Packet {
+    routine: AtomicBool,
+    mark: AtomicBool,
+    completed: loom::sync::atomic::AtomicU32,
+}
+
+/// A request that waits: as `dmuscard` has it, with the routine's presence for the routine.
+#[derive(Clone)]
+struct Client(Arc<Packet>);
+
+impl Waiting for Client {
+    fn arm(&self) -> bool {
+        self.0.routine.swap(true, Ordering::SeqCst);
+        !self.0.mark.load(Ordering::SeqCst) || !self.claim()
+    }
+    fn claim(&self) -> bool {
+        self.0.routine.swap(false, Ordering::SeqCst)
+    }
+    fn complete(self, _: AtMostDispatch, _: NtStatus) {
+        assert_eq!(self.0.completed.fetch_add(1, Ordering::Relaxed), 0, "a request is completed twice");
+    }
+}
+
+#[test]
+fn an_unload_is_answered_once_whoever_comes_first() {
+    const HANDLE: u32 = 7;
+    model(|| {
+        let unloads = Arc::new(Unloads::new(&kernel::Model).unwrap());
+        let packet = Arc::new(Packet::default());
+        assert!(unloads.expect(level().into(), HANDLE));
+        let news = {
+            let unloads = unloads.clone();
+            thread::spawn(move || unloads.over(level().into(), HANDLE))
+        };
+        let canceller = {
+            let (unloads, packet) = (unloads.clone(), packet.clone());
+            thread::spawn(move || {
+                // As `IoCancelIrp` does.
+                packet.mark.store(true, Ordering::SeqCst);
+                if packet.routine.swap(false, Ordering::SeqCst) {
+                    unloads.cancel(level().into(), |_| true);
+                }
+            })
+        };
+        let wait = unloads.wait(level().into(), HANDLE, 0, Client(packet.clone()));
+        news.join().unwrap();
+        canceller.join().unwrap();
+        let completed = packet.completed.load(Ordering::Relaxed);
+        assert_eq!(completed, u32::from(wait == Wait::Begun), "{wait:?}, completed {completed} times");
+        assert_eq!(unloads.waiting(level().into()), 0);
     });
 }

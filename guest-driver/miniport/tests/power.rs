@@ -105,22 +105,22 @@ fn downloads_are_sent_again_in_order_and_their_handles_stay() {
     let rig = Rig::new();
     let stream = rig.render().running();
     let handles = [10, 11, 12, 13].map(|mark| download(&rig, stream.id, mark).unwrap());
-    rig.card.unload(passive(), handles[1]).unwrap();
+    rig.card.unload(passive(), 0, handles[1], None).unwrap();
     power_cycle(&rig);
     assert_eq!(on_card(&rig), [10, 12, 13]);
     let codes: Vec<_> = rig.fake.with(|card| card.requests.iter().map(|request| request.code).collect());
     let last = |code| codes.iter().rposition(|seen| *seen == code).unwrap();
     assert!(last(RequestCode::DLS_DOWNLOAD) < last(RequestCode::STREAM_STATE), "they are there before it plays");
     // The card numbers them anew: what was the third is its second.
-    rig.card.unload(passive(), handles[2]).unwrap();
+    rig.card.unload(passive(), 0, handles[2], None).unwrap();
     assert_eq!(on_card(&rig), [10, 13]);
     let next = download(&rig, stream.id, 14).unwrap();
     assert!(!handles.contains(&next), "a handle is not given twice");
     power_cycle(&rig);
     power_cycle(&rig);
     assert_eq!(on_card(&rig), [10, 13, 14]);
-    rig.card.unload(passive(), handles[3]).unwrap();
-    assert_eq!(rig.card.unload(passive(), handles[3]), Err(CardError::NoDownload));
+    rig.card.unload(passive(), 0, handles[3], None).unwrap();
+    assert_eq!(rig.card.unload(passive(), 0, handles[3], None), Err(CardError::NoDownload));
     assert_eq!(on_card(&rig), [10, 14]);
     stream.close();
     assert_eq!(on_card(&rig), []);
@@ -134,8 +134,8 @@ fn what_is_unloaded_or_closed_without_power_does_not_come_back() {
     rig.card.power_down(passive());
     lose_power(&rig);
     let before = rig.fake.with(|card| (card.kicks, card.requests.len()));
-    rig.card.unload(passive(), handles[0]).unwrap();
-    assert_eq!(rig.card.unload(passive(), handles[0]), Err(CardError::NoDownload));
+    rig.card.unload(passive(), 0, handles[0], None).unwrap();
+    assert_eq!(rig.card.unload(passive(), 0, handles[0], None), Err(CardError::NoDownload));
     second.close();
     assert_eq!(download(&rig, first.id, 23), Err(CardError::Control(ControlError::Off)));
     assert_eq!(rig.fake.with(|card| (card.kicks, card.requests.len())), before, "the card was left alone");
@@ -154,7 +154,7 @@ fn a_download_that_is_not_taken_again_keeps_its_handle_and_hinders_nothing() {
     rig.fake.with(|card| card.behaviour.refuses = None);
     power_cycle(&rig);
     assert_eq!(on_card(&rig), [30], "it is tried each time");
-    rig.card.unload(passive(), handle).unwrap();
+    rig.card.unload(passive(), 0, handle, None).unwrap();
     assert_eq!(on_card(&rig), []);
 }
 
@@ -174,7 +174,7 @@ fn a_restore_that_the_card_does_not_answer_is_tried_again_as_a_whole() {
     rig.card.power_up(passive()).unwrap();
     assert_eq!(on_card(&rig), [40, 41]);
     for handle in handles {
-        rig.card.unload(passive(), handle).unwrap();
+        rig.card.unload(passive(), 0, handle, None).unwrap();
     }
     assert_eq!(on_card(&rig), []);
 }
@@ -191,10 +191,10 @@ fn no_more_is_kept_than_the_card_has_room_for() {
     let fits = limits::DOWNLOAD_MEMORY_BYTES / limits::DOWNLOAD_BYTES_MAX;
     let handles: Vec<_> = (0..fits).map(|_| whole().unwrap()).collect();
     assert_eq!(download(&rig, 0, 50), Err(CardError::NoMemory));
-    rig.card.unload(passive(), handles[0]).unwrap();
+    rig.card.unload(passive(), 0, handles[0], None).unwrap();
     let small: Vec<_> = (handles.len() - 1..limits::DOWNLOADS_MAX).map(|_| download(&rig, 0, 51).unwrap()).collect();
     assert_eq!(download(&rig, 0, 52), Err(CardError::NoMemory));
-    rig.card.unload(passive(), small[0]).unwrap();
+    rig.card.unload(passive(), 0, small[0], None).unwrap();
     download(&rig, 0, 53).unwrap();
 }
 

@@ -6,7 +6,7 @@ mod common;
 use card_spec::control::{RequestCode, Status};
 use common::Rig;
 use dmus_miniport::card::{Card, VOLUME_RANGE};
-use dmus_miniport::fake::{Behaviour, FakeKernel, passive};
+use dmus_miniport::fake::{Behaviour, Client, FakeKernel, deliver_interrupts, passive};
 use dmus_miniport::format::PcmFormat;
 use dmus_miniport::irql::Passive;
 use dmus_miniport::property::{self, CallerMemory, Property, Request, SYNTH_GUID, SYNTH_NAME, Target};
@@ -52,6 +52,7 @@ struct Ask {
     instance: Vec<u8>,
     size: usize,
     value: Vec<u8>,
+    client: Option<Client>,
 }
 
 impl Ask {
@@ -61,7 +62,8 @@ impl Ask {
         if property == Property::Download {
             instance = wide(64, GOOD);
         }
-        Self { property, verb, node, stream: Some(STREAM), instance, size: property.value_bytes(), value: Vec::new() }
+        let (size, value) = (property.value_bytes(), Vec::new());
+        Self { property, verb, node, stream: Some(STREAM), instance, size, value, client: None }
     }
 
     fn of(self, card: &Card<FakeKernel>) -> (NtStatus, u32, Vec<u8>) {
@@ -73,6 +75,7 @@ impl Ask {
         let status = property::handle(
             Some(card),
             passive(),
+            self.client,
             Request {
                 property: self.property,
                 verb: self.verb,
@@ -222,7 +225,7 @@ fn without_a_started_card_nothing_is_answered_but_what_needs_none() {
             value_size: &mut size,
             memory: &Memory,
         };
-        assert_eq!(property::handle::<FakeKernel, _>(None, passive(), request), NtStatus::DEVICE_NOT_READY);
+        assert_eq!(property::handle::<FakeKernel, _>(None, passive(), None, request), NtStatus::DEVICE_NOT_READY);
     }
 }
 
@@ -344,6 +347,28 @@ fn handles_are_unloaded_once_whether_the_card_needs_time_or_not() {
     }
     assert_eq!(unload(&rig, (1_u64 << 32 | 1).to_le_bytes().to_vec()), NtStatus::INVALID_PARAMETER);
     assert_eq!(unload(&rig, vec![1; 7]), NtStatus::BUFFER_TOO_SMALL);
+}
+
+#[test]
+fn a_client_waits_until_the_last_voice_has_ended() {
+    let rig = Rig::with(Behaviour { unloads_later: true, ..Behaviour::default() });
+    for narrow in [false, true] {
+        let (_, _, memory) = download(&rig, wide(64, GOOD), 16);
+        let handle = memory[..if narrow { 4 } else { 8 }].to_vec();
+        let client = Client::default();
+        let ask = |value: Vec<u8>| Ask {
+            size: value.len(),
+            value,
+            client: Some(client.clone()),
+            ..Ask::new(Property::Unload, verb::SET)
+        };
+        assert_eq!(ask(handle.clone()).of(&rig.card).0, NtStatus::PENDING);
+        assert_eq!(client.completed(), None);
+        assert_eq!(unload(&rig, handle.clone()), NtStatus::INVALID_PARAMETER, "the handle is nobody's any more");
+        rig.fake.end_unload(value::<u32>(&handle));
+        deliver_interrupts(&rig.card);
+        assert_eq!(client.completed(), Some(NtStatus::SUCCESS));
+    }
 }
 
 #[test]

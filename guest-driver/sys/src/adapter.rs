@@ -79,7 +79,7 @@ unsafe fn start(
     let mut physical_device = ptr::null_mut();
     // SAFETY: the device is PortCls' own.
     check(unsafe { pc::PcGetPhysicalDeviceObject(device, &raw mut physical_device) })?;
-    let function = Function::find(level, physical_device)?;
+    let function = Function::find(level, device, physical_device)?;
 
     let power = AdapterPower::new(level).and_then(|power| Object::make(level, power));
     let power = power.ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;

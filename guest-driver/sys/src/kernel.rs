@@ -18,6 +18,7 @@ use crate::com::call;
 use crate::nt::{self, DmaAdapter, KEvent};
 use crate::pc;
 use crate::pool::try_box;
+use crate::waiting::WaitingRequest;
 
 /// A mapped range of device registers.
 pub(crate) struct MappedRegisters {
@@ -292,6 +293,7 @@ impl Kernel for Windows {
     type Mutex = Mutex;
     type Signal = Event;
     type Home = Allocator;
+    type Waiting = WaitingRequest;
 
     fn allocate_dma(&self, _: Passive, bytes: usize) -> Option<CommonBuffer> {
         const PAGE: usize = 4096;

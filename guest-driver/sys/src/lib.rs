@@ -22,6 +22,7 @@
 //! | [`property`] | the property handler |
 //! | [`service`] | the deferred procedure call's way in |
 //! | [`stream`] | `IMXF` and `ISynthSinkDMus` |
+//! | [`waiting`] | property requests that are not answered yet |
 //!
 //! On anything but Windows this crate is empty.
 #![cfg_attr(windows, no_std)]
@@ -55,3 +56,5 @@ mod property;
 mod service;
 #[cfg(windows)]
 mod stream;
+#[cfg(windows)]
+mod waiting;

@@ -35,14 +35,16 @@ use portcls::{Guid, NtStatus, Opaque};
 use crate::adapter::check;
 use crate::com::{Class, Foreign, Object, OtherTable, Owned, call, unknown, unknown_of_other};
 use crate::kernel::{MappedRegisters, Windows, log};
-use crate::pool::try_box;
+use crate::pool::try_place;
 use crate::power::{self, AdapterPower};
 use crate::service::Sink;
 use crate::stream::Stream;
-use crate::{bus, nt, pc, property};
+use crate::{bus, nt, pc, property, waiting};
 
 /// The card's PCI function, as its configuration space describes it.
 pub(crate) struct Function {
+    /// The driver's device object.
+    device: *mut Opaque,
     physical_device: *mut Opaque,
     structures: Structures,
     bars: [Option<Bar>; 6],
@@ -53,14 +55,14 @@ unsafe impl Send for Function {}
 
 impl Function {
     /// Reads the function's configuration space.
-    pub(crate) fn find(level: Passive, physical_device: *mut Opaque) -> Result<Self, NtStatus> {
+    pub(crate) fn find(level: Passive, device: *mut Opaque, physical_device: *mut Opaque) -> Result<Self, NtStatus> {
         let mut config = bus::BusInterface::query(level, physical_device)?;
         let structures = pci::find(&mut config).map_err(|error| {
             log(&[Part::Text("the function is not the card: "), Part::Reason(error.into())]);
             NtStatus::NO_SUCH_DEVICE
         })?;
         let bars = core::array::from_fn(|index| pci::bar(&mut config, index as u8));
-        Ok(Self { physical_device, structures, bars })
+        Ok(Self { device, physical_device, structures, bars })
     }
 
     /// Maps a structure: finds the resource that is its BAR, and maps the translated part of it.
@@ -149,14 +151,26 @@ impl Running {
             interrupt: unsafe { interrupt_of(resources) },
         };
         let kernel = Windows::new(level, function.physical_device).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
-        let card = Card::start(kernel, level, mapped).map_err(|error| {
-            log(&[Part::Text("the card does not come to life: "), Part::Reason(error.into())]);
-            NtStatus::from(error)
-        })?;
-
+        let mut place = try_place::<Self>(level).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+        let running = place.as_mut_ptr();
+        match Card::start(kernel, level, mapped) {
+            // SAFETY: a place in the new memory.
+            Ok(card) => unsafe { (&raw mut (*running).card).write(card) },
+            Err(error) => {
+                log(&[Part::Text("the card does not come to life: "), Part::Reason(error.into())]);
+                return Err(error.into());
+            }
+        }
+        // SAFETY: as above.
+        unsafe {
+            (&raw mut (*running).port).write(port);
+            (&raw mut (*running).group).write(group);
+            (&raw mut (*running).sync).write(sync);
+            (&raw mut (*running).sink).write(None);
+        }
         // From here on dropping it undoes everything.
-        let mut running =
-            try_box(level, Self { card, port, group, sync, sink: None }).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+        // SAFETY: each of its fields has been written.
+        let mut running = unsafe { place.assume_init() };
         running.connect(level)?;
         running.card.open(level).map_err(|error| {
             log(&[Part::Text("the card opens no session: "), Part::Reason(error.into())]);
@@ -235,7 +249,7 @@ unsafe impl Sync for Described {}
 impl Described {
     /// `None`: no memory.
     fn new(level: Passive) -> Option<Self> {
-        let mut place = try_box(level, MaybeUninit::<Description<PropertyHandlers>>::uninit())?;
+        let mut place = try_place::<Description<PropertyHandlers>>(level)?;
         Description::describe(&mut place);
         Some(Self(NonNull::from(Box::leak(place)).cast()))
     }
@@ -298,6 +312,8 @@ impl Drop for Miniport {
         // SAFETY: no card is named.
         unsafe { self.power.set_follower(level, None) };
         if !running.is_null() {
+            // SAFETY: the device object outlives what is started on it; streams keep the miniport, so nothing waits.
+            unsafe { waiting::name_card(self.function.device, ptr::null_mut()) };
             // SAFETY: leaked in `init`; streams keep the miniport, so there are none.
             drop(unsafe { Box::from_raw(running) });
         }
@@ -411,6 +427,8 @@ unsafe extern "system" fn init(
             unsafe { group.write(running.group.handed_out()) };
             let running = Box::into_raw(running);
             miniport.class.running.store(running, Ordering::Release);
+            // SAFETY: the device that is being started; the card lives until the miniport names none.
+            unsafe { waiting::name_card(miniport.class.function.device, running) };
             // SAFETY: the card lives until the miniport has named another.
             unsafe { miniport.class.power.set_follower(level, NonNull::new(running)) };
             NtStatus::SUCCESS
@@ -442,8 +460,11 @@ unsafe extern "system" fn pin_count(
 ) {
     // SAFETY: called through that table of a miniport.
     let miniport = unsafe { Object::<Miniport>::of_other::<PIN_COUNT>(this) };
+    // SAFETY: documented for PASSIVE_LEVEL.
+    let level = unsafe { Passive::assume() };
     let Some(running) = miniport.class.running() else { return };
-    let abilities = Abilities { is_there: !running.card.is_gone(), captures: running.card.has(capability::CAPTURE) };
+    let abilities =
+        Abilities { is_there: !running.card.is_gone(level.into()), captures: running.card.has(capability::CAPTURE) };
     let possible = miniport.class.pins.possible(pin, abilities);
     for place in [filter_possible, global_possible] {
         if !place.is_null() {

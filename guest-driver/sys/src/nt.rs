@@ -5,6 +5,7 @@
 #![allow(unsafe_code, reason = "the kernel is behind a foreign interface")]
 
 use core::ffi::{c_char, c_void};
+use core::sync::atomic::{AtomicPtr, AtomicU8};
 
 use portcls::{Guid, NtStatus, Opaque};
 
@@ -44,9 +45,10 @@ pub(crate) struct IoStatusBlock {
     pub(crate) information: usize,
 }
 
-/// Where in an `IRP` its status, its requestor's mode and its current stack location are.
-const IRP: (usize, usize, usize) =
-    if cfg!(target_pointer_width = "64") { (0x30, 0x40, 0xb8) } else { (0x18, 0x20, 0x60) };
+/// Where in an `IRP` its status, its requestor's mode, its cancellation, its cancel routine and its current stack
+/// location are.
+const IRP: (usize, usize, usize, usize, usize) =
+    if cfg!(target_pointer_width = "64") { (0x30, 0x40, 0x44, 0x68, 0xb8) } else { (0x18, 0x20, 0x24, 0x38, 0x60) };
 
 /// `IRP`, as far as the driver looks into it.
 #[repr(C)]
@@ -55,14 +57,40 @@ pub(crate) struct Irp {
     pub(crate) io_status: IoStatusBlock,
     /// `KernelMode` 0, `UserMode` 1.
     pub(crate) requestor_mode: i8,
-    _before_location: [u8; IRP.2 - IRP.1 - 1],
+    _before_cancel: [u8; IRP.2 - IRP.1 - 1],
+    /// It has been cancelled. Others set it at any time.
+    pub(crate) cancel: AtomicU8,
+    /// The level to which a cancel routine gives the cancel lock back.
+    pub(crate) cancel_irql: u8,
+    _before_cancel_routine: [u8; IRP.3 - IRP.2 - 2],
+    /// What cancels it, or null. Whoever takes it out, with one exchange, calls it or ends the packet.
+    pub(crate) cancel_routine: AtomicPtr<c_void>,
+    _before_location: [u8; IRP.4 - IRP.3 - size_of::<usize>()],
     /// `Tail.Overlay.CurrentStackLocation`.
     pub(crate) current_stack_location: *mut IoStackLocation,
 }
 
 const _: () = assert!(core::mem::offset_of!(Irp, io_status) == IRP.0);
 const _: () = assert!(core::mem::offset_of!(Irp, requestor_mode) == IRP.1);
-const _: () = assert!(core::mem::offset_of!(Irp, current_stack_location) == IRP.2);
+const _: () = assert!(core::mem::offset_of!(Irp, cancel) == IRP.2);
+const _: () = assert!(core::mem::offset_of!(Irp, cancel_routine) == IRP.3);
+const _: () = assert!(core::mem::offset_of!(Irp, current_stack_location) == IRP.4);
+
+/// `DRIVER_CANCEL`. Called at `DISPATCH_LEVEL` with the cancel lock held.
+pub(crate) type CancelRoutine = unsafe extern "system" fn(device: *mut DeviceObject, irp: *mut Irp);
+
+/// Where in a `DEVICE_OBJECT` its extension is.
+const DEVICE_EXTENSION: usize = if cfg!(target_pointer_width = "64") { 0x40 } else { 0x28 };
+
+/// `DEVICE_OBJECT`, as far as the driver looks into it.
+#[repr(C)]
+pub(crate) struct DeviceObject {
+    _before_extension: [u8; DEVICE_EXTENSION],
+    /// `DeviceExtension`: pointers, of which PortCls leaves the driver some.
+    pub(crate) device_extension: *const AtomicPtr<c_void>,
+}
+
+const _: () = assert!(core::mem::offset_of!(DeviceObject, device_extension) == DEVICE_EXTENSION);
 
 /// `IO_STACK_LOCATION`, with the parameters of `IRP_MN_QUERY_INTERFACE`.
 #[repr(C)]
@@ -199,6 +227,7 @@ unsafe extern "system" {
         event: *mut KEvent,
         io_status: *mut IoStatusBlock,
     ) -> *mut Irp;
+    pub(crate) fn IoReleaseCancelSpinLock(irql: u8);
     pub(crate) fn IoGetAttachedDeviceReference(device: *mut Opaque) -> *mut Opaque;
     pub(crate) fn IoGetDmaAdapter(
         physical_device: *mut Opaque,

@@ -1,6 +1,7 @@
 //! What is imported from PortCls.
 #![allow(unsafe_code, reason = "PortCls is behind a foreign interface")]
 
+use portcls::descriptor::PcPropertyRequest;
 use portcls::interface::IUnknown;
 use portcls::resource::IResourceList;
 use portcls::services::{IInterruptSync, IPort, IServiceGroup};
@@ -33,6 +34,7 @@ unsafe extern "system" {
     ) -> NtStatus;
     pub(crate) fn PcGetPhysicalDeviceObject(device: *mut Opaque, physical_device: *mut *mut Opaque) -> NtStatus;
     pub(crate) fn PcRegisterAdapterPowerManagement(unknown: *mut IUnknown, device: *mut Opaque) -> NtStatus;
+    pub(crate) fn PcCompletePendingPropertyRequest(request: *mut PcPropertyRequest, status: NtStatus) -> NtStatus;
     pub(crate) fn PcGetTimeInterval(since: u64) -> u64;
     pub(crate) fn PcNewPort(out: *mut *mut IPort, class: *const Guid) -> NtStatus;
     pub(crate) fn PcRegisterSubdevice(device: *mut Opaque, name: *const u16, unknown: *mut IUnknown) -> NtStatus;

@@ -3,6 +3,7 @@
 
 use alloc::boxed::Box;
 use core::alloc::{GlobalAlloc, Layout};
+use core::mem::MaybeUninit;
 
 use dmus_miniport::irql::Passive;
 
@@ -36,15 +37,15 @@ unsafe impl GlobalAlloc for Pool {
 }
 
 /// Allocates a value; `None`, and not a bug check, when there is no memory.
-pub(crate) fn try_box<T>(_: Passive, value: T) -> Option<Box<T>> {
+pub(crate) fn try_box<T>(level: Passive, value: T) -> Option<Box<T>> {
+    Some(Box::write(try_place(level)?, value))
+}
+
+/// Allocates room for a value, which is then made in place: a kernel stack has no room for copies of large ones.
+pub(crate) fn try_place<T>(_: Passive) -> Option<Box<MaybeUninit<T>>> {
     const { assert!(size_of::<T>() != 0) };
     // SAFETY: the size is not 0.
-    let pointer = unsafe { alloc::alloc::alloc(Layout::new::<T>()) }.cast::<T>();
-    if pointer.is_null() {
-        return None;
-    }
-    // SAFETY: fresh memory of the type's layout.
-    unsafe { pointer.write(value) };
-    // SAFETY: allocated with the global allocator and the type's layout, and initialised.
-    Some(unsafe { Box::from_raw(pointer) })
+    let pointer = unsafe { alloc::alloc::alloc(Layout::new::<T>()) }.cast::<MaybeUninit<T>>();
+    // SAFETY: allocated with the global allocator and the type's layout.
+    (!pointer.is_null()).then(|| unsafe { Box::from_raw(pointer) })
 }

@@ -10,6 +10,7 @@ use crate::com::Object;
 use crate::miniport::Miniport;
 use crate::nt;
 use crate::stream::Stream;
+use crate::waiting::WaitingRequest;
 
 /// Whoever made the request, in whose process the handler runs.
 struct Caller {
@@ -60,6 +61,7 @@ pub(crate) unsafe extern "system" fn handler(request: *mut PcPropertyRequest) ->
     };
     // SAFETY: the request's IRP, or null.
     let is_user = unsafe { request.irp.cast::<nt::Irp>().as_ref() }.is_some_and(|irp| irp.requestor_mode != 0);
+    let client = WaitingRequest::of(request);
 
     let instance: &[u8] = if request.instance.is_null() {
         &[]
@@ -76,6 +78,7 @@ pub(crate) unsafe extern "system" fn handler(request: *mut PcPropertyRequest) ->
     handle(
         miniport.class.running().map(|running| &running.card),
         level,
+        Some(client),
         Request {
             property,
             verb: request.verb,

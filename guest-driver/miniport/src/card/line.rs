@@ -2,6 +2,8 @@
 
 use core::sync::atomic::Ordering;
 
+use portcls::NtStatus;
+
 use super::{Card, CardError};
 use crate::exchange::Line;
 use crate::irql::{AtMostDispatch, Passive};
@@ -22,8 +24,8 @@ impl<K: Kernel> Line for QueueLine<'_, K> {
         }
     }
 
-    fn is_gone(&self) -> bool {
-        self.card.is_gone()
+    fn is_gone(&self, level: AtMostDispatch) -> bool {
+        self.card.is_gone(level)
     }
 }
 
@@ -33,15 +35,15 @@ impl<K: Kernel> Card<K> {
         QueueLine { card: self, queue }
     }
 
-    /// Looks whether the card was torn out. Once it was, its registers are not touched any more. At `DISPATCH_LEVEL` or
-    /// below.
-    pub fn is_gone(&self) -> bool {
+    /// Looks whether the card was torn out. Once it was, its registers are not touched any more.
+    pub fn is_gone(&self, level: AtMostDispatch) -> bool {
         if let Some(_visit) = self.presence.enter()
             && self.transport.is_absent()
         {
             self.presence.bar();
             if !self.gone.swap(true, Ordering::AcqRel) {
                 self.kernel.log(&[Part::Text("the card is not there any more")]);
+                self.unloads.end_all(level, NtStatus::DEVICE_REMOVED);
             }
         }
         self.gone.load(Ordering::Acquire)
@@ -58,7 +60,7 @@ impl<K: Kernel> Card<K> {
     /// Looks why the card says that its configuration has changed: nothing in it can, but it may need a reset.
     pub(super) fn look_at_configuration(&self, level: AtMostDispatch) {
         let needs_reset = self.presence.enter().is_some_and(|_visit| self.transport.needs_reset());
-        if needs_reset && !self.is_gone() && !self.needs_reset.swap(true, Ordering::AcqRel) {
+        if needs_reset && !self.is_gone(level) && !self.needs_reset.swap(true, Ordering::AcqRel) {
             self.kernel.log(&[Part::Text("the card needs a reset")]);
             // Until it has had one nothing goes out.
             self.midi_out.suspend(level);

@@ -8,7 +8,7 @@ mod render;
 mod synthesizer;
 mod wave_stream;
 
-use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use card_spec::control::{
     Open, OpenResponse, PortParameters, RequestCode, Status, StatusPageLoan, StreamId, StreamStateChange,
@@ -20,6 +20,7 @@ use card_spec::news::{NewsKind, NewsRecord};
 use card_spec::queue::{QUEUE_COUNT, Queue};
 use card_spec::status_page::StatusPage;
 use card_spec::{ABI_MAJOR, ABI_MINOR};
+use portcls::NtStatus;
 use portcls::ks::KsState;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -37,6 +38,7 @@ use crate::pending::Pending;
 use crate::presence::Presence;
 use crate::ring::{RING_BYTES, Ring};
 use crate::transport::{Mapped, Transport};
+use crate::unloads::Unloads;
 use crate::wave::{self, Wave};
 
 pub use error::CardError;
@@ -65,6 +67,7 @@ pub struct Card<K: Kernel> {
     status_page: Window,
     volume: [AtomicI32; 2],
     downloads: Downloads<K>,
+    unloads: Unloads<K>,
     midi_in: MidiIn<K>,
     /// The port parameters in force, once somebody has asked for some.
     parameters: Spin<K, Option<PortParameters>>,
@@ -78,6 +81,8 @@ pub struct Card<K: Kernel> {
     presence: Presence,
     /// What the service routine has seen.
     pending: Pending,
+    /// The number that the next news should have.
+    next_news: AtomicU32,
     queue_sizes: [u16; QUEUE_COUNT],
     /// What everything above works in; freed after the reset.
     _memory: K::Dma,
@@ -92,6 +97,7 @@ impl<K: Kernel> Card<K> {
     /// [`CardError`]; the card is left reset.
     pub fn start(kernel: K, level: Passive, mapped: Mapped<K::Registers>) -> Result<Self, CardError> {
         let downloads = downloads::none_yet(&kernel, level).ok_or(CardError::NoMemory)?;
+        let unloads = Unloads::new(&kernel).ok_or(CardError::NoMemory)?;
         let transport = Transport::negotiate(&kernel, level, mapped)?;
         let card = Self::set_up(&kernel, level, &transport);
         let (control, midi_out, midi_in, wave, news, status_page, memory, queue_sizes) = match card {
@@ -114,6 +120,7 @@ impl<K: Kernel> Card<K> {
             status_page,
             volume: [const { AtomicI32::new(0) }; 2],
             downloads,
+            unloads,
             midi_in,
             parameters,
             off: AtomicBool::new(false),
@@ -121,6 +128,7 @@ impl<K: Kernel> Card<K> {
             needs_reset: AtomicBool::new(false),
             presence: Presence::new(),
             pending: Pending::new(),
+            next_news: AtomicU32::new(0),
             queue_sizes,
             _memory: memory,
             kernel,
@@ -204,6 +212,7 @@ impl<K: Kernel> Card<K> {
         if answer.session.get() != session {
             return Err(ControlError::BadAnswer.into());
         }
+        self.next_news.store(0, Ordering::Relaxed);
         self.midi_in.start(level.into(), &self.line(midi_in::QUEUE));
         self.news.start(level.into(), &self.line(news::QUEUE));
         self.status_page.write(0, &StatusPage::default());
@@ -245,13 +254,21 @@ impl<K: Kernel> Card<K> {
         self.wave.service(level);
         self.midi_out.service(level, &self.line(midi_out::QUEUE));
         while let Some(record) = self.news.next(level, &self.line(news::QUEUE)) {
-            self.tell(&record);
+            self.hear(level, &record);
         }
     }
 
-    fn tell(&self, record: &NewsRecord) {
+    fn hear(&self, level: AtMostDispatch, record: &NewsRecord) {
+        let number = record.sequence.get();
+        if self.next_news.swap(number.wrapping_add(1), Ordering::Relaxed) != number {
+            // What somebody waits for may have been among it.
+            self.kernel.log(&[Part::Text("news was lost before number "), Part::Number(number.into())]);
+            self.unloads.end_all(level, NtStatus::SUCCESS);
+        }
         let kind = NewsKind(record.kind.get());
-        if kind == NewsKind::DIAGNOSED {
+        if kind == NewsKind::UNLOADED {
+            self.unloads.over(level, record.value.get() as u32);
+        } else if kind == NewsKind::DIAGNOSED {
             self.kernel.log(&[
                 Part::Text("the card found a fault: "),
                 Part::Text(Diagnosis(record.code.get()).name().unwrap_or("unknown")),
@@ -275,6 +292,7 @@ impl<K: Kernel> Card<K> {
     }
 
     fn close_stream(&self, level: Passive, id: u32) {
+        self.unloads.end_stream(&self.kernel, level, id, NtStatus::CANCELLED);
         self.unload_all_of(level, id);
         let request = StreamId { stream: id.into(), reserved: 0.into() };
         if let Err(error) = self.command(level, RequestCode::STREAM_CLOSE, &request) {

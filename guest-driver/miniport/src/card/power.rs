@@ -4,6 +4,7 @@ use core::sync::atomic::Ordering;
 
 use card_spec::control::clock_sync;
 use card_spec::queue::Queue;
+use portcls::NtStatus;
 
 use super::{CAPTURE_STREAM, Card, CardError, VolumeItem, WAVE_STREAM};
 use crate::clock::Anchor;
@@ -27,6 +28,8 @@ impl<K: Kernel> Card<K> {
             self.off.store(true, Ordering::Release);
             self.presence.leave(|| self.kernel.pause(level, 1));
             downloads.iter_mut().for_each(|download| download.on_card = None);
+            // What sounded does not any more.
+            self.unloads.end_all(level.into(), NtStatus::SUCCESS);
         });
     }
 

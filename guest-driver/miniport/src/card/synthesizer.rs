@@ -3,6 +3,7 @@
 use core::sync::atomic::Ordering;
 
 use card_spec::control::{DownloadHandle, DownloadResponse, PortParameters, RequestCode, Statistics, Status, Volume};
+use portcls::NtStatus;
 use zerocopy::FromZeros;
 
 use super::{Card, CardError};
@@ -10,9 +11,10 @@ use crate::control::{self, ControlError, Parcel, Parcelled};
 use crate::dma::Window;
 use crate::downloads::List;
 use crate::format::PcmFormat;
-use crate::irql::Passive;
+use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::Kernel;
 use crate::log::Part;
+use crate::unloads::Wait;
 
 /// Which volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,15 +126,54 @@ impl<K: Kernel> Card<K> {
         }
     }
 
-    /// Unloads. What still sounds from it goes on to its end; the card's memory is free after that.
+    /// Unloads, asked to on a stream. What still sounds from it goes on to its end; the card's memory is free after
+    /// that, and if there is a client, it waits for it.
     ///
     /// # Errors
     /// [`CardError`]; the download is still there then.
-    pub fn unload(&self, level: Passive, handle: u32) -> Result<(), CardError> {
-        self.downloads.with(level, |list| {
+    pub fn unload(
+        &self,
+        level: Passive,
+        stream: u32,
+        handle: u32,
+        client: Option<K::Waiting>,
+    ) -> Result<Wait, CardError> {
+        let wait = self.downloads.with(level, |list| {
             let place = list.place_of(handle).ok_or(CardError::NoDownload)?;
-            self.unload_place(level, list, place)
-        })
+            let Some(on_card) = list.get(place).and_then(|download| download.on_card) else {
+                list.remove(place);
+                return Ok(Wait::Over);
+            };
+            let client = client.filter(|_| self.unloads.expect(level.into(), on_card));
+            let is_expected = client.is_some();
+            let answer = self.unload_on_card(level, on_card);
+            if answer.is_ok() {
+                list.remove(place);
+            }
+            match (answer, client) {
+                (Ok(Status::PENDING), Some(client)) => Ok(self.unloads.wait(level.into(), on_card, stream, client)),
+                (answer, _) => {
+                    if is_expected {
+                        self.unloads.forget(level.into(), on_card);
+                    }
+                    answer.map(|_| Wait::Over)
+                }
+            }
+        })?;
+        if wait == Wait::Begun && self.gone.load(Ordering::Acquire) {
+            self.unloads.end_all(level.into(), NtStatus::DEVICE_REMOVED);
+        }
+        Ok(wait)
+    }
+
+    /// The canceller of a client's request has come.
+    pub fn cancel_unload(&self, level: AtMostDispatch, is_meant: impl Fn(&K::Waiting) -> bool) {
+        self.unloads.cancel(level, is_meant);
+    }
+
+    /// How many clients wait for what they have unloaded.
+    pub fn unloads_waiting(&self, level: AtMostDispatch) -> usize {
+        self.unloads.waiting(level)
     }
 
     /// Unloads everything that a stream has downloaded.
@@ -155,11 +196,15 @@ impl<K: Kernel> Card<K> {
     /// A download that the card does not have is only forgotten.
     fn unload_place(&self, level: Passive, list: &mut List<K::Dma>, place: usize) -> Result<(), CardError> {
         if let Some(on_card) = list.get(place).and_then(|download| download.on_card) {
-            let request = DownloadHandle { handle: on_card.into(), reserved: 0.into() };
-            self.command(level, RequestCode::DLS_UNLOAD, &request)?;
+            self.unload_on_card(level, on_card)?;
         }
         list.remove(place);
         Ok(())
+    }
+
+    fn unload_on_card(&self, level: Passive, on_card: u32) -> Result<Status, CardError> {
+        let request = DownloadHandle { handle: on_card.into(), reserved: 0.into() };
+        Ok(self.command(level, RequestCode::DLS_UNLOAD, &request)?)
     }
 
     /// Packs download memory.

@@ -12,7 +12,7 @@ use card_spec::control::{
 };
 use card_spec::event::{BatchHeader, EventHeader, event_flag, record_bytes};
 use card_spec::identity::{IdentityBlock, MAGIC, capability};
-use card_spec::news::NewsRecord;
+use card_spec::news::{NewsKind, NewsRecord};
 use card_spec::queue::{QUEUE_COUNT, Queue};
 use card_spec::status_page::StatusPage;
 use card_spec::wave::{WaveHeader, WaveRequest, WaveStatus};
@@ -186,6 +186,10 @@ pub struct Inside {
     waited: u32,
     status_page: u64,
     status_sequence: u32,
+    /// The handle that a download was given last: none is given twice.
+    last_download: u32,
+    /// News sent in this session; the next one's number.
+    pub news_sent: u32,
 }
 
 /// A fake card.
@@ -240,6 +244,8 @@ impl FakeCard {
             waited: 0,
             status_page: 0,
             status_sequence: 0,
+            last_download: 0,
+            news_sent: 0,
         })))
     }
 
@@ -286,6 +292,14 @@ impl FakeCard {
         })
     }
 
+    /// The last voice that sounds from an unloaded download has ended.
+    pub fn end_unload(&self, handle: u32) {
+        let mut record = NewsRecord::new_zeroed();
+        record.kind = NewsKind::UNLOADED.0.into();
+        record.value = u64::from(handle).into();
+        self.send_news(&record);
+    }
+
     /// Gets into trouble that only a reset ends.
     pub fn need_reset(&self) {
         self.with(|card| {
@@ -304,7 +318,9 @@ impl FakeCard {
     pub fn send_news(&self, record: &NewsRecord) {
         self.with(|card| {
             let chain = card.rings[Queue::NEWS.index()].pop(&card.memory).expect("the driver has lent buffers");
-            card.give_back(Queue::NEWS, &chain, record.as_bytes());
+            let numbered = NewsRecord { sequence: card.news_sent.into(), ..*record };
+            card.news_sent += 1;
+            card.give_back(Queue::NEWS, &chain, numbered.as_bytes());
         });
     }
 
@@ -408,6 +424,7 @@ impl Inside {
                     self.isr = 0;
                     self.vectors.fill(NO_VECTOR);
                     self.streams.clear();
+                    self.news_sent = 0;
                 }
             }
             22 => self.queue_select = value as u16,
@@ -567,7 +584,8 @@ impl Inside {
                 // The fake knows good data by its first byte.
                 let mut answer = DownloadResponse::new_zeroed();
                 if payload.first() == Some(&1) {
-                    let handle = 1 + self.downloads.last_key_value().map_or(0, |(handle, _)| *handle);
+                    self.last_download += 1;
+                    let handle = self.last_download;
                     self.downloads.insert(handle, payload.to_vec());
                     answer.handle = handle.into();
                 } else {

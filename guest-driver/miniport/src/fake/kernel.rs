@@ -8,6 +8,7 @@ use std::string::String;
 
 use super::allocator::Home;
 use super::card::{FakeCard, Region};
+use super::client::Client;
 use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::{DmaBuffer, Kernel, RawMutex, RawSpinLock, Registers, Signal};
 use crate::log::{Line, Part};
@@ -188,6 +189,7 @@ impl Kernel for FakeKernel {
     type Mutex = FakeLock;
     type Signal = FakeSignal;
     type Home = Home;
+    type Waiting = Client;
 
     fn allocate_dma(&self, _: Passive, bytes: usize) -> Option<FakeDma> {
         let len = bytes.next_multiple_of(PAGE);

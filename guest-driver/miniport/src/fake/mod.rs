@@ -6,12 +6,14 @@
 
 mod allocator;
 mod card;
+mod client;
 mod kernel;
 mod outlet;
 mod queue;
 
 pub use allocator::{Allocator, Home};
 pub use card::{Batch, Behaviour, FakeCard, Inside, PlayedEvent, Request};
+pub use client::Client;
 pub use kernel::{FakeDma, FakeKernel, FakeRegisters};
 pub use outlet::{CapturedEvent, FakeOutlet};
 

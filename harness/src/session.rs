@@ -548,9 +548,22 @@ impl<H: Health> Session<'_, H> {
     /// [`SessionError`].
     pub fn play(&mut self, play: Play) -> Result<Played, SessionError> {
         let of_frames = play.frames;
+        self.stream(of_frames, Request::Play(play))
+    }
+
+    /// [`Request::PlayOn`].
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn play_on(&mut self, play: Play) -> Result<Played, SessionError> {
+        let of_frames = play.frames;
+        self.stream(of_frames, Request::PlayOn(play))
+    }
+
+    fn stream(&mut self, of_frames: u64, request: Request) -> Result<Played, SessionError> {
         let observer = self.observer;
         let report = |frames, events| observer.event(&Event::Progress { frames, of_frames, events });
-        match self.call("stream the song", Request::Play(play), report)? {
+        match self.call("stream the song", request, report)? {
             Reply::Played { frames, events, statistics } => Ok(Played { frames, events, statistics }),
             other => Err(unexpected("stream the song", &other)),
         }
@@ -619,6 +632,23 @@ impl<H: Health> Session<'_, H> {
     pub fn property(&mut self, step: &str, request: Request) -> Result<(u32, Vec<u8>), SessionError> {
         match self.simple(step, request)? {
             Reply::Property { status, value, .. } => Ok((status, value)),
+            other => Err(unexpected(step, &other)),
+        }
+    }
+
+    /// [`Request::BeginProperty`] or [`Request::TakeProperty`]. Gives the status and the value, or the handle of a request
+    /// that the driver keeps.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn kept_property(
+        &mut self,
+        step: &str,
+        request: Request,
+    ) -> Result<Result<(u32, Vec<u8>), Handle>, SessionError> {
+        match self.simple(step, request)? {
+            Reply::Property { status, value, .. } => Ok(Ok((status, value))),
+            Reply::PropertyPending(handle) => Ok(Err(handle)),
             other => Err(unexpected(step, &other)),
         }
     }

@@ -227,6 +227,33 @@ pub enum Request {
         /// The value: what is set, or as many bytes as there is room for.
         value: Vec<u8>,
     },
+    /// As [`Request::UserProperty`], without waiting for a driver that keeps the request.
+    /// → [`Reply::Property`] or [`Reply::PropertyPending`]
+    BeginProperty {
+        /// Who asks.
+        caller: Caller,
+        /// The filter or pin.
+        target: Handle,
+        /// The node, for a node property.
+        node: Option<u32>,
+        /// The property set, as a GUID lies in memory.
+        set: [u8; 16],
+        /// The property's id in its set.
+        id: u32,
+        /// Get, set or basic support.
+        verb: PropertyVerb,
+        /// What follows the property's header.
+        instance: Vec<u8>,
+        /// The value: what is set, or as many bytes as there is room for.
+        value: Vec<u8>,
+    },
+    /// Take the answer of a request that the driver kept, if it is there.
+    /// → [`Reply::Property`] or [`Reply::PropertyPending`]
+    TakeProperty(Handle),
+    /// Cancel a request that the driver keeps, as the system does for a client that goes away. → [`Reply::Done`]
+    CancelProperty(Handle),
+    /// As [`Request::Play`], but both pins are left in `RUN`. → [`Reply::Played`]
+    PlayOn(Play),
 }
 
 /// [`Request::Examine`].
@@ -482,6 +509,8 @@ pub enum Reply {
         /// Its address.
         address: u64,
     },
+    /// The driver keeps the property request; this is its handle until it has been taken.
+    PropertyPending(Handle),
 }
 
 /// A rule of the contract, and how it fared.

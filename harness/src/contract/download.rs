@@ -73,16 +73,25 @@ fn download(kind: u32, id: u32, chunks: &[Vec<u8>]) -> Vec<u8> {
 /// An instrument of one region over all keys, whose wave is looped.
 #[must_use]
 pub fn instrument() -> Downloadable {
+    instrument_of(WAVE_SAMPLES, true)
+}
+
+/// The same with a wave of a second, at its own pitch, that is played once.
+pub(super) fn one_shot() -> Downloadable {
+    instrument_of(WAVE_RATE as usize, false)
+}
+
+fn instrument_of(wave_samples: usize, is_looped: bool) -> Downloadable {
     let mut wave = words(&[0, 0, 1]);
     // WAVEFORMATEX: PCM, mono, 16 bits; padded.
     wave.extend(halves(&[1, 1]));
     wave.extend(words(&[WAVE_RATE, WAVE_RATE * 2]));
     wave.extend(halves(&[2, 16, 0, 0]));
-    let samples = (0..WAVE_SAMPLES).map(|sample| {
+    let samples = (0..wave_samples).map(|sample| {
         let phase = (sample % PERIOD) as i32 - PERIOD as i32 / 2;
         ((phase.abs() - PERIOD as i32 / 4) * 400) as i16
     });
-    let mut data = words(&[(WAVE_SAMPLES * 2) as u32]);
+    let mut data = words(&[(wave_samples * 2) as u32]);
     data.extend(samples.flat_map(i16::to_le_bytes));
 
     let patch = u32::from(BANK[0]) << 16 | u32::from(BANK[1]) << 8 | u32::from(PROGRAM);
@@ -93,11 +102,11 @@ pub fn instrument() -> Downloadable {
     // WAVELINK: left, the wave by its download id.
     region.extend(halves(&[0, 0]));
     region.extend(words(&[1, WAVE_ID]));
-    // WSMP: unity note 60, no tuning, no attenuation, one loop over the whole.
+    // WSMP: unity note 60, no tuning, no attenuation; one loop over the whole, if it is to be used.
     region.extend(words(&[20]));
     region.extend(halves(&[60, 0]));
-    region.extend(words(&[0, 0, 1]));
-    region.extend(words(&[16, 0, 0, WAVE_SAMPLES as u32]));
+    region.extend(words(&[0, 0, is_looped.into()]));
+    region.extend(words(&[16, 0, 0, wave_samples as u32]));
     Downloadable {
         wave: download(TYPE_WAVE, WAVE_ID, &[wave, data]),
         instrument: download(TYPE_INSTRUMENT, INSTRUMENT_ID, &[head, region]),
@@ -188,11 +197,27 @@ impl Synthesizer {
 
     /// `UNLOAD`. Gives the status.
     pub(super) fn unload(&self, stand: &mut Stand<'_, '_>, caller: Caller, handle: u64) -> Result<u32, Setback> {
-        let value = match caller {
-            Caller::Wide => handle.to_le_bytes().to_vec(),
-            Caller::Narrow => words(&[handle as u32]),
+        Ok(self.ask(stand, caller, UNLOAD, PropertyVerb::Set, Vec::new(), handle_value(caller, handle))?.0)
+    }
+
+    /// `UNLOAD`, which may stay pending. Gives the status, or the request that is kept.
+    pub(super) fn begin_unload(
+        &self,
+        stand: &mut Stand<'_, '_>,
+        caller: Caller,
+        handle: u64,
+    ) -> Result<Result<u32, Handle>, Setback> {
+        let request = Request::BeginProperty {
+            caller,
+            target: self.pin,
+            node: Some(self.node),
+            set: DLS_PROPERTIES,
+            id: UNLOAD,
+            verb: PropertyVerb::Set,
+            instance: Vec::new(),
+            value: handle_value(caller, handle),
         };
-        Ok(self.ask(stand, caller, UNLOAD, PropertyVerb::Set, Vec::new(), value)?.0)
+        Ok(stand.session.kept_property("unload what sounds", request)?.map(|(status, _)| status))
     }
 
     /// `COMPACT` and `APPEND`. Gives the statuses.
@@ -200,6 +225,14 @@ impl Synthesizer {
         let compact = self.ask(stand, Caller::Wide, COMPACT, PropertyVerb::Set, Vec::new(), Vec::new())?.0;
         let append = self.ask(stand, Caller::Wide, APPEND, PropertyVerb::Get, Vec::new(), vec![0; 4])?.0;
         Ok([compact, append])
+    }
+}
+
+/// A handle as its caller has it.
+fn handle_value(caller: Caller, handle: u64) -> Vec<u8> {
+    match caller {
+        Caller::Wide => handle.to_le_bytes().to_vec(),
+        Caller::Narrow => words(&[handle as u32]),
     }
 }
 
@@ -223,10 +256,18 @@ pub(super) fn download_both(
     synthesizer: &Synthesizer,
     caller: Caller,
 ) -> Result<[u64; 2], Setback> {
-    let Downloadable { wave, instrument } = instrument();
+    download_these(stand, synthesizer, caller, &instrument())
+}
+
+/// The same with an instrument of the caller's choice.
+pub(super) fn download_these(
+    stand: &mut Stand<'_, '_>,
+    synthesizer: &Synthesizer,
+    caller: Caller,
+    Downloadable { wave, instrument }: &Downloadable,
+) -> Result<[u64; 2], Setback> {
     let mut handles = [0; 2];
-    for (handle, (what, bytes)) in handles.iter_mut().zip([("a good wave", &wave), ("a good instrument", &instrument)])
-    {
+    for (handle, (what, bytes)) in handles.iter_mut().zip([("a good wave", wave), ("a good instrument", instrument)]) {
         let (_, address) = user_memory(stand, caller, bytes)?;
         *handle = synthesizer
             .download(stand, caller, address, bytes.len() as u32)?

@@ -11,6 +11,7 @@ mod playing;
 mod scripts;
 mod sitting;
 mod stress;
+mod unloading;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -6,7 +6,7 @@ use guest_protocol::{
 
 use super::download::{self, BANK, PROGRAM, Synthesizer};
 use super::sitting::sit;
-use super::{Context, Findings, Setback, Stand, capture, playing};
+use super::{Context, Findings, Setback, Stand, capture, playing, unloading};
 use crate::artefacts::RunFolder;
 use crate::judge::{BITS, CHANNELS, FRAME_BYTES};
 use crate::machine::{CardOptions, Clock};
@@ -52,7 +52,7 @@ pub(super) const ALL: [Script; 9] = [
     Script { name: "capture", text: "MIDI that comes in", rules: &[54, 55, 57, 58, 59], run: capturing },
     Script {
         name: "downloads",
-        text: "instruments, good and bad, from 64-bit and 32-bit callers",
+        text: "instruments, good and bad, from 64-bit and 32-bit callers; unloads of what sounds",
         rules: &[74, 75, 76],
         run: downloads,
     },
@@ -62,7 +62,7 @@ pub(super) const ALL: [Script; 9] = [
 ];
 
 /// Frames a second wherever something is rendered.
-const RATE: u32 = 48_000;
+pub(super) const RATE: u32 = 48_000;
 
 /// Frames of a phrase.
 const PHRASE_FRAMES: u64 = RATE as u64;
@@ -122,16 +122,16 @@ fn downloads(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings)
             return Err(Setback::Inapplicable("the driver's synthesizer takes no downloads (SYNTHCAPS)".into()));
         };
         download::corpus(stand, &synthesizer)?;
-        stand.findings.inapplicable(76, "the driver answers each UNLOAD at once, and never with STATUS_PENDING");
         // What is still downloaded goes with the pin.
         download::download_both(stand, &synthesizer, Caller::Wide)?;
         stand.close(pin)?;
-        stand.close(filter.handle)
+        stand.close(filter.handle)?;
+        unloading::run(stand, &device)
     })
 }
 
 /// The synthesizer, if its capabilities say that it takes DLS.
-fn takes_downloads(
+pub(super) fn takes_downloads(
     stand: &mut Stand<'_, '_>,
     filter: &crate::session::OpenedFilter,
     pin: guest_protocol::Handle,
@@ -158,15 +158,15 @@ fn phrase() -> Vec<MidiEvent> {
 }
 
 /// The pins of a song, and guest memory for a phrase.
-struct Phrase {
-    pins: crate::perform::Pins,
+pub(super) struct Phrase {
+    pub(super) pins: crate::perform::Pins,
     events: Bulk,
     pcm: Bulk,
     count: u32,
 }
 
 impl Phrase {
-    fn prepare(stand: &mut Stand<'_, '_>, device: &crate::session::StartedDevice) -> Result<Self, Setback> {
+    pub(super) fn prepare(stand: &mut Stand<'_, '_>, device: &crate::session::StartedDevice) -> Result<Self, Setback> {
         let pins = open_pins(stand.session, device, RATE)?;
         let events = phrase();
         let records = write_records(&events);
@@ -179,17 +179,31 @@ impl Phrase {
     }
 
     fn play(&self, stand: &mut Stand<'_, '_>) -> Result<Vec<u8>, Setback> {
-        stand.session.play(Play {
+        stand.session.play(self.request(PHRASE_FRAMES))?;
+        self.heard(stand)
+    }
+
+    /// Plays the beginning, and leaves the pins in `RUN`.
+    pub(super) fn play_on(&self, stand: &mut Stand<'_, '_>, frames: u64) -> Result<Vec<u8>, Setback> {
+        stand.session.play_on(self.request(frames))?;
+        self.heard(stand)
+    }
+
+    fn request(&self, frames: u64) -> Play {
+        Play {
             render: self.pins.render,
             wave: self.pins.wave,
             events: self.events,
             event_count: self.count,
             pcm: self.pcm,
-            frames: PHRASE_FRAMES,
+            frames,
             quantum_frames: QUANTUM_DEFAULT,
             pace: Pace::Lockstep,
             manner: Manner::InOrder,
-        })?;
+        }
+    }
+
+    fn heard(&self, stand: &mut Stand<'_, '_>) -> Result<Vec<u8>, Setback> {
         Ok(stand.session.health.machine.memory.read(self.pcm).map_err(PerformanceError::Memory)?)
     }
 }

@@ -83,7 +83,16 @@ pub(crate) enum PlayError {
     Stuck(usize),
 }
 
-/// Plays; leaves both pins in STOP. `progress` is told frames and events a few times a second; `wait` sleeps until
+/// In which state pins are left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// In STOP, with every event back.
+    Stopped,
+    /// In RUN, unless something went wrong.
+    Running,
+}
+
+/// Plays; both pins are in STOP before. `progress` is told frames and events a few times a second; `wait` sleeps until
 /// something happens, for a millisecond at most.
 ///
 /// # Errors
@@ -92,6 +101,7 @@ pub(crate) fn play(
     render: &mut Pin,
     wave: &mut Pin,
     piece: &mut Piece<'_>,
+    leave: Leave,
     mut progress: impl FnMut(Played),
     mut wait: impl FnMut(),
 ) -> Result<Played, PlayError> {
@@ -119,6 +129,9 @@ pub(crate) fn play(
         }
         .perform(piece)
     });
+    if leave == Leave::Running && result.is_ok() {
+        return result;
+    }
     // Down again whatever happened, and the render stream first: what it still holds is then not late for anything.
     let stopped = set_state(render, "render", KsState::Stop).and_then(|()| set_state(wave, "wave", KsState::Stop));
     let played = result?;

@@ -14,7 +14,7 @@ use guest_protocol::{
 };
 
 use super::bulk::Ranges;
-use super::player::{self, Piece, PlayError, Played};
+use super::player::{self, Leave, Piece, PlayError, Played};
 use super::{device, examine, failure};
 use crate::mm::user::{Process, UserMemory};
 use crate::nt::status::{STATUS_SUCCESS, success};
@@ -68,6 +68,8 @@ pub(super) struct Session {
     removed: bool,
     /// What processes have mapped, until the session ends.
     mapped: Vec<UserMemory>,
+    /// Property requests whose answers have not been taken.
+    properties: BTreeMap<u32, SentProperty>,
 }
 
 impl Session {
@@ -85,7 +87,8 @@ impl Session {
             }
             Request::AllocateBulk { bytes } => self.ranges.allocate(bytes).map(Reply::Bulk),
             Request::FreeBulk(bulk) => self.ranges.free(bulk).map(|()| Reply::Done),
-            Request::Play(play) => self.play(&play),
+            Request::Play(play) => self.play(&play, Leave::Stopped),
+            Request::PlayOn(play) => self.play(&play, Leave::Running),
             Request::Close(handle) => self.close(handle),
             Request::StopDevice => self.stop_device(),
             Request::UnloadDriver => self.unload_driver(),
@@ -120,6 +123,19 @@ impl Session {
             Request::MapUser { bulk, caller } => self.map_user(bulk, caller),
             Request::UserProperty { caller, target, node, set, id, verb, instance, value } => {
                 self.property(target, &PropertyRequest { caller: Some(caller), node, set, id, verb, instance, value })
+            }
+            Request::BeginProperty { caller, target, node, set, id, verb, instance, value } => {
+                let request = PropertyRequest { caller: Some(caller), node, set, id, verb, instance, value };
+                let sent = self.begin_property(target, &request)?;
+                self.last_handle += 1;
+                self.properties.insert(self.last_handle, sent);
+                self.take_property(Handle(self.last_handle))
+            }
+            Request::TakeProperty(handle) => self.take_property(handle),
+            Request::CancelProperty(handle) => {
+                let sent = self.properties.get(&handle.0).ok_or_else(|| no_handle(handle))?;
+                sent.packet.cancel();
+                Ok(Reply::Done)
             }
         }
     }
@@ -300,7 +316,23 @@ impl Session {
         Ok(Reply::Done)
     }
 
+    /// Asks, and waits for a driver that keeps the request.
     fn property(&self, handle: Handle, request: &PropertyRequest) -> Result<Reply, Failure> {
+        let sent = self.begin_property(handle, request)?;
+        portcls::property::await_driver(|| sent.packet.is_complete());
+        Ok(sent.answer())
+    }
+
+    /// The answer of a request, if the driver does not keep it any more.
+    fn take_property(&mut self, handle: Handle) -> Result<Reply, Failure> {
+        let sent = self.properties.get(&handle.0).ok_or_else(|| no_handle(handle))?;
+        if !sent.packet.is_complete() {
+            return Ok(Reply::PropertyPending(handle));
+        }
+        self.properties.remove(&handle.0).map(SentProperty::answer).ok_or_else(|| no_handle(handle))
+    }
+
+    fn begin_property(&self, handle: Handle, request: &PropertyRequest) -> Result<SentProperty, Failure> {
         let target = match self.handles.get(&handle.0) {
             Some(Open::Filter(port)) => Target::Filter(port),
             Some(Open::Pin { pin, .. }) => Target::Pin(pin),
@@ -309,10 +341,10 @@ impl Session {
         if request.value.len() > VALUE_BYTES_MAX {
             return Err(failure::request(format!("a value of more than {VALUE_BYTES_MAX} bytes is asked for")));
         }
-        request.send(target)
+        request.send(&target)
     }
 
-    fn play(&mut self, play: &Play) -> Result<Reply, Failure> {
+    fn play(&mut self, play: &Play, leave: Leave) -> Result<Reply, Failure> {
         let is_pin = |handle: Handle| matches!(self.handles.get(&handle.0), Some(Open::Pin { .. }));
         if play.render == play.wave || !is_pin(play.render) || !is_pin(play.wave) {
             return Err(failure::request("Play takes two open pins, a render pin and a wave pin"));
@@ -320,7 +352,7 @@ impl Session {
         let mut taken = [play.render, play.wave].map(|handle| (handle, self.handles.remove(&handle.0)));
         let result = match &mut taken {
             [(_, Some(Open::Pin { pin: render, .. })), (_, Some(Open::Pin { pin: wave, .. }))] => {
-                self.play_pins(play, render, wave)
+                self.play_pins(play, leave, render, wave)
             }
             _ => Err(no_pin(play.render)),
         };
@@ -328,7 +360,7 @@ impl Session {
         result
     }
 
-    fn play_pins(&mut self, play: &Play, render: &mut Pin, wave: &mut Pin) -> Result<Reply, Failure> {
+    fn play_pins(&mut self, play: &Play, leave: Leave, render: &mut Pin, wave: &mut Pin) -> Result<Reply, Failure> {
         // The events are copied: the two ranges may be parts of one, and the driver sees neither.
         let events = self.ranges.bytes(play.events)?.to_vec();
         let pcm = self.ranges.bytes_and_slack(play.pcm)?;
@@ -343,8 +375,8 @@ impl Session {
             manner: play.manner,
         };
         let progress = |Played { frames, events }| line::send_event(guest_protocol::Event::Progress { frames, events });
-        let Played { frames, events } =
-            player::play(render, wave, &mut piece, progress, portcls::pause).map_err(|error| play_failure(&error))?;
+        let Played { frames, events } = player::play(render, wave, &mut piece, leave, progress, portcls::pause)
+            .map_err(|error| play_failure(&error))?;
         Ok(Reply::Played { frames, events, statistics: since(&before) })
     }
 
@@ -520,16 +552,17 @@ impl PropertyRequest {
     }
 
     /// Sends it through the driver's dispatch routine, as a client's `DeviceIoControl` would.
-    fn send(&self, target: Target<'_>) -> Result<Reply, Failure> {
+    fn send(&self, target: &Target<'_>) -> Result<SentProperty, Failure> {
         let device = adapter::device().ok_or_else(|| failure::request("no device is started"))?;
-        let mut header = self.header();
-        let mut value = self.value.clone();
+        let mut header = self.header().into_boxed_slice();
+        let mut value = self.value.clone().into_boxed_slice();
         // SAFETY: all zero is a valid file object.
         let mut file: Box<FILE_OBJECT> = unsafe { Box::new(core::mem::zeroed()) };
         file.Type = IO_TYPE_FILE;
         file.Size = size_of::<FILE_OBJECT>() as i16;
         file.DeviceObject = device;
-        file.FsContext = (&raw const target).cast_mut().cast();
+        // PortCls looks at it while it dispatches the request, and not afterwards.
+        file.FsContext = core::ptr::from_ref(target).cast_mut().cast();
         let parameters = IO_DEVICE_CONTROL {
             OutputBufferLength: POINTER_ALIGNED(value.len() as u32),
             InputBufferLength: POINTER_ALIGNED(header.len() as u32),
@@ -537,9 +570,9 @@ impl PropertyRequest {
             Type3InputBuffer: header.as_mut_ptr().cast(),
         };
         let (file_address, value_address) = (&raw mut *file, value.as_mut_ptr());
-        // SAFETY: the device is an adapter's, and what the parameters point to outlives the request, which is waited for.
+        // SAFETY: the device is an adapter's, and what the parameters point to stays where it is until the answer is taken.
         let send = || unsafe {
-            io::irp::send_synchronous(device, STATUS_SUCCESS, |request, stack| {
+            io::irp::send(device, STATUS_SUCCESS, |request, stack| {
                 request.UserBuffer = value_address.cast();
                 request.RequestorMode = if self.caller.is_some() { USER_MODE } else { KERNEL_MODE };
                 stack.MajorFunction = IRP_MJ_DEVICE_CONTROL;
@@ -547,15 +580,33 @@ impl PropertyRequest {
                 stack.Parameters.DeviceIoControl = parameters;
             })
         };
-        let (status, information) = match self.caller {
+        let packet = match self.caller {
             Some(caller) => ke::thread::as_caller(process(caller), send),
             None => send(),
         };
+        let packet = packet.ok_or_else(|| failure::memory(size_of::<crate::nt::IRP>() as u64))?;
+        Ok(SentProperty { packet, is_set: matches!(self.verb, PropertyVerb::Set), value, _header: header, _file: file })
+    }
+}
+
+/// A property request on its way, and what its packet points to.
+struct SentProperty {
+    packet: io::irp::Sent,
+    is_set: bool,
+    value: Box<[u8]>,
+    _header: Box<[u8]>,
+    _file: Box<FILE_OBJECT>,
+}
+
+impl SentProperty {
+    /// Its answer, which is waited for.
+    fn answer(self) -> Reply {
+        let (status, information) = self.packet.finish();
         let length = information as u32;
-        let written =
-            if success(status) && !matches!(self.verb, PropertyVerb::Set) { length.min(value.len() as u32) } else { 0 };
+        let written = if success(status) && !self.is_set { length.min(self.value.len() as u32) } else { 0 };
+        let mut value = self.value.into_vec();
         value.truncate(written as usize);
-        Ok(Reply::Property { status: status.cast_unsigned(), value, length })
+        Reply::Property { status: status.cast_unsigned(), value, length }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use core::ptr::null_mut;
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
 use crate::arch::cpu;
@@ -124,6 +125,45 @@ pub unsafe fn current_stack(irp: *mut IRP) -> *mut IO_STACK_LOCATION {
     unsafe { (*irp).Tail.CurrentStackLocation }
 }
 
+/// A packet of the host's that has been sent, and how it ends.
+pub struct Sent {
+    irp: *mut IRP,
+    end: Box<End>,
+}
+
+/// What a packet's completion writes.
+struct End {
+    done: KEVENT,
+    result: IO_STATUS_BLOCK,
+}
+
+impl Sent {
+    /// It has been completed.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        is_complete(self.irp)
+    }
+
+    /// Asks for its cancellation. Whether it has a cancel routine, which has then been called.
+    pub fn cancel(&self) -> bool {
+        // SAFETY: the packet lives until it is finished.
+        unsafe { IoCancelIrp(self.irp) != 0 }
+    }
+
+    /// Waits until it is complete. Gives status and information.
+    #[must_use]
+    pub fn finish(mut self) -> (NTSTATUS, usize) {
+        // SAFETY: both live; the event is set when the packet is complete.
+        unsafe { wait::wait_one("the I/O manager", (&raw mut self.end.done).cast()) };
+        free("the I/O manager", self.irp);
+        (self.end.result.Status, self.end.result.Information)
+    }
+}
+
+fn is_complete(irp: *mut IRP) -> bool {
+    PACKETS.with(|packets| packets.get(&(irp as u64)).is_none_or(|state| state.completed))
+}
+
 /// Sends a packet of the host's to the top of a device's stack and waits for its completion. `fill` writes the first
 /// stack location; the status begins as `initial`. Gives status and information.
 ///
@@ -137,23 +177,35 @@ pub unsafe fn send_synchronous(
     initial: NTSTATUS,
     fill: impl FnOnce(&mut IRP, &mut IO_STACK_LOCATION),
 ) -> (NTSTATUS, usize) {
-    let mut done = KEVENT { Header: event::header(0, 0) };
-    let mut result = IO_STATUS_BLOCK { Status: 0, StatusHigh: 0, Information: 0 };
-    // SAFETY: the caller's promise; the packet and what it points to outlive the wait.
+    // SAFETY: the caller's promise.
+    unsafe { send(device, initial, fill) }.map_or((STATUS_INSUFFICIENT_RESOURCES, 0), Sent::finish)
+}
+
+/// Sends a packet of the host's to the top of a device's stack. It may come back at any time. `None`: there is no memory.
+///
+/// # Safety
+/// As for [`send_synchronous`]; what the parameters point to lives until the packet is complete.
+pub unsafe fn send(
+    device: *mut DEVICE_OBJECT,
+    initial: NTSTATUS,
+    fill: impl FnOnce(&mut IRP, &mut IO_STACK_LOCATION),
+) -> Option<Sent> {
+    let mut end = Box::new(End {
+        done: KEVENT { Header: event::header(0, 0) },
+        result: IO_STATUS_BLOCK { Status: 0, StatusHigh: 0, Information: 0 },
+    });
+    // SAFETY: the caller's promise; what the packet points to lives as long as the packet.
     unsafe {
         let top = super::device::top(device);
-        let Some(irp) = allocate((*top).StackSize, Lifetime::Host) else { return (STATUS_INSUFFICIENT_RESOURCES, 0) };
-        (*irp).UserEvent = &raw mut done;
-        (*irp).UserIosb = &raw mut result;
+        let irp = allocate((*top).StackSize, Lifetime::Host)?;
+        (*irp).UserEvent = &raw mut end.done;
+        (*irp).UserIosb = &raw mut end.result;
         (*irp).IoStatus.Status = initial;
         (*irp).Tail.Thread = crate::ke::thread::KeGetCurrentThread();
         fill(&mut *irp, &mut *next_stack(irp));
         let major = (*next_stack(irp)).MajorFunction;
         let status = IofCallDriver(top, irp);
-        let completed = || PACKETS.with(|packets| packets.get(&(irp as u64)).is_none_or(|state| state.completed));
-        if status == STATUS_PENDING {
-            wait::wait_one("the I/O manager", (&raw mut done).cast());
-        } else if !completed() {
+        if status != STATUS_PENDING && !is_complete(irp) {
             verifier::stop(
                 DRIVER_VERIFIER_IOMANAGER_VIOLATION,
                 "IofCallDriver",
@@ -163,8 +215,7 @@ pub unsafe fn send_synchronous(
                 ),
             );
         }
-        free("the I/O manager", irp);
-        (result.Status, result.Information)
+        Some(Sent { irp, end })
     }
 }
 

@@ -7,7 +7,7 @@ use core::ffi::c_void;
 use super::abi::{KsIdentifier, property_type};
 use super::adapter;
 use super::power;
-use super::property::{self, Request, Target};
+use super::property::{self, Request, Sent, Target};
 use crate::api::{
     IofCallDriver, IofCompleteRequest, KeInitializeEvent, KeSetEvent, KeWaitForSingleObject, PoCallDriver,
     PoStartNextPowerIrp,
@@ -50,6 +50,18 @@ pub(super) unsafe fn complete(irp: *mut IRP, status: NTSTATUS) -> NTSTATUS {
         IofCompleteRequest(irp, 0);
     }
     status
+}
+
+/// Completes an IRP with a status and how much was written, or is needed; gives the status.
+///
+/// # Safety
+/// As for [`complete`].
+pub(super) unsafe fn complete_with(irp: *mut IRP, status: NTSTATUS, length: u32) -> NTSTATUS {
+    // SAFETY: by the caller.
+    unsafe {
+        (*irp).IoStatus.Information = length as usize;
+        complete(irp, status)
+    }
 }
 
 /// Sends an IRP to the device below and waits until it comes back, not completed.
@@ -168,11 +180,13 @@ unsafe fn plug_and_play(fdo: *mut DEVICE_OBJECT, irp: *mut IRP, minor: u8) -> NT
             }
             IRP_MN_STOP_DEVICE => {
                 adapter::release_subdevices(fdo);
+                property::expect_none();
                 (*irp).IoStatus.Status = STATUS_SUCCESS;
                 pass_down(fdo, irp)
             }
             IRP_MN_REMOVE_DEVICE => {
                 adapter::release_subdevices(fdo);
+                property::expect_none();
                 (*irp).IoStatus.Status = STATUS_SUCCESS;
                 let status = pass_down(fdo, irp);
                 adapter::remove(fdo);
@@ -202,9 +216,10 @@ unsafe fn device_control(irp: *mut IRP) -> NTSTATUS {
             0 => &mut [],
             length => core::slice::from_raw_parts_mut((*irp).UserBuffer.cast(), length as usize),
         };
-        let (status, length) = property::send(*target, &Request { instance, ..request }, value, irp.cast::<c_void>());
-        (*irp).IoStatus.Information = length as usize;
-        complete(irp, status)
+        match property::send(*target, &Request { instance, ..request }, value, irp.cast::<c_void>()) {
+            Sent::Answered((status, length)) => complete_with(irp, status, length),
+            Sent::Pending => STATUS_PENDING,
+        }
     }
 }
 

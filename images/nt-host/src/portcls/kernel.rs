@@ -129,6 +129,12 @@ mod target {
         PAUSED.store(false, Ordering::Relaxed);
     }
 
+    /// `IoMarkIrpPending`.
+    pub(crate) fn mark_pending(irp: PVOID) {
+        // SAFETY: a packet that is this driver's, and not completed.
+        unsafe { (*crate::io::irp::current_stack(irp.cast())).Control |= crate::nt::SL_PENDING_RETURNED };
+    }
+
     /// Ends a [`pause`]. At any IRQL.
     pub(crate) fn wake() {
         if PAUSED.swap(false, Ordering::Relaxed) {
@@ -290,6 +296,8 @@ mod double {
     }
 
     pub(crate) fn wake() {}
+
+    pub(crate) fn mark_pending(_irp: PVOID) {}
 
     pub(crate) unsafe extern "win64" fn KeInitializeTimerEx(_timer: *mut KTIMER, _kind: i32) {}
     pub(crate) unsafe extern "win64" fn KeSetTimerEx(

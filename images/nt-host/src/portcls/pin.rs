@@ -23,6 +23,7 @@ use super::lock::Lock;
 use super::new_stream::{NewStream, new_stream};
 use super::port::Port;
 use super::probe::probe;
+use super::property;
 use super::rules::{self, Broken, Rule};
 use super::sequencer::{Sequencer, Verdict};
 use super::slots::{self, Foreign};
@@ -693,9 +694,13 @@ impl Pin {
         let miniport = self.port.miniport();
         let references = || miniport.as_ref().map_or(0, |miniport| miniport.references());
         let before = references();
+        let (address, waiting) = (stream.as_raw(), property::kept_of(stream.as_raw()));
         let left = stream.release();
         if shared {
             return;
+        }
+        if waiting > 0 {
+            Self::check_answered(address);
         }
         let given = before.wrapping_sub(references());
         let broken = if left != 0 {
@@ -720,6 +725,22 @@ impl Pin {
             )
         }
         self.check_returned(kept);
+    }
+
+    /// What waited on the stream has been answered when it is gone (rule 76).
+    fn check_answered(stream: PVOID) {
+        let kept = property::kept_of(stream);
+        if kept > 0 {
+            violation(
+                "IMXF::Release",
+                Broken::new(
+                    rules::UNLOAD_AT_CLOSE,
+                    format!("the stream is destroyed, and {kept} requests that came on it are still pending"),
+                    "complete every request that waits on a stream with PcCompletePendingPropertyRequest, at the latest in its destructor",
+                ),
+            )
+        }
+        rules::UNLOAD_AT_CLOSE.held();
     }
 
     fn check_returned(&self, kept: &'static Rule) {

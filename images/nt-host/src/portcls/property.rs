@@ -2,13 +2,16 @@
 //!
 //! A request for a node goes to that node's table, one on a pin handle to the pin's, one on a filter handle to the
 //! filter's. What no table has, the port answers itself (the page "audio property handlers").
+//!
+//! A handler may keep a request (`STATUS_PENDING`): its packet is then pending too, until the driver completes the request,
+//! perhaps before the handler has returned.
 
 #![allow(unsafe_code, reason = "requests and handlers are the driver's structures and code")]
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec;
-use alloc::vec::Vec;
 
 use super::abi::{PropertyRequest, property_type};
 use super::answers::{self, Answer};
@@ -81,35 +84,75 @@ pub(crate) struct Request<'a> {
     pub(crate) instance: &'a [u8],
 }
 
+/// What is asked, for whoever reads of it.
+#[derive(Clone, Copy)]
+struct Asked {
+    set: GUID,
+    id: u32,
+    verb: u32,
+}
+
 /// A request in a driver's hands. The driver knows it by the address of its first member.
 #[repr(C)]
 struct Held {
     request: PropertyRequest,
     value: Box<[u8]>,
     room: usize,
-    completed: bool,
+    asked: Asked,
+    /// Where the client wants the value, as long as `room` says.
+    out: *mut u8,
+    /// What follows the header, as the driver sees it: aligned, and gone after the request.
+    _instance: Box<[u64]>,
+}
+
+/// How far a request in a driver's hands has got.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The handler runs.
+    Called,
+    /// The handler has returned `STATUS_PENDING`.
+    Pending,
+    /// The driver has completed it with this status, and whoever sent it has not seen that yet.
+    Completed(NTSTATUS),
+}
+
+/// A request in a driver's hands, and the stream that it was sent to.
+struct Entry {
+    stage: Stage,
+    stream: usize,
 }
 
 /// Requests that handlers have and have not given up, by address.
-static PENDING: Lock<Vec<usize>> = Lock::new(Vec::new());
+static HELD: Lock<BTreeMap<usize, Entry>> = Lock::new(BTreeMap::new());
 
-/// The end of a pending request: what `PcCompletePendingPropertyRequest` said.
-static COMPLETED: Lock<Vec<(usize, NTSTATUS)>> = Lock::new(Vec::new());
+/// What became of a request.
+pub(crate) enum Sent {
+    /// It is answered.
+    Answered(Answer),
+    /// The driver keeps it: its packet is completed later, and perhaps was already.
+    Pending,
+}
 
-/// Sends a request. `irp` is what the driver finds in the request for its own look at the requestor.
-pub(crate) fn send(target: Target<'_>, request: &Request<'_>, value: &mut [u8], irp: PVOID) -> (NTSTATUS, u32) {
+/// Sends a request. `irp` is what the driver finds in the request for its own look at the requestor, and what stays pending
+/// with it; with none, a request that the driver keeps is waited for.
+pub(crate) fn send(target: Target<'_>, request: &Request<'_>, value: &mut [u8], irp: PVOID) -> Sent {
     irql::passive("PCPROPERTY_REQUEST", "Handler");
-    let Some(filter) = target.port().filter() else { return (STATUS_INVALID_DEVICE_REQUEST, 0) };
+    let Some(filter) = target.port().filter() else { return Sent::Answered((STATUS_INVALID_DEVICE_REQUEST, 0)) };
     let table = match (request.node, target) {
         (Some(node), _) => match filter.nodes.get(node as usize) {
             Some(node) => &node.properties,
-            None => return (STATUS_INVALID_PARAMETER, 0),
+            None => return Sent::Answered((STATUS_INVALID_PARAMETER, 0)),
         },
         (None, Target::Pin(pin)) => &filter.pins[pin.id() as usize].properties,
         (None, Target::Filter(_)) => &filter.properties,
     };
-    match table.iter().find(|property| property.set == request.set && property.id == request.id) {
-        Some(property) if property.flags & request.verb != 0 => call(target, property, request, value, irp),
+    Sent::Answered(match table.iter().find(|property| property.set == request.set && property.id == request.id) {
+        Some(property) if property.flags & request.verb != 0 => {
+            let mut content = formats::aligned(request.instance);
+            let address = if request.instance.is_empty() { core::ptr::null_mut() } else { content.as_mut_ptr().cast() };
+            let instance = Instance { address, bytes: request.instance.len() as u32 };
+            return call(target, property, request, (instance, content), value, irp);
+        }
         Some(property) if request.verb == property_type::BASIC_SUPPORT => answers::basic_support(property.flags, value),
         Some(_) => answers::WRONG_VERB,
         None if request.node.is_some() => {
@@ -120,18 +163,7 @@ pub(crate) fn send(target: Target<'_>, request: &Request<'_>, value: &mut [u8], 
             }
         }
         None => own(target, &filter, request, value),
-    }
-}
-
-/// Calls the driver's handler.
-fn call(target: Target<'_>, property: &Property, request: &Request<'_>, value: &mut [u8], irp: PVOID) -> Answer {
-    // As the driver sees it: aligned, and gone after the request.
-    let mut instance = formats::aligned(request.instance);
-    let instance = Instance {
-        address: if request.instance.is_empty() { core::ptr::null_mut() } else { instance.as_mut_ptr().cast() },
-        bytes: request.instance.len() as u32,
-    };
-    call_with(target, property, request, instance, value, irp)
+    })
 }
 
 /// Where a request's instance data lies.
@@ -141,24 +173,42 @@ pub(crate) struct Instance {
     pub(crate) bytes: u32,
 }
 
-/// Calls the driver's handler with a verb that its item need not have, and instance data that need not be there.
+/// Calls the driver's handler with a verb that its item need not have, and instance data that need not be there. A request
+/// that the driver keeps is waited for.
 pub(crate) fn call_with(
     target: Target<'_>,
     property: &Property,
     request: &Request<'_>,
     instance: Instance,
     value: &mut [u8],
-    irp: PVOID,
 ) -> Answer {
+    match call(target, property, request, (instance, Box::default()), value, core::ptr::null_mut()) {
+        Sent::Answered(answer) => answer,
+        // Only what has a packet stays pending.
+        Sent::Pending => (STATUS_PENDING, 0),
+    }
+}
+
+/// Calls the driver's handler. The instance comes with the memory that it is in, if that is to live as long as the request.
+fn call(
+    target: Target<'_>,
+    property: &Property,
+    request: &Request<'_>,
+    (instance, content): (Instance, Box<[u64]>),
+    value: &mut [u8],
+    irp: PVOID,
+) -> Sent {
+    let refused = Sent::Answered((STATUS_INVALID_DEVICE_REQUEST, 0));
     let port = target.port();
-    let Some(major) = port.major_target() else { return (STATUS_INVALID_DEVICE_REQUEST, 0) };
+    let Some(major) = port.major_target() else { return refused };
+    let stream = match target {
+        Target::Pin(pin) => pin.minor_target(),
+        Target::Filter(_) => core::ptr::null_mut(),
+    };
     let mut held = Box::new(Held {
         request: PropertyRequest {
             major_target: major.as_raw(),
-            minor_target: match target {
-                Target::Pin(pin) => pin.minor_target(),
-                Target::Filter(_) => core::ptr::null_mut(),
-            },
+            minor_target: stream,
             node: request.node.unwrap_or(u32::MAX),
             item: property.item,
             verb: request.verb,
@@ -170,54 +220,89 @@ pub(crate) fn call_with(
         },
         value: guarded(value),
         room: value.len(),
-        completed: false,
+        asked: Asked { set: request.set, id: request.id, verb: request.verb },
+        out: value.as_mut_ptr(),
+        _instance: content,
     });
     // Not null even without room: a handler that writes all the same is then caught and not merely faults.
     held.request.value = held.value.as_mut_ptr().cast();
     // SAFETY: the item is the driver's, read at Init and constant since.
-    let Some(handler) = (unsafe { property.item.read() }).handler else { return (STATUS_INVALID_DEVICE_REQUEST, 0) };
+    let Some(handler) = (unsafe { property.item.read() }).handler else { return refused };
     let held = Box::into_raw(held);
-    PENDING.with(|pending| pending.push(held as usize));
+    HELD.with(|all| all.insert(held as usize, Entry { stage: Stage::Called, stream: stream as usize }));
     // SAFETY: the request lives until it is taken back below, or until it is completed.
     let status = slots::at_same_level("PCPFNPROPERTY_HANDLER", PASSIVE_LEVEL, || unsafe { handler(held.cast()) });
     if status == STATUS_PENDING {
-        return wait_for(held, request, value);
+        return if keep(held as usize, irp) { Sent::Pending } else { Sent::Answered(wait_for(held)) };
     }
-    PENDING.with(|pending| pending.retain(|&entry| entry != held as usize));
-    // SAFETY: it came from a box, and the handler did not keep it.
-    let held = unsafe { Box::from_raw(held) };
-    if COMPLETED.with(|completed| completed.iter().any(|&(address, _)| address == core::ptr::from_ref(&*held) as usize))
-    {
+    if HELD.with(|all| all.remove(&(held as usize))).is_none_or(|entry| entry.stage != Stage::Called) {
         broken_pending("the handler completed a request and then returned another status than STATUS_PENDING");
     }
-    finish(&held, status, request, value)
+    // SAFETY: it came from a box, and the handler did not keep it.
+    let held = unsafe { Box::from_raw(held) };
+    Sent::Answered(finish(&held, status))
+}
+
+/// The handler has returned `STATUS_PENDING`. Whether the request's packet is pending now; else it has none, or the request
+/// is complete already.
+fn keep(held: usize, irp: PVOID) -> bool {
+    HELD.with(|all| match all.get_mut(&held) {
+        Some(entry) if entry.stage == Stage::Called => {
+            entry.stage = Stage::Pending;
+            if !irp.is_null() {
+                super::kernel::mark_pending(irp);
+            }
+            !irp.is_null()
+        }
+        _ => false,
+    })
 }
 
 /// Waits until the driver completes a request that it kept.
-fn wait_for(held: *mut Held, request: &Request<'_>, value: &mut [u8]) -> Answer {
+fn wait_for(held: *mut Held) -> Answer {
+    let mut ended = None;
+    await_driver(|| {
+        ended = HELD.with(|all| match all.get(&(held as usize)).map(|entry| entry.stage) {
+            Some(Stage::Completed(status)) => all.remove(&(held as usize)).map(|_| status),
+            _ => None,
+        });
+        ended.is_some()
+    });
+    rules::PROPERTY_PENDING.held();
+    // SAFETY: it came from a box, and the driver has given it up.
+    let held = unsafe { Box::from_raw(held) };
+    finish(&held, ended.unwrap_or(STATUS_PENDING))
+}
+
+/// Waits for a driver that keeps a request, for as long as a client would (rule 74).
+pub(crate) fn await_driver(mut is_over: impl FnMut() -> bool) {
     let deadline = clock::now().saturating_add(PATIENCE);
-    loop {
+    while !is_over() {
         if clock::now() > deadline {
             broken_pending("a request was kept for 10 s and not completed");
-        }
-        let done = COMPLETED.with(|completed| {
-            let index = completed.iter().position(|&(address, _)| address == held as usize)?;
-            Some(completed.swap_remove(index).1)
-        });
-        if let Some(status) = done {
-            PENDING.with(|pending| pending.retain(|&entry| entry != held as usize));
-            rules::PROPERTY_PENDING.held();
-            // SAFETY: it came from a box, and the driver has given it up.
-            let held = unsafe { Box::from_raw(held) };
-            return finish(&held, status, request, value);
         }
         super::kernel::pause();
     }
 }
 
+/// How many requests to a stream the driver keeps.
+pub(super) fn kept_of(stream: PVOID) -> usize {
+    let is_kept = |entry: &&Entry| entry.stream == stream as usize && entry.stage == Stage::Pending;
+    HELD.with(|all| all.values().filter(is_kept).count())
+}
+
+/// The device goes, and the driver keeps no request any more.
+#[cfg(target_os = "none")]
+pub(super) fn expect_none() {
+    if HELD.with(|all| !all.is_empty()) {
+        broken_pending("the device is stopped or removed, and a request is still kept");
+    }
+}
+
 /// Checks what came back (rule 66) and copies the value.
-fn finish(held: &Held, status: NTSTATUS, request: &Request<'_>, value: &mut [u8]) -> Answer {
+fn finish(held: &Held, status: NTSTATUS) -> Answer {
     let says = held.request.value_size;
+    let request = held.asked;
     let name = || format!("property {} of {}", request.id, guids::Printed(&request.set));
     let what = if held.value[held.room..].iter().any(|&byte| byte != GUARD) {
         Some(format!("the handler of {} writes behind a value of {} bytes", name(), held.room))
@@ -244,7 +329,8 @@ fn finish(held: &Held, status: NTSTATUS, request: &Request<'_>, value: &mut [u8]
         )
     }
     rules::PROPERTY_SIZES.held();
-    value.copy_from_slice(&held.value[..held.room]);
+    // SAFETY: the client's memory lives as long as its request, and has that much room.
+    unsafe { core::ptr::copy_nonoverlapping(held.value.as_ptr(), held.out, held.room) };
     (status, says)
 }
 
@@ -309,14 +395,25 @@ crate::exports! {
         if status == STATUS_PENDING {
             broken_pending("a request is completed with STATUS_PENDING");
         }
-        if !PENDING.with(|pending| pending.contains(&(request as usize))) {
-            broken_pending("a request is completed that is not pending: a second time, or after its handler returned something else");
-        }
         let held = request.cast::<Held>();
-        if core::mem::replace(&mut (*held).completed, true) {
-            broken_pending("a request is completed a second time");
+        let completes = HELD.with(|all| {
+            let has_packet = |held: *mut Held| !(*held).request.irp.is_null();
+            match all.get_mut(&(held as usize)).map(|entry| &mut entry.stage) {
+                None => broken_pending("a request is completed that is not pending: a second time, or after its handler returned something else"),
+                Some(Stage::Completed(_)) => broken_pending("a request is completed a second time"),
+                Some(Stage::Pending) if has_packet(held) => all.remove(&(held as usize)).is_some(),
+                Some(stage) => {
+                    *stage = Stage::Completed(status);
+                    false
+                }
+            }
+        });
+        if completes {
+            rules::PROPERTY_PENDING.held();
+            let held = Box::from_raw(held);
+            let (status, length) = finish(&held, status);
+            super::irp::complete_with(held.request.irp.cast(), status, length);
         }
-        COMPLETED.with(|completed| completed.push((held as usize, status)));
         super::kernel::wake();
         STATUS_SUCCESS
     }

@@ -17,7 +17,7 @@ use super::guids::{self, GUID};
 use super::irql;
 use super::pin::{Pin, RENDER_GUARD_BYTES};
 use super::port::Port;
-use super::property::{Request, Target};
+use super::property::{Request, Sent, Target};
 use super::slots;
 use super::unpack::Message;
 use super::{KsState, formats, property, rules};
@@ -523,7 +523,11 @@ fn a_node_property_reaches_its_handler_by_the_size_protocol() {
         Request { node: Some(0), set: guids::KSPROPSETID_SYNTH, id: 2, verb: property_type::GET, instance: &[] };
     let ask = |request: &Request<'_>, room: usize| {
         let mut value = vec![0xEE; room];
-        let (status, length) = property::send(Target::Filter(&port), request, &mut value, core::ptr::null_mut());
+        let Sent::Answered((status, length)) =
+            property::send(Target::Filter(&port), request, &mut value, core::ptr::null_mut())
+        else {
+            panic!("without a packet nothing stays pending");
+        };
         (status, length, value)
     };
     assert_eq!(ask(&request, 0), (STATUS_BUFFER_OVERFLOW, 8, vec![]));
@@ -612,7 +616,7 @@ mod play {
     use guest_protocol::{Manner, Pace};
 
     use super::*;
-    use crate::agent::player::{Piece, PlayError, Played, play};
+    use crate::agent::player::{Leave, Piece, PlayError, Played, play};
 
     fn record(delta: i64) -> Vec<u8> {
         let mut bytes = 3_u32.to_le_bytes().to_vec();
@@ -637,7 +641,7 @@ mod play {
             pace: Pace::Lockstep,
             manner: Manner::InOrder,
         };
-        let played = play(&mut render, &mut wave, &mut piece, |_| (), || ());
+        let played = play(&mut render, &mut wave, &mut piece, Leave::Stopped, |_| (), || ());
         assert_eq!((render.state(), wave.state()), (KsState::Stop, KsState::Stop));
         render.close();
         wave.close();

@@ -76,8 +76,7 @@ impl Item<'_> {
     fn call(&self, target: Target<'_>, node: Option<u32>, verb: u32, instance: Instance, value: &[u8]) -> Reply {
         let request = Request { node, set: self.property.set, id: self.property.id, verb, instance: &[] };
         let mut value = value.to_vec();
-        let (status, says) =
-            property::call_with(target, self.property, &request, instance, &mut value, core::ptr::null_mut());
+        let (status, says) = property::call_with(target, self.property, &request, instance, &mut value);
         Reply { status, says: says as usize, value }
     }
 

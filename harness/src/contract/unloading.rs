@@ -1,0 +1,241 @@
+//! Unloads of what sounds: a driver may keep such a request until the last voice has ended, and must give it up when
+//! anything else ends first.
+
+use std::time::{Duration, Instant};
+
+use guest_protocol::{Caller, DevicePower, Handle, KsState, Request};
+use serde_json::json;
+
+use super::download::{self, Synthesizer, download_these};
+use super::scripts::{Phrase, RATE, takes_downloads};
+use super::{Setback, Stand};
+use crate::perform::PerformanceError;
+use crate::session::StartedDevice;
+
+/// Frames that are played before the unload: the instrument's first note sounds by then, and for most of a second yet.
+const BEFORE_FRAMES: u64 = RATE as u64 / 10;
+
+/// Frames after which it sounds still, and after which it does not.
+const STILL_FRAMES: u64 = BEFORE_FRAMES;
+const ENOUGH_FRAMES: u64 = 2 * RATE as u64;
+
+/// How long the news of a voice's end may take to reach a client.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Between two looks.
+const POLL: Duration = Duration::from_millis(2);
+
+/// What ends an unload that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The sound does.
+    Sound,
+    /// The wave stream is stopped, and every voice with it.
+    Stop,
+    /// The client is going away: the system cancels its requests.
+    Cancellation,
+    /// The device loses its power.
+    Power,
+    /// The pin is closed.
+    Close,
+    /// The device is pulled out. The last one: there is no device afterwards.
+    Removal,
+}
+
+/// All of them, each from one kind of caller.
+const ENDS: [(End, Caller); 6] = [
+    (End::Sound, Caller::Narrow),
+    (End::Stop, Caller::Wide),
+    (End::Cancellation, Caller::Wide),
+    (End::Power, Caller::Wide),
+    (End::Close, Caller::Wide),
+    (End::Removal, Caller::Wide),
+];
+
+/// Tries each end.
+pub(super) fn run(stand: &mut Stand<'_, '_>, device: &StartedDevice) -> Result<(), Setback> {
+    let mut kept = 0;
+    for (end, caller) in ENDS {
+        match trial(stand, device, caller, end)? {
+            Some(requests) => kept += requests,
+            None => {
+                stand
+                    .findings
+                    .inapplicable(76, "the driver answers each UNLOAD at once, and never with STATUS_PENDING");
+                return Ok(());
+            }
+        }
+    }
+    stand.findings.figures.push(("unloads that waited for their sound".into(), kept));
+    Ok(())
+}
+
+/// Has an instrument sound, unloads it and its wave, and sees to it that both requests end. How many were kept; `None` if
+/// the driver kept none, or makes no sound.
+fn trial(stand: &mut Stand<'_, '_>, device: &StartedDevice, caller: Caller, end: End) -> Result<Option<u64>, Setback> {
+    let phrase = match Phrase::prepare(stand, device) {
+        Err(Setback::Failed(crate::failure::Error::Performance(PerformanceError::NoPins { .. }))) => return Ok(None),
+        phrase => phrase?,
+    };
+    let opened = stand.session.open_filter(&device.subdevices[0])?;
+    let Some(synthesizer) = takes_downloads(stand, &opened, phrase.pins.render)? else { return Ok(None) };
+    let handles = download_these(stand, &synthesizer, caller, &download::one_shot())?;
+    let sound = phrase.play_on(stand, BEFORE_FRAMES)?;
+    if sound.iter().all(|byte| *byte == 0) {
+        return Err(Setback::Broken { rule: 74, what: "an instrument that was downloaded is silent".into() });
+    }
+    let mut kept = Vec::new();
+    for handle in handles.into_iter().rev() {
+        match synthesizer.begin_unload(stand, caller, handle)? {
+            Ok(0) => {}
+            Ok(status) => return Err(broken(74, end, format!("UNLOAD of what sounds fails with {status:#010x}"))),
+            Err(request) => kept.push(request),
+        }
+        refuse_again(stand, &synthesizer, caller, handle)?;
+    }
+    if !kept.is_empty() {
+        advance(stand, STILL_FRAMES)?;
+        for request in &kept {
+            if take(stand, *request)?.is_some() {
+                return Err(broken(74, end, "UNLOAD was pending, and is answered while it still sounds".into()));
+            }
+        }
+    }
+    happen(stand, &phrase, end, &kept)?;
+    let at_once = expect_ends(stand, end, &kept)?;
+    if matches!(end, End::Cancellation | End::Power) {
+        stand.findings.figures.push((format!("unloads that ended when {}", end.text()), at_once));
+    }
+    tidy(stand, &phrase, end, opened.handle)?;
+    Ok((!kept.is_empty()).then_some(kept.len() as u64))
+}
+
+/// Sees that every request ends, and how many have ended already. A pin that is closed is the last chance; what a driver
+/// does not end when it is cancelled, or loses power, it ends with the sound.
+fn expect_ends(stand: &mut Stand<'_, '_>, end: End, kept: &[Handle]) -> Result<u64, Setback> {
+    let rule = if matches!(end, End::Close | End::Removal) { 76 } else { 74 };
+    let (mut at_once, mut left) = (0, Vec::new());
+    for request in kept {
+        match take(stand, *request)? {
+            Some(status) => {
+                ended(stand, rule, end, status)?;
+                at_once += 1;
+            }
+            None => left.push(*request),
+        }
+    }
+    if end == End::Power {
+        stand.done("give the device its power back", Request::SetPower(DevicePower::D0))?;
+    }
+    if end == End::Cancellation && !left.is_empty() {
+        advance(stand, ENOUGH_FRAMES)?;
+    }
+    for request in left {
+        let patience = if rule == 76 { Duration::ZERO } else { PATIENCE };
+        let Some(status) = wait_for(stand, request, patience)? else {
+            return Err(broken(rule, end, "UNLOAD is still pending".into()));
+        };
+        ended(stand, rule, end, status)?;
+    }
+    Ok(at_once)
+}
+
+/// A request has ended.
+fn ended(stand: &mut Stand<'_, '_>, rule: u16, end: End, status: u32) -> Result<(), Setback> {
+    if matches!(end, End::Sound | End::Stop) && status != 0 {
+        return Err(broken(rule, end, format!("UNLOAD ends with {status:#010x}")));
+    }
+    stand.findings.held(rule);
+    Ok(())
+}
+
+/// A handle is nobody's as soon as it was unloaded, whether anybody waits or not.
+fn refuse_again(
+    stand: &mut Stand<'_, '_>,
+    synthesizer: &Synthesizer,
+    caller: Caller,
+    handle: u64,
+) -> Result<(), Setback> {
+    match synthesizer.begin_unload(stand, caller, handle)? {
+        Ok(status) if status != 0 => Ok(()),
+        _ => Err(Setback::Broken { rule: 74, what: "UNLOAD is taken a second time for one handle".into() }),
+    }
+}
+
+/// Brings the end about.
+fn happen(stand: &mut Stand<'_, '_>, phrase: &Phrase, end: End, kept: &[Handle]) -> Result<(), Setback> {
+    match end {
+        End::Sound => advance(stand, ENOUGH_FRAMES),
+        End::Stop => set_state(stand, phrase.pins.wave, KsState::Stop),
+        End::Cancellation => {
+            kept.iter().try_for_each(|request| stand.done("cancel a request", Request::CancelProperty(*request)))
+        }
+        End::Power => stand.done("take the device's power away", Request::SetPower(DevicePower::D3)),
+        End::Close => stand.close(phrase.pins.render),
+        End::Removal => {
+            stand.done("pull the card out", Request::SurpriseRemoval)?;
+            stand.close(phrase.pins.render)
+        }
+    }
+}
+
+/// Closes what is open.
+fn tidy(stand: &mut Stand<'_, '_>, phrase: &Phrase, end: End, filter: Handle) -> Result<(), Setback> {
+    if !matches!(end, End::Close | End::Removal) {
+        set_state(stand, phrase.pins.render, KsState::Stop)?;
+        stand.close(phrase.pins.render)?;
+    }
+    stand.close(phrase.pins.wave)?;
+    stand.close(filter)?;
+    stand.close(phrase.pins.filter)
+}
+
+fn set_state(stand: &mut Stand<'_, '_>, pin: Handle, state: KsState) -> Result<(), Setback> {
+    stand.done("set a pin's state", Request::SetState { pin, state })
+}
+
+/// Lets the card render without anybody asking for it.
+fn advance(stand: &mut Stand<'_, '_>, frames: u64) -> Result<(), Setback> {
+    let control = stand.session.health.card.control();
+    let answer = control.ask(&json!({ "cmd": "advance", "frames": frames })).map_err(PerformanceError::Memory)?;
+    if answer["ok"] == true {
+        return Ok(());
+    }
+    Err(PerformanceError::Memory(std::io::Error::other(answer.to_string())).into())
+}
+
+/// The status of a request that was kept, if it has one.
+fn take(stand: &mut Stand<'_, '_>, request: Handle) -> Result<Option<u32>, Setback> {
+    let taken = stand.session.kept_property("look at a request", Request::TakeProperty(request))?;
+    Ok(taken.ok().map(|(status, _)| status))
+}
+
+fn wait_for(stand: &mut Stand<'_, '_>, request: Handle, patience: Duration) -> Result<Option<u32>, Setback> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let status = take(stand, request)?;
+        if status.is_some() || Instant::now() >= deadline {
+            return Ok(status);
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+fn broken(rule: u16, end: End, what: String) -> Setback {
+    let what = format!("{what}, when {}: complete it with PcCompletePendingPropertyRequest, once", end.text());
+    Setback::Broken { rule, what }
+}
+
+impl End {
+    /// In words.
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Sound => "the sound ends",
+            Self::Stop => "the wave stream is stopped",
+            Self::Cancellation => "the client is cancelled",
+            Self::Power => "the device loses its power",
+            Self::Close => "the pin is closed",
+            Self::Removal => "the device is pulled out and the pin closed",
+        }
+    }
+}

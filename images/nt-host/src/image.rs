@@ -4,12 +4,12 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::arch::boot::DIRECT_MAP;
 use crate::ex::pool;
+use crate::inline_irql;
 use crate::mm::paging::{self, Access, Caching};
-use crate::mm::{PAGE_SIZE, frames, window};
+use crate::mm::{PAGE_SIZE, frames, pageable, window};
 use crate::pe::{DriverImage, ImageError, Import};
 use crate::sync::Uninterrupted;
 
@@ -46,6 +46,13 @@ unsafe extern "C" {
     static __text_end: u8;
 }
 
+/// Begin and end of each function in a function table.
+fn functions(memory: &[u8], table: Option<(u32, u32)>) -> Vec<(u32, u32)> {
+    let bytes = table.and_then(|(at, bytes)| memory.get(at as usize..)?.get(..bytes as usize)).unwrap_or_default();
+    let word = |entry: &[u8], at: usize| entry[at..at + 4].try_into().map_or(0, u32::from_le_bytes);
+    bytes.chunks_exact(12).map(|entry| (word(entry, 0), word(entry, 4))).collect()
+}
+
 /// Loads an image: maps, relocates, binds, protects.
 ///
 /// # Errors
@@ -60,7 +67,11 @@ pub fn load(
     let base = window::IMAGE.reserve(size).ok_or_else(|| no_memory.clone())?;
     // SAFETY: reads a counter.
     let cookie = unsafe { core::arch::x86_64::_rdtsc() }.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16 | 1;
-    let memory = image.lay_out(base, cookie, resolve)?;
+    let mut memory = image.lay_out(base, cookie, resolve)?;
+    let functions = functions(&memory, image.function_table());
+    for section in image.sections().iter().filter(|section| section.execute) {
+        inline_irql::replace(&mut memory, base, section.range.clone(), &functions);
+    }
     for (index, page) in memory.chunks(PAGE_SIZE as usize).enumerate() {
         let frame = frames::allocate().ok_or_else(|| no_memory.clone())?;
         let at = base + index as u64 * PAGE_SIZE;
@@ -87,13 +98,7 @@ pub fn load(
             paging::protect(page, access);
         }
         if section.pageable {
-            PAGEABLE.with(|pages| {
-                pages.extend(range.clone().step_by(PAGE_SIZE as usize).map(|page| Pageable {
-                    page,
-                    access,
-                    frame: None,
-                }));
-            });
+            pageable::add(&range, access);
         }
         if section.discardable {
             discardable.push(range);
@@ -111,62 +116,10 @@ pub fn load(
     Ok(module)
 }
 
-/// A page of a pageable section.
-struct Pageable {
-    page: u64,
-    access: Access,
-    /// Where its contents are while it is out.
-    frame: Option<u64>,
-}
-
-static PAGEABLE: Uninterrupted<Vec<Pageable>> = Uninterrupted::new(Vec::new());
-/// Whether any pageable page may be in: looked at first, since most drivers have none.
-static ANY_IN: AtomicBool = AtomicBool::new(true);
-
-/// Takes all pageable pages out: code at `DISPATCH_LEVEL` or above begins, for which they need not be there. At any IRQL.
-#[inline]
-pub(crate) fn page_out() {
-    if ANY_IN.load(Ordering::Relaxed) {
-        page_out_all();
-    }
-}
-
-#[cold]
-fn page_out_all() {
-    PAGEABLE.with(|pages| {
-        ANY_IN.store(false, Ordering::Relaxed);
-        for page in pages.iter_mut().filter(|page| page.frame.is_none()) {
-            page.frame = paging::unmap(page.page);
-        }
-    });
-}
-
-/// Whether an address is in a pageable page that is out.
-pub(crate) fn is_out(address: u64) -> bool {
-    let covers = |page: &Pageable| page.frame.is_some() && (page.page..page.page + PAGE_SIZE).contains(&address);
-    PAGEABLE.with(|pages| pages.iter().any(covers))
-}
-
-/// Brings the pageable page at an address in, if it is out.
-pub(crate) fn page_in(address: u64) -> bool {
-    PAGEABLE.with(|pages| {
-        let found = pages.iter_mut().find(|page| (page.page..page.page + PAGE_SIZE).contains(&address));
-        let Some(page) = found else { return false };
-        let Some(frame) = page.frame.take() else { return false };
-        ANY_IN.store(true, Ordering::Relaxed);
-        paging::map(page.page, frame, page.access, Caching::Cached).is_ok()
-    })
-}
-
-fn forget_pageable() {
-    for page in PAGEABLE.with(core::mem::take) {
-        if let Some(frame) = page.frame {
-            frames::free(frame, PAGE_SIZE);
-        }
-    }
-}
+pub(crate) use crate::mm::pageable::page_out;
 
 fn unmap(range: core::ops::Range<u64>) {
+    pageable::remove(&range);
     for page in range.step_by(PAGE_SIZE as usize) {
         if let Some(frame) = paging::unmap(page) {
             frames::free(frame, PAGE_SIZE);
@@ -184,7 +137,7 @@ pub fn discard_initialisation() {
 pub fn unload() {
     if let Some(module) = MODULE.with(Option::take) {
         unmap(module.base..module.base + module.size);
-        forget_pageable();
+        inline_irql::forget();
         UNLOADED.with(|slot| *slot = Some(module));
     }
 }

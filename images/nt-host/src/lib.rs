@@ -12,7 +12,7 @@
 //! | the PCI bus | [`pci`] |
 //! | the driver's life: load, start, remove, unload | [`pnp`], [`image`], [`pe`] |
 //! | what drivers can import | [`api`], [`export`] |
-//! | rules and their violation | [`verifier`] |
+//! | rules and their violation | [`verifier`], [`checks`], [`lock_graph`] |
 //! | allocations that fail on purpose | [`shortage`], [`refusals`] |
 //! | this guest's PortCls | [`portcls`] |
 //! | the harness's requests | [`agent`], [`line`] |
@@ -22,8 +22,10 @@
 
 extern crate alloc;
 
+pub mod checks;
 pub mod export;
 pub mod format;
+pub mod lock_graph;
 pub mod nt;
 pub mod options;
 pub mod pe;
@@ -40,6 +42,8 @@ pub mod arch;
 pub mod ex;
 #[cfg(target_os = "none")]
 pub mod image;
+#[cfg(target_os = "none")]
+mod inline_irql;
 #[cfg(target_os = "none")]
 pub mod io;
 #[cfg(target_os = "none")]

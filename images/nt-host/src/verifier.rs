@@ -4,9 +4,11 @@
 use core::fmt;
 
 use crate::arch::cpu;
+use crate::checks::Check;
 use crate::export::IrqlRule;
 use crate::ke::bugcheck::{self, Report};
 use crate::ke::delay;
+use crate::ke::stack::Context;
 use crate::portcls::rules;
 
 /// Driver Verifier's own bug check.
@@ -74,6 +76,31 @@ pub fn stop(code: u32, function: &str, parameters: [u64; 4], message: fmt::Argum
 /// Stops with a bug check of Windows, for a rule of the contract.
 pub fn stop_by_rule(rule: u16, code: u32, function: &str, parameters: [u64; 4], message: fmt::Arguments<'_>) -> ! {
     bugcheck::stop(Report { code, name: None, parameters, rule: Some(rule), function, message, context: None })
+}
+
+/// Stops because one of the verifier's own checks failed.
+pub fn failed(check: &Check, code: u32, function: &str, parameters: [u64; 4], message: fmt::Arguments<'_>) -> ! {
+    failed_at(check, code, function, parameters, None, message)
+}
+
+/// The same, found at another place than this.
+pub fn failed_at(
+    check: &Check,
+    code: u32,
+    function: &str,
+    parameters: [u64; 4],
+    context: Option<Context>,
+    message: fmt::Arguments<'_>,
+) -> ! {
+    bugcheck::stop(Report {
+        code,
+        name: None,
+        parameters,
+        rule: Some(check.number),
+        function,
+        message: format_args!("{message} (check '{}')", check.name),
+        context,
+    })
 }
 
 /// Calls into the driver and checks that it comes back at the IRQL it was called at, with interrupts enabled as before.

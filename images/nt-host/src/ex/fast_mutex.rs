@@ -2,7 +2,8 @@
 #![allow(unsafe_code, reason = "mutexes of the Windows ABI")]
 
 use crate::arch::cpu;
-use crate::ke::{event, thread, wait};
+use crate::ke::lock_order::Holder;
+use crate::ke::{event, lock_order, thread, wait};
 use crate::nt::irql::APC_LEVEL;
 use crate::nt::{FAST_MUTEX, object_type};
 use crate::{exports, verifier};
@@ -21,6 +22,7 @@ unsafe fn acquire(function: &'static str, mutex: *mut FAST_MUTEX) {
                 ),
             );
         }
+        lock_order::ordered(function, Holder::Thread(me as u64), mutex as u64);
         let free = cpu::exclusively(|| {
             (*mutex).Count -= 1;
             (*mutex).Count >= 0
@@ -29,7 +31,17 @@ unsafe fn acquire(function: &'static str, mutex: *mut FAST_MUTEX) {
             (*mutex).Contention += 1;
             wait::wait_one(function, (&raw mut (*mutex).Event).cast());
         }
+        owned(mutex);
+    }
+}
+
+/// The thread that runs has the mutex.
+unsafe fn owned(mutex: *mut FAST_MUTEX) {
+    // SAFETY: an export's argument.
+    unsafe {
+        let me = thread::KeGetCurrentThread();
         (*mutex).Owner = me;
+        lock_order::taken(Holder::Thread(me as u64), mutex as u64);
     }
 }
 
@@ -45,6 +57,7 @@ unsafe fn release(function: &'static str, mutex: *mut FAST_MUTEX) {
             );
         }
         (*mutex).Owner = core::ptr::null_mut();
+        lock_order::given(Holder::this_thread(), mutex as u64);
         let awaited = cpu::exclusively(|| {
             (*mutex).Count += 1;
             (*mutex).Count <= 0
@@ -85,7 +98,7 @@ exports! {
             let free = cpu::exclusively(|| (*mutex).Count == 1 && { (*mutex).Count = 0; true });
             if free {
                 cpu::set_irql(APC_LEVEL);
-                (*mutex).Owner = thread::KeGetCurrentThread();
+                owned(mutex);
                 (*mutex).OldIrql = u32::from(old);
             }
             u8::from(free)
@@ -94,6 +107,7 @@ exports! {
 
     /// Initialises a guarded mutex, which has the same shape.
     [APC] fn KeInitializeGuardedMutex(mutex: *mut FAST_MUTEX) {
+        lock_order::forget(&(mutex as u64..mutex as u64 + 1));
         mutex.write(FAST_MUTEX {
             Count: 1,
             Owner: core::ptr::null_mut(),
@@ -113,7 +127,7 @@ exports! {
     [APC] fn KeTryToAcquireGuardedMutex(mutex: *mut FAST_MUTEX) -> u8 {
         let free = cpu::exclusively(|| (*mutex).Count == 1 && { (*mutex).Count = 0; true });
         if free {
-            (*mutex).Owner = thread::KeGetCurrentThread();
+            owned(mutex);
         }
         u8::from(free)
     }

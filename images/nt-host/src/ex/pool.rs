@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use crate::arch::cpu;
 use crate::ke::timer;
 use crate::mm::paging::{self, Access, Caching};
-use crate::mm::{PAGE_SIZE, frames, pages_spanning, window};
+use crate::mm::{PAGE_SIZE, api as memory, exposed, frames, pageable, pages_spanning, window};
 use crate::nt::irql::{APC_LEVEL, DISPATCH_LEVEL};
 use crate::nt::{POOL_TYPE, PVOID};
 use crate::sync::Uninterrupted;
@@ -116,6 +116,9 @@ pub fn allocate(size: u64, tag: u32, paged: bool, owner: Owner) -> Option<u64> {
         (page_bytes as *mut u8).write_bytes(SLACK, pages as usize);
         (address as *mut u8).write_bytes(FRESH, size as usize);
     }
+    if paged {
+        pageable::add(&(page_bytes..page_bytes + pages), Access::ReadWrite);
+    }
     let allocation = Allocation { size, tag, paged, owner, pages, page_bytes };
     POOL.with(|pool| {
         pool.live.insert(address, allocation);
@@ -131,7 +134,7 @@ pub fn allocate(size: u64, tag: u32, paged: bool, owner: Owner) -> Option<u64> {
 fn unmap(address: u64, bytes: u64) {
     for page in (address..address + bytes).step_by(PAGE_SIZE as usize) {
         if let Some(frame) = paging::unmap(page) {
-            frames::free(frame, PAGE_SIZE);
+            exposed::free(frame);
         }
     }
 }
@@ -160,6 +163,7 @@ pub fn free(function: &'static str, address: u64, tag: Option<u32>) {
             format_args!("paged pool {address:#x} is freed at IRQL {}; at most APC_LEVEL", cpu::irql()),
         );
     }
+    memory::check_not_locked(function, address, allocation.size);
     check_slack(function, address, &allocation);
     timer::check_freed(function, address..address + allocation.size.max(1));
     POOL.with(|pool| {
@@ -173,6 +177,9 @@ pub fn free(function: &'static str, address: u64, tag: Option<u32>) {
         }
         pool.freed.push_back((address, allocation));
     });
+    if allocation.paged {
+        pageable::remove(&(allocation.page_bytes..allocation.page_bytes + allocation.pages));
+    }
     unmap(allocation.page_bytes, allocation.pages);
     window::POOL.release(allocation.page_bytes, allocation.pages);
 }
@@ -233,8 +240,8 @@ pub fn describe(address: u64) -> Option<String> {
         let covers = |a: &Allocation| (a.page_bytes..a.page_bytes + a.pages + PAGE_SIZE).contains(&address);
         let text = |what: &str, at: u64, a: &Allocation| {
             format!(
-                "{} pool of {} bytes at {at:#x}, tag '{}', offset {}",
-                what,
+                "{what} {}pool of {} bytes at {at:#x}, tag '{}', offset {}",
+                if a.paged { "paged " } else { "" },
                 a.size,
                 tag_text(a.tag),
                 address.wrapping_sub(at) as i64

@@ -4,7 +4,8 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
-use crate::ke::{event, thread, wait};
+use crate::ke::lock_order::Holder;
+use crate::ke::{event, lock_order, thread, wait};
 use crate::nt::status::*;
 use crate::nt::{KEVENT, NTSTATUS, PVOID};
 use crate::sync::Uninterrupted;
@@ -43,6 +44,9 @@ fn not_initialised(function: &'static str, resource: PVOID) -> ! {
 }
 
 unsafe fn acquire(function: &'static str, resource: PVOID, exclusive: bool, wait: bool) -> bool {
+    if wait {
+        lock_order::ordered(function, Holder::Thread(me()), resource as u64);
+    }
     loop {
         let taken = RESOURCES.with(|resources| {
             let found = resources.get_mut(&(resource as u64))?;
@@ -56,6 +60,9 @@ unsafe fn acquire(function: &'static str, resource: PVOID, exclusive: bool, wait
             Some((may, &raw mut *found.released))
         });
         let Some((may, released)) = taken else { not_initialised(function, resource) };
+        if may {
+            lock_order::taken(Holder::Thread(me()), resource as u64);
+        }
         if may || !wait {
             return may;
         }
@@ -75,8 +82,11 @@ unsafe fn release(function: &'static str, resource: PVOID, owner: u64) {
         Some(&raw mut *found.released)
     });
     match released {
-        // SAFETY: as above.
-        Some(released) => unsafe { wait::signal(released.cast(), 1) },
+        Some(released) => {
+            lock_order::given(Holder::Thread(owner), resource as u64);
+            // SAFETY: as above.
+            unsafe { wait::signal(released.cast(), 1) };
+        }
         None => verifier::stop(
             RESOURCE_NOT_OWNED,
             function,
@@ -103,7 +113,10 @@ exports! {
     /// Ends a resource.
     [DISPATCH] fn ExDeleteResourceLite(resource: PVOID) -> NTSTATUS {
         match RESOURCES.with(|resources| resources.remove(&(resource as u64))) {
-            Some(old) if old.owners.is_empty() => STATUS_SUCCESS,
+            Some(old) if old.owners.is_empty() => {
+                lock_order::forget(&(resource as u64..resource as u64 + 1));
+                STATUS_SUCCESS
+            }
             Some(_) => verifier::stop(0xc4, "ExDeleteResourceLite", [0x38, resource as u64, 0, 0],
                 format_args!("the resource at {resource:p} is deleted while it is held")),
             None => not_initialised("ExDeleteResourceLite", resource),

@@ -8,7 +8,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::mm::{PAGE_SIZE, api as memory, paging};
+use crate::mm::{PAGE_SIZE, api as memory, exposed, paging};
 use crate::nt::status::*;
 use crate::nt::*;
 use crate::sync::Uninterrupted;
@@ -280,6 +280,7 @@ unsafe fn elements(mdl: *mut MDL, va: u64, length: u32) -> Vec<SCATTER_GATHER_EL
                 format_args!("the buffer {at:#x} of the MDL at {mdl:p} is not mapped"),
             );
         };
+        exposed::expose(physical);
         match pieces.last_mut() {
             Some(last) if last.Address as u64 + u64::from(last.Length) == physical => last.Length += bytes as u32,
             _ => pieces.push(SCATTER_GATHER_ELEMENT { Address: physical as i64, Length: bytes as u32, Reserved: 0 }),

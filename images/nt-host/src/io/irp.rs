@@ -455,8 +455,7 @@ exports! {
     /// Takes the cancel lock.
     [DISPATCH] fn IoAcquireCancelSpinLock(irql: *mut KIRQL) {
         {
-            irql.write(cpu::irql());
-            cpu::set_irql(DISPATCH_LEVEL);
+            irql.write(crate::ke::level::raise(DISPATCH_LEVEL));
             spin_lock::take("IoAcquireCancelSpinLock", CANCEL_LOCK.0.get());
         }
     }

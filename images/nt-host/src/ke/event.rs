@@ -1,6 +1,7 @@
 //! Events, semaphores and mutexes.
 #![allow(unsafe_code, reason = "objects of the Windows ABI")]
 
+use super::lock_order::{self, Holder};
 use super::{list, thread, wait};
 use crate::arch::cpu;
 use crate::nt::{DISPATCHER_HEADER, KEVENT, KMUTANT, KSEMAPHORE, LIST_ENTRY, object_type};
@@ -109,6 +110,7 @@ exports! {
 
     /// Initialises a mutex.
     [ANY] fn KeInitializeMutex(mutex: *mut KMUTANT, _level: u32) {
+        lock_order::forget(&(mutex as u64..mutex as u64 + 1));
         {
             mutex.write(KMUTANT {
                 Header: header(object_type::MUTANT, 1),
@@ -130,7 +132,10 @@ exports! {
                     format_args!("the mutex at {mutex:p} is released by a thread that does not own it (STATUS_MUTANT_NOT_OWNED)"));
             }
             let old = (*mutex).Header.SignalState;
-            if old + 1 == 1 { (*mutex).OwnerThread = core::ptr::null_mut() }
+            if old + 1 == 1 {
+                (*mutex).OwnerThread = core::ptr::null_mut();
+                lock_order::given(Holder::this_thread(), mutex as u64);
+            }
             wait::signal(mutex.cast(), old + 1);
             old
         }

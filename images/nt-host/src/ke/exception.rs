@@ -3,6 +3,7 @@
 
 #![allow(unsafe_code, reason = "the register of page faults")]
 
+use alloc::format;
 use core::fmt;
 
 use super::bugcheck::{self, Report};
@@ -12,11 +13,14 @@ use super::thread;
 use crate::arch::context::CONTEXT;
 use crate::arch::cpu;
 use crate::arch::trap::TrapFrame;
+use crate::checks;
 use crate::image;
 use crate::mm::user::{Process, USER_ADDRESS_END};
+use crate::mm::{api as memory, pageable};
 use crate::nt::EXCEPTION_RECORD;
 use crate::nt::irql::{APC_LEVEL, DISPATCH_LEVEL};
 use crate::nt::status::{self, *};
+use crate::{inline_irql, verifier};
 
 const IRQL_NOT_LESS_OR_EQUAL: u32 = 0x0a;
 const KMODE_EXCEPTION_NOT_HANDLED: u32 = 0x1e;
@@ -74,6 +78,19 @@ impl Fault<'_> {
             (false, false) => ("read of", 0),
         };
         let what = image::AddressKind(address);
+        if let Some(mdl) = memory::undone_mapping(address) {
+            verifier::failed_at(
+                checks::MDL_AFTER_UNLOCK,
+                if level >= DISPATCH_LEVEL { DRIVER_IRQL_NOT_LESS_OR_EQUAL } else { PAGE_FAULT_IN_NONPAGED_AREA },
+                image::where_is(frame.rip),
+                [address, access, frame.rip, mdl],
+                Some(Context::of_trap(frame)),
+                format_args!(
+                    "{operation} {address:#x} at {at}: it was the system address of the pages of the MDL at {mdl:#x}, which are \
+                     unmapped or unlocked since. Keep the pages locked for as long as anybody uses them"
+                ),
+            )
+        }
         if fetch && frame.error_code & PRESENT != 0 {
             self.stop(
                 ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY,
@@ -183,13 +200,16 @@ pub(crate) fn raise(frame: &mut TrapFrame) {
     }
     if frame.vector == PAGE_FAULT {
         let address = x86_64::registers::control::Cr2::read_raw();
-        if cpu::irql() < DISPATCH_LEVEL {
-            if image::page_in(address) {
-                return;
-            }
-        } else if image::is_out(address) {
+        if frame.error_code & PRESENT == 0 && pageable::page_in_if_possible(address) {
+            return;
+        }
+        if pageable::is_out(address) {
             pageable_at_raised_irql(frame, address);
         }
+    }
+    const INVALID_INSTRUCTION: u64 = 6;
+    if frame.vector == INVALID_INSTRUCTION && inline_irql::write(frame) {
+        return;
     }
     if frame.vector == NON_MASKABLE && bugcheck::stopping() {
         bugcheck::freeze();
@@ -248,20 +268,23 @@ pub(crate) fn raise(frame: &mut TrapFrame) {
 fn pageable_at_raised_irql(frame: &TrapFrame, address: u64) -> ! {
     let level = cpu::irql();
     let access = if frame.error_code & FETCH != 0 { 8 } else { u64::from(frame.error_code & WRITE != 0) };
-    bugcheck::stop(Report {
-        code: DRIVER_IRQL_NOT_LESS_OR_EQUAL,
-        name: None,
-        parameters: [address, level.into(), access, frame.rip],
-        rule: Some(crate::verifier::RULE_IRQL),
-        function: image::where_is(frame.rip),
-        message: format_args!(
-            "{} is in a pageable section (its name begins with PAGE) and is {} at IRQL {level}: at DISPATCH_LEVEL and above \
-             only what is never paged out may be used. Take the function or the data out of the PAGE section",
-            image::Place(address),
+    let what = if image::in_driver(address) {
+        format!("{} is in a pageable section (its name begins with PAGE)", image::Place(address))
+    } else {
+        format!("{address:#x} is pageable memory ({})", image::AddressKind(address))
+    };
+    verifier::failed_at(
+        checks::PAGED_MEMORY,
+        if image::in_driver(frame.rip) { DRIVER_IRQL_NOT_LESS_OR_EQUAL } else { IRQL_NOT_LESS_OR_EQUAL },
+        image::where_is(frame.rip),
+        [address, level.into(), access, frame.rip],
+        Some(Context::of_trap(frame)),
+        format_args!(
+            "{what} and is {} at IRQL {level}: at DISPATCH_LEVEL and above only what is never paged out may be used. Take the \
+             function or the data out of the PAGE section, or allocate from nonpaged pool",
             if access == 8 { "executed" } else { "accessed" }
         ),
-        context: Some(Context::of_trap(frame)),
-    })
+    )
 }
 
 /// What the codes of `__fastfail` mean (`winnt.h`, `FAST_FAIL_*`).

@@ -100,7 +100,8 @@ fn watch_duration(ns: u64) {
     }
     if TOO_LONG.fetch_add(1, Ordering::Relaxed) + 1 == TOO_LONG_IN_A_ROW {
         const DPC_WATCHDOG_VIOLATION: u32 = 0x133;
-        verifier::stop(
+        verifier::failed(
+            crate::checks::ISR_DURATION,
             DPC_WATCHDOG_VIOLATION,
             "an interrupt service routine",
             [0, ns / 1_000, DURATION_MAX_NS / 1_000, 0],
@@ -344,7 +345,7 @@ exports! {
                 verifier::stop(0x0a, "KeAcquireInterruptSpinLock", [interrupt as u64, u64::from(old), 0, 0],
                     format_args!("called at IRQL {old}, above the interrupt's own level {}", (*interrupt).SynchronizeIrql));
             }
-            cpu::set_irql((*interrupt).SynchronizeIrql);
+            super::level::raise((*interrupt).SynchronizeIrql);
             spin_lock::take("KeAcquireInterruptSpinLock", (*interrupt).ActualLock);
         }
         old

@@ -3,8 +3,13 @@
 
 #![allow(unsafe_code, reason = "exported functions")]
 
+use super::lock_order;
+use super::stack::Context;
+use crate::arch::trap::TrapFrame;
 use crate::arch::{cpu, smp};
+use crate::checks;
 use crate::exports;
+use crate::mm::pageable;
 use crate::nt::KIRQL;
 use crate::nt::irql::*;
 use crate::verifier;
@@ -12,8 +17,59 @@ use crate::verifier;
 /// Raises the IRQL and gives the old one.
 pub fn raise(level: KIRQL) -> KIRQL {
     let old = cpu::irql();
+    if level >= DISPATCH_LEVEL {
+        pageable::page_out();
+    }
     cpu::set_irql(level);
     old
+}
+
+/// A driver lowers the IRQL: below `DISPATCH_LEVEL` it holds no spin lock.
+pub(super) fn lower(function: &'static str, new: KIRQL) {
+    check_lowered(function, new, None);
+    cpu::set_irql(new);
+}
+
+fn check_lowered(function: &str, new: KIRQL, context: Option<Context>) {
+    if new >= DISPATCH_LEVEL {
+        return;
+    }
+    if let Some(lock) = lock_order::held_here() {
+        verifier::failed_at(
+            checks::LOCK_KEPT_BELOW_DISPATCH,
+            verifier::DRIVER_VERIFIER_DETECTED_VIOLATION,
+            function,
+            [checks::LOCK_KEPT_BELOW_DISPATCH.number.into(), cpu::irql().into(), new.into(), lock],
+            context,
+            format_args!(
+                "the IRQL is lowered to {new} while the spin lock {lock:#x} is held: whoever wants the lock next on this \
+                 processor waits for ever. Release it first, with the function that belongs to how it was acquired"
+            ),
+        );
+    }
+}
+
+/// A driver has written `new` to CR8, as inlined functions of the WDK do to raise and to lower the IRQL.
+pub(crate) fn written(frame: &TrapFrame, new: u64) {
+    let context = Some(Context::of_trap(frame));
+    let old = cpu::irql();
+    let Some(new) = u8::try_from(new).ok().filter(|&new| new <= HIGH_LEVEL) else {
+        verifier::failed_at(
+            checks::LOCK_KEPT_BELOW_DISPATCH,
+            0x0a,
+            "CR8",
+            [0, old.into(), new, frame.rip],
+            context,
+            format_args!("CR8 is written with {new:#x}, which is no IRQL"),
+        );
+    };
+    if new < old {
+        check_lowered("CR8", new, context);
+    }
+    if new >= DISPATCH_LEVEL {
+        pageable::page_out();
+    }
+    cpu::set_irql(new);
 }
 
 exports! {
@@ -30,7 +86,6 @@ exports! {
             verifier::stop(0x0a, "KfRaiseIrql", [0, u64::from(old), 0, 0],
                 format_args!("the IRQL is {old} and cannot be raised to {new}: raise never lowers"));
         }
-        if new >= DISPATCH_LEVEL { crate::image::page_out() }
         raise(new)
     }
 
@@ -41,12 +96,11 @@ exports! {
             verifier::stop(0x0a, "KeLowerIrql", [0, u64::from(old), 0, 0],
                 format_args!("the IRQL is {old} and cannot be lowered to {new}: lower never raises"));
         }
-        cpu::set_irql(new);
+        lower("KeLowerIrql", new);
     }
 
     /// Raises to `DISPATCH_LEVEL`.
     [DISPATCH] fn KeRaiseIrqlToDpcLevel() -> KIRQL {
-        crate::image::page_out();
         raise(DISPATCH_LEVEL)
     }
 

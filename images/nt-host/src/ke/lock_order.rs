@@ -1,7 +1,8 @@
-//! The order in which spin locks are taken: two orders for the same two locks are a deadlock that only waits for two
-//! processors to meet, and so is a lock that is held at two IRQLs, one of them above `DISPATCH_LEVEL`.
+//! The order in which locks are taken, spin locks and what threads wait for: two orders for the same locks are a deadlock
+//! that only waits for two processors, or two threads, to meet. And so is a spin lock that is held at two IRQLs, one of
+//! them above `DISPATCH_LEVEL`.
 //!
-//! Each pair "taken while the other was held" is remembered with the driver's stack of the first time. A lock is
+//! Each lock that is taken while another is held is remembered with the driver's stack of the first time. A lock is
 //! forgotten when it is initialised again or its memory is freed.
 
 use alloc::collections::BTreeMap;
@@ -11,8 +12,11 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::stack::{self, Context};
+use super::thread;
 use crate::arch::cpu::{self, PROCESSORS_MAX};
+use crate::checks;
 use crate::image::{self, Place};
+use crate::lock_graph::{Edge, LockGraph};
 use crate::nt::KIRQL;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::sync::Uninterrupted;
@@ -24,24 +28,64 @@ const POTENTIAL_DEADLOCK: u64 = 0x1001;
 const HELD_MAX: usize = 8;
 /// Return addresses kept of a stack.
 const FRAMES: usize = 6;
-/// Pairs remembered; locks that come and go stay below it.
-const PAIRS_MAX: usize = 4096;
 
 type Stack = [u64; FRAMES];
+/// What somebody holds; 0 is nothing.
+type Held = [u64; HELD_MAX];
 
 struct Order {
-    /// (held, taken) and where.
-    pairs: BTreeMap<(u64, u64), Stack>,
-    /// The IRQL at which a lock is held, and where it was taken.
+    graph: LockGraph<Stack>,
+    /// The IRQL at which a spin lock is held, and where it was taken.
     levels: BTreeMap<u64, (KIRQL, Stack)>,
-    held: [[u64; HELD_MAX]; PROCESSORS_MAX],
+    /// Spin locks, by processor.
+    processors: [Held; PROCESSORS_MAX],
+    /// What threads wait for, by thread.
+    threads: BTreeMap<u64, Held>,
 }
 
 static ORDER: Uninterrupted<Order> = Uninterrupted::new(Order {
-    pairs: BTreeMap::new(),
+    graph: LockGraph::new(),
     levels: BTreeMap::new(),
-    held: [[0; HELD_MAX]; PROCESSORS_MAX],
+    processors: [[0; HELD_MAX]; PROCESSORS_MAX],
+    threads: BTreeMap::new(),
 });
+
+/// Who holds a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// This processor: a spin lock.
+    Processor,
+    /// A thread: a lock that others wait for.
+    Thread(u64),
+}
+
+impl Holder {
+    /// The thread that runs.
+    #[must_use]
+    pub fn this_thread() -> Self {
+        Self::Thread(thread::current() as u64)
+    }
+}
+
+impl Order {
+    fn held(&self, holder: Holder) -> Held {
+        match holder {
+            Holder::Processor => self.processors[cpu::number()],
+            Holder::Thread(thread) => self.threads.get(&thread).copied().unwrap_or_default(),
+        }
+    }
+
+    fn held_mut(&mut self, holder: Holder) -> &mut Held {
+        match holder {
+            Holder::Processor => &mut self.processors[cpu::number()],
+            Holder::Thread(thread) => self.threads.entry(thread).or_default(),
+        }
+    }
+}
+
+fn others(held: &Held, lock: u64) -> impl Iterator<Item = u64> {
+    held.iter().copied().filter(move |&other| other != 0 && other != lock)
+}
 
 fn stack_here() -> Stack {
     let mut stack = [0; FRAMES];
@@ -58,53 +102,23 @@ fn show(stack: &Stack) -> String {
     if places.is_empty() { "the system".into() } else { places.join(" < ") }
 }
 
-enum Wrong {
-    /// Taken in the other order: while which lock is held, and where.
-    Order(u64, Stack),
-    /// Held at another IRQL, and where.
-    Level(KIRQL, Stack),
+fn show_chain(chain: &[Edge<Stack>]) -> String {
+    let one = |edge: &Edge<Stack>| {
+        format!("{:#x} was acquired while {:#x} was held, at {}", edge.taken, edge.held, show(&edge.place))
+    };
+    chain.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
-/// A lock is about to be taken; the IRQL is that at which it will be held.
+/// A spin lock is about to be taken; the IRQL is that at which it will be held.
 pub(super) fn taking(function: &'static str, lock: u64) {
     let level = cpu::irql();
-    let known = ORDER.with(|order| {
-        let held = order.held[cpu::number()];
-        let new_pair =
-            held.iter().any(|&other| other != 0 && other != lock && !order.pairs.contains_key(&(other, lock)));
-        new_pair || !order.levels.contains_key(&lock)
-    });
+    let new_level = ORDER.with(|order| !order.levels.contains_key(&lock));
     // Walking a stack takes long: only for what is new.
-    let stack = if known { stack_here() } else { Stack::default() };
-    let wrong = ORDER.with(|order| {
-        let (at, first) = *order.levels.entry(lock).or_insert((level, stack));
-        if at != level && at.max(level) > DISPATCH_LEVEL {
-            return Some(Wrong::Level(at, first));
-        }
-        if order.pairs.len() > PAIRS_MAX {
-            order.pairs.clear();
-        }
-        for other in order.held[cpu::number()].into_iter().filter(|&other| other != 0 && other != lock) {
-            if let Some(first) = order.pairs.get(&(lock, other)) {
-                return Some(Wrong::Order(other, *first));
-            }
-            order.pairs.entry((other, lock)).or_insert(stack);
-        }
-        None
-    });
-    match wrong {
-        None => {}
-        Some(Wrong::Order(other, first)) => verifier::stop(
-            verifier::DRIVER_VERIFIER_DETECTED_VIOLATION,
-            function,
-            [POTENTIAL_DEADLOCK, lock, other, 0],
-            format_args!(
-                "the spin lock {lock:#x} is acquired while {other:#x} is held; before, {other:#x} was acquired while \
-                 {lock:#x} was held, at {}. On two processors this is a deadlock: take them in one order everywhere",
-                show(&first)
-            ),
-        ),
-        Some(Wrong::Level(at, first)) => verifier::stop(
+    let stack = if new_level { stack_here() } else { Stack::default() };
+    let (at, first) = ORDER.with(|order| *order.levels.entry(lock).or_insert((level, stack)));
+    if at != level && at.max(level) > DISPATCH_LEVEL {
+        verifier::failed(
+            checks::LOCK_LEVEL,
             verifier::DRIVER_VERIFIER_DETECTED_VIOLATION,
             function,
             [POTENTIAL_DEADLOCK, lock, level.into(), at.into()],
@@ -114,24 +128,57 @@ pub(super) fn taking(function: &'static str, lock: u64) {
                  with an interrupt service routine by KeSynchronizeExecution or the interrupt's own lock",
                 show(&first)
             ),
-        ),
+        );
+    }
+    ordered(function, Holder::Processor, lock);
+}
+
+/// `holder` is about to wait for a lock: every lock that it holds comes before.
+pub fn ordered(function: &'static str, holder: Holder, lock: u64) {
+    let held = ORDER.with(|order| {
+        let held = order.held(holder);
+        others(&held, lock).any(|other| !order.graph.knows(other, lock)).then_some(held)
+    });
+    let Some(held) = held else { return };
+    let stack = stack_here();
+    let circle = ORDER.with(|order| {
+        others(&held, lock).find_map(|other| order.graph.add(other, lock, stack).err().map(|chain| (other, chain)))
+    });
+    if let Some((other, chain)) = circle {
+        let meet = if holder == Holder::Processor { "processors" } else { "threads" };
+        verifier::failed(
+            checks::LOCK_ORDER,
+            verifier::DRIVER_VERIFIER_DETECTED_VIOLATION,
+            function,
+            [POTENTIAL_DEADLOCK, lock, other, 0],
+            format_args!(
+                "the lock {lock:#x} is acquired while {other:#x} is held; before, {}. When two {meet} do both at once, each \
+                 waits for the other for ever: take the locks in one order everywhere",
+                show_chain(&chain)
+            ),
+        );
     }
 }
 
 /// A lock has been taken.
-pub(super) fn taken(lock: u64) {
+pub fn taken(holder: Holder, lock: u64) {
     ORDER.with(|order| {
-        if let Some(slot) = order.held[cpu::number()].iter_mut().find(|slot| **slot == 0) {
+        if let Some(slot) = order.held_mut(holder).iter_mut().find(|slot| **slot == 0) {
             *slot = lock;
         }
     });
 }
 
 /// A lock is given back.
-pub(super) fn given(lock: u64) {
+pub fn given(holder: Holder, lock: u64) {
     ORDER.with(|order| {
-        if let Some(slot) = order.held[cpu::number()].iter_mut().rev().find(|slot| **slot == lock) {
+        let held = order.held_mut(holder);
+        if let Some(slot) = held.iter_mut().rev().find(|slot| **slot == lock) {
             *slot = 0;
+        }
+        let nothing = held.iter().all(|&lock| lock == 0);
+        if let (Holder::Thread(thread), true) = (holder, nothing) {
+            order.threads.remove(&thread);
         }
     });
 }
@@ -139,13 +186,13 @@ pub(super) fn given(lock: u64) {
 /// Locks in a range are no more what they were.
 pub fn forget(range: &Range<u64>) {
     ORDER.with(|order| {
-        order.pairs.retain(|(held, taken), _| !range.contains(held) && !range.contains(taken));
+        order.graph.forget(range);
         order.levels.retain(|lock, _| !range.contains(lock));
     });
 }
 
-/// A lock in a range that this processor holds.
+/// A spin lock that this processor holds.
 #[must_use]
-pub fn held_in(range: &Range<u64>) -> Option<u64> {
-    ORDER.with(|order| order.held.iter().flatten().copied().find(|lock| range.contains(lock)))
+pub fn held_here() -> Option<u64> {
+    ORDER.with(|order| order.processors[cpu::number()].iter().copied().find(|&lock| lock != 0))
 }

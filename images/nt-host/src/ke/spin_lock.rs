@@ -4,7 +4,8 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{delay, lock_order, time};
+use super::lock_order::Holder;
+use super::{delay, level, lock_order, time};
 use crate::arch::{cpu, smp};
 use crate::exports;
 use crate::nt::irql::*;
@@ -54,7 +55,7 @@ pub unsafe fn take(function: &'static str, lock: *mut KSPIN_LOCK) {
         }
         smp::while_spinning();
     }
-    lock_order::taken(lock as u64);
+    lock_order::taken(Holder::Processor, lock as u64);
 }
 
 fn held(function: &'static str, lock: *mut KSPIN_LOCK, holder: usize) -> ! {
@@ -84,7 +85,7 @@ fn held(function: &'static str, lock: *mut KSPIN_LOCK, holder: usize) -> ! {
 /// # Safety
 /// `lock` is valid.
 pub unsafe fn give(function: &'static str, lock: *mut KSPIN_LOCK) {
-    lock_order::given(lock as u64);
+    lock_order::given(Holder::Processor, lock as u64);
     // SAFETY: the caller's promise.
     let holder = unsafe { word(lock) }.swap(0, Ordering::Release);
     if holder != mine() {
@@ -119,8 +120,7 @@ exports! {
 
     /// Raises to `DISPATCH_LEVEL` and takes the lock.
     [DISPATCH] fn KeAcquireSpinLockRaiseToDpc(lock: *mut KSPIN_LOCK) -> KIRQL {
-        crate::image::page_out();
-        let old = super::level::raise(DISPATCH_LEVEL);
+        let old = level::raise(DISPATCH_LEVEL);
         take("KeAcquireSpinLockRaiseToDpc", lock);
         old
     }
@@ -132,7 +132,7 @@ exports! {
             verifier::stop(0x0a, "KeReleaseSpinLock", [lock as u64, u64::from(old), 0, 0],
                 format_args!("the old IRQL given is {old}; the lock was acquired at DISPATCH_LEVEL or below"));
         }
-        cpu::set_irql(old);
+        level::lower("KeReleaseSpinLock", old);
     }
 
     /// Takes the lock; the IRQL is `DISPATCH_LEVEL` or above already.
@@ -148,7 +148,7 @@ exports! {
     /// Takes the lock if it is free.
     [FROM_DISPATCH] fn KeTryToAcquireSpinLockAtDpcLevel(lock: *mut KSPIN_LOCK) -> u8 {
         let free = word(lock).compare_exchange(0, mine(), Ordering::Acquire, Ordering::Relaxed).is_ok();
-        if free { lock_order::taken(lock as u64) }
+        if free { lock_order::taken(Holder::Processor, lock as u64) }
         u8::from(free)
     }
 
@@ -158,7 +158,7 @@ exports! {
     /// Takes the lock at whatever IRQL is higher, this one or `DISPATCH_LEVEL`.
     [ANY] fn KeAcquireSpinLockForDpc(lock: *mut KSPIN_LOCK) -> KIRQL {
         let old = cpu::irql();
-        if old < DISPATCH_LEVEL { cpu::set_irql(DISPATCH_LEVEL) }
+        if old < DISPATCH_LEVEL { level::raise(DISPATCH_LEVEL); }
         take("KeAcquireSpinLockForDpc", lock);
         old
     }
@@ -166,12 +166,12 @@ exports! {
     /// Gives the lock back.
     [FROM_DISPATCH] fn KeReleaseSpinLockForDpc(lock: *mut KSPIN_LOCK, old: KIRQL) {
         give("KeReleaseSpinLockForDpc", lock);
-        cpu::set_irql(old);
+        level::lower("KeReleaseSpinLockForDpc", old);
     }
 
     /// Takes a queued lock.
     [DISPATCH] fn KeAcquireInStackQueuedSpinLock(lock: *mut KSPIN_LOCK, handle: *mut LockQueueHandle) {
-        let old_irql = super::level::raise(DISPATCH_LEVEL);
+        let old_irql = level::raise(DISPATCH_LEVEL);
         {
             take("KeAcquireInStackQueuedSpinLock", lock);
             handle.write(LockQueueHandle { next: core::ptr::null_mut(), lock, old_irql });
@@ -182,7 +182,7 @@ exports! {
     [AT_DISPATCH] fn KeReleaseInStackQueuedSpinLock(handle: *mut LockQueueHandle) {
         {
             give("KeReleaseInStackQueuedSpinLock", (*handle).lock);
-            cpu::set_irql((*handle).old_irql);
+            level::lower("KeReleaseInStackQueuedSpinLock", (*handle).old_irql);
         }
     }
 

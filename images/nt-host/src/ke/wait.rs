@@ -3,6 +3,7 @@
 
 use core::cell::UnsafeCell;
 
+use super::lock_order::{self, Holder};
 use super::thread::{self, State, THREAD_WAIT_OBJECTS, Thread};
 use super::{event, list, timer};
 use crate::arch::cpu;
@@ -124,6 +125,9 @@ unsafe fn acquire(object: *mut DISPATCHER_HEADER, thread: *mut Thread) {
             object_type::SYNCHRONIZATION_EVENT | object_type::SYNCHRONIZATION_TIMER => (*object).SignalState = 0,
             object_type::SEMAPHORE => (*object).SignalState -= 1,
             object_type::MUTANT => {
+                if (*object).SignalState == 1 {
+                    lock_order::taken(Holder::Thread(thread as u64), object as u64);
+                }
                 (*object).SignalState -= 1;
                 (*object.cast::<KMUTANT>()).OwnerThread = thread.cast();
             }
@@ -156,12 +160,18 @@ pub unsafe fn wait_for(
         );
     }
     let thread = thread::current();
+    // SAFETY: the caller's promise.
+    unsafe { objects.iter().for_each(|&object| check(function, object)) };
+    // Who waits for one of several things, or for a time, can go on without the mutex.
+    if let ([mutex], None) = (objects, timeout)
+        // SAFETY: a dispatcher object, as was just checked.
+        && unsafe { (**mutex).Type } & 0x7f == object_type::MUTANT
+    {
+        lock_order::ordered(function, Holder::Thread(thread as u64), *mutex as u64);
+    }
     cpu::exclusively(|| {
         // SAFETY: the caller's promise; interrupts are off.
         unsafe {
-            for &object in objects {
-                check(function, object);
-            }
             if all {
                 if objects.iter().all(|&object| signaled(object, thread)) {
                     objects.iter().for_each(|&object| acquire(object, thread));

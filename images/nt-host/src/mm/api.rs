@@ -2,12 +2,12 @@
 #![allow(unsafe_code, reason = "memory of the Windows ABI")]
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::paging::{self, Access, Caching};
-use super::{PAGE_SIZE, frames, pages_spanning, quarantine, user, window};
+use super::{PAGE_SIZE, exposed, frames, pageable, pages_spanning, quarantine, user, window};
 use crate::arch::boot::DIRECT_MAP;
 use crate::arch::cpu;
 use crate::nt::KERNEL_MODE;
@@ -19,7 +19,7 @@ use crate::nt::{
 };
 use crate::rtl::exception;
 use crate::sync::Uninterrupted;
-use crate::{api, exports, rtl, verifier};
+use crate::{api, checks, exports, rtl, verifier};
 
 /// Largest mapping of device registers: a BAR of the devices that this guest is for is far below.
 const MAP_BYTES_MAX: u64 = 256 << 20;
@@ -149,7 +149,7 @@ pub fn free_contiguous(function: &'static str, address: u64) {
         paging::unmap(page);
     }
     window::POOL.release(address, length);
-    quarantine::put(physical, length);
+    quarantine::put(physical, length, "contiguous memory");
 }
 
 fn pages_of(address: u64, bytes: u64) -> u64 {
@@ -180,6 +180,7 @@ unsafe fn fill_frames(function: &'static str, mdl: *mut MDL) {
                     ),
                 );
             };
+            exposed::expose(physical);
             frame_numbers(mdl).add(page as usize).write(physical / PAGE_SIZE);
         }
     }
@@ -187,6 +188,42 @@ unsafe fn fill_frames(function: &'static str, mdl: *mut MDL) {
 
 /// MDLs whose pages are locked: the buffer's address and bytes.
 static LOCKED: Uninterrupted<BTreeMap<u64, (u64, u64)>> = Uninterrupted::new(BTreeMap::new());
+/// Stops if memory that is about to be freed has pages that an MDL keeps locked.
+pub fn check_not_locked(function: &str, address: u64, bytes: u64) {
+    let overlaps = |at: u64, locked: u64| at < address + bytes && address < at + locked;
+    let found = LOCKED.with(|all| {
+        all.iter().find(|&(_, &(at, locked))| overlaps(at, locked)).map(|(mdl, (at, locked))| (*mdl, *at, *locked))
+    });
+    if let Some((mdl, at, locked)) = found {
+        verifier::failed(
+            checks::LOCKED_POOL_FREED,
+            verifier::DRIVER_VERIFIER_DETECTED_VIOLATION,
+            function,
+            [checks::LOCKED_POOL_FREED.number.into(), address, mdl, locked],
+            format_args!(
+                "{address:#x} is freed while the MDL at {mdl:#x} keeps {locked:#x} bytes at {at:#x} locked, for a device \
+                 perhaps: call MmUnlockPages before"
+            ),
+        );
+    }
+}
+
+/// A system mapping of locked pages that was undone.
+struct Undone {
+    range: core::ops::Range<u64>,
+    mdl: u64,
+}
+/// The latest of them, for messages.
+static UNDONE: Uninterrupted<VecDeque<Undone>> = Uninterrupted::new(VecDeque::new());
+/// How many are remembered.
+const UNDONE_MAX: usize = 256;
+
+/// The MDL whose system mapping an address lay in, if that was undone a while ago.
+#[must_use]
+pub fn undone_mapping(address: u64) -> Option<u64> {
+    UNDONE.with(|undone| undone.iter().rev().find(|old| old.range.contains(&address)).map(|old| old.mdl))
+}
+
 /// MDLs whose pages are mapped for the system: where, and how many bytes of whole pages.
 static MAPPED: Uninterrupted<BTreeMap<u64, (u64, u64)>> = Uninterrupted::new(BTreeMap::new());
 
@@ -217,6 +254,12 @@ unsafe fn map_locked(mdl: *mut MDL, offset: u64, bytes: u64) -> Option<u64> {
 unsafe fn unmap_locked(mdl: *mut MDL) {
     if let Some((at, length)) = MAPPED.with(|mapped| mapped.remove(&(mdl as u64))) {
         unmap_pages(at, length);
+        UNDONE.with(|undone| {
+            if undone.len() == UNDONE_MAX {
+                undone.pop_front();
+            }
+            undone.push_back(Undone { range: at..at + length, mdl: mdl as u64 });
+        });
     }
     // SAFETY: an export's argument.
     unsafe { (*mdl).MdlFlags &= !MDL_MAPPED_TO_SYSTEM_VA };
@@ -248,7 +291,8 @@ exports! {
 
     /// The physical address of a virtual one.
     [ANY] fn MmGetPhysicalAddress(address: PVOID) -> PHYSICAL_ADDRESS {
-        paging::physical(address as u64).unwrap_or(0) as PHYSICAL_ADDRESS
+        let physical = paging::physical(address as u64);
+        physical.inspect(|&physical| exposed::expose(physical)).unwrap_or(0) as PHYSICAL_ADDRESS
     }
 
     /// Copies from memory that may not be there: by virtual (2) or physical (1) address, given by value.
@@ -339,6 +383,7 @@ exports! {
                 verifier::stop(0x76, "IoFreeMdl", [mdl as u64, 0, 0, 0],
                     format_args!("the MDL at {mdl:p} is freed with its pages locked: call MmUnlockPages first"));
             }
+            unmap_locked(mdl);
             let words = (*mdl).Size as usize / 8;
             drop(Box::from_raw(core::ptr::slice_from_raw_parts_mut(mdl.cast::<u64>(), words)));
         }
@@ -347,6 +392,13 @@ exports! {
     /// Fills in the frames of a nonpaged buffer.
     [DISPATCH] fn MmBuildMdlForNonPagedPool(mdl: *mut MDL) {
         {
+            let address = (*mdl).StartVa as u64 + u64::from((*mdl).ByteOffset);
+            if pageable::overlaps(&(address..address + u64::from((*mdl).ByteCount))) {
+                verifier::failed(checks::MDL_OF_PAGED_POOL, verifier::DRIVER_VERIFIER_DETECTED_VIOLATION,
+                    "MmBuildMdlForNonPagedPool", [checks::MDL_OF_PAGED_POOL.number.into(), mdl as u64, address, 0],
+                    format_args!("the buffer {address:#x} of the MDL at {mdl:p} is pageable ({}): its pages can go at any time. Lock \
+                        it with MmProbeAndLockPages, or allocate it from nonpaged pool", crate::image::AddressKind(address)));
+            }
             fill_frames("MmBuildMdlForNonPagedPool", mdl);
             (*mdl).MappedSystemVa = ((*mdl).StartVa as u64 + u64::from((*mdl).ByteOffset)) as PVOID;
             (*mdl).MdlFlags |= MDL_SOURCE_IS_NONPAGED_POOL | MDL_MAPPED_TO_SYSTEM_VA;
@@ -376,6 +428,7 @@ exports! {
                 format_args!("{FUNCTION} for {bytes:#x} bytes at {address:#x} ({}), {},", crate::image::AddressKind(address),
                     if write { "for writing" } else { "for reading" }));
         }
+        pageable::pin(&(address..address + bytes));
         fill_frames(FUNCTION, mdl);
         (*mdl).Process = crate::ke::thread::PsGetCurrentProcess();
         (*mdl).MdlFlags |= MDL_PAGES_LOCKED;
@@ -389,7 +442,9 @@ exports! {
         }
         unmap_locked(mdl);
         (*mdl).MdlFlags &= !MDL_PAGES_LOCKED;
-        LOCKED.with(|locked| locked.remove(&(mdl as u64)));
+        if let Some((address, bytes)) = LOCKED.with(|locked| locked.remove(&(mdl as u64))) {
+            pageable::unpin(&(address..address + bytes));
+        }
     }
 
     /// A system address for locked pages. Without memory it gives null, or raises `STATUS_INSUFFICIENT_RESOURCES` for
@@ -405,16 +460,9 @@ exports! {
                 format_args!("{FUNCTION} into a process, which this guest does not do,"));
         }
         if (*mdl).MdlFlags & MDL_MAPPED_TO_SYSTEM_VA == 0 {
-            let start = (*mdl).StartVa as u64;
             let (offset, bytes) = (u64::from((*mdl).ByteOffset), u64::from((*mdl).ByteCount));
-            let address = if user::in_user_half(start + offset, bytes) {
-                match map_locked(mdl, offset, bytes) {
-                    Some(address) => address,
-                    None => return core::ptr::null_mut(),
-                }
-            } else {
-                start + offset
-            };
+            // Always an address of its own, so that using it too late is found out.
+            let Some(address) = map_locked(mdl, offset, bytes) else { return core::ptr::null_mut() };
             (*mdl).MappedSystemVa = address as PVOID;
             (*mdl).MdlFlags |= MDL_MAPPED_TO_SYSTEM_VA;
         }
@@ -446,11 +494,22 @@ exports! {
         }
     }
 
-    /// Makes code that was made pageable resident: all of it is.
-    [APC] fn MmLockPagableDataSection(address: PVOID) -> PVOID { address }
+    /// Keeps the section of code or data that holds an address in memory. A section that is not pageable always is.
+    [APC] fn MmLockPagableDataSection(address: PVOID) -> PVOID {
+        let Some(range) = pageable::range_of(address as u64) else { return address };
+        pageable::pin(&range);
+        range.start as PVOID
+    }
+
+    /// The same, by what `MmLockPagableDataSection` gave before.
+    [APC] fn MmLockPagableSectionByHandle(handle: PVOID) { MmLockPagableDataSection(handle); }
 
     /// Undoes it.
-    [APC] fn MmUnlockPagableImageSection(_handle: PVOID) {}
+    [APC] fn MmUnlockPagableImageSection(handle: PVOID) {
+        if let Some(range) = pageable::range_of(handle as u64) {
+            pageable::unpin(&range);
+        }
+    }
 
     /// Makes the whole driver pageable: it stays resident.
     [APC] fn MmPageEntireDriver(address: PVOID) -> PVOID { address }

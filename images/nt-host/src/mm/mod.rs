@@ -1,8 +1,10 @@
 //! Memory: physical frames, page tables, the host's own heap, windows of virtual addresses.
 
 pub mod api;
+pub mod exposed;
 pub mod frames;
 pub mod heap;
+pub mod pageable;
 pub mod paging;
 pub mod quarantine;
 pub mod registers;

@@ -11,7 +11,7 @@ use x86_64::structures::paging::{
 use x86_64::{PhysAddr, VirtAddr};
 
 use super::frames::{self, MemoryMap};
-use super::{PAGE_SIZE, pages_spanning, window};
+use super::{PAGE_SIZE, pageable, pages_spanning, window};
 use crate::arch::boot::{BOOT_MAPPED, DIRECT_MAP, KERNEL_BASE};
 use crate::arch::smp;
 use crate::nt::KI_USER_SHARED_DATA;
@@ -270,17 +270,22 @@ pub fn physical(address: u64) -> Option<u64> {
     TABLES.with(|tables| tables.as_ref().expect("paging is initialised").translate_addr(address).map(PhysAddr::as_u64))
 }
 
-/// Whether every byte of a range is mapped, and for writing if asked. Reads page tables only.
+/// Whether every byte of a range is mapped, and for writing if asked; what is paged out and can be brought in is.
 #[must_use]
 pub fn accessible(address: u64, bytes: u64, write: bool) -> bool {
     let Some(end) = address.checked_add(bytes) else { return false };
     let first = address / PAGE_SIZE * PAGE_SIZE;
     (first..end).step_by(PAGE_SIZE as usize).all(|at| {
-        let Ok(at) = VirtAddr::try_new(at) else { return false };
-        TABLES.with(|tables| match tables.as_ref().expect("paging is initialised").translate(at) {
-            TranslateResult::Mapped { flags, .. } => !write || flags.contains(PageTableFlags::WRITABLE),
-            _ => false,
-        })
+        let Ok(page) = VirtAddr::try_new(at) else { return false };
+        let flags = || {
+            TABLES.with(|tables| match tables.as_ref().expect("paging is initialised").translate(page) {
+                TranslateResult::Mapped { flags, .. } => Some(flags),
+                _ => None,
+            })
+        };
+        // What is paged out would come in when it is touched.
+        let flags = flags().or_else(|| pageable::page_in_if_possible(at).then(flags).flatten());
+        flags.is_some_and(|flags| !write || flags.contains(PageTableFlags::WRITABLE))
     })
 }
 

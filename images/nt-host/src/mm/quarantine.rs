@@ -7,7 +7,7 @@ use alloc::collections::VecDeque;
 use super::{PAGE_SIZE, frames};
 use crate::arch::boot::DIRECT_MAP;
 use crate::sync::Uninterrupted;
-use crate::verifier;
+use crate::{checks, verifier};
 
 /// What the memory is filled with.
 const PATTERN: u64 = 0xdead_d3a0_dead_d3a0;
@@ -15,8 +15,17 @@ const PATTERN: u64 = 0xdead_d3a0_dead_d3a0;
 const BYTES_MAX: u64 = 8 << 20;
 const DRIVER_VERIFIER_DMA_VIOLATION: u32 = 0xe6;
 
+/// What is kept.
+#[derive(Clone, Copy)]
+struct Range {
+    physical: u64,
+    bytes: u64,
+    /// What it was.
+    what: &'static str,
+}
+
 struct Kept {
-    ranges: VecDeque<(u64, u64)>,
+    ranges: VecDeque<Range>,
     bytes: u64,
 }
 
@@ -26,48 +35,49 @@ fn words(physical: u64, bytes: u64) -> impl Iterator<Item = (u64, *mut u64)> {
     (0..bytes).step_by(8).map(move |offset| (offset, (DIRECT_MAP + physical + offset) as *mut u64))
 }
 
-/// Keeps contiguous frames that were a driver's.
-pub(super) fn put(physical: u64, bytes: u64) {
+/// Keeps contiguous frames that were a driver's, as `what`.
+pub(super) fn put(physical: u64, bytes: u64, what: &'static str) {
     for (_, word) in words(physical, bytes) {
         // SAFETY: frames that nobody else has any more, seen through the direct map.
         unsafe { word.write_volatile(PATTERN) };
     }
     let old = KEPT.with(|kept| {
-        kept.ranges.push_back((physical, bytes));
+        kept.ranges.push_back(Range { physical, bytes, what });
         kept.bytes += bytes;
         let mut old = VecDeque::new();
         while kept.bytes > BYTES_MAX
             && let Some(first) = kept.ranges.pop_front()
         {
-            kept.bytes -= first.1;
+            kept.bytes -= first.bytes;
             old.push_back(first);
         }
         old
     });
-    for (physical, bytes) in old {
-        look(physical, bytes);
-        frames::free(physical, bytes);
+    for range in old {
+        look(&range);
+        frames::free(range.physical, range.bytes);
     }
 }
 
 /// Looks at everything that is kept.
 pub fn check() {
     let all = KEPT.with(|kept| kept.ranges.clone());
-    all.into_iter().for_each(|(physical, bytes)| look(physical, bytes));
+    all.iter().for_each(look);
 }
 
-fn look(physical: u64, bytes: u64) {
+fn look(range: &Range) {
+    let &Range { physical, bytes, what } = range;
     // SAFETY: frames that are kept, seen through the direct map.
     let changed = words(physical, bytes).find(|(_, word)| unsafe { word.read_volatile() } != PATTERN);
     if let Some((offset, _)) = changed {
-        verifier::stop_by_rule(
-            verifier::RULE_NOTHING_LEFT,
+        verifier::failed(
+            checks::LATE_DMA,
             DRIVER_VERIFIER_DMA_VIOLATION,
-            "FreeCommonBuffer",
+            "the memory manager",
             [0x1b, physical, offset, bytes],
             format_args!(
-                "the {bytes:#x} bytes of contiguous memory at {physical:#x} were freed, and something wrote to offset \
-                 {offset:#x} (page {}) since: reset the device, or take the buffer from it and wait, before it is freed",
+                "the {bytes:#x} bytes at {physical:#x} ({what}) were freed, and something wrote to offset {offset:#x} (page \
+                 {}) since: reset the device, or take the buffer from it and wait, before it is freed",
                 offset / PAGE_SIZE
             ),
         );

@@ -8,7 +8,7 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::paging::{self, Caching, NoTables};
-use super::{PAGE_SIZE, frames, pages_spanning, window};
+use super::{PAGE_SIZE, exposed, frames, pages_spanning, window};
 use crate::arch::boot::DIRECT_MAP;
 
 /// First address that is no user-mode address of a 64-bit process.
@@ -148,7 +148,7 @@ impl Drop for UserMemory {
             if let Some(frame) = paging::unmap(page)
                 && self.owned
             {
-                frames::free(frame, PAGE_SIZE);
+                exposed::free(frame);
             }
         }
         if self.pages > 0 {

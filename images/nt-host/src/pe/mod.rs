@@ -3,6 +3,7 @@
 //! Specification: Microsoft, "PE Format". Headers and tables are read by the `object` crate; what is here is what a
 //! kernel loader demands beyond being well-formed.
 
+pub mod cr8;
 pub mod unwind;
 
 use alloc::string::{String, ToString};

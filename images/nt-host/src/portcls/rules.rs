@@ -371,6 +371,7 @@ mod tests {
     use std::vec::Vec;
 
     use super::*;
+    use crate::checks::Check;
 
     #[test]
     fn all_rules_are_listed_in_order_without_a_gap() {
@@ -433,7 +434,26 @@ mod tests {
                 variants.get(&rule.number).map_or_else(String::new, |names| std::format!("`{}`", names.join("`, `")));
             writeln!(text, "| {} | {} | {} | {checked} | {named} |", rule.number, rule.title, rule.source).unwrap();
         }
+        text.push_str(
+            "\n## The verifier's own checks\n\n\
+             What Driver Verifier checks of every driver, whatever it does; always on. A bug check names them by number as it\n\
+             names a rule. This table is made from `src/checks.rs`.\n\n\
+             | check | name | demands | as on Windows | broken variants that it names |\n|---|---|---|---|---|\n",
+        );
+        for check in crate::checks::TABLE {
+            let named =
+                variants.get(&check.number).map_or_else(String::new, |names| std::format!("`{}`", names.join("`, `")));
+            let Check { number, name, demands, source } = check;
+            writeln!(text, "| {number} | `{name}` | {demands} | {source} | {named} |").unwrap();
+        }
         text
+    }
+
+    #[test]
+    fn each_check_of_the_verifier_has_a_broken_variant_that_it_names() {
+        let variants = variants(Path::new(env!("CARGO_MANIFEST_DIR")));
+        let without = crate::checks::TABLE.iter().filter(|check| !variants.contains_key(&check.number));
+        assert_eq!(without.map(|check| check.name).collect::<Vec<_>>(), Vec::<&str>::new());
     }
 
     #[test]

@@ -1,0 +1,23 @@
+//! Frames whose bus addresses a driver was told: a device may write to them for as long as it was not told otherwise, so
+//! that they are quarantined when they are given back.
+
+use alloc::collections::BTreeSet;
+
+use super::{PAGE_SIZE, frames, quarantine};
+use crate::sync::Uninterrupted;
+
+static EXPOSED: Uninterrupted<BTreeSet<u64>> = Uninterrupted::new(BTreeSet::new());
+
+/// A driver is told a frame's address.
+pub fn expose(physical: u64) {
+    EXPOSED.with(|exposed| exposed.insert(physical / PAGE_SIZE * PAGE_SIZE));
+}
+
+/// Gives a frame back.
+pub fn free(frame: u64) {
+    if EXPOSED.with(|exposed| exposed.remove(&frame)) {
+        quarantine::put(frame, PAGE_SIZE, "a page whose address a device may have been given");
+    } else {
+        frames::free(frame, PAGE_SIZE);
+    }
+}

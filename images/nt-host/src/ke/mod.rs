@@ -1,6 +1,7 @@
 //! The kernel core: IRQL, interrupts, deferred calls, time, threads, waiting, bug checks.
 
 pub mod bugcheck;
+pub(crate) mod chance;
 pub mod delay;
 pub mod dpc;
 pub mod event;

@@ -97,6 +97,7 @@ pub unsafe fn give(function: &'static str, lock: *mut KSPIN_LOCK) {
             format_args!("the spin lock at {lock:p} is released and {text} (its value is {holder:#x})"),
         );
     }
+    super::chance::take();
     delay::point();
 }
 

@@ -148,6 +148,7 @@ pub unsafe fn wait_for(
     blocks: *mut KWAIT_BLOCK,
 ) -> NTSTATUS {
     let level = cpu::irql();
+    super::chance::take();
     if timeout != Some(0) && level > APC_LEVEL {
         verifier::stop_by_rule(
             verifier::RULE_IRQL,

@@ -95,27 +95,33 @@ mod target {
         }
     }
 
-    /// Calls `routine` from a timer's DPC every millisecond while `body` runs.
-    pub(crate) fn with_timer<R>(routine: &dyn Fn(), body: impl FnOnce() -> R) -> R {
-        // SAFETY: all zero is a valid value of plain C structures; both are initialised here, and taken back before they
-        // and what the DPC calls go.
+    /// Calls `routine` from a DPC while `body` runs: every millisecond, and whenever `body` gives a DPC the chance, be it
+    /// only between two instructions.
+    pub(crate) fn with_interruptions<R>(routine: &dyn Fn(), body: impl FnOnce() -> R) -> R {
+        // SAFETY: all zero is a valid value of plain C structures; all are initialised here, and taken back before they
+        // and what the DPCs call go.
         unsafe {
             let mut timer: alloc::boxed::Box<KTIMER> = alloc::boxed::Box::new(core::mem::zeroed());
-            let mut dpc: alloc::boxed::Box<KDPC> = alloc::boxed::Box::new(core::mem::zeroed());
+            let mut dpcs: alloc::boxed::Box<[KDPC; 2]> = alloc::boxed::Box::new(core::mem::zeroed());
             let context = &raw const routine;
+            let [timed, taken] = &mut *dpcs;
             KeInitializeTimerEx(&raw mut *timer, 1);
-            KeInitializeDpc(&raw mut *dpc, Some(call_routine), context.cast_mut().cast());
-            KeSetTimerEx(&raw mut *timer, -10_000, 1, &raw mut *dpc);
-            let result = body();
+            for dpc in [&raw mut *timed, &raw mut *taken] {
+                KeInitializeDpc(dpc, Some(call_routine), context.cast_mut().cast());
+            }
+            KeSetTimerEx(&raw mut *timer, -10_000, 1, timed);
+            let result = crate::ke::chance::taken_by(taken, body);
             KeCancelTimer(&raw mut *timer);
-            KeRemoveQueueDpc(&raw mut *dpc);
+            for dpc in [&raw mut *timed, &raw mut *taken] {
+                KeRemoveQueueDpc(dpc);
+            }
             crate::api::KeFlushQueuedDpcs();
             result
         }
     }
 
     unsafe extern "win64" fn call_routine(_dpc: *mut KDPC, context: PVOID, _first: PVOID, _second: PVOID) {
-        // SAFETY: the context is the routine of `with_timer`, which outlives the DPC.
+        // SAFETY: the context is the routine of `with_interruptions`, which outlives the DPC.
         unsafe { (*context.cast::<&dyn Fn()>())() };
     }
 
@@ -254,7 +260,7 @@ mod double {
         address != 0
     }
 
-    pub(crate) fn with_timer<R>(routine: &dyn Fn(), body: impl FnOnce() -> R) -> R {
+    pub(crate) fn with_interruptions<R>(routine: &dyn Fn(), body: impl FnOnce() -> R) -> R {
         routine();
         let result = body();
         routine();

@@ -49,7 +49,7 @@ const GROUP: u16 = 1;
 const STORM: u32 = 100_000;
 
 /// State changes against which events are put from a DPC.
-const CONCURRENT_CHANGES: u32 = 300;
+const CONCURRENT_CHANGES: u32 = 50;
 
 /// Opens beyond what a pin could have: a descriptor that says more means that there is no limit.
 const INSTANCES_MAX: u32 = 64;
@@ -243,32 +243,36 @@ fn storm(port: &Com<Port>, door: &Door) -> u64 {
     claimed
 }
 
-/// Events from a timer's DPC against `SetState` from the main thread (rule 49). Gives how many were put.
+/// Events from a DPC against `SetState` from the main thread (rule 49). Gives how many were put while a state was set.
+///
+/// The DPC comes at every moment at which `SetState` lets one, so that no two of its steps belong together that it may not
+/// be interrupted between. Each `SetState(STOP)` is judged for itself: what it leaves, a later RUN would hide.
 fn concurrent(port: &Com<Port>, door: &Door) -> u64 {
     let Some(mut pin) = open(port, door) else { return 0 };
-    let (stop_putting, count) = (AtomicBool::new(false), AtomicU64::new(0));
+    let (putting, count) = (AtomicBool::new(false), AtomicU64::new(0));
     let (stream, allocator) = (pin.minor_target(), pin.allocator().clone());
     let put_some = || {
         for data in [SHORT, LONG] {
-            if stop_putting.load(Ordering::Relaxed) {
+            if !putting.load(Ordering::Relaxed) {
                 return;
             }
             if let Some(event) = allocator.fill(&Fragment { flags: 0, data }, TIME, GROUP) {
-                // SAFETY: the stream is open for as long as the timer runs.
+                // SAFETY: the stream is open for as long as the DPCs come.
                 unsafe { slots::put_message_at_dispatch(stream, event) };
                 count.fetch_add(1, Ordering::Relaxed);
             }
         }
     };
-    kernel::with_timer(&put_some, || {
+    kernel::with_interruptions(&put_some, || {
         for _ in 0..CONCURRENT_CHANGES {
             for state in [KsState::Run, KsState::Stop] {
+                putting.store(true, Ordering::Relaxed);
                 let _ = pin.set_state(state);
+                putting.store(false, Ordering::Relaxed);
             }
+            stop(&mut pin, rules::CONCURRENT_STATES);
         }
-        stop_putting.store(true, Ordering::Relaxed);
     });
-    stop(&mut pin, rules::CONCURRENT_STATES);
     drop(allocator);
     pin.close();
     count.into_inner()

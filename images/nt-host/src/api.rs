@@ -40,6 +40,7 @@ pub use crate::io::registry::{
     IoOpenDeviceInterfaceRegistryKey, IoOpenDeviceRegistryKey, ZwCreateKey, ZwDeleteKey, ZwDeleteValueKey,
     ZwEnumerateValueKey, ZwFlushKey, ZwOpenKey, ZwOpenKeyEx, ZwQueryValueKey, ZwSetValueKey,
 };
+pub use crate::io::registry_query::{RtlQueryRegistryValues, ZwEnumerateKey, ZwQueryKey};
 pub use crate::io::remove_lock::{
     IoAcquireRemoveLockEx, IoInitializeRemoveLockEx, IoReleaseRemoveLockAndWaitEx, IoReleaseRemoveLockEx,
 };

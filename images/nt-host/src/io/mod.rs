@@ -10,6 +10,7 @@ pub mod object;
 pub mod power;
 pub mod property;
 pub mod registry;
+pub mod registry_query;
 pub mod remove_lock;
 pub mod timer;
 pub mod work_item;
@@ -27,6 +28,7 @@ pub static EXPORTS: &[&[Export]] = &[
     power::EXPORTS,
     property::EXPORTS,
     registry::EXPORTS,
+    registry_query::EXPORTS,
     remove_lock::EXPORTS,
     timer::EXPORTS,
     work_item::EXPORTS,

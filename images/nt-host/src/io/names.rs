@@ -85,6 +85,33 @@ fn create_link(link: &UNICODE_STRING, target: &UNICODE_STRING) -> NTSTATUS {
     })
 }
 
+/// Registers a device interface. Its symbolic link.
+pub(crate) fn register_interface(pdo: *mut DEVICE_OBJECT, class: &GUID, reference: Option<&str>) -> Option<String> {
+    let id = pnp::instance_path(pdo)?;
+    let mut link = format!("\\??\\{}#{}", id.replace('\\', "#"), guid_text(class));
+    if let Some(reference) = reference {
+        link = format!("{link}\\{reference}");
+    }
+    NAMES.with(|names| {
+        if !names.interfaces.iter().any(|interface| interface.link == link) {
+            names.interfaces.push(Interface { link: link.clone(), device: pdo as u64, enabled: false });
+        }
+    });
+    Some(link)
+}
+
+/// Enables or disables a device interface.
+pub(crate) fn enable_interface(link: &str, enable: bool) -> NTSTATUS {
+    NAMES.with(|names| match names.interfaces.iter_mut().find(|interface| interface.link == link) {
+        Some(interface) if interface.enabled == enable && enable => STATUS_OBJECT_NAME_EXISTS,
+        Some(interface) => {
+            interface.enabled = enable;
+            STATUS_SUCCESS
+        }
+        None => STATUS_OBJECT_NAME_NOT_FOUND,
+    })
+}
+
 exports! {
     /// Names.
     pub static EXPORTS;
@@ -122,34 +149,16 @@ exports! {
     /// Registers a device interface and gives its symbolic link.
     [PASSIVE] fn IoRegisterDeviceInterface(pdo: *mut DEVICE_OBJECT, class: *const GUID, reference: *const UNICODE_STRING,
         link_out: *mut UNICODE_STRING) -> NTSTATUS {
-        let Some(id) = pnp::instance_path(pdo) else { return STATUS_INVALID_DEVICE_REQUEST };
-        {
-            let mut link = format!("\\??\\{}#{}", id.replace('\\', "#"), guid_text(&*class));
-            if let Some(reference) = reference.as_ref() {
-                link = format!("{link}\\{}", text(reference));
-            }
-            let Some(string) = allocate(&link) else { return STATUS_INSUFFICIENT_RESOURCES };
-            link_out.write(string);
-            NAMES.with(|names| {
-                if !names.interfaces.iter().any(|interface| interface.link == link) {
-                    names.interfaces.push(Interface { link, device: pdo as u64, enabled: false });
-                }
-            });
-        }
+        let reference = reference.as_ref().map(|reference| text(reference));
+        let Some(link) = register_interface(pdo, &*class, reference.as_deref()) else { return STATUS_INVALID_DEVICE_REQUEST };
+        let Some(string) = allocate(&link) else { return STATUS_INSUFFICIENT_RESOURCES };
+        link_out.write(string);
         STATUS_SUCCESS
     }
 
     /// Enables or disables a device interface.
     [PASSIVE] fn IoSetDeviceInterfaceState(link: *const UNICODE_STRING, enable: u8) -> NTSTATUS {
-        let link = text(&*link);
-        NAMES.with(|names| match names.interfaces.iter_mut().find(|interface| interface.link == link) {
-            Some(interface) if interface.enabled == (enable != 0) && enable != 0 => STATUS_OBJECT_NAME_EXISTS,
-            Some(interface) => {
-                interface.enabled = enable != 0;
-                STATUS_SUCCESS
-            }
-            None => STATUS_OBJECT_NAME_NOT_FOUND,
-        })
+        enable_interface(&text(&*link), enable != 0)
     }
 
     /// The alias of a device interface in another class: its link with the class exchanged, if it is registered.

@@ -26,7 +26,12 @@ pub struct Value {
     pub name: String,
 }
 
-type Key = BTreeMap<String, Value>;
+/// A key: its values by name in lower case, and the last part of its own name as it was written.
+#[derive(Default)]
+struct Key {
+    name: String,
+    values: BTreeMap<String, Value>,
+}
 
 static KEYS: Uninterrupted<BTreeMap<String, Key>> = Uninterrupted::new(BTreeMap::new());
 
@@ -38,20 +43,41 @@ const KEY_VALUE_PARTIAL: i32 = 2;
 /// Longest value taken.
 const VALUE_BYTES_MAX: u32 = 1 << 20;
 
-/// Makes a key, if it is not there.
+/// Makes a key and those above it, if they are not there. Whether it was not.
 pub fn create(path: &str) -> bool {
     KEYS.with(|keys| {
-        let path = path.to_lowercase();
-        let new = !keys.contains_key(&path);
-        keys.entry(path).or_default();
+        let new = !keys.contains_key(&path.to_lowercase());
+        let ends = path.match_indices('\\').map(|(at, _)| at).chain([path.len()]).filter(|&end| end > 0);
+        for part in ends.map(|end| &path[..end]) {
+            let name = part.rsplit('\\').next().unwrap_or_default();
+            keys.entry(part.to_lowercase()).or_insert_with(|| Key { name: name.into(), values: BTreeMap::new() });
+        }
         new
     })
 }
 
-fn exists(path: &str) -> bool {
-    let path = path.to_lowercase();
-    let below = format!("{path}\\");
-    KEYS.with(|keys| keys.contains_key(&path) || keys.keys().any(|key| key.starts_with(&below)))
+/// The names of the keys directly below one, as they were written.
+pub(super) fn subkeys(path: &str) -> Vec<String> {
+    let below = format!("{}\\", path.to_lowercase());
+    KEYS.with(|keys| {
+        let children = keys.iter().filter(|(path, _)| path.strip_prefix(&below).is_some_and(|rest| !rest.contains('\\')));
+        children.map(|(_, key)| key.name.clone()).collect()
+    })
+}
+
+/// A key's own name as it was written, the last part of its path.
+pub(super) fn name_of(path: &str) -> String {
+    KEYS.with(|keys| keys.get(path).map(|key| key.name.clone()).unwrap_or_default())
+}
+
+/// The values of a key.
+pub(super) fn values(path: &str) -> Vec<Value> {
+    KEYS.with(|keys| keys.get(path).map(|key| key.values.values().cloned().collect()).unwrap_or_default())
+}
+
+/// Whether a key is there.
+pub(super) fn exists(path: &str) -> bool {
+    KEYS.with(|keys| keys.contains_key(&path.to_lowercase()))
 }
 
 /// The path that attributes name.
@@ -71,15 +97,17 @@ unsafe fn path(attributes: *const OBJECT_ATTRIBUTES) -> Result<String, NTSTATUS>
     }
 }
 
-fn key_of(handle: HANDLE) -> Result<String, NTSTATUS> {
+/// The path of the key that a handle is open on, in lower case. It is there.
+pub(super) fn key_of(handle: HANDLE) -> Result<String, NTSTATUS> {
     match handle::get(handle) {
-        Some(Object::Key(path)) => Ok(path.to_lowercase()),
+        Some(Object::Key(path)) if exists(&path) => Ok(path.to_lowercase()),
+        Some(Object::Key(_)) => Err(STATUS_KEY_DELETED),
         Some(_) => Err(STATUS_OBJECT_TYPE_MISMATCH),
         None => Err(STATUS_INVALID_HANDLE),
     }
 }
 
-fn utf16(text: &str) -> Vec<u8> {
+pub(super) fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
@@ -113,10 +141,24 @@ fn encode(value: &Value, class: i32) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// Writes a value of a key that is there.
+pub(super) fn write_value(path: &str, value: Value) {
+    KEYS.with(|keys| keys.entry(path.to_lowercase()).or_default().values.insert(value.name.to_lowercase(), value));
+}
+
+/// Deletes a value. Whether it was there.
+pub(super) fn forget_value(path: &str, name: &str) -> bool {
+    KEYS.with(|keys| keys.get_mut(path).is_some_and(|key| key.values.remove(&name.to_lowercase()).is_some()))
+}
+
 /// Smallest buffer that takes the fixed part of each class.
 const FIXED: [u32; 3] = [12, 20, 12];
 
-unsafe fn give(bytes: &[u8], fixed: u32, buffer: PVOID, length: u32, needed: *mut u32) -> NTSTATUS {
+/// Copies information out, as much as there is room for.
+///
+/// # Safety
+/// The buffer has so many bytes, and `needed` can be written.
+pub(super) unsafe fn give(bytes: &[u8], fixed: u32, buffer: PVOID, length: u32, needed: *mut u32) -> NTSTATUS {
     // SAFETY: an export's arguments.
     unsafe {
         needed.write(bytes.len() as u32);
@@ -128,7 +170,7 @@ unsafe fn give(bytes: &[u8], fixed: u32, buffer: PVOID, length: u32, needed: *mu
     }
 }
 
-fn result(outcome: Result<NTSTATUS, NTSTATUS>) -> NTSTATUS {
+pub(super) fn result(outcome: Result<NTSTATUS, NTSTATUS>) -> NTSTATUS {
     outcome.unwrap_or_else(|status| status)
 }
 
@@ -167,9 +209,12 @@ exports! {
         }))
     }
 
-    /// Deletes a key.
+    /// Deletes a key that has none below it.
     [PASSIVE] fn ZwDeleteKey(key: HANDLE) -> NTSTATUS {
         result(key_of(key).map(|path| {
+            if !subkeys(&path).is_empty() {
+                return STATUS_CANNOT_DELETE;
+            }
             KEYS.with(|keys| keys.remove(&path));
             STATUS_SUCCESS
         }))
@@ -180,7 +225,7 @@ exports! {
         needed: *mut u32) -> NTSTATUS {
         result(key_of(key).map(|path| {
             let name = text(&*name).to_lowercase();
-            let Some(value) = KEYS.with(|keys| keys.get(&path)?.get(&name).cloned()) else { return STATUS_OBJECT_NAME_NOT_FOUND };
+            let Some(value) = KEYS.with(|keys| keys.get(&path)?.values.get(&name).cloned()) else { return STATUS_OBJECT_NAME_NOT_FOUND };
             let Some(bytes) = encode(&value, class) else { return STATUS_INVALID_PARAMETER };
             give(&bytes, FIXED[class as usize], buffer, length, needed)
         }))
@@ -189,7 +234,7 @@ exports! {
     /// Reads the value of a number.
     [PASSIVE] fn ZwEnumerateValueKey(key: HANDLE, index: u32, class: i32, buffer: PVOID, length: u32, needed: *mut u32) -> NTSTATUS {
         result(key_of(key).map(|path| {
-            let Some(value) = KEYS.with(|keys| keys.get(&path)?.values().nth(index as usize).cloned()) else { return STATUS_NO_MORE_ENTRIES };
+            let Some(value) = values(&path).into_iter().nth(index as usize) else { return STATUS_NO_MORE_ENTRIES };
             let Some(bytes) = encode(&value, class) else { return STATUS_INVALID_PARAMETER };
             give(&bytes, FIXED[class as usize], buffer, length, needed)
         }))
@@ -203,7 +248,7 @@ exports! {
             }
             let name = text(&*name);
             let data = if length == 0 { Vec::new() } else { core::slice::from_raw_parts(data, length as usize).to_vec() };
-            KEYS.with(|keys| keys.entry(path).or_default().insert(name.to_lowercase(), Value { kind, data, name }));
+            write_value(&path, Value { kind, data, name });
             STATUS_SUCCESS
         }))
     }
@@ -211,11 +256,7 @@ exports! {
     /// Deletes a value.
     [PASSIVE] fn ZwDeleteValueKey(key: HANDLE, name: *const UNICODE_STRING) -> NTSTATUS {
         result(key_of(key).map(|path| {
-            let name = text(&*name).to_lowercase();
-            match KEYS.with(|keys| keys.get_mut(&path)?.remove(&name)) {
-                Some(_) => STATUS_SUCCESS,
-                None => STATUS_OBJECT_NAME_NOT_FOUND,
-            }
+            if forget_value(&path, &text(&*name)) { STATUS_SUCCESS } else { STATUS_OBJECT_NAME_NOT_FOUND }
         }))
     }
 

@@ -27,6 +27,7 @@ use ring::Ring;
 pub use ring::{RingAddress, RingAddresses};
 
 use crate::diagnosis::{Counter, Fault, Registers};
+use crate::fault::Lie;
 
 /// Features that every transport offers the driver.
 pub const FEATURES: u64 = feature::VERSION_1 | feature::EVENT_IDX | feature::INDIRECT_DESC;
@@ -205,6 +206,11 @@ impl Bus {
         for fault in self.rings.iter().filter_map(Ring::fault) {
             self.registers.report(fault);
         }
+    }
+
+    /// Has a queue lie about the next chain that is returned on it.
+    pub fn lie(&mut self, queue: Queue, lie: Lie) {
+        self.rings[queue.index()].lie = Some(lie);
     }
 
     /// Takes the next chain of a queue, with at most `readable_max` bytes to read. What is wrong with it has been

@@ -9,6 +9,7 @@
 //! | `stats` | | `counters`, and `statistics` of the running session as [`RunningNumbers`] (or null) |
 //! | `advance` | `frames` | lockstep only: renders so many frames; `position`: the next frame |
 //! | `midi-in` | `data`: a MIDI message in hexadecimal; `group`: from 1, default 1; `time`: 100 ns units of master time, default now | captured for the driver |
+//! | `fault` | `fault`: a [`Misdeed`], such as `{"kind":"lose-session"}` or `{"kind":"lie","lie":"used-id","queue":3}` | done wrong, now or with the next chain |
 //! | `shutdown` | | the card leaves; QEMU does not survive that |
 //!
 //! ```text
@@ -25,6 +26,7 @@ use std::thread::JoinHandle;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Link;
+use crate::fault::Misdeed;
 use crate::hexadecimal;
 use crate::socket::{Endpoint, SocketError};
 use crate::status::{Counters, RunningNumbers, Status};
@@ -62,6 +64,9 @@ enum Command {
         #[serde(default = "first_group")]
         group: u16,
         time: Option<i64>,
+    },
+    Fault {
+        fault: Misdeed,
     },
     Shutdown {},
 }
@@ -227,6 +232,10 @@ fn answer(link: &Link, line: &[u8], leave: &mut bool) -> Result<Answer, String> 
             let data = hexadecimal::read(&data).ok_or_else(|| format!("`{data}` is not a row of hexadecimal bytes"))?;
             let captured = link.ask(move |card| card.capture(group, &data, time)).map_err(gone)?;
             captured.map_err(|error| error.to_string())?;
+            Ok(Answer::Done { ok: true })
+        }
+        Command::Fault { fault } => {
+            link.ask(move |card| card.misbehave(fault)).map_err(gone)?.map_err(|error| error.to_string())?;
             Ok(Answer::Done { ok: true })
         }
         Command::Shutdown {} => {

@@ -35,6 +35,7 @@ pub mod engine;
 pub mod event_list;
 pub mod exit;
 pub mod fake;
+pub mod fault;
 pub mod hexadecimal;
 
 pub mod identity;

@@ -13,6 +13,7 @@ use vm_memory::{Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
 use super::chain::Chain;
 use super::memory::Memory;
 use crate::diagnosis::Fault;
+use crate::fault::Lie;
 
 /// Kicks that may find an empty ring within [`STORM_WINDOW`] before the driver is told.
 const STORM_KICKS: u64 = 1000;
@@ -72,6 +73,8 @@ pub(super) struct Ring {
     /// Chains taken and not returned. They are returned in order, so these are the last ones taken.
     outstanding: u16,
     storm: Storm,
+    /// What the next chain is lied about.
+    pub(super) lie: Option<Lie>,
 }
 
 struct Storm {
@@ -94,6 +97,7 @@ impl Ring {
             generation: 0,
             outstanding: 0,
             storm: Storm { since: Instant::now(), kicks: 0 },
+            lie: None,
         }
     }
 
@@ -207,6 +211,7 @@ impl Ring {
         self.state = State::Stopped;
         self.generation += 1;
         self.outstanding = 0;
+        self.lie = None;
         self.base = base;
         self.addresses = None;
         self.kick = None;
@@ -264,6 +269,9 @@ impl Ring {
     pub(super) fn give_back(&mut self, memory: &GuestMemoryMmap, head: u16, written: u32) -> Result<bool, Fault> {
         let State::Running(queue) = &mut self.state else { return Ok(false) };
         self.outstanding = self.outstanding.saturating_sub(1);
+        if let Some(lie) = self.lie.take() {
+            return Ok(tell(lie, queue, memory, head, written).is_ok());
+        }
         match queue.add_used(memory, head, written) {
             Ok(()) => {}
             // A head that is no descriptor cannot be returned. The chain was diagnosed when it was taken.
@@ -302,4 +310,27 @@ impl Ring {
             Fault::new(Diagnosis::KICK_STORM).on(self.which).expected(STORM_KICKS as u32, got)
         })
     }
+}
+
+/// Returns a chain, and lies about it.
+fn tell(
+    lie: Lie,
+    queue: &mut virtio_queue::Queue,
+    memory: &GuestMemoryMmap,
+    head: u16,
+    written: u32,
+) -> Result<(), vm_memory::GuestMemoryError> {
+    let (id, written) = match lie {
+        Lie::UsedId => (u32::MAX, written),
+        Lie::UsedLength => (head.into(), u32::MAX),
+        Lie::UsedIndex => (head.into(), written),
+    };
+    let next = queue.next_used();
+    let used = queue.used_ring();
+    // A header of four bytes, then elements of eight.
+    let element = used + 4 + 8 * u64::from(next % queue.size());
+    memory.write_obj([id.to_le(), written.to_le()], GuestAddress(element))?;
+    let index = next.wrapping_add(if lie == Lie::UsedIndex { queue.size().wrapping_add(1) } else { 1 });
+    queue.set_next_used(index);
+    memory.store(index.to_le(), GuestAddress(used + 2), Ordering::SeqCst)
 }

@@ -143,6 +143,11 @@ impl<K: Kernel> Control<K> {
         })
     }
 
+    /// How the card broke the ring, if it did.
+    pub fn fault(&self, level: AtMostDispatch) -> Option<RingFault> {
+        self.exchange.fault(level)
+    }
+
     /// Looks for answers; from the deferred procedure call.
     pub fn service(&self, level: AtMostDispatch) {
         self.exchange.service(level);

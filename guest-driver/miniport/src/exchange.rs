@@ -56,6 +56,11 @@ impl<K: Kernel> Exchange<K> {
         }
     }
 
+    /// How the card broke the ring, if it did.
+    pub fn fault(&self, level: AtMostDispatch) -> Option<RingFault> {
+        self.ring.with(level, |ring| ring.fault())
+    }
+
     /// Takes a chain back that was late. Whether there was one.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use crate::exchange::Line;
 use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::Kernel;
 use crate::lock::Spin;
-use crate::ring::{Ring, RingAddresses, Segment};
+use crate::ring::{Ring, RingAddresses, RingFault, Segment};
 
 /// Descriptors of a chain: a batch.
 pub const SHAPE: u16 = 1;
@@ -240,6 +240,11 @@ impl<K: Kernel> MidiIn<K> {
             state.lend_all();
             state.ring.addresses()
         })
+    }
+
+    /// How the card broke the ring, if it did.
+    pub fn fault(&self, level: AtMostDispatch) -> Option<RingFault> {
+        self.state.with(level, |state| state.ring.fault())
     }
 
     /// Kicks for the batches lent at the start.

@@ -274,6 +274,11 @@ impl<K: Kernel> MidiOut<K> {
         })
     }
 
+    /// How many batches the card has.
+    pub fn in_flight(&self, level: AtMostDispatch) -> u16 {
+        self.state.with(level, |state| state.ring.in_flight())
+    }
+
     /// How the card broke the ring, if it did.
     pub fn fault(&self, level: AtMostDispatch) -> Option<RingFault> {
         self.state.with(level, |state| state.ring.fault())

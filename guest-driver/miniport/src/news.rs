@@ -7,7 +7,7 @@ use crate::exchange::Line;
 use crate::irql::AtMostDispatch;
 use crate::kernel::Kernel;
 use crate::lock::Spin;
-use crate::ring::{Ring, RingAddresses, Segment};
+use crate::ring::{Ring, RingAddresses, RingFault, Segment};
 
 /// Descriptors of a chain: a record.
 pub const SHAPE: u16 = 1;
@@ -72,6 +72,11 @@ impl<K: Kernel> News<K> {
         if self.state.with(level, |state| state.ring.needs_kick()) {
             line.kick();
         }
+    }
+
+    /// How the card broke the ring, if it did.
+    pub fn fault(&self, level: AtMostDispatch) -> Option<RingFault> {
+        self.state.with(level, |state| state.ring.fault())
     }
 
     /// Takes the next record, and lends its buffer again; from the deferred procedure call. A record that is cut short

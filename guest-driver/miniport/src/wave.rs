@@ -83,6 +83,11 @@ impl<K: Kernel> Wave<K> {
         self.buffer.with(level, |_| self.exchange.restart(level.into()))
     }
 
+    /// How the card broke the ring, if it did.
+    pub fn fault(&self, level: AtMostDispatch) -> Option<RingFault> {
+        self.exchange.fault(level)
+    }
+
     /// Looks for returned buffers; from the deferred procedure call.
     pub fn service(&self, level: AtMostDispatch) {
         self.exchange.service(level);

@@ -134,7 +134,7 @@ fn a_thousand_lives_with_faults_leave_nothing_behind() {
             rig.fake.with(|card| (card.requests, card.batches, card.log, card.statuses) = Default::default());
             bytes.push(BYTES.load(Ordering::Relaxed));
         }
-        rig.card.stop(passive());
+        rig.card.power_down(passive());
     }
     assert_eq!(whole + cut, LIVES);
     assert!(whole > LIVES / 2 && cut > LIVES / 50, "{whole} whole, {cut} cut");
@@ -166,7 +166,7 @@ fn a_card_that_is_torn_out_takes_nothing_with_it() {
         assert_eq!(home.outstanding(), 0, "card {card}: no event waits for a card that is gone");
         let touched = rig.fake.with(|fake| fake.touches_while_gone);
         rig.card.close_render(passive(), id);
-        rig.card.stop(passive());
+        rig.card.power_down(passive());
         let took = rig.fake.with(|fake| fake.milliseconds) - begun;
         assert!(took < 200, "it is noticed at once and not waited for: {took} ms");
         assert!(rig.fake.with(|fake| fake.touches_while_gone) - touched < 10, "and then left alone");

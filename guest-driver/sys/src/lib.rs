@@ -20,6 +20,7 @@
 //! | [`pool`], [`panic`] | memory, and the end |
 //! | [`power`] | `IAdapterPowerManagement` |
 //! | [`property`] | the property handler |
+//! | [`repair`] | the reset of a card in trouble |
 //! | [`service`] | the deferred procedure call's way in |
 //! | [`stream`] | `IMXF` and `ISynthSinkDMus` |
 //! | [`waiting`] | property requests that are not answered yet |
@@ -52,6 +53,8 @@ mod pool;
 mod power;
 #[cfg(windows)]
 mod property;
+#[cfg(windows)]
+mod repair;
 #[cfg(windows)]
 mod service;
 #[cfg(windows)]

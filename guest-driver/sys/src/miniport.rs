@@ -37,6 +37,7 @@ use crate::com::{Class, Foreign, Object, OtherTable, Owned, call, unknown, unkno
 use crate::kernel::{MappedRegisters, Windows, log};
 use crate::pool::try_place;
 use crate::power::{self, AdapterPower};
+use crate::repair::Repair;
 use crate::service::Sink;
 use crate::stream::Stream;
 use crate::{bus, nt, pc, property, waiting};
@@ -110,6 +111,7 @@ pub(crate) struct Running {
     group: Foreign<IServiceGroup>,
     sync: Foreign<IInterruptSync>,
     sink: Option<Owned<Sink>>,
+    pub(crate) repair: Repair,
 }
 
 impl Running {
@@ -151,6 +153,8 @@ impl Running {
             interrupt: unsafe { interrupt_of(resources) },
         };
         let kernel = Windows::new(level, function.physical_device).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+        // SAFETY: the device is being started.
+        let repair = unsafe { Repair::new(level, function.device) }.ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
         let mut place = try_place::<Self>(level).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
         let running = place.as_mut_ptr();
         match Card::start(kernel, level, mapped) {
@@ -167,6 +171,7 @@ impl Running {
             (&raw mut (*running).group).write(group);
             (&raw mut (*running).sync).write(sync);
             (&raw mut (*running).sink).write(None);
+            (&raw mut (*running).repair).write(repair);
         }
         // From here on dropping it undoes everything.
         // SAFETY: each of its fields has been written.
@@ -181,7 +186,7 @@ impl Running {
 
     /// Everything that the interrupt needs, then the interrupt.
     fn connect(&mut self, level: Passive) -> Result<(), NtStatus> {
-        let sink = Object::make(level, Sink::new(&raw const self.card)).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+        let sink = Object::make(level, Sink::new(self)).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
         // SAFETY: both are alive; the group adds its own reference.
         check(unsafe { call!(self.group.as_ptr(), add_member, sink.as_interface()) })?;
         self.sink = Some(sink);
@@ -199,7 +204,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         // SAFETY: the last references to miniports and streams go at PASSIVE_LEVEL.
         let level = unsafe { Passive::assume() };
-        self.card.stop(level);
+        self.card.power_down(level);
         // SAFETY: alive. After this the service routine does not run any more.
         unsafe { call!(self.sync.as_ptr(), disconnect) };
         if let Some(sink) = &self.sink {
@@ -209,6 +214,8 @@ impl Drop for Running {
         // A deferred procedure call may still be on its way on another processor.
         // SAFETY: at PASSIVE_LEVEL.
         unsafe { nt::KeFlushQueuedDpcs() };
+        // Nobody asks for a repair any more.
+        self.repair.wait(level, self.card.kernel());
     }
 }
 

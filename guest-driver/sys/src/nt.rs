@@ -79,6 +79,16 @@ const _: () = assert!(core::mem::offset_of!(Irp, current_stack_location) == IRP.
 /// `DRIVER_CANCEL`. Called at `DISPATCH_LEVEL` with the cancel lock held.
 pub(crate) type CancelRoutine = unsafe extern "system" fn(device: *mut DeviceObject, irp: *mut Irp);
 
+/// `IO_WORKITEM`: the system's own.
+#[repr(C)]
+pub(crate) struct IoWorkItem([u8; 0]);
+
+/// `IO_WORKITEM_ROUTINE`. Called at `PASSIVE_LEVEL`.
+pub(crate) type WorkItemRoutine = unsafe extern "system" fn(device: *mut Opaque, context: *mut c_void);
+
+/// `DelayedWorkQueue`.
+pub(crate) const DELAYED_WORK_QUEUE: u32 = 1;
+
 /// Where in a `DEVICE_OBJECT` its extension is.
 const DEVICE_EXTENSION: usize = if cfg!(target_pointer_width = "64") { 0x40 } else { 0x28 };
 
@@ -218,6 +228,7 @@ pub(crate) struct DmaOperations {
 unsafe extern "system" {
     pub(crate) fn ExAllocatePoolWithTag(pool_type: u32, bytes: usize, tag: u32) -> *mut c_void;
     pub(crate) fn ExFreePoolWithTag(pool: *mut c_void, tag: u32);
+    pub(crate) fn IoAllocateWorkItem(device: *mut Opaque) -> *mut IoWorkItem;
     pub(crate) fn IoBuildSynchronousFsdRequest(
         major_function: u32,
         device: *mut Opaque,
@@ -227,13 +238,15 @@ unsafe extern "system" {
         event: *mut KEvent,
         io_status: *mut IoStatusBlock,
     ) -> *mut Irp;
-    pub(crate) fn IoReleaseCancelSpinLock(irql: u8);
+    pub(crate) fn IoFreeWorkItem(item: *mut IoWorkItem);
     pub(crate) fn IoGetAttachedDeviceReference(device: *mut Opaque) -> *mut Opaque;
     pub(crate) fn IoGetDmaAdapter(
         physical_device: *mut Opaque,
         description: *mut DeviceDescription,
         map_registers: *mut u32,
     ) -> *mut DmaAdapter;
+    pub(crate) fn IoQueueWorkItem(item: *mut IoWorkItem, routine: WorkItemRoutine, queue: u32, context: *mut c_void);
+    pub(crate) fn IoReleaseCancelSpinLock(irql: u8);
     pub(crate) fn KeBugCheckEx(code: u32, p1: usize, p2: usize, p3: usize, p4: usize) -> !;
     pub(crate) fn KeClearEvent(event: *mut KEvent);
     pub(crate) fn KeDelayExecutionThread(wait_mode: i8, alertable: u8, interval: *const i64) -> NtStatus;

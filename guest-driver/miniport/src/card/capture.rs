@@ -56,9 +56,12 @@ impl<K: Kernel> Card<K> {
     /// # Errors
     /// The card does not follow. On the way down the driver does so all the same.
     pub fn set_capture_state(&self, level: Passive, state: KsState) -> Result<(), CardError> {
-        self.recover(level)?;
+        let recovered = self.recover(level);
+        if state > KsState::ACQUIRE {
+            recovered?;
+        }
         self.midi_in.set_state(level.into(), state);
-        let result = match self.set_stream_state(level, CAPTURE_STREAM, state) {
+        let result = match recovered.and_then(|()| self.set_stream_state(level, CAPTURE_STREAM, state)) {
             // The state is remembered, and the card learns it when it is on again.
             Ok(()) | Err(CardError::Control(ControlError::Off)) => Ok(()),
             Err(error) => Err(error),

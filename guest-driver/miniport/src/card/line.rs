@@ -4,9 +4,9 @@ use core::sync::atomic::Ordering;
 
 use portcls::NtStatus;
 
-use super::{Card, CardError};
+use super::Card;
 use crate::exchange::Line;
-use crate::irql::{AtMostDispatch, Passive};
+use crate::irql::AtMostDispatch;
 use crate::kernel::Kernel;
 use crate::log::Part;
 use crate::pending::cause;
@@ -60,23 +60,9 @@ impl<K: Kernel> Card<K> {
     /// Looks why the card says that its configuration has changed: nothing in it can, but it may need a reset.
     pub(super) fn look_at_configuration(&self, level: AtMostDispatch) {
         let needs_reset = self.presence.enter().is_some_and(|_visit| self.transport.needs_reset());
-        if needs_reset && !self.is_gone(level) && !self.needs_reset.swap(true, Ordering::AcqRel) {
-            self.kernel.log(&[Part::Text("the card needs a reset")]);
-            // Until it has had one nothing goes out.
-            self.midi_out.suspend(level);
+        if needs_reset && !self.is_gone(level) {
+            self.is_in_trouble(level, Part::Text("it says so"));
         }
-    }
-
-    /// Resets a card that needs it, and tells it everything again: what it had of events is lost.
-    ///
-    /// # Errors
-    /// [`CardError`]; the card is off, and the next try may bring it back.
-    pub(super) fn recover(&self, level: Passive) -> Result<(), CardError> {
-        if !self.needs_reset.swap(false, Ordering::AcqRel) {
-            return Ok(());
-        }
-        self.power_down(level);
-        self.power_up(level).inspect_err(|_| self.needs_reset.store(true, Ordering::Release))
     }
 
     /// Takes what the service routine has seen.

@@ -5,6 +5,7 @@ mod error;
 mod line;
 mod power;
 mod render;
+mod repair;
 mod synthesizer;
 mod wave_stream;
 
@@ -42,6 +43,7 @@ use crate::unloads::Unloads;
 use crate::wave::{self, Wave};
 
 pub use error::CardError;
+use repair::Repairs;
 pub use synthesizer::{VOLUME_RANGE, VolumeItem};
 use wave_stream::WaveStream;
 
@@ -75,8 +77,12 @@ pub struct Card<K: Kernel> {
     off: AtomicBool,
     /// The card was torn out.
     gone: AtomicBool,
-    /// The card has said that it needs a reset.
+    /// The device has been told to do without power: nobody repairs it until it is told otherwise.
+    asleep: AtomicBool,
+    /// The card needs a reset: it says so, has lost its session, or has broken a ring.
     needs_reset: AtomicBool,
+    /// How often it got one lately.
+    repairs: Spin<K, Repairs>,
     /// The guard of the card's registers.
     presence: Presence,
     /// What the service routine has seen.
@@ -109,6 +115,7 @@ impl<K: Kernel> Card<K> {
         };
         let wave_stream = Spin::new(&kernel, None);
         let parameters = Spin::new(&kernel, None);
+        let repairs = Spin::new(&kernel, Repairs::default());
         transport.driver_ok();
         Ok(Self {
             transport,
@@ -125,7 +132,9 @@ impl<K: Kernel> Card<K> {
             parameters,
             off: AtomicBool::new(false),
             gone: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
             needs_reset: AtomicBool::new(false),
+            repairs,
             presence: Presence::new(),
             pending: Pending::new(),
             next_news: AtomicU32::new(0),
@@ -222,11 +231,10 @@ impl<K: Kernel> Card<K> {
     }
 
     /// Ends the session and resets the card: afterwards it touches no memory.
-    pub fn stop(&self, level: Passive) {
-        if self.off.load(Ordering::Acquire) {
-            return;
+    fn stop(&self, level: Passive) {
+        if self.check_power().is_ok() {
+            _ = self.control.command(level, &self.line(control::QUEUE), RequestCode::CLOSE, &());
         }
-        _ = self.command(level, RequestCode::CLOSE, &());
         if let Err(error) = self.transport.reset(&self.kernel, level) {
             self.kernel.log(&[Part::Text("the card does not reset: "), Part::Reason(error.into())]);
         }
@@ -247,8 +255,9 @@ impl<K: Kernel> Card<K> {
         &self.kernel
     }
 
-    /// The deferred procedure call: looks at every ring, for they share one interrupt.
-    pub fn service(&self, level: AtMostDispatch) {
+    /// The deferred procedure call: looks at every ring, for they share one interrupt. True: the card is in trouble, and
+    /// [`repair`](Self::repair) is wanted as soon as somebody may wait for it.
+    pub fn service(&self, level: AtMostDispatch) -> bool {
         self.look_at_causes(level);
         self.control.service(level);
         self.wave.service(level);
@@ -256,6 +265,17 @@ impl<K: Kernel> Card<K> {
         while let Some(record) = self.news.next(level, &self.line(news::QUEUE)) {
             self.hear(level, &record);
         }
+        let faults = [
+            self.control.fault(level),
+            self.wave.fault(level),
+            self.midi_out.fault(level),
+            self.midi_in.fault(level),
+            self.news.fault(level),
+        ];
+        if let Some(fault) = faults.into_iter().flatten().next() {
+            self.is_in_trouble(level, Part::Reason(fault.into()));
+        }
+        self.needs_reset.load(Ordering::Acquire)
     }
 
     fn hear(&self, level: AtMostDispatch, record: &NewsRecord) {
@@ -288,6 +308,9 @@ impl<K: Kernel> Card<K> {
                 Part::Text(": "),
                 Part::Number(record.value.get()),
             ]);
+            if kind == NewsKind::STATE_CHANGED {
+                self.is_in_trouble(level, Part::Text("it has stopped a stream by itself"));
+            }
         }
     }
 
@@ -318,7 +341,8 @@ impl<K: Kernel> Card<K> {
         request: &Q,
     ) -> Result<Status, ControlError> {
         self.check_power()?;
-        self.control.command(level, &self.line(control::QUEUE), code, request)
+        let answer = self.control.command(level, &self.line(control::QUEUE), code, request);
+        answer.inspect_err(|error| self.look_at_failure(level, *error))
     }
 
     fn query<Q: IntoBytes + Immutable, A: FromBytes + IntoBytes>(
@@ -328,7 +352,8 @@ impl<K: Kernel> Card<K> {
         request: &Q,
     ) -> Result<(Status, A), ControlError> {
         self.check_power()?;
-        self.control.query(level, &self.line(control::QUEUE), code, request)
+        let answer = self.control.query(level, &self.line(control::QUEUE), code, request);
+        answer.inspect_err(|error| self.look_at_failure(level, *error))
     }
 
     fn check_power(&self) -> Result<(), ControlError> {

@@ -6,7 +6,7 @@ use card_spec::control::clock_sync;
 use card_spec::queue::Queue;
 use portcls::NtStatus;
 
-use super::{CAPTURE_STREAM, Card, CardError, VolumeItem, WAVE_STREAM};
+use super::{CAPTURE_STREAM, Card, CardError, Repairs, VolumeItem, WAVE_STREAM};
 use crate::clock::Anchor;
 use crate::control::{ControlError, Parcelled};
 use crate::downloads::List;
@@ -20,17 +20,24 @@ impl<K: Kernel> Card<K> {
     /// downloads kept; what the card had of events is lost. Without effect on a card that is off.
     pub fn power_down(&self, level: Passive) {
         self.downloads.with(level, |downloads| {
-            if self.off.load(Ordering::Acquire) {
-                return;
-            }
-            self.midi_out.suspend(level.into());
-            self.stop(level);
-            self.off.store(true, Ordering::Release);
-            self.presence.leave(|| self.kernel.pause(level, 1));
-            downloads.iter_mut().for_each(|download| download.on_card = None);
-            // What sounded does not any more.
-            self.unloads.end_all(level.into(), NtStatus::SUCCESS);
+            self.asleep.store(true, Ordering::Release);
+            self.switch_off(level, downloads);
         });
+    }
+
+    /// Stops the card, with the downloads' lock held.
+    pub(super) fn switch_off(&self, level: Passive, downloads: &mut List<K::Dma>) {
+        if self.off.load(Ordering::Acquire) {
+            return;
+        }
+        self.midi_out.suspend(level.into());
+        self.stop(level);
+        self.off.store(true, Ordering::Release);
+        self.presence.leave(|| self.kernel.pause(level, 1));
+        downloads.iter_mut().for_each(|download| download.on_card = None);
+        // What sounded does not any more.
+        self.unloads.end_all(level.into(), NtStatus::SUCCESS);
+        self.needs_reset.store(false, Ordering::Release);
     }
 
     /// The card has power again: it is brought back to life, with its parameters, its downloads, its streams and their
@@ -41,10 +48,15 @@ impl<K: Kernel> Card<K> {
     /// [`CardError`]; the card stays off, and can be tried again.
     pub fn power_up(&self, level: Passive) -> Result<(), CardError> {
         // The lock is held until the card is on, or reset: until then it may be reading a download.
-        self.downloads.with(level, |downloads| self.power_up_with(level, downloads))
+        self.downloads.with(level, |downloads| {
+            self.asleep.store(false, Ordering::Release);
+            self.repairs.with(level.into(), |repairs| *repairs = Repairs::default());
+            self.switch_on(level, downloads)
+        })
     }
 
-    fn power_up_with(&self, level: Passive, downloads: &mut List<K::Dma>) -> Result<(), CardError> {
+    /// Brings the card back, with the downloads' lock held.
+    pub(super) fn switch_on(&self, level: Passive, downloads: &mut List<K::Dma>) -> Result<(), CardError> {
         if !self.off.load(Ordering::Acquire) {
             return Ok(());
         }

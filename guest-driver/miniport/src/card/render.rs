@@ -54,13 +54,14 @@ impl<K: Kernel> Card<K> {
     /// # Errors
     /// The card does not follow. On the way down the driver does so all the same.
     pub fn set_render_state(&self, level: Passive, id: u32, state: KsState) -> Result<(), CardError> {
-        self.recover(level)?;
+        let recovered = self.recover(level);
         let line = self.line(midi_out::QUEUE);
         if state < KsState::RUN {
             // First nothing more goes out, then the card learns of it, after the batches that were there before.
             self.midi_out.set_state(level.into(), id, state, &line);
             self.midi_out.wait_until_taken(level, DRAIN_MILLISECONDS, &line);
         }
+        recovered?;
         match self.set_stream_state(level, id, state) {
             // The state is remembered, and the card learns it when it is on again.
             Ok(()) | Err(CardError::Control(ControlError::Off)) => {}

@@ -86,7 +86,10 @@ impl<K: Kernel> Card<K> {
     /// # Errors
     /// The card does not follow.
     pub fn set_wave_state(&self, level: Passive, state: KsState) -> Result<(), CardError> {
-        self.recover(level)?;
+        let recovered = self.recover(level);
+        if state == KsState::RUN {
+            recovered?;
+        }
         self.with_wave(level.into(), |stream| {
             stream.state = state;
             if state == KsState::STOP {
@@ -94,6 +97,7 @@ impl<K: Kernel> Card<K> {
                 stream.next_frame = 0;
             }
         })?;
+        recovered?;
         match self.set_stream_state(level, WAVE_STREAM, state) {
             // The state is remembered, and the card learns it when it is on again.
             Err(CardError::Control(ControlError::Off)) => Ok(()),
@@ -107,9 +111,7 @@ impl<K: Kernel> Card<K> {
     /// # Errors
     /// The wave stream is not open.
     pub fn render(&self, level: Passive, pcm: &mut [u8]) -> Result<Option<Rendered>, CardError> {
-        if let Err(error) = self.recover(level) {
-            self.kernel.log(&[Part::Text("the card does not recover: "), Part::Reason(error.into())]);
-        }
+        self.repair(level);
         let WaveStream { format, state, .. } =
             self.with_wave(level.into(), |stream| *stream).inspect_err(|_| pcm.fill(0))?;
         if state != KsState::RUN || self.check_power().is_err() {
@@ -131,6 +133,9 @@ impl<K: Kernel> Card<K> {
                     wrong = wrong.or(Some(rendered));
                 }
             } else {
+                if let Rendered::Ring(fault) = rendered {
+                    self.is_in_trouble(level.into(), Part::Reason(fault.into()));
+                }
                 wrong = wrong.or(Some(rendered));
             }
         }

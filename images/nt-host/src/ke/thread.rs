@@ -126,6 +126,8 @@ switch_context:
     .global thread_begin
 thread_begin:
     xor ebp, ebp
+    // It is entered like a function that was called, and calls one itself: drivers keep vectors on an aligned stack.
+    sub rsp, 8
     call {enter}
     ud2
     "#,

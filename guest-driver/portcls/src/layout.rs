@@ -1,6 +1,6 @@
 //! Documented sizes and offsets, and the list of them all.
 
-use crate::{descriptor, download, event, ks, power, resource, synth};
+use crate::{descriptor, download, event, ks, power, resource, synth, wdm};
 
 /// A size or offset in bytes, for both pointer widths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,4 +93,18 @@ pub const ALL: &[Layout] = &[
     download::WaveArticulation::LAYOUT,
     download::WaveDownload::LAYOUT,
     download::NoteRange::LAYOUT,
+    wdm::KEvent::LAYOUT,
+    wdm::IoStatusBlock::LAYOUT,
+    wdm::IoStackLocation::LAYOUT,
+    wdm::BusInterfaceStandard::LAYOUT,
+    wdm::DmaAdapter::LAYOUT,
+    wdm::UnicodeString::LAYOUT,
+];
+
+/// Structures of which only some fields are written down: their sizes are not stated.
+pub const BEGINNINGS: &[Layout] = &[
+    wdm::Irp::BEGINNING,
+    wdm::DeviceObject::BEGINNING,
+    wdm::DeviceDescription::BEGINNING,
+    wdm::DmaOperations::BEGINNING,
 ];

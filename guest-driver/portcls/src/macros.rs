@@ -31,6 +31,32 @@ macro_rules! layout {
     };
 }
 
+/// States where the named fields of a structure lie of which only the beginning, or not even that, is written down here.
+macro_rules! beginning {
+    ($name:ident = $c:literal { $($field:ident = $cfield:literal, $at64:literal / $at32:literal;)* }) => {
+        impl $name {
+            /// Where the documentation has its fields; its size says nothing.
+            pub const BEGINNING: $crate::layout::Layout = $crate::layout::Layout {
+                name: $c,
+                size: $crate::layout::Figure { bits64: 0, bits32: 0 },
+                fields: &[$($crate::layout::Field {
+                    name: $cfield,
+                    offset: $crate::layout::Figure { bits64: $at64, bits32: $at32 },
+                },)*],
+            };
+        }
+
+        #[cfg(target_pointer_width = "64")]
+        const _: () = {
+            $(assert!(core::mem::offset_of!($name, $field) == $at64, concat!("offset of ", stringify!($field)));)*
+        };
+        #[cfg(all(target_pointer_width = "32", windows))]
+        const _: () = {
+            $(assert!(core::mem::offset_of!($name, $field) == $at32, concat!("offset of ", stringify!($field)));)*
+        };
+    };
+}
+
 /// States an interface: its virtual table, whose slots are checked, and its table of slots.
 ///
 /// `Interface, Table: BaseTable` then `slot method "CName" (arguments) -> result;` in slot order.

@@ -180,6 +180,21 @@ fn structures_have_the_sizes_and_offsets_of_the_headers() {
 }
 
 #[test]
+fn the_kernels_structures_have_their_fields_where_the_headers_have_them() {
+    let mut source = PRELUDE.to_owned();
+    let fields = || layout::BEGINNINGS.iter().flat_map(|layout| layout.fields.iter().map(move |field| (layout, field)));
+    for (i, (layout, field)) in fields().enumerate() {
+        writeln!(source, "const unsigned int field_{i} = offsetof({}, {});", layout.name, field.name).unwrap();
+    }
+    for (probe, figure) in both_widths(&source) {
+        for (i, (layout, field)) in fields().enumerate() {
+            let offset = probe.number(&format!("field_{i}"));
+            assert_eq!(offset, figure(field.offset), "{} offset of {}.{}", probe.width, layout.name, field.name);
+        }
+    }
+}
+
+#[test]
 fn interfaces_have_the_slots_of_the_headers() {
     let mut source = PRELUDE.to_owned();
     let interfaces: Vec<_> = interface::ALL.iter().filter(|i| !INTERFACES_NOT_IN_HEADERS.contains(&i.name)).collect();

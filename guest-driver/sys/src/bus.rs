@@ -5,9 +5,10 @@ use core::ptr;
 
 use dmus_miniport::irql::Passive;
 use dmus_miniport::pci::ConfigSpace;
+use portcls::wdm::{BusInterfaceStandard, IoStatusBlock, KEvent};
 use portcls::{NtStatus, Opaque};
 
-use crate::nt::{self, BusInterfaceStandard, IoStatusBlock, KEvent};
+use crate::nt;
 
 /// A bus driver's interface, which it counts references to.
 pub(crate) struct BusInterface(BusInterfaceStandard);

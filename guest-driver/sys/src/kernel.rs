@@ -13,9 +13,10 @@ use portcls::NtStatus;
 use portcls::Opaque;
 use portcls::dmus::IAllocatorMXF;
 use portcls::event::DmusKernelEvent;
+use portcls::wdm::{DeviceDescription, DmaAdapter, KEvent};
 
 use crate::com::call;
-use crate::nt::{self, DmaAdapter, KEvent};
+use crate::nt;
 use crate::pc;
 use crate::pool::try_box;
 use crate::waiting::WaitingRequest;
@@ -259,7 +260,7 @@ unsafe impl Sync for Windows {}
 impl Windows {
     /// The kernel, with the DMA adapter of a device. `None`: the system gives none.
     pub(crate) fn new(_: Passive, physical_device: *mut Opaque) -> Option<Self> {
-        let mut description = nt::DeviceDescription {
+        let mut description = DeviceDescription {
             version: nt::DEVICE_DESCRIPTION_VERSION2,
             master: 1,
             scatter_gather: 1,
@@ -267,7 +268,7 @@ impl Windows {
             dma64_bit_addresses: 1,
             interface_type: nt::PCI_BUS,
             maximum_length: u32::MAX,
-            ..nt::DeviceDescription::default()
+            ..DeviceDescription::default()
         };
         let mut map_registers = 0;
         // SAFETY: the device is started, at PASSIVE_LEVEL, and both places are good for the call.

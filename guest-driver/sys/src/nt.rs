@@ -1,12 +1,12 @@
-//! What is imported from the kernel: functions, and the few structures that the driver looks into (`wdm.h`).
+//! What is imported from the kernel (`wdm.h`); its structures are in [`portcls::wdm`].
 //!
-//! Offsets are those of x86-64 and of x86, asserted; the driver is not built for anything else. On x86 a few functions
-//! are `__fastcall`, and those that set the interrupt request level are the hardware abstraction layer's.
+//! On x86 a few functions are `__fastcall`, and those that set the interrupt request level are the hardware abstraction
+//! layer's.
 #![allow(unsafe_code, reason = "the kernel is behind a foreign interface")]
 
 use core::ffi::{c_char, c_void};
-use core::sync::atomic::{AtomicPtr, AtomicU8};
 
+use portcls::wdm::{DeviceDescription, DeviceObject, DmaAdapter, IoStatusBlock, Irp, KEvent, UnicodeString};
 use portcls::{Guid, NtStatus, Opaque};
 
 /// `PASSIVE_LEVEL`.
@@ -18,63 +18,11 @@ pub(crate) const NON_PAGED_POOL_NX: u32 = 512;
 /// `MmNonCached`.
 pub(crate) const MM_NON_CACHED: u32 = 0;
 
-/// `KEVENT`: opaque, made in place by `KeInitializeEvent` and never moved.
-#[repr(C, align(8))]
-pub(crate) struct KEvent([u64; KEVENT_WORDS]);
-
-/// Words of 64 bits in a `KEVENT`: three pointers and twice 32 bits.
-const KEVENT_WORDS: usize = if cfg!(target_pointer_width = "64") { 3 } else { 2 };
-
-impl KEvent {
-    /// Room for an event.
-    pub(crate) const fn uninitialized() -> Self {
-        Self([0; KEVENT_WORDS])
-    }
-}
-
 /// `SynchronizationEvent`: waiting consumes it.
 pub(crate) const SYNCHRONIZATION_EVENT: u32 = 1;
 
 /// `NotificationEvent`.
 pub(crate) const NOTIFICATION_EVENT: u32 = 0;
-
-/// `IO_STATUS_BLOCK`.
-#[repr(C)]
-pub(crate) struct IoStatusBlock {
-    pub(crate) status: NtStatus,
-    pub(crate) information: usize,
-}
-
-/// Where in an `IRP` its status, its requestor's mode, its cancellation, its cancel routine and its current stack
-/// location are.
-const IRP: (usize, usize, usize, usize, usize) =
-    if cfg!(target_pointer_width = "64") { (0x30, 0x40, 0x44, 0x68, 0xb8) } else { (0x18, 0x20, 0x24, 0x38, 0x60) };
-
-/// `IRP`, as far as the driver looks into it.
-#[repr(C)]
-pub(crate) struct Irp {
-    _before_status: [u8; IRP.0],
-    pub(crate) io_status: IoStatusBlock,
-    /// `KernelMode` 0, `UserMode` 1.
-    pub(crate) requestor_mode: i8,
-    _before_cancel: [u8; IRP.2 - IRP.1 - 1],
-    /// It has been cancelled. Others set it at any time.
-    pub(crate) cancel: AtomicU8,
-    /// The level to which a cancel routine gives the cancel lock back.
-    pub(crate) cancel_irql: u8,
-    _before_cancel_routine: [u8; IRP.3 - IRP.2 - 2],
-    /// What cancels it, or null. Whoever takes it out, with one exchange, calls it or ends the packet.
-    pub(crate) cancel_routine: AtomicPtr<c_void>,
-    _before_location: [u8; IRP.4 - IRP.3 - size_of::<usize>()],
-    /// `Tail.Overlay.CurrentStackLocation`.
-    pub(crate) current_stack_location: *mut IoStackLocation,
-}
-
-const _: () = assert!(core::mem::offset_of!(Irp, io_status) == IRP.0);
-const _: () = assert!(core::mem::offset_of!(Irp, requestor_mode) == IRP.1);
-const _: () = assert!(core::mem::offset_of!(Irp, cancel) == IRP.2);
-const _: () = assert!(core::mem::offset_of!(Irp, cancel_routine) == IRP.3);
-const _: () = assert!(core::mem::offset_of!(Irp, current_stack_location) == IRP.4);
 
 /// `DRIVER_CANCEL`. Called at `DISPATCH_LEVEL` with the cancel lock held.
 pub(crate) type CancelRoutine = unsafe extern "system" fn(device: *mut DeviceObject, irp: *mut Irp);
@@ -89,69 +37,11 @@ pub(crate) type WorkItemRoutine = unsafe extern "system" fn(device: *mut Opaque,
 /// `DelayedWorkQueue`.
 pub(crate) const DELAYED_WORK_QUEUE: u32 = 1;
 
-/// Where in a `DEVICE_OBJECT` its extension is.
-const DEVICE_EXTENSION: usize = if cfg!(target_pointer_width = "64") { 0x40 } else { 0x28 };
-
-/// `DEVICE_OBJECT`, as far as the driver looks into it.
-#[repr(C)]
-pub(crate) struct DeviceObject {
-    _before_extension: [u8; DEVICE_EXTENSION],
-    /// `DeviceExtension`: pointers, of which PortCls leaves the driver some.
-    pub(crate) device_extension: *const AtomicPtr<c_void>,
-}
-
-const _: () = assert!(core::mem::offset_of!(DeviceObject, device_extension) == DEVICE_EXTENSION);
-
-/// `IO_STACK_LOCATION`, with the parameters of `IRP_MN_QUERY_INTERFACE`.
-#[repr(C)]
-pub(crate) struct IoStackLocation {
-    pub(crate) major_function: u8,
-    pub(crate) minor_function: u8,
-    _flags: [u8; 2],
-    pub(crate) interface_type: *const Guid,
-    pub(crate) size: u16,
-    pub(crate) version: u16,
-    pub(crate) interface: *mut c_void,
-    pub(crate) interface_specific_data: *mut c_void,
-    _rest: [*mut c_void; 4],
-}
-
-const _: () = {
-    let wide = cfg!(target_pointer_width = "64");
-    assert!(core::mem::offset_of!(IoStackLocation, interface_type) == if wide { 8 } else { 4 });
-    assert!(core::mem::offset_of!(IoStackLocation, interface) == if wide { 0x18 } else { 0x0c });
-    assert!(size_of::<IoStackLocation>() == if wide { 0x48 } else { 0x24 });
-};
-
 /// `IRP_MJ_PNP`.
 pub(crate) const IRP_MJ_PNP: u32 = 0x1b;
 
 /// `IRP_MN_QUERY_INTERFACE`.
 pub(crate) const IRP_MN_QUERY_INTERFACE: u8 = 0x08;
-
-/// `BUS_INTERFACE_STANDARD`.
-#[repr(C)]
-pub(crate) struct BusInterfaceStandard {
-    pub(crate) size: u16,
-    pub(crate) version: u16,
-    pub(crate) context: *mut c_void,
-    pub(crate) interface_reference: Option<unsafe extern "system" fn(context: *mut c_void)>,
-    pub(crate) interface_dereference: Option<unsafe extern "system" fn(context: *mut c_void)>,
-    _translate_bus_address: *mut c_void,
-    _get_dma_adapter: *mut c_void,
-    _set_bus_data: *mut c_void,
-    pub(crate) get_bus_data: Option<
-        unsafe extern "system" fn(
-            context: *mut c_void,
-            data_type: u32,
-            buffer: *mut c_void,
-            offset: u32,
-            length: u32,
-        ) -> u32,
-    >,
-}
-
-const _: () = assert!(size_of::<BusInterfaceStandard>() == if cfg!(target_pointer_width = "64") { 64 } else { 32 });
 
 /// `PCI_WHICHSPACE_CONFIG`.
 pub(crate) const PCI_WHICHSPACE_CONFIG: u32 = 0;
@@ -159,66 +49,11 @@ pub(crate) const PCI_WHICHSPACE_CONFIG: u32 = 0;
 /// `GUID_BUS_INTERFACE_STANDARD`.
 pub(crate) static GUID_BUS_INTERFACE_STANDARD: Guid = Guid::parse("496b8280-6f25-11d0-beaf-08002be2092f");
 
-/// `DEVICE_DESCRIPTION`, version 2's part.
-#[repr(C)]
-#[derive(Default)]
-pub(crate) struct DeviceDescription {
-    pub(crate) version: u32,
-    pub(crate) master: u8,
-    pub(crate) scatter_gather: u8,
-    pub(crate) demand_mode: u8,
-    pub(crate) auto_initialize: u8,
-    pub(crate) dma32_bit_addresses: u8,
-    pub(crate) ignore_count: u8,
-    pub(crate) reserved1: u8,
-    pub(crate) dma64_bit_addresses: u8,
-    pub(crate) bus_number: u32,
-    pub(crate) dma_channel: u32,
-    pub(crate) interface_type: u32,
-    pub(crate) dma_width: u32,
-    pub(crate) dma_speed: u32,
-    pub(crate) maximum_length: u32,
-    pub(crate) dma_port: u32,
-    /// What version 3 adds; version 2 leaves it out, but headers since Windows 8 count it in.
-    pub(crate) version_3: [u32; 6],
-}
-
-const _: () = assert!(core::mem::offset_of!(DeviceDescription, maximum_length) == 32);
-const _: () = assert!(size_of::<DeviceDescription>() == 64);
-
 /// `DEVICE_DESCRIPTION_VERSION2`.
 pub(crate) const DEVICE_DESCRIPTION_VERSION2: u32 = 2;
 
 /// `PCIBus`.
 pub(crate) const PCI_BUS: u32 = 5;
-
-/// `DMA_ADAPTER`.
-#[repr(C)]
-pub(crate) struct DmaAdapter {
-    pub(crate) version: u16,
-    pub(crate) size: u16,
-    pub(crate) operations: *const DmaOperations,
-}
-
-/// `DMA_OPERATIONS`, its first entries.
-#[repr(C)]
-pub(crate) struct DmaOperations {
-    pub(crate) size: u32,
-    pub(crate) put_dma_adapter: unsafe extern "system" fn(adapter: *mut DmaAdapter),
-    pub(crate) allocate_common_buffer: unsafe extern "system" fn(
-        adapter: *mut DmaAdapter,
-        length: u32,
-        logical_address: *mut i64,
-        cache_enabled: u8,
-    ) -> *mut c_void,
-    pub(crate) free_common_buffer: unsafe extern "system" fn(
-        adapter: *mut DmaAdapter,
-        length: u32,
-        logical_address: i64,
-        virtual_address: *mut c_void,
-        cache_enabled: u8,
-    ),
-}
 
 #[cfg_attr(
     target_arch = "x86",
@@ -349,14 +184,6 @@ pub(crate) unsafe fn release_spin_lock(lock: *mut usize, irql: u8) {
 #[cfg_attr(not(target_arch = "x86"), link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim"))]
 unsafe extern "C" {
     pub(crate) fn DbgPrint(format: *const c_char, ...) -> u32;
-}
-
-/// `UNICODE_STRING`.
-#[repr(C)]
-struct UnicodeString {
-    length: u16,
-    maximum_length: u16,
-    buffer: *const u16,
 }
 
 /// `MmCopyMemory`: copies from any address of the caller's process and raises nothing. Its source is a structure of one

@@ -5,6 +5,7 @@ use dmus_miniport::irql::Passive;
 use dmus_miniport::property::{CallerMemory, Property, Request, Target, handle};
 use portcls::NtStatus;
 use portcls::descriptor::PcPropertyRequest;
+use portcls::wdm::Irp;
 
 use crate::com::Object;
 use crate::miniport::Miniport;
@@ -60,7 +61,7 @@ pub(crate) unsafe extern "system" fn handler(request: *mut PcPropertyRequest) ->
         Some(Target { id: stream.class.id(), time: stream.class.time().unwrap_or(0) })
     };
     // SAFETY: the request's IRP, or null.
-    let is_user = unsafe { request.irp.cast::<nt::Irp>().as_ref() }.is_some_and(|irp| irp.requestor_mode != 0);
+    let is_user = unsafe { request.irp.cast::<Irp>().as_ref() }.is_some_and(|irp| irp.requestor_mode != 0);
     let client = WaitingRequest::of(request);
 
     let instance: &[u8] = if request.instance.is_null() {

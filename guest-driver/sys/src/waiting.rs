@@ -12,10 +12,11 @@ use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 use dmus_miniport::irql::AtMostDispatch;
 use dmus_miniport::kernel::Waiting;
 use portcls::descriptor::PcPropertyRequest;
+use portcls::wdm::{DeviceObject, Irp};
 use portcls::{NtStatus, Opaque};
 
 use crate::miniport::Running;
-use crate::nt::{self, CancelRoutine, DeviceObject, Irp};
+use crate::nt::{self, CancelRoutine};
 use crate::pc;
 
 /// The first pointer of a device extension that is the adapter driver's own.

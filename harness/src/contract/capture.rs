@@ -32,6 +32,21 @@ fn messages() -> Vec<Vec<u8>> {
     vec![vec![0x90, 60, 100], vec![0xC5, 12], vec![0xF8], exclusive, vec![0xF0, 0x7D, 1, 2, 0xF7], vec![0x80, 60, 0]]
 }
 
+/// Longest message that the card captures.
+const LONGEST: usize = 4064;
+
+/// Lengths of system-exclusive messages: about what an event holds, about what a small buffer holds, and much more.
+const LENGTHS: [usize; 9] = [8, 9, 20, 21, 41, 255, 1000, 4000, LONGEST];
+
+/// Bytes of an allocator's small buffers.
+const SMALL: u16 = 20;
+
+/// A system-exclusive message of this length that is like no other.
+fn exclusive(length: usize) -> Vec<u8> {
+    let content = (0..length.saturating_sub(3)).map(|at| ((at * 5 + length) & 0x7F) as u8);
+    [0xF0, 0x7D].into_iter().chain(content).chain([0xF7]).collect()
+}
+
 /// The capture examination, with each format that the pin carries.
 pub(super) fn run(stand: &mut Stand<'_, '_>) -> Result<(), Setback> {
     let device = stand.start()?;
@@ -54,8 +69,15 @@ pub(super) fn again(stand: &mut Stand<'_, '_>, device: &StartedDevice) -> Result
             stand.close(pin)?;
         }
     }
-    // Once more, to see that nothing of the first stream is left.
     let format = if carried.contains(&Carries::Midi) { StreamFormat::Midi } else { StreamFormat::DirectMusic };
+    for piece_bytes in [0, SMALL] {
+        stand.done("choose the size of buffers", Request::Allocators { piece_bytes })?;
+        let pin = stand.session.create_pin(filter.handle, id, format)?;
+        Pin { stand, handle: pin }.long()?;
+        stand.close(pin)?;
+    }
+    stand.done("choose the size of buffers", Request::Allocators { piece_bytes: 0 })?;
+    // Once more, to see that nothing of the streams before is left.
     let pin = stand.session.create_pin(filter.handle, id, format)?;
     stand.close(pin)?;
     stand.close(filter.handle)
@@ -95,6 +117,22 @@ impl Pin<'_, '_, '_> {
         self.set_state(KsState::Stop)
     }
 
+    /// Messages longer than an event, and longer than a buffer; one that the card does not take does not tear the others.
+    fn long(&mut self) -> Result<(), Setback> {
+        self.set_state(KsState::Run)?;
+        let between = vec![0x90, 60, 100];
+        let long = LENGTHS.iter().flat_map(|length| [exclusive(*length), between.clone()]).collect::<Vec<_>>();
+        let taken = self.play_in(&long)?;
+        self.expect_whole(&long, &taken, 57)?;
+        let (first, last) = (exclusive(100), exclusive(101));
+        let answers = self.put_in(&[first.clone(), exclusive(LONGEST + 1), last.clone()])?;
+        let refused = answers.iter().filter(|answer| answer.is_err()).count() as u64;
+        self.stand.findings.figures.push(("messages too long for the card, refused".into(), refused));
+        let taken = self.take_until(|taken| taken.iter().map(|event| event.data.len()).sum::<usize>() >= 201)?;
+        self.expect_whole(&[first, last], &taken, 59)?;
+        self.set_state(KsState::Stop)
+    }
+
     /// An allocator that is empty for a while (rule 58).
     fn starved(&mut self, all: &[Vec<u8>]) -> Result<(), Setback> {
         for what in [Starvation::Events, Starvation::Buffers] {
@@ -118,8 +156,13 @@ impl Pin<'_, '_, '_> {
 
     /// More than fits, while no deferred procedure call runs (rule 59).
     fn burst(&mut self) -> Result<(), Setback> {
+        // Numbered; each third is longer than an event.
+        let numbered = |number: usize| [(number & 0x7F) as u8, (number >> 7 & 0x7F) as u8];
         let burst: Vec<Vec<u8>> = (0..BURST)
-            .map(|number| vec![0xA0 | (number & 0xF) as u8, (number >> 4 & 0x7F) as u8, (number >> 11 & 0x7F) as u8])
+            .map(|number| match (number % 3, numbered(number)) {
+                (0, [low, high]) => [&[0xF0, 0x7D, low, high], &[0x55; 40][..], &[0xF7]].concat(),
+                (_, [low, high]) => vec![0xA0, low, high],
+            })
             .collect();
         let card = &self.stand.session.health.card;
         let (sender, answers) = std::sync::mpsc::channel();
@@ -139,6 +182,7 @@ impl Pin<'_, '_, '_> {
             .filter(|(_, answer)| answer.is_ok())
             .map(|(message, _)| message.clone())
             .collect();
+        let refused = burst.len() - taken_in.len();
         let last = MARKS[1].to_vec();
         self.inject(std::slice::from_ref(&last))?;
         let taken = self.take_until(|taken| taken.iter().any(|event| event.data == last))?;
@@ -146,6 +190,7 @@ impl Pin<'_, '_, '_> {
         self.stand.findings.figures.push(("messages of a burst".into(), BURST as u64));
         self.stand.findings.figures.push(("of them taken in by the card".into(), taken_in.len() as u64));
         self.stand.findings.figures.push(("of them captured".into(), heard.len() as u64));
+        self.stand.findings.figures.push(("of them lost by the card, and counted".into(), refused as u64));
         if !is_in_order(&heard, &taken_in) {
             return Err(broken(
                 59,
@@ -166,9 +211,13 @@ impl Pin<'_, '_, '_> {
 
     /// Has messages come in. What the card does not take because its stream does not run is no fault.
     fn inject(&mut self, messages: &[Vec<u8>]) -> Result<(), Setback> {
+        self.put_in(messages).map(|_| ())
+    }
+
+    /// Has messages come in. Gives the card's word on each.
+    fn put_in(&mut self, messages: &[Vec<u8>]) -> Result<Vec<Result<(), String>>, Setback> {
         let card = &self.stand.session.health.card;
-        card.midi_in(messages, 1).map_err(PerformanceError::Memory)?;
-        Ok(())
+        Ok(card.midi_in(messages, 1).map_err(PerformanceError::Memory)?)
     }
 
     /// Has messages come in and waits until as many bytes have come out.

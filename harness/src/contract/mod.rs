@@ -11,6 +11,7 @@ mod playing;
 mod scripts;
 mod sitting;
 mod stress;
+mod trouble;
 mod unloading;
 
 use std::collections::BTreeMap;
@@ -245,11 +246,23 @@ pub fn examine(context: &Context<'_>) -> Result<Contract, Error> {
 /// # Errors
 /// An interruption, or a folder that cannot be made.
 pub fn stress(context: &Context<'_>) -> Result<Contract, Error> {
-    let mut contract = run_all(context, &[&stress::SCRIPT])?;
-    // This is about what happens under load, not about which rules there are.
+    Ok(without_untried(run_all(context, &[&stress::SCRIPT])?))
+}
+
+/// Has the card lose its session and lie about its rings while the stage's driver plays: the driver resets it and plays on,
+/// or fails cleanly.
+///
+/// # Errors
+/// An interruption, or a folder that cannot be made.
+pub fn trouble(context: &Context<'_>) -> Result<Contract, Error> {
+    Ok(without_untried(run_all(context, &[&trouble::SCRIPT])?))
+}
+
+/// What is about circumstances, not about which rules there are.
+fn without_untried(mut contract: Contract) -> Contract {
     contract.rows.retain(|row| row.verdict != Verdict::NotExercised);
     contract.not_exercised = 0;
-    Ok(contract)
+    contract
 }
 
 fn run_all(context: &Context<'_>, scripts: &[&Script]) -> Result<Contract, Error> {

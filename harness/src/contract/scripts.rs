@@ -11,7 +11,7 @@ use crate::artefacts::RunFolder;
 use crate::judge::{BITS, CHANNELS, FRAME_BYTES};
 use crate::machine::{CardOptions, Clock};
 use crate::midi::{MidiEvent, write_records};
-use crate::perform::{PerformanceError, QUANTUM_DEFAULT, open_pins};
+use crate::perform::{PerformanceError, open_pins};
 
 /// What an examination does with a context, a folder for its artefacts, and a place for its findings.
 type Run = fn(&Context<'_>, &RunFolder, &mut Findings) -> Result<(), Setback>;
@@ -66,6 +66,10 @@ pub(super) const RATE: u32 = 48_000;
 
 /// Frames of a phrase.
 const PHRASE_FRAMES: u64 = RATE as u64;
+
+/// Frames of it that are asked for at a time. A synthesizer may move its envelopes in steps of some frames, and may count
+/// these through silence: the phrase sounds the same only after a multiple of as many, whatever was lost in between.
+pub(super) const PHRASE_QUANTUM: u32 = 1920;
 
 /// Events with which a card that takes nothing is overwhelmed: more than an allocator has.
 const BURST_EVENTS: u32 = 5000;
@@ -178,7 +182,7 @@ impl Phrase {
         Ok(Self { pins, events: events_bulk, pcm, count: events.len() as u32 })
     }
 
-    fn play(&self, stand: &mut Stand<'_, '_>) -> Result<Vec<u8>, Setback> {
+    pub(super) fn play(&self, stand: &mut Stand<'_, '_>) -> Result<Vec<u8>, Setback> {
         stand.session.play(self.request(PHRASE_FRAMES))?;
         self.heard(stand)
     }
@@ -197,7 +201,7 @@ impl Phrase {
             event_count: self.count,
             pcm: self.pcm,
             frames,
-            quantum_frames: QUANTUM_DEFAULT,
+            quantum_frames: PHRASE_QUANTUM,
             pace: Pace::Lockstep,
             manner: Manner::InOrder,
         }

@@ -69,6 +69,8 @@ pub enum Trial {
     Contract,
     /// Open, run, stop and close streams with faults injected, and count what went in and came back.
     Stress,
+    /// Have the card lose its session and lie about its rings, and see the driver play on.
+    Trouble,
 }
 
 #[derive(Deserialize)]

@@ -303,6 +303,7 @@ fn try_driver(scenario: &Scenario, trial: Trial, context: &Context<'_>) -> Resul
     let found = match trial {
         Trial::Contract => contract::examine(&examined)?,
         Trial::Stress => contract::stress(&examined)?,
+        Trial::Trouble => contract::trouble(&examined)?,
     };
     // One examination alone leaves most rules untried, as was asked.
     let complaints = if context.filter.is_some() { found.breaches() } else { found.complaints() };

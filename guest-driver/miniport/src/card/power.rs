@@ -50,6 +50,7 @@ impl<K: Kernel> Card<K> {
         // The lock is held until the card is on, or reset: until then it may be reading a download.
         self.downloads.with(level, |downloads| {
             self.asleep.store(false, Ordering::Release);
+            self.needs_reset.store(false, Ordering::Release);
             self.repairs.with(level.into(), |repairs| *repairs = Repairs::default());
             self.switch_on(level, downloads)
         })

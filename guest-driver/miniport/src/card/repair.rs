@@ -2,7 +2,8 @@
 //!
 //! It is reset and told everything again, like a card that has been without power: streams go on in their states, and
 //! downloads are there again; what it had of events is lost, and how many batches that were is said. A card that gets into
-//! trouble again and again is left off: then streams fail, and nothing waits for it.
+//! trouble again and again is left off, until it was left alone for a while or the device was without power: then streams
+//! fail, and nothing waits for it.
 
 use core::sync::atomic::Ordering;
 
@@ -29,14 +30,14 @@ pub(super) struct Repairs {
 }
 
 impl Repairs {
-    /// There is one more to be. False: there were too many.
-    fn count(&mut self, now: u64) -> bool {
+    /// There is one more to be: which one in a row that is.
+    fn count(&mut self, now: u64) -> u32 {
         if now.saturating_sub(self.last) > IN_A_ROW {
             self.in_a_row = 0;
         }
         self.last = now;
         self.in_a_row = self.in_a_row.saturating_add(1);
-        self.in_a_row <= REPAIRS_MAX
+        self.in_a_row
     }
 }
 
@@ -76,9 +77,13 @@ impl<K: Kernel> Card<K> {
             let batches = self.midi_out.in_flight(level.into());
             self.switch_off(level, downloads);
             let now = self.kernel.time();
-            let repaired = if self.repairs.with(level.into(), |repairs| repairs.count(now)) {
+            let in_a_row = self.repairs.with(level.into(), |repairs| repairs.count(now));
+            let repaired = if in_a_row <= REPAIRS_MAX {
                 self.switch_on(level, downloads)
             } else {
+                if in_a_row == REPAIRS_MAX + 1 {
+                    self.kernel.log(&[Part::Text("the card fails again and again: it is left off")]);
+                }
                 Err(ControlError::Off.into())
             };
             match repaired {

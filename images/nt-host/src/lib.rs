@@ -22,8 +22,11 @@
 
 extern crate alloc;
 
+pub mod base;
 pub mod checks;
 pub mod export;
+#[cfg(test)]
+mod export_lists;
 pub mod format;
 pub mod lock_graph;
 pub mod nt;

@@ -52,6 +52,21 @@ static CAN_FAIL: &[(&str, Failure)] = &[
     ("RtlAnsiStringToUnicodeString", Status),
     ("RtlUnicodeStringToAnsiString", Status),
     ("RtlStringFromGUID", Status),
+    ("RtlUpcaseUnicodeString", Status),
+    ("RtlDowncaseUnicodeString", Status),
+    ("RtlQueryRegistryValues", Status),
+    ("RtlWriteRegistryValue", Status),
+    ("RtlCreateRegistryKey", Status),
+    ("IoOpenDriverRegistryKey", Status),
+    ("IoGetDeviceInterfaces", Status),
+    ("IoSetDevicePropertyData", Status),
+    ("IoAllocateErrorLogEntry", Null),
+    ("ExAllocateTimer", Null),
+    ("ExAllocateCacheAwareRundownProtection", Null),
+    ("ExInitializeLookasideListEx", Status),
+    ("MmCreateMdl", Null),
+    ("MmAllocatePagesForMdl", Null),
+    ("MmAllocatePagesForMdlEx", Null),
     ("PcInitializeAdapterDriver", Status),
     ("PcAddAdapterDevice", Status),
     ("PcNewPort", Status),
@@ -73,7 +88,7 @@ static CAN_FAIL: &[(&str, Failure)] = &[
 ];
 
 /// Entry points there are.
-const STUBS: usize = 64;
+const STUBS: usize = 96;
 const _: () = assert!(CAN_FAIL.len() <= STUBS);
 
 static TARGETS: [AtomicU64; STUBS] = [const { AtomicU64::new(0) }; STUBS];

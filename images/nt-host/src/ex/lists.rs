@@ -44,6 +44,35 @@ exports! {
         exclusively(|| list::pop(head).unwrap_or(core::ptr::null_mut()))
     }
 
+    /// Pushes an entry and gives the former first.
+    [ANY] fn ExInterlockedPushEntryList(head: *mut SINGLE_LIST_ENTRY, entry: *mut SINGLE_LIST_ENTRY, _lock: *mut KSPIN_LOCK) -> *mut SINGLE_LIST_ENTRY {
+        exclusively(|| {
+            let first = (*head).Next;
+            (*entry).Next = first;
+            (*head).Next = entry;
+            first
+        })
+    }
+
+    /// Pops the first entry.
+    [ANY] fn ExInterlockedPopEntryList(head: *mut SINGLE_LIST_ENTRY, _lock: *mut KSPIN_LOCK) -> *mut SINGLE_LIST_ENTRY {
+        exclusively(|| {
+            let first = (*head).Next;
+            if !first.is_null() { (*head).Next = (*first).Next }
+            first
+        })
+    }
+
+    /// Adds and gives the former value.
+    [ANY] fn ExInterlockedAddLargeInteger(value: *mut i64, more: i64, _lock: *mut KSPIN_LOCK) -> i64 {
+        exclusively(|| { let old = *value; *value = old.wrapping_add(more); old })
+    }
+
+    /// Adds and gives the former value.
+    [ANY] fn ExInterlockedAddUlong(value: *mut u32, more: u32, _lock: *mut KSPIN_LOCK) -> u32 {
+        exclusively(|| { let old = *value; *value = old.wrapping_add(more); old })
+    }
+
     /// Makes an empty sequenced list.
     [ANY] fn InitializeSListHead(head: *mut SListHeader) {
         head.write(SListHeader { first: core::ptr::null_mut(), depth: 0 })

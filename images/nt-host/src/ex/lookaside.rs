@@ -5,6 +5,8 @@
 use super::lists::SListHeader;
 use super::pool;
 use crate::exports;
+use crate::nt::NTSTATUS;
+use crate::nt::status::STATUS_SUCCESS;
 use crate::nt::{LIST_ENTRY, POOL_TYPE, PVOID, SINGLE_LIST_ENTRY};
 
 type Allocate = unsafe extern "win64" fn(POOL_TYPE, u64, u32) -> PVOID;
@@ -83,6 +85,19 @@ exports! {
         _flags: u32, size: u64, tag: u32, _depth: u16) {
         initialize(lookaside, allocate, free, 1, size, tag);
     }
+
+    /// Initialises a list of either kind, whose routines get the list.
+    [DISPATCH] fn ExInitializeLookasideListEx(lookaside: *mut Lookaside, allocate: Option<Allocate>, free: Option<Free>,
+        kind: POOL_TYPE, _flags: u32, size: u64, tag: u32, _depth: u16) -> NTSTATUS {
+        initialize(lookaside, allocate, free, kind, size, tag);
+        STATUS_SUCCESS
+    }
+
+    /// Gives the entries of a list back to pool.
+    [DISPATCH] fn ExDeleteLookasideListEx(lookaside: *mut Lookaside) { delete(lookaside) }
+
+    /// Gives the entries of a list back to pool; it goes on.
+    [DISPATCH] fn ExFlushLookasideListEx(lookaside: *mut Lookaside) { delete(lookaside) }
 
     /// Gives the entries of a list back to pool.
     [DISPATCH] fn ExDeleteNPagedLookasideList(lookaside: *mut Lookaside) { delete(lookaside) }

@@ -1,14 +1,27 @@
-//! The executive: pool, fast mutexes, interlocked lists, lookaside lists.
+//! The executive: pool, locks that threads wait for, lists, run-down protection, timers of its own.
 
 pub mod fast_mutex;
 pub mod lists;
 pub mod lookaside;
 pub mod pool;
+pub mod push_lock;
 pub mod resource;
+mod room;
+pub mod rundown;
+pub mod timer;
 pub mod variables;
 
 use crate::export::Export;
 
 /// What the executive exports.
-pub static EXPORTS: &[&[Export]] =
-    &[pool::EXPORTS, resource::EXPORTS, fast_mutex::EXPORTS, lists::EXPORTS, lookaside::EXPORTS, variables::VARIABLES];
+pub static EXPORTS: &[&[Export]] = &[
+    pool::EXPORTS,
+    resource::EXPORTS,
+    fast_mutex::EXPORTS,
+    lists::EXPORTS,
+    lookaside::EXPORTS,
+    push_lock::EXPORTS,
+    rundown::EXPORTS,
+    timer::EXPORTS,
+    variables::VARIABLES,
+];

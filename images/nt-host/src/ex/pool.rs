@@ -377,6 +377,14 @@ exports! {
         pointer(address)
     }
 
+    /// Allocates pool as `ExAllocatePool2`; of the extended parameters none changes anything here.
+    [DISPATCH] fn ExAllocatePool3(flags: u64, size: u64, tag: u32, _parameters: PVOID, _count: u32) -> PVOID {
+        ExAllocatePool2(flags, size, tag)
+    }
+
+    /// Allocates pool against a quota, without a tag; without memory it raises an exception.
+    [DISPATCH] fn ExAllocatePoolWithQuota(kind: POOL_TYPE, size: u64) -> PVOID { ExAllocatePoolWithQuotaTag(kind, size, NO_TAG) }
+
     /// Frees pool.
     [DISPATCH] fn ExFreePool(address: PVOID) { free("ExFreePool", address as u64, None) }
 

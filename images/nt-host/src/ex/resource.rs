@@ -133,6 +133,56 @@ exports! {
         u8::from(acquire("ExAcquireResourceSharedLite", resource, false, wait != 0))
     }
 
+    /// Takes a resource with others, before those who wait to have it alone: nobody is served first here.
+    [APC] fn ExAcquireSharedStarveExclusive(resource: PVOID, wait: u8) -> u8 {
+        u8::from(acquire("ExAcquireSharedStarveExclusive", resource, false, wait != 0))
+    }
+
+    /// Takes a resource with others, after those who wait to have it alone.
+    [APC] fn ExAcquireSharedWaitForExclusive(resource: PVOID, wait: u8) -> u8 {
+        u8::from(acquire("ExAcquireSharedWaitForExclusive", resource, false, wait != 0))
+    }
+
+    /// Keeps asynchronous procedure calls away and takes a resource alone.
+    [APC] fn ExEnterCriticalRegionAndAcquireResourceExclusive(resource: PVOID) -> PVOID {
+        thread::KeEnterCriticalRegion();
+        acquire("ExEnterCriticalRegionAndAcquireResourceExclusive", resource, true, true);
+        thread::KeGetCurrentThread()
+    }
+
+    /// Keeps asynchronous procedure calls away and takes a resource with others.
+    [APC] fn ExEnterCriticalRegionAndAcquireResourceShared(resource: PVOID) -> PVOID {
+        thread::KeEnterCriticalRegion();
+        acquire("ExEnterCriticalRegionAndAcquireResourceShared", resource, false, true);
+        thread::KeGetCurrentThread()
+    }
+
+    /// Gives a resource back and lets asynchronous procedure calls in again.
+    [APC] fn ExReleaseResourceAndLeaveCriticalRegion(resource: PVOID) {
+        release("ExReleaseResourceAndLeaveCriticalRegion", resource, me());
+        thread::KeLeaveCriticalRegion();
+    }
+
+    /// Lets others in beside the thread that had a resource alone.
+    [DISPATCH] fn ExConvertExclusiveToSharedLite(resource: PVOID) {
+        let released = RESOURCES.with(|all| {
+            let found = all.get_mut(&(resource as u64)).filter(|found| found.exclusive && found.owners.contains_key(&me()))?;
+            found.exclusive = false;
+            Some(&raw mut *found.released)
+        });
+        match released {
+            Some(released) => wait::signal(released.cast(), 1),
+            None => verifier::stop(RESOURCE_NOT_OWNED, "ExConvertExclusiveToSharedLite", [resource as u64, me(), 0, 0],
+                format_args!("the resource at {resource:p} is not held alone by this thread")),
+        }
+    }
+
+    /// Begins anew with a resource that nobody holds.
+    [DISPATCH] fn ExReinitializeResourceLite(resource: PVOID) -> NTSTATUS {
+        ExDeleteResourceLite(resource);
+        ExInitializeResourceLite(resource)
+    }
+
     /// Gives a resource back.
     [DISPATCH] fn ExReleaseResourceLite(resource: PVOID) { release("ExReleaseResourceLite", resource, me()) }
 

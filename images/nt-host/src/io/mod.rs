@@ -2,6 +2,7 @@
 
 pub mod device;
 pub mod dma;
+pub mod error_log;
 pub mod file;
 pub mod handle;
 pub mod irp;
@@ -21,6 +22,7 @@ use crate::export::Export;
 pub static EXPORTS: &[&[Export]] = &[
     device::EXPORTS,
     dma::EXPORTS,
+    error_log::EXPORTS,
     file::EXPORTS,
     irp::EXPORTS,
     names::EXPORTS,

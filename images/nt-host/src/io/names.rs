@@ -6,6 +6,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use crate::ex::pool;
 use crate::nt::status::*;
 use crate::nt::{DEVICE_OBJECT, FILE_OBJECT, GUID, NTSTATUS, PVOID, UNICODE_STRING};
 use crate::rtl::string::{allocate, text};
@@ -182,6 +183,26 @@ exports! {
     [PASSIVE] fn IoRegisterPlugPlayNotification(_category: i32, _flags: u32, _data: PVOID, _driver: PVOID, _routine: PVOID,
         _context: PVOID, entry: *mut PVOID) -> NTSTATUS {
         entry.write(entry.cast());
+        STATUS_SUCCESS
+    }
+
+    /// The links of the interfaces of a class that are enabled, or of all (1): terminated, one behind the other, an empty
+    /// one at the end. The caller frees them with `ExFreePool`.
+    [PASSIVE] fn IoGetDeviceInterfaces(class: *const GUID, pdo: *mut DEVICE_OBJECT, flags: u32, links: *mut *mut u16) -> NTSTATUS {
+        const INCLUDE_NONACTIVE: u32 = 1;
+        let class = guid_text(&*class);
+        let wanted = |interface: &&Interface| {
+            interface.link.to_lowercase().contains(&class)
+                && (pdo.is_null() || interface.device == pdo as u64)
+                && (interface.enabled || flags & INCLUDE_NONACTIVE != 0)
+        };
+        let all = interfaces();
+        let units: Vec<u16> = all.iter().filter(wanted).flat_map(|interface| interface.link.encode_utf16().chain([0])).chain([0]).collect();
+        /// Of lists of links.
+        const TAG: u32 = u32::from_le_bytes(*b"Link");
+        let Some(memory) = pool::allocate(2 * units.len() as u64, TAG, true, pool::Owner::Driver) else { return STATUS_INSUFFICIENT_RESOURCES };
+        core::ptr::copy_nonoverlapping(units.as_ptr(), memory as *mut u16, units.len());
+        links.write(memory as *mut u16);
         STATUS_SUCCESS
     }
 

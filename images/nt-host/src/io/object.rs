@@ -71,6 +71,19 @@ exports! {
         STATUS_SUCCESS
     }
 
+    /// Takes a reference by pointer, with a tag.
+    [DISPATCH] fn ObReferenceObjectByPointerWithTag(object: PVOID, _access: u32, _kind: PVOID, _mode: i8, _tag: u32) -> NTSTATUS {
+        reference("ObReferenceObjectByPointerWithTag", object);
+        STATUS_SUCCESS
+    }
+
+    /// Gives a reference up later, with a tag.
+    [ANY] fn ObDereferenceObjectDeferDeleteWithTag(object: PVOID, _tag: u32) { dereference("ObDereferenceObjectDeferDeleteWithTag", object) }
+
+    /// Takes a reference by handle, with a tag.
+    [PASSIVE] fn ObReferenceObjectByHandleWithTag(handle: HANDLE, access: u32, kind: PVOID, mode: i8, _tag: u32, object: *mut PVOID,
+        information: PVOID) -> NTSTATUS { ObReferenceObjectByHandle(handle, access, kind, mode, object, information) }
+
     /// Takes a reference by handle.
     [PASSIVE] fn ObReferenceObjectByHandle(handle: HANDLE, _access: u32, _kind: PVOID, _mode: i8, object: *mut PVOID,
         _information: PVOID) -> NTSTATUS {

@@ -1,10 +1,12 @@
 //! Properties of devices, as the bus knows them.
 #![allow(unsafe_code, reason = "buffers of the Windows ABI")]
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::nt::status::*;
-use crate::nt::{DEVICE_OBJECT, GUID_BUS_TYPE_PCI, INTERFACE_TYPE_PCI_BUS, NTSTATUS, PVOID};
+use crate::nt::{DEVICE_OBJECT, GUID, GUID_BUS_TYPE_PCI, INTERFACE_TYPE_PCI_BUS, NTSTATUS, PVOID};
+use crate::sync::Uninterrupted;
 use crate::{exports, pnp};
 
 /// `DEVICE_REGISTRY_PROPERTY`.
@@ -53,9 +55,90 @@ fn value(device: *mut DEVICE_OBJECT, property: u32) -> Option<Vec<u8>> {
     })
 }
 
+/// `DEVPROPKEY`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    set: GUID,
+    id: u32,
+}
+
+/// `DEVPROP_TYPE_*`.
+mod kind {
+    pub(super) const UINT32: u32 = 7;
+    pub(super) const GUID: u32 = 13;
+    pub(super) const STRING: u32 = 18;
+    pub(super) const STRING_LIST: u32 = 0x2012;
+}
+
+/// The set of `DEVPKEY_Device_DeviceDesc` and its neighbours.
+const DEVICE_SET: GUID = GUID::from_u128(0xa45c254e_df1c_4efd_8020_67d146a850e0);
+
+/// Properties that drivers have set: device, key; type and data.
+static SET: Uninterrupted<BTreeMap<(u64, Key), (u32, Vec<u8>)>> = Uninterrupted::new(BTreeMap::new());
+
+/// A property by key, with its type: what was set, or what the bus knows.
+fn by_key(device: *mut DEVICE_OBJECT, key: Key) -> Option<(u32, Vec<u8>)> {
+    if let Some(found) = SET.with(|set| set.get(&(device as u64, key)).cloned()) {
+        return Some(found);
+    }
+    if key.set != DEVICE_SET {
+        return None;
+    }
+    // `devpkey.h`: the ids of this set are those of the registry's properties, plus 2.
+    let kind = match key.id {
+        2 | 9 | 11 | 14 | 16 | 24 => kind::STRING,
+        3 | 4 => kind::STRING_LIST,
+        21 => kind::GUID,
+        22 | 23 | 30 => kind::UINT32,
+        _ => return None,
+    };
+    let property = match key.id {
+        2 => which::DEVICE_DESCRIPTION,
+        3 => which::HARDWARE_ID,
+        4 => which::COMPATIBLE_IDS,
+        9 => which::CLASS_NAME,
+        11 => which::DRIVER_KEY_NAME,
+        14 => which::FRIENDLY_NAME,
+        16 => which::PHYSICAL_DEVICE_OBJECT_NAME,
+        21 => which::BUS_TYPE_GUID,
+        22 => which::LEGACY_BUS_TYPE,
+        23 => which::BUS_NUMBER,
+        24 => which::ENUMERATOR_NAME,
+        _ => which::ADDRESS,
+    };
+    Some((kind, value(device, property)?))
+}
+
 exports! {
     /// Device properties.
     pub static EXPORTS;
+
+    /// Reads a property of a physical device object by key.
+    [PASSIVE] fn IoGetDevicePropertyData(device: *mut DEVICE_OBJECT, key: *const Key, _language: u32, _flags: u32, length: u32,
+        buffer: PVOID, needed: *mut u32, kind: *mut u32) -> NTSTATUS {
+        if pnp::node(device).is_none() { return STATUS_INVALID_DEVICE_REQUEST }
+        let Some((found, data)) = by_key(device, *key) else { return STATUS_OBJECT_NAME_NOT_FOUND };
+        needed.write(data.len() as u32);
+        kind.write(found);
+        if (length as usize) < data.len() { return STATUS_BUFFER_TOO_SMALL }
+        core::ptr::copy_nonoverlapping(data.as_ptr(), buffer.cast(), data.len());
+        STATUS_SUCCESS
+    }
+
+    /// Sets a property of a physical device object by key, or takes it away with no data.
+    [PASSIVE] fn IoSetDevicePropertyData(device: *mut DEVICE_OBJECT, key: *const Key, _language: u32, _flags: u32, kind: u32,
+        length: u32, data: *const u8) -> NTSTATUS {
+        if pnp::node(device).is_none() { return STATUS_INVALID_DEVICE_REQUEST }
+        let at = (device as u64, *key);
+        if data.is_null() || length == 0 {
+            SET.with(|set| set.remove(&at));
+        } else {
+            let data = core::slice::from_raw_parts(data, length as usize).to_vec();
+            SET.with(|set| set.insert(at, (kind, data)));
+        }
+        STATUS_SUCCESS
+    }
 
     /// Reads a property of a physical device object.
     [PASSIVE] fn IoGetDeviceProperty(device: *mut DEVICE_OBJECT, property: u32, length: u32, buffer: PVOID, needed: *mut u32) -> NTSTATUS {

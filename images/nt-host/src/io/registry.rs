@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use super::handle::{self, Object};
 use crate::nt::status::*;
-use crate::nt::{DEVICE_OBJECT, HANDLE, NTSTATUS, OBJECT_ATTRIBUTES, PVOID, UNICODE_STRING};
+use crate::nt::{DEVICE_OBJECT, DRIVER_OBJECT, HANDLE, NTSTATUS, OBJECT_ATTRIBUTES, PVOID, UNICODE_STRING};
 use crate::rtl::string::text;
 use crate::sync::Uninterrupted;
 use crate::{exports, pnp};
@@ -271,6 +271,17 @@ exports! {
         } else {
             format!("\\Registry\\Machine\\System\\CurrentControlSet\\Control\\Class\\{id}")
         };
+        create(&path);
+        out.write(handle::open(Object::Key(path)));
+        STATUS_SUCCESS
+    }
+
+    /// Opens a driver's key: its service's parameters (0).
+    [PASSIVE] fn IoOpenDriverRegistryKey(driver: *mut DRIVER_OBJECT, kind: i32, _access: u32, _flags: u32, out: *mut HANDLE) -> NTSTATUS {
+        if kind != 0 { return STATUS_NOT_SUPPORTED }
+        let name = text(&(*driver).DriverName);
+        let service = name.rsplit('\\').next().unwrap_or_default();
+        let path = format!("\\Registry\\Machine\\System\\CurrentControlSet\\Services\\{service}\\Parameters");
         create(&path);
         out.write(handle::open(Object::Key(path)));
         STATUS_SUCCESS

@@ -3,6 +3,7 @@
 pub mod bugcheck;
 pub(crate) mod chance;
 pub mod delay;
+pub mod device_queue;
 pub mod dpc;
 pub mod event;
 pub mod exception;
@@ -25,6 +26,7 @@ use crate::export::Export;
 pub static EXPORTS: &[&[Export]] = &[
     level::EXPORTS,
     spin_lock::EXPORTS,
+    device_queue::EXPORTS,
     dpc::EXPORTS,
     timer::EXPORTS,
     time::EXPORTS,

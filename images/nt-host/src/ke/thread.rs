@@ -464,6 +464,23 @@ pub(super) fn set_active_dispatch(active: *const handlers::Active) {
     unsafe { (*current()).dispatch = active };
 }
 
+/// `XSTATE_MASK_LEGACY`: the x87 unit and SSE.
+const LEGACY_FEATURES: u64 = 3;
+
+unsafe extern "C" {
+    static boot_stack_guard: u8;
+    static boot_stack_top: u8;
+}
+
+/// First address and end of the stack of the thread that runs.
+fn stack_limits() -> (u64, u64) {
+    // SAFETY: the thread that runs.
+    match unsafe { (*current()).stack } {
+        Some(first) => (first, first + STACK_BYTES),
+        None => ((&raw const boot_stack_guard) as u64 + PAGE_SIZE, (&raw const boot_stack_top) as u64),
+    }
+}
+
 /// For whom the running thread works.
 #[must_use]
 pub fn process() -> Process {
@@ -549,6 +566,39 @@ exports! {
 
     /// A thread's priority.
     [DISPATCH] fn KeQueryPriorityThread(thread: *mut Thread) -> i32 { (*thread).priority }
+
+    /// Where the stack of the thread that runs begins and ends.
+    [ANY] fn IoGetStackLimits(low: *mut u64, high: *mut u64) {
+        let (first, end) = stack_limits();
+        low.write(first);
+        high.write(end);
+    }
+
+    /// Whether a range lies on the stack of the thread that runs.
+    [ANY] fn IoWithinStackLimits(start: u64, bytes: u64) -> u32 {
+        let (first, end) = stack_limits();
+        u32::from(start >= first && start.checked_add(bytes).is_some_and(|last| last <= end))
+    }
+
+    /// Where the stack of the thread that runs ends.
+    [ANY] fn IoGetInitialStack() -> u64 { stack_limits().1 }
+
+    /// Bytes of the stack that are left.
+    [ANY] fn IoGetRemainingStackSize() -> u64 {
+        let here = 0u8;
+        (&raw const here as u64).saturating_sub(stack_limits().0)
+    }
+
+    /// Which of the processor's extended features are on: the x87 unit and SSE, which every thread has for itself.
+    [ANY] fn RtlGetEnabledExtendedFeatures(mask: u64) -> u64 { mask & LEGACY_FEATURES }
+
+    /// Saves extended state for its use: that of the features that are on is a thread's, and kept by the convention of calls.
+    [DISPATCH] fn KeSaveExtendedProcessorState(mask: u64, _state: PVOID) -> NTSTATUS {
+        if mask & !LEGACY_FEATURES == 0 { STATUS_SUCCESS } else { STATUS_NOT_SUPPORTED }
+    }
+
+    /// Undoes it.
+    [DISPATCH] fn KeRestoreExtendedProcessorState(_state: PVOID) {}
 
     /// Keeps ordinary asynchronous procedure calls away.
     [APC] fn KeEnterCriticalRegion() { (*current()).critical_regions += 1 }

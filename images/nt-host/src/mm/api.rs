@@ -10,6 +10,7 @@ use super::paging::{self, Access, Caching};
 use super::{PAGE_SIZE, exposed, frames, pageable, pages_spanning, quarantine, user, window};
 use crate::arch::boot::DIRECT_MAP;
 use crate::arch::cpu;
+use crate::ex::pool::{self, Owner};
 use crate::nt::KERNEL_MODE;
 use crate::nt::irql::APC_LEVEL;
 use crate::nt::status::*;
@@ -52,7 +53,11 @@ pub fn outstanding() -> Vec<String> {
             };
             locked.iter().map(one).collect::<Vec<_>>()
         });
-        io.chain(memory).chain(locked).collect()
+        let pages = PAGES.with(|pages| {
+            let one = |(mdl, pages): (&u64, &Vec<u64>)| alloc::format!("{} pages of the MDL at {mdl:#x}", pages.len());
+            pages.iter().map(one).collect::<Vec<_>>()
+        });
+        io.chain(memory).chain(locked).chain(pages).collect()
     })
 }
 
@@ -226,6 +231,16 @@ pub fn undone_mapping(address: u64) -> Option<u64> {
 
 /// MDLs whose pages are mapped for the system: where, and how many bytes of whole pages.
 static MAPPED: Uninterrupted<BTreeMap<u64, (u64, u64)>> = Uninterrupted::new(BTreeMap::new());
+
+/// Of MDLs in pool.
+const MDL_TAG: u32 = u32::from_le_bytes(*b"Mdl ");
+
+/// Pages that a driver has by `MmAllocatePagesForMdl`.
+static PAGES: Uninterrupted<BTreeMap<u64, Vec<u64>>> = Uninterrupted::new(BTreeMap::new());
+
+/// What of Driver Verifier is on: special pool, IRQL checking, pool tracking, I/O verification, deadlock detection, DMA
+/// checking.
+const VERIFIER_FLAGS: u32 = 0x1 | 0x2 | 0x8 | 0x10 | 0x20 | 0x80;
 
 fn unmap_pages(at: u64, length: u64) {
     for page in (at..at + length).step_by(PAGE_SIZE as usize) {
@@ -516,6 +531,104 @@ exports! {
 
     /// Undoes it.
     [APC] fn MmResetDriverPaging(_address: PVOID) {}
+
+    /// Fills in an MDL in the caller's memory, or in its own, for a buffer.
+    [DISPATCH] fn MmCreateMdl(mdl: *mut MDL, address: PVOID, bytes: u64) -> *mut MDL {
+        let Ok(bytes) = u32::try_from(bytes) else { return core::ptr::null_mut() };
+        if mdl.is_null() {
+            return IoAllocateMdl(address, bytes, 0, 0, core::ptr::null_mut());
+        }
+        mdl.write(MDL {
+            Next: core::ptr::null_mut(),
+            Size: MmSizeOfMdl(address, bytes.into()) as i16,
+            MdlFlags: 0,
+            Process: core::ptr::null_mut(),
+            MappedSystemVa: core::ptr::null_mut(),
+            StartVa: (address as u64 / PAGE_SIZE * PAGE_SIZE) as PVOID,
+            ByteCount: bytes,
+            ByteOffset: (address as u64 % PAGE_SIZE) as u32,
+        });
+        mdl
+    }
+
+    /// Pages of physical memory, zeroed, that nothing maps; fewer, if there are no more.
+    [APC] fn MmAllocatePagesForMdl(low: PHYSICAL_ADDRESS, high: PHYSICAL_ADDRESS, skip: PHYSICAL_ADDRESS, bytes: u64) -> *mut MDL {
+        MmAllocatePagesForMdlEx(low, high, skip, bytes, 1, 0)
+    }
+
+    /// Pages of physical memory that nothing maps, as the flags ask.
+    [APC] fn MmAllocatePagesForMdlEx(low: PHYSICAL_ADDRESS, high: PHYSICAL_ADDRESS, _skip: PHYSICAL_ADDRESS, bytes: u64,
+        _caching: i32, flags: u32) -> *mut MDL {
+        const FULLY_REQUIRED: u32 = 4;
+        const CONTIGUOUS: u32 = 0x10;
+        let wanted = pages_spanning(bytes);
+        if wanted == 0 || wanted > u64::from(u32::MAX) { return core::ptr::null_mut() }
+        let limit = (high as u64).saturating_add(1);
+        let one = |bytes: u64| {
+            let found = frames::allocate_contiguous(bytes, PAGE_SIZE, limit)?;
+            if found < low as u64 { frames::free(found, bytes); None } else { Some(found) }
+        };
+        let mut found: Vec<u64> = Vec::new();
+        if flags & CONTIGUOUS != 0 {
+            found.extend(one(wanted).into_iter().flat_map(|first| (first..first + wanted).step_by(PAGE_SIZE as usize)));
+        } else {
+            while (found.len() as u64) * PAGE_SIZE < wanted && let Some(frame) = one(PAGE_SIZE) { found.push(frame) }
+        }
+        let got = found.len() as u64 * PAGE_SIZE;
+        if got == 0 || (got < wanted && flags & (FULLY_REQUIRED | CONTIGUOUS) != 0) {
+            for frame in found { frames::free(frame, PAGE_SIZE) }
+            return core::ptr::null_mut();
+        }
+        // In pool: its owner frees it with ExFreePool.
+        let size = size_of::<MDL>() + 8 * found.len();
+        let Some(memory) = pool::allocate(size as u64, MDL_TAG, false, Owner::Driver) else {
+            for frame in found { frames::free(frame, PAGE_SIZE) }
+            return core::ptr::null_mut();
+        };
+        let mdl = MmCreateMdl(memory as *mut MDL, core::ptr::null_mut(), got);
+        for (index, &frame) in found.iter().enumerate() {
+            ((DIRECT_MAP + frame) as *mut u8).write_bytes(0, PAGE_SIZE as usize);
+            exposed::expose(frame);
+            frame_numbers(mdl).add(index).write(frame / PAGE_SIZE);
+        }
+        (*mdl).MdlFlags |= MDL_PAGES_LOCKED;
+        PAGES.with(|pages| pages.insert(mdl as u64, found));
+        mdl
+    }
+
+    /// Gives such pages back; the MDL itself is freed with `ExFreePool`.
+    [APC] fn MmFreePagesFromMdl(mdl: *mut MDL) {
+        let Some(pages) = PAGES.with(|pages| pages.remove(&(mdl as u64))) else {
+            verifier::stop(0xc4, "MmFreePagesFromMdl", [mdl as u64, 0, 0, 0],
+                format_args!("the pages of the MDL at {mdl:p} are not of MmAllocatePagesForMdl, or were freed before"));
+        };
+        unmap_locked(mdl);
+        (*mdl).MdlFlags &= !MDL_PAGES_LOCKED;
+        pages.into_iter().for_each(exposed::free);
+    }
+
+    /// What may be done with the system address of locked pages.
+    [DISPATCH] fn MmProtectMdlSystemAddress(mdl: *mut MDL, protection: u32) -> NTSTATUS {
+        const NO_ACCESS: u32 = 1;
+        const READ_ONLY: u32 = 2;
+        let Some((at, length)) = MAPPED.with(|mapped| mapped.get(&(mdl as u64)).copied()) else { return STATUS_INVALID_PARAMETER };
+        if protection == NO_ACCESS { return STATUS_NOT_SUPPORTED }
+        let access = if protection == READ_ONLY { Access::Read } else { Access::ReadWrite };
+        (at..at + length).step_by(PAGE_SIZE as usize).for_each(|page| paging::protect(page, access));
+        STATUS_SUCCESS
+    }
+
+    /// Whether Driver Verifier watches any driver: this system always does.
+    [ANY] fn MmIsVerifierEnabled(flags: *mut u32) -> NTSTATUS {
+        if !flags.is_null() { flags.write(VERIFIER_FLAGS) }
+        STATUS_SUCCESS
+    }
+
+    /// Whether Driver Verifier watches a driver.
+    [ANY] fn MmIsDriverVerifying(_driver: PVOID) -> i32 { 1 }
+
+    /// Whether Driver Verifier watches a driver.
+    [ANY] fn MmIsDriverVerifyingByAddress(_address: PVOID) -> i32 { 1 }
 
     /// How large the machine is: 0 small, 1 medium, 2 large.
     [ANY] fn MmQuerySystemSize() -> i32 { 2 }

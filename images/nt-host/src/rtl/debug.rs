@@ -113,6 +113,32 @@ unsafe fn put<T: Copy>(target: *mut T, room: usize, text: &[T], zero: T) -> i32 
     if text.len() > room { -1 } else { text.len() as i32 }
 }
 
+/// Copies a formatted string that fits with its terminator, or leaves an empty one: -1.
+unsafe fn put_whole<T: Copy + Default>(target: *mut T, room: usize, text: &[T]) -> i32 {
+    // SAFETY: the caller gives a buffer with this room.
+    unsafe {
+        if target.is_null() || room == 0 {
+            return -1;
+        }
+        let fits = text.len() < room;
+        let taken = if fits { text.len() } else { 0 };
+        core::ptr::copy_nonoverlapping(text.as_ptr(), target, taken);
+        target.add(taken).write(T::default());
+        if fits { taken as i32 } else { -1 }
+    }
+}
+
+/// Copies at most `most` of a formatted string, and terminates: -1 if that is not all of it.
+unsafe fn put_part<T: Copy + Default>(target: *mut T, room: usize, most: usize, text: &[T]) -> i32 {
+    /// `_TRUNCATE`: as much as there is room for.
+    const TRUNCATE: usize = usize::MAX;
+    let wanted = text.len().min(most);
+    let room_for = if most == TRUNCATE { wanted.min(room.saturating_sub(1)) } else { wanted };
+    // SAFETY: the caller gives a buffer with this room.
+    let done = unsafe { put_whole(target, room, &text[..room_for]) };
+    if done >= 0 && room_for < text.len() { -1 } else { done }
+}
+
 unsafe extern "win64" fn print_narrow(target: *mut u8, room: usize, template: *const u8, arguments: *const u64) -> i32 {
     // SAFETY: an export's arguments.
     unsafe { put(target, room, narrow(template, arguments).as_bytes(), 0) }
@@ -174,6 +200,40 @@ variadic_snwprintf:
     lea r9, [rsp + 32]
     jmp {print_wide}
 
+    /* Bounded, and terminated whatever happens. */
+    .global variadic_sprintf_s
+variadic_sprintf_s:
+    spill
+    lea r9, [rsp + 32]
+    jmp {print_narrow_s}
+
+    .global variadic_swprintf_s
+variadic_swprintf_s:
+    spill
+    lea r9, [rsp + 32]
+    jmp {print_wide_s}
+
+    /* Four named arguments: the address of the first variable one goes on the stack. */
+    .global variadic_snprintf_s
+variadic_snprintf_s:
+    spill
+    lea rax, [rsp + 40]
+    sub rsp, 56
+    mov [rsp + 32], rax
+    call {print_narrow_part}
+    add rsp, 56
+    ret
+
+    .global variadic_snwprintf_s
+variadic_snwprintf_s:
+    spill
+    lea rax, [rsp + 40]
+    sub rsp, 56
+    mov [rsp + 32], rax
+    call {print_wide_part}
+    add rsp, 56
+    ret
+
     .global variadic_sprintf
 variadic_sprintf:
     spill
@@ -189,6 +249,10 @@ variadic_swprintf:
     debug_print = sym debug_print,
     debug_print_ex = sym debug_print_ex,
     print_narrow = sym print_narrow,
+    print_narrow_s = sym vsprintf_s,
+    print_wide_s = sym vswprintf_s,
+    print_narrow_part = sym _vsnprintf_s,
+    print_wide_part = sym _vsnwprintf_s,
     print_wide = sym print_wide,
     print_narrow_unbounded = sym print_narrow_unbounded,
     print_wide_unbounded = sym print_wide_unbounded,
@@ -200,6 +264,10 @@ unsafe extern "C" {
     fn variadic_snprintf();
     fn variadic_snwprintf();
     fn variadic_sprintf();
+    fn variadic_sprintf_s();
+    fn variadic_swprintf_s();
+    fn variadic_snprintf_s();
+    fn variadic_snwprintf_s();
     fn variadic_swprintf();
 }
 
@@ -210,6 +278,10 @@ pub static VARIADIC: &[Export] = &[
     Export::new("_snprintf", variadic_snprintf as *const ()),
     Export::new("_snwprintf", variadic_snwprintf as *const ()),
     Export::new("sprintf", variadic_sprintf as *const ()),
+    Export::new("sprintf_s", variadic_sprintf_s as *const ()),
+    Export::new("swprintf_s", variadic_swprintf_s as *const ()),
+    Export::new("_snprintf_s", variadic_snprintf_s as *const ()),
+    Export::new("_snwprintf_s", variadic_snwprintf_s as *const ()),
     Export::new("swprintf", variadic_swprintf as *const ()),
 ];
 
@@ -239,6 +311,36 @@ exports! {
     [ANY] fn _vsnwprintf(target: *mut u16, room: usize, template: *const u16, arguments: *const u64) -> i32 {
         print_wide(target, room, template, arguments)
     }
+
+    /// Formats with an argument list, unbounded.
+    [ANY] fn vsprintf(target: *mut u8, template: *const u8, arguments: *const u64) -> i32 {
+        print_narrow(target, usize::MAX, template, arguments)
+    }
+
+    /// Formats with an argument list; what does not fit leaves an empty string.
+    [ANY] fn vsprintf_s(target: *mut u8, room: usize, template: *const u8, arguments: *const u64) -> i32 {
+        put_whole(target, room, narrow(template, arguments).as_bytes())
+    }
+
+    /// Formats with an argument list; what does not fit leaves an empty string.
+    [ANY] fn vswprintf_s(target: *mut u16, room: usize, template: *const u16, arguments: *const u64) -> i32 {
+        let text: Vec<u16> = wide(template, arguments).encode_utf16().collect();
+        put_whole(target, room, &text)
+    }
+
+    /// Formats at most so many characters with an argument list, and terminates.
+    [ANY] fn _vsnprintf_s(target: *mut u8, room: usize, most: usize, template: *const u8, arguments: *const u64) -> i32 {
+        put_part(target, room, most, narrow(template, arguments).as_bytes())
+    }
+
+    /// Formats at most so many characters with an argument list, and terminates.
+    [ANY] fn _vsnwprintf_s(target: *mut u16, room: usize, most: usize, template: *const u16, arguments: *const u64) -> i32 {
+        let text: Vec<u16> = wide(template, arguments).encode_utf16().collect();
+        put_part(target, room, most, &text)
+    }
+
+    /// Prints at the level of information.
+    [ANY] fn DbgSetDebugFilterState(_component: u32, _level: u32, _state: u8) -> NTSTATUS { 0 }
 
     /// Whether a component's output at a level is shown: all is.
     [ANY] fn DbgQueryDebugFilterState(_component: u32, _level: u32) -> NTSTATUS { 1 }

@@ -1,11 +1,14 @@
 //! The run-time library: strings, memory, debug output, the C routines that drivers import.
 
+pub mod bitmap;
+pub mod crt;
 pub mod debug;
 pub mod exception;
 pub mod guarded;
 pub mod memory;
 pub mod narrow;
 pub mod string;
+pub mod time_fields;
 pub mod trace;
 
 use crate::export::Export;
@@ -13,12 +16,15 @@ use crate::export::Export;
 /// What the run-time library exports.
 pub static EXPORTS: &[&[Export]] = &[
     guarded::EXPORTS,
+    bitmap::EXPORTS,
+    crt::EXPORTS,
     exception::EXPORTS,
     debug::EXPORTS,
     debug::VARIADIC,
     memory::EXPORTS,
     memory::HELPERS,
     narrow::EXPORTS,
+    time_fields::EXPORTS,
     string::EXPORTS,
     trace::EXPORTS,
 ];

@@ -129,6 +129,29 @@ unsafe fn with_buffer(target: *mut UNICODE_STRING, text: &str, make: bool) -> NT
     }
 }
 
+unsafe fn change_case(
+    target: *mut UNICODE_STRING,
+    source: &UNICODE_STRING,
+    make: bool,
+    case: impl Fn(u16) -> u16,
+) -> NTSTATUS {
+    // SAFETY: an export's arguments.
+    unsafe {
+        let changed: Vec<u16> = units(source).iter().map(|&unit| case(unit)).collect();
+        if make {
+            let bytes = u64::from(source.Length).max(2);
+            let Some(buffer) = pool::allocate(bytes, TAG, true, Owner::Driver) else { return STATUS_NO_MEMORY };
+            target.write(UNICODE_STRING { Length: 0, MaximumLength: source.Length, Buffer: buffer as *mut u16 });
+        }
+        if usize::from((*target).MaximumLength) < 2 * changed.len() {
+            return STATUS_BUFFER_OVERFLOW;
+        }
+        core::ptr::copy_nonoverlapping(changed.as_ptr(), (*target).Buffer, changed.len());
+        (*target).Length = source.Length;
+    }
+    STATUS_SUCCESS
+}
+
 exports! {
     /// Strings.
     pub static EXPORTS;
@@ -201,6 +224,118 @@ exports! {
             let (prefix, string) = (units(&*prefix), units(&*string));
             u8::from(string.len() >= prefix.len() && compare(prefix, &string[..prefix.len()], fold != 0) == 0)
         }
+    }
+
+    /// Upper case of a string; allocated, if asked.
+    [PASSIVE] fn RtlUpcaseUnicodeString(target: *mut UNICODE_STRING, source: *const UNICODE_STRING, make: u8) -> NTSTATUS {
+        change_case(target, &*source, make != 0, upcase)
+    }
+
+    /// Lower case of a string; allocated, if asked.
+    [PASSIVE] fn RtlDowncaseUnicodeString(target: *mut UNICODE_STRING, source: *const UNICODE_STRING, make: u8) -> NTSTATUS {
+        change_case(target, &*source, make != 0, |unit| super::narrow::towlower(unit))
+    }
+
+    /// The small letter of a character.
+    [APC] fn RtlDowncaseUnicodeChar(unit: u16) -> u16 { super::narrow::towlower(unit) }
+
+    /// A hash of a string.
+    [APC] fn RtlHashUnicodeString(string: *const UNICODE_STRING, fold: u8, algorithm: u32, hash: *mut u32) -> NTSTATUS {
+        if string.is_null() || hash.is_null() || algorithm > 1 {
+            return STATUS_INVALID_PARAMETER;
+        }
+        let units = units(&*string).iter().map(|&unit| if fold != 0 { upcase(unit) } else { unit });
+        hash.write(crate::base::hash::x65599(units));
+        STATUS_SUCCESS
+    }
+
+    /// Compares characters: below, equal, above zero.
+    [APC] fn RtlCompareUnicodeStrings(a: *const u16, a_units: usize, b: *const u16, b_units: usize, fold: u8) -> i32 {
+        compare(core::slice::from_raw_parts(a, a_units), core::slice::from_raw_parts(b, b_units), fold != 0)
+    }
+
+    /// A GUID from its text, in braces.
+    [PASSIVE] fn RtlGUIDFromString(string: *const UNICODE_STRING, guid: *mut GUID) -> NTSTATUS {
+        match crate::base::guid::parse(units(&*string)) {
+            Some(found) => { guid.write(found); STATUS_SUCCESS }
+            None => STATUS_INVALID_PARAMETER,
+        }
+    }
+
+    /// Compares narrow strings: below, equal, above zero.
+    [APC] fn RtlCompareString(a: *const ANSI_STRING, b: *const ANSI_STRING, fold: u8) -> i32 {
+        let case = |byte: &u8| if fold != 0 { byte.to_ascii_uppercase() } else { *byte };
+        bytes(&*a).iter().map(case).cmp(bytes(&*b).iter().map(case)) as i32
+    }
+
+    /// Whether two narrow strings are equal.
+    [APC] fn RtlEqualString(a: *const ANSI_STRING, b: *const ANSI_STRING, fold: u8) -> u8 { u8::from(RtlCompareString(a, b, fold) == 0) }
+
+    /// Copies as much as there is room for.
+    [APC] fn RtlCopyString(target: *mut ANSI_STRING, source: *const ANSI_STRING) {
+        let source = source.as_ref().map_or(&[][..], |source| bytes(source));
+        let taken = source.len().min((*target).MaximumLength.into());
+        core::ptr::copy(source.as_ptr(), (*target).Buffer, taken);
+        (*target).Length = taken as u16;
+    }
+
+    /// The capital of a narrow character.
+    [APC] fn RtlUpperChar(c: u8) -> u8 { c.to_ascii_uppercase() }
+
+    /// Upper case of a narrow string.
+    [APC] fn RtlUpperString(target: *mut ANSI_STRING, source: *const ANSI_STRING) {
+        RtlCopyString(target, source);
+        core::slice::from_raw_parts_mut((*target).Buffer, (*target).Length.into()).make_ascii_uppercase();
+    }
+
+    /// Bytes that a narrow string takes when it is widened, its terminator included.
+    [PASSIVE] fn RtlxAnsiStringToUnicodeSize(string: *const ANSI_STRING) -> u32 { 2 * (u32::from((*string).Length) + 1) }
+
+    /// Bytes that a string takes when it is narrowed, its terminator included.
+    [PASSIVE] fn RtlxUnicodeStringToAnsiSize(string: *const UNICODE_STRING) -> u32 { text(&*string).len() as u32 + 1 }
+
+    /// A wide string in its own memory from a terminated one.
+    [PASSIVE] fn RtlCreateUnicodeString(target: *mut UNICODE_STRING, source: *const u16) -> u8 {
+        let text = String::from_utf16_lossy(core::slice::from_raw_parts(source, length(source)));
+        u8::from(with_buffer(target, &text, true) == STATUS_SUCCESS)
+    }
+
+    /// A 64-bit number as text.
+    [PASSIVE] fn RtlInt64ToUnicodeString(value: u64, base: u32, target: *mut UNICODE_STRING) -> NTSTATUS {
+        let text = match base {
+            0 | 10 => alloc::format!("{value}"),
+            16 => alloc::format!("{value:X}"),
+            8 => alloc::format!("{value:o}"),
+            2 => alloc::format!("{value:b}"),
+            _ => return STATUS_INVALID_PARAMETER,
+        };
+        with_buffer(target, &text, false)
+    }
+
+    /// UTF-8 from wide characters; without a target, how long it would be.
+    [PASSIVE] fn RtlUnicodeToUTF8N(target: *mut u8, room: u32, done: *mut u32, source: *const u16, length: u32) -> NTSTATUS {
+        let units: Vec<u16> = (0..length as usize / 2).map(|at| source.add(at).read_unaligned()).collect();
+        let text = String::from_utf16_lossy(&units);
+        let mut taken = text.len();
+        if !target.is_null() {
+            taken = taken.min(room as usize);
+            while !text.is_char_boundary(taken) { taken -= 1 }
+            core::ptr::copy_nonoverlapping(text.as_ptr(), target, taken);
+        }
+        if !done.is_null() { done.write(taken as u32) }
+        if taken < text.len() { STATUS_BUFFER_TOO_SMALL } else { STATUS_SUCCESS }
+    }
+
+    /// Wide characters from UTF-8; without a target, how long they would be.
+    [PASSIVE] fn RtlUTF8ToUnicodeN(target: *mut u16, room: u32, done: *mut u32, source: *const u8, length: u32) -> NTSTATUS {
+        let text = String::from_utf8_lossy(core::slice::from_raw_parts(source, length as usize)).into_owned();
+        let units: Vec<u16> = text.encode_utf16().collect();
+        let taken = if target.is_null() { units.len() } else { units.len().min(room as usize / 2) };
+        if !target.is_null() {
+            for (at, unit) in units.iter().take(taken).enumerate() { target.add(at).write_unaligned(*unit) }
+        }
+        if !done.is_null() { done.write(2 * taken as u32) }
+        if taken < units.len() { STATUS_BUFFER_TOO_SMALL } else { STATUS_SUCCESS }
     }
 
     /// The capital of a character.

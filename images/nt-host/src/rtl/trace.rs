@@ -35,6 +35,28 @@ exports! {
         STATUS_SUCCESS
     }
 
+    /// Writes an event.
+    [ANY] fn EtwWriteEx(_handle: u64, _event: PVOID, _filter: u64, _flags: u32, _activity: *const GUID, _related: *const GUID,
+        _count: u32, _data: PVOID) -> NTSTATUS { STATUS_SUCCESS }
+
+    /// Writes an event that is a string.
+    [ANY] fn EtwWriteString(_handle: u64, _level: u8, _keyword: u64, _activity: *const GUID, _string: *const u16) -> NTSTATUS { STATUS_SUCCESS }
+
+    /// The activity of the thread that runs: none was ever set.
+    [ANY] fn EtwActivityIdControl(_code: u32, activity: *mut GUID) -> NTSTATUS {
+        if !activity.is_null() { activity.write(GUID::default()) }
+        STATUS_SUCCESS
+    }
+
+    /// Writes a WPP message to a session, of which there are none.
+    [ANY] fn WmiTraceMessage(_session: u64, _flags: u32, _guid: *const GUID, _number: u16) -> NTSTATUS { STATUS_INVALID_HANDLE }
+
+    /// Writes a WPP message to a session, of which there are none.
+    [ANY] fn WmiTraceMessageVa(_session: u64, _flags: u32, _guid: *const GUID, _number: u16, _arguments: PVOID) -> NTSTATUS { STATUS_INVALID_HANDLE }
+
+    /// Writes a WMI event, which nobody has asked for: the caller keeps its buffer.
+    [DISPATCH] fn IoWMIWriteEvent(_event: PVOID) -> NTSTATUS { STATUS_UNSUCCESSFUL }
+
     /// Tells something about a provider.
     [PASSIVE] fn EtwSetInformation(_handle: u64, _class: i32, _information: PVOID, _length: u32) -> NTSTATUS { STATUS_SUCCESS }
 

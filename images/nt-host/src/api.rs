@@ -1,7 +1,7 @@
 //! Everything that a driver can import, by module and name; and the same functions for the host's own use.
 
 use crate::export::Export;
-use crate::{ex, io, ke, mm, portcls, refusals, rtl, shortage};
+use crate::{ex, io, ke, ks, mm, portcls, refusals, rtl, shortage};
 
 pub use crate::ex::fast_mutex::{
     ExAcquireFastMutex, ExAcquireFastMutexUnsafe, ExReleaseFastMutex, ExReleaseFastMutexUnsafe, ExTryToAcquireFastMutex,
@@ -102,6 +102,8 @@ pub use crate::mm::api::{
 const KERNEL_MODULES: [&str; 2] = ["ntoskrnl.exe", "hal.dll"];
 /// The module whose functions [`crate::portcls`] has.
 pub const PORTCLS_MODULE: &str = "portcls.sys";
+/// The module whose functions [`crate::ks`] has.
+pub const KS_MODULE: &str = "ks.sys";
 
 fn kernel_tables() -> impl Iterator<Item = &'static &'static [Export]> {
     // The run-time library first: it guards exports of the others.
@@ -122,12 +124,23 @@ pub fn find(module: &str, name: &str) -> Option<u64> {
         kernel_tables().for_each(|table| search(table));
     } else if module == PORTCLS_MODULE {
         portcls::EXPORT_TABLES.iter().for_each(|table| search(table));
+    } else if module == KS_MODULE {
+        ks::EXPORT_TABLES.iter().for_each(|table| search(table));
     }
     found
 }
 
-/// The address to bind an import to: the function's, or that of its entry point that can be made to fail.
+/// The address to bind an import to: the function's, or that of its entry point that can be made to fail. What a driver
+/// wants of `ks.sys` that is not here is said by what it belongs to.
 #[must_use]
 pub fn bind(module: &str, name: &str) -> Option<u64> {
-    find(module, name).map(|address| if shortage::on() { refusals::entry_of(name, address) } else { address })
+    let Some(address) = find(module, name) else {
+        if module == KS_MODULE
+            && let Some(what) = ks::missing(name)
+        {
+            crate::warn!("{module}!{name} is not here: it belongs to {what}");
+        }
+        return None;
+    };
+    Some(if shortage::on() { refusals::entry_of(name, address) } else { address })
 }

@@ -14,7 +14,7 @@
 //! | what drivers can import | [`api`], [`export`] |
 //! | rules and their violation | [`verifier`], [`checks`], [`lock_graph`] |
 //! | allocations that fail on purpose | [`shortage`], [`refusals`] |
-//! | this guest's PortCls | [`portcls`] |
+//! | this guest's PortCls, and what drivers take of `ks.sys` | [`portcls`], [`ks`] |
 //! | the harness's requests | [`agent`], [`line`] |
 //!
 //! What touches the machine is built for `x86_64-unknown-none` only; the rest is tested on the build machine.
@@ -35,6 +35,7 @@ pub mod pe;
 pub mod ranges;
 
 pub mod agent;
+pub mod ks;
 pub mod portcls;
 
 #[cfg(target_os = "none")]

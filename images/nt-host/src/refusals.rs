@@ -85,6 +85,7 @@ static CAN_FAIL: &[(&str, Failure)] = &[
     ("PcRegisterIoTimeout", Status),
     ("PcRequestNewPowerState", Status),
     ("PcGetDeviceProperty", Status),
+    ("PcCreateContentMixed", Status),
 ];
 
 /// Entry points there are.

@@ -25,6 +25,9 @@ mod which {
     pub(super) const ADDRESS: u32 = 15;
 }
 
+/// The driver's software key, below the key of classes: the first of its class.
+pub(super) const DRIVER_KEY_NAME: &str = "{4d36e96c-e325-11ce-bfc1-08002be10318}\\0000";
+
 fn wide(text: &str) -> Vec<u8> {
     text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
 }
@@ -37,7 +40,7 @@ fn value(device: *mut DEVICE_OBJECT, property: u32) -> Option<Vec<u8>> {
         which::HARDWARE_ID => node.hardware_ids().iter().flat_map(|id| wide(id)).chain([0, 0]).collect(),
         which::COMPATIBLE_IDS => node.compatible_ids().iter().flat_map(|id| wide(id)).chain([0, 0]).collect(),
         which::CLASS_NAME => wide("MEDIA"),
-        which::DRIVER_KEY_NAME => wide("{4d36e96c-e325-11ce-bfc1-08002be10318}\\0000"),
+        which::DRIVER_KEY_NAME => wide(DRIVER_KEY_NAME),
         which::PHYSICAL_DEVICE_OBJECT_NAME => wide(&node.object_name()),
         which::BUS_TYPE_GUID => {
             let guid = GUID_BUS_TYPE_PCI;

@@ -60,7 +60,8 @@ pub fn create(path: &str) -> bool {
 pub(super) fn subkeys(path: &str) -> Vec<String> {
     let below = format!("{}\\", path.to_lowercase());
     KEYS.with(|keys| {
-        let children = keys.iter().filter(|(path, _)| path.strip_prefix(&below).is_some_and(|rest| !rest.contains('\\')));
+        let children =
+            keys.iter().filter(|(path, _)| path.strip_prefix(&below).is_some_and(|rest| !rest.contains('\\')));
         children.map(|(_, key)| key.name.clone()).collect()
     })
 }
@@ -263,13 +264,15 @@ exports! {
     /// Writes a key to disk: there is none.
     [PASSIVE] fn ZwFlushKey(key: HANDLE) -> NTSTATUS { result(key_of(key).map(|_| STATUS_SUCCESS)) }
 
-    /// Opens the key of a device (1) or of its driver (2).
+    /// Opens the key of a device (1) or of its driver (2), in the current hardware profile (4) or the common one.
     [PASSIVE] fn IoOpenDeviceRegistryKey(device: *mut DEVICE_OBJECT, kind: u32, _access: u32, out: *mut HANDLE) -> NTSTATUS {
         let Some(id) = pnp::instance_path(device) else { return STATUS_INVALID_DEVICE_REQUEST };
+        let set = if kind & 4 != 0 { "\\Registry\\Machine\\System\\CurrentControlSet\\Hardware Profiles\\Current\\System\\CurrentControlSet" }
+            else { "\\Registry\\Machine\\System\\CurrentControlSet" };
         let path = if kind & 1 != 0 {
-            format!("\\Registry\\Machine\\System\\CurrentControlSet\\Enum\\{id}\\Device Parameters")
+            format!("{set}\\Enum\\{id}\\Device Parameters")
         } else {
-            format!("\\Registry\\Machine\\System\\CurrentControlSet\\Control\\Class\\{id}")
+            format!("{set}\\Control\\Class\\{}", super::property::DRIVER_KEY_NAME)
         };
         create(&path);
         out.write(handle::open(Object::Key(path)));

@@ -175,7 +175,8 @@ unsafe fn hand_over(entry: &RTL_QUERY_REGISTRY_TABLE, value: &Value, context: PV
         };
         if value.kind != kind::MULTI_SZ || entry.flags & flag::NOEXPAND != 0 {
             // Nothing of an environment is here to expand.
-            let kind = if value.kind == kind::EXPAND_SZ && entry.flags & flag::NOEXPAND == 0 { kind::SZ } else { value.kind };
+            let kind =
+                if value.kind == kind::EXPAND_SZ && entry.flags & flag::NOEXPAND == 0 { kind::SZ } else { value.kind };
             return call(kind, &value.data);
         }
         let units: Vec<u16> = value.data.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect();
@@ -199,7 +200,8 @@ unsafe fn directly(place: PVOID, value: &Value) -> NTSTATUS {
             let string = place.cast::<UNICODE_STRING>();
             let length = value.data.len();
             if (*string).Buffer.is_null() {
-                let units: Vec<u16> = value.data.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect();
+                let units: Vec<u16> =
+                    value.data.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect();
                 let text = String::from_utf16_lossy(&units);
                 let Some(made) = allocate(text.trim_end_matches('\0')) else { return STATUS_INSUFFICIENT_RESOURCES };
                 string.write(made);
@@ -265,7 +267,11 @@ unsafe fn answer(entry: &RTL_QUERY_REGISTRY_TABLE, path: &str, context: PVOID) -
             if all.is_empty() && entry.flags & flag::REQUIRED != 0 {
                 return STATUS_OBJECT_NAME_NOT_FOUND;
             }
-            return all.iter().map(|value| hand_over(entry, value, context)).find(|status| !success(*status)).unwrap_or(STATUS_SUCCESS);
+            return all
+                .iter()
+                .map(|value| hand_over(entry, value, context))
+                .find(|status| !success(*status))
+                .unwrap_or(STATUS_SUCCESS);
         }
         let name = wide(entry.name);
         match all.iter().find(|value| value.name.eq_ignore_ascii_case(&name)) {

@@ -121,6 +121,51 @@ pub(crate) struct PropertyRequest {
     pub(crate) irp: *mut c_void,
 }
 
+/// `PCEVENT_ITEM`.
+#[repr(C)]
+pub(crate) struct EventItem {
+    pub(crate) set: *const GUID,
+    pub(crate) id: u32,
+    pub(crate) flags: u32,
+    pub(crate) handler: Option<unsafe extern "win64" fn(*mut EventRequest) -> i32>,
+}
+
+/// `PCEVENT_REQUEST`.
+#[repr(C)]
+pub(crate) struct EventRequest {
+    pub(crate) major_target: *mut c_void,
+    pub(crate) minor_target: *mut c_void,
+    pub(crate) node: u32,
+    pub(crate) item: *const EventItem,
+    pub(crate) entry: *mut crate::ks::layout::KSEVENT_ENTRY,
+    pub(crate) verb: u32,
+    pub(crate) irp: *mut c_void,
+}
+
+/// `KSEVENT_TYPE_*` (ks.h), and the same values as `PCEVENT_ITEM_FLAG_*`.
+pub(crate) mod event_type {
+    /// Enable until it is disabled.
+    pub(crate) const ENABLE: u32 = 1;
+    /// Enable for one time.
+    pub(crate) const ONESHOT: u32 = 2;
+    /// Whether the event is there.
+    pub(crate) const BASIC_SUPPORT: u32 = 0x200;
+}
+
+/// `PCEVENT_VERB_*` (portcls.h).
+pub(crate) mod event_verb {
+    /// Begin.
+    pub(crate) const ADD: u32 = 1;
+    /// End.
+    pub(crate) const REMOVE: u32 = 2;
+    /// Whether it is there.
+    pub(crate) const SUPPORT: u32 = 4;
+}
+
+/// `KSMETHOD_TYPE_*` (ks.h), and the same values as `PCMETHOD_ITEM_FLAG_*`: NONE, READ, WRITE, SOURCE, SEND, SETSUPPORT,
+/// BASICSUPPORT.
+pub(crate) const METHOD_FLAGS: u32 = 0x1 | 0x2 | 0x4 | 0x100 | 0x200;
+
 /// `KSDATAFORMAT`, which is `KSDATARANGE`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -271,6 +316,10 @@ const _: () = {
     assert!(offset_of!(PropertyRequest, instance) == 40);
     assert!(offset_of!(PropertyRequest, value) == 56);
     assert!(offset_of!(PropertyRequest, irp) == 64);
+    assert!(size_of::<EventItem>() == 24);
+    assert!(size_of::<EventRequest>() == 56);
+    assert!(offset_of!(EventRequest, entry) == 32);
+    assert!(offset_of!(EventRequest, irp) == 48);
     assert!(size_of::<DataFormat>() == 64);
     assert!(size_of::<WaveFormatEx>() == 18);
     assert!(size_of::<KernelEvent>() == 40);

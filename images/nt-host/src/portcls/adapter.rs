@@ -29,6 +29,7 @@ use crate::nt::{
     IRP_MJ_POWER, IRP_MJ_SYSTEM_CONTROL, NTSTATUS, PVOID, UNICODE_STRING,
 };
 
+use crate::io::names;
 use crate::rtl::string::text;
 
 /// `PORT_CLASS_DEVICE_EXTENSION_SIZE`: 64 pointers (portcls.h).
@@ -55,13 +56,33 @@ pub(crate) struct Subdevice {
     name_address: usize,
     /// Its port.
     pub(crate) port: Com<Port>,
+    /// The symbolic links of its device interfaces, in the order of the filter's categories.
+    links: Vec<String>,
 }
 
-/// A connection between bridge pins of two subdevices.
-#[derive(Clone, Copy, PartialEq, Eq)]
+impl Subdevice {
+    /// Nobody opens it any more.
+    fn disable(&self) {
+        for link in &self.links {
+            names::enable_interface(link, false);
+        }
+    }
+}
+
+/// One end of a connection: a bridge pin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Of a subdevice, by its port's address.
+    Port(usize, u32),
+    /// Of another adapter's filter, by its symbolic link.
+    External(String, u32),
+}
+
+/// A connection between bridge pins.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct PhysicalConnection {
-    from: (usize, u32),
-    to: (usize, u32),
+    from: End,
+    to: End,
 }
 
 /// What PortCls knows of a functional device object.
@@ -122,6 +143,90 @@ pub(super) fn lower(fdo: *mut DEVICE_OBJECT) -> Option<*mut DEVICE_OBJECT> {
 /// The physical device below an adapter's.
 pub(super) fn physical(fdo: *mut DEVICE_OBJECT) -> Option<*mut DEVICE_OBJECT> {
     with(fdo, |adapter| adapter.pdo as *mut DEVICE_OBJECT)
+}
+
+/// The first device interface of a port's subdevice.
+pub(super) fn interface_of(fdo: *mut DEVICE_OBJECT, port: PVOID) -> Option<String> {
+    with(fdo, |adapter| subdevice_of(adapter, port)?.links.first().cloned()).flatten()
+}
+
+/// Takes a subdevice from its device: nobody opens it any more. Whether it was one.
+pub(super) fn unregister(fdo: *mut DEVICE_OBJECT, port: PVOID) -> bool {
+    let found = with(fdo, |adapter| {
+        let index = adapter.subdevices.iter().position(|subdevice| subdevice.port.as_raw() == port)?;
+        let is_at = |end: &End| matches!(end, End::Port(address, _) if *address == port as usize);
+        adapter.connections.retain(|connection| !is_at(&connection.from) && !is_at(&connection.to));
+        Some(adapter.subdevices.swap_remove(index))
+    });
+    let Some(subdevice) = found.flatten() else { return false };
+    check_name(&subdevice);
+    subdevice.disable();
+    true
+}
+
+/// Notes a connection.
+fn connect(fdo: *mut DEVICE_OBJECT, from: End, to: End) {
+    with(fdo, |adapter| adapter.connections.push(PhysicalConnection { from, to }));
+}
+
+/// Forgets a connection. Whether there was one.
+pub(super) fn disconnect(fdo: *mut DEVICE_OBJECT, from: &End, to: &End) -> bool {
+    let removed = with(fdo, |adapter| {
+        let index =
+            adapter.connections.iter().position(|connection| connection.from == *from && connection.to == *to)?;
+        Some(adapter.connections.swap_remove(index))
+    });
+    removed.flatten().is_some()
+}
+
+/// What a pin of a port is connected to: the other pin, and the symbolic link of its filter.
+pub(crate) fn physical_connection(port: PVOID, pin: u32) -> Option<(u32, String)> {
+    let own = End::Port(port as usize, pin);
+    ADAPTERS.with(|adapters| {
+        adapters.iter().find_map(|adapter| {
+            let found = adapter.connections.iter().find(|connection| connection.from == own || connection.to == own)?;
+            match if found.from == own { &found.to } else { &found.from } {
+                End::External(link, pin) => Some((*pin, link.clone())),
+                End::Port(address, pin) => {
+                    Some((*pin, subdevice_of(adapter, *address as PVOID)?.links.first()?.clone()))
+                }
+            }
+        })
+    })
+}
+
+/// A connection of a subdevice's bridge pin with another adapter's filter.
+unsafe fn connect_external(
+    function: &str,
+    fdo: *mut DEVICE_OBJECT,
+    port: PVOID,
+    pin: (u32, u32),
+    name: *const UNICODE_STRING,
+    build: impl FnOnce(String) -> (End, End),
+) -> NTSTATUS {
+    if name.is_null() {
+        return STATUS_INVALID_PARAMETER;
+    }
+    let (number, flow) = pin;
+    let port = with(fdo, |adapter| subdevice_of(adapter, port).map(|subdevice| subdevice.port.clone())).flatten();
+    let factory = |port: &Com<Port>| {
+        port.filter().and_then(|filter| filter.pins.get(number as usize).map(|pin| (pin.data_flow, pin.max_filter)))
+    };
+    if port.as_ref().and_then(factory) != Some((flow, 0)) {
+        violation(
+            function,
+            Broken::new(
+                rules::PHYSICAL_CONNECTION,
+                format!("pin {number} is no bridge pin of a registered subdevice with that direction"),
+                "call it after PcRegisterSubdevice, with an OUT bridge pin as the beginning or an IN bridge pin as the end",
+            ),
+        )
+    }
+    rules::PHYSICAL_CONNECTION.held();
+    // SAFETY: by the caller, a string.
+    let (from, to) = build(unsafe { text(&*name) });
+    connect(fdo, from, to);
+    STATUS_SUCCESS
 }
 
 /// `PcGetDeviceProperty`.
@@ -238,28 +343,34 @@ pub(super) fn release_subdevices(fdo: *mut DEVICE_OBJECT) {
         core::mem::take(&mut adapter.subdevices)
     });
     for subdevice in subdevices.unwrap_or_default() {
-        // SAFETY: the driver promises the name for the life of the device.
-        let name = unsafe { read_name(subdevice.name_address as *const u16) };
-        if name.as_deref() != Some(subdevice.name.as_str()) {
-            violation(
-                "PcRegisterSubdevice",
-                Broken::new(
-                    rules::SUBDEVICE_NAME,
-                    format!(
-                        "the name \"{}\" at {:#x} reads \"{}\" now",
-                        subdevice.name,
-                        subdevice.name_address,
-                        name.unwrap_or_default()
-                    ),
-                    "pass the address of a static string",
-                ),
-            )
-        }
-        rules::SUBDEVICE_NAME.held();
+        check_name(&subdevice);
+        subdevice.disable();
         subdevice.port.shut_down();
     }
     io_timeout::forget(fdo);
     power::unregister(fdo);
+}
+
+/// The driver has kept the name where it was (rule 14).
+fn check_name(subdevice: &Subdevice) {
+    // SAFETY: the driver promises the name for the life of the device.
+    let name = unsafe { read_name(subdevice.name_address as *const u16) };
+    if name.as_deref() != Some(subdevice.name.as_str()) {
+        violation(
+            "PcRegisterSubdevice",
+            Broken::new(
+                rules::SUBDEVICE_NAME,
+                format!(
+                    "the name \"{}\" at {:#x} reads \"{}\" now",
+                    subdevice.name,
+                    subdevice.name_address,
+                    name.unwrap_or_default()
+                ),
+                "pass the address of a static string",
+            ),
+        )
+    }
+    rules::SUBDEVICE_NAME.held();
 }
 
 /// IRP_MN_REMOVE_DEVICE, when the bus driver has done its part.
@@ -441,7 +552,12 @@ crate::exports! {
                 return STATUS_INSUFFICIENT_RESOURCES;
             }
             adapter.unregistered.retain(|address| *address != port.as_raw() as usize);
-            adapter.subdevices.push(Subdevice { name: text, name_address: name as usize, port });
+            let categories = port.filter().map(|filter| filter.categories.clone()).unwrap_or_default();
+            let pdo = adapter.pdo as *mut DEVICE_OBJECT;
+            let links = categories.iter().filter_map(|category| names::register_interface(pdo, category, Some(&text)));
+            let links: Vec<String> = links.collect();
+            links.iter().for_each(|link| _ = names::enable_interface(link, true));
+            adapter.subdevices.push(Subdevice { name: text, name_address: name as usize, port, links });
             STATUS_SUCCESS
         });
         match added {
@@ -480,8 +596,22 @@ crate::exports! {
             )
         }
         rules::PHYSICAL_CONNECTION.held();
-        with(fdo, |adapter| adapter.connections.push(PhysicalConnection { from: (from as usize, from_pin), to: (to as usize, to_pin) }));
+        connect(fdo, End::Port(from as usize, from_pin), End::Port(to as usize, to_pin));
         STATUS_SUCCESS
+    }
+
+    /// Notes that a subdevice is connected to another adapter's filter.
+    [PASSIVE] fn PcRegisterPhysicalConnectionToExternal(fdo: *mut DEVICE_OBJECT, from: PVOID, from_pin: u32, to: *const UNICODE_STRING, to_pin: u32) -> NTSTATUS {
+        connect_external("PcRegisterPhysicalConnectionToExternal", fdo, from, (from_pin, super::abi::data_flow::OUT), to, |name| {
+            (End::Port(from as usize, from_pin), End::External(name, to_pin))
+        })
+    }
+
+    /// Notes that another adapter's filter is connected to a subdevice.
+    [PASSIVE] fn PcRegisterPhysicalConnectionFromExternal(fdo: *mut DEVICE_OBJECT, from: *const UNICODE_STRING, from_pin: u32, to: PVOID, to_pin: u32) -> NTSTATUS {
+        connect_external("PcRegisterPhysicalConnectionFromExternal", fdo, to, (to_pin, super::abi::data_flow::IN), from, |name| {
+            (End::External(name, from_pin), End::Port(to as usize, to_pin))
+        })
     }
 
     /// The time since another time, or since the beginning. 100 ns units.

@@ -308,8 +308,13 @@ unsafe extern "win64" fn get_message(this: This, out: *mut *mut KernelEvent) -> 
     }
     // SAFETY: the caller holds a reference.
     let allocator = unsafe { object(this) };
-    let taken =
-        if allocator.is_starved_of(starve::EVENTS) { starved() } else { allocator.pool.with(|pool| pool.take_event()) };
+    let taken = if kernel::refuse("IAllocatorMXF::GetMessage") {
+        Ok(None)
+    } else if allocator.is_starved_of(starve::EVENTS) {
+        starved()
+    } else {
+        allocator.pool.with(|pool| pool.take_event())
+    };
     // SAFETY: the caller's out parameter.
     unsafe { give(out, taken) }
 }
@@ -332,7 +337,7 @@ unsafe extern "win64" fn get_buffer(this: This, out: *mut *mut u8) -> NTSTATUS {
     }
     // SAFETY: the caller holds a reference.
     let allocator = unsafe { object(this) };
-    let taken = if allocator.is_starved_of(starve::BUFFERS) {
+    let taken = if allocator.is_starved_of(starve::BUFFERS) || kernel::refuse("IAllocatorMXF::GetBuffer") {
         Ok(None)
     } else {
         allocator.pool.with(|pool| pool.take_buffer())

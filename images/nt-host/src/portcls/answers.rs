@@ -27,6 +27,7 @@ pub(crate) mod pin {
     pub(crate) const COMMUNICATION: u32 = 7;
     pub(crate) const GLOBALCINSTANCES: u32 = 8;
     pub(crate) const NECESSARYINSTANCES: u32 = 9;
+    pub(crate) const PHYSICALCONNECTION: u32 = 10;
     pub(crate) const CATEGORY: u32 = 11;
     pub(crate) const NAME: u32 = 12;
 }
@@ -133,6 +134,17 @@ pub(crate) fn pin_property(
         pin::NAME => guid(factory.name.as_ref().or(factory.category.as_ref()), value),
         _ => (STATUS_NOT_FOUND, 0),
     }
+}
+
+/// Answers KSPROPERTY_PIN_PHYSICALCONNECTION: a `KSPIN_PHYSICALCONNECTION` with the other pin and its filter's symbolic
+/// link.
+pub(crate) fn physical_connection(connection: Option<(u32, alloc::string::String)>, value: &mut [u8]) -> Answer {
+    let Some((pin, link)) = connection else { return (STATUS_NOT_FOUND, 0) };
+    let link: Vec<u8> = link.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
+    let mut bytes = ((2 * size_of::<u32>() + link.len()) as u32).to_le_bytes().to_vec();
+    bytes.extend(pin.to_le_bytes());
+    bytes.extend(link);
+    fixed(&bytes, value)
 }
 
 /// Answers a GET of KSPROPSETID_Topology.
@@ -252,6 +264,14 @@ mod tests {
         let mut value = [0; 24];
         assert_eq!(topology_property(&synthesizer(), topology::NODES, &[], &mut value), (STATUS_SUCCESS, 24));
         assert_eq!(value[8..], guids::to_bytes(&guids::KSNODETYPE_SYNTHESIZER));
+    }
+
+    #[test]
+    fn a_physical_connection_names_the_other_pin_and_filter() {
+        let mut value = [0; 16];
+        let answer = physical_connection(Some((3, "abc".into())), &mut value);
+        assert_eq!((answer, &value[..10]), ((STATUS_SUCCESS, 16), &[16, 0, 0, 0, 3, 0, 0, 0, b'a', 0][..]));
+        assert_eq!(physical_connection(None, &mut value), (STATUS_NOT_FOUND, 0));
     }
 
     #[test]

@@ -277,6 +277,15 @@ impl<T: Class> Facet<T> {
     pub(crate) fn address(&self) -> PVOID {
         core::ptr::from_ref(self).cast_mut().cast()
     }
+
+    /// The interface pointer of a facet's object.
+    ///
+    /// # Safety
+    /// The caller holds a reference to the facet.
+    pub(crate) unsafe fn owner(this: *mut Self) -> PVOID {
+        // SAFETY: by the caller.
+        unsafe { (*this).owner.load(Ordering::Acquire) }.cast()
+    }
 }
 
 /// The three methods of `IUnknown` for a facet, which are its object's.

@@ -7,12 +7,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::abi::{
-    AutomationTable, Connection, DATA_RANGE_AUDIO_BYTES, DATA_RANGE_MUSIC_BYTES, DataFormat, FILTER_NODE,
-    FilterDescriptor, KsIdentifier, NodeDescriptor, PinDescriptor, PropertyItem, communication, data_flow,
-    property_type,
+    AutomationTable, Connection, DATA_RANGE_AUDIO_BYTES, DATA_RANGE_MUSIC_BYTES, DataFormat, EventItem, FILTER_NODE,
+    FilterDescriptor, KsIdentifier, METHOD_FLAGS, NodeDescriptor, PinDescriptor, PropertyItem, communication,
+    data_flow, event_type, property_type,
 };
 use super::guids::{self, GUID, Printed};
 use super::rules::{self, Broken};
+use super::services;
 
 /// Most pins, nodes, connections, categories and property items that a descriptor may name: far above any real one, low
 /// enough that a wild count is found before the memory behind it is read.
@@ -49,6 +50,24 @@ unsafe impl Send for Property {}
 // SAFETY: as above.
 unsafe impl Sync for Property {}
 
+/// An event that a miniport handles.
+#[derive(Clone, Copy)]
+pub(crate) struct Event {
+    /// The item in the driver's table.
+    pub(crate) item: *const EventItem,
+    /// Its set.
+    pub(crate) set: GUID,
+    /// Its id in the set.
+    pub(crate) id: u32,
+    /// Its verbs: bits of [`event_type`].
+    pub(crate) flags: u32,
+}
+
+// SAFETY: the item is only read, and lives as long as the driver's image.
+unsafe impl Send for Event {}
+// SAFETY: as above.
+unsafe impl Sync for Event {}
+
 /// A data range, whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DataRange {
@@ -66,6 +85,7 @@ pub(crate) struct Pin {
     pub(crate) max_filter: u32,
     pub(crate) min_filter: u32,
     pub(crate) properties: Vec<Property>,
+    pub(crate) events: Vec<Event>,
     pub(crate) interfaces: Vec<KsIdentifier>,
     pub(crate) mediums: Vec<KsIdentifier>,
     pub(crate) ranges: Vec<DataRange>,
@@ -96,11 +116,13 @@ pub(crate) struct Node {
     pub(crate) node_type: GUID,
     pub(crate) name: Option<GUID>,
     pub(crate) properties: Vec<Property>,
+    pub(crate) events: Vec<Event>,
 }
 
 /// A whole filter.
 pub(crate) struct Filter {
     pub(crate) properties: Vec<Property>,
+    pub(crate) events: Vec<Event>,
     pub(crate) pins: Vec<Pin>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) connections: Vec<Connection>,
@@ -124,6 +146,7 @@ impl Filter {
             let nodes = items::<NodeDescriptor>("Nodes", raw.node_size, raw.node_count, raw.nodes)?;
             Ok(Self {
                 properties: properties("the filter", raw.automation)?,
+                events: events("the filter", raw.automation)?,
                 pins: pins.enumerate().map(|(id, pin)| read_pin(id, &pin.read())).collect::<Result<_, _>>()?,
                 nodes: nodes.enumerate().map(|(id, node)| read_node(id, &node.read())).collect::<Result<_, _>>()?,
                 connections: array("Connections", raw.connection_count, raw.connections)?,
@@ -277,9 +300,11 @@ pub(crate) unsafe fn fingerprint(descriptor: *const FilterDescriptor) -> Result<
     let filter = unsafe { Filter::read(descriptor) }?;
     let mut sum = Fnv::new();
     sum.properties(&filter.properties);
+    sum.events(&filter.events);
     for pin in &filter.pins {
         sum.words(&[pin.max_global, pin.max_filter, pin.min_filter, pin.data_flow, pin.communication]);
         sum.properties(&pin.properties);
+        sum.events(&pin.events);
         pin.ranges.iter().for_each(|range| sum.bytes(&range.bytes));
         pin.category.iter().chain(&pin.name).for_each(|guid| sum.bytes(&guids::to_bytes(guid)));
         pin.interfaces.iter().chain(&pin.mediums).for_each(|identifier| {
@@ -291,6 +316,7 @@ pub(crate) unsafe fn fingerprint(descriptor: *const FilterDescriptor) -> Result<
         sum.bytes(&guids::to_bytes(&node.node_type));
         node.name.iter().for_each(|guid| sum.bytes(&guids::to_bytes(guid)));
         sum.properties(&node.properties);
+        sum.events(&node.events);
     }
     for connection in &filter.connections {
         sum.words(&[connection.from_node, connection.from_pin, connection.to_node, connection.to_pin]);
@@ -322,6 +348,16 @@ impl Fnv {
             self.bytes(&guids::to_bytes(&property.set));
             self.words(&[property.id, property.flags]);
             self.bytes(&(property.item as usize).to_le_bytes());
+        }
+    }
+}
+
+impl Fnv {
+    fn events(&mut self, events: &[Event]) {
+        for event in events {
+            self.bytes(&guids::to_bytes(&event.set));
+            self.words(&[event.id, event.flags]);
+            self.bytes(&(event.item as usize).to_le_bytes());
         }
     }
 }
@@ -381,15 +417,54 @@ unsafe fn properties(owner: &str, table: *const AutomationTable) -> Result<Vec<P
     unsafe {
         let table = table.read();
         form(table.reserved == 0, || format!("the automation table of {owner} has Reserved {}", table.reserved))?;
-        // Methods and events have the shape of properties.
-        drop(items::<PropertyItem>("Methods", table.method_size, table.method_count, table.methods)?);
-        drop(items::<PropertyItem>("Events", table.event_size, table.event_count, table.events)?);
         items::<PropertyItem>("Properties", table.property_size, table.property_count, table.properties)?
             .map(|item| {
                 let content = item.read();
                 form(!content.set.is_null(), || format!("a property of {owner} has no Set"))?;
                 form(content.handler.is_some(), || format!("property {} of {owner} has no Handler", content.id))?;
                 Ok(Property { item, set: content.set.read_unaligned(), id: content.id, flags: content.flags })
+            })
+            .collect()
+    }
+}
+
+/// The events of an automation table, and a look at its methods.
+unsafe fn events(owner: &str, table: *const AutomationTable) -> Result<Vec<Event>, Broken> {
+    let whole = |holds: bool, what: &str, id: u32| {
+        if holds {
+            return Ok(());
+        }
+        Err(Broken::new(
+            services::EVENT_ITEMS,
+            format!("{what} {id} of {owner}"),
+            "give every item its set, its handler, and the flags of its kind: PCMETHOD_ITEM_FLAG_*, PCEVENT_ITEM_FLAG_*",
+        ))
+    };
+    if table.is_null() {
+        return Ok(Vec::new());
+    }
+    // SAFETY: by the caller.
+    unsafe {
+        let table = table.read();
+        for item in items::<PropertyItem>("Methods", table.method_size, table.method_count, table.methods)? {
+            let content = item.read();
+            whole(!content.set.is_null(), "no Set in method", content.id)?;
+            whole(content.handler.is_some(), "no Handler in method", content.id)?;
+            whole(content.flags & !METHOD_FLAGS == 0, "unknown Flags in method", content.id)?;
+        }
+        items::<EventItem>("Events", table.event_size, table.event_count, table.events)?
+            .map(|item| {
+                let content = item.read();
+                let enables = event_type::ENABLE | event_type::ONESHOT;
+                whole(!content.set.is_null(), "no Set in event", content.id)?;
+                whole(content.handler.is_some(), "no Handler in event", content.id)?;
+                whole(
+                    content.flags & !(enables | event_type::BASIC_SUPPORT) == 0,
+                    "unknown Flags in event",
+                    content.id,
+                )?;
+                whole(content.flags & enables != 0, "neither ENABLE nor ONESHOT among the Flags of event", content.id)?;
+                Ok(Event { item, set: content.set.read_unaligned(), id: content.id, flags: content.flags })
             })
             .collect()
     }
@@ -404,6 +479,7 @@ unsafe fn read_node(id: usize, raw: &NodeDescriptor) -> Result<Node, Broken> {
             node_type: raw.node_type.read_unaligned(),
             name: optional(raw.name),
             properties: properties(&format!("node {id}"), raw.automation)?,
+            events: events(&format!("node {id}"), raw.automation)?,
         })
     }
 }
@@ -421,6 +497,7 @@ unsafe fn read_pin(id: usize, raw: &PinDescriptor) -> Result<Pin, Broken> {
             max_filter: raw.max_filter,
             min_filter: raw.min_filter,
             properties: properties(&format!("pin {id}"), raw.automation)?,
+            events: events(&format!("pin {id}"), raw.automation)?,
             interfaces: array("Interfaces", ks.interface_count, ks.interfaces)?,
             mediums: array("Mediums", ks.medium_count, ks.mediums)?,
             ranges,
@@ -526,6 +603,7 @@ pub(crate) mod tests {
             max_filter: instances,
             min_filter: 0,
             properties: vec![],
+            events: vec![],
             interfaces: vec![],
             mediums: vec![],
             ranges: vec![range(sub)],
@@ -545,6 +623,7 @@ pub(crate) mod tests {
         let connection = |from_node, from_pin, to_node, to_pin| Connection { from_node, from_pin, to_node, to_pin };
         Filter {
             properties: vec![],
+            events: vec![],
             pins: vec![
                 pin(guids::KSDATAFORMAT_SUBTYPE_MIDI, data_flow::IN, communication::SINK),
                 pin(guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC, data_flow::IN, communication::SINK),
@@ -554,6 +633,7 @@ pub(crate) mod tests {
                 node_type: guids::KSNODETYPE_SYNTHESIZER,
                 name: None,
                 properties: vec![property(SYNTH_CAPS), property(SYNTH_PORTPARAMETERS)],
+                events: vec![],
             }],
             connections: vec![
                 connection(FILTER_NODE, 0, 0, NODE_IN),

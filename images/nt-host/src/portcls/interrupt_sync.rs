@@ -320,7 +320,7 @@ unsafe extern "win64" fn connect(this: This) -> NTSTATUS {
         )
     }
     rules::INTERRUPT_ORDER.held();
-    if start::must_fail("IInterruptSync::Connect") {
+    if start::must_fail("IInterruptSync::Connect") || kernel::refuse("IInterruptSync::Connect") {
         return crate::nt::status::STATUS_INSUFFICIENT_RESOURCES;
     }
     let mut interrupt = core::ptr::null_mut();
@@ -368,7 +368,9 @@ unsafe extern "win64" fn register_service_routine(
 ) -> NTSTATUS {
     irql::passive("IInterruptSync", "RegisterServiceRoutine");
     let Some(routine) = routine else { return STATUS_INVALID_PARAMETER };
-    if start::must_fail("IInterruptSync::RegisterServiceRoutine") {
+    if start::must_fail("IInterruptSync::RegisterServiceRoutine")
+        || kernel::refuse("IInterruptSync::RegisterServiceRoutine")
+    {
         return crate::nt::status::STATUS_INSUFFICIENT_RESOURCES;
     }
     // SAFETY: the caller holds a reference.

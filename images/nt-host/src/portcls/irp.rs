@@ -4,17 +4,19 @@
 
 use core::ffi::c_void;
 
-use super::abi::{KsIdentifier, property_type};
+use super::abi::{KsIdentifier, event_type, property_type};
 use super::adapter;
+use super::events;
 use super::power;
 use super::property::{self, Request, Sent, Target};
 use crate::api::{
     IofCallDriver, IofCompleteRequest, KeInitializeEvent, KeSetEvent, KeWaitForSingleObject, PoCallDriver,
     PoStartNextPowerIrp,
 };
+use crate::ks::layout::KSEVENTDATA;
 use crate::nt::status::{
-    STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_MORE_PROCESSING_REQUIRED, STATUS_NO_SUCH_DEVICE,
-    STATUS_PENDING, STATUS_SUCCESS, success,
+    STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_BUFFER_SIZE, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER,
+    STATUS_MORE_PROCESSING_REQUIRED, STATUS_NO_SUCH_DEVICE, STATUS_PENDING, STATUS_SUCCESS, success,
 };
 use crate::nt::{
     DEVICE_OBJECT, IO_STACK_LOCATION, IRP, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, IRP_MJ_CREATE, IRP_MJ_DEVICE_CONTROL,
@@ -25,6 +27,10 @@ use crate::nt::{
 
 /// `IOCTL_KS_PROPERTY` (ks.h).
 pub(crate) const IOCTL_KS_PROPERTY: u32 = 0x002F_0003;
+
+/// `IOCTL_KS_ENABLE_EVENT` and `IOCTL_KS_DISABLE_EVENT` (ks.h).
+pub(crate) const IOCTL_KS_ENABLE_EVENT: u32 = 0x002F_0007;
+pub(crate) const IOCTL_KS_DISABLE_EVENT: u32 = 0x002F_000B;
 
 /// Bytes of `KSPROPERTY`, and of `KSNODEPROPERTY`.
 const KSPROPERTY_BYTES: usize = size_of::<KsIdentifier>();
@@ -197,22 +203,40 @@ unsafe fn plug_and_play(fdo: *mut DEVICE_OBJECT, irp: *mut IRP, minor: u8) -> NT
     }
 }
 
-/// `IOCTL_KS_PROPERTY` on a handle: the file object's `FsContext` is the [`Target`].
+/// Requests of kernel streaming on a handle: the file object's `FsContext` is the [`Target`].
 unsafe fn device_control(irp: *mut IRP) -> NTSTATUS {
     // SAFETY: by the caller the IRP is ours; METHOD_NEITHER passes the client's own pointers, and the only client is the
     // agent, in this address space.
     unsafe {
         let location = stack_location(irp);
         let parameters = location.Parameters.DeviceIoControl;
-        if parameters.IoControlCode.0 != IOCTL_KS_PROPERTY || location.FileObject.is_null() {
+        if location.FileObject.is_null() {
             return complete(irp, STATUS_INVALID_DEVICE_REQUEST);
         }
         let Some(target) = (*location.FileObject).FsContext.cast::<Target<'_>>().as_ref() else {
             return complete(irp, STATUS_INVALID_DEVICE_REQUEST);
         };
         let input = bytes(parameters.Type3InputBuffer, parameters.InputBufferLength.0);
+        let room = parameters.OutputBufferLength.0;
+        match parameters.IoControlCode.0 {
+            IOCTL_KS_PROPERTY => property(irp, target, input, room),
+            IOCTL_KS_ENABLE_EVENT => complete(irp, enable_event(irp, target, input, room)),
+            IOCTL_KS_DISABLE_EVENT => {
+                let whole = input.is_empty() || input.len() >= size_of::<KSEVENTDATA>();
+                let client = if input.is_empty() { core::ptr::null() } else { input.as_ptr().cast() };
+                let status = if whole { events::disable(*target, client) } else { STATUS_INVALID_BUFFER_SIZE };
+                complete(irp, status)
+            }
+            _ => complete(irp, STATUS_INVALID_DEVICE_REQUEST),
+        }
+    }
+}
+
+unsafe fn property(irp: *mut IRP, target: &Target<'_>, input: &[u8], room: u32) -> NTSTATUS {
+    // SAFETY: by the caller; the client's buffer has as much room as it says.
+    unsafe {
         let Some((request, instance)) = parse(input) else { return complete(irp, STATUS_INVALID_PARAMETER) };
-        let value: &mut [u8] = match parameters.OutputBufferLength.0 {
+        let value: &mut [u8] = match room {
             0 => &mut [],
             length => core::slice::from_raw_parts_mut((*irp).UserBuffer.cast(), length as usize),
         };
@@ -220,6 +244,21 @@ unsafe fn device_control(irp: *mut IRP) -> NTSTATUS {
             Sent::Answered((status, length)) => complete_with(irp, status, length),
             Sent::Pending => STATUS_PENDING,
         }
+    }
+}
+
+/// `KSEVENT` or `KSE_NODE`, with the client's `KSEVENTDATA` where the output would be. Its headers are those of properties.
+unsafe fn enable_event(irp: *mut IRP, target: &Target<'_>, input: &[u8], room: u32) -> NTSTATUS {
+    let Some((request, _)) = parse(input) else { return STATUS_INVALID_PARAMETER };
+    let Request { node, set, id, verb, .. } = request;
+    let asks = verb == event_type::BASIC_SUPPORT;
+    if !asks && (room as usize) < size_of::<KSEVENTDATA>() {
+        return STATUS_BUFFER_TOO_SMALL;
+    }
+    // SAFETY: by the caller; the client's data lies in its buffer as long as the event is enabled.
+    unsafe {
+        let client = (*irp).UserBuffer.cast();
+        events::request(*target, &events::Request { node, set, id, verb }, client, irp.cast::<c_void>())
     }
 }
 

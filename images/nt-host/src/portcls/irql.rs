@@ -33,6 +33,12 @@ pub(crate) fn passive(interface: &'static str, method: &'static str) {
     at_most(PASSIVE_LEVEL, interface, method);
 }
 
+/// As [`passive`], for a method whose name says its interface.
+pub(crate) fn passive_method(method: &'static str) {
+    let (interface, name) = method.split_once("::").unwrap_or(("", method));
+    passive(interface, name);
+}
+
 /// `DISPATCH_LEVEL` until dropped.
 pub(crate) struct Raised(KIRQL);
 

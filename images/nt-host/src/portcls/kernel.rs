@@ -18,7 +18,14 @@ mod target {
     };
     use crate::nt::{KDPC, KIRQL, KTIMER, PVOID};
 
-    pub(crate) use super::super::adapter::device_property;
+    pub(crate) use super::super::adapter::{device_property, physical_connection};
+    use super::super::events::{self, Generated};
+    pub(crate) use super::super::registry_key::of_port as registry_key_of_port;
+    pub(crate) use super::super::unregister;
+    pub(crate) use crate::ks::event::{check_notification, signal};
+    use crate::ks::layout::{KSEVENT_ENTRY, KSEVENTDATA};
+    pub(crate) use crate::shortage::refuse;
+    use crate::sync::Uninterrupted;
 
     /// The current IRQL.
     pub(crate) fn current() -> KIRQL {
@@ -123,6 +130,47 @@ mod target {
     unsafe extern "win64" fn call_routine(_dpc: *mut KDPC, context: PVOID, _first: PVOID, _second: PVOID) {
         // SAFETY: the context is the routine of `with_interruptions`, which outlives the DPC.
         unsafe { (*context.cast::<&dyn Fn()>())() };
+    }
+
+    /// An entry for an event.
+    pub(crate) fn create_event(data: &KSEVENTDATA, flags: u32) -> *mut KSEVENT_ENTRY {
+        crate::ks::event::create(0, data, flags)
+    }
+
+    /// Frees it.
+    ///
+    /// # Safety
+    /// Nobody uses it any more.
+    pub(crate) unsafe fn free_event(entry: *mut KSEVENT_ENTRY) {
+        // SAFETY: by the caller.
+        unsafe { crate::ks::event::free("IPortEvents", entry) };
+    }
+
+    struct Later(core::cell::UnsafeCell<KDPC>);
+    // SAFETY: only passed to the kernel's functions.
+    unsafe impl Sync for Later {}
+    // SAFETY: all zero until it is initialised, before it is queued first.
+    static LATER: Later = Later(core::cell::UnsafeCell::new(unsafe { core::mem::zeroed() }));
+    static GENERATED: Uninterrupted<alloc::vec::Vec<Generated>> = Uninterrupted::new(alloc::vec::Vec::new());
+
+    /// Has events generated from a DPC.
+    pub(crate) fn generate_later(wanted: Generated) {
+        // SAFETY: the DPC is initialised by whoever comes first, before it is queued.
+        unsafe {
+            GENERATED.with(|generated| {
+                generated.push(wanted);
+                if (*LATER.0.get()).DeferredRoutine.is_none() {
+                    KeInitializeDpc(LATER.0.get(), Some(generate_now), core::ptr::null_mut());
+                }
+            });
+            KeInsertQueueDpc(LATER.0.get(), core::ptr::null_mut(), core::ptr::null_mut());
+        }
+    }
+
+    unsafe extern "win64" fn generate_now(_dpc: *mut KDPC, _context: PVOID, _first: PVOID, _second: PVOID) {
+        for wanted in GENERATED.with(core::mem::take) {
+            events::generate(&wanted);
+        }
     }
 
     /// Whether the host's main thread is in [`pause`].
@@ -294,6 +342,69 @@ mod double {
         _length: *mut u32,
     ) -> NTSTATUS {
         status::STATUS_NOT_SUPPORTED
+    }
+
+    pub(crate) fn physical_connection(_port: PVOID, _pin: u32) -> Option<(u32, std::string::String)> {
+        None
+    }
+
+    pub(crate) unsafe fn registry_key_of_port(
+        _fdo: PVOID,
+        _port: PVOID,
+        _out: (*mut PVOID, PVOID),
+        _kind: (u32, u32),
+        _attributes: PVOID,
+        _options: u32,
+        _disposition: *mut u32,
+    ) -> NTSTATUS {
+        status::STATUS_NOT_SUPPORTED
+    }
+
+    pub(crate) mod unregister {
+        use super::{NTSTATUS, PVOID, status};
+
+        pub(crate) fn subdevice(_fdo: PVOID, _port: PVOID) -> NTSTATUS {
+            status::STATUS_NOT_SUPPORTED
+        }
+
+        pub(crate) unsafe fn connection(_fdo: PVOID, _from: (PVOID, bool, u32), _to: (PVOID, bool, u32)) -> NTSTATUS {
+            status::STATUS_NOT_SUPPORTED
+        }
+    }
+
+    pub(crate) fn refuse(_function: &str) -> bool {
+        false
+    }
+
+    pub(crate) fn check_notification(_data: &crate::ks::layout::KSEVENTDATA) -> NTSTATUS {
+        status::STATUS_SUCCESS
+    }
+
+    /// The client's `Object` is the address of a counter here.
+    pub(crate) unsafe fn signal(entry: *mut crate::ks::layout::KSEVENT_ENTRY) -> NTSTATUS {
+        // SAFETY: the test's counter outlives its event.
+        unsafe { *(*entry).Object.cast::<u32>() += 1 };
+        status::STATUS_SUCCESS
+    }
+
+    pub(crate) fn create_event(
+        data: &crate::ks::layout::KSEVENTDATA,
+        flags: u32,
+    ) -> *mut crate::ks::layout::KSEVENT_ENTRY {
+        // SAFETY: all zero is a valid entry.
+        let mut entry: std::boxed::Box<crate::ks::layout::KSEVENT_ENTRY> =
+            std::boxed::Box::new(unsafe { core::mem::zeroed() });
+        (entry.Object, entry.Flags) = (data.Object as PVOID, flags);
+        std::boxed::Box::into_raw(entry)
+    }
+
+    pub(crate) unsafe fn free_event(entry: *mut crate::ks::layout::KSEVENT_ENTRY) {
+        // SAFETY: made by `create_event`.
+        drop(unsafe { std::boxed::Box::from_raw(entry) });
+    }
+
+    pub(crate) fn generate_later(wanted: crate::portcls::events::Generated) {
+        crate::portcls::events::generate(&wanted);
     }
 
     /// A millisecond goes by.

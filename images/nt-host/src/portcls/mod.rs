@@ -6,7 +6,8 @@
 //! | the adapter driver's services | [`adapter`], [`resources`], [`interrupt_sync`], [`service_group`], [`power`] |
 //! | the port and its streams | [`port`], [`pin`], [`allocator`], [`event_pool`], [`capture`], [`clock`] |
 //! | data on its way to a stream | [`unpack`], [`sequencer`], [`delivery`] |
-//! | kernel streaming properties | [`property`], [`answers`], [`formats`], [`descriptor`] |
+//! | kernel streaming properties and events | [`property`], [`answers`], [`events`], [`formats`], [`descriptor`] |
+//! | services that not every miniport takes | [`services`], [`registry_key`], [`unregister`], [`dma_channel`], [`content`], [`new_miniport`] |
 //! | how drivers' objects are called, and ours are made | [`slots`], [`com`], [`abi`], [`guids`] |
 //! | the contract, and what puts a driver to the test | [`rules`], [`probe`], [`exam`] |
 
@@ -24,9 +25,14 @@ mod answers;
 mod capture;
 pub(crate) mod clock;
 mod com;
+#[cfg(target_os = "none")]
+mod content;
 mod delivery;
 mod descriptor;
+#[cfg(target_os = "none")]
+mod dma_channel;
 mod event_pool;
+pub(crate) mod events;
 pub(crate) mod exam;
 pub(crate) mod formats;
 pub(crate) mod guids;
@@ -39,6 +45,8 @@ pub(crate) mod irp;
 mod irql;
 mod kernel;
 mod lock;
+#[cfg(target_os = "none")]
+mod new_miniport;
 mod new_stream;
 pub(crate) mod pin;
 mod port;
@@ -46,15 +54,20 @@ mod port;
 mod power;
 mod probe;
 pub(crate) mod property;
+#[cfg(target_os = "none")]
+pub(crate) mod registry_key;
 mod resources;
 pub mod rules;
 mod sequencer;
 mod service_group;
+pub mod services;
 mod slots;
 pub(crate) mod statistics;
 #[cfg(test)]
 mod tests;
 mod unpack;
+#[cfg(target_os = "none")]
+pub(crate) mod unregister;
 
 pub(crate) use abi::{KsState, property_type};
 pub(crate) use capture::Captured;
@@ -69,18 +82,25 @@ pub(crate) use unpack::{Malformed, Message};
 #[cfg(target_os = "none")]
 pub static EXPORT_TABLES: &[&[crate::export::Export]] = &[
     adapter::EXPORTS,
+    content::EXPORTS,
+    dma_channel::EXPORTS,
     interrupt_sync::EXPORTS,
     io_timeout::EXPORTS,
+    new_miniport::EXPORTS,
     port::EXPORTS,
     power::EXPORTS,
     property::EXPORTS,
+    registry_key::EXPORTS,
     resources::EXPORTS,
     service_group::EXPORTS,
 ];
 
 /// Checks, when a driver has been unloaded, that it left none of PortCls' objects behind (rule 82).
 pub(crate) fn check_nothing_left() {
-    let left = com::leftovers();
+    #[cfg_attr(test, allow(unused_mut, reason = "nothing more is left in a test"))]
+    let mut left = com::leftovers();
+    #[cfg(target_os = "none")]
+    left.extend(crate::ks::leftovers());
     if !left.is_empty() {
         violation(
             "DriverUnload",
@@ -128,6 +148,17 @@ pub(crate) fn hold_dispatch(milliseconds: u32) {
 #[cfg(target_os = "none")]
 fn violation(function: &str, broken: rules::Broken) -> ! {
     crate::verifier::violation(Some(broken.rule.number), function, format_args!("{broken} [{}]", broken.rule.source))
+}
+
+/// Stops the guest, because a driver broke a rule of another service.
+#[cfg(target_os = "none")]
+pub(crate) fn stop_for(
+    function: &str,
+    rule: &'static rules::Rule,
+    what: alloc::string::String,
+    remedy: &'static str,
+) -> ! {
+    violation(function, rules::Broken::new(rule, what, remedy))
 }
 
 /// Ends the test.

@@ -662,6 +662,9 @@ impl Pin {
 
     /// The rest of closing. `kept` is the rule that a stream breaks that keeps events.
     fn finish_closing_as(&mut self, kept: &'static Rule) {
+        if let Some(major) = self.port.major_target() {
+            super::events::end_all(self.minor_target() as usize, major.as_raw(), self.minor_target());
+        }
         self.connect_capture(false);
         if let Some(Group { group, sink, place }) = self.group.take() {
             if let Some(place) = place {
@@ -685,6 +688,7 @@ impl Pin {
         self.port.count_instance(self.id, -1);
         if let Some(stream) = self.stream.take() {
             self.release_stream(stream, kept);
+            self.port.finish_departure();
         }
     }
 

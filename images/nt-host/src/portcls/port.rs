@@ -7,12 +7,13 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use super::abi::FilterDescriptor;
 use super::answers::Instances;
 use super::com::{self, Class, Com, Facet, Object, Slot, facet_unknown, object, unknown};
 use super::descriptor::{self, Filter};
+use super::events::{self, Generated};
 use super::exam::objects;
 use super::exam::start::{self, StandIn};
 use super::guids::{self, GUID};
@@ -22,9 +23,11 @@ use super::kernel;
 use super::lock::Lock;
 use super::resources::{self, ResourceList};
 use super::rules::{self, Broken};
+use super::service_group;
 use super::slots::{self, Foreign};
 use super::statistics;
 use super::violation;
+use crate::ks::layout::KSEVENT_ENTRY;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::{
     STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED,
@@ -32,8 +35,9 @@ use crate::nt::status::{
 };
 use crate::nt::{NTSTATUS, PVOID};
 
-/// `kVersionWinServer2003` (portcls.h): the newest whose ports have no `IUnregisterSubdevice`, which this one has not.
-const VERSION: u32 = 10;
+/// `kVersionWinServer2003_UAAQFE` (portcls.h): ports of this version have `IUnregisterSubdevice` and
+/// `IUnregisterPhysicalConnection`.
+const VERSION: u32 = 13;
 
 /// Service groups that `Notify(NULL)` reaches: the miniport's own and one for each stream.
 const GROUPS_MAX: usize = 33;
@@ -64,10 +68,15 @@ struct Bound {
     streams: Vec<usize>,
 }
 
-/// `IPortDMus`, and with addresses of their own `IPortClsVersion` and the port's service sink.
+/// `IPortDMus`, and with addresses of their own the port's other interfaces and its service sink.
 pub(crate) struct Port {
     version: Facet<Port>,
+    events: Facet<Port>,
+    unregister_subdevice: Facet<Port>,
+    unregister_connection: Facet<Port>,
     sink: Facet<Port>,
+    /// The subdevice was unregistered while streams were open: the last of them takes the miniport along.
+    departing: AtomicBool,
     bound: Lock<Option<Bound>>,
     registered: Lock<Option<Foreign>>,
     /// Read at any IRQL; a place is emptied before its group is released.
@@ -79,13 +88,19 @@ impl Port {
     pub(crate) fn create() -> Com<Self> {
         let port = Com::new(Self {
             version: Facet::new(&VERSION_VTABLE),
+            events: Facet::new(&EVENTS_VTABLE),
+            unregister_subdevice: Facet::new(&UNREGISTER_SUBDEVICE_VTABLE),
+            unregister_connection: Facet::new(&UNREGISTER_CONNECTION_VTABLE),
             sink: Facet::new(&SINK_VTABLE),
+            departing: AtomicBool::new(false),
             bound: Lock::new(None),
             registered: Lock::new(None),
             groups: [const { AtomicPtr::new(core::ptr::null_mut()) }; GROUPS_MAX],
         });
-        port.version.bind(&port);
-        port.sink.bind(&port);
+        for facet in [&port.version, &port.events, &port.unregister_subdevice, &port.unregister_connection, &port.sink]
+        {
+            facet.bind(&port);
+        }
         port
     }
 
@@ -212,21 +227,48 @@ impl Port {
 }
 
 impl Com<Port> {
+    /// The subdevice is unregistered: its miniport goes now, or with the last open stream. What the driver still holds of
+    /// port and miniport is its own affair from now on; the objects are watched until unload.
+    pub(crate) fn depart(&self) {
+        self.departing.store(true, Ordering::Relaxed);
+        self.finish_departure();
+    }
+
+    /// A stream was closed.
+    pub(crate) fn finish_departure(&self) {
+        if !self.departing.load(Ordering::Relaxed) || self.with(|bound| !bound.streams.is_empty()).unwrap_or(true) {
+            return;
+        }
+        self.check_description();
+        let Some(bound) = self.unbind() else { return };
+        drop((bound.adapter, bound.pin_count, bound.unknown, bound.stand_in, bound.resources));
+        drop(bound.miniport);
+    }
+
+    /// Takes the port from its miniport: no events, no service group.
+    fn unbind(&self) -> Option<Bound> {
+        if let Some(major) = self.major_target() {
+            events::end_port(self.as_raw() as usize, major.as_raw());
+        }
+        let mut bound = self.bound.with(Option::take)?;
+        self.remove_group(MINIPORT_GROUP);
+        if let Some(group) = self.registered.with(Option::take) {
+            // SAFETY: the reference keeps the group; the sink is this port's, which lives.
+            unsafe { slots::service_group::remove_member(group.as_raw(), self.sink.address()) };
+        }
+        if let Some(group) = bound.group.take() {
+            com::give_up_group(group);
+        }
+        Some(bound)
+    }
+
     /// Unbinds the port from its miniport, in the order of a device's removal, and checks that nothing is left.
     pub(crate) fn shut_down(&self) {
         if !self.is_bound() {
             return;
         }
         self.check_description();
-        let Some(bound) = self.bound.with(Option::take) else { return };
-        self.remove_group(MINIPORT_GROUP);
-        if let Some(group) = self.registered.with(Option::take) {
-            // SAFETY: the reference keeps the group; the sink is this port's, which lives.
-            unsafe { slots::service_group::remove_member(group.as_raw(), self.sink.address()) };
-        }
-        if let Some(group) = bound.group {
-            com::give_up_group(group);
-        }
+        let Some(bound) = self.unbind() else { return };
         drop((bound.adapter, bound.pin_count));
         drop(bound.unknown);
         let miniport = Arc::into_inner(bound.miniport).map_or(0, Foreign::release);
@@ -406,7 +448,14 @@ impl Class for Port {
     }
 
     fn other_interface(object: &Object<Self>, interface: &GUID) -> Option<PVOID> {
-        (*interface == guids::IID_IPORTCLSVERSION).then(|| object.version.address())
+        let facet = match *interface {
+            guids::IID_IPORTCLSVERSION => &object.version,
+            guids::IID_IPORTEVENTS => &object.events,
+            guids::IID_IUNREGISTERSUBDEVICE => &object.unregister_subdevice,
+            guids::IID_IUNREGISTERPHYSICALCONNECTION => &object.unregister_connection,
+            _ => return None,
+        };
+        Some(facet.address())
     }
 
     fn released(&self) {
@@ -428,6 +477,34 @@ static VERSION_VTABLE: [Slot; 4] = {
     [unknown[0], unknown[1], unknown[2], Slot(get_version as *const ())]
 };
 
+static EVENTS_VTABLE: [Slot; 5] = {
+    let unknown = facet_unknown::<Port>();
+    [
+        unknown[0],
+        unknown[1],
+        unknown[2],
+        Slot(add_event_to_event_list as *const ()),
+        Slot(generate_event_list as *const ()),
+    ]
+};
+
+static UNREGISTER_SUBDEVICE_VTABLE: [Slot; 4] = {
+    let unknown = facet_unknown::<Port>();
+    [unknown[0], unknown[1], unknown[2], Slot(unregister_subdevice as *const ())]
+};
+
+static UNREGISTER_CONNECTION_VTABLE: [Slot; 6] = {
+    let unknown = facet_unknown::<Port>();
+    [
+        unknown[0],
+        unknown[1],
+        unknown[2],
+        Slot(unregister_physical_connection as *const ()),
+        Slot(unregister_physical_connection_to_external as *const ()),
+        Slot(unregister_physical_connection_from_external as *const ()),
+    ]
+};
+
 static SINK_VTABLE: [Slot; 4] = {
     let unknown = facet_unknown::<Port>();
     [unknown[0], unknown[1], unknown[2], Slot(request_service as *const ())]
@@ -438,6 +515,79 @@ type This = *mut Object<Port>;
 unsafe extern "win64" fn get_version(_this: *mut Facet<Port>) -> u32 {
     irql::passive("IPortClsVersion", "GetVersion");
     VERSION
+}
+
+unsafe extern "win64" fn add_event_to_event_list(this: *mut Facet<Port>, entry: *mut KSEVENT_ENTRY) {
+    // SAFETY: the caller holds a reference to the facet, which is one to its port.
+    if let Some(port) = unsafe { Com::<Port>::from_borrowed(Facet::owner(this)) } {
+        events::add(&port, entry);
+    }
+}
+
+/// At any IRQL.
+unsafe extern "win64" fn generate_event_list(
+    this: *mut Facet<Port>,
+    set: *const GUID,
+    id: u32,
+    of_pin: i32,
+    pin: u32,
+    of_node: i32,
+    node: u32,
+) {
+    // SAFETY: the caller holds a reference, and the set is null or a GUID.
+    unsafe {
+        events::generate_at_any_irql(Generated {
+            port: Facet::owner(this) as usize,
+            set: (!set.is_null()).then(|| set.read_unaligned()),
+            id,
+            pin: (of_pin != 0).then_some(pin),
+            node: (of_node != 0).then_some(node),
+        });
+    }
+}
+
+unsafe extern "win64" fn unregister_subdevice(_this: *mut Facet<Port>, fdo: PVOID, port: PVOID) -> NTSTATUS {
+    irql::passive("IUnregisterSubdevice", "UnregisterSubdevice");
+    kernel::unregister::subdevice(fdo, port)
+}
+
+unsafe extern "win64" fn unregister_physical_connection(
+    _this: *mut Facet<Port>,
+    fdo: PVOID,
+    from: PVOID,
+    from_pin: u32,
+    to: PVOID,
+    to_pin: u32,
+) -> NTSTATUS {
+    irql::passive("IUnregisterPhysicalConnection", "UnregisterPhysicalConnection");
+    // SAFETY: the caller's ports.
+    unsafe { kernel::unregister::connection(fdo, (from, false, from_pin), (to, false, to_pin)) }
+}
+
+unsafe extern "win64" fn unregister_physical_connection_to_external(
+    _this: *mut Facet<Port>,
+    fdo: PVOID,
+    from: PVOID,
+    from_pin: u32,
+    to: PVOID,
+    to_pin: u32,
+) -> NTSTATUS {
+    irql::passive("IUnregisterPhysicalConnection", "UnregisterPhysicalConnectionToExternal");
+    // SAFETY: the caller's port and name.
+    unsafe { kernel::unregister::connection(fdo, (from, false, from_pin), (to, true, to_pin)) }
+}
+
+unsafe extern "win64" fn unregister_physical_connection_from_external(
+    _this: *mut Facet<Port>,
+    fdo: PVOID,
+    from: PVOID,
+    from_pin: u32,
+    to: PVOID,
+    to_pin: u32,
+) -> NTSTATUS {
+    irql::passive("IUnregisterPhysicalConnection", "UnregisterPhysicalConnectionFromExternal");
+    // SAFETY: the caller's name and port.
+    unsafe { kernel::unregister::connection(fdo, (from, true, from_pin), (to, false, to_pin)) }
 }
 
 /// The miniport's group asks the port for service. The documentation has it service the miniport's capture streams;
@@ -475,7 +625,7 @@ unsafe extern "win64" fn init(
         );
         objects::check_slots(&miniport, objects::MINIPORT_DMUS_METHODS, "IMiniportDMus");
         objects::check_optional(&miniport);
-        if start::must_fail("IPort::Init") {
+        if start::must_fail("IPort::Init") || kernel::refuse("IPort::Init") {
             return STATUS_INSUFFICIENT_RESOURCES;
         }
         let stand_in = if adapter.is_null() { start::stand_in() } else { None };
@@ -555,30 +705,41 @@ unsafe extern "win64" fn get_device_property(
     length: *mut u32,
 ) -> NTSTATUS {
     irql::passive("IPortDMus", "GetDeviceProperty");
+    if kernel::refuse("IPort::GetDeviceProperty") {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     // SAFETY: the caller holds a reference.
     let Some(fdo) = unsafe { object(this) }.with(|bound| bound.fdo) else { return STATUS_INVALID_DEVICE_REQUEST };
     // SAFETY: the caller's buffer and length.
     unsafe { kernel::device_property(fdo as PVOID, property, room, buffer, length) }
 }
 
-/// This guest keeps no registry.
+/// Keys of the port's device, and of its subdevice's interface.
 unsafe extern "win64" fn new_registry_key(
-    _this: This,
+    this: This,
     out: *mut PVOID,
-    _outer: PVOID,
-    _kind: u32,
-    _access: u32,
-    _attributes: PVOID,
-    _options: u32,
-    _disposition: *mut u32,
+    outer: PVOID,
+    kind: u32,
+    access: u32,
+    attributes: PVOID,
+    options: u32,
+    disposition: *mut u32,
 ) -> NTSTATUS {
     irql::passive("IPortDMus", "NewRegistryKey");
-    if out.is_null() {
-        return STATUS_INVALID_PARAMETER;
+    // SAFETY: the caller holds a reference.
+    let fdo = unsafe { object(this) }.with(|bound| bound.fdo).unwrap_or(0);
+    // SAFETY: the caller's out parameters and attributes.
+    unsafe {
+        kernel::registry_key_of_port(
+            fdo as PVOID,
+            this.cast(),
+            (out, outer),
+            (kind, access),
+            attributes,
+            options,
+            disposition,
+        )
     }
-    // SAFETY: the caller's out parameter.
-    unsafe { out.write(core::ptr::null_mut()) };
-    STATUS_NOT_SUPPORTED
 }
 
 /// At any IRQL: this is what interrupt service routines call.
@@ -616,7 +777,7 @@ unsafe extern "win64" fn register_service_group(this: This, group: PVOID) {
     }
     // SAFETY: as above.
     let held = unsafe {
-        slots::service_group::add_member(group, port.sink.address());
+        service_group::join(group, port.sink.address());
         Foreign::from_borrowed(group)
     };
     port.groups[MINIPORT_GROUP].store(group, Ordering::Release);

@@ -360,6 +360,12 @@ fn own(target: Target<'_>, filter: &Filter, request: &Request<'_>, value: &mut [
         (guids::KSPROPSETID_PIN, Target::Filter(_)) if get && request.id == answers::pin::DATAINTERSECTION => {
             return intersection::property(port, filter, request.instance, value);
         }
+        (guids::KSPROPSETID_PIN, Target::Filter(_)) if get && request.id == answers::pin::PHYSICALCONNECTION => {
+            let Some(pin) = answers::pin_id(request.instance).filter(|&pin| (pin as usize) < filter.pins.len()) else {
+                return (STATUS_INVALID_PARAMETER, 0);
+            };
+            return answers::physical_connection(super::kernel::physical_connection(port.as_raw(), pin), value);
+        }
         (guids::KSPROPSETID_PIN, Target::Filter(_)) => get.then(|| {
             let instances = |pin| port.instances(pin).unwrap_or_default();
             answers::pin_property(filter, instances, request.id, request.instance, value)

@@ -9,6 +9,7 @@ use super::com::{Class, Com, Object, Slot, object, unknown};
 use super::exam::start::{self, Alteration};
 use super::guids::{GUID, IID_IRESOURCELIST};
 use super::irql;
+use super::kernel;
 use super::lock::Lock;
 use crate::nt::status::{
     STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS,
@@ -284,6 +285,9 @@ unsafe extern "win64" fn add_entry(
     untranslated: *const CM_PARTIAL_RESOURCE_DESCRIPTOR,
 ) -> NTSTATUS {
     irql::passive("IResourceList", "AddEntry");
+    if kernel::refuse("IResourceList::AddEntry") {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     if translated.is_null() || untranslated.is_null() {
         return STATUS_INVALID_PARAMETER;
     }
@@ -295,6 +299,9 @@ unsafe extern "win64" fn add_entry(
 
 unsafe extern "win64" fn add_entry_from_parent(this: This, parent: PVOID, kind: i32, number: u32) -> NTSTATUS {
     irql::passive("IResourceList", "AddEntryFromParent");
+    if kernel::refuse("IResourceList::AddEntryFromParent") {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     // SAFETY: the caller passes a list of ours or nothing valid, which is found.
     let Some(parent) = (unsafe { Com::<ResourceList>::from_borrowed(parent) }) else {
         return STATUS_INVALID_PARAMETER;
@@ -330,6 +337,9 @@ crate::exports! {
     [PASSIVE] fn PcNewResourceList(out: *mut PVOID, outer: PVOID, _pool: i32, translated: *const CM_RESOURCE_LIST, untranslated: *const CM_RESOURCE_LIST) -> NTSTATUS {
         if out.is_null() || !outer.is_null() {
             return STATUS_INVALID_PARAMETER;
+        }
+        if start::must_fail("PcNewResourceList") {
+            return STATUS_INSUFFICIENT_RESOURCES;
         }
         out.write(ResourceList::from_lists(translated, untranslated).into_raw());
         STATUS_SUCCESS

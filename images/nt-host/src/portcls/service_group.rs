@@ -57,6 +57,20 @@ impl ServiceGroup {
     }
 }
 
+/// Adds a sink of the port's to a group, a driver's own kind of group included.
+///
+/// # Safety
+/// `group` is a live service group, and `sink` a live sink.
+pub(crate) unsafe fn join(group: PVOID, sink: PVOID) {
+    // SAFETY: by the caller. A group of this host's takes what the port adds, whatever is refused to drivers.
+    unsafe {
+        match Com::<ServiceGroup>::from_borrowed(group) {
+            Some(own) => own.members.with(|members| members.push(Foreign::from_borrowed(sink))),
+            None => _ = slots::service_group::add_member(group, sink),
+        }
+    }
+}
+
 /// The DPC: each member is served.
 unsafe extern "win64" fn serve(_dpc: *mut KDPC, context: PVOID, _first: PVOID, _second: PVOID) {
     // SAFETY: the reference that was taken when the DPC was queued keeps the group; it is given up at the end.
@@ -113,6 +127,9 @@ unsafe extern "win64" fn add_member(this: This, sink: PVOID) -> NTSTATUS {
     irql::passive("IServiceGroup", "AddMember");
     if sink.is_null() || sink == this.cast() {
         return STATUS_INVALID_PARAMETER;
+    }
+    if kernel::refuse("IServiceGroup::AddMember") {
+        return STATUS_INSUFFICIENT_RESOURCES;
     }
     // SAFETY: the caller holds a reference to the group and to the sink.
     unsafe {

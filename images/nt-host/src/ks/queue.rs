@@ -1,0 +1,160 @@
+//! Queues of requests that can be cancelled at any time.
+
+#![allow(unsafe_code, reason = "request packets and lists are the driver's")]
+
+use core::mem::offset_of;
+
+use crate::api::{
+    IoAcquireCancelSpinLock, IoReleaseCancelSpinLock, IofCompleteRequest, KeAcquireSpinLockRaiseToDpc,
+    KeReleaseSpinLock,
+};
+use crate::ke::list;
+use crate::nt::status::STATUS_CANCELLED;
+use crate::nt::{DEVICE_OBJECT, DRIVER_CANCEL, IRP, IRP_TAIL, LIST_ENTRY};
+
+/// `KSLIST_ENTRY_LOCATION` (ks.h): the end of a queue.
+const TAIL: i32 = 0;
+
+/// `KSIRP_REMOVAL_OPERATION` (ks.h). The others only acquire a packet: it stays where it is, without its cancel routine.
+mod removal {
+    /// Acquire, and take it off the queue.
+    pub(super) const AND_REMOVE: i32 = 1;
+    /// Acquire the packet at the end of the queue or none.
+    pub(super) const SINGLE: i32 = 2;
+    /// Both.
+    pub(super) const AND_REMOVE_SINGLE: i32 = 3;
+}
+
+/// Where a packet on a queue keeps the address of the queue's lock (`KSQUEUE_SPINLOCK_IRP_STORAGE`).
+const LOCK_STORAGE: usize = 1;
+
+/// The packet of a place on a queue.
+unsafe fn packet(place: *mut LIST_ENTRY) -> *mut IRP {
+    // SAFETY: by the caller the place lies in a packet.
+    unsafe { place.byte_sub(offset_of!(IRP, Tail) + offset_of!(IRP_TAIL, ListEntry)).cast() }
+}
+
+/// `IoSetCancelRoutine`: gives the one before.
+unsafe fn set_cancel(irp: *mut IRP, routine: Option<DRIVER_CANCEL>) -> Option<DRIVER_CANCEL> {
+    // SAFETY: by the caller the packet lives; the cancel lock or the exchange itself decides who wins.
+    unsafe {
+        let at = (&raw mut (*irp).CancelRoutine).cast::<usize>();
+        let new = routine.map_or(0, |routine| routine as usize);
+        let old = core::sync::atomic::AtomicUsize::from_ptr(at).swap(new, core::sync::atomic::Ordering::AcqRel);
+        core::mem::transmute::<usize, Option<DRIVER_CANCEL>>(old)
+    }
+}
+
+/// Takes a packet off its queue. The queue's lock is held.
+unsafe fn take_off(irp: *mut IRP) {
+    // SAFETY: by the caller it is on a queue.
+    unsafe { list::remove(&raw mut (*irp).Tail.ListEntry) }
+}
+
+/// The default cancel routine: takes the packet off its queue and completes it.
+unsafe extern "win64" fn cancel(_device: *mut DEVICE_OBJECT, irp: *mut IRP) {
+    // SAFETY: called with the cancel lock held, for a packet that is on a queue.
+    unsafe {
+        let lock = (*irp).Tail.DriverContext[LOCK_STORAGE].cast();
+        IoReleaseCancelSpinLock((*irp).CancelIrql);
+        let before = KeAcquireSpinLockRaiseToDpc(lock);
+        take_off(irp);
+        KeReleaseSpinLock(lock, before);
+        (*irp).IoStatus.Status = STATUS_CANCELLED;
+        (*irp).IoStatus.Information = 0;
+        IofCompleteRequest(irp, 0);
+    }
+}
+
+crate::exports! {
+    /// Queues of requests.
+    pub(crate) static EXPORTS;
+
+    /// Puts a request on a queue, where it can be cancelled.
+    [DISPATCH] fn KsAddIrpToCancelableQueue(head: *mut LIST_ENTRY, lock: *mut usize, irp: *mut IRP, location: i32, routine: Option<DRIVER_CANCEL>) {
+        (*crate::io::irp::current_stack(irp)).Control |= crate::nt::SL_PENDING_RETURNED;
+        (*irp).Tail.DriverContext[LOCK_STORAGE] = lock.cast();
+        let before = KeAcquireSpinLockRaiseToDpc(lock);
+        let next = if location == TAIL { head } else { (*head).Flink };
+        list::insert_before(next, &raw mut (*irp).Tail.ListEntry);
+        let routine = routine.unwrap_or(cancel);
+        set_cancel(irp, Some(routine));
+        let cancelled = (*irp).Cancel != 0 && set_cancel(irp, None).is_some();
+        KeReleaseSpinLock(lock, before);
+        if cancelled {
+            // It was cancelled before it got here.
+            IoAcquireCancelSpinLock(&raw mut (*irp).CancelIrql);
+            routine((*crate::io::irp::current_stack(irp)).DeviceObject, irp);
+        }
+    }
+
+    /// Takes a request from an end of a queue, if there is one that is not being cancelled.
+    [DISPATCH] fn KsRemoveIrpFromCancelableQueue(head: *mut LIST_ENTRY, lock: *mut usize, location: i32, operation: i32) -> *mut IRP {
+        let before = KeAcquireSpinLockRaiseToDpc(lock);
+        let mut found = core::ptr::null_mut();
+        let mut place = if location == TAIL { (*head).Blink } else { (*head).Flink };
+        while place != head {
+            let irp = packet(place);
+            place = if location == TAIL { (*place).Blink } else { (*place).Flink };
+            // Without a routine it is being cancelled, or somebody has acquired it.
+            if set_cancel(irp, None).is_some() {
+                if matches!(operation, removal::AND_REMOVE | removal::AND_REMOVE_SINGLE) {
+                    take_off(irp);
+                }
+                found = irp;
+                break;
+            }
+            if matches!(operation, removal::SINGLE | removal::AND_REMOVE_SINGLE) {
+                break;
+            }
+        }
+        KeReleaseSpinLock(lock, before);
+        found
+    }
+
+    /// Takes this request from its queue.
+    [DISPATCH] fn KsRemoveSpecificIrpFromCancelableQueue(irp: *mut IRP) {
+        let lock = (*irp).Tail.DriverContext[LOCK_STORAGE].cast();
+        let before = KeAcquireSpinLockRaiseToDpc(lock);
+        set_cancel(irp, None);
+        take_off(irp);
+        KeReleaseSpinLock(lock, before);
+    }
+
+    /// Lets a request that was acquired on its queue be cancelled again.
+    [DISPATCH] fn KsReleaseIrpOnCancelableQueue(irp: *mut IRP, routine: Option<DRIVER_CANCEL>) {
+        let routine = routine.unwrap_or(cancel);
+        set_cancel(irp, Some(routine));
+        if (*irp).Cancel != 0 && set_cancel(irp, None).is_some() {
+            IoAcquireCancelSpinLock(&raw mut (*irp).CancelIrql);
+            routine((*crate::io::irp::current_stack(irp)).DeviceObject, irp);
+        }
+    }
+
+    /// Cancels every request of a queue.
+    [DISPATCH] fn KsCancelIo(head: *mut LIST_ENTRY, lock: *mut usize) {
+        loop {
+            let before = KeAcquireSpinLockRaiseToDpc(lock);
+            let mut place = (*head).Flink;
+            let mut next = None;
+            while place != head {
+                let irp = packet(place);
+                (*irp).Cancel = 1;
+                if let Some(routine) = set_cancel(irp, None) {
+                    next = Some((irp, routine));
+                    break;
+                }
+                place = (*place).Flink;
+            }
+            KeReleaseSpinLock(lock, before);
+            let Some((irp, routine)) = next else { return };
+            IoAcquireCancelSpinLock(&raw mut (*irp).CancelIrql);
+            routine((*crate::io::irp::current_stack(irp)).DeviceObject, irp);
+        }
+    }
+
+    /// The default cancel routine.
+    [DISPATCH] fn KsCancelRoutine(device: *mut DEVICE_OBJECT, irp: *mut IRP) {
+        cancel(device, irp);
+    }
+}

@@ -5,6 +5,10 @@ fn main() {
     if std::env::var_os("CARGO_CFG_WINDOWS").is_none() {
         return;
     }
+    if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86") {
+        // There is not one exception handler in it.
+        println!("cargo:rustc-cdylib-link-arg=/noseh");
+    }
     for argument in [
         "/DRIVER",
         "/SUBSYSTEM:NATIVE,10.0",

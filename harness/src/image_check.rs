@@ -89,6 +89,60 @@ pub const DRIVER_RAISED_STACK_BYTES_MAX: u32 = 2 << 10;
 /// port's with events.
 const RAISED: [&str; 3] = ["service_routine", "request_service", "put_message"];
 
+/// Addresses at which our driver is loaded to see that it can be: where Windows loads drivers, and not where the image asks
+/// to be.
+const BASES_X64: [u64; 2] = [0xffff_f803_5a2c_0000, 0xffff_f807_0000_1000];
+const BASES_X86: [u64; 2] = [0x8f40_0000, 0xffae_d000];
+
+/// The Windows for which the INF installs the driver: 10.
+const SUBSYSTEM_VERSION: (u16, u16) = (10, 0);
+
+/// What keeps our driver from being loaded, if anything does.
+fn obstacle(path: &Path, image: &driver_audit::image::Image) -> Result<Option<String>, String> {
+    use driver_audit::exports::{self, Call, On};
+    use driver_audit::{load, symbols};
+
+    let read = |path: &Path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+    let (file, pdb) = (read(path)?, read(&path.with_extension("pdb"))?);
+    let wide = image.machine == driver_audit::image::Machine::X64;
+    let (on, bases) = if wide { (On::X64, BASES_X64) } else { (On::X86, BASES_X86) };
+    // Any place that tells one export from another.
+    let find = |module: &str, name: &str| Some(0x8040_0000 + 16 * exports::place_of(module, name, on)? as u64);
+    let mut bound = Vec::new();
+    for base in bases {
+        match load::load(&file, base, find) {
+            Ok(placed) => bound = placed.bound,
+            Err(error) => return Ok(Some(format!("at {base:#x}: {error}"))),
+        }
+    }
+    if image.subsystem_version != SUBSYSTEM_VERSION {
+        return Ok(Some(format!(
+            "it is for Windows {:?}, and the INF for {SUBSYSTEM_VERSION:?}",
+            image.subsystem_version
+        )));
+    }
+    if wide {
+        return Ok(None);
+    }
+    if !image.no_handlers {
+        return Ok(Some("it does not say that it has no exception handlers".into()));
+    }
+    let examined = |error: driver_audit::AuditError| format!("{}: {error}", path.display());
+    let names = symbols::imports(&pdb).map_err(examined)?;
+    for (_, import) in bound {
+        let Some((module, name)) = import.split_once('!') else { continue };
+        let call = exports::place_of(module, name, on).map_or(Call::C, |place| exports::EXPORTS[place].2);
+        // Functions without a fixed number of arguments have nothing in front of their names.
+        if !names.contains(&call.decorated(name)) && !(call == Call::C && names.contains(name)) {
+            return Ok(Some(format!("{import} takes other arguments than the driver gives: {}", call.decorated(name))));
+        }
+    }
+    let functions = symbols::functions(&pdb).map_err(examined)?;
+    let unmoved = load::unmoved(&file, &functions).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok((!unmoved.is_empty())
+        .then(|| format!("addresses in it that are not moved with it, in the code at {unmoved:x?}")))
+}
+
 /// Examines our driver's image, with the PDB beside it.
 ///
 /// # Errors
@@ -152,6 +206,13 @@ pub fn driver_code(path: &Path) -> Result<Vec<Check>, String> {
                  kernel's modules only",
             ),
             (!sound).then(|| format!("{image:?}")),
+        ),
+        check(
+            names(
+                "dmuscard.sys loads wherever it is put, and binds every import",
+                "dmuscard.sys for 32-bit Windows loads wherever it is put, and binds every import by its arguments",
+            ),
+            obstacle(path, image)?,
         ),
     ])
 }

@@ -39,6 +39,10 @@ pub struct Image {
     pub relocatable: bool,
     /// Its data need not be executable.
     pub nx: bool,
+    /// The Windows that it says it is for: major and minor version.
+    pub subsystem_version: (u16, u16),
+    /// It has no exception handlers: on x86 a system then calls none in it.
+    pub no_handlers: bool,
     /// What it imports, by module in lower case.
     pub imports: BTreeMap<String, BTreeSet<String>>,
 }
@@ -155,6 +159,8 @@ impl Loaded {
                 checksum_is_right: optional.check_sum() == checksum(file),
                 relocatable: has_relocations && flags & pe::IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE.0 != 0,
                 nx: flags & pe::IMAGE_DLLCHARACTERISTICS_NX_COMPAT.0 != 0,
+                subsystem_version: (optional.major_subsystem_version(), optional.minor_subsystem_version()),
+                no_handlers: flags & pe::IMAGE_DLLCHARACTERISTICS_NO_SEH.0 != 0,
                 imports,
             },
             base,

@@ -3,13 +3,17 @@
 //! | module | what |
 //! |---|---|
 //! | [`image`] | what a loader sees: imports, subsystem, relocations, checksum |
+//! | [`exports`] | what it may import, and how each import takes its arguments |
+//! | [`load`] | the image loaded as the kernel does, wherever it likes |
 //! | [`symbols`] | the functions of the image, from its PDB |
 //! | [`code`] | what each function does with the stack and whom it calls, from its instructions |
 //! | [`panics`] | whether the machinery of panics was linked in, and who leads there |
 //! | [`stack`] | how deep the stack can get below each function that the system calls |
 
 pub mod code;
+pub mod exports;
 pub mod image;
+pub mod load;
 pub mod panics;
 pub mod stack;
 pub mod symbols;

@@ -1,6 +1,6 @@
 //! The functions of an image, from its PDB.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 
 use pdb_addr2line::pdb::{FallibleIterator, PDB, SymbolData};
@@ -23,6 +23,27 @@ pub struct Named {
 pub fn functions(pdb: &[u8]) -> Result<BTreeMap<u32, Named>, AuditError> {
     let functions = read(pdb).map_err(|error| AuditError::Pdb(error.to_string()))?;
     if functions.is_empty() { Err(AuditError::NoFunctions) } else { Ok(functions) }
+}
+
+/// The imports by the names that the compiler has given them, with what it has put around each.
+///
+/// # Errors
+/// The PDB cannot be read.
+pub fn imports(pdb: &[u8]) -> Result<BTreeSet<String>, AuditError> {
+    let read = || -> Result<BTreeSet<String>, pdb_addr2line::pdb::Error> {
+        let mut names = BTreeSet::new();
+        let globals = PDB::open(Cursor::new(pdb))?.global_symbols()?;
+        let mut symbols = globals.iter();
+        while let Some(symbol) = symbols.next()? {
+            if let Ok(SymbolData::Public(public)) = symbol.parse()
+                && let Some(name) = public.name.to_string().strip_prefix("__imp_")
+            {
+                names.insert(name.to_owned());
+            }
+        }
+        Ok(names)
+    };
+    read().map_err(|error| AuditError::Pdb(error.to_string()))
 }
 
 fn read(bytes: &[u8]) -> Result<BTreeMap<u32, Named>, pdb_addr2line::pdb::Error> {

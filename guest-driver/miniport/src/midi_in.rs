@@ -336,6 +336,8 @@ impl<K: Kernel> MidiIn<K> {
 fn deliver(record: &Record, level: AtMostDispatch, outlet: &impl Outlet) -> bool {
     let length = record.data.len();
     let most = outlet.buffer_bytes().clamp(INLINE_BYTES, usize::from(u16::MAX));
+    // Only a message that one event holds is complete. The port puts the others together, up to the byte that ends them.
+    let is_one = length <= most && record.header.flags.get() & event_flag::INCOMPLETE == 0;
     let (mut first, mut last) = (ptr::null_mut::<DmusKernelEvent>(), ptr::null_mut::<DmusKernelEvent>());
     let mut at = 0;
     while at < length {
@@ -344,8 +346,7 @@ fn deliver(record: &Record, level: AtMostDispatch, outlet: &impl Outlet) -> bool
         // SAFETY: null, or an event of the outlet's that is ours alone.
         let Some(fields) = (unsafe { event.as_mut() }) else { break };
         at += bytes;
-        let more = at < length || record.header.flags.get() & event_flag::INCOMPLETE != 0;
-        fields.flags = if more { event::event_flag::INCOMPLETE } else { event::event_flag::COMPLETE };
+        fields.flags = if is_one { event::event_flag::COMPLETE } else { event::event_flag::INCOMPLETE };
         fields.channel_group = record.header.channel_group.get();
         fields.presentation_time = record.header.time.get();
         fields.byte_position = BYTE_POSITION_NONE;

@@ -1,0 +1,97 @@
+//! What our driver may import: the functions' modules, and how each takes its arguments on 32-bit Windows, where that is
+//! part of its name.
+//!
+//! Sources: the driver kit's reference pages; a test compares the kernel's and the hardware abstraction layer's with the
+//! import libraries of mingw-w64.
+
+/// How a function takes its arguments on 32-bit Windows, with the bytes of stack that it gives back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// `__stdcall`: `_name@bytes`.
+    Standard(u32),
+    /// `__fastcall`: `@name@bytes`; bytes of arguments, in registers or not.
+    Fast(u32),
+    /// `__cdecl`: `_name`.
+    C,
+    /// No function: `_name`.
+    Data,
+}
+
+impl Call {
+    /// The name with what C compilers for 32-bit Windows put around it.
+    #[must_use]
+    pub fn decorated(self, name: &str) -> String {
+        match self {
+            Self::Standard(bytes) => format!("_{name}@{bytes}"),
+            Self::Fast(bytes) => format!("@{name}@{bytes}"),
+            Self::C | Self::Data => format!("_{name}"),
+        }
+    }
+}
+
+/// On which processors it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    /// On both, from the same module.
+    Both,
+    /// On x86-64 only.
+    X64,
+    /// On x86 only.
+    X86,
+}
+
+/// An export: module, name, convention on x86, processors.
+pub type Export = (&'static str, &'static str, Call, On);
+
+const KERNEL: &str = "ntoskrnl.exe";
+const HAL: &str = "hal.dll";
+const PORTCLS: &str = "portcls.sys";
+
+/// All of them.
+pub const EXPORTS: &[Export] = &[
+    (KERNEL, "DbgPrint", Call::C, On::Both),
+    (KERNEL, "ExAllocatePoolWithTag", Call::Standard(12), On::Both),
+    (KERNEL, "ExFreePoolWithTag", Call::Standard(8), On::Both),
+    (KERNEL, "IoAllocateWorkItem", Call::Standard(4), On::Both),
+    (KERNEL, "IoBuildSynchronousFsdRequest", Call::Standard(28), On::Both),
+    (KERNEL, "IoFreeWorkItem", Call::Standard(4), On::Both),
+    (KERNEL, "IoGetAttachedDeviceReference", Call::Standard(4), On::Both),
+    (KERNEL, "IoGetDmaAdapter", Call::Standard(12), On::Both),
+    (KERNEL, "IoQueueWorkItem", Call::Standard(16), On::Both),
+    (KERNEL, "IoReleaseCancelSpinLock", Call::Standard(4), On::Both),
+    (KERNEL, "IofCallDriver", Call::Fast(8), On::Both),
+    (KERNEL, "KeAcquireSpinLockRaiseToDpc", Call::Standard(4), On::X64),
+    (KERNEL, "KeClearEvent", Call::Standard(4), On::Both),
+    (KERNEL, "KeDelayExecutionThread", Call::Standard(12), On::Both),
+    (KERNEL, "KeEnterCriticalRegion", Call::Standard(0), On::Both),
+    (KERNEL, "KeFlushQueuedDpcs", Call::Standard(0), On::Both),
+    (KERNEL, "KeInitializeEvent", Call::Standard(12), On::Both),
+    (KERNEL, "KeLeaveCriticalRegion", Call::Standard(0), On::Both),
+    (KERNEL, "KeReleaseSpinLock", Call::Standard(8), On::X64),
+    (KERNEL, "KeSetEvent", Call::Standard(12), On::Both),
+    (KERNEL, "KeWaitForSingleObject", Call::Standard(20), On::Both),
+    (KERNEL, "MmGetSystemRoutineAddress", Call::Standard(4), On::Both),
+    (KERNEL, "MmMapIoSpace", Call::Standard(16), On::Both),
+    (KERNEL, "MmUnmapIoSpace", Call::Standard(8), On::Both),
+    (KERNEL, "MmUserProbeAddress", Call::Data, On::X86),
+    (KERNEL, "ObfDereferenceObject", Call::Fast(4), On::Both),
+    (HAL, "KeGetCurrentIrql", Call::Standard(0), On::X86),
+    (HAL, "KfAcquireSpinLock", Call::Fast(4), On::X86),
+    (HAL, "KfReleaseSpinLock", Call::Fast(8), On::X86),
+    (PORTCLS, "PcAddAdapterDevice", Call::Standard(20), On::Both),
+    (PORTCLS, "PcCompletePendingPropertyRequest", Call::Standard(8), On::Both),
+    (PORTCLS, "PcGetPhysicalDeviceObject", Call::Standard(8), On::Both),
+    (PORTCLS, "PcGetTimeInterval", Call::Standard(8), On::Both),
+    (PORTCLS, "PcInitializeAdapterDriver", Call::Standard(12), On::Both),
+    (PORTCLS, "PcNewInterruptSync", Call::Standard(20), On::Both),
+    (PORTCLS, "PcNewPort", Call::Standard(8), On::Both),
+    (PORTCLS, "PcNewServiceGroup", Call::Standard(8), On::Both),
+    (PORTCLS, "PcRegisterAdapterPowerManagement", Call::Standard(8), On::Both),
+    (PORTCLS, "PcRegisterSubdevice", Call::Standard(12), On::Both),
+];
+
+/// The place in [`EXPORTS`] of what a driver for this processor finds under a name.
+#[must_use]
+pub fn place_of(module: &str, name: &str, on: On) -> Option<usize> {
+    EXPORTS.iter().position(|export| (export.0, export.1) == (module, name) && (export.3 == On::Both || export.3 == on))
+}

@@ -58,6 +58,9 @@ checks! {
     MDL_OF_PAGED_POOL = 109, "mdl_of_paged_pool",
         "MmBuildMdlForNonPagedPool gets nonpaged pool",
         "MmBuildMdlForNonPagedPool";
+    EXCEPTION_LEAVES_CALLBACK = 110, "exception_leaves_callback",
+        "no exception leaves a routine of the driver that the system called",
+        "RtlUnwindEx; handling exceptions";
 }
 
 #[cfg(test)]

@@ -4,8 +4,14 @@
 //! of the host have none: they are passed where a function guards its caller's registers
 //! ([`context`](crate::arch::context)) or where the host itself called a handler; anywhere else an exception does not
 //! cross the host, and is unhandled, as an exception that leaves a callback is on Windows.
+//!
+//! An exception may begin while another is under way. In a filter it is *nested*: the search goes through the first search
+//! to where that began. In a termination handler it *collides* with the unwind that called it: search and unwind go on
+//! with the frame that was being unwound, behind the scope whose handler it was, and what was unwound before is not looked
+//! at again.
 #![allow(unsafe_code, reason = "calls handlers of a driver on frames of its stack")]
 
+use core::cell::Cell;
 use core::ffi::c_void;
 
 use super::thread;
@@ -48,11 +54,33 @@ pub struct DISPATCHER_CONTEXT {
 pub type HandlerRoutine =
     unsafe extern "win64" fn(*mut EXCEPTION_RECORD, u64, *mut CONTEXT, *mut DISPATCHER_CONTEXT) -> i32;
 
-/// A dispatch under way, on the stack of the function that calls handlers for it.
+/// A search or an unwind under way, on the stack of the function that calls handlers for it.
 #[derive(Debug)]
 pub(super) struct Active {
-    context: *const CONTEXT,
+    what: Way,
+    /// By what address the frame is known whose handler is called.
+    establisher: Cell<u64>,
     previous: *const Active,
+}
+
+/// Where the walk of another exception goes on that meets one under way.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// A search: where its exception was raised.
+    Search(*const CONTEXT),
+    /// An unwind: the frame whose handler is called, and what that handler was told.
+    Unwind(*const Registers, *const DISPATCHER_CONTEXT),
+}
+
+/// What the walk met in the host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Crossed {
+    /// The scope that the next frame's handler begins with.
+    scope: u32,
+    /// A search that is not over, and calls the handler of this frame.
+    nested: Option<u64>,
+    /// An unwind that is not over.
+    collided: bool,
 }
 
 /// What became of an exception.
@@ -62,6 +90,8 @@ pub enum Outcome {
     Continue,
     /// Nobody takes it.
     Unhandled,
+    /// Nobody takes it who could: it would have to leave a routine that the system called.
+    Blocked,
 }
 
 /// The frame of a function of the driver, and its caller's registers.
@@ -69,6 +99,7 @@ struct Step {
     image: Unwind,
     frame: Frame,
     pc: u64,
+    here: Registers,
     caller: Registers,
 }
 
@@ -79,7 +110,13 @@ impl Step {
         let memory = Loaded { base: image.base, size: image.size };
         let frame = unwind::step(&memory, image.base, image.table?, &mut caller)?;
         // A stack only goes up.
-        (caller.general[RSP] > registers.general[RSP]).then_some(Self { image, frame, pc: registers.rip, caller })
+        (caller.general[RSP] > registers.general[RSP]).then_some(Self {
+            image,
+            frame,
+            pc: registers.rip,
+            here: *registers,
+            caller,
+        })
     }
 
     /// Calls the frame's handler, if it has one of this kind.
@@ -89,6 +126,7 @@ impl Step {
         record: &mut EXCEPTION_RECORD,
         context: &mut CONTEXT,
         target_ip: u64,
+        scope: u32,
     ) -> Option<i32> {
         let handler = self.frame.handler.filter(|handler| handler.flags & kind != 0)?;
         let at = |offset: u32| self.image.base + u64::from(offset);
@@ -104,19 +142,46 @@ impl Step {
             LanguageHandler: Some(routine),
             HandlerData: at(handler.data) as *const c_void,
             HistoryTable: core::ptr::null_mut(),
-            ScopeIndex: 0,
+            ScopeIndex: scope,
             Fill0: 0,
         };
+        if kind == FLAG_TERMINATION_HANDLER {
+            // SAFETY: as above.
+            return Some(unsafe { self.terminate(routine, record, context, &mut dispatcher) });
+        }
         // SAFETY: as above, with what the convention gives a handler.
         Some(unsafe { routine(record, self.frame.establisher, context, &mut dispatcher) })
+    }
+
+    /// Calls a handler that unwinds: an exception that it raises finds out how far the unwind had come.
+    #[inline(never)]
+    unsafe fn terminate(
+        &self,
+        routine: HandlerRoutine,
+        record: &mut EXCEPTION_RECORD,
+        context: &mut CONTEXT,
+        dispatcher: &mut DISPATCHER_CONTEXT,
+    ) -> i32 {
+        let dispatcher: *mut DISPATCHER_CONTEXT = dispatcher;
+        let active = Active {
+            what: Way::Unwind(&raw const self.here, dispatcher),
+            establisher: Cell::new(self.frame.establisher),
+            previous: thread::active_dispatch(),
+        };
+        thread::set_active_dispatch(&active);
+        // SAFETY: the caller's promise.
+        let answer = unsafe { routine(record, self.frame.establisher, context, dispatcher) };
+        thread::set_active_dispatch(active.previous);
+        answer
     }
 }
 
 /// Goes from a frame of the host to the frame of the driver that it works for. `None`: it works for none.
-fn cross_host(registers: &mut Registers) -> Option<()> {
+fn cross_host(registers: &mut Registers) -> Option<Crossed> {
+    let mut crossed = Crossed::default();
     for _ in 0..FRAMES_MAX {
         if !image::in_host(registers.rip) {
-            return Some(());
+            return Some(crossed);
         }
         if context::is_guarded(registers.rip) {
             // SAFETY: just checked; host frames keep their frame pointer.
@@ -124,8 +189,19 @@ fn cross_host(registers: &mut Registers) -> Option<()> {
             continue;
         }
         if let Some(active) = active_in(registers.general[RSP]..registers.general[RBP]) {
-            // SAFETY: the dispatch is on the stack that is being walked.
-            *registers = unsafe { (*(*active).context).registers() };
+            // SAFETY: what is under way is on the stack that is being walked.
+            unsafe {
+                match (*active).what {
+                    Way::Search(context) => {
+                        *registers = (*context).registers();
+                        crossed.nested = Some((*active).establisher.get());
+                    }
+                    Way::Unwind(frame, dispatcher) => {
+                        *registers = *frame;
+                        return Some(Crossed { scope: (*dispatcher).ScopeIndex, collided: true, ..crossed });
+                    }
+                }
+            }
             continue;
         }
         stack::step_host_frame(registers)?;
@@ -153,30 +229,42 @@ fn active_in(range: core::ops::Range<u64>) -> Option<*const Active> {
 /// to its frame, and this does not return.
 #[inline(never)]
 pub(crate) fn dispatch(record: &mut EXCEPTION_RECORD, context: &mut CONTEXT) -> Outcome {
-    let active = Active { context, previous: thread::active_dispatch() };
+    let active = Active { what: Way::Search(context), establisher: Cell::new(0), previous: thread::active_dispatch() };
     thread::set_active_dispatch(&active);
-    let outcome = search(record, context);
+    let outcome = search(record, context, &active.establisher);
     thread::set_active_dispatch(active.previous);
     outcome
 }
 
 #[inline(always)]
-fn search(record: &mut EXCEPTION_RECORD, context: &mut CONTEXT) -> Outcome {
+fn search(record: &mut EXCEPTION_RECORD, context: &mut CONTEXT, establisher: &Cell<u64>) -> Outcome {
     let mut registers = context.registers();
+    let mut scope = 0;
+    let mut nested = 0;
     for _ in 0..FRAMES_MAX {
         if image::in_host(registers.rip) {
-            if cross_host(&mut registers).is_none() {
-                return Outcome::Unhandled;
+            let Some(crossed) = cross_host(&mut registers) else {
+                return if image::in_driver(registers.rip) { Outcome::Blocked } else { Outcome::Unhandled };
+            };
+            scope = crossed.scope;
+            if let Some(frame) = crossed.nested {
+                nested = frame.max(nested);
+                record.ExceptionFlags |= exception_flag::NESTED_CALL;
             }
             continue;
         }
         let Some(step) = Step::of(&registers) else { return Outcome::Unhandled };
+        establisher.set(step.frame.establisher);
         // SAFETY: a handler of the frame that the walk has reached.
-        let answer = unsafe { step.handle(FLAG_EXCEPTION_HANDLER, record, context, 0) };
+        let answer = unsafe { step.handle(FLAG_EXCEPTION_HANDLER, record, context, 0, core::mem::take(&mut scope)) };
         if answer == Some(disposition::CONTINUE_EXECUTION)
             && record.ExceptionFlags & exception_flag::NONCONTINUABLE == 0
         {
             return Outcome::Continue;
+        }
+        if step.frame.establisher == nested {
+            // The frame whose handler raised it: further out nothing is nested any more.
+            record.ExceptionFlags &= !exception_flag::NESTED_CALL;
         }
         registers = step.caller;
     }
@@ -206,9 +294,14 @@ pub(crate) unsafe fn unwind_to(
     if target_frame == 0 {
         record.ExceptionFlags |= exception_flag::EXIT_UNWIND;
     }
+    let mut scope = 0;
     for _ in 0..FRAMES_MAX {
         if image::in_host(start.rip) {
-            cross_host(&mut start).ok_or(NoSuchFrame)?;
+            let crossed = cross_host(&mut start).ok_or(NoSuchFrame)?;
+            scope = crossed.scope;
+            if crossed.collided {
+                record.ExceptionFlags |= exception_flag::COLLIDED_UNWIND;
+            }
             continue;
         }
         let step = Step::of(&start).ok_or(NoSuchFrame)?;
@@ -220,7 +313,7 @@ pub(crate) unsafe fn unwind_to(
             record.ExceptionFlags |= exception_flag::TARGET_UNWIND;
         }
         // SAFETY: a handler of the frame that the walk has reached.
-        unsafe { step.handle(FLAG_TERMINATION_HANDLER, record, &mut context, target_ip) };
+        unsafe { step.handle(FLAG_TERMINATION_HANDLER, record, &mut context, target_ip, core::mem::take(&mut scope)) };
         if there {
             context.General[0] = value;
             context.Rip = target_ip;
@@ -228,7 +321,7 @@ pub(crate) unsafe fn unwind_to(
             // SAFETY: the frame that the handler named is on this stack, and all below it has been unwound.
             unsafe { context::restore(&context) }
         }
-        record.ExceptionFlags &= !exception_flag::TARGET_UNWIND;
+        record.ExceptionFlags &= !(exception_flag::TARGET_UNWIND | exception_flag::COLLIDED_UNWIND);
         start = step.caller;
     }
     Err(NoSuchFrame)

@@ -19,5 +19,7 @@ pub mod exception_flag {
     pub const NONCONTINUABLE: u32 = 1;
     pub const UNWINDING: u32 = 2;
     pub const EXIT_UNWIND: u32 = 4;
+    pub const NESTED_CALL: u32 = 0x10;
     pub const TARGET_UNWIND: u32 = 0x20;
+    pub const COLLIDED_UNWIND: u32 = 0x40;
 }

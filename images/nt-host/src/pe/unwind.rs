@@ -1,7 +1,11 @@
 //! Walking a stack through a driver: the x64 function table and unwind codes.
 //!
-//! Specification: Microsoft, "x64 exception handling". Only whole frames are unwound: a return address is never in an
-//! epilogue, and a fault in one costs at most one frame.
+//! Specification: Microsoft, "x64 exception handling". A frame that is in its epilogue is unwound by doing what is left of
+//! it, which the instructions themselves say: the codes of version 2 of the unwind information, which say where epilogues
+//! are, add nothing to that.
+
+use alloc::vec::Vec;
+use core::ops::Range;
 
 /// Indices of registers, as unwind codes number them.
 pub const RSP: usize = 4;
@@ -102,7 +106,12 @@ pub fn step(memory: &impl Memory, base: u64, table: (u32, u32), registers: &mut 
     let mut frame = Frame { establisher: registers.general[RSP], ..Frame::default() };
     if let Some(mut entry) = find(memory, table, offset) {
         frame.entry = Some(entry);
-        let mut prologue = Some(offset - image_u32(memory, entry)?);
+        let (begin, end) = (image_u32(memory, entry)?, image_u32(memory, entry + 4)?);
+        let mut prologue = Some(offset - begin);
+        if let Some(left) = epilogue(memory, begin..end, image_u32(memory, entry + 8)?, offset) {
+            frame.establisher = leave(memory, &left, registers)?;
+            return Some(frame);
+        }
         for _ in 0..CHAIN_MAX {
             let info = image_u32(memory, entry + 8)?;
             let [version_flags, prologue_size, count, frame_register] = memory.image::<4>(info)?;
@@ -133,6 +142,100 @@ pub fn step(memory: &impl Memory, base: u64, table: (u32, u32), registers: &mut 
     registers.rip = memory.stack(registers.general[RSP])?;
     registers.general[RSP] += 8;
     Some(frame)
+}
+
+/// What is left of an epilogue.
+#[derive(Debug, Default)]
+struct Epilogue {
+    /// The frame register and what is added to it for the stack pointer.
+    from_frame: Option<(usize, i64)>,
+    /// What is added to the stack pointer.
+    deallocates: u64,
+    /// Registers that are popped, in order.
+    pops: Vec<usize>,
+}
+
+/// Longest epilogue looked at: eight pops, a deallocation and a jump have fewer instructions.
+const EPILOGUE_INSTRUCTIONS_MAX: usize = 16;
+
+/// The instructions from `offset` on, if they are the rest of an epilogue of the function: perhaps `add rsp` or `lea rsp`,
+/// pops, then a return or a jump out of the function, and nothing else.
+fn epilogue(memory: &impl Memory, function: Range<u32>, info: u32, offset: u32) -> Option<Epilogue> {
+    let [version_flags, prologue_size, _, frame] = memory.image::<4>(info)?;
+    let frame_register = usize::from(frame & 15);
+    let chained = (version_flags >> 3) & FLAG_CHAINED != 0;
+    if !chained && offset - function.start < u32::from(prologue_size) {
+        return None;
+    }
+    let mut left = Epilogue::default();
+    let mut at = offset;
+    for instruction in 0..EPILOGUE_INSTRUCTIONS_MAX {
+        let byte = |index: u32| memory.image::<1>(at + index).map(|[byte]| byte);
+        let immediate = |index: u32| image_u32(memory, at + index).map(|value| i64::from(value.cast_signed()));
+        let [first, second] = memory.image::<2>(at)?;
+        match (first, second) {
+            (0x58..=0x5f, _) => {
+                left.pops.push(usize::from(first - 0x58));
+                at += 1;
+            }
+            (0x41, 0x58..=0x5f) => {
+                left.pops.push(usize::from(second - 0x58) + 8);
+                at += 2;
+            }
+            (0x48, 0x83 | 0x81) if instruction == 0 && byte(2)? == 0xc4 => {
+                let short = second == 0x83;
+                left.deallocates =
+                    if short { i64::from(byte(3)?.cast_signed()) } else { immediate(3)? }.cast_unsigned();
+                at += if short { 4 } else { 7 };
+            }
+            // lea rsp, [frame register + displacement].
+            (0x48 | 0x49, 0x8d) if instruction == 0 && frame_register != 0 => {
+                let operand = byte(2)?;
+                let base = usize::from(operand & 7) | usize::from(first & 1) << 3;
+                if operand & 0x38 != 0x20 || base != frame_register {
+                    return None;
+                }
+                let (displacement, length) = match operand >> 6 {
+                    0 => (0, 3),
+                    1 => (i64::from(byte(3)?.cast_signed()), 4),
+                    2 => (immediate(3)?, 7),
+                    _ => return None,
+                };
+                left.from_frame = Some((base, displacement));
+                at += length;
+            }
+            (0xc3 | 0xc2, _) | (0xf3, 0xc3) => return Some(left),
+            (0xeb, _) | (0xe9, _) => {
+                let (distance, length) =
+                    if first == 0xeb { (i64::from(byte(1)?.cast_signed()), 2) } else { (immediate(1)?, 5) };
+                let target = i64::from(at) + length + distance;
+                let inside = (i64::from(function.start) + 1..i64::from(function.end)).contains(&target);
+                return (!inside && !chained).then_some(left);
+            }
+            // Jumps through memory: to imports, or marked by REX.W as tail calls are.
+            (0xff, 0x25) => return Some(left),
+            (0x48, 0xff) if byte(2)? & 0x38 == 0x20 => return Some(left),
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// Does what is left of an epilogue and gives the address that the frame's handler would have known it by.
+fn leave(memory: &impl Memory, left: &Epilogue, registers: &mut Registers) -> Option<u64> {
+    let establisher = registers.general[RSP];
+    if let Some((base, displacement)) = left.from_frame {
+        registers.general[RSP] = registers.general[base].wrapping_add_signed(displacement);
+    }
+    registers.general[RSP] = registers.general[RSP].wrapping_add(left.deallocates);
+    for &register in &left.pops {
+        let value = memory.stack(registers.general[RSP])?;
+        registers.general[RSP] += 8;
+        registers.general[register] = value;
+    }
+    registers.rip = memory.stack(registers.general[RSP])?;
+    registers.general[RSP] += 8;
+    Some(establisher)
 }
 
 fn vector(memory: &impl Memory, address: u64) -> Option<u128> {
@@ -311,6 +414,109 @@ mod tests {
         let mut frame = registers(0x1080, 0x1000);
         step(&fake, BASE, TABLE, &mut frame).unwrap();
         assert_eq!(frame.vector[6], 9 << 64 | 7);
+    }
+
+    /// The function above with code at an offset.
+    fn with_code(info: &[u8], at: usize, code: &[u8]) -> Vec<u8> {
+        let mut image = image(info);
+        image.resize(0x1300, 0xcc);
+        image[at..at + code.len()].copy_from_slice(code);
+        image
+    }
+
+    #[test]
+    fn an_epilogue_is_unwound_from_each_of_its_instructions() {
+        // push rbp; push rdi; sub rsp, 0x28 ... add rsp, 0x28; pop rdi; pop rbp; ret.
+        let info = [1, 6, 3, 0, 6, 0x42, 2, 0x70, 1, 0x50];
+        let code = [0x48, 0x83, 0xc4, 0x28, 0x5f, 0x5d, 0xc3];
+        let stack = [(0x1028, 0x77), (0x1030, 0x55), (0x1038, 0xabc)];
+        for (offset, rsp) in [(0x1080, 0x1000), (0x1084, 0x1028), (0x1085, 0x1030), (0x1086, 0x1038)] {
+            let fake = Fake { image: with_code(&info, 0x1080, &code), stack: stack.into() };
+            let mut frame = registers(offset, rsp);
+            (frame.general[7], frame.general[RBP]) = (0x77, 0x55);
+            step(&fake, BASE, TABLE, &mut frame).unwrap();
+            assert_eq!((frame.rip, frame.general[RSP]), (0xabc, 0x1040), "{offset:#x}");
+            assert_eq!((frame.general[7], frame.general[RBP]), (0x77, 0x55), "{offset:#x}");
+        }
+    }
+
+    #[test]
+    fn an_epilogue_finds_its_stack_by_the_frame_register() {
+        // push rbp; sub rsp, 0x20; lea rbp, [rsp+0x20] ... lea rsp, [rbp+0]; pop rbp; ret.
+        let info = [1, 10, 3, 0x25, 10, 3, 5, 0x32, 1, 0x50];
+        let fake = Fake {
+            image: with_code(&info, 0x1090, &[0x48, 0x8d, 0x65, 0x00, 0x5d, 0xc3]),
+            stack: [(0x2020, 0x99), (0x2028, 0xdef)].into(),
+        };
+        let mut frame = registers(0x1090, 0x1234_0000);
+        frame.general[RBP] = 0x2020;
+        step(&fake, BASE, TABLE, &mut frame).unwrap();
+        assert_eq!((frame.rip, frame.general[RSP], frame.general[RBP]), (0xdef, 0x2030, 0x99));
+    }
+
+    #[test]
+    fn in_an_epilogue_no_handler_is_called() {
+        // sub rsp, 0x28 with a handler ... add rsp, 0x28; jmp to another function.
+        let info = [1 | 3 << 3, 4, 1, 0, 4, 0x42, 0, 0, 0, 0x15, 0, 0, 0xaa];
+        let jump = [0x48, 0x83, 0xc4, 0x28, 0xe9, 0x00, 0x10, 0, 0];
+        let fake = Fake { image: with_code(&info, 0x1080, &jump), stack: [(0x1028, 0xabc)].into() };
+        assert_eq!(step(&fake, BASE, TABLE, &mut registers(0x1080, 0x1000)).unwrap().handler, None);
+    }
+
+    #[test]
+    fn a_jump_within_its_function_is_no_epilogue() {
+        let info = [1 | 3 << 3, 4, 1, 0, 4, 0x42, 0, 0, 0, 0x15, 0, 0, 0xaa];
+        // jmp +0x10.
+        let fake = Fake { image: with_code(&info, 0x1080, &[0xeb, 0x10]), stack: [(0x1028, 0xabc)].into() };
+        let frame = step(&fake, BASE, TABLE, &mut registers(0x1080, 0x1000)).unwrap();
+        assert_eq!(frame.handler, Some(Handler { flags: 3, routine: 0x1500, data: 0x20c }));
+    }
+
+    #[test]
+    fn the_epilogue_codes_of_version_2_are_passed_over() {
+        // Version 2: an epilogue of 3 bytes at the end, another 0x40 before it, push rdi, push rbp.
+        let info = [2, 2, 4, 0, 3, 0x16, 0x40, 0x06, 2, 0x70, 1, 0x50];
+        let fake = Fake { image: image(&info), stack: [(0x1000, 0x77), (0x1008, 0x55), (0x1010, 0xabc)].into() };
+        let mut frame = registers(0x1080, 0x1000);
+        step(&fake, BASE, TABLE, &mut frame).unwrap();
+        assert_eq!((frame.rip, frame.general[RSP]), (0xabc, 0x1018));
+        assert_eq!((frame.general[7], frame.general[RBP]), (0x77, 0x55));
+    }
+
+    #[test]
+    fn a_part_of_a_function_is_unwound_as_the_whole_behind_its_own_codes() {
+        // The part at 0x1000: sub rsp, 0x18, chained to the function at 0x1100: push rbx; sub rsp, 0x20.
+        let mut bytes = image(&[1 | 4 << 3, 4, 1, 0, 4, 0x22, 0, 0, 0, 0x11, 0, 0, 0, 0x12, 0, 0, 0x40, 2, 0, 0]);
+        bytes[0x240..0x248].copy_from_slice(&[1, 5, 2, 0, 5, 0x32, 1, 0x30]);
+        let fake = Fake { image: bytes, stack: [(0x1038, 0x33), (0x1040, 0xabc)].into() };
+        let mut frame = registers(0x1080, 0x1000);
+        let found = step(&fake, BASE, TABLE, &mut frame).unwrap();
+        assert_eq!((frame.rip, frame.general[RSP], frame.general[3]), (0xabc, 0x1048, 0x33));
+        assert_eq!((found.entry, found.handler), (Some(0x100), None));
+    }
+
+    #[test]
+    fn a_machine_frame_is_left_for_what_was_interrupted() {
+        // sub rsp, 0x28 behind a machine frame with an error code: what a trap's entry would have.
+        let fake =
+            Fake { image: image(&[1, 4, 2, 0, 4, 0x42, 0, 0x1a]), stack: [(0x1030, 0x5555), (0x1048, 0x9000)].into() };
+        let mut frame = registers(0x1080, 0x1000);
+        step(&fake, BASE, TABLE, &mut frame).unwrap();
+        assert_eq!((frame.rip, frame.general[RSP]), (0x5555, 0x9000));
+    }
+
+    #[test]
+    fn registers_saved_by_moves_come_back_near_and_far() {
+        // sub rsp, 0x100000 (large, far); mov [rsp+0x40], rbx; mov [rsp+0x80000], rsi; movaps [rsp+0x90000], xmm7.
+        let info = [1, 30, 11, 0, 30, 0x79, 0, 0, 9, 0, 22, 0x65, 0, 0, 8, 0, 12, 0x34, 8, 0, 7, 0x11, 0, 0, 0x10, 0];
+        let fake = Fake {
+            image: image(&info),
+            stack: [(0x9_1000, 1), (0x9_1008, 2), (0x8_1000, 0x66), (0x1040, 0x33), (0x10_1000, 0xabc)].into(),
+        };
+        let mut frame = registers(0x1080, 0x1000);
+        step(&fake, BASE, TABLE, &mut frame).unwrap();
+        assert_eq!((frame.rip, frame.general[RSP]), (0xabc, 0x10_1008));
+        assert_eq!((frame.general[3], frame.general[6], frame.vector[7]), (0x33, 0x66, 2 << 64 | 1));
     }
 
     #[test]

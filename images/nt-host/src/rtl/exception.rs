@@ -56,7 +56,19 @@ unsafe fn scopes<'a>(dispatcher: *const DISPATCHER_CONTEXT) -> &'a [Scope] {
 }
 
 /// An exception that no handler takes is the end of the system.
-fn unhandled(record: &EXCEPTION_RECORD, registers: &Registers, function: &str, what: fmt::Arguments<'_>) -> ! {
+fn unhandled(
+    record: &EXCEPTION_RECORD,
+    registers: &Registers,
+    outcome: Outcome,
+    function: &str,
+    what: fmt::Arguments<'_>,
+) -> ! {
+    let advice = if outcome == Outcome::Blocked {
+        "leaves a routine of the driver that the system called. What called the system further out cannot take it: the \
+         system's own code is in between. Put what can raise into __try and __except inside the routine"
+    } else {
+        "no handler of the driver takes it: put the call into __try and __except"
+    };
     let code = crate::ke::exception::unhandled_code();
     bugcheck::stop(Report {
         code,
@@ -67,11 +79,12 @@ fn unhandled(record: &EXCEPTION_RECORD, registers: &Registers, function: &str, w
             record.ExceptionInformation[0],
             record.ExceptionInformation[1],
         ],
-        rule: None,
+        rule: crate::portcls::rules::blamed().or(Some(crate::checks::EXCEPTION_LEAVES_CALLBACK.number)),
         function,
         message: format_args!(
-            "{what} raised {} and no handler of the driver takes it: put the call into __try and __except",
-            status::name(record.ExceptionCode).unwrap_or("an exception")
+            "{what} raised {} and {advice} (check '{}')",
+            status::name(record.ExceptionCode).unwrap_or("an exception"),
+            crate::checks::EXCEPTION_LEAVES_CALLBACK.name
         ),
         context: Some(Context::of(registers)),
     })
@@ -82,7 +95,7 @@ fn unhandled(record: &EXCEPTION_RECORD, registers: &Registers, function: &str, w
 pub(crate) fn raise(function: &str, record: &mut EXCEPTION_RECORD, what: fmt::Arguments<'_>) {
     let Some(caller) = handlers::guarded_caller() else {
         // The host itself called: nobody is there to take it.
-        unhandled(record, &Registers::default(), function, what)
+        unhandled(record, &Registers::default(), Outcome::Unhandled, function, what)
     };
     if record.ExceptionAddress.is_null() {
         record.ExceptionAddress = caller.rip as PVOID;
@@ -91,7 +104,7 @@ pub(crate) fn raise(function: &str, record: &mut EXCEPTION_RECORD, what: fmt::Ar
     match handlers::dispatch(record, &mut context) {
         // SAFETY: the registers of the caller, perhaps mended by its own filter.
         Outcome::Continue => unsafe { context::restore(&context) },
-        Outcome::Unhandled => unhandled(record, &caller, function, what),
+        outcome @ (Outcome::Unhandled | Outcome::Blocked) => unhandled(record, &caller, outcome, function, what),
     }
 }
 

@@ -38,8 +38,9 @@ const LONGEST: usize = 4064;
 /// Lengths of system-exclusive messages: about what an event holds, about what a small buffer holds, and much more.
 const LENGTHS: [usize; 9] = [8, 9, 20, 21, 41, 255, 1000, 4000, LONGEST];
 
-/// Bytes of an allocator's small buffers.
+/// Bytes of an allocator's small buffers, and of the longest message for which it has enough of them at once.
 const SMALL: u16 = 20;
+const SMALL_LONGEST: usize = 1000;
 
 /// A system-exclusive message of this length that is like no other.
 fn exclusive(length: usize) -> Vec<u8> {
@@ -70,10 +71,10 @@ pub(super) fn again(stand: &mut Stand<'_, '_>, device: &StartedDevice) -> Result
         }
     }
     let format = if carried.contains(&Carries::Midi) { StreamFormat::Midi } else { StreamFormat::DirectMusic };
-    for piece_bytes in [0, SMALL] {
+    for (piece_bytes, longest) in [(0, LONGEST), (SMALL, SMALL_LONGEST)] {
         stand.done("choose the size of buffers", Request::Allocators { piece_bytes })?;
         let pin = stand.session.create_pin(filter.handle, id, format)?;
-        Pin { stand, handle: pin }.long()?;
+        Pin { stand, handle: pin }.long(longest)?;
         stand.close(pin)?;
     }
     stand.done("choose the size of buffers", Request::Allocators { piece_bytes: 0 })?;
@@ -118,10 +119,11 @@ impl Pin<'_, '_, '_> {
     }
 
     /// Messages longer than an event, and longer than a buffer; one that the card does not take does not tear the others.
-    fn long(&mut self) -> Result<(), Setback> {
+    fn long(&mut self, longest: usize) -> Result<(), Setback> {
         self.set_state(KsState::Run)?;
         let between = vec![0x90, 60, 100];
-        let long = LENGTHS.iter().flat_map(|length| [exclusive(*length), between.clone()]).collect::<Vec<_>>();
+        let lengths = LENGTHS.iter().filter(|length| **length <= longest);
+        let long = lengths.flat_map(|length| [exclusive(*length), between.clone()]).collect::<Vec<_>>();
         let taken = self.play_in(&long)?;
         self.expect_whole(&long, &taken, 57)?;
         let (first, last) = (exclusive(100), exclusive(101));

@@ -7,6 +7,8 @@ use std::path::Path;
 use guest_protocol::{BugCheck, StackFrame};
 use serde::Serialize;
 
+use crate::conditions::Conditions;
+
 /// The name by which guest addresses of the NT host itself go.
 const HOST_MODULE: &str = "nt-host";
 
@@ -126,6 +128,13 @@ pub fn report(bug_check: &BugCheck, places: &[Place]) -> String {
     text
 }
 
+/// The end of a report: what the guest ran under, where that is worth a word, and the command that shows it again.
+#[must_use]
+pub fn again(conditions: Conditions, reproduce: &str) -> String {
+    let under = if conditions.are_usual() { String::new() } else { format!("with {conditions}\n") };
+    format!("{under}again: {reproduce}\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +154,14 @@ mod tests {
         let function = &places[0].functions[0];
         assert!(function.name.contains("somewhere"), "{function:?}");
         assert!(function.line.as_ref().unwrap().contains("bug_check.rs:"), "{function:?}");
+    }
+
+    #[test]
+    fn a_report_ends_with_the_seed_if_there_is_one_and_with_the_command() {
+        let delayed = Conditions { processors: 2, seed: Some(0x1f), ..Conditions::default() };
+        let command = "cargo dmus demo --processors 2 --seed 1f";
+        assert_eq!(again(delayed, command), format!("with 2 processors, delays from seed 1f\nagain: {command}\n"));
+        assert_eq!(again(Conditions::default(), "cargo dmus demo"), "again: cargo dmus demo\n");
     }
 
     #[test]

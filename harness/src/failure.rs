@@ -119,12 +119,18 @@ pub enum Error {
     /// An instrument bank.
     #[error(transparent)]
     Bank(#[from] crate::bank::BankCommandError),
+    /// The benchmark of a driver.
+    #[error(transparent)]
+    DriverBench(#[from] crate::bench::DriverBenchError),
     /// A benchmark.
     #[error(transparent)]
     Bench(#[from] crate::bench::BenchError),
     /// The driver's pins.
     #[error(transparent)]
     Performance(#[from] crate::perform::PerformanceError),
+    /// A driver image that somebody named.
+    #[error(transparent)]
+    Driver(#[from] crate::driver_file::DriverFileError),
     /// A scenario file.
     #[error(transparent)]
     Scenario(#[from] crate::scenario::ScenarioError),
@@ -143,8 +149,10 @@ impl Diagnosed for Error {
             Self::Render(error) => error.class(),
             Self::Loudness(error) => error.class(),
             Self::Bank(error) => error.class(),
+            Self::DriverBench(error) => error.class(),
             Self::Bench(error) => error.class(),
             Self::Performance(error) => error.class(),
+            Self::Driver(error) => error.class(),
             Self::Scenario(error) => error.class(),
             Self::File(error) => error.class(),
         }
@@ -159,8 +167,10 @@ impl Diagnosed for Error {
             Self::Render(error) => error.remedy(),
             Self::Loudness(error) => error.remedy(),
             Self::Bank(error) => error.remedy(),
+            Self::DriverBench(error) => error.remedy(),
             Self::Bench(error) => error.remedy(),
             Self::Performance(error) => error.remedy(),
+            Self::Driver(error) => error.remedy(),
             Self::Scenario(error) => error.remedy(),
             Self::File(error) => error.remedy(),
         }

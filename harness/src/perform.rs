@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::accelerator::Choice;
 use crate::artefacts::RunFolder;
 use crate::bug_check;
+use crate::conditions::Conditions;
 use crate::event::{Event, Observer, Step, Timeline};
 use crate::failure::{Class, Diagnosed, Error, FileError};
 use crate::hash::{hex, sha256_hex};
@@ -103,10 +104,8 @@ pub struct Performance {
     pub fault: Option<Fault>,
     /// How events are handed over.
     pub delivery: Delivery,
-    /// How many processors the guest has: threads run on the first, interrupts and their DPCs on the last.
-    pub processors: u8,
-    /// What the delays of interrupts, DPCs and calls are drawn from; there are none without.
-    pub seed: Option<u64>,
+    /// What the guest runs under.
+    pub conditions: Conditions,
 }
 
 /// How events are handed to the driver. Nothing that is heard may depend on it.
@@ -144,15 +143,8 @@ impl Performance {
             out: None,
             fault: None,
             delivery: Delivery::default(),
-            processors: 1,
-            seed: None,
+            conditions: Conditions::default(),
         }
-    }
-
-    /// The lines of options that the guest reads.
-    fn guest_options(&self) -> String {
-        let seed = self.seed.map_or_else(String::new, |seed| format!("seed={seed:x}\n"));
-        format!("log={}\n{seed}", self.guest_log)
     }
 }
 
@@ -327,6 +319,9 @@ pub struct Verdict {
     pub accelerator: Choice,
     /// The driver.
     pub driver: DriverReport,
+    /// What the guest ran under.
+    #[serde(flatten)]
+    pub conditions: Conditions,
     /// The guest, as it calls itself.
     pub guest: String,
     /// The device, as the guest found it.
@@ -371,8 +366,8 @@ struct Record<'a> {
     events: usize,
     sample_rate: u32,
     frames: u64,
-    processors: u8,
-    seed: Option<String>,
+    #[serde(flatten)]
+    conditions: Conditions,
     card: &'a [String],
     qemu: &'a [String],
     qemu_version: &'a str,
@@ -392,6 +387,8 @@ struct FailedVerdict<'a> {
     class: Class,
     error: String,
     remedy: Option<String>,
+    #[serde(flatten)]
+    conditions: Conditions,
     reproduce: &'a str,
 }
 
@@ -418,10 +415,11 @@ pub fn perform(
         let timeline = Timeline::new(folder.create_file("timeline.jsonl")?, observer);
         Run { performance, stage, folder, reproduce, observer: &timeline, steps: Vec::new() }.run()
     };
+    let again = bug_check::again(performance.conditions, reproduce);
     match run() {
         Ok(verdict) => {
             let passed = PassedVerdict { passed: verdict.passed(), verdict: &verdict, reproduce };
-            folder.write_json("verdict.json", &passed).map_err(|error| failure(error.into(), stage, folder))?;
+            folder.write_json("verdict.json", &passed).map_err(|error| failure(error.into(), &again, stage, folder))?;
             Ok(verdict)
         }
         Err(error) => {
@@ -430,21 +428,23 @@ pub fn perform(
                 class: error.class(),
                 error: error.to_string(),
                 remedy: error.remedy(),
+                conditions: performance.conditions,
                 reproduce,
             };
             // The error itself goes to the caller in any case.
             let _ = folder.write_json("verdict.json", &failed);
-            Err(failure(error, stage, folder))
+            Err(failure(error, &again, stage, folder))
         }
     }
 }
 
-fn failure(error: Error, stage: &Stage, folder: &RunFolder) -> Box<PerformanceFailure> {
+/// `again`: how to see it again, for a bug check's report.
+fn failure(error: Error, again: &str, stage: &Stage, folder: &RunFolder) -> Box<PerformanceFailure> {
     let mut evidence = String::new();
     if let Error::Session(SessionError::BugCheck(bug_check)) = &error {
         let places = bug_check::places(&bug_check.stack, Some(&stage.kit.driver), Some(&stage.kit.nt_host));
         let report = bug_check::report(bug_check, &places);
-        let _ = folder.write("bug-check.txt", &report);
+        let _ = folder.write("bug-check.txt", report.clone() + again);
         evidence += &report;
     }
     if let Some(report) = folder.tail(HANG_FILE, HANG_LINES) {
@@ -505,13 +505,13 @@ impl Run<'_> {
         let pcm_bytes = frames * FRAME_BYTES;
         let memory = (BASE_MEMORY + records.len() as u64 + pcm_bytes).next_multiple_of(1 << 20);
         let options = MachineOptions {
-            processors: self.performance.processors,
+            processors: self.performance.conditions.processors,
             qemu: self.stage.kit.qemu.clone(),
             accelerator: self.stage.accelerator.accelerator,
             firmware: self.stage.firmware,
             kernel: self.stage.kit.nt_host.clone(),
             driver: Some(self.stage.kit.driver.clone()),
-            guest_options: self.performance.guest_options(),
+            guest_options: self.performance.conditions.guest_options(&self.performance.guest_log),
             card_socket: Some(sockets.machine),
         };
         let started = self.begin(Step::Firmware);
@@ -580,6 +580,7 @@ impl Run<'_> {
                 sha256: driver_hash,
                 sha256_in_guest: driver_in_guest,
             },
+            conditions: self.performance.conditions,
             guest,
             device,
             steps: self.steps,
@@ -599,7 +600,8 @@ impl Run<'_> {
         if let Some(found) = session.bug_check(NMI_LIMIT) {
             let Kit { driver, nt_host, .. } = &self.stage.kit;
             let places = bug_check::places(&found.stack, Some(driver), Some(nt_host));
-            let _ = self.folder.write(HANG_FILE, bug_check::report(&found, &places));
+            let again = bug_check::again(self.performance.conditions, self.reproduce);
+            let _ = self.folder.write(HANG_FILE, bug_check::report(&found, &places) + &again);
         }
     }
 
@@ -619,8 +621,7 @@ impl Run<'_> {
             events: self.performance.song.events.len(),
             sample_rate: self.performance.sample_rate,
             frames,
-            processors: self.performance.processors,
-            seed: self.performance.seed.map(|seed| format!("{seed:x}")),
+            conditions: self.performance.conditions,
             card: &rig.card.command_line,
             qemu: &rig.machine.command_line,
             qemu_version: rig.machine.version(),

@@ -5,6 +5,7 @@
 //! and leaves nothing behind when it is unloaded; a bug check, a hang or a leak is its failure.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -30,6 +31,9 @@ const MEMORY: u64 = 128 << 20;
 const SAMPLE_RATE: u32 = 48_000;
 /// See [`SAMPLE_RATE`].
 const FRAMES: u64 = 24_000;
+
+/// Number of the contract's rule that an unloaded driver leaves nothing behind.
+const RULE_NOTHING_LEFT: u16 = 82;
 
 /// Most boots: an allocation whose stack differs in every boot would never end.
 const BOOTS_MAX: usize = 1000;
@@ -61,11 +65,15 @@ pub struct Trial {
     pub outcome: Outcome,
     /// What was refused, or how it failed.
     pub detail: String,
+    /// Something was left behind: pool, an object, a mapping, an interrupt.
+    pub leaked: bool,
 }
 
 /// How all went.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct ShortageReport {
+    /// The driver.
+    pub driver: PathBuf,
     /// Every stack.
     pub trials: Vec<Trial>,
     /// Boots, the first one included.
@@ -76,7 +84,70 @@ pub struct ShortageReport {
     pub artefacts: PathBuf,
 }
 
+/// Reads a stack's name, as a report gives it.
+///
+/// # Errors
+/// What it should look like.
+pub fn read_stack(text: &str) -> Result<u64, String> {
+    const DIGITS: usize = 16;
+    let is_name = text.len() == DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let hash = if is_name { u64::from_str_radix(text, 16).ok() } else { None };
+    hash.ok_or_else(|| {
+        format!("a stack's name is {DIGITS} hexadecimal digits, as a run without this option prints them")
+    })
+}
+
 impl ShortageReport {
+    /// What did not go well, one a line.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<String> {
+        if self.trials.is_empty() {
+            return vec!["the driver allocates by no stack that was seen, so nothing was tried".into()];
+        }
+        let failed = |trial: &&Trial| trial.outcome == Outcome::Failed;
+        let line = |trial: &Trial| {
+            let place = trial.stack.first().map(|place| format!(" at {place}")).unwrap_or_default();
+            let Trial { hash, function, detail, .. } = trial;
+            format!("when {function} is refused{place} (stack {hash}): {detail}")
+        };
+        self.trials.iter().filter(failed).map(line).collect()
+    }
+
+    /// Stacks whose refusal left something behind.
+    #[must_use]
+    pub fn leaks(&self) -> usize {
+        self.trials.iter().filter(|trial| trial.leaked).count()
+    }
+
+    /// Every stack and its outcome, for people.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut text = String::new();
+        for Trial { hash, function, stack, outcome, detail, .. } in &self.trials {
+            let place = stack.first().map_or("", String::as_str);
+            let _ = writeln!(text, "{hash}  {:<12} {function:<28} {place}", name(*outcome));
+            if *outcome == Outcome::Failed {
+                let _ = writeln!(text, "    {detail}");
+                stack.iter().for_each(|place| {
+                    let _ = writeln!(text, "      {place}");
+                });
+            }
+        }
+        let [without, refused, missed, failed] =
+            [Outcome::DidWithout, Outcome::Refused, Outcome::NotReached, Outcome::Failed].map(|way| self.count(way));
+        let _ = write!(
+            text,
+            "{}: {} stacks that allocate, in {} boots: {refused} refused, {without} did without, {missed} not reached, \
+             {failed} failed; {} leaks; {:.1} s",
+            self.driver.file_name().unwrap_or_default().to_string_lossy(),
+            self.trials.len(),
+            self.boots,
+            self.leaks(),
+            self.milliseconds / 1000.0
+        );
+        text
+    }
+
     /// How many stacks went in some way.
     #[must_use]
     pub fn count(&self, outcome: Outcome) -> usize {
@@ -131,7 +202,11 @@ pub fn run(
     observer: &dyn Observer,
 ) -> Result<ShortageReport, Error> {
     let begun = Instant::now();
-    let mut report = ShortageReport { artefacts: folder.path().into(), ..ShortageReport::default() };
+    let mut report = ShortageReport {
+        driver: stage.kit.driver.clone(),
+        artefacts: folder.path().into(),
+        ..ShortageReport::default()
+    };
     let mut known: BTreeMap<u64, Site> = BTreeMap::new();
     let mut waiting = VecDeque::from([shortage.only]);
     while let Some(refuse) = waiting.pop_front() {
@@ -195,6 +270,9 @@ fn judge(
     stage: &Stage,
     folder: &RunFolder,
 ) -> Result<Trial, Error> {
+    // The contract's rule about what an unloaded driver leaves behind: the guest looks when it is unloaded.
+    let leaked =
+        matches!(&ended, Err(Error::Session(SessionError::BugCheck(found))) if found.rule == Some(RULE_NOTHING_LEFT));
     let (outcome, detail) = match ended {
         Err(error) if matches!(error.class(), Class::Interrupted | Class::Host | Class::HarnessBug) => {
             return Err(error);
@@ -211,11 +289,12 @@ fn judge(
         Ok(None) => (Outcome::DidWithout, String::new()),
     };
     let stack = places(&site.stack, Some(&stage.kit.driver), None).iter().map(line_of).collect();
-    Ok(Trial { hash: format!("{hash:016x}"), function: site.function.clone(), stack, outcome, detail })
+    Ok(Trial { hash: format!("{hash:016x}"), function: site.function.clone(), stack, outcome, detail, leaked })
 }
 
 fn line_of(place: &Place) -> String {
-    let Some(function) = place.functions.first() else { return place.offset.clone() };
+    // What was inlined there is the allocator's business; whose code it is shows best.
+    let Some(function) = place.functions.last() else { return place.offset.clone() };
     let line = function.line.as_deref().unwrap_or("");
     format!("{} {} {line}", place.offset, function.name).trim_end().to_owned()
 }

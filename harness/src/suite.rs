@@ -10,7 +10,7 @@ use crate::failure::{Class, Diagnosed, Error, FileError};
 use crate::image_check::{self, Check};
 use crate::perform::Stage;
 use crate::provision::{ProvisionError, Workspace, run_logged};
-use crate::scenario::{Context, Report, Scenario, TestRecord, files_in, run};
+use crate::scenario::{Context, Report, Scenario, TestRecord, Wishes, files_in, run};
 
 /// Where the suite lives in the workspace.
 pub const SCENARIOS: &str = "harness/scenarios";
@@ -82,6 +82,7 @@ impl Suite<'_> {
                 stage: &stage,
                 timeout: self.timeout,
                 filter: None,
+                wishes: Wishes::default(),
                 observer: self.observer,
             };
             report.append(run(&scenario, &context)?);
@@ -140,6 +141,7 @@ impl Suite<'_> {
             violations,
             milliseconds,
             pcm_sha256: None,
+            seed: None,
             artefacts: None,
             reproduce: "cargo dmus test".into(),
         });

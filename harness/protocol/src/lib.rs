@@ -34,7 +34,8 @@ pub const DRIVER_FILE: &str = "opt/dmus/driver.sys";
 /// `probe=N` (instead of serving, run a loop of N million iterations and leave with [`exit::COMPLETED`]) and
 /// `log=error|warn|info|debug|trace`, `device=vvvv:dddd` (the driver's PCI function, in hexadecimal, where several could be
 /// meant), `allocations=report` ([`Event::Allocation`] for each stack that allocates), `refuse=HASH` (that stack's
-/// allocation fails).
+/// allocation fails), `seed=HEX` (what delays of interrupts, DPCs and calls are drawn from; none without), `verifier=on|off`
+/// (off: the driver is not watched, to measure what watching costs).
 pub const OPTIONS_FILE: &str = "opt/dmus/options";
 
 /// Values that a guest writes to QEMU's `isa-debug-exit` port; QEMU's exit status is twice the value plus one.
@@ -298,6 +299,37 @@ pub enum Examination {
         /// Events to send each time.
         events: u32,
     },
+    /// Put events to an open render pin in RUN as fast as it takes them, and time it. Nothing of it sounds.
+    Put {
+        /// The pin.
+        pin: Handle,
+        /// How many.
+        events: u32,
+        /// How many with each call.
+        each: u16,
+        /// How they go together.
+        together: Together,
+        /// A range of [`Request::AllocateBulk`] whose first 8 bytes are incremented, as a little-endian number, right
+        /// before the first call: for somebody outside who times what becomes of the events.
+        begun: Bulk,
+    },
+    /// Time interrupts on their way through service routine, DPC and service group to an open capture pin in RUN, while
+    /// somebody outside has messages come in.
+    Interrupts {
+        /// The pin.
+        pin: Handle,
+        /// How many.
+        laps: u32,
+    },
+}
+
+/// How events go together in one call of `PutMessage`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Together {
+    /// Linked by `pNextEvt`.
+    Chain,
+    /// Wrapped in a package.
+    Package,
 }
 
 /// What [`Request::Starve`] takes out.

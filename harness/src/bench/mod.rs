@@ -1,5 +1,6 @@
 //! Benchmarks: a registry of named measurements, each with its unit and, where there is one, its baseline.
 
+mod driver;
 mod synth;
 
 use std::borrow::Cow;
@@ -18,6 +19,7 @@ use crate::provision::Workspace;
 use crate::session::{Immortal, Session, SessionError};
 use crate::songs;
 
+pub use driver::DriverBenchError;
 pub use synth::BenchError;
 
 /// How often each measurement is repeated; the median is reported. Odd, so that it is one of them.
@@ -79,6 +81,8 @@ pub struct Context<'a> {
     pub observer: &'a dyn Observer,
     /// A quick look: figures that come soon, of what is there already.
     pub quick: bool,
+    /// Others' drivers are measured too, beside the one that is asked for.
+    pub peers: bool,
     bring: &'a dyn Fn() -> Result<Stage, Error>,
     stage: OnceCell<Stage>,
 }
@@ -89,9 +93,10 @@ impl<'a> Context<'a> {
         workspace: &'a Workspace,
         observer: &'a dyn Observer,
         quick: bool,
+        peers: bool,
         bring: &'a dyn Fn() -> Result<Stage, Error>,
     ) -> Self {
-        Self { workspace, observer, quick, bring, stage: OnceCell::new() }
+        Self { workspace, observer, quick, peers, bring, stage: OnceCell::new() }
     }
 
     fn stage(&self) -> Result<&Stage, Error> {
@@ -117,7 +122,7 @@ pub struct Benchmark {
 }
 
 /// All benchmarks.
-pub const ALL: [Benchmark; 3] = [
+pub const ALL: [Benchmark; 4] = [
     Benchmark {
         name: "scenario",
         text: "ten seconds of music through card, driver and NT host, from QEMU's start to the verdict, step by step; \
@@ -128,6 +133,13 @@ pub const ALL: [Benchmark; 3] = [
         name: "nt-host",
         text: "from QEMU's start until the NT host serves; the baseline is the firmware's share",
         run: nt_host,
+    },
+    Benchmark {
+        name: "driver",
+        text: "the driver's own paths, timed inside the guest: PutMessage to card (events a second, kicks an event, one by \
+               one, in chains and in packages; until the card has taken a burst), and interrupt to service routine, service \
+               group and client; the baseline is the same without the verifier, and the C++ driver's figures end in /cpp",
+        run: driver::run,
     },
     Benchmark {
         name: "synth",

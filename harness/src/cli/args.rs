@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use dmus::conditions::read_seed;
 use dmus::machine::{Accelerator, Clock};
 
 /// Exit codes, for `--help`.
@@ -20,6 +21,17 @@ const EXIT_CODES: &str = "Exit codes:
   70  a bug of the harness
  130  interrupted";
 
+/// What `run --json` ends with, for `--help`.
+const RUN_JSON: &str = "With --json the last line is one object:
+  passed, failed, skipped   how many tests
+  tests                     each: name, result, class, violations, seed (with delays), artefacts, reproduce
+  contract                  of contract and stress: rules (83), pass, violated, not_exercised, not_applicable, rows (each:
+                            number, title, source, verdict, held, message), figures, failures, processors, seed
+  variants                  of broken: each variant, expected, fired, caught
+  low_resources             of low-resources, each driver: boots, trials (each: hash, function, stack, outcome, detail,
+                            leaked), milliseconds
+The exit code is that of the failures if they agree, else 1.";
+
 /// Boots guests with the virtual DirectMusic card, plays, compares, and says what is wrong.
 #[derive(Debug, Parser)]
 #[command(name = "dmus", bin_name = "cargo dmus", version, after_help = EXIT_CODES, max_term_width = 110)]
@@ -34,7 +46,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Verb {
     /// Play a song through QEMU, the NT host and the Windows driver, and compare it with the offline render
     Demo(DemoArguments),
-    /// Run a scenario file, or all of a folder
+    /// Run a scenario file, all of a folder, or a shipped scenario
+    #[command(after_help = RUN_JSON)]
     Run(RunArguments),
     /// Run every test of the project
     Test(TestArguments),
@@ -45,7 +58,7 @@ pub(crate) enum Verb {
     Bank(BankVerb),
     /// Run the benchmarks
     Bench(BenchArguments),
-    /// Let every call stack on which the driver allocates fail once, a boot for each
+    /// Let every call stack on which the driver allocates fail once, a boot for each: the same as run low-resources
     Shortage(ShortageArguments),
     /// Build the driver and say what its image holds: imports, size, stack, ways to panic
     Driver(DriverArguments),
@@ -113,7 +126,7 @@ impl AcceleratorChoice {
 }
 
 /// Options of everything that boots a guest.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct MachineArguments {
     /// What runs the guest's instructions
     #[arg(long, value_enum, default_value = "auto")]
@@ -157,7 +170,7 @@ pub(crate) struct DemoArguments {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
     pub(crate) processors: u8,
     /// Delay interrupts, DPCs and calls by what is drawn from this seed (hexadecimal)
-    #[arg(long, value_name = "SEED", value_parser = |text: &str| u64::from_str_radix(text, 16))]
+    #[arg(long, value_name = "SEED", value_parser = read_seed)]
     pub(crate) seed: Option<u64>,
     /// How much the guest says: error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = ["error", "warn", "info", "debug", "trace"])]
@@ -172,14 +185,24 @@ pub(crate) struct DemoArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
-    /// A scenario file, a folder with some, or the name of a shipped one, such as contract, broken or stress
+    /// A scenario file, a folder with some, or the name of a shipped one, such as contract, broken, low-resources, stress
     pub(crate) scenario: PathBuf,
     /// Driver image to use instead of dmuscard.sys
     #[arg(long, value_name = "MY.SYS")]
     pub(crate) driver: Option<PathBuf>,
-    /// Only cases whose name contains this
+    /// Only cases whose name contains this; of contract, examinations; of low-resources, the stack of this name
     #[arg(long, value_name = "TEXT")]
     pub(crate) case: Option<String>,
+    /// Processors of the guest, instead of the scenario's: with two, the second takes the card's interrupts
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=2))]
+    pub(crate) processors: Option<u8>,
+    /// Delay interrupts, DPCs and calls by what is drawn from this seed (hexadecimal); on two processors unless told
+    /// otherwise
+    #[arg(long, value_name = "SEED", value_parser = read_seed)]
+    pub(crate) seed: Option<u64>,
+    /// Run each case once with each of this many seeds, from --seed or 1 on
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) seeds: Option<u32>,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
     /// End with one JSON object on standard output
@@ -265,8 +288,11 @@ pub(crate) enum BankVerb {
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArguments {
-    /// Only benchmarks whose name contains this: scenario, nt-host, synth
+    /// Only benchmarks whose name contains this: scenario, nt-host, driver, synth
     pub(crate) name: Option<String>,
+    /// Driver image to measure instead of dmuscard.sys; of the benchmark driver, the C++ driver is then left out
+    #[arg(long, value_name = "MY.SYS")]
+    pub(crate) driver: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
     /// A quick look: one round, and nothing that must be brought in first (of synth: not FluidSynth)
@@ -283,7 +309,7 @@ pub(crate) struct ShortageArguments {
     #[arg(long, value_name = "MY.SYS")]
     pub(crate) driver: Option<PathBuf>,
     /// Try this stack only, by the name that a run gave it
-    #[arg(long, value_name = "HASH", value_parser = |text: &str| u64::from_str_radix(text, 16))]
+    #[arg(long, value_name = "HASH", value_parser = dmus::shortage::read_stack)]
     pub(crate) stack: Option<u64>,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,

@@ -6,15 +6,16 @@ use std::time::Duration;
 use dmus::accelerator::{self, Candidates};
 use dmus::artefacts::RunFolder;
 use dmus::bench;
+use dmus::conditions::Conditions;
 use dmus::doctor::{self, State};
+use dmus::driver_file;
 use dmus::event::{Event, Observer, TestResult};
 use dmus::failure::{Class, Diagnosed, Error, FileError};
 use dmus::machine::{CardOptions, Firmware};
 use dmus::midi::Song;
 use dmus::perform::{Performance, PerformanceFailure, Stage, Verdict, perform};
 use dmus::provision::{Artefact, Overrides, Provisioner, Workspace};
-use dmus::scenario::{Context, Report, Scenario, files_in, run as run_scenario};
-use dmus::shortage::{self, Outcome as ShortageOutcome, Shortage};
+use dmus::scenario::{Context, Report, Scenario, ScenarioError, Wishes, files_in, run as run_scenario};
 use dmus::songs::{self, BuiltIn};
 use dmus::suite::{SCENARIOS, Suite};
 use serde_json::json;
@@ -33,6 +34,7 @@ pub(super) fn stage(
     driver: Option<&Path>,
     observer: &dyn Observer,
 ) -> Result<Stage, Error> {
+    driver.map_or(Ok(()), driver_file::check)?;
     let overrides = Overrides { qemu: machine.qemu.clone(), driver: driver.map(Path::to_path_buf) };
     let provisioner = Provisioner::new(workspace, overrides, observer)?;
     let kit = provisioner.kit()?;
@@ -93,8 +95,7 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
         timeout: Duration::from_secs(arguments.machine.timeout),
         guest_log: arguments.guest_log.clone(),
         out: arguments.out.clone(),
-        processors: arguments.processors,
-        seed: arguments.seed,
+        conditions: Conditions { processors: arguments.processors, seed: arguments.seed, ..Conditions::default() },
         ..Performance::of(song)
     };
     let reproduce = reproduce();
@@ -106,7 +107,7 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
             Ok((!verdict.passed()).then_some(Class::TestFailed))
         }
         Err(failure) => {
-            show_failure(&failure, &reproduce, arguments.json);
+            show_failure(&failure, performance.conditions, &reproduce, arguments.json);
             Ok(Some(failure.error.class()))
         }
     }
@@ -126,6 +127,7 @@ fn show_verdict(verdict: &Verdict, arguments: &DemoArguments, reproduce: &str) {
             "events": verdict.events,
             "pcm_sha256": verdict.pcm_sha256,
             "verdict": verdict,
+            "conditions": verdict.conditions,
             "reproduce": reproduce,
         })
         .to_string());
@@ -136,6 +138,9 @@ fn show_verdict(verdict: &Verdict, arguments: &DemoArguments, reproduce: &str) {
     out(&format!("QEMU         {}", verdict.qemu));
     out(&format!("accelerator  {}: {}", accelerator.accelerator.name(), accelerator.reason));
     out(&format!("guest        {}", verdict.guest));
+    if !verdict.conditions.are_usual() {
+        out(&format!("             {}", verdict.conditions));
+    }
     out(&format!("device       {}", verdict.device));
     out(&format!("driver       {} ({})", verdict.driver.sha256, verdict.driver.path.display()));
     out(&format!("             the guest loaded {}: the same", verdict.driver.sha256_in_guest));
@@ -183,7 +188,7 @@ fn show_verdict(verdict: &Verdict, arguments: &DemoArguments, reproduce: &str) {
     }
 }
 
-fn show_failure(failure: &PerformanceFailure, reproduce: &str, json: bool) {
+fn show_failure(failure: &PerformanceFailure, conditions: Conditions, reproduce: &str, json: bool) {
     let error = &failure.error;
     if !failure.evidence.is_empty() {
         error_line(failure.evidence.trim_end());
@@ -191,6 +196,9 @@ fn show_failure(failure: &PerformanceFailure, reproduce: &str, json: bool) {
     error_line(&format!("error ({}): {error}", error.class().name()));
     if let Some(remedy) = error.remedy() {
         error_line(&format!("remedy: {remedy}"));
+    }
+    if !conditions.are_usual() {
+        error_line(&format!("with: {conditions}"));
     }
     error_line(&format!("artefacts: {}", failure.artefacts.display()));
     error_line(&format!("reproduce: {reproduce}"));
@@ -204,6 +212,7 @@ fn show_failure(failure: &PerformanceFailure, reproduce: &str, json: bool) {
             "class": error.class(),
             "error": error.to_string(),
             "remedy": error.remedy(),
+            "conditions": conditions,
             "reproduce": reproduce,
         })
         .to_string());
@@ -215,13 +224,28 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let workspace = Workspace::find()?;
     // A mistake in a file shows before anything is built.
     let path = shipped(&workspace, &arguments.scenario);
-    let scenarios = files_in(&path)?.iter().map(|path| Scenario::load(path)).collect::<Result<Vec<_>, _>>()?;
+    let scenarios = files_in(&path)
+        .map_err(|error| not_shipped(&workspace, &arguments.scenario, error))?
+        .iter()
+        .map(|path| Scenario::load(path))
+        .collect::<Result<Vec<_>, _>>()?;
+    if arguments.driver.is_some() {
+        for scenario in scenarios.iter().filter(|scenario| scenario.brings_driver()) {
+            let text = format!("{} brings drivers of its own: --driver changes nothing there", scenario.name);
+            terminal.event(&Event::Warning { text });
+        }
+    }
+    if arguments.case.as_deref().is_some_and(|case| !scenarios.iter().any(|scenario| scenario.has_case(case))) {
+        drop(terminal);
+        return Ok(Some(no_such_case(arguments, &scenarios)));
+    }
     let stage = stage(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
     let context = Context {
         workspace: &workspace,
         stage: &stage,
         timeout: Duration::from_secs(arguments.machine.timeout),
         filter: arguments.case.as_deref(),
+        wishes: wishes(arguments),
         observer: &terminal,
     };
     let mut report = Report::default();
@@ -231,32 +255,77 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     }
     drop(terminal);
     if report.tests.is_empty() {
-        error_line("no case has such a name");
-        return Ok(Some(Class::Usage));
+        return Ok(Some(no_such_case(arguments, &scenarios)));
     }
     show_reproduction(&report);
     if arguments.json {
         out(&serde_json::to_string(&report).unwrap_or_default());
     } else {
-        if let Some(contract) = &report.contract {
-            out(&contract.table());
-            for counted in &contract.figures {
-                out(&format!("{:<14} {:>12}  {}", counted.examination, counted.value, counted.name));
-            }
-        }
-        for row in &report.variants {
-            let verdict = if row.caught { "caught" } else { "MISSED" };
-            out(&format!("{verdict}  {:<40} expected {:<16} fired {}", row.variant, row.expected, row.fired));
-        }
-        out(&summary(&report));
+        show_report(&report);
     }
     Ok(report.class())
+}
+
+/// What guests run under, by the command line.
+fn wishes(arguments: &RunArguments) -> Wishes {
+    let first = arguments.seed.unwrap_or(FIRST_SEED);
+    let count = if arguments.seed.is_some() { arguments.seeds.unwrap_or(1) } else { arguments.seeds.unwrap_or(0) };
+    Wishes {
+        // Seeds without a word on processors are about what two of them do to each other.
+        processors: arguments.processors.or((count > 0).then_some(PROCESSORS_WITH_SEEDS)),
+        seeds: (0..u64::from(count)).map(|number| first.wrapping_add(number)).collect(),
+        driver: arguments.driver.clone(),
+    }
+}
+
+/// The first seed of several, and the processors of a run with seeds, unless told otherwise.
+const FIRST_SEED: u64 = 1;
+const PROCESSORS_WITH_SEEDS: u8 = 2;
+
+/// Nothing was run: says which names there are.
+fn no_such_case(arguments: &RunArguments, scenarios: &[Scenario]) -> Class {
+    const SHOWN_MAX: usize = 40;
+    let text = arguments.case.as_deref().unwrap_or_default();
+    let names: Vec<String> = scenarios.iter().flat_map(Scenario::names).collect();
+    let error = format!("no case's name contains \"{text}\"");
+    error_line(&format!("error (usage): {error}; there are:"));
+    names.iter().take(SHOWN_MAX).for_each(|name| error_line(&format!("  {name}")));
+    if names.len() > SHOWN_MAX {
+        error_line(&format!("  ... and {} more", names.len() - SHOWN_MAX));
+    }
+    if arguments.json {
+        out(&json!({
+            "passed": 0, "failed": 0, "skipped": 0, "artefacts": [], "class": Class::Usage, "error": error, "names": names,
+        })
+        .to_string());
+    }
+    Class::Usage
+}
+
+/// A report, for people.
+fn show_report(report: &Report) {
+    if let Some(contract) = &report.contract {
+        out(&contract.table());
+        for counted in &contract.figures {
+            out(&format!("{:<14} {:>12}  {}", counted.examination, counted.value, counted.name));
+        }
+        if !contract.conditions.are_usual() {
+            out(&format!("with {}", contract.conditions));
+        }
+    }
+    report.low_resources.iter().for_each(|shortage| out(&shortage.table()));
+    for row in &report.variants {
+        let verdict = if row.caught { "caught" } else { "MISSED" };
+        out(&format!("{verdict}  {:<40} expected {:<16} fired {}", row.variant, row.expected, row.fired));
+    }
+    out(&summary(report));
 }
 
 /// The scenario that a name means: a file or folder of that name, or a shipped scenario.
 fn shipped(workspace: &Workspace, named: &Path) -> PathBuf {
     let name = match named.to_str() {
         Some("broken") => "broken-drivers",
+        Some("shortage") => "low-resources",
         Some(name) => name,
         None => return named.into(),
     };
@@ -267,6 +336,17 @@ fn shipped(workspace: &Workspace, named: &Path) -> PathBuf {
         return named.into();
     }
     places.into_iter().find(|path| path.is_file()).unwrap_or_else(|| named.into())
+}
+
+/// A name that is no file is perhaps a misspelt scenario: says which there are.
+fn not_shipped(workspace: &Workspace, named: &Path, error: ScenarioError) -> Error {
+    if named.exists() {
+        return error.into();
+    }
+    let suite = workspace.root.join(SCENARIOS);
+    let files = [suite.clone(), suite.join("long")].into_iter().filter_map(|folder| files_in(&folder).ok()).flatten();
+    let names = files.filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned())).collect();
+    ScenarioError::Unknown { named: named.into(), names }.into()
 }
 
 fn summary(report: &Report) -> String {
@@ -331,8 +411,8 @@ pub(super) fn bench(arguments: &BenchArguments) -> Outcome {
     }
     let terminal = Terminal::new();
     let workspace = Workspace::find()?;
-    let bring = || stage(&workspace, &arguments.machine, None, &terminal);
-    let context = bench::Context::new(&workspace, &terminal, arguments.quick, &bring);
+    let bring = || stage(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal);
+    let context = bench::Context::new(&workspace, &terminal, arguments.quick, arguments.driver.is_none(), &bring);
     for benchmark in chosen {
         terminal.event(&Event::TestBegun { name: format!("benchmark {}", benchmark.name) });
         benchmark.run(&context, &mut |measurement| {
@@ -374,42 +454,14 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> Outcome {
 }
 
 pub(super) fn shortage(arguments: &ShortageArguments) -> Outcome {
-    let terminal = Terminal::new();
-    let workspace = Workspace::find()?;
-    let stage = stage(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
-    let folder = RunFolder::create(&workspace, "shortage", None)?;
-    let shortage = Shortage {
-        song: songs::ALL[0].song()?,
-        timeout: Duration::from_secs(arguments.machine.timeout),
-        only: arguments.stack,
-    };
-    let report = shortage::run(&shortage, &stage, &folder, &terminal)?;
-    drop(terminal);
-    let [without, refused, missed, failed] =
-        [ShortageOutcome::DidWithout, ShortageOutcome::Refused, ShortageOutcome::NotReached, ShortageOutcome::Failed]
-            .map(|outcome| report.count(outcome));
-    if arguments.json {
-        out(&json!({
-            "passed": without + refused,
-            "failed": failed,
-            "skipped": missed,
-            "artefacts": [report.artefacts],
-            "stacks": report.trials.len(),
-            "report": report,
-            "reproduce": reproduce(),
-        })
-        .to_string());
-    } else {
-        for trial in report.trials.iter().filter(|trial| trial.outcome == ShortageOutcome::Failed) {
-            out(&format!("FAILED       {} {}: {}", trial.hash, trial.function, trial.detail));
-            trial.stack.iter().for_each(|line| out(&format!("               {line}")));
-        }
-        out(&format!("stacks       {} that allocate, in {} boots", report.trials.len(), report.boots));
-        out(&format!("survived     {} refused, {} did without", refused, without));
-        out(&format!("not reached  {missed}"));
-        out(&format!("failed       {failed}"));
-        out(&format!("time         {:.1} s", report.milliseconds / 1000.0));
-        out(&format!("artefacts    {}", report.artefacts.display()));
-    }
-    Ok((failed > 0 || report.trials.is_empty()).then_some(Class::TestFailed))
+    run(&RunArguments {
+        scenario: "low-resources".into(),
+        driver: arguments.driver.clone(),
+        case: arguments.stack.map(|stack| format!("{stack:016x}")),
+        processors: None,
+        seed: None,
+        seeds: None,
+        machine: arguments.machine.clone(),
+        json: arguments.json,
+    })
 }

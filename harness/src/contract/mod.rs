@@ -25,9 +25,12 @@ use serde::Serialize;
 pub use download::{Downloadable, instrument};
 pub use sitting::{Setback, Stand};
 
+pub(crate) use sitting::sit;
+
 use scripts::Script;
 
 use crate::artefacts::RunFolder;
+use crate::conditions::Conditions;
 use crate::event::{Event, Observer};
 use crate::failure::{Class, Diagnosed, Error};
 use crate::perform::Stage;
@@ -108,6 +111,9 @@ pub struct Contract {
     pub failures: Vec<String>,
     /// What was counted.
     pub figures: Vec<Counted>,
+    /// What the guests ran under.
+    #[serde(flatten)]
+    pub conditions: Conditions,
     /// How long it all took.
     pub milliseconds: f64,
     /// Where everything is.
@@ -178,6 +184,12 @@ pub struct Context<'a> {
     pub timeout: Duration,
     /// Only examinations whose name contains this.
     pub filter: Option<&'a str>,
+    /// What the guests run under.
+    pub conditions: Conditions,
+    /// Of a stress trial: how many rounds of cycles.
+    pub rounds: u32,
+    /// The command that does all of it again.
+    pub reproduce: String,
     /// Who listens.
     pub observer: &'a dyn Observer,
 }
@@ -231,6 +243,11 @@ impl Ledger {
     }
 }
 
+/// The names of all examinations.
+pub fn examinations() -> impl Iterator<Item = &'static str> {
+    scripts::ALL.iter().map(|script| script.name)
+}
+
 /// Examines the stage's driver.
 ///
 /// # Errors
@@ -268,7 +285,7 @@ fn without_untried(mut contract: Contract) -> Contract {
 fn run_all(context: &Context<'_>, scripts: &[&Script]) -> Result<Contract, Error> {
     let begun = Instant::now();
     let mut ledger = Ledger::default();
-    let mut contract = Contract::default();
+    let mut contract = Contract { conditions: context.conditions, ..Contract::default() };
     for script in scripts {
         context.observer.event(&Event::Note { text: format!("examination {}: {}", script.name, script.text) });
         let folder = RunFolder::create(context.workspace, &format!("contract-{}", script.name), None)?;

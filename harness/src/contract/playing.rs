@@ -55,6 +55,7 @@ pub(super) fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Find
         let Some(song) = BuiltIn::by_name(way.song) else { continue };
         let performance = Performance {
             timeout: context.timeout,
+            conditions: context.conditions,
             delivery: way.delivery,
             tail_ms: 500,
             ..Performance::of(song.song()?)

@@ -116,7 +116,7 @@ impl Stand<'_, '_> {
 ///
 /// # Errors
 /// The script's, or what happened instead.
-pub(super) fn sit(
+pub(crate) fn sit(
     context: &Context<'_>,
     folder: &RunFolder,
     findings: &mut Findings,
@@ -136,8 +136,8 @@ pub(super) fn sit(
         firmware: context.stage.firmware,
         kernel: kit.nt_host.clone(),
         driver: Some(kit.driver.clone()),
-        guest_options: "log=info\n".into(),
-        processors: 1,
+        guest_options: context.conditions.guest_options("info"),
+        processors: context.conditions.processors,
         card_socket: Some(sockets.machine),
     };
     let qemu_log = folder.file("qemu.log");
@@ -149,7 +149,8 @@ pub(super) fn sit(
     let result = examine(&mut session, findings, script, context.timeout);
     if let Err(Setback::Failed(Error::Session(SessionError::BugCheck(found)))) = &result {
         let places = bug_check::places(&found.stack, Some(&kit.driver), Some(&kit.nt_host));
-        folder.write("bug-check.txt", bug_check::report(found, &places))?;
+        let again = bug_check::again(context.conditions, &context.reproduce);
+        folder.write("bug-check.txt", bug_check::report(found, &places) + &again)?;
     }
     result
 }

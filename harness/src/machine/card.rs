@@ -141,6 +141,24 @@ impl CardControl {
         Ok(taken)
     }
 
+    /// Asks the card how it is.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn status(&self) -> io::Result<CardStatus> {
+        let answer = self.ask(&json!({ "cmd": "status" }))?;
+        serde_json::from_value(answer).map_err(io::Error::other)
+    }
+
+    /// Has the card do something wrong, by the card's own name for it.
+    ///
+    /// # Errors
+    /// When it does not answer, or knows no such misdeed.
+    pub fn misbehave(&self, misdeed: &Value) -> io::Result<()> {
+        let answer = self.ask(&json!({ "cmd": "fault", "fault": misdeed }))?;
+        if answer["ok"] == true { Ok(()) } else { Err(io::Error::other(answer["error"].to_string())) }
+    }
+
     /// Asks on the control socket.
     ///
     /// # Errors
@@ -206,8 +224,7 @@ impl Card {
     /// # Errors
     /// When it does not answer.
     pub fn status(&self) -> io::Result<CardStatus> {
-        let answer = self.control().ask(&json!({ "cmd": "status" }))?;
-        serde_json::from_value(answer).map_err(io::Error::other)
+        self.control().status()
     }
 
     /// As [`CardControl::midi_in`].

@@ -19,6 +19,9 @@ use crate::songs::{self, BuiltIn};
 /// Most cases of one scenario: a typing error in a matrix must not run for a day.
 const CASES_MAX: usize = 1000;
 
+/// Rounds of a stress trial that does not say how many: a thousand cycles and a million events.
+const STRESS_ROUNDS: u32 = 10;
+
 /// What is wrong with a scenario file.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
@@ -30,6 +33,15 @@ pub enum ScenarioError {
         /// What and where: with line, column and the line itself.
         message: String,
     },
+    /// There is neither a file nor a shipped scenario of this name.
+    #[error("there is no scenario {named}: no such file or folder, and the shipped ones are {names}",
+        named = .named.display(), names = .names.join(", "))]
+    Unknown {
+        /// What was asked for.
+        named: PathBuf,
+        /// What there is.
+        names: Vec<String>,
+    },
     /// There is no scenario in the folder.
     #[error("{path} holds no scenario (*.toml)", path = .0.display())]
     NoScenario(PathBuf),
@@ -40,12 +52,13 @@ pub enum ScenarioError {
 
 impl Diagnosed for ScenarioError {
     fn class(&self) -> Class {
-        Class::BadInput
+        if matches!(self, Self::Unknown { .. }) { Class::Usage } else { Class::BadInput }
     }
 
     fn remedy(&self) -> Option<String> {
         match self {
             Self::Malformed { .. } => Some("the scenarios under harness/scenarios show what may be said".into()),
+            Self::Unknown { .. } => Some("name one of these, a scenario file, or a folder with some".into()),
             Self::NoScenario(_) => Some("name a scenario file, or a folder with some".into()),
             Self::File(error) => error.remedy(),
         }
@@ -69,6 +82,8 @@ pub enum Trial {
     Contract,
     /// Open, run, stop and close streams with faults injected, and count what went in and came back.
     Stress,
+    /// Refuse each stack that allocates its allocation once.
+    LowResources,
     /// Have the card lose its session and lie about its rings, and see the driver play on.
     Trouble,
 }
@@ -78,6 +93,7 @@ pub enum Trial {
 struct Document {
     title: String,
     trial: Option<Trial>,
+    rounds: Option<Spanned<u32>>,
     #[serde(default)]
     guest: Guest,
     song: Option<Spanned<String>>,
@@ -248,6 +264,8 @@ pub struct Scenario {
     pub title: String,
     /// What it does instead of playing a song.
     pub trial: Option<Trial>,
+    /// Of a stress trial: how many rounds of cycles.
+    pub rounds: u32,
     /// A driver image to use instead of ours.
     pub driver: Option<PathBuf>,
     /// Whom to kill, and when.
@@ -335,6 +353,31 @@ impl Scenario {
         Self::parse(path, &text)
     }
 
+    /// Whether it uses drivers of its own.
+    #[must_use]
+    pub fn brings_driver(&self) -> bool {
+        self.driver.is_some() || self.cases.iter().any(|case| case.driver.is_some())
+    }
+
+    /// Whether a part of it, or all of it, is meant by this text.
+    #[must_use]
+    pub fn has_case(&self, text: &str) -> bool {
+        self.names().iter().any(|name| name.contains(text))
+            || (self.trial.is_some() && self.name.contains(text))
+            || (self.trial == Some(Trial::LowResources) && crate::shortage::read_stack(text).is_ok())
+    }
+
+    /// The names by which a part of it can be run.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let of = |name: &str| if name.is_empty() { self.name.clone() } else { format!("{} [{name}]", self.name) };
+        match self.trial {
+            Some(Trial::Contract) => crate::contract::examinations().map(str::to_owned).collect(),
+            Some(Trial::Stress | Trial::LowResources | Trial::Trouble) => vec![self.name.clone()],
+            None => self.cases.iter().map(|case| of(&case.name)).collect(),
+        }
+    }
+
     fn parse(path: &Path, text: &str) -> Result<Self, ScenarioError> {
         let document: Document = toml::from_str(text)
             .map_err(|error| ScenarioError::Malformed { path: path.into(), message: error.to_string() })?;
@@ -353,6 +396,16 @@ impl Scenario {
             let start = text.find("same_pcm").unwrap_or(0);
             return Err(at(path, text, start..start + 8, "there is only one case, so nothing can be the same"));
         }
+        if let Some(rounds) = &document.rounds
+            && (document.trial != Some(Trial::Stress) || *rounds.get_ref() == 0)
+        {
+            return Err(at(path, text, rounds.span(), "rounds, at least 1, are of trial = \"stress\""));
+        }
+        let processors = document.machine.processors;
+        if !(1..=2).contains(&processors) {
+            let start = text.find("processors").unwrap_or(0);
+            return Err(at(path, text, start..start + 10, "the guest has 1 or 2 processors"));
+        }
         if let Some(fault) = &document.fault
             && !matches!(fault.get_ref().at, Step::Kernel | Step::DriverStart | Step::Streaming | Step::ShutDown)
         {
@@ -364,6 +417,7 @@ impl Scenario {
             name: path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
             title: document.title,
             trial: document.trial,
+            rounds: document.rounds.map_or(STRESS_ROUNDS, Spanned::into_inner),
             driver: document.driver.map(|driver| folder.join(driver)),
             fault: document.fault.map(Spanned::into_inner),
             machine: document.machine,
@@ -596,6 +650,26 @@ mod tests {
         let text = "[[variant]]\nname = 'c'\nstatus = 'no check possible'\n";
         let error = variants_that_fire(Path::new("variants.toml"), text).unwrap_err().to_string();
         assert!(error.contains("nothing would be tried"), "{error}");
+    }
+
+    #[test]
+    fn a_part_of_a_scenario_is_known_by_what_it_is_called() {
+        let plain = parse("title = 't'\n[matrix]\nsong = ['tide', 'siren']").unwrap();
+        assert!(plain.has_case("x [song=tide]") && plain.has_case("siren") && !plain.has_case("nocturne"));
+        let contract = parse("title = 't'\ntrial = 'contract'").unwrap();
+        assert!(contract.has_case("power") && contract.has_case("x") && !contract.has_case("nonsense"));
+        let shortage = parse("title = 't'\ntrial = 'low-resources'").unwrap();
+        assert!(shortage.has_case("0123456789abcdef") && !shortage.has_case("0123"));
+    }
+
+    #[test]
+    fn rounds_are_of_stress_and_processors_are_one_or_two() {
+        assert_eq!(parse("title = 't'\ntrial = 'stress'").unwrap().rounds, STRESS_ROUNDS);
+        assert_eq!(parse("title = 't'\ntrial = 'stress'\nrounds = 1").unwrap().rounds, 1);
+        for wrong in ["trial = 'contract'\nrounds = 1", "trial = 'stress'\nrounds = 0", "[machine]\nprocessors = 3"] {
+            let error = parse(&format!("title = 't'\n{wrong}")).unwrap_err().to_string();
+            assert!(error.contains("line "), "{error}");
+        }
     }
 
     #[test]

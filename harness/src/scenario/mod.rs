@@ -6,4 +6,4 @@ mod run;
 
 pub use expect::{Expectations, ExpectedBugCheck, Outcome, Range};
 pub use file::{BuiltDriver, Case, MachineTable, Scenario, ScenarioError, Trial, files_in};
-pub use run::{Context, Report, TestRecord, VariantRow, run};
+pub use run::{Context, Report, TestRecord, VariantRow, Wishes, cpp_driver, run};

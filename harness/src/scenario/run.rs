@@ -1,14 +1,16 @@
 //! Runs a scenario's cases and compares them with its expectations.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use super::expect::Expectations;
-use super::{Case, Scenario, Trial};
+use super::file::MachineTable;
+use super::{BuiltDriver, Case, Scenario, Trial};
 use crate::artefacts::RunFolder;
+use crate::conditions::Conditions;
 use crate::contract::{self, Contract};
 use crate::event::{Event, Observer, TestResult};
 use crate::failure::{Class, Diagnosed, Error};
@@ -16,6 +18,8 @@ use crate::machine::CardOptions;
 use crate::perform::{Performance, PerformanceFailure, Stage, Verdict, perform};
 use crate::provision::{Workspace, capture};
 use crate::session::SessionError;
+use crate::shortage::{self, Shortage, ShortageReport};
+use crate::songs;
 
 /// What all scenarios of a run share.
 pub struct Context<'a> {
@@ -27,8 +31,60 @@ pub struct Context<'a> {
     pub timeout: Duration,
     /// Only cases whose full name contains this.
     pub filter: Option<&'a str>,
+    /// What guests run under instead of what the scenario says.
+    pub wishes: Wishes,
     /// Who listens.
     pub observer: &'a dyn Observer,
+}
+
+/// What guests run under, where the scenario's own word does not hold.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes {
+    /// How many processors.
+    pub processors: Option<u8>,
+    /// Seeds of delays: each case runs once with each. Repetitions of a case, which are there for their seeds, are then not.
+    pub seeds: Vec<u64>,
+    /// A driver image was named on the command line, which takes the place of the scenario's.
+    pub driver: Option<PathBuf>,
+}
+
+impl Wishes {
+    /// The conditions of each run of a case; none if it does not run.
+    fn conditions(&self, scenario: &Scenario, repetition: u32) -> Vec<Conditions> {
+        let MachineTable { processors, delays } = scenario.machine;
+        let own = Conditions {
+            processors: self.processors.unwrap_or(processors),
+            // A trial has no repetitions: it begins with the first seed.
+            seed: delays.then_some(u64::from(repetition.max(1))),
+            watched: true,
+        };
+        if self.seeds.is_empty() {
+            return vec![own];
+        }
+        if repetition > 1 {
+            return Vec::new();
+        }
+        self.seeds.iter().map(|&seed| Conditions { seed: Some(seed), ..own }).collect()
+    }
+
+    /// A test's name: where seeds are asked for, with its own.
+    fn name(&self, test: String, conditions: Conditions) -> String {
+        match conditions.seed_text().filter(|_| !self.seeds.is_empty()) {
+            Some(seed) => format!("{test} seed={seed}"),
+            None => test,
+        }
+    }
+
+    /// The command that runs one test again, alone.
+    fn reproduce(&self, scenario: &Scenario, case: Option<&str>, conditions: Conditions) -> String {
+        let case = case.map_or_else(String::new, |case| format!(" --case '{case}'"));
+        let driver =
+            self.driver.as_ref().map_or_else(String::new, |driver| format!(" --driver '{}'", driver.display()));
+        // What the scenario says itself need not be said again.
+        let conditions =
+            if self.seeds.is_empty() && self.processors.is_none() { String::new() } else { conditions.arguments() };
+        format!("cargo dmus run {}{case}{driver}{conditions}", scenario.path.display())
+    }
 }
 
 /// How one test went.
@@ -46,6 +102,9 @@ pub struct TestRecord {
     pub milliseconds: f64,
     /// SHA-256 of the PCM, where there is some.
     pub pcm_sha256: Option<String>,
+    /// The seed of the delays, where there were some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<String>,
     /// Where everything is.
     pub artefacts: Option<PathBuf>,
     /// How to run it again.
@@ -68,6 +127,9 @@ pub struct Report {
     /// The contract, rule by rule, where it was put to the test.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contract: Option<Contract>,
+    /// Low resources: each stack of a driver that allocates, and what came of its failure.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub low_resources: Vec<ShortageReport>,
     /// Broken variants of the C++ driver: what had to stop each, and what did.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub variants: Vec<VariantRow>,
@@ -103,7 +165,14 @@ impl Report {
         for test in other.tests {
             self.add(test);
         }
+        // Artefacts of a trial are of no single test.
+        for folder in other.artefacts {
+            if !self.artefacts.contains(&folder) {
+                self.artefacts.push(folder);
+            }
+        }
         self.contract = other.contract.or(self.contract.take());
+        self.low_resources.extend(other.low_resources);
         self.variants.extend(other.variants);
     }
 
@@ -130,14 +199,19 @@ pub fn run(scenario: &Scenario, context: &Context<'_>) -> Result<Report, Error> 
     }
     let mut report = Report::default();
     let mut first_pcm: Option<(String, String)> = None;
-    for case in &scenario.cases {
-        let name = full_name(scenario, case);
-        if context.filter.is_some_and(|filter| !name.contains(filter)) {
+    let runs = scenario.cases.iter().flat_map(|case| {
+        let wishes = context.wishes.conditions(scenario, case.repetition);
+        wishes.into_iter().map(move |conditions| (case, conditions))
+    });
+    for (case, conditions) in runs {
+        let case_name = full_name(scenario, case);
+        if context.filter.is_some_and(|filter| !case_name.contains(filter)) {
             continue;
         }
+        let reproduce = context.wishes.reproduce(scenario, Some(&case_name), conditions);
+        let name = context.wishes.name(case_name, conditions);
         context.observer.event(&Event::TestBegun { name: name.clone() });
         let begun = Instant::now();
-        let reproduce = reproduce(scenario, &name);
         let folder = RunFolder::create(context.workspace, &name, None)?;
         let driver = match build_driver(case, context.workspace) {
             Ok(driver) => driver,
@@ -152,6 +226,7 @@ pub fn run(scenario: &Scenario, context: &Context<'_>) -> Result<Report, Error> 
                     violations: vec![reason],
                     milliseconds,
                     pcm_sha256: None,
+                    seed: None,
                     artefacts: None,
                     reproduce,
                 });
@@ -160,10 +235,10 @@ pub fn run(scenario: &Scenario, context: &Context<'_>) -> Result<Report, Error> 
         };
         if let Some(wanted) = case.driver.as_ref().and_then(|built| built.examination.as_deref()) {
             let built = driver.as_deref();
-            examine_variant(&mut report, case, &name, wanted, built, context, begun, &reproduce)?;
+            examine_variant(&mut report, case, &name, wanted, built, context, conditions, begun, &reproduce)?;
             continue;
         }
-        let result = play(scenario, case, driver, context, &folder, &reproduce)?;
+        let result = play(scenario, case, driver, context, conditions, &folder, &reproduce)?;
         let mut test = TestRecord {
             name,
             result: TestResult::Passed,
@@ -171,6 +246,7 @@ pub fn run(scenario: &Scenario, context: &Context<'_>) -> Result<Report, Error> 
             violations: Vec::new(),
             milliseconds: 0.0,
             pcm_sha256: None,
+            seed: conditions.seed_text(),
             artefacts: Some(folder.path().into()),
             reproduce,
         };
@@ -212,6 +288,7 @@ fn examine_variant(
     examination: &str,
     driver: Option<&std::path::Path>,
     context: &Context<'_>,
+    conditions: Conditions,
     begun: Instant,
     reproduce: &str,
 ) -> Result<(), Error> {
@@ -224,6 +301,9 @@ fn examine_variant(
         stage: &stage,
         timeout: context.timeout,
         filter: Some(examination),
+        conditions,
+        rounds: 0,
+        reproduce: reproduce.into(),
         observer: &crate::event::Silent,
     })?;
     let broken: Vec<u16> =
@@ -257,6 +337,7 @@ fn examine_variant(
         violations,
         milliseconds,
         pcm_sha256: None,
+        seed: conditions.seed_text(),
         artefacts: found.artefacts.first().cloned(),
         reproduce: reproduce.into(),
     });
@@ -285,55 +366,129 @@ fn variant_row(
     Some(VariantRow { variant, expected: text(expected.rule, expected.code), fired, caught })
 }
 
-/// Puts the driver to a test of its own: the contract, or stress. One test; its rows are in the report.
+/// Puts the driver to a trial: the contract, stress, low resources. One test for each seed; its rows are in the report.
 fn try_driver(scenario: &Scenario, trial: Trial, context: &Context<'_>) -> Result<Report, Error> {
-    let begun = Instant::now();
-    context.observer.event(&Event::TestBegun { name: scenario.name.clone() });
+    let mut report = Report::default();
+    // The trial's own name means all of it.
+    let part = context.filter.filter(|filter| !scenario.name.contains(filter));
+    if !context.filter.is_none_or(|filter| scenario.has_case(filter)) {
+        return Ok(report);
+    }
+    for conditions in context.wishes.conditions(scenario, 0) {
+        let begun = Instant::now();
+        let name = context.wishes.name(scenario.name.clone(), conditions);
+        context.observer.event(&Event::TestBegun { name: name.clone() });
+        let mut test = TestRecord {
+            reproduce: context.wishes.reproduce(scenario, part, conditions),
+            name,
+            result: TestResult::Passed,
+            class: None,
+            violations: Vec::new(),
+            milliseconds: 0.0,
+            pcm_sha256: None,
+            seed: conditions.seed_text(),
+            artefacts: None,
+        };
+        match driver_of(scenario, context) {
+            Err(Unbuilt { result, reason }) => {
+                (test.result, test.class, test.violations) = (result, Some(Class::MissingArtefact), vec![reason]);
+            }
+            Ok(stage) if trial == Trial::LowResources => {
+                try_shortage(&stage, part, context, &mut test, &mut report)?;
+            }
+            Ok(stage) => {
+                let examined = contract::Context {
+                    workspace: context.workspace,
+                    stage: &stage,
+                    timeout: context.timeout,
+                    filter: part,
+                    conditions,
+                    rounds: scenario.rounds,
+                    reproduce: test.reproduce.clone(),
+                    observer: context.observer,
+                };
+                try_contract(trial, &examined, &mut test, &mut report)?;
+            }
+        }
+        test.milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
+        context.observer.event(&Event::TestEnded {
+            name: test.name.clone(),
+            result: test.result,
+            milliseconds: test.milliseconds,
+            detail: test.violations.join("\n"),
+        });
+        report.add(test);
+    }
+    Ok(report)
+}
+
+/// The stage with the trial's driver.
+fn driver_of(scenario: &Scenario, context: &Context<'_>) -> Result<Stage, Unbuilt> {
     let mut stage = context.stage.clone();
-    if let Some(driver) = &scenario.driver {
+    let built = scenario.cases.first().map_or(Ok(None), |case| build_driver(case, context.workspace))?;
+    if let Some(driver) = built.as_ref().or(scenario.driver.as_ref()) {
         stage.kit.driver.clone_from(driver);
     }
-    let examined = contract::Context {
-        workspace: context.workspace,
-        stage: &stage,
-        timeout: context.timeout,
-        filter: context.filter,
-        observer: context.observer,
-    };
+    Ok(stage)
+}
+
+fn try_contract(
+    trial: Trial,
+    context: &contract::Context<'_>,
+    test: &mut TestRecord,
+    report: &mut Report,
+) -> Result<(), Error> {
     let found = match trial {
-        Trial::Contract => contract::examine(&examined)?,
-        Trial::Stress => contract::stress(&examined)?,
-        Trial::Trouble => contract::trouble(&examined)?,
+        Trial::Stress => contract::stress(context)?,
+        Trial::Trouble => contract::trouble(context)?,
+        Trial::Contract | Trial::LowResources => contract::examine(context)?,
     };
     // One examination alone leaves most rules untried, as was asked.
-    let complaints = if context.filter.is_some() { found.breaches() } else { found.complaints() };
-    let result = if complaints.is_empty() { TestResult::Passed } else { TestResult::Failed };
-    let milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
-    let name = scenario.name.clone();
-    let detail = complaints.join("\n");
-    context.observer.event(&Event::TestEnded { name: name.clone(), result, milliseconds, detail });
-    let mut report = Report::default();
-    report.add(TestRecord {
-        reproduce: format!("cargo dmus run {}", scenario.path.display()),
-        class: (!complaints.is_empty()).then_some(found.class.unwrap_or(Class::TestFailed)),
-        name,
-        result,
-        violations: complaints,
-        milliseconds,
-        pcm_sha256: None,
-        artefacts: None,
-    });
+    test.violations = if context.filter.is_some() { found.breaches() } else { found.complaints() };
+    if !test.violations.is_empty() {
+        test.result = TestResult::Failed;
+        test.class = Some(found.class.unwrap_or(Class::TestFailed));
+    }
     report.artefacts.extend(found.artefacts.clone());
     report.contract = Some(found);
-    Ok(report)
+    Ok(())
+}
+
+/// Refuses each stack's allocation once, or one stack's alone.
+fn try_shortage(
+    stage: &Stage,
+    part: Option<&str>,
+    context: &Context<'_>,
+    test: &mut TestRecord,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let folder = RunFolder::create(context.workspace, &test.name, None)?;
+    test.artefacts = Some(folder.path().into());
+    let shortage = Shortage {
+        song: songs::ALL[0].song()?,
+        timeout: context.timeout,
+        only: part.and_then(|part| shortage::read_stack(part).ok()),
+    };
+    match shortage::run(&shortage, stage, &folder, context.observer) {
+        Ok(found) => {
+            test.violations = found.complaints();
+            if !test.violations.is_empty() {
+                (test.result, test.class) = (TestResult::Failed, Some(Class::TestFailed));
+            }
+            report.low_resources.push(found);
+        }
+        Err(error) if error.class() == Class::Interrupted => return Err(error),
+        // Without any refusal it does not go well: that is the driver's failure, and other scenarios can go on.
+        Err(error) => {
+            (test.result, test.class) = (TestResult::Failed, Some(error.class()));
+            test.violations = vec![format!("before anything was refused: {error}")];
+        }
+    }
+    Ok(())
 }
 
 fn full_name(scenario: &Scenario, case: &Case) -> String {
     if case.name.is_empty() { scenario.name.clone() } else { format!("{} [{}]", scenario.name, case.name) }
-}
-
-fn reproduce(scenario: &Scenario, name: &str) -> String {
-    format!("cargo dmus run {} --case '{name}'", scenario.path.display())
 }
 
 /// Why a case's driver could not be built.
@@ -345,15 +500,30 @@ struct Unbuilt {
 /// How the build script ends when a compiler is missing.
 const TOOL_MISSING: i32 = 3;
 
+/// Builds the C++ driver.
+///
+/// # Errors
+/// Why it cannot be built, in words.
+pub fn cpp_driver(workspace: &Workspace) -> Result<PathBuf, String> {
+    build(&workspace.root.join(CPP_DRIVER_SCRIPT), None, workspace).map_err(|unbuilt| unbuilt.reason)
+}
+
+/// What builds it, from the workspace's root.
+const CPP_DRIVER_SCRIPT: &str = "guest-driver/fixture/build.sh";
+
 /// Builds a case's own driver, if it has one.
 fn build_driver(case: &Case, workspace: &Workspace) -> Result<Option<PathBuf>, Unbuilt> {
-    let Some(driver) = &case.driver else { return Ok(None) };
+    let build = |driver: &BuiltDriver| build(&driver.script, driver.variant.as_deref(), workspace);
+    case.driver.as_ref().map(build).transpose()
+}
+
+fn build(script: &Path, variant: Option<&str>, workspace: &Workspace) -> Result<PathBuf, Unbuilt> {
     let failed = |reason: String| Unbuilt { result: TestResult::Failed, reason };
-    let mut command = Command::new(&driver.script);
-    command.arg(workspace.cache().join("drivers")).args(&driver.variant);
-    let said = capture(&mut command).ok_or_else(|| failed(format!("{} does not run", driver.script.display())))?;
+    let mut command = Command::new(script);
+    command.arg(workspace.cache().join("drivers")).args(variant);
+    let said = capture(&mut command).ok_or_else(|| failed(format!("{} does not run", script.display())))?;
     match said.status.code() {
-        Some(0) => Ok(Some(PathBuf::from(said.stdout.trim()))),
+        Some(0) => Ok(PathBuf::from(said.stdout.trim())),
         Some(TOOL_MISSING) => Err(Unbuilt { result: TestResult::Skipped, reason: said.stderr.trim().to_owned() }),
         _ => Err(failed(format!("the C++ driver does not build: {}", said.stderr.trim()))),
     }
@@ -364,6 +534,7 @@ fn play(
     case: &Case,
     built: Option<PathBuf>,
     context: &Context<'_>,
+    conditions: Conditions,
     folder: &RunFolder,
     reproduce: &str,
 ) -> Result<Result<Verdict, Box<PerformanceFailure>>, Error> {
@@ -379,8 +550,7 @@ fn play(
         lead_ms: case.lead_ms,
         timeout: context.timeout,
         fault: scenario.fault,
-        processors: scenario.machine.processors,
-        seed: scenario.machine.delays.then_some(u64::from(case.repetition)),
+        conditions,
         ..Performance::of(case.song.read()?)
     };
     Ok(perform(&performance, &stage, folder, reproduce, context.observer))
@@ -433,6 +603,7 @@ mod tests {
             violations: Vec::new(),
             milliseconds: 0.0,
             pcm_sha256: None,
+            seed: None,
             artefacts: None,
             reproduce: String::new(),
         }

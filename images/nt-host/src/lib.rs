@@ -24,6 +24,7 @@ extern crate alloc;
 
 pub mod base;
 pub mod checks;
+pub mod delays;
 pub mod export;
 #[cfg(test)]
 mod export_lists;
@@ -33,6 +34,8 @@ pub mod nt;
 pub mod options;
 pub mod pe;
 pub mod ranges;
+pub mod stopwatch;
+pub mod watch;
 
 pub mod agent;
 pub mod ks;

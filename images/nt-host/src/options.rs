@@ -19,11 +19,22 @@ pub struct Options {
     pub refuse: Option<u64>,
     /// What the delays between processors are drawn from.
     pub seed: Option<u64>,
+    /// Whether the driver is watched. Without, the host does what Windows does without Driver Verifier: to measure what
+    /// watching costs.
+    pub verifier: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { probe: None, log: Level::Info, device: None, allocations: false, refuse: None, seed: None }
+        Self {
+            probe: None,
+            log: Level::Info,
+            device: None,
+            allocations: false,
+            refuse: None,
+            seed: None,
+            verifier: true,
+        }
     }
 }
 
@@ -66,6 +77,13 @@ impl Options {
             "allocations" => self.allocations = if value == "report" { true } else { return None },
             "refuse" => self.refuse = Some(u64::from_str_radix(value, 16).ok()?),
             "seed" => self.seed = Some(u64::from_str_radix(value, 16).ok()?),
+            "verifier" => {
+                self.verifier = match value {
+                    "on" => true,
+                    "off" => false,
+                    _ => return None,
+                }
+            }
             _ => return None,
         }
         Some(())
@@ -85,6 +103,8 @@ mod tests {
         let shortage = Options::parse("allocations=report\nrefuse=00ff\n").unwrap();
         assert_eq!(shortage, Options { allocations: true, refuse: Some(255), ..Options::default() });
         assert_eq!(Options::parse("").unwrap(), Options::default());
+        assert!(Options::default().verifier, "a driver is watched unless told otherwise");
+        assert!(!Options::parse("verifier=off").unwrap().verifier);
     }
 
     #[test]
@@ -97,6 +117,7 @@ mod tests {
             "allocations=yes",
             "refuse=xyz",
             "seed=later",
+            "verifier=maybe",
             "probe",
         ] {
             assert_eq!(Options::parse(line), Err(UnknownOption(line.into())), "{line}");

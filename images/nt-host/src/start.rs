@@ -55,6 +55,7 @@ fn read_options() {
     };
     line::set_level(options.log);
     ke::delay::init(options.seed);
+    crate::watch::set(options.verifier);
     crate::shortage::init(options.allocations, options.refuse);
     OPTIONS.with(|slot| *slot = Some(options));
 }

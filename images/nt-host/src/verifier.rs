@@ -10,6 +10,7 @@ use crate::ke::bugcheck::{self, Report};
 use crate::ke::delay;
 use crate::ke::stack::Context;
 use crate::portcls::rules;
+use crate::watch;
 
 /// Driver Verifier's own bug check.
 pub const DRIVER_VERIFIER_DETECTED_VIOLATION: u32 = 0xc4;
@@ -24,6 +25,9 @@ pub const RULE_NOTHING_LEFT: u16 = rules::NOTHING_LEFT.number;
 /// Checks the IRQL on entry to an exported function.
 #[inline]
 pub fn check_irql(function: &'static str, rule: IrqlRule) {
+    if !watch::is_on() {
+        return;
+    }
     let level = cpu::irql();
     if !rule.allows(level) {
         wrong_irql(function, rule, level);
@@ -106,6 +110,9 @@ pub fn failed_at(
 /// Calls into the driver and checks that it comes back at the IRQL it was called at, with interrupts enabled as before.
 #[track_caller]
 pub fn call<R>(what: &str, body: impl FnOnce() -> R) -> R {
+    if !watch::is_on() {
+        return body();
+    }
     let before = (cpu::irql(), cpu::interrupts_enabled());
     delay::point();
     let result = body();

@@ -140,7 +140,16 @@ impl Session {
         }
     }
 
-    fn examine(&self, examination: Examination) -> Result<Reply, Failure> {
+    /// The place of a mark for the harness: 8 bytes in a range that it was given, of which only it and the agent know.
+    fn mark_of(&mut self, bulk: Bulk) -> Result<*mut u64, Failure> {
+        let place = self.ranges.bytes(bulk)?.as_mut_ptr().cast::<u64>();
+        if bulk.length < size_of::<u64>() as u64 || !place.is_aligned() {
+            return Err(failure::request("a mark takes 8 bytes at an address that 8 divides"));
+        }
+        Ok(place)
+    }
+
+    fn examine(&mut self, examination: Examination) -> Result<Reply, Failure> {
         let no_pins = |of: Handle| {
             if self.handles.values().any(|open| matches!(open, Open::Pin { filter, .. } if *filter == of)) {
                 return Err(failure::request("the examination opens pins of its own: close the filter's first"));
@@ -164,6 +173,16 @@ impl Session {
                 };
                 exam::cycles::run(no_pins(filter)?, pin, &data_format(format), cycles, events, told)
                     .map_err(|error| failure::request(error.to_string()))?
+            }
+            Examination::Put { pin, events, each, together, begun } => {
+                let begun = self.mark_of(begun)?;
+                // SAFETY: see `mark_of`.
+                let begun = || unsafe { begun.write_volatile(begun.read_volatile().wrapping_add(1)) };
+                exam::timing::put(self.pin(pin)?, events, each, together, begun)
+                    .map_err(|error| failure::request(error.to_string()))?
+            }
+            Examination::Interrupts { pin, laps } => {
+                exam::timing::capture(self.pin(pin)?, laps).map_err(|error| failure::request(error.to_string()))?
             }
         };
         Ok(examine::reply(figures))

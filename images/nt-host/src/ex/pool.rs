@@ -9,6 +9,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::alloc::Layout;
 
 use crate::arch::cpu;
 use crate::ke::timer;
@@ -17,7 +18,7 @@ use crate::mm::{PAGE_SIZE, api as memory, exposed, frames, pageable, pages_spann
 use crate::nt::irql::{APC_LEVEL, DISPATCH_LEVEL};
 use crate::nt::{POOL_TYPE, PVOID};
 use crate::sync::Uninterrupted;
-use crate::{exports, verifier};
+use crate::{exports, verifier, watch};
 
 /// What fresh memory holds, so that a driver that forgets to initialise is found out.
 const FRESH: u8 = 0xcd;
@@ -92,6 +93,9 @@ pub fn outstanding() -> Vec<(String, u64, u64)> {
 
 /// Allocates; `None` if there is no memory.
 pub fn allocate(size: u64, tag: u32, paged: bool, owner: Owner) -> Option<u64> {
+    if !watch::is_on() {
+        return allocate_plain(size, tag, owner);
+    }
     let pages = pages_spanning(size.max(1));
     let page_bytes = window::POOL.reserve(pages)?;
     let mut mapped = 0;
@@ -119,16 +123,57 @@ pub fn allocate(size: u64, tag: u32, paged: bool, owner: Owner) -> Option<u64> {
     if paged {
         pageable::add(&(page_bytes..page_bytes + pages), Access::ReadWrite);
     }
-    let allocation = Allocation { size, tag, paged, owner, pages, page_bytes };
+    enter(address, Allocation { size, tag, paged, owner, pages, page_bytes });
+    Some(address)
+}
+
+/// Where plain pool lies: in the heap, and what is a page or more on a page.
+fn plain_layout(size: u64) -> Option<Layout> {
+    let alignment = if size >= PAGE_SIZE { PAGE_SIZE } else { ALIGNMENT };
+    Layout::from_size_align(size.max(1) as usize, alignment as usize).ok()
+}
+
+/// Pool without a watch.
+fn allocate_plain(size: u64, tag: u32, owner: Owner) -> Option<u64> {
+    // SAFETY: the layout's size is at least 1.
+    let address = unsafe { alloc::alloc::alloc(plain_layout(size)?) } as u64;
+    if address == 0 {
+        return None;
+    }
+    enter(address, Allocation { size, tag, paged: false, owner, pages: 0, page_bytes: 0 });
+    Some(address)
+}
+
+fn free_plain(function: &'static str, address: u64) {
+    let Some(allocation) = POOL.with(|pool| pool.live.get(&address).copied()) else { not_allocated(function, address) };
+    POOL.with(|pool| pool.leave(address, &allocation));
+    if let Some(layout) = plain_layout(allocation.size) {
+        // SAFETY: the books say that it was allocated with this layout, and they do not say so any more.
+        unsafe { alloc::alloc::dealloc(address as *mut u8, layout) };
+    }
+}
+
+/// Enters an allocation in the books.
+fn enter(address: u64, allocation: Allocation) {
     POOL.with(|pool| {
         pool.live.insert(address, allocation);
-        if owner == Owner::Driver {
+        if allocation.owner == Owner::Driver {
             pool.count += 1;
-            pool.bytes += size;
+            pool.bytes += allocation.size;
             pool.peak = pool.peak.max(pool.bytes);
         }
     });
-    Some(address)
+}
+
+impl Pool {
+    /// Strikes an allocation out of the books.
+    fn leave(&mut self, address: u64, allocation: &Allocation) {
+        self.live.remove(&address);
+        if allocation.owner == Owner::Driver {
+            self.count -= 1;
+            self.bytes -= allocation.size;
+        }
+    }
 }
 
 fn unmap(address: u64, bytes: u64) {
@@ -141,6 +186,9 @@ fn unmap(address: u64, bytes: u64) {
 
 /// Frees. Stops if it is no allocation, or its surroundings were written to.
 pub fn free(function: &'static str, address: u64, tag: Option<u32>) {
+    if !watch::is_on() {
+        return free_plain(function, address);
+    }
     let Some(allocation) = POOL.with(|pool| pool.live.get(&address).copied()) else { not_allocated(function, address) };
     if let Some(tag) = tag.filter(|&tag| tag != 0 && tag != allocation.tag) {
         verifier::stop(
@@ -167,11 +215,7 @@ pub fn free(function: &'static str, address: u64, tag: Option<u32>) {
     check_slack(function, address, &allocation);
     timer::check_freed(function, address..address + allocation.size.max(1));
     POOL.with(|pool| {
-        pool.live.remove(&address);
-        if allocation.owner == Owner::Driver {
-            pool.count -= 1;
-            pool.bytes -= allocation.size;
-        }
+        pool.leave(address, &allocation);
         if pool.freed.len() == REMEMBERED {
             pool.freed.pop_front();
         }

@@ -13,8 +13,9 @@ use crate::nt::{
     DEVICE_OBJECT, KINTERRUPT, KIRQL, KSERVICE_ROUTINE, KSPIN_LOCK, KSYNCHRONIZE_ROUTINE, LIST_ENTRY, NTSTATUS, PVOID,
 };
 use crate::pci::routing;
+use crate::stopwatch::Mark;
 use crate::sync::Uninterrupted;
-use crate::{exports, pnp, verifier, warn};
+use crate::{exports, pnp, stopwatch, verifier, warn, watch};
 
 /// A level-triggered line that nobody claims this often in a row is masked: it would hold the processor for ever.
 const UNCLAIMED_MAX: u32 = 100_000;
@@ -48,6 +49,7 @@ pub fn connected() -> usize {
 
 fn service(vector: u8) {
     RAISED.fetch_add(1, Ordering::Relaxed);
+    stopwatch::mark(Mark::Raised, time::nanoseconds);
     let mut index = 0;
     let mut claimed = false;
     // Every routine on a level-triggered line is asked until one claims it.
@@ -68,6 +70,7 @@ fn service(vector: u8) {
     IN_SERVICE[processor].store(core::ptr::null_mut(), Ordering::Release);
     delay::point();
     if claimed {
+        stopwatch::mark(Mark::Claimed, time::nanoseconds);
         LINES.with(|lines| lines.unclaimed_in_a_row = 0);
         return;
     }
@@ -94,7 +97,7 @@ const TOO_LONG_IN_A_ROW: u32 = 5;
 static TOO_LONG: AtomicU32 = AtomicU32::new(0);
 
 fn watch_duration(ns: u64) {
-    if ns <= DURATION_MAX_NS {
+    if ns <= DURATION_MAX_NS || !watch::is_on() {
         TOO_LONG.store(0, Ordering::Relaxed);
         return;
     }

@@ -20,7 +20,7 @@ use crate::lock_graph::{Edge, LockGraph};
 use crate::nt::KIRQL;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::sync::Uninterrupted;
-use crate::verifier;
+use crate::{verifier, watch};
 
 /// Driver Verifier's parameter for a potential deadlock.
 const POTENTIAL_DEADLOCK: u64 = 0x1001;
@@ -111,6 +111,9 @@ fn show_chain(chain: &[Edge<Stack>]) -> String {
 
 /// A spin lock is about to be taken; the IRQL is that at which it will be held.
 pub(super) fn taking(function: &'static str, lock: u64) {
+    if !watch::is_on() {
+        return;
+    }
     let level = cpu::irql();
     let new_level = ORDER.with(|order| !order.levels.contains_key(&lock));
     // Walking a stack takes long: only for what is new.
@@ -135,6 +138,9 @@ pub(super) fn taking(function: &'static str, lock: u64) {
 
 /// `holder` is about to wait for a lock: every lock that it holds comes before.
 pub fn ordered(function: &'static str, holder: Holder, lock: u64) {
+    if !watch::is_on() {
+        return;
+    }
     let held = ORDER.with(|order| {
         let held = order.held(holder);
         others(&held, lock).any(|other| !order.graph.knows(other, lock)).then_some(held)
@@ -162,6 +168,9 @@ pub fn ordered(function: &'static str, holder: Holder, lock: u64) {
 
 /// A lock has been taken.
 pub fn taken(holder: Holder, lock: u64) {
+    if !watch::is_on() {
+        return;
+    }
     ORDER.with(|order| {
         if let Some(slot) = order.held_mut(holder).iter_mut().find(|slot| **slot == 0) {
             *slot = lock;
@@ -171,6 +180,9 @@ pub fn taken(holder: Holder, lock: u64) {
 
 /// A lock is given back.
 pub fn given(holder: Holder, lock: u64) {
+    if !watch::is_on() {
+        return;
+    }
     ORDER.with(|order| {
         let held = order.held_mut(holder);
         if let Some(slot) = held.iter_mut().rev().find(|slot| **slot == lock) {

@@ -625,10 +625,10 @@ exports! {
     }
 
     /// Whether Driver Verifier watches a driver.
-    [ANY] fn MmIsDriverVerifying(_driver: PVOID) -> i32 { 1 }
+    [ANY] fn MmIsDriverVerifying(_driver: PVOID) -> i32 { i32::from(crate::watch::is_on()) }
 
     /// Whether Driver Verifier watches a driver.
-    [ANY] fn MmIsDriverVerifyingByAddress(_address: PVOID) -> i32 { 1 }
+    [ANY] fn MmIsDriverVerifyingByAddress(_address: PVOID) -> i32 { i32::from(crate::watch::is_on()) }
 
     /// How large the machine is: 0 small, 1 medium, 2 large.
     [ANY] fn MmQuerySystemSize() -> i32 { 2 }

@@ -13,6 +13,7 @@ use super::{PAGE_SIZE, frames};
 use crate::arch::cpu;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::sync::Uninterrupted;
+use crate::watch;
 
 struct Page {
     access: Access,
@@ -41,6 +42,9 @@ fn pages(range: &Range<u64>) -> impl Iterator<Item = u64> + use<> {
 
 /// Makes mapped pages pageable.
 pub fn add(range: &Range<u64>, access: Access) {
+    if !watch::is_on() {
+        return;
+    }
     PAGES.with(|all| {
         for page in pages(range) {
             all.known.insert(page, Page { access, out: None, pins: 0, start: range.start });

@@ -13,12 +13,14 @@ use super::clock;
 use super::com::{Class, Com, Object, Slot, object, unknown};
 use super::guids::{GUID, IID_IMXF};
 use super::irql;
+use super::kernel;
 use super::lock::Lock;
 use super::rules::{self, Broken, Rule};
 use super::violation;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::{STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS};
 use crate::nt::{NTSTATUS, PVOID};
+use crate::stopwatch::{self, Mark};
 
 /// Most events that wait for the client. More are dropped and counted, as a client that reads too slowly loses them.
 const WAITING_MAX: usize = 1 << 16;
@@ -208,6 +210,7 @@ unsafe extern "win64" fn no_output(_this: This, _sink: PVOID) -> NTSTATUS {
 }
 
 unsafe extern "win64" fn put_message(this: This, event: *mut KernelEvent) -> NTSTATUS {
+    stopwatch::mark(Mark::Arrived, kernel::nanoseconds);
     let level = irql::current();
     if level > DISPATCH_LEVEL {
         violation(

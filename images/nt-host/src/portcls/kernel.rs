@@ -58,6 +58,11 @@ mod target {
         crate::ke::time::interrupt_time()
     }
 
+    /// Time since boot, in nanoseconds.
+    pub(crate) fn nanoseconds() -> u64 {
+        crate::ke::time::nanoseconds()
+    }
+
     /// Whether a pointer-sized value can be read there.
     pub(crate) fn is_readable(address: usize) -> bool {
         crate::mm::paging::accessible(address as u64, size_of::<usize>() as u64, false)
@@ -294,6 +299,10 @@ mod double {
             queue.retain(|queued| *queued != dpc);
             u8::from(queue.len() < before)
         })
+    }
+
+    pub(crate) fn nanoseconds() -> u64 {
+        interrupt_time() * 100
     }
 
     pub(crate) fn interrupt_time() -> u64 {

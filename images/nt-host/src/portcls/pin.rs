@@ -36,6 +36,7 @@ use crate::nt::status::{
     STATUS_NOT_IMPLEMENTED, STATUS_NOT_SUPPORTED, STATUS_SUCCESS, success,
 };
 use crate::nt::{KDPC, KTIMER, NTSTATUS, PVOID};
+use crate::stopwatch::{self, Mark};
 
 /// What the last frame is filled with before `Render`: if it is not written, that is noticed. No silence, and no sample
 /// that a synthesizer gives by chance in a whole frame.
@@ -83,6 +84,7 @@ impl Class for ServiceSink {
 }
 
 unsafe extern "win64" fn request_service(this: *mut Object<ServiceSink>) {
+    stopwatch::mark(Mark::Served, kernel::nanoseconds);
     irql::at_most(DISPATCH_LEVEL, "IServiceSink", "RequestService");
     // SAFETY: the sink leaves the group before the stream is released, and both happen at passive level.
     unsafe { slots::put_message_at_dispatch(object(this).stream as PVOID, core::ptr::null_mut()) };

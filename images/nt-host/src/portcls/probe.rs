@@ -25,7 +25,7 @@ const TIME: i64 = 1;
 
 /// Tries a stream in STOP out; leaves it there.
 pub(super) fn probe(pin: &mut Pin) {
-    if !pin.is_render() {
+    if !pin.is_render() || !crate::watch::is_on() {
         return;
     }
     let fill = |pin: &Pin, data: &'static [u8]| {

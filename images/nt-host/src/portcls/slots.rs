@@ -16,6 +16,7 @@ use super::rules::{self, Broken};
 use super::violation;
 use crate::nt::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL};
 use crate::nt::{DEVICE_CAPABILITIES, KIRQL, NTSTATUS, PVOID};
+use crate::watch;
 
 /// An interface pointer of a driver's.
 pub(crate) type Interface = *mut c_void;
@@ -45,6 +46,9 @@ unsafe fn method<F: Copy>(this: Interface, slot: usize, name: &'static str) -> F
 
 /// Calls `body` and checks that the driver comes back at the level that it was called at.
 pub(crate) fn at_same_level<R>(name: &'static str, level: KIRQL, body: impl FnOnce() -> R) -> R {
+    if !watch::is_on() {
+        return body();
+    }
     let before = irql::current();
     assert!(before == level, "PortCls calls {name} at IRQL {before} where {level} is documented");
     let result = body();

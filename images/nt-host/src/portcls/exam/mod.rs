@@ -12,6 +12,7 @@ pub(crate) mod properties;
 pub(crate) mod start;
 pub(crate) mod streams;
 mod synth;
+pub(crate) mod timing;
 
 use alloc::vec::Vec;
 

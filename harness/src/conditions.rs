@@ -1,0 +1,131 @@
+//! What a guest runs under, as far as it decides how what happens at the same time falls together; and the words that
+//! bring it about again.
+
+use std::fmt;
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+/// What a guest runs under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conditions {
+    /// How many processors: with two, the second takes the card's interrupts and runs their DPCs.
+    pub processors: u8,
+    /// What the delays of interrupts, DPCs and calls are drawn from, on each processor; there are none without.
+    pub seed: Option<u64>,
+    /// Whether the guest watches the driver, as Driver Verifier does. Not, only to measure what that costs.
+    pub watched: bool,
+}
+
+impl Default for Conditions {
+    fn default() -> Self {
+        Self { processors: 1, seed: None, watched: true }
+    }
+}
+
+impl Conditions {
+    /// The lines of options that the guest reads, for a level of its log.
+    #[must_use]
+    pub fn guest_options(self, log: &str) -> String {
+        let seed = self.seed.map_or_else(String::new, |seed| format!("seed={seed:x}\n"));
+        let verifier = if self.watched { "" } else { "verifier=off\n" };
+        format!("log={log}\n{seed}{verifier}")
+    }
+
+    /// What a command line needs beside the scenario to have the same conditions, with a space before it; nothing where
+    /// they are the usual ones.
+    #[must_use]
+    pub fn arguments(self) -> String {
+        let processors =
+            if self.processors == 1 { String::new() } else { format!(" --processors {}", self.processors) };
+        let seed = self.seed.map_or_else(String::new, |seed| format!(" --seed {seed:x}"));
+        processors + &seed
+    }
+
+    /// The seed as a command line takes it.
+    #[must_use]
+    pub fn seed_text(self) -> Option<String> {
+        self.seed.map(|seed| format!("{seed:x}"))
+    }
+
+    /// Whether they are worth a word.
+    #[must_use]
+    pub fn are_usual(self) -> bool {
+        self.processors == 1 && self.seed.is_none()
+    }
+}
+
+impl fmt::Display for Conditions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.processors == 1 { "" } else { "s" };
+        write!(f, "{} processor{plural}, ", self.processors)?;
+        match self.seed {
+            Some(seed) => write!(f, "delays from seed {seed:x}"),
+            None => f.write_str("no delays"),
+        }
+    }
+}
+
+/// `processors`, and `seed` as a command line takes it, where there are delays.
+impl Serialize for Conditions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Conditions", 1 + usize::from(self.seed.is_some()))?;
+        fields.serialize_field("processors", &self.processors)?;
+        match self.seed_text() {
+            Some(seed) => fields.serialize_field("seed", &seed)?,
+            None => fields.skip_field("seed")?,
+        }
+        fields.end()
+    }
+}
+
+/// Reads a seed as a command line has it: hexadecimal digits, with or without `0x`.
+///
+/// # Errors
+/// What is wrong, and what it should look like.
+pub fn read_seed(text: &str) -> Result<u64, String> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+    u64::from_str_radix(digits, 16)
+        .ok()
+        .filter(|_| !digits.starts_with('+'))
+        .ok_or_else(|| "a seed is 1 to 16 hexadecimal digits, such as 1f".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DELAYED: Conditions = Conditions { processors: 2, seed: Some(0x1f), watched: true };
+
+    #[test]
+    fn a_report_names_the_seed_and_the_words_that_bring_it_back() {
+        assert_eq!(serde_json::to_string(&DELAYED).unwrap(), r#"{"processors":2,"seed":"1f"}"#);
+        assert_eq!(DELAYED.arguments(), " --processors 2 --seed 1f");
+        assert_eq!(DELAYED.to_string(), "2 processors, delays from seed 1f");
+        assert_eq!(read_seed(&DELAYED.seed_text().unwrap()), Ok(0x1f));
+    }
+
+    #[test]
+    fn usual_conditions_need_no_words() {
+        let usual = Conditions::default();
+        assert_eq!((usual.arguments().as_str(), usual.are_usual()), ("", true));
+        assert_eq!(serde_json::to_string(&usual).unwrap(), r#"{"processors":1}"#);
+        assert_eq!(usual.to_string(), "1 processor, no delays");
+        assert_eq!(usual.guest_options("info"), "log=info\n");
+    }
+
+    #[test]
+    fn the_guest_is_told_in_its_own_words() {
+        assert_eq!(DELAYED.guest_options("warn"), "log=warn\nseed=1f\n");
+        assert_eq!(Conditions { watched: false, ..DELAYED }.guest_options("warn"), "log=warn\nseed=1f\nverifier=off\n");
+    }
+
+    #[test]
+    fn a_seed_is_hexadecimal_and_nothing_else() {
+        assert_eq!(read_seed("0x5eed"), Ok(0x5eed));
+        assert_eq!(read_seed("ffffffffffffffff"), Ok(u64::MAX));
+        for wrong in ["", "0x", "later", "-1", "+1", "1f ", "10000000000000000"] {
+            assert!(read_seed(wrong).unwrap_err().contains("hexadecimal"), "{wrong}");
+        }
+    }
+}

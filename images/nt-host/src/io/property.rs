@@ -2,10 +2,13 @@
 #![allow(unsafe_code, reason = "buffers of the Windows ABI")]
 
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::names;
 use crate::nt::status::*;
-use crate::nt::{DEVICE_OBJECT, GUID, GUID_BUS_TYPE_PCI, INTERFACE_TYPE_PCI_BUS, NTSTATUS, PVOID};
+use crate::nt::{DEVICE_OBJECT, GUID, GUID_BUS_TYPE_PCI, INTERFACE_TYPE_PCI_BUS, NTSTATUS, PVOID, UNICODE_STRING};
+use crate::rtl::string::text;
 use crate::sync::Uninterrupted;
 use crate::{exports, pnp};
 
@@ -80,6 +83,16 @@ const DEVICE_SET: GUID = GUID::from_u128(0xa45c254e_df1c_4efd_8020_67d146a850e0)
 /// Properties that drivers have set: device, key; type and data.
 static SET: Uninterrupted<BTreeMap<(u64, Key), (u32, Vec<u8>)>> = Uninterrupted::new(BTreeMap::new());
 
+/// Properties of device interfaces that drivers have set: link, key; type and data.
+static OF_INTERFACES: Uninterrupted<BTreeMap<(String, Key), (u32, Vec<u8>)>> = Uninterrupted::new(BTreeMap::new());
+
+/// The link of a device interface that is registered.
+unsafe fn interface(link: *const UNICODE_STRING) -> Option<String> {
+    // SAFETY: an export's argument.
+    let link = unsafe { text(&*link) };
+    names::interfaces().into_iter().map(|interface| interface.link).find(|known| *known == link)
+}
+
 /// A property by key, with its type: what was set, or what the bus knows.
 fn by_key(device: *mut DEVICE_OBJECT, key: Key) -> Option<(u32, Vec<u8>)> {
     if let Some(found) = SET.with(|set| set.get(&(device as u64, key)).cloned()) {
@@ -122,6 +135,32 @@ exports! {
         buffer: PVOID, needed: *mut u32, kind: *mut u32) -> NTSTATUS {
         if pnp::node(device).is_none() { return STATUS_INVALID_DEVICE_REQUEST }
         let Some((found, data)) = by_key(device, *key) else { return STATUS_OBJECT_NAME_NOT_FOUND };
+        needed.write(data.len() as u32);
+        kind.write(found);
+        if (length as usize) < data.len() { return STATUS_BUFFER_TOO_SMALL }
+        core::ptr::copy_nonoverlapping(data.as_ptr(), buffer.cast(), data.len());
+        STATUS_SUCCESS
+    }
+
+    /// Sets a property of a device interface by key, or takes it away with no data.
+    [PASSIVE] fn IoSetDeviceInterfacePropertyData(link: *const UNICODE_STRING, key: *const Key, _language: u32, _flags: u32, kind: u32,
+        length: u32, data: *const u8) -> NTSTATUS {
+        let Some(link) = interface(link) else { return STATUS_OBJECT_NAME_NOT_FOUND };
+        let at = (link, *key);
+        if data.is_null() || length == 0 {
+            OF_INTERFACES.with(|all| all.remove(&at));
+        } else {
+            let data = core::slice::from_raw_parts(data, length as usize).to_vec();
+            OF_INTERFACES.with(|all| all.insert(at, (kind, data)));
+        }
+        STATUS_SUCCESS
+    }
+
+    /// Reads a property of a device interface by key.
+    [PASSIVE] fn IoGetDeviceInterfacePropertyData(link: *const UNICODE_STRING, key: *const Key, _language: u32, _flags: u32, length: u32,
+        buffer: PVOID, needed: *mut u32, kind: *mut u32) -> NTSTATUS {
+        let found = interface(link).and_then(|link| OF_INTERFACES.with(|all| all.get(&(link, *key)).cloned()));
+        let Some((found, data)) = found else { return STATUS_OBJECT_NAME_NOT_FOUND };
         needed.write(data.len() as u32);
         kind.write(found);
         if (length as usize) < data.len() { return STATUS_BUFFER_TOO_SMALL }

@@ -10,6 +10,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::stack::{self, Context};
 use super::thread;
@@ -50,6 +51,9 @@ static ORDER: Uninterrupted<Order> = Uninterrupted::new(Order {
     threads: BTreeMap::new(),
 });
 
+/// How many spin locks a processor holds: looked at first, since most of the time it is none.
+static COUNT: [AtomicUsize; PROCESSORS_MAX] = [const { AtomicUsize::new(0) }; PROCESSORS_MAX];
+
 /// Who holds a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
@@ -73,6 +77,12 @@ impl Order {
             Holder::Processor => self.processors[cpu::number()],
             Holder::Thread(thread) => self.threads.get(&thread).copied().unwrap_or_default(),
         }
+    }
+
+    /// What is held, if `lock` was never taken before while all of it was.
+    fn unordered(&self, holder: Holder, lock: u64) -> Option<Held> {
+        let held = self.held(holder);
+        others(&held, lock).any(|other| !self.graph.knows(other, lock)).then_some(held)
     }
 
     fn held_mut(&mut self, holder: Holder) -> &mut Held {
@@ -115,10 +125,13 @@ pub(super) fn taking(function: &'static str, lock: u64) {
         return;
     }
     let level = cpu::irql();
-    let new_level = ORDER.with(|order| !order.levels.contains_key(&lock));
+    let (known, unordered) =
+        ORDER.with(|order| (order.levels.get(&lock).copied(), order.unordered(Holder::Processor, lock)));
     // Walking a stack takes long: only for what is new.
-    let stack = if new_level { stack_here() } else { Stack::default() };
-    let (at, first) = ORDER.with(|order| *order.levels.entry(lock).or_insert((level, stack)));
+    let (at, first) = known.unwrap_or_else(|| {
+        let stack = stack_here();
+        ORDER.with(|order| *order.levels.entry(lock).or_insert((level, stack)))
+    });
     if at != level && at.max(level) > DISPATCH_LEVEL {
         verifier::failed(
             checks::LOCK_LEVEL,
@@ -133,7 +146,9 @@ pub(super) fn taking(function: &'static str, lock: u64) {
             ),
         );
     }
-    ordered(function, Holder::Processor, lock);
+    if let Some(held) = unordered {
+        order(function, Holder::Processor, lock, &held);
+    }
 }
 
 /// `holder` is about to wait for a lock: every lock that it holds comes before.
@@ -141,14 +156,16 @@ pub fn ordered(function: &'static str, holder: Holder, lock: u64) {
     if !watch::is_on() {
         return;
     }
-    let held = ORDER.with(|order| {
-        let held = order.held(holder);
-        others(&held, lock).any(|other| !order.graph.knows(other, lock)).then_some(held)
-    });
-    let Some(held) = held else { return };
+    if let Some(held) = ORDER.with(|order| order.unordered(holder, lock)) {
+        order(function, holder, lock, &held);
+    }
+}
+
+/// `lock` comes behind everything that is held.
+fn order(function: &'static str, holder: Holder, lock: u64, held: &Held) {
     let stack = stack_here();
     let circle = ORDER.with(|order| {
-        others(&held, lock).find_map(|other| order.graph.add(other, lock, stack).err().map(|chain| (other, chain)))
+        others(held, lock).find_map(|other| order.graph.add(other, lock, stack).err().map(|chain| (other, chain)))
     });
     if let Some((other, chain)) = circle {
         let meet = if holder == Holder::Processor { "processors" } else { "threads" };
@@ -174,6 +191,9 @@ pub fn taken(holder: Holder, lock: u64) {
     ORDER.with(|order| {
         if let Some(slot) = order.held_mut(holder).iter_mut().find(|slot| **slot == 0) {
             *slot = lock;
+            if holder == Holder::Processor {
+                COUNT[cpu::number()].fetch_add(1, Ordering::Relaxed);
+            }
         }
     });
 }
@@ -187,6 +207,9 @@ pub fn given(holder: Holder, lock: u64) {
         let held = order.held_mut(holder);
         if let Some(slot) = held.iter_mut().rev().find(|slot| **slot == lock) {
             *slot = 0;
+            if holder == Holder::Processor {
+                COUNT[cpu::number()].fetch_sub(1, Ordering::Relaxed);
+            }
         }
         let nothing = held.iter().all(|&lock| lock == 0);
         if let (Holder::Thread(thread), true) = (holder, nothing) {
@@ -206,5 +229,8 @@ pub fn forget(range: &Range<u64>) {
 /// A spin lock that this processor holds.
 #[must_use]
 pub fn held_here() -> Option<u64> {
+    if COUNT[cpu::number()].load(Ordering::Relaxed) == 0 {
+        return None;
+    }
     ORDER.with(|order| order.processors[cpu::number()].iter().copied().find(|&lock| lock != 0))
 }

@@ -161,6 +161,8 @@ impl Worker {
             }
             while let Ok(command) = self.inbox.try_recv() {
                 self.guarded(command);
+                // What it has set off is done before the next question is answered.
+                self.guarded(Card::service);
             }
             more = self.guarded(Card::service).unwrap_or(true);
         }

@@ -16,9 +16,13 @@ use zerocopy::FromBytes;
 const CAPTURE: u32 = 2;
 
 fn playing(clock: Mode) -> Driver {
+    playing_at(clock, 48_000)
+}
+
+fn playing_at(clock: Mode, sample_rate: u32) -> Driver {
     let mut driver = Driver::new(Machine::with_card(clock));
     assert_eq!(driver.open().status, Status::OK);
-    driver.play(48_000);
+    driver.play(sample_rate);
     driver
 }
 
@@ -60,7 +64,8 @@ fn open_is_a_reset_of_its_own() {
 
 #[test]
 fn close_returns_the_buffers_and_ends_the_session() {
-    let mut driver = playing(Mode::Realtime);
+    // The lowest rate: the buffer is under way for more than five seconds.
+    let mut driver = playing_at(Mode::Realtime, 11_025);
     driver.post_wave(STREAM_WAVE, 60_000, 240_000);
     assert_eq!(driver.request(RequestCode::CLOSE, &[]).status, Status::OK);
     assert_eq!(driver.wait_wave().header.status.get(), WaveStatus::FLUSHED.0);

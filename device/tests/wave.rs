@@ -140,7 +140,8 @@ fn a_paused_render_stream_keeps_its_events_and_a_stopped_one_drops_them() {
 
 #[test]
 fn buffers_come_back_flushed_when_the_stream_leaves_run() {
-    let mut driver = playing(Mode::Realtime, 48_000);
+    // The lowest rate: the buffer is under way for more than five seconds.
+    let mut driver = playing(Mode::Realtime, 11_025);
     driver.post_wave(STREAM_WAVE, 60_000, 240_000);
     assert_eq!(driver.state(STREAM_WAVE, StreamState::PAUSE).status, Status::OK);
     let wave = driver.wait_wave();
@@ -193,18 +194,24 @@ fn a_mono_stream_gets_the_mean_of_both_sides() {
 
 #[test]
 fn in_real_time_a_buffer_comes_back_when_its_last_frame_is_due_and_not_before() {
-    let mut driver = playing(Mode::Realtime, 48_000);
+    // Before the card's clock runs: nothing of what follows can be due earlier than counted from here.
     let begun = Instant::now();
-    let mut position = None;
+    let mut driver = playing(Mode::Realtime, 48_000);
+    let mut end = 0;
     for _ in 0..10 {
         let wave = driver.record(1200);
-        assert_eq!(wave.header.status.get(), WaveStatus::OK.0);
+        let elapsed = begun.elapsed();
         let at = wave.header.position.get();
-        assert_eq!(at, position.unwrap_or(at), "frames follow each other");
-        position = Some(at + 1200);
+        match WaveStatus(wave.header.status.get()) {
+            WaveStatus::OK => assert_eq!(at, end, "frames follow each other"),
+            // The host has kept this test from asking in time, which the card says.
+            status => assert!(status == WaveStatus::AFTER_UNDERRUN && at > end, "{status} at {at} after {end}"),
+        }
+        end = at + 1200;
+        // The sound cannot have taken less. How much more is the host's business.
+        let due = Duration::from_nanos(end * 1_000_000_000 / 48_000);
+        assert!(elapsed >= due, "{end} frames came after {elapsed:?}");
     }
-    // 250 ms of sound cannot have taken less. How much more is the host's business.
-    assert!(begun.elapsed() >= Duration::from_millis(245), "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -223,7 +230,10 @@ fn in_real_time_frames_that_nobody_fetches_are_lost_counted_and_told() {
     }
     assert_eq!(told, first, "every lost frame is told");
     let next = driver.record(480);
-    assert_eq!((next.header.status.get(), next.header.position.get()), (WaveStatus::OK.0, first + 480));
+    let (status, position) = (WaveStatus(next.header.status.get()), next.header.position.get());
+    // A host that keeps this test from asking for longer than the FIFO lasts makes the next underrun.
+    let again = status == WaveStatus::AFTER_UNDERRUN && position > first + 480;
+    assert!(again || (status, position) == (WaveStatus::OK, first + 480), "{status} at {position} after {first}");
 }
 
 #[test]
@@ -277,24 +287,35 @@ fn a_pause_of_the_machine_loses_neither_a_buffer_nor_a_frame() {
 
 #[test]
 fn a_real_time_buffer_under_way_survives_a_pause_of_the_machine() {
-    let mut driver = playing(Mode::Realtime, 48_000);
-    driver.post_wave(STREAM_WAVE, 24_000, 96_000);
+    const FRAMES: u32 = 24_000;
+    let mut driver = Driver::new(Machine::with_card(Mode::Realtime));
+    assert_eq!(driver.open().status, Status::OK);
+    assert_eq!(driver.open_stream(STREAM_WAVE, StreamKind::WAVE, 48_000, 2).status, Status::OK);
+    assert_eq!(driver.state(STREAM_WAVE, StreamState::RUN).status, Status::OK);
+    // It waits for the very first frame.
+    driver.post_wave(STREAM_WAVE, FRAMES, FRAMES as usize * 4);
+    let begun = Instant::now();
+    assert_eq!(driver.start_clock(0).status, Status::OK);
     std::thread::sleep(Duration::from_millis(20));
     let bases = driver.machine.stop();
     let before = driver.machine.identity().counters.frames_rendered.get();
     std::thread::sleep(Duration::from_millis(30));
     let stood: Counters = driver.machine.identity().counters;
-    assert!(stood.frames_rendered.get() <= before + 24_000, "time stands still");
+    assert_eq!(stood.frames_rendered.get(), before, "time stands still");
     driver.machine.resume(bases);
     let wave = driver.wait_wave();
     assert_eq!((wave.header.status.get(), wave.header.position.get()), (WaveStatus::OK.0, 0));
-    assert_eq!(wave.header.frames.get(), 24_000);
-    assert_eq!(driver.machine.identity().counters.underruns.get(), 0);
+    assert_eq!(wave.header.frames.get(), FRAMES);
+    let underruns = driver.machine.identity().counters.underruns.get();
+    // Nothing is lost before the FIFO, too, is full; by then a busy host may have brought us.
+    let full = Duration::from_millis(u64::from(FRAMES / 48) + u64::from(WAVE_FIFO_MS));
+    assert!(underruns == 0 || begun.elapsed() >= full, "{underruns} underruns after {:?}", begun.elapsed());
 }
 
 #[test]
 fn more_events_than_the_card_keeps_wait_in_the_ring_and_none_is_lost() {
     let mut driver = playing(Mode::Lockstep, 48_000);
+    let status = |driver: &Driver| driver.machine.card().ask(|card| CardStatus::of(card)).unwrap().session.unwrap();
     // Batches of 160 events, far beyond what the card keeps, with no time to play them in.
     let mut sent = 0_u64;
     let mut taken = 0_u64;
@@ -308,19 +329,23 @@ fn more_events_than_the_card_keeps_wait_in_the_ring_and_none_is_lost() {
             driver.send_raw(&batch);
             sent += 160;
         }
-        while driver.machine.wait_at_most(Queue::MIDI_OUT, Duration::from_millis(100)).is_some() {
-            taken += 1;
-        }
+        // However long it takes: it takes them all, or says that it takes no more.
+        driver.machine.wait_until("the card to take a round, or to push back", |machine| {
+            while machine.ring(Queue::MIDI_OUT).returned().is_some() {
+                taken += 1;
+            }
+            taken == sent / 160
+                || machine.card().ask(|card| CardStatus::of(card)).unwrap().session.unwrap().back_pressure
+        });
         if taken < sent / 160 {
             break;
         }
     }
     assert!(taken < sent / 160, "the card must have pushed back");
-    let status = driver.machine.card().ask(|card| CardStatus::of(card)).unwrap();
-    assert!(status.session.unwrap().back_pressure);
+    assert!(status(&driver).back_pressure);
     while taken < sent / 160 {
         driver.record(24_000);
-        while driver.machine.wait_at_most(Queue::MIDI_OUT, Duration::from_millis(2)).is_some() {
+        while driver.machine.ring(Queue::MIDI_OUT).returned().is_some() {
             taken += 1;
         }
     }

@@ -28,7 +28,7 @@ use crate::render::{self, RenderOptions, RenderSummary};
 use crate::session::{Health, OpenedFilter, Session, SessionError, StartedDevice};
 
 /// How long a guest that hangs gets to answer a non-maskable interrupt.
-const NMI_LIMIT: Duration = Duration::from_secs(2);
+const NMI_LIMIT: Duration = Duration::from_secs(20);
 
 /// Where a guest that hangs says where it is.
 const HANG_FILE: &str = "hang.txt";

@@ -282,7 +282,8 @@ mod tests {
         fs::write(&path, "hello").unwrap();
         let file: OwnedFd = File::open(&path).unwrap().into();
         let mut command = Command::new("sh");
-        command.args(["-c", &format!("cat <&{}", file.as_raw_fd())]);
+        // By its path: not every shell redirects from numbers beyond 9.
+        command.args(["-c", &format!("cat /proc/self/fd/{}", file.as_raw_fd())]);
         let mut process = Process::spawn(command, &[&file], &folder.path().join("log")).unwrap();
         assert_eq!(process.wait(Duration::from_secs(10)), Some(Ended::Exit(0)));
         assert_eq!(process.tail(), "hello");

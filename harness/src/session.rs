@@ -22,8 +22,9 @@ use crate::process::Ended;
 /// How often a silent line makes us look whether everything still lives.
 const LOOK_AROUND: Duration = Duration::from_millis(50);
 
-/// How long after the line has ended we wait for the processes' ends, which say why.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long after the line has ended we wait for the processes' ends, which say why; and how long after their ends for the
+/// rest of what was said on the line. Both come within milliseconds, but on a busy machine.
+const LAST_WORDS: Duration = Duration::from_secs(20);
 
 /// Why a conversation ended early.
 #[derive(Debug, thiserror::Error)]
@@ -156,6 +157,11 @@ pub enum Death {
 pub trait Health {
     /// Who has died.
     fn death(&mut self) -> Option<Death>;
+
+    /// Whether there is anybody who could.
+    fn is_mortal(&self) -> bool {
+        true
+    }
 }
 
 /// Nothing that could die.
@@ -165,6 +171,10 @@ pub struct Immortal;
 impl Health for Immortal {
     fn death(&mut self) -> Option<Death> {
         None
+    }
+
+    fn is_mortal(&self) -> bool {
+        false
     }
 }
 
@@ -258,6 +268,11 @@ impl<'a, H: Health> Session<'a, H> {
             entered: None,
             last_seen: String::new(),
         })
+    }
+
+    /// Changes how long a step may take, from the next one on.
+    pub fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
     }
 
     /// Waits until the guest serves. Gives the moment.
@@ -387,7 +402,7 @@ impl<'a, H: Health> Session<'a, H> {
     fn last_words(&mut self, step: &str) -> SessionError {
         let deadline = Instant::now() + LAST_WORDS;
         let mut death = None;
-        while death.is_none() && Instant::now() < deadline {
+        while death.is_none() && self.health.is_mortal() && Instant::now() < deadline {
             death = self.health.death();
             match self.incoming.recv_timeout(Duration::from_millis(5)) {
                 Ok((at, Arrival::Message(message))) => {
@@ -403,8 +418,8 @@ impl<'a, H: Health> Session<'a, H> {
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
-        // What was still on its way.
-        while let Ok((at, arrival)) = self.incoming.recv_timeout(Duration::from_millis(20)) {
+        // What was still on its way: the line ends with who was behind it.
+        while let Ok((at, arrival)) = self.incoming.recv_timeout(LAST_WORDS) {
             match arrival {
                 Arrival::Message(message) => {
                     if let Err(error) = self.hear(at, message) {

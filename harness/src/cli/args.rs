@@ -135,7 +135,7 @@ pub(crate) struct MachineArguments {
     #[arg(long, value_name = "PATH")]
     pub(crate) qemu: Option<PathBuf>,
     /// How long a step may take without getting on
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) timeout: u64,
 }
 

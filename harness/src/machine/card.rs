@@ -47,8 +47,8 @@ pub struct CardOptions {
     pub render_block: Option<u32>,
 }
 
-/// Longest time for an answer on the control socket; the card answers between two blocks.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+/// Longest time for an answer on the control socket. The card answers between two blocks; a busy machine makes it wait.
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// Lines sent to the control socket before their answers are read.
 const LINES_AT_ONCE: usize = 100;
@@ -255,6 +255,11 @@ impl Card {
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Option<Ended> {
         self.process.ended()
+    }
+
+    /// Waits for its end.
+    pub(super) fn wait(&mut self, limit: Duration) -> Option<Ended> {
+        self.process.wait(limit)
     }
 
     /// Ends it.

@@ -29,7 +29,7 @@ const CARD_VIRTIO_ID: u32 = 39;
 const CARD_CONFIG_BYTES: u32 = 160;
 
 /// How long a QEMU whose monitor is silent gets to end, so that its end can be told.
-const START_GRACE: std::time::Duration = std::time::Duration::from_secs(2);
+const START_GRACE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// What runs the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -6,9 +6,9 @@ use super::{Card, Machine};
 use crate::process::Ended;
 use crate::session::{Death, Health};
 
-/// How long QEMU gets to become waitable after the card has noticed that it is gone: the kernel takes its memory back in
-/// between.
-const QEMU_GRACE: Duration = Duration::from_millis(500);
+/// How long one of both gets to become waitable after the other has noticed that it is gone: the kernel closes its sockets
+/// first and takes its memory back in between, which takes a busy machine a while.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// How the card ends when QEMU has left.
 const CARD_LEFT: Ended = Ended::Exit(0);
@@ -30,12 +30,11 @@ pub struct Rig {
 
 impl Health for Rig {
     fn death(&mut self) -> Option<Death> {
-        let card = self.card.ended();
-        let machine = match (self.machine.ended(), card) {
-            (None, Some(CARD_LEFT | CARD_LOST_CONNECTION)) => self.machine.wait(QEMU_GRACE),
-            (machine, _) => machine,
-        };
-        blame(machine, card)
+        match (self.machine.ended(), self.card.ended()) {
+            (None, card @ Some(CARD_LEFT | CARD_LOST_CONNECTION)) => blame(self.machine.wait(GRACE), card),
+            (machine @ Some(QEMU_LOST_CARD), None) => blame(machine, self.card.wait(GRACE)),
+            (machine, card) => blame(machine, card),
+        }
     }
 }
 

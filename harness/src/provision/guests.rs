@@ -15,7 +15,7 @@ use super::{ProvisionError, Provisioner};
 use crate::failure::FileError;
 
 /// Longest build: minutes on two slow cores, with the standard library.
-const BUILD_LIMIT: Duration = Duration::from_secs(1200);
+const BUILD_LIMIT: Duration = Duration::from_secs(3600);
 
 /// The card, for the host, optimised.
 pub(super) fn card(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {

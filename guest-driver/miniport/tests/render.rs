@@ -2,6 +2,7 @@
 
 mod common;
 
+use card_spec::control::RequestCode;
 use card_spec::queue::Queue;
 use common::{NOTE, Rig, played};
 use dmus_miniport::card::CardError;
@@ -82,7 +83,8 @@ fn every_state_may_follow_every_other() {
         for to in states {
             stream.set(from);
             stream.set(to);
-            assert_eq!(rig.fake.with(|card| card.streams[&stream.id]), to.0);
+            let told = rig.fake.with(|card| card.streams[&stream.id]);
+            assert_eq!(told == KsState::RUN.0, to == KsState::RUN, "{from:?} to {to:?}");
             stream.put(stream.home.message(0, NOTE));
             let holds = to == KsState::ACQUIRE || to == KsState::PAUSE;
             assert_eq!(stream.home.outstanding() != 0, holds, "{from:?} to {to:?}");
@@ -284,4 +286,24 @@ fn leaving_run_waits_for_the_card_to_take_what_it_was_given() {
     stream.put(stream.home.message(0, NOTE));
     stream.set(KsState::STOP);
     assert!(deaf.fake.with(|card| card.milliseconds) < 100, "but not for ever");
+}
+
+#[test]
+fn the_card_is_told_of_a_state_only_if_it_makes_a_difference() {
+    let rig = Rig::new();
+    let stream = rig.render();
+    let told = || {
+        rig.fake.with(|card| {
+            let states = card.requests.iter().filter(|request| request.code == RequestCode::STREAM_STATE);
+            states.map(|request| u32::from_le_bytes(request.payload[4..8].try_into().unwrap())).collect::<Vec<_>>()
+        })
+    };
+    for state in [KsState::ACQUIRE, KsState::PAUSE, KsState::ACQUIRE, KsState::STOP] {
+        stream.set(state);
+    }
+    assert_eq!(told(), [], "nothing has run");
+    for state in [KsState::ACQUIRE, KsState::PAUSE, KsState::RUN, KsState::PAUSE, KsState::ACQUIRE, KsState::STOP] {
+        stream.set(state);
+    }
+    assert_eq!(told(), [KsState::RUN, KsState::PAUSE, KsState::STOP].map(|state| state.0));
 }

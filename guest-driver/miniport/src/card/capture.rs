@@ -1,6 +1,6 @@
 //! The capture stream.
 
-use card_spec::control::{RequestCode, StreamKind, StreamOpen};
+use card_spec::control::{StreamKind, StreamOpen};
 use card_spec::identity::capability;
 use portcls::ks::KsState;
 
@@ -36,8 +36,7 @@ impl<K: Kernel> Card<K> {
             channels: 0.into(),
             bits: 0.into(),
         };
-        self.command(level, RequestCode::STREAM_OPEN, &request)?;
-        Ok(())
+        self.open_on_card(level, &request)
     }
 
     /// Closes the capture stream: when this returns, nobody uses its outlet any more.

@@ -12,7 +12,7 @@ mod wave_stream;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use card_spec::control::{
-    Open, OpenResponse, PortParameters, RequestCode, Status, StatusPageLoan, StreamId, StreamStateChange,
+    Open, OpenResponse, PortParameters, RequestCode, Status, StatusPageLoan, StreamId, StreamOpen, StreamStateChange,
 };
 use card_spec::diagnosis::Diagnosis;
 use card_spec::identity::IdentityBlock;
@@ -70,6 +70,8 @@ pub struct Card<K: Kernel> {
     volume: [AtomicI32; 2],
     downloads: Downloads<K>,
     unloads: Unloads<K>,
+    /// The state of each stream that the card was told last.
+    told: [AtomicU32; STREAMS_MAX],
     midi_in: MidiIn<K>,
     /// The port parameters in force, once somebody has asked for some.
     parameters: Spin<K, Option<PortParameters>>,
@@ -128,6 +130,7 @@ impl<K: Kernel> Card<K> {
             volume: [const { AtomicI32::new(0) }; 2],
             downloads,
             unloads,
+            told: [const { AtomicU32::new(0) }; STREAMS_MAX],
             midi_in,
             parameters,
             off: AtomicBool::new(false),
@@ -328,9 +331,26 @@ impl<K: Kernel> Card<K> {
         }
     }
 
+    /// Tells the card of a stream's state, if it makes a difference there: below `RUN` nothing moves, and only what ran
+    /// has left anything to discard. A stream is on its way to `RUN` or from there by steps, and each question takes time.
     fn set_stream_state(&self, level: Passive, id: u32, state: KsState) -> Result<(), CardError> {
-        let request = StreamStateChange { stream: id.into(), state: state.0.into() };
-        self.command(level, RequestCode::STREAM_STATE, &request)?;
+        let Some(told) = self.told.get(id as usize) else { return Err(CardError::NoStream) };
+        let before = KsState(told.load(Ordering::Relaxed));
+        let matters = before == KsState::RUN || state == KsState::RUN || (state == KsState::STOP && before != state);
+        if matters || self.check_power().is_err() {
+            let request = StreamStateChange { stream: id.into(), state: state.0.into() };
+            self.command(level, RequestCode::STREAM_STATE, &request)?;
+            told.store(state.0, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Opens a stream on the card, in state `STOP`.
+    fn open_on_card(&self, level: Passive, request: &StreamOpen) -> Result<(), CardError> {
+        self.command(level, RequestCode::STREAM_OPEN, request)?;
+        if let Some(told) = self.told.get(request.stream.get() as usize) {
+            told.store(KsState::STOP.0, Ordering::Relaxed);
+        }
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Render streams.
 
-use card_spec::control::{RequestCode, StreamKind, StreamOpen};
+use card_spec::control::{StreamKind, StreamOpen};
 use portcls::event::DmusKernelEvent;
 use portcls::ks::KsState;
 
@@ -38,8 +38,7 @@ impl<K: Kernel> Card<K> {
             channels: 0.into(),
             bits: 0.into(),
         };
-        self.command(level, RequestCode::STREAM_OPEN, &request)?;
-        Ok(())
+        self.open_on_card(level, &request)
     }
 
     /// Closes a render stream: its events go home, and when this returns nobody uses the home any more.

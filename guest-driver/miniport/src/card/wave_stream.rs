@@ -60,8 +60,7 @@ impl<K: Kernel> Card<K> {
             channels: format.channels.into(),
             bits: crate::format::BITS.into(),
         };
-        self.command(level, RequestCode::STREAM_OPEN, &request)?;
-        Ok(())
+        self.open_on_card(level, &request)
     }
 
     pub(super) fn anchor_on_card(&self, level: Passive, anchor: Anchor, flags: u32) -> Result<(), CardError> {

@@ -299,6 +299,14 @@ pub enum Examination {
         /// Events to send each time.
         events: u32,
     },
+    /// Every event of the filter, its nodes and a pin: enabled, generated at every level, disabled; and what the driver
+    /// generates by itself while the pin runs.
+    Events {
+        /// The filter.
+        filter: Handle,
+        /// A pin of it, stopped.
+        pin: Handle,
+    },
     /// Put events to an open render pin in RUN as fast as it takes them, and time it. Nothing of it sounds.
     Put {
         /// The pin.

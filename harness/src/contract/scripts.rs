@@ -42,7 +42,12 @@ pub(super) const ALL: [Script; 9] = [
         rules: &[],
         run: streams,
     },
-    Script { name: "properties", text: "every property with every size, verb and target", rules: &[], run: properties },
+    Script {
+        name: "properties",
+        text: "every property with every size, verb and target; every event",
+        rules: &[],
+        run: properties,
+    },
     Script {
         name: "playing",
         text: "songs in pieces, in packages, out of order",
@@ -104,6 +109,8 @@ fn properties(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings
         let (filter, id, format) = stand.open_music_filter(&device)?;
         let pin = stand.session.create_pin(filter.handle, id, format)?;
         let figures = stand.session.examine(Examination::Properties { filter: filter.handle, pin })?;
+        stand.keep(figures);
+        let figures = stand.session.examine(Examination::Events { filter: filter.handle, pin })?;
         stand.keep(figures);
         stand.close(pin)?;
         stand.close(filter.handle)

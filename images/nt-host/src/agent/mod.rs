@@ -11,6 +11,8 @@ mod bulk;
 #[cfg(target_os = "none")]
 mod device;
 #[cfg(target_os = "none")]
+mod events;
+#[cfg(target_os = "none")]
 mod examine;
 #[cfg(target_os = "none")]
 mod failure;

@@ -15,7 +15,7 @@ use guest_protocol::{
 
 use super::bulk::Ranges;
 use super::player::{self, Leave, Piece, PlayError, Played};
-use super::{device, examine, failure};
+use super::{device, events, examine, failure};
 use crate::mm::user::{Process, UserMemory};
 use crate::nt::status::{STATUS_SUCCESS, success};
 use crate::nt::{FILE_OBJECT, IO_DEVICE_CONTROL, IO_TYPE_FILE, IRP_MJ_DEVICE_CONTROL, POINTER_ALIGNED};
@@ -112,6 +112,7 @@ impl Session {
                 });
                 Ok(Reply::Done)
             }
+            Request::Examine(Examination::Events { filter, pin }) => self.examine_events(filter, pin),
             Request::Examine(examination) => self.examine(examination),
             Request::SetPower(power) => self.set_power(power),
             Request::RestartDevice => self.restart_device(),
@@ -163,6 +164,7 @@ impl Session {
             }
             Examination::Streams { filter } => exam::streams::examine(no_pins(filter)?),
             Examination::Properties { filter, pin } => exam::properties::examine(self.filter(filter)?, self.pin(pin)?),
+            Examination::Events { .. } => return Err(failure::request("events are examined with a pin of their own")),
             Examination::Power { filter } => exam::power::examine(no_pins(filter)?),
             Examination::Burst { pin, events } => exam::cycles::burst(self.pin(pin)?, events),
             Examination::Cycles { filter, pin, format, cycles, events } => {
@@ -186,6 +188,14 @@ impl Session {
             }
         };
         Ok(examine::reply(figures))
+    }
+
+    fn examine_events(&mut self, filter: Handle, pin: Handle) -> Result<Reply, Failure> {
+        let port = self.filter(filter)?.clone();
+        let Some(Open::Pin { pin: mut stream, filter }) = self.handles.remove(&pin.0) else { return Err(no_pin(pin)) };
+        let figures = events::examine(&port, &mut stream);
+        self.handles.insert(pin.0, Open::Pin { pin: stream, filter });
+        figures.map(examine::reply)
     }
 
     fn set_power(&mut self, power: DevicePower) -> Result<Reply, Failure> {
@@ -406,6 +416,10 @@ impl Session {
                 if self.handles.values().any(|open| matches!(open, Open::Pin { filter, .. } if *filter == handle)) {
                     self.handles.insert(handle.0, Open::Filter(port));
                     return Err(failure::request("the filter has open pins: close them first"));
+                }
+                let is_other = |open: &Open| matches!(open, Open::Filter(other) if other.as_raw() == port.as_raw());
+                if !self.handles.values().any(is_other) {
+                    portcls::events::close_filter(&port);
                 }
             }
             None => return Err(no_handle(handle)),

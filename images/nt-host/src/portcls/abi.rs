@@ -150,6 +150,8 @@ pub(crate) mod event_type {
     pub(crate) const ONESHOT: u32 = 2;
     /// Whether the event is there.
     pub(crate) const BASIC_SUPPORT: u32 = 0x200;
+    /// The request names a node: `KSE_NODE`.
+    pub(crate) const TOPOLOGY: u32 = 0x1000_0000;
 }
 
 /// `PCEVENT_VERB_*` (portcls.h).

@@ -145,6 +145,11 @@ pub(super) fn physical(fdo: *mut DEVICE_OBJECT) -> Option<*mut DEVICE_OBJECT> {
     with(fdo, |adapter| adapter.pdo as *mut DEVICE_OBJECT)
 }
 
+/// Whether this is the port of a subdevice of any adapter's.
+pub(crate) fn is_registered(port: PVOID) -> bool {
+    ADAPTERS.with(|adapters| adapters.iter().any(|adapter| subdevice_of(adapter, port).is_some()))
+}
+
 /// The first device interface of a port's subdevice.
 pub(super) fn interface_of(fdo: *mut DEVICE_OBJECT, port: PVOID) -> Option<String> {
     with(fdo, |adapter| subdevice_of(adapter, port)?.links.first().cloned()).flatten()

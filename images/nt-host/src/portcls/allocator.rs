@@ -232,8 +232,8 @@ impl Class for Allocator {
         &VTABLE
     }
 
-    fn released(&self) {
-        let own = self.pool.with(|pool| pool.range());
+    fn released(object: &Object<Self>) {
+        let own = object.pool.with(|pool| pool.range());
         POOLS.with(|pools| pools.retain(|pool| *pool != own));
     }
 }

@@ -60,7 +60,7 @@ pub(crate) trait Class: Sized + 'static {
     }
 
     /// Called with the last reference gone, before the value is dropped.
-    fn released(&self) {}
+    fn released(_object: &Object<Self>) {}
 }
 
 /// What every object begins with.
@@ -243,7 +243,7 @@ unsafe extern "win64" fn release<T: Class>(this: *mut Object<T>) -> u32 {
 unsafe fn bury<T: Class>(this: *mut Object<T>) {
     // SAFETY: by the caller the object is ours alone; the value is dropped once.
     unsafe {
-        object(this).released();
+        T::released(object(this));
         LIVE.with(|live| live.retain(|entry| entry.address != this as usize));
         ManuallyDrop::drop(&mut (*this).value);
         (*this).header.vtable.store(TOMBSTONE.as_ptr().cast_mut(), Ordering::Release);

@@ -89,7 +89,7 @@ impl Class for DmaChannel {
         &VTABLE
     }
 
-    fn released(&self) {
+    fn released(_object: &Object<Self>) {
         irql::passive("IDmaChannel", "the last Release");
     }
 }

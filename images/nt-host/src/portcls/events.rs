@@ -290,6 +290,18 @@ pub(super) fn end_all(owner: usize, major: PVOID, stream: PVOID) {
     }
 }
 
+/// The last handle on a filter is closed.
+pub(crate) fn close_filter(port: &Com<Port>) {
+    if let Some(major) = port.major_target() {
+        end_all(port.as_raw() as usize, major.as_raw(), core::ptr::null_mut());
+    }
+}
+
+/// Events that are enabled at a port.
+pub(crate) fn count(port: &Com<Port>) -> usize {
+    ENABLED.with(|all| all.iter().filter(|enabled| enabled.port == port.as_raw() as usize).count())
+}
+
 /// Ends every event of a port: its miniport goes.
 pub(super) fn end_port(port: usize, major: PVOID) {
     while let Some(enabled) = ENABLED.with(|all| {
@@ -329,7 +341,7 @@ pub(crate) fn generate(wanted: &Generated) -> usize {
 }
 
 /// `IPortEvents::GenerateEventList`.
-pub(super) fn generate_at_any_irql(wanted: Generated) {
+pub(crate) fn generate_at_any_irql(wanted: Generated) {
     if irql::current() > DISPATCH_LEVEL {
         kernel::generate_later(wanted);
     } else {

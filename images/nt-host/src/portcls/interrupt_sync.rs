@@ -238,8 +238,8 @@ impl Class for InterruptSync {
         &VTABLE
     }
 
-    fn released(&self) {
-        if self.is_connected() {
+    fn released(object: &Object<Self>) {
+        if object.is_connected() {
             violation(
                 "IInterruptSync::Release",
                 Broken::new(

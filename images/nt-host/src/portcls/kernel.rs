@@ -18,7 +18,7 @@ mod target {
     };
     use crate::nt::{KDPC, KIRQL, KTIMER, PVOID};
 
-    pub(crate) use super::super::adapter::{device_property, physical_connection};
+    pub(crate) use super::super::adapter::{device_property, is_registered, physical_connection};
     use super::super::events::{self, Generated};
     pub(crate) use super::super::registry_key::of_port as registry_key_of_port;
     pub(crate) use super::super::unregister;
@@ -351,6 +351,10 @@ mod double {
         _length: *mut u32,
     ) -> NTSTATUS {
         status::STATUS_NOT_SUPPORTED
+    }
+
+    pub(crate) fn is_registered(_port: PVOID) -> bool {
+        true
     }
 
     pub(crate) fn physical_connection(_port: PVOID, _pin: u32) -> Option<(u32, std::string::String)> {

@@ -69,10 +69,10 @@ mod unpack;
 #[cfg(target_os = "none")]
 pub(crate) mod unregister;
 
-pub(crate) use abi::{KsState, property_type};
+pub(crate) use abi::{KsState, event_type, property_type};
 pub(crate) use capture::Captured;
 pub(crate) use com::{Com, leftovers};
-pub(crate) use descriptor::Pin as PinFactory;
+pub(crate) use descriptor::{Event as EventOfDriver, Pin as PinFactory};
 pub(crate) use intersection::check as check_intersections;
 pub(crate) use kernel::pause;
 pub(crate) use port::Port;

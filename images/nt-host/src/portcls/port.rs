@@ -68,6 +68,18 @@ struct Bound {
     streams: Vec<usize>,
 }
 
+impl Bound {
+    /// Releases everything, the miniport last.
+    fn give_up(self) {
+        let Self { miniport, unknown, adapter, stand_in, resources, group, pin_count, .. } = self;
+        if let Some(list) = &resources {
+            forget_list(list);
+        }
+        drop((group, adapter, stand_in, resources, pin_count, unknown));
+        drop(miniport);
+    }
+}
+
 /// `IPortDMus`, and with addresses of their own the port's other interfaces and its service sink.
 pub(crate) struct Port {
     version: Facet<Port>,
@@ -241,8 +253,7 @@ impl Com<Port> {
         }
         self.check_description();
         let Some(bound) = self.unbind() else { return };
-        drop((bound.adapter, bound.pin_count, bound.unknown, bound.stand_in, bound.resources));
-        drop(bound.miniport);
+        bound.give_up();
     }
 
     /// Takes the port from its miniport: no events, no service group.
@@ -322,16 +333,33 @@ fn changed_description(what: &'static str) -> ! {
     )
 }
 
-/// Checks that nobody but the port holds the resource list.
+/// The resource lists that ports hold, one entry for each port: subdevices may share one.
+static LISTS: Lock<Vec<usize>> = Lock::new(Vec::new());
+
+/// A port gives its list up. How many others hold it.
+fn forget_list(list: &Com<ResourceList>) -> u32 {
+    let address = list.as_raw() as usize;
+    LISTS.with(|lists| {
+        if let Some(index) = lists.iter().position(|held| *held == address) {
+            lists.swap_remove(index);
+        }
+        lists.iter().filter(|held| **held == address).count() as u32
+    })
+}
+
+/// Checks that nobody but ports holds the resource list.
 fn check_list(list: Option<Com<ResourceList>>) {
-    if let Some(list) = list
-        && list.references() != 1
-    {
+    let Some(list) = list else { return };
+    let others = forget_list(&list);
+    if list.references() != 1 + others {
         violation(
             "IResourceList",
             Broken::new(
                 rules::REFERENCES_RETURNED,
-                format!("the miniport is gone, and {} references to its resource list are left", list.references() - 1),
+                format!(
+                    "the miniport is gone, and {} references to its resource list are left",
+                    list.references().wrapping_sub(1 + others)
+                ),
                 "release what was AddRefed, in the miniport's destructor",
             ),
         )
@@ -458,8 +486,9 @@ impl Class for Port {
         Some(facet.address())
     }
 
-    fn released(&self) {
-        if self.is_bound() {
+    /// A port that was initialised, and then not registered because that failed, goes with its miniport.
+    fn released(object: &Object<Self>) {
+        if object.is_bound() && kernel::is_registered(object.address()) {
             violation(
                 "IPortDMus::Release",
                 Broken::new(
@@ -468,6 +497,10 @@ impl Class for Port {
                     "release the port once at the end of StartDevice, and in the miniport only what it AddRefed",
                 ),
             )
+        }
+        if let Some(bound) = object.bound.with(Option::take) {
+            events::end_port(object.address() as usize, bound.unknown.as_raw());
+            bound.give_up();
         }
     }
 }
@@ -690,6 +723,9 @@ unsafe extern "win64" fn init(
             pin_count: pin_count.map(Arc::new),
         };
         objects::check_service(&bound.miniport);
+        if let Some(list) = &bound.resources {
+            LISTS.with(|lists| lists.push(list.as_raw() as usize));
+        }
         port.bound.with(|place| *place = Some(bound));
         #[cfg(target_os = "none")]
         super::adapter::note_initialised(fdo.cast(), &port);

@@ -111,7 +111,7 @@ impl Class for RegistryKey {
         &VTABLE
     }
 
-    fn released(&self) {
+    fn released(_object: &Object<Self>) {
         irql::passive("IRegistryKey", "the last Release");
     }
 }

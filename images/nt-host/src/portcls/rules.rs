@@ -446,6 +446,17 @@ mod tests {
             let Check { number, name, demands, source } = check;
             writeln!(text, "| {number} | `{name}` | {demands} | {source} | {named} |").unwrap();
         }
+        text.push_str(
+            "\n## Rules of other services\n\n\
+             For drivers that use them: registry keys, events, subdevices that come and go, DMA channels, `ks.sys`. This table is\n\
+             made from `src/portcls/services.rs`.\n\n\
+             | rule | demands | source | broken variants that it names |\n|---|---|---|---|\n",
+        );
+        for rule in super::super::services::TABLE {
+            let named =
+                variants.get(&rule.number).map_or_else(String::new, |names| std::format!("`{}`", names.join("`, `")));
+            writeln!(text, "| {} | {} | {} | {named} |", rule.number, rule.title, rule.source).unwrap();
+        }
         text
     }
 

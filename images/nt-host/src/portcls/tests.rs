@@ -185,9 +185,9 @@ impl Class for Miniport {
         &VTABLE
     }
 
-    fn released(&self) {
-        let port = self.port.load(Ordering::Relaxed);
-        if !port.is_null() && self.behaviour.fault != Fault::LeaksPort {
+    fn released(object: &Object<Self>) {
+        let port = object.port.load(Ordering::Relaxed);
+        if !port.is_null() && object.behaviour.fault != Fault::LeaksPort {
             // SAFETY: AddRefed in `init`.
             unsafe { slots::unknown::release(port) };
         }
@@ -300,10 +300,10 @@ impl Class for Stream {
         (object.wave && *interface == guids::IID_ISYNTHSINKDMUS).then(|| object.address())
     }
 
-    fn released(&self) {
-        if self.behaviour.fault != Fault::LeaksAllocator {
+    fn released(object: &Object<Self>) {
+        if object.behaviour.fault != Fault::LeaksAllocator {
             // SAFETY: AddRefed in `new_stream`.
-            unsafe { slots::unknown::release(self.allocator as PVOID) };
+            unsafe { slots::unknown::release(object.allocator as PVOID) };
         }
     }
 }

@@ -618,9 +618,9 @@ exports! {
         STATUS_SUCCESS
     }
 
-    /// Whether Driver Verifier watches any driver: this system always does.
+    /// What Driver Verifier watches: all that this system's does, unless it is off.
     [ANY] fn MmIsVerifierEnabled(flags: *mut u32) -> NTSTATUS {
-        if !flags.is_null() { flags.write(VERIFIER_FLAGS) }
+        if !flags.is_null() { flags.write(if crate::watch::is_on() { VERIFIER_FLAGS } else { 0 }) }
         STATUS_SUCCESS
     }
 

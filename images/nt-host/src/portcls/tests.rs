@@ -3,14 +3,16 @@
 #![allow(unsafe_code, reason = "the miniport of these tests is called through its vtables, as a driver's is")]
 
 use alloc::boxed::Box;
+use core::cell::{Cell, RefCell};
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::Mutex;
 use std::vec;
 use std::vec::Vec;
 
 use super::abi::{
-    AutomationTable, Connection, DONT_HOLD_FOR_SEQUENCING, DataFormat, FILTER_NODE, FilterDescriptor, KernelEvent,
-    NodeDescriptor, PinDescriptor, PropertyItem, PropertyRequest, StreamType, communication, data_flow, property_type,
+    AutomationTable, Connection, DONT_HOLD_FOR_SEQUENCING, DataFormat, EventItem, EventRequest, FILTER_NODE,
+    FilterDescriptor, KernelEvent, NodeDescriptor, PinDescriptor, PropertyItem, PropertyRequest, StreamType,
+    communication, data_flow, event_type, event_verb, property_type,
 };
 use super::com::{Class, Com, Object, Slot, unknown};
 use super::guids::{self, GUID};
@@ -55,6 +57,32 @@ unsafe extern "win64" fn caps(request: *mut PropertyRequest) -> NTSTATUS {
     }
 }
 
+/// A set of events that the miniport of the tests has on its node.
+const EVENT_SET: GUID = GUID::from_u128(0x51D2_7A00_9E1B_4C63_8F05_2B61_C4D8_7E19);
+
+std::thread_local! {
+    /// The port's `IPortEvents`, for the handler; null: it puts entries nowhere.
+    static PORT_EVENTS: Cell<PVOID> = const { Cell::new(core::ptr::null_mut()) };
+    /// The verbs that the handler was asked.
+    static VERBS: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
+}
+
+unsafe extern "win64" fn take_up(request: *mut EventRequest) -> NTSTATUS {
+    // SAFETY: the port's request.
+    let request = unsafe { &*request };
+    VERBS.with_borrow_mut(|verbs| verbs.push(request.verb));
+    let events = PORT_EVENTS.get();
+    if request.verb == event_verb::ADD && !events.is_null() {
+        // SAFETY: slot 3 of IPortEvents is AddEventToEventList.
+        unsafe {
+            let add: unsafe extern "win64" fn(PVOID, PVOID) =
+                core::mem::transmute(events.cast::<*const *const ()>().read().add(3).read());
+            add(events, request.entry.cast());
+        }
+    }
+    STATUS_SUCCESS
+}
+
 fn description() -> &'static FilterDescriptor {
     static DESCRIPTION: std::sync::LazyLock<Description> = std::sync::LazyLock::new(|| {
         // SAFETY: all zero is a valid value of these plain C structures.
@@ -68,6 +96,13 @@ fn description() -> &'static FilterDescriptor {
             let items = leak([item(2), item(3)]);
             let mut table: AutomationTable = core::mem::zeroed();
             (table.property_size, table.property_count, table.properties) = (24, 2, items.as_ptr().cast());
+            let of_node = leak([EventItem {
+                set: &EVENT_SET,
+                id: 1,
+                flags: event_type::ENABLE | event_type::ONESHOT,
+                handler: Some(take_up),
+            }]);
+            (table.event_size, table.event_count, table.events) = (24, 1, of_node.as_ptr().cast());
             let music = DataFormat {
                 format_size: 96,
                 flags: 0,
@@ -393,6 +428,108 @@ unsafe extern "win64" fn ref_time_to_sample(_: PVOID, time: i64, out: *mut i64) 
     // SAFETY: the port's out parameter.
     unsafe { out.write(time * i64::from(RATE) / 10_000_000) };
     STATUS_SUCCESS
+}
+
+mod events_of_the_driver {
+    use super::*;
+    use crate::ks::layout::{KSEVENTDATA, notification};
+    use crate::nt::status::{STATUS_NOT_FOUND, STATUS_PROPSET_NOT_FOUND};
+    use crate::portcls::events::{self, Generated};
+
+    /// The double of the kernel counts what a client is told.
+    fn client(told: &mut u32) -> KSEVENTDATA {
+        let object = core::ptr::from_mut(told) as usize;
+        KSEVENTDATA { NotificationType: notification::EVENT_OBJECT, Object: object, Detail: 0, Reserved: 0 }
+    }
+
+    fn asked(verb: u32) -> events::Request {
+        events::Request { node: Some(0), set: EVENT_SET, id: 1, verb }
+    }
+
+    fn generated(port: &Com<Port>, node: u32) -> Generated {
+        Generated { port: port.as_raw() as usize, set: None, id: 1, pin: None, node: Some(node) }
+    }
+
+    fn enable(target: Target<'_>, request: &events::Request, data: &mut KSEVENTDATA) -> NTSTATUS {
+        // SAFETY: the data outlives the event in each test.
+        unsafe { events::request(target, request, data, core::ptr::null_mut()) }
+    }
+
+    /// A port whose handler knows its list of events.
+    fn with_list() -> Com<Port> {
+        let (port, _) = port(Behaviour::default());
+        let mut list = core::ptr::null_mut();
+        // SAFETY: a live port.
+        let status = unsafe { slots::unknown::query_interface(port.as_raw(), &guids::IID_IPORTEVENTS, &mut list) };
+        assert_eq!(status, STATUS_SUCCESS);
+        // SAFETY: the test's own reference keeps the port.
+        unsafe { slots::unknown::release(list) };
+        PORT_EVENTS.set(list);
+        port
+    }
+
+    #[test]
+    fn come_when_they_are_generated_and_end_when_they_are_disabled() {
+        let port = with_list();
+        let (mut told, target) = (0, Target::Filter(&port));
+        let mut data = client(&mut told);
+        assert_eq!(enable(target, &asked(event_type::ENABLE), &mut data), STATUS_SUCCESS);
+        assert_eq!([1, 0, 0].map(|node| events::generate(&generated(&port, node))), [0, 1, 1]);
+        assert_eq!(events::disable(target, &data), STATUS_SUCCESS);
+        assert_eq!((events::generate(&generated(&port, 0)), events::count(&port)), (0, 0));
+        assert_eq!(events::disable(target, &data), STATUS_NOT_FOUND);
+        assert_eq!((told, VERBS.take()), (2, vec![event_verb::ADD, event_verb::REMOVE]));
+        port.shut_down();
+    }
+
+    #[test]
+    fn for_one_time_come_once_and_are_still_there_to_be_disabled() {
+        let port = with_list();
+        let (mut told, target) = (0, Target::Filter(&port));
+        let mut data = client(&mut told);
+        assert_eq!(enable(target, &asked(event_type::ONESHOT), &mut data), STATUS_SUCCESS);
+        assert_eq!([0, 0].map(|node| events::generate(&generated(&port, node))), [1, 0]);
+        assert_eq!(events::disable(target, core::ptr::null()), STATUS_SUCCESS);
+        assert_eq!((told, events::count(&port)), (1, 0));
+        port.shut_down();
+    }
+
+    #[test]
+    fn of_a_pin_end_with_it() {
+        let port = with_list();
+        let pin = render_pin(&port);
+        let mut told = 0;
+        let mut data = client(&mut told);
+        assert_eq!(enable(Target::Pin(&pin), &asked(event_type::ENABLE), &mut data), STATUS_SUCCESS);
+        assert_eq!(events::disable(Target::Filter(&port), &data), STATUS_NOT_FOUND, "another handle's");
+        pin.close();
+        assert_eq!((events::count(&port), VERBS.take()), (0, vec![event_verb::ADD, event_verb::REMOVE]));
+        port.shut_down();
+    }
+
+    #[test]
+    fn that_nobody_declared_are_not_found() {
+        let port = with_list();
+        let (mut told, target) = (0, Target::Filter(&port));
+        let mut data = client(&mut told);
+        let other = events::Request { id: 2, ..asked(event_type::ENABLE) };
+        assert_eq!(enable(target, &other, &mut data), STATUS_NOT_FOUND);
+        let elsewhere = events::Request { node: None, ..asked(event_type::ENABLE) };
+        assert_eq!(enable(target, &elsewhere, &mut data), STATUS_PROPSET_NOT_FOUND);
+        port.shut_down();
+    }
+
+    #[test]
+    #[should_panic(expected = "rule 203")]
+    fn that_are_accepted_and_put_nowhere_break_a_rule() {
+        let (port, _) = port(Behaviour::default());
+        // The port is bound when the test ends.
+        let port = core::mem::ManuallyDrop::new(port);
+        PORT_EVENTS.set(core::ptr::null_mut());
+        let mut told = 0;
+        let mut data = client(&mut told);
+        enable(Target::Filter(&port), &asked(event_type::ENABLE), &mut data);
+    }
 }
 
 /// A port with a miniport of this behaviour, and what its streams hear.

@@ -230,7 +230,13 @@ fn answer(link: &Link, line: &[u8], leave: &mut bool) -> Result<Answer, String> 
         }
         Command::MidiIn { data, group, time } => {
             let data = hexadecimal::read(&data).ok_or_else(|| format!("`{data}` is not a row of hexadecimal bytes"))?;
-            let captured = link.ask(move |card| card.capture(group, &data, time)).map_err(gone)?;
+            // Whoever is answered knows that it is with the driver, if the driver has room for it.
+            let captured = link.ask(move |card| {
+                let captured = card.capture(group, &data, time);
+                card.service();
+                captured
+            });
+            let captured = captured.map_err(gone)?;
             captured.map_err(|error| error.to_string())?;
             Ok(Answer::Done { ok: true })
         }

@@ -20,8 +20,9 @@ const POLL: Duration = Duration::from_millis(2);
 /// Messages of a burst: more than a driver's ring and the card's own memory hold.
 const BURST: usize = 3000;
 
-/// How long no deferred procedure call runs while the burst comes in.
-const DEAF_MS: u32 = 700;
+/// How long no deferred procedure call runs while a burst comes in: the first time, and, where that was too short for a busy
+/// machine, each time after it.
+const DEAF_MS: [u32; 5] = [700, 1400, 1400, 1400, 1400];
 
 /// What marks the end of a trial.
 const MARKS: [&[u8]; 2] = [&[0xC0, 99], &[0xC0, 98]];
@@ -124,7 +125,11 @@ impl Pin<'_, '_, '_> {
         let between = vec![0x90, 60, 100];
         let lengths = LENGTHS.iter().filter(|length| **length <= longest);
         let long = lengths.flat_map(|length| [exclusive(*length), between.clone()]).collect::<Vec<_>>();
-        let taken = self.play_in(&long)?;
+        // One after another: what a driver has room for at a time is its own affair.
+        let mut taken = Vec::new();
+        for message in &long {
+            taken.extend(self.play_in(std::slice::from_ref(message))?);
+        }
         self.expect_whole(&long, &taken, 57)?;
         let (first, last) = (exclusive(100), exclusive(101));
         let answers = self.put_in(&[first.clone(), exclusive(LONGEST + 1), last.clone()])?;
@@ -156,8 +161,20 @@ impl Pin<'_, '_, '_> {
         Ok(())
     }
 
-    /// More than fits, while no deferred procedure call runs (rule 59).
+    /// More than fits, while no deferred procedure call runs (rule 59). That more came than fits is known when the card
+    /// itself has refused some.
     fn burst(&mut self) -> Result<(), Setback> {
+        for deaf_ms in DEAF_MS {
+            if self.burst_while_deaf(deaf_ms)? {
+                self.stand.findings.held(59);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// A burst; whether more came than fits.
+    fn burst_while_deaf(&mut self, deaf_ms: u32) -> Result<bool, Setback> {
         // Numbered; each third is longer than an event.
         let numbered = |number: usize| [(number & 0x7F) as u8, (number >> 7 & 0x7F) as u8];
         let burst: Vec<Vec<u8>> = (0..BURST)
@@ -173,7 +190,7 @@ impl Pin<'_, '_, '_> {
             let messages = burst.clone();
             // The guest answers nothing while it is deaf, so somebody else speaks with the card.
             let thread = std::thread::spawn(move || sender.send(control.midi_in(&messages, 1)));
-            self.stand.done("hear nothing for a while", Request::HoldDispatch { milliseconds: DEAF_MS })?;
+            self.stand.done("hear nothing for a while", Request::HoldDispatch { milliseconds: deaf_ms })?;
             let answered = answers.recv_timeout(PATIENCE).map_err(std::io::Error::other);
             let _ = thread.join();
             answered.and_then(|answers| answers).map_err(PerformanceError::Memory)?
@@ -199,8 +216,7 @@ impl Pin<'_, '_, '_> {
                 format!("of a burst of {BURST} messages {} come out torn or out of order", heard.len()),
             ));
         }
-        self.stand.findings.held(59);
-        Ok(())
+        Ok(taken_in.len() < BURST)
     }
 
     fn set_state(&mut self, state: KsState) -> Result<(), Setback> {

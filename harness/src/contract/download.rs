@@ -246,8 +246,9 @@ pub(super) fn user_memory(stand: &mut Stand<'_, '_>, caller: Caller, bytes: &[u8
 }
 
 /// What a good download may be answered with when the device has none to offer.
-fn refused(what: &str, status: u32) -> Setback {
-    Setback::Broken { rule: 74, what: format!("{what} is refused with status {status:#010x}") }
+fn refused(what: &str, caller: Caller, status: u32) -> Setback {
+    let rule = if caller == Caller::Narrow { 75 } else { 74 };
+    Setback::Broken { rule, what: format!("{what} is refused with status {status:#010x}") }
 }
 
 /// Downloads wave and instrument. Gives their handles.
@@ -271,7 +272,7 @@ pub(super) fn download_these(
         let (_, address) = user_memory(stand, caller, bytes)?;
         *handle = synthesizer
             .download(stand, caller, address, bytes.len() as u32)?
-            .map_err(|status| refused(what, status))?;
+            .map_err(|status| refused(what, caller, status))?;
     }
     if handles[0] == handles[1] {
         return Err(Setback::Broken { rule: 74, what: "two downloads have one handle".into() });

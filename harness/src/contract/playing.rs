@@ -6,7 +6,8 @@ use guest_protocol::Manner;
 use super::{Context, Findings, Setback};
 use crate::artefacts::RunFolder;
 use crate::failure::Error;
-use crate::perform::{Delivery, Performance, PerformanceError, perform};
+use crate::midi::{MidiEvent, Song};
+use crate::perform::{Delivery, Performance, PerformanceError, QUANTUM_DEFAULT, perform};
 use crate::songs::BuiltIn;
 
 /// A song, how it is handed over, and the rules that show in its sound.
@@ -14,40 +15,74 @@ struct Way {
     song: &'static str,
     text: &'static str,
     delivery: Delivery,
+    /// Frames that are rendered at a time: what lies in them is handed over before.
+    quantum: u32,
     rules: &'static [u16],
 }
 
 const USUAL: Delivery = Delivery { manner: Manner::InOrder, piece_bytes: 0, channel_group: 1, midi_pin: false };
 
-/// Master volume is a message of eight bytes, so pieces of three put it together from what lies in events; what is longer
-/// than nine comes in a buffer and a rest.
-const WAYS: [Way; 5] = [
+/// Half a second: long enough for events of one delivery to change places.
+const QUANTUM_LONG: u32 = 24_000;
+
+/// In the middle of each song all channels begin anew, which nobody fails to hear. General MIDI System On says so, with
+/// bytes behind it that mean nothing: thirteen in all, so that pieces of three put it together from what lies in events,
+/// and pieces of nine from a buffer and a rest.
+const BEGIN_ANEW: [u8; 13] = [0xF0, 0x7E, 0x7F, 0x09, 0x01, 0, 0, 0, 0, 0, 0, 0, 0xF7];
+
+const WAYS: [Way; 6] = [
+    Way {
+        song: "siren",
+        text: "the latest first",
+        delivery: Delivery { manner: Manner::Reversed, ..USUAL },
+        quantum: QUANTUM_LONG,
+        rules: &[51],
+    },
     Way {
         song: "siren",
         text: "the latest first, messages in pieces of 3 bytes",
         delivery: Delivery { manner: Manner::Reversed, piece_bytes: 3, ..USUAL },
+        quantum: QUANTUM_LONG,
         rules: &[45, 51],
     },
     Way {
         song: "siren",
         text: "messages in pieces of 9 bytes, in buffers and in events",
         delivery: Delivery { piece_bytes: 9, ..USUAL },
+        quantum: QUANTUM_DEFAULT,
         rules: &[42, 45],
     },
     Way {
         song: "clockwork",
         text: "in packages",
         delivery: Delivery { manner: Manner::Packages, ..USUAL },
+        quantum: QUANTUM_DEFAULT,
         rules: &[44],
     },
-    Way { song: "tide", text: "on channel group 2", delivery: Delivery { channel_group: 2, ..USUAL }, rules: &[46] },
+    Way {
+        song: "tide",
+        text: "on channel group 2",
+        delivery: Delivery { channel_group: 2, ..USUAL },
+        quantum: QUANTUM_DEFAULT,
+        rules: &[46],
+    },
     Way {
         song: "siren",
         text: "by the legacy MIDI pin, in raw pieces of 9 bytes",
         delivery: Delivery { piece_bytes: 9, midi_pin: true, ..USUAL },
+        quantum: QUANTUM_DEFAULT,
         rules: &[45],
     },
 ];
+
+/// The song with [`BEGIN_ANEW`] in its middle.
+fn begun_anew(mut song: Song) -> Song {
+    let time = song.end / 2;
+    let place = song.events.partition_point(|event| event.time < time);
+    let channel_group = song.events.first().map_or(1, |event| event.channel_group);
+    song.events.insert(place, MidiEvent { time, channel_group, bytes: BEGIN_ANEW.to_vec() });
+    song
+}
 
 /// Plays each way; the sound must be the offline render's, bit for bit.
 pub(super) fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), Setback> {
@@ -57,8 +92,9 @@ pub(super) fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Find
             timeout: context.timeout,
             conditions: context.conditions,
             delivery: way.delivery,
+            quantum_frames: way.quantum,
             tail_ms: 500,
-            ..Performance::of(song.song()?)
+            ..Performance::of(begun_anew(song.song()?))
         };
         let reproduce = "cargo dmus run contract --case playing";
         match perform(&performance, context.stage, folder, reproduce, context.observer) {

@@ -33,7 +33,7 @@ const KERNEL_MODE: i8 = 0;
 const USER_MODE: i8 = 1;
 
 /// Longest time that the processor is kept at `DISPATCH_LEVEL`, well below what a watchdog allows.
-const HOLD_MS_MAX: u32 = 1000;
+const HOLD_MS_MAX: u32 = 1500;
 
 /// Cycles between two reports of progress.
 const PROGRESS_CYCLES: u32 = 50;

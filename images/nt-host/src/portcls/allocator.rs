@@ -5,7 +5,7 @@
 use alloc::format;
 use alloc::vec::Vec;
 use core::ops::Range;
-use core::sync::atomic::{AtomicU8, AtomicU16, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, Ordering};
 
 use super::abi::{EVENT_PACKAGE, INLINE_BYTES, KernelEvent};
 use super::com::{Class, Com, Object, Slot, object, unknown};
@@ -40,6 +40,8 @@ pub(crate) struct Allocator {
     piece_bytes: u16,
     /// Bits of [`starve`]: what drivers get none of.
     starved: AtomicU8,
+    /// How often a driver has found it empty for that reason.
+    refusals: AtomicU32,
 }
 
 /// What an allocator refuses although its pool has some: the way a pool is empty, without emptying it.
@@ -70,7 +72,13 @@ impl Allocator {
         let buffer_bytes = if usize::from(piece_bytes) > INLINE_BYTES { piece_bytes } else { BUFFER_BYTES };
         let pool = EventPool::new(EVENTS, BUFFERS, buffer_bytes);
         POOLS.with(|pools| pools.push(pool.range()));
-        Com::new(Self { pool: Lock::new(pool), buffer_bytes, piece_bytes, starved: AtomicU8::new(starve::NOTHING) })
+        Com::new(Self {
+            pool: Lock::new(pool),
+            buffer_bytes,
+            piece_bytes,
+            starved: AtomicU8::new(starve::NOTHING),
+            refusals: AtomicU32::new(0),
+        })
     }
 
     /// Bytes of a buffer.
@@ -85,7 +93,20 @@ impl Allocator {
 
     /// Refuses events, buffers, both, or nothing: bits of [`starve`].
     pub(crate) fn starve(&self, what: u8) {
+        self.refusals.store(0, Ordering::Relaxed);
         self.starved.store(what, Ordering::Relaxed);
+    }
+
+    /// How often a driver got none of what it is starved of.
+    pub(crate) fn refusals(&self) -> u32 {
+        self.refusals.load(Ordering::Relaxed)
+    }
+
+    /// What a driver gets from a pool that is made to look empty. Whether it copes shows when it goes on (rule 58).
+    fn starved<T>(&self) -> Result<Option<T>, Broken> {
+        self.refusals.fetch_add(1, Ordering::Relaxed);
+        rules::CAPTURE_EMPTY_POOL.held();
+        Ok(None)
     }
 
     fn is_starved_of(&self, what: u8) -> bool {
@@ -311,18 +332,12 @@ unsafe extern "win64" fn get_message(this: This, out: *mut *mut KernelEvent) -> 
     let taken = if kernel::refuse("IAllocatorMXF::GetMessage") {
         Ok(None)
     } else if allocator.is_starved_of(starve::EVENTS) {
-        starved()
+        allocator.starved()
     } else {
         allocator.pool.with(|pool| pool.take_event())
     };
     // SAFETY: the caller's out parameter.
     unsafe { give(out, taken) }
-}
-
-/// What a driver gets from a pool that is made to look empty. Whether it copes shows when it goes on (rule 58).
-fn starved<T>() -> Result<Option<T>, Broken> {
-    rules::CAPTURE_EMPTY_POOL.held();
-    Ok(None)
 }
 
 unsafe extern "win64" fn get_buffer_size(this: This) -> u16 {
@@ -337,8 +352,10 @@ unsafe extern "win64" fn get_buffer(this: This, out: *mut *mut u8) -> NTSTATUS {
     }
     // SAFETY: the caller holds a reference.
     let allocator = unsafe { object(this) };
-    let taken = if allocator.is_starved_of(starve::BUFFERS) || kernel::refuse("IAllocatorMXF::GetBuffer") {
+    let taken = if kernel::refuse("IAllocatorMXF::GetBuffer") {
         Ok(None)
+    } else if allocator.is_starved_of(starve::BUFFERS) {
+        allocator.starved()
     } else {
         allocator.pool.with(|pool| pool.take_buffer())
     };

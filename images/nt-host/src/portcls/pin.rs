@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering};
 
 use super::abi::{KernelEvent, KsState, StreamType, data_flow};
 use super::allocator::Allocator;
+use super::allocator::starve::NOTHING;
 use super::capture::{CaptureSink, Captured};
 use super::clock::{self, MasterClock};
 use super::com::{Class, Com, Object, Slot, object, unknown};
@@ -49,6 +50,10 @@ pub(crate) const RENDER_GUARD_BYTES: usize = 64;
 /// processor is a thread of a busy host is given a thousand times as long, which a driver that waits for its device
 /// exceeds all the same.
 const PUT_LIMIT: i64 = 1_000_000;
+
+/// How long a capture stream may take to notice that there are no events, 100 ns units: a driver may have nothing to
+/// capture.
+const NOTICE_PATIENCE: i64 = 20_000_000;
 
 /// Most messages of one package: a chord has fewer.
 const PACKAGE_MESSAGES_MAX: usize = 16;
@@ -563,7 +568,17 @@ impl Pin {
     }
 
     /// Has the allocator refuse events or buffers, or neither: bits of [`starve`](super::allocator::starve).
+    ///
+    /// A fault of a capture stream that is starved breaks rule 58. It is fed again when it has noticed, however slow the
+    /// machine: or else it was never put to the test.
     pub(crate) fn starve(&self, what: u8) {
+        if self.capture.is_some() {
+            let deadline = clock::now().saturating_add(NOTICE_PATIENCE);
+            while what == NOTHING && self.allocator.refusals() == 0 && clock::now() < deadline {
+                kernel::pause();
+            }
+            rules::blame((what != NOTHING).then_some(rules::CAPTURE_EMPTY_POOL));
+        }
         self.allocator.starve(what);
     }
 

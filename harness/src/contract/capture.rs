@@ -8,8 +8,10 @@ use super::{Setback, Stand};
 use crate::perform::PerformanceError;
 use crate::session::StartedDevice;
 
-/// How long captured data may take to come out.
+/// How long captured data may take to come out, and how often the guest is looked at in vain before that is over: where
+/// the host is so busy that a look takes long, data takes longer.
 const PATIENCE: Duration = Duration::from_secs(5);
+const LOOKS: u32 = 1000;
 
 /// How long is waited for what must not come.
 const SILENCE: Duration = Duration::from_millis(30);
@@ -191,7 +193,8 @@ impl Pin<'_, '_, '_> {
             // The guest answers nothing while it is deaf, so somebody else speaks with the card.
             let thread = std::thread::spawn(move || sender.send(control.midi_in(&messages, 1)));
             self.stand.done("hear nothing for a while", Request::HoldDispatch { milliseconds: deaf_ms })?;
-            let answered = answers.recv_timeout(PATIENCE).map_err(std::io::Error::other);
+            // The control socket has a limit of its own.
+            let answered = answers.recv().map_err(std::io::Error::other);
             let _ = thread.join();
             answered.and_then(|answers| answers).map_err(PerformanceError::Memory)?
         };
@@ -227,9 +230,13 @@ impl Pin<'_, '_, '_> {
         self.stand.done("connect the sink, or disconnect it", Request::ConnectCapture { pin: self.handle, connected })
     }
 
-    /// Has messages come in. What the card does not take because its stream does not run is no fault.
+    /// Has messages come in. What the card does not take because its stream does not run is no fault. Afterwards the card has
+    /// handed on what it can, and its interrupt comes before whatever the guest is asked next: the card answers a question
+    /// after it has served the one before.
     fn inject(&mut self, messages: &[Vec<u8>]) -> Result<(), Setback> {
-        self.put_in(messages).map(|_| ())
+        self.put_in(messages)?;
+        self.stand.session.health.card.status().map_err(PerformanceError::Memory)?;
+        Ok(())
     }
 
     /// Has messages come in. Gives the card's word on each.
@@ -247,11 +254,12 @@ impl Pin<'_, '_, '_> {
 
     fn take_until(&mut self, enough: impl Fn(&[CapturedEvent]) -> bool) -> Result<Vec<CapturedEvent>, Setback> {
         let deadline = Instant::now() + PATIENCE;
-        let mut taken = Vec::new();
+        let (mut taken, mut looks) = (Vec::new(), 0);
         loop {
             let (events, dropped) = self.stand.session.take_captured(self.handle)?;
             taken.extend(events);
-            if enough(&taken) || dropped > 0 || Instant::now() > deadline {
+            looks += 1;
+            if enough(&taken) || dropped > 0 || (looks > LOOKS && Instant::now() > deadline) {
                 return Ok(taken);
             }
             std::thread::sleep(POLL);

@@ -28,8 +28,9 @@ const BEFORE_FRAMES: u64 = 2 * PHRASE_QUANTUM as u64;
 /// the reset may come while a try is under way.
 const TRIES: usize = 5;
 
-/// How long a driver may take to reset a card that has said that it needs it.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a driver may take to reset a card that has said that it needs it. The card's next session is not far; only a
+/// busy host makes it take seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(2);

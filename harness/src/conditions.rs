@@ -4,7 +4,7 @@
 use std::fmt;
 
 use serde::ser::SerializeStruct;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// What a guest runs under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,11 +15,35 @@ pub struct Conditions {
     pub seed: Option<u64>,
     /// Whether the guest watches the driver, as Driver Verifier does. Not, only to measure what that costs.
     pub watched: bool,
+    /// How the card interrupts.
+    pub interrupts: Interrupts,
+}
+
+/// How the card interrupts, as a driver's INF says on Windows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Interrupts {
+    /// By its line, which it shares with another device: without `MSISupported`.
+    #[default]
+    Line,
+    /// By MSI-X messages of its own: with `MSISupported`.
+    Message,
+}
+
+impl Interrupts {
+    /// As the guest's options, scenarios and command lines have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Line => "line",
+            Self::Message => "message",
+        }
+    }
 }
 
 impl Default for Conditions {
     fn default() -> Self {
-        Self { processors: 1, seed: None, watched: true }
+        Self { processors: 1, seed: None, watched: true, interrupts: Interrupts::Line }
     }
 }
 
@@ -29,11 +53,15 @@ impl Conditions {
     pub fn guest_options(self, log: &str) -> String {
         let seed = self.seed.map_or_else(String::new, |seed| format!("seed={seed:x}\n"));
         let verifier = if self.watched { "" } else { "verifier=off\n" };
-        format!("log={log}\n{seed}{verifier}")
+        let interrupts = match self.interrupts {
+            Interrupts::Line => String::new(),
+            other => format!("interrupts={}\n", other.name()),
+        };
+        format!("log={log}\n{seed}{verifier}{interrupts}")
     }
 
     /// What a command line needs beside the scenario to have the same conditions, with a space before it; nothing where
-    /// they are the usual ones.
+    /// they are the usual ones. How the card interrupts is the scenario's to say.
     #[must_use]
     pub fn arguments(self) -> String {
         let processors =
@@ -95,7 +123,8 @@ pub fn read_seed(text: &str) -> Result<u64, String> {
 mod tests {
     use super::*;
 
-    const DELAYED: Conditions = Conditions { processors: 2, seed: Some(0x1f), watched: true };
+    const DELAYED: Conditions =
+        Conditions { processors: 2, seed: Some(0x1f), watched: true, interrupts: Interrupts::Line };
 
     #[test]
     fn a_report_names_the_seed_and_the_words_that_bring_it_back() {
@@ -117,6 +146,8 @@ mod tests {
     #[test]
     fn the_guest_is_told_in_its_own_words() {
         assert_eq!(DELAYED.guest_options("warn"), "log=warn\nseed=1f\n");
+        let by_message = Conditions { interrupts: Interrupts::Message, ..Conditions::default() };
+        assert_eq!(by_message.guest_options("info"), "log=info\ninterrupts=message\n");
         assert_eq!(Conditions { watched: false, ..DELAYED }.guest_options("warn"), "log=warn\nseed=1f\nverifier=off\n");
     }
 

@@ -106,6 +106,8 @@ pub struct Performance {
     pub delivery: Delivery,
     /// What the guest runs under.
     pub conditions: Conditions,
+    /// How often the device is stopped and started again, with other resources each time, before anything is played.
+    pub restarts: u8,
 }
 
 /// How events are handed to the driver. Nothing that is heard may depend on it.
@@ -144,6 +146,7 @@ impl Performance {
             fault: None,
             delivery: Delivery::default(),
             conditions: Conditions::default(),
+            restarts: 0,
         }
     }
 }
@@ -368,6 +371,7 @@ struct Record<'a> {
     frames: u64,
     #[serde(flatten)]
     conditions: Conditions,
+    restarts: u8,
     card: &'a [String],
     qemu: &'a [String],
     qemu_version: &'a str,
@@ -622,6 +626,7 @@ impl Run<'_> {
             sample_rate: self.performance.sample_rate,
             frames,
             conditions: self.performance.conditions,
+            restarts: self.performance.restarts,
             card: &rig.card.command_line,
             qemu: &rig.machine.command_line,
             qemu_version: rig.machine.version(),
@@ -657,7 +662,10 @@ impl Run<'_> {
             }
             .into());
         }
-        let device = session.start_device()?;
+        let mut device = session.start_device()?;
+        for _ in 0..self.performance.restarts {
+            device = StartedDevice { device: device.device, ..session.restart_device()? };
+        }
         let sample_rate = self.performance.sample_rate;
         let delivery = self.performance.delivery;
         if delivery.piece_bytes != 0 {

@@ -265,7 +265,10 @@ fn the_inf_matches_the_cards_full_identity() {
 }
 
 #[test]
-fn the_inf_does_not_ask_for_message_signalled_interrupts() {
-    let values = INF.lines().filter(|line| !line.starts_with(';'));
-    assert!(!values.into_iter().any(|line| line.contains("MSISupported")));
+fn the_inf_has_the_switch_for_message_signalled_interrupts_and_leaves_it_off() {
+    let values: Vec<&str> =
+        INF.lines().filter(|line| !line.starts_with(';') && line.contains("MSISupported")).collect();
+    let key = r#"HKR,"Interrupt Management\MessageSignaledInterruptProperties""#;
+    assert_eq!(values, [format!("{key},MSISupported,0x00010001,0")]);
+    assert!(INF.contains("[Card.NT.HW]\r\nAddReg = Card.Interrupts\r\n"), "the values belong to the device's hardware key");
 }

@@ -172,6 +172,12 @@ pub(crate) struct DemoArguments {
     /// Delay interrupts, DPCs and calls by what is drawn from this seed (hexadecimal)
     #[arg(long, value_name = "SEED", value_parser = read_seed)]
     pub(crate) seed: Option<u64>,
+    /// How the card interrupts: by its line, or by MSI-X messages
+    #[arg(long, value_enum, value_name = "HOW", default_value = "line")]
+    pub(crate) interrupts: dmus::conditions::Interrupts,
+    /// Stop the device and start it again this often before playing, with other addresses and vectors each time
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) restarts: u8,
     /// How much the guest says: error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = ["error", "warn", "info", "debug", "trace"])]
     pub(crate) guest_log: String,

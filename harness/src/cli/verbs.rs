@@ -95,7 +95,13 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
         timeout: Duration::from_secs(arguments.machine.timeout),
         guest_log: arguments.guest_log.clone(),
         out: arguments.out.clone(),
-        conditions: Conditions { processors: arguments.processors, seed: arguments.seed, ..Conditions::default() },
+        conditions: Conditions {
+            processors: arguments.processors,
+            seed: arguments.seed,
+            interrupts: arguments.interrupts,
+            ..Conditions::default()
+        },
+        restarts: arguments.restarts,
         ..Performance::of(song)
     };
     let reproduce = reproduce();

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::expect::{Expectations, ExpectedBugCheck, Outcome};
+use crate::conditions::Interrupts;
 use crate::event::Step;
 use crate::failure::{Class, Diagnosed, FileError};
 use crate::machine::Clock;
@@ -120,11 +121,15 @@ pub struct MachineTable {
     pub processors: u8,
     /// Delays of interrupts, DPCs and calls, drawn from the number of the repetition as seed.
     pub delays: bool,
+    /// How the card interrupts.
+    pub interrupts: Interrupts,
+    /// How often the device is stopped and started again, with other resources each time, before anything is played.
+    pub restarts: u8,
 }
 
 impl Default for MachineTable {
     fn default() -> Self {
-        Self { processors: 1, delays: false }
+        Self { processors: 1, delays: false, interrupts: Interrupts::Line, restarts: 0 }
     }
 }
 

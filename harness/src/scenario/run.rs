@@ -51,12 +51,13 @@ pub struct Wishes {
 impl Wishes {
     /// The conditions of each run of a case; none if it does not run.
     fn conditions(&self, scenario: &Scenario, repetition: u32) -> Vec<Conditions> {
-        let MachineTable { processors, delays } = scenario.machine;
+        let MachineTable { processors, delays, interrupts, .. } = scenario.machine;
         let own = Conditions {
             processors: self.processors.unwrap_or(processors),
             // A trial has no repetitions: it begins with the first seed.
             seed: delays.then_some(u64::from(repetition.max(1))),
             watched: true,
+            interrupts,
         };
         if self.seeds.is_empty() {
             return vec![own];
@@ -583,6 +584,7 @@ fn play(
         timeout: context.timeout,
         fault: scenario.fault,
         conditions,
+        restarts: scenario.machine.restarts,
         ..Performance::of(case.song.read()?)
     };
     Ok(perform(&performance, &stage, folder, reproduce, context.observer))

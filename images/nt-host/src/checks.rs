@@ -61,6 +61,12 @@ checks! {
     EXCEPTION_LEAVES_CALLBACK = 110, "exception_leaves_callback",
         "no exception leaves a routine of the driver that the system called",
         "RtlUnwindEx; handling exceptions";
+    INTERRUPT_MODE = 111, "interrupt_mode",
+        "InterruptMode is what the flags of the translated interrupt resource say",
+        "IoConnectInterrupt";
+    STALE_ADDRESS = 112, "stale_address",
+        "after a stop and a start with other resources, the addresses of before are not mapped again",
+        "IRP_MN_STOP_DEVICE; IRP_MN_START_DEVICE";
 }
 
 #[cfg(test)]

@@ -19,9 +19,21 @@ pub struct Options {
     pub refuse: Option<u64>,
     /// What the delays between processors are drawn from.
     pub seed: Option<u64>,
+    /// How the device interrupts.
+    pub interrupts: Interrupts,
     /// Whether the driver is watched. Without, the host does what Windows does without Driver Verifier: to measure what
     /// watching costs.
     pub verifier: bool,
+}
+
+/// How the driver's device interrupts, as its INF and the system decide on Windows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Interrupts {
+    /// By its line, which other devices may share: without `MSISupported` in the INF.
+    #[default]
+    Line,
+    /// By messages of its own, as many as it has: with `MSISupported`.
+    Message,
 }
 
 impl Default for Options {
@@ -33,6 +45,7 @@ impl Default for Options {
             allocations: false,
             refuse: None,
             seed: None,
+            interrupts: Interrupts::Line,
             verifier: true,
         }
     }
@@ -77,6 +90,13 @@ impl Options {
             "allocations" => self.allocations = if value == "report" { true } else { return None },
             "refuse" => self.refuse = Some(u64::from_str_radix(value, 16).ok()?),
             "seed" => self.seed = Some(u64::from_str_radix(value, 16).ok()?),
+            "interrupts" => {
+                self.interrupts = match value {
+                    "line" => Interrupts::Line,
+                    "message" => Interrupts::Message,
+                    _ => return None,
+                }
+            }
             "verifier" => {
                 self.verifier = match value {
                     "on" => true,
@@ -102,6 +122,8 @@ mod tests {
         assert_eq!(options, expected);
         let shortage = Options::parse("allocations=report\nrefuse=00ff\n").unwrap();
         assert_eq!(shortage, Options { allocations: true, refuse: Some(255), ..Options::default() });
+        let message = Options::parse("interrupts=message\n").unwrap();
+        assert_eq!(message, Options { interrupts: Interrupts::Message, ..Options::default() });
         assert_eq!(Options::parse("").unwrap(), Options::default());
         assert!(Options::default().verifier, "a driver is watched unless told otherwise");
         assert!(!Options::parse("verifier=off").unwrap().verifier);
@@ -117,6 +139,7 @@ mod tests {
             "allocations=yes",
             "refuse=xyz",
             "seed=later",
+            "interrupts=loud",
             "verifier=maybe",
             "probe",
         ] {

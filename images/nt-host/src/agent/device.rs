@@ -3,6 +3,8 @@
 #![allow(unsafe_code, reason = "packets are structures shared with the kernel")]
 
 use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use guest_protocol::{DevicePower, Failure};
 
@@ -11,8 +13,8 @@ use crate::io::irp::send_synchronous;
 use crate::mm::registers::{self, Registers};
 use crate::nt::status::{STATUS_NOT_SUPPORTED, success};
 use crate::nt::{
-    DEVICE_OBJECT, IO_POWER, IRP_MJ_POWER, IRP_MN_QUERY_POWER, IRP_MN_SET_POWER, IRP_MN_STOP_DEVICE,
-    IRP_MN_SURPRISE_REMOVAL, NTSTATUS, POINTER_ALIGNED,
+    DEVICE_OBJECT, IO_POWER, IRP_MJ_POWER, IRP_MN_CANCEL_STOP_DEVICE, IRP_MN_QUERY_POWER, IRP_MN_QUERY_STOP_DEVICE,
+    IRP_MN_SET_POWER, IRP_MN_STOP_DEVICE, IRP_MN_SURPRISE_REMOVAL, NTSTATUS, POINTER_ALIGNED,
 };
 use crate::pnp::driver;
 use crate::portcls;
@@ -63,18 +65,23 @@ pub(super) fn set_power(state: DevicePower) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `IRP_MN_STOP_DEVICE`, then `IRP_MN_START_DEVICE`.
+/// Asks whether the device may be stopped, stops it, and starts it again with other resources, which are the answer.
 ///
 /// # Errors
 /// No device is started, or the driver fails one of them.
-pub(super) fn restart() -> Result<(), Failure> {
+pub(super) fn restart() -> Result<Vec<String>, Failure> {
+    let status = driver::pnp(device()?, IRP_MN_QUERY_STOP_DEVICE, |_| {});
+    if !success(status) {
+        driver::pnp(device()?, IRP_MN_CANCEL_STOP_DEVICE, |_| {});
+        return Err(failure::status(status, "the driver does not let its device be stopped"));
+    }
     let status = driver::pnp(device()?, IRP_MN_STOP_DEVICE, |_| {});
     if !success(status) {
         return Err(failure::status(status, "the driver does not stop its device"));
     }
     match driver::start_again() {
-        Some(status) if success(status) => Ok(()),
-        Some(status) => Err(failure::status(status, "the driver does not start its device a second time")),
+        Some((status, resources)) if success(status) => Ok(resources),
+        Some((status, _)) => Err(failure::status(status, "the driver does not start its device a second time")),
         None => Err(failure::request("no device is started")),
     }
 }

@@ -16,6 +16,7 @@ use guest_protocol::{
 use super::bulk::Ranges;
 use super::player::{self, Leave, Piece, PlayError, Played};
 use super::{device, events, examine, failure};
+use crate::ke::interrupt;
 use crate::mm::user::{Process, UserMemory};
 use crate::nt::status::{STATUS_SUCCESS, success};
 use crate::nt::{FILE_OBJECT, IO_DEVICE_CONTROL, IO_TYPE_FILE, IRP_MJ_DEVICE_CONTROL, POINTER_ALIGNED};
@@ -75,6 +76,8 @@ pub(super) struct Session {
 impl Session {
     /// Does what is asked.
     pub(super) fn answer(&mut self, request: Request) -> Result<Reply, Failure> {
+        // Another device on the line goes on interrupting, whatever state the driver's own is in.
+        interrupt::share_line();
         match request {
             Request::Hello { version } => hello(version),
             Request::LoadDriver => self.load_driver(),
@@ -226,10 +229,10 @@ impl Session {
     fn restart_device(&mut self) -> Result<Reply, Failure> {
         self.expect(Stage::Started, "RestartDevice comes after StartDevice")?;
         self.close_all();
-        device::restart()?;
+        let resources = device::restart()?;
         rules::RESTART.held();
         let subdevices = adapter::subdevices().into_iter().map(|(name, _)| name).collect();
-        Ok(Reply::DeviceStarted { device: "the same".to_string(), resources: Vec::new(), subdevices })
+        Ok(Reply::DeviceStarted { device: "the same".to_string(), resources, subdevices })
     }
 
     fn surprise_removal(&mut self) -> Result<Reply, Failure> {

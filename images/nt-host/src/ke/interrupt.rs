@@ -1,21 +1,24 @@
-//! Interrupt objects: a driver's service routine on a line that others may share.
+//! Interrupt objects: a driver's service routine on a line that others may share, or on a message of its own.
 #![allow(unsafe_code, reason = "interrupt objects of the Windows ABI")]
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use super::{delay, spin_lock, time};
+use super::{delay, message_connection, spin_lock, time};
 use crate::arch::cpu::PROCESSORS_MAX;
 use crate::arch::{apic, cpu, smp, trap};
+use crate::mm::registers::{self, Registers};
 use crate::nt::status::*;
 use crate::nt::{
-    DEVICE_OBJECT, KINTERRUPT, KIRQL, KSERVICE_ROUTINE, KSPIN_LOCK, KSYNCHRONIZE_ROUTINE, LIST_ENTRY, NTSTATUS, PVOID,
+    DEVICE_OBJECT, KINTERRUPT, KIRQL, KMESSAGE_SERVICE_ROUTINE, KSERVICE_ROUTINE, KSPIN_LOCK, KSYNCHRONIZE_ROUTINE,
+    LIST_ENTRY, NTSTATUS, PVOID,
 };
-use crate::pci::routing;
+use crate::pnp::interrupts::{self, Given};
+use crate::portcls::rules;
 use crate::stopwatch::Mark;
 use crate::sync::Uninterrupted;
-use crate::{exports, pnp, stopwatch, verifier, warn, watch};
+use crate::{checks, exports, pnp, stopwatch, verifier, warn, watch};
 
 /// A level-triggered line that nobody claims this often in a row is masked: it would hold the processor for ever.
 const UNCLAIMED_MAX: u32 = 100_000;
@@ -47,12 +50,108 @@ pub fn connected() -> usize {
     LINES.with(|lines| lines.connected.len())
 }
 
+/// After every so many interrupts of the device, another device on its line interrupts at once.
+const SHARER_EVERY: u64 = 8;
+/// In a row, so many claims of what the device did not raise: a device cannot do as much while its driver does nothing.
+const CLAIMS_MAX: usize = 10_000;
+/// Another device on the line has raised it, and has not been served yet.
+static SHARER: AtomicBool = AtomicBool::new(false);
+/// It was the device's own interrupt too, which is still to come and then has nothing left to say.
+static TAKEN_EARLY: AtomicBool = AtomicBool::new(false);
+/// In its level's sixteen vectors, the one at which the other device interrupts: what runs at one vector of a level is not
+/// interrupted by another.
+const SHARER_IN_LEVEL: u8 = 0xf;
+
 fn service(vector: u8) {
-    RAISED.fetch_add(1, Ordering::Relaxed);
+    let raised = RAISED.fetch_add(1, Ordering::Relaxed) + 1;
     stopwatch::mark(Mark::Raised, time::nanoseconds);
+    let claimed = ask(vector) || TAKEN_EARLY.swap(false, Ordering::Relaxed);
+    delay::point();
+    if claimed {
+        stopwatch::mark(Mark::Claimed, time::nanoseconds);
+        if raised.is_multiple_of(SHARER_EVERY)
+            && watch::is_on()
+            && matches!(interrupts::given(), Some(Given::Line { .. }))
+        {
+            not_the_device(vector);
+        }
+        LINES.with(|lines| lines.unclaimed_in_a_row = 0);
+        return;
+    }
+    UNCLAIMED.fetch_add(1, Ordering::Relaxed);
+    let storm = LINES.with(|lines| {
+        lines.unclaimed_in_a_row += 1;
+        lines.unclaimed_in_a_row == UNCLAIMED_MAX
+    });
+    if storm {
+        if let Some(given) = interrupts::given() {
+            given.silence(vector);
+        }
+        warn!("the interrupt of vector {vector:#x} is raised and no service routine claims it: it is masked now");
+    }
+}
+
+/// The other device's interrupt.
+fn serve_sharer(_: u8) {
+    if let Some(Given::Line { vector, .. }) = interrupts::given()
+        && not_the_device(vector) > 0
+    {
+        TAKEN_EARLY.store(true, Ordering::Relaxed);
+    }
+    SHARER.store(false, Ordering::Release);
+}
+
+/// The line is up because of another device: the routines are asked until none claims it. Gives how often one did, for
+/// the device may have interrupted as well.
+fn not_the_device(vector: u8) -> usize {
+    let claims = (0..CLAIMS_MAX).take_while(|_| ask(vector)).count();
+    if claims == CLAIMS_MAX {
+        verifier::violation(
+            Some(rules::INTERRUPT_NOT_OURS.number),
+            "an interrupt service routine",
+            format_args!(
+                "another device on the line has raised it, and a service routine claimed the interrupt {CLAIMS_MAX} times: that \
+                 device is never served. Read your device's own status, and return FALSE (STATUS_UNSUCCESSFUL under PortCls) when \
+                 it shows nothing or all ones [{}]",
+                rules::INTERRUPT_NOT_OURS.source
+            ),
+        );
+    }
+    rules::INTERRUPT_NOT_OURS.held();
+    claims
+}
+
+/// Another device on the line of the driver's device interrupts, whatever that does: with registers that cannot be reached,
+/// they read all ones meanwhile, as from a device without power. Comes back when the routines have been asked.
+pub fn share_line() {
+    if !watch::is_on() {
+        return;
+    }
+    debug_assert_eq!(cpu::irql(), crate::nt::irql::PASSIVE_LEVEL);
+    let Some(Given::Line { vector, .. }) = interrupts::given() else { return };
+    if !LINES.with(|lines| lines.connected.iter().any(|(at, _)| *at == vector)) {
+        return;
+    }
+    let forbidden = registers::state() == Registers::Forbidden;
+    if forbidden {
+        registers::set(Registers::AllOnes);
+    }
+    let sharer = vector & 0xf0 | SHARER_IN_LEVEL;
+    trap::set_handler(sharer, serve_sharer);
+    SHARER.store(true, Ordering::Release);
+    apic::send(smp::interrupt_target(), sharer);
+    while SHARER.load(Ordering::Acquire) && !super::bugcheck::stopping() {
+        smp::while_spinning();
+    }
+    if forbidden {
+        registers::set(Registers::Forbidden);
+    }
+}
+
+/// Asks the service routines of a vector until one claims the interrupt. Gives whether one did.
+fn ask(vector: u8) -> bool {
     let mut index = 0;
     let mut claimed = false;
-    // Every routine on a level-triggered line is asked until one claims it.
     let processor = cpu::number();
     while let Some(interrupt) = LINES.with(|lines| {
         let found = lines.connected.iter().filter(|(at, _)| *at == vector).map(|(_, interrupt)| *interrupt).nth(index);
@@ -68,25 +167,7 @@ fn service(vector: u8) {
         }
     }
     IN_SERVICE[processor].store(core::ptr::null_mut(), Ordering::Release);
-    delay::point();
-    if claimed {
-        stopwatch::mark(Mark::Claimed, time::nanoseconds);
-        LINES.with(|lines| lines.unclaimed_in_a_row = 0);
-        return;
-    }
-    UNCLAIMED.fetch_add(1, Ordering::Relaxed);
-    let storm = LINES.with(|lines| {
-        lines.unclaimed_in_a_row += 1;
-        lines.unclaimed_in_a_row == UNCLAIMED_MAX
-    });
-    if storm {
-        if let Some(pin) = routing::pin_of(vector) {
-            apic::mask(pin);
-        }
-        warn!(
-            "the interrupt line of vector {vector:#x} is asserted and no service routine claims it: the line is masked now"
-        );
-    }
+    claimed
 }
 
 /// Longest that a service routine may take. The WDK's guideline is 25 microseconds; this is so much longer because an
@@ -145,7 +226,9 @@ unsafe fn call(interrupt: *mut KINTERRUPT) -> bool {
 /// What a driver connects.
 pub struct Connection {
     /// Its routine.
-    pub routine: KSERVICE_ROUTINE,
+    pub routine: Option<KSERVICE_ROUTINE>,
+    /// Its routine for messages, in place of the other.
+    pub message_routine: Option<KMESSAGE_SERVICE_ROUTINE>,
     /// The routine's second parameter.
     pub context: PVOID,
     /// Its own lock, or null.
@@ -160,9 +243,9 @@ pub struct Connection {
     pub latched: bool,
 }
 
-fn connect(function: &'static str, connection: &Connection) -> Result<*mut KINTERRUPT, NTSTATUS> {
+pub(super) fn connect(function: &'static str, connection: &Connection) -> Result<*mut KINTERRUPT, NTSTATUS> {
     let vector = u8::try_from(connection.vector).map_err(|_| STATUS_INVALID_PARAMETER)?;
-    let Some(pin) = routing::pin_of(vector) else {
+    let Some(given) = interrupts::given().filter(|given| given.has(vector)) else {
         verifier::stop(
             0xc4,
             function,
@@ -187,11 +270,26 @@ fn connect(function: &'static str, connection: &Connection) -> Result<*mut KINTE
             ),
         );
     }
+    if connection.latched != given.is_latched() {
+        let (is, says) =
+            if connection.latched { ("level-sensitive", "Latched") } else { ("latched", "LevelSensitive") };
+        verifier::failed(
+            checks::INTERRUPT_MODE,
+            0xc4,
+            function,
+            [u64::from(connection.vector), u64::from(connection.latched), 0, 0],
+            format_args!(
+                "{function}: the interrupt of vector {:#x} is {is}, and InterruptMode says {says}: take it from Flags of the \
+                 translated interrupt resource",
+                connection.vector
+            ),
+        );
+    }
     let interrupt = Box::into_raw(Box::new(KINTERRUPT {
         Type: 22,
         Size: size_of::<KINTERRUPT>() as i16,
         ListEntry: LIST_ENTRY { Flink: core::ptr::null_mut(), Blink: core::ptr::null_mut() },
-        ServiceRoutine: Some(connection.routine),
+        ServiceRoutine: connection.routine,
         ServiceContext: connection.context,
         SpinLock: 0,
         ActualLock: connection.lock,
@@ -200,8 +298,8 @@ fn connect(function: &'static str, connection: &Connection) -> Result<*mut KINTE
         SynchronizeIrql: connection.synchronize,
         Connected: true,
         Latched: connection.latched,
-        MessageServiceRoutine: None,
-        MessageIndex: 0,
+        MessageServiceRoutine: connection.message_routine,
+        MessageIndex: given.entry(vector).unwrap_or(0).into(),
     }));
     // SAFETY: fresh.
     unsafe {
@@ -217,12 +315,12 @@ fn connect(function: &'static str, connection: &Connection) -> Result<*mut KINTE
     });
     if first {
         trap::set_handler(vector, service);
-        apic::route(pin, vector, apic::Trigger::LevelLow);
+        given.route(vector);
     }
     Ok(interrupt)
 }
 
-fn disconnect(function: &'static str, interrupt: *mut KINTERRUPT) {
+pub(super) fn disconnect(function: &'static str, interrupt: *mut KINTERRUPT) {
     let found = LINES.with(|lines| {
         let at = lines.connected.iter().position(|(_, connected)| *connected == interrupt)?;
         let (vector, _) = lines.connected.remove(at);
@@ -236,8 +334,8 @@ fn disconnect(function: &'static str, interrupt: *mut KINTERRUPT) {
             format_args!("{function}: the interrupt object at {interrupt:p} is not connected"),
         );
     };
-    if last && let Some(pin) = routing::pin_of(vector) {
-        apic::mask(pin);
+    if last && let Some(given) = interrupts::given() {
+        given.silence(vector);
     }
     while IN_SERVICE.iter().any(|running| running.load(Ordering::Acquire) == interrupt) {
         smp::while_spinning();
@@ -246,16 +344,69 @@ fn disconnect(function: &'static str, interrupt: *mut KINTERRUPT) {
     drop(unsafe { Box::from_raw(interrupt) });
 }
 
+/// Connects as the version in the parameters says, and writes back what it came to.
+///
+/// # Safety
+/// The parameters are a driver's, as the WDK's page on `IoConnectInterruptEx` says.
+unsafe fn connect_ex(p: &mut ConnectParameters) -> NTSTATUS {
+    const FUNCTION: &str = "IoConnectInterruptEx";
+    // SAFETY: the caller's promise; what lies behind the version depends on it.
+    unsafe {
+        let (vector, irql, synchronize, latched) = match p.version {
+            CONNECT_FULLY_SPECIFIED | CONNECT_FULLY_SPECIFIED_GROUP => (p.vector, p.irql, p.synchronize, p.mode != 0),
+            CONNECT_LINE_BASED => match line_of(p.pdo) {
+                Some(vector) => (u32::from(vector), vector >> 4, p.synchronize.max(vector >> 4), false),
+                None => return STATUS_NOT_FOUND,
+            },
+            CONNECT_MESSAGE_BASED => return message_connection::connect(p),
+            // What is written back is the highest version that this system has.
+            _ => {
+                p.version = CONNECT_FULLY_SPECIFIED_GROUP;
+                return STATUS_NOT_SUPPORTED;
+            }
+        };
+        if p.routine.is_null() {
+            return STATUS_INVALID_PARAMETER;
+        }
+        let connection = Connection {
+            routine: Some(core::mem::transmute::<PVOID, KSERVICE_ROUTINE>(p.routine)),
+            message_routine: None,
+            context: p.context,
+            lock: p.lock,
+            vector,
+            irql,
+            synchronize,
+            latched,
+        };
+        match connect(FUNCTION, &connection) {
+            Ok(interrupt) => {
+                p.object.write(interrupt);
+                STATUS_SUCCESS
+            }
+            Err(status) => status,
+        }
+    }
+}
+
+/// The vector of a device's line, if a line is what it was given.
+fn line_of(pdo: *mut DEVICE_OBJECT) -> Option<u8> {
+    pnp::node(pdo)?;
+    match interrupts::given()? {
+        Given::Line { vector, .. } => Some(vector),
+        Given::Messages { .. } => None,
+    }
+}
+
 /// `IO_CONNECT_INTERRUPT_PARAMETERS`, version by version.
 #[repr(C)]
 pub struct ConnectParameters {
-    version: u32,
-    pdo: *mut DEVICE_OBJECT,
-    object: *mut *mut KINTERRUPT,
-    routine: PVOID,
-    context: PVOID,
-    lock: *mut KSPIN_LOCK,
-    synchronize: KIRQL,
+    pub(super) version: u32,
+    pub(super) pdo: *mut DEVICE_OBJECT,
+    pub(super) object: *mut *mut KINTERRUPT,
+    pub(super) routine: PVOID,
+    pub(super) context: PVOID,
+    pub(super) lock: *mut KSPIN_LOCK,
+    pub(super) synchronize: KIRQL,
     floating_save: u8,
     share: u8,
     /// Fully specified only, as is what follows.
@@ -273,7 +424,7 @@ pub struct DisconnectParameters {
 }
 
 const CONNECT_FULLY_SPECIFIED: u32 = 1;
-const CONNECT_LINE_BASED: u32 = 2;
+pub(super) const CONNECT_LINE_BASED: u32 = 2;
 const CONNECT_MESSAGE_BASED: u32 = 3;
 const CONNECT_FULLY_SPECIFIED_GROUP: u32 = 4;
 
@@ -286,7 +437,16 @@ exports! {
         lock: *mut KSPIN_LOCK, vector: u32, irql: KIRQL, synchronize: KIRQL, mode: i32, _share: u8, _affinity: u64,
         _floating_save: u8) -> NTSTATUS {
         let Some(routine) = routine else { return STATUS_INVALID_PARAMETER };
-        let connection = Connection { routine, context, lock, vector, irql, synchronize, latched: mode != 0 };
+        let connection = Connection {
+            routine: Some(routine),
+            message_routine: None,
+            context,
+            lock,
+            vector,
+            irql,
+            synchronize,
+            latched: mode != 0,
+        };
         match connect("IoConnectInterrupt", &connection) {
             Ok(interrupt) => { object.write(interrupt); STATUS_SUCCESS }
             Err(status) => status,
@@ -295,30 +455,7 @@ exports! {
 
     /// Connects, as the version in the parameters says.
     [PASSIVE] fn IoConnectInterruptEx(parameters: *mut ConnectParameters) -> NTSTATUS {
-        let p = &mut *parameters;
-        let (vector, irql, synchronize, latched) = match p.version {
-            CONNECT_FULLY_SPECIFIED | CONNECT_FULLY_SPECIFIED_GROUP => (p.vector, p.irql, p.synchronize, p.mode != 0),
-            CONNECT_LINE_BASED => match pnp::line_interrupt(p.pdo) {
-                Some(vector) => (u32::from(vector), vector >> 4, p.synchronize.max(vector >> 4), false),
-                None => return STATUS_NOT_FOUND,
-            },
-            // Message-signalled interrupts are opt-in by INF on Windows; without it a driver gets its line and must
-            // use it, which is what the version that is written back says.
-            CONNECT_MESSAGE_BASED => {
-                p.version = CONNECT_LINE_BASED;
-                return STATUS_NOT_FOUND;
-            }
-            _ => return STATUS_INVALID_PARAMETER,
-        };
-        if p.routine.is_null() {
-            return STATUS_INVALID_PARAMETER;
-        }
-        let routine = core::mem::transmute::<PVOID, KSERVICE_ROUTINE>(p.routine);
-        let connection = Connection { routine, context: p.context, lock: p.lock, vector, irql, synchronize, latched };
-        match connect("IoConnectInterruptEx", &connection) {
-            Ok(interrupt) => { p.object.write(interrupt); STATUS_SUCCESS }
-            Err(status) => status,
-        }
+        connect_ex(&mut *parameters)
     }
 
     /// Takes a service routine off its interrupt.
@@ -326,7 +463,12 @@ exports! {
 
     /// Takes a service routine off its interrupt.
     [PASSIVE] fn IoDisconnectInterruptEx(parameters: *mut DisconnectParameters) {
-        disconnect("IoDisconnectInterruptEx", (*parameters).object);
+        let p = &*parameters;
+        if p.version == CONNECT_MESSAGE_BASED {
+            message_connection::disconnect(p.object.cast());
+        } else {
+            disconnect("IoDisconnectInterruptEx", p.object);
+        }
     }
 
     /// Runs a routine that the service routine cannot interrupt.

@@ -12,6 +12,7 @@ pub mod interrupt;
 pub mod level;
 pub mod list;
 pub mod lock_order;
+pub mod message_connection;
 pub mod spin_lock;
 pub mod stack;
 pub mod thread;

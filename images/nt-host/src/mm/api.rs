@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::paging::{self, Access, Caching};
-use super::{PAGE_SIZE, exposed, frames, pageable, pages_spanning, quarantine, user, window};
+use super::{PAGE_SIZE, exposed, frames, pageable, pages_spanning, quarantine, registers, user, window};
 use crate::arch::boot::DIRECT_MAP;
 use crate::arch::cpu;
 use crate::ex::pool::{self, Owner};
@@ -78,6 +78,7 @@ fn map_io(function: &'static str, physical: u64, bytes: u64) -> Option<u64> {
             ),
         );
     }
+    registers::expect_current(function, physical, bytes);
     let offset = physical % PAGE_SIZE;
     let length = pages_spanning(offset + bytes);
     let at = window::DEVICE.reserve(length)?;

@@ -2,11 +2,13 @@
 #![allow(unsafe_code, reason = "page tables and frames")]
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use super::paging::{self, Access, Caching};
 use super::{PAGE_SIZE, api, frames, pages_spanning};
 use crate::arch::boot::DIRECT_MAP;
 use crate::sync::Uninterrupted;
+use crate::{checks, verifier};
 
 /// What drivers find where they have mapped device registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,4 +81,50 @@ fn page_of_ones() -> u64 {
     // SAFETY: the frame is ours, seen through the direct map.
     unsafe { ((DIRECT_MAP + page) as *mut u8).write_bytes(0xFF, PAGE_SIZE as usize) };
     page
+}
+
+/// Where the device's registers were before it was given other addresses, and are not now.
+static FORMER: Uninterrupted<Vec<Range<u64>>> = Uninterrupted::new(Vec::new());
+
+/// The device's registers have moved.
+pub fn moved(from: &[Range<u64>], to: &[Range<u64>]) {
+    FORMER.with(|former| {
+        former.extend_from_slice(from);
+        former.retain(|range| !to.iter().any(|now| overlap(range, now)));
+    });
+}
+
+/// The device is gone: its addresses may be anybody's.
+pub fn forget_former() {
+    FORMER.with(Vec::clear);
+}
+
+fn overlap(one: &Range<u64>, other: &Range<u64>) -> bool {
+    one.start < other.end && other.start < one.end
+}
+
+/// Stops if what a driver maps is where its device was before the last `IRP_MN_STOP_DEVICE`.
+pub(super) fn expect_current(function: &'static str, physical: u64, bytes: u64) {
+    let wanted = physical..physical.saturating_add(bytes);
+    if FORMER.with(|former| former.iter().any(|range| overlap(range, &wanted))) {
+        verifier::failed(
+            checks::STALE_ADDRESS,
+            0xc4,
+            function,
+            [physical, bytes, 0, 0],
+            format_args!(
+                "{function} maps {bytes:#x} bytes at {physical:#x}, where the device was before IRP_MN_STOP_DEVICE: take the \
+                 addresses from the resources of each IRP_MN_START_DEVICE"
+            ),
+        );
+    }
+}
+
+/// Mappings of device registers that reach into these physical addresses.
+#[must_use]
+pub fn mapped_in(ranges: &[Range<u64>]) -> Vec<u64> {
+    let inside = |page: &u64| {
+        paging::physical(*page).is_some_and(|at| ranges.iter().any(|range| overlap(range, &(at..at + PAGE_SIZE))))
+    };
+    pages().into_iter().filter(inside).collect()
 }

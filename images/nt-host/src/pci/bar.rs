@@ -15,13 +15,8 @@ const PORT_WINDOW: core::ops::Range<u64> = 0xc000..0x1_0000;
 /// Places what is nowhere, and switches decoding on for what was placed.
 #[must_use]
 pub fn place(mut functions: Vec<Function>) -> Vec<Function> {
-    let (mut memory, mut ports) = (Ranges::new(), Ranges::new());
-    memory.insert(MEMORY_WINDOW);
-    ports.insert(PORT_WINDOW);
-    for bar in functions.iter().flat_map(|function| &function.bars).filter(|bar| bar.base != 0) {
-        let range = bar.base..bar.base + bar.size;
-        if bar.io { ports.remove(range) } else { memory.remove(range) }
-    }
+    let (mut memory, mut ports) = windows();
+    exclude(&functions, &mut memory, &mut ports);
     for function in &mut functions {
         // Behind a bridge an address works only if the bridge forwards it, which firmware decides.
         if function.behind.is_some() || function.is_bridge() {
@@ -30,9 +25,7 @@ pub fn place(mut functions: Vec<Function>) -> Vec<Function> {
         let address = function.address;
         for bar in function.bars.iter_mut().filter(|bar| bar.base == 0) {
             let free = if bar.io { &mut ports } else { &mut memory };
-            // A page of its own for each, so that a mapping shows one function only.
-            let align = if bar.io { bar.size } else { bar.size.max(PAGE_SIZE) };
-            let Some(base) = free.allocate(align, align, u64::MAX) else {
+            let Some(base) = free_base(bar, free) else {
                 crate::warn!("no addresses left for BAR {} of {address}", bar.index);
                 continue;
             };
@@ -42,6 +35,48 @@ pub fn place(mut functions: Vec<Function>) -> Vec<Function> {
         routing::prepare(function);
     }
     functions
+}
+
+fn windows() -> (Ranges, Ranges) {
+    let (mut memory, mut ports) = (Ranges::new(), Ranges::new());
+    memory.insert(MEMORY_WINDOW);
+    ports.insert(PORT_WINDOW);
+    (memory, ports)
+}
+
+/// Takes what functions decode out of what is free.
+fn exclude(functions: &[Function], memory: &mut Ranges, ports: &mut Ranges) {
+    for bar in functions.iter().flat_map(|function| &function.bars).filter(|bar| bar.base != 0) {
+        let range = bar.base..bar.base + bar.size;
+        if bar.io { ports.remove(range) } else { memory.remove(range) }
+    }
+}
+
+/// A page of its own for each, so that a mapping shows one function only.
+fn free_base(bar: &Bar, free: &mut Ranges) -> Option<u64> {
+    let align = if bar.io { bar.size } else { bar.size.max(PAGE_SIZE) };
+    free.allocate(align, align, u64::MAX)
+}
+
+/// Gives each base address of a function another place, away from where anything of `all` is now. The function must not
+/// decode meanwhile.
+#[must_use]
+pub fn relocate(function: &Function, all: &[Function]) -> Function {
+    let mut moved = function.clone();
+    // Behind a bridge an address works only if the bridge forwards it.
+    if function.behind.is_some() || function.is_bridge() {
+        return moved;
+    }
+    let (mut memory, mut ports) = windows();
+    exclude(all, &mut memory, &mut ports);
+    for bar in moved.bars.iter_mut().filter(|bar| bar.base != 0) {
+        let free = if bar.io { &mut ports } else { &mut memory };
+        if let Some(base) = free_base(bar, free) {
+            bar.base = base;
+            write(moved.address, bar);
+        }
+    }
+    moved
 }
 
 fn write(address: super::Address, bar: &Bar) {

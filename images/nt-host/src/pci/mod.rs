@@ -6,6 +6,7 @@
 pub mod bar;
 pub mod config;
 pub mod function;
+pub mod message;
 pub mod routing;
 
 use alloc::vec::Vec;
@@ -32,6 +33,19 @@ pub fn init() {
         );
     }
     FUNCTIONS.with(|all| *all = functions);
+}
+
+/// Gives a function other addresses, as a system does between `IRP_MN_STOP_DEVICE` and `IRP_MN_START_DEVICE`. Gives it as
+/// it is now; where nothing else is free, an address stays.
+#[must_use]
+pub fn relocate(function: &Function) -> Function {
+    let moved = bar::relocate(function, &functions());
+    FUNCTIONS.with(|all| {
+        for known in all.iter_mut().filter(|known| known.address == moved.address) {
+            known.clone_from(&moved);
+        }
+    });
+    moved
 }
 
 /// All functions.

@@ -6,6 +6,8 @@
 //! `hw/isa/lpc_ich9.c` does, and its ACPI tables say the same), and a bridge rotates the pins of what is behind it.
 #![allow(unsafe_code, reason = "memory-mapped route registers")]
 
+use core::sync::atomic::{AtomicU8, Ordering};
+
 use super::function::{Address, Function};
 use super::{config, functions};
 use crate::arch::boot::DIRECT_MAP;
@@ -16,8 +18,17 @@ use crate::nt::irql::DEVICE_LEVEL_MIN;
 const FIRST_PIN: u32 = 16;
 /// How many PCI lines there are.
 const LINES: u32 = 8;
-/// In a level's sixteen vectors, the one used for its line.
-const VECTOR_IN_LEVEL: u8 = 2;
+/// In a level's sixteen vectors, the first that is used for its line.
+const FIRST_IN_LEVEL: u8 = 2;
+/// How many of them take turns.
+const TURNS: u8 = 8;
+/// Which one of them it is now.
+static TURN: AtomicU8 = AtomicU8::new(0);
+
+/// Lines interrupt at other vectors of their levels from now on. None may be connected.
+pub fn renumber() {
+    TURN.store((TURN.load(Ordering::Relaxed) + 1) % TURNS, Ordering::Relaxed);
+}
 
 const LPC: Address = Address { bus: 0, device: 31, function: 0 };
 /// Root complex base address in the LPC bridge's configuration space; bit 0 enables it.
@@ -73,13 +84,7 @@ fn route_register(device: u32) -> u16 {
 #[must_use]
 pub fn vector_of(pin: u32) -> Option<u8> {
     let line = pin.checked_sub(FIRST_PIN).filter(|line| *line < LINES)?;
-    Some((DEVICE_LEVEL_MIN + line as KIRQL) << 4 | VECTOR_IN_LEVEL)
-}
-
-/// The I/O APIC pin that interrupts at a vector.
-#[must_use]
-pub fn pin_of(vector: u8) -> Option<u32> {
-    (FIRST_PIN..FIRST_PIN + LINES).find(|&pin| vector_of(pin) == Some(vector))
+    Some((DEVICE_LEVEL_MIN + line as KIRQL) << 4 | (FIRST_IN_LEVEL + TURN.load(Ordering::Relaxed)))
 }
 
 /// Writes the line into the function's interrupt line register, where drivers of old look.

@@ -6,13 +6,14 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::ptr::null_mut;
 
+use super::interrupts;
 use super::node::Node;
 use crate::ex::pool::{self, Owner};
 use crate::io::device;
 use crate::io::irp::{IofCompleteRequest, current_stack};
 use crate::nt::status::*;
 use crate::nt::*;
-use crate::pci::{Function, config, routing};
+use crate::pci::{Function, config};
 use crate::sync::Uninterrupted;
 
 const TAG: u32 = u32::from_le_bytes(*b"PciB");
@@ -48,10 +49,13 @@ pub fn instance_path(pdo: *mut DEVICE_OBJECT) -> Option<String> {
     node(pdo).map(|node| node.instance_path())
 }
 
-/// The vector of a device's interrupt line.
-#[must_use]
-pub fn line_interrupt(pdo: *mut DEVICE_OBJECT) -> Option<u8> {
-    routing::vector_of(routing::io_apic_pin(&node(pdo)?.function)?)
+/// The device's addresses have changed.
+pub(super) fn set_function(pdo: *mut DEVICE_OBJECT, function: &Function) {
+    BUS.with(|bus| {
+        for (_, node) in bus.devices.iter_mut().filter(|(at, _)| *at == pdo as u64) {
+            node.function.clone_from(function);
+        }
+    });
 }
 
 /// A string that lives as long as the guest.
@@ -124,6 +128,7 @@ pub fn create(function: Function) -> *mut DEVICE_OBJECT {
 /// `pdo` came from [`create`] and is not used any more.
 pub unsafe fn delete(pdo: *mut DEVICE_OBJECT) {
     BUS.with(|bus| bus.devices.retain(|(at, _)| *at != pdo as u64));
+    interrupts::take_back();
     // SAFETY: the caller's promise.
     unsafe { device::IoDeleteDevice(pdo) };
 }
@@ -162,9 +167,11 @@ unsafe extern "win64" fn pnp(pdo: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS
         let status = match stack.MinorFunction {
             IRP_MN_START_DEVICE => {
                 enable(&node, true);
+                interrupts::turn(&node.function, true);
                 STATUS_SUCCESS
             }
             IRP_MN_STOP_DEVICE | IRP_MN_REMOVE_DEVICE | IRP_MN_SURPRISE_REMOVAL => {
+                interrupts::turn(&node.function, false);
                 enable(&node, false);
                 STATUS_SUCCESS
             }

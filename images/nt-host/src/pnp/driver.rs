@@ -4,6 +4,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use guest_protocol::{DRIVER_FILE, DriverInfo, Failure, FailureKind, Import as ImportName};
 use sha2::{Digest, Sha256};
@@ -16,12 +17,13 @@ use crate::io::irp::send_synchronous;
 use crate::io::names::{self, status_text};
 use crate::io::{device, dma, handle, irp, registry, work_item};
 use crate::ke::{dpc, interrupt, thread, timer};
-use crate::mm::api as memory;
+use crate::mm::{api as memory, registers};
 use crate::nt::irql::PASSIVE_LEVEL;
 use crate::nt::status::*;
 use crate::nt::*;
-use crate::pci::{self, Function};
+use crate::pci::{self, Function, message, routing};
 use crate::pe::{DriverImage, Import};
+use crate::portcls::rules;
 use crate::sync::Uninterrupted;
 use crate::{api, image, portcls, start, verifier};
 
@@ -264,21 +266,58 @@ pub fn device_object() -> Option<*mut DEVICE_OBJECT> {
     LOADED.with(|loaded| loaded.as_ref()?.device.as_ref().map(|started| started.pdo))
 }
 
-/// Starts the device again with the resources that it has, after `IRP_MN_STOP_DEVICE`. Gives the driver's status.
+/// Starts the device again after `IRP_MN_STOP_DEVICE`: at other addresses and other vectors, as a system does that stops
+/// a device to make room for another. Gives the driver's status, and the new resources, one a line.
 #[must_use]
-pub fn start_again() -> Option<NTSTATUS> {
-    let (pdo, lists) = LOADED.with(|loaded| {
+pub fn start_again() -> Option<(NTSTATUS, Vec<String>)> {
+    let pdo = device_object()?;
+    let function = bus::node(pdo)?.function;
+    expect_stopped(&function);
+    routing::renumber();
+    message::renumber();
+    let moved = pci::relocate(&function);
+    registers::moved(&memory_ranges(&function), &memory_ranges(&moved));
+    bus::set_function(pdo, &moved);
+    let lines = LOADED.with(|loaded| {
         let started = loaded.as_mut()?.device.as_mut()?;
-        let resources = &mut started.resources;
-        Some((
-            started.pdo,
-            IO_START_DEVICE {
-                AllocatedResources: resources.raw.as_ptr(),
-                AllocatedResourcesTranslated: resources.translated.as_ptr(),
-            },
-        ))
+        started.resources = resources::of(&moved);
+        Some(started.resources.lines.clone())
     })?;
-    Some(pnp(pdo, IRP_MN_START_DEVICE, |stack| stack.Parameters.StartDevice = lists))
+    lines.iter().for_each(|line| crate::debug!("{}: {line}", moved.address));
+    let lists = LOADED.with(|loaded| {
+        let resources = &mut loaded.as_mut()?.device.as_mut()?.resources;
+        Some(IO_START_DEVICE {
+            AllocatedResources: resources.raw.as_ptr(),
+            AllocatedResourcesTranslated: resources.translated.as_ptr(),
+        })
+    })?;
+    Some((pnp(pdo, IRP_MN_START_DEVICE, |stack| stack.Parameters.StartDevice = lists), lines))
+}
+
+/// Where a function's memory is.
+fn memory_ranges(function: &Function) -> Vec<Range<u64>> {
+    let memory = function.bars.iter().filter(|bar| !bar.io && bar.base != 0);
+    memory.map(|bar| bar.base..bar.base + bar.size).collect()
+}
+
+/// Stops if the driver still holds what a stopped device has given back.
+fn expect_stopped(function: &Function) {
+    let mapped = registers::mapped_in(&memory_ranges(function)).len();
+    let connected = interrupt::connected();
+    let held = match (mapped, connected) {
+        (0, 0) => return,
+        (0, _) => format!("{connected} interrupts are still connected"),
+        _ => format!("{mapped} pages of the device's registers are still mapped"),
+    };
+    verifier::violation(
+        Some(rules::RESTART.number),
+        "IRP_MN_STOP_DEVICE",
+        format_args!(
+            "after IRP_MN_STOP_DEVICE {held}: the device is about to get other resources. Give everything back when the \
+             miniport is released, and take it from the resources of the next IRP_MN_START_DEVICE [{}]",
+            rules::RESTART.source
+        ),
+    )
 }
 
 /// Sends a PnP request to the stack of a device.
@@ -320,6 +359,7 @@ pub fn remove() -> Result<(), Failure> {
             ),
         );
     }
+    registers::forget_former();
     // SAFETY: nothing is attached to it.
     unsafe { bus::delete(started.pdo) };
     Ok(())

@@ -2,8 +2,9 @@
 
 pub mod bus;
 pub mod driver;
+pub mod interrupts;
 pub mod node;
 pub mod resources;
 
-pub use bus::{instance_path, line_interrupt, node};
+pub use bus::{instance_path, node};
 pub use driver::{StartedDevice, load_driver, start_device, stop_device, unload_driver};

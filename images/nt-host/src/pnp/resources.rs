@@ -1,4 +1,4 @@
-//! What a started device is given: its base addresses in order, then its interrupt line.
+//! What a started device is given: its base addresses in order, then its interrupts.
 #![allow(unsafe_code, reason = "variable-length lists of the Windows ABI")]
 
 use alloc::boxed::Box;
@@ -7,8 +7,10 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::interrupts::{self, Given};
+use crate::arch::smp;
 use crate::nt::*;
-use crate::pci::{Function, routing};
+use crate::pci::Function;
 
 /// A list of descriptors as drivers see it, in memory of the host's.
 pub struct ResourceList {
@@ -79,18 +81,42 @@ pub fn of(function: &Function) -> Resources {
         };
         lines.push(format!("BAR{} {what} {:#x}..{:#x}", bar.index, bar.base, bar.base + bar.size));
     }
-    let line = routing::io_apic_pin(function).and_then(|pin| Some((pin, routing::vector_of(pin)?)));
-    if let Some((pin, vector)) = line {
-        let interrupt = |level: u32, vector: u32| CM_PARTIAL_RESOURCE_DESCRIPTOR {
-            Type: CM_RESOURCE_TYPE_INTERRUPT,
-            ShareDisposition: CM_SHARE_SHARED,
-            Flags: CM_RESOURCE_INTERRUPT_LEVEL_SENSITIVE,
-            u: CM_RESOURCE { Interrupt: CM_INTERRUPT { Level: level, Vector: vector, Affinity: 1 } },
-        };
-        raw.push(interrupt(pin, pin));
-        translated.push(interrupt(u32::from(vector >> 4), vector.into()));
-        lines.push(format!("interrupt line {pin}, vector {vector:#x}, level-sensitive, shared"));
+    if let Some(given) = interrupts::give(function) {
+        add_interrupts(&given, &mut raw, &mut translated);
+        lines.push(given.describe());
     }
     let bus = function.address.bus.into();
     Resources { raw: ResourceList::new(bus, &raw), translated: ResourceList::new(bus, &translated), lines }
+}
+
+/// A descriptor for each interrupt. A message's raw form says how many messages the descriptor stands for, the vector that
+/// they carry and which processors take them; its translated form is laid out as a line's. (wdm.h,
+/// `CM_PARTIAL_RESOURCE_DESCRIPTOR`; "Using Interrupt Resource Descriptors".)
+fn add_interrupts(
+    given: &Given,
+    raw: &mut Vec<CM_PARTIAL_RESOURCE_DESCRIPTOR>,
+    translated: &mut Vec<CM_PARTIAL_RESOURCE_DESCRIPTOR>,
+) {
+    let interrupt = |share, flags, level: u32, vector: u32| CM_PARTIAL_RESOURCE_DESCRIPTOR {
+        Type: CM_RESOURCE_TYPE_INTERRUPT,
+        ShareDisposition: share,
+        Flags: flags,
+        u: CM_RESOURCE { Interrupt: CM_INTERRUPT { Level: level, Vector: vector, Affinity: 1 << (smp::online() - 1) } },
+    };
+    match *given {
+        Given::Line { pin, vector } => {
+            let flags = CM_RESOURCE_INTERRUPT_LEVEL_SENSITIVE;
+            raw.push(interrupt(CM_SHARE_SHARED, flags, pin, pin));
+            translated.push(interrupt(CM_SHARE_SHARED, flags, u32::from(vector >> 4), vector.into()));
+        }
+        Given::Messages { first, count, .. } => {
+            /// `MessageInterrupt.Raw`: a group (or nothing) in the low half, the number of messages in the high half.
+            const ONE_MESSAGE: u32 = 1 << 16;
+            let flags = CM_RESOURCE_INTERRUPT_LATCHED | CM_RESOURCE_INTERRUPT_MESSAGE;
+            for vector in (0..count).map(|entry| first + entry as u8) {
+                raw.push(interrupt(CM_SHARE_DEVICE_EXCLUSIVE, flags, ONE_MESSAGE, vector.into()));
+                translated.push(interrupt(CM_SHARE_DEVICE_EXCLUSIVE, flags, u32::from(vector >> 4), vector.into()));
+            }
+        }
+    }
 }

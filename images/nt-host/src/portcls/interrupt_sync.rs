@@ -17,7 +17,7 @@ use super::resources;
 use super::rules::{self, Broken};
 use super::violation;
 use crate::nt::irql::DEVICE_LEVEL_MAX;
-use crate::nt::status::{STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED, STATUS_SUCCESS, STATUS_UNSUCCESSFUL, success};
+use crate::nt::status::{STATUS_INVALID_PARAMETER, STATUS_SUCCESS, STATUS_UNSUCCESSFUL, success};
 use crate::nt::{
     CM_RESOURCE_INTERRUPT_LATCHED, CM_RESOURCE_INTERRUPT_MESSAGE, CM_RESOURCE_TYPE_INTERRUPT, CM_SHARE_SHARED,
     KINTERRUPT, KIRQL, NTSTATUS, PVOID,
@@ -102,6 +102,8 @@ struct Line {
     affinity: u64,
     latched: bool,
     shared: bool,
+    /// A message, nobody else's, instead of a line.
+    message: bool,
 }
 
 /// `IInterruptSync`.
@@ -123,20 +125,39 @@ impl InterruptSync {
         !self.interrupt.load(Ordering::Acquire).is_null()
     }
 
-    /// Runs `body` with the routines, at the interrupt's IRQL.
+    /// Runs `body` as the interrupt's routines run: at its IRQL, and with its lock once it is connected.
+    fn synchronized<R>(&self, body: impl FnOnce() -> R) -> R {
+        let interrupt = self.interrupt.load(Ordering::Acquire);
+        if interrupt.is_null() {
+            let before = kernel::raise(self.line.irql.max(irql::current()));
+            let result = body();
+            kernel::lower(before);
+            return result;
+        }
+        // SAFETY: disconnecting happens at passive level on the processor that this runs on, so the object lives.
+        unsafe {
+            let before = kernel::KeAcquireInterruptSpinLock(interrupt);
+            let result = body();
+            kernel::KeReleaseInterruptSpinLock(interrupt, before);
+            result
+        }
+    }
+
+    /// Runs `body` with the routines, when none of them runs.
     fn at_interrupt_irql<R>(&self, body: impl FnOnce(&mut Routines) -> R) -> R {
-        let before = kernel::raise(self.line.irql.max(irql::current()));
-        // SAFETY: at this IRQL nobody else touches the routines.
-        let result = body(unsafe { &mut *self.routines.get() });
-        kernel::lower(before);
-        result
+        // SAFETY: nobody else touches the routines meanwhile.
+        self.synchronized(|| body(unsafe { &mut *self.routines.get() }))
     }
 
     /// An interrupt in the very moment of its connection, as another device on a shared line raises it (rules 21, 60).
     fn fire_at_once(&self, this: PVOID) {
-        let before = kernel::raise(self.line.irql.max(irql::current()));
-        let claimed = rules::must_survive(rules::EARLY_INTERRUPT, || (0..QUIET_CALLS).all(|_| self.serve(this)));
-        kernel::lower(before);
+        let claimed = self.synchronized(|| {
+            rules::must_survive(rules::EARLY_INTERRUPT, || (0..QUIET_CALLS).all(|_| self.serve(this)))
+        });
+        if self.line.message {
+            // Nobody else's, so that a routine may claim it without a look at the device.
+            return;
+        }
         if claimed {
             violation(
                 "IInterruptSync::Connect",
@@ -194,7 +215,8 @@ impl InterruptSync {
 static CONNECTED: Lock<Vec<usize>> = Lock::new(Vec::new());
 
 /// Calls every connected service routine this often in a row, at its IRQL, without a DPC between: what another device on
-/// the line, or one gone mad, does. Gives how many of the interrupts were claimed.
+/// the line, or one gone mad, does. Gives how many of the interrupts were claimed that came by a line: a message is nobody
+/// else's, and may be claimed without a look at the device.
 pub(crate) fn storm(interrupts: u32) -> u64 {
     let held = irql::Raised::to_dispatch();
     let connected = CONNECTED.with(|connected| connected.clone());
@@ -202,9 +224,8 @@ pub(crate) fn storm(interrupts: u32) -> u64 {
     for address in connected {
         // SAFETY: a connected object lives, and disconnecting happens at passive level, where this is not.
         let sync = unsafe { &*(address as *const Object<InterruptSync>) };
-        let before = kernel::raise(sync.line.irql.max(irql::current()));
-        claimed += (0..interrupts).filter(|_| sync.serve(address as PVOID)).count() as u64;
-        kernel::lower(before);
+        let count = sync.synchronized(|| (0..interrupts).filter(|_| sync.serve(address as PVOID)).count());
+        claimed += if sync.line.message { 0 } else { count as u64 };
     }
     drop(held);
     claimed
@@ -404,10 +425,8 @@ crate::exports! {
             return crate::nt::status::STATUS_INSUFFICIENT_RESOURCES;
         }
         let flags = entry.Flags;
-        if flags & CM_RESOURCE_INTERRUPT_MESSAGE != 0 {
-            // The classical connection serves lines; nothing documents PcNewInterruptSync for messages.
-            return STATUS_NOT_SUPPORTED;
-        }
+        // A message's translated descriptor is laid out as a line's, so that the classical connection serves both. No page
+        // says that PcNewInterruptSync is for messages, or that it is not.
         let place = entry.u.Interrupt;
         let line = Line {
             vector: place.Vector,
@@ -415,6 +434,7 @@ crate::exports! {
             affinity: place.Affinity,
             latched: flags & CM_RESOURCE_INTERRUPT_LATCHED != 0,
             shared: entry.ShareDisposition == CM_SHARE_SHARED,
+            message: flags & CM_RESOURCE_INTERRUPT_MESSAGE != 0,
         };
         let sync = Com::new(InterruptSync {
             mode,
@@ -440,7 +460,7 @@ mod tests {
         CALLS.set(0);
         Com::new(InterruptSync {
             mode,
-            line: Line { vector: 0, irql: 5, affinity: 1, latched: false, shared: true },
+            line: Line { vector: 0, irql: 5, affinity: 1, latched: false, shared: true, message: false },
             routines: UnsafeCell::new(Routines { count: 0, list: [None; ROUTINES_MAX] }),
             interrupt: AtomicPtr::new(core::ptr::null_mut()),
         })

@@ -13,8 +13,9 @@ mod target {
     use core::sync::atomic::{AtomicBool, Ordering};
 
     pub(crate) use crate::api::{
-        IoConnectInterrupt, IoDisconnectInterrupt, KeCancelTimer, KeInitializeDpc, KeInitializeTimerEx,
-        KeInsertQueueDpc, KeRemoveQueueDpc, KeSetTimerEx, KeSynchronizeExecution,
+        IoConnectInterrupt, IoDisconnectInterrupt, KeAcquireInterruptSpinLock, KeCancelTimer, KeInitializeDpc,
+        KeInitializeTimerEx, KeInsertQueueDpc, KeReleaseInterruptSpinLock, KeRemoveQueueDpc, KeSetTimerEx,
+        KeSynchronizeExecution,
     };
     use crate::nt::{KDPC, KIRQL, KTIMER, PVOID};
 
@@ -467,4 +468,10 @@ mod double {
         status::STATUS_SUCCESS
     }
     pub(crate) unsafe extern "win64" fn IoDisconnectInterrupt(_interrupt: *mut KINTERRUPT) {}
+
+    pub(crate) unsafe extern "win64" fn KeAcquireInterruptSpinLock(_interrupt: *mut KINTERRUPT) -> KIRQL {
+        0
+    }
+
+    pub(crate) unsafe extern "win64" fn KeReleaseInterruptSpinLock(_interrupt: *mut KINTERRUPT, _old: KIRQL) {}
 }

@@ -1,0 +1,130 @@
+//! Message-signalled interrupts: a function's MSI-X table, and the vectors that its messages carry.
+//!
+//! Specification: PCI Local Bus 3.0, section 6.8.2 (MSI-X capability and table).
+#![allow(unsafe_code, reason = "a memory-mapped table")]
+
+use core::sync::atomic::{AtomicU8, Ordering};
+
+use super::config;
+use super::function::Function;
+use crate::arch::apic;
+use crate::arch::boot::DIRECT_MAP;
+use crate::nt::KIRQL;
+use crate::nt::irql::DEVICE_LEVEL_MAX;
+
+/// The level of all messages: above those of the lines, which take the levels below it.
+pub const LEVEL: KIRQL = DEVICE_LEVEL_MAX;
+/// Most messages of a function: as many as a level has vectors, halved so that a restart can give others.
+pub const MESSAGES_MAX: u16 = 8;
+
+const CAPABILITY_LIST: u32 = 0x34;
+const STATUS: u32 = 0x06;
+const HAS_CAPABILITIES: u16 = 1 << 4;
+const MSIX: u8 = 0x11;
+/// A list cannot be longer: each entry takes at least four bytes of the 192 above the header.
+const CAPABILITIES_MAX: usize = 48;
+/// Message control, in the capability: table size less one, function mask, enable.
+const CONTROL: u32 = 2;
+const TABLE_SIZE: u16 = 0x7ff;
+const ENABLE: u16 = 1 << 15;
+const MASK_ALL: u16 = 1 << 14;
+/// Where the table is, in the capability: base address register in the low three bits, offset in the rest.
+const TABLE: u32 = 4;
+const ENTRY_BYTES: u64 = 16;
+const ENTRY_MASKED: u32 = 1;
+/// The direct map shows device registers below this.
+const DIRECT_MAP_END: u64 = 1 << 32;
+
+/// Which half of the level's vectors is used now.
+static HALF: AtomicU8 = AtomicU8::new(0);
+
+/// The vector of the first message.
+#[must_use]
+pub fn first_vector() -> u8 {
+    LEVEL << 4 | HALF.load(Ordering::Relaxed) * MESSAGES_MAX as u8
+}
+
+/// Messages carry other vectors from now on. None may be connected.
+pub fn renumber() {
+    HALF.store(HALF.load(Ordering::Relaxed) ^ 1, Ordering::Relaxed);
+}
+
+/// A function's table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Its capability in configuration space.
+    capability: u32,
+    /// Its physical address.
+    address: u64,
+    /// Its entries.
+    pub entries: u16,
+}
+
+/// A function's table, if it has one where it can be reached.
+#[must_use]
+pub fn table(function: &Function) -> Option<Table> {
+    let capability = capability(function)?;
+    let entries = (config::read_word(function.address, capability + CONTROL) & TABLE_SIZE) + 1;
+    let place = config::read(function.address, capability + TABLE);
+    let bar = function.bars.iter().find(|bar| u32::from(bar.index) == place & 7 && !bar.io && bar.base != 0)?;
+    let address = bar.base + u64::from(place & !7);
+    let end = address + u64::from(entries) * ENTRY_BYTES;
+    (end <= bar.base + bar.size && end <= DIRECT_MAP_END).then_some(Table { capability, address, entries })
+}
+
+fn capability(function: &Function) -> Option<u32> {
+    if config::read_word(function.address, STATUS) & HAS_CAPABILITIES == 0 {
+        return None;
+    }
+    let mut at = u32::from(config::read_byte(function.address, CAPABILITY_LIST) & !3);
+    for _ in 0..CAPABILITIES_MAX {
+        if at == 0 {
+            return None;
+        }
+        if config::read_byte(function.address, at) == MSIX {
+            return Some(at);
+        }
+        at = u32::from(config::read_byte(function.address, at + 1) & !3);
+    }
+    None
+}
+
+impl Table {
+    fn write(&self, entry: u16, word: u64, value: u32) {
+        let at = DIRECT_MAP + self.address + u64::from(entry) * ENTRY_BYTES + 4 * word;
+        // SAFETY: within the table, which the function decodes below 4 GiB, in the direct map.
+        unsafe { (at as *mut u32).write_volatile(value) }
+    }
+
+    /// Turns messages on, each masked: from here on the function uses no line. The function must decode its memory.
+    pub fn enable(&self, function: &Function) {
+        let control = self.capability + CONTROL;
+        let value = config::read_word(function.address, control);
+        config::write_word(function.address, control, value | ENABLE | MASK_ALL);
+        for entry in 0..self.entries {
+            self.mask(entry);
+        }
+        config::write_word(function.address, control, (value | ENABLE) & !MASK_ALL);
+    }
+
+    /// Turns messages off.
+    pub fn disable(&self, function: &Function) {
+        let control = self.capability + CONTROL;
+        let value = config::read_word(function.address, control);
+        config::write_word(function.address, control, value & !(ENABLE | MASK_ALL));
+    }
+
+    /// Has an entry interrupt at a vector of the processor that takes devices' interrupts.
+    pub fn unmask(&self, entry: u16, vector: u8) {
+        let address = apic::message_address();
+        self.write(entry, 0, address as u32);
+        self.write(entry, 1, (address >> 32) as u32);
+        self.write(entry, 2, vector.into());
+        self.write(entry, 3, 0);
+    }
+
+    /// Keeps an entry from interrupting; the function remembers that it wanted to.
+    pub fn mask(&self, entry: u16) {
+        self.write(entry, 3, ENTRY_MASKED);
+    }
+}

@@ -10,6 +10,7 @@ use card_spec::queue::Queue;
 use card_spec::wave::WaveStatus;
 use dmus_card::clock::Mode;
 use dmus_card::fake::{Board, Driver, Machine, Piece, STREAM_RENDER, STREAM_WAVE};
+use dmus_card::fault::{Lie, Misdeed};
 use dmus_card::status::{SessionStatus, Status as CardStatus};
 use zerocopy::FromBytes;
 
@@ -214,4 +215,26 @@ fn a_defect_of_the_card_costs_the_session_and_nothing_else() {
     assert_eq!(driver.open().status, Status::OK);
     driver.play(48_000);
     assert_eq!(driver.record(64).header.frames.get(), 64);
+}
+
+#[test]
+fn a_session_that_is_lost_gives_its_buffers_back_and_the_driver_hears_of_it() {
+    let mut driver = playing_at(Mode::Realtime, 11_025);
+    driver.post_wave(STREAM_WAVE, 60_000, 240_000);
+    let fault: Misdeed = serde_json::from_str(r#"{"kind":"lose-session"}"#).unwrap();
+    driver.machine.card().ask(move |card| card.misbehave(fault)).unwrap().unwrap();
+    assert_eq!(driver.wait_wave().header.status.get(), WaveStatus::FLUSHED.0);
+    let news = driver.news();
+    assert_eq!((news.kind.get(), news.value.get()), (NewsKind::STATE_CHANGED.0, StreamState::STOP.0.into()));
+    assert_eq!(driver.request(RequestCode::LATENCY, &[]).status, Status::NO_SESSION);
+    assert_eq!(driver.open().status, Status::OK);
+}
+
+#[test]
+fn a_lie_is_told_about_a_queue_that_there_is() {
+    let driver = playing(Mode::Lockstep);
+    let lie = |queue| Misdeed::Lie { lie: Lie::UsedLength, queue };
+    let tell = |misdeed| driver.machine.card().ask(move |card| card.misbehave(misdeed)).unwrap();
+    assert_eq!(tell(lie(Queue::WAVE.0)), Ok(()));
+    assert_eq!(tell(lie(9)).unwrap_err().to_string(), "there is no queue 9: the card has 5, from 0");
 }

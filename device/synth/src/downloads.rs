@@ -42,7 +42,14 @@ pub(crate) struct Downloads {
     patches: HashMap<Patch, Vec<u32>>,
     /// Handles by download id.
     waves: HashMap<u32, u32>,
+    /// Pending unloads that are done and not yet told of, oldest first. It has room for all that may come, since they
+    /// come while frames are rendered, which must take no memory.
     unloaded: VecDeque<DownloadHandle>,
+    /// How many of the newest of them are still in `entries`: rendering must give no memory back either, so that what
+    /// has ended waits there for the next call that may.
+    graves: usize,
+    /// Unloads that are pending.
+    pending: usize,
     last_handle: u32,
     memory: u32,
     used: usize,
@@ -55,6 +62,8 @@ impl Downloads {
             patches: HashMap::new(),
             waves: HashMap::new(),
             unloaded: VecDeque::new(),
+            graves: 0,
+            pending: 0,
             last_handle: 0,
             memory: DOWNLOAD_MEMORY_DEFAULT,
             used: 0,
@@ -64,6 +73,7 @@ impl Downloads {
     /// Takes a buffer. A wave with an id that is there already takes its place for instruments to come.
     pub(crate) fn add(&mut self, buffer: &[u8]) -> Result<DownloadHandle, DownloadError> {
         let memory = DownloadError { reason: DownloadErrorReason::Memory, offset: 0 };
+        self.collect();
         // Samples are kept as 16 bits, so that an 8-bit wave may take twice its size: what is far too large is refused
         // before it is read, the rest when its size is known.
         if self.entries.len() >= DOWNLOADS_MAX || buffer.len() > self.free() as usize {
@@ -146,6 +156,7 @@ impl Downloads {
 
     /// Gives a download back, now or when its last voice has ended.
     pub(crate) fn remove(&mut self, handle: DownloadHandle) -> Result<Unload, UnknownHandle> {
+        self.collect();
         let entry = self.entries.get_mut(&handle.get()).filter(|entry| !entry.leaving).ok_or(UnknownHandle)?;
         entry.leaving = true;
         let sounding = entry.sounding;
@@ -166,16 +177,22 @@ impl Downloads {
             Content::WaveArticulation => {}
         }
         if sounding > 0 {
+            self.pending += 1;
+            self.unloaded.reserve(self.pending);
             return Ok(Unload::Pending);
         }
-        self.forget(handle.get());
+        if let Some(entry) = self.entries.remove(&handle.get()) {
+            self.used -= entry.bytes;
+        }
         Ok(Unload::Done)
     }
 
-    fn forget(&mut self, handle: u32) {
-        if let Some(entry) = self.entries.remove(&handle) {
-            self.used -= entry.bytes;
+    /// Gives back what has ended since this was last called.
+    fn collect(&mut self) {
+        for handle in self.unloaded.iter().rev().take(self.graves) {
+            self.entries.remove(&handle.get());
         }
+        self.graves = 0;
     }
 
     /// A voice begins to sound from these handles.
@@ -187,19 +204,23 @@ impl Downloads {
         }
     }
 
-    /// A voice has ended.
+    /// A voice has ended. Takes no memory and gives none back; what was kept for the voice alone counts as free from now
+    /// on, since whoever wants that memory collects it first.
     pub(crate) fn end(&mut self, handles: [u32; 2]) {
         for handle in handles {
             let Some(entry) = self.entries.get_mut(&handle) else { continue };
             entry.sounding -= 1;
             if entry.leaving && entry.sounding == 0 {
-                self.forget(handle);
+                self.used -= entry.bytes;
+                self.pending -= 1;
+                self.graves += 1;
                 self.unloaded.extend(DownloadHandle::from_number(handle));
             }
         }
     }
 
     pub(crate) fn take_unloaded(&mut self) -> Option<DownloadHandle> {
+        self.collect();
         self.unloaded.pop_front()
     }
 

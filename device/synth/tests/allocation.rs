@@ -8,11 +8,12 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
 
+use common::download::{simple_instrument, wave as wave_download};
 use common::*;
 use dls_synth::dls::spec::transform::{LINEAR, SOURCE_BIPOLAR};
 use dls_synth::dls::spec::{REGION_SELF_NON_EXCLUSIVE, destination as d, source as s};
 use dls_synth::dls::{Instrument, Patch, Region};
-use dls_synth::{Bank, Synth, SynthConfig};
+use dls_synth::{Bank, Synth, SynthConfig, Unload};
 
 thread_local! {
     static CALLS: Cell<usize> = const { Cell::new(0) };
@@ -91,4 +92,49 @@ fn messages_and_rendering_take_no_memory() {
     synth.render_i16(&mut out);
     assert_eq!(CALLS.get() - before, 0, "calls of the allocator");
     assert!(most == 24 && synth.notes_lost() > 100, "it must have been busy: {most}, {}", synth.notes_lost());
+}
+
+#[test]
+fn the_end_of_the_last_voice_of_an_unloading_download_gives_no_memory_back_while_rendering() {
+    const DOWNLOADS: u8 = 20;
+    let mut synth = plain_synth(SynthConfig { voices: 40, ..dry() }, &tone_collection(0.0, &organ()));
+    let all = synth.free_download_memory();
+    let mut out = vec![[0; 2]; 480];
+    let endings: [(&str, fn(&mut Synth)); 3] = [
+        ("note-off", |synth| (0..DOWNLOADS).for_each(|i| synth.midi(0, &[0x80 | i % 8, 60 + i, 0]))),
+        ("All Sound Off", |synth| (0..8).for_each(|channel| synth.midi(0, &[0xB0 | channel, 120, 0]))),
+        ("for want of voices", |synth| {
+            // The highest priority of these channels, and an instrument of the bank.
+            synth.midi(0, &[0xC0, 0]);
+            (0..127).for_each(|key| synth.midi(0, &[0x90, key, 100]));
+        }),
+    ];
+    for (how, end) in endings {
+        let mut handles = Vec::new();
+        for program in 0..DOWNLOADS {
+            handles.push(synth.download(&wave_download(program.into(), RATE, &tone(0.0))).unwrap());
+            let instrument = simple_instrument(program.into(), 0, program.into(), TURN as u32, &organ());
+            handles.push(synth.download(&instrument).unwrap());
+            synth.midi(0, &[0xC0 | program % 8, program]);
+            synth.midi(0, &[0x90 | program % 8, 60 + program, 100]);
+        }
+        synth.render_i16(&mut out);
+        let pending = handles.iter().filter(|handle| synth.unload(**handle) == Ok(Unload::Pending)).count();
+        assert_eq!(pending, handles.len(), "{how}: all must sound");
+
+        let before = CALLS.get();
+        end(&mut synth);
+        for _ in 0..20 {
+            synth.render_i16(&mut out);
+        }
+        assert_eq!(CALLS.get() - before, 0, "{how}: calls of the allocator");
+
+        assert_eq!(synth.free_download_memory(), all, "{how}: what has ended may be used again");
+        let before = CALLS.get();
+        let mut told: Vec<_> = std::iter::from_fn(|| synth.take_unloaded()).collect();
+        assert!(CALLS.get() - before >= handles.len(), "{how}: given back now");
+        told.sort_unstable_by_key(|handle| handle.get());
+        assert_eq!(told, handles, "{how}");
+        synth.reset();
+    }
 }

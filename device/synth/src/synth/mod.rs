@@ -264,7 +264,8 @@ impl Synth {
         self.downloads.remove(handle)
     }
 
-    /// The next download whose unload was [`Unload::Pending`] and is done now.
+    /// The next download whose unload was [`Unload::Pending`] and is done now. Its memory is given back here, or by the
+    /// next call of [`download`](Self::download) or [`unload`](Self::unload): never while frames are rendered.
     pub fn take_unloaded(&mut self) -> Option<DownloadHandle> {
         self.downloads.take_unloaded()
     }

@@ -41,8 +41,8 @@ impl Diagnosed for BankCommandError {
 
     fn remedy(&self) -> Option<String> {
         match self {
-            Self::Failed { ended: CARD_DISLIKES_BANK, .. } => Some("give a .dls, .sf2, .xmf or .mxmf file".into()),
             Self::Failed { ended: CARD_CANNOT_WRITE, .. } => Some("check the disk and the folder's permissions".into()),
+            // About a bank the program itself says what to do.
             Self::Failed { .. } => None,
             Self::File(error) => error.remedy(),
         }
@@ -88,6 +88,14 @@ pub fn without_stamp(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_to_do_about_a_broken_bank_is_said_once() {
+        let said = "x.dls is not a usable instrument bank: DLS, byte 0: the chunk is short; get it again".to_owned();
+        let error = BankCommandError::Failed { ended: CARD_DISLIKES_BANK, said };
+        assert!(matches!(error.class(), Class::BadInput));
+        assert_eq!(error.remedy(), None, "the program's own remedy is in its message");
+    }
 
     #[test]
     fn a_log_line_is_shown_without_its_stamp() {

@@ -147,7 +147,7 @@ impl Rule {
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::Form => "give a .dls, .sf2 or .mxmf file",
+            Self::Form => "give a .dls, .sf2, .xmf or .mxmf file",
             Self::NotForThisDevice => "take a bank that was made for software synthesizers",
             Self::WaveFormat { .. } => "export the bank with PCM waves, stereo ones as two linked mono waves",
             Self::Compressed => "unpack the bank to SF2 first, for example with sf3convert",

@@ -109,15 +109,18 @@ pub fn send_nmi(target: u32) {
     command(target, ASSERT | DELIVER_NMI);
 }
 
-/// Starts all other processors at a page below 1 MiB.
-pub fn start_others(page: u8, after_init: impl FnOnce(), between: impl FnOnce()) {
-    const OTHERS: u32 = 0b11 << 18;
+/// All processors but this one.
+const OTHERS: u32 = 0b11 << 18;
+
+/// Has all other processors wait to be started.
+pub fn init_others() {
     const INIT: u32 = 5 << 8;
-    const STARTUP: u32 = 6 << 8;
     command(0, OTHERS | ASSERT | INIT);
-    after_init();
-    command(0, OTHERS | ASSERT | STARTUP | u32::from(page));
-    between();
+}
+
+/// Starts all other processors that wait for it at a page below 1 MiB.
+pub fn start_others(page: u8) {
+    const STARTUP: u32 = 6 << 8;
     command(0, OTHERS | ASSERT | STARTUP | u32::from(page));
 }
 

@@ -16,8 +16,10 @@ use crate::mm::paging;
 
 /// Where the processor begins, in real mode: any page below 1 MiB that is memory.
 const TRAMPOLINE: u64 = 0x8000;
-/// How long a processor may take to come up.
-const START_LIMIT_NS: u64 = 1_000_000_000;
+/// How long a processor may take to come up: of an emulated one, until its host runs it.
+const START_LIMIT_NS: u64 = 60_000_000_000;
+/// How long it gets to see that it must wait to be started, and between two attempts to start it.
+const START_PAUSE_NS: u64 = 10_000_000;
 /// Stack of the second processor: interrupts and DPCs nest on it.
 const STACK_BYTES: usize = 64 * 1024;
 
@@ -134,17 +136,23 @@ pub fn start(processors: u16) {
         parameters.add(2).write(begin as *const () as u64);
     }
     trap::set_handler(trap::FLUSH_VECTOR, |_| flush_if_asked());
-    apic::start_others((TRAMPOLINE >> 12) as u8, || stall(10_000_000), || stall(200_000));
+    apic::init_others();
     let until = time::nanoseconds() + START_LIMIT_NS;
     while online() < 2 {
         assert!(time::nanoseconds() < until, "the second processor does not start");
-        core::hint::spin_loop();
+        stall(START_PAUSE_NS);
+        // Again and again: an emulated processor that its host did not run meanwhile finds both messages at once, may start
+        // and then go back to waiting. One that runs takes no notice.
+        if online() < 2 {
+            apic::start_others((TRAMPOLINE >> 12) as u8);
+        }
     }
 }
 
+/// Waits so long for the second processor, or until it runs.
 fn stall(nanoseconds: u64) {
     let until = time::nanoseconds() + nanoseconds;
-    while time::nanoseconds() < until {
+    while time::nanoseconds() < until && online() < 2 {
         core::hint::spin_loop();
     }
 }

@@ -252,6 +252,12 @@ pub(super) fn rearm() {
     });
 }
 
+/// Ticks of the clock, which come while the first processor runs and not while its host keeps it waiting. At any IRQL.
+#[must_use]
+pub fn ticks() -> u64 {
+    CLOCK.with(|clock| clock.as_ref().map_or(0, |clock| clock.ticks))
+}
+
 /// Nanoseconds since the machine started; never goes back. At any IRQL.
 #[must_use]
 pub fn nanoseconds() -> u64 {

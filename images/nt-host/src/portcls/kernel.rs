@@ -59,6 +59,11 @@ mod target {
         crate::ke::time::interrupt_time()
     }
 
+    /// Clock ticks since boot, which come only while the processor runs.
+    pub(crate) fn ticks() -> u64 {
+        crate::ke::time::ticks()
+    }
+
     /// Time since boot, in nanoseconds.
     pub(crate) fn nanoseconds() -> u64 {
         crate::ke::time::nanoseconds()
@@ -304,6 +309,10 @@ mod double {
 
     pub(crate) fn nanoseconds() -> u64 {
         interrupt_time() * 100
+    }
+
+    pub(crate) fn ticks() -> u64 {
+        0
     }
 
     pub(crate) fn interrupt_time() -> u64 {

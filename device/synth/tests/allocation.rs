@@ -97,11 +97,12 @@ fn messages_and_rendering_take_no_memory() {
 #[test]
 fn the_end_of_the_last_voice_of_an_unloading_download_gives_no_memory_back_while_rendering() {
     const DOWNLOADS: u8 = 20;
+    type End = fn(&mut Synth);
     let mut synth = plain_synth(SynthConfig { voices: 40, ..dry() }, &tone_collection(0.0, &organ()));
     let all = synth.free_download_memory();
     let mut out = vec![[0; 2]; 480];
-    let endings: [(&str, fn(&mut Synth)); 3] = [
-        ("note-off", |synth| (0..DOWNLOADS).for_each(|i| synth.midi(0, &[0x80 | i % 8, 60 + i, 0]))),
+    let endings: [(&str, End); 3] = [
+        ("note-off", |synth| (0..DOWNLOADS).for_each(|i| synth.midi(0, &[0x80 | (i % 8), 60 + i, 0]))),
         ("All Sound Off", |synth| (0..8).for_each(|channel| synth.midi(0, &[0xB0 | channel, 120, 0]))),
         ("for want of voices", |synth| {
             // The highest priority of these channels, and an instrument of the bank.
@@ -115,8 +116,8 @@ fn the_end_of_the_last_voice_of_an_unloading_download_gives_no_memory_back_while
             handles.push(synth.download(&wave_download(program.into(), RATE, &tone(0.0))).unwrap());
             let instrument = simple_instrument(program.into(), 0, program.into(), TURN as u32, &organ());
             handles.push(synth.download(&instrument).unwrap());
-            synth.midi(0, &[0xC0 | program % 8, program]);
-            synth.midi(0, &[0x90 | program % 8, 60 + program, 100]);
+            synth.midi(0, &[0xC0 | (program % 8), program]);
+            synth.midi(0, &[0x90 | (program % 8), 60 + program, 100]);
         }
         synth.render_i16(&mut out);
         let pending = handles.iter().filter(|handle| synth.unload(**handle) == Ok(Unload::Pending)).count();

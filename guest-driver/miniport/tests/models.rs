@@ -407,32 +407,68 @@ impl Waiting for Client {
     }
 }
 
+/// An unload that is expected, and the packet of a client for it.
+fn expected(handle: u32) -> (Arc<Unloads<kernel::Model>>, Arc<Packet>) {
+    let unloads = Arc::new(Unloads::new(&kernel::Model).unwrap());
+    assert!(unloads.expect(level().into(), handle));
+    (unloads, Arc::new(Packet::default()))
+}
+
+/// As `IoCancelIrp` does.
+fn cancel(unloads: &Unloads<kernel::Model>, packet: &Packet) {
+    packet.mark.store(true, Ordering::SeqCst);
+    if packet.routine.swap(false, Ordering::SeqCst) {
+        unloads.cancel(level().into(), |_| true);
+    }
+}
+
+fn is_answered_once(unloads: &Unloads<kernel::Model>, packet: &Packet, wait: Wait) {
+    let completed = packet.completed.load(Ordering::Relaxed);
+    assert_eq!(completed, u32::from(wait == Wait::Begun), "{wait:?}, completed {completed} times");
+    assert_eq!(unloads.waiting(level().into()), 0);
+}
+
+const HANDLE: u32 = 7;
+
 #[test]
-fn an_unload_is_answered_once_whoever_comes_first() {
-    const HANDLE: u32 = 7;
+fn an_unload_is_answered_once_though_the_news_overtakes_the_answer() {
     model(|| {
-        let unloads = Arc::new(Unloads::new(&kernel::Model).unwrap());
-        let packet = Arc::new(Packet::default());
-        assert!(unloads.expect(level().into(), HANDLE));
+        let (unloads, packet) = expected(HANDLE);
         let news = {
             let unloads = unloads.clone();
             thread::spawn(move || unloads.over(level().into(), HANDLE))
         };
-        let canceller = {
-            let (unloads, packet) = (unloads.clone(), packet.clone());
-            thread::spawn(move || {
-                // As `IoCancelIrp` does.
-                packet.mark.store(true, Ordering::SeqCst);
-                if packet.routine.swap(false, Ordering::SeqCst) {
-                    unloads.cancel(level().into(), |_| true);
-                }
-            })
-        };
         let wait = unloads.wait(level().into(), HANDLE, 0, Client(packet.clone()));
         news.join().unwrap();
+        is_answered_once(&unloads, &packet, wait);
+    });
+}
+
+#[test]
+fn an_unload_that_is_cancelled_while_it_begins_to_wait_is_answered_once() {
+    model(|| {
+        let (unloads, packet) = expected(HANDLE);
+        let canceller = {
+            let (unloads, packet) = (unloads.clone(), packet.clone());
+            thread::spawn(move || cancel(&unloads, &packet))
+        };
+        let wait = unloads.wait(level().into(), HANDLE, 0, Client(packet.clone()));
         canceller.join().unwrap();
-        let completed = packet.completed.load(Ordering::Relaxed);
-        assert_eq!(completed, u32::from(wait == Wait::Begun), "{wait:?}, completed {completed} times");
-        assert_eq!(unloads.waiting(level().into()), 0);
+        is_answered_once(&unloads, &packet, wait);
+    });
+}
+
+#[test]
+fn an_unload_is_answered_once_by_the_news_or_by_its_canceller() {
+    model(|| {
+        let (unloads, packet) = expected(HANDLE);
+        let wait = unloads.wait(level().into(), HANDLE, 0, Client(packet.clone()));
+        let news = {
+            let unloads = unloads.clone();
+            thread::spawn(move || unloads.over(level().into(), HANDLE))
+        };
+        cancel(&unloads, &packet);
+        news.join().unwrap();
+        is_answered_once(&unloads, &packet, wait);
     });
 }

@@ -270,5 +270,8 @@ fn the_inf_has_the_switch_for_message_signalled_interrupts_and_leaves_it_off() {
         INF.lines().filter(|line| !line.starts_with(';') && line.contains("MSISupported")).collect();
     let key = r#"HKR,"Interrupt Management\MessageSignaledInterruptProperties""#;
     assert_eq!(values, [format!("{key},MSISupported,0x00010001,0")]);
-    assert!(INF.contains("[Card.NT.HW]\r\nAddReg = Card.Interrupts\r\n"), "the values belong to the device's hardware key");
+    assert!(
+        INF.contains("[Card.NT.HW]\r\nAddReg = Card.Interrupts\r\n"),
+        "the values belong to the device's hardware key"
+    );
 }

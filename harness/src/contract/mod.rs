@@ -239,7 +239,17 @@ impl Ledger {
             };
             Row { number, title: state.title.clone(), source: state.source.clone(), verdict, held, message }
         };
-        self.states.iter().map(row).collect()
+        // Beyond the contract: the guest's own checks and the rules of other services have a row when they are broken.
+        let beyond = self.violated.iter().filter(|(number, _)| !self.states.contains_key(number));
+        let beyond = beyond.map(|(&number, message)| Row {
+            number,
+            title: "beyond the contract, by the guest's own number".into(),
+            source: String::new(),
+            verdict: Verdict::Violated,
+            held: 0,
+            message: Some(message.clone()),
+        });
+        self.states.iter().map(row).chain(beyond).collect()
     }
 }
 
@@ -409,5 +419,14 @@ mod tests {
         ledger.violated.insert(7, "a leak".into());
         let rows = ledger.rows();
         assert_eq!((rows[0].verdict, rows[0].message.as_deref()), (Verdict::Violated, Some("a leak")));
+    }
+
+    #[test]
+    fn a_broken_check_that_is_no_rule_of_the_contract_has_a_row_of_its_own() {
+        let mut ledger = Ledger::default();
+        ledger.count(&[state(1, HowChecked::Always, 1)]);
+        ledger.violated.insert(203, "an entry".into());
+        let rows: Vec<_> = ledger.rows().iter().map(|row| (row.number, row.verdict)).collect();
+        assert_eq!(rows, [(1, Verdict::Pass), (203, Verdict::Violated)]);
     }
 }

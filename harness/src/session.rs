@@ -26,6 +26,9 @@ const LOOK_AROUND: Duration = Duration::from_millis(50);
 /// rest of what was said on the line. Both come within milliseconds, but on a busy machine.
 const LAST_WORDS: Duration = Duration::from_secs(20);
 
+/// How long we listen to a line that goes on after the card has died.
+const ON_ITS_WAY: Duration = Duration::from_millis(20);
+
 /// Why a conversation ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
@@ -418,8 +421,9 @@ impl<'a, H: Health> Session<'a, H> {
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
-        // What was still on its way: the line ends with who was behind it.
-        while let Ok((at, arrival)) = self.incoming.recv_timeout(LAST_WORDS) {
+        // What was still on its way. The line ends with QEMU; QEMU may outlive its card, and the line with it.
+        let rest = if let Some(Death::Qemu(_)) = death { LAST_WORDS } else { ON_ITS_WAY };
+        while let Ok((at, arrival)) = self.incoming.recv_timeout(rest) {
             match arrival {
                 Arrival::Message(message) => {
                     if let Err(error) = self.hear(at, message) {

@@ -91,7 +91,19 @@ pub(super) fn starts() -> Result<Reply, Failure> {
     let stood_in =
         started_and_removed(rules::UNKNOWN_ADAPTER, "a start with an adapter object of no interface", &before);
     start::stand_in_for_adapter(false);
+    started_again();
     stood_in?;
+    quiet();
+    pnp::stop_device()?;
+    Ok(reply(vec![
+        ("starts that failed as they had to", failed),
+        ("starts that succeeded with odd resources", succeeded),
+        ("services refused", refused),
+    ]))
+}
+
+/// Starts a device that has started before.
+fn started_again() {
     if let Err(failure) = pnp::start_device() {
         broken(
             rules::RESTART,
@@ -99,14 +111,7 @@ pub(super) fn starts() -> Result<Reply, Failure> {
             "keep nothing from one start to the next: what StartDevice and Init set up goes with the device",
         );
     }
-    quiet();
-    pnp::stop_device()?;
     rules::RESTART.held();
-    Ok(reply(vec![
-        ("starts that failed as they had to", failed),
-        ("starts that succeeded with odd resources", succeeded),
-        ("services refused", refused),
-    ]))
 }
 
 fn started_and_removed(rule: &'static rules::Rule, what: &str, before: &Holding) -> Result<(), Failure> {

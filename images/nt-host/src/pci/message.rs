@@ -41,7 +41,7 @@ static HALF: AtomicU8 = AtomicU8::new(0);
 /// The vector of the first message.
 #[must_use]
 pub fn first_vector() -> u8 {
-    LEVEL << 4 | HALF.load(Ordering::Relaxed) * MESSAGES_MAX as u8
+    (LEVEL << 4) | (HALF.load(Ordering::Relaxed) * MESSAGES_MAX as u8)
 }
 
 /// Messages carry other vectors from now on. None may be connected.

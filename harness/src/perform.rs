@@ -206,6 +206,9 @@ pub enum PerformanceError {
     /// The guest's memory does not hold what the guest says that it holds.
     #[error("guest memory: {0}")]
     Memory(std::io::Error),
+    /// The card does not answer on its control socket, or refuses.
+    #[error("the card's control socket: {0}")]
+    Control(std::io::Error),
     /// Shut down, but not cleanly.
     #[error("the guest was asked to shut down, but QEMU ended with {0}")]
     BadEnd(String),
@@ -218,7 +221,7 @@ impl Diagnosed for PerformanceError {
                 Class::TestFailed
             }
             Self::BadEnd(_) => Class::GuestCrashed,
-            Self::Memory(_) => Class::HarnessBug,
+            Self::Memory(_) | Self::Control(_) => Class::HarnessBug,
         }
     }
 
@@ -229,7 +232,7 @@ impl Diagnosed for PerformanceError {
             Self::WrongFormatOpened { .. } => {
                 Some("NewStream must look at pin and format, and fail where they do not belong together".into())
             }
-            Self::Short { .. } | Self::Memory(_) | Self::BadEnd(_) => None,
+            Self::Short { .. } | Self::Memory(_) | Self::Control(_) | Self::BadEnd(_) => None,
         }
     }
 }

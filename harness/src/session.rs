@@ -345,6 +345,14 @@ impl<'a, H: Health> Session<'a, H> {
         }
     }
 
+    /// What happened behind the line that another of its ends has fallen silent; `None`: nobody has died.
+    pub fn post_mortem(&mut self, step: &str) -> Option<SessionError> {
+        match self.last_words(step) {
+            SessionError::Line(_) => None,
+            found => Some(found),
+        }
+    }
+
     /// The next message. Logs, console text, bug checks and deaths are dealt with here.
     fn next(&mut self, step: &str, deadline: Instant) -> Result<(Instant, ToHost), SessionError> {
         loop {

@@ -196,7 +196,7 @@ impl Pin<'_, '_, '_> {
             // The control socket has a limit of its own.
             let answered = answers.recv().map_err(std::io::Error::other);
             let _ = thread.join();
-            answered.and_then(|answers| answers).map_err(PerformanceError::Memory)?
+            answered.and_then(|answers| answers).map_err(PerformanceError::Control)?
         };
         let taken_in: Vec<Vec<u8>> = burst
             .iter()
@@ -235,14 +235,14 @@ impl Pin<'_, '_, '_> {
     /// after it has served the one before.
     fn inject(&mut self, messages: &[Vec<u8>]) -> Result<(), Setback> {
         self.put_in(messages)?;
-        self.stand.session.health.card.status().map_err(PerformanceError::Memory)?;
+        self.stand.session.health.card.status().map_err(PerformanceError::Control)?;
         Ok(())
     }
 
     /// Has messages come in. Gives the card's word on each.
     fn put_in(&mut self, messages: &[Vec<u8>]) -> Result<Vec<Result<(), String>>, Setback> {
         let card = &self.stand.session.health.card;
-        Ok(card.midi_in(messages, 1).map_err(PerformanceError::Memory)?)
+        Ok(card.midi_in(messages, 1).map_err(PerformanceError::Control)?)
     }
 
     /// Has messages come in and waits until as many bytes have come out.

@@ -1,5 +1,6 @@
 //! A sitting: card, QEMU and guest for one examination.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use guest_protocol::{Carries, Handle, PinFactory, Request, StreamFormat};
@@ -10,7 +11,7 @@ use crate::bug_check;
 use crate::event::Timeline;
 use crate::failure::{Error, FileError};
 use crate::machine::{Boot, Card, CardOptions, CardSockets, GuestMemory, MachineOptions, Rig};
-use crate::perform::{shut_down, start_machine};
+use crate::perform::{PerformanceError, shut_down, start_machine};
 use crate::session::{OpenedFilter, Session, SessionError, StartedDevice};
 
 /// Memory of a guest in bytes: the NT host, the driver's image and pool, and a few seconds of PCM.
@@ -166,7 +167,7 @@ fn examine(
     // Before anything can stop the guest: the titles, at least.
     findings.rules = session.contract()?;
     session.load_driver()?;
-    let mut result = script(&mut Stand { session, findings });
+    let mut result = script(&mut Stand { session, findings }).map_err(|setback| blame(session, setback));
     if let Err(Setback::Failed(_)) = &result {
         return result;
     }
@@ -176,4 +177,17 @@ fn examine(
         Err(_) => {}
     }
     result
+}
+
+/// A card that has ended in the middle of an answer went, most likely, with a guest that says why on its own line.
+fn blame(session: &mut Session<'_, Rig>, setback: Setback) -> Setback {
+    match setback {
+        Setback::Failed(Error::Performance(PerformanceError::Control(error))) if error.kind() != ErrorKind::Other => {
+            match session.post_mortem("speak with the card") {
+                Some(found) => found.into(),
+                None => PerformanceError::Control(error).into(),
+            }
+        }
+        other => other,
+    }
 }

@@ -170,7 +170,7 @@ fn session_lost(stand: &mut Stand<'_, '_>, filter: Handle, id: u32, format: Stre
     with_events(stand, filter, id, format, |stand| {
         let before = session_of(stand)?;
         let control = stand.session.health.card.control();
-        control.misbehave(&json!({ "kind": "lose-session" })).map_err(PerformanceError::Memory)?;
+        control.misbehave(&json!({ "kind": "lose-session" })).map_err(PerformanceError::Control)?;
         let deadline = Instant::now() + REPAIR_LIMIT;
         while !repaired && Instant::now() < deadline {
             let now = session_of(stand)?;
@@ -185,7 +185,7 @@ fn session_lost(stand: &mut Stand<'_, '_>, filter: Handle, id: u32, format: Stre
 /// The session that the card has, or null.
 fn session_of(stand: &mut Stand<'_, '_>) -> Result<Value, Setback> {
     let answer = stand.session.health.card.control().ask(&json!({ "cmd": "status" }));
-    Ok(answer.map_err(PerformanceError::Memory)?["session"]["id"].clone())
+    Ok(answer.map_err(PerformanceError::Control)?["session"]["id"].clone())
 }
 
 /// Runs an examination while the card stalls now and then.

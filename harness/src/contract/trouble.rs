@@ -202,11 +202,11 @@ impl Trial<'_, '_, '_> {
     }
 
     fn ask(&mut self, question: &Value) -> Result<Value, Setback> {
-        let answer = self.stand.session.health.card.control().ask(question).map_err(PerformanceError::Memory)?;
+        let answer = self.stand.session.health.card.control().ask(question).map_err(PerformanceError::Control)?;
         if answer["ok"] == true {
             return Ok(answer);
         }
-        Err(PerformanceError::Memory(std::io::Error::other(answer.to_string())).into())
+        Err(PerformanceError::Control(std::io::Error::other(answer.to_string())).into())
     }
 
     fn until(&mut self, what: &str, is_so: impl Fn(&mut Self) -> Result<bool, Setback>) -> Result<(), Setback> {

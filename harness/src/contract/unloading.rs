@@ -199,11 +199,11 @@ fn set_state(stand: &mut Stand<'_, '_>, pin: Handle, state: KsState) -> Result<(
 /// Lets the card render without anybody asking for it.
 fn advance(stand: &mut Stand<'_, '_>, frames: u64) -> Result<(), Setback> {
     let control = stand.session.health.card.control();
-    let answer = control.ask(&json!({ "cmd": "advance", "frames": frames })).map_err(PerformanceError::Memory)?;
+    let answer = control.ask(&json!({ "cmd": "advance", "frames": frames })).map_err(PerformanceError::Control)?;
     if answer["ok"] == true {
         return Ok(());
     }
-    Err(PerformanceError::Memory(std::io::Error::other(answer.to_string())).into())
+    Err(PerformanceError::Control(std::io::Error::other(answer.to_string())).into())
 }
 
 /// The status of a request that was kept, if it has one.

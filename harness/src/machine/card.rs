@@ -133,7 +133,7 @@ impl CardControl {
             for _ in some {
                 let mut line = String::new();
                 reader.read_line(&mut line)?;
-                let answer: Value = serde_json::from_str(&line).map_err(io::Error::other)?;
+                let answer: Value = serde_json::from_str(&line)?;
                 let error = answer["error"].as_str().unwrap_or_default().to_owned();
                 taken.push(if answer["ok"] == true { Ok(()) } else { Err(error) });
             }
@@ -168,7 +168,8 @@ impl CardControl {
         stream.write_all(format!("{question}\n").as_bytes())?;
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line)?;
-        serde_json::from_str(&line).map_err(io::Error::other)
+        // An empty answer, the card's end, stays an end of file.
+        Ok(serde_json::from_str(&line)?)
     }
 
     fn connect(&self) -> io::Result<UnixStream> {

@@ -59,6 +59,12 @@ mod target {
         crate::ke::time::interrupt_time()
     }
 
+    /// Waits until no DPC is queued or runs on any processor. At `PASSIVE_LEVEL`.
+    pub(crate) fn flush_dpcs() {
+        // SAFETY: it has no other condition.
+        unsafe { crate::api::KeFlushQueuedDpcs() };
+    }
+
     /// Clock ticks since boot, which come only while the processor runs.
     pub(crate) fn ticks() -> u64 {
         crate::ke::time::ticks()
@@ -325,6 +331,11 @@ mod double {
 
     pub(crate) fn is_driver_code(address: usize) -> bool {
         address != 0
+    }
+
+    /// A thread's DPCs have run whenever it is at `PASSIVE_LEVEL`.
+    pub(crate) fn flush_dpcs() {
+        assert_eq!(current(), 0, "DPCs are waited for at PASSIVE_LEVEL");
     }
 
     pub(crate) fn with_interruptions<R>(routine: &dyn Fn(), body: impl FnOnce() -> R) -> R {

@@ -147,6 +147,8 @@ unsafe extern "win64" fn remove_member(this: This, sink: PVOID) {
         let index = members.iter().position(|member| member.as_raw() == sink)?;
         Some(members.swap_remove(index))
     });
+    // A DPC on another processor may be serving it still, with a reference of its own.
+    kernel::flush_dpcs();
     // Released without the lock: it may be the last reference.
     drop(removed);
 }

@@ -111,6 +111,18 @@ impl fmt::Display for Fault {
                 "guest memory is not shared with the card, so no ring can work; start QEMU with \
                  `-object memory-backend-memfd,id=mem,size=SIZE,share=on -machine ...,memory-backend=mem`"
             ),
+            Diagnosis::RING_OVERLAP => write!(
+                f,
+                "the {} shares memory with the {} of queue {}; the ring is parked until the device is reset",
+                ring_part(at),
+                ring_part(got),
+                u16::try_from(expected).map(Queue).map_or_else(|_| expected.to_string(), |queue| queue.to_string())
+            ),
+            Diagnosis::MEMORY_LOST => write!(
+                f,
+                "the file behind the memory region at guest page {got:#x} has become shorter than the region; the card \
+                 goes on with zeroed memory in its place, and rings in it are parked until the device is reset"
+            ),
             Diagnosis::CHAIN_MALFORMED => write!(
                 f,
                 "the chain at descriptor {at} is cut short, loops, or is too long; {got} descriptors of it were read"
@@ -131,6 +143,20 @@ impl fmt::Display for Fault {
             Diagnosis::LENGTH => write!(
                 f,
                 "a length in the chain at descriptor {at} says {got} bytes, where at most {expected} are possible"
+            ),
+            Diagnosis::INDIRECT_NOT_NEGOTIATED => write!(
+                f,
+                "the chain at descriptor {at} has an indirect descriptor, but the driver did not accept \
+                 VIRTIO_F_INDIRECT_DESC; accept bit 28, or use no indirect descriptors"
+            ),
+            Diagnosis::INDIRECT_WITH_NEXT => write!(
+                f,
+                "the chain at descriptor {at} has a descriptor with both VIRTQ_DESC_F_INDIRECT and VIRTQ_DESC_F_NEXT, \
+                 which exclude each other"
+            ),
+            Diagnosis::INDIRECT_OUTSIDE_MEMORY => write!(
+                f,
+                "the indirect table at guest page {got:#x} (chain at descriptor {at}) is not wholly in guest memory"
             ),
             Diagnosis::NO_SESSION => write!(f, "there is no session (chain at descriptor {at}); send OPEN first"),
             Diagnosis::ABI_MISMATCH => {

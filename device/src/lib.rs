@@ -37,9 +37,9 @@ pub mod exit;
 pub mod fake;
 pub mod fault;
 pub mod hexadecimal;
-
 pub mod identity;
 pub mod line_out;
+pub mod log_limit;
 pub mod midi;
 pub mod news;
 pub mod offline;

@@ -29,6 +29,12 @@ open_enum! {
         /// The guest's memory is not shared with the card: no ring can work. Give the machine a shareable memory
         /// backend.
         MEMORY_NOT_SHARED = 0x08,
+        /// Two parts of rings share memory; the ring is parked. Descriptor: this ring's part, as for
+        /// [`RING_OUTSIDE_MEMORY`](Self::RING_OUTSIDE_MEMORY). Expected: the queue of the other part. Got: the other part.
+        RING_OVERLAP = 0x09,
+        /// The file behind a region of guest memory became shorter than the region. The card works on with zeroed memory
+        /// in its place, and the rings in it are parked. Got: bits 12 to 43 of the region's address.
+        MEMORY_LOST = 0x0a,
 
         /// A chain is cut short, loops, or has more than
         /// [`CHAIN_DESCRIPTORS_MAX`](crate::limits::CHAIN_DESCRIPTORS_MAX) descriptors. Got: descriptors seen.
@@ -43,6 +49,12 @@ open_enum! {
         WRITABLE_TOO_SHORT = 0x14,
         /// A length field disagrees with the buffer, or exceeds its limit. Expected and got: bytes.
         LENGTH = 0x15,
+        /// A descriptor has `VIRTQ_DESC_F_INDIRECT`, but the driver did not accept `VIRTIO_F_INDIRECT_DESC`.
+        INDIRECT_NOT_NEGOTIATED = 0x16,
+        /// A descriptor has both `VIRTQ_DESC_F_INDIRECT` and `VIRTQ_DESC_F_NEXT` (virtio 1.2, section 2.7.5.3.1).
+        INDIRECT_WITH_NEXT = 0x17,
+        /// An indirect table is not (wholly) in guest memory. Got: bits 12 to 43 of its address.
+        INDIRECT_OUTSIDE_MEMORY = 0x18,
 
         /// A request, batch or wave buffer came before `OPEN`.
         NO_SESSION = 0x20,

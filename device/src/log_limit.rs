@@ -1,0 +1,63 @@
+//! Log lines that a guest or a front-end can cause, limited for the life of the process.
+//!
+//! A limit that a guest can reset is none: `OPEN` and a device reset clear the diagnosis registers, never these.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Lines of one kind that are logged one by one. Beyond it only each doubling is, so that a loop cannot fill a disk: a
+/// kind never has more than 16 + 60 lines in the life of a process.
+pub const LOGGED_EACH: u64 = 16;
+
+/// The limiter of one kind of log line: a `static` beside the line.
+#[derive(Debug, Default)]
+pub struct LogLimit(AtomicU64);
+
+impl LogLimit {
+    /// Returns a limiter that has seen nothing.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Counts one line of this kind, and logs it if it is among those that are logged, with the number of lines that were
+    /// left out since the last one.
+    pub fn log(&self, level: log::Level, line: impl fmt::Display) {
+        let seen = self.0.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        match omitted(seen) {
+            Some(0) => log::log!(level, "{line}"),
+            Some(omitted) => log::log!(level, "{line} ({seen} of this kind so far; {omitted} were not logged)"),
+            None => {}
+        }
+    }
+
+    /// The same at level `WARN`.
+    pub fn warn(&self, line: impl fmt::Display) {
+        self.log(log::Level::Warn, line);
+    }
+}
+
+/// Whether the `seen`th line is logged: how many were left out just before it.
+const fn omitted(seen: u64) -> Option<u64> {
+    if seen <= LOGGED_EACH {
+        Some(0)
+    } else if seen.is_power_of_two() {
+        let last = seen / 2;
+        Some(seen - 1 - if last < LOGGED_EACH { LOGGED_EACH } else { last })
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_lines_are_logged_and_then_each_doubling_with_a_count_of_the_rest() {
+        let logged: Vec<(u64, u64)> = (1..=200).filter_map(|seen| Some((seen, omitted(seen)?))).collect();
+        assert_eq!(logged[..16], std::array::from_fn::<_, 16, _>(|index| (index as u64 + 1, 0)));
+        assert_eq!(logged[16..], [(32, 15), (64, 31), (128, 63)]);
+        assert_eq!((1..=1_000_000).filter(|seen| omitted(*seen).is_some()).count(), 16 + 15);
+    }
+}

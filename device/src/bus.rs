@@ -7,6 +7,7 @@
 mod chain;
 mod memory;
 mod ring;
+mod sigbus;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -46,6 +47,8 @@ pub struct Bus {
     memory: Memory,
     features: u64,
     rings: [Ring; QUEUE_COUNT],
+    /// The first loss of memory since the memory was last announced.
+    lost_memory: Option<Fault>,
 
     // Which life of the device this is, and which the card has seen.
     life: u64,
@@ -62,6 +65,7 @@ impl Bus {
             memory: Memory::default(),
             features: 0,
             rings: Queue::ALL.map(Ring::new),
+            lost_memory: None,
             life: 0,
             acknowledged_life: 0,
         }
@@ -69,8 +73,9 @@ impl Bus {
 
     // For transports.
 
-    /// Guest memory.
+    /// Guest memory, to be announced anew.
     pub fn memory_mut(&mut self) -> &mut Memory {
+        self.lost_memory = None;
         &mut self.memory
     }
 
@@ -143,6 +148,7 @@ impl Bus {
             self.enable_ring(queue, false);
         }
         self.memory = Memory::default();
+        self.lost_memory = None;
         self.features = 0;
     }
 
@@ -156,23 +162,67 @@ impl Bus {
         if !self.rings.get(queue.index()).is_some_and(Ring::is_ready) {
             return;
         }
+        self.notice_lost_memory();
         // The first ring to start begins a new life of the device, unless the rings resume where they were: vhost-user
         // has no message for a reset, and all ring indices at 0 is the only trace that it leaves.
         if self.rings.iter().all(Ring::is_stopped) && self.rings.iter().all(|ring| ring.base == 0) {
-            self.life += 1;
+            self.life = self.life.wrapping_add(1);
+            self.rings.iter_mut().for_each(Ring::forget_answer);
             self.registers.clear();
-            if self.features & feature::VERSION_1 == 0 {
-                let got = (self.features >> 32) as u32;
-                self.registers.report(Fault::new(Diagnosis::VERSION_1_MISSING).got(got));
-            }
+            self.report_features();
             log::info!("the driver is up (features {:#x})", self.features);
         }
-        let event_idx = self.features & feature::EVENT_IDX != 0;
-        let ring = &mut self.rings[queue.index()];
-        ring.event_idx = event_idx;
-        match ring.start(&self.memory) {
-            Ok(()) => log::debug!("queue {queue} runs with {} entries", ring.working_size()),
+        let others: Vec<_> =
+            self.rings.iter().filter_map(Ring::parts).map(|(queue, parts)| (queue, parts.clone())).collect();
+        let features = self.features;
+        let Some(ring) = self.rings.get_mut(queue.index()) else { return };
+        ring.event_idx = features & feature::EVENT_IDX != 0;
+        ring.indirect = features & feature::INDIRECT_DESC != 0;
+        match ring.start(&self.memory, &others) {
+            Ok(()) => {
+                log::debug!("queue {queue} runs with {} entries", ring.working_size());
+                self.give_kept_answer(queue);
+            }
             Err(fault) => self.registers.report(fault),
+        }
+    }
+
+    /// Names what is wrong with the features that the driver accepted.
+    fn report_features(&self) {
+        if self.features & feature::VERSION_1 == 0 {
+            let got = (self.features >> 32) as u32;
+            self.registers.report(Fault::new(Diagnosis::VERSION_1_MISSING).got(got));
+        }
+    }
+
+    /// Gives the answer to a request that was carried out while its ring stood still.
+    fn give_kept_answer(&mut self, queue: Queue) {
+        let Some(ring) = self.rings.get_mut(queue.index()) else { return };
+        let Some((head, bytes)) = ring.take_answer() else { return };
+        match ring.take(self.memory.map(), 0) {
+            Ok(Some(chain)) if chain.head == head => self.complete(chain, &[&bytes]),
+            // The driver has put something else there: the answer is to a request that it has given up.
+            Ok(Some(chain)) => self.complete(chain, &[]),
+            Ok(None) => {}
+            Err(fault) => self.registers.report(fault),
+        }
+    }
+
+    /// Notices memory whose file has become shorter: takes it out of use, and parks the rings in it.
+    pub fn notice_lost_memory(&mut self) {
+        for region in self.memory.take_lost() {
+            let (start, end) = (region.guest_address, region.guest_address.saturating_add(region.length));
+            let fault = Fault::new(Diagnosis::MEMORY_LOST).got(chain::page(GuestAddress(start)));
+            self.lost_memory.get_or_insert(fault);
+            self.registers.report(fault);
+            for ring in &mut self.rings {
+                let inside = ring
+                    .parts()
+                    .is_some_and(|(_, parts)| parts.iter().any(|part| part.start < end && start < part.end));
+                if inside {
+                    ring.park(fault);
+                }
+            }
         }
     }
 
@@ -201,9 +251,13 @@ impl Bus {
         self.rings.get(queue.index()).map_or(0, Ring::working_size)
     }
 
-    /// Reports the parked rings again, at the start of a session.
-    pub fn report_parked(&self) {
-        for fault in self.rings.iter().filter_map(Ring::fault) {
+    /// Reports again, at the start of a session, what a session does not mend: features, lost memory, parked rings.
+    pub fn report_standing(&self) {
+        self.report_features();
+        if let Some(fault) = self.lost_memory {
+            self.registers.report(fault);
+        }
+        for fault in self.rings.iter().filter_map(Ring::fault).filter(|fault| fault.code != Diagnosis::MEMORY_LOST) {
             self.registers.report(fault);
         }
     }
@@ -242,9 +296,17 @@ impl Bus {
     }
 
     /// Writes `parts` one after the other into a chain, as far as there is room, and returns it to the driver. A chain
-    /// whose ring was stopped in between is forgotten: the driver owns it again already.
+    /// whose ring was stopped in between belongs to the driver again: what would have been written is kept until the ring
+    /// resumes there, and forgotten at a reset.
     pub fn complete(&mut self, chain: Chain, parts: &[&[u8]]) {
         if !self.holds(&chain) {
+            // The engine acknowledges a new life when it looks at the bus next: until then its answers are of the last.
+            if self.life == self.acknowledged_life
+                && let Some(ring) = self.rings.get_mut(chain.queue.index())
+            {
+                ring.keep_answer(&chain, parts);
+                self.give_kept_answer(chain.queue);
+            }
             return;
         }
         let mut written = 0_u32;

@@ -9,17 +9,17 @@ use card_spec::news::NewsKind;
 use card_spec::status_page::StatusPage;
 use dls_synth::Bank;
 
+use crate::activity::{Activity, Stage};
 use crate::bus::SharedBus;
 use crate::clock::{CATCH_UP, Mode, QUANTUM};
 use crate::diagnosis::{Counter, Registers};
 use crate::line_out::LineOut;
+use crate::log_limit::LogLimit;
 use crate::news::News;
 use crate::output::Lost;
 use crate::render::Renderer;
 use crate::session::Session;
-
-/// Rounds over the queues before others are heard. Each takes a ring of requests and a wave buffer at most.
-const ROUNDS_MAX: usize = 16;
+use crate::slice::Slice;
 
 /// What the command line says about the card.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +43,8 @@ pub struct Card {
     pub(crate) registers: Arc<Registers>,
     pub(crate) renderer: Renderer,
     pub(crate) line_out: Option<LineOut>,
+    /// What the card's thread is doing, for others to read.
+    pub activity: Arc<Activity>,
     life: u64,
 
     // Guest-visible volatile state: gone at every reset.
@@ -61,6 +63,7 @@ impl Card {
             bus,
             registers,
             line_out: None,
+            activity: Arc::default(),
             life: 0,
             session: None,
             news: News::default(),
@@ -89,26 +92,29 @@ impl Card {
         self.news.clear();
     }
 
-    /// Does what there is to do, except wait. Call it after every kick, and at [`deadline`](Self::deadline). True when
-    /// there is more: a driver that gives work without end must not keep others from being heard.
+    /// Does what there is to do, for one slice at most. Call it after every kick, and at [`deadline`](Self::deadline).
+    /// True when there is more: a driver that gives work without end must not keep others from being heard.
     pub fn service(&mut self) -> bool {
+        let slice = Slice::begin();
         self.observe_device();
-        let mut progress = true;
-        for _ in 0..ROUNDS_MAX {
-            progress = self.serve_control();
-            progress |= self.take_wave_buffer();
+        let mut more = true;
+        while more && !slice.is_over() {
+            self.activity.enter(Stage::Requests);
+            more = self.serve_control(&slice);
+            self.activity.enter(Stage::WaveBuffers);
+            more |= self.take_wave_buffer();
             // After the buffer was taken: whatever was available when it was kicked is seen now.
-            progress |= self.serve_midi_out();
-            progress |= self.move_time();
-            if !progress {
-                break;
-            }
+            self.activity.enter(Stage::Batches);
+            more |= self.serve_midi_out();
+            self.activity.enter(Stage::Rendering);
+            more |= self.move_time(&slice);
         }
+        self.activity.enter(Stage::Records);
         self.collect_news();
-        self.serve_midi_in();
-        self.serve_news();
+        more |= self.serve_midi_in();
+        more |= self.serve_news();
         self.write_status_page();
-        progress
+        more
     }
 
     /// When [`service`](Self::service) must be called next, if nothing happens before.
@@ -127,6 +133,7 @@ impl Card {
     fn observe_device(&mut self) {
         let (life, live) = {
             let mut bus = self.bus.lock();
+            bus.notice_lost_memory();
             let life = bus.life();
             if life != self.life {
                 bus.acknowledge_life();
@@ -169,38 +176,54 @@ impl Card {
         }
     }
 
-    /// Renders what is due, and fills the wave buffer if that is enough. True when a buffer was filled.
-    fn move_time(&mut self) -> bool {
-        let Some(session) = &self.session else { return false };
-        match self.options.clock {
+    /// Whether the frames of a wave buffer are being rendered in lockstep, and time passes: not while a slice has ended
+    /// among the events of one frame, of which there may be any number.
+    pub(crate) fn is_filling(&self) -> bool {
+        self.options.clock == Mode::Lockstep
+            && self.session.as_ref().is_some_and(|session| {
+                session.filling
+                    && session.wave_buffer.is_some()
+                    && session.playing.is_none()
+                    && !session.timeline.is_due()
+            })
+    }
+
+    /// Renders what is due, and fills the wave buffer if that is enough. True when a buffer was filled, and when `slice`
+    /// was over before.
+    fn move_time(&mut self, slice: &Slice) -> bool {
+        let Some(session) = &mut self.session else { return false };
+        let produced = match self.options.clock {
             Mode::Lockstep => {
                 if session.time_may_move() && session.wave_buffer.is_some() {
+                    session.filling = true;
                     let missing = missing_frames(session);
-                    self.produce(missing);
+                    self.produce(missing, slice)
+                } else {
+                    Produced::All
                 }
             }
-            Mode::Realtime => self.follow_clock(),
-        }
-        self.fill_wave_buffer()
+            Mode::Realtime => self.follow_clock(slice),
+        };
+        self.fill_wave_buffer() || produced == Produced::Some
     }
 
     /// Renders the frames that have fallen due.
-    fn follow_clock(&mut self) {
-        let Some(session) = &mut self.session else { return };
+    fn follow_clock(&mut self, slice: &Slice) -> Produced {
+        let Some(session) = &mut self.session else { return Produced::All };
         let rate = session.parameters.sample_rate;
-        let Some(due) = session.clock.due(Instant::now(), rate) else { return };
+        let Some(due) = session.clock.due(Instant::now(), rate) else { return Produced::All };
         let behind = u64::try_from(due.saturating_sub(session.timeline.position())).unwrap_or(0);
         let catch_up = frames_in(CATCH_UP, rate);
-        if behind > catch_up {
-            let lost = behind - catch_up;
-            log::warn!("the host held the card up: {lost} frames are not rendered");
+        if let Some(lost) = behind.checked_sub(catch_up).filter(|lost| *lost > 0) {
+            static HELD_UP: LogLimit = LogLimit::new();
+            HELD_UP.warn(format_args!("the host held the card up: {lost} frames are not rendered"));
             session.timeline.advance(i64::try_from(lost).unwrap_or(i64::MAX));
             let told = session.output.skip(lost);
             self.underrun(told);
         }
         // Up to the end of the buffer first: it is returned before more is rendered.
         let missing = self.session.as_ref().map_or(0, missing_frames);
-        self.produce(behind.min(catch_up).min(missing));
+        self.produce(behind.min(catch_up).min(missing), slice)
     }
 
     /// The card has failed at something that no request asked for. Streams stop; the driver is told.
@@ -212,11 +235,12 @@ impl Card {
         }
     }
 
-    /// Renders `frames` frames that no wave buffer has asked for (lockstep).
+    /// Renders up to `frames` frames that no wave buffer has asked for (lockstep), for one slice at most. Returns the next
+    /// frame, and how many frames were rendered.
     ///
     /// # Errors
-    /// Why time cannot move.
-    pub fn advance(&mut self, frames: u64) -> Result<i64, AdvanceError> {
+    /// [`AdvanceError`]: why time cannot move.
+    pub fn advance(&mut self, frames: u64) -> Result<Advanced, AdvanceError> {
         if self.options.clock != Mode::Lockstep {
             return Err(AdvanceError::Realtime);
         }
@@ -224,23 +248,28 @@ impl Card {
         if !session.time_may_move() {
             return Err(AdvanceError::StandsStill);
         }
-        self.produce(frames);
-        self.session.as_ref().map(|session| session.timeline.position()).ok_or(AdvanceError::NoSession)
+        let before = session.timeline.position();
+        self.produce(frames, &Slice::begin());
+        let position = self.session.as_ref().ok_or(AdvanceError::NoSession)?.timeline.position();
+        Ok(Advanced { position, frames: position.abs_diff(before) })
     }
 
-    /// Renders `frames` frames into the output FIFO and the line out. Fewer when the wave buffer that they are for is
-    /// taken back meanwhile.
-    pub(crate) fn produce(&mut self, frames: u64) {
+    /// Renders `frames` frames into the output FIFO and the line out: fewer when `slice` is over before, and when the wave
+    /// buffer that they are for is taken back meanwhile.
+    pub(crate) fn produce(&mut self, frames: u64, slice: &Slice) -> Produced {
         let mut left = frames;
         while left > 0 {
-            let Some(session) = &mut self.session else { return };
+            let Some(session) = &mut self.session else { break };
             let most = usize::try_from(left).unwrap_or(usize::MAX);
-            let rendered = self.renderer.render(session, most);
+            let rendered = self.renderer.render(session, most, slice);
             if rendered.is_empty() {
+                if slice.is_over() {
+                    return Produced::Some;
+                }
                 self.serve_midi_out();
                 continue;
             }
-            left -= rendered.len() as u64;
+            left = left.saturating_sub(rendered.len() as u64);
             self.registers.add(Counter::FramesRendered, rendered.len() as u64);
             if let Some(line_out) = &mut self.line_out {
                 line_out.write(rendered, session.parameters.sample_rate);
@@ -256,10 +285,14 @@ impl Card {
                 };
                 self.underrun(told);
                 if abandoned {
-                    return;
+                    break;
                 }
             }
+            if left > 0 && slice.is_over() {
+                return Produced::Some;
+            }
         }
+        Produced::All
     }
 
     /// An overflow of the output FIFO has begun.
@@ -318,6 +351,24 @@ impl Card {
         };
         self.bus.lock().write_status_page(loan.address, &page);
     }
+}
+
+/// How far rendering came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Produced {
+    /// As far as it can.
+    All,
+    /// As far as the slice lasted.
+    Some,
+}
+
+/// How far time was moved by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advanced {
+    /// The next frame to render.
+    pub position: i64,
+    /// Frames rendered: fewer than were asked for when a slice of work was over before.
+    pub frames: u64,
 }
 
 /// Why time was not moved by hand.

@@ -200,7 +200,7 @@ fn talk(link: &Link, stop: &Stop, mut stream: &UnixStream) -> io::Result<()> {
 
 fn answer(link: &Link, line: &[u8], leave: &mut bool) -> Result<Answer, String> {
     let command = serde_json::from_slice(line).map_err(|error| format!("not a command: {error}"))?;
-    let gone = |error: crate::engine::Gone| error.to_string();
+    let gone = |error: crate::engine::NoAnswer| error.to_string();
     match command {
         Command::Status {} => {
             let status = link.ask(|card| Status::of(card)).map_err(gone)?;
@@ -216,15 +216,15 @@ fn answer(link: &Link, line: &[u8], leave: &mut bool) -> Result<Answer, String> 
             }
             let mut left = frames;
             loop {
-                let slice = left.min(ADVANCE_SLICE);
+                let most = left.min(ADVANCE_SLICE);
                 let advanced = link.ask(move |card| {
                     card.service();
-                    card.advance(slice)
+                    card.advance(most)
                 });
-                let position = advanced.map_err(gone)?.map_err(|error| error.to_string())?;
-                left -= slice;
+                let advanced = advanced.map_err(gone)?.map_err(|error| error.to_string())?;
+                left = left.saturating_sub(advanced.frames);
                 if left == 0 {
-                    return Ok(Answer::Position { ok: true, position });
+                    return Ok(Answer::Position { ok: true, position: advanced.position });
                 }
             }
         }

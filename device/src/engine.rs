@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use card_spec::queue::Queue;
 use dls_synth::Bank;
@@ -15,22 +15,59 @@ use parking_lot::Mutex;
 use rustix::buffer::spare_capacity;
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 
+use crate::activity::{Activity, Stage};
 use crate::bus::{Bus, SharedBus};
 use crate::card::{Card, Options};
 use crate::diagnosis::Registers;
 use crate::identity::Identity;
 use crate::line_out::LineOut;
+use crate::log_limit::LogLimit;
 
 /// Marks the wake-up descriptor among the kicks, which are marked with their queues' numbers.
 const WAKE: u64 = u64::MAX;
 
+/// How long the card's thread may stay away from its loop's head before it counts as stalled. A slice of work takes some
+/// milliseconds; the rest is for a host that runs other processes.
+pub const STALL: Duration = Duration::from_secs(1);
+
+/// How often that is looked at.
+const WATCH_EVERY: Duration = Duration::from_millis(500);
+
+/// How long a question waits for its answer.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// How long the card's thread may take to end. It looks after every slice of work; a thread that takes longer stalls, and
+/// is left to the end of the process.
+const STOP_MAX: Duration = Duration::from_secs(2);
+
+/// How often the end of the thread is looked at.
+const STOP_POLL: Duration = Duration::from_millis(1);
+
+/// Commands executed before others are heard. Each connection of the control socket waits for its answer, so there are
+/// never many.
+const COMMANDS_MAX: usize = 64;
+
 /// Something to be done on the card's thread.
 type Command = Box<dyn FnOnce(&mut Card) + Send>;
 
-/// The card's thread is gone.
+/// Why the card's thread gives no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the card has been shut down")]
-pub struct Gone;
+pub enum NoAnswer {
+    /// It has ended.
+    #[error("the card has been shut down")]
+    Gone,
+    /// It is stalled.
+    #[error(
+        "the card's thread does not answer: it has been {stage} for {} ms; this is a defect of the card, please report it",
+        busy.as_millis()
+    )]
+    Stalled {
+        /// What it does.
+        stage: Stage,
+        /// For how long.
+        busy: Duration,
+    },
+}
 
 /// Makes the card's thread look around.
 #[derive(Clone)]
@@ -53,6 +90,8 @@ pub struct Link {
     pub registers: Arc<Registers>,
     /// What a read of the device configuration answers.
     pub identity: Arc<Identity>,
+    /// What the card's thread is doing.
+    pub activity: Arc<Activity>,
     waker: Waker,
     commands: mpsc::Sender<Command>,
 }
@@ -66,15 +105,27 @@ impl Link {
     /// Asks the card something, on its own thread, and waits for the answer.
     ///
     /// # Errors
-    /// The card has been shut down, or failed at this.
-    pub fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut Card) -> T + Send + 'static) -> Result<T, Gone> {
+    /// [`NoAnswer::Gone`] when the card has been shut down or has failed at this, [`NoAnswer::Stalled`] when its thread
+    /// does not come to it within five seconds.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Card) -> T + Send + 'static,
+    ) -> Result<T, NoAnswer> {
         let (answer, wait) = mpsc::sync_channel(1);
         let command: Command = Box::new(move |card| {
             let _ = answer.send(question(card));
         });
-        self.commands.send(command).map_err(|_| Gone)?;
+        self.commands.send(command).map_err(|_| NoAnswer::Gone)?;
         self.wake();
-        wait.recv().map_err(|_| Gone)
+        wait.recv_timeout(ANSWER_MAX).map_err(|error| match error {
+            mpsc::RecvTimeoutError::Timeout => self.stalled(),
+            mpsc::RecvTimeoutError::Disconnected => NoAnswer::Gone,
+        })
+    }
+
+    fn stalled(&self) -> NoAnswer {
+        let busy = self.activity.busy_for().unwrap_or(ANSWER_MAX);
+        NoAnswer::Stalled { stage: self.activity.stage(), busy }
     }
 }
 
@@ -83,6 +134,7 @@ pub struct Engine {
     link: Link,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Card>,
+    watchdog: JoinHandle<()>,
 }
 
 impl Engine {
@@ -101,12 +153,18 @@ impl Engine {
         if let Some(line_out) = line_out {
             card.set_line_out(line_out);
         }
+        let activity = Arc::clone(&card.activity);
         let (commands, inbox) = mpsc::channel();
-        let link = Link { bus, registers, identity, waker: Waker(Arc::clone(&wake)), commands };
+        let waker = Waker(Arc::clone(&wake));
+        let link = Link { bus, registers, identity, activity: Arc::clone(&activity), waker, commands };
         let stop = Arc::new(AtomicBool::new(false));
         let worker = Worker { card, bus: Arc::clone(&link.bus), watched, wake, inbox, stop: Arc::clone(&stop) };
         let thread = std::thread::Builder::new().name("card".into()).spawn(move || worker.run())?;
-        Ok(Self { link, stop, thread })
+        let watchdog = {
+            let stop = Arc::clone(&stop);
+            std::thread::Builder::new().name("watchdog".into()).spawn(move || watch(&activity, &stop))?
+        };
+        Ok(Self { link, stop, thread, watchdog })
     }
 
     /// What other threads need.
@@ -118,11 +176,42 @@ impl Engine {
     /// Ends the thread. The line out, to be finished.
     ///
     /// # Errors
-    /// The thread had ended by itself, which is a defect of the card.
-    pub fn stop(self) -> Result<Option<LineOut>, Gone> {
+    /// Both are defects of the card: [`NoAnswer::Gone`] when the thread had ended by itself, [`NoAnswer::Stalled`] when it
+    /// does not end.
+    pub fn stop(self) -> Result<Option<LineOut>, NoAnswer> {
         self.stop.store(true, Ordering::Release);
         self.link.wake();
-        self.thread.join().map(|mut card| card.take_line_out()).map_err(|_| Gone)
+        self.watchdog.thread().unpark();
+        let begun = Instant::now();
+        while !self.thread.is_finished() {
+            if begun.elapsed() > STOP_MAX {
+                return Err(self.link.stalled());
+            }
+            std::thread::sleep(STOP_POLL);
+        }
+        let _ = self.watchdog.join();
+        self.thread.join().map(|mut card| card.take_line_out()).map_err(|_| NoAnswer::Gone)
+    }
+}
+
+/// Names a card's thread that stalls, once each time that it does.
+fn watch(activity: &Activity, stop: &AtomicBool) {
+    static STALLED: LogLimit = LogLimit::new();
+    let mut named = false;
+    while !stop.load(Ordering::Acquire) {
+        std::thread::park_timeout(WATCH_EVERY);
+        let stalled = activity.busy_for().filter(|busy| *busy >= STALL);
+        if let Some(busy) = stalled.filter(|_| !named) {
+            let (stage, busy) = (activity.stage(), busy.as_millis());
+            STALLED.log(
+                log::Level::Error,
+                format_args!(
+                    "the card's thread has been {stage} for {busy} ms; the host is overloaded, or this is a defect of the \
+                     card"
+                ),
+            );
+        }
+        named = stalled.is_some();
     }
 }
 
@@ -140,6 +229,7 @@ impl Worker {
         let mut events: Vec<epoll::Event> = Vec::with_capacity(Queue::ALL.len() + 1);
         let mut more = false;
         while !self.stop.load(Ordering::Acquire) {
+            self.card.activity.enter(Stage::Waiting);
             let now = Instant::now();
             let deadline = if more { Some(now) } else { self.card.deadline(now) };
             let timeout = deadline.map(|deadline| {
@@ -151,6 +241,8 @@ impl Worker {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => log::error!("waiting for kicks failed: {error}"),
             }
+            self.card.activity.turn();
+            self.card.activity.enter(Stage::Command);
             for event in &events {
                 match event.data.u64() {
                     WAKE => {
@@ -159,7 +251,10 @@ impl Worker {
                     queue => self.bus.lock().take_kicks(Queue(queue as u16)),
                 }
             }
-            while let Ok(command) = self.inbox.try_recv() {
+            for _ in 0..COMMANDS_MAX {
+                let Ok(command) = self.inbox.try_recv() else { break };
+                self.card.activity.turn();
+                self.card.activity.enter(Stage::Command);
                 self.guarded(command);
                 // What it has set off is done before the next question is answered.
                 self.guarded(Card::service);

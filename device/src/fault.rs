@@ -3,8 +3,6 @@
 //! A card that lies about its rings breaks the virtio protocol as no driver's mistake can make it: each lie is told with
 //! the next chain that is returned on a queue.
 
-use std::sync::Arc;
-
 use card_spec::queue::Queue;
 use serde::Deserialize;
 
@@ -49,17 +47,16 @@ impl Card {
     /// # Errors
     /// There is no such queue.
     pub fn misbehave(&mut self, misdeed: Misdeed) -> Result<(), NoQueue> {
-        let bus = Arc::clone(&self.bus);
         match misdeed {
             Misdeed::LoseSession {} => {
                 log::warn!("told to lose the session");
-                self.flush_wave_buffers(&mut bus.lock());
+                self.flush_wave_buffers();
                 self.give_up_session();
             }
             Misdeed::Lie { lie, queue } => {
                 let queue = Queue::ALL.into_iter().find(|known| known.0 == queue).ok_or(NoQueue(queue))?;
                 log::warn!("told to lie about the next chain of {queue}: {lie:?}");
-                bus.lock().lie(queue, lie);
+                self.bus.lock().lie(queue, lie);
             }
         }
         Ok(())

@@ -23,6 +23,7 @@
 //! the [`diagnosis`] registers, which anybody may read at any time. Neither thread can be ended by a guest: errors are
 //! answers and diagnoses, and a panic, which would be a defect of this program, costs the session and nothing else.
 
+pub mod activity;
 pub mod args;
 pub mod bank;
 pub mod bus;
@@ -48,6 +49,7 @@ mod queues;
 pub mod render;
 pub mod session;
 pub mod session_synth;
+pub mod slice;
 pub mod socket;
 pub mod statistics;
 pub mod status;

@@ -9,7 +9,7 @@ use clap::Parser;
 use dmus_card::args::{Arguments, BankCommand, Command, Render, Serve};
 use dmus_card::card::Options;
 use dmus_card::control_socket::ControlSocket;
-use dmus_card::engine::Engine;
+use dmus_card::engine::{Engine, NoAnswer};
 use dmus_card::exit::Failure;
 use dmus_card::line_out::LineOut;
 use dmus_card::socket::vhost_user::{Ended, VhostUser};
@@ -126,8 +126,11 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
     }
 
     drop(control);
-    let line_out = engine.stop().map_err(|_| {
-        Failure::Internal("the card's thread had ended; this is a defect of the card, please report it".into())
+    let line_out = engine.stop().map_err(|error| match error {
+        NoAnswer::Gone => {
+            Failure::Internal("the card's thread had ended; this is a defect of the card, please report it".into())
+        }
+        stalled @ NoAnswer::Stalled { .. } => Failure::Internal(stalled.to_string()),
     })?;
     served?;
     line_out.map_or(Ok(()), |line_out| line_out.finish().map_err(Failure::from))

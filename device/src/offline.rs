@@ -19,6 +19,7 @@ use crate::exit::Failure;
 use crate::hexadecimal;
 use crate::render::Renderer;
 use crate::session::{Parameters, Session};
+use crate::slice::Slice;
 use crate::statistics::{hundredths_db, peak};
 use crate::stems::{self, Stems};
 use crate::stream::Stream;
@@ -178,7 +179,7 @@ pub fn render_tuned(
         }
         session.backlog = waiting.len() > 0;
         let left = usize::try_from(frames - done).unwrap_or(usize::MAX);
-        let rendered = renderer.render(&mut session, left);
+        let rendered = renderer.render(&mut session, left, &Slice::begin());
         highest = highest.max(peak(rendered));
         done += rendered.len() as u64;
         sink(rendered)?;

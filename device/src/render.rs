@@ -6,8 +6,9 @@ use card_spec::control::StreamState;
 use sha2::Digest;
 
 use crate::output::Frame;
-use crate::session::Session;
-use crate::timeline::Group;
+use crate::session::{Playing, Session};
+use crate::slice::Slice;
+use crate::timeline::{Group, Pending};
 
 /// Largest number of frames rendered at a time (`--render-block`). It bounds how long the card does not look at
 /// anything else: 4096 frames are 85 ms of sound at 48 kHz, and a few milliseconds of work.
@@ -28,13 +29,17 @@ impl Renderer {
         Self { block: vec![[0; 2]; block.clamp(1, RENDER_BLOCK_MAX)].into_boxed_slice() }
     }
 
-    /// Plays what is due, then renders up to the next event, at most `frames` and one block. The frames rendered; empty
-    /// when events have played that made room for batches which wait, so that these can be taken first.
+    /// Plays what is due, then renders up to the next event, at most `frames` and one block. Returns the frames rendered;
+    /// none when events have played that made room for batches which wait, so that these can be taken first, and none
+    /// when `slice` is over before all events of the frame have played.
     ///
-    /// That place is the same whatever the block size: room is only made where events play.
-    pub fn render(&mut self, session: &mut Session, frames: usize) -> &[Frame] {
+    /// The first of these places is the same whatever the block size, since room is only made where events play; and
+    /// what comes after the second goes on with the very next event.
+    pub fn render(&mut self, session: &mut Session, frames: usize, slice: &Slice) -> &[Frame] {
         let had_room = session.timeline.has_room();
-        play_due(session);
+        if !play_due(session, slice) {
+            return &[];
+        }
         if session.backlog && !had_room && session.timeline.has_room() {
             return &[];
         }
@@ -54,22 +59,44 @@ impl Renderer {
     }
 }
 
-/// Gives the synthesizer what is due at the frame to be rendered.
-fn play_due(session: &mut Session) {
-    while let Some(event) = session.timeline.take_due() {
-        match session.render_state(event.stream) {
-            Some(StreamState::RUN) => {
-                let groups = match event.group {
-                    Group::Every => 0..session.parameters.channel_groups,
-                    Group::One(group) => group..group.saturating_add(1),
-                };
-                for group in groups {
-                    session.synth.synth().midi(group, event.message.bytes());
+/// Gives the synthesizer what is due at the frame to be rendered. Returns whether that was all: a slice may end between
+/// two messages, for even one message may be for every channel group.
+fn play_due(session: &mut Session, slice: &Slice) -> bool {
+    loop {
+        let playing = match session.playing.take() {
+            Some(playing) => playing,
+            None => {
+                let Some(event) = session.timeline.take_due() else { return true };
+                match session.render_state(event.stream) {
+                    Some(StreamState::RUN) => Playing::new(event, session.parameters.channel_groups),
+                    Some(_) => {
+                        session.timeline.hold(event);
+                        continue;
+                    }
+                    None => continue,
                 }
             }
-            Some(_) => session.timeline.hold(event),
-            None => {}
+        };
+        let Playing { event, mut groups } = playing;
+        while let Some(group) = groups.next() {
+            session.synth.synth().midi(group, event.message.bytes());
+            if slice.is_over() {
+                if !groups.is_empty() {
+                    session.playing = Some(Playing { event, groups });
+                }
+                return session.playing.is_none() && !session.timeline.is_due();
+            }
         }
+    }
+}
+
+impl Playing {
+    fn new(event: Pending, channel_groups: u16) -> Self {
+        let groups = match event.group {
+            Group::Every => 0..channel_groups,
+            Group::One(group) => group..group.saturating_add(1),
+        };
+        Self { event, groups }
     }
 }
 

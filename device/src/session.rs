@@ -1,5 +1,6 @@
 //! A session: all that lives from one `OPEN` to the next.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use card_spec::control::{PortParameters, StreamKind, StreamState, effect, port_parameter};
@@ -21,7 +22,7 @@ use crate::session_synth::SessionSynth;
 use crate::statistics::RunningStatistics;
 use crate::stream::Streams;
 use crate::sysex::{Assembled, Assembly};
-use crate::timeline::{Group, Message, Timeline};
+use crate::timeline::{Group, Message, Pending, Timeline};
 
 /// A wave buffer that has been taken and is not filled yet. Only the oldest one is ever taken, the rest wait in the
 /// ring, so that a stopped ring gives every buffer back.
@@ -29,6 +30,13 @@ use crate::timeline::{Group, Message, Timeline};
 pub(crate) struct WaveBuffer {
     pub(crate) chain: Chain,
     pub(crate) frames: usize,
+}
+
+/// An event that plays: the groups that are still to get it.
+#[derive(Debug)]
+pub(crate) struct Playing {
+    pub(crate) event: Pending,
+    pub(crate) groups: Range<u16>,
 }
 
 /// The page that the driver has lent.
@@ -149,6 +157,10 @@ pub struct Session {
     pub(crate) clock_started: bool,
     /// The wave buffer to be filled next.
     pub(crate) wave_buffer: Option<WaveBuffer>,
+    /// Some frames of the wave buffer have been rendered, and not all.
+    pub(crate) filling: bool,
+    /// The event in whose middle the last slice of work ended.
+    pub(crate) playing: Option<Playing>,
     /// Batches wait in the ring for want of room.
     pub(crate) backlog: bool,
     pub(crate) assembly: Assembly,
@@ -177,6 +189,8 @@ impl Session {
             clock: RealtimeClock::default(),
             clock_started: false,
             wave_buffer: None,
+            filling: false,
+            playing: None,
             backlog: false,
             assembly: Assembly::default(),
             capture: Capture::default(),
@@ -230,6 +244,13 @@ impl Session {
         };
         let group = group.checked_sub(1).map_or(Group::Every, Group::One);
         Ok(self.timeline.schedule(header.time.get(), stream, group, message))
+    }
+
+    /// Discards what one stream has sent and not played.
+    pub(crate) fn discard(&mut self, stream: u32) {
+        self.timeline.discard(stream);
+        self.assembly.discard(stream);
+        self.playing.take_if(|playing| playing.event.stream == stream);
     }
 
     /// Events of a stream were dropped.

@@ -193,9 +193,15 @@ impl Timeline {
         self.pending.peek().map(|Reverse(event)| event.frame)
     }
 
+    /// Whether an event is due at the frame to be rendered.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.next_frame().is_some_and(|frame| frame <= self.position)
+    }
+
     /// The next event, if it is due at the frame to be rendered.
     pub fn take_due(&mut self) -> Option<Pending> {
-        if self.next_frame()? > self.position {
+        if !self.is_due() {
             return None;
         }
         let Reverse(event) = self.pending.pop()?;

@@ -3,6 +3,7 @@
 use card_spec::control::{RequestCode, RequestHeader, ResponseHeader, Status};
 use card_spec::diagnosis::Diagnosis;
 use card_spec::event::event_flag;
+use card_spec::feature;
 use card_spec::identity::FirstError;
 use card_spec::limits::CHAIN_DESCRIPTORS_MAX;
 use card_spec::queue::Queue;
@@ -260,16 +261,42 @@ fn indirect_tables_work_and_wrong_ones_are_diagnosed() {
         first(&mut driver, Diagnosis::CHAIN_MALFORMED, Queue::CONTROL);
         assert_well(&mut driver);
     }
-    for (address, length) in [(request.address, 15), (0, 64), (u64::MAX - 32, 64)] {
+    let outside = Diagnosis::INDIRECT_OUTSIDE_MEMORY;
+    for (address, length, flags, code) in [
+        (request.address, 15, flag::INDIRECT, Diagnosis::CHAIN_MALFORMED),
+        (request.address, 0, flag::INDIRECT, Diagnosis::CHAIN_MALFORMED),
+        (0, 64, flag::INDIRECT, outside),
+        (driver.machine.ram.end() - 16, 64, flag::INDIRECT, outside),
+        (u64::MAX - 32, 64, flag::INDIRECT, outside),
+        (request.address, 64, flag::INDIRECT | flag::NEXT, Diagnosis::INDIRECT_WITH_NEXT),
+    ] {
         driver.machine.card().registers.clear();
         let ring = &mut driver.machine.rings[0];
-        ring.describe(80, Descriptor { address, length, flags: flag::INDIRECT, next: 0 });
+        ring.describe(80, Descriptor { address, length, flags, next: 0 });
         ring.publish(80);
         driver.machine.kick(Queue::CONTROL);
         driver.machine.wait(Queue::CONTROL);
-        first(&mut driver, Diagnosis::CHAIN_MALFORMED, Queue::CONTROL);
+        first(&mut driver, code, Queue::CONTROL);
         assert_well(&mut driver);
     }
+}
+
+#[test]
+fn an_indirect_table_that_was_not_negotiated_is_diagnosed() {
+    let mut machine = Machine::with_card(Mode::Lockstep);
+    machine.features &= !feature::INDIRECT_DESC;
+    let mut driver = Driver::new(machine);
+    assert_eq!(driver.open().status, Status::OK);
+    let request = latency_request(&driver);
+    driver.machine.rings[0].offer_indirect(&[Descriptor {
+        address: request.address,
+        length: request.length,
+        flags: 0,
+        next: 0,
+    }]);
+    driver.machine.kick(Queue::CONTROL);
+    driver.machine.wait(Queue::CONTROL);
+    first(&mut driver, Diagnosis::INDIRECT_NOT_NEGOTIATED, Queue::CONTROL);
 }
 
 #[test]

@@ -3,11 +3,13 @@
 use card_spec::diagnosis::Diagnosis;
 use card_spec::limits::CHAIN_DESCRIPTORS_MAX;
 use card_spec::queue::Queue;
-use virtio_queue::DescriptorChain;
 use virtio_queue::desc::split::Descriptor;
 use vm_memory::{Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
 
 use crate::diagnosis::Fault;
+
+/// Length of a descriptor (virtio 1.2, section 2.7.5).
+const DESCRIPTOR_BYTES: u64 = size_of::<Descriptor>() as u64;
 
 /// A piece of guest memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,34 +25,42 @@ pub struct Chain {
     pub(super) head: u16,
     /// Which set-up of the ring it came from: it is never returned to a later one.
     pub(super) generation: u64,
+    /// Its place in the order of chains made available, modulo 65,536.
+    pub(super) position: u16,
     pub(super) writable: Vec<Segment>,
     request: Vec<u8>,
     fault: Option<Fault>,
 }
 
+/// Where a chain is to be found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) queue: Queue,
+    /// Which set-up of the ring it comes from.
+    pub(super) generation: u64,
+    /// Its place in the order of chains made available, modulo 65,536.
+    pub(super) position: u16,
+    pub(super) head: u16,
+    /// The ring's descriptor table, and how many descriptors it has.
+    pub(super) table: GuestAddress,
+    pub(super) size: u16,
+    /// Whether the driver accepted `VIRTIO_F_INDIRECT_DESC`.
+    pub(super) indirect: bool,
+}
+
 impl Chain {
-    /// Walks the chain once, checks it and copies its readable part, at most `readable_max` bytes.
+    /// Walks the chain once, reading each descriptor once, checks it and copies its readable part, at most `readable_max`
+    /// bytes.
     ///
     /// A fault does not end it: the chain is still to be returned, with a status if it has room for one.
-    pub(super) fn copy(
-        queue: Queue,
-        generation: u64,
-        memory: &GuestMemoryMmap,
-        chain: DescriptorChain<&GuestMemoryMmap>,
-        readable_max: u32,
-    ) -> Self {
-        let head = chain.head_index();
-        let mut copy = Self { queue, head, generation, writable: Vec::new(), request: Vec::new(), fault: None };
+    pub(super) fn copy(place: Place, memory: &GuestMemoryMmap, readable_max: u32) -> Self {
+        let Place { queue, generation, position, head, .. } = place;
+        let mut copy =
+            Self { queue, head, generation, position, writable: Vec::new(), request: Vec::new(), fault: None };
         let mut readable: Vec<Segment> = Vec::new();
-        let mut seen = 0;
-        let mut last: Option<Descriptor> = None;
-        // The iterator ends without a word on a loop, an index out of range and a nested table alike. What tells such an
-        // end from a true one is that the last descriptor still promises another.
-        for descriptor in chain.take(CHAIN_DESCRIPTORS_MAX + 1) {
-            seen += 1;
-            last = Some(descriptor);
+        let walked = walk(place, memory, |descriptor| {
             if descriptor.len() == 0 {
-                continue;
+                return;
             }
             let segment = Segment { address: descriptor.addr(), length: descriptor.len() };
             let access = if descriptor.is_write_only() { Permissions::Write } else { Permissions::Read };
@@ -63,9 +73,9 @@ impl Chain {
             } else {
                 readable.push(segment);
             }
-        }
-        if seen > CHAIN_DESCRIPTORS_MAX || last.is_none_or(|last| last.has_next()) {
-            copy.found(Diagnosis::CHAIN_MALFORMED, 0, u32::try_from(seen).unwrap_or(u32::MAX));
+        });
+        if let Err((code, got)) = walked {
+            copy.found(code, 0, got);
         }
         let length: u64 = readable.iter().map(|segment| u64::from(segment.length)).sum();
         if length > u64::from(readable_max) {
@@ -132,6 +142,54 @@ impl Chain {
     #[must_use]
     pub fn diagnose(&self, code: Diagnosis) -> Fault {
         Fault::new(code).on(self.queue).at(self.head.into())
+    }
+}
+
+/// Shows each descriptor of a chain, those of an indirect table in its place (virtio 1.2, section 2.7.5). `Err` with a
+/// diagnosis and what it says under "got" where the chain ends wrongly.
+///
+/// Crate `virtio-queue` has an iterator for this, which ends without a word on everything that it does not like.
+fn walk(place: Place, memory: &GuestMemoryMmap, mut show: impl FnMut(Descriptor)) -> Result<(), (Diagnosis, u32)> {
+    let (mut table, mut entries) = (place.table, u32::from(place.size));
+    let mut index = u32::from(place.head);
+    let mut inside_indirect = false;
+    let mut shown = 0_u32;
+    loop {
+        let malformed = (Diagnosis::CHAIN_MALFORMED, shown);
+        if index >= entries {
+            return Err(malformed);
+        }
+        let at = table.0.checked_add(u64::from(index).saturating_mul(DESCRIPTOR_BYTES)).ok_or(malformed)?;
+        let descriptor: Descriptor = memory.read_obj(GuestAddress(at)).map_err(|_| malformed)?;
+        if descriptor.refers_to_indirect_table() {
+            if !place.indirect {
+                return Err((Diagnosis::INDIRECT_NOT_NEGOTIATED, shown));
+            }
+            if descriptor.has_next() {
+                return Err((Diagnosis::INDIRECT_WITH_NEXT, shown));
+            }
+            let length = u64::from(descriptor.len());
+            if inside_indirect || length == 0 || length % DESCRIPTOR_BYTES != 0 {
+                return Err(malformed);
+            }
+            if !memory.check_range(descriptor.addr(), descriptor.len() as usize, Permissions::Read) {
+                return Err((Diagnosis::INDIRECT_OUTSIDE_MEMORY, page(descriptor.addr())));
+            }
+            inside_indirect = true;
+            table = descriptor.addr();
+            entries = descriptor.len() / DESCRIPTOR_BYTES as u32;
+            index = 0;
+            continue;
+        }
+        shown = shown.saturating_add(1);
+        if shown as usize > CHAIN_DESCRIPTORS_MAX {
+            return Err((Diagnosis::CHAIN_MALFORMED, shown));
+        }
+        show(descriptor);
+        if !descriptor.has_next() {
+            return Ok(());
+        }
+        index = descriptor.next().into();
     }
 }
 

@@ -7,6 +7,8 @@ use vm_memory::{
     FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap, MmapRegion,
 };
 
+use super::sigbus::{self, Watch};
+
 /// Most regions at a time: what vhost in the Linux kernel takes, so that no machine QEMU can build is refused.
 pub const REGIONS_MAX: usize = 509;
 
@@ -69,26 +71,36 @@ pub enum MemoryError {
 }
 
 /// The guest memory that the card can reach.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Memory {
+    // Before the map, so that no region is watched that is not mapped.
+    entries: Vec<Entry>,
     map: GuestMemoryMmap,
-    regions: Vec<Region>,
+    /// [`sigbus::losses`] when the regions were last looked at.
+    losses_seen: usize,
+}
+
+/// A region that is mapped.
+struct Entry {
+    region: Region,
+    /// `None` for memory that the card has not mapped itself.
+    watch: Option<Watch>,
 }
 
 impl Memory {
     /// Memory that is already mapped, at the same addresses for the front-end and the guest.
     #[must_use]
     pub fn from_map(map: GuestMemoryMmap) -> Self {
-        let regions = map
-            .iter()
-            .map(|region| Region {
+        let entry = |region: &GuestRegionMmap| Entry {
+            region: Region {
                 guest_address: region.start_addr().0,
                 length: region.len(),
                 user_address: region.start_addr().0,
                 file_offset: 0,
-            })
-            .collect();
-        Self { map, regions }
+            },
+            watch: None,
+        };
+        Self { entries: map.iter().map(entry).collect(), map, losses_seen: sigbus::losses() }
     }
 
     /// Adds a region.
@@ -96,15 +108,16 @@ impl Memory {
     /// # Errors
     /// [`MemoryError`]; the memory is as before.
     pub fn add(&mut self, region: Region, file: File) -> Result<(), MemoryError> {
-        if self.regions.len() >= REGIONS_MAX {
+        if self.entries.len() >= REGIONS_MAX {
             return Err(MemoryError::TooMany);
         }
         let mapped = Arc::new(map(region, file)?);
+        let watch = Watch::new(mapped.as_ptr(), mapped.size()).ok_or(MemoryError::TooMany)?;
         self.map = self
             .map
             .insert_region(mapped)
             .map_err(|source| MemoryError::Collection { guest_address: region.guest_address, source })?;
-        self.regions.push(region);
+        self.entries.push(Entry { region, watch: Some(watch) });
         Ok(())
     }
 
@@ -113,28 +126,47 @@ impl Memory {
     /// # Errors
     /// [`MemoryError::Collection`], when there is none at this address of this length; the memory is as before.
     pub fn remove(&mut self, guest_address: u64, length: u64) -> Result<(), MemoryError> {
-        let (map, _) = self
+        let (map, removed) = self
             .map
             .remove_region(GuestAddress(guest_address), length)
             .map_err(|source| MemoryError::Collection { guest_address, source })?;
+        self.entries.retain(|entry| entry.region.guest_address != guest_address);
         self.map = map;
-        self.regions.retain(|region| region.guest_address != guest_address);
+        drop(removed);
         Ok(())
     }
 
-    /// The regions.
+    /// Takes out of use what was lost because its file became shorter. The regions, as they were announced.
+    pub fn take_lost(&mut self) -> Vec<Region> {
+        let losses = sigbus::losses();
+        if losses == self.losses_seen {
+            return Vec::new();
+        }
+        self.losses_seen = losses;
+        let is_lost = |entry: &Entry| entry.watch.as_ref().is_some_and(Watch::is_lost);
+        let lost: Vec<Region> = self.entries.iter().filter(|entry| is_lost(entry)).map(|entry| entry.region).collect();
+        for region in &lost {
+            if let Err(error) = self.remove(region.guest_address, region.length) {
+                log::error!("{error}; this is a defect of the card");
+            }
+        }
+        lost
+    }
+
+    /// Whether there is none.
     #[must_use]
-    pub fn regions(&self) -> &[Region] {
-        &self.regions
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// The guest address of `length` bytes that the front-end has at `user_address`, if one region holds them all.
     #[must_use]
     pub fn guest_address(&self, user_address: u64, length: u64) -> Option<GuestAddress> {
-        self.regions.iter().find_map(|region| {
+        self.entries.iter().find_map(|Entry { region, .. }| {
             let offset = user_address.checked_sub(region.user_address)?;
             let end = offset.checked_add(length)?;
-            (end <= region.length).then(|| GuestAddress(region.guest_address + offset))
+            let address = region.guest_address.checked_add(offset)?;
+            (end <= region.length).then_some(GuestAddress(address))
         })
     }
 
@@ -168,7 +200,7 @@ mod tests {
     #[test]
     fn a_range_is_translated_only_if_one_region_holds_it_all() {
         let mut memory = Memory::from_map(GuestMemoryMmap::from_ranges(&[(GuestAddress(0x10_0000), 0x1000)]).unwrap());
-        memory.regions[0].user_address = 0x7000_0000;
+        memory.entries[0].region.user_address = 0x7000_0000;
         assert_eq!(memory.guest_address(0x7000_0010, 0xff0), Some(GuestAddress(0x10_0010)));
         assert_eq!(memory.guest_address(0x7000_0010, 0xff1), None);
         assert_eq!(memory.guest_address(0x6fff_ffff, 1), None);
@@ -182,6 +214,6 @@ mod tests {
         let region = Region { guest_address: 0, length: 0x2000, user_address: 0, file_offset: 0 };
         let mut memory = Memory::default();
         assert!(matches!(memory.add(region, file), Err(MemoryError::FileTooShort { .. })));
-        assert!(memory.regions().is_empty());
+        assert!(memory.is_empty());
     }
 }

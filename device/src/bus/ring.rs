@@ -1,5 +1,6 @@
 //! One split virtqueue (virtio 1.2, section 2.7): its set-up, checked before the card touches it, and its life.
 
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use card_spec::queue::Queue;
 use virtio_queue::{Error, QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
 
-use super::chain::Chain;
+use super::chain::{Chain, Place};
 use super::memory::Memory;
 use crate::diagnosis::Fault;
 use crate::fault::Lie;
@@ -44,11 +45,36 @@ pub struct RingAddresses {
     pub used: RingAddress,
 }
 
+/// The guest-physical addresses that the parts of a ring take: descriptor table, available ring, used ring.
+pub(super) type Parts = [Range<u64>; 3];
+
+/// An answer to a chain whose ring was stopped while the card worked on it: it is given when the ring resumes there.
+struct Unreturned {
+    position: u16,
+    head: u16,
+    bytes: Vec<u8>,
+}
+
+/// Length of a descriptor table (virtio 1.2, section 2.7), for a size that has been checked.
+const fn descriptor_table_bytes(entries: usize) -> usize {
+    entries.saturating_mul(16)
+}
+
+/// Length of an available ring: flags, index, entries, and the event index behind them.
+const fn available_ring_bytes(entries: usize) -> usize {
+    entries.saturating_mul(2).saturating_add(6)
+}
+
+/// Length of a used ring: flags, index, entries, and the event index behind them.
+const fn used_ring_bytes(entries: usize) -> usize {
+    entries.saturating_mul(8).saturating_add(6)
+}
+
 enum State {
     /// Not set up, or taken back.
     Stopped,
     /// In use.
-    Running(virtio_queue::Queue),
+    Running(virtio_queue::Queue, Parts),
     /// Set up wrongly: not touched until the transport takes it back.
     Parked(Fault),
 }
@@ -64,6 +90,7 @@ pub(super) struct Ring {
     pub(super) addresses: Option<RingAddresses>,
     pub(super) enabled: bool,
     pub(super) event_idx: bool,
+    pub(super) indirect: bool,
     pub(super) kick: Option<OwnedFd>,
     pub(super) call: Option<OwnedFd>,
 
@@ -72,6 +99,7 @@ pub(super) struct Ring {
     generation: u64,
     /// Chains taken and not returned. They are returned in order, so these are the last ones taken.
     outstanding: u16,
+    unreturned: Option<Unreturned>,
     storm: Storm,
     /// What the next chain is lied about.
     pub(super) lie: Option<Lie>,
@@ -91,11 +119,13 @@ impl Ring {
             addresses: None,
             enabled: false,
             event_idx: false,
+            indirect: false,
             kick: None,
             call: None,
             state: State::Stopped,
             generation: 0,
             outstanding: 0,
+            unreturned: None,
             storm: Storm { since: Instant::now(), kicks: 0 },
             lie: None,
         }
@@ -112,7 +142,7 @@ impl Ring {
 
     /// In use now.
     pub(super) fn is_live(&self) -> bool {
-        self.enabled && matches!(self.state, State::Running(_))
+        self.enabled && matches!(self.state, State::Running(..))
     }
 
     pub(super) fn fault(&self) -> Option<Fault> {
@@ -125,7 +155,7 @@ impl Ring {
     /// The size that the ring works with; 0 when it does not.
     pub(super) fn working_size(&self) -> u16 {
         match &self.state {
-            State::Running(queue) => queue.size(),
+            State::Running(queue, _) => queue.size(),
             _ => 0,
         }
     }
@@ -134,11 +164,19 @@ impl Ring {
         self.generation
     }
 
-    /// Checks what the transport has said, and starts or parks the ring.
-    pub(super) fn start(&mut self, memory: &Memory) -> Result<(), Fault> {
-        match self.checked(memory) {
-            Ok(queue) => {
-                self.state = State::Running(queue);
+    /// What it takes of guest memory while it runs.
+    pub(super) fn parts(&self) -> Option<(Queue, &Parts)> {
+        match &self.state {
+            State::Running(_, parts) => Some((self.which, parts)),
+            _ => None,
+        }
+    }
+
+    /// Checks what the transport has said, and starts or parks the ring. `others` are the rings that run.
+    pub(super) fn start(&mut self, memory: &Memory, others: &[(Queue, Parts)]) -> Result<(), Fault> {
+        match self.checked(memory, others) {
+            Ok((queue, parts)) => {
+                self.state = State::Running(queue, parts);
                 self.outstanding = 0;
                 Ok(())
             }
@@ -149,9 +187,9 @@ impl Ring {
         }
     }
 
-    fn checked(&self, memory: &Memory) -> Result<virtio_queue::Queue, Fault> {
+    fn checked(&self, memory: &Memory, others: &[(Queue, Parts)]) -> Result<(virtio_queue::Queue, Parts), Fault> {
         let fault = |code| Fault::new(code).on(self.which);
-        if memory.regions().is_empty() {
+        if memory.is_empty() {
             return Err(fault(Diagnosis::MEMORY_NOT_SHARED));
         }
         let size = u16::try_from(self.size)
@@ -161,30 +199,56 @@ impl Ring {
         let Some(addresses) = self.addresses else {
             return Err(fault(Diagnosis::RING_OUTSIDE_MEMORY));
         };
-        let entries = u64::from(size);
-        // Lengths and alignments: virtio 1.2, section 2.7.
+        let entries = usize::from(size);
+        // Alignments: virtio 1.2, section 2.7.
         let parts = [
-            (addresses.descriptors, 16 * entries, 16, Permissions::Read),
-            (addresses.available, 6 + 2 * entries, 2, Permissions::Read),
-            (addresses.used, 6 + 8 * entries, 4, Permissions::Write),
+            (addresses.descriptors, descriptor_table_bytes(entries), 16, Permissions::Read),
+            (addresses.available, available_ring_bytes(entries), 2, Permissions::Read),
+            (addresses.used, used_ring_bytes(entries), 4, Permissions::Write),
         ];
         let mut places = [GuestAddress(0); 3];
-        for (index, (address, length, alignment, access)) in parts.into_iter().enumerate() {
-            let at = u32::try_from(index).unwrap_or_default();
+        for (at, (place_of_part, (address, length, alignment, access))) in (0_u32..).zip(places.iter_mut().zip(parts)) {
             let (RingAddress::Guest(raw) | RingAddress::User(raw)) = address;
-            if raw % alignment != 0 {
+            if !raw.is_multiple_of(alignment) {
                 let expected = u32::try_from(alignment).unwrap_or_default();
                 return Err(fault(Diagnosis::RING_MISALIGNED).at(at).expected(expected, raw as u32));
             }
             let place = match address {
                 RingAddress::Guest(raw) => Some(GuestAddress(raw)),
-                RingAddress::User(raw) => memory.guest_address(raw, length),
+                RingAddress::User(raw) => memory.guest_address(raw, length as u64),
             };
-            let place = place.filter(|place| memory.map().check_range(*place, length as usize, access));
+            let place = place.filter(|place| memory.map().check_range(*place, length, access));
             let known = if let RingAddress::Guest(raw) = address { (raw >> 12) as u32 } else { 0 };
-            places[index] = place.ok_or_else(|| fault(Diagnosis::RING_OUTSIDE_MEMORY).at(at).got(known))?;
+            *place_of_part = place.ok_or_else(|| fault(Diagnosis::RING_OUTSIDE_MEMORY).at(at).got(known))?;
         }
-        self.queue(memory, size, places).map_err(|_| fault(Diagnosis::RING_OUTSIDE_MEMORY))
+        let [descriptors, available, used] = places;
+        let range = |start: GuestAddress, length: usize| start.0..start.0.saturating_add(length as u64);
+        let ranges = [
+            range(descriptors, descriptor_table_bytes(entries)),
+            range(available, available_ring_bytes(entries)),
+            range(used, used_ring_bytes(entries)),
+        ];
+        self.check_overlap(&ranges, others)?;
+        let queue = self.queue(memory, size, places).map_err(|_| fault(Diagnosis::RING_OUTSIDE_MEMORY))?;
+        Ok((queue, ranges))
+    }
+
+    /// No part may share memory with another one, of this ring or of those that run: what the card writes to one would
+    /// be read from the other.
+    fn check_overlap(&self, parts: &Parts, others: &[(Queue, Parts)]) -> Result<(), Fault> {
+        let own = std::iter::once((self.which, parts));
+        for (queue, theirs) in own.chain(others.iter().map(|(queue, parts)| (*queue, parts))) {
+            for (at, part) in (0_u32..).zip(parts) {
+                for (other_at, other) in (0_u32..).zip(theirs) {
+                    let itself = queue == self.which && other_at <= at;
+                    if !itself && part.start < other.end && other.start < part.end {
+                        let fault = Fault::new(Diagnosis::RING_OVERLAP).on(self.which);
+                        return Err(fault.at(at).expected(queue.0.into(), other_at));
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     fn queue(&self, memory: &Memory, size: u16, places: [GuestAddress; 3]) -> Result<virtio_queue::Queue, Error> {
@@ -205,11 +269,11 @@ impl Ring {
     /// Takes the ring out of use. The index of the next chain to take, as if those outstanding had never been taken.
     pub(super) fn stop(&mut self) -> u16 {
         let base = match &self.state {
-            State::Running(queue) => queue.next_avail().wrapping_sub(self.outstanding),
+            State::Running(queue, _) => queue.next_avail().wrapping_sub(self.outstanding),
             _ => self.base,
         };
         self.state = State::Stopped;
-        self.generation += 1;
+        self.generation = self.generation.wrapping_add(1);
         self.outstanding = 0;
         self.lie = None;
         self.base = base;
@@ -219,10 +283,38 @@ impl Ring {
         base
     }
 
+    /// Keeps the answer to a chain under which the ring was stopped, if the ring begins, or has begun, with that chain
+    /// again. A machine that is paused and continued must not have a request carried out twice.
+    pub(super) fn keep_answer(&mut self, chain: &Chain, parts: &[&[u8]]) {
+        let untouched = match &self.state {
+            State::Stopped => true,
+            State::Running(queue, _) => queue.next_avail() == self.base,
+            State::Parked(_) => false,
+        };
+        if untouched && self.generation == chain.generation.wrapping_add(1) && self.base == chain.position {
+            let (position, head, bytes) = (chain.position, chain.head, parts.concat());
+            self.unreturned = Some(Unreturned { position, head, bytes });
+        }
+    }
+
+    /// The head of the chain that the ring begins with and the answer to it, if the card has carried it out already.
+    pub(super) fn take_answer(&mut self) -> Option<(u16, Vec<u8>)> {
+        if !self.is_live() {
+            return None;
+        }
+        let kept = self.unreturned.take()?;
+        (self.base == kept.position).then_some((kept.head, kept.bytes))
+    }
+
+    /// A new life of the device: what was asked in the last one has no answer.
+    pub(super) fn forget_answer(&mut self) {
+        self.unreturned = None;
+    }
+
     /// Parks a running ring.
-    fn park(&mut self, fault: Fault) -> Fault {
+    pub(super) fn park(&mut self, fault: Fault) -> Fault {
         self.state = State::Parked(fault);
-        self.generation += 1;
+        self.generation = self.generation.wrapping_add(1);
         fault
     }
 
@@ -231,14 +323,23 @@ impl Ring {
         if !self.enabled {
             return Ok(None);
         }
-        let State::Running(queue) = &mut self.state else { return Ok(None) };
+        let State::Running(queue, _) = &mut self.state else { return Ok(None) };
         // Once, and once more after asking to be kicked, because an entry may have come in between.
         for _ in 0..2 {
             match queue.iter(memory) {
                 Ok(mut available) => {
                     if let Some(chain) = available.next() {
-                        self.outstanding += 1;
-                        return Ok(Some(Chain::copy(self.which, self.generation, memory, chain, readable_max)));
+                        let place = Place {
+                            queue: self.which,
+                            generation: self.generation,
+                            position: queue.next_avail().wrapping_sub(1),
+                            head: chain.head_index(),
+                            table: GuestAddress(queue.desc_table()),
+                            size: queue.size(),
+                            indirect: self.indirect,
+                        };
+                        self.outstanding = self.outstanding.saturating_add(1);
+                        return Ok(Some(Chain::copy(place, memory, readable_max)));
                     }
                 }
                 Err(Error::InvalidAvailRingIndex) => {
@@ -267,7 +368,7 @@ impl Ring {
 
     /// Returns a chain; whether the driver wants an interrupt for it. `Err` when the ring had to be parked.
     pub(super) fn give_back(&mut self, memory: &GuestMemoryMmap, head: u16, written: u32) -> Result<bool, Fault> {
-        let State::Running(queue) = &mut self.state else { return Ok(false) };
+        let State::Running(queue, _) = &mut self.state else { return Ok(false) };
         self.outstanding = self.outstanding.saturating_sub(1);
         if let Some(lie) = self.lie.take() {
             return Ok(tell(lie, queue, memory, head, written).is_ok());
@@ -292,7 +393,7 @@ impl Ring {
 
     /// Counts kicks; a fault when too many found nothing.
     pub(super) fn kicked(&mut self, memory: &GuestMemoryMmap, kicks: u64) -> Option<Fault> {
-        if let State::Running(queue) = &self.state {
+        if let State::Running(queue, _) = &self.state {
             let next = queue.next_avail();
             if queue.avail_idx(memory, Ordering::Acquire).is_ok_and(|index| index.0 != next) {
                 return None;

@@ -10,7 +10,7 @@ use card_spec::control::{
 };
 use card_spec::diagnosis::Diagnosis;
 use card_spec::limits::{
-    DOWNLOAD_BYTES_MAX, DOWNLOADS_MAX, REQUEST_BYTES_MAX, SAMPLE_RATE_MAX, SAMPLE_RATE_MIN, STREAMS_MAX,
+    DOWNLOAD_BYTES_MAX, DOWNLOADS_MAX, QUEUE_SIZE_MAX, REQUEST_BYTES_MAX, SAMPLE_RATE_MAX, SAMPLE_RATE_MIN, STREAMS_MAX,
 };
 use card_spec::queue::Queue;
 use card_spec::status_page::StatusPage;
@@ -19,11 +19,12 @@ use dls_synth::{Unload, VolumeItem};
 use sha2::Digest;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::bus::{Bus, Chain};
+use crate::bus::Chain;
 use crate::card::Card;
 use crate::clock::{Mode, QUANTUM};
 use crate::diagnosis::Fault;
 use crate::session::{Parameters, Session, StatusPageLoan};
+use crate::slice::Slice;
 use crate::stream::Stream;
 use crate::timeline::Anchor;
 
@@ -81,35 +82,37 @@ impl Refusal {
 type Outcome = Result<Answer, Refusal>;
 
 impl Card {
-    /// Answers all requests that are there. True when there was one.
-    pub(crate) fn serve_control(&mut self) -> bool {
+    /// Answers the requests that are there: no more than a ring holds, and none after `slice` is over. True when there was
+    /// one.
+    pub(crate) fn serve_control(&mut self, slice: &Slice) -> bool {
         let mut any = false;
-        // The lock is given up between requests, so that a transport never waits for more than one. No more requests
-        // than a ring holds, so that a driver in a loop cannot keep the card here.
-        for _ in 0..card_spec::limits::QUEUE_SIZE_MAX {
-            let bus = Arc::clone(&self.bus);
-            let mut bus = bus.lock();
-            let Some(chain) = bus.take(Queue::CONTROL, REQUEST_BYTES_MAX) else { break };
+        for _ in 0..QUEUE_SIZE_MAX {
+            // In lockstep, requests take effect between wave buffers, as long as time passes within one.
+            if (any && slice.is_over()) || self.is_filling() {
+                break;
+            }
+            let Some(chain) = self.bus.lock().take(Queue::CONTROL, REQUEST_BYTES_MAX) else { break };
             any = true;
             // Batches that were available when the request was kicked come first.
-            self.take_batches(&mut bus);
-            self.answer(&mut bus, chain);
+            self.serve_midi_out();
+            // Not under the lock: what a request costs is for its driver to wait for, and not for the transport.
+            self.answer(chain);
         }
         any
     }
 
-    fn answer(&mut self, bus: &mut Bus, chain: Chain) {
+    fn answer(&mut self, chain: Chain) {
         let room = usize::try_from(chain.writable_bytes()).unwrap_or(usize::MAX);
         if room < HEADER_BYTES {
             if chain.fault().is_none() {
                 let fault = chain.diagnose(Diagnosis::WRITABLE_TOO_SHORT);
                 self.registers.report(fault.expected(HEADER_BYTES as u32, room as u32));
             }
-            bus.complete(chain, &[]);
+            self.bus.lock().complete(chain, &[]);
             return;
         }
         let tag = RequestHeader::read_from_prefix(chain.request()).map_or(0, |(header, _)| header.tag.get());
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.carry_out(bus, &chain, room)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.carry_out(&chain, room)));
         let (status, payload) = match outcome {
             Ok(Ok(answer)) => (answer.status, answer.payload),
             Ok(Err(refusal)) => {
@@ -125,10 +128,10 @@ impl Card {
             }
         };
         let header = ResponseHeader { status: status.0.into(), length: (payload.len() as u32).into(), tag: tag.into() };
-        bus.complete(chain, &[header.as_bytes(), &payload]);
+        self.bus.lock().complete(chain, &[header.as_bytes(), &payload]);
     }
 
-    fn carry_out(&mut self, bus: &mut Bus, chain: &Chain, room: usize) -> Outcome {
+    fn carry_out(&mut self, chain: &Chain, room: usize) -> Outcome {
         if chain.fault().is_some() {
             // It has been reported.
             return Err(Refusal { status: Status::MALFORMED, fault: None, payload: Vec::new() });
@@ -151,34 +154,38 @@ impl Card {
         log::trace!("request {code}, {} bytes of payload", payload.len());
         let request = Request { chain, payload };
         match code {
-            RequestCode::OPEN => self.open(bus, &request.read()?),
+            RequestCode::OPEN => self.open(&request.read()?),
             _ if code.name().is_none() => {
                 let fault = chain.diagnose(Diagnosis::UNKNOWN_REQUEST).got(code.0);
                 Err(Refusal::new(Status::UNSUPPORTED, fault))
             }
             _ if self.session.is_none() => Err(Refusal::new(Status::NO_SESSION, chain.diagnose(Diagnosis::NO_SESSION))),
             RequestCode::CLOSE => {
-                self.flush_wave_buffers(bus);
+                self.flush_wave_buffers();
                 log::info!("the driver closed its session");
                 self.session = None;
                 Ok(Answer::DONE)
             }
-            _ => self.carry_out_in_session(bus, code, &request),
+            _ => self.carry_out_in_session(code, &request),
         }
     }
 
-    fn open(&mut self, bus: &mut Bus, open: &Open) -> Outcome {
+    fn open(&mut self, open: &Open) -> Outcome {
         let major = open.abi_major.get();
         if major != ABI_MAJOR {
             let fault = Fault::new(Diagnosis::ABI_MISMATCH).expected(ABI_MAJOR.into(), major.into());
             return Err(Refusal::new(Status::ABI_MISMATCH, fault));
         }
-        self.flush_wave_buffers(bus);
+        self.flush_wave_buffers();
         self.reset();
         self.registers.clear();
-        bus.report_parked();
-        for (queue, declared) in Queue::ALL.into_iter().zip(open.queue_sizes) {
-            let (working, declared) = (bus.ring_size(queue), declared.get());
+        let sizes = {
+            let bus = self.bus.lock();
+            bus.report_standing();
+            Queue::ALL.map(|queue| bus.ring_size(queue))
+        };
+        for ((queue, declared), working) in Queue::ALL.into_iter().zip(open.queue_sizes).zip(sizes) {
+            let declared = declared.get();
             if working != declared {
                 let fault = Fault::new(Diagnosis::QUEUE_SIZE_DECLARED).on(Queue::CONTROL).at(queue.0.into());
                 self.registers.report(fault.expected(working.into(), declared.into()));
@@ -197,10 +204,10 @@ impl Card {
         Ok(Answer::with(Status::OK, &response))
     }
 
-    fn carry_out_in_session(&mut self, bus: &mut Bus, code: RequestCode, request: &Request<'_>) -> Outcome {
+    fn carry_out_in_session(&mut self, code: RequestCode, request: &Request<'_>) -> Outcome {
         match code {
             RequestCode::STATISTICS => self.statistics(),
-            RequestCode::STATUS_PAGE => self.lend_status_page(bus, &request.read()?),
+            RequestCode::STATUS_PAGE => self.lend_status_page(&request.read()?),
             RequestCode::PARAMETERS => self.parameters(&request.read()?),
             RequestCode::LATENCY => self.latency(),
             RequestCode::ALL_SOUND_OFF => {
@@ -208,8 +215,8 @@ impl Card {
                 Ok(Answer::DONE)
             }
             RequestCode::STREAM_OPEN => self.open_stream(&request.read()?),
-            RequestCode::STREAM_CLOSE => self.close_stream(bus, request.read::<StreamId>()?.stream.get()),
-            RequestCode::STREAM_STATE => self.change_state(bus, &request.read()?),
+            RequestCode::STREAM_CLOSE => self.close_stream(request.read::<StreamId>()?.stream.get()),
+            RequestCode::STREAM_STATE => self.change_state(&request.read()?),
             RequestCode::CLOCK_SYNC => self.synchronise(&request.read()?),
             RequestCode::VOLUME => self.volume(&request.read()?),
             RequestCode::VOICE_PRIORITY => self.voice_priority(&request.read()?),
@@ -235,7 +242,7 @@ impl Card {
         Ok(Answer::with(Status::OK, &statistics))
     }
 
-    fn lend_status_page(&mut self, bus: &Bus, loan: &Loan) -> Outcome {
+    fn lend_status_page(&mut self, loan: &Loan) -> Outcome {
         let address = loan.address.get();
         let session = self.in_session()?;
         if address == 0 {
@@ -245,11 +252,11 @@ impl Card {
         if !address.is_multiple_of(PAGE) {
             return Err(Refusal::parameter(0, PAGE as u32, address as u32));
         }
-        if !bus.is_writable(address, size_of::<StatusPage>()) {
+        if !self.bus.lock().is_writable(address, size_of::<StatusPage>()) {
             let fault = Fault::new(Diagnosis::BUFFER_OUTSIDE_MEMORY).got((address >> 12) as u32);
             return Err(Refusal::new(Status::INVALID_PARAMETER, fault));
         }
-        session.status_page = Some(StatusPageLoan { address, sequence: 0 });
+        self.in_session()?.status_page = Some(StatusPageLoan { address, sequence: 0 });
         Ok(Answer::DONE)
     }
 
@@ -316,18 +323,18 @@ impl Card {
         Ok(Answer::DONE)
     }
 
-    fn close_stream(&mut self, bus: &mut Bus, id: u32) -> Outcome {
+    fn close_stream(&mut self, id: u32) -> Outcome {
         let session = self.in_session()?;
         let kind = session.streams.get(id).ok_or_else(|| Refusal::stream(Status::NOT_FOUND, id))?.kind;
-        self.set_state(bus, id, StreamState::STOP);
+        self.set_state(id, StreamState::STOP);
         if kind == StreamKind::WAVE {
-            self.flush_wave_buffers(bus);
+            self.flush_wave_buffers();
         }
         self.in_session()?.streams.remove(id);
         Ok(Answer::DONE)
     }
 
-    fn change_state(&mut self, bus: &mut Bus, change: &StreamStateChange) -> Outcome {
+    fn change_state(&mut self, change: &StreamStateChange) -> Outcome {
         let id = change.stream.get();
         let state = StreamState(change.state.get());
         if state.name().is_none() {
@@ -336,27 +343,26 @@ impl Card {
         if self.in_session()?.streams.get(id).is_none() {
             return Err(Refusal::stream(Status::NOT_FOUND, id));
         }
-        self.set_state(bus, id, state);
+        self.set_state(id, state);
         Ok(Answer::DONE)
     }
 
-    fn set_state(&mut self, bus: &mut Bus, id: u32, state: StreamState) {
+    fn set_state(&mut self, id: u32, state: StreamState) {
         let Some(session) = &mut self.session else { return };
         let Some(stream) = session.streams.get_mut(id) else { return };
         let before = std::mem::replace(&mut stream.state, state);
         match stream.kind {
             StreamKind::RENDER if state == StreamState::STOP => {
-                session.timeline.discard(id);
-                session.assembly.discard(id);
+                session.discard(id);
             }
             StreamKind::RENDER if state == StreamState::RUN => session.timeline.release(id),
             StreamKind::CAPTURE if state == StreamState::STOP => session.capture.clear(),
-            StreamKind::WAVE => self.set_wave_state(bus, before, state),
+            StreamKind::WAVE => self.set_wave_state(before, state),
             _ => {}
         }
     }
 
-    fn set_wave_state(&mut self, bus: &mut Bus, before: StreamState, state: StreamState) {
+    fn set_wave_state(&mut self, before: StreamState, state: StreamState) {
         let Some(session) = &mut self.session else { return };
         if state == StreamState::STOP && before != StreamState::STOP {
             session.set_clock(0);
@@ -371,7 +377,7 @@ impl Card {
             session.statistics.restart(session.synth.notes_lost());
         }
         if before == StreamState::RUN && state != StreamState::RUN {
-            self.flush_wave_buffers(bus);
+            self.flush_wave_buffers();
         }
         self.run_clock();
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use card_spec::control::{StreamKind, StreamState};
 use card_spec::diagnosis::Diagnosis;
+use card_spec::limits::QUEUE_SIZE_MAX;
 use card_spec::queue::Queue;
 
 use crate::card::Card;
@@ -44,17 +45,18 @@ impl Card {
         Err(CaptureError::Full)
     }
 
-    /// Hands captured events to the buffers that the driver has posted.
-    pub(crate) fn serve_midi_in(&mut self) {
+    /// Hands captured events to the buffers that the driver has posted, no more than a ring holds. True when there may be
+    /// more.
+    pub(crate) fn serve_midi_in(&mut self) -> bool {
         let bus = Arc::clone(&self.bus);
-        let mut bus = bus.lock();
-        loop {
-            let Some(session) = &mut self.session else { return };
-            let Some((id, stream)) = session.streams.first(StreamKind::CAPTURE) else { return };
+        for _ in 0..QUEUE_SIZE_MAX {
+            let Some(session) = &mut self.session else { return false };
+            let Some((id, stream)) = session.streams.first(StreamKind::CAPTURE) else { return false };
             if stream.state != StreamState::RUN || session.capture.is_empty() {
-                return;
+                return false;
             }
-            let Some(chain) = bus.take(Queue::MIDI_IN, 0) else { return };
+            let mut bus = bus.lock();
+            let Some(chain) = bus.take(Queue::MIDI_IN, 0) else { return false };
             let least = session.capture.least_bytes() as u64;
             let room = chain.writable_bytes();
             if chain.fault().is_some() {
@@ -68,5 +70,6 @@ impl Card {
                 bus.complete(chain, &[&batch]);
             }
         }
+        true
     }
 }

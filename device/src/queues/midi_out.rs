@@ -3,12 +3,12 @@
 use card_spec::control::StreamState;
 use card_spec::diagnosis::Diagnosis;
 use card_spec::event::{BatchHeader, EventHeader, record_bytes};
-use card_spec::limits::BATCH_BYTES_MAX;
+use card_spec::limits::{BATCH_BYTES_MAX, QUEUE_SIZE_MAX};
 use card_spec::queue::Queue;
 use std::sync::Arc;
 use zerocopy::FromBytes;
 
-use crate::bus::{Bus, Chain};
+use crate::bus::Chain;
 use crate::card::Card;
 use crate::diagnosis::{Counter, Fault};
 
@@ -17,24 +17,21 @@ use crate::diagnosis::{Counter, Fault};
 const READABLE_MAX: u32 = 16 * BATCH_BYTES_MAX;
 
 impl Card {
-    /// Takes all batches that are available. True when there was one.
+    /// Takes the batches that are available, no more than a ring holds: all that were there when this was called, even if
+    /// the driver makes more available meanwhile. True when there was one.
     pub(crate) fn serve_midi_out(&mut self) -> bool {
         let bus = Arc::clone(&self.bus);
-        let mut bus = bus.lock();
-        self.take_batches(&mut bus)
-    }
-
-    /// The same, for those who hold the bus.
-    pub(crate) fn take_batches(&mut self, bus: &mut Bus) -> bool {
         let mut any = false;
-        loop {
+        for _ in 0..QUEUE_SIZE_MAX {
             if let Some(session) = &mut self.session {
                 session.backlog = !session.timeline.has_room();
                 if session.backlog {
-                    return any;
+                    break;
                 }
             }
-            let Some(chain) = bus.take(Queue::MIDI_OUT, READABLE_MAX) else { return any };
+            // For each batch anew, so that a transport waits for one at most.
+            let mut bus = bus.lock();
+            let Some(chain) = bus.take(Queue::MIDI_OUT, READABLE_MAX) else { break };
             any = true;
             if chain.fault().is_none()
                 && let Err(fault) = self.accept_batch(&chain)
@@ -43,6 +40,7 @@ impl Card {
             }
             bus.complete(chain, &[]);
         }
+        any
     }
 
     fn accept_batch(&mut self, chain: &Chain) -> Result<(), Fault> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use card_spec::diagnosis::Diagnosis;
+use card_spec::limits::QUEUE_SIZE_MAX;
 use card_spec::news::NewsRecord;
 use card_spec::queue::Queue;
 use zerocopy::IntoBytes;
@@ -10,12 +11,15 @@ use zerocopy::IntoBytes;
 use crate::card::Card;
 
 impl Card {
-    /// Hands records to the buffers that the driver has posted.
-    pub(crate) fn serve_news(&mut self) {
+    /// Hands records to the buffers that the driver has posted, no more than a ring holds. True when there may be more.
+    pub(crate) fn serve_news(&mut self) -> bool {
         let bus = Arc::clone(&self.bus);
-        let mut bus = bus.lock();
-        while !self.news.is_empty() {
-            let Some(chain) = bus.take(Queue::NEWS, 0) else { return };
+        for _ in 0..QUEUE_SIZE_MAX {
+            if self.news.is_empty() {
+                return false;
+            }
+            let mut bus = bus.lock();
+            let Some(chain) = bus.take(Queue::NEWS, 0) else { return false };
             let room = chain.writable_bytes();
             let needed = size_of::<NewsRecord>() as u64;
             if chain.fault().is_some() {
@@ -28,5 +32,6 @@ impl Card {
                 bus.complete(chain, &[record.as_bytes()]);
             }
         }
+        true
     }
 }

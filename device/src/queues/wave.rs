@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use card_spec::control::{StreamKind, StreamState};
 use card_spec::diagnosis::Diagnosis;
-use card_spec::limits::WAVE_BUFFER_BYTES_MAX;
+use card_spec::limits::{QUEUE_SIZE_MAX, WAVE_BUFFER_BYTES_MAX};
 use card_spec::queue::Queue;
 use card_spec::wave::{WaveHeader, WaveRequest, WaveStatus};
 use zerocopy::{FromBytes, IntoBytes};
@@ -37,6 +37,7 @@ impl Card {
             Ok(frames) => {
                 if let Some(session) = &mut self.session {
                     session.wave_buffer = Some(WaveBuffer { chain, frames });
+                    session.filling = false;
                 }
             }
             Err(fault) => {
@@ -55,7 +56,8 @@ impl Card {
         let Some(buffer) = session.wave_buffer.take_if(|buffer| session.output.len() >= buffer.frames) else {
             return false;
         };
-        let first = session.timeline.position() - session.output.len() as i64;
+        session.filling = false;
+        let first = session.timeline.position().saturating_sub_unsigned(session.output.len() as u64);
         let channels = session.streams.first(StreamKind::WAVE).map_or(2, |(_, stream)| stream.channels);
         let master_time = session.timeline.master_time(first);
         // Under the lock, so that the frames leave the FIFO only if the buffer still is the card's.
@@ -91,15 +93,17 @@ impl Card {
     }
 
     /// Returns all wave buffers unfilled: the stream has left `RUN`, or is closed.
-    pub(crate) fn flush_wave_buffers(&mut self, bus: &mut Bus) {
+    pub(crate) fn flush_wave_buffers(&mut self) {
+        let bus = Arc::clone(&self.bus);
         let taken = self.session.as_mut().and_then(|session| session.wave_buffer.take());
         if let Some(buffer) = taken {
-            self.return_unfilled(bus, buffer.chain, WaveStatus::FLUSHED);
+            self.return_unfilled(&mut bus.lock(), buffer.chain, WaveStatus::FLUSHED);
         }
         // No more than a ring holds: a driver that posts them again at once must not keep the card here.
-        for _ in 0..bus.ring_size(Queue::WAVE) {
+        for _ in 0..QUEUE_SIZE_MAX {
+            let mut bus = bus.lock();
             let Some(chain) = bus.take(Queue::WAVE, READABLE_MAX) else { return };
-            self.return_unfilled(bus, chain, WaveStatus::FLUSHED);
+            self.return_unfilled(&mut bus, chain, WaveStatus::FLUSHED);
         }
     }
 

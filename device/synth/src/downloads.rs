@@ -224,6 +224,11 @@ impl Downloads {
         self.unloaded.pop_front()
     }
 
+    /// How many are held, without those whose voices have ended.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len().saturating_sub(self.graves)
+    }
+
     pub(crate) fn free(&self) -> u32 {
         (self.memory as usize).saturating_sub(self.used) as u32
     }

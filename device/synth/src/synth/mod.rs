@@ -287,6 +287,23 @@ impl Synth {
         self.downloads.clear();
     }
 
+    /// Takes over all downloads of another synthesizer, under their handles, with what they may take in all. Its voices end
+    /// at once, so that pending unloads are done. Whatever this synthesizer held is forgotten.
+    ///
+    /// A synthesizer's rate and voices are fixed for its life; this is how another one takes its place without reading
+    /// the downloads again, or holding them twice.
+    pub fn take_downloads(&mut self, other: &mut Self) {
+        other.mixer.remove_if(&mut other.downloads, |_| true);
+        self.mixer.remove_if(&mut self.downloads, |voice| voice.sources != [0, 0]);
+        self.downloads = std::mem::replace(&mut other.downloads, Downloads::new());
+    }
+
+    /// Downloads that are held, those included whose unload is pending.
+    #[must_use]
+    pub fn downloads(&self) -> usize {
+        self.downloads.len()
+    }
+
     /// The voice priority of a channel (`DAUD_*_VOICE_PRIORITY`); `None` when there is no such channel.
     #[must_use]
     pub fn voice_priority(&self, group: u16, channel: u8) -> Option<u32> {

@@ -4,6 +4,8 @@
 //! share it under one lock that is held for copies, never while frames are rendered. So the answer to "stop this ring"
 //! waits for one request at most, and once it is given the ring is not touched again.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 mod chain;
 mod memory;
 mod ring;
@@ -29,6 +31,7 @@ pub use ring::{RingAddress, RingAddresses};
 
 use crate::diagnosis::{Counter, Fault, Registers};
 use crate::fault::Lie;
+use crate::log_limited;
 
 /// Features that every transport offers the driver.
 pub const FEATURES: u64 = feature::VERSION_1 | feature::EVENT_IDX | feature::INDIRECT_DESC;
@@ -112,7 +115,10 @@ impl Bus {
                 epoll::add(&*self.epoll, kick.as_fd(), data, epoll::EventFlags::IN)
             });
             if let Err(error) = watched {
-                log::error!("the kick descriptor of queue {queue} cannot be watched: {error}; its kicks go unheard");
+                log_limited!(
+                    log::Level::Error,
+                    "the kick descriptor of queue {queue} cannot be watched: {error}; its kicks go unheard"
+                );
             }
         }
         self.start_if_ready(queue);
@@ -123,7 +129,7 @@ impl Bus {
         if let Some(call) = &call
             && let Err(error) = rustix::io::ioctl_fionbio(call, true)
         {
-            log::warn!("the call descriptor of queue {queue} cannot be made non-blocking: {error}");
+            log_limited!(log::Level::Warn, "the call descriptor of queue {queue} cannot be made non-blocking: {error}");
         }
         self.with_ring(queue, |ring| ring.call = call);
     }
@@ -170,7 +176,7 @@ impl Bus {
             self.rings.iter_mut().for_each(Ring::forget_answer);
             self.registers.clear();
             self.report_features();
-            log::info!("the driver is up (features {:#x})", self.features);
+            log_limited!(log::Level::Info, "the driver is up (features {:#x})", self.features);
         }
         let others: Vec<_> =
             self.rings.iter().filter_map(Ring::parts).map(|(queue, parts)| (queue, parts.clone())).collect();
@@ -323,8 +329,8 @@ impl Bus {
                     break 'parts;
                 }
                 part = &part[now..];
-                written += now as u32;
-                segment.length -= now as u32;
+                written = written.saturating_add(now as u32);
+                segment.length = segment.length.saturating_sub(now as u32);
                 segment.address = GuestAddress(segment.address.0.wrapping_add(now as u64));
                 if segment.length == 0 {
                     room = segments.next();

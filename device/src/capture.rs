@@ -1,5 +1,7 @@
 //! Events on their way to the driver: fed by the control socket, given out through the midi-in queue.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::collections::VecDeque;
 
 use card_spec::event::{BatchHeader, EventHeader, RECORD_ALIGNMENT, record_bytes};
@@ -43,16 +45,16 @@ impl Capture {
     /// Bytes of the smallest batch with anything in it; 0 when nothing waits.
     #[must_use]
     pub fn least_bytes(&self) -> usize {
-        self.waiting.front().map_or(0, |event| size_of::<BatchHeader>() + record_bytes(event.data.len()))
+        self.waiting.front().map_or(0, |event| size_of::<BatchHeader>().saturating_add(record_bytes(event.data.len())))
     }
 
     /// As many events as fit `room` bytes, as a batch.
     pub fn batch(&mut self, stream: u32, room: usize) -> Vec<u8> {
         let room = room.min(BATCH_BYTES_MAX as usize);
         let mut bytes = vec![0; size_of::<BatchHeader>()];
-        let mut count = 0;
+        let mut count = 0_u32;
         while let Some(event) = self.waiting.front() {
-            if bytes.len() + record_bytes(event.data.len()) > room {
+            if bytes.len().saturating_add(record_bytes(event.data.len())) > room {
                 break;
             }
             let header = EventHeader {
@@ -65,7 +67,7 @@ impl Capture {
             bytes.extend_from_slice(header.as_bytes());
             bytes.extend_from_slice(&event.data);
             bytes.resize(bytes.len().next_multiple_of(RECORD_ALIGNMENT), 0);
-            count += 1;
+            count = count.saturating_add(1);
             self.waiting.pop_front();
         }
         let header = BatchHeader {

@@ -1,5 +1,7 @@
 //! The card itself: it takes what the driver has put into the queues, and renders. It knows no socket.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +16,7 @@ use crate::bus::SharedBus;
 use crate::clock::{CATCH_UP, Mode, QUANTUM};
 use crate::diagnosis::{Counter, Registers};
 use crate::line_out::LineOut;
-use crate::log_limit::LogLimit;
+use crate::log_limited;
 use crate::news::News;
 use crate::output::Lost;
 use crate::render::Renderer;
@@ -121,10 +123,10 @@ impl Card {
     #[must_use]
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
         let session = self.session.as_ref().filter(|session| session.clock.is_running())?;
-        let quantum = now + QUANTUM;
+        let quantum = now.checked_add(QUANTUM)?;
         let buffer = session.wave_buffer.as_ref().and_then(|buffer| {
-            let first = session.timeline.position() - session.output.len() as i64;
-            session.clock.when(first + buffer.frames as i64, session.parameters.sample_rate)
+            let end = session.first_waiting_frame().saturating_add_unsigned(buffer.frames as u64);
+            session.clock.when(end, session.parameters.sample_rate)
         });
         Some(buffer.map_or(quantum, |buffer| buffer.min(quantum)))
     }
@@ -143,7 +145,7 @@ impl Card {
         if life != self.life {
             self.life = life;
             if self.session.is_some() {
-                log::info!("the device was reset: the session is gone");
+                log_limited!(log::Level::Info, "the device was reset: the session is gone");
             }
             self.reset();
         }
@@ -215,8 +217,7 @@ impl Card {
         let behind = u64::try_from(due.saturating_sub(session.timeline.position())).unwrap_or(0);
         let catch_up = frames_in(CATCH_UP, rate);
         if let Some(lost) = behind.checked_sub(catch_up).filter(|lost| *lost > 0) {
-            static HELD_UP: LogLimit = LogLimit::new();
-            HELD_UP.warn(format_args!("the host held the card up: {lost} frames are not rendered"));
+            log_limited!(log::Level::Warn, "the host held the card up: {lost} frames are not rendered");
             session.timeline.advance(i64::try_from(lost).unwrap_or(i64::MAX));
             let told = session.output.skip(lost);
             self.underrun(told);
@@ -392,5 +393,5 @@ fn missing_frames(session: &Session) -> u64 {
 }
 
 fn frames_in(time: Duration, sample_rate: u32) -> u64 {
-    u64::try_from(time.as_nanos() * u128::from(sample_rate) / 1_000_000_000).unwrap_or(u64::MAX)
+    u64::try_from(time.as_nanos().saturating_mul(sample_rate.into()) / 1_000_000_000).unwrap_or(u64::MAX)
 }

@@ -1,5 +1,7 @@
 //! What moves the sample clock: the host's monotonic clock, or only those who ask for frames.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::time::{Duration, Instant};
 
 use card_spec::identity::ClockMode;
@@ -57,7 +59,7 @@ impl RealtimeClock {
     pub fn due(&self, now: Instant, sample_rate: u32) -> Option<i64> {
         let (start, frame) = self.running?;
         let elapsed = now.saturating_duration_since(start).as_nanos();
-        let frames = elapsed * u128::from(sample_rate) / 1_000_000_000;
+        let frames = elapsed.saturating_mul(sample_rate.into()) / 1_000_000_000;
         Some(frame.saturating_add(i64::try_from(frames).unwrap_or(i64::MAX)))
     }
 

@@ -1,5 +1,7 @@
 //! What the card finds wrong with a driver: one sentence for the log, registers for the guest, records for the news.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,13 +12,14 @@ use card_spec::identity::{Counters, FirstError, NO_QUEUE};
 use card_spec::queue::Queue;
 use parking_lot::Mutex;
 
+use crate::log_limit::LogLimit;
+
 /// Faults that are kept for the news queue and the control socket until somebody asks. A driver's first mistakes
 /// explain the rest; sixty-four of them are more than anybody reads.
 const RECENT_MAX: usize = 64;
 
-/// Faults of one code that are logged one by one. Beyond it only each doubling is, so that a driver in a loop cannot
-/// fill a disk.
-const LOGGED_EACH: u64 = 16;
+/// Codes that have a limiter of their own for the log; those of the datasheet end before.
+const CODES: usize = 0x40;
 
 /// One thing found wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,6 +255,8 @@ pub struct Registers {
     process_start: Instant,
     counters: [AtomicU64; COUNTERS],
     faults: Mutex<Faults>,
+    /// By code, for the life of the process: a session or a reset begins nothing anew here.
+    logged: [LogLimit; CODES],
 }
 
 impl Default for Registers {
@@ -268,6 +273,7 @@ impl Registers {
             process_start: Instant::now(),
             counters: [const { AtomicU64::new(0) }; COUNTERS],
             faults: Mutex::default(),
+            logged: [const { LogLimit::new() }; CODES],
         }
     }
 
@@ -288,21 +294,16 @@ impl Registers {
     /// Records a fault: registers, log and news.
     pub fn report(&self, fault: Fault) {
         let dated = Dated { fault, card_time: self.card_time() };
-        let seen = {
+        {
             let mut faults = self.faults.lock();
-            faults.count += 1;
+            faults.count = faults.count.saturating_add(1);
             faults.first.get_or_insert(dated);
             keep(&mut faults.recent, dated);
             keep(&mut faults.unreported, dated);
             let seen = faults.by_code.entry(fault.code.0).or_default();
-            *seen += 1;
-            *seen
-        };
-        if seen <= LOGGED_EACH {
-            log::warn!("{fault}");
-        } else if seen.is_power_of_two() {
-            log::warn!("{fault} ({seen} of this kind so far)");
+            *seen = seen.saturating_add(1);
         }
+        self.logged[usize::from(fault.code.0).min(CODES - 1)].warn(fault);
     }
 
     /// Counts.
@@ -417,6 +418,11 @@ mod tests {
         assert_eq!(history.recent.len(), RECENT_MAX);
         assert_eq!(registers.take_unreported().len(), RECENT_MAX);
         assert!(registers.take_unreported().is_empty());
+    }
+
+    #[test]
+    fn every_code_of_the_datasheet_has_a_limiter_of_its_own() {
+        assert!((CODES as u16 - 1..=u16::MAX).all(|code| Diagnosis(code).name().is_none()));
     }
 
     #[test]

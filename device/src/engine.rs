@@ -1,5 +1,7 @@
 //! The thread that the card lives on: it waits for kicks, for time, and for questions.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,7 +11,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use card_spec::queue::Queue;
+use card_spec::queue::{QUEUE_COUNT, Queue};
 use dls_synth::Bank;
 use parking_lot::Mutex;
 use rustix::buffer::spare_capacity;
@@ -21,7 +23,7 @@ use crate::card::{Card, Options};
 use crate::diagnosis::Registers;
 use crate::identity::Identity;
 use crate::line_out::LineOut;
-use crate::log_limit::LogLimit;
+use crate::log_limited;
 
 /// Marks the wake-up descriptor among the kicks, which are marked with their queues' numbers.
 const WAKE: u64 = u64::MAX;
@@ -46,6 +48,9 @@ const STOP_POLL: Duration = Duration::from_millis(1);
 /// Commands executed before others are heard. Each connection of the control socket waits for its answer, so there are
 /// never many.
 const COMMANDS_MAX: usize = 64;
+
+/// Descriptors that can be ready at a time: one for each queue, and the wake-up.
+const EVENTS_MAX: usize = QUEUE_COUNT + 1;
 
 /// Something to be done on the card's thread.
 type Command = Box<dyn FnOnce(&mut Card) + Send>;
@@ -196,19 +201,15 @@ impl Engine {
 
 /// Names a card's thread that stalls, once each time that it does.
 fn watch(activity: &Activity, stop: &AtomicBool) {
-    static STALLED: LogLimit = LogLimit::new();
     let mut named = false;
     while !stop.load(Ordering::Acquire) {
         std::thread::park_timeout(WATCH_EVERY);
         let stalled = activity.busy_for().filter(|busy| *busy >= STALL);
         if let Some(busy) = stalled.filter(|_| !named) {
             let (stage, busy) = (activity.stage(), busy.as_millis());
-            STALLED.log(
+            log_limited!(
                 log::Level::Error,
-                format_args!(
-                    "the card's thread has been {stage} for {busy} ms; the host is overloaded, or this is a defect of the \
-                     card"
-                ),
+                "the card's thread has been {stage} for {busy} ms; the host is overloaded, or this is a defect of the card"
             );
         }
         named = stalled.is_some();
@@ -226,7 +227,7 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) -> Card {
-        let mut events: Vec<epoll::Event> = Vec::with_capacity(Queue::ALL.len() + 1);
+        let mut events: Vec<epoll::Event> = Vec::with_capacity(EVENTS_MAX);
         let mut more = false;
         while !self.stop.load(Ordering::Acquire) {
             self.card.activity.enter(Stage::Waiting);
@@ -239,7 +240,7 @@ impl Worker {
             events.clear();
             match epoll::wait(&*self.watched, spare_capacity(&mut events), timeout.as_ref()) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => log::error!("waiting for kicks failed: {error}"),
+                Err(error) => log_limited!(log::Level::Error, "waiting for kicks failed: {error}"),
             }
             self.card.activity.turn();
             self.card.activity.enter(Stage::Command);
@@ -268,7 +269,10 @@ impl Worker {
     fn guarded<T>(&mut self, act: impl FnOnce(&mut Card) -> T) -> Option<T> {
         let done = catch_unwind(AssertUnwindSafe(|| act(&mut self.card)));
         if done.is_err() {
-            log::error!("the card failed and drops the session; this is a defect of the card, please report it");
+            log_limited!(
+                log::Level::Error,
+                "the card failed and drops the session; this is a defect of the card, please report it"
+            );
             self.card.give_up_session();
         }
         done.ok()

@@ -7,6 +7,7 @@ use card_spec::queue::Queue;
 use serde::Deserialize;
 
 use crate::card::Card;
+use crate::log_limited;
 
 /// How the used ring lies about the next chain that is returned on it (virtio 1.2, section 2.7.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -49,13 +50,13 @@ impl Card {
     pub fn misbehave(&mut self, misdeed: Misdeed) -> Result<(), NoQueue> {
         match misdeed {
             Misdeed::LoseSession {} => {
-                log::warn!("told to lose the session");
+                log_limited!(log::Level::Warn, "told to lose the session");
                 self.flush_wave_buffers();
                 self.give_up_session();
             }
             Misdeed::Lie { lie, queue } => {
                 let queue = Queue::ALL.into_iter().find(|known| known.0 == queue).ok_or(NoQueue(queue))?;
-                log::warn!("told to lie about the next chain of {queue}: {lie:?}");
+                log_limited!(log::Level::Warn, "told to lie about the next chain of {queue}: {lie:?}");
                 self.bus.lock().lie(queue, lie);
             }
         }

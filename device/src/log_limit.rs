@@ -37,6 +37,15 @@ impl LogLimit {
     }
 }
 
+/// Logs a line through a limiter of its own: `log_limited!(Level::Warn, "... {}", ...)`.
+#[macro_export]
+macro_rules! log_limited {
+    ($level:expr, $($line:tt)+) => {{
+        static LIMIT: $crate::log_limit::LogLimit = $crate::log_limit::LogLimit::new();
+        LIMIT.log($level, format_args!($($line)+));
+    }};
+}
+
 /// Whether the `seen`th line is logged: how many were left out just before it.
 const fn omitted(seen: u64) -> Option<u64> {
     if seen <= LOGGED_EACH {

@@ -12,6 +12,7 @@ use dmus_card::control_socket::ControlSocket;
 use dmus_card::engine::{Engine, NoAnswer};
 use dmus_card::exit::Failure;
 use dmus_card::line_out::LineOut;
+use dmus_card::log_limited;
 use dmus_card::socket::vhost_user::{Ended, VhostUser};
 use dmus_card::stems::DEVIATION_DBFS_MAX;
 use dmus_card::stop::Stop;
@@ -105,6 +106,8 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
     stop.on_signals().map_err(host_is_out_of)?;
     let options =
         Options { clock: arguments.clock, voices: arguments.sound.voices, render_block: arguments.sound.render_block };
+    // A panic is a defect, costs a session, and can be caused again: it must not fill a disk either.
+    std::panic::set_hook(Box::new(|panic| log_limited!(log::Level::Error, "{panic}")));
     let engine = Engine::start(options, bank, line_out).map_err(host_is_out_of)?;
     let control = match &arguments.control {
         Some(path) => Some(ControlSocket::start(path, engine.link().clone(), stop.clone())?),

@@ -1,5 +1,7 @@
 //! What one complete MIDI message looks like (MIDI 1.0 detailed specification, tables I to VII).
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 /// How many data bytes follow a status byte; `None` for a status that is not defined, or that begins a
 /// system-exclusive message.
 const fn data_bytes(status: u8) -> Option<usize> {

@@ -1,5 +1,7 @@
 //! News that waits for a buffer.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::collections::VecDeque;
 
 use card_spec::identity::NO_QUEUE;

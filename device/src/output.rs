@@ -1,5 +1,7 @@
 //! The output FIFO: frames that have been rendered and that no wave buffer has taken.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::collections::VecDeque;
 
 /// A stereo frame.
@@ -47,7 +49,7 @@ impl Output {
     pub fn skip(&mut self, frames: u64) -> Option<Lost> {
         let stale = self.frames.len() as u64;
         self.frames.clear();
-        self.lose(frames + stale)
+        self.lose(frames.saturating_add(stale))
     }
 
     fn lose(&mut self, frames: u64) -> Option<Lost> {
@@ -55,7 +57,7 @@ impl Output {
             return None;
         }
         if self.overflowing {
-            self.lost_untold += frames;
+            self.lost_untold = self.lost_untold.saturating_add(frames);
             return None;
         }
         self.overflowing = true;

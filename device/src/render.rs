@@ -1,5 +1,7 @@
 //! Frames: events take effect at their exact frame, whatever the size of the blocks in between.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::time::Instant;
 
 use card_spec::control::StreamState;

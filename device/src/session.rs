@@ -1,5 +1,7 @@
 //! A session: all that lives from one `OPEN` to the next.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -256,7 +258,7 @@ impl Session {
     /// Events of a stream were dropped.
     pub(crate) fn lose(&mut self, stream: u32, events: u64) {
         if let Some(stream) = self.streams.get_mut(stream) {
-            stream.lost += events;
+            stream.lost = stream.lost.saturating_add(events);
         }
     }
 
@@ -272,6 +274,12 @@ impl Session {
     #[must_use]
     pub fn time_may_move(&self) -> bool {
         self.streams.wave_state().is_none_or(|state| state == StreamState::RUN)
+    }
+
+    /// The oldest frame in the output FIFO; the next one to be rendered when it is empty.
+    #[must_use]
+    pub fn first_waiting_frame(&self) -> i64 {
+        self.timeline.position().saturating_sub_unsigned(self.output.len() as u64)
     }
 
     /// Master time of the frame to be rendered next.

@@ -1,5 +1,7 @@
 //! The synthesizer with what a session has put into it, so that it can be rebuilt with other settings.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::sync::Arc;
 
 use card_spec::limits::DOWNLOAD_MEMORY_BYTES;

@@ -1,5 +1,7 @@
 //! DirectMusic's running statistics: averages over the last whole second of sound.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::time::Duration;
 
 use card_spec::control::{Statistics, statistic};
@@ -36,9 +38,10 @@ impl RunningStatistics {
     /// Frames have been rendered, in `busy`, with so many voices; `notes_lost` since the session began.
     pub fn rendered(&mut self, frames: &[Frame], voices: u32, busy: Duration, notes_lost: u64, sample_rate: u32) {
         let window = &mut self.current;
-        window.frames += frames.len() as u64;
-        window.voice_frames += u64::from(voices) * frames.len() as u64;
-        window.busy += busy;
+        window.frames = window.frames.saturating_add(frames.len() as u64);
+        let voice_frames = u64::from(voices).saturating_mul(frames.len() as u64);
+        window.voice_frames = window.voice_frames.saturating_add(voice_frames);
+        window.busy = window.busy.saturating_add(busy);
         window.peak = window.peak.max(peak(frames));
         if window.frames >= u64::from(sample_rate) {
             window.lost_notes = notes_lost.saturating_sub(self.notes_lost_before);

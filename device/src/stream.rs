@@ -1,5 +1,7 @@
 //! The streams of a session.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use card_spec::control::{StreamKind, StreamState};
 use card_spec::limits::STREAMS_MAX;
 

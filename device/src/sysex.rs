@@ -1,5 +1,7 @@
 //! System-exclusive messages that come in fragments.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::collections::HashMap;
 
 use card_spec::limits::{SYSEX_ASSEMBLY_BYTES_MAX, SYSEX_BYTES_MAX};
@@ -41,19 +43,19 @@ impl Assembly {
         let partial = self.partial.entry((stream, group)).or_default();
         let told = partial.spoilt;
         if !partial.spoilt {
-            let fits = partial.bytes.len() + data.len() <= SYSEX_BYTES_MAX
-                && self.bytes + data.len() <= SYSEX_ASSEMBLY_BYTES_MAX;
+            let fits = partial.bytes.len().saturating_add(data.len()) <= SYSEX_BYTES_MAX
+                && self.bytes.saturating_add(data.len()) <= SYSEX_ASSEMBLY_BYTES_MAX;
             if fits {
                 partial.bytes.extend_from_slice(data);
-                self.bytes += data.len();
+                self.bytes = self.bytes.saturating_add(data.len());
             } else {
-                self.bytes -= partial.bytes.len();
+                self.bytes = self.bytes.saturating_sub(partial.bytes.len());
                 *partial = Partial { bytes: Vec::new(), spoilt: true };
             }
         }
         let spoilt = partial.spoilt;
         let whole = if complete { self.partial.remove(&(stream, group)) } else { None };
-        self.bytes -= whole.as_ref().map_or(0, |whole| whole.bytes.len());
+        self.bytes = self.bytes.saturating_sub(whole.as_ref().map_or(0, |whole| whole.bytes.len()));
         match (spoilt, told, whole) {
             (true, false, _) => Assembled::TooLong,
             (true, true, _) => Assembled::Swallowed,

@@ -1,5 +1,7 @@
 //! Where time is, and what waits for its frame.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
@@ -166,23 +168,23 @@ impl Timeline {
     /// Events that wait.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.pending.len() + self.held.len()
+        self.pending.len().saturating_add(self.held.len())
     }
 
     /// Whether one more batch is sure to fit.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.pending() + BATCH_EVENTS_MAX <= PENDING_EVENTS_MAX as usize
-            && self.heap_bytes + (BATCH_BYTES_MAX as usize) <= PENDING_BYTES_MAX
+        self.pending().saturating_add(BATCH_EVENTS_MAX) <= PENDING_EVENTS_MAX as usize
+            && self.heap_bytes.saturating_add(BATCH_BYTES_MAX as usize) <= PENDING_BYTES_MAX
     }
 
     /// Takes an event stamped `time`. True when it is late: its frame has been rendered, and it plays at the next.
     pub fn schedule(&mut self, time: i64, stream: u32, group: Group, message: Message) -> bool {
         let due = event_frame(time, self.anchor.master_time, self.anchor.frame, self.sample_rate);
         let late = due < self.position;
-        self.heap_bytes += message.heap_bytes();
+        self.heap_bytes = self.heap_bytes.saturating_add(message.heap_bytes());
         let arrival = self.arrivals;
-        self.arrivals += 1;
+        self.arrivals = self.arrivals.saturating_add(1);
         self.pending.push(Reverse(Pending { frame: due.max(self.position), arrival, stream, group, message }));
         late
     }
@@ -205,13 +207,13 @@ impl Timeline {
             return None;
         }
         let Reverse(event) = self.pending.pop()?;
-        self.heap_bytes -= event.message.heap_bytes();
+        self.heap_bytes = self.heap_bytes.saturating_sub(event.message.heap_bytes());
         Some(event)
     }
 
     /// Keeps an event that is due, because its stream does not run.
     pub fn hold(&mut self, event: Pending) {
-        self.heap_bytes += event.message.heap_bytes();
+        self.heap_bytes = self.heap_bytes.saturating_add(event.message.heap_bytes());
         self.held.push(event);
     }
 

@@ -77,3 +77,7 @@ pub const SAMPLE_RATE_MAX: u32 = 96_000;
 
 /// Sample rate in Hz of a session that asks for none in particular.
 pub const SAMPLE_RATE_DEFAULT: u32 = 48_000;
+
+/// Highest frame that a driver may set the sample clock to: half of what the number holds, so that no count of frames
+/// can run over in the life of a session (2^62 frames are a million years).
+pub const FRAME_MAX: i64 = 1 << 62;

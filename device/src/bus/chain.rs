@@ -1,5 +1,7 @@
 //! A descriptor chain, checked and copied: what the card looks at instead of guest memory.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use card_spec::diagnosis::Diagnosis;
 use card_spec::limits::CHAIN_DESCRIPTORS_MAX;
 use card_spec::queue::Queue;
@@ -177,7 +179,7 @@ fn walk(place: Place, memory: &GuestMemoryMmap, mut show: impl FnMut(Descriptor)
             }
             inside_indirect = true;
             table = descriptor.addr();
-            entries = descriptor.len() / DESCRIPTOR_BYTES as u32;
+            entries = u32::try_from(length / DESCRIPTOR_BYTES).unwrap_or(u32::MAX);
             index = 0;
             continue;
         }

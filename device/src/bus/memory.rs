@@ -1,5 +1,7 @@
 //! Guest memory as the front-end shares it: regions that come and go, every access checked.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::fs::File;
 use std::sync::Arc;
 
@@ -8,6 +10,7 @@ use vm_memory::{
 };
 
 use super::sigbus::{self, Watch};
+use crate::log_limited;
 
 /// Most regions at a time: what vhost in the Linux kernel takes, so that no machine QEMU can build is refused.
 pub const REGIONS_MAX: usize = 509;
@@ -147,7 +150,7 @@ impl Memory {
         let lost: Vec<Region> = self.entries.iter().filter(|entry| is_lost(entry)).map(|entry| entry.region).collect();
         for region in &lost {
             if let Err(error) = self.remove(region.guest_address, region.length) {
-                log::error!("{error}; this is a defect of the card");
+                log_limited!(log::Level::Error, "{error}; this is a defect of the card");
             }
         }
         lost

@@ -1,5 +1,7 @@
 //! One split virtqueue (virtio 1.2, section 2.7): its set-up, checked before the card touches it, and its life.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
@@ -429,9 +431,9 @@ fn tell(
     let next = queue.next_used();
     let used = queue.used_ring();
     // A header of four bytes, then elements of eight.
-    let element = used + 4 + 8 * u64::from(next % queue.size());
+    let element = used.saturating_add(4).saturating_add(8 * u64::from(next.checked_rem(queue.size()).unwrap_or(0)));
     memory.write_obj([id.to_le(), written.to_le()], GuestAddress(element))?;
     let index = next.wrapping_add(if lie == Lie::UsedIndex { queue.size().wrapping_add(1) } else { 1 });
     queue.set_next_used(index);
-    memory.store(index.to_le(), GuestAddress(used + 2), Ordering::SeqCst)
+    memory.store(index.to_le(), GuestAddress(used.saturating_add(2)), Ordering::SeqCst)
 }

@@ -1,5 +1,7 @@
 //! Control: requests and their answers ([`card_spec::control`]).
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -10,7 +12,8 @@ use card_spec::control::{
 };
 use card_spec::diagnosis::Diagnosis;
 use card_spec::limits::{
-    DOWNLOAD_BYTES_MAX, DOWNLOADS_MAX, QUEUE_SIZE_MAX, REQUEST_BYTES_MAX, SAMPLE_RATE_MAX, SAMPLE_RATE_MIN, STREAMS_MAX,
+    DOWNLOAD_BYTES_MAX, DOWNLOADS_MAX, FRAME_MAX, QUEUE_SIZE_MAX, REQUEST_BYTES_MAX, SAMPLE_RATE_MAX, SAMPLE_RATE_MIN,
+    STREAMS_MAX,
 };
 use card_spec::queue::Queue;
 use card_spec::status_page::StatusPage;
@@ -23,6 +26,7 @@ use crate::bus::Chain;
 use crate::card::Card;
 use crate::clock::{Mode, QUANTUM};
 use crate::diagnosis::Fault;
+use crate::log_limited;
 use crate::session::{Parameters, Session, StatusPageLoan};
 use crate::slice::Slice;
 use crate::stream::Stream;
@@ -34,6 +38,9 @@ const HEADER_BYTES: usize = size_of::<ResponseHeader>();
 const VOLUME_MIN: i32 = -20_000;
 /// Likewise.
 const VOLUME_MAX: i32 = 2_000;
+
+/// Highest number of a stream.
+const STREAM_ID_MAX: u32 = STREAMS_MAX as u32 - 1;
 
 /// A page, as the status page must be aligned.
 const PAGE: u64 = 4096;
@@ -122,7 +129,10 @@ impl Card {
                 (refusal.status, refusal.payload)
             }
             Err(_) => {
-                log::error!("the card failed at a request and drops the session; this is a defect of the card");
+                log_limited!(
+                    log::Level::Error,
+                    "the card failed at a request and drops the session; this is a defect of the card"
+                );
                 self.reset();
                 (Status::CARD_FAILED, Vec::new())
             }
@@ -146,7 +156,7 @@ impl Card {
             malformed(chain.diagnose(Diagnosis::LENGTH).expected(payload.len() as u32, header.length.get()))
         })?;
         let code = RequestCode(header.code.get());
-        let needed = HEADER_BYTES + response_bytes(code);
+        let needed = HEADER_BYTES.saturating_add(response_bytes(code));
         if room < needed {
             let fault = chain.diagnose(Diagnosis::WRITABLE_TOO_SHORT);
             return Err(malformed(fault.expected(needed as u32, room as u32)));
@@ -162,7 +172,7 @@ impl Card {
             _ if self.session.is_none() => Err(Refusal::new(Status::NO_SESSION, chain.diagnose(Diagnosis::NO_SESSION))),
             RequestCode::CLOSE => {
                 self.flush_wave_buffers();
-                log::info!("the driver closed its session");
+                log_limited!(log::Level::Info, "the driver closed its session");
                 self.session = None;
                 Ok(Answer::DONE)
             }
@@ -193,10 +203,13 @@ impl Card {
         }
         let id = open.session.get();
         let minor = open.abi_minor.get();
-        log::info!("session {id:#x} opened by a driver of ABI {major}.{minor} (the card's is {ABI_MAJOR}.{ABI_MINOR})");
+        log_limited!(
+            log::Level::Info,
+            "session {id:#x} opened by a driver of ABI {major}.{minor} (the card's is {ABI_MAJOR}.{ABI_MINOR})"
+        );
         let parameters = Parameters::defaults(self.options.voices);
         let session = Session::new(id, parameters, Arc::clone(&self.bank)).map_err(|error| {
-            log::error!("no synthesizer with the default settings: {error}");
+            log_limited!(log::Level::Error, "no synthesizer with the default settings: {error}");
             Refusal { status: Status::CARD_FAILED, fault: None, payload: Vec::new() }
         })?;
         self.session = Some(session);
@@ -291,7 +304,7 @@ impl Card {
         let kind = StreamKind(open.kind.get());
         let session = self.in_session()?;
         if id as usize >= STREAMS_MAX {
-            return Err(Refusal::parameter(0, STREAMS_MAX as u32 - 1, id));
+            return Err(Refusal::parameter(0, STREAM_ID_MAX, id));
         }
         if session.streams.get(id).is_some() {
             return Err(Refusal::stream(Status::INVALID_STATE, id));
@@ -392,8 +405,9 @@ impl Card {
             return Err(Refusal::parameter(4, clock_sync::START, flags));
         }
         let start = flags & clock_sync::START != 0;
-        if start && frame < 0 {
-            return Err(Refusal::parameter(16, 0, frame as u32));
+        if start && !(0..=FRAME_MAX).contains(&frame) {
+            let bound = frame.clamp(0, FRAME_MAX);
+            return Err(Refusal::parameter(16, bound as u32, frame as u32));
         }
         session.timeline.set_anchor(Anchor { master_time: sync.master_time.get(), frame });
         if start {
@@ -421,7 +435,7 @@ impl Card {
         let session = self.in_session()?;
         let groups = u32::from(session.parameters.channel_groups);
         if group >= groups {
-            return Err(Refusal::parameter(0, groups - 1, group));
+            return Err(Refusal::parameter(0, groups.saturating_sub(1), group));
         }
         if channel >= 16 {
             return Err(Refusal::parameter(4, 15, channel));
@@ -488,8 +502,8 @@ impl Request<'_> {
     fn read<T: FromBytes + KnownLayout + Immutable + Unaligned>(&self) -> Result<T, Refusal> {
         T::read_from_prefix(self.payload).map(|(value, _)| value).map_err(|_| {
             let fault = self.chain.diagnose(Diagnosis::READABLE_TOO_SHORT);
-            let needed = size_of::<RequestHeader>() + size_of::<T>();
-            let got = size_of::<RequestHeader>() + self.payload.len();
+            let needed = const { size_of::<RequestHeader>() + size_of::<T>() };
+            let got = size_of::<RequestHeader>().saturating_add(self.payload.len());
             Refusal::new(Status::MALFORMED, fault.expected(needed as u32, got as u32))
         })
     }
@@ -497,7 +511,7 @@ impl Request<'_> {
 
 fn put_in_force(session: &mut Session, parameters: Parameters) -> Result<(), Refusal> {
     session.set_parameters(parameters).map_err(|error| {
-        log::error!("the synthesizer refuses {parameters:?}: {error}");
+        log_limited!(log::Level::Error, "the synthesizer refuses {parameters:?}: {error}");
         Refusal { status: Status::CARD_FAILED, fault: None, payload: Vec::new() }
     })
 }

@@ -1,5 +1,7 @@
 //! Midi-in: captured events on their way to the driver ([`card_spec::event`]).
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::sync::Arc;
 
 use card_spec::control::{StreamKind, StreamState};

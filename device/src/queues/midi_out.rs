@@ -1,5 +1,7 @@
 //! Midi-out: batches of time-stamped events from the driver ([`card_spec::event`]).
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use card_spec::control::StreamState;
 use card_spec::diagnosis::Diagnosis;
 use card_spec::event::{BatchHeader, EventHeader, record_bytes};
@@ -73,7 +75,7 @@ impl Card {
             });
             let Some((event, data)) = record else {
                 // Where one record ends wrongly the next cannot be found.
-                session.lose(stream, possible_events(count - index, length));
+                session.lose(stream, possible_events(count.saturating_sub(index), length));
                 return Err(Fault::new(Diagnosis::EVENT_MALFORMED).on(Queue::MIDI_OUT).at(offset as u32));
             };
             self.registers.add(Counter::Events, 1);
@@ -84,7 +86,7 @@ impl Card {
                     self.registers.report(fault.on(Queue::MIDI_OUT).at(offset as u32));
                 }
             }
-            offset += record_bytes(data.len());
+            offset = offset.saturating_add(record_bytes(data.len()));
         }
         Ok(())
     }
@@ -92,5 +94,6 @@ impl Card {
 
 /// How many of `count` records a batch of `length` bytes can hold at most: a wrong count is not to be believed.
 fn possible_events(count: u32, length: u32) -> u64 {
-    u64::from(count).min(u64::from(length) / record_bytes(1) as u64)
+    const LEAST: u64 = record_bytes(1) as u64;
+    u64::from(count).min(u64::from(length) / LEAST)
 }

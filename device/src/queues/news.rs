@@ -1,5 +1,7 @@
 //! News: what happened without being asked for ([`card_spec::news`]).
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::sync::Arc;
 
 use card_spec::diagnosis::Diagnosis;

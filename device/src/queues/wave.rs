@@ -1,5 +1,7 @@
 //! Wave: rendered frames, straight into guest pages ([`card_spec::wave`]).
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::sync::Arc;
 
 use card_spec::control::{StreamKind, StreamState};
@@ -57,7 +59,7 @@ impl Card {
             return false;
         };
         session.filling = false;
-        let first = session.timeline.position().saturating_sub_unsigned(session.output.len() as u64);
+        let first = session.first_waiting_frame();
         let channels = session.streams.first(StreamKind::WAVE).map_or(2, |(_, stream)| stream.channels);
         let master_time = session.timeline.master_time(first);
         // Under the lock, so that the frames leave the FIFO only if the buffer still is the card's.
@@ -67,10 +69,10 @@ impl Card {
             return false;
         }
         let (frames, lost) = session.output.take(buffer.frames);
-        let mut pcm = Vec::with_capacity(buffer.frames * 4);
+        let mut pcm = Vec::with_capacity(buffer.frames.saturating_mul(4));
         for [left, right] in frames {
             if channels == 1 {
-                pcm.extend_from_slice(&(((i32::from(left) + i32::from(right)) >> 1) as i16).to_le_bytes());
+                pcm.extend_from_slice(&mix_down(left, right).to_le_bytes());
             } else {
                 pcm.extend_from_slice(&left.to_le_bytes());
                 pcm.extend_from_slice(&right.to_le_bytes());
@@ -137,15 +139,23 @@ fn check(session: Option<&Session>, chain: &Chain) -> Result<usize, Fault> {
     if frames == 0 {
         return Err(Fault::new(Diagnosis::PARAMETER).on(Queue::WAVE).at(4).expected(1, 0));
     }
-    let bytes = u64::from(frames) * u64::from(wave.channels) * 2;
+    let bytes = u64::from(frames).saturating_mul(2 * u64::from(wave.channels.min(2)));
     if bytes > u64::from(WAVE_BUFFER_BYTES_MAX) {
         let got = u32::try_from(bytes).unwrap_or(u32::MAX);
         return Err(chain.diagnose(Diagnosis::LENGTH).expected(WAVE_BUFFER_BYTES_MAX, got));
     }
     let room = chain.writable_bytes();
-    if room < HEADER_BYTES + bytes {
+    let needed = HEADER_BYTES.saturating_add(bytes);
+    if room < needed {
         let got = u32::try_from(room).unwrap_or(u32::MAX);
-        return Err(chain.diagnose(Diagnosis::WRITABLE_TOO_SHORT).expected((HEADER_BYTES + bytes) as u32, got));
+        return Err(chain
+            .diagnose(Diagnosis::WRITABLE_TOO_SHORT)
+            .expected(u32::try_from(needed).unwrap_or(u32::MAX), got));
     }
     Ok(frames as usize)
+}
+
+/// Half the sum of two samples, rounded down.
+const fn mix_down(left: i16, right: i16) -> i16 {
+    (left & right).wrapping_add((left ^ right) >> 1)
 }

@@ -1,5 +1,7 @@
 //! The state of a MIDI channel (DLS-2.2, chapter 1.4; General MIDI where DLS refers to it).
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 /// Channels of a channel group.
 pub(crate) const CHANNELS: usize = 16;
 

@@ -1,5 +1,7 @@
 //! What a driver has downloaded: waves by their download ids, instruments by patch, and who still sounds from which.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -81,14 +83,17 @@ impl Downloads {
         }
         let (content, bytes) = match parse(buffer)? {
             Download::Wave { id, wave } => {
-                let bytes = 2 * wave.guarded().len();
+                let bytes = wave.guarded().len().saturating_mul(size_of::<i16>());
                 (Content::Wave { id, wave: Arc::new(wave) }, bytes)
             }
             Download::Instrument { instrument, general_midi, region_offsets } => {
                 for (region, offset) in instrument.regions.iter().zip(region_offsets) {
                     if !self.waves.contains_key(&region.link.index) {
                         // DMUS_REGION.WaveLink.ulTableIndex
-                        return Err(DownloadError { reason: DownloadErrorReason::WaveLink, offset: offset + 32 });
+                        return Err(DownloadError {
+                            reason: DownloadErrorReason::WaveLink,
+                            offset: offset.saturating_add(32),
+                        });
                     }
                 }
                 let program = Program::new(&instrument, |id| self.wave_of(id));
@@ -102,7 +107,7 @@ impl Downloads {
                 (Content::WaveArticulation, buffer.len())
             }
         };
-        let bytes = bytes + OVERHEAD_BYTES;
+        let bytes = bytes.saturating_add(OVERHEAD_BYTES);
         if bytes > self.free() as usize {
             return Err(memory);
         }
@@ -112,7 +117,7 @@ impl Downloads {
             Content::Instrument { patch, .. } => self.patches.entry(*patch).or_default().push(handle.get()),
             Content::WaveArticulation => {}
         }
-        self.used += bytes;
+        self.used = self.used.saturating_add(bytes);
         self.entries.insert(handle.get(), Entry { content, bytes, sounding: 0, leaving: false });
         Ok(handle)
     }
@@ -177,12 +182,12 @@ impl Downloads {
             Content::WaveArticulation => {}
         }
         if sounding > 0 {
-            self.pending += 1;
+            self.pending = self.pending.saturating_add(1);
             self.unloaded.reserve(self.pending);
             return Ok(Unload::Pending);
         }
         if let Some(entry) = self.entries.remove(&handle.get()) {
-            self.used -= entry.bytes;
+            self.used = self.used.saturating_sub(entry.bytes);
         }
         Ok(Unload::Done)
     }
@@ -199,7 +204,7 @@ impl Downloads {
     pub(crate) fn begin(&mut self, handles: [u32; 2]) {
         for handle in handles {
             if let Some(entry) = self.entries.get_mut(&handle) {
-                entry.sounding += 1;
+                entry.sounding = entry.sounding.saturating_add(1);
             }
         }
     }
@@ -209,11 +214,11 @@ impl Downloads {
     pub(crate) fn end(&mut self, handles: [u32; 2]) {
         for handle in handles {
             let Some(entry) = self.entries.get_mut(&handle) else { continue };
-            entry.sounding -= 1;
+            entry.sounding = entry.sounding.saturating_sub(1);
             if entry.leaving && entry.sounding == 0 {
-                self.used -= entry.bytes;
-                self.pending -= 1;
-                self.graves += 1;
+                self.used = self.used.saturating_sub(entry.bytes);
+                self.pending = self.pending.saturating_sub(1);
+                self.graves = self.graves.saturating_add(1);
                 self.unloaded.extend(DownloadHandle::from_number(handle));
             }
         }

@@ -1,5 +1,7 @@
 //! Instruments made ready to be played: from what was written ([`Collection`]) to what a note needs.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -82,7 +84,7 @@ impl Zone {
     /// The key that a note has in this region after coarse tuning, if it is the region's to play.
     pub(crate) fn key_of(&self, note: u8, velocity: u8, channel: &Channel) -> Option<i32> {
         let steps = if channel.drums { 0.0 } else { f64::from(channel.coarse_tuning) - 64.0 };
-        let key = i32::from(note) + libm::round(steps * self.articulation.coarse_tuning) as i32;
+        let key = i32::from(note).saturating_add(libm::round(steps * self.articulation.coarse_tuning) as i32);
         let in_keys = i32::from(self.keys.0) <= key && key <= i32::from(self.keys.1);
         let in_velocities = (self.velocities.0..=self.velocities.1).contains(&u16::from(velocity));
         (in_keys && in_velocities).then_some(key)
@@ -106,15 +108,19 @@ impl Program {
             let prepared = prepared.entry(connections).or_insert_with(|| Arc::new(Articulation::new(connections)));
             Some(Zone::new(region, &wave, source, prepared.clone()))
         });
-        Self { zones: zones.collect() }
+        let mut zones: Vec<Zone> = zones.collect();
+        // What is held is what is charged.
+        zones.shrink_to_fit();
+        Self { zones }
     }
 
     /// Bytes that it takes, articulations and the copies of the loops included.
     pub(crate) fn bytes(&self) -> usize {
-        let zone = |zone: &Zone| size_of::<Zone>() + zone.sample_loop.as_ref().map_or(0, |found| found.bytes());
+        let zone =
+            |zone: &Zone| size_of::<Zone>().saturating_add(zone.sample_loop.as_ref().map_or(0, |found| found.bytes()));
         let zones: usize = self.zones.iter().map(zone).sum();
         let shared: HashMap<_, _> = self.zones.iter().map(|z| (Arc::as_ptr(&z.articulation), z)).collect();
-        zones + shared.values().map(|zone| zone.articulation.bytes()).sum::<usize>()
+        zones.saturating_add(shared.values().map(|zone| zone.articulation.bytes()).sum())
     }
 }
 

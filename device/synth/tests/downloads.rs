@@ -449,3 +449,24 @@ fn no_buffer_however_broken_does_harm() {
     synth.clear_downloads();
     assert_eq!(synth.free_download_memory(), dls_synth::limits::DOWNLOAD_MEMORY_DEFAULT);
 }
+
+#[test]
+fn downloads_and_pending_unloads_go_from_one_synthesizer_to_the_next() {
+    let mut first = with_tone();
+    let all = first.free_download_memory();
+    let instrument = first.download(&simple_instrument(5, 0, TONE, TURN as u32, &organ())).unwrap();
+    let free = first.free_download_memory();
+    first.midi(0, &[0xC0, 5]);
+    first.midi(0, NOTE_ON);
+    render(&mut first, 64);
+    assert_eq!(first.unload(instrument), Ok(Unload::Pending), "a voice sounds from it");
+    let mut second = synth();
+    second.take_downloads(&mut first);
+    assert_eq!((first.downloads(), second.downloads()), (0, 1));
+    assert!(all > free && second.free_download_memory() == all);
+    assert_eq!(second.take_unloaded(), Some(instrument), "its voices have ended with their synthesizer");
+    second.download(&simple_instrument(5, 0, TONE, TURN as u32, &organ())).unwrap();
+    second.midi(0, &[0xC0, 5]);
+    second.midi(0, NOTE_ON);
+    assert!(peak(&mut second) > 0.5, "the wave is still there");
+}

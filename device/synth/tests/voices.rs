@@ -7,6 +7,7 @@ use std::sync::Arc;
 use common::*;
 use dls_synth::dls::spec::{REGION_SELF_NON_EXCLUSIVE, destination as d};
 use dls_synth::dls::{Collection, Connection, Instrument, Patch};
+use dls_synth::limits::NOTES_PER_FRAME_MAX;
 use dls_synth::{Bank, ConfigError, Kernel, Synth, SynthConfig, UnknownChannel};
 
 fn slow() -> Vec<Connection> {
@@ -356,4 +357,21 @@ fn no_message_however_broken_does_harm() {
             assert!(synth.active_voices() <= 12);
         }
     }
+}
+
+#[test]
+fn notes_beyond_the_bound_of_one_frame_are_lost_and_the_next_frame_begins_anew() {
+    let mut synth = synth(1000);
+    for index in 0..NOTES_PER_FRAME_MAX {
+        on(&mut synth, (index % 9) as u8, (index % 128) as u8);
+    }
+    let lost = synth.notes_lost();
+    for index in 0..100_000_u32 {
+        on(&mut synth, (index % 9) as u8, (index % 128) as u8);
+    }
+    assert_eq!(synth.notes_lost(), lost + 100_000);
+    synth.all_sound_off();
+    render(&mut synth, 1);
+    on(&mut synth, 0, 60);
+    assert_eq!((synth.active_voices(), synth.notes_lost()), (1, lost + 100_000));
 }

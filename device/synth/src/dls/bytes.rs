@@ -1,5 +1,7 @@
 //! Little-endian numbers out of untrusted bytes.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 pub(crate) fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
     bytes.get(offset..)?.first_chunk().map(|b| u16::from_le_bytes(*b))
 }

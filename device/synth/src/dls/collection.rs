@@ -1,5 +1,7 @@
 //! The instrument model in which files and downloads meet: what was written, not yet what is played.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::sync::Arc;
 
 use super::spec::{INSTRUMENT_DRUMS, UNITY_NOTE_DEFAULT};
@@ -206,8 +208,8 @@ impl Wave {
         length: usize,
         sample: Option<WaveSample>,
     ) -> Self {
-        let mut guarded = vec![0; length + 2 * GUARD].into_boxed_slice();
-        for (to, from) in guarded[GUARD..GUARD + length].iter_mut().zip(samples) {
+        let mut guarded = vec![0; length.saturating_add(2 * GUARD)].into_boxed_slice();
+        for (to, from) in guarded[GUARD..].iter_mut().take(length).zip(samples) {
             *to = from;
         }
         Self { name: name.to_owned(), sample_rate, sample, guarded }
@@ -216,7 +218,7 @@ impl Wave {
     /// The samples.
     #[must_use]
     pub fn samples(&self) -> &[i16] {
-        &self.guarded[GUARD..self.guarded.len() - GUARD]
+        &self.guarded[GUARD..self.guarded.len().saturating_sub(GUARD)]
     }
 
     /// The samples with [`GUARD`] zeros on either side.

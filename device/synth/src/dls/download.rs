@@ -11,6 +11,8 @@
 //! streamed or one-shot wave is a wave like any other (`DMUS_WAVEDL` has the same single field as `DMUS_WAVEDATA`,
 //! bytes of data, and a region may name it), and a wave articulation must name waves that are there; nothing plays it.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::bytes::{i32_at, u16_at, u32_at};
 use super::collection::{Connection, Instrument, Patch, Region, Wave};
 use super::spec::{destination as d, source as s, transform};
@@ -74,6 +76,11 @@ pub(crate) fn parse(buffer: &[u8]) -> Result<Download, DownloadError> {
     }
 }
 
+/// The offset `bytes` further. One that does not fit lies beyond every buffer.
+const fn past(offset: usize, bytes: usize) -> usize {
+    offset.saturating_add(bytes)
+}
+
 fn fail(reason: DownloadErrorReason, offset: usize) -> DownloadError {
     DownloadError { reason, offset: offset as u32 }
 }
@@ -107,9 +114,9 @@ impl<'a> Buffer<'a> {
         if index >= self.entries {
             return Err(fail(DownloadErrorReason::Index, referrer));
         }
-        let entry = INFO_BYTES + 4 * index;
+        let entry = past(INFO_BYTES, index.saturating_mul(4));
         let offset = u32_at(self.bytes, entry).unwrap_or(u32::MAX) as usize;
-        if !offset.is_multiple_of(4) || offset < INFO_BYTES + 4 * self.entries {
+        if !offset.is_multiple_of(4) || offset < past(INFO_BYTES, self.entries.saturating_mul(4)) {
             return Err(fail(DownloadErrorReason::OffsetTable, entry));
         }
         if offset >= self.bytes.len() {
@@ -130,11 +137,11 @@ impl<'a> Buffer<'a> {
     fn wave(&self) -> Result<Download, DownloadError> {
         let at = self.offset(0, 0)?;
         self.structure(at, 28)?;
-        let wrong = fail(DownloadErrorReason::WaveFormat, at + 12);
-        let format = WaveFormat::read(&self.bytes[at + 12..]).filter(WaveFormat::is_playable).ok_or(wrong)?;
-        let data = self.offset(self.word(at + 8)?, at + 8)?;
+        let wrong = fail(DownloadErrorReason::WaveFormat, past(at, 12));
+        let format = WaveFormat::read(&self.bytes[past(at, 12)..]).filter(WaveFormat::is_playable).ok_or(wrong)?;
+        let data = self.offset(self.word(past(at, 8))?, past(at, 8))?;
         let length = self.word(data)? as usize;
-        let pcm = self.structure(data + 4, length)?;
+        let pcm = self.structure(past(data, 4), length)?;
         let wave = Wave::from_pcm(format.rate, format.bits, pcm, None).ok_or(wrong)?;
         Ok(Download::Wave { id: self.id, wave })
     }
@@ -143,14 +150,14 @@ impl<'a> Buffer<'a> {
     fn wave_articulation(&self) -> Result<Download, DownloadError> {
         let at = self.offset(0, 0)?;
         self.structure(at, 18)?;
-        let count = self.word(at + 8)? as usize;
+        let count = self.word(past(at, 8))? as usize;
         if count == 0 {
-            return Err(fail(DownloadErrorReason::WaveArticulation, at + 8));
+            return Err(fail(DownloadErrorReason::WaveArticulation, past(at, 8)));
         }
         let list = self.offset(self.word(at)?, at)?;
         let length = count.checked_mul(4).ok_or(fail(DownloadErrorReason::OutOfBounds, list))?;
         let ids = self.structure(list, length)?.as_chunks::<4>().0;
-        let place = |i: usize| (list + 4 * i) as u32;
+        let place = |i: usize| past(list, i.saturating_mul(4)) as u32;
         let buffers = ids.iter().enumerate().map(|(i, id)| (u32::from_le_bytes(*id), place(i))).collect();
         Ok(Download::WaveArticulation { buffers })
     }
@@ -158,11 +165,11 @@ impl<'a> Buffer<'a> {
     fn instrument(&self) -> Result<Download, DownloadError> {
         let at = self.offset(0, 0)?;
         self.structure(at, 24)?;
-        let flags = self.word(at + 20)?;
-        let global = self.articulation(self.word(at + 8)?, at + 8)?;
+        let flags = self.word(past(at, 20))?;
+        let global = self.articulation(self.word(past(at, 8))?, past(at, 8))?;
         let mut regions = Vec::new();
         let mut region_offsets = Vec::new();
-        let (mut index, mut referrer) = (self.word(at + 4)?, at + 4);
+        let (mut index, mut referrer) = (self.word(past(at, 4))?, past(at, 4));
         while index != 0 {
             if regions.len() == DOWNLOAD_REGIONS_MAX.min(self.entries) {
                 return Err(fail(DownloadErrorReason::Chain, referrer));
@@ -170,7 +177,7 @@ impl<'a> Buffer<'a> {
             let region = self.offset(index, referrer)?;
             regions.push(self.region(region)?);
             region_offsets.push(region as u32);
-            (index, referrer) = (self.word(region + 16)?, region + 16);
+            (index, referrer) = (self.word(past(region, 16))?, past(region, 16));
         }
         let instrument = Instrument {
             name: String::new(),
@@ -200,7 +207,7 @@ impl<'a> Buffer<'a> {
             key_group: half(10)?,
             sample: Some(sample),
             link: wave_link(&record[24..]).ok_or(bounds)?,
-            articulation: self.articulation(self.word(at + 12)?, at + 12)?,
+            articulation: self.articulation(self.word(past(at, 12))?, past(at, 12))?,
         })
     }
 
@@ -220,20 +227,20 @@ impl<'a> Buffer<'a> {
             if links == DOWNLOAD_CHAIN_MAX.min(self.entries) {
                 return Err(fail(DownloadErrorReason::Chain, referrer));
             }
-            links += 1;
+            links = past(links, 1);
             let at = self.offset(index, referrer)?;
             self.structure(at, 12)?;
             let list_index = self.word(at)?;
             if list_index != 0 {
                 let list = self.offset(list_index, at)?;
-                let count = self.word(list + 4)? as usize;
+                let count = self.word(past(list, 4))? as usize;
                 let first = (self.word(list)? as usize).max(CONNECTION_LIST_BYTES);
                 let length = count.checked_mul(CONNECTION_BYTES).and_then(|n| n.checked_add(first));
                 let length = length.ok_or(fail(DownloadErrorReason::OutOfBounds, list))?;
                 found.extend(connections(&self.structure(list, length)?[first..]).take(CONNECTIONS_MAX));
                 found.truncate(CONNECTIONS_MAX);
             }
-            (index, referrer) = (self.word(at + 8)?, at + 8);
+            (index, referrer) = (self.word(past(at, 8))?, past(at, 8));
         }
         Ok(Some(found))
     }
@@ -263,7 +270,7 @@ const PARAMETERS: [(u16, u16, u16); 19] = [
 ];
 
 fn articulation_parameters(record: &[u8]) -> Vec<Connection> {
-    let scale = |index: usize| i32_at(record, 4 * index).unwrap_or(0);
+    let scale = |index: usize| i32_at(record, index.saturating_mul(4)).unwrap_or(0);
     let with = |(source, control, destination): (u16, u16, u16), scale| Connection {
         source,
         control,

@@ -1,5 +1,7 @@
 //! The structures that files and download buffers share, field by field.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::bytes::{i16_at, i32_at, u16_at, u32_at};
 use super::collection::{Connection, SampleLoop, WaveLink, WaveSample};
 use super::spec::{FORMAT_EXTENSIBLE, FORMAT_PCM, LOOP_FORWARD, LOOP_RELEASE, SUBTYPE_TAIL};
@@ -85,7 +87,7 @@ pub(crate) fn wave_link(chunk: &[u8]) -> Option<WaveLink> {
 /// Connection blocks, one after the other; what is left of one at the end does not count.
 pub(crate) fn connections(records: &[u8]) -> impl Iterator<Item = Connection> + '_ {
     records.as_chunks::<CONNECTION_BYTES>().0.iter().map(|record| {
-        let half = |at: usize| u16::from_le_bytes([record[at], record[at + 1]]);
+        let half = |at: usize| u16::from_le_bytes([record[at], record[at.saturating_add(1)]]);
         Connection {
             source: half(0),
             control: half(2),

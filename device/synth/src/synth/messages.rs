@@ -1,11 +1,13 @@
 //! What each message does: notes, controllers, system exclusive; who starts, who ends, who gives way.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::sync::Arc;
 
 use super::Synth;
 use crate::channel::{Channel, controller};
 use crate::dls::collection::{Patch, Wave};
-use crate::limits::LAYERS_MAX;
+use crate::limits::{LAYERS_MAX, NOTES_PER_FRAME_MAX};
 use crate::program::{Program, WaveSource, Zone};
 use crate::voice::active::{Note, Stage, Voice};
 
@@ -50,9 +52,13 @@ impl Synth {
         if !self.system_on {
             return;
         }
+        if !self.may_begin() {
+            self.notes_lost = self.notes_lost.saturating_add(1);
+            return;
+        }
         let state = self.channel_mut(group, channel).clone();
         let Some((instrument_handle, program)) = self.find_program(&state) else { return };
-        self.notes += 1;
+        self.notes = self.notes.saturating_add(1);
         let note = Note { group, channel, note: key, velocity, serial: self.notes, instrument_handle };
         let matching = program.zones.iter().filter_map(|z| Some((z, z.key_of(key, velocity, &state)?)));
         // On the stack: threads that must not wait play notes.
@@ -76,7 +82,16 @@ impl Synth {
             let voice = Voice::start(note, (zone, *zone_key), master, wave, &state, place);
             lost |= !self.mixer.insert(voice, &mut self.downloads);
         }
-        self.notes_lost += u64::from(lost);
+        self.notes_lost = self.notes_lost.saturating_add(lost.into());
+    }
+
+    /// Counts a note that is to begin at the next frame. Whether there may be so many.
+    fn may_begin(&mut self) -> bool {
+        if self.notes_at.0 != self.frame {
+            self.notes_at = (self.frame, 0);
+        }
+        self.notes_at.1 = self.notes_at.1.saturating_add(1);
+        self.notes_at.1 <= NOTES_PER_FRAME_MAX
     }
 
     /// The instrument of a channel: a download, or else of the bank; in the bank asked for, or else in a plainer one.

@@ -1,5 +1,7 @@
 //! The synthesizer: messages in, frames out.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 mod messages;
 
 use std::num::NonZeroUsize;
@@ -57,6 +59,8 @@ pub struct Synth {
     frame: u64,
     notes: u64,
     notes_lost: u64,
+    /// The frame at which the last note began, and how many have begun there.
+    notes_at: (u64, u32),
 }
 
 impl Synth {
@@ -89,6 +93,7 @@ impl Synth {
             frame: 0,
             notes: 0,
             notes_lost: 0,
+            notes_at: (0, 0),
         };
         synth.volumes_changed();
         Ok(synth)
@@ -119,7 +124,7 @@ impl Synth {
         self.volumes = VOLUMES;
         self.volumes_changed();
         self.silence_at.fill(None);
-        (self.frame, self.notes, self.notes_lost) = (0, 0, 0);
+        (self.frame, self.notes, self.notes_lost, self.notes_at) = (0, 0, 0, (0, 0));
     }
 
     /// Ends all voices and effects at once: the next frame is silent. All controllers are reset; programs and
@@ -173,7 +178,9 @@ impl Synth {
     fn sense(&mut self, group: u16, status: u8) {
         let silence_at = &mut self.silence_at[usize::from(group)];
         if status == ACTIVE_SENSING || silence_at.is_some() {
-            *silence_at = Some(self.frame + u64::from(self.config.sample_rate) * ACTIVE_SENSING_MS / 1000);
+            *silence_at = Some(
+                self.frame.saturating_add(u64::from(self.config.sample_rate).saturating_mul(ACTIVE_SENSING_MS) / 1000),
+            );
         }
     }
 
@@ -206,7 +213,7 @@ impl Synth {
                 out.iter_mut().zip(dry).for_each(|(out, [left, right, ..])| *out = [*left, *right]);
                 add_effects(&mut self.reverb, &mut self.chorus, dry, out);
             }
-            self.frame += frames as u64;
+            self.frame = self.frame.saturating_add(frames as u64);
             out = later;
         }
     }
@@ -328,7 +335,7 @@ impl Synth {
 
     fn volumes_changed(&mut self) {
         let [volume, boost] = self.volumes;
-        self.surroundings.set_volume(BASE_GAIN_DB + f64::from(volume + boost) / 100.0);
+        self.surroundings.set_volume(BASE_GAIN_DB + f64::from(volume.saturating_add(boost)) / 100.0);
         self.mixer.iter_mut().for_each(Voice::channel_changed);
     }
 

@@ -1,5 +1,7 @@
 //! Waves made ready for the oscillator: a short copy of each loop's seam, so that the inner loop never asks where it is.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::sync::Arc;
 
 use crate::dls::collection::{GUARD, SampleLoop, Wave};
@@ -43,22 +45,24 @@ impl Loop {
         if length == 0 {
             return None;
         }
-        let end = start + length;
-        let turn = |i: usize| samples[start + i % length];
-        let lead = (0..MARGIN).map(|i| (end + i).checked_sub(MARGIN).map_or(0, |at| samples[at]));
+        let end = start.saturating_add(length);
+        let turn = |i: usize| samples[start.saturating_add(i.checked_rem(length).unwrap_or(0))];
+        let lead = (0..MARGIN).map(|i| end.saturating_add(i).checked_sub(MARGIN).map_or(0, |at| samples[at]));
         // Behind whole turns the interpolator must find the loop's own end, also when the loop is shorter than the lead.
         let (warm, turns, leave, total) = if length < UNROLL_BELOW {
-            let warm = MARGIN.div_ceil(length) * length;
+            let warm = MARGIN.next_multiple_of(length);
             let turns = UNROLL_BELOW.div_ceil(length);
-            (warm, turns, MARGIN + warm + turns * length, warm + turns * length + MARGIN)
+            let whole = turns.saturating_mul(length).saturating_add(warm).saturating_add(MARGIN);
+            (warm, turns, whole, whole)
         } else {
             (0, 0, MARGIN + GUARD, 2 * MARGIN)
         };
-        debug_assert!(leave + GUARD <= MARGIN + total, "warm-up {warm}");
+        debug_assert!(leave.saturating_add(GUARD) <= total.saturating_add(MARGIN), "warm-up {warm}");
         let seam = lead.chain((0..total).map(turn)).collect();
         let exit = if wanted.until_release && turns > 0 {
-            let before = (0..MARGIN).map(|i| turn(i + MARGIN.next_multiple_of(length) - MARGIN));
-            let after = (0..MARGIN).map(|i| samples.get(end + i).copied().unwrap_or(0));
+            let before =
+                (0..MARGIN).map(|i| turn(MARGIN.next_multiple_of(length).saturating_add(i).saturating_sub(MARGIN)));
+            let after = (0..MARGIN).map(|i| samples.get(end.saturating_add(i)).copied().unwrap_or(0));
             before.chain((0..length).map(turn)).chain(after).collect()
         } else {
             Box::default()
@@ -68,11 +72,11 @@ impl Loop {
 
     /// Bytes that the copy takes.
     pub(crate) fn bytes(&self) -> usize {
-        2 * (self.seam.len() + self.exit.len())
+        size_of::<i16>().saturating_mul(self.seam.len().saturating_add(self.exit.len()))
     }
 
     fn end(&self) -> usize {
-        self.start + self.length
+        self.start.saturating_add(self.length)
     }
 }
 
@@ -131,10 +135,10 @@ impl Cursor {
     fn find_limit(&mut self) {
         let samples = match (&self.sample_loop, self.window) {
             (Some(found), Window::Seam) => found.leave,
-            (Some(found), Window::Exit) => MARGIN + found.length + GUARD,
+            (Some(found), Window::Exit) => found.length.saturating_add(MARGIN + GUARD),
             (Some(found), Window::Wave) if self.looping => found.end().saturating_sub(GUARD),
             // So far beyond the last sample the interpolator does not reach back to it.
-            _ => self.wave.samples().len() + TAPS_BEFORE,
+            _ => self.wave.samples().len().saturating_add(TAPS_BEFORE),
         };
         self.limit = (samples as u64) << 32;
     }
@@ -149,14 +153,16 @@ impl Cursor {
         match self.window {
             Window::Wave if self.looping => {
                 self.window = Window::Seam;
-                self.position = self.position + of_samples(MARGIN) - of_samples(found.end());
+                self.position = self.position.wrapping_add(of_samples(MARGIN)).wrapping_sub(of_samples(found.end()));
             }
             Window::Wave => self.ended = true,
-            Window::Seam if found.turns > 0 => self.position -= of_samples(found.turns * found.length),
+            Window::Seam if found.turns > 0 => {
+                self.position = self.position.wrapping_sub(of_samples(found.turns.wrapping_mul(found.length)))
+            }
             // For a loop that was left in the meantime, too: the copy ends long before the loop does.
             Window::Seam | Window::Exit => {
                 self.window = Window::Wave;
-                self.position = self.position - of_samples(MARGIN) + of_samples(found.start);
+                self.position = self.position.wrapping_sub(of_samples(MARGIN)).wrapping_add(of_samples(found.start));
             }
         }
         self.find_limit();
@@ -174,11 +180,11 @@ impl Cursor {
             // Before its end: what follows now is the rest of the wave.
             None => {
                 self.window = Window::Wave;
-                self.position = ((found.end() as u64) << 32) + self.position - margin;
+                self.position = ((found.end() as u64) << 32).wrapping_add(self.position).wrapping_sub(margin);
             }
             Some(after) if found.turns > 0 => {
                 self.window = Window::Exit;
-                self.position = margin + after % ((found.length as u64) << 32);
+                self.position = margin.wrapping_add(after.checked_rem((found.length as u64) << 32).unwrap_or(0));
             }
             // At the beginning of a long loop: its copy leads back to the wave.
             Some(_) => {}

@@ -204,3 +204,47 @@ fn a_used_ring_that_was_not_cleared_is_filled_from_its_beginning() {
     assert_eq!(driver.open().status, Status::OK);
     assert_eq!(driver.machine.ram.read(used + 2, 2), [1, 0]);
 }
+
+#[test]
+fn parts_of_a_ring_that_share_memory_park_it() {
+    for (part, other, shift) in [(1, 2, 0), (1, 2, 4), (0, 1, 16), (0, 2, 2032), (0, 1, 0), (2, 1, 4)] {
+        for queue in Queue::ALL {
+            let driver = with_broken(queue, |plan| plan.addresses[part] = plan.addresses[other] - shift + shift % 16);
+            let (at, expected, got) = assert_parked_and_recoverable(driver, Diagnosis::RING_OVERLAP, queue);
+            let pair = (part.min(other) as u32, part.max(other) as u32);
+            assert_eq!((at, expected, got), (pair.0, u32::from(queue.0), pair.1));
+        }
+    }
+}
+
+#[test]
+fn rings_that_share_memory_with_another_one_are_parked_and_the_other_one_works() {
+    for part in 0..3 {
+        for other in 0..3 {
+            let mut machine = Machine::with_card(Mode::Lockstep);
+            let mut plan = machine.plan();
+            plan[Queue::NEWS.index()].addresses[part] = plan[Queue::MIDI_OUT.index()].addresses[other];
+            machine.start_as(&plan);
+            let driver = Driver::on(machine);
+            let (at, expected, got) = assert_parked_and_recoverable(driver, Diagnosis::RING_OVERLAP, Queue::NEWS);
+            assert_eq!((at, expected, got), (part as u32, u32::from(Queue::MIDI_OUT.0), other as u32));
+        }
+    }
+}
+
+#[test]
+fn rings_that_touch_and_do_not_overlap_work() {
+    let mut machine = Machine::with_card(Mode::Lockstep);
+    let memory = machine.ram.allocate(5 * 4096);
+    for (index, ring) in machine.rings.iter_mut().enumerate() {
+        // 128 descriptors, then the available ring right behind them, then the used ring at its alignment.
+        ring.descriptors = memory + 4096 * index as u64;
+        ring.available = ring.descriptors + 2048;
+        ring.used = (ring.available + 262).next_multiple_of(4);
+    }
+    let mut driver = Driver::new(machine);
+    for _ in 0..200 {
+        assert_eq!(driver.open().status, Status::OK);
+    }
+    assert_eq!(driver.machine.identity().first_error.code.get(), Diagnosis::NONE.0);
+}

@@ -81,3 +81,10 @@ pub const SAMPLE_RATE_DEFAULT: u32 = 48_000;
 /// Highest frame that a driver may set the sample clock to: half of what the number holds, so that no count of frames
 /// can run over in the life of a session (2^62 frames are a million years).
 pub const FRAME_MAX: i64 = 1 << 62;
+
+/// Most memory that the card's process takes for itself, whatever a guest does, in bytes (`RssAnon` of `/proc`; guest
+/// memory and program text not counted). The program and the built-in bank 12 MiB, downloads 16 ([`DOWNLOAD_MEMORY_BYTES`]),
+/// the largest request and its copy 8 ([`REQUEST_BYTES_MAX`]), events that wait 12 ([`PENDING_EVENTS_MAX`] of 64 bytes in a
+/// heap that doubles, [`PENDING_BYTES_MAX`]), captured events 8 ([`CAPTURED_EVENTS_MAX`] of [`BATCH_BYTES_MAX`]), and 8 for
+/// a synthesizer of [`VOICES_MAX`] voices, fragments and the output FIFO.
+pub const PROCESS_BYTES_MAX: u64 = 64 << 20;

@@ -6,7 +6,7 @@ use card_spec::control::{
 };
 use card_spec::event::{BatchHeader, EventHeader, RECORD_ALIGNMENT};
 use card_spec::news::NewsRecord;
-use card_spec::queue::Queue;
+use card_spec::queue::{QUEUE_COUNT, Queue};
 use card_spec::wave::{WaveHeader, WaveRequest};
 use card_spec::{ABI_MAJOR, ABI_MINOR};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
@@ -106,11 +106,35 @@ impl<B: Board> Driver<B> {
         Response { status: Status(header.status.get()), payload }
     }
 
-    /// Sends these bytes as a request with room for `room` bytes of answer; as many as came.
+    /// Sends a request to open a render stream, and does not wait.
+    pub fn send_open_stream(&mut self, stream: u32) {
+        let open = StreamOpen {
+            stream: stream.into(),
+            kind: StreamKind::RENDER.0.into(),
+            sample_rate: 0.into(),
+            channels: 0.into(),
+            bits: 0.into(),
+        };
+        self.tag += 1;
+        let length = size_of::<StreamOpen>() as u32;
+        let header =
+            RequestHeader { code: RequestCode::STREAM_OPEN.0.into(), length: length.into(), tag: self.tag.into() };
+        self.send_request(&[header.as_bytes(), open.as_bytes()].concat(), size_of::<ResponseHeader>());
+    }
+
+    /// Waits for the answer to the request that was sent last; its status.
     ///
     /// # Panics
-    /// It is not returned.
-    pub fn request_raw(&mut self, bytes: &[u8], room: usize) -> Vec<u8> {
+    /// It is not answered.
+    pub fn wait_status(&mut self) -> Status {
+        let (_, written) = self.machine.wait(Queue::CONTROL);
+        let response = self.machine.ram().read(self.response, written as usize);
+        let (header, _) = ResponseHeader::read_from_prefix(&response).expect("an answer");
+        assert_eq!(header.tag.get(), self.tag, "the answer is not to this request");
+        Status(header.status.get())
+    }
+
+    fn send_request(&mut self, bytes: &[u8], room: usize) {
         let ram = self.machine.ram();
         ram.write(self.request, bytes);
         let mut pieces = vec![Piece::readable(self.request, bytes.len())];
@@ -119,6 +143,14 @@ impl<B: Board> Driver<B> {
         }
         self.machine.ring(Queue::CONTROL).offer(&pieces);
         self.machine.kick(Queue::CONTROL);
+    }
+
+    /// Sends these bytes as a request with room for `room` bytes of answer; as many as came.
+    ///
+    /// # Panics
+    /// It is not returned.
+    pub fn request_raw(&mut self, bytes: &[u8], room: usize) -> Vec<u8> {
+        self.send_request(bytes, room);
         let (_, written) = self.machine.wait(Queue::CONTROL);
         self.machine.ram().read(self.response, written as usize)
     }
@@ -130,11 +162,16 @@ impl<B: Board> Driver<B> {
 
     /// `OPEN`.
     pub fn open(&mut self) -> Response {
-        let queue_sizes = Queue::ALL.map(|queue| self.machine.ring(queue).size().into());
+        let sizes = Queue::ALL.map(|queue| self.machine.ring(queue).size());
+        self.open_declaring(sizes)
+    }
+
+    /// `OPEN` that declares these queue sizes.
+    pub fn open_declaring(&mut self, sizes: [u16; QUEUE_COUNT]) -> Response {
         let open = Open {
             abi_major: ABI_MAJOR.into(),
             abi_minor: ABI_MINOR.into(),
-            queue_sizes,
+            queue_sizes: sizes.map(Into::into),
             reserved: 0.into(),
             session: (0x5e55_1000 + self.tag).into(),
         };
@@ -165,11 +202,16 @@ impl<B: Board> Driver<B> {
 
     /// Sets the sample clock: frame 0 is `master_time`.
     pub fn start_clock(&mut self, master_time: i64) -> Response {
+        self.synchronise(clock_sync::START, master_time, 0)
+    }
+
+    /// `CLOCK_SYNC` with these flags: `frame` is `master_time`.
+    pub fn synchronise(&mut self, flags: u32, master_time: i64, frame: i64) -> Response {
         let sync = ClockSync {
             stream: STREAM_WAVE.into(),
-            flags: clock_sync::START.into(),
+            flags: flags.into(),
             master_time: master_time.into(),
-            frame: 0.into(),
+            frame: frame.into(),
         };
         self.ask(RequestCode::CLOCK_SYNC, &sync)
     }

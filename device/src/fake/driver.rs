@@ -96,9 +96,7 @@ impl<B: Board> Driver<B> {
     /// # Panics
     /// It is not answered.
     pub fn request(&mut self, code: RequestCode, payload: &[u8]) -> Response {
-        self.tag += 1;
-        let header = RequestHeader { code: code.0.into(), length: (payload.len() as u32).into(), tag: self.tag.into() };
-        let bytes = [header.as_bytes(), payload].concat();
+        let bytes = self.begin(code, payload);
         let response = self.request_raw(&bytes, size_of::<ResponseHeader>() + RESPONSE_BYTES);
         let (header, rest) = ResponseHeader::read_from_prefix(&response).expect("an answer");
         assert_eq!(header.tag.get(), self.tag, "the answer is not to this request");
@@ -115,11 +113,20 @@ impl<B: Board> Driver<B> {
             channels: 0.into(),
             bits: 0.into(),
         };
+        let bytes = self.begin(RequestCode::STREAM_OPEN, open.as_bytes());
+        self.send_request(&bytes, size_of::<ResponseHeader>());
+    }
+
+    /// Sends a request for port parameters, and does not wait.
+    pub fn send_parameters(&mut self, wish: PortParameters) {
+        let bytes = self.begin(RequestCode::PARAMETERS, wish.as_bytes());
+        self.send_request(&bytes, size_of::<ResponseHeader>() + RESPONSE_BYTES);
+    }
+
+    fn begin(&mut self, code: RequestCode, payload: &[u8]) -> Vec<u8> {
         self.tag += 1;
-        let length = size_of::<StreamOpen>() as u32;
-        let header =
-            RequestHeader { code: RequestCode::STREAM_OPEN.0.into(), length: length.into(), tag: self.tag.into() };
-        self.send_request(&[header.as_bytes(), open.as_bytes()].concat(), size_of::<ResponseHeader>());
+        let header = RequestHeader { code: code.0.into(), length: (payload.len() as u32).into(), tag: self.tag.into() };
+        [header.as_bytes(), payload].concat()
     }
 
     /// Waits for the answer to the request that was sent last; its status.

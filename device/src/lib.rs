@@ -9,7 +9,7 @@
 //! | [`bus`] | guest memory, rings, interrupts: what lies between a transport and the card |
 //! | [`diagnosis`] | what it finds wrong with a driver |
 //! | [`socket`] | the transport: vhost-user |
-//! | [`engine`] | the thread that the card lives on |
+//! | [`engine`], [`slice`], [`activity`] | the thread that the card lives on, its measure of work, and what it is doing |
 //! | [`control_socket`] | how a host's test harness watches the card and moves its time |
 //! | [`offline`], [`event_list`] | the same card without a machine: a list of events in, a WAV file out |
 //! | [`stems`] | the same song, channel by channel |
@@ -18,10 +18,12 @@
 //!
 //! # Threads
 //!
-//! The transport's thread owns the socket and answers it; it waits for nobody. The card's thread takes requests and
-//! renders. They share the [`bus`] under a lock that is held for copies and for one request, never while rendering, and
-//! the [`diagnosis`] registers, which anybody may read at any time. Neither thread can be ended by a guest: errors are
-//! answers and diagnoses, and a panic, which would be a defect of this program, costs the session and nothing else.
+//! The transport's thread owns the socket and answers it. The card's thread takes requests and renders, in slices of a few
+//! milliseconds, between which it looks at resets, commands and the request to stop. They share the [`bus`] under a lock
+//! that is held for the copy of one chain, never while a request is carried out or a frame rendered, and the [`diagnosis`]
+//! registers, which any thread may read at any time. A watchdog names the card's thread if it stalls all the same. No
+//! thread can be ended by a guest: errors are answers and diagnoses, a panic, which would be a defect of this program,
+//! costs the session and nothing else, and guest memory that is cut short becomes zeroed memory and a diagnosis.
 
 pub mod activity;
 pub mod args;

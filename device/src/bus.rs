@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 mod chain;
+mod doorbell;
 mod memory;
 mod ring;
 mod sigbus;
@@ -25,6 +26,7 @@ use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
 use zerocopy::IntoBytes;
 
 pub use chain::Chain;
+pub use doorbell::{Call, Calls, DoorbellError, Kick, LOOK_PERIOD, check as check_doorbell};
 pub use memory::{Memory, MemoryError, REGIONS_MAX, Region};
 use ring::Ring;
 pub use ring::{RingAddress, RingAddresses};
@@ -45,6 +47,7 @@ pub struct Bus {
     registers: Arc<Registers>,
     /// Where kick descriptors are watched, with the queue's number as data.
     epoll: Arc<OwnedFd>,
+    calls: Arc<Calls>,
 
     // What the transport has said.
     memory: Memory,
@@ -65,6 +68,7 @@ impl Bus {
         Self {
             registers,
             epoll,
+            calls: Arc::default(),
             memory: Memory::default(),
             features: 0,
             rings: Queue::ALL.map(Ring::new),
@@ -104,17 +108,15 @@ impl Bus {
     }
 
     /// What the driver's kicks arrive on.
-    pub fn set_ring_kick(&mut self, queue: Queue, kick: Option<OwnedFd>) {
+    pub fn set_ring_kick(&mut self, queue: Queue, kick: Option<Kick>) {
         let Some(ring) = self.rings.get_mut(queue.index()) else { return };
         unwatch(&self.epoll, ring);
         ring.kick = kick;
         if let Some(kick) = &ring.kick {
-            // The kick is a counter that others may clear between our being told and our reading it.
-            let watched = rustix::io::ioctl_fionbio(kick, true).and_then(|()| {
-                let data = epoll::EventData::new_u64(queue.0.into());
-                epoll::add(&*self.epoll, kick.as_fd(), data, epoll::EventFlags::IN)
-            });
-            if let Err(error) = watched {
+            let data = epoll::EventData::new_u64(queue.0.into());
+            // For edges, so that a counter which stays above zero does not keep the card awake.
+            let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+            if let Err(error) = epoll::add(&*self.epoll, kick.as_fd(), data, flags) {
                 log_limited!(
                     log::Level::Error,
                     "the kick descriptor of queue {queue} cannot be watched: {error}; its kicks go unheard"
@@ -125,13 +127,15 @@ impl Bus {
     }
 
     /// What the card raises interrupts with.
-    pub fn set_ring_call(&mut self, queue: Queue, call: Option<OwnedFd>) {
-        if let Some(call) = &call
-            && let Err(error) = rustix::io::ioctl_fionbio(call, true)
-        {
-            log_limited!(log::Level::Warn, "the call descriptor of queue {queue} cannot be made non-blocking: {error}");
-        }
+    pub fn set_ring_call(&mut self, queue: Queue, call: Option<Call>) {
+        self.calls.set(queue, call.as_ref());
         self.with_ring(queue, |ring| ring.call = call);
+    }
+
+    /// The calls, for the thread that looks after them.
+    #[must_use]
+    pub fn calls(&self) -> &Arc<Calls> {
+        &self.calls
     }
 
     /// Lets a ring run, or holds it.
@@ -341,9 +345,11 @@ impl Bus {
         match ring.give_back(self.memory.map(), chain.head, written) {
             Ok(true) => {
                 if let Some(call) = &ring.call {
-                    // A full counter means that an interrupt is pending anyway.
-                    let _ = rustix::io::write(call, &1_u64.to_ne_bytes());
                     self.registers.add(Counter::Interrupts, 1);
+                    if let Err(error) = self.calls.ring(chain.queue, call) {
+                        log_limited!(log::Level::Warn, "the call of queue {} is used no more: {error}", chain.queue);
+                        self.set_ring_call(chain.queue, None);
+                    }
                 }
             }
             Ok(false) => {}
@@ -355,11 +361,10 @@ impl Bus {
     pub fn take_kicks(&mut self, queue: Queue) {
         let Some(ring) = self.rings.get_mut(queue.index()) else { return };
         let Some(kick) = &ring.kick else { return };
-        let mut count = [0; 8];
-        if !matches!(rustix::io::read(kick, &mut count), Ok(8)) {
+        let kicks = kick.take();
+        if kicks == 0 {
             return;
         }
-        let kicks = u64::from_ne_bytes(count);
         self.registers.add(Counter::Kicks, kicks);
         if let Some(fault) = ring.kicked(self.memory.map(), kicks) {
             self.registers.report(fault);

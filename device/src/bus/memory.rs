@@ -2,7 +2,8 @@
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
-use std::fs::File;
+use std::fs::{File, FileType};
+use std::os::unix::fs::FileTypeExt;
 use std::sync::Arc;
 
 use vm_memory::{
@@ -52,6 +53,17 @@ pub enum MemoryError {
     /// The file cannot be looked at.
     #[error("the memory region's file cannot be examined: {0}")]
     File(#[source] std::io::Error),
+    /// What the file is can change or vanish under the mapping, or has side effects when it is read.
+    #[error(
+        "the memory region at {guest_address:#x} is in {found}, which cannot be mapped safely; a memory file or a \
+         regular file can"
+    )]
+    Kind {
+        /// Its address.
+        guest_address: u64,
+        /// What it is.
+        found: &'static str,
+    },
     /// It cannot be mapped.
     #[error("the memory region at {guest_address:#x} cannot be mapped: {source}")]
     Map {
@@ -106,16 +118,22 @@ impl Memory {
         Self { entries: map.iter().map(entry).collect(), map, losses_seen: sigbus::losses() }
     }
 
-    /// Adds a region.
+    /// Adds a region. One that is there already at this address, with this length, is replaced: a device that is
+    /// plugged in again is given the same memory again.
     ///
     /// # Errors
     /// [`MemoryError`]; the memory is as before.
     pub fn add(&mut self, region: Region, file: File) -> Result<(), MemoryError> {
-        if self.entries.len() >= REGIONS_MAX {
+        let place = |region: Region| (region.guest_address, region.length);
+        let replaced = self.entries.iter().any(|entry| place(entry.region) == place(region));
+        if self.entries.len() >= REGIONS_MAX && !replaced {
             return Err(MemoryError::TooMany);
         }
         let mapped = Arc::new(map(region, file)?);
         let watch = Watch::new(mapped.as_ptr(), mapped.size()).ok_or(MemoryError::TooMany)?;
+        if replaced {
+            self.remove(region.guest_address, region.length)?;
+        }
         self.map = self
             .map
             .insert_region(mapped)
@@ -188,12 +206,27 @@ fn map(region: Region, file: File) -> Result<GuestRegionMmap, MemoryError> {
     guest_address.checked_add(length).ok_or_else(range)?;
     user_address.checked_add(length).ok_or_else(range)?;
     let metadata = file.metadata().map_err(MemoryError::File)?;
-    if metadata.is_file() && metadata.len() < needed {
+    if let Some(found) = unsuitable(metadata.file_type()) {
+        return Err(MemoryError::Kind { guest_address, found });
+    }
+    if metadata.len() < needed {
         return Err(MemoryError::FileTooShort { guest_address, needed, length: metadata.len() });
     }
     let mapped = MmapRegion::from_file(FileOffset::new(file, file_offset), bytes)
         .map_err(|source| MemoryError::Map { guest_address, source })?;
     GuestRegionMmap::new(mapped, GuestAddress(guest_address)).ok_or_else(range)
+}
+
+/// What a file is, if it is neither a memory file nor a regular one.
+fn unsuitable(file: FileType) -> Option<&'static str> {
+    let kinds = [
+        (file.is_file(), None),
+        (file.is_dir(), Some("a folder")),
+        (file.is_fifo(), Some("a pipe")),
+        (file.is_socket(), Some("a socket")),
+        (file.is_char_device() || file.is_block_device(), Some("a device")),
+    ];
+    kinds.into_iter().find(|(is, _)| *is).map_or(Some("a descriptor of the kernel's"), |(_, found)| found)
 }
 
 #[cfg(test)]

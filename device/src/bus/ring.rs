@@ -3,7 +3,6 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use std::ops::Range;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -14,6 +13,7 @@ use virtio_queue::{Error, QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
 
 use super::chain::{Chain, Place};
+use super::doorbell::{Call, Kick};
 use super::memory::Memory;
 use crate::diagnosis::Fault;
 use crate::fault::Lie;
@@ -93,8 +93,8 @@ pub(super) struct Ring {
     pub(super) enabled: bool,
     pub(super) event_idx: bool,
     pub(super) indirect: bool,
-    pub(super) kick: Option<OwnedFd>,
-    pub(super) call: Option<OwnedFd>,
+    pub(super) kick: Option<Kick>,
+    pub(super) call: Option<Call>,
 
     // Its life.
     state: State,

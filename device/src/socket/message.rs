@@ -7,12 +7,16 @@
 //!
 //! Source: QEMU, "Vhost-user Protocol", sections "Header" and "Ancillary data".
 
-use std::io::{self, IoSliceMut, Read, Write};
+use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, recv, recvmsg, send};
+
+use crate::stop::{Stop, Waited};
 
 /// Most bytes of a body that are kept; the longest that the protocol defines is a table of 32 memory regions. More is
 /// read and dropped, so that the next message is found.
@@ -20,6 +24,9 @@ const BODY_KEPT_MAX: usize = 4096;
 
 /// Most descriptors with one message: the protocol's memory table.
 const FILES_MAX: usize = 32;
+
+/// Bytes of a body beyond [`BODY_KEPT_MAX`] that are dropped at a time.
+const DROPPED_AT_ONCE: usize = 64 * 1024;
 
 /// Length of the header in bytes.
 pub const HEADER_BYTES: usize = 12;
@@ -44,47 +51,61 @@ pub struct Message {
     pub body: Vec<u8>,
     /// What came with it.
     pub files: Vec<OwnedFd>,
+    /// More came with it than this process may open.
+    pub files_lost: bool,
+}
+
+/// Why no message was read or written.
+#[derive(Debug)]
+pub enum Gone {
+    /// The front-end has left.
+    Left,
+    /// The process is to leave.
+    Stopped,
+    /// The socket failed.
+    Failed(io::Error),
 }
 
 impl Message {
-    /// Reads the next message. `None` when the front-end has left.
+    /// Reads the next message.
     ///
     /// # Errors
-    /// The socket failed, or the front-end left in the middle of a message.
-    pub fn receive(socket: &mut UnixStream) -> io::Result<Option<Self>> {
+    /// [`Gone`]. A front-end that is killed leaves in the middle of a message: that is [`Gone::Left`] as well.
+    pub fn receive(socket: &UnixStream, stop: &Stop) -> Result<Self, Gone> {
         let mut header = [0; HEADER_BYTES];
-        let mut files = Vec::new();
+        let (mut files, mut files_lost) = (Vec::new(), false);
         let mut got = 0;
         while got < HEADER_BYTES {
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES_MAX))];
-            let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-            let into = &mut [IoSliceMut::new(&mut header[got..])];
-            let received = match recvmsg(&*socket, into, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
-                Ok(received) => received.bytes,
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            for message in ancillary.drain() {
-                if let RecvAncillaryMessage::ScmRights(more) = message {
-                    files.extend(more);
+            got += when_ready(socket, PollFlags::IN, stop, || {
+                let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES_MAX))];
+                let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+                let into = &mut [IoSliceMut::new(&mut header[got..])];
+                let received = recvmsg(socket, into, &mut ancillary, RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT)?;
+                files_lost |= received.flags.contains(ReturnFlags::CTRUNC);
+                for message in ancillary.drain() {
+                    if let RecvAncillaryMessage::ScmRights(more) = message {
+                        files.extend(more);
+                    }
                 }
-            }
-            match (received, got) {
-                (0, 0) => return Ok(None),
-                (0, _) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                _ => got += received,
-            }
+                Ok(received.bytes)
+            })?;
         }
         let word = |at: usize| u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
         let length = word(8) as usize;
         let mut body = vec![0; length.min(BODY_KEPT_MAX)];
-        socket.read_exact(&mut body)?;
-        let rest = (length - body.len()) as u64;
-        let dropped = io::copy(&mut Read::take(&mut *socket, rest), &mut io::sink())?;
-        if dropped < rest {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        fill(socket, stop, &mut body)?;
+        let mut rest = length - body.len();
+        let mut dropped = vec![0; rest.min(DROPPED_AT_ONCE)];
+        while rest > 0 {
+            // A body of 4 GiB takes a while, however fast the front-end is.
+            if stop.is_requested() {
+                return Err(Gone::Stopped);
+            }
+            let now = rest.min(DROPPED_AT_ONCE);
+            fill(socket, stop, &mut dropped[..now])?;
+            rest -= now;
         }
-        Ok(Some(Self { code: word(0), flags: word(4), length, body, files }))
+        Ok(Self { code: word(0), flags: word(4), length, body, files, files_lost })
     }
 
     /// Whether the sender waits for an answer even if the request has none of its own.
@@ -96,9 +117,49 @@ impl Message {
     /// Answers it.
     ///
     /// # Errors
-    /// The socket failed.
-    pub fn reply(&self, socket: &mut UnixStream, body: &[u8]) -> io::Result<()> {
-        socket.write_all(&encode(self.code, VERSION_1 | REPLY, body))
+    /// [`Gone`].
+    pub fn reply(&self, socket: &UnixStream, stop: &Stop, body: &[u8]) -> Result<(), Gone> {
+        let bytes = encode(self.code, VERSION_1 | REPLY, body);
+        let mut sent = 0;
+        while sent < bytes.len() {
+            sent += when_ready(socket, PollFlags::OUT, stop, || {
+                send(socket, &bytes[sent..], SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads as many bytes as there is room for.
+fn fill(socket: &UnixStream, stop: &Stop, buffer: &mut [u8]) -> Result<(), Gone> {
+    let mut got = 0;
+    while got < buffer.len() {
+        got += when_ready(socket, PollFlags::IN, stop, || {
+            recv(socket, &mut buffer[got..], RecvFlags::DONTWAIT).map(|(bytes, _)| bytes)
+        })?;
+    }
+    Ok(())
+}
+
+/// Moves some bytes as soon as the socket is ready for `flags`. None is the end of the connection.
+fn when_ready(
+    socket: &UnixStream,
+    flags: PollFlags,
+    stop: &Stop,
+    mut act: impl FnMut() -> rustix::io::Result<usize>,
+) -> Result<usize, Gone> {
+    loop {
+        match act() {
+            Ok(0) | Err(Errno::PIPE | Errno::CONNRESET) => return Err(Gone::Left),
+            Ok(bytes) => return Ok(bytes),
+            Err(Errno::AGAIN) => match stop.wait(socket, flags, None) {
+                Ok(Waited::Ready | Waited::TimedOut) => {}
+                Ok(Waited::Stopped) => return Err(Gone::Stopped),
+                Err(error) => return Err(Gone::Failed(error)),
+            },
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(Gone::Failed(error.into())),
+        }
     }
 }
 
@@ -115,28 +176,43 @@ pub fn encode(code: u32, flags: u32, body: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     #[test]
     fn a_body_of_any_length_is_read_to_its_end() {
-        let (mut near, mut far) = UnixStream::pair().unwrap();
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let stop = Stop::new().unwrap();
         let writer = std::thread::spawn(move || {
             far.write_all(&encode(999, 0xdead_beef, &[7; 100_000])).unwrap();
             far.write_all(&encode(1, VERSION_1, &[])).unwrap();
         });
-        let first = Message::receive(&mut near).unwrap().unwrap();
+        let first = Message::receive(&near, &stop).unwrap();
         assert_eq!((first.code, first.length, first.body.len()), (999, 100_000, BODY_KEPT_MAX));
-        let second = Message::receive(&mut near).unwrap().unwrap();
+        let second = Message::receive(&near, &stop).unwrap();
         assert_eq!((second.code, second.length), (1, 0));
         writer.join().unwrap();
-        assert!(Message::receive(&mut near).unwrap().is_none());
+        assert!(matches!(Message::receive(&near, &stop), Err(Gone::Left)));
     }
 
     #[test]
-    fn leaving_in_the_middle_of_a_message_is_an_error() {
-        let (mut near, mut far) = UnixStream::pair().unwrap();
+    fn leaving_in_the_middle_of_a_message_is_leaving() {
+        let (near, mut far) = UnixStream::pair().unwrap();
         far.write_all(&encode(1, VERSION_1, &[1, 2, 3])[..14]).unwrap();
         drop(far);
-        assert_eq!(Message::receive(&mut near).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert!(matches!(Message::receive(&near, &Stop::new().unwrap()), Err(Gone::Left)));
+    }
+
+    #[test]
+    fn half_a_message_and_an_answer_that_is_not_read_are_given_up_when_the_process_is_to_leave() {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let stop = Stop::new().unwrap();
+        stop.request();
+        far.write_all(&encode(1, VERSION_1, &[])).unwrap();
+        far.write_all(&encode(1, VERSION_1, &[1, 2, 3])[..14]).unwrap();
+        let whole = Message::receive(&near, &stop).unwrap();
+        assert!(matches!(Message::receive(&near, &stop), Err(Gone::Stopped)));
+        assert!(matches!(whole.reply(&near, &stop, &vec![0; 8 << 20]), Err(Gone::Stopped)));
     }
 }

@@ -9,10 +9,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 
 use card_spec::diagnosis::Diagnosis;
 use card_spec::queue::{QUEUE_COUNT, Queue};
-use rustix::event::{PollFd, PollFlags, poll};
+use log::Level;
+use rustix::event::PollFlags;
 use vhost::vhost_user::message::{
     FrontendReq, VhostUserConfig, VhostUserMemory, VhostUserMemoryRegion, VhostUserProtocolFeatures,
     VhostUserSingleMemoryRegion, VhostUserVirtioFeatures, VhostUserVringAddr, VhostUserVringState,
@@ -20,11 +23,15 @@ use vhost::vhost_user::message::{
 use vm_memory::ByteValued;
 use zerocopy::IntoBytes;
 
-use super::message::Message;
-use crate::bus::{FEATURES, Memory, REGIONS_MAX, Region, RingAddress, RingAddresses};
+use super::message::{Gone, Message};
+use crate::bus::{
+    Call, DoorbellError, FEATURES, Kick, LOOK_PERIOD, Memory, REGIONS_MAX, Region, RingAddress, RingAddresses,
+    check_doorbell,
+};
 use crate::diagnosis::Fault;
 use crate::engine::Link;
-use crate::stop::Stop;
+use crate::log_limited;
+use crate::stop::{Stop, Waited};
 
 /// What the back-end offers in the protocol. Nothing that it does not implement: QEMU accepts bits it makes no use of.
 fn protocol_features() -> u64 {
@@ -79,62 +86,85 @@ impl VhostUser {
         Self { link, protocol_features: 0, backend_channel: None }
     }
 
-    /// Answers a front-end until it leaves, or until `stop` becomes readable. Then all rings are taken out of use.
+    /// Answers a front-end until it leaves, or until `stop` is requested. Then all rings are taken out of use.
     ///
     /// # Errors
     /// The socket failed.
-    pub fn serve(mut self, mut socket: UnixStream, stop: &Stop) -> io::Result<Ended> {
-        let ended = self.answer_all(&mut socket, stop);
-        self.link.bus.lock().disconnect();
+    pub fn serve(mut self, socket: UnixStream, stop: &Stop) -> io::Result<Ended> {
+        let calls = Arc::clone(self.link.bus.lock().calls());
+        let ended = std::thread::scope(|scope| {
+            let (served, serving) = mpsc::channel::<()>();
+            let look_after = move || {
+                let mut last = 0;
+                while serving.recv_timeout(LOOK_PERIOD) == Err(RecvTimeoutError::Timeout) {
+                    calls.look_after(&mut last);
+                }
+            };
+            if let Err(error) = std::thread::Builder::new().name("calls".into()).spawn_scoped(scope, look_after) {
+                log_limited!(
+                    Level::Warn,
+                    "no thread looks after the call descriptors: {error}; raise the host's limits (ulimit -u)"
+                );
+            }
+            let ended = self.answer_all(&socket, stop);
+            self.link.bus.lock().disconnect();
+            drop(served);
+            ended
+        });
         self.link.wake();
-        ended
+        match ended {
+            Gone::Left => Ok(Ended::Disconnected),
+            Gone::Stopped => Ok(Ended::Stopped),
+            Gone::Failed(error) => Err(error),
+        }
     }
 
-    fn answer_all(&mut self, socket: &mut UnixStream, stop: &Stop) -> io::Result<Ended> {
+    fn answer_all(&mut self, socket: &UnixStream, stop: &Stop) -> Gone {
         loop {
-            let mut ready = [PollFd::new(socket, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
-            match poll(&mut ready, None) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-            if !ready[1].revents().is_empty() {
-                return Ok(Ended::Stopped);
-            }
-            if ready[0].revents().is_empty() {
-                continue;
-            }
-            let mut message = match Message::receive(socket) {
-                Ok(Some(message)) => message,
-                Ok(None) => return Ok(Ended::Disconnected),
-                // A QEMU that is killed leaves like this.
-                Err(error) if is_departure(&error) => return Ok(Ended::Disconnected),
-                Err(error) => return Err(error),
-            };
-            log::trace!("vhost-user request {}, {} bytes", message.code, message.length);
-            let acted = catch_unwind(AssertUnwindSafe(|| self.act(&mut message)));
-            let answer = acted.unwrap_or_else(|_| {
-                log::error!("vhost-user request {} made the card fail; this is a defect of the card", message.code);
-                Answer::Done
-            });
-            let acknowledged = self.protocol_features & VhostUserProtocolFeatures::REPLY_ACK.bits() != 0
-                && message.wants_acknowledgement();
-            let sent = match answer {
-                Answer::Body(body) => message.reply(socket, &body),
-                Answer::Done if acknowledged => message.reply(socket, &0_u64.to_ne_bytes()),
-                Answer::Unknown if acknowledged => message.reply(socket, &1_u64.to_ne_bytes()),
-                Answer::Done | Answer::Unknown => Ok(()),
-            };
-            match sent {
+            match self.answer_next(socket, stop) {
                 Ok(()) => {}
-                Err(error) if is_departure(&error) => return Ok(Ended::Disconnected),
-                Err(error) => return Err(error),
+                Err(gone) => return gone,
             }
+        }
+    }
+
+    fn answer_next(&mut self, socket: &UnixStream, stop: &Stop) -> Result<(), Gone> {
+        // Here too, because a front-end that never pauses keeps the socket ready.
+        if stop.wait(socket, PollFlags::IN, None).map_err(Gone::Failed)? == Waited::Stopped {
+            return Err(Gone::Stopped);
+        }
+        let mut message = Message::receive(socket, stop)?;
+        log::trace!("vhost-user request {}, {} bytes", message.code, message.length);
+        if message.files_lost {
+            log_limited!(
+                Level::Warn,
+                "descriptors of vhost-user request {} were lost, because this process may not have more; raise the \
+                 host's limit (ulimit -n)",
+                message.code
+            );
+        }
+        let acted = catch_unwind(AssertUnwindSafe(|| self.act(&mut message)));
+        let answer = acted.unwrap_or_else(|_| {
+            log_limited!(
+                Level::Error,
+                "vhost-user request {} made the card fail; this is a defect of the card",
+                message.code
+            );
+            Answer::Done
+        });
+        let acknowledged = self.protocol_features & VhostUserProtocolFeatures::REPLY_ACK.bits() != 0
+            && message.wants_acknowledgement();
+        match answer {
+            Answer::Body(body) => message.reply(socket, stop, &body),
+            Answer::Done if acknowledged => message.reply(socket, stop, &0_u64.to_ne_bytes()),
+            Answer::Unknown if acknowledged => message.reply(socket, stop, &1_u64.to_ne_bytes()),
+            Answer::Done | Answer::Unknown => Ok(()),
         }
     }
 
     fn act(&mut self, message: &mut Message) -> Answer {
         let Ok(code) = FrontendReq::try_from(message.code) else {
-            log::warn!("vhost-user request {} is not known", message.code);
+            log_limited!(Level::Warn, "vhost-user request {} is not known", message.code);
             return Answer::Unknown;
         };
         let number = |value: u64| Answer::Body(value.to_ne_bytes().to_vec());
@@ -158,7 +188,11 @@ impl VhostUser {
                     self.link.wake();
                     Answer::Done
                 } else {
-                    log::warn!("vhost-user request {code:?} with {} bytes is malformed; ignored", message.length);
+                    log_limited!(
+                        Level::Warn,
+                        "vhost-user request {code:?} with {} bytes is malformed; ignored",
+                        message.length
+                    );
                     Answer::Done
                 }
             }
@@ -196,15 +230,22 @@ impl VhostUser {
             FrontendReq::SET_VRING_ADDR => self.set_ring_addresses(message),
             FrontendReq::SET_VRING_KICK => with_file(message, |queue, file| {
                 if file.is_none() {
-                    log::warn!("queue {queue} has no kick descriptor; this back-end does not poll rings");
+                    log_limited!(
+                        Level::Warn,
+                        "queue {queue} has no kick descriptor; this back-end does not poll rings"
+                    );
                 }
-                self.link.bus.lock().set_ring_kick(queue, file);
+                let kick = usable(queue, "kick", file, Kick::new);
+                self.link.bus.lock().set_ring_kick(queue, kick);
             }),
             FrontendReq::SET_VRING_CALL => with_file(message, |queue, file| {
-                self.link.bus.lock().set_ring_call(queue, file);
+                let call = usable(queue, "call", file, Call::new);
+                self.link.bus.lock().set_ring_call(queue, call);
             }),
             // Errors of a ring are told on the news queue; the descriptor is closed.
-            FrontendReq::SET_VRING_ERR => with_file(message, |_, _| {}),
+            FrontendReq::SET_VRING_ERR => with_file(message, |queue, file| {
+                let _ = usable(queue, "error", file, |file| check_doorbell(&file));
+            }),
             FrontendReq::SET_CONFIG => {
                 self.link.registers.report(Fault::new(Diagnosis::CONFIG_WRITE));
                 true
@@ -214,7 +255,7 @@ impl VhostUser {
                 true
             }
             _ => {
-                log::warn!("vhost-user request {code:?} was not offered; ignored");
+                log_limited!(Level::Warn, "vhost-user request {code:?} was not offered; ignored");
                 true
             }
         }
@@ -262,7 +303,7 @@ impl VhostUser {
         let Some(region) = read::<VhostUserSingleMemoryRegion>(&message.body) else { return false };
         let (address, length) = (region.guest_phys_addr, region.memory_size);
         if let Err(error) = self.link.bus.lock().memory_mut().remove(address, length) {
-            log::warn!("{error}");
+            log_limited!(Level::Warn, "{error}");
         }
         true
     }
@@ -300,11 +341,6 @@ impl VhostUser {
     }
 }
 
-fn is_departure(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
-    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
-}
-
 fn queue(index: u64) -> Option<Queue> {
     Queue::ALL.get(usize::try_from(index).ok()?).copied()
 }
@@ -338,6 +374,20 @@ fn with_file(message: &mut Message, act: impl FnOnce(Queue, Option<OwnedFd>)) ->
     true
 }
 
+/// What a descriptor can be used as. One that cannot be used is closed and named.
+fn usable<T>(
+    queue: Queue,
+    what: &str,
+    file: Option<OwnedFd>,
+    check: impl FnOnce(OwnedFd) -> Result<T, DoorbellError>,
+) -> Option<T> {
+    check(file?)
+        .inspect_err(|error| {
+            log_limited!(Level::Warn, "the {what} descriptor of queue {queue} is not used: {error}");
+        })
+        .ok()
+}
+
 fn add(memory: &mut Memory, region: &VhostUserMemoryRegion, file: OwnedFd) {
     let region = Region {
         guest_address: region.guest_phys_addr,
@@ -346,8 +396,10 @@ fn add(memory: &mut Memory, region: &VhostUserMemoryRegion, file: OwnedFd) {
         file_offset: region.mmap_offset,
     };
     match memory.add(region, file.into()) {
-        Ok(()) => log::debug!("guest memory {:#x}, {:#x} bytes", region.guest_address, region.length),
+        Ok(()) => {
+            log_limited!(Level::Debug, "guest memory {:#x}, {:#x} bytes", region.guest_address, region.length);
+        }
         // Rings in it will be found to be outside memory.
-        Err(error) => log::error!("{error}"),
+        Err(error) => log_limited!(Level::Error, "{error}"),
     }
 }

@@ -102,7 +102,7 @@ pub struct Serve {
     pub line_out: Option<String>,
 
     /// Answer questions and commands, one JSON object a line, on this unix socket.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", long_help = crate::control_socket::help())]
     pub control: Option<PathBuf>,
 
     /// How the card is attached to QEMU.

@@ -1,7 +1,7 @@
 //! The control socket: a host's test harness watches the card, and moves its time.
 //!
 //! A unix stream socket (`--control PATH`). Each line in is one JSON object with a `cmd`; each line out is its answer,
-//! `{"ok":true, ...}` or `{"ok":false,"error":"..."}`, in order. Any number of connections may be open.
+//! `{"ok":true, ...}` or `{"ok":false,"error":"..."}`, in order.
 //!
 //! | `cmd` | further members | answer |
 //! |---|---|---|
@@ -16,14 +16,26 @@
 //! > {"cmd":"advance","frames":480}
 //! < {"ok":true,"position":960}
 //! ```
+//!
+//! A client that keeps to none of this costs the card a place for a while, and other clients nothing:
+//!
+//! | limit | when it is exceeded |
+//! |---|---|
+//! | a line has at most [`LINE_BYTES_MAX`] bytes | an answer says so, the rest of the line is dropped, the connection is closed |
+//! | a line is complete [`LINE_TIME_MAX`] after its first byte | an answer says so, the connection is closed |
+//! | an answer is read within [`ANSWER_TIME_MAX`] | the connection is closed |
+//! | at most [`CONNECTIONS_MAX`] connections are open | the one that has been idle for the longest time is closed for the new one, with an answer that says so; one that is being answered is never closed, and when all are the new one is refused with an answer |
+//! | one `advance` is for at most [`ADVANCE_FRAMES_MAX`] frames | the answer is an error |
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::Shutdown;
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
+mod line;
+mod place;
+
+use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use place::ControlSocket;
 
 use crate::engine::Link;
 use crate::fault::Misdeed;
@@ -32,18 +44,36 @@ use crate::socket::{Endpoint, SocketError};
 use crate::status::{Counters, RunningNumbers, Status};
 use crate::stop::Stop;
 
-/// Longest line that is accepted.
-const LINE_BYTES_MAX: u64 = 64 * 1024;
+/// Longest line that is accepted, with its end: twice the longest system exclusive message in hexadecimal.
+pub const LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// How long a line may take from its first byte to its last. A program sends it at once; a person types it.
+pub const LINE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How long a client may leave an answer unread that its socket has no room for.
+pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Connections at a time. A harness needs one; a person's second terminal another.
+pub const CONNECTIONS_MAX: usize = 16;
 
 /// Frames that one `advance` may ask for: an hour at 96 kHz. More is a mistake.
-const ADVANCE_FRAMES_MAX: u64 = 3600 * 96_000;
+pub const ADVANCE_FRAMES_MAX: u64 = 3600 * 96_000;
 
 /// Frames rendered between two looks at the queues while time is moved by hand, so that a driver's requests are
 /// answered meanwhile.
 const ADVANCE_SLICE: u64 = 4096;
 
-/// Connections at a time. A harness needs one; a person's second terminal another.
-const CONNECTIONS_MAX: usize = 16;
+/// Text of `--help` about the control socket.
+#[must_use]
+pub fn help() -> String {
+    format!(
+        "Answer questions and commands, one JSON object a line, on this unix socket.\n\nAt most {CONNECTIONS_MAX} clients \
+         are connected; for one more, the one that has been idle for the longest time is disconnected. A line has at most \
+         {LINE_BYTES_MAX} bytes and is complete within {} s; an answer is read within {} s",
+        LINE_TIME_MAX.as_secs(),
+        ANSWER_TIME_MAX.as_secs()
+    )
+}
 
 /// Why there is no control socket.
 #[derive(Debug, thiserror::Error)]
@@ -93,112 +123,24 @@ struct Good<T> {
     value: T,
 }
 
-/// The control socket, served until it is dropped.
-pub struct ControlSocket {
-    leave: Stop,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl ControlSocket {
-    /// Serves `path`. `shutdown` requests `stop`.
-    ///
-    /// # Errors
-    /// The socket cannot be made.
-    pub fn start(path: &Path, link: Link, stop: Stop) -> Result<Self, ControlSocketError> {
-        let endpoint = crate::socket::listen(path)?;
-        let spawn = || -> io::Result<Self> {
-            let leave = Stop::new()?;
-            let acceptor = Acceptor { link, stop, leave: leave.clone() };
-            let builder = std::thread::Builder::new().name("control".into());
-            let thread = builder.spawn(move || acceptor.run(endpoint))?;
-            Ok(Self { leave, thread: Some(thread) })
-        };
-        spawn().map_err(|source| ControlSocketError(SocketError::Bind { path: PathBuf::from(path), source }))
+impl Answer {
+    fn failed(error: impl Into<String>) -> Self {
+        Self::Failed { ok: false, error: error.into() }
     }
 }
 
-impl Drop for ControlSocket {
-    fn drop(&mut self) {
-        self.leave.request();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
+/// Listens on the control socket's path. What connects is answered once there is a card:
+/// [`ControlSocket::start`].
+///
+/// # Errors
+/// The socket cannot be made.
+pub fn listen(path: &Path, stop: &Stop) -> Result<Endpoint, ControlSocketError> {
+    Ok(crate::socket::listen(path, stop)?)
 }
 
-struct Acceptor {
-    link: Link,
-    stop: Stop,
-    leave: Stop,
-}
-
-impl Acceptor {
-    fn run(self, mut endpoint: Endpoint) {
-        // Each with a second handle on its connection, to end it with.
-        let mut threads: Vec<(JoinHandle<()>, UnixStream)> = Vec::new();
-        loop {
-            let stream = match endpoint.next(&self.leave) {
-                Ok(Some(stream)) => stream,
-                Ok(None) => break,
-                Err(error) => {
-                    log::error!("control socket: {error}");
-                    break;
-                }
-            };
-            threads.retain(|(thread, _)| !thread.is_finished());
-            if threads.len() >= CONNECTIONS_MAX {
-                log::warn!("control socket: more than {CONNECTIONS_MAX} connections; the newest is closed");
-                continue;
-            }
-            let Ok(handle) = stream.try_clone() else { continue };
-            let (link, stop) = (self.link.clone(), self.stop.clone());
-            match std::thread::Builder::new().name("control-line".into()).spawn(move || {
-                if let Err(error) = talk(&link, &stop, &stream) {
-                    log::debug!("control socket: {error}");
-                }
-                let _ = stream.shutdown(Shutdown::Both);
-            }) {
-                Ok(thread) => threads.push((thread, handle)),
-                Err(error) => log::error!("control socket: no thread for a connection: {error}"),
-            }
-        }
-        for (thread, connection) in threads {
-            let _ = connection.shutdown(Shutdown::Both);
-            let _ = thread.join();
-        }
-    }
-}
-
-fn talk(link: &Link, stop: &Stop, mut stream: &UnixStream) -> io::Result<()> {
-    let mut input = BufReader::new(stream);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        if input.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line)? == 0 {
-            return Ok(());
-        }
-        let whole = line.ends_with(b"\n") || (line.len() as u64) < LINE_BYTES_MAX;
-        let mut leave = false;
-        let answer = if whole {
-            answer(link, &line, &mut leave)
-        } else {
-            Err(format!("the line is longer than {LINE_BYTES_MAX} bytes; the connection is closed"))
-        };
-        let answer = answer.unwrap_or_else(|error| Answer::Failed { ok: false, error });
-        let mut text = serde_json::to_vec(&answer)?;
-        text.push(b'\n');
-        stream.write_all(&text)?;
-        if leave {
-            // Not before the answer is on its way: this connection ends with the process.
-            stop.request();
-        }
-        if !whole {
-            return Ok(());
-        }
-    }
-}
-
-fn answer(link: &Link, line: &[u8], leave: &mut bool) -> Result<Answer, String> {
+/// Does what a line says. `stopping` says that there is no time for more; `leave` is set when the process is to be asked
+/// to stop.
+fn answer(link: &Link, line: &[u8], stopping: impl Fn() -> bool, leave: &mut bool) -> Result<Answer, String> {
     let command = serde_json::from_slice(line).map_err(|error| format!("not a command: {error}"))?;
     let gone = |error: crate::engine::NoAnswer| error.to_string();
     match command {
@@ -225,6 +167,9 @@ fn answer(link: &Link, line: &[u8], leave: &mut bool) -> Result<Answer, String> 
                 left = left.saturating_sub(advanced.frames);
                 if left == 0 {
                     return Ok(Answer::Position { ok: true, position: advanced.position });
+                }
+                if stopping() {
+                    return Err(format!("the card is stopping; {left} of {frames} frames are not rendered"));
                 }
             }
         }

@@ -17,7 +17,9 @@ pub const HELP: &str = "Exit codes:
   5   a file cannot be written (no permission, disk full)
   6   the event list is missing or malformed
   70  the card failed: a defect, please report it
-  130 interrupted: nothing was written
+  130 render, bank: interrupted; files that were not complete are not there
+
+A signal (SIGTERM, SIGINT) ends a card that serves a machine within 200 ms, with 0 when its files are complete.
 
 Log: set RUST_LOG, for example RUST_LOG=info or RUST_LOG=dmus_card=debug. Everything that the card finds wrong with a
 driver is logged as a warning, which is on by default.";
@@ -65,8 +67,11 @@ pub enum Failure {
     #[error(transparent)]
     EventList(#[from] EventListError),
     /// The user wants to leave.
-    #[error("interrupted; nothing was written")]
-    Interrupted,
+    #[error("interrupted; {}", written(*complete))]
+    Interrupted {
+        /// How many files were complete by then.
+        complete: usize,
+    },
     /// A defect.
     #[error("{0}")]
     Internal(String),
@@ -76,14 +81,29 @@ impl Failure {
     /// The number that the process ends with.
     #[must_use]
     pub fn code(&self) -> ExitCode {
-        ExitCode::from(match self {
+        ExitCode::from(self.number())
+    }
+
+    /// The same as a bare number.
+    #[must_use]
+    pub const fn number(&self) -> u8 {
+        match self {
             Self::Arguments(_) => 2,
             Self::BankFile { .. } | Self::Bank { .. } => 3,
             Self::Socket(_) | Self::Control(_) | Self::Connection(_) => 4,
             Self::Output(_) | Self::WholeFile(_) => 5,
             Self::EventList(_) => 6,
             Self::Internal(_) => 70,
-            Self::Interrupted => 130,
-        })
+            Self::Interrupted { .. } => 130,
+        }
+    }
+}
+
+/// What an interrupted command leaves.
+fn written(complete: usize) -> String {
+    match complete {
+        0 => "nothing was written".into(),
+        1 => "the file was complete already".into(),
+        more => format!("{more} files were complete already"),
     }
 }

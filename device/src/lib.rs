@@ -11,6 +11,7 @@
 //! | [`socket`] | the transport: vhost-user |
 //! | [`engine`], [`slice`], [`activity`] | the thread that the card lives on, its measure of work, and what it is doing |
 //! | [`control_socket`] | how a host's test harness watches the card and moves its time |
+//! | [`signal_exit`] | the end of the process after a signal, in time whatever its threads do |
 //! | [`offline`], [`event_list`] | the same card without a machine: a list of events in, a WAV file out |
 //! | [`stems`] | the same song, channel by channel |
 //! | [`bank`] | instrument banks on the command line |
@@ -51,6 +52,7 @@ mod queues;
 pub mod render;
 pub mod session;
 pub mod session_synth;
+pub mod signal_exit;
 pub mod slice;
 pub mod socket;
 pub mod statistics;

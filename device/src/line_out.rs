@@ -1,10 +1,12 @@
 //! The line-out jack: everything that is rendered, as a WAV file on the host.
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hound::{SampleFormat, WavSpec, WavWriter};
+use parking_lot::Mutex;
 
 use crate::output::Frame;
 
@@ -20,14 +22,22 @@ pub struct LineOutError {
     source: hound::Error,
 }
 
-/// A WAV file that grows.
+/// A WAV file that grows. Its clones are the same file, so that it can be completed while the card still renders.
+#[derive(Clone)]
 pub struct LineOut {
+    path: PathBuf,
+    growing: Arc<Mutex<Growing>>,
+}
+
+struct Growing {
     path: PathBuf,
     /// How many files there have been: the sample rate of one cannot change.
     files: u32,
     writer: Option<(WavWriter<BufWriter<File>>, u32)>,
     since_header: u64,
     failed: Option<LineOutError>,
+    /// That it is incomplete has been said.
+    reported: bool,
 }
 
 impl LineOut {
@@ -37,11 +47,36 @@ impl LineOut {
     /// # Errors
     /// It cannot be made.
     pub fn create(path: &Path, sample_rate: u32) -> Result<Self, LineOutError> {
-        let mut line_out = Self { path: path.to_owned(), files: 0, writer: None, since_header: 0, failed: None };
-        line_out.begin(sample_rate).map_err(|source| line_out.error(source))?;
-        Ok(line_out)
+        let path = path.to_owned();
+        let mut growing =
+            Growing { path: path.clone(), files: 0, writer: None, since_header: 0, failed: None, reported: false };
+        growing.begin(sample_rate).map_err(|source| growing.error(source))?;
+        Ok(Self { path, growing: Arc::new(Mutex::new(growing)) })
     }
 
+    /// Writes frames of a rate. After a failure nothing more is written, nor after [`finish`](Self::finish), which
+    /// returns it.
+    pub fn write(&mut self, frames: &[Frame], sample_rate: u32) {
+        self.growing.lock().write(frames, sample_rate);
+    }
+
+    /// Completes the file. Again, it only says whether the file is complete.
+    ///
+    /// # Errors
+    /// The first thing that went wrong, if anything did.
+    pub fn finish(&self) -> Result<(), LineOutError> {
+        self.growing.lock().finish()
+    }
+
+    /// The error of a file whose place takes no more bytes, such as a pipe that is not read.
+    #[must_use]
+    pub fn stalled(&self) -> LineOutError {
+        let source = io::Error::new(io::ErrorKind::TimedOut, "its place takes no more bytes");
+        LineOutError { path: self.path.clone(), source: hound::Error::IoError(source) }
+    }
+}
+
+impl Growing {
     fn error(&self, source: hound::Error) -> LineOutError {
         LineOutError { path: self.current(), source }
     }
@@ -61,8 +96,7 @@ impl LineOut {
         Ok(())
     }
 
-    /// Writes frames of a rate. After a failure nothing more is written; [`finish`](Self::finish) tells.
-    pub fn write(&mut self, frames: &[Frame], sample_rate: u32) {
+    fn write(&mut self, frames: &[Frame], sample_rate: u32) {
         if self.failed.is_some() {
             return;
         }
@@ -97,17 +131,17 @@ impl LineOut {
         Ok(())
     }
 
-    /// Completes the file.
-    ///
-    /// # Errors
-    /// The first thing that went wrong, if anything did.
-    pub fn finish(mut self) -> Result<(), LineOutError> {
-        if let Some(error) = self.failed.take() {
-            return Err(error);
-        }
-        match self.writer.take().map(|(writer, _)| writer.finalize()) {
+    fn finish(&mut self) -> Result<(), LineOutError> {
+        let finished = match self.writer.take().map(|(writer, _)| writer.finalize()) {
             Some(Err(source)) => Err(self.error(source)),
             _ => Ok(()),
-        }
+        };
+        let outcome = match self.failed.take() {
+            Some(error) => Err(error),
+            None if self.reported => Err(self.error(hound::Error::IoError(io::Error::other("it is incomplete")))),
+            None => finished,
+        };
+        self.reported |= outcome.is_err();
+        outcome
     }
 }

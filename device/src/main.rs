@@ -8,22 +8,29 @@ use card_spec::limits::SAMPLE_RATE_DEFAULT;
 use clap::Parser;
 use dmus_card::args::{Arguments, BankCommand, Command, Render, Serve};
 use dmus_card::card::Options;
-use dmus_card::control_socket::ControlSocket;
+use dmus_card::control_socket::{self, ControlSocket};
 use dmus_card::engine::{Engine, NoAnswer};
 use dmus_card::exit::Failure;
 use dmus_card::line_out::LineOut;
 use dmus_card::log_limited;
+use dmus_card::signal_exit::{ExitDeadline, abandon_files_on_signals};
+use dmus_card::socket::Endpoint;
 use dmus_card::socket::vhost_user::{Ended, VhostUser};
 use dmus_card::stems::DEVIATION_DBFS_MAX;
 use dmus_card::stop::Stop;
 use dmus_card::{bank, offline, socket};
+use log::Level;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
     let done = match &arguments.command {
-        Some(Command::Render(render)) => render_offline(render),
-        Some(Command::Bank(command)) => with_bank(command),
+        Some(Command::Render(render)) => {
+            abandon_files_on_signals().map_err(host_is_out_of).and_then(|()| render_offline(render))
+        }
+        Some(Command::Bank(command)) => {
+            abandon_files_on_signals().map_err(host_is_out_of).and_then(|()| with_bank(command))
+        }
         None => serve(&arguments.serve),
     };
     match done {
@@ -90,37 +97,57 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
     let place = arguments
         .place()
         .ok_or_else(|| Failure::Arguments("say where QEMU connects: --socket-path PATH, or --fd N".into()))?;
-    let line_out = match &arguments.line_out {
-        Some(text) => {
-            let path = text.strip_prefix("wav:").ok_or_else(|| {
-                Failure::Arguments(format!("--line-out {text}: expected wav: and the name of a file"))
-            })?;
-            Some(LineOut::create(Path::new(path), SAMPLE_RATE_DEFAULT)?)
-        }
-        None => None,
-    };
+    let line_out = arguments.line_out.as_deref().map(sound_file).transpose()?;
     let bank = bank::to_play(arguments.sound.bank.as_deref())?;
-    let mut endpoint = socket::open(&place)?;
 
     let stop = Stop::new().map_err(host_is_out_of)?;
     stop.on_signals().map_err(host_is_out_of)?;
+    let deadline = ExitDeadline::watch(&stop).map_err(host_is_out_of)?;
+    // The sockets before the files: another card at the same sockets is found before its files are written over.
+    let mut endpoint = socket::open(&place, &stop)?;
+    let control = match &arguments.control {
+        Some(path) => Some(control_socket::listen(path, &stop)?),
+        None => None,
+    };
+    for path in [Some(&endpoint), control.as_ref()].into_iter().flatten().filter_map(Endpoint::path) {
+        deadline.removes(path);
+    }
+    let line_out = match line_out {
+        Some(path) => Some(LineOut::create(path, SAMPLE_RATE_DEFAULT)?),
+        None => None,
+    };
+    if let Some(line_out) = &line_out {
+        deadline.completes(line_out);
+    }
     let options =
         Options { clock: arguments.clock, voices: arguments.sound.voices, render_block: arguments.sound.render_block };
     // A panic is a defect, costs a session, and can be caused again: it must not fill a disk either.
-    std::panic::set_hook(Box::new(|panic| log_limited!(log::Level::Error, "{panic}")));
-    let engine = Engine::start(options, bank, line_out).map_err(host_is_out_of)?;
-    let control = match &arguments.control {
-        Some(path) => Some(ControlSocket::start(path, engine.link().clone(), stop.clone())?),
+    std::panic::set_hook(Box::new(|panic| log_limited!(Level::Error, "{panic}")));
+    let engine = Engine::start(options, bank, line_out.clone()).map_err(host_is_out_of)?;
+    let control = match control {
+        Some(control) => {
+            Some(ControlSocket::start(control, engine.link().clone(), stop.clone()).map_err(host_is_out_of)?)
+        }
         None => None,
     };
 
     let mut served = Ok(());
-    while let Some(stream) = endpoint.next(&stop)? {
-        log::info!("a machine has connected");
+    loop {
+        let stream = match endpoint.next(&stop) {
+            Ok(Some(stream)) => stream,
+            Ok(None) => break,
+            Err(error) => {
+                served = Err(Failure::from(error));
+                break;
+            }
+        };
+        log_limited!(Level::Info, "a machine has connected");
         match VhostUser::new(engine.link().clone()).serve(stream, &stop) {
-            Ok(Ended::Disconnected) => log::info!("the machine has left"),
+            Ok(Ended::Disconnected) => log_limited!(Level::Info, "the machine has left"),
             Ok(Ended::Stopped) => break,
-            Err(error) if arguments.persistent => log::error!("the connection failed: {error}"),
+            Err(error) if arguments.persistent => {
+                log_limited!(Level::Error, "the connection failed: {error}");
+            }
             Err(error) => served = Err(Failure::Connection(error)),
         }
         if !arguments.persistent {
@@ -129,14 +156,21 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
     }
 
     drop(control);
-    let line_out = engine.stop().map_err(|error| match error {
+    let stopped = engine.stop().map_err(|error| match error {
         NoAnswer::Gone => {
             Failure::Internal("the card's thread had ended; this is a defect of the card, please report it".into())
         }
         stalled @ NoAnswer::Stalled { .. } => Failure::Internal(stalled.to_string()),
-    })?;
-    served?;
-    line_out.map_or(Ok(()), |line_out| line_out.finish().map_err(Failure::from))
+    });
+    // Whatever has failed before.
+    let finished = line_out.map_or(Ok(()), |line_out| line_out.finish());
+    stopped.map(drop).and(served).and(finished.map_err(Failure::from))
+}
+
+/// The file that `--line-out` names.
+fn sound_file(text: &str) -> Result<&Path, Failure> {
+    let path = text.strip_prefix("wav:").map(Path::new);
+    path.ok_or_else(|| Failure::Arguments(format!("--line-out {text}: expected wav: and the name of a file")))
 }
 
 fn host_is_out_of(error: io::Error) -> Failure {

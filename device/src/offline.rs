@@ -4,14 +4,12 @@
 use std::io::{IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use card_spec::control::{StreamKind, StreamState};
 use card_spec::event::EventHeader;
 use dls_synth::{Bank, Kernel, SynthConfig};
 use serde::Serialize;
 use sha2::Digest;
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::args::Render;
 use crate::event_list::{self, Event};
@@ -81,11 +79,6 @@ pub fn run(arguments: &Render, bank: Arc<Bank>) -> Result<Rendered, Failure> {
         let last = card_spec::event_frame(last, 0, 0, arguments.rate).unsigned_abs();
         last.saturating_add((arguments.tail * f64::from(arguments.rate)).round() as u64)
     });
-    let leave = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&leave))
-            .map_err(|error| Failure::Internal(format!("the host refuses to pass on signals: {error}")))?;
-    }
     let tuning = Tuning { block: arguments.render_block, kernel: arguments.kernel, threads: arguments.threads };
     let mut wav = WholeWav::create(&arguments.out, arguments.rate, false)?;
     // Taken apart, a song is rendered twice.
@@ -98,7 +91,7 @@ pub fn run(arguments: &Render, bank: Arc<Bank>) -> Result<Rendered, Failure> {
         }
         done += block.len() as u64;
         progress.at(done);
-        if leave.load(Ordering::Relaxed) { Err(Failure::Interrupted) } else { Ok(()) }
+        Ok(())
     })?;
     if let Some(folder) = &arguments.stems {
         let config = SynthConfig {
@@ -112,7 +105,7 @@ pub fn run(arguments: &Render, bank: Arc<Bank>) -> Result<Rendered, Failure> {
         let options = stems::Options { config, threads: tuning.threads, frames, folder };
         rendered.stems = Some(stems::render(&events, &bank, &options, |done| {
             progress.at(frames + done);
-            if leave.load(Ordering::Relaxed) { Err(Failure::Interrupted) } else { Ok(()) }
+            Ok(())
         })?);
     }
     progress.finish();

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::event_list::Event;
 use crate::exit::Failure;
-use crate::whole_file::{WholeFileError, WholeWav};
+use crate::whole_file::{Unfinished, WholeFileError, WholeWav};
 
 /// Frames rendered at a time.
 const BLOCK: usize = 1024;
@@ -127,7 +127,7 @@ pub fn render(
 ) -> Result<Stems, Failure> {
     let made = make_folder(options.folder)?;
     let done = try_render(events, bank, options, &mut progress);
-    if done.is_err() && made {
+    if done.is_err() && made.is_some() {
         // Only when it is empty, as it is without a file.
         let _ = fs::remove_dir(options.folder);
     }
@@ -199,11 +199,11 @@ fn channels(events: &[Event], config: SynthConfig) -> BTreeSet<(u16, u8)> {
         .collect()
 }
 
-fn make_folder(folder: &Path) -> Result<bool, WholeFileError> {
+fn make_folder(folder: &Path) -> Result<Option<Unfinished>, WholeFileError> {
     if folder.is_dir() {
-        return Ok(false);
+        return Ok(None);
     }
-    fs::create_dir(folder).map(|()| true).map_err(|source| WholeFileError { path: folder.to_owned(), source })
+    Unfinished::folder(folder).map(Some).map_err(|source| WholeFileError { path: folder.to_owned(), source })
 }
 
 fn file(
@@ -302,8 +302,8 @@ mod tests {
         let inner = folder.path().join("stems");
         let config = SynthConfig::default();
         let options = Options { config, threads: NonZeroUsize::MIN, frames: FRAMES, folder: &inner };
-        let leave = |_| Err(Failure::Interrupted);
-        assert!(matches!(render(&song(), &Bank::builtin(), &options, leave), Err(Failure::Interrupted)));
+        let leave = |_| Err(Failure::Interrupted { complete: 0 });
+        assert!(matches!(render(&song(), &Bank::builtin(), &options, leave), Err(Failure::Interrupted { .. })));
         assert!(!inner.exists());
     }
 }

@@ -1,12 +1,70 @@
 //! Files that appear whole, or not at all: written beside their place, and moved there when they are complete.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::mem;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hound::{SampleFormat, WavSpec, WavWriter};
+use parking_lot::Mutex;
 use tempfile::{Builder, NamedTempFile};
+
+/// How long a thread may be at a file's name while the process is to end. It takes microseconds on a disk that answers.
+const NAMING_TIME_MAX: Duration = Duration::from_millis(50);
+
+/// What the process would leave behind if it ended now, and what it has completed.
+static NAMES: Mutex<Names> = Mutex::new(Names { unfinished: BTreeSet::new(), complete: 0 });
+
+struct Names {
+    /// Files, and folders that were made for them.
+    unfinished: BTreeSet<PathBuf>,
+    complete: usize,
+}
+
+/// Removes every file that is not finished, and lets none be finished any more: for a process that is about to end. How
+/// many files have been finished.
+pub fn abandon_all() -> usize {
+    let Some(mut names) = NAMES.try_lock_for(NAMING_TIME_MAX) else { return 0 };
+    let mut unfinished = mem::take(&mut names.unfinished);
+    unfinished.retain(|file| fs::remove_file(file).is_err());
+    for folder in unfinished {
+        let _ = fs::remove_dir(folder);
+    }
+    let complete = names.complete;
+    // For good: other threads stop where they would name a file.
+    mem::forget(names);
+    complete
+}
+
+/// A file or a folder that is removed when the process is interrupted, until this is dropped.
+#[derive(Debug)]
+pub struct Unfinished(PathBuf);
+
+impl Unfinished {
+    /// Makes a folder.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn folder(path: &Path) -> io::Result<Self> {
+        let mut names = NAMES.lock();
+        fs::create_dir(path)?;
+        Ok(Self::named(&mut names, path))
+    }
+
+    fn named(names: &mut Names, path: &Path) -> Self {
+        names.unfinished.insert(path.to_owned());
+        Self(path.to_owned())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        NAMES.lock().unfinished.remove(&self.0);
+    }
+}
 
 /// Why there is no file.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +86,7 @@ pub struct WholeFile {
 #[derive(Debug)]
 enum Target {
     /// Beside its place, and removed with this value unless it is finished.
-    Beside(NamedTempFile),
+    Beside(NamedTempFile, Unfinished),
     /// A pipe or a device, in whose place no other file may be put.
     Special(File),
 }
@@ -55,9 +113,12 @@ impl WholeFile {
                 let folder = place.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
                 // What the user's mask leaves of it, as for any file.
                 let permissions = fs::Permissions::from_mode(0o666);
-                let file =
-                    Builder::new().prefix(".").suffix(".partial").permissions(permissions).tempfile_in(folder)?;
-                Target::Beside(file)
+                let mut builder = Builder::new();
+                builder.prefix(".").suffix(".partial").permissions(permissions);
+                let mut names = NAMES.lock();
+                let file = builder.tempfile_in(folder)?;
+                let unfinished = Unfinished::named(&mut names, file.path());
+                Target::Beside(file, unfinished)
             }
         };
         Ok(Self { path: place, target })
@@ -70,7 +131,12 @@ impl WholeFile {
     pub fn finish(self) -> Result<(), WholeFileError> {
         let Self { path, target } = self;
         let done = match target {
-            Target::Beside(file) => file.persist(&path).map(drop).map_err(|error| error.error),
+            Target::Beside(file, _unfinished) => {
+                let mut names = NAMES.lock();
+                let done = file.persist(&path).map(drop).map_err(|error| error.error);
+                names.complete += usize::from(done.is_ok());
+                done
+            }
             Target::Special(mut file) => file.flush(),
         };
         done.map_err(|source| WholeFileError { path, source })
@@ -90,14 +156,14 @@ impl WholeFile {
 impl Write for WholeFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.target {
-            Target::Beside(file) => file.write(bytes),
+            Target::Beside(file, _) => file.write(bytes),
             Target::Special(file) => file.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.target {
-            Target::Beside(file) => file.flush(),
+            Target::Beside(file, _) => file.flush(),
             Target::Special(file) => file.flush(),
         }
     }
@@ -106,7 +172,7 @@ impl Write for WholeFile {
 impl Seek for WholeFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         match &mut self.target {
-            Target::Beside(file) => file.seek(to),
+            Target::Beside(file, _) => file.seek(to),
             Target::Special(file) => file.seek(to),
         }
     }

@@ -5,18 +5,62 @@ use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::PollFlags;
+use rustix::io::Errno;
 
+use super::bound_path::{self, BoundPath, TURN_TIME_MAX};
 use crate::args::Place;
-use crate::stop::Stop;
+use crate::log_limited;
+use crate::stop::{Stop, Waited};
+
+/// First pause after the host had no descriptor or no memory for a connection. Each that follows is twice as long.
+const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(10);
+
+/// Longest of these pauses: a client that waits is served a second after the host has room again, at the latest.
+const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
-    /// Another process listens there.
-    #[error("another process listens on {}; stop it, or choose another path", .0.display())]
+    /// Another process has a socket there.
+    #[error("cannot listen on {}: a process uses the socket there; stop it, or choose another path", .0.display())]
     InUse(PathBuf),
+    /// What stands there is no socket.
+    #[error(
+        "cannot listen on {}: {what} stands there, and only a socket that a dead process has left is replaced; move it \
+         away, or choose another path", path.display()
+    )]
+    NotASocket {
+        /// Where.
+        path: PathBuf,
+        /// What stands there.
+        what: &'static str,
+    },
+    /// The host does not say whether a process has the socket.
+    #[error(
+        "cannot listen on {}: whether a process still uses the socket there cannot be found out: {source}; remove it if \
+         none does, or choose another path", path.display()
+    )]
+    Unclear {
+        /// Where.
+        path: PathBuf,
+        /// Why it is not known.
+        source: io::Error,
+    },
+    /// Another process has been binding it for a long time.
+    #[error(
+        "cannot listen on {}: another process has held {} for more than {} s, as a card does for the moment in which it \
+         takes the path; stop it, or choose another path", path.display(), lock.display(), TURN_TIME_MAX.as_secs()
+    )]
+    Busy {
+        /// Where.
+        path: PathBuf,
+        /// The file that it holds.
+        lock: PathBuf,
+    },
     /// It cannot be made.
     #[error("cannot listen on {}: {source}; the folder must exist and be writable", path.display())]
     Bind {
@@ -33,26 +77,16 @@ pub enum SocketError {
         /// Why.
         source: io::Error,
     },
-    /// Nobody can be accepted.
+    /// No connection can be accepted any more.
     #[error("cannot accept a connection: {0}")]
     Accept(#[source] io::Error),
-}
-
-/// A path that is removed when it is no longer listened on.
-#[derive(Debug)]
-struct Path_(PathBuf);
-
-impl Drop for Path_ {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
 }
 
 /// Where connections come from.
 #[derive(Debug)]
 pub struct Endpoint {
+    path: Option<Arc<BoundPath>>,
     source: Source,
-    _path: Option<Path_>,
 }
 
 #[derive(Debug)]
@@ -67,31 +101,23 @@ enum Source {
 ///
 /// # Errors
 /// [`SocketError`].
-pub fn open(place: &Place) -> Result<Endpoint, SocketError> {
+pub fn open(place: &Place, stop: &Stop) -> Result<Endpoint, SocketError> {
     match place {
-        Place::Path(path) => listen(path),
+        Place::Path(path) => listen(path, stop),
         Place::Descriptor(fd) => adopt(*fd),
     }
 }
 
-/// Listens on a path. A socket file that a dead process has left is replaced.
+/// Listens on a path. A socket that a dead process has left is replaced; nothing else is.
 ///
 /// # Errors
-/// [`SocketError`].
-pub fn listen(path: &Path) -> Result<Endpoint, SocketError> {
-    let bind = |path: &Path| UnixListener::bind(path);
-    let listener = match bind(path) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            if UnixStream::connect(path).is_ok() {
-                return Err(SocketError::InUse(path.to_owned()));
-            }
-            let _ = std::fs::remove_file(path);
-            bind(path)
-        }
-        other => other,
-    };
-    let listener = listener.map_err(|source| SocketError::Bind { path: path.to_owned(), source })?;
-    Ok(Endpoint { source: Source::Listener(listener), _path: Some(Path_(path.to_owned())) })
+/// As for [`bound_path::bind`].
+pub fn listen(path: &Path, stop: &Stop) -> Result<Endpoint, SocketError> {
+    let (listener, bound) = bound_path::bind(path, stop)?;
+    let refused = |source| SocketError::Bind { path: path.to_owned(), source };
+    // Another process may take the connection that was waited for.
+    listener.set_nonblocking(true).map_err(refused)?;
+    Ok(Endpoint { path: Some(Arc::new(bound)), source: Source::Listener(listener) })
 }
 
 fn adopt(fd: RawFd) -> Result<Endpoint, SocketError> {
@@ -107,15 +133,37 @@ fn adopt(fd: RawFd) -> Result<Endpoint, SocketError> {
     // for this use; nothing else in this process knows it.
     let owned = unsafe { OwnedFd::from_raw_fd(fd) };
     let source = if listening {
-        Source::Listener(UnixListener::from(owned))
+        let listener = UnixListener::from(owned);
+        listener.set_nonblocking(true).map_err(fault)?;
+        Source::Listener(listener)
     } else {
         Source::Connected(Some(UnixStream::from(owned)))
     };
-    Ok(Endpoint { source, _path: None })
+    Ok(Endpoint { path: None, source })
+}
+
+/// The host has no descriptor or no memory for one more connection now, and may have later.
+fn is_out_of_resources(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            path.remove();
+        }
+    }
 }
 
 impl Endpoint {
-    /// Waits for the next connection. `None` when there will be no more, or when `stop` becomes readable.
+    /// The path that it listens on, to be removed when the process is ended.
+    #[must_use]
+    pub fn path(&self) -> Option<&Arc<BoundPath>> {
+        self.path.as_ref()
+    }
+
+    /// Waits for the next connection. `None` when there will be no more, or when `stop` is requested. While the host
+    /// has no descriptor or no memory for it, the connection waits.
     ///
     /// # Errors
     /// [`SocketError::Accept`].
@@ -124,21 +172,40 @@ impl Endpoint {
             Source::Connected(stream) => return Ok(stream.take()),
             Source::Listener(listener) => listener,
         };
+        let mut pause = None;
         loop {
-            let mut ready = [PollFd::new(listener, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
-            match poll(&mut ready, None) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(SocketError::Accept(error.into())),
-            }
-            if !ready[1].revents().is_empty() {
-                return Ok(None);
-            }
-            if ready[0].revents().is_empty() {
-                continue;
-            }
-            match listener.accept() {
-                Ok((stream, _)) => return Ok(Some(stream)),
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            let accepted = match stop.wait(&*listener, PollFlags::IN, None) {
+                Ok(Waited::Ready) => listener.accept(),
+                Ok(Waited::Stopped | Waited::TimedOut) => return Ok(None),
+                Err(error) => Err(error),
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    if pause.is_some() {
+                        log_limited!(log::Level::Info, "connections are accepted again");
+                    }
+                    return Ok(Some(stream));
+                }
+                Err(error) if is_out_of_resources(&error) => {
+                    if pause.is_none() {
+                        log_limited!(
+                            log::Level::Warn,
+                            "a connection waits, because it cannot be accepted: {error}; raise the host's limits \
+                             (ulimit -n, fs.file-max) or end what uses them"
+                        );
+                    }
+                    let now = pause.unwrap_or(ACCEPT_PAUSE_MIN);
+                    if stop.pause(now) {
+                        return Ok(None);
+                    }
+                    pause = Some((now * 2).min(ACCEPT_PAUSE_MAX));
+                }
+                // Given up by the peer, taken by another process, or a signal.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::ConnectionAborted | io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                    ) => {}
                 Err(error) => return Err(SocketError::Accept(error)),
             }
         }

@@ -1,0 +1,282 @@
+//! The places that clients of the control socket have: how one is given and taken away, and what is said on it.
+
+use std::io;
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use log::Level;
+use parking_lot::Mutex;
+
+use super::line::{Line, Lines, drop_sent, send_all, send_some};
+use super::{ANSWER_TIME_MAX, Answer, CONNECTIONS_MAX, LINE_BYTES_MAX, LINE_TIME_MAX, answer};
+use crate::engine::Link;
+use crate::log_limited;
+use crate::socket::Endpoint;
+use crate::stop::Stop;
+
+/// How long a client must have been idle before it can lose its place to another: time to send a command after it has
+/// connected, on a busy machine.
+const IDLE_TIME_MIN: Duration = Duration::from_millis(250);
+
+/// How long an answer may stay unread before its client can lose its place to another. A client that reads, reads within
+/// this on a busy machine.
+const UNREAD_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Between two looks for a place, while some are about to become free.
+const ROOM_PAUSE: Duration = Duration::from_millis(10);
+
+/// The control socket, served until it is dropped.
+pub struct ControlSocket {
+    leave: Stop,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ControlSocket {
+    /// Serves `endpoint`. `shutdown` requests `stop`.
+    ///
+    /// # Errors
+    /// The host has no more descriptors or threads.
+    pub fn start(endpoint: Endpoint, link: Link, stop: Stop) -> io::Result<Self> {
+        let leave = Stop::new()?;
+        let service = Service { link, stop, leave: leave.clone() };
+        let builder = std::thread::Builder::new().name("control".into());
+        let thread = builder.spawn(move || accept_all(endpoint, &service))?;
+        Ok(Self { leave, thread: Some(thread) })
+    }
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        self.leave.request();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What every connection needs.
+#[derive(Clone)]
+struct Service {
+    link: Link,
+    /// Asks the process to stop.
+    stop: Stop,
+    /// Asks the control socket to end.
+    leave: Stop,
+}
+
+/// What a client's connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It waits for a line to be complete, since the last answer.
+    Idle(Instant),
+    /// A command is being carried out.
+    Answering,
+    /// The client does not read an answer.
+    Unread(Instant),
+    /// Its place is given to another client.
+    Evicted,
+}
+
+/// A client's connection.
+struct Place {
+    stream: UnixStream,
+    state: Mutex<State>,
+}
+
+impl Place {
+    /// Goes on to another state. False when the place has been given away meanwhile.
+    fn enter(&self, next: State) -> bool {
+        let mut state = self.state.lock();
+        let mine = *state != State::Evicted;
+        if mine {
+            *state = next;
+        }
+        mine
+    }
+
+    /// In which order places are given away, and whether this one can be now. `None` when it cannot.
+    fn readiness(state: State) -> Option<(bool, Instant, bool)> {
+        match state {
+            State::Idle(since) => Some((false, since, since.elapsed() >= IDLE_TIME_MIN)),
+            State::Unread(since) => Some((true, since, since.elapsed() >= UNREAD_TIME_MAX)),
+            State::Answering | State::Evicted => None,
+        }
+    }
+
+    /// Gives the place away, if it can be.
+    fn evict(&self) -> bool {
+        let mut state = self.state.lock();
+        let Some((unread, _, true)) = Self::readiness(*state) else { return false };
+        *state = State::Evicted;
+        // Its thread wakes up. One that waits for a reader has nothing more to say.
+        let _ = self.stream.shutdown(if unread { Shutdown::Both } else { Shutdown::Read });
+        true
+    }
+
+    /// Answers a client until it leaves, or breaks a rule.
+    fn serve(&self, service: &Service) -> io::Result<()> {
+        let mut lines = Lines::default();
+        loop {
+            let line = lines.next(&self.stream, &service.leave)?;
+            if !self.enter(State::Answering) {
+                return self.refuse(
+                    "another client has needed the place, and this one was idle for the longest time; connect again",
+                );
+            }
+            match line {
+                Line::Whole(line) => self.answer(service, &line)?,
+                Line::End => return Ok(()),
+                Line::TooSlow => {
+                    let seconds = LINE_TIME_MAX.as_secs();
+                    return self
+                        .refuse(&format!("the line was not complete within {seconds} s; the connection is closed"));
+                }
+                Line::TooLong => {
+                    self.send(
+                        service,
+                        &Answer::failed(format!(
+                            "the line is longer than {LINE_BYTES_MAX} bytes; the connection is closed"
+                        )),
+                    )?;
+                    self.stream.shutdown(Shutdown::Write)?;
+                    // It counts as idle: other clients need not wait until it is through.
+                    return if self.enter(State::Idle(Instant::now())) {
+                        lines.drop_rest(&self.stream, &service.leave)
+                    } else {
+                        Ok(())
+                    };
+                }
+            }
+            if !self.enter(State::Idle(Instant::now())) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn answer(&self, service: &Service, line: &[u8]) -> io::Result<()> {
+        let mut leave = false;
+        let stopping = || service.leave.is_requested() || service.stop.is_requested();
+        let answer = answer(&service.link, line, stopping, &mut leave).unwrap_or_else(Answer::failed);
+        let sent = self.send(service, &answer);
+        if leave {
+            // Not before the answer is on its way: this connection ends with the process.
+            service.stop.request();
+        }
+        sent
+    }
+
+    fn send(&self, service: &Service, answer: &Answer) -> io::Result<()> {
+        let text = encode(answer)?;
+        let rest = send_some(&self.stream, &text)?;
+        if rest.is_empty() || !self.enter(State::Unread(Instant::now())) {
+            return Ok(());
+        }
+        send_all(&self.stream, &service.leave, rest, ANSWER_TIME_MAX)
+    }
+
+    /// Says why the connection ends, if it has room for that.
+    fn refuse(&self, why: &str) -> io::Result<()> {
+        refuse(&self.stream, why)
+    }
+}
+
+fn encode(answer: &Answer) -> io::Result<Vec<u8>> {
+    let mut text = serde_json::to_vec(answer)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+fn refuse(stream: &UnixStream, why: &str) -> io::Result<()> {
+    let text = encode(&Answer::failed(why))?;
+    send_some(stream, &text)?;
+    drop_sent(stream);
+    Ok(())
+}
+
+/// A place and the thread that serves it.
+type Served = (Arc<Place>, JoinHandle<()>);
+
+/// Gives each connection a place, until the control socket is to end.
+fn accept_all(mut endpoint: Endpoint, service: &Service) {
+    let mut served: Vec<Served> = Vec::new();
+    loop {
+        let stream = match endpoint.next(&service.leave) {
+            Ok(Some(stream)) => stream,
+            Ok(None) => break,
+            Err(error) => {
+                log::error!("control socket: {error}; it answers no more");
+                break;
+            }
+        };
+        if !make_room(&mut served, &service.leave) {
+            log_limited!(
+                Level::Warn,
+                "control socket: all {CONNECTIONS_MAX} connections are being answered; another one is refused"
+            );
+            let all = format!("all {CONNECTIONS_MAX} connections are being answered; try again");
+            let _ = refuse(&stream, &all);
+            continue;
+        }
+        match give_place(stream, service) {
+            Ok(place) => served.push(place),
+            Err(error) => {
+                log_limited!(
+                    Level::Error,
+                    "control socket: no thread for a connection: {error}; raise the limit (ulimit -u)"
+                );
+            }
+        }
+    }
+    for (_, thread) in served {
+        let _ = thread.join();
+    }
+}
+
+/// Makes sure that there is a place: that of a client which has left, or else of the one that has been idle for the
+/// longest time, or else of one that does not read its answer. False when all are being answered.
+fn make_room(served: &mut Vec<Served>, leave: &Stop) -> bool {
+    loop {
+        served.retain(|(_, thread)| !thread.is_finished());
+        if served.len() < CONNECTIONS_MAX {
+            return true;
+        }
+        let mut candidates: Vec<_> = served
+            .iter()
+            .enumerate()
+            .filter_map(|(index, (place, _))| {
+                let (unread, since, _) = Place::readiness(*place.state.lock())?;
+                Some((unread, since, index))
+            })
+            .collect();
+        candidates.sort_unstable();
+        if let Some((.., index)) = candidates.iter().find(|(.., index)| served[*index].0.evict()) {
+            log_limited!(
+                Level::Info,
+                "control socket: the client that was idle for the longest time made room for another"
+            );
+            // It has nothing to wait for, so there are never more threads than places.
+            let (_, thread) = served.swap_remove(*index);
+            let _ = thread.join();
+        } else if candidates.is_empty() || leave.pause(ROOM_PAUSE) {
+            return false;
+        }
+    }
+}
+
+fn give_place(stream: UnixStream, service: &Service) -> io::Result<Served> {
+    let place = Arc::new(Place { stream, state: Mutex::new(State::Idle(Instant::now())) });
+    let thread = {
+        let (place, service) = (Arc::clone(&place), service.clone());
+        std::thread::Builder::new().name("control-line".into()).spawn(move || {
+            if let Err(error) = place.serve(&service) {
+                log::debug!("control socket: {error}");
+            }
+            // The place may be held a little longer than the connection.
+            let _ = place.stream.shutdown(Shutdown::Both);
+        })?
+    };
+    Ok((place, thread))
+}

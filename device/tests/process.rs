@@ -1,97 +1,19 @@
 //! The program as its users start it: command line, exit codes, sockets, files.
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod common;
+
+use std::io::Write;
 use std::os::fd::AsRawFd;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::os::unix::net::UnixListener;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use card_spec::control::Status;
+use common::process::{Control, PATIENCE, Running, place, program, run};
 use dmus_card::fake::{Driver, Machine, STREAM_RENDER};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-
-/// How long a process may take to leave.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vhost-device-dmus"));
-    command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// Runs it to its end; its exit code, and what it said.
-fn run(arguments: &[&str]) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = program().args(arguments).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (status.code().expect("an exit, not a signal"), text(stdout), text(stderr))
-}
-
-/// A process that is ended with the test, whatever becomes of the test.
-struct Running(Child);
-
-impl Running {
-    fn start(command: &mut Command) -> Self {
-        Self(command.spawn().unwrap())
-    }
-
-    /// Waits until it leaves; its exit code, and what it said on standard error.
-    fn wait(mut self) -> (Option<i32>, String) {
-        let deadline = Instant::now() + PATIENCE;
-        let status = loop {
-            if let Some(status) = self.0.try_wait().unwrap() {
-                break status;
-            }
-            assert!(Instant::now() < deadline, "the process does not leave");
-            std::thread::sleep(Duration::from_millis(5));
-        };
-        let mut said = String::new();
-        self.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        (status.code(), said)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A connection to the control socket.
-struct Control(BufReader<UnixStream>);
-
-impl Control {
-    fn connect(path: &Path) -> Self {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match UnixStream::connect(path) {
-                Ok(stream) => return Self(BufReader::new(stream)),
-                Err(error) => assert!(Instant::now() < deadline, "{error}"),
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    fn say(&mut self, line: &str) -> Value {
-        writeln!(self.0.get_ref(), "{line}").unwrap();
-        let mut answer = String::new();
-        self.0.read_line(&mut answer).unwrap();
-        serde_json::from_str(&answer).unwrap()
-    }
-
-    fn ask(&mut self, command: &Value) -> Value {
-        self.say(&command.to_string())
-    }
-}
-
-fn place(folder: &TempDir, name: &str) -> (PathBuf, String) {
-    let path = folder.path().join(name);
-    let text = path.to_str().unwrap().to_owned();
-    (path, text)
-}
 
 #[test]
 fn help_names_every_exit_code() {

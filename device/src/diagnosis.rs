@@ -303,7 +303,7 @@ impl Registers {
             let seen = faults.by_code.entry(fault.code.0).or_default();
             *seen = seen.saturating_add(1);
         }
-        self.logged[usize::from(fault.code.0).min(CODES - 1)].warn(fault);
+        self.logged[usize::from(fault.code.0).min(CODES - 1)].log(module_path!(), log::Level::Warn, fault);
     }
 
     /// Counts.

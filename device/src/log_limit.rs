@@ -20,20 +20,17 @@ impl LogLimit {
         Self(AtomicU64::new(0))
     }
 
-    /// Counts one line of this kind, and logs it if it is among those that are logged, with the number of lines that were
-    /// left out since the last one.
-    pub fn log(&self, level: log::Level, line: impl fmt::Display) {
+    /// Counts one line of this kind, and logs it for `target` (the caller's `module_path!()`) if it is among those that
+    /// are logged, with the number of lines that were left out since the last one.
+    pub fn log(&self, target: &str, level: log::Level, line: impl fmt::Display) {
         let seen = self.0.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         match omitted(seen) {
-            Some(0) => log::log!(level, "{line}"),
-            Some(omitted) => log::log!(level, "{line} ({seen} of this kind so far; {omitted} were not logged)"),
+            Some(0) => log::log!(target: target, level, "{line}"),
+            Some(omitted) => {
+                log::log!(target: target, level, "{line} ({seen} of this kind so far; {omitted} were not logged)");
+            }
             None => {}
         }
-    }
-
-    /// The same at level `WARN`.
-    pub fn warn(&self, line: impl fmt::Display) {
-        self.log(log::Level::Warn, line);
     }
 }
 
@@ -42,7 +39,7 @@ impl LogLimit {
 macro_rules! log_limited {
     ($level:expr, $($line:tt)+) => {{
         static LIMIT: $crate::log_limit::LogLimit = $crate::log_limit::LogLimit::new();
-        LIMIT.log($level, format_args!($($line)+));
+        LIMIT.log(module_path!(), $level, format_args!($($line)+));
     }};
 }
 

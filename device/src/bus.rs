@@ -97,7 +97,13 @@ impl Bus {
     }
 
     /// The index that a ring begins with: 0 in a new life, what [`stop_ring`](Self::stop_ring) said in a resumed one.
+    ///
+    /// A ring that is in use is taken out of use: a front-end that sets it up anew has forgotten it, as QEMU does when a
+    /// driver resets a single queue.
     pub fn set_ring_base(&mut self, queue: Queue, base: u16) {
+        if self.rings.get(queue.index()).is_some_and(|ring| !ring.is_stopped()) {
+            self.stop_ring(queue);
+        }
         self.with_ring(queue, |ring| ring.base = base);
     }
 
@@ -218,12 +224,15 @@ impl Bus {
         }
     }
 
-    /// Notices memory whose file has become shorter: takes it out of use, and parks the rings in it.
-    pub fn notice_lost_memory(&mut self) {
+    /// Notices memory whose file has become shorter: takes it out of use, and parks the rings in it. Returns what was
+    /// lost last.
+    pub fn notice_lost_memory(&mut self) -> Option<Fault> {
+        let mut lost = None;
         for region in self.memory.take_lost() {
             let (start, end) = (region.guest_address, region.guest_address.saturating_add(region.length));
             let fault = Fault::new(Diagnosis::MEMORY_LOST).got(chain::page(GuestAddress(start)));
             self.lost_memory.get_or_insert(fault);
+            lost = Some(fault);
             self.registers.report(fault);
             for ring in &mut self.rings {
                 let inside = ring
@@ -234,6 +243,7 @@ impl Bus {
                 }
             }
         }
+        lost
     }
 
     // For the card.
@@ -284,15 +294,25 @@ impl Bus {
             return None;
         }
         let taken = self.rings.get_mut(queue.index())?.take(self.memory.map(), readable_max);
-        match taken {
-            Ok(Some(chain)) => {
+        // Before anything is said about what was read: of lost memory it was zeroes.
+        let lost = self.notice_lost_memory();
+        match (taken, lost) {
+            (Ok(Some(mut chain)), Some(lost)) => {
+                chain.lose(lost);
+                self.holds(&chain).then_some(chain)
+            }
+            (Ok(Some(chain)), None) => {
                 if let Some(fault) = chain.fault() {
                     self.registers.report(fault);
                 }
                 Some(chain)
             }
-            Ok(None) => None,
-            Err(fault) => {
+            (Ok(None), _) => None,
+            (Err(_), Some(lost)) => {
+                self.rings.get_mut(queue.index())?.park(lost);
+                None
+            }
+            (Err(fault), None) => {
                 self.registers.report(fault);
                 None
             }

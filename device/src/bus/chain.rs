@@ -104,6 +104,12 @@ impl Chain {
         self.request = request;
     }
 
+    /// What was read of it may have been lost memory's.
+    pub(super) fn lose(&mut self, lost: Fault) {
+        self.request.clear();
+        self.fault = Some(lost);
+    }
+
     /// Keeps the first fault: the later ones follow from it.
     fn found(&mut self, code: Diagnosis, expected: u32, got: u32) {
         let fault = Fault::new(code).on(self.queue).at(self.head.into()).expected(expected, got);

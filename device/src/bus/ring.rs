@@ -278,6 +278,7 @@ impl Ring {
         self.generation = self.generation.wrapping_add(1);
         self.outstanding = 0;
         self.lie = None;
+        self.storm = Storm { since: Instant::now(), kicks: 0 };
         self.base = base;
         self.addresses = None;
         self.kick = None;

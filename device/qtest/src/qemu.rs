@@ -1,0 +1,310 @@
+//! QEMU under the suite's control: `qtest` for memory and I/O, QMP for the machine.
+//!
+//! Source: QEMU, `docs/devel/testing/qtest.rst`, and the comment at the head of `system/qtest.c`.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use card_spec::VIRTIO_ID;
+use card_spec::identity::IdentityBlock;
+use card_spec::limits::QUEUE_SIZE_MAX;
+use card_spec::queue::QUEUE_COUNT;
+use serde_json::{Value, json};
+
+use crate::failure::{Failure, Result};
+use crate::process::Process;
+use crate::ram::{RAM, Ram};
+
+/// How long QEMU may take to start, answer or leave. It answers within microseconds; a machine with six busy processes a
+/// processor makes it wait for seconds.
+pub const QEMU_LIMIT: Duration = Duration::from_secs(20);
+
+/// The device number on bus 0 that the card has.
+pub(crate) const DEVICE: u32 = 4;
+
+/// Lines that are sent before their answers are read: they and their answers fit the socket's buffers.
+const LINES_AT_ONCE: usize = 256;
+
+/// A QEMU.
+#[derive(Debug)]
+pub struct Qemu {
+    process: Process,
+    qtest: BufReader<UnixStream>,
+    qmp: BufReader<UnixStream>,
+    /// Times that the monitor has said `RESET`.
+    resets: u64,
+}
+
+impl Qemu {
+    /// Starts a machine with the card that listens on `card` in `folder`. Where guest memory is `shared`, it is `ram`;
+    /// else it is QEMU's own.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn start(program: &Path, folder: &Path, ram: &Ram, shared: bool, card: &str) -> Result<Self> {
+        // A folder's descriptor stands for its path, which may be longer than the address of a socket can be.
+        let place = File::open(folder).map_err(Failure::host(format!("cannot open {}", folder.display())))?;
+        let listen = |name: &str| -> Result<UnixListener> {
+            let _ = std::fs::remove_file(folder.join(name));
+            let listener = UnixListener::bind(format!("/proc/self/fd/{}/{name}", place.as_raw_fd()));
+            let listener = listener.map_err(Failure::host(format!("cannot listen on {name}")))?;
+            listener.set_nonblocking(true).map_err(Failure::host(format!("cannot listen on {name}")))?;
+            Ok(listener)
+        };
+        let (qtest, qmp) = (listen("qtest")?, listen("qmp")?);
+        let log = File::create(folder.join("qemu.log")).map_err(Failure::host("cannot create qemu.log"))?;
+        let also = log.try_clone().map_err(Failure::host("cannot create qemu.log"))?;
+        let megabytes = RAM >> 20;
+        let mut command = Command::new(program);
+        command.current_dir(folder).stdout(Stdio::from(log)).stderr(Stdio::from(also));
+        command.args(["-accel", "qtest", "-display", "none", "-serial", "none", "-nodefaults", "-no-user-config"]);
+        command.args(["-m", &format!("{megabytes}M")]);
+        if shared {
+            let memory = ram.path();
+            command.args(["-machine", "q35,memory-backend=mem"]);
+            command
+                .args(["-object", &format!("memory-backend-file,id=mem,size={megabytes}M,share=on,mem-path={memory}")]);
+        } else {
+            command.args(["-machine", "q35"]);
+        }
+        let identity = size_of::<IdentityBlock>();
+        command.args(["-chardev", &format!("socket,id=card,path={card}")]).args([
+            "-device",
+            &format!(
+                "vhost-user-test-device-pci,chardev=card,virtio-id={VIRTIO_ID},num_vqs={QUEUE_COUNT},\
+                 vq_size={QUEUE_SIZE_MAX},config_size={identity},addr={DEVICE},id=card0"
+            ),
+        ]);
+        command.args(["-qtest", "unix:qtest", "-qtest-log", "none"]);
+        command.args(["-chardev", "socket,id=qmp,path=qmp", "-mon", "chardev=qmp,mode=control"]);
+        let mut process = Process::start("QEMU", command)?;
+        // QEMU opens the monitor first.
+        let qmp = accept(&qmp, &mut process, folder)?;
+        let qtest = accept(&qtest, &mut process, folder)?;
+        let mut qemu = Self { process, qtest, qmp, resets: 0 };
+        qemu.event("its greeting")?;
+        qemu.qmp("qmp_capabilities", &json!({}))?;
+        Ok(qemu)
+    }
+
+    /// The process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Sends commands over qtest, all at once; what follows `OK` in the answer to each.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn say(&mut self, lines: &[String]) -> Result<Vec<String>> {
+        let mut answers = Vec::with_capacity(lines.len());
+        for some in lines.chunks(LINES_AT_ONCE) {
+            let text = some.iter().fold(String::new(), |mut text, line| {
+                let _ = writeln!(text, "{line}");
+                text
+            });
+            if self.qtest.get_ref().write_all(text.as_bytes()).is_err() {
+                return Err(self.process.unanswered(&some[0], QEMU_LIMIT));
+            }
+            for line in some {
+                answers.push(self.answer(line)?);
+            }
+        }
+        Ok(answers)
+    }
+
+    fn answer(&mut self, line: &str) -> Result<String> {
+        loop {
+            let mut answer = String::new();
+            match self.qtest.read_line(&mut answer) {
+                Ok(bytes) if bytes > 0 => {}
+                _ => return Err(self.process.unanswered(line, QEMU_LIMIT)),
+            }
+            if let Some(rest) = answer.trim_end().strip_prefix("OK") {
+                return Ok(rest.trim().to_owned());
+            }
+            // News of interrupts come in between.
+            if !answer.starts_with("IRQ") {
+                let (question, answer) = (line.to_owned(), answer.trim_end().to_owned());
+                return Err(Failure::Answer { process: "QEMU", question, answer });
+            }
+        }
+    }
+
+    fn numbers(&mut self, lines: &[String]) -> Result<Vec<u64>> {
+        let answers = self.say(lines)?;
+        let number = |(line, answer): (&String, String)| {
+            u64::from_str_radix(answer.trim_start_matches("0x"), 16).map_err(|_| Failure::Answer {
+                process: "QEMU",
+                question: line.clone(),
+                answer,
+            })
+        };
+        lines.iter().zip(answers).map(number).collect()
+    }
+
+    fn number(&mut self, line: String) -> Result<u64> {
+        Ok(self.numbers(&[line])?.first().copied().unwrap_or_default())
+    }
+
+    /// Reads 32-bit words one after the other.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn read_words(&mut self, address: u64, words: usize) -> Result<Vec<u32>> {
+        let lines: Vec<String> = (0..words as u64).map(|word| format!("readl {:#x}", address + 4 * word)).collect();
+        Ok(self.numbers(&lines)?.into_iter().map(|word| word as u32).collect())
+    }
+
+    /// Reads `bytes` (1, 2, 4 or 8) at a guest-physical address.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn read(&mut self, address: u64, bytes: usize) -> Result<u64> {
+        self.number(format!("read{} {address:#x}", letter(bytes)))
+    }
+
+    /// Writes `bytes` (1, 2, 4 or 8) at a guest-physical address.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn write(&mut self, address: u64, bytes: usize, value: u64) -> Result {
+        self.say(&[format!("write{} {address:#x} {value:#x}", letter(bytes))]).map(|_| ())
+    }
+
+    /// Writes the same again and again.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn write_often(&mut self, address: u64, bytes: usize, value: u64, times: usize) -> Result {
+        self.say(&vec![format!("write{} {address:#x} {value:#x}", letter(bytes)); times]).map(|_| ())
+    }
+
+    /// Reads from the function's configuration space.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn config_read(&mut self, offset: u32) -> Result<u32> {
+        let lines = [format!("outl 0xcf8 {:#x}", 0x8000_0000 | DEVICE << 11 | offset), "inl 0xcfc".into()];
+        let answers = self.say(&lines)?;
+        let answer = answers.get(1).cloned().unwrap_or_default();
+        u32::from_str_radix(answer.trim_start_matches("0x"), 16).map_err(|_| Failure::Answer {
+            process: "QEMU",
+            question: lines[1].clone(),
+            answer,
+        })
+    }
+
+    /// Writes to it.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn config_write(&mut self, offset: u32, value: u32) -> Result {
+        let address = 0x8000_0000 | DEVICE << 11 | offset;
+        self.say(&[format!("outl 0xcf8 {address:#x}"), format!("outl 0xcfc {value:#x}")]).map(|_| ())
+    }
+
+    fn event(&mut self, question: &str) -> Result<Value> {
+        let mut line = String::new();
+        match self.qmp.read_line(&mut line) {
+            Ok(bytes) if bytes > 0 => {}
+            _ => return Err(self.process.unanswered(question, QEMU_LIMIT)),
+        }
+        let said: Value = serde_json::from_str(&line).map_err(|_| Failure::Answer {
+            process: "QEMU's monitor",
+            question: question.into(),
+            answer: line.trim_end().into(),
+        })?;
+        self.resets += u64::from(said["event"] == "RESET");
+        Ok(said)
+    }
+
+    /// Gives a monitor command; its result.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn qmp(&mut self, command: &str, arguments: &Value) -> Result<Value> {
+        // In one piece: QEMU acts at the last brace, and has left before a line's end could follow `quit`.
+        let line = format!("{}\n", json!({"execute": command, "arguments": arguments}));
+        if self.qmp.get_ref().write_all(line.as_bytes()).is_err() {
+            return Err(self.process.unanswered(command, QEMU_LIMIT));
+        }
+        loop {
+            let answer = self.event(command)?;
+            if let Some(result) = answer.get("return") {
+                return Ok(result.clone());
+            }
+            if answer.get("event").is_none() {
+                let (question, answer) = (command.to_owned(), answer.to_string());
+                return Err(Failure::Answer { process: "QEMU's monitor", question, answer });
+            }
+        }
+    }
+
+    /// Resets the whole machine, as its reset button does.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn system_reset(&mut self) -> Result {
+        let before = self.resets;
+        self.qmp("system_reset", &json!({}))?;
+        // The command only asks for it; the event, which may come before the command's answer, says that it was done.
+        while self.resets == before {
+            self.event("system_reset")?;
+        }
+        Ok(())
+    }
+
+    /// Has QEMU leave; fails unless it leaves as it should.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn quit(mut self) -> Result {
+        self.qmp("quit", &json!({}))?;
+        match self.process.wait(QEMU_LIMIT) {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => Err(Failure::Ended { process: "QEMU", status: status.to_string() }),
+            None => Err(Failure::Silent { process: "QEMU", question: "quit".into(), limit: QEMU_LIMIT }),
+        }
+    }
+}
+
+fn accept(listener: &UnixListener, process: &mut Process, folder: &Path) -> Result<BufReader<UnixStream>> {
+    /// How often a listener is looked at.
+    const POLL: Duration = Duration::from_millis(2);
+    let deadline = Instant::now() + QEMU_LIMIT;
+    loop {
+        if let Ok((stream, _)) = listener.accept() {
+            let ready = stream
+                .set_nonblocking(false)
+                .and_then(|()| stream.set_read_timeout(Some(QEMU_LIMIT)))
+                .and_then(|()| stream.set_write_timeout(Some(QEMU_LIMIT)));
+            ready.map_err(Failure::host("a socket to QEMU"))?;
+            return Ok(BufReader::new(stream));
+        }
+        if let Some(status) = process.ended() {
+            let said = std::fs::read_to_string(folder.join("qemu.log")).unwrap_or_default();
+            let status = format!("{status}; it said: {}", said.trim());
+            return Err(Failure::Ended { process: "QEMU", status });
+        }
+        if Instant::now() > deadline {
+            return Err(process.unanswered("its start", QEMU_LIMIT));
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+const fn letter(bytes: usize) -> char {
+    match bytes {
+        1 => 'b',
+        2 => 'w',
+        4 => 'l',
+        _ => 'q',
+    }
+}

@@ -1,5 +1,8 @@
-//! A machine with the card in it, driven without a guest's code: the card's process, QEMU under `qtest`, the card's PCI
-//! function, and a driver for it.
+//! What no driver should do to the card, done to it through a real PCI function: QEMU under `qtest`, without a guest's
+//! code.
+//!
+//! The [table](faults::all) has a row for each fault. [`Suite`](suite::Suite) runs rows and says of each whether card and
+//! QEMU live, and what the card has found wrong with the driver, beside what it should have found.
 //!
 //! The card is a program here, its command line, its two sockets and its PCI function; nothing in this crate knows what
 //! it is made of.
@@ -7,8 +10,15 @@
 pub mod card;
 pub mod driver;
 pub mod failure;
+pub mod fault;
+pub mod faults;
+mod judge;
 pub mod machine;
 pub mod process;
 pub mod qemu;
 pub mod ram;
 pub mod ring;
+pub mod suite;
+pub mod table;
+
+pub use judge::{RECOVERY_LIMIT, RESET_LIMIT};

@@ -1,0 +1,91 @@
+//! The table: what a driver can do wrong, kind by kind.
+
+mod aliases;
+mod batches;
+mod chains;
+mod control;
+mod downloads;
+mod features;
+mod floods;
+mod function;
+mod honest;
+mod indirect;
+mod lost_memory;
+mod order;
+mod parameters;
+mod races;
+mod realtime;
+mod ring_overlap;
+mod rings;
+mod wave;
+mod withheld;
+
+use crate::fault::Fault;
+
+/// Every row.
+#[must_use]
+pub fn all() -> Vec<Fault> {
+    [
+        honest::rows(),
+        rings::rows(),
+        ring_overlap::rows(),
+        features::rows(),
+        order::rows(),
+        chains::rows(),
+        indirect::rows(),
+        control::rows(),
+        parameters::rows(),
+        batches::rows(),
+        wave::rows(),
+        withheld::rows(),
+        downloads::rows(),
+        floods::rows(),
+        aliases::rows(),
+        function::rows(),
+        races::rows(),
+        realtime::rows(),
+        lost_memory::rows(),
+    ]
+    .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use card_spec::diagnosis::Diagnosis;
+
+    use super::*;
+    use crate::fault::Expected;
+    use crate::table::NAME_WIDTH;
+
+    #[test]
+    fn there_are_two_hundred_faults_and_no_two_of_one_name() {
+        let faults = all();
+        let bad = faults.iter().filter(|fault| fault.area != honest::AREA).count();
+        assert!(bad >= 200, "{bad}");
+        let names: HashSet<(&str, &str)> = faults.iter().map(|fault| (fault.area, fault.name.as_str())).collect();
+        assert_eq!(names.len(), faults.len());
+    }
+
+    #[test]
+    fn every_diagnosis_of_the_datasheet_is_certain_to_be_expected_by_a_row() {
+        let certain: HashSet<u16> = all()
+            .iter()
+            .filter_map(|fault| match fault.expected {
+                Expected::First(code, _) => Some(code.0),
+                Expected::FirstOrKept(..) | Expected::Anything => None,
+            })
+            .collect();
+        for code in (0..=u16::MAX).map(Diagnosis).filter(|code| code.name().is_some()) {
+            assert!(certain.contains(&code.0), "no row provokes {code}");
+        }
+    }
+
+    #[test]
+    fn a_row_names_the_act_in_a_line() {
+        for fault in all() {
+            assert!(fault.name.len() <= NAME_WIDTH, "{}", fault.name);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Buffers that the card needs and does not get, or that are too small for anything: midi-in and news.
+
+use card_spec::control::{RequestCode, StreamState};
+use card_spec::diagnosis::Diagnosis;
+use card_spec::event::{BatchHeader, record_bytes};
+use card_spec::limits::CAPTURED_EVENTS_MAX;
+use card_spec::queue::Queue;
+use serde_json::json;
+
+use crate::driver::{CAPTURE, Driver, NEWS_BYTES, Stage};
+use crate::failure::{Result, expect};
+use crate::fault::{Expected, Fault, Rows, on};
+use crate::ring::Piece;
+
+/// The least room for a batch with one event.
+const BATCH_BYTES: u32 = (size_of::<BatchHeader>() + record_bytes(3)) as u32;
+
+pub(super) fn rows() -> Vec<Fault> {
+    let mut rows = Rows::of("buffers for the card");
+    for (queue, least) in [(Queue::MIDI_IN, BATCH_BYTES), (Queue::NEWS, NEWS_BYTES)] {
+        for bytes in [1, least / 2, least - 1] {
+            let expected = on(queue, Diagnosis::WRITABLE_TOO_SHORT);
+            let name = format!("{queue}: buffer of {bytes} bytes, where {least} are needed");
+            rows.add(name, Stage::Playing, expected, move |d| post(d, queue, bytes, 1));
+        }
+        rows.add(
+            format!("{queue}: as many tiny buffers as the ring holds"),
+            Stage::Playing,
+            on(queue, Diagnosis::WRITABLE_TOO_SHORT),
+            move |d| post(d, queue, 8, 128),
+        );
+        let expected = on(queue, Diagnosis::LENGTH);
+        rows.add(format!("{queue}: buffer for the card to read"), Stage::Playing, expected, move |d| {
+            let page = d.machine.ram.allocate(4096)?;
+            d.machine.ring(queue).offer(&[Piece::readable(page, 4096)])?;
+            d.provoke(queue)
+        });
+        rows.add(format!("{queue}: buffer in single bytes"), Stage::Playing, Expected::NOTHING, move |d| {
+            let page = d.machine.ram.allocate(4096)?;
+            let pieces: Vec<Piece> = (0..u64::from(least)).map(|byte| Piece::writable(page + byte, 1)).collect();
+            d.machine.ring(queue).offer(&pieces)?;
+            d.provoke(queue)?;
+            expect("bytes written", &least, &d.machine.wait(queue)?.1)
+        });
+    }
+    rows.add(
+        "midi-in: no buffer while twice as many events come in as are kept",
+        Stage::Playing,
+        Expected::NOTHING,
+        |d| {
+            let command = json!({"cmd": "midi-in", "data": "903c40"});
+            let mut refused = 0;
+            for _ in 0..2 * CAPTURED_EVENTS_MAX {
+                refused += usize::from(d.machine.card.ask(&command)?["ok"] != true);
+            }
+            expect("events that were refused", &CAPTURED_EVENTS_MAX, &refused)
+        },
+    );
+    rows.add(
+        "midi-in: the capture stream stops with events and buffers waiting",
+        Stage::Playing,
+        Expected::NOTHING,
+        |d| {
+            (0..100).try_for_each(|_| d.capture("903c40"))?;
+            d.state(CAPTURE, StreamState::STOP)?;
+            let page = d.machine.ram.allocate(4096)?;
+            d.machine.ring(Queue::MIDI_IN).offer(&[Piece::writable(page, 4096)])?;
+            d.machine.kick(Queue::MIDI_IN)?;
+            d.state(CAPTURE, StreamState::RUN)?;
+            d.capture("803c40")?;
+            d.machine.wait(Queue::MIDI_IN).map(|_| ())
+        },
+    );
+    let expected = on(Queue::CONTROL, Diagnosis::UNKNOWN_REQUEST);
+    rows.add("news: no buffer while a thousand things are found wrong", Stage::Playing, expected, |d| {
+        (0..1000).try_for_each(|_| d.request(RequestCode(0x7777), &[]).map(|_| ()))
+    });
+    rows.add("news: a buffer for every one of a hundred underruns", Stage::Playing, Expected::NOTHING, |d| {
+        let page = d.machine.ram.allocate(4096)?;
+        for _ in 0..100 {
+            d.machine.ring(Queue::NEWS).offer(&[Piece::writable(page, NEWS_BYTES)])?;
+        }
+        d.machine.kick(Queue::NEWS)?;
+        d.underrun()?;
+        expect("bytes written", &NEWS_BYTES, &d.machine.wait(Queue::NEWS)?.1)
+    });
+    rows.done()
+}
+
+/// Posts so many buffers of so many bytes, and gives the card something to put into them.
+fn post(driver: &mut Driver, queue: Queue, bytes: u32, count: usize) -> Result {
+    let page = driver.machine.ram.allocate(4096)?;
+    for _ in 0..count {
+        driver.machine.ring(queue).offer(&[Piece::writable(page, bytes)])?;
+    }
+    driver.provoke(queue)
+}

@@ -1,0 +1,153 @@
+//! What came of the rows: a table for people and for programs.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+/// What a row shows of a process that works as it should.
+pub const ALIVE: &str = "alive";
+
+/// Width of the column that says what a driver did.
+pub(crate) const NAME_WIDTH: usize = 84;
+
+/// Width of the column that says what the card must have found.
+const EXPECTED_WIDTH: usize = 36;
+
+/// What came of a row.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// The kind of fault.
+    pub area: String,
+    /// What the driver did.
+    pub fault: String,
+    /// On which queue, if on one.
+    pub queue: Option<String>,
+    /// `alive`, or how the card ended, or what it did not answer.
+    pub card: String,
+    /// The same of QEMU.
+    pub qemu: String,
+    /// The diagnosis that the card must have made first, with its queue.
+    pub diagnosis_expected: String,
+    /// The first error of the identity block, as the guest reads it.
+    pub diagnosis_found: String,
+    /// The first error as the control socket has it.
+    pub diagnosis_on_control_socket: String,
+    /// Everything is as it should be.
+    pub as_expected: bool,
+    /// What is not.
+    pub problem: Option<String>,
+    /// How long the row took.
+    pub milliseconds: f64,
+    /// How long the control socket took to answer after the act.
+    pub control_milliseconds: f64,
+    /// How long the reset of the device took after that.
+    pub reset_milliseconds: f64,
+    /// How long it took from there until a fresh driver had recorded frames.
+    pub recovery_milliseconds: f64,
+}
+
+/// What all rows come to.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Summary {
+    /// How many rows there are.
+    pub rows: usize,
+    /// How many of them are as expected.
+    pub as_expected: usize,
+    /// How many the card survived.
+    pub card_alive: usize,
+    /// How many QEMU survived.
+    pub qemu_alive: usize,
+    /// Machines that were started.
+    pub machines: usize,
+    /// The slowest answer of the control socket.
+    pub slowest_control_milliseconds: f64,
+    /// The slowest reset.
+    pub slowest_reset_milliseconds: f64,
+    /// The slowest recovery.
+    pub slowest_recovery_milliseconds: f64,
+    /// How long all took.
+    pub milliseconds: f64,
+}
+
+/// Rows and summary.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Table {
+    /// The rows, in the order of the suite.
+    pub rows: Vec<Row>,
+    /// What they come to.
+    pub summary: Summary,
+}
+
+impl Table {
+    /// Sums up.
+    #[must_use]
+    pub fn new(rows: Vec<Row>, machines: usize, milliseconds: f64) -> Self {
+        let most = |value: fn(&Row) -> f64| rows.iter().map(value).fold(0.0, f64::max);
+        let summary = Summary {
+            rows: rows.len(),
+            as_expected: rows.iter().filter(|row| row.as_expected).count(),
+            card_alive: rows.iter().filter(|row| row.card == ALIVE).count(),
+            qemu_alive: rows.iter().filter(|row| row.qemu == ALIVE).count(),
+            machines,
+            slowest_control_milliseconds: most(|row| row.control_milliseconds),
+            slowest_reset_milliseconds: most(|row| row.reset_milliseconds),
+            slowest_recovery_milliseconds: most(|row| row.recovery_milliseconds),
+            milliseconds,
+        };
+        Self { rows, summary }
+    }
+
+    /// Whether every row is as expected.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.summary.as_expected == self.summary.rows
+    }
+
+    /// The rows that are not as expected.
+    pub fn failures(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| !row.as_expected)
+    }
+
+    /// The table for people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let mut area = "";
+        for row in &self.rows {
+            if row.area != area {
+                area = &row.area;
+                let _ = writeln!(text, "{area}");
+            }
+            let _ = writeln!(text, "{row}");
+        }
+        let Summary { rows, as_expected, card_alive, qemu_alive, machines, milliseconds, .. } = &self.summary;
+        let _ = write!(
+            text,
+            "{rows} faults: {as_expected} as expected; the card survived {card_alive}, QEMU {qemu_alive}; slowest control \
+             answer {:.0} ms, reset {:.0} ms, recovery {:.0} ms; {machines} machines, {:.1} s",
+            self.summary.slowest_control_milliseconds,
+            self.summary.slowest_reset_milliseconds,
+            self.summary.slowest_recovery_milliseconds,
+            milliseconds / 1000.0
+        );
+        text
+    }
+}
+
+/// One line, and another one where something is wrong.
+impl std::fmt::Display for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let verdict = if self.as_expected { "ok  " } else { "FAIL" };
+        let Self { fault, diagnosis_expected: expected, diagnosis_found: found, .. } = self;
+        write!(f, "  {verdict}  {fault:<NAME_WIDTH$}  {expected:<EXPECTED_WIDTH$}  {found}")?;
+        for (name, state) in [("card", &self.card), ("QEMU", &self.qemu)] {
+            if state != ALIVE {
+                write!(f, "  {name} {state}")?;
+            }
+        }
+        if let Some(problem) = &self.problem {
+            write!(f, "\n        {problem}")?;
+        }
+        Ok(())
+    }
+}

@@ -2,7 +2,8 @@
 //! code.
 //!
 //! The [table](faults::all) has a row for each fault. [`Suite`](suite::Suite) runs rows and says of each whether card and
-//! QEMU live, and what the card has found wrong with the driver, beside what it should have found.
+//! QEMU live, and what the card has found wrong with the driver, beside what it should have found; [`soak`] draws rows at
+//! random for minutes, and bounds what the card may hold and log meanwhile.
 //!
 //! The card is a program here, its command line, its two sockets and its PCI function; nothing in this crate knows what
 //! it is made of.
@@ -18,6 +19,7 @@ pub mod process;
 pub mod qemu;
 pub mod ram;
 pub mod ring;
+pub mod soak;
 pub mod suite;
 pub mod table;
 

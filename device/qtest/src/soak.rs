@@ -1,0 +1,165 @@
+//! A hostile guest for minutes: faults drawn at random, one after the other, against one card, and what it holds and logs.
+
+use std::time::{Duration, Instant};
+
+use card_spec::limits::PROCESS_BYTES_MAX;
+use serde::Serialize;
+
+use crate::driver::Driver;
+use crate::failure::{Failure, Result};
+use crate::fault::{After, Fault};
+use crate::judge::judge;
+use crate::machine::{Kind, Machine, Programs};
+use crate::ram::RAM;
+use crate::table::Row;
+
+/// The most resident memory that the card may ever have: its own, its program's pages, and the guest's, which count as
+/// its own where it has touched them.
+pub const RESIDENT_BYTES_MAX: u64 = PROCESS_BYTES_MAX + PROGRAM_BYTES + RAM;
+
+/// Pages of the card's program and its libraries that can be resident.
+const PROGRAM_BYTES: u64 = 32 << 20;
+
+/// The most that the card may log in its life, whatever a guest does: there are about a hundred kinds of lines, a kind is
+/// logged 76 times at most, and a line has about 300 bytes.
+pub const LOG_BYTES_MAX: u64 = 100 * 76 * 300;
+
+/// How often a soak says how far it is.
+const REPORT_EVERY: Duration = Duration::from_secs(15);
+
+/// How far a soak is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Progress {
+    /// Seconds since its beginning.
+    pub seconds: f64,
+    /// Rows done.
+    pub rows: usize,
+    /// Rows that were not as expected.
+    pub failed: usize,
+    /// Resident memory of the card in bytes.
+    pub resident: u64,
+    /// The most that it ever was.
+    pub resident_peak: u64,
+    /// What of it is private.
+    pub private: u64,
+    /// The most private memory that was seen.
+    pub private_peak: u64,
+    /// Bytes that the card has logged.
+    pub log: u64,
+}
+
+/// How a soak ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// What the faults were drawn from.
+    pub seed: u64,
+    /// At its end.
+    pub last: Progress,
+    /// [`PROCESS_BYTES_MAX`], of private memory.
+    pub private_max: u64,
+    /// [`RESIDENT_BYTES_MAX`].
+    pub resident_max: u64,
+    /// [`LOG_BYTES_MAX`].
+    pub log_max: u64,
+    /// Rows that were not as expected: the first ones.
+    pub failures: Vec<Row>,
+    /// What is not as it should be, a sentence each.
+    pub problems: Vec<String>,
+}
+
+/// A soak.
+pub struct Soak<'a> {
+    /// What the machine is made of.
+    pub programs: &'a Programs,
+    /// How long it goes on.
+    pub time: Duration,
+    /// What the faults are drawn from.
+    pub seed: u64,
+    /// Asked before each row: the caller wants to leave.
+    pub interrupted: &'a dyn Fn() -> bool,
+    /// Hears now and then how far it is.
+    pub observer: &'a dyn Fn(&Progress),
+}
+
+impl Soak<'_> {
+    /// Runs it. It ends early when card or QEMU is lost: it is about one card.
+    ///
+    /// # Errors
+    /// [`Failure`], when the machine does not start.
+    pub fn run(&self, faults: &[Fault]) -> Result<Outcome> {
+        /// Failures that are kept; the rest is counted.
+        const KEPT_MAX: usize = 32;
+        let faults: Vec<&Fault> =
+            faults.iter().filter(|fault| fault.kind == Kind::Lockstep && fault.after == After::Recovers).collect();
+        if faults.is_empty() {
+            let source = std::io::Error::other("the filter leaves none that leaves the machine usable");
+            return Err(Failure::Host { what: "no fault to draw".into(), source });
+        }
+        let machine = Machine::start(self.programs, &self.programs.folder.join("soak"), Kind::Lockstep)?;
+        let mut driver = Driver::new(machine);
+        let begun = Instant::now();
+        let mut random = self.seed | 1;
+        let mut failures = Vec::new();
+        let mut problems = Vec::new();
+        let mut reported = begun;
+        let mut last = progress(&mut driver, begun, 0, 0, 0)?;
+        while begun.elapsed() < self.time && !(self.interrupted)() {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let index = (random >> 16) as usize % faults.len();
+            let (row, _) = judge(&mut driver, faults[index]);
+            let lost = row.card != crate::table::ALIVE || row.qemu != crate::table::ALIVE;
+            let failed = last.failed + usize::from(!row.as_expected);
+            if lost {
+                let what = row.problem.clone().unwrap_or_default();
+                problems.push(format!("the machine was lost in row {} ({}): {what}", last.rows, row.fault));
+            }
+            if !row.as_expected && failures.len() < KEPT_MAX {
+                failures.push(row);
+            }
+            if lost {
+                (last.rows, last.failed) = (last.rows + 1, failed);
+                break;
+            }
+            last = progress(&mut driver, begun, last.rows + 1, failed, last.private_peak)?;
+            if reported.elapsed() > REPORT_EVERY {
+                reported = Instant::now();
+                (self.observer)(&last);
+            }
+        }
+        (self.observer)(&last);
+        for (what, found, bound) in [
+            ("private memory", last.private_peak, PROCESS_BYTES_MAX),
+            ("resident memory", last.resident_peak, RESIDENT_BYTES_MAX),
+            ("the log", last.log, LOG_BYTES_MAX),
+        ] {
+            if found > bound {
+                problems.push(format!("{what} reached {found} bytes; the bound is {bound}"));
+            }
+        }
+        if last.failed > 0 {
+            problems.push(format!("{} of {} rows were not as expected", last.failed, last.rows));
+        }
+        if problems.is_empty() {
+            driver.machine.quit()?;
+        }
+        let bounds = (PROCESS_BYTES_MAX, RESIDENT_BYTES_MAX, LOG_BYTES_MAX);
+        let (private_max, resident_max, log_max) = bounds;
+        Ok(Outcome { seed: self.seed, last, private_max, resident_max, log_max, failures, problems })
+    }
+}
+
+fn progress(driver: &mut Driver, begun: Instant, rows: usize, failed: usize, private_peak: u64) -> Result<Progress> {
+    let resident = driver.machine.card.process().resident()?;
+    Ok(Progress {
+        seconds: begun.elapsed().as_secs_f64(),
+        rows,
+        failed,
+        resident: resident.now,
+        resident_peak: resident.peak,
+        private: resident.private,
+        private_peak: private_peak.max(resident.private),
+        log: driver.machine.card.log_bytes(),
+    })
+}

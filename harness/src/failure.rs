@@ -131,6 +131,9 @@ pub enum Error {
     /// A driver image that somebody named.
     #[error(transparent)]
     Driver(#[from] crate::driver_file::DriverFileError),
+    /// The hostile driver.
+    #[error(transparent)]
+    Hostile(#[from] crate::hostile::HostileError),
     /// A scenario file.
     #[error(transparent)]
     Scenario(#[from] crate::scenario::ScenarioError),
@@ -153,6 +156,7 @@ impl Diagnosed for Error {
             Self::Bench(error) => error.class(),
             Self::Performance(error) => error.class(),
             Self::Driver(error) => error.class(),
+            Self::Hostile(error) => error.class(),
             Self::Scenario(error) => error.class(),
             Self::File(error) => error.class(),
         }
@@ -171,6 +175,7 @@ impl Diagnosed for Error {
             Self::Bench(error) => error.remedy(),
             Self::Performance(error) => error.remedy(),
             Self::Driver(error) => error.remedy(),
+            Self::Hostile(error) => error.remedy(),
             Self::Scenario(error) => error.remedy(),
             Self::File(error) => error.remedy(),
         }

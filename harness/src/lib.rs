@@ -18,6 +18,7 @@ pub mod event;
 pub mod failure;
 pub mod fake;
 pub mod hash;
+pub mod hostile;
 pub mod image_check;
 pub mod inspect;
 pub mod interrupt;

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::artefacts::RunFolder;
 use crate::event::{Event, Observer, TestResult};
 use crate::failure::{Class, Diagnosed, Error, FileError};
+use crate::hostile::Hostile;
 use crate::image_check::{self, Check};
 use crate::perform::Stage;
 use crate::provision::{ProvisionError, Workspace, run_logged};
@@ -15,9 +17,6 @@ use crate::scenario::{Context, Report, Scenario, TestRecord, Wishes, files_in, r
 /// Where the suite lives in the workspace.
 pub const SCENARIOS: &str = "harness/scenarios";
 
-/// Names QEMU to tests of the crates: the card's own with a real machine.
-const QEMU_VARIABLE: &str = "DMUS_QEMU";
-
 /// Longest time for the crates' own tests, their builds included: a machine with one busy processor builds for half an hour.
 const CRATES_LIMIT: Duration = Duration::from_secs(7200);
 
@@ -25,8 +24,6 @@ const CRATES_LIMIT: Duration = Duration::from_secs(7200);
 pub struct Suite<'a> {
     /// Where.
     pub workspace: &'a Workspace,
-    /// Brings in QEMU, which tests of the crates use too.
-    pub qemu: &'a dyn Fn() -> Result<PathBuf, Error>,
     /// Builds the driver for 32-bit Windows, whose image is checked.
     pub driver_x86: &'a dyn Fn() -> Result<PathBuf, Error>,
     /// Brings in programs, images and the accelerator's choice.
@@ -66,6 +63,7 @@ impl Suite<'_> {
         self.code("driver", Ok(stage.kit.driver.clone()), &mut report);
         self.code("driver for 32-bit Windows", (self.driver_x86)(), &mut report);
         self.images("nt-host", &stage.kit.nt_host, image_check::nt_host, &mut report);
+        self.hostile(&stage, &mut report)?;
         for path in self.scenario_files()? {
             let scenario = match Scenario::load(&path) {
                 Ok(scenario) => scenario,
@@ -105,7 +103,7 @@ impl Suite<'_> {
             )
         );
         let result = if missing { TestResult::Skipped } else { TestResult::Failed };
-        let mut names = vec!["images".to_owned()];
+        let mut names = vec!["images".to_owned(), "hostile driver".to_owned()];
         for path in self.scenario_files()? {
             let scenario = Scenario::load(&path)?;
             names.extend(scenario.cases.iter().map(|case| format!("{} [{}]", scenario.name, case.name)));
@@ -181,17 +179,52 @@ impl Suite<'_> {
         }
     }
 
+    /// Every fault of the hostile driver's table. Those that are as expected are counted but not listed.
+    fn hostile(&self, stage: &Stage, report: &mut Report) -> Result<(), Error> {
+        let name = "hostile driver";
+        let begun = Instant::now();
+        self.observer.event(&Event::TestBegun { name: name.into() });
+        let folder = RunFolder::create(self.workspace, name, None)?;
+        let (card, qemu) = (&stage.kit.card, &stage.kit.qemu);
+        let hostile = Hostile { card, qemu, folder: folder.path(), filter: None, observer: self.observer };
+        let table = match hostile.table() {
+            Ok(table) => table,
+            Err(error) if error.class() == Class::Interrupted => return Err(error),
+            Err(error) => {
+                self.add(report, name, TestResult::Failed, Some(error.class()), vec![error.to_string()], begun);
+                return Ok(());
+            }
+        };
+        folder.write("table.txt", table.text())?;
+        report.passed += table.summary.as_expected;
+        for row in table.failures() {
+            report.add(TestRecord {
+                name: format!("{name}: {}: {}", row.area, row.fault),
+                result: TestResult::Failed,
+                class: Some(Class::TestFailed),
+                violations: row.problem.clone().into_iter().collect(),
+                milliseconds: row.milliseconds,
+                pcm_sha256: None,
+                seed: None,
+                artefacts: Some(folder.path().into()),
+                reproduce: format!("cargo dmus run hostile --filter '{}'", row.fault.replace('\'', r"'\''")),
+            });
+        }
+        let text = table.text();
+        self.observer.event(&Event::TestEnded {
+            name: format!("{name}: {}", text.lines().last().unwrap_or_default()),
+            result: if table.holds() { TestResult::Passed } else { TestResult::Failed },
+            milliseconds: begun.elapsed().as_secs_f64() * 1000.0,
+            detail: String::new(),
+        });
+        Ok(())
+    }
+
     /// `cargo test --workspace`, on the host.
     fn crates(&self, report: &mut Report) -> Result<(), Error> {
         self.observer.event(&Event::TestBegun { name: "cargo test --workspace".into() });
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.args(["test", "--workspace", "--no-fail-fast"]);
-        match (self.qemu)() {
-            Ok(qemu) => command.env(QEMU_VARIABLE, qemu),
-            Err(error) if error.class() == Class::Interrupted => return Err(error),
-            // The tests that need it say that they are ignored, and the scenarios below say why.
-            Err(_) => &mut command,
-        };
         self.runners("cargo test --workspace", "cargo-test.log", command, report)
     }
 

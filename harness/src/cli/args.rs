@@ -28,6 +28,8 @@ const RUN_JSON: &str = "With --json the last line is one object:
   contract                  of contract and stress: rules (83), pass, violated, not_exercised, not_applicable, rows (each:
                             number, title, source, verdict, held, message), figures, failures, processors, seed
   variants                  of broken: each variant, expected, fired, caught
+  rows, summary             of hostile: each fault, queue, card, qemu, diagnosis_expected, diagnosis_found, as_expected, times
+  soak                      of hostile with --soak: faults, memory and log of the card, each with its bound
   low_resources             of low-resources, each driver: boots, trials (each: hash, function, stack, outcome, detail,
                             leaked), milliseconds
 The exit code is that of the failures if they agree, else 1.";
@@ -191,13 +193,15 @@ pub(crate) struct DemoArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
-    /// A scenario file, a folder with some, or the name of a shipped one, such as contract, broken, low-resources, stress
+    /// A scenario file, a folder with some, or the name of a shipped one, such as contract, broken, low-resources, stress;
+    /// or hostile: every fault that a driver can do to the card
     pub(crate) scenario: PathBuf,
     /// Driver image to use instead of dmuscard.sys
     #[arg(long, value_name = "MY.SYS")]
     pub(crate) driver: Option<PathBuf>,
-    /// Only cases whose name contains this; of contract, examinations; of low-resources, the stack of this name
-    #[arg(long, value_name = "TEXT")]
+    /// Only cases whose name contains this; of contract, examinations; of low-resources, the stack of this name; of hostile,
+    /// faults and their areas
+    #[arg(long, value_name = "TEXT", visible_alias = "filter")]
     pub(crate) case: Option<String>,
     /// Processors of the guest, instead of the scenario's: with two, the second takes the card's interrupts
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=2))]
@@ -209,6 +213,9 @@ pub(crate) struct RunArguments {
     /// Run each case once with each of this many seeds, from --seed or 1 on
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) seeds: Option<u32>,
+    /// Of hostile: draw faults at random for so long against one card, and bound what it holds and logs
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) soak: Option<u32>,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
     /// End with one JSON object on standard output

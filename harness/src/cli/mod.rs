@@ -3,6 +3,7 @@
 mod args;
 mod boot;
 mod driver;
+mod hostile;
 mod print;
 mod sound;
 mod terminal;

@@ -24,6 +24,7 @@ use super::Outcome;
 use super::args::{
     BenchArguments, DemoArguments, DoctorArguments, MachineArguments, RunArguments, ShortageArguments, TestArguments,
 };
+use super::hostile;
 use super::print::{error_line, out};
 use super::terminal::Terminal;
 
@@ -64,7 +65,7 @@ pub(super) fn read_song(path: Option<&Path>, observer: &dyn Observer) -> Result<
 }
 
 /// The command as it was typed, to be typed again.
-fn reproduce() -> String {
+pub(super) fn reproduce() -> String {
     let words = std::env::args().skip(1).map(|word| {
         if word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=:".contains(c)) {
             word
@@ -226,6 +227,12 @@ fn show_failure(failure: &PerformanceFailure, conditions: Conditions, reproduce:
 }
 
 pub(super) fn run(arguments: &RunArguments) -> Outcome {
+    if hostile::is_meant(arguments) {
+        return hostile::run(arguments);
+    }
+    if arguments.soak.is_some() {
+        return Ok(Some(hostile::refuse_soak(arguments)));
+    }
     let terminal = Terminal::new();
     let workspace = Workspace::find()?;
     // A mistake in a file shows before anything is built.
@@ -372,13 +379,8 @@ fn show_reproduction(report: &Report) {
 pub(super) fn test(arguments: &TestArguments) -> Outcome {
     let terminal = Terminal::new();
     let workspace = Workspace::find()?;
-    let qemu = || {
-        let overrides = Overrides { qemu: arguments.machine.qemu.clone(), driver: None };
-        Ok(Provisioner::new(&workspace, overrides, &terminal)?.resolve(Artefact::Qemu)?)
-    };
     let suite = Suite {
         workspace: &workspace,
-        qemu: &qemu,
         driver_x86: &|| {
             let provisioner = Provisioner::new(&workspace, Overrides::default(), &terminal)?;
             Ok(provisioner.resolve(Artefact::DriverX86)?)
@@ -467,6 +469,7 @@ pub(super) fn shortage(arguments: &ShortageArguments) -> Outcome {
         processors: None,
         seed: None,
         seeds: None,
+        soak: None,
         machine: arguments.machine.clone(),
         json: arguments.json,
     })

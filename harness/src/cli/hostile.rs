@@ -1,0 +1,104 @@
+//! `run hostile`: the table of a hostile driver's faults, and its soak.
+
+use std::time::{Duration, Instant};
+
+use dmus::artefacts::RunFolder;
+use dmus::failure::{Class, Error};
+use dmus::hostile::{Hostile, progress_line};
+use dmus::provision::{Artefact, Overrides, Provisioner, Workspace};
+use serde_json::{Value, json};
+
+use super::Outcome;
+use super::args::RunArguments;
+use super::print::{error_line, out};
+use super::terminal::Terminal;
+
+/// What `run` calls it.
+const NAME: &str = "hostile";
+
+/// The seed of a soak that names none.
+const SEED: u64 = 1;
+
+/// Whether the hostile driver is meant, and no scenario file.
+pub(super) fn is_meant(arguments: &RunArguments) -> bool {
+    arguments.scenario.as_os_str() == NAME && !arguments.scenario.exists()
+}
+
+/// Says that only the hostile driver soaks.
+pub(super) fn refuse_soak(arguments: &RunArguments) -> Class {
+    let error = format!("--soak is for `run {NAME}`, not for `run {}`", arguments.scenario.display());
+    error_line(&format!("error ({}): {error}", Class::Usage.name()));
+    if arguments.json {
+        out(&json!({ "passed": 0, "failed": 0, "skipped": 0, "class": Class::Usage, "error": error }).to_string());
+    }
+    Class::Usage
+}
+
+pub(super) fn run(arguments: &RunArguments) -> Outcome {
+    let terminal = Terminal::new();
+    let workspace = Workspace::find()?;
+    let overrides = Overrides { qemu: arguments.machine.qemu.clone(), driver: None };
+    let provisioner = Provisioner::new(&workspace, overrides, &terminal)?;
+    let (qemu, card) = (provisioner.resolve(Artefact::Qemu)?, provisioner.resolve(Artefact::Card)?);
+    drop(provisioner);
+    let folder = RunFolder::create(&workspace, NAME, None)?;
+    let filter = arguments.case.as_deref();
+    let hostile = Hostile { card: &card, qemu: &qemu, folder: folder.path(), filter, observer: &terminal };
+    let reproduce = super::verbs::reproduce();
+    let begun = Instant::now();
+    let report = match arguments.soak {
+        None => table(&hostile)?,
+        Some(minutes) => soak(&hostile, minutes, arguments.seed.unwrap_or(SEED))?,
+    };
+    drop(terminal);
+    let Report { passed, failed, text, mut json } = report;
+    json["passed"] = passed.into();
+    json["failed"] = failed.into();
+    json["skipped"] = 0.into();
+    json["artefacts"] = json!([folder.path()]);
+    json["reproduce"] = reproduce.clone().into();
+    json["milliseconds"] = (begun.elapsed().as_secs_f64() * 1000.0).into();
+    folder.write_json("report.json", &json)?;
+    if arguments.json {
+        out(&json.to_string());
+    } else {
+        out(&text);
+    }
+    if failed > 0 {
+        error_line(&format!("artefacts: {}", folder.path().display()));
+        error_line(&format!("reproduce: {reproduce}"));
+    }
+    Ok((failed > 0).then_some(Class::TestFailed))
+}
+
+/// What is printed.
+struct Report {
+    passed: usize,
+    failed: usize,
+    text: String,
+    json: Value,
+}
+
+fn table(hostile: &Hostile<'_>) -> Result<Report, Error> {
+    let table = hostile.table()?;
+    let passed = table.summary.as_expected;
+    let failed = table.rows.len() - passed;
+    Ok(Report { passed, failed, text: table.text(), json: json!(table) })
+}
+
+fn soak(hostile: &Hostile<'_>, minutes: u32, seed: u64) -> Result<Report, Error> {
+    let outcome = hostile.soak(Duration::from_secs(60 * u64::from(minutes)), seed)?;
+    let mut lines: Vec<String> = outcome.failures.iter().map(ToString::to_string).collect();
+    lines.push(progress_line(&outcome.last));
+    let mib = |bytes: u64| bytes >> 20;
+    lines.push(format!(
+        "bounds: {} MiB of its own, {} MiB resident, {} KiB of log; seed {seed:x}",
+        mib(outcome.private_max),
+        mib(outcome.resident_max),
+        outcome.log_max >> 10
+    ));
+    lines.extend(outcome.problems.iter().map(|problem| format!("FAIL  {problem}")));
+    let holds = outcome.problems.is_empty();
+    let (passed, failed) = (usize::from(holds), usize::from(!holds));
+    Ok(Report { passed, failed, text: lines.join("\n"), json: json!({ "soak": outcome }) })
+}

@@ -1,0 +1,147 @@
+//! The hostile driver: every fault of [`card_qtest`]'s table, done to the card through a real PCI function.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use card_qtest::failure::Failure;
+use card_qtest::faults;
+use card_qtest::machine::Programs;
+use card_qtest::soak::{Outcome, Progress, Soak};
+use card_qtest::suite::Suite;
+use card_qtest::table::Table;
+
+use crate::event::{Event, Observer};
+use crate::failure::{Class, Diagnosed, Error};
+use crate::interrupt;
+
+/// Machines at a time: a row waits for the card most of the time, so that more do not make it faster on two processors.
+const MACHINES: usize = 2;
+
+/// Why the table could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum HostileError {
+    /// A machine did not start, or was lost where no row explains it.
+    #[error("a machine for the hostile driver: {0}")]
+    Machine(#[from] Failure),
+    /// The user ended it.
+    #[error("interrupted while the hostile driver was at work")]
+    Interrupted,
+    /// No row was left.
+    #[error("no fault's name or area contains \"{filter}\"")]
+    NoFault {
+        /// What was asked for.
+        filter: String,
+    },
+}
+
+impl Diagnosed for HostileError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Machine(Failure::Ended { process, .. } | Failure::Silent { process, .. }) => {
+                if process.starts_with("QEMU") { Class::QemuFailed } else { Class::CardDied }
+            }
+            Self::Machine(Failure::Host { .. }) => Class::Host,
+            Self::Machine(_) => Class::TestFailed,
+            Self::Interrupted => Class::Interrupted,
+            Self::NoFault { .. } => Class::Usage,
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        match self {
+            Self::NoFault { .. } => Some("`cargo dmus run hostile` lists all of them".into()),
+            _ => None,
+        }
+    }
+}
+
+/// What it runs with.
+pub struct Hostile<'a> {
+    /// The card's program.
+    pub card: &'a Path,
+    /// QEMU.
+    pub qemu: &'a Path,
+    /// Where machines put sockets and logs.
+    pub folder: &'a Path,
+    /// Only rows whose area or name contains this.
+    pub filter: Option<&'a str>,
+    /// Who listens.
+    pub observer: &'a dyn Observer,
+}
+
+impl Hostile<'_> {
+    /// Runs the table.
+    ///
+    /// # Errors
+    /// [`HostileError`].
+    pub fn table(&self) -> Result<Table, Error> {
+        let programs = self.programs();
+        let suite = Suite {
+            programs: &programs,
+            machines: MACHINES,
+            filter: self.filter,
+            interrupted: &interrupt::asked,
+            observer: &|row| {
+                if !row.as_expected {
+                    self.observer.event(&Event::Warning { text: row.to_string().trim_start().into() });
+                }
+            },
+        };
+        let faults = suite.chosen(faults::all());
+        let rows = faults.len();
+        self.check(rows)?;
+        let table = suite.run(faults).map_err(HostileError::from)?;
+        if table.rows.len() < rows { Err(HostileError::Interrupted.into()) } else { Ok(table) }
+    }
+
+    /// Draws faults at random for a time.
+    ///
+    /// # Errors
+    /// [`HostileError`].
+    pub fn soak(&self, time: Duration, seed: u64) -> Result<Outcome, Error> {
+        let programs = self.programs();
+        let begun = Instant::now();
+        let (filter, nobody) = (self.filter, |_: &_| {});
+        let suite =
+            Suite { programs: &programs, machines: 1, filter, interrupted: &interrupt::asked, observer: &nobody };
+        let faults = suite.chosen(faults::all());
+        self.check(faults.len())?;
+        let soak = Soak {
+            programs: &programs,
+            time,
+            seed,
+            interrupted: &interrupt::asked,
+            observer: &|progress| self.observer.event(&Event::Note { text: progress_line(progress) }),
+        };
+        let outcome = soak.run(&faults).map_err(HostileError::from)?;
+        let early = begun.elapsed() < time && outcome.problems.is_empty();
+        if early && interrupt::asked() { Err(HostileError::Interrupted.into()) } else { Ok(outcome) }
+    }
+
+    fn programs(&self) -> Programs {
+        Programs { card: self.card.into(), qemu: self.qemu.into(), folder: self.folder.into() }
+    }
+
+    fn check(&self, rows: usize) -> Result<(), Error> {
+        match self.filter {
+            Some(filter) if rows == 0 => Err(HostileError::NoFault { filter: filter.into() }.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How far a soak is, in a line.
+#[must_use]
+pub fn progress_line(progress: &Progress) -> String {
+    let Progress { seconds, rows, failed, resident, resident_peak, private, private_peak, log } = progress;
+    let mib = |bytes: &u64| *bytes as f64 / f64::from(1 << 20);
+    format!(
+        "{seconds:.0} s: {rows} faults, {failed} not as expected; the card has {:.1} MiB resident (at most {:.1}), {:.1} MiB \
+         of it its own (at most {:.1}); its log has {:.0} KiB",
+        mib(resident),
+        mib(resident_peak),
+        mib(private),
+        mib(private_peak),
+        *log as f64 / 1024.0
+    )
+}

@@ -197,6 +197,22 @@ fn kicks(rows: &mut Rows) {
             Ok(())
         });
     }
+    rows.add(
+        "995 kicks of an empty ring, a reset, and 20 more in the next session",
+        Stage::Open,
+        Expected::NOTHING,
+        |d| {
+            // What a driver did before a reset is not held against the next one.
+            // A second without kicks first: those of earlier rows are counted no more.
+            std::thread::sleep(std::time::Duration::from_millis(1100));
+            let at = d.machine.doorbell(Queue::MIDI_OUT);
+            d.machine.qemu.write_often(at, 2, Queue::MIDI_OUT.0.into(), 995)?;
+            d.machine.settle()?;
+            d.restart()?;
+            d.open()?.ended(Status::OK)?;
+            d.machine.qemu.write_often(at, 2, Queue::MIDI_OUT.0.into(), 20)
+        },
+    );
     rows.add("storm of kicks on all queues while it plays", Stage::Playing, Expected::Anything, |d| {
         d.post_wave(WAVE, 60_000, 240_000)?;
         for _ in 0..5 {

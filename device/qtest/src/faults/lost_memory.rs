@@ -8,6 +8,7 @@ use crate::failure::Result;
 use crate::fault::{After, Expected, Fault, Rows, on};
 use crate::machine::Kind;
 use crate::ram::RAM;
+use crate::ring::Piece;
 
 /// The last megabyte of memory: what is cut off.
 const LOST: u64 = RAM - (1 << 20);
@@ -26,6 +27,15 @@ pub(super) fn rows() -> Vec<Fault> {
         });
         (row.kind, row.after) = (Kind::Unsealed, After::Replaced);
     };
+    cut("a request", |d| {
+        d.machine.ring(Queue::CONTROL).offer(&[Piece::readable(LOST, 64), Piece::writable(LOST + 64, 64)]).map(|_| ())
+    });
+    cut("a batch", |d| d.machine.ring(Queue::MIDI_OUT).offer(&[Piece::readable(LOST, 64)]).map(|_| ()));
+    cut("a wave buffer", |d| {
+        let pieces = d.wave_pieces(WAVE, 64, 256)?;
+        let chain = [pieces[0], pieces[1], Piece::writable(LOST, 256)];
+        d.machine.ring(Queue::WAVE).offer(&chain).map(|_| ())
+    });
     cut("a status page", |d| {
         use card_spec::control::{RequestCode, StatusPageLoan};
         d.ask(RequestCode::STATUS_PAGE, &StatusPageLoan { address: LOST.into() })?;

@@ -84,6 +84,13 @@ fn start(rows: &mut Rows) {
         }
         d.request(RequestCode::LATENCY, &[])?.ended(Status::OK).map(|_| ())
     });
+    rows.add("resets single queues, which was not offered", Stage::Open, Expected::NOTHING, |d| {
+        for queue in Queue::ALL {
+            d.machine.set_common(common::QUEUE_SELECT, 2, queue.0.into())?;
+            d.machine.set_common(common::QUEUE_RESET, 2, 1)?;
+        }
+        Ok(())
+    });
     rows.add(
         "writes every register of the common configuration in every width",
         Stage::Started,

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use card_spec::control::Status;
+use card_spec::identity::MAGIC;
 use card_spec::queue::Queue;
 use common::process::{Control, NEED_REPLY, Running, VERSION_1, connect, place, program, receive, send, wait_until};
 use dmus_card::fake::{Driver, Machine};
@@ -384,4 +385,26 @@ fn a_host_without_descriptors_makes_connections_wait_and_ends_no_card() {
         limit(20_000);
         card.end();
     }
+}
+
+/// A descriptor that the card kept could be the front-end's own end of the connection: then the connection would never
+/// end.
+#[test]
+fn no_request_makes_the_card_keep_a_connection_open_whose_front_end_has_gone() {
+    let card = Card::start(&["--persistent"]);
+    for code in 1..=45 {
+        let socket = connect(&card.socket);
+        let own_end = socket.try_clone().unwrap();
+        for queue in 0..6_u64 {
+            send(&socket, code, 1, &queue.to_ne_bytes(), &[own_end.as_fd()]);
+            send(&socket, code, 1, &[&[0; 8][..], &region(0, 4096)].concat(), &[own_end.as_fd()]);
+        }
+        // What it holds is closed when the process of a front-end ends: no shutdown is sent.
+        drop((socket, own_end));
+        // A card serves one machine after the other.
+        let mut machine = Machine::connect(&card.socket);
+        assert_eq!(machine.identity().magic, MAGIC, "request {code}");
+        machine.leave();
+    }
+    card.end();
 }

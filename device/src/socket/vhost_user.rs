@@ -65,8 +65,6 @@ pub enum Ended {
 pub struct VhostUser {
     link: Link,
     protocol_features: u64,
-    /// The front-end's channel for requests of ours. We have none, but QEMU complains when it is closed.
-    backend_channel: Option<OwnedFd>,
 }
 
 /// What a message is answered.
@@ -83,7 +81,7 @@ impl VhostUser {
     /// A connection to the card behind `link`.
     #[must_use]
     pub const fn new(link: Link) -> Self {
-        Self { link, protocol_features: 0, backend_channel: None }
+        Self { link, protocol_features: 0 }
     }
 
     /// Answers a front-end until it leaves, or until `stop` is requested. Then all rings are taken out of use.
@@ -248,10 +246,6 @@ impl VhostUser {
             }),
             FrontendReq::SET_CONFIG => {
                 self.link.registers.report(Fault::new(Diagnosis::CONFIG_WRITE));
-                true
-            }
-            FrontendReq::SET_BACKEND_REQ_FD => {
-                self.backend_channel = message.files.pop();
                 true
             }
             _ => {

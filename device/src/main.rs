@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use card_spec::limits::SAMPLE_RATE_DEFAULT;
 use clap::Parser;
@@ -20,6 +22,8 @@ use dmus_card::stems::DEVIATION_DBFS_MAX;
 use dmus_card::stop::Stop;
 use dmus_card::{bank, offline, socket};
 use log::Level;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::low_level::signal_name;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -101,6 +105,8 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
     let bank = bank::to_play(arguments.sound.bank.as_deref())?;
 
     let stop = Stop::new().map_err(host_is_out_of)?;
+    // Before the stop itself is asked: whoever sees that knows the signal.
+    let asked_by = remember_signals().map_err(host_is_out_of)?;
     stop.on_signals().map_err(host_is_out_of)?;
     let deadline = ExitDeadline::watch(&stop).map_err(host_is_out_of)?;
     // The sockets before the files: another card at the same sockets is found before its files are written over.
@@ -155,6 +161,10 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
         }
     }
 
+    // Whoever finds that this process has ended wants to know why it did, which its exit status does not say.
+    if let Some(name) = i32::try_from(asked_by.load(Ordering::Relaxed)).ok().and_then(signal_name) {
+        log::info!("leaving, as asked by {name}");
+    }
     drop(control);
     let stopped = engine.stop().map_err(|error| match error {
         NoAnswer::Gone => {
@@ -171,6 +181,15 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
 fn sound_file(text: &str) -> Result<&Path, Failure> {
     let path = text.strip_prefix("wav:").map(Path::new);
     path.ok_or_else(|| Failure::Arguments(format!("--line-out {text}: expected wav: and the name of a file")))
+}
+
+/// Notes which signal asks the process to leave: its number, or 0.
+fn remember_signals() -> io::Result<Arc<AtomicUsize>> {
+    let last = Arc::new(AtomicUsize::new(0));
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::flag::register_usize(signal, last.clone(), signal as usize)?;
+    }
+    Ok(last)
 }
 
 fn host_is_out_of(error: io::Error) -> Failure {

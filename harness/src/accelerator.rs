@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use guest_protocol::exit;
 use serde::{Deserialize, Serialize};
 
-use crate::failure::FileError;
+use crate::interrupt;
+use crate::leftovers::Scratch;
 use crate::machine::{Accelerator, Boot, Firmware, GuestMemory, Machine, MachineError, MachineOptions, guest_exit};
 use crate::provision::Workspace;
 
@@ -143,7 +144,7 @@ impl Probe {
 }
 
 fn probe(candidates: Candidates<'_>, accelerator: Accelerator) -> Result<Probe, MachineError> {
-    let scratch = tempfile::tempdir().map_err(FileError::own("create", std::env::temp_dir()))?;
+    let scratch = Scratch::new()?;
     let options = MachineOptions {
         processors: 1,
         qemu: candidates.qemu.into(),
@@ -166,6 +167,7 @@ fn probe(candidates: Candidates<'_>, accelerator: Accelerator) -> Result<Probe, 
         Err(error) => return Err(error),
     };
     Ok(match machine.wait(PROBE_LIMIT.saturating_sub(begun.elapsed())) {
+        None if interrupt::asked() => return Err(MachineError::Interrupted),
         None => Probe::TooLong,
         Some(ended) if guest_exit(ended) == Some(exit::COMPLETED) => Probe::Took(begun.elapsed()),
         Some(ended) => Probe::Failed(ended.to_string()),
@@ -178,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_choice_is_remembered_until_the_host_boots_again() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Scratch::new().unwrap();
         let file = folder.path().join("accelerator.json");
         assert!(remembered(&file, "one").is_none());
         let choice = Choice { accelerator: Accelerator::Tcg, reason: "measured".into() };

@@ -2,16 +2,19 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::failure::FileError;
+use crate::leftovers::RunMark;
 use crate::provision::Workspace;
 
 /// The folder of a run.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    _mark: Arc<RunMark>,
 }
 
 impl RunFolder {
@@ -20,21 +23,26 @@ impl RunFolder {
     /// # Errors
     /// The folder's.
     pub fn create(workspace: &Workspace, name: &str, named: Option<&Path>) -> Result<Self, FileError> {
-        if let Some(path) = named {
-            fs::create_dir_all(path).map_err(FileError::own("create", path))?;
-            let path = path.canonicalize().map_err(FileError::own("create", path))?;
-            return Ok(Self { path });
-        }
         let runs = workspace.cache().join("runs");
         fs::create_dir_all(&runs).map_err(FileError::own("create", &runs))?;
         let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ");
         let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        if let Some(path) = named {
+            fs::create_dir_all(path).map_err(FileError::own("create", path))?;
+            let path = path.canonicalize().map_err(FileError::own("create", path))?;
+            let pointer = runs.join(format!("{time}-{name}-{}", std::process::id()));
+            let mark = Arc::new(RunMark::put(&path, Some(&pointer))?);
+            return Ok(Self { path, _mark: mark });
+        }
         // Two runs of one millisecond: the folder itself decides who was first.
         for attempt in 0.. {
             let suffix = if attempt == 0 { String::new() } else { format!("-{attempt}") };
             let path = runs.join(format!("{time}-{name}{suffix}"));
             match fs::create_dir(&path) {
-                Ok(()) => return Ok(Self { path }),
+                Ok(()) => {
+                    let mark = Arc::new(RunMark::put(&path, None)?);
+                    return Ok(Self { path, _mark: mark });
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(FileError::own("create", &path)(error)),
             }
@@ -96,10 +104,11 @@ impl RunFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::leftovers::Scratch;
 
     #[test]
     fn runs_of_one_moment_get_folders_of_their_own() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Scratch::new().unwrap();
         let workspace = Workspace { root: folder.path().into(), target: folder.path().into() };
         let paths: std::collections::HashSet<PathBuf> =
             (0..20).map(|_| RunFolder::create(&workspace, "a/b c", None).unwrap().path).collect();
@@ -109,8 +118,9 @@ mod tests {
 
     #[test]
     fn a_tail_is_the_last_lines_that_say_something() {
-        let folder = tempfile::tempdir().unwrap();
-        let run = RunFolder { path: folder.path().into() };
+        let folder = Scratch::new().unwrap();
+        let workspace = Workspace { root: folder.path().into(), target: folder.path().into() };
+        let run = RunFolder::create(&workspace, "tail", None).unwrap();
         run.write("log", "one\ntwo\n\nthree\n\n").unwrap();
         assert_eq!(run.tail("log", 2).unwrap(), "two\nthree");
         assert_eq!(run.tail("absent", 2), None);

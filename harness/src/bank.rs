@@ -2,10 +2,12 @@
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::failure::{Class, Diagnosed, FileError};
+use crate::limits;
 use crate::process::Ended;
+use crate::provision;
 
 /// How the card ends when a bank is broken or missing.
 const CARD_DISLIKES_BANK: Ended = Ended::Exit(3);
@@ -32,6 +34,7 @@ pub enum BankCommandError {
 impl Diagnosed for BankCommandError {
     fn class(&self) -> Class {
         match self {
+            Self::Failed { ended, said } if limits::of_program(Some(*ended), said).is_some() => Class::Host,
             Self::Failed { ended: CARD_DISLIKES_BANK, .. } => Class::BadInput,
             Self::Failed { ended: CARD_CANNOT_WRITE, .. } => Class::Host,
             Self::Failed { .. } => Class::CardDied,
@@ -41,6 +44,9 @@ impl Diagnosed for BankCommandError {
 
     fn remedy(&self) -> Option<String> {
         match self {
+            Self::Failed { ended, said } if limits::of_program(Some(*ended), said).is_some() => {
+                limits::of_program(Some(*ended), said).and_then(|limit| limit.remedy())
+            }
             Self::Failed { ended: CARD_CANNOT_WRITE, .. } => Some("check the disk and the folder's permissions".into()),
             // About a bank the program itself says what to do.
             Self::Failed { .. } => None,
@@ -63,19 +69,13 @@ pub struct Said {
 /// # Errors
 /// [`BankCommandError`], with what the program said.
 pub fn run(card: &Path, words: impl IntoIterator<Item = OsString>) -> Result<Said, BankCommandError> {
-    let output = Command::new(card)
-        .arg("bank")
-        .args(words)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(FileError::own("start", card))?;
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    let output = provision::run(Command::new(card).arg("bank").args(words)).map_err(FileError::own("start", card))?;
+    let said = output.stderr.trim().to_owned();
     if !output.status.success() {
         let said = said.strip_prefix("vhost-device-dmus: ").unwrap_or(&said).to_owned();
         return Err(BankCommandError::Failed { ended: output.status.into(), said });
     }
-    let result = String::from_utf8_lossy(&output.stdout).into_owned();
-    Ok(Said { result, warnings: said.lines().map(without_stamp).collect() })
+    Ok(Said { result: output.stdout, warnings: said.lines().map(without_stamp).collect() })
 }
 
 /// A line of the program's log without its time and place.

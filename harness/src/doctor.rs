@@ -1,19 +1,29 @@
 //! Looks at the machine: what is there, what is missing, and the command that fixes it.
 
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::fs::MemfdFlags;
 use serde::Serialize;
 
 use crate::accelerator::{Choice, measured};
+use crate::failure::{Class, Diagnosed};
+use crate::leftovers::try_writing;
+use crate::limits::{self, Checked, LimitError};
 use crate::provision::{
-    FLUIDSYNTH_VARIABLE, Workspace, capture, fitness, private_fluidsynth, system_fluidsynth, system_qemu,
+    FLUIDSYNTH_VARIABLE, Workspace, capture, fitness, private_fluidsynth, run, system_fluidsynth, system_qemu,
     toolchain_source,
 };
 
 /// Free disk below this, in MiB, is worth a word: QEMU, a standard library and the builds together.
 const DISK_MIB: u64 = 4096;
+
+/// Longest path of a socket in bytes (`sun_path` of `sockaddr_un` less its end), and what a run adds to `TMPDIR`: a folder
+/// `dmus-XXXXXX` and the name `control`.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+/// See [`SOCKET_PATH_BYTES_MAX`].
+const SOCKET_NAME_BYTES: usize = "/dmus-XXXXXX/control".len();
 
 /// How one thing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -40,37 +50,109 @@ pub struct Finding {
     pub detail: String,
     /// The command that fixes it.
     pub remedy: Option<String>,
+    /// It is a folder or a limit of the host, and not something to install.
+    #[serde(skip)]
+    pub of_host: bool,
 }
 
 fn found(what: &'static str, detail: impl Into<String>) -> Finding {
-    Finding { what, state: State::Found, detail: detail.into(), remedy: None }
+    Finding { what, state: State::Found, detail: detail.into(), remedy: None, of_host: false }
 }
 
 /// Looks at everything.
 #[must_use]
 pub fn examine(workspace: &Workspace) -> Vec<Finding> {
-    vec![
-        rust(),
-        rust_source(workspace),
-        qemu(workspace),
-        memfd(),
-        disk(workspace),
+    let mut findings = vec![rust(), rust_source(workspace), qemu(workspace), memfd(), disk(workspace)];
+    findings.extend(folders(workspace));
+    findings.extend(limits::all().into_iter().map(limit));
+    findings.extend([
         accelerator(workspace),
         fluidsynth(workspace),
         tool("mingw-w64", "x86_64-w64-mingw32-gcc", "--version", "compares our layouts with the public headers"),
         tool("binutils", "objdump", "--version", "shows images"),
-    ]
+    ]);
+    findings
+}
+
+/// The class of what is missing: of the host where a folder or a limit is in the way, for nothing can be brought in before.
+#[must_use]
+pub fn class(findings: &[Finding]) -> Option<Class> {
+    let mut missing = findings.iter().filter(|finding| finding.state == State::Missing).peekable();
+    missing.peek()?;
+    Some(if missing.any(|finding| finding.of_host) { Class::Host } else { Class::MissingArtefact })
+}
+
+/// Whether the folders that a run writes to can be written, found out by writing.
+fn folders(workspace: &Workspace) -> Vec<Finding> {
+    let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let cargo = cargo.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    let places = [
+        ("target", Some(workspace.target.clone()), "set CARGO_TARGET_DIR to a folder that can be written"),
+        ("target/dmus", Some(workspace.cache()), "correct its owner and mode, or remove it"),
+        ("runs", Some(workspace.cache().join("runs")), "correct its owner and mode, or remove it"),
+        ("TMPDIR", Some(std::env::temp_dir()), "set TMPDIR to a folder that exists and can be written"),
+        ("cargo home", cargo.map(|home| home.join("registry")), "set CARGO_HOME to a folder that can be written"),
+    ];
+    let mut findings: Vec<Finding> =
+        places.into_iter().filter_map(|(what, path, remedy)| Some(folder(what, &path?, remedy))).collect();
+    let temporary = std::env::temp_dir();
+    let longest = temporary.as_os_str().len() + SOCKET_NAME_BYTES;
+    if longest > SOCKET_PATH_BYTES_MAX {
+        findings.push(missing(
+            "TMPDIR",
+            format!("{} is too long: a socket's path has at most {SOCKET_PATH_BYTES_MAX} bytes", temporary.display()),
+            "set TMPDIR to a folder with a shorter path",
+        ));
+    }
+    findings
+}
+
+fn folder(what: &'static str, path: &Path, remedy: &str) -> Finding {
+    // Of the temporary folder, one above it is of no use.
+    if what == "TMPDIR" && !path.is_dir() {
+        return missing(what, format!("{} is no folder", path.display()), remedy);
+    }
+    match try_writing(path) {
+        Ok(place) if place == path => found(what, format!("{} can be written", path.display())),
+        Ok(place) => found(what, format!("{} can be made in {}", path.display(), place.display())),
+        Err(error) => {
+            let remedy = if error.source.kind() == ErrorKind::StorageFull { error.remedy() } else { None }
+                .unwrap_or_else(|| remedy.to_owned());
+            missing(what, error.to_string(), &remedy)
+        }
+    }
+}
+
+/// A limit of the host.
+fn limit(Checked { limit, value, error }: Checked) -> Finding {
+    match error {
+        None => found(limit.text(), format!("at most {value}")),
+        Some(error) => missing(limit.text(), error.sentence().to_owned(), &error.remedy().unwrap_or_default()),
+    }
+}
+
+/// What is in the way, and is of the host.
+fn missing(what: &'static str, detail: String, remedy: &str) -> Finding {
+    Finding { what, state: State::Missing, detail, remedy: Some(remedy.to_owned()), of_host: true }
 }
 
 fn rust() -> Finding {
-    match capture(Command::new("rustc").arg("--version")) {
-        Some(said) => found("rustc", said.stdout.trim()),
-        None => Finding {
-            what: "rustc",
-            state: State::Missing,
-            detail: "not on PATH".into(),
-            remedy: Some("install Rust (stable) from https://rustup.rs".into()),
-        },
+    let install = || Some("install Rust (stable) from https://rustup.rs".into());
+    let absent = |detail: String, limit: Option<LimitError>| Finding {
+        what: "rustc",
+        state: State::Missing,
+        of_host: limit.is_some(),
+        detail: limit.as_ref().map_or_else(|| detail.clone(), |limit| format!("{detail}: {}", limit.sentence())),
+        remedy: limit.map_or_else(install, |limit| limit.remedy()),
+    };
+    match run(Command::new("rustc").arg("--version")) {
+        Ok(said) if said.status.success() => found("rustc", said.stdout.trim()),
+        Ok(said) => {
+            let limit = limits::of_program(Some(said.status.into()), &said.stderr);
+            absent(format!("it does not run ({}: {})", said.status, said.stderr.trim()), limit)
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => absent("not on PATH".into(), None),
+        Err(error) => absent(format!("it does not start ({error})"), limits::of_start(&error)),
     }
 }
 
@@ -89,6 +171,7 @@ fn rust_source(workspace: &Workspace) -> Finding {
             state: State::BroughtIn,
             detail: "the toolchain has none; the first run brings it in".into(),
             remedy: Some("rustup component add rust-src".into()),
+            of_host: false,
         },
     }
 }
@@ -109,18 +192,14 @@ fn qemu(workspace: &Workspace) -> Finding {
         state: State::BroughtIn,
         detail: format!("{why_not}; the first run brings one in"),
         remedy: Some("cargo dmus demo".into()),
+        of_host: false,
     }
 }
 
 fn memfd() -> Finding {
     match rustix::fs::memfd_create("dmus-doctor", MemfdFlags::CLOEXEC) {
         Ok(_) => found("memfd", "guest memory can be shared"),
-        Err(error) => Finding {
-            what: "memfd",
-            state: State::Missing,
-            detail: format!("memfd_create: {error}"),
-            remedy: Some("run outside the sandbox that forbids it".into()),
-        },
+        Err(error) => missing("memfd", format!("memfd_create: {error}"), "run outside the sandbox that forbids it"),
     }
 }
 
@@ -136,6 +215,7 @@ fn disk(workspace: &Workspace) -> Finding {
         state: State::Optional,
         detail,
         remedy: Some("free some space, or set CARGO_TARGET_DIR to a folder on a larger disk".into()),
+        of_host: false,
     }
 }
 
@@ -169,6 +249,7 @@ fn fluidsynth(workspace: &Workspace) -> Finding {
         state: State::BroughtIn,
         detail: format!("only to measure beside; the newest is brought in{}", system.unwrap_or_default()),
         remedy: Some("cargo dmus bench synth".into()),
+        of_host: false,
     }
 }
 
@@ -183,6 +264,7 @@ fn tool(package: &'static str, program: &str, argument: &str, purpose: &str) -> 
             state: State::Optional,
             detail: format!("not installed; it {purpose}"),
             remedy: Some(format!("apt-get install {package}")),
+            of_host: false,
         },
     }
 }

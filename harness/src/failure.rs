@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::leftovers;
+use crate::limits::{self, LimitError};
+
 /// Who has to act. The exit code is part of the command line's contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -140,6 +143,9 @@ pub enum Error {
     /// A file of the run.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A limit of the host.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
 }
 
 impl Diagnosed for Error {
@@ -159,6 +165,7 @@ impl Diagnosed for Error {
             Self::Hostile(error) => error.class(),
             Self::Scenario(error) => error.class(),
             Self::File(error) => error.class(),
+            Self::Limit(error) => error.class(),
         }
     }
 
@@ -178,13 +185,14 @@ impl Diagnosed for Error {
             Self::Hostile(error) => error.remedy(),
             Self::Scenario(error) => error.remedy(),
             Self::File(error) => error.remedy(),
+            Self::Limit(error) => error.remedy(),
         }
     }
 }
 
 /// A file that could not be read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {verb} {path}: {source}", path = path.display())]
+#[error("cannot {verb} {path}: {source}{}", self.behind(), path = path.display())]
 pub struct FileError {
     /// `read`, `write`, `create`.
     pub verb: &'static str,
@@ -208,17 +216,37 @@ impl FileError {
         let path = path.into();
         move |source| Self { verb: "read", path, source, input: true }
     }
+
+    /// The limit of the host behind it, if one is.
+    fn limit(&self) -> Option<LimitError> {
+        limits::of_error(&self.source).or_else(|| leftovers::full(&self.source, &self.path))
+    }
+
+    fn behind(&self) -> String {
+        self.limit().map_or_else(String::new, |limit| format!(": {}", limit.sentence()))
+    }
 }
 
 impl Diagnosed for FileError {
     fn class(&self) -> Class {
-        if self.input { Class::BadInput } else { Class::Host }
+        if self.input && self.limit().is_none() { Class::BadInput } else { Class::Host }
     }
 
     fn remedy(&self) -> Option<String> {
+        if let Some(limit) = self.limit() {
+            return limit.remedy();
+        }
         match self.source.kind() {
-            std::io::ErrorKind::StorageFull => {
-                Some("the disk is full: free some space (cargo clean, or delete target/dmus/runs)".into())
+            std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied
+                if self.path.starts_with(std::env::temp_dir()) =>
+            {
+                Some("set TMPDIR to a folder that can be written".into())
+            }
+            std::io::ErrorKind::ReadOnlyFilesystem => {
+                Some("the file system is read-only: remount it, or set CARGO_TARGET_DIR to a folder elsewhere".into())
+            }
+            std::io::ErrorKind::NotFound if self.path.starts_with(std::env::temp_dir()) => {
+                Some("set TMPDIR to a folder that exists".into())
             }
             std::io::ErrorKind::NotFound if self.input => Some("check the path".into()),
             std::io::ErrorKind::PermissionDenied => Some("check the owner and mode of the file and its folders".into()),

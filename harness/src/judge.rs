@@ -145,6 +145,7 @@ pub fn difference(guest: &Pcm, offline: &Pcm) -> Option<Difference> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::leftovers::Scratch;
 
     fn pcm(samples: &[i16]) -> Pcm {
         Pcm { samples: samples.to_vec(), sample_rate: 48_000 }
@@ -177,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_wav_file_brings_the_samples_back() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Scratch::new().unwrap();
         let path = folder.path().join("x.wav");
         let written = pcm(&[0, 1, -1, i16::MIN, i16::MAX, 77]);
         written.write_wav(&path).unwrap();

@@ -74,6 +74,7 @@ pub fn measure(path: &Path) -> Result<Loudness, LoudnessError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::leftovers::Scratch;
 
     fn write(path: &Path, sample: impl Fn(u32) -> i16) {
         let spec = hound::WavSpec {
@@ -94,7 +95,7 @@ mod tests {
     #[test]
     fn a_full_tone_on_both_sides_has_the_loudness_that_the_recommendation_says() {
         // BS.1770: 997 Hz at 0 dBFS in one channel is -3.01 LUFS, so in two it is 0; this one is 20 dB lower.
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Scratch::new().unwrap();
         let path = folder.path().join("tone.wav");
         write(&path, |frame| (3276.8 * (std::f64::consts::TAU * 997.0 * f64::from(frame) / 48_000.0).sin()) as i16);
         let loudness = measure(&path).unwrap();
@@ -105,7 +106,7 @@ mod tests {
 
     #[test]
     fn silence_has_no_level() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Scratch::new().unwrap();
         let path = folder.path().join("silence.wav");
         write(&path, |_| 0);
         let expected = Loudness { integrated_lufs: None, true_peak_dbtp: None, sample_peak_dbfs: None };

@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use guest_protocol::{
-    Carries, Handle, Manner, Pace, PinFactory, Play, Request, RuleState, Statistics, StreamFormat, exit,
-};
+use guest_protocol::{Carries, Handle, Manner, Pace, PinFactory, Play, Request, RuleState, Statistics, StreamFormat};
 use serde::{Deserialize, Serialize};
 
 use crate::accelerator::Choice;
@@ -17,9 +15,10 @@ use crate::failure::{Class, Diagnosed, Error, FileError};
 use crate::hash::{hex, sha256_hex};
 use crate::inspect::{ask_port_parameters, inspect, set_channel_groups};
 use crate::judge::{BITS, CHANNELS, Difference, FRAME_BYTES, Pcm, difference};
+use crate::leftovers::Scratch;
 use crate::machine::{
-    Boot, Card, CardOptions, CardSockets, CardStatus, Clock, Firmware, GuestMemory, Machine, MachineError,
-    MachineOptions, Rig, guest_exit,
+    Boot, Card, CardOptions, CardSockets, CardStatus, Clock, Firmware, GuestMemory, Leaving, MachineError,
+    MachineOptions, Part, Rig, guest_exit,
 };
 use crate::midi::{CHANNEL_GROUP, Song, write_music_records, write_records};
 use crate::process::Ended;
@@ -152,7 +151,7 @@ impl Performance {
 }
 
 /// Where to play.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Stage {
     /// The programs and images.
     pub kit: Kit<PathBuf>,
@@ -458,7 +457,14 @@ fn failure(error: Error, again: &str, stage: &Stage, folder: &RunFolder) -> Box<
         evidence += &format!("--- where the guest hangs\n{report}\n");
     }
     if !matches!(error.class(), Class::Interrupted | Class::BadInput | Class::MissingArtefact) {
-        for name in ["console.log", "card.log", "qemu.log"] {
+        // The death of a process shows the ends of its logs itself.
+        let shown = matches!(
+            &error,
+            Error::Session(SessionError::CardDied { .. } | SessionError::QemuFailed { .. })
+                | Error::Machine(MachineError::CardNotStarted { .. } | MachineError::QemuNotStarted { .. })
+        );
+        let logs: &[&str] = if shown { &["console.log"] } else { &["console.log", "card.log", "qemu.log"] };
+        for name in logs {
             if let Some(tail) = folder.tail(name, TAIL_LINES) {
                 evidence += &format!("--- the end of {name}\n{tail}\n");
             }
@@ -495,10 +501,7 @@ impl Run<'_> {
         let driver_hash = sha256_hex(&driver_file);
 
         // Sockets want a short path, and nobody else may reach them.
-        let scratch = tempfile::Builder::new()
-            .prefix("dmus-")
-            .tempdir()
-            .map_err(FileError::own("create", std::env::temp_dir()))?;
+        let scratch = Scratch::new()?;
         let sockets = CardSockets::in_folder(scratch.path());
         let begun = self.begin(Step::Card);
         let card = Card::start(&self.stage.kit.card, &self.performance.card, &sockets, &self.folder.file("card.log"))?;
@@ -524,7 +527,7 @@ impl Run<'_> {
         let started = self.begin(Step::Firmware);
         let qemu_log = self.folder.file("qemu.log");
         let boot = Boot { log: &qemu_log, scratch: scratch.path() };
-        let rig = start_machine(&options, GuestMemory::new(memory)?, &boot, card)?;
+        let rig = Rig::start(&options, GuestMemory::new(memory)?, &boot, card)?;
         // Listened to from now on: when the guest enters and is ready is a matter of milliseconds.
         let qemu = rig.machine.version().to_owned();
         let line = rig.machine.line.try_clone().map_err(SessionError::Line)?;
@@ -547,6 +550,7 @@ impl Run<'_> {
         let Played { guest, device, driver_in_guest, pcm, events, statistics, card } = match played {
             Ok(played) => played,
             Err(error) => {
+                let error = session.cause("play", error);
                 if let Error::Session(SessionError::Timeout { .. }) = &error {
                     self.post_mortem(&mut session);
                 }
@@ -564,7 +568,8 @@ impl Run<'_> {
 
         self.enter(Step::ShutDown, &mut session);
         let begun = Instant::now();
-        let rules = shut_down(&mut session, self.performance.timeout)?;
+        let rules =
+            shut_down(&mut session, self.performance.timeout).map_err(|error| session.cause("shut down", error))?;
         self.end(Step::ShutDown, begun, Instant::now());
 
         Ok(Verdict {
@@ -779,26 +784,6 @@ impl Run<'_> {
     }
 }
 
-/// Starts QEMU with a card that listens.
-///
-/// # Errors
-/// Whose fault it is that it does not start.
-pub fn start_machine(
-    options: &MachineOptions,
-    memory: GuestMemory,
-    boot: &Boot<'_>,
-    mut card: Card,
-) -> Result<Rig, MachineError> {
-    match Machine::start(options, memory, boot) {
-        Ok(machine) => Ok(Rig { machine, card }),
-        // QEMU talks to the card while it starts, and does not survive its absence: then the card is the cause.
-        Err(MachineError::QemuNotStarted { .. }) if card.ended().is_some_and(|ended| ended != Ended::Exit(0)) => {
-            Err(MachineError::CardNotStarted { ended: card.stop(), tail: card.tail() })
-        }
-        Err(error) => Err(error),
-    }
-}
-
 fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
@@ -902,11 +887,30 @@ pub fn shut_down(session: &mut Session<'_, Rig>, limit: Duration) -> Result<Vec<
     session.unload_driver()?;
     let rules = session.contract()?;
     session.done("shut down", Request::Shutdown)?;
-    match session.health.machine.wait(limit) {
-        Some(ended) if guest_exit(ended) == Some(exit::COMPLETED) => {}
-        Some(ended) => return Err(PerformanceError::BadEnd(ended.to_string()).into()),
-        None => return Err(PerformanceError::BadEnd("nothing: it still runs".into()).into()),
-    }
-    session.health.card.stop();
+    leave(session, limit)?;
     Ok(rules)
+}
+
+/// Waits until a guest that was asked to shut down has left with QEMU and the card.
+///
+/// # Errors
+/// Which process ended in another way.
+pub fn leave(session: &mut Session<'_, Rig>, limit: Duration) -> Result<(), Error> {
+    const STEP: &str = "shut down";
+    match session.health.leave(limit) {
+        Ok(()) => Ok(()),
+        Err(Leaving::Interrupted) => Err(SessionError::Interrupted(STEP.into()).into()),
+        Err(Leaving::StillThere) => Err(PerformanceError::BadEnd("nothing: it still runs".into()).into()),
+        Err(Leaving::Died(death)) if death.part == Part::Card => {
+            Err(SessionError::CardDied { death, step: STEP.into() }.into())
+        }
+        // A guest that leaves in another way than it should.
+        Err(Leaving::Died(death)) if guest_exit(death.ended).is_some() => {
+            Err(PerformanceError::BadEnd(death.ended.to_string()).into())
+        }
+        Err(Leaving::Died(death)) if death.ended == Ended::Exit(0) && death.asked.is_none() => {
+            Err(PerformanceError::BadEnd("a reset".into()).into())
+        }
+        Err(Leaving::Died(death)) => Err(SessionError::QemuFailed { death, step: STEP.into() }.into()),
+    }
 }

@@ -10,9 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, getpid, getppid, kill_process_group, set_parent_process_death_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, getpid, getppid, kill_process_group, pidfd_open, set_parent_process_death_signal,
+};
+use signal_hook::low_level::signal_name;
 
 use crate::failure::FileError;
+use crate::leftovers::{OWNER_VARIABLE, owner};
+use crate::limits;
 
 /// How often a process that should end is looked at.
 const POLL: Duration = Duration::from_millis(2);
@@ -27,7 +32,7 @@ const TAIL_LINES: usize = 20;
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
     /// The program.
-    #[error("cannot start {program}: {source}")]
+    #[error("cannot start {program}: {source}{}", behind(.source))]
     Program {
         /// Which.
         program: String,
@@ -37,6 +42,11 @@ pub enum SpawnError {
     /// Its log.
     #[error(transparent)]
     Log(#[from] FileError),
+}
+
+/// The limit of the host behind a program that did not start, for a message.
+fn behind(source: &io::Error) -> String {
+    limits::of_start(source).map_or_else(String::new, |limit| format!(": {}", limit.sentence()))
 }
 
 /// How a process ended.
@@ -61,12 +71,43 @@ impl std::fmt::Display for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Exit(code) => write!(f, "exit status {code}"),
-            Self::Signal(6) => write!(f, "SIGABRT"),
-            Self::Signal(9) => write!(f, "SIGKILL"),
-            Self::Signal(11) => write!(f, "SIGSEGV"),
-            Self::Signal(signal) => write!(f, "signal {signal}"),
+            Self::Signal(signal) => match signal_name(*signal) {
+                Some(name) => f.write_str(name),
+                None => write!(f, "signal {signal}"),
+            },
         }
     }
+}
+
+/// Makes what a command starts end with the harness, however that ends: the kernel kills it when the thread that starts it
+/// ends. What it starts itself carries the harness's name, by which the next start of the harness finds it.
+///
+/// The calls in the closure are made between fork and exec; `passed` are open files that the child inherits.
+fn end_with_harness_and_pass(command: &mut Command, passed: Vec<i32>) {
+    command.env(OWNER_VARIABLE, owner());
+    let harness = getpid();
+    let prepare = move || {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // The harness may have died between fork and the line above.
+        if getppid() != Some(harness) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        for number in &passed {
+            // SAFETY: The caller of `spawn` holds these files open across the fork, so the numbers are valid in
+            // the child, which is a copy.
+            let file = unsafe { std::os::fd::BorrowedFd::borrow_raw(*number) };
+            rustix::io::fcntl_setfd(file, rustix::io::FdFlags::empty())?;
+        }
+        Ok(())
+    };
+    // SAFETY: Between fork and exec the closure only makes system calls (prctl, getppid, fcntl); it neither
+    // allocates nor takes locks.
+    unsafe { command.pre_exec(prepare) };
+}
+
+/// Makes what a command starts end with the harness, however that ends. Start it on a thread that outlives it.
+pub(crate) fn end_with_harness(command: &mut Command) {
+    end_with_harness_and_pass(command, Vec::new());
 }
 
 /// A running child: leader of a process group that is killed when this is dropped, and killed by the kernel when the
@@ -108,27 +149,20 @@ impl Process {
     ) -> Result<Self, SpawnError> {
         let program = command.get_program().to_string_lossy().into_owned();
         command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).process_group(0);
-        let numbers: Vec<i32> = passed.iter().map(|file| file.as_raw_fd()).collect();
-        let harness = getpid();
-        let prepare = move || {
-            set_parent_process_death_signal(Some(Signal::KILL))?;
-            // The harness may have died between fork and the line above.
-            if getppid() != Some(harness) {
-                return Err(io::ErrorKind::BrokenPipe.into());
-            }
-            for number in &numbers {
-                // SAFETY: The caller of `spawn` holds these files open across the fork, so the numbers are valid in
-                // the child, which is a copy.
-                let file = unsafe { std::os::fd::BorrowedFd::borrow_raw(*number) };
-                rustix::io::fcntl_setfd(file, rustix::io::FdFlags::empty())?;
-            }
-            Ok(())
-        };
-        // SAFETY: Between fork and exec the closure only makes system calls (prctl, getppid, fcntl); it neither
-        // allocates nor takes locks.
-        unsafe { command.pre_exec(prepare) };
+        end_with_harness_and_pass(&mut command, passed.iter().map(|file| file.as_raw_fd()).collect());
         let child = command.spawn().map_err(|source| SpawnError::Program { program, source })?;
         Ok(Self { child, ended: None, log: log.into() })
+    }
+
+    /// A descriptor that becomes readable when it ends.
+    ///
+    /// # Errors
+    /// The host has no more descriptors.
+    pub fn pidfd(&self) -> io::Result<OwnedFd> {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or(io::ErrorKind::InvalidInput)?;
+        // It has not been waited for, or the number would not be asked for: so it is still this child's.
+        Ok(pidfd_open(pid, PidfdFlags::empty())?)
     }
 
     /// How it ended, if it has.
@@ -194,11 +228,16 @@ impl Process {
         }
     }
 
+    /// What it said.
+    #[must_use]
+    pub fn said(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
     /// The last lines of what it said.
     #[must_use]
     pub fn tail(&self) -> String {
-        let text = fs::read(&self.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
+        let text = self.said();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
     }
@@ -236,8 +275,10 @@ impl Drop for Process {
 mod tests {
     use super::*;
 
-    fn shell(script: &str) -> (Process, tempfile::TempDir) {
-        let folder = tempfile::tempdir().unwrap();
+    use crate::leftovers::Scratch;
+
+    fn shell(script: &str) -> (Process, Scratch) {
+        let folder = Scratch::new().unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", script]);
         let process = Process::spawn(command, &[], &folder.path().join("log")).unwrap();
@@ -254,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_dropped_process_takes_its_children_along() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Scratch::new().unwrap();
         let note = folder.path().join("child");
         let mut command = Command::new("sh");
         command.args(["-c", &format!("sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; wait", note.display())]);
@@ -277,7 +318,7 @@ mod tests {
 
     #[test]
     fn files_are_passed_under_their_own_numbers() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Scratch::new().unwrap();
         let path = folder.path().join("passed");
         fs::write(&path, "hello").unwrap();
         let file: OwnedFd = File::open(&path).unwrap().into();

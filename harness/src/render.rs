@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::bank::without_stamp;
 use crate::failure::{Class, Diagnosed, FileError};
 use crate::interrupt;
+use crate::limits;
 use crate::machine::CARD_DISLIKES_BANK;
 use crate::midi::{MidiEvent, write_listing};
-use crate::process::Ended;
+use crate::process::{Ended, end_with_harness};
 
 /// How the card ends when its command line is wrong, such as with a kernel that the processor does not have.
 const CARD_DISLIKES_WORDS: Ended = Ended::Exit(2);
@@ -109,11 +110,16 @@ struct Frames {
     of: u64,
 }
 
+/// The limit of the host behind it, for a message.
+fn behind(ended: Ended, said: &str) -> String {
+    limits::of_program(Some(ended), said).map_or_else(String::new, |limit| format!(": {}", limit.sentence()))
+}
+
 /// Why there is no offline render.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
     /// The program refused or failed.
-    #[error("the offline render failed ({ended}): {said}")]
+    #[error("the offline render failed ({ended}): {said}{}", behind(*.ended, .said))]
     Failed {
         /// How it ended.
         ended: Ended,
@@ -128,6 +134,7 @@ pub enum RenderError {
 impl Diagnosed for RenderError {
     fn class(&self) -> Class {
         match self {
+            Self::Failed { ended, said } if limits::of_program(Some(*ended), said).is_some() => Class::Host,
             Self::Failed { ended: CARD_DISLIKES_WORDS, .. } => Class::Usage,
             Self::Failed { ended: CARD_DISLIKES_BANK, .. } => Class::BadInput,
             Self::Failed { ended: CARD_CANNOT_WRITE, .. } => Class::Host,
@@ -139,6 +146,9 @@ impl Diagnosed for RenderError {
 
     fn remedy(&self) -> Option<String> {
         match self {
+            Self::Failed { ended, said } if limits::of_program(Some(*ended), said).is_some() => {
+                limits::of_program(Some(*ended), said).and_then(|limit| limit.remedy())
+            }
             Self::Failed { ended: CARD_DISLIKES_BANK, .. } => {
                 Some("give a usable bank with --bank, or leave it out".into())
             }
@@ -197,6 +207,7 @@ pub fn start_in(options: &RenderOptions, manner: &RenderManner) -> Result<Render
     if let Some(folder) = &manner.stems {
         command.arg("--stems").arg(folder);
     }
+    end_with_harness(&mut command);
     let child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -275,10 +286,11 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::leftovers::Scratch;
 
     /// A stand-in for the card that does what the script says.
     fn with_card(script: &str) -> Result<(RenderSummary, Vec<(u64, u64)>), RenderError> {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Scratch::new().unwrap();
         let card = folder.path().join("card");
         std::fs::write(&card, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&card, std::fs::Permissions::from_mode(0o755)).unwrap();

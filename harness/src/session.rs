@@ -14,9 +14,10 @@ use guest_protocol::{
 };
 
 use crate::event::{Event, Observer};
-use crate::failure::{Class, Diagnosed};
+use crate::failure::{Class, Diagnosed, Error};
 use crate::interrupt;
-use crate::machine::guest_exit;
+use crate::limits::LimitError;
+use crate::machine::{Death, NOT_OURS, Part, guest_exit};
 use crate::process::Ended;
 
 /// How often a silent line makes us look whether everything still lives.
@@ -25,6 +26,10 @@ const LOOK_AROUND: Duration = Duration::from_millis(50);
 /// How long after the line has ended we wait for the processes' ends, which say why; and how long after their ends for the
 /// rest of what was said on the line. Both come within milliseconds, but on a busy machine.
 const LAST_WORDS: Duration = Duration::from_secs(20);
+
+/// How long after a card has stopped answering we wait for the end of a process that says why: an end shows within
+/// milliseconds of the closed socket.
+const ENDS_SHOW: Duration = Duration::from_secs(2);
 
 /// How long we listen to a line that goes on after the card has died.
 const ON_ITS_WAY: Duration = Duration::from_millis(20);
@@ -52,18 +57,18 @@ pub enum SessionError {
         seen: String,
     },
     /// The card's process ended.
-    #[error("the card died ({ended}) during \"{step}\"")]
+    #[error("the card died during \"{step}\": {death}")]
     CardDied {
-        /// How.
-        ended: Ended,
+        /// How, and what followed.
+        death: Box<Death>,
         /// What was going on.
         step: String,
     },
     /// QEMU ended by itself.
-    #[error("QEMU failed ({ended}) during \"{step}\", the card was alive")]
+    #[error("QEMU failed during \"{step}\": {death}")]
     QemuFailed {
-        /// How.
-        ended: Ended,
+        /// How, and what followed.
+        death: Box<Death>,
         /// What was going on.
         step: String,
     },
@@ -87,7 +92,7 @@ pub enum SessionError {
     #[error("the serial line failed: {0}")]
     Line(#[from] io::Error),
     /// The user ended it.
-    #[error("interrupted during \"{0}\"")]
+    #[error("interrupted{by} during \"{0}\"", by = interrupt::by_signal())]
     Interrupted(String),
 }
 
@@ -133,6 +138,7 @@ impl Diagnosed for SessionError {
             Self::Timeout { .. } => {
                 "post-mortem.txt in the artefacts says where the guest hangs; --timeout gives more time"
             }
+            Self::CardDied { death, .. } | Self::QemuFailed { death, .. } if death.from_outside() => NOT_OURS,
             Self::CardDied { .. } => "card.log in the artefacts says why; the card must survive any guest: report it",
             Self::QemuFailed { .. } => "qemu.log in the artefacts has QEMU's words; try another --qemu",
             Self::Refused { failure, .. } => match failure.kind {
@@ -147,19 +153,15 @@ impl Diagnosed for SessionError {
     }
 }
 
-/// Something that died behind the line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Death {
-    /// QEMU ended.
-    Qemu(Ended),
-    /// The card's process ended. Where both ended, this is the cause: QEMU does not survive its card.
-    Card(Ended),
-}
-
 /// Knows whether those behind the line live.
 pub trait Health {
-    /// Who has died.
+    /// The first death, if one of them has died.
     fn death(&mut self) -> Option<Death>;
+
+    /// The limit of the host that one of them has reached, if one has.
+    fn limit(&mut self) -> Option<LimitError> {
+        None
+    }
 
     /// Whether there is anybody who could.
     fn is_mortal(&self) -> bool {
@@ -200,6 +202,8 @@ pub struct Session<'a, H> {
     /// When the guest's first instruction ran, if it has said so.
     pub entered: Option<Instant>,
     last_seen: String,
+    /// When it was last looked whether everything still lives.
+    looked: Instant,
 }
 
 /// What [`Request::StartDevice`] brings.
@@ -270,6 +274,7 @@ impl<'a, H: Health> Session<'a, H> {
             limit,
             entered: None,
             last_seen: String::new(),
+            looked: Instant::now(),
         })
     }
 
@@ -315,7 +320,9 @@ impl<'a, H: Health> Session<'a, H> {
         loop {
             match self.next(step, deadline)?.1 {
                 ToHost::Answer { id: answered, result } if answered == id => {
-                    return result.map_err(|failure| SessionError::Refused { step: step.into(), failure });
+                    return result.map_err(|failure| {
+                        self.unless_card_died(step, SessionError::Refused { step: step.into(), failure })
+                    });
                 }
                 ToHost::Answer { id: answered, .. } => {
                     return Err(protocol(format!("an answer to request {answered}, which is not open")));
@@ -347,25 +354,62 @@ impl<'a, H: Health> Session<'a, H> {
 
     /// What happened behind the line that another of its ends has fallen silent; `None`: nobody has died.
     pub fn post_mortem(&mut self, step: &str) -> Option<SessionError> {
-        match self.last_words(step) {
+        match self.words_within(step, ENDS_SHOW) {
             SessionError::Line(_) => None,
             found => Some(found),
         }
     }
 
-    /// The next message. Logs, console text, bug checks and deaths are dealt with here.
+    /// What is behind an error: the end of a process, where one came before, or a limit of the host that a process reached.
+    pub fn cause(&mut self, step: &str, error: Error) -> Error {
+        if matches!(error.class(), Class::Interrupted | Class::Host | Class::BadInput) {
+            return error;
+        }
+        let error = match error {
+            Error::Session(SessionError::Line(_)) | Error::Performance(_) => match self.post_mortem(step) {
+                Some(found) => found.into(),
+                None => error,
+            },
+            error => error,
+        };
+        if matches!(&error, Error::Session(SessionError::BugCheck(_))) {
+            return error;
+        }
+        match self.health.limit() {
+            Some(limit) => limit.during(error.to_string()).into(),
+            None => error,
+        }
+    }
+
+    /// An error of the guest's, unless its card had died before: then it only followed.
+    fn unless_card_died(&mut self, step: &str, error: SessionError) -> SessionError {
+        match self.health.death() {
+            Some(death) if death.part == Part::Card => {
+                SessionError::CardDied { death: Box::new(death), step: step.into() }
+            }
+            _ => error,
+        }
+    }
+
+    /// The next message, or the death of a process, however much the guest has to say meanwhile. Logs, console text, bug checks and deaths are dealt with here.
     fn next(&mut self, step: &str, deadline: Instant) -> Result<(Instant, ToHost), SessionError> {
         loop {
             if interrupt::asked() {
                 return Err(SessionError::Interrupted(step.into()));
             }
+            if self.looked.elapsed() > LOOK_AROUND {
+                self.looked = Instant::now();
+                if self.health.death().is_some() {
+                    return Err(self.last_words(step));
+                }
+            }
             let wait = deadline.saturating_duration_since(Instant::now());
             match self.incoming.recv_timeout(wait.min(LOOK_AROUND)) {
-                Ok((at, Arrival::Message(message))) => {
-                    if let Some(message) = self.hear(at, message)? {
-                        return Ok((at, message));
-                    }
-                }
+                Ok((at, Arrival::Message(message))) => match self.hear(at, message) {
+                    Ok(Some(message)) => return Ok((at, message)),
+                    Ok(None) => {}
+                    Err(error) => return Err(self.unless_card_died(step, error)),
+                },
                 Ok((_, Arrival::Text(text))) => self.console_text(&text),
                 Ok((_, Arrival::End)) | Err(RecvTimeoutError::Disconnected) => return Err(self.last_words(step)),
                 Err(RecvTimeoutError::Timeout) if wait.is_zero() => {
@@ -411,14 +455,22 @@ impl<'a, H: Health> Session<'a, H> {
 
     /// The line has ended, or somebody has died: finds out who, and what the guest last said.
     fn last_words(&mut self, step: &str) -> SessionError {
-        let deadline = Instant::now() + LAST_WORDS;
+        self.words_within(step, LAST_WORDS)
+    }
+
+    /// The same; an end shows within this time, or nobody has died.
+    fn words_within(&mut self, step: &str, limit: Duration) -> SessionError {
+        let deadline = Instant::now() + limit;
         let mut death = None;
-        while death.is_none() && self.health.is_mortal() && Instant::now() < deadline {
+        while self.health.is_mortal() && Instant::now() < deadline {
             death = self.health.death();
+            if death.is_some() {
+                break;
+            }
             match self.incoming.recv_timeout(Duration::from_millis(5)) {
                 Ok((at, Arrival::Message(message))) => {
                     if let Err(error) = self.hear(at, message) {
-                        return error;
+                        return self.unless_card_died(step, error);
                     }
                 }
                 Ok((_, Arrival::Text(text))) => self.console_text(&text),
@@ -430,38 +482,35 @@ impl<'a, H: Health> Session<'a, H> {
             }
         }
         // What was still on its way. The line ends with QEMU; QEMU may outlive its card, and the line with it.
-        let rest = if let Some(Death::Qemu(_)) = death { LAST_WORDS } else { ON_ITS_WAY };
-        while let Ok((at, arrival)) = self.incoming.recv_timeout(rest) {
+        let of_card = death.as_ref().is_some_and(|death| death.part == Part::Card);
+        let rest = if death.is_some() && !of_card { LAST_WORDS } else { ON_ITS_WAY };
+        let until = Instant::now() + rest;
+        while let Ok((at, arrival)) = self.incoming.recv_timeout(until.saturating_duration_since(Instant::now())) {
             match arrival {
-                Arrival::Message(message) => {
-                    if let Err(error) = self.hear(at, message) {
-                        return error;
-                    }
-                }
+                Arrival::Message(message) => match self.hear(at, message) {
+                    // What a guest says after its card has died follows from that.
+                    Err(error) if !of_card => return error,
+                    _ => {}
+                },
                 Arrival::Text(text) => self.console_text(&text),
                 Arrival::End => break,
             }
         }
         let step = step.to_owned();
-        match death {
-            Some(Death::Card(ended)) => SessionError::CardDied { ended, step },
-            Some(Death::Qemu(ended)) => match (guest_exit(ended), ended) {
-                (Some(guest_protocol::exit::BUG_CHECK), _) => {
-                    SessionError::GuestFell { how: format!("a bug check without a report, during \"{step}\"") }
-                }
-                (Some(guest_protocol::exit::GUEST_FAILED), _) => {
-                    SessionError::GuestFell { how: format!("it gave up without a report, during \"{step}\"") }
-                }
-                (Some(code), _) => {
-                    SessionError::GuestFell { how: format!("it left with code {code:#x} during \"{step}\"") }
-                }
-                (None, Ended::Exit(0)) => {
-                    SessionError::GuestFell { how: format!("it reset (a triple fault, most likely) during \"{step}\"") }
-                }
-                _ => SessionError::QemuFailed { ended, step },
-            },
-            None => SessionError::Line(io::ErrorKind::UnexpectedEof.into()),
+        let Some(death) = death else { return SessionError::Line(io::ErrorKind::UnexpectedEof.into()) };
+        if of_card {
+            return SessionError::CardDied { death: Box::new(death), step };
         }
+        let how = match (guest_exit(death.ended), death.ended) {
+            (Some(guest_protocol::exit::BUG_CHECK), _) => format!("a bug check without a report, during \"{step}\""),
+            (Some(guest_protocol::exit::GUEST_FAILED), _) => format!("it gave up without a report, during \"{step}\""),
+            (Some(code), _) => format!("it left with code {code:#x} during \"{step}\""),
+            (None, Ended::Exit(0)) if death.asked.is_none() => {
+                format!("it reset (a triple fault, most likely) during \"{step}\"")
+            }
+            _ => return SessionError::QemuFailed { death: Box::new(death), step },
+        };
+        SessionError::GuestFell { how }
     }
 
     fn console_text(&mut self, text: &[u8]) {

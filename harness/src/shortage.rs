@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use guest_protocol::{Bulk, Manner, Pace, Play, Request, StackFrame, exit};
+use guest_protocol::{Bulk, Manner, Pace, Play, Request, StackFrame};
 use serde::Serialize;
 
 use crate::artefacts::RunFolder;
@@ -19,9 +19,10 @@ use crate::bug_check::{self, Place, places};
 use crate::event::{Event, Observer};
 use crate::failure::{Class, Diagnosed, Error};
 use crate::judge::FRAME_BYTES;
-use crate::machine::{Boot, Card, CardOptions, CardSockets, GuestMemory, Machine, MachineOptions, Rig, guest_exit};
+use crate::leftovers::Scratch;
+use crate::machine::{Boot, Card, CardOptions, CardSockets, GuestMemory, MachineOptions, Rig};
 use crate::midi::{Song, write_records};
-use crate::perform::{PerformanceError, QUANTUM_DEFAULT, Stage, open_pins};
+use crate::perform::{PerformanceError, QUANTUM_DEFAULT, Stage, leave, open_pins};
 use crate::session::{Session, SessionError};
 
 /// Memory of the guest, in bytes.
@@ -308,10 +309,7 @@ fn boot(
     refuse: Option<u64>,
     observer: &dyn Observer,
 ) -> Result<Option<Error>, Error> {
-    let scratch = tempfile::Builder::new()
-        .prefix("dmus-")
-        .tempdir()
-        .map_err(crate::failure::FileError::own("create", std::env::temp_dir()))?;
+    let scratch = Scratch::new()?;
     let label = refuse.map_or_else(|| "first".to_owned(), |hash| format!("{hash:016x}"));
     let sockets = CardSockets::in_folder(scratch.path());
     let card =
@@ -330,12 +328,16 @@ fn boot(
         card_socket: Some(sockets.machine),
     };
     let qemu_log = folder.file(&format!("qemu-{label}.log"));
-    let machine =
-        Machine::start(&options, GuestMemory::new(MEMORY)?, &Boot { log: &qemu_log, scratch: scratch.path() })?;
-    let line = machine.line.try_clone().map_err(SessionError::Line)?;
+    let boot = Boot { log: &qemu_log, scratch: scratch.path() };
+    let rig = Rig::start(&options, GuestMemory::new(MEMORY)?, &boot, card)?;
+    let line = rig.machine.line.try_clone().map_err(SessionError::Line)?;
     let console: File = folder.create_file(&format!("console-{label}.log"))?;
-    let mut session = Session::new(line, Rig { machine, card }, shortage.timeout, Some(console), observer)
-        .map_err(SessionError::Line)?;
+    let mut session = Session::new(line, rig, shortage.timeout, Some(console), observer).map_err(SessionError::Line)?;
+    use_driver(shortage, &mut session).map_err(|error| session.cause("use the driver", error))
+}
+
+/// Loads the driver, starts it, plays, stops and unloads it, and shuts the guest down.
+fn use_driver(shortage: &Shortage, session: &mut Session<'_, Rig>) -> Result<Option<Error>, Error> {
     session.ready()?;
     session.hello()?;
     let mut refused = None;
@@ -344,18 +346,14 @@ fn boot(
         Some(_) => {
             let started = only_refusals(session.start_device().map_err(Error::from), &mut refused)?;
             if let Some(device) = started {
-                only_refusals(play(shortage, &mut session, &device), &mut refused)?;
+                only_refusals(play(shortage, session, &device), &mut refused)?;
                 session.done("stop the device", Request::StopDevice)?;
             }
             session.unload_driver()?;
         }
     }
     session.done("shut down", Request::Shutdown)?;
-    match session.health.machine.wait(shortage.timeout) {
-        Some(ended) if guest_exit(ended) == Some(exit::COMPLETED) => {}
-        ended => return Err(PerformanceError::BadEnd(format!("{ended:?}")).into()),
-    }
-    session.health.card.stop();
+    leave(session, shortage.timeout)?;
     Ok(refused)
 }
 

@@ -7,11 +7,11 @@ use dmus::event::Silent;
 use dmus::failure::{Class, Diagnosed};
 use dmus::fake::{FakeGuest, Fault, directmusic_pins};
 use dmus::judge::FRAME_BYTES;
-use dmus::machine::GuestMemory;
+use dmus::machine::{Death, GuestMemory, Part};
 use dmus::midi::write_records;
 use dmus::perform::open_pins;
 use dmus::process::Ended;
-use dmus::session::{Death, Health, Immortal, Session, SessionError};
+use dmus::session::{Health, Immortal, Session, SessionError};
 use guest_protocol::{BugCheck, Bulk, Pace, PinFactory, Play, Request};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -171,26 +171,28 @@ struct Dead(Death);
 
 impl Health for Dead {
     fn death(&mut self) -> Option<Death> {
-        Some(self.0)
+        Some(self.0.clone())
     }
 }
 
 #[test]
 fn a_death_is_put_down_to_whoever_died_first() {
     let cases = [
-        (Death::Card(Ended::Signal(9)), Class::CardDied),
-        (Death::Qemu(Ended::Signal(6)), Class::QemuFailed),
-        (Death::Qemu(Ended::Exit(1)), Class::QemuFailed),
+        (Death::of(Part::Card, Ended::Signal(9)), Class::CardDied),
+        (Death::of(Part::Qemu, Ended::Signal(6)), Class::QemuFailed),
+        (Death::of(Part::Qemu, Ended::Exit(1)), Class::QemuFailed),
+        // It left because a signal asked it to.
+        (Death { asked: Some("SIGTERM".into()), ..Death::of(Part::Qemu, Ended::Exit(0)) }, Class::QemuFailed),
         // A reset under -no-reboot, the guest's own exits, and one that no guest of ours has.
-        (Death::Qemu(Ended::Exit(0)), Class::GuestCrashed),
-        (Death::Qemu(Ended::Exit(35)), Class::GuestCrashed),
-        (Death::Qemu(Ended::Exit(37)), Class::GuestCrashed),
-        (Death::Qemu(Ended::Exit(0x55)), Class::GuestCrashed),
+        (Death::of(Part::Qemu, Ended::Exit(0)), Class::GuestCrashed),
+        (Death::of(Part::Qemu, Ended::Exit(35)), Class::GuestCrashed),
+        (Death::of(Part::Qemu, Ended::Exit(37)), Class::GuestCrashed),
+        (Death::of(Part::Qemu, Ended::Exit(0x55)), Class::GuestCrashed),
     ];
     for (death, class) in cases {
         let (ours, theirs) = UnixStream::pair().unwrap();
         drop(theirs);
-        let mut session = Session::new(ours, Dead(death), LIMIT, None, &Silent).unwrap();
+        let mut session = Session::new(ours, Dead(death.clone()), LIMIT, None, &Silent).unwrap();
         let error = session.ready().unwrap_err();
         assert_eq!(error.class(), class, "{death:?}: {error}");
     }
@@ -212,7 +214,83 @@ fn the_last_report_is_heard_although_the_line_has_ended() {
     let event = guest_protocol::ToHost::Event(guest_protocol::Event::BugCheck(bug_check));
     std::io::Write::write_all(&mut theirs, &guest_protocol::encode(&event).unwrap()).unwrap();
     drop(theirs);
-    let mut session = Session::new(ours, Dead(Death::Qemu(Ended::Exit(35))), LIMIT, None, &Silent).unwrap();
+    let mut session = Session::new(ours, Dead(Death::of(Part::Qemu, Ended::Exit(35))), LIMIT, None, &Silent).unwrap();
     let SessionError::BugCheck(found) = session.ready().unwrap_err() else { panic!("the report was lost") };
     assert_eq!(found.code, 0x7e);
+}
+
+#[test]
+fn what_a_guest_says_after_its_card_has_died_follows_from_that() {
+    let bug_check = BugCheck {
+        code: 0xd1,
+        name: "DRIVER_IRQL_NOT_LESS_OR_EQUAL".into(),
+        parameters: [0; 4],
+        rule: None,
+        message: String::new(),
+        function: String::new(),
+        irql: 2,
+        stack: Vec::new(),
+    };
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let event = guest_protocol::ToHost::Event(guest_protocol::Event::BugCheck(bug_check));
+    std::io::Write::write_all(&mut theirs, &guest_protocol::encode(&event).unwrap()).unwrap();
+    let dead = Dead(Death::of(Part::Card, Ended::Signal(9)));
+    let mut session = Session::new(ours, dead, LIMIT, None, &Silent).unwrap();
+    assert_eq!(session.ready().unwrap_err().class(), Class::CardDied);
+}
+
+/// A card that dies while the guest talks on.
+struct DiesLater(std::time::Instant);
+
+impl Health for DiesLater {
+    fn death(&mut self) -> Option<Death> {
+        let later = self.0.elapsed() > Duration::from_millis(300);
+        later.then(|| Death::of(Part::Card, Ended::Signal(9)))
+    }
+}
+
+#[test]
+fn a_death_is_noticed_although_the_guest_is_never_silent() {
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let talker = std::thread::spawn(move || {
+        let event = guest_protocol::ToHost::Event(guest_protocol::Event::Entered);
+        let message = guest_protocol::encode(&event).unwrap();
+        while std::io::Write::write_all(&mut theirs, &message).is_ok() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    let begun = std::time::Instant::now();
+    let mut session = Session::new(ours, DiesLater(begun), LIMIT, None, &Silent).unwrap();
+    assert_eq!(session.ready().unwrap_err().class(), Class::CardDied);
+    assert!(begun.elapsed() < LIMIT / 2, "it was noticed after {:?}", begun.elapsed());
+    drop(session);
+    talker.join().unwrap();
+}
+
+/// A machine whose processes said that they had reached a limit.
+struct Limited;
+
+impl Health for Limited {
+    fn death(&mut self) -> Option<Death> {
+        None
+    }
+
+    fn limit(&mut self) -> Option<dmus::limits::LimitError> {
+        dmus::limits::of_text("Error enabling host notifiers: 24")
+    }
+}
+
+#[test]
+fn a_refusal_of_the_guest_is_the_hosts_where_a_process_reached_a_limit() {
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let mut session = Session::new(ours, Limited, LIMIT, None, &Silent).unwrap();
+    let failure = guest_protocol::Failure {
+        kind: guest_protocol::FailureKind::Status(0xc000_00b5),
+        message: "IRP_MN_START_DEVICE returned STATUS_IO_TIMEOUT".into(),
+    };
+    let refused = SessionError::Refused { step: "start the device".into(), failure };
+    let error = session.cause("start the device", refused.into());
+    assert_eq!(error.class(), Class::Host);
+    assert!(error.to_string().contains("RLIMIT_NOFILE") && error.to_string().contains("STATUS_IO_TIMEOUT"), "{error}");
+    assert!(error.remedy().is_some_and(|remedy| remedy.starts_with("ulimit -n ")));
 }

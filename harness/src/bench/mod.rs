@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::artefacts::RunFolder;
 use crate::event::{Observer, Silent};
-use crate::failure::{Error, FileError};
+use crate::failure::Error;
+use crate::leftovers::Scratch;
 use crate::machine::{Boot, GuestMemory, Machine, MachineOptions};
 use crate::perform::{Performance, Stage, Verdict, perform};
 use crate::provision::Workspace;
-use crate::session::{Immortal, Session, SessionError};
+use crate::session::{Session, SessionError};
 use crate::songs;
 
 pub use driver::DriverBenchError;
@@ -210,7 +211,7 @@ fn nt_host(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<()
 
 /// Boots a guest without card and driver; milliseconds until its first instruction and until it serves.
 fn boot(stage: &Stage) -> Result<(f64, f64), Error> {
-    let scratch = tempfile::tempdir().map_err(FileError::own("create", std::env::temp_dir()))?;
+    let scratch = Scratch::new()?;
     let options = MachineOptions {
         processors: 1,
         qemu: stage.kit.qemu.clone(),
@@ -224,15 +225,20 @@ fn boot(stage: &Stage) -> Result<(f64, f64), Error> {
     let begun = Instant::now();
     let log = scratch.path().join("qemu.log");
     let memory = GuestMemory::new(BOOT_MEMORY)?;
-    let mut machine = Machine::start(&options, memory, &Boot { log: &log, scratch: scratch.path() })?;
+    let machine = Machine::start(&options, memory, &Boot { log: &log, scratch: scratch.path() })?;
     let limit = Duration::from_secs(30);
     let line = machine.line.try_clone().map_err(SessionError::Line)?;
-    let mut session = Session::new(line, Immortal, limit, None, &Silent).map_err(SessionError::Line)?;
-    let ready = session.ready()?;
-    let entered = session.entered.unwrap_or(ready);
-    session.hello()?;
-    session.done("shut down", Request::Shutdown)?;
-    machine.wait(limit);
+    let mut session = Session::new(line, machine, limit, None, &Silent).map_err(SessionError::Line)?;
+    let mut serve = || {
+        let ready = session.ready()?;
+        let entered = session.entered.unwrap_or(ready);
+        session.hello()?;
+        session.done("shut down", Request::Shutdown)?;
+        Ok((entered, ready))
+    };
+    let served = serve();
+    let (entered, ready) = served.map_err(|error: SessionError| session.cause("boot the guest", error.into()))?;
+    session.health.wait(limit);
     let since = |at: Instant| at.saturating_duration_since(begun).as_secs_f64() * 1000.0;
     Ok((since(entered), since(ready)))
 }

@@ -7,7 +7,8 @@ use super::{Context, Measurement};
 use crate::event::Event;
 use crate::failure::{Class, Diagnosed, Error, FileError};
 use crate::interrupt;
-use crate::process::Ended;
+use crate::leftovers::Scratch;
+use crate::process::{Ended, end_with_harness};
 use crate::provision::{Artefact, Overrides, ProvisionError, Provisioner};
 use crate::songs;
 
@@ -58,7 +59,7 @@ impl Drop for Running {
 pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), Error> {
     let provisioner = Provisioner::new(context.workspace, Overrides::default(), context.observer)?;
     let program = provisioner.resolve(Artefact::SynthBench)?;
-    let scratch = tempfile::tempdir().map_err(FileError::own("create", std::env::temp_dir()))?;
+    let scratch = Scratch::new()?;
     let mut command = Command::new(&program);
     command.arg("--profile");
     if context.quick {
@@ -78,6 +79,7 @@ pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Re
     }
     drop(provisioner);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    end_with_harness(&mut command);
     let mut running = Running(command.spawn().map_err(FileError::own("start", &program))?);
     let errors = running.0.stderr.take().map(|mut pipe| {
         std::thread::spawn(move || {

@@ -32,6 +32,8 @@ const RUN_JSON: &str = "With --json the last line is one object:
   soak                      of hostile with --soak: faults, memory and log of the card, each with its bound
   low_resources             of low-resources, each driver: boots, trials (each: hash, function, stack, outcome, detail,
                             leaked), milliseconds
+  kills                     of kills: seed, right, too_late, slowest_ms, rows (each: process, signal, phase, expected,
+                            found, milliseconds, swept, left, complaints)
 The exit code is that of the failures if they agree, else 1.";
 
 /// Boots guests with the virtual DirectMusic card, plays, compares, and says what is wrong.
@@ -139,6 +141,9 @@ pub(crate) struct MachineArguments {
     /// How long a step may take without getting on
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) timeout: u64,
+    /// What a run of the harness has found and built for another
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) prepared: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -193,8 +198,8 @@ pub(crate) struct DemoArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
-    /// A scenario file, a folder with some, or the name of a shipped one, such as contract, broken, low-resources, stress;
-    /// or hostile: every fault that a driver can do to the card
+    /// A scenario file, a folder with some, or the name of a shipped one, such as contract, broken, low-resources, stress,
+    /// kills; or hostile: every fault that a driver can do to the card
     pub(crate) scenario: PathBuf,
     /// Driver image to use instead of dmuscard.sys
     #[arg(long, value_name = "MY.SYS")]
@@ -210,6 +215,9 @@ pub(crate) struct RunArguments {
     /// otherwise
     #[arg(long, value_name = "SEED", value_parser = read_seed)]
     pub(crate) seed: Option<u64>,
+    /// Of kills: how many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) count: Option<u32>,
     /// Run each case once with each of this many seeds, from --seed or 1 on
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) seeds: Option<u32>,
@@ -355,6 +363,9 @@ pub(crate) struct DriverArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {
+    /// Only take away what runs have left that were ended by force, and say what it was
+    #[arg(long)]
+    pub(crate) sweep: bool,
     /// End with one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use dmus::bug_check;
 use dmus::event::{Event, Observer};
-use dmus::failure::{Class, Error, FileError};
+use dmus::failure::{Class, Error};
 use dmus::interrupt;
-use dmus::machine::{Boot, Card, CardOptions, CardSockets, GuestMemory, Machine, MachineOptions, Rig};
-use dmus::provision::Workspace;
+use dmus::leftovers::Scratch;
+use dmus::machine::{Boot, Card, CardOptions, CardSockets, GuestMemory, MachineOptions, Rig};
+use dmus::perform::leave;
 use dmus::session::{Health, Session, SessionError};
 use guest_protocol::Request;
 
@@ -17,7 +18,7 @@ use super::Outcome;
 use super::args::BootArguments;
 use super::print::{error_line, out};
 use super::terminal::Terminal;
-use super::verbs::stage;
+use super::verbs::{stage, workspace_of};
 
 /// Guest memory, in bytes.
 const MEMORY: u64 = 128 << 20;
@@ -49,10 +50,10 @@ impl Observer for Verbose {
 
 pub(super) fn boot(arguments: &BootArguments) -> Outcome {
     let terminal = Terminal::new();
-    let workspace = Workspace::find()?;
+    let workspace = workspace_of(&arguments.machine, &terminal)?;
     let stage = stage(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
     drop(terminal);
-    let scratch = tempfile::tempdir().map_err(FileError::own("create", std::env::temp_dir()))?;
+    let scratch = Scratch::new()?;
     let sockets = CardSockets::in_folder(scratch.path());
     let card = Card::start(&stage.kit.card, &CardOptions::default(), &sockets, &scratch.path().join("card.log"))?;
     let options = MachineOptions {
@@ -67,14 +68,14 @@ pub(super) fn boot(arguments: &BootArguments) -> Outcome {
     };
     let log = scratch.path().join("qemu.log");
     let boot = Boot { log: &log, scratch: scratch.path() };
-    let machine = Machine::start(&options, GuestMemory::new(MEMORY)?, &boot)?;
-    error_line(&format!("QEMU {}, {}", machine.version(), stage.accelerator.accelerator.name()));
+    let rig = Rig::start(&options, GuestMemory::new(MEMORY)?, &boot, card)?;
+    error_line(&format!("QEMU {}, {}", rig.machine.version(), stage.accelerator.accelerator.name()));
     let observer = Verbose;
-    let line = machine.line.try_clone().map_err(SessionError::Line)?;
+    let line = rig.machine.line.try_clone().map_err(SessionError::Line)?;
     let limit = Duration::from_secs(arguments.machine.timeout);
-    let mut session = Session::new(line, Rig { machine, card }, limit, None, &observer).map_err(SessionError::Line)?;
-    session.ready()?;
-    let hello = session.hello()?;
+    let mut session = Session::new(line, rig, limit, None, &observer).map_err(SessionError::Line)?;
+    let hello = session.ready().and_then(|_| session.hello());
+    let hello = hello.map_err(|error| session.cause("boot the guest", error.into()))?;
     out(&format!("{} with {} MiB; `help` says what can be said", hello.guest, hello.memory >> 20));
     let lines = input();
     loop {
@@ -89,16 +90,16 @@ pub(super) fn boot(arguments: &BootArguments) -> Outcome {
             // The guest is still there: its refusal is an answer.
             Err(Error::Session(error @ SessionError::Refused { .. })) => error_line(&error.to_string()),
             Err(error) => {
+                let error = session.cause("the prompt", error);
                 if let Error::Session(SessionError::BugCheck(found)) = &error {
                     let places = bug_check::places(&found.stack, Some(&stage.kit.driver), Some(&stage.kit.nt_host));
                     error_line(bug_check::report(found, &places).trim_end());
                 }
-                error_line(session.health.card.tail().trim_end());
                 return Err(error);
             }
         }
     }
-    session.health.machine.wait(limit);
+    leave(&mut session, limit).map_err(|error| session.cause("shut down", error))?;
     Ok(None::<Class>)
 }
 
@@ -125,11 +126,13 @@ fn next_line(lines: &Receiver<String>, session: &mut Session<'_, Rig>) -> Result
             Err(RecvTimeoutError::Timeout) if interrupt::asked() => {
                 return Err(SessionError::Interrupted("wait for a command".into()).into());
             }
-            Err(RecvTimeoutError::Timeout) if session.health.death().is_some() => {
-                // Any request finds out who has died, and how.
-                session.statistics()?;
+            Err(RecvTimeoutError::Timeout) => {
+                if session.health.death().is_some()
+                    && let Some(found) = session.post_mortem("wait for a command")
+                {
+                    return Err(found.into());
+                }
             }
-            Err(RecvTimeoutError::Timeout) => {}
         }
     }
 }

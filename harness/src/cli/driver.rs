@@ -3,16 +3,17 @@
 use dmus::failure::Class;
 use dmus::hash::sha256_hex;
 use dmus::image_check::{self, Check};
-use dmus::provision::{Artefact, Overrides, Provisioner, Workspace};
+use dmus::provision::{Artefact, Overrides, Provisioner};
 
 use super::Outcome;
 use super::args::DriverArguments;
 use super::print::{error_line, out};
 use super::terminal::Terminal;
+use super::verbs::workspace;
 
 pub(super) fn driver(arguments: &DriverArguments) -> Outcome {
     let terminal = Terminal::new();
-    let workspace = Workspace::find()?;
+    let workspace = workspace(&terminal)?;
     let artefact = if arguments.x86 { Artefact::DriverX86 } else { Artefact::Driver };
     let path = Provisioner::new(&workspace, Overrides::default(), &terminal)?.resolve(artefact)?;
     drop(terminal);

@@ -29,6 +29,15 @@ pub(crate) fn main() -> ExitCode {
     match panic::catch_unwind(AssertUnwindSafe(|| run(&arguments.verb))) {
         Ok(Ok(None)) => ExitCode::SUCCESS,
         Ok(Ok(Some(class))) => class.exit_code().into(),
+        // Whatever did not come to its end did not because the user wanted to leave.
+        Ok(Err(error)) if interrupt::asked() && error.class() != Class::Interrupted => {
+            error_line(&format!(
+                "error ({}): interrupted{}: {error}",
+                Class::Interrupted.name(),
+                interrupt::by_signal()
+            ));
+            Class::Interrupted.exit_code().into()
+        }
         Ok(Err(error)) => {
             report(&error, arguments.verb.json());
             error.class().exit_code().into()

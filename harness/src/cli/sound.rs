@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use dmus::bank;
 use dmus::event::{Event, Observer};
 use dmus::failure::FileError;
+use dmus::leftovers::Scratch;
 use dmus::loudness;
-use dmus::provision::{Artefact, Overrides, Provisioner, Workspace};
+use dmus::provision::{Artefact, Overrides, Provisioner};
 use dmus::render::{self as offline, RenderManner, RenderOptions, RenderSummary};
 use serde_json::json;
 
@@ -15,11 +16,11 @@ use super::Outcome;
 use super::args::{BankVerb, RenderArguments};
 use super::print::out;
 use super::terminal::Terminal;
-use super::verbs::read_song;
+use super::verbs::{read_song, workspace};
 
 /// The card's program.
 fn card(terminal: &Terminal) -> Result<PathBuf, dmus::failure::Error> {
-    let workspace = Workspace::find()?;
+    let workspace = workspace(terminal)?;
     let provisioner = Provisioner::new(&workspace, Overrides::default(), terminal)?;
     Ok(provisioner.resolve(Artefact::Card)?)
 }
@@ -35,7 +36,7 @@ pub(super) fn render(arguments: &RenderArguments) -> Outcome {
         .out
         .clone()
         .unwrap_or_else(|| PathBuf::from(arguments.song.file_stem().unwrap_or_default()).with_extension("wav"));
-    let scratch = tempfile::tempdir().map_err(FileError::own("create", std::env::temp_dir()))?;
+    let scratch = Scratch::new()?;
     let events = scratch.path().join("events.txt");
     offline::write_events(&song.events, &events)?;
     let options = RenderOptions {

@@ -11,6 +11,8 @@ use dmus::doctor::{self, State};
 use dmus::driver_file;
 use dmus::event::{Event, Observer, TestResult};
 use dmus::failure::{Class, Diagnosed, Error, FileError};
+use dmus::kills::Prepared;
+use dmus::leftovers;
 use dmus::machine::{CardOptions, Firmware};
 use dmus::midi::Song;
 use dmus::perform::{Performance, PerformanceFailure, Stage, Verdict, perform};
@@ -28,6 +30,26 @@ use super::hostile;
 use super::print::{error_line, out};
 use super::terminal::Terminal;
 
+/// Finds the project, and takes away what earlier runs have left that were ended by force.
+pub(super) fn workspace(observer: &dyn Observer) -> Result<Workspace, Error> {
+    swept(Workspace::find()?, observer)
+}
+
+/// The same, for a verb that may have been given what another run has found.
+pub(super) fn workspace_of(machine: &MachineArguments, observer: &dyn Observer) -> Result<Workspace, Error> {
+    match &machine.prepared {
+        Some(path) => swept(Prepared::read(path)?.workspace, observer),
+        None => workspace(observer),
+    }
+}
+
+fn swept(workspace: Workspace, observer: &dyn Observer) -> Result<Workspace, Error> {
+    for what in leftovers::sweep(Some(&workspace)) {
+        observer.event(&Event::Note { text: format!("left over from a run that was ended by force: {what}") });
+    }
+    Ok(workspace)
+}
+
 /// Brings in everything that a guest needs, and chooses the accelerator.
 pub(super) fn stage(
     workspace: &Workspace,
@@ -36,6 +58,9 @@ pub(super) fn stage(
     observer: &dyn Observer,
 ) -> Result<Stage, Error> {
     driver.map_or(Ok(()), driver_file::check)?;
+    if let Some(path) = &machine.prepared {
+        return Ok(Prepared::read(path)?.stage);
+    }
     let overrides = Overrides { qemu: machine.qemu.clone(), driver: driver.map(Path::to_path_buf) };
     let provisioner = Provisioner::new(workspace, overrides, observer)?;
     let kit = provisioner.kit()?;
@@ -82,7 +107,7 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
     if let Some(bank) = &arguments.bank {
         std::fs::metadata(bank).map_err(FileError::input(bank))?;
     }
-    let workspace = Workspace::find()?;
+    let workspace = workspace_of(&arguments.machine, &terminal)?;
     let stage = stage(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
     let folder = RunFolder::create(&workspace, &format!("demo-{}", song.name), arguments.artefacts.as_deref())?;
     let performance = Performance {
@@ -234,7 +259,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         return Ok(Some(hostile::refuse_soak(arguments)));
     }
     let terminal = Terminal::new();
-    let workspace = Workspace::find()?;
+    let workspace = workspace_of(&arguments.machine, &terminal)?;
     // A mistake in a file shows before anything is built.
     let path = shipped(&workspace, &arguments.scenario);
     let scenarios = files_in(&path)
@@ -287,6 +312,7 @@ fn wishes(arguments: &RunArguments) -> Wishes {
         // Seeds without a word on processors are about what two of them do to each other.
         processors: arguments.processors.or((count > 0).then_some(PROCESSORS_WITH_SEEDS)),
         seeds: (0..u64::from(count)).map(|number| first.wrapping_add(number)).collect(),
+        count: arguments.count,
         driver: arguments.driver.clone(),
     }
 }
@@ -327,6 +353,7 @@ fn show_report(report: &Report) {
         }
     }
     report.low_resources.iter().for_each(|shortage| out(&shortage.table()));
+    report.kills.iter().for_each(|kills| out(&kills.table()));
     for row in &report.variants {
         let verdict = if row.caught { "caught" } else { "MISSED" };
         out(&format!("{verdict}  {:<40} expected {:<16} fired {}", row.variant, row.expected, row.fired));
@@ -378,7 +405,7 @@ fn show_reproduction(report: &Report) {
 
 pub(super) fn test(arguments: &TestArguments) -> Outcome {
     let terminal = Terminal::new();
-    let workspace = Workspace::find()?;
+    let workspace = workspace(&terminal)?;
     let suite = Suite {
         workspace: &workspace,
         driver_x86: &|| {
@@ -418,7 +445,7 @@ pub(super) fn bench(arguments: &BenchArguments) -> Outcome {
         return Ok(Some(Class::Usage));
     }
     let terminal = Terminal::new();
-    let workspace = Workspace::find()?;
+    let workspace = workspace_of(&arguments.machine, &terminal)?;
     let bring = || stage(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal);
     let context = bench::Context::new(&workspace, &terminal, arguments.quick, arguments.driver.is_none(), &bring);
     for benchmark in chosen {
@@ -439,11 +466,16 @@ pub(super) fn bench(arguments: &BenchArguments) -> Outcome {
 }
 
 pub(super) fn doctor(arguments: &DoctorArguments) -> Outcome {
-    let workspace = Workspace::find()?;
+    let workspace = Workspace::find_anyhow();
+    let swept = leftovers::sweep(Some(&workspace));
+    if arguments.sweep {
+        swept.iter().for_each(|what| out(&format!("swept     {what}")));
+        return Ok(None);
+    }
     let findings = doctor::examine(&workspace);
-    let missing = findings.iter().any(|finding| finding.state == State::Missing);
+    let class = doctor::class(&findings);
     if arguments.json {
-        out(&json!({ "findings": findings, "healthy": !missing }).to_string());
+        out(&json!({ "findings": findings, "healthy": class.is_none(), "swept": swept }).to_string());
     } else {
         for finding in &findings {
             let word = match finding.state {
@@ -452,13 +484,16 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> Outcome {
                 State::Optional => "optional",
                 State::Missing => "MISSING ",
             };
-            out(&format!("{word}  {:<12} {}", finding.what, finding.detail));
+            out(&format!("{word}  {:<21} {}", finding.what, finding.detail));
             if let Some(remedy) = &finding.remedy {
-                out(&format!("{:10}{:<12} fix: {remedy}", "", ""));
+                out(&format!("{:10}{:<21} fix: {remedy}", "", ""));
             }
         }
     }
-    Ok(missing.then_some(Class::MissingArtefact))
+    if !arguments.json {
+        swept.iter().for_each(|what| out(&format!("swept     {what}")));
+    }
+    Ok(class)
 }
 
 pub(super) fn shortage(arguments: &ShortageArguments) -> Outcome {
@@ -468,6 +503,7 @@ pub(super) fn shortage(arguments: &ShortageArguments) -> Outcome {
         case: arguments.stack.map(|stack| format!("{stack:016x}")),
         processors: None,
         seed: None,
+        count: None,
         seeds: None,
         soak: None,
         machine: arguments.machine.clone(),

@@ -26,6 +26,7 @@ pub use download::{Downloadable, instrument};
 pub use sitting::{Setback, Stand};
 
 pub(crate) use sitting::sit;
+pub(crate) use stress::Dice;
 
 use scripts::Script;
 

@@ -1,6 +1,5 @@
 //! A sitting: card, QEMU and guest for one examination.
 
-use std::io::ErrorKind;
 use std::time::Duration;
 
 use guest_protocol::{Carries, Handle, PinFactory, Request, StreamFormat};
@@ -9,9 +8,10 @@ use super::{Context, Findings};
 use crate::artefacts::RunFolder;
 use crate::bug_check;
 use crate::event::Timeline;
-use crate::failure::{Error, FileError};
+use crate::failure::Error;
+use crate::leftovers::Scratch;
 use crate::machine::{Boot, Card, CardOptions, CardSockets, GuestMemory, MachineOptions, Rig};
-use crate::perform::{PerformanceError, shut_down, start_machine};
+use crate::perform::shut_down;
 use crate::session::{OpenedFilter, Session, SessionError, StartedDevice};
 
 /// Memory of a guest in bytes: the NT host, the driver's image and pool, and a few seconds of PCM.
@@ -126,8 +126,7 @@ pub(crate) fn sit(
 ) -> Result<(), Setback> {
     let timeline = Timeline::new(folder.create_file("timeline.jsonl")?, context.observer);
     // Sockets want a short path, and nobody else may reach them.
-    let scratch =
-        tempfile::Builder::new().prefix("dmus-").tempdir().map_err(FileError::own("create", std::env::temp_dir()))?;
+    let scratch = Scratch::new()?;
     let sockets = CardSockets::in_folder(scratch.path());
     let kit = &context.stage.kit;
     let card = Card::start(&kit.card, card_options, &sockets, &folder.file("card.log"))?;
@@ -143,7 +142,7 @@ pub(crate) fn sit(
     };
     let qemu_log = folder.file("qemu.log");
     let boot = Boot { log: &qemu_log, scratch: scratch.path() };
-    let rig = start_machine(&options, GuestMemory::new(MEMORY)?, &boot, card)?;
+    let rig = Rig::start(&options, GuestMemory::new(MEMORY)?, &boot, card)?;
     let line = rig.machine.line.try_clone().map_err(SessionError::Line)?;
     let console = folder.create_file("console.log")?;
     let mut session = Session::new(line, rig, context.timeout, Some(console), &timeline).map_err(SessionError::Line)?;
@@ -156,24 +155,29 @@ pub(crate) fn sit(
     result
 }
 
+/// Waits for the guest and loads the driver.
+fn begin(session: &mut Session<'_, Rig>, findings: &mut Findings) -> Result<(), SessionError> {
+    session.ready()?;
+    session.hello()?;
+    // Before anything can stop the guest: the titles, at least.
+    findings.rules = session.contract()?;
+    session.load_driver().map(drop)
+}
+
 fn examine(
     session: &mut Session<'_, Rig>,
     findings: &mut Findings,
     script: impl FnOnce(&mut Stand<'_, '_>) -> Result<(), Setback>,
     timeout: Duration,
 ) -> Result<(), Setback> {
-    session.ready()?;
-    session.hello()?;
-    // Before anything can stop the guest: the titles, at least.
-    findings.rules = session.contract()?;
-    session.load_driver()?;
+    begin(session, findings).map_err(|error| blame(session, error.into()))?;
     let mut result = script(&mut Stand { session, findings }).map_err(|setback| blame(session, setback));
     if let Err(Setback::Failed(_)) = &result {
         return result;
     }
     match shut_down(session, timeout) {
         Ok(rules) => findings.rules = rules,
-        Err(error) if result.is_ok() => result = Err(error.into()),
+        Err(error) if result.is_ok() => result = Err(session.cause("shut down", error).into()),
         Err(_) => {}
     }
     result
@@ -182,12 +186,7 @@ fn examine(
 /// A card that has ended in the middle of an answer went, most likely, with a guest that says why on its own line.
 fn blame(session: &mut Session<'_, Rig>, setback: Setback) -> Setback {
     match setback {
-        Setback::Failed(Error::Performance(PerformanceError::Control(error))) if error.kind() != ErrorKind::Other => {
-            match session.post_mortem("speak with the card") {
-                Some(found) => found.into(),
-                None => PerformanceError::Control(error).into(),
-            }
-        }
+        Setback::Failed(error) => Setback::Failed(session.cause("speak with the card", error)),
         other => other,
     }
 }

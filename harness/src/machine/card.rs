@@ -5,13 +5,14 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::MachineError;
 use crate::hash::hex;
+use crate::interrupt;
 use crate::process::{Ended, Freezer, Process};
 
 /// How the card keeps time.
@@ -52,6 +53,21 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// Lines sent to the control socket before their answers are read.
 const LINES_AT_ONCE: usize = 100;
+
+/// How the card ends when QEMU has left, or when it was asked to leave itself.
+pub(super) const CARD_LEFT: Ended = Ended::Exit(0);
+
+/// How the card ends when the connection broke, by whosever fault.
+pub(super) const CARD_LOST_CONNECTION: Ended = Ended::Exit(4);
+
+/// What the card says, at the level `info`, when QEMU has left.
+const SAYS_QEMU_LEFT: &str = "the machine has left";
+
+/// What the card says, at the level `info`, when a signal has made it leave: before the signal's name.
+const SAYS_ASKED: &str = "leaving, as asked by ";
+
+/// How often a wait for an answer is interrupted, to look whether the user wants to leave.
+const SLICE: Duration = Duration::from_millis(50);
 
 /// Where the card's sockets are.
 #[derive(Clone, Debug)]
@@ -131,9 +147,7 @@ impl CardControl {
             });
             stream.write_all(lines.as_bytes())?;
             for _ in some {
-                let mut line = String::new();
-                reader.read_line(&mut line)?;
-                let answer: Value = serde_json::from_str(&line)?;
+                let answer: Value = serde_json::from_str(&read_line(&mut reader)?)?;
                 let error = answer["error"].as_str().unwrap_or_default().to_owned();
                 taken.push(if answer["ok"] == true { Ok(()) } else { Err(error) });
             }
@@ -166,16 +180,31 @@ impl CardControl {
     pub fn ask(&self, question: &Value) -> io::Result<Value> {
         let mut stream = self.connect()?;
         stream.write_all(format!("{question}\n").as_bytes())?;
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line)?;
         // An empty answer, the card's end, stays an end of file.
-        Ok(serde_json::from_str(&line)?)
+        Ok(serde_json::from_str(&read_line(&mut BufReader::new(stream))?)?)
     }
 
     fn connect(&self) -> io::Result<UnixStream> {
         let stream = UnixStream::connect(&self.0)?;
-        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+        stream.set_read_timeout(Some(SLICE))?;
         Ok(stream)
+    }
+}
+
+/// Reads a line within [`ANSWER_LIMIT`], unless the user wants to leave before.
+fn read_line(reader: &mut impl BufRead) -> io::Result<String> {
+    let deadline = Instant::now() + ANSWER_LIMIT;
+    let mut line = Vec::new();
+    loop {
+        match reader.read_until(b'\n', &mut line) {
+            Ok(_) => return String::from_utf8(line).map_err(io::Error::other),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                if interrupt::asked() || Instant::now() > deadline {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            }
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -184,6 +213,8 @@ impl CardControl {
 pub struct Card {
     process: Process,
     control: PathBuf,
+    /// Its log tells of connections.
+    talks: bool,
     /// The command line, for the record.
     pub command_line: Vec<String>,
 }
@@ -205,7 +236,8 @@ impl Card {
         let mut command = Command::new(program);
         command.args(["--fd", &listener.as_raw_fd().to_string(), "--clock", options.clock.name()]);
         command.arg("--control").arg(&sockets.control);
-        if std::env::var_os("RUST_LOG").is_none() {
+        let talks = std::env::var_os("RUST_LOG").is_none();
+        if talks {
             // The log is a file that is read when something went wrong.
             command.env("RUST_LOG", "info");
         }
@@ -217,7 +249,7 @@ impl Card {
         }
         let command_line = super::qemu::command_line(&command);
         let process = Process::spawn(command, &[&listener], log)?;
-        Ok(Self { process, control: sockets.control.clone(), command_line })
+        Ok(Self { process, control: sockets.control.clone(), talks, command_line })
     }
 
     /// Asks the card how it is.
@@ -256,6 +288,26 @@ impl Card {
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Option<Ended> {
         self.process.ended()
+    }
+
+    /// A descriptor that becomes readable when it ends.
+    pub(super) fn pidfd(&self) -> io::Result<OwnedFd> {
+        self.process.pidfd()
+    }
+
+    /// Whether the card said that QEMU had left; `None` where it says no such things.
+    pub(super) fn saw_qemu_leave(&self) -> Option<bool> {
+        self.talks.then(|| self.process.said().contains(SAYS_QEMU_LEFT))
+    }
+
+    /// What made a card leave that has ended with [`CARD_LEFT`], for a card that was not left by QEMU.
+    pub(super) fn asked(&mut self) -> Option<String> {
+        if self.ended() != Some(CARD_LEFT) {
+            return None;
+        }
+        let said = self.process.said();
+        let name = said.rsplit_once(SAYS_ASKED).and_then(|(_, words)| words.lines().next());
+        Some(name.unwrap_or("a signal, or a stop over the control socket").to_owned())
     }
 
     /// Waits for its end.

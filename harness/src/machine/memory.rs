@@ -1,4 +1,7 @@
 //! Guest memory: a memfd of the harness that QEMU and the card map, and that the harness reads and writes.
+//!
+//! It is sealed: whoever shortens a file under a mapping ends the process that next touches it with SIGBUS, and three
+//! processes map this one.
 
 use std::fs::File;
 use std::io;
@@ -6,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 use guest_protocol::Bulk;
-use rustix::fs::MemfdFlags;
+use rustix::fs::{MemfdFlags, SealFlags};
 
 use super::MachineError;
 
@@ -18,6 +21,9 @@ const SPLIT: u64 = 0x8000_0000;
 
 /// Where the part above the split begins.
 const HIGH_MEMORY: u64 = 0x1_0000_0000;
+
+/// What nobody can do to the memory any more, not even the harness: shorten it, lengthen it, or change that.
+const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
 
 /// A guest's memory.
 #[derive(Debug)]
@@ -34,8 +40,10 @@ impl GuestMemory {
     pub fn new(bytes: u64) -> Result<Self, MachineError> {
         let resource =
             |source: rustix::io::Errno| MachineError::Resource { what: "guest memory", source: source.into() };
-        let file = rustix::fs::memfd_create("dmus-guest", MemfdFlags::CLOEXEC).map_err(resource)?;
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let file = rustix::fs::memfd_create("dmus-guest", flags).map_err(resource)?;
         rustix::fs::ftruncate(&file, bytes).map_err(resource)?;
+        rustix::fs::fcntl_add_seals(&file, SEALS).map_err(resource)?;
         Ok(Self { file: file.into(), bytes })
     }
 
@@ -113,6 +121,23 @@ mod tests {
         memory.write(range, b"DMUS").unwrap();
         assert_eq!(memory.read(range).unwrap(), b"DMUS");
         assert_eq!(memory.read(Bulk { address: 6 * MIB, length: 2 }).unwrap(), [0, 0]);
+    }
+
+    #[test]
+    fn nobody_can_change_its_size() {
+        let memory = GuestMemory::new(64 * MIB).unwrap();
+        // As a process does that has its number, or opens it by its path.
+        let reopened = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&memory.file));
+        let reopened = File::options().read(true).write(true).open(reopened).unwrap();
+        for file in [&memory.file, &reopened] {
+            for bytes in [0, MIB, 64 * MIB - 4096, 64 * MIB + 4096] {
+                assert_eq!(rustix::fs::ftruncate(file, bytes), Err(rustix::io::Errno::PERM), "{bytes} bytes");
+            }
+        }
+        assert!(rustix::fs::fcntl_add_seals(&memory.file, SealFlags::WRITE).is_err());
+        let range = Bulk { address: 63 * MIB, length: 4 };
+        memory.write(range, b"DMUS").unwrap();
+        assert_eq!(memory.read(range).unwrap(), b"DMUS");
     }
 
     #[test]

@@ -2,19 +2,25 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use guest_protocol::{DRIVER_FILE, OPTIONS_FILE, exit};
 use serde::{Deserialize, Serialize};
+use signal_hook::low_level::signal_name;
 
-use super::qmp::Qmp;
+use super::qmp::{Answers, Qmp};
 use super::{GuestMemory, MachineError};
 use crate::failure::FileError;
+use crate::interrupt;
+use crate::limits;
 use crate::process::{Ended, Process};
 use crate::provision::{QEMU_DEVICE, capture};
+use crate::session::Health;
 
 /// The card's queues (the datasheet's five: control, midi-out, midi-in, wave, news).
 pub const CARD_QUEUES: u32 = 5;
@@ -29,7 +35,13 @@ const CARD_VIRTIO_ID: u32 = 39;
 const CARD_CONFIG_BYTES: u32 = 160;
 
 /// How long a QEMU whose monitor is silent gets to end, so that its end can be told.
-const START_GRACE: std::time::Duration = std::time::Duration::from_secs(20);
+const START_GRACE: Duration = Duration::from_secs(20);
+
+/// What QEMU says when a signal makes it leave: before its number.
+const LEAVES_BY_SIGNAL: &str = "terminating on signal ";
+
+/// What QEMU says before it aborts for want of its card: vhost-user's own words, and a character device's.
+const MISSES_CARD: [&str; 4] = ["vhost", "msg header", "Failed to write msg", "Failed to set msg fds"];
 
 /// What runs the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -53,7 +65,7 @@ impl Accelerator {
 }
 
 /// What runs before the guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Firmware {
     /// qboot: some 60 ms faster; it leaves it to the guest to place PCI BARs.
@@ -120,11 +132,30 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Starts QEMU with some memory.
+    /// Starts QEMU without a card, and waits until its monitor answers.
     ///
     /// # Errors
     /// When a process or a socket cannot be made, or QEMU ends before its monitor answers.
     pub fn start(options: &MachineOptions, memory: GuestMemory, boot: &Boot<'_>) -> Result<Self, MachineError> {
+        let mut machine = Self::spawn(options, memory, boot)?;
+        let Err(error) = machine.connect(&mut || !interrupt::asked()) else { return Ok(machine) };
+        if interrupt::asked() {
+            return Err(MachineError::Interrupted);
+        }
+        let ended = machine.wait(START_GRACE);
+        let tail = machine.tail();
+        if let Some(limit) = limits::of_program(ended, &tail) {
+            return Err(limit.during("QEMU did not start").into());
+        }
+        let ended = machine.death().map_or_else(|| error.to_string(), |death| death.to_string());
+        Err(MachineError::QemuNotStarted { ended, tail })
+    }
+
+    /// Starts QEMU's process with some memory.
+    ///
+    /// # Errors
+    /// When a process or a socket cannot be made.
+    pub(super) fn spawn(options: &MachineOptions, memory: GuestMemory, boot: &Boot<'_>) -> Result<Self, MachineError> {
         let resource = |what| move |source| MachineError::Resource { what, source };
         let pair = |what| UnixStream::pair().map_err(resource(what));
         let (line, guest_line) = pair("the serial line")?;
@@ -170,16 +201,47 @@ impl Machine {
             ]);
         }
         let command_line = command_line(&command);
-        let mut process = Process::spawn(command, &[&guest_line, &guest_qmp, &memory_file], boot.log)?;
+        let process = Process::spawn(command, &[&guest_line, &guest_qmp, &memory_file], boot.log)?;
         // From here on only QEMU holds its ends: when it ends, we see the ends of the lines.
         drop((guest_line, guest_qmp));
-        match Qmp::connect(qmp) {
-            Ok(qmp) => Ok(Self { process, qmp, line, memory, command_line }),
-            Err(error) => {
-                let ended = process.wait(START_GRACE).map_or_else(|| error.to_string(), |ended| ended.to_string());
-                Err(MachineError::QemuNotStarted { ended, tail: process.tail() })
-            }
+        let qmp = Qmp::new(qmp).map_err(resource("the monitor"))?;
+        Ok(Self { process, qmp, line, memory, command_line })
+    }
+
+    /// Waits until the monitor answers, or QEMU has ended, or `worth_it` says that there is nothing to wait for.
+    pub(super) fn connect(&mut self, worth_it: &mut dyn FnMut() -> bool) -> io::Result<()> {
+        self.qmp.connect(worth_it)
+    }
+
+    /// A descriptor that becomes readable when it ends.
+    pub(super) fn pidfd(&self) -> io::Result<OwnedFd> {
+        self.process.pidfd()
+    }
+
+    /// Asks for a word from the monitor.
+    pub(super) fn answers(&mut self, limit: Duration) -> Answers {
+        self.qmp.answers(limit)
+    }
+
+    /// Whether QEMU said that it had lost its card.
+    pub(super) fn missed_card(&self) -> bool {
+        let said = self.process.said();
+        MISSES_CARD.iter().any(|words| said.contains(words))
+    }
+
+    /// The signal that made a QEMU leave that has ended with a status, and who sent it.
+    pub(super) fn asked(&mut self) -> Option<String> {
+        if !matches!(self.ended(), Some(Ended::Exit(_))) {
+            return None;
         }
+        let said = self.process.said();
+        let Some((_, words)) = said.rsplit_once(LEAVES_BY_SIGNAL) else {
+            return self.qmp.ended_by_signal().then(|| "a signal".into());
+        };
+        let words = words.lines().next().unwrap_or_default();
+        let (number, sender) = words.split_once(' ').unwrap_or((words, ""));
+        let name = number.parse().ok().and_then(signal_name).unwrap_or("a signal");
+        Some(format!("{name} {sender}").trim_end().to_owned())
     }
 
     /// How it ended, if it has.
@@ -188,7 +250,7 @@ impl Machine {
     }
 
     /// Waits for its end.
-    pub fn wait(&mut self, limit: std::time::Duration) -> Option<Ended> {
+    pub fn wait(&mut self, limit: Duration) -> Option<Ended> {
         self.process.wait(limit)
     }
 
@@ -219,7 +281,7 @@ impl Machine {
     ///
     /// # Errors
     /// When QEMU does not answer.
-    pub fn inject_nmi(&mut self) -> std::io::Result<()> {
+    pub fn inject_nmi(&mut self) -> io::Result<()> {
         self.qmp.inject_nmi()
     }
 

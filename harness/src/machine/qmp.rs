@@ -1,72 +1,222 @@
-//! QEMU's monitor, as far as we need it: greetings, and a look at a guest that hangs.
+//! QEMU's monitor, as far as we need it: greetings, whether QEMU answers and why it ends, and a look at a guest that hangs.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+
+use crate::interrupt;
 
 /// Longest time for an answer. QEMU answers within milliseconds unless its main loop is stuck, which is worth knowing; its
 /// first start on a busy machine with a slow disk takes seconds.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
+/// How long a read waits before it is looked whether there is anything left to wait for.
+const SLICE: Duration = Duration::from_millis(10);
+
+/// Why QEMU shuts down: a signal asks it to.
+const BY_SIGNAL: &str = "host-signal";
+
 /// A connection to the monitor.
 #[derive(Debug)]
 pub(super) struct Qmp {
-    reader: BufReader<UnixStream>,
-    writer: UnixStream,
+    stream: UnixStream,
+    received: Vec<u8>,
+    commands: u64,
     /// QEMU's version with its package, from the greeting.
     pub(super) version: String,
+    /// Why QEMU shuts down, as its event says.
+    shutdown: Option<String>,
+}
+
+/// Whether QEMU answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answers {
+    /// Its main loop runs.
+    Yes,
+    /// It has closed the line.
+    Closed,
+    /// Neither, in time.
+    Silent,
 }
 
 impl Qmp {
-    /// Waits for the greeting and leaves negotiation mode.
-    pub(super) fn connect(stream: UnixStream) -> io::Result<Self> {
-        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
-        let mut qmp = Self { reader: BufReader::new(stream.try_clone()?), writer: stream, version: String::new() };
-        let greeting = qmp.read()?;
+    /// A line to a monitor that has not greeted yet.
+    pub(super) fn new(stream: UnixStream) -> io::Result<Self> {
+        stream.set_read_timeout(Some(SLICE))?;
+        Ok(Self { stream, received: Vec::new(), commands: 0, version: String::new(), shutdown: None })
+    }
+
+    /// Waits for the greeting and leaves negotiation mode, as long as `worth_it` says that there is anything to wait for.
+    pub(super) fn connect(&mut self, worth_it: &mut dyn FnMut() -> bool) -> io::Result<()> {
+        let deadline = Instant::now() + ANSWER_LIMIT;
+        let greeting = self.read(deadline, worth_it)?;
         let version = &greeting["QMP"]["version"];
         let number = |part: &str| version["qemu"][part].as_u64().unwrap_or_default();
-        qmp.version = format!("{}.{}.{}", number("major"), number("minor"), number("micro"));
+        self.version = format!("{}.{}.{}", number("major"), number("minor"), number("micro"));
         if let Some(package) = version["package"].as_str().filter(|package| !package.is_empty()) {
-            qmp.version += &format!(" ({package})");
+            self.version += &format!(" ({package})");
         }
-        qmp.execute(&json!({ "execute": "qmp_capabilities" }))?;
-        Ok(qmp)
+        self.execute(&json!({ "execute": "qmp_capabilities" }), deadline, worth_it).map(drop)
     }
 
     /// What a person at the monitor would see. Never ask it for the status of virtio devices: that crashes QEMU 11.1
     /// on the card's device.
     pub(super) fn human(&mut self, line: &str) -> io::Result<String> {
         let command = json!({ "execute": "human-monitor-command", "arguments": { "command-line": line } });
-        let answer = self.execute(&command)?;
+        let answer = self.ask(&command)?;
         Ok(answer.as_str().unwrap_or_default().replace('\r', ""))
     }
 
     /// Interrupts the guest in a way that it cannot mask.
     pub(super) fn inject_nmi(&mut self) -> io::Result<()> {
-        self.execute(&json!({ "execute": "inject-nmi" })).map(drop)
+        self.ask(&json!({ "execute": "inject-nmi" })).map(drop)
     }
 
-    fn execute(&mut self, command: &Value) -> io::Result<Value> {
-        self.writer.write_all(format!("{command}\n").as_bytes())?;
+    /// Asks for a word, within a time: a QEMU that is about to end gives none.
+    pub(super) fn answers(&mut self, limit: Duration) -> Answers {
+        match self.execute(&json!({ "execute": "query-status" }), Instant::now() + limit, &mut || true) {
+            Ok(_) => Answers::Yes,
+            Err(error) if error.kind() == ErrorKind::TimedOut => Answers::Silent,
+            Err(_) => Answers::Closed,
+        }
+    }
+
+    /// Whether a signal made a QEMU that has ended shut down. Reads what it still said.
+    pub(super) fn ended_by_signal(&mut self) -> bool {
+        // The other end is closed: this ends with the end of the line.
+        while self.read(Instant::now() + SLICE, &mut || true).is_ok() {}
+        self.shutdown.as_deref() == Some(BY_SIGNAL)
+    }
+
+    fn ask(&mut self, command: &Value) -> io::Result<Value> {
+        self.execute(command, Instant::now() + ANSWER_LIMIT, &mut || !interrupt::asked())
+    }
+
+    fn execute(&mut self, command: &Value, deadline: Instant, worth_it: &mut dyn FnMut() -> bool) -> io::Result<Value> {
+        self.commands += 1;
+        let id = self.commands;
+        let mut command = command.clone();
+        command["id"] = id.into();
+        self.stream.write_all(format!("{command}\n").as_bytes())?;
         loop {
-            let mut answer = self.read()?;
+            let mut answer = self.read(deadline, worth_it)?;
+            // Events come in between, and answers that were too late for an earlier question.
+            if answer["id"] != id {
+                continue;
+            }
             if let Some(error) = answer.get("error") {
                 return Err(io::Error::other(error.to_string()));
             }
-            // Events come in between.
-            if answer.get("return").is_some() {
-                return Ok(answer["return"].take());
-            }
+            return Ok(answer["return"].take());
         }
     }
 
-    fn read(&mut self) -> io::Result<Value> {
-        let mut line = String::new();
-        if self.reader.read_line(&mut line)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+    fn read(&mut self, deadline: Instant, worth_it: &mut dyn FnMut() -> bool) -> io::Result<Value> {
+        loop {
+            if let Some(end) = self.received.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.received.drain(..=end).collect();
+                let value: Value = serde_json::from_slice(&line).map_err(io::Error::other)?;
+                if value["event"] == "SHUTDOWN" {
+                    self.shutdown = value["data"]["reason"].as_str().map(str::to_owned);
+                }
+                return Ok(value);
+            }
+            let mut buffer = [0; 4096];
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(count) => self.received.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    if Instant::now() >= deadline {
+                        return Err(ErrorKind::TimedOut.into());
+                    }
+                    if !worth_it() {
+                        return Err(ErrorKind::ConnectionAborted.into());
+                    }
+                }
+                Err(error) => return Err(error),
+            }
         }
-        serde_json::from_str(&line).map_err(io::Error::other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+
+    use super::*;
+
+    /// A monitor that greets and answers each command with the lines that `answers` gives.
+    fn monitor(mut answers: impl FnMut(&Value) -> Vec<Value> + Send + 'static) -> Qmp {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        std::thread::spawn(move || {
+            let greeting = json!({ "QMP": { "version": { "qemu": { "major": 11, "minor": 1, "micro": 3 } } } });
+            let _ = writeln!(theirs, "{greeting}");
+            let lines = BufReader::new(theirs.try_clone().unwrap()).lines();
+            for line in lines.map_while(Result::ok) {
+                let command: Value = serde_json::from_str(&line).unwrap();
+                for mut answer in answers(&command) {
+                    if answer["id"] == "same" {
+                        answer["id"] = command["id"].clone();
+                    }
+                    if writeln!(theirs, "{answer}").is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        let mut qmp = Qmp::new(ours).unwrap();
+        qmp.connect(&mut || true).unwrap();
+        qmp
+    }
+
+    #[test]
+    fn an_answer_is_told_from_events_and_from_answers_that_were_late() {
+        let mut qmp = monitor(|_| {
+            vec![
+                json!({ "event": "RESUME" }),
+                json!({ "return": "late", "id": 0 }),
+                json!({ "return": "x", "id": "same" }),
+            ]
+        });
+        assert_eq!(qmp.version, "11.1.3");
+        assert_eq!(qmp.human("info status").unwrap(), "x");
+        assert_eq!(qmp.answers(Duration::from_secs(10)), Answers::Yes);
+    }
+
+    #[test]
+    fn a_monitor_that_says_nothing_is_silent_and_one_that_has_gone_is_closed() {
+        let mut first = true;
+        let mut qmp =
+            monitor(
+                move |_| {
+                    if std::mem::take(&mut first) { vec![json!({ "return": {}, "id": "same" })] } else { Vec::new() }
+                },
+            );
+        assert_eq!(qmp.answers(Duration::from_millis(50)), Answers::Silent);
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut qmp = Qmp::new(ours).unwrap();
+        drop(theirs);
+        assert_eq!(qmp.answers(Duration::from_secs(10)), Answers::Closed);
+    }
+
+    #[test]
+    fn nothing_is_waited_for_that_cannot_come() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let error = Qmp::new(ours).unwrap().connect(&mut || false).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
+    }
+
+    #[test]
+    fn why_it_shut_down_is_read_after_its_end() {
+        for (reason, by_signal) in [("host-signal", true), ("guest-reset", false)] {
+            let (ours, mut theirs) = UnixStream::pair().unwrap();
+            let event = json!({ "event": "SHUTDOWN", "data": { "guest": !by_signal, "reason": reason } });
+            writeln!(theirs, "{event}").unwrap();
+            drop(theirs);
+            assert_eq!(Qmp::new(ours).unwrap().ended_by_signal(), by_signal, "{reason}");
+        }
     }
 }

@@ -1,23 +1,36 @@
-//! QEMU and the card together, and who is to blame when one of them ends.
+//! QEMU and the card together: how they start, how they leave, and which of them ended first when one does.
+//!
+//! This is the one place where a machine is put together with its card, and the one place that says whose end it was. A
+//! thread waits for both processes' ends, so that their order is known however late anybody asks.
 
-use std::time::Duration;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use super::{Card, Machine};
+use guest_protocol::exit;
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::card::{CARD_LEFT, CARD_LOST_CONNECTION};
+use super::death::{Death, Ends, Part};
+use super::qmp::Answers;
+use super::{Boot, Card, GuestMemory, Machine, MachineError, MachineOptions, guest_exit};
+use crate::interrupt;
+use crate::limits::{self, LimitError};
 use crate::process::Ended;
-use crate::session::{Death, Health};
+use crate::session::Health;
 
 /// How long one of both gets to become waitable after the other has noticed that it is gone: the kernel closes its sockets
 /// first and takes its memory back in between, which takes a busy machine a while.
-const GRACE: Duration = Duration::from_secs(20);
+const GRACE: Duration = Duration::from_secs(5);
 
-/// How the card ends when QEMU has left.
-const CARD_LEFT: Ended = Ended::Exit(0);
+/// How long QEMU gets for a word after its card has left with a status that also means that QEMU has gone.
+const WORD: Duration = Duration::from_millis(700);
 
-/// How the card ends when the connection broke, by whosever fault.
-const CARD_LOST_CONNECTION: Ended = Ended::Exit(4);
+/// How often it is looked at whether a process has ended.
+const POLL: Duration = Duration::from_millis(2);
 
-/// How QEMU ends when its card does.
-const QEMU_LOST_CARD: Ended = Ended::Signal(6);
+/// How long the order of two ends that are known may take to become known too.
+const ORDER: Duration = Duration::from_secs(1);
 
 /// QEMU and the card.
 #[derive(Debug)]
@@ -26,58 +39,272 @@ pub struct Rig {
     pub machine: Machine,
     /// The card.
     pub card: Card,
+    watch: Watch,
+    found: Option<Death>,
+    /// QEMU has come as far as to run a guest.
+    started: bool,
+}
+
+/// When each process was seen to end, and which was seen to end alone.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    card: Option<Instant>,
+    qemu: Option<Instant>,
+    first: Option<Part>,
+}
+
+/// Waits for the ends of both processes.
+#[derive(Debug)]
+struct Watch(Arc<(Mutex<Seen>, Condvar)>);
+
+impl Watch {
+    fn start(card: OwnedFd, qemu: OwnedFd) -> std::io::Result<Self> {
+        let shared = Arc::new((Mutex::new(Seen::default()), Condvar::new()));
+        let watch = Self(shared.clone());
+        // Ends with the processes, which end with their owner at the latest.
+        std::thread::Builder::new().name("deaths".into()).spawn(move || wait_for_both(&card, &qemu, &shared))?;
+        Ok(watch)
+    }
+
+    /// What was seen once both have ended; what has been seen by now if that takes too long.
+    fn both(&self) -> Seen {
+        let (seen, changed) = &*self.0;
+        let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let missing = |seen: &mut Seen| seen.card.is_none() || seen.qemu.is_none();
+        let waited = changed.wait_timeout_while(seen, ORDER, missing);
+        *waited.map(|(seen, _)| seen).unwrap_or_else(|poisoned| poisoned.into_inner().0)
+    }
+}
+
+fn wait_for_both(card: &OwnedFd, qemu: &OwnedFd, shared: &(Mutex<Seen>, Condvar)) {
+    let (mut card_ended, mut qemu_ended) = (false, false);
+    while !(card_ended && qemu_ended) {
+        let mut waiting: Vec<(Part, PollFd<'_>)> = Vec::with_capacity(2);
+        if !card_ended {
+            waiting.push((Part::Card, PollFd::new(card, PollFlags::IN)));
+        }
+        if !qemu_ended {
+            waiting.push((Part::Qemu, PollFd::new(qemu, PollFlags::IN)));
+        }
+        let mut descriptors: Vec<PollFd<'_>> = waiting.iter().map(|(_, descriptor)| descriptor.clone()).collect();
+        match poll(&mut descriptors, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            // Without this thread the order of ends is unknown; what the processes say decides.
+            Err(_) => return,
+        }
+        let now = Instant::now();
+        let ended: Vec<Part> = waiting
+            .iter()
+            .zip(&descriptors)
+            .filter(|(_, descriptor)| !descriptor.revents().is_empty())
+            .map(|((part, _), _)| *part)
+            .collect();
+        let mut seen = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let ([alone], None, None) = (&*ended, seen.card, seen.qemu) {
+            seen.first = Some(*alone);
+        }
+        for part in ended {
+            match part {
+                Part::Card => (card_ended, seen.card) = (true, Some(now)),
+                Part::Qemu => (qemu_ended, seen.qemu) = (true, Some(now)),
+            }
+        }
+        shared.1.notify_all();
+    }
+}
+
+impl Rig {
+    /// Starts QEMU with a card that listens, and waits until its monitor answers.
+    ///
+    /// # Errors
+    /// Which process kept it from starting, and how that ended.
+    pub fn start(
+        options: &MachineOptions,
+        memory: GuestMemory,
+        boot: &Boot<'_>,
+        card: Card,
+    ) -> Result<Self, MachineError> {
+        let resource = |source| MachineError::Resource { what: "a watch over the processes", source };
+        let machine = Machine::spawn(options, memory, boot)?;
+        let watch = Watch::start(card.pidfd().map_err(resource)?, machine.pidfd().map_err(resource)?);
+        let mut rig = Self { machine, card, watch: watch.map_err(resource)?, found: None, started: false };
+        let card = &mut rig.card;
+        match rig.machine.connect(&mut || card.ended().is_none() && !interrupt::asked()) {
+            Ok(()) => {
+                rig.started = true;
+                Ok(rig)
+            }
+            Err(_) if interrupt::asked() => Err(MachineError::Interrupted),
+            Err(error) => Err(rig.not_started(&error)),
+        }
+    }
+
+    /// Why QEMU's monitor did not answer.
+    fn not_started(&mut self, error: &std::io::Error) -> MachineError {
+        let begun = Instant::now();
+        while begun.elapsed() < GRACE && self.machine.ended().is_none() && self.card.ended().is_none() {
+            std::thread::sleep(POLL);
+        }
+        let Some(death) = self.death() else {
+            return MachineError::QemuNotStarted { ended: error.to_string(), tail: self.machine.tail() };
+        };
+        if let Some(limit) = self.limit() {
+            return limit.during(format!("{} did not start ({})", death.part.text(), death.ended)).into();
+        }
+        match death.part {
+            Part::Card => MachineError::CardNotStarted { death: Box::new(death) },
+            Part::Qemu => MachineError::QemuNotStarted { ended: death.to_string(), tail: self.machine.tail() },
+        }
+    }
+
+    /// Waits until the guest, which was asked to, has left with QEMU, and the card after it.
+    ///
+    /// # Errors
+    /// Which process ended in another way.
+    pub fn leave(&mut self, limit: Duration) -> Result<(), Leaving> {
+        let begun = Instant::now();
+        // A card that has left because QEMU is about to end is as it should be: that shows when QEMU has ended.
+        while self.machine.ended().is_none() && self.card.ended().is_none_or(|ended| ended == CARD_LEFT) {
+            if interrupt::asked() {
+                return Err(Leaving::Interrupted);
+            }
+            if begun.elapsed() >= limit {
+                return Err(Leaving::StillThere);
+            }
+            std::thread::sleep(POLL);
+        }
+        if self.machine.ended().and_then(guest_exit) != Some(exit::COMPLETED) {
+            return Err(self.death().map_or(Leaving::StillThere, |death| Leaving::Died(Box::new(death))));
+        }
+        let Some(card) = self.card.wait(GRACE) else {
+            // It is of no more use, and has nothing more to say.
+            self.card.stop();
+            return Ok(());
+        };
+        if card == CARD_LEFT && self.card.saw_qemu_leave() != Some(false) {
+            return Ok(());
+        }
+        Err(Leaving::Died(Box::new(self.tell(Part::Card))))
+    }
+
+    /// Finds the first death, once at least one process has ended.
+    fn decide(&mut self) -> Option<Death> {
+        match (self.machine.ended(), self.card.ended()) {
+            (None, None) => return None,
+            // The card leaves like this when QEMU has left, too.
+            (None, Some(CARD_LEFT | CARD_LOST_CONNECTION)) if !self.qemu_is_ending() => {
+                return Some(self.tell(Part::Card));
+            }
+            (None, Some(_)) if self.machine.ended().is_none() && !self.card_may_have_followed() => {
+                return Some(self.tell(Part::Card));
+            }
+            (None, Some(_)) => {
+                self.machine.wait(GRACE);
+            }
+            (Some(_), None) => {
+                self.card.wait(GRACE);
+            }
+            (Some(_), Some(_)) => {}
+        }
+        let (Some(qemu), Some(card)) = (self.machine.ended(), self.card.ended()) else {
+            let part = if self.machine.ended().is_some() { Part::Qemu } else { Part::Card };
+            return Some(self.tell(part));
+        };
+        let ends = Ends {
+            qemu,
+            card,
+            first: self.watch.both().first,
+            card_saw_qemu_leave: self.card.saw_qemu_leave(),
+            qemu_missed_card: self.machine.missed_card(),
+            started: self.started,
+        };
+        Some(self.tell(ends.first_death()))
+    }
+
+    fn card_may_have_followed(&mut self) -> bool {
+        matches!(self.card.ended(), Some(CARD_LEFT | CARD_LOST_CONNECTION))
+    }
+
+    /// Whether a QEMU whose card has left with a status of one that was left is about to end: then it gives no word any
+    /// more. A card that says that QEMU has left is believed for longer.
+    fn qemu_is_ending(&mut self) -> bool {
+        let begun = Instant::now();
+        if self.started {
+            match self.machine.answers(WORD) {
+                Answers::Yes => return false,
+                Answers::Closed => return true,
+                Answers::Silent => {}
+            }
+        }
+        let limit = if self.card.saw_qemu_leave() == Some(true) { GRACE } else { WORD };
+        let rest = limit.saturating_sub(begun.elapsed());
+        self.machine.wait(rest).is_some()
+    }
+
+    /// Says how a process ended and what followed.
+    fn tell(&mut self, part: Part) -> Death {
+        let (card, qemu) = (self.card.ended(), self.machine.ended());
+        let ended = match part {
+            Part::Card => card,
+            Part::Qemu => qemu,
+        };
+        let mut death = Death::of(part, ended.unwrap_or(Ended::Exit(0)));
+        if let (Some(card), Some(qemu)) = (card, qemu) {
+            let seen = self.watch.both();
+            let between = |first: Option<Instant>, then: Option<Instant>| {
+                first.zip(then).map_or(Duration::ZERO, |(first, then)| then.saturating_duration_since(first))
+            };
+            death.followed = Some(match part {
+                Part::Card => (qemu, between(seen.card, seen.qemu)),
+                Part::Qemu => (card, between(seen.qemu, seen.card)),
+            });
+        }
+        death.last_words = (self.card.tail(), self.machine.tail());
+        death.asked = match part {
+            Part::Card => self.card.asked(),
+            Part::Qemu => self.machine.asked(),
+        };
+        death.limit = limits::of_end(death.ended).or_else(|| self.limit());
+        death
+    }
+}
+
+/// What became of a machine that was asked to leave, where it did not.
+#[derive(Clone, Debug)]
+pub enum Leaving {
+    /// A process ended in another way.
+    Died(Box<Death>),
+    /// QEMU still runs.
+    StillThere,
+    /// The user ended it.
+    Interrupted,
 }
 
 impl Health for Rig {
     fn death(&mut self) -> Option<Death> {
-        match (self.machine.ended(), self.card.ended()) {
-            (None, card @ Some(CARD_LEFT | CARD_LOST_CONNECTION)) => blame(self.machine.wait(GRACE), card),
-            (machine @ Some(QEMU_LOST_CARD), None) => blame(machine, self.card.wait(GRACE)),
-            (machine, card) => blame(machine, card),
+        if self.found.is_none() {
+            self.found = self.decide();
         }
+        self.found.clone()
+    }
+
+    fn limit(&mut self) -> Option<LimitError> {
+        let limit =
+            self.card.ended().and_then(limits::of_end).or_else(|| self.machine.ended().and_then(limits::of_end));
+        limit.or_else(|| limits::of_text(&self.card.tail())).or_else(|| limits::of_text(&self.machine.tail()))
     }
 }
 
-/// Who died first. Neither survives the other for long, so both ends together must tell.
-fn blame(machine: Option<Ended>, card: Option<Ended>) -> Option<Death> {
-    match (machine, card) {
-        (None, None) => None,
-        (None, Some(card)) => Some(Death::Card(card)),
-        (Some(machine), None | Some(CARD_LEFT)) => Some(Death::Qemu(machine)),
-        // Both sides say that the other one left; only a QEMU that lost its card aborts.
-        (Some(machine), Some(CARD_LOST_CONNECTION)) if machine != QEMU_LOST_CARD => Some(Death::Qemu(machine)),
-        (Some(_), Some(card)) => Some(Death::Card(card)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const KILLED: Ended = Ended::Signal(9);
-
-    #[test]
-    fn the_living_are_not_blamed() {
-        assert_eq!(blame(None, None), None);
+/// A QEMU without a card has nobody to share its death with.
+impl Health for Machine {
+    fn death(&mut self) -> Option<Death> {
+        let ended = self.ended()?;
+        let asked = self.asked();
+        let limit = self.limit();
+        Some(Death { asked, last_words: (String::new(), self.tail()), limit, ..Death::of(Part::Qemu, ended) })
     }
 
-    #[test]
-    fn a_killed_card_is_blamed_for_the_abort_of_qemu() {
-        assert_eq!(blame(Some(QEMU_LOST_CARD), Some(KILLED)), Some(Death::Card(KILLED)));
-        assert_eq!(blame(None, Some(KILLED)), Some(Death::Card(KILLED)));
-    }
-
-    #[test]
-    fn a_card_that_hung_up_on_qemu_is_blamed() {
-        let blamed = blame(Some(QEMU_LOST_CARD), Some(CARD_LOST_CONNECTION));
-        assert_eq!(blamed, Some(Death::Card(CARD_LOST_CONNECTION)));
-    }
-
-    #[test]
-    fn a_card_that_only_followed_qemu_is_not_blamed() {
-        for card in [CARD_LEFT, CARD_LOST_CONNECTION] {
-            assert_eq!(blame(Some(KILLED), Some(card)), Some(Death::Qemu(KILLED)));
-            assert_eq!(blame(Some(Ended::Exit(35)), Some(card)), Some(Death::Qemu(Ended::Exit(35))));
-        }
+    fn limit(&mut self) -> Option<LimitError> {
+        limits::of_program(self.ended(), &self.tail())
     }
 }

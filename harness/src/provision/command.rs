@@ -1,13 +1,19 @@
 //! Other people's programs: run to their end, output kept, failures explained.
 
 use std::fs;
+use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use super::ProvisionError;
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::{ProvisionError, not_run};
 use crate::interrupt;
-use crate::process::{Ended, Process, SpawnError};
+use crate::limits;
+use crate::process::{Ended, Process, SpawnError, end_with_harness};
 
 /// How many of a program's last lines a failure shows.
 const TAIL_LINES: usize = 15;
@@ -29,8 +35,35 @@ pub struct Captured {
 /// Runs a short program and keeps what it says; `None` when it cannot be started.
 #[must_use]
 pub fn capture(command: &mut Command) -> Option<Captured> {
-    let output = command.stdin(Stdio::null()).output().ok()?;
-    Some(Captured {
+    run(command).ok()
+}
+
+/// Runs a short program and keeps what it says. It and what it starts end with this process, and when the user wants to
+/// leave.
+///
+/// # Errors
+/// It cannot be started, or the user wants to leave.
+pub(crate) fn run(command: &mut Command) -> io::Result<Captured> {
+    end_with_harness(command);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let child = command.spawn()?;
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
+    let (sender, ended) = channel();
+    // Reads both of the program's outputs, which a wait with a time limit cannot; ends with them.
+    std::thread::Builder::new().name("capture".into()).spawn(move || sender.send(child.wait_with_output()))?;
+    let output = loop {
+        match ended.recv_timeout(POLL) {
+            Ok(output) => break output?,
+            Err(RecvTimeoutError::Disconnected) => return Err(io::ErrorKind::BrokenPipe.into()),
+            Err(RecvTimeoutError::Timeout) if interrupt::asked() => {
+                // It may end at this very moment; then there is nothing left to signal.
+                let _ = kill_process_group(group, Signal::KILL);
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    };
+    Ok(Captured {
         status: output.status,
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -55,24 +88,24 @@ pub(crate) fn run_logged(
         None => Process::spawn(command, &[], log),
     };
     let mut process = spawned.map_err(|error| match error {
-        SpawnError::Program { program, source } => ProvisionError::NoProgram {
-            program: format!("{program} ({source})"),
-            purpose: what.into(),
-            remedy: format!("install {name}, or put it on PATH"),
-        },
+        SpawnError::Program { source, .. } => not_run(&name, what, &source),
         SpawnError::Log(error) => error.into(),
     })?;
     let begun = Instant::now();
-    let failed = |status: String| {
+    let failed = |ended: Option<Ended>, status: String| {
         let text = fs::read_to_string(log).unwrap_or_default();
+        if let Some(limit) = limits::of_program(ended, &text) {
+            let what = format!("{what} failed ({status}); the end of its output:\n{}\n", tail(&text));
+            return limit.during(what).into();
+        }
         ProvisionError::Failed { what: what.into(), status, tail: tail(&text), log: log.into(), remedy: None }
     };
     loop {
         match process.wait(POLL) {
             Some(Ended::Exit(0)) => return Ok(()),
-            Some(ended) => return Err(failed(ended.to_string())),
+            Some(ended) => return Err(failed(Some(ended), ended.to_string())),
             None if interrupt::asked() => return Err(ProvisionError::Interrupted(what.into())),
-            None if begun.elapsed() > limit => return Err(failed(format!("no end after {} s", limit.as_secs()))),
+            None if begun.elapsed() > limit => return Err(failed(None, format!("no end after {} s", limit.as_secs()))),
             None => {}
         }
     }
@@ -87,9 +120,10 @@ pub(super) fn tail(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::leftovers::Scratch;
 
-    fn folder() -> tempfile::TempDir {
-        tempfile::tempdir().unwrap()
+    fn folder() -> Scratch {
+        Scratch::new().unwrap()
     }
 
     #[test]

@@ -78,6 +78,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+    use crate::leftovers::Scratch;
     use crate::provision::command::capture;
 
     const LAUNCHER: Launcher = Launcher {
@@ -91,7 +92,7 @@ mod tests {
 
     #[test]
     fn the_script_finds_its_tree_wherever_it_is_moved() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Scratch::new().unwrap();
         let tree = folder.path().join("a");
         let libraries = tree.join("root/usr/lib/some-arch");
         fs::create_dir_all(&libraries).unwrap();
@@ -113,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_tree_without_a_loader_is_refused_with_a_remedy() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Scratch::new().unwrap();
         let error = LAUNCHER.write(folder.path()).unwrap_err();
         assert!(matches!(error, ProvisionError::NotPackaged { remedy, .. } if remedy == "install it"));
         assert!(!folder.path().join("player").exists());

@@ -17,12 +17,17 @@ mod sources;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Observer};
 use crate::failure::{Class, Diagnosed, FileError};
+use crate::interrupt;
+use crate::limits::{self, LimitError};
 
-pub(crate) use command::run_logged;
 pub use command::{Captured, capture};
+pub(crate) use command::{run, run_logged};
 pub use fluidsynth::{FLUIDSYNTH_VARIABLE, SOUND_FONT_VARIABLE, private_fluidsynth, system_fluidsynth};
 pub use qemu::{Fitness, QEMU_DEVICE, QEMU_VERSION_MIN, fitness, system_qemu};
 pub use rust_source::toolchain_source;
@@ -66,7 +71,7 @@ impl Artefact {
 }
 
 /// What a run in the NT host needs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Kit<T> {
     /// [`Artefact::Card`].
     pub card: T,
@@ -163,11 +168,14 @@ pub enum ProvisionError {
         remedy: String,
     },
     /// The user ended it.
-    #[error("interrupted while {0}")]
+    #[error("interrupted{by} while {0}", by = interrupt::by_signal())]
     Interrupted(String),
     /// A file of the cache, or one that the user named.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A limit of the host.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
 }
 
 impl Diagnosed for ProvisionError {
@@ -176,6 +184,7 @@ impl Diagnosed for ProvisionError {
             Self::DiskFull { .. } => Class::Host,
             Self::Interrupted(_) => Class::Interrupted,
             Self::File(error) => error.class(),
+            Self::Limit(error) => error.class(),
             _ => Class::MissingArtefact,
         }
     }
@@ -194,12 +203,28 @@ impl Diagnosed for ProvisionError {
             }
             Self::Interrupted(_) => None,
             Self::File(error) => error.remedy(),
+            Self::Limit(error) => error.remedy(),
         }
     }
 }
 
+/// Why a program did not start: a limit of the host, or it is not there.
+fn not_run(program: &str, purpose: &str, error: &std::io::Error) -> ProvisionError {
+    if error.kind() == std::io::ErrorKind::Interrupted {
+        return ProvisionError::Interrupted(purpose.into());
+    }
+    if let Some(limit) = limits::of_start(error) {
+        return limit.during(format!("cannot start {program} ({error}) for {purpose}")).into();
+    }
+    ProvisionError::NoProgram {
+        remedy: format!("install {program}, or put it on PATH"),
+        program: format!("{program} ({error})"),
+        purpose: purpose.into(),
+    }
+}
+
 /// Where the project is and where its build output goes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Workspace {
     /// The folder of the workspace's manifest.
     pub root: PathBuf,
@@ -208,24 +233,58 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// Asks cargo.
+    /// The file in the cache that is locked by who brings things in.
+    pub(crate) const LOCK: &str = "lock";
+
+    /// Asks cargo, unless the host's limits are too low for anything that could come of it.
     ///
     /// # Errors
-    /// When cargo is not there, or this program was moved away from its source.
+    /// When a limit of the host is too low, cargo is not there, or this program was moved away from its source.
     pub fn find() -> Result<Self, ProvisionError> {
+        limits::check()?;
+        Self::ask_cargo()
+    }
+
+    /// Asks cargo; where cargo does not run, takes the folders that it has unless it is configured otherwise.
+    #[must_use]
+    pub fn find_anyhow() -> Self {
+        Self::ask_cargo().unwrap_or_else(|_| {
+            let root = Self::package().parent().map(Path::to_path_buf).unwrap_or_default();
+            let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+            Self { root, target }
+        })
+    }
+
+    /// The folder of this package.
+    fn package() -> PathBuf {
         // Cargo names the folder to programs that it runs; a copy that was installed remembers where it was built.
-        let package = std::env::var_os("CARGO_MANIFEST_DIR")
+        std::env::var_os("CARGO_MANIFEST_DIR")
             .map(PathBuf::from)
             .filter(|path| path.join("scenarios").is_dir())
-            .unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+            .unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")))
+    }
+
+    fn ask_cargo() -> Result<Self, ProvisionError> {
+        const WHAT: &str = "the project's source";
+        let mut asked = cargo_metadata::MetadataCommand::new();
+        let mut command = asked.manifest_path(Self::package().join("Cargo.toml")).no_deps().cargo_command();
+        let said = command::run(&mut command).map_err(|error| {
+            not_run(&command.get_program().to_string_lossy(), "finding the project's source", &error)
+        })?;
+        let refused = |reason: String| ProvisionError::NotPackaged {
+            what: WHAT.into(),
+            reason,
+            remedy: "run `cargo dmus` inside a checkout of the project".into(),
+        };
+        if !said.status.success() {
+            let reason = said.stderr.trim().to_owned();
+            return Err(match limits::of_program(Some(said.status.into()), &reason) {
+                Some(limit) => limit.during(format!("cargo cannot name {WHAT} ({reason})")).into(),
+                None => refused(reason),
+            });
+        }
         let metadata =
-            cargo_metadata::MetadataCommand::new().manifest_path(package.join("Cargo.toml")).no_deps().exec().map_err(
-                |error| ProvisionError::NotPackaged {
-                    what: "the project's source".into(),
-                    reason: error.to_string(),
-                    remedy: "run `cargo dmus` inside a checkout of the project".into(),
-                },
-            )?;
+            cargo_metadata::MetadataCommand::parse(said.stdout).map_err(|error| refused(error.to_string()))?;
         Ok(Self {
             root: metadata.workspace_root.into_std_path_buf(),
             target: metadata.target_directory.into_std_path_buf(),
@@ -244,6 +303,9 @@ impl Workspace {
         self.cache().join("logs")
     }
 }
+
+/// How often it is looked whether another dmus has let go of the cache.
+const POLL: Duration = Duration::from_millis(50);
 
 /// Resolves artefacts. Holds the cache's lock as long as it lives.
 pub struct Provisioner<'a> {
@@ -274,11 +336,16 @@ impl<'a> Provisioner<'a> {
     ) -> Result<Self, ProvisionError> {
         let cache = workspace.cache();
         fs::create_dir_all(workspace.logs()).map_err(FileError::own("create", &cache))?;
-        let path = cache.join("lock");
+        let path = cache.join(Workspace::LOCK);
         let lock = File::create(&path).map_err(FileError::own("create", &path))?;
         if lock.try_lock().is_err() {
             observer.event(&Event::Note { text: "another dmus is bringing things in; waiting for it".into() });
-            lock.lock().map_err(FileError::own("lock", &path))?;
+            while lock.try_lock().is_err() {
+                if interrupt::asked() {
+                    return Err(ProvisionError::Interrupted("waiting for another dmus".into()));
+                }
+                std::thread::sleep(POLL);
+            }
         }
         Ok(Self { workspace, observer, overrides, _lock: lock })
     }

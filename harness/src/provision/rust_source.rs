@@ -9,9 +9,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::apt::{PrivateApt, Suites};
-use super::command::{capture, run_logged};
-use super::{ProvisionError, Provisioner, need_disk};
+use super::command::{capture, run, run_logged};
+use super::{ProvisionError, Provisioner, need_disk, not_run};
 use crate::failure::FileError;
+use crate::limits;
 
 /// Longest time that rustup gets for a component of three megabytes.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(120);
@@ -36,20 +37,35 @@ pub fn toolchain_source() -> Option<PathBuf> {
 }
 
 /// The compiler's version, such as `1.95.0`.
-fn rustc_version() -> Option<String> {
-    let text = capture(Command::new("rustc").arg("-vV"))?.stdout;
-    text.lines().find_map(|line| line.strip_prefix("release: ")).map(str::to_owned)
+fn rustc_version() -> Result<String, ProvisionError> {
+    const PURPOSE: &str = "building the guests";
+    let said = run(Command::new("rustc").arg("-vV")).map_err(|error| match not_run("rustc", PURPOSE, &error) {
+        ProvisionError::NoProgram { program, purpose, .. } => ProvisionError::NoProgram {
+            program,
+            purpose,
+            remedy: "install Rust (stable) from https://rustup.rs".into(),
+        },
+        other => other,
+    })?;
+    let version = said.stdout.lines().find_map(|line| line.strip_prefix("release: ")).map(str::to_owned);
+    // A compiler that is there and does not run says why.
+    version.ok_or_else(|| match limits::of_program(Some(said.status.into()), &said.stderr) {
+        Some(limit) => {
+            limit.during(format!("rustc does not run, and {PURPOSE} needs it ({})", said.stderr.trim())).into()
+        }
+        None => ProvisionError::NoProgram {
+            program: format!("a rustc that runs ({}: {})", said.status, said.stderr.trim()),
+            purpose: PURPOSE.into(),
+            remedy: "reinstall Rust (stable) from https://rustup.rs".into(),
+        },
+    })
 }
 
 pub(super) fn resolve(provisioner: &Provisioner<'_>) -> Result<RustSource, ProvisionError> {
     if toolchain_source().is_some() {
         return Ok(RustSource::Toolchain);
     }
-    let version = rustc_version().ok_or_else(|| ProvisionError::NoProgram {
-        program: "rustc".into(),
-        purpose: "building the guests".into(),
-        remedy: "install Rust (stable) from https://rustup.rs".into(),
-    })?;
+    let version = rustc_version()?;
     let folder = provisioner.workspace.cache().join(format!("rust-src-{version}"));
     if let Some(library) = library_in(&folder) {
         return Ok(RustSource::At(library));

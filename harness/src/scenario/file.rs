@@ -87,6 +87,8 @@ pub enum Trial {
     LowResources,
     /// Have the card lose its session and lie about its rings, and see the driver play on.
     Trouble,
+    /// Kill harness, card and QEMU, and see the right process blamed and nothing left.
+    Kills,
 }
 
 #[derive(Deserialize)]
@@ -378,7 +380,7 @@ impl Scenario {
         let of = |name: &str| if name.is_empty() { self.name.clone() } else { format!("{} [{name}]", self.name) };
         match self.trial {
             Some(Trial::Contract) => crate::contract::examinations().map(str::to_owned).collect(),
-            Some(Trial::Stress | Trial::LowResources | Trial::Trouble) => vec![self.name.clone()],
+            Some(Trial::Stress | Trial::LowResources | Trial::Trouble | Trial::Kills) => vec![self.name.clone()],
             None => self.cases.iter().map(|case| of(&case.name)).collect(),
         }
     }
@@ -402,9 +404,10 @@ impl Scenario {
             return Err(at(path, text, start..start + 8, "there is only one case, so nothing can be the same"));
         }
         if let Some(rounds) = &document.rounds
-            && (document.trial != Some(Trial::Stress) || *rounds.get_ref() == 0)
+            && (!matches!(document.trial, Some(Trial::Stress | Trial::Kills)) || *rounds.get_ref() == 0)
         {
-            return Err(at(path, text, rounds.span(), "rounds, at least 1, are of trial = \"stress\""));
+            let message = "rounds, at least 1, are of trial = \"stress\" and \"kills\"";
+            return Err(at(path, text, rounds.span(), message));
         }
         let processors = document.machine.processors;
         if !(1..=2).contains(&processors) {

@@ -14,6 +14,7 @@ use crate::conditions::Conditions;
 use crate::contract::{self, Contract};
 use crate::event::{Event, Observer, TestResult};
 use crate::failure::{Class, Diagnosed, Error};
+use crate::kills::{self, Kills, KillsReport};
 use crate::machine::{CardOptions, Clock};
 use crate::perform::{Performance, PerformanceFailure, Stage, Verdict, perform};
 use crate::provision::{Workspace, capture};
@@ -44,6 +45,8 @@ pub struct Wishes {
     pub processors: Option<u8>,
     /// Seeds of delays: each case runs once with each. Repetitions of a case, which are there for their seeds, are then not.
     pub seeds: Vec<u64>,
+    /// How many kills, instead of the scenario's rounds.
+    pub count: Option<u32>,
     /// A driver image was named on the command line, which takes the place of the scenario's.
     pub driver: Option<PathBuf>,
 }
@@ -131,6 +134,9 @@ pub struct Report {
     /// Low resources: each stack of a driver that allocates, and what came of its failure.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub low_resources: Vec<ShortageReport>,
+    /// Kills of harness, card and QEMU: which verdict was expected after each, and which was found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kills: Vec<KillsReport>,
     /// Broken variants of the C++ driver: what had to stop each, and what did.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub variants: Vec<VariantRow>,
@@ -174,6 +180,7 @@ impl Report {
         }
         self.contract = other.contract.or(self.contract.take());
         self.low_resources.extend(other.low_resources);
+        self.kills.extend(other.kills);
         self.variants.extend(other.variants);
     }
 
@@ -397,6 +404,23 @@ fn try_driver(scenario: &Scenario, trial: Trial, context: &Context<'_>) -> Resul
             Ok(stage) if trial == Trial::LowResources => {
                 try_shortage(&stage, part, context, &mut test, &mut report)?;
             }
+            Ok(stage) if trial == Trial::Kills => {
+                let count = context.wishes.count.unwrap_or(scenario.rounds);
+                if let Some(count) = context.wishes.count {
+                    test.reproduce += &format!(" --count {count}");
+                }
+                let seed = conditions.seed.unwrap_or(1);
+                let kills =
+                    Kills { workspace: context.workspace, stage: &stage, count, seed, observer: context.observer };
+                let folder = RunFolder::create(context.workspace, &test.name, None)?;
+                test.artefacts = Some(folder.path().into());
+                let found = kills::run(&kills, &folder)?;
+                test.violations = found.complaints();
+                if !test.violations.is_empty() {
+                    (test.result, test.class) = (TestResult::Failed, Some(Class::TestFailed));
+                }
+                report.kills.push(found);
+            }
             Ok(stage) => {
                 let examined = contract::Context {
                     workspace: context.workspace,
@@ -442,7 +466,7 @@ fn try_contract(
     let found = match trial {
         Trial::Stress => contract::stress(context)?,
         Trial::Trouble => contract::trouble(context)?,
-        Trial::Contract | Trial::LowResources => contract::examine(context)?,
+        Trial::Contract | Trial::LowResources | Trial::Kills => contract::examine(context)?,
     };
     // One examination alone leaves most rules untried, as was asked.
     test.violations = if context.filter.is_some() { found.breaches() } else { found.complaints() };

@@ -1,0 +1,494 @@
+//! Limits of the host, by name: which one stopped something, what it is, and the command that raises it.
+//!
+//! A limit shows in three ways: as an error number of a call of our own, as a signal that ended a process, and as words in a
+//! process's log. Each way leads to the same [`LimitError`].
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, getuid};
+
+use crate::failure::{Class, Diagnosed};
+use crate::process::Ended;
+
+/// Open files that a run needs: QEMU holds some 40 (its own, and two eventfds for each of the card's queues), and cargo as
+/// many while it builds on two processors.
+const OPEN_FILES_MIN: u64 = 64;
+
+/// Address space that a run needs, in bytes: QEMU reserves 1 GiB for translated code and maps the guest's memory beside its
+/// own; rustc's share stays below that.
+const ADDRESS_SPACE_MIN: u64 = 2 << 30;
+
+/// Processes and threads that a run adds to those that its user has: QEMU, card, harness, and the compiler's threads.
+const PROCESSES_MIN: u64 = 64;
+
+/// Largest file that a run makes, in bytes: a guest's memory is a file, of 128 MiB and more; libraries are below that.
+const FILE_SIZE_MIN: u64 = 256 << 20;
+
+/// Limits of processes above this are not compared with how many there are: no user has so many.
+const PROCESSES_PLENTY: u64 = 1 << 16;
+
+/// A limit of the host that is too low, or was reached.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: {sentence}")]
+pub struct LimitError {
+    /// What could not be done.
+    what: String,
+    /// The limit and its value.
+    sentence: String,
+    /// The command that raises it.
+    remedy: String,
+}
+
+impl LimitError {
+    /// Says what could not be done, where that is known better than by the limit's finder.
+    #[must_use]
+    pub fn during(self, what: impl Into<String>) -> Self {
+        Self { what: what.into(), ..self }
+    }
+
+    /// The limit and its value.
+    #[must_use]
+    pub fn sentence(&self) -> &str {
+        &self.sentence
+    }
+}
+
+impl Diagnosed for LimitError {
+    fn class(&self) -> Class {
+        Class::Host
+    }
+
+    fn remedy(&self) -> Option<String> {
+        Some(self.remedy.clone())
+    }
+}
+
+/// A limit of a process (`setrlimit`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// `RLIMIT_NOFILE`.
+    OpenFiles,
+    /// `RLIMIT_AS`.
+    AddressSpace,
+    /// `RLIMIT_DATA`.
+    Data,
+    /// `RLIMIT_NPROC`.
+    Processes,
+    /// `RLIMIT_FSIZE`.
+    FileSize,
+    /// `RLIMIT_CPU`.
+    ProcessorTime,
+}
+
+impl Limit {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::OpenFiles => "RLIMIT_NOFILE",
+            Self::AddressSpace => "RLIMIT_AS",
+            Self::Data => "RLIMIT_DATA",
+            Self::Processes => "RLIMIT_NPROC",
+            Self::FileSize => "RLIMIT_FSIZE",
+            Self::ProcessorTime => "RLIMIT_CPU",
+        }
+    }
+
+    /// For people.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::OpenFiles => "open files",
+            Self::AddressSpace => "address space",
+            Self::Data => "data memory",
+            Self::Processes => "processes and threads of a user",
+            Self::FileSize => "file size",
+            Self::ProcessorTime => "processor time",
+        }
+    }
+
+    const fn resource(self) -> Resource {
+        match self {
+            Self::OpenFiles => Resource::Nofile,
+            Self::AddressSpace => Resource::As,
+            Self::Data => Resource::Data,
+            Self::Processes => Resource::Nproc,
+            Self::FileSize => Resource::Fsize,
+            Self::ProcessorTime => Resource::Cpu,
+        }
+    }
+
+    /// What it is for this process; `None` for no limit.
+    #[must_use]
+    pub fn current(self) -> Option<u64> {
+        getrlimit(self.resource()).current
+    }
+
+    /// A value as the shell's `ulimit` counts it, and the option that sets it.
+    const fn shell(self) -> (&'static str, u64) {
+        match self {
+            Self::OpenFiles => ("-n", 1),
+            Self::AddressSpace => ("-v", 1 << 10),
+            Self::Data => ("-d", 1 << 10),
+            Self::Processes => ("-u", 1),
+            Self::FileSize => ("-f", 1 << 10),
+            Self::ProcessorTime => ("-t", 1),
+        }
+    }
+
+    fn value(self, value: Option<u64>) -> String {
+        const MIB: u64 = 1 << 20;
+        match (self, value) {
+            (_, None) => "unlimited".into(),
+            (Self::AddressSpace | Self::Data | Self::FileSize, Some(bytes)) if bytes >= MIB => {
+                format!("{} MiB", bytes / MIB)
+            }
+            (Self::AddressSpace | Self::Data | Self::FileSize, Some(bytes)) => format!("{bytes} bytes"),
+            (Self::ProcessorTime, Some(seconds)) => format!("{seconds} s"),
+            (Self::OpenFiles | Self::Processes, Some(count)) => count.to_string(),
+        }
+    }
+
+    /// The command that raises it to what a run needs, or lifts it.
+    fn raise(self, needed: Option<u64>) -> String {
+        let (option, unit) = self.shell();
+        let wanted = needed.map_or_else(|| "unlimited".to_owned(), |needed| needed.div_ceil(unit).to_string());
+        let mut text = format!("ulimit {option} {wanted}");
+        let Rlimit { maximum, .. } = getrlimit(self.resource());
+        if maximum.is_some_and(|maximum| needed.is_none_or(|needed| maximum < needed)) {
+            let long = match self {
+                Self::OpenFiles => "nofile",
+                Self::AddressSpace => "as",
+                Self::Data => "data",
+                Self::Processes => "nproc",
+                Self::FileSize => "fsize",
+                Self::ProcessorTime => "cpu",
+            };
+            let wanted = needed.map_or_else(|| "unlimited".to_owned(), |needed| needed.to_string());
+            text += &format!(
+                "; this shell's hard limit forbids that: start from a shell without it, or, as root, \
+                 prlimit --pid $$ --{long}={wanted}"
+            );
+        }
+        text
+    }
+
+    /// It is lower than what is needed.
+    fn low(self, value: u64, needed: u64, detail: &str) -> LimitError {
+        LimitError {
+            what: "this host's limits are too low for a run".into(),
+            sentence: format!(
+                "the limit of {} ({}) is {}, and a run needs {}{detail}",
+                self.text(),
+                self.name(),
+                self.value(Some(value)),
+                self.value(Some(needed))
+            ),
+            remedy: self.raise(Some(needed)),
+        }
+    }
+
+    /// It was reached.
+    fn reached(self) -> LimitError {
+        let current = self.current();
+        let whose = if current.is_none() {
+            " here, so the process was started with one of its own, by a wrapper or a service manager"
+        } else {
+            ""
+        };
+        LimitError {
+            what: "a process reached a limit of this host".into(),
+            sentence: format!("the limit of {} ({}) is {}{whose}", self.text(), self.name(), self.value(current)),
+            remedy: self.raise(self.enough(current)),
+        }
+    }
+
+    /// What is enough: what a run needs, and more than there was.
+    fn enough(self, current: Option<u64>) -> Option<u64> {
+        let least = match self {
+            Self::OpenFiles => OPEN_FILES_MIN,
+            Self::AddressSpace | Self::Data => ADDRESS_SPACE_MIN,
+            Self::Processes => PROCESSES_MIN,
+            Self::FileSize => FILE_SIZE_MIN,
+            Self::ProcessorTime => return None,
+        };
+        Some(least.max(current.unwrap_or(0).saturating_mul(2)))
+    }
+}
+
+/// A limit, what it is, and whether it is enough.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// Which.
+    pub limit: Limit,
+    /// Its value, for people.
+    pub value: String,
+    /// What is wrong with it.
+    pub error: Option<LimitError>,
+}
+
+/// Compares every limit that a run needs with what it needs.
+#[must_use]
+pub fn all() -> Vec<Checked> {
+    [
+        (Limit::OpenFiles, OPEN_FILES_MIN),
+        (Limit::AddressSpace, ADDRESS_SPACE_MIN),
+        (Limit::Data, ADDRESS_SPACE_MIN),
+        (Limit::Processes, PROCESSES_MIN),
+        (Limit::FileSize, FILE_SIZE_MIN),
+    ]
+    .map(|(limit, needed)| {
+        let current = limit.current();
+        let (used, detail) = match (limit, current) {
+            (Limit::Processes, Some(value)) => processes_beside(value),
+            _ => (0, String::new()),
+        };
+        let needed = needed + used;
+        let error = current.filter(|value| *value < needed).map(|value| limit.low(value, needed, &detail));
+        Checked { limit, value: limit.value(current), error }
+    })
+    .into()
+}
+
+/// Refuses to begin what the host's limits do not let come to its end.
+///
+/// # Errors
+/// The first limit that is too low.
+pub fn check() -> Result<(), LimitError> {
+    all().into_iter().find_map(|checked| checked.error).map_or(Ok(()), Err)
+}
+
+/// Threads of this user that count against a limit of processes, and a word about them. The kernel exempts root.
+fn processes_beside(limit: u64) -> (u64, String) {
+    if limit > PROCESSES_PLENTY {
+        return (0, String::new());
+    }
+    if getuid().is_root() {
+        // Not limited: whatever the value, it is enough.
+        return (0, String::new());
+    }
+    let own = getuid().as_raw();
+    let threads: u64 = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| fs::read_to_string(entry.path().join("status")).ok())
+        .filter(|status| field(status, "Uid:").is_some_and(|uid| uid == u64::from(own)))
+        .filter_map(|status| field(&status, "Threads:"))
+        .sum();
+    (threads, format!(" besides the {threads} that this user has"))
+}
+
+fn field(status: &str, name: &str) -> Option<u64> {
+    status.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+}
+
+/// The limit behind an error of a call, if a limit is behind it.
+#[must_use]
+pub fn of_error(error: &io::Error) -> Option<LimitError> {
+    let errno = Errno::from_io_error(error)?;
+    match errno {
+        Errno::MFILE => Some(Limit::OpenFiles.reached()),
+        Errno::NFILE => {
+            Some(host_wide("open files of the whole host", "/proc/sys/fs/file-max", "sysctl fs.file-max=1000000"))
+        }
+        Errno::NOMEM => Some(memory()),
+        Errno::FBIG => Some(Limit::FileSize.reached()),
+        _ => None,
+    }
+}
+
+/// The limit behind a process or a thread that could not be started, if a limit is behind it.
+#[must_use]
+pub fn of_start(error: &io::Error) -> Option<LimitError> {
+    // Elsewhere this number only means that there is nothing to read yet.
+    if Errno::from_io_error(error) == Some(Errno::AGAIN) { Some(processes()) } else { of_error(error) }
+}
+
+/// The limit behind a signal that ended a process, if a limit is behind it.
+#[must_use]
+pub fn of_end(ended: Ended) -> Option<LimitError> {
+    match ended {
+        Ended::Signal(signal_hook::consts::SIGXFSZ) => Some(Limit::FileSize.reached()),
+        Ended::Signal(signal_hook::consts::SIGXCPU) => Some(Limit::ProcessorTime.reached()),
+        _ => None,
+    }
+}
+
+/// How programs word that a limit was reached.
+const WORDS: [(&[&str], fn() -> LimitError); 5] = [
+    (
+        &[
+            "Too many open files",
+            "os error 24",
+            "host notifiers: 24",
+            "guest notifier: 24",
+            "notifiers: -24",
+            "notifier: -24",
+        ],
+        || Limit::OpenFiles.reached(),
+    ),
+    (&["File too large", "File size limit exceeded", "os error 27", "signal: 25", "SIGXFSZ"], || {
+        Limit::FileSize.reached()
+    }),
+    (
+        &[
+            "Cannot allocate memory",
+            "memory allocation of",
+            "out of memory",
+            "Out of memory",
+            "failed to map segment",
+            "allocate dynamic translator buffer",
+            "os error 12",
+        ],
+        memory,
+    ),
+    (
+        &[
+            "Resource temporarily unavailable",
+            "os error 11",
+            "failed to spawn thread",
+            "failed to spawn helper thread",
+            "Cannot fork",
+        ],
+        processes,
+    ),
+    (&["No space left on device", "os error 28"], || disk_full(None)),
+];
+
+/// The limit behind what a program said before it failed, if it said that a limit is behind it.
+#[must_use]
+pub fn of_text(text: &str) -> Option<LimitError> {
+    WORDS.iter().find(|(words, _)| words.iter().any(|word| text.contains(word))).map(|(_, error)| error())
+}
+
+/// The limit behind a program's end and its words, if one is.
+#[must_use]
+pub fn of_program(ended: Option<Ended>, said: &str) -> Option<LimitError> {
+    ended.and_then(of_end).or_else(|| of_text(said))
+}
+
+/// There was no memory: for want of address space where that is limited, else of the host's.
+fn memory() -> LimitError {
+    for limit in [Limit::AddressSpace, Limit::Data] {
+        if limit.current().is_some() {
+            return limit.reached();
+        }
+    }
+    let available = fs::read_to_string("/proc/meminfo").ok().and_then(|text| field(&text, "MemAvailable:"));
+    let group = fs::read_to_string("/sys/fs/cgroup/memory.max").map(|text| text.trim().to_owned());
+    let group = group
+        .ok()
+        .filter(|text| text != "max")
+        .map_or_else(String::new, |bytes| format!(", and the control group's limit (memory.max) is {bytes} bytes"));
+    LimitError {
+        what: "a process got no memory".into(),
+        sentence: format!(
+            "the limit of address space (RLIMIT_AS) is unlimited here; the host has {} MiB of memory available{group}",
+            available.unwrap_or(0) >> 10
+        ),
+        remedy: "free some memory (free -m), or lift the limit that a wrapper set: ulimit -v unlimited".into(),
+    }
+}
+
+/// There was no further process or thread.
+fn processes() -> LimitError {
+    let limited = Limit::Processes.current().is_some() && !getuid().is_root();
+    let group = fs::read_to_string("/sys/fs/cgroup/pids.max").map(|text| text.trim().to_owned());
+    match group.ok().filter(|text| text != "max") {
+        Some(most) if !limited => LimitError {
+            what: "a process got no further thread or process".into(),
+            sentence: format!("the control group's limit of processes (pids.max) is {most}"),
+            remedy: "raise it, for a container with --pids-limit, for a service with TasksMax=".into(),
+        },
+        _ => Limit::Processes.reached(),
+    }
+}
+
+fn host_wide(text: &str, file: &str, remedy: &str) -> LimitError {
+    let value = fs::read_to_string(file).unwrap_or_default();
+    LimitError {
+        what: "a process reached a limit of this host".into(),
+        sentence: format!("the limit of {text} ({file}) is {}", value.trim()),
+        remedy: format!("as root, {remedy}"),
+    }
+}
+
+/// The disk is full under a folder, or under one that is not known.
+#[must_use]
+pub fn disk_full(path: Option<&Path>) -> LimitError {
+    let temporary = std::env::temp_dir();
+    let places = path.map_or_else(|| vec![temporary.clone()], |path| vec![path.to_owned()]);
+    let free = |path: &PathBuf| {
+        let place = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+        let free = rustix::fs::statvfs(place).map_or(0, |found| (found.f_bavail * found.f_frsize) >> 20);
+        format!("{free} MiB are free under {}", place.display())
+    };
+    let under_temporary = path.is_some_and(|path| path.starts_with(&temporary));
+    LimitError {
+        what: "the disk is full".into(),
+        sentence: places.iter().map(free).collect::<Vec<_>>().join(", "),
+        remedy: if under_temporary {
+            "free some space there, or set TMPDIR to a folder on a larger disk".into()
+        } else {
+            "free some space (cargo clean, or delete target/dmus/runs), or set TMPDIR and CARGO_TARGET_DIR to folders \
+             on a larger disk"
+                .into()
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_number_leads_to_the_limit_behind_it() {
+        let text = |errno: Errno| of_error(&errno.into()).map(|error| error.sentence).unwrap_or_default();
+        assert!(text(Errno::MFILE).contains("open files (RLIMIT_NOFILE) is "), "{}", text(Errno::MFILE));
+        assert!(text(Errno::FBIG).contains("RLIMIT_FSIZE"));
+        assert!(text(Errno::NOMEM).contains("RLIMIT_AS"));
+        assert!(text(Errno::NFILE).contains("/proc/sys/fs/file-max"));
+        assert_eq!(text(Errno::NOENT), "");
+    }
+
+    #[test]
+    fn a_programs_words_lead_to_the_limit_behind_them() {
+        let cases = [
+            ("qemu-system-x86_64: Error enabling host notifiers: 24", "RLIMIT_NOFILE"),
+            ("error: unable to read .cargo-ok file: Too many open files (os error 24)", "RLIMIT_NOFILE"),
+            ("rustc: error while loading shared libraries: libLLVM.so: failed to map segment", "RLIMIT_AS"),
+            ("cannot set up guest memory 'mem': Cannot allocate memory", "RLIMIT_AS"),
+            ("thread panicked: failed to spawn thread: Os { code: 11 }", "limit of processes"),
+            ("error: No space left on device (os error 28)", "MiB are free"),
+        ];
+        for (said, limit) in cases {
+            let error = of_text(said).unwrap_or_else(|| panic!("nothing was found in {said}"));
+            assert!(error.sentence.contains(limit), "{said}: {error}");
+            assert_eq!(error.class(), Class::Host);
+            assert!(error.remedy().is_some_and(|remedy| !remedy.is_empty()));
+        }
+        assert_eq!(of_text("the machine has left"), None);
+    }
+
+    #[test]
+    fn signals_of_limits_are_told_from_others() {
+        let sentence = |signal| of_end(Ended::Signal(signal)).map(|error| error.sentence).unwrap_or_default();
+        assert!(sentence(signal_hook::consts::SIGXFSZ).contains("RLIMIT_FSIZE"));
+        assert!(sentence(signal_hook::consts::SIGXCPU).contains("RLIMIT_CPU"));
+        assert_eq!(sentence(signal_hook::consts::SIGKILL), "");
+        assert_eq!(of_end(Ended::Exit(0)), None);
+    }
+
+    #[test]
+    fn a_low_limit_says_what_is_needed_and_the_command() {
+        let error = Limit::OpenFiles.low(30, 64, "");
+        let text = error.to_string();
+        assert!(text.contains("open files (RLIMIT_NOFILE) is 30") && text.contains("needs 64"), "{text}");
+        assert!(error.remedy.starts_with("ulimit -n 64"), "{}", error.remedy);
+        let error = Limit::AddressSpace.low(300 << 20, 2 << 30, "");
+        assert!(error.to_string().contains("is 300 MiB, and a run needs 2048 MiB"), "{error}");
+        assert!(error.remedy.starts_with("ulimit -v 2097152"), "{}", error.remedy);
+    }
+}

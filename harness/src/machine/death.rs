@@ -1,0 +1,266 @@
+//! The first death among a machine's processes: which process ended, how, and what followed from it.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
+
+use super::card::{CARD_LEFT, CARD_LOST_CONNECTION};
+use crate::limits::{self, LimitError};
+use crate::process::Ended;
+
+/// How QEMU ends when it uses a card that has gone: it aborts.
+pub(super) const QEMU_LOST_CARD: Ended = Ended::Signal(SIGABRT);
+
+/// How QEMU ends when its card goes while it starts.
+pub(super) const QEMU_CANNOT_START: Ended = Ended::Exit(1);
+
+/// Lines of each log that a message shows.
+const LINES: usize = 4;
+
+/// A process of a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The card's.
+    Card,
+    /// QEMU's.
+    Qemu,
+}
+
+impl Part {
+    /// For people.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Card => "the card",
+            Self::Qemu => "QEMU",
+        }
+    }
+}
+
+/// The first death.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Death {
+    /// Which process.
+    pub part: Part,
+    /// How it ended.
+    pub ended: Ended,
+    /// What asked it to, where it was asked and left by itself: signal and sender.
+    pub asked: Option<String>,
+    /// How the other process then ended, and after which time; `None` while it lives.
+    pub followed: Option<(Ended, Duration)>,
+    /// The last lines that the card said, and QEMU.
+    pub last_words: (String, String),
+    /// The limit of the host that is behind it.
+    pub limit: Option<LimitError>,
+}
+
+impl Death {
+    /// A death of which nothing else is known.
+    #[must_use]
+    pub const fn of(part: Part, ended: Ended) -> Self {
+        Self { part, ended, asked: None, followed: None, last_words: (String::new(), String::new()), limit: None }
+    }
+
+    /// Whether it was something outside the machine that ended it.
+    #[must_use]
+    pub fn from_outside(&self) -> bool {
+        self.asked.is_some() || matches!(self.ended, Ended::Signal(signal) if !is_own_fault(signal))
+    }
+
+    /// How it ended, and whether by itself.
+    fn how(&self) -> String {
+        match (&self.asked, self.ended) {
+            (Some(asked), ended) => format!("{asked}, from outside; it left with {ended}"),
+            (None, ended) if limits::of_end(ended).is_some() => format!("{ended}, by which a limit is enforced"),
+            (None, Ended::Signal(SIGABRT)) if self.said_why() => format!("{}, its own", self.ended),
+            (None, Ended::Signal(signal)) if is_own_fault(signal) => {
+                format!("{}, a fault of its own unless something sent the signal", self.ended)
+            }
+            (None, ended @ Ended::Signal(_)) => format!("{ended} from outside"),
+            (None, ended @ Ended::Exit(_)) => format!("{ended}, by itself"),
+        }
+    }
+
+    /// A program that aborts by itself says why before.
+    fn said_why(&self) -> bool {
+        let words = match self.part {
+            Part::Card => &self.last_words.0,
+            Part::Qemu => &self.last_words.1,
+        };
+        ["Assertion", "panicked at", "Unexpected error", "abort", "ERROR:"].iter().any(|sign| words.contains(sign))
+    }
+}
+
+/// Signals that a processor or a program's own check raises.
+const fn is_own_fault(signal: i32) -> bool {
+    matches!(signal, SIGSEGV | SIGBUS | SIGILL | SIGFPE | SIGABRT | SIGSYS | SIGTRAP)
+}
+
+impl std::fmt::Display for Death {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (other, card, qemu) = match self.part {
+            Part::Card => (Part::Qemu, &self.last_words.0, &self.last_words.1),
+            Part::Qemu => (Part::Card, &self.last_words.0, &self.last_words.1),
+        };
+        let mut text = self.how();
+        match self.followed {
+            None => _ = write!(text, "; {} was alive", other.text()),
+            Some((ended, after)) => {
+                _ = write!(text, "; {} followed {} ms later with {ended}", other.text(), after.as_millis());
+            }
+        }
+        for (name, words) in [("the card's", card), ("QEMU's", qemu)] {
+            if !words.is_empty() {
+                _ = write!(text, "\n{name} log ends with:\n{}", last_lines(words));
+            }
+        }
+        f.write_str(&text)
+    }
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<String> =
+        text.lines().filter(|line| !line.trim().is_empty()).map(|line| format!("  {line}")).collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}
+
+/// What is known of two processes that have both ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    /// How QEMU ended.
+    pub(super) qemu: Ended,
+    /// How the card ended.
+    pub(super) card: Ended,
+    /// Which was seen to have ended while the other had not.
+    pub(super) first: Option<Part>,
+    /// Whether the card said that QEMU had left before it left itself; `None` where it says no such things.
+    pub(super) card_saw_qemu_leave: Option<bool>,
+    /// Whether QEMU said that it had lost the card.
+    pub(super) qemu_missed_card: bool,
+    /// Whether QEMU had come as far as to run a guest.
+    pub(super) started: bool,
+}
+
+impl Ends {
+    /// Which process ended first. Neither survives the other for long, and a process that was killed may become waitable
+    /// only after the other has noticed and ended too: so what they said goes before the order in which they were seen.
+    pub(super) fn first_death(&self) -> Part {
+        let card_may_follow = matches!(self.card, CARD_LEFT | CARD_LOST_CONNECTION);
+        let qemu_may_follow = self.qemu == QEMU_LOST_CARD || (!self.started && self.qemu == QEMU_CANNOT_START);
+        match (card_may_follow, qemu_may_follow) {
+            (true, false) if self.card_saw_qemu_leave == Some(false) && self.first != Some(Part::Qemu) => Part::Card,
+            (true, false) => Part::Qemu,
+            (false, true) if self.first == Some(Part::Qemu) && !self.qemu_missed_card => Part::Qemu,
+            (false, true) => Part::Card,
+            (true, true) => match self.card_saw_qemu_leave {
+                Some(true) => Part::Qemu,
+                Some(false) => Part::Card,
+                None if self.qemu_missed_card => Part::Card,
+                None => self.first.unwrap_or(Part::Card),
+            },
+            (false, false) => self.first.unwrap_or(Part::Card),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KILLED: Ended = Ended::Signal(9);
+    const ASKED: Ended = Ended::Exit(0);
+
+    fn ends(qemu: Ended, card: Ended) -> Ends {
+        Ends { qemu, card, first: None, card_saw_qemu_leave: None, qemu_missed_card: false, started: true }
+    }
+
+    #[test]
+    fn a_killed_card_is_blamed_for_the_abort_of_qemu_whichever_was_seen_first() {
+        for first in [None, Some(Part::Card), Some(Part::Qemu)] {
+            let found = Ends { first, qemu_missed_card: true, ..ends(QEMU_LOST_CARD, KILLED) };
+            assert_eq!(found.first_death(), Part::Card, "{first:?}");
+        }
+        assert_eq!(ends(QEMU_LOST_CARD, KILLED).first_death(), Part::Card);
+    }
+
+    #[test]
+    fn a_card_that_was_asked_to_leave_is_blamed_for_the_abort_of_qemu() {
+        let found = ends(QEMU_LOST_CARD, CARD_LEFT);
+        assert_eq!(Ends { card_saw_qemu_leave: Some(false), ..found }.first_death(), Part::Card);
+        assert_eq!(Ends { qemu_missed_card: true, ..found }.first_death(), Part::Card);
+        assert_eq!(Ends { first: Some(Part::Card), ..found }.first_death(), Part::Card);
+    }
+
+    #[test]
+    fn a_card_that_hung_up_on_qemu_is_blamed() {
+        assert_eq!(ends(QEMU_LOST_CARD, CARD_LOST_CONNECTION).first_death(), Part::Card);
+    }
+
+    #[test]
+    fn a_qemu_that_aborts_by_itself_is_blamed_although_the_card_follows() {
+        let found = ends(QEMU_LOST_CARD, CARD_LEFT);
+        assert_eq!(Ends { card_saw_qemu_leave: Some(true), ..found }.first_death(), Part::Qemu);
+        assert_eq!(Ends { first: Some(Part::Qemu), ..found }.first_death(), Part::Qemu);
+        // A card that does not survive it either.
+        let crashed = Ends { first: Some(Part::Qemu), ..ends(QEMU_LOST_CARD, Ended::Signal(11)) };
+        assert_eq!(crashed.first_death(), Part::Qemu);
+    }
+
+    #[test]
+    fn a_card_that_only_followed_qemu_is_not_blamed() {
+        for qemu in [KILLED, ASKED, Ended::Exit(35), Ended::Signal(15)] {
+            for card in [CARD_LEFT, CARD_LOST_CONNECTION] {
+                for (first, card_saw_qemu_leave) in
+                    [(None, None), (Some(Part::Qemu), None), (Some(Part::Card), Some(true)), (Some(Part::Card), None)]
+                {
+                    let found = Ends { first, card_saw_qemu_leave, ..ends(qemu, card) };
+                    assert_eq!(found.first_death(), Part::Qemu, "{found:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_card_that_was_asked_to_leave_before_qemu_was_ended_is_blamed() {
+        let found = Ends { first: Some(Part::Card), card_saw_qemu_leave: Some(false), ..ends(KILLED, CARD_LEFT) };
+        assert_eq!(found.first_death(), Part::Card);
+    }
+
+    #[test]
+    fn a_qemu_that_cannot_start_without_its_card_is_not_blamed() {
+        let found = Ends { started: false, ..ends(QEMU_CANNOT_START, KILLED) };
+        assert_eq!(found.first_death(), Part::Card);
+        let asked = Ends { card_saw_qemu_leave: Some(false), ..Ends { card: CARD_LEFT, ..found } };
+        assert_eq!(asked.first_death(), Part::Card);
+        let own = Ends { card_saw_qemu_leave: Some(true), ..Ends { card: CARD_LEFT, ..found } };
+        assert_eq!(own.first_death(), Part::Qemu);
+    }
+
+    #[test]
+    fn of_two_that_were_killed_the_first_is_blamed() {
+        for first in [Part::Card, Part::Qemu] {
+            assert_eq!(Ends { first: Some(first), ..ends(KILLED, Ended::Signal(11)) }.first_death(), first);
+        }
+    }
+
+    #[test]
+    fn a_death_says_the_signal_its_origin_and_what_followed() {
+        let death = Death {
+            followed: Some((QEMU_LOST_CARD, Duration::from_millis(7))),
+            last_words: ("one\ntwo".into(), String::new()),
+            ..Death::of(Part::Card, KILLED)
+        };
+        let text = death.to_string();
+        assert!(text.starts_with("SIGKILL from outside; QEMU followed 7 ms later with SIGABRT\n"), "{text}");
+        assert!(text.ends_with("the card's log ends with:\n  one\n  two"), "{text}");
+        assert!(death.from_outside());
+        let asked = Death { asked: Some("SIGTERM (pid 7)".into()), ..Death::of(Part::Qemu, ASKED) };
+        assert!(
+            asked.to_string().starts_with("SIGTERM (pid 7), from outside; it left with exit status 0; the card was")
+        );
+        let crashed = Death::of(Part::Qemu, Ended::Signal(11)).to_string();
+        assert!(crashed.starts_with("SIGSEGV, a fault of its own unless something sent the signal"), "{crashed}");
+        assert!(!Death::of(Part::Qemu, Ended::Signal(11)).from_outside());
+    }
+}

@@ -42,6 +42,9 @@ const TOO_LATE: Duration = Duration::from_secs(1);
 /// Kills of one number that may come too late, until the run is given up.
 const MISSES_MAX: u32 = 20;
 
+/// How long a process gets to run a signal's handler.
+const HANDLER: Duration = Duration::from_millis(20);
+
 /// How often a run is looked at.
 const POLL: Duration = Duration::from_millis(1);
 
@@ -381,6 +384,12 @@ impl Subject<'_> {
         let killed = Instant::now();
         if pidfd_send_signal(&target, self.signal).is_err() {
             return Ok(None);
+        }
+        if self.signal == Signal::SEGV {
+            // The standard library's handler looks whether a stack has overflowed, and if not lets the fault happen again.
+            // What was sent does not happen again by itself.
+            std::thread::sleep(HANDLER);
+            let _ = pidfd_send_signal(&target, self.signal);
         }
         let ended = loop {
             if let Some(ended) = running.ended()? {

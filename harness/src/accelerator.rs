@@ -160,7 +160,7 @@ fn probe(candidates: Candidates<'_>, accelerator: Accelerator) -> Result<Probe, 
     let boot = Boot { log: &log, scratch: scratch.path() };
     let mut machine = match Machine::start(&options, GuestMemory::new(PROBE_MEMORY)?, &boot) {
         Ok(machine) => machine,
-        Err(MachineError::QemuNotStarted { tail, ended }) => {
+        Err(MachineError::QemuNotStarted { tail, ended, .. }) => {
             let last = tail.lines().last().map_or(ended, str::to_owned);
             return Ok(Probe::Failed(last));
         }

@@ -12,7 +12,7 @@ use crate::failure::{Class, Diagnosed};
 use crate::leftovers::try_writing;
 use crate::limits::{self, Checked, LimitError};
 use crate::provision::{
-    FLUIDSYNTH_VARIABLE, Workspace, capture, fitness, private_fluidsynth, run, system_fluidsynth, system_qemu,
+    FLUIDSYNTH_VARIABLE, Fitness, Workspace, capture, fitness, private_fluidsynth, run, system_fluidsynth, system_qemu,
     toolchain_source,
 };
 
@@ -116,8 +116,7 @@ fn folder(what: &'static str, path: &Path, remedy: &str) -> Finding {
         Ok(place) if place == path => found(what, format!("{} can be written", path.display())),
         Ok(place) => found(what, format!("{} can be made in {}", path.display(), place.display())),
         Err(error) => {
-            let remedy = if error.source.kind() == ErrorKind::StorageFull { error.remedy() } else { None }
-                .unwrap_or_else(|| remedy.to_owned());
+            let remedy = error.limit().and_then(|limit| limit.remedy()).unwrap_or_else(|| remedy.to_owned());
             missing(what, error.to_string(), &remedy)
         }
     }
@@ -180,11 +179,11 @@ fn qemu(workspace: &Workspace) -> Finding {
     let mut why_not = "not on PATH".to_owned();
     let private = workspace.cache().join("qemu/qemu-system-x86_64");
     for path in system_qemu().into_iter().chain([private]) {
-        if let Some(fitness) = fitness(&path) {
-            match fitness.unfit {
-                None => return found("QEMU", format!("{} ({})", fitness.version, path.display())),
-                Some(reason) => why_not = format!("{} will not do: {reason}", path.display()),
-            }
+        match fitness(&path) {
+            Some(Fitness { version, unfit: None }) => return found("QEMU", format!("{version} ({})", path.display())),
+            Some(Fitness { unfit: Some(reason), .. }) => why_not = format!("{} will not do: {reason}", path.display()),
+            None if path.is_file() => why_not = format!("{} does not run", path.display()),
+            None => {}
         }
     }
     Finding {

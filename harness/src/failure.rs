@@ -218,7 +218,8 @@ impl FileError {
     }
 
     /// The limit of the host behind it, if one is.
-    fn limit(&self) -> Option<LimitError> {
+    #[must_use]
+    pub fn limit(&self) -> Option<LimitError> {
         limits::of_error(&self.source).or_else(|| leftovers::full(&self.source, &self.path))
     }
 

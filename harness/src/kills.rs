@@ -27,8 +27,11 @@ use crate::perform::Stage;
 use crate::process::{Ended, end_with_harness};
 use crate::provision::Workspace;
 
-/// How long a run gets from the kill to its end: the harness notices within a second, on a machine that is not busy.
-const NOTICED_MAX: Duration = Duration::from_secs(20);
+/// How long a run may take from the kill to its end: the harness notices within a second, on a machine that is not busy.
+const NOTICED_MAX: Duration = Duration::from_secs(4);
+
+/// After which time a run that does not end is given up.
+const ENDED_MAX: Duration = Duration::from_secs(60);
 
 /// How long a run gets until the instant of its kill has come.
 const REACHED_MAX: Duration = Duration::from_secs(60);
@@ -395,7 +398,7 @@ impl Subject<'_> {
             if let Some(ended) = running.ended()? {
                 break Some(ended);
             }
-            if killed.elapsed() > NOTICED_MAX {
+            if killed.elapsed() > ENDED_MAX {
                 break None;
             }
             wait()?;
@@ -411,7 +414,7 @@ impl Subject<'_> {
             signal: self.name,
             phase,
             expected: self.expected(),
-            found: ended.map_or_else(|| format!("nothing in {} s", NOTICED_MAX.as_secs()), verdict),
+            found: ended.map_or_else(|| format!("nothing in {} s", ENDED_MAX.as_secs()), verdict),
             milliseconds: elapsed.as_secs_f64() * 1000.0,
             swept: Vec::new(),
             left: Vec::new(),
@@ -522,6 +525,9 @@ impl Subject<'_> {
         let by_force = self.process == Process::Harness && row.expected == self.name;
         if row.found != row.expected {
             row.complaints.push(format!("the verdict is {} instead of {}", row.found, row.expected));
+        }
+        if row.milliseconds > NOTICED_MAX.as_secs_f64() * 1000.0 {
+            row.complaints.push(format!("the run took {:.1} s to end", row.milliseconds / 1000.0));
         }
         if !by_force && !self.said().contains(self.name) {
             row.complaints.push(format!("nothing that was said names {}", self.name));

@@ -284,11 +284,21 @@ fn field(status: &str, name: &str) -> Option<u64> {
     status.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
 }
 
+/// The number of an error of a call, which libraries wrap to say what the call was about.
+fn number(error: &io::Error) -> Option<Errno> {
+    let mut found = Errno::from_io_error(error);
+    let mut inner: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
+    while let (None, Some(cause)) = (found, inner) {
+        found = cause.downcast_ref().and_then(Errno::from_io_error);
+        inner = cause.source();
+    }
+    found
+}
+
 /// The limit behind an error of a call, if a limit is behind it.
 #[must_use]
 pub fn of_error(error: &io::Error) -> Option<LimitError> {
-    let errno = Errno::from_io_error(error)?;
-    match errno {
+    match number(error)? {
         Errno::MFILE => Some(Limit::OpenFiles.reached()),
         Errno::NFILE => {
             Some(host_wide("open files of the whole host", "/proc/sys/fs/file-max", "sysctl fs.file-max=1000000"))
@@ -303,7 +313,7 @@ pub fn of_error(error: &io::Error) -> Option<LimitError> {
 #[must_use]
 pub fn of_start(error: &io::Error) -> Option<LimitError> {
     // Elsewhere this number only means that there is nothing to read yet.
-    if Errno::from_io_error(error) == Some(Errno::AGAIN) { Some(processes()) } else { of_error(error) }
+    if number(error) == Some(Errno::AGAIN) { Some(processes()) } else { of_error(error) }
 }
 
 /// The limit behind a signal that ended a process, if a limit is behind it.
@@ -451,6 +461,12 @@ mod tests {
         assert!(text(Errno::NOMEM).contains("RLIMIT_AS"));
         assert!(text(Errno::NFILE).contains("/proc/sys/fs/file-max"));
         assert_eq!(text(Errno::NOENT), "");
+        // Wrapped by a library that adds the file's name.
+        let folder = crate::leftovers::Scratch::new().unwrap();
+        let name = "x".repeat(300);
+        let wrapped = tempfile::Builder::new().prefix(&name).tempfile_in(folder.path()).unwrap_err();
+        assert!(wrapped.raw_os_error().is_none(), "it is not wrapped any more");
+        assert_eq!(number(&wrapped), Some(Errno::NAMETOOLONG));
     }
 
     #[test]

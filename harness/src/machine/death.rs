@@ -10,10 +10,10 @@ use crate::limits::{self, LimitError};
 use crate::process::Ended;
 
 /// How QEMU ends when it uses a card that has gone: it aborts.
-pub(super) const QEMU_LOST_CARD: Ended = Ended::Signal(SIGABRT);
+const QEMU_LOST_CARD: Ended = Ended::Signal(SIGABRT);
 
 /// How QEMU ends when its card goes while it starts.
-pub(super) const QEMU_CANNOT_START: Ended = Ended::Exit(1);
+const QEMU_CANNOT_START: Ended = Ended::Exit(1);
 
 /// Lines of each log that a message shows.
 const LINES: usize = 4;
@@ -68,8 +68,22 @@ impl Death {
         self.asked.is_some() || matches!(self.ended, Ended::Signal(signal) if !is_own_fault(signal))
     }
 
+    /// How it ended and what followed, without the logs.
+    pub(super) fn first_line(&self) -> String {
+        let other = match self.part {
+            Part::Card => Part::Qemu,
+            Part::Qemu => Part::Card,
+        };
+        match self.followed {
+            None => format!("{}; {} was alive", self.how(), other.text()),
+            Some((ended, after)) => {
+                format!("{}; {} followed {} ms later with {ended}", self.how(), other.text(), after.as_millis())
+            }
+        }
+    }
+
     /// How it ended, and whether by itself.
-    fn how(&self) -> String {
+    pub(super) fn how(&self) -> String {
         match (&self.asked, self.ended) {
             (Some(asked), ended) => format!("{asked}, from outside; it left with {ended}"),
             (None, ended) if limits::of_end(ended).is_some() => format!("{ended}, by which a limit is enforced"),
@@ -99,17 +113,8 @@ const fn is_own_fault(signal: i32) -> bool {
 
 impl std::fmt::Display for Death {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (other, card, qemu) = match self.part {
-            Part::Card => (Part::Qemu, &self.last_words.0, &self.last_words.1),
-            Part::Qemu => (Part::Card, &self.last_words.0, &self.last_words.1),
-        };
-        let mut text = self.how();
-        match self.followed {
-            None => _ = write!(text, "; {} was alive", other.text()),
-            Some((ended, after)) => {
-                _ = write!(text, "; {} followed {} ms later with {ended}", other.text(), after.as_millis());
-            }
-        }
+        let mut text = self.first_line();
+        let (card, qemu) = &self.last_words;
         for (name, words) in [("the card's", card), ("QEMU's", qemu)] {
             if !words.is_empty() {
                 _ = write!(text, "\n{name} log ends with:\n{}", last_lines(words));
@@ -123,6 +128,11 @@ fn last_lines(text: &str) -> String {
     let lines: Vec<String> =
         text.lines().filter(|line| !line.trim().is_empty()).map(|line| format!("  {line}")).collect();
     lines[lines.len().saturating_sub(LINES)..].join("\n")
+}
+
+/// Whether QEMU may have ended so because its card had: once it runs a guest, or before.
+pub(super) fn may_follow_card(qemu: Ended, started: bool) -> bool {
+    qemu == QEMU_LOST_CARD || (!started && qemu == QEMU_CANNOT_START)
 }
 
 /// What is known of two processes that have both ended.
@@ -147,7 +157,7 @@ impl Ends {
     /// only after the other has noticed and ended too: so what they said goes before the order in which they were seen.
     pub(super) fn first_death(&self) -> Part {
         let card_may_follow = matches!(self.card, CARD_LEFT | CARD_LOST_CONNECTION);
-        let qemu_may_follow = self.qemu == QEMU_LOST_CARD || (!self.started && self.qemu == QEMU_CANNOT_START);
+        let qemu_may_follow = may_follow_card(self.qemu, self.started);
         match (card_may_follow, qemu_may_follow) {
             (true, false) if self.card_saw_qemu_leave == Some(false) && self.first != Some(Part::Qemu) => Part::Card,
             (true, false) => Part::Qemu,

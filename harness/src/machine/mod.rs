@@ -48,12 +48,14 @@ pub enum MachineError {
         death: Box<Death>,
     },
     /// QEMU ended, or did not answer, before the guest ran.
-    #[error("QEMU did not start: {ended}\n{tail}")]
+    #[error("QEMU did not start: {ended}{}{tail}", if .tail.is_empty() { "" } else { "\n" })]
     QemuNotStarted {
         /// How it ended.
         ended: String,
         /// The end of its log.
         tail: String,
+        /// It was something outside the machine that ended it.
+        from_outside: bool,
     },
     /// Memory or sockets could not be made.
     #[error("cannot make {what}: {source}{}", behind(.source))]
@@ -100,6 +102,7 @@ impl Diagnosed for MachineError {
             Self::CardNotStarted { .. } => {
                 Some("the message above is the card's own; `cargo dmus doctor` looks at the rest".into())
             }
+            Self::QemuNotStarted { from_outside: true, .. } => Some(NOT_OURS.into()),
             Self::QemuNotStarted { .. } => {
                 Some("the message above is QEMU's own; try --accel tcg, or another --qemu".into())
             }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use signal_hook::low_level::signal_name;
 
 use super::qmp::{Answers, Qmp};
-use super::{GuestMemory, MachineError};
+use super::{Death, GuestMemory, MachineError};
 use crate::failure::FileError;
 use crate::interrupt;
 use crate::limits;
@@ -147,8 +147,10 @@ impl Machine {
         if let Some(limit) = limits::of_program(ended, &tail) {
             return Err(limit.during("QEMU did not start").into());
         }
-        let ended = machine.death().map_or_else(|| error.to_string(), |death| death.to_string());
-        Err(MachineError::QemuNotStarted { ended, tail })
+        let death = machine.death();
+        let from_outside = death.as_ref().is_some_and(Death::from_outside);
+        let ended = death.map_or_else(|| error.to_string(), |death| death.how());
+        Err(MachineError::QemuNotStarted { ended, tail, from_outside })
     }
 
     /// Starts QEMU's process with some memory.

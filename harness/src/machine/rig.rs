@@ -11,7 +11,7 @@ use guest_protocol::exit;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::card::{CARD_LEFT, CARD_LOST_CONNECTION};
-use super::death::{Death, Ends, Part};
+use super::death::{Death, Ends, Part, may_follow_card};
 use super::qmp::Answers;
 use super::{Boot, Card, GuestMemory, Machine, MachineError, MachineOptions, guest_exit};
 use crate::interrupt;
@@ -25,6 +25,9 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// How long QEMU gets for a word after its card has left with a status that also means that QEMU has gone.
 const WORD: Duration = Duration::from_millis(700);
+
+/// How long a card gets to follow a QEMU that cannot have ended for want of it, so that its end can be told too.
+const FOLLOWS: Duration = Duration::from_millis(300);
 
 /// How often it is looked at whether a process has ended.
 const POLL: Duration = Duration::from_millis(2);
@@ -146,14 +149,19 @@ impl Rig {
             std::thread::sleep(POLL);
         }
         let Some(death) = self.death() else {
-            return MachineError::QemuNotStarted { ended: error.to_string(), tail: self.machine.tail() };
+            let tail = self.machine.tail();
+            return MachineError::QemuNotStarted { ended: error.to_string(), tail, from_outside: false };
         };
         if let Some(limit) = self.limit() {
             return limit.during(format!("{} did not start ({})", death.part.text(), death.ended)).into();
         }
         match death.part {
             Part::Card => MachineError::CardNotStarted { death: Box::new(death) },
-            Part::Qemu => MachineError::QemuNotStarted { ended: death.to_string(), tail: self.machine.tail() },
+            Part::Qemu => MachineError::QemuNotStarted {
+                ended: death.first_line(),
+                tail: self.machine.tail(),
+                from_outside: death.from_outside(),
+            },
         }
     }
 
@@ -201,8 +209,14 @@ impl Rig {
             (None, Some(_)) => {
                 self.machine.wait(GRACE);
             }
-            (Some(_), None) => {
-                self.card.wait(GRACE);
+            (Some(qemu), None) => {
+                // A card that has not ended by then lives, and will not follow: QEMU had not come as far as to connect.
+                let suspected = may_follow_card(qemu, self.started);
+                self.card.wait(match (suspected, self.machine.missed_card()) {
+                    (true, true) => GRACE,
+                    (true, false) => WORD,
+                    (false, _) => FOLLOWS,
+                });
             }
             (Some(_), Some(_)) => {}
         }

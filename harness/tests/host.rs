@@ -1,0 +1,296 @@
+//! The command line on a host that is in the way: limits that are too low, folders that cannot be written, and what a
+//! harness leaves that was killed. The machine's programs are stand-ins; the harness is the real one.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use dmus::leftovers::Scratch;
+use serde_json::{Value, json};
+
+/// Longest wait for what takes milliseconds on a machine that is not busy.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// How the harness ends when the host is in the way.
+const HOST: Option<i32> = Some(9);
+
+/// A project of its own, with stand-ins for card and QEMU.
+struct Project {
+    folder: Scratch,
+}
+
+impl Project {
+    fn new(card: &str, qemu: &str) -> Self {
+        let project = Self { folder: Scratch::new().unwrap() };
+        for (name, script) in [("card", card), ("qemu", qemu)] {
+            let path = project.path(name);
+            fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        fs::write(project.path("driver"), "MZ").unwrap();
+        fs::create_dir(project.path("tmp")).unwrap();
+        let prepared = json!({
+            "workspace": { "root": project.path(""), "target": project.path("target") },
+            "stage": {
+                "kit": {
+                    "card": project.path("card"),
+                    "qemu": project.path("qemu"),
+                    "nt_host": project.path("driver"),
+                    "driver": project.path("driver"),
+                },
+                "accelerator": { "accelerator": "tcg", "reason": "a test" },
+                "firmware": "qboot",
+            },
+        });
+        fs::write(project.path("prepared.json"), prepared.to_string()).unwrap();
+        project
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The harness in this project.
+    fn harness(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dmus"));
+        command.args(words).env("TMPDIR", self.path("tmp")).env("CARGO_TARGET_DIR", self.path("target"));
+        command
+    }
+
+    fn demo(&self) -> Command {
+        let mut command = self.harness(&["demo", "--json", "--prepared"]);
+        command.arg(self.path("prepared.json"));
+        command
+    }
+
+    fn runs(&self) -> Vec<PathBuf> {
+        entries(&self.path("target/dmus/runs"))
+    }
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+/// Runs a command in a shell with a lower limit.
+fn limited(limit: &str, command: &Command) -> Output {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit {limit} && exec \"$@\""), "sh"]).arg(command.get_program());
+    shell.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        shell.env(name, value.unwrap_or_default());
+    }
+    shell.output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout)
+}
+
+#[test]
+fn a_limit_that_is_too_low_is_named_with_its_value_and_the_command_that_raises_it() {
+    let project = Project::new("sleep 1000", "sleep 1000");
+    for (limit, name, value, command) in [
+        ("-n 30", "RLIMIT_NOFILE", "is 30", "ulimit -n 64"),
+        ("-v 400000", "RLIMIT_AS", "is 390 MiB", "ulimit -v 2097152"),
+        ("-d 400000", "RLIMIT_DATA", "is 390 MiB", "ulimit -d 2097152"),
+        ("-f 100", "RLIMIT_FSIZE", "is ", "ulimit -f 262144"),
+    ] {
+        for verb in [&["demo"][..], &["run", "no-driver"], &["test"], &["boot"], &["bench", "nt-host"], &["driver"]] {
+            let output = limited(limit, &project.harness(verb));
+            let text = said(&output);
+            assert_eq!(output.status.code(), HOST, "{verb:?} under {limit}: {text}");
+            assert!(text.contains(name) && text.contains(value) && text.contains(command), "{limit}: {text}");
+        }
+    }
+}
+
+#[test]
+fn doctor_finds_a_limit_that_is_too_low_and_a_folder_that_takes_no_file() {
+    let project = Project::new("sleep 1000", "sleep 1000");
+    let found = |output: &Output, what: &str| {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let report: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {}", said(output)));
+        let findings = report["findings"].as_array().unwrap();
+        findings
+            .iter()
+            .find(|finding| finding["what"] == what)
+            .cloned()
+            .unwrap_or_else(|| panic!("no {what} in {text}"))
+    };
+    let output = limited("-n 40", &project.harness(&["doctor", "--json"]));
+    assert_eq!(output.status.code(), HOST, "{}", said(&output));
+    let finding = found(&output, "open files");
+    assert_eq!(finding["state"], "missing");
+    assert!(finding["remedy"].as_str().unwrap().starts_with("ulimit -n 64"), "{finding}");
+
+    for nowhere in ["/proc/self/fdinfo", "/no/such/folder"] {
+        let output = project.harness(&["doctor", "--json"]).env("TMPDIR", nowhere).output().unwrap();
+        assert_eq!(output.status.code(), HOST, "{}", said(&output));
+        let finding = found(&output, "TMPDIR");
+        assert_eq!(finding["state"], "missing");
+        assert!(finding["detail"].as_str().unwrap().contains(nowhere), "{finding}");
+    }
+    let output = project.harness(&["doctor", "--json"]).env("CARGO_TARGET_DIR", "/proc/self/fdinfo/target").output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), HOST, "{}", said(&output));
+    assert_eq!(found(&output, "runs")["state"], "missing");
+    let output = project.harness(&["doctor", "--json"]).env("CARGO_HOME", "/proc/self/fdinfo").output().unwrap();
+    assert_eq!(found(&output, "cargo home")["state"], "missing");
+}
+
+#[test]
+fn a_temporary_folder_that_cannot_be_used_is_the_hosts_and_named() {
+    let project = Project::new("sleep 1000", "sleep 1000");
+    let long = project.path(&"x".repeat(120));
+    fs::create_dir(&long).unwrap();
+    for nowhere in [Path::new("/proc/self/fdinfo"), Path::new("/no/such/folder"), &long] {
+        let output = project.demo().env("TMPDIR", nowhere).output().unwrap();
+        let text = said(&output);
+        assert_eq!(output.status.code(), HOST, "{text}");
+        assert!(text.contains("TMPDIR"), "{text}");
+    }
+}
+
+#[test]
+fn a_limit_that_only_the_machines_processes_have_is_named_from_what_they_say() {
+    for (words, name) in [
+        ("qemu-system-x86_64: cannot set up guest memory 'mem': Cannot allocate memory", "RLIMIT_AS"),
+        ("Unexpected error in fdmon_io_uring_setup(): Too many open files", "RLIMIT_NOFILE"),
+        ("qemu: qemu_thread_create: Resource temporarily unavailable", "limit of processes"),
+    ] {
+        let project = Project::new("sleep 1000", &format!("echo \"{words}\" >&2; exit 1"));
+        let output = project.demo().output().unwrap();
+        let text = said(&output);
+        assert_eq!(output.status.code(), HOST, "{text}");
+        assert!(text.contains(name) && text.contains("remedy: "), "{text}");
+        let project = Project::new(&format!("echo \"{words}\" >&2; exit 70"), "sleep 1000");
+        let output = project.demo().output().unwrap();
+        assert_eq!(output.status.code(), HOST, "{}", said(&output));
+    }
+    let project = Project::new("kill -XFSZ $$", "sleep 1000");
+    let output = project.demo().output().unwrap();
+    assert_eq!(output.status.code(), HOST, "{}", said(&output));
+    assert!(said(&output).contains("RLIMIT_FSIZE"), "{}", said(&output));
+}
+
+#[test]
+fn a_process_that_is_killed_before_the_machine_runs_is_blamed_and_not_waited_for() {
+    const CARD: Option<i32> = Some(5);
+    const QEMU: Option<i32> = Some(6);
+    let waits = "exec sleep 1000";
+    for (card, qemu, code, words) in [
+        ("kill -KILL $$", waits, CARD, "the card did not start: SIGKILL from outside"),
+        ("kill -TERM $$", waits, CARD, "SIGTERM from outside"),
+        ("sleep 0.2; kill -SEGV $$", waits, CARD, "SIGSEGV"),
+        (waits, "kill -KILL $$", QEMU, "QEMU did not start: SIGKILL from outside"),
+        (waits, "kill -INT $$", QEMU, "SIGINT from outside"),
+        (
+            waits,
+            "echo 'terminating on signal 15 from pid 7 (sh)'; exit 0",
+            QEMU,
+            "SIGTERM from pid 7 (sh), from outside",
+        ),
+        (waits, "kill -ABRT $$", QEMU, "SIGABRT"),
+        // QEMU does not start without its card.
+        ("kill -KILL $$", "sleep 0.3; exit 1", CARD, "SIGKILL"),
+        ("exit 0", "sleep 0.3; exit 1", CARD, "exit status 0"),
+    ] {
+        let project = Project::new(card, qemu);
+        let begun = Instant::now();
+        let output = project.demo().env_remove("RUST_LOG").output().unwrap();
+        let text = said(&output);
+        assert_eq!(output.status.code(), code, "{card} | {qemu}: {text}");
+        assert!(text.contains(words), "{card} | {qemu}: {text}");
+        assert!(begun.elapsed() < LIMIT / 4, "{card} | {qemu} took {:?}", begun.elapsed());
+    }
+}
+
+/// Ends a run that a test has started, whatever becomes of the test.
+struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn runs(pid: i32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+fn pid_in(path: &Path) -> i32 {
+    fs::read_to_string(path).unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn a_harness_that_is_asked_to_leave_while_qemu_starts_leaves_at_once_and_leaves_nothing() {
+    let project = Project::new("exec sleep 1000", "exec sleep 1000");
+    for (signal, name) in [("TERM", "SIGTERM"), ("INT", "SIGINT")] {
+        let child = project.demo().stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut run = Started(child);
+        until("the run's temporary folder", || !entries(&project.path("tmp")).is_empty());
+        std::thread::sleep(Duration::from_millis(100));
+        let asked = Instant::now();
+        assert!(
+            Command::new("kill").args([&format!("-{signal}"), &run.0.id().to_string()]).status().unwrap().success()
+        );
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut run.0.stderr.take().unwrap(), &mut text).unwrap();
+        assert_eq!(run.0.wait().unwrap().code(), Some(130), "{text}");
+        assert!(text.contains(name), "{text}");
+        assert!(asked.elapsed() < LIMIT / 4, "it took {:?}", asked.elapsed());
+        assert_eq!(entries(&project.path("tmp")), Vec::<PathBuf>::new());
+    }
+}
+
+#[test]
+fn what_a_killed_harness_leaves_is_gone_after_the_next_start() {
+    // A process that QEMU has started in turn does not end with the harness, as a compiler that cargo has started.
+    let project = Project::new("exec sleep 1000", "sleep 1000 & echo $! > \"$0.child\"; echo $$ > \"$0.pid\"; wait");
+    let mut command = project.demo();
+    let mut run = Started(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    until("the stand-in for QEMU", || project.path("qemu.pid").exists());
+    run.0.kill().unwrap();
+    run.0.wait().unwrap();
+    let (qemu, child) = (pid_in(&project.path("qemu.pid")), pid_in(&project.path("qemu.child")));
+    until("the harness's own children end with it", || !runs(qemu));
+    assert_eq!(entries(&project.path("tmp")).len(), 1, "there is nothing to sweep");
+    let folder = project.runs().pop().unwrap();
+    assert!(!folder.join("verdict.json").exists());
+    fs::create_dir(project.path("target/dmus/qemu.partial")).unwrap();
+    fs::File::create(project.path("target/dmus/lock")).unwrap();
+
+    let output = project.harness(&["doctor", "--sweep"]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    until("what the stand-in has started ends", || !runs(child));
+    assert_eq!(entries(&project.path("tmp")), Vec::<PathBuf>::new(), "{}", said(&output));
+    assert!(!project.path("target/dmus/qemu.partial").exists());
+    let verdict: Value = serde_json::from_slice(&fs::read(folder.join("verdict.json")).unwrap()).unwrap();
+    assert_eq!(verdict["class"], "interrupted");
+    assert!(!folder.join("dmus-owner").exists());
+}
+
+#[test]
+fn a_living_runs_things_are_not_swept_by_another_start() {
+    let project = Project::new("exec sleep 1000", "echo $$ > \"$0.pid\"; exec sleep 1000");
+    let mut run = Started(project.demo().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    until("the stand-in for QEMU", || project.path("qemu.pid").exists());
+    let output = project.harness(&["doctor", "--sweep"]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(entries(&project.path("tmp")).len(), 1, "{}", said(&output));
+    assert!(runs(pid_in(&project.path("qemu.pid"))), "{}", said(&output));
+    assert!(run.0.try_wait().unwrap().is_none());
+    assert!(!project.runs().pop().unwrap().join("verdict.json").exists());
+}

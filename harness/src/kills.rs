@@ -453,7 +453,7 @@ impl Subject<'_> {
     fn reach(&self, running: &mut Running, dice: &mut Dice) -> Result<Option<OwnedFd>, Error> {
         let deadline = Instant::now() + REACHED_MAX;
         let begun = |running: &Running| match self.phase {
-            Phase::Demo(step, _) => self.steps().iter().any(|begun| *begun == step),
+            Phase::Demo(step, _) => self.steps().contains(&step),
             Phase::Prompt => self.said().contains("subdevices:"),
             Phase::Contract | Phase::Bench => child_of(running.pid(), Process::Qemu).is_some(),
         };

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, getuid};
@@ -40,9 +40,29 @@ pub struct LimitError {
     sentence: String,
     /// The command that raises it.
     remedy: String,
+    /// The limits of processes that it may be.
+    limits: &'static [Limit],
 }
 
 impl LimitError {
+    /// Takes the value from what the process itself had, as `/proc/PID/limits` said: a wrapper may have given it less than
+    /// this process has.
+    #[must_use]
+    pub fn of_process(self, process: &str, table: &str) -> Self {
+        let found = self.limits.iter().find_map(|limit| Some((*limit, limit.in_table(table)?)));
+        let Some((limit, value)) = found.filter(|(limit, value)| limit.current() != Some(*value)) else { return self };
+        Self {
+            sentence: format!(
+                "the limit of {} ({}) of {process} is {}",
+                limit.text(),
+                limit.name(),
+                limit.value(Some(value))
+            ),
+            remedy: format!("raise it where {process} is started: {}", limit.raise(limit.enough(Some(value)))),
+            ..self
+        }
+    }
+
     /// Says what could not be done, where that is known better than by the limit's finder.
     #[must_use]
     pub fn during(self, what: impl Into<String>) -> Self {
@@ -125,6 +145,31 @@ impl Limit {
         getrlimit(self.resource()).current
     }
 
+    /// What it is by a table like `/proc/PID/limits`; `None` for no limit.
+    fn in_table(self, table: &str) -> Option<u64> {
+        let name = match self {
+            Self::OpenFiles => "Max open files",
+            Self::AddressSpace => "Max address space",
+            Self::Data => "Max data size",
+            Self::Processes => "Max processes",
+            Self::FileSize => "Max file size",
+            Self::ProcessorTime => "Max cpu time",
+        };
+        table.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+    }
+
+    /// Itself alone, as a list.
+    const fn alone(self) -> &'static [Self] {
+        match self {
+            Self::OpenFiles => &[Self::OpenFiles],
+            Self::AddressSpace => &[Self::AddressSpace],
+            Self::Data => &[Self::Data],
+            Self::Processes => &[Self::Processes],
+            Self::FileSize => &[Self::FileSize],
+            Self::ProcessorTime => &[Self::ProcessorTime],
+        }
+    }
+
     /// A value as the shell's `ulimit` counts it, and the option that sets it.
     const fn shell(self) -> (&'static str, u64) {
         match self {
@@ -186,6 +231,7 @@ impl Limit {
                 self.value(Some(needed))
             ),
             remedy: self.raise(Some(needed)),
+            limits: self.alone(),
         }
     }
 
@@ -201,6 +247,7 @@ impl Limit {
             what: "a process reached a limit of this host".into(),
             sentence: format!("the limit of {} ({}) is {}{whose}", self.text(), self.name(), self.value(current)),
             remedy: self.raise(self.enough(current)),
+            limits: self.alone(),
         }
     }
 
@@ -286,13 +333,13 @@ fn field(status: &str, name: &str) -> Option<u64> {
 
 /// The number of an error of a call, which libraries wrap to say what the call was about.
 fn number(error: &io::Error) -> Option<Errno> {
-    let mut found = Errno::from_io_error(error);
-    let mut inner: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
-    while let (None, Some(cause)) = (found, inner) {
-        found = cause.downcast_ref().and_then(Errno::from_io_error);
-        inner = cause.source();
-    }
-    found
+    let in_text = || {
+        // A wrapped error keeps the words of the standard library, though not the number.
+        let text = error.to_string();
+        let digits = text.rsplit_once("(os error ")?.1.split(')').next()?.parse().ok()?;
+        Some(Errno::from_raw_os_error(digits))
+    };
+    Errno::from_io_error(error).or_else(in_text)
 }
 
 /// The limit behind an error of a call, if a limit is behind it.
@@ -326,8 +373,11 @@ pub fn of_end(ended: Ended) -> Option<LimitError> {
     }
 }
 
+type Words = &'static [&'static str];
+type Find = fn() -> LimitError;
+
 /// How programs word that a limit was reached.
-const WORDS: [(&[&str], fn() -> LimitError); 5] = [
+const WORDS: [(Words, Find); 5] = [
     (
         &[
             "Too many open files",
@@ -399,6 +449,7 @@ fn memory() -> LimitError {
             available.unwrap_or(0) >> 10
         ),
         remedy: "free some memory (free -m), or lift the limit that a wrapper set: ulimit -v unlimited".into(),
+        limits: &[Limit::AddressSpace, Limit::Data],
     }
 }
 
@@ -411,6 +462,7 @@ fn processes() -> LimitError {
             what: "a process got no further thread or process".into(),
             sentence: format!("the control group's limit of processes (pids.max) is {most}"),
             remedy: "raise it, for a container with --pids-limit, for a service with TasksMax=".into(),
+            limits: &[],
         },
         _ => Limit::Processes.reached(),
     }
@@ -422,30 +474,24 @@ fn host_wide(text: &str, file: &str, remedy: &str) -> LimitError {
         what: "a process reached a limit of this host".into(),
         sentence: format!("the limit of {text} ({file}) is {}", value.trim()),
         remedy: format!("as root, {remedy}"),
+        limits: &[],
     }
 }
 
 /// The disk is full under a folder, or under one that is not known.
 #[must_use]
 pub fn disk_full(path: Option<&Path>) -> LimitError {
-    let temporary = std::env::temp_dir();
-    let places = path.map_or_else(|| vec![temporary.clone()], |path| vec![path.to_owned()]);
-    let free = |path: &PathBuf| {
-        let place = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
-        let free = rustix::fs::statvfs(place).map_or(0, |found| (found.f_bavail * found.f_frsize) >> 20);
-        format!("{free} MiB are free under {}", place.display())
-    };
-    let under_temporary = path.is_some_and(|path| path.starts_with(&temporary));
+    let place = path.map_or_else(std::env::temp_dir, Path::to_path_buf);
+    let place = place.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/"));
+    let free = rustix::fs::statvfs(place).map_or(0, |found| (found.f_bavail * found.f_frsize) >> 20);
     LimitError {
         what: "the disk is full".into(),
-        sentence: places.iter().map(free).collect::<Vec<_>>().join(", "),
-        remedy: if under_temporary {
-            "free some space there, or set TMPDIR to a folder on a larger disk".into()
-        } else {
-            "free some space (cargo clean, or delete target/dmus/runs), or set TMPDIR and CARGO_TARGET_DIR to folders \
-             on a larger disk"
-                .into()
-        },
+        sentence: format!("{free} MiB are free under {}", place.display()),
+        remedy:
+            "free some space there (cargo clean, or delete target/dmus/runs), or use a larger disk: TMPDIR names the \
+                 folder of temporary files, CARGO_TARGET_DIR that of builds and runs"
+                .into(),
+        limits: &[],
     }
 }
 
@@ -495,6 +541,22 @@ mod tests {
         assert!(sentence(signal_hook::consts::SIGXCPU).contains("RLIMIT_CPU"));
         assert_eq!(sentence(signal_hook::consts::SIGKILL), "");
         assert_eq!(of_end(Ended::Exit(0)), None);
+    }
+
+    #[test]
+    fn the_limit_of_a_process_goes_before_that_of_the_harness() {
+        let table = "Limit                     Soft Limit           Hard Limit           Units\n\
+                     Max open files            30                   4096                 files\n\
+                     Max address space         500000000            unlimited            bytes\n\
+                     Max data size             unlimited            unlimited            bytes\n";
+        let said = |text: &str| of_text(text).unwrap().of_process("QEMU", table);
+        let files = said("Too many open files");
+        assert!(files.to_string().contains("(RLIMIT_NOFILE) of QEMU is 30"), "{files}");
+        assert!(files.remedy.contains("ulimit -n 64"), "{}", files.remedy);
+        let memory = said("Cannot allocate memory");
+        assert!(memory.to_string().contains("(RLIMIT_AS) of QEMU is 476 MiB"), "{memory}");
+        let disk = said("No space left on device");
+        assert!(!disk.to_string().contains("QEMU"), "{disk}");
     }
 
     #[test]

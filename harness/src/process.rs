@@ -117,6 +117,8 @@ pub struct Process {
     child: Child,
     ended: Option<Ended>,
     log: PathBuf,
+    /// Its limits as they were seen last: a process that has ended has none.
+    limits: String,
 }
 
 impl Process {
@@ -151,7 +153,7 @@ impl Process {
         command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).process_group(0);
         end_with_harness_and_pass(&mut command, passed.iter().map(|file| file.as_raw_fd()).collect());
         let child = command.spawn().map_err(|source| SpawnError::Program { program, source })?;
-        Ok(Self { child, ended: None, log: log.into() })
+        Ok(Self { child, ended: None, log: log.into(), limits: String::new() })
     }
 
     /// A descriptor that becomes readable when it ends.
@@ -173,6 +175,22 @@ impl Process {
             self.ended = Some(status.into());
         }
         self.ended
+    }
+
+    /// Notes which limits it has, while it lives: a wrapper may have changed them since it was started.
+    pub fn note_limits(&mut self) {
+        if let Ok(table) = fs::read_to_string(format!("/proc/{}/limits", self.child.id()))
+            && self.ended.is_none()
+            && !table.is_empty()
+        {
+            self.limits = table;
+        }
+    }
+
+    /// The limits that were noted last, as `/proc/PID/limits` words them.
+    #[must_use]
+    pub fn limits(&self) -> &str {
+        &self.limits
     }
 
     /// Waits for its end, at most as long as said.

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::MachineError;
 use crate::hash::hex;
 use crate::interrupt;
+use crate::limits::{self, LimitError};
 use crate::process::{Ended, Freezer, Process};
 
 /// How the card keeps time.
@@ -288,6 +289,17 @@ impl Card {
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Option<Ended> {
         self.process.ended()
+    }
+
+    /// Notes which limits it has, while it lives.
+    pub(super) fn note_limits(&mut self) {
+        self.process.note_limits();
+    }
+
+    /// The limit of the host that it has reached, by its end and its words.
+    pub(super) fn limit_reached(&mut self) -> Option<LimitError> {
+        let found = limits::of_program(self.ended(), &self.tail())?;
+        Some(found.of_process("the card", self.process.limits()))
     }
 
     /// A descriptor that becomes readable when it ends.

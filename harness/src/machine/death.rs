@@ -6,7 +6,7 @@ use std::time::Duration;
 use signal_hook::consts::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
 
 use super::card::{CARD_LEFT, CARD_LOST_CONNECTION};
-use crate::limits::{self, LimitError};
+use crate::limits;
 use crate::process::Ended;
 
 /// How QEMU ends when it uses a card that has gone: it aborts.
@@ -51,15 +51,13 @@ pub struct Death {
     pub followed: Option<(Ended, Duration)>,
     /// The last lines that the card said, and QEMU.
     pub last_words: (String, String),
-    /// The limit of the host that is behind it.
-    pub limit: Option<LimitError>,
 }
 
 impl Death {
     /// A death of which nothing else is known.
     #[must_use]
     pub const fn of(part: Part, ended: Ended) -> Self {
-        Self { part, ended, asked: None, followed: None, last_words: (String::new(), String::new()), limit: None }
+        Self { part, ended, asked: None, followed: None, last_words: (String::new(), String::new()) }
     }
 
     /// Whether it was something outside the machine that ended it.

@@ -17,7 +17,7 @@ use super::qmp::{Answers, Qmp};
 use super::{Death, GuestMemory, MachineError};
 use crate::failure::FileError;
 use crate::interrupt;
-use crate::limits;
+use crate::limits::{self, LimitError};
 use crate::process::{Ended, Process};
 use crate::provision::{QEMU_DEVICE, capture};
 use crate::session::Health;
@@ -142,9 +142,9 @@ impl Machine {
         if interrupt::asked() {
             return Err(MachineError::Interrupted);
         }
-        let ended = machine.wait(START_GRACE);
+        machine.wait(START_GRACE);
         let tail = machine.tail();
-        if let Some(limit) = limits::of_program(ended, &tail) {
+        if let Some(limit) = machine.limit_reached() {
             return Err(limit.during("QEMU did not start").into());
         }
         let death = machine.death();
@@ -212,7 +212,22 @@ impl Machine {
 
     /// Waits until the monitor answers, or QEMU has ended, or `worth_it` says that there is nothing to wait for.
     pub(super) fn connect(&mut self, worth_it: &mut dyn FnMut() -> bool) -> io::Result<()> {
-        self.qmp.connect(worth_it)
+        let Self { process, qmp, .. } = self;
+        qmp.connect(&mut || {
+            process.note_limits();
+            worth_it()
+        })
+    }
+
+    /// Notes which limits it has, while it lives.
+    pub(super) fn note_limits(&mut self) {
+        self.process.note_limits();
+    }
+
+    /// The limit of the host that it has reached, by its end and its words.
+    pub(super) fn limit_reached(&mut self) -> Option<LimitError> {
+        let found = limits::of_program(self.ended(), &self.tail())?;
+        Some(found.of_process("QEMU", self.process.limits()))
     }
 
     /// A descriptor that becomes readable when it ends.

@@ -15,7 +15,7 @@ use super::death::{Death, Ends, Part, may_follow_card};
 use super::qmp::Answers;
 use super::{Boot, Card, GuestMemory, Machine, MachineError, MachineOptions, guest_exit};
 use crate::interrupt;
-use crate::limits::{self, LimitError};
+use crate::limits::LimitError;
 use crate::process::Ended;
 use crate::session::Health;
 
@@ -132,6 +132,7 @@ impl Rig {
         let watch = Watch::start(card.pidfd().map_err(resource)?, machine.pidfd().map_err(resource)?);
         let mut rig = Self { machine, card, watch: watch.map_err(resource)?, found: None, started: false };
         let card = &mut rig.card;
+        card.note_limits();
         match rig.machine.connect(&mut || card.ended().is_none() && !interrupt::asked()) {
             Ok(()) => {
                 rig.started = true;
@@ -198,7 +199,11 @@ impl Rig {
     /// Finds the first death, once at least one process has ended.
     fn decide(&mut self) -> Option<Death> {
         match (self.machine.ended(), self.card.ended()) {
-            (None, None) => return None,
+            (None, None) => {
+                self.machine.note_limits();
+                self.card.note_limits();
+                return None;
+            }
             // The card leaves like this when QEMU has left, too.
             (None, Some(CARD_LEFT | CARD_LOST_CONNECTION)) if !self.qemu_is_ending() => {
                 return Some(self.tell(Part::Card));
@@ -278,7 +283,6 @@ impl Rig {
             Part::Card => self.card.asked(),
             Part::Qemu => self.machine.asked(),
         };
-        death.limit = limits::of_end(death.ended).or_else(|| self.limit());
         death
     }
 }
@@ -303,9 +307,7 @@ impl Health for Rig {
     }
 
     fn limit(&mut self) -> Option<LimitError> {
-        let limit =
-            self.card.ended().and_then(limits::of_end).or_else(|| self.machine.ended().and_then(limits::of_end));
-        limit.or_else(|| limits::of_text(&self.card.tail())).or_else(|| limits::of_text(&self.machine.tail()))
+        self.card.limit_reached().or_else(|| self.machine.limit_reached())
     }
 }
 
@@ -314,11 +316,10 @@ impl Health for Machine {
     fn death(&mut self) -> Option<Death> {
         let ended = self.ended()?;
         let asked = self.asked();
-        let limit = self.limit();
-        Some(Death { asked, last_words: (String::new(), self.tail()), limit, ..Death::of(Part::Qemu, ended) })
+        Some(Death { asked, last_words: (String::new(), self.tail()), ..Death::of(Part::Qemu, ended) })
     }
 
     fn limit(&mut self) -> Option<LimitError> {
-        limits::of_program(self.ended(), &self.tail())
+        self.limit_reached()
     }
 }

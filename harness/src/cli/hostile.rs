@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use dmus::artefacts::RunFolder;
 use dmus::failure::{Class, Error};
 use dmus::hostile::{Hostile, progress_line};
-use dmus::provision::{Artefact, Overrides, Provisioner, Workspace};
+use dmus::provision::{Artefact, Overrides, Provisioner};
 use serde_json::{Value, json};
 
 use super::Outcome;
 use super::args::RunArguments;
 use super::print::{error_line, out};
 use super::terminal::Terminal;
+use super::verbs::workspace;
 
 /// What `run` calls it.
 const NAME: &str = "hostile";
@@ -36,7 +37,7 @@ pub(super) fn refuse_soak(arguments: &RunArguments) -> Class {
 
 pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let terminal = Terminal::new();
-    let workspace = Workspace::find()?;
+    let workspace = workspace(&terminal)?;
     let overrides = Overrides { qemu: arguments.machine.qemu.clone(), driver: None };
     let provisioner = Provisioner::new(&workspace, overrides, &terminal)?;
     let (qemu, card) = (provisioner.resolve(Artefact::Qemu)?, provisioner.resolve(Artefact::Card)?);

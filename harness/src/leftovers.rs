@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
@@ -122,7 +122,8 @@ impl Scratch {
     /// # Errors
     /// The folder cannot be made or written.
     pub fn under(parent: &Path) -> Result<Self, FileError> {
-        let made = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent);
+        let private = fs::Permissions::from_mode(0o700);
+        let made = tempfile::Builder::new().prefix(PREFIX).permissions(private).tempdir_in(parent);
         let folder = made.map_err(FileError::own("create a folder in", parent))?;
         let mark = Mark::put(folder.path())?;
         Ok(Self { folder, _mark: mark })
@@ -449,6 +450,8 @@ mod tests {
         let inner = Scratch::under(parent.path()).unwrap();
         let path = inner.path().to_owned();
         assert!(path.join(MARK).is_file());
+        // Whoever reaches a socket in it speaks with the card.
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
         drop(inner);
         assert!(!path.exists());
     }

@@ -131,6 +131,12 @@ impl Process {
         Ok(Self { child, ended: None, log: log.into() })
     }
 
+    /// Its number, which is its own until it has been waited for.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Option<Ended> {
         if self.ended.is_none()

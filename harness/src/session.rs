@@ -161,6 +161,11 @@ pub trait Health {
     /// Who has died.
     fn death(&mut self) -> Option<Death>;
 
+    /// How long something behind the line, or the harness, was not let run by the host so far.
+    fn stood_still(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Whether there is anybody who could.
     fn is_mortal(&self) -> bool {
         true
@@ -180,6 +185,18 @@ impl Health for Immortal {
         false
     }
 }
+
+/// When a step has taken too long. Time in which the host did not let it run does not count.
+#[derive(Clone, Copy)]
+struct Deadline {
+    at: Instant,
+    /// What had stood still when it was set.
+    stood_still: Duration,
+}
+
+/// How often we look again when a step has taken too long, before it is said: the thread that sees whether the harness
+/// itself stood still may not have had its turn yet.
+const LOOKS_AGAIN: u32 = 4;
 
 enum Arrival {
     Message(ToHost),
@@ -283,7 +300,7 @@ impl<'a, H: Health> Session<'a, H> {
     /// # Errors
     /// [`SessionError`].
     pub fn ready(&mut self) -> Result<Instant, SessionError> {
-        let deadline = Instant::now() + self.limit;
+        let deadline = self.deadline(self.limit);
         loop {
             let (at, message) = self.next("boot the guest", deadline)?;
             if let ToHost::Event(guest_protocol::Event::Ready) = message {
@@ -310,7 +327,7 @@ impl<'a, H: Health> Session<'a, H> {
             // A line that broke says nothing about why; those behind it do.
             return Err(if error.kind() == io::ErrorKind::BrokenPipe { self.last_words(step) } else { error.into() });
         }
-        let mut deadline = Instant::now() + self.limit;
+        let mut deadline = self.deadline(self.limit);
         let mut furthest = (0, 0);
         loop {
             match self.next(step, deadline)?.1 {
@@ -324,7 +341,7 @@ impl<'a, H: Health> Session<'a, H> {
                     self.last_seen = format!(" (it had got to frame {frames}, event {events})");
                     if (frames, events) > furthest {
                         furthest = (frames, events);
-                        deadline = Instant::now() + self.limit;
+                        deadline = self.deadline(self.limit);
                     }
                     on_progress(frames, events);
                 }
@@ -335,7 +352,7 @@ impl<'a, H: Health> Session<'a, H> {
 
     /// Waits for a bug check that was provoked.
     pub fn bug_check(&mut self, limit: Duration) -> Option<BugCheck> {
-        let deadline = Instant::now() + limit;
+        let deadline = self.deadline(limit);
         loop {
             match self.next("look where the guest hangs", deadline) {
                 Ok(_) => {}
@@ -353,13 +370,31 @@ impl<'a, H: Health> Session<'a, H> {
         }
     }
 
+    /// So long from now.
+    fn deadline(&self, limit: Duration) -> Deadline {
+        Deadline { at: Instant::now() + limit, stood_still: self.health.stood_still() }
+    }
+
+    /// How much of the time is left.
+    fn left(&self, deadline: Deadline) -> Duration {
+        let since = self.health.stood_still().saturating_sub(deadline.stood_still);
+        (deadline.at + since).saturating_duration_since(Instant::now())
+    }
+
     /// The next message. Logs, console text, bug checks and deaths are dealt with here.
-    fn next(&mut self, step: &str, deadline: Instant) -> Result<(Instant, ToHost), SessionError> {
+    fn next(&mut self, step: &str, deadline: Deadline) -> Result<(Instant, ToHost), SessionError> {
+        let mut looks_again = 0;
         loop {
             if interrupt::asked() {
                 return Err(SessionError::Interrupted(step.into()));
             }
-            let wait = deadline.saturating_duration_since(Instant::now());
+            let mut wait = self.left(deadline);
+            if !wait.is_zero() {
+                looks_again = 0;
+            } else if looks_again < LOOKS_AGAIN {
+                looks_again += 1;
+                wait = LOOK_AROUND;
+            }
             match self.incoming.recv_timeout(wait.min(LOOK_AROUND)) {
                 Ok((at, Arrival::Message(message))) => {
                     if let Some(message) = self.hear(at, message)? {

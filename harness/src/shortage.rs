@@ -324,8 +324,8 @@ fn boot(
         kernel: stage.kit.nt_host.clone(),
         driver: Some(stage.kit.driver.clone()),
         guest_options: match refuse {
-            None => "log=info\nallocations=report\n".into(),
-            Some(hash) => format!("log=info\nallocations=report\nrefuse={hash:016x}\n"),
+            None => "log=info\ntime=run\nallocations=report\n".into(),
+            Some(hash) => format!("log=info\ntime=run\nallocations=report\nrefuse={hash:016x}\n"),
         },
         card_socket: Some(sockets.machine),
     };
@@ -334,7 +334,7 @@ fn boot(
         Machine::start(&options, GuestMemory::new(MEMORY)?, &Boot { log: &qemu_log, scratch: scratch.path() })?;
     let line = machine.line.try_clone().map_err(SessionError::Line)?;
     let console: File = folder.create_file(&format!("console-{label}.log"))?;
-    let mut session = Session::new(line, Rig { machine, card }, shortage.timeout, Some(console), observer)
+    let mut session = Session::new(line, Rig::new(machine, card), shortage.timeout, Some(console), observer)
         .map_err(SessionError::Line)?;
     session.ready()?;
     session.hello()?;

@@ -17,12 +17,20 @@ use guest_protocol::{BugCheck, Bulk, Pace, PinFactory, Play, Request};
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn guest(fault: Option<Fault>, filters: Vec<(String, Vec<PinFactory>)>) -> (Session<'static, Immortal>, GuestMemory) {
+    guest_with(Immortal, fault, filters)
+}
+
+fn guest_with<H: Health>(
+    health: H,
+    fault: Option<Fault>,
+    filters: Vec<(String, Vec<PinFactory>)>,
+) -> (Session<'static, H>, GuestMemory) {
     let memory = GuestMemory::new(64 << 20).unwrap();
     let (ours, theirs) = UnixStream::pair().unwrap();
     let fake = FakeGuest { memory: memory.share().unwrap(), driver_sha256: [7; 32], filters, fault };
     // Ends when the session is dropped.
     drop(fake.serve(theirs));
-    (Session::new(ours, Immortal, LIMIT, None, &Silent).unwrap(), memory)
+    (Session::new(ours, health, LIMIT, None, &Silent).unwrap(), memory)
 }
 
 fn filters() -> Vec<(String, Vec<PinFactory>)> {
@@ -35,9 +43,9 @@ fn play(session: &mut Session<'static, Immortal>, memory: &GuestMemory) -> Resul
 }
 
 /// The same; the last step may take so long.
-fn play_within(
+fn play_within<H: Health>(
     limit: Duration,
-    session: &mut Session<'static, Immortal>,
+    session: &mut Session<'static, H>,
     memory: &GuestMemory,
 ) -> Result<Vec<u8>, SessionError> {
     session.ready()?;
@@ -121,6 +129,7 @@ fn a_bug_check_is_passed_on_whole() {
         name: "DRIVER_IRQL_NOT_LESS_OR_EQUAL".into(),
         parameters: [1, 2, 3, 4],
         rule: None,
+        waited_ms: 0,
         message: "m".into(),
         function: "f".into(),
         irql: 5,
@@ -139,6 +148,32 @@ fn a_guest_that_hangs_is_left_when_the_time_is_up() {
     let error = play_within(Duration::from_millis(300), &mut session, &memory).unwrap_err();
     assert_eq!(error.class(), Class::Timeout);
     assert!(error.to_string().contains("stream the song"), "{error}");
+}
+
+/// A machine that its host does not let run for a second.
+struct Stalled(std::time::Instant);
+
+impl Stalled {
+    const FOR: Duration = Duration::from_secs(1);
+}
+
+impl Health for Stalled {
+    fn death(&mut self) -> Option<Death> {
+        None
+    }
+
+    fn stood_still(&self) -> Duration {
+        self.0.elapsed().min(Self::FOR)
+    }
+}
+
+#[test]
+fn time_in_which_the_host_lets_nothing_run_is_not_the_steps() {
+    let begun = std::time::Instant::now();
+    let (mut session, memory) = guest_with(Stalled(begun), Some(Fault::HangAtPlay), filters());
+    let error = play_within(Duration::from_millis(300), &mut session, &memory).unwrap_err();
+    assert_eq!(error.class(), Class::Timeout);
+    assert!(begun.elapsed() >= Stalled::FOR, "it was given up after {:?}", begun.elapsed());
 }
 
 #[test]
@@ -203,6 +238,7 @@ fn the_last_report_is_heard_although_the_line_has_ended() {
         name: "SYSTEM_THREAD_EXCEPTION_NOT_HANDLED".into(),
         parameters: [0; 4],
         rule: None,
+        waited_ms: 0,
         message: String::new(),
         function: String::new(),
         irql: 0,

@@ -18,6 +18,7 @@ const EXIT_CODES: &str = "Exit codes:
    7  something needed is missing and could not be brought in
    8  a song, bank, scenario or driver image is malformed
    9  the host is in the way: disk, memory, permissions
+  11  the host stalled: it did not let the card or QEMU run until a time-out of the driver's ran out; run it again
   70  a bug of the harness
  130  interrupted";
 

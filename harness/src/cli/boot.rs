@@ -72,7 +72,8 @@ pub(super) fn boot(arguments: &BootArguments) -> Outcome {
     let observer = Verbose;
     let line = machine.line.try_clone().map_err(SessionError::Line)?;
     let limit = Duration::from_secs(arguments.machine.timeout);
-    let mut session = Session::new(line, Rig { machine, card }, limit, None, &observer).map_err(SessionError::Line)?;
+    let mut session =
+        Session::new(line, Rig::new(machine, card), limit, None, &observer).map_err(SessionError::Line)?;
     session.ready()?;
     let hello = session.hello()?;
     out(&format!("{} with {} MiB; `help` says what can be said", hello.guest, hello.memory >> 20));

@@ -10,7 +10,7 @@ use dmus::conditions::Conditions;
 use dmus::doctor::{self, State};
 use dmus::driver_file;
 use dmus::event::{Event, Observer, TestResult};
-use dmus::failure::{Class, Diagnosed, Error, FileError};
+use dmus::failure::{Class, Diagnosed, Error, FileError, HOST_STALLED_REMEDY};
 use dmus::machine::{CardOptions, Firmware};
 use dmus::midi::Song;
 use dmus::perform::{Performance, PerformanceFailure, Stage, Verdict, perform};
@@ -111,7 +111,7 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
     match result {
         Ok(verdict) => {
             show_verdict(&verdict, arguments, &reproduce);
-            Ok((!verdict.passed()).then_some(Class::TestFailed))
+            Ok((!verdict.passed()).then(|| verdict.class_of_failure()))
         }
         Err(failure) => {
             show_failure(&failure, performance.conditions, &reproduce, arguments.json);
@@ -128,6 +128,7 @@ fn show_verdict(verdict: &Verdict, arguments: &DemoArguments, reproduce: &str) {
             "skipped": 0,
             "artefacts": [verdict.artefacts],
             "bit_identical": verdict.bit_identical,
+            "class": (!verdict.passed()).then(|| verdict.class_of_failure()),
             "frames": verdict.frames,
             "peak": verdict.peak,
             "interrupts": verdict.counters.interrupts,
@@ -174,6 +175,13 @@ fn show_verdict(verdict: &Verdict, arguments: &DemoArguments, reproduce: &str) {
         out(&format!("written      {}", path.display()));
     }
     out(&format!("artefacts    {}", verdict.artefacts.display()));
+    if !verdict.passed() && verdict.class_of_failure() == Class::HostStalled {
+        out(&format!("verdict      FAILED: {}", verdict.standstills));
+        out("             a time-out of the driver's may have run out meanwhile, and what it played is not compared");
+        out(&format!("remedy       {HOST_STALLED_REMEDY}"));
+        out(&format!("reproduce    {reproduce}"));
+        return;
+    }
     match verdict.difference {
         None if verdict.audible => out("verdict      bit-identical to the offline render"),
         None => out("verdict      FAILED: bit-identical to the offline render, but silent"),

@@ -137,7 +137,7 @@ pub(crate) fn sit(
         firmware: context.stage.firmware,
         kernel: kit.nt_host.clone(),
         driver: Some(kit.driver.clone()),
-        guest_options: context.conditions.guest_options("info"),
+        guest_options: context.conditions.guest_options("info", card_options.clock),
         processors: context.conditions.processors,
         card_socket: Some(sockets.machine),
     };
@@ -147,8 +147,13 @@ pub(crate) fn sit(
     let line = rig.machine.line.try_clone().map_err(SessionError::Line)?;
     let console = folder.create_file("console.log")?;
     let mut session = Session::new(line, rig, context.timeout, Some(console), &timeline).map_err(SessionError::Line)?;
-    let result = examine(&mut session, findings, script, context.timeout);
-    if let Err(Setback::Failed(Error::Session(SessionError::BugCheck(found)))) = &result {
+    let result = examine(&mut session, findings, script, context.timeout).map_err(|setback| match setback {
+        Setback::Failed(error) => Setback::Failed(error.after(session.health.watch.standstills())),
+        other => other,
+    });
+    if let Err(Setback::Failed(error)) = &result
+        && let Error::Session(SessionError::BugCheck(found)) = error.underlying()
+    {
         let places = bug_check::places(&found.stack, Some(&kit.driver), Some(&kit.nt_host));
         let again = bug_check::again(context.conditions, &context.reproduce);
         folder.write("bug-check.txt", bug_check::report(found, &places) + &again)?;

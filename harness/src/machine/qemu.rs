@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::qmp::Qmp;
 use super::{GuestMemory, MachineError};
 use crate::failure::FileError;
-use crate::process::{Ended, Process};
+use crate::process::{Ended, Freezer, Process};
 use crate::provision::{QEMU_DEVICE, capture};
+use crate::standstill::{OnPurpose, Watched, Who};
 
 /// The card's queues (the datasheet's five: control, midi-out, midi-in, wave, news).
 pub const CARD_QUEUES: u32 = 5;
@@ -180,6 +181,18 @@ impl Machine {
                 Err(MachineError::QemuNotStarted { ended, tail: process.tail() })
             }
         }
+    }
+
+    /// Stops QEMU as a busy host would.
+    #[must_use]
+    pub fn staller(&self) -> Freezer {
+        self.process.freezer()
+    }
+
+    /// What a watch needs of it.
+    #[must_use]
+    pub fn watched(&self) -> Watched {
+        Watched { who: Who::Qemu, pid: self.process.id(), on_purpose: OnPurpose::default() }
     }
 
     /// How it ended, if it has.

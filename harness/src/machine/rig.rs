@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Card, Machine};
 use crate::process::Ended;
 use crate::session::{Death, Health};
+use crate::standstill::Watch;
 
 /// How long one of both gets to become waitable after the other has noticed that it is gone: the kernel closes its sockets
 /// first and takes its memory back in between, which takes a busy machine a while.
@@ -22,10 +23,20 @@ const QEMU_LOST_CARD: Ended = Ended::Signal(6);
 /// QEMU and the card.
 #[derive(Debug)]
 pub struct Rig {
+    /// Sees when the host lets one of both not run. It ends before them.
+    pub watch: Watch,
     /// QEMU.
     pub machine: Machine,
     /// The card.
     pub card: Card,
+}
+
+impl Rig {
+    /// A machine that has started, and its card.
+    #[must_use]
+    pub fn new(machine: Machine, card: Card) -> Self {
+        Self { watch: Watch::begin(vec![card.watched(), machine.watched()]), machine, card }
+    }
 }
 
 impl Health for Rig {
@@ -35,6 +46,10 @@ impl Health for Rig {
             (machine @ Some(QEMU_LOST_CARD), None) => blame(machine, self.card.wait(GRACE)),
             (machine, card) => blame(machine, card),
         }
+    }
+
+    fn stood_still(&self) -> Duration {
+        self.watch.total()
     }
 }
 

@@ -547,17 +547,23 @@ fn play_in_time(
     let mut number = 1;
     loop {
         let result = play(scenario, case, built.clone(), context, conditions, folder, reproduce)?;
-        let counters = result.as_ref().map(|verdict| verdict.card.counters).unwrap_or_default();
-        let held_up = counters.underruns > 0 || counters.events_late > 0;
-        if case.clock != Clock::Realtime || !held_up || number == PERFORMANCES_MAX {
+        let why = match &result {
+            Ok(verdict) if verdict.card.counters.underruns > 0 || verdict.card.counters.events_late > 0 => {
+                let counters = verdict.card.counters;
+                format!("{} underruns, {} events late", counters.underruns, counters.events_late)
+            }
+            Ok(verdict) if !verdict.passed() && verdict.class_of_failure() == Class::HostStalled => {
+                verdict.standstills.to_string()
+            }
+            Err(failure) if failure.error.class() == Class::HostStalled => failure.error.to_string(),
+            _ => return Ok(result),
+        };
+        if case.clock != Clock::Realtime || number == PERFORMANCES_MAX {
             return Ok(result);
         }
-        context.observer.event(&Event::Warning {
-            text: format!(
-                "performance {number} was not in time ({} underruns, {} events late): once more",
-                counters.underruns, counters.events_late
-            ),
-        });
+        context
+            .observer
+            .event(&Event::Warning { text: format!("performance {number} was not in time ({why}): once more") });
         number += 1;
     }
 }
@@ -583,6 +589,7 @@ fn play(
         lead_ms: case.lead_ms,
         timeout: context.timeout,
         fault: scenario.fault,
+        stalls: scenario.stalls.clone(),
         conditions,
         restarts: scenario.machine.restarts,
         ..Performance::of(case.song.read()?)
@@ -610,7 +617,12 @@ fn judge(
                 }
             }
             if !test.violations.is_empty() {
-                test.class = Some(Class::TestFailed);
+                let class = verdict.class_of_failure();
+                if class == Class::HostStalled {
+                    let violations = std::mem::take(&mut test.violations).join("; ");
+                    test.violations = vec![format!("{}, and then: {violations}", verdict.standstills)];
+                }
+                test.class = Some(class);
             }
         }
         Err(failure) => {

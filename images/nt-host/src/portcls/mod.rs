@@ -9,7 +9,7 @@
 //! | kernel streaming properties and events | [`property`], [`answers`], [`events`], [`formats`], [`descriptor`] |
 //! | services that not every miniport takes | [`services`], [`registry_key`], [`unregister`], [`dma_channel`], [`content`], [`new_miniport`] |
 //! | how drivers' objects are called, and ours are made | [`slots`], [`com`], [`abi`], [`guids`] |
-//! | the contract, and what puts a driver to the test | [`rules`], [`probe`], [`exam`] |
+//! | the contract, and what puts a driver to the test | [`rules`], [`probe`], [`patience`], [`exam`] |
 
 #![cfg(any(test, target_os = "none"))]
 #![cfg_attr(
@@ -48,6 +48,7 @@ mod lock;
 #[cfg(target_os = "none")]
 mod new_miniport;
 mod new_stream;
+pub(crate) mod patience;
 pub(crate) mod pin;
 mod port;
 #[cfg(target_os = "none")]

@@ -22,6 +22,7 @@ use super::irql;
 use super::kernel;
 use super::lock::Lock;
 use super::new_stream::{NewStream, new_stream};
+use super::patience::Patience;
 use super::port::Port;
 use super::probe::probe;
 use super::property;
@@ -574,8 +575,8 @@ impl Pin {
     /// machine: or else it was never put to the test.
     pub(crate) fn starve(&self, what: u8) {
         if self.capture.is_some() {
-            let deadline = clock::now().saturating_add(NOTICE_PATIENCE);
-            while what == NOTHING && self.allocator.refusals() == 0 && clock::now() < deadline {
+            let patience = Patience::of(NOTICE_PATIENCE);
+            while what == NOTHING && self.allocator.refusals() == 0 && !patience.has_ended() {
                 kernel::pause();
             }
             rules::blame((what != NOTHING).then_some(rules::CAPTURE_EMPTY_POOL));
@@ -590,9 +591,10 @@ impl Pin {
 
     /// In STOP, waits until the stream has given every event back, or else `rule` is broken. `patience` in 100 ns units.
     pub(crate) fn expect_returned(&self, rule: &'static Rule, patience: i64, mut wait: impl FnMut()) {
-        let deadline = clock::now().saturating_add(patience);
+        let patience = Patience::of(patience);
         while self.allocator.events_out() > 0 {
-            if clock::now() > deadline {
+            if patience.has_ended() {
+                patience.was_in_vain();
                 violation(
                     "IMXF::SetState",
                     Broken::new(

@@ -234,7 +234,7 @@ impl Error {
             Self::Session(SessionError::Refused { failure, .. }) => {
                 matches!(failure.kind, FailureKind::Status(_) | FailureKind::Timeout)
             }
-            Self::Performance(PerformanceError::Short { .. }) => true,
+            Self::Performance(PerformanceError::Short { .. } | PerformanceError::Differs(_)) => true,
             _ => false,
         };
         if enough && !standstills.is_empty() {

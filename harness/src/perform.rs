@@ -214,6 +214,9 @@ pub enum PerformanceError {
     /// The card does not answer on its control socket, or refuses.
     #[error("the card's control socket: {0}")]
     Control(std::io::Error),
+    /// The PCM is another than the offline render.
+    #[error("the PCM differs from the offline render from frame {0} on")]
+    Differs(u64),
     /// Shut down, but not cleanly.
     #[error("the guest was asked to shut down, but QEMU ended with {0}")]
     BadEnd(String),
@@ -222,9 +225,11 @@ pub enum PerformanceError {
 impl Diagnosed for PerformanceError {
     fn class(&self) -> Class {
         match self {
-            Self::OtherDriver { .. } | Self::NoPins { .. } | Self::WrongFormatOpened { .. } | Self::Short { .. } => {
-                Class::TestFailed
-            }
+            Self::OtherDriver { .. }
+            | Self::NoPins { .. }
+            | Self::WrongFormatOpened { .. }
+            | Self::Short { .. }
+            | Self::Differs(_) => Class::TestFailed,
             Self::BadEnd(_) => Class::GuestCrashed,
             Self::Memory(_) | Self::Control(_) => Class::HarnessBug,
         }
@@ -237,7 +242,7 @@ impl Diagnosed for PerformanceError {
             Self::WrongFormatOpened { .. } => {
                 Some("NewStream must look at pin and format, and fail where they do not belong together".into())
             }
-            Self::Short { .. } | Self::Memory(_) | Self::Control(_) | Self::BadEnd(_) => None,
+            Self::Short { .. } | Self::Differs(_) | Self::Memory(_) | Self::Control(_) | Self::BadEnd(_) => None,
         }
     }
 }

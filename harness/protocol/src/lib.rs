@@ -197,11 +197,6 @@ pub enum Request {
     /// The device is gone: its registers read all ones from now on. `IRP_MN_SURPRISE_REMOVAL`; what is open stays open.
     /// → [`Reply::Done`]
     SurpriseRemoval,
-    /// Keep the processor at `DISPATCH_LEVEL`, so that no deferred procedure call runs. → [`Reply::Done`]
-    HoldDispatch {
-        /// How long; a second at most.
-        milliseconds: u32,
-    },
     /// Map a part of a range where a user-mode caller of this width would have it. → [`Reply::UserMapping`]
     MapUser {
         /// The part, within a range of [`Request::AllocateBulk`].

@@ -270,9 +270,15 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         observer: &terminal,
     };
     let mut report = Report::default();
-    for scenario in &scenarios {
-        terminal.event(&Event::Note { text: format!("{}: {}", scenario.name, scenario.title) });
-        report.append(run_scenario(scenario, &context)?);
+    for _ in 0..arguments.repeat {
+        for scenario in &scenarios {
+            terminal.event(&Event::Note { text: format!("{}: {}", scenario.name, scenario.title) });
+            let one = run_scenario(scenario, &context)?;
+            if let Some(contract) = one.contract.as_ref().filter(|_| arguments.repeat > 1) {
+                report.repeats.entry(scenario.name.clone()).or_default().count(contract);
+            }
+            report.append(one);
+        }
     }
     drop(terminal);
     if report.tests.is_empty() {
@@ -333,6 +339,9 @@ fn show_report(report: &Report) {
         if !contract.conditions.are_usual() {
             out(&format!("with {}", contract.conditions));
         }
+    }
+    for (scenario, repeats) in &report.repeats {
+        out(&format!("{scenario}:\n{}", repeats.table()));
     }
     report.low_resources.iter().for_each(|shortage| out(&shortage.table()));
     for row in &report.variants {
@@ -478,6 +487,7 @@ pub(super) fn shortage(arguments: &ShortageArguments) -> Outcome {
         seed: None,
         seeds: None,
         soak: None,
+        repeat: 1,
         machine: arguments.machine.clone(),
         json: arguments.json,
     })

@@ -1,7 +1,7 @@
 //! A sitting: card, QEMU and guest for one examination.
 
 use std::io::ErrorKind;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use guest_protocol::{Carries, Handle, PinFactory, Request, StreamFormat};
 
@@ -12,7 +12,7 @@ use crate::event::Timeline;
 use crate::failure::{Error, FileError};
 use crate::machine::{Boot, Card, CardOptions, CardSockets, GuestMemory, MachineOptions, Rig};
 use crate::perform::{PerformanceError, shut_down, start_machine};
-use crate::session::{OpenedFilter, Session, SessionError, StartedDevice};
+use crate::session::{Health, OpenedFilter, Session, SessionError, StartedDevice};
 
 /// Memory of a guest in bytes: the NT host, the driver's image and pool, and a few seconds of PCM.
 const MEMORY: u64 = 128 << 20;
@@ -107,9 +107,30 @@ impl Stand<'_, '_> {
         self.done("close a handle", Request::Close(handle))
     }
 
+    /// Patience of the harness: time in which the host lets something not run does not count.
+    pub(super) fn patience(&self, limit: Duration) -> Patience {
+        Patience { until: Instant::now() + limit, stood_still: self.session.health.stood_still() }
+    }
+
     /// Keeps what an examination counted.
     pub fn keep(&mut self, figures: Vec<guest_protocol::Figure>) {
         self.findings.figures.extend(figures.into_iter().map(|figure| (figure.name, figure.value)));
+    }
+}
+
+/// How long something is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    until: Instant,
+    /// What had stood still when it began.
+    stood_still: Duration,
+}
+
+impl Patience {
+    /// Whether it has lasted that long.
+    pub(super) fn has_ended(self, stand: &Stand<'_, '_>) -> bool {
+        let since = stand.session.health.stood_still().saturating_sub(self.stood_still);
+        Instant::now() > self.until + since
     }
 }
 

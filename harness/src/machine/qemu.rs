@@ -111,6 +111,8 @@ pub struct Boot<'a> {
 #[derive(Debug)]
 pub struct Machine {
     process: Process,
+    /// A test has stopped it.
+    stopped: OnPurpose,
     qmp: Qmp,
     /// The guest's serial line.
     pub line: UnixStream,
@@ -175,12 +177,18 @@ impl Machine {
         // From here on only QEMU holds its ends: when it ends, we see the ends of the lines.
         drop((guest_line, guest_qmp));
         match Qmp::connect(qmp) {
-            Ok(qmp) => Ok(Self { process, qmp, line, memory, command_line }),
+            Ok(qmp) => Ok(Self { process, stopped: OnPurpose::default(), qmp, line, memory, command_line }),
             Err(error) => {
                 let ended = process.wait(START_GRACE).map_or_else(|| error.to_string(), |ended| ended.to_string());
                 Err(MachineError::QemuNotStarted { ended, tail: process.tail() })
             }
         }
+    }
+
+    /// Stops QEMU where it is, or lets it go on: a guest whose processors run nothing for a while.
+    pub fn freeze(&mut self, frozen: bool) {
+        self.stopped.set(frozen);
+        self.process.freeze(frozen);
     }
 
     /// Stops QEMU as a busy host would.
@@ -192,7 +200,7 @@ impl Machine {
     /// What a watch needs of it.
     #[must_use]
     pub fn watched(&self) -> Watched {
-        Watched { who: Who::Qemu, pid: self.process.id(), on_purpose: OnPurpose::default() }
+        Watched { who: Who::Qemu, pid: self.process.id(), on_purpose: self.stopped.clone() }
     }
 
     /// How it ended, if it has.

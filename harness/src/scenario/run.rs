@@ -1,5 +1,6 @@
 //! Runs a scenario's cases and compares them with its expectations.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use super::file::MachineTable;
 use super::{BuiltDriver, Case, Scenario, Trial};
 use crate::artefacts::RunFolder;
 use crate::conditions::Conditions;
-use crate::contract::{self, Contract};
+use crate::contract::{self, Contract, Repeats};
 use crate::event::{Event, Observer, TestResult};
 use crate::failure::{Class, Diagnosed, Error};
 use crate::machine::{CardOptions, Clock};
@@ -128,6 +129,9 @@ pub struct Report {
     /// The contract, rule by rule, where it was put to the test.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contract: Option<Contract>,
+    /// The contract over several runs, rule by rule, of each scenario that puts it to the test.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub repeats: BTreeMap<String, Repeats>,
     /// Low resources: each stack of a driver that allocates, and what came of its failure.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub low_resources: Vec<ShortageReport>,

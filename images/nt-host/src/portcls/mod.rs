@@ -133,18 +133,6 @@ pub(crate) fn check_all_ones() {
     }
 }
 
-/// Keeps this processor at `DISPATCH_LEVEL`: no deferred procedure call runs meanwhile.
-pub(crate) fn hold_dispatch(milliseconds: u32) {
-    /// 100 ns units in a millisecond.
-    const MILLISECOND: i64 = 10_000;
-    let held = irql::Raised::to_dispatch();
-    let end = clock::now() + i64::from(milliseconds) * MILLISECOND;
-    while clock::now() < end {
-        core::hint::spin_loop();
-    }
-    drop(held);
-}
-
 /// Stops the guest, because a driver broke a rule of the contract in `function`.
 #[cfg(target_os = "none")]
 fn violation(function: &str, broken: rules::Broken) -> ! {

@@ -54,8 +54,8 @@ pub(crate) const RENDER_GUARD_BYTES: usize = 64;
 const PUT_TICKS_MAX: u64 = 1_000;
 
 /// How long a capture stream may take to notice that there are no events, 100 ns units: a driver may have nothing to
-/// capture.
-const NOTICE_PATIENCE: i64 = 20_000_000;
+/// capture, and an interrupt of a busy host's device comes late.
+const NOTICE_PATIENCE: i64 = 100_000_000;
 
 /// Most messages of one package: a chord has fewer.
 const PACKAGE_MESSAGES_MAX: usize = 16;

@@ -201,7 +201,7 @@ impl Diagnosed for Error {
 #[derive(Debug, thiserror::Error)]
 #[error("{standstills}, and then: {failed}")]
 pub struct HostStalled {
-    /// Who did not run, when and how long.
+    /// Which processes did not run, when and how long.
     pub standstills: Standstills,
     /// What failed.
     pub failed: Box<Error>,

@@ -104,7 +104,7 @@ pub struct Performance {
     pub out: Option<PathBuf>,
     /// Whom to kill, and when.
     pub fault: Option<Fault>,
-    /// Whom not to let run for a while, in this order.
+    /// Which processes stall while the song streams, in this order.
     pub stalls: Vec<Stall>,
     /// How events are handed over.
     pub delivery: Delivery,

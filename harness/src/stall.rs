@@ -12,7 +12,7 @@ use crate::process::Freezer;
 /// Between two looks at how far the card has got.
 const POLL: Duration = Duration::from_millis(1);
 
-/// Who is not let run.
+/// The processes that a stall stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stalled {
@@ -28,9 +28,9 @@ pub enum Stalled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stall {
-    /// Who.
+    /// Which processes.
     pub process: Stalled,
-    /// When: as soon as the card has rendered so many frames.
+    /// The moment: as soon as the card has rendered so many frames.
     pub at_frame: u64,
     /// How long.
     pub milliseconds: u64,

@@ -17,14 +17,14 @@ use serde::Serialize;
 /// How often processes are looked at: a look costs a fraction of a millisecond, and a standstill is measured to within two.
 const SAMPLE: Duration = Duration::from_millis(50);
 
-/// The shortest standstill that is kept. Drivers' time-outs are a second and more; a busy machine's scheduler takes tens of
+/// The shortest standstill that is kept. Few drivers have time-outs that are shorter; a busy machine's scheduler takes tens of
 /// milliseconds at a time.
-pub const SHORTEST: Duration = Duration::from_millis(500);
+pub const SHORTEST: Duration = Duration::from_millis(250);
 
 /// Most standstills that are kept of a run: what more there is only adds to the sum.
 const KEPT_MAX: usize = 64;
 
-/// Who stood still.
+/// A process that can stand still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Who {
@@ -49,7 +49,7 @@ impl fmt::Display for Who {
 /// A standstill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Standstill {
-    /// Whose.
+    /// Which process stood still.
     pub who: Who,
     /// When it began, in milliseconds after the watch began, which is when the machine has started.
     pub at_ms: u64,
@@ -126,7 +126,7 @@ impl OnPurpose {
 /// A process to watch.
 #[derive(Clone, Debug)]
 pub struct Watched {
-    /// Which.
+    /// Which process it is.
     pub who: Who,
     /// Its number. It must not be waited for while it is watched, or the number could be another's.
     pub pid: u32,

@@ -281,7 +281,7 @@ pub struct Scenario {
     pub driver: Option<PathBuf>,
     /// Whom to kill, and when.
     pub fault: Option<Fault>,
-    /// Whom the host does not let run while the song streams, in this order.
+    /// Which processes stall while the song streams, in this order.
     pub stalls: Vec<Stall>,
     /// The guest's machine.
     pub machine: MachineTable,

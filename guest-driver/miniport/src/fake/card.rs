@@ -49,8 +49,8 @@ pub struct Behaviour {
     pub deaf: [bool; QUEUE_COUNT],
     /// How many milliseconds the card puts off looking at deaf queues, if it ever does.
     pub wakes_after: Option<u32>,
-    /// For how many milliseconds the card's process does not run: it looks at no queue, and whoever reads what it answers
-    /// itself waits that long.
+    /// For how many milliseconds the card's process does not run: it looks at no queue, and a read of the identity block
+    /// takes that long.
     pub stands_still: u32,
     /// Returns this id instead of the chain's.
     pub wrong_id: Option<u32>,

@@ -26,9 +26,9 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Whether it held each time, or never applied.
+    /// Whether it ended the same way each time, and was not broken.
     const fn is_steady(&self, runs: u32) -> bool {
-        self.pass == runs || self.not_applicable == runs
+        self.pass == runs || self.not_applicable == runs || self.not_exercised == runs
     }
 }
 
@@ -65,7 +65,7 @@ impl Repeats {
         }
     }
 
-    /// The rules that were not the same and good each time, one a line, and how many were.
+    /// The rules that were broken, or did not end the same way each time, one a line, and how many did.
     #[must_use]
     pub fn table(&self) -> String {
         let mut text = String::new();
@@ -82,15 +82,15 @@ impl Repeats {
         for failure in &self.failures {
             let _ = writeln!(text, "     {failure}");
         }
-        let passed = steady.iter().filter(|tally| tally.pass > 0).count();
+        let count = |of: fn(&Tally) -> u32| steady.iter().filter(|tally| of(tally) > 0).count();
         let _ = write!(
             text,
-            "{} runs: {passed} of {} rules pass {} of {}, {} apply in none, {} differ",
+            "{0} runs: {1} of {2} rules pass {0} of {0}, {3} apply in none, {4} are exercised in none, {5} are broken or differ",
             self.runs,
+            count(|tally| tally.pass),
             self.rules.len(),
-            self.runs,
-            self.runs,
-            steady.len() - passed,
+            count(|tally| tally.not_applicable),
+            count(|tally| tally.not_exercised),
             others.len()
         );
         text
@@ -117,13 +117,28 @@ mod tests {
     #[test]
     fn each_rule_is_counted_by_its_verdict() {
         let mut repeats = Repeats::default();
-        repeats.count(&contract(&[(1, Verdict::Pass), (2, Verdict::NotApplicable), (59, Verdict::NotExercised)]));
-        repeats.count(&contract(&[(1, Verdict::Pass), (2, Verdict::NotApplicable), (59, Verdict::Pass)]));
+        repeats.count(&contract(&[
+            (1, Verdict::Pass),
+            (2, Verdict::NotApplicable),
+            (59, Verdict::NotExercised),
+            (60, Verdict::NotExercised),
+        ]));
+        repeats.count(&contract(&[
+            (1, Verdict::Pass),
+            (2, Verdict::NotApplicable),
+            (59, Verdict::Pass),
+            (60, Verdict::NotExercised),
+        ]));
         let tally = &repeats.rules[2];
         assert_eq!((tally.number, tally.pass, tally.not_exercised), (59, 1, 1));
         let table = repeats.table();
         assert!(table.contains(" 59  pass 1, VIOLATED 0, not exercised 1, not applicable 0 of 2  t59"), "{table}");
-        assert!(table.ends_with("2 runs: 1 of 3 rules pass 2 of 2, 1 apply in none, 1 differ"), "{table}");
+        assert!(
+            table.ends_with(
+                "2 runs: 1 of 4 rules pass 2 of 2, 1 apply in none, 1 are exercised in none, 1 are broken or differ"
+            ),
+            "{table}"
+        );
     }
 
     #[test]

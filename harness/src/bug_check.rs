@@ -172,6 +172,7 @@ mod tests {
             name: "DRIVER_VERIFIER_DETECTED_VIOLATION".into(),
             parameters: [0x71001, 2, 0, 0],
             rule: Some(17),
+            waited_ms: 0,
             message: "PcAddAdapterDevice called at DISPATCH_LEVEL; call it at PASSIVE_LEVEL".into(),
             function: "PcAddAdapterDevice".into(),
             irql: 2,

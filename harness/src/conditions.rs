@@ -6,6 +6,8 @@ use std::fmt;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::machine::Clock;
+
 /// What a guest runs under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conditions {
@@ -48,16 +50,21 @@ impl Default for Conditions {
 }
 
 impl Conditions {
-    /// The lines of options that the guest reads, for a level of its log.
+    /// The lines of options that the guest reads, for a level of its log and the clock of its card. In lockstep the
+    /// guest's time leaves out what the host did not let it run: nothing else in the machine follows the host's clock.
     #[must_use]
-    pub fn guest_options(self, log: &str) -> String {
+    pub fn guest_options(self, log: &str, clock: Clock) -> String {
         let seed = self.seed.map_or_else(String::new, |seed| format!("seed={seed:x}\n"));
         let verifier = if self.watched { "" } else { "verifier=off\n" };
         let interrupts = match self.interrupts {
             Interrupts::Line => String::new(),
             other => format!("interrupts={}\n", other.name()),
         };
-        format!("log={log}\n{seed}{verifier}{interrupts}")
+        let time = match clock {
+            Clock::Lockstep => "time=run\n",
+            Clock::Realtime => "",
+        };
+        format!("log={log}\n{time}{seed}{verifier}{interrupts}")
     }
 
     /// What a command line needs beside the scenario to have the same conditions, with a space before it; nothing where
@@ -140,15 +147,18 @@ mod tests {
         assert_eq!((usual.arguments().as_str(), usual.are_usual()), ("", true));
         assert_eq!(serde_json::to_string(&usual).unwrap(), r#"{"processors":1}"#);
         assert_eq!(usual.to_string(), "1 processor, no delays");
-        assert_eq!(usual.guest_options("info"), "log=info\n");
+        assert_eq!(usual.guest_options("info", Clock::Realtime), "log=info\n");
     }
 
     #[test]
     fn the_guest_is_told_in_its_own_words() {
-        assert_eq!(DELAYED.guest_options("warn"), "log=warn\nseed=1f\n");
+        assert_eq!(DELAYED.guest_options("warn", Clock::Lockstep), "log=warn\ntime=run\nseed=1f\n");
         let by_message = Conditions { interrupts: Interrupts::Message, ..Conditions::default() };
-        assert_eq!(by_message.guest_options("info"), "log=info\ninterrupts=message\n");
-        assert_eq!(Conditions { watched: false, ..DELAYED }.guest_options("warn"), "log=warn\nseed=1f\nverifier=off\n");
+        assert_eq!(by_message.guest_options("info", Clock::Realtime), "log=info\ninterrupts=message\n");
+        assert_eq!(
+            Conditions { watched: false, ..DELAYED }.guest_options("warn", Clock::Realtime),
+            "log=warn\nseed=1f\nverifier=off\n"
+        );
     }
 
     #[test]

@@ -2,10 +2,14 @@
 
 use std::path::PathBuf;
 
+use guest_protocol::FailureKind;
 use serde::Serialize;
 
 use crate::leftovers;
 use crate::limits::{self, LimitError};
+use crate::perform::PerformanceError;
+use crate::session::SessionError;
+use crate::standstill::Standstills;
 
 /// Who has to act. The exit code is part of the command line's contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -29,6 +33,8 @@ pub enum Class {
     BadInput,
     /// The host is in the way: disk, memory, permissions.
     Host,
+    /// The host did not let the card or QEMU run for so long that a time-out of the driver's ran out.
+    HostStalled,
     /// The run was ended by a signal, at the user's wish.
     Interrupted,
     /// The harness itself is wrong.
@@ -37,7 +43,7 @@ pub enum Class {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::TestFailed,
         Self::Usage,
         Self::GuestCrashed,
@@ -47,6 +53,7 @@ impl Class {
         Self::MissingArtefact,
         Self::BadInput,
         Self::Host,
+        Self::HostStalled,
         Self::Interrupted,
         Self::HarnessBug,
     ];
@@ -64,6 +71,7 @@ impl Class {
             Self::MissingArtefact => 7,
             Self::BadInput => 8,
             Self::Host => 9,
+            Self::HostStalled => 11,
             Self::HarnessBug => 70,
             Self::Interrupted => 130,
         }
@@ -82,6 +90,7 @@ impl Class {
             Self::MissingArtefact => "missing-artefact",
             Self::BadInput => "bad-input",
             Self::Host => "host",
+            Self::HostStalled => "host-stalled",
             Self::Interrupted => "interrupted",
             Self::HarnessBug => "harness-bug",
         }
@@ -140,6 +149,9 @@ pub enum Error {
     /// A scenario file.
     #[error(transparent)]
     Scenario(#[from] crate::scenario::ScenarioError),
+    /// The host did not let the card or QEMU run, and then something failed.
+    #[error(transparent)]
+    HostStalled(#[from] HostStalled),
     /// A file of the run.
     #[error(transparent)]
     File(#[from] FileError),
@@ -164,6 +176,7 @@ impl Diagnosed for Error {
             Self::Driver(error) => error.class(),
             Self::Hostile(error) => error.class(),
             Self::Scenario(error) => error.class(),
+            Self::HostStalled(error) => error.class(),
             Self::File(error) => error.class(),
             Self::Limit(error) => error.class(),
         }
@@ -184,8 +197,65 @@ impl Diagnosed for Error {
             Self::Driver(error) => error.remedy(),
             Self::Hostile(error) => error.remedy(),
             Self::Scenario(error) => error.remedy(),
+            Self::HostStalled(error) => error.remedy(),
             Self::File(error) => error.remedy(),
             Self::Limit(error) => error.remedy(),
+        }
+    }
+}
+
+/// A run that failed, and in which the host stalled: what failed may be its doing.
+#[derive(Debug, thiserror::Error)]
+#[error("{standstills}, and then: {failed}")]
+pub struct HostStalled {
+    /// Which processes did not run, when and how long.
+    pub standstills: Standstills,
+    /// What failed.
+    pub failed: Box<Error>,
+}
+
+/// What to do about a host that stalled.
+pub const HOST_STALLED_REMEDY: &str =
+    "this says nothing about the driver: run the same again, on a host that lets the card and QEMU run";
+
+impl Diagnosed for HostStalled {
+    fn class(&self) -> Class {
+        Class::HostStalled
+    }
+
+    fn remedy(&self) -> Option<String> {
+        Some(HOST_STALLED_REMEDY.into())
+    }
+}
+
+impl Error {
+    /// This error of a run with these standstills: [`HostStalled`] where a driver's time-out may have run out in one.
+    /// What is wrong however long anything takes, such as a broken rule or a process that died, stays what it is.
+    #[must_use]
+    pub fn after(self, standstills: Standstills) -> Self {
+        let enough = match &self {
+            // A driver that was waited for: only a good part of the wait can excuse it.
+            Self::Session(SessionError::BugCheck(found)) => {
+                found.waited_ms > 0 && standstills.milliseconds() >= u64::from(found.waited_ms) / 2
+            }
+            Self::Session(SessionError::Refused { failure, .. }) => {
+                matches!(failure.kind, FailureKind::Status(_) | FailureKind::Timeout)
+            }
+            Self::Performance(PerformanceError::Short { .. } | PerformanceError::Differs(_)) => true,
+            _ => false,
+        };
+        if enough && !standstills.is_empty() {
+            return HostStalled { standstills, failed: Box::new(self) }.into();
+        }
+        self
+    }
+
+    /// What failed, whatever the host did.
+    #[must_use]
+    pub fn underlying(&self) -> &Self {
+        match self {
+            Self::HostStalled(HostStalled { failed, .. }) => failed.underlying(),
+            other => other,
         }
     }
 }
@@ -260,13 +330,59 @@ impl Diagnosed for FileError {
 mod tests {
     use std::collections::HashSet;
 
+    use guest_protocol::{BugCheck, Failure};
+
     use super::*;
+    use crate::machine::{Death, Part};
+    use crate::process::Ended;
+    use crate::standstill::{Standstill, Who};
 
     #[test]
     fn every_class_has_an_exit_code_of_its_own_and_none_is_success() {
         let codes: HashSet<u8> = Class::ALL.iter().map(|class| class.exit_code()).collect();
         assert_eq!(codes.len(), Class::ALL.len());
         assert!(!codes.contains(&0));
+    }
+
+    fn stalled(milliseconds: u64) -> Standstills {
+        Standstills(vec![Standstill { who: Who::Card, at_ms: 1000, milliseconds }])
+    }
+
+    fn refused(kind: FailureKind) -> Error {
+        let failure = Failure { kind, message: "m".into() };
+        SessionError::Refused { step: "s".into(), failure }.into()
+    }
+
+    fn bug_check(waited_ms: u32) -> Error {
+        let name = String::new();
+        SessionError::BugCheck(Box::new(BugCheck { rule: Some(40), waited_ms, name, ..BugCheck::default() })).into()
+    }
+
+    #[test]
+    fn a_time_out_of_the_drivers_in_a_standstill_is_the_hosts_matter() {
+        for error in [refused(FailureKind::Status(0xc000_00b5)), refused(FailureKind::Timeout), bug_check(5000)] {
+            let text = error.to_string();
+            let error = error.after(stalled(5012));
+            assert_eq!(error.class(), Class::HostStalled);
+            assert!(error.to_string().starts_with("the host stalled 5012 ms (the card "), "{error}");
+            assert!(error.to_string().ends_with(&text), "{error}");
+            assert_eq!(error.underlying().to_string(), text);
+            assert!(error.remedy().unwrap().contains("run the same again"));
+        }
+    }
+
+    #[test]
+    fn what_no_time_out_explains_is_blamed_as_ever() {
+        let killed = Death::of(Part::Card, Ended::Signal(9));
+        for (error, class) in [
+            (bug_check(0), Class::GuestCrashed),
+            (bug_check(20_000), Class::GuestCrashed),
+            (refused(FailureKind::Image), Class::BadInput),
+            (SessionError::CardDied { death: Box::new(killed), step: "s".into() }.into(), Class::CardDied),
+        ] {
+            assert_eq!(error.after(stalled(5012)).class(), class);
+        }
+        assert_eq!(refused(FailureKind::Timeout).after(Standstills::default()).class(), Class::Timeout);
     }
 
     #[test]

@@ -37,4 +37,6 @@ pub mod scenario;
 pub mod session;
 pub mod shortage;
 pub mod songs;
+pub mod stall;
+pub mod standstill;
 pub mod suite;

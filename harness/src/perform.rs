@@ -23,8 +23,10 @@ use crate::machine::{
 use crate::midi::{CHANNEL_GROUP, Song, write_music_records, write_records};
 use crate::process::Ended;
 use crate::provision::Kit;
-use crate::render::{self, RenderOptions, RenderSummary};
+use crate::render::{self, RenderOptions, RenderSummary, Rendering};
 use crate::session::{Health, OpenedFilter, Session, SessionError, StartedDevice};
+use crate::stall::{Stall, Stalling};
+use crate::standstill::Standstills;
 
 /// How long a guest that hangs gets to answer a non-maskable interrupt.
 const NMI_LIMIT: Duration = Duration::from_secs(20);
@@ -101,6 +103,8 @@ pub struct Performance {
     pub out: Option<PathBuf>,
     /// Whom to kill, and when.
     pub fault: Option<Fault>,
+    /// Which processes stall while the song streams, in this order.
+    pub stalls: Vec<Stall>,
     /// How events are handed over.
     pub delivery: Delivery,
     /// What the guest runs under.
@@ -143,6 +147,7 @@ impl Performance {
             guest_log: "info".into(),
             out: None,
             fault: None,
+            stalls: Vec::new(),
             delivery: Delivery::default(),
             conditions: Conditions::default(),
             restarts: 0,
@@ -208,6 +213,9 @@ pub enum PerformanceError {
     /// The card does not answer on its control socket, or refuses.
     #[error("the card's control socket: {0}")]
     Control(std::io::Error),
+    /// The PCM is another than the offline render.
+    #[error("the PCM differs from the offline render from frame {0} on")]
+    Differs(u64),
     /// Shut down, but not cleanly.
     #[error("the guest was asked to shut down, but QEMU ended with {0}")]
     BadEnd(String),
@@ -216,9 +224,11 @@ pub enum PerformanceError {
 impl Diagnosed for PerformanceError {
     fn class(&self) -> Class {
         match self {
-            Self::OtherDriver { .. } | Self::NoPins { .. } | Self::WrongFormatOpened { .. } | Self::Short { .. } => {
-                Class::TestFailed
-            }
+            Self::OtherDriver { .. }
+            | Self::NoPins { .. }
+            | Self::WrongFormatOpened { .. }
+            | Self::Short { .. }
+            | Self::Differs(_) => Class::TestFailed,
             Self::BadEnd(_) => Class::GuestCrashed,
             Self::Memory(_) | Self::Control(_) => Class::HarnessBug,
         }
@@ -231,7 +241,7 @@ impl Diagnosed for PerformanceError {
             Self::WrongFormatOpened { .. } => {
                 Some("NewStream must look at pin and format, and fail where they do not belong together".into())
             }
-            Self::Short { .. } | Self::Memory(_) | Self::Control(_) | Self::BadEnd(_) => None,
+            Self::Short { .. } | Self::Differs(_) | Self::Memory(_) | Self::Control(_) | Self::BadEnd(_) => None,
         }
     }
 }
@@ -337,12 +347,22 @@ pub struct Verdict {
     pub milliseconds: f64,
     /// Where everything is.
     pub artefacts: PathBuf,
+    /// When the host did not let the card or QEMU run.
+    #[serde(skip_serializing_if = "Standstills::is_empty")]
+    pub standstills: Standstills,
     /// The contract, and how often each of its rules was put to the test.
     #[serde(skip)]
     pub rules: Vec<RuleState>,
 }
 
 impl Verdict {
+    /// What a verdict that something does not hold says: in a run in which the host stalled, a time-out of the driver's may
+    /// have run out.
+    #[must_use]
+    pub const fn class_of_failure(&self) -> Class {
+        if self.standstills.0.is_empty() { Class::TestFailed } else { Class::HostStalled }
+    }
+
     /// Both that hold make a pass: the same PCM, and something to hear in it.
     #[must_use]
     pub const fn passed(&self) -> bool {
@@ -401,6 +421,8 @@ struct FailedVerdict<'a> {
 #[derive(Serialize)]
 struct PassedVerdict<'a> {
     passed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<Class>,
     #[serde(flatten)]
     verdict: &'a Verdict,
     reproduce: &'a str,
@@ -424,7 +446,8 @@ pub fn perform(
     let again = bug_check::again(performance.conditions, reproduce);
     match run() {
         Ok(verdict) => {
-            let passed = PassedVerdict { passed: verdict.passed(), verdict: &verdict, reproduce };
+            let class = (!verdict.passed()).then(|| verdict.class_of_failure());
+            let passed = PassedVerdict { passed: verdict.passed(), class, verdict: &verdict, reproduce };
             folder.write_json("verdict.json", &passed).map_err(|error| failure(error.into(), &again, stage, folder))?;
             Ok(verdict)
         }
@@ -447,7 +470,7 @@ pub fn perform(
 /// `again`: how to see it again, for a bug check's report.
 fn failure(error: Error, again: &str, stage: &Stage, folder: &RunFolder) -> Box<PerformanceFailure> {
     let mut evidence = String::new();
-    if let Error::Session(SessionError::BugCheck(bug_check)) = &error {
+    if let Error::Session(SessionError::BugCheck(bug_check)) = error.underlying() {
         let places = bug_check::places(&bug_check.stack, Some(&stage.kit.driver), Some(&stage.kit.nt_host));
         let report = bug_check::report(bug_check, &places);
         let _ = folder.write("bug-check.txt", report.clone() + again);
@@ -471,6 +494,16 @@ fn failure(error: Error, again: &str, stage: &Stage, folder: &RunFolder) -> Box<
         }
     }
     Box::new(PerformanceFailure { error, evidence, artefacts: folder.path().into() })
+}
+
+/// The offline render, where it differs.
+const OFFLINE_WAV: &str = "offline.wav";
+
+/// What is ready before the guest plays.
+struct Prepared<'a> {
+    song: &'a Song,
+    records: Vec<u8>,
+    rendering: Rendering,
 }
 
 struct Run<'a> {
@@ -497,8 +530,6 @@ impl Run<'_> {
         let frames = song.frames(*sample_rate, *tail_ms);
         let events_file = self.folder.file("events.txt");
         render::write_events(&song.events, &events_file)?;
-        let driver_file = std::fs::read(&self.stage.kit.driver).map_err(FileError::input(&self.stage.kit.driver))?;
-        let driver_hash = sha256_hex(&driver_file);
 
         // Sockets want a short path, and nobody else may reach them.
         let scratch = Scratch::new()?;
@@ -521,7 +552,10 @@ impl Run<'_> {
             firmware: self.stage.firmware,
             kernel: self.stage.kit.nt_host.clone(),
             driver: Some(self.stage.kit.driver.clone()),
-            guest_options: self.performance.conditions.guest_options(&self.performance.guest_log),
+            guest_options: self
+                .performance
+                .conditions
+                .guest_options(&self.performance.guest_log, self.performance.card.clock),
             card_socket: Some(sockets.machine),
         };
         let started = self.begin(Step::Firmware);
@@ -529,47 +563,65 @@ impl Run<'_> {
         let boot = Boot { log: &qemu_log, scratch: scratch.path() };
         let rig = Rig::start(&options, GuestMemory::new(memory)?, &boot, card)?;
         // Listened to from now on: when the guest enters and is ready is a matter of milliseconds.
-        let qemu = rig.machine.version().to_owned();
         let line = rig.machine.line.try_clone().map_err(SessionError::Line)?;
         let console = self.folder.create_file("console.log")?;
         let mut session = Session::new(line, rig, self.performance.timeout, Some(console), self.observer)
             .map_err(SessionError::Line)?;
         self.record(&session.health, frames)?;
         // The offline render uses the second processor while the guest boots.
-        let offline_wav = self.folder.file("offline.wav");
         let rendering = render::start(&RenderOptions {
             card: self.stage.kit.card.clone(),
             events: events_file,
-            out: offline_wav.clone(),
+            out: self.folder.file(OFFLINE_WAV),
             sample_rate: *sample_rate,
             frames,
             bank: self.performance.card.bank.clone(),
         })?;
 
-        let played = self.play(&mut session, started, &records, frames, &driver_hash);
+        let verdict = self.judge_session(&mut session, started, frames, Prepared { song, records, rendering });
+        let standstills = session.health.standstills.standstills();
+        match verdict {
+            Ok(verdict) => Ok(Verdict { standstills, ..verdict }),
+            Err(error) => Err(error.after(standstills)),
+        }
+    }
+
+    /// Plays in a session, judges the PCM, and ends the machine.
+    fn judge_session(
+        &mut self,
+        session: &mut Session<'_, Rig>,
+        started: Instant,
+        frames: u64,
+        Prepared { song, records, rendering }: Prepared<'_>,
+    ) -> Result<Verdict, Error> {
+        let sample_rate = self.performance.sample_rate;
+        let offline_wav = self.folder.file(OFFLINE_WAV);
+        let driver_file = std::fs::read(&self.stage.kit.driver).map_err(FileError::input(&self.stage.kit.driver))?;
+        let driver_hash = sha256_hex(&driver_file);
+        let qemu = session.health.machine.version().to_owned();
+        let played = self.play(session, started, &records, frames, &driver_hash);
         let Played { guest, device, driver_in_guest, pcm, events, statistics, card } = match played {
             Ok(played) => played,
             Err(error) => {
                 let error = session.cause("play", error);
                 if let Error::Session(SessionError::Timeout { .. }) = &error {
-                    self.post_mortem(&mut session);
+                    self.post_mortem(session);
                 }
                 return Err(error);
             }
         };
 
         let judging = self.begin(Step::Judging);
-        let pcm = Pcm::from_bytes(&pcm, *sample_rate);
+        let pcm = Pcm::from_bytes(&pcm, sample_rate);
         let summary = rendering.finish()?;
         let difference = self.judge(&pcm, &offline_wav, &summary)?;
         let ended = Instant::now();
         self.end(Step::Judging, judging, ended);
         let verdict_after = ended - started;
 
-        self.enter(Step::ShutDown, &mut session);
+        self.enter(Step::ShutDown, session);
         let begun = Instant::now();
-        let rules =
-            shut_down(&mut session, self.performance.timeout).map_err(|error| session.cause("shut down", error))?;
+        let rules = shut_down(session, self.performance.timeout).map_err(|error| session.cause("shut down", error))?;
         self.end(Step::ShutDown, begun, Instant::now());
 
         Ok(Verdict {
@@ -579,7 +631,7 @@ impl Run<'_> {
             song: song.name.clone(),
             events,
             frames: pcm.frames(),
-            sample_rate: *sample_rate,
+            sample_rate,
             peak: pcm.peak(),
             pcm_sha256: pcm.sha256(),
             offline_sha256: summary.pcm_sha256,
@@ -595,9 +647,10 @@ impl Run<'_> {
             conditions: self.performance.conditions,
             guest,
             device,
-            steps: self.steps,
+            steps: std::mem::take(&mut self.steps),
             milliseconds: milliseconds(verdict_after),
             artefacts: self.folder.path().into(),
+            standstills: Standstills::default(),
             rules,
         })
     }
@@ -689,6 +742,7 @@ impl Run<'_> {
 
         self.enter(Step::Streaming, session);
         let of_events = self.performance.song.events.len() as u64;
+        let stalling = Stalling::begin(&self.performance.stalls, &session.health);
         let played = session.play(Play {
             render: pins.render,
             wave: pins.wave,
@@ -704,6 +758,7 @@ impl Run<'_> {
             },
             manner: delivery.manner,
         })?;
+        drop(stalling);
         if played.frames != frames || played.events != of_events {
             return Err(PerformanceError::Short {
                 frames: played.frames,

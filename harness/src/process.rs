@@ -167,6 +167,12 @@ impl Process {
         Ok(pidfd_open(pid, PidfdFlags::empty())?)
     }
 
+    /// Its number, which is its own until it has been waited for.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Option<Ended> {
         if self.ended.is_none()

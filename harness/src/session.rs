@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use guest_protocol::{
@@ -163,6 +163,11 @@ pub trait Health {
         None
     }
 
+    /// How long something behind the line, or the harness, was not let run by the host so far.
+    fn stood_still(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Whether there is anybody who could.
     fn is_mortal(&self) -> bool {
         true
@@ -183,10 +188,44 @@ impl Health for Immortal {
     }
 }
 
+/// When a step has taken too long. Time in which the host did not let it run does not count.
+#[derive(Clone, Copy)]
+struct Deadline {
+    at: Instant,
+    /// What had stood still when it was set.
+    stood_still: Duration,
+}
+
+/// How often we look again when a step has taken too long, before it is said: the thread that sees whether the harness
+/// itself stood still may not have had its turn yet.
+const LOOKS_AGAIN: u32 = 4;
+
 enum Arrival {
     Message(ToHost),
     Text(Vec<u8>),
     End,
+}
+
+/// How long a guest that never stops talking is heard out after a step has taken too long, so that an answer behind what
+/// it has said already is found.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// What has come in from a guest and waits to be heard. A line that waits keeps its guest from saying more.
+const ARRIVALS_MAX: usize = 16_384;
+
+/// Most lines of a guest's log and console that one session keeps and passes on: a boot has some tens at the default level
+/// and some thousands at the most talkative one. A driver that prints in a loop must not fill a disk.
+pub const GUEST_LINES_MAX: u64 = 100_000;
+
+/// Most bytes of them.
+pub const GUEST_BYTES_MAX: u64 = 16 << 20;
+
+/// What a guest has said without being asked.
+#[derive(Clone, Copy, Debug, Default)]
+struct Said {
+    lines: u64,
+    bytes: u64,
+    dropped: u64,
 }
 
 /// A conversation.
@@ -202,6 +241,7 @@ pub struct Session<'a, H> {
     /// When the guest's first instruction ran, if it has said so.
     pub entered: Option<Instant>,
     last_seen: String,
+    said: Said,
     /// When it was last looked whether everything still lives.
     looked: Instant,
 }
@@ -261,7 +301,7 @@ impl<'a, H: Health> Session<'a, H> {
         observer: &'a dyn Observer,
     ) -> io::Result<Self> {
         let reader = line.try_clone()?;
-        let (sender, incoming) = channel();
+        let (sender, incoming) = sync_channel(ARRIVALS_MAX);
         // Ends with the line, which ends with the guest or with this session.
         std::thread::Builder::new().name("line".into()).spawn(move || read_line(reader, &sender))?;
         Ok(Self {
@@ -274,6 +314,7 @@ impl<'a, H: Health> Session<'a, H> {
             limit,
             entered: None,
             last_seen: String::new(),
+            said: Said::default(),
             looked: Instant::now(),
         })
     }
@@ -288,7 +329,7 @@ impl<'a, H: Health> Session<'a, H> {
     /// # Errors
     /// [`SessionError`].
     pub fn ready(&mut self) -> Result<Instant, SessionError> {
-        let deadline = Instant::now() + self.limit;
+        let deadline = self.deadline(self.limit);
         loop {
             let (at, message) = self.next("boot the guest", deadline)?;
             if let ToHost::Event(guest_protocol::Event::Ready) = message {
@@ -315,7 +356,7 @@ impl<'a, H: Health> Session<'a, H> {
             // A line that broke says nothing about why; those behind it do.
             return Err(if error.kind() == io::ErrorKind::BrokenPipe { self.last_words(step) } else { error.into() });
         }
-        let mut deadline = Instant::now() + self.limit;
+        let mut deadline = self.deadline(self.limit);
         let mut furthest = (0, 0);
         loop {
             match self.next(step, deadline)?.1 {
@@ -331,7 +372,7 @@ impl<'a, H: Health> Session<'a, H> {
                     self.last_seen = format!(" (it had got to frame {frames}, event {events})");
                     if (frames, events) > furthest {
                         furthest = (frames, events);
-                        deadline = Instant::now() + self.limit;
+                        deadline = self.deadline(self.limit);
                     }
                     on_progress(frames, events);
                 }
@@ -342,7 +383,7 @@ impl<'a, H: Health> Session<'a, H> {
 
     /// Waits for a bug check that was provoked.
     pub fn bug_check(&mut self, limit: Duration) -> Option<BugCheck> {
-        let deadline = Instant::now() + limit;
+        let deadline = self.deadline(limit);
         loop {
             match self.next("look where the guest hangs", deadline) {
                 Ok(_) => {}
@@ -391,11 +432,36 @@ impl<'a, H: Health> Session<'a, H> {
         }
     }
 
-    /// The next message, or the death of a process, however much the guest has to say meanwhile. Logs, console text, bug checks and deaths are dealt with here.
-    fn next(&mut self, step: &str, deadline: Instant) -> Result<(Instant, ToHost), SessionError> {
+    /// So long from now.
+    fn deadline(&self, limit: Duration) -> Deadline {
+        Deadline { at: Instant::now() + limit, stood_still: self.health.stood_still() }
+    }
+
+    /// When the time is over, what stood still left out.
+    fn end_of(&self, deadline: Deadline) -> Instant {
+        deadline.at + self.health.stood_still().saturating_sub(deadline.stood_still)
+    }
+
+    /// How much of the time is left.
+    fn left(&self, deadline: Deadline) -> Duration {
+        self.end_of(deadline).saturating_duration_since(Instant::now())
+    }
+
+    /// How long the time has been over.
+    fn overdue(&self, deadline: Deadline) -> Duration {
+        Instant::now().saturating_duration_since(self.end_of(deadline))
+    }
+
+    /// The next message, or the death of a process, however much the guest has to say meanwhile. Logs, console text, bug
+    /// checks and deaths are dealt with here.
+    fn next(&mut self, step: &str, deadline: Deadline) -> Result<(Instant, ToHost), SessionError> {
+        let mut looks_again = 0;
         loop {
             if interrupt::asked() {
                 return Err(SessionError::Interrupted(step.into()));
+            }
+            if self.overdue(deadline) > DRAIN {
+                return Err(self.timed_out(step));
             }
             if self.looked.elapsed() > LOOK_AROUND {
                 self.looked = Instant::now();
@@ -403,7 +469,13 @@ impl<'a, H: Health> Session<'a, H> {
                     return Err(self.last_words(step));
                 }
             }
-            let wait = deadline.saturating_duration_since(Instant::now());
+            let mut wait = self.left(deadline);
+            if !wait.is_zero() {
+                looks_again = 0;
+            } else if looks_again < LOOKS_AGAIN {
+                looks_again += 1;
+                wait = LOOK_AROUND;
+            }
             match self.incoming.recv_timeout(wait.min(LOOK_AROUND)) {
                 Ok((at, Arrival::Message(message))) => match self.hear(at, message) {
                     Ok(Some(message)) => return Ok((at, message)),
@@ -412,13 +484,7 @@ impl<'a, H: Health> Session<'a, H> {
                 },
                 Ok((_, Arrival::Text(text))) => self.console_text(&text),
                 Ok((_, Arrival::End)) | Err(RecvTimeoutError::Disconnected) => return Err(self.last_words(step)),
-                Err(RecvTimeoutError::Timeout) if wait.is_zero() => {
-                    return Err(SessionError::Timeout {
-                        step: step.into(),
-                        seconds: self.limit.as_secs(),
-                        seen: self.last_seen.clone(),
-                    });
-                }
+                Err(RecvTimeoutError::Timeout) if wait.is_zero() => return Err(self.timed_out(step)),
                 Err(RecvTimeoutError::Timeout) => {
                     if self.health.death().is_some() {
                         return Err(self.last_words(step));
@@ -428,13 +494,36 @@ impl<'a, H: Health> Session<'a, H> {
         }
     }
 
+    fn timed_out(&self, step: &str) -> SessionError {
+        SessionError::Timeout { step: step.into(), seconds: self.limit.as_secs(), seen: self.last_seen.clone() }
+    }
+
+    /// Counts a line that the guest says without being asked. Whether it is kept and passed on.
+    fn is_kept(&mut self, bytes: usize) -> bool {
+        self.said.lines = self.said.lines.saturating_add(1);
+        self.said.bytes = self.said.bytes.saturating_add(bytes as u64);
+        let kept = self.said.lines <= GUEST_LINES_MAX && self.said.bytes <= GUEST_BYTES_MAX;
+        if !kept && self.said.dropped == 0 {
+            let text = format!(
+                "the guest has said {} lines of {} bytes in all; what it says from now on is counted and not kept",
+                self.said.lines, self.said.bytes
+            );
+            self.keep(&format!("[harness] {text}\n"));
+            self.observer.event(&Event::Warning { text });
+        }
+        self.said.dropped = self.said.dropped.saturating_add((!kept).into());
+        kept
+    }
+
     /// Takes what is no answer and no concern of the caller.
     fn hear(&mut self, at: Instant, message: ToHost) -> Result<Option<ToHost>, SessionError> {
         match message {
             ToHost::Event(guest_protocol::Event::Log { level, target, text }) => {
-                let level = level_name(level);
-                self.keep(&format!("[{level:5} {target}] {text}\n"));
-                self.observer.event(&Event::Guest { level, target, text });
+                if self.is_kept(target.len().saturating_add(text.len())) {
+                    let level = level_name(level);
+                    self.keep(&format!("[{level:5} {target}] {text}\n"));
+                    self.observer.event(&Event::Guest { level, target, text });
+                }
                 Ok(None)
             }
             ToHost::Event(guest_protocol::Event::Allocation { hash, function, stack, refused }) => {
@@ -486,6 +575,9 @@ impl<'a, H: Health> Session<'a, H> {
         let rest = if death.is_some() && !of_card { LAST_WORDS } else { ON_ITS_WAY };
         let until = Instant::now() + rest;
         while let Ok((at, arrival)) = self.incoming.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            if Instant::now() > until + DRAIN {
+                break;
+            }
             match arrival {
                 Arrival::Message(message) => match self.hear(at, message) {
                     // What a guest says after its card has died follows from that.
@@ -514,16 +606,29 @@ impl<'a, H: Health> Session<'a, H> {
     }
 
     fn console_text(&mut self, text: &[u8]) {
+        if !self.is_kept(text.len()) {
+            return;
+        }
         let text = String::from_utf8_lossy(text).into_owned();
         self.keep(&text);
         self.keep("\n");
         self.observer.event(&Event::Console { text });
     }
 
+    /// Writes to the console's file.
     fn keep(&mut self, text: &str) {
         if let Some(console) = &mut self.console {
             // The log explains a run; it does not decide it.
             let _ = console.write_all(text.as_bytes());
+        }
+    }
+}
+
+impl<H> Drop for Session<'_, H> {
+    fn drop(&mut self) {
+        if self.said.dropped > 0 {
+            let text = format!("{} lines of the guest's were not kept", self.said.dropped);
+            self.observer.event(&Event::Warning { text });
         }
     }
 }
@@ -770,7 +875,7 @@ const fn level_name(level: Level) -> &'static str {
     }
 }
 
-fn read_line(mut reader: UnixStream, arrivals: &Sender<(Instant, Arrival)>) {
+fn read_line(mut reader: UnixStream, arrivals: &SyncSender<(Instant, Arrival)>) {
     let mut deframer = Deframer::new();
     let mut buffer = vec![0; 64 << 10];
     loop {

@@ -322,8 +322,8 @@ fn boot(
         kernel: stage.kit.nt_host.clone(),
         driver: Some(stage.kit.driver.clone()),
         guest_options: match refuse {
-            None => "log=info\nallocations=report\n".into(),
-            Some(hash) => format!("log=info\nallocations=report\nrefuse={hash:016x}\n"),
+            None => "log=info\ntime=run\nallocations=report\n".into(),
+            Some(hash) => format!("log=info\ntime=run\nallocations=report\nrefuse={hash:016x}\n"),
         },
         card_socket: Some(sockets.machine),
     };

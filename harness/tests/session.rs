@@ -11,18 +11,26 @@ use dmus::machine::{Death, GuestMemory, Part};
 use dmus::midi::write_records;
 use dmus::perform::open_pins;
 use dmus::process::Ended;
-use dmus::session::{Health, Immortal, Session, SessionError};
+use dmus::session::{GUEST_BYTES_MAX, Health, Immortal, Session, SessionError};
 use guest_protocol::{BugCheck, Bulk, Pace, PinFactory, Play, Request};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn guest(fault: Option<Fault>, filters: Vec<(String, Vec<PinFactory>)>) -> (Session<'static, Immortal>, GuestMemory) {
+    guest_with(Immortal, fault, filters)
+}
+
+fn guest_with<H: Health>(
+    health: H,
+    fault: Option<Fault>,
+    filters: Vec<(String, Vec<PinFactory>)>,
+) -> (Session<'static, H>, GuestMemory) {
     let memory = GuestMemory::new(64 << 20).unwrap();
     let (ours, theirs) = UnixStream::pair().unwrap();
     let fake = FakeGuest { memory: memory.share().unwrap(), driver_sha256: [7; 32], filters, fault };
     // Ends when the session is dropped.
     drop(fake.serve(theirs));
-    (Session::new(ours, Immortal, LIMIT, None, &Silent).unwrap(), memory)
+    (Session::new(ours, health, LIMIT, None, &Silent).unwrap(), memory)
 }
 
 fn filters() -> Vec<(String, Vec<PinFactory>)> {
@@ -35,9 +43,9 @@ fn play(session: &mut Session<'static, Immortal>, memory: &GuestMemory) -> Resul
 }
 
 /// The same; the last step may take so long.
-fn play_within(
+fn play_within<H: Health>(
     limit: Duration,
-    session: &mut Session<'static, Immortal>,
+    session: &mut Session<'static, H>,
     memory: &GuestMemory,
 ) -> Result<Vec<u8>, SessionError> {
     session.ready()?;
@@ -121,6 +129,7 @@ fn a_bug_check_is_passed_on_whole() {
         name: "DRIVER_IRQL_NOT_LESS_OR_EQUAL".into(),
         parameters: [1, 2, 3, 4],
         rule: None,
+        waited_ms: 0,
         message: "m".into(),
         function: "f".into(),
         irql: 5,
@@ -139,6 +148,32 @@ fn a_guest_that_hangs_is_left_when_the_time_is_up() {
     let error = play_within(Duration::from_millis(300), &mut session, &memory).unwrap_err();
     assert_eq!(error.class(), Class::Timeout);
     assert!(error.to_string().contains("stream the song"), "{error}");
+}
+
+/// A machine that its host does not let run for a second.
+struct Stalled(std::time::Instant);
+
+impl Stalled {
+    const FOR: Duration = Duration::from_secs(1);
+}
+
+impl Health for Stalled {
+    fn death(&mut self) -> Option<Death> {
+        None
+    }
+
+    fn stood_still(&self) -> Duration {
+        self.0.elapsed().min(Self::FOR)
+    }
+}
+
+#[test]
+fn time_in_which_the_host_lets_nothing_run_is_not_the_steps() {
+    let begun = std::time::Instant::now();
+    let (mut session, memory) = guest_with(Stalled(begun), Some(Fault::HangAtPlay), filters());
+    let error = play_within(Duration::from_millis(300), &mut session, &memory).unwrap_err();
+    assert_eq!(error.class(), Class::Timeout);
+    assert!(begun.elapsed() >= Stalled::FOR, "it was given up after {:?}", begun.elapsed());
 }
 
 #[test]
@@ -205,6 +240,7 @@ fn the_last_report_is_heard_although_the_line_has_ended() {
         name: "SYSTEM_THREAD_EXCEPTION_NOT_HANDLED".into(),
         parameters: [0; 4],
         rule: None,
+        waited_ms: 0,
         message: String::new(),
         function: String::new(),
         irql: 0,
@@ -230,6 +266,7 @@ fn what_a_guest_says_after_its_card_has_died_follows_from_that() {
         function: String::new(),
         irql: 2,
         stack: Vec::new(),
+        waited_ms: 0,
     };
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     let event = guest_protocol::ToHost::Event(guest_protocol::Event::BugCheck(bug_check));
@@ -273,6 +310,34 @@ fn a_death_is_noticed_although_the_guest_is_never_silent() {
     assert!(begun.elapsed() < TALKS, "it was noticed after {:?}", begun.elapsed());
     drop(session);
     talker.join().unwrap();
+}
+
+/// Says the same message all the time, as fast as the line takes it, until the line is closed.
+fn endless(mut line: UnixStream, message: guest_protocol::ToHost) -> std::thread::JoinHandle<()> {
+    let message = guest_protocol::encode(&message).unwrap();
+    std::thread::spawn(move || while std::io::Write::write_all(&mut line, &message).is_ok() {})
+}
+
+#[test]
+fn a_guest_that_never_stops_talking_runs_out_of_time_and_fills_no_disk() {
+    let log = guest_protocol::Event::Log { level: guest_protocol::Level::Info, target: "driver.sys".into(), text: "x".repeat(400) };
+    for event in [log, guest_protocol::Event::Entered, guest_protocol::Event::Progress { frames: 0, events: 0 }] {
+        let folder = tempfile::tempdir().unwrap();
+        let console = folder.path().join("console");
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let talker = endless(theirs, guest_protocol::ToHost::Event(event));
+        let file = std::fs::File::create(&console).unwrap();
+        let mut session = Session::new(ours, Immortal, Duration::from_secs(1), Some(file), &Silent).unwrap();
+        let begun = std::time::Instant::now();
+        assert_eq!(session.ready().unwrap_err().class(), Class::Timeout);
+        assert_eq!(session.hello().unwrap_err().class(), Class::Timeout);
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+        drop(session);
+        talker.join().unwrap();
+        let kept = std::fs::metadata(&console).unwrap().len();
+        // Each line has its level, target and end beside what is counted.
+        assert!(kept < 2 * GUEST_BYTES_MAX, "{kept} bytes");
+    }
 }
 
 /// A machine whose processes said that they had reached a limit.

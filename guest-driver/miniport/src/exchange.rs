@@ -7,6 +7,10 @@ use crate::ring::{Ring, RingAddresses, RingFault, Segment};
 
 /// How long one wait is before the ring is looked at without an interrupt: so a lost interrupt costs time, not the
 /// session. It is also how long a card that was torn out goes unnoticed.
+///
+/// Time-outs are counted in slices, each of which ends with a register that the card itself answers. Time in which the
+/// machine does not run is one slice at most, and time in which the card does not run is none: neither says anything
+/// about the card.
 const SLICE_MILLISECONDS: u32 = 20;
 
 /// The way to the card of one queue.
@@ -15,6 +19,8 @@ pub trait Line {
     fn kick(&self);
     /// The card's registers read all ones: it is not there any more.
     fn is_gone(&self, level: AtMostDispatch) -> bool;
+    /// Reads a register that the card itself answers: returns when the card runs.
+    fn hear(&self, level: Passive);
 }
 
 /// Why a chain did not come back.
@@ -77,8 +83,8 @@ impl<K: Kernel> Exchange<K> {
         })
     }
 
-    /// Gives the card a chain and waits until it comes back, at most `milliseconds`: how many bytes the card has
-    /// written. Only one caller at a time.
+    /// Gives the card a chain and waits until it comes back, at most `milliseconds` in which the card runs: how many
+    /// bytes the card has written. Only one caller at a time.
     ///
     /// # Errors
     /// [`Unanswered`].
@@ -114,6 +120,7 @@ impl<K: Kernel> Exchange<K> {
                 if line.is_gone(level.into()) {
                     return Err(Unanswered::Gone);
                 }
+                line.hear(level);
                 waited += SLICE_MILLISECONDS;
             }
         }

@@ -254,16 +254,34 @@ impl<K: Kernel> MidiOut<K> {
         }
     }
 
-    /// Waits until every event of a running stream is in the ring, at most `milliseconds` without progress. False: some
-    /// are not, because the card takes no more.
-    pub fn wait_until_sent(&self, level: Passive, milliseconds: u32, line: &impl Line) -> bool {
-        self.wait_until(level, milliseconds, line, |state| {
+    /// Waits until every event of a running stream is in the ring. After `milliseconds` without progress, `asked` asks the
+    /// card something that it answers after it has taken every batch that it has room for. False: some events are not in
+    /// the ring, because the card has room for none.
+    pub fn wait_until_sent(
+        &self,
+        level: Passive,
+        milliseconds: u32,
+        line: &impl Line,
+        mut asked: impl FnMut(),
+    ) -> bool {
+        let is_sent = |state: &mut State<K::Home>| {
             let waits = |stream: &Stream<_>| stream.state == KsState::RUN && !stream.held.is_empty();
             state.suspended || !state.streams.iter().flatten().any(waits)
-        })
+        };
+        loop {
+            if self.wait_until(level, milliseconds, line, is_sent) {
+                return true;
+            }
+            asked();
+            self.service(level.into(), line);
+            // What the card has returned since is progress.
+            if !self.progress.wait(level, 0) {
+                return self.state.with(level.into(), is_sent);
+            }
+        }
     }
 
-    /// Waits until the card has taken every batch, at most `milliseconds` without progress.
+    /// Waits until the card has taken every batch, at most `milliseconds` without progress in which the card runs.
     pub fn wait_until_taken(&self, level: Passive, milliseconds: u32, line: &impl Line) -> bool {
         self.wait_until(level, milliseconds, line, |state| {
             let idle = state.suspended || state.ring.in_flight() == 0;
@@ -300,6 +318,7 @@ impl<K: Kernel> MidiOut<K> {
             if self.progress.wait(level, SLICE_MILLISECONDS) {
                 waited = 0;
             } else {
+                line.hear(level);
                 waited += SLICE_MILLISECONDS;
             }
             self.service(level.into(), line);

@@ -252,6 +252,12 @@ impl<K: Kernel> Transport<K> {
         self.mapped.common.read8(common::DEVICE_STATUS) == 0xff
     }
 
+    /// Reads the identity block, which the card itself answers where it is a process of its own and the other registers
+    /// are its machine's: the processor waits at the read until the card runs.
+    pub fn hear(&self) {
+        _ = self.mapped.device.read32(0);
+    }
+
     /// The card is in trouble, and a reset may help.
     pub fn needs_reset(&self) -> bool {
         self.mapped.common.read8(common::DEVICE_STATUS) & status::NEEDS_RESET != 0

@@ -357,6 +357,7 @@ impl Line for Bell {
     fn is_gone(&self, _: AtMostDispatch) -> bool {
         false
     }
+    fn hear(&self, _: Passive) {}
 }
 
 #[test]

@@ -70,6 +70,51 @@ fn a_card_that_takes_no_events_renders_all_the_same() {
 }
 
 #[test]
+fn a_card_that_stands_still_is_waited_for_and_nothing_is_lost() {
+    let rig = Rig::new();
+    let stream = rig.render().running();
+    rig.run_wave();
+    let stand_still = || rig.fake.with(|card| card.behaviour.stands_still = 10_000);
+    let (mut first, mut sent) = (0, 0);
+    for _ in 0..3 {
+        stand_still();
+        // More than the ring has room for.
+        for time in 0..5000 {
+            stream.put(stream.home.message(time, NOTE));
+        }
+        sent += 5000;
+        let mut pcm = [0xaa; 40];
+        assert_eq!(rig.card.render(passive(), &mut pcm), Ok(None));
+        assert_eq!(pcm[..], expected(first, 40));
+        assert_eq!((stream.home.outstanding(), rig.fake.events().len()), (0, sent), "all of them before the frames");
+        first += 10;
+        stand_still();
+        assert_eq!(rig.card.render(passive(), &mut pcm), Ok(None));
+        first += 10;
+        stand_still();
+        assert!(rig.card.statistics(passive()).is_ok());
+    }
+}
+
+#[test]
+fn a_card_that_takes_its_time_gets_every_event_before_the_frames_are_asked_for() {
+    let rig = Rig::new();
+    let stream = rig.render().running();
+    rig.run_wave();
+    rig.fake.with(|card| {
+        card.behaviour.wakes_after = Some(300);
+        for queue in [Queue::CONTROL, Queue::MIDI_OUT] {
+            card.behaviour.deaf[queue.index()] = true;
+        }
+    });
+    for time in 0..5000 {
+        stream.put(stream.home.message(time, NOTE));
+    }
+    assert_eq!(rig.card.render(passive(), &mut [0; 40]), Ok(None));
+    assert_eq!(stream.home.outstanding(), 0, "none is left in the driver");
+}
+
+#[test]
 fn a_stream_that_does_not_run_is_silent() {
     let rig = Rig::new();
     let mut pcm = [0xaa; 16];

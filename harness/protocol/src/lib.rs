@@ -25,7 +25,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol; both sides must say the same.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// The `fw_cfg` file that holds the driver image for the NT host.
 pub const DRIVER_FILE: &str = "opt/dmus/driver.sys";
@@ -197,11 +197,6 @@ pub enum Request {
     /// The device is gone: its registers read all ones from now on. `IRP_MN_SURPRISE_REMOVAL`; what is open stays open.
     /// → [`Reply::Done`]
     SurpriseRemoval,
-    /// Keep the processor at `DISPATCH_LEVEL`, so that no deferred procedure call runs. → [`Reply::Done`]
-    HoldDispatch {
-        /// How long; a second at most.
-        milliseconds: u32,
-    },
     /// Map a part of a range where a user-mode caller of this width would have it. → [`Reply::UserMapping`]
     MapUser {
         /// The part, within a range of [`Request::AllocateBulk`].
@@ -766,7 +761,7 @@ pub enum Level {
 }
 
 /// A bug check.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BugCheck {
     /// The bug-check code, as Windows numbers them.
     pub code: u32,
@@ -776,6 +771,9 @@ pub struct BugCheck {
     pub parameters: [u64; 4],
     /// The rule that was broken, if it was a check of the guest: its number in the contract's list.
     pub rule: Option<u16>,
+    /// For how many milliseconds the driver was waited for, if that is how it was found: a device that did not run
+    /// meanwhile may be the cause.
+    pub waited_ms: u32,
     /// What happened and what to do, for the driver's author.
     pub message: String,
     /// The kernel function that found it, or that was running.

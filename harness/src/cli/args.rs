@@ -18,6 +18,7 @@ const EXIT_CODES: &str = "Exit codes:
    7  something needed is missing and could not be brought in
    8  a song, bank, scenario or driver image is malformed
    9  the host is in the way: disk, memory, permissions
+  11  the host stalled: it did not let the card or QEMU run until a time-out of the driver's ran out; run it again
   70  a bug of the harness
  130  interrupted";
 
@@ -27,6 +28,8 @@ const RUN_JSON: &str = "With --json the last line is one object:
   tests                     each: name, result, class, violations, seed (with delays), artefacts, reproduce
   contract                  of contract and stress: rules (83), pass, violated, not_exercised, not_applicable, rows (each:
                             number, title, source, verdict, held, message), figures, failures, processors, seed
+  repeats                   of contract with --repeat, by scenario: runs, rules (each: number, title, pass, violated,
+                            not_exercised, not_applicable), failures
   variants                  of broken: each variant, expected, fired, caught
   rows, summary             of hostile: each fault, queue, card, qemu, diagnosis_expected, diagnosis_found, as_expected, times
   soak                      of hostile with --soak: faults, memory and log of the card, each with its bound
@@ -224,6 +227,9 @@ pub(crate) struct RunArguments {
     /// Of hostile: draw faults at random for so long against one card, and bound what it holds and logs
     #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) soak: Option<u32>,
+    /// Run all of it so many times; of contract, with a count of each rule's verdicts
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) repeat: u32,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
     /// End with one JSON object on standard output

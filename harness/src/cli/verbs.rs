@@ -10,7 +10,7 @@ use dmus::conditions::Conditions;
 use dmus::doctor::{self, State};
 use dmus::driver_file;
 use dmus::event::{Event, Observer, TestResult};
-use dmus::failure::{Class, Diagnosed, Error, FileError};
+use dmus::failure::{Class, Diagnosed, Error, FileError, HOST_STALLED_REMEDY};
 use dmus::kills::Prepared;
 use dmus::leftovers;
 use dmus::machine::{CardOptions, Firmware};
@@ -136,7 +136,7 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
     match result {
         Ok(verdict) => {
             show_verdict(&verdict, arguments, &reproduce);
-            Ok((!verdict.passed()).then_some(Class::TestFailed))
+            Ok((!verdict.passed()).then(|| verdict.class_of_failure()))
         }
         Err(failure) => {
             show_failure(&failure, performance.conditions, &reproduce, arguments.json);
@@ -153,6 +153,7 @@ fn show_verdict(verdict: &Verdict, arguments: &DemoArguments, reproduce: &str) {
             "skipped": 0,
             "artefacts": [verdict.artefacts],
             "bit_identical": verdict.bit_identical,
+            "class": (!verdict.passed()).then(|| verdict.class_of_failure()),
             "frames": verdict.frames,
             "peak": verdict.peak,
             "interrupts": verdict.counters.interrupts,
@@ -199,6 +200,13 @@ fn show_verdict(verdict: &Verdict, arguments: &DemoArguments, reproduce: &str) {
         out(&format!("written      {}", path.display()));
     }
     out(&format!("artefacts    {}", verdict.artefacts.display()));
+    if !verdict.passed() && verdict.class_of_failure() == Class::HostStalled {
+        out(&format!("verdict      FAILED: {}", verdict.standstills));
+        out("             a time-out of the driver's may have run out meanwhile, and what it played is not compared");
+        out(&format!("remedy       {HOST_STALLED_REMEDY}"));
+        out(&format!("reproduce    {reproduce}"));
+        return;
+    }
     match verdict.difference {
         None if verdict.audible => out("verdict      bit-identical to the offline render"),
         None => out("verdict      FAILED: bit-identical to the offline render, but silent"),
@@ -287,9 +295,15 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         observer: &terminal,
     };
     let mut report = Report::default();
-    for scenario in &scenarios {
-        terminal.event(&Event::Note { text: format!("{}: {}", scenario.name, scenario.title) });
-        report.append(run_scenario(scenario, &context)?);
+    for _ in 0..arguments.repeat {
+        for scenario in &scenarios {
+            terminal.event(&Event::Note { text: format!("{}: {}", scenario.name, scenario.title) });
+            let one = run_scenario(scenario, &context)?;
+            if let Some(contract) = one.contract.as_ref().filter(|_| arguments.repeat > 1) {
+                report.repeats.entry(scenario.name.clone()).or_default().count(contract);
+            }
+            report.append(one);
+        }
     }
     drop(terminal);
     if report.tests.is_empty() {
@@ -351,6 +365,9 @@ fn show_report(report: &Report) {
         if !contract.conditions.are_usual() {
             out(&format!("with {}", contract.conditions));
         }
+    }
+    for (scenario, repeats) in &report.repeats {
+        out(&format!("{scenario}:\n{}", repeats.table()));
     }
     report.low_resources.iter().for_each(|shortage| out(&shortage.table()));
     report.kills.iter().for_each(|kills| out(&kills.table()));
@@ -506,6 +523,7 @@ pub(super) fn shortage(arguments: &ShortageArguments) -> Outcome {
         count: None,
         seeds: None,
         soak: None,
+        repeat: 1,
         machine: arguments.machine.clone(),
         json: arguments.json,
     })

@@ -8,6 +8,7 @@
 mod capture;
 mod download;
 mod playing;
+mod repeats;
 mod scripts;
 mod sitting;
 mod stress;
@@ -23,6 +24,7 @@ use guest_protocol::{HowChecked, RuleState};
 use serde::Serialize;
 
 pub use download::{Downloadable, instrument};
+pub use repeats::{Repeats, Tally};
 pub use sitting::{Setback, Stand};
 
 pub(crate) use sitting::sit;

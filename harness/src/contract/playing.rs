@@ -105,6 +105,12 @@ pub(super) fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Find
                         None => findings.rules.push(rule),
                     }
                 }
+                if let Some(difference) = verdict.difference
+                    && !verdict.standstills.is_empty()
+                {
+                    let differs = Error::from(PerformanceError::Differs(difference.frame));
+                    return Err(Setback::Failed(differs.after(verdict.standstills)));
+                }
                 if !verdict.bit_identical {
                     return Err(Setback::Broken {
                         rule: way.rules[0],

@@ -9,7 +9,7 @@ use super::sitting::sit;
 use super::{Context, Findings, Setback, Stand, capture, playing, unloading};
 use crate::artefacts::RunFolder;
 use crate::judge::{BITS, CHANNELS, FRAME_BYTES};
-use crate::machine::{CardOptions, Clock};
+use crate::machine::{CARD_RING_SIZE, CardOptions, Clock};
 use crate::midi::{MidiEvent, write_records};
 use crate::perform::{PerformanceError, open_pins};
 
@@ -76,8 +76,10 @@ const PHRASE_FRAMES: u64 = RATE as u64;
 /// these through silence: the phrase sounds the same only after a multiple of as many, whatever was lost in between.
 pub(super) const PHRASE_QUANTUM: u32 = 1920;
 
-/// Events with which a card that takes nothing is overwhelmed: more than an allocator has.
-const BURST_EVENTS: u32 = 5000;
+/// Events with which a card that takes nothing is overwhelmed: more than the largest ring of the largest batches and an
+/// allocator hold (the card's datasheet: 4096 bytes, and 24 for an event). The burst is over when the allocator stays
+/// empty.
+const BURST_EVENTS: u32 = CARD_RING_SIZE * (4096 / 24) + 2000;
 
 fn lockstep() -> CardOptions {
     CardOptions::default()

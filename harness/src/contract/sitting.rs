@@ -1,6 +1,6 @@
 //! A sitting: card, QEMU and guest for one examination.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use guest_protocol::{Carries, Handle, PinFactory, Request, StreamFormat};
 
@@ -12,7 +12,7 @@ use crate::failure::Error;
 use crate::leftovers::Scratch;
 use crate::machine::{Boot, Card, CardOptions, CardSockets, GuestMemory, MachineOptions, Rig};
 use crate::perform::shut_down;
-use crate::session::{OpenedFilter, Session, SessionError, StartedDevice};
+use crate::session::{Health, OpenedFilter, Session, SessionError, StartedDevice};
 
 /// Memory of a guest in bytes: the NT host, the driver's image and pool, and a few seconds of PCM.
 const MEMORY: u64 = 128 << 20;
@@ -107,9 +107,30 @@ impl Stand<'_, '_> {
         self.done("close a handle", Request::Close(handle))
     }
 
+    /// Patience of the harness: time in which the host lets something not run does not count.
+    pub(super) fn patience(&self, limit: Duration) -> Patience {
+        Patience { until: Instant::now() + limit, stood_still: self.session.health.stood_still() }
+    }
+
     /// Keeps what an examination counted.
     pub fn keep(&mut self, figures: Vec<guest_protocol::Figure>) {
         self.findings.figures.extend(figures.into_iter().map(|figure| (figure.name, figure.value)));
+    }
+}
+
+/// How long something is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    until: Instant,
+    /// What had stood still when it began.
+    stood_still: Duration,
+}
+
+impl Patience {
+    /// Whether it has lasted that long.
+    pub(super) fn has_ended(self, stand: &Stand<'_, '_>) -> bool {
+        let since = stand.session.health.stood_still().saturating_sub(self.stood_still);
+        Instant::now() > self.until + since
     }
 }
 
@@ -136,7 +157,7 @@ pub(crate) fn sit(
         firmware: context.stage.firmware,
         kernel: kit.nt_host.clone(),
         driver: Some(kit.driver.clone()),
-        guest_options: context.conditions.guest_options("info"),
+        guest_options: context.conditions.guest_options("info", card_options.clock),
         processors: context.conditions.processors,
         card_socket: Some(sockets.machine),
     };
@@ -146,8 +167,13 @@ pub(crate) fn sit(
     let line = rig.machine.line.try_clone().map_err(SessionError::Line)?;
     let console = folder.create_file("console.log")?;
     let mut session = Session::new(line, rig, context.timeout, Some(console), &timeline).map_err(SessionError::Line)?;
-    let result = examine(&mut session, findings, script, context.timeout);
-    if let Err(Setback::Failed(Error::Session(SessionError::BugCheck(found)))) = &result {
+    let result = examine(&mut session, findings, script, context.timeout).map_err(|setback| match setback {
+        Setback::Failed(error) => Setback::Failed(error.after(session.health.standstills.standstills())),
+        other => other,
+    });
+    if let Err(Setback::Failed(error)) = &result
+        && let Error::Session(SessionError::BugCheck(found)) = error.underlying()
+    {
         let places = bug_check::places(&found.stack, Some(&kit.driver), Some(&kit.nt_host));
         let again = bug_check::again(context.conditions, &context.reproduce);
         folder.write("bug-check.txt", bug_check::report(found, &places) + &again)?;

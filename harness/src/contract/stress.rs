@@ -5,7 +5,7 @@
 //! does (scenarios `card-killed-*` show that the right one is blamed). What a driver sees of a card that failed and came
 //! back is the lost session, and that is here.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use guest_protocol::{DevicePower, Examination, Figure, Handle, KsState, Request, StreamFormat};
 use serde_json::{Value, json};
@@ -171,8 +171,8 @@ fn session_lost(stand: &mut Stand<'_, '_>, filter: Handle, id: u32, format: Stre
         let before = session_of(stand)?;
         let control = stand.session.health.card.control();
         control.misbehave(&json!({ "kind": "lose-session" })).map_err(PerformanceError::Control)?;
-        let deadline = Instant::now() + REPAIR_LIMIT;
-        while !repaired && Instant::now() < deadline {
+        let patience = stand.patience(REPAIR_LIMIT);
+        while !repaired && !patience.has_ended(stand) {
             let now = session_of(stand)?;
             repaired = !now.is_null() && now != before;
             std::thread::sleep(POLL);

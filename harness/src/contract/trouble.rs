@@ -1,7 +1,7 @@
 //! A card that loses its session, or lies about its rings, while streams run: the driver resets it, tells it everything
 //! again, and the same phrase sounds the same; or it fails cleanly until the device has been without power.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use guest_protocol::{Caller, DevicePower, FailureKind, KsState, Request};
 use serde_json::{Value, json};
@@ -210,14 +210,14 @@ impl Trial<'_, '_, '_> {
     }
 
     fn until(&mut self, what: &str, is_so: impl Fn(&mut Self) -> Result<bool, Setback>) -> Result<(), Setback> {
-        let deadline = Instant::now() + PATIENCE;
+        let patience = self.stand.patience(PATIENCE);
         loop {
             // A guest that has stopped says why; the card only goes with it.
             self.stand.session.statistics()?;
             if is_so(self)? {
                 return Ok(());
             }
-            if Instant::now() > deadline {
+            if patience.has_ended(self.stand) {
                 return Err(broken(format!("the driver {what}")));
             }
             std::thread::sleep(POLL);

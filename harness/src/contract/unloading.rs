@@ -1,7 +1,7 @@
 //! Unloads of what sounds: a driver may keep such a request until the last voice has ended, and must give it up when
 //! anything else ends first.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use guest_protocol::{Caller, DevicePower, Handle, KsState, Request};
 use serde_json::json;
@@ -213,11 +213,11 @@ fn take(stand: &mut Stand<'_, '_>, request: Handle) -> Result<Option<u32>, Setba
 }
 
 fn wait_for(stand: &mut Stand<'_, '_>, request: Handle, patience: Duration) -> Result<Option<u32>, Setback> {
-    let deadline = Instant::now() + patience;
+    let limit = stand.patience(patience);
     let mut looks = if patience.is_zero() { 0 } else { LOOKS };
     loop {
         let status = take(stand, request)?;
-        if status.is_some() || (looks == 0 && Instant::now() >= deadline) {
+        if status.is_some() || (looks == 0 && limit.has_ended(stand)) {
             return Ok(status);
         }
         looks = looks.saturating_sub(1);

@@ -15,6 +15,7 @@ use crate::hash::hex;
 use crate::interrupt;
 use crate::limits::{self, LimitError};
 use crate::process::{Ended, Freezer, Process};
+use crate::standstill::{OnPurpose, Watched, Who};
 
 /// How the card keeps time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,10 +210,33 @@ fn read_line(reader: &mut impl BufRead) -> io::Result<String> {
     }
 }
 
+/// Stops the card's process and lets it go on, as [`Card::freeze`] does.
+#[derive(Debug)]
+pub struct CardFreezer {
+    stopped: OnPurpose,
+    process: Freezer,
+}
+
+impl CardFreezer {
+    /// Stops it, or lets it go on.
+    pub fn freeze(&self, frozen: bool) {
+        self.stopped.set(frozen);
+        self.process.freeze(frozen);
+    }
+}
+
+impl Drop for CardFreezer {
+    fn drop(&mut self) {
+        self.freeze(false);
+    }
+}
+
 /// The card's process.
 #[derive(Debug)]
 pub struct Card {
     process: Process,
+    /// A test has stopped it.
+    stopped: OnPurpose,
     control: PathBuf,
     /// Its log tells of connections.
     talks: bool,
@@ -250,7 +274,8 @@ impl Card {
         }
         let command_line = super::qemu::command_line(&command);
         let process = Process::spawn(command, &[&listener], log)?;
-        Ok(Self { process, control: sockets.control.clone(), talks, command_line })
+        let stopped = OnPurpose::default();
+        Ok(Self { process, stopped, control: sockets.control.clone(), talks, command_line })
     }
 
     /// Asks the card how it is.
@@ -277,13 +302,26 @@ impl Card {
 
     /// Stops the card's process where it is, or lets it go on: a card that takes nothing for a while.
     pub fn freeze(&mut self, frozen: bool) {
+        self.stopped.set(frozen);
         self.process.freeze(frozen);
     }
 
     /// Stops and goes on with the card's process from another thread.
     #[must_use]
-    pub fn freezer(&self) -> Freezer {
+    pub fn freezer(&self) -> CardFreezer {
+        CardFreezer { stopped: self.stopped.clone(), process: self.process.freezer() }
+    }
+
+    /// Stops the card's process as a busy host would.
+    #[must_use]
+    pub fn staller(&self) -> Freezer {
         self.process.freezer()
+    }
+
+    /// What a watch needs of it.
+    #[must_use]
+    pub fn watched(&self) -> Watched {
+        Watched { who: Who::Card, pid: self.process.id(), on_purpose: self.stopped.clone() }
     }
 
     /// How it ended, if it has.

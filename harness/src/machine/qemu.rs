@@ -18,9 +18,10 @@ use super::{Death, GuestMemory, MachineError};
 use crate::failure::FileError;
 use crate::interrupt;
 use crate::limits::{self, LimitError};
-use crate::process::{Ended, Process};
+use crate::process::{Ended, Freezer, Process};
 use crate::provision::{QEMU_DEVICE, capture};
 use crate::session::Health;
+use crate::standstill::{OnPurpose, Watched, Who};
 
 /// The card's queues (the datasheet's five: control, midi-out, midi-in, wave, news).
 pub const CARD_QUEUES: u32 = 5;
@@ -122,6 +123,8 @@ pub struct Boot<'a> {
 #[derive(Debug)]
 pub struct Machine {
     process: Process,
+    /// A test has stopped it.
+    stopped: OnPurpose,
     qmp: Qmp,
     /// The guest's serial line.
     pub line: UnixStream,
@@ -207,7 +210,7 @@ impl Machine {
         // From here on only QEMU holds its ends: when it ends, we see the ends of the lines.
         drop((guest_line, guest_qmp));
         let qmp = Qmp::new(qmp).map_err(resource("the monitor"))?;
-        Ok(Self { process, qmp, line, memory, command_line })
+        Ok(Self { process, stopped: OnPurpose::default(), qmp, line, memory, command_line })
     }
 
     /// Waits until the monitor answers, or QEMU has ended, or `worth_it` says that there is nothing to wait for.
@@ -259,6 +262,24 @@ impl Machine {
         let (number, sender) = words.split_once(' ').unwrap_or((words, ""));
         let name = number.parse().ok().and_then(signal_name).unwrap_or("a signal");
         Some(format!("{name} {sender}").trim_end().to_owned())
+    }
+
+    /// Stops QEMU where it is, or lets it go on: a guest whose processors run nothing for a while.
+    pub fn freeze(&mut self, frozen: bool) {
+        self.stopped.set(frozen);
+        self.process.freeze(frozen);
+    }
+
+    /// Stops QEMU as a busy host would.
+    #[must_use]
+    pub fn staller(&self) -> Freezer {
+        self.process.freezer()
+    }
+
+    /// What a watch needs of it.
+    #[must_use]
+    pub fn watched(&self) -> Watched {
+        Watched { who: Who::Qemu, pid: self.process.id(), on_purpose: self.stopped.clone() }
     }
 
     /// How it ended, if it has.

@@ -18,6 +18,7 @@ use crate::interrupt;
 use crate::limits::LimitError;
 use crate::process::Ended;
 use crate::session::Health;
+use crate::standstill;
 
 /// How long one of both gets to become waitable after the other has noticed that it is gone: the kernel closes its sockets
 /// first and takes its memory back in between, which takes a busy machine a while.
@@ -38,6 +39,8 @@ const ORDER: Duration = Duration::from_secs(1);
 /// QEMU and the card.
 #[derive(Debug)]
 pub struct Rig {
+    /// Sees when the host lets one of both not run. It ends before them.
+    pub standstills: standstill::Watch,
     /// QEMU.
     pub machine: Machine,
     /// The card.
@@ -130,7 +133,9 @@ impl Rig {
         let resource = |source| MachineError::Resource { what: "a watch over the processes", source };
         let machine = Machine::spawn(options, memory, boot)?;
         let watch = Watch::start(card.pidfd().map_err(resource)?, machine.pidfd().map_err(resource)?);
-        let mut rig = Self { machine, card, watch: watch.map_err(resource)?, found: None, started: false };
+        let standstills = standstill::Watch::begin(vec![card.watched(), machine.watched()]);
+        let watch = watch.map_err(resource)?;
+        let mut rig = Self { standstills, machine, card, watch, found: None, started: false };
         let card = &mut rig.card;
         card.note_limits();
         match rig.machine.connect(&mut || card.ended().is_none() && !interrupt::asked()) {
@@ -308,6 +313,10 @@ impl Health for Rig {
 
     fn limit(&mut self) -> Option<LimitError> {
         self.card.limit_reached().or_else(|| self.machine.limit_reached())
+    }
+
+    fn stood_still(&self) -> Duration {
+        self.standstills.total()
     }
 }
 

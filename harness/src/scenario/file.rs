@@ -16,9 +16,13 @@ use crate::machine::Clock;
 use crate::midi::Song;
 use crate::perform::{Fault, LEAD_MS_DEFAULT, QUANTUM_DEFAULT, TAIL_MS_DEFAULT};
 use crate::songs::{self, BuiltIn};
+use crate::stall::Stall;
 
 /// Most cases of one scenario: a typing error in a matrix must not run for a day.
 const CASES_MAX: usize = 1000;
+
+/// Longest stall of a scenario: a typing error must not keep a run for hours.
+const STALL_MS_MAX: u64 = 60_000;
 
 /// Rounds of a stress trial that does not say how many: a thousand cycles and a million events.
 const STRESS_ROUNDS: u32 = 10;
@@ -111,6 +115,8 @@ struct Document {
     #[serde(default)]
     matrix: Matrix,
     fault: Option<Spanned<Fault>>,
+    #[serde(default)]
+    stall: Vec<Spanned<Stall>>,
     #[serde(default)]
     expect: Expectations,
 }
@@ -277,6 +283,8 @@ pub struct Scenario {
     pub driver: Option<PathBuf>,
     /// Whom to kill, and when.
     pub fault: Option<Fault>,
+    /// Which processes stall while the song streams, in this order.
+    pub stalls: Vec<Stall>,
     /// The guest's machine.
     pub machine: MachineTable,
     /// The product of its matrix, at least one.
@@ -420,6 +428,12 @@ impl Scenario {
             let message = "nobody can be killed then: say kernel, driver-start, streaming or shut-down";
             return Err(at(path, text, fault.span(), message));
         }
+        if let Some(stall) =
+            document.stall.iter().find(|stall| !(1..=STALL_MS_MAX).contains(&stall.get_ref().milliseconds))
+        {
+            let message = format!("a stall takes 1 to {STALL_MS_MAX} milliseconds");
+            return Err(at(path, text, stall.span(), &message));
+        }
         Ok(Self {
             path: path.into(),
             name: path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
@@ -428,6 +442,7 @@ impl Scenario {
             rounds: document.rounds.map_or(STRESS_ROUNDS, Spanned::into_inner),
             driver: document.driver.map(|driver| folder.join(driver)),
             fault: document.fault.map(Spanned::into_inner),
+            stalls: document.stall.into_iter().map(Spanned::into_inner).collect(),
             machine: document.machine,
             cases,
             expect: document.expect,
@@ -608,6 +623,19 @@ mod tests {
         assert_eq!(scenario.cases.len(), 1);
         assert_eq!(scenario.cases[0].name, "");
         assert!(scenario.expect.bit_identical);
+    }
+
+    #[test]
+    fn stalls_are_read_in_their_order_and_are_bounded() {
+        let stall =
+            |process: &str, ms: u64| format!("[[stall]]\nprocess = '{process}'\nat_frame = 7\nmilliseconds = {ms}\n");
+        let scenario = parse(&format!("title = 't'\n{}{}", stall("qemu", 1), stall("both", STALL_MS_MAX))).unwrap();
+        let processes: Vec<_> = scenario.stalls.iter().map(|stall| stall.process).collect();
+        assert_eq!(processes, [crate::stall::Stalled::Qemu, crate::stall::Stalled::Both]);
+        for ms in [0, STALL_MS_MAX + 1] {
+            let error = parse(&format!("title = 't'\n{}", stall("card", ms))).unwrap_err().to_string();
+            assert!(error.contains("a stall takes 1 to"), "{error}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Runs a scenario's cases and compares them with its expectations.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use super::file::MachineTable;
 use super::{BuiltDriver, Case, Scenario, Trial};
 use crate::artefacts::RunFolder;
 use crate::conditions::Conditions;
-use crate::contract::{self, Contract};
+use crate::contract::{self, Contract, Repeats};
 use crate::event::{Event, Observer, TestResult};
 use crate::failure::{Class, Diagnosed, Error};
 use crate::kills::{self, Kills, KillsReport};
@@ -131,6 +132,9 @@ pub struct Report {
     /// The contract, rule by rule, where it was put to the test.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contract: Option<Contract>,
+    /// The contract over several runs, rule by rule, of each scenario that puts it to the test.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub repeats: BTreeMap<String, Repeats>,
     /// Low resources: each stack of a driver that allocates, and what came of its failure.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub low_resources: Vec<ShortageReport>,
@@ -571,17 +575,23 @@ fn play_in_time(
     let mut number = 1;
     loop {
         let result = play(scenario, case, built.clone(), context, conditions, folder, reproduce)?;
-        let counters = result.as_ref().map(|verdict| verdict.card.counters).unwrap_or_default();
-        let held_up = counters.underruns > 0 || counters.events_late > 0;
-        if case.clock != Clock::Realtime || !held_up || number == PERFORMANCES_MAX {
+        let why = match &result {
+            Ok(verdict) if verdict.card.counters.underruns > 0 || verdict.card.counters.events_late > 0 => {
+                let counters = verdict.card.counters;
+                format!("{} underruns, {} events late", counters.underruns, counters.events_late)
+            }
+            Ok(verdict) if !verdict.passed() && verdict.class_of_failure() == Class::HostStalled => {
+                verdict.standstills.to_string()
+            }
+            Err(failure) if failure.error.class() == Class::HostStalled => failure.error.to_string(),
+            _ => return Ok(result),
+        };
+        if case.clock != Clock::Realtime || number == PERFORMANCES_MAX {
             return Ok(result);
         }
-        context.observer.event(&Event::Warning {
-            text: format!(
-                "performance {number} was not in time ({} underruns, {} events late): once more",
-                counters.underruns, counters.events_late
-            ),
-        });
+        context
+            .observer
+            .event(&Event::Warning { text: format!("performance {number} was not in time ({why}): once more") });
         number += 1;
     }
 }
@@ -607,6 +617,7 @@ fn play(
         lead_ms: case.lead_ms,
         timeout: context.timeout,
         fault: scenario.fault,
+        stalls: scenario.stalls.clone(),
         conditions,
         restarts: scenario.machine.restarts,
         ..Performance::of(case.song.read()?)
@@ -634,7 +645,12 @@ fn judge(
                 }
             }
             if !test.violations.is_empty() {
-                test.class = Some(Class::TestFailed);
+                let class = verdict.class_of_failure();
+                if class == Class::HostStalled {
+                    let violations = std::mem::take(&mut test.violations).join("; ");
+                    test.violations = vec![format!("{}, and then: {violations}", verdict.standstills)];
+                }
+                test.class = Some(class);
             }
         }
         Err(failure) => {

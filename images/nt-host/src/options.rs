@@ -21,6 +21,8 @@ pub struct Options {
     pub seed: Option<u64>,
     /// How the device interrupts.
     pub interrupts: Interrupts,
+    /// What the system's time counts.
+    pub time: Time,
     /// Whether the driver is watched. Without, the host does what Windows does without Driver Verifier: to measure what
     /// watching costs.
     pub verifier: bool,
@@ -36,6 +38,17 @@ pub enum Interrupts {
     Message,
 }
 
+/// What the system's time counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Time {
+    /// What the machine's clocks show, which go on while the machine is stopped: a device in real time does not wait.
+    #[default]
+    Shown,
+    /// Only what the machine runs, for a device whose time depends on events alone: however long a host stops the machine,
+    /// no time-out of a driver runs out.
+    Run,
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -46,6 +59,7 @@ impl Default for Options {
             refuse: None,
             seed: None,
             interrupts: Interrupts::Line,
+            time: Time::Shown,
             verifier: true,
         }
     }
@@ -97,6 +111,13 @@ impl Options {
                     _ => return None,
                 }
             }
+            "time" => {
+                self.time = match value {
+                    "shown" => Time::Shown,
+                    "run" => Time::Run,
+                    _ => return None,
+                }
+            }
             "verifier" => {
                 self.verifier = match value {
                     "on" => true,
@@ -124,6 +145,7 @@ mod tests {
         assert_eq!(shortage, Options { allocations: true, refuse: Some(255), ..Options::default() });
         let message = Options::parse("interrupts=message\n").unwrap();
         assert_eq!(message, Options { interrupts: Interrupts::Message, ..Options::default() });
+        assert_eq!(Options::parse("time=run\n").unwrap(), Options { time: Time::Run, ..Options::default() });
         assert_eq!(Options::parse("").unwrap(), Options::default());
         assert!(Options::default().verifier, "a driver is watched unless told otherwise");
         assert!(!Options::parse("verifier=off").unwrap().verifier);
@@ -140,6 +162,7 @@ mod tests {
             "refuse=xyz",
             "seed=later",
             "interrupts=loud",
+            "time=fast",
             "verifier=maybe",
             "probe",
         ] {

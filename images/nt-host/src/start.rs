@@ -7,7 +7,7 @@ use crate::arch::fw_cfg::{self, FwCfgError};
 use crate::arch::{apic, cpu, serial, smp};
 use crate::mm::frames::MemoryMap;
 use crate::mm::{frames, heap, paging};
-use crate::options::Options;
+use crate::options::{Options, Time};
 use crate::sync::Uninterrupted;
 use crate::{agent, ke, line, pci};
 
@@ -33,6 +33,7 @@ pub(crate) extern "C" fn start(start_info: u32) -> ! {
     read_options();
     apic::init();
     ke::init();
+    ke::time::leave_out_standstills(options().time == Time::Run);
     x86_64::instructions::interrupts::enable();
     smp::start(fw_cfg::processors());
     if let Some(millions) = options().probe {

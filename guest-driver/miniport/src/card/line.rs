@@ -6,7 +6,7 @@ use portcls::NtStatus;
 
 use super::Card;
 use crate::exchange::Line;
-use crate::irql::AtMostDispatch;
+use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::Kernel;
 use crate::log::Part;
 use crate::pending::cause;
@@ -26,6 +26,12 @@ impl<K: Kernel> Line for QueueLine<'_, K> {
 
     fn is_gone(&self, level: AtMostDispatch) -> bool {
         self.card.is_gone(level)
+    }
+
+    fn hear(&self, _: Passive) {
+        if let Some(_visit) = self.card.presence.enter() {
+            self.card.transport.hear();
+        }
     }
 }
 

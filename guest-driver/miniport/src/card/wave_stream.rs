@@ -16,8 +16,9 @@ use crate::log::Part;
 use crate::midi_out;
 use crate::wave::{self, Rendered};
 
-/// How long events may wait for the card to take them before a wave buffer is asked for all the same. It refuses them
-/// only when it holds [`PENDING_EVENTS_MAX`](card_spec::limits::PENDING_EVENTS_MAX), and then only rendering helps.
+/// How long events may wait for the card to take them before it is asked whether it can. It cannot only when it holds
+/// [`PENDING_EVENTS_MAX`](card_spec::limits::PENDING_EVENTS_MAX), and then only rendering helps: a wave buffer is asked for
+/// all the same.
 const EVENTS_FIRST_MILLISECONDS: u32 = 50;
 
 /// The wave stream.
@@ -120,7 +121,10 @@ impl<K: Kernel> Card<K> {
         let mut wrong = None;
         for chunk in pcm.chunks_mut(wave::PCM_BYTES) {
             // The card plays an event that it has before the request for its frame on time, whatever else happens.
-            self.midi_out.wait_until_sent(level, EVENTS_FIRST_MILLISECONDS, &self.line(midi_out::QUEUE));
+            self.midi_out.wait_until_sent(level, EVENTS_FIRST_MILLISECONDS, &self.line(midi_out::QUEUE), || {
+                // The answer comes after the batches that were there before the question; what it says is of no interest.
+                _ = self.query::<_, Latency>(level, RequestCode::LATENCY, &());
+            });
             let frames = format.frames(chunk.len());
             let rendered = self.wave.render(level, &self.line(wave::QUEUE), WAVE_STREAM, format, chunk);
             if let Rendered::Frames { position, after_underrun } = rendered {

@@ -49,6 +49,9 @@ pub struct Behaviour {
     pub deaf: [bool; QUEUE_COUNT],
     /// How many milliseconds the card puts off looking at deaf queues, if it ever does.
     pub wakes_after: Option<u32>,
+    /// For how many milliseconds the card's process does not run: it looks at no queue, and a read of the identity block
+    /// takes that long.
+    pub stands_still: u32,
     /// Returns this id instead of the chain's.
     pub wrong_id: Option<u32>,
     /// Says that it wrote this much more.
@@ -92,6 +95,7 @@ impl Default for Behaviour {
             no_memory: false,
             deaf: [false; QUEUE_COUNT],
             wakes_after: None,
+            stands_still: 0,
             wrong_id: None,
             written_too_much: 0,
             used_index_ahead: 0,
@@ -327,6 +331,7 @@ impl FakeCard {
     pub(super) fn pass_time(&self, milliseconds: u32) {
         self.with(|card| {
             card.milliseconds += u64::from(milliseconds);
+            card.stand_still_less(milliseconds);
             card.waited += milliseconds;
             if card.behaviour.wakes_after.is_some_and(|after| card.waited >= after) {
                 card.waited = 0;
@@ -351,6 +356,11 @@ impl FakeCard {
                 card.touches_while_gone += 1;
                 return u32::MAX;
             }
+            if region == Region::Device {
+                let rest = card.behaviour.stands_still;
+                card.milliseconds += u64::from(rest);
+                card.stand_still_less(rest);
+            }
             match region {
                 Region::Common => card.read_common(offset),
                 Region::Notify => 0,
@@ -373,7 +383,7 @@ impl FakeCard {
                 assert_eq!(offset, 4 * queue.index(), "each queue has its own place");
                 card.kicks[queue.index()] += 1;
                 card.kicked[queue.index()] = true;
-                if !card.behaviour.deaf[queue.index()] {
+                if !card.behaviour.deaf[queue.index()] && card.behaviour.stands_still == 0 {
                     card.work(queue);
                 }
             }
@@ -383,6 +393,20 @@ impl FakeCard {
 }
 
 impl Inside {
+    /// Some of the time in which the card does not run is over; after all of it the card looks at its queues.
+    fn stand_still_less(&mut self, milliseconds: u32) {
+        if self.behaviour.stands_still == 0 {
+            return;
+        }
+        self.behaviour.stands_still = self.behaviour.stands_still.saturating_sub(milliseconds);
+        if self.behaviour.stands_still == 0 {
+            let deaf = self.behaviour.deaf;
+            for queue in Queue::ALL.into_iter().filter(|queue| !deaf[queue.index()]) {
+                self.work(queue);
+            }
+        }
+    }
+
     fn read_common(&self, offset: usize) -> u32 {
         match offset {
             4 => (self.behaviour.features >> (32 * self.feature_select)) as u32,

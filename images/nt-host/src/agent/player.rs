@@ -9,11 +9,15 @@ use alloc::vec::Vec;
 use guest_protocol::{Manner, Pace};
 
 use crate::nt::NTSTATUS;
+use crate::portcls::patience::Patience;
 use crate::portcls::pin::{Pin, RENDER_GUARD_BYTES};
 use crate::portcls::{KsState, Malformed, clock, rules};
 
-/// How long a stream may keep every event that there is, or keep any in STOP. 100 ns units.
+/// How long a stream may keep any event in STOP. 100 ns units.
 const PATIENCE: i64 = 50_000_000;
+
+/// How long a stream may keep every event that there is: a device that takes none for so long will take none. 100 ns units.
+const STUCK_PATIENCE: i64 = 200_000_000;
 
 /// How often progress is told. 100 ns units.
 const PROGRESS_EVERY: i64 = 2_500_000;
@@ -78,7 +82,7 @@ pub(crate) enum PlayError {
     Refused(NTSTATUS),
     /// Every event is out.
     #[error(
-        "the render stream has kept all {0} events of its allocator for 5 s; it must give events back when it has sent them"
+        "the render stream has kept all {0} events of its allocator for 20 s; it must give events back when it has sent them"
     )]
     Stuck(usize),
 }
@@ -266,11 +270,11 @@ impl<P: FnMut(Played), W: FnMut()> Performance<'_, P, W> {
 
     fn send_package(&mut self, messages: &[crate::portcls::Message<'_>]) -> Result<(), PlayError> {
         let (render, wait) = (self.render, &mut *self.wait);
-        let deadline = clock::now().saturating_add(PATIENCE);
+        let patience = Patience::of(STUCK_PATIENCE);
         render
             .send_package(messages, self.start, || {
                 wait();
-                clock::now() < deadline
+                !patience.has_ended()
             })
             .map_err(PlayError::Stuck)?;
         self.events += messages.len() as u64;
@@ -279,11 +283,11 @@ impl<P: FnMut(Played), W: FnMut()> Performance<'_, P, W> {
 
     fn send(&mut self, message: &crate::portcls::Message<'_>) -> Result<(), PlayError> {
         let (render, wait) = (self.render, &mut *self.wait);
-        let deadline = clock::now().saturating_add(PATIENCE);
+        let patience = Patience::of(STUCK_PATIENCE);
         render
             .send(message, self.start, || {
                 wait();
-                clock::now() < deadline
+                !patience.has_ended()
             })
             .map_err(PlayError::Stuck)?;
         self.events += 1;

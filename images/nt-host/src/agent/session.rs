@@ -33,9 +33,6 @@ const VALUE_BYTES_MAX: usize = 1 << 20;
 const KERNEL_MODE: i8 = 0;
 const USER_MODE: i8 = 1;
 
-/// Longest time that the processor is kept at `DISPATCH_LEVEL`, well below what a watchdog allows.
-const HOLD_MS_MAX: u32 = 1500;
-
 /// Cycles between two reports of progress.
 const PROGRESS_CYCLES: u32 = 50;
 
@@ -120,10 +117,6 @@ impl Session {
             Request::SetPower(power) => self.set_power(power),
             Request::RestartDevice => self.restart_device(),
             Request::SurpriseRemoval => self.surprise_removal(),
-            Request::HoldDispatch { milliseconds } => {
-                portcls::hold_dispatch(milliseconds.min(HOLD_MS_MAX));
-                Ok(Reply::Done)
-            }
             Request::MapUser { bulk, caller } => self.map_user(bulk, caller),
             Request::UserProperty { caller, target, node, set, id, verb, instance, value } => {
                 self.property(target, &PropertyRequest { caller: Some(caller), node, set, id, verb, instance, value })

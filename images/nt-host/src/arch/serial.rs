@@ -112,7 +112,7 @@ pub fn write(bytes: &[u8]) {
         while !LINE.with(|line| line.uart.as_mut().is_none_or(|uart| uart.try_send_byte(byte).is_ok())) {
             polls += 1;
             if polls % POLLS_PER_LOOK == 0 {
-                let now = ke::time::nanoseconds();
+                let now = ke::time::ran();
                 if now > *deadline.get_or_insert(now + SEND_TIMEOUT_NS) {
                     cpu::exit(guest_protocol::exit::GUEST_FAILED);
                 }

@@ -137,9 +137,9 @@ pub fn start(processors: u16) {
     }
     trap::set_handler(trap::FLUSH_VECTOR, |_| flush_if_asked());
     apic::init_others();
-    let until = time::nanoseconds() + START_LIMIT_NS;
+    let until = time::ran() + START_LIMIT_NS;
     while online() < 2 {
-        assert!(time::nanoseconds() < until, "the second processor does not start");
+        assert!(time::ran() < until, "the second processor does not start");
         stall(START_PAUSE_NS);
         // Again and again: an emulated processor that its host did not run meanwhile finds both messages at once, may start
         // and then go back to waiting. One that runs takes no notice.

@@ -9,7 +9,7 @@ use guest_protocol::{BugCheck, Event, exit};
 
 use super::stack::{self, Context};
 use crate::arch::{cpu, smp};
-use crate::portcls::rules;
+use crate::portcls::{patience, rules};
 use crate::{exports, line};
 
 /// What stops the system.
@@ -79,6 +79,7 @@ pub fn stop(report: Report<'_>) -> ! {
         name: report.name.or_else(|| name(report.code)).map_or_else(|| fallback(report.code), String::from),
         parameters: report.parameters,
         rule: report.rule.or_else(rules::blamed),
+        waited_ms: patience::in_vain_ms(),
         message: report.message.to_string(),
         function: report.function.into(),
         irql,

@@ -45,7 +45,7 @@ pub unsafe fn take(function: &'static str, lock: *mut KSPIN_LOCK) {
     while let Err(holder) = word.compare_exchange(0, mine(), Ordering::Acquire, Ordering::Relaxed) {
         let mut waited = 0;
         if looks % LOOKS == LOOKS - 1 {
-            let now = time::nanoseconds();
+            let now = time::ran();
             since = if since == 0 { now } else { since };
             waited = now - since;
         }

@@ -27,6 +27,10 @@ const FIRST_MEASUREMENT_NS: u64 = 2_000_000;
 const BEND_MAX: i64 = 20;
 /// Above this an error is jumped, not bent: the machine was stopped.
 const JUMP_NS: i64 = 20_000_000;
+/// Above this the time between two looks at the clock is no time in which the machine ran: it was stopped, or the
+/// processor was held at a device that is. While the machine runs, the clock's own interrupt looks every [`TICK_NS`], but
+/// for what a driver does with interrupts disabled.
+const STANDSTILL_NS: u64 = 100_000_000;
 /// 100 ns units from 1601 to 1970.
 const UNIX_EPOCH: u64 = 116_444_736_000_000_000;
 
@@ -38,6 +42,12 @@ struct Clock {
     rate: u64,
     /// The last comparison.
     compared: (u64, u64),
+    /// The line at the last look.
+    looked: u64,
+    /// Nanoseconds, of those on the line, in which the machine did not run.
+    stood_still: u64,
+    /// The system's time leaves those out.
+    runs_only: bool,
     timer_ticks_per_ms: u64,
     armed_for: u64,
     /// 100 ns since 1601 at nanosecond 0.
@@ -57,9 +67,27 @@ fn tsc() -> u64 {
 }
 
 impl Clock {
-    fn now(&self) -> u64 {
+    /// Nanoseconds on the machine's own clocks, which go on while it is stopped.
+    fn line(&self) -> u64 {
         let counts = tsc().saturating_sub(self.tsc);
         self.ns + ((u128::from(counts) * u128::from(self.rate)) >> 32) as u64
+    }
+
+    /// Nanoseconds in which the machine ran.
+    fn ran(&mut self) -> u64 {
+        let now = self.line();
+        let passed = now.saturating_sub(self.looked);
+        if passed > STANDSTILL_NS {
+            self.stood_still += passed;
+        }
+        self.looked = self.looked.max(now);
+        self.looked - self.stood_still
+    }
+
+    /// The system's time.
+    fn now(&mut self) -> u64 {
+        let ran = self.ran();
+        if self.runs_only { ran } else { ran + self.stood_still }
     }
 
     /// Bends the line so that it meets the HPET at the next comparison.
@@ -67,7 +95,7 @@ impl Clock {
         let (true_ns, counts) = (self.hpet.nanoseconds(), tsc());
         let passed_counts = counts.saturating_sub(self.compared.0).max(1);
         let passed_ns = true_ns.saturating_sub(self.compared.1);
-        let shown = self.now();
+        let shown = self.line();
         let measured = ((u128::from(passed_ns) << 32) / u128::from(passed_counts)) as u64;
         let error = true_ns as i64 - shown as i64;
         self.tsc = counts;
@@ -137,6 +165,9 @@ pub(super) fn init() {
         ns: end.1,
         rate: ((u128::from(passed) << 32) / u128::from(end.0 - start_counts).max(1)) as u64,
         compared: end,
+        looked: end.1,
+        stood_still: 0,
+        runs_only: false,
         timer_ticks_per_ms: (timer_ticks * 1_000_000 / passed).max(1),
         armed_for: 0,
         system_base: 0,
@@ -221,7 +252,7 @@ fn tick() {
     CLOCK.with(|clock| {
         let Some(clock) = clock else { return };
         clock.ticks += 1;
-        if clock.now().saturating_sub(clock.ns) > DISCIPLINE_NS {
+        if clock.line().saturating_sub(clock.ns) > DISCIPLINE_NS {
             clock.discipline();
         }
         clock.publish();
@@ -261,7 +292,22 @@ pub fn ticks() -> u64 {
 /// Nanoseconds since the machine started; never goes back. At any IRQL.
 #[must_use]
 pub fn nanoseconds() -> u64 {
-    CLOCK.with(|clock| clock.as_ref().map_or(0, Clock::now))
+    CLOCK.with(|clock| clock.as_mut().map_or(0, Clock::now))
+}
+
+/// Nanoseconds in which the machine ran: as [`nanoseconds`], but for the time in which it was stopped. At any IRQL.
+#[must_use]
+pub fn ran() -> u64 {
+    CLOCK.with(|clock| clock.as_mut().map_or(0, Clock::ran))
+}
+
+/// Whether the system's time leaves out what the machine's clocks show but did not run. Before anything is timed.
+pub fn leave_out_standstills(leave_out: bool) {
+    CLOCK.with(|clock| {
+        if let Some(clock) = clock {
+            clock.runs_only = leave_out;
+        }
+    });
 }
 
 /// Interrupt time: 100 ns units since the machine started.
@@ -273,7 +319,7 @@ pub fn interrupt_time() -> u64 {
 /// System time: 100 ns units since 1601, UTC.
 #[must_use]
 pub fn system_time() -> u64 {
-    CLOCK.with(|clock| clock.as_ref().map_or(0, |clock| clock.system_base + clock.now() / 100))
+    CLOCK.with(|clock| clock.as_mut().map_or(0, |clock| clock.system_base + clock.now() / 100))
 }
 
 /// The battery-backed clock, as system time.

@@ -59,6 +59,11 @@ mod target {
         crate::ke::time::interrupt_time()
     }
 
+    /// Time that the machine ran since boot, in 100 ns units.
+    pub(crate) fn ran() -> i64 {
+        (crate::ke::time::ran() / 100).cast_signed()
+    }
+
     /// Waits until no DPC is queued or runs on any processor. At `PASSIVE_LEVEL`.
     pub(crate) fn flush_dpcs() {
         // SAFETY: it has no other condition.
@@ -319,6 +324,10 @@ mod double {
 
     pub(crate) fn ticks() -> u64 {
         0
+    }
+
+    pub(crate) fn ran() -> i64 {
+        interrupt_time().cast_signed()
     }
 
     pub(crate) fn interrupt_time() -> u64 {

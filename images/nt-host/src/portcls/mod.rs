@@ -9,7 +9,7 @@
 //! | kernel streaming properties and events | [`property`], [`answers`], [`events`], [`formats`], [`descriptor`] |
 //! | services that not every miniport takes | [`services`], [`registry_key`], [`unregister`], [`dma_channel`], [`content`], [`new_miniport`] |
 //! | how drivers' objects are called, and ours are made | [`slots`], [`com`], [`abi`], [`guids`] |
-//! | the contract, and what puts a driver to the test | [`rules`], [`probe`], [`exam`] |
+//! | the contract, and what puts a driver to the test | [`rules`], [`probe`], [`patience`], [`exam`] |
 
 #![cfg(any(test, target_os = "none"))]
 #![cfg_attr(
@@ -48,6 +48,7 @@ mod lock;
 #[cfg(target_os = "none")]
 mod new_miniport;
 mod new_stream;
+pub(crate) mod patience;
 pub(crate) mod pin;
 mod port;
 #[cfg(target_os = "none")]
@@ -130,18 +131,6 @@ pub(crate) fn check_all_ones() {
             ),
         )
     }
-}
-
-/// Keeps this processor at `DISPATCH_LEVEL`: no deferred procedure call runs meanwhile.
-pub(crate) fn hold_dispatch(milliseconds: u32) {
-    /// 100 ns units in a millisecond.
-    const MILLISECOND: i64 = 10_000;
-    let held = irql::Raised::to_dispatch();
-    let end = clock::now() + i64::from(milliseconds) * MILLISECOND;
-    while clock::now() < end {
-        core::hint::spin_loop();
-    }
-    drop(held);
 }
 
 /// Stops the guest, because a driver broke a rule of the contract in `function`.

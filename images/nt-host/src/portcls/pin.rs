@@ -22,6 +22,7 @@ use super::irql;
 use super::kernel;
 use super::lock::Lock;
 use super::new_stream::{NewStream, new_stream};
+use super::patience::Patience;
 use super::port::Port;
 use super::probe::probe;
 use super::property;
@@ -53,8 +54,8 @@ pub(crate) const RENDER_GUARD_BYTES: usize = 64;
 const PUT_TICKS_MAX: u64 = 1_000;
 
 /// How long a capture stream may take to notice that there are no events, 100 ns units: a driver may have nothing to
-/// capture.
-const NOTICE_PATIENCE: i64 = 20_000_000;
+/// capture, and an interrupt of a busy host's device comes late.
+const NOTICE_PATIENCE: i64 = 100_000_000;
 
 /// Most messages of one package: a chord has fewer.
 const PACKAGE_MESSAGES_MAX: usize = 16;
@@ -574,8 +575,8 @@ impl Pin {
     /// machine: or else it was never put to the test.
     pub(crate) fn starve(&self, what: u8) {
         if self.capture.is_some() {
-            let deadline = clock::now().saturating_add(NOTICE_PATIENCE);
-            while what == NOTHING && self.allocator.refusals() == 0 && clock::now() < deadline {
+            let patience = Patience::of(NOTICE_PATIENCE);
+            while what == NOTHING && self.allocator.refusals() == 0 && !patience.has_ended() {
                 kernel::pause();
             }
             rules::blame((what != NOTHING).then_some(rules::CAPTURE_EMPTY_POOL));
@@ -590,9 +591,10 @@ impl Pin {
 
     /// In STOP, waits until the stream has given every event back, or else `rule` is broken. `patience` in 100 ns units.
     pub(crate) fn expect_returned(&self, rule: &'static Rule, patience: i64, mut wait: impl FnMut()) {
-        let deadline = clock::now().saturating_add(patience);
+        let patience = Patience::of(patience);
         while self.allocator.events_out() > 0 {
-            if clock::now() > deadline {
+            if patience.has_ended() {
+                patience.was_in_vain();
                 violation(
                     "IMXF::SetState",
                     Broken::new(

@@ -23,6 +23,7 @@ use super::guids::{self, GUID};
 use super::intersection;
 use super::irql;
 use super::lock::Lock;
+use super::patience::Patience;
 use super::pin::Pin;
 use super::port::Port;
 use super::rules::{self, Broken};
@@ -276,9 +277,10 @@ fn wait_for(held: *mut Held) -> Answer {
 
 /// Waits for a driver that keeps a request, for as long as a client would (rule 74).
 pub(crate) fn await_driver(mut is_over: impl FnMut() -> bool) {
-    let deadline = clock::now().saturating_add(PATIENCE);
+    let patience = Patience::of(PATIENCE);
     while !is_over() {
-        if clock::now() > deadline {
+        if patience.has_ended() {
+            patience.was_in_vain();
             broken_pending("a request was kept for 10 s and not completed");
         }
         super::kernel::pause();

@@ -6,6 +6,7 @@ use alloc::vec;
 use super::super::abi::KsState;
 use super::super::com::Com;
 use super::super::kernel;
+use super::super::patience::Patience;
 use super::super::pin::Pin;
 use super::super::port::Port;
 use super::super::rules::{self, Broken};
@@ -43,10 +44,10 @@ pub(crate) fn burst(stream: &Pin, events: u32) -> Figures {
     for number in 0..events {
         let message =
             Message { delta: 0, channel_group: 1, data: MESSAGES[number as usize % MESSAGES.len()], raw: false };
-        let deadline = super::super::clock::now().saturating_add(BURST_PATIENCE);
+        let patience = Patience::of(BURST_PATIENCE);
         let wait = || {
             kernel::pause();
-            super::super::clock::now() < deadline
+            !patience.has_ended()
         };
         if rules::must_survive(rules::BACK_PRESSURE, || stream.send(&message, 1, wait)).is_err() {
             // The stream holds all there is: a device that takes nothing.
@@ -79,10 +80,10 @@ pub(crate) fn run(
             for number in 0..events {
                 let data = MESSAGES[number as usize % MESSAGES.len()];
                 let message = Message { delta: 0, channel_group: 1, data, raw: false };
-                let deadline = super::super::clock::now().saturating_add(PATIENCE);
+                let patience = Patience::of(PATIENCE);
                 let wait = || {
                     kernel::pause();
-                    super::super::clock::now() < deadline
+                    !patience.has_ended()
                 };
                 stream.send(&message, 1, wait).map_err(|out| CycleError::Stuck { cycle, out })?;
                 sent += 1;

@@ -8,9 +8,9 @@ use alloc::vec::Vec;
 use guest_protocol::Together;
 
 use super::super::abi::KernelEvent;
-use super::super::clock;
 use super::super::delivery::Batch;
 use super::super::kernel;
+use super::super::patience::Patience;
 use super::super::pin::Pin;
 use super::super::unpack::Fragment;
 use super::Figures;
@@ -49,9 +49,9 @@ pub(crate) enum TimingError {
 
 /// Waits until `done`, for a bounded time.
 fn wait_until(mut done: impl FnMut() -> bool) -> bool {
-    let deadline = clock::now().saturating_add(PATIENCE);
+    let patience = Patience::of(PATIENCE);
     while !done() {
-        if clock::now() > deadline {
+        if patience.has_ended() {
             return false;
         }
         kernel::pause();

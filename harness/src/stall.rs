@@ -1,0 +1,108 @@
+//! Keeps the card or QEMU from running for a while, as a busy host does, to see that nothing that is heard depends on it.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::machine::{CardControl, Rig};
+use crate::process::Freezer;
+
+/// Between two looks at how far the card has got.
+const POLL: Duration = Duration::from_millis(1);
+
+/// The processes that a stall stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stalled {
+    /// The card.
+    Card,
+    /// QEMU.
+    Qemu,
+    /// Both.
+    Both,
+}
+
+/// A stall of the host while a song streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stall {
+    /// Which processes.
+    pub process: Stalled,
+    /// The moment: as soon as the card has rendered so many frames.
+    pub at_frame: u64,
+    /// How long.
+    pub milliseconds: u64,
+}
+
+/// Stalls being carried out, until this is dropped.
+#[derive(Debug)]
+pub struct Stalling {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Processes {
+    card: Freezer,
+    qemu: Freezer,
+    control: CardControl,
+}
+
+impl Stalling {
+    /// Begins.
+    #[must_use]
+    pub fn begin(stalls: &[Stall], rig: &Rig) -> Self {
+        if stalls.is_empty() {
+            return Self { stop: None, thread: None };
+        }
+        let stalls = stalls.to_vec();
+        let processes =
+            Processes { card: rig.card.staller(), qemu: rig.machine.staller(), control: rig.card.control() };
+        let (stop, stopped) = channel();
+        let thread = std::thread::spawn(move || {
+            for stall in stalls {
+                if processes.carry_out(stall, &stopped).is_none() {
+                    break;
+                }
+            }
+        });
+        Self { stop: Some(stop), thread: Some(thread) }
+    }
+}
+
+impl Drop for Stalling {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Processes {
+    /// Waits for the frame, and stalls. `None`: it is over, or the card does not answer.
+    fn carry_out(&self, stall: Stall, stopped: &Receiver<()>) -> Option<()> {
+        while self.control.status().ok()?.counters.frames_rendered < stall.at_frame {
+            pause(POLL, stopped)?;
+        }
+        self.freeze(stall.process, true);
+        let slept = pause(Duration::from_millis(stall.milliseconds), stopped);
+        self.freeze(stall.process, false);
+        slept
+    }
+
+    fn freeze(&self, process: Stalled, frozen: bool) {
+        if process != Stalled::Qemu {
+            self.card.freeze(frozen);
+        }
+        if process != Stalled::Card {
+            self.qemu.freeze(frozen);
+        }
+    }
+}
+
+/// Waits. `None`: it is over.
+fn pause(time: Duration, stopped: &Receiver<()>) -> Option<()> {
+    (stopped.recv_timeout(time) == Err(RecvTimeoutError::Timeout)).then_some(())
+}

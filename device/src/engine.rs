@@ -35,8 +35,10 @@ pub const STALL: Duration = Duration::from_secs(1);
 /// How often that is looked at.
 const WATCH_EVERY: Duration = Duration::from_millis(500);
 
-/// How long a question waits for its answer.
-const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// How long a question waits for its answer: so often, and each time so long. Counted in turns, so that time in which the
+/// host does not let this process run is not the card's.
+const ANSWER_TURNS: u32 = 50;
+const ANSWER_TURN: Duration = Duration::from_millis(100);
 
 /// How long the card's thread may take to end. It looks after every slice of work; a thread that takes longer stalls, and
 /// is left to the end of the process.
@@ -122,14 +124,18 @@ impl Link {
         });
         self.commands.send(command).map_err(|_| NoAnswer::Gone)?;
         self.wake();
-        wait.recv_timeout(ANSWER_MAX).map_err(|error| match error {
-            mpsc::RecvTimeoutError::Timeout => self.stalled(),
-            mpsc::RecvTimeoutError::Disconnected => NoAnswer::Gone,
-        })
+        for _ in 0..ANSWER_TURNS {
+            match wait.recv_timeout(ANSWER_TURN) {
+                Ok(answer) => return Ok(answer),
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Err(NoAnswer::Gone),
+            }
+        }
+        Err(self.stalled())
     }
 
     fn stalled(&self) -> NoAnswer {
-        let busy = self.activity.busy_for().unwrap_or(ANSWER_MAX);
+        let busy = self.activity.busy_for().unwrap_or_default();
         NoAnswer::Stalled { stage: self.activity.stage(), busy }
     }
 }
@@ -203,8 +209,11 @@ impl Engine {
 fn watch(activity: &Activity, stop: &AtomicBool) {
     let mut named = false;
     while !stop.load(Ordering::Acquire) {
+        let slept = Instant::now();
         std::thread::park_timeout(WATCH_EVERY);
-        let stalled = activity.busy_for().filter(|busy| *busy >= STALL);
+        // A host that did not let this thread run did not let the other one run either.
+        let host_stalled = slept.elapsed() > WATCH_EVERY.saturating_mul(2);
+        let stalled = activity.busy_for().filter(|busy| *busy >= STALL && !host_stalled);
         if let Some(busy) = stalled.filter(|_| !named) {
             let (stage, busy) = (activity.stage(), busy.as_millis());
             log_limited!(

@@ -320,7 +320,11 @@ fn endless(mut line: UnixStream, message: guest_protocol::ToHost) -> std::thread
 
 #[test]
 fn a_guest_that_never_stops_talking_runs_out_of_time_and_fills_no_disk() {
-    let log = guest_protocol::Event::Log { level: guest_protocol::Level::Info, target: "driver.sys".into(), text: "x".repeat(400) };
+    let log = guest_protocol::Event::Log {
+        level: guest_protocol::Level::Info,
+        target: "driver.sys".into(),
+        text: "x".repeat(400),
+    };
     for event in [log, guest_protocol::Event::Entered, guest_protocol::Event::Progress { frames: 0, events: 0 }] {
         let folder = tempfile::tempdir().unwrap();
         let console = folder.path().join("console");

@@ -27,6 +27,8 @@
 //! | at most [`CONNECTIONS_MAX`] connections are open | the one that has been idle for the longest time is closed for the new one, with an answer that says so; one that is being answered is never closed, and when all are the new one is refused with an answer |
 //! | one `advance` is for at most [`ADVANCE_FRAMES_MAX`] frames | the answer is an error |
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 mod line;
 mod place;
 

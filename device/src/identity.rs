@@ -1,5 +1,7 @@
 //! The identity block: put together for each read from what is fixed and what the registers say.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::sync::Arc;
 
 use card_spec::identity::{ClockMode, IdentityBlock, MAGIC, capability};

@@ -11,6 +11,8 @@
 //! The card takes batches in ring order and returns each as soon as its events are in the card's own memory. Nothing is
 //! written back to a midi-out chain (used length 0).
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use zerocopy::little_endian::{I64, U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -57,7 +59,10 @@ pub const RECORD_ALIGNMENT: usize = 8;
 /// Bytes that a record with `length` bytes of data takes in a batch.
 #[must_use]
 pub const fn record_bytes(length: usize) -> usize {
-    (size_of::<EventHeader>() + length).next_multiple_of(RECORD_ALIGNMENT)
+    match size_of::<EventHeader>().saturating_add(length).checked_next_multiple_of(RECORD_ALIGNMENT) {
+        Some(bytes) => bytes,
+        None => usize::MAX,
+    }
 }
 
 const _: () = assert!(size_of::<BatchHeader>() == 16);

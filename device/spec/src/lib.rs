@@ -42,6 +42,7 @@
 //! [diagnosis registers](identity::FirstError) with the place, what was expected and what was found; later ones are
 //! counted. A ring that cannot be used is parked: it is never touched again until the device is reset.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 #![no_std]
 
 pub mod control;
@@ -126,8 +127,8 @@ pub mod feature {
 /// infinity) and saturates at the bounds of `i64`.
 #[must_use]
 pub const fn event_frame(time: i64, t0: i64, frame0: i64, sample_rate: u32) -> i64 {
-    let ticks = (time as i128 - t0 as i128) * sample_rate as i128;
-    let frame = frame0 as i128 + ticks.div_euclid(10_000_000);
+    let ticks = (time as i128).saturating_sub(t0 as i128).saturating_mul(sample_rate as i128);
+    let frame = (frame0 as i128).saturating_add(ticks.div_euclid(10_000_000));
     if frame > i64::MAX as i128 {
         i64::MAX
     } else if frame < i64::MIN as i128 {
@@ -141,8 +142,14 @@ pub const fn event_frame(time: i64, t0: i64, frame0: i64, sample_rate: u32) -> i
 #[must_use]
 pub const fn frame_time(frame: i64, t0: i64, frame0: i64, sample_rate: u32) -> i64 {
     let rate = sample_rate as i128;
-    let ticks = (frame as i128 - frame0 as i128) * 10_000_000;
-    let time = t0 as i128 + (ticks + rate - 1).div_euclid(rate);
+    let ticks = (frame as i128).saturating_sub(frame0 as i128).saturating_mul(10_000_000);
+    let last = ticks.saturating_add(rate).saturating_sub(1);
+    // A rate of 0 has no frames.
+    let periods = match last.checked_div_euclid(rate) {
+        Some(periods) => periods,
+        None => 0,
+    };
+    let time = (t0 as i128).saturating_add(periods);
     if time > i64::MAX as i128 {
         i64::MAX
     } else if time < i64::MIN as i128 {

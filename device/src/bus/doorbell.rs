@@ -6,6 +6,8 @@
 //! the flags are, and a write of a call that waits all the same, which the kernel has no way to rule out, is freed by
 //! [`Calls::look_after`].
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::fs;
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};

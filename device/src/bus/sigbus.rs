@@ -6,6 +6,8 @@
 //! the region in which the access was, so that the access succeeds, and marks the region as lost; the bus takes it out of
 //! use as soon as it looks. A `SIGBUS` anywhere else ends the process as it would have without the handler.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::ptr;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

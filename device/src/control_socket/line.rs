@@ -1,5 +1,7 @@
 //! Lines in and answers out, over a connection that may stop anywhere.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -55,7 +57,7 @@ impl Lines {
                 return Ok(Line::End);
             }
             if let Some(end) = self.buffer[searched..].iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.buffer.drain(..=searched + end).collect();
+                let line: Vec<u8> = self.buffer.drain(..=searched.saturating_add(end)).collect();
                 self.since = (!self.buffer.is_empty()).then(Instant::now);
                 return Ok(if line.len() > LINE_BYTES_MAX { Line::TooLong } else { Line::Whole(line) });
             }
@@ -98,7 +100,7 @@ impl Lines {
         let deadline = Instant::now().checked_add(LINE_TIME_MAX);
         let mut dropped = 0;
         while !self.ended && dropped < DROPPED_BYTES_MAX && !self.buffer.contains(&b'\n') {
-            dropped += self.buffer.len();
+            dropped = dropped.saturating_add(self.buffer.len());
             self.buffer.clear();
             if leave.wait(stream, PollFlags::IN, deadline)? != Waited::Ready {
                 break;

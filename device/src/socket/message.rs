@@ -7,6 +7,8 @@
 //!
 //! Source: QEMU, "Vhost-user Protocol", sections "Header" and "Ancillary data".
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -76,7 +78,7 @@ impl Message {
         let (mut files, mut files_lost) = (Vec::new(), false);
         let mut got = 0;
         while got < HEADER_BYTES {
-            got += when_ready(socket, PollFlags::IN, stop, || {
+            let now = when_ready(socket, PollFlags::IN, stop, || {
                 let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES_MAX))];
                 let mut ancillary = RecvAncillaryBuffer::new(&mut space);
                 let into = &mut [IoSliceMut::new(&mut header[got..])];
@@ -89,12 +91,13 @@ impl Message {
                 }
                 Ok(received.bytes)
             })?;
+            got = got.saturating_add(now);
         }
-        let word = |at: usize| u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-        let length = word(8) as usize;
+        let [code, flags, length] = words(&header);
+        let length = length as usize;
         let mut body = vec![0; length.min(BODY_KEPT_MAX)];
         fill(socket, stop, &mut body)?;
-        let mut rest = length - body.len();
+        let mut rest = length.saturating_sub(body.len());
         let mut dropped = vec![0; rest.min(DROPPED_AT_ONCE)];
         while rest > 0 {
             // A body of 4 GiB takes a while, however fast the front-end is.
@@ -103,9 +106,9 @@ impl Message {
             }
             let now = rest.min(DROPPED_AT_ONCE);
             fill(socket, stop, &mut dropped[..now])?;
-            rest -= now;
+            rest = rest.saturating_sub(now);
         }
-        Ok(Self { code: word(0), flags: word(4), length, body, files, files_lost })
+        Ok(Self { code, flags, length, body, files, files_lost })
     }
 
     /// Whether the sender waits for an answer even if the request has none of its own.
@@ -122,21 +125,29 @@ impl Message {
         let bytes = encode(self.code, VERSION_1 | REPLY, body);
         let mut sent = 0;
         while sent < bytes.len() {
-            sent += when_ready(socket, PollFlags::OUT, stop, || {
+            let now = when_ready(socket, PollFlags::OUT, stop, || {
                 send(socket, &bytes[sent..], SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
             })?;
+            sent = sent.saturating_add(now);
         }
         Ok(())
     }
+}
+
+/// The words of a header: code, flags, length of the body.
+fn words(header: &[u8; HEADER_BYTES]) -> [u32; 3] {
+    let (words, _) = header.as_chunks::<4>();
+    std::array::from_fn(|index| words.get(index).map_or(0, |word| u32::from_ne_bytes(*word)))
 }
 
 /// Reads as many bytes as there is room for.
 fn fill(socket: &UnixStream, stop: &Stop, buffer: &mut [u8]) -> Result<(), Gone> {
     let mut got = 0;
     while got < buffer.len() {
-        got += when_ready(socket, PollFlags::IN, stop, || {
+        let now = when_ready(socket, PollFlags::IN, stop, || {
             recv(socket, &mut buffer[got..], RecvFlags::DONTWAIT).map(|(bytes, _)| bytes)
         })?;
+        got = got.saturating_add(now);
     }
     Ok(())
 }
@@ -166,7 +177,7 @@ fn when_ready(
 /// A message as it goes over the socket, without descriptors.
 #[must_use]
 pub fn encode(code: u32, flags: u32, body: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
+    let mut bytes = Vec::with_capacity(HEADER_BYTES.saturating_add(body.len()));
     for word in [code, flags, body.len() as u32] {
         bytes.extend_from_slice(&word.to_ne_bytes());
     }

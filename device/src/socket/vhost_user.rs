@@ -5,6 +5,8 @@
 //!
 //! Source: QEMU, "Vhost-user Protocol", sections "Front-end message types" and "Ring states".
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;

@@ -5,44 +5,31 @@
 pub(crate) mod process;
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use dmus_card::fake::Machine;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// How long a process may take for what it does at once on a machine that is not busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+use process::{Control, Ended, Running, program};
 
-/// A card's process, ended with the test.
+/// A card that serves, ended with the test.
 pub(crate) struct CardProcess {
-    child: Child,
+    running: Running,
     folder: TempDir,
 }
 
 impl CardProcess {
-    /// Starts a card with a socket, a control socket and these further arguments.
+    /// Starts a card with a socket, a control socket, a log and these further arguments.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
+        let mut command = program();
+        command.arg("--socket-path").arg(folder.path().join("card.sock"));
+        command.arg("--control").arg(folder.path().join("control.sock"));
         let log = File::create(folder.path().join("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_vhost-device-dmus"))
-            .arg("--socket-path")
-            .arg(folder.path().join("card.sock"))
-            .arg("--control")
-            .arg(folder.path().join("control.sock"))
-            .args(arguments)
-            .env_remove("RUST_LOG")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        Self { child, folder }
+        Self { running: Running::start(command.args(arguments).stderr(log)), folder }
     }
 
     /// The path of its socket.
@@ -67,79 +54,26 @@ impl CardProcess {
 
     /// A number of `/proc/PID/status` in KiB, such as `RssAnon`.
     pub(crate) fn memory_kib(&self, field: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", self.running.0.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// Processor time used, in clock ticks of the kernel (100 a second).
-    pub(crate) fn ticks(&self) -> u64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    /// The processor time that it has used.
+    pub(crate) fn processor_time(&self) -> Duration {
+        self.running.processor_time()
     }
 
-    /// Sends it a signal.
-    pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    /// Whether it runs.
-    pub(crate) fn is_alive(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
-    }
-
-    /// Waits for its end; how it ended, and how long that took.
-    pub(crate) fn wait(&mut self) -> (ExitStatus, Duration) {
-        let begun = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return (status, begun.elapsed());
-            }
-            assert!(begun.elapsed() < PATIENCE, "the card does not end; its log:\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(1));
-        }
+    /// Sends a signal, and waits until it leaves.
+    pub(crate) fn end_with(self, signal: Signal) -> Ended {
+        self.running.end_with(signal)
     }
 }
 
-impl Drop for CardProcess {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A connection to a control socket.
-pub(crate) struct Control(BufReader<UnixStream>);
-
-impl Control {
-    fn connect(path: &Path) -> Self {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match UnixStream::connect(path) {
-                Ok(stream) => {
-                    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-                    return Self(BufReader::new(stream));
-                }
-                Err(error) => assert!(Instant::now() < deadline, "{error}"),
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    /// Says a command; its answer, and how long it took.
-    pub(crate) fn ask(&mut self, command: &Value) -> (Value, Duration) {
-        let begun = Instant::now();
-        writeln!(self.0.get_ref(), "{command}").unwrap();
-        let mut answer = String::new();
-        self.0.read_line(&mut answer).unwrap();
-        (serde_json::from_str(&answer).unwrap(), begun.elapsed())
-    }
-
-    /// The card's status, and how long it took.
-    pub(crate) fn status(&mut self) -> (Value, Duration) {
-        let (status, time) = self.ask(&json!({ "cmd": "status" }));
-        assert_eq!(status["ok"], true, "{status}");
-        (status, time)
-    }
+/// The card's status, and how long the answer took.
+pub(crate) fn status(control: &mut Control) -> (Value, Duration) {
+    let begun = Instant::now();
+    let status = control.ask(&json!({ "cmd": "status" }));
+    assert_eq!(status["ok"], true, "{status}");
+    (status, begun.elapsed())
 }

@@ -13,6 +13,9 @@ pub enum Call {
     Fast(u32),
     /// `__cdecl`: `_name`.
     C,
+    /// Arithmetic that compiled code calls by itself: it gives back the bytes of stack as `__stdcall` does, and compilers
+    /// leave them out of its name, `_name`.
+    Helper(u32),
     /// No function: `_name`.
     Data,
 }
@@ -24,7 +27,16 @@ impl Call {
         match self {
             Self::Standard(bytes) => format!("_{name}@{bytes}"),
             Self::Fast(bytes) => format!("@{name}@{bytes}"),
-            Self::C | Self::Data => format!("_{name}"),
+            Self::C | Self::Data | Self::Helper(_) => format!("_{name}"),
+        }
+    }
+
+    /// The name as import libraries have it.
+    #[must_use]
+    pub fn in_library(self, name: &str) -> String {
+        match self {
+            Self::Helper(bytes) => Self::Standard(bytes).decorated(name),
+            other => other.decorated(name),
         }
     }
 }
@@ -75,6 +87,12 @@ pub const EXPORTS: &[Export] = &[
     (KERNEL, "MmUnmapIoSpace", Call::Standard(8), On::Both),
     (KERNEL, "MmUserProbeAddress", Call::Data, On::X86),
     (KERNEL, "ObfDereferenceObject", Call::Fast(4), On::Both),
+    // Arithmetic of 64 bits.
+    (KERNEL, "_alldiv", Call::Helper(16), On::X86),
+    (KERNEL, "_allmul", Call::Helper(16), On::X86),
+    (KERNEL, "_allrem", Call::Helper(16), On::X86),
+    (KERNEL, "_aulldiv", Call::Helper(16), On::X86),
+    (KERNEL, "_aullrem", Call::Helper(16), On::X86),
     (HAL, "KeGetCurrentIrql", Call::Standard(0), On::X86),
     (HAL, "KfAcquireSpinLock", Call::Fast(4), On::X86),
     (HAL, "KfReleaseSpinLock", Call::Fast(8), On::X86),

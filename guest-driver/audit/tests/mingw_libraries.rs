@@ -46,7 +46,7 @@ fn what_is_imported_is_exported_and_takes_the_arguments_that_it_is_given() {
             assert!(names.len() > 50, "{} names no imports: {names:?}", path.display());
             let wanted = EXPORTS.iter().filter(|export| export.0 == module && (export.3 == On::Both || export.3 == on));
             for (_, name, call, _) in wanted {
-                let decorated = if on == On::X86 { Call::decorated(*call, name) } else { (*name).to_owned() };
+                let decorated = if on == On::X86 { Call::in_library(*call, name) } else { (*name).to_owned() };
                 assert!(names.contains(&decorated), "{} has no {decorated}", path.display());
             }
         }

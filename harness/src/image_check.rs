@@ -133,7 +133,8 @@ fn obstacle(path: &Path, image: &driver_audit::image::Image) -> Result<Option<St
         let Some((module, name)) = import.split_once('!') else { continue };
         let call = exports::place_of(module, name, on).map_or(Call::C, |place| exports::EXPORTS[place].2);
         // Functions without a fixed number of arguments have nothing in front of their names.
-        if !names.contains(&call.decorated(name)) && !(call == Call::C && names.contains(name)) {
+        let named = names.contains(&call.decorated(name)) || (call == Call::C && names.contains(name));
+        if !named {
             return Ok(Some(format!("{import} takes other arguments than the driver gives: {}", call.decorated(name))));
         }
     }

@@ -105,7 +105,7 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
     let bank = bank::to_play(arguments.sound.bank.as_deref())?;
 
     let stop = Stop::new().map_err(host_is_out_of)?;
-    // Before the stop itself is asked: whoever sees that knows the signal.
+    // Before the stop itself is asked: then the signal is known where the stop is seen.
     let asked_by = remember_signals().map_err(host_is_out_of)?;
     stop.on_signals().map_err(host_is_out_of)?;
     let deadline = ExitDeadline::watch(&stop).map_err(host_is_out_of)?;
@@ -161,7 +161,7 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
         }
     }
 
-    // Whoever finds that this process has ended wants to know why it did, which its exit status does not say.
+    // The exit status does not say why this process has ended; its log does.
     if let Some(name) = i32::try_from(asked_by.load(Ordering::Relaxed)).ok().and_then(signal_name) {
         log::info!("leaving, as asked by {name}");
     }

@@ -16,7 +16,7 @@ use rustix::process::Signal;
 use common::process::PATIENCE;
 use common::{CardProcess, status};
 
-/// How long the card may take to hear somebody else, on a machine that runs a dozen of these tests at a time. On a quiet
+/// How long the card may take to answer others, on a machine that runs a dozen of these tests at a time. On a quiet
 /// one it takes some milliseconds.
 const HEARD: Duration = Duration::from_secs(2);
 

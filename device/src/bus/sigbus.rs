@@ -1,12 +1,10 @@
 #![allow(unsafe_code, reason = "a signal handler, and the mapping that it replaces")]
 //! Guest memory whose file becomes shorter: what would be the end of the process becomes zeroed memory and a diagnosis.
 //!
-//! A front-end shares guest memory as files. A process that has such a file can cut it short at any time unless it is sealed
-//! (`F_SEAL_SHRINK`), and the next access beyond its end raises `SIGBUS` (mmap(2)). The handler maps zeroed memory over
-//! the region in which the access was, so that the access succeeds, and marks the region as lost; the bus takes it out of
-//! use as soon as it looks. A `SIGBUS` anywhere else ends the process as it would have without the handler.
-
-#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+//! A front-end shares guest memory as files. A process that has such a file can cut it short at any time unless it is
+//! sealed (`F_SEAL_SHRINK`), and the next access beyond its end raises `SIGBUS` (mmap(2)). The handler maps zeroed memory
+//! over the region in which the access was, so that the access succeeds, and marks the region as lost; the bus takes it
+//! out of use as soon as it looks. A `SIGBUS` anywhere else ends the process as it would have without the handler.
 
 use std::ptr;
 use std::sync::Once;

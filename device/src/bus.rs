@@ -1,8 +1,8 @@
 //! What lies between a transport and the card: guest memory, the five rings, interrupts.
 //!
 //! A transport says where memory and rings are, starts and stops them; the card takes chains and returns them. Both
-//! share it under one lock that is held for the copy of one chain. So the answer to "stop this ring" waits for one copy at
-//! most, and once it is given the ring is not touched again.
+//! share it under one lock that is held for the copy of one chain, or one batch of events. So the answer to "stop this
+//! ring" waits for one of these at most, and once it is given the ring is not touched again.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 

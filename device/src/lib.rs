@@ -21,9 +21,9 @@
 //!
 //! The transport's thread owns the socket and answers it. The card's thread takes requests and renders, in slices of a few
 //! milliseconds, between which it looks at resets, commands and the request to stop. They share the [`bus`] under a lock
-//! that is held for the copy of one chain, never while a request is carried out or a frame rendered, and the [`diagnosis`]
-//! registers, which any thread may read at any time. A watchdog names the card's thread if it stalls all the same. No
-//! thread can be ended by a guest: errors are answers and diagnoses, a panic, which would be a defect of this program,
+//! that is held for the copy of one chain or one batch of events, never while a request is carried out or a frame
+//! rendered, and the [`diagnosis`] registers, which any thread may read at any time. A watchdog names the card's thread
+//! if it stalls all the same. No thread can be ended by a guest: errors are answers and diagnoses, a panic, which would be a defect of this program,
 //! costs the session and nothing else, and guest memory that is cut short becomes zeroed memory and a diagnosis.
 
 pub mod activity;

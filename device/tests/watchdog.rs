@@ -1,4 +1,4 @@
-//! A card's thread that stalls is named, by its log and to whoever asks it.
+//! A card's thread that stalls is named, in the log and in answers to questions.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};

@@ -152,7 +152,7 @@ fn probe(candidates: Candidates<'_>, accelerator: Accelerator) -> Result<Probe, 
         firmware: candidates.firmware,
         kernel: candidates.nt_host.into(),
         driver: None,
-        guest_options: format!("probe={PROBE_MILLIONS}\n"),
+        guest_options: format!("calibrate={PROBE_MILLIONS}\n"),
         card_socket: None,
     };
     let log = scratch.path().join("qemu.log");

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use guest_protocol::{Carries, Handle, Manner, Pace, PinFactory, Play, Request, RuleState, Statistics, StreamFormat};
+use guest_protocol::{
+    DataRange, Delivery, Handle, Pace, PinFactory, Play, Request, RuleState, Statistics, StreamFormat,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::accelerator::Choice;
@@ -106,7 +108,7 @@ pub struct Performance {
     /// Which processes stall while the song streams, in this order.
     pub stalls: Vec<Stall>,
     /// How events are handed over.
-    pub delivery: Delivery,
+    pub stream: StreamOptions,
     /// What the guest runs under.
     pub conditions: Conditions,
     /// How often the device is stopped and started again, with other resources each time, before anything is played.
@@ -115,9 +117,9 @@ pub struct Performance {
 
 /// How events are handed to the driver. Nothing that is heard may depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Delivery {
+pub struct StreamOptions {
     /// In which order, and how wrapped.
-    pub manner: Manner,
+    pub delivery: Delivery,
     /// Longest piece of a message in one event; 0 for the guest's own choice.
     pub piece_bytes: u16,
     /// The channel group that everything plays on.
@@ -126,9 +128,9 @@ pub struct Delivery {
     pub midi_pin: bool,
 }
 
-impl Default for Delivery {
+impl Default for StreamOptions {
     fn default() -> Self {
-        Self { manner: Manner::InOrder, piece_bytes: 0, channel_group: CHANNEL_GROUP, midi_pin: false }
+        Self { delivery: Delivery::InOrder, piece_bytes: 0, channel_group: CHANNEL_GROUP, midi_pin: false }
     }
 }
 
@@ -148,7 +150,7 @@ impl Performance {
             out: None,
             fault: None,
             stalls: Vec::new(),
-            delivery: Delivery::default(),
+            stream: StreamOptions::default(),
             conditions: Conditions::default(),
             restarts: 0,
         }
@@ -522,8 +524,8 @@ impl Run<'_> {
             Clock::Lockstep => self.performance.song.clone(),
             Clock::Realtime => self.performance.song.delayed(LEADS_BEFORE_SONG * self.performance.lead_ms),
         };
-        let delivery = self.performance.delivery;
-        if delivery.midi_pin {
+        let options = self.performance.stream;
+        if options.midi_pin {
             song = song.in_whole_milliseconds();
         }
         let song = &song;
@@ -538,10 +540,10 @@ impl Run<'_> {
         let card = Card::start(&self.stage.kit.card, &self.performance.card, &sockets, &self.folder.file("card.log"))?;
         self.end(Step::Card, begun, Instant::now());
 
-        let records = if delivery.midi_pin {
+        let records = if options.midi_pin {
             write_music_records(&song.events)
         } else {
-            write_records(&song.on_group(delivery.channel_group).events)
+            write_records(&song.on_group(options.channel_group).events)
         };
         let pcm_bytes = frames * FRAME_BYTES;
         let memory = (BASE_MEMORY + records.len() as u64 + pcm_bytes).next_multiple_of(1 << 20);
@@ -728,12 +730,12 @@ impl Run<'_> {
             device = StartedDevice { device: device.device, ..session.restart_device()? };
         }
         let sample_rate = self.performance.sample_rate;
-        let delivery = self.performance.delivery;
-        if delivery.piece_bytes != 0 {
-            let request = Request::Allocators { piece_bytes: delivery.piece_bytes };
+        let options = self.performance.stream;
+        if options.piece_bytes != 0 {
+            let request = Request::Allocators { piece_bytes: options.piece_bytes };
             session.done("say how messages are cut", request)?;
         }
-        let pins = open_pins_for(session, &device, sample_rate, delivery)?;
+        let pins = open_pins_for(session, &device, sample_rate, options)?;
         let events = session.allocate(records.len() as u64)?;
         let pcm = session.allocate(frames * FRAME_BYTES)?;
         session.health.machine.memory.write(events, records).map_err(PerformanceError::Memory)?;
@@ -756,7 +758,7 @@ impl Run<'_> {
                 Clock::Lockstep => Pace::Lockstep,
                 Clock::Realtime => Pace::Realtime { lead_ms: self.performance.lead_ms },
             },
-            manner: delivery.manner,
+            delivery: options.delivery,
         })?;
         drop(stalling);
         if played.frames != frames || played.events != of_events {
@@ -874,7 +876,7 @@ pub fn open_pins<H: Health>(
     device: &StartedDevice,
     sample_rate: u32,
 ) -> Result<Pins, Error> {
-    open_pins_for(session, device, sample_rate, Delivery::default())
+    open_pins_for(session, device, sample_rate, StreamOptions::default())
 }
 
 /// As [`open_pins`], for a delivery: of the MIDI pin if it says so, with as many channel groups as it takes.
@@ -885,12 +887,12 @@ pub fn open_pins_for<H: Health>(
     session: &mut Session<'_, H>,
     device: &StartedDevice,
     sample_rate: u32,
-    delivery: Delivery,
+    options: StreamOptions,
 ) -> Result<Pins, Error> {
-    let (carries, format) = if delivery.midi_pin {
-        (Carries::Midi, StreamFormat::Midi)
+    let (carries, format) = if options.midi_pin {
+        (DataRange::Midi, StreamFormat::Midi)
     } else {
-        (Carries::DirectMusic, StreamFormat::DirectMusic)
+        (DataRange::DirectMusic, StreamFormat::DirectMusic)
     };
     let mut found = String::new();
     for subdevice in &device.subdevices {
@@ -905,32 +907,32 @@ pub fn open_pins_for<H: Health>(
             let wave = session.create_pin(filter, wave as u32, pcm)?;
             let render = session.create_pin(filter, render as u32, format)?;
             ask_port_parameters(session, &opened, render)?;
-            if delivery.channel_group > CHANNEL_GROUP {
-                set_channel_groups(session, &opened, render, delivery.channel_group)?;
+            if options.channel_group > CHANNEL_GROUP {
+                set_channel_groups(session, &opened, render, options.channel_group)?;
             }
             return Ok(Pins { filter, render, wave });
         }
         session.done("close a filter", Request::Close(filter))?;
         for (number, pin) in pins.iter().enumerate() {
             let flow = if pin.flow_in { "in" } else { "out" };
-            found += &format!("  {subdevice}, pin {number}: {flow}, carries {:?}\n", pin.carries);
+            found += &format!("  {subdevice}, pin {number}: {flow}, carries {:?}\n", pin.data_ranges);
         }
     }
     Err(PerformanceError::NoPins { sample_rate, found }.into())
 }
 
-fn is_render(pin: &PinFactory, carries: Carries) -> bool {
-    pin.flow_in && pin.instances > 0 && pin.carries.contains(&carries)
+fn is_render(pin: &PinFactory, carries: DataRange) -> bool {
+    pin.flow_in && pin.instances > 0 && pin.data_ranges.contains(&carries)
 }
 
 fn is_wave(pin: &PinFactory, rate: u32) -> bool {
-    let carries_rate = |carries: &Carries| {
-        matches!(carries, Carries::Pcm { sample_rate_min, sample_rate_max, channels, bits }
+    let carries_rate = |carries: &DataRange| {
+        matches!(carries, DataRange::Pcm { sample_rate_min, sample_rate_max, channels, bits }
             if (*sample_rate_min..=*sample_rate_max).contains(&rate)
                 && *channels >= u32::from(CHANNELS)
                 && *bits >= u32::from(BITS))
     };
-    !pin.flow_in && pin.instances > 0 && pin.carries.iter().any(carries_rate)
+    !pin.flow_in && pin.instances > 0 && pin.data_ranges.iter().any(carries_rate)
 }
 
 /// Stops the device, unloads the driver, and leaves: where leaks show. Gives the contract's state at the very end.

@@ -8,9 +8,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use guest_protocol::{
-    BugCheck, Bulk, Caller, CapturedEvent, Deframer, DriverInfo, Examination, Failure, FailureKind, Figure, Handle,
-    Level, PinFactory, Play, Received, Reply, Request, RuleState, Statistics, StreamFormat, ToGuest, ToHost, VERSION,
-    encode,
+    BugCheck, Bulk, Caller, CapturedEvent, Deframer, DriverInfo, Failure, FailureKind, Figure, Handle, Level,
+    PinFactory, Play, Probe, PropertyRequest, Received, Reply, Request, RuleState, Statistics, StreamFormat, ToGuest,
+    ToHost, VERSION, encode,
 };
 
 use crate::event::{Event, Observer};
@@ -526,8 +526,8 @@ impl<'a, H: Health> Session<'a, H> {
                 }
                 Ok(None)
             }
-            ToHost::Event(guest_protocol::Event::Allocation { hash, function, stack, refused }) => {
-                self.observer.event(&Event::Allocation { hash, function, stack, refused });
+            ToHost::Event(guest_protocol::Event::Allocation { hash, function, stack, failed }) => {
+                self.observer.event(&Event::Allocation { hash, function, stack, failed });
                 Ok(None)
             }
             ToHost::Event(guest_protocol::Event::BugCheck(bug_check)) => {
@@ -783,14 +783,14 @@ impl<H: Health> Session<'_, H> {
         }
     }
 
-    /// [`Request::Examine`].
+    /// [`Request::RunProbe`].
     ///
     /// # Errors
     /// [`SessionError`].
-    pub fn examine(&mut self, examination: Examination) -> Result<Vec<Figure>, SessionError> {
+    pub fn examine(&mut self, examination: Probe) -> Result<Vec<Figure>, SessionError> {
         let step = format!("examine {examination:?}");
-        match self.simple(&step, Request::Examine(examination))? {
-            Reply::Examined { figures } => Ok(figures),
+        match self.simple(&step, Request::RunProbe(examination))? {
+            Reply::ProbePassed { figures } => Ok(figures),
             other => Err(unexpected(&step, &other)),
         }
     }
@@ -806,12 +806,12 @@ impl<H: Health> Session<'_, H> {
         }
     }
 
-    /// [`Request::Property`] or [`Request::UserProperty`]. Gives the status and the value.
+    /// [`Request::Property`] or [`Request::TakeProperty`]. Gives the status and the value.
     ///
     /// # Errors
     /// [`SessionError`].
-    pub fn property(&mut self, step: &str, request: Request) -> Result<(u32, Vec<u8>), SessionError> {
-        match self.simple(step, request)? {
+    pub fn property(&mut self, step: &str, request: PropertyRequest) -> Result<(u32, Vec<u8>), SessionError> {
+        match self.simple(step, Request::Property(request))? {
             Reply::Property { status, value, .. } => Ok((status, value)),
             other => Err(unexpected(step, &other)),
         }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use guest_protocol::{Bulk, Manner, Pace, Play, Request, StackFrame};
+use guest_protocol::{Bulk, Delivery, Pace, Play, Request, StackFrame};
 use serde::Serialize;
 
 use crate::artefacts::RunFolder;
@@ -182,7 +182,7 @@ struct Collector<'a> {
 
 impl Observer for Collector<'_> {
     fn event(&self, event: &Event) {
-        if let Event::Allocation { hash, function, stack, refused } = event {
+        if let Event::Allocation { hash, function, stack, failed: refused } = event {
             let site = Site { function: function.clone(), stack: stack.clone(), refused: *refused };
             self.sites.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(*hash, site);
         } else if !matches!(event, Event::Guest { .. } | Event::Progress { .. }) {
@@ -323,7 +323,7 @@ fn boot(
         driver: Some(stage.kit.driver.clone()),
         guest_options: match refuse {
             None => "log=info\ntime=run\nallocations=report\n".into(),
-            Some(hash) => format!("log=info\ntime=run\nallocations=report\nrefuse={hash:016x}\n"),
+            Some(hash) => format!("log=info\ntime=run\nallocations=report\nfail-allocation={hash:016x}\n"),
         },
         card_socket: Some(sockets.machine),
     };
@@ -396,7 +396,7 @@ fn play(
         frames: FRAMES,
         quantum_frames: QUANTUM_DEFAULT,
         pace: Pace::Lockstep,
-        manner: Manner::InOrder,
+        delivery: Delivery::InOrder,
     })?;
     for (step, handle) in [("close the render pin", pins.render), ("close the wave pin", pins.wave)] {
         session.done(step, Request::Close(handle))?;

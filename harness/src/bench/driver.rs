@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use guest_protocol::{
-    Bulk, Carries, Examination, Figure, Handle, KsState, PinFactory, Request, StreamFormat, Together,
-};
+use guest_protocol::{Bulk, DataRange, Figure, Handle, KsState, PinFactory, Probe, Request, StreamFormat, Wrapping};
 
 use super::{Context, Measurement, median};
 use crate::artefacts::RunFolder;
@@ -29,9 +27,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// at which the card takes them; and fewer than the 65,536 that the card keeps while no time passes.
 const EVENTS: u32 = 20_000;
 
-/// How events go together, and what that is called.
-const SHAPES: [(&str, u16, Together); 3] =
-    [("1", 1, Together::Chain), ("16", 16, Together::Chain), ("package-16", 16, Together::Package)];
+/// How events go wrapping, and what that is called.
+const SHAPES: [(&str, u16, Wrapping); 3] =
+    [("1", 1, Wrapping::Chain), ("16", 16, Wrapping::Chain), ("package-16", 16, Wrapping::Package)];
 
 /// Events of a burst that is timed until the card has taken the last of them, and how often each is.
 const BURSTS: [u32; 3] = [1, 16, 256];
@@ -213,7 +211,7 @@ fn put_message(
         with_pin(stand, filter.handle, id, format, |stand, pin| {
             let control = stand.session.health.card.control();
             let (kicks_before, events_before) = counted(&control)?;
-            let put = Examination::Put { pin, events: EVENTS, each, together, begun: mark };
+            let put = Probe::Put { pin, events: EVENTS, each, wrapping: together, begun: mark };
             let figures = stand.session.examine(put)?;
             let kicks = until_taken(&control, events_before, EVENTS.into())?;
             let seconds = figure(&figures, "ns until every event was back")? / 1e9;
@@ -269,7 +267,7 @@ fn burst(stand: &mut Stand<'_, '_>, pin: Handle, mark: Bulk, events: u32) -> Res
             until_taken(&control, before, events.into())?;
             Ok(start.elapsed().as_secs_f64() * 1e6)
         });
-        let put = Examination::Put { pin, events, each: 16, together: Together::Chain, begun: mark };
+        let put = Probe::Put { pin, events, each: 16, wrapping: Wrapping::Chain, begun: mark };
         let put = stand.session.examine(put);
         given_up.store(put.is_err(), Ordering::Relaxed);
         let waited = watcher.join();
@@ -290,11 +288,12 @@ fn interrupts(
     values: &mut Values,
 ) -> Result<(), Setback> {
     let captures = |pin: &PinFactory| {
-        !pin.flow_in && pin.carries.iter().any(|carries| matches!(carries, Carries::Midi | Carries::DirectMusic))
+        !pin.flow_in
+            && pin.data_ranges.iter().any(|carries| matches!(carries, DataRange::Midi | DataRange::DirectMusic))
     };
     // A driver without a capture pin has no such path.
     let Some((filter, id)) = stand.open_filter_with(device, captures)? else { return Ok(()) };
-    let midi = filter.pins[id as usize].carries.contains(&Carries::Midi);
+    let midi = filter.pins[id as usize].data_ranges.contains(&DataRange::Midi);
     let format = if midi { StreamFormat::Midi } else { StreamFormat::DirectMusic };
     let pin = stand.session.create_pin(filter.handle, id, format)?;
     stand.done("run the capture pin", Request::SetState { pin, state: KsState::Run })?;
@@ -310,7 +309,7 @@ fn interrupts(
             }
             Ok(())
         });
-        let figures = stand.session.examine(Examination::Interrupts { pin, laps: LAPS });
+        let figures = stand.session.examine(Probe::Interrupts { pin, count: LAPS });
         enough.store(true, Ordering::Relaxed);
         let played = player.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         // A card that has gone is the guest's word too, and says more.

@@ -157,7 +157,7 @@ fn converse(session: &mut Session<'_, Rig>, words: &[&str]) -> Result<bool, Erro
             let filter = session.open_filter(&name.join(" "))?;
             for (number, pin) in filter.pins.iter().enumerate() {
                 let flow = if pin.flow_in { "in" } else { "out" };
-                out(&format!("  pin {number}: {flow}, {} at most, carries {:?}", pin.instances, pin.carries));
+                out(&format!("  pin {number}: {flow}, {} at most, carries {:?}", pin.instances, pin.data_ranges));
             }
             session.done("close the filter", Request::Close(filter.handle))?;
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use guest_protocol::{CapturedEvent, Carries, Handle, KsState, PinFactory, Request, Starvation, StreamFormat};
+use guest_protocol::{CapturedEvent, DataRange, Handle, KsState, PinFactory, Request, Starvation, StreamFormat};
 
 use super::{Setback, Stand};
 use crate::machine::CARD_RING_SIZE;
@@ -68,20 +68,23 @@ pub(super) fn run(stand: &mut Stand<'_, '_>) -> Result<(), Setback> {
 /// The same on a device that is started.
 pub(super) fn again(stand: &mut Stand<'_, '_>, device: &StartedDevice) -> Result<(), Setback> {
     let captures = |pin: &PinFactory| {
-        !pin.flow_in && pin.carries.iter().any(|carries| matches!(carries, Carries::Midi | Carries::DirectMusic))
+        !pin.flow_in
+            && pin.data_ranges.iter().any(|carries| matches!(carries, DataRange::Midi | DataRange::DirectMusic))
     };
     let Some((filter, id)) = stand.open_filter_with(device, captures)? else {
         return Err(Setback::Inapplicable("the driver has no capture pin".into()));
     };
-    let carried = filter.pins[id as usize].carries.clone();
-    for (carries, format) in [(Carries::Midi, StreamFormat::Midi), (Carries::DirectMusic, StreamFormat::DirectMusic)] {
+    let carried = filter.pins[id as usize].data_ranges.clone();
+    for (carries, format) in
+        [(DataRange::Midi, StreamFormat::Midi), (DataRange::DirectMusic, StreamFormat::DirectMusic)]
+    {
         if carried.contains(&carries) {
             let pin = stand.session.create_pin(filter.handle, id, format)?;
             Pin { stand, handle: pin }.examine()?;
             stand.close(pin)?;
         }
     }
-    let format = if carried.contains(&Carries::Midi) { StreamFormat::Midi } else { StreamFormat::DirectMusic };
+    let format = if carried.contains(&DataRange::Midi) { StreamFormat::Midi } else { StreamFormat::DirectMusic };
     for (piece_bytes, longest) in [(0, LONGEST), (SMALL, SMALL_LONGEST)] {
         stand.done("choose the size of buffers", Request::Allocators { piece_bytes })?;
         let pin = stand.session.create_pin(filter.handle, id, format)?;

@@ -1,7 +1,7 @@
 //! The examinations, one after another.
 
 use guest_protocol::{
-    Bulk, Caller, Carries, DevicePower, Examination, KsState, Manner, Pace, PinFactory, Play, Request, StreamFormat,
+    Bulk, Caller, DataRange, Delivery, DevicePower, KsState, Pace, PinFactory, Play, Probe, Request, StreamFormat,
 };
 
 use super::download::{self, BANK, PROGRAM, Synthesizer};
@@ -87,7 +87,7 @@ fn lockstep() -> CardOptions {
 
 fn start(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), Setback> {
     sit(context, folder, findings, &lockstep(), |stand| {
-        let figures = stand.session.examine(Examination::Start)?;
+        let figures = stand.session.examine(Probe::Start)?;
         stand.keep(figures);
         stand.start()?;
         stand.session.restart_device()?;
@@ -99,7 +99,7 @@ fn streams(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -
     sit(context, folder, findings, &lockstep(), |stand| {
         let device = stand.start()?;
         let (filter, _, _) = stand.open_music_filter(&device)?;
-        let figures = stand.session.examine(Examination::Streams { filter: filter.handle })?;
+        let figures = stand.session.examine(Probe::Streams { filter: filter.handle })?;
         stand.keep(figures);
         stand.close(filter.handle)
     })
@@ -110,9 +110,9 @@ fn properties(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings
         let device = stand.start()?;
         let (filter, id, format) = stand.open_music_filter(&device)?;
         let pin = stand.session.create_pin(filter.handle, id, format)?;
-        let figures = stand.session.examine(Examination::Properties { filter: filter.handle, pin })?;
+        let figures = stand.session.examine(Probe::Properties { filter: filter.handle, pin })?;
         stand.keep(figures);
-        let figures = stand.session.examine(Examination::Events { filter: filter.handle, pin })?;
+        let figures = stand.session.examine(Probe::Events { filter: filter.handle, pin })?;
         stand.keep(figures);
         stand.close(pin)?;
         stand.close(filter.handle)
@@ -136,7 +136,7 @@ fn downloads(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings)
         };
         download::corpus(stand, &synthesizer)?;
         // What is still downloaded goes with the pin.
-        download::download_both(stand, &synthesizer, Caller::Wide)?;
+        download::download_both(stand, &synthesizer, Caller::User64)?;
         stand.close(pin)?;
         stand.close(filter.handle)?;
         unloading::run(stand, &device)
@@ -212,7 +212,7 @@ impl Phrase {
             frames,
             quantum_frames: PHRASE_QUANTUM,
             pace: Pace::Lockstep,
-            manner: Manner::InOrder,
+            delivery: Delivery::InOrder,
         }
     }
 
@@ -225,11 +225,12 @@ fn power(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> 
     sit(context, folder, findings, &lockstep(), |stand| {
         let device = stand.start()?;
         let (filter, _, _) = stand.open_music_filter(&device)?;
-        let figures = stand.session.examine(Examination::Power { filter: filter.handle })?;
+        let figures = stand.session.examine(Probe::Power { filter: filter.handle })?;
         stand.keep(figures);
         stand.close(filter.handle)?;
-        let wave =
-            |pin: &PinFactory| !pin.flow_in && pin.carries.iter().any(|carries| matches!(carries, Carries::Pcm { .. }));
+        let wave = |pin: &PinFactory| {
+            !pin.flow_in && pin.data_ranges.iter().any(|carries| matches!(carries, DataRange::Pcm { .. }))
+        };
         let Some((filter, _)) = stand.open_filter_with(&device, wave)? else {
             return power_without_sound(stand, &device);
         };
@@ -238,7 +239,7 @@ fn power(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> 
         let opened = stand.session.open_filter(&device.subdevices[0])?;
         let synthesizer = takes_downloads(stand, &opened, phrase.pins.render)?;
         if let Some(synthesizer) = &synthesizer {
-            download::download_both(stand, synthesizer, Caller::Wide)?;
+            download::download_both(stand, synthesizer, Caller::User64)?;
         }
         let before = phrase.play(stand)?;
         if before.iter().all(|byte| *byte == 0) {
@@ -301,7 +302,7 @@ fn back_pressure(context: &Context<'_>, folder: &RunFolder, findings: &mut Findi
         let pin = stand.session.create_pin(filter.handle, id, format)?;
         stand.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
         stand.session.health.card.freeze(true);
-        let sent = stand.session.examine(Examination::Burst { pin, events: BURST_EVENTS });
+        let sent = stand.session.examine(Probe::Burst { pin, events: BURST_EVENTS });
         stand.session.health.card.freeze(false);
         let figures = sent?;
         stand.keep(figures);
@@ -318,13 +319,13 @@ fn removal(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -
         for subdevice in &device.subdevices {
             let filter = stand.session.open_filter(subdevice)?;
             for (id, pin) in filter.pins.iter().enumerate().filter(|(_, pin)| pin.instances > 0) {
-                let format = pin.carries.iter().find_map(|carries| match carries {
-                    Carries::DirectMusic => Some(StreamFormat::DirectMusic),
-                    Carries::Midi => Some(StreamFormat::Midi),
-                    Carries::Pcm { .. } => {
+                let format = pin.data_ranges.iter().find_map(|carries| match carries {
+                    DataRange::DirectMusic => Some(StreamFormat::DirectMusic),
+                    DataRange::Midi => Some(StreamFormat::Midi),
+                    DataRange::Pcm { .. } => {
                         Some(StreamFormat::Pcm { sample_rate: RATE, channels: CHANNELS, bits: BITS })
                     }
-                    Carries::Other => None,
+                    DataRange::Other => None,
                 });
                 let Some(format) = format else { continue };
                 let pin = stand.session.create_pin(filter.handle, id as u32, format)?;

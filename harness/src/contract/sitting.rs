@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use guest_protocol::{Carries, Handle, PinFactory, Request, StreamFormat};
+use guest_protocol::{DataRange, Handle, PinFactory, Request, StreamFormat};
 
 use super::{Context, Findings};
 use crate::artefacts::RunFolder;
@@ -81,9 +81,9 @@ impl Stand<'_, '_> {
     /// [`Setback::Inapplicable`] if there is none; what the guest says.
     pub fn open_music_filter(&mut self, device: &StartedDevice) -> Result<(OpenedFilter, u32, StreamFormat), Setback> {
         for (carries, format) in
-            [(Carries::DirectMusic, StreamFormat::DirectMusic), (Carries::Midi, StreamFormat::Midi)]
+            [(DataRange::DirectMusic, StreamFormat::DirectMusic), (DataRange::Midi, StreamFormat::Midi)]
         {
-            let wanted = |pin: &PinFactory| pin.flow_in && pin.carries.contains(&carries);
+            let wanted = |pin: &PinFactory| pin.flow_in && pin.data_ranges.contains(&carries);
             if let Some((filter, pin)) = self.open_filter_with(device, wanted)? {
                 return Ok((filter, pin, format));
             }

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use guest_protocol::{DevicePower, Examination, Figure, Handle, KsState, Request, StreamFormat};
+use guest_protocol::{DevicePower, Figure, Handle, KsState, Probe, Request, StreamFormat};
 use serde_json::{Value, json};
 
 use super::scripts::Script;
@@ -85,7 +85,7 @@ fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Re
         let before = stand.session.statistics()?;
         let mut counts = Counts::default();
         for _ in 0..context.rounds {
-            let examination = Examination::Cycles { filter, pin: id, format, cycles: CYCLES, events: EVENTS };
+            let examination = Probe::Cycles { filter, pin: id, format, cycles: CYCLES, events: EVENTS };
             let (figures, stalled) = with_stalls(stand, &mut dice, examination)?;
             counts.cycles += figure(&figures, "cycles");
             counts.sent += figure(&figures, "events sent");
@@ -146,7 +146,7 @@ fn with_events(
 ) -> Result<(), Setback> {
     let pin = stand.session.create_pin(filter, id, format)?;
     stand.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
-    stand.session.examine(Examination::Burst { pin, events: EVENTS_UNDER_WAY })?;
+    stand.session.examine(Probe::Burst { pin, events: EVENTS_UNDER_WAY })?;
     fault(stand)?;
     stand.done("stop a pin", Request::SetState { pin, state: KsState::Stop })?;
     stand.close(pin)
@@ -189,11 +189,7 @@ fn session_of(stand: &mut Stand<'_, '_>) -> Result<Value, Setback> {
 }
 
 /// Runs an examination while the card stalls now and then.
-fn with_stalls(
-    stand: &mut Stand<'_, '_>,
-    dice: &mut Dice,
-    examination: Examination,
-) -> Result<(Vec<Figure>, u64), Setback> {
+fn with_stalls(stand: &mut Stand<'_, '_>, dice: &mut Dice, examination: Probe) -> Result<(Vec<Figure>, u64), Setback> {
     let freezer = stand.session.health.card.freezer();
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let plan: Vec<(u64, u64)> = (0..64).map(|_| (dice.below(PAUSE_MS_MAX), dice.below(STALL_MS_MAX))).collect();
@@ -221,7 +217,7 @@ fn overwhelmed(stand: &mut Stand<'_, '_>, filter: Handle, id: u32, format: Strea
     let pin = stand.session.create_pin(filter, id, format)?;
     stand.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
     stand.session.health.card.freeze(true);
-    let sent = stand.session.examine(Examination::Burst { pin, events: BURST_EVENTS });
+    let sent = stand.session.examine(Probe::Burst { pin, events: BURST_EVENTS });
     stand.session.health.card.freeze(false);
     sent?;
     stand.done("stop a pin", Request::SetState { pin, state: KsState::Stop })?;

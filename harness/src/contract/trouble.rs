@@ -55,7 +55,7 @@ fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Re
         let opened = stand.session.open_filter(&device.subdevices[0])?;
         let synthesizer = takes_downloads(stand, &opened, phrase.pins.render)?;
         if let Some(synthesizer) = &synthesizer {
-            download_both(stand, synthesizer, Caller::Wide)?;
+            download_both(stand, synthesizer, Caller::User64)?;
         }
         let before = phrase.play(stand)?;
         if before.iter().all(|byte| *byte == 0) {
@@ -97,9 +97,9 @@ impl Trial<'_, '_, '_> {
     fn lose_session(&mut self) -> Result<(), Setback> {
         let waiting = match &self.synthesizer {
             Some(synthesizer) => {
-                let [_, instrument] = download_both(self.stand, synthesizer, Caller::Wide)?;
+                let [_, instrument] = download_both(self.stand, synthesizer, Caller::User64)?;
                 self.phrase.play_on(self.stand, BEFORE_FRAMES)?;
-                synthesizer.begin_unload(self.stand, Caller::Wide, instrument)?.err()
+                synthesizer.begin_unload(self.stand, Caller::User64, instrument)?.err()
             }
             None => {
                 self.phrase.play_on(self.stand, BEFORE_FRAMES)?;

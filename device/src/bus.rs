@@ -56,9 +56,9 @@ pub struct Bus {
     /// The first loss of memory since the memory was last announced.
     lost_memory: Option<DriverError>,
 
-    // Which life of the device this is, and which the card has seen.
-    life: u64,
-    acknowledged_life: u64,
+    // How often the device was reset, and how many of these resets the card has acknowledged.
+    resets: u64,
+    acknowledged_resets: u64,
 }
 
 impl Bus {
@@ -73,8 +73,8 @@ impl Bus {
             features: 0,
             rings: Queue::ALL.map(Ring::new),
             lost_memory: None,
-            life: 0,
-            acknowledged_life: 0,
+            resets: 0,
+            acknowledged_resets: 0,
         }
     }
 
@@ -178,11 +178,11 @@ impl Bus {
         if !self.rings.get(queue.index()).is_some_and(Ring::is_ready) {
             return;
         }
-        self.notice_lost_memory();
+        self.retire_lost_memory();
         // The first ring to start begins a new life of the device, unless the rings resume where they were: vhost-user
         // has no message for a reset, and all ring indices at 0 is the only trace that it leaves.
         if self.rings.iter().all(Ring::is_stopped) && self.rings.iter().all(|ring| ring.base == 0) {
-            self.life = self.life.wrapping_add(1);
+            self.resets = self.resets.wrapping_add(1);
             self.rings.iter_mut().for_each(Ring::forget_answer);
             self.registers.clear();
             self.report_features();
@@ -226,7 +226,7 @@ impl Bus {
 
     /// Notices memory whose file has become shorter: takes it out of use, and parks the rings in it. Returns what was
     /// lost last.
-    pub fn notice_lost_memory(&mut self) -> Option<DriverError> {
+    pub fn retire_lost_memory(&mut self) -> Option<DriverError> {
         let mut lost = None;
         for region in self.memory.take_lost() {
             let (start, end) = (region.guest_address, region.guest_address.saturating_add(region.length));
@@ -248,15 +248,15 @@ impl Bus {
 
     // For the card.
 
-    /// Which life of the device this is: it changes at a reset.
+    /// Returns how often the device was reset.
     #[must_use]
-    pub fn life(&self) -> u64 {
-        self.life
+    pub fn resets(&self) -> u64 {
+        self.resets
     }
 
-    /// The card has left the last life behind. Until it says so it gets no chains.
-    pub fn acknowledge_life(&mut self) {
-        self.acknowledged_life = self.life;
+    /// Acknowledges that the card has dropped its state for every reset. Until then it gets no chains.
+    pub fn acknowledge_resets(&mut self) {
+        self.acknowledged_resets = self.resets;
     }
 
     /// Some ring is in use: the guest runs.
@@ -290,12 +290,12 @@ impl Bus {
     /// Takes the next chain of a queue, with at most `readable_max` bytes to read. What is wrong with it has been
     /// reported; it is to be returned all the same. When there is none the driver will kick for the next.
     pub fn take(&mut self, queue: Queue, readable_max: u32) -> Option<Chain> {
-        if self.life != self.acknowledged_life {
+        if self.resets != self.acknowledged_resets {
             return None;
         }
         let taken = self.rings.get_mut(queue.index())?.take(self.memory.map(), readable_max);
         // Before anything is said about what was read: of lost memory it was zeroes.
-        let lost = self.notice_lost_memory();
+        let lost = self.retire_lost_memory();
         match (taken, lost) {
             (Ok(Some(mut chain)), Some(lost)) => {
                 chain.lose(lost);
@@ -331,7 +331,7 @@ impl Bus {
     pub fn complete(&mut self, chain: Chain, parts: &[&[u8]]) {
         if !self.holds(&chain) {
             // The engine acknowledges a new life when it looks at the bus next: until then its answers are of the last.
-            if self.life == self.acknowledged_life
+            if self.resets == self.acknowledged_resets
                 && let Some(ring) = self.rings.get_mut(chain.queue.index())
             {
                 ring.keep_answer(&chain, parts);
@@ -400,7 +400,7 @@ impl Bus {
     /// Writes the status page under its sequence lock, if the guest runs. `page.sequence` is the even number that it
     /// ends with.
     pub fn write_status_page(&self, address: u64, page: &StatusPage) {
-        if !self.is_live() || self.life != self.acknowledged_life {
+        if !self.is_live() || self.resets != self.acknowledged_resets {
             return;
         }
         let map = self.memory.map();

@@ -10,19 +10,20 @@ use card_control::PROGRAM;
 use card_control::log::{FRONT_END_DISCONNECTED, STOPPED_BY_SIGNAL};
 use card_spec::limits::SAMPLE_RATE_DEFAULT;
 use clap::Parser;
-use dmus_card::args::{Arguments, BankCommand, Command, Render, Serve};
-use dmus_card::card::Options;
+use dmus_card::card::line_out::LineOut;
+use dmus_card::card::{Engine, NoAnswer};
+use dmus_card::cli::args::{Arguments, BankCommand, Command, Render, Serve};
+use dmus_card::cli::exit::Failure;
+use dmus_card::cli::signal_exit::{ExitDeadline, abandon_files_on_signals};
+use dmus_card::cli::stems::DEVIATION_DBFS_MAX;
+use dmus_card::cli::{bank, offline};
 use dmus_card::control_socket::{self, ControlSocket};
-use dmus_card::engine::{Engine, NoAnswer};
-use dmus_card::exit::Failure;
-use dmus_card::line_out::LineOut;
 use dmus_card::log_limited;
-use dmus_card::signal_exit::{ExitDeadline, abandon_files_on_signals};
-use dmus_card::socket::Endpoint;
-use dmus_card::socket::vhost_user::{Ended, VhostUser};
-use dmus_card::stems::DEVIATION_DBFS_MAX;
+use dmus_card::options::Options;
 use dmus_card::stop::Stop;
-use dmus_card::{bank, offline, socket};
+use dmus_card::transport;
+use dmus_card::transport::Endpoint;
+use dmus_card::transport::vhost_user::{Ended, VhostUser};
 use log::Level;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::signal_name;
@@ -112,7 +113,7 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
     stop.on_signals().map_err(host_is_out_of)?;
     let deadline = ExitDeadline::watch(&stop).map_err(host_is_out_of)?;
     // The sockets before the files: another card at the same sockets is found before its files are written over.
-    let mut endpoint = socket::open(&place, &stop)?;
+    let mut endpoint = transport::open(&place, &stop)?;
     let control = match &arguments.control {
         Some(path) => Some(control_socket::listen(path, &stop)?),
         None => None,

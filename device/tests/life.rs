@@ -11,8 +11,8 @@ use card_spec::limits::CAPTURED_EVENTS_MAX;
 use card_spec::notice::NoticeKind;
 use card_spec::queue::Queue;
 use card_spec::wave::WaveStatus;
+use dmus_card::card::status;
 use dmus_card::fake::{Board, Driver, Machine, Piece, STREAM_RENDER, STREAM_WAVE};
-use dmus_card::status;
 use zerocopy::FromBytes;
 
 const CAPTURE: u32 = 2;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use card_control::Clock;
 use dls_synth::Bank;
-use dmus_card::card::Options;
-use dmus_card::engine::{Engine, NoAnswer, STALL};
+use dmus_card::card::engine::{Engine, NoAnswer, STALL};
+use dmus_card::options::Options;
 use log::{Log, Metadata, Record};
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());

@@ -12,11 +12,12 @@ use card_spec::notice::NoticeKind;
 use card_spec::queue::Queue;
 use card_spec::wave::WaveStatus;
 use dls_synth::Bank;
-use dmus_card::card::{AdvanceError, Options};
+use dmus_card::card::AdvanceError;
+use dmus_card::card::status;
+use dmus_card::cli::offline;
 use dmus_card::fake::{Board, Driver, Machine, STREAM_RENDER, STREAM_WAVE};
-use dmus_card::offline;
+use dmus_card::options::Options;
 use dmus_card::session::Parameters;
-use dmus_card::status;
 
 fn playing(clock: Clock, sample_rate: u32) -> Driver {
     let mut driver = Driver::new(Machine::with_card(clock));

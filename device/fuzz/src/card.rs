@@ -7,11 +7,11 @@ use std::thread::JoinHandle;
 
 use card_control::Clock;
 use dls_synth::Bank;
-use dmus_card::card::Options;
-use dmus_card::engine::Engine;
-use dmus_card::render::RENDER_BLOCK_DEFAULT;
-use dmus_card::socket::vhost_user::{Ended, VhostUser};
+use dmus_card::card::Engine;
+use dmus_card::options::Options;
+use dmus_card::session::render::RENDER_BLOCK_DEFAULT;
 use dmus_card::stop::Stop;
+use dmus_card::transport::vhost_user::{Ended, VhostUser};
 
 use super::patience::wait_for;
 

@@ -23,11 +23,11 @@ use super::board::{Board, PATIENCE};
 use super::ram::Ram;
 use super::ring::DriverRing;
 use crate::bus::FEATURES;
-use crate::card::Options;
-use crate::engine::{Engine, Link};
-use crate::render::RENDER_BLOCK_DEFAULT;
-use crate::socket::vhost_user::{Ended, VhostUser};
+use crate::card::engine::{Engine, Link};
+use crate::options::Options;
+use crate::session::render::RENDER_BLOCK_DEFAULT;
 use crate::stop::Stop;
+use crate::transport::vhost_user::{Ended, VhostUser};
 
 /// Where the machine's memory begins. Not at 0, so that an address that was not translated is outside.
 const RAM_START: u64 = 0x10_0000;

@@ -12,15 +12,15 @@ use card_spec::event::EventHeader;
 use dls_synth::{Bank, Kernel, SynthConfig};
 use sha2::Digest;
 
-use crate::args::Render;
-use crate::exit::Failure;
-use crate::render::Renderer;
+use super::args::Render;
+use super::exit::Failure;
+use super::stems;
+use super::whole_file::WholeWav;
+use crate::session::render::Renderer;
+use crate::session::slice::Slice;
+use crate::session::statistics::{hundredths_db, peak};
+use crate::session::streams::Stream;
 use crate::session::{Parameters, Session};
-use crate::slice::Slice;
-use crate::statistics::{hundredths_db, peak};
-use crate::stems;
-use crate::stream::Stream;
-use crate::whole_file::WholeWav;
 
 /// The stream that the events come on.
 const STREAM: u32 = 0;
@@ -100,7 +100,7 @@ pub fn render(
     bank: Arc<Bank>,
     frames: u64,
     block: usize,
-    mut sink: impl FnMut(&[crate::output::Frame]),
+    mut sink: impl FnMut(&[crate::session::output::Frame]),
 ) -> Result<RenderSummary, Failure> {
     let tuning = Tuning { block, kernel: Kernel::Auto, threads: NonZeroUsize::MIN };
     render_tuned(events, parameters, bank, frames, tuning, |block| {
@@ -119,7 +119,7 @@ pub fn render_tuned(
     bank: Arc<Bank>,
     frames: u64,
     tuning: Tuning,
-    mut sink: impl FnMut(&[crate::output::Frame]) -> Result<(), Failure>,
+    mut sink: impl FnMut(&[crate::session::output::Frame]) -> Result<(), Failure>,
 ) -> Result<RenderSummary, Failure> {
     let wrong = |error: dls_synth::ConfigError| Failure::Arguments(error.to_string());
     let mut session = Session::new(0, parameters, bank).map_err(wrong)?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// What the card's thread is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Stage {
+pub enum Task {
     /// Waiting for kicks, time and commands.
     Waiting,
     /// Executing a command of the control socket.
@@ -20,11 +20,11 @@ pub enum Stage {
     WaveBuffers,
     /// Playing events and rendering frames.
     Rendering,
-    /// Handing records and captured events to the driver.
-    Records,
+    /// Handing notices and captured events to the driver.
+    Notices,
 }
 
-impl Stage {
+impl Task {
     const ALL: [Self; 7] = [
         Self::Waiting,
         Self::Command,
@@ -32,11 +32,11 @@ impl Stage {
         Self::Batches,
         Self::WaveBuffers,
         Self::Rendering,
-        Self::Records,
+        Self::Notices,
     ];
 }
 
-impl fmt::Display for Stage {
+impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Waiting => "waiting for work",
@@ -45,7 +45,7 @@ impl fmt::Display for Stage {
             Self::Batches => "taking batches of the midi-out queue",
             Self::WaveBuffers => "taking or returning a wave buffer",
             Self::Rendering => "playing events or rendering",
-            Self::Records => "handing records to the driver",
+            Self::Notices => "handing notices to the driver",
         })
     }
 }
@@ -54,21 +54,21 @@ impl fmt::Display for Stage {
 #[derive(Debug)]
 pub struct Activity {
     origin: Instant,
-    stage: AtomicU8,
+    task: AtomicU8,
     /// When it last came to its loop's head, in nanoseconds from `origin`.
     turn: AtomicU64,
 }
 
 impl Default for Activity {
     fn default() -> Self {
-        Self { origin: Instant::now(), stage: AtomicU8::new(Stage::Waiting as u8), turn: AtomicU64::new(0) }
+        Self { origin: Instant::now(), task: AtomicU8::new(Task::Waiting as u8), turn: AtomicU64::new(0) }
     }
 }
 
 impl Activity {
     /// Says what the thread does from now on.
-    pub fn enter(&self, stage: Stage) {
-        self.stage.store(stage as u8, Ordering::Relaxed);
+    pub fn enter(&self, task: Task) {
+        self.task.store(task as u8, Ordering::Relaxed);
     }
 
     /// Says that the thread has come to its loop's head: it has work, and does not stall.
@@ -79,16 +79,16 @@ impl Activity {
 
     /// What the thread does.
     #[must_use]
-    pub fn stage(&self) -> Stage {
-        let stage = self.stage.load(Ordering::Relaxed);
-        Stage::ALL.into_iter().find(|known| *known as u8 == stage).unwrap_or(Stage::Waiting)
+    pub fn task(&self) -> Task {
+        let task = self.task.load(Ordering::Relaxed);
+        Task::ALL.into_iter().find(|known| *known as u8 == task).unwrap_or(Task::Waiting)
     }
 
     /// Since when the thread has not come to its loop's head, though it has work; `None` while it waits.
     #[must_use]
     pub fn busy_for(&self) -> Option<Duration> {
         let turn = Duration::from_nanos(self.turn.load(Ordering::Relaxed));
-        (self.stage() != Stage::Waiting).then(|| self.origin.elapsed().saturating_sub(turn))
+        (self.task() != Task::Waiting).then(|| self.origin.elapsed().saturating_sub(turn))
     }
 }
 
@@ -101,12 +101,12 @@ mod tests {
         let activity = Activity::default();
         assert_eq!(activity.busy_for(), None);
         activity.turn();
-        activity.enter(Stage::Rendering);
+        activity.enter(Task::Rendering);
         std::thread::sleep(Duration::from_millis(5));
         assert!(activity.busy_for().is_some_and(|busy| busy >= Duration::from_millis(5)));
-        for stage in Stage::ALL {
-            activity.enter(stage);
-            assert_eq!(activity.stage(), stage);
+        for task in Task::ALL {
+            activity.enter(task);
+            assert_eq!(activity.task(), task);
         }
     }
 }

@@ -14,11 +14,11 @@ use card_control::PROGRAM;
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::exit::Failure;
-use crate::line_out::LineOut;
-use crate::socket::BoundPath;
+use super::exit::Failure;
+use super::whole_file;
+use crate::card::line_out::LineOut;
 use crate::stop::Stop;
-use crate::whole_file;
+use crate::transport::BoundPath;
 
 /// How long after it was asked to stop the process may take to end by itself.
 pub const GRACE: Duration = Duration::from_millis(75);

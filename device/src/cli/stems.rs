@@ -16,8 +16,8 @@ use card_control::event_list::Event;
 use card_control::render::{Stem, Stems};
 use dls_synth::{Bank, Synth, SynthConfig};
 
-use crate::exit::Failure;
-use crate::whole_file::{Unfinished, WholeFileError, WholeWav};
+use super::exit::Failure;
+use super::whole_file::{Unfinished, WholeFileError, WholeWav};
 
 /// Frames rendered at a time.
 const BLOCK: usize = 1024;
@@ -212,8 +212,8 @@ fn finish(files: Vec<File>, deviation: f64) -> Result<Stems, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::offline;
     use super::*;
-    use crate::offline;
     use crate::session::Parameters;
 
     fn song() -> Vec<Event> {

@@ -4,9 +4,24 @@
 
 use std::collections::VecDeque;
 
+use card_control::limits::CAPTURED_MESSAGE_BYTES_MAX;
 use card_spec::event::{BatchHeader, EventHeader, RECORD_ALIGNMENT, record_bytes};
 use card_spec::limits::{BATCH_BYTES_MAX, CAPTURED_EVENTS_MAX};
 use zerocopy::IntoBytes;
+
+/// Why a message was not captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CaptureError {
+    /// The driver captures nothing.
+    #[error("no capture stream is open and running")]
+    NotRunning,
+    /// The data cannot be captured.
+    #[error("the data is not one MIDI message, or the channel group is not between 1 and the number of groups")]
+    Malformed,
+    /// The driver does not keep up.
+    #[error("the driver posts no midi-in buffers, and no more events fit: the event is lost")]
+    Full,
+}
 
 /// One captured message.
 #[derive(Clone, Debug)]
@@ -24,12 +39,9 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Longest message that can be captured: what a batch of one record holds.
-    pub const MESSAGE_BYTES_MAX: usize = BATCH_BYTES_MAX as usize - size_of::<BatchHeader>() - size_of::<EventHeader>();
-
     /// Captures a message at master time `time` for a group numbered from 1. False when there is no room: it is lost.
     pub fn push(&mut self, time: i64, group: u16, data: &[u8]) -> bool {
-        if self.waiting.len() >= CAPTURED_EVENTS_MAX || data.is_empty() || data.len() > Self::MESSAGE_BYTES_MAX {
+        if self.waiting.len() >= CAPTURED_EVENTS_MAX || data.is_empty() || data.len() > CAPTURED_MESSAGE_BYTES_MAX {
             return false;
         }
         self.waiting.push_back(Captured { time, group, data: data.to_vec() });

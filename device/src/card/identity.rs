@@ -12,8 +12,8 @@ use card_spec::limits::{
 use card_spec::queue::QUEUE_COUNT;
 use card_spec::{ABI_MAJOR, ABI_MINOR};
 
-use crate::card::Options;
 use crate::diagnosis::Registers;
+use crate::options::Options;
 
 /// What a read of the device configuration answers. It takes no lock that work is done under.
 pub struct Identity {

@@ -11,8 +11,8 @@ use std::time::Duration;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
-use super::bound_path::{self, BoundPath, TURN_TIME_MAX};
-use crate::args::Place;
+use super::bound_path::{self, BoundPath};
+use super::error::SocketError;
 use crate::log_limited;
 use crate::stop::{Stop, Waited};
 
@@ -22,64 +22,13 @@ const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(10);
 /// Longest of these pauses: a client that waits is served a second after the host has room again, at the latest.
 const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Why there is no socket.
-#[derive(Debug, thiserror::Error)]
-pub enum SocketError {
-    /// Another process has a socket there.
-    #[error("cannot listen on {}: a process uses the socket there; stop it, or choose another path", .0.display())]
-    InUse(PathBuf),
-    /// What stands there is no socket.
-    #[error(
-        "cannot listen on {}: {what} stands there, and only a socket that a dead process has left is replaced; move it \
-         away, or choose another path", path.display()
-    )]
-    NotASocket {
-        /// Where.
-        path: PathBuf,
-        /// What stands there.
-        what: &'static str,
-    },
-    /// The host does not say whether a process has the socket.
-    #[error(
-        "cannot listen on {}: whether a process still uses the socket there cannot be found out: {source}; remove it if \
-         none does, or choose another path", path.display()
-    )]
-    Unclear {
-        /// Where.
-        path: PathBuf,
-        /// Why it is not known.
-        source: io::Error,
-    },
-    /// Another process has been binding it for a long time.
-    #[error(
-        "cannot listen on {}: another process has held {} for more than {} s, as a card does for the moment in which it \
-         takes the path; stop it, or choose another path", path.display(), lock.display(), TURN_TIME_MAX.as_secs()
-    )]
-    Busy {
-        /// Where.
-        path: PathBuf,
-        /// The file that it holds.
-        lock: PathBuf,
-    },
-    /// It cannot be made.
-    #[error("cannot listen on {}: {source}; the folder must exist and be writable", path.display())]
-    Bind {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The descriptor is no socket.
-    #[error("descriptor {fd} is not a usable unix socket: {source}; pass a listening or a connected one")]
-    Descriptor {
-        /// Its number.
-        fd: RawFd,
-        /// Why.
-        source: io::Error,
-    },
-    /// No connection can be accepted any more.
-    #[error("cannot accept a connection: {0}")]
-    Accept(#[source] io::Error),
+/// Where the front-end's socket is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A path to listen on.
+    Path(PathBuf),
+    /// A descriptor that was passed to this process.
+    Descriptor(RawFd),
 }
 
 /// Where connections come from.

@@ -6,16 +6,16 @@ use card_control::status::{
 use card_spec::control::Statistics;
 use sha2::Digest;
 
-use crate::card::Card;
+use super::device::Card;
 use crate::diagnosis::{Counter, Dated, Registers};
 use crate::session::Session;
 
 /// Reads the status of a card as it is now.
 #[must_use]
 pub fn status(card: &Card) -> Status {
-    let registers = &card.registers;
+    let registers = card.registers();
     Status {
-        clock: card.options.clock,
+        clock: card.options().clock,
         card_time: registers.card_time(),
         session: card.session().map(session_status),
         counters: counters(registers),

@@ -7,8 +7,8 @@ use dls_synth::dls::{Collection, ConnectionListing, InstrumentListing, Loaded, R
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::exit::Failure;
-use crate::whole_file::WholeFile;
+use super::exit::Failure;
+use super::whole_file::WholeFile;
 
 /// Reads a bank of any form, with what was passed over.
 ///

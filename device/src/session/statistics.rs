@@ -7,7 +7,7 @@ use std::time::Duration;
 use card_spec::control::{Statistics, statistic};
 use zerocopy::FromZeros;
 
-use crate::output::Frame;
+use super::output::Frame;
 
 /// Peak volume in 1/100 dB that is reported for silence: below what 16 bits can hold.
 const SILENCE: i32 = -9633;

@@ -15,12 +15,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
 
-use super::SocketError;
+use super::error::{SocketError, TURN_TIME_MAX};
 use crate::stop::Stop;
-
-/// How long another process may take its turn at a path before this one gives up. A turn is a handful of system calls;
-/// a machine that is busy, or a stopped process, makes it long.
-pub(super) const TURN_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Between two looks at whether the turn has come.
 const TURN_PAUSE: Duration = Duration::from_millis(2);

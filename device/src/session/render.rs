@@ -7,10 +7,10 @@ use std::time::Instant;
 use card_spec::control::StreamState;
 use sha2::Digest;
 
-use crate::output::Frame;
-use crate::session::{Playing, Session};
-use crate::slice::Slice;
-use crate::timeline::{Group, Pending};
+use super::output::Frame;
+use super::slice::Slice;
+use super::state::{Playing, Session};
+use super::timeline::{Group, Pending};
 
 /// Largest number of frames rendered at a time (`--render-block`). It bounds how long the card does not look at
 /// anything else: 4096 frames are 85 ms of sound at 48 kHz, and a few milliseconds of work.

@@ -12,12 +12,12 @@ use card_control::limits::{ANSWER_TIME_MAX, CONNECTIONS_MAX, LINE_BYTES_MAX, LIN
 use log::Level;
 use parking_lot::Mutex;
 
-use super::answer;
-use super::line::{Line, Lines, drop_sent, send_all, send_some};
-use crate::engine::Link;
+use super::commands::answer;
+use super::lines::{Line, Lines, drop_sent, send_all, send_some};
+use crate::card::Link;
 use crate::log_limited;
-use crate::socket::Endpoint;
 use crate::stop::Stop;
+use crate::transport::Endpoint;
 
 /// How long a client must have been idle before it can lose its place to another: time to send a command after it has
 /// connected, on a busy machine.

@@ -30,8 +30,8 @@ use crate::bus::{
     Call, DoorbellError, FEATURES, Kick, LOOK_PERIOD, Memory, REGIONS_MAX, Region, RingAddress, RingAddresses,
     check_doorbell,
 };
+use crate::card::Link;
 use crate::diagnosis::DriverError;
-use crate::engine::Link;
 use crate::log_limited;
 use crate::stop::{Stop, Waited};
 

@@ -3,10 +3,10 @@
 use card_control::ExitCode;
 use card_control::event_list::EventListError;
 
+use super::whole_file::WholeFileError;
+use crate::card::line_out::LineOutError;
 use crate::control_socket::ControlSocketError;
-use crate::line_out::LineOutError;
-use crate::socket::SocketError;
-use crate::whole_file::WholeFileError;
+use crate::transport::SocketError;
 
 /// Text of `--help` about exit codes.
 pub const HELP: &str = "Exit codes:

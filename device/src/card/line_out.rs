@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hound::{SampleFormat, WavSpec, WavWriter};
 use parking_lot::Mutex;
 
-use crate::output::Frame;
+use crate::session::output::Frame;
 
 /// Frames after which the file's header is brought up to date, so that a killed process leaves a file that plays: a
 /// second or so.

@@ -10,7 +10,8 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dls_synth::Kernel;
 
-use crate::render::{RENDER_BLOCK_DEFAULT, RENDER_BLOCK_MAX};
+use crate::session::render::{RENDER_BLOCK_DEFAULT, RENDER_BLOCK_MAX};
+use crate::transport::Place;
 
 /// A virtual DirectMusic synthesizer card for QEMU.
 ///
@@ -22,7 +23,7 @@ use crate::render::{RENDER_BLOCK_DEFAULT, RENDER_BLOCK_MAX};
 ///     -chardev socket,id=card,path=card.sock
 ///     -device vhost-user-test-device-pci,chardev=card,virtio-id=39,num_vqs=5,vq_size=128,config_size=160
 #[derive(Debug, Parser)]
-#[command(name = "vhost-device-dmus", version, after_help = crate::exit::HELP, verbatim_doc_comment)]
+#[command(name = "vhost-device-dmus", version, after_help = super::exit::HELP, verbatim_doc_comment)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Arguments {
     /// What to do instead of serving a machine.
@@ -212,15 +213,6 @@ pub struct Render {
 pub enum Transport {
     /// `vhost-user-test-device-pci`.
     VhostUser,
-}
-
-/// Where the machine's socket is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// A path to listen on.
-    Path(PathBuf),
-    /// A descriptor that was passed.
-    Descriptor(RawFd),
 }
 
 impl Serve {

@@ -17,13 +17,14 @@ use parking_lot::Mutex;
 use rustix::buffer::spare_capacity;
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 
-use crate::activity::{Activity, Stage};
+use super::activity::{Activity, Task};
+use super::device::Card;
+use super::identity::Identity;
+use super::line_out::LineOut;
 use crate::bus::{Bus, SharedBus};
-use crate::card::{Card, Options};
 use crate::diagnosis::Registers;
-use crate::identity::Identity;
-use crate::line_out::LineOut;
 use crate::log_limited;
+use crate::options::Options;
 
 /// Marks the wake-up descriptor among the kicks, which are marked with their queues' numbers.
 const WAKE: u64 = u64::MAX;
@@ -65,12 +66,12 @@ pub enum NoAnswer {
     Gone,
     /// It is stalled.
     #[error(
-        "the card's thread does not answer: it has been {stage} for {} ms; this is a defect of the card, please report it",
+        "the card's thread does not answer: it has been {task} for {} ms; this is a defect of the card, please report it",
         busy.as_millis()
     )]
     Stalled {
         /// What it does.
-        stage: Stage,
+        task: Task,
         /// For how long.
         busy: Duration,
     },
@@ -136,7 +137,7 @@ impl Link {
 
     fn stalled(&self) -> NoAnswer {
         let busy = self.activity.busy_for().unwrap_or_default();
-        NoAnswer::Stalled { stage: self.activity.stage(), busy }
+        NoAnswer::Stalled { task: self.activity.task(), busy }
     }
 }
 
@@ -215,10 +216,10 @@ fn watch(activity: &Activity, stop: &AtomicBool) {
         let host_stalled = slept.elapsed() > WATCH_EVERY.saturating_mul(2);
         let stalled = activity.busy_for().filter(|busy| *busy >= STALL && !host_stalled);
         if let Some(busy) = stalled.filter(|_| !named) {
-            let (stage, busy) = (activity.stage(), busy.as_millis());
+            let (task, busy) = (activity.task(), busy.as_millis());
             log_limited!(
                 log::Level::Error,
-                "the card's thread has been {stage} for {busy} ms; the host is overloaded, or this is a defect of the card"
+                "the card's thread has been {task} for {busy} ms; the host is overloaded, or this is a defect of the card"
             );
         }
         named = stalled.is_some();
@@ -239,7 +240,7 @@ impl Worker {
         let mut events: Vec<epoll::Event> = Vec::with_capacity(EVENTS_MAX);
         let mut more = false;
         while !self.stop.load(Ordering::Acquire) {
-            self.card.activity.enter(Stage::Waiting);
+            self.card.activity.enter(Task::Waiting);
             let now = Instant::now();
             let deadline = if more { Some(now) } else { self.card.deadline(now) };
             let timeout = deadline.map(|deadline| {
@@ -252,7 +253,7 @@ impl Worker {
                 Err(error) => log_limited!(log::Level::Error, "waiting for kicks failed: {error}"),
             }
             self.card.activity.turn();
-            self.card.activity.enter(Stage::Command);
+            self.card.activity.enter(Task::Command);
             for event in &events {
                 match event.data.u64() {
                     WAKE => {
@@ -264,7 +265,7 @@ impl Worker {
             for _ in 0..COMMANDS_MAX {
                 let Ok(command) = self.inbox.try_recv() else { break };
                 self.card.activity.turn();
-                self.card.activity.enter(Stage::Command);
+                self.card.activity.enter(Task::Command);
                 self.guarded(command);
                 // What it has set off is done before the next question is answered.
                 self.guarded(Card::service);

@@ -8,8 +8,11 @@
 
 mod chain;
 mod doorbell;
+mod event_counter;
+mod interrupts;
 mod memory;
 mod ring;
+mod ring_faults;
 mod sigbus;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -27,10 +30,13 @@ use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
 use zerocopy::IntoBytes;
 
 pub use chain::Chain;
-pub use doorbell::{Call, Calls, DoorbellError, Kick, LOOK_PERIOD, check as check_doorbell};
-pub use memory::{Memory, MemoryError, REGIONS_MAX, Region};
+pub use doorbell::Kick;
+pub use event_counter::{EventCounterError, check as check_event_counter};
+pub use interrupts::{Call, Calls, LOOK_PERIOD};
+pub use memory::{Memory, MemoryError, Region};
 use ring::Ring;
 pub use ring::{RingAddress, RingAddresses};
+pub use sigbus::REGIONS_MAX;
 
 use crate::diagnosis::{Counter, DriverError, Registers};
 use crate::log_limited;

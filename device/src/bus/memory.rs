@@ -10,11 +10,8 @@ use vm_memory::{
     FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap, MmapRegion,
 };
 
-use super::sigbus::{self, Watch};
+use super::sigbus::{self, REGIONS_MAX, Watch};
 use crate::log_limited;
-
-/// Most regions at a time: what vhost in the Linux kernel takes, so that no machine QEMU can build is refused.
-pub const REGIONS_MAX: usize = 509;
 
 /// A region of guest memory as a vhost-user front-end describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

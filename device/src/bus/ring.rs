@@ -14,8 +14,10 @@ use virtio_queue::{Error, QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
 
 use super::chain::{Chain, Place};
-use super::doorbell::{Call, Kick};
+use super::doorbell::Kick;
+use super::interrupts::Call;
 use super::memory::Memory;
+use super::ring_faults::corrupt;
 use crate::diagnosis::DriverError;
 
 /// Kicks that may find an empty ring within [`STORM_WINDOW`] before the driver is told.
@@ -414,28 +416,4 @@ impl Ring {
             DriverError::new(Diagnosis::KICK_STORM).on(self.which).expected(STORM_KICKS as u32, got)
         })
     }
-}
-
-/// Returns a chain, and corrupts the used ring with it.
-fn corrupt(
-    corruption: UsedRingCorruption,
-    queue: &mut virtio_queue::Queue,
-    memory: &GuestMemoryMmap,
-    head: u16,
-    written: u32,
-) -> Result<(), vm_memory::GuestMemoryError> {
-    let (id, written) = match corruption {
-        UsedRingCorruption::UsedId => (u32::MAX, written),
-        UsedRingCorruption::UsedLength => (head.into(), u32::MAX),
-        UsedRingCorruption::UsedIndex => (head.into(), written),
-    };
-    let next = queue.next_used();
-    let used = queue.used_ring();
-    // A header of four bytes, then elements of eight.
-    let element = used.saturating_add(4).saturating_add(8 * u64::from(next.checked_rem(queue.size()).unwrap_or(0)));
-    memory.write_obj([id.to_le(), written.to_le()], GuestAddress(element))?;
-    let index =
-        next.wrapping_add(if corruption == UsedRingCorruption::UsedIndex { queue.size().wrapping_add(1) } else { 1 });
-    queue.set_next_used(index);
-    memory.store(index.to_le(), GuestAddress(used.saturating_add(2)), Ordering::SeqCst)
 }

@@ -12,8 +12,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use vmm_sys_util::signal::register_signal_handler;
 
+/// Most regions of one bus: what vhost in the Linux kernel takes, so that no machine QEMU can build is refused.
+pub const REGIONS_MAX: usize = 509;
+
 /// Regions that can be watched at a time, over all buses of the process: eight times what one bus takes.
-const SLOTS: usize = 8 * super::memory::REGIONS_MAX;
+const SLOTS: usize = 8 * REGIONS_MAX;
 
 /// A region, as the handler sees it.
 struct Slot {

@@ -27,8 +27,8 @@ use zerocopy::IntoBytes;
 
 use super::message::{Gone, Message};
 use crate::bus::{
-    Call, DoorbellError, FEATURES, Kick, LOOK_PERIOD, Memory, REGIONS_MAX, Region, RingAddress, RingAddresses,
-    check_doorbell,
+    Call, EventCounterError, FEATURES, Kick, LOOK_PERIOD, Memory, REGIONS_MAX, Region, RingAddress, RingAddresses,
+    check_event_counter,
 };
 use crate::card::Link;
 use crate::diagnosis::DriverError;
@@ -244,7 +244,7 @@ impl VhostUser {
             }),
             // Errors of a ring are told on the news queue; the descriptor is closed.
             FrontendReq::SET_VRING_ERR => with_file(message, |queue, file| {
-                let _ = usable(queue, "error", file, |file| check_doorbell(&file));
+                let _ = usable(queue, "error", file, |file| check_event_counter(&file));
             }),
             FrontendReq::SET_CONFIG => {
                 self.link.registers.report(DriverError::new(Diagnosis::CONFIG_WRITE));
@@ -375,7 +375,7 @@ fn usable<T>(
     queue: Queue,
     what: &str,
     file: Option<OwnedFd>,
-    check: impl FnOnce(OwnedFd) -> Result<T, DoorbellError>,
+    check: impl FnOnce(OwnedFd) -> Result<T, EventCounterError>,
 ) -> Option<T> {
     check(file?)
         .inspect_err(|error| {

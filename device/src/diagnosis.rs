@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use crate::log_limit::LogLimit;
 
-/// Errors that are kept for the news queue and the control socket until somebody asks. A driver's first mistakes
+/// Errors that are kept for the event queue and the control socket until somebody asks. A driver's first mistakes
 /// explain the rest; sixty-four of them are more than anybody reads.
 const RECENT_MAX: usize = 64;
 
@@ -362,7 +362,7 @@ impl Registers {
         }
     }
 
-    /// Errors that the news queue has not been told of.
+    /// Errors that the event queue has not been told of.
     pub(crate) fn take_unreported(&self) -> VecDeque<Dated> {
         std::mem::take(&mut self.errors.lock().unreported)
     }

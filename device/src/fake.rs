@@ -26,7 +26,7 @@ mod ram;
 mod ring;
 
 pub use board::Board;
-pub use driver::{Driver, NEWS_BYTES, Response, STREAM_RENDER, STREAM_WAVE, Wave, no_wish};
+pub use driver::{Driver, NOTICE_BYTES, Response, STREAM_RENDER, STREAM_WAVE, Wave, no_parameters};
 pub use machine::{Machine, RingPlan};
 pub use ram::Ram;
 pub use ring::{Descriptor, DriverRing, Piece, flag};

@@ -42,7 +42,7 @@ impl Card {
 }
 
 fn status(client: &mut Control) -> Value {
-    client.ask(&json!({"cmd": "status"}))
+    client.command(&json!({"cmd": "status"}))
 }
 
 fn assert_ok(client: &mut Control) {

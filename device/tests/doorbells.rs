@@ -51,7 +51,7 @@ impl Card {
     }
 
     fn assert_answers(&self) {
-        assert_eq!(Control::connect(&self.control).ask(&json!({"cmd": "status"}))["ok"], json!(true));
+        assert_eq!(Control::connect(&self.control).command(&json!({"cmd": "status"}))["ok"], json!(true));
     }
 
     fn log(&self) -> String {
@@ -232,7 +232,7 @@ fn a_kick_counts_whatever_its_flags_are() {
     let kick = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
     pass(&driver.machine, SET_VRING_KICK, Queue::EVENT, kick.as_fd());
     let kicks = || {
-        let status = Control::connect(&card.control).ask(&json!({"cmd": "status"}));
+        let status = Control::connect(&card.control).command(&json!({"cmd": "status"}));
         status["counters"]["kicks"].as_u64().unwrap()
     };
     let mut before = kicks();
@@ -368,7 +368,7 @@ fn a_host_without_descriptors_makes_connections_wait_and_ends_no_card() {
         let mut another = Control::connect(&card.control);
         std::thread::sleep(Duration::from_millis(300));
         limit(20_000);
-        assert_eq!(another.ask(&json!({"cmd": "status"}))["ok"], json!(true));
+        assert_eq!(another.command(&json!({"cmd": "status"}))["ok"], json!(true));
         // Descriptors that do not arrive are named.
         machine = {
             drop(machine);

@@ -8,7 +8,7 @@ use card_spec::control::{
 use card_spec::diagnosis::Diagnosis;
 use card_spec::limits::{DOWNLOAD_BYTES_MAX, DOWNLOAD_MEMORY_BYTES};
 use card_spec::notice::NoticeKind;
-use dmus_card::fake::{Driver, Machine, STREAM_RENDER, STREAM_WAVE, no_wish};
+use dmus_card::fake::{Driver, Machine, STREAM_RENDER, STREAM_WAVE, no_parameters};
 
 /// The program that the downloaded instrument answers to.
 const PROGRAM: u8 = 5;
@@ -81,7 +81,7 @@ fn download(driver: &mut Driver, bytes: &[u8]) -> u32 {
 
 fn unload(driver: &mut Driver, handle: u32) -> Status {
     let handle = DownloadHandle { handle: handle.into(), reserved: 0.into() };
-    driver.ask(RequestCode::DLS_UNLOAD, &handle).status
+    driver.request_with(RequestCode::DLS_UNLOAD, &handle).status
 }
 
 fn free_memory(driver: &mut Driver) -> u32 {
@@ -128,9 +128,9 @@ fn an_unload_while_it_sounds_is_pending_until_the_news_say_so() {
     driver.record(48_000);
     let mut done = Vec::new();
     while done.len() < 2 {
-        let news = driver.news();
-        if news.kind.get() == NoticeKind::UNLOADED.0 {
-            done.push(news.value.get());
+        let notice = driver.notice();
+        if notice.kind.get() == NoticeKind::UNLOADED.0 {
+            done.push(notice.value.get());
         }
     }
     done.sort_unstable();
@@ -147,13 +147,13 @@ fn downloads_survive_a_change_of_rate_and_voices_with_their_handles() {
 
     let mut driver = opened();
     let (wave, instrument) = (download(&mut driver, &wave()), download(&mut driver, &instrument()));
-    let wish = PortParameters {
+    let requested = PortParameters {
         valid: (port_parameter::VOICES | port_parameter::SAMPLE_RATE).into(),
         voices: 40.into(),
         sample_rate: 22_050.into(),
-        ..no_wish()
+        ..no_parameters()
     };
-    assert_eq!(driver.parameters(wish).status, Status::OK);
+    assert_eq!(driver.parameters(requested).status, Status::OK);
     // The wave stream changes the rate once more.
     driver.play(44_100);
     assert!(sound(&mut driver) == expected);
@@ -173,8 +173,8 @@ fn a_pending_unload_is_done_when_the_synthesizer_is_rebuilt() {
     assert_eq!(unload(&mut driver, wave), Status::PENDING);
     assert_eq!(driver.close_stream(STREAM_WAVE).status, Status::OK);
     assert_eq!(driver.open_stream(STREAM_WAVE, StreamKind::WAVE, 22_050, 2).status, Status::OK);
-    let news = driver.news();
-    assert_eq!((news.kind.get(), news.value.get()), (NoticeKind::UNLOADED.0, u64::from(wave)));
+    let notice = driver.notice();
+    assert_eq!((notice.kind.get(), notice.value.get()), (NoticeKind::UNLOADED.0, u64::from(wave)));
 }
 
 #[test]

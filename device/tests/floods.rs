@@ -10,7 +10,7 @@ use card_spec::control::{DownloadResponse, PortParameters, RequestCode, Status, 
 use card_spec::diagnosis::Diagnosis;
 use card_spec::limits::{DOWNLOAD_BYTES_MAX, DOWNLOADS_MAX, FRAME_MAX, PROCESS_BYTES_MAX};
 use card_spec::queue::{QUEUE_COUNT, Queue};
-use dmus_card::fake::{Board, Driver, Machine, STREAM_RENDER, STREAM_WAVE, no_wish};
+use dmus_card::fake::{Board, Driver, Machine, STREAM_RENDER, STREAM_WAVE, no_parameters};
 use rustix::process::Signal;
 
 use common::process::PATIENCE;
@@ -28,11 +28,11 @@ fn open(card: &CardProcess) -> Driver {
 
 /// All voices and channel groups.
 fn everything() -> PortParameters {
-    let mut wish = no_wish();
-    wish.valid = (port_parameter::VOICES | port_parameter::CHANNEL_GROUPS).into();
-    wish.voices = 1000.into();
-    wish.channel_groups = 64.into();
-    wish
+    let mut requested = no_parameters();
+    requested.valid = (port_parameter::VOICES | port_parameter::CHANNEL_GROUPS).into();
+    requested.voices = 1000.into();
+    requested.channel_groups = 64.into();
+    requested
 }
 
 /// Has `count` events of one frame wait on the card.
@@ -225,12 +225,12 @@ fn a_change_of_parameters_with_costly_downloads_holds_nothing_up() {
         assert_eq!(response.status, Status::OK, "{:?}", response.read::<DownloadResponse>());
     }
     let cost = begun.elapsed();
-    let mut wish = no_wish();
-    wish.valid = port_parameter::VOICES.into();
+    let mut requested = no_parameters();
+    requested.valid = port_parameter::VOICES.into();
     let mut longest = Duration::ZERO;
     for round in 0..5_u32 {
-        wish.voices = (100 + round).into();
-        driver.send_parameters(wish);
+        requested.voices = (100 + round).into();
+        driver.send_parameters(requested);
         // The machine is paused: the answer to that waits for the card to let go of the ring.
         let begun = Instant::now();
         let bases = driver.machine.stop();

@@ -160,7 +160,7 @@ fn buffers_outside_memory_are_diagnosed_wherever_they_are() {
             use card_spec::control::{StreamKind, StreamState};
             assert_eq!(driver.open_stream(5, StreamKind::CAPTURE, 0, 0).status, Status::OK);
             assert_eq!(driver.state(5, StreamState::RUN).status, Status::OK);
-            driver.machine.card().ask(|card| card.capture(1, &[0xF8], None)).unwrap().unwrap();
+            driver.machine.card().with_card(|card| card.capture(1, &[0xF8], None)).unwrap().unwrap();
         }
         driver.machine.rings[queue.index()].offer(&[piece, response]);
         driver.machine.kick(queue);

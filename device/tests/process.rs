@@ -163,9 +163,9 @@ fn the_control_socket_watches_the_card_and_moves_its_time() {
     let arguments = ["--socket-path", &socket, "--control", &control, "--clock", "lockstep", "--line-out", &line_out];
     let card = Running::start(program().args(arguments));
     let mut control = Control::connect(&control_path);
-    let status = control.ask(&json!({"cmd": "status"}));
+    let status = control.command(&json!({"cmd": "status"}));
     assert_eq!((&status["ok"], &status["clock"], &status["session"]), (&json!(true), &json!("lockstep"), &Value::Null));
-    let refused = control.ask(&json!({"cmd": "advance", "frames": 1}));
+    let refused = control.command(&json!({"cmd": "advance", "frames": 1}));
     assert_eq!((&refused["ok"], &refused["error"]), (&json!(false), &json!("there is no session")));
     for nonsense in ["", "{", "[]", "{\"cmd\":\"dance\"}", "{\"cmd\":\"advance\"}", "{\"cmd\":\"status\",\"x\":1}"] {
         assert_eq!(control.say(nonsense)["ok"], json!(false), "{nonsense}");
@@ -175,19 +175,19 @@ fn the_control_socket_watches_the_card_and_moves_its_time() {
     assert_eq!(driver.open().status, Status::OK);
     driver.play(44_100);
     driver.send(STREAM_RENDER, &[(0, 1, &[0x90, 60, 127])]);
-    assert_eq!(control.ask(&json!({"cmd": "advance", "frames": 10_000}))["position"], 10_000);
+    assert_eq!(control.command(&json!({"cmd": "advance", "frames": 10_000}))["position"], 10_000);
     let wave = driver.record(1000);
     assert_eq!(wave.header.position.get(), 0, "what was rendered waits in the FIFO");
     driver.request(card_spec::control::RequestCode(0x4242), &[]);
-    let status = control.ask(&json!({"cmd": "status"}));
+    let status = control.command(&json!({"cmd": "status"}));
     assert_eq!(status["session"]["position"], 10_000);
     assert_eq!(status["session"]["fifo_frames"], 9000);
     assert_eq!(status["session"]["streams"][1], json!({"id": 1, "kind": "WAVE", "state": "RUN"}));
     assert_eq!(status["diagnosis"]["first"]["code"], "UNKNOWN_REQUEST");
     assert_eq!(status["diagnosis"]["by_code"], json!({"UNKNOWN_REQUEST": 1}));
     assert_eq!(status["counters"]["events"], 1);
-    assert!(control.ask(&json!({"cmd": "stats"}))["statistics"]["free_memory"].as_u64().unwrap() > 0);
-    assert_eq!(control.ask(&json!({"cmd": "midi-in", "data": "f8"}))["ok"], json!(false), "nobody captures");
+    assert!(control.command(&json!({"cmd": "stats"}))["statistics"]["free_memory"].as_u64().unwrap() > 0);
+    assert_eq!(control.command(&json!({"cmd": "midi-in", "data": "f8"}))["ok"], json!(false), "nobody captures");
 
     driver.machine.leave();
     let (code, said) = card.wait();
@@ -204,7 +204,7 @@ fn shutdown_over_the_control_socket_ends_the_process() {
     let socket = place(&folder, "card.sock").1;
     let (control_path, control) = place(&folder, "control.sock");
     let card = Running::start(program().args(["--socket-path", &socket, "--control", &control]));
-    assert_eq!(Control::connect(&control_path).ask(&json!({"cmd": "shutdown"})), json!({"ok": true}));
+    assert_eq!(Control::connect(&control_path).command(&json!({"cmd": "shutdown"})), json!({"ok": true}));
     assert_eq!(card.wait().0, Some(0));
 }
 

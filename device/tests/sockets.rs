@@ -59,7 +59,7 @@ fn assert_replaces(folder: &TempDir, path: &Path, leave: impl Fn(&Path)) {
             Machine::connect(path).leave();
             assert_eq!(card.wait().0, Some(0));
         } else {
-            assert_eq!(Control::connect(path).ask(&json!({"cmd": "status"}))["ok"], json!(true));
+            assert_eq!(Control::connect(path).command(&json!({"cmd": "status"}))["ok"], json!(true));
             assert_eq!(card.end_with(Signal::TERM).code, Some(0));
         }
         assert_eq!(fs::read_dir(folder).unwrap().count(), 0, "nothing is left");
@@ -169,7 +169,7 @@ fn a_second_card_at_the_same_paths_leaves_the_first_as_it_is() {
     };
     // Before a machine has come: the first of them would be the only one.
     second();
-    assert_eq!(client.ask(&json!({"cmd": "status"}))["session"], json!(null));
+    assert_eq!(client.command(&json!({"cmd": "status"}))["session"], json!(null));
     let mut driver = Driver::new(Machine::connect(&socket));
     assert_eq!(driver.open().status, Status::OK);
     driver.play(48_000);
@@ -180,7 +180,7 @@ fn a_second_card_at_the_same_paths_leaves_the_first_as_it_is() {
     second();
     assert_eq!(fs::metadata(&line).unwrap().len(), length, "the line out is not begun again");
     assert_eq!(driver.record(64).header.position.get(), 48_000);
-    assert_eq!(Control::connect(&control).ask(&json!({"cmd": "status"}))["session"]["position"], json!(48_064));
+    assert_eq!(Control::connect(&control).command(&json!({"cmd": "status"}))["session"]["position"], json!(48_064));
     driver.machine.leave();
     assert_eq!(first.wait().0, Some(0));
     assert_eq!(hound::WavReader::open(&line).unwrap().duration(), 48_064);
@@ -218,7 +218,7 @@ fn of_cards_that_start_at_once_one_gets_the_path_and_keeps_it() {
             cards.iter_mut().filter_map(|card| card.is_running().then_some(())).count() == 1
         });
         if round < 4 {
-            assert_eq!(Control::connect(&socket).ask(&json!({"cmd": "status"}))["ok"], json!(true));
+            assert_eq!(Control::connect(&socket).command(&json!({"cmd": "status"}))["ok"], json!(true));
         }
         for mut card in cards {
             if card.is_running() {

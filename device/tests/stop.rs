@@ -42,7 +42,7 @@ impl Card {
         let running = Running::start(&mut command);
         let card = Self { folder, running };
         // Once this is answered, everything is there.
-        card.control().ask(&json!({"cmd": "status"}));
+        card.control().command(&json!({"cmd": "status"}));
         card
     }
 

@@ -32,13 +32,13 @@ fn a_stalled_thread_is_named_once_with_what_it_does() {
     let options = Options { clock: Clock::Lockstep, voices: 10, render_block: 256 };
     let engine = Engine::start(options, Bank::builtin(), None).unwrap();
     let named = || LINES.lock().unwrap().iter().filter(|line| line.contains("executing a command")).count();
-    engine.link().ask(|_| ()).unwrap();
+    engine.link().with_card(|_| ()).unwrap();
     std::thread::sleep(STALL);
     assert_eq!(named(), 0, "a thread that waits does not stall");
-    engine.link().ask(|_| std::thread::sleep(3 * STALL)).unwrap();
+    engine.link().with_card(|_| std::thread::sleep(3 * STALL)).unwrap();
     assert_eq!(named(), 1, "{:?}", LINES.lock().unwrap());
     let link = engine.link().clone();
-    let stalls = std::thread::spawn(move || link.ask(|_| std::thread::sleep(Duration::from_secs(8))));
+    let stalls = std::thread::spawn(move || link.with_card(|_| std::thread::sleep(Duration::from_secs(8))));
     let begun = Instant::now();
     std::thread::sleep(STALL / 5);
     let stopped = engine.stop().err().unwrap();

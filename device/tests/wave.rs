@@ -77,7 +77,7 @@ fn a_guest_gets_exactly_what_the_offline_renderer_makes_of_the_same_events() {
         }
         let (expected, hash) = offline_pcm(&tune, 44_100, pcm.len() as u64);
         assert!(pcm == expected, "block {render_block}, quantum {quantum}");
-        let status = driver.machine.card().ask(|card| status::status(card)).unwrap();
+        let status = driver.machine.card().with_card(|card| status::status(card)).unwrap();
         assert_eq!(status.session.unwrap().pcm_sha256, hash);
         assert_eq!(status.diagnosis.count, 0);
         assert_eq!(status.counters.events_late, 0);
@@ -108,15 +108,15 @@ fn events_for_all_groups_are_heard_and_those_for_none_are_diagnosed() {
     let first = driver.machine.identity().first_error;
     assert_eq!(Diagnosis(first.code.get()), Diagnosis::EVENT_GROUP);
     assert_eq!((first.expected.get(), first.got.get()), (2, 3));
-    let news = driver.news();
-    assert_eq!(news.kind.get(), NoticeKind::DIAGNOSED.0);
-    let news = driver.news();
-    assert_eq!((news.kind.get(), news.value.get()), (NoticeKind::EVENT_LOST.0, 1));
+    let notice = driver.notice();
+    assert_eq!(notice.kind.get(), NoticeKind::DIAGNOSED.0);
+    let notice = driver.notice();
+    assert_eq!((notice.kind.get(), notice.value.get()), (NoticeKind::EVENT_LOST.0, 1));
 
     driver.send(STREAM_RENDER, &[(0, 0, &[0x90, 60, 127])]);
     let both = driver.record(64).pcm;
     driver.send(STREAM_RENDER, &[(0, 1, &[0x80, 60, 0])]);
-    let status = driver.machine.card().ask(|card| status::status(card)).unwrap();
+    let status = driver.machine.card().with_card(|card| status::status(card)).unwrap();
     assert!(both.iter().any(|frame| *frame != [0, 0]));
     assert_eq!(status.session.unwrap().active_voices, 2);
 }
@@ -132,7 +132,7 @@ fn a_paused_render_stream_keeps_its_events_and_a_stopped_one_drops_them() {
 
     driver.send(STREAM_RENDER, &[(10_000_000, 1, &[0x90, 60, 127])]);
     assert_eq!(driver.state(STREAM_RENDER, StreamState::STOP).status, Status::OK);
-    let status = driver.machine.card().ask(|card| status::status(card)).unwrap();
+    let status = driver.machine.card().with_card(|card| status::status(card)).unwrap();
     assert_eq!(status.session.unwrap().pending_events, 0);
     driver.send(STREAM_RENDER, &[(0, 1, &[0x90, 60, 127])]);
     let first = driver.machine.identity().first_error;
@@ -225,9 +225,9 @@ fn in_real_time_frames_that_nobody_fetches_are_lost_counted_and_told() {
     assert!(first > 0, "the oldest frames went");
     let mut told = 0;
     while told < first {
-        let news = driver.news();
-        assert_eq!(news.kind.get(), NoticeKind::UNDERRUN.0);
-        told += news.value.get();
+        let notice = driver.notice();
+        assert_eq!(notice.kind.get(), NoticeKind::UNDERRUN.0);
+        told += notice.value.get();
     }
     assert_eq!(told, first, "every lost frame is told");
     let next = driver.record(480);
@@ -261,7 +261,7 @@ fn advance_moves_time_in_lockstep_and_overflows_the_fifo_like_real_time() {
     let advance = |driver: &Driver, frames: u64| {
         let mut left = frames;
         loop {
-            let advanced = driver.machine.card().ask(move |card| card.advance(left)).unwrap()?;
+            let advanced = driver.machine.card().with_card(move |card| card.advance(left)).unwrap()?;
             left -= advanced.frames;
             if left == 0 {
                 return Ok::<i64, AdvanceError>(advanced.position);
@@ -325,7 +325,7 @@ fn a_real_time_buffer_under_way_survives_a_pause_of_the_machine() {
 #[test]
 fn more_events_than_the_card_keeps_wait_in_the_ring_and_none_is_lost() {
     let mut driver = playing(Clock::Lockstep, 48_000);
-    let status = |driver: &Driver| driver.machine.card().ask(|card| status::status(card)).unwrap().session.unwrap();
+    let status = |driver: &Driver| driver.machine.card().with_card(|card| status::status(card)).unwrap().session.unwrap();
     // Batches of 160 events, far beyond what the card keeps, with no time to play them in.
     let mut sent = 0_u64;
     let mut taken = 0_u64;
@@ -345,7 +345,7 @@ fn more_events_than_the_card_keeps_wait_in_the_ring_and_none_is_lost() {
                 taken += 1;
             }
             taken == sent / 160
-                || machine.card().ask(|card| status::status(card)).unwrap().session.unwrap().back_pressure
+                || machine.card().with_card(|card| status::status(card)).unwrap().session.unwrap().back_pressure
         });
         if taken < sent / 160 {
             break;

@@ -154,7 +154,7 @@ impl FrontEnd {
     ///
     /// # Panics
     /// There is none.
-    fn ask(&mut self, code: u32, body: &[u8], fits: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+    fn exchange(&mut self, code: u32, body: &[u8], fits: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         self.say(code, body, &[]);
         self.wait_answer(code, fits)
     }
@@ -228,7 +228,7 @@ impl FrontEnd {
         let asked: Vec<u8> = [0, length as u32, 0].into_iter().flat_map(u32::to_ne_bytes).collect();
         let head = asked.len();
         let body =
-            self.ask(request::GET_CONFIG, &[asked, vec![0; length]].concat(), |body| body.len() == head + length);
+            self.exchange(request::GET_CONFIG, &[asked, vec![0; length]].concat(), |body| body.len() == head + length);
         body[head..].to_vec()
     }
 
@@ -251,7 +251,7 @@ impl FrontEnd {
     /// # Panics
     /// It hangs.
     pub(super) fn catch_up(&mut self) {
-        self.ask(request::GET_FEATURES, &[], |body| body.len() == 8);
+        self.exchange(request::GET_FEATURES, &[], |body| body.len() == 8);
     }
 
     /// Leaves. The connection ends even where a copy of this end is still on its way.

@@ -232,7 +232,7 @@ impl Guest {
             reserved: 0.into(),
             session: 1.into(),
         };
-        self.ask(RequestCode::OPEN, open.as_bytes());
+        self.request(RequestCode::OPEN, open.as_bytes());
         let first = Self::identity(front_end).first_error;
         assert_eq!(first.code.get(), 0, "a conforming driver is blamed: {first:?}");
         let stream = |stream: u32, kind: StreamKind| StreamOpen {
@@ -242,12 +242,12 @@ impl Guest {
             channels: 2.into(),
             bits: 16.into(),
         };
-        self.ask(RequestCode::STREAM_OPEN, stream(0, StreamKind::WAVE).as_bytes());
+        self.request(RequestCode::STREAM_OPEN, stream(0, StreamKind::WAVE).as_bytes());
         let flags = clock_sync::START.into();
         let sync = ClockSync { stream: 0.into(), flags, master_time: 0.into(), frame: 0.into() };
-        self.ask(RequestCode::CLOCK_SYNC, sync.as_bytes());
+        self.request(RequestCode::CLOCK_SYNC, sync.as_bytes());
         let run = StreamStateChange { stream: 0.into(), state: StreamState::RUN.0.into() };
-        self.ask(RequestCode::STREAM_STATE, run.as_bytes());
+        self.request(RequestCode::STREAM_STATE, run.as_bytes());
         self.offer_wave(0, CONFORMING_FRAMES, CONFORMING_FRAMES as usize * 4);
         self.kick(Queue::WAVE.index());
         let ring = &mut self.rings[Queue::WAVE.index()];
@@ -268,7 +268,7 @@ impl Guest {
         ]);
     }
 
-    fn ask(&mut self, code: RequestCode, payload: &[u8]) {
+    fn request(&mut self, code: RequestCode, payload: &[u8]) {
         let response = self.offer_request(code.0, payload);
         self.kick(Queue::CONTROL.index());
         let ring = &mut self.rings[Queue::CONTROL.index()];

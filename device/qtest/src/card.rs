@@ -105,7 +105,7 @@ impl Card {
     ///
     /// # Errors
     /// Those of [`send`](Self::send) and [`answer`](Self::answer).
-    pub fn ask<T: DeserializeOwned>(&mut self, command: &Command) -> Result<std::result::Result<T, String>> {
+    pub fn command<T: DeserializeOwned>(&mut self, command: &Command) -> Result<std::result::Result<T, String>> {
         self.send(command)?;
         self.answer(command)
     }
@@ -145,9 +145,9 @@ impl Card {
     /// Sends a command that must be carried out, and reads its result.
     ///
     /// # Errors
-    /// As for [`ask`](Self::ask); [`Failure::Unexpected`], when the card refuses.
+    /// As for [`command`](Self::command); [`Failure::Unexpected`], when the card refuses.
     pub fn order<T: DeserializeOwned>(&mut self, command: &Command) -> Result<T> {
-        self.ask(command)?.map_err(|why| Failure::Unexpected {
+        self.command(command)?.map_err(|why| Failure::Unexpected {
             what: format!("the control socket's answer to {}", command.to_line().trim_end()),
             expected: "ok".into(),
             found: why,

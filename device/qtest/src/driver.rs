@@ -48,7 +48,7 @@ const PAGE: u64 = 4096;
 
 /// How far the driver has come when an act begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum DriverState {
     /// The device is reset.
     Reset,
     /// It is set up: `DRIVER_OK`.
@@ -126,26 +126,26 @@ impl Driver {
         Self { machine, areas: Areas::default(), tag: 0, sequence: 0 }
     }
 
-    /// Begins anew, whatever was before, and comes as far as `stage`.
+    /// Begins anew, whatever was before, and comes as far as `state`.
     ///
     /// # Errors
     /// [`Failure`].
-    pub fn begin(&mut self, stage: Stage) -> Result {
+    pub fn begin(&mut self, state: DriverState) -> Result {
         if self.machine.qemu.qmp("query-status", &json!({}))?["running"] != true {
             self.machine.qemu.qmp("cont", &json!({}))?;
         }
         self.machine.enumerate()?;
         self.machine.reset()?;
         self.take_areas()?;
-        if stage == Stage::Reset {
+        if state == DriverState::Reset {
             return Ok(());
         }
         self.start()?;
-        if stage == Stage::Started {
+        if state == DriverState::Started {
             return Ok(());
         }
         self.open()?.ended(Status::OK)?;
-        if stage == Stage::Playing {
+        if state == DriverState::Playing {
             self.play()?;
         }
         Ok(())
@@ -247,7 +247,7 @@ impl Driver {
     ///
     /// # Errors
     /// [`Failure`].
-    pub fn ask(&mut self, code: RequestCode, payload: &(impl IntoBytes + Immutable)) -> Result<Response> {
+    pub fn request_with(&mut self, code: RequestCode, payload: &(impl IntoBytes + Immutable)) -> Result<Response> {
         self.request(code, payload.as_bytes())
     }
 
@@ -269,7 +269,7 @@ impl Driver {
     /// [`Failure`].
     pub fn open(&mut self) -> Result<Response> {
         let open = self.open_request();
-        self.ask(RequestCode::OPEN, &open)
+        self.request_with(RequestCode::OPEN, &open)
     }
 
     /// Opens a stream.
@@ -277,7 +277,7 @@ impl Driver {
     /// # Errors
     /// [`Failure`].
     pub fn open_stream(&mut self, stream: u32, kind: StreamKind) -> Result<Response> {
-        self.ask(RequestCode::STREAM_OPEN, &stream_open(stream, kind))
+        self.request_with(RequestCode::STREAM_OPEN, &stream_open(stream, kind))
     }
 
     /// Closes a stream.
@@ -285,7 +285,7 @@ impl Driver {
     /// # Errors
     /// [`Failure`].
     pub fn close_stream(&mut self, stream: u32) -> Result<Response> {
-        self.ask(RequestCode::STREAM_CLOSE, &StreamId { stream: stream.into(), reserved: 0.into() })
+        self.request_with(RequestCode::STREAM_CLOSE, &StreamId { stream: stream.into(), reserved: 0.into() })
     }
 
     /// Changes the state of a stream.
@@ -293,7 +293,7 @@ impl Driver {
     /// # Errors
     /// [`Failure`].
     pub fn state(&mut self, stream: u32, state: StreamState) -> Result<Response> {
-        self.ask(RequestCode::STREAM_STATE, &StreamStateChange { stream: stream.into(), state: state.0.into() })
+        self.request_with(RequestCode::STREAM_STATE, &StreamStateChange { stream: stream.into(), state: state.0.into() })
     }
 
     /// Anchors master time to the sample clock.
@@ -307,7 +307,7 @@ impl Driver {
             master_time: master_time.into(),
             frame: frame.into(),
         };
-        self.ask(RequestCode::CLOCK_SYNC, &sync)
+        self.request_with(RequestCode::CLOCK_SYNC, &sync)
     }
 
     /// Opens a render stream, a wave stream and a capture stream, starts the clock at master time 0, and runs them.

@@ -7,7 +7,7 @@ use card_spec::diagnosis::Diagnosis;
 use card_spec::identity::NO_QUEUE;
 use card_spec::queue::Queue;
 
-use crate::driver::{Driver, Stage};
+use crate::driver::{Driver, DriverState};
 use crate::failure::Result;
 use crate::machine::Kind;
 
@@ -100,7 +100,7 @@ pub struct Fault {
     /// On which machine.
     pub kind: Kind,
     /// How far the driver has come before.
-    pub from: Stage,
+    pub from: DriverState,
     /// What becomes of the machine.
     pub after: After,
     /// The act.
@@ -131,7 +131,7 @@ impl Rows {
     pub fn add(
         &mut self,
         name: impl Into<String>,
-        from: Stage,
+        from: DriverState,
         expected: Expected,
         act: impl Fn(&mut Driver) -> Result + Send + Sync + 'static,
     ) -> &mut Fault {

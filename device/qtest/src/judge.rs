@@ -8,7 +8,7 @@ use card_spec::queue::Queue;
 use card_spec::wave::WaveStatus;
 use serde_json::json;
 
-use crate::driver::{Driver, Stage};
+use crate::driver::{Driver, DriverState};
 use crate::failure::{Failure, Result, expect};
 use crate::fault::{After, Fault, found};
 use crate::table::{ALIVE, Row};
@@ -134,7 +134,7 @@ fn recover(driver: &mut Driver, row: &mut Row) -> Result {
     let reset = begun.elapsed();
     row.reset_milliseconds = milliseconds(begun);
     let begun = Instant::now();
-    driver.begin(Stage::Started)?;
+    driver.begin(DriverState::Started)?;
     driver.open()?.ended(Status::OK)?;
     let (code, _) = driver.machine.first_error()?;
     expect("the first error of a fresh session", &Diagnosis::NONE, &code)?;

@@ -36,7 +36,7 @@ pub const STALL: Duration = Duration::from_secs(1);
 /// How often that is looked at.
 const WATCH_EVERY: Duration = Duration::from_millis(500);
 
-/// How long a question waits for its answer: so often, and each time so long. Counted in turns, so that time in which the
+/// How long a action waits for its answer: so often, and each time so long. Counted in turns, so that time in which the
 /// host does not let this process run is not the card's.
 const ANSWER_TURNS: u32 = 50;
 const ANSWER_TURN: Duration = Duration::from_millis(100);
@@ -115,13 +115,13 @@ impl Link {
     /// # Errors
     /// [`NoAnswer::Gone`] when the card has been shut down or has failed at this, [`NoAnswer::Stalled`] when its thread
     /// does not come to it within five seconds.
-    pub fn ask<T: Send + 'static>(
+    pub fn with_card<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&mut Card) -> T + Send + 'static,
+        action: impl FnOnce(&mut Card) -> T + Send + 'static,
     ) -> Result<T, NoAnswer> {
         let (answer, wait) = mpsc::sync_channel(1);
         let command: Command = Box::new(move |card| {
-            let _ = answer.send(question(card));
+            let _ = answer.send(action(card));
         });
         self.commands.send(command).map_err(|_| NoAnswer::Gone)?;
         self.wake();
@@ -267,7 +267,7 @@ impl Worker {
                 self.card.activity.turn();
                 self.card.activity.enter(Task::Command);
                 self.guarded(command);
-                // What it has set off is done before the next question is answered.
+                // What it has set off is done before the next action is answered.
                 self.guarded(Card::service);
             }
             more = self.guarded(Card::service).unwrap_or(true);

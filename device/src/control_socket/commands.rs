@@ -25,9 +25,9 @@ pub(super) fn answer(
     let command = Command::from_line(line).map_err(|error| format!("not a command: {error}"))?;
     let gone = |error: NoAnswer| error.to_string();
     match command {
-        Command::Status {} => accepted(&link.ask(|card| status::status(card)).map_err(gone)?),
+        Command::Status {} => accepted(&link.with_card(|card| status::status(card)).map_err(gone)?),
         Command::Stats {} => {
-            let statistics = link.ask(|card| card.session().map(status::running_statistics)).map_err(gone)?;
+            let statistics = link.with_card(|card| card.session().map(status::running_statistics)).map_err(gone)?;
             accepted(&Statistics { counters: status::counters(&link.registers), statistics })
         }
         Command::Advance { frames } => {
@@ -37,7 +37,7 @@ pub(super) fn answer(
             let mut left = frames;
             loop {
                 let most = left.min(ADVANCE_SLICE);
-                let advanced = link.ask(move |card| {
+                let advanced = link.with_card(move |card| {
                     card.service();
                     card.advance(most)
                 });
@@ -54,7 +54,7 @@ pub(super) fn answer(
         Command::MidiIn { data, group, time } => {
             let data = hex::decode(&data).map_err(|_| format!("`{data}` is not a row of hexadecimal bytes"))?;
             // When the client has its answer the driver has the message, if it has posted a buffer.
-            let captured = link.ask(move |card| {
+            let captured = link.with_card(move |card| {
                 let captured = card.capture(group, &data, time);
                 card.service();
                 captured
@@ -64,7 +64,7 @@ pub(super) fn answer(
             accepted(&Done {})
         }
         Command::InjectFault { fault } => {
-            link.ask(move |card| card.inject(fault)).map_err(gone)?.map_err(|error| error.to_string())?;
+            link.with_card(move |card| card.inject(fault)).map_err(gone)?.map_err(|error| error.to_string())?;
             accepted(&Done {})
         }
         Command::Shutdown {} => {

@@ -22,7 +22,7 @@ pub const STREAM_RENDER: u32 = 0;
 pub const STREAM_WAVE: u32 = 1;
 
 /// Bytes of a news buffer.
-pub const NEWS_BYTES: usize = size_of::<Notice>();
+pub const NOTICE_BYTES: usize = size_of::<Notice>();
 
 /// Room for the payload of a response.
 const RESPONSE_BYTES: usize = 256;
@@ -118,8 +118,8 @@ impl<B: Board> Driver<B> {
     }
 
     /// Sends a request for port parameters, and does not wait.
-    pub fn send_parameters(&mut self, wish: PortParameters) {
-        let bytes = self.begin(RequestCode::PARAMETERS, wish.as_bytes());
+    pub fn send_parameters(&mut self, requested: PortParameters) {
+        let bytes = self.begin(RequestCode::PARAMETERS, requested.as_bytes());
         self.send_request(&bytes, size_of::<ResponseHeader>() + RESPONSE_BYTES);
     }
 
@@ -163,7 +163,7 @@ impl<B: Board> Driver<B> {
     }
 
     /// The same with a structure for payload.
-    pub fn ask(&mut self, code: RequestCode, payload: &(impl IntoBytes + Immutable)) -> Response {
+    pub fn request_with(&mut self, code: RequestCode, payload: &(impl IntoBytes + Immutable)) -> Response {
         self.request(code, payload.as_bytes())
     }
 
@@ -182,7 +182,7 @@ impl<B: Board> Driver<B> {
             reserved: 0.into(),
             session: (0x5e55_1000 + self.tag).into(),
         };
-        self.ask(RequestCode::OPEN, &open)
+        self.request_with(RequestCode::OPEN, &open)
     }
 
     /// Opens a stream.
@@ -194,17 +194,17 @@ impl<B: Board> Driver<B> {
             channels: channels.into(),
             bits: 16.into(),
         };
-        self.ask(RequestCode::STREAM_OPEN, &open)
+        self.request_with(RequestCode::STREAM_OPEN, &open)
     }
 
     /// Closes one.
     pub fn close_stream(&mut self, stream: u32) -> Response {
-        self.ask(RequestCode::STREAM_CLOSE, &StreamId { stream: stream.into(), reserved: 0.into() })
+        self.request_with(RequestCode::STREAM_CLOSE, &StreamId { stream: stream.into(), reserved: 0.into() })
     }
 
     /// Changes the state of one.
     pub fn state(&mut self, stream: u32, state: StreamState) -> Response {
-        self.ask(RequestCode::STREAM_STATE, &StreamStateChange { stream: stream.into(), state: state.0.into() })
+        self.request_with(RequestCode::STREAM_STATE, &StreamStateChange { stream: stream.into(), state: state.0.into() })
     }
 
     /// Sets the sample clock: frame 0 is `master_time`.
@@ -220,12 +220,12 @@ impl<B: Board> Driver<B> {
             master_time: master_time.into(),
             frame: frame.into(),
         };
-        self.ask(RequestCode::CLOCK_SYNC, &sync)
+        self.request_with(RequestCode::CLOCK_SYNC, &sync)
     }
 
     /// Asks for port parameters; those that are not 0 are meant.
-    pub fn parameters(&mut self, wish: PortParameters) -> Response {
-        self.ask(RequestCode::PARAMETERS, &wish)
+    pub fn parameters(&mut self, requested: PortParameters) -> Response {
+        self.request_with(RequestCode::PARAMETERS, &requested)
     }
 
     /// Opens a render stream and a stereo wave stream, starts the clock at master time 0, and runs both.
@@ -320,12 +320,12 @@ impl<B: Board> Driver<B> {
     ///
     /// # Panics
     /// There is none.
-    pub fn news(&mut self) -> Notice {
-        let address = self.machine.ram().allocate(NEWS_BYTES);
-        self.machine.ring(Queue::EVENT).offer(&[Piece::writable(address, NEWS_BYTES)]);
+    pub fn notice(&mut self) -> Notice {
+        let address = self.machine.ram().allocate(NOTICE_BYTES);
+        self.machine.ring(Queue::EVENT).offer(&[Piece::writable(address, NOTICE_BYTES)]);
         self.machine.kick(Queue::EVENT);
         self.machine.wait(Queue::EVENT);
-        Notice::read_from_bytes(&self.machine.ram().read(address, NEWS_BYTES)).expect("a record's length")
+        Notice::read_from_bytes(&self.machine.ram().read(address, NOTICE_BYTES)).expect("a record's length")
     }
 
     /// Lends a page for the status page; its address.
@@ -334,7 +334,7 @@ impl<B: Board> Driver<B> {
     /// The card does not want it.
     pub fn lend_status_page(&mut self) -> u64 {
         let address = self.machine.ram().allocate(4096);
-        let response = self.ask(RequestCode::STATUS_PAGE, &StatusPageLoan { address: address.into() });
+        let response = self.request_with(RequestCode::STATUS_PAGE, &StatusPageLoan { address: address.into() });
         assert_eq!(response.status, Status::OK);
         address
     }
@@ -342,6 +342,6 @@ impl<B: Board> Driver<B> {
 
 /// Port parameters of which none is meant.
 #[must_use]
-pub fn no_wish() -> PortParameters {
+pub fn no_parameters() -> PortParameters {
     PortParameters::new_zeroed()
 }

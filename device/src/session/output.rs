@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 /// A stereo frame.
 pub type Frame = [i16; 2];
 
-/// Frames lost, to be told on the news queue.
+/// Frames lost, to be told on the event queue.
 pub type Lost = u64;
 
 /// The FIFO, and what is known of frames that did not fit.

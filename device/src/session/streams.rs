@@ -14,7 +14,7 @@ pub struct Stream {
     pub state: StreamState,
     /// Wave only: 1 or 2.
     pub channels: u16,
-    /// Events of it that were dropped and that the news queue has not been told of.
+    /// Events of it that were dropped and that the event queue has not been told of.
     pub lost: u64,
 }
 

@@ -242,7 +242,7 @@ impl VhostUser {
                 let call = usable(queue, "call", file, Call::new);
                 self.link.bus.lock().set_ring_call(queue, call);
             }),
-            // Errors of a ring are told on the news queue; the descriptor is closed.
+            // Errors of a ring are told on the event queue; the descriptor is closed.
             FrontendReq::SET_VRING_ERR => with_file(message, |queue, file| {
                 let _ = usable(queue, "error", file, |file| check_event_counter(&file));
             }),

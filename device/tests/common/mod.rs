@@ -73,7 +73,7 @@ impl CardProcess {
 /// The card's status, and how long the answer took.
 pub(crate) fn status(control: &mut Control) -> (Value, Duration) {
     let begun = Instant::now();
-    let status = control.ask(&json!({ "cmd": "status" }));
+    let status = control.command(&json!({ "cmd": "status" }));
     assert_eq!(status["ok"], true, "{status}");
     (status, begun.elapsed())
 }

@@ -163,7 +163,7 @@ impl Control {
         self.answer().expect("an answer")
     }
 
-    pub(crate) fn ask(&mut self, command: &Value) -> Value {
+    pub(crate) fn command(&mut self, command: &Value) -> Value {
         self.say(&command.to_string())
     }
 }

@@ -392,9 +392,9 @@ fn costs() -> Vec<Seed> {
             .again(390)
     };
     let wrong = open([1; QUEUE_COUNT]);
-    let mut wish = PortParameters::new_zeroed();
-    wish.valid = port_parameter::VOICES.into();
-    wish.voices = 64.into();
+    let mut requested = PortParameters::new_zeroed();
+    requested.valid = port_parameter::VOICES.into();
+    requested.voices = 64.into();
     let large = |script: Script, data: &[u8], bytes: u32| {
         script.act(Verb::LargeRequest, 0, RequestCode::DLS_DOWNLOAD.0, bytes.into(), data).settle(Queue::CONTROL)
     };
@@ -411,7 +411,7 @@ fn costs() -> Vec<Seed> {
             // Long enough for all of them to be taken, and then for the last request to be begun.
             .settle(Queue::CONTROL)
             .again(500)
-            .request(RequestCode::PARAMETERS, wish.as_bytes())
+            .request(RequestCode::PARAMETERS, requested.as_bytes())
             .act(Verb::Look, 0, 0, 0, &[])
             .again(20)
     };

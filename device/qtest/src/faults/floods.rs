@@ -8,7 +8,7 @@ use card_spec::limits::{CHANNEL_GROUPS_MAX, VOICES_MAX};
 use card_spec::queue::Queue;
 use zerocopy::FromZeros;
 
-use crate::driver::{Driver, RENDER, Stage, WAVE};
+use crate::driver::{Driver, RENDER, DriverState, WAVE};
 use crate::failure::{Result, expect, expect_at_most};
 use crate::fault::{Expected, Fault, Rows, on};
 
@@ -30,13 +30,13 @@ pub(super) fn rows() -> Vec<Fault> {
 /// how it is meanwhile.
 fn flood(driver: &mut Driver, make: impl Fn(usize) -> (u16, Vec<u8>)) -> Result {
     const EVENTS: usize = 65_000;
-    let wish = PortParameters {
+    let requested = PortParameters {
         valid: (port_parameter::VOICES | port_parameter::CHANNEL_GROUPS).into(),
         voices: u32::from(VOICES_MAX).into(),
         channel_groups: u32::from(CHANNEL_GROUPS_MAX).into(),
         ..PortParameters::new_zeroed()
     };
-    driver.ask(RequestCode::PARAMETERS, &wish)?.ended(Status::OK)?;
+    driver.request_with(RequestCode::PARAMETERS, &requested)?.ended(Status::OK)?;
     // A second ahead, so that all are there before the first is due.
     const TIME: i64 = 10_000_000;
     let all: Vec<(u16, Vec<u8>)> = (0..EVENTS).map(make).collect();
@@ -50,35 +50,35 @@ fn flood(driver: &mut Driver, make: impl Fn(usize) -> (u16, Vec<u8>)) -> Result 
         master_time: TIME.into(),
         frame: 48_000.into(),
     };
-    driver.ask(RequestCode::CLOCK_SYNC, &sync)?.ended(Status::OK)?;
+    driver.request_with(RequestCode::CLOCK_SYNC, &sync)?.ended(Status::OK)?;
     driver.post_wave(WAVE, 64, 256)?;
     // The reset comes while the card is at it, and the next session starts at once.
     driver.machine.card.status().map(|_| ())
 }
 
 fn events(rows: &mut Rows) {
-    rows.add("65000 note-ons for one frame", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("65000 note-ons for one frame", DriverState::Playing, Expected::NOTHING, |d| {
         flood(d, |index| (1, vec![0x90 | (index % 16) as u8, (index / 16 % 128) as u8, 100]))
     });
-    rows.add("65000 note-ons to all groups for one frame", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("65000 note-ons to all groups for one frame", DriverState::Playing, Expected::NOTHING, |d| {
         flood(d, |index| (0, vec![0x90 | (index % 16) as u8, (index / 16 % 128) as u8, 100]))
     });
-    rows.add("65000 note-ons of one key for one frame", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("65000 note-ons of one key for one frame", DriverState::Playing, Expected::NOTHING, |d| {
         flood(d, |_| (1, vec![0x90, 60, 100]))
     });
-    rows.add("65000 General MIDI resets to all groups for one frame", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("65000 General MIDI resets to all groups for one frame", DriverState::Playing, Expected::NOTHING, |d| {
         flood(d, |_| (0, vec![0xf0, 0x7e, 0x7f, 9, 1, 0xf7]))
     });
-    rows.add("65000 program changes and notes for one frame", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("65000 program changes and notes for one frame", DriverState::Playing, Expected::NOTHING, |d| {
         flood(d, |index| {
             let number = (index / 2 % 128) as u8;
             (1, if index % 2 == 0 { vec![0xc0, number] } else { vec![0x90, number, 1] })
         })
     });
-    rows.add("65000 pedals and all-notes-off to all groups for one frame", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("65000 pedals and all-notes-off to all groups for one frame", DriverState::Playing, Expected::NOTHING, |d| {
         flood(d, |index| (0, vec![0xb0 | (index % 16) as u8, if index % 2 == 0 { 64 } else { 123 }, 127]))
     });
-    rows.add("more events ahead of their frame than the card keeps", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("more events ahead of their frame than the card keeps", DriverState::Playing, Expected::NOTHING, |d| {
         let events: Vec<(i64, u16, &[u8])> = vec![(i64::MAX, 1, &[0x90, 60, 100]); BATCH_EVENTS];
         for _ in 0..400 {
             d.send(RENDER, &events)?;
@@ -90,7 +90,7 @@ fn events(rows: &mut Rows) {
         }
         expect("batches wait", &true, &d.machine.card.status()?.session.is_some_and(|session| session.back_pressure))
     });
-    rows.add("more long messages ahead of their frame than the card keeps", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("more long messages ahead of their frame than the card keeps", DriverState::Playing, Expected::NOTHING, |d| {
         let mut message = vec![0x11; 4000];
         (message[0], message[3999]) = (0xf0, 0xf7);
         let before = d.machine.card.process().resident()?.private;
@@ -122,17 +122,17 @@ fn quietly(driver: &mut Driver, act: impl FnOnce(&mut Driver) -> Result) -> Resu
 
 fn requests(rows: &mut Rows) {
     let row = |diagnosis| on(Queue::CONTROL, diagnosis);
-    rows.add("5000 OPENs with wrong queue sizes", Stage::Open, row(Diagnosis::QUEUE_SIZE_DECLARED), |d| {
+    rows.add("5000 OPENs with wrong queue sizes", DriverState::Open, row(Diagnosis::QUEUE_SIZE_DECLARED), |d| {
         quietly(d, |d| {
             for _ in 0..5000 {
                 let mut open = d.open_request();
                 open.queue_sizes = [7.into(); 5];
-                d.ask(RequestCode::OPEN, &open)?.ended(Status::OK)?;
+                d.request_with(RequestCode::OPEN, &open)?.ended(Status::OK)?;
             }
             Ok(())
         })
     });
-    rows.add("5000 OPENs, and a wrong request in each session", Stage::Open, row(Diagnosis::UNKNOWN_REQUEST), |d| {
+    rows.add("5000 OPENs, and a wrong request in each session", DriverState::Open, row(Diagnosis::UNKNOWN_REQUEST), |d| {
         quietly(d, |d| {
             for code in 0..5000 {
                 d.open()?;
@@ -141,7 +141,7 @@ fn requests(rows: &mut Rows) {
             Ok(())
         })
     });
-    rows.add("5000 OPENs and CLOSEs", Stage::Open, Expected::NOTHING, |d| {
+    rows.add("5000 OPENs and CLOSEs", DriverState::Open, Expected::NOTHING, |d| {
         quietly(d, |d| {
             for _ in 0..5000 {
                 d.open()?;
@@ -150,10 +150,10 @@ fn requests(rows: &mut Rows) {
             Ok(())
         })
     });
-    rows.add("20000 unknown requests", Stage::Open, row(Diagnosis::UNKNOWN_REQUEST), |d| {
+    rows.add("20000 unknown requests", DriverState::Open, row(Diagnosis::UNKNOWN_REQUEST), |d| {
         quietly(d, |d| (0..20_000).try_for_each(|code| d.request(RequestCode(0x10_0000 + code), &[]).map(|_| ())))
     });
-    rows.add("200 resets with a wrong ring each", Stage::Reset, on(Queue::EVENT, Diagnosis::RING_SIZE), |d| {
+    rows.add("200 resets with a wrong ring each", DriverState::Reset, on(Queue::EVENT, Diagnosis::RING_SIZE), |d| {
         quietly(d, |d| {
             for _ in 0..200 {
                 d.machine.reset()?;
@@ -162,17 +162,17 @@ fn requests(rows: &mut Rows) {
             Ok(())
         })
     });
-    rows.add("5000 writes to the identity block", Stage::Open, Expected::First(Diagnosis::CONFIG_WRITE, None), |d| {
+    rows.add("5000 writes to the identity block", DriverState::Open, Expected::First(Diagnosis::CONFIG_WRITE, None), |d| {
         let at = d.machine.structures.device;
         quietly(d, |d| d.machine.qemu.write_often(at, 4, 0xffff_ffff, 5000))
     });
-    rows.add("identity block is read 5000 times while it plays", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("identity block is read 5000 times while it plays", DriverState::Playing, Expected::NOTHING, |d| {
         d.post_wave(WAVE, 60_000, 240_000)?;
         let at = d.machine.structures.device;
         d.machine.qemu.read_words(at, 40)?;
         (0..125).try_for_each(|_| d.machine.qemu.read_words(at, 40).map(|_| ()))
     });
-    rows.add("the control socket is asked 1000 times at once while it plays", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("the control socket is asked 1000 times at once while it plays", DriverState::Playing, Expected::NOTHING, |d| {
         d.post_wave(WAVE, 60_000, 240_000)?;
         // As many as fit the socket both ways.
         for _ in 0..20 {
@@ -185,7 +185,7 @@ fn requests(rows: &mut Rows) {
 
 fn kicks(rows: &mut Rows) {
     for queue in Queue::ALL {
-        rows.add(format!("{queue}: storm of kicks"), Stage::Open, on(queue, Diagnosis::KICK_STORM), move |d| {
+        rows.add(format!("{queue}: storm of kicks"), DriverState::Open, on(queue, Diagnosis::KICK_STORM), move |d| {
             let at = d.machine.doorbell(queue);
             // A storm is so many kicks in a second; a busy host may take the second away.
             for _ in 0..20 {
@@ -200,7 +200,7 @@ fn kicks(rows: &mut Rows) {
     }
     rows.add(
         "995 kicks of an empty ring, a reset, and 20 more in the next session",
-        Stage::Open,
+        DriverState::Open,
         Expected::NOTHING,
         |d| {
             // What a driver did before a reset is not held against the next one.
@@ -214,7 +214,7 @@ fn kicks(rows: &mut Rows) {
             d.machine.qemu.write_often(at, 2, Queue::MIDI_OUT.0.into(), 20)
         },
     );
-    rows.add("storm of kicks on all queues while it plays", Stage::Playing, Expected::Anything, |d| {
+    rows.add("storm of kicks on all queues while it plays", DriverState::Playing, Expected::Anything, |d| {
         d.post_wave(WAVE, 60_000, 240_000)?;
         for _ in 0..5 {
             for queue in Queue::ALL {

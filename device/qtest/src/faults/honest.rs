@@ -10,7 +10,7 @@ use card_spec::limits::VOICES_MAX;
 use card_spec::queue::Queue;
 use serde_json::json;
 
-use crate::driver::{Driver, RENDER, SAMPLE_RATE, Stage};
+use crate::driver::{Driver, RENDER, SAMPLE_RATE, DriverState};
 use crate::failure::{Failure, Result, expect};
 use crate::fault::{Expected, Fault, Rows};
 use crate::ring::{Descriptor, DriverRing, flag};
@@ -23,8 +23,8 @@ const FRAMES: usize = 16_000;
 
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of(AREA);
-    rows.add("plays, and gets the frames that the offline renderer makes", Stage::Playing, Expected::NOTHING, plays);
-    rows.add("stops the machine while it plays, and continues it", Stage::Playing, Expected::NOTHING, |driver| {
+    rows.add("plays, and gets the frames that the offline renderer makes", DriverState::Playing, Expected::NOTHING, plays);
+    rows.add("stops the machine while it plays, and continues it", DriverState::Playing, Expected::NOTHING, |driver| {
         driver.send(RENDER, &[(0, 1, &[0x90, 60, 100])])?;
         let before = driver.record(1000)?;
         driver.machine.qemu.qmp("stop", &json!({}))?;
@@ -34,7 +34,7 @@ pub(super) fn rows() -> Vec<Fault> {
         expect("the position after it", &(before.header.position.get() + 1000), &after.header.position.get())
     });
     for size in [2, 8, 64] {
-        rows.add(format!("has rings of {size} entries"), Stage::Reset, Expected::NOTHING, move |driver| {
+        rows.add(format!("has rings of {size} entries"), DriverState::Reset, Expected::NOTHING, move |driver| {
             let ram = driver.machine.ram.clone();
             for queue in Queue::ALL {
                 *driver.machine.ring(queue) = DriverRing::new(&ram, size)?;
@@ -46,7 +46,7 @@ pub(super) fn rows() -> Vec<Fault> {
             Ok(())
         });
     }
-    rows.add("accepts neither EVENT_IDX nor INDIRECT_DESC", Stage::Reset, Expected::NOTHING, |driver| {
+    rows.add("accepts neither EVENT_IDX nor INDIRECT_DESC", DriverState::Reset, Expected::NOTHING, |driver| {
         let mut set_up = driver.machine.set_up();
         set_up.features = feature::VERSION_1;
         driver.machine.start_as(&set_up)?;
@@ -54,7 +54,7 @@ pub(super) fn rows() -> Vec<Fault> {
         driver.play()?;
         driver.record(64).map(|_| ())
     });
-    rows.add("sends a request in an indirect table", Stage::Open, Expected::NOTHING, |driver| {
+    rows.add("sends a request in an indirect table", DriverState::Open, Expected::NOTHING, |driver| {
         let request = driver.request_bytes(RequestCode::LATENCY, &[]);
         let request = (driver.machine.ram.place(&request)?, request.len() as u32);
         let response = driver.machine.ram.allocate(64)?;

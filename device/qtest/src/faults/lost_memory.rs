@@ -3,7 +3,7 @@
 use card_spec::diagnosis::Diagnosis;
 use card_spec::queue::Queue;
 
-use crate::driver::{Driver, RENDER, Stage, WAVE};
+use crate::driver::{Driver, RENDER, DriverState, WAVE};
 use crate::failure::Result;
 use crate::fault::{After, Expected, Fault, Rows, on};
 use crate::machine::Kind;
@@ -17,7 +17,7 @@ pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("memory that is not there");
     let lost = Expected::First(Diagnosis::MEMORY_LOST, None);
     let mut cut = |name: &str, act: fn(&mut Driver) -> Result| {
-        let row = rows.add(format!("memory is cut short under {name}"), Stage::Playing, lost, move |d| {
+        let row = rows.add(format!("memory is cut short under {name}"), DriverState::Playing, lost, move |d| {
             act(d)?;
             d.machine.ram.set_file_length(LOST)?;
             Queue::ALL.into_iter().try_for_each(|queue| d.machine.kick(queue))?;
@@ -38,12 +38,12 @@ pub(super) fn rows() -> Vec<Fault> {
     });
     cut("a status page", |d| {
         use card_spec::control::{RequestCode, StatusPageLoan};
-        d.ask(RequestCode::STATUS_PAGE, &StatusPageLoan { address: LOST.into() })?;
+        d.request_with(RequestCode::STATUS_PAGE, &StatusPageLoan { address: LOST.into() })?;
         d.send(RENDER, &[(0, 1, &[0x90, 60, 100])])?;
         let pieces = d.wave_pieces(WAVE, 64, 256)?;
         d.machine.ring(Queue::WAVE).offer(&pieces).map(|_| ())
     });
-    let row = rows.add("memory is cut short under the rings", Stage::Reset, lost, |d| {
+    let row = rows.add("memory is cut short under the rings", DriverState::Reset, lost, |d| {
         let mut set_up = d.machine.set_up();
         let mut at = LOST;
         for ring in &mut set_up.rings {
@@ -61,7 +61,7 @@ pub(super) fn rows() -> Vec<Fault> {
     (row.kind, row.after) = (Kind::Unsealed, After::Replaced);
     let row = rows.add(
         "memory is not shared with the card",
-        Stage::Reset,
+        DriverState::Reset,
         on(Queue::CONTROL, Diagnosis::MEMORY_NOT_SHARED),
         Driver::start,
     );

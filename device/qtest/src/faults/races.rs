@@ -9,7 +9,7 @@ use card_control::answer::{Advanced, Done};
 use card_spec::limits::QUEUE_SIZE_MAX;
 use card_spec::queue::Queue;
 
-use crate::driver::{Driver, NOTE_ON, RENDER, Stage, WAVE};
+use crate::driver::{Driver, NOTE_ON, RENDER, DriverState, WAVE};
 use crate::failure::Result;
 use crate::fault::{Expected, Fault, Rows};
 use crate::judge::RESET_LIMIT;
@@ -43,13 +43,13 @@ pub(super) fn rows() -> Vec<Fault> {
         ] {
             rows.add(
                 format!("{queue}: another processor rewrites {name}"),
-                Stage::Playing,
+                DriverState::Playing,
                 Expected::Anything,
                 move |d| run(d, queue, race),
             );
         }
     }
-    rows.add("another processor rewrites requests and batches", Stage::Playing, Expected::Anything, |d| {
+    rows.add("another processor rewrites requests and batches", DriverState::Playing, Expected::Anything, |d| {
         let page = d.machine.ram.allocate(4096)?;
         let ram = d.machine.ram.clone();
         beside(
@@ -81,8 +81,8 @@ fn run(driver: &mut Driver, queue: Queue, race: Race) -> Result {
     beside(driver, write, move |d| {
         d.machine.kick(queue)?;
         match queue {
-            Queue::MIDI_IN => d.machine.card.ask::<Done>(&Command::midi_in(&NOTE_ON, 1)).map(|_| ()),
-            Queue::EVENT => d.machine.card.ask::<Advanced>(&Command::Advance { frames: 24_000 }).map(|_| ()),
+            Queue::MIDI_IN => d.machine.card.command::<Done>(&Command::midi_in(&NOTE_ON, 1)).map(|_| ()),
+            Queue::EVENT => d.machine.card.command::<Advanced>(&Command::Advance { frames: 24_000 }).map(|_| ()),
             Queue::WAVE => {
                 let pieces = d.wave_pieces(WAVE, 64, 256)?;
                 d.machine.ring(Queue::WAVE).offer(&pieces).map(|_| ())

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use card_spec::control::{Status, StreamState};
 
 use super::parameters::{extremes, verdict};
-use crate::driver::{Driver, RENDER, Stage, WAVE};
+use crate::driver::{Driver, RENDER, DriverState, WAVE};
 use crate::failure::{Result, expect_at_most};
 use crate::fault::{Expected, Fault, Rows};
 use crate::machine::Kind;
@@ -19,7 +19,7 @@ const BUSY_MAX: u128 = 60;
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("real time");
     let mut add = |name: String, expected: Expected, act: Box<dyn Fn(&mut Driver) -> Result + Send + Sync>| {
-        rows.add(name, Stage::Playing, expected, act).kind = Kind::Realtime;
+        rows.add(name, DriverState::Playing, expected, act).kind = Kind::Realtime;
     };
     for (name, flags, time, frame) in extremes() {
         let name = format!("CLOCK_SYNC {name}, and waits with a buffer");

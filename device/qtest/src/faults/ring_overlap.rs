@@ -5,7 +5,7 @@ use card_spec::limits::QUEUE_SIZE_MAX;
 use card_spec::queue::Queue;
 
 use super::rings::PARTS;
-use crate::driver::{Driver, Stage};
+use crate::driver::{Driver, DriverState};
 use crate::failure::Result;
 use crate::fault::{Fault, Rows, on};
 use crate::machine::status;
@@ -19,14 +19,14 @@ pub(super) fn rows() -> Vec<Fault> {
     for queue in Queue::ALL {
         for (first, second) in PAIRS {
             let name = format!("{queue}: {} and {} at one address", PARTS[first], PARTS[second]);
-            rows.add(name, Stage::Reset, on(queue, Diagnosis::RING_OVERLAP), move |d| {
+            rows.add(name, DriverState::Reset, on(queue, Diagnosis::RING_OVERLAP), move |d| {
                 within(d, queue, first, second, 0)
             });
         }
     }
     for (queue, (first, second)) in [Queue::MIDI_OUT, Queue::WAVE, Queue::EVENT].into_iter().zip(PAIRS) {
         let name = format!("{queue}: {} begins in the last bytes of the {}", PARTS[second], PARTS[first]);
-        rows.add(name, Stage::Reset, on(queue, Diagnosis::RING_OVERLAP), move |d| {
+        rows.add(name, DriverState::Reset, on(queue, Diagnosis::RING_OVERLAP), move |d| {
             let offset = (part_bytes(first, QUEUE_SIZE_MAX) - 1) & !3;
             within(d, queue, first, second, offset)
         });
@@ -35,7 +35,7 @@ pub(super) fn rows() -> Vec<Fault> {
         // Where the ring resumes, the used index is the available index, and each chain that is returned makes another one
         // available.
         let name = format!("{queue}: one ring is both, and resumes with a chain more");
-        rows.add(name, Stage::Reset, on(queue, Diagnosis::RING_OVERLAP), move |d| {
+        rows.add(name, DriverState::Reset, on(queue, Diagnosis::RING_OVERLAP), move |d| {
             within(d, queue, 1, 2, 0)?;
             if queue != Queue::CONTROL {
                 d.open()?;
@@ -54,7 +54,7 @@ pub(super) fn rows() -> Vec<Fault> {
     for (first, out) in PARTS.into_iter().enumerate() {
         for (second, wave) in PARTS.into_iter().enumerate() {
             let name = format!("wave's {wave} at midi-out's {out}");
-            rows.add(name, Stage::Reset, on(Queue::WAVE, Diagnosis::RING_OVERLAP), move |d| {
+            rows.add(name, DriverState::Reset, on(Queue::WAVE, Diagnosis::RING_OVERLAP), move |d| {
                 between(d, (Queue::MIDI_OUT, first), (Queue::WAVE, second), 0)
             });
         }
@@ -62,7 +62,7 @@ pub(super) fn rows() -> Vec<Fault> {
     for (index, first) in Queue::ALL.into_iter().enumerate() {
         for second in Queue::ALL.into_iter().skip(index + 1) {
             let name = format!("{first} and {second} are given the same ring");
-            rows.add(name, Stage::Reset, on(second, Diagnosis::RING_OVERLAP), move |d| {
+            rows.add(name, DriverState::Reset, on(second, Diagnosis::RING_OVERLAP), move |d| {
                 let mut set_up = d.machine.set_up();
                 set_up.rings[second.index()] = set_up.rings[first.index()];
                 d.machine.start_as(&set_up)?;
@@ -75,7 +75,7 @@ pub(super) fn rows() -> Vec<Fault> {
     }
     rows.add(
         "news's descriptor table begins in the last bytes of control's used ring",
-        Stage::Reset,
+        DriverState::Reset,
         on(Queue::EVENT, Diagnosis::RING_OVERLAP),
         |d| {
             let offset = (part_bytes(2, QUEUE_SIZE_MAX) - 1) & !15;

@@ -8,7 +8,7 @@ use card_spec::event::{BatchHeader, record_bytes};
 use card_spec::limits::CAPTURED_EVENTS_MAX;
 use card_spec::queue::Queue;
 
-use crate::driver::{CAPTURE, Driver, NOTE_ON, NOTICE_BYTES, Stage};
+use crate::driver::{CAPTURE, Driver, NOTE_ON, NOTICE_BYTES, DriverState};
 use crate::failure::{Result, expect};
 use crate::fault::{Expected, Fault, Rows, on};
 use crate::ring::Piece;
@@ -22,21 +22,21 @@ pub(super) fn rows() -> Vec<Fault> {
         for bytes in [1, least / 2, least - 1] {
             let expected = on(queue, Diagnosis::WRITABLE_TOO_SHORT);
             let name = format!("{queue}: buffer of {bytes} bytes, where {least} are needed");
-            rows.add(name, Stage::Playing, expected, move |d| post(d, queue, bytes, 1));
+            rows.add(name, DriverState::Playing, expected, move |d| post(d, queue, bytes, 1));
         }
         rows.add(
             format!("{queue}: as many tiny buffers as the ring holds"),
-            Stage::Playing,
+            DriverState::Playing,
             on(queue, Diagnosis::WRITABLE_TOO_SHORT),
             move |d| post(d, queue, 8, 128),
         );
         let expected = on(queue, Diagnosis::LENGTH);
-        rows.add(format!("{queue}: buffer for the card to read"), Stage::Playing, expected, move |d| {
+        rows.add(format!("{queue}: buffer for the card to read"), DriverState::Playing, expected, move |d| {
             let page = d.machine.ram.allocate(4096)?;
             d.machine.ring(queue).offer(&[Piece::readable(page, 4096)])?;
             d.provoke(queue)
         });
-        rows.add(format!("{queue}: buffer in single bytes"), Stage::Playing, Expected::NOTHING, move |d| {
+        rows.add(format!("{queue}: buffer in single bytes"), DriverState::Playing, Expected::NOTHING, move |d| {
             let page = d.machine.ram.allocate(4096)?;
             let pieces: Vec<Piece> = (0..u64::from(least)).map(|byte| Piece::writable(page + byte, 1)).collect();
             d.machine.ring(queue).offer(&pieces)?;
@@ -46,20 +46,20 @@ pub(super) fn rows() -> Vec<Fault> {
     }
     rows.add(
         "midi-in: no buffer while twice as many events come in as are kept",
-        Stage::Playing,
+        DriverState::Playing,
         Expected::NOTHING,
         |d| {
             let command = Command::midi_in(&NOTE_ON, 1);
             let mut refused = 0;
             for _ in 0..2 * CAPTURED_EVENTS_MAX {
-                refused += usize::from(d.machine.card.ask::<Done>(&command)?.is_err());
+                refused += usize::from(d.machine.card.command::<Done>(&command)?.is_err());
             }
             expect("events that were refused", &CAPTURED_EVENTS_MAX, &refused)
         },
     );
     rows.add(
         "midi-in: the capture stream stops with events and buffers waiting",
-        Stage::Playing,
+        DriverState::Playing,
         Expected::NOTHING,
         |d| {
             (0..100).try_for_each(|_| d.capture(&NOTE_ON))?;
@@ -73,10 +73,10 @@ pub(super) fn rows() -> Vec<Fault> {
         },
     );
     let expected = on(Queue::CONTROL, Diagnosis::UNKNOWN_REQUEST);
-    rows.add("news: no buffer while a thousand things are found wrong", Stage::Playing, expected, |d| {
+    rows.add("news: no buffer while a thousand things are found wrong", DriverState::Playing, expected, |d| {
         (0..1000).try_for_each(|_| d.request(RequestCode(0x7777), &[]).map(|_| ()))
     });
-    rows.add("news: a buffer for every one of a hundred underruns", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("news: a buffer for every one of a hundred underruns", DriverState::Playing, Expected::NOTHING, |d| {
         let page = d.machine.ram.allocate(4096)?;
         for _ in 0..100 {
             d.machine.ring(Queue::EVENT).offer(&[Piece::writable(page, NOTICE_BYTES)])?;

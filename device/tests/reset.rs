@@ -29,7 +29,7 @@ fn playing_at(clock: Clock, sample_rate: u32) -> Driver {
 }
 
 fn session(driver: &Driver) -> Option<SessionStatus> {
-    driver.machine.card().ask(|card| status::status(card)).unwrap().session
+    driver.machine.card().with_card(|card| status::status(card)).unwrap().session
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_reset_ends_the_session_with_everything_in_it() {
     driver.machine.reset();
     driver
         .machine
-        .wait_until("the session's end", |machine| machine.card().ask(|card| card.session().is_none()).unwrap());
+        .wait_until("the session's end", |machine| machine.card().with_card(|card| card.session().is_none()).unwrap());
     assert_eq!(driver.request(RequestCode::LATENCY, &[]).status, Status::NO_SESSION);
     assert_eq!(driver.open().status, Status::OK);
     driver.play(48_000);
@@ -140,7 +140,7 @@ fn captured_events_reach_the_driver_in_batches_with_their_time() {
     let mut driver = playing(Clock::Lockstep);
     assert_eq!(driver.open_stream(CAPTURE, StreamKind::CAPTURE, 0, 0).status, Status::OK);
     let capture = |driver: &Driver, data: &'static [u8]| {
-        driver.machine.card().ask(move |card| card.capture(1, data, None)).unwrap()
+        driver.machine.card().with_card(move |card| card.capture(1, data, None)).unwrap()
     };
     assert!(capture(&driver, &[0xF8]).is_err(), "the stream does not run");
     assert_eq!(driver.state(CAPTURE, StreamState::RUN).status, Status::OK);
@@ -170,11 +170,10 @@ fn captured_events_beyond_the_bound_are_lost_and_told() {
     assert_eq!(driver.state(CAPTURE, StreamState::RUN).status, Status::OK);
     let kept = driver
         .machine
-        .card()
-        .ask(|card| (0..CAPTURED_EVENTS_MAX + 3).filter(|_| card.capture(1, &[0xF8], None).is_ok()).count());
+        .card().with_card(|card| (0..CAPTURED_EVENTS_MAX + 3).filter(|_| card.capture(1, &[0xF8], None).is_ok()).count());
     assert_eq!(kept.unwrap(), CAPTURED_EVENTS_MAX);
-    let news = driver.news();
-    assert_eq!((news.kind.get(), news.stream.get(), news.value.get()), (NoticeKind::EVENT_LOST.0, CAPTURE, 3));
+    let notice = driver.notice();
+    assert_eq!((notice.kind.get(), notice.stream.get(), notice.value.get()), (NoticeKind::EVENT_LOST.0, CAPTURE, 3));
 }
 
 #[test]
@@ -183,10 +182,10 @@ fn news_without_a_buffer_waits_and_shows_its_gap() {
     for _ in 0..100 {
         driver.request(RequestCode(0x9999), &[]);
     }
-    let first = driver.news();
+    let first = driver.notice();
     assert_eq!(first.kind.get(), NoticeKind::DIAGNOSED.0);
     assert!(first.sequence.get() > 0, "the oldest are gone");
-    assert_eq!(driver.news().sequence.get(), first.sequence.get() + 1);
+    assert_eq!(driver.notice().sequence.get(), first.sequence.get() + 1);
 }
 
 #[test]
@@ -205,12 +204,12 @@ fn a_machine_that_unplugs_and_plugs_the_card_again_finds_it_as_new() {
 #[test]
 fn a_defect_of_the_card_costs_the_session_and_nothing_else() {
     let mut driver = playing(Clock::Lockstep);
-    let answer: Result<(), _> = driver.machine.card().ask(|_| panic!("a defect, for this test"));
+    let answer: Result<(), _> = driver.machine.card().with_card(|_| panic!("a defect, for this test"));
     assert!(answer.is_err());
     for stream in [STREAM_RENDER, STREAM_WAVE] {
-        let news = driver.news();
-        assert_eq!((news.kind.get(), news.stream.get()), (NoticeKind::STATE_CHANGED.0, stream));
-        assert_eq!(news.value.get(), u64::from(StreamState::STOP.0));
+        let notice = driver.notice();
+        assert_eq!((notice.kind.get(), notice.stream.get()), (NoticeKind::STATE_CHANGED.0, stream));
+        assert_eq!(notice.value.get(), u64::from(StreamState::STOP.0));
     }
     assert_eq!(driver.request(RequestCode::LATENCY, &[]).status, Status::NO_SESSION);
     assert_eq!(driver.open().status, Status::OK);
@@ -223,10 +222,10 @@ fn a_session_that_is_lost_gives_its_buffers_back_and_the_driver_hears_of_it() {
     let mut driver = playing_at(Clock::Realtime, 11_025);
     driver.post_wave(STREAM_WAVE, 60_000, 240_000);
     let fault: InjectedFault = serde_json::from_str(r#"{"kind":"lose-session"}"#).unwrap();
-    driver.machine.card().ask(move |card| card.inject(fault)).unwrap().unwrap();
+    driver.machine.card().with_card(move |card| card.inject(fault)).unwrap().unwrap();
     assert_eq!(driver.wait_wave().header.status.get(), WaveStatus::FLUSHED.0);
-    let news = driver.news();
-    assert_eq!((news.kind.get(), news.value.get()), (NoticeKind::STATE_CHANGED.0, StreamState::STOP.0.into()));
+    let notice = driver.notice();
+    assert_eq!((notice.kind.get(), notice.value.get()), (NoticeKind::STATE_CHANGED.0, StreamState::STOP.0.into()));
     assert_eq!(driver.request(RequestCode::LATENCY, &[]).status, Status::NO_SESSION);
     assert_eq!(driver.open().status, Status::OK);
 }
@@ -235,7 +234,7 @@ fn a_session_that_is_lost_gives_its_buffers_back_and_the_driver_hears_of_it() {
 fn a_lie_is_told_about_a_queue_that_there_is() {
     let driver = playing(Clock::Lockstep);
     let corrupt = |queue| InjectedFault::CorruptUsedRing { corruption: UsedRingCorruption::UsedLength, queue };
-    let inject = |fault| driver.machine.card().ask(move |card| card.inject(fault)).unwrap();
+    let inject = |fault| driver.machine.card().with_card(move |card| card.inject(fault)).unwrap();
     assert_eq!(inject(corrupt(Queue::WAVE.0)), Ok(()));
     assert_eq!(inject(corrupt(9)).unwrap_err().to_string(), "there is no queue 9: the card has 5, from 0");
 }

@@ -21,7 +21,7 @@ use crate::transport::{Endpoint, SocketError};
 #[must_use]
 pub fn help() -> String {
     format!(
-        "Answer questions and commands, one JSON object a line, on this unix socket.\n\nAt most {CONNECTIONS_MAX} clients \
+        "Answer commands, one JSON object a line, on this unix socket.\n\nAt most {CONNECTIONS_MAX} clients \
          are connected; for one more, the one that has been idle for the longest time is disconnected. A line has at most \
          {LINE_BYTES_MAX} bytes and is complete within {} s; an answer is read within {} s",
         LINE_TIME_MAX.as_secs(),
@@ -34,8 +34,7 @@ pub fn help() -> String {
 #[error("control socket: {0}")]
 pub struct ControlSocketError(#[from] SocketError);
 
-/// Listens on the control socket's path. What connects is answered once there is a card:
-/// [`ControlSocket::start`].
+/// Listens on the control socket's path. [`ControlSocket::start`] serves the connections.
 ///
 /// # Errors
 /// [`ControlSocketError`], when the socket is in use or cannot be made.

@@ -1,4 +1,4 @@
-//! Where machines connect: sockets, and the vhost-user protocol on them.
+//! Connects front-ends to the card: sockets, and the vhost-user protocol on them.
 
 pub mod bound_path;
 pub mod error;

@@ -78,7 +78,7 @@ fn assert_serves(driver: &mut Driver) {
     assert_eq!(driver.record(64).header.frames.get(), 64);
 }
 
-/// A machine whose driver wants an interrupt for every chain.
+/// Returns a machine whose driver wants an interrupt for every chain.
 fn with_interrupts(card: &Card) -> Driver {
     let mut machine = Machine::connect(&card.socket);
     machine.features &= !card_spec::feature::EVENT_IDX;

@@ -88,7 +88,7 @@ fn free_memory(driver: &mut Driver) -> u32 {
     driver.request(RequestCode::STATISTICS, &[]).read::<Statistics>().free_memory.get()
 }
 
-/// What a note on the downloaded instrument sounds like.
+/// Returns what a note on the downloaded instrument sounds like.
 fn sound(driver: &mut Driver) -> Vec<[i16; 2]> {
     driver.send(STREAM_RENDER, &[(0, 1, &[0xC0, PROGRAM]), (0, 1, &[0x90, 60, 127])]);
     driver.record(2000).pcm

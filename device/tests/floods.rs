@@ -26,7 +26,7 @@ fn open(card: &CardProcess) -> Driver {
     driver
 }
 
-/// All voices and channel groups.
+/// Returns all voices and channel groups.
 fn everything() -> PortParameters {
     let mut requested = no_parameters();
     requested.valid = (port_parameter::VOICES | port_parameter::CHANNEL_GROUPS).into();
@@ -175,8 +175,8 @@ fn everything_that_a_driver_can_have_kept_at_once_stays_within_the_bound() {
     assert!(resident < PROCESS_BYTES_MAX, "{resident} bytes");
 }
 
-/// `DMUS_INSTRUMENT` that costs as much to read as a buffer can: 512 regions of one wave, each with the whole of a chain
-/// of 64 articulations of 128 connections.
+/// `DMUS_INSTRUMENT` that costs as much to read as a buffer can: 512 regions of one wave, each with the whole of a
+/// chain of 64 articulations of 128 connections.
 fn costly_instrument(patch: u32) -> Vec<u8> {
     const REGIONS: u32 = 512;
     const LINKS: u32 = 64;

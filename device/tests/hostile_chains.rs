@@ -34,7 +34,7 @@ fn first(driver: &mut Driver, code: Diagnosis, queue: Queue) -> FirstError {
     first
 }
 
-/// A well-formed request in guest memory.
+/// Returns a well-formed request in guest memory.
 fn latency_request(driver: &Driver) -> Piece {
     let header = RequestHeader { code: RequestCode::LATENCY.0.into(), length: 0.into(), tag: 77.into() };
     Piece::readable(driver.machine.ram.place(header.as_bytes()), size_of::<RequestHeader>())

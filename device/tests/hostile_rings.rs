@@ -10,7 +10,7 @@ use card_spec::identity::NO_QUEUE;
 use card_spec::queue::Queue;
 use dmus_card::fake::{Board, Driver, Machine, RingPlan};
 
-/// A machine whose driver does this to its plan for one ring.
+/// Returns a machine whose driver does this to its plan for one ring.
 fn with_broken(queue: Queue, spoil: impl FnOnce(&mut RingPlan)) -> Driver {
     let mut machine = Machine::with_card(Clock::Lockstep);
     let mut plan = machine.plan();
@@ -26,7 +26,7 @@ fn assert_first(driver: &mut Driver, code: Diagnosis, queue: u16) -> (u32, u32, 
     (first.descriptor.get(), first.expected.get(), first.got.get())
 }
 
-/// The parked ring is named before and after `OPEN`, and after a reset the card is as good as new.
+/// Returns the parked ring is named before and after `OPEN`, and after a reset the card is as good as new.
 #[track_caller]
 fn assert_parked_and_recoverable(mut driver: Driver, code: Diagnosis, queue: Queue) -> (u32, u32, u32) {
     let numbers = assert_first(&mut driver, code, queue.0);
@@ -158,7 +158,7 @@ fn interrupts_are_raised_as_event_idx_or_the_flag_ask_for_them() {
         }
         assert_eq!(driver.machine.interrupts(Queue::CONTROL), 0);
         driver.machine.rings[0].suppress_interrupts(false);
-        driver.machine.rings[0].ask_for_interrupt();
+        driver.machine.rings[0].request_interrupt();
         assert_eq!(driver.request(RequestCode::LATENCY, &[]).status, Status::OK);
         driver.machine.wait_until("an interrupt", |machine| machine.interrupts(Queue::CONTROL) > 0);
     }

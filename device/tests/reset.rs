@@ -170,7 +170,8 @@ fn captured_events_beyond_the_bound_are_lost_and_told() {
     assert_eq!(driver.state(CAPTURE, StreamState::RUN).status, Status::OK);
     let kept = driver
         .machine
-        .card().with_card(|card| (0..CAPTURED_EVENTS_MAX + 3).filter(|_| card.capture(1, &[0xF8], None).is_ok()).count());
+        .card()
+        .with_card(|card| (0..CAPTURED_EVENTS_MAX + 3).filter(|_| card.capture(1, &[0xF8], None).is_ok()).count());
     assert_eq!(kept.unwrap(), CAPTURED_EVENTS_MAX);
     let notice = driver.notice();
     assert_eq!((notice.kind.get(), notice.stream.get(), notice.value.get()), (NoticeKind::EVENT_LOST.0, CAPTURE, 3));

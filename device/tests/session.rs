@@ -174,7 +174,8 @@ fn parameters_are_clamped_and_the_answer_says_so() {
 fn the_rate_cannot_change_under_an_open_wave_stream() {
     let mut driver = opened();
     assert_eq!(driver.open_stream(STREAM_WAVE, StreamKind::WAVE, 44_100, 2).status, Status::OK);
-    let requested = PortParameters { valid: port_parameter::SAMPLE_RATE.into(), sample_rate: 48_000.into(), ..no_parameters() };
+    let requested =
+        PortParameters { valid: port_parameter::SAMPLE_RATE.into(), sample_rate: 48_000.into(), ..no_parameters() };
     assert_eq!(driver.parameters(requested).status, Status::INVALID_STATE);
     let given: PortParameters = driver.parameters(no_parameters()).read();
     assert_eq!(given.sample_rate.get(), 44_100);

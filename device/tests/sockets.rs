@@ -20,7 +20,7 @@ use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
 
-/// The options that bind a path, each with what else a card needs; `path` is what it is to bind.
+/// Returns the options that bind a path, each with what else a card needs; `path` is what it is to bind.
 fn options(folder: &TempDir, path: &str) -> [Command; 2] {
     let mut socket = program();
     socket.args(["--socket-path", path]);
@@ -29,7 +29,7 @@ fn options(folder: &TempDir, path: &str) -> [Command; 2] {
     [socket, control]
 }
 
-/// What stands at a path, without following a link: device, inode, length, when it was changed.
+/// Returns what stands at a path, without following a link: device, inode, length, when it was changed.
 fn look(path: &Path) -> (u64, u64, u64, i64, i64) {
     let found = fs::symlink_metadata(path).unwrap();
     (found.dev(), found.ino(), found.len(), found.mtime(), found.ctime_nsec())
@@ -66,7 +66,7 @@ fn assert_replaces(folder: &TempDir, path: &Path, leave: impl Fn(&Path)) {
     }
 }
 
-/// A bound socket of a kind.
+/// Returns a bound socket of a kind.
 fn bound(path: &Path, kind: SocketType) -> OwnedFd {
     let socket = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).unwrap();
     bind(&socket, &SocketAddrUnix::new(path).unwrap()).unwrap();

@@ -71,7 +71,7 @@ impl Card {
     }
 }
 
-/// How many frames a sound file has, by its header, which must agree with its length.
+/// Returns how many frames a sound file has, by its header, which must agree with its length.
 fn frames(path: &Path) -> u32 {
     let mut reader = hound::WavReader::open(path).unwrap();
     let frames = reader.duration();
@@ -207,7 +207,7 @@ fn while_the_line_out_is_a_pipe_that_is_not_read() {
     assert!(!socket.exists());
 }
 
-/// A pipe that takes nothing more.
+/// Returns a pipe that takes nothing more.
 fn full_pipe() -> (std::io::PipeReader, PipeWriter) {
     let (reader, mut writer) = std::io::pipe().unwrap();
     ioctl_fionbio(&writer, true).unwrap();
@@ -230,7 +230,7 @@ fn while_its_log_is_not_read() {
     assert!(!socket.exists());
 }
 
-/// A song that takes longer to render than a test may take.
+/// Returns a song that takes longer to render than a test may take.
 fn endless_song(folder: &TempDir) -> String {
     let (path, text) = place(folder, "song");
     let mut song = String::from("# dmus event list 1\n");

@@ -26,7 +26,7 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// A folder with a short song on two channels, and with banks that are none.
+/// Returns a folder with a short song on two channels, and with banks that are none.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let song = "# dmus event list 1\n0 1 c0 00\n0 1 90 3c 64\n0 1 99 26 70\n2000000 1 80 3c 40\n";

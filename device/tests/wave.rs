@@ -26,7 +26,7 @@ fn playing(clock: Clock, sample_rate: u32) -> Driver {
     driver
 }
 
-/// A tune: notes at times that fall on no block boundary.
+/// Returns a tune: notes at times that fall on no block boundary.
 fn tune() -> Vec<(i64, u16, Vec<u8>)> {
     let mut tune = Vec::new();
     for note in 0..40_i64 {
@@ -325,7 +325,8 @@ fn a_real_time_buffer_under_way_survives_a_pause_of_the_machine() {
 #[test]
 fn more_events_than_the_card_keeps_wait_in_the_ring_and_none_is_lost() {
     let mut driver = playing(Clock::Lockstep, 48_000);
-    let status = |driver: &Driver| driver.machine.card().with_card(|card| status::status(card)).unwrap().session.unwrap();
+    let status =
+        |driver: &Driver| driver.machine.card().with_card(|card| status::status(card)).unwrap().session.unwrap();
     // Batches of 160 events, far beyond what the card keeps, with no time to play them in.
     let mut sent = 0_u64;
     let mut taken = 0_u64;

@@ -7,7 +7,8 @@ use card_spec::limits::BATCH_BYTES_MAX;
 
 pub use card_spec::limits::CAPTURED_EVENTS_MAX;
 
-/// Longest line that is accepted, with its end: the longest system-exclusive message in hexadecimal fits more than once.
+/// Longest line that is accepted, with its end: the longest system-exclusive message in hexadecimal fits more than
+/// once.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// How long a line may take from its first byte to its last. A program sends it at once; a person types it.

@@ -80,13 +80,13 @@ impl Kind {
         Self::Connection,
     ];
 
-    /// The kind that a byte of an input stands for; 0 stands for none.
+    /// Returns the kind that a byte of an input stands for; 0 stands for none.
     pub(super) fn of(byte: u8) -> Option<Self> {
         let index = byte.checked_sub(1)?;
         Some(Self::ALL[usize::from(index) % Self::ALL.len()])
     }
 
-    /// The byte that stands for it.
+    /// Returns the byte that stands for it.
     pub(super) const fn byte(self) -> u8 {
         self as u8 + 1
     }

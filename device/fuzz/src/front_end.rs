@@ -95,7 +95,7 @@ pub(super) struct FrontEnd {
 }
 
 impl FrontEnd {
-    /// A front-end at its end of a socket.
+    /// Returns a front-end at its end of a socket.
     pub(super) fn new(socket: UnixStream) -> Self {
         Self { socket, framing: Framing::default(), answers: Vec::new() }
     }
@@ -235,7 +235,7 @@ impl FrontEnd {
     /// Stops rings; the index of each to resume from.
     ///
     /// # Panics
-    /// It is not answered.
+    /// When it is not answered.
     pub(super) fn stop_rings<const N: usize>(&mut self, queues: [usize; N]) -> [u32; N] {
         for queue in queues {
             self.say_words(request::GET_VRING_BASE, &[queue as u32, 0]);

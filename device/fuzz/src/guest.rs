@@ -95,7 +95,7 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// A guest that has just been switched on.
+    /// Returns a guest that has just been switched on.
     pub(super) fn new() -> Self {
         let ram = Ram::anonymous(RAM_START, RAM_LENGTH);
         let fresh = [(); QUEUE_COUNT].map(|()| DriverRing::new(&ram, QUEUE_SIZE_MAX));
@@ -129,7 +129,7 @@ impl Guest {
         self.ram.write(start, &vec![0; (end - start) as usize]);
     }
 
-    /// How many chains the card has not returned, by what the ring itself says.
+    /// Returns how many chains the card has not returned, by what the ring itself says.
     pub(super) fn under_way(&self, queue: usize) -> u16 {
         let ring = &self.rings[queue];
         let index = |part: u64| {
@@ -139,7 +139,7 @@ impl Guest {
         index(ring.available).wrapping_sub(index(ring.used))
     }
 
-    /// What a conforming front-end says about the rings.
+    /// Returns what a conforming front-end says about the rings.
     pub(super) fn plan(&self) -> [Plan; QUEUE_COUNT] {
         std::array::from_fn(|index| {
             let ring = &self.rings[index];
@@ -148,7 +148,7 @@ impl Guest {
         })
     }
 
-    /// The next place for bytes that the card reads: their guest-physical address.
+    /// Returns the next place for bytes that the card reads: their guest-physical address.
     pub(super) fn place(&mut self, bytes: &[u8]) -> u64 {
         self.turn += 1;
         let address = if bytes.len() as u64 <= SLOT {
@@ -160,12 +160,12 @@ impl Guest {
         address
     }
 
-    /// The next place for a response.
+    /// Returns the next place for a response.
     pub(super) fn response(&self) -> u64 {
         self.responses + self.turn % RESPONSES * RESPONSE
     }
 
-    /// The area of zeros.
+    /// Returns the area of zeros.
     pub(super) const fn filler(&self) -> u64 {
         self.filler
     }
@@ -211,7 +211,7 @@ impl Guest {
     /// It is not one.
     pub(super) fn identity(front_end: &mut FrontEnd) -> IdentityBlock {
         let bytes = front_end.configuration(size_of::<IdentityBlock>());
-        let block = IdentityBlock::read_from_bytes(&bytes).expect("an identity block of the length asked for");
+        let block = IdentityBlock::read_from_bytes(&bytes).expect("an identity block of the requested length");
         assert_eq!(block.magic, *b"DMUS", "the identity block's magic");
         block
     }

@@ -15,8 +15,8 @@ use super::{heap, log_lines};
 /// that wait (4 MiB), pending events (64 Ki of some 100 bytes), and a wave buffer's frames.
 const HELD_MAX: usize = 80 << 20;
 
-/// Most bytes of heap that may be left of an input once a conforming driver has opened a session after it: buffers that have
-/// grown and are kept for use again.
+/// Most bytes of heap that may be left of an input once a conforming driver has opened a session after it: buffers that
+/// have grown and are kept for use again.
 const LEFT_MAX: usize = 8 << 20;
 
 /// Most log lines of one input. Each kind of line is limited for the life of the process, to 16 and then each doubling.
@@ -72,7 +72,7 @@ impl Before {
     /// Checks what must hold at any time.
     ///
     /// # Panics
-    /// It does not.
+    /// When the card does not return one.
     pub(super) fn check(&self) {
         let held = heap::held().saturating_sub(self.heap);
         assert!(held <= HELD_MAX, "the card holds {held} bytes for one guest, of at most {HELD_MAX}");
@@ -85,7 +85,7 @@ impl Before {
     /// Checks what must hold at an input's end, when a conforming driver has run after it.
     ///
     /// # Panics
-    /// It does not.
+    /// When the card does not return one.
     pub(super) fn check_end(&self) {
         self.check();
         let left = heap::held().saturating_sub(self.heap);
@@ -108,7 +108,7 @@ pub(super) fn assert_idle() {
     });
 }
 
-/// Every thread of this process but the caller's sleeps (`/proc/PID/task/TID/stat`, the state after the name).
+/// Returns whether every thread of this process but the caller's sleeps (`/proc/PID/task/TID/stat`, the state after the name).
 fn others_sleep() -> bool {
     let own = rustix::thread::gettid().as_raw_nonzero().to_string();
     let tasks = std::fs::read_dir("/proc/self/task").expect("/proc is mounted").flatten();

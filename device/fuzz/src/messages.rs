@@ -20,13 +20,14 @@ use super::record::{Act, acts};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Verb {
-    /// Sends a message. `number`: its code. `which`: its flags, without version 1. `wide`: in the low 32 bits, the length
-    /// that its header says, 0 for the true one; in the high 32 bits, four [`Kind`]s of descriptors. Data: its body.
+    /// Sends a message. `number`: its code. `which`: its flags, without version 1. `wide`: in the low 32 bits, the
+    /// length that its header says, 0 for the true one; in the high 32 bits, four [`Kind`]s of descriptors. Data: its
+    /// body.
     Message,
     /// Sends data as it stands. `wide`: as for [`Message`](Self::Message).
     Bytes,
-    /// Shares guest memory and starts all rings. `which` and the low byte of `number`: the [`Kind`]s of the kicks and calls.
-    /// `wide`: the features, 0 for all.
+    /// Shares guest memory and starts all rings. `which` and the low byte of `number`: the [`Kind`]s of the kicks and
+    /// calls. `wide`: the features, 0 for all.
     Start,
     /// Puts a request on the control ring and kicks. `number`: its code. Data: its payload.
     Request,
@@ -320,7 +321,7 @@ impl Peer<'_> {
     }
 }
 
-/// The kinds of descriptors that an act attaches.
+/// Returns the kinds of descriptors that an act attaches.
 fn kinds(wide: u64) -> [Option<Kind>; 4] {
     let [_, _, _, _, kinds @ ..] = wide.to_le_bytes();
     kinds.map(Kind::of)

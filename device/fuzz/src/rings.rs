@@ -29,8 +29,8 @@ pub(super) enum Verb {
     Size,
     /// From the next start on part `number` of ring `which` (descriptor table, available ring, used ring) is at `wide`.
     Place,
-    /// Resets the device and starts it. `which`: bit 0 to go on where the rings were stopped, bit 1 to leave the memory of
-    /// the rings as it is.
+    /// Resets the device and starts it. `which`: bit 0 to go on where the rings were stopped, bit 1 to leave the memory
+    /// of the rings as it is.
     Start,
     /// Stops ring `which`.
     StopRing,
@@ -44,10 +44,11 @@ pub(super) enum Verb {
     LargeRequest,
     /// Puts data on midi-out and kicks.
     Batch,
-    /// Puts a batch on midi-out and kicks. `which`: the stream. `number`: how many events. `wide`: their time. Data: a MIDI
-    /// message, the same for all; its first byte of data counts up.
+    /// Puts a batch on midi-out and kicks. `which`: the stream. `number`: how many events. `wide`: their time. Data: a
+    /// MIDI message, the same for all; its first byte of data counts up.
     Events,
-    /// Posts a wave buffer and kicks. `which`: the stream. `number`: frames. `wide`: bytes of room, 0 for as many as needed.
+    /// Posts a wave buffer and kicks. `which`: the stream. `number`: frames. `wide`: bytes of room, 0 for as many as
+    /// needed.
     Wave,
     /// Posts buffers on queue `which` and kicks. `number`: how many, 64 at most. `wide`: bytes of each.
     Buffers,
@@ -60,8 +61,8 @@ pub(super) enum Verb {
     /// Puts a chain on ring `which` that lies in an indirect table. `number`: more flags of its descriptor. `wide`: the
     /// table's address, 0 for a good one. Data: the table.
     Indirect,
-    /// Puts a chain on ring `which` and kicks. Data: pieces, each an offset in guest memory, and a length whose highest bit
-    /// says that it is for the card to write.
+    /// Puts a chain on ring `which` and kicks. Data: pieces, each an offset in guest memory, and a length whose highest
+    /// bit says that it is for the card to write.
     Chain,
     /// Does the act before once more, `number` times.
     Again,
@@ -150,8 +151,8 @@ struct Machine {
 
 static BENCH: Mutex<Option<Bench>> = Mutex::new(None);
 
-/// Does what an input says, and checks that the card is none the worse for it. The first byte chooses the clock: even is
-/// lockstep, odd is real time.
+/// Does what an input says, and checks that the card is none the worse for it. The first byte chooses the clock: even
+/// is lockstep, odd is real time.
 ///
 /// # Panics
 /// The card has a defect.
@@ -461,12 +462,12 @@ impl Processor<'_> {
     }
 }
 
-/// An address as an input has it.
+/// Returns an address as an input has it.
 const fn address(wide: u64) -> u64 {
     if wide >> 32 == 0 { RAM_START + wide % RAM_LENGTH } else { wide }
 }
 
-/// The whole records in some bytes.
+/// Returns the whole records in some bytes.
 fn records<T: FromBytes + Immutable + KnownLayout + Unaligned + Copy>(bytes: &[u8]) -> impl Iterator<Item = T> {
     bytes.chunks_exact(size_of::<T>()).filter_map(|bytes| T::read_from_bytes(bytes).ok())
 }

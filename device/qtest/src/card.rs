@@ -78,24 +78,24 @@ impl Card {
         Ok(Self { process, program: program.into(), folder: folder.into(), control: BufReader::new(stream) })
     }
 
-    /// The process.
+    /// Returns the process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
 
-    /// The program, for what else it can do.
+    /// Returns the program, for what else it can do.
     #[must_use]
     pub fn program(&self) -> &Path {
         &self.program
     }
 
-    /// A folder for files of this machine.
+    /// Returns a folder for files of this machine.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Bytes that the card has logged.
+    /// Returns how many bytes the card has logged.
     #[must_use]
     pub fn log_bytes(&self) -> u64 {
         std::fs::metadata(self.folder.join(LOG)).map_or(0, |file| file.len())

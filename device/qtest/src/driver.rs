@@ -59,7 +59,7 @@ pub enum DriverState {
     Playing,
 }
 
-/// What a request was answered.
+/// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// How it ended.
@@ -120,7 +120,7 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// A driver on a machine.
+    /// Returns a driver on a machine.
     #[must_use]
     pub fn new(machine: Machine) -> Self {
         Self { machine, areas: Areas::default(), tag: 0, sequence: 0 }
@@ -182,7 +182,7 @@ impl Driver {
         Ok(())
     }
 
-    /// A request as it lies in memory.
+    /// Returns a request as it is in memory.
     pub fn request_bytes(&mut self, code: RequestCode, payload: &[u8]) -> Vec<u8> {
         self.tag += 1;
         let header = RequestHeader { code: code.0.into(), length: (payload.len() as u32).into(), tag: self.tag.into() };
@@ -211,7 +211,7 @@ impl Driver {
         Ok(Response { status: Status(header.status.get()), payload })
     }
 
-    /// Sends these bytes as a request with room for `room` bytes of answer; as many as came.
+    /// Sends these bytes as a request with room for `room` bytes of answer, and returns as many as came.
     ///
     /// # Errors
     /// [`Failure`].
@@ -251,7 +251,7 @@ impl Driver {
         self.request(code, payload.as_bytes())
     }
 
-    /// What a well-behaved driver sends as `OPEN`.
+    /// Returns what a well-behaved driver sends as `OPEN`.
     pub fn open_request(&mut self) -> Open {
         let queue_sizes = Queue::ALL.map(|queue| self.machine.ring(queue).size().into());
         Open {
@@ -325,7 +325,7 @@ impl Driver {
         Ok(())
     }
 
-    /// A batch of events, each of a time, a group and data, as it lies in memory.
+    /// Returns a batch of events, each of a time, a group and data, as it is in memory.
     pub fn batch(&mut self, stream: u32, events: &[(i64, u16, &[u8])]) -> Vec<u8> {
         let mut bytes = vec![0; size_of::<BatchHeader>()];
         for (time, group, data) in events {
@@ -416,7 +416,7 @@ impl Driver {
         Ok(Wave { header, pcm })
     }
 
-    /// Has stereo frames rendered.
+    /// Posts a wave buffer for stereo frames, and waits for it.
     ///
     /// # Errors
     /// [`Failure`].
@@ -455,7 +455,7 @@ impl Driver {
     }
 }
 
-/// A request to open a stream as a well-behaved driver sends it.
+/// Returns a request to open a stream as a well-behaved driver sends it.
 #[must_use]
 pub fn stream_open(stream: u32, kind: StreamKind) -> StreamOpen {
     StreamOpen {
@@ -467,7 +467,7 @@ pub fn stream_open(stream: u32, kind: StreamKind) -> StreamOpen {
     }
 }
 
-/// The header of an event record.
+/// Returns the header of an event record.
 #[must_use]
 pub fn event_header(time: i64, group: u16, flags: u16, length: u16) -> EventHeader {
     EventHeader {

@@ -80,7 +80,7 @@ impl Failure {
         move |source| Self::Host { what, source }
     }
 
-    /// Whether the machine is of no use after this.
+    /// Returns whether the machine is of no use after this.
     #[must_use]
     pub const fn is_fatal(&self) -> bool {
         matches!(self, Self::Host { .. } | Self::Ended { .. } | Self::Silent { .. } | Self::Answer { .. })

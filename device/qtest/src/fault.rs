@@ -29,7 +29,7 @@ impl Expected {
     /// Nothing: the specification allows it, or QEMU keeps it from the card.
     pub const NOTHING: Self = Self::First(Diagnosis::NONE, None);
 
-    /// Whether a diagnosis on a queue, as the identity block gives both, is what was expected.
+    /// Returns whether a diagnosis on a queue, as the identity block gives both, is what was expected.
     #[must_use]
     pub fn holds(self, code: Diagnosis, queue: u16) -> bool {
         let is = |expected: Diagnosis, on: Option<Queue>| {
@@ -43,7 +43,7 @@ impl Expected {
         }
     }
 
-    /// The code that is expected, if it is one.
+    /// Returns the code that is expected, if it is one.
     #[must_use]
     pub const fn code(self) -> Option<Diagnosis> {
         match self {
@@ -52,7 +52,7 @@ impl Expected {
         }
     }
 
-    /// Whether to wait for a diagnosis: there will be one.
+    /// Returns whether to wait for a diagnosis: there will be one.
     #[must_use]
     pub fn is_certain(self) -> bool {
         matches!(self, Self::First(code, _) if code != Diagnosis::NONE)
@@ -69,7 +69,7 @@ impl fmt::Display for Expected {
     }
 }
 
-/// A diagnosis and its queue as the table has them.
+/// Returns a diagnosis and its queue as the table has them.
 pub(crate) fn found(code: Diagnosis, queue: Option<Queue>) -> String {
     match queue {
         Some(queue) if code != Diagnosis::NONE => format!("{code} ({queue})"),
@@ -121,7 +121,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// No rows yet.
+    /// Returns an empty list of rows of one area.
     #[must_use]
     pub const fn of(area: &'static str) -> Self {
         Self { area, rows: Vec::new() }
@@ -153,14 +153,14 @@ impl Rows {
         &mut self.rows[last]
     }
 
-    /// The rows.
+    /// Returns the rows.
     #[must_use]
     pub fn done(self) -> Vec<Fault> {
         self.rows
     }
 }
 
-/// This code on this queue.
+/// Returns the expectation of this code on this queue.
 #[must_use]
 pub const fn on(queue: Queue, code: Diagnosis) -> Expected {
     Expected::First(code, Some(queue))

@@ -283,7 +283,7 @@ impl Machine {
         Ok(self.qemu.read(self.structures.isr, 1)? as u8)
     }
 
-    /// What a well-behaved driver says when it sets the device up.
+    /// Returns what a well-behaved driver says when it sets the device up.
     #[must_use]
     pub fn set_up(&self) -> SetUp {
         let rings = std::array::from_fn(|index| self.rings[index].plan);
@@ -354,7 +354,7 @@ impl Machine {
         self.set_status(ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK)
     }
 
-    /// The address that a queue's kicks are written to, once its ring was set up.
+    /// Returns the address that a queue's kicks are written to, once its ring was set up.
     #[must_use]
     pub fn doorbell(&self, queue: Queue) -> u64 {
         self.notify[queue.index()]
@@ -368,7 +368,7 @@ impl Machine {
         self.qemu.write(self.doorbell(queue), 2, queue.0.into())
     }
 
-    /// The driver's side of a ring.
+    /// Returns the driver's side of a ring.
     pub fn ring(&mut self, queue: Queue) -> &mut DriverRing {
         &mut self.rings[queue.index()]
     }

@@ -18,8 +18,8 @@ use crate::failure::{Failure, Result};
 use crate::process::Process;
 use crate::ram::{RAM, Ram};
 
-/// How long QEMU may take to start, answer or leave. It answers within microseconds; a machine with six busy processes a
-/// processor makes it wait for seconds.
+/// How long QEMU may take to start, answer or leave. It answers within microseconds; a machine with six busy processes
+/// a processor makes it wait for seconds.
 pub const QEMU_LIMIT: Duration = Duration::from_secs(20);
 
 /// The device number on bus 0 that the card has.
@@ -85,7 +85,7 @@ impl Qemu {
         Ok(qemu)
     }
 
-    /// The process.
+    /// Returns the process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }

@@ -47,7 +47,7 @@ impl Ram {
         Ok(Self { map, file: Arc::new(file), next: Arc::new(AtomicU64::new(FREE)) })
     }
 
-    /// Where other processes of this user can open it.
+    /// Returns where other processes of this user can open it.
     #[must_use]
     pub fn path(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())

@@ -27,7 +27,7 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
-    /// As it lies in memory.
+    /// Returns it as it is in memory.
     #[must_use]
     pub fn bytes(&self) -> [u8; 16] {
         let mut bytes = [0; 16];
@@ -51,13 +51,13 @@ pub struct Piece {
 }
 
 impl Piece {
-    /// A piece for the device to read.
+    /// Returns a piece for the device to read.
     #[must_use]
     pub const fn readable(address: u64, length: u32) -> Self {
         Self { address, length, writable: false }
     }
 
-    /// A piece for the device to write.
+    /// Returns a piece for the device to write.
     #[must_use]
     pub const fn writable(address: u64, length: u32) -> Self {
         Self { address, length, writable: true }
@@ -73,7 +73,8 @@ pub struct RingPlan {
     pub parts: [u64; 3],
 }
 
-/// Bytes of a part of a ring of `size` entries: descriptor table, available ring, used ring (virtio 1.2, section 2.7).
+/// Returns the length in bytes of a part of a ring of `size` entries: descriptor table, available ring, used ring (virtio 1.2,
+/// section 2.7).
 #[must_use]
 pub const fn part_bytes(part: usize, size: u16) -> u64 {
     let entries = size as u64;
@@ -114,7 +115,7 @@ impl DriverRing {
         })
     }
 
-    /// Its entries.
+    /// Returns its entries.
     #[must_use]
     pub const fn size(&self) -> u16 {
         self.plan.size
@@ -151,8 +152,8 @@ impl DriverRing {
         self.ram.publish(self.plan.parts[1] + 2, index)
     }
 
-    /// Builds a chain of `pieces` and makes it available; its head. The descriptors are taken one after the other around
-    /// the table.
+    /// Builds a chain of `pieces` and makes it available; its head. The descriptors are taken one after the other
+    /// around the table.
     ///
     /// # Errors
     /// The ring is outside of memory.

@@ -20,8 +20,8 @@ pub const RESIDENT_BYTES_MAX: u64 = PROCESS_BYTES_MAX + PROGRAM_BYTES + RAM;
 /// Pages of the card's program and its libraries that can be resident.
 const PROGRAM_BYTES: u64 = 32 << 20;
 
-/// The most that the card may log in its life, whatever a guest does: there are about a hundred kinds of lines, a kind is
-/// logged 76 times at most, and a line has about 300 bytes.
+/// The most that the card may log in its life, whatever a guest does: there are about a hundred kinds of lines, a kind
+/// is logged 76 times at most, and a line has about 300 bytes.
 pub const LOG_BYTES_MAX: u64 = 100 * 76 * 300;
 
 /// How often a soak says how far it is.

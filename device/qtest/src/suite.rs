@@ -27,7 +27,7 @@ pub struct Suite<'a> {
 }
 
 impl Suite<'_> {
-    /// The rows that the filter leaves.
+    /// Returns the rows that the filter leaves.
     #[must_use]
     pub fn chosen(&self, faults: Vec<Fault>) -> Vec<Fault> {
         let wanted =

@@ -97,18 +97,18 @@ impl Table {
         Self { rows, summary }
     }
 
-    /// Whether every row is as expected.
+    /// Returns whether every row is as expected.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.summary.as_expected == self.summary.rows
     }
 
-    /// The rows that are not as expected.
+    /// Returns the rows that are not as expected.
     pub fn failures(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(|row| !row.as_expected)
     }
 
-    /// The table for people.
+    /// Returns the table for people.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();

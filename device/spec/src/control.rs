@@ -312,9 +312,9 @@ pub struct StreamStateChange {
 
 /// [`CLOCK_SYNC`](RequestCode::CLOCK_SYNC): master time `master_time` is frame `frame`.
 ///
-/// With [`START`](clock_sync::START) the sample clock is set to `frame` (0 to [`FRAME_MAX`](crate::limits::FRAME_MAX)) and, in real time,
-/// starts to run when the wave stream runs. Without it the anchor is replaced for events that arrive from now on, and
-/// the sample clock is left alone: that is how a driver corrects drift.
+/// With [`START`](clock_sync::START) the sample clock is set to `frame` (0 to [`FRAME_MAX`](crate::limits::FRAME_MAX))
+/// and, in real time, starts to run when the wave stream runs. Without it the anchor is replaced for events that arrive
+/// from now on, and the sample clock is left alone: that is how a driver corrects drift.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 pub struct ClockSync {

@@ -30,10 +30,11 @@ open_enum! {
         /// backend.
         MEMORY_NOT_SHARED = 0x08,
         /// Two parts of rings share memory; the ring is parked. Descriptor: this ring's part, as for
-        /// [`RING_OUTSIDE_MEMORY`](Self::RING_OUTSIDE_MEMORY). Expected: the queue of the other part. Got: the other part.
+        /// [`RING_OUTSIDE_MEMORY`](Self::RING_OUTSIDE_MEMORY). Expected: the queue of the other part. Got: the other
+        /// part.
         RING_OVERLAP = 0x09,
-        /// The file behind a region of guest memory became shorter than the region. The card works on with zeroed memory
-        /// in its place, and the rings in it are parked. Got: bits 12 to 43 of the region's address.
+        /// The file behind a region of guest memory became shorter than the region. The card works on with zeroed
+        /// memory in its place, and the rings in it are parked. Got: bits 12 to 43 of the region's address.
         MEMORY_LOST = 0x0a,
 
         /// A chain is cut short, loops, or has more than

@@ -56,7 +56,7 @@ pub mod event_flag {
 /// Records begin at multiples of this many bytes.
 pub const RECORD_ALIGNMENT: usize = 8;
 
-/// Bytes that a record with `length` bytes of data takes in a batch.
+/// Returns how many bytes a record with `length` bytes of data takes in a batch.
 #[must_use]
 pub const fn record_bytes(length: usize) -> usize {
     match size_of::<EventHeader>().saturating_add(length).checked_next_multiple_of(RECORD_ALIGNMENT) {

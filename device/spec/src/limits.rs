@@ -44,8 +44,8 @@ pub const PENDING_BYTES_MAX: usize = 4 << 20;
 /// lost, and a notice says how many.
 pub const CAPTURED_EVENTS_MAX: usize = 2048;
 
-/// Most notices that the card keeps while no buffer is posted on the event queue: more than a driver that runs lets pile
-/// up, and a few kilobytes.
+/// Most notices that the card keeps while no buffer is posted on the event queue: more than a driver that runs lets
+/// pile up, and a few kilobytes.
 pub const NOTICES_KEPT_MAX: usize = 64;
 
 /// Largest wave buffer in bytes of PCM: 64 pages.
@@ -84,8 +84,9 @@ pub const SAMPLE_RATE_DEFAULT: u32 = 48_000;
 pub const FRAME_MAX: i64 = 1 << 62;
 
 /// Most memory that the card's process takes for itself, whatever a guest does, in bytes (`RssAnon` of `/proc`; guest
-/// memory and program text not counted). The program and the built-in bank 12 MiB, downloads 16 ([`DOWNLOAD_MEMORY_BYTES`]),
-/// the largest request and its copy 8 ([`REQUEST_BYTES_MAX`]), events that wait 12 ([`PENDING_EVENTS_MAX`] of 64 bytes in a
-/// heap that doubles, [`PENDING_BYTES_MAX`]), captured events 8 ([`CAPTURED_EVENTS_MAX`] of [`BATCH_BYTES_MAX`]), and 8 for
-/// a synthesizer of [`VOICES_MAX`] voices, fragments and the output FIFO.
+/// memory and program text not counted). The program and the built-in bank 12 MiB, downloads 16
+/// ([`DOWNLOAD_MEMORY_BYTES`]), the largest request and its copy 8 ([`REQUEST_BYTES_MAX`]), events that wait 12
+/// ([`PENDING_EVENTS_MAX`] of 64 bytes in a heap that doubles, [`PENDING_BYTES_MAX`]), captured events 8
+/// ([`CAPTURED_EVENTS_MAX`] of [`BATCH_BYTES_MAX`]), and 8 for a synthesizer of [`VOICES_MAX`] voices, fragments and
+/// the output FIFO.
 pub const PROCESS_BYTES_MAX: u64 = 64 << 20;

@@ -1,4 +1,4 @@
-//! A descriptor chain, checked and copied: what the card looks at instead of guest memory.
+//! Checks and copies a descriptor chain, so that the card never looks at guest memory twice.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -51,8 +51,8 @@ pub(super) struct Place {
 }
 
 impl Chain {
-    /// Walks the chain once, reading each descriptor once, checks it and copies its readable part, at most `readable_max`
-    /// bytes.
+    /// Walks the chain once, reading each descriptor once, checks it and copies its readable part, at most
+    /// `readable_max` bytes.
     ///
     /// An error does not end it: the chain is still to be returned, with a status if it has room for one.
     pub(super) fn copy(place: Place, memory: &GuestMemoryMmap, readable_max: u32) -> Self {
@@ -104,7 +104,7 @@ impl Chain {
         self.request = request;
     }
 
-    /// What was read of it may have been lost memory's.
+    /// Drops the copy, because it may have been read from memory that is lost.
     pub(super) fn lose(&mut self, lost: DriverError) {
         self.request.clear();
         self.error = Some(lost);
@@ -116,47 +116,49 @@ impl Chain {
         self.error.get_or_insert(error);
     }
 
-    /// The queue that it came from.
+    /// Returns the queue that it came from.
     #[must_use]
     pub fn queue(&self) -> Queue {
         self.queue
     }
 
-    /// The index of its head descriptor.
+    /// Returns the index of its head descriptor.
     #[must_use]
     pub fn head(&self) -> u16 {
         self.head
     }
 
-    /// The copy of its readable part; empty when there is an error.
+    /// Returns the copy of its readable part; empty when there is an error.
     #[must_use]
     pub fn request(&self) -> &[u8] {
         &self.request
     }
 
-    /// What was wrong with it. It has been reported.
+    /// Returns the error of the chain, if it has one. It has been reported.
     #[must_use]
     pub fn error(&self) -> Option<DriverError> {
         self.error
     }
 
-    /// How many bytes can be written to it.
+    /// Returns how many bytes can be written to it.
     #[must_use]
     pub fn writable_bytes(&self) -> u64 {
         self.writable.iter().map(|segment| u64::from(segment.length)).sum()
     }
 
-    /// An error of this chain's contents.
+    /// Returns an error of this chain's contents.
     #[must_use]
     pub fn diagnose(&self, code: Diagnosis) -> DriverError {
         DriverError::new(code).on(self.queue).at(self.head.into())
     }
 }
 
-/// Shows each descriptor of a chain, those of an indirect table in its place (virtio 1.2, section 2.7.5). `Err` with a
-/// diagnosis and what it says under "got" where the chain ends wrongly.
+/// Passes each descriptor of a chain to `show`, those of an indirect table in its place (virtio 1.2, section 2.7.5).
 ///
-/// Crate `virtio-queue` has an iterator for this, which ends without a word on everything that it does not like.
+/// Crate `virtio-queue` has an iterator for this, which ends silently at the first descriptor that is wrong.
+///
+/// # Errors
+/// The diagnosis, and its "got", of a chain that is malformed.
 fn walk(place: Place, memory: &GuestMemoryMmap, mut show: impl FnMut(Descriptor)) -> Result<(), (Diagnosis, u32)> {
     let (mut table, mut entries) = (place.table, u32::from(place.size));
     let mut index = u32::from(place.head);
@@ -201,7 +203,7 @@ fn walk(place: Place, memory: &GuestMemoryMmap, mut show: impl FnMut(Descriptor)
     }
 }
 
-/// Bits 12 to 43 of an address: what fits the diagnosis registers.
+/// Returns bits 12 to 43 of an address: what fits the diagnosis registers.
 pub(super) fn page(address: GuestAddress) -> u32 {
     (address.0 >> 12) as u32
 }

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kick_is_taken_without_waiting_whatever_its_flags_are() {
+    fn takes_a_kick_without_waiting_whatever_flags_the_counter_has() {
         let kick = Kick::new(eventfd(0, EventfdFlags::CLOEXEC).unwrap()).unwrap();
         ioctl_fionbio(&kick, false).unwrap();
         assert_eq!(kick.take(), 0);

@@ -57,7 +57,7 @@ pub fn check(descriptor: &OwnedFd) -> Result<(), EventCounterError> {
             }
         }
     }
-    // A kernel that does not say is not asked further: edges and single reads make such a counter harmless.
+    // Where a kernel does not show it, edges and single reads make such a counter harmless.
     let information = fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap_or_default();
     let mut lines = information.lines();
     if lines.find_map(|line| line.strip_prefix(SEMAPHORE)).is_some_and(|mode| mode.trim() != "0") {
@@ -73,7 +73,7 @@ pub(super) fn read_at_once(counter: BorrowedFd<'_>) -> rustix::io::Result<u64> {
     match preadv2(counter, &mut [IoSliceMut::new(&mut count)], u64::MAX, ReadWriteFlags::NOWAIT) {
         Ok(8) => Ok(u64::from_ne_bytes(count)),
         Ok(_) => Ok(0),
-        // Before Linux 5.8. The count is left where it is: the next edge comes all the same.
+        // Before Linux 5.8. The count stays in the counter: the next edge comes all the same.
         Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(1),
         Err(error) => Err(error),
     }

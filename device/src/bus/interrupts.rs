@@ -16,11 +16,11 @@ use rustix::io::{ioctl_fionbio, write};
 
 use super::event_counter::{EventCounterError, check, empty};
 
-/// Between two looks at the writes of calls. A write that is seen by two looks waits: a call takes a microsecond.
+/// How often the writes of calls are looked at. A write that is seen by two looks blocks: a call takes a microsecond.
 pub const LOOK_PERIOD: Duration = Duration::from_millis(50);
 
-/// How often the counter is emptied under one write that waits, at one look. A front-end that fills it again at once
-/// has to win this often.
+/// How often the counter is emptied under one write that blocks, at one look. A front-end that fills it again at once
+/// has to be faster this often.
 const EMPTIED_AT_A_LOOK: u32 = 1000;
 
 /// The call of one queue: the counter that the card increases when it returns a chain.
@@ -60,7 +60,7 @@ impl Calls {
     /// Raises an interrupt. There is one writer at a time: the one that holds the bus.
     ///
     /// # Errors
-    /// [`EventCounterError::Blocked`]: the call is to be used no more.
+    /// [`EventCounterError::Blocked`], when the write had to be freed: the call is not to be used any more.
     pub(super) fn ring(&self, queue: Queue, call: &Call) -> Result<(), EventCounterError> {
         self.queue.store(queue.index(), Ordering::Relaxed);
         self.writes.fetch_add(1, Ordering::AcqRel);
@@ -72,8 +72,8 @@ impl Calls {
         if self.freed.swap(false, Ordering::AcqRel) { Err(EventCounterError::Blocked) } else { Ok(()) }
     }
 
-    /// Looks whether a write waits since the last look, and frees it by emptying its counter. To be called every
-    /// [`LOOK_PERIOD`], by a thread that does not need the bus, with the same `last` each time: 0 at first.
+    /// Frees a write that has blocked since the last look, by emptying its counter. Call it every [`LOOK_PERIOD`], from a
+    /// thread that does not need the bus, with the same `last` each time: 0 at first.
     pub fn look_after(&self, last: &mut u64) {
         let writes = self.writes.load(Ordering::Acquire);
         let waits = writes % 2 == 1 && writes == *last;
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_that_waits_is_freed_and_named() {
+    fn frees_a_write_that_blocks_and_reports_it() {
         let calls = Arc::new(Calls::default());
         let call = Call::new(eventfd(0, EventfdFlags::CLOEXEC).unwrap()).unwrap();
         calls.set(Queue::WAVE, Some(&call));

@@ -56,7 +56,7 @@ impl Watch {
         Some(Self(index))
     }
 
-    /// Whether the region has been replaced by zeroed memory.
+    /// Returns whether the region has been replaced by zeroed memory.
     pub(super) fn is_lost(&self) -> bool {
         REGIONS[self.0].lost.load(Ordering::Acquire)
     }
@@ -70,7 +70,7 @@ impl Drop for Watch {
     }
 }
 
-/// How many regions have been lost since the process started: when it changes, it is time to look.
+/// Returns how many regions have been lost since the process started: when it changes, it is time to look.
 pub(super) fn losses() -> usize {
     LOSSES.load(Ordering::Acquire)
 }

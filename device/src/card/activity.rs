@@ -1,4 +1,4 @@
-//! What the card's thread is doing and since when, so that a thread that stalls can be named by another one.
+//! Publishes what the card's thread is doing and since when, so that the watchdog can report a thread that stalls.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -50,7 +50,7 @@ impl fmt::Display for Task {
     }
 }
 
-/// What the card's thread is doing, as it says so itself.
+/// What the card's thread is doing, published by itself.
 #[derive(Debug)]
 pub struct Activity {
     origin: Instant,
@@ -66,25 +66,25 @@ impl Default for Activity {
 }
 
 impl Activity {
-    /// Says what the thread does from now on.
+    /// Publishes what the thread does from now on.
     pub fn enter(&self, task: Task) {
         self.task.store(task as u8, Ordering::Relaxed);
     }
 
-    /// Says that the thread has come to its loop's head: it has work, and does not stall.
+    /// Publishes that the thread has come to its loop's head: it has work, and does not stall.
     pub fn turn(&self) {
         let now = u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.turn.store(now, Ordering::Relaxed);
     }
 
-    /// What the thread does.
+    /// Returns what the thread does.
     #[must_use]
     pub fn task(&self) -> Task {
         let task = self.task.load(Ordering::Relaxed);
         Task::ALL.into_iter().find(|known| *known as u8 == task).unwrap_or(Task::Waiting)
     }
 
-    /// Since when the thread has not come to its loop's head, though it has work; `None` while it waits.
+    /// Returns for how long the thread has not come to its loop's head, though it has work; `None` while it waits.
     #[must_use]
     pub fn busy_for(&self) -> Option<Duration> {
         let turn = Duration::from_nanos(self.turn.load(Ordering::Relaxed));

@@ -1,4 +1,4 @@
-//! The card itself: it takes what the driver has put into the queues, and renders. It knows no socket.
+//! The card itself: serves the queues and renders, without knowing any socket.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -174,7 +174,7 @@ impl Card {
         Ok(())
     }
 
-    /// When [`service`](Self::service) must be called next, if nothing happens before.
+    /// Returns when [`service`](Self::service) must be called next, if nothing happens before.
     #[must_use]
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
         let session = self.state.session.as_ref().filter(|session| session.clock.is_running())?;
@@ -186,7 +186,7 @@ impl Card {
         Some(buffer.map_or(quantum, |buffer| buffer.min(quantum)))
     }
 
-    /// Notices resets and pauses of the machine.
+    /// Acts on resets and pauses of the machine.
     fn observe_device(&mut self) {
         let (resets, live) = {
             let mut bus = self.bus.lock();
@@ -220,8 +220,8 @@ impl Card {
         }
     }
 
-    /// Renders what is due, and fills the wave buffer if that is enough. True when a buffer was filled, and when `slice`
-    /// was over before.
+    /// Renders what is due, and fills the wave buffer if that is enough. True when a buffer was filled, and when
+    /// `slice` was over before.
     fn move_time(&mut self, slice: &Slice) -> bool {
         let Some(session) = &mut self.state.session else { return false };
         let produced = match self.options.clock {
@@ -247,10 +247,10 @@ impl Card {
         let behind = u64::try_from(due.saturating_sub(session.timeline.position())).unwrap_or(0);
         let catch_up = frames_in(CATCH_UP, rate);
         if let Some(lost) = behind.checked_sub(catch_up).filter(|lost| *lost > 0) {
-            log_limited!(log::Level::Warn, "the host held the card up: {lost} frames are not rendered");
+            log_limited!(log::Level::Warn, "the host did not run the card in time: {lost} frames are not rendered");
             session.timeline.advance(i64::try_from(lost).unwrap_or(i64::MAX));
-            let told = session.output.skip(lost);
-            self.underrun(told);
+            let begun = session.output.skip(lost);
+            self.underrun(begun);
         }
         // Up to the end of the buffer first: it is returned before more is rendered.
         let missing = self.state.session.as_ref().map_or(0, Session::missing_frames);
@@ -262,11 +262,12 @@ impl Card {
         self.state.give_up_session(self.registers.card_time());
     }
 
-    /// Renders up to `frames` frames that no wave buffer has asked for (lockstep), for one slice at most. Returns the next
-    /// frame, and how many frames were rendered.
+    /// Renders up to `frames` frames without a wave buffer (lockstep), for one slice at most. Returns the next frame, and
+    /// how many frames were rendered.
     ///
     /// # Errors
-    /// [`AdvanceError`]: why time cannot move.
+    /// [`AdvanceError::Realtime`] on a card in real time, [`AdvanceError::NoSession`] without a session,
+    /// [`AdvanceError::StandsStill`] while the wave stream does not run.
     pub fn advance(&mut self, frames: u64) -> Result<Advanced, AdvanceError> {
         if self.options.clock != Clock::Lockstep {
             return Err(AdvanceError::Realtime);
@@ -281,8 +282,8 @@ impl Card {
         Ok(Advanced { position, frames: position.abs_diff(before) })
     }
 
-    /// Renders `frames` frames into the output FIFO and the line out: fewer when `slice` is over before, and when the wave
-    /// buffer that they are for is taken back meanwhile.
+    /// Renders `frames` frames into the output FIFO and the line out: fewer when `slice` is over before, and when the
+    /// wave buffer that they are for is taken back meanwhile.
     fn produce(&mut self, frames: u64, slice: &Slice) -> Produced {
         let mut left = frames;
         while left > 0 {
@@ -305,12 +306,12 @@ impl Card {
                 session.output.push(rendered);
                 let fifo = frames_in(Duration::from_millis(WAVE_FIFO_MS.into()), session.parameters.sample_rate);
                 let wanted = session.wave_buffer.as_ref().map_or(0, |buffer| buffer.frames);
-                let told = session.output.trim(wanted.max(usize::try_from(fifo).unwrap_or(usize::MAX)));
+                let begun = session.output.trim(wanted.max(usize::try_from(fifo).unwrap_or(usize::MAX)));
                 let abandoned = {
                     let bus = self.bus.lock();
                     session.wave_buffer.as_ref().is_some_and(|buffer| !bus.holds(&buffer.chain))
                 };
-                self.underrun(told);
+                self.underrun(begun);
                 if abandoned {
                     break;
                 }
@@ -383,25 +384,25 @@ pub(crate) enum Produced {
     Some,
 }
 
-/// How far time was moved by hand.
+/// How far [`Card::advance`] moved time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Advanced {
     /// The next frame to render.
     pub position: i64,
-    /// Frames rendered: fewer than were asked for when a slice of work was over before.
+    /// Frames rendered: fewer than requested when a slice of work was over before.
     pub frames: u64,
 }
 
-/// Why time was not moved by hand.
+/// Why [`Card::advance`] did not move time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdvanceError {
-    /// The host's clock moves it.
+    /// The host's clock moves time.
     #[error("the card runs in real time; start it with --clock lockstep")]
     Realtime,
-    /// There is nothing to render.
+    /// There is no session to render.
     #[error("there is no session")]
     NoSession,
-    /// The driver has stopped it.
+    /// The wave stream is not in `RUN`.
     #[error("the wave stream is open and does not run")]
     StandsStill,
 }

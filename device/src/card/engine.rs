@@ -1,4 +1,4 @@
-//! The thread that the card lives on: it waits for kicks, for time, and for questions.
+//! Runs the card on a thread of its own, which waits for kicks, for time, and for commands.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -29,36 +29,36 @@ use crate::options::Options;
 /// Marks the wake-up descriptor among the kicks, which are marked with their queues' numbers.
 const WAKE: u64 = u64::MAX;
 
-/// How long the card's thread may stay away from its loop's head before it counts as stalled. A slice of work takes some
-/// milliseconds; the rest is for a host that runs other processes.
+/// How long the card's thread may stay away from its loop's head before it counts as stalled. A slice of work takes
+/// some milliseconds; the rest is for a host that runs other processes.
 pub const STALL: Duration = Duration::from_secs(1);
 
-/// How often that is looked at.
+/// How often the watchdog looks.
 const WATCH_EVERY: Duration = Duration::from_millis(500);
 
-/// How long a action waits for its answer: so often, and each time so long. Counted in turns, so that time in which the
-/// host does not let this process run is not the card's.
+/// How long a command waits for its result: so often, and each time so long. Counted in turns, so that time in which the
+/// host does not let this process run does not count.
 const ANSWER_TURNS: u32 = 50;
 const ANSWER_TURN: Duration = Duration::from_millis(100);
 
-/// How long the card's thread may take to end. It looks after every slice of work; a thread that takes longer stalls, and
-/// is left to the end of the process.
+/// How long the card's thread may take to end. It looks after every slice of work; a thread that takes longer stalls,
+/// and is left to the end of the process.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
 /// How often the end of the thread is looked at.
 const STOP_POLL: Duration = Duration::from_millis(1);
 
-/// Commands executed before others are heard. Each connection of the control socket waits for its answer, so there are
-/// never many.
+/// Most commands that are executed before the queues are served. Each connection of the control socket waits for its
+/// answer, so there are never many.
 const COMMANDS_MAX: usize = 64;
 
 /// Descriptors that can be ready at a time: one for each queue, and the wake-up.
 const EVENTS_MAX: usize = QUEUE_COUNT + 1;
 
-/// Something to be done on the card's thread.
+/// A command that is executed on the card's thread.
 type Command = Box<dyn FnOnce(&mut Card) + Send>;
 
-/// Why the card's thread gives no answer.
+/// Why a command has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
     /// It has ended.
@@ -77,26 +77,26 @@ pub enum NoAnswer {
     },
 }
 
-/// Makes the card's thread look around.
+/// Wakes the card's thread.
 #[derive(Clone)]
 pub struct Waker(Arc<OwnedFd>);
 
 impl Waker {
-    /// Wakes it.
+    /// Wakes the thread.
     pub fn wake(&self) {
         // A full counter means that it will wake anyway.
         let _ = rustix::io::write(&*self.0, &1_u64.to_ne_bytes());
     }
 }
 
-/// What the other threads have of the card.
+/// The other threads' access to the card.
 #[derive(Clone)]
 pub struct Link {
     /// Memory and rings.
     pub bus: SharedBus,
-    /// What was found and counted.
+    /// Diagnosis and counters.
     pub registers: Arc<Registers>,
-    /// What a read of the device configuration answers.
+    /// The device configuration.
     pub identity: Arc<Identity>,
     /// What the card's thread is doing.
     pub activity: Arc<Activity>,
@@ -105,16 +105,16 @@ pub struct Link {
 }
 
 impl Link {
-    /// Makes the card's thread look around.
+    /// Wakes the card's thread, so that it looks at the bus.
     pub fn wake(&self) {
         self.waker.wake();
     }
 
-    /// Asks the card something, on its own thread, and waits for the answer.
+    /// Executes `action` on the card's thread, and waits for its result.
     ///
     /// # Errors
-    /// [`NoAnswer::Gone`] when the card has been shut down or has failed at this, [`NoAnswer::Stalled`] when its thread
-    /// does not come to it within five seconds.
+    /// [`NoAnswer::Gone`] when the card has been shut down or has failed at the action, [`NoAnswer::Stalled`] when its
+    /// thread does not execute it within five seconds.
     pub fn with_card<T: Send + 'static>(
         &self,
         action: impl FnOnce(&mut Card) -> T + Send + 'static,
@@ -150,10 +150,10 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Puts a card on a thread of its own.
+    /// Starts a card on a thread of its own.
     ///
     /// # Errors
-    /// The host has no more threads or descriptors.
+    /// The host's error, when it has no more threads or descriptors.
     pub fn start(options: Options, bank: Arc<Bank>, line_out: Option<LineOut>) -> io::Result<Self> {
         let registers = Arc::new(Registers::new());
         let watched = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
@@ -179,13 +179,13 @@ impl Engine {
         Ok(Self { link, stop, thread, watchdog })
     }
 
-    /// What other threads need.
+    /// Returns what other threads need.
     #[must_use]
     pub const fn link(&self) -> &Link {
         &self.link
     }
 
-    /// Ends the thread. The line out, to be finished.
+    /// Ends the thread, and returns the line out, to be finished.
     ///
     /// # Errors
     /// Both are defects of the card: [`NoAnswer::Gone`] when the thread had ended by itself, [`NoAnswer::Stalled`] when it
@@ -206,7 +206,7 @@ impl Engine {
     }
 }
 
-/// Names a card's thread that stalls, once each time that it does.
+/// Reports a card's thread that stalls, once each time that it does.
 fn watch(activity: &Activity, stop: &AtomicBool) {
     let mut named = false;
     while !stop.load(Ordering::Acquire) {
@@ -267,7 +267,7 @@ impl Worker {
                 self.card.activity.turn();
                 self.card.activity.enter(Task::Command);
                 self.guarded(command);
-                // What it has set off is done before the next action is answered.
+                // The work that it has caused is done before the next command.
                 self.guarded(Card::service);
             }
             more = self.guarded(Card::service).unwrap_or(true);
@@ -275,7 +275,7 @@ impl Worker {
         self.card
     }
 
-    /// Does something with the card. A panic costs the session, not the thread.
+    /// Executes `act`. A panic costs the session, not the thread.
     fn guarded<T>(&mut self, act: impl FnOnce(&mut Card) -> T) -> Option<T> {
         let done = catch_unwind(AssertUnwindSafe(|| act(&mut self.card)));
         if done.is_err() {

@@ -1,4 +1,4 @@
-//! The identity block: put together for each read from what is fixed and what the registers say.
+//! The identity block: put together for each read from the fixed configuration and the registers.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -15,20 +15,20 @@ use card_spec::{ABI_MAJOR, ABI_MINOR};
 use crate::diagnosis::Registers;
 use crate::options::Options;
 
-/// What a read of the device configuration answers. It takes no lock that work is done under.
+/// Answers reads of the device configuration, without a lock that work is done under.
 pub struct Identity {
     options: Options,
     registers: Arc<Registers>,
 }
 
 impl Identity {
-    /// The identity of a card with these options.
+    /// Returns the identity of a card with these options.
     #[must_use]
     pub const fn new(options: Options, registers: Arc<Registers>) -> Self {
         Self { options, registers }
     }
 
-    /// The block as it is now.
+    /// Returns the block as it is now.
     #[must_use]
     pub fn read(&self) -> IdentityBlock {
         let capabilities = capability::CAPTURE

@@ -1,4 +1,4 @@
-//! The line-out jack: everything that is rendered, as a WAV file on the host.
+//! Writes everything that is rendered to a WAV file on the host: the card's line-out jack.
 
 use std::fs::File;
 use std::io::{self, BufWriter};
@@ -14,7 +14,7 @@ use crate::session::output::Frame;
 /// second or so.
 const HEADER_FRAMES: u64 = 48_000;
 
-/// Why there is no file, or it is incomplete.
+/// Why a sound file is missing or incomplete.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write the sound file {}: {source}; give it a writable place with room (192 kB for each second)", path.display())]
 pub struct LineOutError {
@@ -36,16 +36,16 @@ struct Growing {
     writer: Option<(WavWriter<BufWriter<File>>, u32)>,
     since_header: u64,
     failed: Option<LineOutError>,
-    /// That it is incomplete has been said.
+    /// Whether it has been reported that the file is incomplete.
     reported: bool,
 }
 
 impl LineOut {
-    /// Prepares to write to `path`. The file is made at once, so that a place which cannot be written to is known before
-    /// a machine is started.
+    /// Prepares to write to `path`. The file is made at once, so that a place which cannot be written to is known
+    /// before a machine is started.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// [`LineOutError`], when the file cannot be made there.
     pub fn create(path: &Path, sample_rate: u32) -> Result<Self, LineOutError> {
         let path = path.to_owned();
         let mut growing =
@@ -60,15 +60,15 @@ impl LineOut {
         self.growing.lock().write(frames, sample_rate);
     }
 
-    /// Completes the file. Again, it only says whether the file is complete.
+    /// Completes the file. A second call only reports whether the file is complete.
     ///
     /// # Errors
-    /// The first thing that went wrong, if anything did.
+    /// The first [`LineOutError`] since the file was made, if there was one.
     pub fn finish(&self) -> Result<(), LineOutError> {
         self.growing.lock().finish()
     }
 
-    /// The error of a file whose place takes no more bytes, such as a pipe that is not read.
+    /// Returns the error of a file whose place takes no more bytes, such as a pipe that is not read.
     #[must_use]
     pub fn stalled(&self) -> LineOutError {
         let source = io::Error::new(io::ErrorKind::TimedOut, "its place takes no more bytes");

@@ -1,4 +1,4 @@
-//! The command line.
+//! The arguments of the command line.
 
 use std::num::NonZeroUsize;
 use std::os::fd::RawFd;
@@ -26,21 +26,21 @@ use crate::transport::Place;
 #[command(name = "vhost-device-dmus", version, after_help = super::exit::HELP, verbatim_doc_comment)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Arguments {
-    /// What to do instead of serving a machine.
+    /// What to do instead of serving QEMU.
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// How to serve a machine.
+    /// How to serve QEMU.
     #[command(flatten)]
     pub serve: Serve,
 }
 
-/// What to do instead of serving a machine.
+/// What to do instead of serving QEMU.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Render a list of events to a WAV file, without a machine.
     Render(Render),
-    /// Look into instrument banks, convert them, make the built-in one.
+    /// List instrument banks, convert them, make the built-in one.
     #[command(subcommand)]
     Bank(BankCommand),
 }
@@ -79,7 +79,7 @@ pub enum BankCommand {
     },
 }
 
-/// Serve a machine.
+/// Serve QEMU.
 #[derive(Debug, Args)]
 pub struct Serve {
     /// Listen for QEMU on this path.
@@ -90,7 +90,7 @@ pub struct Serve {
     #[arg(long, value_name = "N")]
     pub fd: Option<RawFd>,
 
-    /// Serve one machine after the other, instead of leaving with the first.
+    /// Serve one QEMU after the other, instead of ending with the first.
     #[arg(long)]
     pub persistent: bool,
 
@@ -102,7 +102,7 @@ pub struct Serve {
     #[arg(long, value_name = "wav:FILE")]
     pub line_out: Option<String>,
 
-    /// Answer questions and commands, one JSON object a line, on this unix socket.
+    /// Answer commands, one JSON object a line, on this unix socket.
     #[arg(long, value_name = "PATH", long_help = crate::control_socket::help())]
     pub control: Option<PathBuf>,
 
@@ -110,16 +110,16 @@ pub struct Serve {
     #[arg(long, value_enum, default_value_t = Transport::VhostUser)]
     pub transport: Transport,
 
-    /// Print what this back-end can do, as JSON, and leave.
+    /// Print the features of this back-end as JSON, and exit.
     #[arg(long)]
     pub print_capabilities: bool,
 
-    /// What sounds, and how.
+    /// The bank and the synthesizer.
     #[command(flatten)]
     pub sound: Sound,
 }
 
-/// What sounds, and how.
+/// The bank and the synthesizer.
 #[derive(Debug, Args)]
 pub struct Sound {
     /// Play from this DLS file instead of the built-in General MIDI bank.
@@ -144,7 +144,7 @@ pub struct Render {
     ///
     /// Its first line is `# dmus event list 1`. Then one event a line: its time in units of 100 ns, its channel group
     /// (from 1; 0 is all of them), and the bytes of one MIDI message in hexadecimal. Times ascend; events of one time
-    /// play in the order of their lines. Empty lines and lines that begin with # say nothing.
+    /// play in the order of their lines. Empty lines and lines that begin with # are passed over.
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     pub events: PathBuf,
 
@@ -171,7 +171,7 @@ pub struct Render {
           value_parser = RangedU64ValueParser::<u16>::new().range(1..=card_spec::limits::CHANNEL_GROUPS_MAX as u64))]
     pub channel_groups: u16,
 
-    /// Voices, as a driver would ask for them.
+    /// Voices, as a driver would request them.
     #[arg(long, value_name = "N", default_value_t = VOICES_DEFAULT,
           value_parser = RangedU64ValueParser::<u16>::new().range(1..=VOICES_MAX as u64))]
     pub voices: u16,
@@ -199,7 +199,7 @@ pub struct Render {
     #[arg(long, value_name = "FOLDER")]
     pub stems: Option<PathBuf>,
 
-    /// Say how far it is, one JSON object a line on standard output, before the result.
+    /// Print the progress, one JSON object a line on standard output, before the result.
     #[arg(long)]
     pub progress: bool,
 
@@ -216,14 +216,17 @@ pub enum Transport {
 }
 
 impl Serve {
-    /// Where the machine's socket is; `None` when the command line does not say.
+    /// Returns where QEMU connects; `None` when the command line does not say.
     #[must_use]
     pub fn place(&self) -> Option<Place> {
         self.socket_path.clone().map(Place::Path).or(self.fd.map(Place::Descriptor))
     }
 }
 
-/// A sensible number of seconds.
+/// Parses a number of seconds from 0 to a day.
+///
+/// # Errors
+/// Why the text is no such number, as a sentence.
 fn seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),

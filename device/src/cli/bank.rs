@@ -1,4 +1,4 @@
-//! Instrument banks on the command line: what is in one, another form of it, the built-in one made anew.
+//! Lists, converts and builds instrument banks on the command line.
 
 use std::path::Path;
 
@@ -10,17 +10,17 @@ use sha2::{Digest, Sha256};
 use super::exit::Failure;
 use super::whole_file::WholeFile;
 
-/// Reads a bank of any form, with what was passed over.
+/// Reads a bank of any form, with warnings about what was passed over.
 ///
 /// # Errors
-/// The file cannot be read, or is no bank.
+/// [`Failure::BankFile`] when the file cannot be read, [`Failure::Bank`] when it is no usable bank.
 pub fn load(path: &Path) -> Result<Loaded, Failure> {
     let name = || path.display().to_string();
     let bytes = std::fs::read(path).map_err(|source| Failure::BankFile { path: name(), source })?;
     Collection::load(&bytes).map_err(|source| Failure::Bank { path: name(), source })
 }
 
-/// Reads a bank to play from; what was passed over is logged. The built-in one without a path.
+/// Reads a bank to play from, and logs what was passed over. Without a path it is the built-in one.
 ///
 /// # Errors
 /// As for [`load`].
@@ -36,7 +36,7 @@ pub fn to_play(path: Option<&Path>) -> Result<std::sync::Arc<Bank>, Failure> {
     Ok(std::sync::Arc::new(Bank::from_collection(&loaded.collection)))
 }
 
-/// What is in a bank: as text, all of it or the instruments alone, or as one JSON object.
+/// Lists a bank: as text, all of it or the instruments alone, or as one JSON object.
 ///
 /// # Errors
 /// As for [`load`].
@@ -127,14 +127,15 @@ fn connection(listed: &ConnectionListing) -> Value {
     })
 }
 
-/// Writes a bank of any form as a DLS level 2 file, and says what was done.
+/// Writes a bank of any form as a DLS level 2 file, and returns a summary.
 ///
 /// # Errors
-/// The bank cannot be read, or the file cannot be written.
+/// As for [`load`]; [`Failure::WholeFile`] when the file cannot be written, [`Failure::Internal`] when it cannot be read
+/// again.
 pub fn convert(from: &Path, to: &Path, as_json: bool) -> Result<String, Failure> {
     let loaded = load(from)?;
     let bytes = loaded.collection.to_dls();
-    // What we write we must be able to read; a file that we cannot is not left behind.
+    // A file that cannot be read again is not left behind.
     let again = Collection::from_dls(&bytes)
         .map_err(|error| Failure::Internal(format!("the converted bank cannot be read: {error}")))?;
     if again.instruments.len() != loaded.collection.instruments.len() {
@@ -148,10 +149,10 @@ pub fn convert(from: &Path, to: &Path, as_json: bool) -> Result<String, Failure>
     Ok(written(to, &bytes, again.instruments.len(), &warnings, as_json))
 }
 
-/// Makes the built-in bank by the code that it comes from, writes it, and says what was done.
+/// Makes the built-in bank by the code that it comes from, writes it, and returns a summary.
 ///
 /// # Errors
-/// The file cannot be written.
+/// [`Failure::WholeFile`], when the file cannot be written.
 pub fn build(to: &Path, as_json: bool) -> Result<String, Failure> {
     let bytes = dls_synth::builtin::generate();
     WholeFile::write_all_at(to, &bytes)?;

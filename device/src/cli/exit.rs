@@ -1,4 +1,4 @@
-//! How the process ends, as a number.
+//! Why the process ends, and with which exit code.
 
 use card_control::ExitCode;
 use card_control::event_list::EventListError;
@@ -10,7 +10,7 @@ use crate::transport::SocketError;
 
 /// Text of `--help` about exit codes.
 pub const HELP: &str = "Exit codes:
-  0   the machine has left, or the rendering is complete
+  0   QEMU has disconnected, or the rendering is complete
   2   the command line is wrong
   3   the instrument bank is missing or broken
   4   a socket is in use, or cannot be used
@@ -19,7 +19,7 @@ pub const HELP: &str = "Exit codes:
   70  the card failed: a defect, please report it
   130 render, bank: interrupted; files that were not complete are not there
 
-A signal (SIGTERM, SIGINT) ends a card that serves a machine within 200 ms, with 0 when its files are complete.
+A signal (SIGTERM, SIGINT) ends a card that serves QEMU within 200 ms, with 0 when its files are complete.
 
 Log: set RUST_LOG, for example RUST_LOG=info or RUST_LOG=dmus_card=debug. Everything that the card finds wrong with a
 driver is logged as a warning, which is on by default.";
@@ -27,7 +27,7 @@ driver is logged as a warning, which is on by default.";
 /// Why the process ends.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The command line asks for what does not exist.
+    /// The command line is wrong, or asks for what does not exist.
     #[error("{0}")]
     Arguments(String),
     /// The bank cannot be read.
@@ -40,7 +40,7 @@ pub enum Failure {
         /// Why.
         source: std::io::Error,
     },
-    /// The bank is no bank.
+    /// The file is no usable bank.
     #[error("{path} is not a usable instrument bank: {source}")]
     Bank {
         /// Its path.
@@ -48,31 +48,31 @@ pub enum Failure {
         /// Why.
         source: dls_synth::BankError,
     },
-    /// The machine's socket.
+    /// The socket for QEMU.
     #[error(transparent)]
     Socket(#[from] SocketError),
     /// The control socket.
     #[error(transparent)]
     Control(#[from] ControlSocketError),
-    /// The connection broke.
-    #[error("the connection to the machine failed: {0}")]
+    /// The connection to QEMU broke.
+    #[error("the connection to QEMU failed: {0}")]
     Connection(#[source] std::io::Error),
     /// A sound file.
     #[error(transparent)]
     Output(#[from] LineOutError),
-    /// A file that was to be whole.
+    /// A file that was not completed.
     #[error(transparent)]
     WholeFile(#[from] WholeFileError),
     /// An event list.
     #[error(transparent)]
     EventList(#[from] EventListError),
-    /// The user wants to leave.
+    /// A signal has interrupted the command.
     #[error("interrupted; {}", written(*complete))]
     Interrupted {
         /// How many files were complete by then.
         complete: usize,
     },
-    /// A defect.
+    /// A defect of the card.
     #[error("{0}")]
     Internal(String),
 }
@@ -93,7 +93,7 @@ impl Failure {
     }
 }
 
-/// What an interrupted command leaves.
+/// Returns what an interrupted command leaves, as a sentence.
 fn written(complete: usize) -> String {
     match complete {
         0 => "nothing was written".into(),

@@ -1,5 +1,5 @@
-//! The card without a machine: a list of events in, a WAV file out, through the same scheduling and the same
-//! synthesizer as a guest's.
+//! Renders an event list to a WAV file without a machine, through the same scheduling and the same synthesizer as for a
+//! guest.
 
 use std::io::{IsTerminal, Write};
 use std::num::NonZeroUsize;
@@ -25,24 +25,25 @@ use crate::session::{Parameters, Session};
 /// The stream that the events come on.
 const STREAM: u32 = 0;
 
-/// Frames between two looks at the progress line.
+/// Frames between two progress lines.
 const PROGRESS_FRAMES: u64 = 1 << 16;
 
-/// What changes how fast a song is rendered, and nothing that is heard.
+/// Options that change how fast a song is rendered, and no sample of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {
     /// Frames rendered at a time.
     pub block: usize,
     /// The instruction set of the inner loops.
     pub kernel: Kernel,
-    /// Threads.
+    /// The number of threads.
     pub threads: NonZeroUsize,
 }
 
 /// Renders as the command line says.
 ///
 /// # Errors
-/// Whatever keeps it from being complete.
+/// [`Failure::EventList`] when the list cannot be read, [`Failure::WholeFile`] when a file cannot be written,
+/// [`Failure::Arguments`] when the synthesizer does not take the options.
 pub fn run(arguments: &Render, bank: Arc<Bank>) -> Result<RenderSummary, Failure> {
     let events = event_list::read(&arguments.events, arguments.channel_groups)?;
     let parameters = Parameters {
@@ -58,7 +59,7 @@ pub fn run(arguments: &Render, bank: Arc<Bank>) -> Result<RenderSummary, Failure
     });
     let tuning = Tuning { block: arguments.render_block, kernel: arguments.kernel, threads: arguments.threads };
     let mut wav = WholeWav::create(&arguments.out, arguments.rate, false)?;
-    // Taken apart, a song is rendered twice.
+    // With stems, a song is rendered twice.
     let passes = if arguments.stems.is_some() { 2 } else { 1 };
     let mut progress = ProgressDisplay::new(frames * passes, arguments.progress);
     let mut done = 0;
@@ -90,10 +91,11 @@ pub fn run(arguments: &Render, bank: Arc<Bank>) -> Result<RenderSummary, Failure
     Ok(rendered)
 }
 
-/// Renders `frames` frames of a list of events, and gives them to `sink` in blocks.
+/// Renders `frames` frames of a list of events, and passes them to `sink` in blocks.
 ///
 /// # Errors
-/// Parameters that the synthesizer does not take, or an event that is none, which [`event_list`] does not let through.
+/// [`Failure::Arguments`] when the synthesizer does not take the parameters, [`Failure::Internal`] when an event is
+/// malformed, which [`event_list`] does not let through.
 pub fn render(
     events: &[Event],
     parameters: Parameters,
@@ -109,10 +111,10 @@ pub fn render(
     })
 }
 
-/// Renders as [`render`] does, in the way that `tuning` says.
+/// Renders as [`render`] does, with these options.
 ///
 /// # Errors
-/// As for [`render`], a kernel that this processor cannot run, and what `sink` says.
+/// As for [`render`]; [`Failure::Arguments`] for a kernel that this processor cannot run; the errors of `sink`.
 pub fn render_tuned(
     events: &[Event],
     parameters: Parameters,
@@ -166,7 +168,7 @@ pub fn render_tuned(
     })
 }
 
-/// How far it is: a line that changes on a terminal, or JSON lines for a program.
+/// Shows how far the render is: a line that changes on a terminal, or JSON lines for a program.
 struct ProgressDisplay {
     terminal: bool,
     json: bool,
@@ -223,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_of_the_blocks_cannot_be_heard() {
+    fn the_block_size_changes_no_sample() {
         let whole = hash(&notes(), 4096);
         assert!(whole.peak_dbfs.is_some());
         for block in [1, 7, 64, 441] {
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn kernel_and_threads_cannot_be_heard() {
+    fn kernel_and_threads_change_no_sample() {
         let parameters = Parameters::defaults(128);
         let whole = hash(&notes(), 256);
         for (kernel, threads) in [(Kernel::Scalar, 1), (Kernel::Auto, 2)] {
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_heard_from_exactly_its_frame_on() {
+    fn an_event_sounds_from_exactly_its_frame_on() {
         let note = Event { time: 1_000_000, group: 1, message: vec![0x90, 60, 127] };
         let mut pcm = Vec::new();
         let parameters = Parameters::defaults(128);

@@ -1,8 +1,8 @@
 //! Ends the process in time after a signal, whatever its threads are doing.
 //!
-//! Every wait of the program watches [`Stop`], so that it leaves by itself. What it cannot watch are calls that block in
-//! the kernel for as long as another process likes (a pipe that is not read, a file on a host that is gone), and work
-//! that is not done yet.
+//! Every wait of the program watches [`Stop`], so that it ends by itself. What it cannot watch are calls that block in the
+//! kernel for as long as another process likes (a pipe that is not read, a file on a host that is gone), and work that is
+//! not done yet.
 
 use std::io;
 use std::sync::Arc;
@@ -20,21 +20,21 @@ use crate::card::line_out::LineOut;
 use crate::stop::Stop;
 use crate::transport::BoundPath;
 
-/// How long after it was asked to stop the process may take to end by itself.
+/// How long the process may take to end by itself after a stop was requested.
 pub const GRACE: Duration = Duration::from_millis(75);
 
 /// How long completing the line out may take after that. Both together are less than the 200 ms within which a process
 /// that sends the signal can rely on the end.
 pub const FINISH_TIME: Duration = Duration::from_millis(50);
 
-/// What is left to do when the process has not ended by itself.
+/// The work that is left when the process has not ended by itself.
 #[derive(Default)]
 struct Leftovers {
     paths: Vec<Arc<BoundPath>>,
     line_out: Option<LineOut>,
 }
 
-/// Ends the process when it has not ended by itself [`GRACE`] after it was asked to stop.
+/// Ends the process when it has not ended by itself [`GRACE`] after a stop was requested.
 #[derive(Clone)]
 pub struct ExitDeadline(Arc<Mutex<Leftovers>>);
 
@@ -42,7 +42,7 @@ impl ExitDeadline {
     /// Waits for `stop` from now on.
     ///
     /// # Errors
-    /// The host has no more threads.
+    /// The host's error, when it has no more threads.
     pub fn watch(stop: &Stop) -> io::Result<Self> {
         let leftovers = Arc::new(Mutex::new(Leftovers::default()));
         let (finished, outcome) = mpsc::sync_channel(1);
@@ -75,7 +75,7 @@ impl ExitDeadline {
                     None => end_with(
                         0,
                         &format!(
-                            "the card was still at work {} ms after it was asked to stop, and is ended; its files are \
+                            "the card was still at work {} ms after a stop was requested, and is ended; its files are \
                              complete",
                             GRACE.as_millis()
                         ),
@@ -89,12 +89,12 @@ impl ExitDeadline {
         Ok(Self(leftovers))
     }
 
-    /// A path that the process is not to leave behind.
+    /// Adds a path that is removed at the end.
     pub fn removes(&self, path: &Arc<BoundPath>) {
         self.0.lock().paths.push(Arc::clone(path));
     }
 
-    /// A file that the process is to complete.
+    /// Sets a file that is completed at the end.
     pub fn completes(&self, line_out: &LineOut) {
         self.0.lock().line_out = Some(line_out.clone());
     }
@@ -103,7 +103,7 @@ impl ExitDeadline {
 /// Ends the process at the first SIGINT or SIGTERM from now on, without files that are not complete.
 ///
 /// # Errors
-/// The host has no more threads or descriptors.
+/// The host's error, when it has no more threads or descriptors.
 pub fn abandon_files_on_signals() -> io::Result<()> {
     let stop = Stop::new()?;
     stop.on_signals()?;
@@ -123,7 +123,7 @@ fn end_with_failure(failure: &Failure) -> ! {
     end_with(failure.code().number(), &failure.to_string())
 }
 
-/// Says why, if standard error takes it at once, and ends the process without waiting for any of its threads.
+/// Prints the reason, if standard error takes it at once, and ends the process without waiting for any of its threads.
 fn end_with(code: u8, why: &str) -> ! {
     let line = format!("{PROGRAM}: {why}\n");
     let error_output = rustix::stdio::stderr();

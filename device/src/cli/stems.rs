@@ -1,10 +1,10 @@
-//! Stems: a song taken apart by channel, so that it can be mixed again.
+//! Renders stems: one file for each channel of a song, so that it can be mixed again.
 //!
-//! The stem of a channel is what the channel's notes give before reverb and chorus: the song rendered once more with
+//! The stem of a channel is the sound of the channel's notes before reverb and chorus: the song rendered once more with
 //! every message, but without the notes of all other channels. One more file holds what reverb and chorus add to the
 //! mix. All are stereo in 32-bit floating point, neither rounded nor clipped, so that the sum of the files, sample by
-//! sample, is the mix before it is rounded to 16 bits; how near it comes is measured and told. It comes apart only where
-//! the mix ran out of voices: a channel by itself keeps the notes that the mix had to give up.
+//! sample, is the mix before it is rounded to 16 bits; the difference is measured and reported. It is large only where the
+//! mix ran out of voices: a channel by itself keeps the notes that the mix lost.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,10 +22,10 @@ use super::whole_file::{Unfinished, WholeFileError, WholeWav};
 /// Frames rendered at a time.
 const BLOCK: usize = 1024;
 
-/// A sum of stems that is further from the mix than this is worth a word: 20 dB below the last bit of 16.
+/// The greatest difference between the sum of the stems and the mix that needs no warning: 20 dB below the last bit of 16.
 pub const DEVIATION_DBFS_MAX: f64 = -116.0;
 
-/// How to take apart.
+/// How stems are rendered.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
     /// The synthesizer of the mix.
@@ -34,11 +34,11 @@ pub struct Options<'a> {
     pub threads: NonZeroUsize,
     /// How many frames.
     pub frames: u64,
-    /// Where the files go. It is made if it is not there.
+    /// The folder for the files. It is made if it does not exist.
     pub folder: &'a Path,
 }
 
-/// A synthesizer that hears the notes of one channel, or of all.
+/// A synthesizer that receives the notes of one channel, or of all.
 struct Part {
     synth: Synth,
     only: Option<(u16, u8)>,
@@ -69,7 +69,7 @@ impl Part {
     }
 }
 
-/// The channel on which a message starts a note, if it does.
+/// Returns the channel on which a message starts a note, if it does.
 fn starts_note(message: &[u8]) -> Option<u8> {
     match message {
         [status, _, 1..=127] if status >> 4 == 9 => Some(status & 15),
@@ -77,7 +77,7 @@ fn starts_note(message: &[u8]) -> Option<u8> {
     }
 }
 
-/// The groups that an event is for, from 0.
+/// Returns the groups that an event is for, from 0.
 fn groups(event: &Event, config: SynthConfig) -> std::ops::Range<u16> {
     match event.group {
         0 => 0..config.channel_groups,
@@ -92,10 +92,11 @@ struct File {
     peak: f32,
 }
 
-/// Renders a list of events apart. `progress` hears how many frames have been rendered.
+/// Renders the stems of a list of events. `progress` is called with how many frames have been rendered.
 ///
 /// # Errors
-/// The folder or a file cannot be written, or `progress` says that the user wants to leave. Nothing is left then.
+/// [`Failure::WholeFile`] when the folder or a file cannot be written, [`Failure::Arguments`] when the synthesizer does not
+/// take the options, and the errors of `progress`. No file is left then.
 pub fn render(
     events: &[Event],
     bank: &Arc<Bank>,
@@ -167,7 +168,7 @@ fn try_render(
     finish(files, deviation)
 }
 
-/// Which channels start notes.
+/// Returns which channels start notes.
 fn channels(events: &[Event], config: SynthConfig) -> BTreeSet<(u16, u8)> {
     events
         .iter()
@@ -196,7 +197,7 @@ fn file(
 }
 
 fn decibels(amplitude: f64) -> Option<f64> {
-    // Hundredths are all that anybody reads.
+    // To hundredths of a decibel.
     (amplitude > 0.0).then(|| (2000.0 * amplitude.log10()).round() / 100.0)
 }
 
@@ -267,20 +268,20 @@ mod tests {
     }
 
     #[test]
-    fn a_mix_that_ran_out_of_voices_is_told_apart_from_its_stems() {
+    fn a_mix_that_ran_out_of_voices_differs_from_its_stems() {
         let folder = tempfile::tempdir().unwrap();
         let stems = take_apart(1, folder.path());
         assert!(stems.deviation_dbfs.unwrap() > DEVIATION_DBFS_MAX);
     }
 
     #[test]
-    fn who_leaves_leaves_nothing() {
+    fn an_interrupted_render_leaves_no_file() {
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("stems");
         let config = SynthConfig::default();
         let options = Options { config, threads: NonZeroUsize::MIN, frames: FRAMES, folder: &inner };
-        let leave = |_| Err(Failure::Interrupted { complete: 0 });
-        assert!(matches!(render(&song(), &Bank::builtin(), &options, leave), Err(Failure::Interrupted { .. })));
+        let interrupt = |_| Err(Failure::Interrupted { complete: 0 });
+        assert!(matches!(render(&song(), &Bank::builtin(), &options, interrupt), Err(Failure::Interrupted { .. })));
         assert!(!inner.exists());
     }
 }

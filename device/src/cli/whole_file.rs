@@ -1,4 +1,4 @@
-//! Files that appear whole, or not at all: written beside their place, and moved there when they are complete.
+//! Writes files that appear whole, or not at all: beside their path, and moved there when they are complete.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -12,10 +12,10 @@ use hound::{SampleFormat, WavSpec, WavWriter};
 use parking_lot::Mutex;
 use tempfile::{Builder, NamedTempFile};
 
-/// How long a thread may be at a file's name while the process is to end. It takes microseconds on a disk that answers.
+/// How long a thread may hold the list of files while the process is to end. It takes microseconds on a disk that answers.
 const NAMING_TIME_MAX: Duration = Duration::from_millis(50);
 
-/// What the process would leave behind if it ended now, and what it has completed.
+/// The files that the process would leave behind if it ended now, and how many it has completed.
 static NAMES: Mutex<Names> = Mutex::new(Names { unfinished: BTreeSet::new(), complete: 0 });
 
 struct Names {
@@ -24,8 +24,8 @@ struct Names {
     complete: usize,
 }
 
-/// Removes every file that is not finished, and lets none be finished any more: for a process that is about to end. How
-/// many files have been finished.
+/// Removes every file that is not finished, and lets none be finished any more, because the process is about to end.
+/// Returns how many files have been finished.
 pub fn abandon_all() -> usize {
     let Some(mut names) = NAMES.try_lock_for(NAMING_TIME_MAX) else { return 0 };
     let mut unfinished = mem::take(&mut names.unfinished);
@@ -47,7 +47,7 @@ impl Unfinished {
     /// Makes a folder.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// The host's error, when it cannot be made.
     pub fn folder(path: &Path) -> io::Result<Self> {
         let mut names = NAMES.lock();
         fs::create_dir(path)?;
@@ -66,13 +66,13 @@ impl Drop for Unfinished {
     }
 }
 
-/// Why there is no file.
+/// Why a file was not written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {}: {source}; give it a writable place with room, nothing was left there", path.display())]
 pub struct WholeFileError {
-    /// Where it should have been.
+    /// Its path.
     pub path: PathBuf,
-    /// Why it is not.
+    /// Why it was not written.
     pub source: io::Error,
 }
 
@@ -85,23 +85,23 @@ pub struct WholeFile {
 
 #[derive(Debug)]
 enum Target {
-    /// Beside its place, and removed with this value unless it is finished.
+    /// A file beside its path, removed with this value unless it is finished.
     Beside(NamedTempFile, Unfinished),
-    /// A pipe or a device, in whose place no other file may be put.
+    /// A pipe or a device, which is written to and not replaced.
     Special(File),
 }
 
 impl WholeFile {
-    /// Prepares to write what shall stand at `path`. What stands there now stays until [`finish`](Self::finish).
+    /// Prepares to write the file at `path`. A file that is there stays until [`finish`](Self::finish).
     ///
     /// # Errors
-    /// Nothing can be written there.
+    /// [`WholeFileError`], when no file can be written there.
     pub fn create(path: &Path) -> Result<Self, WholeFileError> {
         Self::try_create(path).map_err(|source| WholeFileError { path: path.to_owned(), source })
     }
 
     fn try_create(path: &Path) -> io::Result<Self> {
-        // A link stays a link, and what it leads to is replaced.
+        // A link stays a link, and the file that it leads to is replaced.
         let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let target = match fs::metadata(&place) {
             Ok(there) if !there.is_file() => Target::Special(File::options().write(true).open(&place)?),
@@ -124,10 +124,10 @@ impl WholeFile {
         Ok(Self { path: place, target })
     }
 
-    /// Puts the file in its place.
+    /// Moves the file to its path.
     ///
     /// # Errors
-    /// The disk is full, or the place has gone.
+    /// [`WholeFileError`], when the disk is full or the folder has gone.
     pub fn finish(self) -> Result<(), WholeFileError> {
         let Self { path, target } = self;
         let done = match target {
@@ -145,7 +145,7 @@ impl WholeFile {
     /// Writes a file of these bytes.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// [`WholeFileError`], when it cannot be written there.
     pub fn write_all_at(path: &Path, bytes: &[u8]) -> Result<(), WholeFileError> {
         let mut file = Self::create(path)?;
         file.write_all(bytes).map_err(|source| WholeFileError { path: path.to_owned(), source })?;
@@ -185,7 +185,7 @@ pub struct WholeWav {
     file: Shared,
 }
 
-/// The writer of the WAV format keeps its file to itself; this lets us have it back when it is done.
+/// Shares a file with the writer of the WAV format, which does not give it back.
 #[derive(Clone)]
 struct Shared(std::rc::Rc<std::cell::RefCell<WholeFile>>);
 
@@ -209,7 +209,7 @@ impl WholeWav {
     /// Prepares a file of 16-bit samples, or of 32-bit floating point ones.
     ///
     /// # Errors
-    /// It cannot be written there.
+    /// [`WholeFileError`], when no file can be written there.
     pub fn create(path: &Path, sample_rate: u32, float: bool) -> Result<Self, WholeFileError> {
         let (bits_per_sample, sample_format) = if float { (32, SampleFormat::Float) } else { (16, SampleFormat::Int) };
         let spec = WavSpec { channels: 2, sample_rate, bits_per_sample, sample_format };
@@ -222,13 +222,13 @@ impl WholeWav {
     /// Appends a sample, of the kind that the file was made for.
     ///
     /// # Errors
-    /// The disk is full.
+    /// [`WholeFileError`], when the disk is full.
     pub fn write(&mut self, sample: impl hound::Sample) -> Result<(), WholeFileError> {
         let path = &self.path;
         self.writer.write_sample(sample).map_err(|error| WholeFileError { path: path.clone(), source: to_io(error) })
     }
 
-    /// Puts the file in its place.
+    /// Moves the file to its path.
     ///
     /// # Errors
     /// As for [`WholeFile::finish`].
@@ -252,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unfinished_file_leaves_nothing_and_changes_nothing() {
+    fn an_unfinished_file_is_removed_and_replaces_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("song.wav");
         fs::write(&path, "before").unwrap();
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finished_file_takes_its_place_with_the_permissions_of_any_file() {
+    fn a_finished_file_has_the_permissions_of_any_file() {
         let folder = tempfile::tempdir().unwrap();
         let plain = folder.path().join("plain");
         File::create(&plain).unwrap();
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_is_none_is_named() {
+    fn an_error_names_a_path_that_cannot_be_written_to() {
         let error = WholeFile::create(Path::new("/no/such/folder/song.wav")).unwrap_err();
         assert!(error.to_string().contains("/no/such/folder/song.wav"), "{error}");
     }

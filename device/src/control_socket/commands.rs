@@ -10,8 +10,7 @@ use serde::Serialize;
 
 use crate::card::{Link, NoAnswer, status};
 
-/// Frames rendered between two looks at the queues while time is moved by hand, so that a driver's requests are
-/// answered meanwhile.
+/// Frames that `advance` renders between two looks at the queues, so that a driver's requests are answered meanwhile.
 const ADVANCE_SLICE: u64 = 4096;
 
 /// Carries out the command in a line, and encodes its answer. `stopping` tells whether the process is about to end;

@@ -1,4 +1,4 @@
-//! The places that clients of the control socket have: how one is given and taken away, and what is said on it.
+//! The connections of the control socket: how one is accepted, served, and closed for another.
 
 use std::io;
 use std::net::Shutdown;
@@ -19,16 +19,16 @@ use crate::log_limited;
 use crate::stop::Stop;
 use crate::transport::Endpoint;
 
-/// How long a client must have been idle before it can lose its place to another: time to send a command after it has
-/// connected, on a busy machine.
+/// How long a connection must have been idle before it can be closed for another: time to send a command after it has
+/// been made, on a busy machine.
 const IDLE_TIME_MIN: Duration = Duration::from_millis(250);
 
-/// How long an answer may stay unread before its client can lose its place to another. A client that reads, reads within
+/// How long an answer may stay unread before its connection can be closed for another. A client that reads, reads within
 /// this on a busy machine.
 const UNREAD_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// Between two looks for a place, while some are about to become free.
-const ROOM_PAUSE: Duration = Duration::from_millis(10);
+/// How often is looked for a connection to close, while some can soon be closed.
+const PLACE_PAUSE: Duration = Duration::from_millis(10);
 
 /// The control socket, served until it is dropped.
 pub struct ControlSocket {
@@ -40,7 +40,7 @@ impl ControlSocket {
     /// Serves `endpoint`. `shutdown` requests `stop`.
     ///
     /// # Errors
-    /// The host has no more descriptors or threads.
+    /// The host's error, when it has no more descriptors or threads.
     pub fn start(endpoint: Endpoint, link: Link, stop: Stop) -> io::Result<Self> {
         let leave = Stop::new()?;
         let service = Service { link, stop, leave: leave.clone() };
@@ -59,37 +59,37 @@ impl Drop for ControlSocket {
     }
 }
 
-/// What every connection needs.
+/// The parts that every connection needs.
 #[derive(Clone)]
 struct Service {
     link: Link,
-    /// Asks the process to stop.
+    /// Requests the end of the process.
     stop: Stop,
-    /// Asks the control socket to end.
+    /// Requests the end of the control socket.
     leave: Stop,
 }
 
-/// What a client's connection is doing.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// It waits for a line to be complete, since the last answer.
+    /// A line is not complete yet. Since the last answer.
     Idle(Instant),
     /// A command is being carried out.
     Answering,
     /// The client does not read an answer.
     Unread(Instant),
-    /// Its place is given to another client.
+    /// It is being closed for another connection.
     Evicted,
 }
 
 /// A client's connection.
-struct Place {
+struct Connection {
     stream: UnixStream,
     state: Mutex<State>,
 }
 
-impl Place {
-    /// Goes on to another state. False when the place has been given away meanwhile.
+impl Connection {
+    /// Changes to another state. False when the connection is being closed for another.
     fn enter(&self, next: State) -> bool {
         let mut state = self.state.lock();
         let mine = *state != State::Evicted;
@@ -99,7 +99,8 @@ impl Place {
         mine
     }
 
-    /// In which order places are given away, and whether this one can be now. `None` when it cannot.
+    /// Returns the order in which connections are closed for others, and whether this one can be now. `None` when it
+    /// cannot.
     fn readiness(state: State) -> Option<(bool, Instant, bool)> {
         match state {
             State::Idle(since) => Some((false, since, since.elapsed() >= IDLE_TIME_MIN)),
@@ -108,24 +109,27 @@ impl Place {
         }
     }
 
-    /// Gives the place away, if it can be.
+    /// Closes the connection for another, if it can be.
     fn evict(&self) -> bool {
         let mut state = self.state.lock();
         let Some((unread, _, true)) = Self::readiness(*state) else { return false };
         *state = State::Evicted;
-        // Its thread wakes up. One that waits for a reader has nothing more to say.
+        // Its thread wakes up. One that waits for its client to read sends no more.
         let _ = self.stream.shutdown(if unread { Shutdown::Both } else { Shutdown::Read });
         true
     }
 
-    /// Answers a client until it leaves, or breaks a rule.
+    /// Answers a client until it disconnects, or exceeds a limit.
+    ///
+    /// # Errors
+    /// The host's error, when the connection fails.
     fn serve(&self, service: &Service) -> io::Result<()> {
         let mut lines = Lines::default();
         loop {
             let line = lines.next(&self.stream, &service.leave)?;
             if !self.enter(State::Answering) {
                 return self.refuse(
-                    "another client has needed the place, and this one was idle for the longest time; connect again",
+                    "another client has needed the connection, and this one was idle for the longest time; connect again",
                 );
             }
             match line {
@@ -140,7 +144,7 @@ impl Place {
                     let why = format!("the line is longer than {LINE_BYTES_MAX} bytes; the connection is closed");
                     self.send(service, &refused(&why)?)?;
                     self.stream.shutdown(Shutdown::Write)?;
-                    // It counts as idle: other clients need not wait until it is through.
+                    // It counts as idle: other clients need not wait for the rest of the line.
                     return if self.enter(State::Idle(Instant::now())) {
                         lines.drop_rest(&self.stream, &service.leave)
                     } else {
@@ -163,7 +167,7 @@ impl Place {
         };
         let sent = self.send(service, &answer);
         if leave {
-            // Not before the answer is on its way: this connection ends with the process.
+            // Not before the answer is sent: this connection ends with the process.
             service.stop.request();
         }
         sent
@@ -177,7 +181,7 @@ impl Place {
         send_all(&self.stream, &service.leave, rest, ANSWER_TIME_MAX)
     }
 
-    /// Says why the connection ends, if it has room for that.
+    /// Answers with the reason for which the connection ends, if its socket has room for that.
     fn refuse(&self, why: &str) -> io::Result<()> {
         refuse(&self.stream, why)
     }
@@ -189,10 +193,10 @@ fn refuse(stream: &UnixStream, why: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// A place and the thread that serves it.
-type Served = (Arc<Place>, JoinHandle<()>);
+/// A connection and the thread that serves it.
+type Served = (Arc<Connection>, JoinHandle<()>);
 
-/// Gives each connection a place, until the control socket is to end.
+/// Accepts and serves connections, until the control socket is to end.
 fn accept_all(mut endpoint: Endpoint, service: &Service) {
     let mut served: Vec<Served> = Vec::new();
     loop {
@@ -200,11 +204,11 @@ fn accept_all(mut endpoint: Endpoint, service: &Service) {
             Ok(Some(stream)) => stream,
             Ok(None) => break,
             Err(error) => {
-                log::error!("control socket: {error}; it answers no more");
+                log::error!("control socket: {error}; it is not served any more");
                 break;
             }
         };
-        if !make_room(&mut served, &service.leave) {
+        if !make_place(&mut served, &service.leave) {
             log_limited!(
                 Level::Warn,
                 "control socket: all {CONNECTIONS_MAX} connections are being answered; another one is refused"
@@ -213,8 +217,8 @@ fn accept_all(mut endpoint: Endpoint, service: &Service) {
             let _ = refuse(&stream, &all);
             continue;
         }
-        match give_place(stream, service) {
-            Ok(place) => served.push(place),
+        match serve_connection(stream, service) {
+            Ok(connection) => served.push(connection),
             Err(error) => {
                 log_limited!(
                     Level::Error,
@@ -228,9 +232,9 @@ fn accept_all(mut endpoint: Endpoint, service: &Service) {
     }
 }
 
-/// Makes sure that there is a place: that of a client which has left, or else of the one that has been idle for the
-/// longest time, or else of one that does not read its answer. False when all are being answered.
-fn make_room(served: &mut Vec<Served>, leave: &Stop) -> bool {
+/// Makes sure that one more connection can be served: in place of one that has ended, or else of the one that has been
+/// idle for the longest time, or else of one whose client does not read its answer. False when all are being answered.
+fn make_place(served: &mut Vec<Served>, leave: &Stop) -> bool {
     loop {
         served.retain(|(_, thread)| !thread.is_finished());
         if served.len() < CONNECTIONS_MAX {
@@ -239,8 +243,8 @@ fn make_room(served: &mut Vec<Served>, leave: &Stop) -> bool {
         let mut candidates: Vec<_> = served
             .iter()
             .enumerate()
-            .filter_map(|(index, (place, _))| {
-                let (unread, since, _) = Place::readiness(*place.state.lock())?;
+            .filter_map(|(index, (connection, _))| {
+                let (unread, since, _) = Connection::readiness(*connection.state.lock())?;
                 Some((unread, since, index))
             })
             .collect();
@@ -248,28 +252,28 @@ fn make_room(served: &mut Vec<Served>, leave: &Stop) -> bool {
         if let Some((.., index)) = candidates.iter().find(|(.., index)| served[*index].0.evict()) {
             log_limited!(
                 Level::Info,
-                "control socket: the client that was idle for the longest time made room for another"
+                "control socket: the connection that was idle for the longest time is closed for another"
             );
-            // It has nothing to wait for, so there are never more threads than places.
+            // It has nothing to wait for, so there are never more threads than connections.
             let (_, thread) = served.swap_remove(*index);
             let _ = thread.join();
-        } else if candidates.is_empty() || leave.pause(ROOM_PAUSE) {
+        } else if candidates.is_empty() || leave.pause(PLACE_PAUSE) {
             return false;
         }
     }
 }
 
-fn give_place(stream: UnixStream, service: &Service) -> io::Result<Served> {
-    let place = Arc::new(Place { stream, state: Mutex::new(State::Idle(Instant::now())) });
+fn serve_connection(stream: UnixStream, service: &Service) -> io::Result<Served> {
+    let connection = Arc::new(Connection { stream, state: Mutex::new(State::Idle(Instant::now())) });
     let thread = {
-        let (place, service) = (Arc::clone(&place), service.clone());
+        let (connection, service) = (Arc::clone(&connection), service.clone());
         std::thread::Builder::new().name("control-line".into()).spawn(move || {
-            if let Err(error) = place.serve(&service) {
+            if let Err(error) = connection.serve(&service) {
                 log::debug!("control socket: {error}");
             }
-            // The place may be held a little longer than the connection.
-            let _ = place.stream.shutdown(Shutdown::Both);
+            // Others may hold the connection a little longer than its thread.
+            let _ = connection.stream.shutdown(Shutdown::Both);
         })?
     };
-    Ok((place, thread))
+    Ok((connection, thread))
 }

@@ -1,4 +1,4 @@
-//! Lines in and answers out, over a connection that may stop anywhere.
+//! Reads lines and writes answers, over a connection whose client may stop anywhere.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -16,31 +16,31 @@ use crate::stop::{Stop, Waited};
 /// Bytes that are read at once.
 const READ_BYTES: usize = 4096;
 
-/// Bytes of a line that is too long that are dropped, so that a client which sends before it reads sees the answer: 1000
-/// times what is accepted. Beyond it the client is not mistaken but hostile.
+/// Bytes of a line that is too long that are dropped, so that a client which sends before it reads sees the answer:
+/// 1000 times what is accepted. Beyond it the client is hostile.
 const DROPPED_BYTES_MAX: usize = 1000 * LINE_BYTES_MAX;
 
-/// What came in.
+/// What a client sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    /// A whole line, or the last one, whose end is the connection's.
+    /// A whole line, or the last one, which the end of the connection ends.
     Whole(Vec<u8>),
     /// More than [`LINE_BYTES_MAX`] bytes without an end.
     TooLong,
-    /// A part of one, for [`LINE_TIME_MAX`].
+    /// A part of a line, for [`LINE_TIME_MAX`].
     TooSlow,
-    /// The client has left, or the process is to leave.
+    /// The client has disconnected, or the control socket is to end.
     End,
 }
 
 /// The lines that a client sends.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    /// What has come in and is not a whole line.
+    /// The bytes that are not a whole line yet.
     buffer: Vec<u8>,
-    /// When the first byte of it came.
+    /// When the first of them came.
     since: Option<Instant>,
-    /// No more comes.
+    /// The client sends no more.
     ended: bool,
 }
 
@@ -48,7 +48,7 @@ impl Lines {
     /// Waits for the next line.
     ///
     /// # Errors
-    /// The connection failed.
+    /// The host's error, when the connection fails.
     pub(super) fn next(&mut self, stream: &UnixStream, leave: &Stop) -> io::Result<Line> {
         let mut searched = 0;
         loop {
@@ -95,7 +95,7 @@ impl Lines {
     /// Reads and drops the rest of a line that was too long, as far as it comes within [`LINE_TIME_MAX`].
     ///
     /// # Errors
-    /// The connection failed.
+    /// The host's error, when the connection fails.
     pub(super) fn drop_rest(&mut self, stream: &UnixStream, leave: &Stop) -> io::Result<()> {
         let deadline = Instant::now().checked_add(LINE_TIME_MAX);
         let mut dropped = 0;
@@ -122,10 +122,10 @@ pub(super) fn drop_sent(stream: &UnixStream) {
     }
 }
 
-/// Writes as much of an answer as the connection has room for: what is left.
+/// Writes as much of an answer as the connection has room for, and returns the rest.
 ///
 /// # Errors
-/// The connection failed.
+/// The host's error, when the connection fails.
 pub(super) fn send_some<'a>(stream: &UnixStream, mut bytes: &'a [u8]) -> io::Result<&'a [u8]> {
     while !bytes.is_empty() {
         match send(stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
@@ -141,7 +141,7 @@ pub(super) fn send_some<'a>(stream: &UnixStream, mut bytes: &'a [u8]) -> io::Res
 /// Writes an answer as the client reads, for `time` at most.
 ///
 /// # Errors
-/// The connection failed; [`io::ErrorKind::TimedOut`] when the client does not read.
+/// [`io::ErrorKind::TimedOut`] when the client does not read; the host's error when the connection fails.
 pub(super) fn send_all(stream: &UnixStream, leave: &Stop, mut bytes: &[u8], time: Duration) -> io::Result<()> {
     let deadline = Instant::now().checked_add(time);
     loop {
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_come_whole_and_the_last_one_needs_no_end() {
+    fn reads_whole_lines_and_the_last_one_without_an_end() {
         let (near, mut far) = UnixStream::pair().unwrap();
         let (leave, mut lines) = (Stop::new().unwrap(), Lines::default());
         far.write_all(b"one\ntwo\n\nthr").unwrap();

@@ -45,8 +45,8 @@ pub struct Control {
 }
 
 impl Control {
-    /// Answers the requests that are there: no more than a ring holds, and none after `slice` is over. True when there was
-    /// one.
+    /// Answers the requests that are there: no more than a ring holds, and none after `slice` is over. True when there
+    /// was one.
     pub fn serve(&self, state: &mut DeviceState, slice: &Slice) -> bool {
         let is_filling =
             |state: &DeviceState| state.session.as_ref().is_some_and(|session| session.is_filling(self.options.clock));
@@ -60,7 +60,7 @@ impl Control {
             any = true;
             // Batches that were available when the request was kicked come first.
             self.midi_out.serve(&mut state.session);
-            // Not under the lock: what a request costs is for its driver to wait for, and not for the transport.
+            // Not under the lock: the driver waits for its request, and the transport must not.
             self.answer(state, chain);
         }
         any
@@ -89,7 +89,7 @@ impl Control {
             Err(_) => {
                 log_limited!(
                     log::Level::Error,
-                    "the card failed at a request and drops the session; this is a defect of the card"
+                    "the card failed at a request and drops the session; this is a defect of the card, please report it"
                 );
                 state.reset();
                 (Status::CARD_FAILED, Vec::new())
@@ -172,7 +172,10 @@ impl Control {
         );
         let parameters = Parameters::defaults(self.options.voices);
         let session = Session::new(id, parameters, Arc::clone(&self.bank)).map_err(|error| {
-            log_limited!(log::Level::Error, "no synthesizer with the default settings: {error}");
+            log_limited!(
+                log::Level::Error,
+                "the synthesizer refuses the default settings: {error}; this is a defect of the card"
+            );
             Refusal { status: Status::CARD_FAILED, error: None, payload: Vec::new() }
         })?;
         state.session = Some(session);

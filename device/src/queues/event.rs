@@ -28,7 +28,8 @@ impl Event {
         Self { bus, registers }
     }
 
-    /// Writes notices into the buffers that the driver has posted, no more than a ring holds. True when there may be more.
+    /// Writes notices into the buffers that the driver has posted, no more than a ring holds. True when there may be
+    /// more.
     pub fn serve(&self, notices: &mut Notices) -> bool {
         for _ in 0..QUEUE_SIZE_MAX {
             if notices.is_empty() {

@@ -27,8 +27,8 @@ impl MidiIn {
         Self { bus, registers }
     }
 
-    /// Writes captured events into the buffers that the driver has posted, no more than a ring holds. True when there may
-    /// be more.
+    /// Writes captured events into the buffers that the driver has posted, no more than a ring holds. True when there
+    /// may be more.
     pub fn serve(&self, session: Option<&mut Session>) -> bool {
         let Some(session) = session else { return false };
         for _ in 0..QUEUE_SIZE_MAX {

@@ -33,8 +33,8 @@ impl MidiOut {
         Self { bus, registers }
     }
 
-    /// Takes the batches that are available, no more than a ring holds: all that were there when this was called, even if
-    /// the driver makes more available meanwhile. True when there was one.
+    /// Takes the batches that are available, no more than a ring holds: all that were there when this was called, even
+    /// if the driver makes more available meanwhile. True when there was one.
     pub fn serve(&self, session: &mut Option<Session>) -> bool {
         let mut any = false;
         for _ in 0..QUEUE_SIZE_MAX {
@@ -105,7 +105,7 @@ impl MidiOut {
     }
 }
 
-/// Returns how many of `count` records a batch of `length` bytes can hold at most: a wrong count is not to be believed.
+/// Returns how many of `count` records a batch of `length` bytes can hold at most: the batch's own count may be wrong.
 fn possible_events(count: u32, length: u32) -> u64 {
     const LEAST: u64 = record_bytes(1) as u64;
     u64::from(count).min(u64::from(length) / LEAST)

@@ -133,7 +133,10 @@ impl Wave {
     }
 }
 
-/// Returns how many frames a buffer asks for, if it can be filled.
+/// Returns how many frames are requested for a buffer.
+///
+/// # Errors
+/// The error for which the buffer cannot be filled.
 fn check(session: Option<&Session>, chain: &Chain) -> Result<usize, DriverError> {
     if let Some(error) = chain.error() {
         return Err(error);

@@ -1,4 +1,4 @@
-//! Events on their way to the driver: fed by the control socket, given out through the midi-in queue.
+//! Captured events that wait for the driver: fed by the control socket, taken by the midi-in queue.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -12,13 +12,13 @@ use zerocopy::IntoBytes;
 /// Why a message was not captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CaptureError {
-    /// The driver captures nothing.
+    /// No capture stream is open and running.
     #[error("no capture stream is open and running")]
     NotRunning,
-    /// The data cannot be captured.
+    /// The data is not one MIDI message, or the channel group does not exist.
     #[error("the data is not one MIDI message, or the channel group is not between 1 and the number of groups")]
     Malformed,
-    /// The driver does not keep up.
+    /// The driver posts no buffers, and no more messages are kept.
     #[error("the driver posts no midi-in buffers, and no more events fit: the event is lost")]
     Full,
 }
@@ -48,19 +48,19 @@ impl Capture {
         true
     }
 
-    /// Whether nothing waits.
+    /// Returns whether no event waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Bytes of the smallest batch with anything in it; 0 when nothing waits.
+    /// Returns the length in bytes of the smallest batch with an event in it; 0 when none waits.
     #[must_use]
     pub fn least_bytes(&self) -> usize {
         self.waiting.front().map_or(0, |event| size_of::<BatchHeader>().saturating_add(record_bytes(event.data.len())))
     }
 
-    /// As many events as fit `room` bytes, as a batch.
+    /// Returns as many events as fit `room` bytes, as a batch.
     pub fn batch(&mut self, stream: u32, room: usize) -> Vec<u8> {
         let room = room.min(BATCH_BYTES_MAX as usize);
         let mut bytes = vec![0; size_of::<BatchHeader>()];
@@ -93,7 +93,7 @@ impl Capture {
         bytes
     }
 
-    /// Forgets what waits.
+    /// Drops all events.
     pub fn clear(&mut self) {
         self.waiting.clear();
     }

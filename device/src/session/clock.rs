@@ -1,40 +1,40 @@
-//! What moves the sample clock: the host's monotonic clock, or only those who ask for frames.
+//! The real-time sample clock, driven by the host's monotonic clock.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use std::time::{Duration, Instant};
 
-/// How often frames are rendered in real time when nothing else asks for them.
+/// How often frames are rendered in real time when no wave buffer waits for them.
 pub const QUANTUM: Duration = Duration::from_millis(5);
 
 /// How far the host may fall behind before frames are given up instead of caught up with: a process that was suspended
-/// must not render for minutes what nobody will hear.
+/// must not render minutes of sound that is out of date.
 pub const CATCH_UP: Duration = Duration::from_secs(2);
 
-/// The real-time clock: runs, or stands still.
+/// The real-time clock, which runs or stands still.
 #[derive(Debug, Default)]
 pub struct RealtimeClock {
     running: Option<(Instant, i64)>,
 }
 
 impl RealtimeClock {
-    /// Runs from now on, `frame` being the one that is due first. A clock that runs goes on as it is.
+    /// Starts the clock at frame `frame`, which is due first. A clock that runs goes on as it is.
     pub fn run(&mut self, now: Instant, frame: i64) {
         self.running.get_or_insert((now, frame));
     }
 
-    /// Stands still.
+    /// Stops the clock.
     pub const fn stop(&mut self) {
         self.running = None;
     }
 
-    /// Whether it runs.
+    /// Returns whether it runs.
     #[must_use]
     pub const fn is_running(&self) -> bool {
         self.running.is_some()
     }
 
-    /// The first frame that is not yet due.
+    /// Returns the first frame that is not yet due.
     #[must_use]
     pub fn due(&self, now: Instant, sample_rate: u32) -> Option<i64> {
         let (start, frame) = self.running?;
@@ -43,7 +43,7 @@ impl RealtimeClock {
         Some(frame.saturating_add(i64::try_from(frames).unwrap_or(i64::MAX)))
     }
 
-    /// When all frames before `frame` are due.
+    /// Returns when all frames before `frame` are due.
     #[must_use]
     pub fn when(&self, frame: i64, sample_rate: u32) -> Option<Instant> {
         let (start, first) = self.running?;

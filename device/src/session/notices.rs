@@ -53,7 +53,7 @@ impl Notices {
         self.kept.push_back(notice);
     }
 
-    /// Tells whether none waits.
+    /// Returns whether none waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.kept.is_empty()

@@ -7,26 +7,26 @@ use std::collections::VecDeque;
 /// A stereo frame.
 pub type Frame = [i16; 2];
 
-/// Frames lost, to be told on the event queue.
+/// A number of frames that were lost.
 pub type Lost = u64;
 
-/// The FIFO, and what is known of frames that did not fit.
+/// The FIFO, and the count of frames that did not fit.
 #[derive(Debug, Default)]
 pub struct Output {
     frames: VecDeque<Frame>,
     /// Frames have been lost and none taken since.
     overflowing: bool,
-    lost_untold: Lost,
+    lost_unreported: Lost,
 }
 
 impl Output {
-    /// How many frames wait.
+    /// Returns how many frames wait.
     #[must_use]
     pub fn len(&self) -> usize {
         self.frames.len()
     }
 
-    /// Whether none waits.
+    /// Returns whether none waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.frames.is_empty()
@@ -38,14 +38,15 @@ impl Output {
     }
 
     /// Drops the oldest frames beyond `most`. `Some` when an overflow begins with it: how many frames it has cost so
-    /// far. The rest of that overflow is told by [`take`](Self::take).
+    /// far. [`take`](Self::take) returns the rest of that overflow.
     pub fn trim(&mut self, most: usize) -> Option<Lost> {
         let excess = self.frames.len().saturating_sub(most);
         self.frames.drain(..excess);
         self.lose(excess as u64)
     }
 
-    /// Frames that were due are not rendered at all, and those that wait are stale with them.
+    /// Counts `frames` frames as lost that were due and are not rendered, and with them those that wait. `Some` as for
+    /// [`trim`](Self::trim).
     pub fn skip(&mut self, frames: u64) -> Option<Lost> {
         let stale = self.frames.len() as u64;
         self.frames.clear();
@@ -57,21 +58,21 @@ impl Output {
             return None;
         }
         if self.overflowing {
-            self.lost_untold = self.lost_untold.saturating_add(frames);
+            self.lost_unreported = self.lost_unreported.saturating_add(frames);
             return None;
         }
         self.overflowing = true;
         Some(frames)
     }
 
-    /// Takes the oldest `count` frames, which must be there. With it ends an overflow: `Some` says that frames were lost
-    /// before these, and how many have not been told yet.
+    /// Takes the oldest `count` frames, which must be there. With it ends an overflow: `Some` says that frames were
+    /// lost before these, and how many have not been returned yet.
     pub fn take(&mut self, count: usize) -> (impl Iterator<Item = Frame> + '_, Option<Lost>) {
-        let lost = std::mem::take(&mut self.overflowing).then(|| std::mem::take(&mut self.lost_untold));
+        let lost = std::mem::take(&mut self.overflowing).then(|| std::mem::take(&mut self.lost_unreported));
         (self.frames.drain(..count.min(self.frames.len())), lost)
     }
 
-    /// Forgets everything.
+    /// Drops everything.
     pub fn clear(&mut self) {
         *self = Self::default();
     }
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_overflow_loses_the_oldest_frames_and_every_one_is_told_once() {
+    fn an_overflow_drops_the_oldest_frames_and_reports_each_once() {
         let mut output = Output::default();
         output.push(&[[1, 1]; 10]);
         assert_eq!(output.trim(10), None);

@@ -39,8 +39,8 @@ impl Parameters {
         }
     }
 
-    /// Returns these parameters with those that a driver requests, each clamped to what the card has, and whether all of
-    /// them are in force as requested.
+    /// Returns these parameters with those that a driver requests, each clamped to what the card has, and whether all
+    /// of them are in force as requested.
     #[must_use]
     pub fn adjusted(self, requested: &PortParameters, voices_max: u16) -> (Self, bool) {
         let valid = requested.valid.get();

@@ -1,4 +1,4 @@
-//! Frames: events take effect at their exact frame, whatever the size of the blocks in between.
+//! Renders frames: events take effect at their exact frame, whatever the size of the blocks in between.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -16,27 +16,27 @@ use super::timeline::{Group, Pending};
 /// anything else: 4096 frames are 85 ms of sound at 48 kHz, and a few milliseconds of work.
 pub const RENDER_BLOCK_MAX: usize = 4096;
 
-/// Frames rendered at a time when nothing else is asked for: small enough to stay in a processor's first cache.
+/// Frames rendered at a time by default: few enough to stay in a processor's first cache.
 pub const RENDER_BLOCK_DEFAULT: usize = 256;
 
-/// What rendering needs beside the session.
+/// Renders sessions, a block at a time.
 pub struct Renderer {
     block: Box<[Frame]>,
 }
 
 impl Renderer {
-    /// Renders at most `block` frames at a time, at least one and at most [`RENDER_BLOCK_MAX`].
+    /// Returns a renderer of at most `block` frames at a time, at least one and at most [`RENDER_BLOCK_MAX`].
     #[must_use]
     pub fn new(block: usize) -> Self {
         Self { block: vec![[0; 2]; block.clamp(1, RENDER_BLOCK_MAX)].into_boxed_slice() }
     }
 
-    /// Plays what is due, then renders up to the next event, at most `frames` and one block. Returns the frames rendered;
-    /// none when events have played that made room for batches which wait, so that these can be taken first, and none
-    /// when `slice` is over before all events of the frame have played.
+    /// Plays what is due, then renders up to the next event, at most `frames` and one block. Returns the frames
+    /// rendered; none when events have played that made room for batches which wait, so that these can be taken first,
+    /// and none when `slice` is over before all events of the frame have played.
     ///
-    /// The first of these places is the same whatever the block size, since room is only made where events play; and
-    /// what comes after the second goes on with the very next event.
+    /// The first of these places is the same whatever the block size, since room is only made where events play; after
+    /// the second, rendering goes on with the very next event.
     pub fn render(&mut self, session: &mut Session, frames: usize, slice: &Slice) -> &[Frame] {
         let had_room = session.timeline.has_room();
         if !play_due(session, slice) {
@@ -61,7 +61,7 @@ impl Renderer {
     }
 }
 
-/// Gives the synthesizer what is due at the frame to be rendered. Returns whether that was all: a slice may end between
+/// Sends the events that are due at the frame to be rendered to the synthesizer. Returns whether that was all of them: a slice may end between
 /// two messages, for even one message may be for every channel group.
 fn play_due(session: &mut Session, slice: &Slice) -> bool {
     loop {
@@ -102,7 +102,7 @@ impl Playing {
     }
 }
 
-/// Samples as they are written to files, hashed and given to guests: interleaved, little-endian.
+/// Returns samples as they are written to files, hashed and given to guests: interleaved, little-endian.
 #[must_use]
 pub fn little_endian(frames: &[Frame]) -> Vec<u8> {
     frames.iter().flatten().flat_map(|sample| sample.to_le_bytes()).collect()

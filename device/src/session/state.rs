@@ -36,7 +36,7 @@ pub(crate) struct WaveBuffer {
     pub(crate) frames: usize,
 }
 
-/// An event that plays: the groups that are still to get it.
+/// An event that is being played, and the groups that have not received it yet.
 #[derive(Debug)]
 pub(crate) struct Playing {
     pub(crate) event: Pending,
@@ -66,8 +66,8 @@ impl DeviceState {
         self.notices.clear();
     }
 
-    /// Drops a session that failed outside a request, at `card_time` (100 ns units): its streams stop, and a notice says
-    /// so for each.
+    /// Drops a session that failed outside a request, at `card_time` (100 ns units): its streams stop, and a notice
+    /// says so for each.
     pub fn give_up_session(&mut self, card_time: u64) {
         let Some(session) = self.session.take() else { return };
         for (id, _) in session.streams.iter() {
@@ -87,17 +87,17 @@ impl DeviceState {
 pub struct Session {
     /// The number that the driver gave.
     pub id: u64,
-    /// What is in force.
+    /// The parameters in force.
     pub parameters: Parameters,
     /// The streams.
     pub streams: Streams,
-    /// Time, and what waits for it.
+    /// The sample clock, and the events that wait for their frame.
     pub timeline: Timeline,
     /// The synthesizer and its downloads.
     pub synth: SessionSynth,
     /// Rendered frames that no buffer has taken.
     pub output: Output,
-    /// What moves time, in real time.
+    /// Moves time, in real time.
     pub(crate) clock: RealtimeClock,
     /// `CLOCK_SYNC` with `START` has been seen since the wave stream was last stopped.
     pub(crate) clock_started: bool,
@@ -107,7 +107,7 @@ pub struct Session {
     pub(crate) filling: bool,
     /// The event in whose middle the last slice of work ended.
     pub(crate) playing: Option<Playing>,
-    /// Batches wait in the ring for want of room.
+    /// Batches wait in the ring, because the card holds as many events as it may.
     pub(crate) backlog: bool,
     pub(crate) assembly: Assembly,
     pub(crate) capture: Capture,
@@ -115,15 +115,15 @@ pub struct Session {
     pub(crate) status_page: Option<StatusPageLoan>,
     /// Over all frames rendered since the sample clock was last set.
     pub(crate) hash: Sha256,
-    /// Of the synthesizer's count, how many the registers have been told.
+    /// How many lost notes of the synthesizer's count are in the registers.
     pub(crate) notes_lost_counted: u64,
 }
 
 impl Session {
-    /// A fresh one.
+    /// Returns a session without streams, events and downloads.
     ///
     /// # Errors
-    /// Parameters that the synthesizer does not take.
+    /// [`ConfigError`], when the synthesizer does not take the parameters.
     pub fn new(id: u64, parameters: Parameters, bank: Arc<Bank>) -> Result<Self, ConfigError> {
         Ok(Self {
             id,
@@ -150,7 +150,7 @@ impl Session {
     /// Puts other parameters in force.
     ///
     /// # Errors
-    /// Parameters that the synthesizer does not take; nothing has changed then.
+    /// [`ConfigError`], when the synthesizer does not take the parameters; nothing has changed then.
     pub fn set_parameters(&mut self, parameters: Parameters) -> Result<(), ConfigError> {
         self.synth.reconfigure(parameters.to_synth())?;
         self.timeline.set_sample_rate(parameters.sample_rate);
@@ -161,7 +161,8 @@ impl Session {
     /// Takes one event record, already bounded by its batch. `Ok(true)` when it came late.
     ///
     /// # Errors
-    /// What is wrong with it. It has been dropped.
+    /// The [`DriverError`] for which the event was dropped: it has no data, is too long, is for a group that does not
+    /// exist, or is not one MIDI message.
     pub fn accept_event(&mut self, stream: u32, header: &EventHeader, data: &[u8]) -> Result<bool, DriverError> {
         let group = header.channel_group.get();
         let status = u32::from(data.first().copied().unwrap_or(0));
@@ -175,7 +176,7 @@ impl Session {
         let incomplete = header.flags.get() & event_flag::INCOMPLETE != 0;
         let message = if incomplete || self.assembly.expects(stream, group) {
             match self.assembly.push(stream, group, data, !incomplete) {
-                Assembled::Incomplete | Assembled::Swallowed => return Ok(false),
+                Assembled::Incomplete | Assembled::Dropped => return Ok(false),
                 Assembled::TooLong => return Err(DriverError::new(Diagnosis::EVENT_MALFORMED)),
                 Assembled::Whole(message) if is_one_message(&message) => Message::new(&message),
                 Assembled::Whole(message) => {
@@ -199,14 +200,14 @@ impl Session {
         self.playing.take_if(|playing| playing.event.stream == stream);
     }
 
-    /// Events of a stream were dropped.
+    /// Counts events of a stream as dropped.
     pub(crate) fn lose(&mut self, stream: u32, events: u64) {
         if let Some(stream) = self.streams.get_mut(stream) {
             stream.lost = stream.lost.saturating_add(events);
         }
     }
 
-    /// Time begins anew at `frame`: what was rendered before belongs to the past.
+    /// Sets the sample clock to `frame`, and drops frames that were rendered before.
     pub(crate) fn set_clock(&mut self, frame: i64) {
         self.timeline.set_position(frame);
         self.output.clear();
@@ -214,7 +215,8 @@ impl Session {
         self.clock.stop();
     }
 
-    /// Lets the real-time clock run exactly when it should: on a card whose clock is `clock`.
+    /// Starts or stops the real-time clock: it runs on a card in real time, after `CLOCK_SYNC` with `START`, while the
+    /// wave stream is in `RUN`.
     pub(crate) fn run_clock(&mut self, clock: Clock) {
         let run = clock == Clock::Realtime && self.clock_started && self.streams.wave_state() == Some(StreamState::RUN);
         if run {
@@ -224,7 +226,7 @@ impl Session {
         }
     }
 
-    /// Tells whether the frames of a wave buffer are being rendered in lockstep, and time passes: not while a slice has
+    /// Returns whether the frames of a wave buffer are being rendered in lockstep, and time passes: not while a slice has
     /// ended among the events of one frame, of which there may be any number.
     pub(crate) fn is_filling(&self, clock: Clock) -> bool {
         clock == Clock::Lockstep
@@ -261,25 +263,25 @@ impl Session {
         Err(CaptureError::Full)
     }
 
-    /// Whether frames may be rendered now.
+    /// Returns whether frames may be rendered now.
     #[must_use]
     pub fn time_may_move(&self) -> bool {
         self.streams.wave_state().is_none_or(|state| state == StreamState::RUN)
     }
 
-    /// The oldest frame in the output FIFO; the next one to be rendered when it is empty.
+    /// Returns the oldest frame in the output FIFO; the next one to be rendered when it is empty.
     #[must_use]
     pub fn first_waiting_frame(&self) -> i64 {
         self.timeline.position().saturating_sub_unsigned(self.output.len() as u64)
     }
 
-    /// Master time of the frame to be rendered next.
+    /// Returns the master time of the frame to be rendered next.
     #[must_use]
     pub fn master_time(&self) -> i64 {
         self.timeline.master_time(self.timeline.position())
     }
 
-    /// The open render stream of this number.
+    /// Returns the open render stream of this number.
     #[must_use]
     pub fn render_state(&self, stream: u32) -> Option<StreamState> {
         self.streams.get(stream).filter(|stream| stream.kind == StreamKind::RENDER).map(|stream| stream.state)

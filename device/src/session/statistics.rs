@@ -21,7 +21,7 @@ struct Window {
     peak: u16,
 }
 
-/// What happened since the wave stream last began to run, second by second.
+/// Statistics since the wave stream last began to run, second by second.
 #[derive(Debug, Default)]
 pub struct RunningStatistics {
     current: Window,
@@ -30,12 +30,13 @@ pub struct RunningStatistics {
 }
 
 impl RunningStatistics {
-    /// The wave stream begins to run.
+    /// Begins anew, because the wave stream begins to run. `notes_lost`: since the session began.
     pub fn restart(&mut self, notes_lost: u64) {
         *self = Self { notes_lost_before: notes_lost, ..Self::default() };
     }
 
-    /// Frames have been rendered, in `busy`, with so many voices; `notes_lost` since the session began.
+    /// Counts frames that were rendered in the processor time `busy`, with so many voices. `notes_lost`: since the session
+    /// began.
     pub fn rendered(&mut self, frames: &[Frame], voices: u32, busy: Duration, notes_lost: u64, sample_rate: u32) {
         let window = &mut self.current;
         window.frames = window.frames.saturating_add(frames.len() as u64);
@@ -50,7 +51,7 @@ impl RunningStatistics {
         }
     }
 
-    /// The statistics as the driver gets them.
+    /// Returns the statistics as the driver gets them.
     #[must_use]
     pub fn read(&self, sample_rate: u32, free_memory: u32) -> Statistics {
         let window = self.last.unwrap_or_default();
@@ -72,13 +73,13 @@ impl RunningStatistics {
     }
 }
 
-/// The greatest magnitude among the frames' samples.
+/// Returns the greatest magnitude among the frames' samples.
 #[must_use]
 pub fn peak(frames: &[Frame]) -> u16 {
     frames.iter().flatten().map(|sample| sample.unsigned_abs()).max().unwrap_or(0)
 }
 
-/// A magnitude in 1/100 dB below full scale (32768).
+/// Returns a magnitude in 1/100 dB below full scale (32768).
 #[must_use]
 pub fn hundredths_db(peak: u16) -> i32 {
     if peak == 0 { SILENCE } else { (2000.0 * (f64::from(peak) / 32768.0).log10()).round() as i32 }

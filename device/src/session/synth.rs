@@ -1,4 +1,4 @@
-//! The synthesizer with what a session has put into it, so that it can be rebuilt with other settings.
+//! Keeps a session's synthesizer with its downloads, volumes and priorities, so that it can be rebuilt with other settings.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -11,7 +11,7 @@ use dls_synth::{
 
 /// A synthesizer, its downloads and its volumes.
 ///
-/// The sample rate and the number of voices are fixed for a synthesizer's life, but a driver may change them after it
+/// The sample rate and the number of voices are fixed for a synthesizer, but a driver may change them after it
 /// has downloaded: the downloads go from one synthesizer to the next.
 pub struct SessionSynth {
     bank: Arc<Bank>,
@@ -32,7 +32,7 @@ impl SessionSynth {
         Ok(Self { bank, config, synth, volume: [None; 2], notes_lost_before: 0 })
     }
 
-    /// The settings in force.
+    /// Returns the settings in force.
     #[must_use]
     pub const fn config(&self) -> SynthConfig {
         self.config
@@ -66,52 +66,53 @@ impl SessionSynth {
         Ok(())
     }
 
-    /// The synthesizer, for messages and frames.
+    /// Returns the synthesizer, for messages and frames.
     pub const fn synth(&mut self) -> &mut Synth {
         &mut self.synth
     }
 
-    /// Voices that sound.
+    /// Returns the number of voices that sound.
     #[must_use]
     pub fn active_voices(&self) -> u32 {
         self.synth.active_voices()
     }
 
-    /// Notes lost since the session began.
+    /// Returns the number of notes lost since the session began.
     #[must_use]
     pub fn notes_lost(&self) -> u64 {
         self.notes_lost_before.saturating_add(self.synth.notes_lost())
     }
 
-    /// Bytes free for downloads.
+    /// Returns the bytes free for downloads.
     #[must_use]
     pub fn free_download_memory(&self) -> u32 {
         self.synth.free_download_memory()
     }
 
-    /// How many downloads are held.
+    /// Returns how many downloads are held.
     #[must_use]
     pub fn downloads(&self) -> usize {
         self.synth.downloads()
     }
 
-    /// Takes a download; its handle. The buffer itself is not kept: what is, is charged to the download memory.
+    /// Takes a download, and returns its handle. The buffer itself is not kept; what is kept of it is charged to the
+    /// download memory.
     ///
     /// # Errors
-    /// [`DownloadError`]: why the buffer was refused.
+    /// [`DownloadError`], when the buffer is malformed or does not fit, with the reason and the byte.
     pub fn download(&mut self, buffer: &[u8]) -> Result<u32, DownloadError> {
         self.synth.download(buffer).map(DownloadHandle::get)
     }
 
-    /// Gives a download back.
+    /// Unloads a download, at once or when its last voice has ended.
     ///
     /// # Errors
-    /// [`UnknownHandle`]: there is none of this handle, or it has been given back.
+    /// [`UnknownHandle`], when no download has this handle, or it has been unloaded.
     pub fn unload(&mut self, handle: u32) -> Result<Unload, UnknownHandle> {
         self.synth.unload(DownloadHandle::from_number(handle).ok_or(UnknownHandle)?)
     }
 
-    /// The next download whose pending unload is done.
+    /// Returns the next download whose pending unload is done.
     pub fn take_unloaded(&mut self) -> Option<u32> {
         self.synth.take_unloaded().map(DownloadHandle::get)
     }

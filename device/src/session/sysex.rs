@@ -1,4 +1,4 @@
-//! System-exclusive messages that come in fragments.
+//! Assembles system-exclusive messages that arrive in fragments.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -6,28 +6,28 @@ use std::collections::HashMap;
 
 use card_spec::limits::{SYSEX_ASSEMBLY_BYTES_MAX, SYSEX_BYTES_MAX};
 
-/// What has come so far of a message.
+/// The fragments of a message so far.
 #[derive(Debug, Default)]
 struct Partial {
     bytes: Vec<u8>,
-    /// It has grown beyond a limit: what is left of it is swallowed.
-    spoilt: bool,
+    /// It has grown beyond a limit: the rest of it is dropped.
+    oversized: bool,
 }
 
-/// What a fragment did.
+/// What a fragment completes.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Assembled {
-    /// More must follow.
+    /// Nothing: more must follow.
     Incomplete,
-    /// This is the whole message.
+    /// The whole message.
     Whole(Vec<u8>),
-    /// The message has just become too long; it is dropped. Told once for each message.
+    /// Nothing: the message has just become too long, and is dropped. Returned once for each message.
     TooLong,
-    /// Belongs to a message that was dropped.
-    Swallowed,
+    /// Nothing: the fragment belongs to a message that was dropped.
+    Dropped,
 }
 
-/// Fragments of each stream and group, in order, until the last one comes.
+/// The fragments of each stream and group, in order, until the last one arrives.
 #[derive(Debug, Default)]
 pub struct Assembly {
     partial: HashMap<(u32, u16), Partial>,
@@ -37,12 +37,11 @@ pub struct Assembly {
 impl Assembly {
     /// Takes the next piece of data of a stream and group; `complete` when no more follows.
     ///
-    /// Data that neither continues nor begins a fragmented message should not come here: ask
-    /// [`expects`](Self::expects).
+    /// It is only for data that continues ([`expects`](Self::expects)) or begins a fragmented message.
     pub fn push(&mut self, stream: u32, group: u16, data: &[u8], complete: bool) -> Assembled {
         let partial = self.partial.entry((stream, group)).or_default();
-        let told = partial.spoilt;
-        if !partial.spoilt {
+        let reported = partial.oversized;
+        if !partial.oversized {
             let fits = partial.bytes.len().saturating_add(data.len()) <= SYSEX_BYTES_MAX
                 && self.bytes.saturating_add(data.len()) <= SYSEX_ASSEMBLY_BYTES_MAX;
             if fits {
@@ -50,27 +49,27 @@ impl Assembly {
                 self.bytes = self.bytes.saturating_add(data.len());
             } else {
                 self.bytes = self.bytes.saturating_sub(partial.bytes.len());
-                *partial = Partial { bytes: Vec::new(), spoilt: true };
+                *partial = Partial { bytes: Vec::new(), oversized: true };
             }
         }
-        let spoilt = partial.spoilt;
+        let oversized = partial.oversized;
         let whole = if complete { self.partial.remove(&(stream, group)) } else { None };
         self.bytes = self.bytes.saturating_sub(whole.as_ref().map_or(0, |whole| whole.bytes.len()));
-        match (spoilt, told, whole) {
+        match (oversized, reported, whole) {
             (true, false, _) => Assembled::TooLong,
-            (true, true, _) => Assembled::Swallowed,
+            (true, true, _) => Assembled::Dropped,
             (false, _, Some(whole)) => Assembled::Whole(whole.bytes),
             (false, _, None) => Assembled::Incomplete,
         }
     }
 
-    /// Whether a message of this stream and group has begun and not ended.
+    /// Returns whether a message of this stream and group has begun and not ended.
     #[must_use]
     pub fn expects(&self, stream: u32, group: u16) -> bool {
         self.partial.contains_key(&(stream, group))
     }
 
-    /// Forgets what a stream has begun.
+    /// Drops the messages that a stream has begun.
     pub fn discard(&mut self, stream: u32) {
         self.partial.retain(|&(of, _), _| of != stream);
         self.bytes = self.partial.values().map(|partial| partial.bytes.len()).sum();
@@ -92,14 +91,14 @@ mod tests {
     }
 
     #[test]
-    fn a_message_without_end_is_dropped_once_and_the_next_one_is_heard() {
+    fn drops_a_message_without_end_once_and_takes_the_next_one() {
         let mut assembly = Assembly::default();
-        let mut told = 0;
+        let mut dropped = 0;
         for _ in 0..100 {
-            told += usize::from(assembly.push(0, 1, &[0xF0; 4000], false) == Assembled::TooLong);
+            dropped += usize::from(assembly.push(0, 1, &[0xF0; 4000], false) == Assembled::TooLong);
         }
-        assert_eq!(told, 1);
-        assert_eq!(assembly.push(0, 1, &[0xF7], true), Assembled::Swallowed);
+        assert_eq!(dropped, 1);
+        assert_eq!(assembly.push(0, 1, &[0xF7], true), Assembled::Dropped);
         assert_eq!(assembly.push(0, 1, &[0xF0, 0xF7], true), Assembled::Whole(vec![0xF0, 0xF7]));
     }
 

@@ -1,4 +1,4 @@
-//! Where time is, and what waits for its frame.
+//! Keeps the sample clock, its anchor to master time, and the events that wait for their frame.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -31,7 +31,7 @@ pub enum Message {
 }
 
 impl Message {
-    /// Holds `bytes`.
+    /// Returns a message of these bytes.
     #[must_use]
     pub fn new(bytes: &[u8]) -> Self {
         let mut short = [0; 3];
@@ -44,7 +44,7 @@ impl Message {
         }
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         match self {
@@ -78,7 +78,7 @@ pub struct Pending {
     pub stream: u32,
     /// The groups that it is for.
     pub group: Group,
-    /// What it says.
+    /// The MIDI message.
     pub message: Message,
 }
 
@@ -113,7 +113,7 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// Frame 0 is master time 0, and nothing waits.
+    /// Returns a timeline at frame 0, anchored to master time 0, without events.
     #[must_use]
     pub fn new(sample_rate: u32) -> Self {
         Self {
@@ -127,7 +127,7 @@ impl Timeline {
         }
     }
 
-    /// Frames a second.
+    /// Returns the sample rate in Hz.
     #[must_use]
     pub const fn sample_rate(&self) -> u32 {
         self.sample_rate
@@ -138,7 +138,7 @@ impl Timeline {
         self.sample_rate = sample_rate;
     }
 
-    /// The next frame to render.
+    /// Returns the next frame to render.
     #[must_use]
     pub const fn position(&self) -> i64 {
         self.position
@@ -149,7 +149,7 @@ impl Timeline {
         self.position = frame;
     }
 
-    /// Frames have been rendered.
+    /// Advances the sample clock by frames that have been rendered.
     pub const fn advance(&mut self, frames: i64) {
         self.position = self.position.saturating_add(frames);
     }
@@ -159,19 +159,19 @@ impl Timeline {
         self.anchor = anchor;
     }
 
-    /// Master time of a frame, by the anchor in force.
+    /// Returns the master time of a frame, by the anchor in force.
     #[must_use]
     pub const fn master_time(&self, frame: i64) -> i64 {
         frame_time(frame, self.anchor.master_time, self.anchor.frame, self.sample_rate)
     }
 
-    /// Events that wait.
+    /// Returns the number of events that wait.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.pending.len().saturating_add(self.held.len())
     }
 
-    /// Whether one more batch is sure to fit.
+    /// Returns whether one more batch is sure to fit.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.pending().saturating_add(BATCH_EVENTS_MAX) <= PENDING_EVENTS_MAX as usize
@@ -189,19 +189,19 @@ impl Timeline {
         late
     }
 
-    /// The frame of the next event, if there is one.
+    /// Returns the frame of the next event, if there is one.
     #[must_use]
     pub fn next_frame(&self) -> Option<i64> {
         self.pending.peek().map(|Reverse(event)| event.frame)
     }
 
-    /// Whether an event is due at the frame to be rendered.
+    /// Returns whether an event is due at the frame to be rendered.
     #[must_use]
     pub fn is_due(&self) -> bool {
         self.next_frame().is_some_and(|frame| frame <= self.position)
     }
 
-    /// The next event, if it is due at the frame to be rendered.
+    /// Returns the next event, if it is due at the frame to be rendered.
     pub fn take_due(&mut self) -> Option<Pending> {
         if !self.is_due() {
             return None;
@@ -217,12 +217,12 @@ impl Timeline {
         self.held.push(event);
     }
 
-    /// A stream runs again: what was held of it is due, in its old order.
+    /// Makes the held events of a stream due, in their old order, because the stream runs again.
     pub fn release(&mut self, stream: u32) {
         self.pending.extend(self.held.extract_if(.., |event| event.stream == stream).map(Reverse));
     }
 
-    /// Discards what one stream has sent.
+    /// Drops the events that one stream has sent.
     pub fn discard(&mut self, stream: u32) {
         self.pending.retain(|Reverse(event)| event.stream != stream);
         self.held.retain(|event| event.stream != stream);
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_waits_for_its_frame_and_not_one_longer() {
+    fn an_event_waits_for_exactly_its_frame() {
         let mut timeline = Timeline::new(48_000);
         timeline.set_anchor(Anchor { master_time: 1_000_000, frame: 100 });
         timeline.schedule(1_000_000 + 209, 0, Group::Every, note(1));

@@ -1,7 +1,7 @@
 //! A path in the file system that a socket of this process is bound to.
 //!
-//! A path is taken only when nothing stands there, or a socket that no process has any more. Several processes that
-//! start at once take turns, so that none mistakes a socket that another has just bound for a dead one.
+//! A path is taken only when no file is there, or a socket that no process has any more. Several processes that start at
+//! once take turns, so that none mistakes a socket that another has just bound for a dead one.
 
 use std::ffi::OsString;
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use super::error::{SocketError, TURN_TIME_MAX};
 use crate::stop::Stop;
 
-/// Between two looks at whether the turn has come.
+/// How often a process looks whether its turn has come.
 const TURN_PAUSE: Duration = Duration::from_millis(2);
 
 /// How often a path is tried when other programs, which take no turns, bind and remove it meanwhile.
@@ -35,7 +35,7 @@ pub struct BoundPath {
 
 impl BoundPath {
     /// Removes the path from the file system, once, if it still leads to this socket. To be done before the socket is
-    /// closed: as long as the socket lives, the number of its inode is not given to another.
+    /// closed: as long as the socket exists, the number of its inode is not given to another.
     pub fn remove(&self) {
         let ours = |found: Metadata| (found.dev(), found.ino()) == (self.device, self.inode);
         if !self.removed.swap(true, Ordering::AcqRel) && fs::symlink_metadata(&self.path).is_ok_and(ours) {
@@ -96,7 +96,7 @@ fn remove_dead(path: &Path) -> Result<(), SocketError> {
     Err(SocketError::InUse(path.to_owned()))
 }
 
-/// What stands at a path, if anything does. A link is a link.
+/// Returns what file is at a path, if one is. A link is not followed.
 fn look(path: &Path) -> io::Result<Option<Metadata>> {
     match fs::symlink_metadata(path) {
         Ok(found) => Ok(Some(found)),
@@ -105,15 +105,15 @@ fn look(path: &Path) -> io::Result<Option<Metadata>> {
     }
 }
 
-/// Two looks at one file. The number of an inode is used again when it is free, the time it was made at is not.
+/// Returns whether two looks were at one file. The number of an inode is used again when it is free, the time it was made at is not.
 fn is_same(one: &Metadata, other: &Metadata) -> bool {
     let identity = |found: &Metadata| (found.dev(), found.ino(), found.mtime(), found.mtime_nsec());
     identity(one) == identity(other)
 }
 
-/// Whether some process has the socket at `path`.
+/// Returns whether some process has the socket at `path`.
 ///
-/// The question is asked with a datagram socket: the kernel finds the socket first and compares kinds then, so a stream
+/// It connects a datagram socket to the path: the kernel finds the socket first and compares kinds then, so a stream
 /// socket shows that it is there, listening or not and however full its backlog is, and never sees a connection.
 fn is_alive(path: &Path) -> io::Result<bool> {
     match UnixDatagram::unbound()?.connect(path) {
@@ -127,7 +127,7 @@ fn is_alive(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Moves a file to a path at which nothing stands.
+/// Moves a file to a path at which no file is.
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         // A file system that cannot promise it.
@@ -150,7 +150,7 @@ fn kind(file: FileType) -> &'static str {
     }
 }
 
-/// A hidden file in the same folder, named after `path`.
+/// Returns a hidden file in the same folder, named after `path`.
 fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
@@ -159,7 +159,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// The turn at a path: a locked file beside it, which is there for as long as the path is being bound.
+/// The turn at a path: a locked file beside it, which exists for as long as the path is being bound.
 #[derive(Debug)]
 struct Turn {
     path: PathBuf,
@@ -181,7 +181,7 @@ impl Turn {
         }
     }
 
-    /// `None` when another process has it.
+    /// Takes the turn; `None` when another process has it.
     fn try_take(lock: &Path) -> io::Result<Option<Self>> {
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
         let mut options = OpenOptions::new();
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_removed_with_its_socket_unless_another_has_taken_its_place() {
+    fn removes_a_path_only_while_it_leads_to_its_own_socket() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let (listener, place) = bound(&path).unwrap();
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_is_held_is_waited_for_and_its_file_is_kept_when_it_is_the_users() {
+    fn waits_for_a_lock_that_is_held_and_keeps_a_file_of_the_users() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let lock = beside(&path, "lock");

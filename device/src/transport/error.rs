@@ -15,7 +15,7 @@ pub enum SocketError {
     /// Another process has a socket there.
     #[error("cannot listen on {}: a process uses the socket there; stop it, or choose another path", .0.display())]
     InUse(PathBuf),
-    /// What stands there is no socket.
+    /// A file that is no socket is at the path.
     #[error(
         "cannot listen on {}: {what} stands there, and only a socket that a dead process has left is replaced; move it \
          away, or choose another path", path.display()
@@ -26,7 +26,7 @@ pub enum SocketError {
         /// What stands there.
         what: &'static str,
     },
-    /// The host does not say whether a process has the socket.
+    /// The host cannot tell whether a process has the socket.
     #[error(
         "cannot listen on {}: whether a process still uses the socket there cannot be found out: {source}; remove it if \
          none does, or choose another path", path.display()
@@ -48,7 +48,7 @@ pub enum SocketError {
         /// The file that it holds.
         lock: PathBuf,
     },
-    /// It cannot be made.
+    /// The socket cannot be made.
     #[error("cannot listen on {}: {source}; the folder must exist and be writable", path.display())]
     Bind {
         /// Where.

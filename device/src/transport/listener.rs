@@ -1,5 +1,5 @@
 #![allow(unsafe_code, reason = "a descriptor that was passed on the command line is a bare number")]
-//! The socket that a machine connects to: a path, or a descriptor that was passed to this process.
+//! The socket that a front-end connects to: a path, or a descriptor that was passed to this process.
 
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -49,7 +49,7 @@ enum Source {
 /// Opens the place that the command line names.
 ///
 /// # Errors
-/// [`SocketError`].
+/// As for [`listen`], for a path; [`SocketError::Descriptor`] for a descriptor that is no usable unix socket.
 pub fn open(place: &Place, stop: &Stop) -> Result<Endpoint, SocketError> {
     match place {
         Place::Path(path) => listen(path, stop),
@@ -74,12 +74,11 @@ fn adopt(fd: RawFd) -> Result<Endpoint, SocketError> {
     if fd < 0 {
         return Err(fault(io::ErrorKind::InvalidInput.into()));
     }
-    // SAFETY: the descriptor is not negative; it is only asked about, and a number that is not open answers with an
-    // error.
+    // SAFETY: the descriptor is not negative; its options are only read, and a number that is not open gives an error.
     let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
     let listening = rustix::net::sockopt::socket_acceptconn(borrowed).map_err(|error| fault(error.into()))?;
-    // SAFETY: the descriptor is open, as the question above has shown, and was given to this process on its command line
-    // for this use; nothing else in this process knows it.
+    // SAFETY: the descriptor is open, as the read above has shown, and was given to this process on its command line for
+    // this use; nothing else in this process knows it.
     let owned = unsafe { OwnedFd::from_raw_fd(fd) };
     let source = if listening {
         let listener = UnixListener::from(owned);
@@ -91,7 +90,7 @@ fn adopt(fd: RawFd) -> Result<Endpoint, SocketError> {
     Ok(Endpoint { path: None, source })
 }
 
-/// The host has no descriptor or no memory for one more connection now, and may have later.
+/// Returns whether the host has no descriptor or no memory for one more connection now, and may have later.
 fn is_out_of_resources(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }
@@ -105,7 +104,7 @@ impl Drop for Endpoint {
 }
 
 impl Endpoint {
-    /// The path that it listens on, to be removed when the process is ended.
+    /// Returns the path that it listens on, to be removed when the process is ended.
     #[must_use]
     pub fn path(&self) -> Option<&Arc<BoundPath>> {
         self.path.as_ref()
@@ -115,7 +114,7 @@ impl Endpoint {
     /// has no descriptor or no memory for it, the connection waits.
     ///
     /// # Errors
-    /// [`SocketError::Accept`].
+    /// [`SocketError::Accept`], when the host accepts no connection any more.
     pub fn next(&mut self, stop: &Stop) -> Result<Option<UnixStream>, SocketError> {
         let listener = match &mut self.source {
             Source::Connected(stream) => return Ok(stream.take()),

@@ -1,9 +1,9 @@
-//! Vhost-user messages as they lie on the socket: a header, a body, and file descriptors.
+//! Reads and writes vhost-user messages: a header, a body, and file descriptors.
 //!
 //! The request loop of crate `vhost` ends a connection at the first message that it finds wrong, before a handler sees
 //! it: a ring address that is not aligned is enough, and a guest chooses those. An ended connection aborts QEMU. So the
-//! messages are read here, whatever they say, and always to their end: what is in a body is for
-//! [`vhost_user`](super::vhost_user) to judge. Their layouts are still the crate's.
+//! messages are read here, whatever is in them, and always to their end; module `vhost_user` checks their bodies. Their
+//! layouts are still the crate's.
 //!
 //! Source: QEMU, "Vhost-user Protocol", sections "Header" and "Ancillary data".
 
@@ -51,18 +51,18 @@ pub struct Message {
     pub length: usize,
     /// Its body, or as much as is kept of it.
     pub body: Vec<u8>,
-    /// What came with it.
+    /// The descriptors that came with it.
     pub files: Vec<OwnedFd>,
-    /// More came with it than this process may open.
+    /// More descriptors came with it than this process may open.
     pub files_lost: bool,
 }
 
 /// Why no message was read or written.
 #[derive(Debug)]
 pub enum Gone {
-    /// The front-end has left.
-    Left,
-    /// The process is to leave.
+    /// The front-end has disconnected.
+    Disconnected,
+    /// The process is to end.
     Stopped,
     /// The socket failed.
     Failed(io::Error),
@@ -72,7 +72,8 @@ impl Message {
     /// Reads the next message.
     ///
     /// # Errors
-    /// [`Gone`]. A front-end that is killed leaves in the middle of a message: that is [`Gone::Left`] as well.
+    /// [`Gone::Disconnected`] when the front-end has disconnected, even in the middle of a message; [`Gone::Stopped`] when
+    /// the process is to end; [`Gone::Failed`] when the socket fails.
     pub fn receive(socket: &UnixStream, stop: &Stop) -> Result<Self, Gone> {
         let mut header = [0; HEADER_BYTES];
         let (mut files, mut files_lost) = (Vec::new(), false);
@@ -111,16 +112,16 @@ impl Message {
         Ok(Self { code, flags, length, body, files, files_lost })
     }
 
-    /// Whether the sender waits for an answer even if the request has none of its own.
+    /// Returns whether the sender waits for an answer even if the request has none of its own.
     #[must_use]
     pub const fn wants_acknowledgement(&self) -> bool {
         self.flags & NEED_REPLY != 0
     }
 
-    /// Answers it.
+    /// Answers the message with a body.
     ///
     /// # Errors
-    /// [`Gone`].
+    /// As for [`read`](Self::read).
     pub fn reply(&self, socket: &UnixStream, stop: &Stop, body: &[u8]) -> Result<(), Gone> {
         let bytes = encode(self.code, VERSION_1 | REPLY, body);
         let mut sent = 0;
@@ -134,7 +135,7 @@ impl Message {
     }
 }
 
-/// The words of a header: code, flags, length of the body.
+/// Returns the words of a header: code, flags, length of the body.
 fn words(header: &[u8; HEADER_BYTES]) -> [u32; 3] {
     let (words, _) = header.as_chunks::<4>();
     std::array::from_fn(|index| words.get(index).map_or(0, |word| u32::from_ne_bytes(*word)))
@@ -161,7 +162,7 @@ fn when_ready(
 ) -> Result<usize, Gone> {
     loop {
         match act() {
-            Ok(0) | Err(Errno::PIPE | Errno::CONNRESET) => return Err(Gone::Left),
+            Ok(0) | Err(Errno::PIPE | Errno::CONNRESET) => return Err(Gone::Disconnected),
             Ok(bytes) => return Ok(bytes),
             Err(Errno::AGAIN) => match stop.wait(socket, flags, None) {
                 Ok(Waited::Ready | Waited::TimedOut) => {}
@@ -174,7 +175,7 @@ fn when_ready(
     }
 }
 
-/// A message as it goes over the socket, without descriptors.
+/// Returns a message as it goes over the socket, without descriptors.
 #[must_use]
 pub fn encode(code: u32, flags: u32, body: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER_BYTES.saturating_add(body.len()));
@@ -204,19 +205,19 @@ mod tests {
         let second = Message::receive(&near, &stop).unwrap();
         assert_eq!((second.code, second.length), (1, 0));
         writer.join().unwrap();
-        assert!(matches!(Message::receive(&near, &stop), Err(Gone::Left)));
+        assert!(matches!(Message::receive(&near, &stop), Err(Gone::Disconnected)));
     }
 
     #[test]
-    fn leaving_in_the_middle_of_a_message_is_leaving() {
+    fn a_disconnection_in_the_middle_of_a_message_is_a_disconnection() {
         let (near, mut far) = UnixStream::pair().unwrap();
         far.write_all(&encode(1, VERSION_1, &[1, 2, 3])[..14]).unwrap();
         drop(far);
-        assert!(matches!(Message::receive(&near, &Stop::new().unwrap()), Err(Gone::Left)));
+        assert!(matches!(Message::receive(&near, &Stop::new().unwrap()), Err(Gone::Disconnected)));
     }
 
     #[test]
-    fn half_a_message_and_an_answer_that_is_not_read_are_given_up_when_the_process_is_to_leave() {
+    fn gives_up_half_a_message_and_an_unread_answer_when_the_process_is_to_end() {
         let (near, mut far) = UnixStream::pair().unwrap();
         let stop = Stop::new().unwrap();
         stop.request();

@@ -1,4 +1,4 @@
-//! Vhost-user: QEMU owns the PCI function, and tells the card over a socket where memory and rings are.
+//! Speaks vhost-user: QEMU owns the PCI function, and describes memory and rings to the card over a socket.
 //!
 //! Every message is answered, whatever it says, because QEMU waits for answers without a limit and does not survive the
 //! end of the connection. What a guest has done wrong is diagnosed and the ring parked; the answer is still success.
@@ -35,7 +35,8 @@ use crate::diagnosis::DriverError;
 use crate::log_limited;
 use crate::stop::{Stop, Waited};
 
-/// What the back-end offers in the protocol. Nothing that it does not implement: QEMU accepts bits it makes no use of.
+/// Returns the protocol features that the back-end offers: only those that it implements, because QEMU accepts bits that
+/// it makes no use of.
 fn protocol_features() -> u64 {
     (VhostUserProtocolFeatures::MQ
         | VhostUserProtocolFeatures::CONFIG
@@ -57,19 +58,19 @@ const NO_FILE: u64 = 0x100;
 /// How serving a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// The front-end has left.
+    /// The front-end has disconnected.
     Disconnected,
-    /// The card is to stop.
+    /// The process is to end.
     Stopped,
 }
 
-/// One connection.
+/// A connection of one front-end.
 pub struct VhostUser {
     link: Link,
     protocol_features: u64,
 }
 
-/// What a message is answered.
+/// The answer to a message.
 enum Answer {
     /// It has no answer of its own.
     Done,
@@ -80,16 +81,16 @@ enum Answer {
 }
 
 impl VhostUser {
-    /// A connection to the card behind `link`.
+    /// Returns a connection to the card behind `link`.
     #[must_use]
     pub const fn new(link: Link) -> Self {
         Self { link, protocol_features: 0 }
     }
 
-    /// Answers a front-end until it leaves, or until `stop` is requested. Then all rings are taken out of use.
+    /// Answers a front-end until it disconnects, or until `stop` is requested. Then all rings are taken out of use.
     ///
     /// # Errors
-    /// The socket failed.
+    /// The host's error, when the socket fails.
     pub fn serve(mut self, socket: UnixStream, stop: &Stop) -> io::Result<Ended> {
         let calls = Arc::clone(self.link.bus.lock().calls());
         let ended = std::thread::scope(|scope| {
@@ -113,7 +114,7 @@ impl VhostUser {
         });
         self.link.wake();
         match ended {
-            Gone::Left => Ok(Ended::Disconnected),
+            Gone::Disconnected => Ok(Ended::Disconnected),
             Gone::Stopped => Ok(Ended::Stopped),
             Gone::Failed(error) => Err(error),
         }
@@ -175,7 +176,7 @@ impl VhostUser {
             FrontendReq::GET_MAX_MEM_SLOTS => number(REGIONS_MAX as u64),
             FrontendReq::GET_VRING_BASE => self.stop_ring(message),
             FrontendReq::GET_CONFIG => Answer::Body(self.read_config(message)),
-            // Not offered, but a front-end that asks all the same waits for an answer of this shape.
+            // Not offered, but a front-end that sends it all the same waits for an answer of this shape.
             FrontendReq::GET_STATUS | FrontendReq::CREATE_CRYPTO_SESSION => number(0),
             FrontendReq::CHECK_DEVICE_STATE => number(1),
             FrontendReq::SET_DEVICE_STATE_FD => number(0x101),
@@ -242,7 +243,7 @@ impl VhostUser {
                 let call = usable(queue, "call", file, Call::new);
                 self.link.bus.lock().set_ring_call(queue, call);
             }),
-            // Errors of a ring are told on the event queue; the descriptor is closed.
+            // Errors of a ring are reported on the event queue; the descriptor is closed.
             FrontendReq::SET_VRING_ERR => with_file(message, |queue, file| {
                 let _ = usable(queue, "error", file, |file| check_event_counter(&file));
             }),
@@ -325,14 +326,14 @@ impl VhostUser {
     }
 
     fn read_config(&self, message: &Message) -> Vec<u8> {
-        let asked = read::<VhostUserConfig>(&message.body).unwrap_or_default();
-        let (offset, size) = (asked.offset as usize, asked.size as usize);
+        let requested = read::<VhostUserConfig>(&message.body).unwrap_or_default();
+        let (offset, size) = (requested.offset as usize, requested.size as usize);
         let mut config = self.link.identity.read().as_bytes().to_vec();
         config.resize(CONFIG_BYTES_MAX, 0);
         let end = offset.checked_add(size);
         // No payload means failure to a front-end; it keeps what it had.
         let payload = end.and_then(|end| config.get(offset..end)).unwrap_or_default();
-        let header = VhostUserConfig { offset: asked.offset, size: payload.len() as u32, flags: asked.flags };
+        let header = VhostUserConfig { offset: requested.offset, size: payload.len() as u32, flags: requested.flags };
         [header.as_slice(), payload].concat()
     }
 }
@@ -341,7 +342,7 @@ fn queue(index: u64) -> Option<Queue> {
     Queue::ALL.get(usize::try_from(index).ok()?).copied()
 }
 
-/// The structure that a body begins with, and what follows.
+/// Returns the structure that a body begins with, and what follows.
 fn split<T: ByteValued + Default>(body: &[u8]) -> Option<(T, &[u8])> {
     let (head, rest) = body.split_at_checked(size_of::<T>())?;
     let mut value = T::default();
@@ -353,7 +354,7 @@ fn read<T: ByteValued + Default>(body: &[u8]) -> Option<T> {
     split(body).map(|(value, _)| value)
 }
 
-/// A request about a ring with a number.
+/// Returns a request about a ring with a number.
 fn with_ring(message: &Message, act: impl FnOnce(Queue, u32)) -> bool {
     let Some(state) = read::<VhostUserVringState>(&message.body) else { return false };
     let Some(queue) = queue(state.index.into()) else { return false };
@@ -361,7 +362,7 @@ fn with_ring(message: &Message, act: impl FnOnce(Queue, u32)) -> bool {
     true
 }
 
-/// A request about a ring with a descriptor.
+/// Returns a request about a ring with a descriptor.
 fn with_file(message: &mut Message, act: impl FnOnce(Queue, Option<OwnedFd>)) -> bool {
     let Some(value) = read::<u64>(&message.body) else { return false };
     let Some(queue) = queue(value & 0xff) else { return false };
@@ -370,7 +371,7 @@ fn with_file(message: &mut Message, act: impl FnOnce(Queue, Option<OwnedFd>)) ->
     true
 }
 
-/// What a descriptor can be used as. One that cannot be used is closed and named.
+/// Makes a doorbell or a call of a descriptor. One that cannot be used is closed and logged.
 fn usable<T>(
     queue: Queue,
     what: &str,

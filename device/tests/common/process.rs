@@ -17,8 +17,8 @@ use tempfile::TempDir;
 /// How long anything may take that takes no time. Long, because machines that run tests are busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long a process may take to leave after a signal. It promises 200 ms; the rest is for busy machines, and less than
-/// any wait that it could be caught in.
+/// How long a process may take to leave after a signal. It promises 200 ms; the rest is for busy machines, and less
+/// than any wait that it could be caught in.
 pub(crate) const LEAVING: Duration = Duration::from_secs(2);
 
 /// Version 1 of vhost-user, in the flags of every message.
@@ -97,7 +97,7 @@ impl Running {
         ended
     }
 
-    /// The processor time that it has used.
+    /// Returns the processor time that it has used.
     pub(crate) fn processor_time(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_ascii_whitespace().collect();
@@ -148,7 +148,7 @@ impl Control {
         self.0.get_ref().write_all(text.as_bytes()).unwrap();
     }
 
-    /// The next answer; `None` when the connection has ended.
+    /// Returns the next answer; `None` when the connection has ended.
     pub(crate) fn answer(&mut self) -> Option<Value> {
         let mut answer = String::new();
         match self.0.read_line(&mut answer) {

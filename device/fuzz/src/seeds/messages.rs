@@ -79,7 +79,7 @@ fn attached(files: &[Kind]) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// Every seed.
+/// Returns every seed.
 #[must_use]
 pub fn all() -> Vec<Seed> {
     let script = Script::default;
@@ -174,7 +174,7 @@ pub fn all() -> Vec<Seed> {
     seeds
 }
 
-/// The rings as QEMU starts them, message by message, so that each can be mutated.
+/// Returns the rings as QEMU starts them, message by message, so that each can be mutated.
 fn rings_by_hand(kick: Kind) -> Script {
     let mut script = Script::default()
         .say(request::SET_OWNER, &[], &[])
@@ -210,7 +210,7 @@ fn each_request() -> Script {
     script
 }
 
-/// The seeds know where the guest has its rings.
+/// Returns the seeds know where the guest has its rings.
 #[must_use]
 pub fn layout_is_known() -> bool {
     let guest = Guest::new();

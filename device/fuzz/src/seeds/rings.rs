@@ -33,7 +33,7 @@ pub(super) const fn queue_sizes() -> [u16; QUEUE_COUNT] {
     [QUEUE_SIZE_MAX; QUEUE_COUNT]
 }
 
-/// The payload of `OPEN`.
+/// Returns the payload of `OPEN`.
 pub(super) fn open(queue_sizes: [u16; QUEUE_COUNT]) -> Vec<u8> {
     let open = Open {
         abi_major: ABI_MAJOR.into(),
@@ -64,7 +64,7 @@ impl Script {
         self
     }
 
-    /// An act on a queue.
+    /// Returns an act on a queue.
     fn on(self, verb: Verb, queue: Queue, number: u32, wide: u64, data: &[u8]) -> Self {
         self.act(verb, queue.0.into(), number, wide, data)
     }
@@ -139,7 +139,7 @@ impl Script {
         self.settle(Queue::WAVE)
     }
 
-    /// A part of a ring is somewhere else.
+    /// Returns a part of a ring is somewhere else.
     fn place(self, queue: Queue, part: u32, at: u64) -> Self {
         self.on(Verb::Place, queue, part, at, &[])
     }
@@ -157,7 +157,7 @@ impl Script {
     }
 }
 
-/// A write of two bytes by the second processor, whose value grows by `step` each round.
+/// Returns a write of two bytes by the second processor, whose value grows by `step` each round.
 fn rewrite(offset: u64, value: u16, step: u16) -> Write {
     Write { offset: (offset as u32).into(), width: (2 | u32::from(step) << 16).into(), value: u64::from(value).into() }
 }
@@ -171,13 +171,13 @@ fn table(descriptors: &[Descriptor]) -> Vec<u8> {
     descriptors.iter().flat_map(Descriptor::bytes).collect()
 }
 
-/// Every seed.
+/// Returns every seed.
 #[must_use]
 pub fn all() -> Vec<Seed> {
     [conforming(), overlaps(), races(), costs(), numbers(), chains()].concat()
 }
 
-/// What drivers do.
+/// Returns what drivers do.
 fn conforming() -> Vec<Seed> {
     let song = |script: Script| {
         script
@@ -309,7 +309,7 @@ fn overlaps() -> Vec<Seed> {
     ]
 }
 
-/// A second processor that does not stand still.
+/// Returns a second processor that does not stand still.
 fn races() -> Vec<Seed> {
     let index = |queue: Queue, step: u16| rewrite(part(queue.0.into(), 1) + 2, 0, step);
     let busy = |queue: Queue| Script::lockstep().play().race(&[index(queue, 1)]).buffers(queue, 8, 64).wave(64);

@@ -14,7 +14,7 @@ use crate::ring::{Descriptor, flag};
 /// The first descriptor of those that are made by hand: far from those of requests that went before.
 pub(super) const FIRST: u16 = 100;
 
-/// The flag of a descriptor that a queue's chains may begin with: what the card writes to is writable.
+/// Returns the flag of a descriptor that a queue's chains may begin with: what the card writes to is writable.
 pub(super) fn direction(queue: Queue) -> u16 {
     if matches!(queue, Queue::MIDI_IN | Queue::EVENT) { flag::WRITE } else { 0 }
 }
@@ -131,7 +131,7 @@ fn buffers(rows: &mut Rows, queue: Queue) {
     });
 }
 
-/// As many descriptors as a chain may have, each over nearly all of memory, with a sum above 2^32.
+/// Returns as many descriptors as a chain may have, each over nearly all of memory, with a sum above 2^32.
 fn huge(direction: u16) -> Vec<Descriptor> {
     const START: u64 = 16 << 20;
     let count = CHAIN_DESCRIPTORS_MAX as u16;

@@ -59,7 +59,7 @@ pub(super) fn wave(id: u32, samples: usize) -> Vec<u8> {
     buffer(WAVE, id, &[wave_header(1, 48_000, 16), data])
 }
 
-/// Its header: index of the next extension, copyright, of its data, and a `WAVEFORMATEX`.
+/// Returns its header: index of the next extension, copyright, of its data, and a `WAVEFORMATEX`.
 fn wave_header(channels: u16, rate: u32, bits: u16) -> Vec<u8> {
     let frame = channels.wrapping_mul(bits / 8);
     [
@@ -159,7 +159,7 @@ fn malformed(rows: &mut Rows) {
     });
 }
 
-/// A small wave with one word changed.
+/// Returns a small wave with one word changed.
 fn patched(at: usize, word: u32) -> Vec<u8> {
     let mut bytes = wave(1, 10);
     bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());

@@ -22,7 +22,7 @@ mod withheld;
 
 use crate::fault::Fault;
 
-/// Every row.
+/// Returns every row.
 #[must_use]
 pub fn all() -> Vec<Fault> {
     [

@@ -185,7 +185,7 @@ pub(super) fn extremes() -> [(&'static str, u32, i64, i64); 9] {
     ]
 }
 
-/// What comes of such an anchor: times saturate, and a clock that starts has a last frame to start at.
+/// Returns what comes of such an anchor: times saturate, and a clock that starts has a last frame to start at.
 pub(super) fn verdict(flags: u32, frame: i64) -> (Expected, Status) {
     if flags & clock_sync::START != 0 && frame > FRAME_MAX {
         (ROW(Diagnosis::PARAMETER), Status::INVALID_PARAMETER)

@@ -121,8 +121,8 @@ fn scribble(ram: &Ram, ring: RingPlan, race: Race, random: u64, index: &mut u16)
     }
 }
 
-/// Runs `act` again and again while another thread does `write` with random numbers; and, while that goes on, resets the
-/// device, which must not wait for it.
+/// Runs `act` again and again while another thread does `write` with random numbers; and, while that goes on, resets
+/// the device, which must not wait for it.
 fn beside(
     driver: &mut Driver,
     mut write: impl FnMut(u64) -> bool + Send,

@@ -1,4 +1,4 @@
-//! What a control request is, and how it ends.
+//! A control request, and how it ends.
 
 use card_spec::control::{
     DownloadResponse, Latency, OpenResponse, PortParameters, RequestCode, RequestHeader, ResponseHeader, Statistics,
@@ -65,7 +65,7 @@ pub(super) struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// Reads the payload as a structure. It may be longer: a driver of a later minor version says more.
+    /// Reads the payload as a structure. It may be longer: a driver of a later minor version sends more.
     pub(super) fn read<T: FromBytes + KnownLayout + Immutable + Unaligned>(&self) -> Result<T, Refusal> {
         T::read_from_prefix(self.payload).map(|(value, _)| value).map_err(|_| {
             let error = self.chain.diagnose(Diagnosis::READABLE_TOO_SHORT);

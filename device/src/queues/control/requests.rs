@@ -1,4 +1,4 @@
-//! The requests that need a session.
+//! Carries out the requests that need a session.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -29,7 +29,7 @@ use crate::session::{Parameters, Session};
 
 /// Volumes in 1/100 dB are clamped to this (`GUID_DMUS_PROP_Volume`).
 const VOLUME_MIN: i32 = -20_000;
-/// Likewise.
+/// As for [`VOLUME_MIN`].
 const VOLUME_MAX: i32 = 2_000;
 
 /// Highest number of a stream.
@@ -66,7 +66,7 @@ impl Requests<'_> {
             RequestCode::VOICE_PRIORITY => self.voice_priority(&request.read()?),
             RequestCode::DLS_DOWNLOAD => self.download(request),
             RequestCode::DLS_UNLOAD => self.unload(request.read::<DownloadHandle>()?.handle.get()),
-            // Downloads are held in memory of the host's, which does not fragment.
+            // Downloads are in the host's memory, which does not fragment.
             RequestCode::DLS_COMPACT => Ok(Answer::DONE),
             _ => {
                 let error = request.chain.diagnose(Diagnosis::UNKNOWN_REQUEST).got(code.0);
@@ -321,7 +321,10 @@ impl Requests<'_> {
 /// Puts other parameters in force.
 fn put_in_force(session: &mut Session, parameters: Parameters) -> Result<(), Refusal> {
     session.set_parameters(parameters).map_err(|error| {
-        log_limited!(log::Level::Error, "the synthesizer refuses {parameters:?}: {error}");
+        log_limited!(
+            log::Level::Error,
+            "the synthesizer refuses {parameters:?}: {error}; this is a defect of the card"
+        );
         Refusal { status: Status::CARD_FAILED, error: None, payload: Vec::new() }
     })
 }

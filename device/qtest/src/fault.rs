@@ -1,4 +1,4 @@
-//! A row of the table: what a driver does wrong, and what the card must say about it.
+//! A row of the table: an error of a driver, and the diagnosis that the card must make of it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,17 +11,17 @@ use crate::driver::{Driver, DriverState};
 use crate::failure::Result;
 use crate::machine::Kind;
 
-/// What a driver does.
+/// The error that a driver makes.
 pub type Act = Arc<dyn Fn(&mut Driver) -> Result + Send + Sync>;
 
-/// What the card must have found first.
+/// The diagnosis that the card must make first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// This, on this queue (or on none).
     First(Diagnosis, Option<Queue>),
-    /// This on this queue, or nothing: whether the card hears of it is QEMU's choice.
+    /// This on this queue, or nothing: QEMU decides whether the card sees it.
     FirstOrKept(Diagnosis, Option<Queue>),
-    /// Anything or nothing: it depends on chance, or on what bytes of the guest's happen to mean.
+    /// Anything or nothing: it depends on chance, or on the bytes that happen to be in guest memory.
     Anything,
 }
 
@@ -33,7 +33,7 @@ impl Expected {
     #[must_use]
     pub fn holds(self, code: Diagnosis, queue: u16) -> bool {
         let is = |expected: Diagnosis, on: Option<Queue>| {
-            // The queue of no error is whatever the block is cleared to.
+            // Without an error the queue has no meaning.
             expected == code && (code == Diagnosis::NONE || on.map_or(NO_QUEUE, |on| on.0) == queue)
         };
         match self {
@@ -52,7 +52,7 @@ impl Expected {
         }
     }
 
-    /// Returns whether to wait for a diagnosis: there will be one.
+    /// Returns whether a diagnosis is certain to come, and can be waited for.
     #[must_use]
     pub fn is_certain(self) -> bool {
         matches!(self, Self::First(code, _) if code != Diagnosis::NONE)
@@ -77,31 +77,31 @@ pub(crate) fn found(code: Diagnosis, queue: Option<Queue>) -> String {
     }
 }
 
-/// What becomes of the machine after a row.
+/// The machine's state after a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
-    /// A fresh driver plays on it.
+    /// A fresh driver can play on it.
     Recovers,
-    /// It is replaced: what was taken from it does not come back. The card answers all the same.
+    /// It is replaced, because memory that was taken from it does not come back. The card answers all the same.
     Replaced,
 }
 
 /// A row.
 #[derive(Clone)]
 pub struct Fault {
-    /// What kind of fault it is.
+    /// The kind of error.
     pub area: &'static str,
-    /// What the driver does.
+    /// The error, in words.
     pub name: String,
     /// On which queue, if on one.
     pub queue: Option<Queue>,
-    /// What the card must have found.
+    /// The diagnosis that the card must make.
     pub expected: Expected,
-    /// On which machine.
+    /// The kind of machine.
     pub kind: Kind,
-    /// How far the driver has come before.
+    /// The state of device and driver before.
     pub from: DriverState,
-    /// What becomes of the machine.
+    /// The machine's state after the act.
     pub after: After,
     /// The act.
     pub act: Act,
@@ -127,7 +127,7 @@ impl Rows {
         Self { area, rows: Vec::new() }
     }
 
-    /// Adds a row on the usual machine; the row, to say more about it.
+    /// Adds a row on a lockstep machine, and returns it for changes.
     pub fn add(
         &mut self,
         name: impl Into<String>,

@@ -1,6 +1,6 @@
-#![allow(unsafe_code, reason = "what a child does between fork and exec can only be said through `pre_exec`")]
+#![allow(unsafe_code, reason = "what a child does between fork and exec can only be given to `pre_exec`")]
 
-//! A child that cannot outlive the thread that started it.
+//! Runs a child process that cannot outlive the thread that started it.
 
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -37,7 +37,7 @@ impl Process {
     /// Starts a program.
     ///
     /// # Errors
-    /// [`Failure::Host`].
+    /// [`Failure::Host`], when the program cannot be started.
     pub fn start(name: &'static str, mut command: Command) -> Result<Self> {
         let parent = getpid();
         let die_with_parent = move || {
@@ -46,7 +46,7 @@ impl Process {
             if getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::NotConnected.into()) }
         };
         // SAFETY: the closure makes two system calls, which are async-signal-safe, and allocates nothing: an error that
-        // is made of an error number or a kind lies in no heap.
+        // is made of an error number or a kind is in no heap.
         unsafe { command.pre_exec(die_with_parent) };
         let program = command.get_program().to_string_lossy().into_owned();
         let child =
@@ -54,7 +54,7 @@ impl Process {
         Ok(Self { name, child, ended: None })
     }
 
-    /// Returns its number.
+    /// Returns its process id.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -68,7 +68,7 @@ impl Process {
         self.ended.map(text)
     }
 
-    /// Waits for its end; `None` when it goes on.
+    /// Waits for its end, for `limit` at most; `None` when it still runs.
     pub fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + limit;
         loop {
@@ -79,7 +79,7 @@ impl Process {
         }
     }
 
-    /// Says why it did not answer: it has ended, or it is silent.
+    /// Returns why it did not answer: it has ended, or it is silent.
     pub(crate) fn unanswered(&mut self, question: &str, limit: Duration) -> Failure {
         // The end of a process shows on its sockets a little before it can be waited for.
         const SHORTLY: Duration = Duration::from_millis(500);
@@ -92,10 +92,10 @@ impl Process {
         Failure::Silent { process, question: question.trim().into(), limit }
     }
 
-    /// The memory that it has.
+    /// Reads its memory.
     ///
     /// # Errors
-    /// [`Failure::Host`].
+    /// [`Failure::Host`], when `/proc` cannot be read.
     pub fn resident(&self) -> Result<Resident> {
         let path = format!("/proc/{}/status", self.id());
         let text = std::fs::read_to_string(&path).map_err(Failure::host(format!("cannot read {path}")))?;
@@ -106,10 +106,10 @@ impl Process {
         Ok(Resident { now: bytes("VmRSS"), peak: bytes("VmHWM"), private: bytes("RssAnon") })
     }
 
-    /// Processor time that it has used, of all its threads.
+    /// Reads the processor time that all its threads have used.
     ///
     /// # Errors
-    /// [`Failure::Host`].
+    /// [`Failure::Host`], when `/proc` cannot be read.
     pub fn processor_time(&self) -> Result<Duration> {
         /// Fields behind the name of the command, which may hold spaces: `utime` and `stime` (proc_pid_stat(5)).
         const FIELDS: [usize; 2] = [11, 12];

@@ -60,7 +60,8 @@ pub fn open(place: &Place, stop: &Stop) -> Result<Endpoint, SocketError> {
 /// Listens on a path. A socket that a dead process has left is replaced; nothing else is.
 ///
 /// # Errors
-/// As for [`bound_path::bind`].
+/// [`SocketError::NotASocket`], [`SocketError::InUse`] and [`SocketError::Unclear`] when the path is not to be replaced,
+/// [`SocketError::Busy`] when other processes bind it for too long, [`SocketError::Bind`] when the host refuses.
 pub fn listen(path: &Path, stop: &Stop) -> Result<Endpoint, SocketError> {
     let (listener, bound) = bound_path::bind(path, stop)?;
     let refused = |source| SocketError::Bind { path: path.to_owned(), source };

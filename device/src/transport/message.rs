@@ -121,7 +121,7 @@ impl Message {
     /// Answers the message with a body.
     ///
     /// # Errors
-    /// As for [`read`](Self::read).
+    /// As for [`receive`](Self::receive).
     pub fn reply(&self, socket: &UnixStream, stop: &Stop, body: &[u8]) -> Result<(), Gone> {
         let bytes = encode(self.code, VERSION_1 | REPLY, body);
         let mut sent = 0;

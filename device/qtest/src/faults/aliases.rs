@@ -4,7 +4,7 @@ use card_spec::control::RequestCode;
 use card_spec::queue::Queue;
 
 use super::rings::PARTS;
-use crate::driver::{Driver, NOTE_ON, NOTICE_BYTES, RENDER, DriverState, WAVE};
+use crate::driver::{Driver, DriverState, NOTE_ON, NOTICE_BYTES, RENDER, WAVE};
 use crate::failure::Result;
 use crate::fault::{Expected, Fault, Rows};
 use crate::ring::Piece;
@@ -31,13 +31,18 @@ pub(super) fn rows() -> Vec<Fault> {
             d.machine.ring(Queue::CONTROL).offer(&[request, Piece::writable(at, 64)])?;
             stir(d)
         });
-        rows.add(format!("captured events over midi-in's own {name}"), DriverState::Playing, Expected::Anything, move |d| {
-            let at = d.machine.ring(Queue::MIDI_IN).plan.parts[part];
-            (0..64).try_for_each(|_| d.capture(&NOTE_ON))?;
-            d.machine.ring(Queue::MIDI_IN).offer(&[Piece::writable(at, 2048)])?;
-            d.provoke(Queue::MIDI_IN)?;
-            stir(d)
-        });
+        rows.add(
+            format!("captured events over midi-in's own {name}"),
+            DriverState::Playing,
+            Expected::Anything,
+            move |d| {
+                let at = d.machine.ring(Queue::MIDI_IN).plan.parts[part];
+                (0..64).try_for_each(|_| d.capture(&NOTE_ON))?;
+                d.machine.ring(Queue::MIDI_IN).offer(&[Piece::writable(at, 2048)])?;
+                d.provoke(Queue::MIDI_IN)?;
+                stir(d)
+            },
+        );
         rows.add(format!("news over its own {name}"), DriverState::Playing, Expected::Anything, move |d| {
             let at = d.machine.ring(Queue::EVENT).plan.parts[part];
             for _ in 0..32 {

@@ -7,7 +7,7 @@ use card_spec::limits::{BATCH_BYTES_MAX, CHANNEL_GROUPS_DEFAULT, SYSEX_BYTES_MAX
 use card_spec::queue::Queue;
 use zerocopy::IntoBytes;
 
-use crate::driver::{CAPTURE, Driver, RENDER, DriverState, WAVE, event_header};
+use crate::driver::{CAPTURE, Driver, DriverState, RENDER, WAVE, event_header};
 use crate::failure::Result;
 use crate::fault::{Expected, Fault, Rows, on};
 use crate::ring::Piece;
@@ -48,16 +48,24 @@ fn with_header(rows: &mut Rows, name: &str, diagnosis: Diagnosis, change: fn(&mu
 
 fn headers(rows: &mut Rows) {
     for bytes in [1, 15] {
-        rows.add(format!("batch of {bytes} bytes"), DriverState::Playing, ROW(Diagnosis::READABLE_TOO_SHORT), move |d| {
-            d.send_bytes(&vec![0; bytes])
-        });
+        rows.add(
+            format!("batch of {bytes} bytes"),
+            DriverState::Playing,
+            ROW(Diagnosis::READABLE_TOO_SHORT),
+            move |d| d.send_bytes(&vec![0; bytes]),
+        );
     }
-    rows.add("batch in a buffer for the card to write", DriverState::Playing, ROW(Diagnosis::READABLE_TOO_SHORT), |d| {
-        let page = d.machine.ram.allocate(4096)?;
-        d.machine.ring(Queue::MIDI_OUT).offer(&[Piece::writable(page, 4096)])?;
-        d.machine.kick(Queue::MIDI_OUT)?;
-        d.machine.wait(Queue::MIDI_OUT).map(|_| ())
-    });
+    rows.add(
+        "batch in a buffer for the card to write",
+        DriverState::Playing,
+        ROW(Diagnosis::READABLE_TOO_SHORT),
+        |d| {
+            let page = d.machine.ram.allocate(4096)?;
+            d.machine.ring(Queue::MIDI_OUT).offer(&[Piece::writable(page, 4096)])?;
+            d.machine.kick(Queue::MIDI_OUT)?;
+            d.machine.wait(Queue::MIDI_OUT).map(|_| ())
+        },
+    );
     with_header(rows, "of length 0", Diagnosis::LENGTH, |header, _| header.length = 0.into());
     with_header(rows, "of length 15", Diagnosis::LENGTH, |header, _| header.length = (HEADER - 1).into());
     with_header(rows, "longer than its buffer", Diagnosis::LENGTH, |header, bytes| header.length = (bytes + 1).into());
@@ -107,7 +115,9 @@ fn headers(rows: &mut Rows) {
 }
 
 fn streams(rows: &mut Rows) {
-    rows.add("batch before OPEN", DriverState::Started, ROW(Diagnosis::NO_SESSION), |d| d.send(RENDER, &[(0, 1, NOTE)]));
+    rows.add("batch before OPEN", DriverState::Started, ROW(Diagnosis::NO_SESSION), |d| {
+        d.send(RENDER, &[(0, 1, NOTE)])
+    });
     rows.add("batch after CLOSE", DriverState::Playing, ROW(Diagnosis::NO_SESSION), |d| {
         d.request(RequestCode::CLOSE, &[])?;
         d.send(RENDER, &[(0, 1, NOTE)])
@@ -127,12 +137,17 @@ fn streams(rows: &mut Rows) {
         d.state(RENDER, StreamState::STOP)?;
         d.send(RENDER, &[(0, 1, NOTE)])
     });
-    rows.add("batch of 2^32 - 1 events for a stream in STOP", DriverState::Playing, ROW(Diagnosis::STREAM_STATE), |d| {
-        d.state(RENDER, StreamState::STOP)?;
-        let mut bytes = d.batch(RENDER, &[(0, 1, NOTE)]);
-        bytes[4..8].fill(0xff);
-        d.send_bytes(&bytes)
-    });
+    rows.add(
+        "batch of 2^32 - 1 events for a stream in STOP",
+        DriverState::Playing,
+        ROW(Diagnosis::STREAM_STATE),
+        |d| {
+            d.state(RENDER, StreamState::STOP)?;
+            let mut bytes = d.batch(RENDER, &[(0, 1, NOTE)]);
+            bytes[4..8].fill(0xff);
+            d.send_bytes(&bytes)
+        },
+    );
     rows.add("batch for a stream that was closed", DriverState::Playing, ROW(Diagnosis::STREAM), |d| {
         d.close_stream(RENDER)?;
         d.send(RENDER, &[(0, 1, NOTE)])
@@ -241,10 +256,15 @@ fn fragments(rows: &mut Rows) {
             Ok(())
         },
     );
-    rows.add("fragments that are no message when put together", DriverState::Playing, ROW(Diagnosis::EVENT_MIDI), |d| {
-        record(d, 1, event_flag::INCOMPLETE, 2, &[0xf0, 1])?;
-        record(d, 1, 0, 2, &[0x90, 60])
-    });
+    rows.add(
+        "fragments that are no message when put together",
+        DriverState::Playing,
+        ROW(Diagnosis::EVENT_MIDI),
+        |d| {
+            record(d, 1, event_flag::INCOMPLETE, 2, &[0xf0, 1])?;
+            record(d, 1, 0, 2, &[0x90, 60])
+        },
+    );
     rows.add("note amid the fragments of a message", DriverState::Playing, ROW(Diagnosis::EVENT_MIDI), |d| {
         record(d, 1, event_flag::INCOMPLETE, 2, &[0xf0, 1])?;
         record(d, 1, 0, 3, NOTE)

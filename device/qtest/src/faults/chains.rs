@@ -89,12 +89,17 @@ fn links(rows: &mut Rows, queue: Queue) {
         Queue::CONTROL | Queue::MIDI_IN | Queue::EVENT => Diagnosis::WRITABLE_TOO_SHORT,
         _ => Diagnosis::READABLE_TOO_SHORT,
     };
-    rows.add(format!("{queue}: chain of descriptors without length"), DriverState::Playing, on(queue, empty), move |d| {
-        let address = d.machine.ram.allocate(16)?;
-        let first = Descriptor { address, length: 0, flags: own | flag::NEXT, next: FIRST + 1 };
-        let second = Descriptor { address: 0, length: 0, flags: own, next: 0 };
-        offer(d, queue, &[first, second], FIRST)
-    });
+    rows.add(
+        format!("{queue}: chain of descriptors without length"),
+        DriverState::Playing,
+        on(queue, empty),
+        move |d| {
+            let address = d.machine.ram.allocate(16)?;
+            let first = Descriptor { address, length: 0, flags: own | flag::NEXT, next: FIRST + 1 };
+            let second = Descriptor { address: 0, length: 0, flags: own, next: 0 };
+            offer(d, queue, &[first, second], FIRST)
+        },
+    );
 }
 
 fn buffers(rows: &mut Rows, queue: Queue) {
@@ -126,9 +131,12 @@ fn buffers(rows: &mut Rows, queue: Queue) {
         Queue::MIDI_IN | Queue::EVENT => Expected::NOTHING,
         _ => on(queue, Diagnosis::READABLE_TOO_SHORT),
     };
-    rows.add(format!("{queue}: writable buffers of more than 4 GiB in all"), DriverState::Playing, expected, move |d| {
-        offer(d, queue, &huge(flag::WRITE), FIRST)
-    });
+    rows.add(
+        format!("{queue}: writable buffers of more than 4 GiB in all"),
+        DriverState::Playing,
+        expected,
+        move |d| offer(d, queue, &huge(flag::WRITE), FIRST),
+    );
 }
 
 /// Returns as many descriptors as a chain may have, each over nearly all of memory, with a sum above 2^32.
@@ -156,10 +164,15 @@ fn indices(rows: &mut Rows, queue: Queue) {
         });
     }
     // What the entries hold are chains of before, or none.
-    rows.add(format!("{queue}: available index moves by a whole ring"), DriverState::Playing, Expected::Anything, move |d| {
-        d.machine.ring(queue).jump(QUEUE_SIZE_MAX)?;
-        d.provoke(queue)
-    });
+    rows.add(
+        format!("{queue}: available index moves by a whole ring"),
+        DriverState::Playing,
+        Expected::Anything,
+        move |d| {
+            d.machine.ring(queue).jump(QUEUE_SIZE_MAX)?;
+            d.provoke(queue)
+        },
+    );
     let own = direction(queue);
     // Of zeroes: no answer fits, no length is 0, no request has a page.
     let expected = match queue {

@@ -10,7 +10,7 @@ use card_spec::limits::REQUEST_BYTES_MAX;
 use card_spec::queue::Queue;
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::driver::{Driver, RESPONSE_HEADER, DriverState};
+use crate::driver::{Driver, DriverState, RESPONSE_HEADER};
 use crate::failure::{Failure, Result, expect};
 use crate::fault::{Expected, Fault, Rows, on};
 use crate::ring::Piece;
@@ -183,15 +183,20 @@ fn headers(rows: &mut Rows) {
         d.machine.kick(Queue::CONTROL)?;
         (0..64).try_for_each(|_| d.machine.wait(Queue::CONTROL).map(|_| ()))
     });
-    rows.add("request byte by byte, in as many descriptors as a chain may have", DriverState::Open, Expected::NOTHING, |d| {
-        let open = d.open_request();
-        let bytes = d.request_bytes(RequestCode::OPEN, open.as_bytes());
-        let at = d.machine.ram.place(&bytes)?;
-        let answer = d.machine.ram.allocate(64)?;
-        let mut pieces: Vec<Piece> = (0..bytes.len() as u64).map(|byte| Piece::readable(at + byte, 1)).collect();
-        pieces.push(Piece::writable(answer, 56));
-        d.machine.ring(Queue::CONTROL).offer(&pieces)?;
-        d.machine.kick(Queue::CONTROL)?;
-        expect("bytes of the answer", &56, &d.machine.wait(Queue::CONTROL)?.1)
-    });
+    rows.add(
+        "request byte by byte, in as many descriptors as a chain may have",
+        DriverState::Open,
+        Expected::NOTHING,
+        |d| {
+            let open = d.open_request();
+            let bytes = d.request_bytes(RequestCode::OPEN, open.as_bytes());
+            let at = d.machine.ram.place(&bytes)?;
+            let answer = d.machine.ram.allocate(64)?;
+            let mut pieces: Vec<Piece> = (0..bytes.len() as u64).map(|byte| Piece::readable(at + byte, 1)).collect();
+            pieces.push(Piece::writable(answer, 56));
+            d.machine.ring(Queue::CONTROL).offer(&pieces)?;
+            d.machine.kick(Queue::CONTROL)?;
+            expect("bytes of the answer", &56, &d.machine.wait(Queue::CONTROL)?.1)
+        },
+    );
 }

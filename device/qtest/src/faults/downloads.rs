@@ -6,7 +6,7 @@ use card_spec::limits::{DOWNLOAD_BYTES_MAX, DOWNLOAD_MEMORY_BYTES, DOWNLOADS_MAX
 use card_spec::queue::Queue;
 use zerocopy::FromZeros;
 
-use crate::driver::{Driver, RESPONSE_HEADER, DriverState};
+use crate::driver::{Driver, DriverState, RESPONSE_HEADER};
 use crate::failure::{Failure, Result, expect, expect_at_most};
 use crate::fault::{Expected, Fault, Rows, on};
 
@@ -153,10 +153,15 @@ fn malformed(rows: &mut Rows) {
     bad("of a wave's articulation with 2^31 buffers", 3, || {
         buffer(WAVE_ARTICULATION, 9, &[[words(&[1, 0, 1 << 31, 0]), halves(&[0, 0])].concat(), words(&[0])])
     });
-    rows.add("download one byte longer than the largest", DriverState::Open, on(Queue::CONTROL, Diagnosis::LENGTH), |d| {
-        let (status, _) = send(d, &vec![0; DOWNLOAD_BYTES_MAX as usize + 1])?;
-        expect("its status", &Status::MALFORMED, &status)
-    });
+    rows.add(
+        "download one byte longer than the largest",
+        DriverState::Open,
+        on(Queue::CONTROL, Diagnosis::LENGTH),
+        |d| {
+            let (status, _) = send(d, &vec![0; DOWNLOAD_BYTES_MAX as usize + 1])?;
+            expect("its status", &Status::MALFORMED, &status)
+        },
+    );
 }
 
 /// Returns a small wave with one word changed.

@@ -54,14 +54,19 @@ pub(super) fn rows() -> Vec<Fault> {
             d.machine.common(common::DEVICE_FEATURE, 4).map(|_| ())
         });
     }
-    rows.add("does not accept EVENT_IDX, and fills its field all the same", DriverState::Reset, Expected::NOTHING, |d| {
-        start_with(d, VERSION_1 | INDIRECT_DESC)?;
-        for queue in Queue::ALL {
-            let plan = d.machine.ring(queue).plan;
-            d.machine.ram.publish(plan.parts[1] + 4 + 2 * u64::from(plan.size), 0x7fff)?;
-        }
-        d.open().map(|_| ())
-    });
+    rows.add(
+        "does not accept EVENT_IDX, and fills its field all the same",
+        DriverState::Reset,
+        Expected::NOTHING,
+        |d| {
+            start_with(d, VERSION_1 | INDIRECT_DESC)?;
+            for queue in Queue::ALL {
+                let plan = d.machine.ring(queue).plan;
+                d.machine.ram.publish(plan.parts[1] + 4 + 2 * u64::from(plan.size), 0x7fff)?;
+            }
+            d.open().map(|_| ())
+        },
+    );
     rows.done()
 }
 

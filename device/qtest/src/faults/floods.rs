@@ -8,7 +8,7 @@ use card_spec::limits::{CHANNEL_GROUPS_MAX, VOICES_MAX};
 use card_spec::queue::Queue;
 use zerocopy::FromZeros;
 
-use crate::driver::{Driver, RENDER, DriverState, WAVE};
+use crate::driver::{Driver, DriverState, RENDER, WAVE};
 use crate::failure::{Result, expect, expect_at_most};
 use crate::fault::{Expected, Fault, Rows, on};
 
@@ -75,9 +75,12 @@ fn events(rows: &mut Rows) {
             (1, if index % 2 == 0 { vec![0xc0, number] } else { vec![0x90, number, 1] })
         })
     });
-    rows.add("65000 pedals and all-notes-off to all groups for one frame", DriverState::Playing, Expected::NOTHING, |d| {
-        flood(d, |index| (0, vec![0xb0 | (index % 16) as u8, if index % 2 == 0 { 64 } else { 123 }, 127]))
-    });
+    rows.add(
+        "65000 pedals and all-notes-off to all groups for one frame",
+        DriverState::Playing,
+        Expected::NOTHING,
+        |d| flood(d, |index| (0, vec![0xb0 | (index % 16) as u8, if index % 2 == 0 { 64 } else { 123 }, 127])),
+    );
     rows.add("more events ahead of their frame than the card keeps", DriverState::Playing, Expected::NOTHING, |d| {
         let events: Vec<(i64, u16, &[u8])> = vec![(i64::MAX, 1, &[0x90, 60, 100]); BATCH_EVENTS];
         for _ in 0..400 {
@@ -90,25 +93,30 @@ fn events(rows: &mut Rows) {
         }
         expect("batches wait", &true, &d.machine.card.status()?.session.is_some_and(|session| session.back_pressure))
     });
-    rows.add("more long messages ahead of their frame than the card keeps", DriverState::Playing, Expected::NOTHING, |d| {
-        let mut message = vec![0x11; 4000];
-        (message[0], message[3999]) = (0xf0, 0xf7);
-        let before = d.machine.card.process().resident()?.private;
-        for _ in 0..1100 {
-            let bytes = d.batch(RENDER, &[(i64::MAX, 1, &message)]);
-            d.post_batch(&bytes)?;
-            if d.machine.ring(Queue::MIDI_OUT).returned()?.is_none() {
-                d.machine.settle()?;
+    rows.add(
+        "more long messages ahead of their frame than the card keeps",
+        DriverState::Playing,
+        Expected::NOTHING,
+        |d| {
+            let mut message = vec![0x11; 4000];
+            (message[0], message[3999]) = (0xf0, 0xf7);
+            let before = d.machine.card.process().resident()?.private;
+            for _ in 0..1100 {
+                let bytes = d.batch(RENDER, &[(i64::MAX, 1, &message)]);
+                d.post_batch(&bytes)?;
                 if d.machine.ring(Queue::MIDI_OUT).returned()?.is_none() {
-                    break;
+                    d.machine.settle()?;
+                    if d.machine.ring(Queue::MIDI_OUT).returned()?.is_none() {
+                        break;
+                    }
                 }
             }
-        }
-        let after = d.machine.card.process().resident()?.private;
-        /// What messages may take, twice: for what the allocator keeps.
-        const GROWTH_MAX: u64 = 2 * card_spec::limits::PENDING_BYTES_MAX as u64;
-        expect_at_most("bytes that the card has grown by", GROWTH_MAX, after.saturating_sub(before))
-    });
+            let after = d.machine.card.process().resident()?.private;
+            /// What messages may take, twice: for what the allocator keeps.
+            const GROWTH_MAX: u64 = 2 * card_spec::limits::PENDING_BYTES_MAX as u64;
+            expect_at_most("bytes that the card has grown by", GROWTH_MAX, after.saturating_sub(before))
+        },
+    );
 }
 
 /// Carries out an act, and fails if the log has grown beyond what a row may write.
@@ -132,15 +140,20 @@ fn requests(rows: &mut Rows) {
             Ok(())
         })
     });
-    rows.add("5000 OPENs, and a wrong request in each session", DriverState::Open, row(Diagnosis::UNKNOWN_REQUEST), |d| {
-        quietly(d, |d| {
-            for code in 0..5000 {
-                d.open()?;
-                d.request(RequestCode(0x10_0000 + code), &[])?;
-            }
-            Ok(())
-        })
-    });
+    rows.add(
+        "5000 OPENs, and a wrong request in each session",
+        DriverState::Open,
+        row(Diagnosis::UNKNOWN_REQUEST),
+        |d| {
+            quietly(d, |d| {
+                for code in 0..5000 {
+                    d.open()?;
+                    d.request(RequestCode(0x10_0000 + code), &[])?;
+                }
+                Ok(())
+            })
+        },
+    );
     rows.add("5000 OPENs and CLOSEs", DriverState::Open, Expected::NOTHING, |d| {
         quietly(d, |d| {
             for _ in 0..5000 {
@@ -162,25 +175,35 @@ fn requests(rows: &mut Rows) {
             Ok(())
         })
     });
-    rows.add("5000 writes to the identity block", DriverState::Open, Expected::First(Diagnosis::CONFIG_WRITE, None), |d| {
-        let at = d.machine.structures.device;
-        quietly(d, |d| d.machine.qemu.write_often(at, 4, 0xffff_ffff, 5000))
-    });
+    rows.add(
+        "5000 writes to the identity block",
+        DriverState::Open,
+        Expected::First(Diagnosis::CONFIG_WRITE, None),
+        |d| {
+            let at = d.machine.structures.device;
+            quietly(d, |d| d.machine.qemu.write_often(at, 4, 0xffff_ffff, 5000))
+        },
+    );
     rows.add("identity block is read 5000 times while it plays", DriverState::Playing, Expected::NOTHING, |d| {
         d.post_wave(WAVE, 60_000, 240_000)?;
         let at = d.machine.structures.device;
         d.machine.qemu.read_words(at, 40)?;
         (0..125).try_for_each(|_| d.machine.qemu.read_words(at, 40).map(|_| ()))
     });
-    rows.add("the control socket is asked 1000 times at once while it plays", DriverState::Playing, Expected::NOTHING, |d| {
-        d.post_wave(WAVE, 60_000, 240_000)?;
-        // As many as fit the socket both ways.
-        for _ in 0..20 {
-            (0..50).try_for_each(|_| d.machine.card.send(&Command::Stats {}))?;
-            (0..50).try_for_each(|_| d.machine.card.answer::<Done>(&Command::Stats {}).map(|_| ()))?;
-        }
-        Ok(())
-    });
+    rows.add(
+        "the control socket is asked 1000 times at once while it plays",
+        DriverState::Playing,
+        Expected::NOTHING,
+        |d| {
+            d.post_wave(WAVE, 60_000, 240_000)?;
+            // As many as fit the socket both ways.
+            for _ in 0..20 {
+                (0..50).try_for_each(|_| d.machine.card.send(&Command::Stats {}))?;
+                (0..50).try_for_each(|_| d.machine.card.answer::<Done>(&Command::Stats {}).map(|_| ()))?;
+            }
+            Ok(())
+        },
+    );
 }
 
 fn kicks(rows: &mut Rows) {

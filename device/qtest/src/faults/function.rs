@@ -4,7 +4,7 @@ use card_spec::diagnosis::Diagnosis;
 use card_spec::identity::{IdentityBlock, MAGIC};
 use card_spec::queue::Queue;
 
-use crate::driver::{Driver, RENDER, DriverState, WAVE};
+use crate::driver::{Driver, DriverState, RENDER, WAVE};
 use crate::failure::{Result, expect};
 use crate::fault::{Expected, Fault, Rows};
 use crate::machine::{BAR_BASE, common};
@@ -54,15 +54,20 @@ fn identity(rows: &mut Rows) {
         let at = d.machine.structures.device + size_of::<IdentityBlock>() as u64;
         (0..64).try_for_each(|offset| d.machine.qemu.write(at + 4 * offset, 4, u64::MAX))
     });
-    rows.add("reads of the identity block in every width, past its end too", DriverState::Open, Expected::NOTHING, |d| {
-        let at = d.machine.structures.device;
-        for width in [1, 2, 4, 8] {
-            for offset in 0..size_of::<IdentityBlock>() as u64 + 16 {
-                d.machine.qemu.read(at + offset, width)?;
+    rows.add(
+        "reads of the identity block in every width, past its end too",
+        DriverState::Open,
+        Expected::NOTHING,
+        |d| {
+            let at = d.machine.structures.device;
+            for width in [1, 2, 4, 8] {
+                for offset in 0..size_of::<IdentityBlock>() as u64 + 16 {
+                    d.machine.qemu.read(at + offset, width)?;
+                }
             }
-        }
-        Ok(())
-    });
+            Ok(())
+        },
+    );
     rows.add(
         "reads of the interrupt status, a thousand times while it plays",
         DriverState::Playing,
@@ -158,18 +163,23 @@ fn bars(rows: &mut Rows) {
 
 fn messages(rows: &mut Rows) {
     for vector in [0, 1, 5, 0x7fff, 0xffff] {
-        rows.add(format!("every queue has message {vector:#x} of one"), DriverState::Reset, Expected::NOTHING, move |d| {
-            d.machine.qemu.config_write(d.machine.structures.msix, MSIX_ENABLE)?;
-            d.machine.set_common(common::CONFIG_MSIX_VECTOR, 2, vector)?;
-            for queue in Queue::ALL {
-                d.machine.set_common(common::QUEUE_SELECT, 2, queue.0.into())?;
-                d.machine.set_common(common::QUEUE_MSIX_VECTOR, 2, vector)?;
-            }
-            d.start()?;
-            d.open()?;
-            d.play()?;
-            d.record(64).map(|_| ())
-        });
+        rows.add(
+            format!("every queue has message {vector:#x} of one"),
+            DriverState::Reset,
+            Expected::NOTHING,
+            move |d| {
+                d.machine.qemu.config_write(d.machine.structures.msix, MSIX_ENABLE)?;
+                d.machine.set_common(common::CONFIG_MSIX_VECTOR, 2, vector)?;
+                for queue in Queue::ALL {
+                    d.machine.set_common(common::QUEUE_SELECT, 2, queue.0.into())?;
+                    d.machine.set_common(common::QUEUE_MSIX_VECTOR, 2, vector)?;
+                }
+                d.start()?;
+                d.open()?;
+                d.play()?;
+                d.record(64).map(|_| ())
+            },
+        );
     }
     rows.add("the messages' table is all ones", DriverState::Playing, Expected::NOTHING, |d| {
         with_message(d, u64::MAX, u32::MAX)

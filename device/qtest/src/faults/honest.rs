@@ -10,7 +10,7 @@ use card_spec::limits::VOICES_MAX;
 use card_spec::queue::Queue;
 use serde_json::json;
 
-use crate::driver::{Driver, RENDER, SAMPLE_RATE, DriverState};
+use crate::driver::{Driver, DriverState, RENDER, SAMPLE_RATE};
 use crate::failure::{Failure, Result, expect};
 use crate::fault::{Expected, Fault, Rows};
 use crate::ring::{Descriptor, DriverRing, flag};
@@ -23,7 +23,12 @@ const FRAMES: usize = 16_000;
 
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of(AREA);
-    rows.add("plays, and gets the frames that the offline renderer makes", DriverState::Playing, Expected::NOTHING, plays);
+    rows.add(
+        "plays, and gets the frames that the offline renderer makes",
+        DriverState::Playing,
+        Expected::NOTHING,
+        plays,
+    );
     rows.add("stops the machine while it plays, and continues it", DriverState::Playing, Expected::NOTHING, |driver| {
         driver.send(RENDER, &[(0, 1, &[0x90, 60, 100])])?;
         let before = driver.record(1000)?;

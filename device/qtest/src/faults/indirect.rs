@@ -94,9 +94,14 @@ fn tables(rows: &mut Rows, queue: Queue) {
     rows.add(format!("{queue}: loop in the indirect table"), DriverState::Playing, malformed, move |d| {
         through(d, queue, &[plain(1, flag::NEXT), plain(0, flag::NEXT)], |head| head)
     });
-    rows.add(format!("{queue}: indirect table of 4096 linked descriptors"), DriverState::Playing, malformed, move |d| {
-        let table: Vec<Descriptor> =
-            (0..4096).map(|index| plain(index + 1, if index < 4095 { flag::NEXT } else { 0 })).collect();
-        through(d, queue, &table, |head| head)
-    });
+    rows.add(
+        format!("{queue}: indirect table of 4096 linked descriptors"),
+        DriverState::Playing,
+        malformed,
+        move |d| {
+            let table: Vec<Descriptor> =
+                (0..4096).map(|index| plain(index + 1, if index < 4095 { flag::NEXT } else { 0 })).collect();
+            through(d, queue, &table, |head| head)
+        },
+    );
 }

@@ -3,7 +3,7 @@
 use card_spec::diagnosis::Diagnosis;
 use card_spec::queue::Queue;
 
-use crate::driver::{Driver, RENDER, DriverState, WAVE};
+use crate::driver::{Driver, DriverState, RENDER, WAVE};
 use crate::failure::Result;
 use crate::fault::{After, Expected, Fault, Rows, on};
 use crate::machine::Kind;

@@ -4,7 +4,7 @@ use card_spec::control::{RequestCode, Status};
 use card_spec::queue::Queue;
 use serde_json::json;
 
-use crate::driver::{Driver, RENDER, RESPONSE_HEADER, DriverState, WAVE};
+use crate::driver::{Driver, DriverState, RENDER, RESPONSE_HEADER, WAVE};
 use crate::failure::Result;
 use crate::fault::{Expected, Fault, Rows};
 use crate::machine::{FEATURES, common, status};
@@ -131,14 +131,19 @@ fn notify(rows: &mut Rows) {
         }
         Ok(())
     });
-    rows.add("kicks in other widths and with other numbers than the queue's", DriverState::Open, Expected::NOTHING, |d| {
-        let at = d.machine.doorbell(Queue::MIDI_OUT);
-        for width in [1, 2, 4, 8] {
-            d.machine.qemu.write(at, width, 0xffff_ffff_ffff_ffff)?;
-            d.machine.qemu.read(at, width)?;
-        }
-        Ok(())
-    });
+    rows.add(
+        "kicks in other widths and with other numbers than the queue's",
+        DriverState::Open,
+        Expected::NOTHING,
+        |d| {
+            let at = d.machine.doorbell(Queue::MIDI_OUT);
+            for width in [1, 2, 4, 8] {
+                d.machine.qemu.write(at, width, 0xffff_ffff_ffff_ffff)?;
+                d.machine.qemu.read(at, width)?;
+            }
+            Ok(())
+        },
+    );
 }
 
 fn statuses(rows: &mut Rows) {
@@ -165,14 +170,19 @@ fn statuses(rows: &mut Rows) {
             kick_all(d)
         });
     }
-    rows.add("status: DRIVER_OK is taken back while it plays, and set again", DriverState::Playing, Expected::NOTHING, |d| {
-        d.send(RENDER, &[(0, 1, &[0x90, 60, 100])])?;
-        d.record(500)?;
-        d.machine.set_status(READY)?;
-        d.machine.set_status(RUNNING)?;
-        let position = d.record(500)?.header.position.get();
-        crate::failure::expect("the position after it", &500, &position)
-    });
+    rows.add(
+        "status: DRIVER_OK is taken back while it plays, and set again",
+        DriverState::Playing,
+        Expected::NOTHING,
+        |d| {
+            d.send(RENDER, &[(0, 1, &[0x90, 60, 100])])?;
+            d.record(500)?;
+            d.machine.set_status(READY)?;
+            d.machine.set_status(RUNNING)?;
+            let position = d.record(500)?.header.position.get();
+            crate::failure::expect("the position after it", &500, &position)
+        },
+    );
 }
 
 /// Resets the device in the midst of something.
@@ -234,9 +244,11 @@ fn resets(rows: &mut Rows) {
     rows.add("status 0 is written a hundred times", DriverState::Playing, Expected::NOTHING, |d| {
         (0..100).try_for_each(|_| d.machine.set_status(0))
     });
-    for (name, state) in
-        [("before DRIVER_OK", DriverState::Reset), ("in a session", DriverState::Open), ("while it plays", DriverState::Playing)]
-    {
+    for (name, state) in [
+        ("before DRIVER_OK", DriverState::Reset),
+        ("in a session", DriverState::Open),
+        ("while it plays", DriverState::Playing),
+    ] {
         rows.add(format!("reset button {name}"), state, Expected::NOTHING, move |d| {
             if state == DriverState::Playing {
                 d.post_wave(WAVE, 60_000, 240_000)?;
@@ -265,14 +277,19 @@ fn resets(rows: &mut Rows) {
             d.wait_wave().map(|_| ())
         },
     );
-    rows.add("kicks and writes of the status while the machine is stopped", DriverState::Playing, Expected::NOTHING, |d| {
-        d.machine.qemu.qmp("stop", &json!({}))?;
-        kick_all(d)?;
-        d.machine.set_status(RUNNING)?;
-        d.machine.set_status(READY)?;
-        d.machine.set_status(RUNNING)?;
-        d.machine.qemu.qmp("cont", &json!({})).map(|_| ())
-    });
+    rows.add(
+        "kicks and writes of the status while the machine is stopped",
+        DriverState::Playing,
+        Expected::NOTHING,
+        |d| {
+            d.machine.qemu.qmp("stop", &json!({}))?;
+            kick_all(d)?;
+            d.machine.set_status(RUNNING)?;
+            d.machine.set_status(READY)?;
+            d.machine.set_status(RUNNING)?;
+            d.machine.qemu.qmp("cont", &json!({})).map(|_| ())
+        },
+    );
 }
 
 fn kick_all(driver: &mut Driver) -> Result {

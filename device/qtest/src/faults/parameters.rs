@@ -10,7 +10,7 @@ use card_spec::queue::Queue;
 use zerocopy::FromZeros;
 
 use super::downloads;
-use crate::driver::{CAPTURE, Driver, RENDER, DriverState, WAVE, stream_open};
+use crate::driver::{CAPTURE, Driver, DriverState, RENDER, WAVE, stream_open};
 use crate::failure::{Result, expect};
 use crate::fault::{Expected, Fault, Rows, on};
 use crate::machine::BAR_BASE;
@@ -105,12 +105,18 @@ fn streams(rows: &mut Rows) {
         d.open_stream(STREAMS_MAX as u32, StreamKind::RENDER)?.ended(Status::INVALID_PARAMETER).map(|_| ())
     });
     for stream in [3, 18, u32::MAX] {
-        rows.add(format!("STREAM_CLOSE of stream {stream}, not open"), DriverState::Playing, ROW(D::STREAM), move |d| {
-            d.close_stream(stream)?.ended(Status::NOT_FOUND).map(|_| ())
-        });
-        rows.add(format!("STREAM_STATE of stream {stream}, not open"), DriverState::Playing, ROW(D::STREAM), move |d| {
-            d.state(stream, StreamState::RUN)?.ended(Status::NOT_FOUND).map(|_| ())
-        });
+        rows.add(
+            format!("STREAM_CLOSE of stream {stream}, not open"),
+            DriverState::Playing,
+            ROW(D::STREAM),
+            move |d| d.close_stream(stream)?.ended(Status::NOT_FOUND).map(|_| ()),
+        );
+        rows.add(
+            format!("STREAM_STATE of stream {stream}, not open"),
+            DriverState::Playing,
+            ROW(D::STREAM),
+            move |d| d.state(stream, StreamState::RUN)?.ended(Status::NOT_FOUND).map(|_| ()),
+        );
     }
     rows.add("STREAM_CLOSE twice", DriverState::Playing, ROW(D::STREAM), |d| {
         d.close_stream(WAVE)?.ended(Status::OK)?;
@@ -146,9 +152,12 @@ fn clock(rows: &mut Rows) {
         });
     }
     for flags in [2, u32::MAX] {
-        rows.add(format!("CLOCK_SYNC with flags {flags:#x}"), DriverState::Playing, ROW(Diagnosis::PARAMETER), move |d| {
-            sync(d, WAVE, flags, 0)?.ended(Status::INVALID_PARAMETER).map(|_| ())
-        });
+        rows.add(
+            format!("CLOCK_SYNC with flags {flags:#x}"),
+            DriverState::Playing,
+            ROW(Diagnosis::PARAMETER),
+            move |d| sync(d, WAVE, flags, 0)?.ended(Status::INVALID_PARAMETER).map(|_| ()),
+        );
     }
     for frame in [-1, i64::MIN] {
         let name = format!("CLOCK_SYNC starts the clock at frame {frame}");
@@ -246,16 +255,21 @@ fn port(rows: &mut Rows) {
         let requested = PortParameters { valid, sample_rate: 22_050.into(), ..PortParameters::new_zeroed() };
         d.request_with(RequestCode::PARAMETERS, &requested)?.ended(Status::INVALID_STATE).map(|_| ())
     });
-    rows.add("PARAMETERS change voices and groups 200 times while it plays", DriverState::Playing, Expected::NOTHING, |d| {
-        for round in 0..200_u32 {
-            let valid = (port_parameter::VOICES | port_parameter::CHANNEL_GROUPS).into();
-            let (voices, channel_groups) = ((1 + round * 5).into(), (1 + round % 64).into());
-            let requested = PortParameters { valid, voices, channel_groups, ..PortParameters::new_zeroed() };
-            d.request_with(RequestCode::PARAMETERS, &requested)?.ended(Status::OK)?;
-            d.send(RENDER, &[(0, 1, &[0x90, 60, 127])])?;
-        }
-        d.record(64).map(|_| ())
-    });
+    rows.add(
+        "PARAMETERS change voices and groups 200 times while it plays",
+        DriverState::Playing,
+        Expected::NOTHING,
+        |d| {
+            for round in 0..200_u32 {
+                let valid = (port_parameter::VOICES | port_parameter::CHANNEL_GROUPS).into();
+                let (voices, channel_groups) = ((1 + round * 5).into(), (1 + round % 64).into());
+                let requested = PortParameters { valid, voices, channel_groups, ..PortParameters::new_zeroed() };
+                d.request_with(RequestCode::PARAMETERS, &requested)?.ended(Status::OK)?;
+                d.send(RENDER, &[(0, 1, &[0x90, 60, 127])])?;
+            }
+            d.record(64).map(|_| ())
+        },
+    );
     for handle in [0, 1, u32::MAX] {
         rows.add(format!("DLS_UNLOAD of handle {handle}"), DriverState::Open, ROW(Diagnosis::HANDLE), move |d| {
             unload(d, handle)?.ended(Status::NOT_FOUND).map(|_| ())
@@ -278,8 +292,9 @@ fn unload(driver: &mut Driver, handle: u32) -> Result<crate::driver::Response> {
 }
 
 fn status_page(rows: &mut Rows) {
-    let lend =
-        |d: &mut Driver, address: u64| d.request_with(RequestCode::STATUS_PAGE, &StatusPageLoan { address: address.into() });
+    let lend = |d: &mut Driver, address: u64| {
+        d.request_with(RequestCode::STATUS_PAGE, &StatusPageLoan { address: address.into() })
+    };
     for offset in [1, 64, 4095] {
         let name = format!("STATUS_PAGE {offset} bytes off a page's beginning");
         rows.add(name, DriverState::Playing, ROW(Diagnosis::PARAMETER), move |d| {

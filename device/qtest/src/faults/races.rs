@@ -9,7 +9,7 @@ use card_control::answer::{Advanced, Done};
 use card_spec::limits::QUEUE_SIZE_MAX;
 use card_spec::queue::Queue;
 
-use crate::driver::{Driver, NOTE_ON, RENDER, DriverState, WAVE};
+use crate::driver::{Driver, DriverState, NOTE_ON, RENDER, WAVE};
 use crate::failure::Result;
 use crate::fault::{Expected, Fault, Rows};
 use crate::judge::RESET_LIMIT;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use card_spec::control::{Status, StreamState};
 
 use super::parameters::{extremes, verdict};
-use crate::driver::{Driver, RENDER, DriverState, WAVE};
+use crate::driver::{Driver, DriverState, RENDER, WAVE};
 use crate::failure::{Result, expect_at_most};
 use crate::fault::{Expected, Fault, Rows};
 use crate::machine::Kind;

@@ -38,20 +38,28 @@ pub(super) fn rows() -> Vec<Fault> {
         for (part, name) in PARTS.into_iter().enumerate() {
             let off = ALIGNMENTS[part] / 2;
             let expected = on(queue, Diagnosis::RING_MISALIGNED);
-            rows.add(format!("{queue}: {name} {off} bytes off its alignment"), DriverState::Reset, expected, move |d| {
-                start_with(d, queue, |plan| plan.parts[part] += off)
-            });
+            rows.add(
+                format!("{queue}: {name} {off} bytes off its alignment"),
+                DriverState::Reset,
+                expected,
+                move |d| start_with(d, queue, |plan| plan.parts[part] += off),
+            );
         }
     }
     for size in [0, 256, 1024, 0xffff] {
         // QEMU leaves the size as it was.
-        rows.add(format!("ring of {size} entries, which QEMU ignores"), DriverState::Reset, Expected::NOTHING, move |d| {
-            let mut set_up = d.machine.set_up();
-            set_up.rings[Queue::CONTROL.index()].size = size;
-            d.machine.start_as(&set_up)?;
-            d.machine.ring(Queue::CONTROL).plan.size = QUEUE_SIZE_MAX;
-            d.open().map(|_| ())
-        });
+        rows.add(
+            format!("ring of {size} entries, which QEMU ignores"),
+            DriverState::Reset,
+            Expected::NOTHING,
+            move |d| {
+                let mut set_up = d.machine.set_up();
+                set_up.rings[Queue::CONTROL.index()].size = size;
+                d.machine.start_as(&set_up)?;
+                d.machine.ring(Queue::CONTROL).plan.size = QUEUE_SIZE_MAX;
+                d.open().map(|_| ())
+            },
+        );
     }
     outside(&mut rows);
     legal(&mut rows);

@@ -6,7 +6,7 @@ use card_spec::limits::WAVE_BUFFER_BYTES_MAX;
 use card_spec::queue::Queue;
 use card_spec::wave::{WaveHeader, WaveStatus};
 
-use crate::driver::{Driver, RENDER, DriverState, WAVE};
+use crate::driver::{Driver, DriverState, RENDER, WAVE};
 use crate::failure::{Result, expect};
 use crate::fault::{Expected, Fault, Rows, on};
 use crate::ring::Piece;
@@ -115,25 +115,35 @@ fn timely(rows: &mut Rows) {
         d.state(WAVE, StreamState::STOP)?;
         (0..64).try_for_each(|_| d.machine.wait(Queue::WAVE).map(|_| ()))
     });
-    rows.add("wave buffer in the smallest pieces that a chain may have", DriverState::Playing, Expected::NOTHING, |d| {
-        let pieces = d.wave_pieces(WAVE, 8, 256)?;
-        let mut chain = vec![pieces[0]];
-        chain.extend((0..32).map(|byte| Piece::writable(pieces[1].address + byte, 1)));
-        chain.extend((0..33).map(|byte| Piece::writable(pieces[2].address + byte, 1)));
-        d.machine.ring(Queue::WAVE).offer(&chain)?;
-        d.machine.kick(Queue::WAVE)?;
-        expect("bytes written", &64, &d.machine.wait(Queue::WAVE)?.1)
-    });
+    rows.add(
+        "wave buffer in the smallest pieces that a chain may have",
+        DriverState::Playing,
+        Expected::NOTHING,
+        |d| {
+            let pieces = d.wave_pieces(WAVE, 8, 256)?;
+            let mut chain = vec![pieces[0]];
+            chain.extend((0..32).map(|byte| Piece::writable(pieces[1].address + byte, 1)));
+            chain.extend((0..33).map(|byte| Piece::writable(pieces[2].address + byte, 1)));
+            d.machine.ring(Queue::WAVE).offer(&chain)?;
+            d.machine.kick(Queue::WAVE)?;
+            expect("bytes written", &64, &d.machine.wait(Queue::WAVE)?.1)
+        },
+    );
     rows.add("the largest wave buffer, sixty times", DriverState::Playing, Expected::NOTHING, |d| {
         (0..60).try_for_each(|_| d.record(WAVE_BUFFER_BYTES_MAX / 4).map(|_| ()))
     });
-    rows.add("ALL_SOUND_OFF between the halves of a buffer, a hundred times", DriverState::Playing, Expected::NOTHING, |d| {
-        for _ in 0..100 {
-            d.send(RENDER, &[(0, 1, &[0x90, 60, 100])])?;
-            d.post_wave(WAVE, 256, 1024)?;
-            d.request(RequestCode::ALL_SOUND_OFF, &[])?.ended(Status::OK)?;
-            d.wait_wave()?;
-        }
-        Ok(())
-    });
+    rows.add(
+        "ALL_SOUND_OFF between the halves of a buffer, a hundred times",
+        DriverState::Playing,
+        Expected::NOTHING,
+        |d| {
+            for _ in 0..100 {
+                d.send(RENDER, &[(0, 1, &[0x90, 60, 100])])?;
+                d.post_wave(WAVE, 256, 1024)?;
+                d.request(RequestCode::ALL_SOUND_OFF, &[])?.ended(Status::OK)?;
+                d.wait_wave()?;
+            }
+            Ok(())
+        },
+    );
 }

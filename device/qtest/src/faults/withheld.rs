@@ -8,7 +8,7 @@ use card_spec::event::{BatchHeader, record_bytes};
 use card_spec::limits::CAPTURED_EVENTS_MAX;
 use card_spec::queue::Queue;
 
-use crate::driver::{CAPTURE, Driver, NOTE_ON, NOTICE_BYTES, DriverState};
+use crate::driver::{CAPTURE, Driver, DriverState, NOTE_ON, NOTICE_BYTES};
 use crate::failure::{Result, expect};
 use crate::fault::{Expected, Fault, Rows, on};
 use crate::ring::Piece;

@@ -1,10 +1,10 @@
-//! What a card can find wrong with a driver.
+//! The errors of a driver that the card diagnoses.
 
 use crate::open_enum;
 
 open_enum! {
-    /// The code of a diagnosis. `expected` and `got` are what [`FirstError`](crate::identity::FirstError) and
-    /// [`Notice`](crate::notice::Notice) say with it.
+    /// The code of a diagnosis. `expected` and `got` are those of
+    /// [`FirstError`](crate::identity::FirstError) and [`Notice`](crate::notice::Notice).
     Diagnosis: u16 {
         /// Nothing has been found.
         NONE = 0,

@@ -16,7 +16,7 @@
 use zerocopy::little_endian::{I64, U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// What a batch begins with.
+/// The header of a batch.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 pub struct BatchHeader {
@@ -30,7 +30,7 @@ pub struct BatchHeader {
     pub sequence: U32,
 }
 
-/// What a record begins with.
+/// The header of a record.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 pub struct EventHeader {

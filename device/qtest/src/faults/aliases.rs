@@ -1,4 +1,4 @@
-//! Buffers that are the rings, other buffers, or themselves: what the card writes there is what it reads next.
+//! Buffers that overlap the rings, other buffers, or their own descriptors: the card reads next what it has written there.
 
 use card_spec::control::RequestCode;
 use card_spec::queue::Queue;
@@ -11,7 +11,7 @@ use crate::ring::Piece;
 
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("buffers that alias");
-    // What bytes mean to a ring is chance.
+    // The meaning of the bytes to a ring is chance.
     for queue in Queue::ALL {
         for (part, name) in PARTS.into_iter().enumerate() {
             rows.add(format!("PCM over {queue}'s {name}"), DriverState::Playing, Expected::Anything, move |d| {
@@ -43,14 +43,19 @@ pub(super) fn rows() -> Vec<Fault> {
                 stir(d)
             },
         );
-        rows.add(format!("news over its own {name}"), DriverState::Playing, Expected::Anything, move |d| {
-            let at = d.machine.ring(Queue::EVENT).plan.parts[part];
-            for _ in 0..32 {
-                d.machine.ring(Queue::EVENT).offer(&[Piece::writable(at, NOTICE_BYTES)])?;
-            }
-            d.provoke(Queue::EVENT)?;
-            stir(d)
-        });
+        rows.add(
+            format!("notices over the event queue's own {name}"),
+            DriverState::Playing,
+            Expected::Anything,
+            move |d| {
+                let at = d.machine.ring(Queue::EVENT).plan.parts[part];
+                for _ in 0..32 {
+                    d.machine.ring(Queue::EVENT).offer(&[Piece::writable(at, NOTICE_BYTES)])?;
+                }
+                d.provoke(Queue::EVENT)?;
+                stir(d)
+            },
+        );
         rows.add(format!("batch that is midi-out's own {name}"), DriverState::Playing, Expected::Anything, move |d| {
             let at = d.machine.ring(Queue::MIDI_OUT).plan.parts[part];
             d.machine.ring(Queue::MIDI_OUT).offer(&[Piece::readable(at, 2048)])?;
@@ -106,7 +111,7 @@ pub(super) fn rows() -> Vec<Fault> {
     rows.done()
 }
 
-/// Kicks all queues a few times, so that the card meets what it has written.
+/// Kicks all queues a few times, so that the card reads what it has written.
 fn stir(driver: &mut Driver) -> Result {
     for _ in 0..4 {
         Queue::ALL.into_iter().try_for_each(|queue| driver.machine.kick(queue))?;

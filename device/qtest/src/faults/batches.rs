@@ -1,4 +1,4 @@
-//! Event batches that are malformed in every field, and events that are no events.
+//! Event batches and events that are malformed in every field.
 
 use card_spec::control::{RequestCode, StreamState};
 use card_spec::diagnosis::Diagnosis;

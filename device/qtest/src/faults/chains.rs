@@ -126,7 +126,7 @@ fn buffers(rows: &mut Rows, queue: Queue) {
         on(queue, Diagnosis::LENGTH),
         move |d| offer(d, queue, &huge(0), FIRST),
     );
-    // There is nothing wrong with room that is not needed; of the rest, what is missing is.
+    // Too much writable room is no error; a missing readable part is.
     let expected = match queue {
         Queue::MIDI_IN | Queue::EVENT => Expected::NOTHING,
         _ => on(queue, Diagnosis::READABLE_TOO_SHORT),
@@ -163,7 +163,7 @@ fn indices(rows: &mut Rows, queue: Queue) {
             d.provoke(queue)
         });
     }
-    // What the entries hold are chains of before, or none.
+    // The entries hold earlier chains, or none.
     rows.add(
         format!("{queue}: available index moves by a whole ring"),
         DriverState::Playing,

@@ -1,4 +1,4 @@
-//! Requests that are not well formed, or come before a session: every code.
+//! Requests of every code that are malformed, or come before a session.
 
 use card_spec::control::{
     ClockSync, DownloadHandle, DownloadResponse, Latency, Open, OpenResponse, PortParameters, RequestCode,
@@ -46,7 +46,7 @@ const FORMS: [Form; 16] = [
     form(RequestCode::DLS_COMPACT, 0, 0),
 ];
 
-/// Room for any answer.
+/// Bytes of room for any answer.
 const ROOM: u32 = 256;
 
 pub(super) fn rows() -> Vec<Fault> {
@@ -154,12 +154,12 @@ fn headers(rows: &mut Rows) {
         d.machine.kick(Queue::CONTROL)?;
         d.machine.wait(Queue::CONTROL).map(|_| ())
     });
-    // A driver of a later minor version says more.
+    // A driver of a later minor version sends more.
     for Form { code, payload, .. } in FORMS {
         if payload == 0 || matches!(code, RequestCode::OPEN | RequestCode::DLS_DOWNLOAD | RequestCode::STATUS_PAGE) {
             continue;
         }
-        // What zeroes come to: a stream that is open, one that is no wave stream, no handle.
+        // Zeroes name a stream that is open, one that is no wave stream, no handle.
         let expected = match code {
             RequestCode::STREAM_OPEN | RequestCode::CLOCK_SYNC => row(Diagnosis::STREAM),
             RequestCode::DLS_UNLOAD => row(Diagnosis::HANDLE),

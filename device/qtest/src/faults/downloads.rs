@@ -17,8 +17,8 @@ const WAVE: u32 = 2;
 /// `DMUS_DOWNLOADINFO.dwDLType` of a wave's articulation.
 const WAVE_ARTICULATION: u32 = 4;
 
-/// Bytes of memory of its own by which downloads may let the card grow: what its identity block says that there is, the
-/// copy of a request, and as much again for what the allocator keeps.
+/// Bytes of private memory by which downloads may let the card grow: the download memory of its identity block, the copy
+/// of a request, and as much again for the allocator.
 const GROWTH_MAX: u64 = 2 * (DOWNLOAD_MEMORY_BYTES as u64 + DOWNLOAD_BYTES_MAX as u64);
 
 pub(super) fn rows() -> Vec<Fault> {
@@ -91,7 +91,7 @@ fn send(driver: &mut Driver, bytes: &[u8]) -> Result<(Status, DownloadResponse)>
     Ok((response.status, answer))
 }
 
-/// Sends a download buffer that must be taken; its handle.
+/// Sends a download buffer that must be accepted, and returns its handle.
 pub(super) fn take(driver: &mut Driver, bytes: &[u8]) -> Result<u32> {
     let (status, answer) = send(driver, bytes)?;
     expect("a download's status", &Status::OK, &status)?;
@@ -171,7 +171,7 @@ fn patched(at: usize, word: u32) -> Vec<u8> {
     bytes
 }
 
-/// Downloads until `count` have been sent, and fails if the card grows beyond what it says that it has.
+/// Sends `count` downloads, and checks that the card does not grow beyond its download memory.
 fn bounded(driver: &mut Driver, count: usize, mut make: impl FnMut(u32) -> Vec<u8>) -> Result {
     let before = driver.machine.card.process().resident()?.private;
     let mut taken = 0;
@@ -256,7 +256,7 @@ fn many(rows: &mut Rows) {
             let requested = PortParameters { valid, voices: 999.into(), ..PortParameters::new_zeroed() };
             let request = d.request_bytes(RequestCode::PARAMETERS, zerocopy::IntoBytes::as_bytes(&requested));
             d.post_request(&request, RESPONSE_HEADER + 64)?;
-            // Reads of the identity block and the reset are answered while the card is at it.
+            // Reads of the identity block and the reset are answered meanwhile.
             d.machine.identity()?;
             d.machine.set_status(0)
         },

@@ -1,4 +1,4 @@
-//! Feature bits that a driver should or should not have accepted.
+//! Feature bits that a driver must accept, or must not.
 
 use card_spec::control::Status;
 use card_spec::diagnosis::Diagnosis;

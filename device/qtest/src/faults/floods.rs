@@ -1,4 +1,4 @@
-//! Much of something at once: events, requests, kicks, lines of log.
+//! Floods of events, requests, kicks and log lines.
 
 use card_control::Command;
 use card_control::answer::Done;
@@ -26,8 +26,8 @@ pub(super) fn rows() -> Vec<Fault> {
     rows.done()
 }
 
-/// Has 65,000 events take effect at one frame of a session with all voices and groups that there are, and asks the card
-/// how it is meanwhile.
+/// Has 65,000 events take effect at one frame of a session with all voices and groups, and reads the card's status
+/// meanwhile.
 fn flood(driver: &mut Driver, make: impl Fn(usize) -> (u16, Vec<u8>)) -> Result {
     const EVENTS: usize = 65_000;
     let requested = PortParameters {
@@ -52,7 +52,7 @@ fn flood(driver: &mut Driver, make: impl Fn(usize) -> (u16, Vec<u8>)) -> Result 
     };
     driver.request_with(RequestCode::CLOCK_SYNC, &sync)?.ended(Status::OK)?;
     driver.post_wave(WAVE, 64, 256)?;
-    // The reset comes while the card is at it, and the next session starts at once.
+    // The reset comes while the card plays them, and the next session starts at once.
     driver.machine.card.status().map(|_| ())
 }
 
@@ -112,14 +112,14 @@ fn events(rows: &mut Rows) {
                 }
             }
             let after = d.machine.card.process().resident()?.private;
-            /// What messages may take, twice: for what the allocator keeps.
+            /// The memory for messages, twice, because the allocator keeps some.
             const GROWTH_MAX: u64 = 2 * card_spec::limits::PENDING_BYTES_MAX as u64;
             expect_at_most("bytes that the card has grown by", GROWTH_MAX, after.saturating_sub(before))
         },
     );
 }
 
-/// Carries out an act, and fails if the log has grown beyond what a row may write.
+/// Carries out an act, and checks that the log has not grown beyond the bound of a row.
 fn quietly(driver: &mut Driver, act: impl FnOnce(&mut Driver) -> Result) -> Result {
     let before = driver.machine.card.log_bytes();
     act(driver)?;
@@ -191,7 +191,7 @@ fn requests(rows: &mut Rows) {
         (0..125).try_for_each(|_| d.machine.qemu.read_words(at, 40).map(|_| ()))
     });
     rows.add(
-        "the control socket is asked 1000 times at once while it plays",
+        "the control socket is sent 1000 commands at once while it plays",
         DriverState::Playing,
         Expected::NOTHING,
         |d| {
@@ -226,8 +226,8 @@ fn kicks(rows: &mut Rows) {
         DriverState::Open,
         Expected::NOTHING,
         |d| {
-            // What a driver did before a reset is not held against the next one.
-            // A second without kicks first: those of earlier rows are counted no more.
+            // Kicks before a reset do not count after it.
+            // A second without kicks first: those of earlier rows do not count any more.
             std::thread::sleep(std::time::Duration::from_millis(1100));
             let at = d.machine.doorbell(Queue::MIDI_OUT);
             d.machine.qemu.write_often(at, 2, Queue::MIDI_OUT.0.into(), 995)?;

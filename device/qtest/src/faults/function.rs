@@ -47,7 +47,7 @@ fn identity(rows: &mut Rows) {
     rows.add("writes to the identity block before it was ever read", DriverState::Reset, Expected::NOTHING, |d| {
         let at = d.machine.structures.device;
         d.machine.qemu.write(at, 4, 0)?;
-        // A driver that starts afterwards begins afresh.
+        // A driver that starts afterwards finds no error.
         d.start()
     });
     rows.add("writes past the end of the identity block", DriverState::Open, Expected::NOTHING, |d| {
@@ -85,7 +85,7 @@ fn identity(rows: &mut Rows) {
     );
 }
 
-/// Plays, changes the function, and leaves it to the recovery to put it right.
+/// Plays, changes the function, and leaves the change to the recovery.
 fn while_playing(rows: &mut Rows, name: &str, act: fn(&mut Driver) -> Result) {
     rows.add(format!("{name} while it plays"), DriverState::Playing, Expected::NOTHING, move |d| {
         d.send(RENDER, &[(0, 1, &[0x90, 60, 100])])?;

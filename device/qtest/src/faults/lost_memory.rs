@@ -1,4 +1,4 @@
-//! Guest memory that goes away, or never was shared: each on a machine of its own, which is of no use afterwards.
+//! Guest memory that is cut short, or was never shared: each on a machine of its own, which cannot be used afterwards.
 
 use card_spec::diagnosis::Diagnosis;
 use card_spec::queue::Queue;
@@ -10,7 +10,7 @@ use crate::machine::Kind;
 use crate::ram::RAM;
 use crate::ring::Piece;
 
-/// The last megabyte of memory: what is cut off.
+/// The last megabyte of memory, which is cut off.
 const LOST: u64 = RAM - (1 << 20);
 
 pub(super) fn rows() -> Vec<Fault> {
@@ -22,7 +22,7 @@ pub(super) fn rows() -> Vec<Fault> {
             d.machine.ram.set_file_length(LOST)?;
             Queue::ALL.into_iter().try_for_each(|queue| d.machine.kick(queue))?;
             d.machine.settle()?;
-            // Whole again, so that QEMU and this process can read it: the card has parted from it for good.
+            // Whole again, so that QEMU and this process can read it: the card does not map it any more.
             d.machine.ram.set_file_length(RAM)
         });
         (row.kind, row.after) = (Kind::Unsealed, After::Replaced);

@@ -1,4 +1,4 @@
-//! Set-up, start and reset in an order that no specification has.
+//! Set-up, start and reset in other orders than the specification's.
 
 use card_spec::control::{RequestCode, Status};
 use card_spec::queue::Queue;
@@ -185,7 +185,7 @@ fn statuses(rows: &mut Rows) {
     );
 }
 
-/// Resets the device in the midst of something.
+/// Adds a row that resets the device after `act`.
 fn reset_amid(rows: &mut Rows, name: &str, from: DriverState, act: fn(&mut Driver) -> Result) {
     rows.add(format!("reset {name}"), from, Expected::NOTHING, move |d| {
         act(d)?;

@@ -194,7 +194,8 @@ pub(super) fn extremes() -> [(&'static str, u32, i64, i64); 9] {
     ]
 }
 
-/// Returns what comes of such an anchor: times saturate, and a clock that starts has a last frame to start at.
+/// Returns the diagnosis and status of such an anchor: times saturate, and a clock that starts has a last frame to start
+/// at.
 pub(super) fn verdict(flags: u32, frame: i64) -> (Expected, Status) {
     if flags & clock_sync::START != 0 && frame > FRAME_MAX {
         (ROW(Diagnosis::PARAMETER), Status::INVALID_PARAMETER)
@@ -330,7 +331,7 @@ fn status_page(rows: &mut Rows) {
     );
     for queue in Queue::ALL {
         for (part, name) in super::rings::PARTS.into_iter().enumerate() {
-            // What the page's bytes mean to a ring is chance.
+            // The meaning of the page's bytes to a ring is chance.
             let name = format!("STATUS_PAGE over {queue}'s {name}");
             rows.add(name, DriverState::Playing, Expected::Anything, move |d| {
                 let address = d.machine.ring(queue).plan.parts[part];

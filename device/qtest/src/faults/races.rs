@@ -19,7 +19,7 @@ use crate::ring::{Descriptor, Piece, RingPlan};
 /// How long a race goes on.
 const RACE: Duration = Duration::from_millis(150);
 
-/// What a racing processor writes.
+/// The memory that a racing processor writes.
 #[derive(Clone, Copy, Debug)]
 enum Race {
     /// Descriptors: addresses, lengths, flags and links.
@@ -37,7 +37,7 @@ pub(super) fn rows() -> Vec<Fault> {
     for queue in Queue::ALL {
         for (race, name) in [
             (Race::Descriptors, "the descriptors"),
-            (Race::Index, "the available index, on and on"),
+            (Race::Index, "the available index, ever forwards"),
             (Race::Jumps, "the available index, to and fro"),
             (Race::Everything, "all of the ring"),
         ] {
@@ -71,7 +71,7 @@ pub(super) fn rows() -> Vec<Fault> {
 fn run(driver: &mut Driver, queue: Queue, race: Race) -> Result {
     let ring = driver.machine.ring(queue).plan;
     let ram = driver.machine.ram.clone();
-    // Something that the card can do on every queue.
+    // Chains that the card can serve on every queue.
     let page = driver.machine.ram.allocate(4096)?;
     for _ in 0..16 {
         driver.machine.ring(queue).offer(&[Piece::readable(page, 16), Piece::writable(page + 64, 2048)])?;

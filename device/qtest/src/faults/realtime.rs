@@ -1,4 +1,4 @@
-//! A card whose time is the host's: what can only go wrong where the clock does not wait.
+//! Errors that need a card in real time.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::failure::{Result, expect_at_most};
 use crate::fault::{Expected, Fault, Rows};
 use crate::machine::Kind;
 
-/// How long the card's processor time is looked at.
+/// How long the card's processor time is measured.
 const WATCH: Duration = Duration::from_millis(300);
 
 /// The share of it, in percent, that a card with nothing to play may use. Silence takes some percent; a loop takes all.
@@ -68,7 +68,7 @@ pub(super) fn rows() -> Vec<Fault> {
     rows.done()
 }
 
-/// Fails if the card uses a processor while it has nothing to do.
+/// Checks that the card uses no processor while it has nothing to do.
 fn idle(driver: &mut Driver) -> Result {
     let (before, begun) = (driver.machine.card.process().processor_time()?, Instant::now());
     std::thread::sleep(WATCH);

@@ -1,4 +1,4 @@
-//! Parts of rings that share memory: what the card writes to one moves the other.
+//! Parts of rings that share memory, so that a write to one changes the other.
 
 use card_spec::diagnosis::Diagnosis;
 use card_spec::limits::QUEUE_SIZE_MAX;
@@ -50,7 +50,7 @@ pub(super) fn rows() -> Vec<Fault> {
             d.provoke(queue)
         });
     }
-    // The ring that is set up later is the one that is named.
+    // The diagnosis names the ring that is set up later.
     for (first, out) in PARTS.into_iter().enumerate() {
         for (second, wave) in PARTS.into_iter().enumerate() {
             let name = format!("wave's {wave} at midi-out's {out}");
@@ -74,7 +74,7 @@ pub(super) fn rows() -> Vec<Fault> {
         }
     }
     rows.add(
-        "news's descriptor table begins in the last bytes of control's used ring",
+        "the event queue's descriptor table begins in the last bytes of control's used ring",
         DriverState::Reset,
         on(Queue::EVENT, Diagnosis::RING_OVERLAP),
         |d| {

@@ -1,4 +1,4 @@
-//! Rings of sizes and at addresses that cannot be.
+//! Rings of invalid sizes and at invalid addresses.
 
 use card_spec::diagnosis::Diagnosis;
 use card_spec::limits::QUEUE_SIZE_MAX;
@@ -83,7 +83,7 @@ fn outside(rows: &mut Rows) {
     for (place, address) in places {
         for (part, name) in PARTS.into_iter().enumerate() {
             let queue = queues.next().unwrap_or(Queue::CONTROL);
-            // Where QEMU cannot map a part at all it starts no ring, and the card hears nothing.
+            // Where QEMU cannot map a part at all it starts no ring, and sends the card nothing.
             let expected = Expected::FirstOrKept(Diagnosis::RING_OUTSIDE_MEMORY, Some(queue));
             rows.add(format!("{queue}: {name} {place}"), DriverState::Reset, expected, move |d| {
                 start_with(d, queue, |plan| plan.parts[part] = address)
@@ -106,7 +106,7 @@ fn outside(rows: &mut Rows) {
     }
 }
 
-/// Rings that look wrong and are not.
+/// Rings at unusual addresses that are valid.
 fn legal(rows: &mut Rows) {
     rows.add("ring that ends with the last byte of memory", DriverState::Reset, Expected::NOTHING, |d| {
         let size = QUEUE_SIZE_MAX;
@@ -135,7 +135,7 @@ fn legal(rows: &mut Rows) {
         d.machine.start_as(&set_up)?;
         d.open().map(|_| ())
     });
-    rows.add("used ring that holds the index of an earlier life", DriverState::Reset, Expected::NOTHING, |d| {
+    rows.add("used ring that holds the index from before a reset", DriverState::Reset, Expected::NOTHING, |d| {
         for queue in Queue::ALL {
             let used = d.machine.ring(queue).plan.parts[2];
             d.machine.ram.publish(used + 2, 500)?;

@@ -1,4 +1,4 @@
-//! Wave buffers that cannot be filled, or come at a time when they should not.
+//! Wave buffers that cannot be filled, or are posted in the wrong state.
 
 use card_spec::control::{RequestCode, Status, StreamState};
 use card_spec::diagnosis::Diagnosis;

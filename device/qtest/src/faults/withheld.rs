@@ -1,4 +1,4 @@
-//! Buffers that the card needs and does not get, or that are too small for anything: midi-in and news.
+//! Buffers that the card needs and does not get, or that are too small: queues midi-in and event.
 
 use card_control::Command;
 use card_control::answer::Done;
@@ -73,10 +73,10 @@ pub(super) fn rows() -> Vec<Fault> {
         },
     );
     let expected = on(Queue::CONTROL, Diagnosis::UNKNOWN_REQUEST);
-    rows.add("news: no buffer while a thousand things are found wrong", DriverState::Playing, expected, |d| {
+    rows.add("event: no buffer while a thousand errors are found", DriverState::Playing, expected, |d| {
         (0..1000).try_for_each(|_| d.request(RequestCode(0x7777), &[]).map(|_| ()))
     });
-    rows.add("news: a buffer for every one of a hundred underruns", DriverState::Playing, Expected::NOTHING, |d| {
+    rows.add("event: a buffer for every one of a hundred underruns", DriverState::Playing, Expected::NOTHING, |d| {
         let page = d.machine.ram.allocate(4096)?;
         for _ in 0..100 {
             d.machine.ring(Queue::EVENT).offer(&[Piece::writable(page, NOTICE_BYTES)])?;
@@ -88,7 +88,7 @@ pub(super) fn rows() -> Vec<Fault> {
     rows.done()
 }
 
-/// Posts so many buffers of so many bytes, and gives the card something to put into them.
+/// Posts `count` buffers of `bytes` bytes each, and gives the card data for them.
 fn post(driver: &mut Driver, queue: Queue, bytes: u32, count: usize) -> Result {
     let page = driver.machine.ram.allocate(4096)?;
     for _ in 0..count {

@@ -1,4 +1,4 @@
-//! Drivers that do nothing wrong: a card that finds fault with them would make the rest of the table worthless.
+//! Conforming drivers: the card must find no error of theirs, or the rest of the table means nothing.
 
 use std::fs::File;
 use std::process::Command;
@@ -16,7 +16,7 @@ use crate::fault::{Expected, Fault, Rows};
 use crate::ring::{Descriptor, DriverRing, flag};
 
 /// The area of these rows.
-pub(super) const AREA: &str = "nothing wrong";
+pub(super) const AREA: &str = "conforming drivers";
 
 /// Frames that are compared with the offline render.
 const FRAMES: usize = 16_000;
@@ -78,7 +78,7 @@ pub(super) fn rows() -> Vec<Fault> {
     rows.done()
 }
 
-/// Thirty notes, sounded by the card in the machine and by the same program without one.
+/// Plays thirty notes, and compares the frames with the offline render of the same program.
 fn plays(driver: &mut Driver) -> Result {
     let mut notes: Vec<(i64, [u8; 3])> = Vec::new();
     for note in 0..30_i64 {
@@ -93,7 +93,7 @@ fn plays(driver: &mut Driver) -> Result {
         pcm.extend(driver.record(1600)?.pcm);
     }
     let expected = render(driver, &notes)?;
-    expect("the guest hears something", &true, &pcm.iter().any(|frame| *frame != [0, 0]))?;
+    expect("the guest gets sound", &true, &pcm.iter().any(|frame| *frame != [0, 0]))?;
     let difference = pcm.iter().zip(&expected).position(|(guest, offline)| guest != offline);
     expect("frames", &expected.len(), &pcm.len())?;
     expect("the first frame that differs from the offline render", &None, &difference)?;
@@ -112,7 +112,7 @@ fn render(driver: &Driver, notes: &[(i64, [u8; 3])]) -> Result<Vec<[i16; 2]>> {
     let mut command = Command::new(driver.machine.card.program());
     command.arg("render").arg("--events").arg(&events).arg("--out").arg(&wav);
     command.args(["--frames", &FRAMES.to_string(), "--rate", &SAMPLE_RATE.to_string()]);
-    // What a session starts with.
+    // The default of a session.
     command.args(["--voices", &card_spec::limits::VOICES_DEFAULT.min(VOICES_MAX).to_string()]);
     let output = command.output().map_err(Failure::host("cannot start the offline renderer"))?;
     if !output.status.success() {

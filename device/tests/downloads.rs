@@ -1,4 +1,4 @@
-//! A driver's own sounds: downloaded, played, kept through a change of settings, and given back.
+//! Downloads: played, kept through a change of settings, and unloaded.
 
 use card_control::Clock;
 use card_spec::control::{
@@ -10,7 +10,7 @@ use card_spec::limits::{DOWNLOAD_BYTES_MAX, DOWNLOAD_MEMORY_BYTES};
 use card_spec::notice::NoticeKind;
 use dmus_card::fake::{Driver, Machine, STREAM_RENDER, STREAM_WAVE, no_parameters};
 
-/// The program that the downloaded instrument answers to.
+/// The program of the downloaded instrument.
 const PROGRAM: u8 = 5;
 
 /// The download id of its wave.
@@ -88,14 +88,14 @@ fn free_memory(driver: &mut Driver) -> u32 {
     driver.request(RequestCode::STATISTICS, &[]).read::<Statistics>().free_memory.get()
 }
 
-/// Returns what a note on the downloaded instrument sounds like.
+/// Returns the frames of a note on the downloaded instrument.
 fn sound(driver: &mut Driver) -> Vec<[i16; 2]> {
     driver.send(STREAM_RENDER, &[(0, 1, &[0xC0, PROGRAM]), (0, 1, &[0x90, 60, 127])]);
     driver.record(2000).pcm
 }
 
 #[test]
-fn a_downloaded_instrument_is_heard_instead_of_the_bank_and_its_memory_comes_back() {
+fn a_downloaded_instrument_replaces_the_bank_and_its_memory_is_freed() {
     let mut plain = opened();
     plain.play(48_000);
     let bank = sound(&mut plain);
@@ -116,7 +116,7 @@ fn a_downloaded_instrument_is_heard_instead_of_the_bank_and_its_memory_comes_bac
 }
 
 #[test]
-fn an_unload_while_it_sounds_is_pending_until_the_news_say_so() {
+fn an_unload_of_a_sounding_download_is_pending_until_a_notice() {
     let mut driver = opened();
     let (wave, instrument) = (download(&mut driver, &wave()), download(&mut driver, &instrument()));
     driver.play(48_000);
@@ -197,7 +197,7 @@ fn a_download_beyond_the_bound_is_refused_by_its_length() {
 }
 
 #[test]
-fn memory_for_downloads_ends_at_what_the_identity_block_says() {
+fn download_memory_ends_at_the_bound_of_the_identity_block() {
     let mut driver = opened();
     let samples = vec![0_u8; 3 << 20];
     let header = [words(&[0, 0, 1]), halves(&[1, 1]), words(&[48_000, 96_000]), halves(&[2, 16, 0, 0])].concat();
@@ -216,5 +216,5 @@ fn memory_for_downloads_ends_at_what_the_identity_block_says() {
     assert_eq!(refused.read::<DownloadResponse>().reason.get(), 9);
     assert_eq!(taken, 5, "five times 3 MiB fit in 16 MiB");
     let first = driver.machine.identity().first_error;
-    assert_eq!(Diagnosis(first.code.get()), Diagnosis::NONE, "a limit is nobody's mistake");
+    assert_eq!(Diagnosis(first.code.get()), Diagnosis::NONE, "a limit is no error of the driver");
 }

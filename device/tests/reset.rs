@@ -1,4 +1,4 @@
-//! Reset, close, leave, come back: what stays and what goes.
+//! Reset, close, disconnect and reconnect: the state that is dropped and kept.
 
 use std::time::Duration;
 
@@ -127,7 +127,7 @@ fn after_a_ring_is_stopped_the_card_does_not_touch_it() {
 }
 
 #[test]
-fn leaving_in_the_middle_of_rendering_ends_the_connection_cleanly() {
+fn a_disconnection_in_the_middle_of_rendering_ends_cleanly() {
     for clock in [Clock::Lockstep, Clock::Realtime] {
         let mut driver = playing(clock);
         driver.post_wave(STREAM_WAVE, 60_000, 240_000);
@@ -164,7 +164,7 @@ fn captured_events_reach_the_driver_in_batches_with_their_time() {
 }
 
 #[test]
-fn captured_events_beyond_the_bound_are_lost_and_told() {
+fn captured_events_beyond_the_bound_are_lost_and_a_notice_counts_them() {
     let mut driver = playing(Clock::Lockstep);
     assert_eq!(driver.open_stream(CAPTURE, StreamKind::CAPTURE, 0, 0).status, Status::OK);
     assert_eq!(driver.state(CAPTURE, StreamState::RUN).status, Status::OK);
@@ -178,7 +178,7 @@ fn captured_events_beyond_the_bound_are_lost_and_told() {
 }
 
 #[test]
-fn news_without_a_buffer_waits_and_shows_its_gap() {
+fn notices_wait_for_a_buffer_and_their_sequence_shows_the_gap() {
     let mut driver = playing(Clock::Lockstep);
     for _ in 0..100 {
         driver.request(RequestCode(0x9999), &[]);
@@ -190,7 +190,7 @@ fn news_without_a_buffer_waits_and_shows_its_gap() {
 }
 
 #[test]
-fn a_machine_that_unplugs_and_plugs_the_card_again_finds_it_as_new() {
+fn a_card_that_is_unplugged_and_plugged_again_is_reset() {
     use vhost::VhostBackend;
     let mut driver = playing(Clock::Lockstep);
     driver.record(480);
@@ -219,7 +219,7 @@ fn a_defect_of_the_card_costs_the_session_and_nothing_else() {
 }
 
 #[test]
-fn a_session_that_is_lost_gives_its_buffers_back_and_the_driver_hears_of_it() {
+fn a_lost_session_returns_its_buffers_and_queues_a_notice() {
     let mut driver = playing_at(Clock::Realtime, 11_025);
     driver.post_wave(STREAM_WAVE, 60_000, 240_000);
     let fault: InjectedFault = serde_json::from_str(r#"{"kind":"lose-session"}"#).unwrap();
@@ -232,7 +232,7 @@ fn a_session_that_is_lost_gives_its_buffers_back_and_the_driver_hears_of_it() {
 }
 
 #[test]
-fn a_lie_is_told_about_a_queue_that_there_is() {
+fn corrupts_the_used_ring_of_existing_queues_only() {
     let driver = playing(Clock::Lockstep);
     let corrupt = |queue| InjectedFault::CorruptUsedRing { corruption: UsedRingCorruption::UsedLength, queue };
     let inject = |fault| driver.machine.card().with_card(move |card| card.inject(fault)).unwrap();

@@ -1,4 +1,4 @@
-//! What a driver asks on the control queue, and what it is answered.
+//! Requests on the control queue, and their answers.
 
 use card_control::Clock;
 use card_spec::control::{
@@ -23,7 +23,7 @@ fn opened() -> Driver {
     driver
 }
 
-/// The first error is this one, on this queue.
+/// Checks that the first error is this one, on this queue.
 #[track_caller]
 fn assert_diagnosed(driver: &mut Driver, code: Diagnosis, queue: u16) {
     let first = driver.machine.identity().first_error;
@@ -37,7 +37,7 @@ fn assert_nothing_wrong(driver: &mut Driver) {
 }
 
 #[test]
-fn the_identity_block_says_who_the_card_is_before_any_driver_is_there() {
+fn the_identity_block_can_be_read_before_a_driver_starts() {
     let mut machine = Machine::with_card(Clock::Lockstep);
     let identity = machine.identity();
     assert_eq!(identity.magic, MAGIC);
@@ -49,7 +49,7 @@ fn the_identity_block_says_who_the_card_is_before_any_driver_is_there() {
 }
 
 #[test]
-fn open_answers_the_session_and_what_is_in_force() {
+fn open_answers_the_session_and_the_parameters_in_force() {
     let mut driver = driver();
     let response = driver.open();
     let opened: OpenResponse = response.read();
@@ -60,7 +60,7 @@ fn open_answers_the_session_and_what_is_in_force() {
 }
 
 #[test]
-fn open_of_another_major_version_is_refused_and_says_which_is_spoken() {
+fn refuses_open_of_another_major_version_with_the_cards_own() {
     let mut driver = driver();
     let open = Open {
         abi_major: (ABI_MAJOR + 1).into(),
@@ -137,7 +137,7 @@ fn every_request_that_is_too_short_is_malformed_and_does_nothing() {
 }
 
 #[test]
-fn parameters_are_clamped_and_the_answer_says_so() {
+fn clamps_parameters_and_answers_altered() {
     let mut driver = opened();
     let requested = PortParameters {
         valid: port_parameter::ALL.into(),
@@ -182,7 +182,7 @@ fn the_rate_cannot_change_under_an_open_wave_stream() {
 }
 
 #[test]
-fn streams_are_opened_once_and_only_as_what_they_are() {
+fn opens_a_stream_once_and_with_a_valid_kind_only() {
     let mut driver = opened();
     assert_eq!(driver.open_stream(18, StreamKind::RENDER, 0, 0).status, Status::INVALID_PARAMETER);
     assert_eq!(driver.open_stream(0, StreamKind(9), 0, 0).status, Status::INVALID_PARAMETER);
@@ -248,7 +248,7 @@ fn voice_priorities_are_read_and_set() {
 }
 
 #[test]
-fn a_malformed_download_says_where_and_a_handle_that_was_never_given_is_not_found() {
+fn answers_the_offset_in_a_malformed_download_and_not_found_for_an_unknown_handle() {
     let mut driver = opened();
     let response = driver.request(RequestCode::DLS_DOWNLOAD, &[0; 4]);
     assert_eq!(response.status, Status::MALFORMED);

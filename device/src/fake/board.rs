@@ -8,7 +8,7 @@ use super::ram::Ram;
 use super::ring::DriverRing;
 
 /// How long to wait for the card before a test fails. Long, because machines that run tests are busy.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const WAIT_LIMIT: Duration = Duration::from_secs(20);
 
 /// A machine with the card in it.
 pub trait Board {
@@ -29,7 +29,7 @@ pub trait Board {
     /// # Panics
     /// When the card does not return one.
     fn wait(&mut self, queue: Queue) -> (u16, u32) {
-        self.wait_at_most(queue, PATIENCE).unwrap_or_else(|| panic!("the card returns nothing on queue {queue}"))
+        self.wait_at_most(queue, WAIT_LIMIT).unwrap_or_else(|| panic!("the card returns nothing on queue {queue}"))
     }
 
     /// Waits for a while; `None` when the card returns nothing.
@@ -54,7 +54,7 @@ pub trait Board {
     where
         Self: Sized,
     {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_LIMIT;
         while !condition(self) {
             assert!(Instant::now() < deadline, "waited in vain for: {what}");
             std::thread::sleep(Duration::from_millis(1));

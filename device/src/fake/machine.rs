@@ -19,7 +19,7 @@ use vhost::{VhostBackend, VhostUserMemoryRegionInfo, VringConfigData};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 use zerocopy::FromBytes;
 
-use super::board::{Board, PATIENCE};
+use super::board::{Board, WAIT_LIMIT};
 use super::ram::Ram;
 use super::ring::DriverRing;
 use crate::bus::FEATURES;
@@ -107,7 +107,7 @@ impl Machine {
     /// When no card listens there.
     #[must_use]
     pub fn connect(path: &Path) -> Self {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_LIMIT;
         loop {
             match UnixStream::connect(path) {
                 Ok(stream) => return Self::on(stream),
@@ -119,7 +119,7 @@ impl Machine {
 
     /// Returns a machine at the end of a socket. It negotiates, and has not started its driver.
     fn on(socket: UnixStream) -> Self {
-        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        socket.set_read_timeout(Some(WAIT_LIMIT)).expect("a timeout");
         let raw = socket.try_clone().expect("a second descriptor");
         let mut frontend = Frontend::from_stream(socket, QUEUE_COUNT as u64);
         frontend.set_owner().expect("SET_OWNER");

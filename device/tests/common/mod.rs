@@ -64,7 +64,7 @@ impl CardProcess {
         self.running.processor_time()
     }
 
-    /// Sends a signal, and waits until it leaves.
+    /// Sends a signal, and waits until it ends.
     pub(crate) fn end_with(self, signal: Signal) -> Ended {
         self.running.end_with(signal)
     }

@@ -14,7 +14,7 @@ fn halves(values: &[u16]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// Structures in the order of the offset table, in a buffer that says that it is `length` bytes long, 0 for as many as
+/// Structures in the order of the offset table, in a buffer whose header says that it is `length` bytes long, 0 for as many as
 /// it has.
 fn buffer(kind: u32, id: u32, structures: &[Vec<u8>], length: u32) -> Vec<u8> {
     let mut end = 16 + 4 * structures.len();

@@ -49,12 +49,12 @@ pub(super) fn open(queue_sizes: [u16; QUEUE_COUNT]) -> Vec<u8> {
 struct Script(Vec<u8>);
 
 impl Script {
-    /// One that runs in lockstep.
+    /// Returns an input that runs in lockstep.
     fn lockstep() -> Self {
         Self(vec![0])
     }
 
-    /// One that runs in real time.
+    /// Returns an input that runs in real time.
     fn realtime() -> Self {
         Self(vec![1])
     }
@@ -115,7 +115,7 @@ impl Script {
         self.request(RequestCode::CLOCK_SYNC, sync.as_bytes())
     }
 
-    /// Everything up to streams that run.
+    /// Sets the device up, opens a session, and runs the streams.
     fn play(self) -> Self {
         self.start()
             .open()
@@ -139,7 +139,7 @@ impl Script {
         self.settle(Queue::WAVE)
     }
 
-    /// Returns a part of a ring is somewhere else.
+    /// Moves a part of a ring to another address.
     fn place(self, queue: Queue, part: u32, at: u64) -> Self {
         self.on(Verb::Place, queue, part, at, &[])
     }
@@ -177,7 +177,7 @@ pub fn all() -> Vec<Seed> {
     [conforming(), overlaps(), races(), costs(), numbers(), chains()].concat()
 }
 
-/// Returns what drivers do.
+/// Returns the seeds of conforming drivers.
 fn conforming() -> Vec<Seed> {
     let song = |script: Script| {
         script
@@ -233,7 +233,7 @@ fn conforming() -> Vec<Seed> {
     ]
 }
 
-/// Rings whose parts share memory, or are not in memory.
+/// Returns seeds of rings whose parts share memory, or are not in memory.
 fn overlaps() -> Vec<Seed> {
     let same = |queue: Queue| {
         Script::lockstep()
@@ -309,7 +309,7 @@ fn overlaps() -> Vec<Seed> {
     ]
 }
 
-/// Returns a second processor that does not stand still.
+/// Returns the seeds with a second processor.
 fn races() -> Vec<Seed> {
     let index = |queue: Queue, step: u16| rewrite(part(queue.0.into(), 1) + 2, 0, step);
     let busy = |queue: Queue| Script::lockstep().play().race(&[index(queue, 1)]).buffers(queue, 8, 64).wave(64);
@@ -367,7 +367,7 @@ fn races() -> Vec<Seed> {
     ]
 }
 
-/// Little said, much done.
+/// Returns the seeds whose few acts cost much.
 fn costs() -> Vec<Seed> {
     let mut most = PortParameters::new_zeroed();
     most.valid = port_parameter::VOICES.into();
@@ -443,7 +443,7 @@ fn costs() -> Vec<Seed> {
     ]
 }
 
-/// Numbers at the end of their range.
+/// Returns seeds with numbers at the end of their range.
 fn numbers() -> Vec<Seed> {
     let with = |script: Script, time: i64, frame: i64| {
         script
@@ -468,7 +468,7 @@ fn numbers() -> Vec<Seed> {
     ]
 }
 
-/// Chains that virtio forbids.
+/// Returns seeds with chains that virtio forbids.
 fn chains() -> Vec<Seed> {
     let scratch = RAM_START + SCRATCH;
     let readable = Descriptor { address: scratch, length: 16, flags: flag::NEXT, next: 1 };

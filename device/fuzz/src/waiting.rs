@@ -1,17 +1,17 @@
-//! How long the card may take for anything: a bound in time of the processor, which a busy machine does not stretch, and
-//! one on the clock for a card that waits for something that never comes.
+//! Bounds how long the card may take: in processor time, which a busy machine does not stretch, and in time on the clock for
+//! a card that waits in vain.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Most time of the processor that this whole process may use while a driver waits for the card: for the answer to a
-/// request, or for frames. The card is to take milliseconds; a build for fuzzing is some ten times slower, and a second
+/// Most processor time that this whole process may use while a driver waits for the card: for the answer to a request, or
+/// for frames. The card should take milliseconds; a build for fuzzing is some ten times slower, and a second
 /// processor may be busy at the same time.
 const DRIVER_MAX: Duration = Duration::from_secs(2);
 
-/// The same while a front-end waits: QEMU and its guest stand still meanwhile.
+/// The same while a front-end waits: QEMU and its guest do not run meanwhile.
 const FRONT_END_MAX: Duration = Duration::from_millis(500);
 
 /// Most time on the clock: the machine may be busy with everything else.
@@ -26,7 +26,7 @@ const NAP: Duration = Duration::from_micros(50);
 /// The longest wait so far, in microseconds of the processor.
 static LONGEST: AtomicU64 = AtomicU64::new(0);
 
-/// Returns the longest wait since this was asked last, in time of the processor; 0 when each was brisk.
+/// Returns the longest wait since the last call, in processor time; 0 when each was short.
 pub fn longest() -> Duration {
     Duration::from_micros(LONGEST.swap(0, Ordering::Relaxed))
 }
@@ -38,14 +38,14 @@ fn processor_time() -> Duration {
 }
 
 /// A wait that has begun.
-pub(super) struct Patience {
+pub(super) struct Wait {
     what: &'static str,
     most: Duration,
     since: Instant,
     used_before: Duration,
 }
 
-impl Patience {
+impl Wait {
     /// Begins to wait for `what`, as a driver.
     pub(super) fn of_driver(what: &'static str) -> Self {
         Self { what, most: DRIVER_MAX, since: Instant::now(), used_before: processor_time() }
@@ -59,8 +59,8 @@ impl Patience {
     /// Waits a little.
     ///
     /// # Panics
-    /// It has waited too long: the card hangs.
-    pub(super) fn nap(&self) {
+    /// When it has waited too long, which means that the card hangs.
+    pub(super) fn sleep(&self) {
         let waited = self.since.elapsed();
         if waited < BRISK {
             std::thread::yield_now();
@@ -73,7 +73,7 @@ impl Patience {
     /// Checks the bounds.
     ///
     /// # Panics
-    /// It has waited too long: the card hangs.
+    /// When it has waited too long, which means that the card hangs.
     pub(super) fn check(&self) {
         let (waited, used) = (self.since.elapsed(), processor_time().saturating_sub(self.used_before));
         LONGEST.fetch_max(u64::try_from(used.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -85,16 +85,16 @@ impl Patience {
     }
 }
 
-/// Waits until there is something.
+/// Waits until `look` returns a value.
 ///
 /// # Panics
-/// It took too long: the card hangs.
+/// When it took too long, which means that the card hangs.
 pub(super) fn wait_for<T>(what: &'static str, mut there: impl FnMut() -> Option<T>) -> T {
-    let patience = Patience::of_driver(what);
+    let wait = Wait::of_driver(what);
     loop {
         if let Some(found) = there() {
             return found;
         }
-        patience.nap();
+        wait.sleep();
     }
 }

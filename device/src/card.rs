@@ -1,4 +1,4 @@
-//! The card itself and the thread that it lives on; it knows no transport.
+//! The card itself and the thread that it runs on; it knows no transport.
 
 pub mod activity;
 pub mod device;

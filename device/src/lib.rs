@@ -4,10 +4,10 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`session`] | what lives from one `OPEN` to the next: streams, time, synthesizer, output FIFO, notices |
+//! | [`session`] | the state from one `OPEN` to the next: streams, time, synthesizer, output FIFO, notices |
 //! | [`queues`] | a handler for each of the five queues |
-//! | [`card`] | the card, and the thread that it lives on; it knows no transport |
-//! | [`bus`] | guest memory, rings, interrupts: what lies between a transport and the card |
+//! | [`card`] | the card, and the thread that it runs on; it knows no transport |
+//! | [`bus`] | guest memory, rings, interrupts: the bus between a transport and the card |
 //! | [`diagnosis`] | what the card finds wrong with a driver |
 //! | [`transport`] | vhost-user, and the socket that it is spoken on |
 //! | [`control_socket`] | the server of [`card_control`]'s protocol |

@@ -9,6 +9,6 @@ pub struct Options {
     pub clock: Clock,
     /// Most voices that a driver can have.
     pub voices: u16,
-    /// Frames rendered at a time. It changes speed, and nothing that can be heard or measured otherwise.
+    /// Frames rendered at a time. It changes speed, and no sample.
     pub render_block: usize,
 }

@@ -1,4 +1,4 @@
-//! A session: all that lives from one `OPEN` to the next.
+//! The session: all state from one `OPEN` to the next.
 
 pub mod capture;
 pub mod clock;

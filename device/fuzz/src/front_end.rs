@@ -225,10 +225,10 @@ impl FrontEnd {
     /// # Panics
     /// When it is not answered, or not completely.
     pub(super) fn configuration(&mut self, length: usize) -> Vec<u8> {
-        let asked: Vec<u8> = [0, length as u32, 0].into_iter().flat_map(u32::to_ne_bytes).collect();
-        let head = asked.len();
-        let body =
-            self.exchange(request::GET_CONFIG, &[asked, vec![0; length]].concat(), |body| body.len() == head + length);
+        let request: Vec<u8> = [0, length as u32, 0].into_iter().flat_map(u32::to_ne_bytes).collect();
+        let head = request.len();
+        let body = self
+            .exchange(request::GET_CONFIG, &[request, vec![0; length]].concat(), |body| body.len() == head + length);
         body[head..].to_vec()
     }
 

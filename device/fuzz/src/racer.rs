@@ -62,14 +62,14 @@ impl Racer {
         }
         let stop = Arc::new(AtomicBool::new(false));
         self.running = Some(Arc::clone(&stop));
-        self.scripts.send(Script { ram, writes, stop }).expect("the second processor lives");
+        self.scripts.send(Script { ram, writes, stop }).expect("the second processor runs");
     }
 
     /// Stops it.
     pub(super) fn calm(&mut self) {
         if let Some(stop) = self.running.take() {
             stop.store(true, Ordering::Release);
-            self.done.recv().expect("the second processor lives");
+            self.done.recv().expect("the second processor runs");
         }
     }
 }

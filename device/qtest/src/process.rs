@@ -8,6 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
+use signal_hook::low_level::signal_name;
 
 use crate::failure::{Failure, Result};
 
@@ -132,15 +133,7 @@ impl Drop for Process {
 fn text(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit status {code}"),
-        (None, Some(signal)) => match Signal::from_named_raw(signal) {
-            Some(Signal::ABORT) => "SIGABRT".into(),
-            Some(Signal::BUS) => "SIGBUS".into(),
-            Some(Signal::ILL) => "SIGILL".into(),
-            Some(Signal::KILL) => "SIGKILL".into(),
-            Some(Signal::SEGV) => "SIGSEGV".into(),
-            Some(Signal::TERM) => "SIGTERM".into(),
-            _ => format!("signal {signal}"),
-        },
+        (None, Some(signal)) => signal_name(signal).map_or_else(|| format!("signal {signal}"), str::to_owned),
         (None, None) => "an unknown status".into(),
     }
 }

@@ -16,19 +16,24 @@ const DESCRIPTOR_BYTES: u64 = size_of::<Descriptor>() as u64;
 /// A piece of guest memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
+    /// Guest-physical address.
     pub(super) address: GuestAddress,
+    /// Length in bytes.
     pub(super) length: u32,
 }
 
 /// A chain that the card has taken from a ring and owes back.
 #[derive(Debug)]
 pub struct Chain {
+    /// The queue.
     pub(super) queue: Queue,
+    /// Index of the head descriptor.
     pub(super) head: u16,
     /// Which set-up of the ring it came from: it is never returned to a later one.
     pub(super) generation: u64,
     /// Its place in the order of chains made available, modulo 65,536.
     pub(super) position: u16,
+    /// The writable part.
     pub(super) writable: Vec<Segment>,
     request: Vec<u8>,
     error: Option<DriverError>,
@@ -37,14 +42,17 @@ pub struct Chain {
 /// Where a chain is to be found.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
+    /// The queue.
     pub(super) queue: Queue,
     /// Which set-up of the ring it comes from.
     pub(super) generation: u64,
     /// Its place in the order of chains made available, modulo 65,536.
     pub(super) position: u16,
+    /// Index of the head descriptor.
     pub(super) head: u16,
     /// The ring's descriptor table, and how many descriptors it has.
     pub(super) table: GuestAddress,
+    /// Entries of the descriptor table.
     pub(super) size: u16,
     /// Whether the driver accepted `VIRTIO_F_INDIRECT_DESC`.
     pub(super) indirect: bool,

@@ -89,13 +89,21 @@ pub(super) struct Ring {
     which: Queue,
 
     // What the transport has described.
+    /// Entries, unchecked.
     pub(super) size: u32,
+    /// The available index to begin with.
     pub(super) base: u16,
+    /// The addresses of its parts, unchecked.
     pub(super) addresses: Option<RingAddresses>,
+    /// Whether the transport has enabled it.
     pub(super) enabled: bool,
+    /// Whether `VIRTIO_F_EVENT_IDX` is negotiated.
     pub(super) event_idx: bool,
+    /// Whether `VIRTIO_F_INDIRECT_DESC` is negotiated.
     pub(super) indirect: bool,
+    /// The doorbell.
     pub(super) kick: Option<Kick>,
+    /// The call.
     pub(super) call: Option<Call>,
 
     // What it does.
@@ -115,6 +123,7 @@ struct Storm {
 }
 
 impl Ring {
+    /// Returns a ring that is not set up.
     pub(super) fn new(which: Queue) -> Self {
         Self {
             which,
@@ -135,6 +144,7 @@ impl Ring {
         }
     }
 
+    /// Returns whether the ring is not in use.
     pub(super) fn is_stopped(&self) -> bool {
         matches!(self.state, State::Stopped)
     }
@@ -149,6 +159,7 @@ impl Ring {
         self.enabled && matches!(self.state, State::Running(..))
     }
 
+    /// Returns the error for which the ring is parked.
     pub(super) fn error(&self) -> Option<DriverError> {
         match self.state {
             State::Parked(error) => Some(error),
@@ -164,6 +175,7 @@ impl Ring {
         }
     }
 
+    /// Returns how often the ring was taken out of use.
     pub(super) fn generation(&self) -> u64 {
         self.generation
     }

@@ -246,6 +246,12 @@ mod tests {
     }
 
     #[test]
+    fn help_shows_qemus_option_for_the_card() {
+        let help = Arguments::command().render_long_help().to_string();
+        assert!(help.contains(&card_control::qemu::device_option("card")), "{help}");
+    }
+
+    #[test]
     fn a_path_and_a_descriptor_exclude_each_other() {
         assert!(Arguments::try_parse_from(["x", "--socket-path", "a", "--fd", "3"]).is_err());
         let path = Arguments::try_parse_from(["x", "--socket-path", "a"]).unwrap();

@@ -27,7 +27,7 @@ driver is logged as a warning, which is on by default.";
 /// Why the process ends.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The command line is wrong, or asks for what does not exist.
+    /// The command line is wrong, or names what does not exist.
     #[error("{0}")]
     Arguments(String),
     /// The bank cannot be read.

@@ -1,4 +1,4 @@
-//! The settings of a session that a driver can ask for.
+//! The settings of a session that a driver can request.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -8,7 +8,7 @@ use card_spec::limits::{
 };
 use dls_synth::{Kernel, SynthConfig};
 
-/// The settings that a driver can ask for with `PARAMETERS`.
+/// The settings that a driver can request with `PARAMETERS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameters {
     /// Number of voices.
@@ -89,6 +89,7 @@ impl Parameters {
         }
     }
 
+    /// Returns the synthesizer's configuration.
     pub(super) fn to_synth(self) -> SynthConfig {
         SynthConfig {
             sample_rate: self.sample_rate,

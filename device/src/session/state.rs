@@ -1,4 +1,4 @@
-//! The guest-visible volatile state of the card: the session, which lives from one `OPEN` to the next, and the notices.
+//! The guest-visible volatile state of the card: the session, from one `OPEN` to the next, and the notices.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -32,21 +32,27 @@ use crate::diagnosis::DriverError;
 /// ring, so that a stopped ring gives every buffer back.
 #[derive(Debug)]
 pub(crate) struct WaveBuffer {
+    /// The chain.
     pub(crate) chain: Chain,
+    /// Frames that it holds.
     pub(crate) frames: usize,
 }
 
 /// An event that is being played, and the groups that have not received it yet.
 #[derive(Debug)]
 pub(crate) struct Playing {
+    /// The event.
     pub(crate) event: Pending,
+    /// The groups.
     pub(crate) groups: Range<u16>,
 }
 
 /// The page that the driver has lent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StatusPageLoan {
+    /// Its guest-physical address.
     pub(crate) address: u64,
+    /// The sequence number that was written last.
     pub(crate) sequence: u32,
 }
 
@@ -109,9 +115,13 @@ pub struct Session {
     pub(crate) playing: Option<Playing>,
     /// Batches wait in the ring, because the card holds as many events as it may.
     pub(crate) backlog: bool,
+    /// Fragments of system-exclusive messages.
     pub(crate) assembly: Assembly,
+    /// Captured messages that wait for a buffer.
     pub(crate) capture: Capture,
+    /// Running statistics.
     pub(crate) statistics: RunningStatistics,
+    /// The status page, if the driver has lent one.
     pub(crate) status_page: Option<StatusPageLoan>,
     /// Over all frames rendered since the sample clock was last set.
     pub(crate) hash: Sha256,

@@ -9,6 +9,7 @@ use crate::failure::Result;
 use crate::fault::{Expected, Fault, Rows};
 use crate::ring::Piece;
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("buffers that alias");
     // The meaning of the bytes to a ring is chance.

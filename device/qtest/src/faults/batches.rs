@@ -20,6 +20,7 @@ const ROW: fn(Diagnosis) -> Expected = |diagnosis| on(Queue::MIDI_OUT, diagnosis
 /// A note.
 const NOTE: &[u8] = &[0x90, 60, 100];
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("event batches");
     headers(&mut rows);

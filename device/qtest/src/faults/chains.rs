@@ -19,6 +19,7 @@ pub(super) fn direction(queue: Queue) -> u16 {
     if matches!(queue, Queue::MIDI_IN | Queue::EVENT) { flag::WRITE } else { 0 }
 }
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("chains");
     for queue in Queue::ALL {

@@ -21,6 +21,7 @@ pub(super) const AREA: &str = "conforming drivers";
 /// Frames that are compared with the offline render.
 const FRAMES: usize = 16_000;
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of(AREA);
     rows.add(

@@ -49,6 +49,7 @@ const FORMS: [Form; 16] = [
 /// Bytes of room for any answer.
 const ROOM: u32 = 256;
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("requests");
     for Form { code, payload, answer } in FORMS {

@@ -21,6 +21,7 @@ const WAVE_ARTICULATION: u32 = 4;
 /// of a request, and as much again for the allocator.
 const GROWTH_MAX: u64 = 2 * (DOWNLOAD_MEMORY_BYTES as u64 + DOWNLOAD_BYTES_MAX as u64);
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("downloads");
     malformed(&mut rows);

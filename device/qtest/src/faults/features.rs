@@ -10,6 +10,7 @@ use crate::failure::Result;
 use crate::fault::{Expected, Fault, Rows};
 use crate::machine::{FEATURES, common};
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("features");
     let missing = Expected::First(Diagnosis::VERSION_1_MISSING, None);

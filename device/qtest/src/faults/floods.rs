@@ -18,6 +18,7 @@ const ROW_LOG_BYTES_MAX: u64 = 256 << 10;
 /// Events of one batch.
 const BATCH_EVENTS: usize = 160;
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("floods");
     events(&mut rows);

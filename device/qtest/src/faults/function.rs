@@ -24,6 +24,7 @@ const MSIX_MASK: u32 = 1 << 30;
 
 const WRITTEN: Expected = Expected::First(Diagnosis::CONFIG_WRITE, None);
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("PCI function");
     identity(&mut rows);

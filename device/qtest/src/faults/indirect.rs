@@ -12,6 +12,7 @@ use crate::fault::{Fault, Rows, on};
 use crate::ram::RAM;
 use crate::ring::{Descriptor, flag};
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("indirect descriptors");
     for queue in Queue::ALL {

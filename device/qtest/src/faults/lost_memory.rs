@@ -13,6 +13,7 @@ use crate::ring::Piece;
 /// The last megabyte of memory, which is cut off.
 const LOST: u64 = RAM - (1 << 20);
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("memory that is not there");
     let lost = Expected::First(Diagnosis::MEMORY_LOST, None);

@@ -14,6 +14,7 @@ const ACKNOWLEDGED: u8 = status::ACKNOWLEDGE | status::DRIVER;
 const READY: u8 = ACKNOWLEDGED | status::FEATURES_OK;
 const RUNNING: u8 = READY | status::DRIVER_OK;
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("order of set-up");
     start(&mut rows);

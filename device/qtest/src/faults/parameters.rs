@@ -18,6 +18,7 @@ use crate::ram::RAM;
 
 const ROW: fn(Diagnosis) -> Expected = |diagnosis| on(Queue::CONTROL, diagnosis);
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("parameters of requests");
     open(&mut rows);

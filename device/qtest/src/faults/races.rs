@@ -32,6 +32,7 @@ enum Race {
     Everything,
 }
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("a second processor");
     for queue in Queue::ALL {

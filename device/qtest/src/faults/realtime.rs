@@ -16,6 +16,7 @@ const WATCH: Duration = Duration::from_millis(300);
 /// The share of it, in percent, that a card with nothing to play may use. Silence takes some percent; a loop takes all.
 const BUSY_MAX: u128 = 60;
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("real time");
     let mut add = |name: String, expected: Expected, act: Box<dyn Fn(&mut Driver) -> Result + Send + Sync>| {

@@ -14,6 +14,7 @@ use crate::ring::{Piece, part_bytes};
 /// Parts of one ring.
 const PAIRS: [(usize, usize); 3] = [(0, 1), (0, 2), (1, 2)];
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("rings that overlap");
     for queue in Queue::ALL {

@@ -24,6 +24,7 @@ pub(super) fn start_with(driver: &mut Driver, queue: Queue, change: impl FnOnce(
     driver.machine.start_as(&set_up)
 }
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("ring set-up");
     for queue in Queue::ALL {

@@ -20,6 +20,7 @@ fn refused(driver: &mut Driver) -> Result {
     expect("its frames", &0, &header.frames.get())
 }
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("wave buffers");
     rows.add("wave buffer before OPEN", DriverState::Started, ROW(Diagnosis::NO_SESSION), |d| {

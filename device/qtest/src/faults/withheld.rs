@@ -16,6 +16,7 @@ use crate::ring::Piece;
 /// The least room for a batch with one event.
 const BATCH_BYTES: u32 = (size_of::<BatchHeader>() + record_bytes(3)) as u32;
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("buffers for the card");
     for (queue, least) in [(Queue::MIDI_IN, BATCH_BYTES), (Queue::EVENT, NOTICE_BYTES)] {

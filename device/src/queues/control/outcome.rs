@@ -16,13 +16,17 @@ pub(super) const HEADER_BYTES: usize = size_of::<ResponseHeader>();
 
 /// The answer to a request that was carried out.
 pub(super) struct Answer {
+    /// The status of the response.
     pub(super) status: Status,
+    /// The payload of the response.
     pub(super) payload: Vec<u8>,
 }
 
 impl Answer {
+    /// Answers without a payload.
     pub(super) const DONE: Self = Self { status: Status::OK, payload: Vec::new() };
 
+    /// Returns an answer whose payload is a structure.
     pub(super) fn with(status: Status, payload: &(impl IntoBytes + Immutable)) -> Self {
         Self { status, payload: payload.as_bytes().to_vec() }
     }
@@ -30,16 +34,21 @@ impl Answer {
 
 /// Why a request was not carried out.
 pub(super) struct Refusal {
+    /// The status of the response.
     pub(super) status: Status,
+    /// The driver's error, if it is one.
     pub(super) error: Option<DriverError>,
+    /// The payload of the response.
     pub(super) payload: Vec<u8>,
 }
 
 impl Refusal {
+    /// Refuses because of an error of the driver.
     pub(super) fn new(status: Status, error: DriverError) -> Self {
         Self { status, error: Some(error.on(Queue::CONTROL)), payload: Vec::new() }
     }
 
+    /// Refuses a parameter at a byte offset of the payload, with the bound that it exceeds.
     pub(super) fn parameter(offset: usize, bound: u32, got: u32) -> Self {
         let error = DriverError::new(Diagnosis::PARAMETER).at(offset as u32).expected(bound, got);
         Self::new(Status::INVALID_PARAMETER, error)
@@ -50,6 +59,7 @@ impl Refusal {
         Self { status: Status::NO_RESOURCES, error: None, payload: Vec::new() }
     }
 
+    /// Refuses because of a stream id.
     pub(super) fn stream(status: Status, stream: u32) -> Self {
         Self::new(status, DriverError::new(Diagnosis::STREAM).got(stream))
     }
@@ -60,7 +70,9 @@ pub(super) type Outcome = Result<Answer, Refusal>;
 
 /// A request whose header has been checked.
 pub(super) struct Request<'a> {
+    /// The chain that it came in.
     pub(super) chain: &'a Chain,
+    /// Its payload.
     pub(super) payload: &'a [u8],
 }
 

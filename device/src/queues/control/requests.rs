@@ -40,9 +40,13 @@ const PAGE: u64 = 4096;
 
 /// Carries out the requests of a session.
 pub(super) struct Requests<'a> {
+    /// The session.
     pub(super) session: &'a mut Session,
+    /// Memory and rings.
     pub(super) bus: &'a SharedBus,
+    /// Returns wave buffers when their stream stops.
     pub(super) wave: &'a Wave,
+    /// The card's fixed configuration.
     pub(super) options: Options,
 }
 

@@ -5,10 +5,9 @@ use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::LazyLock;
 
-use dmus_miniport::filter::{
-    Description, Handlers, INSTANCES, PIN_CAPTURE, PIN_DIRECTMUSIC, PIN_JACK, PIN_MIDI, SUBDEVICE_NAME, accepts,
-};
+use dmus_miniport::filter::{Description, Handlers, SUBDEVICE_NAME, accepts};
 use dmus_miniport::format::StreamFormat;
+use dmus_miniport::topology::{INSTANCES, PIN_CAPTURE, PIN_DIRECTMUSIC, PIN_JACK, PIN_MIDI};
 use portcls::NtStatus;
 use portcls::descriptor::{
     FILTER_NODE, NODE_PIN_IN, NODE_PIN_OUT, PcConnectionDescriptor, PcFilterDescriptor, PcNodeDescriptor,

@@ -5,7 +5,7 @@ mod common;
 use card_spec::control::{RequestCode, Status};
 use card_spec::feature;
 use card_spec::queue::Queue;
-use common::{NOTE, Rig, start};
+use common::{NOTE, TestDriver, start};
 use dmus_miniport::card::CardError;
 use dmus_miniport::control::ControlError;
 use dmus_miniport::fake::{Behaviour, FakeCard, dispatch, passive};
@@ -30,22 +30,22 @@ fn transport_error(behaviour: Behaviour) -> TransportError {
 
 #[test]
 fn the_card_comes_to_life_in_the_order_that_virtio_wants() {
-    let rig = Rig::new();
-    assert_eq!(rig.fake.with(|card| card.statuses.clone()), [0, 1, 3, 11, 15]);
+    let driver = TestDriver::new();
+    assert_eq!(driver.fake.with(|card| card.statuses.clone()), [0, 1, 3, 11, 15]);
 }
 
 #[test]
 fn the_session_opens_first_and_then_the_status_page_is_lent() {
-    let rig = Rig::new();
-    let codes: Vec<_> = rig.fake.with(|card| card.requests.iter().map(|request| request.code).collect());
+    let driver = TestDriver::new();
+    let codes: Vec<_> = driver.fake.with(|card| card.requests.iter().map(|request| request.code).collect());
     assert_eq!(codes, [RequestCode::OPEN, RequestCode::STATUS_PAGE]);
 }
 
 #[test]
 fn stopping_ends_the_session_and_resets_the_card() {
-    let rig = Rig::new();
-    rig.card.power_down(passive());
-    rig.fake.with(|card| {
+    let driver = TestDriver::new();
+    driver.card.power_down(passive());
+    driver.fake.with(|card| {
         assert_eq!(card.requests.last().unwrap().code, RequestCode::CLOSE);
         assert_eq!(card.statuses.last(), Some(&0));
     });
@@ -55,8 +55,8 @@ fn stopping_ends_the_session_and_resets_the_card() {
 fn a_card_works_without_event_indices_and_with_small_rings() {
     for queue_size in [4, 5, 8, 100, 128, 1024] {
         for features in [feature::VERSION_1, feature::VERSION_1 | feature::EVENT_IDX] {
-            let rig = Rig::with(Behaviour { features, queue_size, ..Behaviour::default() });
-            assert_eq!(rig.fake.with(|card| card.requests.len()), 2, "{queue_size}");
+            let driver = TestDriver::with(Behaviour { features, queue_size, ..Behaviour::default() });
+            assert_eq!(driver.fake.with(|card| card.requests.len()), 2, "{queue_size}");
         }
     }
 }
@@ -133,7 +133,7 @@ fn a_card_that_breaks_the_ring_is_not_touched_again() {
 #[test]
 fn a_card_that_does_not_answer_costs_time_and_not_the_machine() {
     let mut behaviour = Behaviour::default();
-    behaviour.deaf[Queue::CONTROL.index()] = true;
+    behaviour.ignores_kicks[Queue::CONTROL.index()] = true;
     let fake = FakeCard::new(behaviour);
     let card = start(&fake).unwrap();
     assert_eq!(card.open(passive()), Err(CardError::Control(ControlError::Timeout)));
@@ -143,42 +143,42 @@ fn a_card_that_does_not_answer_costs_time_and_not_the_machine() {
     assert_eq!(card.open(passive()), Err(CardError::Control(ControlError::Timeout)));
     assert!(fake.with(|card| card.milliseconds) < 2100);
     // Once it has been answered after all, everything works.
-    fake.wake();
-    fake.with(|card| card.behaviour.deaf = Default::default());
+    fake.serve_kicks();
+    fake.with(|card| card.behaviour.ignores_kicks = Default::default());
     assert_eq!(card.open(passive()), Ok(()));
 }
 
 #[test]
 fn a_lost_interrupt_costs_a_moment() {
-    let mut behaviour = Behaviour { silent: true, wakes_after: Some(10), ..Behaviour::default() };
-    behaviour.deaf[Queue::CONTROL.index()] = true;
-    let rig = Rig::with(behaviour);
-    let waited = rig.fake.with(|card| card.milliseconds);
+    let mut behaviour = Behaviour { sends_no_interrupts: true, serves_kicks_after: Some(10), ..Behaviour::default() };
+    behaviour.ignores_kicks[Queue::CONTROL.index()] = true;
+    let driver = TestDriver::with(behaviour);
+    let waited = driver.fake.with(|card| card.milliseconds);
     assert!(waited < 100, "{waited}");
 }
 
 #[test]
 fn interrupts_are_claimed_once_and_only_when_they_are_the_cards() {
-    let rig = Rig::new();
-    rig.card.service(dmus_miniport::fake::dispatch());
-    while rig.card.interrupt() {}
-    assert!(!rig.card.interrupt(), "nothing is raised");
-    rig.fake.with(|card| card.behaviour.gone = true);
-    assert!(!rig.card.interrupt(), "all ones is a card that is gone");
+    let driver = TestDriver::new();
+    driver.card.service(dmus_miniport::fake::dispatch());
+    while driver.card.interrupt() {}
+    assert!(!driver.card.interrupt(), "nothing is raised");
+    driver.fake.with(|card| card.behaviour.gone = true);
+    assert!(!driver.card.interrupt(), "all ones is a card that is gone");
 }
 
 #[test]
 fn a_card_that_interrupts_by_messages_has_one_for_everything() {
     let interrupt = Interrupt::Message { vector: 0 };
-    let rig = Rig::with(Behaviour { interrupt, ..Behaviour::default() });
-    let sent = rig.fake.with(|card| card.messages.clone());
+    let driver = TestDriver::with(Behaviour { interrupt, ..Behaviour::default() });
+    let sent = driver.fake.with(|card| card.messages.clone());
     assert_eq!(sent.into_keys().collect::<Vec<_>>(), [0], "answers were interrupted for");
-    assert!(rig.card.interrupt(), "a message is nobody else's");
-    rig.card.power_down(passive());
-    assert!(!rig.card.interrupt());
-    rig.fake.with(|card| card.messages.clear());
-    rig.card.power_up(passive()).unwrap();
-    assert!(rig.fake.with(|card| card.messages[&0] > 0), "and again after the power was gone");
+    assert!(driver.card.interrupt(), "a message is nobody else's");
+    driver.card.power_down(passive());
+    assert!(!driver.card.interrupt());
+    driver.fake.with(|card| card.messages.clear());
+    driver.card.power_up(passive()).unwrap();
+    assert!(driver.fake.with(|card| card.messages[&0] > 0), "and again after the power was gone");
 
     let none = Behaviour { interrupt, vectors: 0, ..Behaviour::default() };
     assert_eq!(transport_error(none), TransportError::Vector(0));
@@ -186,16 +186,16 @@ fn a_card_that_interrupts_by_messages_has_one_for_everything() {
 
 #[test]
 fn a_card_that_needs_a_reset_gets_one_and_knows_its_streams_again() {
-    let rig = Rig::new();
-    let stream = rig.render().running();
-    rig.fake.need_reset();
-    assert!(rig.card.interrupt());
-    rig.card.service(dispatch());
-    stream.put(stream.home.message(1, NOTE));
-    assert_eq!(rig.fake.events(), [], "until then nothing goes out");
+    let driver = TestDriver::new();
+    let stream = driver.render().running();
+    driver.fake.need_reset();
+    assert!(driver.card.interrupt());
+    driver.card.service(dispatch());
+    stream.put(stream.allocator.message(1, NOTE));
+    assert_eq!(driver.fake.events(), [], "until then nothing goes out");
     stream.set(KsState::RUN);
-    assert_eq!(rig.fake.events().len(), 1);
-    rig.fake.with(|card| {
+    assert_eq!(driver.fake.events().len(), 1);
+    driver.fake.with(|card| {
         assert_eq!(card.streams.get(&stream.id), Some(&3));
         assert_eq!(card.log.iter().filter(|line| line.starts_with("the card needs a reset")).count(), 1);
     });

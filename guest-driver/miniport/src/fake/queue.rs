@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::vec::Vec;
 
-/// The driver's memory, as the card sees it.
+/// The driver's common buffers, by bus address.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     ranges: BTreeMap<u64, (usize, usize)>,
 }
 
 impl Memory {
-    pub(super) fn learn(&mut self, address: u64, pointer: *mut u8, len: usize) {
+    pub(super) fn add(&mut self, address: u64, pointer: *mut u8, len: usize) {
         self.ranges.insert(address, (pointer as usize, len));
     }
 
@@ -19,7 +19,7 @@ impl Memory {
         self.ranges.values().map(|(_, bytes)| bytes).sum()
     }
 
-    pub(super) fn forget(&mut self, address: u64) {
+    pub(super) fn remove(&mut self, address: u64) {
         self.ranges.remove(&address);
     }
 
@@ -114,7 +114,7 @@ impl DeviceRing {
         }
     }
 
-    /// Returns a chain; whether the driver wants an interrupt.
+    /// Returns a chain to the driver. True: the driver wants an interrupt for it.
     pub(super) fn push(&mut self, memory: &Memory, event_idx: bool, id: u32, written: u32) -> bool {
         let mut element = [0; 8];
         element[..4].copy_from_slice(&id.to_le_bytes());
@@ -124,7 +124,7 @@ impl DeviceRing {
         self.returned = old.wrapping_add(1);
         memory.write(self.used + 2, &self.returned.to_le_bytes());
         if event_idx {
-            // Every kick is wanted: the card works when it is kicked.
+            // Every kick is wanted: the card serves its queues when it is kicked.
             memory.write(self.used + 4 + 8 * u64::from(self.size), &self.next.to_le_bytes());
             let event = memory.read16(self.available + 4 + 2 * u64::from(self.size));
             self.returned.wrapping_sub(event).wrapping_sub(1) < self.returned.wrapping_sub(old)

@@ -1,0 +1,148 @@
+//! Repair: a card in trouble is reset and told everything again, and one that does not come back is waited for by nobody.
+
+mod common;
+
+use card_spec::control::{RequestCode, Status};
+use card_spec::notice::{Notice, NoticeKind};
+use common::{NOTE, TestDriver};
+use dmus_miniport::card::CardError;
+use dmus_miniport::control::ControlError;
+use dmus_miniport::fake::{FakeCard, deliver_interrupts, dispatch, passive};
+use portcls::ks::KsState;
+use zerocopy::FromZeros;
+
+/// The card loses its session, and says so.
+fn lose_session(fake: &FakeCard) {
+    fake.with(|card| card.streams.clear());
+    let mut record = Notice::new_zeroed();
+    record.kind = NoticeKind::STATE_CHANGED.0.into();
+    fake.send_notice(&record);
+}
+
+/// How often the card has been brought to life.
+fn lives(driver: &TestDriver) -> usize {
+    driver.fake.with(|card| card.requests.iter().filter(|request| request.code == RequestCode::OPEN).count())
+}
+
+/// What the deferred procedure call says, once for all that it has to do.
+fn wants_repair(driver: &TestDriver) -> bool {
+    driver.card.interrupt();
+    driver.card.service(dispatch())
+}
+
+#[test]
+fn a_session_that_is_lost_comes_back_with_its_streams_without_anybody_asking() {
+    let driver = TestDriver::new();
+    let stream = driver.render().running();
+    driver.run_wave();
+    assert!(!wants_repair(&driver));
+    lose_session(&driver.fake);
+    assert!(wants_repair(&driver));
+    stream.put(stream.allocator.message(1, NOTE));
+    assert_eq!(driver.fake.events(), [], "until it is repaired nothing goes out");
+    driver.card.recover_or_log(passive());
+    assert_eq!((lives(&driver), driver.fake.events().len(), stream.allocator.outstanding()), (2, 1, 0));
+    assert!(!wants_repair(&driver));
+    driver.card.render(passive(), &mut [0; 400]).unwrap();
+}
+
+#[test]
+fn a_request_that_finds_no_session_is_trouble_and_the_next_one_succeeds() {
+    let driver = TestDriver::new();
+    driver.fake.with(|card| card.behaviour.refuses = Some((RequestCode::STATISTICS, Status::NO_SESSION)));
+    let refused = CardError::Control(ControlError::Refused(Status::NO_SESSION));
+    assert_eq!(driver.card.statistics(passive()).err(), Some(refused));
+    driver.fake.with(|card| card.behaviour.refuses = None);
+    assert!(wants_repair(&driver));
+    driver.card.recover_or_log(passive());
+    assert_eq!(lives(&driver), 2);
+    assert!(driver.card.statistics(passive()).is_ok());
+}
+
+#[test]
+fn a_ring_that_the_card_has_broken_works_again_after_a_reset() {
+    let driver = TestDriver::new();
+    driver.run_wave();
+    driver.fake.with(|card| card.behaviour.written_too_much = 1 << 20);
+    driver.card.render(passive(), &mut [0; 400]).unwrap();
+    driver.fake.with(|card| card.behaviour.written_too_much = 0);
+    assert!(wants_repair(&driver));
+    driver.card.recover_or_log(passive());
+    let mut pcm = [0xaa; 16];
+    assert_eq!(driver.card.render(passive(), &mut pcm).unwrap(), None);
+    assert_eq!(lives(&driver), 2);
+}
+
+#[test]
+fn a_card_that_breaks_again_and_again_is_given_up_and_holds_nothing() {
+    let driver = TestDriver::new();
+    let stream = driver.render().running();
+    let mut repairs = 0;
+    while repairs < 100 {
+        lose_session(&driver.fake);
+        if !wants_repair(&driver) {
+            break;
+        }
+        let before = lives(&driver);
+        driver.card.recover_or_log(passive());
+        if lives(&driver) == before {
+            break;
+        }
+        repairs += 1;
+    }
+    assert!((2..20).contains(&repairs), "{repairs} repairs in a row");
+    stream.put(stream.allocator.message(1, NOTE));
+    assert_eq!(stream.allocator.outstanding(), 0, "events go allocator");
+    let off = CardError::Control(ControlError::Off);
+    for state in [KsState::STOP, KsState::RUN] {
+        assert_eq!(driver.card.set_render_state(passive(), stream.id, state), Err(off));
+    }
+    // A device that loses its power and gets it back is given another chance.
+    driver.card.power_down(passive());
+    driver.card.power_up(passive()).unwrap();
+    stream.set(KsState::RUN);
+    deliver_interrupts(&driver.card);
+    stream.put(stream.allocator.message(2, NOTE));
+    assert_eq!(driver.fake.events().len(), 1);
+}
+
+#[test]
+fn repairs_that_are_far_apart_are_not_in_a_row() {
+    let driver = TestDriver::new();
+    for _ in 0..30 {
+        lose_session(&driver.fake);
+        assert!(wants_repair(&driver));
+        driver.card.recover_or_log(passive());
+        driver.fake.with(|card| card.milliseconds += 61_000);
+    }
+    assert_eq!(lives(&driver), 31);
+}
+
+#[test]
+fn a_device_without_power_is_not_repaired() {
+    let driver = TestDriver::new();
+    driver.fake.need_reset();
+    deliver_interrupts(&driver.card);
+    driver.card.power_down(passive());
+    let before = driver.fake.with(|card| (card.statuses.len(), card.requests.len()));
+    let stream = driver.card.set_wave_state(passive(), KsState::STOP);
+    assert_eq!(stream, Err(CardError::State));
+    driver.card.recover_or_log(passive());
+    assert_eq!(driver.fake.with(|card| (card.statuses.len(), card.requests.len())), before, "no register is touched");
+    driver.card.power_up(passive()).unwrap();
+    assert_eq!(lives(&driver), 2);
+}
+
+#[test]
+fn a_stream_that_is_stopped_on_a_card_that_cannot_be_repaired_gives_its_events_back() {
+    let driver = TestDriver::new();
+    let stream = driver.render();
+    stream.set(KsState::PAUSE);
+    stream.put(stream.allocator.message(1, NOTE));
+    assert_eq!(stream.allocator.outstanding(), 1);
+    driver.fake.with(|card| card.behaviour.never_resets = true);
+    driver.fake.need_reset();
+    deliver_interrupts(&driver.card);
+    assert!(driver.card.set_render_state(passive(), stream.id, KsState::STOP).is_err());
+    assert_eq!(stream.allocator.outstanding(), 0);
+}

@@ -81,32 +81,53 @@ impl From<TransportError> for Reason {
     }
 }
 
-/// Registers of the common configuration.
+/// Offsets of the registers of the common configuration (virtio 1.2, section 4.1.4.3).
 mod common {
+    /// `device_feature_select`.
     pub(super) const DEVICE_FEATURE_SELECT: usize = 0;
+    /// `device_feature`.
     pub(super) const DEVICE_FEATURE: usize = 4;
+    /// `driver_feature_select`.
     pub(super) const DRIVER_FEATURE_SELECT: usize = 8;
+    /// `driver_feature`.
     pub(super) const DRIVER_FEATURE: usize = 12;
+    /// `config_msix_vector`.
     pub(super) const MSIX_CONFIG: usize = 16;
+    /// `num_queues`.
     pub(super) const NUM_QUEUES: usize = 18;
+    /// `device_status`.
     pub(super) const DEVICE_STATUS: usize = 20;
+    /// `queue_select`.
     pub(super) const QUEUE_SELECT: usize = 22;
+    /// `queue_size`.
     pub(super) const QUEUE_SIZE: usize = 24;
+    /// `queue_msix_vector`.
     pub(super) const QUEUE_MSIX_VECTOR: usize = 26;
+    /// `queue_enable`.
     pub(super) const QUEUE_ENABLE: usize = 28;
+    /// `queue_notify_off`.
     pub(super) const QUEUE_NOTIFY_OFF: usize = 30;
+    /// `queue_desc`.
     pub(super) const QUEUE_DESC: usize = 32;
+    /// `queue_driver`.
     pub(super) const QUEUE_DRIVER: usize = 40;
+    /// `queue_device`.
     pub(super) const QUEUE_DEVICE: usize = 48;
 }
 
 /// Bits of the device status (section 2.1).
 mod status {
+    /// `ACKNOWLEDGE`.
     pub(super) const ACKNOWLEDGE: u8 = 1;
+    /// `DRIVER`.
     pub(super) const DRIVER: u8 = 2;
+    /// `DRIVER_OK`.
     pub(super) const DRIVER_OK: u8 = 4;
+    /// `FEATURES_OK`.
     pub(super) const FEATURES_OK: u8 = 8;
+    /// `DEVICE_NEEDS_RESET`.
     pub(super) const NEEDS_RESET: u8 = 64;
+    /// `FAILED`.
     pub(super) const FAILED: u8 = 128;
 }
 

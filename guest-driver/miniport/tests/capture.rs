@@ -1,4 +1,4 @@
-//! Capture: what the card captures reaches the sink, or is counted.
+//! Capture: captured messages reach the sink, or are counted.
 
 mod common;
 
@@ -56,7 +56,7 @@ fn event(time: i64, incomplete: bool, data: &[u8]) -> CapturedEvent {
 }
 
 #[test]
-fn messages_come_in_order_with_the_times_of_the_card() {
+fn delivers_messages_in_order_with_the_cards_times() {
     let (driver, outlet) = running();
     assert!(driver.fake.capture(&batch(0, &[(10, 0, NOTE), (11, 0, &[0xc0, 5])])));
     assert!(driver.fake.capture(&batch(1, &[(12, 0, &[0xf8])])));
@@ -67,7 +67,7 @@ fn messages_come_in_order_with_the_times_of_the_card() {
 }
 
 #[test]
-fn a_time_that_cannot_be_becomes_now_and_times_never_go_back() {
+fn replaces_implausible_times_by_now_and_never_goes_back() {
     const SECOND: i64 = 10_000_000;
     let (driver, outlet) = running();
     let now = 1000 * SECOND;
@@ -83,7 +83,7 @@ fn a_time_that_cannot_be_becomes_now_and_times_never_go_back() {
 }
 
 #[test]
-fn long_messages_are_cut_to_the_allocators_buffers() {
+fn cuts_long_messages_to_the_allocators_buffers() {
     let (driver, outlet) = running();
     for (sequence, length) in (0..).zip([8, 9, 20, 21, 40, 41, 48, 4064]) {
         let sysex: Vec<u8> = (0..length).map(|byte| byte as u8).collect();
@@ -101,7 +101,7 @@ fn long_messages_are_cut_to_the_allocators_buffers() {
 }
 
 #[test]
-fn without_events_or_buffers_a_message_is_dropped_whole_and_counted() {
+fn drops_and_counts_a_whole_message_without_events_or_buffers() {
     let (driver, outlet) = running();
     let note = |sequence| batch(sequence, &[(1, 0, NOTE), (1, 0, &[0xf0; 100])]);
     for (round, (events, buffers, expected)) in [(0, 64, 0), (3, 64, 1), (64, 4, 1), (64, 5, 6)].iter().enumerate() {
@@ -117,7 +117,7 @@ fn without_events_or_buffers_a_message_is_dropped_whole_and_counted() {
 }
 
 #[test]
-fn buffers_go_back_to_the_card_without_end() {
+fn lends_every_buffer_to_the_card_again() {
     let (driver, outlet) = running();
     for sequence in 0..1000 {
         assert!(driver.fake.capture(&batch(sequence, &[(0, 0, NOTE)])), "a buffer is lent");
@@ -132,7 +132,7 @@ fn buffers_go_back_to_the_card_without_end() {
 }
 
 #[test]
-fn below_pause_everything_is_discarded() {
+fn discards_all_messages_below_pause() {
     let (driver, outlet) = running();
     for state in [KsState::ACQUIRE, KsState::STOP] {
         driver.fake.capture(&batch(0, &[(0, 0, NOTE)]));
@@ -148,7 +148,7 @@ fn below_pause_everything_is_discarded() {
 }
 
 #[test]
-fn a_card_that_writes_nonsense_costs_only_what_it_wrote() {
+fn loses_only_the_malformed_part_of_a_batch() {
     let (driver, outlet) = running();
     let good = batch(0, &[(0, 0, NOTE)]);
     let mut too_many = good.clone();
@@ -165,7 +165,7 @@ fn a_card_that_writes_nonsense_costs_only_what_it_wrote() {
 }
 
 #[test]
-fn there_is_one_stream_and_none_on_a_card_that_does_not_capture() {
+fn opens_one_capture_stream_and_none_on_a_card_that_does_not_capture() {
     let (driver, _) = running();
     assert_eq!(driver.card.open_capture(passive()), Err(CardError::NoStream));
     driver.card.close_capture(passive());
@@ -180,7 +180,7 @@ fn there_is_one_stream_and_none_on_a_card_that_does_not_capture() {
 }
 
 #[test]
-fn the_stream_comes_back_with_the_power() {
+fn restores_the_capture_stream_with_the_power() {
     let (driver, outlet) = running();
     driver.fake.capture(&batch(0, &[(0, 0, NOTE)]));
     driver.card.power_down(passive());
@@ -195,7 +195,7 @@ fn the_stream_comes_back_with_the_power() {
 }
 
 #[test]
-fn several_processors_that_drain_lose_and_double_nothing() {
+fn loses_and_doubles_no_message_when_several_processors_drain() {
     const MESSAGES: u32 = 2000;
     let (driver, _) = running();
     let done = AtomicBool::new(false);

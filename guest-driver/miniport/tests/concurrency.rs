@@ -9,7 +9,7 @@ use dmus_miniport::fake::{deliver_interrupts, dispatch};
 use portcls::ks::KsState;
 
 #[test]
-fn no_event_is_lost_or_returned_twice_whatever_happens_at_once() {
+fn loses_no_event_and_returns_none_twice_under_concurrent_calls() {
     const EVENTS: i64 = 5_000;
     let driver = TestDriver::new();
     let streams: Vec<_> = (0..2).map(|_| driver.render().running()).collect();

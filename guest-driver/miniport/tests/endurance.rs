@@ -1,5 +1,5 @@
-//! A thousand lives of a stream and a million events, with faults in between: nothing is lost that is not counted, and
-//! everything that was allocated is given back.
+//! A thousand streams and a million events, with faults in between: every lost event is counted, and
+//! all memory is freed.
 #![allow(unsafe_code, reason = "an allocator that counts")]
 
 mod common;
@@ -39,7 +39,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Whatever happens in a test must not change what another one counts: they take turns.
+/// Tests take turns: the allocations of one must not change the count of another.
 static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 fn take_turn() -> std::sync::MutexGuard<'static, ()> {
@@ -47,25 +47,30 @@ fn take_turn() -> std::sync::MutexGuard<'static, ()> {
 }
 
 /// Small steps of a generator (Marsaglia's xorshift): the same faults in each run.
-struct Dice(u64);
+struct Random(u64);
 
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        self.0 % sides
+        self.0 % bound
     }
 }
 
 /// A stream's life: opened, run, given some events, stopped, closed. What became of it.
-fn live(driver: &TestDriver, allocator: FakeAllocator, pcm: &mut [u8], dice: &mut Dice) -> Result<(), CardError> {
+fn run_stream(
+    driver: &TestDriver,
+    allocator: FakeAllocator,
+    pcm: &mut [u8],
+    faults: &mut Random,
+) -> Result<(), CardError> {
     let id = driver.card.open_render(passive(), Groups::AsGiven, allocator)?;
     let lived = (|| {
         for state in [KsState::ACQUIRE, KsState::PAUSE, KsState::RUN] {
             driver.card.set_render_state(passive(), id, state)?;
         }
-        for time in 0..dice.roll(20) as i64 {
+        for time in 0..faults.below(20) as i64 {
             // SAFETY: events of the stream's own allocator.
             unsafe { driver.card.put(dispatch(), id, allocator.message(time, NOTE)) };
         }
@@ -86,19 +91,19 @@ fn live(driver: &TestDriver, allocator: FakeAllocator, pcm: &mut [u8], dice: &mu
 }
 
 #[test]
-fn a_thousand_lives_with_faults_leave_nothing_behind() {
+fn leaves_no_memory_and_no_event_behind_after_a_thousand_starts_with_faults() {
     const LIVES: u64 = 1000;
     let _turn = take_turn();
     let allocator = FakeAllocator::leaked();
     let mut pcm = [0; 480];
-    let mut dice = Dice(0x5eed);
+    let mut faults = Random(0x5eed);
     let mut bytes = Vec::with_capacity(LIVES as usize);
     let (mut whole, mut cut) = (0, 0);
     {
         let driver = TestDriver::with(Behaviour { serves_kicks_after: Some(5), ..Behaviour::default() });
         let dma = driver.fake.dma_bytes();
         for life in 0..LIVES {
-            let fault = dice.roll(8);
+            let fault = faults.below(8);
             match fault {
                 0 => driver.fake.with(|card| card.behaviour.ignores_kicks[Queue::MIDI_OUT.index()] = true),
                 1 => driver.fake.with(|card| {
@@ -116,7 +121,7 @@ fn a_thousand_lives_with_faults_leave_nothing_behind() {
                 _ => {}
             }
             deliver_interrupts(&driver.card);
-            match live(&driver, allocator, &mut pcm, &mut dice) {
+            match run_stream(&driver, allocator, &mut pcm, &mut faults) {
                 Ok(()) => whole += 1,
                 Err(_) => cut += 1,
             }
@@ -144,12 +149,12 @@ fn a_thousand_lives_with_faults_leave_nothing_behind() {
 }
 
 #[test]
-fn a_card_that_is_torn_out_takes_nothing_with_it() {
+fn gives_every_event_back_when_the_card_is_removed() {
     const CARDS: usize = 50;
     let _turn = take_turn();
     let allocator = FakeAllocator::leaked();
     let mut pcm = [0; 480];
-    let mut dice = Dice(7);
+    let mut faults = Random(7);
     for card in 0..CARDS {
         let driver = TestDriver::with(Behaviour { serves_kicks_after: Some(5), ..Behaviour::default() });
         let id = driver.card.open_render(passive(), Groups::AsGiven, allocator).unwrap();
@@ -161,8 +166,8 @@ fn a_card_that_is_torn_out_takes_nothing_with_it() {
             unsafe { driver.card.put(dispatch(), id, allocator.message(time, NOTE)) };
             assert!(allocator.outstanding() <= 5000);
         }
-        assert!(!driver.card.interrupt(), "all ones is nobody's interrupt");
-        assert!(live(&driver, allocator, &mut pcm, &mut dice).is_err());
+        assert!(!driver.card.interrupt(), "all ones is no interrupt");
+        assert!(run_stream(&driver, allocator, &mut pcm, &mut faults).is_err());
         assert_eq!(allocator.outstanding(), 0, "card {card}: no event waits for a card that is gone");
         let touched = driver.fake.with(|fake| fake.accesses_while_gone);
         driver.card.close_render(passive(), id);
@@ -185,11 +190,11 @@ fn a_card_that_is_torn_out_takes_nothing_with_it() {
 }
 
 #[test]
-fn of_a_million_events_each_is_played_or_counted_and_all_go_home() {
+fn plays_or_counts_each_of_a_million_events_and_gives_all_back() {
     const EVENTS: i64 = 1_000_000;
     let _turn = take_turn();
     let allocator = FakeAllocator::leaked();
-    let mut dice = Dice(0xd1ce);
+    let mut faults = Random(0xd1ce);
     let driver = TestDriver::with(Behaviour { serves_kicks_after: Some(5), ..Behaviour::default() });
     let id = driver.card.open_render(passive(), Groups::AsGiven, allocator).unwrap();
     driver.card.set_render_state(passive(), id, KsState::RUN).unwrap();
@@ -208,13 +213,13 @@ fn of_a_million_events_each_is_played_or_counted_and_all_go_home() {
     };
     let ignore_kicks = |yes| driver.fake.with(|card| card.behaviour.ignores_kicks[Queue::MIDI_OUT.index()] = yes);
     while time < EVENTS {
-        let count = (1 + dice.roll(64) as i64).min(EVENTS - time);
+        let count = (1 + faults.below(64) as i64).min(EVENTS - time);
         let events: Vec<_> = (time..time + count).map(|time| allocator.message(time, NOTE)).collect();
         time += count;
-        let events = if dice.roll(4) == 0 { allocator.package(&events) } else { FakeAllocator::chain(&events) };
+        let events = if faults.below(4) == 0 { allocator.package(&events) } else { FakeAllocator::chain(&events) };
         // SAFETY: events of the stream's own allocator.
         unsafe { driver.card.put(dispatch(), id, events) };
-        match dice.roll(1000) {
+        match faults.below(1000) {
             // The card stalls: events pile up, and go on later.
             0..20 => ignore_kicks(true),
             20..60 => {
@@ -260,7 +265,7 @@ fn of_a_million_events_each_is_played_or_counted_and_all_go_home() {
 }
 
 #[test]
-fn whatever_allocation_fails_a_card_starts_later_and_nothing_is_left() {
+fn starts_again_after_any_failed_allocation_and_leaks_nothing() {
     let _turn = take_turn();
     let before = BYTES.load(Ordering::Relaxed);
     for _ in 0..100 {

@@ -29,7 +29,7 @@ fn power_cycle(driver: &TestDriver) {
 }
 
 #[test]
-fn a_card_that_is_off_is_not_touched() {
+fn accesses_no_register_of_a_card_that_is_off() {
     let driver = TestDriver::new();
     let stream = driver.render().running();
     driver.run_wave();
@@ -50,7 +50,7 @@ fn a_card_that_is_off_is_not_touched() {
 }
 
 #[test]
-fn streams_come_back_in_their_states_and_held_events_play() {
+fn restores_streams_in_their_states_and_plays_held_events() {
     let driver = TestDriver::new();
     let (running, paused) = (driver.render().running(), driver.render());
     paused.set(KsState::PAUSE);
@@ -62,7 +62,7 @@ fn streams_come_back_in_their_states_and_held_events_play() {
     driver.fake.with(|card| card.behaviour.gone = false);
     driver.card.power_up(passive()).unwrap();
     let states = driver.fake.with(|card| card.streams.values().copied().collect::<Vec<_>>());
-    assert_eq!(states, [3, 0, 3], "one that waits need not be told of");
+    assert_eq!(states, [3, 0, 3], "a stream that waits needs no request");
     assert_eq!(played(&driver.fake), [(7, NOTE.to_vec())]);
     assert_eq!(running.allocator.outstanding(), 0);
     driver.card.render(passive(), &mut [0; 400]).unwrap();
@@ -71,7 +71,7 @@ fn streams_come_back_in_their_states_and_held_events_play() {
 }
 
 #[test]
-fn parameters_and_volume_are_told_again() {
+fn restores_parameters_and_volume() {
     let driver = TestDriver::new();
     let mut wanted = PortParameters::new_zeroed();
     (wanted.valid, wanted.channel_groups) = (2.into(), 9.into());
@@ -101,7 +101,7 @@ fn on_card(driver: &TestDriver) -> Vec<u8> {
 }
 
 #[test]
-fn downloads_are_sent_again_in_order_and_their_handles_stay() {
+fn sends_downloads_again_in_order_and_keeps_their_handles() {
     let driver = TestDriver::new();
     let stream = driver.render().running();
     let handles = [10, 11, 12, 13].map(|mark| download(&driver, stream.id, mark).unwrap());
@@ -127,7 +127,7 @@ fn downloads_are_sent_again_in_order_and_their_handles_stay() {
 }
 
 #[test]
-fn what_is_unloaded_or_closed_without_power_does_not_come_back() {
+fn restores_no_download_or_stream_that_was_closed_without_power() {
     let driver = TestDriver::new();
     let (first, second) = (driver.render(), driver.render());
     let handles =
@@ -146,7 +146,7 @@ fn what_is_unloaded_or_closed_without_power_does_not_come_back() {
 }
 
 #[test]
-fn a_download_that_is_not_taken_again_keeps_its_handle_and_hinders_nothing() {
+fn keeps_the_handle_of_a_download_that_the_card_refuses_to_restore() {
     let driver = TestDriver::new();
     let handle = download(&driver, 0, 30).unwrap();
     driver.fake.with(|card| card.behaviour.refuses = Some((RequestCode::DLS_DOWNLOAD, Status::NO_RESOURCES)));
@@ -160,7 +160,7 @@ fn a_download_that_is_not_taken_again_keeps_its_handle_and_hinders_nothing() {
 }
 
 #[test]
-fn a_restore_that_the_card_does_not_answer_is_tried_again_as_a_whole() {
+fn repeats_a_restore_that_the_card_does_not_answer() {
     let driver = TestDriver::new();
     let handles = [40, 41].map(|mark| download(&driver, 0, mark).unwrap());
     driver.card.power_down(passive());
@@ -181,7 +181,7 @@ fn a_restore_that_the_card_does_not_answer_is_tried_again_as_a_whole() {
 }
 
 #[test]
-fn no_more_is_kept_than_the_card_has_room_for() {
+fn keeps_no_more_downloads_than_the_card_has_room_for() {
     let driver = TestDriver::new();
     let whole = || {
         driver.card.download(passive(), 0, limits::DOWNLOAD_BYTES_MAX as usize, |to| {
@@ -200,7 +200,7 @@ fn no_more_is_kept_than_the_card_has_room_for() {
 }
 
 #[test]
-fn power_comes_and_goes_any_number_of_times() {
+fn survives_any_number_of_power_cycles() {
     let driver = TestDriver::new();
     let stream = driver.render().running();
     for time in 0..50 {

@@ -1,4 +1,4 @@
-//! Repair: a card in trouble is reset and told everything again, and one that does not come back is waited for by nobody.
+//! Recovery: a card that needs a reset is reset and restored, and no call waits for one that does not come back.
 
 mod common;
 
@@ -19,78 +19,78 @@ fn lose_session(fake: &FakeCard) {
     fake.send_notice(&record);
 }
 
-/// How often the card has been brought to life.
-fn lives(driver: &TestDriver) -> usize {
+/// Returns how many sessions the card has had.
+fn sessions(driver: &TestDriver) -> usize {
     driver.fake.with(|card| card.requests.iter().filter(|request| request.code == RequestCode::OPEN).count())
 }
 
-/// What the deferred procedure call says, once for all that it has to do.
-fn wants_repair(driver: &TestDriver) -> bool {
+/// Runs the deferred procedure call once, and returns whether the card needs recovery.
+fn wants_recovery(driver: &TestDriver) -> bool {
     driver.card.interrupt();
     driver.card.service(dispatch())
 }
 
 #[test]
-fn a_session_that_is_lost_comes_back_with_its_streams_without_anybody_asking() {
+fn recovers_a_lost_session_with_its_streams() {
     let driver = TestDriver::new();
     let stream = driver.render().running();
     driver.run_wave();
-    assert!(!wants_repair(&driver));
+    assert!(!wants_recovery(&driver));
     lose_session(&driver.fake);
-    assert!(wants_repair(&driver));
+    assert!(wants_recovery(&driver));
     stream.put(stream.allocator.message(1, NOTE));
-    assert_eq!(driver.fake.events(), [], "until it is repaired nothing goes out");
+    assert_eq!(driver.fake.events(), [], "no event is sent before the card has recovered");
     driver.card.recover_or_log(passive());
-    assert_eq!((lives(&driver), driver.fake.events().len(), stream.allocator.outstanding()), (2, 1, 0));
-    assert!(!wants_repair(&driver));
+    assert_eq!((sessions(&driver), driver.fake.events().len(), stream.allocator.outstanding()), (2, 1, 0));
+    assert!(!wants_recovery(&driver));
     driver.card.render(passive(), &mut [0; 400]).unwrap();
 }
 
 #[test]
-fn a_request_that_finds_no_session_is_trouble_and_the_next_one_succeeds() {
+fn recovers_after_a_request_that_finds_no_session() {
     let driver = TestDriver::new();
     driver.fake.with(|card| card.behaviour.refuses = Some((RequestCode::STATISTICS, Status::NO_SESSION)));
     let refused = CardError::Control(ControlError::Refused(Status::NO_SESSION));
     assert_eq!(driver.card.statistics(passive()).err(), Some(refused));
     driver.fake.with(|card| card.behaviour.refuses = None);
-    assert!(wants_repair(&driver));
+    assert!(wants_recovery(&driver));
     driver.card.recover_or_log(passive());
-    assert_eq!(lives(&driver), 2);
+    assert_eq!(sessions(&driver), 2);
     assert!(driver.card.statistics(passive()).is_ok());
 }
 
 #[test]
-fn a_ring_that_the_card_has_broken_works_again_after_a_reset() {
+fn recovers_a_ring_that_the_card_has_broken() {
     let driver = TestDriver::new();
     driver.run_wave();
     driver.fake.with(|card| card.behaviour.written_too_much = 1 << 20);
     driver.card.render(passive(), &mut [0; 400]).unwrap();
     driver.fake.with(|card| card.behaviour.written_too_much = 0);
-    assert!(wants_repair(&driver));
+    assert!(wants_recovery(&driver));
     driver.card.recover_or_log(passive());
     let mut pcm = [0xaa; 16];
     assert_eq!(driver.card.render(passive(), &mut pcm).unwrap(), None);
-    assert_eq!(lives(&driver), 2);
+    assert_eq!(sessions(&driver), 2);
 }
 
 #[test]
-fn a_card_that_breaks_again_and_again_is_given_up_and_holds_nothing() {
+fn leaves_a_card_off_that_fails_again_and_again_and_holds_no_event() {
     let driver = TestDriver::new();
     let stream = driver.render().running();
-    let mut repairs = 0;
-    while repairs < 100 {
+    let mut recoveries = 0;
+    while recoveries < 100 {
         lose_session(&driver.fake);
-        if !wants_repair(&driver) {
+        if !wants_recovery(&driver) {
             break;
         }
-        let before = lives(&driver);
+        let before = sessions(&driver);
         driver.card.recover_or_log(passive());
-        if lives(&driver) == before {
+        if sessions(&driver) == before {
             break;
         }
-        repairs += 1;
+        recoveries += 1;
     }
-    assert!((2..20).contains(&repairs), "{repairs} repairs in a row");
+    assert!((2..20).contains(&recoveries), "{recoveries} recoveries in a row");
     stream.put(stream.allocator.message(1, NOTE));
     assert_eq!(stream.allocator.outstanding(), 0, "events go allocator");
     let off = CardError::Control(ControlError::Off);
@@ -107,19 +107,19 @@ fn a_card_that_breaks_again_and_again_is_given_up_and_holds_nothing() {
 }
 
 #[test]
-fn repairs_that_are_far_apart_are_not_in_a_row() {
+fn counts_no_recoveries_in_a_row_that_are_far_apart() {
     let driver = TestDriver::new();
     for _ in 0..30 {
         lose_session(&driver.fake);
-        assert!(wants_repair(&driver));
+        assert!(wants_recovery(&driver));
         driver.card.recover_or_log(passive());
         driver.fake.with(|card| card.milliseconds += 61_000);
     }
-    assert_eq!(lives(&driver), 31);
+    assert_eq!(sessions(&driver), 31);
 }
 
 #[test]
-fn a_device_without_power_is_not_repaired() {
+fn recovers_no_device_without_power() {
     let driver = TestDriver::new();
     driver.fake.need_reset();
     deliver_interrupts(&driver.card);
@@ -130,11 +130,11 @@ fn a_device_without_power_is_not_repaired() {
     driver.card.recover_or_log(passive());
     assert_eq!(driver.fake.with(|card| (card.statuses.len(), card.requests.len())), before, "no register is touched");
     driver.card.power_up(passive()).unwrap();
-    assert_eq!(lives(&driver), 2);
+    assert_eq!(sessions(&driver), 2);
 }
 
 #[test]
-fn a_stream_that_is_stopped_on_a_card_that_cannot_be_repaired_gives_its_events_back() {
+fn gives_events_back_when_a_stream_stops_on_a_card_that_cannot_recover() {
     let driver = TestDriver::new();
     let stream = driver.render();
     stream.set(KsState::PAUSE);

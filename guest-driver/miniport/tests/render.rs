@@ -18,7 +18,7 @@ fn ignoring_events() -> Behaviour {
 }
 
 #[test]
-fn a_chain_plays_in_order_and_goes_home_at_once() {
+fn plays_a_chain_in_order_and_gives_it_back_at_once() {
     for length in [1, 2, 100, 1000] {
         let driver = TestDriver::new();
         let stream = driver.render().running();
@@ -31,7 +31,7 @@ fn a_chain_plays_in_order_and_goes_home_at_once() {
 }
 
 #[test]
-fn batches_are_numbered_and_belong_to_their_stream() {
+fn numbers_the_batches_of_each_stream() {
     let driver = TestDriver::new();
     let (first, second) = (driver.render().running(), driver.render().running());
     for stream in [&first, &second, &first] {
@@ -43,7 +43,7 @@ fn batches_are_numbered_and_belong_to_their_stream() {
 }
 
 #[test]
-fn below_run_events_are_held_and_run_plays_them_in_order() {
+fn holds_events_below_run_and_plays_them_in_order_in_run() {
     let driver = TestDriver::new();
     let stream = driver.render();
     for (time, state) in [KsState::ACQUIRE, KsState::PAUSE, KsState::PAUSE, KsState::ACQUIRE].into_iter().enumerate() {
@@ -59,7 +59,7 @@ fn below_run_events_are_held_and_run_plays_them_in_order() {
 }
 
 #[test]
-fn stop_sends_held_and_new_events_home_unplayed() {
+fn gives_held_and_new_events_back_unplayed_in_stop() {
     let driver = TestDriver::new();
     let stream = driver.render();
     stream.put(stream.allocator.message(0, NOTE));
@@ -83,8 +83,8 @@ fn every_state_may_follow_every_other() {
         for to in states {
             stream.set(from);
             stream.set(to);
-            let told = driver.fake.with(|card| card.streams[&stream.id]);
-            assert_eq!(told == KsState::RUN.0, to == KsState::RUN, "{from:?} to {to:?}");
+            let on_card = driver.fake.with(|card| card.streams[&stream.id]);
+            assert_eq!(on_card == KsState::RUN.0, to == KsState::RUN, "{from:?} to {to:?}");
             stream.put(stream.allocator.message(0, NOTE));
             let holds = to == KsState::ACQUIRE || to == KsState::PAUSE;
             assert_eq!(stream.allocator.outstanding() != 0, holds, "{from:?} to {to:?}");
@@ -95,7 +95,7 @@ fn every_state_may_follow_every_other() {
 }
 
 #[test]
-fn packages_are_unpacked_in_place_however_they_are_nested() {
+fn unpacks_nested_packages_in_place() {
     let driver = TestDriver::new();
     let stream = driver.render().running();
     let allocator = stream.allocator;
@@ -109,7 +109,7 @@ fn packages_are_unpacked_in_place_however_they_are_nested() {
 }
 
 #[test]
-fn data_is_taken_from_inside_the_event_up_to_a_pointers_size_and_from_the_buffer_beyond() {
+fn takes_data_from_the_event_up_to_a_pointers_size_and_else_from_the_buffer() {
     let driver = TestDriver::new();
     let stream = driver.render().running();
     for length in 2..=INLINE_BYTES + 3 {
@@ -122,7 +122,7 @@ fn data_is_taken_from_inside_the_event_up_to_a_pointers_size_and_from_the_buffer
 }
 
 #[test]
-fn events_without_data_do_no_harm() {
+fn gives_events_without_data_back() {
     let driver = TestDriver::new();
     let stream = driver.render().running();
     stream.put(stream.allocator.message(0, &[]));
@@ -178,7 +178,7 @@ fn channel_groups_and_times_pass_unchanged() {
 }
 
 #[test]
-fn when_the_card_takes_nothing_events_wait_without_spinning_and_play_later_in_order() {
+fn holds_events_without_spinning_while_the_card_takes_none() {
     let driver = TestDriver::with(ignoring_events());
     let stream = driver.render().running();
     const EVENTS: i64 = 20_000;
@@ -187,7 +187,7 @@ fn when_the_card_takes_nothing_events_wait_without_spinning_and_play_later_in_or
     }
     let waiting = stream.allocator.outstanding();
     assert!(waiting > 1000, "most wait in the driver: {waiting}");
-    assert_eq!(driver.fake.with(|card| card.milliseconds), 1, "nobody has waited");
+    assert_eq!(driver.fake.with(|card| card.milliseconds), 1, "no call has waited");
 
     driver.fake.with(|card| card.behaviour.ignores_kicks = Default::default());
     driver.fake.serve_kicks();
@@ -198,7 +198,7 @@ fn when_the_card_takes_nothing_events_wait_without_spinning_and_play_later_in_or
 }
 
 #[test]
-fn a_large_backlog_travels_in_large_batches() {
+fn sends_a_large_backlog_in_large_batches() {
     let driver = TestDriver::with(ignoring_events());
     let stream = driver.render().running();
     for time in 0..10_000 {
@@ -212,7 +212,7 @@ fn a_large_backlog_travels_in_large_batches() {
 }
 
 #[test]
-fn closing_sends_waiting_events_home_and_frees_the_stream() {
+fn close_gives_held_events_back_and_frees_the_stream() {
     let driver = TestDriver::with(ignoring_events());
     let stream = driver.render().running();
     for time in 0..1000 {
@@ -224,7 +224,7 @@ fn closing_sends_waiting_events_home_and_frees_the_stream() {
 }
 
 #[test]
-fn streams_can_be_opened_and_closed_for_ever_but_not_beyond_their_number() {
+fn opens_no_more_streams_than_there_are() {
     let driver = TestDriver::new();
     for _ in 0..1000 {
         driver.render().running().close();
@@ -254,7 +254,7 @@ fn streams_have_their_own_allocators_and_share_the_ring_fairly() {
 }
 
 #[test]
-fn a_broken_ring_gives_events_back() {
+fn gives_events_back_when_the_ring_is_broken() {
     for behaviour in [
         Behaviour { wrong_id: Some(77), ..ignoring_events() },
         Behaviour { used_index_ahead: 500, ..ignoring_events() },
@@ -275,7 +275,7 @@ fn a_broken_ring_gives_events_back() {
 }
 
 #[test]
-fn leaving_run_waits_for_the_card_to_take_what_it_was_given() {
+fn leaving_run_waits_until_the_card_has_taken_the_batches() {
     let driver = TestDriver::with(Behaviour { serves_kicks_after: Some(10), ..ignoring_events() });
     let stream = driver.render().running();
     stream.put(stream.allocator.message(0, NOTE));
@@ -285,14 +285,14 @@ fn leaving_run_waits_for_the_card_to_take_what_it_was_given() {
     let stream = driver.render().running();
     stream.put(stream.allocator.message(0, NOTE));
     stream.set(KsState::STOP);
-    assert!(driver.fake.with(|card| card.milliseconds) < 100, "but not for ever");
+    assert!(driver.fake.with(|card| card.milliseconds) < 100, "the wait is bounded");
 }
 
 #[test]
-fn the_card_is_told_of_a_state_only_if_it_makes_a_difference() {
+fn sends_a_state_only_if_it_makes_a_difference() {
     let driver = TestDriver::new();
     let stream = driver.render();
-    let told = || {
+    let on_card = || {
         driver.fake.with(|card| {
             let states = card.requests.iter().filter(|request| request.code == RequestCode::STREAM_STATE);
             states.map(|request| u32::from_le_bytes(request.payload[4..8].try_into().unwrap())).collect::<Vec<_>>()
@@ -301,9 +301,9 @@ fn the_card_is_told_of_a_state_only_if_it_makes_a_difference() {
     for state in [KsState::ACQUIRE, KsState::PAUSE, KsState::ACQUIRE, KsState::STOP] {
         stream.set(state);
     }
-    assert_eq!(told(), [], "nothing has run");
+    assert_eq!(on_card(), [], "nothing has run");
     for state in [KsState::ACQUIRE, KsState::PAUSE, KsState::RUN, KsState::PAUSE, KsState::ACQUIRE, KsState::STOP] {
         stream.set(state);
     }
-    assert_eq!(told(), [KsState::RUN, KsState::PAUSE, KsState::STOP].map(|state| state.0));
+    assert_eq!(on_card(), [KsState::RUN, KsState::PAUSE, KsState::STOP].map(|state| state.0));
 }

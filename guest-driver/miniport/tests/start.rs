@@ -1,4 +1,4 @@
-//! How the card is brought to life, and what happens when it is not what it should be.
+//! Start of the card, and cards that do not keep to the datasheet.
 
 mod common;
 
@@ -29,13 +29,13 @@ fn transport_error(behaviour: Behaviour) -> TransportError {
 }
 
 #[test]
-fn the_card_comes_to_life_in_the_order_that_virtio_wants() {
+fn initialises_the_function_in_virtios_order() {
     let driver = TestDriver::new();
     assert_eq!(driver.fake.with(|card| card.statuses.clone()), [0, 1, 3, 11, 15]);
 }
 
 #[test]
-fn the_session_opens_first_and_then_the_status_page_is_lent() {
+fn opens_the_session_and_then_lends_the_status_page() {
     let driver = TestDriver::new();
     let codes: Vec<_> = driver.fake.with(|card| card.requests.iter().map(|request| request.code).collect());
     assert_eq!(codes, [RequestCode::OPEN, RequestCode::STATUS_PAGE]);
@@ -62,7 +62,7 @@ fn a_card_works_without_event_indices_and_with_small_rings() {
 }
 
 #[test]
-fn what_is_not_the_card_is_refused() {
+fn refuses_functions_that_are_not_the_card() {
     let default = Behaviour::default;
     assert_eq!(transport_error(Behaviour { magic: *b"SMUD", ..default() }), TransportError::Magic);
     assert_eq!(transport_error(Behaviour { abi_major: 2, ..default() }), TransportError::Abi(2));
@@ -75,7 +75,7 @@ fn what_is_not_the_card_is_refused() {
 }
 
 #[test]
-fn whatever_there_is_no_memory_for_the_card_is_left_reset() {
+fn leaves_the_card_reset_after_any_failed_allocation() {
     for allocations in 0.. {
         let (fake, error) = start_with(Behaviour { allocations_left: Some(allocations), ..Behaviour::default() });
         let Some(error) = error else {
@@ -97,7 +97,7 @@ fn open_error(behaviour: Behaviour) -> ControlError {
 }
 
 #[test]
-fn answers_that_are_no_answers_are_refused() {
+fn refuses_malformed_responses() {
     let default = Behaviour::default;
     assert_eq!(open_error(Behaviour { wrong_tag: true, ..default() }), ControlError::BadAnswer);
     for bytes in [0, 1, 15, 16, 17, 55] {
@@ -110,7 +110,7 @@ fn answers_that_are_no_answers_are_refused() {
 }
 
 #[test]
-fn a_card_that_breaks_the_ring_is_not_touched_again() {
+fn does_not_use_a_broken_ring_again() {
     for behaviour in [
         Behaviour { wrong_id: Some(1), ..Behaviour::default() },
         Behaviour { wrong_id: Some(2), ..Behaviour::default() },
@@ -131,7 +131,7 @@ fn a_card_that_breaks_the_ring_is_not_touched_again() {
 }
 
 #[test]
-fn a_card_that_does_not_answer_costs_time_and_not_the_machine() {
+fn times_out_on_a_card_that_does_not_answer() {
     let mut behaviour = Behaviour::default();
     behaviour.ignores_kicks[Queue::CONTROL.index()] = true;
     let fake = FakeCard::new(behaviour);
@@ -139,7 +139,7 @@ fn a_card_that_does_not_answer_costs_time_and_not_the_machine() {
     assert_eq!(card.open(passive()), Err(CardError::Control(ControlError::Timeout)));
     let waited = fake.with(|card| card.milliseconds);
     assert!((2000..2100).contains(&waited), "{waited}");
-    // The first request is still the card's: no second one is sent, and nobody waits again.
+    // The first request is still the card's: no second one is sent, and no call waits again.
     assert_eq!(card.open(passive()), Err(CardError::Control(ControlError::Timeout)));
     assert!(fake.with(|card| card.milliseconds) < 2100);
     // Once it has been answered after all, everything works.
@@ -149,7 +149,7 @@ fn a_card_that_does_not_answer_costs_time_and_not_the_machine() {
 }
 
 #[test]
-fn a_lost_interrupt_costs_a_moment() {
+fn a_lost_interrupt_costs_one_slice_of_time() {
     let mut behaviour = Behaviour { sends_no_interrupts: true, serves_kicks_after: Some(10), ..Behaviour::default() };
     behaviour.ignores_kicks[Queue::CONTROL.index()] = true;
     let driver = TestDriver::with(behaviour);
@@ -168,12 +168,12 @@ fn interrupts_are_claimed_once_and_only_when_they_are_the_cards() {
 }
 
 #[test]
-fn a_card_that_interrupts_by_messages_has_one_for_everything() {
+fn uses_one_message_for_all_interrupts() {
     let interrupt = Interrupt::Message { vector: 0 };
     let driver = TestDriver::with(Behaviour { interrupt, ..Behaviour::default() });
     let sent = driver.fake.with(|card| card.messages.clone());
     assert_eq!(sent.into_keys().collect::<Vec<_>>(), [0], "answers were interrupted for");
-    assert!(driver.card.interrupt(), "a message is nobody else's");
+    assert!(driver.card.interrupt(), "a message is this card's alone");
     driver.card.power_down(passive());
     assert!(!driver.card.interrupt());
     driver.fake.with(|card| card.messages.clear());
@@ -185,7 +185,7 @@ fn a_card_that_interrupts_by_messages_has_one_for_everything() {
 }
 
 #[test]
-fn a_card_that_needs_a_reset_gets_one_and_knows_its_streams_again() {
+fn resets_a_card_that_needs_it_and_restores_its_streams() {
     let driver = TestDriver::new();
     let stream = driver.render().running();
     driver.fake.need_reset();

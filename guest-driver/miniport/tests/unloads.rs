@@ -1,4 +1,4 @@
-//! Unloads of what still sounds: each client is answered once, whatever happens first.
+//! Unloads of what still sounds: each request is completed once.
 
 mod common;
 
@@ -10,7 +10,7 @@ use dmus_miniport::fake::{Behaviour, FakePendingRequest, deliver_interrupts, dis
 use dmus_miniport::unloads::{PENDING_UNLOADS_MAX, Unload};
 use portcls::NtStatus;
 
-/// A card on which everything sounds for ever.
+/// A card whose voices never end.
 fn sounding() -> TestDriver {
     TestDriver::with(Behaviour { unloads_later: true, ..Behaviour::default() })
 }
@@ -26,7 +26,7 @@ fn unloaded(driver: &TestDriver, stream: u32, client: &FakePendingRequest) -> (u
 }
 
 #[test]
-fn nobody_waits_for_what_does_not_sound() {
+fn completes_an_unload_at_once_when_no_voice_sounds() {
     let driver = TestDriver::new();
     let client = FakePendingRequest::default();
     assert_eq!(unloaded(&driver, 0, &client).1, Unload::Done);
@@ -34,7 +34,7 @@ fn nobody_waits_for_what_does_not_sound() {
 }
 
 #[test]
-fn whatever_ends_the_sound_or_the_waiting_answers_the_client_once() {
+fn completes_a_pending_unload_once_at_every_end() {
     type End = fn(&TestDriver);
     let ends: [(&str, End, NtStatus); 6] = [
         ("the stream is closed", |driver| driver.card.close_render(passive(), 0), NtStatus::CANCELLED),
@@ -65,7 +65,7 @@ fn whatever_ends_the_sound_or_the_waiting_answers_the_client_once() {
             NtStatus::SUCCESS,
         ),
         (
-            "news is lost, which may have been that",
+            "a notice is lost, which may have been that of the unload",
             |driver| {
                 driver.fake.with(|card| card.notices_sent += 1);
                 driver.fake.end_unload(77);
@@ -89,7 +89,7 @@ fn whatever_ends_the_sound_or_the_waiting_answers_the_client_once() {
 }
 
 #[test]
-fn the_close_of_another_stream_and_the_end_of_another_sound_answer_nobody() {
+fn completes_no_unload_at_the_end_of_another_stream_or_sound() {
     let driver = sounding();
     let (first, second) = (driver.render(), driver.render());
     let client = FakePendingRequest::default();
@@ -101,7 +101,7 @@ fn the_close_of_another_stream_and_the_end_of_another_sound_answer_nobody() {
 }
 
 #[test]
-fn a_client_that_is_cancelled_is_answered_by_its_canceller() {
+fn a_cancelled_unload_is_completed_by_its_cancel_routine() {
     let driver = sounding();
     let (client, other) = (FakePendingRequest::default(), FakePendingRequest::default());
     assert_eq!(unloaded(&driver, 0, &client).1, Unload::Pending);
@@ -119,7 +119,7 @@ fn a_client_that_is_cancelled_is_answered_by_its_canceller() {
 }
 
 #[test]
-fn a_client_that_was_cancelled_before_does_not_wait() {
+fn an_unload_that_was_cancelled_before_does_not_become_pending() {
     let driver = sounding();
     let client = FakePendingRequest::default();
     assert!(!client.cancel());
@@ -128,7 +128,7 @@ fn a_client_that_was_cancelled_before_does_not_wait() {
 }
 
 #[test]
-fn a_card_that_refuses_leaves_the_download_and_no_client() {
+fn a_refused_unload_keeps_the_download_and_is_not_pending() {
     let driver = sounding();
     let client = FakePendingRequest::default();
     driver.fake.with(|card| card.behaviour.refuses = Some((RequestCode::DLS_UNLOAD, Status::CARD_FAILED)));
@@ -148,7 +148,7 @@ fn a_card_that_refuses_leaves_the_download_and_no_client() {
 }
 
 #[test]
-fn whoever_comes_when_too_many_wait_is_answered_at_once() {
+fn completes_unloads_beyond_the_limit_at_once() {
     let driver = sounding();
     for _ in 0..PENDING_UNLOADS_MAX {
         assert_eq!(unloaded(&driver, 0, &FakePendingRequest::default()).1, Unload::Pending);

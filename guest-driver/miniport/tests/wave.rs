@@ -29,7 +29,7 @@ fn expected(first: usize, bytes: usize) -> Vec<u8> {
 }
 
 #[test]
-fn frames_follow_each_other_without_gap_whatever_is_asked_for() {
+fn renders_consecutive_frames_for_requests_of_any_size() {
     let driver = TestDriver::new();
     driver.run_wave();
     let mut first = 0;
@@ -42,7 +42,7 @@ fn frames_follow_each_other_without_gap_whatever_is_asked_for() {
 }
 
 #[test]
-fn events_that_were_put_before_are_with_the_card_before_the_frames_are_asked_for() {
+fn sends_earlier_events_before_it_requests_frames() {
     let mut behaviour = Behaviour { serves_kicks_after: Some(5), ..Behaviour::default() };
     behaviour.ignores_kicks[Queue::MIDI_OUT.index()] = true;
     let driver = TestDriver::with(behaviour);
@@ -56,7 +56,7 @@ fn events_that_were_put_before_are_with_the_card_before_the_frames_are_asked_for
 }
 
 #[test]
-fn a_card_that_takes_no_events_renders_all_the_same() {
+fn renders_while_the_card_takes_no_events() {
     let mut behaviour = Behaviour::default();
     behaviour.ignores_kicks[Queue::MIDI_OUT.index()] = true;
     let driver = TestDriver::with(behaviour);
@@ -70,7 +70,7 @@ fn a_card_that_takes_no_events_renders_all_the_same() {
 }
 
 #[test]
-fn a_card_that_stands_still_is_waited_for_and_nothing_is_lost() {
+fn waits_for_a_stalled_card_and_loses_no_frame() {
     let driver = TestDriver::new();
     let stream = driver.render().running();
     driver.run_wave();
@@ -101,7 +101,7 @@ fn a_card_that_stands_still_is_waited_for_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_card_that_takes_its_time_gets_every_event_before_the_frames_are_asked_for() {
+fn waits_for_a_slow_card_to_take_events_before_it_requests_frames() {
     let driver = TestDriver::new();
     let stream = driver.render().running();
     driver.run_wave();
@@ -119,7 +119,7 @@ fn a_card_that_takes_its_time_gets_every_event_before_the_frames_are_asked_for()
 }
 
 #[test]
-fn a_stream_that_does_not_run_is_silent() {
+fn renders_silence_for_a_stream_that_does_not_run() {
     let driver = TestDriver::new();
     let mut pcm = [0xaa; 16];
     assert_eq!(driver.card.render(passive(), &mut pcm), Err(CardError::State));
@@ -134,7 +134,7 @@ fn a_stream_that_does_not_run_is_silent() {
 }
 
 #[test]
-fn a_card_that_does_not_render_in_time_gives_silence_and_gets_no_second_buffer() {
+fn renders_silence_and_sends_no_second_request_after_a_time_out() {
     let driver = TestDriver::new();
     driver.run_wave();
     driver.fake.with(|card| card.behaviour.ignores_kicks[Queue::WAVE.index()] = true);
@@ -151,7 +151,7 @@ fn a_card_that_does_not_render_in_time_gives_silence_and_gets_no_second_buffer()
 }
 
 #[test]
-fn a_card_that_lies_about_a_buffer_gives_silence() {
+fn renders_silence_after_a_malformed_wave_header() {
     for behaviour in [
         Behaviour { wrong_id: Some(1), ..Behaviour::default() },
         Behaviour { written_too_much: 1, ..Behaviour::default() },
@@ -167,7 +167,7 @@ fn a_card_that_lies_about_a_buffer_gives_silence() {
 }
 
 #[test]
-fn there_is_one_wave_stream_and_it_can_be_opened_again() {
+fn opens_one_wave_stream_at_a_time() {
     let driver = TestDriver::new();
     for _ in 0..100 {
         driver.card.open_wave(passive(), PCM).unwrap();
@@ -177,7 +177,7 @@ fn there_is_one_wave_stream_and_it_can_be_opened_again() {
 }
 
 #[test]
-fn the_start_anchors_frame_0_and_conversions_are_exact() {
+fn anchors_frame_0_at_the_start_and_converts_exactly() {
     let driver = TestDriver::new();
     driver.card.open_wave(passive(), PCM).unwrap();
     assert_eq!(
@@ -196,7 +196,7 @@ fn the_start_anchors_frame_0_and_conversions_are_exact() {
 }
 
 #[test]
-fn a_master_clock_that_agrees_moves_nothing_and_drift_is_corrected_once() {
+fn corrects_drift_once_and_nothing_else() {
     let driver = TestDriver::new();
     driver.run_wave();
     let second = 10_000_000;
@@ -213,7 +213,7 @@ fn a_master_clock_that_agrees_moves_nothing_and_drift_is_corrected_once() {
 }
 
 #[test]
-fn stop_forgets_the_time() {
+fn stop_clears_the_anchor() {
     let driver = TestDriver::new();
     driver.run_wave();
     driver.card.set_wave_state(passive(), KsState::STOP).unwrap();
@@ -224,7 +224,7 @@ fn stop_forgets_the_time() {
 }
 
 #[test]
-fn the_latency_clock_is_never_behind_and_comes_from_the_status_page_while_the_stream_runs() {
+fn reads_the_latency_clock_from_the_status_page_while_the_stream_runs() {
     let driver = TestDriver::new();
     assert_eq!(driver.card.latency_time(passive(), 100), Ok(50_100));
     driver.run_wave();
@@ -232,5 +232,5 @@ fn the_latency_clock_is_never_behind_and_comes_from_the_status_page_while_the_st
     let requests = driver.fake.with(|card| card.requests.len());
     assert_eq!(driver.card.latency_time(passive(), 100), Ok(777_000));
     assert_eq!(driver.card.latency_time(passive(), 800_000), Ok(800_000));
-    assert_eq!(driver.fake.with(|card| card.requests.len()), requests, "nobody was asked");
+    assert_eq!(driver.fake.with(|card| card.requests.len()), requests, "no request is sent");
 }

@@ -30,6 +30,7 @@ impl<K: Kernel> Card<K> {
         self.open_capture_on_card(level).inspect_err(|_| self.queues.midi_in.close(&self.kernel, level))
     }
 
+    /// Opens the capture stream on the card.
     pub(super) fn open_capture_on_card(&self, level: Passive) -> Result<(), CardError> {
         let request = StreamOpen {
             stream: CAPTURE_STREAM.into(),

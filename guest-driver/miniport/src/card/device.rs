@@ -260,6 +260,7 @@ impl<K: Kernel> Card<K> {
         Ok(())
     }
 
+    /// Sends a request whose response has no payload, and requests recovery if only a reset ends its failure.
     pub(super) fn command<Q: IntoBytes + Immutable>(
         &self,
         level: Passive,
@@ -271,6 +272,7 @@ impl<K: Kernel> Card<K> {
         answer.inspect_err(|error| self.check_failure(level, *error))
     }
 
+    /// Sends a request whose response has a payload, and requests recovery if only a reset ends its failure.
     pub(super) fn query<Q: IntoBytes + Immutable, A: FromBytes + IntoBytes>(
         &self,
         level: Passive,
@@ -282,6 +284,10 @@ impl<K: Kernel> Card<K> {
         answer.inspect_err(|error| self.check_failure(level, *error))
     }
 
+    /// Returns whether the card takes requests.
+    ///
+    /// # Errors
+    /// [`ControlError::Gone`] when the card was removed; [`ControlError::Off`] when it is switched off.
     pub(super) fn check_power(&self) -> Result<(), ControlError> {
         if self.gone.load(Ordering::Acquire) {
             Err(ControlError::Gone)

@@ -33,6 +33,7 @@ impl<K: Kernel> Card<K> {
         }
     }
 
+    /// Opens a render stream on the card.
     pub(super) fn open_render_on_card(&self, level: Passive, id: u32) -> Result<(), CardError> {
         let request = StreamOpen {
             stream: id.into(),

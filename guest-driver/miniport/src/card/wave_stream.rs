@@ -43,6 +43,7 @@ impl<K: Kernel> Card<K> {
         })
     }
 
+    /// Opens the wave stream on the card.
     pub(super) fn open_wave_on_card(&self, level: Passive, format: PcmFormat) -> Result<(), CardError> {
         let request = StreamOpen {
             stream: WAVE_STREAM.into(),
@@ -54,6 +55,7 @@ impl<K: Kernel> Card<K> {
         self.open_on_card(level, &request)
     }
 
+    /// Sends an anchor to the card.
     pub(super) fn anchor_on_card(&self, level: Passive, anchor: Anchor, flags: u32) -> Result<(), CardError> {
         let request = ClockSync {
             stream: WAVE_STREAM.into(),
@@ -211,6 +213,10 @@ impl<K: Kernel> Card<K> {
         None
     }
 
+    /// Calls `work` with the open wave stream.
+    ///
+    /// # Errors
+    /// [`CardError::State`] when the wave stream is not open.
     pub(super) fn with_wave<R>(
         &self,
         level: AtMostDispatch,

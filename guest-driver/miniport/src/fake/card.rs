@@ -95,6 +95,7 @@ impl FakeCard {
         });
     }
 
+    /// Lets time pass: the card serves the kicks that it has put off for long enough.
     pub(super) fn pass_time(&self, milliseconds: u32) {
         self.with(|card| {
             card.milliseconds += u64::from(milliseconds);
@@ -109,14 +110,17 @@ impl FakeCard {
         });
     }
 
+    /// Adds a common buffer of the driver.
     pub(super) fn add_memory(&self, address: u64, pointer: *mut u8, len: usize) {
         self.with(|card| card.memory.add(address, pointer, len));
     }
 
+    /// Removes a common buffer of the driver.
     pub(super) fn remove_memory(&self, address: u64) {
         self.with(|card| card.memory.remove(address));
     }
 
+    /// Reads a register of `len` bytes.
     pub(super) fn read(&self, region: Region, offset: usize, len: usize) -> u32 {
         self.with(|card| {
             if card.behaviour.gone {
@@ -141,6 +145,7 @@ impl FakeCard {
         })
     }
 
+    /// Writes a register.
     pub(super) fn write(&self, region: Region, offset: usize, value: u32) {
         self.with(|card| match region {
             _ if card.behaviour.gone => card.accesses_while_gone += 1,

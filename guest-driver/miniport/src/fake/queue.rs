@@ -11,14 +11,17 @@ pub(super) struct Memory {
 }
 
 impl Memory {
+    /// Adds a common buffer.
     pub(super) fn add(&mut self, address: u64, pointer: *mut u8, len: usize) {
         self.ranges.insert(address, (pointer as usize, len));
     }
 
+    /// Returns how many bytes all common buffers have.
     pub(super) fn bytes(&self) -> usize {
         self.ranges.values().map(|(_, bytes)| bytes).sum()
     }
 
+    /// Removes a common buffer.
     pub(super) fn remove(&mut self, address: u64) {
         self.ranges.remove(&address);
     }
@@ -30,6 +33,7 @@ impl Memory {
         (pointer + offset) as *mut u8
     }
 
+    /// Reads bytes at a bus address.
     pub(super) fn read(&self, address: u64, len: usize) -> Vec<u8> {
         let mut bytes = std::vec![0; len];
         // SAFETY: memory that the driver has not freed, as just checked.
@@ -37,11 +41,13 @@ impl Memory {
         bytes
     }
 
+    /// Writes bytes at a bus address.
     pub(super) fn write(&self, address: u64, bytes: &[u8]) {
         // SAFETY: memory that the driver has not freed, as just checked.
         unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), self.at(address, bytes.len()), bytes.len()) };
     }
 
+    /// Reads an index at a bus address.
     pub(super) fn read16(&self, address: u64) -> u16 {
         u16::from_le_bytes(self.read(address, 2).try_into().unwrap())
     }
@@ -56,10 +62,12 @@ pub(super) struct Chain {
 }
 
 impl Chain {
+    /// Returns how many bytes the writable segments have.
     pub(super) fn room(&self) -> usize {
         self.writable.iter().map(|(_, len)| len).sum()
     }
 
+    /// Writes an answer into the writable segments.
     pub(super) fn answer(&self, memory: &Memory, bytes: &[u8]) {
         assert!(bytes.len() <= self.room(), "there is room for the answer");
         let mut rest = bytes;
@@ -87,6 +95,7 @@ const NEXT: u16 = 1;
 const WRITE: u16 = 2;
 
 impl DeviceRing {
+    /// Takes the next available chain.
     pub(super) fn pop(&mut self, memory: &Memory) -> Option<Chain> {
         if !self.enabled || memory.read16(self.available + 2) == self.next {
             return None;

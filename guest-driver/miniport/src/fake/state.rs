@@ -124,6 +124,7 @@ impl FakeCardState {
         }
     }
 
+    /// Reads a register of the common configuration.
     pub(super) fn read_common(&self, offset: usize) -> u32 {
         match offset {
             4 => (self.behaviour.features >> (32 * self.feature_select)) as u32,
@@ -140,6 +141,7 @@ impl FakeCardState {
         }
     }
 
+    /// Writes a register of the common configuration.
     pub(super) fn write_common(&mut self, offset: usize, value: u32) {
         let queue = usize::from(self.queue_select);
         let set_half = |whole: &mut u64, high: bool| {
@@ -178,6 +180,7 @@ impl FakeCardState {
         }
     }
 
+    /// Makes the identity block.
     pub(super) fn identity(&self) -> IdentityBlock {
         let mut identity = IdentityBlock::new_zeroed();
         identity.magic = self.behaviour.magic;
@@ -193,6 +196,7 @@ impl FakeCardState {
         identity
     }
 
+    /// Returns a chain with an answer in its writable segments, and interrupts if the driver wants it.
     pub(super) fn give_back(&mut self, queue: Queue, chain: &Chain, answer: &[u8]) {
         chain.answer(&self.memory, answer);
         let behaviour = &self.behaviour;

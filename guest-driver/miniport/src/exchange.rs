@@ -39,7 +39,7 @@ impl<K: Kernel> Exchange<K> {
         Some(Self { queue, ring: Spin::new(kernel, ring), returned: kernel.signal(level)? })
     }
 
-    /// Empties the ring after the device has been reset, and forgets a late chain. Returns the ring's addresses.
+    /// Empties the ring after the device has been reset, a late chain included. Returns the ring's addresses.
     pub fn restart(&self, level: AtMostDispatch) -> RingAddresses {
         self.ring.with(level, |ring| {
             ring.restart();
@@ -62,8 +62,8 @@ impl<K: Kernel> Exchange<K> {
     /// Submits one chain and waits until it comes back, for at most `milliseconds` in which the card runs. Returns how
     /// many bytes the card has written.
     ///
-    /// A late chain is taken back first. Only then is `chain` called, which writes the request and describes it; it is
-    /// told whether a late chain came back. The caller holds the lock of the memory that the chain names.
+    /// A late chain is taken back first. Only then is `chain` called, which writes the request and returns its segments;
+    /// its argument says whether a late chain came back. The caller holds the lock of the memory that the chain names.
     ///
     /// # Errors
     /// [`ExchangeError::Timeout`] when this chain, or a late one before it, does not come back in time;

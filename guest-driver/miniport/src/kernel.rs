@@ -11,7 +11,7 @@ use crate::log::Part;
 
 /// A mapped range of device registers. Any IRQL.
 ///
-/// Offsets are the driver's own and lie inside the range; an implementation may panic on others.
+/// Offsets are the driver's own and inside the range; an implementation may panic on others.
 pub trait Registers {
     /// Returns how many bytes are mapped.
     fn len(&self) -> usize;

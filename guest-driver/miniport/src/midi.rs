@@ -135,7 +135,7 @@ mod tests {
 
     use super::*;
 
-    /// What the card gets: bytes, and whether more follows.
+    /// Returns the records that the card gets: their bytes, and whether more follows.
     fn parse(chunks: &[&[u8]], room: usize) -> Vec<(Vec<u8>, bool)> {
         let mut parser = Parser::default();
         let mut out = Vec::new();

@@ -3,7 +3,8 @@
 //! All chains of a ring have the same number of descriptors, so a chain is a *slot*: slot `s` owns descriptors
 //! `s * shape` to `s * shape + shape - 1`. Once the ring is made nothing is allocated, and nothing is looked up by a
 //! number of the device's that has not been compared with the driver's own record. When the device returns a chain that
-//! it does not have, or says that it wrote more than there was room for, the ring is *broken*: it is not touched again.
+//! it does not have, or claims to have written more than there was room for, the ring is *broken*: it is not used again
+//! until it is restarted.
 
 use alloc::vec::Vec;
 use core::num::NonZeroU16;

@@ -58,7 +58,7 @@ impl Random {
     }
 }
 
-/// A stream's life: opened, run, given some events, stopped, closed. What became of it.
+/// Opens a stream, runs it, puts some events, stops and closes it. Returns the first error.
 fn run_stream(
     driver: &TestDriver,
     allocator: FakeAllocator,
@@ -143,7 +143,7 @@ fn leaves_no_memory_and_no_event_behind_after_a_thousand_starts_with_faults() {
     }
     assert_eq!(whole + cut, LIVES);
     assert!(whole > LIVES / 2 && cut > LIVES / 50, "{whole} whole, {cut} cut");
-    // What is kept for the next time, such as room in vectors, is there after some lives.
+    // Memory that is kept for later, such as room in vectors, is there after some starts.
     let (early, late) = (bytes[..500].iter().max(), bytes[500..].iter().max());
     assert_eq!(early, late, "no life costs memory");
 }

@@ -163,7 +163,7 @@ fn describes_the_instances_that_the_miniport_counts() {
     assert_eq!(declared, INSTANCES);
 }
 
-/// The technology of every music range.
+/// Returns the technology of every music range.
 fn technologies(descriptor: &PcFilterDescriptor) -> Vec<Guid> {
     let pins = table(descriptor.pins, descriptor.pin_count);
     let of_pin = |pin: &PcPinDescriptor| ranges(pin).into_iter().map(core::ptr::from_ref).collect::<Vec<_>>();

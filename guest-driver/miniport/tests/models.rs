@@ -90,7 +90,7 @@ impl Device {
     }
 }
 
-/// A ring of two chains of one descriptor, and its device.
+/// Makes a ring of two chains of one descriptor, and its device.
 fn ring() -> (Memory, Ring, Device) {
     let memory = Memory::new(RING_BYTES);
     let ring = Ring::new(memory.window(), 2, 1, true).unwrap();

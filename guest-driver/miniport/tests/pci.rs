@@ -14,7 +14,7 @@ impl ConfigSpace for Config {
 }
 
 impl Config {
-    /// A function without capabilities.
+    /// Makes a function without capabilities.
     fn empty() -> Self {
         let mut bytes = vec![0; 256];
         bytes[..4].copy_from_slice(&[0xf4, 0x1a, 0x67, 0x10]);
@@ -22,7 +22,7 @@ impl Config {
         Self(bytes)
     }
 
-    /// The card as QEMU shows it: structures of 4 KiB in BAR 2, chained behind an MSI-X capability.
+    /// Makes the card as QEMU has it: structures of 4 KiB in BAR 2, chained behind an MSI-X capability.
     fn card() -> Self {
         let mut config = Self::empty();
         config.chain(&[0x98, 0x88, 0x74, 0x64, 0x54, 0x40]);

@@ -1,4 +1,4 @@
-//! Power: without it the card is not touched, and with it everything is as it was.
+//! Power: without it the card's registers are not accessed, and with it the whole state is restored.
 
 mod common;
 
@@ -11,7 +11,7 @@ use dmus_miniport::fake::passive;
 use portcls::ks::KsState;
 use zerocopy::FromZeros;
 
-/// What the card loses with its power.
+/// Takes the card's power: it loses its state.
 fn lose_power(driver: &TestDriver) {
     driver.fake.with(|card| {
         card.streams.clear();
@@ -95,7 +95,7 @@ fn download(driver: &TestDriver, stream: u32, mark: u8) -> Result<u32, CardError
     })
 }
 
-/// The marks of what the card holds, in the order in which it came.
+/// Returns the marks of the card's downloads, in the order in which they came.
 fn on_card(driver: &TestDriver) -> Vec<u8> {
     driver.fake.with(|card| card.downloads.values().map(|data| data[1]).collect())
 }

@@ -97,25 +97,25 @@ fn all() -> impl Iterator<Item = Property> {
     property::OF_NODE.into_iter().chain(property::OF_PIN)
 }
 
-/// A structure from bytes.
+/// Reads a structure from bytes.
 fn value<T: Copy>(bytes: &[u8]) -> T {
     assert!(bytes.len() >= size_of::<T>());
     // SAFETY: long enough; structures of integers.
     unsafe { bytes.as_ptr().cast::<T>().read_unaligned() }
 }
 
-/// A structure as bytes.
+/// Returns a structure's bytes.
 fn bytes<T: Copy>(value: &T) -> Vec<u8> {
     // SAFETY: structures of integers without padding.
     unsafe { core::slice::from_raw_parts(core::ptr::from_ref(value).cast(), size_of::<T>()) }.to_vec()
 }
 
-/// A 64-bit caller's `SYNTH_BUFFER`.
+/// Makes a 64-bit caller's `SYNTH_BUFFER`.
 fn wide(size: u32, address: u64) -> Vec<u8> {
     [&size.to_le_bytes()[..], &[0; 4], &address.to_le_bytes()].concat()
 }
 
-/// A 32-bit caller's.
+/// Makes a 32-bit caller's `SYNTH_BUFFER`.
 fn narrow(size: u32, address: u32) -> Vec<u8> {
     [size.to_le_bytes(), address.to_le_bytes()].concat()
 }

@@ -11,7 +11,7 @@ use dmus_miniport::fake::{FakeCard, deliver_interrupts, dispatch, passive};
 use portcls::ks::KsState;
 use zerocopy::FromZeros;
 
-/// The card loses its session, and says so.
+/// Makes the card lose its session, and send the notice of it.
 fn lose_session(fake: &FakeCard) {
     fake.with(|card| card.streams.clear());
     let mut record = Notice::new_zeroed();

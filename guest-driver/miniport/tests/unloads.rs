@@ -10,7 +10,7 @@ use dmus_miniport::fake::{Behaviour, FakePendingRequest, deliver_interrupts, dis
 use dmus_miniport::unloads::{PENDING_UNLOADS_MAX, Unload};
 use portcls::NtStatus;
 
-/// A card whose voices never end.
+/// Makes a card whose voices never end.
 fn sounding() -> TestDriver {
     TestDriver::with(Behaviour { unloads_later: true, ..Behaviour::default() })
 }

@@ -45,7 +45,7 @@ unsafe impl Send for Described {}
 unsafe impl Sync for Described {}
 
 impl Described {
-    /// `None`: no memory.
+    /// Allocates a description and writes it. `None`: no memory.
     fn new(level: Passive) -> Option<Self> {
         let mut place = try_place::<Description<PropertyHandlers>>(level)?;
         Description::describe(&mut place);
@@ -289,7 +289,7 @@ unsafe extern "system" fn set_technology(this: *mut IMusicTechnology, technology
     }
 }
 
-/// Never called by Windows.
+/// Does nothing: Windows never calls it.
 unsafe extern "system" fn service(_: *mut IMiniportDMus) {}
 
 unsafe extern "system" fn new_stream(

@@ -73,7 +73,7 @@ impl PendingRequest for PendingPropertyRequest {
     }
 }
 
-/// The cancel routine of a pending unload.
+/// Completes a pending unload that the system cancels: its cancel routine.
 unsafe extern "system" fn cancel(device: *mut DeviceObject, irp: *mut Irp) {
     // SAFETY: the system's own parameters; the cancel lock is held, and is released to the IRQL that the IRP holds.
     unsafe { nt::IoReleaseCancelSpinLock((*irp).cancel_irql) };

@@ -38,7 +38,7 @@ impl CallerMemory for Caller {
     }
 }
 
-/// The handler of every property.
+/// Handles every property request.
 pub(crate) unsafe extern "system" fn handler(request: *mut PcPropertyRequest) -> NtStatus {
     // SAFETY: PortCls gives a request that is the handler's during the call.
     let Some(request) = (unsafe { request.as_mut() }) else { return NtStatus::INVALID_PARAMETER };

@@ -62,7 +62,8 @@ impl Drop for RecoveryWorkItem {
     }
 }
 
-/// The work item's routine. The system keeps the device object, and with it this code, until it has returned.
+/// Recovers the card: the work item's routine. The system keeps the device object, and with it this code, until it has
+/// returned.
 unsafe extern "system" fn recover(_: *mut Opaque, context: *mut c_void) {
     // SAFETY: the context given with the item.
     let running = unsafe { &*context.cast::<Running>() };

@@ -86,7 +86,7 @@ impl Drop for FakeDma {
 }
 
 std::thread_local! {
-    /// Its address tells threads apart.
+    /// Its address identifies the thread.
     static THREAD: u8 = const { 0 };
 }
 

@@ -49,7 +49,7 @@ impl TestDriver {
         Render { driver: self, id, allocator }
     }
 
-    /// The wave stream, running, with frame 0 at master time 0.
+    /// Opens and runs the wave stream, with frame 0 at master time 0.
     pub(crate) fn run_wave(&self) {
         self.card.open_wave(passive(), PCM).unwrap();
         self.card.set_wave_state(passive(), KsState::RUN).unwrap();
@@ -84,7 +84,7 @@ pub(crate) fn start(fake: &FakeCard) -> Result<Card<FakeKernel>, CardError> {
     Card::start(FakeKernel::new(fake), passive(), fake.mapped())
 }
 
-/// What the card has played: times and data.
+/// Returns the times and data of the events that the card has played.
 pub(crate) fn played(fake: &FakeCard) -> Vec<(i64, Vec<u8>)> {
     fake.events().into_iter().map(|event| (event.time, event.data)).collect()
 }

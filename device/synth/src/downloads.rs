@@ -9,7 +9,8 @@ use crate::dls::collection::{Patch, Wave};
 use crate::dls::download::{Download, parse};
 use crate::handles::{DownloadError, DownloadErrorReason, DownloadHandle, UnknownHandle, Unload};
 use crate::limits::{DOWNLOAD_MEMORY_DEFAULT, DOWNLOADS_MAX};
-use crate::program::{Program, WaveSource};
+use crate::program::Program;
+use crate::voice::zone::WaveSource;
 
 /// Bytes that a download costs besides its data, so that empty ones are not free.
 const OVERHEAD_BYTES: usize = 256;

@@ -7,10 +7,11 @@ use std::num::NonZeroUsize;
 
 use crate::channel::{CHANNELS, Channel};
 use crate::downloads::Downloads;
-use crate::kernel::{Bus, Group, Kernels, LANES, Scratch, Sends, TICK};
-use crate::stages;
-use crate::voice::active::{Stage, Surroundings, Voice};
-use crate::voice::control::{Control, LaneSet, Moment, lanes_of};
+use crate::kernel::Kernels;
+use crate::lanes::{Bus, Group, LANES, LaneSet, Scratch, Sends, TICK, lanes_of};
+use crate::profile::Section;
+use crate::voice::active::{Surroundings, Voice, VoiceState};
+use crate::voice::control::{Control, Moment};
 use crate::voice::oscillator;
 
 /// Lanes beyond the voices asked for, at least, in which stolen voices fade out.
@@ -119,7 +120,7 @@ impl Mixer {
         let mut quietest = None;
         for (index, block) in self.blocks.iter().enumerate() {
             for (lane, voice) in block.voices.iter().enumerate() {
-                let stolen = voice.as_ref().is_some_and(|voice| voice.stage == Stage::Stolen);
+                let stolen = voice.as_ref().is_some_and(|voice| voice.state == VoiceState::Stolen);
                 let Some(level) = block.level(lane, frame).filter(|_| stolen) else { continue };
                 if quietest.is_none_or(|(least, _)| level < least) {
                     quietest = Some((level, (index, lane)));
@@ -187,13 +188,13 @@ impl Mixer {
         sum
     }
 
-    /// See [`crate::Synth::repeat_stage`]. Returns the frame that comes next.
-    pub(crate) fn repeat_stage(&mut self, stage: stages::Stage, frame: u64, scene: Scene<'_>) -> u64 {
+    /// See [`crate::Synth::repeat_section`]. Returns the frame that comes next.
+    pub(crate) fn repeat_section(&mut self, section: Section, frame: u64, scene: Scene<'_>) -> u64 {
         let frame = frame.next_multiple_of(TICK as u64);
         for block in self.blocks.iter_mut().filter(|block| block.sounding > 0) {
-            block.repeat_stage(stage, frame, scene);
+            block.repeat_section(section, frame, scene);
         }
-        if stage == stages::Stage::Sum {
+        if section == Section::Sum {
             self.add_up(TICK);
         }
         frame + TICK as u64
@@ -298,21 +299,21 @@ impl Block {
         self.touched = false;
     }
 
-    /// One stage alone, from a tick to the next.
-    fn repeat_stage(&mut self, stage: stages::Stage, frame: u64, scene: Scene<'_>) {
+    /// Renders one section alone, from a tick to the next.
+    fn repeat_section(&mut self, section: Section, frame: u64, scene: Scene<'_>) {
         let moment = Moment { frame, arrives: true, channels: scene.channels, surroundings: scene.surroundings };
         for index in 0..self.groups.len() {
             if self.controls[index].taken == 0 {
                 continue;
             }
-            match stage {
-                stages::Stage::Control => self.settle(index, &moment, scene),
-                stages::Stage::Oscillators => self.oscillate(index, TICK, scene),
-                stages::Stage::Mix => self.mix(index, TICK, scene),
-                stages::Stage::Sum | stages::Stage::Effects => {}
+            match section {
+                Section::Control => self.settle(index, &moment, scene),
+                Section::Oscillators => self.oscillate(index, TICK, scene),
+                Section::Mix => self.mix(index, TICK, scene),
+                Section::Sum | Section::Effects => {}
             }
         }
-        if stage == stages::Stage::Sum {
+        if section == Section::Sum {
             self.bus.clear(TICK);
             self.bus.reduce(&mut self.frames[..TICK]);
         }
@@ -345,7 +346,7 @@ impl Block {
             let row = &mut row[..frames];
             match voice {
                 Some(voice) => {
-                    oscillator::render(&mut voice.cursor, step, scene.kernels, row);
+                    oscillator::render(&mut voice.cursor, step, scene.kernels.interpolate, row);
                     control.ended |= LaneSet::from(voice.cursor.ended()) << lane;
                 }
                 None => row.fill(0.0),

@@ -19,7 +19,7 @@ fn a_quick_contest_gives_every_figure_in_its_form() {
     for line in text.lines() {
         let figure: Value = serde_json::from_str(line).unwrap();
         let (name, value) = (figure["name"].as_str().unwrap(), figure["value"].as_f64().unwrap());
-        // What the stages leave of the whole is a difference, which noise can turn below nothing.
+        // What the sections leave of the whole is a difference, which noise can turn below nothing.
         assert!(value.is_finite() && (value > 0.0 || name == "synth/profile/300/rest"), "{line}");
         assert!(figure["unit"].is_string() && figure.get("baseline").is_none(), "{line}");
         assert!(names.insert(name.to_owned()), "{name} comes twice");
@@ -34,8 +34,8 @@ fn a_quick_contest_gives_every_figure_in_its_form() {
             }
         }
     }
-    for stage in ["control", "oscillators", "filter-and-mix", "sum", "effects", "rest", "all"] {
-        assert!(names.contains(&format!("synth/profile/300/{stage}")), "{stage} is missing in:\n{text}");
+    for section in ["control", "oscillators", "filter-and-mix", "sum", "effects", "rest", "all"] {
+        assert!(names.contains(&format!("synth/profile/300/{section}")), "{section} is missing in:\n{text}");
     }
 }
 

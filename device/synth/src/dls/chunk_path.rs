@@ -1,38 +1,39 @@
-//! Where in a file a chunk is: the lists that lead to it, and its offset.
+//! The place of a chunk in a file: the lists that lead to it, and its offset.
 
 use core::fmt;
 
-use super::riff::FourCc;
+/// A chunk's four-character code.
+pub(crate) type FourCc = [u8; 4];
 
-/// The way to a chunk, kept on the stack while lists are walked, and written out only when there is something to say.
+/// The path to a chunk, kept on the stack while lists are walked, and formatted only for an error or a warning.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Trail<'t> {
-    parent: Option<&'t Trail<'t>>,
+pub(crate) struct ChunkPath<'t> {
+    parent: Option<&'t ChunkPath<'t>>,
     id: FourCc,
-    /// Which of its kind, from 0.
+    /// Its index among chunks of its kind.
     index: Option<usize>,
-    /// Of the chunk's header in the file.
+    /// Offset of the chunk's header in the file.
     pub(crate) offset: usize,
 }
 
-impl<'t> Trail<'t> {
-    /// The file itself.
+impl<'t> ChunkPath<'t> {
+    /// Makes the path to the file itself.
     pub(crate) fn root(form: FourCc) -> Self {
         Self { parent: None, id: form, index: None, offset: 0 }
     }
 
-    /// A chunk in this one.
-    pub(crate) fn to(&'t self, id: FourCc, offset: usize) -> Trail<'t> {
-        Trail { parent: Some(self), id, index: None, offset }
+    /// Makes the path to a chunk in this one.
+    pub(crate) fn to(&'t self, id: FourCc, offset: usize) -> ChunkPath<'t> {
+        ChunkPath { parent: Some(self), id, index: None, offset }
     }
 
-    /// One of several chunks of a kind in this one.
-    pub(crate) fn nth(&'t self, id: FourCc, index: usize, offset: usize) -> Trail<'t> {
-        Trail { parent: Some(self), id, index: Some(index), offset }
+    /// Makes the path to one of several chunks of a kind in this one.
+    pub(crate) fn nth(&'t self, id: FourCc, index: usize, offset: usize) -> ChunkPath<'t> {
+        ChunkPath { parent: Some(self), id, index: Some(index), offset }
     }
 }
 
-impl fmt::Display for Trail<'_> {
+impl fmt::Display for ChunkPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(parent) = self.parent {
             write!(f, "{parent}/")?;
@@ -45,7 +46,7 @@ impl fmt::Display for Trail<'_> {
     }
 }
 
-/// A four-character code as text; what is not printable is a dot.
+/// Returns a four-character code as text, with a dot for each byte that is not printable.
 pub(crate) fn code_text(id: FourCc) -> String {
     let printable = |b: u8| if (0x20..0x7F).contains(&b) { char::from(b) } else { '.' };
     id.map(printable).iter().collect::<String>().trim_end().to_owned()

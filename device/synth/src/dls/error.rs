@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::place::Trail;
+use super::chunk_path::ChunkPath;
 
 /// Why a file is no instrument collection, and where. Nothing of such a file is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -173,12 +173,12 @@ impl Rule {
 
 impl BankError {
     /// At a chunk's header.
-    pub(crate) fn at(trail: &Trail<'_>, rule: Rule) -> Self {
-        Self { chunk: trail.to_string(), offset: trail.offset, rule }
+    pub(crate) fn at(path: &ChunkPath<'_>, rule: Rule) -> Self {
+        Self { chunk: path.to_string(), offset: path.offset, rule }
     }
 
     /// At a byte of a chunk's data.
-    pub(crate) fn in_data(trail: &Trail<'_>, byte: usize, rule: Rule) -> Self {
-        Self { chunk: trail.to_string(), offset: trail.offset + 8 + byte, rule }
+    pub(crate) fn in_data(path: &ChunkPath<'_>, byte: usize, rule: Rule) -> Self {
+        Self { chunk: path.to_string(), offset: path.offset + 8 + byte, rule }
     }
 }

@@ -4,13 +4,10 @@
 //! depth nor work can grow beyond a few passes over the file.
 
 use super::bytes::u32_at;
-use super::fault::{BankError, Rule};
-use super::place::Trail;
+use super::chunk_path::{ChunkPath, FourCc};
+use super::error::{BankError, Rule};
 use super::warning::{PassedOver, Warnings};
 use crate::limits::TEXT_BYTES_MAX;
-
-/// A chunk's four-character code.
-pub(crate) type FourCc = [u8; 4];
 
 /// Bytes of a chunk's header.
 const HEADER: usize = 8;
@@ -65,7 +62,7 @@ impl<'a> Scope<'a> {
     pub(crate) fn chunks(
         &self,
         known: &Known,
-        trail: &Trail<'_>,
+        path: &ChunkPath<'_>,
         warnings: &mut Warnings,
     ) -> Result<Vec<Chunk<'a>>, BankError> {
         let mut found = Vec::new();
@@ -75,7 +72,7 @@ impl<'a> Scope<'a> {
                 let rest = self.data.len() - at;
                 // One byte is the pad of a list whose size counts it.
                 if rest > 1 || self.data[at] != 0 {
-                    let here = trail.to(*b"....", self.start + at);
+                    let here = path.to(*b"....", self.start + at);
                     warnings.at(&here, PassedOver::Trailing(rest));
                 }
                 break;
@@ -83,7 +80,7 @@ impl<'a> Scope<'a> {
             let content = self.data.get(at + HEADER..).unwrap_or_default();
             let is_list = &id == b"LIST" && content.len() >= 4 && size >= 4;
             let id = if is_list { [content[0], content[1], content[2], content[3]] } else { id };
-            let here = trail.to(id, self.start + at);
+            let here = path.to(id, self.start + at);
             let is_known = known.has(&id, is_list);
             if size > content.len() {
                 if is_known {
@@ -127,12 +124,12 @@ fn plausible(id: FourCc, size: usize, scope: &Scope<'_>, at: usize) -> bool {
 pub(crate) fn single<'a>(
     chunks: &[Chunk<'a>],
     id: &FourCc,
-    trail: &Trail<'_>,
+    path: &ChunkPath<'_>,
     warnings: &mut Warnings,
 ) -> Option<Chunk<'a>> {
     let mut all = chunks.iter().filter(|chunk| &chunk.id == id);
     let first = all.next().copied();
-    all.for_each(|chunk| warnings.at(&trail.to(*id, chunk.offset), PassedOver::Duplicate));
+    all.for_each(|chunk| warnings.at(&path.to(*id, chunk.offset), PassedOver::Duplicate));
     first
 }
 
@@ -173,7 +170,7 @@ pub(crate) fn file<'a>(
     if bytes.get(0..4)? != b"RIFF" || bytes.get(8..12)? != form {
         return None;
     }
-    let trail = Trail::root(*form);
+    let path = ChunkPath::root(*form);
     let said = u32_at(bytes, 4)?;
     let found = bytes.len() - HEADER;
     let whole = Scope { data: &bytes[12..], start: 12 };
@@ -185,11 +182,11 @@ pub(crate) fn file<'a>(
         let rest = &bytes[end..];
         // The pad byte of the form itself is no junk.
         if rest.len() > 1 || said % 2 == 0 {
-            warnings.at(&trail.to(*b"....", end), PassedOver::Trailing(rest.len()));
+            warnings.at(&path.to(*b"....", end), PassedOver::Trailing(rest.len()));
         }
         return Some(Scope { data: &bytes[12..end], start: 12 });
     }
-    warnings.at(&trail, PassedOver::RiffSize { said, found });
+    warnings.at(&path, PassedOver::RiffSize { said, found });
     Some(whole)
 }
 

@@ -4,7 +4,7 @@ use core::fmt;
 
 use thiserror::Error;
 
-use super::place::Trail;
+use super::chunk_path::ChunkPath;
 use crate::limits::WARNINGS_MAX;
 
 /// Something of a file that was passed over, or taken otherwise than written. The rest plays.
@@ -200,21 +200,21 @@ impl Warnings {
         }
     }
 
-    fn push(&mut self, trail: &Trail<'_>, offset: usize, what: PassedOver) {
+    fn push(&mut self, path: &ChunkPath<'_>, offset: usize, what: PassedOver) {
         if self.list.len() == WARNINGS_MAX {
             self.omitted += 1;
         } else {
-            self.list.push(Warning { chunk: trail.to_string(), offset, what });
+            self.list.push(Warning { chunk: path.to_string(), offset, what });
         }
     }
 
     /// About a chunk.
-    pub(crate) fn at(&mut self, trail: &Trail<'_>, what: PassedOver) {
-        self.push(trail, trail.offset, what);
+    pub(crate) fn at(&mut self, path: &ChunkPath<'_>, what: PassedOver) {
+        self.push(path, path.offset, what);
     }
 
     /// About a byte of a chunk's data.
-    pub(crate) fn in_data(&mut self, trail: &Trail<'_>, byte: usize, what: PassedOver) {
-        self.push(trail, trail.offset + 8 + byte, what);
+    pub(crate) fn in_data(&mut self, path: &ChunkPath<'_>, byte: usize, what: PassedOver) {
+        self.push(path, path.offset + 8 + byte, what);
     }
 }

@@ -1,7 +1,8 @@
 //! A [`Collection`] as a DLS level 2 file.
 
+use super::chunk_path::FourCc;
 use super::collection::{Collection, Connection, Instrument, Region, Wave, WaveSample};
-use super::riff::{FourCc, write_chunk, write_list};
+use super::riff::{write_chunk, write_list};
 use super::spec::{FORMAT_PCM, LOOP_FORWARD, LOOP_RELEASE, NULL_CUE};
 
 impl Collection {

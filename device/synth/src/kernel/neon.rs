@@ -8,9 +8,11 @@
 use core::arch::aarch64::*;
 use std::arch::is_aarch64_feature_detected;
 
-use super::interpolation::{ROUNDING, TAPS, TAPS_BEFORE, Table, assert_taps_fit};
+use super::kernels::Kernels;
 use super::mixing::mix_lanes;
-use super::{Bus, Group, Kernels, LANES, Scratch, scalar};
+use super::scalar;
+use crate::lanes::interpolation::{ROUNDING, TAPS, TAPS_BEFORE, Table, assert_taps_fit};
+use crate::lanes::{Bus, Group, LANES, Scratch};
 
 /// The loops, if the processor has what they need.
 pub(super) fn neon() -> Option<Kernels> {

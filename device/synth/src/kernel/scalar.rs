@@ -1,8 +1,9 @@
 //! The inner loops in plain Rust: what the others are measured against, bit for bit.
 
-use super::interpolation::{ROUNDING, TAPS, TAPS_BEFORE, Table};
+use super::kernels::Kernels;
 use super::mixing::mix_lanes;
-use super::{Bus, Group, Kernels, LANES, Scratch};
+use crate::lanes::interpolation::{ROUNDING, TAPS, TAPS_BEFORE, Table};
+use crate::lanes::{Bus, Group, LANES, Scratch};
 
 /// The plain loops.
 pub(super) const KERNELS: Kernels = Kernels {

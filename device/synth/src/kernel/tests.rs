@@ -2,8 +2,10 @@
 
 use core::f64::consts::TAU;
 
-use super::interpolation::{TAPS, TAPS_BEFORE, UNITY, table_for};
-use super::*;
+use super::{Kernels, scalar};
+use crate::config::Kernel;
+use crate::lanes::interpolation::{self, TAPS, TAPS_BEFORE, UNITY, table_for};
+use crate::lanes::{Bus, Filtering, Group, LANES, Lane, LaneSet, Ramp, Scratch, Sends, TICK};
 use crate::voice::filter::{self, Resonance};
 
 /// A position or a step of one sample.

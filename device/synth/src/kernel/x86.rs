@@ -10,11 +10,13 @@ use core::arch::x86::*;
 #[cfg(target_arch = "x86_64")]
 use core::arch::x86_64::*;
 
-use super::interpolation::{ROUNDING, TAPS, TAPS_BEFORE, Table, assert_taps_fit};
+use super::kernels::Kernels;
 use super::mixing::mix_lanes;
-use super::{Bus, Group, Kernels, LANES, Scratch, scalar};
+use super::scalar;
+use crate::lanes::interpolation::{ROUNDING, TAPS, TAPS_BEFORE, Table, assert_taps_fit};
+use crate::lanes::{Bus, Group, LANES, LaneSet, Scratch};
 use crate::voice::active::Voice;
-use crate::voice::control::{Control, LaneSet, Moment};
+use crate::voice::control::{Control, Moment};
 
 /// The loops of one instruction set: safe doors to functions that are compiled for it.
 macro_rules! kernels {

@@ -37,10 +37,13 @@ impl Table {
     }
 }
 
+/// Interpolates `out.len()` frames from `window`, where the sample at position 0 is at `base`.
+pub(crate) type Interpolate = fn(table: &Table, window: &[i16], base: usize, position: u64, step: u64, out: &mut [f32]);
+
 /// Makes sure that the taps of every frame lie in the window, also of those rounded up to the next phase.
 #[cfg_attr(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")), expect(dead_code))]
 #[inline(always)]
-pub(super) fn assert_taps_fit(window: &[i16], base: usize, position: u64, step: u64, frames: usize) {
+pub(crate) fn assert_taps_fit(window: &[i16], base: usize, position: u64, step: u64, frames: usize) {
     let first = (position + ROUNDING) >> 32;
     let moved = step.checked_mul((frames as u64).saturating_sub(1));
     let last = moved.and_then(|moved| moved.checked_add(position + ROUNDING)).map(|last| last >> 32);

@@ -8,8 +8,9 @@ use super::Synth;
 use crate::channel::{Channel, controller};
 use crate::dls::collection::{Patch, Wave};
 use crate::limits::{LAYERS_MAX, NOTES_PER_FRAME_MAX};
-use crate::program::{Program, WaveSource, Zone};
-use crate::voice::active::{Note, Stage, Voice};
+use crate::program::Program;
+use crate::voice::active::{Note, Voice, VoiceState};
+use crate::voice::zone::{WaveSource, Zone};
 
 impl Synth {
     pub(super) fn controller(&mut self, group: u16, channel: u8, number: u8, value: u8) {
@@ -31,20 +32,20 @@ impl Synth {
 
     fn pedal_moved(&mut self, group: u16, channel: u8) {
         if !self.channel_mut(group, channel).sustains() {
-            let sustained = self.voices_of(group, channel).filter(|voice| voice.stage == Stage::Sustained);
+            let sustained = self.voices_of(group, channel).filter(|voice| voice.state == VoiceState::Sustained);
             sustained.for_each(Voice::release);
         }
     }
 
     fn all_notes_off(&mut self, group: u16, channel: u8) {
         let sustains = self.channel_mut(group, channel).sustains();
-        let held = self.voices_of(group, channel).filter(|voice| voice.stage == Stage::Held);
+        let held = self.voices_of(group, channel).filter(|voice| voice.state == VoiceState::Held);
         held.for_each(|voice| lift(voice, sustains));
     }
 
     pub(super) fn note_off(&mut self, group: u16, channel: u8, key: u8) {
         let sustains = self.channel_mut(group, channel).sustains();
-        let held = self.voices_of(group, channel).filter(|v| v.stage == Stage::Held && v.note == key);
+        let held = self.voices_of(group, channel).filter(|v| v.state == VoiceState::Held && v.note == key);
         held.for_each(|voice| lift(voice, sustains));
     }
 
@@ -122,7 +123,7 @@ impl Synth {
     fn make_way<'a>(&mut self, note: &Note, zones: impl Iterator<Item = &'a (&'a Zone, i32)> + Clone) {
         let self_exclusive = zones.clone().any(|(zone, _)| zone.self_exclusive);
         for voice in self.mixer.iter_mut().filter(|v| (v.group, v.channel) == (note.group, note.channel)) {
-            let same_key = self_exclusive && voice.note == note.note && voice.stage >= Stage::Sustained;
+            let same_key = self_exclusive && voice.note == note.note && voice.state >= VoiceState::Sustained;
             let in_group = voice.key_group != 0 && zones.clone().any(|(zone, _)| zone.key_group == voice.key_group);
             if same_key || in_group {
                 voice.shut_down();
@@ -131,7 +132,7 @@ impl Synth {
     }
 
     pub(super) fn counted_voices(&self) -> impl Iterator<Item = &Voice> {
-        self.mixer.iter().filter(|voice| voice.stage != Stage::Stolen)
+        self.mixer.iter().filter(|voice| voice.state != VoiceState::Stolen)
     }
 
     fn priority_of(&self, voice: &Voice) -> u32 {
@@ -148,19 +149,19 @@ impl Synth {
         let victim = self
             .mixer
             .levels(self.frame)
-            .filter(|(voice, _)| voice.stage != Stage::Stolen && voice.serial != newest)
+            .filter(|(voice, _)| voice.state != VoiceState::Stolen && voice.serial != newest)
             .filter(|(voice, _)| !self.static_allocation || self.priority_of(voice) <= priority)
             .min_by(|(a, a_level), (b, b_level)| {
                 let of = |voice: &Voice| if self.static_allocation { self.priority_of(voice) } else { 0 };
-                let rank = |voice: &Voice| (of(voice), voice.stage);
+                let rank = |voice: &Voice| (of(voice), voice.state);
                 rank(a).cmp(&rank(b)).then(a_level.total_cmp(b_level)).then(a.serial.cmp(&b.serial))
             })
-            .map(|(voice, level)| (voice.serial, voice.stage, level));
-        let Some((serial, stage, level)) = victim else { return false };
-        *lost |= stage >= Stage::Sustained;
+            .map(|(voice, level)| (voice.serial, voice.state, level));
+        let Some((serial, state, level)) = victim else { return false };
+        *lost |= state >= VoiceState::Sustained;
         let rate = self.config.sample_rate;
         if let Some(voice) =
-            self.mixer.find_mut(self.frame, |v, found| (v.serial, v.stage, found) == (serial, stage, level))
+            self.mixer.find_mut(self.frame, |v, found| (v.serial, v.state, found) == (serial, state, level))
         {
             voice.steal(rate);
         }
@@ -200,7 +201,7 @@ impl Synth {
 /// A key is lifted: the voice is released, or waits for the pedal.
 fn lift(voice: &mut Voice, sustains: bool) {
     if sustains {
-        voice.stage = Stage::Sustained;
+        voice.state = VoiceState::Sustained;
     } else {
         voice.release();
     }

@@ -15,10 +15,10 @@ use crate::effects::chorus::Chorus;
 use crate::effects::delay::CHUNK;
 use crate::effects::reverb::Reverb;
 use crate::handles::{DownloadError, DownloadHandle, UnknownChannel, UnknownHandle, Unload, VolumeItem};
-use crate::kernel::{Kernels, interpolation};
+use crate::kernel::Kernels;
 use crate::limits::VOLUME_RANGE;
 use crate::mixer::{DryFrame, FRAMES_MAX, Mixer, Scene};
-use crate::stages::Stage;
+use crate::profile::{Section, TICK_FRAMES};
 use crate::voice::active::{Surroundings, Voice};
 use crate::voice::filter;
 
@@ -71,7 +71,7 @@ impl Synth {
     pub fn new(config: SynthConfig, bank: Arc<Bank>) -> Result<Self, ConfigError> {
         config.check()?;
         let kernels = Kernels::choose(config.kernel)?;
-        interpolation::prepare();
+        crate::lanes::interpolation::prepare();
         let mut synth = Self {
             config,
             kernels,
@@ -218,14 +218,25 @@ impl Synth {
         }
     }
 
-    /// See [`Self::repeat_stage`].
-    pub(crate) fn repeat_in_mixer(&mut self, stage: Stage) {
-        let scene = scene(&self.channels, &self.surroundings, &self.kernels, self.config);
-        self.frame = self.mixer.repeat_stage(stage, self.frame, scene);
+    /// Repeats one section of rendering for `ticks` times [`TICK_FRAMES`] frames of all sounding voices, as
+    /// [`render`](Self::render) does it on one thread, and discards its frames.
+    ///
+    /// The voices' state is meaningless afterwards: use a synthesizer of its own for each section.
+    pub fn repeat_section(&mut self, section: Section, ticks: usize) {
+        for _ in 0..ticks {
+            match section {
+                Section::Effects => self.repeat_effects(TICK_FRAMES),
+                _ => self.repeat_in_mixer(section),
+            }
+        }
     }
 
-    /// See [`Self::repeat_stage`].
-    pub(crate) fn repeat_effects(&mut self, frames: usize) {
+    fn repeat_in_mixer(&mut self, section: Section) {
+        let scene = scene(&self.channels, &self.surroundings, &self.kernels, self.config);
+        self.frame = self.mixer.repeat_section(section, self.frame, scene);
+    }
+
+    fn repeat_effects(&mut self, frames: usize) {
         for _ in 0..frames / CHUNK {
             let (dry, mut out) = ([[1.0; 4]; CHUNK], [[0.0; 2]; CHUNK]);
             add_effects(&mut self.reverb, &mut self.chorus, &dry, &mut out);

@@ -9,13 +9,14 @@
 //! lanes need at a time (an envelope's next stage, a controller's move) is done lane by lane.
 
 use super::active::{Surroundings, Voice};
+use super::aim::Aim;
 use super::envelope::{Envelope, Envelopes, Kind};
 use super::filter::{self, Resonance};
-use super::lead::Leads;
+use super::leads::Leads;
 use super::lfo::Lfos;
 use super::oscillator;
 use crate::channel::{CHANNELS, Channel};
-use crate::kernel::{Filtering, Group, LANES, Lane, Sends, TICK};
+use crate::lanes::{Filtering, Group, LANES, Lane, LaneSet, OPEN_COEFFICIENTS, Sends, TICK, blend, lanes_of};
 use crate::math::{exp2_single, least};
 
 /// Greatest gain of one voice on one output: DirectMusic's +6 dB, from the oscillator's units.
@@ -24,9 +25,6 @@ const GAIN_MAX: f32 = (1.995_262_314_968_879_5 * oscillator::SCALE) as f32;
 /// Below this a filter's output is silence, far below what a 16-bit sample can say; in the oscillator's units. Keeps
 /// the filter from running into denormal numbers.
 const SILENCE: f32 = 1e-6;
-
-/// Lanes of a group, one bit each.
-pub(crate) type LaneSet = u8;
 
 /// One destination's value as a function of what moves by itself, in powers of 2.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,21 +56,6 @@ struct Sources {
     eg1: Lane,
     /// See [`Envelopes::levels`].
     range: Lane,
-}
-
-/// What a voice's connections make of its channel, in powers of 2: set when the channel changes.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Aim {
-    /// The base, and how much of the two oscillators and the modulation envelope comes to it.
-    pub(crate) pitch: [f32; 3],
-    /// The step of the oscillator without these, in 1/2^32 samples.
-    pub(crate) step: f64,
-    /// The base, and the same as above.
-    pub(crate) gain: [f32; 4],
-    /// The base over Fs/512, and the same as above.
-    pub(crate) cutoff: [f32; 4],
-    /// Gain of the four buses (left, right, reverb, chorus) by pan and sends, from the oscillator's units.
-    pub(crate) outputs: [f32; 4],
 }
 
 /// Where all of it takes place.
@@ -181,7 +164,7 @@ impl Control {
         self.resonances[lane] = Resonance::of(0.0);
         self.gain_targets.iter_mut().for_each(|target| target.0[lane] = 0.0);
         // A voice without a filter leaves these alone, and may stand beside one that has a filter.
-        self.filter_targets.iter_mut().zip(filter::OPEN_COEFFICIENTS).for_each(|(target, c)| target.0[lane] = c);
+        self.filter_targets.iter_mut().zip(OPEN_COEFFICIENTS).for_each(|(target, c)| target.0[lane] = c);
         for set in [&mut self.taken, &mut self.ended, &mut self.filtered, &mut self.arriving] {
             *set &= !(1 << lane);
         }
@@ -440,23 +423,4 @@ impl Control {
     fn coefficients(&self, sources: &Sources) -> [Lane; 3] {
         filter::coefficients(&self.resonances, &self.cutoff.values(sources))
     }
-}
-
-/// The lanes of a set, first to last.
-pub(crate) fn lanes_of(mut set: LaneSet) -> impl Iterator<Item = usize> {
-    core::iter::from_fn(move || {
-        let lane = set.trailing_zeros() as usize;
-        set &= set.wrapping_sub(1);
-        (lane < LANES).then_some(lane)
-    })
-}
-
-/// The first value in the lanes of the set, the second in the others.
-#[inline(always)]
-pub(crate) fn blend(set: LaneSet, inside: &Lane, outside: &Lane) -> Lane {
-    let mut blended = Lane::default();
-    for i in 0..LANES {
-        blended.0[i] = if set & (1 << i) != 0 { inside.0[i] } else { outside.0[i] };
-    }
-    blended
 }

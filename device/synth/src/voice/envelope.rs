@@ -5,8 +5,7 @@
 //! does not depend on how many steps led to it. Times are in frames and may have fractions; a stage that ends between
 //! two frames hands the rest of the time to the next.
 
-use super::control::LaneSet;
-use crate::kernel::{LANES, Lane};
+use crate::lanes::{LANES, Lane, LaneSet};
 
 /// Decibels from level 1 down to level 0 of the volume envelope.
 const RANGE_DB: f64 = 96.0;

@@ -7,7 +7,7 @@
 
 use std::sync::OnceLock;
 
-use crate::kernel::{LANES, Lane};
+use crate::lanes::{LANES, Lane};
 use crate::math::{greatest, least};
 
 /// Resonance in dB from one table to the next: finer than the 16 steps that a device must have.
@@ -24,9 +24,6 @@ const PADDED: usize = 128;
 
 /// A cutoff in octaves above Fs/512 that leaves everything as it is when there is no resonance.
 pub(crate) const OPEN: f32 = 1e6;
-
-/// The [`coefficients`] of that.
-pub(crate) const OPEN_COEFFICIENTS: [f32; 3] = [1.0, 0.0, 0.0];
 
 /// The coefficients of one resonance at the grid's cutoffs.
 pub(crate) struct Resonance {

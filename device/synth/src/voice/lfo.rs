@@ -1,6 +1,6 @@
 //! The low-frequency oscillators (DLS-2.2, 1.7.1): a sine that begins at phase 0 when its delay has passed.
 
-use crate::kernel::{LANES, Lane};
+use crate::lanes::{LANES, Lane};
 use crate::math;
 
 /// Frequency and delay of one note's oscillator, fixed when it starts.

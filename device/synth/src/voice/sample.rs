@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::dls::collection::{GUARD, SampleLoop, Wave};
-use crate::kernel::interpolation::TAPS_BEFORE;
+use crate::lanes::interpolation::TAPS_BEFORE;
 
 /// Samples before and after the seam in its copy: more than the interpolator's reach.
 const MARGIN: usize = 16;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dls_synth::stages::Stage;
+use dls_synth::profile::Section;
 use dls_synth::{Bank, Kernel, Synth, SynthConfig};
 
 use super::{BLOCK, Engine, EngineError, RATE, Setting, energy};
@@ -40,9 +40,9 @@ impl DlsSynth {
         Ok(Self { synth, out: vec![[0.0; 2]; BLOCK].into_boxed_slice(), rendered: 0 })
     }
 
-    /// Does one stage of rendering alone.
-    pub(crate) fn repeat(&mut self, stage: Stage, ticks: usize) {
-        self.synth.repeat_stage(stage, ticks);
+    /// Does one section of rendering alone.
+    pub(crate) fn repeat(&mut self, section: Section, ticks: usize) {
+        self.synth.repeat_section(section, ticks);
     }
 }
 

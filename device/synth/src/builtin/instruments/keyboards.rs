@@ -3,7 +3,7 @@
 use super::super::recipe::{Layer, Recipe, Sound};
 use super::super::spectra::{breathy, drawbars, ensemble, harmonics, knocked, modes, plain, string, voiced};
 use super::super::tone::{BRIGHT, Partial};
-use super::{one, recipe, sound};
+use super::shorthand::{one, recipe, sound};
 
 /// Three strings a key, struck by a hammer.
 fn grand() -> Sound {

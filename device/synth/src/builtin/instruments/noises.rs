@@ -3,7 +3,7 @@
 use super::super::recipe::{Layer, Recipe};
 use super::super::spectra::{drawbars, knocked, modes, plain};
 use super::super::tone::{BRIGHT, DARK, Noise, Spectrum};
-use super::{one, sound};
+use super::shorthand::{one, sound};
 
 pub(super) fn percussive(number: u8) -> Recipe {
     let struck = |name, root: &'static [u8], head, list: &'static [(f64, f64, f64)], knock: (f64, f64, f64, f64)| {

@@ -3,7 +3,7 @@
 use super::super::recipe::{Layer, Recipe, Sound};
 use super::super::spectra::{breathy, ensemble, knocked, modes, plain, saw, string, swelling, voiced};
 use super::super::tone::{DARK, Partial};
-use super::{one, sound};
+use super::shorthand::{one, sound};
 
 /// A bowed string in its box.
 fn bowed(name: &str, roots: &'static [u8], body: [(f64, f64, f64); 3]) -> Sound {

@@ -6,7 +6,7 @@ use super::super::spectra::{
 };
 use super::super::tone::{BRIGHT, DARK};
 use super::orchestra::violin;
-use super::{one, recipe, sound};
+use super::shorthand::{one, recipe, sound};
 
 pub(super) fn steel_string() -> Sound {
     sound("Steel String", &[46, 64], 0.22, 0.1, |f| {

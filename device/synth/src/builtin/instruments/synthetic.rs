@@ -6,7 +6,7 @@ use super::super::tone::BRIGHT;
 use super::keyboards::tine;
 use super::orchestra::{choir, section, super_saw};
 use super::plucked::steel_string;
-use super::{one, recipe, sound};
+use super::shorthand::{one, recipe, sound};
 
 fn saw_lead() -> Sound {
     sound("Saw", &[48, 64, 80], 0.0, 0.05, |f| plain(saw(f, 0.0))).at(BRIGHT)

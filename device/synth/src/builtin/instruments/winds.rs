@@ -4,7 +4,7 @@ use super::super::recipe::{Layer, Recipe};
 use super::super::spectra::{breathy, drawbars, harmonics, plain, voiced};
 use super::super::tone::{BRIGHT, DARK, Partial};
 use super::orchestra::super_saw;
-use super::{one, recipe, sound};
+use super::shorthand::{one, recipe, sound};
 
 pub(super) fn brass(number: u8) -> Recipe {
     let horn = |name, roots: &'static [u8], tilt: f64, bumps: &'static [(f64, f64, f64)]| {

@@ -8,13 +8,13 @@ use thiserror::Error;
 pub struct DownloadHandle(pub core::num::NonZeroU32);
 
 impl DownloadHandle {
-    /// The handle as a number, and zero for none.
+    /// Returns the handle as a number, which is never zero.
     #[must_use]
     pub fn get(self) -> u32 {
         self.0.get()
     }
 
-    /// The handle of a number; `None` for zero.
+    /// Makes the handle of a number. `None`: the number is zero.
     #[must_use]
     pub fn from_number(number: u32) -> Option<Self> {
         core::num::NonZeroU32::new(number).map(Self)

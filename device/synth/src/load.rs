@@ -4,12 +4,12 @@ use crate::dls::{BankError, Collection, Loaded, reader, xmf};
 use crate::sf2;
 
 impl Collection {
-    /// Reads a DLS file of level 1 or 2, a SoundFont 2 file, or an XMF file that holds a DLS file, and tells what was
-    /// passed over.
+    /// Reads a DLS file of level 1 or 2, a SoundFont 2 file, or an XMF file that holds a DLS file, and returns the
+    /// warnings too.
     ///
     /// # Errors
-    /// [`BankError`], when the file is none of these, is broken, or is for another device. It names the chunk, the
-    /// offset in the file, the rule, and what to do.
+    /// [`BankError`] when the file is none of these, is broken, or is for another device: with the chunk, the offset in
+    /// the file, the rule, and the remedy.
     pub fn load(bytes: &[u8]) -> Result<Loaded, BankError> {
         match bytes {
             _ if sf2::is_sound_font(bytes) => sf2::read(bytes),
@@ -21,7 +21,7 @@ impl Collection {
     /// Reads a DLS file, as [`Self::load`] does, without its warnings.
     ///
     /// # Errors
-    /// As for [`Self::load`].
+    /// [`BankError`] with the rule that is broken, as for [`Self::load`].
     pub fn from_dls(bytes: &[u8]) -> Result<Self, BankError> {
         reader::read(bytes).map(|loaded| loaded.collection)
     }
@@ -29,7 +29,7 @@ impl Collection {
     /// Reads a SoundFont 2 file, as [`Self::load`] does, without its warnings.
     ///
     /// # Errors
-    /// As for [`Self::load`].
+    /// [`BankError`] with the rule that is broken, as for [`Self::load`].
     pub fn from_sf2(bytes: &[u8]) -> Result<Self, BankError> {
         sf2::read(bytes).map(|loaded| loaded.collection)
     }

@@ -49,6 +49,7 @@ pub(crate) struct Mixer {
 }
 
 impl Mixer {
+    /// Makes a mixer for so many voices, with spare lanes for stolen ones.
     pub(crate) fn new(voices: usize) -> Self {
         let lanes = (voices + SPARE_LANES_MIN.max(voices / VOICES_PER_SPARE_LANE)).next_multiple_of(LANES);
         let blocks = (0..lanes).step_by(BLOCK_LANES).map(|first| Block::new((lanes - first).min(BLOCK_LANES)));
@@ -59,16 +60,17 @@ impl Mixer {
         }
     }
 
+    /// Sets the number of threads that render blocks.
     pub(crate) fn set_threads(&mut self, threads: NonZeroUsize) {
         self.threads = threads;
     }
 
-    /// All voices that sound, stolen ones included.
+    /// Iterates over all sounding voices, stolen ones included.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Voice> {
         self.blocks.iter().flat_map(|block| block.voices.iter().flatten())
     }
 
-    /// The same, to change them.
+    /// Iterates over all sounding voices mutably, stolen ones included.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Voice> {
         self.blocks.iter_mut().flat_map(|block| {
             block.touched = true;
@@ -76,8 +78,8 @@ impl Mixer {
         })
     }
 
-    /// All voices that sound, stolen ones included, each with how loud it is at a frame, for the choice of one to
-    /// end.
+    /// Iterates over all sounding voices, stolen ones included, each with its loudness at a frame, for the choice of a
+    /// voice to steal.
     pub(crate) fn levels(&self, frame: u64) -> impl Iterator<Item = (&Voice, f32)> {
         self.blocks.iter().flat_map(move |block| {
             let lanes = block.voices.iter().enumerate();
@@ -85,7 +87,7 @@ impl Mixer {
         })
     }
 
-    /// The first voice of which `is_it` says so, knowing how loud it is at a frame, to change it.
+    /// Finds the first voice for which `is_it` returns true, given its loudness at a frame.
     pub(crate) fn find_mut(&mut self, frame: u64, is_it: impl Fn(&Voice, f32) -> bool) -> Option<&mut Voice> {
         self.blocks.iter_mut().find_map(|block| {
             let is_here = |lane: usize| Some(is_it(block.voices[lane].as_ref()?, block.level(lane, frame)?));
@@ -188,7 +190,7 @@ impl Mixer {
         sum
     }
 
-    /// See [`crate::Synth::repeat_section`]. Returns the frame that comes next.
+    /// Repeats a section of rendering ([`crate::Synth::repeat_section`]). Returns the frame that comes next.
     pub(crate) fn repeat_section(&mut self, section: Section, frame: u64, scene: Scene<'_>) -> u64 {
         let frame = frame.next_multiple_of(TICK as u64);
         for block in self.blocks.iter_mut().filter(|block| block.sounding > 0) {
@@ -238,7 +240,7 @@ impl Block {
         }
     }
 
-    /// How loud a lane's voice is at a frame.
+    /// Returns how loud a lane's voice is at a frame.
     fn level(&self, lane: usize, frame: u64) -> Option<f32> {
         Some(self.controls[lane / LANES].level(lane % LANES, self.voices[lane].as_ref()?, frame))
     }

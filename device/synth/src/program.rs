@@ -32,7 +32,7 @@ impl Program {
         Self { zones }
     }
 
-    /// Bytes that it takes, articulations and the copies of the loops included.
+    /// Returns how many bytes it takes, with articulations and the copies of the loops.
     pub(crate) fn bytes(&self) -> usize {
         let zone =
             |zone: &Zone| size_of::<Zone>().saturating_add(zone.sample_loop.as_ref().map_or(0, |found| found.bytes()));
@@ -56,6 +56,7 @@ impl Programs {
         Self(collection.instruments.iter().map(|i| (i.patch, Arc::new(Program::new(i, wave_of)))).collect())
     }
 
+    /// Returns the instrument of a patch.
     pub(crate) fn get(&self, patch: &Patch) -> Option<&Arc<Program>> {
         self.0.get(patch)
     }

@@ -25,11 +25,17 @@ use crate::limits::{CONNECTIONS_MAX, DOWNLOAD_CHAIN_MAX, DOWNLOAD_REGIONS_MAX};
 
 /// `DMUS_DOWNLOADINFO.dwDLType`.
 mod kind {
+    /// `DMUS_DOWNLOADINFO_INSTRUMENT`.
     pub(super) const INSTRUMENT: u32 = 1;
+    /// `DMUS_DOWNLOADINFO_WAVE`.
     pub(super) const WAVE: u32 = 2;
+    /// `DMUS_DOWNLOADINFO_INSTRUMENT2`.
     pub(super) const INSTRUMENT2: u32 = 3;
+    /// `DMUS_DOWNLOADINFO_WAVEARTICULATION`.
     pub(super) const WAVE_ARTICULATION: u32 = 4;
+    /// `DMUS_DOWNLOADINFO_STREAMINGWAVE`.
     pub(super) const STREAMING_WAVE: u32 = 5;
+    /// `DMUS_DOWNLOADINFO_ONESHOTWAVE`.
     pub(super) const ONE_SHOT_WAVE: u32 = 6;
 }
 
@@ -76,7 +82,7 @@ pub(crate) fn parse(buffer: &[u8]) -> Result<Download, DownloadError> {
     }
 }
 
-/// The offset `bytes` further. One that does not fit lies beyond every buffer.
+/// Returns the offset `bytes` further. One that does not fit is beyond every buffer.
 const fn past(offset: usize, bytes: usize) -> usize {
     offset.saturating_add(bytes)
 }
@@ -108,7 +114,7 @@ impl<'a> Buffer<'a> {
         Ok(Self { bytes: &bytes[..size], kind, id, entries })
     }
 
-    /// The byte offset of a structure, by its index; `referrer` is where the index stands.
+    /// Returns the byte offset of a structure, by its index; `referrer` is where the index is.
     fn offset(&self, index: u32, referrer: usize) -> Result<usize, DownloadError> {
         let index = index as usize;
         if index >= self.entries {
@@ -146,7 +152,7 @@ impl<'a> Buffer<'a> {
         Ok(Download::Wave { id: self.id, wave })
     }
 
-    /// `DMUS_WAVEARTDL`: index of an array of download ids, bus, how many ids, master's download id, options.
+    /// Reads `DMUS_WAVEARTDL`: index of an array of download ids, bus, number of ids, master's download id, options.
     fn wave_articulation(&self) -> Result<Download, DownloadError> {
         let at = self.offset(0, 0)?;
         self.structure(at, 18)?;
@@ -188,7 +194,7 @@ impl<'a> Buffer<'a> {
         Ok(Download::Instrument { instrument, general_midi: flags & GM_INSTRUMENT != 0, region_offsets })
     }
 
-    /// `DMUS_REGION`. The loop at its end is there only when the region says that it has one.
+    /// Reads `DMUS_REGION`. The loop at its end is there only when the region has one.
     fn region(&self, at: usize) -> Result<Region, DownloadError> {
         let record = self.structure(at, 56)?;
         let bounds = fail(DownloadErrorReason::OutOfBounds, at);
@@ -211,7 +217,7 @@ impl<'a> Buffer<'a> {
         })
     }
 
-    /// The articulation chain that begins at an index; `None` for no articulation.
+    /// Reads the articulation chain that begins at an index. `None`: there is no articulation.
     fn articulation(&self, index: u32, referrer: usize) -> Result<Option<Vec<Connection>>, DownloadError> {
         if index == 0 {
             return Ok(None);

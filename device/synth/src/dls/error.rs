@@ -143,7 +143,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// What to do about it.
+    /// Returns what to do about it.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
@@ -172,12 +172,12 @@ impl Rule {
 }
 
 impl BankError {
-    /// At a chunk's header.
+    /// Makes an error at a chunk's header.
     pub(crate) fn at(path: &ChunkPath<'_>, rule: Rule) -> Self {
         Self { chunk: path.to_string(), offset: path.offset, rule }
     }
 
-    /// At a byte of a chunk's data.
+    /// Makes an error at a byte of a chunk's data.
     pub(crate) fn in_data(path: &ChunkPath<'_>, byte: usize, rule: Rule) -> Self {
         Self { chunk: path.to_string(), offset: path.offset + 8 + byte, rule }
     }

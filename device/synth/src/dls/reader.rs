@@ -65,7 +65,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Loaded, BankError> {
     Ok(Loaded { collection, warnings: reader.warnings })
 }
 
-/// Whether the file as a whole is for another device: a conditional chunk counts wherever it stands in its list.
+/// Checks whether the file as a whole is for another device: a conditional chunk counts at any place in its list.
 fn refuse(top: &[Chunk<'_>], path: &ChunkPath<'_>) -> Result<(), BankError> {
     let refuses = |chunk: &&Chunk<'_>| &chunk.id == b"cdl " && holds(chunk.data) != Some(true);
     match top.iter().find(refuses) {
@@ -78,7 +78,7 @@ fn limit(path: &ChunkPath<'_>, what: &'static str, count: usize, limit: usize) -
     if count > limit { Err(BankError::at(path, Rule::TooMany { what, limit })) } else { Ok(()) }
 }
 
-/// The data of a required chunk, which has so many bytes at least.
+/// Returns the data of a required chunk, which has at least so many bytes.
 fn required<'a>(
     found: Option<Chunk<'a>>,
     name: &'static str,
@@ -93,7 +93,7 @@ fn required<'a>(
     Ok(chunk)
 }
 
-/// A number of a chunk whose length has been seen to.
+/// Reads a number of a chunk whose length has been checked.
 fn word(data: &[u8], at: usize) -> u32 {
     u32_at(data, at).unwrap_or(0)
 }
@@ -112,7 +112,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// Whether the list around these children counts; a warning when it does not.
+    /// Returns whether the list's conditional chunk is true, and warns when it is not.
     fn applies(&mut self, children: &[Chunk<'_>], path: &ChunkPath<'_>) -> bool {
         for chunk in children.iter().filter(|chunk| &chunk.id == b"cdl ") {
             let what = match holds(chunk.data) {
@@ -130,7 +130,8 @@ impl Reader {
         single(children, id, path, &mut self.warnings)
     }
 
-    /// Where the content of a structure with a size of its own ends: what it says, and at least its definition.
+    /// Returns where the content of a structure with a size of its own ends: at that size, and at least at its
+    /// definition.
     fn grown(&mut self, chunk: &Chunk<'_>, at: usize, known: usize, path: &ChunkPath<'_>) -> usize {
         let said = word(chunk.data, at);
         if (said as usize) < known {
@@ -157,7 +158,7 @@ impl Reader {
         Ok(pool)
     }
 
-    /// The waves in the order of the pool table.
+    /// Returns the waves in the order of the pool table.
     fn cues(
         &mut self,
         top: &[Chunk<'_>],
@@ -222,7 +223,7 @@ impl Reader {
         Ok(Some(wave))
     }
 
-    /// `wsmp`, of a wave with so many samples where that is known.
+    /// Reads `wsmp`, of a wave with so many samples where that is known.
     fn wave_sample(
         &mut self,
         chunk: &Chunk<'_>,
@@ -354,7 +355,7 @@ impl Reader {
         Ok(Some(Region { keys, velocities, options, key_group, sample, link, articulation }))
     }
 
-    /// The connections of all `lart` and `lar2` lists; `None` when there is no such list. Level 2 treats both alike.
+    /// Reads the connections of all `lart` and `lar2` lists. `None`: there is no such list. Level 2 treats both alike.
     fn articulation(
         &mut self,
         children: &[Chunk<'_>],

@@ -25,7 +25,7 @@ pub(crate) struct Chunk<'a> {
 }
 
 impl<'a> Chunk<'a> {
-    /// The children of a list.
+    /// Returns the children of a list.
     pub(crate) fn children(&self) -> Scope<'a> {
         let start = self.offset + HEADER + if self.is_list { 4 } else { 0 };
         Scope { data: self.data, start }
@@ -56,7 +56,7 @@ impl Known {
 }
 
 impl<'a> Scope<'a> {
-    /// The children that the reader knows. Others are passed over with a warning.
+    /// Returns the children that the reader knows. Others are passed over with a warning.
     ///
     /// A chunk of odd length without a pad byte is repaired when the next header stands right behind it.
     pub(crate) fn chunks(
@@ -120,7 +120,7 @@ fn plausible(id: FourCc, size: usize, scope: &Scope<'_>, at: usize) -> bool {
     id.iter().all(|b| (0x20..0x7F).contains(b)) && size <= scope.data.len() - at - HEADER
 }
 
-/// The only child with this code: of several, the first, with a warning.
+/// Returns the only child with this code: of several, the first, with a warning.
 pub(crate) fn single<'a>(
     chunks: &[Chunk<'a>],
     id: &FourCc,
@@ -133,8 +133,8 @@ pub(crate) fn single<'a>(
     first
 }
 
-/// A text of an `INFO` list; empty when there is none. What is no UTF-8 becomes replacement characters, and the whole
-/// is cut to [`TEXT_BYTES_MAX`], so that what is written is read again the same.
+/// Returns a text of an `INFO` list, empty when there is none. Bytes that are not UTF-8 become replacement characters,
+/// and the whole is cut to [`TEXT_BYTES_MAX`], so that a written text is read again the same.
 pub(crate) fn text(info: Option<Chunk<'_>>, id: &FourCc) -> String {
     let bytes = info.and_then(|info| text_bytes(info.data, id)).unwrap_or_default();
     let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len()).min(TEXT_BYTES_MAX);
@@ -143,7 +143,7 @@ pub(crate) fn text(info: Option<Chunk<'_>>, id: &FourCc) -> String {
     text.trim().to_owned()
 }
 
-/// The data of the first chunk with this code, of lists of texts, where nothing else matters.
+/// Returns the data of the first chunk with this code in a list of texts.
 fn text_bytes<'a>(data: &'a [u8], id: &FourCc) -> Option<&'a [u8]> {
     let mut at = 0;
     while let Some((found, size)) = header(data, at) {
@@ -157,7 +157,7 @@ fn text_bytes<'a>(data: &'a [u8], id: &FourCc) -> Option<&'a [u8]> {
     None
 }
 
-/// The content of a RIFF file of this form; `None` when it is not one.
+/// Returns the content of a RIFF file of this form. `None`: it is not one.
 ///
 /// Shipped files have sizes that are too small or too large, and junk after their end. The header's size is believed
 /// when a chunk ends where it says that the form ends, and the list that matters (`essential`) lies before that.
@@ -190,7 +190,7 @@ pub(crate) fn file<'a>(
     Some(whole)
 }
 
-/// Whether a chunk ends here, and the list of this form lies before.
+/// Returns whether a chunk ends here, with the list of this form before it.
 fn ends_at(bytes: &[u8], end: usize, essential: &FourCc) -> bool {
     let mut at = 12;
     let mut seen = false;

@@ -163,24 +163,24 @@ pub struct Warnings {
 }
 
 impl Warnings {
-    /// The warnings, in the order in which the file was read; at most [`WARNINGS_MAX`].
+    /// Iterates over the warnings, in the order in which the file was read; at most [`WARNINGS_MAX`].
     pub fn iter(&self) -> impl Iterator<Item = &Warning> {
         self.list.iter()
     }
 
-    /// How many there are, those not kept included.
+    /// Returns how many there are, those not kept included.
     #[must_use]
     pub fn count(&self) -> usize {
         self.list.len() + self.omitted
     }
 
-    /// Those beyond [`WARNINGS_MAX`], which were counted only.
+    /// Returns how many beyond [`WARNINGS_MAX`] were only counted.
     #[must_use]
     pub fn omitted(&self) -> usize {
         self.omitted
     }
 
-    /// Whether there is nothing to say.
+    /// Returns whether there is no warning.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
@@ -208,12 +208,12 @@ impl Warnings {
         }
     }
 
-    /// About a chunk.
+    /// Adds a warning about a chunk.
     pub(crate) fn at(&mut self, path: &ChunkPath<'_>, what: PassedOver) {
         self.push(path, path.offset, what);
     }
 
-    /// About a byte of a chunk's data.
+    /// Adds a warning about a byte of a chunk's data.
     pub(crate) fn in_data(&mut self, path: &ChunkPath<'_>, byte: usize, what: PassedOver) {
         self.push(path, path.offset + 8 + byte, what);
     }

@@ -44,7 +44,7 @@ fn halves(out: &mut Vec<u8>, values: &[u16]) {
     values.iter().for_each(|value| out.extend_from_slice(&value.to_le_bytes()));
 }
 
-/// `INFO` with the texts that are not empty, each with the zero byte that ends it.
+/// Writes `INFO` with the texts that are not empty, each with the zero byte that ends it.
 fn write_info(out: &mut Vec<u8>, texts: &[(&FourCc, &str)]) {
     if texts.iter().all(|(_, text)| text.is_empty()) {
         return;

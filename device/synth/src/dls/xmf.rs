@@ -29,7 +29,7 @@ const IN_LINE: u64 = 1;
 const STANDARD_UNPACKER: u64 = 0;
 const ZLIB: u64 = 1;
 
-/// Whether these are the first bytes of an XMF file.
+/// Returns whether these are the first bytes of an XMF file.
 pub(crate) fn is_xmf(bytes: &[u8]) -> bool {
     bytes.starts_with(b"XMF_")
 }
@@ -94,7 +94,7 @@ impl<'a> Cursor<'a> {
         Err(BankError { chunk: path.to_string(), offset: self.at, rule: Rule::Length })
     }
 
-    /// So many bytes further.
+    /// Takes so many bytes.
     fn part(&mut self, length: u64, path: &ChunkPath<'_>) -> Result<Cursor<'a>, BankError> {
         let room = (self.end - self.at) as u64;
         if length > room {

@@ -24,6 +24,7 @@ pub(crate) struct Chorus {
 }
 
 impl Chorus {
+    /// Makes the chorus for a sample rate.
     pub(crate) fn new(sample_rate: u32) -> Self {
         let per_ms = f64::from(sample_rate) / 1000.0;
         Self {
@@ -35,6 +36,7 @@ impl Chorus {
         }
     }
 
+    /// Silences the chorus.
     pub(crate) fn clear(&mut self) {
         self.line.clear();
         self.phase = 0;

@@ -9,7 +9,7 @@ use super::x86;
 use crate::config::{ConfigError, Kernel};
 
 impl Kernels {
-    /// The implementation asked for.
+    /// Returns the implementation with this name, or the fastest for `Auto`.
     pub(crate) fn choose(kernel: Kernel) -> Result<Self, ConfigError> {
         let found = match kernel {
             Kernel::Auto => Kernel::BY_SPEED.into_iter().find_map(Self::of),
@@ -18,7 +18,7 @@ impl Kernels {
         found.ok_or(ConfigError::Kernel(kernel))
     }
 
-    /// The named implementation, if this processor can run it.
+    /// Returns the named implementation, if this processor can run it.
     pub(super) fn of(kernel: Kernel) -> Option<Self> {
         match kernel {
             Kernel::Scalar => Some(scalar::KERNELS),

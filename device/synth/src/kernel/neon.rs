@@ -14,7 +14,7 @@ use super::scalar;
 use crate::lanes::interpolation::{ROUNDING, TAPS, TAPS_BEFORE, Table, assert_taps_fit};
 use crate::lanes::{Bus, Group, LANES, Scratch};
 
-/// The loops, if the processor has what they need.
+/// Returns the loops, if the processor has the instructions that they need.
 pub(super) fn neon() -> Option<Kernels> {
     is_aarch64_feature_detected!("neon").then_some(Kernels { interpolate, mix, ..scalar::KERNELS })
 }
@@ -31,7 +31,7 @@ fn mix(group: &mut Group, scratch: &mut Scratch, frames: usize, bus: &mut Bus) {
     mix_lanes(group, &scratch.lanes[..frames], bus);
 }
 
-/// Eight products of samples and coefficients in four sums.
+/// Multiplies eight samples and coefficients into four sums.
 ///
 /// # Safety
 /// The taps of the position must lie in the window.

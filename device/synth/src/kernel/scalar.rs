@@ -18,7 +18,7 @@ fn interpolate(table: &Table, window: &[i16], base: usize, position: u64, step: 
     interpolate_from(table, window, base, position + ROUNDING, step, out);
 }
 
-/// The same from a position that has its [`ROUNDING`].
+/// Interpolates from a position that has its [`ROUNDING`].
 pub(super) fn interpolate_from(table: &Table, window: &[i16], base: usize, position: u64, step: u64, out: &mut [f32]) {
     let mut position = position;
     for frame in out {

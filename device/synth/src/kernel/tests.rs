@@ -22,13 +22,13 @@ impl Random {
         self.0
     }
 
-    /// -1 to 1.
+    /// Returns a number from -1 to 1.
     fn number(&mut self) -> f32 {
         (self.bits() >> 40) as f32 / 8_388_608.0 - 1.0
     }
 }
 
-/// What this processor has, besides the plain loops.
+/// Returns the implementations of this processor besides the plain loops.
 fn others() -> Vec<(Kernel, Kernels)> {
     let other = |kernel: &Kernel| *kernel != Kernel::Scalar;
     Kernel::BY_SPEED.into_iter().filter(other).filter_map(|kernel| Some((kernel, Kernels::of(kernel)?))).collect()
@@ -100,7 +100,7 @@ fn every_kernel_mixes_alike() {
     }
 }
 
-/// Amplitude of the tone of a frequency in turns a frame, and the power of it over all the rest in dB.
+/// Returns the amplitude of the tone of a frequency in turns a frame, and its power over all the rest in dB.
 fn sinad(signal: &[f64], frequency: f64) -> (f64, f64) {
     // Whole turns: sine and cosine are orthogonal then.
     let part = |wave: fn(f64) -> f64| {
@@ -113,8 +113,8 @@ fn sinad(signal: &[f64], frequency: f64) -> (f64, f64) {
     (libm::sqrt(2.0 * tone), 10.0 * libm::log10(tone / (all - tone).max(1e-30)))
 }
 
-/// A tone of `frequency` turns a sample, read by steps of about `step` samples: what comes out, in 16-bit units, and
-/// the turns a frame that it has. Turns are whole.
+/// Interpolates a tone of `frequency` turns a sample by steps of about `step` samples. Returns the frames, in 16-bit
+/// units, and the turns a frame, which are whole.
 fn transposed(frequency: f64, step: f64) -> (Vec<f64>, f64) {
     const FRAMES: usize = 8192;
     let turns = libm::round(frequency * step * FRAMES as f64);
@@ -167,7 +167,7 @@ fn what_would_come_back_as_an_alias_is_weakened_the_more_the_farther_it_is_out()
     }
 }
 
-/// What a group makes of the same signal in all its lanes, with a gain of 1 to the left.
+/// Mixes the same signal in all lanes of a group, with a gain of 1 to the left.
 fn through(group: &mut Group, signal: &[f32]) -> Vec<f64> {
     let kernels = Kernels::choose(Kernel::Auto).unwrap();
     let mut found = Vec::new();

@@ -56,17 +56,17 @@ macro_rules! kernels {
     }};
 }
 
-/// The SSE4.1 loops, if the processor has it.
+/// Returns the SSE4.1 loops, if the processor has the instructions.
 pub(super) fn sse41() -> Option<Kernels> {
     is_x86_feature_detected!("sse4.1").then(|| kernels!("sse4.1", by_four, transpose_by_four))
 }
 
-/// The AVX2 loops, if the processor has it.
+/// Returns the AVX2 loops, if the processor has the instructions.
 pub(super) fn avx2() -> Option<Kernels> {
     is_x86_feature_detected!("avx2").then(|| kernels!("avx2", by_eight, transpose_by_eight))
 }
 
-/// The AVX-512 loops, if the processor has what they need of it.
+/// Returns the AVX-512 loops, if the processor has the instructions that they need.
 pub(super) fn avx512() -> Option<Kernels> {
     let found = is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
@@ -75,7 +75,7 @@ pub(super) fn avx512() -> Option<Kernels> {
     found.then(|| kernels!("avx512f,avx512bw,avx512dq,avx512vl", by_eight_512, transpose_by_eight))
 }
 
-/// Eight products of samples and coefficients in four sums; the position goes on by a step.
+/// Multiplies eight samples and coefficients into four sums, and advances the position by a step.
 ///
 /// # Safety
 /// The taps of the position must lie in the window.

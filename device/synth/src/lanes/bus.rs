@@ -13,6 +13,7 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
+    /// Makes silent frames.
     pub(crate) fn new() -> Box<Self> {
         Box::new(Self { rows: [[0.0; TICK]; LANES], lanes: [Lane::default(); TICK] })
     }
@@ -27,11 +28,13 @@ pub(crate) struct Bus {
 }
 
 impl Bus {
+    /// Makes sums of zero.
     pub(crate) fn new() -> Box<Self> {
         let silence = [Lane::default(); TICK];
         Box::new(Self { left: silence, right: silence, reverb: silence, chorus: silence })
     }
 
+    /// Sets the sums of the first frames to zero.
     pub(crate) fn clear(&mut self, frames: usize) {
         for bus in [&mut self.left, &mut self.right, &mut self.reverb, &mut self.chorus] {
             bus[..frames].fill(Lane::default());

@@ -13,13 +13,13 @@ pub(crate) struct Ramp {
 }
 
 impl Ramp {
-    /// Whether any lane has a value, or is about to.
+    /// Returns whether any lane has a value, or will have one.
     #[inline(always)]
     pub(crate) fn is_heard(&self) -> bool {
         !self.value.is_zero() || !self.step.is_zero()
     }
 
-    /// Whether any lane moves.
+    /// Returns whether any lane moves.
     #[inline(always)]
     pub(crate) fn moves(&self) -> bool {
         !self.step.is_zero()
@@ -76,6 +76,7 @@ pub(crate) struct Group {
 }
 
 impl Group {
+    /// Makes a group without voices.
     pub(crate) fn new() -> Self {
         let (ramp, zero) = (Ramp::default(), Lane::default());
         let mut group = Self {

@@ -29,7 +29,7 @@ pub(crate) const ROUNDING: u64 = 1 << (PHASE_SHIFT - 1);
 pub(crate) struct Table([[i16; TAPS]; PHASES]);
 
 impl Table {
-    /// The coefficients of the phase at or below a 32.32 position.
+    /// Returns the coefficients of the phase at or below a 32.32 position.
     #[inline(always)]
     pub(crate) fn at(&self, position: u64) -> &[i16; TAPS] {
         // In range whatever the position: the fraction has 32 bits, the phase eleven.
@@ -51,7 +51,7 @@ pub(crate) fn assert_taps_fit(window: &[i16], base: usize, position: u64, step: 
     assert!(fits && base as u64 + first >= TAPS_BEFORE as u64, "taps lie outside of the window");
 }
 
-/// The table for a 32.32 step from one output frame to the next.
+/// Returns the table for a 32.32 step from one output frame to the next.
 pub(crate) fn table_for(step: u64) -> &'static Table {
     /// Steps up to 2^0.25, 2^0.75, 2^1.25 and 2^1.75 samples, in 1/65536 samples.
     const BOUNDS: [u64; TABLES - 1] = [77_936, 110_218, 155_872, 220_436];
@@ -103,7 +103,7 @@ fn kaiser(x: f64) -> f64 {
     if x.abs() >= 1.0 { 0.0 } else { bessel_i0(BETA * libm::sqrt(1.0 - x * x)) / bessel_i0(BETA) }
 }
 
-/// The modified Bessel function of the first kind and order 0, by its series.
+/// Returns the modified Bessel function of the first kind and order 0, by its series.
 fn bessel_i0(x: f64) -> f64 {
     let quarter = x * x / 4.0;
     let (mut sum, mut term) = (1.0, 1.0);

@@ -13,7 +13,7 @@ pub(crate) const TICK: usize = 64;
 pub(crate) struct Lane(pub(crate) [f32; LANES]);
 
 impl Lane {
-    /// Whether all lanes are zero. Asked of their bits, so that the compiler may ask all at once.
+    /// Returns whether all lanes are zero. It compares bits, so that the compiler can compare all lanes at once.
     #[inline(always)]
     pub(super) fn is_zero(&self) -> bool {
         self.0.iter().fold(0, |bits, x| bits | x.to_bits() << 1) == 0
@@ -23,7 +23,7 @@ impl Lane {
 /// Lanes of a group, one bit each.
 pub(crate) type LaneSet = u8;
 
-/// The lanes of a set, first to last.
+/// Iterates over the lanes of a set, first to last.
 pub(crate) fn lanes_of(mut set: LaneSet) -> impl Iterator<Item = usize> {
     core::iter::from_fn(move || {
         let lane = set.trailing_zeros() as usize;
@@ -32,7 +32,7 @@ pub(crate) fn lanes_of(mut set: LaneSet) -> impl Iterator<Item = usize> {
     })
 }
 
-/// The first value in the lanes of the set, the second in the others.
+/// Returns the first value in the lanes of the set, the second in the others.
 #[inline(always)]
 pub(crate) fn blend(set: LaneSet, inside: &Lane, outside: &Lane) -> Lane {
     let mut blended = Lane::default();

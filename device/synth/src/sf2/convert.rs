@@ -79,7 +79,7 @@ struct Maker<'a> {
     warnings: &'a mut Warnings,
 }
 
-/// What two ranges have in common.
+/// Returns the intersection of two ranges.
 fn common(outer: (u16, u16), inner: (u16, u16)) -> Option<(u16, u16)> {
     let (low, high) = (outer.0.max(inner.0), outer.1.min(inner.1));
     (low <= high).then_some((low, high))
@@ -167,7 +167,7 @@ impl Maker<'_> {
         }))
     }
 
-    /// The index of a stretch of the samples.
+    /// Returns the index of the wave of a range of samples.
     fn wave(&mut self, sample: &Sample, start: i64, end: i64) -> Result<u32, BankError> {
         let root = ChunkPath::root(*b"sfbk");
         let here = root.to(*b"shdr", sample.offset);
@@ -198,7 +198,7 @@ impl Maker<'_> {
     }
 }
 
-/// A place in a sample: a fine part, and a coarse one in 32768 samples.
+/// Returns a position in a sample: a fine part, and a coarse one in units of 32768 samples.
 fn offset(sum: &Sum<'_>, fine: usize, coarse: usize) -> i64 {
     i64::from(sum.get(fine)) + 32_768 * i64::from(sum.get(coarse))
 }

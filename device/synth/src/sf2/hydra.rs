@@ -62,13 +62,13 @@ impl<'a> Table<'a> {
         String::from_utf8_lossy(&bytes[..end]).trim().to_owned()
     }
 
-    /// The way to a record.
+    /// Makes the path to a record.
     fn nth<'t>(&self, index: usize, path: &'t ChunkPath<'t>) -> ChunkPath<'t> {
         path.nth(self.chunk.id, index, self.chunk.offset + 8 + index * self.record)
     }
 
-    /// The records of another table, which has `count`, that belong to one of this table: from the index that it has at
-    /// `at`, to the next one's.
+    /// Returns the records of another table, which has `count`, that belong to one of this table: from the index that
+    /// it has at `at`, to the next one's.
     fn span(
         &self,
         index: usize,
@@ -150,6 +150,7 @@ struct Level<'a> {
 }
 
 impl Hydra {
+    /// Reads the nine tables of `pdta`.
     pub(super) fn read(list: &Chunk<'_>, path: &ChunkPath<'_>, warnings: &mut Warnings) -> Result<Self, BankError> {
         let path = path.to(list.id, list.offset);
         let tables = list.children().chunks(&TABLES, &path, warnings)?;
@@ -193,7 +194,7 @@ impl Hydra {
     }
 }
 
-/// All presets, or all instruments; `targets` is how many there are of what their zones lead to.
+/// Reads all presets, or all instruments; `targets` is the number of records that their zones name.
 fn sets(
     level: &Level<'_>,
     targets: usize,

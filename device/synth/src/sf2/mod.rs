@@ -20,7 +20,7 @@ use crate::dls::{Loaded, riff};
 const TOP: Known = Known { chunks: &[], lists: &[b"INFO", b"sdta", b"pdta"] };
 const SAMPLES: Known = Known { chunks: &[b"smpl", b"sm24"], lists: &[] };
 
-/// Whether these are the first bytes of a SoundFont.
+/// Returns whether these are the first bytes of a SoundFont.
 pub(crate) fn is_sound_font(bytes: &[u8]) -> bool {
     bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"sfbk")
 }

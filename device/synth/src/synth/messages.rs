@@ -13,6 +13,7 @@ use crate::voice::active::{Note, Voice, VoiceState};
 use crate::voice::zone::{WaveSource, Zone};
 
 impl Synth {
+    /// Handles a Control Change.
     pub(super) fn controller(&mut self, group: u16, channel: u8, number: u8, value: u8) {
         match number {
             controller::ALL_SOUND_OFF => self.voices_of(group, channel).for_each(Voice::shut_down),
@@ -43,12 +44,14 @@ impl Synth {
         held.for_each(|voice| lift(voice, sustains));
     }
 
+    /// Handles a note-off.
     pub(super) fn note_off(&mut self, group: u16, channel: u8, key: u8) {
         let sustains = self.channel_mut(group, channel).sustains();
         let held = self.voices_of(group, channel).filter(|v| v.state == VoiceState::Held && v.note == key);
         held.for_each(|voice| lift(voice, sustains));
     }
 
+    /// Handles a note-on.
     pub(super) fn note_on(&mut self, group: u16, channel: u8, key: u8, velocity: u8) {
         if !self.system_on {
             return;
@@ -95,7 +98,7 @@ impl Synth {
         self.notes_at.1 <= NOTES_PER_FRAME_MAX
     }
 
-    /// The instrument of a channel: a download, or else of the bank; in the bank asked for, or else in a plainer one.
+    /// Finds the instrument of a channel: a download or one of the bank, in the selected bank or else in a plainer one.
     fn find_program(&self, channel: &Channel) -> Option<(u32, Arc<Program>)> {
         let find = |patch: Patch| {
             let own = self.downloads.program(&patch);
@@ -131,6 +134,7 @@ impl Synth {
         }
     }
 
+    /// Iterates over the voices that count towards the limit: all but stolen ones.
     pub(super) fn counted_voices(&self) -> impl Iterator<Item = &Voice> {
         self.mixer.iter().filter(|voice| voice.state != VoiceState::Stolen)
     }
@@ -168,7 +172,7 @@ impl Synth {
         true
     }
 
-    /// Universal system-exclusive messages that DLS and General MIDI define; all others are ignored.
+    /// Handles the universal system-exclusive messages that DLS and General MIDI define, and ignores all others.
     pub(super) fn system_exclusive(&mut self, group: u16, data: &[u8]) {
         // The closing F7 may be missing when a fragment was lost: the length of these messages is known.
         match data {
@@ -198,7 +202,7 @@ impl Synth {
     }
 }
 
-/// A key is lifted: the voice is released, or waits for the pedal.
+/// Lifts a key: the voice is released, or sustained by the pedal.
 fn lift(voice: &mut Voice, sustains: bool) {
     if sustains {
         voice.state = VoiceState::Sustained;

@@ -99,7 +99,7 @@ impl Synth {
         Ok(synth)
     }
 
-    /// What it was made with.
+    /// Returns the configuration that it was made with.
     #[must_use]
     pub fn config(&self) -> &SynthConfig {
         &self.config
@@ -174,7 +174,7 @@ impl Synth {
         }
     }
 
-    /// Active Sensing: once a group has sent it, the group must send something every 300 ms.
+    /// Handles Active Sensing: once a group has sent it, the group must send a message every 300 ms.
     fn sense(&mut self, group: u16, status: u8) {
         let silence_at = &mut self.silence_at[usize::from(group)];
         if status == ACTIVE_SENSING || silence_at.is_some() {
@@ -254,13 +254,14 @@ impl Synth {
         }
     }
 
-    /// Voices that sound, released ones included.
+    /// Returns how many voices sound, released ones included.
     #[must_use]
     pub fn active_voices(&self) -> u32 {
         self.counted_voices().count() as u32
     }
 
-    /// Notes that were not played, or cut short, for want of a voice, since the synthesizer was made or reset.
+    /// Returns how many notes were not played, or cut short, for want of a voice, since the synthesizer was made or
+    /// reset.
     #[must_use]
     pub fn notes_lost(&self) -> u64 {
         self.notes_lost
@@ -282,13 +283,13 @@ impl Synth {
         self.downloads.remove(handle)
     }
 
-    /// The next download whose unload was [`Unload::Pending`] and is done now. Its memory is given back here, or by the
-    /// next call of [`download`](Self::download) or [`unload`](Self::unload): never while frames are rendered.
+    /// Returns the next download whose unload was [`Unload::Pending`] and is done now. Its memory is freed here, or by
+    /// the next call of [`download`](Self::download) or [`unload`](Self::unload): never while frames are rendered.
     pub fn take_unloaded(&mut self) -> Option<DownloadHandle> {
         self.downloads.take_unloaded()
     }
 
-    /// Bytes that downloads may still take.
+    /// Returns how many bytes downloads may still take.
     #[must_use]
     pub fn free_download_memory(&self) -> u32 {
         self.downloads.free()
@@ -322,7 +323,7 @@ impl Synth {
         self.downloads.len()
     }
 
-    /// The voice priority of a channel (`DAUD_*_VOICE_PRIORITY`); `None` when there is no such channel.
+    /// Returns the voice priority of a channel (`DAUD_*_VOICE_PRIORITY`). `None`: there is no such channel.
     #[must_use]
     pub fn voice_priority(&self, group: u16, channel: u8) -> Option<u32> {
         Some(self.channels.get(usize::from(group))?.get(usize::from(channel))?.priority)

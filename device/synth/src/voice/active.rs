@@ -48,7 +48,7 @@ impl Surroundings {
         self.volume = (decibels * OCTAVES_PER_DECIBEL) as f32;
     }
 
-    /// Half the sample rate, in cents above MIDI key 0.
+    /// Returns half the sample rate, in cents above MIDI key 0.
     fn nyquist_cents(&self) -> f64 {
         1200.0 * (8.0 - self.octaves_offset)
     }
@@ -163,13 +163,13 @@ impl Voice {
         }
     }
 
-    /// Something that the voice's connections may depend on has changed.
+    /// Notes that an input of the voice's connections has changed.
     pub(crate) fn channel_changed(&mut self) {
         self.changes.channel = true;
         self.due = true;
     }
 
-    /// Note-off: envelopes go to release, a loop until release ends.
+    /// Handles a note-off: envelopes go to release, and a loop until release ends.
     pub(crate) fn release(&mut self) {
         if self.state <= VoiceState::Released {
             return;
@@ -199,18 +199,18 @@ impl Voice {
         self.due = true;
     }
 
-    /// Whether its control values must be worked out before the next frame.
+    /// Returns whether its control values must be worked out before the next frame.
     pub(crate) fn is_due(&self) -> bool {
         self.due
     }
 
-    /// What has happened since this was last asked.
+    /// Takes the changes since the last call.
     pub(crate) fn take_changes(&mut self) -> Changes {
         self.due = false;
         core::mem::take(&mut self.changes)
     }
 
-    /// What the voice's connections make of its channel.
+    /// Evaluates the voice's connections for its channel.
     pub(crate) fn aim(&self, channel: &Channel, surroundings: &Surroundings) -> Aim {
         let inputs = |key| Inputs { channel, note: self.note, key, velocity: self.velocity };
         let modulation = self.articulation.modulation(&inputs(self.key));

@@ -107,6 +107,7 @@ pub(crate) struct Control {
 }
 
 impl Control {
+    /// Makes the control values of a group without voices.
     pub(crate) fn new() -> Self {
         let zero = Lane::default();
         let mut control = Self {
@@ -170,13 +171,13 @@ impl Control {
         }
     }
 
-    /// How loud a lane's voice is at a frame, for the choice of one to steal: the volume envelope's level.
+    /// Returns how loud a lane's voice is at a frame, by its volume envelope, for the choice of a voice to steal.
     pub(crate) fn level(&self, lane: usize, voice: &Voice, frame: u64) -> f32 {
         let ahead = (frame as u32).wrapping_sub(self.now[lane]);
         self.eg1.get(lane).advance(&voice.times.eg1, ahead as f32).level()
     }
 
-    /// Whether a lane's voice has a filter.
+    /// Returns whether a lane's voice has a filter.
     fn is_filtered(&self, lane: usize) -> bool {
         self.filtered & (1 << lane) != 0
     }
@@ -305,7 +306,7 @@ impl Control {
         }
     }
 
-    /// At a tick ramps are where they had to be.
+    /// Sets ramps to their targets, at a tick.
     #[inline(always)]
     fn arrive(&mut self, group: &mut Group) {
         for (ramp, target) in group.gains.iter_mut().zip(&self.gain_targets) {
@@ -343,7 +344,7 @@ impl Control {
         heard.fade.is_none() && !heard.released
     }
 
-    /// What moves by itself, so many frames from now.
+    /// Returns the values of the moving sources so many frames from now.
     #[inline(always)]
     fn sources(&self, voices: &[Option<Voice>], concerned: LaneSet, ahead: u32) -> Sources {
         let frames = ahead as f32;
@@ -361,7 +362,7 @@ impl Control {
         sources
     }
 
-    /// The same for envelopes that come to their stage's end until then.
+    /// Returns the same for envelopes that come to the end of their stage until then.
     #[cold]
     fn foresee(&self, voices: &[Option<Voice>], concerned: LaneSet, ahead: f32, sources: &mut Sources) {
         for lane in lanes_of(concerned) {
@@ -376,7 +377,7 @@ impl Control {
         }
     }
 
-    /// What moves by itself adds to the pitch, so many frames from now.
+    /// Returns what the moving sources add to the pitch so many frames from now.
     #[inline(always)]
     fn pitches(&self, sources: &Sources, ahead: u32, voices: &[Option<Voice>]) -> Lane {
         let own = self.pitch.values(sources);

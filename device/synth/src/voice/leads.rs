@@ -17,11 +17,12 @@ pub(crate) struct Leads {
 }
 
 impl Leads {
+    /// Makes the leads of a group without voices.
     pub(crate) fn new() -> Self {
         Self { lanes: 0, eg2: Envelopes::done(), lfo: Lfos::default(), vibrato: Lfos::default() }
     }
 
-    /// A note starts in a lane.
+    /// Starts a note in a lane.
     pub(crate) fn start(&mut self, lane: usize, lead: &Lead) {
         self.lanes |= 1 << lane;
         self.eg2.set(lane, Envelope::start(&lead.eg2));
@@ -35,12 +36,12 @@ impl Leads {
         self.eg2.clear(lane);
     }
 
-    /// The master's note-off is the slave's.
+    /// Releases a lane's lead: the master's note-off is the slave's.
     pub(crate) fn release(&mut self, lane: usize, lead: &Lead) {
         self.eg2.set(lane, self.eg2.get(lane).release(&lead.eg2, Kind::Modulation, lead.eg2.release));
     }
 
-    /// Each lane goes on by its number of frames.
+    /// Advances each lane by its number of frames.
     #[cold]
     pub(crate) fn advance(&mut self, frames: &[u32; LANES], voices: &[Option<Voice>]) {
         self.lfo.advance(frames);
@@ -56,7 +57,7 @@ impl Leads {
         }
     }
 
-    /// What the oscillators (first, vibrato) and the envelope put out so many frames from now.
+    /// Returns the values of the oscillators (first, vibrato) and the envelope so many frames from now.
     #[cold]
     pub(crate) fn values(&self, ahead: u32, voices: &[Option<Voice>]) -> [Lane; 3] {
         let frames = ahead as f32;

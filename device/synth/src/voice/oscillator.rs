@@ -13,14 +13,14 @@ const STEP_MAX: f64 = 32.0 * ONE;
 /// A step of one sample, in 1/2^32 samples.
 const ONE: f64 = 4_294_967_296.0;
 
-/// The step, in 1/2^32 samples a frame, for a pitch in cents above the wave's own.
+/// Returns the step, in 1/2^32 samples a frame, for a pitch in cents above the wave's own.
 ///
 /// `rate` is the wave's sample rate over the output's.
 pub(crate) fn unbent_step(cents: f64, rate: f64) -> f64 {
     math::exp2(cents * (1.0 / 1200.0)) * rate * ONE
 }
 
-/// A step that is bent by a ratio, in whole 1/2^32 samples a frame.
+/// Returns a step that is bent by a ratio, in whole 1/2^32 samples a frame.
 #[inline(always)]
 pub(crate) fn step(unbent: f64, ratio: f32) -> u64 {
     // Adding 2^52 leaves no place for a fraction in the mantissa, whose bits are the whole number then.

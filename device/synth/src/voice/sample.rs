@@ -37,7 +37,7 @@ pub(crate) struct Loop {
 }
 
 impl Loop {
-    /// Prepares a loop; `None` when nothing of it lies in the wave. A loop that reaches beyond the wave is cut there.
+    /// Prepares a loop. `None`: no sample of it is in the wave. A loop that reaches beyond the wave is cut there.
     pub(crate) fn new(wave: &Wave, wanted: SampleLoop) -> Option<Self> {
         let samples = wave.samples();
         let start = wanted.start as usize;
@@ -70,7 +70,7 @@ impl Loop {
         Some(Self { until_release: wanted.until_release, start, length, seam, leave, turns, exit })
     }
 
-    /// Bytes that the copy takes.
+    /// Returns how many bytes the copy takes.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<i16>().saturating_mul(self.seam.len().saturating_add(self.exit.len()))
     }
@@ -105,7 +105,7 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
-    /// At the first sample.
+    /// Makes a cursor at the first sample.
     pub(crate) fn new(wave: Arc<Wave>, sample_loop: Option<Arc<Loop>>) -> Self {
         let looping = sample_loop.is_some();
         let mut cursor = Self { wave, sample_loop, window: Window::Wave, looping, ended: false, position: 0, limit: 0 };
@@ -113,12 +113,12 @@ impl Cursor {
         cursor
     }
 
-    /// Whether nothing is left to play.
+    /// Returns whether the wave has ended.
     pub(crate) fn ended(&self) -> bool {
         self.ended
     }
 
-    /// What the position counts in, with eight samples of guard before it.
+    /// Returns the samples that the position counts in, with eight samples of guard before it.
     pub(crate) fn window(&self) -> (&[i16], usize) {
         match (&self.sample_loop, self.window) {
             (Some(found), Window::Seam) => (&found.seam, 0),
@@ -127,7 +127,7 @@ impl Cursor {
         }
     }
 
-    /// The position at which the window must be changed.
+    /// Returns the position at which the window must be changed.
     pub(crate) fn limit(&self) -> u64 {
         self.limit
     }
@@ -168,7 +168,7 @@ impl Cursor {
         self.find_limit();
     }
 
-    /// The note ends: a loop until release is left, without a jump, for the rest of the wave.
+    /// Ends the note: a loop until release is left, without a jump, for the rest of the wave.
     pub(crate) fn release(&mut self) {
         let Some(found) = self.sample_loop.as_deref().filter(|found| self.looping && found.until_release) else {
             return;

@@ -25,7 +25,7 @@ const fn constant(destination: u16, scale: i32) -> Connection {
     row(s::NONE, s::NONE, destination, LINEAR, scale)
 }
 
-/// A low-frequency oscillator, bipolar, with a control, by default without effect.
+/// Makes a connection of a low-frequency oscillator, bipolar, with a control, by default without effect.
 const fn oscillator(source: u16, control: u16, destination: u16) -> Connection {
     row(source, control, destination, SOURCE_BIPOLAR, 0)
 }

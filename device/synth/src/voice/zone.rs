@@ -81,7 +81,7 @@ impl Zone {
         }
     }
 
-    /// The key that a note has in this region after coarse tuning, if it is the region's to play.
+    /// Returns the key that a note has in this region after coarse tuning. `None`: the region does not play it.
     pub(crate) fn key_of(&self, note: u8, velocity: u8, channel: &Channel) -> Option<i32> {
         let steps = if channel.drums { 0.0 } else { f64::from(channel.coarse_tuning) - 64.0 };
         let key = i32::from(note).saturating_add(libm::round(steps * self.articulation.coarse_tuning) as i32);

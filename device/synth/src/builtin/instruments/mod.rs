@@ -16,7 +16,7 @@ use plucked::{bass, ethnic, guitar};
 use synthetic::{effect, lead, pad};
 use winds::{brass, pipe, reed};
 
-/// The recipe of a program, counted from 0.
+/// Returns the recipe of a program, counted from 0.
 pub(super) fn program(number: u8) -> Recipe {
     match number {
         0..=7 => piano(number),

@@ -28,7 +28,7 @@ pub struct Bank {
 }
 
 impl Bank {
-    /// Reads a file of any kind that [`Collection::load`] knows. What was passed over is in [`Bank::warnings`].
+    /// Reads a file of any kind that [`Collection::load`] reads. Its warnings are in [`Bank::warnings`].
     ///
     /// # Errors
     /// [`BankError`], as for [`Collection::load`].

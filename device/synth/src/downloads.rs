@@ -45,7 +45,7 @@ pub(crate) struct Downloads {
     patches: HashMap<Patch, Vec<u32>>,
     /// Handles by download id.
     waves: HashMap<u32, u32>,
-    /// Pending unloads that are done and not yet told of, oldest first. It has room for all that may come, since they
+    /// Pending unloads that are done and not yet taken, oldest first. It has room for all that may come, since they
     /// come while frames are rendered, which must take no memory.
     unloaded: VecDeque<DownloadHandle>,
     /// How many of the newest of them are still in `entries`: rendering must give no memory back either, so that what
@@ -247,7 +247,7 @@ impl Downloads {
         self.memory = bytes;
     }
 
-    /// Forgets everything. No voice may sound from a download any more.
+    /// Drops all downloads. No voice may sound from one any more.
     pub(crate) fn clear(&mut self) {
         let memory = self.memory;
         *self = Self::new();

@@ -1,6 +1,6 @@
 //! A DLS level 2 synthesizer with DirectMusic's download and gain rules (MMA DLS Level 2.2, RP-025).
 //!
-//! It knows no clock, no files and no card: bytes and messages in, frames out. Messages take effect at the very next
+//! It uses no clock, no files and no card: bytes and messages in, frames out. Messages take effect at the very next
 //! frame, and the frames do not depend on how they are divided into calls, on the processor, or on how the crate was
 //! compiled.
 //!

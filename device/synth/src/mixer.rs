@@ -1,6 +1,6 @@
 //! Voices in their lanes, from control values to summed frames.
 //!
-//! Lanes come in blocks. A block renders by itself, in whatever thread, and the blocks' frames are added up in their
+//! Lanes come in blocks. A block renders by itself, in any thread, and the blocks' frames are added up in their
 //! order: so that the sum is the same with any number of threads.
 
 use std::num::NonZeroUsize;
@@ -14,7 +14,7 @@ use crate::voice::active::{Surroundings, Voice, VoiceState};
 use crate::voice::control::{Control, Moment};
 use crate::voice::oscillator;
 
-/// Lanes beyond the voices asked for, at least, in which stolen voices fade out.
+/// Lanes beyond the requested voices, at least, in which stolen voices fade out.
 const SPARE_LANES_MIN: usize = 8;
 /// And one for so many voices.
 const VOICES_PER_SPARE_LANE: usize = 4;
@@ -31,7 +31,7 @@ const WORTH_A_THREAD: usize = 100_000;
 /// One frame before the effects: left, right, reverb send, chorus send.
 pub(crate) type DryFrame = [f32; 4];
 
-/// What rendering needs to know and does not change.
+/// The state that rendering reads and does not change.
 #[derive(Clone, Copy)]
 pub(crate) struct Scene<'a> {
     pub(crate) channels: &'a [[Channel; CHANNELS]],
@@ -132,7 +132,7 @@ impl Mixer {
         quietest.map(|(_, place)| place)
     }
 
-    /// Ends every voice that `ends` says at once.
+    /// Ends every voice for which `ends` returns true, at once.
     pub(crate) fn remove_if(&mut self, downloads: &mut Downloads, ends: impl Fn(&Voice) -> bool) {
         for block in &mut self.blocks {
             for lane in 0..block.voices.len() {

@@ -18,7 +18,7 @@ pub(crate) struct Program {
 impl Program {
     /// Prepares an instrument; `wave_of` finds the wave of a link's index. Regions whose wave is not found are left out.
     pub(crate) fn new(instrument: &Instrument, wave_of: impl Fn(u32) -> Option<(Arc<Wave>, WaveSource)>) -> Self {
-        // Regions mostly say the same thing, or nothing: what is said once is prepared once.
+        // Most regions have the same articulation, or none: each is prepared once.
         let mut prepared: HashMap<&[Connection], Arc<Articulation>> = HashMap::new();
         let zones = instrument.regions.iter().filter_map(|region| {
             let (wave, source) = wave_of(region.link.index)?;

@@ -87,7 +87,7 @@ pub struct Region {
     pub options: u16,
     /// A new note of a group other than 0 ends the sounding ones of that group.
     pub key_group: u16,
-    /// How to play the wave, in place of what the wave itself says.
+    /// How to play the wave, in place of the wave's own `wsmp`.
     pub sample: Option<WaveSample>,
     /// The wave.
     pub link: WaveLink,
@@ -173,7 +173,7 @@ pub struct Wave {
     pub name: String,
     /// Samples a second.
     pub sample_rate: u32,
-    /// How it is played where a region does not say.
+    /// How it is played when a region has no `wsmp`.
     pub sample: Option<WaveSample>,
     guarded: Box<[i16]>,
 }

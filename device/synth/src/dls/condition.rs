@@ -5,7 +5,7 @@ use super::bytes::{u16_at, u32_at};
 /// A DLS identifier, in the byte order of the file.
 pub(crate) type Guid = [u8; 16];
 
-/// Most entries of the stack. The specification asks for eight.
+/// Most entries of the stack. The specification requires eight.
 const STACK_MAX: usize = 32;
 
 const TRUE: u32 = u32::MAX;
@@ -46,7 +46,7 @@ pub(crate) mod property {
 
 /// Returns the synthesizer's answer to a query. `None`: it does not know the property.
 ///
-/// The playback rate is asked when a collection is read, which may be long before a synthesizer with a rate exists: it
+/// The playback rate is queried when a collection is read, which may be long before a synthesizer with a rate exists: it
 /// is answered with the default rate.
 pub(crate) fn query(id: &Guid) -> Option<u32> {
     Some(match *id {

@@ -6,7 +6,7 @@
 //! Three of the six types are DirectMusic 8's, for waves that an application plays by themselves: the buffers of a
 //! streamed wave, a wave that is played once, and the articulation that binds buffers to a bus. Such voices are started
 //! with `IDirectMusicSynth8::PlayVoice`, which user-mode synthesizers have and a kernel-streaming one has not: KS has
-//! no property for it, and a port without `DMUS_PC_WAVE` is never asked. What such a synthesizer owes these downloads
+//! no property for it, and a port without `DMUS_PC_WAVE` never gets one. What such a synthesizer owes these downloads
 //! is what it owes any: to look at every byte, to hold them to the memory that there is, and to give them back. So a
 //! streamed or one-shot wave is a wave like any other (`DMUS_WAVEDL` has the same single field as `DMUS_WAVEDATA`,
 //! bytes of data, and a region may name it), and a wave articulation must name waves that are there; nothing plays it.
@@ -54,7 +54,7 @@ pub(crate) enum Download {
         instrument: Instrument,
         /// Part of the General MIDI set: it gives way to any other with the same patch.
         general_midi: bool,
-        /// For each region, where in the buffer it stands.
+        /// For each region, its place in the buffer.
         region_offsets: Vec<u32>,
     },
     /// A wave.
@@ -66,7 +66,7 @@ pub(crate) enum Download {
     },
     /// The articulation of a wave that is streamed, or played once, by a voice of its own.
     WaveArticulation {
-        /// The download ids of its buffers, and where in the download each stands.
+        /// The download ids of its buffers, and the place of each in the download.
         buffers: Vec<(u32, u32)>,
     },
 }
@@ -201,7 +201,7 @@ impl<'a> Buffer<'a> {
         let half = |offset| u16_at(record, offset).ok_or(bounds);
         let mut sample = wave_sample(&record[36..]).ok_or(bounds)?;
         if u32_at(record, 52).ok_or(bounds)? != 0 {
-            // WSMPL.cbSize says where the loop begins; the structure's own size is the least.
+            // The loop begins at WSMPL.cbSize, and at least at the structure's own size.
             let size = (u32_at(record, 36).ok_or(bounds)? as usize).max(WAVE_SAMPLE_BYTES);
             let found = at.checked_add(36).and_then(|start| start.checked_add(size)).ok_or(bounds)?;
             sample.sample_loop = sample_loop(self.structure(found, LOOP_BYTES)?);

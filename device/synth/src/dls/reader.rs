@@ -1,6 +1,6 @@
 //! RIFF DLS files, level 1 and 2, into a [`Collection`].
 //!
-//! What the specification tells readers to pass over (unknown chunks, structures that have grown, reserved
+//! What the specification requires readers to pass over (unknown chunks, structures that have grown, reserved
 //! destinations, lists for other devices) is passed over, and what shipped files get wrong without harm (sizes, counts,
 //! padding, junk after the end) is repaired; each such place leaves a [`Warning`](super::Warning). Whatever else is
 //! wrong refuses the whole file: a bank that plays has everything that it says.
@@ -40,7 +40,7 @@ const REGIONS: Known = Known { chunks: &[], lists: &[b"rgn ", b"rgn2"] };
 const REGION: Known = Known { chunks: &[b"cdl ", b"rgnh", b"wsmp", b"wlnk"], lists: &[b"lart", b"lar2", b"INFO"] };
 const ARTICULATION: Known = Known { chunks: &[b"cdl ", b"art1", b"art2"], lists: &[] };
 const WAVES: Known = Known { chunks: &[], lists: &[b"wave"] };
-// `fact`, `smpl` and `inst` are chunks of sound files, which a wave list is made of; they say nothing that counts here.
+// `fact`, `smpl` and `inst` are chunks of sound files, which a wave list is made of; they have no effect here.
 const WAVE: Known = Known {
     chunks: &[b"cdl ", b"dlid", b"guid", b"fmt ", b"data", b"wsmp", b"fact", b"smpl", b"inst"],
     lists: &[b"INFO"],
@@ -133,13 +133,13 @@ impl Reader {
     /// Returns where the content of a structure with a size of its own ends: at that size, and at least at its
     /// definition.
     fn grown(&mut self, chunk: &Chunk<'_>, at: usize, known: usize, path: &ChunkPath<'_>) -> usize {
-        let said = word(chunk.data, at);
-        if (said as usize) < known {
-            self.warnings.in_data(path, at, PassedOver::Shrunk { known, found: said });
-        } else if said as usize > known {
-            self.warnings.in_data(path, at, PassedOver::Grown { known, found: said.into() });
+        let declared = word(chunk.data, at);
+        if (declared as usize) < known {
+            self.warnings.in_data(path, at, PassedOver::Shrunk { known, found: declared });
+        } else if declared as usize > known {
+            self.warnings.in_data(path, at, PassedOver::Grown { known, found: declared.into() });
         }
-        (said as usize).max(known)
+        (declared as usize).max(known)
     }
 
     fn pool(&mut self, top: &[Chunk<'_>], path: &ChunkPath<'_>) -> Result<Pool, BankError> {
@@ -177,7 +177,7 @@ impl Reader {
         }
         limit(&path, "cues", count as usize, WAVES_MAX)?;
         if (count as usize) < records.len() {
-            let what = PassedOver::Count { what: "cues", said: count, found: records.len() };
+            let what = PassedOver::Count { what: "cues", declared: count, found: records.len() };
             self.warnings.in_data(&path, 4, what);
         }
         let wave_of = |(cue, record): (usize, &[u8; 4])| match u32::from_le_bytes(*record) {
@@ -242,7 +242,7 @@ impl Reader {
                 return Err(BankError::in_data(&path, 16, rule));
             }
             if count > 1 {
-                // Level 1 and 2 know at most one loop.
+                // Levels 1 and 2 have at most one loop.
                 self.warnings.in_data(&path, 16, PassedOver::Loops(count));
             }
             self.grown(&chunk, first, LOOP_BYTES, &path);
@@ -273,9 +273,9 @@ impl Reader {
         let header = required(header, "colh", 4, path)?;
         let here = path.to(list.id, list.offset);
         let lists = list.children().chunks(&INSTRUMENTS, &here, &mut self.warnings)?;
-        let said = word(header.data, 0);
-        if said as usize != lists.len() {
-            let what = PassedOver::Count { what: "instruments", said, found: lists.len() };
+        let declared = word(header.data, 0);
+        if declared as usize != lists.len() {
+            let what = PassedOver::Count { what: "instruments", declared, found: lists.len() };
             self.warnings.in_data(&path.to(header.id, header.offset), 0, what);
         }
         limit(&here, "instruments", lists.len(), INSTRUMENTS_MAX)?;
@@ -301,9 +301,9 @@ impl Reader {
         };
         let here = path.to(list.id, list.offset);
         let lists = list.children().chunks(&REGIONS, &here, &mut self.warnings)?;
-        let said = word(header.data, 0);
-        if said as usize != lists.len() {
-            let what = PassedOver::Count { what: "regions", said, found: lists.len() };
+        let declared = word(header.data, 0);
+        if declared as usize != lists.len() {
+            let what = PassedOver::Count { what: "regions", declared, found: lists.len() };
             self.warnings.in_data(&path.to(header.id, header.offset), 0, what);
         }
         self.regions += lists.len();

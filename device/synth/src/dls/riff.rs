@@ -1,6 +1,6 @@
-//! RIFF chunks, borrowed from the file, whatever is wrong with their sizes.
+//! RIFF chunks, borrowed from the file, also when their sizes are wrong.
 //!
-//! There is no tree and no recursion: a caller asks for the children of the lists that it knows, so that neither
+//! There is no tree and no recursion: a caller reads the children of the lists that it knows, so that neither
 //! depth nor work can grow beyond a few passes over the file.
 
 use super::bytes::u32_at;
@@ -32,7 +32,7 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// A stretch of the file in which chunks lie one after the other.
+/// A range of the file that holds chunks, one after the other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scope<'a> {
     pub(crate) data: &'a [u8],
@@ -40,7 +40,7 @@ pub(crate) struct Scope<'a> {
     pub(crate) start: usize,
 }
 
-/// What a reader knows of the children of a list.
+/// The children of a list that a reader knows.
 pub(crate) struct Known {
     /// Codes of chunks, read or not, that are nothing to warn about.
     pub(crate) chunks: &'static [&'static FourCc],
@@ -58,7 +58,7 @@ impl Known {
 impl<'a> Scope<'a> {
     /// Returns the children that the reader knows. Others are passed over with a warning.
     ///
-    /// A chunk of odd length without a pad byte is repaired when the next header stands right behind it.
+    /// A chunk of odd length without a pad byte is repaired when the next header is right behind it.
     pub(crate) fn chunks(
         &self,
         known: &Known,
@@ -160,7 +160,7 @@ fn text_bytes<'a>(data: &'a [u8], id: &FourCc) -> Option<&'a [u8]> {
 /// Returns the content of a RIFF file of this form. `None`: it is not one.
 ///
 /// Shipped files have sizes that are too small or too large, and junk after their end. The header's size is believed
-/// when a chunk ends where it says that the form ends, and the list that matters (`essential`) lies before that.
+/// when a chunk ends at the declared end of the form, and the required list (`essential`) is before that.
 pub(crate) fn file<'a>(
     bytes: &'a [u8],
     form: &FourCc,
@@ -171,22 +171,22 @@ pub(crate) fn file<'a>(
         return None;
     }
     let path = ChunkPath::root(*form);
-    let said = u32_at(bytes, 4)?;
+    let declared = u32_at(bytes, 4)?;
     let found = bytes.len() - HEADER;
     let whole = Scope { data: &bytes[12..], start: 12 };
-    let end = HEADER + said as usize;
-    if said as usize == found {
+    let end = HEADER + declared as usize;
+    if declared as usize == found {
         return Some(whole);
     }
     if end < bytes.len() && ends_at(bytes, end, essential) {
         let rest = &bytes[end..];
         // The pad byte of the form itself is no junk.
-        if rest.len() > 1 || said % 2 == 0 {
+        if rest.len() > 1 || declared % 2 == 0 {
             warnings.at(&path.to(*b"....", end), PassedOver::Trailing(rest.len()));
         }
         return Some(Scope { data: &bytes[12..end], start: 12 });
     }
-    warnings.at(&path, PassedOver::RiffSize { said, found });
+    warnings.at(&path, PassedOver::RiffSize { declared, found });
     Some(whole)
 }
 

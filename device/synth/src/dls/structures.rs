@@ -25,7 +25,7 @@ pub(crate) const CONNECTION_BYTES: usize = 12;
 /// Bytes of `WAVEFORMATEX` without its size field.
 pub(crate) const FORMAT_BYTES: usize = 16;
 
-/// What a `WAVEFORMATEX` or `WAVEFORMATEXTENSIBLE` says.
+/// The fields of a `WAVEFORMATEX` or `WAVEFORMATEXTENSIBLE`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WaveFormat {
     /// The format, of the sub-format where there is one.
@@ -39,7 +39,7 @@ impl WaveFormat {
     /// Reads the structure. `None`: it is cut short.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let tag = match u16_at(bytes, 0)? {
-            // KSDATAFORMAT_SUBTYPE_*: the tag that it stands for, and a tail that all of them share.
+            // KSDATAFORMAT_SUBTYPE_*: the format tag, and a tail that all of them share.
             FORMAT_EXTENSIBLE if bytes.get(26..40) == Some(SUBTYPE_TAIL) => u16_at(bytes, 24)?,
             tag => tag,
         };

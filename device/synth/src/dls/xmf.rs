@@ -2,7 +2,7 @@
 //! instruments that it needs: the collection and the Standard MIDI File in it.
 //!
 //! A file is a header and a tree of nodes; each node begins with its length, the number of its children, and the length
-//! of its own header, all of them numbers of variable length. Only resources that lie in the node itself are read;
+//! of its own header, all of them numbers of variable length. Only resources in the node itself are read;
 //! those may be packed by zlib.
 
 use std::borrow::Cow;
@@ -22,7 +22,7 @@ pub struct Xmf<'a> {
     pub song: Option<Cow<'a, [u8]>>,
 }
 
-/// A reference to what lies in the node itself (RP-030, 3.2).
+/// A reference to a resource in the node itself (RP-030, 3.2).
 const IN_LINE: u64 = 1;
 
 /// An unpacker that the MMA has defined, and the only one of those: zlib (RP-040).
@@ -41,7 +41,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Loaded, BankError> {
     let Some(place) = found.collection else {
         return Err(BankError::at(&ChunkPath::root(*b"XMF_"), Rule::NoCollection));
     };
-    // Offsets are told in the XMF file where the collection lies in it as it is.
+    // Offsets are those of the XMF file, when it holds the collection unpacked.
     let base = if matches!(place.bytes, Cow::Borrowed(_)) { place.at } else { 0 };
     let inside = |chunk: String| format!("XMF_/node[{}]/{chunk}", place.index);
     let mut loaded = reader::read(&place.bytes).map_err(|error| BankError {
@@ -183,7 +183,7 @@ impl<'a> Tree<'a> {
         }
         for _ in 0..children {
             if node.at == node.end {
-                warnings.at(&here, PassedOver::Node("fewer nodes than it says"));
+                warnings.at(&here, PassedOver::Node("fewer nodes than it declares"));
                 break;
             }
             self.node(&mut node, depth + 1, path, warnings)?;

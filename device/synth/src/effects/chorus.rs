@@ -42,7 +42,7 @@ impl Chorus {
         self.phase = 0;
     }
 
-    /// Adds what comes of a chunk of frames to them.
+    /// Adds the chorus of a chunk of frames to the output.
     pub(crate) fn process(&mut self, input: &[f32], out: &mut [[f32; 2]]) {
         let frames = input.len();
         self.line.write(input);

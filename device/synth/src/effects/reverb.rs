@@ -74,7 +74,7 @@ impl Reverb {
         self.low = [0.0; LINES];
     }
 
-    /// Adds what comes of a chunk of frames to them.
+    /// Adds the reverb of a chunk of frames to the output.
     pub(crate) fn process(&mut self, input: &[f32], out: &mut [[f32; 2]]) {
         let frames = input.len();
         let mut x = [0.0; CHUNK];

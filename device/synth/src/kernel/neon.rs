@@ -1,7 +1,7 @@
 //! The inner loops for 64-bit Arm processors with Advanced SIMD.
 //!
 //! Interpolation multiplies and adds eight 16-bit samples and coefficients in two instructions; the sums are of integers
-//! and exact, in whatever order. Mixing and control are the common source, which the compiler turns into vectors.
+//! and exact, in any order. Mixing and control are the common source, which the compiler turns into vectors.
 
 #![allow(unsafe_code, reason = "vector instructions, and loads whose bounds are checked once for many frames")]
 
@@ -34,7 +34,7 @@ fn mix(group: &mut Group, scratch: &mut Scratch, frames: usize, bus: &mut Bus) {
 /// Multiplies eight samples and coefficients into four sums.
 ///
 /// # Safety
-/// The taps of the position must lie in the window.
+/// The taps of the position must be in the window.
 #[inline]
 #[target_feature(enable = "neon")]
 unsafe fn products(table: &Table, window: &[i16], base: usize, position: u64) -> int32x4_t {
@@ -46,7 +46,7 @@ unsafe fn products(table: &Table, window: &[i16], base: usize, position: u64) ->
 }
 
 /// # Safety
-/// The taps of all frames must lie in the window. The position has its rounding.
+/// The taps of all frames must be in the window. The position has its rounding.
 #[target_feature(enable = "neon")]
 unsafe fn by_four(table: &Table, window: &[i16], base: usize, position: u64, step: u64, out: &mut [f32]) {
     let mut position = position;
@@ -66,7 +66,7 @@ unsafe fn by_four(table: &Table, window: &[i16], base: usize, position: u64, ste
     scalar::interpolate_from(table, window, base, position, step, rest);
 }
 
-/// Turns rows of voices into lanes, four by four; up to three frames more than asked for, which nobody looks at.
+/// Turns rows of voices into lanes, four by four; up to three frames more than requested, which are not used.
 #[target_feature(enable = "neon")]
 fn transpose(scratch: &mut Scratch, frames: usize) {
     let Scratch { rows, lanes } = scratch;

@@ -1,4 +1,4 @@
-//! The inner loops in plain Rust: what the others are measured against, bit for bit.
+//! The inner loops in plain Rust, the reference of the others, bit for bit.
 
 use super::kernels::Kernels;
 use super::mixing::mix_lanes;

@@ -1,4 +1,4 @@
-//! That all implementations of the inner loops do the same, and do it well.
+//! Tests that all implementations of the inner loops do the same, and do it well.
 
 use core::f64::consts::TAU;
 
@@ -203,7 +203,7 @@ fn the_filter_adds_less_than_five_thousandths_of_a_percent() {
 
 #[test]
 fn a_gain_moves_in_a_straight_line_to_a_fraction_of_the_decibels_that_it_may_jump() {
-    // DLS-2.2 asks for steps of 0.0025 dB or less.
+    // DLS-2.2 requires steps of 0.0025 dB or less.
     for (from, to) in [(1.0f32, 0.5), (0.25, 0.26), (1e-4, 1.0)] {
         let mut group = Group::new();
         group.gains[0].value = Lane([from; LANES]);

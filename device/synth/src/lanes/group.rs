@@ -60,7 +60,7 @@ pub(crate) enum Sends {
     Both,
 }
 
-/// What mixing needs to know of one group of voices.
+/// The mixing state of one group of voices.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Group {
     /// Gains to left, right, reverb and chorus.

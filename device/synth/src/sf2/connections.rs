@@ -144,7 +144,7 @@ pub(super) fn connections(
     }
 
     for modulator in modulators.iter() {
-        // What has no counterpart was told when it was read.
+        // A modulator without a counterpart left a warning when it was read.
         let Ok(found) = counterpart(modulator) else { continue };
         let amount = f64::from(modulator.amount);
         let default = DEFAULTS.iter().find(|default| default.is_same(modulator));
@@ -168,7 +168,7 @@ pub(super) fn connections(
             lost(modulator.to_string());
         }
     }
-    // What DLS says by itself is not written.
+    // The defaults of DLS are not written.
     rows.0.retain(|row| standard(row.source, row.control, row.destination) != Some(*row));
     rows.0
 }

@@ -246,7 +246,7 @@ fn zone(level: &Level<'_>, bag: usize, path: &ChunkPath<'_>, warnings: &mut Warn
         if number < COUNT {
             zone.generators.set(number, level.generators.half(index, 2) as i16);
         }
-        // What stands behind the one that leads on counts for nothing (8.1.2).
+        // Generators behind the one that ends the zone have no effect (8.1.2).
         if number == level.leads {
             break;
         }

@@ -1,4 +1,4 @@
-//! Modulators (SoundFont 2.04, 8.2 to 8.4, 9.5), and the DLS connection that says the same, where there is one.
+//! Modulators (SoundFont 2.04, 8.2 to 8.4, 9.5), and the equivalent DLS connection, where there is one.
 //!
 //! A modulator takes one source or two, each with a curve, to one destination; so does a connection, with the same
 //! curves and the same sources. What has no counterpart: links from modulator to modulator, the absolute value, two

@@ -122,7 +122,7 @@ impl Synth {
         }
     }
 
-    /// Ends what a new note ends: the same key, unless its region says otherwise, and its key groups.
+    /// Ends the voices that a new note ends: those of the same key, unless its region allows them, and of its key groups.
     fn make_way<'a>(&mut self, note: &Note, zones: impl Iterator<Item = &'a (&'a Zone, i32)> + Clone) {
         let self_exclusive = zones.clone().any(|(zone, _)| zone.self_exclusive);
         for voice in self.mixer.iter_mut().filter(|v| (v.group, v.channel) == (note.group, note.channel)) {
@@ -150,7 +150,7 @@ impl Synth {
             return true;
         }
         let newest = self.notes;
-        let victim = self
+        let stolen = self
             .mixer
             .levels(self.frame)
             .filter(|(voice, _)| voice.state != VoiceState::Stolen && voice.serial != newest)
@@ -161,7 +161,7 @@ impl Synth {
                 rank(a).cmp(&rank(b)).then(a_level.total_cmp(b_level)).then(a.serial.cmp(&b.serial))
             })
             .map(|(voice, level)| (voice.serial, voice.state, level));
-        let Some((serial, state, level)) = victim else { return false };
+        let Some((serial, state, level)) = stolen else { return false };
         *lost |= state >= VoiceState::Sustained;
         let rate = self.config.sample_rate;
         if let Some(voice) =
@@ -182,7 +182,7 @@ impl Synth {
                 self.system_on = false;
                 self.mixer.iter_mut().for_each(Voice::shut_down);
             }
-            // Outside of it these two say nothing.
+            // Outside of it these two have no effect.
             [0x7E, _, 0x0A, which @ (0x03 | 0x04), ..] if self.system_on => self.static_allocation = *which == 0x04,
             // General MIDI on (1), off (2), level 2 on (3).
             [0x7E, _, 0x09, 0x01..=0x03, ..] => self.power_on(group),

@@ -137,7 +137,7 @@ impl Synth {
     }
 
     /// Takes one MIDI message, or one whole system-exclusive message, for a channel group (from 0). It takes effect
-    /// exactly at the next frame rendered. Whatever is not a message, or for a group that is not there, is ignored.
+    /// exactly at the next frame rendered. Bytes that are no message, or for a group that does not exist, are ignored.
     pub fn midi(&mut self, group: u16, message: &[u8]) {
         if group >= self.config.channel_groups {
             return;
@@ -184,7 +184,7 @@ impl Synth {
         }
     }
 
-    /// Lets all notes of the groups go whose time has come, and tells when the next one's does.
+    /// Releases all notes of the groups whose Active Sensing has timed out, and returns when the next group's does.
     fn watch_silence(&mut self) -> u64 {
         let mut next = u64::MAX;
         for group in 0..self.config.channel_groups {
@@ -201,7 +201,7 @@ impl Synth {
         next
     }
 
-    /// Renders the next frames, of any number, over whatever `out` holds. Full scale is 1.0; there is no clipping.
+    /// Renders the next frames, of any number, over the contents of `out`. Full scale is 1.0; there is no clipping.
     pub fn render(&mut self, mut out: &mut [[f32; 2]]) {
         while !out.is_empty() {
             let until_silence = self.watch_silence().saturating_sub(self.frame);
@@ -300,14 +300,14 @@ impl Synth {
         self.downloads.set_memory(bytes);
     }
 
-    /// Ends every voice that sounds from a download at once, and forgets all downloads.
+    /// Ends every voice that sounds from a download at once, and drops all downloads.
     pub fn clear_downloads(&mut self) {
         self.mixer.remove_if(&mut self.downloads, |voice| voice.sources != [0, 0]);
         self.downloads.clear();
     }
 
     /// Takes over all downloads of another synthesizer, under their handles, with what they may take in all. Its voices end
-    /// at once, so that pending unloads are done. Whatever this synthesizer held is forgotten.
+    /// at once, so that pending unloads are done. This synthesizer's own downloads are dropped.
     ///
     /// A synthesizer's rate and voices are fixed for its life; this is how another one takes its place without reading
     /// the downloads again, or holding them twice.

@@ -69,7 +69,7 @@ pub(crate) struct Inputs<'a> {
     pub(crate) channel: &'a Channel,
     /// As played.
     pub(crate) note: u8,
-    /// After coarse tuning; may lie outside of 0 to 127.
+    /// After coarse tuning; may be outside of 0 to 127.
     pub(crate) key: i32,
     pub(crate) velocity: u8,
 }
@@ -214,8 +214,8 @@ pub(crate) struct Articulation {
 impl Articulation {
     /// Lays connections over the standard ones.
     ///
-    /// A connection that says nothing about curves gets those of its line in the standard table: that is level 1's way
-    /// of writing, and in level 2 these lines know no other curve.
+    /// A connection without curves gets those of its line in the standard table, as level 1 writes them; in level 2 these
+    /// lines have no other curve.
     pub(crate) fn new(connections: &[Connection]) -> Self {
         let mut merged: Vec<Connection> = STANDARD.to_vec();
         for connection in connections.iter().take(CONNECTIONS_MAX) {

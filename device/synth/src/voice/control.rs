@@ -1,12 +1,12 @@
-//! How the control values of a group of voices move from tick to tick, side by side.
+//! The control values of a group of voices, side by side, from tick to tick.
 //!
 //! Control values are worked out for the ends of stretches of frames. A stretch ends at the next tick (a multiple of
 //! [`TICK`] frames since the synthesizer was made or reset) or at a frame at which something happens to the voice,
 //! never at the end of a render call. Within a stretch gains and filter move in a straight line.
 //!
-//! Each lane's numbers come of its own by additions and multiplications in a written order, whatever the other lanes
-//! hold: so that a voice sounds the same in any lane, next to any other, and with any instruction set. What only few
-//! lanes need at a time (an envelope's next stage, a controller's move) is done lane by lane.
+//! Each lane's numbers are computed from its own by additions and multiplications in a written order, so that a voice
+//! sounds the same in any lane, beside any other, and with any instruction set. Work that only few lanes have at a time
+//! (an envelope's next stage, a controller's move) is done lane by lane.
 
 use super::active::{Surroundings, Voice};
 use super::aim::Aim;
@@ -22,7 +22,7 @@ use crate::math::{exp2_single, least};
 /// Greatest gain of one voice on one output: DirectMusic's +6 dB, from the oscillator's units.
 const GAIN_MAX: f32 = (1.995_262_314_968_879_5 * oscillator::SCALE) as f32;
 
-/// Below this a filter's output is silence, far below what a 16-bit sample can say; in the oscillator's units. Keeps
+/// Below this a filter's output is silence, far below one step of a 16-bit sample; in the oscillator's units. Keeps
 /// the filter from running into denormal numbers.
 const SILENCE: f32 = 1e-6;
 
@@ -58,7 +58,7 @@ struct Sources {
     range: Lane,
 }
 
-/// Where all of it takes place.
+/// The frame that voices are brought to, and their surroundings.
 pub(crate) struct Moment<'a> {
     pub(crate) frame: u64,
     /// Whether `frame` is a tick that is come to now.
@@ -164,7 +164,7 @@ impl Control {
         self.aim_at(lane, &Aim { cutoff: [filter::OPEN, 0.0, 0.0, 0.0], ..Aim::default() });
         self.resonances[lane] = Resonance::of(0.0);
         self.gain_targets.iter_mut().for_each(|target| target.0[lane] = 0.0);
-        // A voice without a filter leaves these alone, and may stand beside one that has a filter.
+        // A voice without a filter does not change these, and may be beside one that has a filter.
         self.filter_targets.iter_mut().zip(OPEN_COEFFICIENTS).for_each(|(target, c)| target.0[lane] = c);
         for set in [&mut self.taken, &mut self.ended, &mut self.filtered, &mut self.arriving] {
             *set &= !(1 << lane);
@@ -203,7 +203,7 @@ impl Control {
     }
 
     /// Brings the lanes of `due`, or at a tick all, to a frame, and works out the stretch from there to the next tick.
-    /// Returns the lanes whose voice is over; asked at ticks only.
+    /// Returns the lanes whose voice is over, at ticks only.
     #[inline(always)]
     pub(crate) fn settle(
         &mut self,
@@ -326,22 +326,22 @@ impl Control {
 
     /// Takes up what has happened to a voice. Returns whether its gains get a whole tick's time to follow.
     fn listen(&mut self, lane: usize, voice: &mut Voice, moment: &Moment<'_>) -> bool {
-        let heard = voice.take_changes();
-        if let Some(time) = heard.fade {
+        let changes = voice.take_changes();
+        if let Some(time) = changes.fade {
             self.eg1.set(lane, self.eg1.get(lane).release(&voice.times.eg1, Kind::Volume, time));
         }
-        if heard.released {
+        if changes.released {
             let time = voice.times.eg2.release;
             self.eg2.set(lane, self.eg2.get(lane).release(&voice.times.eg2, Kind::Modulation, time));
             if let Some(lead) = &voice.lead {
                 self.leads.release(lane, lead);
             }
         }
-        if heard.channel {
+        if changes.channel {
             let channel = &moment.channels[usize::from(voice.group)][usize::from(voice.channel)];
             self.aim_at(lane, &voice.aim(channel, moment.surroundings));
         }
-        heard.fade.is_none() && !heard.released
+        changes.fade.is_none() && !changes.released
     }
 
     /// Returns the values of the moving sources so many frames from now.

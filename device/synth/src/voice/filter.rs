@@ -61,7 +61,7 @@ impl Resonance {
 /// with input, first and second in this order.
 ///
 /// Below Fs/512 the cutoff stays; from Fs/4 to Fs/2 the filter opens little by little, and from there on it is open
-/// whatever the resonance, so that a sweep through all of it has no step.
+/// at any resonance, so that a sweep through all of it has no step.
 #[inline(always)]
 pub(crate) fn coefficients(resonances: &[&Resonance; LANES], octaves: &Lane) -> [Lane; 3] {
     let zero = Lane::default();

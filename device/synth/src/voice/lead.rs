@@ -4,7 +4,7 @@
 use super::envelope::Times;
 use super::lfo::Rate;
 
-/// What of a master's note moves its pitch.
+/// The times of a master's note that move its pitch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Lead {
     pub(crate) eg2: Times,

@@ -1,4 +1,4 @@
-//! Waves made ready for the oscillator: a short copy of each loop's seam, so that the inner loop never asks where it is.
+//! Waves made ready for the oscillator: a short copy of each loop's seam, so that the inner loop needs no check for it.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 

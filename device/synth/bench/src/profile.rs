@@ -1,11 +1,11 @@
-//! Where our own time goes: each section of rendering repeated alone on the contest's notes, in turn with the whole. What
-//! the sections leave of the whole is the rest.
+//! The profile of `dls-synth`: each section of rendering repeated alone on the comparison's notes, in turn with the whole.
+//! The whole less the sections is the rest.
 
 use dls_synth::Kernel;
 use dls_synth::profile::{Section, TICK_FRAMES};
 
 use crate::clock::{median, on_this_thread};
-use crate::contest::{ContestError, Effort};
+use crate::comparison::{ComparisonError, Effort};
 use crate::engines::{BLOCK, DlsSynth, Engine, RATE, Setting};
 use crate::font::{Work, sound_font};
 use crate::record::Record;
@@ -14,7 +14,7 @@ use crate::score;
 /// Blocks before anything is measured: until attacks are over.
 const WARM_UP: usize = RATE as usize * 3 / 10 / BLOCK;
 
-/// What is measured: the whole, or a section of it.
+/// The measured parts: the whole, or a section of it.
 const PARTS: [(&str, Option<Section>); 6] = [
     ("all", None),
     ("control", Some(Section::Control)),
@@ -27,11 +27,11 @@ const PARTS: [(&str, Option<Section>); 6] = [
 /// Measures every section with so many voices, filter, vibrato and effects at work.
 ///
 /// # Errors
-/// The synthesizer does not take its own setting.
-pub(crate) fn profile(voices: u16, effort: Effort, kernel: Kernel) -> Result<Vec<Record>, ContestError> {
+/// [`ComparisonError`] when the synthesizer refuses its setting.
+pub(crate) fn profile(voices: u16, effort: Effort, kernel: Kernel) -> Result<Vec<Record>, ComparisonError> {
     let bank = DlsSynth::bank(&sound_font(Work::ALL))?;
     let mut parts = Vec::new();
-    // What sounds after a section was repeated makes no sense, so that each has a synthesizer of its own.
+    // The voices' state is meaningless after a section was repeated, so that each has a synthesizer of its own.
     for (name, section) in PARTS {
         let mut engine = DlsSynth::new(&bank, Setting { voices, effects: true }, kernel)?;
         score::messages(voices).iter().for_each(|message| engine.midi(message));

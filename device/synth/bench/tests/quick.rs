@@ -1,5 +1,5 @@
 //! The benchmark itself, as a program, with the synthesizers that are built in. Takes six seconds: it is not about
-//! times here, but about everybody sounding what it was given, and about the form of the figures.
+//! times here, but about each synthesizer sounding all its voices, and about the form of the figures.
 
 use std::collections::HashSet;
 use std::process::Command;
@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 #[test]
-fn a_quick_contest_gives_every_figure_in_its_form() {
+fn writes_every_figure_of_a_quick_comparison() {
     let output = Command::new(env!("CARGO_BIN_EXE_dls-synth-bench"))
         .args(["--rounds", "1", "--voice-seconds", "4", "--voices", "300,32", "--profile"])
         .output()

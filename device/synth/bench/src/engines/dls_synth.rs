@@ -18,15 +18,15 @@ impl DlsSynth {
     /// Reads a bank of any form.
     ///
     /// # Errors
-    /// The bank's.
+    /// [`EngineError`] when the bank is refused.
     pub(crate) fn bank(font: &[u8]) -> Result<Arc<Bank>, EngineError> {
         Bank::from_bytes(font).map(Arc::new).map_err(|error| EngineError::new("dls-synth", error))
     }
 
-    /// A synthesizer.
+    /// Makes a synthesizer.
     ///
     /// # Errors
-    /// A configuration out of range.
+    /// [`EngineError`] when the configuration is out of range.
     pub(crate) fn new(bank: &Arc<Bank>, setting: Setting, kernel: Kernel) -> Result<Self, EngineError> {
         let config = SynthConfig {
             sample_rate: RATE,

@@ -1,9 +1,9 @@
 //! How long a voice takes: nanoseconds a voice and frame, as JSON lines, for comparison within one run.
 //!
 //! Every voice is looped, filtered, has both envelopes running and goes to both effects: nothing is left out that a
-//! song may use. `bench_synth [SECONDS [KERNEL]]` renders so much time for each line (1 by
-//! default), with all kernels or the one named. `bench_synth profile [SECONDS]` tells section by section where the time of
-//! the fastest kernel goes; what the sections leave of the whole is the rest.
+//! song may use. `bench_synth [SECONDS [KERNEL]]` renders so much time for each line (1 by default), with all kernels
+//! or the one named. `bench_synth profile [SECONDS]` tells section by section where the time of the fastest kernel
+//! goes; what the sections leave of the whole is the rest.
 
 use std::sync::Arc;
 use std::time::Duration;

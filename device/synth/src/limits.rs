@@ -46,8 +46,8 @@ pub const DOWNLOAD_REGIONS_MAX: usize = 512;
 /// Most structures in a chain of articulations or extensions of a download; more is taken for a loop.
 pub const DOWNLOAD_CHAIN_MAX: usize = 64;
 
-/// Most notes that begin at one frame; more are lost. With [`VOICES_MAX`] voices, each of them would only silence another
-/// one that has not been heard for a single frame, at the cost of a search through all of them.
+/// Most notes that begin at one frame; more are lost. With [`VOICES_MAX`] voices, each of them would only silence
+/// another one that has not been heard for a single frame, at the cost of a search through all of them.
 pub const NOTES_PER_FRAME_MAX: u32 = 1024;
 
 /// Most layers of one note; more regions that match it are silent. Twice what the richest instruments have, and a bound

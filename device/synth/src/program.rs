@@ -16,7 +16,8 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Prepares an instrument; `wave_of` finds the wave of a link's index. Regions whose wave is not found are left out.
+    /// Prepares an instrument; `wave_of` finds the wave of a link's index. Regions whose wave is not found are left
+    /// out.
     pub(crate) fn new(instrument: &Instrument, wave_of: impl Fn(u32) -> Option<(Arc<Wave>, WaveSource)>) -> Self {
         // Most regions have the same articulation, or none: each is prepared once.
         let mut prepared: HashMap<&[Connection], Arc<Articulation>> = HashMap::new();

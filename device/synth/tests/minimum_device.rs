@@ -1,5 +1,5 @@
-//! What a level 2 device must hold at least (DLS-2.2, the table of minimum requirements), all of it at once, from a file
-//! and from downloads.
+//! What a level 2 device must hold at least (DLS-2.2, the table of minimum requirements), all of it at once, from a
+//! file and from downloads.
 
 mod common;
 

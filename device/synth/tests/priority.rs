@@ -1,5 +1,5 @@
-//! Who sounds: exclusivity, key groups, pedal and static voice priority (DLS-2.2, 1.3), predicted note by note by a model
-//! that shares nothing with the synthesizer, over long random streams of messages.
+//! Who sounds: exclusivity, key groups, pedal and static voice priority (DLS-2.2, 1.3), predicted note by note by a
+//! model that shares nothing with the synthesizer, over long random streams of messages.
 //!
 //! Every key has a wave of its own constant level and every channel a pan of its own, so that the two outputs say which
 //! voices sound and how far each has decayed.

@@ -83,8 +83,8 @@ fn fit(signal: &[f64], frequency: f64) -> Fit {
 /// Frequencies, as parts of the wave's rate, at which interpolators are compared.
 const STUDIED: [f64; 8] = [0.02, 0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.35];
 
-/// What eight taps under a Kaiser window of beta 7 with 2048 phases of 16 bits come to there, in dB: worked out in double
-/// precision, apart from this crate.
+/// What eight taps under a Kaiser window of beta 7 with 2048 phases of 16 bits come to there, in dB: worked out in
+/// double precision, apart from this crate.
 const EIGHT_TAPS: [f64; 8] = [80.8, 74.0, 68.1, 70.3, 72.2, 49.8, 33.0, 22.1];
 
 /// Up to this part of its rate a wave must be rendered cleanly, at any transposition.

@@ -99,8 +99,8 @@ fn an_oscillator_begins_without_a_click() {
             connection(s::LFO, s::NONE, d::GAIN, SOURCE_BIPOLAR, decibels(12.0)),
         ];
         let recording = Setup { gain: decibels(-12.0), ..Setup::of(&rows) }.play(frame(0.08));
-        // The steepest that the sine is, in dB a frame, an eighth more for the straight lines that it is made of, and what
-        // the tone's sixteen bits leave in doubt.
+        // The steepest that the sine is, in dB a frame, an eighth more for the straight lines that it is made of, and
+        // what the tone's sixteen bits leave in doubt.
         let steepest = 12.0 * std::f64::consts::TAU * hertz / f64::from(RATE);
         for i in frame(0.04)..frame(0.075) {
             let step = recording.decibels(i + 1) - recording.decibels(i);

@@ -1,8 +1,8 @@
-//! The functions that the driver may import: their modules, and their calling conventions on 32-bit Windows, where these
-//! are part of the name.
+//! The functions that the driver may import: their modules, and their calling conventions on 32-bit Windows, where
+//! these are part of the name.
 //!
-//! Sources: the reference pages of the Windows Driver Kit; a test compares the kernel's and the hardware abstraction layer's
-//! functions with the import libraries of mingw-w64.
+//! Sources: the reference pages of the Windows Driver Kit; a test compares the kernel's and the hardware abstraction
+//! layer's functions with the import libraries of mingw-w64.
 
 /// A calling convention on 32-bit Windows, with the bytes of stack that the function frees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -239,7 +239,8 @@ fn frames(
     Ok(frames)
 }
 
-/// Computes the checksum of a PE image: the sum with carry of its 16-bit words, without the checksum's own, and its length.
+/// Computes the checksum of a PE image: the sum with carry of its 16-bit words, without the checksum's own, and its
+/// length.
 #[must_use]
 pub fn checksum(file: &[u8]) -> u32 {
     let header = file.get(0x3c..0x40).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])) as usize;

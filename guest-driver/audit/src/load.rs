@@ -1,5 +1,5 @@
-//! Loads an image as the kernel does: lays its sections out at an address other than its preferred base, relocates it, and
-//! binds its imports. It refuses every image that a kernel refuses.
+//! Loads an image as the kernel does: lays its sections out at an address other than its preferred base, relocates it,
+//! and binds its imports. It refuses every image that a kernel refuses.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,7 @@
 //! The panicking functions that were linked in, and their callers.
 //!
-//! A panic ends in the panic handler. When no function of the image calls it, the linker has left it out, and no input can
-//! make the driver panic.
+//! A panic ends in the panic handler. When no function of the image calls it, the linker has left it out, and no input
+//! can make the driver panic.
 
 use std::collections::BTreeSet;
 

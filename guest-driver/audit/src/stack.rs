@@ -1,8 +1,8 @@
 //! How deep the stack can get below each function that the system calls.
 //!
 //! A function that a pointer leads to may be called by the system; so may the entry point. From there on every call is
-//! followed. The stack of imports and of foreign objects' methods is the system's and not counted. Trait objects are used
-//! for formatting only: a call through a pointer in a function of `core::fmt` is taken to reach every formatting
+//! followed. The stack of imports and of foreign objects' methods is the system's and not counted. Trait objects are
+//! used for formatting only: a call through a pointer in a function of `core::fmt` is taken to reach every formatting
 //! function that a pointer leads to, and because a value in a value is formatted in turn, such a circle is counted
 //! [`NESTING`] times. Any other circle is reported.
 

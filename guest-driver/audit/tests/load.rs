@@ -18,7 +18,8 @@ const IMPORTS: u32 = 0x2000;
 const RELOCATIONS: u32 = 0x3000;
 const IMAGE_BYTES: u32 = 0x4000;
 
-/// A driver for 32-bit Windows as small as they come: `mov eax, [function]` with the function's place by its address, and
+/// A driver for 32-bit Windows as small as they come: `mov eax, [function]` with the function's place by its address,
+/// and
 /// `mov ecx, address`.
 struct Driver {
     subsequent_code: u32,

@@ -28,8 +28,8 @@ impl Anchor {
     /// Returns the anchor that corrects drift when the sample clock is at `frame` at master time `time`. `None`: the
     /// present one needs no correction.
     ///
-    /// The sample clock is read at the ends of buffers only, so a difference of up to `tolerance` frames is no drift. Of
-    /// a larger one the part beyond is corrected.
+    /// The sample clock is read at the ends of buffers only, so a difference of up to `tolerance` frames is no drift.
+    /// Of a larger one the part beyond is corrected.
     #[must_use]
     pub fn corrected(&self, time: i64, frame: i64, sample_rate: u32, tolerance: u32) -> Option<Self> {
         let expected = self.frame_at(time, sample_rate);

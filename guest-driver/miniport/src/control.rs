@@ -24,8 +24,8 @@ pub const BUFFER_BYTES: usize = 4096;
 
 const HALF: usize = BUFFER_BYTES / 2;
 
-/// How long the card may take for a request, in milliseconds. The slowest is a download of [`limits::DOWNLOAD_BYTES_MAX`], which
-/// takes some milliseconds.
+/// How long the card may take for a request, in milliseconds. The slowest is a download of
+/// [`limits::DOWNLOAD_BYTES_MAX`], which takes some milliseconds.
 const TIMEOUT_MILLISECONDS: u32 = 2000;
 
 /// Why a request failed.
@@ -142,7 +142,6 @@ enum Payload<'a> {
 }
 
 /// The memory for the one request in flight.
-
 struct RequestSlot {
     buffer: Window,
     tag: u64,

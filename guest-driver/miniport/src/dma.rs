@@ -1,8 +1,8 @@
 //! Access to memory that the device reads and writes at the same time.
 //!
-//! Such memory is never borrowed as a slice: bytes are copied in and out, so that a value cannot change after its check.
-//! Offsets are the driver's own. One outside the window is a driver bug: it fails a debug assertion in tests, and in a
-//! release build nothing is written and zeros are read.
+//! Such memory is never borrowed as a slice: bytes are copied in and out, so that a value cannot change after its
+//! check. Offsets are the driver's own. One outside the window is a driver bug: it fails a debug assertion in tests,
+//! and in a release build nothing is written and zeros are read.
 
 #[cfg(not(loom))]
 mod memory;

@@ -2,8 +2,8 @@
 //!
 //! The card keeps downloads for its whole session, and all channel groups share them. But a client that ends without
 //! unloading must not leave the card's memory full, and the close of its streams is the only sign of its end. The data
-//! stays in the common buffer that the card has read it from, so that sending it again needs no allocation that may fail.
-//! The handles of clients are the driver's own: the card gives other handles each time.
+//! stays in the common buffer that the card has read it from, so that sending it again needs no allocation that may
+//! fail. The handles of clients are the driver's own: the card gives other handles each time.
 
 use alloc::vec::Vec;
 

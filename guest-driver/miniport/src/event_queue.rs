@@ -21,7 +21,8 @@ pub const BUFFER_BYTES: usize = 4096;
 /// Bytes from one buffer to the next.
 const STRIDE: usize = 64;
 
-/// Buffers lent to the card. Notices are rare: underruns and diagnoses. Bursts beyond this show as a gap in the sequence.
+/// Buffers lent to the card. Notices are rare: underruns and diagnoses. Bursts beyond this show as a gap in the
+/// sequence.
 const BUFFERS: u16 = 16;
 
 const _: () = assert!(STRIDE >= size_of::<Notice>() && STRIDE * BUFFERS as usize <= BUFFER_BYTES);

@@ -6,8 +6,8 @@ use crate::kernel::{Kernel, Signal};
 use crate::lock::Spin;
 use crate::ring::{Ring, RingAddresses, RingFault, Segment};
 
-/// How long one wait is, in milliseconds, before the ring is read without an interrupt: a lost interrupt costs this time
-/// and not the session. A card that is removed goes unnoticed for as long.
+/// How long one wait is, in milliseconds, before the ring is read without an interrupt: a lost interrupt costs this
+/// time and not the session. A card that is removed goes unnoticed for as long.
 ///
 /// Time-outs are counted in slices, each of which ends with a read of a register that the card itself answers. Time in
 /// which the machine does not run is one slice at most, and time in which the card does not run is none: neither says
@@ -62,8 +62,9 @@ impl<K: Kernel> Exchange<K> {
     /// Submits one chain and waits until it comes back, for at most `milliseconds` in which the card runs. Returns how
     /// many bytes the card has written.
     ///
-    /// A late chain is taken back first. Only then is `chain` called, which writes the request and returns its segments;
-    /// its argument says whether a late chain came back. The caller holds the lock of the memory that the chain names.
+    /// A late chain is taken back first. Only then is `chain` called, which writes the request and returns its
+    /// segments; its argument says whether a late chain came back. The caller holds the lock of the memory that the
+    /// chain names.
     ///
     /// # Errors
     /// [`ExchangeError::Timeout`] when this chain, or a late one before it, does not come back in time;

@@ -144,8 +144,8 @@ pub fn pcm_data_format(format: PcmFormat) -> [u8; WAVE_DATA_FORMAT_BYTES as usiz
     bytes
 }
 
-/// Returns the best PCM format that both a client's range and the card have: the highest rate, the most channels. `None`:
-/// they have none in common.
+/// Returns the best PCM format that both a client's range and the card have: the highest rate, the most channels.
+/// `None`: they have none in common.
 ///
 /// # Safety
 /// `client` is null or points to `format_size` readable bytes.

@@ -1,4 +1,5 @@
-//! Cuts a stream of MIDI bytes into the messages that the card takes: whole ones, and fragments of system-exclusive ones.
+//! Cuts a stream of MIDI bytes into the messages that the card takes: whole ones, and fragments of system-exclusive
+//! ones.
 //!
 //! DirectMusic's structured events are whole messages already. Other data goes through here: system-exclusive data in
 //! pieces of the allocator's buffer size, and the byte streams of legacy applications, with running status and several
@@ -60,8 +61,8 @@ pub fn is_message(bytes: &[u8]) -> bool {
 }
 
 impl Parser {
-    /// Takes the next piece off the input, which is not empty. Returns the piece, and how many bytes it took. A fragment is
-    /// at most `room` bytes long, and `room` is at least 1.
+    /// Takes the next piece off the input, which is not empty. Returns the piece, and how many bytes it took. A
+    /// fragment is at most `room` bytes long, and `room` is at least 1.
     pub fn next<'a>(&mut self, input: &'a [u8], room: usize) -> (Piece<'a>, usize) {
         let Some(&byte) = input.first() else { return (Piece::Nothing, 0) };
         match byte {

@@ -2,8 +2,8 @@
 //!
 //! Buffers are always lent; the card fills them while its capture stream runs. The port requests service from its
 //! deferred procedure call, and the first caller drains: it alone reads the current batch, without the lock, because it
-//! calls the port's allocator and sink, which must not be called with a lock held. A message for which there is no event
-//! is dropped whole and counted: kept, it could wait for ever, for with every buffer kept no interrupt comes.
+//! calls the port's allocator and sink, which must not be called with a lock held. A message for which there is no
+//! event is dropped whole and counted: kept, it could wait for ever, for with every buffer kept no interrupt comes.
 #![allow(unsafe_code, reason = "events are the port's, linked by raw pointers")]
 
 use core::ptr;

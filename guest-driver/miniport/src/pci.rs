@@ -1,4 +1,5 @@
-//! Finds the virtio structures of a PCI function (virtio 1.2, section 4.1.4) in its configuration space, which is not trusted.
+//! Finds the virtio structures of a PCI function (virtio 1.2, section 4.1.4) in its configuration space, which is not
+//! trusted.
 
 use crate::log::Reason;
 
@@ -91,9 +92,9 @@ const CAPABILITIES_MAX: usize = 48;
 /// reserved BAR or are too short.
 ///
 /// # Errors
-/// [`PciError::Absent`] or [`PciError::OtherFunction`] when the function is not the card;
-/// [`PciError::NoCapabilities`] or [`PciError::BadCapabilityList`] when there is no usable list; [`PciError::Missing`] when
-/// the list has no usable structure of a type.
+/// [`PciError::Absent`] or [`PciError::OtherFunction`] when the function is not the card; [`PciError::NoCapabilities`]
+/// or [`PciError::BadCapabilityList`] when there is no usable list; [`PciError::Missing`] when the list has no usable
+/// structure of a type.
 pub fn find(config: &mut impl ConfigSpace) -> Result<Structures, PciError> {
     let id = config.read32(0);
     let (vendor, device) = (id as u16, (id >> 16) as u16);

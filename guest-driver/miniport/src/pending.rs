@@ -1,8 +1,8 @@
 //! Interrupt causes between the interrupt service routine and the deferred procedure call.
 //!
 //! Reading the interrupt status clears it, so the service routine has the only copy: it keeps the causes here until the
-//! deferred procedure call takes them. Calls requested while one is queued collapse into one, which then takes the causes
-//! of several interrupts.
+//! deferred procedure call takes them. Calls requested while one is queued collapse into one, which then takes the
+//! causes of several interrupts.
 
 use crate::sync::{AtomicU32, Ordering};
 

@@ -1,7 +1,7 @@
 //! How many instances of each pin are open, and how many there can be.
 //!
-//! Both render pins share the card's render streams, in the order in which they are opened. How many instances a pin can
-//! still have depends on the other pin, which its descriptor cannot say; the port queries it (`IPinCount`).
+//! Both render pins share the card's render streams, in the order in which they are opened. How many instances a pin
+//! can still have depends on the other pin, which its descriptor cannot say; the port queries it (`IPinCount`).
 
 use core::sync::atomic::{AtomicU32, Ordering};
 

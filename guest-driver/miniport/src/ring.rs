@@ -147,8 +147,8 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// Makes a ring of `size` descriptors, a power of two up to [`QUEUE_SIZE_MAX`], in [`RING_BYTES`] of zeroed memory, for
-    /// chains of `shape` descriptors. `None`: a size or shape that cannot be, or no memory for the driver's record.
+    /// Makes a ring of `size` descriptors, a power of two up to [`QUEUE_SIZE_MAX`], in [`RING_BYTES`] of zeroed memory,
+    /// for chains of `shape` descriptors. `None`: a size or shape that cannot be, or no memory for the driver's record.
     #[must_use]
     pub fn new(memory: Window, size: u16, shape: u16, event_idx: bool) -> Option<Self> {
         let shape = NonZeroU16::new(shape)?;
@@ -317,8 +317,8 @@ impl Ring {
         Some(Returned { slot, written })
     }
 
-    /// Enables or disables the interrupt for the next chain that the device returns. True: it was enabled, and the device
-    /// has returned one meanwhile, for which there may be no interrupt, so that the caller must reap again.
+    /// Enables or disables the interrupt for the next chain that the device returns. True: it was enabled, and the
+    /// device has returned one meanwhile, for which there may be no interrupt, so that the caller must reap again.
     pub fn want_interrupts(&mut self, wanted: bool) -> bool {
         if self.fault.is_some() {
             return false;

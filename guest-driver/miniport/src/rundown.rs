@@ -1,7 +1,7 @@
 //! Rundown protection: what it guards is used by several processors, and goes away only when none of them uses it.
 //!
-//! The operations are those of the kernel's rundown protection (`ExAcquireRundownProtection`), which the host's tests do not
-//! have.
+//! The operations are those of the kernel's rundown protection (`ExAcquireRundownProtection`), which the host's tests
+//! do not have.
 
 use crate::sync::{AtomicU32, Ordering};
 

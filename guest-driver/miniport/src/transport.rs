@@ -270,9 +270,9 @@ impl<K: Kernel> Transport<K> {
         }
     }
 
-    /// Reads and so acknowledges the interrupt status. Returns the causes ([`cause`]), 0 when the card does not interrupt.
-    /// The status of a removed card reads all ones, which is no interrupt of it. A message is only this card's, and names
-    /// no cause. Any IRQL.
+    /// Reads and so acknowledges the interrupt status. Returns the causes ([`cause`]), 0 when the card does not
+    /// interrupt. The status of a removed card reads all ones, which is no interrupt of it. A message is only this
+    /// card's, and names no cause. Any IRQL.
     pub fn acknowledge_interrupt(&self) -> u32 {
         match self.mapped.interrupt {
             Interrupt::Line => match self.mapped.isr.read8(0) {
@@ -288,8 +288,8 @@ impl<K: Kernel> Transport<K> {
         self.mapped.common.read8(common::DEVICE_STATUS) == 0xff
     }
 
-    /// Reads the identity block. Where the card is a process of its own, it answers this read, while the machine answers
-    /// those of the other registers: the processor waits at the read until the card runs.
+    /// Reads the identity block. Where the card is a process of its own, it answers this read, while the machine
+    /// answers those of the other registers: the processor waits at the read until the card runs.
     pub fn wait_for_card(&self) {
         _ = self.mapped.device.read32(0);
     }

@@ -1,9 +1,9 @@
 //! Unloads that stay pending until no voice sounds from the download any more.
 //!
-//! The card answers an unload with `PENDING` while a voice still sounds from it, and sends a notice when the last one has
-//! ended. The notice may overtake the response, so an unload is entered here before the request is sent. The system can
-//! cancel a client's request at any moment, on another processor: the code that clears the cancel routine completes the
-//! request, and if the routine is being called already, the routine completes it.
+//! The card answers an unload with `PENDING` while a voice still sounds from it, and sends a notice when the last one
+//! has ended. The notice may overtake the response, so an unload is entered here before the request is sent. The system
+//! can cancel a client's request at any moment, on another processor: the code that clears the cancel routine completes
+//! the request, and if the routine is being called already, the routine completes it.
 
 use alloc::vec::Vec;
 
@@ -13,8 +13,8 @@ use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::{Kernel, PendingRequest};
 use crate::lock::Spin;
 
-/// Most unloads that are pending at a time: twice as many downloads as sound in a dense piece. Further ones are completed
-/// at once, as a driver may always do; their voices sound to their ends all the same.
+/// Most unloads that are pending at a time: twice as many downloads as sound in a dense piece. Further ones are
+/// completed at once, as a driver may always do; their voices sound to their ends all the same.
 pub const PENDING_UNLOADS_MAX: usize = 64;
 
 /// An unload whose request is under way, or is pending.

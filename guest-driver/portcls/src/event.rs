@@ -21,8 +21,8 @@ pub mod event_flag {
 /// An event in the kernel (`DMUS_KERNEL_EVENT`).
 ///
 /// The data of a package is a list of events, at any value of [`cb_event`](Self::cb_event); of other events up to
-/// [`INLINE_BYTES`] are inside, and more are in a buffer of the allocator. The allocator decides by the same rule what it
-/// gets back, so `cb_event` of a long event must not be changed.
+/// [`INLINE_BYTES`] are inside, and more are in a buffer of the allocator. The allocator decides by the same rule what
+/// it gets back, so `cb_event` of a long event must not be changed.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct DmusKernelEvent {

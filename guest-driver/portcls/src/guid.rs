@@ -191,7 +191,8 @@ guids! {
 }
 
 guids! {
-    /// Formats, technologies, categories, node kinds, names and property sets of kernel streaming (`ks.h`, `ksmedia.h`).
+    /// Formats, technologies, categories, node kinds, names and property sets of kernel streaming (`ks.h`,
+    /// `ksmedia.h`).
     STREAMING;
     /// Music.
     KSDATAFORMAT_TYPE_MUSIC = "e725d360-62cc-11cf-a5d6-28db04c10000";

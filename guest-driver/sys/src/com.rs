@@ -1,8 +1,8 @@
 //! COM objects of the driver, and counted references to those of PortCls.
 //!
-//! The main interfaces of an object share one virtual table, so that `QueryInterface` returns the same pointer for each of
-//! them, and equal pointers mean the same object. Further interfaces have tables of their own, whose pointers are behind
-//! the first one: their functions get a pointer to that place.
+//! The main interfaces of an object share one virtual table, so that `QueryInterface` returns the same pointer for each
+//! of them, and equal pointers mean the same object. Further interfaces have tables of their own, whose pointers are
+//! behind the first one: their functions get a pointer to that place.
 #![allow(unsafe_code, reason = "COM is virtual tables and counted pointers")]
 
 use alloc::boxed::Box;

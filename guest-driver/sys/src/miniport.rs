@@ -245,8 +245,8 @@ unsafe extern "system" fn power_change_notify(this: *mut IPowerNotify, state: Po
     }
 }
 
-/// Returns how many instances of a pin there can be, which depends on the other pins and on the card. The port counts the
-/// open and the necessary ones itself.
+/// Returns how many instances of a pin there can be, which depends on the other pins and on the card. The port counts
+/// the open and the necessary ones itself.
 unsafe extern "system" fn pin_count(
     this: *mut IPinCount,
     pin: u32,

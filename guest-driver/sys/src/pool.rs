@@ -41,8 +41,8 @@ pub(crate) fn try_box<T>(level: Passive, value: T) -> Option<Box<T>> {
     Some(Box::write(try_place(level)?, value))
 }
 
-/// Allocates room for a value that is then made in place: a kernel stack has no room for copies of large values. `None`:
-/// no memory.
+/// Allocates room for a value that is then made in place: a kernel stack has no room for copies of large values.
+/// `None`: no memory.
 pub(crate) fn try_place<T>(_: Passive) -> Option<Box<MaybeUninit<T>>> {
     const { assert!(size_of::<T>() != 0) };
     // SAFETY: the size is not 0.

@@ -1,7 +1,7 @@
 //! `IAdapterPowerManagement`: the device's power states, for hosts that notify the adapter of them.
 //!
-//! PortCls notifies the miniport too (`IPowerNotify`): on the way down before the adapter, on the way up after it. The first
-//! notification of a change does the work, and the second finds it done.
+//! PortCls notifies the miniport too (`IPowerNotify`): on the way down before the adapter, on the way up after it. The
+//! first notification of a change does the work, and the second finds it done.
 #![allow(unsafe_code, reason = "a virtual table of functions that PortCls calls")]
 
 use core::ptr::NonNull;

@@ -159,8 +159,8 @@ unsafe fn interrupt_of(resources: *mut IResourceList) -> Interrupt {
     }
 }
 
-/// Serves the interrupt: the interrupt service routine. The line may be shared: the card's interrupt status says whether the
-/// card interrupts.
+/// Serves the interrupt: the interrupt service routine. The line may be shared: the card's interrupt status says
+/// whether the card interrupts.
 unsafe extern "system" fn service_routine(_: *mut IInterruptSync, context: *mut c_void) -> NtStatus {
     // SAFETY: the context given with the routine, which lives until the interrupt has been disconnected.
     let running = unsafe { &*context.cast::<Running>() };

@@ -1,7 +1,7 @@
 //! `IMXF` and `ISynthSinkDMus`: a stream.
 //!
-//! All kinds share one virtual table, that of `ISynthSinkDMus`, which begins with that of `IMXF`. `QueryInterface` returns
-//! the longer interface of the wave stream only.
+//! All kinds share one virtual table, that of `ISynthSinkDMus`, which begins with that of `IMXF`. `QueryInterface`
+//! returns the longer interface of the wave stream only.
 #![allow(unsafe_code, reason = "a virtual table of functions that PortCls calls")]
 
 use core::ptr;
@@ -95,8 +95,8 @@ pub(crate) struct Stream {
     pin: u32,
     allocator: Option<Foreign<IAllocatorMXF>>,
     clock: Option<Foreign<IMasterClock>>,
-    /// The sink of captured events, or null. Not referenced: the port's sink references the stream, and a reference back
-    /// would keep both for ever. It lives until it is disconnected.
+    /// The sink of captured events, or null. Not referenced: the port's sink references the stream, and a reference
+    /// back would keep both for ever. It lives until it is disconnected.
     sink: AtomicPtr<IMXF>,
     /// The reference that keeps the card.
     miniport: Owned<Miniport>,
@@ -275,7 +275,8 @@ unsafe extern "system" fn connect_output(this: *mut IMXF, sink: *mut IMXF) -> Nt
     }
 }
 
-/// Disconnects the sink of captured events; null names the connected one. When this returns the sink is not used any more.
+/// Disconnects the sink of captured events; null names the connected one. When this returns the sink is not used any
+/// more.
 unsafe extern "system" fn disconnect_output(this: *mut IMXF, sink: *mut IMXF) -> NtStatus {
     // SAFETY: called through the table of a stream.
     let stream = unsafe { stream(this) };
@@ -292,8 +293,8 @@ unsafe extern "system" fn disconnect_output(this: *mut IMXF, sink: *mut IMXF) ->
     NtStatus::SUCCESS
 }
 
-/// Renders `frames` frames into the buffer. The unit of length and position is the frame: the reference page says bytes,
-/// but the public sample and user mode's `IDirectMusicSynth::Render` count frames.
+/// Renders `frames` frames into the buffer. The unit of length and position is the frame: the reference page says
+/// bytes, but the public sample and user mode's `IDirectMusicSynth::Render` count frames.
 unsafe extern "system" fn render(this: *mut ISynthSinkDMus, buffer: *mut u8, frames: u32, _position: i64) {
     // SAFETY: called through the table of a stream.
     let stream = unsafe { stream(this) };

@@ -1,7 +1,7 @@
-//! So many voices, from the first moment to the last: what one costs in each synthesizer.
+//! The cost of a voice in each synthesizer, with a number of voices that sound from the first moment to the last.
 //!
-//! All play the same notes from the same bank at the same rate, one after the other within each round, so that what
-//! else the machine does meets all of them. What counts is the median over the rounds.
+//! All play the same notes from the same bank at the same rate, one after the other within each round, so that other
+//! load of the machine affects all of them. The median over the rounds counts.
 
 use std::sync::Arc;
 

@@ -24,7 +24,8 @@ const FRAME_BYTES: usize = 8;
 /// Why FluidSynth gave no figures.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FluidSynthError {
-    /// [`FluidSynthError::Start`] when the program cannot be started; [`FluidSynthError::Failed`] when it prints no version.
+    /// [`FluidSynthError::Start`] when the program cannot be started; [`FluidSynthError::Failed`] when it prints no
+    /// version.
     #[error("cannot start FluidSynth ({}): {source}", path.display())]
     Start {
         /// The program.
@@ -83,7 +84,8 @@ impl FluidSynth {
     /// Asks the program for its version.
     ///
     /// # Errors
-    /// [`FluidSynthError::Start`] when the program cannot be started; [`FluidSynthError::Failed`] when it prints no version.
+    /// [`FluidSynthError::Start`] when the program cannot be started; [`FluidSynthError::Failed`] when it prints no
+    /// version.
     pub(crate) fn new(program: &Path, font: &Path, folder: &Path) -> Result<Self, FluidSynthError> {
         let start = |source| FluidSynthError::Start { path: program.to_owned(), source };
         let output = Command::new(program).arg("--version").stdin(Stdio::null()).output().map_err(start)?;

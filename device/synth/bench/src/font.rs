@@ -1,5 +1,5 @@
-//! The bank of the comparison: a SoundFont that all four synthesizers load, made by code so that it has exactly what every
-//! voice has to do.
+//! The bank of the comparison: a SoundFont that all four synthesizers load, made by code so that it has exactly what
+//! every voice has to do.
 //!
 //! Fifteen presets of six zones, each zone with a looped wave of its own (33 KB, 3 MB together), so that the waves of
 //! a thousand voices do not fit a processor's second cache, as those of a real bank do not. Every zone spans an
@@ -105,7 +105,7 @@ pub(crate) fn sound_font(work: Work) -> Vec<u8> {
 
     let samples: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
     let information =
-        [chunk(b"ifil", &[2, 0, 1, 0]), chunk(b"isng", b"EMU8000\0"), chunk(b"INAM", b"comparison\0")].concat();
+        [chunk(b"ifil", &[2, 0, 1, 0]), chunk(b"isng", b"EMU8000\0"), chunk(b"INAM", b"comparison\0\0")].concat();
     let file = [
         list(b"LIST", b"INFO", &information),
         list(b"LIST", b"sdta", &chunk(b"smpl", &samples)),

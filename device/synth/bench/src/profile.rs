@@ -1,5 +1,5 @@
-//! The profile of `dls-synth`: each section of rendering repeated alone on the comparison's notes, in turn with the whole.
-//! The whole less the sections is the rest.
+//! The profile of `dls-synth`: each section of rendering repeated alone on the comparison's notes, in turn with the
+//! whole. The whole less the sections is the rest.
 
 use dls_synth::Kernel;
 use dls_synth::profile::{Section, TICK_FRAMES};

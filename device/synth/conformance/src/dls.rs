@@ -487,7 +487,7 @@ fn riff(id: &[u8; 4], kind: &[u8; 4], mut parts: Vec<Vec<u8>>, o: Oddities) -> V
     }
     if o.unknown_chunks {
         parts.insert(0, chunk(b"what", b"of odd length"));
-        parts.push(chunk(b"LIST", b"whynobody knows this list, nor that it is none inside"));
+        parts.push(chunk(b"LIST", b"why?unknown list, whose content is not made of chunks"));
     }
     chunk(id, &[kind.as_slice(), &parts.concat()].concat())
 }

@@ -1,7 +1,7 @@
 //! A conformance suite for DLS synthesizers (MMA DLS-1 v1.1b; DLS Level 2.2, RP-025 amendment 2).
 //!
-//! Each case is one rule: a small DLS file, a small MIDI file, and a text with the expected output. Any synthesizer that
-//! renders the two to a WAV file can be judged, as the README describes.
+//! Each case is one rule: a small DLS file, a small MIDI file, and a text with the expected output. Any synthesizer
+//! that renders the two to a WAV file can be judged, as the README describes.
 //!
 //! | what | where |
 //! |---|---|

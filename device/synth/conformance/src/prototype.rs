@@ -1,4 +1,5 @@
-//! The measurement prototype of DLS-2.2's filter (1.7.4): what a filter of some cutoff and resonance does to a frequency.
+//! The measurement prototype of DLS-2.2's filter (1.7.4): what a filter of some cutoff and resonance does to a
+//! frequency.
 
 use libm::{cos, log2, log10, pow, sin, sqrt};
 

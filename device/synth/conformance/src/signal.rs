@@ -11,7 +11,7 @@ use crate::expect::{Output, Reference};
 /// Length of the transform of an impulse response: 1.5 s at 44.1 kHz, longer than any filter rings.
 const TRANSFORM: usize = 1 << 13;
 
-/// What lies before an impulse in its transform, in seconds: the reach of long interpolators.
+/// The part before an impulse in its transform, in seconds: the reach of long interpolators.
 const BEFORE_IMPULSE: f64 = 0.004;
 
 /// Levels below this are shown as this.

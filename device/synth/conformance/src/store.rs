@@ -91,8 +91,8 @@ pub fn write(folder: &Path) -> Result<(usize, usize), StoreError> {
 /// Reads the cases of a folder and of those in it, by name.
 ///
 /// # Errors
-/// [`StoreError::Io`] when a file cannot be read; [`StoreError::Text`] or [`StoreError::Form`] when a text is not in its
-/// form; [`StoreError::Empty`] when there is no case.
+/// [`StoreError::Io`] when a file cannot be read; [`StoreError::Text`] or [`StoreError::Form`] when a text is not in
+/// its form; [`StoreError::Empty`] when there is no case.
 pub fn read(folder: &Path) -> Result<Vec<Files>, StoreError> {
     let mut texts = Vec::new();
     collect(folder, &mut texts)?;

@@ -1,4 +1,5 @@
-//! Conditional chunks (`cdl `, DLS-1 v1.1b and DLS-2.2): a small stack machine that decides whether the list around it counts.
+//! Conditional chunks (`cdl `, DLS-1 v1.1b and DLS-2.2): a small stack machine that decides whether the list around it
+//! counts.
 
 use super::bytes::{u16_at, u32_at};
 
@@ -46,8 +47,8 @@ pub(crate) mod property {
 
 /// Returns the synthesizer's answer to a query. `None`: it does not know the property.
 ///
-/// The playback rate is queried when a collection is read, which may be long before a synthesizer with a rate exists: it
-/// is answered with the default rate.
+/// The playback rate is queried when a collection is read, which may be long before a synthesizer with a rate exists:
+/// it is answered with the default rate.
 pub(crate) fn query(id: &Guid) -> Option<u32> {
     Some(match *id {
         property::SUPPORTS_DLS1 | property::SUPPORTS_DLS2 => TRUE,

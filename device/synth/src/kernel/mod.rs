@@ -1,8 +1,8 @@
 //! The inner loops, interpolation, mixing and control, in plain Rust and for the instruction sets that are worth it.
 //!
 //! All of them do the same additions and multiplications in the same order: interpolation is in integers and exact,
-//! mixing and control work on eight lanes, one a voice, that never meet until `Bus::reduce` adds them up. That is why the
-//! frames are the same with each.
+//! mixing and control work on eight lanes, one a voice, that never meet until `Bus::reduce` adds them up. That is why
+//! the frames are the same with each.
 
 mod choose;
 mod kernels;

@@ -1,7 +1,7 @@
 //! The inner loops for 64-bit Arm processors with Advanced SIMD.
 //!
-//! Interpolation multiplies and adds eight 16-bit samples and coefficients in two instructions; the sums are of integers
-//! and exact, in any order. Mixing and control are the common source, which the compiler turns into vectors.
+//! Interpolation multiplies and adds eight 16-bit samples and coefficients in two instructions; the sums are of
+//! integers and exact, in any order. Mixing and control are the common source, which the compiler turns into vectors.
 
 #![allow(unsafe_code, reason = "vector instructions, and loads whose bounds are checked once for many frames")]
 

@@ -13,7 +13,7 @@ pub(super) const KERNELS: Kernels = Kernels {
 };
 
 /// Interpolates `out.len()` frames. `window[base]` is the sample at position 0; the caller has made sure that the last
-/// frame's taps lie in the window, also when its position is rounded up to the next phase.
+/// frame's taps are in the window, also when its position is rounded up to the next phase.
 fn interpolate(table: &Table, window: &[i16], base: usize, position: u64, step: u64, out: &mut [f32]) {
     interpolate_from(table, window, base, position + ROUNDING, step, out);
 }

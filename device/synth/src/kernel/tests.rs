@@ -146,7 +146,7 @@ fn a_tone_below_a_fifth_of_the_rate_stands_68_db_over_all_that_interpolation_add
 
 #[test]
 fn what_would_come_back_as_an_alias_is_weakened_the_more_the_farther_it_is_out() {
-    // By step: how weak what lies half and nine tenths above half the output rate must have become, in dB (measured,
+    // By step: how weak frequencies half and nine tenths above half the output rate must have become, in dB (measured,
     // less half a decibel). Eight taps have a wide skirt; without lowered cutoffs none of it would be weakened.
     for (step, near, far) in [(1.5, 0.0, 0.0), (2.0, -18.0, -39.0), (2.9, -11.9, -21.6), (3.9, -8.7, -15.0)] {
         for (place, most) in [(1.5, near), (1.9, far)] {

@@ -122,7 +122,8 @@ impl Synth {
         }
     }
 
-    /// Ends the voices that a new note ends: those of the same key, unless its region allows them, and of its key groups.
+    /// Ends the voices that a new note ends: those of the same key, unless its region allows them, and of its key
+    /// groups.
     fn make_way<'a>(&mut self, note: &Note, zones: impl Iterator<Item = &'a (&'a Zone, i32)> + Clone) {
         let self_exclusive = zones.clone().any(|(zone, _)| zone.self_exclusive);
         for voice in self.mixer.iter_mut().filter(|v| (v.group, v.channel) == (note.group, note.channel)) {

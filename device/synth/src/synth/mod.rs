@@ -306,8 +306,8 @@ impl Synth {
         self.downloads.clear();
     }
 
-    /// Takes over all downloads of another synthesizer, under their handles, with what they may take in all. Its voices end
-    /// at once, so that pending unloads are done. This synthesizer's own downloads are dropped.
+    /// Takes over all downloads of another synthesizer, under their handles, with what they may take in all. Its voices
+    /// end at once, so that pending unloads are done. This synthesizer's own downloads are dropped.
     ///
     /// A synthesizer's rate and voices are fixed for its life; this is how another one takes its place without reading
     /// the downloads again, or holding them twice.

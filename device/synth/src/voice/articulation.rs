@@ -214,8 +214,8 @@ pub(crate) struct Articulation {
 impl Articulation {
     /// Lays connections over the standard ones.
     ///
-    /// A connection without curves gets those of its line in the standard table, as level 1 writes them; in level 2 these
-    /// lines have no other curve.
+    /// A connection without curves gets those of its line in the standard table, as level 1 writes them; in level 2
+    /// these lines have no other curve.
     pub(crate) fn new(connections: &[Connection]) -> Self {
         let mut merged: Vec<Connection> = STANDARD.to_vec();
         for connection in connections.iter().take(CONNECTIONS_MAX) {

@@ -68,8 +68,8 @@ pub(crate) fn coefficients(resonances: &[&Resonance; LANES], octaves: &Lane) -> 
     let (mut first, mut second, mut gain, mut fraction) = ([zero; 2], [zero; 2], zero, zero);
     let mut index = [0; LANES];
     for (i, index) in index.iter_mut().enumerate() {
-        // Adding this number rounds to a whole one, which its low bits are then: half less than x, it is the point at or
-        // below x, or the one before; in between it makes no difference.
+        // Adding this number rounds to a whole one, which its low bits are then: half less than x, it is the point at
+        // or below x, or the one before; in between it makes no difference.
         const ROUNDER: f32 = 12_582_912.0;
         let x = least(greatest(octaves.0[i] * PER_OCTAVE as f32, 0.0), (POINTS - 1) as f32);
         let rounded = (x - 0.5) + ROUNDER;

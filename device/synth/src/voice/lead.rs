@@ -1,5 +1,5 @@
-//! What moves the pitch of a phase-locked voice: its master's oscillators and modulation envelope (DLS-2.2, 1.10). Its own
-//! move its other destinations.
+//! What moves the pitch of a phase-locked voice: its master's oscillators and modulation envelope (DLS-2.2, 1.10). Its
+//! own move its other destinations.
 
 use super::envelope::Times;
 use super::lfo::Rate;

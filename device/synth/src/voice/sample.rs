@@ -48,7 +48,8 @@ impl Loop {
         let end = start.saturating_add(length);
         let turn = |i: usize| samples[start.saturating_add(i.checked_rem(length).unwrap_or(0))];
         let lead = (0..MARGIN).map(|i| end.saturating_add(i).checked_sub(MARGIN).map_or(0, |at| samples[at]));
-        // Behind whole turns the interpolator must find the loop's own end, also when the loop is shorter than the lead.
+        // Behind whole turns the interpolator must find the loop's own end, also when the loop is shorter than the
+        // lead.
         let (warm, turns, leave, total) = if length < UNROLL_BELOW {
             let warm = MARGIN.next_multiple_of(length);
             let turns = UNROLL_BELOW.div_ceil(length);

@@ -1,5 +1,5 @@
-//! The connection table of DLS-2.2 (table 9), line by line, and how its inputs become numbers (1.14.4): written from the
-//! specification and sharing nothing with the synthesizer but the identifiers.
+//! The connection table of DLS-2.2 (table 9), line by line, and how its inputs become numbers (1.14.4): written from
+//! the specification and sharing nothing with the synthesizer but the identifiers.
 
 use dls_synth::dls::Connection;
 use dls_synth::dls::spec::{destination as d, source as s};

@@ -16,8 +16,9 @@ impl<K: Kernel> Card<K> {
     /// Opens the capture stream, in state `STOP`.
     ///
     /// # Errors
-    /// [`CardError::NoCapture`] when the card does not capture; [`CardError::NoStream`] when the stream is open already;
-    /// [`CardError::Control`] when the card does not open it; and why a card that needs a reset does not recover.
+    /// [`CardError::NoCapture`] when the card does not capture; [`CardError::NoStream`] when the stream is open
+    /// already; [`CardError::Control`] when the card does not open it; and why a card that needs a reset does not
+    /// recover.
     pub fn open_capture(&self, level: Passive) -> Result<(), CardError> {
         self.recover(level)?;
         if !self.has(capability::CAPTURE) {
@@ -56,8 +57,8 @@ impl<K: Kernel> Card<K> {
     /// Sets the capture stream's state. Below `PAUSE` captured messages are discarded, those that wait included.
     ///
     /// # Errors
-    /// [`CardError::Control`] when the card does not take the state, and why a card that needs a reset does not recover.
-    /// On the way down the driver's stream changes its state all the same.
+    /// [`CardError::Control`] when the card does not take the state, and why a card that needs a reset does not
+    /// recover. On the way down the driver's stream changes its state all the same.
     pub fn set_capture_state(&self, level: Passive, state: KsState) -> Result<(), CardError> {
         let recovered = self.recover(level);
         if state > KsState::ACQUIRE {
@@ -81,7 +82,8 @@ impl<K: Kernel> Card<K> {
         self.queues.midi_in.drain(level, self, outlet);
     }
 
-    /// Waits until no [`drain_capture`](Self::drain_capture) is under way. A later one sees what the caller has changed.
+    /// Waits until no [`drain_capture`](Self::drain_capture) is under way. A later one sees what the caller has
+    /// changed.
     pub fn wait_for_capture(&self, level: Passive) {
         self.queues.midi_in.wait_until_idle(&self.kernel, level);
     }

@@ -19,8 +19,8 @@ use crate::log::Part;
 use crate::midi_out;
 
 impl<K: Kernel> Card<K> {
-    /// Stops the card before it loses power. Its registers are not accessed any more; events are held and downloads kept,
-    /// but events that the card had are lost. Does nothing to a card that is off.
+    /// Stops the card before it loses power. Its registers are not accessed any more; events are held and downloads
+    /// kept, but events that the card had are lost. Does nothing to a card that is off.
     pub fn power_down(&self, level: Passive) {
         self.downloads.with(level, |downloads| {
             self.without_power.store(true, Ordering::Release);
@@ -48,8 +48,8 @@ impl<K: Kernel> Card<K> {
     /// on.
     ///
     /// # Errors
-    /// [`CardError::Transport`] when the function does not start; [`CardError::Control`] when a request fails or the card
-    /// was removed. The card stays off, and the call can be repeated.
+    /// [`CardError::Transport`] when the function does not start; [`CardError::Control`] when a request fails or the
+    /// card was removed. The card stays off, and the call can be repeated.
     pub fn power_up(&self, level: Passive) -> Result<(), CardError> {
         // The lock is held until the card is on, or reset: until then it may be reading a download.
         self.downloads.with(level, |downloads| {

@@ -1,9 +1,9 @@
 //! Recovery of a card that needs a reset: it says so, has lost its session, or has broken a ring.
 //!
-//! The card is reset and gets its whole state again, like one that has been without power: streams go on in their states,
-//! and downloads are there again. The batches that it had are lost, and their number is logged. A card that needs a reset
-//! again and again is left off, until it was left alone for a while or the device was without power: then streams fail,
-//! and no function waits for it.
+//! The card is reset and gets its whole state again, like one that has been without power: streams go on in their
+//! states, and downloads are there again. The batches that it had are lost, and their number is logged. A card that
+//! needs a reset again and again is left off, until it was left alone for a while or the device was without power: then
+//! streams fail, and no function waits for it.
 
 use core::sync::atomic::Ordering;
 

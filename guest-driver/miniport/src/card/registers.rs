@@ -47,8 +47,8 @@ impl<K: Kernel> Card<K> {
         self.gone.load(Ordering::Acquire)
     }
 
-    /// Acknowledges the card's interrupt, in the interrupt service routine. Returns whether the interrupt is the card's.
-    /// Any IRQL.
+    /// Acknowledges the card's interrupt, in the interrupt service routine. Returns whether the interrupt is the
+    /// card's. Any IRQL.
     pub fn interrupt(&self) -> bool {
         let Some(_guard) = self.rundown.acquire() else { return false };
         let causes = self.transport.acknowledge_interrupt();
@@ -56,8 +56,8 @@ impl<K: Kernel> Card<K> {
         causes != 0
     }
 
-    /// Takes the causes of the interrupts since the last call. A change of the configuration can only mean that the card
-    /// needs a reset.
+    /// Takes the causes of the interrupts since the last call. A change of the configuration can only mean that the
+    /// card needs a reset.
     pub(super) fn take_causes(&self, level: AtMostDispatch) {
         if self.pending.take() & cause::CONFIGURATION == 0 {
             return;

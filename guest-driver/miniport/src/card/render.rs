@@ -55,8 +55,8 @@ impl<K: Kernel> Card<K> {
     /// Sets a render stream's state.
     ///
     /// # Errors
-    /// [`CardError::Control`] when the card does not take the state, and why a card that needs a reset does not recover.
-    /// On the way down the driver's stream changes its state all the same.
+    /// [`CardError::Control`] when the card does not take the state, and why a card that needs a reset does not
+    /// recover. On the way down the driver's stream changes its state all the same.
     pub fn set_render_state(&self, level: Passive, id: u32, state: KsState) -> Result<(), CardError> {
         let recovered = self.recover(level);
         if state < KsState::RUN {

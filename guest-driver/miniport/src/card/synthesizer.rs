@@ -67,8 +67,8 @@ impl<K: Kernel> Card<K> {
     /// handle, which stays valid when the card loses its power.
     ///
     /// # Errors
-    /// [`CardError::NoMemory`] when the card's download memory is full; [`CardError::Control`] when the buffer cannot be
-    /// made or filled, or the request fails. Why the card refuses the data is logged.
+    /// [`CardError::NoMemory`] when the card's download memory is full; [`CardError::Control`] when the buffer cannot
+    /// be made or filled, or the request fails. Why the card refuses the data is logged.
     pub fn download(
         &self,
         level: Passive,
@@ -123,8 +123,8 @@ impl<K: Kernel> Card<K> {
         }
     }
 
-    /// Unloads a download on behalf of a stream. Voices that still sound from it go on to their ends, and the card frees
-    /// the memory after that; a client's request, if there is one, stays pending until then.
+    /// Unloads a download on behalf of a stream. Voices that still sound from it go on to their ends, and the card
+    /// frees the memory after that; a client's request, if there is one, stays pending until then.
     ///
     /// # Errors
     /// [`CardError::NoDownload`] when there is no such handle; [`CardError::Control`] when the request fails. The

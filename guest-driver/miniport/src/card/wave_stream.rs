@@ -17,17 +17,17 @@ use crate::kernel::Kernel;
 use crate::log::Part;
 use crate::wave::{self, Rendered};
 
-/// How long events may wait for the card, in milliseconds, before a request finds out whether it can take them. It cannot
-/// only while it holds [`PENDING_EVENTS_MAX`](card_spec::limits::PENDING_EVENTS_MAX), and then only rendering helps: the
-/// wave request is sent all the same.
+/// How long events may wait for the card, in milliseconds, before a request finds out whether it can take them. It
+/// cannot only while it holds [`PENDING_EVENTS_MAX`](card_spec::limits::PENDING_EVENTS_MAX), and then only rendering
+/// helps: the wave request is sent all the same.
 const EVENTS_FIRST_MILLISECONDS: u32 = 50;
 
 impl<K: Kernel> Card<K> {
     /// Opens the wave stream in state `STOP`.
     ///
     /// # Errors
-    /// [`CardError::NoStream`] when it is open already; [`CardError::Control`] when the card does not open it; and why a
-    /// card that needs a reset does not recover.
+    /// [`CardError::NoStream`] when it is open already; [`CardError::Control`] when the card does not open it; and why
+    /// a card that needs a reset does not recover.
     pub fn open_wave(&self, level: Passive, format: PcmFormat) -> Result<(), CardError> {
         self.recover(level)?;
         let stream = WaveStream { format, state: KsState::STOP, anchor: None, next_frame: 0, quantum: 0 };
@@ -76,8 +76,8 @@ impl<K: Kernel> Card<K> {
     /// Sets the wave stream's state.
     ///
     /// # Errors
-    /// [`CardError::State`] when the stream is not open; [`CardError::Control`] when the card does not take the state; and
-    /// why a card that needs a reset does not recover.
+    /// [`CardError::State`] when the stream is not open; [`CardError::Control`] when the card does not take the state;
+    /// and why a card that needs a reset does not recover.
     pub fn set_wave_state(&self, level: Passive, state: KsState) -> Result<(), CardError> {
         let recovered = self.recover(level);
         if state == KsState::RUN {
@@ -98,8 +98,8 @@ impl<K: Kernel> Card<K> {
         }
     }
 
-    /// Renders whole frames into the whole of `pcm`: frames that the card does not render are silence. Returns the first
-    /// request that failed or followed an underrun.
+    /// Renders whole frames into the whole of `pcm`: frames that the card does not render are silence. Returns the
+    /// first request that failed or followed an underrun.
     ///
     /// # Errors
     /// [`CardError::State`] when the wave stream is not open.
@@ -180,8 +180,8 @@ impl<K: Kernel> Card<K> {
         Ok((anchor.ok_or(CardError::State)?, rate))
     }
 
-    /// Returns the earliest master time, in 100 ns units, at which an event is not late, at master time `now`. While the
-    /// wave stream runs it is read from the status page, without a request.
+    /// Returns the earliest master time, in 100 ns units, at which an event is not late, at master time `now`. While
+    /// the wave stream runs it is read from the status page, without a request.
     ///
     /// # Errors
     /// [`CardError::State`] when the wave stream is not open and [`CardError::Control`] when the request fails.

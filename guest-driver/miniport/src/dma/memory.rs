@@ -13,8 +13,8 @@ pub struct Window {
     pub(super) len: usize,
 }
 
-// SAFETY: a window is an address and a length; accesses go through raw or atomic operations, under the lock that the window
-// is kept behind.
+// SAFETY: a window is an address and a length; accesses go through raw or atomic operations, under the lock that the
+// window is kept behind.
 unsafe impl Send for Window {}
 // SAFETY: as above.
 unsafe impl Sync for Window {}
@@ -42,7 +42,8 @@ impl Window {
     /// Writes bytes.
     pub fn write_bytes(&self, offset: usize, bytes: &[u8]) {
         if self.holds(offset, bytes.len()) {
-            // SAFETY: inside the window, as just checked; the source is the driver's own memory, so they do not overlap.
+            // SAFETY: inside the window, as just checked; the source is the driver's own memory, so they do not
+            // overlap.
             unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), self.pointer.add(offset), bytes.len()) };
         }
     }
@@ -50,7 +51,8 @@ impl Window {
     /// Reads bytes.
     pub fn read_bytes(&self, offset: usize, bytes: &mut [u8]) {
         if self.holds(offset, bytes.len()) {
-            // SAFETY: inside the window, as just checked; the target is the driver's own memory, so they do not overlap.
+            // SAFETY: inside the window, as just checked; the target is the driver's own memory, so they do not
+            // overlap.
             unsafe { core::ptr::copy_nonoverlapping(self.pointer.add(offset), bytes.as_mut_ptr(), bytes.len()) };
         } else {
             bytes.fill(0);

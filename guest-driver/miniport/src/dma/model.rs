@@ -1,4 +1,5 @@
-//! A window of the model checker's atomics, two bytes each: the checker tries each order of accesses of driver and device.
+//! A window of the model checker's atomics, two bytes each: the checker tries each order of accesses of driver and
+//! device.
 #![allow(unsafe_code, reason = "the model's memory is shared as the real one is")]
 
 use std::boxed::Box;

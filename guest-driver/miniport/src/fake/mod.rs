@@ -1,8 +1,8 @@
 //! A fake card and a fake kernel, for tests of this crate and of its users.
 //!
 //! The card speaks `card-spec` over rings in the driver's memory. It works when its doorbell is rung, on the caller's
-//! thread, and as [`Behaviour`] says: not at all, late, or wrong. No function sleeps: waiting moves a clock and lets the
-//! card serve the kicks that it has put off.
+//! thread, and as [`Behaviour`] says: not at all, late, or wrong. No function sleeps: waiting moves a clock and lets
+//! the card serve the kicks that it has put off.
 
 mod allocator;
 mod behaviour;

@@ -23,8 +23,8 @@ pub struct CapturedEvent {
     pub data: Vec<u8>,
 }
 
-/// A bounded pool of events and buffers, and the events that have reached the sink. It panics when an event's data is not
-/// where its length requires.
+/// A bounded pool of events and buffers, and the events that have reached the sink. It panics when an event's data is
+/// not where its length requires.
 #[derive(Debug)]
 pub struct FakeOutlet {
     /// Events left in the pool.

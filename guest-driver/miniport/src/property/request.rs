@@ -122,7 +122,8 @@ impl<M: CallerMemory> Request<'_, M> {
         }
     }
 
-    /// Checks the value's size: 0 queries the size that is needed, a smaller one is an error. `None`: it is large enough.
+    /// Checks the value's size: 0 queries the size that is needed, a smaller one is an error. `None`: it is large
+    /// enough.
     fn check_size(&mut self, needed: usize) -> Option<NtStatus> {
         let size = *self.value_size as usize;
         if size >= needed {

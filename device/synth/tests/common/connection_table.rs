@@ -1,12 +1,12 @@
-//! The connection table of DLS-2.2 (table 9), line by line, and how its inputs become numbers (1.14.4): written from the
-//! specification and sharing nothing with the synthesizer but the identifiers.
+//! The connection table of DLS-2.2 (table 9), line by line, and how its inputs become numbers (1.14.4): written from
+//! the specification and sharing nothing with the synthesizer but the identifiers.
 
 use dls_synth::dls::Connection;
 use dls_synth::dls::spec::{destination as d, source as s};
 
 use super::{cents, decibels, percent, pitch, time};
 
-/// One line: what every device of the level must know, what holds when a file does not say, and how far a file may go.
+/// One line: a connection that every device of the level must have, its default, and the range of its scale.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Line {
     pub(crate) source: u16,
@@ -14,21 +14,21 @@ pub(crate) struct Line {
     pub(crate) destination: u16,
     /// As table 9 has it; what a level 2 file writes.
     pub(crate) transform: u16,
-    /// The scale when no file says another.
+    /// The scale when a file has none.
     pub(crate) default: i32,
     /// The least and the greatest scale that a device must obey.
     pub(crate) range: (i32, i32),
-    /// The level that first knows it.
+    /// The first level that has it.
     pub(crate) level: u8,
 }
 
 impl Line {
-    /// What makes a connection the same as another.
+    /// Returns the fields that identify a connection.
     pub(crate) fn key(&self) -> (u16, u16, u16) {
         (self.source, self.control, self.destination)
     }
 
-    /// The line as a file writes it.
+    /// Returns the line as a file writes it.
     pub(crate) fn with(&self, scale: i32) -> Connection {
         let Self { source, control, destination, transform, .. } = *self;
         Connection { source, control, destination, transform, scale }
@@ -47,8 +47,8 @@ pub(crate) const BIPOLAR: u16 = 0x4000;
 /// The source is inverted and concave.
 pub(crate) const INVERTED_CONCAVE: u16 = 0x8000 | 1 << 10;
 
-/// Table 9. Two lines of it are no connections that a file could write, and stand here all the same: the note number
-/// is the key number (destination `KEY_NUMBER`, source `KEY_NUMBER`), and the volume envelope is the gain.
+/// Makes table 9. Two of its lines are no connections that a file can write: the note number is the key number
+/// (destination `KEY_NUMBER`, source `KEY_NUMBER`), and the volume envelope is the gain.
 pub(crate) fn table() -> Vec<Line> {
     let mut table = Vec::new();
     let mut add = |level, (source, control, destination), transform, default, range| {
@@ -127,12 +127,12 @@ pub(crate) fn table() -> Vec<Line> {
     table
 }
 
-/// The half of a transform word that a source obeys, as the specification numbers its bits.
+/// Returns the half of a transform word that a source obeys, as the specification numbers its bits.
 pub(crate) fn source_half(word: u16) -> Half {
     Half { curve: word >> 10 & 0xF, bipolar: word & 0x4000 != 0, invert: word & 0x8000 != 0 }
 }
 
-/// The half that a control obeys.
+/// Returns the half that a control obeys.
 pub(crate) fn control_half(word: u16) -> Half {
     Half { curve: word >> 4 & 0xF, bipolar: word & 0x0100 != 0, invert: word & 0x0200 != 0 }
 }
@@ -147,7 +147,7 @@ pub(crate) struct Half {
 }
 
 impl Half {
-    /// A value of `bits` bits as the number that multiplies the scale.
+    /// Makes a value of `bits` bits as the number that multiplies the scale.
     pub(crate) fn normalise(self, value: f64, bits: u32) -> f64 {
         let range = f64::from(1u32 << bits);
         let most = range - 1.0;
@@ -167,7 +167,7 @@ impl Half {
     }
 }
 
-/// The two logarithmic curves, with the knees where 96 dB end.
+/// Returns the two logarithmic curves, with the knees where 96 dB end.
 fn bend(curve: u16, x: f64) -> f64 {
     let knee = 10f64.powf(-2.4);
     match curve {

@@ -10,9 +10,9 @@ use dls_synth::{Synth, SynthConfig};
 
 use super::{FULL, PEAK, RATE, collection, dry, looped, plain_synth, region, wave};
 
-/// What is played. `Rig::default()` holds a note 60 of velocity 127 at its unity note.
+/// What is played. `Setup::default()` holds a note 60 of velocity 127 at its unity note.
 #[derive(Clone)]
-pub(crate) struct Rig {
+pub(crate) struct Setup {
     pub(crate) config: SynthConfig,
     /// Samples of one turn of the tone; 256 make 187.5 Hz.
     pub(crate) turn: usize,
@@ -28,7 +28,7 @@ pub(crate) struct Rig {
     pub(crate) events: Vec<(usize, Vec<u8>)>,
 }
 
-impl Default for Rig {
+impl Default for Setup {
     fn default() -> Self {
         Self {
             config: SynthConfig { voices: 8, ..dry() },
@@ -45,7 +45,7 @@ impl Default for Rig {
 }
 
 /// Both outputs of a pair of renders.
-pub(crate) struct Picture {
+pub(crate) struct Recording {
     rate: f64,
     cosine: Vec<[f32; 2]>,
     sine: Vec<[f32; 2]>,
@@ -53,12 +53,12 @@ pub(crate) struct Picture {
     hertz: f64,
 }
 
-impl Rig {
+impl Setup {
     pub(crate) fn of(articulation: &[Connection]) -> Self {
         Self { articulation: articulation.to_vec(), ..Self::default() }
     }
 
-    /// The tone, `quarter` turns late.
+    /// Returns the tone, `quarter` turns late.
     pub(crate) fn samples(&self, quarter: f64) -> Vec<i16> {
         let angle = |i: usize| TAU * (i as f64 / self.turn as f64 - quarter / 4.0);
         (0..self.turn).map(|i| (PEAK * 32_768.0 * angle(i).cos()).round() as i16).collect()
@@ -76,12 +76,12 @@ impl Rig {
     }
 
     /// Plays on channel 1.
-    pub(crate) fn play(&self, frames: usize) -> Picture {
+    pub(crate) fn play(&self, frames: usize) -> Recording {
         self.play_collection(frames, |quarter| self.collection(quarter))
     }
 
-    /// The same with other instruments.
-    pub(crate) fn play_collection(&self, frames: usize, make: impl Fn(f64) -> Collection) -> Picture {
+    /// Plays other instruments.
+    pub(crate) fn play_collection(&self, frames: usize, make: impl Fn(f64) -> Collection) -> Recording {
         let side = |quarter: f64| {
             let mut synth = plain_synth(self.config, &make(quarter));
             self.before.iter().for_each(|message| synth.midi(0, message));
@@ -97,23 +97,23 @@ impl Rig {
             out
         };
         let rate = f64::from(self.config.sample_rate);
-        // The wave is always of the same rate, whatever the output's.
+        // The wave is always of the same rate, at any rate of the output.
         let hertz = f64::from(RATE) / self.turn as f64;
-        Picture { rate, cosine: side(0.0), sine: side(1.0), hertz }
+        Recording { rate, cosine: side(0.0), sine: side(1.0), hertz }
     }
 }
 
-impl Picture {
+impl Recording {
     pub(crate) fn frames(&self) -> usize {
         self.cosine.len()
     }
 
-    /// Amplitude on an output; 1 is the tone's own.
+    /// Returns amplitude on an output; 1 is the tone's own.
     pub(crate) fn output(&self, frame: usize, output: usize) -> f64 {
         f64::from(self.cosine[frame][output]).hypot(f64::from(self.sine[frame][output])) / PEAK
     }
 
-    /// Amplitude of both outputs together, whatever the pan; 1 is the tone's own.
+    /// Returns the amplitude of both outputs together, at any pan; 1 is the tone's own.
     pub(crate) fn amplitude(&self, frame: usize) -> f64 {
         self.output(frame, 0).hypot(self.output(frame, 1))
     }
@@ -122,7 +122,7 @@ impl Picture {
         20.0 * self.amplitude(frame).log10()
     }
 
-    /// Where between the outputs: -0.5 is left, 0.5 is right.
+    /// Returns where between the outputs: -0.5 is left, 0.5 is right.
     pub(crate) fn pan(&self, frame: usize) -> f64 {
         self.output(frame, 1).atan2(self.output(frame, 0)) / FRAC_PI_2 - 0.5
     }
@@ -136,7 +136,7 @@ impl Picture {
         turned - turned.round()
     }
 
-    /// Cents above the tone's own pitch, over `radius` frames on either side.
+    /// Returns cents above the tone's own pitch, over `radius` frames on either side.
     pub(crate) fn cents(&self, frame: usize, radius: usize) -> f64 {
         let (from, to) = (frame.saturating_sub(radius), (frame + radius).min(self.frames() - 1));
         let hertz = (from..to).map(|i| self.turns(i)).sum::<f64>() / (to - from) as f64 * self.rate;
@@ -157,15 +157,15 @@ pub(crate) enum Value {
     Level(f64),
 }
 
-/// Turns of a second of the slow oscillators that [`Rig::feed`] sets.
+/// Turns of a second of the slow oscillators that [`Setup::feed`] sets.
 const SLOW_HERTZ: f64 = 1.0;
 
-/// When an oscillator that began with the note, after 10 ms, puts out a value.
+/// Returns when an oscillator that began with the note, after 10 ms, puts out a value.
 pub(crate) fn time_of(turn: f64) -> f64 {
     0.01 + if turn > 0.0 { 0.25 } else { 0.75 } / SLOW_HERTZ
 }
 
-impl Rig {
+impl Setup {
     /// Gives an input of a connection a value. Returns the frame from which it has it.
     pub(crate) fn feed(&mut self, input: u16, value: Value) -> usize {
         let settled = 600;
@@ -207,7 +207,7 @@ impl Rig {
         600
     }
 
-    /// A registered parameter, coarse and, where it has one, fine.
+    /// Makes a registered parameter, coarse and, where it has one, fine.
     pub(crate) fn parameter(&mut self, number: u8, coarse: u8, fine: Option<u8>) -> usize {
         for message in [[0xB0, 101, 0], [0xB0, 100, number], [0xB0, 6, coarse]] {
             self.send(&message);
@@ -217,8 +217,8 @@ impl Rig {
     }
 }
 
-/// What a value comes to, by the specification.
-pub(crate) fn norm(input: u16, value: Value, half: super::sheet::Half) -> f64 {
+/// Returns the value that the specification gives.
+pub(crate) fn norm(input: u16, value: Value, half: super::connection_table::Half) -> f64 {
     match value {
         Value::Nothing => 1.0,
         Value::Turn(turn) => turn,
@@ -230,7 +230,7 @@ pub(crate) fn norm(input: u16, value: Value, half: super::sheet::Half) -> f64 {
     }
 }
 
-/// A synthesizer that plays a rig's cosine, for tests that need no picture.
-pub(crate) fn synth_of(rig: &Rig) -> Synth {
-    plain_synth(rig.config, &rig.collection(0.0))
+/// Makes a synthesizer that plays a setup's cosine, for tests that need no recording.
+pub(crate) fn synth_of(setup: &Setup) -> Synth {
+    plain_synth(setup.config, &setup.collection(0.0))
 }

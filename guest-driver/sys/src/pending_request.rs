@@ -1,7 +1,7 @@
-//! Property requests that are not answered yet: completed later, or cancelled by the system in between.
+//! Property requests that stay pending: the driver completes them later, or the system cancels them.
 //!
-//! A client that goes away has its requests cancelled, and goes away only when they are completed. So a request that waits
-//! has a cancel routine. It finds the card through the device object, in whose extension PortCls leaves the driver a few
+//! When a client ends, the system cancels its requests and waits until they are completed. So a pending request has a
+//! cancel routine. It finds the card through the device object, in whose extension PortCls leaves the driver a few
 //! pointers (the page on `PcAddAdapterDevice`).
 #![allow(unsafe_code, reason = "requests are structures that the system shares with the driver")]
 
@@ -10,57 +10,57 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 use dmus_miniport::irql::AtMostDispatch;
-use dmus_miniport::kernel::Waiting;
+use dmus_miniport::kernel::PendingRequest;
 use portcls::descriptor::PcPropertyRequest;
 use portcls::wdm::{DeviceObject, Irp};
 use portcls::{NtStatus, Opaque};
 
-use crate::miniport::Running;
 use crate::nt::{self, CancelRoutine};
 use crate::pc;
+use crate::running::Running;
 
-/// The first pointer of a device extension that is the adapter driver's own.
+/// The index of the first pointer of a device extension that is the adapter driver's own.
 const OWN_POINTER: usize = 4;
 
-/// Names the started card of a device to cancel routines, or none by null.
+/// Stores the started card of a device for cancel routines. Null: there is none.
 ///
 /// # Safety
-/// `device` is a device object of PortCls'; the card lives until none is named, and then no request of it waits.
-pub(crate) unsafe fn name_card(device: *mut Opaque, running: *mut Running) {
+/// `device` is a device object of PortCls'; the card lives until null is stored, and then no request of it is pending.
+pub(crate) unsafe fn store_card(device: *mut Opaque, running: *mut Running) {
     // SAFETY: the caller's promise; an extension has 64 pointers at least.
     unsafe { &*(*device.cast::<DeviceObject>()).device_extension.add(OWN_POINTER) }
         .store(running.cast(), Ordering::Release);
 }
 
-/// A request that waits, or could.
+/// A property request that may become pending.
 #[derive(Clone, Copy)]
-pub(crate) struct WaitingRequest {
+pub(crate) struct PendingPropertyRequest {
     request: *mut PcPropertyRequest,
     irp: *mut Irp,
 }
 
 // SAFETY: a request may be completed from any processor.
-unsafe impl Send for WaitingRequest {}
+unsafe impl Send for PendingPropertyRequest {}
 
-impl WaitingRequest {
-    /// A request that a handler has been given.
+impl PendingPropertyRequest {
+    /// Makes one of the handler's request.
     pub(crate) fn of(request: &mut PcPropertyRequest) -> Self {
         Self { irp: request.irp.cast(), request: ptr::from_mut(request) }
     }
 
-    /// Where its packet has the cancel routine, and the mark that it was cancelled. `None`: it has no packet.
+    /// Returns its IRP's cancel routine and cancel flag. `None`: it has no IRP.
     fn cancellation(&self) -> Option<(&AtomicPtr<c_void>, &AtomicU8)> {
         // SAFETY: the packet of a request that has not been completed.
         (!self.irp.is_null()).then(|| unsafe { (&(*self.irp).cancel_routine, &(*self.irp).cancel) })
     }
 }
 
-impl Waiting for WaitingRequest {
+impl PendingRequest for PendingPropertyRequest {
     fn arm(&self) -> bool {
-        let Some((routine, mark)) = self.cancellation() else { return true };
+        let Some((routine, cancel_flag)) = self.cancellation() else { return true };
         routine.swap(cancel as CancelRoutine as *mut c_void, Ordering::SeqCst);
-        // Whoever cancels sets the mark, then takes the routine out: either the mark is seen here, or the routine there.
-        mark.load(Ordering::SeqCst) == 0 || !self.claim()
+        // `IoCancelIrp` sets the flag, then clears the routine: either the flag is read here, or the routine there.
+        cancel_flag.load(Ordering::SeqCst) == 0 || !self.claim()
     }
 
     fn claim(&self) -> bool {
@@ -68,21 +68,21 @@ impl Waiting for WaitingRequest {
     }
 
     fn complete(self, _: AtMostDispatch, status: NtStatus) {
-        // SAFETY: the request is pending, and whoever has the value is the one to complete it.
+        // SAFETY: the request is pending, and the owner of the value completes it.
         _ = unsafe { pc::PcCompletePendingPropertyRequest(self.request, status) };
     }
 }
 
-/// The cancel routine.
+/// Completes a pending unload that the system cancels: its cancel routine.
 unsafe extern "system" fn cancel(device: *mut DeviceObject, irp: *mut Irp) {
-    // SAFETY: the system's own parameters; the lock is held, to be given back to the level that the packet says.
+    // SAFETY: the system's own parameters; the cancel lock is held, and is released to the IRQL that the IRP holds.
     unsafe { nt::IoReleaseCancelSpinLock((*irp).cancel_irql) };
-    // SAFETY: at DISPATCH_LEVEL or below, whence the packet was cancelled.
+    // SAFETY: at DISPATCH_LEVEL or below, where `IoCancelIrp` is called.
     let level = unsafe { AtMostDispatch::assume() };
-    // SAFETY: the device whose request this is.
+    // SAFETY: the device that the request was sent to.
     let running = unsafe { &*(*device).device_extension.add(OWN_POINTER) }.load(Ordering::Acquire);
-    // SAFETY: a card is named for as long as a request of it waits, and this one does.
+    // SAFETY: the card is stored for as long as a request of it is pending, and this one is.
     if let Some(running) = unsafe { running.cast::<Running>().as_ref() } {
-        running.card.cancel_unload(level, |waiting| ptr::eq(waiting.irp, irp));
+        running.card.cancel_unload(level, |pending| ptr::eq(pending.irp, irp));
     }
 }

@@ -1,7 +1,7 @@
-//! So many voices, from the first moment to the last: what one costs in each synthesizer.
+//! The cost of a voice in each synthesizer, with a number of voices that sound from the first moment to the last.
 //!
-//! All play the same notes from the same bank at the same rate, one after the other within each round, so that what
-//! else the machine does meets all of them. What counts is the median over the rounds.
+//! All play the same notes from the same bank at the same rate, one after the other within each round, so that other
+//! load of the machine affects all of them. The median over the rounds counts.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ const SLOW_SECONDS_MIN: f64 = 4.0 * BLOCK as f64 / RATE as f64;
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ContestError {
+pub(crate) enum ComparisonError {
     /// A synthesizer.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -55,7 +55,7 @@ pub(crate) enum ContestError {
     /// The sound is not as strong as that of so many voices.
     #[error(
         "the sound of {engine} with {voices} voices is {decibels:.1} dB from what so many voices give: \
-         it does not sound all of them, so its time says nothing"
+         it does not sound all of them, so its time has no meaning"
     )]
     Power {
         /// Which.
@@ -81,15 +81,15 @@ impl<'a> Banks<'a> {
     /// Reads a SoundFont.
     ///
     /// # Errors
-    /// A synthesizer does not take it.
+    /// [`ComparisonError`] when a synthesizer refuses the bank.
     pub(crate) fn new(font: &'a [u8]) -> Result<Self, EngineError> {
         Ok(Self { font, dls: DlsSynth::bank(font)?, rusty: RustySynth::bank(font)? })
     }
 
-    /// The synthesizers that run within this program, with their names.
+    /// Returns the synthesizers that run within this program, with their names.
     ///
     /// # Errors
-    /// One does not take the setting.
+    /// [`ComparisonError`] when a synthesizer refuses the setting.
     pub(crate) fn engines(&self, setting: Setting, kernel: Kernel) -> Result<Vec<Named>, EngineError> {
         Ok(vec![
             ("dls-synth", Box::new(DlsSynth::new(&self.dls, setting, kernel)?)),
@@ -123,9 +123,9 @@ enum Kind<'a> {
 }
 
 impl Kind<'_> {
-    /// FluidSynth 2.6 works out the sinc of `interp 7` anew for every sample, where earlier ones looked it up in a
-    /// table. It gets less to do; and it is not listened to, because nothing about its voices differs from those with 4
-    /// points.
+    /// Returns whether it is slow: FluidSynth 2.6 works out the sinc of `interp 7` anew for every sample, where earlier
+    /// ones looked it up in a table. It gets less to do; and it is not listened to, because nothing about its voices
+    /// differs from those with 4 points.
     fn is_slow(&self) -> bool {
         matches!(self, Self::Program { points: 7, .. })
     }
@@ -138,7 +138,7 @@ impl Competitor<'_> {
         self.wall.push(each(spent.wall));
     }
 
-    fn round(&mut self, setting: Setting, effort: Effort) -> Result<(), ContestError> {
+    fn round(&mut self, setting: Setting, effort: Effort) -> Result<(), ComparisonError> {
         let seconds = effort.voice_seconds / f64::from(setting.voices);
         let seconds = if self.kind.is_slow() { (seconds / SLOW).max(SLOW_SECONDS_MIN) } else { seconds };
         match &mut self.kind {
@@ -160,13 +160,13 @@ impl Competitor<'_> {
     }
 
     /// Finds out how strong the sound is: the mean power of a sample.
-    fn listen(&mut self, setting: Setting) -> Result<f64, ContestError> {
+    fn listen(&mut self, setting: Setting) -> Result<f64, ComparisonError> {
         match &mut self.kind {
             Kind::Within(engine) => {
                 if let Some(sounding) = engine.voices()
                     && sounding != u32::from(setting.voices)
                 {
-                    return Err(ContestError::Voices { engine: self.name, voices: setting.voices, sounding });
+                    return Err(ComparisonError::Voices { engine: self.name, voices: setting.voices, sounding });
                 }
                 let blocks = (POWER_SECONDS * f64::from(RATE)) as usize / BLOCK;
                 let energy: f64 = (0..blocks)
@@ -189,13 +189,13 @@ impl Competitor<'_> {
     }
 }
 
-/// What is known of the power of one voice, by synthesizer: what the contest with the fewest voices gave.
+/// The power of one voice by synthesizer, from the comparison with the fewest voices.
 #[derive(Default)]
 pub(crate) struct Reference(Vec<(&'static str, f64)>);
 
 impl Reference {
     /// Holds a synthesizer's power against what it gave with other numbers of voices.
-    fn check(&mut self, engine: &'static str, voices: u16, power: f64) -> Result<(), ContestError> {
+    fn check(&mut self, engine: &'static str, voices: u16, power: f64) -> Result<(), ComparisonError> {
         let each = power / f64::from(voices);
         let Some((_, expected)) = self.0.iter().find(|(name, _)| *name == engine) else {
             self.0.push((engine, each));
@@ -206,22 +206,22 @@ impl Reference {
         if decibels.abs() <= POWER_TOLERANCE_DB {
             return Ok(());
         }
-        Err(ContestError::Power { engine, voices, decibels })
+        Err(ComparisonError::Power { engine, voices, decibels })
     }
 }
 
 /// Lets all of them play `setting.voices` voices, and gives the figures.
 ///
 /// # Errors
-/// One of them fails, or does not sound what it was given.
-pub(crate) fn hold(
+/// [`ComparisonError`] when a synthesizer fails, or does not sound all voices.
+pub(crate) fn run(
     banks: &Banks<'_>,
     fluidsynth: Option<&FluidSynth>,
     setting: Setting,
     effort: Effort,
     kernel: Kernel,
     reference: &mut Reference,
-) -> Result<Vec<Record>, ContestError> {
+) -> Result<Vec<Record>, ComparisonError> {
     let compete = |name, kind| Competitor { name, kind, processor: Vec::new(), wall: Vec::new() };
     let mut competitors: Vec<Competitor<'_>> = Vec::new();
     if let Some(fluidsynth) = fluidsynth {
@@ -242,7 +242,7 @@ pub(crate) fn hold(
         }
     }
     for _ in 0..effort.rounds {
-        // Nobody is always the first.
+        // The order rotates, so that none is always the first.
         competitors.rotate_left(1);
         for competitor in &mut competitors {
             competitor.round(setting, effort)?;
@@ -280,7 +280,7 @@ mod tests {
         let mut reference = Reference::default();
         reference.check("a", 32, 32.0).unwrap();
         reference.check("a", 1000, 1000.0 * 1.1).unwrap();
-        assert!(matches!(reference.check("a", 1000, 256.0), Err(ContestError::Power { .. })));
+        assert!(matches!(reference.check("a", 1000, 256.0), Err(ComparisonError::Power { .. })));
         // Of another, nothing is known yet.
         reference.check("b", 1000, 1.0).unwrap();
     }

@@ -1,10 +1,9 @@
-//! Which power states the card has: on and off, and nothing between.
+//! The card's power states: on (D0) and off (D3), and none between.
 
 use portcls::power::{DeviceCapabilities, PowerState, SYSTEM_SLEEPING1};
 
-/// Deepens the mapping of system states to the card's: in every state in which the machine sleeps the card is off. What
-/// is deep enough already stays.
-pub fn deepen(capabilities: &mut DeviceCapabilities) {
+/// Maps every sleeping state of the system to D3, for the card has no state between. Deeper mappings stay.
+pub fn sleep_is_d3(capabilities: &mut DeviceCapabilities) {
     for state in &mut capabilities.device_state[SYSTEM_SLEEPING1..] {
         state.0 = state.0.max(PowerState::D3.0);
     }
@@ -37,18 +36,18 @@ mod tests {
     };
 
     #[test]
-    fn a_sleeping_machine_has_the_card_off_and_no_mapping_is_lifted() {
+    fn maps_sleeping_states_to_d3_and_keeps_deeper_mappings() {
         let mut capabilities = GIVEN;
-        deepen(&mut capabilities);
+        sleep_is_d3(&mut capabilities);
         assert_eq!(capabilities.device_state.map(|state| state.0), [0, 1, 4, 4, 4, 4, 5]);
-        deepen(&mut capabilities);
+        sleep_is_d3(&mut capabilities);
         assert_eq!(capabilities.device_state.map(|state| state.0), [0, 1, 4, 4, 4, 4, 5]);
     }
 
     #[test]
-    fn nothing_else_changes() {
+    fn changes_no_other_capability() {
         let mut capabilities = GIVEN;
-        deepen(&mut capabilities);
+        sleep_is_d3(&mut capabilities);
         capabilities.device_state = GIVEN.device_state;
         assert_eq!(std::format!("{capabilities:?}"), std::format!("{GIVEN:?}"));
     }

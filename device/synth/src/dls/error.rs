@@ -1,10 +1,10 @@
-//! Why a file is refused: the chunk, the offset, the rule that is broken, and what to do.
+//! Errors of bank files: the chunk, the offset, the rule that is broken, and the remedy.
 
 use thiserror::Error;
 
-use super::place::Trail;
+use super::chunk_path::ChunkPath;
 
-/// Why a file is no instrument collection, and where. Nothing of such a file is kept.
+/// Why a file is no instrument collection, and where. No part of such a file is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{chunk}, byte {offset}: {rule}; {}", rule.remedy())]
 pub struct BankError {
@@ -24,8 +24,8 @@ pub enum Rule {
     /// The first bytes are those of no bank.
     #[error("an instrument bank begins with RIFF and the form DLS or sfbk, or is an XMF file that holds such a one")]
     Form,
-    /// The file's own conditional chunk says that it is not for this synthesizer.
-    #[error("the file's conditional chunk (cdl) says that it is not for this synthesizer")]
+    /// The file's own conditional chunk is false for this synthesizer.
+    #[error("the file's conditional chunk (cdl) is false for this synthesizer")]
     NotForThisDevice,
     /// A required chunk is missing.
     #[error("the required chunk {0:?} is missing")]
@@ -39,9 +39,9 @@ pub enum Rule {
         needed: usize,
     },
     /// A chunk reaches beyond the list that it is in, or beyond the file.
-    #[error("the chunk's size is {size}, and only {room} bytes of what it lies in are left")]
+    #[error("the chunk's size is {size}, and only {room} bytes of its list or file are left")]
     BeyondList {
-        /// Bytes that it says it has.
+        /// The size in its header.
         size: u64,
         /// Bytes that there are.
         room: u64,
@@ -49,9 +49,9 @@ pub enum Rule {
     /// A count is larger than what follows it.
     #[error("it counts {count} {what}, and has room for {room}")]
     Count {
-        /// Of what.
+        /// The kind of the counted entries.
         what: &'static str,
-        /// How many it says.
+        /// The count.
         count: u64,
         /// How many fit.
         room: u64,
@@ -64,7 +64,7 @@ pub enum Rule {
         /// Bytes of a record.
         record: usize,
     },
-    /// A number leads to nothing.
+    /// An index names an entry that does not exist.
     #[error("{what} {index} does not exist: there are {count}")]
     Index {
         /// What is named.
@@ -107,8 +107,8 @@ pub enum Rule {
     /// The samples of a SoundFont are compressed.
     #[error("the samples are compressed (SF3)")]
     Compressed,
-    /// A stretch of samples lies outside of the sample data, or ends before it begins.
-    #[error("the samples {start} to {end} do not lie in the {count} samples of the file")]
+    /// A range of samples is outside of the sample data, or ends before it begins.
+    #[error("the samples {start} to {end} are not within the {count} samples of the file")]
     Samples {
         /// The first.
         start: i64,
@@ -121,10 +121,10 @@ pub enum Rule {
     #[error("a number of variable length does not end, or is larger than a file can be")]
     Length,
     /// A node of an XMF file cannot be read.
-    #[error("the node is packed in a way that this reader does not know ({0})")]
+    #[error("the node's packing is not supported ({0})")]
     Packing(&'static str),
     /// Packed data cannot be unpacked.
-    #[error("the packed data is damaged, or larger than it says")]
+    #[error("the packed data is damaged, or larger than its declared size")]
     Packed,
     /// An XMF file holds no instruments.
     #[error("no node of the file holds a DLS collection")]
@@ -143,7 +143,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// What to do about it.
+    /// Returns what to do about it.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
@@ -172,13 +172,13 @@ impl Rule {
 }
 
 impl BankError {
-    /// At a chunk's header.
-    pub(crate) fn at(trail: &Trail<'_>, rule: Rule) -> Self {
-        Self { chunk: trail.to_string(), offset: trail.offset, rule }
+    /// Makes an error at a chunk's header.
+    pub(crate) fn at(path: &ChunkPath<'_>, rule: Rule) -> Self {
+        Self { chunk: path.to_string(), offset: path.offset, rule }
     }
 
-    /// At a byte of a chunk's data.
-    pub(crate) fn in_data(trail: &Trail<'_>, byte: usize, rule: Rule) -> Self {
-        Self { chunk: trail.to_string(), offset: trail.offset + 8 + byte, rule }
+    /// Makes an error at a byte of a chunk's data.
+    pub(crate) fn in_data(path: &ChunkPath<'_>, byte: usize, rule: Rule) -> Self {
+        Self { chunk: path.to_string(), offset: path.offset + 8 + byte, rule }
     }
 }

@@ -1,7 +1,7 @@
 //! The interpolator's coefficients: eight taps, 2048 phases, Kaiser window of beta 7, 16 bits.
 //!
 //! For notes far above the pitch at which a wave was recorded there are tables with a lower cutoff, one each half
-//! octave, so that what lies above half the output rate does not come back as an alias.
+//! octave, so that frequencies above half the output rate do not come back as aliases.
 
 use std::sync::OnceLock;
 
@@ -29,26 +29,29 @@ pub(crate) const ROUNDING: u64 = 1 << (PHASE_SHIFT - 1);
 pub(crate) struct Table([[i16; TAPS]; PHASES]);
 
 impl Table {
-    /// The coefficients of the phase at or below a 32.32 position.
+    /// Returns the coefficients of the phase at or below a 32.32 position.
     #[inline(always)]
     pub(crate) fn at(&self, position: u64) -> &[i16; TAPS] {
-        // In range whatever the position: the fraction has 32 bits, the phase eleven.
+        // In range for any position: the fraction has 32 bits, the phase eleven.
         &self.0[(position as u32 >> PHASE_SHIFT) as usize]
     }
 }
 
-/// Makes sure that the taps of every frame lie in the window, also of those rounded up to the next phase.
+/// Interpolates `out.len()` frames from `window`, where the sample at position 0 is at `base`.
+pub(crate) type Interpolate = fn(table: &Table, window: &[i16], base: usize, position: u64, step: u64, out: &mut [f32]);
+
+/// Asserts that the taps of every frame are in the window, also of those rounded up to the next phase.
 #[cfg_attr(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")), expect(dead_code))]
 #[inline(always)]
-pub(super) fn assert_taps_fit(window: &[i16], base: usize, position: u64, step: u64, frames: usize) {
+pub(crate) fn assert_taps_fit(window: &[i16], base: usize, position: u64, step: u64, frames: usize) {
     let first = (position + ROUNDING) >> 32;
     let moved = step.checked_mul((frames as u64).saturating_sub(1));
     let last = moved.and_then(|moved| moved.checked_add(position + ROUNDING)).map(|last| last >> 32);
     let fits = last.is_some_and(|last| last + (base + TAPS - TAPS_BEFORE) as u64 <= window.len() as u64);
-    assert!(fits && base as u64 + first >= TAPS_BEFORE as u64, "taps lie outside of the window");
+    assert!(fits && base as u64 + first >= TAPS_BEFORE as u64, "taps are outside of the window");
 }
 
-/// The table for a 32.32 step from one output frame to the next.
+/// Returns the table for a 32.32 step from one output frame to the next.
 pub(crate) fn table_for(step: u64) -> &'static Table {
     /// Steps up to 2^0.25, 2^0.75, 2^1.25 and 2^1.75 samples, in 1/65536 samples.
     const BOUNDS: [u64; TABLES - 1] = [77_936, 110_218, 155_872, 220_436];
@@ -60,7 +63,7 @@ fn tables() -> &'static [Table; TABLES] {
     static MADE: OnceLock<Box<[Table; TABLES]>> = OnceLock::new();
     MADE.get_or_init(|| {
         let made: Vec<Table> = (0..TABLES).map(|i| make(libm::exp2(-0.5 * i as f64))).collect();
-        made.try_into().unwrap_or_else(|_| unreachable!("as many tables as asked for"))
+        made.try_into().unwrap_or_else(|_| unreachable!("as many tables as requested"))
     })
 }
 
@@ -100,7 +103,7 @@ fn kaiser(x: f64) -> f64 {
     if x.abs() >= 1.0 { 0.0 } else { bessel_i0(BETA * libm::sqrt(1.0 - x * x)) / bessel_i0(BETA) }
 }
 
-/// The modified Bessel function of the first kind and order 0, by its series.
+/// Returns the modified Bessel function of the first kind and order 0, by its series.
 fn bessel_i0(x: f64) -> f64 {
     let quarter = x * x / 4.0;
     let (mut sum, mut term) = (1.0, 1.0);

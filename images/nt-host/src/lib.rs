@@ -22,41 +22,27 @@
 
 extern crate alloc;
 
-pub mod base;
-pub mod checks;
-pub mod delays;
-pub mod export;
-#[cfg(test)]
-mod export_lists;
-pub mod format;
-pub mod lock_graph;
-pub mod nt;
-pub mod options;
-pub mod pe;
-pub mod ranges;
-pub mod stopwatch;
-pub mod watch;
-
 pub mod agent;
+pub mod base;
+pub mod bugcheck;
+pub mod contract;
+pub mod exports;
+pub mod harness;
 pub mod ks;
+pub mod nt;
+pub mod pe;
 pub mod portcls;
 
 #[cfg(target_os = "none")]
-pub mod api;
+pub mod alloc_faults;
 #[cfg(target_os = "none")]
 pub mod arch;
 #[cfg(target_os = "none")]
 pub mod ex;
 #[cfg(target_os = "none")]
-pub mod image;
-#[cfg(target_os = "none")]
-mod inline_irql;
-#[cfg(target_os = "none")]
 pub mod io;
 #[cfg(target_os = "none")]
 pub mod ke;
-#[cfg(target_os = "none")]
-pub mod line;
 #[cfg(target_os = "none")]
 pub mod mm;
 #[cfg(target_os = "none")]
@@ -66,14 +52,6 @@ pub mod pci;
 #[cfg(target_os = "none")]
 pub mod pnp;
 #[cfg(target_os = "none")]
-mod refusals;
-#[cfg(target_os = "none")]
 pub mod rtl;
 #[cfg(target_os = "none")]
-pub mod shortage;
-#[cfg(target_os = "none")]
 mod start;
-#[cfg(target_os = "none")]
-pub mod sync;
-#[cfg(target_os = "none")]
-pub mod verifier;

@@ -9,7 +9,7 @@ use guest_protocol::{Bulk, Failure};
 
 use super::failure;
 use crate::arch::boot::DIRECT_MAP;
-use crate::mm::frames;
+use crate::arch::frames;
 use crate::portcls::pin::RENDER_GUARD_BYTES;
 
 /// Bytes behind each range, so that what a driver writes behind it is found and hurts nobody.

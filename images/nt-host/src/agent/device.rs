@@ -10,12 +10,12 @@ use guest_protocol::{DevicePower, Failure};
 
 use super::failure;
 use crate::io::irp::send_synchronous;
-use crate::mm::registers::{self, Registers};
 use crate::nt::status::{STATUS_NOT_SUPPORTED, success};
 use crate::nt::{
     DEVICE_OBJECT, IO_POWER, IRP_MJ_POWER, IRP_MN_CANCEL_STOP_DEVICE, IRP_MN_QUERY_POWER, IRP_MN_QUERY_STOP_DEVICE,
     IRP_MN_SET_POWER, IRP_MN_STOP_DEVICE, IRP_MN_SURPRISE_REMOVAL, NTSTATUS, POINTER_ALIGNED,
 };
+use crate::pci::registers::{self, Registers};
 use crate::pnp::driver;
 use crate::portcls;
 

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use guest_protocol::Failure;
 
 use super::failure;
-use crate::api::{KeInitializeEvent, KeReadStateEvent, KeResetEvent};
+use crate::exports::{KeInitializeEvent, KeReadStateEvent, KeResetEvent};
 use crate::io;
 use crate::ks::layout::{KSEVENTDATA, notification};
 use crate::nt::irql::DISPATCH_LEVEL;
@@ -171,7 +171,7 @@ pub(super) fn examine(port: &Com<Port>, pin: &mut Pin) -> Result<Vec<(&'static s
                     let before = crate::ke::level::raise(level);
                     events::generate_at_any_irql(place.generated(port, id));
                     // SAFETY: what was in force before.
-                    unsafe { crate::api::KeLowerIrql(before) };
+                    unsafe { crate::exports::KeLowerIrql(before) };
                     expect(client.was_told(), "is generated, and its client is not told", place)?;
                     told += 1;
                 }

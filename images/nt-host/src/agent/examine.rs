@@ -7,10 +7,10 @@ use alloc::vec::Vec;
 
 use guest_protocol::{Failure, Figure, Reply};
 
-use crate::ke;
+use crate::contract::violation::Violation;
+use crate::contract::{rules, verifier};
 use crate::portcls::exam::start::{self, ALTERATIONS, Alteration};
-use crate::portcls::{self, rules};
-use crate::{ex, mm, pnp, verifier};
+use crate::{ke, mm, pnp, portcls};
 
 /// Milliseconds without any interrupt after which a device without an open stream is at rest, and the most interrupts that
 /// it may raise before it is. A device that goes on for ever never rests that long, however slow the machine.
@@ -36,10 +36,10 @@ struct Holding {
 }
 
 fn holding() -> Holding {
-    let (count, bytes, _) = ex::pool::totals();
+    let (count, bytes, _) = mm::pool::totals();
     Holding {
         pool: (count, bytes),
-        mappings: mm::api::outstanding(),
+        mappings: mm::outstanding(),
         objects: portcls::leftovers(),
         interrupts: ke::interrupt::connected(),
     }
@@ -166,6 +166,6 @@ fn quiet() {
 }
 
 fn broken(rule: &'static rules::Rule, what: alloc::string::String, remedy: &'static str) -> ! {
-    let broken = rules::Broken::new(rule, what, remedy);
+    let broken = Violation::new(rule, what, remedy);
     verifier::violation(Some(rule.number), "StartDevice", format_args!("{broken} [{}]", rule.source))
 }

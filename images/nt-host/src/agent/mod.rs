@@ -16,6 +16,8 @@ mod events;
 mod examine;
 #[cfg(target_os = "none")]
 mod failure;
+#[cfg(target_os = "none")]
+mod libraries;
 pub(crate) mod player;
 #[cfg(target_os = "none")]
 mod property;

@@ -8,10 +8,11 @@ use alloc::vec::Vec;
 
 use guest_protocol::{Delivery, Pace};
 
+use crate::contract::rules;
 use crate::nt::NTSTATUS;
 use crate::portcls::patience::Patience;
 use crate::portcls::pin::{Pin, RENDER_GUARD_BYTES};
-use crate::portcls::{KsState, Malformed, clock, rules};
+use crate::portcls::{KsState, Malformed, clock};
 
 /// How long a stream may keep any event in STOP. 100 ns units.
 const PATIENCE: i64 = 50_000_000;

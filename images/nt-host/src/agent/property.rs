@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use guest_protocol::{Caller, Failure, PropertyRequest, PropertyVerb, Reply};
 
 use super::failure;
-use crate::mm::user::Process;
+use crate::ke::process::Process;
 use crate::nt::status::{STATUS_SUCCESS, success};
 use crate::nt::{FILE_OBJECT, IO_DEVICE_CONTROL, IO_TYPE_FILE, IRP_MJ_DEVICE_CONTROL, POINTER_ALIGNED};
 use crate::portcls::property::Target;

@@ -14,16 +14,22 @@ use guest_protocol::{
 };
 
 use super::bulk::Ranges;
+use super::libraries::LIBRARIES;
 use super::player::{self, Leave, Piece, PlayError, Played};
 use super::property::{self, SentProperty};
 use super::{device, events, examine, failure};
-use crate::ke::interrupt;
+use crate::arch::frames;
+use crate::contract::rules;
+use crate::harness::link;
+use crate::ke::{self, interrupt};
+use crate::mm::pool;
 use crate::mm::user::UserMemory;
+use crate::pci::registers;
+use crate::pnp;
 use crate::portcls::allocator::starve;
 use crate::portcls::pin::Pin;
 use crate::portcls::property::Target;
-use crate::portcls::{self, Captured, Com, Port, adapter, exam, formats, guids, rules, statistics};
-use crate::{ex, ke, line, mm, pnp};
+use crate::portcls::{self, Captured, Com, Port, adapter, exam, formats, guids, statistics};
 
 /// Most bytes of a property's value that a request may ask for.
 const VALUE_BYTES_MAX: usize = 1 << 20;
@@ -155,7 +161,7 @@ impl Session {
             Probe::Cycles { filter, pin, format, cycles, events } => {
                 let told = |cycle, sent| {
                     if cycle % PROGRESS_CYCLES == 0 {
-                        line::send_event(guest_protocol::Event::Progress { frames: u64::from(cycle), events: sent });
+                        link::send_event(guest_protocol::Event::Progress { frames: u64::from(cycle), events: sent });
                     }
                 };
                 exam::cycles::run(no_pins(filter)?, pin, &data_format(format), cycles, events, told)
@@ -249,7 +255,7 @@ impl Session {
 
     fn load_driver(&mut self) -> Result<Reply, Failure> {
         self.expect(Stage::Empty, "LoadDriver comes first, once")?;
-        let info = pnp::load_driver()?;
+        let info = pnp::load_driver(&LIBRARIES)?;
         self.stage = Stage::Loaded;
         Ok(Reply::DriverLoaded(info))
     }
@@ -267,7 +273,7 @@ impl Session {
         self.close_all();
         if core::mem::take(&mut self.removed) {
             pnp::driver::remove()?;
-            mm::registers::set(mm::registers::Registers::Live);
+            registers::set(registers::Registers::Live);
             rules::SURPRISE_REMOVAL.held();
             rules::blame(None);
         } else {
@@ -279,7 +285,7 @@ impl Session {
 
     fn unload_driver(&mut self) -> Result<Reply, Failure> {
         self.expect(Stage::Loaded, "UnloadDriver comes after StopDevice")?;
-        pnp::unload_driver()?;
+        pnp::unload_driver(&LIBRARIES)?;
         portcls::check_nothing_left();
         self.stage = Stage::Empty;
         Ok(Reply::DriverUnloaded)
@@ -390,7 +396,7 @@ impl Session {
             pace: play.pace,
             delivery: play.delivery,
         };
-        let progress = |Played { frames, events }| line::send_event(guest_protocol::Event::Progress { frames, events });
+        let progress = |Played { frames, events }| link::send_event(guest_protocol::Event::Progress { frames, events });
         let Played { frames, events } = player::play(render, wave, &mut piece, leave, progress, portcls::pause)
             .map_err(|error| play_failure(&error))?;
         Ok(Reply::Played { frames, events, statistics: since(&before) })
@@ -460,7 +466,7 @@ fn hello(version: u16) -> Result<Reply, Failure> {
     Ok(Reply::Hello {
         version: VERSION,
         guest: concat!("nt-host ", env!("CARGO_PKG_VERSION")).to_string(),
-        memory: mm::frames::total(),
+        memory: frames::total(),
     })
 }
 
@@ -536,7 +542,7 @@ fn describe_pin(pin: &portcls::PinFactory) -> PinFactory {
 /// Everything that is counted, since boot.
 fn count() -> Statistics {
     let kernel = ke::statistics();
-    let (pool_allocations, pool_bytes, pool_bytes_peak) = ex::pool::totals();
+    let (pool_allocations, pool_bytes, pool_bytes_peak) = pool::totals();
     Statistics {
         interrupts: kernel.interrupts,
         interrupts_not_claimed: kernel.interrupts_not_claimed,

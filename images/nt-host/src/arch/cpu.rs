@@ -16,8 +16,7 @@ use x86_64::structures::DescriptorTablePointer;
 use x86_64::structures::gdt::SegmentSelector;
 use x86_64::structures::tss::TaskStateSegment;
 
-use super::{smp, trap};
-use crate::ke::bugcheck;
+use super::{smp, stop, trap};
 use crate::nt::KIRQL;
 
 /// Ring-0 code, as Windows numbers its selectors (`KGDT64_R0_CODE`).
@@ -189,7 +188,7 @@ pub fn enter_exclusive() -> bool {
         while EXCLUSIVE.compare_exchange_weak(0, me, Ordering::Acquire, Ordering::Relaxed).is_err() {
             smp::while_spinning();
             spins += 1;
-            if spins > SPINS_AT_END && bugcheck::stopping_here() {
+            if spins > SPINS_AT_END && stop::stopping_here() {
                 // The other processor was stopped while it held it, and this one has only a report to write.
                 EXCLUSIVE.store(me, Ordering::Relaxed);
                 DEPTH.store(0, Ordering::Relaxed);
@@ -231,10 +230,10 @@ pub fn set_exclusive_depth(depth: usize) {
     }
 }
 
-/// Leaves by QEMU's `isa-debug-exit`, when the line has taken the last word; if the machine has none, halts.
+/// Leaves by QEMU's `isa-debug-exit` when the serial line has sent all; if the machine has no such port, halts.
 pub fn exit(code: u8) -> ! {
     super::serial::drain();
-    // SAFETY: the port is `isa-debug-exit`'s or nobody's.
+    // SAFETY: the port is `isa-debug-exit`'s, or no device has it.
     unsafe { x86_64::instructions::port::Port::<u32>::new(guest_protocol::exit::PORT).write(u32::from(code)) };
     x86_64::instructions::interrupts::disable();
     loop {

@@ -8,9 +8,8 @@ use uart_16550::spec::registers::{FifoTriggerLevel, IER};
 use uart_16550::{Config, Uart16550};
 use x86_64::instructions::port::PortReadOnly;
 
-use super::{apic, cpu, trap};
-use crate::ke;
-use crate::sync::Uninterrupted;
+use super::uninterrupted::Uninterrupted;
+use super::{apic, clock, cpu, trap};
 
 const COM1: u16 = 0x3f8;
 /// I/O APIC pin of ISA interrupt 4.
@@ -47,8 +46,12 @@ pub fn init() {
     LINE.with(|line| line.uart = uart);
 }
 
-/// Lets received bytes interrupt.
-pub fn enable_receive() {
+/// What runs when bytes have been received: at the IRQL of the serial line's interrupt.
+static ON_RECEIVED: Uninterrupted<Option<fn()>> = Uninterrupted::new(None);
+
+/// Lets received bytes interrupt; each time that some have arrived, `on_received` runs.
+pub fn enable_receive(on_received: fn()) {
+    ON_RECEIVED.with(|slot| *slot = Some(on_received));
     trap::set_handler(trap::SERIAL_VECTOR, |_| receive());
     apic::route(COM1_PIN, trap::SERIAL_VECTOR, apic::Trigger::Edge);
     LINE.with(|line| {
@@ -70,8 +73,8 @@ fn receive() {
         }
         line.received.len() != before
     });
-    if any {
-        ke::host_wakeup();
+    if any && let Some(on_received) = ON_RECEIVED.with(|slot| *slot) {
+        on_received();
     }
 }
 
@@ -112,7 +115,7 @@ pub fn write(bytes: &[u8]) {
         while !LINE.with(|line| line.uart.as_mut().is_none_or(|uart| uart.try_send_byte(byte).is_ok())) {
             polls += 1;
             if polls % POLLS_PER_LOOK == 0 {
-                let now = ke::time::ran();
+                let now = clock::ran();
                 if now > *deadline.get_or_insert(now + SEND_TIMEOUT_NS) {
                     cpu::exit(guest_protocol::exit::GUEST_FAILED);
                 }

@@ -6,13 +6,11 @@
 #![allow(unsafe_code, reason = "the first instructions of a processor")]
 
 use core::arch::global_asm;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use super::boot::DIRECT_MAP;
 use super::cpu::{self, PROCESSORS_MAX};
-use super::{apic, trap};
-use crate::ke::{bugcheck, time};
-use crate::mm::paging;
+use super::{apic, clock, paging, stop, trap};
 
 /// Where the processor begins, in real mode: any page below 1 MiB that is memory.
 const TRAMPOLINE: u64 = 0x8000;
@@ -115,11 +113,15 @@ pub fn interrupt_target() -> u32 {
     APIC_IDS[online() - 1].load(Ordering::Relaxed)
 }
 
-/// Starts the second processor, if the machine has one.
+/// What the second processor runs before it takes interrupts.
+static ON_START: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Starts the second processor, if the machine has one. It runs `on_start` before it takes interrupts.
 ///
 /// # Panics
 /// If it does not come up.
-pub fn start(processors: u16) {
+pub fn start(processors: u16, on_start: fn()) {
+    ON_START.store(on_start as *mut (), Ordering::Release);
     APIC_IDS[0].store(apic::id(), Ordering::Relaxed);
     if processors < 2 {
         return;
@@ -137,9 +139,9 @@ pub fn start(processors: u16) {
     }
     trap::set_handler(trap::FLUSH_VECTOR, |_| flush_if_asked());
     apic::init_others();
-    let until = time::ran() + START_LIMIT_NS;
+    let until = clock::ran() + START_LIMIT_NS;
     while online() < 2 {
-        assert!(time::ran() < until, "the second processor does not start");
+        assert!(clock::ran() < until, "the second processor does not start");
         stall(START_PAUSE_NS);
         // Again and again: an emulated processor that its host did not run meanwhile finds both messages at once, may start
         // and then go back to waiting. One that runs takes no notice.
@@ -151,8 +153,8 @@ pub fn start(processors: u16) {
 
 /// Waits so long for the second processor, or until it runs.
 fn stall(nanoseconds: u64) {
-    let until = time::nanoseconds() + nanoseconds;
-    while time::nanoseconds() < until && online() < 2 {
+    let until = clock::nanoseconds() + nanoseconds;
+    while clock::nanoseconds() < until && online() < 2 {
         core::hint::spin_loop();
     }
 }
@@ -162,7 +164,8 @@ extern "C" fn begin() -> ! {
     cpu::init(1);
     apic::init_local();
     APIC_IDS[1].store(apic::id(), Ordering::Relaxed);
-    crate::ke::second_processor();
+    // SAFETY: only `start` stores here, and only a function of this type, before this processor runs.
+    unsafe { core::mem::transmute::<*mut (), fn()>(ON_START.load(Ordering::Acquire))() };
     ONLINE.store(2, Ordering::Release);
     loop {
         IDLE[1].store(true, Ordering::SeqCst);
@@ -227,7 +230,7 @@ pub fn forget_translations() {
         return;
     }
     apic::send(APIC_IDS[other].load(Ordering::Relaxed), trap::FLUSH_VECTOR);
-    while FLUSH[other].load(Ordering::SeqCst) && !bugcheck::stopping() {
+    while FLUSH[other].load(Ordering::SeqCst) && !stop::stopping() {
         while_spinning();
     }
 }

@@ -1,5 +1,7 @@
 //! GUIDs as text: `{xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx}`.
 
+use alloc::string::String;
+
 use crate::nt::GUID;
 
 /// Characters of a GUID as text.
@@ -25,6 +27,26 @@ pub fn parse(text: &[u16]) -> Option<GUID> {
         }
     }
     Some(GUID::from_u128(value))
+}
+
+/// A GUID in braces.
+#[must_use]
+pub fn text(guid: &GUID) -> String {
+    let d = guid.Data4;
+    alloc::format!(
+        "{{{:08x}-{:04x}-{:04x}-{:02x}{:02x}-{:02x}{:02x}{:02x}{:02x}{:02x}{:02x}}}",
+        guid.Data1,
+        guid.Data2,
+        guid.Data3,
+        d[0],
+        d[1],
+        d[2],
+        d[3],
+        d[4],
+        d[5],
+        d[6],
+        d[7]
+    )
 }
 
 #[cfg(test)]

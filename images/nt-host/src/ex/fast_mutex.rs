@@ -2,11 +2,12 @@
 #![allow(unsafe_code, reason = "mutexes of the Windows ABI")]
 
 use crate::arch::cpu;
-use crate::ke::lock_order::Holder;
-use crate::ke::{event, lock_order, thread, wait};
+use crate::contract::verifier;
+use crate::export_functions;
+use crate::ke::lock_order::{self, Holder};
+use crate::ke::{event, thread, wait};
 use crate::nt::irql::APC_LEVEL;
 use crate::nt::{FAST_MUTEX, object_type};
-use crate::{exports, verifier};
 
 unsafe fn acquire(function: &'static str, mutex: *mut FAST_MUTEX) {
     // SAFETY: an export's argument.
@@ -68,7 +69,7 @@ unsafe fn release(function: &'static str, mutex: *mut FAST_MUTEX) {
     }
 }
 
-exports! {
+export_functions! {
     /// Fast mutexes.
     pub static EXPORTS;
 

@@ -4,10 +4,9 @@
 
 use super::lists::SListHeader;
 use super::pool;
-use crate::exports;
-use crate::nt::NTSTATUS;
+use crate::export_functions;
 use crate::nt::status::STATUS_SUCCESS;
-use crate::nt::{LIST_ENTRY, POOL_TYPE, PVOID, SINGLE_LIST_ENTRY};
+use crate::nt::{LIST_ENTRY, NTSTATUS, POOL_TYPE, PVOID, SINGLE_LIST_ENTRY};
 
 type Allocate = unsafe extern "win64" fn(POOL_TYPE, u64, u32) -> PVOID;
 type Free = unsafe extern "win64" fn(PVOID);
@@ -68,7 +67,7 @@ fn delete(lookaside: *mut Lookaside) {
     }
 }
 
-exports! {
+export_functions! {
     /// Lookaside lists.
     pub static EXPORTS;
 

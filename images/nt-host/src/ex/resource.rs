@@ -4,12 +4,13 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
-use crate::ke::lock_order::Holder;
-use crate::ke::{event, lock_order, thread, wait};
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::contract::verifier;
+use crate::export_functions;
+use crate::ke::lock_order::{self, Holder};
+use crate::ke::{event, thread, wait};
 use crate::nt::status::*;
 use crate::nt::{KEVENT, NTSTATUS, PVOID};
-use crate::sync::Uninterrupted;
-use crate::{exports, verifier};
 
 /// Bytes of an `ERESOURCE` on x64, which the driver reserves and this host does not use but for its address.
 const RESOURCE_BYTES: usize = 104;
@@ -96,7 +97,7 @@ unsafe fn release(function: &'static str, resource: PVOID, owner: u64) {
     }
 }
 
-exports! {
+export_functions! {
     /// Executive resources.
     pub static EXPORTS;
 

@@ -1,11 +1,12 @@
 //! Run-down protection: an object is used while it is protected, and goes when nobody uses it any more.
 #![allow(unsafe_code, reason = "objects of the Windows ABI")]
 
-use super::pool::{self, Owner};
-use super::room;
+use super::wait_on_address;
 use crate::arch::cpu::exclusively;
+use crate::contract::verifier;
+use crate::export_functions;
+use crate::mm::pool::{self, Owner};
 use crate::nt::POOL_TYPE;
-use crate::{exports, verifier};
 
 /// The run-down has begun.
 const ACTIVE: u64 = 1;
@@ -40,18 +41,18 @@ unsafe fn release(function: &'static str, reference: *mut u64, count: u32) {
             format_args!("the run-down protection at {reference:p} is released more often than it was acquired"),
         );
     }
-    room::changed(reference as u64);
+    wait_on_address::changed(reference as u64);
 }
 
 unsafe fn wait(function: &'static str, reference: *mut u64) {
     // SAFETY: an export's argument.
     unsafe {
         exclusively(|| *reference |= ACTIVE);
-        room::wait_until(function, reference as u64, || *reference / USER == 0);
+        wait_on_address::wait_until(function, reference as u64, || *reference / USER == 0);
     }
 }
 
-exports! {
+export_functions! {
     /// Run-down protection.
     pub static EXPORTS;
 

@@ -2,9 +2,9 @@
 //! found as that of any pool is, and one that is not deleted is a leak.
 #![allow(unsafe_code, reason = "objects of the Windows ABI")]
 
-use super::pool::{self, Owner};
-use crate::exports;
+use crate::export_functions;
 use crate::ke::{dpc, timer};
+use crate::mm::pool::{self, Owner};
 use crate::nt::{KDPC, KTIMER, PVOID, object_type};
 
 const TAG: u32 = u32::from_le_bytes(*b"ExTm");
@@ -41,7 +41,7 @@ unsafe extern "win64" fn expired(_dpc: *mut KDPC, context: PVOID, _argument1: PV
     }
 }
 
-exports! {
+export_functions! {
     /// Timers.
     pub static EXPORTS;
 
@@ -72,7 +72,7 @@ exports! {
     [DISPATCH] fn ExDeleteTimer(timer: *mut ExTimer, cancel: u8, wait: u8, parameters: *const DeleteParameters) -> u8 {
         let was = cancel != 0 && timer::cancel(&raw mut (*timer).timer);
         if wait != 0 {
-            crate::verifier::check_irql("ExDeleteTimer", crate::export::IrqlRule::PASSIVE);
+            crate::contract::verifier::check_irql("ExDeleteTimer", crate::contract::export::IrqlRule::PASSIVE);
             dpc::KeFlushQueuedDpcs();
         } else {
             dpc::KeRemoveQueueDpc(&raw mut (*timer).dpc);

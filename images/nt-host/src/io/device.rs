@@ -5,10 +5,11 @@ use alloc::vec::Vec;
 use core::ptr::null_mut;
 
 use super::names;
-use crate::ex::pool::{self, Owner};
+use crate::contract::verifier;
+use crate::mm::pool::{self, Owner};
 use crate::nt::status::*;
 use crate::nt::*;
-use crate::{exports, rtl, verifier};
+use crate::{export_functions, rtl};
 
 const TAG: u32 = u32::from_le_bytes(*b"Devi");
 /// Largest device extension; a size is 16 bits in the object's header.
@@ -198,7 +199,7 @@ unsafe fn attach(source: *mut DEVICE_OBJECT, target: *mut DEVICE_OBJECT) -> *mut
     }
 }
 
-exports! {
+export_functions! {
     /// Devices.
     pub static EXPORTS;
 

@@ -7,13 +7,14 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
 use crate::arch::cpu;
-use crate::ex::pool::{self, Owner};
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::contract::verifier;
+use crate::export_functions;
 use crate::ke::{event, spin_lock, wait};
+use crate::mm::pool::{self, Owner};
 use crate::nt::irql::*;
 use crate::nt::status::*;
 use crate::nt::*;
-use crate::sync::Uninterrupted;
-use crate::{exports, verifier};
 
 const TAG: u32 = u32::from_le_bytes(*b"Irp ");
 const MULTIPLE_IRP_COMPLETE_REQUESTS: u32 = 0x44;
@@ -95,7 +96,7 @@ fn free(function: &'static str, irp: *mut IRP) {
 }
 
 fn check(function: &'static str, irp: *mut IRP) {
-    let mapped = crate::mm::paging::accessible(irp as u64, size_of::<IRP>() as u64, true);
+    let mapped = crate::arch::paging::accessible(irp as u64, size_of::<IRP>() as u64, true);
     // SAFETY: only read where it is mapped.
     if !mapped || unsafe { (*irp).Type } != IO_TYPE_IRP {
         verifier::stop(
@@ -310,7 +311,7 @@ unsafe fn finish(irp: *mut IRP) {
     }
 }
 
-exports! {
+export_functions! {
     /// Packets.
     pub static EXPORTS;
 

@@ -6,12 +6,14 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::ex::pool;
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::base::guid;
+use crate::export_functions;
+use crate::mm::pool;
 use crate::nt::status::*;
 use crate::nt::{DEVICE_OBJECT, FILE_OBJECT, GUID, NTSTATUS, PVOID, UNICODE_STRING};
+use crate::pci::node;
 use crate::rtl::string::{allocate, text};
-use crate::sync::Uninterrupted;
-use crate::{exports, pnp};
 
 /// A device interface that a driver registered.
 #[derive(Clone, Debug)]
@@ -64,16 +66,6 @@ pub fn interfaces() -> Vec<Interface> {
     NAMES.with(|names| names.interfaces.clone())
 }
 
-/// A GUID in braces.
-#[must_use]
-pub fn guid_text(guid: &GUID) -> String {
-    let d = guid.Data4;
-    format!(
-        "{{{:08x}-{:04x}-{:04x}-{:02x}{:02x}-{:02x}{:02x}{:02x}{:02x}{:02x}{:02x}}}",
-        guid.Data1, guid.Data2, guid.Data3, d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7]
-    )
-}
-
 fn create_link(link: &UNICODE_STRING, target: &UNICODE_STRING) -> NTSTATUS {
     // SAFETY: strings of the caller's.
     let (link, target) = unsafe { (text(link), text(target)) };
@@ -88,8 +80,8 @@ fn create_link(link: &UNICODE_STRING, target: &UNICODE_STRING) -> NTSTATUS {
 
 /// Registers a device interface. Its symbolic link.
 pub(crate) fn register_interface(pdo: *mut DEVICE_OBJECT, class: &GUID, reference: Option<&str>) -> Option<String> {
-    let id = pnp::instance_path(pdo)?;
-    let mut link = format!("\\??\\{}#{}", id.replace('\\', "#"), guid_text(class));
+    let id = node::instance_path(pdo)?;
+    let mut link = format!("\\??\\{}#{}", id.replace('\\', "#"), guid::text(class));
     if let Some(reference) = reference {
         link = format!("{link}\\{reference}");
     }
@@ -113,7 +105,7 @@ pub(crate) fn enable_interface(link: &str, enable: bool) -> NTSTATUS {
     })
 }
 
-exports! {
+export_functions! {
     /// Names.
     pub static EXPORTS;
 
@@ -168,7 +160,7 @@ exports! {
             let link = text(&*link);
             let Some((start, rest)) = link.rsplit_once('{') else { return STATUS_INVALID_PARAMETER };
             let tail = rest.split_once('}').map_or("", |(_, tail)| tail);
-            let wanted = format!("{start}{}{tail}", guid_text(&*class));
+            let wanted = format!("{start}{}{tail}", guid::text(&*class));
             if !interfaces().iter().any(|interface| interface.link == wanted) {
                 return STATUS_OBJECT_NAME_NOT_FOUND;
             }
@@ -190,7 +182,7 @@ exports! {
     /// one at the end. The caller frees them with `ExFreePool`.
     [PASSIVE] fn IoGetDeviceInterfaces(class: *const GUID, pdo: *mut DEVICE_OBJECT, flags: u32, links: *mut *mut u16) -> NTSTATUS {
         const INCLUDE_NONACTIVE: u32 = 1;
-        let class = guid_text(&*class);
+        let class = guid::text(&*class);
         let wanted = |interface: &&Interface| {
             interface.link.to_lowercase().contains(&class)
                 && (pdo.is_null() || interface.device == pdo as u64)

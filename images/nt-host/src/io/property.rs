@@ -6,11 +6,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::names;
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::export_functions;
 use crate::nt::status::*;
 use crate::nt::{DEVICE_OBJECT, GUID, GUID_BUS_TYPE_PCI, INTERFACE_TYPE_PCI_BUS, NTSTATUS, PVOID, UNICODE_STRING};
+use crate::pci::node;
 use crate::rtl::string::text;
-use crate::sync::Uninterrupted;
-use crate::{exports, pnp};
 
 /// `DEVICE_REGISTRY_PROPERTY`.
 mod which {
@@ -36,7 +37,7 @@ fn wide(text: &str) -> Vec<u8> {
 }
 
 fn value(device: *mut DEVICE_OBJECT, property: u32) -> Option<Vec<u8>> {
-    let node = pnp::node(device)?;
+    let node = node::of(device)?;
     let address = node.function.address;
     Some(match property {
         which::DEVICE_DESCRIPTION | which::FRIENDLY_NAME => wide(&node.description()),
@@ -126,14 +127,14 @@ fn by_key(device: *mut DEVICE_OBJECT, key: Key) -> Option<(u32, Vec<u8>)> {
     Some((kind, value(device, property)?))
 }
 
-exports! {
+export_functions! {
     /// Device properties.
     pub static EXPORTS;
 
     /// Reads a property of a physical device object by key.
     [PASSIVE] fn IoGetDevicePropertyData(device: *mut DEVICE_OBJECT, key: *const Key, _language: u32, _flags: u32, length: u32,
         buffer: PVOID, needed: *mut u32, kind: *mut u32) -> NTSTATUS {
-        if pnp::node(device).is_none() { return STATUS_INVALID_DEVICE_REQUEST }
+        if node::of(device).is_none() { return STATUS_INVALID_DEVICE_REQUEST }
         let Some((found, data)) = by_key(device, *key) else { return STATUS_OBJECT_NAME_NOT_FOUND };
         needed.write(data.len() as u32);
         kind.write(found);
@@ -171,7 +172,7 @@ exports! {
     /// Sets a property of a physical device object by key, or takes it away with no data.
     [PASSIVE] fn IoSetDevicePropertyData(device: *mut DEVICE_OBJECT, key: *const Key, _language: u32, _flags: u32, kind: u32,
         length: u32, data: *const u8) -> NTSTATUS {
-        if pnp::node(device).is_none() { return STATUS_INVALID_DEVICE_REQUEST }
+        if node::of(device).is_none() { return STATUS_INVALID_DEVICE_REQUEST }
         let at = (device as u64, *key);
         if data.is_null() || length == 0 {
             SET.with(|set| set.remove(&at));
@@ -184,7 +185,7 @@ exports! {
 
     /// Reads a property of a physical device object.
     [PASSIVE] fn IoGetDeviceProperty(device: *mut DEVICE_OBJECT, property: u32, length: u32, buffer: PVOID, needed: *mut u32) -> NTSTATUS {
-        if pnp::node(device).is_none() {
+        if node::of(device).is_none() {
             return STATUS_INVALID_DEVICE_REQUEST;
         }
         let Some(value) = value(device, property) else { return STATUS_OBJECT_NAME_NOT_FOUND };

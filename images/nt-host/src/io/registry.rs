@@ -8,12 +8,13 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::handle::{self, Object};
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::export_functions;
+use crate::ke::handle::{self, Object};
 use crate::nt::status::*;
 use crate::nt::{DEVICE_OBJECT, DRIVER_OBJECT, HANDLE, NTSTATUS, OBJECT_ATTRIBUTES, PVOID, UNICODE_STRING};
+use crate::pci::node;
 use crate::rtl::string::text;
-use crate::sync::Uninterrupted;
-use crate::{exports, pnp};
 
 /// A value: type and data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,7 +176,7 @@ pub(super) fn result(outcome: Result<NTSTATUS, NTSTATUS>) -> NTSTATUS {
     outcome.unwrap_or_else(|status| status)
 }
 
-exports! {
+export_functions! {
     /// The registry.
     pub static EXPORTS;
 
@@ -266,7 +267,7 @@ exports! {
 
     /// Opens the key of a device (1) or of its driver (2), in the current hardware profile (4) or the common one.
     [PASSIVE] fn IoOpenDeviceRegistryKey(device: *mut DEVICE_OBJECT, kind: u32, _access: u32, out: *mut HANDLE) -> NTSTATUS {
-        let Some(id) = pnp::instance_path(device) else { return STATUS_INVALID_DEVICE_REQUEST };
+        let Some(id) = node::instance_path(device) else { return STATUS_INVALID_DEVICE_REQUEST };
         let set = if kind & 4 != 0 { "\\Registry\\Machine\\System\\CurrentControlSet\\Hardware Profiles\\Current\\System\\CurrentControlSet" }
             else { "\\Registry\\Machine\\System\\CurrentControlSet" };
         let path = if kind & 1 != 0 {

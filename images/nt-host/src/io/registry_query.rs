@@ -6,10 +6,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::registry::{self, Value, give, key_of, name_of, result, subkeys, utf16, values};
+use crate::contract::verifier;
+use crate::export_functions;
 use crate::nt::status::*;
 use crate::nt::{HANDLE, NTSTATUS, PVOID, UNICODE_STRING};
 use crate::rtl::string::allocate;
-use crate::{exports, verifier};
 
 /// `KEY_INFORMATION_CLASS` (wdm.h).
 mod class {
@@ -288,7 +289,7 @@ unsafe fn answer(entry: &RTL_QUERY_REGISTRY_TABLE, path: &str, context: PVOID) -
     }
 }
 
-exports! {
+export_functions! {
     /// What the registry tells of keys.
     pub static EXPORTS;
 

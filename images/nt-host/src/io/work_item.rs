@@ -5,9 +5,10 @@ use alloc::boxed::Box;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::device;
+use crate::contract::verifier;
+use crate::export_functions;
 use crate::ke::work;
 use crate::nt::{DEVICE_OBJECT, IO_WORKITEM_ROUTINE, IO_WORKITEM_ROUTINE_EX, PVOID};
-use crate::{exports, verifier};
 
 static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
 
@@ -70,7 +71,7 @@ unsafe fn queue(function: &'static str, item: *mut WorkItem, routine: Routine, c
     }
 }
 
-exports! {
+export_functions! {
     /// Work items.
     pub static EXPORTS;
 

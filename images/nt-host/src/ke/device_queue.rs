@@ -7,7 +7,7 @@ use super::{level, list};
 use crate::arch::cpu;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::{DEVICE_OBJECT, IRP, KDEVICE_QUEUE, LIST_ENTRY};
-use crate::{containing_record, exports};
+use crate::{containing_record, export_functions};
 
 /// Type of a device queue.
 const DEVICE_QUEUE_OBJECT: i16 = 20;
@@ -82,7 +82,7 @@ unsafe fn start(device: *mut DEVICE_OBJECT, irp: *mut IRP) {
     unsafe {
         (*device).CurrentIrp = irp;
         if let Some(routine) = (*(*device).DriverObject).DriverStartIo {
-            crate::verifier::call("DriverStartIo", || routine(device, irp));
+            crate::contract::verifier::call("DriverStartIo", || routine(device, irp));
         }
     }
 }
@@ -98,7 +98,7 @@ unsafe fn start_next(device: *mut DEVICE_OBJECT, key: u32) {
     }
 }
 
-exports! {
+export_functions! {
     /// Device queues.
     pub static EXPORTS;
 

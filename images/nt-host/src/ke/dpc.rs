@@ -4,12 +4,13 @@
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::{delay, list, thread, time, timer, wait};
-use crate::arch::cpu::PROCESSORS_MAX;
-use crate::arch::{apic, cpu, smp, trap};
+use super::{list, thread, time, timer, wait};
+use crate::arch::cpu::{self, PROCESSORS_MAX};
+use crate::arch::{apic, smp, trap};
+use crate::contract::{delay, verifier};
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::{KDEFERRED_ROUTINE, KDPC, LIST_ENTRY, PVOID, object_type};
-use crate::{containing_record, exports, verifier};
+use crate::{containing_record, export_functions};
 
 const HIGH_IMPORTANCE: u8 = 2;
 /// Added to a processor's number in a DPC that was given one (`MAXIMUM_PROCESSORS`).
@@ -158,7 +159,7 @@ fn run_queue(processor: usize) {
             );
         };
         delay::point();
-        crate::image::page_out();
+        crate::arch::pageable::page_out();
         RUN.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the routine that the driver queued, with its arguments.
         verifier::call("a deferred procedure call", || unsafe { routine(dpc, context, argument1, argument2) });
@@ -174,7 +175,7 @@ fn quiet(processor: usize) -> bool {
     })
 }
 
-exports! {
+export_functions! {
     /// Deferred procedure calls.
     pub static EXPORTS;
 

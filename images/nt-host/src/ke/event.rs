@@ -4,8 +4,9 @@
 use super::lock_order::{self, Holder};
 use super::{list, thread, wait};
 use crate::arch::cpu;
+use crate::contract::verifier;
+use crate::export_functions;
 use crate::nt::{DISPATCHER_HEADER, KEVENT, KMUTANT, KSEMAPHORE, LIST_ENTRY, object_type};
-use crate::{exports, verifier};
 
 /// A dispatcher header of a kind ([`object_type`]) and state; its wait list is made when somebody waits.
 pub const fn header(kind: u8, state: i32) -> DISPATCHER_HEADER {
@@ -36,7 +37,7 @@ fn expect(function: &'static str, object: *mut DISPATCHER_HEADER, kinds: &[u8], 
 
 const EVENTS: &[u8] = &[object_type::NOTIFICATION_EVENT, object_type::SYNCHRONIZATION_EVENT];
 
-exports! {
+export_functions! {
     /// Events, semaphores, mutexes.
     pub static EXPORTS;
 

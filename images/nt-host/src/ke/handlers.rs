@@ -16,8 +16,8 @@ use core::ffi::c_void;
 
 use super::thread;
 use crate::arch::context::{self, CONTEXT};
-use crate::image::{self, Unwind};
-use crate::ke::stack::{self, Loaded};
+use crate::bugcheck::modules::{self, Unwind};
+use crate::bugcheck::stack::{self, Loaded};
 use crate::nt::{EXCEPTION_RECORD, NTSTATUS, exception_flag};
 use crate::pe::unwind::{self, FLAG_EXCEPTION_HANDLER, FLAG_TERMINATION_HANDLER, Frame, RBP, RSP, Registers};
 
@@ -105,7 +105,7 @@ struct Step {
 
 impl Step {
     fn of(registers: &Registers) -> Option<Self> {
-        let image = image::unwind_table(registers.rip)?;
+        let image = modules::unwind_table(registers.rip)?;
         let mut caller = *registers;
         let memory = Loaded { base: image.base, size: image.size };
         let frame = unwind::step(&memory, image.base, image.table?, &mut caller)?;
@@ -180,7 +180,7 @@ impl Step {
 fn cross_host(registers: &mut Registers) -> Option<Crossed> {
     let mut crossed = Crossed::default();
     for _ in 0..FRAMES_MAX {
-        if !image::in_host(registers.rip) {
+        if !modules::in_host(registers.rip) {
             return Some(crossed);
         }
         if context::is_guarded(registers.rip) {
@@ -205,7 +205,7 @@ fn cross_host(registers: &mut Registers) -> Option<Crossed> {
             continue;
         }
         stack::step_host_frame(registers)?;
-        if image::in_driver(registers.rip) {
+        if modules::in_driver(registers.rip) {
             // The host was called without a guard: what its caller had in its registers is not known.
             return None;
         }
@@ -242,9 +242,9 @@ fn search(record: &mut EXCEPTION_RECORD, context: &mut CONTEXT, establisher: &Ce
     let mut scope = 0;
     let mut nested = 0;
     for _ in 0..FRAMES_MAX {
-        if image::in_host(registers.rip) {
+        if modules::in_host(registers.rip) {
             let Some(crossed) = cross_host(&mut registers) else {
-                return if image::in_driver(registers.rip) { Outcome::Blocked } else { Outcome::Unhandled };
+                return if modules::in_driver(registers.rip) { Outcome::Blocked } else { Outcome::Unhandled };
             };
             scope = crossed.scope;
             if let Some(frame) = crossed.nested {
@@ -296,7 +296,7 @@ pub(crate) unsafe fn unwind_to(
     }
     let mut scope = 0;
     for _ in 0..FRAMES_MAX {
-        if image::in_host(start.rip) {
+        if modules::in_host(start.rip) {
             let crossed = cross_host(&mut start).ok_or(NoSuchFrame)?;
             scope = crossed.scope;
             if crossed.collided {
@@ -339,7 +339,7 @@ fn forget_dispatches_below(stack_pointer: u64) {
 /// The registers with which a guarded export was called, found from within it.
 pub(crate) fn guarded_caller() -> Option<Registers> {
     let mut registers = stack::registers_here();
-    while image::in_host(registers.rip) && !context::is_guarded(registers.rip) {
+    while modules::in_host(registers.rip) && !context::is_guarded(registers.rip) {
         stack::step_host_frame(&mut registers)?;
     }
     if !context::is_guarded(registers.rip) {

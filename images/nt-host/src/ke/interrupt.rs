@@ -5,20 +5,21 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use super::{delay, message_connection, spin_lock, time};
-use crate::arch::cpu::PROCESSORS_MAX;
-use crate::arch::{apic, cpu, smp, trap};
-use crate::mm::registers::{self, Registers};
+use super::{message_connection, spin_lock};
+use crate::arch::cpu::{self, PROCESSORS_MAX};
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::arch::{apic, clock, smp, stop, trap};
+use crate::contract::{checks, delay, rules, verifier, watch};
+use crate::harness::stopwatch::{self, Mark};
 use crate::nt::status::*;
 use crate::nt::{
     DEVICE_OBJECT, KINTERRUPT, KIRQL, KMESSAGE_SERVICE_ROUTINE, KSERVICE_ROUTINE, KSPIN_LOCK, KSYNCHRONIZE_ROUTINE,
     LIST_ENTRY, NTSTATUS, PVOID,
 };
-use crate::pnp::interrupts::{self, Given};
-use crate::portcls::rules;
-use crate::stopwatch::Mark;
-use crate::sync::Uninterrupted;
-use crate::{checks, exports, pnp, stopwatch, verifier, warn, watch};
+use crate::pci::interrupts::{self, Given};
+use crate::pci::node;
+use crate::pci::registers::{self, Registers};
+use crate::{export_functions, warn};
 
 /// A level-triggered line that nobody claims this often in a row is masked: it would hold the processor for ever.
 const UNCLAIMED_MAX: u32 = 100_000;
@@ -64,11 +65,11 @@ const SHARER_IN_LEVEL: u8 = 0xf;
 
 fn service(vector: u8) {
     let raised = RAISED.fetch_add(1, Ordering::Relaxed) + 1;
-    stopwatch::mark(Mark::Raised, time::nanoseconds);
+    stopwatch::mark(Mark::Raised, clock::nanoseconds);
     let claimed = ask(vector) || TAKEN_EARLY.swap(false, Ordering::Relaxed);
     delay::point();
     if claimed {
-        stopwatch::mark(Mark::Claimed, time::nanoseconds);
+        stopwatch::mark(Mark::Claimed, clock::nanoseconds);
         if raised.is_multiple_of(SHARER_EVERY)
             && watch::is_on()
             && matches!(interrupts::given(), Some(Given::Line { .. }))
@@ -140,7 +141,7 @@ pub fn share_line() {
     trap::set_handler(sharer, serve_sharer);
     SHARER.store(true, Ordering::Release);
     apic::send(smp::interrupt_target(), sharer);
-    while SHARER.load(Ordering::Acquire) && !super::bugcheck::stopping() {
+    while SHARER.load(Ordering::Acquire) && !stop::stopping() {
         smp::while_spinning();
     }
     if forbidden {
@@ -185,7 +186,7 @@ fn watch_duration(ns: u64) {
     if TOO_LONG.fetch_add(1, Ordering::Relaxed) + 1 == TOO_LONG_IN_A_ROW {
         const DPC_WATCHDOG_VIOLATION: u32 = 0x133;
         verifier::failed(
-            crate::checks::ISR_DURATION,
+            crate::contract::checks::ISR_DURATION,
             DPC_WATCHDOG_VIOLATION,
             "an interrupt service routine",
             [0, ns / 1_000, DURATION_MAX_NS / 1_000, 0],
@@ -205,8 +206,8 @@ unsafe fn call(interrupt: *mut KINTERRUPT) -> bool {
         let old = cpu::irql();
         cpu::set_irql((*interrupt).SynchronizeIrql.max(old));
         spin_lock::take("an interrupt service routine", (*interrupt).ActualLock);
-        crate::image::page_out();
-        let begun = time::nanoseconds();
+        crate::arch::pageable::page_out();
+        let begun = clock::nanoseconds();
         let claimed = verifier::call("an interrupt service routine", || {
             if let Some(routine) = (*interrupt).MessageServiceRoutine {
                 routine(interrupt, (*interrupt).ServiceContext, (*interrupt).MessageIndex)
@@ -216,7 +217,7 @@ unsafe fn call(interrupt: *mut KINTERRUPT) -> bool {
                 0
             }
         });
-        watch_duration(time::nanoseconds() - begun);
+        watch_duration(clock::nanoseconds() - begun);
         spin_lock::give("an interrupt service routine", (*interrupt).ActualLock);
         cpu::set_irql(old);
         claimed != 0
@@ -390,7 +391,7 @@ unsafe fn connect_ex(p: &mut ConnectParameters) -> NTSTATUS {
 
 /// The vector of a device's line, if a line is what it was given.
 fn line_of(pdo: *mut DEVICE_OBJECT) -> Option<u8> {
-    pnp::node(pdo)?;
+    node::of(pdo)?;
     match interrupts::given()? {
         Given::Line { vector, .. } => Some(vector),
         Given::Messages { .. } => None,
@@ -428,7 +429,7 @@ pub(super) const CONNECT_LINE_BASED: u32 = 2;
 const CONNECT_MESSAGE_BASED: u32 = 3;
 const CONNECT_FULLY_SPECIFIED_GROUP: u32 = 4;
 
-exports! {
+export_functions! {
     /// Interrupts.
     pub static EXPORTS;
 

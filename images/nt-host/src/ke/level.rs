@@ -4,15 +4,13 @@
 #![allow(unsafe_code, reason = "exported functions")]
 
 use super::lock_order;
-use super::stack::Context;
 use crate::arch::trap::TrapFrame;
-use crate::arch::{cpu, smp};
-use crate::checks;
-use crate::exports;
-use crate::mm::pageable;
+use crate::arch::{cpu, pageable, smp};
+use crate::bugcheck::stack::Context;
+use crate::contract::{checks, verifier};
+use crate::export_functions;
 use crate::nt::KIRQL;
 use crate::nt::irql::*;
-use crate::verifier;
 
 /// Raises the IRQL and gives the old one.
 pub fn raise(level: KIRQL) -> KIRQL {
@@ -72,7 +70,7 @@ pub(crate) fn written(frame: &TrapFrame, new: u64) {
     cpu::set_irql(new);
 }
 
-exports! {
+export_functions! {
     /// Levels.
     pub static EXPORTS;
 

@@ -12,16 +12,15 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::stack::{self, Context};
 use super::thread;
 use crate::arch::cpu::{self, PROCESSORS_MAX};
-use crate::checks;
-use crate::image::{self, Place};
-use crate::lock_graph::{Edge, LockGraph};
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::bugcheck::modules::{self, Place};
+use crate::bugcheck::stack::{self, Context};
+use crate::contract::lock_graph::{Edge, LockGraph};
+use crate::contract::{checks, verifier, watch};
 use crate::nt::KIRQL;
 use crate::nt::irql::DISPATCH_LEVEL;
-use crate::sync::Uninterrupted;
-use crate::{verifier, watch};
 
 /// Driver Verifier's parameter for a potential deadlock.
 const POTENTIAL_DEADLOCK: u64 = 0x1001;
@@ -100,7 +99,7 @@ fn others(held: &Held, lock: u64) -> impl Iterator<Item = u64> {
 fn stack_here() -> Stack {
     let mut stack = [0; FRAMES];
     let frames = stack::walk(Context::here());
-    let of_driver = frames.iter().filter(|frame| image::in_driver(frame.address));
+    let of_driver = frames.iter().filter(|frame| modules::in_driver(frame.address));
     for (slot, frame) in stack.iter_mut().zip(of_driver) {
         *slot = frame.address;
     }

@@ -9,12 +9,12 @@ use alloc::vec::Vec;
 
 use super::interrupt::{self, CONNECT_LINE_BASED, ConnectParameters, Connection};
 use crate::arch::apic;
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::contract::verifier;
 use crate::nt::status::*;
 use crate::nt::{KINTERRUPT, KIRQL, KMESSAGE_SERVICE_ROUTINE, KSERVICE_ROUTINE, NTSTATUS, PVOID};
-use crate::pci::message;
-use crate::pnp::interrupts::{self, Given};
-use crate::sync::Uninterrupted;
-use crate::{pnp, verifier};
+use crate::pci::interrupts::{self, Given};
+use crate::pci::{message, node};
 
 const FUNCTION: &str = "IoConnectInterruptEx";
 /// Where the message version of the parameters has its `FallBackServiceRoutine`.
@@ -53,7 +53,7 @@ static TABLES: Uninterrupted<Vec<Box<[u64]>>> = Uninterrupted::new(Vec::new());
 /// # Safety
 /// The parameters are a driver's, of the message version.
 pub(super) unsafe fn connect(p: &mut ConnectParameters) -> NTSTATUS {
-    if pnp::node(p.pdo).is_none() {
+    if node::of(p.pdo).is_none() {
         return STATUS_INVALID_PARAMETER;
     }
     // SAFETY: the caller's promise.

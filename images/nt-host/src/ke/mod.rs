@@ -1,27 +1,28 @@
 //! The kernel core: IRQL, interrupts, deferred calls, time, threads, waiting, bug checks.
 
 pub mod bugcheck;
-pub(crate) mod chance;
-pub mod delay;
 pub mod device_queue;
 pub mod dpc;
 pub mod event;
-pub mod exception;
+pub mod handle;
 pub mod handlers;
+pub mod inline_irql;
 pub mod interrupt;
 pub mod level;
 pub mod list;
 pub mod lock_order;
 pub mod message_connection;
+pub(crate) mod preemption_point;
+pub mod process;
+pub mod raise;
 pub mod spin_lock;
-pub mod stack;
 pub mod thread;
 pub mod time;
 pub mod timer;
 pub mod wait;
 pub mod work;
 
-use crate::export::Export;
+use crate::contract::export::Export;
 
 /// What the core exports.
 pub static EXPORTS: &[&[Export]] = &[

@@ -4,13 +4,13 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::lock_order::Holder;
-use super::{delay, level, lock_order, time};
-use crate::arch::{cpu, smp};
-use crate::exports;
+use super::level;
+use super::lock_order::{self, Holder};
+use crate::arch::{clock, cpu, smp};
+use crate::contract::{delay, verifier};
+use crate::export_functions;
 use crate::nt::irql::*;
 use crate::nt::{KIRQL, KSPIN_LOCK};
-use crate::verifier;
 
 const SPIN_LOCK_ALREADY_OWNED: u32 = 0x0f;
 const SPIN_LOCK_NOT_OWNED: u32 = 0x10;
@@ -45,7 +45,7 @@ pub unsafe fn take(function: &'static str, lock: *mut KSPIN_LOCK) {
     while let Err(holder) = word.compare_exchange(0, mine(), Ordering::Acquire, Ordering::Relaxed) {
         let mut waited = 0;
         if looks % LOOKS == LOOKS - 1 {
-            let now = time::ran();
+            let now = clock::ran();
             since = if since == 0 { now } else { since };
             waited = now - since;
         }
@@ -97,7 +97,7 @@ pub unsafe fn give(function: &'static str, lock: *mut KSPIN_LOCK) {
             format_args!("the spin lock at {lock:p} is released and {text} (its value is {holder:#x})"),
         );
     }
-    super::chance::take();
+    super::preemption_point::pass();
     delay::point();
 }
 
@@ -109,7 +109,7 @@ pub struct LockQueueHandle {
     old_irql: KIRQL,
 }
 
-exports! {
+export_functions! {
     /// Spin locks.
     pub static EXPORTS;
 

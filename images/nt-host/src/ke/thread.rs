@@ -8,18 +8,18 @@ use core::arch::global_asm;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::{handlers, list, timer, wait};
-use crate::arch::{apic, cpu, smp};
-use crate::mm::paging::{self, Access, Caching};
-use crate::mm::user::{self, Process};
-use crate::mm::{PAGE_SIZE, frames, window};
+use super::process::Process;
+use super::{handle, handlers, list, timer, wait};
+use crate::arch::paging::{self, Access, Caching};
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::arch::{PAGE_SIZE, apic, cpu, frames, smp, user_half, window};
+use crate::contract::verifier;
 use crate::nt::irql::*;
 use crate::nt::status::*;
 use crate::nt::{
     DISPATCHER_HEADER, HANDLE, KSTART_ROUTINE, KTIMER, KWAIT_BLOCK, LIST_ENTRY, NTSTATUS, PVOID, object_type,
 };
-use crate::sync::Uninterrupted;
-use crate::{containing_record, exports, io, verifier};
+use crate::{containing_record, export_functions};
 
 /// What Windows x64 gives a kernel thread.
 const STACK_BYTES: u64 = 24 * 1024;
@@ -261,7 +261,7 @@ pub(super) fn create(start: KSTART_ROUTINE, context: PVOID, priority: i32, by_dr
 }
 
 extern "C" fn enter() -> ! {
-    user::show(false);
+    user_half::show(false);
     cpu::set_exclusive_depth(0);
     cpu::set_irql(PASSIVE_LEVEL);
     x86_64::instructions::interrupts::enable();
@@ -432,7 +432,7 @@ unsafe fn switch_to(next: *mut Thread) {
         );
         // Back on this thread.
         cpu::set_exclusive_depth(depth);
-        user::show((*old).process != Process::System);
+        user_half::show((*old).process != Process::System);
     }
 }
 
@@ -441,7 +441,7 @@ unsafe fn switch_to(next: *mut Thread) {
 pub fn as_caller<R>(process: Process, body: impl FnOnce() -> R) -> R {
     let set = |process| {
         cpu::exclusively(|| {
-            user::show(process != Process::System);
+            user_half::show(process != Process::System);
             // SAFETY: the thread that runs.
             unsafe { core::mem::replace(&mut (*current()).process, process) }
         })
@@ -489,7 +489,7 @@ pub fn process() -> Process {
     if thread.is_null() { Process::System } else { unsafe { (*thread).process } }
 }
 
-exports! {
+export_functions! {
     /// Threads.
     pub static EXPORTS;
 
@@ -534,7 +534,7 @@ exports! {
         DRIVER_THREADS.fetch_add(1, Ordering::Relaxed);
         {
             (*thread).references += 1;
-            handle.write(io::handle::open(io::handle::Object::Thread(thread.cast())));
+            handle.write(handle::open(handle::Object::Thread(thread.cast())));
         }
         STATUS_SUCCESS
     }

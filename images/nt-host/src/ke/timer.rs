@@ -5,9 +5,9 @@ use core::cell::UnsafeCell;
 
 use super::{dpc, list, lock_order, time, wait};
 use crate::arch::cpu;
-use crate::exports;
+use crate::contract::verifier;
 use crate::nt::{DISPATCHER_HEADER, KDPC, KTIMER, LIST_ENTRY, PVOID, object_type};
-use crate::{containing_record, verifier};
+use crate::{containing_record, export_functions};
 
 const INSERTED: u8 = 1 << 6;
 /// 100 ns units in a millisecond, in which periods are given.
@@ -224,7 +224,7 @@ fn check(function: &'static str, timer: *mut KTIMER) {
     }
 }
 
-exports! {
+export_functions! {
     /// Timers.
     pub static EXPORTS;
 

@@ -7,10 +7,11 @@ use super::lock_order::{self, Holder};
 use super::thread::{self, State, THREAD_WAIT_OBJECTS, Thread};
 use super::{event, list, timer};
 use crate::arch::cpu;
+use crate::contract::verifier;
 use crate::nt::irql::*;
 use crate::nt::status::*;
 use crate::nt::{DISPATCHER_HEADER, KEVENT, KMUTANT, KWAIT_BLOCK, LIST_ENTRY, NTSTATUS, PVOID, object_type};
-use crate::{containing_record, exports, verifier};
+use crate::{containing_record, export_functions};
 
 const WAIT_ALL: u8 = 0;
 const WAIT_ANY: u8 = 1;
@@ -148,7 +149,7 @@ pub unsafe fn wait_for(
     blocks: *mut KWAIT_BLOCK,
 ) -> NTSTATUS {
     let level = cpu::irql();
-    super::chance::take();
+    super::preemption_point::pass();
     if timeout != Some(0) && level > APC_LEVEL {
         verifier::stop_by_rule(
             verifier::RULE_IRQL,
@@ -272,7 +273,7 @@ unsafe fn timeout_of(timeout: *const i64) -> Option<i64> {
     unsafe { timeout.as_ref().copied() }
 }
 
-exports! {
+export_functions! {
     /// Waiting.
     pub static EXPORTS;
 

@@ -6,9 +6,10 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::{event, thread, wait};
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::contract::verifier;
+use crate::export_functions;
 use crate::nt::{KSEMAPHORE, LIST_ENTRY, PVOID, WORK_QUEUE_ITEM, WORKER_THREAD_ROUTINE, object_type};
-use crate::sync::Uninterrupted;
-use crate::{exports, verifier};
 
 /// As many as let one work item wait for another.
 const WORKERS: usize = 3;
@@ -64,7 +65,7 @@ pub fn outstanding() -> usize {
     QUEUE.with(|work| work.0.len()) + RUNNING.load(Ordering::Relaxed) as usize
 }
 
-exports! {
+export_functions! {
     /// Work items.
     pub static EXPORTS;
 

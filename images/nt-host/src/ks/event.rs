@@ -8,18 +8,19 @@ use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 
 use super::layout::{KSEVENT_ENTRY, KSEVENT_ITEM, KSEVENT_SET, KSEVENTDATA, entry_flag, notification};
-use crate::api::{
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::contract::services;
+use crate::contract::violation::{Violation, violation};
+use crate::ex::resource::{ExAcquireResourceExclusiveLite, ExReleaseResourceLite};
+use crate::exports::{
     ExAcquireFastMutex, ExAcquireFastMutexUnsafe, ExQueueWorkItem, ExReleaseFastMutex, ExReleaseFastMutexUnsafe,
     KeInsertQueueDpc, KeReleaseMutex, KeReleaseSemaphore, KeSetEvent, KeWaitForSingleObject,
 };
-use crate::ex::resource::{ExAcquireResourceExclusiveLite, ExReleaseResourceLite};
 use crate::ke::spin_lock::{KeAcquireSpinLockRaiseToDpc, KeReleaseSpinLock};
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::*;
 use crate::nt::{FILE_OBJECT, GUID, IRP, KDPC, LIST_ENTRY, NTSTATUS, PVOID};
-use crate::portcls::{services, stop_for};
-use crate::sync::Uninterrupted;
-use crate::{arch, ke, shortage};
+use crate::{alloc_faults, arch, ke};
 
 /// `KSEVENTS_LOCKTYPE` (ks.h): how a list of events is guarded.
 mod lock {
@@ -103,7 +104,7 @@ unsafe fn generate(entry: *mut KSEVENT_ENTRY) -> NTSTATUS {
         if arch::cpu::irql() > DISPATCH_LEVEL {
             PENDING.with(|pending| pending.push_back(entry as usize));
             if (*DPC.0.get()).DeferredRoutine.is_none() {
-                crate::api::KeInitializeDpc(DPC.0.get(), Some(generate_pending), core::ptr::null_mut());
+                crate::exports::KeInitializeDpc(DPC.0.get(), Some(generate_pending), core::ptr::null_mut());
             }
             KeInsertQueueDpc(DPC.0.get(), core::ptr::null_mut(), core::ptr::null_mut());
             return STATUS_SUCCESS;
@@ -139,11 +140,13 @@ pub(crate) unsafe fn unlink(entry: *mut KSEVENT_ENTRY) {
 }
 
 fn discarded(function: &str, entry: *mut KSEVENT_ENTRY) -> ! {
-    stop_for(
+    violation(
         function,
-        services::DISCARDED,
-        format!("the event entry at {entry:p} was discarded, or is none"),
-        "take an entry off its list when KsDisableEvent or KsFreeEventList has it removed, and do not use it again",
+        Violation::new(
+            services::DISCARDED,
+            format!("the event entry at {entry:p} was discarded, or is none"),
+            "take an entry off its list when KsDisableEvent or KsFreeEventList has it removed, and do not use it again",
+        ),
     )
 }
 
@@ -224,18 +227,18 @@ unsafe fn locked<R>(kind: i32, guard: PVOID, body: impl FnOnce() -> R) -> R {
                 result
             }
             lock::ERESOURCE => {
-                crate::api::KeEnterCriticalRegion();
+                crate::exports::KeEnterCriticalRegion();
                 ExAcquireResourceExclusiveLite(guard.cast(), 1);
                 let result = body();
                 ExReleaseResourceLite(guard.cast());
-                crate::api::KeLeaveCriticalRegion();
+                crate::exports::KeLeaveCriticalRegion();
                 result
             }
             lock::INTERRUPT => {
                 let interrupt = guard.cast::<crate::nt::KINTERRUPT>();
-                let before = crate::api::KeAcquireInterruptSpinLock(interrupt);
+                let before = crate::exports::KeAcquireInterruptSpinLock(interrupt);
                 let result = body();
-                crate::api::KeReleaseInterruptSpinLock(interrupt, before);
+                crate::exports::KeReleaseInterruptSpinLock(interrupt, before);
                 result
             }
             _ => body(),
@@ -267,7 +270,7 @@ unsafe fn end(function: &str, file: *mut FILE_OBJECT, entry: *mut KSEVENT_ENTRY)
     unsafe {
         match (*entry).EventItem.as_ref().and_then(|item| item.RemoveHandler) {
             // The handler takes it off the list.
-            Some(remove) => crate::verifier::call("PFNKSREMOVEEVENT", || remove(file, entry)),
+            Some(remove) => crate::contract::verifier::call("PFNKSREMOVEEVENT", || remove(file, entry)),
             None => unlink(entry),
         }
         (*entry).Flags |= entry_flag::DELETED;
@@ -350,7 +353,7 @@ unsafe fn enable(
         if !success(usable) {
             return usable;
         }
-        if shortage::refuse("KsEnableEvent") {
+        if alloc_faults::refuse("KsEnableEvent") {
             return STATUS_INSUFFICIENT_RESOURCES;
         }
         let mut flags = 0;
@@ -365,7 +368,7 @@ unsafe fn enable(
         (*entry).EventItem = item;
         (*entry).FileObject = request.file;
         let status = match content.AddHandler {
-            Some(add) => crate::verifier::call("PFNKSADDEVENT", || add(irp, request.data, entry)),
+            Some(add) => crate::contract::verifier::call("PFNKSADDEVENT", || add(irp, request.data, entry)),
             None if list.is_null() => STATUS_INVALID_PARAMETER,
             None => {
                 locked(guard.0, guard.1, || ke::list::insert_before(list, &raw mut (*entry).ListEntry));
@@ -379,7 +382,7 @@ unsafe fn enable(
     }
 }
 
-crate::exports! {
+crate::export_functions! {
     /// Events.
     pub(crate) static EXPORTS;
 

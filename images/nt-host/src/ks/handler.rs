@@ -3,9 +3,9 @@
 #![allow(unsafe_code, reason = "tables and handlers are the driver's, requests the client's")]
 
 use super::layout::{Handler, KSMETHOD_SET, KSPROPERTY_SET};
+use crate::contract::verifier;
 use crate::nt::status::*;
 use crate::nt::{GUID, IRP, NTSTATUS, PVOID};
-use crate::verifier;
 
 /// Bytes of `KSPROPERTY` and `KSMETHOD`, and of both with a node.
 const HEADER_BYTES: u32 = 24;
@@ -148,7 +148,7 @@ unsafe fn method(irp: *mut IRP, count: u32, sets: *const KSMETHOD_SET) -> NTSTAT
     }
 }
 
-crate::exports! {
+crate::export_functions! {
     /// Property and method requests.
     pub(crate) static EXPORTS;
 

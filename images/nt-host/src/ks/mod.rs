@@ -19,7 +19,7 @@ mod worker;
 
 /// What drivers import from `ks.sys`.
 #[cfg(target_os = "none")]
-pub static EXPORT_TABLES: &[&[crate::export::Export]] =
+pub static EXPORT_TABLES: &[&[crate::contract::export::Export]] =
     &[event::EXPORTS, handler::EXPORTS, queue::EXPORTS, worker::EXPORTS];
 
 /// What drivers have taken here and not given back, for the report at unload.

@@ -4,7 +4,7 @@
 
 use core::mem::offset_of;
 
-use crate::api::{
+use crate::exports::{
     IoAcquireCancelSpinLock, IoReleaseCancelSpinLock, IofCompleteRequest, KeAcquireSpinLockRaiseToDpc,
     KeReleaseSpinLock,
 };
@@ -66,7 +66,7 @@ unsafe extern "win64" fn cancel(_device: *mut DEVICE_OBJECT, irp: *mut IRP) {
     }
 }
 
-crate::exports! {
+crate::export_functions! {
     /// Queues of requests.
     pub(crate) static EXPORTS;
 

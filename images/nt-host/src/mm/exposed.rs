@@ -3,8 +3,9 @@
 
 use alloc::collections::BTreeSet;
 
-use super::{PAGE_SIZE, frames, quarantine};
-use crate::sync::Uninterrupted;
+use super::quarantine;
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::arch::{PAGE_SIZE, frames};
 
 static EXPOSED: Uninterrupted<BTreeSet<u64>> = Uninterrupted::new(BTreeSet::new());
 

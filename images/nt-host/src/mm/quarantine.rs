@@ -4,10 +4,10 @@
 
 use alloc::collections::VecDeque;
 
-use super::{PAGE_SIZE, frames};
 use crate::arch::boot::DIRECT_MAP;
-use crate::sync::Uninterrupted;
-use crate::{checks, verifier, watch};
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::arch::{PAGE_SIZE, frames};
+use crate::contract::{checks, verifier, watch};
 
 /// What the memory is filled with.
 const PATTERN: u64 = 0xdead_d3a0_dead_d3a0;

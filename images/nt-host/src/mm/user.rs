@@ -5,35 +5,17 @@
 //! half of the address space is empty, where Windows would show whatever process happens to run.
 #![allow(unsafe_code, reason = "memory of a simulated process")]
 
-use core::sync::atomic::{AtomicBool, Ordering};
-
-use super::paging::{self, Caching, NoTables};
-use super::{PAGE_SIZE, exposed, frames, pages_spanning, window};
+use super::exposed;
 use crate::arch::boot::DIRECT_MAP;
+use crate::arch::paging::{self, Caching, NoTables};
+use crate::arch::{PAGE_SIZE, frames, pages_spanning, window};
+use crate::ke::process::Process;
 
-/// First address that is no user-mode address of a 64-bit process.
-pub const USER_ADDRESS_END: u64 = 1 << 47;
-/// `MmUserProbeAddress`: from here on nothing of a process is mapped.
-pub const USER_PROBE_ADDRESS: u64 = 0x7fff_ffff_0000;
-
-/// For whom a thread works.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Process {
-    /// The system itself.
-    #[default]
-    System,
-    /// A 64-bit process.
-    Wide,
-    /// A 32-bit process: its pointers and handles have four bytes.
-    Narrow,
-}
-
-impl Process {
-    fn window(self) -> &'static window::Window {
-        match self {
-            Self::Narrow => &window::USER_NARROW,
-            Self::System | Self::Wide => &window::USER_WIDE,
-        }
+/// Returns where the memory of a process is mapped.
+fn window_of(process: Process) -> &'static window::Window {
+    match process {
+        Process::Narrow => &window::USER_NARROW,
+        Process::System | Process::Wide => &window::USER_WIDE,
     }
 }
 
@@ -55,7 +37,7 @@ impl UserMemory {
     pub fn new(process: Process, contents: &[u8], align: u64) -> Option<Self> {
         let bytes = contents.len() as u64;
         let pages = pages_spanning(bytes.max(1));
-        let page = process.window().reserve(pages)?;
+        let page = window_of(process).reserve(pages)?;
         let mut memory =
             Self { process, page, pages: 0, address: page + pages - bytes.next_multiple_of(align), bytes, owned: true };
         while memory.pages < pages {
@@ -77,7 +59,7 @@ impl UserMemory {
     pub fn of_physical(process: Process, physical: u64, bytes: u64) -> Result<Self, NoTables> {
         let (first, offset) = (physical - physical % PAGE_SIZE, physical % PAGE_SIZE);
         let pages = pages_spanning(offset + bytes.max(1));
-        let page = process.window().reserve(pages).ok_or(NoTables)?;
+        let page = window_of(process).reserve(pages).ok_or(NoTables)?;
         let mut memory = Self { process, page, pages: 0, address: page + offset, bytes, owned: false };
         while memory.pages < pages {
             map_page(page + memory.pages, first + memory.pages, true)?;
@@ -152,7 +134,7 @@ impl Drop for UserMemory {
             }
         }
         if self.pages > 0 {
-            self.process.window().release(self.page, self.pages);
+            window_of(self.process).release(self.page, self.pages);
         }
     }
 }
@@ -160,28 +142,4 @@ impl Drop for UserMemory {
 fn map_page(address: u64, physical: u64, write: bool) -> Result<(), NoTables> {
     let access = if write { paging::Access::UserReadWrite } else { paging::Access::UserRead };
     paging::map(address, physical, access, Caching::Cached)
-}
-
-/// Whether the running code sees the user half.
-static SHOWN: AtomicBool = AtomicBool::new(false);
-
-/// Shows or hides the user half and gives whether it was shown. Interrupts are off, or nothing interrupts that minds.
-pub(crate) fn show(shown: bool) -> bool {
-    let was = SHOWN.swap(shown, Ordering::Relaxed);
-    if was != shown {
-        paging::show_user_half(shown);
-    }
-    was
-}
-
-/// Whether every byte of a range lies in the user half and is mapped there, for writing if asked.
-#[must_use]
-pub fn accessible(address: u64, bytes: u64, write: bool) -> bool {
-    SHOWN.load(Ordering::Relaxed) && in_user_half(address, bytes) && paging::accessible(address, bytes, write)
-}
-
-/// Whether a range lies below the address from which on nothing of a process is mapped.
-#[must_use]
-pub fn in_user_half(address: u64, bytes: u64) -> bool {
-    address.checked_add(bytes).is_some_and(|end| end <= USER_PROBE_ADDRESS)
 }

@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use super::function::{Bar, Function};
 use super::{config, routing};
-use crate::mm::PAGE_SIZE;
-use crate::ranges::Ranges;
+use crate::arch::PAGE_SIZE;
+use crate::base::ranges::Ranges;
 
 /// Between the ECAM window that q35 firmware puts at 0xb000_0000 and the I/O APIC.
 const MEMORY_WINDOW: core::ops::Range<u64> = 0xc000_0000..0xfe80_0000;

@@ -1,4 +1,4 @@
-//! The PCI bus: configuration space, functions, base addresses, interrupt lines.
+//! The PCI bus: configuration space, functions, base addresses, interrupts, and what of these drivers reach.
 //!
 //! Specification: PCI Local Bus 3.0, chapter 6. Firmware that does not place base addresses (qboot) leaves that to this
 //! module; what firmware placed (SeaBIOS) stays.
@@ -6,14 +6,17 @@
 pub mod bar;
 pub mod config;
 pub mod function;
+pub mod interrupts;
 pub mod message;
+pub mod node;
+pub mod registers;
 pub mod routing;
 
 use alloc::vec::Vec;
 
 pub use function::{Address, Function};
 
-use crate::sync::Uninterrupted;
+use crate::arch::uninterrupted::Uninterrupted;
 
 static FUNCTIONS: Uninterrupted<Vec<Function>> = Uninterrupted::new(Vec::new());
 

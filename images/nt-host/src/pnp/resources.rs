@@ -7,10 +7,10 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::interrupts::{self, Given};
 use crate::arch::smp;
 use crate::nt::*;
 use crate::pci::Function;
+use crate::pci::interrupts::{self, Given};
 
 /// A list of descriptors as drivers see it, in memory of the host's.
 pub struct ResourceList {

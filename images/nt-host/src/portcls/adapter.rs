@@ -7,18 +7,17 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
-use super::clock;
 use super::com::Com;
 use super::exam::start;
-use super::io_timeout;
-use super::irp;
 use super::lock::Lock;
 use super::port::Port;
-use super::power;
 use super::resources::ResourceList;
-use super::rules::{self, Broken};
-use super::violation;
-use crate::api::{IoAttachDeviceToDeviceStack, IoCreateDevice, IoDeleteDevice, IoDetachDevice, IoGetDeviceProperty};
+use super::{clock, io_timeout, irp, power};
+use crate::contract::rules;
+use crate::contract::violation::{Violation, violation};
+use crate::exports::{
+    IoAttachDeviceToDeviceStack, IoCreateDevice, IoDeleteDevice, IoDetachDevice, IoGetDeviceProperty,
+};
 use crate::nt::status::{
     STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_NO_SUCH_DEVICE,
     STATUS_OBJECT_NAME_COLLISION, STATUS_SUCCESS, success,
@@ -220,7 +219,7 @@ unsafe fn connect_external(
     if port.as_ref().and_then(factory) != Some((flow, 0)) {
         violation(
             function,
-            Broken::new(
+            Violation::new(
                 rules::PHYSICAL_CONNECTION,
                 format!("pin {number} is no bridge pin of a registered subdevice with that direction"),
                 "call it after PcRegisterSubdevice, with an OUT bridge pin as the beginning or an IN bridge pin as the end",
@@ -256,7 +255,7 @@ pub(crate) fn check_driver_entry(driver: *mut DRIVER_OBJECT, status: NTSTATUS) {
     if success(status) && (calls != 1 || DRIVER.load(Ordering::Relaxed) != driver) {
         violation(
             "DriverEntry",
-            Broken::new(
+            Violation::new(
                 rules::DRIVER_ENTRY,
                 format!("it called PcInitializeAdapterDriver {calls} times, with its own driver object or another"),
                 "call PcInitializeAdapterDriver(DriverObject, RegistryPath, AddDevice) once and return its status",
@@ -283,7 +282,7 @@ unsafe extern "win64" fn add_device(driver: *mut DRIVER_OBJECT, pdo: *mut DEVICE
     if success(status) && calls != 1 {
         violation(
             "AddDevice",
-            Broken::new(
+            Violation::new(
                 rules::ADD_DEVICE,
                 format!("it succeeded and called PcAddAdapterDevice {calls} times"),
                 "call PcAddAdapterDevice once and return its status",
@@ -314,7 +313,7 @@ pub(super) fn start(fdo: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
     if unsafe { (*irp).CurrentLocation } != location {
         violation(
             "PCPFNSTARTDEVICE",
-            Broken::new(
+            Violation::new(
                 rules::START_DEVICE,
                 "StartDevice has completed or forwarded the IRP",
                 "return a status; PortCls completes the IRP",
@@ -363,7 +362,7 @@ fn check_name(subdevice: &Subdevice) {
     if name.as_deref() != Some(subdevice.name.as_str()) {
         violation(
             "PcRegisterSubdevice",
-            Broken::new(
+            Violation::new(
                 rules::SUBDEVICE_NAME,
                 format!(
                     "the name \"{}\" at {:#x} reads \"{}\" now",
@@ -404,7 +403,7 @@ fn check_extension(fdo: *mut DEVICE_OBJECT) {
     if let Some(index) = touched {
         violation(
             "PcAddAdapterDevice",
-            Broken::new(
+            Violation::new(
                 rules::ADD_DEVICE,
                 format!("pointer {index} of the device extension was written to"),
                 "use pointers 4 to 7, or ask for a longer extension and begin behind the first 64 pointers",
@@ -429,7 +428,7 @@ fn subdevice_of(adapter: &Adapter, port: PVOID) -> Option<&Subdevice> {
     adapter.subdevices.iter().find(|subdevice| subdevice.port.as_raw() == port)
 }
 
-crate::exports! {
+crate::export_functions! {
     /// The adapter driver's frame.
     pub(crate) static EXPORTS;
 
@@ -439,7 +438,7 @@ crate::exports! {
         if driver.is_null() || path.is_null() || calls != 1 {
             violation(
                 "PcInitializeAdapterDriver",
-                Broken::new(
+                Violation::new(
                     rules::DRIVER_ENTRY,
                     format!("call {calls} with driver object {driver:p} and registry path {path:p}"),
                     "call it once, in DriverEntry, with the two parameters of DriverEntry",
@@ -452,7 +451,7 @@ crate::exports! {
         if path.rsplit('\\').next() != Some(service) {
             violation(
                 "PcInitializeAdapterDriver",
-                Broken::new(
+                Violation::new(
                     rules::DRIVER_ENTRY,
                     format!("the registry path is \"{path}\", which is not that of service \"{service}\""),
                     "pass the RegistryPath of DriverEntry",
@@ -476,7 +475,7 @@ crate::exports! {
         if extension != 0 && extension < EXTENSION_BYTES {
             violation(
                 "PcAddAdapterDevice",
-                Broken::new(
+                Violation::new(
                     rules::ADD_DEVICE,
                     format!("an extension of {extension} bytes is asked for"),
                     "pass 0, or PORT_CLASS_DEVICE_EXTENSION_SIZE plus what the driver needs",
@@ -538,7 +537,7 @@ crate::exports! {
         if !port.is_bound() {
             violation(
                 "PcRegisterSubdevice",
-                Broken::new(
+                Violation::new(
                     rules::SUBDEVICE_ORDER,
                     "the port is not initialised",
                     "call PcNewPort, IPort::Init, PcRegisterSubdevice, and release miniport and port, stopping at the first failure",
@@ -568,7 +567,7 @@ crate::exports! {
         match added {
             Some(STATUS_OBJECT_NAME_COLLISION) => violation(
                 "PcRegisterSubdevice",
-                Broken::new(rules::SUBDEVICE_NAME, "two subdevices have one name", "name each subdevice as its INF reference string does"),
+                Violation::new(rules::SUBDEVICE_NAME, "two subdevices have one name", "name each subdevice as its INF reference string does"),
             ),
             Some(status) => {
                 rules::SUBDEVICE_ORDER.held();
@@ -593,7 +592,7 @@ crate::exports! {
         if ends.is_none() {
             violation(
                 "PcRegisterPhysicalConnection",
-                Broken::new(
+                Violation::new(
                     rules::PHYSICAL_CONNECTION,
                     format!("pin {from_pin} of {from:p} to pin {to_pin} of {to:p} is no pair of bridge pins of registered subdevices"),
                     "call it after both PcRegisterSubdevice, from an OUT bridge pin to an IN bridge pin",

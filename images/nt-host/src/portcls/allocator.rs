@@ -11,13 +11,11 @@ use super::abi::{EVENT_PACKAGE, INLINE_BYTES, KernelEvent};
 use super::com::{Class, Com, Object, Slot, object, unknown};
 use super::event_pool::EventPool;
 use super::guids::{GUID, IID_IALLOCATORMXF, IID_IMXF};
-use super::irql;
-use super::kernel;
 use super::lock::Lock;
-use super::rules::{self, Broken};
-use super::statistics;
 use super::unpack::Fragment;
-use super::violation;
+use super::{irql, kernel, statistics};
+use crate::contract::rules;
+use crate::contract::violation::{Violation, violation};
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::{
     STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_SUCCESS,
@@ -103,7 +101,7 @@ impl Allocator {
     }
 
     /// What a driver gets from a pool that is made to look empty. Whether it copes shows when it goes on (rule 58).
-    fn starved<T>(&self) -> Result<Option<T>, Broken> {
+    fn starved<T>(&self) -> Result<Option<T>, Violation> {
         self.refusals.fetch_add(1, Ordering::Relaxed);
         rules::CAPTURE_EMPTY_POOL.held();
         Ok(None)
@@ -117,7 +115,7 @@ impl Allocator {
     ///
     /// # Errors
     /// It is no event of this allocator that is out, or its data lies where it may not.
-    pub(crate) fn read(&self, event: *mut KernelEvent) -> Result<(KernelEvent, Vec<u8>), Broken> {
+    pub(crate) fn read(&self, event: *mut KernelEvent) -> Result<(KernelEvent, Vec<u8>), Violation> {
         self.pool.with(|pool| pool.read(event))
     }
 
@@ -267,7 +265,7 @@ fn check_level(method: &'static str) {
     if level > DISPATCH_LEVEL {
         violation(
             method,
-            Broken::new(
+            Violation::new(
                 rules::INTERRUPT_CALLS,
                 format!("IAllocatorMXF::{method} is called at IRQL {level}"),
                 "keep captured bytes in a ring of your own, and take events when PutMessage(NULL) asks for them",
@@ -309,12 +307,12 @@ unsafe extern "win64" fn put_message(this: This, event: *mut KernelEvent) -> NTS
 static POOLS: Lock<Vec<Range<usize>>> = Lock::new(Vec::new());
 
 /// What is broken if an event that is not this allocator's is that of another stream (rule 35).
-fn anothers(own: &Allocator, event: *mut KernelEvent) -> Option<Broken> {
+fn anothers(own: &Allocator, event: *mut KernelEvent) -> Option<Violation> {
     let address = event as usize;
     let own = own.pool.with(|pool| pool.range());
     let others = POOLS.with(|pools| pools.iter().any(|pool| *pool != own && pool.contains(&address)));
     others.then(|| {
-        Broken::new(
+        Violation::new(
             rules::STREAMS_APART,
             format!("the event at {event:p} is given to the allocator of another stream than it was put to"),
             "keep the allocator in the stream, not in the miniport, and give each event back to that of its own stream",
@@ -373,7 +371,7 @@ unsafe extern "win64" fn put_buffer(this: This, buffer: *mut u8) -> NTSTATUS {
 }
 
 /// Writes what was taken, or null.
-unsafe fn give<T>(out: *mut *mut T, taken: Result<Option<*mut T>, Broken>) -> NTSTATUS {
+unsafe fn give<T>(out: *mut *mut T, taken: Result<Option<*mut T>, Violation>) -> NTSTATUS {
     match taken {
         Ok(Some(found)) => {
             // SAFETY: by the caller.

@@ -9,18 +9,16 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::abi::{EVENT_INCOMPLETE, EVENT_PACKAGE, KernelEvent};
 use super::allocator::Allocator;
-use super::clock;
 use super::com::{Class, Com, Object, Slot, object, unknown};
 use super::guids::{GUID, IID_IMXF};
-use super::irql;
-use super::kernel;
 use super::lock::Lock;
-use super::rules::{self, Broken, Rule};
-use super::violation;
+use super::{clock, irql, kernel};
+use crate::contract::rules::{self, Rule};
+use crate::contract::violation::{Violation, violation};
+use crate::harness::stopwatch::{self, Mark};
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::{STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS};
 use crate::nt::{NTSTATUS, PVOID};
-use crate::stopwatch::{self, Mark};
 
 /// Most events that wait for the client. More are dropped and counted, as a client that reads too slowly loses them.
 const WAITING_MAX: usize = 1 << 16;
@@ -91,8 +89,8 @@ impl CaptureSink {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    fn accept(&self, first: *mut KernelEvent) -> Result<(), Broken> {
-        let late = |rule: &'static Rule, what: &str, remedy| Err(Broken::new(rule, String::from(what), remedy));
+    fn accept(&self, first: *mut KernelEvent) -> Result<(), Violation> {
+        let late = |rule: &'static Rule, what: &str, remedy| Err(Violation::new(rule, String::from(what), remedy));
         if !self.is_connected() {
             return late(
                 rules::CAPTURE_OUTPUT,
@@ -133,9 +131,9 @@ impl CaptureSink {
 }
 
 /// What a captured event looks like (rule 57).
-fn check(content: &KernelEvent, data: &[u8], last: i64, now: i64) -> Result<(), Broken> {
+fn check(content: &KernelEvent, data: &[u8], last: i64, now: i64) -> Result<(), Violation> {
     let broken = |what: String| {
-        Err(Broken::new(
+        Err(Violation::new(
             rules::CAPTURED_EVENTS,
             what,
             "a whole message is COMPLETE, anything else INCOMPLETE; up to 8 bytes lie in the event, more in a buffer of GetBuffer; \
@@ -215,7 +213,7 @@ unsafe extern "win64" fn put_message(this: This, event: *mut KernelEvent) -> NTS
     if level > DISPATCH_LEVEL {
         violation(
             "IMXF::PutMessage",
-            Broken::new(
+            Violation::new(
                 rules::INTERRUPT_CALLS,
                 format!("the capture sink is called at IRQL {level}"),
                 "keep captured bytes in a ring of your own, and send events when PutMessage(NULL) asks for them",

@@ -21,13 +21,12 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use super::guids::{self, GUID};
 use super::irql;
 use super::lock::Lock;
-use super::rules::{self, Broken};
 use super::slots::Foreign;
-use super::violation;
+use crate::contract::violation::{Violation, violation};
+use crate::contract::{rules, watch};
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::{STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
 use crate::nt::{NTSTATUS, PVOID};
-use crate::watch;
 
 /// One entry of a vtable.
 #[derive(Clone, Copy)]
@@ -328,7 +327,7 @@ unsafe extern "win64" fn tombstone(this: *mut c_void) -> usize {
     if this as usize == GIVEN_UP_GROUP.load(Ordering::Relaxed) {
         violation(
             name,
-            Broken::new(
+            Violation::new(
                 rules::SERVICE_GROUP,
                 "the service group is gone: the port has released the reference that Init put out, and there was none",
                 "AddRef the service group that IMiniportDMus::Init puts out; the port releases it",
@@ -338,7 +337,7 @@ unsafe extern "win64" fn tombstone(this: *mut c_void) -> usize {
     let streams_own = name == super::allocator::Allocator::NAME || name == super::clock::MasterClock::NAME;
     violation(
         name,
-        Broken::new(
+        Violation::new(
             if streams_own { rules::DESTROYED_STREAM } else { rules::REFERENCE_COUNTS },
             format!("the {name} at {this:p} is called after its last reference was released"),
             "AddRef what is kept beyond the call that brought it; clear the pointer with the Release",

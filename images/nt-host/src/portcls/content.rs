@@ -36,7 +36,7 @@ fn known(id: u32) -> NTSTATUS {
     if is_content(id) { STATUS_SUCCESS } else { STATUS_INVALID_PARAMETER }
 }
 
-crate::exports! {
+crate::export_functions! {
     /// Content ids.
     pub(crate) static EXPORTS;
 

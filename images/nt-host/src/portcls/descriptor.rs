@@ -12,8 +12,8 @@ use super::abi::{
     data_flow, event_type, property_type,
 };
 use super::guids::{self, GUID, Printed};
-use super::rules::{self, Broken};
-use super::services;
+use crate::contract::violation::Violation;
+use crate::contract::{rules, services};
 
 /// Most pins, nodes, connections, categories and property items that a descriptor may name: far above any real one, low
 /// enough that a wild count is found before the memory behind it is read.
@@ -137,7 +137,7 @@ impl Filter {
     ///
     /// # Safety
     /// The pointer, and every pointer in the descriptor that its counts make meaningful, can be read.
-    pub(crate) unsafe fn read(descriptor: *const FilterDescriptor) -> Result<Self, Broken> {
+    pub(crate) unsafe fn read(descriptor: *const FilterDescriptor) -> Result<Self, Violation> {
         // SAFETY: by the caller, here and in all that is called below.
         unsafe {
             let raw = descriptor.read();
@@ -159,14 +159,14 @@ impl Filter {
     ///
     /// # Errors
     /// The first rule that is broken.
-    pub(crate) fn check(&self) -> Result<(), Broken> {
+    pub(crate) fn check(&self) -> Result<(), Violation> {
         self.check_music_pins()?;
         self.check_connections()?;
         self.check_synthesizers()?;
         self.check_categories()
     }
 
-    fn check_music_pins(&self) -> Result<(), Broken> {
+    fn check_music_pins(&self) -> Result<(), Violation> {
         let sink_for = |sub: &GUID| {
             self.pins.iter().position(|pin| {
                 pin.data_flow == data_flow::IN
@@ -177,12 +177,12 @@ impl Filter {
         let midi = sink_for(&guids::KSDATAFORMAT_SUBTYPE_MIDI);
         let directmusic = sink_for(&guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC);
         match (midi, directmusic) {
-            (None, None) => Err(Broken::new(
+            (None, None) => Err(Violation::new(
                 rules::MUSIC_PIN,
                 "no pin with flow IN and communication SINK has a MIDI or DirectMusic data range",
                 "offer a pin with KSDATAFORMAT_TYPE_MUSIC that clients can send to",
             )),
-            (Some(midi), Some(directmusic)) if midi > directmusic => Err(Broken::new(
+            (Some(midi), Some(directmusic)) if midi > directmusic => Err(Violation::new(
                 rules::MUSIC_PIN,
                 format!("the MIDI pin is pin {midi}, after the DirectMusic pin {directmusic}"),
                 "put the MIDI pin first, or WDMAud does not find it",
@@ -191,7 +191,7 @@ impl Filter {
         }
     }
 
-    fn check_connections(&self) -> Result<(), Broken> {
+    fn check_connections(&self) -> Result<(), Violation> {
         for (index, connection) in self.connections.iter().enumerate() {
             self.check_end(index, connection.from_node, connection.from_pin, data_flow::IN, NODE_OUT)?;
             self.check_end(index, connection.to_node, connection.to_pin, data_flow::OUT, NODE_IN)?;
@@ -214,7 +214,7 @@ impl Filter {
     }
 
     /// One end of a connection is a filter pin of the given flow, or a node's pin on the given side.
-    fn check_end(&self, index: usize, node: u32, pin: u32, flow: u32, side: u32) -> Result<(), Broken> {
+    fn check_end(&self, index: usize, node: u32, pin: u32, flow: u32, side: u32) -> Result<(), Violation> {
         if node == FILTER_NODE {
             let Some(factory) = self.pins.get(pin as usize) else {
                 return Err(connection_broken(format!(
@@ -250,7 +250,7 @@ impl Filter {
         })
     }
 
-    fn check_synthesizers(&self) -> Result<(), Broken> {
+    fn check_synthesizers(&self) -> Result<(), Violation> {
         for (index, node) in self.nodes.iter().enumerate() {
             if node.node_type != guids::KSNODETYPE_SYNTHESIZER {
                 continue;
@@ -264,7 +264,7 @@ impl Filter {
                         && property.flags & property_type::GET != 0
                 });
                 if !offered {
-                    return Err(Broken::new(
+                    return Err(Violation::new(
                         rules::SYNTHESIZER_NODE,
                         format!("node {index} is a synthesizer without {name} for GET"),
                         "list the property, with PCPROPERTY_ITEM_FLAG_GET, in the node's automation table",
@@ -275,10 +275,10 @@ impl Filter {
         Ok(())
     }
 
-    fn check_categories(&self) -> Result<(), Broken> {
+    fn check_categories(&self) -> Result<(), Violation> {
         let at = |category: &GUID| self.categories.iter().position(|entry| entry == category);
         let broken = |what: &str| {
-            Err(Broken::new(rules::CATEGORIES, what, "list KSCATEGORY_AUDIO first, then what the filter does"))
+            Err(Violation::new(rules::CATEGORIES, what, "list KSCATEGORY_AUDIO first, then what the filter does"))
         };
         if at(&guids::KSCATEGORY_AUDIO_DEVICE).is_some() {
             return broken("KSCATEGORY_AUDIO_DEVICE is among the categories; it is SysAudio's");
@@ -295,7 +295,7 @@ impl Filter {
 ///
 /// # Safety
 /// As [`Filter::read`].
-pub(crate) unsafe fn fingerprint(descriptor: *const FilterDescriptor) -> Result<u64, Broken> {
+pub(crate) unsafe fn fingerprint(descriptor: *const FilterDescriptor) -> Result<u64, Violation> {
     // SAFETY: by the caller.
     let filter = unsafe { Filter::read(descriptor) }?;
     let mut sum = Fnv::new();
@@ -362,11 +362,11 @@ impl Fnv {
     }
 }
 
-fn form(holds: bool, what: impl FnOnce() -> String) -> Result<(), Broken> {
+fn form(holds: bool, what: impl FnOnce() -> String) -> Result<(), Violation> {
     if holds {
         Ok(())
     } else {
-        Err(Broken::new(
+        Err(Violation::new(
             rules::DESCRIPTOR_SIZES,
             what(),
             "fill the descriptor with sizeof of the structures, and counts that match the arrays",
@@ -374,12 +374,16 @@ fn form(holds: bool, what: impl FnOnce() -> String) -> Result<(), Broken> {
     }
 }
 
-fn pin_broken(what: String) -> Broken {
-    Broken::new(rules::PIN_DESCRIPTORS, what, "compare the pin with the example of the data-range page for its format")
+fn pin_broken(what: String) -> Violation {
+    Violation::new(
+        rules::PIN_DESCRIPTORS,
+        what,
+        "compare the pin with the example of the data-range page for its format",
+    )
 }
 
-fn connection_broken(what: String) -> Broken {
-    Broken::new(
+fn connection_broken(what: String) -> Violation {
+    Violation::new(
         rules::CONNECTIONS,
         what,
         "connect filter IN pins or node outputs to node inputs or filter OUT pins, and each DirectMusic pin to its synthesizer",
@@ -392,7 +396,7 @@ unsafe fn items<T>(
     stride: u32,
     count: u32,
     first: *const u8,
-) -> Result<impl Iterator<Item = *const T>, Broken> {
+) -> Result<impl Iterator<Item = *const T>, Violation> {
     form(count <= ITEMS_MAX, || format!("{name} has {count} elements, above {ITEMS_MAX}"))?;
     form((count == 0) == first.is_null(), || format!("{name} counts {count} and points to {first:p}"))?;
     form(count == 0 || (stride as usize >= size_of::<T>() && stride.is_multiple_of(8)), || {
@@ -402,14 +406,14 @@ unsafe fn items<T>(
 }
 
 /// The elements of an array without a stride.
-unsafe fn array<T: Copy>(name: &'static str, count: u32, first: *const T) -> Result<Vec<T>, Broken> {
+unsafe fn array<T: Copy>(name: &'static str, count: u32, first: *const T) -> Result<Vec<T>, Violation> {
     form(count <= ITEMS_MAX, || format!("{name} has {count} elements, above {ITEMS_MAX}"))?;
     form((count == 0) == first.is_null(), || format!("{name} counts {count} and points to {first:p}"))?;
     // SAFETY: by the caller there are `count` elements.
     Ok((0..count as usize).map(|index| unsafe { first.add(index).read_unaligned() }).collect())
 }
 
-unsafe fn properties(owner: &str, table: *const AutomationTable) -> Result<Vec<Property>, Broken> {
+unsafe fn properties(owner: &str, table: *const AutomationTable) -> Result<Vec<Property>, Violation> {
     if table.is_null() {
         return Ok(Vec::new());
     }
@@ -429,12 +433,12 @@ unsafe fn properties(owner: &str, table: *const AutomationTable) -> Result<Vec<P
 }
 
 /// The events of an automation table, and a look at its methods.
-unsafe fn events(owner: &str, table: *const AutomationTable) -> Result<Vec<Event>, Broken> {
+unsafe fn events(owner: &str, table: *const AutomationTable) -> Result<Vec<Event>, Violation> {
     let whole = |holds: bool, what: &str, id: u32| {
         if holds {
             return Ok(());
         }
-        Err(Broken::new(
+        Err(Violation::new(
             services::EVENT_ITEMS,
             format!("{what} {id} of {owner}"),
             "give every item its set, its handler, and the flags of its kind: PCMETHOD_ITEM_FLAG_*, PCEVENT_ITEM_FLAG_*",
@@ -470,7 +474,7 @@ unsafe fn events(owner: &str, table: *const AutomationTable) -> Result<Vec<Event
     }
 }
 
-unsafe fn read_node(id: usize, raw: &NodeDescriptor) -> Result<Node, Broken> {
+unsafe fn read_node(id: usize, raw: &NodeDescriptor) -> Result<Node, Violation> {
     form(raw.flags == 0, || format!("node {id} has Flags {:#x}, not 0", raw.flags))?;
     form(!raw.node_type.is_null(), || format!("node {id} has no Type"))?;
     // SAFETY: by the caller.
@@ -484,7 +488,7 @@ unsafe fn read_node(id: usize, raw: &NodeDescriptor) -> Result<Node, Broken> {
     }
 }
 
-unsafe fn read_pin(id: usize, raw: &PinDescriptor) -> Result<Pin, Broken> {
+unsafe fn read_pin(id: usize, raw: &PinDescriptor) -> Result<Pin, Violation> {
     // SAFETY: by the caller.
     unsafe {
         let ks = &raw.ks;
@@ -511,7 +515,7 @@ unsafe fn read_pin(id: usize, raw: &PinDescriptor) -> Result<Pin, Broken> {
     }
 }
 
-fn check_pin(id: usize, pin: &Pin) -> Result<(), Broken> {
+fn check_pin(id: usize, pin: &Pin) -> Result<(), Violation> {
     if !matches!(pin.data_flow, data_flow::IN | data_flow::OUT) {
         return Err(pin_broken(format!("pin {id} has DataFlow {}, neither IN (1) nor OUT (2)", pin.data_flow)));
     }
@@ -536,7 +540,7 @@ fn check_pin(id: usize, pin: &Pin) -> Result<(), Broken> {
     Ok(())
 }
 
-unsafe fn read_range(pin: usize, range: *const DataFormat) -> Result<DataRange, Broken> {
+unsafe fn read_range(pin: usize, range: *const DataFormat) -> Result<DataRange, Violation> {
     if range.is_null() {
         return Err(pin_broken(format!("pin {pin} has a null data range")));
     }

@@ -4,22 +4,20 @@
 
 use alloc::format;
 
-use super::adapter;
 use super::com::{Class, Com, Object, Slot, object, unknown};
 use super::exam::start;
 use super::guids::{GUID, IID_IDMACHANNEL};
-use super::irql;
 use super::lock::Lock;
-use super::rules::Broken;
-use super::services;
-use super::violation;
+use super::{adapter, irql};
+use crate::alloc_faults;
+use crate::contract::services;
+use crate::contract::violation::{Violation, violation};
 use crate::io::dma::IoGetDmaAdapter;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::{
     STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED, STATUS_SUCCESS, STATUS_UNSUCCESSFUL,
 };
 use crate::nt::{DEVICE_DESCRIPTION, DEVICE_OBJECT, DMA_ADAPTER, NTSTATUS, PVOID};
-use crate::shortage;
 
 /// The buffer, if there is one.
 #[derive(Clone, Copy, Default)]
@@ -107,7 +105,7 @@ unsafe extern "win64" fn allocate_buffer(this: This, bytes: u32, constraint: *co
     if channel.buffer.with(|buffer| buffer.address) != 0 {
         return STATUS_UNSUCCESSFUL;
     }
-    if shortage::refuse("IDmaChannel::AllocateBuffer") {
+    if alloc_faults::refuse("IDmaChannel::AllocateBuffer") {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     let mut physical = 0;
@@ -170,7 +168,7 @@ unsafe extern "win64" fn set_buffer_size(this: This, bytes: u32) {
     if bytes > allocated {
         violation(
             "IDmaChannel::SetBufferSize",
-            Broken::new(
+            Violation::new(
                 services::DMA_CHANNEL,
                 format!("the size is set to {bytes} bytes, and {allocated} are allocated"),
                 "set a size of at most AllocatedBufferSize, after AllocateBuffer",
@@ -204,7 +202,7 @@ unsafe extern "win64" fn copy(_this: This, destination: *mut u8, source: *const 
     unsafe { core::ptr::copy(source, destination, bytes as usize) };
 }
 
-crate::exports! {
+crate::export_functions! {
     /// What makes DMA channels.
     pub(crate) static EXPORTS;
 

@@ -13,8 +13,8 @@ use core::ops::Range;
 use core::ptr::NonNull;
 
 use super::abi::{EVENT_PACKAGE, EventData, INLINE_BYTES, KernelEvent};
-use super::rules::{self, Broken};
-use crate::watch;
+use crate::contract::violation::Violation;
+use crate::contract::{rules, watch};
 
 /// What free events and buffers are filled with: no valid pointer, no valid flags.
 const POISON: u8 = 0xDB;
@@ -122,7 +122,7 @@ impl EventPool {
     ///
     /// # Errors
     /// Somebody wrote to the event while it was in the pool.
-    pub(crate) fn take_event(&mut self) -> Result<Option<*mut KernelEvent>, Broken> {
+    pub(crate) fn take_event(&mut self) -> Result<Option<*mut KernelEvent>, Violation> {
         let Some(index) = self.free_events.pop() else { return Ok(None) };
         let event = self.event(index);
         self.check_free(index)?;
@@ -140,11 +140,11 @@ impl EventPool {
     ///
     /// # Errors
     /// Somebody did.
-    pub(crate) fn check(&self) -> Result<(), Broken> {
+    pub(crate) fn check(&self) -> Result<(), Violation> {
         self.free_events.iter().try_for_each(|&index| self.check_free(index))
     }
 
-    fn check_free(&self, index: usize) -> Result<(), Broken> {
+    fn check_free(&self, index: usize) -> Result<(), Violation> {
         if !self.watched {
             return Ok(());
         }
@@ -153,7 +153,7 @@ impl EventPool {
         let bytes = unsafe { core::slice::from_raw_parts(event.cast::<u8>(), size_of::<KernelEvent>()) };
         match bytes.iter().position(|&byte| byte != POISON) {
             None => Ok(()),
-            Some(offset) => Err(Broken::new(
+            Some(offset) => Err(Violation::new(
                 rules::CONSERVATION,
                 format!("the event at {event:p} was written to at offset {offset} after it had been given back"),
                 "forget an event once PutMessage of its allocator has taken it",
@@ -165,12 +165,12 @@ impl EventPool {
     ///
     /// # Errors
     /// Somebody wrote to the buffer while it was in the pool.
-    pub(crate) fn take_buffer(&mut self) -> Result<Option<*mut u8>, Broken> {
+    pub(crate) fn take_buffer(&mut self) -> Result<Option<*mut u8>, Violation> {
         let Some(index) = self.free_buffers.pop() else { return Ok(None) };
         let bytes = self.buffer_bytes_at(index * self.stride(), usize::from(self.buffer_bytes));
         let written = if self.watched { bytes.iter().position(|&byte| byte != POISON) } else { None };
         if let Some(offset) = written {
-            return Err(Broken::new(
+            return Err(Violation::new(
                 rules::CONSERVATION,
                 format!("buffer {index} was written to at offset {offset} after it had been given back"),
                 "forget a buffer once its event, or the buffer itself, has been given back",
@@ -198,7 +198,7 @@ impl EventPool {
     ///
     /// # Errors
     /// It is not out, or says that its data lies in what is no buffer of this pool, or is longer than one.
-    pub(crate) fn read(&self, event: *mut KernelEvent) -> Result<(KernelEvent, Vec<u8>), Broken> {
+    pub(crate) fn read(&self, event: *mut KernelEvent) -> Result<(KernelEvent, Vec<u8>), Violation> {
         let index = self.check_event(event)?;
         let content = self.content(index);
         if content.flags & EVENT_PACKAGE != 0 {
@@ -214,7 +214,7 @@ impl EventPool {
         let is_ours = offset < self.buffers.len() && offset.is_multiple_of(self.stride());
         let is_out = is_ours && self.buffer_states[offset / self.stride()] == BufferState::Out;
         if !is_out || length > usize::from(self.buffer_bytes) {
-            return Err(Broken::new(
+            return Err(Violation::new(
                 rules::CAPTURED_EVENTS,
                 format!(
                     "an event of {length} bytes has its data at {buffer:p}, which is {}",
@@ -230,11 +230,11 @@ impl EventPool {
     ///
     /// # Errors
     /// An event is not this pool's, comes back a second time, or was changed where it may not be.
-    pub(crate) fn give_back(&mut self, chain: *mut KernelEvent) -> Result<usize, Broken> {
+    pub(crate) fn give_back(&mut self, chain: *mut KernelEvent) -> Result<usize, Violation> {
         self.give_back_at(chain, 0)
     }
 
-    fn give_back_at(&mut self, chain: *mut KernelEvent, depth: usize) -> Result<usize, Broken> {
+    fn give_back_at(&mut self, chain: *mut KernelEvent, depth: usize) -> Result<usize, Violation> {
         let mut count = 0;
         let mut event = chain;
         while !event.is_null() {
@@ -242,7 +242,7 @@ impl EventPool {
             let content = self.content(index);
             if content.flags & EVENT_PACKAGE != 0 {
                 if depth == PACKAGE_DEPTH_MAX {
-                    return Err(Broken::new(
+                    return Err(Violation::new(
                         rules::CONSERVATION,
                         format!("packages are nested more than {PACKAGE_DEPTH_MAX} deep at {event:p}"),
                         "set uData.pPackageEvt to NULL when the children have been unlinked",
@@ -272,14 +272,14 @@ impl EventPool {
     ///
     /// # Errors
     /// It is not this pool's, or not out.
-    pub(crate) fn give_back_buffer(&mut self, buffer: *mut u8) -> Result<(), Broken> {
+    pub(crate) fn give_back_buffer(&mut self, buffer: *mut u8) -> Result<(), Violation> {
         self.free_buffer_at(buffer)
     }
 
     /// Checks that an event is out of this pool and looks as it must.
-    fn check_event(&self, event: *mut KernelEvent) -> Result<usize, Broken> {
+    fn check_event(&self, event: *mut KernelEvent) -> Result<usize, Violation> {
         let Some(index) = self.index_of(event) else {
-            return Err(Broken::new(
+            return Err(Violation::new(
                 rules::CONSERVATION,
                 format!("{event:p} is no event of this allocator"),
                 "give an event back to the allocator of its own stream, with pNextEvt NULL or another such event",
@@ -288,7 +288,7 @@ impl EventPool {
         let content = &self.content(index);
         let sent = match self.whereabouts[index] {
             Whereabouts::Free => {
-                return Err(Broken::new(
+                return Err(Violation::new(
                     rules::CONSERVATION,
                     format!("the event at {event:p} is given back a second time"),
                     "clear pNextEvt or uData.pPackageEvt before a part of a chain goes back on its own",
@@ -298,7 +298,7 @@ impl EventPool {
             Whereabouts::Sent { event_bytes, flags, data } => Some((event_bytes, flags, data)),
         };
         if content.reserved != 0 || usize::from(content.struct_bytes) != size_of::<KernelEvent>() {
-            return Err(Broken::new(
+            return Err(Violation::new(
                 rules::EVENT_FIELDS,
                 format!(
                     "the event at {event:p} comes back with bReserved {} and cbStruct {}, not 0 and {}",
@@ -316,7 +316,7 @@ impl EventPool {
                 || content.flags & EVENT_PACKAGE != 0
                 || data_pointer(content) != data)
         {
-            return Err(Broken::new(
+            return Err(Violation::new(
                 rules::EVENT_FIELDS,
                 format!(
                     "the event at {event:p} was sent with cbEvent {event_bytes}, usFlags {flags:#x}, pbData {data:p} and comes back \
@@ -337,10 +337,10 @@ impl EventPool {
         self.free_events.push(index);
     }
 
-    fn free_buffer_at(&mut self, buffer: *mut u8) -> Result<(), Broken> {
+    fn free_buffer_at(&mut self, buffer: *mut u8) -> Result<(), Violation> {
         let offset = (buffer as usize).wrapping_sub(self.buffers.cast::<u8>().as_ptr() as usize);
         if offset >= self.buffers.len() || !offset.is_multiple_of(self.stride()) {
-            return Err(Broken::new(
+            return Err(Violation::new(
                 rules::EVENT_FIELDS,
                 format!("{buffer:p} is no buffer of this allocator"),
                 "hang only what GetBuffer gave on an event longer than a pointer",
@@ -348,7 +348,7 @@ impl EventPool {
         }
         let index = offset / self.stride();
         if self.buffer_states[index] == BufferState::Free {
-            return Err(Broken::new(
+            return Err(Violation::new(
                 rules::CONSERVATION,
                 format!("the buffer at {buffer:p} is given back a second time"),
                 "give a buffer back with its event, or by PutBuffer, not both",
@@ -358,7 +358,7 @@ impl EventPool {
         let guard = self.buffer_bytes_at(end, GUARD_BYTES);
         let written = if self.watched { guard.iter().position(|&byte| byte != POISON) } else { None };
         if let Some(past) = written {
-            return Err(Broken::new(
+            return Err(Violation::new(
                 rules::EVENT_FIELDS,
                 format!(
                     "the buffer at {buffer:p} was written to {past} bytes past its end of {} bytes",

@@ -14,15 +14,12 @@ use super::abi::{EventRequest, event_type, event_verb};
 use super::com::Com;
 use super::descriptor::Event;
 use super::guids::{self, GUID};
-use super::irql;
-use super::kernel;
 use super::lock::Lock;
 use super::port::Port;
 use super::property::Target;
-use super::rules::Broken;
-use super::services;
-use super::slots;
-use super::violation;
+use super::{irql, kernel, slots};
+use crate::contract::services;
+use crate::contract::violation::{Violation, violation};
 use crate::ks::layout::{KSEVENT_ENTRY, KSEVENTDATA, entry_flag};
 use crate::nt::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL};
 use crate::nt::status::{
@@ -140,7 +137,7 @@ unsafe fn call(
     if status == STATUS_PENDING {
         violation(
             "PCPFNEVENT_HANDLER",
-            Broken::new(
+            Violation::new(
                 services::EVENT_ADDED,
                 format!("the handler of event {} returns STATUS_PENDING", item.id),
                 "answer the request in the handler; the event itself comes later, by GenerateEventList",
@@ -222,7 +219,7 @@ pub(crate) unsafe fn request(target: Target<'_>, request: &Request, client: *mut
         } else if listed == Some(Stage::Offered) {
             violation(
                 "PCPFNEVENT_HANDLER",
-                Broken::new(
+                Violation::new(
                     services::EVENT_ADDED,
                     format!(
                         "the handler accepts event {} of {} and has put its entry nowhere",
@@ -370,7 +367,7 @@ pub(super) fn add(port: &Com<Port>, entry: *mut KSEVENT_ENTRY) {
     if let Some(what) = broken {
         violation(
             "IPortEvents::AddEventToEventList",
-            Broken::new(
+            Violation::new(
                 services::EVENT_ENTRY,
                 format!("the entry at {entry:p} {what}"),
                 "call it once, in the handler, for PCEVENT_VERB_ADD, with the EventEntry of the request",

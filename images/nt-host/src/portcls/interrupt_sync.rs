@@ -10,12 +10,10 @@ use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 use super::com::{Class, Com, Object, Slot, object, unknown};
 use super::exam::start;
 use super::guids::{GUID, IID_IINTERRUPTSYNC};
-use super::irql;
-use super::kernel;
 use super::lock::Lock;
-use super::resources;
-use super::rules::{self, Broken};
-use super::violation;
+use super::{irql, kernel, resources};
+use crate::contract::rules;
+use crate::contract::violation::{Violation, violation};
 use crate::nt::irql::DEVICE_LEVEL_MAX;
 use crate::nt::status::{STATUS_INVALID_PARAMETER, STATUS_SUCCESS, STATUS_UNSUCCESSFUL, success};
 use crate::nt::{
@@ -161,7 +159,7 @@ impl InterruptSync {
         if claimed {
             violation(
                 "IInterruptSync::Connect",
-                Broken::new(
+                Violation::new(
                     rules::INTERRUPT_NOT_OURS,
                     format!("the service routines claimed {QUIET_CALLS} interrupts in a row that no device had raised"),
                     "read the device's own status, return STATUS_UNSUCCESSFUL when it shows nothing or all ones, acknowledge it before Notify",
@@ -200,7 +198,7 @@ impl InterruptSync {
                 }
                 violation(
                     "IInterruptSync (Repeat)",
-                    Broken::new(
+                    Violation::new(
                         rules::INTERRUPT_CLAIM,
                         format!("the service routines claimed the same interrupt {WALKS_MAX} times"),
                         "return STATUS_UNSUCCESSFUL when the device's status register shows nothing, or reads all ones",
@@ -263,7 +261,7 @@ impl Class for InterruptSync {
         if object.is_connected() {
             violation(
                 "IInterruptSync::Release",
-                Broken::new(
+                Violation::new(
                     rules::DISCONNECT,
                     "the last reference is released while the interrupt is connected",
                     "mask the device's interrupts, call Disconnect, then Release",
@@ -333,7 +331,7 @@ unsafe extern "win64" fn connect(this: This) -> NTSTATUS {
     if let Some(what) = too_early {
         violation(
             "IInterruptSync::Connect",
-            Broken::new(
+            Violation::new(
                 rules::INTERRUPT_ORDER,
                 what,
                 "RegisterServiceRoutine, IPortDMus::RegisterServiceGroup, then Connect: the interrupt may come at once",
@@ -408,7 +406,7 @@ unsafe extern "win64" fn register_service_routine(
 }
 
 #[cfg(target_os = "none")]
-crate::exports! {
+crate::export_functions! {
     /// What makes interrupt sync objects.
     pub(crate) static EXPORTS;
 

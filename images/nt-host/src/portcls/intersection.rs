@@ -12,9 +12,9 @@ use super::com::Com;
 use super::descriptor::{DataRange, Filter, Pin as Factory};
 use super::formats;
 use super::port::Port;
-use super::rules::{self, Broken};
 use super::slots::{self, Foreign};
-use super::violation;
+use crate::contract::rules;
+use crate::contract::violation::{Violation, violation};
 use crate::nt::NTSTATUS;
 use crate::nt::status::{
     STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER,
@@ -98,7 +98,7 @@ fn check_range(miniport: &Foreign, pin: u32, range: &DataRange) {
 fn broken(what: &str) -> ! {
     violation(
         "IMiniport::DataRangeIntersection",
-        Broken::new(
+        Violation::new(
             rules::INTERSECTION,
             what,
             "no room: STATUS_BUFFER_OVERFLOW with the length needed; too little: STATUS_BUFFER_TOO_SMALL; else what was written",

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::adapter;
 use super::lock::Lock;
-use crate::api::{IoInitializeTimer, IoStartTimer, IoStopTimer};
+use crate::exports::{IoInitializeTimer, IoStartTimer, IoStopTimer};
 use crate::nt::status::{STATUS_INVALID_PARAMETER, STATUS_NOT_FOUND, STATUS_SUCCESS, success};
 use crate::nt::{DEVICE_OBJECT, IO_TIMER_ROUTINE, NTSTATUS, PVOID};
 
@@ -43,7 +43,7 @@ pub(super) fn forget(fdo: *mut DEVICE_OBJECT) {
     }
 }
 
-crate::exports! {
+crate::export_functions! {
     /// Timeouts.
     pub(crate) static EXPORTS;
 

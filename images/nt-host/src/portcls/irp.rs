@@ -5,11 +5,9 @@
 use core::ffi::c_void;
 
 use super::abi::{KsIdentifier, event_type, property_type};
-use super::adapter;
-use super::events;
-use super::power;
 use super::property::{self, Request, Sent, Target};
-use crate::api::{
+use super::{adapter, events, power};
+use crate::exports::{
     IofCallDriver, IofCompleteRequest, KeInitializeEvent, KeSetEvent, KeWaitForSingleObject, PoCallDriver,
     PoStartNextPowerIrp,
 };

@@ -3,11 +3,10 @@
 use alloc::format;
 
 use super::kernel;
-use super::rules::{self, Broken};
-use super::violation;
+use crate::contract::violation::{Violation, violation};
+use crate::contract::{rules, watch};
 use crate::nt::KIRQL;
 use crate::nt::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL};
-use crate::watch;
 
 /// The current IRQL.
 pub(crate) fn current() -> KIRQL {
@@ -20,7 +19,7 @@ pub(crate) fn at_most(level: KIRQL, interface: &'static str, method: &'static st
     if now > level && watch::is_on() {
         violation(
             method,
-            Broken::new(
+            Violation::new(
                 rules::IRQL,
                 format!("{interface}::{method} is called at IRQL {now}, above {level}"),
                 "move the call to where the IRQL allows it: a DPC, a work item, or before the lock",

@@ -12,7 +12,7 @@ mod target {
 
     use core::sync::atomic::{AtomicBool, Ordering};
 
-    pub(crate) use crate::api::{
+    pub(crate) use crate::exports::{
         IoConnectInterrupt, IoDisconnectInterrupt, KeAcquireInterruptSpinLock, KeCancelTimer, KeInitializeDpc,
         KeInitializeTimerEx, KeInsertQueueDpc, KeReleaseInterruptSpinLock, KeRemoveQueueDpc, KeSetTimerEx,
         KeSynchronizeExecution,
@@ -23,10 +23,10 @@ mod target {
     use super::super::events::{self, Generated};
     pub(crate) use super::super::registry_key::of_port as registry_key_of_port;
     pub(crate) use super::super::unregister;
+    pub(crate) use crate::alloc_faults::refuse;
+    use crate::arch::uninterrupted::Uninterrupted;
     pub(crate) use crate::ks::event::{check_notification, signal};
     use crate::ks::layout::{KSEVENT_ENTRY, KSEVENTDATA};
-    pub(crate) use crate::shortage::refuse;
-    use crate::sync::Uninterrupted;
 
     /// The current IRQL.
     pub(crate) fn current() -> KIRQL {
@@ -51,7 +51,7 @@ mod target {
     /// Lowers the IRQL.
     pub(crate) fn lower(level: KIRQL) {
         // SAFETY: `level` is what was in force before, so this lowers.
-        unsafe { crate::api::KeLowerIrql(level) }
+        unsafe { crate::exports::KeLowerIrql(level) }
     }
 
     /// Time since boot, in 100 ns units.
@@ -61,13 +61,13 @@ mod target {
 
     /// Time that the machine ran since boot, in 100 ns units.
     pub(crate) fn ran() -> i64 {
-        (crate::ke::time::ran() / 100).cast_signed()
+        (crate::arch::clock::ran() / 100).cast_signed()
     }
 
     /// Waits until no DPC is queued or runs on any processor. At `PASSIVE_LEVEL`.
     pub(crate) fn flush_dpcs() {
         // SAFETY: it has no other condition.
-        unsafe { crate::api::KeFlushQueuedDpcs() };
+        unsafe { crate::exports::KeFlushQueuedDpcs() };
     }
 
     /// Clock ticks since boot, which come only while the processor runs.
@@ -77,23 +77,23 @@ mod target {
 
     /// Time since boot, in nanoseconds.
     pub(crate) fn nanoseconds() -> u64 {
-        crate::ke::time::nanoseconds()
+        crate::arch::clock::nanoseconds()
     }
 
     /// Whether a pointer-sized value can be read there.
     pub(crate) fn is_readable(address: usize) -> bool {
-        crate::mm::paging::accessible(address as u64, size_of::<usize>() as u64, false)
+        crate::arch::paging::accessible(address as u64, size_of::<usize>() as u64, false)
     }
 
     /// Whether an address lies in the driver's image.
     pub(crate) fn is_driver_code(address: usize) -> bool {
-        crate::image::module()
+        crate::bugcheck::modules::module()
             .is_some_and(|module| (module.base..module.base + module.size).contains(&(address as u64)))
     }
 
     /// Outstanding pool allocations of the driver's, and their bytes.
     pub(crate) fn pool() -> (u64, u64) {
-        let (count, bytes, _) = crate::ex::pool::totals();
+        let (count, bytes, _) = crate::mm::pool::totals();
         (count, bytes)
     }
 
@@ -105,13 +105,13 @@ mod target {
     impl Edge {
         /// A page of it.
         pub(crate) fn new() -> Option<Self> {
-            let bytes = crate::mm::PAGE_SIZE;
-            crate::mm::api::allocate_contiguous(bytes, bytes, 0, u64::MAX - 1).map(|(page, _)| Self { page })
+            let bytes = crate::arch::PAGE_SIZE;
+            crate::mm::contiguous::allocate_contiguous(bytes, bytes, 0, u64::MAX - 1).map(|(page, _)| Self { page })
         }
 
         /// The bytes, at the very end; at most a page.
         pub(crate) fn place(&self, bytes: &[u8]) -> *mut u8 {
-            let at = (self.page + crate::mm::PAGE_SIZE) as usize - bytes.len();
+            let at = (self.page + crate::arch::PAGE_SIZE) as usize - bytes.len();
             // SAFETY: the page is ours; the caller's bytes are at most as many.
             unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), at as *mut u8, bytes.len()) };
             at as *mut u8
@@ -120,7 +120,7 @@ mod target {
 
     impl Drop for Edge {
         fn drop(&mut self) {
-            crate::mm::api::free_contiguous("an examination", self.page);
+            crate::mm::contiguous::free_contiguous("a probe", self.page);
         }
     }
 
@@ -139,12 +139,12 @@ mod target {
                 KeInitializeDpc(dpc, Some(call_routine), context.cast_mut().cast());
             }
             KeSetTimerEx(&raw mut *timer, -10_000, 1, timed);
-            let result = crate::ke::chance::taken_by(taken, body);
+            let result = crate::ke::preemption_point::taken_by(taken, body);
             KeCancelTimer(&raw mut *timer);
             for dpc in [&raw mut *timed, &raw mut *taken] {
                 KeRemoveQueueDpc(dpc);
             }
-            crate::api::KeFlushQueuedDpcs();
+            crate::exports::KeFlushQueuedDpcs();
             result
         }
     }

@@ -58,10 +58,8 @@ pub(crate) mod property;
 #[cfg(target_os = "none")]
 pub(crate) mod registry_key;
 mod resources;
-pub mod rules;
 mod sequencer;
 mod service_group;
-pub mod services;
 mod slots;
 pub(crate) mod statistics;
 #[cfg(test)]
@@ -69,6 +67,9 @@ mod tests;
 mod unpack;
 #[cfg(target_os = "none")]
 pub(crate) mod unregister;
+
+use crate::contract::rules;
+use crate::contract::violation::{Violation, violation};
 
 pub(crate) use abi::{KsState, event_type, property_type};
 pub(crate) use capture::Captured;
@@ -79,9 +80,13 @@ pub(crate) use kernel::pause;
 pub(crate) use port::Port;
 pub(crate) use unpack::{Malformed, Message};
 
+/// The module that drivers import PortCls from.
+#[cfg(target_os = "none")]
+pub const MODULE: &str = "portcls.sys";
+
 /// What drivers import from `portcls.sys`.
 #[cfg(target_os = "none")]
-pub static EXPORT_TABLES: &[&[crate::export::Export]] = &[
+pub static EXPORT_TABLES: &[&[crate::contract::export::Export]] = &[
     adapter::EXPORTS,
     content::EXPORTS,
     dma_channel::EXPORTS,
@@ -105,7 +110,7 @@ pub(crate) fn check_nothing_left() {
     if !left.is_empty() {
         violation(
             "DriverUnload",
-            rules::Broken::new(
+            Violation::new(
                 rules::NOTHING_LEFT,
                 alloc::format!("the driver is unloaded and still holds {}", left.join(", ")),
                 "release every object that a Pc function gave, at the latest in the miniport's destructor",
@@ -122,7 +127,7 @@ pub(crate) fn check_all_ones() {
     if claimed > 0 {
         violation(
             "IInterruptSync",
-            rules::Broken::new(
+            Violation::new(
                 rules::SURPRISE_REMOVAL,
                 alloc::format!(
                     "the device is gone and reads all ones, and the service routines claim {claimed} interrupts of {INTERRUPTS}"
@@ -131,27 +136,4 @@ pub(crate) fn check_all_ones() {
             ),
         )
     }
-}
-
-/// Stops the guest, because a driver broke a rule of the contract in `function`.
-#[cfg(target_os = "none")]
-fn violation(function: &str, broken: rules::Broken) -> ! {
-    crate::verifier::violation(Some(broken.rule.number), function, format_args!("{broken} [{}]", broken.rule.source))
-}
-
-/// Stops the guest, because a driver broke a rule of another service.
-#[cfg(target_os = "none")]
-pub(crate) fn stop_for(
-    function: &str,
-    rule: &'static rules::Rule,
-    what: alloc::string::String,
-    remedy: &'static str,
-) -> ! {
-    violation(function, rules::Broken::new(rule, what, remedy))
-}
-
-/// Ends the test.
-#[cfg(test)]
-fn violation(function: &str, broken: rules::Broken) -> ! {
-    panic!("{function}: {broken}")
 }

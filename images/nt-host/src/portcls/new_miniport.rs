@@ -10,7 +10,7 @@ use crate::nt::{NTSTATUS, PVOID};
 const OF_WINDOWS: [GUID; 3] =
     [guids::CLSID_MINIPORTDRIVERDMUSUART, guids::CLSID_MINIPORTDRIVERDMUSUARTCAPTURE, guids::CLSID_MINIPORTDRIVERUART];
 
-crate::exports! {
+crate::export_functions! {
     /// Miniports of the system's.
     pub(crate) static EXPORTS;
 

@@ -9,12 +9,11 @@ use super::allocator::Allocator;
 use super::clock::MasterClock;
 use super::com::Com;
 use super::exam::objects;
-use super::formats;
-use super::guids;
 use super::port::{self, Port};
-use super::rules::{self, Broken};
 use super::slots::{self, Foreign};
-use super::violation;
+use super::{formats, guids};
+use crate::contract::rules;
+use crate::contract::violation::{Violation, violation};
 use crate::nt::status::{STATUS_INVALID_DEVICE_REQUEST, success};
 use crate::nt::{NTSTATUS, PVOID};
 
@@ -83,7 +82,7 @@ pub(super) fn new_stream(
         if !stream.is_null() || group_left || before != after || kept != (0, 0) {
             violation(
                 "IMiniportDMus::NewStream",
-                Broken::new(
+                Violation::new(
                     rules::NEW_STREAM_FAILURE,
                     format!(
                         "it failed with {status:#010x} and put out stream {stream:p} and group {group:p}; references to port and \
@@ -108,7 +107,7 @@ pub(super) fn new_stream(
     if let Some(what) = missing {
         violation(
             "IMiniportDMus::NewStream",
-            Broken::new(
+            Violation::new(
                 rules::NEW_STREAM,
                 format!("it succeeds and {what}"),
                 "on success write *MXF, *ServiceGroup (NULL if there is none) and *SchedulePreFetch (0 if there is no wish)",
@@ -118,7 +117,7 @@ pub(super) fn new_stream(
     if allocator.events_out() != 0 {
         violation(
             "IMiniportDMus::NewStream",
-            Broken::new(
+            Violation::new(
                 rules::NEW_STREAM_QUIET,
                 format!("{} events are taken from the allocator in NewStream", allocator.events_out()),
                 "take events when there is something to send, in PAUSE or RUN",
@@ -157,7 +156,7 @@ fn check_stream(stream: &Foreign, kind: StreamType) -> Option<Foreign> {
     if sink.is_some() != (kind == StreamType::WaveSink) {
         violation(
             "IMXF::QueryInterface",
-            Broken::new(
+            Violation::new(
                 rules::STREAM_INTERFACES,
                 if sink.is_some() {
                     "a music stream answers ISynthSinkDMus"
@@ -174,7 +173,7 @@ fn check_stream(stream: &Foreign, kind: StreamType) -> Option<Foreign> {
         if !success(status) {
             violation(
                 "IMXF::PutMessage",
-                Broken::new(
+                Violation::new(
                     rules::NULL_MESSAGE,
                     format!("PutMessage(NULL) returns {status:#010x} on a render stream"),
                     "return STATUS_SUCCESS for NULL: it is the port's service call",

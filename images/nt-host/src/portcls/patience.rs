@@ -1,12 +1,8 @@
 //! How long a driver is waited for: counted in time that the machine runs, so that a host that stops it for seconds is not
 //! taken for a driver that does nothing.
 
-use core::sync::atomic::{AtomicU32, Ordering};
-
 use super::kernel;
-
-/// How long a driver was waited for in vain that is to be blamed for it. Milliseconds.
-static IN_VAIN: AtomicU32 = AtomicU32::new(0);
+use crate::bugcheck::blame;
 
 /// 100 ns units in a millisecond.
 const MILLISECOND: i64 = 10_000;
@@ -32,13 +28,8 @@ impl Patience {
     /// Says, before a rule is broken, that it was found by waiting. A device whose back-end does not run keeps a driver
     /// waiting too, which only the harness can know.
     pub(super) fn was_in_vain(self) {
-        IN_VAIN.store(u32::try_from(self.limit / MILLISECOND).unwrap_or(u32::MAX), Ordering::Relaxed);
+        blame::set_waited_ms(u32::try_from(self.limit / MILLISECOND).unwrap_or(u32::MAX));
     }
-}
-
-/// For how long a driver was waited for whose rule is broken now, in milliseconds; 0 if that is not how it was found.
-pub(crate) fn in_vain_ms() -> u32 {
-    IN_VAIN.load(Ordering::Relaxed)
 }
 
 #[cfg(test)]

@@ -16,29 +16,25 @@ use super::clock::{self, MasterClock};
 use super::com::{Class, Com, Object, Slot, object, unknown};
 use super::delivery::{Batch, Chain};
 use super::descriptor::{Filter, Pin as Factory};
-use super::formats;
 use super::guids::{self, GUID};
-use super::irql;
-use super::kernel;
 use super::lock::Lock;
 use super::new_stream::{NewStream, new_stream};
 use super::patience::Patience;
 use super::port::Port;
 use super::probe::probe;
-use super::property;
-use super::rules::{self, Broken, Rule};
 use super::sequencer::{Sequencer, Verdict};
 use super::slots::{self, Foreign};
-use super::statistics;
 use super::unpack::{DirectMusicRecords, Message, MidiRecords, Records, fragments};
-use super::violation;
+use super::{formats, irql, kernel, property, statistics};
+use crate::contract::rules::{self, Rule};
+use crate::contract::violation::{Violation, violation};
+use crate::harness::stopwatch::{self, Mark};
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::{
     STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_NO_MATCH,
     STATUS_NOT_IMPLEMENTED, STATUS_NOT_SUPPORTED, STATUS_SUCCESS, success,
 };
 use crate::nt::{KDPC, KTIMER, NTSTATUS, PVOID};
-use crate::stopwatch::{self, Mark};
 
 /// What the last frame is filled with before `Render`: if it is not written, that is noticed. No silence, and no sample
 /// that a synthesizer gives by chance in a whole frame.
@@ -229,7 +225,7 @@ impl Pin {
         if !success(status) {
             violation(
                 method,
-                Broken::new(
+                Violation::new(
                     rules::CAPTURE_OUTPUT,
                     format!("a capture stream answers {method} with {status:#010x}"),
                     "accept one sink at a time, and give the one that is connected up when asked to",
@@ -261,7 +257,7 @@ impl Pin {
             if new_stream(port, pin, kind, format, &Allocator::create(), &MasterClock::create()).is_ok() {
                 violation(
                     "IMiniportDMus::NewStream",
-                    Broken::new(
+                    Violation::new(
                         rules::NEW_STREAM_FAILURE,
                         format!(
                             "it makes a {kind:?} stream on pin {pin} for a format that no data range of the pin has"
@@ -362,7 +358,7 @@ impl Pin {
             if !success(status) {
                 violation(
                     "IMXF::SetState",
-                    Broken::new(
+                    Violation::new(
                         rules::STREAM_STATES,
                         format!("it answers {next:?} with {status:#010x}"),
                         "accept STOP, ACQUIRE and PAUSE from any state; only RUN may fail, when the hardware is not ready",
@@ -393,7 +389,7 @@ impl Pin {
         if matches!(status, STATUS_NOT_IMPLEMENTED | STATUS_NOT_SUPPORTED) {
             violation(
                 "ISynthSinkDMus::SyncToMaster",
-                Broken::new(
+                Violation::new(
                     rules::RENDER,
                     format!("it is not implemented ({status:#010x})"),
                     "anchor frame 0 to the master time that it is given, and succeed",
@@ -427,7 +423,7 @@ impl Pin {
         if past || short {
             violation(
                 "ISynthSinkDMus::Render",
-                Broken::new(
+                Violation::new(
                     rules::RENDER,
                     format!(
                         "{frames} frames of {frame_bytes} bytes were asked for at frame {position}, and {}",
@@ -597,7 +593,7 @@ impl Pin {
                 patience.was_in_vain();
                 violation(
                     "IMXF::SetState",
-                    Broken::new(
+                    Violation::new(
                         rule,
                         format!("the stream is in STOP, and {} events did not come back", self.allocator.events_out()),
                         "give every event to the allocator exactly once: when it has been sent, or in SetState(STOP)",
@@ -636,7 +632,7 @@ impl Pin {
         if kernel::ticks() - ticks > PUT_TICKS_MAX {
             violation(
                 "IMXF::PutMessage",
-                Broken::new(
+                Violation::new(
                     rules::BACK_PRESSURE,
                     format!("it kept the processor at DISPATCH_LEVEL for {} ms", took / 10_000),
                     "hold what the device has no room for, and go on from its interrupt or a timer; never wait in PutMessage",
@@ -696,7 +692,7 @@ impl Pin {
             if references != 1 {
                 violation(
                     "IServiceGroup::RemoveMember",
-                    Broken::new(
+                    Violation::new(
                         rules::REFERENCES_RETURNED,
                         format!("the sink has left the group, and {} references to it are left", references - 1),
                         "release a sink when it is removed",
@@ -741,7 +737,7 @@ impl Pin {
         if let Some((rule, what)) = broken {
             violation(
                 "IMXF::Release",
-                Broken::new(
+                Violation::new(
                     rule,
                     what,
                     "give a new stream out with one reference, and release once what the stream AddRefed",
@@ -757,7 +753,7 @@ impl Pin {
         if kept > 0 {
             violation(
                 "IMXF::Release",
-                Broken::new(
+                Violation::new(
                     rules::UNLOAD_AT_CLOSE,
                     format!("the stream is destroyed, and {kept} requests that came on it are still pending"),
                     "complete every request that waits on a stream with PcCompletePendingPropertyRequest, at the latest in its destructor",
@@ -773,7 +769,7 @@ impl Pin {
         if events != 0 || buffers != 0 {
             violation(
                 "IMXF::Release",
-                Broken::new(
+                Violation::new(
                     kept,
                     format!("the stream is destroyed, and {events} events and {buffers} buffers did not come back"),
                     "give every event to the allocator's PutMessage, at the latest in SetState(STOP) and in the destructor",
@@ -786,7 +782,7 @@ impl Pin {
         if let Some(sink) = self.capture.as_ref().filter(|sink| sink.references() != 1) {
             violation(
                 "IMXF::Release",
-                Broken::new(
+                Violation::new(
                     rules::REFERENCES_RETURNED,
                     format!("the stream is destroyed, and keeps {} references to the sink", sink.references() - 1),
                     "release in DisconnectOutput what ConnectOutput AddRefed",
@@ -796,7 +792,7 @@ impl Pin {
         if allocator != 0 || clock != 0 {
             violation(
                 "IMXF::Release",
-                Broken::new(
+                Violation::new(
                     rules::REFERENCES_RETURNED,
                     format!(
                         "the stream is destroyed, and it keeps {allocator} references to its allocator and {clock} to its clock"
@@ -827,7 +823,7 @@ impl Wave {
             if !success(there) || !success(here) || back.abs_diff(sample) > 1 {
                 violation(
                     "ISynthSinkDMus::RefTimeToSample",
-                    Broken::new(
+                    Violation::new(
                         rules::RENDER,
                         format!(
                             "sample {sample} is at time {time} (status {there:#010x}), and that time at sample {back} (status {here:#010x})"

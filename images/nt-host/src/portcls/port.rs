@@ -17,16 +17,12 @@ use super::events::{self, Generated};
 use super::exam::objects;
 use super::exam::start::{self, StandIn};
 use super::guids::{self, GUID};
-use super::interrupt_sync;
-use super::irql;
-use super::kernel;
 use super::lock::Lock;
 use super::resources::{self, ResourceList};
-use super::rules::{self, Broken};
-use super::service_group;
 use super::slots::{self, Foreign};
-use super::statistics;
-use super::violation;
+use super::{interrupt_sync, irql, kernel, service_group, statistics};
+use crate::contract::rules;
+use crate::contract::violation::{Violation, violation};
 use crate::ks::layout::KSEVENT_ENTRY;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::{
@@ -286,7 +282,7 @@ impl Com<Port> {
         if miniport != 0 {
             violation(
                 "IMiniportDMus::Release",
-                Broken::new(
+                Violation::new(
                     rules::REFERENCES_RETURNED,
                     format!("the port has given the miniport up, and {miniport} references are left"),
                     "release the miniport at the end of StartDevice, in each stream's destructor, and wherever QueryInterface was called",
@@ -297,7 +293,7 @@ impl Com<Port> {
         if references != 1 {
             violation(
                 "IPortDMus",
-                Broken::new(
+                Violation::new(
                     rules::REFERENCES_RETURNED,
                     format!("the miniport is gone, and {} references to its port are left", references - 1),
                     "release the port at the end of StartDevice and in the miniport's destructor",
@@ -307,7 +303,7 @@ impl Com<Port> {
         if let Some(stand_in) = bound.stand_in.filter(|stand_in| stand_in.references() != 1) {
             violation(
                 "IMiniportDMus::Release",
-                Broken::new(
+                Violation::new(
                     rules::UNKNOWN_ADAPTER,
                     format!(
                         "the miniport is gone, and keeps {} references to UnknownAdapter",
@@ -325,7 +321,7 @@ impl Com<Port> {
 fn changed_description(what: &'static str) -> ! {
     violation(
         "IMiniport::GetDescription",
-        Broken::new(
+        Violation::new(
             rules::DESCRIPTION_CONSTANT,
             what,
             "give one static descriptor; instance counts are edited by IPinCount",
@@ -354,7 +350,7 @@ fn check_list(list: Option<Com<ResourceList>>) {
     if list.references() != 1 + others {
         violation(
             "IResourceList",
-            Broken::new(
+            Violation::new(
                 rules::REFERENCES_RETURNED,
                 format!(
                     "the miniport is gone, and {} references to its resource list are left",
@@ -374,7 +370,7 @@ fn describe(miniport: &Foreign) -> (*const FilterDescriptor, u64) {
     if !success(status) || descriptor.is_null() {
         violation(
             "IMiniport::GetDescription",
-            Broken::new(
+            Violation::new(
                 rules::DESCRIPTION_CONSTANT,
                 format!("it returns status {status:#010x} and descriptor {descriptor:p}"),
                 "return STATUS_SUCCESS and the address of a descriptor that lives as long as the miniport",
@@ -393,7 +389,7 @@ pub(crate) fn check_interfaces(object: &Foreign, required: &[GUID], rule: &'stat
         object.query(interface).unwrap_or_else(|status| {
             violation(
                 name,
-                Broken::new(
+                Violation::new(
                     rule,
                     format!("QueryInterface for {} answers {status:#010x}", guids::Printed(interface)),
                     "answer every interface of the object, with STATUS_SUCCESS and a reference",
@@ -419,7 +415,7 @@ pub(crate) fn check_interfaces(object: &Foreign, required: &[GUID], rule: &'stat
     if !one_identity {
         violation(
             name,
-            Broken::new(
+            Violation::new(
                 rule,
                 "QueryInterface for IUnknown gives different pointers",
                 "answer IUnknown with the same pointer every time, from each interface",
@@ -429,7 +425,7 @@ pub(crate) fn check_interfaces(object: &Foreign, required: &[GUID], rule: &'stat
     if after != before + 1 + found.len() as u32 {
         violation(
             name,
-            Broken::new(
+            Violation::new(
                 rules::REFERENCE_COUNTS,
                 format!("{} interfaces were given out, and the count went from {before} to {after}", found.len() + 1),
                 "AddRef the interface that QueryInterface gives out",
@@ -444,7 +440,7 @@ pub(crate) fn check_interfaces(object: &Foreign, required: &[GUID], rule: &'stat
     if success(status) || !out.is_null() || after != before {
         violation(
             name,
-            Broken::new(
+            Violation::new(
                 rules::UNKNOWN_INTERFACE,
                 format!(
                     "QueryInterface for an unknown interface returns {status:#010x}, stores {out:p}, and the count goes from {before} to {after}"
@@ -491,7 +487,7 @@ impl Class for Port {
         if object.is_bound() && kernel::is_registered(object.address()) {
             violation(
                 "IPortDMus::Release",
-                Broken::new(
+                Violation::new(
                     rules::SUBDEVICE_ORDER,
                     "the last reference is released while the port is bound to its miniport",
                     "release the port once at the end of StartDevice, and in the miniport only what it AddRefed",
@@ -680,7 +676,7 @@ unsafe extern "win64" fn init(
         if group != registered.unwrap_or(core::ptr::null_mut()) {
             violation(
                 "IMiniportDMus::Init",
-                Broken::new(
+                Violation::new(
                     rules::SERVICE_GROUP,
                     format!("Init puts out service group {group:p}, and {registered:?} was registered with the port"),
                     "register the service group with IPortDMus::RegisterServiceGroup and put the same one out, AddRefed",
@@ -804,7 +800,7 @@ unsafe extern "win64" fn register_service_group(this: This, group: PVOID) {
     if group.is_null() || port.registered.with(|registered| registered.is_some()) {
         violation(
             "IPortDMus::RegisterServiceGroup",
-            Broken::new(
+            Violation::new(
                 rules::SERVICE_GROUP,
                 if group.is_null() { "NULL is registered" } else { "a second service group is registered" },
                 "register one service group, in Init, before interrupts are enabled",
@@ -822,7 +818,7 @@ unsafe extern "win64" fn register_service_group(this: This, group: PVOID) {
 }
 
 #[cfg(target_os = "none")]
-crate::exports! {
+crate::export_functions! {
     /// What makes ports.
     pub(crate) static EXPORTS;
 

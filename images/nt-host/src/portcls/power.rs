@@ -7,19 +7,18 @@ use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::adapter;
 use super::exam::start;
-use super::guids;
 use super::lock::Lock;
-use super::rules::{self, Broken};
 use super::slots::{self, Foreign};
-use super::violation;
-use crate::api::PoRequestPowerIrp;
-use crate::mm::registers::{self, Registers};
+use super::{adapter, guids};
+use crate::contract::rules;
+use crate::contract::violation::{Violation, violation};
+use crate::exports::PoRequestPowerIrp;
 use crate::nt::status::{
     STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_SUCCESS,
 };
 use crate::nt::{DEVICE_CAPABILITIES, DEVICE_OBJECT, IRP_MN_SET_POWER, NTSTATUS, PVOID};
+use crate::pci::registers::{self, Registers};
 
 /// By device, each adapter's `IAdapterPowerManagement`.
 static REGISTERED: Lock<Vec<(usize, Arc<Foreign>)>> = Lock::new(Vec::new());
@@ -59,7 +58,7 @@ pub(super) fn query_capabilities(fdo: *mut DEVICE_OBJECT, capabilities: *mut DEV
         };
         violation(
             "IAdapterPowerManagement::QueryDeviceCapabilities",
-            Broken::new(
+            Violation::new(
                 rules::CAPABILITIES,
                 what,
                 "only replace an entry of DeviceState by a deeper one (a larger number)",
@@ -129,7 +128,7 @@ pub(super) fn unregister(fdo: *mut DEVICE_OBJECT) -> bool {
     removed.is_some()
 }
 
-crate::exports! {
+crate::export_functions! {
     /// Power management.
     pub(crate) static EXPORTS;
 
@@ -141,7 +140,7 @@ crate::exports! {
         let broken = |what: alloc::string::String| -> ! {
             violation(
                 "PcRegisterAdapterPowerManagement",
-                Broken::new(
+                Violation::new(
                     rules::POWER_REGISTRATION,
                     what,
                     "pass an object that answers IID_IAdapterPowerManagement, and the device object that StartDevice got",

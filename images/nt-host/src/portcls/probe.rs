@@ -8,8 +8,8 @@
 use super::abi::KsState;
 use super::delivery::Batch;
 use super::pin::Pin;
-use super::rules;
 use super::unpack::Fragment;
+use crate::contract::rules;
 
 /// How long the stream may take to give back what it holds in STOP. 100 ns units.
 const PATIENCE: i64 = 20_000_000;
@@ -25,7 +25,7 @@ const TIME: i64 = 1;
 
 /// Tries a stream in STOP out; leaves it there.
 pub(super) fn probe(pin: &mut Pin) {
-    if !pin.is_render() || !crate::watch::is_on() {
+    if !pin.is_render() || !crate::contract::watch::is_on() {
         return;
     }
     let fill = |pin: &Pin, data: &'static [u8]| {

@@ -15,20 +15,16 @@ use alloc::vec;
 
 use super::abi::{PropertyRequest, property_type};
 use super::answers::{self, Answer};
-use super::clock;
 use super::com::Com;
 use super::descriptor::{Filter, Property};
-use super::formats;
 use super::guids::{self, GUID};
-use super::intersection;
-use super::irql;
 use super::lock::Lock;
 use super::patience::Patience;
 use super::pin::Pin;
 use super::port::Port;
-use super::rules::{self, Broken};
-use super::slots;
-use super::violation;
+use super::{clock, formats, intersection, irql, slots};
+use crate::contract::rules;
+use crate::contract::violation::{Violation, violation};
 use crate::nt::irql::PASSIVE_LEVEL;
 use crate::nt::status::{
     STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER,
@@ -323,7 +319,7 @@ fn finish(held: &Held, status: NTSTATUS) -> Answer {
     if let Some(what) = what {
         violation(
             "PCPFNPROPERTY_HANDLER",
-            Broken::new(
+            Violation::new(
                 rules::PROPERTY_SIZES,
                 what,
                 "ValueSize 0: set the needed size, return STATUS_BUFFER_OVERFLOW; too small: STATUS_BUFFER_TOO_SMALL; else set what was written",
@@ -339,7 +335,7 @@ fn finish(held: &Held, status: NTSTATUS) -> Answer {
 fn broken_pending(what: &'static str) -> ! {
     violation(
         "PcCompletePendingPropertyRequest",
-        Broken::new(
+        Violation::new(
             rules::PROPERTY_PENDING,
             what,
             "return STATUS_PENDING from the handler, then complete exactly once with a final status",
@@ -394,7 +390,7 @@ fn own(target: Target<'_>, filter: &Filter, request: &Request<'_>, value: &mut [
 }
 
 #[cfg(target_os = "none")]
-crate::exports! {
+crate::export_functions! {
     /// What completes property requests.
     pub(crate) static EXPORTS;
 

@@ -5,26 +5,24 @@
 use alloc::format;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use super::adapter;
 use super::com::{Class, Com, Object, Slot, object, unknown};
 use super::exam::start;
 use super::guids::{GUID, IID_IREGISTRYKEY};
-use super::irql;
-use super::rules::Broken;
-use super::services;
-use super::violation;
-use crate::api::{
+use super::{adapter, irql};
+use crate::alloc_faults;
+use crate::contract::services;
+use crate::contract::violation::{Violation, violation};
+use crate::exports::{
     IoOpenDeviceInterfaceRegistryKey, IoOpenDeviceRegistryKey, RtlQueryRegistryValues, ZwCreateKey, ZwDeleteKey,
     ZwEnumerateKey, ZwEnumerateValueKey, ZwQueryKey, ZwQueryValueKey, ZwSetValueKey,
 };
-use crate::io::handle;
 use crate::io::registry_query::RTL_QUERY_REGISTRY_TABLE;
+use crate::ke::handle;
 use crate::nt::status::{
     STATUS_ACCESS_DENIED, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER,
     success,
 };
 use crate::nt::{HANDLE, NTSTATUS, OBJECT_ATTRIBUTES, PVOID, UNICODE_STRING};
-use crate::shortage;
 
 /// The kinds of key that `PcNewRegistryKey` opens (portcls.h).
 pub(crate) mod kind {
@@ -132,14 +130,14 @@ unsafe fn enter<'a>(this: This, method: &'static str, right: u32) -> Result<&'a 
     if key.deleted.load(Ordering::Relaxed) {
         violation(
             method,
-            Broken::new(
+            Violation::new(
                 services::REGISTRY_KEY,
                 format!("{method} is called on a key that was deleted"),
                 "after DeleteKey only Release the object",
             ),
         )
     }
-    if shortage::refuse(method) {
+    if alloc_faults::refuse(method) {
         return Err(STATUS_INSUFFICIENT_RESOURCES);
     }
     if key.access & right == right { Ok(key) } else { Err(STATUS_ACCESS_DENIED) }
@@ -392,7 +390,7 @@ pub(crate) unsafe fn of_port(
     options: u32,
     disposition: *mut u32,
 ) -> NTSTATUS {
-    if shortage::refuse("IPort::NewRegistryKey") {
+    if alloc_faults::refuse("IPort::NewRegistryKey") {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     let link = adapter::interface_of(fdo.cast(), port);
@@ -405,7 +403,7 @@ pub(crate) unsafe fn of_port(
     unsafe { open(out, outer, &wanted, link.as_deref(), disposition) }
 }
 
-crate::exports! {
+crate::export_functions! {
     /// What opens registry keys.
     pub(crate) static EXPORTS;
 
@@ -415,7 +413,7 @@ crate::exports! {
         if !subdevice.is_null() {
             violation(
                 "PcNewRegistryKey",
-                Broken::new(
+                Violation::new(
                     services::REGISTRY_KEY,
                     format!("SubDevice is {subdevice:p}"),
                     "pass NULL for SubDevice; for the key of a device interface, ask the port: IPort::NewRegistryKey",

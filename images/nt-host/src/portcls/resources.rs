@@ -8,9 +8,8 @@ use alloc::vec::Vec;
 use super::com::{Class, Com, Object, Slot, object, unknown};
 use super::exam::start::{self, Alteration};
 use super::guids::{GUID, IID_IRESOURCELIST};
-use super::irql;
-use super::kernel;
 use super::lock::Lock;
+use super::{irql, kernel};
 use crate::nt::status::{
     STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS,
 };
@@ -329,7 +328,7 @@ unsafe extern "win64" fn untranslated_list(this: This) -> *mut u32 {
 }
 
 #[cfg(target_os = "none")]
-crate::exports! {
+crate::export_functions! {
     /// What makes resource lists.
     pub(crate) static EXPORTS;
 

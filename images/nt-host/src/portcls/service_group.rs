@@ -9,10 +9,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use super::com::{Class, Com, Object, Slot, object, unknown};
 use super::exam::start;
 use super::guids::{GUID, IID_ISERVICEGROUP, IID_ISERVICESINK};
-use super::irql;
-use super::kernel;
 use super::lock::Lock;
 use super::slots::{self, Foreign};
+use super::{irql, kernel};
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::{STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
 use crate::nt::{KDPC, KTIMER, NTSTATUS, PVOID};
@@ -193,7 +192,7 @@ unsafe extern "win64" fn cancel_delayed_service(this: This) {
 }
 
 #[cfg(target_os = "none")]
-crate::exports! {
+crate::export_functions! {
     /// What makes service groups.
     pub(crate) static EXPORTS;
 

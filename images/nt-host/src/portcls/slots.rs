@@ -12,11 +12,10 @@ use core::ffi::c_void;
 use super::abi::{DataFormat, FilterDescriptor, KernelEvent, KsState};
 use super::guids::GUID;
 use super::irql::{self, Raised};
-use super::rules::{self, Broken};
-use super::violation;
+use crate::contract::violation::{Violation, violation};
+use crate::contract::{rules, watch};
 use crate::nt::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL};
 use crate::nt::{DEVICE_CAPABILITIES, KIRQL, NTSTATUS, PVOID};
-use crate::watch;
 
 /// An interface pointer of a driver's.
 pub(crate) type Interface = *mut c_void;
@@ -33,7 +32,7 @@ unsafe fn method<F: Copy>(this: Interface, slot: usize, name: &'static str) -> F
     if function.is_null() {
         violation(
             name,
-            Broken::new(
+            Violation::new(
                 rules::REFERENCE_COUNTS,
                 format!("slot {slot} of the vtable of {this:p} is null, where {name} should be"),
                 "fill every slot of an interface's vtable",
@@ -56,7 +55,7 @@ pub(crate) fn at_same_level<R>(name: &'static str, level: KIRQL, body: impl FnOn
     if after != before {
         violation(
             name,
-            Broken::new(
+            Violation::new(
                 rules::IRQL,
                 format!("{name} was called at IRQL {before} and returned at {after}"),
                 "release every spin lock, and lower what was raised, on every path out",

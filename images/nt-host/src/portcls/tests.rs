@@ -16,13 +16,12 @@ use super::abi::{
 };
 use super::com::{Class, Com, Object, Slot, unknown};
 use super::guids::{self, GUID};
-use super::irql;
 use super::pin::{Pin, RENDER_GUARD_BYTES};
 use super::port::Port;
-use super::property::{Request, Sent, Target};
-use super::slots;
+use super::property::{self, Request, Sent, Target};
 use super::unpack::Message;
-use super::{KsState, formats, property, rules};
+use super::{KsState, formats, irql, slots};
+use crate::contract::rules;
 use crate::nt::status::{
     STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST,
     STATUS_INVALID_PARAMETER, STATUS_NO_MATCH, STATUS_NOT_IMPLEMENTED, STATUS_SUCCESS,

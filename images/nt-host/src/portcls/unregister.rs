@@ -8,9 +8,8 @@ use super::adapter::{self, End};
 use super::com::Com;
 use super::exam::start;
 use super::port::Port;
-use super::rules::Broken;
-use super::services;
-use super::violation;
+use crate::contract::services;
+use crate::contract::violation::{Violation, violation};
 use crate::nt::status::{STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_NOT_FOUND, STATUS_SUCCESS};
 use crate::nt::{NTSTATUS, PVOID, UNICODE_STRING};
 use crate::rtl::string::text;
@@ -25,7 +24,7 @@ pub(crate) fn subdevice(fdo: PVOID, port: PVOID) -> NTSTATUS {
     let Some(port) = found else {
         violation(
             "IUnregisterSubdevice::UnregisterSubdevice",
-            Broken::new(
+            Violation::new(
                 services::UNREGISTERED_SUBDEVICE,
                 format!("{port:p} is no port that is registered with the device at {fdo:p}"),
                 "pass the device object that StartDevice got, and the port of a subdevice that is registered, once",

@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "bit maps of the Windows ABI")]
 
 use crate::base::bitmap::{Bits, Run};
-use crate::exports;
+use crate::export_functions;
 
 /// `RTL_BITMAP`.
 #[repr(C)]
@@ -30,7 +30,7 @@ unsafe fn give(run: Option<Run>, start: *mut u32) -> u32 {
     length
 }
 
-exports! {
+export_functions! {
     /// Bit maps.
     pub static EXPORTS;
 

@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use super::string::{length, narrow_length};
-use crate::exports;
+use crate::export_functions;
 
 /// `EINVAL`.
 const EINVAL: i32 = 22;
@@ -114,7 +114,7 @@ fn class(c: i32, is: impl Fn(&u8) -> bool) -> i32 {
 
 type Compare = unsafe extern "win64" fn(*const u8, *const u8) -> i32;
 
-exports! {
+export_functions! {
     /// More of the C library.
     pub static EXPORTS;
 

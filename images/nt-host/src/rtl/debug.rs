@@ -7,11 +7,13 @@ use core::arch::global_asm;
 
 use guest_protocol::Level;
 
-use crate::export::Export;
-use crate::format::{self, Arguments};
-use crate::mm::{PAGE_SIZE, paging};
+use crate::arch::{PAGE_SIZE, paging};
+use crate::base::printf::{self, Arguments};
+use crate::bugcheck::modules;
+use crate::contract::export::Export;
+use crate::export_functions;
+use crate::harness::link;
 use crate::nt::{NTSTATUS, UNICODE_STRING};
-use crate::{exports, image, line};
 
 /// Longest line; Windows' debug output has 512 bytes.
 const LINE_MAX: usize = 512;
@@ -71,19 +73,19 @@ impl Arguments for Stack {
 
 unsafe fn narrow(template: *const u8, arguments: *const u64) -> String {
     let template = readable::<u8>(template as u64, FORMAT_MAX).unwrap_or_default();
-    format::format(&String::from_utf8_lossy(&template), false, &mut Stack(arguments))
+    printf::format(&String::from_utf8_lossy(&template), false, &mut Stack(arguments))
 }
 
 unsafe fn wide(template: *const u16, arguments: *const u64) -> String {
     let template = readable::<u16>(template as u64, FORMAT_MAX).unwrap_or_default();
-    format::format(&String::from_utf16_lossy(&template), true, &mut Stack(arguments))
+    printf::format(&String::from_utf16_lossy(&template), true, &mut Stack(arguments))
 }
 
 fn print(level: Level, text: &str) {
     let text = text.trim_end_matches(['\n', '\r']);
     let end = text.char_indices().map(|(at, _)| at).find(|&at| at >= LINE_MAX).unwrap_or(text.len());
-    let name = image::module().map_or("driver", |module| module.name);
-    line::log(level, name, format_args!("{}", &text[..end]));
+    let name = modules::module().map_or("driver", |module| module.name);
+    link::log(level, name, format_args!("{}", &text[..end]));
 }
 
 unsafe extern "win64" fn debug_print(template: *const u8, arguments: *const u64) -> NTSTATUS {
@@ -285,7 +287,7 @@ pub static VARIADIC: &[Export] = &[
     Export::new("swprintf", variadic_swprintf as *const ()),
 ];
 
-exports! {
+export_functions! {
     /// Debug output.
     pub static EXPORTS;
 
@@ -356,13 +358,13 @@ exports! {
         let text = |address: *const u8| {
             String::from_utf8_lossy(&readable::<u8>(address as u64, FORMAT_MAX).unwrap_or_default()).into_owned()
         };
-        crate::verifier::stop(0x1e, "RtlAssert", [0, 0, 0, 0],
+        crate::contract::verifier::stop(0x1e, "RtlAssert", [0, 0, 0, 0],
             format_args!("assertion failed: {} ({}:{at})", text(assertion), text(file)));
     }
 }
 
 fn broke(function: &'static str) -> ! {
-    crate::verifier::stop(
+    crate::contract::verifier::stop(
         0x1e,
         function,
         [0x8000_0003, 0, 0, 0],

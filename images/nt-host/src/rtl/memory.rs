@@ -3,8 +3,8 @@
 
 use core::arch::global_asm;
 
-use crate::export::Export;
-use crate::exports;
+use crate::contract::export::Export;
+use crate::export_functions;
 use crate::ke::time::{BUILD_NUMBER, MAJOR_VERSION, MINOR_VERSION};
 use crate::nt::NTSTATUS;
 use crate::nt::status::*;
@@ -64,7 +64,7 @@ const PLATFORM_NT: u32 = 2;
 const VERSION_INFO_BYTES: u32 = 276;
 const VERSION_INFO_EX_BYTES: u32 = 284;
 
-exports! {
+export_functions! {
     /// Memory and helpers.
     pub static EXPORTS;
 

@@ -2,10 +2,10 @@
 #![allow(unsafe_code, reason = "strings of the C library")]
 
 use super::string::{length, narrow_length};
-use crate::exports;
-use crate::ke::bugcheck;
+use crate::ke::bugcheck::KeBugCheck;
 use crate::nt::NTSTATUS;
 use crate::nt::status::*;
+use crate::{bugcheck, export_functions};
 
 fn lower(unit: u16) -> u16 {
     char::from_u32(unit.into())
@@ -35,7 +35,7 @@ fn order<T: Ord>(a: T, b: T) -> i32 {
     a.cmp(&b) as i32
 }
 
-exports! {
+export_functions! {
     /// Characters and narrow strings.
     pub static EXPORTS;
 
@@ -177,7 +177,7 @@ exports! {
 
     /// What the vtable of an abstract class of MSVC points to.
     [ANY] fn _purecall() {
-        bugcheck::KeBugCheck(bugcheck::MANUALLY_INITIATED_CRASH);
+        KeBugCheck(bugcheck::MANUALLY_INITIATED_CRASH);
     }
 
     /// Saves the state of the floating-point unit: on x64 nothing is to be saved.

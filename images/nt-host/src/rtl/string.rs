@@ -4,8 +4,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::ex::pool::{self, Owner};
-use crate::exports;
+use crate::export_functions;
+use crate::mm::pool::{self, Owner};
 use crate::nt::status::*;
 use crate::nt::{ANSI_STRING, GUID, NTSTATUS, UNICODE_STRING};
 
@@ -152,7 +152,7 @@ unsafe fn change_case(
     STATUS_SUCCESS
 }
 
-exports! {
+export_functions! {
     /// Strings.
     pub static EXPORTS;
 
@@ -417,7 +417,7 @@ exports! {
 
     /// A GUID as text, in braces.
     [PASSIVE] fn RtlStringFromGUID(guid: *const GUID, target: *mut UNICODE_STRING) -> NTSTATUS {
-        let text = crate::io::names::guid_text(&*guid).to_uppercase();
+        let text = crate::base::guid::text(&*guid).to_uppercase();
         with_buffer(target, &text, true)
     }
 

@@ -2,9 +2,9 @@
 #![allow(unsafe_code, reason = "structures of the Windows ABI")]
 
 use crate::base::calendar::{self, TimeFields};
-use crate::exports;
+use crate::export_functions;
 
-exports! {
+export_functions! {
     /// Calendar times.
     pub static EXPORTS;
 

@@ -1,14 +1,14 @@
 //! Event tracing: providers register and write; no session listens in this guest, as their enable callbacks would be told.
 #![allow(unsafe_code, reason = "exported functions")]
 
-use crate::exports;
+use crate::export_functions;
 use crate::nt::status::*;
 use crate::nt::{DEVICE_OBJECT, GUID, NTSTATUS, PVOID};
 
 /// What a provider gets for a handle; never null, so that it can tell that it is registered.
 const HANDLE: u64 = 1;
 
-exports! {
+export_functions! {
     /// Event tracing.
     pub static EXPORTS;
 

@@ -5,15 +5,15 @@ use alloc::vec;
 
 use super::super::abi::KsState;
 use super::super::com::Com;
-use super::super::kernel;
 use super::super::patience::Patience;
 use super::super::pin::Pin;
 use super::super::port::Port;
-use super::super::rules::{self, Broken};
 use super::super::unpack::Message;
-use super::super::violation;
 use super::Figures;
+use crate::contract::rules;
+use crate::contract::violation::{Violation, violation};
 use crate::nt::NTSTATUS;
+use crate::portcls::kernel;
 
 /// How long a stream may keep every event that there is. 100 ns units.
 const PATIENCE: i64 = 300_000_000;
@@ -101,7 +101,7 @@ pub(crate) fn run(
     if after != before {
         violation(
             "IMXF::Release",
-            Broken::new(
+            Violation::new(
                 rules::INSTANCE_LIMITS,
                 String::from(
                     "after the last stream is closed the driver holds more pool than before the first was opened",

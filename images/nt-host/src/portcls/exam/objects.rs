@@ -3,12 +3,12 @@
 use alloc::format;
 
 use super::super::guids::{self, GUID};
-use super::super::kernel;
-use super::super::rules::{self, Broken};
 use super::super::slots::{self, Foreign};
-use super::super::violation;
+use crate::contract::rules;
+use crate::contract::violation::{Violation, violation};
 use crate::nt::PVOID;
 use crate::nt::status::success;
+use crate::portcls::kernel;
 
 /// Methods of each interface, `IUnknown`'s included (portcls.h, dmusicks.h).
 pub(crate) const MINIPORT_DMUS_METHODS: usize = 8;
@@ -33,7 +33,7 @@ pub(crate) fn check_slots(interface: &Foreign, methods: usize, name: &'static st
         if !kernel::is_driver_code(function) {
             violation(
                 name,
-                Broken::new(
+                Violation::new(
                     rules::INTERFACE_SLOTS,
                     format!("slot {slot} of {name}'s vtable holds {function:#x}, which is no code of the driver"),
                     "derive the class from the interface of the public header and implement every method of it",
@@ -93,7 +93,7 @@ pub(crate) fn check_service(miniport: &Foreign) {
 fn broken(name: &'static str, what: alloc::string::String) -> ! {
     violation(
         name,
-        Broken::new(
+        Violation::new(
             rules::OPTIONAL_INTERFACES,
             what,
             "answer it with a reference and the miniport's identity, or fail and store NULL",

@@ -3,16 +3,13 @@
 use alloc::vec;
 
 use super::super::abi::{StreamType, data_flow};
-use super::super::adapter;
+use super::super::allocator::Allocator;
 use super::super::clock::MasterClock;
 use super::super::com::Com;
-use super::super::formats;
-use super::super::guids;
 use super::super::port::Port;
-use super::super::power;
-use super::super::rules;
-use super::super::{allocator::Allocator, new_stream};
+use super::super::{adapter, formats, guids, new_stream, power};
 use super::Figures;
+use crate::contract::rules;
 use crate::nt::status::success;
 use crate::nt::{DEVICE_CAPABILITIES, DEVICE_OBJECT};
 

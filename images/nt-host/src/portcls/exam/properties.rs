@@ -13,10 +13,10 @@ use super::super::kernel::Edge;
 use super::super::pin::Pin;
 use super::super::port::Port;
 use super::super::property::{self, Instance, Request, Target};
-use super::super::rules::{self, Broken, Rule};
-use super::super::violation;
 use super::Figures;
 use super::synth::{self, of_dls, of_synth};
+use crate::contract::rules::{self, Rule};
+use crate::contract::violation::{Violation, violation};
 use crate::nt::status::{STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, success};
 use crate::nt::{NTSTATUS, PVOID};
 
@@ -121,7 +121,7 @@ pub(crate) fn examine(port: &Com<Port>, pin: &Pin) -> Figures {
 }
 
 pub(super) fn broken(rule: &'static Rule, what: String, remedy: &'static str) -> ! {
-    violation("PCPFNPROPERTY_HANDLER", Broken::new(rule, what, remedy))
+    violation("PCPFNPROPERTY_HANDLER", Violation::new(rule, what, remedy))
 }
 
 /// Verbs that the item does not have are refused, and touch nothing (rule 65).

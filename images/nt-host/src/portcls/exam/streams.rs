@@ -13,20 +13,18 @@ use super::super::allocator::Allocator;
 use super::super::clock::MasterClock;
 use super::super::com::{Class, Com, Slot, unknown};
 use super::super::delivery::Batch;
-use super::super::formats;
 use super::super::guids::{self, GUID};
-use super::super::interrupt_sync;
-use super::super::kernel;
 use super::super::new_stream::NON_PAGED_POOL_NX;
 use super::super::pin::Pin;
 use super::super::port::Port;
-use super::super::rules::{self, Broken, Rule};
 use super::super::slots::{self, Foreign};
 use super::super::unpack::Fragment;
-use super::super::violation;
 use super::Figures;
+use crate::contract::rules::{self, Rule};
+use crate::contract::violation::{Violation, violation};
 use crate::nt::status::{STATUS_INSUFFICIENT_RESOURCES, success};
 use crate::nt::{NTSTATUS, PVOID};
+use crate::portcls::{formats, interrupt_sync, kernel};
 
 /// How long a stream may take to give back what it holds in STOP. 100 ns units.
 const PATIENCE: i64 = 50_000_000;
@@ -97,7 +95,7 @@ pub(crate) fn examine(port: &Com<Port>) -> Figures {
     if after != before {
         violation(
             "IMXF::Release",
-            Broken::new(
+            Violation::new(
                 rules::INSTANCE_LIMITS,
                 format!(
                     "opening and closing streams leaves {} pool allocations of {} bytes behind",
@@ -230,7 +228,7 @@ fn storm(port: &Com<Port>, door: &Door) -> u64 {
     if claimed == u64::from(STORM) {
         violation(
             "IInterruptSync",
-            Broken::new(
+            Violation::new(
                 rules::INTERRUPT_NOT_OURS,
                 format!("the service routines claimed all of {STORM} interrupts in a row, which no device raised"),
                 "return STATUS_UNSUCCESSFUL when the device's status shows nothing",
@@ -327,7 +325,7 @@ fn limits(port: &Com<Port>, door: &Door) -> u32 {
 fn broken_limit(what: alloc::string::String) -> ! {
     violation(
         "IMiniportDMus::NewStream",
-        Broken::new(
+        Violation::new(
             rules::INSTANCE_LIMITS,
             what,
             "count the streams of each pin, refuse more than the descriptor (or IPinCount) says, and count down in the destructor",
@@ -391,7 +389,7 @@ fn ask(
 fn broken_failure(what: alloc::string::String) -> ! {
     violation(
         "IMiniportDMus::NewStream",
-        Broken::new(
+        Violation::new(
             rules::NEW_STREAM_FAILURE,
             what,
             "check pin, stream type, format and allocator, and fail with NULL outputs and nothing kept",
@@ -466,7 +464,7 @@ fn outer(port: &Com<Port>, door: &Door) {
         if counted <= before {
             violation(
                 "IMiniportDMus::NewStream",
-                Broken::new(
+                Violation::new(
                     rules::OUTER_UNKNOWN,
                     "it makes a stream for an outer object, and AddRef on the stream does not count on the outer object",
                     "delegate IUnknown to the outer object, or fail when UnknownOuter is not NULL",
@@ -477,7 +475,7 @@ fn outer(port: &Com<Port>, door: &Door) {
     if outer.references() != before {
         violation(
             "IMiniportDMus::NewStream",
-            Broken::new(
+            Violation::new(
                 rules::OUTER_UNKNOWN,
                 format!("{} references to the outer object are left", outer.references() - before),
                 "an aggregated object holds no reference to its outer one",

@@ -10,8 +10,8 @@ use super::super::abi::property_type::{GET, SET};
 use super::super::clock;
 use super::super::descriptor::Property;
 use super::super::guids::{self, GUID};
-use super::super::rules::{self, Rule};
 use super::properties::{Item, broken};
+use crate::contract::rules::{self, Rule};
 use crate::nt::NTSTATUS;
 use crate::nt::status::success;
 

@@ -14,7 +14,7 @@ use super::super::patience::Patience;
 use super::super::pin::Pin;
 use super::super::unpack::Fragment;
 use super::Figures;
-use crate::stopwatch::{self, Lap};
+use crate::harness::stopwatch::{self, Lap};
 
 /// How long a stream may keep every event that there is, and how long nothing may come in. 100 ns units.
 const PATIENCE: i64 = 100_000_000;

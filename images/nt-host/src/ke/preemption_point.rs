@@ -1,0 +1,40 @@
+//! Chances: the moments at which a deferred procedure call can come between two instructions of code at `PASSIVE_LEVEL`
+//! because that code lets it. They are where a spin lock is given back, and where a wait begins.
+//!
+//! A timer finds such a moment by luck, and on a busy machine never. An examination of what may run at the same time has a
+//! DPC queued at each of them instead: whatever a driver does there in two steps is then interrupted between the two, on
+//! every machine, each time.
+
+#![allow(unsafe_code, reason = "deferred procedure calls are queued by address")]
+
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use super::dpc;
+use crate::arch::cpu;
+use crate::nt::KDPC;
+use crate::nt::irql::DISPATCH_LEVEL;
+
+/// The call that takes every chance.
+static TAKER: AtomicPtr<KDPC> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Queues `dpc` at every chance while `body` runs.
+///
+/// # Safety
+/// `dpc` is an initialised DPC, which lives until it was removed from the queue after this returned.
+pub(crate) unsafe fn taken_by<R>(dpc: *mut KDPC, body: impl FnOnce() -> R) -> R {
+    TAKER.store(dpc, Ordering::Release);
+    let result = body();
+    TAKER.store(core::ptr::null_mut(), Ordering::Release);
+    result
+}
+
+/// A chance: the call runs as soon as the IRQL allows. What runs at `DISPATCH_LEVEL` by itself, in a DPC or a service
+/// routine, gives none.
+#[inline]
+pub(super) fn pass() {
+    let dpc = TAKER.load(Ordering::Acquire);
+    if !dpc.is_null() && cpu::irql() <= DISPATCH_LEVEL && !dpc::active() {
+        // SAFETY: the promise of who named it.
+        unsafe { dpc::queue(dpc, core::ptr::null_mut(), core::ptr::null_mut()) };
+    }
+}

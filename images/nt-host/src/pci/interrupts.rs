@@ -1,0 +1,133 @@
+//! Which interrupts the device has been given: its line, or messages of its own.
+
+use alloc::format;
+use alloc::string::String;
+
+use super::message::{self, Table};
+use super::{Function, routing};
+use crate::arch::apic;
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::harness::options::{self, Interrupts};
+
+/// What a device interrupts by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// A line, level-triggered, which others may share.
+    Line {
+        /// The I/O APIC's pin.
+        pin: u32,
+        /// The vector that it interrupts at.
+        vector: u8,
+    },
+    /// Messages, edge-triggered and nobody else's, at vectors in a row.
+    Messages {
+        /// The function's table.
+        table: Table,
+        /// The vector of its first message.
+        first: u8,
+        /// How many.
+        count: u16,
+    },
+}
+
+static GIVEN: Uninterrupted<Option<Given>> = Uninterrupted::new(None);
+
+/// Gives a function its interrupts, as the options say: a function without messages has its line.
+pub fn give(function: &Function) -> Option<Given> {
+    let wanted = options::current().interrupts == Interrupts::Message;
+    let table = wanted.then(|| message::table(function)).flatten();
+    if wanted && table.is_none() {
+        crate::warn!("{} has no MSI-X table that this guest reaches: it interrupts by its line", function.address);
+    }
+    let given = match table {
+        Some(table) => {
+            let count = table.entries.min(message::MESSAGES_MAX);
+            Some(Given::Messages { table, first: message::first_vector(), count })
+        }
+        None => {
+            routing::io_apic_pin(function).and_then(|pin| Some(Given::Line { pin, vector: routing::vector_of(pin)? }))
+        }
+    };
+    GIVEN.with(|slot| *slot = given);
+    given
+}
+
+/// What the device has been given.
+#[must_use]
+pub fn given() -> Option<Given> {
+    GIVEN.with(|given| *given)
+}
+
+/// The device is gone, and with it its interrupts.
+pub fn take_back() {
+    GIVEN.with(|given| *given = None);
+}
+
+/// The device starts or stops: turns its messages on, each masked, or off.
+pub fn turn(function: &Function, on: bool) {
+    if let Some(Given::Messages { table, .. }) = given() {
+        if on { table.enable(function) } else { table.disable(function) }
+    }
+}
+
+impl Given {
+    /// Whether it is edge-triggered, which the WDK calls latched.
+    #[must_use]
+    pub const fn is_latched(&self) -> bool {
+        matches!(self, Self::Messages { .. })
+    }
+
+    /// Whether it interrupts at this vector.
+    #[must_use]
+    pub fn has(&self, vector: u8) -> bool {
+        self.entry(vector).is_some()
+    }
+
+    /// By number, which of its interrupts a vector belongs to.
+    #[must_use]
+    pub fn entry(&self, vector: u8) -> Option<u16> {
+        match *self {
+            Self::Line { vector: only, .. } => (only == vector).then_some(0),
+            Self::Messages { first, count, .. } => {
+                vector.checked_sub(first).map(u16::from).filter(|entry| *entry < count)
+            }
+        }
+    }
+
+    /// Lets it interrupt at a vector of its own.
+    pub fn route(&self, vector: u8) {
+        match *self {
+            Self::Line { pin, .. } => apic::route(pin, vector, apic::Trigger::LevelLow),
+            Self::Messages { table, .. } => {
+                if let Some(entry) = self.entry(vector) {
+                    table.unmask(entry, vector);
+                }
+            }
+        }
+    }
+
+    /// Keeps it from interrupting at a vector of its own.
+    pub fn silence(&self, vector: u8) {
+        match *self {
+            Self::Line { pin, .. } => apic::mask(pin),
+            Self::Messages { table, .. } => {
+                if let Some(entry) = self.entry(vector) {
+                    table.mask(entry);
+                }
+            }
+        }
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match *self {
+            Self::Line { pin, vector } => {
+                format!("interrupt line {pin}, vector {vector:#x}, level-sensitive, shared")
+            }
+            Self::Messages { first, count, table } => {
+                format!("{count} of {} message interrupts, vectors from {first:#x}, latched", table.entries)
+            }
+        }
+    }
+}

@@ -25,6 +25,7 @@ extern crate alloc;
 pub mod agent;
 pub mod base;
 pub mod bugcheck;
+pub mod conformance;
 pub mod contract;
 pub mod exports;
 pub mod harness;

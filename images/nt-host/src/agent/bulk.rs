@@ -7,9 +7,9 @@ use alloc::vec::Vec;
 
 use guest_protocol::{Bulk, Failure};
 
-use super::failure;
 use crate::arch::boot::DIRECT_MAP;
 use crate::arch::frames;
+use crate::harness::failure;
 use crate::portcls::pin::RENDER_GUARD_BYTES;
 
 /// Bytes behind each range, so that what a driver writes behind it is found and hurts nobody.

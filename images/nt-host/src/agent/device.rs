@@ -8,7 +8,8 @@ use alloc::vec::Vec;
 
 use guest_protocol::{DevicePower, Failure};
 
-use super::failure;
+use crate::conformance::removal;
+use crate::harness::failure;
 use crate::io::irp::send_synchronous;
 use crate::nt::status::{STATUS_NOT_SUPPORTED, success};
 use crate::nt::{
@@ -17,7 +18,6 @@ use crate::nt::{
 };
 use crate::pci::registers::{self, Registers};
 use crate::pnp::driver;
-use crate::portcls;
 
 /// `DevicePowerState` of `POWER_STATE_TYPE` (wdm.h).
 const DEVICE_POWER_STATE: u32 = 1;
@@ -94,7 +94,7 @@ pub(super) fn surprise_removal() -> Result<(), Failure> {
     let device = device()?;
     registers::set(Registers::AllOnes);
     // Another device on the line interrupts: a card that is gone must not claim that.
-    portcls::check_all_ones();
+    removal::check_all_ones();
     let status = driver::pnp(device, IRP_MN_SURPRISE_REMOVAL, |_| {});
     if success(status) { Ok(()) } else { Err(failure::status(status, "the driver fails IRP_MN_SURPRISE_REMOVAL")) }
 }

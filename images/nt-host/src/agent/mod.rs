@@ -11,12 +11,6 @@ mod bulk;
 #[cfg(target_os = "none")]
 mod device;
 #[cfg(target_os = "none")]
-mod events;
-#[cfg(target_os = "none")]
-mod examine;
-#[cfg(target_os = "none")]
-mod failure;
-#[cfg(target_os = "none")]
 mod libraries;
 pub(crate) mod player;
 #[cfg(target_os = "none")]

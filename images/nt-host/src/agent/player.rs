@@ -10,9 +10,10 @@ use guest_protocol::{Delivery, Pace};
 
 use crate::contract::rules;
 use crate::nt::NTSTATUS;
-use crate::portcls::patience::Patience;
-use crate::portcls::pin::{Pin, RENDER_GUARD_BYTES};
-use crate::portcls::{KsState, Malformed, clock};
+use crate::portcls::com::abi::KsState;
+use crate::portcls::kernel::patience::Patience;
+use crate::portcls::pin::unpack::Malformed;
+use crate::portcls::pin::{Pin, RENDER_GUARD_BYTES, clock};
 
 /// How long a stream may keep any event in STOP. 100 ns units.
 const PATIENCE: i64 = 50_000_000;
@@ -245,7 +246,11 @@ impl<P: FnMut(Played), W: FnMut()> Performance<'_, P, W> {
 
     /// Sends what becomes due together: the latest times first, or what has one time as a package. Messages of one time
     /// keep their order, which is all that orders them.
-    fn send_stretch(&mut self, stretch: Vec<crate::portcls::Message<'_>>, delivery: Delivery) -> Result<(), PlayError> {
+    fn send_stretch(
+        &mut self,
+        stretch: Vec<crate::portcls::pin::unpack::Message<'_>>,
+        delivery: Delivery,
+    ) -> Result<(), PlayError> {
         let together: Vec<_> = stretch.chunk_by(|one, next| one.delta == next.delta).collect();
         match delivery {
             Delivery::InOrder => {}
@@ -269,7 +274,7 @@ impl<P: FnMut(Played), W: FnMut()> Performance<'_, P, W> {
         Ok(())
     }
 
-    fn send_package(&mut self, messages: &[crate::portcls::Message<'_>]) -> Result<(), PlayError> {
+    fn send_package(&mut self, messages: &[crate::portcls::pin::unpack::Message<'_>]) -> Result<(), PlayError> {
         let (render, wait) = (self.render, &mut *self.wait);
         let patience = Patience::of(STUCK_PATIENCE);
         render
@@ -282,7 +287,7 @@ impl<P: FnMut(Played), W: FnMut()> Performance<'_, P, W> {
         Ok(())
     }
 
-    fn send(&mut self, message: &crate::portcls::Message<'_>) -> Result<(), PlayError> {
+    fn send(&mut self, message: &crate::portcls::pin::unpack::Message<'_>) -> Result<(), PlayError> {
         let (render, wait) = (self.render, &mut *self.wait);
         let patience = Patience::of(STUCK_PATIENCE);
         render

@@ -9,27 +9,35 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use guest_protocol::{
-    Bulk, Caller, CapturedEvent, CheckMethod, DataRange, DevicePower, Failure, FailureKind, Handle, KsState,
+    Bulk, Caller, CapturedEvent, CheckMethod, DataRange, DevicePower, Failure, FailureKind, Figure, Handle, KsState,
     PinFactory, Play, Probe, PropertyRequest, Reply, Request, RuleState, Starvation, Statistics, StreamFormat, VERSION,
 };
 
 use super::bulk::Ranges;
+use super::device;
 use super::libraries::LIBRARIES;
 use super::player::{self, Leave, Piece, PlayError, Played};
 use super::property::{self, SentProperty};
-use super::{device, events, examine, failure};
 use crate::arch::frames;
+use crate::conformance::{self, Figures};
 use crate::contract::rules;
-use crate::harness::link;
+use crate::harness::{failure, link};
 use crate::ke::{self, interrupt};
 use crate::mm::pool;
 use crate::mm::user::UserMemory;
 use crate::pci::registers;
 use crate::pnp;
-use crate::portcls::allocator::starve;
+use crate::portcls::adapter::{self, leftovers};
+use crate::portcls::com::object::Com;
+use crate::portcls::com::{abi, guids};
+use crate::portcls::kernel;
+use crate::portcls::ks::{descriptor, formats};
 use crate::portcls::pin::Pin;
-use crate::portcls::property::Target;
-use crate::portcls::{self, Captured, Com, Port, adapter, exam, formats, guids, statistics};
+use crate::portcls::pin::allocator::{self, starve};
+use crate::portcls::pin::capture::Captured;
+use crate::portcls::port::Port;
+use crate::portcls::request::{self, Target, intersection};
+use crate::portcls::services::statistics;
 
 /// Most bytes of a property's value that a request may ask for.
 const VALUE_BYTES_MAX: usize = 1 << 20;
@@ -62,7 +70,7 @@ pub(super) struct Session {
     last_handle: u32,
     ranges: Ranges,
     /// Pins that were paused because the device lost power, and the states to resume.
-    paused: Vec<(u32, portcls::KsState)>,
+    paused: Vec<(u32, abi::KsState)>,
     /// The device is gone without having been asked.
     removed: bool,
     /// What processes have mapped, until the session ends.
@@ -95,7 +103,7 @@ impl Session {
             Request::Shutdown => Ok(Reply::Done),
             Request::Contract => Ok(Reply::Contract(contract())),
             Request::Allocators { piece_bytes } => {
-                portcls::allocator::set_piece_bytes(piece_bytes);
+                allocator::set_piece_bytes(piece_bytes);
                 Ok(Reply::Done)
             }
             Request::TakeCaptured { pin } => self.take_captured(pin),
@@ -111,8 +119,8 @@ impl Session {
                 });
                 Ok(Reply::Done)
             }
-            Request::RunProbe(Probe::Events { filter, pin }) => self.examine_events(filter, pin),
-            Request::RunProbe(examination) => self.examine(examination),
+            Request::RunProbe(Probe::Events { filter, pin }) => self.run_event_probe(filter, pin),
+            Request::RunProbe(probe) => self.run_probe(probe),
             Request::SetPower(power) => self.set_power(power),
             Request::RestartDevice => self.restart_device(),
             Request::SurpriseRemoval => self.surprise_removal(),
@@ -141,52 +149,51 @@ impl Session {
         Ok(place)
     }
 
-    fn examine(&mut self, examination: Probe) -> Result<Reply, Failure> {
+    fn run_probe(&mut self, probe: Probe) -> Result<Reply, Failure> {
         let no_pins = |of: Handle| {
             if self.handles.values().any(|open| matches!(open, Open::Pin { filter, .. } if *filter == of)) {
-                return Err(failure::request("the examination opens pins of its own: close the filter's first"));
+                return Err(failure::request("the probe opens pins of its own: close the filter's first"));
             }
             self.filter(of)
         };
-        let figures = match examination {
+        let figures = match probe {
             Probe::Start => {
-                self.expect(Stage::Loaded, "the start is examined before StartDevice")?;
-                return examine::starts();
+                self.expect(Stage::Loaded, "the start probe comes before StartDevice")?;
+                conformance::start::run()?
             }
-            Probe::Streams { filter } => exam::streams::examine(no_pins(filter)?),
-            Probe::Properties { filter, pin } => exam::properties::examine(self.filter(filter)?, self.pin(pin)?),
-            Probe::Events { .. } => return Err(failure::request("events are examined with a pin of their own")),
-            Probe::Power { filter } => exam::power::examine(no_pins(filter)?),
-            Probe::Burst { pin, events } => exam::cycles::burst(self.pin(pin)?, events),
+            Probe::Streams { filter } => conformance::streams::run(no_pins(filter)?),
+            Probe::Properties { filter, pin } => conformance::properties::run(self.filter(filter)?, self.pin(pin)?),
+            Probe::Events { .. } => return Err(failure::request("the event probe opens a pin of its own")),
+            Probe::Power { filter } => conformance::power::run(no_pins(filter)?),
+            Probe::Burst { pin, events } => conformance::cycles::burst(self.pin(pin)?, events),
             Probe::Cycles { filter, pin, format, cycles, events } => {
                 let told = |cycle, sent| {
                     if cycle % PROGRESS_CYCLES == 0 {
                         link::send_event(guest_protocol::Event::Progress { frames: u64::from(cycle), events: sent });
                     }
                 };
-                exam::cycles::run(no_pins(filter)?, pin, &data_format(format), cycles, events, told)
+                conformance::cycles::run(no_pins(filter)?, pin, &data_format(format), cycles, events, told)
                     .map_err(|error| failure::request(error.to_string()))?
             }
             Probe::Put { pin, events, each, wrapping, begun } => {
                 let begun = self.mark_of(begun)?;
                 // SAFETY: see `mark_of`.
                 let begun = || unsafe { begun.write_volatile(begun.read_volatile().wrapping_add(1)) };
-                exam::timing::put(self.pin(pin)?, events, each, wrapping, begun)
+                conformance::timing::put(self.pin(pin)?, events, each, wrapping, begun)
                     .map_err(|error| failure::request(error.to_string()))?
             }
-            Probe::Interrupts { pin, count } => {
-                exam::timing::capture(self.pin(pin)?, count).map_err(|error| failure::request(error.to_string()))?
-            }
+            Probe::Interrupts { pin, count } => conformance::timing::capture(self.pin(pin)?, count)
+                .map_err(|error| failure::request(error.to_string()))?,
         };
-        Ok(examine::reply(figures))
+        Ok(passed(figures))
     }
 
-    fn examine_events(&mut self, filter: Handle, pin: Handle) -> Result<Reply, Failure> {
+    fn run_event_probe(&mut self, filter: Handle, pin: Handle) -> Result<Reply, Failure> {
         let port = self.filter(filter)?.clone();
         let Some(Open::Pin { pin: mut stream, filter }) = self.handles.remove(&pin.0) else { return Err(no_pin(pin)) };
-        let figures = events::examine(&port, &mut stream);
+        let figures = conformance::events::run(&port, &mut stream);
         self.handles.insert(pin.0, Open::Pin { pin: stream, filter });
-        figures.map(examine::reply)
+        figures.map(passed)
     }
 
     fn set_power(&mut self, power: DevicePower) -> Result<Reply, Failure> {
@@ -204,10 +211,10 @@ impl Session {
         }
         for (handle, open) in &mut self.handles {
             if let Open::Pin { pin, .. } = open
-                && pin.state() == portcls::KsState::Run
+                && pin.state() == abi::KsState::Run
             {
-                let _ = pin.set_state(portcls::KsState::Pause);
-                self.paused.push((*handle, portcls::KsState::Run));
+                let _ = pin.set_state(abi::KsState::Pause);
+                self.paused.push((*handle, abi::KsState::Run));
             }
         }
         device::set_power(power)?;
@@ -286,7 +293,7 @@ impl Session {
     fn unload_driver(&mut self) -> Result<Reply, Failure> {
         self.expect(Stage::Loaded, "UnloadDriver comes after StopDevice")?;
         pnp::unload_driver(&LIBRARIES)?;
-        portcls::check_nothing_left();
+        leftovers::check();
         self.stage = Stage::Empty;
         Ok(Reply::DriverUnloaded)
     }
@@ -303,7 +310,7 @@ impl Session {
         let Some(filter) = port.filter() else {
             return Err(failure::request(format!("the subdevice \"{subdevice}\" is going away")));
         };
-        portcls::check_intersections(port);
+        intersection::check(port);
         let handle = self.insert(Open::Filter(port.clone()));
         Ok(Reply::FilterOpened {
             handle,
@@ -323,10 +330,10 @@ impl Session {
 
     fn set_state(&mut self, handle: Handle, state: KsState) -> Result<Reply, Failure> {
         let target = match state {
-            KsState::Stop => portcls::KsState::Stop,
-            KsState::Acquire => portcls::KsState::Acquire,
-            KsState::Pause => portcls::KsState::Pause,
-            KsState::Run => portcls::KsState::Run,
+            KsState::Stop => abi::KsState::Stop,
+            KsState::Acquire => abi::KsState::Acquire,
+            KsState::Pause => abi::KsState::Pause,
+            KsState::Run => abi::KsState::Run,
         };
         let Some(Open::Pin { pin, .. }) = self.handles.get_mut(&handle.0) else { return Err(no_pin(handle)) };
         pin.set_state(target).map_err(|code| {
@@ -341,7 +348,7 @@ impl Session {
     /// Sends a property request and waits until the driver completes it.
     fn property(&self, request: &PropertyRequest) -> Result<Reply, Failure> {
         let sent = self.begin_property(request)?;
-        portcls::property::await_driver(|| sent.is_complete());
+        request::property::await_driver(|| sent.is_complete());
         Ok(sent.answer())
     }
 
@@ -397,7 +404,7 @@ impl Session {
             delivery: play.delivery,
         };
         let progress = |Played { frames, events }| link::send_event(guest_protocol::Event::Progress { frames, events });
-        let Played { frames, events } = player::play(render, wave, &mut piece, leave, progress, portcls::pause)
+        let Played { frames, events } = player::play(render, wave, &mut piece, leave, progress, kernel::pause)
             .map_err(|error| play_failure(&error))?;
         Ok(Reply::Played { frames, events, statistics: since(&before) })
     }
@@ -412,7 +419,7 @@ impl Session {
                 }
                 let is_other = |open: &Open| matches!(open, Open::Filter(other) if other.as_raw() == port.as_raw());
                 if !self.handles.values().any(is_other) {
-                    portcls::events::close_filter(&port);
+                    request::event::close_filter(&port);
                 }
             }
             None => return Err(no_handle(handle)),
@@ -516,7 +523,13 @@ fn play_failure(error: &PlayError) -> Failure {
     Failure { kind, message: error.to_string() }
 }
 
-fn describe_pin(pin: &portcls::PinFactory) -> PinFactory {
+/// Returns the answer of a probe that the driver passed, with what it counted.
+fn passed(figures: Figures) -> Reply {
+    let figure = |(name, value): (&str, u64)| Figure { name: name.to_string(), value };
+    Reply::ProbePassed { figures: figures.into_iter().map(figure).collect() }
+}
+
+fn describe_pin(pin: &descriptor::Pin) -> PinFactory {
     PinFactory {
         flow_in: pin.flows_in(),
         communication: pin.communication,

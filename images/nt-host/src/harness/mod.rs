@@ -2,6 +2,8 @@
 //! by which interrupts are timed.
 
 #[cfg(target_os = "none")]
+pub(crate) mod failure;
+#[cfg(target_os = "none")]
 pub mod link;
 pub mod options;
 pub mod stopwatch;

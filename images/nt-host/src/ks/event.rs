@@ -11,12 +11,15 @@ use super::layout::{KSEVENT_ENTRY, KSEVENT_ITEM, KSEVENT_SET, KSEVENTDATA, entry
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::contract::services;
 use crate::contract::violation::{Violation, violation};
-use crate::ex::resource::{ExAcquireResourceExclusiveLite, ExReleaseResourceLite};
-use crate::exports::{
-    ExAcquireFastMutex, ExAcquireFastMutexUnsafe, ExQueueWorkItem, ExReleaseFastMutex, ExReleaseFastMutexUnsafe,
-    KeInsertQueueDpc, KeReleaseMutex, KeReleaseSemaphore, KeSetEvent, KeWaitForSingleObject,
+use crate::ex::fast_mutex::{
+    ExAcquireFastMutex, ExAcquireFastMutexUnsafe, ExReleaseFastMutex, ExReleaseFastMutexUnsafe,
 };
+use crate::ex::resource::{ExAcquireResourceExclusiveLite, ExReleaseResourceLite};
+use crate::ke::dpc::KeInsertQueueDpc;
+use crate::ke::event::{KeReleaseMutex, KeReleaseSemaphore, KeSetEvent};
 use crate::ke::spin_lock::{KeAcquireSpinLockRaiseToDpc, KeReleaseSpinLock};
+use crate::ke::wait::KeWaitForSingleObject;
+use crate::ke::work::ExQueueWorkItem;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::*;
 use crate::nt::{FILE_OBJECT, GUID, IRP, KDPC, LIST_ENTRY, NTSTATUS, PVOID};
@@ -104,7 +107,7 @@ unsafe fn generate(entry: *mut KSEVENT_ENTRY) -> NTSTATUS {
         if arch::cpu::irql() > DISPATCH_LEVEL {
             PENDING.with(|pending| pending.push_back(entry as usize));
             if (*DPC.0.get()).DeferredRoutine.is_none() {
-                crate::exports::KeInitializeDpc(DPC.0.get(), Some(generate_pending), core::ptr::null_mut());
+                crate::ke::dpc::KeInitializeDpc(DPC.0.get(), Some(generate_pending), core::ptr::null_mut());
             }
             KeInsertQueueDpc(DPC.0.get(), core::ptr::null_mut(), core::ptr::null_mut());
             return STATUS_SUCCESS;
@@ -227,18 +230,18 @@ unsafe fn locked<R>(kind: i32, guard: PVOID, body: impl FnOnce() -> R) -> R {
                 result
             }
             lock::ERESOURCE => {
-                crate::exports::KeEnterCriticalRegion();
+                crate::ke::thread::KeEnterCriticalRegion();
                 ExAcquireResourceExclusiveLite(guard.cast(), 1);
                 let result = body();
                 ExReleaseResourceLite(guard.cast());
-                crate::exports::KeLeaveCriticalRegion();
+                crate::ke::thread::KeLeaveCriticalRegion();
                 result
             }
             lock::INTERRUPT => {
                 let interrupt = guard.cast::<crate::nt::KINTERRUPT>();
-                let before = crate::exports::KeAcquireInterruptSpinLock(interrupt);
+                let before = crate::ke::interrupt::KeAcquireInterruptSpinLock(interrupt);
                 let result = body();
-                crate::exports::KeReleaseInterruptSpinLock(interrupt, before);
+                crate::ke::interrupt::KeReleaseInterruptSpinLock(interrupt, before);
                 result
             }
             _ => body(),

@@ -4,11 +4,9 @@
 
 use core::mem::offset_of;
 
-use crate::exports::{
-    IoAcquireCancelSpinLock, IoReleaseCancelSpinLock, IofCompleteRequest, KeAcquireSpinLockRaiseToDpc,
-    KeReleaseSpinLock,
-};
+use crate::io::irp::{IoAcquireCancelSpinLock, IoReleaseCancelSpinLock, IofCompleteRequest};
 use crate::ke::list;
+use crate::ke::spin_lock::{KeAcquireSpinLockRaiseToDpc, KeReleaseSpinLock};
 use crate::nt::status::STATUS_CANCELLED;
 use crate::nt::{DEVICE_OBJECT, DRIVER_CANCEL, IRP, IRP_TAIL, LIST_ENTRY};
 

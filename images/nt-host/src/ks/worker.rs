@@ -11,7 +11,7 @@ use crate::alloc_faults;
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::contract::services;
 use crate::contract::violation::{Violation, violation};
-use crate::exports::KeDelayExecutionThread;
+use crate::ke::wait::KeDelayExecutionThread;
 use crate::ke::work;
 use crate::nt::status::{STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
 use crate::nt::{NTSTATUS, PVOID, WORK_QUEUE_ITEM};

@@ -8,7 +8,6 @@ use alloc::vec::Vec;
 use guest_protocol::Failure;
 
 use super::Figures;
-
 use crate::contract::rules;
 use crate::contract::violation::{Violation, violation};
 use crate::portcls::com::object;

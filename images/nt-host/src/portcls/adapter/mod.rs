@@ -23,6 +23,7 @@ use crate::contract::violation::{Violation, violation};
 use crate::exports::{
     IoAttachDeviceToDeviceStack, IoCreateDevice, IoDeleteDevice, IoDetachDevice, IoGetDeviceProperty,
 };
+use crate::io::names;
 use crate::nt::status::{
     STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_NO_SUCH_DEVICE,
     STATUS_OBJECT_NAME_COLLISION, STATUS_SUCCESS, success,
@@ -41,8 +42,6 @@ use crate::portcls::pin::clock;
 use crate::portcls::port::Port;
 use crate::portcls::services::call_faults;
 use crate::portcls::services::resources::ResourceList;
-
-use crate::io::names;
 use crate::rtl::string::text;
 
 /// `PORT_CLASS_DEVICE_EXTENSION_SIZE`: 64 pointers (portcls.h).

@@ -8,16 +8,17 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::allocator::Allocator;
-use super::clock;
+use super::{Pin, clock};
 use crate::contract::rules::{self, Rule};
 use crate::contract::violation::{Violation, violation};
 use crate::harness::stopwatch::{self, Mark};
 use crate::nt::irql::DISPATCH_LEVEL;
-use crate::nt::status::{STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS};
+use crate::nt::status::{STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS, success};
 use crate::nt::{NTSTATUS, PVOID};
 use crate::portcls::com::abi::{EVENT_INCOMPLETE, EVENT_PACKAGE, KernelEvent};
 use crate::portcls::com::guids::{GUID, IID_IMXF};
 use crate::portcls::com::object::{Class, Com, Object, Slot, object, unknown};
+use crate::portcls::com::slots;
 use crate::portcls::kernel::lock::Lock;
 use crate::portcls::kernel::{self, irql};
 
@@ -225,6 +226,47 @@ unsafe extern "win64" fn put_message(this: This, event: *mut KernelEvent) -> NTS
     match unsafe { object(this) }.accept(event) {
         Ok(()) => STATUS_SUCCESS,
         Err(broken) => violation("IMXF::PutMessage", broken),
+    }
+}
+
+impl Pin {
+    /// Connects the port's sink to a capture stream, or disconnects it, if it is not so already.
+    pub(crate) fn connect_capture(&self, connect: bool) {
+        let Some(sink) = self.capture.as_ref().filter(|sink| sink.is_connected() != connect) else { return };
+        if connect {
+            sink.set_connected(true);
+        }
+        // SAFETY: the pin holds both.
+        let (method, status) = unsafe {
+            if connect {
+                ("IMXF::ConnectOutput", slots::mxf::connect_output(self.minor_target(), sink.as_raw()))
+            } else {
+                ("IMXF::DisconnectOutput", slots::mxf::disconnect_output(self.minor_target(), sink.as_raw()))
+            }
+        };
+        if !connect {
+            sink.set_connected(false);
+        }
+        if !success(status) {
+            violation(
+                method,
+                Violation::new(
+                    rules::CAPTURE_OUTPUT,
+                    format!("a capture stream answers {method} with {status:#010x}"),
+                    "accept one sink at a time, and give the one that is connected up when asked to",
+                ),
+            )
+        }
+    }
+
+    /// What a capture stream has brought since the last time. `None` for other streams.
+    pub(crate) fn take_captured(&self) -> Option<Vec<Captured>> {
+        self.capture.as_ref().map(|sink| sink.take())
+    }
+
+    /// Captured events that found no room with the client.
+    pub(crate) fn captured_dropped(&self) -> u64 {
+        self.capture.as_ref().map_or(0, |sink| sink.dropped())
     }
 }
 

@@ -56,9 +56,13 @@ static PCR: [Own<ProcessorControlRegion>; PROCESSORS_MAX] =
 struct ProcessorControlRegion([u64; 512]);
 
 mod pcr {
+    /// `KPCR.Self`, in words.
     pub(super) const SELF: usize = 0x18 / 8;
+    /// `KPCR.CurrentPrcb`, in words.
     pub(super) const CURRENT_PRCB: usize = 0x20 / 8;
+    /// `KPCR.Prcb`, in bytes.
     pub(super) const PRCB: usize = 0x180;
+    /// `KPRCB.CurrentThread`, in words.
     pub(super) const CURRENT_THREAD: usize = 0x188 / 8;
     /// The processor's number is the byte at 0x184, which inlined `KeGetCurrentProcessorNumber` reads.
     pub(super) const NUMBER: usize = 0x180 / 8;

@@ -121,6 +121,7 @@ pub(crate) fn run(port: &Com<Port>, pin: &Pin) -> Figures {
     vec![("properties examined", items.len() as u64)]
 }
 
+/// Stops, because a handler of properties broke `rule`.
 pub(crate) fn broken(rule: &'static Rule, what: String, remedy: &'static str) -> ! {
     violation("PCPFNPROPERTY_HANDLER", Violation::new(rule, what, remedy))
 }

@@ -17,21 +17,33 @@ use crate::portcls::pin::clock;
 
 /// `KSPROPERTY_SYNTH_*`.
 pub(crate) mod of_synth {
+    /// `KSPROPERTY_SYNTH_VOLUMEBOOST`.
     pub(crate) const VOLUMEBOOST: u32 = 1;
+    /// `KSPROPERTY_SYNTH_CAPS`.
     pub(crate) const CAPS: u32 = 2;
+    /// `KSPROPERTY_SYNTH_PORTPARAMETERS`.
     pub(crate) const PORTPARAMETERS: u32 = 3;
+    /// `KSPROPERTY_SYNTH_CHANNELGROUPS`.
     pub(crate) const CHANNELGROUPS: u32 = 4;
+    /// `KSPROPERTY_SYNTH_VOICEPRIORITY`.
     pub(crate) const VOICEPRIORITY: u32 = 5;
+    /// `KSPROPERTY_SYNTH_LATENCYCLOCK`.
     pub(crate) const LATENCYCLOCK: u32 = 6;
+    /// `KSPROPERTY_SYNTH_RUNNINGSTATS`.
     pub(crate) const RUNNINGSTATS: u32 = 7;
 }
 
 /// `KSPROPERTY_SYNTH_DLS_*`.
 pub(crate) mod of_dls {
+    /// `KSPROPERTY_SYNTH_DLS_DOWNLOAD`.
     pub(crate) const DOWNLOAD: u32 = 0;
+    /// `KSPROPERTY_SYNTH_DLS_UNLOAD`.
     pub(crate) const UNLOAD: u32 = 1;
+    /// `KSPROPERTY_SYNTH_DLS_COMPACT`.
     pub(crate) const COMPACT: u32 = 2;
+    /// `KSPROPERTY_SYNTH_DLS_APPEND`.
     pub(crate) const APPEND: u32 = 3;
+    /// `KSPROPERTY_SYNTH_DLS_WAVEFORMAT`.
     pub(crate) const WAVEFORMAT: u32 = 4;
 }
 

@@ -55,10 +55,15 @@ fn driver_allocate(function: &'static str, kind: POOL_TYPE, size: u64, tag: u32)
 
 /// `POOL_FLAG_*` of `ExAllocatePool2`.
 mod flag {
+    /// `POOL_FLAG_UNINITIALIZED`.
     pub(super) const UNINITIALIZED: u64 = 0x2;
+    /// `POOL_FLAG_RAISE_ON_FAILURE`.
     pub(super) const RAISE_ON_FAILURE: u64 = 0x20;
+    /// `POOL_FLAG_NON_PAGED`.
     pub(super) const NON_PAGED: u64 = 0x40;
+    /// `POOL_FLAG_NON_PAGED_EXECUTE`.
     pub(super) const NON_PAGED_EXECUTE: u64 = 0x80;
+    /// `POOL_FLAG_PAGED`.
     pub(super) const PAGED: u64 = 0x100;
 }
 

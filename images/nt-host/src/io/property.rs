@@ -15,17 +15,29 @@ use crate::rtl::string::text;
 
 /// `DEVICE_REGISTRY_PROPERTY`.
 mod which {
+    /// `DEVICE_REGISTRY_PROPERTY`: device description.
     pub(super) const DEVICE_DESCRIPTION: u32 = 0;
+    /// `DEVICE_REGISTRY_PROPERTY`: hardware id.
     pub(super) const HARDWARE_ID: u32 = 1;
+    /// `DEVICE_REGISTRY_PROPERTY`: compatible ids.
     pub(super) const COMPATIBLE_IDS: u32 = 2;
+    /// `DEVICE_REGISTRY_PROPERTY`: class name.
     pub(super) const CLASS_NAME: u32 = 4;
+    /// `DEVICE_REGISTRY_PROPERTY`: driver key name.
     pub(super) const DRIVER_KEY_NAME: u32 = 6;
+    /// `DEVICE_REGISTRY_PROPERTY`: friendly name.
     pub(super) const FRIENDLY_NAME: u32 = 8;
+    /// `DEVICE_REGISTRY_PROPERTY`: physical device object name.
     pub(super) const PHYSICAL_DEVICE_OBJECT_NAME: u32 = 10;
+    /// `DEVICE_REGISTRY_PROPERTY`: bus type guid.
     pub(super) const BUS_TYPE_GUID: u32 = 11;
+    /// `DEVICE_REGISTRY_PROPERTY`: legacy bus type.
     pub(super) const LEGACY_BUS_TYPE: u32 = 12;
+    /// `DEVICE_REGISTRY_PROPERTY`: bus number.
     pub(super) const BUS_NUMBER: u32 = 13;
+    /// `DEVICE_REGISTRY_PROPERTY`: enumerator name.
     pub(super) const ENUMERATOR_NAME: u32 = 14;
+    /// `DEVICE_REGISTRY_PROPERTY`: address.
     pub(super) const ADDRESS: u32 = 15;
 }
 
@@ -72,9 +84,13 @@ pub struct Key {
 
 /// `DEVPROP_TYPE_*`.
 mod kind {
+    /// `DEVPROP_TYPE_UINT32`.
     pub(super) const UINT32: u32 = 7;
+    /// `DEVPROP_TYPE_GUID`.
     pub(super) const GUID: u32 = 13;
+    /// `DEVPROP_TYPE_STRING`.
     pub(super) const STRING: u32 = 18;
+    /// `DEVPROP_TYPE_STRING_LIST`.
     pub(super) const STRING_LIST: u32 = 0x2012;
 }
 

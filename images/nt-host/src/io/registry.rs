@@ -109,6 +109,7 @@ pub(super) fn key_of(handle: HANDLE) -> Result<String, NTSTATUS> {
     }
 }
 
+/// Returns text as the bytes of a `REG_SZ` value.
 pub(super) fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
@@ -172,6 +173,7 @@ pub(super) unsafe fn give(bytes: &[u8], fixed: u32, buffer: PVOID, length: u32, 
     }
 }
 
+/// Copies a query's answer to the caller's buffer and returns the status.
 pub(super) fn result(outcome: Result<NTSTATUS, NTSTATUS>) -> NTSTATUS {
     outcome.unwrap_or_else(|status| status)
 }

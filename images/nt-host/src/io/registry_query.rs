@@ -14,9 +14,13 @@ use crate::rtl::string::allocate;
 
 /// `KEY_INFORMATION_CLASS` (wdm.h).
 mod class {
+    /// `KeyBasicInformation`.
     pub(super) const BASIC: i32 = 0;
+    /// `KeyNodeInformation`.
     pub(super) const NODE: i32 = 1;
+    /// `KeyFullInformation`.
     pub(super) const FULL: i32 = 2;
+    /// `KeyNameInformation`.
     pub(super) const NAME: i32 = 3;
 }
 
@@ -89,13 +93,21 @@ const _: () = assert!(size_of::<RTL_QUERY_REGISTRY_TABLE>() == 56);
 
 /// `RTL_QUERY_REGISTRY_*` (wdm.h).
 mod flag {
+    /// `RTL_QUERY_REGISTRY_SUBKEY`.
     pub(super) const SUBKEY: u32 = 1;
+    /// `RTL_QUERY_REGISTRY_TOPKEY`.
     pub(super) const TOPKEY: u32 = 2;
+    /// `RTL_QUERY_REGISTRY_REQUIRED`.
     pub(super) const REQUIRED: u32 = 4;
+    /// `RTL_QUERY_REGISTRY_NOVALUE`.
     pub(super) const NOVALUE: u32 = 8;
+    /// `RTL_QUERY_REGISTRY_NOEXPAND`.
     pub(super) const NOEXPAND: u32 = 0x10;
+    /// `RTL_QUERY_REGISTRY_DIRECT`.
     pub(super) const DIRECT: u32 = 0x20;
+    /// `RTL_QUERY_REGISTRY_DELETE`.
     pub(super) const DELETE: u32 = 0x40;
+    /// `RTL_QUERY_REGISTRY_TYPECHECK`.
     pub(super) const TYPECHECK: u32 = 0x100;
 }
 
@@ -104,7 +116,9 @@ const TYPECHECK_SHIFT: u32 = 24;
 
 /// `RTL_REGISTRY_*` (wdm.h): what a path is relative to.
 mod relative {
+    /// `RTL_REGISTRY_HANDLE`.
     pub(super) const HANDLE: u32 = 0x4000_0000;
+    /// `RTL_REGISTRY_OPTIONAL`.
     pub(super) const OPTIONAL: u32 = 0x8000_0000;
     /// By number: ABSOLUTE, SERVICES, CONTROL, WINDOWS_NT, DEVICEMAP.
     pub(super) const ROOTS: [&str; 5] = [
@@ -118,9 +132,13 @@ mod relative {
 
 /// Types of values (wdm.h).
 mod kind {
+    /// `REG_NONE`.
     pub(super) const NONE: u32 = 0;
+    /// `REG_SZ`.
     pub(super) const SZ: u32 = 1;
+    /// `REG_EXPAND_SZ`.
     pub(super) const EXPAND_SZ: u32 = 2;
+    /// `REG_MULTI_SZ`.
     pub(super) const MULTI_SZ: u32 = 7;
 }
 

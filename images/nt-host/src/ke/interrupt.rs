@@ -244,6 +244,7 @@ pub struct Connection {
     pub latched: bool,
 }
 
+/// Connects a service routine.
 pub(super) fn connect(function: &'static str, connection: &Connection) -> Result<*mut KINTERRUPT, NTSTATUS> {
     let vector = u8::try_from(connection.vector).map_err(|_| STATUS_INVALID_PARAMETER)?;
     let Some(given) = interrupts::given().filter(|given| given.has(vector)) else {
@@ -321,6 +322,7 @@ pub(super) fn connect(function: &'static str, connection: &Connection) -> Result
     Ok(interrupt)
 }
 
+/// Disconnects a service routine.
 pub(super) fn disconnect(function: &'static str, interrupt: *mut KINTERRUPT) {
     let found = LINES.with(|lines| {
         let at = lines.connected.iter().position(|(_, connected)| *connected == interrupt)?;
@@ -425,6 +427,7 @@ pub struct DisconnectParameters {
 }
 
 const CONNECT_FULLY_SPECIFIED: u32 = 1;
+/// `CONNECT_LINE_BASED` (wdm.h).
 pub(super) const CONNECT_LINE_BASED: u32 = 2;
 const CONNECT_MESSAGE_BASED: u32 = 3;
 const CONNECT_FULLY_SPECIFIED_GROUP: u32 = 4;

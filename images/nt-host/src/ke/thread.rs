@@ -31,6 +31,7 @@ const QUANTUM_TICKS: u32 = 20;
 /// Objects that a wait needs no blocks of the caller's for (`THREAD_WAIT_OBJECTS`).
 pub const THREAD_WAIT_OBJECTS: usize = 3;
 
+/// What a thread is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Ready,
@@ -324,6 +325,7 @@ pub fn driver_threads() -> u32 {
     DRIVER_THREADS.load(Ordering::Relaxed)
 }
 
+/// Returns whether the running thread is in a critical region.
 pub(super) fn in_critical_region() -> bool {
     let thread = current();
     // SAFETY: the thread that runs.

@@ -20,6 +20,7 @@ unsafe impl Sync for Queue {}
 /// Ascending in due time.
 static QUEUE: Queue = Queue(UnsafeCell::new(LIST_ENTRY { Flink: core::ptr::null_mut(), Blink: core::ptr::null_mut() }));
 
+/// Prepares the queue of timers.
 pub(super) fn init() {
     // SAFETY: before anything is queued.
     unsafe { list::init(QUEUE.0.get()) };

@@ -39,6 +39,7 @@ pub(super) fn signal_host() {
     unsafe { signal(HOST.0.get().cast(), 1) };
 }
 
+/// Lets the host's main thread wait for the serial line or a wake-up, at most `timeout_ns` nanoseconds.
 pub(super) fn host_idle(timeout_ns: u64) {
     if crate::arch::serial::readable() {
         return;

@@ -29,6 +29,7 @@ unsafe impl Sync for Available {}
 static AVAILABLE: Available =
     Available(UnsafeCell::new(KSEMAPHORE { Header: event::header(object_type::SEMAPHORE, 0), Limit: i32::MAX }));
 
+/// Starts the worker threads.
 pub(super) fn init() {
     for _ in 0..WORKERS {
         thread::create(worker, core::ptr::null_mut(), WORKER_PRIORITY, false).expect("memory for the worker threads");

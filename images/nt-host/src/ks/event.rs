@@ -27,21 +27,33 @@ use crate::{alloc_faults, arch, ke};
 
 /// `KSEVENTS_LOCKTYPE` (ks.h): how a list of events is guarded.
 mod lock {
+    /// `KSEVENTS_SPINLOCK`.
     pub(super) const SPINLOCK: i32 = 1;
+    /// `KSEVENTS_MUTEX`.
     pub(super) const MUTEX: i32 = 2;
+    /// `KSEVENTS_FMUTEX`.
     pub(super) const FMUTEX: i32 = 3;
+    /// `KSEVENTS_FMUTEX_UNSAFE`.
     pub(super) const FMUTEX_UNSAFE: i32 = 4;
+    /// `KSEVENTS_INTERRUPT`.
     pub(super) const INTERRUPT: i32 = 5;
+    /// `KSEVENTS_ERESOURCE`.
     pub(super) const ERESOURCE: i32 = 6;
 }
 
 /// `KSEVENT_TYPE_*` (ks.h).
 mod kind {
+    /// `KSEVENT_TYPE_ENABLE`.
     pub(super) const ENABLE: u32 = 1;
+    /// `KSEVENT_TYPE_ONESHOT`.
     pub(super) const ONESHOT: u32 = 2;
+    /// `KSEVENT_TYPE_ENABLE_BUFFERED`.
     pub(super) const ENABLE_BUFFERED: u32 = 4;
+    /// `KSEVENT_TYPE_SET_SUPPORT`.
     pub(super) const SET_SUPPORT: u32 = 0x100;
+    /// `KSEVENT_TYPE_BASIC_SUPPORT`.
     pub(super) const BASIC_SUPPORT: u32 = 0x200;
+    /// `KSEVENT_TYPE_TOPOLOGY`.
     pub(super) const TOPOLOGY: u32 = 0x1000_0000;
 }
 

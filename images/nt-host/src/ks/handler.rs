@@ -13,10 +13,15 @@ const NODE_HEADER_BYTES: u32 = 32;
 
 /// `KSPROPERTY_TYPE_*` and `KSMETHOD_TYPE_*` (ks.h).
 mod kind {
+    /// `KSPROPERTY_TYPE_GET`.
     pub(super) const GET: u32 = 1;
+    /// `KSPROPERTY_TYPE_SET`.
     pub(super) const SET: u32 = 2;
+    /// `KSPROPERTY_TYPE_SET_SUPPORT`.
     pub(super) const SET_SUPPORT: u32 = 0x100;
+    /// `KSPROPERTY_TYPE_BASIC_SUPPORT`.
     pub(super) const BASIC_SUPPORT: u32 = 0x200;
+    /// `KSPROPERTY_TYPE_TOPOLOGY`.
     pub(super) const TOPOLOGY: u32 = 0x1000_0000;
 }
 

@@ -30,6 +30,7 @@ pub(crate) const IOCTL_KS_PROPERTY: u32 = 0x002F_0003;
 
 /// `IOCTL_KS_ENABLE_EVENT` and `IOCTL_KS_DISABLE_EVENT` (ks.h).
 pub(crate) const IOCTL_KS_ENABLE_EVENT: u32 = 0x002F_0007;
+/// `IOCTL_KS_DISABLE_EVENT` (ks.h).
 pub(crate) const IOCTL_KS_DISABLE_EVENT: u32 = 0x002F_000B;
 
 /// Bytes of `KSPROPERTY`, and of `KSNODEPROPERTY`.

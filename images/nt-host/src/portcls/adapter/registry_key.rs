@@ -27,26 +27,38 @@ use crate::portcls::services::call_faults;
 
 /// The kinds of key that `PcNewRegistryKey` opens (portcls.h).
 pub(crate) mod kind {
+    /// `GeneralRegistryKey`.
     pub(crate) const GENERAL: u32 = 0;
+    /// `DeviceRegistryKey`.
     pub(crate) const DEVICE: u32 = 1;
+    /// `DriverRegistryKey`.
     pub(crate) const DRIVER: u32 = 2;
+    /// `DeviceInterfaceRegistryKey`.
     pub(crate) const DEVICE_INTERFACE: u32 = 4;
 }
 
 /// `PLUGPLAY_REGKEY_*` (wdm.h).
 mod plug_and_play {
+    /// `PLUGPLAY_REGKEY_DEVICE`.
     pub(crate) const DEVICE: u32 = 1;
+    /// `PLUGPLAY_REGKEY_DRIVER`.
     pub(crate) const DRIVER: u32 = 2;
+    /// `PLUGPLAY_REGKEY_CURRENT_HWPROFILE`.
     pub(crate) const CURRENT_HWPROFILE: u32 = 4;
 }
 
 /// Access to keys (wdm.h).
 mod access {
+    /// `KEY_QUERY_VALUE`.
     pub(crate) const QUERY_VALUE: u32 = 1;
+    /// `KEY_SET_VALUE`.
     pub(crate) const SET_VALUE: u32 = 2;
+    /// `KEY_CREATE_SUB_KEY`.
     pub(crate) const CREATE_SUB_KEY: u32 = 4;
+    /// `KEY_ENUMERATE_SUB_KEYS`.
     pub(crate) const ENUMERATE_SUB_KEYS: u32 = 8;
     const NOTIFY: u32 = 0x10;
+    /// `DELETE`.
     pub(crate) const DELETE: u32 = 0x1_0000;
     const MAXIMUM_ALLOWED: u32 = 0x0200_0000;
     const GENERIC_ALL: u32 = 0x1000_0000;

@@ -29,15 +29,18 @@ pub(crate) fn while_spinning() {
     std::thread::yield_now();
 }
 
+/// Returns the IRQL of this thread.
 pub(crate) fn current() -> KIRQL {
     IRQL.get()
 }
 
+/// Raises the IRQL of this thread and returns the old one.
 pub(crate) fn raise(level: KIRQL) -> KIRQL {
     assert!(level >= IRQL.get(), "raised from {} to {level}", IRQL.get());
     IRQL.replace(level)
 }
 
+/// Lowers the IRQL of this thread, and runs the DPCs that it held off.
 pub(crate) fn lower(level: KIRQL) {
     IRQL.set(level);
     if level < DISPATCH_LEVEL {
@@ -59,6 +62,7 @@ pub(crate) fn lower(level: KIRQL) {
     }
 }
 
+/// Initialises a DPC.
 pub(crate) unsafe extern "win64" fn KeInitializeDpc(
     dpc: *mut KDPC,
     routine: Option<KDEFERRED_ROUTINE>,
@@ -72,6 +76,7 @@ pub(crate) unsafe extern "win64" fn KeInitializeDpc(
     }
 }
 
+/// Queues a DPC, which runs as soon as the IRQL allows.
 pub(crate) unsafe extern "win64" fn KeInsertQueueDpc(dpc: *mut KDPC, first: PVOID, second: PVOID) -> u8 {
     // SAFETY: the caller's DPC.
     unsafe {
@@ -88,6 +93,7 @@ pub(crate) unsafe extern "win64" fn KeInsertQueueDpc(dpc: *mut KDPC, first: PVOI
     1
 }
 
+/// Removes a DPC from the queue.
 pub(crate) unsafe extern "win64" fn KeRemoveQueueDpc(dpc: *mut KDPC) -> u8 {
     DPCS.with_borrow_mut(|queue| {
         let before = queue.len();
@@ -96,26 +102,32 @@ pub(crate) unsafe extern "win64" fn KeRemoveQueueDpc(dpc: *mut KDPC) -> u8 {
     })
 }
 
+/// Returns the time of this thread in nanoseconds.
 pub(crate) fn nanoseconds() -> u64 {
     interrupt_time() * 100
 }
 
+/// Returns no clock ticks.
 pub(crate) fn ticks() -> u64 {
     0
 }
 
+/// Returns the time of this thread, 100 ns units.
 pub(crate) fn ran() -> i64 {
     interrupt_time().cast_signed()
 }
 
+/// Returns the time of this thread, 100 ns units; each call is one unit later.
 pub(crate) fn interrupt_time() -> u64 {
     CLOCK.replace(CLOCK.get() + 1)
 }
 
+/// Returns that every address can be read.
 pub(crate) fn is_readable(_address: usize) -> bool {
     true
 }
 
+/// Returns that every address but null is code of the driver.
 pub(crate) fn is_driver_code(address: usize) -> bool {
     address != 0
 }
@@ -125,6 +137,7 @@ pub(crate) fn flush_dpcs() {
     assert_eq!(current(), 0, "DPCs are waited for at PASSIVE_LEVEL");
 }
 
+/// Calls `routine` before and after `body`.
 pub(crate) fn with_interruptions<R>(routine: &dyn Fn(), body: impl FnOnce() -> R) -> R {
     routine();
     let result = body();
@@ -132,17 +145,21 @@ pub(crate) fn with_interruptions<R>(routine: &dyn Fn(), body: impl FnOnce() -> R
     result
 }
 
+/// Returns no pool allocations.
 pub(crate) fn pool() -> (u64, u64) {
     (0, 0)
 }
 
+/// Memory with nothing behind it that a test could notice.
 pub(crate) struct Edge(std::boxed::Box<[u64]>);
 
 impl Edge {
+    /// Allocates a page.
     pub(crate) fn new() -> Option<Self> {
         Some(Self(std::vec![0; 512].into_boxed_slice()))
     }
 
+    /// Copies bytes to the end of the page.
     pub(crate) fn place(&self, bytes: &[u8]) -> *mut u8 {
         let at = self.0.as_ptr().cast_mut().cast::<u8>().wrapping_add(4096 - bytes.len());
         // SAFETY: inside the box.
@@ -151,10 +168,12 @@ impl Edge {
     }
 }
 
+/// Returns that no allocation fails.
 pub(crate) fn refuse(_function: &str) -> bool {
     false
 }
 
+/// Accepts every notification.
 pub(crate) fn check_notification(_data: &crate::ks::layout::KSEVENTDATA) -> NTSTATUS {
     status::STATUS_SUCCESS
 }
@@ -166,6 +185,7 @@ pub(crate) unsafe fn signal(entry: *mut crate::ks::layout::KSEVENT_ENTRY) -> NTS
     status::STATUS_SUCCESS
 }
 
+/// Makes an entry for a client's event.
 pub(crate) fn create_event(data: &crate::ks::layout::KSEVENTDATA, flags: u32) -> *mut crate::ks::layout::KSEVENT_ENTRY {
     // SAFETY: all zero is a valid entry.
     let mut entry: std::boxed::Box<crate::ks::layout::KSEVENT_ENTRY> =
@@ -174,6 +194,7 @@ pub(crate) fn create_event(data: &crate::ks::layout::KSEVENTDATA, flags: u32) ->
     std::boxed::Box::into_raw(entry)
 }
 
+/// Frees an entry.
 pub(crate) unsafe fn free_event(entry: *mut crate::ks::layout::KSEVENT_ENTRY) {
     // SAFETY: made by `create_event`.
     drop(unsafe { std::boxed::Box::from_raw(entry) });
@@ -184,17 +205,23 @@ pub(crate) fn pause() {
     CLOCK.set(CLOCK.get() + 10_000);
 }
 
+/// Does nothing: no test sleeps.
 pub(crate) fn wake() {}
 
+/// Does nothing: tests have no packets.
 pub(crate) fn mark_pending(_irp: PVOID) {}
 
+/// Does nothing: tests have no timers.
 pub(crate) unsafe extern "win64" fn KeInitializeTimerEx(_timer: *mut KTIMER, _kind: i32) {}
+/// Sets no timer.
 pub(crate) unsafe extern "win64" fn KeSetTimerEx(_timer: *mut KTIMER, _due: i64, _period: i32, _dpc: *mut KDPC) -> u8 {
     0
 }
+/// Cancels no timer.
 pub(crate) unsafe extern "win64" fn KeCancelTimer(_timer: *mut KTIMER) -> u8 {
     0
 }
+/// Calls the routine.
 pub(crate) unsafe extern "win64" fn KeSynchronizeExecution(
     _interrupt: *mut KINTERRUPT,
     routine: Option<KSYNCHRONIZE_ROUTINE>,
@@ -203,6 +230,7 @@ pub(crate) unsafe extern "win64" fn KeSynchronizeExecution(
     // SAFETY: the caller's routine and context.
     routine.map_or(0, |routine| unsafe { routine(context) })
 }
+/// Connects nothing, and succeeds.
 pub(crate) unsafe extern "win64" fn IoConnectInterrupt(
     interrupt: *mut *mut KINTERRUPT,
     _routine: Option<KSERVICE_ROUTINE>,
@@ -220,10 +248,13 @@ pub(crate) unsafe extern "win64" fn IoConnectInterrupt(
     unsafe { interrupt.write(core::ptr::dangling_mut()) };
     status::STATUS_SUCCESS
 }
+/// Does nothing: tests have no interrupts.
 pub(crate) unsafe extern "win64" fn IoDisconnectInterrupt(_interrupt: *mut KINTERRUPT) {}
 
+/// Takes no lock.
 pub(crate) unsafe extern "win64" fn KeAcquireInterruptSpinLock(_interrupt: *mut KINTERRUPT) -> KIRQL {
     0
 }
 
+/// Releases no lock.
 pub(crate) unsafe extern "win64" fn KeReleaseInterruptSpinLock(_interrupt: *mut KINTERRUPT, _old: KIRQL) {}

@@ -17,26 +17,43 @@ const PROPERTY_DESCRIPTION_BYTES: usize = 40;
 
 /// `KSPROPERTY_PIN` (ks.h).
 pub(crate) mod pin {
+    /// `KSPROPERTY_PIN_CINSTANCES`.
     pub(crate) const CINSTANCES: u32 = 0;
+    /// `KSPROPERTY_PIN_CTYPES`.
     pub(crate) const CTYPES: u32 = 1;
+    /// `KSPROPERTY_PIN_DATAFLOW`.
     pub(crate) const DATAFLOW: u32 = 2;
+    /// `KSPROPERTY_PIN_DATARANGES`.
     pub(crate) const DATARANGES: u32 = 3;
+    /// `KSPROPERTY_PIN_DATAINTERSECTION`.
     pub(crate) const DATAINTERSECTION: u32 = 4;
+    /// `KSPROPERTY_PIN_INTERFACES`.
     pub(crate) const INTERFACES: u32 = 5;
+    /// `KSPROPERTY_PIN_MEDIUMS`.
     pub(crate) const MEDIUMS: u32 = 6;
+    /// `KSPROPERTY_PIN_COMMUNICATION`.
     pub(crate) const COMMUNICATION: u32 = 7;
+    /// `KSPROPERTY_PIN_GLOBALCINSTANCES`.
     pub(crate) const GLOBALCINSTANCES: u32 = 8;
+    /// `KSPROPERTY_PIN_NECESSARYINSTANCES`.
     pub(crate) const NECESSARYINSTANCES: u32 = 9;
+    /// `KSPROPERTY_PIN_PHYSICALCONNECTION`.
     pub(crate) const PHYSICALCONNECTION: u32 = 10;
+    /// `KSPROPERTY_PIN_CATEGORY`.
     pub(crate) const CATEGORY: u32 = 11;
+    /// `KSPROPERTY_PIN_NAME`.
     pub(crate) const NAME: u32 = 12;
 }
 
 /// `KSPROPERTY_TOPOLOGY` (ks.h).
 pub(crate) mod topology {
+    /// `KSPROPERTY_TOPOLOGY_CATEGORIES`.
     pub(crate) const CATEGORIES: u32 = 0;
+    /// `KSPROPERTY_TOPOLOGY_NODES`.
     pub(crate) const NODES: u32 = 1;
+    /// `KSPROPERTY_TOPOLOGY_CONNECTIONS`.
     pub(crate) const CONNECTIONS: u32 = 2;
+    /// `KSPROPERTY_TOPOLOGY_NAME`.
     pub(crate) const NAME: u32 = 3;
 }
 

@@ -42,6 +42,7 @@ pub(super) struct Group {
 }
 
 impl Pin {
+    /// Adds the port's sink to the stream's own service group, if it has one.
     pub(super) fn join_group(&mut self, group: Option<Foreign>) {
         let (Some(group), Some(stream)) = (group, &self.stream) else { return };
         let sink = Com::new(ServiceSink { stream: stream.as_raw() as usize });

@@ -76,6 +76,7 @@ impl Render {
 }
 
 impl Pin {
+    /// Initialises DPC and timer of the sequencer.
     pub(super) fn start_render(&mut self) {
         let this: *mut Self = self;
         if let Some(render) = &self.render {
@@ -221,6 +222,7 @@ impl Pin {
         (!success(status)).then_some(status)
     }
 
+    /// Hands a batch to the stream, if there is one.
     pub(super) fn put_all(&self, batch: Option<Batch>) {
         if let Some(batch) = batch {
             self.put(batch);

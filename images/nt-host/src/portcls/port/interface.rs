@@ -76,11 +76,13 @@ impl Class for Port {
     }
 }
 
+/// The vtable of `IPortClsVersion`.
 pub(super) static VERSION_VTABLE: [Slot; 4] = {
     let unknown = facet_unknown::<Port>();
     [unknown[0], unknown[1], unknown[2], Slot(get_version as *const ())]
 };
 
+/// The vtable of `IPortEvents`.
 pub(super) static EVENTS_VTABLE: [Slot; 5] = {
     let unknown = facet_unknown::<Port>();
     [
@@ -92,11 +94,13 @@ pub(super) static EVENTS_VTABLE: [Slot; 5] = {
     ]
 };
 
+/// The vtable of `IUnregisterSubdevice`.
 pub(super) static UNREGISTER_SUBDEVICE_VTABLE: [Slot; 4] = {
     let unknown = facet_unknown::<Port>();
     [unknown[0], unknown[1], unknown[2], Slot(unregister_subdevice as *const ())]
 };
 
+/// The vtable of `IUnregisterPhysicalConnection`.
 pub(super) static UNREGISTER_CONNECTION_VTABLE: [Slot; 6] = {
     let unknown = facet_unknown::<Port>();
     [
@@ -109,11 +113,13 @@ pub(super) static UNREGISTER_CONNECTION_VTABLE: [Slot; 6] = {
     ]
 };
 
+/// The vtable of the port's `IServiceSink`.
 pub(super) static SINK_VTABLE: [Slot; 4] = {
     let unknown = facet_unknown::<Port>();
     [unknown[0], unknown[1], unknown[2], Slot(request_service as *const ())]
 };
 
+/// What a method of `IPortDMus` is called on.
 pub(super) type This = *mut Object<Port>;
 
 unsafe extern "win64" fn get_version(_this: *mut Facet<Port>) -> u32 {

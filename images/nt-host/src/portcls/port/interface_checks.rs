@@ -16,7 +16,9 @@ use crate::portcls::kernel;
 
 /// Methods of each interface, `IUnknown`'s included (portcls.h, dmusicks.h).
 pub(crate) const MINIPORT_DMUS_METHODS: usize = 8;
+/// Methods of `IMXF`, `IUnknown`'s included (dmusicks.h).
 pub(crate) const MXF_METHODS: usize = 7;
+/// Methods of `ISynthSinkDMus`, `IUnknown`'s included (dmusicks.h).
 pub(crate) const SYNTH_SINK_METHODS: usize = 11;
 
 /// Interfaces that a miniport may have, and their methods.

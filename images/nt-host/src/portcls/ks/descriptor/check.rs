@@ -18,6 +18,7 @@ pub(super) const SYNTH_PORTPARAMETERS: u32 = 3;
 
 /// `KSNODEPIN_STANDARD_OUT` and `_IN` (ksmedia.h).
 pub(super) const NODE_OUT: u32 = 0;
+/// `KSNODEPIN_STANDARD_IN` (ksmedia.h).
 pub(super) const NODE_IN: u32 = 1;
 
 impl Filter {

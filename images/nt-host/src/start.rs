@@ -11,7 +11,8 @@ use crate::harness::link;
 use crate::harness::options::{self, Options, Time};
 use crate::{agent, alloc_faults, exports, ke, mm, pci, portcls};
 
-/// Called by the entry code on the main stack, interrupts off, with the physical address of PVH's start info.
+/// Brings the machine up and serves the harness. The entry code calls it on the main stack, interrupts off, with the
+/// physical address of PVH's start info.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn guest_main(start_info: u32) -> ! {
     trap::set_exception_handler(mm::fault::raise);

@@ -44,13 +44,13 @@ impl Ranges {
         Ok(())
     }
 
-    /// The bytes of a part of a range. The harness leaves them alone while a request is under way.
+    /// Returns the bytes of a part of a range. The harness leaves them alone while a request is under way.
     pub(super) fn bytes(&mut self, part: Bulk) -> Result<&mut [u8], Failure> {
         let length = part.length as usize;
         self.bytes_and_slack(part).map(|bytes| &mut bytes[..length])
     }
 
-    /// The same, and [`RENDER_GUARD_BYTES`] behind it.
+    /// Returns the same, and [`RENDER_GUARD_BYTES`] behind it.
     pub(super) fn bytes_and_slack(&mut self, part: Bulk) -> Result<&mut [u8], Failure> {
         let inside = |lent: &Bulk| {
             part.address >= lent.address

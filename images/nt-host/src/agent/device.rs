@@ -26,7 +26,7 @@ fn device() -> Result<*mut DEVICE_OBJECT, Failure> {
     driver::device_object().ok_or_else(|| failure::request("no device is started"))
 }
 
-/// Sends a power request through the device's stack. Gives whether it was granted.
+/// Sends a power request through the device's stack. Returns whether it was granted.
 fn power(minor: u8, state: u32) -> Result<NTSTATUS, Failure> {
     let device = device()?;
     // SAFETY: a live stack; the parameters are a device power request's.
@@ -86,7 +86,7 @@ pub(super) fn restart() -> Result<Vec<String>, Failure> {
     }
 }
 
-/// The device is gone: registers read all ones, and the driver is told.
+/// Makes the registers read all ones, as a bus without the device does, and tells the driver that its device is gone.
 ///
 /// # Errors
 /// No device is started.

@@ -98,8 +98,8 @@ pub(crate) enum Leave {
     Running,
 }
 
-/// Plays; both pins are in STOP before. `progress` is told frames and events a few times a second; `wait` sleeps until
-/// something happens, for a millisecond at most.
+/// Plays a piece; both pins are in STOP before. `progress` gets frames and events a few times a second; `wait` sleeps
+/// until something happens, for a millisecond at most.
 ///
 /// # Errors
 /// The first thing that went wrong.
@@ -146,7 +146,7 @@ pub(crate) fn play(
     Ok(played)
 }
 
-/// Both pins to RUN. Gives the master time of the first frame.
+/// Takes both pins to RUN. Returns the master time of the first frame.
 fn run(render: &mut Pin, wave: &mut Pin) -> Result<i64, PlayError> {
     set_state(render, "render", KsState::Pause)?;
     set_state(wave, "wave", KsState::Run)?;
@@ -314,7 +314,7 @@ impl<P: FnMut(Played), W: FnMut()> Performance<'_, P, W> {
     }
 }
 
-/// The earliest time after the start, in 100 ns units, that is not before a frame.
+/// Returns the earliest time after the start, in 100 ns units, that is not before a frame.
 fn frame_time(frame: u64, rate: u32) -> i64 {
     let time = (i128::from(frame) * SECOND + i128::from(rate) - 1) / i128::from(rate);
     i64::try_from(time).unwrap_or(i64::MAX)

@@ -80,7 +80,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Does what is asked.
+    /// Serves a request of the harness.
     pub(super) fn answer(&mut self, request: Request) -> Result<Reply, Failure> {
         // Another device on the line goes on interrupting, whatever state the driver's own is in.
         interrupt::share_line();
@@ -140,7 +140,8 @@ impl Session {
         }
     }
 
-    /// The place of a mark for the harness: 8 bytes in a range that it was given, of which only it and the agent know.
+    /// Returns the place of a mark for the harness: 8 bytes in a range that it was given, of which only it and the
+    /// agent know.
     fn mark_of(&mut self, bulk: Bulk) -> Result<*mut u64, Failure> {
         let place = self.ranges.bytes(bulk)?.as_mut_ptr().cast::<u64>();
         if bulk.length < size_of::<u64>() as u64 || !place.is_aligned() {
@@ -352,7 +353,7 @@ impl Session {
         Ok(sent.answer())
     }
 
-    /// The answer of a request, if the driver does not keep it any more.
+    /// Returns the answer of a request, if the driver does not keep it any more.
     fn take_property(&mut self, handle: Handle) -> Result<Reply, Failure> {
         let sent = self.properties.get(&handle.0).ok_or_else(|| no_handle(handle))?;
         if !sent.is_complete() {
@@ -552,7 +553,7 @@ fn describe_pin(pin: &descriptor::Pin) -> PinFactory {
     }
 }
 
-/// Everything that is counted, since boot.
+/// Returns everything that is counted, since boot.
 fn count() -> Statistics {
     let kernel = ke::statistics();
     let (pool_allocations, pool_bytes, pool_bytes_peak) = pool::totals();
@@ -569,7 +570,7 @@ fn count() -> Statistics {
     }
 }
 
-/// What was counted since; the pool's figures as they are.
+/// Returns what was counted since; the pool's figures as they are.
 fn since(before: &Statistics) -> Statistics {
     let now = count();
     Statistics {

@@ -165,7 +165,7 @@ extern "C" fn ask(index: u32) -> bool {
     alloc_faults::refuse(CAN_FAIL[index as usize].0)
 }
 
-/// The entry point to bind a driver to instead of the function at `address`, if it can fail.
+/// Returns the entry point to bind a driver to instead of the function at `address`, if it can fail.
 #[must_use]
 pub(crate) fn entry_of(name: &str, address: u64) -> u64 {
     let Some(index) = CAN_FAIL.iter().position(|(other, _)| *other == name) else { return address };

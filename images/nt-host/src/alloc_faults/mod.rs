@@ -32,14 +32,14 @@ pub(crate) fn init(report: bool, refused: Option<u64>) {
     ON.store(report || refused.is_some(), Ordering::Relaxed);
 }
 
-/// Whether anybody wants to know.
+/// Returns whether allocations are reported or made to fail.
 #[must_use]
 pub(crate) fn on() -> bool {
     ON.load(Ordering::Relaxed)
 }
 
-/// Whether `function` must fail now, because the driver's stack that calls it is the one to be refused. Reports each
-/// stack that is seen for the first time. At any IRQL.
+/// Returns whether `function` must fail now, because the driver's stack that calls it is the one to be refused.
+/// Reports each stack that is seen for the first time. At any IRQL.
 #[inline]
 #[must_use]
 pub fn refuse(function: &str) -> bool {
@@ -68,7 +68,7 @@ fn look(function: &str) -> bool {
     refused
 }
 
-/// FNV-1a over the function's name and the offsets.
+/// Returns FNV-1a over the function's name and the offsets.
 fn hash(function: &str, offsets: impl Iterator<Item = u64>) -> u64 {
     const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x100_0000_01b3;

@@ -111,7 +111,7 @@ boot_stack_top:
 );
 
 unsafe extern "C" {
-    /// Called by nobody here: its address goes into the note.
+    /// Enters the guest. Firmware calls it by its address in the note.
     fn pvh_entry() -> !;
 }
 

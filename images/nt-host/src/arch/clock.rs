@@ -45,13 +45,13 @@ fn tsc() -> u64 {
 }
 
 impl Clock {
-    /// Nanoseconds on the machine's own clocks, which go on while it is stopped.
+    /// Returns the nanoseconds on the machine's own clocks, which go on while it is stopped.
     fn line(&self) -> u64 {
         let counts = tsc().saturating_sub(self.tsc);
         self.ns + ((u128::from(counts) * u128::from(self.rate)) >> 32) as u64
     }
 
-    /// Nanoseconds in which the machine ran.
+    /// Returns the nanoseconds in which the machine ran.
     fn ran(&mut self) -> u64 {
         let now = self.line();
         let passed = now.saturating_sub(self.looked);
@@ -62,7 +62,7 @@ impl Clock {
         self.looked - self.stood_still
     }
 
-    /// The system's time.
+    /// Returns the system's time.
     fn now(&mut self) -> u64 {
         let ran = self.ran();
         if self.runs_only { ran } else { ran + self.stood_still }

@@ -125,7 +125,7 @@ pub fn set_current_thread(thread: *mut ()) {
     unsafe { (&raw mut (*PCR[number()].0.get()).0[pcr::CURRENT_THREAD]).write_volatile(thread as u64) };
 }
 
-/// The thread that runs on this processor.
+/// Returns the thread that runs on this processor.
 #[inline]
 #[must_use]
 pub fn current_thread() -> *mut () {
@@ -135,7 +135,7 @@ pub fn current_thread() -> *mut () {
     thread as *mut ()
 }
 
-/// The number of this processor: 0 runs threads, 1, if there is one, takes interrupts.
+/// Returns the number of this processor: 0 runs threads, 1, if there is one, takes interrupts.
 #[inline]
 #[must_use]
 pub fn number() -> usize {
@@ -147,7 +147,7 @@ pub fn number() -> usize {
     number as usize
 }
 
-/// The current IRQL, which is the task-priority register.
+/// Returns the current IRQL, which is the task-priority register.
 #[inline]
 #[must_use]
 pub fn irql() -> KIRQL {
@@ -161,7 +161,7 @@ pub fn set_irql(level: KIRQL) {
     unsafe { core::arch::asm!("mov cr8, {}", in(reg) u64::from(level & 15)) };
 }
 
-/// Whether interrupts are enabled.
+/// Returns whether interrupts are enabled.
 #[must_use]
 pub fn interrupts_enabled() -> bool {
     x86_64::instructions::interrupts::are_enabled()
@@ -220,7 +220,7 @@ pub fn leave_exclusive(enabled: bool) {
     }
 }
 
-/// How many times over this processor holds the exclusion: what a thread keeps when it is switched away from.
+/// Returns how many times over this processor holds the exclusion: what a thread keeps when it is switched away from.
 #[must_use]
 pub fn exclusive_depth() -> usize {
     DEPTH.load(Ordering::Relaxed)

@@ -59,18 +59,18 @@ impl MemoryMap {
         map
     }
 
-    /// The ranges.
+    /// Returns the ranges.
     pub fn ram(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.ranges[..self.count].iter().cloned()
     }
 
-    /// Bytes of memory in all.
+    /// Returns the bytes of memory in all.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.ram().map(|range| range.end - range.start).sum()
     }
 
-    /// Memory behind the image, for the first heap, before frames can be allocated.
+    /// Returns memory behind the image, for the first heap, before frames can be allocated.
     ///
     /// # Panics
     /// If there are not so many bytes behind the image.
@@ -106,25 +106,25 @@ pub fn init(map: &MemoryMap, taken: Range<u64>) {
     });
 }
 
-/// Bytes of physical memory in the machine.
+/// Returns the bytes of physical memory in the machine.
 #[must_use]
 pub fn total() -> u64 {
     FRAMES.with(|frames| frames.total)
 }
 
-/// Whether an address is one of physical memory.
+/// Returns whether an address is one of physical memory.
 #[must_use]
 pub fn is_memory(address: u64) -> bool {
     FRAMES.with(|frames| frames.memory.contains(address))
 }
 
-/// Bytes free.
+/// Returns the bytes free.
 #[must_use]
 pub fn free_bytes() -> u64 {
     FRAMES.with(|frames| frames.free.total())
 }
 
-/// One frame, contents undefined.
+/// Allocates one frame, contents undefined.
 #[must_use]
 pub fn allocate() -> Option<u64> {
     FRAMES.with(|frames| frames.free.allocate(PAGE_SIZE, PAGE_SIZE, u64::MAX))

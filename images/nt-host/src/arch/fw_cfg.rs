@@ -95,7 +95,7 @@ pub fn file(name: &'static str) -> Result<Vec<u8>, FwCfgError> {
     Err(FwCfgError::NotFound(name))
 }
 
-/// How many processors the machine has.
+/// Returns how many processors the machine has.
 #[must_use]
 pub fn processors() -> u16 {
     const PROCESSORS: u16 = 5;
@@ -106,7 +106,7 @@ pub fn processors() -> u16 {
     u16::from_le_bytes(read_bytes())
 }
 
-/// The physical address of memory on the host's heap, which the direct map holds whole.
+/// Returns the physical address of memory on the host's heap, which the direct map holds whole.
 fn physical<T>(memory: *mut T) -> Option<u64> {
     (memory as u64).checked_sub(DIRECT_MAP)
 }

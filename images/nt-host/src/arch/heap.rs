@@ -43,13 +43,13 @@ unsafe impl lock_api::RawMutex for InterruptLock {
 #[global_allocator]
 static HEAP: TalcLock<InterruptLock, Manual> = TalcLock::new(Manual);
 
-/// How large a heap fits a machine.
+/// Returns how large a heap fits a machine.
 #[must_use]
 pub fn size(memory: u64) -> u64 {
     (memory / 8).clamp(HEAP_BYTES.start, HEAP_BYTES.end)
 }
 
-/// Gives the heap its memory.
+/// Returns the heap its memory.
 pub fn init(physical: Range<u64>) {
     let base = (DIRECT_MAP + physical.start) as *mut u8;
     // SAFETY: memory that nothing else uses, mapped for good.

@@ -78,14 +78,14 @@ fn page_out_all() {
     });
 }
 
-/// Whether an address is in a page that is out.
+/// Returns whether an address is in a page that is out.
 #[must_use]
 pub fn is_out(address: u64) -> bool {
     let page = address / PAGE_SIZE * PAGE_SIZE;
     PAGES.with(|all| all.known.get(&page).is_some_and(|page| page.out.is_some()))
 }
 
-/// Whether any byte of a range is in a page that can be taken out.
+/// Returns whether any byte of a range is in a page that can be taken out.
 #[must_use]
 pub fn overlaps(range: &Range<u64>) -> bool {
     PAGES.with(|all| pages(range).any(|page| all.known.get(&page).is_some_and(|page| page.pins == 0)))
@@ -108,7 +108,7 @@ impl Pages {
     }
 }
 
-/// Brings the page at an address in. Gives whether it is pageable, and in now.
+/// Brings the page at an address in. Returns whether it is pageable, and in now.
 pub fn page_in(address: u64) -> bool {
     PAGES.with(|all| all.bring_in(address / PAGE_SIZE * PAGE_SIZE))
 }
@@ -145,7 +145,7 @@ pub fn unpin(range: &Range<u64>) {
     });
 }
 
-/// The range that was added with the page at an address.
+/// Returns the range that was added with the page at an address.
 #[must_use]
 pub fn range_of(address: u64) -> Option<Range<u64>> {
     PAGES.with(|all| {

@@ -139,8 +139,8 @@ pub fn init(map: &MemoryMap) {
     x86_64::instructions::tlb::flush_all();
 }
 
-/// A top-level table for a processor that starts: as the boot table, and physical memory where it is. Its physical
-/// address is below 4 GiB.
+/// Returns a top-level table for a processor that starts: as the boot table, and physical memory where it is. Its
+/// physical address is below 4 GiB.
 pub(crate) fn boot_tables_with_low_memory() -> u64 {
     let frame = frames::allocate_contiguous(PAGE_SIZE, PAGE_SIZE, BOOT_MAPPED).expect("memory for page tables");
     // SAFETY: a fresh frame; the boot table is only read, and its low tables stay as they were.
@@ -155,7 +155,7 @@ pub(crate) fn boot_tables_with_low_memory() -> u64 {
     frame
 }
 
-/// The processor that has just started goes on with the boot table.
+/// Makes a processor that has just started go on with the boot table.
 pub(crate) fn leave_low_memory() {
     show_user_half(false);
 }
@@ -262,14 +262,15 @@ pub fn protect(address: u64, access: Access) {
     });
 }
 
-/// The physical address of a virtual one, if it is mapped.
+/// Returns the physical address of a virtual one, if it is mapped.
 #[must_use]
 pub fn physical(address: u64) -> Option<u64> {
     let address = VirtAddr::try_new(address).ok()?;
     TABLES.with(|tables| tables.as_ref().expect("paging is initialised").translate_addr(address).map(PhysAddr::as_u64))
 }
 
-/// Whether every byte of a range is mapped, and for writing if asked; what is paged out and can be brought in is.
+/// Returns whether every byte of a range is mapped, and for writing if asked; what is paged out and can be brought in
+/// is.
 #[must_use]
 pub fn accessible(address: u64, bytes: u64, write: bool) -> bool {
     let Some(end) = address.checked_add(bytes) else { return false };

@@ -89,7 +89,7 @@ pub fn read(buffer: &mut [u8]) -> usize {
     })
 }
 
-/// Whether bytes are waiting.
+/// Returns whether bytes are waiting.
 #[must_use]
 pub fn readable() -> bool {
     LINE.with(|line| !line.received.is_empty())

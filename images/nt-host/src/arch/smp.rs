@@ -101,13 +101,13 @@ static IDLE: [AtomicBool; PROCESSORS_MAX] = [const { AtomicBool::new(false) }; P
 /// Counts the interrupts that the second processor begins and ends: odd while it works.
 static WORK: AtomicU64 = AtomicU64::new(0);
 
-/// How many processors run.
+/// Returns how many processors run.
 #[must_use]
 pub fn online() -> usize {
     ONLINE.load(Ordering::Acquire)
 }
 
-/// The processor that takes devices' interrupts, on the interrupt bus.
+/// Returns the processor that takes devices' interrupts, on the interrupt bus.
 #[must_use]
 pub fn interrupt_target() -> u32 {
     APIC_IDS[online() - 1].load(Ordering::Relaxed)
@@ -174,7 +174,8 @@ extern "C" fn begin() -> ! {
     }
 }
 
-/// An interrupt begins on this processor; the outermost one ends what its idleness let it put off.
+/// Notes that an interrupt begins on this processor, and does what its idleness let it put off if it is the outermost
+/// one. Returns whether it is.
 #[inline]
 pub(super) fn interrupt_begins() -> bool {
     if cpu::number() == 0 {
@@ -188,7 +189,7 @@ pub(super) fn interrupt_begins() -> bool {
     outermost
 }
 
-/// It ends.
+/// Notes that an interrupt ends on this processor.
 #[inline]
 pub(super) fn interrupt_ends(outermost: bool) {
     if outermost {
@@ -197,7 +198,7 @@ pub(super) fn interrupt_ends(outermost: bool) {
     }
 }
 
-/// Whether the second processor works, and since when it is the same work: a count.
+/// Returns whether the second processor works, and since when it is the same work: a count.
 #[must_use]
 pub fn work() -> Option<u64> {
     let work = WORK.load(Ordering::Relaxed);
@@ -212,14 +213,15 @@ fn flush_if_asked() {
     }
 }
 
-/// What a processor does that waits for another with interrupts off.
+/// Does what a processor must do while it waits for another with interrupts off.
 #[inline]
 pub fn while_spinning() {
     flush_if_asked();
     core::hint::spin_loop();
 }
 
-/// A translation was taken away: comes back when no processor uses it any more.
+/// Makes the other processor forget translations, because one was taken away. Returns when no processor uses it any
+/// more.
 pub fn forget_translations() {
     if online() < 2 {
         return;

@@ -142,12 +142,12 @@ unsafe extern "C" {
     static trap_return: u8;
 }
 
-/// The entry stub of a vector.
+/// Returns the entry stub of a vector.
 pub(super) fn stub(vector: usize) -> u64 {
     (&raw const trap_stubs) as u64 + 16 * vector as u64
 }
 
-/// The return address that a stack walk meets below a trap; the frame pointer beside it is the address of the
+/// Returns the return address that a stack walk meets below a trap; the frame pointer beside it is the address of the
 /// [`TrapFrame`].
 #[must_use]
 pub fn return_address() -> u64 {
@@ -160,7 +160,7 @@ pub type Handler = fn(vector: u8);
 /// The IRQL of the code that the interrupt in service interrupted.
 static INTERRUPTED: [AtomicU8; PROCESSORS_MAX] = [const { AtomicU8::new(0) }; PROCESSORS_MAX];
 
-/// The IRQL that a handler has interrupted; right only at its beginning.
+/// Returns the IRQL that a handler has interrupted; right only at its beginning.
 #[must_use]
 pub fn interrupted_irql() -> KIRQL {
     INTERRUPTED[cpu::number()].load(Ordering::Relaxed)
@@ -219,7 +219,8 @@ extern "C" fn dispatch(frame: &mut TrapFrame) {
     cpu::set_irql(interrupted);
 }
 
-/// `int 0x29` (`__fastfail`), `int 0x2c` (assertion), `int 0x2d` (debug service): exceptions of the Windows ABI.
+/// Returns whether a vector is an exception of the Windows ABI: `int 0x29` (`__fastfail`), `int 0x2c` (assertion),
+/// `int 0x2d` (debug service).
 fn is_software_exception(vector: u64) -> bool {
     matches!(vector, 0x29 | 0x2c | 0x2d)
 }

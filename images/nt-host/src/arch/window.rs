@@ -38,12 +38,12 @@ impl Window {
         Self { range, free: Uninterrupted::new(None) }
     }
 
-    /// Its first address.
+    /// Returns the first address.
     pub(super) fn start(&self) -> u64 {
         self.range.start
     }
 
-    /// Whether an address lies in the window.
+    /// Returns whether an address lies in the window.
     #[must_use]
     pub fn contains(&self, address: u64) -> bool {
         self.range.contains(&address)

@@ -37,7 +37,7 @@ pub struct TimeFields {
     pub weekday: i16,
 }
 
-/// The calendar form of a system time.
+/// Returns the calendar form of a system time.
 #[must_use]
 pub fn fields(time: u64) -> TimeFields {
     let milliseconds = time / MILLISECOND;
@@ -61,7 +61,8 @@ pub fn fields(time: u64) -> TimeFields {
     }
 }
 
-/// The system time of a calendar form, whose weekday is not looked at. `None` if there is no such date or time.
+/// Returns the system time of a calendar form, whose weekday is not looked at. `None` if there is no such date or
+/// time.
 #[must_use]
 pub fn time(fields: &TimeFields) -> Option<u64> {
     let within = |value: i16, range: core::ops::RangeInclusive<i16>| range.contains(&value).then_some(value as u64);

@@ -29,7 +29,7 @@ pub fn parse(text: &[u16]) -> Option<GUID> {
     Some(GUID::from_u128(value))
 }
 
-/// A GUID in braces.
+/// Returns a GUID in braces.
 #[must_use]
 pub fn text(guid: &GUID) -> String {
     let d = guid.Data4;

@@ -1,6 +1,6 @@
 //! The hash of `RtlHashUnicodeString`.
 
-/// `HASH_STRING_ALGORITHM_X65599`: the one that there is, and the default.
+/// Returns `HASH_STRING_ALGORITHM_X65599` of a string: the one algorithm that there is, and the default.
 #[must_use]
 pub fn x65599(units: impl Iterator<Item = u16>) -> u32 {
     const FACTOR: u32 = 65_599;

@@ -11,13 +11,13 @@ const WIDTH_MAX: usize = 4096;
 
 /// Where arguments and the strings that they point to come from.
 pub trait Arguments {
-    /// The next argument: eight bytes.
+    /// Returns the next argument: eight bytes.
     fn next(&mut self) -> u64;
-    /// A string of bytes, up to a zero or `limit`; `None`: it cannot be read.
+    /// Returns a string of bytes, up to a zero or `limit`; `None`: it cannot be read.
     fn narrow(&self, address: u64, limit: usize) -> Option<Vec<u8>>;
-    /// A string of UTF-16 units, up to a zero or `limit`.
+    /// Returns a string of UTF-16 units, up to a zero or `limit`.
     fn wide(&self, address: u64, limit: usize) -> Option<Vec<u16>>;
-    /// A counted string's length in bytes and buffer (`UNICODE_STRING` and `ANSI_STRING` are alike).
+    /// Returns a counted string's length in bytes and buffer (`UNICODE_STRING` and `ANSI_STRING` are alike).
     fn counted(&self, address: u64) -> Option<(usize, u64)>;
 }
 
@@ -41,7 +41,7 @@ struct Field {
     precision: Option<usize>,
 }
 
-/// Formats. `wide_format` says that the function is one for wide strings, where `%s` is wide and `%S` narrow.
+/// Formats text. `wide_format` says that the function is one for wide strings, where `%s` is wide and `%S` narrow.
 pub fn format(template: &str, wide_format: bool, arguments: &mut impl Arguments) -> String {
     let mut out = String::new();
     let mut chars = template.chars().peekable();

@@ -15,19 +15,19 @@ pub struct Ranges {
 }
 
 impl Ranges {
-    /// Nothing free.
+    /// Makes an empty set.
     #[must_use]
     pub const fn new() -> Self {
         Self { free: Vec::new(), cursor: 0 }
     }
 
-    /// Bytes free.
+    /// Returns the bytes free.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.free.iter().map(|range| range.end - range.start).sum()
     }
 
-    /// Whether an address is free.
+    /// Returns whether an address is free.
     #[must_use]
     pub fn contains(&self, address: u64) -> bool {
         let at = self.free.partition_point(|free| free.end <= address);

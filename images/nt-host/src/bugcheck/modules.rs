@@ -49,7 +49,7 @@ pub fn unloaded(address: u64) -> Option<&'static str> {
     })
 }
 
-/// The loaded driver.
+/// Returns the loaded driver.
 #[must_use]
 pub fn module() -> Option<Module> {
     MODULE.with(|slot| slot.clone())
@@ -62,19 +62,19 @@ fn with_module<R>(address: u64, body: impl FnOnce(&Module) -> R) -> Option<R> {
     })
 }
 
-/// Whether an address lies in the driver's image.
+/// Returns whether an address lies in the driver's image.
 #[must_use]
 pub fn in_driver(address: u64) -> bool {
     with_module(address, |_| ()).is_some()
 }
 
-/// Whether an address lies in the host's code.
+/// Returns whether an address lies in the host's code.
 #[must_use]
 pub fn in_host(address: u64) -> bool {
     ((&raw const __text_start) as u64..(&raw const __text_end) as u64).contains(&address)
 }
 
-/// The module that an address lies in, and its offset. The host is linked at its address, so its base is 0.
+/// Returns the module that an address lies in, and its offset. The host is linked at its address, so its base is 0.
 #[must_use]
 pub fn module_and_offset(address: u64) -> (Option<String>, u64) {
     if let Some(found) = with_module(address, |module| (Some(module.name.into()), address - module.base)) {
@@ -86,7 +86,7 @@ pub fn module_and_offset(address: u64) -> (Option<String>, u64) {
     }
 }
 
-/// For unwinding: base, size and function table of the driver, if the address lies in it.
+/// Returns base, size and function table of the driver if the address is in it: for unwinding.
 pub(crate) fn unwind_table(address: u64) -> Option<Unwind> {
     with_module(address, |module| Unwind { base: module.base, size: module.size, table: module.function_table })
 }
@@ -101,7 +101,7 @@ pub(crate) struct Unwind {
     pub(crate) table: Option<(u32, u32)>,
 }
 
-/// In which part of the system an address executes.
+/// Returns the name of the part of the system that an address executes in.
 #[must_use]
 pub fn where_is(address: u64) -> &'static str {
     with_module(address, |module| module.name).unwrap_or(if in_host(address) { "nt-host" } else { "no module" })

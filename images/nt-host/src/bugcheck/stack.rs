@@ -20,7 +20,7 @@ const FRAMES_MAX: usize = 64;
 pub struct Context(Registers);
 
 impl Context {
-    /// The caller's caller, roughly: the frame that this function's frame pointer leads to.
+    /// Returns the caller's caller, roughly: the frame that this function's frame pointer leads to.
     #[inline(never)]
     #[must_use]
     pub fn here() -> Self {
@@ -39,19 +39,19 @@ impl Context {
         context
     }
 
-    /// The code that a trap interrupted.
+    /// Returns the code that a trap interrupted.
     #[must_use]
     pub fn of_trap(frame: &TrapFrame) -> Self {
         Self(registers_of_trap(frame))
     }
 
-    /// Where registers are.
+    /// Returns where registers are.
     #[must_use]
     pub fn of(registers: &Registers) -> Self {
         Self(*registers)
     }
 
-    /// By frame pointer.
+    /// Steps to the caller by frame pointer.
     fn step_host(&mut self) -> Option<()> {
         let frame = self.0.general[RBP];
         if self.0.rip == trap::return_address() {
@@ -77,7 +77,7 @@ fn read(address: u64) -> Option<u64> {
     Some(unsafe { (address as *const u64).read() })
 }
 
-/// The registers of the caller, as far as frame pointers tell them.
+/// Returns the registers of the caller, as far as frame pointers tell them.
 #[inline(never)]
 pub(crate) fn registers_here() -> Registers {
     Context::here().0
@@ -117,7 +117,7 @@ impl unwind::Memory for Loaded {
     }
 }
 
-/// The return addresses from a context outwards, innermost first.
+/// Returns the return addresses from a context outwards, innermost first.
 #[must_use]
 pub fn walk(mut context: Context) -> Vec<StackFrame> {
     let mut frames = Vec::new();

@@ -59,7 +59,7 @@ pub(crate) fn burst(stream: &Pin, events: u32) -> Figures {
     vec![("events sent", sent), ("longest PutMessage in microseconds", stream.longest_put() / 10)]
 }
 
-/// Opens, runs, sends, stops and closes. Gives what was counted.
+/// Opens, runs, sends, stops and closes, again and again. Returns what was counted.
 ///
 /// # Errors
 /// What a driver may answer, and what ends the cycles all the same.

@@ -55,7 +55,7 @@ impl Client {
         Self { event, data: Box::new(data) }
     }
 
-    /// Whether it was told since the last look.
+    /// Returns whether it was told since the last look.
     fn was_told(&mut self) -> bool {
         // SAFETY: an event of our own.
         unsafe { KeReadStateEvent(&raw mut *self.event) != 0 && KeResetEvent(&raw mut *self.event) != 0 }
@@ -90,7 +90,7 @@ fn control(target: &Target<'_>, code: u32, input: (PVOID, usize), output: (PVOID
 }
 
 impl Place {
-    /// `KSEVENT` or `KSE_NODE`.
+    /// Returns `KSEVENT` or `KSE_NODE`.
     fn header(&self, verb: u32) -> Vec<u8> {
         let mut bytes = guids::to_bytes(&self.event.set).to_vec();
         bytes.extend(self.event.id.to_le_bytes());
@@ -113,7 +113,7 @@ impl Place {
         control(target, irp::IOCTL_KS_DISABLE_EVENT, input, (core::ptr::null_mut(), 0))
     }
 
-    /// As the driver would have it generated.
+    /// Returns the event as the driver would have it generated.
     fn generated(&self, port: &Com<Port>, pin: u32) -> Generated {
         Generated {
             port: port.as_raw() as usize,
@@ -125,7 +125,7 @@ impl Place {
     }
 }
 
-/// The events of a filter, its nodes, and a pin.
+/// Returns the events of a filter, its nodes, and a pin.
 fn places(port: &Com<Port>, pin: u32) -> Vec<Place> {
     let Some(filter) = port.filter() else { return Vec::new() };
     let of = |node: Option<u32>, on_pin: bool| move |event| Place { node, on_pin, event };

@@ -53,7 +53,7 @@ pub(crate) fn run(port: &Com<Port>) -> Figures {
     vec![("power states told", told.len() as u64), ("streams refused without power", refused)]
 }
 
-/// The adapter is asked to deepen a mapping as a bus gives it (rule 79).
+/// Checks that the adapter only deepens a mapping as a bus gives it (rule 79).
 fn capabilities(fdo: *mut DEVICE_OBJECT) {
     // SAFETY: all zero is a valid value of a plain C structure.
     let mut capabilities: DEVICE_CAPABILITIES = unsafe { core::mem::zeroed() };

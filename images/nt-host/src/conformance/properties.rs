@@ -50,7 +50,7 @@ pub(crate) struct Reply {
 }
 
 impl Item<'_> {
-    /// The property, for people.
+    /// Returns the property, for people.
     pub(crate) fn name(&self) -> String {
         let place = self.node.map_or_else(|| format!("pin {}", self.pin.id()), |node| format!("node {node}"));
         match synth::name(self.property) {
@@ -149,7 +149,7 @@ fn verbs(item: &Item<'_>) {
     }
 }
 
-/// BASICSUPPORT in all its sizes (rule 67), where the driver answers it.
+/// Checks BASICSUPPORT in all its sizes (rule 67), where the driver answers it.
 fn basic_support(item: &Item<'_>) {
     if !item.has(BASIC_SUPPORT) {
         return;
@@ -199,7 +199,7 @@ fn basic_support(item: &Item<'_>) {
     rules::BASIC_SUPPORT.held();
 }
 
-/// Instance data that is missing or too short is refused, and not read past its end (rule 68).
+/// Checks that instance data that is missing or too short is refused, and not read past its end (rule 68).
 fn instances(item: &Item<'_>) {
     let whole = synth::instance(item.property);
     let least = synth::least_instance_bytes(item.property);
@@ -269,7 +269,7 @@ fn sizes(item: &Item<'_>) {
     }
 }
 
-/// A node property on the filter, and on a node that is not there (rule 69).
+/// Checks a node property on the filter, and on a node that is not there (rule 69).
 fn targets(item: &Item<'_>, port: &Com<Port>) {
     if item.property.set != guids::KSPROPSETID_SYNTH && item.property.set != guids::KSPROPSETID_SYNTH_DLS {
         return;

@@ -4,7 +4,7 @@ use crate::contract::rules;
 use crate::contract::violation::{Violation, violation};
 use crate::portcls::services::interrupt_sync;
 
-/// Interrupts while the device's registers read all ones are not the device's (rule 80).
+/// Checks that the driver claims no interrupt while the device's registers read all ones (rule 80).
 pub(crate) fn check_all_ones() {
     const INTERRUPTS: u32 = 100;
     let claimed = interrupt_sync::storm(INTERRUPTS);

@@ -143,7 +143,7 @@ fn left_behind(rule: &'static rules::Rule, what: &str, before: &Holding) {
     )
 }
 
-/// A device without streams raises no stream of interrupts (rule 23).
+/// Checks that a device without streams raises no stream of interrupts (rule 23).
 fn quiet() {
     let before = ke::statistics().interrupts;
     let (mut raised, mut rested) = (0, 0);

@@ -143,7 +143,7 @@ fn chain(events: &[*mut KernelEvent]) -> *mut KernelEvent {
     events[0]
 }
 
-/// Events without data, without a buffer, at the inline boundary, in chains and packages, held and played.
+/// Sends events without data, without a buffer, at the inline boundary, in chains and packages, held and played.
 fn shapes(port: &Com<Port>, door: &Door) {
     let Some(mut pin) = open(port, door) else { return };
     for state in [KsState::Pause, KsState::Run] {
@@ -192,7 +192,7 @@ fn channel_groups(port: &Com<Port>, door: &Door) {
     pin.close();
 }
 
-/// A stream that is released while it holds something.
+/// Releases a stream while it holds something.
 fn unstopped(port: &Com<Port>, door: &Door) {
     let Some(mut pin) = open(port, door) else { return };
     let _ = pin.set_state(KsState::Pause);
@@ -202,7 +202,7 @@ fn unstopped(port: &Com<Port>, door: &Door) {
     pin.abandon();
 }
 
-/// Two streams at a time, each with an allocator of its own.
+/// Opens two streams at a time, each with an allocator of its own.
 fn apart(port: &Com<Port>, doors: &[Door]) {
     let (Some(one), Some(other)) = (doors.first(), doors.last()) else { return };
     let (Some(mut first), Some(mut second)) = (open(port, one), open(port, other)) else { return };
@@ -221,7 +221,7 @@ fn apart(port: &Com<Port>, doors: &[Door]) {
     first.close();
 }
 
-/// A storm of interrupts between two DPCs, with a stream that has something to do.
+/// Raises a storm of interrupts between two DPCs, with a stream that has something to do.
 fn storm(port: &Com<Port>, door: &Door) -> u64 {
     let Some(mut pin) = open(port, door) else { return 0 };
     let _ = pin.set_state(KsState::Run);
@@ -243,7 +243,8 @@ fn storm(port: &Com<Port>, door: &Door) -> u64 {
     claimed
 }
 
-/// Events from a DPC against `SetState` from the main thread (rule 49). Gives how many were put while a state was set.
+/// Puts events from a DPC against `SetState` from the main thread (rule 49). Returns how many were put while a state
+/// was set.
 ///
 /// The DPC comes at every moment at which `SetState` lets one, so that no two of its steps belong together that it may not
 /// be interrupted between. Each `SetState(STOP)` is judged for itself: what it leaves, a later RUN would hide.
@@ -278,7 +279,7 @@ fn concurrent(port: &Com<Port>, door: &Door) -> u64 {
     count.into_inner()
 }
 
-/// As many streams as the pin says, and no more.
+/// Opens as many streams as the pin says, and no more.
 fn limits(port: &Com<Port>, door: &Door) -> u32 {
     let Some(possible) = port.instances(door.id).map(|count| count.possible.min(count.global_possible)) else {
         return 0;
@@ -335,7 +336,7 @@ fn broken_limit(what: alloc::string::String) -> ! {
     )
 }
 
-/// `NewStream` past the port's own checks. Gives the stream if it makes one.
+/// Calls `NewStream` past the port's own checks. Returns the stream if it makes one.
 fn direct(port: &Com<Port>, door: &Door, outer: PVOID) -> Option<Foreign> {
     let kind =
         if port.filter()?.pins[door.id as usize].flows_in() { StreamType::MidiRender } else { StreamType::MidiCapture };
@@ -402,7 +403,7 @@ fn broken_failure(what: alloc::string::String) -> ! {
 /// What is wrong with a request for a stream; its pin, if the filter has such a one; its type, its format, its allocator.
 type Illegal<'a> = (&'a str, Option<u32>, i32, &'a [u8], PVOID);
 
-/// What no port asks for (rule 33).
+/// Calls `NewStream` with what no port passes (rule 33).
 fn illegal(port: &Com<Port>, door: &Door) {
     let Some(filter) = port.filter() else { return };
     let bridge = filter.pins.iter().position(|pin| pin.max_filter == 0).map(|pin| pin as u32);
@@ -449,7 +450,7 @@ impl Class for Outer {
     }
 }
 
-/// An outer object is aggregated with, or refused (rule 37).
+/// Checks that an outer object is aggregated with, or refused (rule 37).
 fn outer(port: &Com<Port>, door: &Door) {
     let outer = Com::new(Outer);
     let before = outer.references();

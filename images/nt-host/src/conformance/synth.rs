@@ -97,7 +97,7 @@ const PRIORITY_OFFSETS: [u32; 16] = [0xE, 0xD, 0xC, 0xB, 0xA, 9, 8, 7, 6, 0xF, 5
 const CAPS_FLAGS: u32 = 0x4000_027F;
 const MEMORY_SIZE_FIXED: u32 = 8;
 
-/// The header's name of a property.
+/// Returns the header's name of a property.
 pub(crate) fn name(property: &Property) -> Option<&'static str> {
     if property.set == guids::KSPROPSETID_SYNTH {
         SYNTH_NAMES.get(property.id as usize).copied()
@@ -112,7 +112,7 @@ fn is(property: &Property, set: &GUID, id: u32) -> bool {
     property.set == *set && property.id == id
 }
 
-/// Whole instance data of a property that asks for nothing in particular.
+/// Returns whole instance data of a property that demands nothing in particular.
 pub(crate) fn instance(property: &Property) -> Vec<u8> {
     let bytes = if is(property, &guids::KSPROPSETID_SYNTH, of_synth::PORTPARAMETERS) {
         PORTPARAMS_BYTES
@@ -126,7 +126,7 @@ pub(crate) fn instance(property: &Property) -> Vec<u8> {
     vec![0; bytes]
 }
 
-/// The least instance data with which a property can succeed.
+/// Returns the least instance data with which a property can succeed.
 pub(crate) fn least_instance_bytes(property: &Property) -> usize {
     if is(property, &guids::KSPROPSETID_SYNTH_DLS, of_dls::DOWNLOAD) {
         NARROW_BUFFER_BYTES
@@ -135,7 +135,7 @@ pub(crate) fn least_instance_bytes(property: &Property) -> usize {
     }
 }
 
-/// Whether a GET changes something, so that it is not repeated to try sizes out.
+/// Returns whether a GET changes something, so that it is not repeated to try sizes out.
 pub(crate) fn has_effect(property: &Property) -> bool {
     is(property, &guids::KSPROPSETID_SYNTH_DLS, of_dls::DOWNLOAD)
 }
@@ -190,7 +190,7 @@ pub(crate) fn examine<'a>(find: &dyn Fn(GUID, u32) -> Option<Item<'a>>) {
     }
 }
 
-/// A request that must succeed. Gives the value.
+/// Sends a request that must succeed, and returns the value.
 fn get(item: &Item<'_>, verb: u32, instance: &[u8], room: usize, rule: &'static Rule) -> (NTSTATUS, Vec<u8>) {
     let reply = item.send(verb, instance, &vec![0; room]);
     if !success(reply.status) {
@@ -203,7 +203,7 @@ fn get(item: &Item<'_>, verb: u32, instance: &[u8], room: usize, rule: &'static 
     (reply.status, reply.value)
 }
 
-/// `SYNTHCAPS` (rule 70). Gives `MaxChannelGroups`.
+/// Checks `SYNTHCAPS` (rule 70). Returns `MaxChannelGroups`.
 fn caps(item: &Item<'_>) -> u32 {
     let (_, value) = get(item, GET, &[], CAPS_BYTES, rules::SYNTH_CAPS);
     let (flags, memory, groups) = (word(&value, 4), word(&value, 5), word(&value, 6));
@@ -228,7 +228,7 @@ fn caps(item: &Item<'_>) -> u32 {
     groups
 }
 
-/// `SYNTH_PORTPARAMS` (rule 71).
+/// Checks `SYNTH_PORTPARAMS` (rule 71).
 fn port_parameters(item: &Item<'_>) {
     let rule = rules::PORT_PARAMETERS;
     let remedy = "copy the instance to the value; overwrite each valid parameter that cannot be had and return \
@@ -275,7 +275,7 @@ fn port_parameters(item: &Item<'_>) {
     rule.held();
 }
 
-/// `LATENCYCLOCK` is not in the past (rule 72).
+/// Checks that `LATENCYCLOCK` is not in the past (rule 72).
 fn latency_clock(item: &Item<'_>) {
     let before = clock::now();
     let (_, value) = get(item, GET, &[], 8, rules::LATENCY_CLOCK);
@@ -292,7 +292,7 @@ fn latency_clock(item: &Item<'_>) {
 
 const VALUES_REMEDY: &str = "keep what is set, within the documented bounds, and give it back";
 
-/// A value is set and got again; what could not be had was refused or bounded (rule 73).
+/// Sets a value and gets it again; what could not be had was refused or bounded (rule 73).
 fn round_trip(item: &Item<'_>, instance: &[u8], wanted: u32, bounds: core::ops::RangeInclusive<i64>, signed: bool) {
     let reply = item.send(SET, instance, &wanted.to_le_bytes());
     let (_, value) = get(item, GET, instance, 4, rules::SYNTH_VALUES);
@@ -360,7 +360,8 @@ fn voice_priority(item: &Item<'_>) {
     }
 }
 
-/// VOLUME and VOLUMEBOOST, in hundredths of a decibel: what is set is kept; what is out of all bounds is bounded.
+/// Checks VOLUME and VOLUMEBOOST, in hundredths of a decibel: what is set is kept; what is out of all bounds is
+/// bounded.
 pub(crate) fn volume(item: &Item<'_>) {
     let (_, value) = get(item, GET, &[], 4, rules::SYNTH_VALUES);
     let before = word(&value, 0);
@@ -376,7 +377,7 @@ pub(crate) fn volume(item: &Item<'_>) {
     let _ = item.send(SET, &[], &before.to_le_bytes());
 }
 
-/// `SYNTH_STATS`: only fields that there are, and lost notes that were not lost yet.
+/// Checks `SYNTH_STATS`: only fields that there are, and lost notes that were not lost yet.
 fn running_stats(item: &Item<'_>) {
     let (_, value) = get(item, GET, &[], STATS_BYTES, rules::SYNTH_VALUES);
     let valid = word(&value, 0);

@@ -59,7 +59,7 @@ fn wait_until(mut done: impl FnMut() -> bool) -> bool {
     true
 }
 
-/// One call's worth of events, linked.
+/// Fills and links one call's worth of events.
 fn fill(pin: &Pin, count: u16, wrapping: Wrapping) -> Option<Batch> {
     let allocator = pin.allocator();
     let mut first: *mut KernelEvent = core::ptr::null_mut();
@@ -139,7 +139,7 @@ pub(crate) fn put(
     ])
 }
 
-/// Times interrupts on their way to a capture sink, while somebody outside has messages come in one by one.
+/// Times interrupts on their way to a capture sink, while the harness sends messages one by one.
 ///
 /// # Errors
 /// When nothing comes.
@@ -181,7 +181,7 @@ const PERCENTILES: [Percentiles; 3] = [
     (["client p50", "client p90", "client p99", "client max"], |lap| lap.arrived),
 ];
 
-/// The least of ascending values that at least so many thousandths of them do not exceed.
+/// Returns the least of ascending values that at least so many thousandths of them do not exceed.
 fn percentile(ascending: &[u64], per_mille: usize) -> u64 {
     let rank = (ascending.len() * per_mille).div_ceil(1000).max(1);
     ascending.get(rank - 1).copied().unwrap_or(0)

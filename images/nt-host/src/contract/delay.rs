@@ -20,7 +20,7 @@ pub(crate) fn init(seed: Option<u64>) {
     }
 }
 
-/// A place where time may pass. At any IRQL.
+/// Lets time pass, as the seed says. At any IRQL.
 #[inline]
 pub fn point() {
     let state = &STATE[cpu::number()];

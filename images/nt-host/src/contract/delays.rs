@@ -11,14 +11,14 @@ const SHORT_NS: u64 = 5_000;
 /// Longest long delay: twice what a DPC of an audio driver takes.
 const LONG_NS: u64 = 100_000;
 
-/// Where the sequence of a processor begins. Never 0, which would stay 0.
+/// Returns where the sequence of a processor begins. Never 0, which would stay 0.
 #[must_use]
 pub const fn begin(seed: u64, processor: usize) -> u64 {
     // The multiplication keeps the processors' sequences apart.
     (seed ^ processor as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
 }
 
-/// The next state, by xorshift64 (Marsaglia 2003), and the delay that goes with it, in nanoseconds.
+/// Returns the next state, by xorshift64 (Marsaglia 2003), and the delay that goes with it, in nanoseconds.
 #[must_use]
 pub const fn next(mut state: u64) -> (u64, u64) {
     state ^= state << 13;

@@ -17,13 +17,13 @@ unsafe impl Sync for Export {}
 unsafe impl Send for Export {}
 
 impl Export {
-    /// An export of `address` by `name`.
+    /// Makes an export of `address` by `name`.
     #[must_use]
     pub const fn new(name: &'static str, address: *const ()) -> Self {
         Self { name, address }
     }
 
-    /// Where it is.
+    /// Returns where it is.
     #[must_use]
     pub fn address(&self) -> u64 {
         self.address as u64
@@ -55,7 +55,7 @@ impl IrqlRule {
     /// Any.
     pub const ANY: Self = Self { min: irql::PASSIVE_LEVEL, max: irql::HIGH_LEVEL };
 
-    /// Whether `level` keeps the rule.
+    /// Returns whether `level` keeps the rule.
     #[must_use]
     pub const fn allows(self, level: KIRQL) -> bool {
         self.min <= level && level <= self.max

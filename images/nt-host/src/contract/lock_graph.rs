@@ -27,13 +27,13 @@ pub struct Edge<S> {
 }
 
 impl<S: Copy> LockGraph<S> {
-    /// A graph that has seen nothing.
+    /// Makes a graph that has seen nothing.
     #[must_use]
     pub const fn new() -> Self {
         Self { after: BTreeMap::new(), edges: 0 }
     }
 
-    /// Whether `taken` was taken before while `held` was held.
+    /// Returns whether `taken` was taken before while `held` was held.
     #[must_use]
     pub fn knows(&self, held: u64, taken: u64) -> bool {
         self.after.get(&held).is_some_and(|after| after.contains_key(&taken))
@@ -59,7 +59,7 @@ impl<S: Copy> LockGraph<S> {
         Ok(())
     }
 
-    /// The shortest chain of edges between two locks.
+    /// Returns the shortest chain of edges between two locks.
     fn chain(&self, from: u64, to: u64) -> Option<Vec<Edge<S>>> {
         let mut reached_by = BTreeMap::new();
         let mut open = VecDeque::from([from]);

@@ -51,15 +51,15 @@ impl Rule {
         HELD[usize::from(self.number)].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often it was put to the test and held since boot.
+    /// Returns how often it was put to the test and held since boot.
     #[must_use]
     pub fn count(&self) -> u32 {
         HELD[usize::from(self.number)].load(Ordering::Relaxed)
     }
 }
 
-/// Does something to the driver that it must survive: a fault meanwhile is a breach of `rule`. Counts the rule as held
-/// if it comes back.
+/// Runs `body`, in which the driver meets something that it must survive: a fault meanwhile breaks `rule`. Counts the
+/// rule as held if `body` returns.
 pub fn must_survive<R>(rule: &'static Rule, body: impl FnOnce() -> R) -> R {
     let before = blame::set_rule(rule.number);
     let result = body();
@@ -68,7 +68,7 @@ pub fn must_survive<R>(rule: &'static Rule, body: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Until the next call, a fault breaks `rule`, or none.
+/// Makes a fault break `rule`, or none, until the next call.
 pub fn blame(rule: Option<&'static Rule>) {
     blame::set_rule(rule.map_or(0, |rule| rule.number));
 }
@@ -368,7 +368,7 @@ mod tests {
         assert!(SERVICE.count() >= 1 && ODD_EVENTS.count() >= 1);
     }
 
-    /// By the number of the check that names them, the broken variants of the C++ driver.
+    /// Returns the broken variants of the C++ driver, by the number of the check that names them.
     fn variants(folder: &Path) -> BTreeMap<u16, Vec<String>> {
         let text = std::fs::read_to_string(folder.join("../../guest-driver/fixture/variants.toml")).unwrap();
         let mut found = BTreeMap::<u16, Vec<String>>::new();

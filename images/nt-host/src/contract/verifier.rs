@@ -85,7 +85,7 @@ pub fn failed(check: &Check, code: u32, function: &str, parameters: [u64; 4], me
     failed_at(check, code, function, parameters, None, message)
 }
 
-/// The same, found at another place than this.
+/// Stops because a check failed at another place than the caller's.
 pub fn failed_at(
     check: &Check,
     code: u32,

@@ -17,7 +17,7 @@ pub struct Violation {
 }
 
 impl Violation {
-    /// A broken rule.
+    /// Makes a broken rule.
     pub fn new(rule: &'static Rule, what: impl Into<String>, remedy: &'static str) -> Self {
         Self { rule, what: what.into(), remedy }
     }

@@ -16,7 +16,7 @@ pub fn set(on: bool) {
     ON.store(on, Ordering::Relaxed);
 }
 
-/// Whether drivers are watched.
+/// Returns whether drivers are watched.
 #[inline]
 #[must_use]
 pub fn is_on() -> bool {

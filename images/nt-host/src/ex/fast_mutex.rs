@@ -36,7 +36,7 @@ unsafe fn acquire(function: &'static str, mutex: *mut FAST_MUTEX) {
     }
 }
 
-/// The thread that runs has the mutex.
+/// Notes that the running thread has the mutex.
 unsafe fn owned(mutex: *mut FAST_MUTEX) {
     // SAFETY: an export's argument.
     unsafe {
@@ -139,9 +139,9 @@ export_functions! {
     /// Lets them in again.
     [APC] fn KeLeaveGuardedRegion() { thread::KeLeaveCriticalRegion() }
 
-    /// Acquires; asynchronous procedure calls are disabled already.
+    /// Acquires a fast mutex; asynchronous procedure calls are disabled already.
     [APC] fn ExAcquireFastMutexUnsafe(mutex: *mut FAST_MUTEX) { acquire("ExAcquireFastMutexUnsafe", mutex) }
 
-    /// Releases.
+    /// Releases a fast mutex.
     [APC] fn ExReleaseFastMutexUnsafe(mutex: *mut FAST_MUTEX) { release("ExReleaseFastMutexUnsafe", mutex) }
 }

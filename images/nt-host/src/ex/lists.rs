@@ -109,6 +109,6 @@ export_functions! {
         })
     }
 
-    /// How many entries a sequenced list has.
+    /// Returns how many entries a sequenced list has.
     [ANY] fn ExQueryDepthSList(head: *mut SListHeader) -> u16 { (*head).depth as u16 }
 }

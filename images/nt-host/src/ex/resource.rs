@@ -178,7 +178,7 @@ export_functions! {
         }
     }
 
-    /// Begins anew with a resource that nobody holds.
+    /// Initialises a resource again that no thread holds.
     [DISPATCH] fn ExReinitializeResourceLite(resource: PVOID) -> NTSTATUS {
         ExDeleteResourceLite(resource);
         ExInitializeResourceLite(resource)
@@ -192,12 +192,12 @@ export_functions! {
         release("ExReleaseResourceForThreadLite", resource, owner);
     }
 
-    /// Whether this thread holds a resource alone.
+    /// Returns whether this thread holds a resource alone.
     [DISPATCH] fn ExIsResourceAcquiredExclusiveLite(resource: PVOID) -> u8 {
         u8::from(RESOURCES.with(|all| all.get(&(resource as u64)).is_some_and(|found| found.exclusive && found.owners.contains_key(&me()))))
     }
 
-    /// How many times over this thread holds a resource.
+    /// Returns how many times over this thread holds a resource.
     [DISPATCH] fn ExIsResourceAcquiredSharedLite(resource: PVOID) -> u32 {
         RESOURCES.with(|all| all.get(&(resource as u64)).and_then(|found| found.owners.get(&me()).copied()).unwrap_or(0))
     }

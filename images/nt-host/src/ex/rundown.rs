@@ -74,13 +74,13 @@ export_functions! {
     /// Ends so many uses.
     [DISPATCH] fn ExReleaseRundownProtectionEx(reference: *mut u64, count: u32) { release("ExReleaseRundownProtectionEx", reference, count) }
 
-    /// Lets nobody use it from now on, and waits for those who do.
+    /// Refuses protection from now on, and waits until all that was given is released.
     [APC] fn ExWaitForRundownProtectionRelease(reference: *mut u64) { wait("ExWaitForRundownProtectionRelease", reference) }
 
-    /// It has gone.
+    /// Marks the rundown as complete.
     [APC] fn ExRundownCompleted(reference: *mut u64) { reference.write(ACTIVE) }
 
-    /// A protection for many processors, which is as any other here.
+    /// Returns a protection for many processors, which is as any other here.
     [DISPATCH] fn ExAllocateCacheAwareRundownProtection(_kind: POOL_TYPE, tag: u32) -> *mut u64 {
         let memory = pool::allocate(8, tag, false, Owner::Driver).unwrap_or(0) as *mut u64;
         if !memory.is_null() { memory.write(0) }
@@ -92,7 +92,7 @@ export_functions! {
         pool::free("ExFreeCacheAwareRundownProtection", reference as u64, None);
     }
 
-    /// Bytes of such a protection in the driver's own memory.
+    /// Returns the bytes of such a protection in the driver's own memory.
     [ANY] fn ExSizeOfRundownProtectionCacheAware() -> u64 { 8 }
 
     /// Begins to protect, in the driver's own memory.
@@ -118,6 +118,6 @@ export_functions! {
     /// Waits for those who use it.
     [APC] fn ExWaitForRundownProtectionReleaseCacheAware(reference: *mut u64) { wait("ExWaitForRundownProtectionReleaseCacheAware", reference) }
 
-    /// It has gone.
+    /// Marks the rundown as complete.
     [APC] fn ExRundownCompletedCacheAware(reference: *mut u64) { reference.write(ACTIVE) }
 }

@@ -59,16 +59,16 @@ export_functions! {
         allocated
     }
 
-    /// Sets a timer: due time and period in 100 ns. Gives whether it was set already.
+    /// Sets a timer: due time and period in 100 ns. Returns whether it was set already.
     [DISPATCH] fn ExSetTimer(timer: *mut ExTimer, due: i64, period: i64, _parameters: PVOID) -> u8 {
         let period = if period <= 0 { 0 } else { ((period + MILLISECOND - 1) / MILLISECOND) as u32 };
         u8::from(timer::set(&raw mut (*timer).timer, due, period, &raw mut (*timer).dpc))
     }
 
-    /// Takes a timer back. Gives whether it was set.
+    /// Takes a timer back. Returns whether it was set.
     [DISPATCH] fn ExCancelTimer(timer: *mut ExTimer, _parameters: PVOID) -> u8 { u8::from(timer::cancel(&raw mut (*timer).timer)) }
 
-    /// Deletes a timer: taken back first and waited for, if that is asked. Gives whether it was set.
+    /// Deletes a timer: taken back first and waited for, if that is asked. Returns whether it was set.
     [DISPATCH] fn ExDeleteTimer(timer: *mut ExTimer, cancel: u8, wait: u8, parameters: *const DeleteParameters) -> u8 {
         let was = cancel != 0 && timer::cancel(&raw mut (*timer).timer);
         if wait != 0 {

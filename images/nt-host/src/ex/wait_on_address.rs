@@ -51,7 +51,7 @@ pub(super) fn wait_until(function: &'static str, address: u64, mut ready: impl F
     }
 }
 
-/// What is at an address has changed. At most at `DISPATCH_LEVEL`.
+/// Wakes the threads that wait for what is at an address, because it has changed. At most at `DISPATCH_LEVEL`.
 #[allow(unsafe_code, reason = "signals an event that is in the table")]
 pub(super) fn changed(address: u64) {
     cpu::exclusively(|| {

@@ -34,7 +34,8 @@ fn lists() -> Vec<List> {
     files.iter().map(|path| read(path)).collect()
 }
 
-/// The names that a source file exports: by `export_functions!`, one by one, or in the list of those that are guarded besides.
+/// Adds the names that a source file exports: by `export_functions!`, one by one, or in the list of those that are
+/// guarded besides.
 fn exported_in(text: &str, names: &mut BTreeSet<String>) {
     let identifier =
         |text: &str| text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();
@@ -109,7 +110,7 @@ fn document(lists: &[List], exported: &BTreeSet<String>) -> String {
     text
 }
 
-/// What the document says is not there, by list.
+/// Returns what the document says is not there, by list.
 fn said_to_be_missing(document: &str, list: &str) -> BTreeSet<String> {
     let section = document.split(&std::format!("## Not there of `{list}`")).nth(1).unwrap_or_default();
     section.split("```").nth(1).unwrap_or_default().split_whitespace().skip(1).map(ToString::to_string).collect()

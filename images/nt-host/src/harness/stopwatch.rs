@@ -66,7 +66,7 @@ fn pass(mark: Mark, passed: u8, now: u64) {
     }
 }
 
-/// The times of an interrupt that has gone all the way.
+/// Returns the times of an interrupt that has gone all the way.
 #[must_use]
 pub fn lap() -> Option<Lap> {
     if PASSED.load(Ordering::Acquire) != Mark::Arrived as u8 {

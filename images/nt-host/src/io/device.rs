@@ -61,7 +61,7 @@ pub unsafe fn create(
     Some(device)
 }
 
-/// The top of the stack that a device is in.
+/// Returns the top of the stack that a device is in.
 ///
 /// # Safety
 /// `device` is live.
@@ -75,7 +75,7 @@ pub unsafe fn top(mut device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT {
     device
 }
 
-/// The bottom of the stack that a device is in: its physical device object.
+/// Returns the bottom of the stack that a device is in: its physical device object.
 ///
 /// # Safety
 /// `device` is live.
@@ -89,7 +89,7 @@ pub unsafe fn bottom(mut device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT {
     device
 }
 
-/// The devices of a driver.
+/// Returns the devices of a driver.
 ///
 /// # Safety
 /// `driver` is live.
@@ -150,7 +150,7 @@ pub unsafe fn reference(device: *mut DEVICE_OBJECT) {
     unsafe { (*device).ReferenceCount += 1 };
 }
 
-/// Gives a reference up.
+/// Returns a reference up.
 ///
 /// # Safety
 /// `device` is live.
@@ -173,7 +173,7 @@ pub unsafe fn release(device: *mut DEVICE_OBJECT) {
     }
 }
 
-/// Whether an object is a live device object.
+/// Returns whether an object is a live device object.
 #[must_use]
 pub fn is_device(object: PVOID) -> bool {
     // SAFETY: only reads what is live pool.
@@ -276,10 +276,10 @@ export_functions! {
         }
     }
 
-    /// The top of a device's stack.
+    /// Returns the top of a device's stack.
     [DISPATCH] fn IoGetAttachedDevice(device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT { top(device) }
 
-    /// The top of a device's stack, with a reference.
+    /// Returns the top of a device's stack, with a reference.
     [DISPATCH] fn IoGetAttachedDeviceReference(device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT {
         {
             let top = top(device);
@@ -288,7 +288,7 @@ export_functions! {
         }
     }
 
-    /// What a device is attached to, with a reference, or null.
+    /// Returns what a device is attached to, with a reference, or null.
     [DISPATCH] fn IoGetLowerDeviceObject(device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT {
         {
             let lower = (*(*device).DeviceObjectExtension).AttachedTo;
@@ -297,7 +297,7 @@ export_functions! {
         }
     }
 
-    /// The physical device object of a stack, with a reference.
+    /// Returns the physical device object of a stack, with a reference.
     [DISPATCH] fn IoGetDeviceAttachmentBaseRef(device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT {
         {
             let base = bottom(device);
@@ -306,13 +306,13 @@ export_functions! {
         }
     }
 
-    /// Something about a device's relations has changed: noted.
+    /// Notes that something about a device's relations has changed.
     [DISPATCH] fn IoInvalidateDeviceRelations(_device: *mut DEVICE_OBJECT, _kind: i32) {}
 
-    /// Something about a device's state has changed: noted.
+    /// Notes that something about a device's state has changed.
     [PASSIVE] fn IoInvalidateDeviceState(_device: *mut DEVICE_OBJECT) {}
 
-    /// Memory that goes with a driver object, by an identifier.
+    /// Allocates memory that goes with a driver object, by an identifier.
     [DISPATCH] fn IoAllocateDriverObjectExtension(driver: *mut DRIVER_OBJECT, id: PVOID, bytes: u32, out: *mut PVOID) -> NTSTATUS {
         {
             if !IoGetDriverObjectExtension(driver, id).is_null() {
@@ -328,7 +328,7 @@ export_functions! {
         STATUS_SUCCESS
     }
 
-    /// Memory that goes with a driver object.
+    /// Returns memory that goes with a driver object.
     [DISPATCH] fn IoGetDriverObjectExtension(driver: *mut DRIVER_OBJECT, id: PVOID) -> PVOID {
         {
             let mut at = (*(*driver).DriverExtension).ClientDriverExtension.cast::<[PVOID; 2]>();

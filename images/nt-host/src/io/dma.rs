@@ -58,7 +58,7 @@ static OPERATIONS: DMA_OPERATIONS = DMA_OPERATIONS {
     PutScatterGatherList: put_scatter_gather_list,
 };
 
-/// What was taken and not given back, for the leak check.
+/// Returns what was taken and not given back, for the leak check.
 #[must_use]
 pub fn outstanding() -> Vec<String> {
     LIVE.with(|live| {
@@ -267,7 +267,7 @@ unsafe extern "win64" fn read_counter(adapter: *mut DMA_ADAPTER) -> u32 {
     0
 }
 
-/// The physically contiguous pieces of a part of an MDL's buffer.
+/// Returns the physically contiguous pieces of a part of an MDL's buffer.
 unsafe fn elements(mdl: *mut MDL, va: u64, length: u32) -> Vec<SCATTER_GATHER_ELEMENT> {
     let mut pieces: Vec<SCATTER_GATHER_ELEMENT> = Vec::new();
     let end = va + u64::from(length);
@@ -344,7 +344,7 @@ export_functions! {
     /// DMA.
     pub static EXPORTS;
 
-    /// An adapter for a device.
+    /// Returns an adapter for a device.
     [PASSIVE] fn IoGetDmaAdapter(_pdo: *mut DEVICE_OBJECT, description: *const DEVICE_DESCRIPTION, registers: *mut u32) -> *mut DMA_ADAPTER {
         adapter(description, registers)
     }

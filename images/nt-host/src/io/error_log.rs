@@ -34,7 +34,7 @@ pub struct Packet {
 
 const _: () = assert!(core::mem::offset_of!(Packet, error) == 12 && size_of::<Packet>() == 40);
 
-/// The packet's strings: terminated, one behind the other, inside the allocation.
+/// Returns the packet's strings: terminated, one behind the other, inside the allocation.
 unsafe fn strings(packet: *const Packet, bytes: u64) -> Vec<String> {
     // SAFETY: the caller's packet of so many bytes.
     unsafe {

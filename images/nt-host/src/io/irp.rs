@@ -108,7 +108,7 @@ fn check(function: &'static str, irp: *mut IRP) {
     }
 }
 
-/// The next lower stack location of a packet that is to be sent.
+/// Returns the next lower stack location of a packet that is to be sent.
 ///
 /// # Safety
 /// `irp` is live.
@@ -117,7 +117,7 @@ pub unsafe fn next_stack(irp: *mut IRP) -> *mut IO_STACK_LOCATION {
     unsafe { (*irp).Tail.CurrentStackLocation.sub(1) }
 }
 
-/// The stack location of the driver that has the packet.
+/// Returns the stack location of the driver that has the packet.
 ///
 /// # Safety
 /// `irp` is live.
@@ -139,7 +139,7 @@ struct End {
 }
 
 impl Sent {
-    /// It has been completed.
+    /// Returns whether the packet has been completed.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         is_complete(self.irp)
@@ -151,7 +151,7 @@ impl Sent {
         unsafe { IoCancelIrp(self.irp) != 0 }
     }
 
-    /// Waits until it is complete. Gives status and information.
+    /// Waits for the packet and returns its status and information.
     #[must_use]
     pub fn finish(mut self) -> (NTSTATUS, usize) {
         // SAFETY: both live; the event is set when the packet is complete.
@@ -166,7 +166,7 @@ fn is_complete(irp: *mut IRP) -> bool {
 }
 
 /// Sends a packet of the host's to the top of a device's stack and waits for its completion. `fill` writes the first
-/// stack location; the status begins as `initial`. Gives status and information.
+/// stack location; the status begins as `initial`. Returns status and information.
 ///
 /// # Errors
 /// `STATUS_INSUFFICIENT_RESOURCES`, as the status, if there is no memory.
@@ -279,7 +279,7 @@ unsafe fn complete(irp: *mut IRP) {
     }
 }
 
-/// The last step: the result reaches who asked.
+/// Completes a packet for good: the result reaches its sender.
 unsafe fn finish(irp: *mut IRP) {
     let lifetime = PACKETS.with(|packets| {
         packets.get_mut(&(irp as u64)).map(|state| {
@@ -334,7 +334,7 @@ export_functions! {
         PACKETS.with(|packets| if let Some(state) = packets.get_mut(&(irp as u64)) { state.completed = false });
     }
 
-    /// Bytes that a packet takes.
+    /// Returns the bytes that a packet takes.
     [ANY] fn IoSizeOfIrp(stack: i8) -> u16 { packet_size(stack) as u16 }
 
     /// Passes a packet to the next lower driver.
@@ -468,7 +468,7 @@ export_functions! {
     }
 }
 
-/// What a driver without a routine for a request answers.
+/// Completes a request that the driver has no routine for.
 ///
 /// # Safety
 /// `irp` is live and this driver's.

@@ -35,7 +35,7 @@ struct Names {
 static NAMES: Uninterrupted<Names> =
     Uninterrupted::new(Names { devices: BTreeMap::new(), links: BTreeMap::new(), interfaces: Vec::new() });
 
-/// The device of a name.
+/// Returns the device of a name.
 #[must_use]
 pub fn device(name: &str) -> Option<u64> {
     NAMES.with(|names| names.devices.get(&name.to_lowercase()).copied())
@@ -54,13 +54,13 @@ pub fn forget_device(device: *mut DEVICE_OBJECT) {
     });
 }
 
-/// Symbolic links that were not deleted, for the leak check.
+/// Returns the symbolic links that were not deleted, for the leak check.
 #[must_use]
 pub fn links() -> Vec<String> {
     NAMES.with(|names| names.links.keys().cloned().collect())
 }
 
-/// The device interfaces that drivers registered.
+/// Returns the device interfaces that drivers registered.
 #[must_use]
 pub fn interfaces() -> Vec<Interface> {
     NAMES.with(|names| names.interfaces.clone())
@@ -78,7 +78,7 @@ fn create_link(link: &UNICODE_STRING, target: &UNICODE_STRING) -> NTSTATUS {
     })
 }
 
-/// Registers a device interface. Its symbolic link.
+/// Registers a device interface. Returns its symbolic link.
 pub(crate) fn register_interface(pdo: *mut DEVICE_OBJECT, class: &GUID, reference: Option<&str>) -> Option<String> {
     let id = node::instance_path(pdo)?;
     let mut link = format!("\\??\\{}#{}", id.replace('\\', "#"), guid::text(class));
@@ -128,8 +128,8 @@ export_functions! {
         }
     }
 
-    /// The device of a name, with a reference through its file object: files are opened by requests here, so that only
-    /// the name's existence can be told.
+    /// Returns the device of a name, with a reference through its file object: files are opened by requests here, so
+    /// that only the name's existence can be told.
     [PASSIVE] fn IoGetDeviceObjectPointer(name: *const UNICODE_STRING, _access: u32, file: *mut *mut FILE_OBJECT,
         device_out: *mut *mut DEVICE_OBJECT) -> NTSTATUS {
         {
@@ -154,7 +154,8 @@ export_functions! {
         enable_interface(&text(&*link), enable != 0)
     }
 
-    /// The alias of a device interface in another class: its link with the class exchanged, if it is registered.
+    /// Returns the alias of a device interface in another class: its link with the class exchanged, if it is
+    /// registered.
     [PASSIVE] fn IoGetDeviceInterfaceAlias(link: *const UNICODE_STRING, class: *const GUID, alias: *mut UNICODE_STRING) -> NTSTATUS {
         {
             let link = text(&*link);
@@ -178,8 +179,8 @@ export_functions! {
         STATUS_SUCCESS
     }
 
-    /// The links of the interfaces of a class that are enabled, or of all (1): terminated, one behind the other, an empty
-    /// one at the end. The caller frees them with `ExFreePool`.
+    /// Returns the links of the interfaces of a class that are enabled, or of all (1): terminated, one behind the
+    /// other, an empty one at the end. The caller frees them with `ExFreePool`.
     [PASSIVE] fn IoGetDeviceInterfaces(class: *const GUID, pdo: *mut DEVICE_OBJECT, flags: u32, links: *mut *mut u16) -> NTSTATUS {
         const INCLUDE_NONACTIVE: u32 = 1;
         let class = guid::text(&*class);
@@ -205,7 +206,7 @@ export_functions! {
     [PASSIVE] fn IoUnregisterPlugPlayNotificationEx(_entry: PVOID) -> NTSTATUS { STATUS_SUCCESS }
 }
 
-/// The text of a status, for log lines.
+/// Returns the text of a status, for log lines.
 #[must_use]
 pub fn status_text(status: NTSTATUS) -> String {
     crate::nt::status::name(status).map_or_else(|| format!("{status:#010x}"), ToString::to_string)

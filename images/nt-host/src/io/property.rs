@@ -103,14 +103,14 @@ static SET: Uninterrupted<BTreeMap<(u64, Key), (u32, Vec<u8>)>> = Uninterrupted:
 /// Properties of device interfaces that drivers have set: link, key; type and data.
 static OF_INTERFACES: Uninterrupted<BTreeMap<(String, Key), (u32, Vec<u8>)>> = Uninterrupted::new(BTreeMap::new());
 
-/// The link of a device interface that is registered.
+/// Returns the link of a device interface that is registered.
 unsafe fn interface(link: *const UNICODE_STRING) -> Option<String> {
     // SAFETY: an export's argument.
     let link = unsafe { text(&*link) };
     names::interfaces().into_iter().map(|interface| interface.link).find(|known| *known == link)
 }
 
-/// A property by key, with its type: what was set, or what the bus knows.
+/// Returns a property by key, with its type: what was set, or what the bus knows.
 fn by_key(device: *mut DEVICE_OBJECT, key: Key) -> Option<(u32, Vec<u8>)> {
     if let Some(found) = SET.with(|set| set.get(&(device as u64, key)).cloned()) {
         return Some(found);

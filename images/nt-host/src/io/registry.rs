@@ -57,7 +57,7 @@ pub fn create(path: &str) -> bool {
     })
 }
 
-/// The names of the keys directly below one, as they were written.
+/// Returns the names of the keys directly below one, as they were written.
 pub(super) fn subkeys(path: &str) -> Vec<String> {
     let below = format!("{}\\", path.to_lowercase());
     KEYS.with(|keys| {
@@ -67,22 +67,22 @@ pub(super) fn subkeys(path: &str) -> Vec<String> {
     })
 }
 
-/// A key's own name as it was written, the last part of its path.
+/// Returns a key's own name as it was written, the last part of its path.
 pub(super) fn name_of(path: &str) -> String {
     KEYS.with(|keys| keys.get(path).map(|key| key.name.clone()).unwrap_or_default())
 }
 
-/// The values of a key.
+/// Returns the values of a key.
 pub(super) fn values(path: &str) -> Vec<Value> {
     KEYS.with(|keys| keys.get(path).map(|key| key.values.values().cloned().collect()).unwrap_or_default())
 }
 
-/// Whether a key is there.
+/// Returns whether a key is there.
 pub(super) fn exists(path: &str) -> bool {
     KEYS.with(|keys| keys.contains_key(&path.to_lowercase()))
 }
 
-/// The path that attributes name.
+/// Returns the path that attributes name.
 unsafe fn path(attributes: *const OBJECT_ATTRIBUTES) -> Result<String, NTSTATUS> {
     // SAFETY: an export's argument.
     unsafe {
@@ -99,7 +99,7 @@ unsafe fn path(attributes: *const OBJECT_ATTRIBUTES) -> Result<String, NTSTATUS>
     }
 }
 
-/// The path of the key that a handle is open on, in lower case. It is there.
+/// Returns the path of the key that a handle is open on, in lower case. It is there.
 pub(super) fn key_of(handle: HANDLE) -> Result<String, NTSTATUS> {
     match handle::get(handle) {
         Some(Object::Key(path)) if exists(&path) => Ok(path.to_lowercase()),
@@ -114,7 +114,7 @@ pub(super) fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
-/// A value as `KEY_VALUE_*_INFORMATION`.
+/// Returns a value as `KEY_VALUE_*_INFORMATION`.
 fn encode(value: &Value, class: i32) -> Option<Vec<u8>> {
     let name = utf16(&value.name);
     let mut bytes = Vec::new();

@@ -30,7 +30,7 @@ const FIXED: [u32; 4] = [16, 24, 44, 4];
 /// When every key was written last: this registry keeps no times. 100 ns since 1601.
 const LAST_WRITE: u64 = 0;
 
-/// A key as `KEY_*_INFORMATION`.
+/// Returns a key as `KEY_*_INFORMATION`.
 fn encode(path: &str, class: i32) -> Option<Vec<u8>> {
     let name = utf16(&name_of(path));
     let mut bytes = Vec::new();
@@ -145,7 +145,7 @@ mod kind {
 /// Longest string that is read, in UTF-16 units.
 const STRING_MAX: usize = 1 << 15;
 
-/// A zero-terminated string; empty for null.
+/// Returns a zero-terminated string; empty for null.
 unsafe fn wide(string: *const u16) -> String {
     if string.is_null() {
         return String::new();
@@ -155,7 +155,7 @@ unsafe fn wide(string: *const u16) -> String {
     String::from_utf16_lossy(&units.collect::<Vec<_>>())
 }
 
-/// The full path that `relative` and a path name.
+/// Returns the full path that `relative` and a path name.
 unsafe fn resolve(relative: u32, path: *const u16) -> Result<String, NTSTATUS> {
     if relative & relative::HANDLE != 0 {
         return key_of(path.cast_mut().cast());
@@ -251,7 +251,7 @@ unsafe fn directly(place: PVOID, value: &Value) -> NTSTATUS {
     }
 }
 
-/// What a table's entry says of a value that is not there.
+/// Returns what a table's entry says of a value that is not there.
 unsafe fn default(entry: &RTL_QUERY_REGISTRY_TABLE, name: &str) -> Option<Value> {
     let kind = entry.default_type & !(u32::MAX << TYPECHECK_SHIFT);
     if kind == kind::NONE {
@@ -372,7 +372,7 @@ export_functions! {
         }
     }
 
-    /// Whether a key is there.
+    /// Returns whether a key is there.
     [PASSIVE] fn RtlCheckRegistryKey(relative: u32, path: *const u16) -> NTSTATUS {
         result(resolve(relative, path).map(|path| if registry::exists(&path) { STATUS_SUCCESS } else { STATUS_OBJECT_NAME_NOT_FOUND }))
     }

@@ -12,7 +12,7 @@ use crate::nt::{DEVICE_OBJECT, IO_WORKITEM_ROUTINE, IO_WORKITEM_ROUTINE_EX, PVOI
 
 static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
 
-/// Work items that were not freed, for the leak check.
+/// Returns how many work items were not freed, for the leak check.
 #[must_use]
 pub fn outstanding() -> usize {
     ALLOCATED.load(Ordering::Relaxed)
@@ -92,7 +92,7 @@ export_functions! {
         ALLOCATED.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Bytes of a work item in the driver's own memory.
+    /// Returns the bytes of a work item in the driver's own memory.
     [ANY] fn IoSizeofWorkItem() -> u32 { size_of::<WorkItem>() as u32 }
 
     /// Initialises a work item in the driver's own memory.

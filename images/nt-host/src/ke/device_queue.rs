@@ -71,7 +71,7 @@ unsafe fn remove(queue: *mut KDEVICE_QUEUE, key: u32) -> *mut Entry {
     })
 }
 
-/// The packet that an entry is the queue entry of.
+/// Returns the packet that an entry is the queue entry of.
 unsafe fn packet(entry: *mut Entry) -> *mut IRP {
     // SAFETY: entries of a device's queue are those of packets: `Tail.Overlay.DeviceQueueEntry`.
     unsafe { containing_record!(entry, IRP, Tail).cast() }
@@ -123,12 +123,12 @@ export_functions! {
     /// Takes the first entry from a key on; without one the queue is busy no more.
     [AT_DISPATCH] fn KeRemoveByKeyDeviceQueue(queue: *mut KDEVICE_QUEUE, key: u32) -> *mut Entry { remove(queue, key) }
 
-    /// The same, if the queue is busy.
+    /// Returns the same, if the queue is busy.
     [AT_DISPATCH] fn KeRemoveByKeyDeviceQueueIfBusy(queue: *mut KDEVICE_QUEUE, key: u32) -> *mut Entry {
         if busy(queue).read() == 0 { null_mut() } else { remove(queue, key) }
     }
 
-    /// Takes an entry out. Gives whether it was in.
+    /// Takes an entry out. Returns whether it was in.
     [DISPATCH] fn KeRemoveEntryDeviceQueue(_queue: *mut KDEVICE_QUEUE, entry: *mut Entry) -> u8 {
         cpu::exclusively(|| {
             let was = (*entry).inserted;

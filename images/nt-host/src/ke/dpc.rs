@@ -37,13 +37,13 @@ pub(super) fn init() {
     trap::set_handler(trap::DISPATCH_VECTOR, |_| dispatch());
 }
 
-/// How many have run since boot.
+/// Returns how many have run since boot.
 #[must_use]
 pub fn count() -> u64 {
     RUN.load(Ordering::Relaxed)
 }
 
-/// Whether a deferred procedure call is running on this processor.
+/// Returns whether a deferred procedure call is running on this processor.
 #[must_use]
 pub fn active() -> bool {
     ACTIVE[cpu::number()].load(Ordering::Relaxed)
@@ -55,7 +55,7 @@ pub(super) fn request_host_wakeup() {
     smp::request_dispatch_of(0);
 }
 
-/// Queues a call. Gives whether it was not queued already.
+/// Queues a call. Returns whether it was not queued already.
 ///
 /// # Safety
 /// `dpc` is an initialised DPC.
@@ -82,7 +82,7 @@ pub unsafe fn queue(dpc: *mut KDPC, argument1: PVOID, argument2: PVOID) -> bool 
     })
 }
 
-/// The queued calls whose structure or routine lies in a range.
+/// Returns the queued calls whose structure or routine lies in a range.
 #[must_use]
 pub fn queued_in(range: &core::ops::Range<u64>) -> Option<u64> {
     cpu::exclusively(|| {
@@ -105,8 +105,8 @@ pub fn queued_in(range: &core::ops::Range<u64>) -> Option<u64> {
     })
 }
 
-/// The dispatch interrupt: deferred procedure calls; on the first processor, timers before and perhaps another thread
-/// after them.
+/// Runs deferred procedure calls: the dispatch interrupt. On the first processor, timers before and perhaps another
+/// thread after them.
 fn dispatch() {
     let processor = cpu::number();
     loop {
@@ -167,7 +167,7 @@ fn run_queue(processor: usize) {
     }
 }
 
-/// Whether a processor has run all that was queued for it.
+/// Returns whether a processor has run all that was queued for it.
 fn quiet(processor: usize) -> bool {
     cpu::exclusively(|| {
         // SAFETY: reached exclusively.
@@ -234,10 +234,10 @@ export_functions! {
         }
     }
 
-    /// How urgent a DPC is.
+    /// Returns how urgent a DPC is.
     [ANY] fn KeSetImportanceDpc(dpc: *mut KDPC, importance: i32) { (*dpc).Importance = importance as u8 }
 
-    /// Which processor a DPC runs on.
+    /// Returns which processor a DPC runs on.
     [ANY] fn KeSetTargetProcessorDpc(dpc: *mut KDPC, number: i8) {
         if number < 0 || number as usize >= smp::online() {
             verifier::stop(0xc7, "KeSetTargetProcessorDpc", [5, dpc as u64, number as u64, 0],

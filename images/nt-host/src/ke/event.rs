@@ -8,7 +8,7 @@ use crate::contract::verifier;
 use crate::export_functions;
 use crate::nt::{DISPATCHER_HEADER, KEVENT, KMUTANT, KSEMAPHORE, LIST_ENTRY, object_type};
 
-/// A dispatcher header of a kind ([`object_type`]) and state; its wait list is made when somebody waits.
+/// Returns a dispatcher header of a kind ([`object_type`]) and state; its wait list is made when a thread waits.
 pub const fn header(kind: u8, state: i32) -> DISPATCHER_HEADER {
     DISPATCHER_HEADER {
         Type: kind,
@@ -81,7 +81,7 @@ export_functions! {
         (*event).Header.SignalState = 0
     }
 
-    /// An event's state.
+    /// Returns an event's state.
     [DISPATCH] fn KeReadStateEvent(event: *mut KEVENT) -> i32 { (*event).Header.SignalState }
 
     /// Initialises a semaphore.
@@ -106,7 +106,7 @@ export_functions! {
         }
     }
 
-    /// A semaphore's count.
+    /// Returns a semaphore's count.
     [DISPATCH] fn KeReadStateSemaphore(semaphore: *mut KSEMAPHORE) -> i32 { (*semaphore).Header.SignalState }
 
     /// Initialises a mutex.
@@ -142,6 +142,6 @@ export_functions! {
         }
     }
 
-    /// A mutex's state.
+    /// Returns a mutex's state.
     [DISPATCH] fn KeReadStateMutex(mutex: *mut KMUTANT) -> i32 { (*mutex).Header.SignalState }
 }

@@ -26,7 +26,7 @@ static HANDLES: Uninterrupted<Handles> = Uninterrupted::new(Handles(Vec::new()))
 /// Handles are multiples of this.
 const STEP: usize = 4;
 
-/// A handle for an object.
+/// Makes a handle for an object.
 pub fn open(object: Object) -> HANDLE {
     HANDLES.with(|handles| {
         let index = match handles.0.iter().position(Option::is_none) {
@@ -48,14 +48,14 @@ fn index(handle: HANDLE) -> Option<usize> {
     number.is_multiple_of(STEP).then(|| (number / STEP).checked_sub(1)).flatten()
 }
 
-/// What a handle stands for.
+/// Returns what a handle stands for.
 #[must_use]
 pub fn get(handle: HANDLE) -> Option<Object> {
     let index = index(handle)?;
     HANDLES.with(|handles| handles.0.get(index).cloned().flatten())
 }
 
-/// Closes a handle. Gives whether it was open.
+/// Closes a handle. Returns whether it was open.
 pub fn close(handle: HANDLE) -> bool {
     let Some(index) = index(handle) else { return false };
     match HANDLES.with(|handles| handles.0.get_mut(index).and_then(Option::take)) {
@@ -69,7 +69,7 @@ pub fn close(handle: HANDLE) -> bool {
     }
 }
 
-/// Handles that are open.
+/// Returns how many handles are open.
 #[must_use]
 pub fn count() -> usize {
     HANDLES.with(|handles| handles.0.iter().flatten().count())

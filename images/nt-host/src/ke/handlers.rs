@@ -336,7 +336,7 @@ fn forget_dispatches_below(stack_pointer: u64) {
     thread::set_active_dispatch(active);
 }
 
-/// The registers with which a guarded export was called, found from within it.
+/// Returns the registers with which a guarded export was called, found from within it.
 pub(crate) fn guarded_caller() -> Option<Registers> {
     let mut registers = stack::registers_here();
     while modules::in_host(registers.rip) && !context::is_guarded(registers.rip) {
@@ -351,7 +351,7 @@ pub(crate) fn guarded_caller() -> Option<Registers> {
     Some(registers)
 }
 
-/// A record of an exception.
+/// Returns a record of an exception.
 #[must_use]
 pub(crate) fn record(status: NTSTATUS, flags: u32, address: u64, information: &[u64]) -> EXCEPTION_RECORD {
     let mut record = EXCEPTION_RECORD {

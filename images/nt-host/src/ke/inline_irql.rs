@@ -29,12 +29,12 @@ pub(crate) fn replace(memory: &mut [u8], base: u64, code: core::ops::Range<u32>,
     }
 }
 
-/// The driver is gone.
+/// Forgets the writes of a driver that is unloaded.
 pub(crate) fn forget() {
     WRITES.with(BTreeMap::clear);
 }
 
-/// Does what the instruction would have done that raised an exception for being invalid, if it is one of these.
+/// Executes the write of CR8 that an invalid instruction stands for. Returns whether it was one.
 pub(crate) fn write(frame: &mut TrapFrame) -> bool {
     let Some(register) = WRITES.with(|writes| writes.get(&frame.rip).copied()) else { return false };
     let value = registers_of_trap(frame).general[usize::from(register)];

@@ -39,13 +39,13 @@ static IN_SERVICE: [AtomicPtr<KINTERRUPT>; PROCESSORS_MAX] =
 static RAISED: AtomicU64 = AtomicU64::new(0);
 static UNCLAIMED: AtomicU64 = AtomicU64::new(0);
 
-/// Interrupts that came for drivers since boot, and how many of them no driver claimed.
+/// Returns the interrupts that came for drivers since boot, and how many of them no driver claimed.
 #[must_use]
 pub fn counts() -> (u64, u64) {
     (RAISED.load(Ordering::Relaxed), UNCLAIMED.load(Ordering::Relaxed))
 }
 
-/// Interrupt objects that are connected.
+/// Returns how many interrupt objects are connected.
 #[must_use]
 pub fn connected() -> usize {
     LINES.with(|lines| lines.connected.len())
@@ -92,7 +92,7 @@ fn service(vector: u8) {
     }
 }
 
-/// The other device's interrupt.
+/// Serves the interrupt of the other device on the line.
 fn serve_sharer(_: u8) {
     if let Some(Given::Line { vector, .. }) = interrupts::given()
         && not_the_device(vector) > 0
@@ -102,8 +102,8 @@ fn serve_sharer(_: u8) {
     SHARER.store(false, Ordering::Release);
 }
 
-/// The line is up because of another device: the routines are asked until none claims it. Gives how often one did, for
-/// the device may have interrupted as well.
+/// Raises the line as another device does: the routines run until none claims the interrupt. Returns how often one
+/// did, for the device may have interrupted as well.
 fn not_the_device(vector: u8) -> usize {
     let claims = (0..CLAIMS_MAX).take_while(|_| ask(vector)).count();
     if claims == CLAIMS_MAX {
@@ -122,8 +122,8 @@ fn not_the_device(vector: u8) -> usize {
     claims
 }
 
-/// Another device on the line of the driver's device interrupts, whatever that does: with registers that cannot be reached,
-/// they read all ones meanwhile, as from a device without power. Comes back when the routines have been asked.
+/// Interrupts as another device on the line of the driver's device does, whatever that does: registers that cannot be
+/// reached read all ones meanwhile, as from a device without power. Returns when the routines have run.
 pub fn share_line() {
     if !watch::is_on() {
         return;
@@ -149,7 +149,7 @@ pub fn share_line() {
     }
 }
 
-/// Asks the service routines of a vector until one claims the interrupt. Gives whether one did.
+/// Asks the service routines of a vector until one claims the interrupt. Returns whether one did.
 fn ask(vector: u8) -> bool {
     let mut index = 0;
     let mut claimed = false;
@@ -391,7 +391,7 @@ unsafe fn connect_ex(p: &mut ConnectParameters) -> NTSTATUS {
     }
 }
 
-/// The vector of a device's line, if a line is what it was given.
+/// Returns the vector of a device's line, if a line is what it was given.
 fn line_of(pdo: *mut DEVICE_OBJECT) -> Option<u8> {
     node::of(pdo)?;
     match interrupts::given()? {
@@ -457,7 +457,7 @@ export_functions! {
         }
     }
 
-    /// Connects, as the version in the parameters says.
+    /// Connects as the version in the parameters says.
     [PASSIVE] fn IoConnectInterruptEx(parameters: *mut ConnectParameters) -> NTSTATUS {
         connect_ex(&mut *parameters)
     }

@@ -63,7 +63,7 @@ pub enum Holder {
 }
 
 impl Holder {
-    /// The thread that runs.
+    /// Returns the thread that runs.
     #[must_use]
     pub fn this_thread() -> Self {
         Self::Thread(thread::current() as u64)
@@ -78,7 +78,7 @@ impl Order {
         }
     }
 
-    /// What is held, if `lock` was never taken before while all of it was.
+    /// Returns what is held, if `lock` was never taken before while all of it was.
     fn unordered(&self, holder: Holder, lock: u64) -> Option<Held> {
         let held = self.held(holder);
         others(&held, lock).any(|other| !self.graph.knows(other, lock)).then_some(held)
@@ -118,7 +118,7 @@ fn show_chain(chain: &[Edge<Stack>]) -> String {
     chain.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
-/// A spin lock is about to be taken; the IRQL is that at which it will be held.
+/// Checks a spin lock that is about to be taken; the IRQL is that at which it will be held.
 pub(super) fn taking(function: &'static str, lock: u64) {
     if !watch::is_on() {
         return;
@@ -150,7 +150,7 @@ pub(super) fn taking(function: &'static str, lock: u64) {
     }
 }
 
-/// `holder` is about to wait for a lock: every lock that it holds comes before.
+/// Checks the order of a lock that `holder` is about to wait for: every lock that it holds comes before.
 pub fn ordered(function: &'static str, holder: Holder, lock: u64) {
     if !watch::is_on() {
         return;
@@ -160,7 +160,7 @@ pub fn ordered(function: &'static str, holder: Holder, lock: u64) {
     }
 }
 
-/// `lock` comes behind everything that is held.
+/// Notes that `lock` comes behind everything that is held.
 fn order(function: &'static str, holder: Holder, lock: u64, held: &Held) {
     let stack = stack_here();
     let circle = ORDER.with(|order| {
@@ -182,7 +182,7 @@ fn order(function: &'static str, holder: Holder, lock: u64, held: &Held) {
     }
 }
 
-/// A lock has been taken.
+/// Notes that a lock has been taken.
 pub fn taken(holder: Holder, lock: u64) {
     if !watch::is_on() {
         return;
@@ -197,7 +197,7 @@ pub fn taken(holder: Holder, lock: u64) {
     });
 }
 
-/// A lock is given back.
+/// Notes that a lock is given back.
 pub fn given(holder: Holder, lock: u64) {
     if !watch::is_on() {
         return;
@@ -225,7 +225,7 @@ pub fn forget(range: &Range<u64>) {
     });
 }
 
-/// A spin lock that this processor holds.
+/// Returns a spin lock that this processor holds.
 #[must_use]
 pub fn held_here() -> Option<u64> {
     if COUNT[cpu::number()].load(Ordering::Relaxed) == 0 {

@@ -48,7 +48,7 @@ const WORDS_OF_ENTRY: usize = size_of::<Entry>() / 8;
 /// The tables that drivers have.
 static TABLES: Uninterrupted<Vec<Box<[u64]>>> = Uninterrupted::new(Vec::new());
 
-/// Connects.
+/// Connects service routines to the messages of a device.
 ///
 /// # Safety
 /// The parameters are a driver's, of the message version.
@@ -142,7 +142,7 @@ unsafe fn connect_messages(p: &ConnectParameters, first: u8, count: u16) -> NTST
     STATUS_SUCCESS
 }
 
-/// The interrupt objects of a table's first entries.
+/// Returns the interrupt objects of a table's first entries.
 unsafe fn entries(table: *const u64, count: u16) -> impl Iterator<Item = *mut KINTERRUPT> {
     (0..usize::from(count)).map(move |index| {
         // SAFETY: the caller's promise.

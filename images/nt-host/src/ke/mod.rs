@@ -54,7 +54,7 @@ pub(crate) fn second_processor() {
     thread::adopt();
 }
 
-/// Something arrived for the host's main thread: wakes it from [`idle`]. At any IRQL.
+/// Wakes the host's main thread from [`idle`], because something has arrived for it. At any IRQL.
 pub fn host_wakeup() {
     dpc::request_host_wakeup();
 }
@@ -75,7 +75,7 @@ pub struct Counters {
     pub dpcs: u64,
 }
 
-/// The counters.
+/// Returns the counters.
 #[must_use]
 pub fn statistics() -> Counters {
     let (interrupts, interrupts_not_claimed) = interrupt::counts();

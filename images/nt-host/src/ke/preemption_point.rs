@@ -28,8 +28,8 @@ pub(crate) unsafe fn taken_by<R>(dpc: *mut KDPC, body: impl FnOnce() -> R) -> R 
     result
 }
 
-/// A chance: the call runs as soon as the IRQL allows. What runs at `DISPATCH_LEVEL` by itself, in a DPC or a service
-/// routine, gives none.
+/// Queues the DPC of [`taken_by`], so that it runs as soon as the IRQL allows. What runs at `DISPATCH_LEVEL` by
+/// itself, in a DPC or a service routine, is no preemption point.
 #[inline]
 pub(super) fn pass() {
     let dpc = TAKER.load(Ordering::Acquire);

@@ -20,7 +20,8 @@ const KMODE_EXCEPTION_NOT_HANDLED: u32 = 0x1e;
 const SYSTEM_SERVICE_EXCEPTION: u32 = 0x3b;
 const SYSTEM_THREAD_EXCEPTION_NOT_HANDLED: u32 = 0x7e;
 
-/// What Windows stops with when no handler takes an exception: in a request of a process, in a system thread, above.
+/// Returns the code that Windows stops with when no handler takes an exception: in a request of a process, in a
+/// system thread, above.
 pub(crate) fn unhandled_code() -> u32 {
     if cpu::irql() > APC_LEVEL {
         KMODE_EXCEPTION_NOT_HANDLED
@@ -31,7 +32,7 @@ pub(crate) fn unhandled_code() -> u32 {
     }
 }
 
-/// An exception that no handler takes is the end of the system.
+/// Stops, because no handler takes an exception.
 fn unhandled(
     record: &EXCEPTION_RECORD,
     registers: &Registers,

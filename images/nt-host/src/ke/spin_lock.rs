@@ -21,7 +21,7 @@ const WAIT_LIMIT_NS: u64 = 10_000_000_000;
 /// Looks at a lock between two looks at the clock.
 const LOOKS: u32 = 100_000;
 
-/// What a lock holds that this processor has.
+/// Returns what a lock holds that this processor has.
 fn mine() -> usize {
     cpu::number() + 1
 }
@@ -153,7 +153,7 @@ export_functions! {
         u8::from(free)
     }
 
-    /// Whether the lock is free.
+    /// Returns whether the lock is free.
     [ANY] fn KeTestSpinLock(lock: *mut KSPIN_LOCK) -> u8 { u8::from(lock.read_volatile() == 0) }
 
     /// Takes the lock at whatever IRQL is higher, this one or `DISPATCH_LEVEL`.

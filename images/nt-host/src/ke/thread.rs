@@ -306,7 +306,7 @@ unsafe fn dereference(thread: *mut Thread) {
     }
 }
 
-/// The thread that runs.
+/// Returns the thread that runs.
 pub(super) fn current() -> *mut Thread {
     cpu::current_thread().cast()
 }
@@ -319,7 +319,7 @@ pub(super) fn adopt() {
     cpu::set_current_thread(thread.cast());
 }
 
-/// System threads of the driver that have not ended.
+/// Returns how many system threads of the driver have not ended.
 #[must_use]
 pub fn driver_threads() -> u32 {
     DRIVER_THREADS.load(Ordering::Relaxed)
@@ -348,7 +348,7 @@ pub(super) unsafe fn make_ready(thread: *mut Thread) {
     }
 }
 
-/// The best ready thread of at least `priority`, taken out of its queue. Interrupts are off.
+/// Returns the best ready thread of at least `priority`, taken out of its queue. Interrupts are off.
 unsafe fn take_ready(priority: i32) -> Option<*mut Thread> {
     // SAFETY: the caller holds interrupts off.
     unsafe {
@@ -362,7 +362,7 @@ unsafe fn take_ready(priority: i32) -> Option<*mut Thread> {
     }
 }
 
-/// One clock tick of the running thread is over.
+/// Counts a clock tick of the running thread.
 pub(super) fn quantum_tick() {
     let thread = current();
     if thread.is_null() {
@@ -405,7 +405,8 @@ pub(super) fn reschedule() {
     }
 }
 
-/// Gives the processor away: the running thread waits or has ended. Interrupts are off; they are off when it returns.
+/// Returns the processor away: the running thread waits or has ended. Interrupts are off; they are off when it
+/// returns.
 pub(super) unsafe fn switch_away() {
     // SAFETY: the caller's promise; the idle thread is always ready or running.
     unsafe {
@@ -454,7 +455,7 @@ pub fn as_caller<R>(process: Process, body: impl FnOnce() -> R) -> R {
     result
 }
 
-/// The innermost exception that this thread dispatches.
+/// Returns the innermost exception that this thread dispatches.
 pub(super) fn active_dispatch() -> *const handlers::Active {
     // SAFETY: the thread that runs.
     unsafe { (*current()).dispatch }
@@ -474,7 +475,7 @@ unsafe extern "C" {
     static boot_stack_top: u8;
 }
 
-/// First address and end of the stack of the thread that runs.
+/// Returns first address and end of the stack of the running thread.
 fn stack_limits() -> (u64, u64) {
     // SAFETY: the thread that runs.
     match unsafe { (*current()).stack } {
@@ -483,7 +484,7 @@ fn stack_limits() -> (u64, u64) {
     }
 }
 
-/// For whom the running thread works.
+/// Returns the process that the running thread works for.
 #[must_use]
 pub fn process() -> Process {
     let thread = current();
@@ -495,37 +496,38 @@ export_functions! {
     /// Threads.
     pub static EXPORTS;
 
-    /// The thread that runs.
+    /// Returns the thread that runs.
     [ANY] fn KeGetCurrentThread() -> PVOID { current().cast() }
 
-    /// The thread that runs.
+    /// Returns the thread that runs.
     [ANY] fn PsGetCurrentThread() -> PVOID { current().cast() }
 
-    /// The process that runs: one system process.
+    /// Returns the process that runs: one system process.
     [ANY] fn IoGetCurrentProcess() -> PVOID { (&raw const SCHEDULER).cast_mut().cast() }
 
-    /// The process that runs.
+    /// Returns the process that runs.
     [ANY] fn PsGetCurrentProcess() -> PVOID { (&raw const SCHEDULER).cast_mut().cast() }
 
-    /// Its number.
+    /// Returns the number.
     [ANY] fn PsGetCurrentProcessId() -> HANDLE { 4 as HANDLE }
 
-    /// The number of the thread that runs.
+    /// Returns the number of the thread that runs.
     [ANY] fn PsGetCurrentThreadId() -> HANDLE { (current() as u64 >> 4 & 0xffff_fffc) as HANDLE }
 
-    /// The mode of the caller for whom this thread works.
+    /// Returns the mode of the caller for whom this thread works.
     [ANY] fn ExGetPreviousMode() -> i8 { i8::from(process() != Process::System) }
 
-    /// The mode of the caller for whom this thread works.
+    /// Returns the mode of the caller for whom this thread works.
     [ANY] fn KeGetPreviousMode() -> i8 { i8::from(process() != Process::System) }
 
-    /// Whether the request of a packet comes from a 32-bit process; without one, whether this thread works for one.
+    /// Returns whether the request of a packet comes from a 32-bit process; without one, whether this thread works
+    /// for one.
     [ANY] fn IoIs32bitProcess(irp: *const crate::nt::IRP) -> u8 {
         let thread = if irp.is_null() || (*irp).Tail.Thread.is_null() { current() } else { (*irp).Tail.Thread.cast() };
         u8::from((*thread).process == Process::Narrow)
     }
 
-    /// Whether a thread is the system's: all are.
+    /// Returns whether a thread is the system's: all are.
     [ANY] fn PsIsSystemThread(_thread: PVOID) -> u8 { 1 }
 
     /// Creates a system thread.
@@ -566,32 +568,33 @@ export_functions! {
         })
     }
 
-    /// A thread's priority.
+    /// Returns a thread's priority.
     [DISPATCH] fn KeQueryPriorityThread(thread: *mut Thread) -> i32 { (*thread).priority }
 
-    /// Where the stack of the thread that runs begins and ends.
+    /// Returns where the stack of the thread that runs begins and ends.
     [ANY] fn IoGetStackLimits(low: *mut u64, high: *mut u64) {
         let (first, end) = stack_limits();
         low.write(first);
         high.write(end);
     }
 
-    /// Whether a range lies on the stack of the thread that runs.
+    /// Returns whether a range lies on the stack of the thread that runs.
     [ANY] fn IoWithinStackLimits(start: u64, bytes: u64) -> u32 {
         let (first, end) = stack_limits();
         u32::from(start >= first && start.checked_add(bytes).is_some_and(|last| last <= end))
     }
 
-    /// Where the stack of the thread that runs ends.
+    /// Returns where the stack of the thread that runs ends.
     [ANY] fn IoGetInitialStack() -> u64 { stack_limits().1 }
 
-    /// Bytes of the stack that are left.
+    /// Returns the bytes of the stack that are left.
     [ANY] fn IoGetRemainingStackSize() -> u64 {
         let here = 0u8;
         (&raw const here as u64).saturating_sub(stack_limits().0)
     }
 
-    /// Which of the processor's extended features are on: the x87 unit and SSE, which every thread has for itself.
+    /// Returns which of the processor's extended features are on: the x87 unit and SSE, which every thread has for
+    /// itself.
     [ANY] fn RtlGetEnabledExtendedFeatures(mask: u64) -> u64 { mask & LEGACY_FEATURES }
 
     /// Saves extended state for its use: that of the features that are on is a thread's, and kept by the convention of calls.
@@ -627,7 +630,7 @@ pub unsafe fn reference(thread: PVOID) {
     cpu::exclusively(|| unsafe { (*thread.cast::<Thread>()).references += 1 });
 }
 
-/// Gives a reference up.
+/// Returns a reference up.
 ///
 /// # Safety
 /// The caller owns a reference.

@@ -54,7 +54,7 @@ unsafe fn write_time(field: *mut u8, value: u64) {
     }
 }
 
-/// Measures, maps the shared page, starts the clock.
+/// Starts the clock and maps the shared page.
 ///
 /// # Panics
 /// If the machine has no HPET, or there is no memory for the page.
@@ -167,25 +167,26 @@ pub(super) fn rearm() {
     clock::arm(due.map(|due| due * 100).filter(|&due| due > now).unwrap_or(u64::MAX));
 }
 
-/// Ticks of the clock, which come while the first processor runs and not while its host keeps it waiting. At any IRQL.
+/// Returns the ticks of the clock, which come while the first processor runs and not while its host keeps it waiting.
+/// At any IRQL.
 #[must_use]
 pub fn ticks() -> u64 {
     SHARED.with(|shared| shared.as_ref().map_or(0, |shared| shared.ticks))
 }
 
-/// Interrupt time: 100 ns units since the machine started.
+/// Returns the interrupt time: 100 ns units since the machine started.
 #[must_use]
 pub fn interrupt_time() -> u64 {
     clock::nanoseconds() / 100
 }
 
-/// System time: 100 ns units since 1601, UTC.
+/// Returns the system time: 100 ns units since 1601, UTC.
 #[must_use]
 pub fn system_time() -> u64 {
     SHARED.with(|shared| shared.as_ref().map_or(0, |shared| shared.system_base + clock::nanoseconds() / 100))
 }
 
-/// The battery-backed clock, as system time.
+/// Returns the battery-backed clock, as system time.
 fn real_time_clock() -> u64 {
     let cmos = |register: u8| {
         // SAFETY: the CMOS ports; bit 7 of the index is the NMI mask and stays clear.
@@ -222,35 +223,35 @@ export_functions! {
     /// Time.
     pub static EXPORTS;
 
-    /// System time.
+    /// Writes the system time.
     [ANY] fn KeQuerySystemTime(time: *mut i64) { time.write(system_time() as i64) }
 
-    /// System time, to the 100 ns.
+    /// Writes the system time, to the 100 ns.
     [ANY] fn KeQuerySystemTimePrecise(time: *mut i64) { time.write(system_time() as i64) }
 
-    /// Interrupt time.
+    /// Returns the interrupt time.
     [ANY] fn KeQueryInterruptTime() -> u64 { interrupt_time() }
 
-    /// Interrupt time, with the performance counter.
+    /// Returns the interrupt time and writes the performance counter.
     [ANY] fn KeQueryInterruptTimePrecise(counter: *mut u64) -> u64 {
         let now = interrupt_time();
         if !counter.is_null() { counter.write(now) }
         now
     }
 
-    /// Interrupt time that stops in sleep; this machine never sleeps.
+    /// Returns the interrupt time without sleep; this machine never sleeps.
     [ANY] fn KeQueryUnbiasedInterruptTime() -> u64 { interrupt_time() }
 
-    /// The performance counter and its frequency.
+    /// Returns the performance counter and its frequency.
     [ANY] fn KeQueryPerformanceCounter(frequency: *mut i64) -> i64 {
         if !frequency.is_null() { frequency.write(PERFORMANCE_FREQUENCY as i64) }
         interrupt_time() as i64
     }
 
-    /// Clock ticks since the start.
+    /// Writes the clock ticks since the start.
     [ANY] fn KeQueryTickCount(count: *mut i64) { count.write((clock::nanoseconds() / clock::TICK_NS) as i64) }
 
-    /// Length of a clock tick in 100 ns.
+    /// Returns the length of a clock tick in 100 ns.
     [ANY] fn KeQueryTimeIncrement() -> u32 { (clock::TICK_NS / 100) as u32 }
 
     /// Sets the clock's resolution; it is always the best.
@@ -265,9 +266,9 @@ export_functions! {
         stall(u64::from(microseconds));
     }
 
-    /// System time to local time: this machine's zone is UTC.
+    /// Converts system time to local time: this machine's zone is UTC.
     [ANY] fn ExSystemTimeToLocalTime(system: *const i64, local: *mut i64) { local.write(system.read()) }
 
-    /// Local time to system time.
+    /// Converts local time to system time.
     [ANY] fn ExLocalTimeToSystemTime(local: *const i64, system: *mut i64) { system.write(local.read()) }
 }

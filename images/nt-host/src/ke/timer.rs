@@ -26,7 +26,7 @@ pub(super) fn init() {
     unsafe { list::init(QUEUE.0.get()) };
 }
 
-/// When the next timer is due.
+/// Returns when the next timer is due.
 pub(super) fn next_due() -> Option<u64> {
     cpu::exclusively(|| {
         let head = QUEUE.0.get();
@@ -67,7 +67,7 @@ pub unsafe fn initialize(timer: *mut KTIMER, kind: u8) {
     }
 }
 
-/// Sets a timer. Gives whether it was set already.
+/// Sets a timer. Returns whether it was set already.
 ///
 /// # Safety
 /// `timer` is initialised, `dpc` null or initialised.
@@ -105,7 +105,7 @@ unsafe fn insert(timer: *mut KTIMER) {
     }
 }
 
-/// Takes a timer out. Gives whether it was set.
+/// Takes a timer out. Returns whether it was set.
 ///
 /// # Safety
 /// `timer` is initialised.
@@ -123,7 +123,7 @@ pub unsafe fn cancel(timer: *mut KTIMER) -> bool {
     })
 }
 
-/// A timer that is set and lies in a range, or whose DPC or routine does.
+/// Returns a timer that is set and lies in a range, or whose DPC or routine does.
 #[must_use]
 pub fn active_in(range: &core::ops::Range<u64>) -> Option<u64> {
     cpu::exclusively(|| {
@@ -265,6 +265,6 @@ export_functions! {
         u8::from(cancel(timer))
     }
 
-    /// Whether the timer has expired.
+    /// Returns whether the timer has expired.
     [DISPATCH] fn KeReadStateTimer(timer: *mut KTIMER) -> u8 { u8::from((*timer).Header.SignalState > 0) }
 }

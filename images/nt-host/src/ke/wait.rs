@@ -119,7 +119,7 @@ unsafe fn signaled(object: *mut DISPATCHER_HEADER, thread: *mut Thread) -> bool 
     }
 }
 
-/// A satisfied wait changes the object.
+/// Changes the object by which a wait was satisfied.
 unsafe fn acquire(object: *mut DISPATCHER_HEADER, thread: *mut Thread) {
     // SAFETY: a live, signaled object.
     unsafe {
@@ -138,7 +138,8 @@ unsafe fn acquire(object: *mut DISPATCHER_HEADER, thread: *mut Thread) {
     }
 }
 
-/// Waits. `timeout`: `None` for ever, negative relative, zero not at all, positive system time; 100 ns units.
+/// Waits for objects. `timeout`: `None` for ever, negative relative, zero not at all, positive system time; 100 ns
+/// units.
 ///
 /// # Safety
 /// The objects are live, the blocks null or as many as the objects.

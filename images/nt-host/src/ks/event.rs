@@ -73,8 +73,8 @@ unsafe impl Sync for Dpc {}
 // SAFETY: all zero until it is initialised, before it is queued first.
 static DPC: Dpc = Dpc(UnsafeCell::new(unsafe { core::mem::zeroed() }));
 
-/// Whether an event can be enabled with what a client wants to be told by. Handles are not: nobody in this guest has one
-/// for an event.
+/// Returns whether an event can be enabled with what a client wants to be told by. Handles are not: nobody in this
+/// guest has one for an event.
 pub(crate) fn check_notification(data: &KSEVENTDATA) -> NTSTATUS {
     match data.NotificationType {
         notification::EVENT_OBJECT | notification::SEMAPHORE_OBJECT | notification::DPC | notification::WORKITEM
@@ -201,12 +201,12 @@ pub(crate) unsafe fn free(function: &str, entry: *mut KSEVENT_ENTRY) {
     }
 }
 
-/// Whether this is an entry that was made and not freed.
+/// Returns whether this is an entry that was made and not freed.
 pub(crate) fn is_entry(entry: *mut KSEVENT_ENTRY) -> bool {
     ENTRIES.with(|entries| entries.iter().any(|(address, _)| *address == entry as usize))
 }
 
-/// Entries that nobody has disabled.
+/// Returns how many entries are enabled.
 #[must_use]
 pub fn outstanding() -> usize {
     ENTRIES.with(|entries| entries.len())
@@ -261,7 +261,7 @@ unsafe fn locked<R>(kind: i32, guard: PVOID, body: impl FnOnce() -> R) -> R {
     }
 }
 
-/// The entries of a driver's list. Its lock is held.
+/// Returns the entries of a driver's list. Its lock is held.
 unsafe fn entries(list: *mut LIST_ENTRY) -> Vec<*mut KSEVENT_ENTRY> {
     let mut found = Vec::new();
     // SAFETY: by the caller the list is whole; an entry begins with its place.

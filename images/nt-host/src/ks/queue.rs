@@ -26,13 +26,13 @@ mod removal {
 /// Where a packet on a queue keeps the address of the queue's lock (`KSQUEUE_SPINLOCK_IRP_STORAGE`).
 const LOCK_STORAGE: usize = 1;
 
-/// The packet of a place on a queue.
+/// Returns the packet of a place on a queue.
 unsafe fn packet(place: *mut LIST_ENTRY) -> *mut IRP {
     // SAFETY: by the caller the place lies in a packet.
     unsafe { place.byte_sub(offset_of!(IRP, Tail) + offset_of!(IRP_TAIL, ListEntry)).cast() }
 }
 
-/// `IoSetCancelRoutine`: gives the one before.
+/// Sets a packet's cancel routine (`IoSetCancelRoutine`). Returns the one before.
 unsafe fn set_cancel(irp: *mut IRP, routine: Option<DRIVER_CANCEL>) -> Option<DRIVER_CANCEL> {
     // SAFETY: by the caller the packet lives; the cancel lock or the exchange itself decides who wins.
     unsafe {
@@ -49,7 +49,7 @@ unsafe fn take_off(irp: *mut IRP) {
     unsafe { list::remove(&raw mut (*irp).Tail.ListEntry) }
 }
 
-/// The default cancel routine: takes the packet off its queue and completes it.
+/// Takes a cancelled packet off its queue and completes it: the default cancel routine.
 unsafe extern "win64" fn cancel(_device: *mut DEVICE_OBJECT, irp: *mut IRP) {
     // SAFETY: called with the cancel lock held, for a packet that is on a queue.
     unsafe {
@@ -151,7 +151,7 @@ crate::export_functions! {
         }
     }
 
-    /// The default cancel routine.
+    /// Takes a cancelled packet off its queue and completes it: the default cancel routine.
     [DISPATCH] fn KsCancelRoutine(device: *mut DEVICE_OBJECT, irp: *mut IRP) {
         cancel(device, irp);
     }

@@ -35,7 +35,7 @@ struct Worker {
 /// Workers that are registered, by address.
 static WORKERS: Uninterrupted<Vec<usize>> = Uninterrupted::new(Vec::new());
 
-/// How many are registered.
+/// Returns how many are registered.
 pub(super) fn registered() -> usize {
     WORKERS.with(|workers| workers.len())
 }
@@ -61,7 +61,7 @@ fn register(kind: i32, item: *mut WORK_QUEUE_ITEM, out: *mut PVOID) -> NTSTATUS 
     STATUS_SUCCESS
 }
 
-/// The worker of an address that a driver passes.
+/// Returns the worker of an address that a driver passes.
 fn worker<'a>(function: &str, address: PVOID) -> &'a Worker {
     if !WORKERS.with(|workers| workers.contains(&(address as usize))) {
         violation(
@@ -123,7 +123,7 @@ crate::export_functions! {
         drop(Box::from_raw(address.cast::<Worker>()));
     }
 
-    /// Has an item done.
+    /// Queues a work item at a worker.
     [DISPATCH] fn KsQueueWorkItem(address: PVOID, item: *mut WORK_QUEUE_ITEM) -> NTSTATUS {
         queue(worker("KsQueueWorkItem", address), item);
         STATUS_SUCCESS

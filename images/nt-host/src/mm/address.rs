@@ -12,7 +12,7 @@ export_functions! {
     /// Addresses.
     pub static EXPORTS;
 
-    /// The physical address of a virtual one.
+    /// Returns the physical address of a virtual one.
     [ANY] fn MmGetPhysicalAddress(address: PVOID) -> PHYSICAL_ADDRESS {
         let physical = paging::physical(address as u64);
         physical.inspect(|&physical| exposed::expose(physical)).unwrap_or(0) as PHYSICAL_ADDRESS
@@ -42,6 +42,6 @@ export_functions! {
         status
     }
 
-    /// Whether an address is mapped.
+    /// Returns whether an address is mapped.
     [DISPATCH] fn MmIsAddressValid(address: PVOID) -> u8 { u8::from(paging::accessible(address as u64, 1, false)) }
 }

@@ -9,7 +9,7 @@ use crate::arch::{PAGE_SIZE, frames};
 
 static EXPOSED: Uninterrupted<BTreeSet<u64>> = Uninterrupted::new(BTreeSet::new());
 
-/// A driver is told a frame's address.
+/// Notes that a driver learns a frame's address.
 pub fn expose(physical: u64) {
     EXPOSED.with(|exposed| exposed.insert(physical / PAGE_SIZE * PAGE_SIZE));
 }

@@ -54,7 +54,7 @@ impl Fault<'_> {
         })
     }
 
-    /// What Windows does with an exception that no handler takes.
+    /// Stops as Windows does with an exception that no handler takes.
     fn unhandled(&self, exception: NTSTATUS, what: &str) -> ! {
         self.stop(
             unhandled_code(),
@@ -125,7 +125,7 @@ impl Fault<'_> {
     }
 }
 
-/// What a driver's handlers are told of a trap; `None` where Windows stops without asking any.
+/// Returns the record of a trap for a driver's handlers; `None` where Windows stops without calling any.
 fn record_of(frame: &TrapFrame) -> Option<EXCEPTION_RECORD> {
     let record = |status, information: &[u64]| Some(handlers::record(status, 0, frame.rip, information));
     match frame.vector {
@@ -174,7 +174,7 @@ fn handled(frame: &mut TrapFrame) -> bool {
 
 const INTERRUPTS_ENABLED: u64 = 1 << 9;
 
-/// Handles an exception: a driver's handlers are asked; what they do not take ends in a bug check.
+/// Handles an exception: offers it to the driver's handlers; one that they do not take ends in a bug check.
 pub(crate) fn raise(frame: &mut TrapFrame) {
     const DEBUG_SERVICE: u64 = 0x2d;
     const NON_MASKABLE: u64 = 2;
@@ -250,7 +250,7 @@ pub(crate) fn raise(frame: &mut TrapFrame) {
     }
 }
 
-/// Pageable code or data is touched where no page can be brought in.
+/// Stops, because pageable code or data is touched where no page can be brought in.
 fn pageable_at_raised_irql(frame: &TrapFrame, address: u64) -> ! {
     let level = cpu::irql();
     let access = if frame.error_code & FETCH != 0 { 8 } else { u64::from(frame.error_code & WRITE != 0) };
@@ -273,7 +273,7 @@ fn pageable_at_raised_irql(frame: &TrapFrame, address: u64) -> ! {
     )
 }
 
-/// What the codes of `__fastfail` mean (`winnt.h`, `FAST_FAIL_*`).
+/// Returns what the codes of `__fastfail` mean (`winnt.h`, `FAST_FAIL_*`).
 fn fast_fail(code: u64) -> &'static str {
     match code {
         0 | 2 => "the stack cookie was overwritten: a local buffer was overrun",

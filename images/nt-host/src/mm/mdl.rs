@@ -27,7 +27,7 @@ fn pages_of(address: u64, bytes: u64) -> u64 {
     pages_spanning(address % PAGE_SIZE + bytes) / PAGE_SIZE
 }
 
-/// The list of frame numbers behind an MDL.
+/// Returns the list of frame numbers behind an MDL.
 unsafe fn frame_numbers(mdl: *mut MDL) -> *mut u64 {
     // SAFETY: an MDL is followed by its array.
     unsafe { mdl.add(1).cast() }
@@ -86,7 +86,7 @@ static UNDONE: Uninterrupted<VecDeque<Undone>> = Uninterrupted::new(VecDeque::ne
 /// How many are remembered.
 const UNDONE_MAX: usize = 256;
 
-/// The MDL whose system mapping an address lay in, if that was undone a while ago.
+/// Returns the MDL whose system mapping an address lay in, if that was undone a while ago.
 #[must_use]
 pub fn undone_mapping(address: u64) -> Option<u64> {
     UNDONE.with(|undone| undone.iter().rev().find(|old| old.range.contains(&address)).map(|old| old.mdl))
@@ -158,7 +158,7 @@ export_functions! {
     /// Memory descriptor lists.
     pub static EXPORTS;
 
-    /// Bytes that an MDL for a buffer takes.
+    /// Returns the bytes that an MDL for a buffer takes.
     [ANY] fn MmSizeOfMdl(base: PVOID, bytes: u64) -> u64 { size_of::<MDL>() as u64 + 8 * pages_of(base as u64, bytes) }
 
     /// Allocates an MDL for a buffer.
@@ -262,8 +262,8 @@ export_functions! {
         }
     }
 
-    /// A system address for locked pages. Without memory it gives null, or raises `STATUS_INSUFFICIENT_RESOURCES` for
-    /// user mode.
+    /// Maps locked pages at a system address. Without memory it returns null, or raises
+    /// `STATUS_INSUFFICIENT_RESOURCES` for user mode.
     [DISPATCH] fn MmMapLockedPagesSpecifyCache(mdl: *mut MDL, mode: i8, _caching: i32, _base: PVOID, _bugcheck: u32, _priority: u32) -> PVOID {
         const FUNCTION: &str = "MmMapLockedPagesSpecifyCache";
         if (*mdl).MdlFlags & (MDL_PAGES_LOCKED | MDL_SOURCE_IS_NONPAGED_POOL | MDL_PARTIAL) == 0 {
@@ -284,7 +284,7 @@ export_functions! {
         (*mdl).MappedSystemVa
     }
 
-    /// A system address for locked pages.
+    /// Returns a system address for locked pages.
     [DISPATCH] fn MmMapLockedPages(mdl: *mut MDL, mode: i8) -> PVOID {
         MmMapLockedPagesSpecifyCache(mdl, mode, 1, core::ptr::null_mut(), 1, 16)
     }
@@ -292,7 +292,7 @@ export_functions! {
     /// Undoes a mapping of locked pages.
     [DISPATCH] fn MmUnmapLockedPages(_base: PVOID, mdl: *mut MDL) { unmap_locked(mdl) }
 
-    /// An MDL for a part of another's buffer.
+    /// Builds an MDL for a part of another's buffer.
     [DISPATCH] fn IoBuildPartialMdl(source: *mut MDL, target: *mut MDL, address: PVOID, bytes: u32) {
         {
             let end = (*source).StartVa as u64 + u64::from((*source).ByteOffset) + u64::from((*source).ByteCount);
@@ -384,7 +384,7 @@ export_functions! {
         pages.into_iter().for_each(exposed::free);
     }
 
-    /// What may be done with the system address of locked pages.
+    /// Returns what may be done with the system address of locked pages.
     [DISPATCH] fn MmProtectMdlSystemAddress(mdl: *mut MDL, protection: u32) -> NTSTATUS {
         const NO_ACCESS: u32 = 1;
         const READ_ONLY: u32 = 2;

@@ -67,13 +67,13 @@ fn tag_text(tag: u32) -> String {
     tag.to_le_bytes().iter().map(|&byte| if byte.is_ascii_graphic() { char::from(byte) } else { '.' }).collect()
 }
 
-/// The driver's outstanding allocations: how many, how many bytes, and the most bytes at any time.
+/// Returns the driver's outstanding allocations: how many, how many bytes, and the most bytes at any time.
 #[must_use]
 pub fn totals() -> (u64, u64, u64) {
     POOL.with(|pool| (pool.count, pool.bytes, pool.peak))
 }
 
-/// The driver's outstanding allocations by tag: tag, count, bytes.
+/// Returns the driver's outstanding allocations by tag: tag, count, bytes.
 #[must_use]
 pub fn outstanding() -> Vec<(String, u64, u64)> {
     POOL.with(|pool| {
@@ -87,7 +87,7 @@ pub fn outstanding() -> Vec<(String, u64, u64)> {
     })
 }
 
-/// Allocates; `None` if there is no memory.
+/// Allocates. Returns `None` if there is no memory.
 pub fn allocate(size: u64, tag: u32, paged: bool, owner: Owner) -> Option<u64> {
     if !watch::is_on() {
         return allocate_plain(size, tag, owner);
@@ -123,13 +123,13 @@ pub fn allocate(size: u64, tag: u32, paged: bool, owner: Owner) -> Option<u64> {
     Some(address)
 }
 
-/// Where plain pool lies: in the heap, and what is a page or more on a page.
+/// Returns where plain pool lies: in the heap, and what is a page or more on a page.
 fn plain_layout(size: u64) -> Option<Layout> {
     let alignment = if size >= PAGE_SIZE { PAGE_SIZE } else { ALIGNMENT };
     Layout::from_size_align(size.max(1) as usize, alignment as usize).ok()
 }
 
-/// Pool without a watch.
+/// Allocates from the heap, for a driver that is not watched.
 fn allocate_plain(size: u64, tag: u32, owner: Owner) -> Option<u64> {
     // SAFETY: the layout's size is at least 1.
     let address = unsafe { alloc::alloc::alloc(plain_layout(size)?) } as u64;
@@ -180,7 +180,7 @@ fn unmap(address: u64, bytes: u64) {
     }
 }
 
-/// Frees. Stops if it is no allocation, or its surroundings were written to.
+/// Frees an allocation. Stops if there is none at the address, or its surroundings were written to.
 pub fn free(function: &'static str, address: u64, tag: Option<u32>) {
     if !watch::is_on() {
         return free_plain(function, address);
@@ -270,7 +270,7 @@ fn check_slack(function: &'static str, address: u64, allocation: &Allocation) {
     }
 }
 
-/// For messages: what pool an address is in, was in, or is just beyond.
+/// Returns what pool an address is in, was in, or is just beyond: for messages.
 #[must_use]
 pub fn describe(address: u64) -> Option<String> {
     if !window::POOL.contains(address) {
@@ -296,13 +296,13 @@ pub fn describe(address: u64) -> Option<String> {
     .or_else(|| Some("pool that is not allocated".into()))
 }
 
-/// Whether a range lies wholly in one live allocation.
+/// Returns whether a range lies wholly in one live allocation.
 #[must_use]
 pub fn contains(address: u64, bytes: u64) -> bool {
     POOL.with(|pool| pool.live.range(..=address).next_back().is_some_and(|(&at, a)| address + bytes <= at + a.size))
 }
 
-/// The live allocation that begins at an address: its size.
+/// Returns the live allocation that begins at an address: its size.
 #[must_use]
 pub fn size_of(address: u64) -> Option<u64> {
     POOL.with(|pool| pool.live.get(&address).map(|allocation| allocation.size))

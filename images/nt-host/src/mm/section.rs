@@ -16,7 +16,7 @@ export_functions! {
         range.start as PVOID
     }
 
-    /// The same, by what `MmLockPagableDataSection` gave before.
+    /// Keeps a section in memory, by what `MmLockPagableDataSection` returned before.
     [APC] fn MmLockPagableSectionByHandle(handle: PVOID) { MmLockPagableDataSection(handle); }
 
     /// Undoes it.

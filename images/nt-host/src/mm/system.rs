@@ -14,18 +14,18 @@ export_functions! {
     /// The system.
     pub static EXPORTS;
 
-    /// What Driver Verifier watches: all that this system's does, unless it is off.
+    /// Returns what Driver Verifier watches: all that this system's does, unless it is off.
     [ANY] fn MmIsVerifierEnabled(flags: *mut u32) -> NTSTATUS {
         if !flags.is_null() { flags.write(if watch::is_on() { VERIFIER_FLAGS } else { 0 }) }
         STATUS_SUCCESS
     }
 
-    /// Whether Driver Verifier watches a driver.
+    /// Returns whether Driver Verifier watches a driver.
     [ANY] fn MmIsDriverVerifying(_driver: PVOID) -> i32 { i32::from(watch::is_on()) }
 
-    /// Whether Driver Verifier watches a driver.
+    /// Returns whether Driver Verifier watches a driver.
     [ANY] fn MmIsDriverVerifyingByAddress(_address: PVOID) -> i32 { i32::from(watch::is_on()) }
 
-    /// How large the machine is: 0 small, 1 medium, 2 large.
+    /// Returns how large the machine is: 0 small, 1 medium, 2 large.
     [ANY] fn MmQuerySystemSize() -> i32 { 2 }
 }

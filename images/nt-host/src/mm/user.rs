@@ -31,8 +31,8 @@ pub struct UserMemory {
 }
 
 impl UserMemory {
-    /// A buffer with contents, which ends where a page ends; the page behind it is never mapped. `align` is a power of
-    /// two up to a page: what is not a multiple of it long ends a little before the page does.
+    /// Makes a buffer with contents, which ends where a page ends; the page behind it is never mapped. `align` is a
+    /// power of two up to a page: what is not a multiple of it long ends a little before the page does.
     #[must_use]
     pub fn new(process: Process, contents: &[u8], align: u64) -> Option<Self> {
         let bytes = contents.len() as u64;
@@ -52,7 +52,7 @@ impl UserMemory {
         Some(memory)
     }
 
-    /// A range of physical memory, which stays its owner's.
+    /// Returns a range of physical memory, which stays its owner's.
     ///
     /// # Errors
     /// If there is no memory for page tables, or no address left.
@@ -68,19 +68,19 @@ impl UserMemory {
         Ok(memory)
     }
 
-    /// Where the process has it.
+    /// Returns where the process has it.
     #[must_use]
     pub fn address(&self) -> u64 {
         self.address
     }
 
-    /// Its length.
+    /// Returns the length in bytes.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.bytes
     }
 
-    /// Whether it has no bytes.
+    /// Returns whether it has no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes == 0
@@ -111,7 +111,7 @@ impl UserMemory {
         }
     }
 
-    /// The contents, whoever's context this is.
+    /// Returns the contents, whoever's context this is.
     #[must_use]
     pub fn read(&self) -> alloc::vec::Vec<u8> {
         // SAFETY: as above.

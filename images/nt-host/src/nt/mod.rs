@@ -82,7 +82,7 @@ pub struct GUID {
 }
 
 impl GUID {
-    /// From its canonical text form read as one number, as in `0x22C6AC60_851B_11D0_9A7F_00AA0038ACFE`.
+    /// Makes a GUID of its canonical text form read as one number, as in `0x22C6AC60_851B_11D0_9A7F_00AA0038ACFE`.
     #[must_use]
     pub const fn from_u128(value: u128) -> Self {
         Self {

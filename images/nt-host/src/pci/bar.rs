@@ -52,7 +52,7 @@ fn exclude(functions: &[Function], memory: &mut Ranges, ports: &mut Ranges) {
     }
 }
 
-/// A page of its own for each, so that a mapping shows one function only.
+/// Returns the size of a base address on pages of its own, so that a mapping shows one function only.
 fn free_base(bar: &Bar, free: &mut Ranges) -> Option<u64> {
     let align = if bar.io { bar.size } else { bar.size.max(PAGE_SIZE) };
     free.allocate(align, align, u64::MAX)

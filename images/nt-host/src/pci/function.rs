@@ -65,7 +65,7 @@ pub struct Function {
 }
 
 impl Function {
-    /// Whether it is a bridge.
+    /// Returns whether it is a bridge.
     #[must_use]
     pub fn is_bridge(&self) -> bool {
         self.class >> 16 == 0x06

@@ -32,7 +32,7 @@ pub enum Given {
 
 static GIVEN: Uninterrupted<Option<Given>> = Uninterrupted::new(None);
 
-/// Gives a function its interrupts, as the options say: a function without messages has its line.
+/// Returns a function its interrupts, as the options say: a function without messages has its line.
 pub fn give(function: &Function) -> Option<Given> {
     let wanted = options::current().interrupts == Interrupts::Message;
     let table = wanted.then(|| message::table(function)).flatten();
@@ -52,18 +52,18 @@ pub fn give(function: &Function) -> Option<Given> {
     given
 }
 
-/// What the device has been given.
+/// Returns what the device has been given.
 #[must_use]
 pub fn given() -> Option<Given> {
     GIVEN.with(|given| *given)
 }
 
-/// The device is gone, and with it its interrupts.
+/// Forgets the interrupts of a device that is gone.
 pub fn take_back() {
     GIVEN.with(|given| *given = None);
 }
 
-/// The device starts or stops: turns its messages on, each masked, or off.
+/// Turns the messages of a device on, each masked, or off: it starts or stops.
 pub fn turn(function: &Function, on: bool) {
     if let Some(Given::Messages { table, .. }) = given() {
         if on { table.enable(function) } else { table.disable(function) }
@@ -71,19 +71,19 @@ pub fn turn(function: &Function, on: bool) {
 }
 
 impl Given {
-    /// Whether it is edge-triggered, which the WDK calls latched.
+    /// Returns whether it is edge-triggered, which the WDK calls latched.
     #[must_use]
     pub const fn is_latched(&self) -> bool {
         matches!(self, Self::Messages { .. })
     }
 
-    /// Whether it interrupts at this vector.
+    /// Returns whether it interrupts at this vector.
     #[must_use]
     pub fn has(&self, vector: u8) -> bool {
         self.entry(vector).is_some()
     }
 
-    /// By number, which of its interrupts a vector belongs to.
+    /// Returns by number which of its interrupts a vector belongs to.
     #[must_use]
     pub fn entry(&self, vector: u8) -> Option<u16> {
         match *self {
@@ -118,7 +118,7 @@ impl Given {
         }
     }
 
-    /// For people.
+    /// Returns a description for messages.
     #[must_use]
     pub fn describe(&self) -> String {
         match *self {

@@ -38,8 +38,8 @@ pub fn init() {
     FUNCTIONS.with(|all| *all = functions);
 }
 
-/// Gives a function other addresses, as a system does between `IRP_MN_STOP_DEVICE` and `IRP_MN_START_DEVICE`. Gives it as
-/// it is now; where nothing else is free, an address stays.
+/// Returns a function other addresses, as a system does between `IRP_MN_STOP_DEVICE` and `IRP_MN_START_DEVICE`.
+/// Returns it as it is now; where nothing else is free, an address stays.
 #[must_use]
 pub fn relocate(function: &Function) -> Function {
     let moved = bar::relocate(function, &functions());
@@ -51,7 +51,7 @@ pub fn relocate(function: &Function) -> Function {
     moved
 }
 
-/// All functions.
+/// Returns all functions.
 #[must_use]
 pub fn functions() -> Vec<Function> {
     FUNCTIONS.with(|all| all.clone())

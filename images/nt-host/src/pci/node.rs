@@ -18,7 +18,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// `PCI\VEN_v(4)&DEV_d(4)&SUBSYS_s(4)n(4)&REV_r(2)`.
+    /// Returns `PCI\VEN_v(4)&DEV_d(4)&SUBSYS_s(4)n(4)&REV_r(2)`.
     #[must_use]
     pub fn device_id(&self) -> String {
         let f = &self.function;
@@ -28,7 +28,7 @@ impl Node {
         )
     }
 
-    /// Most specific first.
+    /// Returns the hardware ids, most specific first.
     #[must_use]
     pub fn hardware_ids(&self) -> [String; 4] {
         let f = &self.function;
@@ -38,7 +38,7 @@ impl Node {
         [self.device_id(), subsystem, format!("{short}&CC_{:06X}", f.class), format!("{short}&CC_{class:04X}")]
     }
 
-    /// Most specific first.
+    /// Returns the compatible ids, most specific first.
     #[must_use]
     pub fn compatible_ids(&self) -> [String; 6] {
         let f = &self.function;
@@ -53,27 +53,27 @@ impl Node {
         ]
     }
 
-    /// What tells it from another of its kind: where it is.
+    /// Returns the instance id: where the device is.
     #[must_use]
     pub fn instance_id(&self) -> String {
         let address = self.function.address;
         format!("3&{:x}&0&{:02X}", address.bus, u32::from(address.device) << 3 | u32::from(address.function))
     }
 
-    /// Device and instance id, as the device's registry key is named.
+    /// Returns device and instance id, as the device's registry key is named.
     #[must_use]
     pub fn instance_path(&self) -> String {
         format!("{}\\{}", self.device_id(), self.instance_id())
     }
 
-    /// For people.
+    /// Returns address and ids, for messages.
     #[must_use]
     pub fn description(&self) -> String {
         let f = &self.function;
         format!("{} {:04x}:{:04x}", f.address, f.vendor, f.device)
     }
 
-    /// The name of its physical device object.
+    /// Returns the name of its physical device object.
     #[must_use]
     pub fn object_name(&self) -> String {
         format!(
@@ -102,7 +102,7 @@ pub fn of(pdo: *mut DEVICE_OBJECT) -> Option<Node> {
     NODES.with(|nodes| nodes.iter().find(|(at, _)| *at == pdo as u64).map(|(_, node)| node.clone()))
 }
 
-/// Returns device and instance id of a physical device object.
+/// Returns device and instance id, as the device's registry key is named.
 #[must_use]
 pub fn instance_path(pdo: *mut DEVICE_OBJECT) -> Option<String> {
     of(pdo).map(|node| node.instance_path())

@@ -27,7 +27,7 @@ pub fn outstanding() -> Vec<String> {
     device_mappings().into_iter().map(line).collect()
 }
 
-/// Mappings of device registers: address and bytes.
+/// Returns the mappings of device registers: address and bytes.
 fn device_mappings() -> Vec<(u64, u64)> {
     MAPPINGS.with(|mappings| mappings.iter().map(|(at, bytes)| (*at, *bytes)).collect())
 }
@@ -135,7 +135,7 @@ pub fn set(state: Registers) {
     HIDDEN.with(|hidden| hidden.pages = pages);
 }
 
-/// What drivers find there now.
+/// Returns what drivers find there now.
 #[must_use]
 pub fn state() -> Registers {
     HIDDEN.with(|hidden| hidden.state)
@@ -150,7 +150,7 @@ fn pages() -> Vec<u64> {
     mappings.iter().flat_map(pages_of).collect()
 }
 
-/// A page that reads all ones, now.
+/// Returns a page that reads all ones, now.
 fn page_of_ones() -> u64 {
     let page = HIDDEN.with(|hidden| *hidden.ones.get_or_insert_with(|| frames::allocate().expect("a free page")));
     // SAFETY: the frame is ours, seen through the direct map.
@@ -161,7 +161,7 @@ fn page_of_ones() -> u64 {
 /// Where the device's registers were before it was given other addresses, and are not now.
 static FORMER: Uninterrupted<Vec<Range<u64>>> = Uninterrupted::new(Vec::new());
 
-/// The device's registers have moved.
+/// Notes that the device's registers have moved.
 pub fn moved(from: &[Range<u64>], to: &[Range<u64>]) {
     FORMER.with(|former| {
         former.extend_from_slice(from);
@@ -169,7 +169,7 @@ pub fn moved(from: &[Range<u64>], to: &[Range<u64>]) {
     });
 }
 
-/// The device is gone: its addresses may be anybody's.
+/// Forgets where the registers of a device were that is gone: other devices may get its addresses.
 pub fn forget_former() {
     FORMER.with(Vec::clear);
 }
@@ -195,7 +195,7 @@ fn expect_current(function: &'static str, physical: u64, bytes: u64) {
     }
 }
 
-/// Mappings of device registers that reach into these physical addresses.
+/// Returns the mappings of device registers that reach into these physical addresses.
 #[must_use]
 pub fn mapped_in(ranges: &[Range<u64>]) -> Vec<u64> {
     let inside = |page: &u64| {

@@ -33,7 +33,7 @@ unsafe impl Send for BusDriver {}
 
 static BUS_DRIVER: Uninterrupted<BusDriver> = Uninterrupted::new(BusDriver(null_mut()));
 
-/// A string that lives as long as the guest.
+/// Returns a string that lives as long as the guest.
 pub(super) fn lasting_string(text: &str) -> UNICODE_STRING {
     let units: &'static mut [u16] = Box::leak(text.encode_utf16().chain([0]).collect());
     let bytes = 2 * units.len() as u16;
@@ -117,7 +117,7 @@ unsafe fn finish(irp: *mut IRP, status: NTSTATUS) -> NTSTATUS {
     status
 }
 
-/// Requests that the bus has nothing to say to: the status stays as it came.
+/// Completes a request that the bus does not handle: the status stays as it came.
 unsafe extern "win64" fn pass(_device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
     // SAFETY: a dispatch routine's argument.
     unsafe { finish(irp, (*irp).IoStatus.Status) }
@@ -326,7 +326,7 @@ unsafe extern "win64" fn set_data(context: PVOID, space: u32, buffer: PVOID, off
     unsafe { if space == CONFIG_SPACE { transfer(context, buffer, offset, length, true) } else { 0 } }
 }
 
-/// Reads or writes configuration space, in accesses as wide as alignment allows. Gives how many bytes.
+/// Reads or writes configuration space, in accesses as wide as alignment allows. Returns how many bytes.
 unsafe fn transfer(context: PVOID, buffer: PVOID, offset: u32, length: u32, write: bool) -> u32 {
     let Some(node) = node::of(context.cast()) else { return 0 };
     let address = node.function.address;
@@ -352,7 +352,7 @@ unsafe fn transfer(context: PVOID, buffer: PVOID, offset: u32, length: u32, writ
     end.saturating_sub(offset)
 }
 
-/// For people: where a device is and who it is.
+/// Returns where a device is and its ids, for messages.
 #[must_use]
 pub fn describe(pdo: *mut DEVICE_OBJECT) -> String {
     node::of(pdo).map_or_else(|| format!("{pdo:p}"), |node| node.description().to_string())

@@ -152,14 +152,15 @@ fn run_entry(module: &Module, imports: &[Import], libraries: &Libraries) -> Resu
     Ok(())
 }
 
-/// Functions that belong to the machine and have drivers of their own.
+/// Returns whether a function belongs to the machine and has a driver of its own.
 fn of_the_machine(function: &Function) -> bool {
     /// Base classes: storage, display, bridge, system peripheral, serial bus; and network, which QEMU adds by itself.
     const CLASSES: [u32; 6] = [0x01, 0x02, 0x03, 0x06, 0x08, 0x0c];
     CLASSES.contains(&(function.class >> 16))
 }
 
-/// The function that the driver is for: the one that the options name, or the only one that is not the machine's own.
+/// Returns the function that the driver is for: the one that the options name, or the only one that is not the
+/// machine's own.
 fn find_function() -> Result<Function, Failure> {
     let all = pci::functions();
     let describe = |functions: &[&Function]| {
@@ -272,14 +273,14 @@ pub fn start_device() -> Result<StartedDevice, Failure> {
     Ok(StartedDevice { device: bus::describe(pdo), resources: lines })
 }
 
-/// The physical device object of the driver's device, if it is there.
+/// Returns the physical device object of the driver's device, if it is there.
 #[must_use]
 pub fn device_object() -> Option<*mut DEVICE_OBJECT> {
     LOADED.with(|loaded| loaded.as_ref()?.device.as_ref().map(|started| started.pdo))
 }
 
-/// Starts the device again after `IRP_MN_STOP_DEVICE`: at other addresses and other vectors, as a system does that stops
-/// a device to make room for another. Gives the driver's status, and the new resources, one a line.
+/// Starts the device again after `IRP_MN_STOP_DEVICE`: at other addresses and other vectors, as a system does that
+/// stops a device to make room for another. Returns the driver's status, and the new resources, one a line.
 #[must_use]
 pub fn start_again() -> Option<(NTSTATUS, Vec<String>)> {
     let pdo = device_object()?;
@@ -306,7 +307,7 @@ pub fn start_again() -> Option<(NTSTATUS, Vec<String>)> {
     Some((pnp(pdo, IRP_MN_START_DEVICE, |stack| stack.Parameters.StartDevice = lists), lines))
 }
 
-/// Where a function's memory is.
+/// Returns where a function's memory is.
 fn memory_ranges(function: &Function) -> Vec<Range<u64>> {
     let memory = function.bars.iter().filter(|bar| !bar.io && bar.base != 0);
     memory.map(|bar| bar.base..bar.base + bar.size).collect()

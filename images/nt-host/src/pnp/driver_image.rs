@@ -28,7 +28,7 @@ pub enum LoadError {
 /// What the image needs for its initialisation only.
 static DISCARDABLE: Uninterrupted<Vec<Range<u64>>> = Uninterrupted::new(Vec::new());
 
-/// Begin and end of each function in a function table.
+/// Returns begin and end of each function in a function table.
 fn functions(memory: &[u8], table: Option<(u32, u32)>) -> Vec<(u32, u32)> {
     let bytes = table.and_then(|(at, bytes)| memory.get(at as usize..)?.get(..bytes as usize)).unwrap_or_default();
     let word = |entry: &[u8], at: usize| entry[at..at + 4].try_into().map_or(0, u32::from_le_bytes);

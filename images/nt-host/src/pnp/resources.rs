@@ -37,7 +37,7 @@ impl ResourceList {
         Self { words }
     }
 
-    /// The list for a driver.
+    /// Returns the list for a driver.
     pub fn as_ptr(&mut self) -> *mut CM_RESOURCE_LIST {
         self.words.as_mut_ptr().cast()
     }
@@ -53,7 +53,7 @@ pub struct Resources {
     pub lines: Vec<String>,
 }
 
-/// Gives a function its resources.
+/// Returns a function its resources.
 #[must_use]
 pub fn of(function: &Function) -> Resources {
     let mut raw = Vec::new();
@@ -89,8 +89,8 @@ pub fn of(function: &Function) -> Resources {
     Resources { raw: ResourceList::new(bus, &raw), translated: ResourceList::new(bus, &translated), lines }
 }
 
-/// A descriptor for each interrupt. A message's raw form says how many messages the descriptor stands for, the vector that
-/// they carry and which processors take them; its translated form is laid out as a line's. (wdm.h,
+/// Adds a descriptor for each interrupt. A message's raw form says how many messages the descriptor stands for, the
+/// vector that they carry and which processors take them; its translated form is laid out as a line's. (wdm.h,
 /// `CM_PARTIAL_RESOURCE_DESCRIPTOR`; "Using Interrupt Resource Descriptors".)
 fn add_interrupts(
     given: &Given,

@@ -344,16 +344,16 @@ export_functions! {
     /// Prints at the level of information.
     [ANY] fn DbgSetDebugFilterState(_component: u32, _level: u32, _state: u8) -> NTSTATUS { 0 }
 
-    /// Whether a component's output at a level is shown: all is.
+    /// Returns whether a component's output at a level is shown: all is.
     [ANY] fn DbgQueryDebugFilterState(_component: u32, _level: u32) -> NTSTATUS { 1 }
 
-    /// Stops, since nobody debugs.
+    /// Stops: no debugger is attached.
     [ANY] fn DbgBreakPoint() { broke("DbgBreakPoint") }
 
-    /// Stops, since nobody debugs.
+    /// Stops: no debugger is attached.
     [ANY] fn DbgBreakPointWithStatus(_status: u32) { broke("DbgBreakPointWithStatus") }
 
-    /// An assertion of a checked build failed.
+    /// Stops, because an assertion of a checked build failed.
     [ANY] fn RtlAssert(assertion: *const u8, file: *const u8, at: u32, _message: *const u8) {
         let text = |address: *const u8| {
             String::from_utf8_lossy(&readable::<u8>(address as u64, FORMAT_MAX).unwrap_or_default()).into_owned()

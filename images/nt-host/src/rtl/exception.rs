@@ -104,7 +104,7 @@ export_functions! {
     /// Exceptions.
     pub static EXPORTS;
 
-    /// The language-specific handler of functions with `__try`.
+    /// Handles exceptions of functions with `__try`: their language-specific handler.
     [ANY] fn __C_specific_handler(record: *mut EXCEPTION_RECORD, frame: u64, context: *mut CONTEXT,
         dispatcher: *mut DISPATCHER_CONTEXT) -> i32 {
         let dispatcher = &mut *dispatcher;
@@ -163,7 +163,7 @@ export_functions! {
         unwind("RtlUnwind", frame, target, record, value)
     }
 
-    /// The registers of the caller.
+    /// Captures the registers of the caller.
     [ANY] fn RtlCaptureContext(context: *mut CONTEXT) {
         let caller = handlers::guarded_caller().expect("bound to drivers through a guard only");
         context.write(CONTEXT::of(&caller, x86_64::registers::rflags::read_raw() as u32));
@@ -174,7 +174,7 @@ export_functions! {
         context::restore(&(*context).clone())
     }
 
-    /// The entry of the function table for an address, and its image.
+    /// Returns the entry of the function table for an address, and its image.
     [ANY] fn RtlLookupFunctionEntry(pc: u64, base: *mut u64, _history: PVOID) -> *const c_void {
         let Some(found) = modules::unwind_table(pc) else { return core::ptr::null() };
         base.write(found.base);
@@ -204,7 +204,7 @@ export_functions! {
         })
     }
 
-    /// The image that an address lies in.
+    /// Returns the image that an address lies in.
     [ANY] fn RtlPcToFileHeader(pc: u64, base: *mut u64) -> u64 {
         let found = modules::unwind_table(pc).map_or(0, |image| image.base);
         base.write(found);

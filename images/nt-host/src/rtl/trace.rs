@@ -21,10 +21,10 @@ export_functions! {
     /// Ends a registration.
     [PASSIVE] fn EtwUnregister(_handle: u64) -> NTSTATUS { STATUS_SUCCESS }
 
-    /// Whether a session wants an event.
+    /// Returns whether a session wants an event.
     [ANY] fn EtwEventEnabled(_handle: u64, _event: PVOID) -> u8 { 0 }
 
-    /// Whether a session wants a provider's events.
+    /// Returns whether a session wants a provider's events.
     [ANY] fn EtwProviderEnabled(_handle: u64, _level: u8, _keyword: u64) -> u8 { 0 }
 
     /// Writes an event.
@@ -42,7 +42,7 @@ export_functions! {
     /// Writes an event that is a string.
     [ANY] fn EtwWriteString(_handle: u64, _level: u8, _keyword: u64, _activity: *const GUID, _string: *const u16) -> NTSTATUS { STATUS_SUCCESS }
 
-    /// The activity of the thread that runs: none was ever set.
+    /// Returns the activity of the thread that runs: none was ever set.
     [ANY] fn EtwActivityIdControl(_code: u32, activity: *mut GUID) -> NTSTATUS {
         if !activity.is_null() { activity.write(GUID::default()) }
         STATUS_SUCCESS

@@ -141,7 +141,7 @@ fn figure(this: This, method: &'static str, of: impl FnOnce(&Buffer) -> u32) -> 
     unsafe { object(this) }.buffer.with(|buffer| of(buffer))
 }
 
-/// A bus master counts its transfers itself.
+/// Returns 0: a bus master counts its transfers itself.
 unsafe extern "win64" fn transfer_count(this: This) -> u32 {
     figure(this, "TransferCount", |_| 0)
 }
@@ -183,7 +183,7 @@ unsafe extern "win64" fn system_address(this: This) -> PVOID {
     unsafe { object(this) }.buffer.with(|buffer| buffer.address) as PVOID
 }
 
-/// A structure by value: as Windows' compiler has it, its place comes after `this` and is returned.
+/// Returns a structure by value: as Windows' compiler has it, its place comes after `this` and is returned.
 unsafe extern "win64" fn physical_address(this: This, out: *mut i64) -> *mut i64 {
     // SAFETY: the caller holds a reference, and has made room for the result.
     unsafe {
@@ -197,7 +197,7 @@ unsafe extern "win64" fn get_adapter_object(this: This) -> *mut DMA_ADAPTER {
     unsafe { object(this) }.adapter()
 }
 
-/// `CopyTo` and `CopyFrom`: the device reads and writes the same memory.
+/// Copies nothing (`CopyTo`, `CopyFrom`): the device reads and writes the same memory.
 unsafe extern "win64" fn copy(_this: This, destination: *mut u8, source: *const u8, bytes: u32) {
     // SAFETY: the caller's memory.
     unsafe { core::ptr::copy(source, destination, bytes as usize) };

@@ -20,7 +20,7 @@ struct Timeout {
 
 static TIMEOUTS: Lock<Vec<Timeout>> = Lock::new(Vec::new());
 
-/// The device's timer: calls the routines of that device, without the lock.
+/// Calls the routines of the device, without the lock: the device's timer.
 unsafe extern "win64" fn tick(fdo: *mut DEVICE_OBJECT, _context: PVOID) {
     let due: Vec<Timeout> =
         TIMEOUTS.with(|timeouts| timeouts.iter().copied().filter(|timeout| timeout.fdo == fdo as usize).collect());
@@ -30,7 +30,7 @@ unsafe extern "win64" fn tick(fdo: *mut DEVICE_OBJECT, _context: PVOID) {
     }
 }
 
-/// The device is removed: nothing is called any more.
+/// Forgets the routines of a device that is removed.
 pub(crate) fn forget(fdo: *mut DEVICE_OBJECT) {
     let had = TIMEOUTS.with(|timeouts| {
         let before = timeouts.len();
@@ -47,7 +47,7 @@ crate::export_functions! {
     /// Timeouts.
     pub(crate) static EXPORTS;
 
-    /// Has a routine called about once a second, at `DISPATCH_LEVEL`.
+    /// Registers a routine that is called about once a second, at `DISPATCH_LEVEL`.
     [PASSIVE] fn PcRegisterIoTimeout(fdo: *mut DEVICE_OBJECT, routine: Option<IO_TIMER_ROUTINE>, context: PVOID) -> NTSTATUS {
         let Some(routine) = routine else { return STATUS_INVALID_PARAMETER };
         if !adapter::is_fdo(fdo) {

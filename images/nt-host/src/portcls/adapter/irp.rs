@@ -81,7 +81,7 @@ unsafe fn pass_down(fdo: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
     }
 }
 
-/// What PortCls does with an IRP.
+/// Does what PortCls does with an IRP.
 ///
 /// # Safety
 /// The IRP is the caller's, who gives it up.
@@ -101,7 +101,7 @@ pub(crate) unsafe fn dispatch(fdo: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATU
     }
 }
 
-/// Down, the driver hears before the bus; up, after it.
+/// Handles a power request: on the way down the driver before the bus, on the way up after it.
 unsafe fn power(fdo: *mut DEVICE_OBJECT, irp: *mut IRP, minor: u8) -> NTSTATUS {
     /// `DevicePowerState` of `POWER_STATE_TYPE`.
     const DEVICE_STATE: u32 = 1;
@@ -170,7 +170,7 @@ unsafe fn plug_and_play(fdo: *mut DEVICE_OBJECT, irp: *mut IRP, minor: u8) -> NT
     }
 }
 
-/// Requests of kernel streaming on a handle: the file object's `FsContext` is the [`Target`].
+/// Handles a request of kernel streaming on a handle: the file object's `FsContext` is the [`Target`].
 unsafe fn device_control(irp: *mut IRP) -> NTSTATUS {
     // SAFETY: by the caller the IRP is ours; METHOD_NEITHER passes the client's own pointers, and the only client is the
     // agent, in this address space.
@@ -214,7 +214,8 @@ unsafe fn property(irp: *mut IRP, target: &Target<'_>, input: &[u8], room: u32) 
     }
 }
 
-/// `KSEVENT` or `KSE_NODE`, with the client's `KSEVENTDATA` where the output would be. Its headers are those of properties.
+/// Handles `KSEVENT` or `KSE_NODE`, with the client's `KSEVENTDATA` where the output would be. Its headers are those
+/// of properties.
 unsafe fn enable_event(irp: *mut IRP, target: &Target<'_>, input: &[u8], room: u32) -> NTSTATUS {
     let Some((request, _)) = parse(input) else { return STATUS_INVALID_PARAMETER };
     let Request { node, set, id, verb, .. } = request;
@@ -237,7 +238,7 @@ unsafe fn bytes<'a>(pointer: PVOID, length: u32) -> &'a [u8] {
     unsafe { core::slice::from_raw_parts(pointer.cast(), length as usize) }
 }
 
-/// `KSPROPERTY` or `KSNODEPROPERTY`, and what follows. Which of the two it is, the topology bit alone says.
+/// Parses `KSPROPERTY` or `KSNODEPROPERTY`, and what follows. Which of the two it is, the topology bit alone says.
 fn parse(input: &[u8]) -> Option<(Request<'static>, &[u8])> {
     let header = input.first_chunk::<KSPROPERTY_BYTES>()?;
     let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);

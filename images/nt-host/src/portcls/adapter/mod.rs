@@ -73,7 +73,7 @@ pub(crate) struct Subdevice {
 }
 
 impl Subdevice {
-    /// Nobody opens it any more.
+    /// Disables the device interfaces, so that no client opens the subdevice any more.
     fn disable(&self) {
         for link in &self.links {
             names::enable_interface(link, false);
@@ -126,7 +126,7 @@ fn with<R>(fdo: *mut DEVICE_OBJECT, body: impl FnOnce(&mut Adapter) -> R) -> Opt
     ADAPTERS.with(|adapters| adapters.iter_mut().find(|adapter| adapter.fdo == fdo as usize).map(body))
 }
 
-/// The subdevices of all adapters: name and port.
+/// Returns the subdevices of all adapters: name and port.
 pub(crate) fn subdevices() -> Vec<(String, Com<Port>)> {
     ADAPTERS.with(|adapters| {
         adapters
@@ -137,37 +137,37 @@ pub(crate) fn subdevices() -> Vec<(String, Com<Port>)> {
     })
 }
 
-/// The device to send kernel-streaming requests to: the first adapter's.
+/// Returns the device to send kernel-streaming requests to: the first adapter's.
 pub(crate) fn device() -> Option<*mut DEVICE_OBJECT> {
     ADAPTERS.with(|adapters| adapters.first().map(|adapter| adapter.fdo as *mut DEVICE_OBJECT))
 }
 
-/// Whether this is the functional device object of an adapter.
+/// Returns whether this is the functional device object of an adapter.
 pub(crate) fn is_fdo(device: *mut DEVICE_OBJECT) -> bool {
     with(device, |_| ()).is_some()
 }
 
-/// The device below an adapter's.
+/// Returns the device below an adapter's.
 pub(crate) fn lower(fdo: *mut DEVICE_OBJECT) -> Option<*mut DEVICE_OBJECT> {
     with(fdo, |adapter| adapter.lower as *mut DEVICE_OBJECT)
 }
 
-/// The physical device below an adapter's.
+/// Returns the physical device below an adapter's.
 pub(crate) fn physical(fdo: *mut DEVICE_OBJECT) -> Option<*mut DEVICE_OBJECT> {
     with(fdo, |adapter| adapter.pdo as *mut DEVICE_OBJECT)
 }
 
-/// Whether this is the port of a subdevice of any adapter's.
+/// Returns whether this is the port of a subdevice of any adapter's.
 pub(crate) fn is_registered(port: PVOID) -> bool {
     ADAPTERS.with(|adapters| adapters.iter().any(|adapter| subdevice_of(adapter, port).is_some()))
 }
 
-/// The first device interface of a port's subdevice.
+/// Returns the first device interface of a port's subdevice.
 pub(crate) fn interface_of(fdo: *mut DEVICE_OBJECT, port: PVOID) -> Option<String> {
     with(fdo, |adapter| subdevice_of(adapter, port)?.links.first().cloned()).flatten()
 }
 
-/// Takes a subdevice from its device: nobody opens it any more. Whether it was one.
+/// Takes a subdevice from its device, so that no client opens it any more. Returns whether it was one.
 pub(crate) fn unregister(fdo: *mut DEVICE_OBJECT, port: PVOID) -> bool {
     let found = with(fdo, |adapter| {
         let index = adapter.subdevices.iter().position(|subdevice| subdevice.port.as_raw() == port)?;
@@ -186,7 +186,7 @@ fn connect(fdo: *mut DEVICE_OBJECT, from: End, to: End) {
     with(fdo, |adapter| adapter.connections.push(PhysicalConnection { from, to }));
 }
 
-/// Forgets a connection. Whether there was one.
+/// Forgets a connection. Returns whether there was one.
 pub(crate) fn disconnect(fdo: *mut DEVICE_OBJECT, from: &End, to: &End) -> bool {
     let removed = with(fdo, |adapter| {
         let index =
@@ -196,7 +196,7 @@ pub(crate) fn disconnect(fdo: *mut DEVICE_OBJECT, from: &End, to: &End) -> bool 
     removed.flatten().is_some()
 }
 
-/// What a pin of a port is connected to: the other pin, and the symbolic link of its filter.
+/// Returns what a pin of a port is connected to: the other pin, and the symbolic link of its filter.
 pub(crate) fn physical_connection(port: PVOID, pin: u32) -> Option<(u32, String)> {
     let own = End::Port(port as usize, pin);
     ADAPTERS.with(|adapters| {
@@ -212,7 +212,7 @@ pub(crate) fn physical_connection(port: PVOID, pin: u32) -> Option<(u32, String)
     })
 }
 
-/// A connection of a subdevice's bridge pin with another adapter's filter.
+/// Notes a connection of a subdevice's bridge pin with another adapter's filter.
 unsafe fn connect_external(
     function: &str,
     fdo: *mut DEVICE_OBJECT,
@@ -246,7 +246,7 @@ unsafe fn connect_external(
     STATUS_SUCCESS
 }
 
-/// `PcGetDeviceProperty`.
+/// Reads a property of the physical device (`PcGetDeviceProperty`).
 ///
 /// # Safety
 /// The buffer has `room` bytes, and `length` can be written.
@@ -278,14 +278,14 @@ pub(crate) fn check_driver_entry(driver: *mut DRIVER_OBJECT, status: NTSTATUS) {
     rules::DRIVER_ENTRY.held();
 }
 
-/// The driver is gone: the next one starts anew.
+/// Forgets the driver, so that the next one starts anew.
 pub(crate) fn forget_driver() {
     INITIALIZED.store(0, Ordering::Relaxed);
     DRIVER.store(core::ptr::null_mut(), Ordering::Relaxed);
     ADD_DEVICE.with(|routine| *routine = None);
 }
 
-/// `AddDevice` as the kernel calls it: the driver's own, under watch.
+/// Calls the driver's own `AddDevice` under watch.
 unsafe extern "win64" fn add_device(driver: *mut DRIVER_OBJECT, pdo: *mut DEVICE_OBJECT) -> NTSTATUS {
     let Some(routine) = ADD_DEVICE.with(|routine| *routine) else { return STATUS_INVALID_DEVICE_REQUEST };
     ADDED.store(0, Ordering::Relaxed);
@@ -306,10 +306,10 @@ unsafe extern "win64" fn add_device(driver: *mut DRIVER_OBJECT, pdo: *mut DEVICE
     status
 }
 
-/// PortCls' own unload routine: there is nothing left to do. Adapter drivers that put theirs in its place call it.
+/// Does nothing: PortCls' own unload routine. Adapter drivers that put theirs in its place call it.
 unsafe extern "win64" fn driver_unload(_driver: *mut DRIVER_OBJECT) {}
 
-/// IRP_MN_START_DEVICE, when the bus driver has done its part.
+/// Starts the device (IRP_MN_START_DEVICE), when the bus driver has done its part.
 pub(crate) fn start(fdo: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
     let Some(start_device) = with(fdo, |adapter| adapter.start) else { return STATUS_NO_SUCH_DEVICE };
     // SAFETY: the IRP is ours until it is completed; its location is that of IRP_MN_START_DEVICE.
@@ -347,7 +347,7 @@ pub(crate) fn note_initialised(fdo: *mut DEVICE_OBJECT, port: &Com<Port>) {
     with(fdo, |adapter| adapter.unregistered.push(port.as_raw() as usize));
 }
 
-/// IRP_MN_REMOVE_DEVICE, before the bus driver hears of it.
+/// Releases the subdevices (IRP_MN_REMOVE_DEVICE), before the bus driver gets the request.
 pub(crate) fn release_subdevices(fdo: *mut DEVICE_OBJECT) {
     for address in with(fdo, |adapter| core::mem::take(&mut adapter.unregistered)).unwrap_or_default() {
         // SAFETY: only a live port is taken for one. Its miniport holds it, and it the miniport: nobody else parts them.
@@ -368,7 +368,7 @@ pub(crate) fn release_subdevices(fdo: *mut DEVICE_OBJECT) {
     power::unregister(fdo);
 }
 
-/// The driver has kept the name where it was (rule 14).
+/// Checks that the driver has kept the name where it was (rule 14).
 fn check_name(subdevice: &Subdevice) {
     // SAFETY: the driver promises the name for the life of the device.
     let name = unsafe { read_name(subdevice.name_address as *const u16) };
@@ -390,7 +390,7 @@ fn check_name(subdevice: &Subdevice) {
     rules::SUBDEVICE_NAME.held();
 }
 
-/// IRP_MN_REMOVE_DEVICE, when the bus driver has done its part.
+/// Removes the device (IRP_MN_REMOVE_DEVICE), when the bus driver has done its part.
 pub(crate) fn remove(fdo: *mut DEVICE_OBJECT) {
     let adapter = ADAPTERS.with(|adapters| {
         let index = adapters.iter().position(|adapter| adapter.fdo == fdo as usize)?;
@@ -405,7 +405,7 @@ pub(crate) fn remove(fdo: *mut DEVICE_OBJECT) {
     }
 }
 
-/// PortCls' part of the extension is untouched (rule 10).
+/// Checks that PortCls' part of the extension is untouched (rule 10).
 fn check_extension(fdo: *mut DEVICE_OBJECT) {
     // SAFETY: the extension has at least 64 pointers.
     let words = unsafe { core::slice::from_raw_parts((*fdo).DeviceExtension.cast::<usize>(), 64) };
@@ -425,7 +425,7 @@ fn check_extension(fdo: *mut DEVICE_OBJECT) {
     }
 }
 
-/// A zero-terminated name.
+/// Returns a zero-terminated name.
 unsafe fn read_name(name: *const u16) -> Option<String> {
     if name.is_null() {
         return None;
@@ -436,7 +436,7 @@ unsafe fn read_name(name: *const u16) -> Option<String> {
     (units.len() < NAME_MAX && !units.is_empty()).then(|| String::from_utf16_lossy(&units))
 }
 
-/// Which subdevice a port is, by its interface pointer.
+/// Returns which subdevice a port is, by its interface pointer.
 fn subdevice_of(adapter: &Adapter, port: PVOID) -> Option<&Subdevice> {
     adapter.subdevices.iter().find(|subdevice| subdevice.port.as_raw() == port)
 }
@@ -539,7 +539,7 @@ crate::export_functions! {
         STATUS_SUCCESS
     }
 
-    /// PortCls' own handling of an IRP.
+    /// Handles an IRP as PortCls does.
     [DISPATCH] fn PcDispatchIrp(fdo: *mut DEVICE_OBJECT, request: *mut IRP) -> NTSTATUS {
         irp::dispatch(fdo, request)
     }
@@ -631,17 +631,17 @@ crate::export_functions! {
         })
     }
 
-    /// The time since another time, or since the beginning. 100 ns units.
+    /// Returns the time since another time, or since the beginning. 100 ns units.
     [ANY] fn PcGetTimeInterval(since: u64) -> u64 {
         clock::now().cast_unsigned().wrapping_sub(since)
     }
 
-    /// A property of the physical device.
+    /// Returns a property of the physical device.
     [PASSIVE] fn PcGetDeviceProperty(fdo: PVOID, property: u32, room: u32, buffer: PVOID, length: *mut u32) -> NTSTATUS {
         device_property(fdo, property, room, buffer, length)
     }
 
-    /// The physical device object below an adapter's.
+    /// Returns the physical device object below an adapter's.
     [DISPATCH] fn PcGetPhysicalDeviceObject(fdo: *mut DEVICE_OBJECT, out: *mut *mut DEVICE_OBJECT) -> NTSTATUS {
         if fdo.is_null() || out.is_null() {
             return STATUS_INVALID_PARAMETER;

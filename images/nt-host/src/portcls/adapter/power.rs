@@ -70,7 +70,7 @@ pub(crate) fn query_capabilities(fdo: *mut DEVICE_OBJECT, capabilities: *mut DEV
     status
 }
 
-/// Whether the adapter agrees to a power state.
+/// Returns whether the adapter agrees to a power state.
 pub(crate) fn query(fdo: *mut DEVICE_OBJECT, state: u32) -> NTSTATUS {
     match registered(fdo) {
         // SAFETY: the registration holds the object.
@@ -79,7 +79,7 @@ pub(crate) fn query(fdo: *mut DEVICE_OBJECT, state: u32) -> NTSTATUS {
     }
 }
 
-/// The device is about to lose power: tells streams and miniports, then the adapter, then nobody may touch it.
+/// Takes power from the device: tells streams and miniports, then the adapter; then its registers cannot be touched.
 pub(crate) fn down(fdo: *mut DEVICE_OBJECT, state: u32) {
     notify(state);
     if let Some(object) = registered(fdo) {
@@ -92,7 +92,7 @@ pub(crate) fn down(fdo: *mut DEVICE_OBJECT, state: u32) {
     }
 }
 
-/// The device has power again: tells the adapter, then miniports and streams.
+/// Returns the device power again: tells the adapter, then miniports and streams.
 pub(crate) fn up(fdo: *mut DEVICE_OBJECT) {
     if registers::state() == Registers::Forbidden {
         registers::set(Registers::Live);
@@ -115,7 +115,7 @@ fn notify(state: u32) {
     }
 }
 
-/// Whether a device state is the one with full power.
+/// Returns whether a device state is the one with full power.
 pub(crate) fn is_up(state: u32) -> bool {
     state == D0
 }

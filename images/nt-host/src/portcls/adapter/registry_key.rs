@@ -65,7 +65,7 @@ mod access {
     const GENERIC_WRITE: u32 = 0x4000_0000;
     const GENERIC_READ: u32 = 0x8000_0000;
 
-    /// Generic rights as those of keys.
+    /// Returns generic rights as those of keys.
     pub(crate) fn mapped(access: u32) -> u32 {
         let mut mapped = access;
         if access & (GENERIC_ALL | MAXIMUM_ALLOWED) != 0 {
@@ -135,7 +135,8 @@ impl RegistryKey {
     }
 }
 
-/// What every method asks first: `PASSIVE_LEVEL`, a key that is not deleted, no shortage, and the right to do it.
+/// Checks what every method checks first: `PASSIVE_LEVEL`, a key that is not deleted, no shortage, and the right to
+/// do it.
 unsafe fn enter<'a>(this: This, method: &'static str, right: u32) -> Result<&'a Object<RegistryKey>, NTSTATUS> {
     irql::passive_method(method);
     // SAFETY: the caller of the method holds a reference.
@@ -217,7 +218,7 @@ unsafe extern "win64" fn enumerate_value_key(
     }
 }
 
-/// Without a name: the key's default value.
+/// Sets a value; without a name, the key's default value.
 unsafe extern "win64" fn set_value_key(
     this: This,
     name: *const UNICODE_STRING,
@@ -390,7 +391,7 @@ pub(crate) unsafe fn open(
     }
 }
 
-/// `IPort::NewRegistryKey`: the device and its interface are the port's.
+/// Opens a key for `IPort::NewRegistryKey`: the device and its interface are the port's.
 ///
 /// # Safety
 /// As [`open`].

@@ -15,7 +15,7 @@ use crate::portcls::port::Port;
 use crate::portcls::services::call_faults;
 use crate::rtl::string::text;
 
-/// `IUnregisterSubdevice::UnregisterSubdevice`.
+/// Unregisters a subdevice (`IUnregisterSubdevice::UnregisterSubdevice`).
 pub(crate) fn subdevice(fdo: PVOID, port: PVOID) -> NTSTATUS {
     if call_faults::must_fail("IUnregisterSubdevice::UnregisterSubdevice") {
         return STATUS_INSUFFICIENT_RESOURCES;
@@ -36,7 +36,7 @@ pub(crate) fn subdevice(fdo: PVOID, port: PVOID) -> NTSTATUS {
     STATUS_SUCCESS
 }
 
-/// One end of a connection as a driver names it: a port, or the name of another adapter's filter.
+/// Reads one end of a connection as a driver names it: a port, or the name of another adapter's filter.
 ///
 /// # Safety
 /// `place` is a `UNICODE_STRING` if it is external.
@@ -52,7 +52,7 @@ pub(crate) unsafe fn end((place, external, pin): (PVOID, bool, u32)) -> Option<E
     })
 }
 
-/// The three methods of `IUnregisterPhysicalConnection`.
+/// Removes a connection (the three methods of `IUnregisterPhysicalConnection`).
 ///
 /// # Safety
 /// As [`end`].

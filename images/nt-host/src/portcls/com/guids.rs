@@ -5,7 +5,7 @@
 
 pub(crate) use crate::nt::GUID;
 
-/// From the bytes as they lie in memory.
+/// Reads a GUID from its bytes in memory.
 pub(crate) const fn from_bytes(bytes: [u8; 16]) -> GUID {
     let [a, b, c, d, e, f, g, h, data4 @ ..] = bytes;
     GUID {
@@ -16,7 +16,7 @@ pub(crate) const fn from_bytes(bytes: [u8; 16]) -> GUID {
     }
 }
 
-/// The bytes as they lie in memory.
+/// Returns the bytes of a GUID in memory.
 pub(crate) fn to_bytes(guid: &GUID) -> [u8; 16] {
     let mut bytes = [0; 16];
     bytes[..4].copy_from_slice(&guid.Data1.to_le_bytes());

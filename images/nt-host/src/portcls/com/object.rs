@@ -54,15 +54,15 @@ pub(crate) trait Class: Sized + 'static {
     /// The interfaces that the object answers by its own address, `IUnknown` aside.
     const INTERFACES: &'static [GUID];
 
-    /// The vtable: `IUnknown` first ([`unknown`]).
+    /// Returns the vtable: `IUnknown` first ([`unknown`]).
     fn vtable() -> &'static [Slot];
 
-    /// Other interfaces, each with an address of its own.
+    /// Returns the address of an interface that has one of its own.
     fn other_interface(_object: &Object<Self>, _interface: &GUID) -> Option<PVOID> {
         None
     }
 
-    /// Called with the last reference gone, before the value is dropped.
+    /// Runs when the last reference is gone, before the value is dropped.
     fn released(_object: &Object<Self>) {}
 }
 
@@ -83,7 +83,7 @@ pub(crate) struct Object<T: Class> {
 }
 
 impl<T: Class> Object<T> {
-    /// The interface pointer.
+    /// Returns the interface pointer.
     pub(crate) fn address(&self) -> PVOID {
         core::ptr::from_ref(self).cast_mut().cast()
     }
@@ -97,7 +97,7 @@ impl<T: Class> Deref for Object<T> {
     }
 }
 
-/// The object that a method was called on.
+/// Returns the object that a method was called on.
 ///
 /// # Safety
 /// `this` is a live object of the class, and the caller of the method holds a reference.
@@ -106,7 +106,7 @@ pub(crate) unsafe fn object<'a, T: Class>(this: *mut Object<T>) -> &'a Object<T>
     unsafe { &*this }
 }
 
-/// The three methods of `IUnknown` for a class, to begin its vtable with.
+/// Returns the three methods of `IUnknown` for a class, to begin its vtable with.
 pub(crate) const fn unknown<T: Class>() -> [Slot; 3] {
     [Slot(query_interface::<T> as *const ()), Slot(add_ref::<T> as *const ()), Slot(release::<T> as *const ())]
 }
@@ -120,7 +120,7 @@ unsafe impl<T: Class> Send for Com<T> {}
 unsafe impl<T: Class> Sync for Com<T> {}
 
 impl<T: Class> Com<T> {
-    /// A new object with one reference.
+    /// Makes a new object with one reference.
     pub(crate) fn new(value: T) -> Self {
         let object = Box::into_raw(Box::new(Object {
             header: Header {
@@ -135,17 +135,17 @@ impl<T: Class> Com<T> {
         Self(object)
     }
 
-    /// The interface pointer, borrowed: it is good as long as a reference is held.
+    /// Returns the interface pointer, borrowed: it is good as long as a reference is held.
     pub(crate) fn as_raw(&self) -> PVOID {
         self.0.cast_mut().cast()
     }
 
-    /// The interface pointer with this reference, for a driver that takes it over.
+    /// Returns the interface pointer with this reference, for a driver that takes it over.
     pub(crate) fn into_raw(self) -> PVOID {
         ManuallyDrop::new(self).as_raw()
     }
 
-    /// A reference more, from an interface pointer that a driver passed.
+    /// Returns a reference more, from an interface pointer that a driver passed.
     ///
     /// # Safety
     /// `pointer` is null or was made by [`Com`] of this very class.
@@ -161,7 +161,7 @@ impl<T: Class> Com<T> {
         Some(Self(object))
     }
 
-    /// How many references there are, this one included.
+    /// Returns how many references there are, this one included.
     pub(crate) fn references(&self) -> u32 {
         self.header().references.load(Ordering::Acquire)
     }
@@ -195,7 +195,7 @@ impl<T: Class> Deref for Com<T> {
     }
 }
 
-/// Slot 0.
+/// Answers `QueryInterface`, slot 0.
 unsafe extern "win64" fn query_interface<T: Class>(
     this: *mut Object<T>,
     interface: *const GUID,
@@ -224,14 +224,14 @@ unsafe extern "win64" fn query_interface<T: Class>(
     STATUS_SUCCESS
 }
 
-/// Slot 1. At any IRQL: an interrupt service routine may hold a service group.
+/// Adds a reference, slot 1. At any IRQL: an interrupt service routine may hold a service group.
 unsafe extern "win64" fn add_ref<T: Class>(this: *mut Object<T>) -> u32 {
     // SAFETY: the caller holds a reference.
     let header = unsafe { &(*this).header };
     header.references.fetch_add(1, Ordering::Relaxed) + 1
 }
 
-/// Slot 2.
+/// Releases a reference, slot 2.
 unsafe extern "win64" fn release<T: Class>(this: *mut Object<T>) -> u32 {
     // SAFETY: the caller holds a reference, which it gives up.
     let header = unsafe { &(*this).header };
@@ -271,7 +271,7 @@ pub(crate) struct Facet<T: Class> {
 }
 
 impl<T: Class> Facet<T> {
-    /// A facet with this vtable, to be [bound](Self::bind) when its object has an address.
+    /// Makes a facet with this vtable, to be [bound](Self::bind) when its object has an address.
     pub(crate) const fn new(vtable: &'static [Slot]) -> Self {
         Self { vtable: AtomicPtr::new(vtable.as_ptr().cast_mut()), owner: AtomicPtr::new(core::ptr::null_mut()) }
     }
@@ -281,12 +281,12 @@ impl<T: Class> Facet<T> {
         self.owner.store(owner.0.cast_mut(), Ordering::Release);
     }
 
-    /// The interface pointer.
+    /// Returns the interface pointer.
     pub(crate) fn address(&self) -> PVOID {
         core::ptr::from_ref(self).cast_mut().cast()
     }
 
-    /// The interface pointer of a facet's object.
+    /// Returns the interface pointer of a facet's object.
     ///
     /// # Safety
     /// The caller holds a reference to the facet.
@@ -296,7 +296,7 @@ impl<T: Class> Facet<T> {
     }
 }
 
-/// The three methods of `IUnknown` for a facet, which are its object's.
+/// Returns the three methods of `IUnknown` for a facet, which are its object's.
 pub(crate) const fn facet_unknown<T: Class>() -> [Slot; 3] {
     [
         Slot(facet_query_interface::<T> as *const ()),
@@ -372,12 +372,12 @@ static LIVE: Lock<Vec<Live>> = Lock::new(Vec::new());
 /// What is left of those that nobody holds.
 static GRAVES: Lock<VecDeque<(usize, Layout)>> = Lock::new(VecDeque::new());
 
-/// Whether this is a live object of this class.
+/// Returns whether this is a live object of this class.
 fn is_live(pointer: PVOID, name: &str) -> bool {
     LIVE.with(|live| live.iter().any(|entry| entry.address == pointer as usize && entry.name == name))
 }
 
-/// The objects that drivers still hold, with their reference counts, for the report at unload.
+/// Returns the objects that drivers still hold, with their reference counts, for the report at unload.
 pub(crate) fn leftovers() -> Vec<String> {
     LIVE.with(|live| {
         live.iter()

@@ -118,7 +118,7 @@ pub(crate) mod unknown {
         unsafe { method::<unsafe extern "win64" fn(Interface) -> u32>(this, 1, "IUnknown::AddRef")(this) }
     }
 
-    /// Gives a reference up; gives the new count.
+    /// Returns a reference up; gives the new count.
     ///
     /// # Safety
     /// `this` is a live object, and the caller owns a reference.
@@ -196,8 +196,8 @@ interface! {
     }
 }
 
-/// `IServiceGroup::RequestService` at whatever IRQL the caller is: the page says passive level, and
-/// `IPortDMus::Notify`, at any, calls it.
+/// Calls `IServiceGroup::RequestService` at the caller's IRQL: the page says passive level, and `IPortDMus::Notify`,
+/// at any, calls it.
 ///
 /// # Safety
 /// `group` is a live service group.
@@ -234,7 +234,7 @@ interface! {
     }
 }
 
-/// `PutMessage`, raised to `DISPATCH_LEVEL` from where the caller is.
+/// Calls `PutMessage`, raised to `DISPATCH_LEVEL` from where the caller is.
 ///
 /// # Safety
 /// As [`mxf::put_message`].
@@ -273,7 +273,7 @@ impl Foreign {
         Self(pointer)
     }
 
-    /// The interface pointer.
+    /// Returns the interface pointer.
     pub(crate) fn as_raw(&self) -> Interface {
         self.0
     }
@@ -286,7 +286,7 @@ impl Foreign {
         if crate::nt::status::success(status) && !out.is_null() { Ok(Self(out)) } else { Err(status) }
     }
 
-    /// The reference count, found by taking and giving up one.
+    /// Returns the reference count, found by taking and giving up one.
     pub(crate) fn references(&self) -> u32 {
         // SAFETY: this reference keeps the object alive; the one taken is given up again.
         unsafe {
@@ -295,7 +295,7 @@ impl Foreign {
         }
     }
 
-    /// Gives the reference up now; gives what remains.
+    /// Returns the reference up now; gives what remains.
     pub(crate) fn release(self) -> u32 {
         let pointer = core::mem::ManuallyDrop::new(self).0;
         // SAFETY: the reference is ours, and `self` is gone without another release.

@@ -19,12 +19,12 @@ std::thread_local! {
     static NUMBER: u8 = const { 0 };
 }
 
-/// What is one processor's alone: here, a thread's.
+/// Returns what is one processor's alone: here, the address of a value of the thread.
 pub(crate) fn processor() -> usize {
     NUMBER.with(|number| core::ptr::from_ref(number) as usize)
 }
 
-/// What is done between two looks at a lock.
+/// Yields between two looks at a lock.
 pub(crate) fn while_spinning() {
     std::thread::yield_now();
 }
@@ -132,7 +132,7 @@ pub(crate) fn is_driver_code(address: usize) -> bool {
     address != 0
 }
 
-/// A thread's DPCs have run whenever it is at `PASSIVE_LEVEL`.
+/// Checks that this thread is at `PASSIVE_LEVEL`, where its DPCs have run.
 pub(crate) fn flush_dpcs() {
     assert_eq!(current(), 0, "DPCs are waited for at PASSIVE_LEVEL");
 }
@@ -178,7 +178,7 @@ pub(crate) fn check_notification(_data: &crate::ks::layout::KSEVENTDATA) -> NTST
     status::STATUS_SUCCESS
 }
 
-/// The client's `Object` is the address of a counter here.
+/// Counts in the counter whose address is the client's `Object`.
 pub(crate) unsafe fn signal(entry: *mut crate::ks::layout::KSEVENT_ENTRY) -> NTSTATUS {
     // SAFETY: the test's counter outlives its event.
     unsafe { *(*entry).Object.cast::<u32>() += 1 };
@@ -200,7 +200,7 @@ pub(crate) unsafe fn free_event(entry: *mut crate::ks::layout::KSEVENT_ENTRY) {
     drop(unsafe { std::boxed::Box::from_raw(entry) });
 }
 
-/// A millisecond goes by.
+/// Lets a millisecond go by.
 pub(crate) fn pause() {
     CLOCK.set(CLOCK.get() + 10_000);
 }

@@ -5,7 +5,7 @@
 use crate::io::irp::IofCompleteRequest;
 use crate::nt::{IO_STACK_LOCATION, IRP, NTSTATUS};
 
-/// The current stack location of an IRP.
+/// Returns the current stack location of an IRP.
 ///
 /// # Safety
 /// The IRP is the caller's.

@@ -8,12 +8,12 @@ use crate::nt::KIRQL;
 use crate::nt::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL};
 use crate::portcls::kernel;
 
-/// The current IRQL.
+/// Returns the current IRQL.
 pub(crate) fn current() -> KIRQL {
     kernel::current()
 }
 
-/// The current IRQL is at most `level`.
+/// Checks that the current IRQL is at most `level`.
 pub(crate) fn at_most(level: KIRQL, interface: &'static str, method: &'static str) {
     let now = current();
     if now > level && watch::is_on() {
@@ -28,12 +28,12 @@ pub(crate) fn at_most(level: KIRQL, interface: &'static str, method: &'static st
     }
 }
 
-/// The current IRQL is `PASSIVE_LEVEL`.
+/// Checks that the current IRQL is `PASSIVE_LEVEL`.
 pub(crate) fn passive(interface: &'static str, method: &'static str) {
     at_most(PASSIVE_LEVEL, interface, method);
 }
 
-/// As [`passive`], for a method whose name says its interface.
+/// Checks that the current IRQL is `PASSIVE_LEVEL`, for a method whose name says its interface.
 pub(crate) fn passive_method(method: &'static str) {
     let (interface, name) = method.split_once("::").unwrap_or(("", method));
     passive(interface, name);

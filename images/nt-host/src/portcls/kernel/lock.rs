@@ -19,7 +19,7 @@ pub(crate) struct Lock<T> {
 unsafe impl<T: Send> Sync for Lock<T> {}
 
 impl<T> Lock<T> {
-    /// A free lock.
+    /// Makes a free lock.
     pub(crate) const fn new(value: T) -> Self {
         Self { holder: AtomicUsize::new(0), value: UnsafeCell::new(value) }
     }

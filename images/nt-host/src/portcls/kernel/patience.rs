@@ -20,13 +20,13 @@ impl Patience {
         Self { limit, until: kernel::ran().saturating_add(limit) }
     }
 
-    /// Whether it has lasted that long.
+    /// Returns whether it has lasted that long.
     pub(crate) fn has_ended(self) -> bool {
         kernel::ran() > self.until
     }
 
-    /// Says, before a rule is broken, that it was found by waiting. A device whose back-end does not run keeps a driver
-    /// waiting too, which only the harness can know.
+    /// Notes, before a rule is broken, that it was found by waiting. A device whose back-end does not run keeps a
+    /// driver waiting too, which only the harness can know.
     pub(crate) fn was_in_vain(self) {
         blame::set_waited_ms(u32::try_from(self.limit / MILLISECOND).unwrap_or(u32::MAX));
     }

@@ -15,17 +15,17 @@ pub(crate) use crate::alloc_faults::refuse;
 pub(crate) use crate::ks::event::{check_notification, signal};
 use crate::ks::layout::{KSEVENT_ENTRY, KSEVENTDATA};
 
-/// The current IRQL.
+/// Returns the current IRQL.
 pub(crate) fn current() -> KIRQL {
     crate::arch::cpu::irql()
 }
 
-/// The number of this processor.
+/// Returns the number of this processor.
 pub(crate) fn processor() -> usize {
     crate::arch::cpu::number()
 }
 
-/// What is done between two looks at a lock.
+/// Does what a processor must do between two looks at a lock.
 pub(crate) fn while_spinning() {
     crate::arch::smp::while_spinning();
 }
@@ -41,12 +41,12 @@ pub(crate) fn lower(level: KIRQL) {
     unsafe { crate::exports::KeLowerIrql(level) }
 }
 
-/// Time since boot, in 100 ns units.
+/// Returns the time since boot, in 100 ns units.
 pub(crate) fn interrupt_time() -> u64 {
     crate::ke::time::interrupt_time()
 }
 
-/// Time that the machine ran since boot, in 100 ns units.
+/// Returns the time that the machine ran since boot, in 100 ns units.
 pub(crate) fn ran() -> i64 {
     (crate::arch::clock::ran() / 100).cast_signed()
 }
@@ -57,28 +57,28 @@ pub(crate) fn flush_dpcs() {
     unsafe { crate::exports::KeFlushQueuedDpcs() };
 }
 
-/// Clock ticks since boot, which come only while the processor runs.
+/// Returns the clock ticks since boot, which come only while the processor runs.
 pub(crate) fn ticks() -> u64 {
     crate::ke::time::ticks()
 }
 
-/// Time since boot, in nanoseconds.
+/// Returns the time since boot, in nanoseconds.
 pub(crate) fn nanoseconds() -> u64 {
     crate::arch::clock::nanoseconds()
 }
 
-/// Whether a pointer-sized value can be read there.
+/// Returns whether a pointer-sized value can be read there.
 pub(crate) fn is_readable(address: usize) -> bool {
     crate::arch::paging::accessible(address as u64, size_of::<usize>() as u64, false)
 }
 
-/// Whether an address lies in the driver's image.
+/// Returns whether an address lies in the driver's image.
 pub(crate) fn is_driver_code(address: usize) -> bool {
     crate::bugcheck::modules::module()
         .is_some_and(|module| (module.base..module.base + module.size).contains(&(address as u64)))
 }
 
-/// Outstanding pool allocations of the driver's, and their bytes.
+/// Returns the outstanding pool allocations of the driver, and their bytes.
 pub(crate) fn pool() -> (u64, u64) {
     let (count, bytes, _) = crate::mm::pool::totals();
     (count, bytes)
@@ -90,13 +90,13 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
-    /// A page of it.
+    /// Makes a page of it.
     pub(crate) fn new() -> Option<Self> {
         let bytes = crate::arch::PAGE_SIZE;
         crate::mm::contiguous::allocate_contiguous(bytes, bytes, 0, u64::MAX - 1).map(|(page, _)| Self { page })
     }
 
-    /// The bytes, at the very end; at most a page.
+    /// Returns the bytes, at the very end; at most a page.
     pub(crate) fn place(&self, bytes: &[u8]) -> *mut u8 {
         let at = (self.page + crate::arch::PAGE_SIZE) as usize - bytes.len();
         // SAFETY: the page is ours; the caller's bytes are at most as many.
@@ -141,7 +141,7 @@ unsafe extern "win64" fn call_routine(_dpc: *mut KDPC, context: PVOID, _first: P
     unsafe { (*context.cast::<&dyn Fn()>())() };
 }
 
-/// An entry for an event.
+/// Returns an entry for an event.
 pub(crate) fn create_event(data: &KSEVENTDATA, flags: u32) -> *mut KSEVENT_ENTRY {
     crate::ks::event::create(0, data, flags)
 }
@@ -165,7 +165,7 @@ pub(crate) fn pause() {
     PAUSED.store(false, Ordering::Relaxed);
 }
 
-/// `IoMarkIrpPending`.
+/// Marks a packet as pending (`IoMarkIrpPending`).
 pub(crate) fn mark_pending(irp: PVOID) {
     // SAFETY: a packet that is this driver's, and not completed.
     unsafe { (*crate::io::irp::current_stack(irp.cast())).Control |= crate::nt::SL_PENDING_RETURNED };

@@ -196,7 +196,7 @@ pub(crate) fn topology_property(filter: &Filter, id: u32, instance: &[u8], value
 /// A verb that the port does not have for a property of its own.
 pub(crate) const WRONG_VERB: Answer = (STATUS_INVALID_DEVICE_REQUEST, 0);
 
-/// The id in `KSP_PIN` or `KSP_NODE`, after the property's header.
+/// Returns the id in `KSP_PIN` or `KSP_NODE`, after the property's header.
 pub(crate) fn pin_id(instance: &[u8]) -> Option<u32> {
     instance.first_chunk::<8>().map(|id| u32::from_le_bytes([id[0], id[1], id[2], id[3]]))
 }

@@ -182,7 +182,7 @@ pub(crate) fn end_port(port: usize, major: PVOID) {
     }
 }
 
-/// Generates now. At most at `DISPATCH_LEVEL`. Gives how many clients were told.
+/// Generates the events now. At most at `DISPATCH_LEVEL`. Returns how many clients were notified.
 pub(crate) fn generate(wanted: &Generated) -> usize {
     // Under the lock: an event that ends on another processor is not told of afterwards.
     ENABLED.with(|all| {
@@ -210,7 +210,7 @@ pub(crate) fn generate(wanted: &Generated) -> usize {
     })
 }
 
-/// `IPortEvents::GenerateEventList`.
+/// Generates events, from a DPC if the IRQL is above `DISPATCH_LEVEL` (`IPortEvents::GenerateEventList`).
 pub(crate) fn generate_at_any_irql(wanted: Generated) {
     if irql::current() > DISPATCH_LEVEL {
         generate_later(wanted);
@@ -221,7 +221,7 @@ pub(crate) fn generate_at_any_irql(wanted: Generated) {
     }
 }
 
-/// `IPortEvents::AddEventToEventList`, for the port at this address.
+/// Puts an event on the list of the port at this address (`IPortEvents::AddEventToEventList`).
 pub(crate) fn add(port: usize, entry: *mut KSEVENT_ENTRY) {
     irql::passive("IPortEvents", "AddEventToEventList");
     let broken = ENABLED.with(|all| {

@@ -35,7 +35,7 @@ pub(crate) struct AudioLimits {
 }
 
 impl AudioLimits {
-    /// From an audio range; `None` for any other.
+    /// Reads the limits of an audio range; `None` for any other.
     pub(crate) fn of(range: &DataRange) -> Option<Self> {
         let is_audio = range.format.major == guids::KSDATAFORMAT_TYPE_AUDIO
             && range.format.specifier == guids::KSDATAFORMAT_SPECIFIER_WAVEFORMATEX
@@ -50,12 +50,12 @@ impl AudioLimits {
     }
 }
 
-/// A `KSDATAFORMAT` for music: 64 bytes, nothing behind it.
+/// Returns a `KSDATAFORMAT` for music: 64 bytes, nothing behind it.
 pub(crate) fn music(sub: GUID) -> Vec<u8> {
     header(size_of::<DataFormat>(), 0, guids::KSDATAFORMAT_TYPE_MUSIC, sub, guids::KSDATAFORMAT_SPECIFIER_NONE)
 }
 
-/// A `KSDATAFORMAT_WAVEFORMATEX` for PCM.
+/// Returns a `KSDATAFORMAT_WAVEFORMATEX` for PCM.
 pub(crate) fn pcm(rate: u32, channels: u16, bits: u16) -> Vec<u8> {
     let block = channels.saturating_mul(bits.div_ceil(8));
     let mut bytes = header(
@@ -95,25 +95,25 @@ pub(crate) fn fit(pin: &Pin, format: &[u8]) -> Result<(), Unfit> {
     if fits { Ok(()) } else { Err(Unfit::NoMatch) }
 }
 
-/// Bytes of a frame of a wave format, if it is one.
+/// Returns the bytes of a frame of a wave format, if it is one.
 pub(crate) fn block_align(format: &[u8]) -> Option<u32> {
     (format.len() >= WAVE_FORMAT_BYTES && guid(format, 48) == guids::KSDATAFORMAT_SPECIFIER_WAVEFORMATEX)
         .then(|| u32::from(half(format, 76)))
         .filter(|&block| block != 0)
 }
 
-/// Whether a format is that of a MIDI pin.
+/// Returns whether a format is that of a MIDI pin.
 pub(crate) fn is_midi(format: &[u8]) -> bool {
     format.len() >= size_of::<DataFormat>() && guid(format, 32) == guids::KSDATAFORMAT_SUBTYPE_MIDI
 }
 
-/// Sample rate of a wave format, if it is one.
+/// Returns the sample rate of a wave format, if it is one.
 pub(crate) fn sample_rate(format: &[u8]) -> Option<u32> {
     block_align(format).map(|_| word(format, 68))
 }
 
-/// The format that a client's range and a pin's range have in common: the port's own handler, for miniports that leave
-/// it to the port.
+/// Returns the format that a client's range and a pin's range have in common: the port's own handler, for miniports
+/// that leave it to the port.
 pub(crate) fn intersect(client: &[u8], own: &DataRange) -> Option<Vec<u8>> {
     if client.len() < size_of::<DataFormat>() {
         return None;
@@ -145,7 +145,7 @@ pub(crate) fn intersect(client: &[u8], own: &DataRange) -> Option<Vec<u8>> {
     }
 }
 
-/// Bytes at an address that suits every structure of kernel streaming.
+/// Returns the bytes at an address that suits every structure of kernel streaming.
 pub(crate) fn aligned(bytes: &[u8]) -> Box<[u64]> {
     bytes
         .chunks(8)

@@ -19,7 +19,7 @@ static DPC: Dpc = Dpc(UnsafeCell::new(unsafe { core::mem::zeroed() }));
 /// What the DPC generates.
 static WANTED: Uninterrupted<Vec<Generated>> = Uninterrupted::new(Vec::new());
 
-/// Has events generated from a DPC. At any IRQL.
+/// Queues events to be generated from a DPC. At any IRQL.
 pub(crate) fn queue(wanted: Generated) {
     // SAFETY: the DPC is initialised by the first call, before it is queued.
     unsafe {

@@ -62,7 +62,7 @@ pub(crate) fn set_piece_bytes(bytes: u16) {
 }
 
 impl Allocator {
-    /// An allocator with a full pool.
+    /// Makes an allocator with a full pool.
     pub(crate) fn create() -> Com<Self> {
         let piece_bytes = match PIECE_BYTES.load(Ordering::Relaxed) {
             0 => BUFFER_BYTES,
@@ -80,12 +80,12 @@ impl Allocator {
         })
     }
 
-    /// Bytes of a buffer.
+    /// Returns the bytes of a buffer.
     pub(crate) fn buffer_bytes(&self) -> u16 {
         self.buffer_bytes
     }
 
-    /// Longest piece of a message that goes into one event.
+    /// Returns the longest piece of a message that goes into one event.
     pub(crate) fn piece_bytes(&self) -> u16 {
         self.piece_bytes
     }
@@ -96,12 +96,12 @@ impl Allocator {
         self.starved.store(what, Ordering::Relaxed);
     }
 
-    /// How often a driver got none of what it is starved of.
+    /// Returns how often a driver got none of what it is starved of.
     pub(crate) fn refusals(&self) -> u32 {
         self.refusals.load(Ordering::Relaxed)
     }
 
-    /// What a driver gets from a pool that is made to look empty. Whether it copes shows when it goes on (rule 58).
+    /// Makes the pool look empty to the driver. Whether it copes shows when it goes on (rule 58).
     fn starved<T>(&self) -> Result<Option<T>, Violation> {
         self.refusals.fetch_add(1, Ordering::Relaxed);
         rules::CAPTURE_EMPTY_POOL.held();
@@ -112,7 +112,7 @@ impl Allocator {
         self.starved.load(Ordering::Relaxed) & what != 0
     }
 
-    /// What a driver has filled an event with: its fields and its bytes.
+    /// Returns what a driver has filled an event with: its fields and its bytes.
     ///
     /// # Errors
     /// It is no event of this allocator that is out, or its data lies where it may not.
@@ -120,12 +120,12 @@ impl Allocator {
         self.pool.with(|pool| pool.read(event))
     }
 
-    /// How many events there are in all.
+    /// Returns how many events there are in all.
     pub(crate) fn capacity(&self) -> usize {
         self.pool.with(|pool| pool.capacity())
     }
 
-    /// Events that are not in the pool.
+    /// Returns how many events are not in the pool.
     pub(crate) fn events_out(&self) -> usize {
         self.pool.with(|pool| pool.events_out())
     }
@@ -135,7 +135,8 @@ impl Allocator {
         self.pool.with(|pool| pool.buffers_out())
     }
 
-    /// An event with a fragment in it, for the port to send. `None` when the pool has no event or buffer left.
+    /// Returns an event with a fragment in it, for the port to send. `None` when the pool has no event or buffer
+    /// left.
     ///
     /// # Panics
     /// When the fragment is longer than a buffer.
@@ -177,8 +178,8 @@ impl Allocator {
         filled.unwrap_or_else(|broken| violation("IAllocatorMXF", broken))
     }
 
-    /// An event that says that it is longer than fits it and has no buffer, for the port to send. `None` when the pool has
-    /// no event left.
+    /// Returns an event that says that it is longer than fits it and has no buffer, for the port to send. `None` when
+    /// the pool has no event left.
     pub(crate) fn without_buffer(&self, bytes: u16, time: i64, channel_group: u16) -> Option<*mut KernelEvent> {
         let made = self.pool.with(|pool| {
             let Some(event) = pool.take_event()? else { return Ok(None) };
@@ -196,7 +197,7 @@ impl Allocator {
         made.unwrap_or_else(|broken| violation("IAllocatorMXF", broken))
     }
 
-    /// A package of these events, for the port to send. `None` when the pool has no event left.
+    /// Returns a package of these events, for the port to send. `None` when the pool has no event left.
     pub(crate) fn wrap(&self, children: *mut KernelEvent, time: i64, channel_group: u16) -> Option<*mut KernelEvent> {
         let wrapped = self.pool.with(|pool| {
             let Some(event) = pool.take_event()? else { return Ok(None) };
@@ -261,7 +262,7 @@ impl Class for Allocator {
 
 type This = *mut Object<Allocator>;
 
-/// An event may be taken and given back up to `DISPATCH_LEVEL`; not in an interrupt service routine.
+/// Checks that an event is taken or given back at `DISPATCH_LEVEL` at most; not in an interrupt service routine.
 fn check_level(method: &'static str) {
     let level = irql::current();
     if level > DISPATCH_LEVEL {
@@ -276,13 +277,13 @@ fn check_level(method: &'static str) {
     }
 }
 
-/// The allocator has no state: it is a sink in every one.
+/// Accepts every state: the allocator has none.
 unsafe extern "win64" fn set_state(_this: This, _state: i32) -> NTSTATUS {
     irql::passive("IAllocatorMXF", "SetState");
     STATUS_SUCCESS
 }
 
-/// Also `DisconnectOutput`: the allocator is where events end, and has no output.
+/// Refuses `ConnectOutput` and `DisconnectOutput`: the allocator is where events end, and has no output.
 unsafe extern "win64" fn connect_output(_this: This, _sink: PVOID) -> NTSTATUS {
     irql::passive("IAllocatorMXF", "ConnectOutput");
     STATUS_INVALID_DEVICE_REQUEST
@@ -308,7 +309,7 @@ unsafe extern "win64" fn put_message(this: This, event: *mut KernelEvent) -> NTS
 /// Where the events of every allocator lie that is in use.
 static POOLS: Lock<Vec<Range<usize>>> = Lock::new(Vec::new());
 
-/// What is broken if an event that is not this allocator's is that of another stream (rule 35).
+/// Returns what is broken if an event that is not this allocator's is that of another stream (rule 35).
 fn anothers(own: &Allocator, event: *mut KernelEvent) -> Option<Violation> {
     let address = event as usize;
     let own = own.pool.with(|pool| pool.range());

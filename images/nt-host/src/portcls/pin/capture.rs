@@ -55,7 +55,7 @@ pub(crate) struct CaptureSink {
 }
 
 impl CaptureSink {
-    /// A sink that is not connected, for a stream of this allocator.
+    /// Makes a sink that is not connected, for a stream of this allocator.
     pub(crate) fn create(allocator: Com<Allocator>) -> Com<Self> {
         Com::new(Self {
             allocator,
@@ -66,27 +66,27 @@ impl CaptureSink {
         })
     }
 
-    /// Whether events may come.
+    /// Returns whether events may come.
     pub(crate) fn set_connected(&self, connected: bool) {
         self.connected.store(connected, Ordering::Release);
     }
 
-    /// Whether it is connected.
+    /// Returns whether it is connected.
     pub(crate) fn is_connected(&self) -> bool {
         self.connected.load(Ordering::Acquire)
     }
 
-    /// Whether the stream's state lets events flow. Gives what was before.
+    /// Returns whether the stream's state lets events flow. Returns what was before.
     pub(crate) fn set_flows(&self, flows: bool) -> bool {
         self.flows.swap(flows, Ordering::AcqRel)
     }
 
-    /// What has come since the last time.
+    /// Returns what has come since the last time.
     pub(crate) fn take(&self) -> Vec<Captured> {
         self.inbox.with(|inbox| core::mem::take(&mut inbox.events))
     }
 
-    /// Events that found no room in the inbox.
+    /// Returns how many events found no room in the inbox.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -132,7 +132,7 @@ impl CaptureSink {
     }
 }
 
-/// What a captured event looks like (rule 57).
+/// Checks the form of a captured event (rule 57).
 fn check(content: &KernelEvent, data: &[u8], last: i64, now: i64) -> Result<(), Violation> {
     let broken = |what: String| {
         Err(Violation::new(
@@ -163,7 +163,7 @@ fn check(content: &KernelEvent, data: &[u8], last: i64, now: i64) -> Result<(), 
     Ok(())
 }
 
-/// Whether the bytes are one MIDI message with its status byte.
+/// Returns whether the bytes are one MIDI message with its status byte.
 fn is_whole_message(data: &[u8]) -> bool {
     let (Some(&status), Some(&last)) = (data.first(), data.last()) else { return false };
     let length = match status {
@@ -197,13 +197,13 @@ impl Class for CaptureSink {
 
 type This = *mut Object<CaptureSink>;
 
-/// The sink has no state of its own: the port sets the stream's.
+/// Accepts every state: the port sets the stream's.
 unsafe extern "win64" fn set_state(_this: This, _state: i32) -> NTSTATUS {
     irql::passive("IMXF", "SetState");
     STATUS_SUCCESS
 }
 
-/// `ConnectOutput` and `DisconnectOutput`: events end here.
+/// Refuses `ConnectOutput` and `DisconnectOutput`: events end here.
 unsafe extern "win64" fn no_output(_this: This, _sink: PVOID) -> NTSTATUS {
     irql::passive("IMXF", "ConnectOutput");
     STATUS_INVALID_DEVICE_REQUEST
@@ -259,12 +259,12 @@ impl Pin {
         }
     }
 
-    /// What a capture stream has brought since the last time. `None` for other streams.
+    /// Returns what a capture stream has brought since the last time. `None` for other streams.
     pub(crate) fn take_captured(&self) -> Option<Vec<Captured>> {
         self.capture.as_ref().map(|sink| sink.take())
     }
 
-    /// Captured events that found no room with the client.
+    /// Returns how many captured events found no room with the client.
     pub(crate) fn captured_dropped(&self) -> u64 {
         self.capture.as_ref().map_or(0, |sink| sink.dropped())
     }

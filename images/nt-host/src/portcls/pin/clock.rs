@@ -13,13 +13,13 @@ use crate::portcls::kernel;
 pub(crate) struct MasterClock;
 
 impl MasterClock {
-    /// A clock.
+    /// Makes a clock.
     pub(crate) fn create() -> Com<Self> {
         Com::new(Self)
     }
 }
 
-/// Master time in 100 ns units: constant rate, never pausing, the same for every stream.
+/// Returns the master time in 100 ns units: constant rate, never pausing, the same for every stream.
 pub(crate) fn now() -> i64 {
     kernel::interrupt_time().cast_signed()
 }
@@ -37,7 +37,7 @@ impl Class for MasterClock {
     }
 }
 
-/// At any IRQL.
+/// Writes the master time. At any IRQL.
 unsafe extern "win64" fn get_time(_this: *mut Object<MasterClock>, out: *mut i64) -> NTSTATUS {
     if out.is_null() {
         return STATUS_INVALID_PARAMETER;

@@ -33,7 +33,7 @@ impl Pin {
         self.finish_closing_as(rules::CONSERVATION);
     }
 
-    /// The rest of closing. `kept` is the rule that a stream breaks that keeps events.
+    /// Does the rest of closing. `kept` is the rule that a stream breaks that keeps events.
     fn finish_closing_as(&mut self, kept: &'static Rule) {
         if let Some(major) = self.port.major_target() {
             event_list::end_all(self.minor_target() as usize, major.as_raw(), self.minor_target());
@@ -104,7 +104,7 @@ impl Pin {
         self.check_returned(kept);
     }
 
-    /// What waited on the stream has been answered when it is gone (rule 76).
+    /// Checks that every request that was pending on the stream has been completed when it is gone (rule 76).
     fn check_answered(stream: PVOID) {
         let kept = pending::kept_of(stream);
         if kept > 0 {

@@ -33,12 +33,12 @@ pub(crate) struct Chain {
 unsafe impl Send for Chain {}
 
 impl Chain {
-    /// An empty one.
+    /// Makes an empty one.
     pub(crate) const fn new() -> Self {
         Self { first: core::ptr::null_mut(), last: core::ptr::null_mut(), count: 0, time: 0, singly: false }
     }
 
-    /// Adds an event. Gives what must be put before it.
+    /// Adds an event. Returns what must be put before it.
     pub(crate) fn add(&mut self, event: *mut KernelEvent, time: i64) -> Option<Batch> {
         let ready = if self.count > 0 && (time != self.time || self.singly || self.count == CHAIN_MAX) {
             if time != self.time {
@@ -60,7 +60,7 @@ impl Chain {
         ready
     }
 
-    /// What there is.
+    /// Returns what has arrived.
     pub(crate) fn take(&mut self) -> Option<Batch> {
         let batch = Batch { first: self.first, count: self.count };
         self.count = 0;

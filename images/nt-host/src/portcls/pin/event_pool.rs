@@ -66,7 +66,7 @@ pub(crate) struct EventPool {
 unsafe impl Send for EventPool {}
 
 impl EventPool {
-    /// A full pool.
+    /// Makes a full pool.
     pub(crate) fn new(events: usize, buffers: usize, buffer_bytes: u16) -> Self {
         let empty = KernelEvent {
             reserved: 0,
@@ -97,18 +97,18 @@ impl EventPool {
         pool
     }
 
-    /// Where the events lie.
+    /// Returns where the events lie.
     pub(crate) fn range(&self) -> Range<usize> {
         let first = self.events.cast::<KernelEvent>().as_ptr() as usize;
         first..first + self.events.len() * size_of::<KernelEvent>()
     }
 
-    /// How many events there are.
+    /// Returns how many events there are.
     pub(crate) fn capacity(&self) -> usize {
         self.events.len()
     }
 
-    /// Events that are not in the pool.
+    /// Returns how many events are not in the pool.
     pub(crate) fn events_out(&self) -> usize {
         self.events.len() - self.free_events.len()
     }
@@ -194,7 +194,7 @@ impl EventPool {
         }
     }
 
-    /// What is in an event that is out: its fields and its bytes.
+    /// Returns what is in an event that is out: its fields and its bytes.
     ///
     /// # Errors
     /// It is not out, or says that its data lies in what is no buffer of this pool, or is longer than one.
@@ -226,7 +226,7 @@ impl EventPool {
         Ok((content, self.buffer_bytes_at(offset, length).to_vec()))
     }
 
-    /// Takes back a chain of events with all that hangs on them. Gives their number.
+    /// Takes back a chain of events with all that hangs on them. Returns their number.
     ///
     /// # Errors
     /// An event is not this pool's, comes back a second time, or was changed where it may not be.
@@ -424,7 +424,8 @@ impl Drop for EventPool {
     }
 }
 
-/// Whether an event's bytes lie in a buffer. The package bit comes first: a package's `cbEvent` is no byte count.
+/// Returns whether an event's bytes lie in a buffer. The package bit comes first: a package's `cbEvent` is no byte
+/// count.
 fn is_long(event: &KernelEvent) -> bool {
     event.flags & EVENT_PACKAGE == 0 && usize::from(event.event_bytes) > INLINE_BYTES
 }

@@ -161,37 +161,37 @@ impl Pin {
         STATUS_NO_MATCH
     }
 
-    /// The factory.
+    /// Returns the factory.
     pub(crate) fn id(&self) -> u32 {
         self.id
     }
 
-    /// The port.
+    /// Returns the port.
     pub(crate) fn port(&self) -> &Com<Port> {
         &self.port
     }
 
-    /// The state.
+    /// Returns the state.
     pub(crate) fn state(&self) -> KsState {
         self.state
     }
 
-    /// The `SchedulePreFetch` that the miniport asked for.
+    /// Returns the `SchedulePreFetch` that the miniport asked for.
     pub(crate) fn prefetch(&self) -> u64 {
         self.prefetch
     }
 
-    /// The stream: the minor target of property requests.
+    /// Returns the stream: the minor target of property requests.
     pub(crate) fn minor_target(&self) -> PVOID {
         self.stream.as_ref().map_or(core::ptr::null_mut(), Foreign::as_raw)
     }
 
-    /// Whether events can be sent.
+    /// Returns whether events can be sent.
     pub(crate) fn is_render(&self) -> bool {
         self.render.is_some()
     }
 
-    /// The records in a client's stream data, in the format that the pin was opened with.
+    /// Returns the records in a client's stream data, in the format that the pin was opened with.
     pub(crate) fn records<'a>(&self, data: &'a [u8]) -> Records<'a> {
         if self.midi {
             Records::Midi(MidiRecords::new(data))
@@ -243,7 +243,7 @@ impl Pin {
         Ok(())
     }
 
-    /// Has the allocator refuse events or buffers, or neither: bits of [`starve`](super::allocator::starve).
+    /// Makes the allocator refuse events or buffers, or neither: bits of [`starve`](super::allocator::starve).
     ///
     /// A fault of a capture stream that is starved breaks rule 58. It is fed again when it has noticed, however slow the
     /// machine: or else it was never put to the test.
@@ -258,12 +258,12 @@ impl Pin {
         self.allocator.starve(what);
     }
 
-    /// Where the stream's events come from.
+    /// Returns where the stream's events come from.
     pub(crate) fn allocator(&self) -> &Com<Allocator> {
         &self.allocator
     }
 
-    /// In STOP, waits until the stream has given every event back, or else `rule` is broken. `patience` in 100 ns units.
+    /// Waits, in STOP, until the stream has given every event back; after `patience` (100 ns units) `rule` is broken.
     pub(crate) fn expect_returned(&self, rule: &'static Rule, patience: i64, mut wait: impl FnMut()) {
         let patience = Patience::of(patience);
         while self.allocator.events_out() > 0 {
@@ -283,7 +283,7 @@ impl Pin {
     }
 }
 
-/// The next state on the way.
+/// Returns the next state on the way.
 fn neighbour(from: KsState, to: KsState) -> KsState {
     match (from, to) {
         (KsState::Stop, KsState::Stop) | (KsState::Acquire, KsState::Stop) => KsState::Stop,
@@ -295,7 +295,7 @@ fn neighbour(from: KsState, to: KsState) -> KsState {
     }
 }
 
-/// The stream type that the port chooses for a pin.
+/// Returns the stream type that the port chooses for a pin.
 fn stream_type(factory: &Factory, format: &[u8]) -> Result<StreamType, NTSTATUS> {
     let wave = formats::block_align(format).is_some();
     match (factory.data_flow, wave) {

@@ -133,7 +133,7 @@ pub(crate) fn new_stream(
     Ok(NewStream { stream, group, prefetch, taken: after.1.wrapping_sub(before.1), synth_sink })
 }
 
-/// Asks for a stream and gives it up at once. Gives whether there was one.
+/// Asks for a stream and gives it up at once. Returns whether there was one.
 pub(crate) fn try_out(
     port: &Com<Port>,
     pin: u32,
@@ -145,7 +145,8 @@ pub(crate) fn try_out(
     new_stream(port, pin, kind, format, allocator, clock).is_ok()
 }
 
-/// A stream has the interfaces of its type and no others (rule 5), and answers the port's service call (rule 47).
+/// Checks that a stream has the interfaces of its type and no others (rule 5), and answers the port's service call
+/// (rule 47). Returns its `ISynthSinkDMus`.
 fn check_stream(stream: &Foreign, kind: StreamType) -> Option<Foreign> {
     interface_checks::check_interfaces(stream, &[guids::IID_IMXF], rules::STREAM_INTERFACES, "IMXF");
     interface_checks::check_slots(stream, interface_checks::MXF_METHODS, "IMXF");

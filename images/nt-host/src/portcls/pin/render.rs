@@ -152,7 +152,8 @@ impl Pin {
         Ok(())
     }
 
-    /// A package of these messages' fragments. `None` when the pool has not enough left; then nothing is taken.
+    /// Returns a package of these messages' fragments. `None` when the pool has not enough left; then nothing is
+    /// taken.
     pub(super) fn wrap(&self, messages: &[Message<'_>], time: i64, group: u16) -> Option<*mut KernelEvent> {
         let mut children: Vec<*mut KernelEvent> = Vec::new();
         let parts = messages.iter().flat_map(|message| fragments(message, self.allocator.piece_bytes()));
@@ -177,7 +178,7 @@ impl Pin {
         package
     }
 
-    /// Whether events go to the stream as soon as they are sent, whatever their time.
+    /// Returns whether events go to the stream as soon as they are sent, whatever their time.
     pub(crate) fn passes_at_once(&self) -> bool {
         self.render.as_ref().is_some_and(|render| render.sequencer.with(|sequencer| sequencer.passes_at_once()))
     }
@@ -189,7 +190,7 @@ impl Pin {
         }
     }
 
-    /// Has the DPC deliver what the sequencer holds and what is due at `until`.
+    /// Queues the DPC to deliver what the sequencer holds and what is due at `until`.
     pub(crate) fn deliver_until(&self, until: i64) {
         self.flush();
         if let Some(render) = &self.render
@@ -216,7 +217,7 @@ impl Pin {
         }
     }
 
-    /// The first failure that `PutMessage` returned.
+    /// Returns the first failure that `PutMessage` returned.
     pub(crate) fn refused(&self) -> Option<NTSTATUS> {
         let status = self.render.as_ref()?.refused.load(Ordering::Relaxed);
         (!success(status)).then_some(status)
@@ -229,7 +230,7 @@ impl Pin {
         }
     }
 
-    /// The longest time that `PutMessage` took, in 100 ns units.
+    /// Returns the longest time that `PutMessage` took, in 100 ns units.
     pub(crate) fn longest_put(&self) -> u64 {
         self.longest_put.load(Ordering::Relaxed)
     }
@@ -272,7 +273,7 @@ impl Pin {
     }
 }
 
-/// The sequencer's DPC.
+/// Delivers what is due: the sequencer's DPC.
 unsafe extern "win64" fn deliver(_dpc: *mut KDPC, context: PVOID, _first: PVOID, _second: PVOID) {
     // SAFETY: the pin takes its DPC back before it goes.
     let pin = unsafe { &*context.cast::<Pin>() };

@@ -51,13 +51,13 @@ pub(crate) struct Sequencer<T> {
 }
 
 impl<T> Sequencer<T> {
-    /// A sequencer for a miniport that wants its events `prefetch` (100 ns units) early. `room` is the most that it is
-    /// ever asked to hold, so that holding never allocates.
+    /// Makes a sequencer for a miniport that wants its events `prefetch` (100 ns units) early. `room` is the most
+    /// that it is ever asked to hold, so that holding never allocates.
     pub(crate) fn new(prefetch: u64, room: usize) -> Self {
         Self { prefetch, held: BinaryHeap::with_capacity(room), arrivals: 0 }
     }
 
-    /// Whether events pass without being held.
+    /// Returns whether events pass without being held.
     pub(crate) fn passes_at_once(&self) -> bool {
         self.prefetch == DONT_HOLD_FOR_SEQUENCING
     }
@@ -72,12 +72,13 @@ impl<T> Sequencer<T> {
         Verdict::Held
     }
 
-    /// When the next item is due, if there is one.
+    /// Returns when the next item is due, if there is one.
     pub(crate) fn next_due(&self) -> Option<i64> {
         self.held.peek().map(|Reverse(held)| self.due(held.time))
     }
 
-    /// The next item that is due at `now`, with its presentation time. Items of one time come in order of arrival.
+    /// Returns the next item that is due at `now`, with its presentation time. Items of one time come in order of
+    /// arrival.
     pub(crate) fn take_due(&mut self, now: i64) -> Option<(i64, T)> {
         if self.next_due()? > now {
             return None;
@@ -85,7 +86,7 @@ impl<T> Sequencer<T> {
         self.held.pop().map(|Reverse(held)| (held.time, held.item))
     }
 
-    /// Any item, due or not.
+    /// Takes an item, due or not.
     pub(crate) fn take_any(&mut self) -> Option<T> {
         self.held.pop().map(|Reverse(held)| held.item)
     }

@@ -59,7 +59,7 @@ pub(crate) struct DirectMusicRecords<'a> {
 }
 
 impl<'a> DirectMusicRecords<'a> {
-    /// The records in these bytes.
+    /// Returns the records in these bytes.
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, offset: 0 }
     }
@@ -107,7 +107,7 @@ pub(crate) struct MidiRecords<'a> {
 }
 
 impl<'a> MidiRecords<'a> {
-    /// The records in these bytes.
+    /// Returns the records in these bytes.
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, offset: 0, milliseconds: 0 }
     }
@@ -170,7 +170,7 @@ pub(crate) struct Fragment<'a> {
 }
 
 impl Fragment<'_> {
-    /// Whether the bytes need a buffer.
+    /// Returns whether the bytes need a buffer.
     pub(crate) fn needs_buffer(&self) -> bool {
         self.data.len() > INLINE_BYTES
     }

@@ -24,7 +24,7 @@ pub(super) struct Wave {
 }
 
 impl Pin {
-    /// Sample rate and bytes of a frame, of a wave pin.
+    /// Returns sample rate and bytes of a frame of a wave pin.
     pub(crate) fn wave_format(&self) -> Option<(u32, u32)> {
         self.wave.as_ref().map(|wave| (wave.sample_rate, wave.block_align))
     }
@@ -91,7 +91,7 @@ impl Pin {
 }
 
 impl Wave {
-    /// Sample to time and back is the same sample, within one (rule 83).
+    /// Checks that sample to time and back is the same sample, within one (rule 83).
     fn check_conversions(&self) {
         let rate = i64::from(self.sample_rate);
         for sample in [0, 1, rate - 1, rate, 3600 * rate] {

@@ -57,7 +57,7 @@ impl Class for Port {
         Some(facet.address())
     }
 
-    /// A port that was initialised, and then not registered because that failed, goes with its miniport.
+    /// Releases the miniport of a port that was initialised, and then not registered because that failed.
     fn released(object: &Object<Self>) {
         if object.is_bound() && adapter::services().is_registered(object.address()) {
             violation(
@@ -134,7 +134,7 @@ unsafe extern "win64" fn add_event_to_event_list(this: *mut Facet<Port>, entry: 
     }
 }
 
-/// At any IRQL.
+/// Generates events of the port. At any IRQL.
 unsafe extern "win64" fn generate_event_list(
     this: *mut Facet<Port>,
     set: *const GUID,
@@ -200,8 +200,8 @@ unsafe extern "win64" fn unregister_physical_connection_from_external(
     unsafe { adapter::services().unregister_connection(fdo, (from, true, from_pin), (to, false, to_pin)) }
 }
 
-/// The miniport's group asks the port for service. The documentation has it service the miniport's capture streams;
-/// this port has none, and streams with a group of their own are serviced by their own sink.
+/// Does nothing. The documentation has the port service the miniport's capture streams when the miniport's group asks
+/// for it; this port has none, and streams with a group of their own are serviced by their own sink.
 unsafe extern "win64" fn request_service(_this: *mut Facet<Port>) {
     irql::at_most(DISPATCH_LEVEL, "IServiceSink", "RequestService");
 }
@@ -223,7 +223,7 @@ unsafe extern "win64" fn get_device_property(
     unsafe { adapter::services().device_property(fdo as PVOID, property, room, buffer, length) }
 }
 
-/// Keys of the port's device, and of its subdevice's interface.
+/// Opens keys of the port's device, and of its subdevice's interface.
 unsafe extern "win64" fn new_registry_key(
     this: This,
     out: *mut PVOID,
@@ -251,7 +251,7 @@ unsafe extern "win64" fn new_registry_key(
     }
 }
 
-/// At any IRQL: this is what interrupt service routines call.
+/// Requests service of a group, or of all. At any IRQL: interrupt service routines call it.
 unsafe extern "win64" fn notify(this: This, group: PVOID) {
     statistics::NOTIFICATIONS.add(1);
     // SAFETY: the caller holds a reference to the port, and to the group if it names one; a group in the port's places

@@ -28,7 +28,7 @@ const OPTIONAL: [(&str, &GUID, usize); 3] = [
     ("IMusicTechnology", &guids::IID_IMUSICTECHNOLOGY, 4),
 ];
 
-/// Every slot of an interface leads into the driver's code (rule 1).
+/// Checks that every slot of an interface leads into the driver's code (rule 1).
 pub(crate) fn check_slots(interface: &Foreign, methods: usize, name: &'static str) {
     for slot in 0..methods {
         // SAFETY: a live object begins with the address of its vtable; whether that can be read is asked first.
@@ -123,7 +123,7 @@ pub(crate) fn check_interfaces(object: &Foreign, required: &[GUID], rule: &'stat
     [rule, rules::REFERENCE_COUNTS, rules::UNKNOWN_INTERFACE].iter().for_each(|rule| rule.held());
 }
 
-/// Optional interfaces are there whole, or refused cleanly (rule 4).
+/// Checks that optional interfaces are there whole, or refused cleanly (rule 4).
 pub(crate) fn check_optional(miniport: &Foreign) {
     for (name, interface, methods) in OPTIONAL {
         let before = miniport.references();
@@ -163,7 +163,7 @@ pub(crate) fn check_optional(miniport: &Foreign) {
     }
 }
 
-/// `Service` may be called (rule 81).
+/// Checks that `Service` may be called (rule 81).
 pub(crate) fn check_service(miniport: &Foreign) {
     // SAFETY: the reference keeps the miniport.
     rules::must_survive(rules::SERVICE, || unsafe { slots::miniport_dmus::service(miniport.as_raw()) });

@@ -17,14 +17,14 @@ use crate::portcls::ks::event_list;
 use crate::portcls::services::resources::ResourceList;
 
 impl Com<Port> {
-    /// The subdevice is unregistered: its miniport goes now, or with the last open stream. What the driver still holds of
+    /// Unregisters the subdevice: its miniport goes now, or with the last open stream. What the driver still holds of
     /// port and miniport is its own affair from now on; the objects are watched until unload.
     pub(crate) fn depart(&self) {
         self.departing.store(true, Ordering::Relaxed);
         self.finish_departure();
     }
 
-    /// A stream was closed.
+    /// Releases the miniport of an unregistered port when its last stream is closed.
     pub(crate) fn finish_departure(&self) {
         if !self.departing.load(Ordering::Relaxed) || self.with(|bound| !bound.streams.is_empty()).unwrap_or(true) {
             return;
@@ -103,7 +103,7 @@ impl Com<Port> {
 /// The resource lists that ports hold, one entry for each port: subdevices may share one.
 pub(super) static LISTS: Lock<Vec<usize>> = Lock::new(Vec::new());
 
-/// A port gives its list up. How many others hold it.
+/// Forgets that a port holds the list. Returns how many other ports hold it.
 pub(super) fn forget_list(list: &Com<ResourceList>) -> u32 {
     let address = list.as_raw() as usize;
     LISTS.with(|lists| {

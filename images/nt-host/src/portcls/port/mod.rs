@@ -90,7 +90,7 @@ pub(crate) struct Port {
 }
 
 impl Port {
-    /// A port that is not bound.
+    /// Makes a port that is not bound.
     pub(crate) fn create() -> Com<Self> {
         let port = Com::new(Self {
             version: Facet::new(&VERSION_VTABLE),
@@ -110,27 +110,27 @@ impl Port {
         port
     }
 
-    /// Whether `Init` has succeeded.
+    /// Returns whether `Init` has succeeded.
     pub(crate) fn is_bound(&self) -> bool {
         self.bound.with(|bound| bound.is_some())
     }
 
-    /// What the filter is made of. `None` before `Init`.
+    /// Returns what the filter is made of. `None` before `Init`.
     pub(crate) fn filter(&self) -> Option<Arc<Filter>> {
         self.with(|bound| Arc::clone(&bound.filter))
     }
 
-    /// The miniport's `IMiniportDMus`.
+    /// Returns the miniport's `IMiniportDMus`.
     pub(crate) fn miniport(&self) -> Option<Arc<Foreign>> {
         self.with(|bound| Arc::clone(&bound.miniport))
     }
 
-    /// The pointer that `Init` was given for the miniport.
+    /// Returns the pointer that `Init` was given for the miniport.
     pub(crate) fn major_target(&self) -> Option<Arc<Foreign>> {
         self.with(|bound| Arc::clone(&bound.unknown))
     }
 
-    /// Instances of a pin, as the miniport's `IPinCount` edits them if it has one.
+    /// Returns the instances of a pin, as the miniport's `IPinCount` edits them if it has one.
     pub(crate) fn instances(&self, pin: u32) -> Option<Instances> {
         let (mut counts, editor) = self.with(|bound| {
             let factory = bound.filter.pins.get(pin as usize)?;
@@ -185,7 +185,7 @@ impl Port {
         shared.unwrap_or(false)
     }
 
-    /// The miniport's `IPowerNotify` and those of its streams, where they have one.
+    /// Returns the miniport's `IPowerNotify` and those of its streams, where they have one.
     pub(crate) fn power_listeners(&self) -> Vec<Foreign> {
         let (miniport, streams) =
             self.with(|bound| (Some(Arc::clone(&bound.miniport)), bound.streams.clone())).unwrap_or_default();
@@ -195,7 +195,7 @@ impl Port {
         listeners.chain(miniport.and_then(|miniport| miniport.query(&guids::IID_IPOWERNOTIFY).ok())).collect()
     }
 
-    /// Lets `Notify(NULL)` reach a stream's group. Gives its place.
+    /// Lets `Notify(NULL)` reach a stream's group. Returns its place.
     pub(crate) fn add_group(&self, group: &Foreign) -> Option<usize> {
         (MINIPORT_GROUP + 1..GROUPS_MAX).find(|&place| {
             self.groups[place]

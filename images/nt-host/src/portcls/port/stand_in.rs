@@ -26,7 +26,7 @@ pub(crate) fn stand_in_for_adapter(on: bool) {
     STAND_IN.store(on, Ordering::Relaxed);
 }
 
-/// The adapter object for a miniport that its driver gives none.
+/// Returns the adapter object for a miniport that its driver gives none.
 pub(crate) fn stand_in() -> Option<Com<StandIn>> {
     STAND_IN.load(Ordering::Relaxed).then(|| Com::new(StandIn))
 }

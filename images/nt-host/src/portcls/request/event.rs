@@ -41,7 +41,7 @@ fn owner(target: Target<'_>) -> usize {
     }
 }
 
-/// Asks a handler.
+/// Calls the handler of an event's item.
 unsafe fn ask(
     target: Target<'_>,
     node: Option<u32>,
@@ -59,7 +59,7 @@ unsafe fn ask(
     unsafe { event_list::call(major.as_raw(), stream, node, item, entry, verb, irp) }
 }
 
-/// `IOCTL_KS_ENABLE_EVENT`: enables an event, or asks whether it is there.
+/// Enables an event, or answers whether it is there (`IOCTL_KS_ENABLE_EVENT`).
 ///
 /// # Safety
 /// `client` is where the data lies, which stays there as long as the event is enabled.
@@ -137,7 +137,7 @@ pub(crate) unsafe fn request(target: Target<'_>, request: &Request, client: *mut
     }
 }
 
-/// `IOCTL_KS_DISABLE_EVENT`: disables the event that was enabled with this data, or all of the handle's with none.
+/// Disables the event that was enabled with this data, or all of the handle's with none (`IOCTL_KS_DISABLE_EVENT`).
 pub(crate) fn disable(target: Target<'_>, client: *const KSEVENTDATA) -> NTSTATUS {
     irql::passive("PCEVENT_REQUEST", "Handler");
     let (port, stream) = match target {
@@ -158,7 +158,7 @@ pub(crate) fn disable(target: Target<'_>, client: *const KSEVENTDATA) -> NTSTATU
     }
 }
 
-/// The last handle on a filter is closed.
+/// Ends every event of a filter whose last handle is closed.
 pub(crate) fn close_filter(port: &Com<Port>) {
     if let Some(major) = port.major_target() {
         event_list::end_all(port.as_raw() as usize, major.as_raw(), core::ptr::null_mut());

@@ -35,7 +35,7 @@ struct Asked {
     result: Vec<u8>,
 }
 
-/// Asks a miniport for what a client's range and one of a pin's have in common.
+/// Calls the miniport for what a client's range and one of a pin's have in common.
 fn ask(miniport: &Foreign, pin: u32, client: &[u8], own: &DataRange, room: usize) -> Asked {
     let client = formats::aligned(client);
     let mut result = vec![GUARD; room + GUARD_BYTES];
@@ -124,7 +124,8 @@ pub(crate) fn property(port: &Com<Port>, filter: &Filter, instance: &[u8], value
     (STATUS_NO_MATCH, 0)
 }
 
-/// One of the client's ranges against each of the pin's: the miniport first, then the port's own handler.
+/// Intersects one of the client's ranges with each of the pin's: by the miniport first, then by the port's own
+/// handler.
 fn intersect(port: &Com<Port>, id: u32, factory: &Factory, client: &[u8], value: &mut [u8]) -> Answer {
     let Some(miniport) = port.miniport() else { return (STATUS_INVALID_DEVICE_REQUEST, 0) };
     for range in &factory.ranges {

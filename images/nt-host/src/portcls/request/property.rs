@@ -203,8 +203,8 @@ fn call(
     Sent::Answered(finish(&held, status))
 }
 
-/// The handler has returned `STATUS_PENDING`. Whether the request's packet is pending now; else it has none, or the request
-/// is complete already.
+/// Makes the packet of a request pending whose handler has returned `STATUS_PENDING`. Returns `false` if it has none,
+/// or the request is complete already.
 fn keep(held: usize, irp: PVOID) -> bool {
     pending::with(|all| match all.get_mut(&held) {
         Some(entry) if entry.state == State::Called => {
@@ -246,7 +246,7 @@ pub(crate) fn await_driver(mut is_over: impl FnMut() -> bool) {
     }
 }
 
-/// The device goes, and the driver keeps no request any more.
+/// Checks that the driver keeps no request of a device that goes.
 #[cfg(target_os = "none")]
 pub(crate) fn expect_none() {
     if pending::with(|all| !all.is_empty()) {
@@ -300,14 +300,14 @@ fn broken_pending(what: &'static str) -> ! {
     )
 }
 
-/// A value with bytes behind it that nobody may touch.
+/// Returns a value with guard bytes behind it, which the driver may not touch.
 fn guarded(value: &[u8]) -> Box<[u8]> {
     let mut bytes = vec![GUARD; value.len() + GUARD_BYTES];
     bytes[..value.len()].copy_from_slice(value);
     bytes.into_boxed_slice()
 }
 
-/// What the port answers itself.
+/// Answers a request for which the driver's tables have no item.
 fn own(target: Target<'_>, filter: &Filter, request: &Request<'_>, value: &mut [u8]) -> Answer {
     let port = target.port();
     let get = request.verb == property_type::GET;

@@ -39,7 +39,7 @@ pub(crate) fn alter(alteration: Alteration) {
     ALTERATION.store(alteration as u8, Ordering::Relaxed);
 }
 
-/// How they are altered.
+/// Returns how they are altered.
 pub(crate) fn alteration() -> Alteration {
     let all = [Alteration::None].into_iter().chain(ALTERATIONS.iter().map(|(alteration, _)| *alteration));
     let number = ALTERATION.load(Ordering::Relaxed);

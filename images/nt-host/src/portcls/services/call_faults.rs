@@ -10,18 +10,18 @@ static COUNTDOWN: AtomicU32 = AtomicU32::new(0);
 /// Which service was refused last.
 static FAILED: Lock<Option<&'static str>> = Lock::new(None);
 
-/// Has the `number`-th call from now of a service that can fail fail, from 1; 0 for none.
+/// Makes the `number`-th call from now of a service that can fail fail, counted from 1; 0 for none.
 pub(crate) fn fail_call(number: u32) {
     FAILED.with(|failed| *failed = None);
     COUNTDOWN.store(number, Ordering::Relaxed);
 }
 
-/// The service that was refused since [`fail_call`], if it came to that.
+/// Returns the service that was made to fail since [`fail_call`].
 pub(crate) fn failed() -> Option<&'static str> {
     FAILED.with(|failed| *failed)
 }
 
-/// Asked by each service of PortCls that can fail, first of all: whether it must.
+/// Returns whether this call must fail. Each service of PortCls that can fail calls it first of all.
 pub(crate) fn must_fail(service: &'static str) -> bool {
     let counted = COUNTDOWN.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
     let fails = counted == Ok(1);

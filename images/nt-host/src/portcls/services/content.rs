@@ -68,7 +68,7 @@ crate::export_functions! {
         if ended.is_some() { STATUS_SUCCESS } else { STATUS_INVALID_PARAMETER }
     }
 
-    /// What may be done with a content: everything.
+    /// Returns what may be done with a content: everything.
     [PASSIVE] fn PcGetContentRights(id: u32, out: *mut Rights) -> NTSTATUS {
         if out.is_null() || !is_content(id) {
             return STATUS_INVALID_PARAMETER;

@@ -82,7 +82,7 @@ pub(crate) fn during_init<R>(init: impl FnOnce() -> R) -> R {
     result
 }
 
-/// The miniport that is being initialised has registered its service group.
+/// Notes that the miniport that is being initialised has registered its service group.
 pub(crate) fn group_registered() {
     let _ = INITIALISING.compare_exchange(
         initialising::WITHOUT_GROUP,
@@ -147,7 +147,7 @@ impl InterruptSync {
         self.synchronized(|| body(unsafe { &mut *self.routines.get() }))
     }
 
-    /// An interrupt in the very moment of its connection, as another device on a shared line raises it (rules 21, 60).
+    /// Interrupts in the very moment of the connection, as another device on a shared line does (rules 21, 60).
     fn fire_at_once(&self, this: PVOID) {
         let claimed = self.synchronized(|| {
             rules::must_survive(rules::EARLY_INTERRUPT, || (0..QUIET_CALLS).all(|_| self.serve(this)))
@@ -169,7 +169,7 @@ impl InterruptSync {
         rules::INTERRUPT_NOT_OURS.held();
     }
 
-    /// Calls the service routines by the mode. Gives whether any claimed the interrupt.
+    /// Calls the service routines by the mode. Returns whether any claimed the interrupt.
     fn serve(&self, this: PVOID) -> bool {
         // SAFETY: called at the interrupt's IRQL.
         let routines = unsafe { &*self.routines.get() };
@@ -212,9 +212,9 @@ impl InterruptSync {
 /// Every sync object that is connected, by address.
 static CONNECTED: Lock<Vec<usize>> = Lock::new(Vec::new());
 
-/// Calls every connected service routine this often in a row, at its IRQL, without a DPC between: what another device on
-/// the line, or one gone mad, does. Gives how many of the interrupts were claimed that came by a line: a message is nobody
-/// else's, and may be claimed without a look at the device.
+/// Calls every connected service routine this often in a row, at its IRQL, without a DPC between: what another device
+/// on the line, or one gone mad, does. Returns how many of the interrupts were claimed that came by a line: a message
+/// is nobody else's, and may be claimed without a look at the device.
 pub(crate) fn storm(interrupts: u32) -> u64 {
     let held = irql::Raised::to_dispatch();
     let connected = CONNECTED.with(|connected| connected.clone());
@@ -229,7 +229,7 @@ pub(crate) fn storm(interrupts: u32) -> u64 {
     claimed
 }
 
-/// What the kernel calls.
+/// Serves an interrupt: what the kernel calls.
 unsafe extern "win64" fn service(_interrupt: *mut KINTERRUPT, context: PVOID) -> u8 {
     // SAFETY: the interrupt is connected, so the object lives: it disconnects before its last release.
     let sync = unsafe { &*context.cast::<Object<InterruptSync>>() };

@@ -46,7 +46,7 @@ pub(crate) struct ResourceList {
 }
 
 impl ResourceList {
-    /// A list of what PnP gives: both lists of one length, translated and not. Null is an empty list.
+    /// Makes a list of what PnP gives: both lists of one length, translated and not. Null is an empty list.
     ///
     /// # Safety
     /// Each pointer is null or a `CM_RESOURCE_LIST` with one full descriptor.
@@ -64,7 +64,7 @@ impl ResourceList {
         Com::new(list)
     }
 
-    /// An empty list with room for so many entries.
+    /// Returns an empty list with room for so many entries.
     pub(crate) fn sublist(room: usize) -> Com<Self> {
         Com::new(Self::empty(room))
     }
@@ -89,12 +89,12 @@ impl ResourceList {
         })
     }
 
-    /// How many entries there are.
+    /// Returns how many entries there are.
     pub(crate) fn len(&self) -> usize {
         self.content.with(|content| content.entries)
     }
 
-    /// How many entries there are of a type.
+    /// Returns how many entries there are of a type.
     pub(crate) fn count(&self, kind: i32) -> u32 {
         self.content.with(|content| {
             let of_type = (0..content.entries).filter(|&index| is_of_type(&content.translated, index, kind));
@@ -102,7 +102,7 @@ impl ResourceList {
         })
     }
 
-    /// The n-th entry of a type in the translated list.
+    /// Returns the n-th entry of a type in the translated list.
     pub(crate) fn translated(&self, kind: i32, number: u32) -> Option<CM_PARTIAL_RESOURCE_DESCRIPTOR> {
         self.find(kind, number).map(|(index, content)| {
             // SAFETY: the index is below the number of entries, and the list lives as long as `self`.
@@ -110,7 +110,8 @@ impl ResourceList {
         })
     }
 
-    /// The place of the n-th entry of a type, and where both lists lie. The boxes never move while the object lives.
+    /// Returns the place of the n-th entry of a type, and where both lists lie. The boxes never move while the object
+    /// lives.
     fn find(&self, kind: i32, number: u32) -> Option<(usize, Addresses)> {
         self.content.with(|content| {
             let index = (0..content.entries)
@@ -131,7 +132,7 @@ const CM_RESOURCE_TYPE_MEMORY_LARGE: u8 = 7;
 /// Types of descriptors that are not for drivers of PCI functions.
 const STRANGERS: [u8; 3] = [CM_RESOURCE_TYPE_DEVICE_PRIVATE, CM_RESOURCE_TYPE_BUS_NUMBER, CM_RESOURCE_TYPE_DMA];
 
-/// Resources as an examination wants them.
+/// Returns the resources as a probe wants them.
 fn altered(mut entries: Vec<Entry>, alteration: Alteration) -> Vec<Entry> {
     let is = |entry: &Entry, kinds: &[u8]| kinds.contains(&entry.translated.Type);
     let interrupt = &[CM_RESOURCE_TYPE_INTERRUPT];
@@ -177,7 +178,7 @@ impl Addresses {
     }
 }
 
-/// The descriptors of a list.
+/// Returns the descriptors of a list.
 ///
 /// # Safety
 /// The pointer is null or a `CM_RESOURCE_LIST` with one full descriptor.
@@ -193,7 +194,7 @@ unsafe fn descriptors(list: *const CM_RESOURCE_LIST) -> Vec<CM_PARTIAL_RESOURCE_
     }
 }
 
-/// A `CM_RESOURCE_LIST` with one full descriptor of no entries, and room.
+/// Returns a `CM_RESOURCE_LIST` with one full descriptor of no entries, and room.
 fn empty_list(room: usize) -> Box<[u32]> {
     let bytes = LIST_HEADER_BYTES + room * size_of::<CM_PARTIAL_RESOURCE_DESCRIPTOR>();
     let mut words = alloc::vec![0; bytes.div_ceil(4)].into_boxed_slice();
@@ -203,7 +204,7 @@ fn empty_list(room: usize) -> Box<[u32]> {
     words
 }
 
-/// The address of a descriptor in a list.
+/// Returns the address of a descriptor in a list.
 fn descriptor_at(list: *mut u32, index: usize) -> *mut CM_PARTIAL_RESOURCE_DESCRIPTOR {
     list.cast::<u8>().wrapping_add(LIST_HEADER_BYTES + index * size_of::<CM_PARTIAL_RESOURCE_DESCRIPTOR>()).cast()
 }
@@ -358,7 +359,7 @@ crate::export_functions! {
     }
 }
 
-/// Whether an object that a driver passes is a resource list of ours; a reference to it.
+/// Returns whether an object that a driver passes is a resource list of ours; a reference to it.
 pub(crate) fn list(pointer: PVOID) -> Option<Com<ResourceList>> {
     // SAFETY: an unknown pointer is not found among the live objects.
     unsafe { Com::from_borrowed(pointer) }

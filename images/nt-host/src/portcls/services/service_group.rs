@@ -34,7 +34,7 @@ unsafe impl Send for ServiceGroup {}
 unsafe impl Sync for ServiceGroup {}
 
 impl ServiceGroup {
-    /// A group without members.
+    /// Makes a group without members.
     pub(crate) fn create() -> Com<Self> {
         let group = Com::new(Self {
             members: Lock::new(Vec::new()),
@@ -70,7 +70,7 @@ pub(crate) unsafe fn join(group: PVOID, sink: PVOID) {
     }
 }
 
-/// The DPC: each member is served.
+/// Serves each member: the group's DPC.
 unsafe extern "win64" fn serve(_dpc: *mut KDPC, context: PVOID, _first: PVOID, _second: PVOID) {
     // SAFETY: the reference that was taken when the DPC was queued keeps the group; it is given up at the end.
     unsafe {
@@ -110,8 +110,8 @@ impl Class for ServiceGroup {
 
 type This = *mut Object<ServiceGroup>;
 
-/// At any IRQL: interrupt service routines reach it through `IPortDMus::Notify`. Requests that come while one waits are
-/// one request.
+/// Queues the group's DPC. At any IRQL: interrupt service routines reach it through `IPortDMus::Notify`. Requests
+/// that come while one waits are one request.
 unsafe extern "win64" fn request_service(this: This) {
     // SAFETY: the caller holds a reference; the one taken here goes with the DPC.
     unsafe {
@@ -162,7 +162,7 @@ unsafe extern "win64" fn support_delayed_service(this: This) {
     }
 }
 
-/// Without `SupportDelayedService` before, nothing is requested: there is no timer.
+/// Requests service after a time. Without `SupportDelayedService` before, nothing is requested: there is no timer.
 unsafe extern "win64" fn request_delayed_service(this: This, delay: u64) {
     irql::at_most(DISPATCH_LEVEL, "IServiceGroup", "RequestDelayedService");
     // SAFETY: the caller holds a reference; the one taken here goes with the timer's DPC.

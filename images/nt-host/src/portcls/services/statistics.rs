@@ -10,12 +10,12 @@ impl Counter {
         Self(AtomicU64::new(0))
     }
 
-    /// Counts.
+    /// Adds to the count.
     pub(crate) fn add(&self, amount: u64) {
         self.0.fetch_add(amount, Ordering::Relaxed);
     }
 
-    /// The count since boot.
+    /// Returns the count since boot.
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }

@@ -17,7 +17,7 @@ use crate::portcls::ks::event_list::{self, Generated};
 use crate::portcls::port::Port;
 use crate::portcls::request::{Target, event};
 
-/// The double of the kernel counts what a client is told.
+/// Returns a client's data. The double of the kernel counts its notifications in `told`.
 fn client(told: &mut u32) -> KSEVENTDATA {
     let object = core::ptr::from_mut(told) as usize;
     KSEVENTDATA { NotificationType: notification::EVENT_OBJECT, Object: object, Detail: 0, Reserved: 0 }
@@ -36,7 +36,7 @@ fn enable(target: Target<'_>, request: &event::Request, data: &mut KSEVENTDATA) 
     unsafe { event::request(target, request, data, core::ptr::null_mut()) }
 }
 
-/// A port whose handler knows its list of events.
+/// Returns a port whose handler knows its list of events.
 fn with_list() -> Com<Port> {
     let (port, _) = port(Behaviour::default());
     let mut list = core::ptr::null_mut();

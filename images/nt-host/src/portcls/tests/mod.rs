@@ -37,7 +37,7 @@ fn leak<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
 }
 
-/// A port with a miniport of this behaviour, and what its streams hear.
+/// Returns a port with a miniport of this behaviour, and what its streams hear.
 fn port(behaviour: Behaviour) -> (Com<Port>, &'static Heard) {
     let heard = leak(Heard::default());
     let port = Port::create();

@@ -11,7 +11,7 @@ use crate::portcls::ks::formats;
 use crate::portcls::pin::{Pin, RENDER_GUARD_BYTES};
 use crate::portcls::port::Port;
 
-/// A port that outlives the test, which ends in the middle of things.
+/// Returns a port that outlives the test, which ends in the middle of things.
 fn faulty(fault: Fault, keeps: bool) -> ManuallyDrop<Com<Port>> {
     ManuallyDrop::new(port(Behaviour { prefetch: DONT_HOLD_FOR_SEQUENCING, keeps, fault }).0)
 }

@@ -80,7 +80,7 @@ impl Filter {
         Ok(())
     }
 
-    /// One end of a connection is a filter pin of the given flow, or a node's pin on the given side.
+    /// Checks that one end of a connection is a filter pin of the given flow, or a node's pin on the given side.
     fn check_end(&self, index: usize, node: u32, pin: u32, flow: u32, side: u32) -> Result<(), Violation> {
         if node == FILTER_NODE {
             let Some(factory) = self.pins.get(pin as usize) else {

@@ -7,7 +7,7 @@ use crate::contract::violation::Violation;
 use crate::portcls::com::abi::FilterDescriptor;
 use crate::portcls::com::guids;
 
-/// A sum over everything that a descriptor leads to, to see whether it stays the same.
+/// Returns a sum over everything that a descriptor leads to, to see whether it stays the same.
 ///
 /// # Safety
 /// As [`Filter::read`].

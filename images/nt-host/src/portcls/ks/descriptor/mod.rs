@@ -79,12 +79,12 @@ pub(crate) struct Pin {
 }
 
 impl Pin {
-    /// Whether the pin can carry this format.
+    /// Returns whether the pin can carry this format.
     pub(crate) fn carries(&self, major: &GUID, sub: &GUID) -> bool {
         self.ranges.iter().any(|range| range.format.major == *major && range.format.sub == *sub)
     }
 
-    /// Whether data flows into the filter.
+    /// Returns whether data flows into the filter.
     pub(crate) fn flows_in(&self) -> bool {
         self.data_flow == data_flow::IN
     }
@@ -159,7 +159,7 @@ pub(crate) mod tests {
         Property { item: core::ptr::null(), set: guids::KSPROPSETID_SYNTH, id, flags: property_type::GET }
     }
 
-    /// MIDI pin, DirectMusic pin, bridge, and a synthesizer between.
+    /// Returns a filter with a MIDI pin, a DirectMusic pin, a bridge, and a synthesizer between.
     pub(crate) fn synthesizer() -> Filter {
         let connection = |from_node, from_pin, to_node, to_pin| Connection { from_node, from_pin, to_node, to_pin };
         Filter {

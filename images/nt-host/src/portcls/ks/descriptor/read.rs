@@ -68,7 +68,7 @@ fn pin_broken(what: String) -> Violation {
     )
 }
 
-/// The elements of an array with a stride, of which each begins with a `T`.
+/// Returns the elements of an array with a stride, of which each begins with a `T`.
 unsafe fn items<T>(
     name: &'static str,
     stride: u32,
@@ -83,7 +83,7 @@ unsafe fn items<T>(
     Ok((0..count as usize).map(move |index| first.wrapping_add(index * stride as usize).cast()))
 }
 
-/// The elements of an array without a stride.
+/// Returns the elements of an array without a stride.
 unsafe fn array<T: Copy>(name: &'static str, count: u32, first: *const T) -> Result<Vec<T>, Violation> {
     form(count <= ITEMS_MAX, || format!("{name} has {count} elements, above {ITEMS_MAX}"))?;
     form((count == 0) == first.is_null(), || format!("{name} counts {count} and points to {first:p}"))?;
@@ -110,7 +110,7 @@ unsafe fn properties(owner: &str, table: *const AutomationTable) -> Result<Vec<P
     }
 }
 
-/// The events of an automation table, and a look at its methods.
+/// Returns the events of an automation table, and a look at its methods.
 unsafe fn events(owner: &str, table: *const AutomationTable) -> Result<Vec<Event>, Violation> {
     let whole = |holds: bool, what: &str, id: u32| {
         if holds {

@@ -3,21 +3,29 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | the machine: entry, traps, interrupt controllers, clocks, serial line | [`arch`] |
-//! | memory: frames, page tables, heap, windows, `Mm` functions | [`mm`] |
-//! | the kernel core: IRQL, DPCs, timers, threads, waiting, bug checks | [`ke`] |
-//! | pool, mutexes, lists | [`ex`] |
+//! | the harness's requests | [`agent`] |
+//! | probes that drive a driver through calls | [`conformance`] |
+//! | this guest's PortCls | [`portcls`] |
+//! | what drivers can import | [`exports`] |
+//! | what PortCls drivers take of `ks.sys` | [`ks`] |
+//! | the driver's life: load, start, remove, unload | [`pnp`] |
 //! | devices, packets, DMA, names, registry | [`io`] |
+//! | locks that threads wait for, lists, pool as drivers ask for it | [`ex`] |
 //! | strings, debug output, C routines | [`rtl`] |
+//! | memory as drivers know it, and faults | [`mm`] |
+//! | the kernel core: IRQL, interrupts, DPCs, timers, threads, waiting | [`ke`] |
 //! | the PCI bus | [`pci`] |
-//! | the driver's life: load, start, remove, unload | [`pnp`], [`image`], [`pe`] |
-//! | what drivers can import | [`api`], [`export`] |
-//! | rules and their violation | [`verifier`], [`checks`], [`lock_graph`] |
-//! | allocations that fail on purpose | [`shortage`], [`refusals`] |
-//! | this guest's PortCls, and what drivers take of `ks.sys` | [`portcls`], [`ks`] |
-//! | the harness's requests | [`agent`], [`line`] |
+//! | allocations that fail on purpose | [`alloc_faults`] |
+//! | rules, checks, violations | [`contract`] |
+//! | bug checks: stack, modules, report | [`bugcheck`] |
+//! | options, and messages to the harness | [`harness`] |
+//! | the machine: entry, traps, clocks, serial line, frames, page tables | [`arch`] |
+//! | reading PE images, unwinding | [`pe`] |
+//! | the WDK's structures and numbers | [`nt`] |
+//! | what needs no machine | [`base`] |
 //!
-//! What touches the machine is built for `x86_64-unknown-none` only; the rest is tested on the build machine.
+//! Each uses only what is below it. What touches the machine is built for `x86_64-unknown-none` only; the rest is tested on
+//! the build machine.
 #![cfg_attr(not(test), no_std)]
 
 extern crate alloc;

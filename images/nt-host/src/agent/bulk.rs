@@ -12,7 +12,7 @@ use crate::arch::frames;
 use crate::harness::failure;
 use crate::portcls::pin::RENDER_GUARD_BYTES;
 
-/// Bytes behind each range, so that what a driver writes behind it is found and hurts nobody.
+/// Bytes behind each range, so that what a driver writes behind it is found and does no harm.
 const SLACK_BYTES: u64 = RENDER_GUARD_BYTES as u64;
 
 /// The ranges that are lent.
@@ -68,7 +68,7 @@ impl Ranges {
 
 fn unknown(bulk: Bulk) -> Failure {
     failure::request(format!(
-        "{} bytes at {:#x} do not lie in a range that AllocateBulk gave and FreeBulk has not taken back",
+        "{} bytes at {:#x} are not in a range that AllocateBulk gave and FreeBulk has not taken back",
         bulk.length, bulk.address
     ))
 }

@@ -11,17 +11,17 @@ use guest_protocol::{Delivery, Pace};
 use crate::contract::rules;
 use crate::nt::NTSTATUS;
 use crate::portcls::com::abi::KsState;
-use crate::portcls::kernel::patience::Patience;
-use crate::portcls::pin::unpack::Malformed;
+use crate::portcls::kernel::deadline::Deadline;
+use crate::portcls::pin::unpack::{Malformed, Message};
 use crate::portcls::pin::{Pin, RENDER_GUARD_BYTES, clock};
 
 /// How long a stream may keep any event in STOP. 100 ns units.
-const PATIENCE: i64 = 50_000_000;
+const RETURN_LIMIT: i64 = 50_000_000;
 
 /// How long a stream may keep every event that there is: a device that takes none for so long will take none. 100 ns units.
-const STUCK_PATIENCE: i64 = 200_000_000;
+const STUCK_LIMIT: i64 = 200_000_000;
 
-/// How often progress is told. 100 ns units.
+/// How often progress is reported. 100 ns units.
 const PROGRESS_EVERY: i64 = 2_500_000;
 
 /// 100 ns units in a second, and in a millisecond.
@@ -121,13 +121,13 @@ pub(crate) fn play(
     }
     check_records(render, piece)?;
     let result = run(render, wave).and_then(|start| {
-        Performance {
+        Playback {
             render,
             wave,
             rate,
             block,
             start,
-            told: start,
+            reported: start,
             events: 0,
             frames: 0,
             progress: &mut progress,
@@ -142,7 +142,7 @@ pub(crate) fn play(
     let stopped = set_state(render, "render", KsState::Stop).and_then(|()| set_state(wave, "wave", KsState::Stop));
     let played = result?;
     stopped?;
-    render.expect_returned(rules::CONSERVATION, PATIENCE, wait);
+    render.expect_returned(rules::CONSERVATION, RETURN_LIMIT, wait);
     Ok(played)
 }
 
@@ -186,20 +186,20 @@ fn check_records(render: &Pin, piece: &Piece<'_>) -> Result<(), PlayError> {
 }
 
 /// A piece being played.
-struct Performance<'a, P: FnMut(Played), W: FnMut()> {
+struct Playback<'a, P: FnMut(Played), W: FnMut()> {
     render: &'a Pin,
     wave: &'a mut Pin,
     rate: u32,
     block: u32,
     start: i64,
-    told: i64,
+    reported: i64,
     events: u64,
     frames: u64,
     progress: &'a mut P,
     wait: &'a mut W,
 }
 
-impl<P: FnMut(Played), W: FnMut()> Performance<'_, P, W> {
+impl<P: FnMut(Played), W: FnMut()> Playback<'_, P, W> {
     fn perform(mut self, piece: &mut Piece<'_>) -> Result<Played, PlayError> {
         let total = piece.frames;
         let mut records = self.render.records(piece.events).take(piece.event_count as usize).peekable();
@@ -239,18 +239,14 @@ impl<P: FnMut(Played), W: FnMut()> Performance<'_, P, W> {
             let place = self.frames as usize * self.block as usize;
             self.wave.render(&mut piece.pcm[place..], (end - self.frames) as u32);
             self.frames = end;
-            self.tell();
+            self.report_progress();
         }
         Ok(self.played())
     }
 
     /// Sends what becomes due together: the latest times first, or what has one time as a package. Messages of one time
     /// keep their order, which is all that orders them.
-    fn send_stretch(
-        &mut self,
-        stretch: Vec<crate::portcls::pin::unpack::Message<'_>>,
-        delivery: Delivery,
-    ) -> Result<(), PlayError> {
+    fn send_stretch(&mut self, stretch: Vec<Message<'_>>, delivery: Delivery) -> Result<(), PlayError> {
         let together: Vec<_> = stretch.chunk_by(|one, next| one.delta == next.delta).collect();
         match delivery {
             Delivery::InOrder => {}
@@ -274,36 +270,36 @@ impl<P: FnMut(Played), W: FnMut()> Performance<'_, P, W> {
         Ok(())
     }
 
-    fn send_package(&mut self, messages: &[crate::portcls::pin::unpack::Message<'_>]) -> Result<(), PlayError> {
+    fn send_package(&mut self, messages: &[Message<'_>]) -> Result<(), PlayError> {
         let (render, wait) = (self.render, &mut *self.wait);
-        let patience = Patience::of(STUCK_PATIENCE);
+        let deadline = Deadline::after(STUCK_LIMIT);
         render
             .send_package(messages, self.start, || {
                 wait();
-                !patience.has_ended()
+                !deadline.has_passed()
             })
             .map_err(PlayError::Stuck)?;
         self.events += messages.len() as u64;
         Ok(())
     }
 
-    fn send(&mut self, message: &crate::portcls::pin::unpack::Message<'_>) -> Result<(), PlayError> {
+    fn send(&mut self, message: &Message<'_>) -> Result<(), PlayError> {
         let (render, wait) = (self.render, &mut *self.wait);
-        let patience = Patience::of(STUCK_PATIENCE);
+        let deadline = Deadline::after(STUCK_LIMIT);
         render
             .send(message, self.start, || {
                 wait();
-                !patience.has_ended()
+                !deadline.has_passed()
             })
             .map_err(PlayError::Stuck)?;
         self.events += 1;
         Ok(())
     }
 
-    fn tell(&mut self) {
+    fn report_progress(&mut self) {
         let now = clock::now();
-        if now - self.told >= PROGRESS_EVERY {
-            self.told = now;
+        if now - self.reported >= PROGRESS_EVERY {
+            self.reported = now;
             let played = self.played();
             (self.progress)(played);
         }

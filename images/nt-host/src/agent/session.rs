@@ -55,9 +55,9 @@ enum Open {
 
 /// How far the driver has got.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
+enum DriverState {
     #[default]
-    Empty,
+    NotLoaded,
     Loaded,
     Started,
 }
@@ -65,7 +65,7 @@ enum Stage {
 /// A session.
 #[derive(Default)]
 pub(super) struct Session {
-    stage: Stage,
+    driver: DriverState,
     handles: BTreeMap<u32, Open>,
     last_handle: u32,
     ranges: Ranges,
@@ -159,7 +159,7 @@ impl Session {
         };
         let figures = match probe {
             Probe::Start => {
-                self.expect(Stage::Loaded, "the start probe comes before StartDevice")?;
+                self.expect(DriverState::Loaded, "the start probe comes before StartDevice")?;
                 conformance::start::run()?
             }
             Probe::Streams { filter } => conformance::streams::run(no_pins(filter)?),
@@ -198,7 +198,7 @@ impl Session {
     }
 
     fn set_power(&mut self, power: DevicePower) -> Result<Reply, Failure> {
-        self.expect(Stage::Started, "SetPower comes after StartDevice")?;
+        self.expect(DriverState::Started, "SetPower comes after StartDevice")?;
         if power == DevicePower::D0 {
             device::set_power(power)?;
             for (handle, state) in core::mem::take(&mut self.paused) {
@@ -223,7 +223,7 @@ impl Session {
     }
 
     fn restart_device(&mut self) -> Result<Reply, Failure> {
-        self.expect(Stage::Started, "RestartDevice comes after StartDevice")?;
+        self.expect(DriverState::Started, "RestartDevice comes after StartDevice")?;
         self.close_all();
         let resources = device::restart()?;
         rules::RESTART.held();
@@ -232,7 +232,7 @@ impl Session {
     }
 
     fn surprise_removal(&mut self) -> Result<Reply, Failure> {
-        self.expect(Stage::Started, "SurpriseRemoval comes after StartDevice")?;
+        self.expect(DriverState::Started, "SurpriseRemoval comes after StartDevice")?;
         rules::blame(Some(rules::SURPRISE_REMOVAL));
         device::surprise_removal()?;
         self.removed = true;
@@ -240,7 +240,7 @@ impl Session {
     }
 
     fn map_user(&mut self, bulk: Bulk, caller: Caller) -> Result<Reply, Failure> {
-        // Only to see that it lies in a range that the harness was given.
+        // Only to see that it is in a range that the harness was given.
         self.ranges.bytes(bulk)?;
         let process = property::process(caller)
             .ok_or_else(|| failure::request("memory is mapped for a process, not for the kernel"))?;
@@ -262,22 +262,22 @@ impl Session {
     }
 
     fn load_driver(&mut self) -> Result<Reply, Failure> {
-        self.expect(Stage::Empty, "LoadDriver comes first, once")?;
+        self.expect(DriverState::NotLoaded, "LoadDriver comes first, once")?;
         let info = pnp::load_driver(&LIBRARIES)?;
-        self.stage = Stage::Loaded;
+        self.driver = DriverState::Loaded;
         Ok(Reply::DriverLoaded(info))
     }
 
     fn start_device(&mut self) -> Result<Reply, Failure> {
-        self.expect(Stage::Loaded, "StartDevice comes after LoadDriver, or after StopDevice")?;
+        self.expect(DriverState::Loaded, "StartDevice comes after LoadDriver, or after StopDevice")?;
         let started = pnp::start_device()?;
-        self.stage = Stage::Started;
+        self.driver = DriverState::Started;
         let subdevices = adapter::subdevices().into_iter().map(|(name, _)| name).collect();
         Ok(Reply::DeviceStarted { device: started.device, resources: started.resources, subdevices })
     }
 
     fn stop_device(&mut self) -> Result<Reply, Failure> {
-        self.expect(Stage::Started, "StopDevice comes after StartDevice")?;
+        self.expect(DriverState::Started, "StopDevice comes after StartDevice")?;
         self.close_all();
         if core::mem::take(&mut self.removed) {
             pnp::driver::remove()?;
@@ -287,20 +287,20 @@ impl Session {
         } else {
             pnp::stop_device()?;
         }
-        self.stage = Stage::Loaded;
+        self.driver = DriverState::Loaded;
         Ok(Reply::Done)
     }
 
     fn unload_driver(&mut self) -> Result<Reply, Failure> {
-        self.expect(Stage::Loaded, "UnloadDriver comes after StopDevice")?;
+        self.expect(DriverState::Loaded, "UnloadDriver comes after StopDevice")?;
         pnp::unload_driver(&LIBRARIES)?;
         leftovers::check();
-        self.stage = Stage::Empty;
+        self.driver = DriverState::NotLoaded;
         Ok(Reply::DriverUnloaded)
     }
 
     fn open_filter(&mut self, subdevice: &str) -> Result<Reply, Failure> {
-        self.expect(Stage::Started, "OpenFilter comes after StartDevice")?;
+        self.expect(DriverState::Started, "OpenFilter comes after StartDevice")?;
         let subdevices = adapter::subdevices();
         let Some((_, port)) = subdevices.iter().find(|(name, _)| name.eq_ignore_ascii_case(subdevice)) else {
             let names: Vec<&str> = subdevices.iter().map(|(name, _)| name.as_str()).collect();
@@ -369,7 +369,7 @@ impl Session {
             None => return Err(no_handle(request.target)),
         };
         if request.value.len() > VALUE_BYTES_MAX {
-            return Err(failure::request(format!("a value of more than {VALUE_BYTES_MAX} bytes is asked for")));
+            return Err(failure::request(format!("a value of more than {VALUE_BYTES_MAX} bytes is requested")));
         }
         property::send(request, &target)
     }
@@ -436,11 +436,11 @@ impl Session {
         }
     }
 
-    fn expect(&self, stage: Stage, rule: &str) -> Result<(), Failure> {
-        if self.stage == stage {
+    fn expect(&self, expected: DriverState, rule: &str) -> Result<(), Failure> {
+        if self.driver == expected {
             Ok(())
         } else {
-            Err(failure::request(format!("{rule}; the session is at stage \"{:?}\"", self.stage)))
+            Err(failure::request(format!("{rule}; the driver is {:?}", self.driver)))
         }
     }
 
@@ -491,10 +491,10 @@ fn contract() -> Vec<RuleState> {
         number: rule.number,
         title: rule.title.to_string(),
         source: rule.source.to_string(),
-        how: match rule.how {
-            rules::How::Always => CheckMethod::Always,
-            rules::How::Examined(name) => CheckMethod::Probe(name.to_string()),
-            rules::How::NotApplicable(reason) => CheckMethod::NotApplicable(reason.to_string()),
+        how: match rule.check_method {
+            rules::CheckMethod::Always => CheckMethod::Always,
+            rules::CheckMethod::Probe(name) => CheckMethod::Probe(name.to_string()),
+            rules::CheckMethod::NotApplicable(reason) => CheckMethod::NotApplicable(reason.to_string()),
         },
         held: rule.count(),
     };

@@ -1,4 +1,4 @@
-//! Entry points of the exports that can fail for want of resources: each asks [`shortage`](crate::alloc_faults) before the
+//! Entry points of the exports that can fail for want of resources: each consults [`alloc_faults`](crate::alloc_faults) before the
 //! function itself runs.
 //!
 //! Drivers are bound to them by name, so that the functions of every module, PortCls' included, are covered without

@@ -1,4 +1,4 @@
-//! Systematic shortage: each distinct call stack of the driver on which something is allocated can be made to fail once.
+//! Systematic allocation faults: each distinct call stack of the driver on which something is allocated can be made to fail once.
 //!
 //! A function that can fail for want of resources asks [`refuse`] first. The stack is the driver's own part of it, as
 //! offsets in its image, so that it is the same in every boot. The harness boots once to learn the stacks
@@ -23,7 +23,7 @@ struct State {
 }
 
 static STATE: Uninterrupted<State> = Uninterrupted::new(State { refused: None, seen: BTreeSet::new() });
-/// Whether anybody wants to know: looked at first, since most runs do not.
+/// Whether allocations are reported or made to fail: looked at first, since in most runs they are not.
 static ON: AtomicBool = AtomicBool::new(false);
 
 /// Turns reporting on, and perhaps the refusal of one stack.

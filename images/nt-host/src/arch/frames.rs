@@ -1,5 +1,5 @@
 //! Physical memory: which page frames are free.
-#![allow(unsafe_code, reason = "the firmware's memory map lies at a physical address")]
+#![allow(unsafe_code, reason = "the firmware's memory map is at a physical address")]
 
 use core::ops::Range;
 

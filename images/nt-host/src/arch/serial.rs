@@ -14,7 +14,7 @@ use super::{apic, clock, cpu, trap};
 const COM1: u16 = 0x3f8;
 /// I/O APIC pin of ISA interrupt 4.
 const COM1_PIN: u32 = 4;
-/// How long the line may refuse a byte before the guest gives up: nobody reads on the other side.
+/// How long the line may refuse a byte before the guest gives up, because the harness does not read.
 const SEND_TIMEOUT_NS: u64 = 20_000_000_000;
 /// How often [`drain`] looks, some seconds' worth; polls and not time, because the clock may not run yet.
 const DRAIN_POLLS: u32 = 5_000_000;
@@ -95,19 +95,19 @@ pub fn readable() -> bool {
     LINE.with(|line| !line.received.is_empty())
 }
 
-/// Waits until what was sent has left the chip: QEMU drops the rest when the machine ends. Not for ever, because who
-/// leaves may do so because nobody reads.
+/// Waits until what was sent has left the chip: QEMU drops the rest when the machine ends. Not for ever: the guest
+/// may leave because the harness does not read.
 pub fn drain() {
     let mut line_status = PortReadOnly::<u8>::new(COM1 + LINE_STATUS);
     for _ in 0..DRAIN_POLLS {
-        // SAFETY: reading the line status of COM1 clears error bits that nobody looks at, and nothing else.
+        // SAFETY: reading the line status of COM1 clears error bits that are not used, and nothing else.
         if unsafe { line_status.read() } & TRANSMITTER_EMPTY != 0 {
             return;
         }
     }
 }
 
-/// Sends bytes; works at any IRQL. Leaves the machine if nobody takes them for a long time.
+/// Sends bytes; works at any IRQL. Leaves the machine if the harness does not read them for a long time.
 pub fn write(bytes: &[u8]) {
     for &byte in bytes {
         let mut deadline = None;

@@ -43,7 +43,7 @@ impl Window {
         self.range.start
     }
 
-    /// Returns whether an address lies in the window.
+    /// Returns whether an address is in the window.
     #[must_use]
     pub fn contains(&self, address: u64) -> bool {
         self.range.contains(&address)

@@ -62,19 +62,19 @@ fn with_module<R>(address: u64, body: impl FnOnce(&Module) -> R) -> Option<R> {
     })
 }
 
-/// Returns whether an address lies in the driver's image.
+/// Returns whether an address is in the driver's image.
 #[must_use]
 pub fn in_driver(address: u64) -> bool {
     with_module(address, |_| ()).is_some()
 }
 
-/// Returns whether an address lies in the host's code.
+/// Returns whether an address is in the host's code.
 #[must_use]
 pub fn in_host(address: u64) -> bool {
     ((&raw const __text_start) as u64..(&raw const __text_end) as u64).contains(&address)
 }
 
-/// Returns the module that an address lies in, and its offset. The host is linked at its address, so its base is 0.
+/// Returns the module that an address is in, and its offset. The host is linked at its address, so its base is 0.
 #[must_use]
 pub fn module_and_offset(address: u64) -> (Option<String>, u64) {
     if let Some(found) = with_module(address, |module| (Some(module.name.into()), address - module.base)) {

@@ -10,13 +10,13 @@ use crate::nt::NTSTATUS;
 use crate::portcls::com::abi::KsState;
 use crate::portcls::com::object::Com;
 use crate::portcls::kernel;
-use crate::portcls::kernel::patience::Patience;
+use crate::portcls::kernel::deadline::Deadline;
 use crate::portcls::pin::Pin;
 use crate::portcls::pin::unpack::Message;
 use crate::portcls::port::Port;
 
 /// How long a stream may keep every event that there is. 100 ns units.
-const PATIENCE: i64 = 300_000_000;
+const LIMIT: i64 = 300_000_000;
 
 /// What is sent, in turn: one byte, a channel message, a message that needs a buffer. Nobody hears any of it.
 const MESSAGES: [&[u8]; 3] = [&[0xFE], &[0xBF, 0x77, 0], &[0xF0, 0x7D, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xF7]];
@@ -36,7 +36,7 @@ pub(crate) enum CycleError {
 }
 
 /// How long an allocator may stay empty before a burst is over. 100 ns units.
-const BURST_PATIENCE: i64 = 2_000_000;
+const BURST_LIMIT: i64 = 2_000_000;
 
 /// Sends events to an open stream until they are sent or the allocator stays empty.
 pub(crate) fn burst(stream: &Pin, events: u32) -> Figures {
@@ -44,10 +44,10 @@ pub(crate) fn burst(stream: &Pin, events: u32) -> Figures {
     for number in 0..events {
         let message =
             Message { delta: 0, channel_group: 1, data: MESSAGES[number as usize % MESSAGES.len()], raw: false };
-        let patience = Patience::of(BURST_PATIENCE);
+        let deadline = Deadline::after(BURST_LIMIT);
         let wait = || {
             kernel::pause();
-            !patience.has_ended()
+            !deadline.has_passed()
         };
         if rules::must_survive(rules::BACK_PRESSURE, || stream.send(&message, 1, wait)).is_err() {
             // The stream holds all there is: a device that takes nothing.
@@ -80,10 +80,10 @@ pub(crate) fn run(
             for number in 0..events {
                 let data = MESSAGES[number as usize % MESSAGES.len()];
                 let message = Message { delta: 0, channel_group: 1, data, raw: false };
-                let patience = Patience::of(PATIENCE);
+                let deadline = Deadline::after(LIMIT);
                 let wait = || {
                     kernel::pause();
-                    !patience.has_ended()
+                    !deadline.has_passed()
                 };
                 stream.send(&message, 1, wait).map_err(|out| CycleError::Stuck { cycle, out })?;
                 sent += 1;
@@ -92,7 +92,7 @@ pub(crate) fn run(
             Ok(())
         });
         let _ = stream.set_state(KsState::Stop);
-        stream.expect_returned(rules::CONSERVATION, PATIENCE, kernel::pause);
+        stream.expect_returned(rules::CONSERVATION, LIMIT, kernel::pause);
         stream.close();
         outcome?;
         told(cycle + 1, sent);

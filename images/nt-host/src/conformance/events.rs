@@ -55,7 +55,7 @@ impl Client {
         Self { event, data: Box::new(data) }
     }
 
-    /// Returns whether it was told since the last look.
+    /// Returns whether it was notified since the last look.
     fn was_told(&mut self) -> bool {
         // SAFETY: an event of our own.
         unsafe { KeReadStateEvent(&raw mut *self.event) != 0 && KeResetEvent(&raw mut *self.event) != 0 }
@@ -149,7 +149,7 @@ fn expect(holds: bool, what: &str, place: &Place) -> Result<(), Failure> {
     Err(failure::request(format!("event {} of {} (node {node:?}) {what}", event.id, guids::Printed(&event.set))))
 }
 
-/// Enables every event, has it generated, looks whether the client is told, and disables it; then lets the pin run and
+/// Enables every event, has it generated, looks whether the client is notified, and disables it; then lets the pin run and
 /// counts what the driver generates by itself.
 ///
 /// # Errors
@@ -182,7 +182,7 @@ pub(crate) fn run(port: &Com<Port>, pin: &mut Pin) -> Result<Figures, Failure> {
                     event_list::generate_at_any_irql(place.generated(port, id));
                     // SAFETY: what was in force before.
                     unsafe { crate::exports::KeLowerIrql(before) };
-                    expect(client.was_told(), "is generated, and its client is not told", place)?;
+                    expect(client.was_told(), "is generated, and its client is not notified", place)?;
                     told += 1;
                 }
                 if verb == event_type::ONESHOT {
@@ -191,7 +191,7 @@ pub(crate) fn run(port: &Com<Port>, pin: &mut Pin) -> Result<Figures, Failure> {
                 }
                 expect(success(Place::disable(&target, &mut client)?), "cannot be disabled", place)?;
                 event_list::generate_at_any_irql(place.generated(port, id));
-                expect(!client.was_told(), "is disabled, and its client is told", place)?;
+                expect(!client.was_told(), "is disabled, and its client is notified", place)?;
             }
         }
         // What the driver has to say while the stream runs; the client then forgets to disable it: closing does.

@@ -22,7 +22,7 @@ const D1: u32 = 2;
 const D2: u32 = 3;
 const D3: u32 = 4;
 
-/// Examines the power management of a started device. No pin of it is open.
+/// Probes the power management of a started device. No pin of it is open.
 pub(crate) fn run(port: &Com<Port>) -> Figures {
     let Some(fdo) = adapter::device() else { return vec![] };
     let told = [D0, D1, D0, D2, D2, D0, D0, D3, D3, D0, D0, D1, D3, D0];

@@ -86,7 +86,7 @@ impl Item<'_> {
     }
 }
 
-/// Examines the properties of a filter, with an open render pin of it.
+/// Probes the properties of a filter, with an open render pin of it.
 pub(crate) fn run(port: &Com<Port>, pin: &Pin) -> Figures {
     let Some(filter) = port.filter() else { return Vec::new() };
     let factory: &Factory = &filter.pins[pin.id() as usize];
@@ -111,7 +111,7 @@ pub(crate) fn run(port: &Com<Port>, pin: &Pin) -> Figures {
             items.iter().find(|item| item.node == Some(node) && item.property.set == set && item.property.id == id)
         };
         if of_node(guids::KSPROPSETID_SYNTH, of_synth::CAPS).is_some() {
-            synth::examine(&|set, id| of_node(set, id).copied());
+            synth::run(&|set, id| of_node(set, id).copied());
         }
     }
     if let Some(volume) = items.iter().find(|item| item.node.is_none() && item.property.set == guids::KSPROPSETID_SYNTH)

@@ -11,7 +11,7 @@ use super::Figures;
 use crate::contract::rules;
 use crate::contract::violation::{Violation, violation};
 use crate::portcls::com::object;
-use crate::portcls::port::stand_in;
+use crate::portcls::port::bare_adapter;
 use crate::portcls::services::alteration::{self, ALTERATIONS, Alteration};
 use crate::portcls::services::call_faults;
 use crate::{ke, mm, pnp};
@@ -85,12 +85,12 @@ pub(crate) fn run() -> Result<Figures, Failure> {
         refused += 1;
         left_behind(rules::INIT_FAILURES, &format!("a start in which {service} (call {number}) failed"), &before);
     }
-    stand_in::stand_in_for_adapter(true);
-    let stood_in =
+    bare_adapter::use_bare_adapter(true);
+    let bare_started =
         started_and_removed(rules::UNKNOWN_ADAPTER, "a start with an adapter object of no interface", &before);
-    stand_in::stand_in_for_adapter(false);
+    bare_adapter::use_bare_adapter(false);
     started_again();
-    stood_in?;
+    bare_started?;
     quiet();
     pnp::stop_device()?;
     Ok(vec![

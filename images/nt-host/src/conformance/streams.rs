@@ -29,12 +29,12 @@ use crate::portcls::port::Port;
 use crate::portcls::services::interrupt_sync;
 
 /// How long a stream may take to give back what it holds in STOP. 100 ns units.
-const PATIENCE: i64 = 50_000_000;
+const LIMIT: i64 = 50_000_000;
 
-/// An undefined controller on channel 16: heard by nobody.
+/// An undefined controller on channel 16: not audible.
 const SHORT: &[u8] = &[0xBF, 0x77, 0x00];
 
-/// Universal non-commercial system-exclusive messages of 8, 9 and 12 bytes: heard by nobody.
+/// Universal non-commercial system-exclusive messages of 8, 9 and 12 bytes: not audible.
 const EIGHT: &[u8] = &[0xF0, 0x7D, 0, 0, 0, 0, 0, 0xF7];
 const NINE: &[u8] = &[0xF0, 0x7D, 0, 0, 0, 0, 0, 0, 0xF7];
 const LONG: &[u8] = &[0xF0, 0x7D, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xF7];
@@ -42,7 +42,7 @@ const LONG: &[u8] = &[0xF0, 0x7D, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xF7];
 /// Long past: as soon as possible.
 const TIME: i64 = 1;
 
-/// The channel group that events are for unless the examination is about groups.
+/// The channel group that events are for unless the probe is about groups.
 const GROUP: u16 = 1;
 
 /// Interrupts between two DPCs.
@@ -60,7 +60,7 @@ struct Door {
     format: Vec<u8>,
 }
 
-/// Examines the streams of a filter. No pin of it is open.
+/// Probes the streams of a filter. No pin of it is open.
 pub(crate) fn run(port: &Com<Port>) -> Figures {
     let Some(filter) = port.filter() else { return Vec::new() };
     let subs = [guids::KSDATAFORMAT_SUBTYPE_MIDI, guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC];
@@ -117,9 +117,7 @@ fn open(port: &Com<Port>, door: &Door) -> Option<Box<Pin>> {
 
 fn fill(pin: &Pin, data: &[u8], group: u16) -> *mut KernelEvent {
     let fragment = Fragment { flags: 0, data };
-    pin.allocator()
-        .fill(&fragment, TIME, group)
-        .expect("a pool of the port's has more events than an examination sends")
+    pin.allocator().fill(&fragment, TIME, group).expect("a pool of the port's has more events than a probe sends")
 }
 
 fn put(pin: &Pin, event: *mut KernelEvent, count: usize) {
@@ -129,7 +127,7 @@ fn put(pin: &Pin, event: *mut KernelEvent, count: usize) {
 /// Stops a stream, which must then give everything back.
 fn stop(pin: &mut Pin, rule: &'static Rule) {
     let _ = pin.set_state(KsState::Stop);
-    pin.expect_returned(rule, PATIENCE, kernel::pause);
+    pin.expect_returned(rule, LIMIT, kernel::pause);
     pin.allocator().check();
     rule.held();
 }
@@ -161,7 +159,7 @@ fn shapes(port: &Com<Port>, door: &Door) {
         try_out(&mut pin, rules::ODD_EVENTS, &|pin| {
             put(pin, fill(pin, &[], GROUP), 1);
             let odd = pin.allocator().without_buffer(LONG.len() as u16, TIME, GROUP);
-            put(pin, odd.expect("a pool of the port's has more events than an examination sends"), 1);
+            put(pin, odd.expect("a pool of the port's has more events than a probe sends"), 1);
         });
         try_out(&mut pin, rules::CHAINS_AND_PACKAGES, &|pin| {
             for length in [1, 2, 100] {

@@ -148,8 +148,8 @@ fn words(values: &[u32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// Examines one synthesizer node.
-pub(crate) fn examine<'a>(find: &dyn Fn(GUID, u32) -> Option<Item<'a>>) {
+/// Probes one synthesizer node.
+pub(crate) fn run<'a>(find: &dyn Fn(GUID, u32) -> Option<Item<'a>>) {
     let of = |id| find(guids::KSPROPSETID_SYNTH, id);
     let groups_max = of(of_synth::CAPS).map_or(1, |item| caps(&item));
     if let Some(item) = of(of_synth::PORTPARAMETERS) {
@@ -177,7 +177,7 @@ pub(crate) fn examine<'a>(find: &dyn Fn(GUID, u32) -> Option<Item<'a>>) {
         }
     }
     if let Some(item) = find(guids::KSPROPSETID_SYNTH_DLS, of_dls::UNLOAD) {
-        // No handle of anything: refused, and nobody's memory is given up.
+        // No handle of anything: refused, and no memory is given up.
         let reply = item.send(SET, &[], &words(&[0xFFFF_FFFE, 0xFFFF_FFFF]));
         if success(reply.status) {
             broken(

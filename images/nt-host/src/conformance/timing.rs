@@ -11,15 +11,15 @@ use super::Figures;
 use crate::harness::stopwatch::{self, Lap};
 use crate::portcls::com::abi::KernelEvent;
 use crate::portcls::kernel;
-use crate::portcls::kernel::patience::Patience;
+use crate::portcls::kernel::deadline::Deadline;
 use crate::portcls::pin::Pin;
 use crate::portcls::pin::delivery::Batch;
 use crate::portcls::pin::unpack::Fragment;
 
 /// How long a stream may keep every event that there is, and how long nothing may come in. 100 ns units.
-const PATIENCE: i64 = 100_000_000;
+const LIMIT: i64 = 100_000_000;
 
-/// An undefined controller on channel 16: an event like most, and nobody hears it.
+/// An undefined controller on channel 16: an event like most, and not audible.
 const MESSAGE: &[u8] = &[0xBF, 0x77, 0x00];
 
 /// Long past: as soon as possible.
@@ -49,9 +49,9 @@ pub(crate) enum TimingError {
 
 /// Waits until `done`, for a bounded time.
 fn wait_until(mut done: impl FnMut() -> bool) -> bool {
-    let patience = Patience::of(PATIENCE);
+    let deadline = Deadline::after(LIMIT);
     while !done() {
-        if patience.has_ended() {
+        if deadline.has_passed() {
             return false;
         }
         kernel::pause();
@@ -68,7 +68,7 @@ fn fill(pin: &Pin, count: u16, wrapping: Wrapping) -> Option<Batch> {
             allocator.discard(first);
             return None;
         };
-        // SAFETY: just filled, and known to nobody else. Events of one time have no order that is heard here.
+        // SAFETY: just filled, and known to no stream. Events of one time have no order that is heard here.
         unsafe { (*event).next = first };
         first = event;
     }
@@ -153,7 +153,7 @@ pub(crate) fn capture(pin: &Pin, laps: u32) -> Result<Figures, TimingError> {
         let came = wait_until(|| stopwatch::lap().is_some());
         let lap = stopwatch::lap();
         stopwatch::disarm();
-        // What came in is nobody's: the next lap begins with an empty inbox.
+        // What came in is dropped: the next lap begins with an empty inbox.
         pin.take_captured();
         match lap {
             Some(lap) if came => all.push(lap),

@@ -11,7 +11,7 @@ pub struct Export {
     address: *const (),
 }
 
-// SAFETY: the address of code or of a static; nobody writes through it here.
+// SAFETY: the address of code or of a static; it is not written through.
 unsafe impl Sync for Export {}
 // SAFETY: as above.
 unsafe impl Send for Export {}

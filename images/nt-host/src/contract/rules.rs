@@ -5,7 +5,7 @@
 //! where no page says it, `COM` the component object model. Numbers are stable: a bug check, a scenario and the
 //! documentation name a rule by number. `CONTRACT.md` beside the sources is this table, for people.
 //!
-//! Pure logic reports a [`Violation`] rule as an error; whoever calls it turns that into a bug check. Each time that a rule
+//! Pure logic reports a [`Violation`](super::violation::Violation) as an error; its caller turns that into a bug check. Each time that a rule
 //! was really put to the test, and held, it is [counted](Rule::held): a rule that was never put to the test has not been
 //! kept, and a report that says so is worth more than one that is green.
 
@@ -15,16 +15,16 @@ use crate::bugcheck::blame;
 
 /// How this host checks a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+pub enum CheckMethod {
     /// Whenever a driver does what the rule is about, whatever else it is doing.
     Always,
-    /// By this examination of `cargo dmus run contract`, which asks the driver for what no song asks.
-    Examined(&'static str),
+    /// By this probe of `cargo dmus run contract`, which makes calls that a song does not.
+    Probe(&'static str),
     /// Not at all, for this reason.
     NotApplicable(&'static str),
 }
 
-use How::{Always, Examined, NotApplicable};
+use CheckMethod::{Always, NotApplicable, Probe};
 
 /// One rule of the contract.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct Rule {
     /// Where it is written.
     pub source: &'static str,
     /// How it is checked.
-    pub how: How,
+    pub check_method: CheckMethod,
 }
 
 /// How many rules there are; they are numbered from 1.
@@ -75,8 +75,8 @@ pub fn blame(rule: Option<&'static Rule>) {
 
 /// Declares the table, and a constant for each rule.
 macro_rules! rules {
-    ($($name:ident = $number:literal, $how:expr, $title:literal, $source:literal;)+) => {
-        $(#[doc = $title] pub(crate) const $name: &Rule = &Rule { number: $number, title: $title, source: $source, how: $how };)+
+    ($($name:ident = $number:literal, $method:expr, $title:literal, $source:literal;)+) => {
+        $(#[doc = $title] pub(crate) const $name: &Rule = &Rule { number: $number, title: $title, source: $source, check_method: $method };)+
 
         /// Every rule of the contract, in order of number.
         pub const TABLE: &[&Rule] = &[$($name),+];
@@ -117,7 +117,7 @@ rules! {
     START_DEVICE = 11, Always,
         "StartDevice neither completes nor forwards the IRP",
         "A startup-sequence";
-    RESOURCE_LISTS = 12, Examined("start"),
+    RESOURCE_LISTS = 12, Probe("start"),
         "StartDevice with resources that are missing, too short, in another order or not its own fails cleanly, or copes",
         "D nn-portcls-iresourcelist; S";
     SUBDEVICE_ORDER = 13, Always,
@@ -132,10 +132,10 @@ rules! {
     PHYSICAL_CONNECTION = 16, Always,
         "PcRegisterPhysicalConnection joins bridge pins of registered subdevices, OUT to IN",
         "D nf-portcls-pcregisterphysicalconnection";
-    RESTART = 17, Examined("start"),
+    RESTART = 17, Probe("start"),
         "a device starts again after a stop, and after a start that failed, with nothing left of the time before",
         "S";
-    UNKNOWN_ADAPTER = 18, Examined("start"),
+    UNKNOWN_ADAPTER = 18, Probe("start"),
         "Init takes an adapter object that is NULL, and one that has no IInterruptSync",
         "D nf-dmusicks-iminiportdmus-init";
     INTERRUPT_ORDER = 19, Always,
@@ -147,10 +147,10 @@ rules! {
     EARLY_INTERRUPT = 21, Always,
         "an interrupt inside Connect, and one before Init returns, find everything ready",
         "D nf-dmusicks-iportdmus-registerservicegroup";
-    INIT_FAILURES = 22, Examined("start"),
+    INIT_FAILURES = 22, Probe("start"),
         "whichever service of PortCls fails during the start, the start fails, and nothing is left",
         "S";
-    QUIET_AFTER_INIT = 23, Examined("start"),
+    QUIET_AFTER_INIT = 23, Probe("start"),
         "without an open stream the device raises no stream of interrupts",
         "S";
     DESCRIPTION_CONSTANT = 24, Always,
@@ -183,19 +183,19 @@ rules! {
     NEW_STREAM_FAILURE = 33, Always,
         "a failed NewStream leaves stream and service group NULL and all counts as they were",
         "S";
-    INSTANCE_LIMITS = 34, Examined("streams"),
+    INSTANCE_LIMITS = 34, Probe("streams"),
         "a pin opens as often as it declares and no more, and opening and closing leaks nothing",
         "D ns-portcls-pcpin_descriptor; S";
-    STREAMS_APART = 35, Examined("streams"),
+    STREAMS_APART = 35, Probe("streams"),
         "streams that are open together give each event back to their own allocator",
         "S";
     NEW_STREAM_QUIET = 36, Always,
         "NewStream sends nothing",
         "S";
-    OUTER_UNKNOWN = 37, Examined("streams"),
+    OUTER_UNKNOWN = 37, Probe("streams"),
         "NewStream with an outer object aggregates, or fails; it does not ignore it",
         "D nf-dmusicks-iminiportdmus-newstream";
-    STREAM_WITHOUT_POWER = 38, Examined("power"),
+    STREAM_WITHOUT_POWER = 38, Probe("power"),
         "NewStream without power may fail and touches no register",
         "A implementing-ipowernotify; S";
     IRQL = 39, Always,
@@ -207,20 +207,20 @@ rules! {
     EVENT_FIELDS = 41, Always,
         "bReserved and cbStruct are the allocator's; a long event goes back with its own cbEvent and pbData",
         "D ns-dmusicks-_dmus_kernel_event, nf-dmusicks-iallocatormxf-putbuffer";
-    INLINE_BOUNDARY = 42, Examined("streams"),
-        "eight bytes lie in the event, nine in a buffer",
+    INLINE_BOUNDARY = 42, Probe("streams"),
+        "the driver takes eight bytes from the event and nine from a buffer",
         "D ns-dmusicks-_dmus_kernel_event";
-    ODD_EVENTS = 43, Examined("streams"),
-        "an event without data, and a long one without a buffer, hurt nobody and come back",
+    ODD_EVENTS = 43, Probe("streams"),
+        "the driver gives back an event without data, and a long one without a buffer, and does no harm",
         "S";
     CHAINS_AND_PACKAGES = 44, Always,
         "chains are taken in order, packages whole; each event comes back once",
         "D ns-dmusicks-_dmus_kernel_event";
-    FRAGMENTS = 45, Examined("playing"),
+    FRAGMENTS = 45, Probe("playing"),
         "a message in fragments, in events and in buffers, is the same message",
         "D ns-dmusicks-_dmus_kernel_event";
-    CHANNEL_GROUPS = 46, Examined("streams"),
-        "usChannelGroup is routed; a group that is not there hurts nobody",
+    CHANNEL_GROUPS = 46, Probe("streams"),
+        "the driver routes usChannelGroup, and survives a group that is not there",
         "D ns-dmusicks-_dmus_kernel_event; S";
     NULL_MESSAGE = 47, Always,
         "PutMessage(NULL) succeeds without effect",
@@ -228,37 +228,37 @@ rules! {
     STREAM_STATES = 48, Always,
         "a stream accepts the state ladder; in STOP it gives back all that it holds",
         "D nf-dmusicks-imxf-setstate";
-    CONCURRENT_STATES = 49, Examined("streams"),
+    CONCURRENT_STATES = 49, Probe("streams"),
         "PutMessage, SetState and the interrupt at the same time lose and double no event",
         "S";
-    BACK_PRESSURE = 50, Examined("back-pressure"),
+    BACK_PRESSURE = 50, Probe("back-pressure"),
         "a device that takes nothing for a while costs no time at DISPATCH_LEVEL and no event",
         "S";
-    PRESENTATION_TIMES = 51, Examined("playing"),
+    PRESENTATION_TIMES = 51, Probe("playing"),
         "with DONT_HOLD_FOR_SEQUENCING events handed over out of order play in order of time",
         "A latency-clocks";
     DESTROYED_STREAM = 52, Always,
         "allocator and clock are not used after the stream is destroyed",
         "COM";
-    UNSTOPPED_STREAM = 53, Examined("streams"),
+    UNSTOPPED_STREAM = 53, Probe("streams"),
         "a stream that is released without STOP gives back what it holds",
         "S";
-    CAPTURE_OUTPUT = 54, Examined("capture"),
-        "captured events go to the connected sink, and to nobody before it is connected or after",
+    CAPTURE_OUTPUT = 54, Probe("capture"),
+        "captured events go to the connected sink, and nowhere before it is connected or after",
         "D nf-dmusicks-imxf-connectoutput, nf-dmusicks-imxf-disconnectoutput";
-    CAPTURE_STATES = 55, Examined("capture"),
+    CAPTURE_STATES = 55, Probe("capture"),
         "captured data flows in PAUSE and RUN, and is discarded in STOP and ACQUIRE",
         "D nf-dmusicks-imxf-setstate";
     INTERRUPT_CALLS = 56, Always,
         "an interrupt service routine makes no IMXF or IAllocatorMXF call",
         "D nf-dmusicks-iportdmus-notify";
-    CAPTURED_EVENTS = 57, Examined("capture"),
+    CAPTURED_EVENTS = 57, Probe("capture"),
         "captured events have flags, lengths and buffers in order, and times that ascend and have been",
         "A allocator; D ns-dmusicks-_dmus_kernel_event";
-    CAPTURE_EMPTY_POOL = 58, Examined("capture"),
+    CAPTURE_EMPTY_POOL = 58, Probe("capture"),
         "an allocator without events or buffers delays captured data or loses it, and nothing else",
         "S";
-    CAPTURE_BURST = 59, Examined("capture"),
+    CAPTURE_BURST = 59, Probe("capture"),
         "more captured data than fits is lost in part and bounded; the rest is whole and in order",
         "S";
     INTERRUPT_NOT_OURS = 60, Always,
@@ -267,7 +267,7 @@ rules! {
     INTERRUPT_CLAIM = 61, Always,
         "a service routine in Repeat mode does not claim for ever",
         "A interrupt-sync-objects";
-    INTERRUPT_STORM = 62, Examined("streams"),
+    INTERRUPT_STORM = 62, Probe("streams"),
         "a hundred thousand interrupts between two DPCs fill nothing up",
         "S";
     DISCONNECT = 63, Always,
@@ -276,52 +276,52 @@ rules! {
     SHARED_WITH_INTERRUPT = 64, NotApplicable("which memory the service routine shares with the rest is the driver's own affair, and a host sees calls and not accesses; an unguarded ring shows as an event that is lost, doubled or torn, which rules 40, 49, 57 and 62 look for"),
         "what the service routine shares is reached through CallSynchronizedRoutine or without locks",
         "D nf-portcls-iinterruptsync-callsynchronizedroutine";
-    PROPERTY_VERBS = 65, Examined("properties"),
+    PROPERTY_VERBS = 65, Probe("properties"),
         "a property handler answers the verbs of its item and refuses the others, touching nothing",
         "D ns-portcls-pcproperty_item";
     PROPERTY_SIZES = 66, Always,
         "property sizes: 0 asks, too little is refused, success says how much was written",
         "A audio-property-handlers";
-    BASIC_SUPPORT = 67, Examined("properties"),
+    BASIC_SUPPORT = 67, Probe("properties"),
         "BASICSUPPORT keeps to its sizes: 4 bytes of access flags, 40 of description",
         "A basic-support-queries-for-audio-properties";
-    PROPERTY_INSTANCE = 68, Examined("properties"),
+    PROPERTY_INSTANCE = 68, Probe("properties"),
         "a property that needs instance data fails without it, and reads no further than there is",
         "D ns-portcls-_pcproperty_request";
-    PROPERTY_TARGETS = 69, Examined("properties"),
+    PROPERTY_TARGETS = 69, Probe("properties"),
         "SYNTH_CAPS works on the filter; what needs a pin, or a node, fails without it",
         "A audio-property-handlers; S";
-    SYNTH_CAPS = 70, Examined("properties"),
+    SYNTH_CAPS = 70, Probe("properties"),
         "SYNTHCAPS is whole and consistent",
         "D ns-dmusprop-_synthcaps";
-    PORT_PARAMETERS = 71, Examined("properties"),
+    PORT_PARAMETERS = 71, Probe("properties"),
         "PORTPARAMETERS echoes what fits, clamps the rest and says so, and fills in the defaults",
         "A kspropsetid-synth";
-    LATENCY_CLOCK = 72, Examined("properties"),
+    LATENCY_CLOCK = 72, Probe("properties"),
         "LATENCYCLOCK is not before the master clock",
         "A latency-clocks";
-    SYNTH_VALUES = 73, Examined("properties"),
+    SYNTH_VALUES = 73, Probe("properties"),
         "channel groups, voice priorities, volumes and statistics are kept, bounded and reset as documented",
         "A kspropsetid-synth";
-    PROPERTY_PENDING = 74, Examined("downloads"),
+    PROPERTY_PENDING = 74, Probe("downloads"),
         "a pending property request is completed exactly once, never with STATUS_PENDING",
         "D nf-portcls-pccompletependingpropertyrequest";
-    NARROW_CALLERS = 75, Examined("downloads"),
+    NARROW_CALLERS = 75, Probe("downloads"),
         "a 32-bit caller's structures are understood",
         "S";
-    UNLOAD_AT_CLOSE = 76, Examined("downloads"),
+    UNLOAD_AT_CLOSE = 76, Probe("downloads"),
         "a pin that closes completes the UNLOAD that waits on it",
         "S";
-    POWER_CYCLE = 77, Examined("power"),
+    POWER_CYCLE = 77, Probe("power"),
         "through D3 and back with streams open no register is touched without power, and the device plays as before",
         "D nf-portcls-ipowernotify-powerchangenotify; A implementing-ipowernotify";
-    POWER_REPEATED = 78, Examined("power"),
-        "a power state that is told twice changes nothing; D1 and D2 are accepted",
+    POWER_REPEATED = 78, Probe("power"),
+        "a power state that is set twice changes nothing; D1 and D2 are accepted",
         "S";
-    CAPABILITIES = 79, Examined("power"),
+    CAPABILITIES = 79, Probe("power"),
         "QueryDeviceCapabilities deepens the mapping of power states and changes nothing else",
         "D nf-portcls-iadapterpowermanagement-querydevicecapabilities";
-    SURPRISE_REMOVAL = 80, Examined("removal"),
+    SURPRISE_REMOVAL = 80, Probe("removal"),
         "a device that is gone reads all ones: streams close, everything is released, nothing hangs",
         "S";
     SERVICE = 81, Always,
@@ -393,14 +393,14 @@ mod tests {
              runs the broken variants of the C++ driver, each of which must be named by its check.\n\n\
              Sources: `D` a reference page of the driver interface, `A` a page of the audio driver guide, `M` a public header, `S`\n\
              what the public samples do where no page says it, `COM` the component object model.\n\n\
-             This file is made from the table in `src/portcls/rules.rs`; a test says when it is not (`UPDATE_CONTRACT=1 cargo test\n\
+             This file is made from the table in `src/contract/rules.rs`; a test says when it is not (`UPDATE_CONTRACT=1 cargo test\n\
              -p nt-host` writes it anew).\n\n\
              | rule | demands | source | checked | broken variants that it names |\n|---|---|---|---|---|\n",
         );
         for rule in TABLE {
-            let checked = match rule.how {
+            let checked = match rule.check_method {
                 Always => "whenever it applies".to_string(),
-                Examined(name) => std::format!("by `run contract`, examination `{name}`"),
+                Probe(name) => std::format!("by `run contract`, probe `{name}`"),
                 NotApplicable(reason) => std::format!("not: {reason}"),
             };
             let named =
@@ -410,7 +410,7 @@ mod tests {
         text.push_str(
             "\n## The verifier's own checks\n\n\
              What Driver Verifier checks of every driver, whatever it does; always on. A bug check names them by number as it\n\
-             names a rule. This table is made from `src/checks.rs`.\n\n\
+             names a rule. This table is made from `src/contract/checks.rs`.\n\n\
              | check | name | demands | as on Windows | broken variants that it names |\n|---|---|---|---|---|\n",
         );
         for check in crate::contract::checks::TABLE {
@@ -422,10 +422,10 @@ mod tests {
         text.push_str(
             "\n## Rules of other services\n\n\
              For drivers that use them: registry keys, events, subdevices that come and go, DMA channels, `ks.sys`. This table is\n\
-             made from `src/portcls/services.rs`.\n\n\
+             made from `src/contract/services.rs`.\n\n\
              | rule | demands | source | broken variants that it names |\n|---|---|---|---|\n",
         );
-        for rule in super::super::services::TABLE {
+        for rule in crate::contract::services::TABLE {
             let named =
                 variants.get(&rule.number).map_or_else(String::new, |names| std::format!("`{}`", names.join("`, `")));
             writeln!(text, "| {} | {} | {} | {named} |", rule.number, rule.title, rule.source).unwrap();

@@ -1,11 +1,11 @@
 //! Rules of PortCls' other services: registry keys, events, subdevices that come and go, DMA channels, and what drivers
 //! take of `ks.sys`.
 //!
-//! They are not duties of every DMus miniport, so that a driver that uses none of it keeps them all; whoever does use one
-//! is told by number what is wrong, as with the [contract](super::rules). Numbers begin where those of the contract and of
+//! They are not duties of every DMus miniport, so that a driver that uses none of it keeps them all; one that uses a service
+//! learns by number what is wrong, as with the [contract](super::rules). Numbers begin where those of the contract and of
 //! the verifier's own checks cannot reach.
 
-use super::rules::{How, Rule};
+use super::rules::{CheckMethod, Rule};
 
 /// Number of the first.
 pub const FIRST: u16 = 201;
@@ -13,7 +13,7 @@ pub const FIRST: u16 = 201;
 /// Declares the table, and a constant for each rule.
 macro_rules! services {
     ($($name:ident = $number:literal, $title:literal, $source:literal;)+) => {
-        $(#[doc = $title] pub(crate) const $name: &Rule = &Rule { number: $number, title: $title, source: $source, how: How::Always };)+
+        $(#[doc = $title] pub(crate) const $name: &Rule = &Rule { number: $number, title: $title, source: $source, check_method: CheckMethod::Always };)+
 
         /// Every rule of the services, in order of number.
         pub const TABLE: &[&Rule] = &[$($name),+];

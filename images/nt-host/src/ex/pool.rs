@@ -97,7 +97,7 @@ export_functions! {
         pointer(driver_allocate("ExAllocatePoolWithTagPriority", kind, size, tag))
     }
 
-    /// Allocates pool against a quota, which nobody has here; without memory it raises an exception unless
+    /// Allocates pool against a quota, which no process has here; without memory it raises an exception unless
     /// told not to.
     [DISPATCH] fn ExAllocatePoolWithQuotaTag(kind: POOL_TYPE, size: u64, tag: u32) -> PVOID {
         const DO_NOT_RAISE: POOL_TYPE = 8;

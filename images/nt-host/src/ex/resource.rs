@@ -134,12 +134,12 @@ export_functions! {
         u8::from(acquire("ExAcquireResourceSharedLite", resource, false, wait != 0))
     }
 
-    /// Takes a resource with others, before those who wait to have it alone: nobody is served first here.
+    /// Takes a resource shared, before exclusive waiters: there is no order of service here.
     [APC] fn ExAcquireSharedStarveExclusive(resource: PVOID, wait: u8) -> u8 {
         u8::from(acquire("ExAcquireSharedStarveExclusive", resource, false, wait != 0))
     }
 
-    /// Takes a resource with others, after those who wait to have it alone.
+    /// Takes a resource shared, after exclusive waiters.
     [APC] fn ExAcquireSharedWaitForExclusive(resource: PVOID, wait: u8) -> u8 {
         u8::from(acquire("ExAcquireSharedWaitForExclusive", resource, false, wait != 0))
     }

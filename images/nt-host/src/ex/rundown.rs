@@ -1,4 +1,4 @@
-//! Run-down protection: an object is used while it is protected, and goes when nobody uses it any more.
+//! Rundown protection: an object is used while it is protected, and goes when no guard of it is left.
 #![allow(unsafe_code, reason = "objects of the Windows ABI")]
 
 use super::wait_on_address;
@@ -115,7 +115,7 @@ export_functions! {
         release("ExReleaseRundownProtectionCacheAwareEx", reference, count);
     }
 
-    /// Waits for those who use it.
+    /// Waits until every guard is released.
     [APC] fn ExWaitForRundownProtectionReleaseCacheAware(reference: *mut u64) { wait("ExWaitForRundownProtectionReleaseCacheAware", reference) }
 
     /// Marks the rundown as complete.

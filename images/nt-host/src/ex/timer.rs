@@ -1,4 +1,4 @@
-//! Timers that the system allocates: `ExAllocateTimer` and its neighbours. They lie in pool, so that their misuse is
+//! Timers that the system allocates: `ExAllocateTimer` and its neighbours. They are in pool, so that their misuse is
 //! found as that of any pool is, and one that is not deleted is a leak.
 #![allow(unsafe_code, reason = "objects of the Windows ABI")]
 

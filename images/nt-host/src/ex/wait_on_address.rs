@@ -1,4 +1,4 @@
-//! Waiting for something that is no dispatcher object: whoever changes it tells those who wait for it, by its address.
+//! Waiting for something that is no dispatcher object: the code that changes it wakes the threads that wait for it, by its address.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -18,9 +18,9 @@ unsafe impl Send for Room {}
 
 static ROOMS: Uninterrupted<BTreeMap<u64, Room>> = Uninterrupted::new(BTreeMap::new());
 
-/// Waits until `ready` says so, which is asked now and after each [`changed`], and may take what it finds: nothing runs
+/// Waits until `ready` returns true, which is called now and after each [`changed`], and may take what it finds: nothing runs
 /// beside it.
-#[allow(unsafe_code, reason = "waits for an event that lives as long as anybody waits for it")]
+#[allow(unsafe_code, reason = "waits for an event that lives as long as a thread waits for it")]
 pub(super) fn wait_until(function: &'static str, address: u64, mut ready: impl FnMut() -> bool) {
     loop {
         let waits_for = cpu::exclusively(|| {

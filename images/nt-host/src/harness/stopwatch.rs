@@ -1,6 +1,6 @@
 //! How long an interrupt takes on its way to a client: marks along the way, for one interrupt at a time.
 //!
-//! Nothing is marked unless somebody has [armed](arm) it; a mark is then one look at an atomic.
+//! Nothing is marked unless the watch is [armed](arm); a mark is then one look at an atomic.
 
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
@@ -58,7 +58,7 @@ pub fn mark(mark: Mark, now: impl FnOnce() -> u64) {
 #[cold]
 fn pass(mark: Mark, passed: u8, now: u64) {
     let step = mark as u8;
-    // An interrupt that brought nothing to the client, or was nobody's, was not the one that is waited for.
+    // An interrupt that brought nothing to the client, or that no driver claimed, was not the one that is waited for.
     let again = mark == Mark::Raised && passed != Mark::Claimed as u8 && passed != Mark::Arrived as u8;
     if again || (passed > ARMED && passed + 1 == step) {
         TIMES[usize::from(step)].store(now, Ordering::Relaxed);
@@ -86,7 +86,7 @@ mod tests {
     fn a_lap_is_an_interrupt_that_went_all_the_way() {
         let at = |step, time| mark(step, || time);
         at(Mark::Raised, 1);
-        assert_eq!(lap(), None, "nobody waits");
+        assert_eq!(lap(), None, "the watch is not armed");
         arm();
         at(Mark::Arrived, 2);
         assert_eq!(lap(), None, "without an interrupt nothing arrives");

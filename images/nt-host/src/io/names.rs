@@ -129,7 +129,7 @@ export_functions! {
     }
 
     /// Returns the device of a name, with a reference through its file object: files are opened by requests here, so
-    /// that only the name's existence can be told.
+    /// that only the name's existence can be answered.
     [PASSIVE] fn IoGetDeviceObjectPointer(name: *const UNICODE_STRING, _access: u32, file: *mut *mut FILE_OBJECT,
         device_out: *mut *mut DEVICE_OBJECT) -> NTSTATUS {
         {

@@ -82,7 +82,7 @@ pub unsafe fn queue(dpc: *mut KDPC, argument1: PVOID, argument2: PVOID) -> bool 
     })
 }
 
-/// Returns the queued calls whose structure or routine lies in a range.
+/// Returns the queued calls whose structure or routine is in a range.
 #[must_use]
 pub fn queued_in(range: &core::ops::Range<u64>) -> Option<u64> {
     cpu::exclusively(|| {

@@ -68,7 +68,7 @@ pub(super) struct Active {
 enum Way {
     /// A search: where its exception was raised.
     Search(*const CONTEXT),
-    /// An unwind: the frame whose handler is called, and what that handler was told.
+    /// An unwind: the frame whose handler is called, and what that handler got.
     Unwind(*const Registers, *const DISPATCHER_CONTEXT),
 }
 

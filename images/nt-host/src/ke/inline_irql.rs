@@ -17,7 +17,7 @@ const INVALID: [u8; 2] = [0x0f, 0x0b];
 /// Where the loaded driver writes CR8, and from which register.
 static WRITES: Uninterrupted<BTreeMap<u64, u8>> = Uninterrupted::new(BTreeMap::new());
 
-/// Replaces the writes of CR8 in a part of an image that will lie at `base`. `functions` as [`cr8::writes`] takes them.
+/// Replaces the writes of CR8 in a part of an image that will be at `base`. `functions` as [`cr8::writes`] takes them.
 pub(crate) fn replace(memory: &mut [u8], base: u64, code: core::ops::Range<u32>, functions: &[(u32, u32)]) {
     if !watch::is_on() {
         return;

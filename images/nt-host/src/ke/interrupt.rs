@@ -21,7 +21,7 @@ use crate::pci::node;
 use crate::pci::registers::{self, Registers};
 use crate::{export_functions, warn};
 
-/// A level-triggered line that nobody claims this often in a row is masked: it would hold the processor for ever.
+/// A level-triggered line that no driver claims this often in a row is masked: it would hold the processor for ever.
 const UNCLAIMED_MAX: u32 = 100_000;
 
 struct Lines {
@@ -353,7 +353,7 @@ pub(super) fn disconnect(function: &'static str, interrupt: *mut KINTERRUPT) {
 /// The parameters are a driver's, as the WDK's page on `IoConnectInterruptEx` says.
 unsafe fn connect_ex(p: &mut ConnectParameters) -> NTSTATUS {
     const FUNCTION: &str = "IoConnectInterruptEx";
-    // SAFETY: the caller's promise; what lies behind the version depends on it.
+    // SAFETY: the caller's promise; what is behind the version depends on it.
     unsafe {
         let (vector, irql, synchronize, latched) = match p.version {
             CONNECT_FULLY_SPECIFIED | CONNECT_FULLY_SPECIFIED_GROUP => (p.vector, p.irql, p.synchronize, p.mode != 0),

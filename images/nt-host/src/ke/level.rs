@@ -40,7 +40,7 @@ fn check_lowered(function: &str, new: KIRQL, context: Option<Context>) {
             [checks::LOCK_KEPT_BELOW_DISPATCH.number.into(), cpu::irql().into(), new.into(), lock],
             context,
             format_args!(
-                "the IRQL is lowered to {new} while the spin lock {lock:#x} is held: whoever wants the lock next on this \
+                "the IRQL is lowered to {new} while the spin lock {lock:#x} is held: the next to want the lock on this \
                  processor waits for ever. Release it first, with the function that belongs to how it was acquired"
             ),
         );

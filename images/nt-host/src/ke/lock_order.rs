@@ -30,7 +30,7 @@ const HELD_MAX: usize = 8;
 const FRAMES: usize = 6;
 
 type Stack = [u64; FRAMES];
-/// What somebody holds; 0 is nothing.
+/// What a holder has; 0 is nothing.
 type Held = [u64; HELD_MAX];
 
 struct Order {

@@ -1,9 +1,9 @@
-//! Chances: the moments at which a deferred procedure call can come between two instructions of code at `PASSIVE_LEVEL`
+//! Preemption points: where a queued deferred procedure call can run between two instructions of code at `PASSIVE_LEVEL`,
 //! because that code lets it. They are where a spin lock is given back, and where a wait begins.
 //!
-//! A timer finds such a moment by luck, and on a busy machine never. An examination of what may run at the same time has a
-//! DPC queued at each of them instead: whatever a driver does there in two steps is then interrupted between the two, on
-//! every machine, each time.
+//! A timer meets such a point at random, and on a busy machine never. A probe of what may run at the same time has a DPC
+//! queued at each of them instead: what a driver does there in two steps is then interrupted between the two, on every
+//! machine, each time.
 
 #![allow(unsafe_code, reason = "deferred procedure calls are queued by address")]
 
@@ -14,27 +14,27 @@ use crate::arch::cpu;
 use crate::nt::KDPC;
 use crate::nt::irql::DISPATCH_LEVEL;
 
-/// The call that takes every chance.
-static TAKER: AtomicPtr<KDPC> = AtomicPtr::new(core::ptr::null_mut());
+/// The DPC that is queued at every preemption point.
+static QUEUED: AtomicPtr<KDPC> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Queues `dpc` at every chance while `body` runs.
+/// Queues `dpc` at every preemption point while `body` runs.
 ///
 /// # Safety
 /// `dpc` is an initialised DPC, which lives until it was removed from the queue after this returned.
-pub(crate) unsafe fn taken_by<R>(dpc: *mut KDPC, body: impl FnOnce() -> R) -> R {
-    TAKER.store(dpc, Ordering::Release);
+pub(crate) unsafe fn with_dpc_at_each<R>(dpc: *mut KDPC, body: impl FnOnce() -> R) -> R {
+    QUEUED.store(dpc, Ordering::Release);
     let result = body();
-    TAKER.store(core::ptr::null_mut(), Ordering::Release);
+    QUEUED.store(core::ptr::null_mut(), Ordering::Release);
     result
 }
 
-/// Queues the DPC of [`taken_by`], so that it runs as soon as the IRQL allows. What runs at `DISPATCH_LEVEL` by
+/// Queues the DPC of [`with_dpc_at_each`], so that it runs as soon as the IRQL allows. What runs at `DISPATCH_LEVEL` by
 /// itself, in a DPC or a service routine, is no preemption point.
 #[inline]
 pub(super) fn pass() {
-    let dpc = TAKER.load(Ordering::Acquire);
+    let dpc = QUEUED.load(Ordering::Acquire);
     if !dpc.is_null() && cpu::irql() <= DISPATCH_LEVEL && !dpc::active() {
-        // SAFETY: the promise of who named it.
+        // SAFETY: promised by the caller of `with_dpc_at_each`.
         unsafe { dpc::queue(dpc, core::ptr::null_mut(), core::ptr::null_mut()) };
     }
 }

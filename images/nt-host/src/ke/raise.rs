@@ -71,7 +71,7 @@ fn unhandled(
 /// execution continues.
 pub(crate) fn raise(function: &str, record: &mut EXCEPTION_RECORD, what: fmt::Arguments<'_>) {
     let Some(caller) = handlers::guarded_caller() else {
-        // The host itself called: nobody is there to take it.
+        // The host itself called: there is no handler to take it.
         unhandled(record, &Registers::default(), Outcome::Unhandled, function, what)
     };
     if record.ExceptionAddress.is_null() {

@@ -578,7 +578,7 @@ export_functions! {
         high.write(end);
     }
 
-    /// Returns whether a range lies on the stack of the thread that runs.
+    /// Returns whether a range is on the stack of the thread that runs.
     [ANY] fn IoWithinStackLimits(start: u64, bytes: u64) -> u32 {
         let (first, end) = stack_limits();
         u32::from(start >= first && start.checked_add(bytes).is_some_and(|last| last <= end))

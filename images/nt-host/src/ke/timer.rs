@@ -123,7 +123,7 @@ pub unsafe fn cancel(timer: *mut KTIMER) -> bool {
     })
 }
 
-/// Returns a timer that is set and lies in a range, or whose DPC or routine does.
+/// Returns a timer that is set and is in a range, or whose DPC or routine does.
 #[must_use]
 pub fn active_in(range: &core::ops::Range<u64>) -> Option<u64> {
     cpu::exclusively(|| {

@@ -73,7 +73,7 @@ unsafe impl Sync for Dpc {}
 // SAFETY: all zero until it is initialised, before it is queued first.
 static DPC: Dpc = Dpc(UnsafeCell::new(unsafe { core::mem::zeroed() }));
 
-/// Returns whether an event can be enabled with what a client wants to be told by. Handles are not: nobody in this
+/// Returns whether an event can be enabled with the notification that a client asks for. Handles are not: no process in this
 /// guest has one for an event.
 pub(crate) fn check_notification(data: &KSEVENTDATA) -> NTSTATUS {
     match data.NotificationType {
@@ -171,7 +171,7 @@ pub(crate) fn create(extra: usize, data: &KSEVENTDATA, flags: u32) -> *mut KSEVE
     let memory = Vec::leak(alloc::vec![0_u64; words]).as_mut_ptr();
     let entry = memory.cast::<KSEVENT_ENTRY>();
     let data_at = memory.wrapping_add(words - size_of::<KSEVENTDATA>() / 8).cast::<KSEVENTDATA>();
-    // SAFETY: both lie in what was just allocated.
+    // SAFETY: both are in what was just allocated.
     unsafe {
         data_at.write(*data);
         (*entry).EventData = data_at;
@@ -194,7 +194,7 @@ pub(crate) unsafe fn free(function: &str, entry: *mut KSEVENT_ENTRY) {
         Some(entries.swap_remove(index).1)
     });
     let Some(words) = found else { discarded(function, entry) };
-    // SAFETY: made by `create` of so many words; by the caller nobody uses it.
+    // SAFETY: made by `create` of so many words; by the caller it is not used any more.
     unsafe {
         unlink(entry);
         drop(Vec::from_raw_parts(entry.cast::<u64>(), words, words));

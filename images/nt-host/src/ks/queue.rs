@@ -28,7 +28,7 @@ const LOCK_STORAGE: usize = 1;
 
 /// Returns the packet of a place on a queue.
 unsafe fn packet(place: *mut LIST_ENTRY) -> *mut IRP {
-    // SAFETY: by the caller the place lies in a packet.
+    // SAFETY: by the caller the place is in a packet.
     unsafe { place.byte_sub(offset_of!(IRP, Tail) + offset_of!(IRP_TAIL, ListEntry)).cast() }
 }
 
@@ -94,7 +94,7 @@ crate::export_functions! {
         while place != head {
             let irp = packet(place);
             place = if location == TAIL { (*place).Blink } else { (*place).Flink };
-            // Without a routine it is being cancelled, or somebody has acquired it.
+            // Without a routine it is being cancelled, or is acquired.
             if set_cancel(irp, None).is_some() {
                 if matches!(operation, removal::AND_REMOVE | removal::AND_REMOVE_SINGLE) {
                     take_off(irp);

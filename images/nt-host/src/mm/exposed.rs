@@ -1,4 +1,4 @@
-//! Frames whose bus addresses a driver was told: a device may write to them for as long as it was not told otherwise, so
+//! Frames whose bus addresses a driver knows: a device may write to them until the driver takes them from it, so
 //! that they are quarantined when they are given back.
 
 use alloc::collections::BTreeSet;

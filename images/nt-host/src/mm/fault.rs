@@ -1,4 +1,4 @@
-//! Processor exceptions: a driver's handlers are asked; what they do not take becomes the bug check that Windows would
+//! Processor exceptions: offered to a driver's handlers; what they do not take becomes the bug check that Windows would
 //! raise.
 
 #![allow(unsafe_code, reason = "the register of page faults")]
@@ -84,7 +84,7 @@ impl Fault<'_> {
                 Some(Context::of_trap(frame)),
                 format_args!(
                     "{operation} {address:#x} at {at}: it was the system address of the pages of the MDL at {mdl:#x}, which are \
-                     unmapped or unlocked since. Keep the pages locked for as long as anybody uses them"
+                     unmapped or unlocked since. Keep the pages locked for as long as they are used"
                 ),
             )
         }
@@ -180,7 +180,7 @@ pub(crate) fn raise(frame: &mut TrapFrame) {
     const NON_MASKABLE: u64 = 2;
     const PAGE_FAULT: u64 = 14;
     if frame.vector == DEBUG_SERVICE {
-        // Print and prompt; nobody listens. The instruction behind it is `int 3`.
+        // Print and prompt: no debugger is attached. The instruction behind it is `int 3`.
         frame.rip += 1;
         return;
     }

@@ -123,7 +123,7 @@ pub fn allocate(size: u64, tag: u32, paged: bool, owner: Owner) -> Option<u64> {
     Some(address)
 }
 
-/// Returns where plain pool lies: in the heap, and what is a page or more on a page.
+/// Returns where plain pool is: in the heap, and what is a page or more on a page.
 fn plain_layout(size: u64) -> Option<Layout> {
     let alignment = if size >= PAGE_SIZE { PAGE_SIZE } else { ALIGNMENT };
     Layout::from_size_align(size.max(1) as usize, alignment as usize).ok()
@@ -296,7 +296,7 @@ pub fn describe(address: u64) -> Option<String> {
     .or_else(|| Some("pool that is not allocated".into()))
 }
 
-/// Returns whether a range lies wholly in one live allocation.
+/// Returns whether a range is wholly in one live allocation.
 #[must_use]
 pub fn contains(address: u64, bytes: u64) -> bool {
     POOL.with(|pool| pool.live.range(..=address).next_back().is_some_and(|(&at, a)| address + bytes <= at + a.size))

@@ -1,6 +1,6 @@
 //! Memory that a device could write to and that was given back: kept for a while, filled with a pattern that is looked at
 //! again, so that a device which still writes there is found out.
-#![allow(unsafe_code, reason = "looks at memory that nobody owns")]
+#![allow(unsafe_code, reason = "looks at memory without an owner")]
 
 use alloc::collections::VecDeque;
 
@@ -41,7 +41,7 @@ pub(super) fn put(physical: u64, bytes: u64, what: &'static str) {
         return frames::free(physical, bytes);
     }
     for (_, word) in words(physical, bytes) {
-        // SAFETY: frames that nobody else has any more, seen through the direct map.
+        // SAFETY: frames without another owner, seen through the direct map.
         unsafe { word.write_volatile(PATTERN) };
     }
     let old = KEPT.with(|kept| {

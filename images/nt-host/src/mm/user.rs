@@ -99,7 +99,7 @@ impl UserMemory {
         Ok(())
     }
 
-    /// Writes contents, whoever's context this is.
+    /// Writes contents, in any context.
     ///
     /// # Panics
     /// If they do not fit.
@@ -111,7 +111,7 @@ impl UserMemory {
         }
     }
 
-    /// Returns the contents, whoever's context this is.
+    /// Returns the contents, in any context.
     #[must_use]
     pub fn read(&self) -> alloc::vec::Vec<u8> {
         // SAFETY: as above.

@@ -19,7 +19,7 @@ pub enum Given {
         /// The vector that it interrupts at.
         vector: u8,
     },
-    /// Messages, edge-triggered and nobody else's, at vectors in a row.
+    /// Messages, edge-triggered and not shared, at vectors in a row.
     Messages {
         /// The function's table.
         table: Table,

@@ -92,7 +92,7 @@ pub enum Registers {
     Live,
     /// Nothing: a touch is a page fault.
     Forbidden,
-    /// All ones, as on a bus without the device; what is written there is lost on nobody.
+    /// All ones, as on a bus without the device; what is written there is lost.
     AllOnes,
 }
 

@@ -436,7 +436,7 @@ pub fn unload_driver(libraries: &Libraries) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Stops if the driver left something behind that would call it or that nobody else will free.
+/// Stops if the driver left something behind that would call it, or that only the driver could free.
 fn check_left_behind(when: &str) {
     debug_assert_eq!(crate::arch::cpu::irql(), PASSIVE_LEVEL);
     // SAFETY: no arguments.

@@ -47,7 +47,7 @@ fn readable<T: Copy + Default + PartialEq>(address: u64, limit: usize) -> Option
 
 impl Arguments for Stack {
     fn next(&mut self) -> u64 {
-        // SAFETY: the caller of a variadic function passed as many arguments as its format says; more are whatever lies
+        // SAFETY: the caller of a variadic function passed as many arguments as its format says; more are whatever is
         // on its stack.
         unsafe {
             let value = self.0.read();
@@ -164,7 +164,7 @@ unsafe extern "win64" fn print_wide_unbounded(target: *mut u16, template: *const
     unsafe { print_wide(target, usize::MAX, template, arguments) }
 }
 
-// A variadic function spills its register arguments to their home space, where they lie in a row with those on the
+// A variadic function spills its register arguments to their home space, where they are in a row with those on the
 // stack, and passes the address of the first variable one on.
 global_asm!(
     r#"

@@ -94,7 +94,7 @@ unsafe fn unwind(function: &str, frame: u64, ip: u64, record: *mut EXCEPTION_REC
         function,
         message: format_args!(
             "{function}: the frame {frame:#x} cannot be reached by unwinding: it is not on this stack, or frames of the \
-             kernel lie between"
+             kernel are between"
         ),
         context: start.as_ref().map(Context::of),
     })
@@ -204,7 +204,7 @@ export_functions! {
         })
     }
 
-    /// Returns the image that an address lies in.
+    /// Returns the image that an address is in.
     [ANY] fn RtlPcToFileHeader(pc: u64, base: *mut u64) -> u64 {
         let found = modules::unwind_table(pc).map_or(0, |image| image.base);
         base.write(found);

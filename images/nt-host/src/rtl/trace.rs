@@ -1,4 +1,4 @@
-//! Event tracing: providers register and write; no session listens in this guest, as their enable callbacks would be told.
+//! Event tracing: providers register and write; no session listens in this guest, as their enable callbacks would say.
 #![allow(unsafe_code, reason = "exported functions")]
 
 use crate::export_functions;
@@ -54,7 +54,7 @@ export_functions! {
     /// Writes a WPP message to a session, of which there are none.
     [ANY] fn WmiTraceMessageVa(_session: u64, _flags: u32, _guid: *const GUID, _number: u16, _arguments: PVOID) -> NTSTATUS { STATUS_INVALID_HANDLE }
 
-    /// Writes a WMI event, which nobody has asked for: the caller keeps its buffer.
+    /// Writes a WMI event, for which no consumer exists: the caller keeps its buffer.
     [DISPATCH] fn IoWMIWriteEvent(_event: PVOID) -> NTSTATUS { STATUS_UNSUCCESSFUL }
 
     /// Tells something about a provider.

@@ -223,7 +223,7 @@ unsafe fn enable_event(irp: *mut IRP, target: &Target<'_>, input: &[u8], room: u
     if !asks && (room as usize) < size_of::<KSEVENTDATA>() {
         return STATUS_BUFFER_TOO_SMALL;
     }
-    // SAFETY: by the caller; the client's data lies in its buffer as long as the event is enabled.
+    // SAFETY: by the caller; the client's data is in its buffer as long as the event is enabled.
     unsafe {
         let client = (*irp).UserBuffer.cast();
         event::request(*target, &event::Request { node, set, id, verb }, client, irp.cast::<c_void>())

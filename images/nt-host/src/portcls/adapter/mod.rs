@@ -350,7 +350,7 @@ pub(crate) fn note_initialised(fdo: *mut DEVICE_OBJECT, port: &Com<Port>) {
 /// Releases the subdevices (IRP_MN_REMOVE_DEVICE), before the bus driver gets the request.
 pub(crate) fn release_subdevices(fdo: *mut DEVICE_OBJECT) {
     for address in with(fdo, |adapter| core::mem::take(&mut adapter.unregistered)).unwrap_or_default() {
-        // SAFETY: only a live port is taken for one. Its miniport holds it, and it the miniport: nobody else parts them.
+        // SAFETY: only a live port is taken for one. Its miniport holds it, and it the miniport: only this parts them.
         if let Some(port) = unsafe { Com::<Port>::from_borrowed(address as PVOID) } {
             port.shut_down();
         }
@@ -398,7 +398,7 @@ pub(crate) fn remove(fdo: *mut DEVICE_OBJECT) {
     });
     let Some(adapter) = adapter else { return };
     check_extension(fdo);
-    // SAFETY: attached and created in `PcAddAdapterDevice`; nobody sends to it any more.
+    // SAFETY: attached and created in `PcAddAdapterDevice`; nothing is sent to it any more.
     unsafe {
         IoDetachDevice(adapter.lower as *mut DEVICE_OBJECT);
         IoDeleteDevice(fdo);
@@ -490,7 +490,7 @@ crate::export_functions! {
                 "PcAddAdapterDevice",
                 Violation::new(
                     rules::ADD_DEVICE,
-                    format!("an extension of {extension} bytes is asked for"),
+                    format!("an extension of {extension} bytes is requested"),
                     "pass 0, or PORT_CLASS_DEVICE_EXTENSION_SIZE plus what the driver needs",
                 ),
             )

@@ -135,7 +135,7 @@ impl RegistryKey {
     }
 }
 
-/// Checks what every method checks first: `PASSIVE_LEVEL`, a key that is not deleted, no shortage, and the right to
+/// Checks what every method checks first: `PASSIVE_LEVEL`, a key that is not deleted, no allocation fault, and the right to
 /// do it.
 unsafe fn enter<'a>(this: This, method: &'static str, right: u32) -> Result<&'a Object<RegistryKey>, NTSTATUS> {
     irql::passive_method(method);

@@ -224,7 +224,7 @@ pub(crate) union EventData {
     pub(crate) package: *mut KernelEvent,
 }
 
-/// Bytes of an event that lie in the event itself: the size of a pointer (dmusicks.h).
+/// Bytes of an event that are in the event itself: the size of a pointer (dmusicks.h).
 pub(crate) const INLINE_BYTES: usize = size_of::<*mut u8>();
 
 /// `DMUS_KEF_EVENT_INCOMPLETE`: a fragment; more follows.

@@ -2,8 +2,8 @@
 //!
 //! An [`Object`] begins with its vtable, as the component object model demands, so its address is the interface
 //! pointer. Each class has a vtable of its own, so a driver that mixes two interfaces up calls the wrong method at once
-//! and not by luck the right one. An object whose last reference is released leaves a tombstone behind: whoever still
-//! calls it is told which object that was.
+//! and not by luck the right one. An object whose last reference is released leaves a tombstone behind: a driver that still
+//! calls it learns which object that was.
 
 #![allow(unsafe_code, reason = "drivers call objects through vtables, by address")]
 
@@ -258,12 +258,12 @@ unsafe fn bury<T: Class>(this: *mut Object<T>) {
         if graves.len() > TOMBSTONES_MAX || !watch::is_on() { graves.pop_front() } else { None }
     });
     if let Some((address, layout)) = oldest {
-        // SAFETY: it came from a box of this layout, its value is dropped, and nobody knows of it any more.
+        // SAFETY: it came from a box of this layout, its value is dropped, and no pointer to it is left.
         unsafe { alloc::alloc::dealloc(address as *mut u8, layout) };
     }
 }
 
-/// A second interface of an object, at an address of its own. It lies in the object's value.
+/// A second interface of an object, at an address of its own. It is in the object's value.
 #[repr(C)]
 pub(crate) struct Facet<T: Class> {
     vtable: AtomicPtr<Slot>,
@@ -360,16 +360,16 @@ pub(crate) fn give_up_group(group: Foreign) {
     GIVEN_UP_GROUP.store(if left == 0 { address } else { 0 }, Ordering::Relaxed);
 }
 
-/// An object that somebody holds.
+/// An object with references.
 struct Live {
     address: usize,
     name: &'static str,
 }
 
-/// All objects that somebody holds.
+/// All objects with references.
 static LIVE: Lock<Vec<Live>> = Lock::new(Vec::new());
 
-/// What is left of those that nobody holds.
+/// What is left of objects without references.
 static GRAVES: Lock<VecDeque<(usize, Layout)>> = Lock::new(VecDeque::new());
 
 /// Returns whether this is a live object of this class.

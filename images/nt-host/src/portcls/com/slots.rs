@@ -1,7 +1,7 @@
 //! What drivers implement, called by slot number: the place in the vtable, the signature, and the IRQL of each method.
 //!
 //! The types with which drivers in Rust are written are deliberately not used here: a slot or a parameter that is wrong
-//! there would then be wrong on both sides and nobody would notice. Slot numbers count from `QueryInterface`, 0. Every
+//! there would then be wrong on both sides unnoticed. Slot numbers count from `QueryInterface`, 0. Every
 //! call is made at the IRQL that its page documents and checked for coming back at the same one.
 
 #![allow(unsafe_code, reason = "drivers implement interfaces as vtables")]

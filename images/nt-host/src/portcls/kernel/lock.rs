@@ -27,7 +27,7 @@ impl<T> Lock<T> {
     /// Calls `body` with the value, at `DISPATCH_LEVEL`. Callable up to there. `body` calls no driver.
     ///
     /// # Panics
-    /// When this processor holds the lock already: that is this thread itself, for nobody else runs here at
+    /// When this processor holds the lock already: that is this thread itself, for no other runs here at
     /// `DISPATCH_LEVEL`.
     pub(crate) fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> R {
         let raised = Raised::to_dispatch();
@@ -36,7 +36,7 @@ impl<T> Lock<T> {
             assert!(holder != me, "a lock of PortCls is taken twice");
             kernel::while_spinning();
         }
-        // SAFETY: nobody held it, and it is ours until it is given back below.
+        // SAFETY: it was free, and it is ours until it is given back below.
         let result = body(unsafe { &mut *self.value.get() });
         self.holder.store(0, Ordering::Release);
         drop(raised);

@@ -72,7 +72,7 @@ pub(crate) fn is_readable(address: usize) -> bool {
     crate::arch::paging::accessible(address as u64, size_of::<usize>() as u64, false)
 }
 
-/// Returns whether an address lies in the driver's image.
+/// Returns whether an address is in the driver's image.
 pub(crate) fn is_driver_code(address: usize) -> bool {
     crate::bugcheck::modules::module()
         .is_some_and(|module| (module.base..module.base + module.size).contains(&(address as u64)))
@@ -111,7 +111,7 @@ impl Drop for Edge {
     }
 }
 
-/// Calls `routine` from a DPC while `body` runs: every millisecond, and whenever `body` gives a DPC the chance, be it
+/// Calls `routine` from a DPC while `body` runs: every millisecond, and at each preemption point of `body`, be it
 /// only between two instructions.
 pub(crate) fn with_interruptions<R>(routine: &dyn Fn(), body: impl FnOnce() -> R) -> R {
     // SAFETY: all zero is a valid value of plain C structures; all are initialised here, and taken back before they
@@ -120,15 +120,15 @@ pub(crate) fn with_interruptions<R>(routine: &dyn Fn(), body: impl FnOnce() -> R
         let mut timer: alloc::boxed::Box<KTIMER> = alloc::boxed::Box::new(core::mem::zeroed());
         let mut dpcs: alloc::boxed::Box<[KDPC; 2]> = alloc::boxed::Box::new(core::mem::zeroed());
         let context = &raw const routine;
-        let [timed, taken] = &mut *dpcs;
+        let [timed, at_points] = &mut *dpcs;
         KeInitializeTimerEx(&raw mut *timer, 1);
-        for dpc in [&raw mut *timed, &raw mut *taken] {
+        for dpc in [&raw mut *timed, &raw mut *at_points] {
             KeInitializeDpc(dpc, Some(call_routine), context.cast_mut().cast());
         }
         KeSetTimerEx(&raw mut *timer, -10_000, 1, timed);
-        let result = crate::ke::preemption_point::taken_by(taken, body);
+        let result = crate::ke::preemption_point::with_dpc_at_each(at_points, body);
         KeCancelTimer(&raw mut *timer);
-        for dpc in [&raw mut *timed, &raw mut *taken] {
+        for dpc in [&raw mut *timed, &raw mut *at_points] {
             KeRemoveQueueDpc(dpc);
         }
         crate::exports::KeFlushQueuedDpcs();

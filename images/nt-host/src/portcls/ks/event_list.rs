@@ -35,7 +35,7 @@ pub(crate) struct Enabled {
     pub(crate) set: GUID,
     pub(crate) id: u32,
     pub(crate) item: Event,
-    /// Where the client's data lies, by which it disables the event.
+    /// Where the client's data is, by which it disables the event.
     pub(crate) client: usize,
     pub(crate) state: EntryState,
 }
@@ -43,7 +43,7 @@ pub(crate) struct Enabled {
 /// How far an event has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EntryState {
-    /// Its handler is asked to add it.
+    /// Its handler is called to add it.
     Offered,
     /// It is on the port's list.
     Listed,

@@ -115,7 +115,7 @@ impl Allocator {
     /// Returns what a driver has filled an event with: its fields and its bytes.
     ///
     /// # Errors
-    /// It is no event of this allocator that is out, or its data lies where it may not.
+    /// It is no event of this allocator that is out, or its data is where it may not be.
     pub(crate) fn read(&self, event: *mut KernelEvent) -> Result<(KernelEvent, Vec<u8>), Violation> {
         self.pool.with(|pool| pool.read(event))
     }
@@ -215,7 +215,7 @@ impl Allocator {
         wrapped.unwrap_or_else(|broken| violation("IAllocatorMXF", broken))
     }
 
-    /// Checks that nobody wrote to an event that had been given back.
+    /// Checks that an event was not written to after it had been given back.
     pub(crate) fn check(&self) {
         if let Err(broken) = self.pool.with(|pool| pool.check()) {
             violation("IAllocatorMXF", broken)
@@ -306,7 +306,7 @@ unsafe extern "win64" fn put_message(this: This, event: *mut KernelEvent) -> NTS
     }
 }
 
-/// Where the events of every allocator lie that is in use.
+/// Where the events of every allocator in use are.
 static POOLS: Lock<Vec<Range<usize>>> = Lock::new(Vec::new());
 
 /// Returns what is broken if an event that is not this allocator's is that of another stream (rule 35).

@@ -138,7 +138,7 @@ fn check(content: &KernelEvent, data: &[u8], last: i64, now: i64) -> Result<(), 
         Err(Violation::new(
             rules::CAPTURED_EVENTS,
             what,
-            "a whole message is COMPLETE, anything else INCOMPLETE; up to 8 bytes lie in the event, more in a buffer of GetBuffer; \
+            "a whole message is COMPLETE, anything else INCOMPLETE; up to 8 bytes are in the event, more in a buffer of GetBuffer; \
              the time is the master clock's when the data came in",
         ))
     };

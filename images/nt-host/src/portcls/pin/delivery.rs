@@ -29,7 +29,7 @@ pub(crate) struct Chain {
     singly: bool,
 }
 
-// SAFETY: the events are in the stream's allocator, out of the pool, and known to nobody else until they are put.
+// SAFETY: the events are in the stream's allocator, out of the pool, and known to no stream until they are put.
 unsafe impl Send for Chain {}
 
 impl Chain {
@@ -51,7 +51,7 @@ impl Chain {
         if self.count == 0 {
             self.first = event;
         } else {
-            // SAFETY: `last` is an event of this chain, which nobody else knows.
+            // SAFETY: `last` is an event of this chain, which no stream knows.
             unsafe { (*self.last).next = event };
         }
         self.last = event;

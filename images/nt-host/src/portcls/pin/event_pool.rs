@@ -1,6 +1,6 @@
 //! The bounded pool of events and buffers behind an allocator, and its accounting: what is out, who gave what back.
 //!
-//! Everything that a stream gives back is checked before it is believed. What lies in the pool is filled with a
+//! Everything that a stream gives back is checked before it is believed. What is in the pool is filled with a
 //! pattern, so that a write after the event was given back is found when it is next handed out.
 
 #![allow(unsafe_code, reason = "events are shared with drivers by address, and their data is a C union")]
@@ -19,10 +19,10 @@ use crate::portcls::com::abi::{EVENT_PACKAGE, EventData, INLINE_BYTES, KernelEve
 /// What free events and buffers are filled with: no valid pointer, no valid flags.
 const POISON: u8 = 0xDB;
 
-/// Bytes behind each buffer that nobody may write.
+/// Guard bytes behind each buffer.
 const GUARD_BYTES: usize = 8;
 
-/// How deep packages may lie in packages. DirectMusic itself never nests them; the bound keeps a wild list finite.
+/// How deep packages may be nested. DirectMusic itself never nests them; the bound keeps a wild list finite.
 const PACKAGE_DEPTH_MAX: usize = 8;
 
 /// Where an event is.
@@ -30,7 +30,7 @@ const PACKAGE_DEPTH_MAX: usize = 8;
 enum Whereabouts {
     /// In the pool, poisoned.
     Free,
-    /// Handed out empty, to be filled by whoever asked.
+    /// Handed out empty, to be filled by the caller.
     Out,
     /// Filled by the port and sent to a stream: these must come back unchanged.
     /// `data` is null for what has none of the pool's.
@@ -57,7 +57,7 @@ pub(crate) struct EventPool {
     buffer_states: Vec<BufferState>,
     free_buffers: Vec<usize>,
     buffer_bytes: u16,
-    /// What lies in the pool is poisoned and looked at.
+    /// What is in the pool is poisoned and looked at.
     watched: bool,
 }
 
@@ -97,7 +97,7 @@ impl EventPool {
         pool
     }
 
-    /// Returns where the events lie.
+    /// Returns where the events are.
     pub(crate) fn range(&self) -> Range<usize> {
         let first = self.events.cast::<KernelEvent>().as_ptr() as usize;
         first..first + self.events.len() * size_of::<KernelEvent>()
@@ -126,7 +126,7 @@ impl EventPool {
         let Some(index) = self.free_events.pop() else { return Ok(None) };
         let event = self.event(index);
         self.check_free(index)?;
-        // SAFETY: the event belongs to this pool and is free, so nobody else holds it by right; any bit pattern is valid
+        // SAFETY: the event belongs to this pool and is free, so no stream holds it by right; any bit pattern is valid
         // as bytes.
         let bytes = unsafe { core::slice::from_raw_parts_mut(event.cast::<u8>(), size_of::<KernelEvent>()) };
         bytes.fill(0);
@@ -136,7 +136,7 @@ impl EventPool {
         Ok(Some(event))
     }
 
-    /// Checks that nobody wrote to an event that lies in the pool.
+    /// Checks that an event in the pool was not written to.
     ///
     /// # Errors
     /// Somebody did.
@@ -149,7 +149,7 @@ impl EventPool {
             return Ok(());
         }
         let event = self.event(index);
-        // SAFETY: the event lies in this pool; any bit pattern is valid as bytes.
+        // SAFETY: the event is in this pool; any bit pattern is valid as bytes.
         let bytes = unsafe { core::slice::from_raw_parts(event.cast::<u8>(), size_of::<KernelEvent>()) };
         match bytes.iter().position(|&byte| byte != POISON) {
             None => Ok(()),
@@ -197,7 +197,7 @@ impl EventPool {
     /// Returns what is in an event that is out: its fields and its bytes.
     ///
     /// # Errors
-    /// It is not out, or says that its data lies in what is no buffer of this pool, or is longer than one.
+    /// It is not out, or says that its data is in what is no buffer of this pool, or is longer than one.
     pub(crate) fn read(&self, event: *mut KernelEvent) -> Result<(KernelEvent, Vec<u8>), Violation> {
         let index = self.check_event(event)?;
         let content = self.content(index);
@@ -379,7 +379,7 @@ impl EventPool {
         if !self.watched {
             return;
         }
-        // SAFETY: the event lies in this pool and is free; any bit pattern is valid for its fields.
+        // SAFETY: the event is in this pool and is free; any bit pattern is valid for its fields.
         unsafe { self.event(index).cast::<u8>().write_bytes(POISON, size_of::<KernelEvent>()) };
     }
 
@@ -390,15 +390,15 @@ impl EventPool {
     }
 
     fn content(&self, index: usize) -> KernelEvent {
-        // SAFETY: the event lies in this pool; any bit pattern is valid for its fields.
+        // SAFETY: the event is in this pool; any bit pattern is valid for its fields.
         unsafe { self.event(index).read() }
     }
 
     #[expect(clippy::mut_from_ref, reason = "the memory is not the pool's struct; callers use one slice at a time")]
     fn buffer_bytes_at(&self, offset: usize, length: usize) -> &mut [u8] {
         assert!(offset + length <= self.buffers.len(), "offsets come from this pool's own lists");
-        // SAFETY: the range lies inside the allocation; the slice lives no longer than the caller's statement, while
-        // whoever was lent the buffer has given it back or has not got it yet.
+        // SAFETY: the range is inside the allocation; the slice lives no longer than the caller's statement, while
+        // the borrower of the buffer has given it back or has not got it yet.
         unsafe { core::slice::from_raw_parts_mut(self.buffers.cast::<u8>().as_ptr().add(offset), length) }
     }
 
@@ -424,7 +424,7 @@ impl Drop for EventPool {
     }
 }
 
-/// Returns whether an event's bytes lie in a buffer. The package bit comes first: a package's `cbEvent` is no byte
+/// Returns whether an event's bytes are in a buffer. The package bit comes first: a package's `cbEvent` is no byte
 /// count.
 fn is_long(event: &KernelEvent) -> bool {
     event.flags & EVENT_PACKAGE == 0 && usize::from(event.event_bytes) > INLINE_BYTES

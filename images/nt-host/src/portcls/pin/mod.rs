@@ -41,7 +41,7 @@ use crate::portcls::com::abi::{KsState, StreamType, data_flow};
 use crate::portcls::com::object::Com;
 use crate::portcls::com::slots::{self, Foreign};
 use crate::portcls::kernel;
-use crate::portcls::kernel::patience::Patience;
+use crate::portcls::kernel::deadline::Deadline;
 use crate::portcls::ks::descriptor::{Filter, Pin as Factory};
 use crate::portcls::ks::formats;
 use crate::portcls::port::Port;
@@ -51,7 +51,7 @@ pub(crate) const RENDER_GUARD_BYTES: usize = 64;
 
 /// How long a capture stream may take to notice that there are no events, 100 ns units: a driver may have nothing to
 /// capture, and an interrupt of a busy host's device comes late.
-const NOTICE_PATIENCE: i64 = 100_000_000;
+const NOTICE_LIMIT: i64 = 100_000_000;
 
 /// A pin.
 pub(crate) struct Pin {
@@ -208,7 +208,7 @@ impl Pin {
         while self.state != target {
             let next = neighbour(self.state, target);
             let stream = self.minor_target();
-            // Captured data may come from the moment that the stream is told to let it flow, until it has been told not to.
+            // Captured data may come from the moment that SetState lets it flow, until SetState has stopped it.
             let flows = next >= KsState::Pause;
             if let Some(sink) = self.capture.as_ref().filter(|_| flows) {
                 sink.set_flows(true);
@@ -249,8 +249,8 @@ impl Pin {
     /// machine: or else it was never put to the test.
     pub(crate) fn starve(&self, what: u8) {
         if self.capture.is_some() {
-            let patience = Patience::of(NOTICE_PATIENCE);
-            while what == NOTHING && self.allocator.refusals() == 0 && !patience.has_ended() {
+            let deadline = Deadline::after(NOTICE_LIMIT);
+            while what == NOTHING && self.allocator.refusals() == 0 && !deadline.has_passed() {
                 kernel::pause();
             }
             rules::blame((what != NOTHING).then_some(rules::CAPTURE_EMPTY_POOL));
@@ -263,12 +263,12 @@ impl Pin {
         &self.allocator
     }
 
-    /// Waits, in STOP, until the stream has given every event back; after `patience` (100 ns units) `rule` is broken.
-    pub(crate) fn expect_returned(&self, rule: &'static Rule, patience: i64, mut wait: impl FnMut()) {
-        let patience = Patience::of(patience);
+    /// Waits, in STOP, until the stream has given every event back; after `limit` (100 ns units) `rule` is broken.
+    pub(crate) fn expect_returned(&self, rule: &'static Rule, limit: i64, mut wait: impl FnMut()) {
+        let deadline = Deadline::after(limit);
         while self.allocator.events_out() > 0 {
-            if patience.has_ended() {
-                patience.was_in_vain();
+            if deadline.has_passed() {
+                deadline.note_missed();
                 violation(
                     "IMXF::SetState",
                     Violation::new(

@@ -12,7 +12,7 @@ use crate::contract::rules;
 use crate::portcls::com::abi::KsState;
 
 /// How long the stream may take to give back what it holds in STOP. 100 ns units.
-const PATIENCE: i64 = 20_000_000;
+const LIMIT: i64 = 20_000_000;
 
 /// An undefined controller on channel 16.
 const SHORT: &[u8] = &[0xBF, 0x77, 0x00];
@@ -39,15 +39,15 @@ pub(crate) fn probe(pin: &mut Pin) {
     pin.put(Batch { first: fill(pin, SHORT), count: 1 });
     pin.put(Batch { first: fill(pin, LONG), count: 1 });
     let _ = pin.set_state(KsState::Stop);
-    pin.expect_returned(rules::STREAM_STATES, PATIENCE, crate::portcls::kernel::pause);
+    pin.expect_returned(rules::STREAM_STATES, LIMIT, crate::portcls::kernel::pause);
 
     let _ = pin.set_state(KsState::Pause);
     let (first, second) = (fill(pin, SHORT), fill(pin, LONG));
-    // SAFETY: just filled, and known to nobody else.
+    // SAFETY: just filled, and known to no stream.
     unsafe { (*first).next = second };
     let package = pin.allocator().wrap(first, TIME, 1).expect("a new pool has more events than these");
     pin.put(Batch { first: package, count: 3 });
     let _ = pin.set_state(KsState::Stop);
-    pin.expect_returned(rules::CONSERVATION, PATIENCE, crate::portcls::kernel::pause);
+    pin.expect_returned(rules::CONSERVATION, LIMIT, crate::portcls::kernel::pause);
     pin.allocator().check();
 }

@@ -167,7 +167,7 @@ impl Pin {
             }
         }
         for pair in children.windows(2) {
-            // SAFETY: just filled, and known to nobody else.
+            // SAFETY: just filled, and known to no stream.
             unsafe { (*pair[0]).next = pair[1] };
         }
         let first = *children.first()?;

@@ -10,7 +10,7 @@ use core::sync::atomic::Ordering;
 
 use super::interface::This;
 use super::lifetime::LISTS;
-use super::{Bound, MINIPORT_GROUP, Port, adapter, changed_description, describe, interface_checks, stand_in};
+use super::{Bound, MINIPORT_GROUP, Port, adapter, bare_adapter, changed_description, describe, interface_checks};
 use crate::contract::rules;
 use crate::contract::violation::{Violation, violation};
 use crate::nt::status::{
@@ -57,13 +57,13 @@ pub(super) unsafe extern "win64" fn init(
         if call_faults::must_fail("IPort::Init") || kernel::refuse("IPort::Init") {
             return STATUS_INSUFFICIENT_RESOURCES;
         }
-        let stand_in = if adapter.is_null() { stand_in::stand_in() } else { None };
+        let bare_adapter = if adapter.is_null() { bare_adapter::bare_adapter() } else { None };
         let mut group = core::ptr::null_mut();
         let status = interrupt_sync::during_init(|| {
-            let adapter = stand_in.as_ref().map_or(adapter, Com::as_raw);
+            let adapter = bare_adapter.as_ref().map_or(adapter, Com::as_raw);
             slots::miniport_dmus::init(miniport.as_raw(), adapter, resources, port.as_raw(), &raw mut group)
         });
-        if !adapter.is_null() || stand_in.is_some() || success(status) {
+        if !adapter.is_null() || bare_adapter.is_some() || success(status) {
             rules::UNKNOWN_ADAPTER.held();
         }
         let registered = port.registered.with(|registered| registered.as_ref().map(Foreign::as_raw));
@@ -108,7 +108,7 @@ pub(super) unsafe extern "win64" fn init(
             miniport: Arc::new(miniport),
             unknown: Arc::new(unknown),
             adapter: (!adapter.is_null()).then(|| Foreign::from_borrowed(adapter)),
-            stand_in,
+            bare_adapter,
             resources: resources::list(resources),
             group: (!group.is_null()).then(|| Foreign::from_owned(group)),
             instances: vec![0; filter.pins.len()],

@@ -31,7 +31,7 @@ const OPTIONAL: [(&str, &GUID, usize); 3] = [
 /// Checks that every slot of an interface leads into the driver's code (rule 1).
 pub(crate) fn check_slots(interface: &Foreign, methods: usize, name: &'static str) {
     for slot in 0..methods {
-        // SAFETY: a live object begins with the address of its vtable; whether that can be read is asked first.
+        // SAFETY: a live object begins with the address of its vtable; whether that can be read is checked first.
         let function = unsafe {
             let table = interface.as_raw().cast::<*const usize>().read();
             if kernel::is_readable(table.wrapping_add(slot) as usize) { table.add(slot).read() } else { 0 }
@@ -54,7 +54,7 @@ pub(crate) fn check_slots(interface: &Foreign, methods: usize, name: &'static st
 const IID_UNKNOWN_INTERFACE: GUID = GUID::from_u128(0x8B1C_5F0E_2D47_4A9B_9E63_D0A4_7C51_E826);
 
 /// Checks how a driver's object answers `QueryInterface` (rules 2, 3, 5 and 6): the interfaces that it must have, with one
-/// identity and a reference for each, and a clean refusal of one that nobody has.
+/// identity and a reference for each, and a clean refusal of one that no object has.
 pub(crate) fn check_interfaces(object: &Foreign, required: &[GUID], rule: &'static rules::Rule, name: &'static str) {
     let ask = |interface: &GUID| {
         object.query(interface).unwrap_or_else(|status| {

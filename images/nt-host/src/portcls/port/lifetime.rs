@@ -82,14 +82,14 @@ impl Com<Port> {
                 ),
             )
         }
-        if let Some(stand_in) = bound.stand_in.filter(|stand_in| stand_in.references() != 1) {
+        if let Some(bare_adapter) = bound.bare_adapter.filter(|bare_adapter| bare_adapter.references() != 1) {
             violation(
                 "IMiniportDMus::Release",
                 Violation::new(
                     rules::UNKNOWN_ADAPTER,
                     format!(
                         "the miniport is gone, and keeps {} references to UnknownAdapter",
-                        stand_in.references() - 1
+                        bare_adapter.references() - 1
                     ),
                     "release in the destructor what Init AddRefed, or queried",
                 ),
@@ -114,7 +114,7 @@ pub(super) fn forget_list(list: &Com<ResourceList>) -> u32 {
     })
 }
 
-/// Checks that nobody but ports holds the resource list.
+/// Checks that only ports hold the resource list.
 fn check_list(list: Option<Com<ResourceList>>) {
     let Some(list) = list else { return };
     let others = forget_list(&list);

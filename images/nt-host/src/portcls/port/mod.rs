@@ -3,11 +3,11 @@
 #![allow(unsafe_code, reason = "miniports are called by slot number, and call the port through its vtable")]
 
 pub(crate) mod adapter;
+pub(crate) mod bare_adapter;
 mod init;
 mod interface;
 pub(crate) mod interface_checks;
 mod lifetime;
-pub(crate) mod stand_in;
 
 #[cfg(target_os = "none")]
 pub(crate) use interface::EXPORTS;
@@ -18,11 +18,11 @@ use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
+use self::bare_adapter::BareAdapter;
 use self::interface::{
     EVENTS_VTABLE, SINK_VTABLE, UNREGISTER_CONNECTION_VTABLE, UNREGISTER_SUBDEVICE_VTABLE, VERSION_VTABLE,
 };
 use self::lifetime::forget_list;
-use self::stand_in::StandIn;
 use crate::contract::rules;
 use crate::contract::violation::{Violation, violation};
 use crate::nt::PVOID;
@@ -50,7 +50,7 @@ struct Bound {
     unknown: Arc<Foreign>,
     adapter: Option<Foreign>,
     /// What the miniport got for an adapter object in its place.
-    stand_in: Option<Com<StandIn>>,
+    bare_adapter: Option<Com<BareAdapter>>,
     resources: Option<Com<ResourceList>>,
     group: Option<Foreign>,
     filter: Arc<Filter>,
@@ -65,11 +65,11 @@ struct Bound {
 impl Bound {
     /// Releases everything, the miniport last.
     fn give_up(self) {
-        let Self { miniport, unknown, adapter, stand_in, resources, group, pin_count, .. } = self;
+        let Self { miniport, unknown, adapter, bare_adapter, resources, group, pin_count, .. } = self;
         if let Some(list) = &resources {
             forget_list(list);
         }
-        drop((group, adapter, stand_in, resources, pin_count, unknown));
+        drop((group, adapter, bare_adapter, resources, pin_count, unknown));
         drop(miniport);
     }
 }

@@ -62,7 +62,7 @@ unsafe fn ask(
 /// Enables an event, or answers whether it is there (`IOCTL_KS_ENABLE_EVENT`).
 ///
 /// # Safety
-/// `client` is where the data lies, which stays there as long as the event is enabled.
+/// `client` is where the data is, which stays there as long as the event is enabled.
 pub(crate) unsafe fn request(target: Target<'_>, request: &Request, client: *mut KSEVENTDATA, irp: PVOID) -> NTSTATUS {
     irql::passive("PCEVENT_REQUEST", "Handler");
     let port = match target {

@@ -24,7 +24,7 @@ use crate::nt::{NTSTATUS, PVOID};
 use crate::portcls::com::abi::{PropertyRequest, property_type};
 use crate::portcls::com::guids::{self, GUID};
 use crate::portcls::com::slots;
-use crate::portcls::kernel::patience::Patience;
+use crate::portcls::kernel::deadline::Deadline;
 use crate::portcls::kernel::{self, irql};
 use crate::portcls::ks::answers::{self, Answer};
 use crate::portcls::ks::descriptor::{Filter, Property};
@@ -41,7 +41,7 @@ const GUARD_BYTES: usize = 1024;
 const GUARD: u8 = 0xB7;
 
 /// How long a handler may keep a request, in 100 ns units: longer than the longest release of a note.
-const PATIENCE: i64 = 100_000_000;
+const PENDING_LIMIT: i64 = 100_000_000;
 
 /// `KSPROPERTY_CONNECTION_STATE` in KSPROPSETID_Connection (ks.h).
 const CONNECTION_STATE: u32 = 0;
@@ -64,7 +64,7 @@ pub(crate) struct Request<'a> {
     pub(crate) instance: &'a [u8],
 }
 
-/// What is asked, for whoever reads of it.
+/// What is requested, for messages.
 #[derive(Clone, Copy)]
 struct Asked {
     set: GUID,
@@ -126,7 +126,7 @@ pub(crate) fn send(target: Target<'_>, request: &Request<'_>, value: &mut [u8], 
     })
 }
 
-/// Where a request's instance data lies.
+/// Where a request's instance data is.
 #[derive(Clone, Copy)]
 pub(crate) struct Instance {
     pub(crate) address: PVOID,
@@ -236,10 +236,10 @@ fn wait_for(held: *mut Held) -> Answer {
 
 /// Waits for a driver that keeps a request, for as long as a client would (rule 74).
 pub(crate) fn await_driver(mut is_over: impl FnMut() -> bool) {
-    let patience = Patience::of(PATIENCE);
+    let deadline = Deadline::after(PENDING_LIMIT);
     while !is_over() {
-        if patience.has_ended() {
-            patience.was_in_vain();
+        if deadline.has_passed() {
+            deadline.note_missed();
             broken_pending("a request was kept for 10 s and not completed");
         }
         kernel::pause();

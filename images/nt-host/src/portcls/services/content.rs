@@ -77,7 +77,7 @@ crate::export_functions! {
         STATUS_SUCCESS
     }
 
-    /// Tells a device where a content goes: whoever gets what is not protected need not be trusted.
+    /// Tells a device where a content goes: a device that gets what is not protected need not be trusted.
     [PASSIVE] fn PcForwardContentToDeviceObject(id: u32, _reserved: PVOID, forward: *const PVOID) -> NTSTATUS {
         if forward.is_null() { STATUS_INVALID_PARAMETER } else { known(id) }
     }

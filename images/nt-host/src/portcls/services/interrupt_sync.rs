@@ -37,7 +37,7 @@ enum Mode {
     Normal,
     /// Each once.
     All,
-    /// Whole walks until nobody succeeds in one.
+    /// Whole walks until no routine succeeds in one.
     Repeat,
 }
 
@@ -100,7 +100,7 @@ struct Line {
     affinity: u64,
     latched: bool,
     shared: bool,
-    /// A message, nobody else's, instead of a line.
+    /// A message, which no other device shares, instead of a line.
     message: bool,
 }
 
@@ -143,7 +143,7 @@ impl InterruptSync {
 
     /// Runs `body` with the routines, when none of them runs.
     fn at_interrupt_irql<R>(&self, body: impl FnOnce(&mut Routines) -> R) -> R {
-        // SAFETY: nobody else touches the routines meanwhile.
+        // SAFETY: the routines are not touched meanwhile.
         self.synchronized(|| body(unsafe { &mut *self.routines.get() }))
     }
 
@@ -214,7 +214,7 @@ static CONNECTED: Lock<Vec<usize>> = Lock::new(Vec::new());
 
 /// Calls every connected service routine this often in a row, at its IRQL, without a DPC between: what another device
 /// on the line, or one gone mad, does. Returns how many of the interrupts were claimed that came by a line: a message
-/// is nobody else's, and may be claimed without a look at the device.
+/// belongs to no other device, and may be claimed without a look at the device.
 pub(crate) fn storm(interrupts: u32) -> u64 {
     let held = irql::Raised::to_dispatch();
     let connected = CONNECTED.with(|connected| connected.clone());
@@ -283,7 +283,7 @@ struct Call {
 }
 
 unsafe extern "win64" fn synchronized(context: PVOID) -> u8 {
-    // SAFETY: the call lies on the stack of `call_synchronized_routine`, which waits.
+    // SAFETY: the call is on the stack of `call_synchronized_routine`, which waits.
     unsafe {
         let call = &mut *context.cast::<Call>();
         call.status = (call.routine)(call.this, call.context);

@@ -110,7 +110,7 @@ impl ResourceList {
         })
     }
 
-    /// Returns the place of the n-th entry of a type, and where both lists lie. The boxes never move while the object
+    /// Returns the place of the n-th entry of a type, and where both lists are. The boxes never move while the object
     /// lives.
     fn find(&self, kind: i32, number: u32) -> Option<(usize, Addresses)> {
         self.content.with(|content| {
@@ -166,7 +166,7 @@ fn altered(mut entries: Vec<Entry>, alteration: Alteration) -> Vec<Entry> {
     entries
 }
 
-/// Where the two lists of a [`Content`] lie.
+/// Where the two lists of a [`Content`] are.
 struct Addresses {
     translated: *mut u32,
     untranslated: *mut u32,

@@ -46,7 +46,7 @@ impl ServiceGroup {
             timer_dpc: UnsafeCell::new(unsafe { core::mem::zeroed() }),
             delayed: AtomicBool::new(false),
         });
-        // SAFETY: the structures lie in the object, which stays where it is and outlives its queued DPCs: each holds a
+        // SAFETY: the structures are in the object, which stays where it is and outlives its queued DPCs: each holds a
         // reference.
         unsafe {
             kernel::KeInitializeDpc(group.dpc.get(), Some(serve), group.as_raw());
@@ -154,7 +154,7 @@ unsafe extern "win64" fn remove_member(this: This, sink: PVOID) {
 
 unsafe extern "win64" fn support_delayed_service(this: This) {
     irql::at_most(DISPATCH_LEVEL, "IServiceGroup", "SupportDelayedService");
-    // SAFETY: the caller holds a reference; the timer lies in the object and is initialised once.
+    // SAFETY: the caller holds a reference; the timer is in the object and is initialised once.
     unsafe {
         if !object(this).delayed.swap(true, Ordering::AcqRel) {
             kernel::KeInitializeTimerEx(object(this).timer.get(), NOTIFICATION_TIMER);

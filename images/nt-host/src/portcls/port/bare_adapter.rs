@@ -6,27 +6,27 @@ use crate::portcls::com::guids::GUID;
 use crate::portcls::com::object::{Class, Com, Slot, unknown};
 
 /// Whether miniports that are initialised without an adapter object get one.
-static STAND_IN: AtomicBool = AtomicBool::new(false);
+static BARE_ADAPTER: AtomicBool = AtomicBool::new(false);
 
 /// An adapter object that answers `IUnknown` and nothing else.
-pub(crate) struct StandIn;
+pub(crate) struct BareAdapter;
 
-impl Class for StandIn {
+impl Class for BareAdapter {
     const NAME: &'static str = "IUnknown (adapter)";
     const INTERFACES: &'static [GUID] = &[];
 
     fn vtable() -> &'static [Slot] {
-        static VTABLE: [Slot; 3] = unknown::<StandIn>();
+        static VTABLE: [Slot; 3] = unknown::<BareAdapter>();
         &VTABLE
     }
 }
 
 /// Gives miniports that are initialised without an adapter object one from now on, or does not any more.
-pub(crate) fn stand_in_for_adapter(on: bool) {
-    STAND_IN.store(on, Ordering::Relaxed);
+pub(crate) fn use_bare_adapter(on: bool) {
+    BARE_ADAPTER.store(on, Ordering::Relaxed);
 }
 
 /// Returns the adapter object for a miniport that its driver gives none.
-pub(crate) fn stand_in() -> Option<Com<StandIn>> {
-    STAND_IN.load(Ordering::Relaxed).then(|| Com::new(StandIn))
+pub(crate) fn bare_adapter() -> Option<Com<BareAdapter>> {
+    BARE_ADAPTER.load(Ordering::Relaxed).then(|| Com::new(BareAdapter))
 }

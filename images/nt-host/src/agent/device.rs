@@ -48,7 +48,8 @@ fn power(minor: u8, state: u32) -> Result<NTSTATUS, Failure> {
 /// Asks for a power state, then sets it.
 ///
 /// # Errors
-/// No device is started, or the driver refuses.
+/// [`FailureKind::Request`](guest_protocol::FailureKind::Request) when no device is started,
+/// [`FailureKind::Status`](guest_protocol::FailureKind::Status) if the driver refuses the state.
 pub(super) fn set_power(state: DevicePower) -> Result<(), Failure> {
     let number = match state {
         DevicePower::D0 => 1,
@@ -68,7 +69,8 @@ pub(super) fn set_power(state: DevicePower) -> Result<(), Failure> {
 /// Asks whether the device may be stopped, stops it, and starts it again with other resources, which are the answer.
 ///
 /// # Errors
-/// No device is started, or the driver fails one of them.
+/// [`FailureKind::Request`](guest_protocol::FailureKind::Request) when no device is started,
+/// [`FailureKind::Status`](guest_protocol::FailureKind::Status) if the driver fails one of the requests.
 pub(super) fn restart() -> Result<Vec<String>, Failure> {
     let status = driver::pnp(device()?, IRP_MN_QUERY_STOP_DEVICE, |_| {});
     if !success(status) {
@@ -89,7 +91,8 @@ pub(super) fn restart() -> Result<Vec<String>, Failure> {
 /// Makes the registers read all ones, as a bus without the device does, and tells the driver that its device is gone.
 ///
 /// # Errors
-/// No device is started.
+/// [`FailureKind::Request`](guest_protocol::FailureKind::Request) when no device is started,
+/// [`FailureKind::Status`](guest_protocol::FailureKind::Status) if the driver fails `IRP_MN_SURPRISE_REMOVAL`.
 pub(super) fn surprise_removal() -> Result<(), Failure> {
     let device = device()?;
     registers::set(Registers::AllOnes);

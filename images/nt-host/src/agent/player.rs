@@ -102,7 +102,7 @@ pub(crate) enum Leave {
 /// until something happens, for a millisecond at most.
 ///
 /// # Errors
-/// The first thing that went wrong.
+/// The [`PlayError`] of the first step that failed; both pins are then in STOP.
 pub(crate) fn play(
     render: &mut Pin,
     wave: &mut Pin,

@@ -211,7 +211,7 @@ fn page(address: u64) -> Page<Size4KiB> {
 /// Maps one page.
 ///
 /// # Errors
-/// If there is no memory for page tables.
+/// [`NoTables`] when there is no memory for page tables.
 ///
 /// # Panics
 /// If the page is mapped already: the host's windows never overlap.
@@ -292,7 +292,7 @@ pub fn accessible(address: u64, bytes: u64, write: bool) -> bool {
 /// Maps `bytes` of physically contiguous memory or registers at `address`.
 ///
 /// # Errors
-/// If there is no memory for page tables; nothing stays mapped.
+/// [`NoTables`] when there is no memory for page tables; nothing stays mapped.
 pub fn map_range(address: u64, physical: u64, bytes: u64, access: Access, caching: Caching) -> Result<(), NoTables> {
     for offset in (0..pages_spanning(bytes)).step_by(PAGE_SIZE as usize) {
         if let Err(error) = map(address + offset, physical + offset, access, caching) {

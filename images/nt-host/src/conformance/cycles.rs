@@ -18,7 +18,7 @@ use crate::portcls::port::Port;
 /// How long a stream may keep every event that there is. 100 ns units.
 const LIMIT: i64 = 300_000_000;
 
-/// What is sent, in turn: one byte, a channel message, a message that needs a buffer. Nobody hears any of it.
+/// What is sent, in turn: one byte, a channel message, a message that needs a buffer. None of it is audible.
 const MESSAGES: [&[u8]; 3] = [&[0xFE], &[0xBF, 0x77, 0], &[0xF0, 0x7D, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xF7]];
 
 /// Why a cycle could not be completed.
@@ -62,7 +62,8 @@ pub(crate) fn burst(stream: &Pin, events: u32) -> Figures {
 /// Opens, runs, sends, stops and closes, again and again. Returns what was counted.
 ///
 /// # Errors
-/// What a driver may answer, and what ends the cycles all the same.
+/// [`CycleError::Open`] and [`CycleError::Run`] when the driver refuses with a status that it may return,
+/// [`CycleError::Stuck`] when the stream keeps every event.
 pub(crate) fn run(
     port: &Com<Port>,
     pin: u32,

@@ -153,7 +153,8 @@ fn expect(holds: bool, what: &str, place: &Place) -> Result<(), Failure> {
 /// counts what the driver generates by itself.
 ///
 /// # Errors
-/// An event that is enabled and not told of, or told of when it is disabled.
+/// [`FailureKind::Request`](guest_protocol::FailureKind::Request) for an event that is enabled and whose client is not
+/// notified, or that is disabled and whose client is notified.
 pub(crate) fn run(port: &Com<Port>, pin: &mut Pin) -> Result<Figures, Failure> {
     let (mut enabled, mut refused, mut told, mut own) = (0, 0, 0, 0);
     let id = pin.id();

@@ -47,7 +47,7 @@ fn holding() -> Holding {
 /// not started.
 ///
 /// # Errors
-/// When a start that must succeed does not.
+/// The [`Failure`] of a start that must succeed and does not.
 pub(crate) fn run() -> Result<Figures, Failure> {
     let before = holding();
     let mut failed = 0;

@@ -89,7 +89,7 @@ fn fill(pin: &Pin, count: u16, wrapping: Wrapping) -> Option<Batch> {
 /// first call.
 ///
 /// # Errors
-/// A request that makes no sense; a stream that keeps everything.
+/// [`TimingError::Request`] for counts out of bounds, [`TimingError::Stuck`] for a stream that keeps every event.
 pub(crate) fn put(
     pin: &Pin,
     events: u32,
@@ -142,7 +142,7 @@ pub(crate) fn put(
 /// Times interrupts on their way to a capture sink, while the harness sends messages one by one.
 ///
 /// # Errors
-/// When nothing comes.
+/// [`TimingError::Request`] for a count out of bounds, [`TimingError::Silent`] when nothing reaches the sink for 10 s.
 pub(crate) fn capture(pin: &Pin, laps: u32) -> Result<Figures, TimingError> {
     if laps == 0 || laps > LAPS_MAX {
         return Err(TimingError::Request);

@@ -42,7 +42,7 @@ impl<S: Copy> LockGraph<S> {
     /// Remembers that `taken` is taken while `held` is held.
     ///
     /// # Errors
-    /// The shortest chain of earlier edges that leads from `taken` to `held`: with this edge it is a circle.
+    /// Returns the shortest chain of earlier edges that leads from `taken` to `held`: with this edge it is a circle.
     pub fn add(&mut self, held: u64, taken: u64, place: S) -> Result<(), Vec<Edge<S>>> {
         if held == taken || self.knows(held, taken) {
             return Ok(());

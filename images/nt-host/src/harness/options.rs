@@ -77,7 +77,7 @@ impl Options {
     /// Reads the file.
     ///
     /// # Errors
-    /// The first line that is not `name=value` with a known name and a value of its kind.
+    /// [`UnknownOption`] with the first line that is not `name=value` with a known name and a value of its kind.
     pub fn parse(text: &str) -> Result<Self, UnknownOption> {
         let mut options = Self::default();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {

@@ -169,7 +169,7 @@ fn is_complete(irp: *mut IRP) -> bool {
 /// stack location; the status begins as `initial`. Returns status and information.
 ///
 /// # Errors
-/// `STATUS_INSUFFICIENT_RESOURCES`, as the status, if there is no memory.
+/// Has the status `STATUS_INSUFFICIENT_RESOURCES` when there is no memory for the packet.
 ///
 /// # Safety
 /// `device` is live and the parameters that `fill` writes are what the request demands.

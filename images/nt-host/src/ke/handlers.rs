@@ -279,7 +279,7 @@ pub(crate) struct NoSuchFrame;
 /// `value` in `rax`.
 ///
 /// # Errors
-/// The frame is not on the stack, or the host is in between.
+/// [`NoSuchFrame`] when the frame is not on the stack, or the host is in between.
 ///
 /// # Safety
 /// `start` are the registers of a frame of this thread that the caller's frame is below.

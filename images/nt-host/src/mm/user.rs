@@ -55,7 +55,7 @@ impl UserMemory {
     /// Returns a range of physical memory, which stays its owner's.
     ///
     /// # Errors
-    /// If there is no memory for page tables, or no address left.
+    /// [`NoTables`] when there is no memory for page tables, or no address left.
     pub fn of_physical(process: Process, physical: u64, bytes: u64) -> Result<Self, NoTables> {
         let (first, offset) = (physical - physical % PAGE_SIZE, physical % PAGE_SIZE);
         let pages = pages_spanning(offset + bytes.max(1));
@@ -89,7 +89,7 @@ impl UserMemory {
     /// Lets the process only read it.
     ///
     /// # Errors
-    /// [`NoTables`], in which case it is partly not mapped.
+    /// [`NoTables`] when there is no memory for page tables; the memory is then partly not mapped.
     pub fn make_read_only(&self) -> Result<(), NoTables> {
         for page in (self.page..self.page + self.pages).step_by(PAGE_SIZE as usize) {
             if let Some(frame) = paging::unmap(page) {

@@ -85,10 +85,11 @@ pub struct DriverImage<'a> {
 }
 
 impl<'a> DriverImage<'a> {
-    /// Reads and validates.
+    /// Reads and validates an image.
     ///
     /// # Errors
-    /// [`ImageError`].
+    /// [`ImageError::Malformed`] for no PE32+ file, [`ImageError::Machine`] and [`ImageError::Subsystem`] for no x64 driver,
+    /// [`ImageError::Fixed`] without relocations, [`ImageError::Bounds`] for a header whose numbers do not fit.
     pub fn parse(data: &'a [u8]) -> Result<Self, ImageError> {
         let file = PeFile64::parse(data).map_err(malformed)?;
         let machine = file.nt_headers().file_header().machine.get(LE);
@@ -176,7 +177,7 @@ impl<'a> DriverImage<'a> {
     /// Returns the imported functions.
     ///
     /// # Errors
-    /// A table that leaves the image.
+    /// [`ImageError::Malformed`] or [`ImageError::Bounds`] for a table that leaves the image.
     pub fn imports(&self) -> Result<Vec<Import>, ImageError> {
         let mut imports = Vec::new();
         let Some(table) = self.file.import_table().map_err(malformed)? else { return Ok(imports) };
@@ -210,7 +211,8 @@ impl<'a> DriverImage<'a> {
     /// security cookie seeded.
     ///
     /// # Errors
-    /// A table that leaves the image, a relocation of an unknown kind, an import that `resolve` does not know.
+    /// [`ImageError::Bounds`] for a table that leaves the image or a relocation of an unknown kind,
+    /// [`ImageError::Unresolved`] for an import that `resolve` does not know.
     pub fn lay_out(
         &self,
         base: u64,

@@ -194,7 +194,8 @@ fn find_function() -> Result<Function, Failure> {
 /// Finds the device, runs `AddDevice`, starts the device.
 ///
 /// # Errors
-/// No driver, no device, a failing `AddDevice` or `IRP_MN_START_DEVICE`.
+/// [`FailureKind::Request`] without a driver or with a device that is started already, [`FailureKind::NoDevice`] if no
+/// function, or more than one, could be the driver's, [`FailureKind::Status`] if `AddDevice` or `IRP_MN_START_DEVICE` fails.
 pub fn start_device() -> Result<StartedDevice, Failure> {
     let Some((driver, started)) = LOADED.with(|loaded| loaded.as_ref().map(|l| (l.driver, l.device.is_some()))) else {
         return Err(wrong_order("no driver is loaded"));
@@ -349,7 +350,7 @@ pub fn pnp(pdo: *mut DEVICE_OBJECT, minor: u8, fill: impl FnOnce(&mut IO_STACK_L
 /// Removes the device without asking, as after a surprise removal.
 ///
 /// # Errors
-/// No device is started.
+/// [`FailureKind::Request`] when no device is started.
 pub fn remove() -> Result<(), Failure> {
     let Some(started) = LOADED.with(|loaded| loaded.as_mut().and_then(|loaded| loaded.device.take())) else {
         return Err(wrong_order("no device is started"));
@@ -381,7 +382,7 @@ pub fn remove() -> Result<(), Failure> {
 /// Asks the driver whether the device may be removed, then removes it.
 ///
 /// # Errors
-/// No device is started, or the driver refuses.
+/// [`FailureKind::Request`] when no device is started, [`FailureKind::Status`] if the driver refuses.
 pub fn stop_device() -> Result<(), Failure> {
     let Some(pdo) = LOADED.with(|loaded| loaded.as_ref()?.device.as_ref().map(|started| started.pdo)) else {
         return Err(wrong_order("no device is started"));
@@ -400,7 +401,8 @@ pub fn stop_device() -> Result<(), Failure> {
 /// Runs `DriverUnload` and looks for what the driver left behind.
 ///
 /// # Errors
-/// No driver is loaded, its device is still there, or it cannot be unloaded.
+/// [`FailureKind::Request`] when no driver is loaded or its device is still started, [`FailureKind::Status`] when it has no
+/// `DriverUnload` routine.
 pub fn unload_driver(libraries: &Libraries) -> Result<(), Failure> {
     let Some((driver, started)) = LOADED.with(|loaded| loaded.as_ref().map(|l| (l.driver, l.device.is_some()))) else {
         return Err(wrong_order("no driver is loaded"));

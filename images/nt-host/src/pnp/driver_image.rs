@@ -38,7 +38,7 @@ fn functions(memory: &[u8], table: Option<(u32, u32)>) -> Vec<(u32, u32)> {
 /// Loads an image: maps, relocates, binds, protects.
 ///
 /// # Errors
-/// [`LoadError`].
+/// [`LoadError::Image`] for an image that cannot be laid out, [`LoadError::Memory`] without frames or addresses for it.
 pub fn load(
     name: &'static str,
     image: &DriverImage<'_>,

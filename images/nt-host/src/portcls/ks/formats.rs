@@ -78,7 +78,7 @@ pub(crate) fn pcm(rate: u32, channels: u16, bits: u16) -> Vec<u8> {
 /// Checks a connection's format against a pin's data ranges, as the port does before it asks the miniport for a stream.
 ///
 /// # Errors
-/// What does not fit.
+/// [`Unfit::Length`] for what is no format by its length, [`Unfit::NoMatch`] when no data range of the pin matches.
 pub(crate) fn fit(pin: &Pin, format: &[u8]) -> Result<(), Unfit> {
     let says = format.get(..4).map_or(0, |_| word(format, 0));
     if format.len() < size_of::<DataFormat>() || says as usize != format.len() {

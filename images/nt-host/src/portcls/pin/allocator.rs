@@ -115,7 +115,7 @@ impl Allocator {
     /// Returns what a driver has filled an event with: its fields and its bytes.
     ///
     /// # Errors
-    /// It is no event of this allocator that is out, or its data is where it may not be.
+    /// A [`Violation`] when it is no event of this allocator that is out, or its data is where it may not be.
     pub(crate) fn read(&self, event: *mut KernelEvent) -> Result<(KernelEvent, Vec<u8>), Violation> {
         self.pool.with(|pool| pool.read(event))
     }

@@ -121,7 +121,7 @@ impl EventPool {
     /// Hands out an event: zeroed, with `cbStruct` set. `None` when the pool is empty.
     ///
     /// # Errors
-    /// Somebody wrote to the event while it was in the pool.
+    /// A [`Violation`] of rule 40 when the event was written to while it was in the pool.
     pub(crate) fn take_event(&mut self) -> Result<Option<*mut KernelEvent>, Violation> {
         let Some(index) = self.free_events.pop() else { return Ok(None) };
         let event = self.event(index);
@@ -139,7 +139,7 @@ impl EventPool {
     /// Checks that an event in the pool was not written to.
     ///
     /// # Errors
-    /// Somebody did.
+    /// A [`Violation`] of rule 40 when the event was written to.
     pub(crate) fn check(&self) -> Result<(), Violation> {
         self.free_events.iter().try_for_each(|&index| self.check_free(index))
     }
@@ -164,7 +164,7 @@ impl EventPool {
     /// Hands out a buffer, zeroed. `None` when there is none.
     ///
     /// # Errors
-    /// Somebody wrote to the buffer while it was in the pool.
+    /// A [`Violation`] of rule 40 when the buffer was written to while it was in the pool.
     pub(crate) fn take_buffer(&mut self) -> Result<Option<*mut u8>, Violation> {
         let Some(index) = self.free_buffers.pop() else { return Ok(None) };
         let bytes = self.buffer_bytes_at(index * self.stride(), usize::from(self.buffer_bytes));
@@ -197,7 +197,7 @@ impl EventPool {
     /// Returns what is in an event that is out: its fields and its bytes.
     ///
     /// # Errors
-    /// It is not out, or says that its data is in what is no buffer of this pool, or is longer than one.
+    /// A [`Violation`] of rule 57 when it is not out, or says that its data is in what is no buffer of this pool, or is longer than one.
     pub(crate) fn read(&self, event: *mut KernelEvent) -> Result<(KernelEvent, Vec<u8>), Violation> {
         let index = self.check_event(event)?;
         let content = self.content(index);
@@ -229,7 +229,7 @@ impl EventPool {
     /// Takes back a chain of events with all that hangs on them. Returns their number.
     ///
     /// # Errors
-    /// An event is not this pool's, comes back a second time, or was changed where it may not be.
+    /// A [`Violation`] when an event is not this pool's, comes back a second time, or was changed where it may not be.
     pub(crate) fn give_back(&mut self, chain: *mut KernelEvent) -> Result<usize, Violation> {
         self.give_back_at(chain, 0)
     }
@@ -271,7 +271,7 @@ impl EventPool {
     /// Takes back a buffer that was handed out and never hung on an event.
     ///
     /// # Errors
-    /// It is not this pool's, or not out.
+    /// A [`Violation`] when the buffer is not this pool's, or not out.
     pub(crate) fn give_back_buffer(&mut self, buffer: *mut u8) -> Result<(), Violation> {
         self.free_buffer_at(buffer)
     }

@@ -203,7 +203,7 @@ impl Pin {
     /// Moves to a state through those between.
     ///
     /// # Errors
-    /// What `SetState(RUN)` returned; the pin stays in the last state that was reached.
+    /// The status that `SetState(RUN)` failed with; the pin stays in the last state that was reached.
     pub(crate) fn set_state(&mut self, target: KsState) -> Result<(), NTSTATUS> {
         while self.state != target {
             let next = neighbour(self.state, target);

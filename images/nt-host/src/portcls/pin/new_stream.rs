@@ -43,7 +43,7 @@ pub(crate) struct NewStream {
 /// Asks a miniport for a stream.
 ///
 /// # Errors
-/// What it answered.
+/// `STATUS_INVALID_DEVICE_REQUEST` without a miniport, or the status that `NewStream` failed with.
 pub(crate) fn new_stream(
     port: &Com<Port>,
     pin: u32,

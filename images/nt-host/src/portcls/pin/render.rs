@@ -124,7 +124,7 @@ impl Pin {
     /// Sends messages of one time as a package, or, where they are more than a package's worth, as several.
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// How many events are out, when `wait` gave up. Packages that were sent before stay sent.
     pub(crate) fn send_package(
         &self,
         messages: &[Message<'_>],

@@ -32,7 +32,7 @@ impl Pin {
     /// Anchors the wave stream's sample clock: the first call after RUN.
     ///
     /// # Errors
-    /// What `SyncToMaster` returned.
+    /// `STATUS_INVALID_DEVICE_REQUEST` for another pin, or the status that `SyncToMaster` failed with.
     pub(crate) fn sync_to_master(&mut self, time: i64) -> Result<(), NTSTATUS> {
         let Some(wave) = &mut self.wave else { return Err(STATUS_INVALID_DEVICE_REQUEST) };
         wave.position = 0;

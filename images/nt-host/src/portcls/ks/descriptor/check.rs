@@ -25,7 +25,7 @@ impl Filter {
     /// Checks what the parts mean to one another (rules 27 to 30).
     ///
     /// # Errors
-    /// The first rule that is broken.
+    /// The [`Violation`] of the first of the four rules that is broken.
     pub(crate) fn check(&self) -> Result<(), Violation> {
         self.check_music_pins()?;
         self.check_connections()?;

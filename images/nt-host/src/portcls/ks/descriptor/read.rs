@@ -25,7 +25,7 @@ impl Filter {
     /// Reads a descriptor and checks its form (rules 25 and 26).
     ///
     /// # Errors
-    /// The first rule that is broken.
+    /// The [`Violation`] of the first of the two rules that is broken.
     ///
     /// # Safety
     /// The pointer, and every pointer in the descriptor that its counts make meaningful, can be read.

@@ -254,6 +254,9 @@ pub unsafe fn leave_guarded(registers: &mut Registers) {
 }
 
 /// Enters an export through [`guarded_call`]; the caller is a naked function that has put its address into `rax`.
+///
+/// # Safety
+/// Only jumped to, by such a function, with the arguments of its caller.
 #[unsafe(naked)]
 pub unsafe extern "C" fn enter_guarded() {
     naked_asm!("jmp {}", sym guarded_call)

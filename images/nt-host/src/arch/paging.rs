@@ -146,7 +146,8 @@ pub(crate) fn boot_tables_with_low_memory() -> u64 {
     // SAFETY: a fresh frame; the boot table is only read, and its low tables stay as they were.
     unsafe {
         let table = &mut *((DIRECT_MAP + frame) as *mut PageTable);
-        for (copy, entry) in table.iter_mut().zip((*(&raw const boot_pml4)).iter()) {
+        let boot_table = &raw const boot_pml4;
+        for (copy, entry) in table.iter_mut().zip((*boot_table).iter()) {
             copy.clone_from(entry);
         }
         let low = (&raw const boot_pdpt_low) as u64 - KERNEL_BASE;

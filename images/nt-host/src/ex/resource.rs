@@ -53,7 +53,7 @@ unsafe fn acquire(function: &'static str, resource: PVOID, exclusive: bool, wait
             let found = resources.get_mut(&(resource as u64))?;
             let mine = found.owners.contains_key(&me());
             let free = found.owners.is_empty();
-            let may = free || (mine && (found.exclusive || !exclusive)) || (!exclusive && !found.exclusive);
+            let may = free || (mine && found.exclusive) || (!found.exclusive && !exclusive);
             if may {
                 found.exclusive = if free { exclusive } else { found.exclusive };
                 *found.owners.entry(me()).or_insert(0) += 1;

@@ -97,11 +97,14 @@ mod kind {
 /// The set of `DEVPKEY_Device_DeviceDesc` and its neighbours.
 const DEVICE_SET: GUID = GUID::from_u128(0xa45c254e_df1c_4efd_8020_67d146a850e0);
 
+/// Values by owner and key, each with its type.
+type Values<Owner> = BTreeMap<(Owner, Key), (u32, Vec<u8>)>;
+
 /// Properties that drivers have set: device, key; type and data.
-static SET: Uninterrupted<BTreeMap<(u64, Key), (u32, Vec<u8>)>> = Uninterrupted::new(BTreeMap::new());
+static SET: Uninterrupted<Values<u64>> = Uninterrupted::new(BTreeMap::new());
 
 /// Properties of device interfaces that drivers have set: link, key; type and data.
-static OF_INTERFACES: Uninterrupted<BTreeMap<(String, Key), (u32, Vec<u8>)>> = Uninterrupted::new(BTreeMap::new());
+static OF_INTERFACES: Uninterrupted<Values<String>> = Uninterrupted::new(BTreeMap::new());
 
 /// Returns the link of a device interface that is registered.
 unsafe fn interface(link: *const UNICODE_STRING) -> Option<String> {

@@ -335,7 +335,7 @@ fn expect_stopped(function: &Function) {
 }
 
 /// Sends a PnP request to the stack of a device.
-pub fn pnp(pdo: *mut DEVICE_OBJECT, minor: u8, fill: impl FnOnce(&mut IO_STACK_LOCATION)) -> NTSTATUS {
+pub(crate) fn pnp(pdo: *mut DEVICE_OBJECT, minor: u8, fill: impl FnOnce(&mut IO_STACK_LOCATION)) -> NTSTATUS {
     // SAFETY: a live stack; the parameters are the caller's.
     unsafe {
         send_synchronous(pdo, STATUS_NOT_SUPPORTED, |_, stack| {

@@ -119,7 +119,7 @@ pub fn init(number: usize) {
     }
 }
 
-/// Tells inlined `KeGetCurrentThread` who runs.
+/// Sets the running thread, for inlined `KeGetCurrentThread`.
 pub fn set_current_thread(thread: *mut ()) {
     // SAFETY: the region is this processor's; a naturally aligned store.
     unsafe { (&raw mut (*PCR[number()].0.get()).0[pcr::CURRENT_THREAD]).write_volatile(thread as u64) };
@@ -167,7 +167,7 @@ pub fn interrupts_enabled() -> bool {
     x86_64::instructions::interrupts::are_enabled()
 }
 
-/// Whose the host's exclusion is: a processor's number plus one, or 0.
+/// The processor that holds the host's exclusion: its number plus one, or 0.
 static EXCLUSIVE: AtomicUsize = AtomicUsize::new(0);
 /// How many times over it is held.
 static DEPTH: AtomicUsize = AtomicUsize::new(0);

@@ -7,7 +7,7 @@ use super::cpu;
 /// The processor that stops the system, its number plus one; 0 while the system runs.
 static STOPPING: AtomicU32 = AtomicU32::new(0);
 
-/// Who stops the system, as [`begin`] finds it.
+/// Which processor stops the system, as [`begin`] finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// This processor, from now on.

@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_blamed_on_the_innermost_test_and_on_nobody_afterwards() {
+    fn a_fault_breaks_the_innermost_rule_and_none_afterwards() {
         assert_eq!(blame::rule(), None);
         must_survive(ODD_EVENTS, || {
             assert_eq!(must_survive(SERVICE, blame::rule), Some(81));

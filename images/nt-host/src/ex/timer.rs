@@ -68,7 +68,7 @@ export_functions! {
     /// Takes a timer back. Returns whether it was set.
     [DISPATCH] fn ExCancelTimer(timer: *mut ExTimer, _parameters: PVOID) -> u8 { u8::from(timer::cancel(&raw mut (*timer).timer)) }
 
-    /// Deletes a timer: taken back first and waited for, if that is asked. Returns whether it was set.
+    /// Deletes a timer: cancelled first and waited for, if the flags say so. Returns whether it was set.
     [DISPATCH] fn ExDeleteTimer(timer: *mut ExTimer, cancel: u8, wait: u8, parameters: *const DeleteParameters) -> u8 {
         let was = cancel != 0 && timer::cancel(&raw mut (*timer).timer);
         if wait != 0 {

@@ -12,7 +12,7 @@ use crate::arch::serial;
 use crate::arch::uninterrupted::Uninterrupted;
 
 struct Outgoing {
-    /// Somebody is writing a frame; what comes meanwhile waits here.
+    /// A frame is being written; what comes meanwhile waits here.
     busy: bool,
     waiting: VecDeque<Vec<u8>>,
 }

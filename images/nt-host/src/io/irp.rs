@@ -24,7 +24,7 @@ const DRIVER_VERIFIER_IOMANAGER_VIOLATION: u32 = 0xc9;
 /// Deepest stack of a packet.
 const STACK_MAX: i8 = 64;
 
-/// Who frees a packet when its completion is over.
+/// What frees a packet when its completion is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lifetime {
     /// The driver that allocated it.

@@ -58,7 +58,7 @@ pub type HandlerRoutine =
 #[derive(Debug)]
 pub(super) struct Active {
     what: Way,
-    /// By what address the frame is known whose handler is called.
+    /// The establisher address of the frame whose handler is called.
     establisher: Cell<u64>,
     previous: *const Active,
 }
@@ -88,9 +88,9 @@ struct Crossed {
 pub enum Outcome {
     /// A filter has mended what was wrong: go on with the context.
     Continue,
-    /// Nobody takes it.
+    /// No handler takes it.
     Unhandled,
-    /// Nobody takes it who could: it would have to leave a routine that the system called.
+    /// No handler that could take it is reached: the exception would have to leave a routine that the system called.
     Blocked,
 }
 

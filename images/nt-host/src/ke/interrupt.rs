@@ -161,7 +161,7 @@ fn ask(vector: u8) -> bool {
     }) {
         index += 1;
         delay::point();
-        // SAFETY: a connected interrupt object: who disconnects it waits while it is in service.
+        // SAFETY: a connected interrupt object: disconnecting it waits while it is in service.
         if unsafe { call(interrupt) } {
             claimed = true;
             break;

@@ -53,7 +53,7 @@ static ORDER: Uninterrupted<Order> = Uninterrupted::new(Order {
 /// How many spin locks a processor holds: looked at first, since most of the time it is none.
 static COUNT: [AtomicUsize; PROCESSORS_MAX] = [const { AtomicUsize::new(0) }; PROCESSORS_MAX];
 
-/// Who holds a lock.
+/// What holds a lock: a thread or a processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
     /// This processor: a spin lock.

@@ -1,6 +1,6 @@
 //! The simulated process that a thread works for.
 
-/// For whom a thread works.
+/// The process that a thread works for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Process {
     /// The system itself.

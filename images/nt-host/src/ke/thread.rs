@@ -65,9 +65,9 @@ pub struct Thread {
     exit_status: NTSTATUS,
     references: u32,
     by_driver: bool,
-    /// For whom it works.
+    /// The process that it works for.
     process: Process,
-    /// The innermost exception whose handlers are being asked.
+    /// The innermost exception whose handlers are being called.
     dispatch: *const handlers::Active,
 }
 
@@ -514,10 +514,10 @@ export_functions! {
     /// Returns the number of the thread that runs.
     [ANY] fn PsGetCurrentThreadId() -> HANDLE { (current() as u64 >> 4 & 0xffff_fffc) as HANDLE }
 
-    /// Returns the mode of the caller for whom this thread works.
+    /// Returns the mode of the caller that this thread works for.
     [ANY] fn ExGetPreviousMode() -> i8 { i8::from(process() != Process::System) }
 
-    /// Returns the mode of the caller for whom this thread works.
+    /// Returns the mode of the caller that this thread works for.
     [ANY] fn KeGetPreviousMode() -> i8 { i8::from(process() != Process::System) }
 
     /// Returns whether the request of a packet comes from a 32-bit process; without one, whether this thread works

@@ -49,7 +49,7 @@ pub(super) fn host_idle(timeout_ns: u64) {
     unsafe { wait_for("ke::idle", &[HOST.0.get().cast()], false, Some(timeout), core::ptr::null_mut()) };
 }
 
-/// Sets an object's signal state and releases who waits for it.
+/// Sets an object's signal state and releases the threads that wait for it.
 ///
 /// # Safety
 /// `object` is a live dispatcher object.
@@ -166,7 +166,7 @@ pub unsafe fn wait_for(
     let thread = thread::current();
     // SAFETY: the caller's promise.
     unsafe { objects.iter().for_each(|&object| check(function, object)) };
-    // Who waits for one of several things, or for a time, can go on without the mutex.
+    // A thread that waits for one of several objects, or for a time, can go on without the mutex.
     if let ([mutex], None) = (objects, timeout)
         // SAFETY: a dispatcher object, as was just checked.
         && unsafe { (**mutex).Type } & 0x7f == object_type::MUTANT

@@ -186,7 +186,7 @@ pub(crate) fn create(extra: usize, data: &KSEVENTDATA, flags: u32) -> *mut KSEVE
 /// Frees an entry: it is on no list, and is not generated any more.
 ///
 /// # Safety
-/// Nobody uses it any more.
+/// It is not used any more.
 pub(crate) unsafe fn free(function: &str, entry: *mut KSEVENT_ENTRY) {
     PENDING.with(|pending| pending.retain(|&other| other != entry as usize));
     let found = ENTRIES.with(|entries| {
@@ -449,7 +449,7 @@ crate::export_functions! {
         generate(entry)
     }
 
-    /// Generates an event with data. Nobody in this guest asks for the data.
+    /// Generates an event with data. No client in this guest asks for the data.
     [ANY] fn KsGenerateDataEvent(entry: *mut KSEVENT_ENTRY, _bytes: u32, _data: PVOID) -> NTSTATUS {
         if !is_entry(entry) {
             discarded("KsGenerateDataEvent", entry);

@@ -34,7 +34,7 @@ unsafe fn packet(place: *mut LIST_ENTRY) -> *mut IRP {
 
 /// Sets a packet's cancel routine (`IoSetCancelRoutine`). Returns the one before.
 unsafe fn set_cancel(irp: *mut IRP, routine: Option<DRIVER_CANCEL>) -> Option<DRIVER_CANCEL> {
-    // SAFETY: by the caller the packet lives; the cancel lock or the exchange itself decides who wins.
+    // SAFETY: by the caller the packet lives; the cancel lock or the exchange itself decides which of the two takes it.
     unsafe {
         let at = (&raw mut (*irp).CancelRoutine).cast::<usize>();
         let new = routine.map_or(0, |routine| routine as usize);

@@ -31,7 +31,7 @@ const REMEMBERED: usize = 1024;
 const BAD_POOL_CALLER: u32 = 0xc2;
 const SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION: u32 = 0xc1;
 
-/// Whose memory it is.
+/// The owner of an allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// The driver's: it must be freed before the driver is unloaded.

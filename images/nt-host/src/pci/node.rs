@@ -1,4 +1,4 @@
-//! Who a device is: the identifiers that the PCI bus driver gives it.
+//! The identifiers that the PCI bus driver gives a device.
 //!
 //! Specification: Microsoft, "Identifiers for PCI devices".
 

@@ -133,7 +133,7 @@ fn an_image_is_relocated_bound_and_given_a_cookie() {
 }
 
 #[test]
-fn an_import_that_nobody_has_is_an_error() {
+fn refuses_an_import_that_no_module_exports() {
     let builder = Builder::new();
     let image = DriverImage::parse(&builder.file).unwrap();
     assert_eq!(image.lay_out(BASE, 1, |_| None), Err(ImageError::Unresolved("ntoskrnl.exe".into(), "DbgPrint".into())));

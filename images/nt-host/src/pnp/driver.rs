@@ -69,7 +69,7 @@ fn wrong_order(message: &str) -> Failure {
     failure(FailureKind::Request, message.into())
 }
 
-/// What a driver's imports are bound to, and who follows the driver's life.
+/// What a driver's imports are bound to, and what runs at the stations of the driver's life.
 #[derive(Clone, Copy, Debug)]
 pub struct Libraries {
     /// Returns the address of a function by module (lower case) and name.

@@ -84,7 +84,7 @@ unsafe fn pass_down(fdo: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
 /// Does what PortCls does with an IRP.
 ///
 /// # Safety
-/// The IRP is the caller's, who gives it up.
+/// The IRP is the caller's, and is given up by the call.
 pub(crate) unsafe fn dispatch(fdo: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
     // SAFETY: by the caller.
     unsafe {

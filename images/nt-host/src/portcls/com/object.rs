@@ -276,7 +276,7 @@ impl<T: Class> Facet<T> {
         Self { vtable: AtomicPtr::new(vtable.as_ptr().cast_mut()), owner: AtomicPtr::new(core::ptr::null_mut()) }
     }
 
-    /// Tells the facet whose it is.
+    /// Binds the facet to its object.
     pub(crate) fn bind(&self, owner: &Com<T>) {
         self.owner.store(owner.0.cast_mut(), Ordering::Release);
     }
@@ -350,7 +350,7 @@ unsafe extern "win64" fn tombstone(this: *mut c_void) -> usize {
     )
 }
 
-/// The service group whose last reference the port released, to say whose fault it is when the miniport uses it.
+/// The service group whose last reference the port released, to name the cause when the miniport uses it.
 static GIVEN_UP_GROUP: AtomicUsize = AtomicUsize::new(0);
 
 /// Releases the reference to a service group that a miniport's `Init` put out.

@@ -17,7 +17,7 @@ pub(crate) unsafe fn stack_location<'a>(irp: *mut IRP) -> &'a mut IO_STACK_LOCAT
 /// Completes an IRP with a status; gives the status.
 ///
 /// # Safety
-/// The IRP is the caller's, who gives it up.
+/// The IRP is the caller's, and is given up by the call.
 pub(crate) unsafe fn complete(irp: *mut IRP, status: NTSTATUS) -> NTSTATUS {
     // SAFETY: by the caller.
     unsafe {

@@ -149,7 +149,7 @@ pub(crate) fn create_event(data: &KSEVENTDATA, flags: u32) -> *mut KSEVENT_ENTRY
 /// Frees it.
 ///
 /// # Safety
-/// Nobody uses it any more.
+/// It is not used any more.
 pub(crate) unsafe fn free_event(entry: *mut KSEVENT_ENTRY) {
     // SAFETY: by the caller.
     unsafe { crate::ks::event::free("IPortEvents", entry) };

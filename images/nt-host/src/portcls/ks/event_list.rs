@@ -28,7 +28,7 @@ pub(crate) struct Enabled {
     pub(crate) entry: usize,
     /// The port, by address.
     pub(crate) port: usize,
-    /// The stream's or the port's address: whose handle the event was enabled on.
+    /// The address of the stream or the port on whose handle the event was enabled.
     pub(crate) owner: usize,
     pub(crate) pin: Option<u32>,
     pub(crate) node: Option<u32>,

@@ -298,7 +298,7 @@ unsafe extern "win64" fn put_message(this: This, event: *mut KernelEvent) -> NTS
             statistics::EVENTS_RETURNED.add(count as u64);
             rules::CONSERVATION.held();
             rules::EVENT_FIELDS.held();
-            // Whoever waits for events can go on.
+            // A sender that waits for events can go on.
             kernel::wake();
             STATUS_SUCCESS
         }

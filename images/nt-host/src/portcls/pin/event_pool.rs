@@ -1,4 +1,4 @@
-//! The bounded pool of events and buffers behind an allocator, and its accounting: what is out, who gave what back.
+//! The bounded pool of events and buffers behind an allocator, and its accounting: what is out, and what came back.
 //!
 //! Everything that a stream gives back is checked before it is believed. What is in the pool is filled with a
 //! pattern, so that a write after the event was given back is found when it is next handed out.
@@ -415,7 +415,7 @@ impl EventPool {
 
 impl Drop for EventPool {
     fn drop(&mut self) {
-        // SAFETY: both came from leaked boxes of just this type and length, and are freed once. Whoever drops the pool has
+        // SAFETY: both came from leaked boxes of just this type and length, and are freed once. The code that drops the pool has
         // made sure that nothing is out.
         unsafe {
             drop(Box::from_raw(self.events.as_ptr()));

@@ -153,7 +153,7 @@ impl InterruptSync {
             rules::must_survive(rules::EARLY_INTERRUPT, || (0..QUIET_CALLS).all(|_| self.serve(this)))
         });
         if self.line.message {
-            // Nobody else's, so that a routine may claim it without a look at the device.
+            // Of no other device, so that a routine may claim it without a look at the device.
             return;
         }
         if claimed {
@@ -494,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn repeat_mode_walks_until_nobody_claims() {
+    fn repeat_mode_walks_until_no_routine_claims() {
         let sync = sync(Mode::Repeat);
         [5, 5].into_iter().for_each(|claimed| register(&sync, claimed));
         assert!(sync.serve(sync.as_raw()));
@@ -502,7 +502,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupt_that_nobody_claims_is_not_ours() {
+    fn an_interrupt_that_no_routine_claims_is_not_ours() {
         for mode in [Mode::Normal, Mode::All, Mode::Repeat] {
             let sync = sync(mode);
             register(&sync, 0);

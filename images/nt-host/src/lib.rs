@@ -1,4 +1,4 @@
-//! The NT host: a guest kernel of our own that hosts an unmodified Windows driver and checks what the documentation
+//! The NT host: a guest kernel that hosts an unmodified Windows driver and checks what the documentation
 //! demands of it.
 //!
 //! | what | where |
@@ -24,8 +24,8 @@
 //! | the WDK's structures and numbers | [`nt`] |
 //! | what needs no machine | [`base`] |
 //!
-//! Each uses only what is below it. What touches the machine is built for `x86_64-unknown-none` only; the rest is tested on
-//! the build machine.
+//! Each uses only what is below it. What touches the machine is built for `x86_64-unknown-none` only; the rest is
+//! tested on the build machine.
 #![cfg_attr(not(test), no_std)]
 
 extern crate alloc;

@@ -1,4 +1,4 @@
-//! What a system does with a device beside using it: power, stop and start, sudden removal.
+//! What a system does with a device beside using it: power, stop and start, surprise removal.
 
 #![allow(unsafe_code, reason = "packets are structures shared with the kernel")]
 

@@ -1,4 +1,4 @@
-//! The harness's hand in the guest: takes requests from the serial line, drives PortCls and driver, and answers.
+//! The guest agent: executes the harness's requests, which come over the serial line, by PortCls and the driver.
 
 #![cfg(any(test, target_os = "none"))]
 #![cfg_attr(

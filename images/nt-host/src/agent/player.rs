@@ -1,8 +1,8 @@
 //! Plays events into a render pin and frames out of a wave pin.
 //!
 //! Both pins go up the state ladder; the wave stream is anchored to one moment of master time right after it runs, and
-//! every event is stamped from that moment on. In lockstep, the events before the end of a quantum are handed over, then
-//! the quantum is rendered. In real time, the master clock says when.
+//! every event is stamped from that moment on. In lockstep, the events before the end of a quantum are handed over,
+//! then the quantum is rendered. In real time, the master clock says when.
 
 use alloc::vec::Vec;
 
@@ -18,7 +18,8 @@ use crate::portcls::pin::{Pin, RENDER_GUARD_BYTES, clock};
 /// How long a stream may keep any event in STOP. 100 ns units.
 const RETURN_LIMIT: i64 = 50_000_000;
 
-/// How long a stream may keep every event that there is: a device that takes none for so long will take none. 100 ns units.
+/// How long a stream may keep every event that there is: a device that takes none for so long will take none. 100 ns
+/// units.
 const STUCK_LIMIT: i64 = 200_000_000;
 
 /// How often progress is reported. 100 ns units.

@@ -1,4 +1,4 @@
-//! One harness's requests, in order, and the handles that they opened.
+//! A session: the harness's requests in order, and the handles that they opened.
 
 #![allow(unsafe_code, reason = "file objects and IRPs are structures shared with the kernel")]
 

@@ -1,5 +1,5 @@
-//! Entry points of the exports that can fail for want of resources: each consults [`alloc_faults`](crate::alloc_faults) before the
-//! function itself runs.
+//! Entry points of the exports that can fail for want of resources: each consults [`alloc_faults`](crate::alloc_faults)
+//! before the function itself runs.
 //!
 //! Drivers are bound to them by name, so that the functions of every module, PortCls' included, are covered without
 //! knowing of it. What raises instead of failing, or is no export, asks by itself.
@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use crate::alloc_faults;
 use crate::nt::status::STATUS_INSUFFICIENT_RESOURCES;
 
-/// What a refused function returns.
+/// What a function returns that is made to fail.
 #[derive(Clone, Copy)]
 enum Failure {
     Null,
@@ -96,10 +96,10 @@ static TARGETS: [AtomicU64; STUBS] = [const { AtomicU64::new(0) }; STUBS];
 
 global_asm!(
     r#"
-    .section .text.refusals, "ax", @progbits
-    .global refusal_stubs
+    .section .text.alloc_faults, "ax", @progbits
+    .global alloc_fault_stubs
     .balign 16
-refusal_stubs:
+alloc_fault_stubs:
     .set index, 0
     .rept {stubs}
     .balign 16
@@ -119,7 +119,7 @@ refusal_stubs:
     push rax
     sub rsp, 8
     mov edi, eax
-    call {ask}
+    call {must_fail}
     mov r10, rax
     add rsp, 8
     pop rax
@@ -139,13 +139,13 @@ refusal_stubs:
     jmp qword ptr [r10 + 8 * rax]
     "#,
     stubs = const STUBS,
-    ask = sym ask,
+    must_fail = sym must_fail,
     values = sym VALUES,
     targets = sym TARGETS,
 );
 
 unsafe extern "C" {
-    static refusal_stubs: u8;
+    static alloc_fault_stubs: u8;
 }
 
 static VALUES: [u64; STUBS] = {
@@ -161,8 +161,8 @@ static VALUES: [u64; STUBS] = {
     values
 };
 
-extern "C" fn ask(index: u32) -> bool {
-    alloc_faults::refuse(CAN_FAIL[index as usize].0)
+extern "C" fn must_fail(index: u32) -> bool {
+    alloc_faults::fails(CAN_FAIL[index as usize].0)
 }
 
 /// Returns the entry point to bind a driver to instead of the function at `address`, if it can fail.
@@ -170,5 +170,5 @@ extern "C" fn ask(index: u32) -> bool {
 pub(crate) fn entry_of(name: &str, address: u64) -> u64 {
     let Some(index) = CAN_FAIL.iter().position(|(other, _)| *other == name) else { return address };
     TARGETS[index].store(address, Ordering::Relaxed);
-    (&raw const refusal_stubs) as u64 + 16 * index as u64
+    (&raw const alloc_fault_stubs) as u64 + 16 * index as u64
 }

@@ -1,9 +1,10 @@
-//! Systematic allocation faults: each distinct call stack of the driver on which something is allocated can be made to fail once.
+//! Systematic allocation faults: each distinct call stack of the driver on which something is allocated can be made to
+//! fail once.
 //!
-//! A function that can fail for want of resources asks [`refuse`] first. The stack is the driver's own part of it, as
+//! A function that can fail for want of resources calls [`fails`] first. The stack is the driver's own part of it, as
 //! offsets in its image, so that it is the same in every boot. The harness boots once to learn the stacks
-//! (`allocations=report`), then once for each with that one refused (`fail-allocation=HASH`), and again for each stack that only
-//! a refusal leads to, until none is new.
+//! (`allocations=report`), then once for each with that one made to fail (`fail-allocation=HASH`), and again for each
+//! stack that only a failure leads to, until none is new.
 
 pub(crate) mod entry_points;
 
@@ -18,18 +19,18 @@ use crate::bugcheck::stack::{self, Context};
 use crate::harness::link;
 
 struct State {
-    refused: Option<u64>,
+    failing: Option<u64>,
     seen: BTreeSet<u64>,
 }
 
-static STATE: Uninterrupted<State> = Uninterrupted::new(State { refused: None, seen: BTreeSet::new() });
+static STATE: Uninterrupted<State> = Uninterrupted::new(State { failing: None, seen: BTreeSet::new() });
 /// Whether allocations are reported or made to fail: looked at first, since in most runs they are not.
 static ON: AtomicBool = AtomicBool::new(false);
 
-/// Turns reporting on, and perhaps the refusal of one stack.
-pub(crate) fn init(report: bool, refused: Option<u64>) {
-    STATE.with(|state| state.refused = refused);
-    ON.store(report || refused.is_some(), Ordering::Relaxed);
+/// Turns reporting on, and makes the allocation of one stack fail, if one is named.
+pub(crate) fn init(report: bool, failing: Option<u64>) {
+    STATE.with(|state| state.failing = failing);
+    ON.store(report || failing.is_some(), Ordering::Relaxed);
 }
 
 /// Returns whether allocations are reported or made to fail.
@@ -38,16 +39,16 @@ pub(crate) fn on() -> bool {
     ON.load(Ordering::Relaxed)
 }
 
-/// Returns whether `function` must fail now, because the driver's stack that calls it is the one to be refused.
+/// Returns whether `function` must fail now, because the driver's stack that calls it is the one that is to fail.
 /// Reports each stack that is seen for the first time. At any IRQL.
 #[inline]
 #[must_use]
-pub fn refuse(function: &str) -> bool {
-    ON.load(Ordering::Relaxed) && look(function)
+pub fn fails(function: &str) -> bool {
+    ON.load(Ordering::Relaxed) && report(function)
 }
 
 #[cold]
-fn look(function: &str) -> bool {
+fn report(function: &str) -> bool {
     let frames: Vec<StackFrame> = stack::walk(Context::here())
         .into_iter()
         .filter(|frame| crate::bugcheck::modules::in_driver(frame.address))
@@ -57,15 +58,15 @@ fn look(function: &str) -> bool {
         return false;
     }
     let hash = hash(function, frames.iter().map(|frame| frame.offset));
-    let refused = STATE.with(|state| {
+    let failed = STATE.with(|state| {
         if !state.seen.insert(hash) {
             return None;
         }
-        Some(state.refused.take_if(|wanted| *wanted == hash).is_some())
+        Some(state.failing.take_if(|wanted| *wanted == hash).is_some())
     });
-    let Some(refused) = refused else { return false };
-    link::send_event(Event::Allocation { hash, function: function.into(), stack: frames, failed: refused });
-    refused
+    let Some(failed) = failed else { return false };
+    link::send_event(Event::Allocation { hash, function: function.into(), stack: frames, failed });
+    failed
 }
 
 /// Returns FNV-1a over the function's name and the offsets.

@@ -5,8 +5,8 @@ use super::hpet::Hpet;
 use super::uninterrupted::Uninterrupted;
 use super::{apic, trap};
 
-/// Longest time that the timer is armed for: the clock interrupts at least this often, and Windows' interrupt period with
-/// an audio application is as long.
+/// Longest time that the timer is armed for: the clock interrupts at least this often, and Windows' interrupt period
+/// with an audio application is as long.
 pub const TICK_NS: u64 = 1_000_000;
 /// How often the time-stamp counter is compared with the HPET, whose read is slow.
 const DISCIPLINE_NS: u64 = 16_000_000;
@@ -17,8 +17,8 @@ const BEND_MAX: i64 = 20;
 /// Above this an error is jumped, not bent: the machine was stopped.
 const JUMP_NS: i64 = 20_000_000;
 /// Above this the time between two looks at the clock is no time in which the machine ran: it was stopped, or the
-/// processor was held at a device that is. While the machine runs, the clock's own interrupt looks every [`TICK_NS`], but
-/// for what a driver does with interrupts disabled.
+/// processor was held at a device that is. While the machine runs, the clock's own interrupt looks every [`TICK_NS`],
+/// but for what a driver does with interrupts disabled.
 const STANDSTILL_NS: u64 = 100_000_000;
 struct Clock {
     hpet: Hpet,
@@ -150,8 +150,8 @@ pub fn nanoseconds() -> u64 {
     CLOCK.with(|clock| clock.as_mut().map_or(0, Clock::now))
 }
 
-/// Returns the nanoseconds in which the machine ran: as [`nanoseconds`], but for the time in which it was stopped. At any
-/// IRQL.
+/// Returns the nanoseconds in which the machine ran: as [`nanoseconds`], but for the time in which it was stopped. At
+/// any IRQL.
 #[must_use]
 pub fn ran() -> u64 {
     CLOCK.with(|clock| clock.as_mut().map_or(0, Clock::ran))

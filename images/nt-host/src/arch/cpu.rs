@@ -1,7 +1,7 @@
 //! The processor's own state: descriptor tables, the processor control region, IRQL, the interrupt flag.
 //!
-//! There are one or two processors. Host code that nothing may run beside is in [`exclusively`]: interrupts are off, and
-//! the other processor is in no such code.
+//! There are one or two processors. Host code that nothing may run beside is in [`exclusively`]: interrupts are off,
+//! and the other processor is in no such code.
 #![allow(unsafe_code, reason = "descriptor tables, control registers and model-specific registers")]
 
 use core::cell::UnsafeCell;

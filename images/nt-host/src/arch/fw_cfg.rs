@@ -74,8 +74,8 @@ fn present() -> bool {
 /// Reads the whole file `name`.
 ///
 /// # Errors
-/// [`FwCfgError::Absent`] without the device, [`FwCfgError::NotFound`] without the file, [`FwCfgError::TooLarge`] for more
-/// than [`FILE_BYTES_MAX`], [`FwCfgError::Transfer`] when the device does not deliver it.
+/// [`FwCfgError::Absent`] without the device, [`FwCfgError::NotFound`] without the file, [`FwCfgError::TooLarge`] for
+/// more than [`FILE_BYTES_MAX`], [`FwCfgError::Transfer`] when the device does not deliver it.
 pub fn file(name: &'static str) -> Result<Vec<u8>, FwCfgError> {
     if !present() {
         return Err(FwCfgError::Absent);

@@ -49,7 +49,8 @@ pub fn add(range: &Range<u64>, access: Access) {
     });
 }
 
-/// Makes pages ordinary memory again, or nothing: those that are out are mapped no more, and their frames are given back.
+/// Makes pages ordinary memory again, or nothing: those that are out are mapped no more, and their frames are given
+/// back.
 pub fn remove(range: &Range<u64>) {
     let frames: Vec<u64> = PAGES.with(|all| {
         all.removable.retain(|page| !range.contains(page));
@@ -58,7 +59,8 @@ pub fn remove(range: &Range<u64>) {
     frames.into_iter().for_each(|frame| frames::free(frame, PAGE_SIZE));
 }
 
-/// Takes all pageable pages out: code at `DISPATCH_LEVEL` or above begins, for which they need not be there. At any IRQL.
+/// Takes all pageable pages out: code at `DISPATCH_LEVEL` or above begins, for which they need not be there. At any
+/// IRQL.
 #[inline]
 pub fn page_out() {
     if ANY_IN.load(Ordering::Relaxed) {

@@ -181,7 +181,8 @@ fn protect_image() {
         (&raw const __rodata_start, &raw const __rodata_end, Access::Read),
         (&raw const __data_start, &raw const __image_end, Access::ReadWrite),
     ];
-    // The boot code mapped a whole GiB at the image; a fresh table replaces it, built beside it and switched to at once.
+    // The boot code mapped a whole GiB at the image; a fresh table replaces it, built beside it and switched to at
+    // once.
     let table = Tables.allocate_frame().expect("memory for page tables").start_address().as_u64();
     let directory = Tables.allocate_frame().expect("memory for page tables").start_address().as_u64();
     let entry = |table: u64, index: u64| (DIRECT_MAP + table + 8 * index) as *mut u64;

@@ -143,8 +143,8 @@ pub fn start(processors: u16, on_start: fn()) {
     while online() < 2 {
         assert!(clock::ran() < until, "the second processor does not start");
         stall(START_PAUSE_NS);
-        // Again and again: an emulated processor that its host did not run meanwhile finds both messages at once, may start
-        // and then go back to waiting. One that runs takes no notice.
+        // Again and again: an emulated processor that its host did not run meanwhile finds both messages at once, may
+        // start and then go back to waiting. One that runs takes no notice.
         if online() < 2 {
             apic::start_others((TRAMPOLINE >> 12) as u8);
         }

@@ -12,8 +12,8 @@ pub const USER_PROBE_ADDRESS: u64 = 0x7fff_ffff_0000;
 /// Whether the running code sees the user half.
 static SHOWN: AtomicBool = AtomicBool::new(false);
 
-/// Shows or hides the user half and returns whether it was shown. Interrupts are off, or none of the code that interrupts
-/// depends on it.
+/// Shows or hides the user half and returns whether it was shown. Interrupts are off, or none of the code that
+/// interrupts depends on it.
 pub(crate) fn show(shown: bool) -> bool {
     let was = SHOWN.swap(shown, Ordering::Relaxed);
     if was != shown {

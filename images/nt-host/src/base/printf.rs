@@ -1,7 +1,7 @@
 //! The `printf` of the Windows kernel: what `DbgPrint` and the C routines understand.
 //!
-//! Specification: Microsoft, "Format specification syntax: printf and wprintf functions", and the WDK's additions `%wZ`,
-//! `%Z`. Floating-point conversions are not there, as in the kernel.
+//! Specification: Microsoft, "Format specification syntax: printf and wprintf functions", and the WDK's additions
+//! `%wZ`, `%Z`. Floating-point conversions are not there, as in the kernel.
 
 use alloc::string::String;
 use alloc::vec::Vec;

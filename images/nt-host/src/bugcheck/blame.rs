@@ -1,5 +1,5 @@
-//! What a bug check says beside its own text: the rule that a fault at this moment breaks, and how long the host waited for
-//! the driver before it stopped.
+//! What a bug check says beside its own text: the rule that a fault at this moment breaks, and how long the host waited
+//! for the driver before it stopped.
 
 use core::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 

@@ -1,4 +1,4 @@
-//! Streams opened, run, stopped and closed, over and over, with events in each.
+//! The probe of cycles: streams opened, run, stopped and closed, over and over, with events in each.
 
 use alloc::string::String;
 use alloc::vec;

@@ -149,8 +149,8 @@ fn expect(holds: bool, what: &str, place: &Place) -> Result<(), Failure> {
     Err(failure::request(format!("event {} of {} (node {node:?}) {what}", event.id, guids::Printed(&event.set))))
 }
 
-/// Enables every event, has it generated, looks whether the client is notified, and disables it; then lets the pin run and
-/// counts what the driver generates by itself.
+/// Enables every event, has it generated, looks whether the client is notified, and disables it; then lets the pin run
+/// and counts what the driver generates by itself.
 ///
 /// # Errors
 /// [`FailureKind::Request`](guest_protocol::FailureKind::Request) for an event that is enabled and whose client is not

@@ -1,5 +1,5 @@
-//! Probes: each drives the driver through calls that a song does not make, stops the guest with the rule that is broken, and
-//! counts the rules that are kept.
+//! Probes: each drives the driver through calls that a song does not make, stops the guest with the rule that is
+//! broken, and counts the rules that are kept.
 
 #![cfg(any(test, target_os = "none"))]
 #![cfg_attr(

@@ -1,4 +1,4 @@
-//! Power states told twice and out of turn, and a stream asked for without power.
+//! The probe of power: states set twice and out of turn, and a stream opened without power.
 
 use alloc::vec;
 
@@ -38,7 +38,7 @@ pub(crate) fn run(port: &Com<Port>) -> Figures {
         power::down(fdo, D3);
         // Blamed for a touch is this rule, not that of the whole cycle.
         let asked = rules::must_survive(rules::STREAM_WITHOUT_POWER, || {
-            new_stream::try_out(
+            new_stream::makes_stream(
                 port,
                 pin,
                 StreamType::MidiRender,

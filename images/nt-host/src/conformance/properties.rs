@@ -1,4 +1,5 @@
-//! Properties: every item of a filter's nodes and pins, with every size of value, verb, instance and target.
+//! The probe of properties: every item of a filter's nodes and pins, with every size of value, verb, instance and
+//! target.
 
 use alloc::format;
 use alloc::string::String;
@@ -50,7 +51,7 @@ pub(crate) struct Reply {
 }
 
 impl Item<'_> {
-    /// Returns the property, for people.
+    /// Returns the property's name, for messages.
     pub(crate) fn name(&self) -> String {
         let place = self.node.map_or_else(|| format!("pin {}", self.pin.id()), |node| format!("node {node}"));
         match synth::name(self.property) {
@@ -60,7 +61,7 @@ impl Item<'_> {
     }
 
     /// Asks on the pin, with whole instance data and a value of `room` bytes.
-    pub(crate) fn ask(&self, verb: u32, room: usize) -> Reply {
+    pub(crate) fn request(&self, verb: u32, room: usize) -> Reply {
         self.send(verb, &synth::instance(self.property), &vec![UNTOUCHED; room])
     }
 
@@ -132,7 +133,7 @@ fn verbs(item: &Item<'_>) {
         if item.has(verb) {
             continue;
         }
-        let reply = rules::must_survive(rules::PROPERTY_VERBS, || item.ask(verb, ROOM));
+        let reply = rules::must_survive(rules::PROPERTY_VERBS, || item.request(verb, ROOM));
         if success(reply.status) || reply.value.iter().any(|byte| *byte != UNTOUCHED) {
             broken(
                 rules::PROPERTY_VERBS,
@@ -168,7 +169,7 @@ fn basic_support(item: &Item<'_>) {
         (ACCESS_BYTES - 1, STATUS_BUFFER_TOO_SMALL),
         (DESCRIPTION_BYTES - 1, STATUS_BUFFER_TOO_SMALL),
     ] {
-        let reply = item.ask(BASIC_SUPPORT, room);
+        let reply = item.request(BASIC_SUPPORT, room);
         if reply.status != expected || (room == 0 && reply.says < ACCESS_BYTES) {
             // A description's room of 5 to 39 bytes may also be used as room for the access flags.
             if room > ACCESS_BYTES && success(reply.status) && reply.says == ACCESS_BYTES {
@@ -178,7 +179,7 @@ fn basic_support(item: &Item<'_>) {
         }
     }
     for room in [ACCESS_BYTES, DESCRIPTION_BYTES, ROOM] {
-        let reply = item.ask(BASIC_SUPPORT, room);
+        let reply = item.request(BASIC_SUPPORT, room);
         if !success(reply.status) {
             bad(format!("{room} bytes are answered with {:#010x}", reply.status));
         }
@@ -226,7 +227,7 @@ fn instances(item: &Item<'_>) {
 
 /// Sizes of a value that is got (rule 66).
 fn sizes(item: &Item<'_>) {
-    let size = item.ask(GET, 0);
+    let size = item.request(GET, 0);
     let needed = size.says;
     if size.status != STATUS_BUFFER_OVERFLOW || needed == 0 || needed > ROOM {
         if success(size.status) {
@@ -239,11 +240,11 @@ fn sizes(item: &Item<'_>) {
         // It cannot be got here and now.
         return;
     }
-    let whole = item.ask(GET, needed);
+    let whole = item.request(GET, needed);
     if !success(whole.status) {
         return;
     }
-    let short = item.ask(GET, needed - 1);
+    let short = item.request(GET, needed - 1);
     if short.status != STATUS_BUFFER_TOO_SMALL {
         broken(
             rules::PROPERTY_SIZES,
@@ -252,7 +253,7 @@ fn sizes(item: &Item<'_>) {
         );
     }
     for room in [needed, needed + 100] {
-        let reply = item.ask(GET, room);
+        let reply = item.request(GET, room);
         if !success(reply.status) || reply.says != needed || reply.value[needed..].iter().any(|byte| *byte != UNTOUCHED)
         {
             broken(

@@ -16,8 +16,8 @@ use crate::portcls::services::alteration::{self, ALTERATIONS, Alteration};
 use crate::portcls::services::call_faults;
 use crate::{ke, mm, pnp};
 
-/// Milliseconds without any interrupt after which a device without an open stream is at rest, and the most interrupts that
-/// it may raise before it is. A device that goes on for ever never rests that long, however slow the machine.
+/// Milliseconds without any interrupt after which a device without an open stream is at rest, and the most interrupts
+/// that it may raise before it is. A device that goes on for ever never rests that long, however slow the machine.
 const QUIET_MS: u32 = 100;
 const QUIET_INTERRUPTS: u64 = 20;
 
@@ -43,8 +43,8 @@ fn holding() -> Holding {
     }
 }
 
-/// Starts and removes the device under all circumstances that a driver must cope with. The driver is loaded and its device
-/// not started.
+/// Starts and removes the device under all circumstances that a driver must cope with. The driver is loaded and its
+/// device not started.
 ///
 /// # Errors
 /// The [`Failure`] of a start that must succeed and does not.

@@ -1,7 +1,7 @@
-//! Streams: events of every shape, states out of turn, instance limits, storms of interrupts.
+//! The probe of streams: events of every shape, states out of turn, instance limits, storms of interrupts.
 //!
-//! What a stream did with an event is seen by when and how it comes back; what the device made of it is the harness's to
-//! judge, by ear.
+//! What a stream did with an event is seen by when and how it comes back; what the device made of it is the harness's
+//! to judge, by ear.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -55,7 +55,7 @@ const CONCURRENT_CHANGES: u32 = 50;
 const INSTANCES_MAX: u32 = 64;
 
 /// A music pin factory that events are sent to, and a format that it carries.
-struct Door {
+struct MusicPin {
     id: u32,
     format: Vec<u8>,
 }
@@ -64,33 +64,33 @@ struct Door {
 pub(crate) fn run(port: &Com<Port>) -> Figures {
     let Some(filter) = port.filter() else { return Vec::new() };
     let subs = [guids::KSDATAFORMAT_SUBTYPE_MIDI, guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC];
-    let doors = |flow: u32| -> Vec<Door> {
+    let music_pins = |flow: u32| -> Vec<MusicPin> {
         let pins = filter.pins.iter().enumerate().filter(|(_, pin)| pin.data_flow == flow && pin.max_filter > 0);
         pins.flat_map(|(id, pin)| {
             let carried = subs.iter().filter(|sub| pin.carries(&guids::KSDATAFORMAT_TYPE_MUSIC, sub));
-            carried.map(move |sub| Door { id: id as u32, format: formats::music(*sub) })
+            carried.map(move |sub| MusicPin { id: id as u32, format: formats::music(*sub) })
         })
         .collect()
     };
-    let (render, capture) = (doors(data_flow::IN), doors(data_flow::OUT));
+    let (render, capture) = (music_pins(data_flow::IN), music_pins(data_flow::OUT));
     let mut figures = Vec::new();
     let before = kernel::pool();
-    for door in &render {
-        outer(port, door);
-        illegal(port, door);
-        unstopped(port, door);
-        shapes(port, door);
-        channel_groups(port, door);
+    for music_pin in &render {
+        outer(port, music_pin);
+        illegal(port, music_pin);
+        unstopped(port, music_pin);
+        shapes(port, music_pin);
+        channel_groups(port, music_pin);
     }
     apart(port, &render);
-    if let Some(door) = render.first() {
+    if let Some(music_pin) = render.first() {
         figures.push(("interrupts in a storm", STORM.into()));
-        figures.push(("of them claimed", storm(port, door)));
-        figures.push(("events put against state changes", concurrent(port, door)));
+        figures.push(("of them claimed", storm(port, music_pin)));
+        figures.push(("events put against state changes", concurrent(port, music_pin)));
     }
     let mut opened = 0;
-    for door in render.iter().chain(&capture) {
-        opened += limits(port, door);
+    for music_pin in render.iter().chain(&capture) {
+        opened += limits(port, music_pin);
     }
     figures.push(("streams opened at the limits", opened.into()));
     let after = kernel::pool();
@@ -111,8 +111,8 @@ pub(crate) fn run(port: &Com<Port>) -> Figures {
     figures
 }
 
-fn open(port: &Com<Port>, door: &Door) -> Option<Box<Pin>> {
-    Pin::open(port, door.id, &door.format).ok()
+fn open(port: &Com<Port>, music_pin: &MusicPin) -> Option<Box<Pin>> {
+    Pin::open(port, music_pin.id, &music_pin.format).ok()
 }
 
 fn fill(pin: &Pin, data: &[u8], group: u16) -> *mut KernelEvent {
@@ -142,8 +142,8 @@ fn chain(events: &[*mut KernelEvent]) -> *mut KernelEvent {
 }
 
 /// Sends events without data, without a buffer, at the inline boundary, in chains and packages, held and played.
-fn shapes(port: &Com<Port>, door: &Door) {
-    let Some(mut pin) = open(port, door) else { return };
+fn shapes(port: &Com<Port>, music_pin: &MusicPin) {
+    let Some(mut pin) = open(port, music_pin) else { return };
     for state in [KsState::Pause, KsState::Run] {
         let try_out = |pin: &mut Pin, rule: &'static Rule, send: &dyn Fn(&Pin)| {
             if pin.set_state(state).is_ok() {
@@ -176,8 +176,8 @@ fn shapes(port: &Com<Port>, door: &Door) {
 }
 
 /// Groups that are there, and groups that are not.
-fn channel_groups(port: &Com<Port>, door: &Door) {
-    let Some(mut pin) = open(port, door) else { return };
+fn channel_groups(port: &Com<Port>, music_pin: &MusicPin) {
+    let Some(mut pin) = open(port, music_pin) else { return };
     if pin.set_state(KsState::Run).is_ok() {
         rules::must_survive(rules::CHANNEL_GROUPS, || {
             for group in [0, 1, 2, 16, 17, 1000, 1001, u16::MAX] {
@@ -191,8 +191,8 @@ fn channel_groups(port: &Com<Port>, door: &Door) {
 }
 
 /// Releases a stream while it holds something.
-fn unstopped(port: &Com<Port>, door: &Door) {
-    let Some(mut pin) = open(port, door) else { return };
+fn unstopped(port: &Com<Port>, music_pin: &MusicPin) {
+    let Some(mut pin) = open(port, music_pin) else { return };
     let _ = pin.set_state(KsState::Pause);
     for data in [SHORT, LONG] {
         put(&pin, fill(&pin, data, GROUP), 1);
@@ -201,8 +201,8 @@ fn unstopped(port: &Com<Port>, door: &Door) {
 }
 
 /// Opens two streams at a time, each with an allocator of its own.
-fn apart(port: &Com<Port>, doors: &[Door]) {
-    let (Some(one), Some(other)) = (doors.first(), doors.last()) else { return };
+fn apart(port: &Com<Port>, music_pins: &[MusicPin]) {
+    let (Some(one), Some(other)) = (music_pins.first(), music_pins.last()) else { return };
     let (Some(mut first), Some(mut second)) = (open(port, one), open(port, other)) else { return };
     for state in [KsState::Pause, KsState::Run] {
         let _ = (first.set_state(state), second.set_state(state));
@@ -220,8 +220,8 @@ fn apart(port: &Com<Port>, doors: &[Door]) {
 }
 
 /// Raises a storm of interrupts between two DPCs, with a stream that has something to do.
-fn storm(port: &Com<Port>, door: &Door) -> u64 {
-    let Some(mut pin) = open(port, door) else { return 0 };
+fn storm(port: &Com<Port>, music_pin: &MusicPin) -> u64 {
+    let Some(mut pin) = open(port, music_pin) else { return 0 };
     let _ = pin.set_state(KsState::Run);
     put(&pin, fill(&pin, SHORT, GROUP), 1);
     let claimed = rules::must_survive(rules::INTERRUPT_STORM, || interrupt_sync::storm(STORM));
@@ -244,10 +244,10 @@ fn storm(port: &Com<Port>, door: &Door) -> u64 {
 /// Puts events from a DPC against `SetState` from the main thread (rule 49). Returns how many were put while a state
 /// was set.
 ///
-/// The DPC comes at every moment at which `SetState` lets one, so that no two of its steps belong together that it may not
-/// be interrupted between. Each `SetState(STOP)` is judged for itself: what it leaves, a later RUN would hide.
-fn concurrent(port: &Com<Port>, door: &Door) -> u64 {
-    let Some(mut pin) = open(port, door) else { return 0 };
+/// The DPC comes at every moment at which `SetState` lets one, so that no two of its steps belong together that it may
+/// not be interrupted between. Each `SetState(STOP)` is judged for itself: what it leaves, a later RUN would hide.
+fn concurrent(port: &Com<Port>, music_pin: &MusicPin) -> u64 {
+    let Some(mut pin) = open(port, music_pin) else { return 0 };
     let (putting, count) = (AtomicBool::new(false), AtomicU64::new(0));
     let (stream, allocator) = (pin.minor_target(), pin.allocator().clone());
     let put_some = || {
@@ -278,8 +278,8 @@ fn concurrent(port: &Com<Port>, door: &Door) -> u64 {
 }
 
 /// Opens as many streams as the pin says, and no more.
-fn limits(port: &Com<Port>, door: &Door) -> u32 {
-    let Some(possible) = port.instances(door.id).map(|count| count.possible.min(count.global_possible)) else {
+fn limits(port: &Com<Port>, music_pin: &MusicPin) -> u32 {
+    let Some(possible) = port.instances(music_pin.id).map(|count| count.possible.min(count.global_possible)) else {
         return 0;
     };
     if possible > INSTANCES_MAX {
@@ -287,35 +287,35 @@ fn limits(port: &Com<Port>, door: &Door) -> u32 {
     }
     let mut pins = Vec::new();
     for number in 0..possible {
-        match Pin::open(port, door.id, &door.format) {
+        match Pin::open(port, music_pin.id, &music_pin.format) {
             Ok(pin) => pins.push(pin),
             // A pin that may share a limit with others, or that this device has not, says so by IPinCount.
             Err(status) => broken_limit(format!(
                 "pin {} can be opened {possible} times by its own word, and stream {} fails with {status:#010x}",
-                door.id,
+                music_pin.id,
                 number + 1
             )),
         }
     }
-    match Pin::open(port, door.id, &door.format) {
+    match Pin::open(port, music_pin.id, &music_pin.format) {
         Err(STATUS_INSUFFICIENT_RESOURCES) => {}
         Err(_) => {}
-        Ok(_) => broken_limit(format!("pin {} opens more often than {possible} times", door.id)),
+        Ok(_) => broken_limit(format!("pin {} opens more often than {possible} times", music_pin.id)),
     }
-    if possible > 0 && direct(port, door, core::ptr::null_mut()).is_some() {
+    if possible > 0 && direct(port, music_pin, core::ptr::null_mut()).is_some() {
         broken_limit(format!(
             "NewStream makes stream {} on pin {}, which has {possible} instances",
             possible + 1,
-            door.id
+            music_pin.id
         ));
     }
     pins.into_iter().for_each(Pin::close);
     if possible > 0 {
-        match Pin::open(port, door.id, &door.format) {
+        match Pin::open(port, music_pin.id, &music_pin.format) {
             Ok(pin) => pin.close(),
             Err(status) => broken_limit(format!(
                 "after all streams of pin {} were closed the next one fails with {status:#010x}",
-                door.id
+                music_pin.id
             )),
         }
         rules::INSTANCE_LIMITS.held();
@@ -335,14 +335,17 @@ fn broken_limit(what: alloc::string::String) -> ! {
 }
 
 /// Calls `NewStream` past the port's own checks. Returns the stream if it makes one.
-fn direct(port: &Com<Port>, door: &Door, outer: PVOID) -> Option<Foreign> {
-    let kind =
-        if port.filter()?.pins[door.id as usize].flows_in() { StreamType::MidiRender } else { StreamType::MidiCapture };
+fn direct(port: &Com<Port>, music_pin: &MusicPin, outer: PVOID) -> Option<Foreign> {
+    let kind = if port.filter()?.pins[music_pin.id as usize].flows_in() {
+        StreamType::MidiRender
+    } else {
+        StreamType::MidiCapture
+    };
     let (allocator, clock) = (Allocator::create(), MasterClock::create());
-    ask(port, door.id, kind as i32, &door.format, outer, allocator.as_raw(), clock.as_raw()).ok()
+    call_new_stream(port, music_pin.id, kind as i32, &music_pin.format, outer, allocator.as_raw(), clock.as_raw()).ok()
 }
 
-fn ask(
+fn call_new_stream(
     port: &Com<Port>,
     pin: u32,
     kind: i32,
@@ -398,32 +401,39 @@ fn broken_failure(what: alloc::string::String) -> ! {
     )
 }
 
-/// What is wrong with a request for a stream; its pin, if the filter has such a one; its type, its format, its allocator.
+/// What is wrong with a request for a stream; its pin, if the filter has such a one; its type, its format, its
+/// allocator.
 type Illegal<'a> = (&'a str, Option<u32>, i32, &'a [u8], PVOID);
 
 /// Calls `NewStream` with what no port passes (rule 33).
-fn illegal(port: &Com<Port>, door: &Door) {
+fn illegal(port: &Com<Port>, music_pin: &MusicPin) {
     let Some(filter) = port.filter() else { return };
     let bridge = filter.pins.iter().position(|pin| pin.max_filter == 0).map(|pin| pin as u32);
     let (allocator, clock) = (Allocator::create(), MasterClock::create());
     let render = StreamType::MidiRender as i32;
-    let mut short = door.format.clone();
+    let mut short = music_pin.format.clone();
     short[..4].copy_from_slice(&32_u32.to_le_bytes());
-    let mut other = door.format.clone();
+    let mut other = music_pin.format.clone();
     other[16..32].fill(0x5A);
     let tries: [Illegal<'_>; 7] = [
-        ("stream type -1", Some(door.id), -1, &door.format, allocator.as_raw()),
-        ("stream type 3", Some(door.id), 3, &door.format, allocator.as_raw()),
-        ("a render pin as WAVE_SINK", Some(door.id), StreamType::WaveSink as i32, &door.format, allocator.as_raw()),
-        ("a bridge pin", bridge, render, &door.format, allocator.as_raw()),
-        ("FormatSize 32", Some(door.id), render, &short, allocator.as_raw()),
-        ("an unknown major format", Some(door.id), render, &other, allocator.as_raw()),
-        ("a NULL allocator", Some(door.id), render, &door.format, core::ptr::null_mut()),
+        ("stream type -1", Some(music_pin.id), -1, &music_pin.format, allocator.as_raw()),
+        ("stream type 3", Some(music_pin.id), 3, &music_pin.format, allocator.as_raw()),
+        (
+            "a render pin as WAVE_SINK",
+            Some(music_pin.id),
+            StreamType::WaveSink as i32,
+            &music_pin.format,
+            allocator.as_raw(),
+        ),
+        ("a bridge pin", bridge, render, &music_pin.format, allocator.as_raw()),
+        ("FormatSize 32", Some(music_pin.id), render, &short, allocator.as_raw()),
+        ("an unknown major format", Some(music_pin.id), render, &other, allocator.as_raw()),
+        ("a NULL allocator", Some(music_pin.id), render, &music_pin.format, core::ptr::null_mut()),
     ];
     for (what, pin, kind, format, events_from) in tries {
         let Some(pin) = pin else { continue };
         let asked = rules::must_survive(rules::NEW_STREAM_FAILURE, || {
-            ask(port, pin, kind, format, core::ptr::null_mut(), events_from, clock.as_raw())
+            call_new_stream(port, pin, kind, format, core::ptr::null_mut(), events_from, clock.as_raw())
         });
         if asked.is_ok() {
             broken_failure(format!("it makes a stream for {what}"));
@@ -449,10 +459,10 @@ impl Class for Outer {
 }
 
 /// Checks that an outer object is aggregated with, or refused (rule 37).
-fn outer(port: &Com<Port>, door: &Door) {
+fn outer(port: &Com<Port>, music_pin: &MusicPin) {
     let outer = Com::new(Outer);
     let before = outer.references();
-    let made = rules::must_survive(rules::OUTER_UNKNOWN, || direct(port, door, outer.as_raw()));
+    let made = rules::must_survive(rules::OUTER_UNKNOWN, || direct(port, music_pin, outer.as_raw()));
     if let Some(stream) = made {
         // An aggregated object's own interfaces count on the outer one.
         // SAFETY: the stream is held.

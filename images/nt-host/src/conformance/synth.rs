@@ -78,8 +78,8 @@ const STATS_BYTES: usize = 28;
 /// `STATUS_NOT_ALL_ASSIGNED`.
 const NOT_ALL_ASSIGNED: NTSTATUS = 0x106;
 
-/// `SYNTH_PORTPARAMS_VOICES`, `_CHANNELGROUPS`, `_AUDIOCHANNELS`, `_SAMPLERATE`, `_EFFECTS`, `_SHARE`, with the index of
-/// each field.
+/// `SYNTH_PORTPARAMS_VOICES`, `_CHANNELGROUPS`, `_AUDIOCHANNELS`, `_SAMPLERATE`, `_EFFECTS`, `_SHARE`, with the index
+/// of each field.
 const PARAMETERS: [(u32, usize, &str); 6] = [
     (1, 1, "Voices"),
     (2, 2, "ChannelGroups"),

@@ -1,9 +1,9 @@
 //! Delays between what runs at the same time, so that races show: before interrupt service routines, before deferred
 //! procedure calls, around locks and calls into the driver.
 //!
-//! With option `seed=HEX` each processor draws its delays from a sequence of its own that begins with the seed. The same
-//! seed gives the same delays in the same order on each processor; which instruction of the other processor they meet is
-//! the machine's choice.
+//! With option `seed=HEX` each processor draws its delays from a sequence of its own that begins with the seed. The
+//! same seed gives the same delays in the same order on each processor; which instruction of the other processor they
+//! meet is the machine's choice.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 

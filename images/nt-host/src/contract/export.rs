@@ -1,4 +1,5 @@
-//! What a kernel module offers to drivers: the table of exports, and the macro that declares them with their IRQL rules.
+//! What a kernel module offers to drivers: the table of exports, and the macro that declares them with their IRQL
+//! rules.
 #![allow(unsafe_code, reason = "addresses of functions are shared between threads")]
 
 use crate::nt::{KIRQL, irql};

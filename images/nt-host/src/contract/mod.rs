@@ -1,4 +1,5 @@
-//! What the documentation demands of a driver, as numbered rules and checks, and what turns a violation into a bug check.
+//! What the documentation demands of a driver, as numbered rules and checks, and what turns a violation into a bug
+//! check.
 
 pub mod checks;
 #[cfg(target_os = "none")]

@@ -1,13 +1,13 @@
 //! The contract between a DMus miniport and PortCls, as numbered rules that this host checks.
 //!
 //! A rule is a number, a title, the public document that it comes from, and how this host checks it. `D` is a reference
-//! page of the driver interface, `A` a page of the audio driver guide, `M` a public header, `S` what the public samples do
-//! where no page says it, `COM` the component object model. Numbers are stable: a bug check, a scenario and the
-//! documentation name a rule by number. `CONTRACT.md` beside the sources is this table, for people.
+//! page of the driver interface, `A` a page of the audio driver guide, `M` a public header, `S` what the public samples
+//! do where no page says it, `COM` the component object model. Numbers are stable: a bug check, a scenario and the
+//! documentation name a rule by number. `CONTRACT.md` beside the sources is this table.
 //!
-//! Pure logic reports a [`Violation`](super::violation::Violation) as an error; its caller turns that into a bug check. Each time that a rule
-//! was really put to the test, and held, it is [counted](Rule::held): a rule that was never put to the test has not been
-//! kept, and a report that says so is worth more than one that is green.
+//! Pure logic reports a [`Violation`](super::violation::Violation) as an error; its caller turns that into a bug check.
+//! Each time that a rule was really put to the test, and held, it is [counted](Rule::held): a rule that was never put
+//! to the test has not been kept, and a report that says so is worth more than one that is green.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,9 +1,9 @@
 //! Rules of PortCls' other services: registry keys, events, subdevices that come and go, DMA channels, and what drivers
 //! take of `ks.sys`.
 //!
-//! They are not duties of every DMus miniport, so that a driver that uses none of it keeps them all; one that uses a service
-//! learns by number what is wrong, as with the [contract](super::rules). Numbers begin where those of the contract and of
-//! the verifier's own checks cannot reach.
+//! They are not duties of every DMus miniport, so that a driver that uses none of it keeps them all; one that uses a
+//! service learns by number what is wrong, as with the [contract](super::rules). Numbers begin where those of the
+//! contract and of the verifier's own checks cannot reach.
 
 use super::rules::{CheckMethod, Rule};
 

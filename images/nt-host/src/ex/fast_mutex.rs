@@ -42,7 +42,7 @@ unsafe fn owned(mutex: *mut FAST_MUTEX) {
     unsafe {
         let me = thread::KeGetCurrentThread();
         (*mutex).Owner = me;
-        lock_order::taken(Holder::Thread(me as u64), mutex as u64);
+        lock_order::acquired(Holder::Thread(me as u64), mutex as u64);
     }
 }
 
@@ -58,7 +58,7 @@ unsafe fn release(function: &'static str, mutex: *mut FAST_MUTEX) {
             );
         }
         (*mutex).Owner = core::ptr::null_mut();
-        lock_order::given(Holder::this_thread(), mutex as u64);
+        lock_order::released(Holder::this_thread(), mutex as u64);
         let awaited = cpu::exclusively(|| {
             (*mutex).Count += 1;
             (*mutex).Count <= 0

@@ -1,5 +1,5 @@
-//! Lookaside lists. Inlined code of the WDK keeps freed entries in the list and calls the routines in it otherwise; with
-//! a depth of zero every entry goes to pool, where its misuse is found.
+//! Lookaside lists. Inlined code of the WDK keeps freed entries in the list and calls the routines in it otherwise;
+//! with a depth of zero every entry goes to pool, where its misuse is found.
 #![allow(unsafe_code, reason = "lists of the Windows ABI")]
 
 use super::lists::SListHeader;

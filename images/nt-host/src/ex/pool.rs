@@ -47,7 +47,7 @@ fn driver_allocate(function: &'static str, kind: POOL_TYPE, size: u64, tag: u32)
             format_args!("{function} with a tag of zero"),
         );
     }
-    if alloc_faults::refuse(function) {
+    if alloc_faults::fails(function) {
         return None;
     }
     pool::allocate(size, tag, paged, Owner::Driver)

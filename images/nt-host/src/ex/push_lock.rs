@@ -24,11 +24,11 @@ unsafe fn acquire(function: &'static str, lock: *mut u64, alone: bool) {
             free
         }
     });
-    lock_order::taken(Holder::this_thread(), lock as u64);
+    lock_order::acquired(Holder::this_thread(), lock as u64);
 }
 
 unsafe fn release(function: &'static str, lock: *mut u64, alone: bool) {
-    lock_order::given(Holder::this_thread(), lock as u64);
+    lock_order::released(Holder::this_thread(), lock as u64);
     // SAFETY: an export's argument.
     let held = exclusively(|| unsafe {
         let held = if alone { *lock == ALONE } else { *lock >= SHARED && *lock & ALONE == 0 };

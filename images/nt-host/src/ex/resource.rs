@@ -62,7 +62,7 @@ unsafe fn acquire(function: &'static str, resource: PVOID, exclusive: bool, wait
         });
         let Some((may, released)) = taken else { not_initialised(function, resource) };
         if may {
-            lock_order::taken(Holder::Thread(me()), resource as u64);
+            lock_order::acquired(Holder::Thread(me()), resource as u64);
         }
         if may || !wait {
             return may;
@@ -84,7 +84,7 @@ unsafe fn release(function: &'static str, resource: PVOID, owner: u64) {
     });
     match released {
         Some(released) => {
-            lock_order::given(Holder::Thread(owner), resource as u64);
+            lock_order::released(Holder::Thread(owner), resource as u64);
             // SAFETY: as above.
             unsafe { wait::signal(released.cast(), 1) };
         }

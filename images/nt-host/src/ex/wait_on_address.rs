@@ -1,4 +1,5 @@
-//! Waiting for something that is no dispatcher object: the code that changes it wakes the threads that wait for it, by its address.
+//! Waiting for something that is no dispatcher object: the code that changes it wakes the threads that wait for it, by
+//! its address.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -18,8 +19,8 @@ unsafe impl Send for Room {}
 
 static ROOMS: Uninterrupted<BTreeMap<u64, Room>> = Uninterrupted::new(BTreeMap::new());
 
-/// Waits until `ready` returns true, which is called now and after each [`changed`], and may take what it finds: nothing runs
-/// beside it.
+/// Waits until `ready` returns true, which is called now and after each [`changed`], and may take what it finds:
+/// nothing runs beside it.
 #[allow(unsafe_code, reason = "waits for an event that lives as long as a thread waits for it")]
 pub(super) fn wait_until(function: &'static str, address: u64, mut ready: impl FnMut() -> bool) {
     loop {

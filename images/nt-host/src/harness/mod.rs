@@ -1,5 +1,5 @@
-//! What the guest exchanges with the harness: the options that it is started with, the messages that it sends, the marks
-//! by which interrupts are timed.
+//! What the guest exchanges with the harness: the options that it is started with, the messages that it sends, the
+//! marks by which interrupts are timed.
 
 #[cfg(target_os = "none")]
 pub(crate) mod failure;

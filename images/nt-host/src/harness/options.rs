@@ -1,4 +1,4 @@
-//! What the harness asks of a guest before it runs: the `fw_cfg` file of `name=value` lines.
+//! The options that the harness starts a guest with: the `fw_cfg` file of `name=value` lines.
 
 use alloc::string::String;
 
@@ -47,8 +47,8 @@ pub enum Time {
     /// What the machine's clocks show, which go on while the machine is stopped: a device in real time does not wait.
     #[default]
     Shown,
-    /// Only what the machine runs, for a device whose time depends on events alone: however long a host stops the machine,
-    /// no time-out of a driver runs out.
+    /// Only what the machine runs, for a device whose time depends on events alone: however long a host stops the
+    /// machine, no time-out of a driver runs out.
     Run,
 }
 

@@ -142,7 +142,7 @@ unsafe extern "win64" fn allocate_common_buffer(
             format_args!("a common buffer of no bytes"),
         );
     }
-    if alloc_faults::refuse("AllocateCommonBuffer") {
+    if alloc_faults::fails("AllocateCommonBuffer") {
         return core::ptr::null_mut();
     }
     // SAFETY: checked.
@@ -203,7 +203,7 @@ unsafe extern "win64" fn allocate_adapter_channel(
 ) -> NTSTATUS {
     level("AllocateAdapterChannel", IrqlRule::AT_DISPATCH);
     check("AllocateAdapterChannel", adapter);
-    if registers > MAP_REGISTERS || routine.is_null() || alloc_faults::refuse("AllocateAdapterChannel") {
+    if registers > MAP_REGISTERS || routine.is_null() || alloc_faults::fails("AllocateAdapterChannel") {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     // SAFETY: an operation's arguments.

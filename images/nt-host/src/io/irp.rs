@@ -182,7 +182,8 @@ pub unsafe fn send_synchronous(
     unsafe { send(device, initial, fill) }.map_or((STATUS_INSUFFICIENT_RESOURCES, 0), Sent::finish)
 }
 
-/// Sends a packet of the host's to the top of a device's stack. It may come back at any time. `None`: there is no memory.
+/// Sends a packet of the host's to the top of a device's stack. It may come back at any time. `None`: there is no
+/// memory.
 ///
 /// # Safety
 /// As for [`send_synchronous`]; what the parameters point to lives until the packet is complete.
@@ -457,13 +458,13 @@ export_functions! {
     [DISPATCH] fn IoAcquireCancelSpinLock(irql: *mut KIRQL) {
         {
             irql.write(crate::ke::level::raise(DISPATCH_LEVEL));
-            spin_lock::take("IoAcquireCancelSpinLock", CANCEL_LOCK.0.get());
+            spin_lock::acquire("IoAcquireCancelSpinLock", CANCEL_LOCK.0.get());
         }
     }
 
     /// Gives the cancel lock back.
     [AT_DISPATCH] fn IoReleaseCancelSpinLock(irql: KIRQL) {
-        spin_lock::give("IoReleaseCancelSpinLock", CANCEL_LOCK.0.get());
+        spin_lock::release("IoReleaseCancelSpinLock", CANCEL_LOCK.0.get());
         cpu::set_irql(irql);
     }
 }

@@ -161,7 +161,7 @@ const FIXED: [u32; 3] = [12, 20, 12];
 ///
 /// # Safety
 /// The buffer has so many bytes, and `needed` can be written.
-pub(super) unsafe fn give(bytes: &[u8], fixed: u32, buffer: PVOID, length: u32, needed: *mut u32) -> NTSTATUS {
+pub(super) unsafe fn copy_out(bytes: &[u8], fixed: u32, buffer: PVOID, length: u32, needed: *mut u32) -> NTSTATUS {
     // SAFETY: an export's arguments.
     unsafe {
         needed.write(bytes.len() as u32);
@@ -231,7 +231,7 @@ export_functions! {
             let name = text(&*name).to_lowercase();
             let Some(value) = KEYS.with(|keys| keys.get(&path)?.values.get(&name).cloned()) else { return STATUS_OBJECT_NAME_NOT_FOUND };
             let Some(bytes) = encode(&value, class) else { return STATUS_INVALID_PARAMETER };
-            give(&bytes, FIXED[class as usize], buffer, length, needed)
+            copy_out(&bytes, FIXED[class as usize], buffer, length, needed)
         }))
     }
 
@@ -240,7 +240,7 @@ export_functions! {
         result(key_of(key).map(|path| {
             let Some(value) = values(&path).into_iter().nth(index as usize) else { return STATUS_NO_MORE_ENTRIES };
             let Some(bytes) = encode(&value, class) else { return STATUS_INVALID_PARAMETER };
-            give(&bytes, FIXED[class as usize], buffer, length, needed)
+            copy_out(&bytes, FIXED[class as usize], buffer, length, needed)
         }))
     }
 

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::registry::{self, Value, give, key_of, name_of, result, subkeys, utf16, values};
+use super::registry::{self, Value, copy_out, key_of, name_of, result, subkeys, utf16, values};
 use crate::contract::verifier;
 use crate::export_functions;
 use crate::nt::status::*;
@@ -315,7 +315,7 @@ export_functions! {
     [PASSIVE] fn ZwQueryKey(key: HANDLE, class: i32, buffer: PVOID, length: u32, needed: *mut u32) -> NTSTATUS {
         result(key_of(key).map(|path| {
             let Some(bytes) = encode(&path, class) else { return STATUS_INVALID_PARAMETER };
-            give(&bytes, FIXED[class as usize], buffer, length, needed)
+            copy_out(&bytes, FIXED[class as usize], buffer, length, needed)
         }))
     }
 
@@ -324,7 +324,7 @@ export_functions! {
         result(key_of(key).map(|path| {
             let Some(name) = subkeys(&path).into_iter().nth(index as usize) else { return STATUS_NO_MORE_ENTRIES };
             let Some(bytes) = encode(&format!("{path}\\{}", name.to_lowercase()), class) else { return STATUS_INVALID_PARAMETER };
-            give(&bytes, FIXED[class as usize], buffer, length, needed)
+            copy_out(&bytes, FIXED[class as usize], buffer, length, needed)
         }))
     }
 

@@ -135,7 +135,7 @@ export_functions! {
             let old = (*mutex).Header.SignalState;
             if old + 1 == 1 {
                 (*mutex).OwnerThread = core::ptr::null_mut();
-                lock_order::given(Holder::this_thread(), mutex as u64);
+                lock_order::released(Holder::this_thread(), mutex as u64);
             }
             wait::signal(mutex.cast(), old + 1);
             old

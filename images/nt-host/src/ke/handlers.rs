@@ -5,10 +5,10 @@
 //! ([`context`](crate::arch::context)) or where the host itself called a handler; anywhere else an exception does not
 //! cross the host, and is unhandled, as an exception that leaves a callback is on Windows.
 //!
-//! An exception may begin while another is under way. In a filter it is *nested*: the search goes through the first search
-//! to where that began. In a termination handler it *collides* with the unwind that called it: search and unwind go on
-//! with the frame that was being unwound, behind the scope whose handler it was, and what was unwound before is not looked
-//! at again.
+//! An exception may begin while another is under way. In a filter it is *nested*: the search goes through the first
+//! search to where that began. In a termination handler it *collides* with the unwind that called it: search and unwind
+//! go on with the frame that was being unwound, behind the scope whose handler it was, and what was unwound before is
+//! not looked at again.
 #![allow(unsafe_code, reason = "calls handlers of a driver on frames of its stack")]
 
 use core::cell::Cell;

@@ -1,6 +1,6 @@
-//! Notices when a driver writes CR8 itself, as inlined functions of the WDK do to raise and to lower the IRQL: each such
-//! instruction becomes an invalid one in memory, and its exception does what the instruction does, with the checks that
-//! the functions of the system make.
+//! Notices when a driver writes CR8 itself, as inlined functions of the WDK do to raise and to lower the IRQL: each
+//! such instruction becomes an invalid one in memory, and its exception does what the instruction does, with the checks
+//! that the functions of the system make.
 
 use alloc::collections::BTreeMap;
 

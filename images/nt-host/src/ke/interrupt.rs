@@ -16,7 +16,7 @@ use crate::nt::{
     DEVICE_OBJECT, KINTERRUPT, KIRQL, KMESSAGE_SERVICE_ROUTINE, KSERVICE_ROUTINE, KSPIN_LOCK, KSYNCHRONIZE_ROUTINE,
     LIST_ENTRY, NTSTATUS, PVOID,
 };
-use crate::pci::interrupts::{self, Given};
+use crate::pci::interrupts::{self, Assigned};
 use crate::pci::node;
 use crate::pci::registers::{self, Registers};
 use crate::{export_functions, warn};
@@ -59,20 +59,20 @@ const CLAIMS_MAX: usize = 10_000;
 static SHARER: AtomicBool = AtomicBool::new(false);
 /// It was the device's own interrupt too, which is still to come and then has nothing left to say.
 static TAKEN_EARLY: AtomicBool = AtomicBool::new(false);
-/// In its level's sixteen vectors, the one at which the other device interrupts: what runs at one vector of a level is not
-/// interrupted by another.
+/// In its level's sixteen vectors, the one at which the other device interrupts: what runs at one vector of a level is
+/// not interrupted by another.
 const SHARER_IN_LEVEL: u8 = 0xf;
 
 fn service(vector: u8) {
     let raised = RAISED.fetch_add(1, Ordering::Relaxed) + 1;
     stopwatch::mark(Mark::Raised, clock::nanoseconds);
-    let claimed = ask(vector) || TAKEN_EARLY.swap(false, Ordering::Relaxed);
+    let claimed = call_routines(vector) || TAKEN_EARLY.swap(false, Ordering::Relaxed);
     delay::point();
     if claimed {
         stopwatch::mark(Mark::Claimed, clock::nanoseconds);
         if raised.is_multiple_of(SHARER_EVERY)
             && watch::is_on()
-            && matches!(interrupts::given(), Some(Given::Line { .. }))
+            && matches!(interrupts::assigned(), Some(Assigned::Line { .. }))
         {
             not_the_device(vector);
         }
@@ -85,7 +85,7 @@ fn service(vector: u8) {
         lines.unclaimed_in_a_row == UNCLAIMED_MAX
     });
     if storm {
-        if let Some(given) = interrupts::given() {
+        if let Some(given) = interrupts::assigned() {
             given.silence(vector);
         }
         warn!("the interrupt of vector {vector:#x} is raised and no service routine claims it: it is masked now");
@@ -94,7 +94,7 @@ fn service(vector: u8) {
 
 /// Serves the interrupt of the other device on the line.
 fn serve_sharer(_: u8) {
-    if let Some(Given::Line { vector, .. }) = interrupts::given()
+    if let Some(Assigned::Line { vector, .. }) = interrupts::assigned()
         && not_the_device(vector) > 0
     {
         TAKEN_EARLY.store(true, Ordering::Relaxed);
@@ -105,7 +105,7 @@ fn serve_sharer(_: u8) {
 /// Raises the line as another device does: the routines run until none claims the interrupt. Returns how often one
 /// did, for the device may have interrupted as well.
 fn not_the_device(vector: u8) -> usize {
-    let claims = (0..CLAIMS_MAX).take_while(|_| ask(vector)).count();
+    let claims = (0..CLAIMS_MAX).take_while(|_| call_routines(vector)).count();
     if claims == CLAIMS_MAX {
         verifier::violation(
             Some(rules::INTERRUPT_NOT_OURS.number),
@@ -129,7 +129,7 @@ pub fn share_line() {
         return;
     }
     debug_assert_eq!(cpu::irql(), crate::nt::irql::PASSIVE_LEVEL);
-    let Some(Given::Line { vector, .. }) = interrupts::given() else { return };
+    let Some(Assigned::Line { vector, .. }) = interrupts::assigned() else { return };
     if !LINES.with(|lines| lines.connected.iter().any(|(at, _)| *at == vector)) {
         return;
     }
@@ -150,7 +150,7 @@ pub fn share_line() {
 }
 
 /// Asks the service routines of a vector until one claims the interrupt. Returns whether one did.
-fn ask(vector: u8) -> bool {
+fn call_routines(vector: u8) -> bool {
     let mut index = 0;
     let mut claimed = false;
     let processor = cpu::number();
@@ -205,7 +205,7 @@ unsafe fn call(interrupt: *mut KINTERRUPT) -> bool {
     unsafe {
         let old = cpu::irql();
         cpu::set_irql((*interrupt).SynchronizeIrql.max(old));
-        spin_lock::take("an interrupt service routine", (*interrupt).ActualLock);
+        spin_lock::acquire("an interrupt service routine", (*interrupt).ActualLock);
         crate::arch::pageable::page_out();
         let begun = clock::nanoseconds();
         let claimed = verifier::call("an interrupt service routine", || {
@@ -218,7 +218,7 @@ unsafe fn call(interrupt: *mut KINTERRUPT) -> bool {
             }
         });
         watch_duration(clock::nanoseconds() - begun);
-        spin_lock::give("an interrupt service routine", (*interrupt).ActualLock);
+        spin_lock::release("an interrupt service routine", (*interrupt).ActualLock);
         cpu::set_irql(old);
         claimed != 0
     }
@@ -247,7 +247,7 @@ pub struct Connection {
 /// Connects a service routine.
 pub(super) fn connect(function: &'static str, connection: &Connection) -> Result<*mut KINTERRUPT, NTSTATUS> {
     let vector = u8::try_from(connection.vector).map_err(|_| STATUS_INVALID_PARAMETER)?;
-    let Some(given) = interrupts::given().filter(|given| given.has(vector)) else {
+    let Some(given) = interrupts::assigned().filter(|given| given.has(vector)) else {
         verifier::stop(
             0xc4,
             function,
@@ -337,7 +337,7 @@ pub(super) fn disconnect(function: &'static str, interrupt: *mut KINTERRUPT) {
             format_args!("{function}: the interrupt object at {interrupt:p} is not connected"),
         );
     };
-    if last && let Some(given) = interrupts::given() {
+    if last && let Some(given) = interrupts::assigned() {
         given.silence(vector);
     }
     while IN_SERVICE.iter().any(|running| running.load(Ordering::Acquire) == interrupt) {
@@ -394,9 +394,9 @@ unsafe fn connect_ex(p: &mut ConnectParameters) -> NTSTATUS {
 /// Returns the vector of a device's line, if a line is what it was given.
 fn line_of(pdo: *mut DEVICE_OBJECT) -> Option<u8> {
     node::of(pdo)?;
-    match interrupts::given()? {
-        Given::Line { vector, .. } => Some(vector),
-        Given::Messages { .. } => None,
+    match interrupts::assigned()? {
+        Assigned::Line { vector, .. } => Some(vector),
+        Assigned::Messages { .. } => None,
     }
 }
 
@@ -495,14 +495,14 @@ export_functions! {
                     format_args!("called at IRQL {old}, above the interrupt's own level {}", (*interrupt).SynchronizeIrql));
             }
             super::level::raise((*interrupt).SynchronizeIrql);
-            spin_lock::take("KeAcquireInterruptSpinLock", (*interrupt).ActualLock);
+            spin_lock::acquire("KeAcquireInterruptSpinLock", (*interrupt).ActualLock);
         }
         old
     }
 
     /// Gives the interrupt's lock back.
     [FROM_DISPATCH] fn KeReleaseInterruptSpinLock(interrupt: *mut KINTERRUPT, old: KIRQL) {
-        spin_lock::give("KeReleaseInterruptSpinLock", (*interrupt).ActualLock);
+        spin_lock::release("KeReleaseInterruptSpinLock", (*interrupt).ActualLock);
         cpu::set_irql(old);
     }
 }

@@ -1,6 +1,6 @@
-//! The order in which locks are taken, spin locks and what threads wait for: two orders for the same locks are a deadlock
-//! that only waits for two processors, or two threads, to meet. And so is a spin lock that is held at two IRQLs, one of
-//! them above `DISPATCH_LEVEL`.
+//! The order in which locks are taken, spin locks and what threads wait for: two orders for the same locks are a
+//! deadlock that only waits for two processors, or two threads, to meet. And so is a spin lock that is held at two
+//! IRQLs, one of them above `DISPATCH_LEVEL`.
 //!
 //! Each lock that is taken while another is held is remembered with the driver's stack of the first time. A lock is
 //! forgotten when it is initialised again or its memory is freed.
@@ -119,7 +119,7 @@ fn show_chain(chain: &[Edge<Stack>]) -> String {
 }
 
 /// Checks a spin lock that is about to be taken; the IRQL is that at which it will be held.
-pub(super) fn taking(function: &'static str, lock: u64) {
+pub(super) fn acquiring(function: &'static str, lock: u64) {
     if !watch::is_on() {
         return;
     }
@@ -183,7 +183,7 @@ fn order(function: &'static str, holder: Holder, lock: u64, held: &Held) {
 }
 
 /// Notes that a lock has been taken.
-pub fn taken(holder: Holder, lock: u64) {
+pub fn acquired(holder: Holder, lock: u64) {
     if !watch::is_on() {
         return;
     }
@@ -198,7 +198,7 @@ pub fn taken(holder: Holder, lock: u64) {
 }
 
 /// Notes that a lock is given back.
-pub fn given(holder: Holder, lock: u64) {
+pub fn released(holder: Holder, lock: u64) {
     if !watch::is_on() {
         return;
     }

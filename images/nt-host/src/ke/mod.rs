@@ -1,4 +1,4 @@
-//! The kernel core: IRQL, interrupts, deferred calls, time, threads, waiting, bug checks.
+//! The kernel core: IRQL, interrupts, deferred procedure calls, time, threads, waiting, bug checks.
 
 pub mod bugcheck;
 pub mod device_queue;

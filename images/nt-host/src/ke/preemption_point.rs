@@ -1,9 +1,9 @@
-//! Preemption points: where a queued deferred procedure call can run between two instructions of code at `PASSIVE_LEVEL`,
-//! because that code lets it. They are where a spin lock is given back, and where a wait begins.
+//! Preemption points: where a queued deferred procedure call can run between two instructions of code at
+//! `PASSIVE_LEVEL`, because that code lets it. They are where a spin lock is given back, and where a wait begins.
 //!
-//! A timer meets such a point at random, and on a busy machine never. A probe of what may run at the same time has a DPC
-//! queued at each of them instead: what a driver does there in two steps is then interrupted between the two, on every
-//! machine, each time.
+//! A timer meets such a point at random, and on a busy machine never. A probe of what may run at the same time has a
+//! DPC queued at each of them instead: what a driver does there in two steps is then interrupted between the two, on
+//! every machine, each time.
 
 #![allow(unsafe_code, reason = "deferred procedure calls are queued by address")]
 

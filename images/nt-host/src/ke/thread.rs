@@ -597,7 +597,8 @@ export_functions! {
     /// itself.
     [ANY] fn RtlGetEnabledExtendedFeatures(mask: u64) -> u64 { mask & LEGACY_FEATURES }
 
-    /// Saves extended state for its use: that of the features that are on is a thread's, and kept by the convention of calls.
+    /// Saves extended state for its use: that of the features that are on is a thread's, and kept by the convention of
+    /// calls.
     [DISPATCH] fn KeSaveExtendedProcessorState(mask: u64, _state: PVOID) -> NTSTATUS {
         if mask & !LEGACY_FEATURES == 0 { STATUS_SUCCESS } else { STATUS_NOT_SUPPORTED }
     }

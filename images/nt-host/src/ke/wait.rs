@@ -128,7 +128,7 @@ unsafe fn acquire(object: *mut DISPATCHER_HEADER, thread: *mut Thread) {
             object_type::SEMAPHORE => (*object).SignalState -= 1,
             object_type::MUTANT => {
                 if (*object).SignalState == 1 {
-                    lock_order::taken(Holder::Thread(thread as u64), object as u64);
+                    lock_order::acquired(Holder::Thread(thread as u64), object as u64);
                 }
                 (*object).SignalState -= 1;
                 (*object.cast::<KMUTANT>()).OwnerThread = thread.cast();

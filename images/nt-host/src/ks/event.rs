@@ -73,8 +73,8 @@ unsafe impl Sync for Dpc {}
 // SAFETY: all zero until it is initialised, before it is queued first.
 static DPC: Dpc = Dpc(UnsafeCell::new(unsafe { core::mem::zeroed() }));
 
-/// Returns whether an event can be enabled with the notification that a client asks for. Handles are not: no process in this
-/// guest has one for an event.
+/// Returns whether an event can be enabled with the notification that a client asks for. Handles are not: no process in
+/// this guest has one for an event.
 pub(crate) fn check_notification(data: &KSEVENTDATA) -> NTSTATUS {
     match data.NotificationType {
         notification::EVENT_OBJECT | notification::SEMAPHORE_OBJECT | notification::DPC | notification::WORKITEM
@@ -368,7 +368,7 @@ unsafe fn enable(
         if !success(usable) {
             return usable;
         }
-        if alloc_faults::refuse("KsEnableEvent") {
+        if alloc_faults::fails("KsEnableEvent") {
             return STATUS_INSUFFICIENT_RESOURCES;
         }
         let mut flags = 0;

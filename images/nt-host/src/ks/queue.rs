@@ -13,7 +13,8 @@ use crate::nt::{DEVICE_OBJECT, DRIVER_CANCEL, IRP, IRP_TAIL, LIST_ENTRY};
 /// `KSLIST_ENTRY_LOCATION` (ks.h): the end of a queue.
 const TAIL: i32 = 0;
 
-/// `KSIRP_REMOVAL_OPERATION` (ks.h). The others only acquire a packet: it stays where it is, without its cancel routine.
+/// `KSIRP_REMOVAL_OPERATION` (ks.h). The others only acquire a packet: it stays where it is, without its cancel
+/// routine.
 mod removal {
     /// Acquire, and take it off the queue.
     pub(super) const AND_REMOVE: i32 = 1;

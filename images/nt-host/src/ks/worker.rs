@@ -50,7 +50,7 @@ fn register(kind: i32, item: *mut WORK_QUEUE_ITEM, out: *mut PVOID) -> NTSTATUS 
     if !(0..QUEUES).contains(&kind) || out.is_null() {
         return STATUS_INVALID_PARAMETER;
     }
-    if alloc_faults::refuse("KsRegisterWorker") {
+    if alloc_faults::fails("KsRegisterWorker") {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     let worker = Box::new(Worker { item: item as usize, count: AtomicU32::new(0), outstanding: AtomicU32::new(0) });

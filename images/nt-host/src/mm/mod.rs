@@ -1,5 +1,5 @@
-//! Memory as drivers know it: pool, device registers, contiguous memory, memory descriptor lists, user memory; and what a
-//! fault says about it.
+//! Memory as drivers know it: pool, device registers, contiguous memory, memory descriptor lists, user memory; and what
+//! a fault says about it.
 
 pub mod address;
 pub mod address_kind;

@@ -1,5 +1,5 @@
-//! Memory that a device could write to and that was given back: kept for a while, filled with a pattern that is looked at
-//! again, so that a device which still writes there is found out.
+//! Memory that a device could write to and that was given back: kept for a while, filled with a pattern that is looked
+//! at again, so that a device which still writes there is found out.
 #![allow(unsafe_code, reason = "looks at memory without an owner")]
 
 use alloc::collections::VecDeque;

@@ -1,4 +1,4 @@
-//! A function on the bus: where it is, who it is, what it decodes.
+//! A function on the bus: its address, its identity, what it decodes.
 
 use alloc::vec::Vec;
 use core::fmt;

@@ -11,7 +11,7 @@ use crate::harness::options::{self, Interrupts};
 
 /// What a device interrupts by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Given {
+pub enum Assigned {
     /// A line, level-triggered, which others may share.
     Line {
         /// The I/O APIC's pin.
@@ -30,10 +30,10 @@ pub enum Given {
     },
 }
 
-static GIVEN: Uninterrupted<Option<Given>> = Uninterrupted::new(None);
+static ASSIGNED: Uninterrupted<Option<Assigned>> = Uninterrupted::new(None);
 
 /// Returns a function its interrupts, as the options say: a function without messages has its line.
-pub fn give(function: &Function) -> Option<Given> {
+pub fn assign(function: &Function) -> Option<Assigned> {
     let wanted = options::current().interrupts == Interrupts::Message;
     let table = wanted.then(|| message::table(function)).flatten();
     if wanted && table.is_none() {
@@ -42,35 +42,34 @@ pub fn give(function: &Function) -> Option<Given> {
     let given = match table {
         Some(table) => {
             let count = table.entries.min(message::MESSAGES_MAX);
-            Some(Given::Messages { table, first: message::first_vector(), count })
+            Some(Assigned::Messages { table, first: message::first_vector(), count })
         }
-        None => {
-            routing::io_apic_pin(function).and_then(|pin| Some(Given::Line { pin, vector: routing::vector_of(pin)? }))
-        }
+        None => routing::io_apic_pin(function)
+            .and_then(|pin| Some(Assigned::Line { pin, vector: routing::vector_of(pin)? })),
     };
-    GIVEN.with(|slot| *slot = given);
+    ASSIGNED.with(|slot| *slot = given);
     given
 }
 
 /// Returns what the device has been given.
 #[must_use]
-pub fn given() -> Option<Given> {
-    GIVEN.with(|given| *given)
+pub fn assigned() -> Option<Assigned> {
+    ASSIGNED.with(|given| *given)
 }
 
 /// Forgets the interrupts of a device that is gone.
-pub fn take_back() {
-    GIVEN.with(|given| *given = None);
+pub fn release() {
+    ASSIGNED.with(|given| *given = None);
 }
 
 /// Turns the messages of a device on, each masked, or off: it starts or stops.
 pub fn turn(function: &Function, on: bool) {
-    if let Some(Given::Messages { table, .. }) = given() {
+    if let Some(Assigned::Messages { table, .. }) = assigned() {
         if on { table.enable(function) } else { table.disable(function) }
     }
 }
 
-impl Given {
+impl Assigned {
     /// Returns whether it is edge-triggered, which the WDK calls latched.
     #[must_use]
     pub const fn is_latched(&self) -> bool {

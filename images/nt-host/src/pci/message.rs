@@ -21,7 +21,8 @@ const CAPABILITY_LIST: u32 = 0x34;
 const STATUS: u32 = 0x06;
 const HAS_CAPABILITIES: u16 = 1 << 4;
 const MSIX: u8 = 0x11;
-/// A list cannot be longer, however a device links it (`pci_types` follows it without a bound): each entry takes at least four bytes of the 192 above the header.
+/// A list cannot be longer, however a device links it (`pci_types` follows it without a bound): each entry takes at
+/// least four bytes of the 192 above the header.
 const CAPABILITIES_MAX: usize = 48;
 /// Message control, in the capability: table size less one, function mask, enable.
 const CONTROL: u32 = 2;

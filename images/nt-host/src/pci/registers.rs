@@ -1,5 +1,5 @@
-//! Device registers as drivers map them; and what a driver finds there while the device has no power, after it is gone, or
-//! after it was given other addresses.
+//! Device registers as drivers map them; and what a driver finds there while the device has no power, after it is gone,
+//! or after it was given other addresses.
 #![allow(unsafe_code, reason = "page tables and frames")]
 
 use alloc::collections::BTreeMap;
@@ -32,8 +32,8 @@ fn device_mappings() -> Vec<(u64, u64)> {
     MAPPINGS.with(|mappings| mappings.iter().map(|(at, bytes)| (*at, *bytes)).collect())
 }
 
-/// Maps device registers and returns their virtual address. Stops if the length is none that a device has, or the device
-/// is not there any more.
+/// Maps device registers and returns their virtual address. Stops if the length is none that a device has, or the
+/// device is not there any more.
 pub fn map(function: &'static str, physical: u64, bytes: u64) -> Option<u64> {
     if bytes == 0 || bytes > MAP_BYTES_MAX {
         verifier::stop(

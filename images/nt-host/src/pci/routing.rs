@@ -1,7 +1,7 @@
 //! From a function's interrupt pin to an I/O APIC pin and a vector.
 //!
-//! Specification: Intel ICH9 datasheet, 10.1.45 (device interrupt route registers) and 13.1 (PIRQ routing). In APIC mode
-//! PIRQA to PIRQH are I/O APIC pins 16 to 23. Devices 25 to 31 of bus 0 have route registers in the root complex
+//! Specification: Intel ICH9 datasheet, 10.1.45 (device interrupt route registers) and 13.1 (PIRQ routing). In APIC
+//! mode PIRQA to PIRQH are I/O APIC pins 16 to 23. Devices 25 to 31 of bus 0 have route registers in the root complex
 //! register block; the chipset routes all other devices of bus 0 to PIRQE to PIRQH in rotation (QEMU's
 //! `hw/isa/lpc_ich9.c` does, and its ACPI tables say the same), and a bridge rotates the pins of what is behind it.
 #![allow(unsafe_code, reason = "memory-mapped route registers")]

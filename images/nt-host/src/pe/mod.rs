@@ -88,8 +88,8 @@ impl<'a> DriverImage<'a> {
     /// Reads and validates an image.
     ///
     /// # Errors
-    /// [`ImageError::Malformed`] for no PE32+ file, [`ImageError::Machine`] and [`ImageError::Subsystem`] for no x64 driver,
-    /// [`ImageError::Fixed`] without relocations, [`ImageError::Bounds`] for a header whose numbers do not fit.
+    /// [`ImageError::Malformed`] for no PE32+ file, [`ImageError::Machine`] and [`ImageError::Subsystem`] for no x64
+    /// driver, [`ImageError::Fixed`] without relocations, [`ImageError::Bounds`] for a header whose numbers do not fit.
     pub fn parse(data: &'a [u8]) -> Result<Self, ImageError> {
         let file = PeFile64::parse(data).map_err(malformed)?;
         let machine = file.nt_headers().file_header().machine.get(LE);

@@ -1,11 +1,12 @@
 //! Walking a stack through a driver: the x64 function table and unwind codes.
 //!
-//! Specification: Microsoft, "x64 exception handling". A frame that is in its epilogue is unwound by doing what is left of
-//! it, which the instructions themselves say: the codes of version 2 of the unwind information, which say where epilogues
-//! are, add nothing to that.
+//! Specification: Microsoft, "x64 exception handling". A frame that is in its epilogue is unwound by doing what is left
+//! of it, which the instructions themselves say: the codes of version 2 of the unwind information, which say where
+//! epilogues are, add nothing to that.
 //!
 //! Own code, and not the crate `pe-unwind-info` (0.6): that one gives neither the establisher of a frame nor where its
-//! handler's data is, follows chained entries without a bound, and takes the image as slices, of which pages may be out.
+//! handler's data is, follows chained entries without a bound, and takes the image as slices, of which pages may be
+//! out.
 
 use alloc::vec::Vec;
 use core::ops::Range;

@@ -103,7 +103,7 @@ pub fn create(function: Function) -> *mut DEVICE_OBJECT {
 /// `pdo` came from [`create`] and is not used any more.
 pub unsafe fn delete(pdo: *mut DEVICE_OBJECT) {
     node::remove(pdo);
-    interrupts::take_back();
+    interrupts::release();
     // SAFETY: the caller's promise.
     unsafe { device::IoDeleteDevice(pdo) };
 }

@@ -85,9 +85,9 @@ pub struct Libraries {
 /// Loads the image, resolves its imports, runs `DriverEntry`.
 ///
 /// # Errors
-/// [`FailureKind::Request`] if a driver is loaded already, [`FailureKind::Image`] without a file or if it cannot be loaded,
-/// [`FailureKind::MissingImports`] with all imports that `libraries` lacks, [`FailureKind::Memory`] without memory for the
-/// image, [`FailureKind::Status`] if `DriverEntry` fails.
+/// [`FailureKind::Request`] if a driver is loaded already, [`FailureKind::Image`] without a file or if it cannot be
+/// loaded, [`FailureKind::MissingImports`] with all imports that `libraries` lacks, [`FailureKind::Memory`] without
+/// memory for the image, [`FailureKind::Status`] if `DriverEntry` fails.
 pub fn load_driver(libraries: &Libraries) -> Result<DriverInfo, Failure> {
     if LOADED.with(|loaded| loaded.is_some()) {
         return Err(wrong_order("a driver is loaded already"));
@@ -195,7 +195,8 @@ fn find_function() -> Result<Function, Failure> {
 ///
 /// # Errors
 /// [`FailureKind::Request`] without a driver or with a device that is started already, [`FailureKind::NoDevice`] if no
-/// function, or more than one, could be the driver's, [`FailureKind::Status`] if `AddDevice` or `IRP_MN_START_DEVICE` fails.
+/// function, or more than one, could be the driver's, [`FailureKind::Status`] if `AddDevice` or `IRP_MN_START_DEVICE`
+/// fails.
 pub fn start_device() -> Result<StartedDevice, Failure> {
     let Some((driver, started)) = LOADED.with(|loaded| loaded.as_ref().map(|l| (l.driver, l.device.is_some()))) else {
         return Err(wrong_order("no driver is loaded"));
@@ -401,8 +402,8 @@ pub fn stop_device() -> Result<(), Failure> {
 /// Runs `DriverUnload` and looks for what the driver left behind.
 ///
 /// # Errors
-/// [`FailureKind::Request`] when no driver is loaded or its device is still started, [`FailureKind::Status`] when it has no
-/// `DriverUnload` routine.
+/// [`FailureKind::Request`] when no driver is loaded or its device is still started, [`FailureKind::Status`] when it
+/// has no `DriverUnload` routine.
 pub fn unload_driver(libraries: &Libraries) -> Result<(), Failure> {
     let Some((driver, started)) = LOADED.with(|loaded| loaded.as_ref().map(|l| (l.driver, l.device.is_some()))) else {
         return Err(wrong_order("no driver is loaded"));

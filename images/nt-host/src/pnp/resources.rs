@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use crate::arch::smp;
 use crate::nt::*;
 use crate::pci::Function;
-use crate::pci::interrupts::{self, Given};
+use crate::pci::interrupts::{self, Assigned};
 
 /// A list of descriptors as drivers see it, in memory of the host's.
 pub struct ResourceList {
@@ -43,7 +43,7 @@ impl ResourceList {
     }
 }
 
-/// The resources of a function: as the bus sees them, as the processor sees them, and for people.
+/// The resources of a function: as the bus sees them, as the processor sees them, and as text.
 pub struct Resources {
     /// `AllocatedResources`.
     pub raw: ResourceList,
@@ -81,7 +81,7 @@ pub fn of(function: &Function) -> Resources {
         };
         lines.push(format!("BAR{} {what} {:#x}..{:#x}", bar.index, bar.base, bar.base + bar.size));
     }
-    if let Some(given) = interrupts::give(function) {
+    if let Some(given) = interrupts::assign(function) {
         add_interrupts(&given, &mut raw, &mut translated);
         lines.push(given.describe());
     }
@@ -93,7 +93,7 @@ pub fn of(function: &Function) -> Resources {
 /// vector that they carry and which processors take them; its translated form is laid out as a line's. (wdm.h,
 /// `CM_PARTIAL_RESOURCE_DESCRIPTOR`; "Using Interrupt Resource Descriptors".)
 fn add_interrupts(
-    given: &Given,
+    given: &Assigned,
     raw: &mut Vec<CM_PARTIAL_RESOURCE_DESCRIPTOR>,
     translated: &mut Vec<CM_PARTIAL_RESOURCE_DESCRIPTOR>,
 ) {
@@ -104,12 +104,12 @@ fn add_interrupts(
         u: CM_RESOURCE { Interrupt: CM_INTERRUPT { Level: level, Vector: vector, Affinity: 1 << (smp::online() - 1) } },
     };
     match *given {
-        Given::Line { pin, vector } => {
+        Assigned::Line { pin, vector } => {
             let flags = CM_RESOURCE_INTERRUPT_LEVEL_SENSITIVE;
             raw.push(interrupt(CM_SHARE_SHARED, flags, pin, pin));
             translated.push(interrupt(CM_SHARE_SHARED, flags, u32::from(vector >> 4), vector.into()));
         }
-        Given::Messages { first, count, .. } => {
+        Assigned::Messages { first, count, .. } => {
             /// `MessageInterrupt.Raw`: a group (or nothing) in the low half, the number of messages in the high half.
             const ONE_MESSAGE: u32 = 1 << 16;
             let flags = CM_RESOURCE_INTERRUPT_LATCHED | CM_RESOURCE_INTERRUPT_MESSAGE;

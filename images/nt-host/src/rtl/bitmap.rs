@@ -23,7 +23,7 @@ unsafe fn view<'a>(map: *const Bitmap) -> Bits<'a> {
 }
 
 /// Writes where a run begins and gives its length.
-unsafe fn give(run: Option<Run>, start: *mut u32) -> u32 {
+unsafe fn put_out(run: Option<Run>, start: *mut u32) -> u32 {
     let (first, length) = run.unwrap_or((0, 0));
     // SAFETY: an export's argument.
     unsafe { start.write(first) };
@@ -106,7 +106,7 @@ export_functions! {
     }
 
     /// Returns the longest clear run.
-    [ANY] fn RtlFindLongestRunClear(map: *const Bitmap, start: *mut u32) -> u32 { give(view(map).longest(false), start) }
+    [ANY] fn RtlFindLongestRunClear(map: *const Bitmap, start: *mut u32) -> u32 { put_out(view(map).longest(false), start) }
 
     /// Returns the first clear run.
     [ANY] fn RtlFindFirstRunClear(map: *const Bitmap, start: *mut u32) -> u32 { RtlFindNextForwardRunClear(map, 0, start) }
@@ -114,12 +114,12 @@ export_functions! {
     /// Returns the first clear run from a bit on.
     [ANY] fn RtlFindNextForwardRunClear(map: *const Bitmap, from: u32, start: *mut u32) -> u32 {
         let map = view(map);
-        give(map.runs(from..map.len(), false).first().copied(), start)
+        put_out(map.runs(from..map.len(), false).first().copied(), start)
     }
 
     /// Returns the last clear run that ends at or before a bit.
     [ANY] fn RtlFindLastBackwardRunClear(map: *const Bitmap, from: u32, start: *mut u32) -> u32 {
-        give(view(map).last_until(from, false), start)
+        put_out(view(map).last_until(from, false), start)
     }
 
     /// Returns the lowest set bit of a number, or -1.

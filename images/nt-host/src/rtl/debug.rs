@@ -348,10 +348,10 @@ export_functions! {
     [ANY] fn DbgQueryDebugFilterState(_component: u32, _level: u32) -> NTSTATUS { 1 }
 
     /// Stops: no debugger is attached.
-    [ANY] fn DbgBreakPoint() { broke("DbgBreakPoint") }
+    [ANY] fn DbgBreakPoint() { stop_at_breakpoint("DbgBreakPoint") }
 
     /// Stops: no debugger is attached.
-    [ANY] fn DbgBreakPointWithStatus(_status: u32) { broke("DbgBreakPointWithStatus") }
+    [ANY] fn DbgBreakPointWithStatus(_status: u32) { stop_at_breakpoint("DbgBreakPointWithStatus") }
 
     /// Stops, because an assertion of a checked build failed.
     [ANY] fn RtlAssert(assertion: *const u8, file: *const u8, at: u32, _message: *const u8) {
@@ -363,7 +363,7 @@ export_functions! {
     }
 }
 
-fn broke(function: &'static str) -> ! {
+fn stop_at_breakpoint(function: &'static str) -> ! {
     crate::contract::verifier::stop(
         0x1e,
         function,

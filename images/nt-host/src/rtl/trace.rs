@@ -1,4 +1,4 @@
-//! Event tracing: providers register and write; no session listens in this guest, as their enable callbacks would say.
+//! Event tracing: providers register and write; no session consumes them in this guest.
 #![allow(unsafe_code, reason = "exported functions")]
 
 use crate::export_functions;

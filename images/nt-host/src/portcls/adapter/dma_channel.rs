@@ -106,7 +106,7 @@ unsafe extern "win64" fn allocate_buffer(this: This, bytes: u32, constraint: *co
     if channel.buffer.with(|buffer| buffer.address) != 0 {
         return STATUS_UNSUCCESSFUL;
     }
-    if alloc_faults::refuse("IDmaChannel::AllocateBuffer") {
+    if alloc_faults::fails("IDmaChannel::AllocateBuffer") {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     let mut physical = 0;

@@ -172,8 +172,8 @@ unsafe fn plug_and_play(fdo: *mut DEVICE_OBJECT, irp: *mut IRP, minor: u8) -> NT
 
 /// Handles a request of kernel streaming on a handle: the file object's `FsContext` is the [`Target`].
 unsafe fn device_control(irp: *mut IRP) -> NTSTATUS {
-    // SAFETY: by the caller the IRP is ours; METHOD_NEITHER passes the client's own pointers, and the only client is the
-    // agent, in this address space.
+    // SAFETY: by the caller the IRP is ours; METHOD_NEITHER passes the client's own pointers, and the only client is
+    // the agent, in this address space.
     unsafe {
         let location = stack_location(irp);
         let parameters = location.Parameters.DeviceIoControl;

@@ -47,8 +47,8 @@ use crate::rtl::string::text;
 /// `PORT_CLASS_DEVICE_EXTENSION_SIZE`: 64 pointers (portcls.h).
 const EXTENSION_BYTES: u32 = 64 * size_of::<usize>() as u32;
 
-/// Pointers of the extension that the adapter driver may use: 4 to 7 (PcAddAdapterDevice). The others of the first 64 are
-/// PortCls'.
+/// Pointers of the extension that the adapter driver may use: 4 to 7 (PcAddAdapterDevice). The others of the first 64
+/// are PortCls'.
 const EXTENSION_FREE: core::ops::Range<usize> = 4..8;
 
 /// What PortCls' part of the extension holds, its first pointer aside.
@@ -342,7 +342,8 @@ pub(crate) fn start(fdo: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
     status
 }
 
-/// Notes a port that has been initialised for this device: if it is never registered, it goes when the start has failed.
+/// Notes a port that has been initialised for this device: if it is never registered, it goes when the start has
+/// failed.
 pub(crate) fn note_initialised(fdo: *mut DEVICE_OBJECT, port: &Com<Port>) {
     with(fdo, |adapter| adapter.unregistered.push(port.as_raw() as usize));
 }

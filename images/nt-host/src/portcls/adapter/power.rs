@@ -1,5 +1,5 @@
-//! The adapter's power management: registered, asked when capabilities are queried, told of power states with every
-//! miniport and stream that listens, released at removal.
+//! The adapter's power management: registered, called when capabilities are queried and when power states change, with
+//! every miniport and stream that listens, released at removal.
 
 #![allow(unsafe_code, reason = "the adapter's object is called by slot number")]
 

@@ -135,8 +135,8 @@ impl RegistryKey {
     }
 }
 
-/// Checks what every method checks first: `PASSIVE_LEVEL`, a key that is not deleted, no allocation fault, and the right to
-/// do it.
+/// Checks what every method checks first: `PASSIVE_LEVEL`, a key that is not deleted, no allocation fault, and the
+/// right to do it.
 unsafe fn enter<'a>(this: This, method: &'static str, right: u32) -> Result<&'a Object<RegistryKey>, NTSTATUS> {
     irql::passive_method(method);
     // SAFETY: the caller of the method holds a reference.
@@ -151,7 +151,7 @@ unsafe fn enter<'a>(this: This, method: &'static str, right: u32) -> Result<&'a 
             ),
         )
     }
-    if alloc_faults::refuse(method) {
+    if alloc_faults::fails(method) {
         return Err(STATUS_INSUFFICIENT_RESOURCES);
     }
     if key.access & right == right { Ok(key) } else { Err(STATUS_ACCESS_DENIED) }
@@ -322,7 +322,7 @@ unsafe fn create(
 }
 
 /// What opens a key: where it is, by kind.
-pub(crate) struct Wanted {
+pub(crate) struct KeyRequest {
     /// One of [`kind`].
     pub(crate) kind: u32,
     /// `ACCESS_MASK`.
@@ -342,7 +342,7 @@ pub(crate) struct Wanted {
 pub(crate) unsafe fn open(
     out: *mut PVOID,
     outer: PVOID,
-    wanted: &Wanted,
+    request: &KeyRequest,
     interface: Option<&str>,
     disposition: *mut u32,
 ) -> NTSTATUS {
@@ -352,40 +352,40 @@ pub(crate) unsafe fn open(
     // SAFETY: by the caller.
     unsafe {
         out.write(core::ptr::null_mut());
-        if !outer.is_null() || wanted.kind > kind::DEVICE_INTERFACE {
+        if !outer.is_null() || request.kind > kind::DEVICE_INTERFACE {
             return STATUS_INVALID_PARAMETER;
         }
         if call_faults::must_fail("PcNewRegistryKey") {
             return STATUS_INSUFFICIENT_RESOURCES;
         }
-        if wanted.kind == kind::GENERAL {
-            if wanted.attributes.is_null() {
+        if request.kind == kind::GENERAL {
+            if request.attributes.is_null() {
                 return STATUS_INVALID_PARAMETER;
             }
-            return create(out, wanted.access, wanted.attributes, wanted.options, disposition);
+            return create(out, request.access, request.attributes, request.options, disposition);
         }
         let mut handle = core::ptr::null_mut();
-        let status = if wanted.kind == kind::DEVICE_INTERFACE {
+        let status = if request.kind == kind::DEVICE_INTERFACE {
             let Some(link) = interface else { return STATUS_INVALID_PARAMETER };
             let mut units: alloc::vec::Vec<u16> = link.encode_utf16().collect();
             let bytes = (2 * units.len()) as u16;
             let link = UNICODE_STRING { Length: bytes, MaximumLength: bytes, Buffer: units.as_mut_ptr() };
-            IoOpenDeviceInterfaceRegistryKey(&raw const link, wanted.access, &raw mut handle)
+            IoOpenDeviceInterfaceRegistryKey(&raw const link, request.access, &raw mut handle)
         } else {
-            let Some(pdo) = adapter::physical(wanted.fdo.cast()) else { return STATUS_INVALID_PARAMETER };
-            let place = match wanted.kind {
+            let Some(pdo) = adapter::physical(request.fdo.cast()) else { return STATUS_INVALID_PARAMETER };
+            let place = match request.kind {
                 kind::DEVICE => plug_and_play::DEVICE,
                 kind::DRIVER => plug_and_play::DRIVER,
                 // HwProfileRegistryKey, 3.
                 _ => plug_and_play::DEVICE | plug_and_play::CURRENT_HWPROFILE,
             };
-            IoOpenDeviceRegistryKey(pdo, place, wanted.access, &raw mut handle)
+            IoOpenDeviceRegistryKey(pdo, place, request.access, &raw mut handle)
         };
         if success(status) {
             if !disposition.is_null() {
                 disposition.write(REG_OPENED_EXISTING_KEY);
             }
-            out.write(RegistryKey::create(handle, wanted.access).into_raw());
+            out.write(RegistryKey::create(handle, request.access).into_raw());
         }
         status
     }
@@ -404,7 +404,7 @@ pub(crate) unsafe fn of_port(
     options: u32,
     disposition: *mut u32,
 ) -> NTSTATUS {
-    if alloc_faults::refuse("IPort::NewRegistryKey") {
+    if alloc_faults::fails("IPort::NewRegistryKey") {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     let link = adapter::interface_of(fdo.cast(), port);
@@ -412,9 +412,9 @@ pub(crate) unsafe fn of_port(
         // Not registered yet: there is no interface.
         return STATUS_INVALID_DEVICE_REQUEST;
     }
-    let wanted = Wanted { kind, access, fdo, attributes: attributes.cast(), options };
+    let request = KeyRequest { kind, access, fdo, attributes: attributes.cast(), options };
     // SAFETY: by the caller.
-    unsafe { open(out, outer, &wanted, link.as_deref(), disposition) }
+    unsafe { open(out, outer, &request, link.as_deref(), disposition) }
 }
 
 crate::export_functions! {
@@ -434,6 +434,6 @@ crate::export_functions! {
                 ),
             )
         }
-        open(out, outer, &Wanted { kind, access, fdo, attributes, options }, None, disposition)
+        open(out, outer, &KeyRequest { kind, access, fdo, attributes, options }, None, disposition)
     }
 }

@@ -164,8 +164,8 @@ pub(crate) mod event_verb {
     pub(crate) const SUPPORT: u32 = 4;
 }
 
-/// `KSMETHOD_TYPE_*` (ks.h), and the same values as `PCMETHOD_ITEM_FLAG_*`: NONE, READ, WRITE, SOURCE, SEND, SETSUPPORT,
-/// BASICSUPPORT.
+/// `KSMETHOD_TYPE_*` (ks.h), and the same values as `PCMETHOD_ITEM_FLAG_*`: NONE, READ, WRITE, SOURCE, SEND,
+/// SETSUPPORT, BASICSUPPORT.
 pub(crate) const METHOD_FLAGS: u32 = 0x1 | 0x2 | 0x4 | 0x100 | 0x200;
 
 /// `KSDATAFORMAT`, which is `KSDATARANGE`.

@@ -26,7 +26,7 @@ pub(crate) fn to_bytes(guid: &GUID) -> [u8; 16] {
     bytes
 }
 
-/// A GUID for people, as the headers print it.
+/// Shows a GUID as the headers print it.
 pub(crate) struct Printed<'a>(pub(crate) &'a GUID);
 
 impl core::fmt::Display for Printed<'_> {

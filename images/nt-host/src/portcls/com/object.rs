@@ -2,8 +2,8 @@
 //!
 //! An [`Object`] begins with its vtable, as the component object model demands, so its address is the interface
 //! pointer. Each class has a vtable of its own, so a driver that mixes two interfaces up calls the wrong method at once
-//! and not by luck the right one. An object whose last reference is released leaves a tombstone behind: a driver that still
-//! calls it learns which object that was.
+//! and not by luck the right one. An object whose last reference is released leaves a tombstone behind: a driver that
+//! still calls it learns which object that was.
 
 #![allow(unsafe_code, reason = "drivers call objects through vtables, by address")]
 
@@ -45,7 +45,7 @@ const TOMBSTONE_SLOTS: usize = 16;
 
 /// What an object of PortCls is.
 pub(crate) trait Class: Sized + 'static {
-    /// The interface, for people.
+    /// The interface's name, for messages.
     const NAME: &'static str;
 
     /// The rule that is broken by a call after the last reference was released.
@@ -354,7 +354,7 @@ unsafe extern "win64" fn tombstone(this: *mut c_void) -> usize {
 static GIVEN_UP_GROUP: AtomicUsize = AtomicUsize::new(0);
 
 /// Releases the reference to a service group that a miniport's `Init` put out.
-pub(crate) fn give_up_group(group: Foreign) {
+pub(crate) fn release_group(group: Foreign) {
     let address = group.as_raw() as usize;
     let left = group.release();
     GIVEN_UP_GROUP.store(if left == 0 { address } else { 0 }, Ordering::Relaxed);

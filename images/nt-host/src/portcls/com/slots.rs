@@ -221,7 +221,8 @@ interface! {
 interface! {
     /// `IPowerNotify` (portcls.h).
     power_notify {
-        /// Tells a miniport or a stream of a new power state: before the adapter on the way down, after it on the way up.
+        /// Tells a miniport or a stream of a new power state: before the adapter on the way down, after it on the way
+        /// up.
         3 [PASSIVE_LEVEL] "IPowerNotify::PowerChangeNotify" power_change_notify(state: u32);
     }
 }

@@ -1,5 +1,5 @@
-//! Deadlines for drivers: counted in time that the machine runs, so that a host that stops the machine for seconds is not
-//! taken for a driver that does nothing.
+//! Deadlines for drivers: counted in time that the machine runs, so that a host that stops the machine for seconds is
+//! not taken for a driver that does nothing.
 
 use crate::bugcheck::blame;
 use crate::portcls::kernel;
@@ -25,8 +25,8 @@ impl Deadline {
         kernel::ran() > self.until
     }
 
-    /// Notes, before a rule is broken, that the violation was found by waiting. A device whose back-end does not run keeps a
-    /// driver waiting too, which only the harness can know.
+    /// Notes, before a rule is broken, that the violation was found by waiting. A device whose back-end does not run
+    /// keeps a driver waiting too, which only the harness can know.
     pub(crate) fn note_missed(self) {
         blame::set_waited_ms(u32::try_from(self.limit / MILLISECOND).unwrap_or(u32::MAX));
     }

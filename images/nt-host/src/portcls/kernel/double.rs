@@ -169,7 +169,7 @@ impl Edge {
 }
 
 /// Returns that no allocation fails.
-pub(crate) fn refuse(_function: &str) -> bool {
+pub(crate) fn allocation_fails(_function: &str) -> bool {
     false
 }
 

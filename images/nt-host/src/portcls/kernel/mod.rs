@@ -1,4 +1,5 @@
-//! What PortCls uses of the kernel, in one place; a double of it for tests on the build machine; and what is built on either.
+//! What PortCls uses of the kernel, in one place; a double of it for tests on the build machine; and what is built on
+//! either.
 
 pub(crate) mod deadline;
 #[cfg(test)]

@@ -232,7 +232,7 @@ mod tests {
         Instances { necessary: 0, current: 1, possible: 2, global_current: 1, global_possible: 3 }
     }
 
-    fn ask(id: u32, pin: u32, room: usize) -> (Answer, Vec<u8>) {
+    fn request(id: u32, pin: u32, room: usize) -> (Answer, Vec<u8>) {
         let mut instance = pin.to_le_bytes().to_vec();
         instance.extend([0; 4]);
         let mut value = std::vec![0xEE; room];
@@ -241,25 +241,25 @@ mod tests {
 
     #[test]
     fn the_size_protocol_is_that_of_the_property_pages() {
-        assert_eq!(ask(pin::DATAFLOW, 0, 0).0, (STATUS_BUFFER_OVERFLOW, 4));
-        assert_eq!(ask(pin::DATAFLOW, 0, 3).0, (STATUS_BUFFER_TOO_SMALL, 4));
-        assert_eq!(ask(pin::DATAFLOW, 0, 4), ((STATUS_SUCCESS, 4), std::vec![1, 0, 0, 0]));
-        let (answer, value) = ask(pin::DATAFLOW, 0, 100);
+        assert_eq!(request(pin::DATAFLOW, 0, 0).0, (STATUS_BUFFER_OVERFLOW, 4));
+        assert_eq!(request(pin::DATAFLOW, 0, 3).0, (STATUS_BUFFER_TOO_SMALL, 4));
+        assert_eq!(request(pin::DATAFLOW, 0, 4), ((STATUS_SUCCESS, 4), std::vec![1, 0, 0, 0]));
+        let (answer, value) = request(pin::DATAFLOW, 0, 100);
         assert_eq!((answer, value[4]), ((STATUS_SUCCESS, 4), 0xEE));
     }
 
     #[test]
     fn a_list_tells_its_size_in_a_ulong() {
-        let ((status, length), value) = ask(pin::DATARANGES, 0, 4);
+        let ((status, length), value) = request(pin::DATARANGES, 0, 4);
         assert_eq!((status, length, value), (STATUS_SUCCESS, 4, 104_u32.to_le_bytes().to_vec()));
-        let ((status, length), value) = ask(pin::DATARANGES, 0, 104);
+        let ((status, length), value) = request(pin::DATARANGES, 0, 104);
         assert_eq!((status, length, value[4]), (STATUS_SUCCESS, 104, 1));
     }
 
     #[test]
     fn the_pin_count_needs_no_pin_and_everything_else_does() {
-        assert_eq!(ask(pin::CTYPES, 99, 4), ((STATUS_SUCCESS, 4), std::vec![3, 0, 0, 0]));
-        assert_eq!(ask(pin::DATAFLOW, 99, 4).0, (STATUS_INVALID_PARAMETER, 0));
+        assert_eq!(request(pin::CTYPES, 99, 4), ((STATUS_SUCCESS, 4), std::vec![3, 0, 0, 0]));
+        assert_eq!(request(pin::DATAFLOW, 99, 4).0, (STATUS_INVALID_PARAMETER, 0));
         let mut value = [0; 4];
         assert_eq!(
             pin_property(&synthesizer(), instances, pin::DATAFLOW, &[0; 3], &mut value).0,
@@ -269,8 +269,8 @@ mod tests {
 
     #[test]
     fn instances_are_possible_then_current() {
-        assert_eq!(ask(pin::CINSTANCES, 0, 8).1, std::vec![2, 0, 0, 0, 1, 0, 0, 0]);
-        assert_eq!(ask(pin::GLOBALCINSTANCES, 0, 8).1, std::vec![3, 0, 0, 0, 1, 0, 0, 0]);
+        assert_eq!(request(pin::CINSTANCES, 0, 8).1, std::vec![2, 0, 0, 0, 1, 0, 0, 0]);
+        assert_eq!(request(pin::GLOBALCINSTANCES, 0, 8).1, std::vec![3, 0, 0, 0, 1, 0, 0, 0]);
     }
 
     #[test]

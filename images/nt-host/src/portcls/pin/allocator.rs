@@ -156,7 +156,8 @@ impl Allocator {
             } else {
                 None
             };
-            // SAFETY: event and buffer were just handed out; the fragment is no longer than a buffer, or fits the event.
+            // SAFETY: event and buffer were just handed out; the fragment is no longer than a buffer, or fits the
+            // event.
             unsafe {
                 (*event).event_bytes = fragment.data.len() as u16;
                 (*event).channel_group = channel_group;
@@ -330,7 +331,7 @@ unsafe extern "win64" fn get_message(this: This, out: *mut *mut KernelEvent) -> 
     }
     // SAFETY: the caller holds a reference.
     let allocator = unsafe { object(this) };
-    let taken = if kernel::refuse("IAllocatorMXF::GetMessage") {
+    let taken = if kernel::allocation_fails("IAllocatorMXF::GetMessage") {
         Ok(None)
     } else if allocator.is_starved_of(starve::EVENTS) {
         allocator.starved()
@@ -338,7 +339,7 @@ unsafe extern "win64" fn get_message(this: This, out: *mut *mut KernelEvent) -> 
         allocator.pool.with(|pool| pool.take_event())
     };
     // SAFETY: the caller's out parameter.
-    unsafe { give(out, taken) }
+    unsafe { hand_out(out, taken) }
 }
 
 unsafe extern "win64" fn get_buffer_size(this: This) -> u16 {
@@ -353,7 +354,7 @@ unsafe extern "win64" fn get_buffer(this: This, out: *mut *mut u8) -> NTSTATUS {
     }
     // SAFETY: the caller holds a reference.
     let allocator = unsafe { object(this) };
-    let taken = if kernel::refuse("IAllocatorMXF::GetBuffer") {
+    let taken = if kernel::allocation_fails("IAllocatorMXF::GetBuffer") {
         Ok(None)
     } else if allocator.is_starved_of(starve::BUFFERS) {
         allocator.starved()
@@ -361,7 +362,7 @@ unsafe extern "win64" fn get_buffer(this: This, out: *mut *mut u8) -> NTSTATUS {
         allocator.pool.with(|pool| pool.take_buffer())
     };
     // SAFETY: the caller's out parameter.
-    unsafe { give(out, taken) }
+    unsafe { hand_out(out, taken) }
 }
 
 unsafe extern "win64" fn put_buffer(this: This, buffer: *mut u8) -> NTSTATUS {
@@ -374,7 +375,7 @@ unsafe extern "win64" fn put_buffer(this: This, buffer: *mut u8) -> NTSTATUS {
 }
 
 /// Writes what was taken, or null.
-unsafe fn give<T>(out: *mut *mut T, taken: Result<Option<*mut T>, Violation>) -> NTSTATUS {
+unsafe fn hand_out<T>(out: *mut *mut T, taken: Result<Option<*mut T>, Violation>) -> NTSTATUS {
     match taken {
         Ok(Some(found)) => {
             // SAFETY: by the caller.

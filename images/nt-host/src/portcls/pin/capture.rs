@@ -1,4 +1,4 @@
-//! What a capture pin hears: the port's sink, to which a capture stream sends what the device has taken in.
+//! A capture pin: the port's sink, to which a capture stream sends what the device has taken in.
 
 #![allow(unsafe_code, reason = "drivers call the sink through its vtable and pass events by address")]
 

@@ -9,7 +9,8 @@ use crate::portcls::com::guids::GUID;
 use crate::portcls::com::object::{Class, Com, Object, Slot, unknown};
 use crate::portcls::kernel;
 
-/// `IMasterClock`. Each stream gets one of its own, so that a reference that is not given back shows which stream keeps it.
+/// `IMasterClock`. Each stream gets one of its own, so that a reference that is not given back shows which stream keeps
+/// it.
 pub(crate) struct MasterClock;
 
 impl MasterClock {

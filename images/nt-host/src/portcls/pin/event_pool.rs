@@ -197,7 +197,8 @@ impl EventPool {
     /// Returns what is in an event that is out: its fields and its bytes.
     ///
     /// # Errors
-    /// A [`Violation`] of rule 57 when it is not out, or says that its data is in what is no buffer of this pool, or is longer than one.
+    /// A [`Violation`] of rule 57 when it is not out, or says that its data is in what is no buffer of this pool, or is
+    /// longer than one.
     pub(crate) fn read(&self, event: *mut KernelEvent) -> Result<(KernelEvent, Vec<u8>), Violation> {
         let index = self.check_event(event)?;
         let content = self.content(index);
@@ -415,8 +416,8 @@ impl EventPool {
 
 impl Drop for EventPool {
     fn drop(&mut self) {
-        // SAFETY: both came from leaked boxes of just this type and length, and are freed once. The code that drops the pool has
-        // made sure that nothing is out.
+        // SAFETY: both came from leaked boxes of just this type and length, and are freed once. The code that drops the
+        // pool has made sure that nothing is out.
         unsafe {
             drop(Box::from_raw(self.events.as_ptr()));
             drop(Box::from_raw(self.buffers.as_ptr()));

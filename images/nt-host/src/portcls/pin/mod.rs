@@ -80,9 +80,9 @@ impl Pin {
     /// Opens a pin with a connection format.
     ///
     /// # Errors
-    /// `STATUS_INVALID_PARAMETER` for a pin that does not exist or a format that is none, `STATUS_NO_MATCH` for one that
-    /// does not fit, `STATUS_INSUFFICIENT_RESOURCES` when all instances are open, `STATUS_NOT_SUPPORTED` for wave into the
-    /// filter, or what `NewStream` returned.
+    /// `STATUS_INVALID_PARAMETER` for a pin that does not exist or a format that is none, `STATUS_NO_MATCH` for one
+    /// that does not fit, `STATUS_INSUFFICIENT_RESOURCES` when all instances are open, `STATUS_NOT_SUPPORTED` for wave
+    /// into the filter, or what `NewStream` returned.
     pub(crate) fn open(port: &Com<Port>, id: u32, format: &[u8]) -> Result<Box<Self>, NTSTATUS> {
         port.check_description();
         let filter = port.filter().ok_or(STATUS_INVALID_DEVICE_REQUEST)?;
@@ -245,8 +245,8 @@ impl Pin {
 
     /// Makes the allocator refuse events or buffers, or neither: bits of [`starve`](super::allocator::starve).
     ///
-    /// A fault of a capture stream that is starved breaks rule 58. It is fed again when it has noticed, however slow the
-    /// machine: or else it was never put to the test.
+    /// A fault of a capture stream that is starved breaks rule 58. It is fed again when it has noticed, however slow
+    /// the machine: or else it was never put to the test.
     pub(crate) fn starve(&self, what: u8) {
         if self.capture.is_some() {
             let deadline = Deadline::after(NOTICE_LIMIT);

@@ -134,7 +134,7 @@ pub(crate) fn new_stream(
 }
 
 /// Asks for a stream and gives it up at once. Returns whether there was one.
-pub(crate) fn try_out(
+pub(crate) fn makes_stream(
     port: &Com<Port>,
     pin: u32,
     kind: StreamType,

@@ -21,10 +21,10 @@ use crate::portcls::kernel;
 use crate::portcls::kernel::lock::Lock;
 use crate::portcls::services::statistics;
 
-/// Longest that `PutMessage` may keep the processor, in clock ticks that it runs itself. The demand is 100 microseconds; a
-/// second of running is far beyond what a busy host can make of them (ticks do not come while a processor stands still, and
-/// of the one that holds a lock meanwhile the host takes no second), and a driver that waits for its device exceeds it all
-/// the same. Well below the clock's own watchdog.
+/// Longest that `PutMessage` may keep the processor, in clock ticks that it runs itself. The demand is 100
+/// microseconds; a second of running is far beyond what a busy host can make of them (ticks do not come while a
+/// processor stands still, and of the one that holds a lock meanwhile the host takes no second), and a driver that
+/// waits for its device exceeds it all the same. Well below the clock's own watchdog.
 const PUT_TICKS_MAX: u64 = 1_000;
 
 /// Most messages of one package: a chord has fewer.

@@ -176,8 +176,8 @@ impl Fragment<'_> {
     }
 }
 
-/// Cuts a message into fragments of at most `piece_bytes` bytes. A channel message is never cut. All but the last are marked incomplete; the last is
-/// too if the message is a raw piece of a stream.
+/// Cuts a message into fragments of at most `piece_bytes` bytes. A channel message is never cut. All but the last are
+/// marked incomplete; the last is too if the message is a raw piece of a stream.
 pub(crate) fn fragments<'a>(message: &Message<'a>, piece_bytes: u16) -> impl Iterator<Item = Fragment<'a>> + use<'a> {
     /// The longest message that is no system-exclusive one.
     const CHANNEL_MESSAGE_BYTES: usize = 3;

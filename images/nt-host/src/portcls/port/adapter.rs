@@ -10,8 +10,8 @@ use crate::nt::{NTSTATUS, PVOID};
 use crate::portcls::com::object::Com;
 use crate::portcls::kernel::lock::Lock;
 
-/// One end of a physical connection as a driver names it: a port, or (`true`) the name of another adapter's filter; and the
-/// pin.
+/// One end of a physical connection as a driver names it: a port, or (`true`) the name of another adapter's filter; and
+/// the pin.
 pub(crate) type ConnectionEnd = (PVOID, bool, u32);
 
 /// An out parameter for an object, and the object that aggregates it.

@@ -54,7 +54,7 @@ pub(super) unsafe extern "win64" fn init(
         );
         interface_checks::check_slots(&miniport, interface_checks::MINIPORT_DMUS_METHODS, "IMiniportDMus");
         interface_checks::check_optional(&miniport);
-        if call_faults::must_fail("IPort::Init") || kernel::refuse("IPort::Init") {
+        if call_faults::must_fail("IPort::Init") || kernel::allocation_fails("IPort::Init") {
             return STATUS_INSUFFICIENT_RESOURCES;
         }
         let bare_adapter = if adapter.is_null() { bare_adapter::bare_adapter() } else { None };

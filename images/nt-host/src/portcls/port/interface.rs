@@ -71,7 +71,7 @@ impl Class for Port {
         }
         if let Some(bound) = object.bound.with(Option::take) {
             event_list::end_port(object.address() as usize, bound.unknown.as_raw());
-            bound.give_up();
+            bound.release();
         }
     }
 }
@@ -214,7 +214,7 @@ unsafe extern "win64" fn get_device_property(
     length: *mut u32,
 ) -> NTSTATUS {
     irql::passive("IPortDMus", "GetDeviceProperty");
-    if kernel::refuse("IPort::GetDeviceProperty") {
+    if kernel::allocation_fails("IPort::GetDeviceProperty") {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     // SAFETY: the caller holds a reference.

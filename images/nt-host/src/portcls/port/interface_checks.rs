@@ -53,8 +53,8 @@ pub(crate) fn check_slots(interface: &Foreign, methods: usize, name: &'static st
 /// An interface that no object has, to see how a driver refuses one.
 const IID_UNKNOWN_INTERFACE: GUID = GUID::from_u128(0x8B1C_5F0E_2D47_4A9B_9E63_D0A4_7C51_E826);
 
-/// Checks how a driver's object answers `QueryInterface` (rules 2, 3, 5 and 6): the interfaces that it must have, with one
-/// identity and a reference for each, and a clean refusal of one that no object has.
+/// Checks how a driver's object answers `QueryInterface` (rules 2, 3, 5 and 6): the interfaces that it must have, with
+/// one identity and a reference for each, and a clean refusal of one that no object has.
 pub(crate) fn check_interfaces(object: &Foreign, required: &[GUID], rule: &'static rules::Rule, name: &'static str) {
     let ask = |interface: &GUID| {
         object.query(interface).unwrap_or_else(|status| {

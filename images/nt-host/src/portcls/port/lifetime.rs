@@ -31,7 +31,7 @@ impl Com<Port> {
         }
         self.check_description();
         let Some(bound) = self.unbind() else { return };
-        bound.give_up();
+        bound.release();
     }
 
     /// Takes the port from its miniport: no events, no service group.
@@ -46,7 +46,7 @@ impl Com<Port> {
             unsafe { slots::service_group::remove_member(group.as_raw(), self.sink.address()) };
         }
         if let Some(group) = bound.group.take() {
-            object::give_up_group(group);
+            object::release_group(group);
         }
         Some(bound)
     }

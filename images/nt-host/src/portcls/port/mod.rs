@@ -64,7 +64,7 @@ struct Bound {
 
 impl Bound {
     /// Releases everything, the miniport last.
-    fn give_up(self) {
+    fn release(self) {
         let Self { miniport, unknown, adapter, bare_adapter, resources, group, pin_count, .. } = self;
         if let Some(list) = &resources {
             forget_list(list);

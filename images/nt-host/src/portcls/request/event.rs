@@ -42,7 +42,7 @@ fn owner(target: Target<'_>) -> usize {
 }
 
 /// Calls the handler of an event's item.
-unsafe fn ask(
+unsafe fn call_handler(
     target: Target<'_>,
     node: Option<u32>,
     item: &Event,
@@ -82,13 +82,13 @@ pub(crate) unsafe fn request(target: Target<'_>, request: &Request, client: *mut
         let knows_set = table.iter().any(|event| event.set == request.set);
         return if knows_set { STATUS_NOT_FOUND } else { STATUS_PROPSET_NOT_FOUND };
     };
-    // SAFETY: as `ask` demands, and the client's data by the caller.
+    // SAFETY: as `call_handler` demands, and the client's data by the caller.
     unsafe {
         if request.verb == event_type::BASIC_SUPPORT {
             if item.flags & event_type::BASIC_SUPPORT == 0 {
                 return STATUS_SUCCESS;
             }
-            return ask(target, request.node, item, core::ptr::null_mut(), event_verb::SUPPORT, irp);
+            return call_handler(target, request.node, item, core::ptr::null_mut(), event_verb::SUPPORT, irp);
         }
         if request.verb & item.flags == 0 || client.is_null() {
             return STATUS_INVALID_DEVICE_REQUEST;
@@ -98,7 +98,7 @@ pub(crate) unsafe fn request(target: Target<'_>, request: &Request, client: *mut
         if !success(usable) {
             return usable;
         }
-        if kernel::refuse("KsEnableEvent") {
+        if kernel::allocation_fails("KsEnableEvent") {
             return STATUS_INSUFFICIENT_RESOURCES;
         }
         let flags = if request.verb == event_type::ONESHOT { entry_flag::ONESHOT } else { 0 };
@@ -115,7 +115,7 @@ pub(crate) unsafe fn request(target: Target<'_>, request: &Request, client: *mut
             client: client as usize,
             state: EntryState::Offered,
         });
-        let status = ask(target, request.node, item, entry, event_verb::ADD, irp);
+        let status = call_handler(target, request.node, item, entry, event_verb::ADD, irp);
         let state = event_list::settle(entry);
         if !success(status) {
             event_list::forget(entry);

@@ -29,14 +29,14 @@ const GUARD_BYTES: usize = 256;
 const GUARD: u8 = 0xC5;
 
 /// What a miniport answered.
-struct Asked {
+struct Intersected {
     status: NTSTATUS,
     length: u32,
     result: Vec<u8>,
 }
 
 /// Calls the miniport for what a client's range and one of a pin's have in common.
-fn ask(miniport: &Foreign, pin: u32, client: &[u8], own: &DataRange, room: usize) -> Asked {
+fn call_miniport(miniport: &Foreign, pin: u32, client: &[u8], own: &DataRange, room: usize) -> Intersected {
     let client = formats::aligned(client);
     let mut result = vec![GUARD; room + GUARD_BYTES];
     let mut length = 0;
@@ -56,7 +56,7 @@ fn ask(miniport: &Foreign, pin: u32, client: &[u8], own: &DataRange, room: usize
         broken(&format!("it writes behind a result of {room} bytes on pin {pin}"));
     }
     result.truncate(room);
-    Asked { status, length, result }
+    Intersected { status, length, result }
 }
 
 /// Takes a miniport through the size protocol with each of its own ranges (rule 31).
@@ -70,21 +70,24 @@ pub(crate) fn check(port: &Com<Port>) {
 }
 
 fn check_range(miniport: &Foreign, pin: u32, range: &DataRange) {
-    let size = ask(miniport, pin, &range.bytes, range, 0);
+    let size = call_miniport(miniport, pin, &range.bytes, range, 0);
     if !success(size.status) && size.status != STATUS_BUFFER_OVERFLOW && size.status != STATUS_BUFFER_TOO_SMALL {
         // No match, or left to the port.
         rules::INTERSECTION.held();
         return;
     }
     if size.status != STATUS_BUFFER_OVERFLOW || !(1..=FORMAT_BYTES_MAX as u32).contains(&size.length) {
-        broken(&format!("asked for the size on pin {pin}, it answers {:#010x} and {} bytes", size.status, size.length));
+        broken(&format!(
+            "intersected for the size on pin {pin}, it answers {:#010x} and {} bytes",
+            size.status, size.length
+        ));
     }
     let room = size.length as usize;
-    let short = ask(miniport, pin, &range.bytes, range, room - 1);
+    let short = call_miniport(miniport, pin, &range.bytes, range, room - 1);
     if short.status != STATUS_BUFFER_TOO_SMALL {
         broken(&format!("on pin {pin} it needs {room} bytes, and answers {:#010x} to one less", short.status));
     }
-    let full = ask(miniport, pin, &range.bytes, range, room);
+    let full = call_miniport(miniport, pin, &range.bytes, range, room);
     let says = full.result.first_chunk::<4>().map_or(0, |size| u32::from_le_bytes(*size));
     if full.status != STATUS_SUCCESS || full.length != size.length || says != size.length {
         broken(&format!(
@@ -129,8 +132,8 @@ pub(crate) fn property(port: &Com<Port>, filter: &Filter, instance: &[u8], value
 fn intersect(port: &Com<Port>, id: u32, factory: &Factory, client: &[u8], value: &mut [u8]) -> Answer {
     let Some(miniport) = port.miniport() else { return (STATUS_INVALID_DEVICE_REQUEST, 0) };
     for range in &factory.ranges {
-        let asked = ask(&miniport, id, client, range, value.len().min(FORMAT_BYTES_MAX));
-        match asked.status {
+        let intersected = call_miniport(&miniport, id, client, range, value.len().min(FORMAT_BYTES_MAX));
+        match intersected.status {
             STATUS_NO_MATCH => {}
             STATUS_NOT_IMPLEMENTED => {
                 if let Some(format) = formats::intersect(client, range) {
@@ -138,13 +141,17 @@ fn intersect(port: &Com<Port>, id: u32, factory: &Factory, client: &[u8], value:
                 }
             }
             STATUS_SUCCESS => {
-                let Some(written) = asked.result.get(..asked.length as usize) else {
-                    broken(&format!("it says {} bytes were written into {}", asked.length, asked.result.len()))
+                let Some(written) = intersected.result.get(..intersected.length as usize) else {
+                    broken(&format!(
+                        "it says {} bytes were written into {}",
+                        intersected.length,
+                        intersected.result.len()
+                    ))
                 };
                 value[..written.len()].copy_from_slice(written);
-                return (STATUS_SUCCESS, asked.length);
+                return (STATUS_SUCCESS, intersected.length);
             }
-            status => return (status, asked.length),
+            status => return (status, intersected.length),
         }
     }
     (STATUS_NO_MATCH, 0)

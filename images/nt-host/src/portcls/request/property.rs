@@ -3,8 +3,8 @@
 //! A request for a node goes to that node's table, one on a pin handle to the pin's, one on a filter handle to the
 //! filter's. What no table has, the port answers itself (the page "audio property handlers").
 //!
-//! A handler may keep a request (`STATUS_PENDING`): its packet is then pending too, until the driver completes the request,
-//! perhaps before the handler has returned.
+//! A handler may keep a request (`STATUS_PENDING`): its packet is then pending too, until the driver completes the
+//! request, perhaps before the handler has returned.
 
 #![allow(unsafe_code, reason = "requests and handlers are the driver's structures and code")]
 
@@ -66,7 +66,7 @@ pub(crate) struct Request<'a> {
 
 /// What is requested, for messages.
 #[derive(Clone, Copy)]
-struct Asked {
+struct Requested {
     set: GUID,
     id: u32,
     verb: u32,
@@ -78,7 +78,7 @@ struct Held {
     request: PropertyRequest,
     value: Box<[u8]>,
     room: usize,
-    asked: Asked,
+    requested: Requested,
     /// Where the client wants the value, as long as `room` says.
     out: *mut u8,
     /// What follows the header, as the driver sees it: aligned, and gone after the request.
@@ -93,8 +93,8 @@ pub(crate) enum Sent {
     Pending,
 }
 
-/// Sends a request. `irp` is what the driver finds in the request for its own look at the requestor, and what stays pending
-/// with it; with none, a request that the driver keeps is waited for.
+/// Sends a request. `irp` is what the driver finds in the request for its own look at the requestor, and what stays
+/// pending with it; with none, a request that the driver keeps is waited for.
 pub(crate) fn send(target: Target<'_>, request: &Request<'_>, value: &mut [u8], irp: PVOID) -> Sent {
     irql::passive("PCPROPERTY_REQUEST", "Handler");
     let Some(filter) = target.port().filter() else { return Sent::Answered((STATUS_INVALID_DEVICE_REQUEST, 0)) };
@@ -133,8 +133,8 @@ pub(crate) struct Instance {
     pub(crate) bytes: u32,
 }
 
-/// Calls the driver's handler with a verb that its item need not have, and instance data that need not be there. A request
-/// that the driver keeps is waited for.
+/// Calls the driver's handler with a verb that its item need not have, and instance data that need not be there. A
+/// request that the driver keeps is waited for.
 pub(crate) fn call_with(
     target: Target<'_>,
     property: &Property,
@@ -149,7 +149,8 @@ pub(crate) fn call_with(
     }
 }
 
-/// Calls the driver's handler. The instance comes with the memory that it is in, if that is to live as long as the request.
+/// Calls the driver's handler. The instance comes with the memory that it is in, if that is to live as long as the
+/// request.
 fn call(
     target: Target<'_>,
     property: &Property,
@@ -180,7 +181,7 @@ fn call(
         },
         value: guarded(value),
         room: value.len(),
-        asked: Asked { set: request.set, id: request.id, verb: request.verb },
+        requested: Requested { set: request.set, id: request.id, verb: request.verb },
         out: value.as_mut_ptr(),
         _instance: content,
     });
@@ -257,7 +258,7 @@ pub(crate) fn expect_none() {
 /// Checks what came back (rule 66) and copies the value.
 fn finish(held: &Held, status: NTSTATUS) -> Answer {
     let says = held.request.value_size;
-    let request = held.asked;
+    let request = held.requested;
     let name = || format!("property {} of {}", request.id, guids::Printed(&request.set));
     let what = if held.value[held.room..].iter().any(|&byte| byte != GUARD) {
         Some(format!("the handler of {} writes behind a value of {} bytes", name(), held.room))

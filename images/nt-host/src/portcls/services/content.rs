@@ -1,5 +1,5 @@
-//! Content ids and the rights that go with them. Nothing in this guest is protected: content 0 is everybody's, and mixtures
-//! of it are what else there is.
+//! Content ids and the rights that go with them. Nothing in this guest is protected: content 0 belongs to all, and
+//! mixtures of it are what else there is.
 
 #![allow(unsafe_code, reason = "out parameters and lists of the driver's")]
 

@@ -339,7 +339,7 @@ unsafe extern "win64" fn connect(this: This) -> NTSTATUS {
         )
     }
     rules::INTERRUPT_ORDER.held();
-    if call_faults::must_fail("IInterruptSync::Connect") || kernel::refuse("IInterruptSync::Connect") {
+    if call_faults::must_fail("IInterruptSync::Connect") || kernel::allocation_fails("IInterruptSync::Connect") {
         return crate::nt::status::STATUS_INSUFFICIENT_RESOURCES;
     }
     let mut interrupt = core::ptr::null_mut();
@@ -388,7 +388,7 @@ unsafe extern "win64" fn register_service_routine(
     irql::passive("IInterruptSync", "RegisterServiceRoutine");
     let Some(routine) = routine else { return STATUS_INVALID_PARAMETER };
     if call_faults::must_fail("IInterruptSync::RegisterServiceRoutine")
-        || kernel::refuse("IInterruptSync::RegisterServiceRoutine")
+        || kernel::allocation_fails("IInterruptSync::RegisterServiceRoutine")
     {
         return crate::nt::status::STATUS_INSUFFICIENT_RESOURCES;
     }
@@ -423,8 +423,8 @@ crate::export_functions! {
             return crate::nt::status::STATUS_INSUFFICIENT_RESOURCES;
         }
         let flags = entry.Flags;
-        // A message's translated descriptor is laid out as a line's, so that the classical connection serves both. No page
-        // says that PcNewInterruptSync is for messages, or that it is not.
+        // A message's translated descriptor is laid out as a line's, so that the classical connection serves both. No
+        // page says that PcNewInterruptSync is for messages, or that it is not.
         let place = entry.u.Interrupt;
         let line = Line {
             vector: place.Vector,

@@ -1,5 +1,5 @@
-//! The objects that PortCls makes for adapter drivers: resource lists, interrupt synchronisation, service groups; and the
-//! ways in which a probe makes them fail.
+//! The objects that PortCls makes for adapter drivers: resource lists, interrupt synchronisation, service groups; and
+//! the ways in which a probe makes them fail.
 
 pub(crate) mod alteration;
 pub(crate) mod call_faults;

@@ -286,7 +286,7 @@ unsafe extern "win64" fn add_entry(
     untranslated: *const CM_PARTIAL_RESOURCE_DESCRIPTOR,
 ) -> NTSTATUS {
     irql::passive("IResourceList", "AddEntry");
-    if kernel::refuse("IResourceList::AddEntry") {
+    if kernel::allocation_fails("IResourceList::AddEntry") {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     if translated.is_null() || untranslated.is_null() {
@@ -300,7 +300,7 @@ unsafe extern "win64" fn add_entry(
 
 unsafe extern "win64" fn add_entry_from_parent(this: This, parent: PVOID, kind: i32, number: u32) -> NTSTATUS {
     irql::passive("IResourceList", "AddEntryFromParent");
-    if kernel::refuse("IResourceList::AddEntryFromParent") {
+    if kernel::allocation_fails("IResourceList::AddEntryFromParent") {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     // SAFETY: the caller passes a list of ours or nothing valid, which is found.

@@ -127,7 +127,7 @@ unsafe extern "win64" fn add_member(this: This, sink: PVOID) -> NTSTATUS {
     if sink.is_null() || sink == this.cast() {
         return STATUS_INVALID_PARAMETER;
     }
-    if kernel::refuse("IServiceGroup::AddMember") {
+    if kernel::allocation_fails("IServiceGroup::AddMember") {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     // SAFETY: the caller holds a reference to the group and to the sink.

@@ -23,7 +23,7 @@ fn client(told: &mut u32) -> KSEVENTDATA {
     KSEVENTDATA { NotificationType: notification::EVENT_OBJECT, Object: object, Detail: 0, Reserved: 0 }
 }
 
-fn asked(verb: u32) -> event::Request {
+fn request(verb: u32) -> event::Request {
     event::Request { node: Some(0), set: EVENT_SET, id: 1, verb }
 }
 
@@ -54,7 +54,7 @@ fn an_enabled_event_comes_when_it_is_generated_until_it_is_disabled() {
     let port = with_list();
     let (mut told, target) = (0, Target::Filter(&port));
     let mut data = client(&mut told);
-    assert_eq!(enable(target, &asked(event_type::ENABLE), &mut data), STATUS_SUCCESS);
+    assert_eq!(enable(target, &request(event_type::ENABLE), &mut data), STATUS_SUCCESS);
     assert_eq!([1, 0, 0].map(|node| event_list::generate(&generated(&port, node))), [0, 1, 1]);
     assert_eq!(event::disable(target, &data), STATUS_SUCCESS);
     assert_eq!((event_list::generate(&generated(&port, 0)), event_list::count(port.as_raw() as usize)), (0, 0));
@@ -68,7 +68,7 @@ fn a_oneshot_event_comes_once_and_can_still_be_disabled() {
     let port = with_list();
     let (mut told, target) = (0, Target::Filter(&port));
     let mut data = client(&mut told);
-    assert_eq!(enable(target, &asked(event_type::ONESHOT), &mut data), STATUS_SUCCESS);
+    assert_eq!(enable(target, &request(event_type::ONESHOT), &mut data), STATUS_SUCCESS);
     assert_eq!([0, 0].map(|node| event_list::generate(&generated(&port, node))), [1, 0]);
     assert_eq!(event::disable(target, core::ptr::null()), STATUS_SUCCESS);
     assert_eq!((told, event_list::count(port.as_raw() as usize)), (1, 0));
@@ -81,7 +81,7 @@ fn an_event_of_a_pin_ends_with_the_pin() {
     let pin = render_pin(&port);
     let mut told = 0;
     let mut data = client(&mut told);
-    assert_eq!(enable(Target::Pin(&pin), &asked(event_type::ENABLE), &mut data), STATUS_SUCCESS);
+    assert_eq!(enable(Target::Pin(&pin), &request(event_type::ENABLE), &mut data), STATUS_SUCCESS);
     assert_eq!(event::disable(Target::Filter(&port), &data), STATUS_NOT_FOUND, "another handle's");
     pin.close();
     assert_eq!(
@@ -96,9 +96,9 @@ fn an_event_that_no_table_has_is_not_found() {
     let port = with_list();
     let (mut told, target) = (0, Target::Filter(&port));
     let mut data = client(&mut told);
-    let other = event::Request { id: 2, ..asked(event_type::ENABLE) };
+    let other = event::Request { id: 2, ..request(event_type::ENABLE) };
     assert_eq!(enable(target, &other, &mut data), STATUS_NOT_FOUND);
-    let elsewhere = event::Request { node: None, ..asked(event_type::ENABLE) };
+    let elsewhere = event::Request { node: None, ..request(event_type::ENABLE) };
     assert_eq!(enable(target, &elsewhere, &mut data), STATUS_PROPSET_NOT_FOUND);
     port.shut_down();
 }
@@ -112,5 +112,5 @@ fn an_event_that_is_accepted_and_put_on_no_list_breaks_a_rule() {
     PORT_EVENTS.set(core::ptr::null_mut());
     let mut told = 0;
     let mut data = client(&mut told);
-    enable(Target::Filter(&port), &asked(event_type::ENABLE), &mut data);
+    enable(Target::Filter(&port), &request(event_type::ENABLE), &mut data);
 }

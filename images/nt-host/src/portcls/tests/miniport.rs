@@ -57,16 +57,16 @@ pub(super) enum Fault {
 pub(super) struct Miniport {
     pub(super) port: AtomicPtr<core::ffi::c_void>,
     pub(super) behaviour: Behaviour,
-    pub(super) heard: &'static Heard,
+    pub(super) recorded: &'static Recorded,
 }
 
 /// Time, group and bytes of an event, and the number of the call that brought it.
-pub(super) type HeardEvent = (i64, u16, Vec<u8>, usize);
+pub(super) type RecordedEvent = (i64, u16, Vec<u8>, usize);
 
-/// What a miniport's streams heard.
+/// What a miniport's streams recorded.
 #[derive(Default)]
-pub(super) struct Heard {
-    pub(super) events: Mutex<Vec<HeardEvent>>,
+pub(super) struct Recorded {
+    pub(super) events: Mutex<Vec<RecordedEvent>>,
     pub(super) calls: AtomicUsize,
     pub(super) rendered: AtomicUsize,
     pub(super) sync: Mutex<Vec<i64>>,
@@ -159,7 +159,7 @@ unsafe extern "win64" fn new_stream(
             state: AtomicI32::new(0),
             kept: Mutex::new(vec![]),
             behaviour: miniport.behaviour,
-            heard: miniport.heard,
+            recorded: miniport.recorded,
         });
         out.write(stream.into_raw());
         group.write(core::ptr::null_mut());
@@ -177,7 +177,7 @@ struct Stream {
     state: AtomicI32,
     kept: Mutex<Vec<usize>>,
     behaviour: Behaviour,
-    heard: &'static Heard,
+    recorded: &'static Recorded,
 }
 
 impl Class for Stream {
@@ -241,7 +241,7 @@ unsafe extern "win64" fn put_message(this: *mut Object<Stream>, event: *mut Kern
     // SAFETY: the port holds the stream, and the events are the stream's.
     unsafe {
         let stream = object(this);
-        let call = stream.heard.calls.fetch_add(1, Ordering::Relaxed);
+        let call = stream.recorded.calls.fetch_add(1, Ordering::Relaxed);
         let mut next = event;
         let runs = stream.state.load(Ordering::Relaxed) == KsState::Run as i32;
         while runs && !next.is_null() {
@@ -251,7 +251,7 @@ unsafe extern "win64" fn put_message(this: *mut Object<Stream>, event: *mut Kern
             } else {
                 content.data.inline[..usize::from(content.event_bytes)].to_vec()
             };
-            stream.heard.events.lock().unwrap().push((content.time, content.channel_group, data, call));
+            stream.recorded.events.lock().unwrap().push((content.time, content.channel_group, data, call));
             next = content.next;
         }
         if runs && stream.behaviour.fault == Fault::Loses {
@@ -270,7 +270,7 @@ unsafe extern "win64" fn render(this: *mut Object<Stream>, buffer: *mut u8, fram
     assert_eq!(irql::current(), 0);
     // SAFETY: the port's buffer has so many frames of four bytes.
     unsafe {
-        let rendered = &object(this).heard.rendered;
+        let rendered = &object(this).recorded.rendered;
         assert_eq!(rendered.fetch_add(frames as usize, Ordering::Relaxed) as i64, position);
         let wrong = match object(this).behaviour.fault {
             Fault::RendersShort => frames - 1,
@@ -285,7 +285,7 @@ unsafe extern "win64" fn sync_to_master(this: *mut Object<Stream>, time: i64, st
     // SAFETY: the port holds the stream.
     let stream = unsafe { object(this) };
     assert_eq!((stream.state.load(Ordering::Relaxed), start), (KsState::Run as i32, 1));
-    stream.heard.sync.lock().unwrap().push(time);
+    stream.recorded.sync.lock().unwrap().push(time);
     STATUS_SUCCESS
 }
 

@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use std::vec;
 use std::vec::Vec;
 
-use self::miniport::{Behaviour, Fault, Heard, Miniport};
+use self::miniport::{Behaviour, Fault, Miniport, Recorded};
 use super::com::abi::{DONT_HOLD_FOR_SEQUENCING, KsState, property_type};
 use super::com::guids;
 use super::com::object::Com;
@@ -38,10 +38,10 @@ fn leak<T>(value: T) -> &'static T {
 }
 
 /// Returns a port with a miniport of this behaviour, and what its streams hear.
-fn port(behaviour: Behaviour) -> (Com<Port>, &'static Heard) {
-    let heard = leak(Heard::default());
+fn port(behaviour: Behaviour) -> (Com<Port>, &'static Recorded) {
+    let recorded = leak(Recorded::default());
     let port = Port::create();
-    let miniport = Com::new(Miniport { port: AtomicPtr::default(), behaviour, heard });
+    let miniport = Com::new(Miniport { port: AtomicPtr::default(), behaviour, recorded });
     // SAFETY: the port's slot 3 is Init.
     let status = unsafe {
         let init: unsafe extern "win64" fn(PVOID, PVOID, PVOID, PVOID, PVOID, PVOID) -> NTSTATUS =
@@ -50,7 +50,7 @@ fn port(behaviour: Behaviour) -> (Com<Port>, &'static Heard) {
         init(port.as_raw(), some, some, miniport.as_raw(), core::ptr::null_mut(), core::ptr::null_mut())
     };
     assert_eq!(status, STATUS_SUCCESS);
-    (port, heard)
+    (port, recorded)
 }
 
 fn render_pin(port: &Com<Port>) -> Box<Pin> {
@@ -75,7 +75,7 @@ fn a_miniport_is_bound_and_released_without_references_left() {
 
 #[test]
 fn events_reach_the_stream_and_come_back() {
-    let (port, heard) = port(Behaviour { prefetch: DONT_HOLD_FOR_SEQUENCING, keeps: false, fault: Fault::None });
+    let (port, recorded) = port(Behaviour { prefetch: DONT_HOLD_FOR_SEQUENCING, keeps: false, fault: Fault::None });
     let mut pin = render_pin(&port);
     assert_eq!(pin.prefetch(), DONT_HOLD_FOR_SEQUENCING);
     pin.set_state(KsState::Run).unwrap();
@@ -84,7 +84,7 @@ fn events_reach_the_stream_and_come_back() {
         pin.send(&message, 1000, || false).unwrap();
     }
     pin.flush();
-    let events = heard.events.lock().unwrap();
+    let events = recorded.events.lock().unwrap();
     let shape: Vec<_> = events.iter().map(|(time, group, data, _)| (*time, *group, data.len())).collect();
     assert_eq!(shape, [(1010, 1, 3), (1010, 1, 3), (1020, 1, 3), (1070, 2, 1000), (1070, 2, 1000), (1070, 2, 500)]);
     assert_eq!(events[0].3, events[1].3, "the two of one time came as a chain");
@@ -95,13 +95,13 @@ fn events_reach_the_stream_and_come_back() {
 
 #[test]
 fn held_events_are_delivered_by_the_dpc_their_prefetch_early() {
-    let (port, heard) = port(Behaviour { prefetch: 100, keeps: false, fault: Fault::None });
+    let (port, recorded) = port(Behaviour { prefetch: 100, keeps: false, fault: Fault::None });
     let mut pin = render_pin(&port);
     pin.set_state(KsState::Run).unwrap();
     for delta in [5000, 200, 300] {
         pin.send(&note(delta), 0, || false).unwrap();
     }
-    let times = || heard.events.lock().unwrap().iter().map(|event| event.0).collect::<Vec<_>>();
+    let times = || recorded.events.lock().unwrap().iter().map(|event| event.0).collect::<Vec<_>>();
     pin.deliver_until(99);
     assert_eq!(times(), []);
     pin.deliver_until(200);
@@ -129,7 +129,7 @@ fn a_pool_that_is_empty_makes_the_sender_wait() {
 
 #[test]
 fn a_wave_pin_renders_frames_from_its_anchor_on() {
-    let (port, heard) = port(Behaviour::default());
+    let (port, recorded) = port(Behaviour::default());
     let mut pin = wave_pin(&port);
     assert_eq!(pin.wave_format(), Some((RATE, 4)));
     pin.set_state(KsState::Run).unwrap();
@@ -138,7 +138,7 @@ fn a_wave_pin_renders_frames_from_its_anchor_on() {
     pin.render(&mut pcm, 400);
     pin.render(&mut pcm[1600..], 800);
     assert!(pcm[..4800].iter().all(|&byte| byte == 0x11));
-    assert_eq!((heard.rendered.load(Ordering::Relaxed), heard.sync.lock().unwrap().clone()), (1200, vec![77]));
+    assert_eq!((recorded.rendered.load(Ordering::Relaxed), recorded.sync.lock().unwrap().clone()), (1200, vec![77]));
     pin.close();
     port.shut_down();
 }

@@ -71,7 +71,7 @@ impl Filter {
         for (pin, factory) in self.pins.iter().enumerate() {
             let directmusic =
                 factory.carries(&guids::KSDATAFORMAT_TYPE_MUSIC, &guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC);
-            if directmusic && !self.meets_synthesizer(pin as u32, factory.data_flow) {
+            if directmusic && !self.leads_to_synthesizer(pin as u32, factory.data_flow) {
                 return Err(connection_broken(format!(
                     "the DirectMusic pin {pin} is not connected to a node of type KSNODETYPE_SYNTHESIZER"
                 )));
@@ -104,7 +104,7 @@ impl Filter {
         Ok(())
     }
 
-    fn meets_synthesizer(&self, pin: u32, flow: u32) -> bool {
+    fn leads_to_synthesizer(&self, pin: u32, flow: u32) -> bool {
         self.connections.iter().any(|connection| {
             let (filter, filter_pin, node) = if flow == data_flow::IN {
                 (connection.from_node, connection.from_pin, connection.to_node)

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_epoch_of_unix_is_where_the_world_says() {
+    fn the_unix_epoch_is_its_known_system_time() {
         assert_eq!(time(&date(1970, 1, 1)), Some(116_444_736_000_000_000));
         let then = fields(116_444_736_000_000_000 + 951_827_696 * 10_000_000 + 1_230_000);
         let expected =
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_that_never_are_have_no_time() {
+    fn refuses_dates_that_do_not_exist() {
         for (year, month, day) in
             [(1600, 12, 31), (1900, 2, 29), (2001, 4, 31), (2001, 13, 1), (2001, 0, 1), (2001, 1, 0)]
         {

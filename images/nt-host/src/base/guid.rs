@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_exactly_a_guid_is_none() {
+    fn refuses_text_that_is_not_exactly_a_guid() {
         for text in [
             "",
             "22C6AC60-851B-11D0-9A7F-00AA0038ACFE",

@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_conversion_stays() {
+    fn keeps_text_that_is_no_conversion() {
         assert_eq!(shown("100%% %y %", &[]), "100% %y ");
     }
 }

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_freed_is_reused_late() {
+    fn reuses_freed_ranges_late() {
         let mut free = ranges(&[0..0x1000, 0x1000..0x3000]);
         assert_eq!(free.allocate_next(0x1000, 0x1000), Some(0));
         free.insert(0..0x1000);

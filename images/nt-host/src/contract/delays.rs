@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seeds_delays_are_those_of_every_version_of_this_guest() {
+    fn a_seed_gives_the_same_delays_in_every_version() {
         // A seed in a report reproduces a run only as long as these numbers stay.
         let begins: Vec<u64> = sequence(1, 1).into_iter().filter(|&delay| delay > 0).take(4).collect();
         assert_eq!(begins, PINNED);

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_order_is_fine_however_often() {
+    fn accepts_one_order_any_number_of_times() {
         let mut graph = LockGraph::new();
         for place in 0..3 {
             assert_eq!(graph.add(1, 2, place), Ok(()));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_of_three_locks_is_found_though_no_two_were_ever_reversed() {
+    fn finds_a_circle_of_three_locks_of_which_no_two_were_reversed() {
         let mut graph = LockGraph::new();
         graph.add(1, 2, 'a').unwrap();
         graph.add(2, 3, 'b').unwrap();
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_has_a_bound() {
+    fn bounds_the_edges_that_are_remembered() {
         let mut graph = LockGraph::new();
         for lock in 1..=2 * EDGES_MAX as u64 {
             graph.add(0, lock, ()).unwrap();

@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn they_are_numbered_one_by_one_beyond_all_others() {
+    fn rules_of_services_are_numbered_one_by_one_beyond_all_others() {
         assert!(TABLE.iter().zip(FIRST..).all(|(rule, number)| rule.number == number));
         assert!(usize::from(FIRST) > crate::contract::rules::RULES);
     }

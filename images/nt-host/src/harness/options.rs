@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_values_are_read() {
+    fn reads_names_and_values() {
         let options = Options::parse("calibrate=300\nlog=debug\n\ndevice=1af4:1067\n").unwrap();
         let expected =
             Options { calibrate: Some(300), log: Level::Debug, device: Some((0x1af4, 0x1067)), ..Options::default() };
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_named() {
+    fn refuses_an_unknown_option_and_names_it() {
         for line in [
             "calibrate=many",
             "log=loud",

@@ -83,7 +83,7 @@ mod tests {
 
     // One test, because there is one watch.
     #[test]
-    fn a_lap_is_an_interrupt_that_went_all_the_way() {
+    fn a_lap_ends_when_the_interrupt_reaches_the_capture_sink() {
         let at = |step, time| mark(step, || time);
         at(Mark::Raised, 1);
         assert_eq!(lap(), None, "the watch is not armed");

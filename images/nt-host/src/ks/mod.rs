@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_function_that_is_not_here_says_what_it_belongs_to() {
+    fn names_what_a_missing_function_belongs_to() {
         assert_eq!(missing("KsPinGetLeadingEdgeStreamPointer"), Some("AVStream's pins"));
         assert_eq!(missing("KsGenerateEvent"), None);
     }

@@ -149,7 +149,7 @@ fn sections_keep_their_protection() {
 }
 
 #[test]
-fn what_is_no_driver_is_refused_with_the_reason() {
+fn refuses_a_file_that_is_no_driver_with_the_reason() {
     let o = Builder::OPTIONAL;
     let changed = |change: &dyn Fn(&mut Builder)| {
         let mut builder = Builder::new();

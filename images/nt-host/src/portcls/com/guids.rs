@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn they_are_those_that_drivers_are_built_with() {
+    fn guids_are_those_that_drivers_are_built_with() {
         let plain = |name: &str| name.replace('_', "").to_uppercase();
         for (name, guid) in [INTERFACES, CLASSES, FORMATS, CATEGORIES, SETS].concat() {
             let other =

@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_tells_its_size_in_a_ulong() {
+    fn a_list_gives_its_size_as_a_ulong() {
         let ((status, length), value) = request(pin::DATARANGES, 0, 4);
         assert_eq!((status, length, value), (STATUS_SUCCESS, 4, 104_u32.to_le_bytes().to_vec()));
         let ((status, length), value) = request(pin::DATARANGES, 0, 104);

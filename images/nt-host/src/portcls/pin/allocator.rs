@@ -397,7 +397,7 @@ mod tests {
     use crate::nt::status::success;
 
     #[test]
-    fn a_short_fragment_lies_in_the_event_and_a_long_one_in_a_buffer() {
+    fn puts_a_short_fragment_into_the_event_and_a_long_one_into_a_buffer() {
         let allocator = Allocator::create();
         let short = allocator.fill(&Fragment { flags: 0, data: &[1, 2, 3, 4, 5, 6, 7, 8] }, 7, 2).unwrap();
         // SAFETY: just filled.

@@ -275,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_messages_are_told_from_pieces() {
+    fn distinguishes_whole_messages_from_pieces() {
         for whole in [&[0x90, 60, 100][..], &[0xC5, 1], &[0xF8], &[0xF0, 1, 2, 0xF7], &[0xF2, 1, 2], &[0xF0, 0xF7]] {
             assert!(is_whole_message(whole), "{whole:x?}");
         }
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_captured_events_time_ascends_and_has_been() {
+    fn the_time_of_captured_events_ascends_and_is_not_in_the_future() {
         // SAFETY: all zero is a valid value of a plain C structure.
         let mut event: KernelEvent = unsafe { core::mem::zeroed() };
         event.time = 50;

@@ -592,7 +592,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_that_was_never_hung_on_an_event_can_go_back_alone() {
+    fn a_buffer_without_an_event_can_be_given_back_alone() {
         let mut pool = pool();
         let buffer = pool.take_buffer().unwrap().unwrap();
         assert_eq!(pool.give_back_buffer(buffer), Ok(()));

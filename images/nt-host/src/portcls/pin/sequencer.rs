@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_very_large_prefetch_delivers_as_soon_as_asked() {
+    fn a_very_large_prefetch_delivers_at_once() {
         let mut sequencer = Sequencer::new(u64::MAX >> 1, 8);
         sequencer.put(5_000_000_000, ());
         assert!(sequencer.take_due(0).is_some());

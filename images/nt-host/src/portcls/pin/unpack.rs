@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn directmusic_records_come_out_as_they_went_in() {
+    fn directmusic_records_are_unpacked_as_they_were_packed() {
         let mut bytes = record(0, 1, &[0x90, 60, 100]);
         bytes.extend(record(5_000_000_000, 2, &[0xF0, 1, 2, 3, 4, 5, 6, 7, 8, 0xF7]));
         let messages: Vec<_> = DirectMusicRecords::new(&bytes).map(Result::unwrap).collect();
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn eight_bytes_lie_in_the_event_and_nine_in_a_buffer() {
+    fn puts_eight_bytes_into_the_event_and_nine_into_a_buffer() {
         let fragment = |data| Fragment { flags: 0, data };
         assert!(!fragment(&[0; 8]).needs_buffer());
         assert!(fragment(&[0; 9]).needs_buffer());

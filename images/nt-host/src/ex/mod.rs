@@ -1,4 +1,4 @@
-//! The executive: pool, locks that threads wait for, lists, run-down protection, timers of its own.
+//! The executive: pool, locks that threads wait for, lists, rundown protection, timers of its own.
 
 pub mod fast_mutex;
 pub mod lists;

@@ -44,7 +44,7 @@ fn driver_allocate(function: &'static str, kind: POOL_TYPE, size: u64, tag: u32)
             BAD_POOL_CALLER,
             function,
             [0x9b, kind as u64, size, 0],
-            format_args!("{function} with a tag of zero"),
+            format_args!("{function} of {size} bytes with a tag of 0; pass a tag of one to four characters"),
         );
     }
     if alloc_faults::fails(function) {

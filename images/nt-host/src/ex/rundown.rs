@@ -8,7 +8,7 @@ use crate::export_functions;
 use crate::mm::pool::{self, Owner};
 use crate::nt::POOL_TYPE;
 
-/// The run-down has begun.
+/// The rundown has begun.
 const ACTIVE: u64 = 1;
 /// One user.
 const USER: u64 = 2;
@@ -38,7 +38,9 @@ unsafe fn release(function: &'static str, reference: *mut u64, count: u32) {
             verifier::DRIVER_VERIFIER_DETECTED_VIOLATION,
             function,
             [reference as u64, count.into(), 0, 0],
-            format_args!("the run-down protection at {reference:p} is released more often than it was acquired"),
+            format_args!(
+                "the rundown protection at {reference:p} is released more often than it was acquired; release it once for each acquisition that succeeded"
+            ),
         );
     }
     wait_on_address::changed(reference as u64);
@@ -59,7 +61,7 @@ export_functions! {
     /// Begins to protect.
     [DISPATCH] fn ExInitializeRundownProtection(reference: *mut u64) { reference.write(0) }
 
-    /// Begins to protect again, after a run-down.
+    /// Begins to protect again, after a rundown.
     [APC] fn ExReInitializeRundownProtection(reference: *mut u64) { reference.write(0) }
 
     /// Uses what is protected, if it is not going.

@@ -85,7 +85,7 @@ export_functions! {
     [DISPATCH] fn IoFreeWorkItem(item: *mut WorkItem) {
         {
             if (*item).queued {
-                verifier::stop(0xe4, "IoFreeWorkItem", [0, item as u64, 0, 0], format_args!("the work item at {item:p} is freed while it is queued"));
+                verifier::stop(0xe4, "IoFreeWorkItem", [0, item as u64, 0, 0], format_args!("the work item at {item:p} is freed while it is queued; free it in or after its routine"));
             }
             drop(Box::from_raw(item));
         }

@@ -227,7 +227,7 @@ export_functions! {
         const READ_ACCESS: i32 = 0;
         if (*mdl).MdlFlags & (MDL_PAGES_LOCKED | MDL_SOURCE_IS_NONPAGED_POOL) != 0 {
             verifier::stop(0xc4, FUNCTION, [mdl as u64, (*mdl).MdlFlags as u64, 0, 0],
-                format_args!("the pages of the MDL at {mdl:p} are locked already, or are nonpaged pool"));
+                format_args!("the pages of the MDL at {mdl:p} are already locked or are nonpaged pool; lock the pages of an MDL once, and none of nonpaged pool"));
         }
         let address = (*mdl).StartVa as u64 + u64::from((*mdl).ByteOffset);
         let bytes = u64::from((*mdl).ByteCount);
@@ -235,7 +235,7 @@ export_functions! {
         let of_user = user_half::in_user_half(address, bytes);
         if of_user && cpu::irql() > APC_LEVEL {
             verifier::stop_by_rule(verifier::RULE_IRQL, 0x0a, FUNCTION, [address, cpu::irql().into(), 2, 0],
-                format_args!("{FUNCTION} for the user buffer {address:#x} at IRQL {}; at most APC_LEVEL, since its pages may have to be brought in", cpu::irql()));
+                format_args!("{FUNCTION} for the user buffer {address:#x} at IRQL {}; call it at IRQL <= APC_LEVEL, since the pages of a user buffer can be paged out", cpu::irql()));
         }
         let there = if of_user { user_half::accessible(address, bytes, write) } else { mode == KERNEL_MODE && paging::accessible(address, bytes, write) };
         if !there {

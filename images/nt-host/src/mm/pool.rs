@@ -231,7 +231,11 @@ fn not_allocated(function: &'static str, address: u64) -> ! {
             BAD_POOL_CALLER,
             function,
             [7, address, u64::from(allocation.tag), allocation.size],
-            format_args!("{address:#x} ({} bytes, tag '{}') is freed twice", allocation.size, tag_text(allocation.tag)),
+            format_args!(
+                "{address:#x} ({} bytes, tag '{}') is freed twice; free an allocation once",
+                allocation.size,
+                tag_text(allocation.tag)
+            ),
         ),
         None => verifier::stop(
             BAD_POOL_CALLER,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::failure::FileError;
-use crate::leftovers::RunMark;
+use crate::host::leftovers::RunMark;
 use crate::provision::Workspace;
 
 /// The folder of a run.
@@ -104,7 +104,7 @@ impl RunFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::leftovers::Scratch;
+    use crate::host::leftovers::Scratch;
 
     #[test]
     fn runs_of_one_moment_get_folders_of_their_own() {

@@ -7,7 +7,7 @@ use std::path::Path;
 use guest_protocol::{BugCheck, StackFrame};
 use serde::Serialize;
 
-use crate::conditions::Conditions;
+use crate::machine::conditions::Conditions;
 
 /// The name by which guest addresses of the NT host itself go.
 const HOST_MODULE: &str = "nt-host";

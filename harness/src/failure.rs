@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use guest_protocol::FailureKind;
 use serde::Serialize;
 
-use crate::leftovers;
-use crate::limits::{self, LimitError};
+use crate::host::limits::{self, LimitError};
 use crate::perform::PerformanceError;
 use crate::session::SessionError;
 use crate::standstill::Standstills;
@@ -112,7 +111,7 @@ pub trait Diagnosed {
 pub enum Error {
     /// A song.
     #[error(transparent)]
-    Midi(#[from] crate::midi::MidiError),
+    Midi(#[from] crate::sound::midi::MidiError),
     /// An artefact.
     #[error(transparent)]
     Provision(#[from] crate::provision::ProvisionError),
@@ -124,13 +123,13 @@ pub enum Error {
     Session(#[from] crate::session::SessionError),
     /// The offline render.
     #[error(transparent)]
-    Render(#[from] crate::render::RenderError),
+    Render(#[from] crate::sound::render::RenderError),
     /// A sound file's loudness.
     #[error(transparent)]
-    Loudness(#[from] crate::loudness::LoudnessError),
+    Loudness(#[from] crate::sound::loudness::LoudnessError),
     /// An instrument bank.
     #[error(transparent)]
-    Bank(#[from] crate::bank::BankCommandError),
+    Bank(#[from] crate::sound::bank::BankCommandError),
     /// The benchmark of a driver.
     #[error(transparent)]
     DriverBench(#[from] crate::bench::DriverBenchError),
@@ -290,7 +289,7 @@ impl FileError {
     /// The limit of the host behind it, if one is.
     #[must_use]
     pub fn limit(&self) -> Option<LimitError> {
-        limits::of_error(&self.source).or_else(|| leftovers::full(&self.source, &self.path))
+        limits::of_error(&self.source).or_else(|| limits::of_full_disk(&self.source, &self.path))
     }
 
     fn behind(&self) -> String {

@@ -12,7 +12,7 @@ use guest_protocol::{
 
 use crate::judge::FRAME_BYTES;
 use crate::machine::GuestMemory;
-use crate::midi::EVENT_HEADER_BYTES;
+use crate::sound::midi::EVENT_HEADER_BYTES;
 
 /// What the guest does wrong.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::failure::FileError;
-use crate::hash::sha256_hex;
+use crate::host::hash::sha256_hex;
 
 /// Audio channels of every stream that the harness opens.
 pub const CHANNELS: u16 = 2;
@@ -145,7 +145,7 @@ pub fn difference(guest: &Pcm, offline: &Pcm) -> Option<Difference> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::leftovers::Scratch;
+    use crate::host::leftovers::Scratch;
 
     fn pcm(samples: &[i16]) -> Pcm {
         Pcm { samples: samples.to_vec(), sample_rate: 48_000 }

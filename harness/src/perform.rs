@@ -9,22 +9,22 @@ use serde::{Deserialize, Serialize};
 use crate::accelerator::Choice;
 use crate::artefacts::RunFolder;
 use crate::bug_check;
-use crate::conditions::Conditions;
 use crate::event::{Event, Observer, Step, Timeline};
 use crate::failure::{Class, Diagnosed, Error, FileError};
-use crate::hash::{hex, sha256_hex};
+use crate::host::hash::{hex, sha256_hex};
+use crate::host::leftovers::Scratch;
 use crate::inspect::{ask_port_parameters, inspect, set_channel_groups};
 use crate::judge::{BITS, CHANNELS, Difference, FRAME_BYTES, Pcm, difference};
-use crate::leftovers::Scratch;
+use crate::machine::conditions::Conditions;
 use crate::machine::{
     Boot, Card, CardOptions, CardSockets, CardStatus, Clock, Firmware, GuestMemory, Leaving, MachineError,
     MachineOptions, Part, Rig, guest_exit,
 };
-use crate::midi::{CHANNEL_GROUP, Song, write_music_records, write_records};
 use crate::process::Ended;
 use crate::provision::Kit;
-use crate::render::{self, RenderOptions, RenderSummary, Rendering};
 use crate::session::{Health, OpenedFilter, Session, SessionError, StartedDevice};
+use crate::sound::midi::{CHANNEL_GROUP, Song, write_music_records, write_records};
+use crate::sound::render::{self, RenderOptions, RenderSummary, Rendering};
 use crate::stall::{Stall, Stalling};
 use crate::standstill::Standstills;
 

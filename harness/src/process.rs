@@ -16,8 +16,8 @@ use rustix::process::{
 use signal_hook::low_level::signal_name;
 
 use crate::failure::FileError;
-use crate::leftovers::{OWNER_VARIABLE, owner};
-use crate::limits;
+use crate::host::leftovers::{OWNER_VARIABLE, owner};
+use crate::host::limits;
 
 /// How often a process that should end is looked at.
 const POLL: Duration = Duration::from_millis(2);
@@ -299,7 +299,7 @@ impl Drop for Process {
 mod tests {
     use super::*;
 
-    use crate::leftovers::Scratch;
+    use crate::host::leftovers::Scratch;
 
     fn shell(script: &str) -> (Process, Scratch) {
         let folder = Scratch::new().unwrap();

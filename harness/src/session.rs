@@ -15,8 +15,8 @@ use guest_protocol::{
 
 use crate::event::{Event, Observer};
 use crate::failure::{Class, Diagnosed, Error};
+use crate::host::limits::LimitError;
 use crate::interrupt;
-use crate::limits::LimitError;
 use crate::machine::{Death, NOT_OURS, Part, guest_exit};
 use crate::process::Ended;
 

@@ -18,12 +18,12 @@ use crate::artefacts::RunFolder;
 use crate::bug_check::{self, Place, places};
 use crate::event::{Event, Observer};
 use crate::failure::{Class, Diagnosed, Error};
+use crate::host::leftovers::Scratch;
 use crate::judge::FRAME_BYTES;
-use crate::leftovers::Scratch;
 use crate::machine::{Boot, Card, CardOptions, CardSockets, GuestMemory, MachineOptions, Rig};
-use crate::midi::{Song, write_records};
 use crate::perform::{PerformanceError, QUANTUM_DEFAULT, Stage, leave, open_pins};
 use crate::session::{Session, SessionError};
+use crate::sound::midi::{Song, write_records};
 
 /// Memory of the guest, in bytes.
 const MEMORY: u64 = 128 << 20;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use dmus::leftovers::Scratch;
+use dmus::host::leftovers::Scratch;
 use serde_json::{Value, json};
 
 /// Longest wait for what takes milliseconds on a machine that is not busy.

@@ -8,10 +8,10 @@ use dmus::failure::{Class, Diagnosed};
 use dmus::fake::{FakeGuest, Fault, directmusic_pins};
 use dmus::judge::FRAME_BYTES;
 use dmus::machine::{Death, GuestMemory, Part};
-use dmus::midi::write_records;
 use dmus::perform::open_pins;
 use dmus::process::Ended;
 use dmus::session::{GUEST_BYTES_MAX, Health, Immortal, Session, SessionError};
+use dmus::sound::midi::write_records;
 use guest_protocol::{BugCheck, Bulk, Pace, PinFactory, Play, Request};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -52,7 +52,7 @@ fn play_within<H: Health>(
     session.hello()?;
     let device = session.start_device()?;
     let pins = open_pins(session, &device, 48_000).expect("the fake has the pins");
-    let song = dmus::songs::ALL[0].song().unwrap();
+    let song = dmus::sound::songs::ALL[0].song().unwrap();
     let records = write_records(&song.events);
     let frames = song.frames(48_000, 0);
     let events = session.allocate(records.len() as u64)?;
@@ -79,7 +79,7 @@ fn a_song_goes_in_as_records_and_comes_out_as_pcm_through_guest_memory() {
     let (mut session, memory) = guest(None, filters());
     let pcm = play(&mut session, &memory).unwrap();
     // The fake writes an event's first and last byte at its frame; of several at one frame the last stays.
-    for event in dmus::songs::ALL[0].song().unwrap().events.windows(2) {
+    for event in dmus::sound::songs::ALL[0].song().unwrap().events.windows(2) {
         let frame = |time: u64| time * 48_000 / 10_000_000;
         if frame(event[0].time) != frame(event[1].time) {
             let at = (frame(event[0].time) * FRAME_BYTES) as usize;
@@ -352,8 +352,8 @@ impl Health for Limited {
         None
     }
 
-    fn limit(&mut self) -> Option<dmus::limits::LimitError> {
-        dmus::limits::of_text("Error enabling host notifiers: 24")
+    fn limit(&mut self) -> Option<dmus::host::limits::LimitError> {
+        dmus::host::limits::of_text("Error enabling host notifiers: 24")
     }
 }
 

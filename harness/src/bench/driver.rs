@@ -11,10 +11,10 @@ use guest_protocol::{
 
 use super::{Context, Measurement, median};
 use crate::artefacts::RunFolder;
-use crate::conditions::Conditions;
 use crate::contract::{self, Findings, Setback, Stand, sit};
 use crate::event::{Event, Silent};
 use crate::failure::{Class, Diagnosed, Error};
+use crate::machine::conditions::Conditions;
 use crate::machine::{CardControl, CardOptions, Clock, GuestMemory};
 use crate::perform::{PerformanceError, Stage};
 use crate::scenario::cpp_driver;

@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 use crate::artefacts::RunFolder;
 use crate::event::{Observer, Silent};
 use crate::failure::Error;
-use crate::leftovers::Scratch;
+use crate::host::leftovers::Scratch;
 use crate::machine::{Boot, GuestMemory, Machine, MachineOptions};
 use crate::perform::{Performance, Stage, Verdict, perform};
 use crate::provision::Workspace;
 use crate::session::{Session, SessionError};
-use crate::songs;
+use crate::sound::songs;
 
 pub use driver::DriverBenchError;
 pub use synth::BenchError;

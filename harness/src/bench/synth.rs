@@ -6,11 +6,11 @@ use std::process::{Child, Command, Stdio};
 use super::{Context, Measurement};
 use crate::event::Event;
 use crate::failure::{Class, Diagnosed, Error, FileError};
+use crate::host::leftovers::Scratch;
 use crate::interrupt;
-use crate::leftovers::Scratch;
 use crate::process::{Ended, end_with_harness};
 use crate::provision::{Artefact, Overrides, ProvisionError, Provisioner};
-use crate::songs;
+use crate::sound::songs;
 
 /// Rounds and seconds of sound times voices of a quick look.
 const QUICK: [&str; 4] = ["--rounds", "1", "--voice-seconds", "40"];

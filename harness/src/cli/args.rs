@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use dmus::conditions::read_seed;
+use dmus::machine::conditions::read_seed;
 use dmus::machine::{Accelerator, Clock};
 
 /// Exit codes, for `--help`.
@@ -184,7 +184,7 @@ pub(crate) struct DemoArguments {
     pub(crate) seed: Option<u64>,
     /// How the card interrupts: by its line, or by MSI-X messages
     #[arg(long, value_enum, value_name = "HOW", default_value = "line")]
-    pub(crate) interrupts: dmus::conditions::Interrupts,
+    pub(crate) interrupts: dmus::machine::conditions::Interrupts,
     /// Stop the device and start it again this often before playing, with other addresses and vectors each time
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) restarts: u8,

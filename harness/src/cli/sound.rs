@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use dmus::bank;
 use dmus::event::{Event, Observer};
 use dmus::failure::FileError;
-use dmus::leftovers::Scratch;
-use dmus::loudness;
+use dmus::host::leftovers::Scratch;
 use dmus::provision::{Artefact, Overrides, Provisioner};
-use dmus::render::{self as offline, RenderManner, RenderOptions, RenderSummary};
+use dmus::sound::bank;
+use dmus::sound::loudness;
+use dmus::sound::render::{self as offline, RenderManner, RenderOptions, RenderSummary};
 use serde_json::json;
 
 use super::Outcome;

@@ -6,20 +6,20 @@ use std::time::Duration;
 use dmus::accelerator::{self, Candidates};
 use dmus::artefacts::RunFolder;
 use dmus::bench;
-use dmus::conditions::Conditions;
-use dmus::doctor::{self, State};
 use dmus::driver_file;
 use dmus::event::{Event, Observer, TestResult};
 use dmus::failure::{Class, Diagnosed, Error, FileError, HOST_STALLED_REMEDY};
+use dmus::host::leftovers;
 use dmus::kills::Prepared;
-use dmus::leftovers;
+use dmus::machine::conditions::Conditions;
 use dmus::machine::{CardOptions, Firmware};
-use dmus::midi::Song;
 use dmus::perform::{Performance, PerformanceFailure, Stage, Verdict, perform};
+use dmus::provision::doctor::{self, State};
 use dmus::provision::{Artefact, Overrides, Provisioner, Workspace};
+use dmus::scenario::suite::{SCENARIOS, Suite};
 use dmus::scenario::{Context, Report, Scenario, ScenarioError, Wishes, files_in, run as run_scenario};
-use dmus::songs::{self, BuiltIn};
-use dmus::suite::{SCENARIOS, Suite};
+use dmus::sound::midi::Song;
+use dmus::sound::songs::{self, BuiltIn};
 use serde_json::json;
 
 use super::Outcome;
@@ -44,7 +44,7 @@ pub(super) fn workspace_of(machine: &MachineArguments, observer: &dyn Observer) 
 }
 
 fn swept(workspace: Workspace, observer: &dyn Observer) -> Result<Workspace, Error> {
-    for what in leftovers::sweep(Some(&workspace)) {
+    for what in leftovers::sweep(Some(&workspace.cache())) {
         observer.event(&Event::Note { text: format!("left over from a run that was ended by force: {what}") });
     }
     Ok(workspace)
@@ -484,12 +484,14 @@ pub(super) fn bench(arguments: &BenchArguments) -> Outcome {
 
 pub(super) fn doctor(arguments: &DoctorArguments) -> Outcome {
     let workspace = Workspace::find_anyhow();
-    let swept = leftovers::sweep(Some(&workspace));
+    let swept = leftovers::sweep(Some(&workspace.cache()));
     if arguments.sweep {
         swept.iter().for_each(|what| out(&format!("swept     {what}")));
         return Ok(None);
     }
-    let findings = doctor::examine(&workspace);
+    let measured = accelerator::measured(&workspace)
+        .map(|(choice, qemu)| format!("{}: {} (with {})", choice.accelerator.name(), choice.reason, qemu.display()));
+    let findings = doctor::examine(&workspace, measured);
     let class = doctor::class(&findings);
     if arguments.json {
         out(&json!({ "findings": findings, "healthy": class.is_none(), "swept": swept }).to_string());

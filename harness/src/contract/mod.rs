@@ -33,9 +33,9 @@ pub(crate) use stress::Dice;
 use scripts::Script;
 
 use crate::artefacts::RunFolder;
-use crate::conditions::Conditions;
 use crate::event::{Event, Observer};
 use crate::failure::{Class, Diagnosed, Error};
+use crate::machine::conditions::Conditions;
 use crate::perform::Stage;
 use crate::provision::Workspace;
 use crate::session::SessionError;

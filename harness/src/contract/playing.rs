@@ -6,9 +6,9 @@ use guest_protocol::Manner;
 use super::{Context, Findings, Setback};
 use crate::artefacts::RunFolder;
 use crate::failure::Error;
-use crate::midi::{MidiEvent, Song};
 use crate::perform::{Delivery, Performance, PerformanceError, QUANTUM_DEFAULT, perform};
-use crate::songs::BuiltIn;
+use crate::sound::midi::{MidiEvent, Song};
+use crate::sound::songs::BuiltIn;
 
 /// A song, how it is handed over, and the rules that show in its sound.
 struct Way {

@@ -10,8 +10,8 @@ use super::{Context, Findings, Setback, Stand, capture, playing, unloading};
 use crate::artefacts::RunFolder;
 use crate::judge::{BITS, CHANNELS, FRAME_BYTES};
 use crate::machine::{CARD_RING_SIZE, CardOptions, Clock};
-use crate::midi::{MidiEvent, write_records};
 use crate::perform::{PerformanceError, open_pins};
+use crate::sound::midi::{MidiEvent, write_records};
 
 /// What an examination does with a context, a folder for its artefacts, and a place for its findings.
 type Run = fn(&Context<'_>, &RunFolder, &mut Findings) -> Result<(), Setback>;

@@ -9,7 +9,7 @@ use crate::artefacts::RunFolder;
 use crate::bug_check;
 use crate::event::Timeline;
 use crate::failure::Error;
-use crate::leftovers::Scratch;
+use crate::host::leftovers::Scratch;
 use crate::machine::{Boot, Card, CardOptions, CardSockets, GuestMemory, MachineOptions, Rig};
 use crate::perform::shut_down;
 use crate::session::{Health, OpenedFilter, Session, SessionError, StartedDevice};

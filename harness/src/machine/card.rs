@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::MachineError;
-use crate::hash::hex;
+use crate::host::hash::hex;
+use crate::host::limits::{self, LimitError};
 use crate::interrupt;
-use crate::limits::{self, LimitError};
 use crate::process::{Ended, Freezer, Process};
 use crate::standstill::{OnPurpose, Watched, Who};
 

@@ -4,6 +4,7 @@
 //! processes need has a name that others could take. Both processes die with the harness, however it ends.
 
 mod card;
+pub mod conditions;
 mod death;
 mod memory;
 mod qemu;
@@ -19,8 +20,8 @@ pub use qemu::{Accelerator, Boot, CARD_QUEUES, CARD_RING_SIZE, Firmware, Machine
 pub use rig::{Leaving, Rig};
 
 use crate::failure::{Class, Diagnosed, FileError};
+use crate::host::limits::{self, LimitError};
 use crate::interrupt;
-use crate::limits::{self, LimitError};
 use crate::process::{Ended, SpawnError};
 
 /// How the card ends when its bank is missing or broken.

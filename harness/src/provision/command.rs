@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{ProvisionError, not_run};
+use crate::host::limits;
 use crate::interrupt;
-use crate::limits;
 use crate::process::{Ended, Process, SpawnError, end_with_harness};
 
 /// How many of a program's last lines a failure shows.
@@ -120,7 +120,7 @@ pub(super) fn tail(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::leftovers::Scratch;
+    use crate::host::leftovers::Scratch;
 
     fn folder() -> Scratch {
         Scratch::new().unwrap()

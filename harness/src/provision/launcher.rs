@@ -78,7 +78,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-    use crate::leftovers::Scratch;
+    use crate::host::leftovers::Scratch;
     use crate::provision::command::capture;
 
     const LAUNCHER: Launcher = Launcher {

@@ -6,8 +6,10 @@
 
 mod apt;
 mod command;
+pub mod doctor;
 mod fluidsynth;
 mod guests;
+pub mod image_check;
 mod image_id;
 mod launcher;
 mod qemu;
@@ -23,8 +25,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Observer};
 use crate::failure::{Class, Diagnosed, FileError};
+use crate::host::leftovers::CACHE_LOCK;
+use crate::host::limits::{self, LimitError};
 use crate::interrupt;
-use crate::limits::{self, LimitError};
 
 pub use command::{Captured, capture};
 pub(crate) use command::{run, run_logged};
@@ -233,9 +236,6 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// The file in the cache that is locked by who brings things in.
-    pub(crate) const LOCK: &str = "lock";
-
     /// Asks cargo, unless the host's limits are too low for anything that could come of it.
     ///
     /// # Errors
@@ -336,7 +336,7 @@ impl<'a> Provisioner<'a> {
     ) -> Result<Self, ProvisionError> {
         let cache = workspace.cache();
         fs::create_dir_all(workspace.logs()).map_err(FileError::own("create", &cache))?;
-        let path = cache.join(Workspace::LOCK);
+        let path = cache.join(CACHE_LOCK);
         let lock = File::create(&path).map_err(FileError::own("create", &path))?;
         if lock.try_lock().is_err() {
             observer.event(&Event::Note { text: "another dmus is bringing things in; waiting for it".into() });

@@ -12,7 +12,7 @@ use super::apt::{PrivateApt, Suites};
 use super::command::{capture, run, run_logged};
 use super::{ProvisionError, Provisioner, need_disk, not_run};
 use crate::failure::FileError;
-use crate::limits;
+use crate::host::limits;
 
 /// Longest time that rustup gets for a component of three megabytes.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(120);

@@ -9,13 +9,13 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::expect::{Expectations, ExpectedBugCheck, Outcome};
-use crate::conditions::Interrupts;
 use crate::event::Step;
 use crate::failure::{Class, Diagnosed, FileError};
 use crate::machine::Clock;
-use crate::midi::Song;
+use crate::machine::conditions::Interrupts;
 use crate::perform::{Fault, LEAD_MS_DEFAULT, QUANTUM_DEFAULT, TAIL_MS_DEFAULT};
-use crate::songs::{self, BuiltIn};
+use crate::sound::midi::Song;
+use crate::sound::songs::{self, BuiltIn};
 use crate::stall::Stall;
 
 /// Most cases of one scenario: a typing error in a matrix must not run for a day.

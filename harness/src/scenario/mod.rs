@@ -3,6 +3,7 @@
 mod expect;
 mod file;
 mod run;
+pub mod suite;
 
 pub use expect::{Expectations, ExpectedBugCheck, Outcome, Range};
 pub use file::{BuiltDriver, Case, MachineTable, Scenario, ScenarioError, Trial, files_in};

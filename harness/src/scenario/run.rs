@@ -11,17 +11,17 @@ use super::expect::Expectations;
 use super::file::MachineTable;
 use super::{BuiltDriver, Case, Scenario, Trial};
 use crate::artefacts::RunFolder;
-use crate::conditions::Conditions;
 use crate::contract::{self, Contract, Repeats};
 use crate::event::{Event, Observer, TestResult};
 use crate::failure::{Class, Diagnosed, Error};
 use crate::kills::{self, Kills, KillsReport};
+use crate::machine::conditions::Conditions;
 use crate::machine::{CardOptions, Clock};
 use crate::perform::{Performance, PerformanceFailure, Stage, Verdict, perform};
 use crate::provision::{Workspace, capture};
 use crate::session::SessionError;
 use crate::shortage::{self, Shortage, ShortageReport};
-use crate::songs;
+use crate::sound::songs;
 
 /// What all scenarios of a run share.
 pub struct Context<'a> {

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::machine::Clock;
+use super::Clock;
 
 /// What a guest runs under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

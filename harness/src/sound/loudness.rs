@@ -74,7 +74,7 @@ pub fn measure(path: &Path) -> Result<Loudness, LoudnessError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::leftovers::Scratch;
+    use crate::host::leftovers::Scratch;
 
     fn write(path: &Path, sample: impl Fn(u32) -> i16) {
         let spec = hound::WavSpec {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::MidiEvent;
-use crate::hash::hex;
+use crate::host::hash::hex;
 
 /// The list's first line: what it is, and its version.
 pub const LISTING_HEADER: &str = "# dmus event list 1";

@@ -7,10 +7,9 @@ use std::process::Command;
 use rustix::fs::MemfdFlags;
 use serde::Serialize;
 
-use crate::accelerator::{Choice, measured};
 use crate::failure::{Class, Diagnosed};
-use crate::leftovers::try_writing;
-use crate::limits::{self, Checked, LimitError};
+use crate::host::leftovers::try_writing;
+use crate::host::limits::{self, Checked, LimitError};
 use crate::provision::{
     FLUIDSYNTH_VARIABLE, Fitness, Workspace, capture, fitness, private_fluidsynth, run, system_fluidsynth, system_qemu,
     toolchain_source,
@@ -61,12 +60,12 @@ fn found(what: &'static str, detail: impl Into<String>) -> Finding {
 
 /// Looks at everything.
 #[must_use]
-pub fn examine(workspace: &Workspace) -> Vec<Finding> {
+pub fn examine(workspace: &Workspace, accelerator_measured: Option<String>) -> Vec<Finding> {
     let mut findings = vec![rust(), rust_source(workspace), qemu(workspace), memfd(), disk(workspace)];
     findings.extend(folders(workspace));
     findings.extend(limits::all().into_iter().map(limit));
     findings.extend([
-        accelerator(workspace),
+        accelerator(accelerator_measured),
         fluidsynth(workspace),
         tool("mingw-w64", "x86_64-w64-mingw32-gcc", "--version", "compares our layouts with the public headers"),
         tool("binutils", "objdump", "--version", "shows images"),
@@ -218,11 +217,9 @@ fn disk(workspace: &Workspace) -> Finding {
     }
 }
 
-fn accelerator(workspace: &Workspace) -> Finding {
-    match measured(workspace) {
-        Some((Choice { accelerator, reason }, qemu)) => {
-            found("accelerator", format!("{}: {reason} (with {})", accelerator.name(), qemu.display()))
-        }
+fn accelerator(measured: Option<String>) -> Finding {
+    match measured {
+        Some(choice) => found("accelerator", choice),
         None if Path::new("/dev/kvm").exists() => {
             found("accelerator", "/dev/kvm exists; the first run measures whether it is any good")
         }

@@ -7,13 +7,13 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
-use crate::bank::without_stamp;
 use crate::failure::{Class, Diagnosed, FileError};
+use crate::host::limits;
 use crate::interrupt;
-use crate::limits;
 use crate::machine::CARD_DISLIKES_BANK;
-use crate::midi::{MidiEvent, write_listing};
 use crate::process::{Ended, end_with_harness};
+use crate::sound::bank::without_stamp;
+use crate::sound::midi::{MidiEvent, write_listing};
 
 /// How the card ends when its command line is wrong, such as with a kernel that the processor does not have.
 const CARD_DISLIKES_WORDS: Ended = Ended::Exit(2);
@@ -286,7 +286,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::leftovers::Scratch;
+    use crate::host::leftovers::Scratch;
 
     /// A stand-in for the card that does what the script says.
     fn with_card(script: &str) -> Result<(RenderSummary, Vec<(u64, u64)>), RenderError> {

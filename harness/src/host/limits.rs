@@ -495,6 +495,13 @@ pub fn disk_full(path: Option<&Path>) -> LimitError {
     }
 }
 
+/// Returns the full disk behind an error of a call on a file, if the error is about one.
+#[must_use]
+pub(crate) fn of_full_disk(error: &io::Error, path: &Path) -> Option<LimitError> {
+    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    full.then(|| disk_full(Some(path)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -508,7 +515,7 @@ mod tests {
         assert!(text(Errno::NFILE).contains("/proc/sys/fs/file-max"));
         assert_eq!(text(Errno::NOENT), "");
         // Wrapped by a library that adds the file's name.
-        let folder = crate::leftovers::Scratch::new().unwrap();
+        let folder = crate::host::leftovers::Scratch::new().unwrap();
         let name = "x".repeat(300);
         let wrapped = tempfile::Builder::new().prefix(&name).tempfile_in(folder.path()).unwrap_err();
         assert!(wrapped.raw_os_error().is_none(), "it is not wrapped any more");

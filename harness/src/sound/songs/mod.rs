@@ -12,7 +12,7 @@ pub use clockwork::clockwork;
 pub use siren::siren;
 pub use tide::tide;
 
-use crate::midi::{MidiError, Song};
+use crate::sound::midi::{MidiError, Song};
 
 /// A song that is built in.
 #[derive(Clone, Copy, Debug)]
@@ -27,9 +27,9 @@ pub struct BuiltIn {
 
 /// The songs, the default one first.
 pub const ALL: [BuiltIn; 3] = [
-    BuiltIn { name: "tide", file: include_bytes!("../../songs/tide.mid"), compose: tide },
-    BuiltIn { name: "clockwork", file: include_bytes!("../../songs/clockwork.mid"), compose: clockwork },
-    BuiltIn { name: "siren", file: include_bytes!("../../songs/siren.mid"), compose: siren },
+    BuiltIn { name: "tide", file: include_bytes!("../../../songs/tide.mid"), compose: tide },
+    BuiltIn { name: "clockwork", file: include_bytes!("../../../songs/clockwork.mid"), compose: clockwork },
+    BuiltIn { name: "siren", file: include_bytes!("../../../songs/siren.mid"), compose: siren },
 ];
 
 impl BuiltIn {

@@ -9,8 +9,8 @@ use crate::artefacts::RunFolder;
 use crate::event::{Event, Observer, TestResult};
 use crate::failure::{Class, Diagnosed, Error, FileError};
 use crate::hostile::Hostile;
-use crate::image_check::{self, Check};
 use crate::perform::Stage;
+use crate::provision::image_check::{self, Check};
 use crate::provision::{ProvisionError, Workspace, run_logged};
 use crate::scenario::{Context, Report, Scenario, TestRecord, Wishes, files_in, run};
 

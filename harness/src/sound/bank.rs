@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::failure::{Class, Diagnosed, FileError};
-use crate::limits;
+use crate::host::limits;
 use crate::process::Ended;
 use crate::provision;
 

@@ -15,8 +15,6 @@ use rustix::process::{Pid, PidfdFlags, Signal, getpid, getuid, pidfd_open, pidfd
 use serde_json::{Value, json};
 
 use crate::failure::{Class, FileError};
-use crate::limits::LimitError;
-use crate::provision::Workspace;
 
 /// What the names of all temporary folders begin with.
 const PREFIX: &str = "dmus-";
@@ -31,6 +29,9 @@ pub(crate) const OWNER_VARIABLE: &str = "DMUS_OWNER";
 /// How old a temporary folder without a mark must be to be left over: its owner ended between two calls, or it would have a
 /// mark by now.
 const UNMARKED_AGE: Duration = Duration::from_secs(60);
+
+/// The file in the cache that is locked by the process that provisions.
+pub(crate) const CACHE_LOCK: &str = "lock";
 
 /// What the names of things end with that are brought in and are not complete yet.
 const PARTIAL: &str = "partial";
@@ -206,12 +207,12 @@ pub(crate) fn owner() -> &'static str {
 ///
 /// What cannot be taken away stays, and is tried again at the next start.
 #[must_use]
-pub fn sweep(workspace: Option<&Workspace>) -> Vec<String> {
+pub fn sweep(cache: Option<&Path>) -> Vec<String> {
     let mut swept = sweep_processes();
     swept.extend(sweep_temporary(&std::env::temp_dir()));
-    if let Some(workspace) = workspace {
-        swept.extend(sweep_partial(&workspace.cache()));
-        swept.extend(sweep_runs(&workspace.cache().join("runs")));
+    if let Some(cache) = cache {
+        swept.extend(sweep_partial(cache));
+        swept.extend(sweep_runs(&cache.join("runs")));
     }
     swept
 }
@@ -317,7 +318,7 @@ fn is_abandoned(path: &Path) -> bool {
 
 /// Removes what was being brought in, unless somebody is still at it: who brings things in holds the cache's lock.
 fn sweep_partial(cache: &Path) -> Vec<String> {
-    let Ok(lock) = File::options().read(true).write(true).open(cache.join(Workspace::LOCK)) else { return Vec::new() };
+    let Ok(lock) = File::options().read(true).write(true).open(cache.join(CACHE_LOCK)) else { return Vec::new() };
     if lock.try_lock().is_err() {
         return Vec::new();
     }
@@ -426,13 +427,6 @@ pub fn try_writing(folder: &Path) -> Result<PathBuf, FileError> {
     Ok(place)
 }
 
-/// A full disk, if an error is about one.
-#[must_use]
-pub(crate) fn full(error: &io::Error, path: &Path) -> Option<LimitError> {
-    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-    full.then(|| crate::limits::disk_full(Some(path)))
-}
-
 #[cfg(test)]
 mod tests {
     use std::process::Command;
@@ -538,7 +532,7 @@ mod tests {
         let cache = Scratch::new().unwrap();
         let partial = cache.path().join("qemu.partial");
         fs::create_dir_all(partial.join("root")).unwrap();
-        let lock = File::create(cache.path().join(Workspace::LOCK)).unwrap();
+        let lock = File::create(cache.path().join(CACHE_LOCK)).unwrap();
         lock.lock().unwrap();
         assert_eq!(sweep_partial(cache.path()), Vec::<String>::new());
         assert!(partial.is_dir());

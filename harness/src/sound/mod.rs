@@ -1,0 +1,7 @@
+//! Songs, instrument banks, offline renders and loudness: everything about sound that needs no guest.
+
+pub mod bank;
+pub mod loudness;
+pub mod midi;
+pub mod render;
+pub mod songs;

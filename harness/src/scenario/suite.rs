@@ -224,7 +224,7 @@ impl Suite<'_> {
     fn crates(&self, report: &mut Report) -> Result<(), Error> {
         self.observer.event(&Event::TestBegun { name: "cargo test --workspace".into() });
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.args(["test", "--workspace", "--no-fail-fast"]);
+        command.args(["test", "--workspace", "--no-fail-fast"]).env("CARGO_INCREMENTAL", "0");
         self.runners("cargo test --workspace", "cargo-test.log", command, report)
     }
 

@@ -1,14 +1,13 @@
 //! Looks at the machine: what is there, what is missing, and the command that fixes it.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::fs::MemfdFlags;
 use serde::Serialize;
 
-use crate::failure::{Class, Diagnosed};
-use crate::host::leftovers::try_writing;
+use crate::failure::{Class, Diagnosed, FileError};
 use crate::host::limits::{self, Checked, LimitError};
 use crate::provision::{
     FLUIDSYNTH_VARIABLE, Fitness, Workspace, capture, fitness, private_fluidsynth, run, system_fluidsynth, system_qemu,
@@ -119,6 +118,23 @@ fn folder(what: &'static str, path: &Path, remedy: &str) -> Finding {
             missing(what, error.to_string(), &remedy)
         }
     }
+}
+
+/// Tries to write in a folder, or in the nearest one above it that exists, by writing.
+///
+/// # Errors
+/// [`FileError`] when nothing can be written there, a full disk included.
+fn try_writing(folder: &Path) -> Result<PathBuf, FileError> {
+    /// More than a file system keeps beside a file's name: a full disk takes an empty file.
+    const BYTES: usize = 64 << 10;
+    let place = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/")).to_path_buf();
+    let write = || {
+        let mut file = tempfile::Builder::new().prefix(".dmus-").tempfile_in(&place)?;
+        file.write_all(&[0; BYTES])?;
+        file.as_file().sync_data()
+    };
+    write().map_err(FileError::own("write in", &place))?;
+    Ok(place)
 }
 
 /// A limit of the host.
@@ -262,5 +278,19 @@ fn tool(package: &'static str, program: &str, argument: &str, purpose: &str) -> 
             remedy: Some(format!("apt-get install {package}")),
             of_host: false,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::leftovers::Scratch;
+
+    #[test]
+    fn names_a_folder_that_takes_no_file() {
+        let folder = Scratch::new().unwrap();
+        assert_eq!(try_writing(&folder.path().join("not/yet/there")).unwrap(), folder.path());
+        let error = try_writing(Path::new("/proc/self/fdinfo")).unwrap_err();
+        assert!(error.to_string().contains("/proc/self/fdinfo"), "{error}");
     }
 }

@@ -14,7 +14,8 @@ use std::time::{Duration, SystemTime};
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, getuid, pidfd_open, pidfd_send_signal};
 use serde_json::{Value, json};
 
-use crate::failure::{Class, FileError};
+use crate::host::failure::Class;
+use crate::host::file_error::FileError;
 
 /// What the names of all temporary folders begin with.
 const PREFIX: &str = "dmus-";

@@ -7,7 +7,7 @@ use std::process::Command;
 use rustix::fs::MemfdFlags;
 use serde::Serialize;
 
-use crate::failure::{Class, Diagnosed};
+use crate::host::failure::{Class, Diagnosed};
 use crate::host::leftovers::try_writing;
 use crate::host::limits::{self, Checked, LimitError};
 use crate::provision::{

@@ -33,8 +33,8 @@ impl Project {
         fs::create_dir(project.path("tmp")).unwrap();
         let prepared = json!({
             "workspace": { "root": project.path(""), "target": project.path("target") },
-            "stage": {
-                "kit": {
+            "provisioned": {
+                "artefacts": {
                     "card": project.path("card"),
                     "qemu": project.path("qemu"),
                     "nt_host": project.path("driver"),

@@ -4,14 +4,14 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use dmus::event::Silent;
-use dmus::failure::{Class, Diagnosed};
-use dmus::fake::{FakeGuest, Fault, directmusic_pins};
-use dmus::judge::FRAME_BYTES;
+use dmus::host::ended::Ended;
+use dmus::host::failure::{Class, Diagnosed};
 use dmus::machine::{Death, GuestMemory, Part};
-use dmus::perform::open_pins;
-use dmus::process::Ended;
-use dmus::session::{GUEST_BYTES_MAX, Health, Immortal, Session, SessionError};
+use dmus::playback::open_pins;
 use dmus::sound::midi::write_records;
+use dmus::sound::pcm::FRAME_BYTES;
+use dmus::testbed::fake::{FakeGuest, Fault, directmusic_pins};
+use dmus::testbed::session::{GUEST_BYTES_MAX, Health, Immortal, Session, SessionError};
 use guest_protocol::{BugCheck, Bulk, Pace, PinFactory, Play, Request};
 
 const LIMIT: Duration = Duration::from_secs(60);

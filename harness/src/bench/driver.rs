@@ -10,14 +10,15 @@ use guest_protocol::{
 };
 
 use super::{Context, Measurement, median};
-use crate::artefacts::RunFolder;
-use crate::contract::{self, Findings, Setback, Stand, sit};
+use crate::conformance::{self, Findings, ProbeContext, ProbeError, with_guest};
 use crate::event::{Event, Silent};
-use crate::failure::{Class, Diagnosed, Error};
+use crate::failure::Error;
+use crate::host::failure::{Class, Diagnosed};
 use crate::machine::conditions::Conditions;
 use crate::machine::{CardControl, CardOptions, Clock, GuestMemory};
-use crate::perform::{PerformanceError, Stage};
+use crate::playback::{PlaybackError, Provisioned};
 use crate::scenario::cpp_driver;
+use crate::testbed::run_folder::RunFolder;
 
 /// Boots with the verifier, and as many without, in turn. Odd, so that a median is one of them.
 const ROUNDS: usize = 5;
@@ -98,17 +99,17 @@ impl Diagnosed for DriverBenchError {
 /// Values by name, one a round.
 type Values = BTreeMap<String, (Vec<f64>, &'static str)>;
 
-/// Measures the stage's driver and, where nobody named another, the C++ driver.
+/// Measures the driver and, where nobody named another, the C++ driver.
 pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), Error> {
-    measure(context, context.stage()?.clone(), "", say)?;
+    measure(context, context.provisioned()?.clone(), "", say)?;
     if !context.peers {
         return Ok(());
     }
     match cpp_driver(context.workspace) {
         Ok(driver) => {
-            let mut stage = context.stage()?.clone();
-            stage.kit.driver = driver;
-            measure(context, stage, "/cpp", say)
+            let mut provisioned = context.provisioned()?.clone();
+            provisioned.artefacts.driver = driver;
+            measure(context, provisioned, "/cpp", say)
         }
         Err(reason) => {
             context.observer.event(&Event::Warning { text: format!("without the C++ driver: {reason}") });
@@ -117,12 +118,17 @@ pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Re
     }
 }
 
-fn measure(context: &Context<'_>, stage: Stage, suffix: &str, say: &mut dyn FnMut(Measurement)) -> Result<(), Error> {
+fn measure(
+    context: &Context<'_>,
+    provisioned: Provisioned,
+    suffix: &str,
+    say: &mut dyn FnMut(Measurement),
+) -> Result<(), Error> {
     let (mut watched, mut unwatched) = (Values::new(), Values::new());
     for _ in 0..if context.quick { 1 } else { ROUNDS } {
         for (values, is_watched) in [(&mut watched, true), (&mut unwatched, false)] {
             let folder = RunFolder::create(context.workspace, "bench-driver", None)?;
-            round(context, &stage, is_watched, &folder, values)?;
+            round(context, &provisioned, is_watched, &folder, values)?;
         }
     }
     for (name, (values, unit)) in unwatched {
@@ -139,14 +145,14 @@ fn measure(context: &Context<'_>, stage: Stage, suffix: &str, say: &mut dyn FnMu
 /// One boot: everything is measured once.
 fn round(
     context: &Context<'_>,
-    stage: &Stage,
+    provisioned: &Provisioned,
     watched: bool,
     folder: &RunFolder,
     values: &mut Values,
 ) -> Result<(), Error> {
-    let stand = contract::Context {
+    let probe = conformance::Context {
         workspace: context.workspace,
-        stage,
+        provisioned,
         timeout: LIMIT,
         filter: None,
         conditions: Conditions { watched, ..Conditions::default() },
@@ -155,23 +161,23 @@ fn round(
         observer: &Silent,
     };
     let options = CardOptions { clock: Clock::Realtime, ..CardOptions::default() };
-    let measured = sit(&stand, folder, &mut Findings::default(), &options, |stand| {
-        let device = stand.start()?;
-        put_message(stand, &device, values)?;
-        interrupts(stand, &device, values)
+    let measured = with_guest(&probe, folder, &mut Findings::default(), &options, |probe| {
+        let device = probe.start()?;
+        put_message(probe, &device, values)?;
+        interrupts(probe, &device, values)
     });
     measured.map_err(|setback| match setback {
-        Setback::Failed(error) => error,
-        Setback::Broken { rule, what } => DriverBenchError::Broken { rule, what }.into(),
-        Setback::Inapplicable(reason) => DriverBenchError::Inapplicable(reason).into(),
+        ProbeError::Failed(error) => error,
+        ProbeError::Violated { rule, what } => DriverBenchError::Broken { rule, what }.into(),
+        ProbeError::Inapplicable(reason) => DriverBenchError::Inapplicable(reason).into(),
     })
 }
 
-fn failed(error: DriverBenchError) -> Setback {
-    Setback::Failed(error.into())
+fn failed(error: DriverBenchError) -> ProbeError {
+    ProbeError::Failed(error.into())
 }
 
-fn figure(figures: &[Figure], name: &'static str) -> Result<f64, Setback> {
+fn figure(figures: &[Figure], name: &'static str) -> Result<f64, ProbeError> {
     let found = figures.iter().find(|figure| figure.name == name);
     found.map(|figure| figure.value as f64).ok_or_else(|| failed(DriverBenchError::NoFigure(name)))
 }
@@ -181,13 +187,13 @@ fn note(values: &mut Values, name: String, unit: &'static str, value: f64) {
 }
 
 /// What the card has counted: kicks and events.
-fn counted(control: &CardControl) -> Result<(u64, u64), Setback> {
-    let counters = control.status().map_err(PerformanceError::Memory)?.counters;
+fn counted(control: &CardControl) -> Result<(u64, u64), ProbeError> {
+    let counters = control.status().map_err(PlaybackError::Memory)?.counters;
     Ok((counters.kicks, counters.events))
 }
 
 /// Looks until the card has taken as many events as that.
-fn until_taken(control: &CardControl, before: u64, given: u64) -> Result<u64, Setback> {
+fn until_taken(control: &CardControl, before: u64, given: u64) -> Result<u64, ProbeError> {
     let deadline = Instant::now() + LIMIT;
     loop {
         let (kicks, events) = counted(control)?;
@@ -202,19 +208,19 @@ fn until_taken(control: &CardControl, before: u64, given: u64) -> Result<u64, Se
 
 /// From `PutMessage` to the card.
 fn put_message(
-    stand: &mut Stand<'_, '_>,
-    device: &crate::session::StartedDevice,
+    probe: &mut ProbeContext<'_, '_>,
+    device: &crate::testbed::session::StartedDevice,
     values: &mut Values,
-) -> Result<(), Setback> {
-    let (filter, id, format) = stand.open_music_filter(device)?;
-    let mark = stand.session.allocate(size_of::<u64>() as u64)?;
+) -> Result<(), ProbeError> {
+    let (filter, id, format) = probe.open_music_filter(device)?;
+    let mark = probe.session.allocate(size_of::<u64>() as u64)?;
     for (name, each, together) in SHAPES {
         // A stream of its own: without a wave stream no time passes, and the card keeps what it has taken until STOP.
-        with_pin(stand, filter.handle, id, format, |stand, pin| {
-            let control = stand.session.health.card.control();
+        with_pin(probe, filter.handle, id, format, |probe, pin| {
+            let control = probe.session.health.card.control();
             let (kicks_before, events_before) = counted(&control)?;
             let put = Examination::Put { pin, events: EVENTS, each, together, begun: mark };
-            let figures = stand.session.examine(put)?;
+            let figures = probe.session.examine(put)?;
             let kicks = until_taken(&control, events_before, EVENTS.into())?;
             let seconds = figure(&figures, "ns until every event was back")? / 1e9;
             let events = f64::from(EVENTS);
@@ -224,44 +230,44 @@ fn put_message(
         })?;
     }
     for events in BURSTS {
-        with_pin(stand, filter.handle, id, format, |stand, pin| {
+        with_pin(probe, filter.handle, id, format, |probe, pin| {
             let mut times = Vec::with_capacity(BURST_REPEATS);
             for _ in 0..BURST_REPEATS {
-                times.push(burst(stand, pin, mark, events)?);
+                times.push(burst(probe, pin, mark, events)?);
             }
             note(values, format!("taken/{events}"), "us", median(times));
             Ok(())
         })?;
     }
-    stand.done("give back guest memory", Request::FreeBulk(mark))?;
-    stand.close(filter.handle)
+    probe.done("give back guest memory", Request::FreeBulk(mark))?;
+    probe.close(filter.handle)
 }
 
 /// With a pin in RUN.
 fn with_pin(
-    stand: &mut Stand<'_, '_>,
+    probe: &mut ProbeContext<'_, '_>,
     filter: Handle,
     id: u32,
     format: StreamFormat,
-    body: impl FnOnce(&mut Stand<'_, '_>, Handle) -> Result<(), Setback>,
-) -> Result<(), Setback> {
-    let pin = stand.session.create_pin(filter, id, format)?;
-    stand.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
-    body(stand, pin)?;
-    stand.done("stop a pin", Request::SetState { pin, state: KsState::Stop })?;
-    stand.close(pin)
+    body: impl FnOnce(&mut ProbeContext<'_, '_>, Handle) -> Result<(), ProbeError>,
+) -> Result<(), ProbeError> {
+    let pin = probe.session.create_pin(filter, id, format)?;
+    probe.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
+    body(probe, pin)?;
+    probe.done("stop a pin", Request::SetState { pin, state: KsState::Stop })?;
+    probe.close(pin)
 }
 
 /// Microseconds from right before the first `PutMessage` of a burst until the card has taken the last event, as seen from
 /// outside: up to one question to the card too long.
-fn burst(stand: &mut Stand<'_, '_>, pin: Handle, mark: Bulk, events: u32) -> Result<f64, Setback> {
-    let control = stand.session.health.card.control();
-    let memory = stand.session.health.machine.memory.share().map_err(PerformanceError::Memory)?;
+fn burst(probe: &mut ProbeContext<'_, '_>, pin: Handle, mark: Bulk, events: u32) -> Result<f64, ProbeError> {
+    let control = probe.session.health.card.control();
+    let memory = probe.session.health.machine.memory.share().map_err(PlaybackError::Memory)?;
     let (_, before) = counted(&control)?;
     let begun = read_mark(&memory, mark)?;
     let given_up = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let watcher = scope.spawn(|| -> Result<f64, Setback> {
+        let watcher = scope.spawn(|| -> Result<f64, ProbeError> {
             while read_mark(&memory, mark)? == begun && !given_up.load(Ordering::Relaxed) {
                 std::thread::yield_now();
             }
@@ -270,7 +276,7 @@ fn burst(stand: &mut Stand<'_, '_>, pin: Handle, mark: Bulk, events: u32) -> Res
             Ok(start.elapsed().as_secs_f64() * 1e6)
         });
         let put = Examination::Put { pin, events, each: 16, together: Together::Chain, begun: mark };
-        let put = stand.session.examine(put);
+        let put = probe.session.examine(put);
         given_up.store(put.is_err(), Ordering::Relaxed);
         let waited = watcher.join();
         put?;
@@ -278,27 +284,27 @@ fn burst(stand: &mut Stand<'_, '_>, pin: Handle, mark: Bulk, events: u32) -> Res
     })
 }
 
-fn read_mark(memory: &GuestMemory, mark: Bulk) -> Result<u64, Setback> {
-    let bytes = memory.read(mark).map_err(PerformanceError::Memory)?;
+fn read_mark(memory: &GuestMemory, mark: Bulk) -> Result<u64, ProbeError> {
+    let bytes = memory.read(mark).map_err(PlaybackError::Memory)?;
     Ok(bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)))
 }
 
 /// From the card's interrupt to service routine, service group and capture sink.
 fn interrupts(
-    stand: &mut Stand<'_, '_>,
-    device: &crate::session::StartedDevice,
+    probe: &mut ProbeContext<'_, '_>,
+    device: &crate::testbed::session::StartedDevice,
     values: &mut Values,
-) -> Result<(), Setback> {
+) -> Result<(), ProbeError> {
     let captures = |pin: &PinFactory| {
         !pin.flow_in && pin.carries.iter().any(|carries| matches!(carries, Carries::Midi | Carries::DirectMusic))
     };
     // A driver without a capture pin has no such path.
-    let Some((filter, id)) = stand.open_filter_with(device, captures)? else { return Ok(()) };
+    let Some((filter, id)) = probe.open_filter_with(device, captures)? else { return Ok(()) };
     let midi = filter.pins[id as usize].carries.contains(&Carries::Midi);
     let format = if midi { StreamFormat::Midi } else { StreamFormat::DirectMusic };
-    let pin = stand.session.create_pin(filter.handle, id, format)?;
-    stand.done("run the capture pin", Request::SetState { pin, state: KsState::Run })?;
-    let control = stand.session.health.card.control();
+    let pin = probe.session.create_pin(filter.handle, id, format)?;
+    probe.done("run the capture pin", Request::SetState { pin, state: KsState::Run })?;
+    let control = probe.session.health.card.control();
     let enough = AtomicBool::new(false);
     let figures = std::thread::scope(|scope| {
         let player = scope.spawn(|| -> std::io::Result<()> {
@@ -310,25 +316,25 @@ fn interrupts(
             }
             Ok(())
         });
-        let figures = stand.session.examine(Examination::Interrupts { pin, laps: LAPS });
+        let figures = probe.session.examine(Examination::Interrupts { pin, laps: LAPS });
         enough.store(true, Ordering::Relaxed);
         let played = player.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         // A card that has gone is the guest's word too, and says more.
         let figures = figures?;
-        played.map_err(PerformanceError::Memory)?;
-        Ok::<_, Setback>(figures)
+        played.map_err(PlaybackError::Memory)?;
+        Ok::<_, ProbeError>(figures)
     })?;
-    for stage in ["isr", "service", "client"] {
+    for place in ["isr", "service", "client"] {
         for share in ["p50", "p90", "p99", "max"] {
-            let name = format!("{stage} {share}");
+            let name = format!("{place} {share}");
             let found = figures.iter().find(|figure| figure.name == name);
             let value = found.ok_or_else(|| failed(DriverBenchError::NoFigure("percentile of an interrupt's way")))?;
-            note(values, format!("interrupt/{stage}/{share}"), "us", value.value as f64 / 1e3);
+            note(values, format!("interrupt/{place}/{share}"), "us", value.value as f64 / 1e3);
         }
     }
-    stand.done("stop the capture pin", Request::SetState { pin, state: KsState::Stop })?;
-    stand.close(pin)?;
-    stand.close(filter.handle)
+    probe.done("stop the capture pin", Request::SetState { pin, state: KsState::Stop })?;
+    probe.close(pin)?;
+    probe.close(filter.handle)
 }
 
 #[cfg(test)]
@@ -349,7 +355,7 @@ mod tests {
     fn a_figure_that_is_not_there_is_named() {
         let figures = [Figure { name: "calls".into(), value: 3 }];
         assert!(figure(&figures, "calls").is_ok_and(|value| value == 3.0));
-        let Err(Setback::Failed(error)) = figure(&figures, "waits") else { panic!("it is not there") };
+        let Err(ProbeError::Failed(error)) = figure(&figures, "waits") else { panic!("it is not there") };
         assert!(error.to_string().contains("\"waits\""));
         assert_eq!(error.class(), Class::HarnessBug);
     }

@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 use guest_protocol::Request;
 use serde::{Deserialize, Serialize};
 
-use crate::artefacts::RunFolder;
 use crate::event::{Observer, Silent};
 use crate::failure::Error;
 use crate::host::leftovers::Scratch;
 use crate::machine::{Boot, GuestMemory, Machine, MachineOptions};
-use crate::perform::{Performance, Stage, Verdict, perform};
+use crate::playback::{PlaybackTest, Provisioned, Verdict, run_playback};
 use crate::provision::Workspace;
-use crate::session::{Session, SessionError};
 use crate::sound::songs;
+use crate::testbed::run_folder::RunFolder;
+use crate::testbed::session::{Session, SessionError};
 
 pub use driver::DriverBenchError;
 pub use synth::BenchError;
@@ -84,8 +84,8 @@ pub struct Context<'a> {
     pub quick: bool,
     /// Others' drivers are measured too, beside the one that is asked for.
     pub peers: bool,
-    bring: &'a dyn Fn() -> Result<Stage, Error>,
-    stage: OnceCell<Stage>,
+    bring: &'a dyn Fn() -> Result<Provisioned, Error>,
+    provisioned: OnceCell<Provisioned>,
 }
 
 impl<'a> Context<'a> {
@@ -95,17 +95,17 @@ impl<'a> Context<'a> {
         observer: &'a dyn Observer,
         quick: bool,
         peers: bool,
-        bring: &'a dyn Fn() -> Result<Stage, Error>,
+        bring: &'a dyn Fn() -> Result<Provisioned, Error>,
     ) -> Self {
-        Self { workspace, observer, quick, peers, bring, stage: OnceCell::new() }
+        Self { workspace, observer, quick, peers, bring, provisioned: OnceCell::new() }
     }
 
-    fn stage(&self) -> Result<&Stage, Error> {
-        if let Some(stage) = self.stage.get() {
-            return Ok(stage);
+    fn provisioned(&self) -> Result<&Provisioned, Error> {
+        if let Some(provisioned) = self.provisioned.get() {
+            return Ok(provisioned);
         }
-        let stage = (self.bring)()?;
-        Ok(self.stage.get_or_init(|| stage))
+        let provisioned = (self.bring)()?;
+        Ok(self.provisioned.get_or_init(|| provisioned))
     }
 }
 
@@ -167,11 +167,11 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn scenario(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), Error> {
-    let performance = Performance { tail_ms: 0, ..Performance::of(songs::ALL[0].song()?) };
+    let performance = PlaybackTest { tail_ms: 0, ..PlaybackTest::of(songs::ALL[0].song()?) };
     let mut verdicts: Vec<Verdict> = Vec::new();
     for _ in 0..REPEATS {
         let folder = RunFolder::create(context.workspace, "bench-scenario", None)?;
-        let verdict = perform(&performance, context.stage()?, &folder, "cargo dmus bench scenario", &Silent)
+        let verdict = run_playback(&performance, context.provisioned()?, &folder, "cargo dmus bench scenario", &Silent)
             .map_err(|failure| failure.error)?;
         verdicts.push(verdict);
     }
@@ -199,7 +199,7 @@ fn scenario(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(
 fn nt_host(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), Error> {
     let (mut entered, mut ready) = (Vec::new(), Vec::new());
     for _ in 0..REPEATS {
-        let (at_entry, at_ready) = boot(context.stage()?)?;
+        let (at_entry, at_ready) = boot(context.provisioned()?)?;
         entered.push(at_entry);
         ready.push(at_ready);
     }
@@ -210,14 +210,14 @@ fn nt_host(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<()
 }
 
 /// Boots a guest without card and driver; milliseconds until its first instruction and until it serves.
-fn boot(stage: &Stage) -> Result<(f64, f64), Error> {
+fn boot(provisioned: &Provisioned) -> Result<(f64, f64), Error> {
     let scratch = Scratch::new()?;
     let options = MachineOptions {
         processors: 1,
-        qemu: stage.kit.qemu.clone(),
-        accelerator: stage.accelerator.accelerator,
-        firmware: stage.firmware,
-        kernel: stage.kit.nt_host.clone(),
+        qemu: provisioned.artefacts.qemu.clone(),
+        accelerator: provisioned.accelerator.accelerator,
+        firmware: provisioned.firmware,
+        kernel: provisioned.artefacts.nt_host.clone(),
         driver: None,
         guest_options: "log=error\n".into(),
         card_socket: None,

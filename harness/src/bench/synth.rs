@@ -5,10 +5,13 @@ use std::process::{Child, Command, Stdio};
 
 use super::{Context, Measurement};
 use crate::event::Event;
-use crate::failure::{Class, Diagnosed, Error, FileError};
+use crate::failure::Error;
+use crate::host::ended::Ended;
+use crate::host::failure::{Class, Diagnosed};
+use crate::host::file_error::FileError;
+use crate::host::interrupt;
 use crate::host::leftovers::Scratch;
-use crate::interrupt;
-use crate::process::{Ended, end_with_harness};
+use crate::host::process::end_with_harness;
 use crate::provision::{Artefact, Overrides, ProvisionError, Provisioner};
 use crate::sound::songs;
 

@@ -172,7 +172,7 @@ pub(crate) struct DemoArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) render_block: Option<u32>,
     /// Frames that the driver is asked for at a time
-    #[arg(long, value_name = "N", default_value_t = dmus::perform::QUANTUM_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    #[arg(long, value_name = "N", default_value_t = dmus::playback::QUANTUM_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) quantum: u32,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
@@ -336,7 +336,7 @@ pub(crate) struct ShortageArguments {
     #[arg(long, value_name = "MY.SYS")]
     pub(crate) driver: Option<PathBuf>,
     /// Try this stack only, by the name that a run gave it
-    #[arg(long, value_name = "HASH", value_parser = dmus::shortage::read_stack)]
+    #[arg(long, value_name = "HASH", value_parser = dmus::alloc_faults::read_stack)]
     pub(crate) stack: Option<u64>,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,

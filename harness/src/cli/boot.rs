@@ -4,21 +4,22 @@ use std::io::{IsTerminal, Write, stdin, stdout};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use dmus::bug_check;
 use dmus::event::{Event, Observer};
-use dmus::failure::{Class, Error};
+use dmus::failure::Error;
+use dmus::host::failure::Class;
+use dmus::host::interrupt;
 use dmus::host::leftovers::Scratch;
-use dmus::interrupt;
-use dmus::machine::{Boot, Card, CardOptions, CardSockets, GuestMemory, MachineOptions, Rig};
-use dmus::perform::leave;
-use dmus::session::{Health, Session, SessionError};
+use dmus::machine::{Boot, Card, CardOptions, CardSockets, GuestMemory, MachineOptions, Processes};
+use dmus::playback::leave;
+use dmus::testbed::bug_check;
+use dmus::testbed::session::{Health, Session, SessionError};
 use guest_protocol::Request;
 
 use super::Outcome;
 use super::args::BootArguments;
 use super::print::{error_line, out};
 use super::terminal::Terminal;
-use super::verbs::{stage, workspace_of};
+use super::verbs::{provisioned, workspace_of};
 
 /// Guest memory, in bytes.
 const MEMORY: u64 = 128 << 20;
@@ -51,29 +52,30 @@ impl Observer for Verbose {
 pub(super) fn boot(arguments: &BootArguments) -> Outcome {
     let terminal = Terminal::new();
     let workspace = workspace_of(&arguments.machine, &terminal)?;
-    let stage = stage(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
+    let provisioned = provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
     drop(terminal);
     let scratch = Scratch::new()?;
     let sockets = CardSockets::in_folder(scratch.path());
-    let card = Card::start(&stage.kit.card, &CardOptions::default(), &sockets, &scratch.path().join("card.log"))?;
+    let card =
+        Card::start(&provisioned.artefacts.card, &CardOptions::default(), &sockets, &scratch.path().join("card.log"))?;
     let options = MachineOptions {
         processors: 1,
-        qemu: stage.kit.qemu.clone(),
-        accelerator: stage.accelerator.accelerator,
-        firmware: stage.firmware,
-        kernel: stage.kit.nt_host.clone(),
-        driver: Some(stage.kit.driver.clone()),
+        qemu: provisioned.artefacts.qemu.clone(),
+        accelerator: provisioned.accelerator.accelerator,
+        firmware: provisioned.firmware,
+        kernel: provisioned.artefacts.nt_host.clone(),
+        driver: Some(provisioned.artefacts.driver.clone()),
         guest_options: format!("log={}\n", arguments.guest_log),
         card_socket: Some(sockets.machine),
     };
     let log = scratch.path().join("qemu.log");
     let boot = Boot { log: &log, scratch: scratch.path() };
-    let rig = Rig::start(&options, GuestMemory::new(MEMORY)?, &boot, card)?;
-    error_line(&format!("QEMU {}, {}", rig.machine.version(), stage.accelerator.accelerator.name()));
+    let processes = Processes::start(&options, GuestMemory::new(MEMORY)?, &boot, card)?;
+    error_line(&format!("QEMU {}, {}", processes.machine.version(), provisioned.accelerator.accelerator.name()));
     let observer = Verbose;
-    let line = rig.machine.line.try_clone().map_err(SessionError::Line)?;
+    let line = processes.machine.line.try_clone().map_err(SessionError::Line)?;
     let limit = Duration::from_secs(arguments.machine.timeout);
-    let mut session = Session::new(line, rig, limit, None, &observer).map_err(SessionError::Line)?;
+    let mut session = Session::new(line, processes, limit, None, &observer).map_err(SessionError::Line)?;
     let hello = session.ready().and_then(|_| session.hello());
     let hello = hello.map_err(|error| session.cause("boot the guest", error.into()))?;
     out(&format!("{} with {} MiB; `help` says what can be said", hello.guest, hello.memory >> 20));
@@ -92,7 +94,11 @@ pub(super) fn boot(arguments: &BootArguments) -> Outcome {
             Err(error) => {
                 let error = session.cause("the prompt", error);
                 if let Error::Session(SessionError::BugCheck(found)) = &error {
-                    let places = bug_check::places(&found.stack, Some(&stage.kit.driver), Some(&stage.kit.nt_host));
+                    let places = bug_check::places(
+                        &found.stack,
+                        Some(&provisioned.artefacts.driver),
+                        Some(&provisioned.artefacts.nt_host),
+                    );
                     error_line(bug_check::report(found, &places).trim_end());
                 }
                 return Err(error);
@@ -118,7 +124,7 @@ fn input() -> Receiver<String> {
 }
 
 /// Waits for the next line; the end of input is a farewell.
-fn next_line(lines: &Receiver<String>, session: &mut Session<'_, Rig>) -> Result<String, Error> {
+fn next_line(lines: &Receiver<String>, session: &mut Session<'_, Processes>) -> Result<String, Error> {
     loop {
         match lines.recv_timeout(LOOK_AROUND) {
             Ok(line) => return Ok(line),
@@ -138,7 +144,7 @@ fn next_line(lines: &Receiver<String>, session: &mut Session<'_, Rig>) -> Result
 }
 
 /// Does one line; false when the guest has left.
-fn converse(session: &mut Session<'_, Rig>, words: &[&str]) -> Result<bool, Error> {
+fn converse(session: &mut Session<'_, Processes>, words: &[&str]) -> Result<bool, Error> {
     match words {
         [] => {}
         ["load"] => {

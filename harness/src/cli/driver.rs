@@ -1,6 +1,6 @@
 //! `dmus driver`: builds the driver and says what can be known of its image without running it.
 
-use dmus::failure::Class;
+use dmus::host::failure::Class;
 use dmus::host::hash::sha256_hex;
 use dmus::provision::image_check::{self, Check};
 use dmus::provision::{Artefact, Overrides, Provisioner};

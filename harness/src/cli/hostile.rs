@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use dmus::artefacts::RunFolder;
-use dmus::failure::{Class, Error};
+use dmus::failure::Error;
+use dmus::host::failure::Class;
 use dmus::hostile::{Hostile, progress_line};
 use dmus::provision::{Artefact, Overrides, Provisioner};
+use dmus::testbed::run_folder::RunFolder;
 use serde_json::{Value, json};
 
 use super::Outcome;

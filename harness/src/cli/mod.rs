@@ -13,8 +13,9 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
 use clap::Parser;
-use dmus::failure::{Class, Diagnosed, Error};
-use dmus::interrupt;
+use dmus::failure::Error;
+use dmus::host::failure::{Class, Diagnosed};
+use dmus::host::interrupt;
 
 use args::{Arguments, Verb};
 use print::{error_line, out};

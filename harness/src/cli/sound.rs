@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use dmus::event::{Event, Observer};
-use dmus::failure::FileError;
+use dmus::host::file_error::FileError;
 use dmus::host::leftovers::Scratch;
 use dmus::provision::{Artefact, Overrides, Provisioner};
 use dmus::sound::bank;
@@ -44,7 +44,7 @@ pub(super) fn render(arguments: &RenderArguments) -> Outcome {
         events,
         out: path.clone(),
         sample_rate: arguments.rate,
-        frames: song.frames(arguments.rate, dmus::perform::TAIL_MS_DEFAULT),
+        frames: song.frames(arguments.rate, dmus::playback::TAIL_MS_DEFAULT),
         bank: arguments.bank.clone(),
     };
     let manner = RenderManner {

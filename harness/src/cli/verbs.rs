@@ -3,23 +3,25 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use dmus::accelerator::{self, Candidates};
-use dmus::artefacts::RunFolder;
 use dmus::bench;
-use dmus::driver_file;
 use dmus::event::{Event, Observer, TestResult};
-use dmus::failure::{Class, Diagnosed, Error, FileError, HOST_STALLED_REMEDY};
+use dmus::failure::{Error, HOST_STALLED_REMEDY};
+use dmus::host::failure::{Class, Diagnosed};
+use dmus::host::file_error::FileError;
 use dmus::host::leftovers;
 use dmus::kills::Prepared;
 use dmus::machine::conditions::Conditions;
 use dmus::machine::{CardOptions, Firmware};
-use dmus::perform::{Performance, PerformanceFailure, Stage, Verdict, perform};
+use dmus::playback::{PlaybackFailure, PlaybackTest, Provisioned, Verdict, run_playback};
+use dmus::provision::accelerator::{self, Candidates};
 use dmus::provision::doctor::{self, State};
+use dmus::provision::driver_file;
 use dmus::provision::{Artefact, Overrides, Provisioner, Workspace};
 use dmus::scenario::suite::{SCENARIOS, Suite};
 use dmus::scenario::{Context, Report, Scenario, ScenarioError, Wishes, files_in, run as run_scenario};
 use dmus::sound::midi::Song;
 use dmus::sound::songs::{self, BuiltIn};
+use dmus::testbed::run_folder::RunFolder;
 use serde_json::json;
 
 use super::Outcome;
@@ -51,25 +53,25 @@ fn swept(workspace: Workspace, observer: &dyn Observer) -> Result<Workspace, Err
 }
 
 /// Brings in everything that a guest needs, and chooses the accelerator.
-pub(super) fn stage(
+pub(super) fn provisioned(
     workspace: &Workspace,
     machine: &MachineArguments,
     driver: Option<&Path>,
     observer: &dyn Observer,
-) -> Result<Stage, Error> {
+) -> Result<Provisioned, Error> {
     driver.map_or(Ok(()), driver_file::check)?;
     if let Some(path) = &machine.prepared {
-        return Ok(Prepared::read(path)?.stage);
+        return Ok(Prepared::read(path)?.provisioned);
     }
     let overrides = Overrides { qemu: machine.qemu.clone(), driver: driver.map(Path::to_path_buf) };
     let provisioner = Provisioner::new(workspace, overrides, observer)?;
-    let kit = provisioner.kit()?;
-    let firmware = Firmware::of(&kit.qemu);
-    let candidates = Candidates { qemu: &kit.qemu, nt_host: &kit.nt_host, firmware };
+    let artefacts = provisioner.artefacts()?;
+    let firmware = Firmware::of(&artefacts.qemu);
+    let candidates = Candidates { qemu: &artefacts.qemu, nt_host: &artefacts.nt_host, firmware };
     // Within the lock: of several first runs, one measures.
     let accelerator = accelerator::choose(workspace, candidates, machine.accel.wish())?;
     drop(provisioner);
-    Ok(Stage { kit, accelerator, firmware })
+    Ok(Provisioned { artefacts, accelerator, firmware })
 }
 
 /// A song by its file, or by a built-in one's name.
@@ -108,9 +110,9 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
         std::fs::metadata(bank).map_err(FileError::input(bank))?;
     }
     let workspace = workspace_of(&arguments.machine, &terminal)?;
-    let stage = stage(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
+    let provisioned = provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
     let folder = RunFolder::create(&workspace, &format!("demo-{}", song.name), arguments.artefacts.as_deref())?;
-    let performance = Performance {
+    let performance = PlaybackTest {
         card: CardOptions {
             clock: arguments.clock.into(),
             bank: arguments.bank.clone(),
@@ -128,10 +130,10 @@ pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
             ..Conditions::default()
         },
         restarts: arguments.restarts,
-        ..Performance::of(song)
+        ..PlaybackTest::of(song)
     };
     let reproduce = reproduce();
-    let result = perform(&performance, &stage, &folder, &reproduce, &terminal);
+    let result = run_playback(&performance, &provisioned, &folder, &reproduce, &terminal);
     drop(terminal);
     match result {
         Ok(verdict) => {
@@ -228,7 +230,7 @@ fn show_verdict(verdict: &Verdict, arguments: &DemoArguments, reproduce: &str) {
     }
 }
 
-fn show_failure(failure: &PerformanceFailure, conditions: Conditions, reproduce: &str, json: bool) {
+fn show_failure(failure: &PlaybackFailure, conditions: Conditions, reproduce: &str, json: bool) {
     let error = &failure.error;
     if !failure.evidence.is_empty() {
         error_line(failure.evidence.trim_end());
@@ -285,10 +287,10 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         drop(terminal);
         return Ok(Some(no_such_case(arguments, &scenarios)));
     }
-    let stage = stage(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
+    let provisioned = provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
     let context = Context {
         workspace: &workspace,
-        stage: &stage,
+        provisioned: &provisioned,
         timeout: Duration::from_secs(arguments.machine.timeout),
         filter: arguments.case.as_deref(),
         wishes: wishes(arguments),
@@ -429,7 +431,7 @@ pub(super) fn test(arguments: &TestArguments) -> Outcome {
             let provisioner = Provisioner::new(&workspace, Overrides::default(), &terminal)?;
             Ok(provisioner.resolve(Artefact::DriverX86)?)
         },
-        stage: &|| stage(&workspace, &arguments.machine, None, &terminal),
+        provisioned: &|| provisioned(&workspace, &arguments.machine, None, &terminal),
         timeout: Duration::from_secs(arguments.machine.timeout),
         observer: &terminal,
     };
@@ -463,7 +465,7 @@ pub(super) fn bench(arguments: &BenchArguments) -> Outcome {
     }
     let terminal = Terminal::new();
     let workspace = workspace_of(&arguments.machine, &terminal)?;
-    let bring = || stage(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal);
+    let bring = || provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal);
     let context = bench::Context::new(&workspace, &terminal, arguments.quick, arguments.driver.is_none(), &bring);
     for benchmark in chosen {
         terminal.event(&Event::TestBegun { name: format!("benchmark {}", benchmark.name) });

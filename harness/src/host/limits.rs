@@ -10,8 +10,8 @@ use std::path::Path;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, getuid};
 
-use crate::failure::{Class, Diagnosed};
-use crate::process::Ended;
+use crate::host::ended::Ended;
+use crate::host::failure::{Class, Diagnosed};
 
 /// Open files that a run needs: QEMU holds some 40 (its own, and two eventfds for each of the card's queues), and cargo as
 /// many while it builds on two processors.

@@ -11,8 +11,9 @@ use card_qtest::suite::Suite;
 use card_qtest::table::Table;
 
 use crate::event::{Event, Observer};
-use crate::failure::{Class, Diagnosed, Error};
-use crate::interrupt;
+use crate::failure::Error;
+use crate::host::failure::{Class, Diagnosed};
+use crate::host::interrupt;
 
 /// Machines at a time: a row waits for the card most of the time, so that more do not make it faster on two processors.
 const MACHINES: usize = 2;

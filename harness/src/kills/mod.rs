@@ -17,15 +17,18 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::artefacts::RunFolder;
-use crate::contract::Dice;
+use crate::conformance::Dice;
 use crate::event::{Event, Observer, Step};
-use crate::failure::{Class, Error, FileError};
+use crate::failure::Error;
+use crate::host::ended::Ended;
+use crate::host::failure::Class;
+use crate::host::file_error::FileError;
+use crate::host::interrupt;
 use crate::host::leftovers::{self, Scratch};
-use crate::interrupt;
-use crate::perform::Stage;
-use crate::process::{Ended, end_with_harness};
+use crate::host::process::end_with_harness;
+use crate::playback::Provisioned;
 use crate::provision::Workspace;
+use crate::testbed::run_folder::RunFolder;
 
 /// How long a run may take from the kill to its end: the harness notices within a second, on a machine that is not busy.
 const NOTICED_MAX: Duration = Duration::from_secs(4);
@@ -232,7 +235,7 @@ pub struct Kills<'a> {
     /// Where artefacts go.
     pub workspace: &'a Workspace,
     /// What the runs use.
-    pub stage: &'a Stage,
+    pub provisioned: &'a Provisioned,
     /// How many.
     pub count: u32,
     /// Where the instants come from.
@@ -247,7 +250,7 @@ pub struct Prepared {
     /// Where the project is.
     pub workspace: Workspace,
     /// Programs, images, accelerator.
-    pub stage: Stage,
+    pub provisioned: Provisioned,
 }
 
 impl Prepared {
@@ -269,8 +272,8 @@ pub fn run(kills: &Kills<'_>, folder: &RunFolder) -> Result<KillsReport, Error> 
     let begun = Instant::now();
     let mut dice = Dice::new(kills.seed);
     let prepared = folder.file("prepared.json");
-    let stage = Prepared { workspace: kills.workspace.clone(), stage: kills.stage.clone() };
-    folder.write_json("prepared.json", &stage)?;
+    let provisioned = Prepared { workspace: kills.workspace.clone(), provisioned: kills.provisioned.clone() };
+    folder.write_json("prepared.json", &provisioned)?;
     let mut report = KillsReport {
         seed: kills.seed,
         right: 0,
@@ -587,7 +590,7 @@ fn harness() -> Command {
 
 fn wait() -> Result<(), Error> {
     if interrupt::asked() {
-        return Err(crate::session::SessionError::Interrupted("kill".into()).into());
+        return Err(crate::testbed::session::SessionError::Interrupted("kill".into()).into());
     }
     std::thread::sleep(POLL);
     Ok(())

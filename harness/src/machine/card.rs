@@ -11,11 +11,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::MachineError;
+use crate::host::ended::Ended;
 use crate::host::hash::hex;
+use crate::host::interrupt;
 use crate::host::limits::{self, LimitError};
-use crate::interrupt;
-use crate::process::{Ended, Freezer, Process};
-use crate::standstill::{OnPurpose, Watched, Who};
+use crate::host::process::{Freezer, Process};
+use crate::host::standstill::{OnPurpose, Watched, Who};
 
 /// How the card keeps time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use signal_hook::consts::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
 
 use super::card::{CARD_LEFT, CARD_LOST_CONNECTION};
+use crate::host::ended::Ended;
 use crate::host::limits;
-use crate::process::Ended;
 
 /// How QEMU ends when it uses a card that has gone: it aborts.
 const QEMU_LOST_CARD: Ended = Ended::Signal(SIGABRT);

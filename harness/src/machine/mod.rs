@@ -7,22 +7,24 @@ mod card;
 pub mod conditions;
 mod death;
 mod memory;
+mod processes;
 mod qemu;
 mod qmp;
-mod rig;
 
 use std::io::{self, ErrorKind};
 
 pub use card::{Card, CardControl, CardCounters, CardDiagnosis, CardOptions, CardSockets, CardStatus, Clock};
 pub use death::{Death, Part};
 pub use memory::GuestMemory;
+pub use processes::{Leaving, Processes};
 pub use qemu::{Accelerator, Boot, CARD_QUEUES, CARD_RING_SIZE, Firmware, Machine, MachineOptions, guest_exit};
-pub use rig::{Leaving, Rig};
 
-use crate::failure::{Class, Diagnosed, FileError};
+use crate::host::ended::Ended;
+use crate::host::failure::{Class, Diagnosed};
+use crate::host::file_error::FileError;
+use crate::host::interrupt;
 use crate::host::limits::{self, LimitError};
-use crate::interrupt;
-use crate::process::{Ended, SpawnError};
+use crate::host::process::SpawnError;
 
 /// How the card ends when its bank is missing or broken.
 pub(crate) const CARD_DISLIKES_BANK: Ended = Ended::Exit(3);

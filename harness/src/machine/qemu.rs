@@ -15,13 +15,14 @@ use signal_hook::low_level::signal_name;
 
 use super::qmp::{Answers, Qmp};
 use super::{Death, GuestMemory, MachineError};
-use crate::failure::FileError;
+use crate::host::ended::Ended;
+use crate::host::file_error::FileError;
+use crate::host::interrupt;
 use crate::host::limits::{self, LimitError};
-use crate::interrupt;
-use crate::process::{Ended, Freezer, Process};
+use crate::host::process::{Freezer, Process};
+use crate::host::standstill::{OnPurpose, Watched, Who};
 use crate::provision::{QEMU_DEVICE, capture};
-use crate::session::Health;
-use crate::standstill::{OnPurpose, Watched, Who};
+use crate::testbed::session::Health;
 
 /// The card's queues (the datasheet's five: control, midi-out, midi-in, wave, news).
 pub const CARD_QUEUES: u32 = 5;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::interrupt;
+use crate::host::interrupt;
 
 /// Longest time for an answer. QEMU answers within milliseconds unless its main loop is stuck, which is worth knowing; its
 /// first start on a busy machine with a slow disk takes seconds.

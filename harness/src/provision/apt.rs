@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::command::{capture, run_logged};
 use super::sources::{Source, machine_sources, system};
 use super::{ProvisionError, Provisioner};
-use crate::failure::FileError;
+use crate::host::file_error::FileError;
 
 /// Which suites of Debian are asked; other systems are asked for their own.
 #[derive(Clone, Copy)]

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{ProvisionError, not_run};
+use crate::host::ended::Ended;
+use crate::host::interrupt;
 use crate::host::limits;
-use crate::interrupt;
-use crate::process::{Ended, Process, SpawnError, end_with_harness};
+use crate::host::process::{Process, SpawnError, end_with_harness};
 
 /// How many of a program's last lines a failure shows.
 const TAIL_LINES: usize = 15;

@@ -7,7 +7,8 @@ use std::process::Command;
 use rustix::fs::MemfdFlags;
 use serde::Serialize;
 
-use crate::failure::{Class, Diagnosed, FileError};
+use crate::host::failure::{Class, Diagnosed};
+use crate::host::file_error::FileError;
 use crate::host::limits::{self, Checked, LimitError};
 use crate::provision::{
     FLUIDSYNTH_VARIABLE, Fitness, Workspace, capture, fitness, private_fluidsynth, run, system_fluidsynth, system_qemu,

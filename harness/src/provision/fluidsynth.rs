@@ -10,7 +10,7 @@ use super::command::capture;
 use super::launcher::Launcher;
 use super::{ProvisionError, Provisioner, named_file, need_disk};
 use crate::event::Event;
-use crate::failure::FileError;
+use crate::host::file_error::FileError;
 
 /// Names a FluidSynth to use instead of any other.
 pub const FLUIDSYNTH_VARIABLE: &str = "DMUS_FLUIDSYNTH";

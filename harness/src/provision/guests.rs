@@ -12,7 +12,7 @@ use super::command::run_logged;
 use super::image_id;
 use super::rust_source::{self, RustSource};
 use super::{ProvisionError, Provisioner};
-use crate::failure::FileError;
+use crate::host::file_error::FileError;
 
 /// Longest build: minutes on two slow cores, with the standard library.
 const BUILD_LIMIT: Duration = Duration::from_secs(3600);

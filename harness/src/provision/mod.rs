@@ -1,12 +1,14 @@
 //! Brings in what a run needs and is not there: QEMU, the standard library's source, the guest images, the card.
 //!
-//! Which artefacts a run needs is said once, by [`Kit::ask`]; it is called with a closure that lists (for `doctor`) and
+//! Which artefacts a run needs is said once, by [`Artefacts::ask`]; it is called with a closure that lists (for `doctor`) and
 //! with one that resolves (for a run), so that the two cannot disagree. Everything lands under `target/dmus`, nothing
 //! in the system, and is found again by the next run. A file lock keeps parallel runs apart.
 
+pub mod accelerator;
 mod apt;
 mod command;
 pub mod doctor;
+pub mod driver_file;
 mod fluidsynth;
 mod guests;
 pub mod image_check;
@@ -24,10 +26,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Observer};
-use crate::failure::{Class, Diagnosed, FileError};
+use crate::host::failure::{Class, Diagnosed};
+use crate::host::file_error::FileError;
+use crate::host::interrupt;
 use crate::host::leftovers::CACHE_LOCK;
 use crate::host::limits::{self, LimitError};
-use crate::interrupt;
 
 pub use command::{Captured, capture};
 pub(crate) use command::{run, run_logged};
@@ -75,7 +78,7 @@ impl Artefact {
 
 /// What a run in the NT host needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Kit<T> {
+pub struct Artefacts<T> {
     /// [`Artefact::Card`].
     pub card: T,
     /// [`Artefact::Qemu`].
@@ -86,7 +89,7 @@ pub struct Kit<T> {
     pub driver: T,
 }
 
-impl<T> Kit<T> {
+impl<T> Artefacts<T> {
     /// Asks for each artefact, in the order in which they are best brought in.
     ///
     /// # Errors
@@ -350,12 +353,12 @@ impl<'a> Provisioner<'a> {
         Ok(Self { workspace, observer, overrides, _lock: lock })
     }
 
-    /// Brings in a whole kit.
+    /// Provisions every artefact of a run.
     ///
     /// # Errors
     /// The first artefact that cannot be had.
-    pub fn kit(&self) -> Result<Kit<PathBuf>, ProvisionError> {
-        Kit::ask(&mut |artefact| self.resolve(artefact))
+    pub fn artefacts(&self) -> Result<Artefacts<PathBuf>, ProvisionError> {
+        Artefacts::ask(&mut |artefact| self.resolve(artefact))
     }
 
     /// Brings in one artefact and gives its path.
@@ -422,12 +425,12 @@ mod tests {
     #[test]
     fn a_kit_asks_for_the_same_things_whether_listed_or_resolved() {
         let mut listed = Vec::new();
-        let kit = Kit::ask(&mut |artefact| {
+        let artefacts = Artefacts::ask(&mut |artefact| {
             listed.push(artefact);
             Ok::<_, ()>(artefact)
         })
         .unwrap();
-        assert_eq!(kit.driver, Artefact::Driver);
+        assert_eq!(artefacts.driver, Artefact::Driver);
         assert_eq!(listed.len(), 4);
         listed.sort();
         listed.dedup();

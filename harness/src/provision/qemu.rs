@@ -11,7 +11,7 @@ use super::apt::{PrivateApt, Suites};
 use super::command::capture;
 use super::launcher::Launcher;
 use super::{ProvisionError, Provisioner, named_file, need_disk};
-use crate::failure::FileError;
+use crate::host::file_error::FileError;
 
 /// The device that carries the card.
 pub const QEMU_DEVICE: &str = "vhost-user-test-device-pci";

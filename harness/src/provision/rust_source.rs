@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::apt::{PrivateApt, Suites};
 use super::command::{capture, run, run_logged};
 use super::{ProvisionError, Provisioner, need_disk, not_run};
-use crate::failure::FileError;
+use crate::host::file_error::FileError;
 use crate::host::limits;
 
 /// Longest time that rustup gets for a component of three megabytes.

@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use crate::failure::Diagnosed;
-use crate::perform::{PerformanceFailure, Verdict};
-use crate::session::SessionError;
+use crate::host::failure::Diagnosed;
+use crate::playback::{PlaybackFailure, Verdict};
+use crate::testbed::session::SessionError;
 
 /// How a performance is meant to end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -194,7 +194,7 @@ impl Expectations {
 
     /// What does not hold of a performance that failed; nothing, if that is how it was meant to fail.
     #[must_use]
-    pub fn violations_of_failure(&self, failure: &PerformanceFailure) -> Vec<String> {
+    pub fn violations_of_failure(&self, failure: &PlaybackFailure) -> Vec<String> {
         // What was to fail failed: that the host stalled besides says nothing against it.
         let error = if self.outcome == Outcome::HostStalled { &failure.error } else { failure.error.underlying() };
         if error.class().name() != self.outcome.name() {
@@ -229,10 +229,10 @@ mod tests {
 
     use super::*;
     use crate::failure::Error;
-    use crate::standstill::{Standstill, Standstills, Who};
+    use crate::host::standstill::{Standstill, Standstills, Who};
 
-    fn failure(error: SessionError) -> PerformanceFailure {
-        PerformanceFailure { error: Error::Session(error), evidence: String::new(), artefacts: "x".into() }
+    fn failure(error: SessionError) -> PlaybackFailure {
+        PlaybackFailure { error: Error::Session(error), evidence: String::new(), artefacts: "x".into() }
     }
 
     #[test]

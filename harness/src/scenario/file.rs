@@ -10,13 +10,14 @@ use toml::Spanned;
 
 use super::expect::{Expectations, ExpectedBugCheck, Outcome};
 use crate::event::Step;
-use crate::failure::{Class, Diagnosed, FileError};
+use crate::host::failure::{Class, Diagnosed};
+use crate::host::file_error::FileError;
 use crate::machine::Clock;
 use crate::machine::conditions::Interrupts;
-use crate::perform::{Fault, LEAD_MS_DEFAULT, QUANTUM_DEFAULT, TAIL_MS_DEFAULT};
+use crate::playback::{Fault, LEAD_MS_DEFAULT, QUANTUM_DEFAULT, TAIL_MS_DEFAULT};
 use crate::sound::midi::Song;
 use crate::sound::songs::{self, BuiltIn};
-use crate::stall::Stall;
+use crate::testbed::stall::Stall;
 
 /// Most cases of one scenario: a typing error in a matrix must not run for a day.
 const CASES_MAX: usize = 1000;
@@ -379,7 +380,7 @@ impl Scenario {
     pub fn has_case(&self, text: &str) -> bool {
         self.names().iter().any(|name| name.contains(text))
             || (self.trial.is_some() && self.name.contains(text))
-            || (self.trial == Some(Trial::LowResources) && crate::shortage::read_stack(text).is_ok())
+            || (self.trial == Some(Trial::LowResources) && crate::alloc_faults::read_stack(text).is_ok())
     }
 
     /// The names by which a part of it can be run.
@@ -387,7 +388,7 @@ impl Scenario {
     pub fn names(&self) -> Vec<String> {
         let of = |name: &str| if name.is_empty() { self.name.clone() } else { format!("{} [{name}]", self.name) };
         match self.trial {
-            Some(Trial::Contract) => crate::contract::examinations().map(str::to_owned).collect(),
+            Some(Trial::Contract) => crate::conformance::examinations().map(str::to_owned).collect(),
             Some(Trial::Stress | Trial::LowResources | Trial::Trouble | Trial::Kills) => vec![self.name.clone()],
             None => self.cases.iter().map(|case| of(&case.name)).collect(),
         }
@@ -631,7 +632,7 @@ mod tests {
             |process: &str, ms: u64| format!("[[stall]]\nprocess = '{process}'\nat_frame = 7\nmilliseconds = {ms}\n");
         let scenario = parse(&format!("title = 't'\n{}{}", stall("qemu", 1), stall("both", STALL_MS_MAX))).unwrap();
         let processes: Vec<_> = scenario.stalls.iter().map(|stall| stall.process).collect();
-        assert_eq!(processes, [crate::stall::Stalled::Qemu, crate::stall::Stalled::Both]);
+        assert_eq!(processes, [crate::testbed::stall::Stalled::Qemu, crate::testbed::stall::Stalled::Both]);
         for ms in [0, STALL_MS_MAX + 1] {
             let error = parse(&format!("title = 't'\n{}", stall("card", ms))).unwrap_err().to_string();
             assert!(error.contains("a stall takes 1 to"), "{error}");

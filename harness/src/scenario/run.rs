@@ -10,25 +10,26 @@ use serde::Serialize;
 use super::expect::Expectations;
 use super::file::MachineTable;
 use super::{BuiltDriver, Case, Scenario, Trial};
-use crate::artefacts::RunFolder;
-use crate::contract::{self, Contract, Repeats};
+use crate::alloc_faults::{self, AllocFaults, AllocFaultsReport};
+use crate::conformance::{self, Contract, Repeats};
 use crate::event::{Event, Observer, TestResult};
-use crate::failure::{Class, Diagnosed, Error};
+use crate::failure::Error;
+use crate::host::failure::{Class, Diagnosed};
 use crate::kills::{self, Kills, KillsReport};
 use crate::machine::conditions::Conditions;
 use crate::machine::{CardOptions, Clock};
-use crate::perform::{Performance, PerformanceFailure, Stage, Verdict, perform};
+use crate::playback::{PlaybackFailure, PlaybackTest, Provisioned, Verdict, run_playback};
 use crate::provision::{Workspace, capture};
-use crate::session::SessionError;
-use crate::shortage::{self, Shortage, ShortageReport};
 use crate::sound::songs;
+use crate::testbed::run_folder::RunFolder;
+use crate::testbed::session::SessionError;
 
 /// What all scenarios of a run share.
 pub struct Context<'a> {
     /// Where artefacts go.
     pub workspace: &'a Workspace,
     /// Programs, images, accelerator.
-    pub stage: &'a Stage,
+    pub provisioned: &'a Provisioned,
     /// How long a step may take.
     pub timeout: Duration,
     /// Only cases whose full name contains this.
@@ -137,7 +138,7 @@ pub struct Report {
     pub repeats: BTreeMap<String, Repeats>,
     /// Low resources: each stack of a driver that allocates, and what came of its failure.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub low_resources: Vec<ShortageReport>,
+    pub low_resources: Vec<AllocFaultsReport>,
     /// Kills of harness, card and QEMU: which verdict was expected after each, and which was found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kills: Vec<KillsReport>,
@@ -304,13 +305,13 @@ fn examine_variant(
     begun: Instant,
     reproduce: &str,
 ) -> Result<(), Error> {
-    let mut stage = context.stage.clone();
+    let mut provisioned = context.provisioned.clone();
     if let Some(driver) = driver {
-        stage.kit.driver = driver.into();
+        provisioned.artefacts.driver = driver.into();
     }
-    let found = contract::examine(&contract::Context {
+    let found = conformance::run_probes(&conformance::Context {
         workspace: context.workspace,
-        stage: &stage,
+        provisioned: &provisioned,
         timeout: context.timeout,
         filter: Some(examination),
         conditions,
@@ -319,7 +320,7 @@ fn examine_variant(
         observer: &crate::event::Silent,
     })?;
     let broken: Vec<u16> =
-        found.rows.iter().filter(|row| row.verdict == contract::Verdict::Violated).map(|row| row.number).collect();
+        found.rows.iter().filter(|row| row.verdict == conformance::Verdict::Violated).map(|row| row.number).collect();
     let expected = case.driver.as_ref().and_then(|driver| driver.bug_check.as_ref()?.rule);
     let caught = found.failures.is_empty() && expected.is_some_and(|rule| broken == [rule]);
     let text = |rules: &[u16]| {
@@ -357,11 +358,7 @@ fn examine_variant(
 }
 
 /// The row of a broken variant.
-fn variant_row(
-    case: &Case,
-    result: &Result<Verdict, Box<PerformanceFailure>>,
-    test: &TestRecord,
-) -> Option<VariantRow> {
+fn variant_row(case: &Case, result: &Result<Verdict, Box<PlaybackFailure>>, test: &TestRecord) -> Option<VariantRow> {
     let driver = case.driver.as_ref()?;
     let (variant, expected) = (driver.variant.clone()?, driver.bug_check.as_ref()?);
     let text = |rule: Option<u16>, code: Option<u32>| match (rule, code) {
@@ -405,17 +402,22 @@ fn try_driver(scenario: &Scenario, trial: Trial, context: &Context<'_>) -> Resul
             Err(Unbuilt { result, reason }) => {
                 (test.result, test.class, test.violations) = (result, Some(Class::MissingArtefact), vec![reason]);
             }
-            Ok(stage) if trial == Trial::LowResources => {
-                try_shortage(&stage, part, context, &mut test, &mut report)?;
+            Ok(provisioned) if trial == Trial::LowResources => {
+                try_shortage(&provisioned, part, context, &mut test, &mut report)?;
             }
-            Ok(stage) if trial == Trial::Kills => {
+            Ok(provisioned) if trial == Trial::Kills => {
                 let count = context.wishes.count.unwrap_or(scenario.rounds);
                 if let Some(count) = context.wishes.count {
                     test.reproduce += &format!(" --count {count}");
                 }
                 let seed = conditions.seed.unwrap_or(1);
-                let kills =
-                    Kills { workspace: context.workspace, stage: &stage, count, seed, observer: context.observer };
+                let kills = Kills {
+                    workspace: context.workspace,
+                    provisioned: &provisioned,
+                    count,
+                    seed,
+                    observer: context.observer,
+                };
                 let folder = RunFolder::create(context.workspace, &test.name, None)?;
                 test.artefacts = Some(folder.path().into());
                 let found = kills::run(&kills, &folder)?;
@@ -425,10 +427,10 @@ fn try_driver(scenario: &Scenario, trial: Trial, context: &Context<'_>) -> Resul
                 }
                 report.kills.push(found);
             }
-            Ok(stage) => {
-                let examined = contract::Context {
+            Ok(provisioned) => {
+                let examined = conformance::Context {
                     workspace: context.workspace,
-                    stage: &stage,
+                    provisioned: &provisioned,
                     timeout: context.timeout,
                     filter: part,
                     conditions,
@@ -451,26 +453,26 @@ fn try_driver(scenario: &Scenario, trial: Trial, context: &Context<'_>) -> Resul
     Ok(report)
 }
 
-/// The stage with the trial's driver.
-fn driver_of(scenario: &Scenario, context: &Context<'_>) -> Result<Stage, Unbuilt> {
-    let mut stage = context.stage.clone();
+/// What is provisioned, with the trial's driver.
+fn driver_of(scenario: &Scenario, context: &Context<'_>) -> Result<Provisioned, Unbuilt> {
+    let mut provisioned = context.provisioned.clone();
     let built = scenario.cases.first().map_or(Ok(None), |case| build_driver(case, context.workspace))?;
     if let Some(driver) = built.as_ref().or(scenario.driver.as_ref()) {
-        stage.kit.driver.clone_from(driver);
+        provisioned.artefacts.driver.clone_from(driver);
     }
-    Ok(stage)
+    Ok(provisioned)
 }
 
 fn try_contract(
     trial: Trial,
-    context: &contract::Context<'_>,
+    context: &conformance::Context<'_>,
     test: &mut TestRecord,
     report: &mut Report,
 ) -> Result<(), Error> {
     let found = match trial {
-        Trial::Stress => contract::stress(context)?,
-        Trial::Trouble => contract::trouble(context)?,
-        Trial::Contract | Trial::LowResources | Trial::Kills => contract::examine(context)?,
+        Trial::Stress => conformance::stress(context)?,
+        Trial::Trouble => conformance::trouble(context)?,
+        Trial::Contract | Trial::LowResources | Trial::Kills => conformance::run_probes(context)?,
     };
     // One examination alone leaves most rules untried, as was asked.
     test.violations = if context.filter.is_some() { found.breaches() } else { found.complaints() };
@@ -485,7 +487,7 @@ fn try_contract(
 
 /// Refuses each stack's allocation once, or one stack's alone.
 fn try_shortage(
-    stage: &Stage,
+    provisioned: &Provisioned,
     part: Option<&str>,
     context: &Context<'_>,
     test: &mut TestRecord,
@@ -493,12 +495,12 @@ fn try_shortage(
 ) -> Result<(), Error> {
     let folder = RunFolder::create(context.workspace, &test.name, None)?;
     test.artefacts = Some(folder.path().into());
-    let shortage = Shortage {
+    let shortage = AllocFaults {
         song: songs::ALL[0].song()?,
         timeout: context.timeout,
-        only: part.and_then(|part| shortage::read_stack(part).ok()),
+        only: part.and_then(|part| alloc_faults::read_stack(part).ok()),
     };
-    match shortage::run(&shortage, stage, &folder, context.observer) {
+    match alloc_faults::run(&shortage, provisioned, &folder, context.observer) {
         Ok(found) => {
             test.violations = found.complaints();
             if !test.violations.is_empty() {
@@ -571,7 +573,7 @@ fn play_in_time(
     conditions: Conditions,
     folder: &RunFolder,
     reproduce: &str,
-) -> Result<Result<Verdict, Box<PerformanceFailure>>, Error> {
+) -> Result<Result<Verdict, Box<PlaybackFailure>>, Error> {
     let mut number = 1;
     loop {
         let result = play(scenario, case, built.clone(), context, conditions, folder, reproduce)?;
@@ -604,12 +606,12 @@ fn play(
     conditions: Conditions,
     folder: &RunFolder,
     reproduce: &str,
-) -> Result<Result<Verdict, Box<PerformanceFailure>>, Error> {
-    let mut stage = context.stage.clone();
+) -> Result<Result<Verdict, Box<PlaybackFailure>>, Error> {
+    let mut provisioned = context.provisioned.clone();
     if let Some(driver) = built.as_ref().or(scenario.driver.as_ref()) {
-        stage.kit.driver.clone_from(driver);
+        provisioned.artefacts.driver.clone_from(driver);
     }
-    let performance = Performance {
+    let performance = PlaybackTest {
         card: CardOptions { clock: case.clock, bank: case.bank.clone(), render_block: case.render_block },
         sample_rate: case.sample_rate,
         quantum_frames: case.quantum,
@@ -620,14 +622,14 @@ fn play(
         stalls: scenario.stalls.clone(),
         conditions,
         restarts: scenario.machine.restarts,
-        ..Performance::of(case.song.read()?)
+        ..PlaybackTest::of(case.song.read()?)
     };
-    Ok(perform(&performance, &stage, folder, reproduce, context.observer))
+    Ok(run_playback(&performance, &provisioned, folder, reproduce, context.observer))
 }
 
 fn judge(
     expect: &Expectations,
-    result: &Result<Verdict, Box<PerformanceFailure>>,
+    result: &Result<Verdict, Box<PlaybackFailure>>,
     test: &mut TestRecord,
     first_pcm: &mut Option<(String, String)>,
 ) {

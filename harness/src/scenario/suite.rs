@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::artefacts::RunFolder;
 use crate::event::{Event, Observer, TestResult};
-use crate::failure::{Class, Diagnosed, Error, FileError};
+use crate::failure::Error;
+use crate::host::failure::{Class, Diagnosed};
+use crate::host::file_error::FileError;
 use crate::hostile::Hostile;
-use crate::perform::Stage;
+use crate::playback::Provisioned;
 use crate::provision::image_check::{self, Check};
 use crate::provision::{ProvisionError, Workspace, run_logged};
 use crate::scenario::{Context, Report, Scenario, TestRecord, Wishes, files_in, run};
+use crate::testbed::run_folder::RunFolder;
 
 /// Where the suite lives in the workspace.
 pub const SCENARIOS: &str = "harness/scenarios";
@@ -27,7 +29,7 @@ pub struct Suite<'a> {
     /// Builds the driver for 32-bit Windows, whose image is checked.
     pub driver_x86: &'a dyn Fn() -> Result<PathBuf, Error>,
     /// Brings in programs, images and the accelerator's choice.
-    pub stage: &'a dyn Fn() -> Result<Stage, Error>,
+    pub provisioned: &'a dyn Fn() -> Result<Provisioned, Error>,
     /// How long a step of a scenario may take.
     pub timeout: Duration,
     /// Who listens.
@@ -51,19 +53,19 @@ impl Suite<'_> {
         let mut report = Report::default();
         self.crates(&mut report)?;
         self.models(&mut report)?;
-        let stage = match (self.stage)() {
-            Ok(stage) => stage,
+        let provisioned = match (self.provisioned)() {
+            Ok(provisioned) => provisioned,
             Err(error) if error.class() == Class::Interrupted => return Err(error),
             Err(error) => {
                 self.without_stage(&error, &mut report)?;
                 return Ok(report);
             }
         };
-        self.images("driver", &stage.kit.driver, image_check::driver, &mut report);
-        self.code("driver", Ok(stage.kit.driver.clone()), &mut report);
+        self.images("driver", &provisioned.artefacts.driver, image_check::driver, &mut report);
+        self.code("driver", Ok(provisioned.artefacts.driver.clone()), &mut report);
         self.code("driver for 32-bit Windows", (self.driver_x86)(), &mut report);
-        self.images("nt-host", &stage.kit.nt_host, image_check::nt_host, &mut report);
-        self.hostile(&stage, &mut report)?;
+        self.images("nt-host", &provisioned.artefacts.nt_host, image_check::nt_host, &mut report);
+        self.hostile(&provisioned, &mut report)?;
         for path in self.scenario_files()? {
             let scenario = match Scenario::load(&path) {
                 Ok(scenario) => scenario,
@@ -77,7 +79,7 @@ impl Suite<'_> {
             };
             let context = Context {
                 workspace: self.workspace,
-                stage: &stage,
+                provisioned: &provisioned,
                 timeout: self.timeout,
                 filter: None,
                 wishes: Wishes::default(),
@@ -180,12 +182,12 @@ impl Suite<'_> {
     }
 
     /// Every fault of the hostile driver's table. Those that are as expected are counted but not listed.
-    fn hostile(&self, stage: &Stage, report: &mut Report) -> Result<(), Error> {
+    fn hostile(&self, provisioned: &Provisioned, report: &mut Report) -> Result<(), Error> {
         let name = "hostile driver";
         let begun = Instant::now();
         self.observer.event(&Event::TestBegun { name: name.into() });
         let folder = RunFolder::create(self.workspace, name, None)?;
-        let (card, qemu) = (&stage.kit.card, &stage.kit.qemu);
+        let (card, qemu) = (&provisioned.artefacts.card, &provisioned.artefacts.qemu);
         let hostile = Hostile { card, qemu, folder: folder.path(), filter: None, observer: self.observer };
         let table = match hostile.table() {
             Ok(table) => table,

@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
-use crate::failure::{Class, Diagnosed, FileError};
+use crate::host::ended::Ended;
+use crate::host::failure::{Class, Diagnosed};
+use crate::host::file_error::FileError;
 use crate::host::limits;
-use crate::process::Ended;
 use crate::provision;
 
 /// How the card ends when a bank is broken or missing.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ebur128::{EbuR128, Mode};
 use serde::Serialize;
 
-use crate::failure::{Class, Diagnosed};
+use crate::host::failure::{Class, Diagnosed};
 
 /// Samples that are measured at a time.
 const AT_ONCE: usize = 1 << 14;

@@ -3,5 +3,6 @@
 pub mod bank;
 pub mod loudness;
 pub mod midi;
+pub mod pcm;
 pub mod render;
 pub mod songs;

@@ -7,11 +7,13 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{Class, Diagnosed, FileError};
+use crate::host::ended::Ended;
+use crate::host::failure::{Class, Diagnosed};
+use crate::host::file_error::FileError;
+use crate::host::interrupt;
 use crate::host::limits;
-use crate::interrupt;
+use crate::host::process::end_with_harness;
 use crate::machine::CARD_DISLIKES_BANK;
-use crate::process::{Ended, end_with_harness};
 use crate::sound::bank::without_stamp;
 use crate::sound::midi::{MidiEvent, write_listing};
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::owner::{Identity, owner};
-use crate::failure::FileError;
+use crate::host::file_error::FileError;
 
 /// The file in a folder that its owner holds locked, and its name until it is locked.
 pub(super) const MARK: &str = "dmus-owner";

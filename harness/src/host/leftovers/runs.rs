@@ -79,8 +79,10 @@ pub fn prune(cache: &Path) -> Option<Removed> {
 fn prune_to(runs: &Path, runs_max: usize, bytes_max: u64) -> Removed {
     let folders: Vec<(PathBuf, u64)> = run_folders(runs)
         .into_iter()
-        .map(|path| (bytes_below(&path), path))
-        .map(|(bytes, path)| (path, bytes))
+        .map(|path| {
+            let bytes = bytes_below(&path);
+            (path, bytes)
+        })
         .collect();
     let (mut count, mut bytes) = (folders.len(), folders.iter().map(|(_, bytes)| bytes).sum::<u64>());
     let mut removed = Removed::default();

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::mark::Mark;
-use crate::failure::FileError;
+use crate::host::file_error::FileError;
 
 /// The prefix of the names of all temporary folders.
 pub(super) const PREFIX: &str = "dmus-";

@@ -13,7 +13,7 @@ use super::mark::{ELSEWHERE, MARK_NEW, Mark, Owner};
 use super::owner::{namespace, owner_of_process, stat};
 use super::runs::VERDICT;
 use super::scratch::PREFIX;
-use crate::failure::Class;
+use crate::host::failure::Class;
 
 /// How old a temporary folder without a mark must be to be left over: its owner ended between two calls, or it would have a
 /// mark by now.

@@ -9,7 +9,7 @@ pub use record::{EVENT_HEADER_BYTES, EVENT_STRUCTURED, record_bytes, write_music
 
 use midly::{Format, MetaMessage, Smf, TrackEventKind};
 
-use crate::failure::{Class, Diagnosed};
+use crate::host::failure::{Class, Diagnosed};
 use tempo::TempoMap;
 
 /// 100 ns units in a second.

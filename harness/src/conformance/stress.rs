@@ -10,12 +10,12 @@ use std::time::Duration;
 use guest_protocol::{DevicePower, Examination, Figure, Handle, KsState, Request, StreamFormat};
 use serde_json::{Value, json};
 
-use super::scripts::Script;
-use super::sitting::sit;
-use super::{Context, Findings, Setback, Stand, capture};
-use crate::artefacts::RunFolder;
+use super::probe::with_guest;
+use super::probes::Script;
+use super::{Context, Findings, ProbeContext, ProbeError, capture};
 use crate::machine::{CardOptions, Clock};
-use crate::perform::PerformanceError;
+use crate::playback::PlaybackError;
+use crate::testbed::run_folder::RunFolder;
 
 /// The trial.
 pub(super) const SCRIPT: Script =
@@ -75,38 +75,38 @@ struct Counts {
     repaired: u64,
 }
 
-fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), Setback> {
+fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {
     let options = CardOptions { clock: Clock::Realtime, ..CardOptions::default() };
-    sit(context, folder, findings, &options, |stand| {
-        let device = stand.start()?;
-        let (filter, id, format) = stand.open_music_filter(&device)?;
+    with_guest(context, folder, findings, &options, |probe| {
+        let device = probe.start()?;
+        let (filter, id, format) = probe.open_music_filter(&device)?;
         let filter = filter.handle;
         let mut dice = Dice::new(context.conditions.seed.unwrap_or(SEED));
-        let before = stand.session.statistics()?;
+        let before = probe.session.statistics()?;
         let mut counts = Counts::default();
         for _ in 0..context.rounds {
             let examination = Examination::Cycles { filter, pin: id, format, cycles: CYCLES, events: EVENTS };
-            let (figures, stalled) = with_stalls(stand, &mut dice, examination)?;
+            let (figures, stalled) = with_stalls(probe, &mut dice, examination)?;
             counts.cycles += figure(&figures, "cycles");
             counts.sent += figure(&figures, "events sent");
             counts.stalls += stalled;
-            overwhelmed(stand, filter, id, format)?;
-            without_power(stand, filter, id, format)?;
+            overwhelmed(probe, filter, id, format)?;
+            without_power(probe, filter, id, format)?;
             counts.power_cycles += 1;
-            counts.repaired += u64::from(session_lost(stand, filter, id, format)?);
+            counts.repaired += u64::from(session_lost(probe, filter, id, format)?);
             counts.sessions_lost += 1;
         }
-        let after = stand.session.statistics()?;
+        let after = probe.session.statistics()?;
         let (put, returned) = (after.events_put - before.events_put, after.events_returned - before.events_returned);
         if put != returned {
-            return Err(Setback::Broken {
+            return Err(ProbeError::Violated {
                 rule: 40,
                 what: format!("{put} events were put to the streams, and {returned} came back"),
             });
         }
         let pool = (before.pool_allocations, before.pool_bytes);
         if (after.pool_allocations, after.pool_bytes) != pool {
-            return Err(Setback::Broken {
+            return Err(ProbeError::Violated {
                 rule: 34,
                 what: format!(
                     "the pool held {pool:?} allocations and bytes before, and {:?} after",
@@ -114,7 +114,7 @@ fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Re
                 ),
             });
         }
-        stand.close(filter)?;
+        probe.close(filter)?;
         for (name, value) in [
             ("cycles", counts.cycles),
             ("events sent in cycles", counts.sent),
@@ -126,11 +126,11 @@ fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Re
             ("... that the driver gave it again unasked", counts.repaired),
             ("pool allocations before and after", pool.0),
         ] {
-            stand.findings.figures.push((name.into(), value));
+            probe.findings.figures.push((name.into(), value));
         }
         // And what comes in, with an allocator that is empty and a burst that overflows.
-        match capture::again(stand, &device) {
-            Err(Setback::Inapplicable(_)) => Ok(()),
+        match capture::again(probe, &device) {
+            Err(ProbeError::Inapplicable(_)) => Ok(()),
             other => other,
         }
     })
@@ -138,63 +138,73 @@ fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Re
 
 /// A pin in RUN, with events under way.
 fn with_events(
-    stand: &mut Stand<'_, '_>,
+    probe: &mut ProbeContext<'_, '_>,
     filter: Handle,
     id: u32,
     format: StreamFormat,
-    fault: impl FnOnce(&mut Stand<'_, '_>) -> Result<(), Setback>,
-) -> Result<(), Setback> {
-    let pin = stand.session.create_pin(filter, id, format)?;
-    stand.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
-    stand.session.examine(Examination::Burst { pin, events: EVENTS_UNDER_WAY })?;
-    fault(stand)?;
-    stand.done("stop a pin", Request::SetState { pin, state: KsState::Stop })?;
-    stand.close(pin)
+    fault: impl FnOnce(&mut ProbeContext<'_, '_>) -> Result<(), ProbeError>,
+) -> Result<(), ProbeError> {
+    let pin = probe.session.create_pin(filter, id, format)?;
+    probe.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
+    probe.session.examine(Examination::Burst { pin, events: EVENTS_UNDER_WAY })?;
+    fault(probe)?;
+    probe.done("stop a pin", Request::SetState { pin, state: KsState::Stop })?;
+    probe.close(pin)
 }
 
-fn power(stand: &mut Stand<'_, '_>) -> Result<(), Setback> {
+fn power(probe: &mut ProbeContext<'_, '_>) -> Result<(), ProbeError> {
     for power in [DevicePower::D3, DevicePower::D0] {
-        stand.done("set the device's power", Request::SetPower(power))?;
+        probe.done("set the device's power", Request::SetPower(power))?;
     }
     Ok(())
 }
 
 /// The power goes and comes back while events are under way.
-fn without_power(stand: &mut Stand<'_, '_>, filter: Handle, id: u32, format: StreamFormat) -> Result<(), Setback> {
-    with_events(stand, filter, id, format, power)
+fn without_power(
+    probe: &mut ProbeContext<'_, '_>,
+    filter: Handle,
+    id: u32,
+    format: StreamFormat,
+) -> Result<(), ProbeError> {
+    with_events(probe, filter, id, format, power)
 }
 
 /// The card loses its session while events are under way. Gives whether the driver gave it another without being asked.
-fn session_lost(stand: &mut Stand<'_, '_>, filter: Handle, id: u32, format: StreamFormat) -> Result<bool, Setback> {
+fn session_lost(
+    probe: &mut ProbeContext<'_, '_>,
+    filter: Handle,
+    id: u32,
+    format: StreamFormat,
+) -> Result<bool, ProbeError> {
     let mut repaired = false;
-    with_events(stand, filter, id, format, |stand| {
-        let before = session_of(stand)?;
-        let control = stand.session.health.card.control();
-        control.misbehave(&json!({ "kind": "lose-session" })).map_err(PerformanceError::Control)?;
-        let patience = stand.patience(REPAIR_LIMIT);
-        while !repaired && !patience.has_ended(stand) {
-            let now = session_of(stand)?;
+    with_events(probe, filter, id, format, |probe| {
+        let before = session_of(probe)?;
+        let control = probe.session.health.card.control();
+        control.misbehave(&json!({ "kind": "lose-session" })).map_err(PlaybackError::Control)?;
+        let patience = probe.patience(REPAIR_LIMIT);
+        while !repaired && !patience.has_ended(probe) {
+            let now = session_of(probe)?;
             repaired = !now.is_null() && now != before;
             std::thread::sleep(POLL);
         }
-        if repaired { Ok(()) } else { power(stand) }
+        if repaired { Ok(()) } else { power(probe) }
     })?;
     Ok(repaired)
 }
 
 /// The session that the card has, or null.
-fn session_of(stand: &mut Stand<'_, '_>) -> Result<Value, Setback> {
-    let answer = stand.session.health.card.control().ask(&json!({ "cmd": "status" }));
-    Ok(answer.map_err(PerformanceError::Control)?["session"]["id"].clone())
+fn session_of(probe: &mut ProbeContext<'_, '_>) -> Result<Value, ProbeError> {
+    let answer = probe.session.health.card.control().ask(&json!({ "cmd": "status" }));
+    Ok(answer.map_err(PlaybackError::Control)?["session"]["id"].clone())
 }
 
 /// Runs an examination while the card stalls now and then.
 fn with_stalls(
-    stand: &mut Stand<'_, '_>,
+    probe: &mut ProbeContext<'_, '_>,
     dice: &mut Dice,
     examination: Examination,
-) -> Result<(Vec<Figure>, u64), Setback> {
-    let freezer = stand.session.health.card.freezer();
+) -> Result<(Vec<Figure>, u64), ProbeError> {
+    let freezer = probe.session.health.card.freezer();
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let plan: Vec<(u64, u64)> = (0..64).map(|_| (dice.below(PAUSE_MS_MAX), dice.below(STALL_MS_MAX))).collect();
     let thread = std::thread::spawn(move || {
@@ -210,22 +220,27 @@ fn with_stalls(
         }
         stalls
     });
-    let figures = stand.session.examine(examination);
+    let figures = probe.session.examine(examination);
     drop(stop);
     let stalls = thread.join().unwrap_or(0);
     Ok((figures?, stalls))
 }
 
 /// A burst to a card that takes nothing, then STOP while it still takes nothing.
-fn overwhelmed(stand: &mut Stand<'_, '_>, filter: Handle, id: u32, format: StreamFormat) -> Result<(), Setback> {
-    let pin = stand.session.create_pin(filter, id, format)?;
-    stand.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
-    stand.session.health.card.freeze(true);
-    let sent = stand.session.examine(Examination::Burst { pin, events: BURST_EVENTS });
-    stand.session.health.card.freeze(false);
+fn overwhelmed(
+    probe: &mut ProbeContext<'_, '_>,
+    filter: Handle,
+    id: u32,
+    format: StreamFormat,
+) -> Result<(), ProbeError> {
+    let pin = probe.session.create_pin(filter, id, format)?;
+    probe.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
+    probe.session.health.card.freeze(true);
+    let sent = probe.session.examine(Examination::Burst { pin, events: BURST_EVENTS });
+    probe.session.health.card.freeze(false);
     sent?;
-    stand.done("stop a pin", Request::SetState { pin, state: KsState::Stop })?;
-    stand.close(pin)
+    probe.done("stop a pin", Request::SetState { pin, state: KsState::Stop })?;
+    probe.close(pin)
 }
 
 #[cfg(test)]

@@ -6,27 +6,29 @@ use std::time::{Duration, Instant};
 use guest_protocol::{Carries, Handle, Manner, Pace, PinFactory, Play, Request, RuleState, Statistics, StreamFormat};
 use serde::{Deserialize, Serialize};
 
-use crate::accelerator::Choice;
-use crate::artefacts::RunFolder;
-use crate::bug_check;
 use crate::event::{Event, Observer, Step, Timeline};
-use crate::failure::{Class, Diagnosed, Error, FileError};
+use crate::failure::Error;
+use crate::host::ended::Ended;
+use crate::host::failure::{Class, Diagnosed};
+use crate::host::file_error::FileError;
 use crate::host::hash::{hex, sha256_hex};
 use crate::host::leftovers::Scratch;
-use crate::inspect::{ask_port_parameters, inspect, set_channel_groups};
-use crate::judge::{BITS, CHANNELS, Difference, FRAME_BYTES, Pcm, difference};
+use crate::host::standstill::Standstills;
 use crate::machine::conditions::Conditions;
 use crate::machine::{
     Boot, Card, CardOptions, CardSockets, CardStatus, Clock, Firmware, GuestMemory, Leaving, MachineError,
-    MachineOptions, Part, Rig, guest_exit,
+    MachineOptions, Part, Processes, guest_exit,
 };
-use crate::process::Ended;
-use crate::provision::Kit;
-use crate::session::{Health, OpenedFilter, Session, SessionError, StartedDevice};
+use crate::provision::Artefacts;
+use crate::provision::accelerator::Choice;
 use crate::sound::midi::{CHANNEL_GROUP, Song, write_music_records, write_records};
+use crate::sound::pcm::{BITS, CHANNELS, Difference, FRAME_BYTES, Pcm, difference};
 use crate::sound::render::{self, RenderOptions, RenderSummary, Rendering};
-use crate::stall::{Stall, Stalling};
-use crate::standstill::Standstills;
+use crate::testbed::bug_check;
+use crate::testbed::run_folder::RunFolder;
+use crate::testbed::session::{Health, OpenedFilter, Session, SessionError, StartedDevice};
+use crate::testbed::stall::{Stall, Stalling};
+use crate::testbed::synthesizer::{ask_port_parameters, inspect, set_channel_groups};
 
 /// How long a guest that hangs gets to answer a non-maskable interrupt.
 const NMI_LIMIT: Duration = Duration::from_secs(20);
@@ -82,7 +84,7 @@ pub enum Victim {
 
 /// What to play, and how.
 #[derive(Clone, Debug)]
-pub struct Performance {
+pub struct PlaybackTest {
     /// The song.
     pub song: Song,
     /// The card's options.
@@ -132,7 +134,7 @@ impl Default for Delivery {
     }
 }
 
-impl Performance {
+impl PlaybackTest {
     /// A song with everything else as usual.
     #[must_use]
     pub fn of(song: Song) -> Self {
@@ -157,9 +159,9 @@ impl Performance {
 
 /// Where to play.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Stage {
+pub struct Provisioned {
     /// The programs and images.
-    pub kit: Kit<PathBuf>,
+    pub artefacts: Artefacts<PathBuf>,
     /// The accelerator.
     pub accelerator: Choice,
     /// The firmware.
@@ -168,7 +170,7 @@ pub struct Stage {
 
 /// What is wrong with a performance that ran.
 #[derive(Debug, thiserror::Error)]
-pub enum PerformanceError {
+pub enum PlaybackError {
     /// The guest loaded another file than the one given.
     #[error("the guest loaded a driver with SHA-256 {loaded}, the file {path} has {file}", path = path.display())]
     OtherDriver {
@@ -221,7 +223,7 @@ pub enum PerformanceError {
     BadEnd(String),
 }
 
-impl Diagnosed for PerformanceError {
+impl Diagnosed for PlaybackError {
     fn class(&self) -> Class {
         match self {
             Self::OtherDriver { .. }
@@ -372,7 +374,7 @@ impl Verdict {
 
 /// A failure, with what a reader wants to see at once.
 #[derive(Debug)]
-pub struct PerformanceFailure {
+pub struct PlaybackFailure {
     /// What failed.
     pub error: Error,
     /// The ends of the logs, a titled block each; a bug check's report first.
@@ -432,23 +434,25 @@ struct PassedVerdict<'a> {
 ///
 /// # Errors
 /// Whatever kept the performance from being judged. That the PCM differs is no error but a verdict.
-pub fn perform(
-    performance: &Performance,
-    stage: &Stage,
+pub fn run_playback(
+    performance: &PlaybackTest,
+    provisioned: &Provisioned,
     folder: &RunFolder,
     reproduce: &str,
     observer: &dyn Observer,
-) -> Result<Verdict, Box<PerformanceFailure>> {
+) -> Result<Verdict, Box<PlaybackFailure>> {
     let run = || -> Result<Verdict, Error> {
         let timeline = Timeline::new(folder.create_file("timeline.jsonl")?, observer);
-        Run { performance, stage, folder, reproduce, observer: &timeline, steps: Vec::new() }.run()
+        Run { performance, provisioned, folder, reproduce, observer: &timeline, steps: Vec::new() }.run()
     };
     let again = bug_check::again(performance.conditions, reproduce);
     match run() {
         Ok(verdict) => {
             let class = (!verdict.passed()).then(|| verdict.class_of_failure());
             let passed = PassedVerdict { passed: verdict.passed(), class, verdict: &verdict, reproduce };
-            folder.write_json("verdict.json", &passed).map_err(|error| failure(error.into(), &again, stage, folder))?;
+            folder
+                .write_json("verdict.json", &passed)
+                .map_err(|error| failure(error.into(), &again, provisioned, folder))?;
             Ok(verdict)
         }
         Err(error) => {
@@ -462,16 +466,20 @@ pub fn perform(
             };
             // The error itself goes to the caller in any case.
             let _ = folder.write_json("verdict.json", &failed);
-            Err(failure(error, &again, stage, folder))
+            Err(failure(error, &again, provisioned, folder))
         }
     }
 }
 
 /// `again`: how to see it again, for a bug check's report.
-fn failure(error: Error, again: &str, stage: &Stage, folder: &RunFolder) -> Box<PerformanceFailure> {
+fn failure(error: Error, again: &str, provisioned: &Provisioned, folder: &RunFolder) -> Box<PlaybackFailure> {
     let mut evidence = String::new();
     if let Error::Session(SessionError::BugCheck(bug_check)) = error.underlying() {
-        let places = bug_check::places(&bug_check.stack, Some(&stage.kit.driver), Some(&stage.kit.nt_host));
+        let places = bug_check::places(
+            &bug_check.stack,
+            Some(&provisioned.artefacts.driver),
+            Some(&provisioned.artefacts.nt_host),
+        );
         let report = bug_check::report(bug_check, &places);
         let _ = folder.write("bug-check.txt", report.clone() + again);
         evidence += &report;
@@ -493,7 +501,7 @@ fn failure(error: Error, again: &str, stage: &Stage, folder: &RunFolder) -> Box<
             }
         }
     }
-    Box::new(PerformanceFailure { error, evidence, artefacts: folder.path().into() })
+    Box::new(PlaybackFailure { error, evidence, artefacts: folder.path().into() })
 }
 
 /// The offline render, where it differs.
@@ -507,8 +515,8 @@ struct Prepared<'a> {
 }
 
 struct Run<'a> {
-    performance: &'a Performance,
-    stage: &'a Stage,
+    performance: &'a PlaybackTest,
+    provisioned: &'a Provisioned,
     folder: &'a RunFolder,
     reproduce: &'a str,
     observer: &'a dyn Observer,
@@ -517,7 +525,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn run(mut self) -> Result<Verdict, Error> {
-        let Performance { sample_rate, tail_ms, .. } = self.performance;
+        let PlaybackTest { sample_rate, tail_ms, .. } = self.performance;
         let mut song = match self.performance.card.clock {
             Clock::Lockstep => self.performance.song.clone(),
             Clock::Realtime => self.performance.song.delayed(LEADS_BEFORE_SONG * self.performance.lead_ms),
@@ -535,7 +543,12 @@ impl Run<'_> {
         let scratch = Scratch::new()?;
         let sockets = CardSockets::in_folder(scratch.path());
         let begun = self.begin(Step::Card);
-        let card = Card::start(&self.stage.kit.card, &self.performance.card, &sockets, &self.folder.file("card.log"))?;
+        let card = Card::start(
+            &self.provisioned.artefacts.card,
+            &self.performance.card,
+            &sockets,
+            &self.folder.file("card.log"),
+        )?;
         self.end(Step::Card, begun, Instant::now());
 
         let records = if delivery.midi_pin {
@@ -547,11 +560,11 @@ impl Run<'_> {
         let memory = (BASE_MEMORY + records.len() as u64 + pcm_bytes).next_multiple_of(1 << 20);
         let options = MachineOptions {
             processors: self.performance.conditions.processors,
-            qemu: self.stage.kit.qemu.clone(),
-            accelerator: self.stage.accelerator.accelerator,
-            firmware: self.stage.firmware,
-            kernel: self.stage.kit.nt_host.clone(),
-            driver: Some(self.stage.kit.driver.clone()),
+            qemu: self.provisioned.artefacts.qemu.clone(),
+            accelerator: self.provisioned.accelerator.accelerator,
+            firmware: self.provisioned.firmware,
+            kernel: self.provisioned.artefacts.nt_host.clone(),
+            driver: Some(self.provisioned.artefacts.driver.clone()),
             guest_options: self
                 .performance
                 .conditions
@@ -561,16 +574,16 @@ impl Run<'_> {
         let started = self.begin(Step::Firmware);
         let qemu_log = self.folder.file("qemu.log");
         let boot = Boot { log: &qemu_log, scratch: scratch.path() };
-        let rig = Rig::start(&options, GuestMemory::new(memory)?, &boot, card)?;
+        let processes = Processes::start(&options, GuestMemory::new(memory)?, &boot, card)?;
         // Listened to from now on: when the guest enters and is ready is a matter of milliseconds.
-        let line = rig.machine.line.try_clone().map_err(SessionError::Line)?;
+        let line = processes.machine.line.try_clone().map_err(SessionError::Line)?;
         let console = self.folder.create_file("console.log")?;
-        let mut session = Session::new(line, rig, self.performance.timeout, Some(console), self.observer)
+        let mut session = Session::new(line, processes, self.performance.timeout, Some(console), self.observer)
             .map_err(SessionError::Line)?;
         self.record(&session.health, frames)?;
         // The offline render uses the second processor while the guest boots.
         let rendering = render::start(&RenderOptions {
-            card: self.stage.kit.card.clone(),
+            card: self.provisioned.artefacts.card.clone(),
             events: events_file,
             out: self.folder.file(OFFLINE_WAV),
             sample_rate: *sample_rate,
@@ -589,14 +602,15 @@ impl Run<'_> {
     /// Plays in a session, judges the PCM, and ends the machine.
     fn judge_session(
         &mut self,
-        session: &mut Session<'_, Rig>,
+        session: &mut Session<'_, Processes>,
         started: Instant,
         frames: u64,
         Prepared { song, records, rendering }: Prepared<'_>,
     ) -> Result<Verdict, Error> {
         let sample_rate = self.performance.sample_rate;
         let offline_wav = self.folder.file(OFFLINE_WAV);
-        let driver_file = std::fs::read(&self.stage.kit.driver).map_err(FileError::input(&self.stage.kit.driver))?;
+        let driver_file = std::fs::read(&self.provisioned.artefacts.driver)
+            .map_err(FileError::input(&self.provisioned.artefacts.driver))?;
         let driver_hash = sha256_hex(&driver_file);
         let qemu = session.health.machine.version().to_owned();
         let played = self.play(session, started, &records, frames, &driver_hash);
@@ -638,9 +652,9 @@ impl Run<'_> {
             counters: statistics.into(),
             card,
             qemu,
-            accelerator: self.stage.accelerator.clone(),
+            accelerator: self.provisioned.accelerator.clone(),
             driver: DriverReport {
-                path: self.stage.kit.driver.clone(),
+                path: self.provisioned.artefacts.driver.clone(),
                 sha256: driver_hash,
                 sha256_in_guest: driver_in_guest,
             },
@@ -657,13 +671,13 @@ impl Run<'_> {
 
     /// Looks where a guest hangs: the processor's registers, and the guest's own word. What cannot be had is left out:
     /// the failure is the timeout.
-    fn post_mortem(&self, session: &mut Session<'_, Rig>) {
+    fn post_mortem(&self, session: &mut Session<'_, Processes>) {
         let _ = self.folder.write("post-mortem.txt", session.health.machine.post_mortem());
         if session.health.machine.inject_nmi().is_err() {
             return;
         }
         if let Some(found) = session.bug_check(NMI_LIMIT) {
-            let Kit { driver, nt_host, .. } = &self.stage.kit;
+            let Artefacts { driver, nt_host, .. } = &self.provisioned.artefacts;
             let places = bug_check::places(&found.stack, Some(driver), Some(nt_host));
             let again = bug_check::again(self.performance.conditions, self.reproduce);
             let _ = self.folder.write(HANG_FILE, bug_check::report(&found, &places) + &again);
@@ -671,12 +685,12 @@ impl Run<'_> {
     }
 
     /// Says what runs, before it has done anything.
-    fn record(&self, rig: &Rig, frames: u64) -> Result<(), FileError> {
+    fn record(&self, processes: &Processes, frames: u64) -> Result<(), FileError> {
         let image = |path: &Path| -> Result<Image, FileError> {
             let bytes = std::fs::read(path).map_err(FileError::own("read", path))?;
             Ok(Image { path: path.into(), sha256: sha256_hex(&bytes) })
         };
-        let Kit { card, nt_host, driver, .. } = &self.stage.kit;
+        let Artefacts { card, nt_host, driver, .. } = &self.provisioned.artefacts;
         let record = Record {
             harness: concat!("dmus ", env!("CARGO_PKG_VERSION")),
             time: jiff::Timestamp::now().to_string(),
@@ -688,10 +702,10 @@ impl Run<'_> {
             frames,
             conditions: self.performance.conditions,
             restarts: self.performance.restarts,
-            card: &rig.card.command_line,
-            qemu: &rig.machine.command_line,
-            qemu_version: rig.machine.version(),
-            accelerator: &self.stage.accelerator,
+            card: &processes.card.command_line,
+            qemu: &processes.machine.command_line,
+            qemu_version: processes.machine.version(),
+            accelerator: &self.provisioned.accelerator,
             images: vec![image(card)?, image(nt_host)?, image(driver)?],
         };
         self.folder.write_json("command.json", &record)
@@ -699,7 +713,7 @@ impl Run<'_> {
 
     fn play(
         &mut self,
-        session: &mut Session<'_, Rig>,
+        session: &mut Session<'_, Processes>,
         started: Instant,
         records: &[u8],
         frames: u64,
@@ -716,8 +730,8 @@ impl Run<'_> {
         let loaded = session.load_driver()?;
         let driver_in_guest = hex(&loaded.sha256);
         if driver_in_guest != driver_hash {
-            return Err(PerformanceError::OtherDriver {
-                path: self.stage.kit.driver.clone(),
+            return Err(PlaybackError::OtherDriver {
+                path: self.provisioned.artefacts.driver.clone(),
                 file: driver_hash.into(),
                 loaded: driver_in_guest,
             }
@@ -736,7 +750,7 @@ impl Run<'_> {
         let pins = open_pins_for(session, &device, sample_rate, delivery)?;
         let events = session.allocate(records.len() as u64)?;
         let pcm = session.allocate(frames * FRAME_BYTES)?;
-        session.health.machine.memory.write(events, records).map_err(PerformanceError::Memory)?;
+        session.health.machine.memory.write(events, records).map_err(PlaybackError::Memory)?;
         let streaming = Instant::now();
         self.end(Step::DriverStart, ready, streaming);
 
@@ -760,7 +774,7 @@ impl Run<'_> {
         })?;
         drop(stalling);
         if played.frames != frames || played.events != of_events {
-            return Err(PerformanceError::Short {
+            return Err(PlaybackError::Short {
                 frames: played.frames,
                 of_frames: frames,
                 events: played.events,
@@ -769,7 +783,7 @@ impl Run<'_> {
             .into());
         }
         let range = guest_protocol::Bulk { address: pcm.address, length: frames * FRAME_BYTES };
-        let bytes = session.health.machine.memory.read(range).map_err(PerformanceError::Memory)?;
+        let bytes = session.health.machine.memory.read(range).map_err(PlaybackError::Memory)?;
         self.end(Step::Streaming, streaming, Instant::now());
         // Before the pins are closed: the counters are the session's.
         let card = session.health.card.status().unwrap_or_else(|error| {
@@ -816,7 +830,7 @@ impl Run<'_> {
     }
 
     /// Begins a step of the running machine: the moment at which somebody may be killed.
-    fn enter(&self, step: Step, session: &mut Session<'_, Rig>) {
+    fn enter(&self, step: Step, session: &mut Session<'_, Processes>) {
         self.begin(step);
         if let Some(fault) = self.performance.fault.filter(|fault| fault.at == step) {
             self.observer.event(&Event::Note { text: format!("killing {:?}, as the scenario says", fault.kill) });
@@ -868,7 +882,7 @@ pub struct Pins {
 /// [inspects](inspect) it, opens the pins, and [asks](ask_port_parameters) for the port parameters.
 ///
 /// # Errors
-/// [`PerformanceError::NoPins`], or what the guest says.
+/// [`PlaybackError::NoPins`], or what the guest says.
 pub fn open_pins<H: Health>(
     session: &mut Session<'_, H>,
     device: &StartedDevice,
@@ -880,7 +894,7 @@ pub fn open_pins<H: Health>(
 /// As [`open_pins`], for a delivery: of the MIDI pin if it says so, with as many channel groups as it takes.
 ///
 /// # Errors
-/// [`PerformanceError::NoPins`], or what the guest says.
+/// [`PlaybackError::NoPins`], or what the guest says.
 pub fn open_pins_for<H: Health>(
     session: &mut Session<'_, H>,
     device: &StartedDevice,
@@ -916,7 +930,7 @@ pub fn open_pins_for<H: Health>(
             found += &format!("  {subdevice}, pin {number}: {flow}, carries {:?}\n", pin.carries);
         }
     }
-    Err(PerformanceError::NoPins { sample_rate, found }.into())
+    Err(PlaybackError::NoPins { sample_rate, found }.into())
 }
 
 fn is_render(pin: &PinFactory, carries: Carries) -> bool {
@@ -937,7 +951,7 @@ fn is_wave(pin: &PinFactory, rate: u32) -> bool {
 ///
 /// # Errors
 /// What the guest says.
-pub fn shut_down(session: &mut Session<'_, Rig>, limit: Duration) -> Result<Vec<RuleState>, Error> {
+pub fn shut_down(session: &mut Session<'_, Processes>, limit: Duration) -> Result<Vec<RuleState>, Error> {
     session.done("stop the device", Request::StopDevice)?;
     session.unload_driver()?;
     let rules = session.contract()?;
@@ -950,21 +964,21 @@ pub fn shut_down(session: &mut Session<'_, Rig>, limit: Duration) -> Result<Vec<
 ///
 /// # Errors
 /// Which process ended in another way.
-pub fn leave(session: &mut Session<'_, Rig>, limit: Duration) -> Result<(), Error> {
+pub fn leave(session: &mut Session<'_, Processes>, limit: Duration) -> Result<(), Error> {
     const STEP: &str = "shut down";
     match session.health.leave(limit) {
         Ok(()) => Ok(()),
         Err(Leaving::Interrupted) => Err(SessionError::Interrupted(STEP.into()).into()),
-        Err(Leaving::StillThere) => Err(PerformanceError::BadEnd("nothing: it still runs".into()).into()),
+        Err(Leaving::StillThere) => Err(PlaybackError::BadEnd("nothing: it still runs".into()).into()),
         Err(Leaving::Died(death)) if death.part == Part::Card => {
             Err(SessionError::CardDied { death, step: STEP.into() }.into())
         }
         // A guest that leaves in another way than it should.
         Err(Leaving::Died(death)) if guest_exit(death.ended).is_some() => {
-            Err(PerformanceError::BadEnd(death.ended.to_string()).into())
+            Err(PlaybackError::BadEnd(death.ended.to_string()).into())
         }
         Err(Leaving::Died(death)) if death.ended == Ended::Exit(0) && death.asked.is_none() => {
-            Err(PerformanceError::BadEnd("a reset".into()).into())
+            Err(PlaybackError::BadEnd("a reset".into()).into())
         }
         Err(Leaving::Died(death)) => Err(SessionError::QemuFailed { death, step: STEP.into() }.into()),
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::failure::FileError;
+use crate::host::file_error::FileError;
 use crate::host::hash::sha256_hex;
 
 /// Audio channels of every stream that the harness opens.

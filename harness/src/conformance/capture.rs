@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use guest_protocol::{CapturedEvent, Carries, Handle, KsState, PinFactory, Request, Starvation, StreamFormat};
 
-use super::{Setback, Stand};
+use super::{ProbeContext, ProbeError};
 use crate::machine::CARD_RING_SIZE;
-use crate::perform::PerformanceError;
-use crate::session::StartedDevice;
+use crate::playback::PlaybackError;
+use crate::testbed::session::StartedDevice;
 
 /// How long captured data may take to come out, and how often the guest is looked at in vain before that is over: where
 /// the host is so busy that a look takes long, data takes longer.
@@ -60,48 +60,48 @@ fn exclusive(length: usize) -> Vec<u8> {
 }
 
 /// The capture examination, with each format that the pin carries.
-pub(super) fn run(stand: &mut Stand<'_, '_>) -> Result<(), Setback> {
-    let device = stand.start()?;
-    again(stand, &device)
+pub(super) fn run(probe: &mut ProbeContext<'_, '_>) -> Result<(), ProbeError> {
+    let device = probe.start()?;
+    again(probe, &device)
 }
 
 /// The same on a device that is started.
-pub(super) fn again(stand: &mut Stand<'_, '_>, device: &StartedDevice) -> Result<(), Setback> {
+pub(super) fn again(probe: &mut ProbeContext<'_, '_>, device: &StartedDevice) -> Result<(), ProbeError> {
     let captures = |pin: &PinFactory| {
         !pin.flow_in && pin.carries.iter().any(|carries| matches!(carries, Carries::Midi | Carries::DirectMusic))
     };
-    let Some((filter, id)) = stand.open_filter_with(device, captures)? else {
-        return Err(Setback::Inapplicable("the driver has no capture pin".into()));
+    let Some((filter, id)) = probe.open_filter_with(device, captures)? else {
+        return Err(ProbeError::Inapplicable("the driver has no capture pin".into()));
     };
     let carried = filter.pins[id as usize].carries.clone();
     for (carries, format) in [(Carries::Midi, StreamFormat::Midi), (Carries::DirectMusic, StreamFormat::DirectMusic)] {
         if carried.contains(&carries) {
-            let pin = stand.session.create_pin(filter.handle, id, format)?;
-            Pin { stand, handle: pin }.examine()?;
-            stand.close(pin)?;
+            let pin = probe.session.create_pin(filter.handle, id, format)?;
+            Pin { probe, handle: pin }.examine()?;
+            probe.close(pin)?;
         }
     }
     let format = if carried.contains(&Carries::Midi) { StreamFormat::Midi } else { StreamFormat::DirectMusic };
     for (piece_bytes, longest) in [(0, LONGEST), (SMALL, SMALL_LONGEST)] {
-        stand.done("choose the size of buffers", Request::Allocators { piece_bytes })?;
-        let pin = stand.session.create_pin(filter.handle, id, format)?;
-        Pin { stand, handle: pin }.long(longest)?;
-        stand.close(pin)?;
+        probe.done("choose the size of buffers", Request::Allocators { piece_bytes })?;
+        let pin = probe.session.create_pin(filter.handle, id, format)?;
+        Pin { probe, handle: pin }.long(longest)?;
+        probe.close(pin)?;
     }
-    stand.done("choose the size of buffers", Request::Allocators { piece_bytes: 0 })?;
+    probe.done("choose the size of buffers", Request::Allocators { piece_bytes: 0 })?;
     // Once more, to see that nothing of the streams before is left.
-    let pin = stand.session.create_pin(filter.handle, id, format)?;
-    stand.close(pin)?;
-    stand.close(filter.handle)
+    let pin = probe.session.create_pin(filter.handle, id, format)?;
+    probe.close(pin)?;
+    probe.close(filter.handle)
 }
 
 struct Pin<'a, 'b, 'c> {
-    stand: &'a mut Stand<'b, 'c>,
+    probe: &'a mut ProbeContext<'b, 'c>,
     handle: Handle,
 }
 
 impl Pin<'_, '_, '_> {
-    fn examine(&mut self) -> Result<(), Setback> {
+    fn examine(&mut self) -> Result<(), ProbeError> {
         let all = messages();
         self.set_state(KsState::Run)?;
         // What comes in comes out.
@@ -117,7 +117,7 @@ impl Pin<'_, '_, '_> {
         // Not in STOP; and what was captured before the stream was stopped does not come after it.
         self.inject(&all)?;
         self.set_state(KsState::Stop)?;
-        self.stand.session.take_captured(self.handle)?;
+        self.probe.session.take_captured(self.handle)?;
         self.inject(&all[..2])?;
         self.expect_nothing("in STOP", 55)?;
         self.set_state(KsState::Run)?;
@@ -130,7 +130,7 @@ impl Pin<'_, '_, '_> {
     }
 
     /// Messages longer than an event, and longer than a buffer; one that the card does not take does not tear the others.
-    fn long(&mut self, longest: usize) -> Result<(), Setback> {
+    fn long(&mut self, longest: usize) -> Result<(), ProbeError> {
         self.set_state(KsState::Run)?;
         let between = vec![0x90, 60, 100];
         let lengths = LENGTHS.iter().filter(|length| **length <= longest);
@@ -144,19 +144,19 @@ impl Pin<'_, '_, '_> {
         let (first, last) = (exclusive(100), exclusive(101));
         let answers = self.put_in(&[first.clone(), exclusive(LONGEST + 1), last.clone()])?;
         let refused = answers.iter().filter(|answer| answer.is_err()).count() as u64;
-        self.stand.findings.figures.push(("messages too long for the card, refused".into(), refused));
+        self.probe.findings.figures.push(("messages too long for the card, refused".into(), refused));
         let taken = self.take_until(|taken| taken.iter().map(|event| event.data.len()).sum::<usize>() >= 201)?;
         self.expect_whole(&[first, last], &taken, 59)?;
         self.set_state(KsState::Stop)
     }
 
     /// An allocator that is empty for a while (rule 58).
-    fn starved(&mut self, all: &[Vec<u8>]) -> Result<(), Setback> {
+    fn starved(&mut self, all: &[Vec<u8>]) -> Result<(), ProbeError> {
         for what in [Starvation::Events, Starvation::Buffers] {
-            self.stand.done("empty the allocator", Request::Starve { pin: self.handle, what })?;
+            self.probe.done("empty the allocator", Request::Starve { pin: self.handle, what })?;
             self.inject(all)?;
             std::thread::sleep(SILENCE);
-            self.stand.done("fill the allocator", Request::Starve { pin: self.handle, what: Starvation::Nothing })?;
+            self.probe.done("fill the allocator", Request::Starve { pin: self.handle, what: Starvation::Nothing })?;
             let last = MARKS[0].to_vec();
             self.inject(std::slice::from_ref(&last))?;
             let taken = self.take_until(|taken| taken.iter().any(|event| event.data == last))?;
@@ -173,9 +173,9 @@ impl Pin<'_, '_, '_> {
 
     /// More than fits, while the guest's processors run nothing (rule 59). It goes on until the card itself refuses some:
     /// how much fits depends on how the card fills the driver's buffers.
-    fn burst(&mut self) -> Result<(), Setback> {
+    fn burst(&mut self) -> Result<(), ProbeError> {
         let (mut taken_in, mut sent, mut refused) = (Vec::new(), 0, 0);
-        self.stand.session.health.machine.freeze(true);
+        self.probe.session.health.machine.freeze(true);
         let answered = loop {
             if refused >= REFUSED_MIN || sent >= BURST_MAX {
                 break Ok(());
@@ -191,7 +191,7 @@ impl Pin<'_, '_, '_> {
                 Err(setback) => break Err(setback),
             }
         };
-        self.stand.session.health.machine.freeze(false);
+        self.probe.session.health.machine.freeze(false);
         answered?;
         let last = MARKS[1].to_vec();
         self.inject(std::slice::from_ref(&last))?;
@@ -203,7 +203,7 @@ impl Pin<'_, '_, '_> {
             ("of them captured", heard.len()),
             ("of them lost by the card, and counted", refused),
         ] {
-            self.stand.findings.figures.push((name.into(), value as u64));
+            self.probe.findings.figures.push((name.into(), value as u64));
         }
         if !is_in_order(&heard, &taken_in) {
             return Err(broken(
@@ -212,74 +212,74 @@ impl Pin<'_, '_, '_> {
             ));
         }
         if refused > 0 && !taken_in.is_empty() {
-            self.stand.findings.held(59);
+            self.probe.findings.held(59);
         }
         Ok(())
     }
 
-    fn set_state(&mut self, state: KsState) -> Result<(), Setback> {
-        self.stand.done("set the capture pin's state", Request::SetState { pin: self.handle, state })
+    fn set_state(&mut self, state: KsState) -> Result<(), ProbeError> {
+        self.probe.done("set the capture pin's state", Request::SetState { pin: self.handle, state })
     }
 
-    fn connect(&mut self, connected: bool) -> Result<(), Setback> {
-        self.stand.done("connect the sink, or disconnect it", Request::ConnectCapture { pin: self.handle, connected })
+    fn connect(&mut self, connected: bool) -> Result<(), ProbeError> {
+        self.probe.done("connect the sink, or disconnect it", Request::ConnectCapture { pin: self.handle, connected })
     }
 
     /// Has messages come in. What the card does not take because its stream does not run is no fault. Afterwards the card has
     /// handed on what it can, and its interrupt comes before whatever the guest is asked next: the card answers a question
     /// after it has served the one before.
-    fn inject(&mut self, messages: &[Vec<u8>]) -> Result<(), Setback> {
+    fn inject(&mut self, messages: &[Vec<u8>]) -> Result<(), ProbeError> {
         self.put_in(messages)?;
-        self.stand.session.health.card.status().map_err(PerformanceError::Control)?;
+        self.probe.session.health.card.status().map_err(PlaybackError::Control)?;
         Ok(())
     }
 
     /// Has messages come in. Gives the card's word on each.
-    fn put_in(&mut self, messages: &[Vec<u8>]) -> Result<Vec<Result<(), String>>, Setback> {
-        let card = &self.stand.session.health.card;
-        Ok(card.midi_in(messages, 1).map_err(PerformanceError::Control)?)
+    fn put_in(&mut self, messages: &[Vec<u8>]) -> Result<Vec<Result<(), String>>, ProbeError> {
+        let card = &self.probe.session.health.card;
+        Ok(card.midi_in(messages, 1).map_err(PlaybackError::Control)?)
     }
 
     /// Has messages come in and waits until as many bytes have come out.
-    fn play_in(&mut self, messages: &[Vec<u8>]) -> Result<Vec<CapturedEvent>, Setback> {
+    fn play_in(&mut self, messages: &[Vec<u8>]) -> Result<Vec<CapturedEvent>, ProbeError> {
         self.inject(messages)?;
         let bytes: usize = messages.iter().map(Vec::len).sum();
         self.take_until(|taken| taken.iter().map(|event| event.data.len()).sum::<usize>() >= bytes)
     }
 
-    fn take_until(&mut self, enough: impl Fn(&[CapturedEvent]) -> bool) -> Result<Vec<CapturedEvent>, Setback> {
-        let patience = self.stand.patience(PATIENCE);
+    fn take_until(&mut self, enough: impl Fn(&[CapturedEvent]) -> bool) -> Result<Vec<CapturedEvent>, ProbeError> {
+        let patience = self.probe.patience(PATIENCE);
         let (mut taken, mut looks) = (Vec::new(), 0);
         loop {
-            let (events, dropped) = self.stand.session.take_captured(self.handle)?;
+            let (events, dropped) = self.probe.session.take_captured(self.handle)?;
             taken.extend(events);
             looks += 1;
-            if enough(&taken) || dropped > 0 || (looks > LOOKS && patience.has_ended(self.stand)) {
+            if enough(&taken) || dropped > 0 || (looks > LOOKS && patience.has_ended(self.probe)) {
                 return Ok(taken);
             }
             std::thread::sleep(POLL);
         }
     }
 
-    fn expect_whole(&mut self, sent: &[Vec<u8>], taken: &[CapturedEvent], rule: u16) -> Result<(), Setback> {
+    fn expect_whole(&mut self, sent: &[Vec<u8>], taken: &[CapturedEvent], rule: u16) -> Result<(), ProbeError> {
         let heard = joined(taken);
         if heard != sent {
             return Err(broken(rule, format!("{sent:02x?} came in, and {heard:02x?} came out")));
         }
-        self.stand.findings.held(rule);
+        self.probe.findings.held(rule);
         Ok(())
     }
 
-    fn expect_nothing(&mut self, when: &str, rule: u16) -> Result<(), Setback> {
+    fn expect_nothing(&mut self, when: &str, rule: u16) -> Result<(), ProbeError> {
         std::thread::sleep(SILENCE);
         // QEMU has raised the interrupt that the card asked for before it hands on what the guest is asked next but one: it
         // looks at both in one loop.
-        self.stand.session.statistics()?;
-        let (events, _) = self.stand.session.take_captured(self.handle)?;
+        self.probe.session.statistics()?;
+        let (events, _) = self.probe.session.take_captured(self.handle)?;
         if !events.is_empty() {
             return Err(broken(rule, format!("{:02x?} came out {when}", joined(&events))));
         }
-        self.stand.findings.held(rule);
+        self.probe.findings.held(rule);
         Ok(())
     }
 }
@@ -293,8 +293,8 @@ fn numbered(number: usize) -> Vec<u8> {
     }
 }
 
-fn broken(rule: u16, what: String) -> Setback {
-    Setback::Broken { rule, what }
+fn broken(rule: u16, what: String) -> ProbeError {
+    ProbeError::Violated { rule, what }
 }
 
 /// Messages put together again: a message that is incomplete goes on in the next event.

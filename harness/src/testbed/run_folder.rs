@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::failure::FileError;
+use crate::host::file_error::FileError;
 use crate::host::leftovers::RunMark;
 use crate::provision::Workspace;
 

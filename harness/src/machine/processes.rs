@@ -14,11 +14,11 @@ use super::card::{CARD_LEFT, CARD_LOST_CONNECTION};
 use super::death::{Death, Ends, Part, may_follow_card};
 use super::qmp::Answers;
 use super::{Boot, Card, GuestMemory, Machine, MachineError, MachineOptions, guest_exit};
+use crate::host::ended::Ended;
+use crate::host::interrupt;
 use crate::host::limits::LimitError;
-use crate::interrupt;
-use crate::process::Ended;
-use crate::session::Health;
-use crate::standstill;
+use crate::host::standstill;
+use crate::testbed::session::Health;
 
 /// How long one of both gets to become waitable after the other has noticed that it is gone: the kernel closes its sockets
 /// first and takes its memory back in between, which takes a busy machine a while.
@@ -38,7 +38,7 @@ const ORDER: Duration = Duration::from_secs(1);
 
 /// QEMU and the card.
 #[derive(Debug)]
-pub struct Rig {
+pub struct Processes {
     /// Sees when the host lets one of both not run. It ends before them.
     pub standstills: standstill::Watch,
     /// QEMU.
@@ -119,7 +119,7 @@ fn wait_for_both(card: &OwnedFd, qemu: &OwnedFd, shared: &(Mutex<Seen>, Condvar)
     }
 }
 
-impl Rig {
+impl Processes {
     /// Starts QEMU with a card that listens, and waits until its monitor answers.
     ///
     /// # Errors
@@ -135,16 +135,16 @@ impl Rig {
         let watch = Watch::start(card.pidfd().map_err(resource)?, machine.pidfd().map_err(resource)?);
         let standstills = standstill::Watch::begin(vec![card.watched(), machine.watched()]);
         let watch = watch.map_err(resource)?;
-        let mut rig = Self { standstills, machine, card, watch, found: None, started: false };
-        let card = &mut rig.card;
+        let mut processes = Self { standstills, machine, card, watch, found: None, started: false };
+        let card = &mut processes.card;
         card.note_limits();
-        match rig.machine.connect(&mut || card.ended().is_none() && !interrupt::asked()) {
+        match processes.machine.connect(&mut || card.ended().is_none() && !interrupt::asked()) {
             Ok(()) => {
-                rig.started = true;
-                Ok(rig)
+                processes.started = true;
+                Ok(processes)
             }
             Err(_) if interrupt::asked() => Err(MachineError::Interrupted),
-            Err(error) => Err(rig.not_started(&error)),
+            Err(error) => Err(processes.not_started(&error)),
         }
     }
 
@@ -303,7 +303,7 @@ pub enum Leaving {
     Interrupted,
 }
 
-impl Health for Rig {
+impl Health for Processes {
     fn death(&mut self) -> Option<Death> {
         if self.found.is_none() {
             self.found = self.decide();

@@ -2,10 +2,10 @@
 
 use guest_protocol::{Bulk, Caller, Handle, PropertyVerb, Request};
 
-use super::{Setback, Stand};
-use crate::inspect::synthesizer_nodes;
-use crate::perform::PerformanceError;
-use crate::session::OpenedFilter;
+use super::{ProbeContext, ProbeError};
+use crate::playback::PlaybackError;
+use crate::testbed::session::OpenedFilter;
+use crate::testbed::synthesizer::synthesizer_nodes;
 
 /// `KSPROPSETID_Synth_Dls` (dmusprop.h), as it lies in memory.
 const DLS_PROPERTIES: [u8; 16] =
@@ -152,13 +152,13 @@ impl Synthesizer {
 
     fn ask(
         &self,
-        stand: &mut Stand<'_, '_>,
+        probe: &mut ProbeContext<'_, '_>,
         caller: Caller,
         id: u32,
         verb: PropertyVerb,
         instance: Vec<u8>,
         value: Vec<u8>,
-    ) -> Result<(u32, Vec<u8>), Setback> {
+    ) -> Result<(u32, Vec<u8>), ProbeError> {
         let request = Request::UserProperty {
             caller,
             target: self.pin,
@@ -169,22 +169,22 @@ impl Synthesizer {
             instance,
             value,
         };
-        Ok(stand.session.property("ask about downloads", request)?)
+        Ok(probe.session.property("ask about downloads", request)?)
     }
 
     /// `DOWNLOAD` of what lies at an address of the caller's. Gives the handle, or the status.
     pub(super) fn download(
         &self,
-        stand: &mut Stand<'_, '_>,
+        probe: &mut ProbeContext<'_, '_>,
         caller: Caller,
         address: u64,
         bytes: u32,
-    ) -> Result<Result<u64, u32>, Setback> {
+    ) -> Result<Result<u64, u32>, ProbeError> {
         let (instance, room) = match caller {
             Caller::Wide => ([words(&[bytes, 0]), address.to_le_bytes().to_vec()].concat(), 16),
             Caller::Narrow => (words(&[bytes, address as u32]), 8),
         };
-        let (status, value) = self.ask(stand, caller, DOWNLOAD, PropertyVerb::Get, instance, vec![0; room])?;
+        let (status, value) = self.ask(probe, caller, DOWNLOAD, PropertyVerb::Get, instance, vec![0; room])?;
         if status != STATUS_SUCCESS {
             return Ok(Err(status));
         }
@@ -196,17 +196,22 @@ impl Synthesizer {
     }
 
     /// `UNLOAD`. Gives the status.
-    pub(super) fn unload(&self, stand: &mut Stand<'_, '_>, caller: Caller, handle: u64) -> Result<u32, Setback> {
-        Ok(self.ask(stand, caller, UNLOAD, PropertyVerb::Set, Vec::new(), handle_value(caller, handle))?.0)
+    pub(super) fn unload(
+        &self,
+        probe: &mut ProbeContext<'_, '_>,
+        caller: Caller,
+        handle: u64,
+    ) -> Result<u32, ProbeError> {
+        Ok(self.ask(probe, caller, UNLOAD, PropertyVerb::Set, Vec::new(), handle_value(caller, handle))?.0)
     }
 
     /// `UNLOAD`, which may stay pending. Gives the status, or the request that is kept.
     pub(super) fn begin_unload(
         &self,
-        stand: &mut Stand<'_, '_>,
+        probe: &mut ProbeContext<'_, '_>,
         caller: Caller,
         handle: u64,
-    ) -> Result<Result<u32, Handle>, Setback> {
+    ) -> Result<Result<u32, Handle>, ProbeError> {
         let request = Request::BeginProperty {
             caller,
             target: self.pin,
@@ -217,13 +222,13 @@ impl Synthesizer {
             instance: Vec::new(),
             value: handle_value(caller, handle),
         };
-        Ok(stand.session.kept_property("unload what sounds", request)?.map(|(status, _)| status))
+        Ok(probe.session.kept_property("unload what sounds", request)?.map(|(status, _)| status))
     }
 
     /// `COMPACT` and `APPEND`. Gives the statuses.
-    pub(super) fn compact_and_append(&self, stand: &mut Stand<'_, '_>) -> Result<[u32; 2], Setback> {
-        let compact = self.ask(stand, Caller::Wide, COMPACT, PropertyVerb::Set, Vec::new(), Vec::new())?.0;
-        let append = self.ask(stand, Caller::Wide, APPEND, PropertyVerb::Get, Vec::new(), vec![0; 4])?.0;
+    pub(super) fn compact_and_append(&self, probe: &mut ProbeContext<'_, '_>) -> Result<[u32; 2], ProbeError> {
+        let compact = self.ask(probe, Caller::Wide, COMPACT, PropertyVerb::Set, Vec::new(), Vec::new())?.0;
+        let append = self.ask(probe, Caller::Wide, APPEND, PropertyVerb::Get, Vec::new(), vec![0; 4])?.0;
         Ok([compact, append])
     }
 }
@@ -237,68 +242,72 @@ fn handle_value(caller: Caller, handle: u64) -> Vec<u8> {
 }
 
 /// Memory of a caller's, filled.
-pub(super) fn user_memory(stand: &mut Stand<'_, '_>, caller: Caller, bytes: &[u8]) -> Result<(Bulk, u64), Setback> {
-    let bulk = stand.session.allocate(bytes.len() as u64)?;
+pub(super) fn user_memory(
+    probe: &mut ProbeContext<'_, '_>,
+    caller: Caller,
+    bytes: &[u8],
+) -> Result<(Bulk, u64), ProbeError> {
+    let bulk = probe.session.allocate(bytes.len() as u64)?;
     let bulk = Bulk { address: bulk.address, length: bytes.len() as u64 };
-    stand.session.health.machine.memory.write(bulk, bytes).map_err(PerformanceError::Memory)?;
-    let address = stand.session.map_user(bulk, caller)?;
+    probe.session.health.machine.memory.write(bulk, bytes).map_err(PlaybackError::Memory)?;
+    let address = probe.session.map_user(bulk, caller)?;
     Ok((bulk, address))
 }
 
 /// What a good download may be answered with when the device has none to offer.
-fn refused(what: &str, caller: Caller, status: u32) -> Setback {
+fn refused(what: &str, caller: Caller, status: u32) -> ProbeError {
     let rule = if caller == Caller::Narrow { 75 } else { 74 };
-    Setback::Broken { rule, what: format!("{what} is refused with status {status:#010x}") }
+    ProbeError::Violated { rule, what: format!("{what} is refused with status {status:#010x}") }
 }
 
 /// Downloads wave and instrument. Gives their handles.
 pub(super) fn download_both(
-    stand: &mut Stand<'_, '_>,
+    probe: &mut ProbeContext<'_, '_>,
     synthesizer: &Synthesizer,
     caller: Caller,
-) -> Result<[u64; 2], Setback> {
-    download_these(stand, synthesizer, caller, &instrument())
+) -> Result<[u64; 2], ProbeError> {
+    download_these(probe, synthesizer, caller, &instrument())
 }
 
 /// The same with an instrument of the caller's choice.
 pub(super) fn download_these(
-    stand: &mut Stand<'_, '_>,
+    probe: &mut ProbeContext<'_, '_>,
     synthesizer: &Synthesizer,
     caller: Caller,
     Downloadable { wave, instrument }: &Downloadable,
-) -> Result<[u64; 2], Setback> {
+) -> Result<[u64; 2], ProbeError> {
     let mut handles = [0; 2];
     for (handle, (what, bytes)) in handles.iter_mut().zip([("a good wave", wave), ("a good instrument", instrument)]) {
-        let (_, address) = user_memory(stand, caller, bytes)?;
+        let (_, address) = user_memory(probe, caller, bytes)?;
         *handle = synthesizer
-            .download(stand, caller, address, bytes.len() as u32)?
+            .download(probe, caller, address, bytes.len() as u32)?
             .map_err(|status| refused(what, caller, status))?;
     }
     if handles[0] == handles[1] {
-        return Err(Setback::Broken { rule: 74, what: "two downloads have one handle".into() });
+        return Err(ProbeError::Violated { rule: 74, what: "two downloads have one handle".into() });
     }
     Ok(handles)
 }
 
 /// Good and bad downloads, from both kinds of callers (rules 74 and 75).
-pub(super) fn corpus(stand: &mut Stand<'_, '_>, synthesizer: &Synthesizer) -> Result<(), Setback> {
+pub(super) fn corpus(probe: &mut ProbeContext<'_, '_>, synthesizer: &Synthesizer) -> Result<(), ProbeError> {
     for (caller, rule) in [(Caller::Wide, 74), (Caller::Narrow, 75)] {
-        let handles = download_both(stand, synthesizer, caller)?;
+        let handles = download_both(probe, synthesizer, caller)?;
         for handle in handles.into_iter().rev() {
-            let status = synthesizer.unload(stand, caller, handle)?;
+            let status = synthesizer.unload(probe, caller, handle)?;
             if status != STATUS_SUCCESS {
-                return Err(Setback::Broken { rule, what: format!("UNLOAD fails with status {status:#010x}") });
+                return Err(ProbeError::Violated { rule, what: format!("UNLOAD fails with status {status:#010x}") });
             }
-            if synthesizer.unload(stand, caller, handle)? == STATUS_SUCCESS {
-                return Err(Setback::Broken { rule, what: "UNLOAD succeeds a second time for one handle".into() });
+            if synthesizer.unload(probe, caller, handle)? == STATUS_SUCCESS {
+                return Err(ProbeError::Violated { rule, what: "UNLOAD succeeds a second time for one handle".into() });
             }
         }
-        stand.findings.held(rule);
+        probe.findings.held(rule);
         for (what, bytes) in malformed() {
-            let (_, address) = user_memory(stand, caller, &bytes)?;
-            expect_refusal(stand, synthesizer, caller, what, address, bytes.len() as u32)?;
+            let (_, address) = user_memory(probe, caller, &bytes)?;
+            expect_refusal(probe, synthesizer, caller, what, address, bytes.len() as u32)?;
         }
-        let (_, address) = user_memory(stand, caller, &instrument().instrument)?;
+        let (_, address) = user_memory(probe, caller, &instrument().instrument)?;
         let top = if caller == Caller::Wide { u64::MAX - 0xFFF } else { 0xFFFF_F000 };
         for (what, address, bytes) in [
             ("a NULL buffer", 0, 64),
@@ -308,11 +317,11 @@ pub(super) fn corpus(stand: &mut Stand<'_, '_>, synthesizer: &Synthesizer) -> Re
             ("a buffer in the kernel's half", 0xFFFF_8000_0010_0000, 256),
             ("a buffer that wraps around the end of the address space", top, 0x2000),
         ] {
-            expect_refusal(stand, synthesizer, caller, what, address, bytes)?;
+            expect_refusal(probe, synthesizer, caller, what, address, bytes)?;
         }
     }
-    let statuses = synthesizer.compact_and_append(stand)?;
-    stand
+    let statuses = synthesizer.compact_and_append(probe)?;
+    probe
         .findings
         .figures
         .push(("COMPACT and APPEND that succeeded".into(), statuses.iter().filter(|s| **s == 0).count() as u64));
@@ -320,17 +329,17 @@ pub(super) fn corpus(stand: &mut Stand<'_, '_>, synthesizer: &Synthesizer) -> Re
 }
 
 fn expect_refusal(
-    stand: &mut Stand<'_, '_>,
+    probe: &mut ProbeContext<'_, '_>,
     synthesizer: &Synthesizer,
     caller: Caller,
     what: &str,
     address: u64,
     bytes: u32,
-) -> Result<(), Setback> {
-    if synthesizer.download(stand, caller, address, bytes)?.is_ok() {
-        return Err(Setback::Broken { rule: 74, what: format!("a download with {what} is taken") });
+) -> Result<(), ProbeError> {
+    if synthesizer.download(probe, caller, address, bytes)?.is_ok() {
+        return Err(ProbeError::Violated { rule: 74, what: format!("a download with {what} is taken") });
     }
-    stand.findings.held(74);
+    probe.findings.held(74);
     Ok(())
 }
 

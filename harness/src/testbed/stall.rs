@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::machine::{CardControl, Rig};
-use crate::process::Freezer;
+use crate::host::process::Freezer;
+use crate::machine::{CardControl, Processes};
 
 /// Between two looks at how far the card has got.
 const POLL: Duration = Duration::from_millis(1);
@@ -43,7 +43,7 @@ pub struct Stalling {
     thread: Option<JoinHandle<()>>,
 }
 
-struct Processes {
+struct Freezers {
     card: Freezer,
     qemu: Freezer,
     control: CardControl,
@@ -52,17 +52,17 @@ struct Processes {
 impl Stalling {
     /// Begins.
     #[must_use]
-    pub fn begin(stalls: &[Stall], rig: &Rig) -> Self {
+    pub fn begin(stalls: &[Stall], machine: &Processes) -> Self {
         if stalls.is_empty() {
             return Self { stop: None, thread: None };
         }
         let stalls = stalls.to_vec();
-        let processes =
-            Processes { card: rig.card.staller(), qemu: rig.machine.staller(), control: rig.card.control() };
+        let freezers =
+            Freezers { card: machine.card.staller(), qemu: machine.machine.staller(), control: machine.card.control() };
         let (stop, stopped) = channel();
         let thread = std::thread::spawn(move || {
             for stall in stalls {
-                if processes.carry_out(stall, &stopped).is_none() {
+                if freezers.carry_out(stall, &stopped).is_none() {
                     break;
                 }
             }
@@ -80,7 +80,7 @@ impl Drop for Stalling {
     }
 }
 
-impl Processes {
+impl Freezers {
     /// Waits for the frame, and stalls. `None`: it is over, or the card does not answer.
     fn carry_out(&self, stall: Stall, stopped: &Receiver<()>) -> Option<()> {
         while self.control.status().ok()?.counters.frames_rendered < stall.at_frame {

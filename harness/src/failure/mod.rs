@@ -1,110 +1,13 @@
 //! How a run can fail: one class, and one exit code, for each kind of person who has to act.
 
-use std::path::PathBuf;
-
 use guest_protocol::FailureKind;
-use serde::Serialize;
 
-use crate::host::limits::{self, LimitError};
-use crate::perform::PerformanceError;
-use crate::session::SessionError;
-use crate::standstill::Standstills;
-
-/// Who has to act. The exit code is part of the command line's contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Class {
-    /// An expectation did not hold.
-    TestFailed,
-    /// The command line makes no sense (the number is clap's).
-    Usage,
-    /// The guest stopped with a bug check, or fell over without one.
-    GuestCrashed,
-    /// A step did not end in time.
-    Timeout,
-    /// The card's process ended while the guest ran.
-    CardDied,
-    /// QEMU did not start, or crashed by itself.
-    QemuFailed,
-    /// Something that the run needs is not there and could not be brought in.
-    MissingArtefact,
-    /// A song, bank, scenario or driver image is malformed.
-    BadInput,
-    /// The host is in the way: disk, memory, permissions.
-    Host,
-    /// The host did not let the card or QEMU run for so long that a time-out of the driver's ran out.
-    HostStalled,
-    /// The run was ended by a signal, at the user's wish.
-    Interrupted,
-    /// The harness itself is wrong.
-    HarnessBug,
-}
-
-impl Class {
-    /// Every class.
-    pub const ALL: [Self; 12] = [
-        Self::TestFailed,
-        Self::Usage,
-        Self::GuestCrashed,
-        Self::Timeout,
-        Self::CardDied,
-        Self::QemuFailed,
-        Self::MissingArtefact,
-        Self::BadInput,
-        Self::Host,
-        Self::HostStalled,
-        Self::Interrupted,
-        Self::HarnessBug,
-    ];
-
-    /// The process's exit code.
-    #[must_use]
-    pub const fn exit_code(self) -> u8 {
-        match self {
-            Self::TestFailed => 1,
-            Self::Usage => 2,
-            Self::GuestCrashed => 3,
-            Self::Timeout => 4,
-            Self::CardDied => 5,
-            Self::QemuFailed => 6,
-            Self::MissingArtefact => 7,
-            Self::BadInput => 8,
-            Self::Host => 9,
-            Self::HostStalled => 11,
-            Self::HarnessBug => 70,
-            Self::Interrupted => 130,
-        }
-    }
-
-    /// The name that scenarios and reports use.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::TestFailed => "test-failed",
-            Self::Usage => "usage",
-            Self::GuestCrashed => "guest-crashed",
-            Self::Timeout => "timeout",
-            Self::CardDied => "card-died",
-            Self::QemuFailed => "qemu-failed",
-            Self::MissingArtefact => "missing-artefact",
-            Self::BadInput => "bad-input",
-            Self::Host => "host",
-            Self::HostStalled => "host-stalled",
-            Self::Interrupted => "interrupted",
-            Self::HarnessBug => "harness-bug",
-        }
-    }
-}
-
-/// What every error of this library can say about itself, besides its message.
-pub trait Diagnosed {
-    /// Who has to act.
-    fn class(&self) -> Class;
-    /// What to do about it, where that is known.
-    fn remedy(&self) -> Option<String> {
-        None
-    }
-}
+use crate::host::failure::{Class, Diagnosed};
+use crate::host::file_error::FileError;
+use crate::host::limits::LimitError;
+use crate::host::standstill::Standstills;
+use crate::playback::PlaybackError;
+use crate::testbed::session::SessionError;
 
 /// Any failure of a run.
 #[derive(Debug, thiserror::Error)]
@@ -120,7 +23,7 @@ pub enum Error {
     Machine(#[from] crate::machine::MachineError),
     /// What the guest did.
     #[error(transparent)]
-    Session(#[from] crate::session::SessionError),
+    Session(#[from] crate::testbed::session::SessionError),
     /// The offline render.
     #[error(transparent)]
     Render(#[from] crate::sound::render::RenderError),
@@ -138,10 +41,10 @@ pub enum Error {
     Bench(#[from] crate::bench::BenchError),
     /// The driver's pins.
     #[error(transparent)]
-    Performance(#[from] crate::perform::PerformanceError),
+    PlaybackTest(#[from] crate::playback::PlaybackError),
     /// A driver image that somebody named.
     #[error(transparent)]
-    Driver(#[from] crate::driver_file::DriverFileError),
+    Driver(#[from] crate::provision::driver_file::DriverFileError),
     /// The hostile driver.
     #[error(transparent)]
     Hostile(#[from] crate::hostile::HostileError),
@@ -171,7 +74,7 @@ impl Diagnosed for Error {
             Self::Bank(error) => error.class(),
             Self::DriverBench(error) => error.class(),
             Self::Bench(error) => error.class(),
-            Self::Performance(error) => error.class(),
+            Self::PlaybackTest(error) => error.class(),
             Self::Driver(error) => error.class(),
             Self::Hostile(error) => error.class(),
             Self::Scenario(error) => error.class(),
@@ -192,7 +95,7 @@ impl Diagnosed for Error {
             Self::Bank(error) => error.remedy(),
             Self::DriverBench(error) => error.remedy(),
             Self::Bench(error) => error.remedy(),
-            Self::Performance(error) => error.remedy(),
+            Self::PlaybackTest(error) => error.remedy(),
             Self::Driver(error) => error.remedy(),
             Self::Hostile(error) => error.remedy(),
             Self::Scenario(error) => error.remedy(),
@@ -240,7 +143,7 @@ impl Error {
             Self::Session(SessionError::Refused { failure, .. }) => {
                 matches!(failure.kind, FailureKind::Status(_) | FailureKind::Timeout)
             }
-            Self::Performance(PerformanceError::Short { .. } | PerformanceError::Differs(_)) => true,
+            Self::PlaybackTest(PlaybackError::Short { .. } | PlaybackError::Differs(_)) => true,
             _ => false,
         };
         if enough && !standstills.is_empty() {
@@ -259,72 +162,6 @@ impl Error {
     }
 }
 
-/// A file that could not be read or written.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {verb} {path}: {source}{}", self.behind(), path = path.display())]
-pub struct FileError {
-    /// `read`, `write`, `create`.
-    pub verb: &'static str,
-    /// Which file.
-    pub path: PathBuf,
-    /// Why.
-    pub source: std::io::Error,
-    /// The user named this file, so it is input and not the host's matter.
-    pub input: bool,
-}
-
-impl FileError {
-    /// For `map_err`: an error of the harness's own file.
-    pub fn own(verb: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.into();
-        move |source| Self { verb, path, source, input: false }
-    }
-
-    /// For `map_err`: an error of a file that the user named.
-    pub fn input(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.into();
-        move |source| Self { verb: "read", path, source, input: true }
-    }
-
-    /// The limit of the host behind it, if one is.
-    #[must_use]
-    pub fn limit(&self) -> Option<LimitError> {
-        limits::of_error(&self.source).or_else(|| limits::of_full_disk(&self.source, &self.path))
-    }
-
-    fn behind(&self) -> String {
-        self.limit().map_or_else(String::new, |limit| format!(": {}", limit.sentence()))
-    }
-}
-
-impl Diagnosed for FileError {
-    fn class(&self) -> Class {
-        if self.input && self.limit().is_none() { Class::BadInput } else { Class::Host }
-    }
-
-    fn remedy(&self) -> Option<String> {
-        if let Some(limit) = self.limit() {
-            return limit.remedy();
-        }
-        match self.source.kind() {
-            std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied
-                if self.path.starts_with(std::env::temp_dir()) =>
-            {
-                Some("set TMPDIR to a folder that can be written".into())
-            }
-            std::io::ErrorKind::ReadOnlyFilesystem => {
-                Some("the file system is read-only: remount it, or set CARGO_TARGET_DIR to a folder elsewhere".into())
-            }
-            std::io::ErrorKind::NotFound if self.path.starts_with(std::env::temp_dir()) => {
-                Some("set TMPDIR to a folder that exists".into())
-            }
-            std::io::ErrorKind::NotFound if self.input => Some("check the path".into()),
-            std::io::ErrorKind::PermissionDenied => Some("check the owner and mode of the file and its folders".into()),
-            _ => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -332,9 +169,9 @@ mod tests {
     use guest_protocol::{BugCheck, Failure};
 
     use super::*;
+    use crate::host::ended::Ended;
+    use crate::host::standstill::{Standstill, Who};
     use crate::machine::{Death, Part};
-    use crate::process::Ended;
-    use crate::standstill::{Standstill, Who};
 
     #[test]
     fn every_class_has_an_exit_code_of_its_own_and_none_is_success() {

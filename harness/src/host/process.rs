@@ -5,17 +5,17 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{
     Pid, PidfdFlags, Signal, getpid, getppid, kill_process_group, pidfd_open, set_parent_process_death_signal,
 };
-use signal_hook::low_level::signal_name;
 
-use crate::failure::FileError;
+use crate::host::ended::Ended;
+use crate::host::file_error::FileError;
 use crate::host::leftovers::{OWNER_VARIABLE, owner};
 use crate::host::limits;
 
@@ -47,36 +47,6 @@ pub enum SpawnError {
 /// The limit of the host behind a program that did not start, for a message.
 fn behind(source: &io::Error) -> String {
     limits::of_start(source).map_or_else(String::new, |limit| format!(": {}", limit.sentence()))
-}
-
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// By itself, with this status.
-    Exit(i32),
-    /// By this signal.
-    Signal(i32),
-}
-
-impl From<ExitStatus> for Ended {
-    fn from(status: ExitStatus) -> Self {
-        match (status.code(), status.signal()) {
-            (Some(code), _) => Self::Exit(code),
-            (None, signal) => Self::Signal(signal.unwrap_or_default()),
-        }
-    }
-}
-
-impl std::fmt::Display for Ended {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Exit(code) => write!(f, "exit status {code}"),
-            Self::Signal(signal) => match signal_name(*signal) {
-                Some(name) => f.write_str(name),
-                None => write!(f, "signal {signal}"),
-            },
-        }
-    }
 }
 
 /// Makes what a command starts end with the harness, however that ends: the kernel kills it when the thread that starts it

@@ -14,11 +14,12 @@ use guest_protocol::{
 };
 
 use crate::event::{Event, Observer};
-use crate::failure::{Class, Diagnosed, Error};
+use crate::failure::Error;
+use crate::host::ended::Ended;
+use crate::host::failure::{Class, Diagnosed};
+use crate::host::interrupt;
 use crate::host::limits::LimitError;
-use crate::interrupt;
 use crate::machine::{Death, NOT_OURS, Part, guest_exit};
-use crate::process::Ended;
 
 /// How often a silent line makes us look whether everything still lives.
 const LOOK_AROUND: Duration = Duration::from_millis(50);
@@ -407,7 +408,7 @@ impl<'a, H: Health> Session<'a, H> {
             return error;
         }
         let error = match error {
-            Error::Session(SessionError::Line(_)) | Error::Performance(_) => match self.post_mortem(step) {
+            Error::Session(SessionError::Line(_)) | Error::PlaybackTest(_) => match self.post_mortem(step) {
                 Some(found) => found.into(),
                 None => error,
             },

@@ -3,12 +3,12 @@
 
 use guest_protocol::Manner;
 
-use super::{Context, Findings, Setback};
-use crate::artefacts::RunFolder;
+use super::{Context, Findings, ProbeError};
 use crate::failure::Error;
-use crate::perform::{Delivery, Performance, PerformanceError, QUANTUM_DEFAULT, perform};
+use crate::playback::{Delivery, PlaybackError, PlaybackTest, QUANTUM_DEFAULT, run_playback};
 use crate::sound::midi::{MidiEvent, Song};
 use crate::sound::songs::BuiltIn;
+use crate::testbed::run_folder::RunFolder;
 
 /// A song, how it is handed over, and the rules that show in its sound.
 struct Way {
@@ -85,19 +85,19 @@ fn begun_anew(mut song: Song) -> Song {
 }
 
 /// Plays each way; the sound must be the offline render's, bit for bit.
-pub(super) fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), Setback> {
+pub(super) fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {
     for way in &WAYS {
         let Some(song) = BuiltIn::by_name(way.song) else { continue };
-        let performance = Performance {
+        let performance = PlaybackTest {
             timeout: context.timeout,
             conditions: context.conditions,
             delivery: way.delivery,
             quantum_frames: way.quantum,
             tail_ms: 500,
-            ..Performance::of(begun_anew(song.song()?))
+            ..PlaybackTest::of(begun_anew(song.song()?))
         };
         let reproduce = "cargo dmus run contract --case playing";
-        match perform(&performance, context.stage, folder, reproduce, context.observer) {
+        match run_playback(&performance, context.provisioned, folder, reproduce, context.observer) {
             Ok(verdict) => {
                 for rule in verdict.rules {
                     match findings.rules.iter_mut().find(|known| known.number == rule.number) {
@@ -108,11 +108,11 @@ pub(super) fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Find
                 if let Some(difference) = verdict.difference
                     && !verdict.standstills.is_empty()
                 {
-                    let differs = Error::from(PerformanceError::Differs(difference.frame));
-                    return Err(Setback::Failed(differs.after(verdict.standstills)));
+                    let differs = Error::from(PlaybackError::Differs(difference.frame));
+                    return Err(ProbeError::Failed(differs.after(verdict.standstills)));
                 }
                 if !verdict.bit_identical {
-                    return Err(Setback::Broken {
+                    return Err(ProbeError::Violated {
                         rule: way.rules[0],
                         what: format!(
                             "{} handed over {} sounds other than the offline render, from frame {} on: take the events' own times, \
@@ -128,8 +128,8 @@ pub(super) fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Find
             }
             Err(failure) => match failure.error {
                 // A driver without that pin cannot play that way.
-                Error::Performance(PerformanceError::NoPins { .. }) => {}
-                error => return Err(Setback::Failed(error)),
+                Error::PlaybackTest(PlaybackError::NoPins { .. }) => {}
+                error => return Err(ProbeError::Failed(error)),
             },
         }
     }

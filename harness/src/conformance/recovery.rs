@@ -7,15 +7,15 @@ use guest_protocol::{Caller, DevicePower, FailureKind, KsState, Request};
 use serde_json::{Value, json};
 
 use super::download::{Synthesizer, download_both};
-use super::scripts::{PHRASE_QUANTUM, Phrase, Script, takes_downloads};
-use super::sitting::sit;
-use super::{Context, Findings, Setback, Stand};
-use crate::artefacts::RunFolder;
+use super::probe::with_guest;
+use super::probes::{PHRASE_QUANTUM, Phrase, Script, takes_downloads};
+use super::{Context, Findings, ProbeContext, ProbeError};
 use crate::failure::Error;
-use crate::judge::FRAME_BYTES;
 use crate::machine::CardOptions;
-use crate::perform::PerformanceError;
-use crate::session::SessionError;
+use crate::playback::PlaybackError;
+use crate::sound::pcm::FRAME_BYTES;
+use crate::testbed::run_folder::RunFolder;
+use crate::testbed::session::SessionError;
 
 /// The trial.
 pub(super) const SCRIPT: Script =
@@ -48,20 +48,20 @@ fn lie(lie: &str, queue: u16) -> Value {
     json!({ "kind": "lie", "lie": lie, "queue": queue })
 }
 
-fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), Setback> {
-    sit(context, folder, findings, &CardOptions::default(), |stand| {
-        let device = stand.start()?;
-        let phrase = Phrase::prepare(stand, &device)?;
-        let opened = stand.session.open_filter(&device.subdevices[0])?;
-        let synthesizer = takes_downloads(stand, &opened, phrase.pins.render)?;
+fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {
+    with_guest(context, folder, findings, &CardOptions::default(), |probe| {
+        let device = probe.start()?;
+        let phrase = Phrase::prepare(probe, &device)?;
+        let opened = probe.session.open_filter(&device.subdevices[0])?;
+        let synthesizer = takes_downloads(probe, &opened, phrase.pins.render)?;
         if let Some(synthesizer) = &synthesizer {
-            download_both(stand, synthesizer, Caller::Wide)?;
+            download_both(probe, synthesizer, Caller::Wide)?;
         }
-        let before = phrase.play(stand)?;
+        let before = phrase.play(probe)?;
         if before.iter().all(|byte| *byte == 0) {
-            return Err(Setback::Inapplicable("the phrase is silent before anything is wrong".into()));
+            return Err(ProbeError::Inapplicable("the phrase is silent before anything is wrong".into()));
         }
-        let mut trial = Trial { stand, phrase, synthesizer, before, resets: 0, tries: 0 };
+        let mut trial = Trial { probe, phrase, synthesizer, before, resets: 0, tries: 0 };
         trial.lose_session()?;
         for (name, queue) in [
             ("used-id", WAVE),
@@ -73,18 +73,18 @@ fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Re
             trial.lied_to(name, queue)?;
         }
         trial.without_end()?;
-        let Trial { stand, phrase, resets, tries, .. } = trial;
-        stand.findings.figures.push(("faults after which the phrase sounded as before".into(), resets));
-        stand.findings.figures.push(("tries that failed cleanly, or sounded otherwise".into(), tries));
+        let Trial { probe, phrase, resets, tries, .. } = trial;
+        probe.findings.figures.push(("faults after which the phrase sounded as before".into(), resets));
+        probe.findings.figures.push(("tries that failed cleanly, or sounded otherwise".into(), tries));
         for handle in [phrase.pins.render, phrase.pins.wave, opened.handle, phrase.pins.filter] {
-            stand.close(handle)?;
+            probe.close(handle)?;
         }
         Ok(())
     })
 }
 
 struct Trial<'a, 'b, 'c> {
-    stand: &'a mut Stand<'b, 'c>,
+    probe: &'a mut ProbeContext<'b, 'c>,
     phrase: Phrase,
     synthesizer: Option<Synthesizer>,
     before: Vec<u8>,
@@ -94,15 +94,15 @@ struct Trial<'a, 'b, 'c> {
 
 impl Trial<'_, '_, '_> {
     /// The card loses its session while a note sounds and an unload waits: nobody asks, and the card has a session again.
-    fn lose_session(&mut self) -> Result<(), Setback> {
+    fn lose_session(&mut self) -> Result<(), ProbeError> {
         let waiting = match &self.synthesizer {
             Some(synthesizer) => {
-                let [_, instrument] = download_both(self.stand, synthesizer, Caller::Wide)?;
-                self.phrase.play_on(self.stand, BEFORE_FRAMES)?;
-                synthesizer.begin_unload(self.stand, Caller::Wide, instrument)?.err()
+                let [_, instrument] = download_both(self.probe, synthesizer, Caller::Wide)?;
+                self.phrase.play_on(self.probe, BEFORE_FRAMES)?;
+                synthesizer.begin_unload(self.probe, Caller::Wide, instrument)?.err()
             }
             None => {
-                self.phrase.play_on(self.stand, BEFORE_FRAMES)?;
+                self.phrase.play_on(self.probe, BEFORE_FRAMES)?;
                 None
             }
         };
@@ -113,7 +113,7 @@ impl Trial<'_, '_, '_> {
         })?;
         if let Some(request) = waiting {
             self.until("keeps an unload whose sound the reset has ended", |trial| {
-                let taken = trial.stand.session.kept_property("look at a request", Request::TakeProperty(request))?;
+                let taken = trial.probe.session.kept_property("look at a request", Request::TakeProperty(request))?;
                 Ok(taken.is_ok())
             })?;
         }
@@ -121,8 +121,8 @@ impl Trial<'_, '_, '_> {
     }
 
     /// The card lies about a chain while a note sounds.
-    fn lied_to(&mut self, name: &str, queue: u16) -> Result<(), Setback> {
-        self.phrase.play_on(self.stand, BEFORE_FRAMES)?;
+    fn lied_to(&mut self, name: &str, queue: u16) -> Result<(), ProbeError> {
+        self.phrase.play_on(self.probe, BEFORE_FRAMES)?;
         let session = self.session()?;
         self.fault(&lie(name, queue))?;
         self.sounds_as_before(&format!("the card lies about a chain of queue {queue} ({name})"))?;
@@ -133,7 +133,7 @@ impl Trial<'_, '_, '_> {
     }
 
     /// Stops the streams and plays, until the phrase sounds as it did.
-    fn sounds_as_before(&mut self, when: &str) -> Result<(), Setback> {
+    fn sounds_as_before(&mut self, when: &str) -> Result<(), ProbeError> {
         let mut last = "it is refused".to_owned();
         for _ in 0..TRIES {
             self.stop()?;
@@ -156,7 +156,7 @@ impl Trial<'_, '_, '_> {
 
     /// The card loses its session as often as it gets one: the driver gives it up, fails cleanly, and gives it another
     /// chance when the device has been without power.
-    fn without_end(&mut self) -> Result<(), Setback> {
+    fn without_end(&mut self) -> Result<(), ProbeError> {
         let mut given_up = false;
         for _ in 0..FAULTS_WITHOUT_END {
             let session = self.session()?;
@@ -174,50 +174,50 @@ impl Trial<'_, '_, '_> {
             return Err(broken(format!("{FAULTS_WITHOUT_END} sessions are lost in a row, and the driver goes on")));
         }
         for power in [DevicePower::D3, DevicePower::D0] {
-            self.stand.done("set the device's power", Request::SetPower(power))?;
+            self.probe.done("set the device's power", Request::SetPower(power))?;
         }
         self.sounds_as_before("the device was without power")
     }
 
     /// Plays the phrase; `None` if the driver says that it cannot.
-    fn play(&mut self) -> Result<Option<Vec<u8>>, Setback> {
-        clean(self.phrase.play(self.stand))
+    fn play(&mut self) -> Result<Option<Vec<u8>>, ProbeError> {
+        clean(self.phrase.play(self.probe))
     }
 
     /// Stops what plays. A driver may refuse states on the way up, not on the way down.
-    fn stop(&mut self) -> Result<(), Setback> {
+    fn stop(&mut self) -> Result<(), ProbeError> {
         for pin in [self.phrase.pins.render, self.phrase.pins.wave] {
-            self.stand.done("stop a pin", Request::SetState { pin, state: KsState::Stop })?;
+            self.probe.done("stop a pin", Request::SetState { pin, state: KsState::Stop })?;
         }
         Ok(())
     }
 
     /// The session that the card has, or null.
-    fn session(&mut self) -> Result<Value, Setback> {
+    fn session(&mut self) -> Result<Value, ProbeError> {
         Ok(self.ask(&json!({ "cmd": "status" }))?["session"]["id"].clone())
     }
 
-    fn fault(&mut self, fault: &Value) -> Result<(), Setback> {
+    fn fault(&mut self, fault: &Value) -> Result<(), ProbeError> {
         self.ask(&json!({ "cmd": "fault", "fault": fault })).map(|_| ())
     }
 
-    fn ask(&mut self, question: &Value) -> Result<Value, Setback> {
-        let answer = self.stand.session.health.card.control().ask(question).map_err(PerformanceError::Control)?;
+    fn ask(&mut self, question: &Value) -> Result<Value, ProbeError> {
+        let answer = self.probe.session.health.card.control().ask(question).map_err(PlaybackError::Control)?;
         if answer["ok"] == true {
             return Ok(answer);
         }
-        Err(PerformanceError::Control(std::io::Error::other(answer.to_string())).into())
+        Err(PlaybackError::Control(std::io::Error::other(answer.to_string())).into())
     }
 
-    fn until(&mut self, what: &str, is_so: impl Fn(&mut Self) -> Result<bool, Setback>) -> Result<(), Setback> {
-        let patience = self.stand.patience(PATIENCE);
+    fn until(&mut self, what: &str, is_so: impl Fn(&mut Self) -> Result<bool, ProbeError>) -> Result<(), ProbeError> {
+        let patience = self.probe.patience(PATIENCE);
         loop {
             // A guest that has stopped says why; the card only goes with it.
-            self.stand.session.statistics()?;
+            self.probe.session.statistics()?;
             if is_so(self)? {
                 return Ok(());
             }
-            if patience.has_ended(self.stand) {
+            if patience.has_ended(self.probe) {
                 return Err(broken(format!("the driver {what}")));
             }
             std::thread::sleep(POLL);
@@ -226,10 +226,10 @@ impl Trial<'_, '_, '_> {
 }
 
 /// What failed with a status is a clean failure; the guest lives.
-fn clean<T>(result: Result<T, Setback>) -> Result<Option<T>, Setback> {
+fn clean<T>(result: Result<T, ProbeError>) -> Result<Option<T>, ProbeError> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(Setback::Failed(Error::Session(SessionError::Refused { failure, .. })))
+        Err(ProbeError::Failed(Error::Session(SessionError::Refused { failure, .. })))
             if matches!(failure.kind, FailureKind::Status(_)) =>
         {
             Ok(None)
@@ -239,6 +239,6 @@ fn clean<T>(result: Result<T, Setback>) -> Result<Option<T>, Setback> {
 }
 
 /// What a driver does not survive is a device that is not as it was: the rule about power says how it has to come back.
-fn broken(what: String) -> Setback {
-    Setback::Broken { rule: 77, what }
+fn broken(what: String) -> ProbeError {
+    ProbeError::Violated { rule: 77, what }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::{flag, low_level};
 
-use crate::failure::Class;
+use crate::host::failure::Class;
 
 static ASKED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 

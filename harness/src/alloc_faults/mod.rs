@@ -14,16 +14,17 @@ use std::time::{Duration, Instant};
 use guest_protocol::{Bulk, Manner, Pace, Play, Request, StackFrame};
 use serde::Serialize;
 
-use crate::artefacts::RunFolder;
-use crate::bug_check::{self, Place, places};
 use crate::event::{Event, Observer};
-use crate::failure::{Class, Diagnosed, Error};
+use crate::failure::Error;
+use crate::host::failure::{Class, Diagnosed};
 use crate::host::leftovers::Scratch;
-use crate::judge::FRAME_BYTES;
-use crate::machine::{Boot, Card, CardOptions, CardSockets, GuestMemory, MachineOptions, Rig};
-use crate::perform::{PerformanceError, QUANTUM_DEFAULT, Stage, leave, open_pins};
-use crate::session::{Session, SessionError};
+use crate::machine::{Boot, Card, CardOptions, CardSockets, GuestMemory, MachineOptions, Processes};
+use crate::playback::{PlaybackError, Provisioned, QUANTUM_DEFAULT, leave, open_pins};
 use crate::sound::midi::{Song, write_records};
+use crate::sound::pcm::FRAME_BYTES;
+use crate::testbed::bug_check::{self, Place, places};
+use crate::testbed::run_folder::RunFolder;
+use crate::testbed::session::{Session, SessionError};
 
 /// Memory of the guest, in bytes.
 const MEMORY: u64 = 128 << 20;
@@ -72,7 +73,7 @@ pub struct Trial {
 
 /// How all went.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct ShortageReport {
+pub struct AllocFaultsReport {
     /// The driver.
     pub driver: PathBuf,
     /// Every stack.
@@ -98,7 +99,7 @@ pub fn read_stack(text: &str) -> Result<u64, String> {
     })
 }
 
-impl ShortageReport {
+impl AllocFaultsReport {
     /// What did not go well, one a line.
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
@@ -158,7 +159,7 @@ impl ShortageReport {
 
 /// What is tried.
 #[derive(Clone, Debug)]
-pub struct Shortage {
+pub struct AllocFaults {
     /// What is played.
     pub song: Song,
     /// How long a step may take.
@@ -197,16 +198,16 @@ impl Observer for Collector<'_> {
 /// What is nobody's failure but the surroundings': a boot without any refusal that does not go well, an interruption, a
 /// full disk.
 pub fn run(
-    shortage: &Shortage,
-    stage: &Stage,
+    shortage: &AllocFaults,
+    provisioned: &Provisioned,
     folder: &RunFolder,
     observer: &dyn Observer,
-) -> Result<ShortageReport, Error> {
+) -> Result<AllocFaultsReport, Error> {
     let begun = Instant::now();
-    let mut report = ShortageReport {
-        driver: stage.kit.driver.clone(),
+    let mut report = AllocFaultsReport {
+        driver: provisioned.artefacts.driver.clone(),
         artefacts: folder.path().into(),
-        ..ShortageReport::default()
+        ..AllocFaultsReport::default()
     };
     let mut known: BTreeMap<u64, Site> = BTreeMap::new();
     let mut waiting = VecDeque::from([shortage.only]);
@@ -217,13 +218,13 @@ pub fn run(
         }
         report.boots += 1;
         let collector = Collector { sites: Mutex::default(), next: &Quiet };
-        let ended = boot(shortage, stage, folder, refuse, &collector);
+        let ended = boot(shortage, provisioned, folder, refuse, &collector);
         let sites = collector.sites.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(hash) = refuse {
             let reached = sites.get(&hash).is_some_and(|site| site.refused);
             let unknown = Site { function: "?".into(), stack: Vec::new(), refused: false };
             let site = known.get(&hash).or_else(|| sites.get(&hash)).unwrap_or(&unknown);
-            let trial = judge(ended, reached, hash, site, stage, folder)?;
+            let trial = judge(ended, reached, hash, site, provisioned, folder)?;
             let text = format!("{:<12} {} {}", name(trial.outcome), trial.function, trial.detail);
             observer.event(&Event::Note { text });
             report.trials.push(trial);
@@ -268,7 +269,7 @@ fn judge(
     reached: bool,
     hash: u64,
     site: &Site,
-    stage: &Stage,
+    provisioned: &Provisioned,
     folder: &RunFolder,
 ) -> Result<Trial, Error> {
     // The contract's rule about what an unloaded driver leaves behind: the guest looks when it is unloaded.
@@ -280,7 +281,8 @@ fn judge(
         }
         Err(error) => {
             if let Error::Session(SessionError::BugCheck(bug_check)) = &error {
-                let places = places(&bug_check.stack, Some(&stage.kit.driver), Some(&stage.kit.nt_host));
+                let places =
+                    places(&bug_check.stack, Some(&provisioned.artefacts.driver), Some(&provisioned.artefacts.nt_host));
                 folder.write(&format!("bug-check-{hash:016x}.txt"), bug_check::report(bug_check, &places))?;
             }
             (Outcome::Failed, error.to_string())
@@ -289,7 +291,7 @@ fn judge(
         Ok(Some(error)) => (Outcome::Refused, error.to_string()),
         Ok(None) => (Outcome::DidWithout, String::new()),
     };
-    let stack = places(&site.stack, Some(&stage.kit.driver), None).iter().map(line_of).collect();
+    let stack = places(&site.stack, Some(&provisioned.artefacts.driver), None).iter().map(line_of).collect();
     Ok(Trial { hash: format!("{hash:016x}"), function: site.function.clone(), stack, outcome, detail, leaked })
 }
 
@@ -303,8 +305,8 @@ fn line_of(place: &Place) -> String {
 /// One boot: the driver is loaded, started, played with, stopped and unloaded. What the driver refuses on the way is the
 /// value; what must not happen is the error.
 fn boot(
-    shortage: &Shortage,
-    stage: &Stage,
+    shortage: &AllocFaults,
+    provisioned: &Provisioned,
     folder: &RunFolder,
     refuse: Option<u64>,
     observer: &dyn Observer,
@@ -312,15 +314,19 @@ fn boot(
     let scratch = Scratch::new()?;
     let label = refuse.map_or_else(|| "first".to_owned(), |hash| format!("{hash:016x}"));
     let sockets = CardSockets::in_folder(scratch.path());
-    let card =
-        Card::start(&stage.kit.card, &CardOptions::default(), &sockets, &folder.file(&format!("card-{label}.log")))?;
+    let card = Card::start(
+        &provisioned.artefacts.card,
+        &CardOptions::default(),
+        &sockets,
+        &folder.file(&format!("card-{label}.log")),
+    )?;
     let options = MachineOptions {
         processors: 1,
-        qemu: stage.kit.qemu.clone(),
-        accelerator: stage.accelerator.accelerator,
-        firmware: stage.firmware,
-        kernel: stage.kit.nt_host.clone(),
-        driver: Some(stage.kit.driver.clone()),
+        qemu: provisioned.artefacts.qemu.clone(),
+        accelerator: provisioned.accelerator.accelerator,
+        firmware: provisioned.firmware,
+        kernel: provisioned.artefacts.nt_host.clone(),
+        driver: Some(provisioned.artefacts.driver.clone()),
         guest_options: match refuse {
             None => "log=info\ntime=run\nallocations=report\n".into(),
             Some(hash) => format!("log=info\ntime=run\nallocations=report\nrefuse={hash:016x}\n"),
@@ -329,15 +335,16 @@ fn boot(
     };
     let qemu_log = folder.file(&format!("qemu-{label}.log"));
     let boot = Boot { log: &qemu_log, scratch: scratch.path() };
-    let rig = Rig::start(&options, GuestMemory::new(MEMORY)?, &boot, card)?;
-    let line = rig.machine.line.try_clone().map_err(SessionError::Line)?;
+    let processes = Processes::start(&options, GuestMemory::new(MEMORY)?, &boot, card)?;
+    let line = processes.machine.line.try_clone().map_err(SessionError::Line)?;
     let console: File = folder.create_file(&format!("console-{label}.log"))?;
-    let mut session = Session::new(line, rig, shortage.timeout, Some(console), observer).map_err(SessionError::Line)?;
+    let mut session =
+        Session::new(line, processes, shortage.timeout, Some(console), observer).map_err(SessionError::Line)?;
     use_driver(shortage, &mut session).map_err(|error| session.cause("use the driver", error))
 }
 
 /// Loads the driver, starts it, plays, stops and unloads it, and shuts the guest down.
-fn use_driver(shortage: &Shortage, session: &mut Session<'_, Rig>) -> Result<Option<Error>, Error> {
+fn use_driver(shortage: &AllocFaults, session: &mut Session<'_, Processes>) -> Result<Option<Error>, Error> {
     session.ready()?;
     session.hello()?;
     let mut refused = None;
@@ -364,7 +371,7 @@ fn only_refusals<T>(result: Result<T, Error>, refused: &mut Option<Error>) -> Re
         Err(error) => {
             let allowed = matches!(
                 &error,
-                Error::Session(SessionError::Refused { .. }) | Error::Performance(PerformanceError::NoPins { .. })
+                Error::Session(SessionError::Refused { .. }) | Error::PlaybackTest(PlaybackError::NoPins { .. })
             );
             if !allowed {
                 return Err(error);
@@ -376,9 +383,9 @@ fn only_refusals<T>(result: Result<T, Error>, refused: &mut Option<Error>) -> Re
 }
 
 fn play(
-    shortage: &Shortage,
-    session: &mut Session<'_, Rig>,
-    device: &crate::session::StartedDevice,
+    shortage: &AllocFaults,
+    session: &mut Session<'_, Processes>,
+    device: &crate::testbed::session::StartedDevice,
 ) -> Result<(), Error> {
     let pins = open_pins(session, device, SAMPLE_RATE)?;
     let end = FRAMES * 10_000_000 / u64::from(SAMPLE_RATE);
@@ -386,7 +393,7 @@ fn play(
     let records = write_records(&events);
     let range = session.allocate(records.len() as u64)?;
     let pcm = session.allocate(FRAMES * FRAME_BYTES)?;
-    session.health.machine.memory.write(range, &records).map_err(PerformanceError::Memory)?;
+    session.health.machine.memory.write(range, &records).map_err(PlaybackError::Memory)?;
     session.play(Play {
         render: pins.render,
         wave: pins.wave,

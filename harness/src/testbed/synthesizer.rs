@@ -7,8 +7,8 @@
 use guest_protocol::{FailureKind, Handle, PropertyVerb, Request, StreamFormat};
 
 use crate::failure::Error;
-use crate::perform::PerformanceError;
-use crate::session::{Health, OpenedFilter, Session, SessionError};
+use crate::playback::PlaybackError;
+use crate::testbed::session::{Health, OpenedFilter, Session, SessionError};
 
 /// `KSNODETYPE_SYNTHESIZER` (ksmedia.h), as it lies in memory.
 const SYNTHESIZER_NODE: [u8; 16] =
@@ -37,7 +37,7 @@ const CAPS_ROOMS: [usize; 6] = [0, 1, 4, 295, 296, 400];
 /// Asks each synthesizer node for its capabilities with every room, and tries the wave pin with a format of music.
 ///
 /// # Errors
-/// [`PerformanceError::WrongFormatOpened`], or what the guest says; that the driver refuses is as it should be.
+/// [`PlaybackError::WrongFormatOpened`], or what the guest says; that the driver refuses is as it should be.
 pub fn inspect<H: Health>(session: &mut Session<'_, H>, filter: &OpenedFilter, wave: u32) -> Result<(), Error> {
     for node in synthesizer_nodes(filter) {
         for room in CAPS_ROOMS {
@@ -45,7 +45,7 @@ pub fn inspect<H: Health>(session: &mut Session<'_, H>, filter: &OpenedFilter, w
         }
     }
     match session.create_pin(filter.handle, wave, StreamFormat::DirectMusic) {
-        Ok(_) => Err(PerformanceError::WrongFormatOpened { pin: wave }.into()),
+        Ok(_) => Err(PlaybackError::WrongFormatOpened { pin: wave }.into()),
         Err(SessionError::Refused { failure, .. }) if matches!(failure.kind, FailureKind::Status(_)) => Ok(()),
         Err(error) => Err(error.into()),
     }

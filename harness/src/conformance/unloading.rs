@@ -7,10 +7,10 @@ use guest_protocol::{Caller, DevicePower, Handle, KsState, Request};
 use serde_json::json;
 
 use super::download::{self, Synthesizer, download_these};
-use super::scripts::{Phrase, RATE, takes_downloads};
-use super::{Setback, Stand};
-use crate::perform::PerformanceError;
-use crate::session::StartedDevice;
+use super::probes::{Phrase, RATE, takes_downloads};
+use super::{ProbeContext, ProbeError};
+use crate::playback::PlaybackError;
+use crate::testbed::session::StartedDevice;
 
 /// Frames that are played before the unload: the instrument's first note sounds by then, and for most of a second yet.
 const BEFORE_FRAMES: u64 = RATE as u64 / 10;
@@ -55,169 +55,174 @@ const ENDS: [(End, Caller); 6] = [
 ];
 
 /// Tries each end.
-pub(super) fn run(stand: &mut Stand<'_, '_>, device: &StartedDevice) -> Result<(), Setback> {
+pub(super) fn run(probe: &mut ProbeContext<'_, '_>, device: &StartedDevice) -> Result<(), ProbeError> {
     let mut kept = 0;
     for (end, caller) in ENDS {
-        match trial(stand, device, caller, end)? {
+        match trial(probe, device, caller, end)? {
             Some(requests) => kept += requests,
             None => {
-                stand
+                probe
                     .findings
                     .inapplicable(76, "the driver answers each UNLOAD at once, and never with STATUS_PENDING");
                 return Ok(());
             }
         }
     }
-    stand.findings.figures.push(("unloads that waited for their sound".into(), kept));
+    probe.findings.figures.push(("unloads that waited for their sound".into(), kept));
     Ok(())
 }
 
 /// Has an instrument sound, unloads it and its wave, and sees to it that both requests end. How many were kept; `None` if
 /// the driver kept none, or makes no sound.
-fn trial(stand: &mut Stand<'_, '_>, device: &StartedDevice, caller: Caller, end: End) -> Result<Option<u64>, Setback> {
-    let phrase = match Phrase::prepare(stand, device) {
-        Err(Setback::Failed(crate::failure::Error::Performance(PerformanceError::NoPins { .. }))) => return Ok(None),
+fn trial(
+    probe: &mut ProbeContext<'_, '_>,
+    device: &StartedDevice,
+    caller: Caller,
+    end: End,
+) -> Result<Option<u64>, ProbeError> {
+    let phrase = match Phrase::prepare(probe, device) {
+        Err(ProbeError::Failed(crate::failure::Error::PlaybackTest(PlaybackError::NoPins { .. }))) => return Ok(None),
         phrase => phrase?,
     };
-    let opened = stand.session.open_filter(&device.subdevices[0])?;
-    let Some(synthesizer) = takes_downloads(stand, &opened, phrase.pins.render)? else { return Ok(None) };
-    let handles = download_these(stand, &synthesizer, caller, &download::one_shot())?;
-    let sound = phrase.play_on(stand, BEFORE_FRAMES)?;
+    let opened = probe.session.open_filter(&device.subdevices[0])?;
+    let Some(synthesizer) = takes_downloads(probe, &opened, phrase.pins.render)? else { return Ok(None) };
+    let handles = download_these(probe, &synthesizer, caller, &download::one_shot())?;
+    let sound = phrase.play_on(probe, BEFORE_FRAMES)?;
     if sound.iter().all(|byte| *byte == 0) {
-        return Err(Setback::Broken { rule: 74, what: "an instrument that was downloaded is silent".into() });
+        return Err(ProbeError::Violated { rule: 74, what: "an instrument that was downloaded is silent".into() });
     }
     let mut kept = Vec::new();
     for handle in handles.into_iter().rev() {
-        match synthesizer.begin_unload(stand, caller, handle)? {
+        match synthesizer.begin_unload(probe, caller, handle)? {
             Ok(0) => {}
             Ok(status) => return Err(broken(74, end, format!("UNLOAD of what sounds fails with {status:#010x}"))),
             Err(request) => kept.push(request),
         }
-        refuse_again(stand, &synthesizer, caller, handle)?;
+        refuse_again(probe, &synthesizer, caller, handle)?;
     }
     if !kept.is_empty() {
-        advance(stand, STILL_FRAMES)?;
+        advance(probe, STILL_FRAMES)?;
         for request in &kept {
-            if take(stand, *request)?.is_some() {
+            if take(probe, *request)?.is_some() {
                 return Err(broken(74, end, "UNLOAD was pending, and is answered while it still sounds".into()));
             }
         }
     }
-    happen(stand, &phrase, end, &kept)?;
-    let at_once = expect_ends(stand, end, &kept)?;
+    happen(probe, &phrase, end, &kept)?;
+    let at_once = expect_ends(probe, end, &kept)?;
     if matches!(end, End::Cancellation | End::Power) {
-        stand.findings.figures.push((format!("unloads that ended when {}", end.text()), at_once));
+        probe.findings.figures.push((format!("unloads that ended when {}", end.text()), at_once));
     }
-    tidy(stand, &phrase, end, opened.handle)?;
+    tidy(probe, &phrase, end, opened.handle)?;
     Ok((!kept.is_empty()).then_some(kept.len() as u64))
 }
 
 /// Sees that every request ends, and how many have ended already. A pin that is closed is the last chance; what a driver
 /// does not end when it is cancelled, or loses power, it ends with the sound.
-fn expect_ends(stand: &mut Stand<'_, '_>, end: End, kept: &[Handle]) -> Result<u64, Setback> {
+fn expect_ends(probe: &mut ProbeContext<'_, '_>, end: End, kept: &[Handle]) -> Result<u64, ProbeError> {
     let rule = if matches!(end, End::Close | End::Removal) { 76 } else { 74 };
     let (mut at_once, mut left) = (0, Vec::new());
     for request in kept {
-        match take(stand, *request)? {
+        match take(probe, *request)? {
             Some(status) => {
-                ended(stand, rule, end, status)?;
+                ended(probe, rule, end, status)?;
                 at_once += 1;
             }
             None => left.push(*request),
         }
     }
     if end == End::Power {
-        stand.done("give the device its power back", Request::SetPower(DevicePower::D0))?;
+        probe.done("give the device its power back", Request::SetPower(DevicePower::D0))?;
     }
     if end == End::Cancellation && !left.is_empty() {
-        advance(stand, ENOUGH_FRAMES)?;
+        advance(probe, ENOUGH_FRAMES)?;
     }
     for request in left {
         let patience = if rule == 76 { Duration::ZERO } else { PATIENCE };
-        let Some(status) = wait_for(stand, request, patience)? else {
+        let Some(status) = wait_for(probe, request, patience)? else {
             return Err(broken(rule, end, "UNLOAD is still pending".into()));
         };
-        ended(stand, rule, end, status)?;
+        ended(probe, rule, end, status)?;
     }
     Ok(at_once)
 }
 
 /// A request has ended.
-fn ended(stand: &mut Stand<'_, '_>, rule: u16, end: End, status: u32) -> Result<(), Setback> {
+fn ended(probe: &mut ProbeContext<'_, '_>, rule: u16, end: End, status: u32) -> Result<(), ProbeError> {
     if matches!(end, End::Sound | End::Stop) && status != 0 {
         return Err(broken(rule, end, format!("UNLOAD ends with {status:#010x}")));
     }
-    stand.findings.held(rule);
+    probe.findings.held(rule);
     Ok(())
 }
 
 /// A handle is nobody's as soon as it was unloaded, whether anybody waits or not.
 fn refuse_again(
-    stand: &mut Stand<'_, '_>,
+    probe: &mut ProbeContext<'_, '_>,
     synthesizer: &Synthesizer,
     caller: Caller,
     handle: u64,
-) -> Result<(), Setback> {
-    match synthesizer.begin_unload(stand, caller, handle)? {
+) -> Result<(), ProbeError> {
+    match synthesizer.begin_unload(probe, caller, handle)? {
         Ok(status) if status != 0 => Ok(()),
-        _ => Err(Setback::Broken { rule: 74, what: "UNLOAD is taken a second time for one handle".into() }),
+        _ => Err(ProbeError::Violated { rule: 74, what: "UNLOAD is taken a second time for one handle".into() }),
     }
 }
 
 /// Brings the end about.
-fn happen(stand: &mut Stand<'_, '_>, phrase: &Phrase, end: End, kept: &[Handle]) -> Result<(), Setback> {
+fn happen(probe: &mut ProbeContext<'_, '_>, phrase: &Phrase, end: End, kept: &[Handle]) -> Result<(), ProbeError> {
     match end {
-        End::Sound => advance(stand, ENOUGH_FRAMES),
-        End::Stop => set_state(stand, phrase.pins.wave, KsState::Stop),
+        End::Sound => advance(probe, ENOUGH_FRAMES),
+        End::Stop => set_state(probe, phrase.pins.wave, KsState::Stop),
         End::Cancellation => {
-            kept.iter().try_for_each(|request| stand.done("cancel a request", Request::CancelProperty(*request)))
+            kept.iter().try_for_each(|request| probe.done("cancel a request", Request::CancelProperty(*request)))
         }
-        End::Power => stand.done("take the device's power away", Request::SetPower(DevicePower::D3)),
-        End::Close => stand.close(phrase.pins.render),
+        End::Power => probe.done("take the device's power away", Request::SetPower(DevicePower::D3)),
+        End::Close => probe.close(phrase.pins.render),
         End::Removal => {
-            stand.done("pull the card out", Request::SurpriseRemoval)?;
-            stand.close(phrase.pins.render)
+            probe.done("pull the card out", Request::SurpriseRemoval)?;
+            probe.close(phrase.pins.render)
         }
     }
 }
 
 /// Closes what is open.
-fn tidy(stand: &mut Stand<'_, '_>, phrase: &Phrase, end: End, filter: Handle) -> Result<(), Setback> {
+fn tidy(probe: &mut ProbeContext<'_, '_>, phrase: &Phrase, end: End, filter: Handle) -> Result<(), ProbeError> {
     if !matches!(end, End::Close | End::Removal) {
-        set_state(stand, phrase.pins.render, KsState::Stop)?;
-        stand.close(phrase.pins.render)?;
+        set_state(probe, phrase.pins.render, KsState::Stop)?;
+        probe.close(phrase.pins.render)?;
     }
-    stand.close(phrase.pins.wave)?;
-    stand.close(filter)?;
-    stand.close(phrase.pins.filter)
+    probe.close(phrase.pins.wave)?;
+    probe.close(filter)?;
+    probe.close(phrase.pins.filter)
 }
 
-fn set_state(stand: &mut Stand<'_, '_>, pin: Handle, state: KsState) -> Result<(), Setback> {
-    stand.done("set a pin's state", Request::SetState { pin, state })
+fn set_state(probe: &mut ProbeContext<'_, '_>, pin: Handle, state: KsState) -> Result<(), ProbeError> {
+    probe.done("set a pin's state", Request::SetState { pin, state })
 }
 
 /// Lets the card render without anybody asking for it.
-fn advance(stand: &mut Stand<'_, '_>, frames: u64) -> Result<(), Setback> {
-    let control = stand.session.health.card.control();
-    let answer = control.ask(&json!({ "cmd": "advance", "frames": frames })).map_err(PerformanceError::Control)?;
+fn advance(probe: &mut ProbeContext<'_, '_>, frames: u64) -> Result<(), ProbeError> {
+    let control = probe.session.health.card.control();
+    let answer = control.ask(&json!({ "cmd": "advance", "frames": frames })).map_err(PlaybackError::Control)?;
     if answer["ok"] == true {
         return Ok(());
     }
-    Err(PerformanceError::Control(std::io::Error::other(answer.to_string())).into())
+    Err(PlaybackError::Control(std::io::Error::other(answer.to_string())).into())
 }
 
 /// The status of a request that was kept, if it has one.
-fn take(stand: &mut Stand<'_, '_>, request: Handle) -> Result<Option<u32>, Setback> {
-    let taken = stand.session.kept_property("look at a request", Request::TakeProperty(request))?;
+fn take(probe: &mut ProbeContext<'_, '_>, request: Handle) -> Result<Option<u32>, ProbeError> {
+    let taken = probe.session.kept_property("look at a request", Request::TakeProperty(request))?;
     Ok(taken.ok().map(|(status, _)| status))
 }
 
-fn wait_for(stand: &mut Stand<'_, '_>, request: Handle, patience: Duration) -> Result<Option<u32>, Setback> {
-    let limit = stand.patience(patience);
+fn wait_for(probe: &mut ProbeContext<'_, '_>, request: Handle, patience: Duration) -> Result<Option<u32>, ProbeError> {
+    let limit = probe.patience(patience);
     let mut looks = if patience.is_zero() { 0 } else { LOOKS };
     loop {
-        let status = take(stand, request)?;
-        if status.is_some() || (looks == 0 && limit.has_ended(stand)) {
+        let status = take(probe, request)?;
+        if status.is_some() || (looks == 0 && limit.has_ended(probe)) {
             return Ok(status);
         }
         looks = looks.saturating_sub(1);
@@ -225,9 +230,9 @@ fn wait_for(stand: &mut Stand<'_, '_>, request: Handle, patience: Duration) -> R
     }
 }
 
-fn broken(rule: u16, end: End, what: String) -> Setback {
+fn broken(rule: u16, end: End, what: String) -> ProbeError {
     let what = format!("{what}, when {}: complete it with PcCompletePendingPropertyRequest, once", end.text());
-    Setback::Broken { rule, what }
+    ProbeError::Violated { rule, what }
 }
 
 impl End {

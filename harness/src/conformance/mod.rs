@@ -6,13 +6,13 @@
 //! that never was is not green.
 
 mod capture;
+mod delivery;
 mod download;
-mod playing;
+mod probe;
+mod probes;
+mod recovery;
 mod repeats;
-mod scripts;
-mod sitting;
 mod stress;
-mod trouble;
 mod unloading;
 
 use std::collections::BTreeMap;
@@ -24,21 +24,22 @@ use guest_protocol::{HowChecked, RuleState};
 use serde::Serialize;
 
 pub use download::{Downloadable, instrument};
+pub use probe::{ProbeContext, ProbeError};
 pub use repeats::{Repeats, Tally};
-pub use sitting::{Setback, Stand};
 
-pub(crate) use sitting::sit;
+pub(crate) use probe::with_guest;
 pub(crate) use stress::Dice;
 
-use scripts::Script;
+use probes::Script;
 
-use crate::artefacts::RunFolder;
 use crate::event::{Event, Observer};
-use crate::failure::{Class, Diagnosed, Error};
+use crate::failure::Error;
+use crate::host::failure::{Class, Diagnosed};
 use crate::machine::conditions::Conditions;
-use crate::perform::Stage;
+use crate::playback::Provisioned;
 use crate::provision::Workspace;
-use crate::session::SessionError;
+use crate::testbed::run_folder::RunFolder;
+use crate::testbed::session::SessionError;
 
 /// How a rule fared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -182,7 +183,7 @@ pub struct Context<'a> {
     /// Where artefacts go.
     pub workspace: &'a Workspace,
     /// Programs, images, accelerator.
-    pub stage: &'a Stage,
+    pub provisioned: &'a Provisioned,
     /// How long a step may take.
     pub timeout: Duration,
     /// Only examinations whose name contains this.
@@ -258,19 +259,19 @@ impl Ledger {
 
 /// The names of all examinations.
 pub fn examinations() -> impl Iterator<Item = &'static str> {
-    scripts::ALL.iter().map(|script| script.name)
+    probes::ALL.iter().map(|script| script.name)
 }
 
-/// Examines the stage's driver.
+/// Examines the driver.
 ///
 /// # Errors
 /// An interruption, or a folder that cannot be made.
-pub fn examine(context: &Context<'_>) -> Result<Contract, Error> {
+pub fn run_probes(context: &Context<'_>) -> Result<Contract, Error> {
     let wanted = |script: &&Script| context.filter.is_none_or(|part| script.name.contains(part));
-    run_all(context, &scripts::ALL.iter().filter(wanted).collect::<Vec<_>>())
+    run_all(context, &probes::ALL.iter().filter(wanted).collect::<Vec<_>>())
 }
 
-/// Opens, runs, stops and closes streams of the stage's driver over and over, with a card that stalls, an allocator that is
+/// Opens, runs, stops and closes streams of the driver over and over, with a card that stalls, an allocator that is
 /// empty, and input that overflows; all that went in must have come back, or have been counted.
 ///
 /// # Errors
@@ -279,13 +280,13 @@ pub fn stress(context: &Context<'_>) -> Result<Contract, Error> {
     Ok(without_untried(run_all(context, &[&stress::SCRIPT])?))
 }
 
-/// Has the card lose its session and lie about its rings while the stage's driver plays: the driver resets it and plays on,
+/// Has the card lose its session and lie about its rings while the driver plays: the driver resets it and plays on,
 /// or fails cleanly.
 ///
 /// # Errors
 /// An interruption, or a folder that cannot be made.
 pub fn trouble(context: &Context<'_>) -> Result<Contract, Error> {
-    Ok(without_untried(run_all(context, &[&trouble::SCRIPT])?))
+    Ok(without_untried(run_all(context, &[&recovery::SCRIPT])?))
 }
 
 /// What is about circumstances, not about which rules there are.
@@ -315,16 +316,16 @@ fn run_all(context: &Context<'_>, scripts: &[&Script]) -> Result<Contract, Error
         }));
         match ended {
             Ok(()) => {}
-            Err(Setback::Broken { rule, what }) => {
+            Err(ProbeError::Violated { rule, what }) => {
                 _ = ledger.violated.entry(rule).or_insert(what);
                 ledger.classes.push(Class::TestFailed);
             }
-            Err(Setback::Inapplicable(reason)) => {
+            Err(ProbeError::Inapplicable(reason)) => {
                 for rule in script.rules {
                     ledger.inapplicable.entry(*rule).or_insert_with(|| reason.clone());
                 }
             }
-            Err(Setback::Failed(error)) => {
+            Err(ProbeError::Failed(error)) => {
                 if error.class() == Class::Interrupted {
                     return Err(error);
                 }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use guest_protocol::exit;
 use serde::{Deserialize, Serialize};
 
+use crate::host::interrupt;
 use crate::host::leftovers::Scratch;
-use crate::interrupt;
 use crate::machine::{Accelerator, Boot, Firmware, GuestMemory, Machine, MachineError, MachineOptions, guest_exit};
 use crate::provision::Workspace;
 

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use object::read::pe::{ImageNtHeaders, PeFile, PeFile32, PeFile64};
 use object::{FileKind, LittleEndian, pe};
 
-use crate::failure::{Class, Diagnosed, Error, FileError};
+use crate::failure::Error;
+use crate::host::failure::{Class, Diagnosed};
+use crate::host::file_error::FileError;
 
 /// Why a file is no driver that the guest can host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -10,9 +10,9 @@ use guest_protocol::{
     Reply, Request, Statistics, StreamFormat, ToGuest, ToHost, VERSION, encode,
 };
 
-use crate::judge::FRAME_BYTES;
 use crate::machine::GuestMemory;
 use crate::sound::midi::EVENT_HEADER_BYTES;
+use crate::sound::pcm::FRAME_BYTES;
 
 /// What the guest does wrong.
 #[derive(Clone, Debug, PartialEq)]

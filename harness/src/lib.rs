@@ -24,6 +24,7 @@ pub mod kills;
 pub mod machine;
 pub mod playback;
 pub mod provision;
+pub mod report;
 pub mod scenario;
 pub mod sound;
 pub mod testbed;

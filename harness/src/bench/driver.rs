@@ -17,7 +17,7 @@ use crate::host::failure::{Class, Diagnosed};
 use crate::machine::conditions::Conditions;
 use crate::machine::{CardControl, CardOptions, Clock, GuestMemory};
 use crate::playback::{PlaybackError, Provisioned};
-use crate::scenario::cpp_driver;
+use crate::provision::cpp_driver;
 use crate::testbed::run_folder::RunFolder;
 
 /// Boots with the verifier, and as many without, in turn. Odd, so that a median is one of them.
@@ -105,7 +105,7 @@ pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Re
     if !context.peers {
         return Ok(());
     }
-    match cpp_driver(context.workspace) {
+    match cpp_driver::good(context.workspace) {
         Ok(driver) => {
             let mut provisioned = context.provisioned()?.clone();
             provisioned.artefacts.driver = driver;

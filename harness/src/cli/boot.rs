@@ -11,15 +11,14 @@ use dmus::host::interrupt;
 use dmus::host::leftovers::Scratch;
 use dmus::machine::{Boot, Card, CardOptions, CardSockets, GuestMemory, MachineOptions, Processes};
 use dmus::playback::leave;
+use dmus::report::{Terminal, error_line, out};
 use dmus::testbed::bug_check;
 use dmus::testbed::session::{Health, Session, SessionError};
 use guest_protocol::Request;
 
 use super::Outcome;
 use super::args::BootArguments;
-use super::print::{error_line, out};
-use super::terminal::Terminal;
-use super::verbs::{provisioned, workspace_of};
+use super::setup::{provisioned, workspace_of};
 
 /// Guest memory, in bytes.
 const MEMORY: u64 = 128 << 20;

@@ -4,12 +4,11 @@ use dmus::host::failure::Class;
 use dmus::host::hash::sha256_hex;
 use dmus::provision::image_check::{self, Check};
 use dmus::provision::{Artefact, Overrides, Provisioner};
+use dmus::report::{Terminal, error_line, out};
 
 use super::Outcome;
 use super::args::DriverArguments;
-use super::print::{error_line, out};
-use super::terminal::Terminal;
-use super::verbs::workspace;
+use super::setup::workspace;
 
 pub(super) fn driver(arguments: &DriverArguments) -> Outcome {
     let terminal = Terminal::new();

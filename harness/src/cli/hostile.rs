@@ -6,14 +6,13 @@ use dmus::failure::Error;
 use dmus::host::failure::Class;
 use dmus::hostile::{Hostile, progress_line};
 use dmus::provision::{Artefact, Overrides, Provisioner};
+use dmus::report::{Terminal, error_line, out};
 use dmus::testbed::run_folder::RunFolder;
 use serde_json::{Value, json};
 
 use super::Outcome;
 use super::args::RunArguments;
-use super::print::{error_line, out};
-use super::terminal::Terminal;
-use super::verbs::workspace;
+use super::setup::workspace;
 
 /// What `run` calls it.
 const NAME: &str = "hostile";
@@ -22,7 +21,7 @@ const NAME: &str = "hostile";
 const SEED: u64 = 1;
 
 /// Whether the hostile driver is meant, and no scenario file.
-pub(super) fn is_meant(arguments: &RunArguments) -> bool {
+pub(super) fn is_named(arguments: &RunArguments) -> bool {
     arguments.scenario.as_os_str() == NAME && !arguments.scenario.exists()
 }
 
@@ -46,7 +45,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let folder = RunFolder::create(&workspace, NAME, None)?;
     let filter = arguments.case.as_deref();
     let hostile = Hostile { card: &card, qemu: &qemu, folder: folder.path(), filter, observer: &terminal };
-    let reproduce = super::verbs::reproduce();
+    let reproduce = super::setup::reproduce();
     let begun = Instant::now();
     let report = match arguments.soak {
         None => table(&hostile)?,
@@ -57,7 +56,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     json["passed"] = passed.into();
     json["failed"] = failed.into();
     json["skipped"] = 0.into();
-    json["artefacts"] = json!([folder.path()]);
+    json["run_folders"] = json!([folder.path()]);
     json["reproduce"] = reproduce.clone().into();
     json["milliseconds"] = (begun.elapsed().as_secs_f64() * 1000.0).into();
     folder.write_json("report.json", &json)?;
@@ -67,7 +66,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         out(&text);
     }
     if failed > 0 {
-        error_line(&format!("artefacts: {}", folder.path().display()));
+        error_line(&format!("run folder: {}", folder.path().display()));
         error_line(&format!("reproduce: {reproduce}"));
     }
     Ok((failed > 0).then_some(Class::TestFailed))

@@ -7,6 +7,7 @@ use dmus::event::{Event, Observer};
 use dmus::host::file_error::FileError;
 use dmus::host::leftovers::Scratch;
 use dmus::provision::{Artefact, Overrides, Provisioner};
+use dmus::report::{Terminal, out};
 use dmus::sound::bank;
 use dmus::sound::loudness;
 use dmus::sound::render::{self as offline, RenderManner, RenderOptions, RenderSummary};
@@ -14,9 +15,7 @@ use serde_json::json;
 
 use super::Outcome;
 use super::args::{BankVerb, RenderArguments};
-use super::print::out;
-use super::terminal::Terminal;
-use super::verbs::{read_song, workspace};
+use super::setup::{read_song, workspace};
 
 /// The card's program.
 fn card(terminal: &Terminal) -> Result<PathBuf, dmus::failure::Error> {

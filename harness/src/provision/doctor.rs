@@ -7,13 +7,14 @@ use std::process::Command;
 use rustix::fs::MemfdFlags;
 use serde::Serialize;
 
-use crate::host::failure::{Class, Diagnosed};
-use crate::host::file_error::FileError;
-use crate::host::limits::{self, Checked, LimitError};
-use crate::provision::{
+use super::accelerator::{Choice, measured};
+use super::{
     FLUIDSYNTH_VARIABLE, Fitness, Workspace, capture, fitness, private_fluidsynth, run, system_fluidsynth, system_qemu,
     toolchain_source,
 };
+use crate::host::failure::{Class, Diagnosed};
+use crate::host::file_error::FileError;
+use crate::host::limits::{self, Checked, LimitError};
 
 /// Free disk below this, in MiB, is worth a word: QEMU, a standard library and the builds together.
 const DISK_MIB: u64 = 4096;
@@ -31,7 +32,7 @@ pub enum State {
     /// There.
     Found,
     /// Not there, but `dmus` brings it in by itself when it is needed.
-    BroughtIn,
+    Provisioned,
     /// Not there, and only some tests or comparisons need it.
     Optional,
     /// Not there, and nothing works without it.
@@ -60,12 +61,12 @@ fn found(what: &'static str, detail: impl Into<String>) -> Finding {
 
 /// Looks at everything.
 #[must_use]
-pub fn examine(workspace: &Workspace, accelerator_measured: Option<String>) -> Vec<Finding> {
+pub fn examine(workspace: &Workspace) -> Vec<Finding> {
     let mut findings = vec![rust(), rust_source(workspace), qemu(workspace), memfd(), disk(workspace)];
     findings.extend(folders(workspace));
     findings.extend(limits::all().into_iter().map(limit));
     findings.extend([
-        accelerator(accelerator_measured),
+        accelerator(workspace),
         fluidsynth(workspace),
         tool("mingw-w64", "x86_64-w64-mingw32-gcc", "--version", "compares our layouts with the public headers"),
         tool("binutils", "objdump", "--version", "shows images"),
@@ -183,7 +184,7 @@ fn rust_source(workspace: &Workspace) -> Finding {
         Some(entry) => found("rust-src", format!("brought in: {}", entry.path().display())),
         None => Finding {
             what: "rust-src",
-            state: State::BroughtIn,
+            state: State::Provisioned,
             detail: "the toolchain has none; the first run brings it in".into(),
             remedy: Some("rustup component add rust-src".into()),
             of_host: false,
@@ -204,7 +205,7 @@ fn qemu(workspace: &Workspace) -> Finding {
     }
     Finding {
         what: "QEMU",
-        state: State::BroughtIn,
+        state: State::Provisioned,
         detail: format!("{why_not}; the first run brings one in"),
         remedy: Some("cargo dmus demo".into()),
         of_host: false,
@@ -234,11 +235,13 @@ fn disk(workspace: &Workspace) -> Finding {
     }
 }
 
-fn accelerator(measured: Option<String>) -> Finding {
-    match measured {
-        Some(choice) => found("accelerator", choice),
+fn accelerator(workspace: &Workspace) -> Finding {
+    match measured(workspace) {
+        Some((Choice { accelerator, reason }, qemu)) => {
+            found("accelerator", format!("{}: {reason} (with {})", accelerator.name(), qemu.display()))
+        }
         None if Path::new("/dev/kvm").exists() => {
-            found("accelerator", "/dev/kvm exists; the first run measures whether it is any good")
+            found("accelerator", "/dev/kvm exists; the first run measures whether it is faster than TCG")
         }
         None => found("accelerator", "tcg: there is no /dev/kvm"),
     }
@@ -259,7 +262,7 @@ fn fluidsynth(workspace: &Workspace) -> Finding {
     let system = system_fluidsynth().and_then(|path| Some(format!(", the system's is {}", version(&path)?)));
     Finding {
         what: "FluidSynth",
-        state: State::BroughtIn,
+        state: State::Provisioned,
         detail: format!("only to measure beside; the newest is brought in{}", system.unwrap_or_default()),
         remedy: Some("cargo dmus bench synth".into()),
         of_host: false,

@@ -7,6 +7,7 @@
 pub mod accelerator;
 mod apt;
 mod command;
+pub mod cpp_driver;
 pub mod doctor;
 pub mod driver_file;
 mod fluidsynth;

@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use super::context::Context;
+use super::file::{Scenario, files_in};
+use super::overrides::Overrides;
+use super::run::run;
 use crate::event::{Event, Observer, TestResult};
 use crate::failure::Error;
 use crate::host::failure::{Class, Diagnosed};
@@ -13,7 +17,7 @@ use crate::hostile::Hostile;
 use crate::playback::Provisioned;
 use crate::provision::image_check::{self, Check};
 use crate::provision::{ProvisionError, Workspace, run_logged};
-use crate::scenario::{Context, Report, Scenario, TestRecord, Wishes, files_in, run};
+use crate::report::{Report, TestRecord};
 use crate::testbed::run_folder::RunFolder;
 
 /// Where the suite lives in the workspace.
@@ -32,7 +36,9 @@ pub struct Suite<'a> {
     pub provisioned: &'a dyn Fn() -> Result<Provisioned, Error>,
     /// How long a step of a scenario may take.
     pub timeout: Duration,
-    /// Who listens.
+    /// Whether runs that pass keep their sound files.
+    pub keep: bool,
+    /// Receives the events of the tests.
     pub observer: &'a dyn Observer,
 }
 
@@ -82,7 +88,8 @@ impl Suite<'_> {
                 provisioned: &provisioned,
                 timeout: self.timeout,
                 filter: None,
-                wishes: Wishes::default(),
+                overrides: Overrides::default(),
+                keep: self.keep,
                 observer: self.observer,
             };
             report.append(run(&scenario, &context)?);
@@ -142,7 +149,7 @@ impl Suite<'_> {
             milliseconds,
             pcm_sha256: None,
             seed: None,
-            artefacts: None,
+            run_folder: None,
             reproduce: "cargo dmus test".into(),
         });
     }
@@ -150,14 +157,14 @@ impl Suite<'_> {
     fn code(&self, name: &str, path: Result<PathBuf, Error>, report: &mut Report) {
         let begun = Instant::now();
         match path.map_err(|error| error.to_string()).and_then(|path| image_check::driver_code(&path)) {
-            Ok(checks) => self.checks(checks, begun, report),
+            Ok(checks) => self.add_checks(checks, begun, report),
             Err(error) => {
                 self.add(report, name, TestResult::Failed, Some(Class::BadInput), vec![error], begun);
             }
         }
     }
 
-    fn checks(&self, checks: Vec<Check>, begun: Instant, report: &mut Report) {
+    fn add_checks(&self, checks: Vec<Check>, begun: Instant, report: &mut Report) {
         for Check { name, violation } in checks {
             let result = if violation.is_some() { TestResult::Failed } else { TestResult::Passed };
             let class = violation.as_ref().map(|_| Class::TestFailed);
@@ -174,7 +181,7 @@ impl Suite<'_> {
     ) {
         let begun = Instant::now();
         match image_check::file(path, check) {
-            Ok(checks) => self.checks(checks, begun, report),
+            Ok(checks) => self.add_checks(checks, begun, report),
             Err(error) => {
                 self.add(report, name, TestResult::Failed, Some(Class::BadInput), vec![error], begun);
             }
@@ -208,7 +215,7 @@ impl Suite<'_> {
                 milliseconds: row.milliseconds,
                 pcm_sha256: None,
                 seed: None,
-                artefacts: Some(folder.path().into()),
+                run_folder: Some(folder.path().into()),
                 reproduce: format!("cargo dmus run hostile --filter '{}'", row.fault.replace('\'', r"'\''")),
             });
         }

@@ -1,31 +1,32 @@
-//! Shows events to a person: one moving line on a terminal, plain lines elsewhere.
+//! Shows events as they come: a progress line on a terminal, plain lines elsewhere.
 
 use std::io::{IsTerminal, stderr};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use dmus::event::{Event, Observer, TestResult};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::print::error_line;
+use crate::event::{Event, Observer, TestResult};
 
-/// How often the moving line turns.
-const TURN: Duration = Duration::from_millis(120);
+/// The period of the progress line's animation.
+const TICK: Duration = Duration::from_millis(120);
 
-/// A listener that writes to standard error.
-pub(crate) struct Terminal {
+/// An observer that writes to standard error.
+pub struct Terminal {
     bar: Option<ProgressBar>,
     begun: Mutex<String>,
 }
 
 impl Terminal {
-    /// Looks whether there is a person to watch.
-    pub(crate) fn new() -> Self {
+    /// Creates an observer; it has a progress line where standard error is a terminal.
+    #[must_use]
+    pub fn new() -> Self {
         let bar = stderr().is_terminal().then(|| {
             let bar = ProgressBar::new_spinner();
             let style = ProgressStyle::with_template("{spinner} {msg}").expect("the template is sound");
             bar.set_style(style);
-            bar.enable_steady_tick(TURN);
+            bar.enable_steady_tick(TICK);
             bar
         });
         Self { bar, begun: Mutex::new(String::new()) }
@@ -38,7 +39,7 @@ impl Terminal {
         }
     }
 
-    /// What is going on now; on anything but a terminal that would only be noise.
+    /// Sets the progress line, where there is one.
     fn now(&self, text: String) {
         if let Some(bar) = &self.bar {
             bar.set_message(text);
@@ -59,6 +60,12 @@ impl Terminal {
     }
 }
 
+impl Default for Terminal {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Drop for Terminal {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
@@ -72,9 +79,9 @@ impl Observer for Terminal {
         match event {
             Event::Provisioning { what, why } => {
                 self.now(format!("{what}: {why}"));
-                // Builds come every time; what is fetched is worth a line of its own.
+                // Builds happen in every run; a download is worth a line of its own.
                 if why != "cargo build" {
-                    self.line(&format!("bringing in {what}: {why}"));
+                    self.line(&format!("provisioning {what}: {why}"));
                 } else if self.bar.is_none() {
                     self.line(&format!("building {what}"));
                 }

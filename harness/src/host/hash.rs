@@ -1,8 +1,8 @@
-//! SHA-256 as text.
+//! SHA-256 in hexadecimal.
 
 use sha2::{Digest, Sha256};
 
-/// The SHA-256 of some bytes, in lower-case hexadecimal.
+/// Returns the SHA-256 of bytes, in lower-case hexadecimal.
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hash_of_nothing_is_the_published_one() {
+    fn hashes_the_empty_message_as_published() {
         // FIPS 180-4's well-known value for the empty message.
         assert_eq!(sha256_hex(b""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     }

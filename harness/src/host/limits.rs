@@ -1,7 +1,7 @@
-//! Limits of the host, by name: which one stopped something, what it is, and the command that raises it.
+//! Names the limit of the host behind a failure, with its value and the command that raises it.
 //!
-//! A limit shows in three ways: as an error number of a call of our own, as a signal that ended a process, and as words in a
-//! process's log. Each way leads to the same [`LimitError`].
+//! A limit shows as an error number of a call of the harness, as a signal that ended a process, or as words in a process's
+//! log. Each of the three leads to the same [`LimitError`].
 
 use std::fs;
 use std::io;
@@ -27,26 +27,26 @@ const PROCESSES_MIN: u64 = 64;
 /// Largest file that a run makes, in bytes: a guest's memory is a file, of 128 MiB and more; libraries are below that.
 const FILE_SIZE_MIN: u64 = 256 << 20;
 
-/// Limits of processes above this are not compared with how many there are: no user has so many.
+/// A limit of processes above this is not compared with the number of processes: no user has so many.
 const PROCESSES_PLENTY: u64 = 1 << 16;
 
 /// A limit of the host that is too low, or was reached.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: {sentence}")]
 pub struct LimitError {
-    /// What could not be done.
+    /// What failed.
     what: String,
     /// The limit and its value.
     sentence: String,
     /// The command that raises it.
     remedy: String,
-    /// The limits of processes that it may be.
+    /// The limits of processes that may be the cause.
     limits: &'static [Limit],
 }
 
 impl LimitError {
-    /// Takes the value from what the process itself had, as `/proc/PID/limits` said: a wrapper may have given it less than
-    /// this process has.
+    /// Takes the value from the limits of the process itself, in the form of `/proc/PID/limits`: a wrapper may have given it
+    /// less than this process has.
     #[must_use]
     pub fn of_process(self, process: &str, table: &str) -> Self {
         let found = self.limits.iter().find_map(|limit| Some((*limit, limit.in_table(table)?)));
@@ -63,13 +63,13 @@ impl LimitError {
         }
     }
 
-    /// Says what could not be done, where that is known better than by the limit's finder.
+    /// Replaces what failed, where the caller knows more than the limit's finder.
     #[must_use]
     pub fn during(self, what: impl Into<String>) -> Self {
         Self { what: what.into(), ..self }
     }
 
-    /// The limit and its value.
+    /// Returns the sentence with the limit and its value.
     #[must_use]
     pub fn sentence(&self) -> &str {
         &self.sentence
@@ -115,7 +115,7 @@ impl Limit {
         }
     }
 
-    /// For people.
+    /// Returns what it limits, such as `open files`.
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
@@ -139,13 +139,13 @@ impl Limit {
         }
     }
 
-    /// What it is for this process; `None` for no limit.
+    /// Returns its value for this process; `None` for no limit.
     #[must_use]
     pub fn current(self) -> Option<u64> {
         getrlimit(self.resource()).current
     }
 
-    /// What it is by a table like `/proc/PID/limits`; `None` for no limit.
+    /// Reads its value from a table like `/proc/PID/limits`; `None` for no limit.
     fn in_table(self, table: &str) -> Option<u64> {
         let name = match self {
             Self::OpenFiles => "Max open files",
@@ -158,7 +158,7 @@ impl Limit {
         table.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
     }
 
-    /// Itself alone, as a list.
+    /// Returns a list of this limit alone.
     const fn alone(self) -> &'static [Self] {
         match self {
             Self::OpenFiles => &[Self::OpenFiles],
@@ -170,7 +170,7 @@ impl Limit {
         }
     }
 
-    /// A value as the shell's `ulimit` counts it, and the option that sets it.
+    /// Returns the option of the shell's `ulimit`, and its unit in bytes, counts or seconds.
     const fn shell(self) -> (&'static str, u64) {
         match self {
             Self::OpenFiles => ("-n", 1),
@@ -195,7 +195,7 @@ impl Limit {
         }
     }
 
-    /// The command that raises it to what a run needs, or lifts it.
+    /// Returns the command that raises it to what a run needs, or removes it.
     fn raise(self, needed: Option<u64>) -> String {
         let (option, unit) = self.shell();
         let wanted = needed.map_or_else(|| "unlimited".to_owned(), |needed| needed.div_ceil(unit).to_string());
@@ -219,7 +219,7 @@ impl Limit {
         text
     }
 
-    /// It is lower than what is needed.
+    /// Returns the error of a limit that is lower than what a run needs.
     fn low(self, value: u64, needed: u64, detail: &str) -> LimitError {
         LimitError {
             what: "this host's limits are too low for a run".into(),
@@ -235,7 +235,7 @@ impl Limit {
         }
     }
 
-    /// It was reached.
+    /// Returns the error of a limit that was reached.
     fn reached(self) -> LimitError {
         let current = self.current();
         let whose = if current.is_none() {
@@ -251,7 +251,7 @@ impl Limit {
         }
     }
 
-    /// What is enough: what a run needs, and more than there was.
+    /// Returns a value that is enough: what a run needs, and more than the current one.
     fn enough(self, current: Option<u64>) -> Option<u64> {
         let least = match self {
             Self::OpenFiles => OPEN_FILES_MIN,
@@ -264,18 +264,18 @@ impl Limit {
     }
 }
 
-/// A limit, what it is, and whether it is enough.
+/// A limit, its value, and whether it is high enough.
 #[derive(Clone, Debug)]
 pub struct Checked {
-    /// Which.
+    /// The limit.
     pub limit: Limit,
-    /// Its value, for people.
+    /// Its value with its unit.
     pub value: String,
-    /// What is wrong with it.
+    /// The error, if it is too low.
     pub error: Option<LimitError>,
 }
 
-/// Compares every limit that a run needs with what it needs.
+/// Compares each limit with what a run needs.
 #[must_use]
 pub fn all() -> Vec<Checked> {
     [
@@ -298,21 +298,22 @@ pub fn all() -> Vec<Checked> {
     .into()
 }
 
-/// Refuses to begin what the host's limits do not let come to its end.
+/// Checks that the host's limits let a run complete.
 ///
 /// # Errors
-/// The first limit that is too low.
+/// [`LimitError`] of the first limit that is too low.
 pub fn check() -> Result<(), LimitError> {
     all().into_iter().find_map(|checked| checked.error).map_or(Ok(()), Err)
 }
 
-/// Threads of this user that count against a limit of processes, and a word about them. The kernel exempts root.
+/// Returns the threads of this user that count against a limit of processes, and a clause for the error. The kernel exempts
+/// root.
 fn processes_beside(limit: u64) -> (u64, String) {
     if limit > PROCESSES_PLENTY {
         return (0, String::new());
     }
     if getuid().is_root() {
-        // Not limited: whatever the value, it is enough.
+        // Any value is enough.
         return (0, String::new());
     }
     let own = getuid().as_raw();
@@ -331,10 +332,10 @@ fn field(status: &str, name: &str) -> Option<u64> {
     status.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
 }
 
-/// The number of an error of a call, which libraries wrap to say what the call was about.
+/// Returns the number of an error of a call, also where a library has wrapped it to name the file.
 fn number(error: &io::Error) -> Option<Errno> {
     let in_text = || {
-        // A wrapped error keeps the words of the standard library, though not the number.
+        // A wrapped error keeps the standard library's text, but not the number.
         let text = error.to_string();
         let digits = text.rsplit_once("(os error ")?.1.split(')').next()?.parse().ok()?;
         Some(Errno::from_raw_os_error(digits))
@@ -342,7 +343,7 @@ fn number(error: &io::Error) -> Option<Errno> {
     Errno::from_io_error(error).or_else(in_text)
 }
 
-/// The limit behind an error of a call, if a limit is behind it.
+/// Returns the limit behind an error of a call, if a limit is the cause.
 #[must_use]
 pub fn of_error(error: &io::Error) -> Option<LimitError> {
     match number(error)? {
@@ -356,14 +357,14 @@ pub fn of_error(error: &io::Error) -> Option<LimitError> {
     }
 }
 
-/// The limit behind a process or a thread that could not be started, if a limit is behind it.
+/// Returns the limit behind a process or a thread that could not be started, if a limit is the cause.
 #[must_use]
 pub fn of_start(error: &io::Error) -> Option<LimitError> {
-    // Elsewhere this number only means that there is nothing to read yet.
+    // In other calls this number only means that there is nothing to read yet.
     if number(error) == Some(Errno::AGAIN) { Some(processes()) } else { of_error(error) }
 }
 
-/// The limit behind a signal that ended a process, if a limit is behind it.
+/// Returns the limit behind a signal that ended a process, if a limit is the cause.
 #[must_use]
 pub fn of_end(ended: Ended) -> Option<LimitError> {
     match ended {
@@ -373,10 +374,13 @@ pub fn of_end(ended: Ended) -> Option<LimitError> {
     }
 }
 
+/// The words of one limit.
 type Words = &'static [&'static str];
+
+/// Creates the error of one limit.
 type Find = fn() -> LimitError;
 
-/// How programs word that a limit was reached.
+/// The words of programs for a limit that was reached.
 const WORDS: [(Words, Find); 5] = [
     (
         &[
@@ -417,19 +421,20 @@ const WORDS: [(Words, Find); 5] = [
     (&["No space left on device", "os error 28"], || disk_full(None)),
 ];
 
-/// The limit behind what a program said before it failed, if it said that a limit is behind it.
+/// Returns the limit that the output of a failed program names, if it names one.
 #[must_use]
 pub fn of_text(text: &str) -> Option<LimitError> {
     WORDS.iter().find(|(words, _)| words.iter().any(|word| text.contains(word))).map(|(_, error)| error())
 }
 
-/// The limit behind a program's end and its words, if one is.
+/// Returns the limit behind a program's end or in its output, if a limit is the cause.
 #[must_use]
 pub fn of_program(ended: Option<Ended>, said: &str) -> Option<LimitError> {
     ended.and_then(of_end).or_else(|| of_text(said))
 }
 
-/// There was no memory: for want of address space where that is limited, else of the host's.
+/// Returns the error of memory that could not be allocated: the limit of address space where there is one, else the host's
+/// memory.
 fn memory() -> LimitError {
     for limit in [Limit::AddressSpace, Limit::Data] {
         if limit.current().is_some() {
@@ -448,12 +453,12 @@ fn memory() -> LimitError {
             "the limit of address space (RLIMIT_AS) is unlimited here; the host has {} MiB of memory available{group}",
             available.unwrap_or(0) >> 10
         ),
-        remedy: "free some memory (free -m), or lift the limit that a wrapper set: ulimit -v unlimited".into(),
+        remedy: "free some memory (free -m), or remove the limit that a wrapper set: ulimit -v unlimited".into(),
         limits: &[Limit::AddressSpace, Limit::Data],
     }
 }
 
-/// There was no further process or thread.
+/// Returns the error of a process or thread that could not be created.
 fn processes() -> LimitError {
     let limited = Limit::Processes.current().is_some() && !getuid().is_root();
     let group = fs::read_to_string("/sys/fs/cgroup/pids.max").map(|text| text.trim().to_owned());
@@ -478,7 +483,7 @@ fn host_wide(text: &str, file: &str, remedy: &str) -> LimitError {
     }
 }
 
-/// The disk is full under a folder, or under one that is not known.
+/// Returns the error of a full disk under a folder, by default under `TMPDIR`.
 #[must_use]
 pub fn disk_full(path: Option<&Path>) -> LimitError {
     let place = path.map_or_else(std::env::temp_dir, Path::to_path_buf);
@@ -487,10 +492,9 @@ pub fn disk_full(path: Option<&Path>) -> LimitError {
     LimitError {
         what: "the disk is full".into(),
         sentence: format!("{free} MiB are free under {}", place.display()),
-        remedy:
-            "free some space there (cargo clean, or delete target/dmus/runs), or use a larger disk: TMPDIR names the \
+        remedy: "free some space there (cargo dmus clean, or cargo clean), or use a larger disk: TMPDIR names the \
                  folder of temporary files, CARGO_TARGET_DIR that of builds and runs"
-                .into(),
+            .into(),
         limits: &[],
     }
 }
@@ -507,7 +511,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_number_leads_to_the_limit_behind_it() {
+    fn finds_the_limit_behind_an_error_number() {
         let text = |errno: Errno| of_error(&errno.into()).map(|error| error.sentence).unwrap_or_default();
         assert!(text(Errno::MFILE).contains("open files (RLIMIT_NOFILE) is "), "{}", text(Errno::MFILE));
         assert!(text(Errno::FBIG).contains("RLIMIT_FSIZE"));
@@ -523,7 +527,7 @@ mod tests {
     }
 
     #[test]
-    fn a_programs_words_lead_to_the_limit_behind_them() {
+    fn finds_the_limit_in_the_output_of_a_program() {
         let cases = [
             ("qemu-system-x86_64: Error enabling host notifiers: 24", "RLIMIT_NOFILE"),
             ("error: unable to read .cargo-ok file: Too many open files (os error 24)", "RLIMIT_NOFILE"),
@@ -533,16 +537,16 @@ mod tests {
             ("error: No space left on device (os error 28)", "MiB are free"),
         ];
         for (said, limit) in cases {
-            let error = of_text(said).unwrap_or_else(|| panic!("nothing was found in {said}"));
+            let error = of_text(said).unwrap_or_else(|| panic!("no limit was found in {said}"));
             assert!(error.sentence.contains(limit), "{said}: {error}");
             assert_eq!(error.class(), Class::Host);
             assert!(error.remedy().is_some_and(|remedy| !remedy.is_empty()));
         }
-        assert_eq!(of_text("the machine has left"), None);
+        assert_eq!(of_text("the front-end has disconnected"), None);
     }
 
     #[test]
-    fn signals_of_limits_are_told_from_others() {
+    fn distinguishes_signals_of_limits_from_others() {
         let sentence = |signal| of_end(Ended::Signal(signal)).map(|error| error.sentence).unwrap_or_default();
         assert!(sentence(signal_hook::consts::SIGXFSZ).contains("RLIMIT_FSIZE"));
         assert!(sentence(signal_hook::consts::SIGXCPU).contains("RLIMIT_CPU"));
@@ -551,7 +555,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_of_a_process_goes_before_that_of_the_harness() {
+    fn reports_the_limit_of_the_process_before_that_of_the_harness() {
         let table = "Limit                     Soft Limit           Hard Limit           Units\n\
                      Max open files            30                   4096                 files\n\
                      Max address space         500000000            unlimited            bytes\n\
@@ -567,7 +571,7 @@ mod tests {
     }
 
     #[test]
-    fn a_low_limit_says_what_is_needed_and_the_command() {
+    fn names_what_a_run_needs_and_the_command_that_raises_the_limit() {
         let error = Limit::OpenFiles.low(30, 64, "");
         let text = error.to_string();
         assert!(text.contains("open files (RLIMIT_NOFILE) is 30") && text.contains("needs 64"), "{text}");

@@ -19,6 +19,7 @@ pub enum Process {
 }
 
 impl Process {
+    /// Every process, in the order of the kills.
     pub(super) const ALL: [Self; 3] = [Self::Harness, Self::Card, Self::Qemu];
 
     /// Returns the name that tables show.

@@ -1,4 +1,4 @@
-//! How loud a sound file is (EBU R 128, ITU-R BS.1770): integrated loudness, true peak, sample peak.
+//! Measures the loudness of a sound file (EBU R 128, ITU-R BS.1770): integrated loudness, true peak, sample peak.
 
 use std::path::{Path, PathBuf};
 
@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use crate::host::failure::{Class, Diagnosed};
 
-/// Samples that are measured at a time.
-const AT_ONCE: usize = 1 << 14;
+/// Frames that are measured at a time.
+const BLOCK_FRAMES: usize = 1 << 14;
 
-/// What was measured.
+/// The loudness of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Loudness {
     /// Integrated loudness in LUFS; none where nothing is loud enough to count.
@@ -21,13 +21,13 @@ pub struct Loudness {
     pub sample_peak_dbfs: Option<f64>,
 }
 
-/// Why nothing was measured.
+/// Why a file could not be measured.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot measure the loudness of {}: {reason}", path.display())]
 pub struct LoudnessError {
     /// The file.
     pub path: PathBuf,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
@@ -40,7 +40,7 @@ impl Diagnosed for LoudnessError {
 /// Measures a WAV file of 16-bit samples.
 ///
 /// # Errors
-/// It is none, or cannot be read.
+/// [`LoudnessError`] when the file cannot be read or is no WAV file of 16-bit samples.
 pub fn measure(path: &Path) -> Result<Loudness, LoudnessError> {
     let wrong = |reason: String| LoudnessError { path: path.to_owned(), reason };
     let mut reader = hound::WavReader::open(path).map_err(|error| wrong(error.to_string()))?;
@@ -49,10 +49,10 @@ pub fn measure(path: &Path) -> Result<Loudness, LoudnessError> {
         .map_err(|error| wrong(error.to_string()))?;
     let channels = usize::from(spec.channels).max(1);
     let mut samples = reader.samples::<i16>();
-    let mut block = Vec::with_capacity(AT_ONCE * channels);
+    let mut block = Vec::with_capacity(BLOCK_FRAMES * channels);
     loop {
         block.clear();
-        for sample in samples.by_ref().take(AT_ONCE * channels) {
+        for sample in samples.by_ref().take(BLOCK_FRAMES * channels) {
             block.push(sample.map_err(|error| wrong(error.to_string()))?);
         }
         if block.is_empty() {
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_tone_on_both_sides_has_the_loudness_that_the_recommendation_says() {
+    fn measures_a_tone_as_the_recommendation_defines_it() {
         // BS.1770: 997 Hz at 0 dBFS in one channel is -3.01 LUFS, so in two it is 0; this one is 20 dB lower.
         let folder = Scratch::new().unwrap();
         let path = folder.path().join("tone.wav");
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_has_no_level() {
+    fn measures_no_level_in_silence() {
         let folder = Scratch::new().unwrap();
         let path = folder.path().join("silence.wav");
         write(&path, |_| 0);

@@ -1,4 +1,4 @@
-//! Songs, instrument banks, offline renders and loudness: everything about sound that needs no guest.
+//! Songs, instrument banks, offline renders, PCM and loudness: what needs no guest.
 
 pub mod bank;
 pub mod loudness;

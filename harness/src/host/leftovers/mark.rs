@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 use super::owner::{Identity, owner};
 use crate::host::file_error::FileError;
 
-/// The file in a folder that its owner holds locked, and its name until it is locked.
+/// The file in a folder that its owner holds locked.
 pub(super) const MARK: &str = "dmus-owner";
+
+/// The name of [`MARK`] until it is locked.
 pub(super) const MARK_NEW: &str = "dmus-owner.new";
 
 /// The extension of a file in the folder of all runs that points to a run folder elsewhere.

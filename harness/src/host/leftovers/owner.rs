@@ -21,6 +21,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
+    /// Parses an identity as [`Display`](std::fmt::Display) writes it.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(4, ' ');
         Some(Self {

@@ -24,9 +24,9 @@ pub const CHANNEL_GROUP: u32 = 1;
 /// One MIDI message at its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MidiEvent {
-    /// When, in 100 ns units from the song's start.
+    /// Its time in 100 ns units from the song's start.
     pub time: u64,
-    /// Whose sixteen channels.
+    /// The group of sixteen channels, from 1.
     pub channel_group: u32,
     /// The message, status byte first; a system-exclusive message from `F0` to `F7`.
     pub bytes: Vec<u8>,
@@ -35,17 +35,17 @@ pub struct MidiEvent {
 /// A song.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Song {
-    /// What to call it.
+    /// The name that reports show.
     pub name: String,
     /// Its messages in order of time; those of one time in order of the file's tracks.
     pub events: Vec<MidiEvent>,
-    /// When the last track ends, in 100 ns units.
+    /// The end of the last track, in 100 ns units.
     pub end: u64,
-    /// What the reader should know: what was passed over, what looked odd.
+    /// What a user should know: messages that were skipped, an end that is missing.
     pub notices: Vec<String>,
 }
 
-/// What is wrong with a song.
+/// Why a file is not a song.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MidiError {
     /// Not a Standard MIDI File.
@@ -53,7 +53,7 @@ pub enum MidiError {
     Malformed {
         /// The song.
         name: String,
-        /// What the parser says.
+        /// The parser's reason.
         reason: String,
     },
     /// Format 2 holds independent patterns, not one song.
@@ -68,12 +68,12 @@ pub enum MidiError {
         /// The song.
         name: String,
     },
-    /// It lasts too long.
+    /// It lasts longer than [`SONG_SECONDS_MAX`].
     #[error("{name} lasts {seconds} s; at most {SONG_SECONDS_MAX} s fit the guest's memory")]
     TooLong {
         /// The song.
         name: String,
-        /// How long.
+        /// Its length in seconds.
         seconds: u64,
     },
 }
@@ -100,7 +100,7 @@ impl Song {
     /// Reads a Standard MIDI File of format 0 or 1.
     ///
     /// # Errors
-    /// [`MidiError`], when it is none, holds nothing to play, or lasts too long.
+    /// [`MidiError`] when it is no such file, holds no message to play, or lasts too long.
     pub fn parse(name: &str, file: &[u8]) -> Result<Self, MidiError> {
         let smf = Smf::parse(file)
             .map_err(|error| MidiError::Malformed { name: name.into(), reason: error.kind().to_string() })?;
@@ -135,8 +135,8 @@ impl Song {
         Ok(Self { name: name.into(), events, end: end as u64, notices })
     }
 
-    /// How many frames it takes at a sample rate, with a tail in milliseconds for what still sounds. At least one frame
-    /// follows the song's end, so that events of that very moment are played too.
+    /// Returns how many frames it takes at a sample rate, with a tail in milliseconds for notes that still sound. At least one
+    /// frame follows the song's end, so that events of that very time are played too.
     #[must_use]
     pub fn frames(&self, sample_rate: u32, tail_ms: u32) -> u64 {
         let end = u128::from(self.end) * u128::from(sample_rate);
@@ -144,7 +144,7 @@ impl Song {
         song + (u64::from(tail_ms) * u64::from(sample_rate) / 1000).max(1)
     }
 
-    /// The same song, begun later.
+    /// Returns the same song, begun later.
     #[must_use]
     pub fn delayed(&self, milliseconds: u32) -> Self {
         let delay = u64::from(milliseconds) * TICKS_A_SECOND / 1000;
@@ -156,7 +156,7 @@ impl Song {
         song
     }
 
-    /// The same song on another channel group.
+    /// Returns the same song on another channel group.
     #[must_use]
     pub fn on_group(&self, channel_group: u32) -> Self {
         let mut song = self.clone();
@@ -164,7 +164,7 @@ impl Song {
         song
     }
 
-    /// The same song with every time at the beginning of its millisecond, as a legacy MIDI stream carries it.
+    /// Returns the same song with every time at the beginning of its millisecond, as a legacy MIDI stream carries it.
     #[must_use]
     pub fn in_whole_milliseconds(&self) -> Self {
         let mut song = self.clone();
@@ -172,14 +172,14 @@ impl Song {
         song
     }
 
-    /// How many notes it starts.
+    /// Returns how many notes it starts.
     #[must_use]
     pub fn notes(&self) -> usize {
         self.events.iter().filter(|event| event.bytes[0] & 0xf0 == 0x90 && event.bytes[2] > 0).count()
     }
 }
 
-/// Appends a track's messages with their ticks; gives the tick at which the track ends.
+/// Appends a track's messages with their ticks; returns the tick at which the track ends.
 fn read_track(
     number: usize,
     track: &[midly::TrackEvent<'_>],
@@ -221,10 +221,10 @@ fn read_track(
         }
     }
     if exclusive.is_some() {
-        notices.push(format!("track {number}: a system-exclusive message without its end was passed over"));
+        notices.push(format!("track {number}: a system-exclusive message without its end was skipped"));
     }
     if escapes > 0 {
-        notices.push(format!("track {number}: {escapes} escaped system messages were passed over"));
+        notices.push(format!("track {number}: {escapes} escaped system messages were skipped"));
     }
     if !ended {
         notices.push(format!("track {number} has no end-of-track event: the file may be cut short"));
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn running_status_is_written_out() {
+    fn expands_running_status() {
         let song =
             Song::parse("t", &file(0, 480, &[&track(&[0, 0x90, 60, 100, 0x83, 0x60, 60, 0, 0, 64, 90])])).unwrap();
         assert_eq!(
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_of_one_tick_keep_the_order_of_the_tracks() {
+    fn keeps_the_order_of_the_tracks_in_one_tick() {
         let second = track(&[10, 0xc1, 2]);
         let first = track(&[10, 0xc0, 1]);
         let song = Song::parse("t", &file(1, 96, &[&first, &second])).unwrap();
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exclusive_message_in_packets_is_joined_at_the_time_of_its_end() {
+    fn joins_an_exclusive_message_in_packets_at_the_time_of_its_end() {
         let packets = track(&[0, 0xf0, 2, 0x7e, 0x7f, 96, 0xf7, 3, 9, 1, 0xf7]);
         let song = Song::parse("t", &file(0, 96, &[&packets])).unwrap();
         assert_eq!(times(&song), [(5_000_000, vec![0xf0, 0x7e, 0x7f, 9, 1, 0xf7])]);
@@ -296,13 +296,13 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_the_song_only_touches_is_whole() {
+    fn counts_the_frame_in_which_the_song_ends() {
         let song = Song { name: String::new(), events: vec![], end: 1, notices: vec![] };
         assert_eq!(song.frames(48_000, 1), 1 + 48);
     }
 
     #[test]
-    fn a_delayed_song_is_the_same_song_later() {
+    fn delays_every_event_of_a_song() {
         let song = Song::parse("t", &file(0, 480, &[&track(&[0, 0x90, 60, 1, 0x83, 0x60, 60, 0])])).unwrap();
         let later = song.delayed(250);
         assert_eq!(times(&later), [(2_500_000, vec![0x90, 60, 1]), (7_500_000, vec![0x90, 60, 0])]);
@@ -310,32 +310,32 @@ mod tests {
     }
 
     #[test]
-    fn format_2_is_refused_with_its_reason() {
+    fn refuses_format_2() {
         let error = Song::parse("t", &file(2, 96, &[&track(&[0, 0x90, 60, 1])])).unwrap_err();
         assert_eq!(error, MidiError::Format2 { name: "t".into() });
         assert_eq!(error.class(), Class::BadInput);
     }
 
     #[test]
-    fn what_is_no_midi_file_is_refused() {
+    fn refuses_a_file_that_is_no_midi_file() {
         assert!(matches!(Song::parse("t", b"RIFF....WAVE"), Err(MidiError::Malformed { .. })));
         assert!(matches!(Song::parse("t", b""), Err(MidiError::Malformed { .. })));
     }
 
     #[test]
-    fn a_file_without_messages_is_refused() {
+    fn refuses_a_file_without_messages() {
         assert!(matches!(Song::parse("t", &file(0, 96, &[&END])), Err(MidiError::Empty { .. })));
     }
 
     #[test]
-    fn a_song_beyond_the_bound_is_refused_before_memory_is_asked_for() {
+    fn refuses_a_song_beyond_the_bound_before_it_allocates() {
         // One tick a quarter at the slowest tempo, 16.7 s a tick.
         let long = track(&[0, 0xff, 0x51, 3, 0xff, 0xff, 0xff, 0xff, 0x7f, 0x90, 60, 1]);
         assert!(matches!(Song::parse("t", &file(0, 1, &[&long])), Err(MidiError::TooLong { .. })));
     }
 
     #[test]
-    fn a_track_without_its_end_is_played_and_noticed() {
+    fn plays_a_track_without_its_end_with_a_notice() {
         let song = Song::parse("t", &file(0, 96, &[&[0, 0x90, 60, 1]])).unwrap();
         assert_eq!(song.events.len(), 1);
         assert!(song.notices[0].contains("cut short"));

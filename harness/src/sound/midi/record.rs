@@ -9,13 +9,13 @@ pub const EVENT_HEADER_BYTES: usize = 20;
 /// `DMUS_EVENT_STRUCTURED`: the message is one that a synthesizer may interpret.
 pub const EVENT_STRUCTURED: u32 = 1;
 
-/// The length of the record of a message (`DMUS_EVENT_SIZE`).
+/// Returns the bytes of the record of a message (`DMUS_EVENT_SIZE`).
 #[must_use]
 pub const fn record_bytes(message_bytes: usize) -> usize {
     (EVENT_HEADER_BYTES + message_bytes).next_multiple_of(8)
 }
 
-/// The records of some events, one after another.
+/// Returns the records of events, one after another.
 #[must_use]
 pub fn write_records(events: &[MidiEvent]) -> Vec<u8> {
     let mut records = Vec::with_capacity(events.iter().map(|event| record_bytes(event.bytes.len())).sum());
@@ -31,8 +31,8 @@ pub fn write_records(events: &[MidiEvent]) -> Vec<u8> {
     records
 }
 
-/// The records of a legacy MIDI stream (`KSMUSICFORMAT`, ksmedia.h): milliseconds since the record before, the length, and
-/// the message, padded to a multiple of 4. What is not a whole millisecond is lost.
+/// Returns the records of a legacy MIDI stream (`KSMUSICFORMAT`, ksmedia.h): milliseconds since the record before, the length,
+/// and the message, padded to a multiple of 4. Parts of a millisecond are lost.
 #[must_use]
 pub fn write_music_records(events: &[MidiEvent]) -> Vec<u8> {
     let mut records = Vec::new();
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_lies_in_memory_as_dmusbuff_h_says() {
+    fn lays_out_a_record_as_dmusbuff_h_defines_it() {
         let event = MidiEvent { time: 0x0102_0304_0506_0708, channel_group: 1, bytes: vec![0x90, 60, 100] };
         assert_eq!(
             write_records(&[event]),
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn every_record_begins_at_a_multiple_of_eight() {
+    fn begins_every_record_at_a_multiple_of_eight() {
         for length in 1..=40 {
             let event = MidiEvent { time: 0, channel_group: 1, bytes: vec![0; length] };
             assert_eq!(write_records(&[event.clone(), event]).len(), 2 * record_bytes(length));
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_legacy_record_counts_milliseconds_from_the_one_before() {
+    fn counts_milliseconds_from_the_record_before_in_a_legacy_stream() {
         let event = |time, bytes: &[u8]| MidiEvent { time, channel_group: 1, bytes: bytes.to_vec() };
         let events = [event(25_000, &[0x90, 60, 100]), event(69_999, &[0xF8])];
         assert_eq!(

@@ -4,7 +4,7 @@ use midly::{Fps, MetaMessage, Timing, TrackEvent, TrackEventKind};
 
 use super::TICKS_A_SECOND;
 
-/// Tempo until the file says otherwise: 120 quarter notes a minute (RP-001, "Set Tempo").
+/// The tempo before the first tempo event, in microseconds a quarter note: 120 quarter notes a minute (RP-001, "Set Tempo").
 const TEMPO_DEFAULT_US: u32 = 500_000;
 
 /// A song's tempo at every tick.
@@ -16,7 +16,7 @@ pub(super) struct TempoMap {
 }
 
 impl TempoMap {
-    /// Collects the tempo changes of all tracks. With an SMPTE division they mean nothing.
+    /// Collects the tempo changes of all tracks. With an SMPTE division they have no effect.
     pub(super) fn new(timing: Timing, tracks: &[Vec<TrackEvent<'_>>]) -> Self {
         let ticks_a_quarter = match timing {
             Timing::Metrical(division) => u128::from(division.as_int().max(1)),
@@ -48,7 +48,7 @@ impl TempoMap {
         Self { denominator, changes: vec![(0, u128::from(TICKS_A_SECOND) * seconds)] }
     }
 
-    /// The times of ascending ticks, in 100 ns units, rounded down.
+    /// Returns the times of ascending ticks, in 100 ns units, rounded down.
     pub(super) fn times(&self, ticks: impl IntoIterator<Item = u64>) -> Vec<u128> {
         let mut changes = self.changes.iter().peekable();
         let (mut since, mut step) = *changes.next().expect("the map begins at tick 0");
@@ -79,13 +79,13 @@ mod tests {
     }
 
     #[test]
-    fn without_a_tempo_a_quarter_lasts_half_a_second() {
+    fn plays_a_quarter_in_half_a_second_without_a_tempo() {
         let map = TempoMap::new(Timing::Metrical(u15::from_int_lossy(480)), &[]);
         assert_eq!(map.times([0, 1, 480]), [0, 10_416, 5_000_000]);
     }
 
     #[test]
-    fn rounding_does_not_add_up_over_tempo_changes() {
+    fn does_not_accumulate_rounding_over_tempo_changes() {
         // A third of a tick's time is lost at each change if each segment is rounded by itself.
         let track: Vec<_> = (0..300).map(|_| tempo(1, 100_000)).collect();
         let map = TempoMap::new(Timing::Metrical(u15::from_int_lossy(3)), &[track]);
@@ -95,13 +95,13 @@ mod tests {
     }
 
     #[test]
-    fn a_change_at_a_tick_holds_from_that_tick_on() {
+    fn applies_a_change_from_its_tick_on() {
         let map = TempoMap::new(Timing::Metrical(u15::from_int_lossy(1)), &[vec![tempo(2, 1_000_000)]]);
         assert_eq!(map.times([1, 2, 3]), [5_000_000, 10_000_000, 20_000_000]);
     }
 
     #[test]
-    fn smpte_divisions_do_not_know_tempo() {
+    fn ignores_tempo_with_an_smpte_division() {
         let map = TempoMap::new(Timing::Timecode(Fps::Fps25, 40), &[vec![tempo(0, 1)]]);
         assert_eq!(map.times([1000]), [10_000_000]);
         let drop_frame = TempoMap::new(Timing::Timecode(Fps::Fps29, 1), &[]);

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use dmus::failure::Error;
 use dmus::host::failure::Class;
 use dmus::hostile::{Hostile, progress_line};
 use dmus::provision::{Artefact, Overrides, Provisioner};
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::Outcome;
 use super::args::RunArguments;
+use super::error::Error;
 use super::print::{error_line, out};
 use super::terminal::Terminal;
 use super::verbs::workspace;

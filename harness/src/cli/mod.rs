@@ -3,6 +3,7 @@
 mod args;
 mod boot;
 mod driver;
+mod error;
 mod hostile;
 mod print;
 mod sound;
@@ -13,11 +14,11 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
 use clap::Parser;
-use dmus::failure::Error;
 use dmus::host::failure::{Class, Diagnosed};
 use dmus::host::interrupt;
 
 use args::{Arguments, Verb};
+use error::Error;
 use print::{error_line, out};
 
 /// Runs the command line; a panic is the harness's own fault and has an exit code of its own.

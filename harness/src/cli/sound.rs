@@ -19,7 +19,7 @@ use super::terminal::Terminal;
 use super::verbs::{read_song, workspace};
 
 /// The card's program.
-fn card(terminal: &Terminal) -> Result<PathBuf, dmus::failure::Error> {
+fn card(terminal: &Terminal) -> Result<PathBuf, super::error::Error> {
     let workspace = workspace(terminal)?;
     let provisioner = Provisioner::new(&workspace, Overrides::default(), terminal)?;
     Ok(provisioner.resolve(Artefact::Card)?)

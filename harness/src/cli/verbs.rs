@@ -5,15 +5,13 @@ use std::time::Duration;
 
 use dmus::bench;
 use dmus::event::{Event, Observer, TestResult};
-use dmus::failure::{Error, HOST_STALLED_REMEDY};
 use dmus::host::failure::{Class, Diagnosed};
 use dmus::host::file_error::FileError;
 use dmus::host::leftovers;
 use dmus::kills::Prepared;
+use dmus::machine::CardOptions;
 use dmus::machine::conditions::Conditions;
-use dmus::machine::{CardOptions, Firmware};
-use dmus::playback::{PlaybackFailure, PlaybackTest, Provisioned, Verdict, run_playback};
-use dmus::provision::accelerator::{self, Candidates};
+use dmus::playback::{PlaybackFailure, PlaybackTest, Verdict, run_playback};
 use dmus::provision::doctor::{self, State};
 use dmus::provision::driver_file;
 use dmus::provision::{Artefact, Overrides, Provisioner, Workspace};
@@ -22,12 +20,14 @@ use dmus::scenario::{Context, Report, Scenario, ScenarioError, Wishes, files_in,
 use dmus::sound::midi::Song;
 use dmus::sound::songs::{self, BuiltIn};
 use dmus::testbed::run_folder::RunFolder;
+use dmus::testbed::{HOST_STALLED_REMEDY, Provisioned, TestBedError, measured, provision};
 use serde_json::json;
 
 use super::Outcome;
 use super::args::{
     BenchArguments, DemoArguments, DoctorArguments, MachineArguments, RunArguments, ShortageArguments, TestArguments,
 };
+use super::error::Error;
 use super::hostile;
 use super::print::{error_line, out};
 use super::terminal::Terminal;
@@ -52,26 +52,19 @@ fn swept(workspace: Workspace, observer: &dyn Observer) -> Result<Workspace, Err
     Ok(workspace)
 }
 
-/// Brings in everything that a guest needs, and chooses the accelerator.
+/// Provisions everything that a guest needs, and chooses the accelerator.
 pub(super) fn provisioned(
     workspace: &Workspace,
     machine: &MachineArguments,
     driver: Option<&Path>,
     observer: &dyn Observer,
-) -> Result<Provisioned, Error> {
-    driver.map_or(Ok(()), driver_file::check)?;
+) -> Result<Provisioned, TestBedError> {
     if let Some(path) = &machine.prepared {
+        driver.map_or(Ok(()), driver_file::check)?;
         return Ok(Prepared::read(path)?.provisioned);
     }
     let overrides = Overrides { qemu: machine.qemu.clone(), driver: driver.map(Path::to_path_buf) };
-    let provisioner = Provisioner::new(workspace, overrides, observer)?;
-    let artefacts = provisioner.artefacts()?;
-    let firmware = Firmware::of(&artefacts.qemu);
-    let candidates = Candidates { qemu: &artefacts.qemu, nt_host: &artefacts.nt_host, firmware };
-    // Within the lock: of several first runs, one measures.
-    let accelerator = accelerator::choose(workspace, candidates, machine.accel.wish())?;
-    drop(provisioner);
-    Ok(Provisioned { artefacts, accelerator, firmware })
+    provision(workspace, overrides, machine.accel.wish(), observer)
 }
 
 /// A song by its file, or by a built-in one's name.
@@ -362,7 +355,7 @@ fn show_report(report: &Report) {
     if let Some(contract) = &report.contract {
         out(&contract.table());
         for counted in &contract.figures {
-            out(&format!("{:<14} {:>12}  {}", counted.examination, counted.value, counted.name));
+            out(&format!("{:<14} {:>12}  {}", counted.probe, counted.value, counted.name));
         }
         if !contract.conditions.are_usual() {
             out(&format!("with {}", contract.conditions));
@@ -431,7 +424,7 @@ pub(super) fn test(arguments: &TestArguments) -> Outcome {
             let provisioner = Provisioner::new(&workspace, Overrides::default(), &terminal)?;
             Ok(provisioner.resolve(Artefact::DriverX86)?)
         },
-        provisioned: &|| provisioned(&workspace, &arguments.machine, None, &terminal),
+        provisioned: &|| Ok(provisioned(&workspace, &arguments.machine, None, &terminal)?),
         timeout: Duration::from_secs(arguments.machine.timeout),
         observer: &terminal,
     };
@@ -465,7 +458,7 @@ pub(super) fn bench(arguments: &BenchArguments) -> Outcome {
     }
     let terminal = Terminal::new();
     let workspace = workspace_of(&arguments.machine, &terminal)?;
-    let bring = || provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal);
+    let bring = || Ok(provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?);
     let context = bench::Context::new(&workspace, &terminal, arguments.quick, arguments.driver.is_none(), &bring);
     for benchmark in chosen {
         terminal.event(&Event::TestBegun { name: format!("benchmark {}", benchmark.name) });
@@ -491,7 +484,7 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> Outcome {
         swept.iter().for_each(|what| out(&format!("swept     {what}")));
         return Ok(None);
     }
-    let measured = accelerator::measured(&workspace)
+    let measured = measured(&workspace)
         .map(|(choice, qemu)| format!("{}: {} (with {})", choice.accelerator.name(), choice.reason, qemu.display()));
     let findings = doctor::examine(&workspace, measured);
     let class = doctor::class(&findings);

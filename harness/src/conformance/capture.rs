@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use guest_protocol::{CapturedEvent, Carries, Handle, KsState, PinFactory, Request, Starvation, StreamFormat};
 
-use super::{ProbeContext, ProbeError};
+use super::error::ProbeError;
+use super::probe::ProbeContext;
 use crate::machine::CARD_RING_SIZE;
-use crate::playback::PlaybackError;
+use crate::testbed::TestBedError;
 use crate::testbed::session::StartedDevice;
 
 /// How long captured data may take to come out, and how often the guest is looked at in vain before that is over: where
@@ -76,7 +77,7 @@ pub(super) fn again(probe: &mut ProbeContext<'_, '_>, device: &StartedDevice) ->
     let carried = filter.pins[id as usize].carries.clone();
     for (carries, format) in [(Carries::Midi, StreamFormat::Midi), (Carries::DirectMusic, StreamFormat::DirectMusic)] {
         if carried.contains(&carries) {
-            let pin = probe.session.create_pin(filter.handle, id, format)?;
+            let pin = probe.bed.session.create_pin(filter.handle, id, format)?;
             Pin { probe, handle: pin }.examine()?;
             probe.close(pin)?;
         }
@@ -84,13 +85,13 @@ pub(super) fn again(probe: &mut ProbeContext<'_, '_>, device: &StartedDevice) ->
     let format = if carried.contains(&Carries::Midi) { StreamFormat::Midi } else { StreamFormat::DirectMusic };
     for (piece_bytes, longest) in [(0, LONGEST), (SMALL, SMALL_LONGEST)] {
         probe.done("choose the size of buffers", Request::Allocators { piece_bytes })?;
-        let pin = probe.session.create_pin(filter.handle, id, format)?;
+        let pin = probe.bed.session.create_pin(filter.handle, id, format)?;
         Pin { probe, handle: pin }.long(longest)?;
         probe.close(pin)?;
     }
     probe.done("choose the size of buffers", Request::Allocators { piece_bytes: 0 })?;
     // Once more, to see that nothing of the streams before is left.
-    let pin = probe.session.create_pin(filter.handle, id, format)?;
+    let pin = probe.bed.session.create_pin(filter.handle, id, format)?;
     probe.close(pin)?;
     probe.close(filter.handle)
 }
@@ -117,7 +118,7 @@ impl Pin<'_, '_, '_> {
         // Not in STOP; and what was captured before the stream was stopped does not come after it.
         self.inject(&all)?;
         self.set_state(KsState::Stop)?;
-        self.probe.session.take_captured(self.handle)?;
+        self.probe.bed.session.take_captured(self.handle)?;
         self.inject(&all[..2])?;
         self.expect_nothing("in STOP", 55)?;
         self.set_state(KsState::Run)?;
@@ -175,7 +176,7 @@ impl Pin<'_, '_, '_> {
     /// how much fits depends on how the card fills the driver's buffers.
     fn burst(&mut self) -> Result<(), ProbeError> {
         let (mut taken_in, mut sent, mut refused) = (Vec::new(), 0, 0);
-        self.probe.session.health.machine.freeze(true);
+        self.probe.bed.freeze_machine(true);
         let answered = loop {
             if refused >= REFUSED_MIN || sent >= BURST_MAX {
                 break Ok(());
@@ -191,7 +192,7 @@ impl Pin<'_, '_, '_> {
                 Err(setback) => break Err(setback),
             }
         };
-        self.probe.session.health.machine.freeze(false);
+        self.probe.bed.freeze_machine(false);
         answered?;
         let last = MARKS[1].to_vec();
         self.inject(std::slice::from_ref(&last))?;
@@ -230,14 +231,14 @@ impl Pin<'_, '_, '_> {
     /// after it has served the one before.
     fn inject(&mut self, messages: &[Vec<u8>]) -> Result<(), ProbeError> {
         self.put_in(messages)?;
-        self.probe.session.health.card.status().map_err(PlaybackError::Control)?;
+        self.probe.bed.card().status().map_err(TestBedError::Control)?;
         Ok(())
     }
 
     /// Has messages come in. Gives the card's word on each.
     fn put_in(&mut self, messages: &[Vec<u8>]) -> Result<Vec<Result<(), String>>, ProbeError> {
-        let card = &self.probe.session.health.card;
-        Ok(card.midi_in(messages, 1).map_err(PlaybackError::Control)?)
+        let card = &self.probe.bed.card();
+        Ok(card.midi_in(messages, 1).map_err(TestBedError::Control)?)
     }
 
     /// Has messages come in and waits until as many bytes have come out.
@@ -251,7 +252,7 @@ impl Pin<'_, '_, '_> {
         let patience = self.probe.patience(PATIENCE);
         let (mut taken, mut looks) = (Vec::new(), 0);
         loop {
-            let (events, dropped) = self.probe.session.take_captured(self.handle)?;
+            let (events, dropped) = self.probe.bed.session.take_captured(self.handle)?;
             taken.extend(events);
             looks += 1;
             if enough(&taken) || dropped > 0 || (looks > LOOKS && patience.has_ended(self.probe)) {
@@ -274,8 +275,8 @@ impl Pin<'_, '_, '_> {
         std::thread::sleep(SILENCE);
         // QEMU has raised the interrupt that the card asked for before it hands on what the guest is asked next but one: it
         // looks at both in one loop.
-        self.probe.session.statistics()?;
-        let (events, _) = self.probe.session.take_captured(self.handle)?;
+        self.probe.bed.session.statistics()?;
+        let (events, _) = self.probe.bed.session.take_captured(self.handle)?;
         if !events.is_empty() {
             return Err(broken(rule, format!("{:02x?} came out {when}", joined(&events))));
         }

@@ -2,8 +2,9 @@
 
 use guest_protocol::{Bulk, Caller, Handle, PropertyVerb, Request};
 
-use super::{ProbeContext, ProbeError};
-use crate::playback::PlaybackError;
+use super::error::ProbeError;
+use super::probe::ProbeContext;
+use crate::testbed::TestBedError;
 use crate::testbed::session::OpenedFilter;
 use crate::testbed::synthesizer::synthesizer_nodes;
 
@@ -169,7 +170,7 @@ impl Synthesizer {
             instance,
             value,
         };
-        Ok(probe.session.property("ask about downloads", request)?)
+        Ok(probe.bed.session.property("ask about downloads", request)?)
     }
 
     /// `DOWNLOAD` of what lies at an address of the caller's. Gives the handle, or the status.
@@ -222,7 +223,7 @@ impl Synthesizer {
             instance: Vec::new(),
             value: handle_value(caller, handle),
         };
-        Ok(probe.session.kept_property("unload what sounds", request)?.map(|(status, _)| status))
+        Ok(probe.bed.session.kept_property("unload what sounds", request)?.map(|(status, _)| status))
     }
 
     /// `COMPACT` and `APPEND`. Gives the statuses.
@@ -247,10 +248,10 @@ pub(super) fn user_memory(
     caller: Caller,
     bytes: &[u8],
 ) -> Result<(Bulk, u64), ProbeError> {
-    let bulk = probe.session.allocate(bytes.len() as u64)?;
+    let bulk = probe.bed.session.allocate(bytes.len() as u64)?;
     let bulk = Bulk { address: bulk.address, length: bytes.len() as u64 };
-    probe.session.health.machine.memory.write(bulk, bytes).map_err(PlaybackError::Memory)?;
-    let address = probe.session.map_user(bulk, caller)?;
+    probe.bed.memory().write(bulk, bytes).map_err(TestBedError::Memory)?;
+    let address = probe.bed.session.map_user(bulk, caller)?;
     Ok((bulk, address))
 }
 

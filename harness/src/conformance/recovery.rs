@@ -6,20 +6,21 @@ use std::time::Duration;
 use guest_protocol::{Caller, DevicePower, FailureKind, KsState, Request};
 use serde_json::{Value, json};
 
+use super::context::Context;
 use super::download::{Synthesizer, download_both};
-use super::probe::with_guest;
-use super::probes::{PHRASE_QUANTUM, Phrase, Script, takes_downloads};
-use super::{Context, Findings, ProbeContext, ProbeError};
-use crate::failure::Error;
+use super::error::{ConformanceError, ProbeError};
+use super::findings::Findings;
+use super::phrase::{PHRASE_QUANTUM, Phrase, takes_downloads};
+use super::probe::{Probe, ProbeContext, with_guest};
 use crate::machine::CardOptions;
-use crate::playback::PlaybackError;
 use crate::sound::pcm::FRAME_BYTES;
+use crate::testbed::TestBedError;
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::session::SessionError;
 
 /// The trial.
-pub(super) const SCRIPT: Script =
-    Script { name: "trouble", text: "a card that fails, and one that lies", rules: &[], run };
+pub(super) const PROBE: Probe =
+    Probe { name: "trouble", text: "a card that fails, and one that lies", rules: &[], run };
 
 /// Frames that are played before each fault, so that a note sounds.
 const BEFORE_FRAMES: u64 = 2 * PHRASE_QUANTUM as u64;
@@ -52,7 +53,7 @@ fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Re
     with_guest(context, folder, findings, &CardOptions::default(), |probe| {
         let device = probe.start()?;
         let phrase = Phrase::prepare(probe, &device)?;
-        let opened = probe.session.open_filter(&device.subdevices[0])?;
+        let opened = probe.bed.session.open_filter(&device.subdevices[0])?;
         let synthesizer = takes_downloads(probe, &opened, phrase.pins.render)?;
         if let Some(synthesizer) = &synthesizer {
             download_both(probe, synthesizer, Caller::Wide)?;
@@ -113,7 +114,8 @@ impl Trial<'_, '_, '_> {
         })?;
         if let Some(request) = waiting {
             self.until("keeps an unload whose sound the reset has ended", |trial| {
-                let taken = trial.probe.session.kept_property("look at a request", Request::TakeProperty(request))?;
+                let taken =
+                    trial.probe.bed.session.kept_property("look at a request", Request::TakeProperty(request))?;
                 Ok(taken.is_ok())
             })?;
         }
@@ -202,18 +204,18 @@ impl Trial<'_, '_, '_> {
     }
 
     fn ask(&mut self, question: &Value) -> Result<Value, ProbeError> {
-        let answer = self.probe.session.health.card.control().ask(question).map_err(PlaybackError::Control)?;
+        let answer = self.probe.bed.card_control().ask(question).map_err(TestBedError::Control)?;
         if answer["ok"] == true {
             return Ok(answer);
         }
-        Err(PlaybackError::Control(std::io::Error::other(answer.to_string())).into())
+        Err(TestBedError::Control(std::io::Error::other(answer.to_string())).into())
     }
 
     fn until(&mut self, what: &str, is_so: impl Fn(&mut Self) -> Result<bool, ProbeError>) -> Result<(), ProbeError> {
         let patience = self.probe.patience(PATIENCE);
         loop {
             // A guest that has stopped says why; the card only goes with it.
-            self.probe.session.statistics()?;
+            self.probe.bed.session.statistics()?;
             if is_so(self)? {
                 return Ok(());
             }
@@ -229,7 +231,10 @@ impl Trial<'_, '_, '_> {
 fn clean<T>(result: Result<T, ProbeError>) -> Result<Option<T>, ProbeError> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(ProbeError::Failed(Error::Session(SessionError::Refused { failure, .. })))
+        Err(ProbeError::Failed(ConformanceError::TestBed(TestBedError::Session(SessionError::Refused {
+            failure,
+            ..
+        }))))
             if matches!(failure.kind, FailureKind::Status(_)) =>
         {
             Ok(None)

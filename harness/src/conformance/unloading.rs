@@ -7,9 +7,10 @@ use guest_protocol::{Caller, DevicePower, Handle, KsState, Request};
 use serde_json::json;
 
 use super::download::{self, Synthesizer, download_these};
-use super::probes::{Phrase, RATE, takes_downloads};
-use super::{ProbeContext, ProbeError};
-use crate::playback::PlaybackError;
+use super::error::{ConformanceError, ProbeError};
+use super::phrase::{Phrase, RATE, takes_downloads};
+use super::probe::ProbeContext;
+use crate::testbed::TestBedError;
 use crate::testbed::session::StartedDevice;
 
 /// Frames that are played before the unload: the instrument's first note sounds by then, and for most of a second yet.
@@ -81,10 +82,10 @@ fn trial(
     end: End,
 ) -> Result<Option<u64>, ProbeError> {
     let phrase = match Phrase::prepare(probe, device) {
-        Err(ProbeError::Failed(crate::failure::Error::PlaybackTest(PlaybackError::NoPins { .. }))) => return Ok(None),
+        Err(ProbeError::Failed(ConformanceError::TestBed(TestBedError::NoPins { .. }))) => return Ok(None),
         phrase => phrase?,
     };
-    let opened = probe.session.open_filter(&device.subdevices[0])?;
+    let opened = probe.bed.session.open_filter(&device.subdevices[0])?;
     let Some(synthesizer) = takes_downloads(probe, &opened, phrase.pins.render)? else { return Ok(None) };
     let handles = download_these(probe, &synthesizer, caller, &download::one_shot())?;
     let sound = phrase.play_on(probe, BEFORE_FRAMES)?;
@@ -203,17 +204,17 @@ fn set_state(probe: &mut ProbeContext<'_, '_>, pin: Handle, state: KsState) -> R
 
 /// Lets the card render without anybody asking for it.
 fn advance(probe: &mut ProbeContext<'_, '_>, frames: u64) -> Result<(), ProbeError> {
-    let control = probe.session.health.card.control();
-    let answer = control.ask(&json!({ "cmd": "advance", "frames": frames })).map_err(PlaybackError::Control)?;
+    let control = probe.bed.card_control();
+    let answer = control.ask(&json!({ "cmd": "advance", "frames": frames })).map_err(TestBedError::Control)?;
     if answer["ok"] == true {
         return Ok(());
     }
-    Err(PlaybackError::Control(std::io::Error::other(answer.to_string())).into())
+    Err(TestBedError::Control(std::io::Error::other(answer.to_string())).into())
 }
 
 /// The status of a request that was kept, if it has one.
 fn take(probe: &mut ProbeContext<'_, '_>, request: Handle) -> Result<Option<u32>, ProbeError> {
-    let taken = probe.session.kept_property("look at a request", Request::TakeProperty(request))?;
+    let taken = probe.bed.session.kept_property("look at a request", Request::TakeProperty(request))?;
     Ok(taken.ok().map(|(status, _)| status))
 }
 

@@ -4,6 +4,8 @@
 //! Every kill has a run of the harness of its own, as a user starts it: a demo, the prompt, a part of the contract, a
 //! benchmark. A harness that is killed can only be cleaned up after: there the next start is part of the check.
 
+mod error;
+
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -19,16 +21,17 @@ use serde_json::Value;
 
 use crate::conformance::Dice;
 use crate::event::{Event, Observer, Step};
-use crate::failure::Error;
 use crate::host::ended::Ended;
 use crate::host::failure::Class;
 use crate::host::file_error::FileError;
 use crate::host::interrupt;
 use crate::host::leftovers::{self, Scratch};
 use crate::host::process::end_with_harness;
-use crate::playback::Provisioned;
 use crate::provision::Workspace;
+use crate::testbed::Provisioned;
 use crate::testbed::run_folder::RunFolder;
+
+pub use error::KillsError;
 
 /// How long a run may take from the kill to its end: the harness notices within a second, on a machine that is not busy.
 const NOTICED_MAX: Duration = Duration::from_secs(4);
@@ -268,7 +271,7 @@ impl Prepared {
 ///
 /// # Errors
 /// An interruption, or what keeps a run from being started.
-pub fn run(kills: &Kills<'_>, folder: &RunFolder) -> Result<KillsReport, Error> {
+pub fn run(kills: &Kills<'_>, folder: &RunFolder) -> Result<KillsReport, KillsError> {
     let begun = Instant::now();
     let mut dice = Dice::new(kills.seed);
     let prepared = folder.file("prepared.json");
@@ -375,7 +378,7 @@ impl Running {
 
 impl Subject<'_> {
     /// Starts a run, kills, and looks. `None`: the run was over before.
-    fn kill(&self, number: u32, dice: &mut Dice) -> Result<Option<Row>, Error> {
+    fn kill(&self, number: u32, dice: &mut Dice) -> Result<Option<Row>, KillsError> {
         if self.place.exists() {
             fs::remove_dir_all(self.place).map_err(FileError::own("remove", self.place))?;
         }
@@ -453,7 +456,7 @@ impl Subject<'_> {
     }
 
     /// Waits for the instant of the kill. Gives the process; `None` when it has gone by itself.
-    fn reach(&self, running: &mut Running, dice: &mut Dice) -> Result<Option<OwnedFd>, Error> {
+    fn reach(&self, running: &mut Running, dice: &mut Dice) -> Result<Option<OwnedFd>, KillsError> {
         let deadline = Instant::now() + REACHED_MAX;
         let begun = |running: &Running| match self.phase {
             Phase::Demo(step, _) => self.steps().contains(&step),
@@ -524,7 +527,7 @@ impl Subject<'_> {
     }
 
     /// Looks at what was said and what is left.
-    fn look(&self, row: &mut Row, temporary: &Path, owner: u32) -> Result<(), Error> {
+    fn look(&self, row: &mut Row, temporary: &Path, owner: u32) -> Result<(), KillsError> {
         let by_force = self.process == Process::Harness && row.expected == self.name;
         if row.found != row.expected {
             row.complaints.push(format!("the verdict is {} instead of {}", row.found, row.expected));
@@ -545,7 +548,7 @@ impl Subject<'_> {
     }
 
     /// What is left of a run, after at most so long.
-    fn left(&self, temporary: &Path, owner: u32, limit: Duration) -> Result<Vec<String>, Error> {
+    fn left(&self, temporary: &Path, owner: u32, limit: Duration) -> Result<Vec<String>, KillsError> {
         let begun = Instant::now();
         loop {
             let mut left: Vec<String> =
@@ -566,7 +569,7 @@ impl Subject<'_> {
     }
 
     /// Starts the harness again, as a user would next.
-    fn next_start(&self, temporary: &Path) -> Result<(), Error> {
+    fn next_start(&self, temporary: &Path) -> Result<(), KillsError> {
         let log = self.place.join("next.log");
         let file = File::create(&log).map_err(FileError::own("create", &log))?;
         let also = file.try_clone().map_err(FileError::own("create", &log))?;
@@ -588,7 +591,7 @@ fn harness() -> Command {
     Command::new("/proc/self/exe")
 }
 
-fn wait() -> Result<(), Error> {
+fn wait() -> Result<(), KillsError> {
     if interrupt::asked() {
         return Err(crate::testbed::session::SessionError::Interrupted("kill".into()).into());
     }

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::Clock;
+use super::card::Clock;
 
 /// What a guest runs under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

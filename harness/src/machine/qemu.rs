@@ -13,16 +13,21 @@ use guest_protocol::{DRIVER_FILE, OPTIONS_FILE, exit};
 use serde::{Deserialize, Serialize};
 use signal_hook::low_level::signal_name;
 
+use super::card::words_of;
+use super::death::{Death, Part};
+use super::error::MachineError;
+use super::health::Health;
+use super::memory::GuestMemory;
 use super::qmp::{Answers, Qmp};
-use super::{Death, GuestMemory, MachineError};
 use crate::host::ended::Ended;
 use crate::host::file_error::FileError;
 use crate::host::interrupt;
 use crate::host::limits::{self, LimitError};
 use crate::host::process::{Freezer, Process};
 use crate::host::standstill::{OnPurpose, Watched, Who};
-use crate::provision::{QEMU_DEVICE, capture};
-use crate::testbed::session::Health;
+
+/// The QEMU device that carries the card.
+pub const QEMU_DEVICE: &str = "vhost-user-test-device-pci";
 
 /// The card's queues (the datasheet's five: control, midi-out, midi-in, wave, news).
 pub const CARD_QUEUES: u32 = 5;
@@ -74,20 +79,6 @@ pub enum Firmware {
     Qboot,
     /// SeaBIOS.
     SeaBios,
-}
-
-impl Firmware {
-    /// qboot if this QEMU has it beside its firmware, else SeaBIOS.
-    #[must_use]
-    pub fn of(qemu: &Path) -> Self {
-        // `-L help` lists the folders in which firmware is looked for.
-        let folders = capture(Command::new(qemu).args(["-L", "help"])).map(|said| said.stdout).unwrap_or_default();
-        if folders.lines().any(|folder| Path::new(folder.trim()).join("qboot.rom").is_file()) {
-            Self::Qboot
-        } else {
-            Self::SeaBios
-        }
-    }
 }
 
 /// What a machine is made of.
@@ -206,7 +197,7 @@ impl Machine {
                 ),
             ]);
         }
-        let command_line = command_line(&command);
+        let command_line = words_of(&command);
         let process = Process::spawn(command, &[&guest_line, &guest_qmp, &memory_file], boot.log)?;
         // From here on only QEMU holds its ends: when it ends, we see the ends of the lines.
         drop((guest_line, guest_qmp));
@@ -333,6 +324,19 @@ impl Machine {
     }
 }
 
+/// A QEMU without a card has nobody to share its death with.
+impl Health for Machine {
+    fn death(&mut self) -> Option<Death> {
+        let ended = self.ended()?;
+        let asked = self.asked();
+        Some(Death { asked, last_words: (String::new(), self.tail()), ..Death::of(Part::Qemu, ended) })
+    }
+
+    fn limit(&mut self) -> Option<LimitError> {
+        self.limit_reached()
+    }
+}
+
 /// What the guest meant by QEMU's exit status, if it was the guest's: the value written to `isa-debug-exit`.
 #[must_use]
 pub const fn guest_exit(ended: Ended) -> Option<u8> {
@@ -347,14 +351,6 @@ fn with_path(option: &str, path: &Path) -> OsString {
     let mut text = OsString::from(option);
     text.push(path.to_string_lossy().replace(',', ",,"));
     text
-}
-
-/// A command as it would be typed.
-pub(super) fn command_line(command: &Command) -> Vec<String> {
-    std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect()
 }
 
 #[cfg(test)]

@@ -12,9 +12,7 @@ use super::command::capture;
 use super::launcher::Launcher;
 use super::{ProvisionError, Provisioner, named_file, need_disk};
 use crate::host::file_error::FileError;
-
-/// The device that carries the card.
-pub const QEMU_DEVICE: &str = "vhost-user-test-device-pci";
+use crate::machine::QEMU_DEVICE;
 
 /// The first version of QEMU that lets users create [`QEMU_DEVICE`].
 pub const QEMU_VERSION_MIN: (u32, u32) = (10, 2);

@@ -14,9 +14,10 @@ use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
 use crate::machine::Clock;
 use crate::machine::conditions::Interrupts;
-use crate::playback::{Fault, LEAD_MS_DEFAULT, QUANTUM_DEFAULT, TAIL_MS_DEFAULT};
+use crate::playback::{Kill, LEAD_MS_DEFAULT, TAIL_MS_DEFAULT};
 use crate::sound::midi::Song;
 use crate::sound::songs::{self, BuiltIn};
+use crate::testbed::QUANTUM_DEFAULT;
 use crate::testbed::stall::Stall;
 
 /// Most cases of one scenario: a typing error in a matrix must not run for a day.
@@ -115,7 +116,7 @@ struct Document {
     stream: StreamTable,
     #[serde(default)]
     matrix: Matrix,
-    fault: Option<Spanned<Fault>>,
+    fault: Option<Spanned<Kill>>,
     #[serde(default)]
     stall: Vec<Spanned<Stall>>,
     #[serde(default)]
@@ -283,7 +284,7 @@ pub struct Scenario {
     /// A driver image to use instead of ours.
     pub driver: Option<PathBuf>,
     /// Whom to kill, and when.
-    pub fault: Option<Fault>,
+    pub fault: Option<Kill>,
     /// Which processes stall while the song streams, in this order.
     pub stalls: Vec<Stall>,
     /// The guest's machine.
@@ -335,7 +336,7 @@ impl SongSource {
     ///
     /// # Errors
     /// The file's, or the song's.
-    pub fn read(&self) -> Result<Song, crate::failure::Error> {
+    pub fn read(&self) -> Result<Song, super::error::RunError> {
         match self {
             Self::BuiltIn(song) => Ok(song.song()?),
             Self::File(path) => {
@@ -388,7 +389,7 @@ impl Scenario {
     pub fn names(&self) -> Vec<String> {
         let of = |name: &str| if name.is_empty() { self.name.clone() } else { format!("{} [{name}]", self.name) };
         match self.trial {
-            Some(Trial::Contract) => crate::conformance::examinations().map(str::to_owned).collect(),
+            Some(Trial::Contract) => crate::conformance::probe_names().map(str::to_owned).collect(),
             Some(Trial::Stress | Trial::LowResources | Trial::Trouble | Trial::Kills) => vec![self.name.clone()],
             None => self.cases.iter().map(|case| of(&case.name)).collect(),
         }

@@ -7,22 +7,23 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::error::RunError;
 use super::expect::Expectations;
 use super::file::MachineTable;
 use super::{BuiltDriver, Case, Scenario, Trial};
 use crate::alloc_faults::{self, AllocFaults, AllocFaultsReport};
 use crate::conformance::{self, Contract, Repeats};
 use crate::event::{Event, Observer, TestResult};
-use crate::failure::Error;
 use crate::host::failure::{Class, Diagnosed};
 use crate::kills::{self, Kills, KillsReport};
 use crate::machine::conditions::Conditions;
 use crate::machine::{CardOptions, Clock};
-use crate::playback::{PlaybackFailure, PlaybackTest, Provisioned, Verdict, run_playback};
+use crate::playback::{PlaybackError, PlaybackFailure, PlaybackTest, Verdict, run_playback};
 use crate::provision::{Workspace, capture};
 use crate::sound::songs;
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::session::SessionError;
+use crate::testbed::{Provisioned, TestBedError};
 
 /// What all scenarios of a run share.
 pub struct Context<'a> {
@@ -206,7 +207,7 @@ impl Report {
 ///
 /// # Errors
 /// What keeps cases from being run at all, such as a song that cannot be read or an interruption.
-pub fn run(scenario: &Scenario, context: &Context<'_>) -> Result<Report, Error> {
+pub fn run(scenario: &Scenario, context: &Context<'_>) -> Result<Report, RunError> {
     if let Some(trial) = scenario.trial {
         return try_driver(scenario, trial, context);
     }
@@ -286,7 +287,7 @@ pub fn run(scenario: &Scenario, context: &Context<'_>) -> Result<Report, Error> 
         if let Err(failure) = result
             && failure.error.class() == Class::Interrupted
         {
-            return Err(failure.error);
+            return Err(failure.error.into());
         }
     }
     Ok(report)
@@ -304,7 +305,7 @@ fn examine_variant(
     conditions: Conditions,
     begun: Instant,
     reproduce: &str,
-) -> Result<(), Error> {
+) -> Result<(), RunError> {
     let mut provisioned = context.provisioned.clone();
     if let Some(driver) = driver {
         provisioned.artefacts.driver = driver.into();
@@ -367,7 +368,9 @@ fn variant_row(case: &Case, result: &Result<Verdict, Box<PlaybackFailure>>, test
         (None, None) => "nothing".to_owned(),
     };
     let fired = match result.as_ref().map_err(|failure| &failure.error) {
-        Err(Error::Session(SessionError::BugCheck(found))) => text(found.rule, Some(found.code)),
+        Err(PlaybackError::TestBed(TestBedError::Session(SessionError::BugCheck(found)))) => {
+            text(found.rule, Some(found.code))
+        }
         Err(error) => error.class().name().to_owned(),
         Ok(_) => "nothing".to_owned(),
     };
@@ -376,7 +379,7 @@ fn variant_row(case: &Case, result: &Result<Verdict, Box<PlaybackFailure>>, test
 }
 
 /// Puts the driver to a trial: the contract, stress, low resources. One test for each seed; its rows are in the report.
-fn try_driver(scenario: &Scenario, trial: Trial, context: &Context<'_>) -> Result<Report, Error> {
+fn try_driver(scenario: &Scenario, trial: Trial, context: &Context<'_>) -> Result<Report, RunError> {
     let mut report = Report::default();
     // The trial's own name means all of it.
     let part = context.filter.filter(|filter| !scenario.name.contains(filter));
@@ -468,10 +471,10 @@ fn try_contract(
     context: &conformance::Context<'_>,
     test: &mut TestRecord,
     report: &mut Report,
-) -> Result<(), Error> {
+) -> Result<(), RunError> {
     let found = match trial {
         Trial::Stress => conformance::stress(context)?,
-        Trial::Trouble => conformance::trouble(context)?,
+        Trial::Trouble => conformance::recover(context)?,
         Trial::Contract | Trial::LowResources | Trial::Kills => conformance::run_probes(context)?,
     };
     // One examination alone leaves most rules untried, as was asked.
@@ -492,7 +495,7 @@ fn try_shortage(
     context: &Context<'_>,
     test: &mut TestRecord,
     report: &mut Report,
-) -> Result<(), Error> {
+) -> Result<(), RunError> {
     let folder = RunFolder::create(context.workspace, &test.name, None)?;
     test.artefacts = Some(folder.path().into());
     let shortage = AllocFaults {
@@ -508,7 +511,7 @@ fn try_shortage(
             }
             report.low_resources.push(found);
         }
-        Err(error) if error.class() == Class::Interrupted => return Err(error),
+        Err(error) if error.class() == Class::Interrupted => return Err(error.into()),
         // Without any refusal it does not go well: that is the driver's failure, and other scenarios can go on.
         Err(error) => {
             (test.result, test.class) = (TestResult::Failed, Some(error.class()));
@@ -573,7 +576,7 @@ fn play_in_time(
     conditions: Conditions,
     folder: &RunFolder,
     reproduce: &str,
-) -> Result<Result<Verdict, Box<PlaybackFailure>>, Error> {
+) -> Result<Result<Verdict, Box<PlaybackFailure>>, RunError> {
     let mut number = 1;
     loop {
         let result = play(scenario, case, built.clone(), context, conditions, folder, reproduce)?;
@@ -606,7 +609,7 @@ fn play(
     conditions: Conditions,
     folder: &RunFolder,
     reproduce: &str,
-) -> Result<Result<Verdict, Box<PlaybackFailure>>, Error> {
+) -> Result<Result<Verdict, Box<PlaybackFailure>>, RunError> {
     let mut provisioned = context.provisioned.clone();
     if let Some(driver) = built.as_ref().or(scenario.driver.as_ref()) {
         provisioned.artefacts.driver.clone_from(driver);
@@ -618,7 +621,7 @@ fn play(
         tail_ms: case.tail_ms,
         lead_ms: case.lead_ms,
         timeout: context.timeout,
-        fault: scenario.fault,
+        kill: scenario.fault,
         stalls: scenario.stalls.clone(),
         conditions,
         restarts: scenario.machine.restarts,

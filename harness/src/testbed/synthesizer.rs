@@ -6,9 +6,9 @@
 
 use guest_protocol::{FailureKind, Handle, PropertyVerb, Request, StreamFormat};
 
-use crate::failure::Error;
-use crate::playback::PlaybackError;
-use crate::testbed::session::{Health, OpenedFilter, Session, SessionError};
+use super::error::TestBedError;
+use super::session::{OpenedFilter, Session, SessionError};
+use crate::machine::Health;
 
 /// `KSNODETYPE_SYNTHESIZER` (ksmedia.h), as it lies in memory.
 const SYNTHESIZER_NODE: [u8; 16] =
@@ -37,15 +37,15 @@ const CAPS_ROOMS: [usize; 6] = [0, 1, 4, 295, 296, 400];
 /// Asks each synthesizer node for its capabilities with every room, and tries the wave pin with a format of music.
 ///
 /// # Errors
-/// [`PlaybackError::WrongFormatOpened`], or what the guest says; that the driver refuses is as it should be.
-pub fn inspect<H: Health>(session: &mut Session<'_, H>, filter: &OpenedFilter, wave: u32) -> Result<(), Error> {
+/// [`TestBedError::WrongFormatOpened`], or what the guest says; that the driver refuses is as it should be.
+pub fn inspect<H: Health>(session: &mut Session<'_, H>, filter: &OpenedFilter, wave: u32) -> Result<(), TestBedError> {
     for node in synthesizer_nodes(filter) {
         for room in CAPS_ROOMS {
             ask_caps(session, filter.handle, node, room)?;
         }
     }
     match session.create_pin(filter.handle, wave, StreamFormat::DirectMusic) {
-        Ok(_) => Err(PlaybackError::WrongFormatOpened { pin: wave }.into()),
+        Ok(_) => Err(TestBedError::WrongFormatOpened { pin: wave }.into()),
         Err(SessionError::Refused { failure, .. }) if matches!(failure.kind, FailureKind::Status(_)) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -72,7 +72,7 @@ fn play_within<H: Health>(
         frames,
         quantum_frames: 480,
         pace: Pace::Lockstep,
-        manner: guest_protocol::Manner::InOrder,
+        delivery: guest_protocol::Delivery::InOrder,
     })?;
     assert_eq!(played.events, song.events.len() as u64);
     Ok(memory.read(pcm).unwrap())

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use guest_protocol::{Manner, Pace, Request, StackFrame};
+use guest_protocol::{Delivery, Pace, Request, StackFrame};
 
 use super::error::AllocFaultsError;
 use super::report::{AllocFaultsReport, Outcome, SiteReport, name};
@@ -58,8 +58,8 @@ struct Collector {
 
 impl Observer for Collector {
     fn event(&self, event: &Event) {
-        if let Event::Allocation { hash, function, stack, refused } = event {
-            let site = Site { function: function.clone(), stack: stack.clone(), failed: *refused };
+        if let Event::Allocation { hash, function, stack, failed } = event {
+            let site = Site { function: function.clone(), stack: stack.clone(), failed: *failed };
             self.sites.lock().unwrap_or_else(PoisonError::into_inner).insert(*hash, site);
         }
     }
@@ -172,7 +172,7 @@ fn boot(
     let label = fail.map_or_else(|| "first".to_owned(), |hash| format!("{hash:016x}"));
     let guest_options = match fail {
         None => "log=info\ntime=run\nallocations=report\n".into(),
-        Some(hash) => format!("log=info\ntime=run\nallocations=report\nrefuse={hash:016x}\n"),
+        Some(hash) => format!("log=info\ntime=run\nallocations=report\nfail-allocation={hash:016x}\n"),
     };
     let mut bed = TestBedBuilder::new()
         .provisioned(provisioned.clone())
@@ -224,7 +224,7 @@ fn play(options: &AllocFaults, bed: &mut TestBed<'_>, device: &StartedDevice) ->
     let end = FRAMES * 10_000_000 / u64::from(SAMPLE_RATE);
     let events: Vec<_> = options.song.events.iter().filter(|event| event.time < end).cloned().collect();
     let memory = StreamMemory::prepare(bed, &write_records(&events), events.len() as u32, FRAMES)?;
-    bed.session.play(memory.play(&pins, QUANTUM_DEFAULT, Pace::Lockstep, Manner::InOrder))?;
+    bed.session.play(memory.play(&pins, QUANTUM_DEFAULT, Pace::Lockstep, Delivery::InOrder))?;
     pins.close(bed)?;
     memory.free(bed)
 }

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use guest_protocol::{
-    Bulk, Carries, Examination, Figure, Handle, KsState, PinFactory, Request, StreamFormat, Together,
-};
+use guest_protocol::{Bulk, DataRange, Figure, Handle, KsState, PinFactory, Probe, Request, StreamFormat, Wrapping};
 
 use super::error::BenchError;
 use super::{Context, Measurement, median};
@@ -33,9 +31,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// at which the card takes them; and fewer than the 65,536 that the card keeps while no time passes.
 const EVENTS: u32 = 20_000;
 
-/// How events go together, and what that is called.
-const SHAPES: [(&str, u16, Together); 3] =
-    [("1", 1, Together::Chain), ("16", 16, Together::Chain), ("package-16", 16, Together::Package)];
+/// How events are wrapped, and what that is called.
+const SHAPES: [(&str, u16, Wrapping); 3] =
+    [("1", 1, Wrapping::Chain), ("16", 16, Wrapping::Chain), ("package-16", 16, Wrapping::Package)];
 
 /// Events of a burst that is timed until the card has taken the last of them, and how often each is.
 const BURSTS: [u32; 3] = [1, 16, 256];
@@ -268,13 +266,13 @@ fn until_taken(control: &CardControl, before: u64, given: u64) -> Result<u64, Dr
 fn put_message(bed: &mut TestBed<'_>, device: &StartedDevice, values: &mut Values) -> Result<(), DriverBenchError> {
     let Some((filter, id, format)) = bed.open_music_filter(device)? else { return Err(DriverBenchError::NoMusicPin) };
     let mark = bed.session.allocate(size_of::<u64>() as u64)?;
-    for (name, each, together) in SHAPES {
+    for (name, each, wrapping) in SHAPES {
         // A stream of its own: without a wave stream no time passes, and the card keeps what it has taken until STOP.
         with_pin(bed, filter.handle, id, format, |bed, pin| {
             let control = bed.card_control();
             let (kicks_before, events_before) = counted(&control)?;
-            let put = Examination::Put { pin, events: EVENTS, each, together, begun: mark };
-            let figures = bed.session.examine(put)?;
+            let put = Probe::Put { pin, events: EVENTS, each, wrapping, begun: mark };
+            let figures = bed.session.run_probe(put)?;
             let kicks = until_taken(&control, events_before, EVENTS.into())?;
             let seconds = figure(&figures, "ns until every event was back")? / 1e9;
             let events = f64::from(EVENTS);
@@ -329,8 +327,8 @@ fn burst(bed: &mut TestBed<'_>, pin: Handle, mark: Bulk, events: u32) -> Result<
             until_taken(&control, before, events.into())?;
             Ok(start.elapsed().as_secs_f64() * 1e6)
         });
-        let put = Examination::Put { pin, events, each: 16, together: Together::Chain, begun: mark };
-        let put = bed.session.examine(put);
+        let put = Probe::Put { pin, events, each: 16, wrapping: Wrapping::Chain, begun: mark };
+        let put = bed.session.run_probe(put);
         given_up.store(put.is_err(), Ordering::Relaxed);
         let waited = watcher.join();
         put?;
@@ -346,11 +344,12 @@ fn read_mark(memory: &GuestMemory, mark: Bulk) -> Result<u64, DriverBenchError> 
 /// From the card's interrupt to service routine, service group and capture sink.
 fn interrupts(bed: &mut TestBed<'_>, device: &StartedDevice, values: &mut Values) -> Result<(), DriverBenchError> {
     let captures = |pin: &PinFactory| {
-        !pin.flow_in && pin.carries.iter().any(|carries| matches!(carries, Carries::Midi | Carries::DirectMusic))
+        !pin.flow_in
+            && pin.data_ranges.iter().any(|carries| matches!(carries, DataRange::Midi | DataRange::DirectMusic))
     };
     // A driver without a capture pin has no such path.
     let Some((filter, id)) = bed.open_filter_with(device, captures)? else { return Ok(()) };
-    let midi = filter.pins[id as usize].carries.contains(&Carries::Midi);
+    let midi = filter.pins[id as usize].data_ranges.contains(&DataRange::Midi);
     let format = if midi { StreamFormat::Midi } else { StreamFormat::DirectMusic };
     let pin = bed.session.create_pin(filter.handle, id, format)?;
     bed.session.done("run the capture pin", Request::SetState { pin, state: KsState::Run })?;
@@ -366,7 +365,7 @@ fn interrupts(bed: &mut TestBed<'_>, device: &StartedDevice, values: &mut Values
             }
             Ok(())
         });
-        let figures = bed.session.examine(Examination::Interrupts { pin, laps: LAPS });
+        let figures = bed.session.run_probe(Probe::Interrupts { pin, count: LAPS });
         enough.store(true, Ordering::Relaxed);
         let played = player.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         // A card that has gone is the guest's word too, and says more.

@@ -142,7 +142,7 @@ fn execute(session: &mut Session<'_, Processes>, words: &[&str]) -> Result<bool,
             let filter = session.open_filter(&name.join(" "))?;
             for (number, pin) in filter.pins.iter().enumerate() {
                 let flow = if pin.flow_in { "in" } else { "out" };
-                out(&format!("  pin {number}: {flow}, {} at most, carries {:?}", pin.instances, pin.carries));
+                out(&format!("  pin {number}: {flow}, {} at most, carries {:?}", pin.instances, pin.data_ranges));
             }
             session.done("close the filter", Request::Close(filter.handle))?;
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use guest_protocol::{CapturedEvent, Carries, Handle, KsState, PinFactory, Request, Starvation, StreamFormat};
+use guest_protocol::{CapturedEvent, DataRange, Handle, KsState, PinFactory, Request, Starvation, StreamFormat};
 
 use super::error::ProbeError;
 use super::probe::ProbeContext;
@@ -69,20 +69,23 @@ pub(super) fn run(probe: &mut ProbeContext<'_, '_>) -> Result<(), ProbeError> {
 /// The same on a device that is started.
 pub(super) fn again(probe: &mut ProbeContext<'_, '_>, device: &StartedDevice) -> Result<(), ProbeError> {
     let captures = |pin: &PinFactory| {
-        !pin.flow_in && pin.carries.iter().any(|carries| matches!(carries, Carries::Midi | Carries::DirectMusic))
+        !pin.flow_in
+            && pin.data_ranges.iter().any(|carries| matches!(carries, DataRange::Midi | DataRange::DirectMusic))
     };
     let Some((filter, id)) = probe.open_filter_with(device, captures)? else {
         return Err(ProbeError::Inapplicable("the driver has no capture pin".into()));
     };
-    let carried = filter.pins[id as usize].carries.clone();
-    for (carries, format) in [(Carries::Midi, StreamFormat::Midi), (Carries::DirectMusic, StreamFormat::DirectMusic)] {
+    let carried = filter.pins[id as usize].data_ranges.clone();
+    for (carries, format) in
+        [(DataRange::Midi, StreamFormat::Midi), (DataRange::DirectMusic, StreamFormat::DirectMusic)]
+    {
         if carried.contains(&carries) {
             let pin = probe.bed.session.create_pin(filter.handle, id, format)?;
-            Pin { probe, handle: pin }.examine()?;
+            Pin { probe, handle: pin }.check()?;
             probe.close(pin)?;
         }
     }
-    let format = if carried.contains(&Carries::Midi) { StreamFormat::Midi } else { StreamFormat::DirectMusic };
+    let format = if carried.contains(&DataRange::Midi) { StreamFormat::Midi } else { StreamFormat::DirectMusic };
     for (piece_bytes, longest) in [(0, LONGEST), (SMALL, SMALL_LONGEST)] {
         probe.done("choose the size of buffers", Request::Allocators { piece_bytes })?;
         let pin = probe.bed.session.create_pin(filter.handle, id, format)?;
@@ -102,7 +105,7 @@ struct Pin<'a, 'b, 'c> {
 }
 
 impl Pin<'_, '_, '_> {
-    fn examine(&mut self) -> Result<(), ProbeError> {
+    fn check(&mut self) -> Result<(), ProbeError> {
         let all = messages();
         self.set_state(KsState::Run)?;
         // What comes in comes out.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use guest_protocol::{HowChecked, RuleState};
+use guest_protocol::{CheckMethod, RuleState};
 
 use super::report::{Row, Verdict};
 use crate::host::failure::Class;
@@ -34,7 +34,7 @@ impl Ledger {
         let row = |(&number, state): (&u16, &RuleState)| {
             let held = self.held.get(&number).copied().unwrap_or(0);
             let reason = match &state.how {
-                HowChecked::NotApplicable(reason) => Some(reason.clone()),
+                CheckMethod::NotApplicable(reason) => Some(reason.clone()),
                 _ => self.inapplicable.get(&number).filter(|_| held == 0).cloned(),
             };
             let (verdict, message) = match (self.violated.get(&number), reason) {
@@ -63,7 +63,7 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    fn state(number: u16, how: HowChecked, held: u32) -> RuleState {
+    fn state(number: u16, how: CheckMethod, held: u32) -> RuleState {
         RuleState { number, title: format!("t{number}"), source: "D x".into(), how, held }
     }
 
@@ -71,12 +71,12 @@ mod tests {
     fn a_rule_is_green_only_if_it_was_put_to_the_test() {
         let mut ledger = Ledger::default();
         ledger.count(&[
-            state(1, HowChecked::Always, 3),
-            state(2, HowChecked::Always, 0),
-            state(3, HowChecked::NotApplicable("why".into()), 0),
-            state(4, HowChecked::Examined("x".into()), 0),
+            state(1, CheckMethod::Always, 3),
+            state(2, CheckMethod::Always, 0),
+            state(3, CheckMethod::NotApplicable("why".into()), 0),
+            state(4, CheckMethod::Probe("x".into()), 0),
         ]);
-        ledger.count(&[state(1, HowChecked::Always, 2)]);
+        ledger.count(&[state(1, CheckMethod::Always, 2)]);
         ledger.judge(4);
         let verdicts: Vec<_> = ledger.rows().iter().map(|row| (row.verdict, row.held)).collect();
         assert_eq!(
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn a_broken_rule_stays_broken_however_often_it_held() {
         let mut ledger = Ledger::default();
-        ledger.count(&[state(7, HowChecked::Always, 100)]);
+        ledger.count(&[state(7, CheckMethod::Always, 100)]);
         ledger.violated.insert(7, "a leak".into());
         let rows = ledger.rows();
         assert_eq!((rows[0].verdict, rows[0].message.as_deref()), (Verdict::Violated, Some("a leak")));
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn a_broken_check_that_is_no_rule_of_the_contract_has_a_row_of_its_own() {
         let mut ledger = Ledger::default();
-        ledger.count(&[state(1, HowChecked::Always, 1)]);
+        ledger.count(&[state(1, CheckMethod::Always, 1)]);
         ledger.violated.insert(203, "an entry".into());
         let rows: Vec<_> = ledger.rows().iter().map(|row| (row.number, row.verdict)).collect();
         assert_eq!(rows, [(1, Verdict::Pass), (203, Verdict::Violated)]);

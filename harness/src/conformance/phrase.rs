@@ -1,6 +1,6 @@
 //! A short phrase on a downloaded instrument: what a driver plays before and after something happens to it.
 
-use guest_protocol::{Handle, Manner, Pace, Play};
+use guest_protocol::{Delivery, Handle, Pace, Play};
 
 use super::download::{BANK, PROGRAM, Synthesizer};
 use super::error::ProbeError;
@@ -76,6 +76,6 @@ impl Phrase {
     }
 
     fn request(&self) -> Play {
-        self.memory.play(&self.pins, PHRASE_QUANTUM, Pace::Lockstep, Manner::InOrder)
+        self.memory.play(&self.pins, PHRASE_QUANTUM, Pace::Lockstep, Delivery::InOrder)
     }
 }

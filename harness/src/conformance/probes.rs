@@ -1,6 +1,6 @@
 //! The probes of the contract, one after another.
 
-use guest_protocol::{Caller, Carries, DevicePower, Examination, KsState, PinFactory, Request, StreamFormat};
+use guest_protocol::{Caller, DataRange, DevicePower, KsState, PinFactory, Request, StreamFormat};
 
 use super::context::Context;
 use super::error::ProbeError;
@@ -62,7 +62,7 @@ fn lockstep() -> CardOptions {
 
 fn start(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {
     with_guest(context, folder, findings, &lockstep(), |probe| {
-        let figures = probe.bed.session.examine(Examination::Start)?;
+        let figures = probe.bed.session.run_probe(guest_protocol::Probe::Start)?;
         probe.keep(figures);
         probe.start()?;
         probe.bed.session.restart_device()?;
@@ -74,7 +74,7 @@ fn streams(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -
     with_guest(context, folder, findings, &lockstep(), |probe| {
         let device = probe.start()?;
         let (filter, _, _) = probe.open_music_filter(&device)?;
-        let figures = probe.bed.session.examine(Examination::Streams { filter: filter.handle })?;
+        let figures = probe.bed.session.run_probe(guest_protocol::Probe::Streams { filter: filter.handle })?;
         probe.keep(figures);
         probe.close(filter.handle)
     })
@@ -85,9 +85,9 @@ fn properties(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings
         let device = probe.start()?;
         let (filter, id, format) = probe.open_music_filter(&device)?;
         let pin = probe.bed.session.create_pin(filter.handle, id, format)?;
-        let figures = probe.bed.session.examine(Examination::Properties { filter: filter.handle, pin })?;
+        let figures = probe.bed.session.run_probe(guest_protocol::Probe::Properties { filter: filter.handle, pin })?;
         probe.keep(figures);
-        let figures = probe.bed.session.examine(Examination::Events { filter: filter.handle, pin })?;
+        let figures = probe.bed.session.run_probe(guest_protocol::Probe::Events { filter: filter.handle, pin })?;
         probe.keep(figures);
         probe.close(pin)?;
         probe.close(filter.handle)
@@ -111,7 +111,7 @@ fn downloads(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings)
         };
         download::corpus(probe, &synthesizer)?;
         // What is still downloaded goes with the pin.
-        download::download_both(probe, &synthesizer, Caller::Wide)?;
+        download::download_both(probe, &synthesizer, Caller::User64)?;
         probe.close(pin)?;
         probe.close(filter.handle)?;
         unloading::run(probe, &device)
@@ -122,11 +122,12 @@ fn power(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> 
     with_guest(context, folder, findings, &lockstep(), |probe| {
         let device = probe.start()?;
         let (filter, _, _) = probe.open_music_filter(&device)?;
-        let figures = probe.bed.session.examine(Examination::Power { filter: filter.handle })?;
+        let figures = probe.bed.session.run_probe(guest_protocol::Probe::Power { filter: filter.handle })?;
         probe.keep(figures);
         probe.close(filter.handle)?;
-        let wave =
-            |pin: &PinFactory| !pin.flow_in && pin.carries.iter().any(|carries| matches!(carries, Carries::Pcm { .. }));
+        let wave = |pin: &PinFactory| {
+            !pin.flow_in && pin.data_ranges.iter().any(|carries| matches!(carries, DataRange::Pcm { .. }))
+        };
         let Some((filter, _)) = probe.open_filter_with(&device, wave)? else {
             return power_without_sound(probe, &device);
         };
@@ -135,7 +136,7 @@ fn power(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> 
         let opened = probe.bed.session.open_filter(&device.subdevices[0])?;
         let synthesizer = takes_downloads(probe, &opened, phrase.pins.render)?;
         if let Some(synthesizer) = &synthesizer {
-            download::download_both(probe, synthesizer, Caller::Wide)?;
+            download::download_both(probe, synthesizer, Caller::User64)?;
         }
         let before = phrase.play(probe)?;
         if before.iter().all(|byte| *byte == 0) {
@@ -201,7 +202,7 @@ fn back_pressure(context: &Context<'_>, folder: &RunFolder, findings: &mut Findi
         let pin = probe.bed.session.create_pin(filter.handle, id, format)?;
         probe.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
         probe.bed.freeze_card(true);
-        let sent = probe.bed.session.examine(Examination::Burst { pin, events: BURST_EVENTS });
+        let sent = probe.bed.session.run_probe(guest_protocol::Probe::Burst { pin, events: BURST_EVENTS });
         probe.bed.freeze_card(false);
         let figures = sent?;
         probe.keep(figures);
@@ -218,13 +219,13 @@ fn removal(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -
         for subdevice in &device.subdevices {
             let filter = probe.bed.session.open_filter(subdevice)?;
             for (id, pin) in filter.pins.iter().enumerate().filter(|(_, pin)| pin.instances > 0) {
-                let format = pin.carries.iter().find_map(|carries| match carries {
-                    Carries::DirectMusic => Some(StreamFormat::DirectMusic),
-                    Carries::Midi => Some(StreamFormat::Midi),
-                    Carries::Pcm { .. } => {
+                let format = pin.data_ranges.iter().find_map(|carries| match carries {
+                    DataRange::DirectMusic => Some(StreamFormat::DirectMusic),
+                    DataRange::Midi => Some(StreamFormat::Midi),
+                    DataRange::Pcm { .. } => {
                         Some(StreamFormat::Pcm { sample_rate: RATE, channels: CHANNELS, bits: BITS })
                     }
-                    Carries::Other => None,
+                    DataRange::Other => None,
                 });
                 let Some(format) = format else { continue };
                 let pin = probe.bed.session.create_pin(filter.handle, id as u32, format)?;

@@ -56,7 +56,7 @@ fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Re
         let opened = probe.bed.session.open_filter(&device.subdevices[0])?;
         let synthesizer = takes_downloads(probe, &opened, phrase.pins.render)?;
         if let Some(synthesizer) = &synthesizer {
-            download_both(probe, synthesizer, Caller::Wide)?;
+            download_both(probe, synthesizer, Caller::User64)?;
         }
         let before = phrase.play(probe)?;
         if before.iter().all(|byte| *byte == 0) {
@@ -98,9 +98,9 @@ impl Trial<'_, '_, '_> {
     fn lose_session(&mut self) -> Result<(), ProbeError> {
         let waiting = match &self.synthesizer {
             Some(synthesizer) => {
-                let [_, instrument] = download_both(self.probe, synthesizer, Caller::Wide)?;
+                let [_, instrument] = download_both(self.probe, synthesizer, Caller::User64)?;
                 self.phrase.play_on(self.probe, BEFORE_FRAMES)?;
-                synthesizer.begin_unload(self.probe, Caller::Wide, instrument)?.err()
+                synthesizer.begin_unload(self.probe, Caller::User64, instrument)?.err()
             }
             None => {
                 self.phrase.play_on(self.probe, BEFORE_FRAMES)?;

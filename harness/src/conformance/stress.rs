@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use guest_protocol::{DevicePower, Examination, Figure, Handle, KsState, Request, StreamFormat};
+use guest_protocol::{DevicePower, Figure, Handle, KsState, Request, StreamFormat};
 use serde_json::{Value, json};
 
 use super::capture;
@@ -71,7 +71,7 @@ fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Re
         let before = probe.bed.session.statistics()?;
         let mut counts = Counts::default();
         for _ in 0..context.rounds {
-            let examination = Examination::Cycles { filter, pin: id, format, cycles: CYCLES, events: EVENTS };
+            let examination = guest_protocol::Probe::Cycles { filter, pin: id, format, cycles: CYCLES, events: EVENTS };
             let (figures, stalled) = with_stalls(probe, &mut dice, examination)?;
             counts.cycles += figure(&figures, "cycles");
             counts.sent += figure(&figures, "events sent");
@@ -132,7 +132,7 @@ fn with_events(
 ) -> Result<(), ProbeError> {
     let pin = probe.bed.session.create_pin(filter, id, format)?;
     probe.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
-    probe.bed.session.examine(Examination::Burst { pin, events: EVENTS_UNDER_WAY })?;
+    probe.bed.session.run_probe(guest_protocol::Probe::Burst { pin, events: EVENTS_UNDER_WAY })?;
     fault(probe)?;
     probe.done("stop a pin", Request::SetState { pin, state: KsState::Stop })?;
     probe.close(pin)
@@ -188,7 +188,7 @@ fn session_of(probe: &mut ProbeContext<'_, '_>) -> Result<Value, ProbeError> {
 fn with_stalls(
     probe: &mut ProbeContext<'_, '_>,
     dice: &mut Dice,
-    examination: Examination,
+    examination: guest_protocol::Probe,
 ) -> Result<(Vec<Figure>, u64), ProbeError> {
     let freezer = probe.bed.card().freezer();
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
@@ -206,7 +206,7 @@ fn with_stalls(
         }
         stalls
     });
-    let figures = probe.bed.session.examine(examination);
+    let figures = probe.bed.session.run_probe(examination);
     drop(stop);
     let stalls = thread.join().unwrap_or(0);
     Ok((figures?, stalls))
@@ -222,7 +222,7 @@ fn overwhelmed(
     let pin = probe.bed.session.create_pin(filter, id, format)?;
     probe.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
     probe.bed.freeze_card(true);
-    let sent = probe.bed.session.examine(Examination::Burst { pin, events: BURST_EVENTS });
+    let sent = probe.bed.session.run_probe(guest_protocol::Probe::Burst { pin, events: BURST_EVENTS });
     probe.bed.freeze_card(false);
     sent?;
     probe.done("stop a pin", Request::SetState { pin, state: KsState::Stop })?;

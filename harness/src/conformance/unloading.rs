@@ -47,12 +47,12 @@ enum End {
 
 /// All of them, each from one kind of caller.
 const ENDS: [(End, Caller); 6] = [
-    (End::Sound, Caller::Narrow),
-    (End::Stop, Caller::Wide),
-    (End::Cancellation, Caller::Wide),
-    (End::Power, Caller::Wide),
-    (End::Close, Caller::Wide),
-    (End::Removal, Caller::Wide),
+    (End::Sound, Caller::User32),
+    (End::Stop, Caller::User64),
+    (End::Cancellation, Caller::User64),
+    (End::Power, Caller::User64),
+    (End::Close, Caller::User64),
+    (End::Removal, Caller::User64),
 ];
 
 /// Tries each end.

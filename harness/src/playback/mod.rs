@@ -8,6 +8,6 @@ mod run;
 mod verdict;
 
 pub use error::{PlaybackError, PlaybackFailure};
-pub use options::{DeliveryOptions, Kill, LEAD_MS_DEFAULT, PlaybackTest, TAIL_MS_DEFAULT};
+pub use options::{Kill, LEAD_MS_DEFAULT, PlaybackTest, StreamOptions, TAIL_MS_DEFAULT};
 pub use run::run_playback;
 pub use verdict::{Counters, DriverReport, StepTime, Verdict};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use guest_protocol::Manner;
+use guest_protocol::Delivery;
 use serde::Deserialize;
 
 use crate::event::Step;
@@ -60,7 +60,7 @@ pub struct PlaybackTest {
     /// Which processes stall while the song streams, in this order.
     pub stalls: Vec<Stall>,
     /// How events are handed over.
-    pub delivery: DeliveryOptions,
+    pub stream: StreamOptions,
     /// What the guest runs under.
     pub conditions: Conditions,
     /// How often the device is stopped and started again, with other resources each time, before anything is played.
@@ -69,9 +69,9 @@ pub struct PlaybackTest {
 
 /// How events are handed to the driver. Nothing that is heard may depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DeliveryOptions {
+pub struct StreamOptions {
     /// In which order, and how wrapped.
-    pub manner: Manner,
+    pub delivery: Delivery,
     /// Longest piece of a message in one event; 0 for the guest's own choice.
     pub piece_bytes: u16,
     /// The channel group that everything plays on.
@@ -80,9 +80,9 @@ pub struct DeliveryOptions {
     pub midi_pin: bool,
 }
 
-impl Default for DeliveryOptions {
+impl Default for StreamOptions {
     fn default() -> Self {
-        Self { manner: Manner::InOrder, piece_bytes: 0, channel_group: CHANNEL_GROUP, midi_pin: false }
+        Self { delivery: Delivery::InOrder, piece_bytes: 0, channel_group: CHANNEL_GROUP, midi_pin: false }
     }
 }
 
@@ -102,7 +102,7 @@ impl PlaybackTest {
             out: None,
             kill: None,
             stalls: Vec::new(),
-            delivery: DeliveryOptions::default(),
+            stream: StreamOptions::default(),
             conditions: Conditions::default(),
             restarts: 0,
         }

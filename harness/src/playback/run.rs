@@ -148,18 +148,18 @@ impl Run<'_> {
             Clock::Lockstep => self.test.song.clone(),
             Clock::Realtime => self.test.song.delayed(LEADS_BEFORE_SONG * self.test.lead_ms),
         };
-        let delivery = self.test.delivery;
-        if delivery.midi_pin {
+        let options = self.test.stream;
+        if options.midi_pin {
             song = song.in_whole_milliseconds();
         }
         let song = &song;
         let frames = song.frames(*sample_rate, *tail_ms);
         let events_file = self.folder.file("events.txt");
         render::write_events(&song.events, &events_file)?;
-        let records = if delivery.midi_pin {
+        let records = if options.midi_pin {
             write_music_records(&song.events)
         } else {
-            write_records(&song.on_group(delivery.channel_group).events)
+            write_records(&song.on_group(options.channel_group).events)
         };
         let memory = (BASE_MEMORY + records.len() as u64 + frames * FRAME_BYTES).next_multiple_of(1 << 20);
         let builder = TestBedBuilder::new()
@@ -294,13 +294,13 @@ impl Run<'_> {
         for _ in 0..self.test.restarts {
             device = bed.restart_device()?.clone();
         }
-        let delivery = self.test.delivery;
-        if delivery.piece_bytes != 0 {
-            let request = Request::Allocators { piece_bytes: delivery.piece_bytes };
+        let options = self.test.stream;
+        if options.piece_bytes != 0 {
+            let request = Request::Allocators { piece_bytes: options.piece_bytes };
             bed.session.done("say how messages are cut", request)?;
         }
-        let options = PinOptions { midi_pin: delivery.midi_pin, channel_groups: delivery.channel_group };
-        let pins = open_pins_with(&mut bed.session, &device, self.test.sample_rate, options)?;
+        let pin_options = PinOptions { midi_pin: options.midi_pin, channel_groups: options.channel_group };
+        let pins = open_pins_with(&mut bed.session, &device, self.test.sample_rate, pin_options)?;
         // A song's events are bounded by its file's size, which is below 4 GiB.
         let of_events = prepared.song.events.len() as u32;
         let memory = StreamMemory::prepare(bed, &prepared.records, of_events, prepared.frames)?;
@@ -313,7 +313,7 @@ impl Run<'_> {
             Clock::Lockstep => Pace::Lockstep,
             Clock::Realtime => Pace::Realtime { lead_ms: self.test.lead_ms },
         };
-        let play = memory.play(&pins, self.test.quantum_frames, pace, delivery.manner);
+        let play = memory.play(&pins, self.test.quantum_frames, pace, options.delivery);
         let played = bed.session.play(play)?;
         drop(stalling);
         let (frames, of_frames) = (played.frames, prepared.frames);

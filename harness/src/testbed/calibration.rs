@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use guest_protocol::exit;
+use guest_protocol::options::CALIBRATE;
 
 use super::accelerator::{Choice, measured, remember};
 use super::bare::BareMachine;
@@ -106,7 +107,7 @@ fn calibrate(
     let accelerator = Choice { accelerator, reason: "calibration".into() };
     let provisioned = Provisioned { artefacts: artefacts.clone(), accelerator, firmware };
     let begun = Instant::now();
-    let mut bare = match BareMachine::start(&provisioned, MEMORY, format!("probe={MILLIONS}\n")) {
+    let mut bare = match BareMachine::start(&provisioned, MEMORY, format!("{CALIBRATE}={MILLIONS}\n")) {
         Ok(bare) => bare,
         Err(MachineError::QemuNotStarted { tail, ended, .. }) => {
             let last = tail.lines().last().map_or(ended, str::to_owned);

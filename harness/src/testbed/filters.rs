@@ -1,6 +1,6 @@
 //! Opens filters by what their pins carry.
 
-use guest_protocol::{Carries, PinFactory, Request, StreamFormat};
+use guest_protocol::{DataRange, PinFactory, Request, StreamFormat};
 
 use super::bed::TestBed;
 use super::error::TestBedError;
@@ -35,9 +35,9 @@ impl TestBed<'_> {
         device: &StartedDevice,
     ) -> Result<Option<(OpenedFilter, u32, StreamFormat)>, TestBedError> {
         for (carries, format) in
-            [(Carries::DirectMusic, StreamFormat::DirectMusic), (Carries::Midi, StreamFormat::Midi)]
+            [(DataRange::DirectMusic, StreamFormat::DirectMusic), (DataRange::Midi, StreamFormat::Midi)]
         {
-            let wanted = |pin: &PinFactory| pin.flow_in && pin.carries.contains(&carries);
+            let wanted = |pin: &PinFactory| pin.flow_in && pin.data_ranges.contains(&carries);
             if let Some((filter, pin)) = self.open_filter_with(device, wanted)? {
                 return Ok(Some((filter, pin, format)));
             }

@@ -1,6 +1,6 @@
 //! Finds and opens the pins that a song needs.
 
-use guest_protocol::{Carries, Handle, PinFactory, Request, StreamFormat};
+use guest_protocol::{DataRange, Handle, PinFactory, Request, StreamFormat};
 
 use super::error::TestBedError;
 use super::session::{OpenedFilter, Session, StartedDevice};
@@ -61,9 +61,9 @@ pub fn open_pins_with<H: Health>(
     options: PinOptions,
 ) -> Result<Pins, TestBedError> {
     let (carries, format) = if options.midi_pin {
-        (Carries::Midi, StreamFormat::Midi)
+        (DataRange::Midi, StreamFormat::Midi)
     } else {
-        (Carries::DirectMusic, StreamFormat::DirectMusic)
+        (DataRange::DirectMusic, StreamFormat::DirectMusic)
     };
     let mut found = String::new();
     for subdevice in &device.subdevices {
@@ -86,22 +86,22 @@ pub fn open_pins_with<H: Health>(
         session.done("close a filter", Request::Close(filter))?;
         for (number, pin) in pins.iter().enumerate() {
             let flow = if pin.flow_in { "in" } else { "out" };
-            found += &format!("  {subdevice}, pin {number}: {flow}, carries {:?}\n", pin.carries);
+            found += &format!("  {subdevice}, pin {number}: {flow}, carries {:?}\n", pin.data_ranges);
         }
     }
     Err(TestBedError::NoPins { sample_rate, found }.into())
 }
 
-fn is_render(pin: &PinFactory, carries: Carries) -> bool {
-    pin.flow_in && pin.instances > 0 && pin.carries.contains(&carries)
+fn is_render(pin: &PinFactory, carries: DataRange) -> bool {
+    pin.flow_in && pin.instances > 0 && pin.data_ranges.contains(&carries)
 }
 
 fn is_wave(pin: &PinFactory, rate: u32) -> bool {
-    let carries_rate = |carries: &Carries| {
-        matches!(carries, Carries::Pcm { sample_rate_min, sample_rate_max, channels, bits }
+    let carries_rate = |carries: &DataRange| {
+        matches!(carries, DataRange::Pcm { sample_rate_min, sample_rate_max, channels, bits }
             if (*sample_rate_min..=*sample_rate_max).contains(&rate)
                 && *channels >= u32::from(CHANNELS)
                 && *bits >= u32::from(BITS))
     };
-    !pin.flow_in && pin.instances > 0 && pin.carries.iter().any(carries_rate)
+    !pin.flow_in && pin.instances > 0 && pin.data_ranges.iter().any(carries_rate)
 }

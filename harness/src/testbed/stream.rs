@@ -1,6 +1,6 @@
 //! Guest memory for a song: event records in, PCM out.
 
-use guest_protocol::{Bulk, Manner, Pace, Play, Request};
+use guest_protocol::{Bulk, Delivery, Pace, Play, Request};
 
 use super::bed::TestBed;
 use super::error::TestBedError;
@@ -36,7 +36,7 @@ impl StreamMemory {
     /// Returns the request that streams the records to the render pin, and collects PCM from the wave pin in quanta of some
     /// frames.
     #[must_use]
-    pub const fn play(&self, pins: &Pins, quantum_frames: u32, pace: Pace, manner: Manner) -> Play {
+    pub const fn play(&self, pins: &Pins, quantum_frames: u32, pace: Pace, delivery: Delivery) -> Play {
         Play {
             render: pins.render,
             wave: pins.wave,
@@ -46,7 +46,7 @@ impl StreamMemory {
             frames: self.frames,
             quantum_frames,
             pace,
-            manner,
+            delivery,
         }
     }
 

@@ -319,8 +319,8 @@ impl<'a, H: Health> Session<'a, H> {
                 }
                 Ok(None)
             }
-            ToHost::Event(guest_protocol::Event::Allocation { hash, function, stack, refused }) => {
-                self.observer.event(&Event::Allocation { hash, function, stack, refused });
+            ToHost::Event(guest_protocol::Event::Allocation { hash, function, stack, failed }) => {
+                self.observer.event(&Event::Allocation { hash, function, stack, failed });
                 Ok(None)
             }
             ToHost::Event(guest_protocol::Event::BugCheck(bug_check)) => {

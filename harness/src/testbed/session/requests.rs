@@ -1,8 +1,8 @@
 //! The requests that a guest serves, a method each.
 
 use guest_protocol::{
-    Bulk, Caller, CapturedEvent, DriverInfo, Examination, Figure, Handle, PinFactory, Play, Reply, Request, RuleState,
-    Statistics, StreamFormat, VERSION,
+    Bulk, Caller, CapturedEvent, DriverInfo, Figure, Handle, PinFactory, Play, Probe, PropertyRequest, Reply, Request,
+    RuleState, Statistics, StreamFormat, VERSION,
 };
 
 use super::conversation::Session;
@@ -202,14 +202,14 @@ impl<H: Health> Session<'_, H> {
         }
     }
 
-    /// [`Request::Examine`].
+    /// Sends [`Request::RunProbe`]. Returns what the guest counted.
     ///
     /// # Errors
     /// [`SessionError`].
-    pub fn examine(&mut self, examination: Examination) -> Result<Vec<Figure>, SessionError> {
-        let step = format!("examine {examination:?}");
-        match self.simple(&step, Request::Examine(examination))? {
-            Reply::Examined { figures } => Ok(figures),
+    pub fn run_probe(&mut self, probe: Probe) -> Result<Vec<Figure>, SessionError> {
+        let step = format!("run probe {probe:?}");
+        match self.simple(&step, Request::RunProbe(probe))? {
+            Reply::ProbePassed { figures } => Ok(figures),
             other => Err(unexpected(&step, &other)),
         }
     }
@@ -225,12 +225,12 @@ impl<H: Health> Session<'_, H> {
         }
     }
 
-    /// [`Request::Property`] or [`Request::UserProperty`]. Gives the status and the value.
+    /// Sends [`Request::Property`]. Gives the status and the value.
     ///
     /// # Errors
     /// [`SessionError`].
-    pub fn property(&mut self, step: &str, request: Request) -> Result<(u32, Vec<u8>), SessionError> {
-        match self.simple(step, request)? {
+    pub fn property(&mut self, step: &str, request: PropertyRequest) -> Result<(u32, Vec<u8>), SessionError> {
+        match self.simple(step, Request::Property(request))? {
             Reply::Property { status, value, .. } => Ok((status, value)),
             other => Err(unexpected(step, &other)),
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use card_control::Clock;
 use guest_protocol::{Bulk, DataRange, Figure, Handle, KsState, PinFactory, Probe, Request, StreamFormat, Wrapping};
 
 use super::error::BenchError;
@@ -15,7 +16,7 @@ use crate::host::file_error::FileError;
 use crate::host::limits::LimitError;
 use crate::host::standstill::Standstills;
 use crate::machine::conditions::Conditions;
-use crate::machine::{CardControl, CardOptions, Clock, GuestMemory};
+use crate::machine::{CardControl, CardOptions, GuestMemory};
 use crate::scenario::cpp_driver;
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::session::{Consequence, SessionError, StartedDevice};

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use card_control::Clock;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use dmus::machine::Accelerator;
 use dmus::machine::conditions::read_seed;
-use dmus::machine::{Accelerator, Clock};
 
 /// Exit codes, for `--help`.
 const EXIT_CODES: &str = "Exit codes:

@@ -184,7 +184,7 @@ fn show_verdict(verdict: &Verdict, arguments: &DemoArguments, reproduce: &str) {
         counted.underruns, counted.events_late, counted.notes_lost
     ));
     let findings = &verdict.card.diagnosis;
-    if let Some(first) = &findings.first {
+    if let Some(first) = findings.first_text() {
         out(&format!(
             "diagnoses    {}: the card found something wrong with the driver, first: {first}",
             findings.count

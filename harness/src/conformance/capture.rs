@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use card_control::limits::{CAPTURED_EVENTS_MAX, CAPTURED_MESSAGE_BYTES_MAX, captured_messages_per_batch};
+use card_control::qemu::RING_SIZE;
 use guest_protocol::{CapturedEvent, DataRange, Handle, KsState, PinFactory, Request, Starvation, StreamFormat};
 
 use super::error::ProbeError;
 use super::probe::ProbeContext;
-use crate::machine::CARD_RING_SIZE;
 use crate::testbed::TestBedError;
 use crate::testbed::session::StartedDevice;
 
@@ -23,13 +24,7 @@ const POLL: Duration = Duration::from_millis(2);
 
 /// Most messages of a burst: more than the largest ring of the largest buffers and the card's own memory hold, of the
 /// shortest messages.
-const BURST_MAX: usize = CARD_RING_SIZE as usize * (BATCH_BYTES / RECORD_BYTES) + CARD_KEEPS;
-
-/// The largest batch of the card's, the shortest record in it, and how many captured messages it keeps: the datasheet's
-/// `BATCH_BYTES_MAX`, `record_bytes(3)` and `CAPTURED_EVENTS_MAX`.
-const BATCH_BYTES: usize = 4096;
-const RECORD_BYTES: usize = 24;
-const CARD_KEEPS: usize = 2048;
+const BURST_MAX: usize = RING_SIZE as usize * captured_messages_per_batch(3) + CAPTURED_EVENTS_MAX;
 
 /// Messages of a burst that are sent at a time, and how many of them the card must have refused before it is enough.
 const BURST_PART: usize = 100;
@@ -44,8 +39,8 @@ fn messages() -> Vec<Vec<u8>> {
     vec![vec![0x90, 60, 100], vec![0xC5, 12], vec![0xF8], exclusive, vec![0xF0, 0x7D, 1, 2, 0xF7], vec![0x80, 60, 0]]
 }
 
-/// Longest message that the card captures.
-const LONGEST: usize = 4064;
+/// Longest message that the card captures, in bytes.
+const LONGEST: usize = CAPTURED_MESSAGE_BYTES_MAX;
 
 /// Lengths of system-exclusive messages: about what an event holds, about what a small buffer holds, and much more.
 const LENGTHS: [usize; 9] = [8, 9, 20, 21, 41, 255, 1000, 4000, LONGEST];

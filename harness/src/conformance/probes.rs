@@ -1,5 +1,7 @@
 //! The probes of the contract, one after another.
 
+use card_control::Clock;
+use card_control::qemu::RING_SIZE;
 use guest_protocol::{Caller, DataRange, DevicePower, KsState, PinFactory, Request, StreamFormat};
 
 use super::context::Context;
@@ -8,7 +10,7 @@ use super::findings::Findings;
 use super::phrase::{Phrase, RATE, takes_downloads};
 use super::probe::{Probe, ProbeContext, with_guest};
 use super::{capture, delivery, download, unloading};
-use crate::machine::{CARD_RING_SIZE, CardOptions, Clock};
+use crate::machine::CardOptions;
 use crate::sound::pcm::{BITS, CHANNELS, FRAME_BYTES};
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::session::StartedDevice;
@@ -54,7 +56,7 @@ pub(super) const ALL: [Probe; 9] = [
 /// Events with which a card that takes nothing is overwhelmed: more than the largest ring of the largest batches and an
 /// allocator hold (the card's datasheet: 4096 bytes, and 24 for an event). The burst is over when the allocator stays
 /// empty.
-const BURST_EVENTS: u32 = CARD_RING_SIZE * (4096 / 24) + 2000;
+const BURST_EVENTS: u32 = RING_SIZE * (4096 / 24) + 2000;
 
 fn lockstep() -> CardOptions {
     CardOptions::default()

@@ -7,8 +7,9 @@
 
 use std::time::Duration;
 
+use card_control::Clock;
+use card_control::InjectedFault;
 use guest_protocol::{DevicePower, Figure, Handle, KsState, Request, StreamFormat};
-use serde_json::{Value, json};
 
 use super::capture;
 use super::context::Context;
@@ -16,7 +17,7 @@ use super::dice::Dice;
 use super::error::ProbeError;
 use super::findings::Findings;
 use super::probe::{Probe, ProbeContext, with_guest};
-use crate::machine::{CardOptions, Clock};
+use crate::machine::CardOptions;
 use crate::testbed::TestBedError;
 use crate::testbed::run_folder::RunFolder;
 
@@ -165,12 +166,11 @@ fn session_lost(
     let mut repaired = false;
     with_events(probe, filter, id, format, |probe| {
         let before = session_of(probe)?;
-        let control = probe.bed.card_control();
-        control.misbehave(&json!({ "kind": "lose-session" })).map_err(TestBedError::Control)?;
+        probe.bed.inject_fault(InjectedFault::LoseSession {})?;
         let patience = probe.patience(REPAIR_LIMIT);
         while !repaired && !patience.has_ended(probe) {
             let now = session_of(probe)?;
-            repaired = !now.is_null() && now != before;
+            repaired = now.is_some() && now != before;
             std::thread::sleep(POLL);
         }
         if repaired { Ok(()) } else { power(probe) }
@@ -178,10 +178,10 @@ fn session_lost(
     Ok(repaired)
 }
 
-/// The session that the card has, or null.
-fn session_of(probe: &mut ProbeContext<'_, '_>) -> Result<Value, ProbeError> {
-    let answer = probe.bed.card_control().ask(&json!({ "cmd": "status" }));
-    Ok(answer.map_err(TestBedError::Control)?["session"]["id"].clone())
+/// Returns the number of the session that the card has.
+fn session_of(probe: &mut ProbeContext<'_, '_>) -> Result<Option<u64>, ProbeError> {
+    let status = probe.bed.card().status().map_err(TestBedError::Control)?;
+    Ok(status.session.map(|session| session.id))
 }
 
 /// Runs an examination while the card stalls now and then.

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use guest_protocol::{Caller, DevicePower, Handle, KsState, Request};
-use serde_json::json;
 
 use super::download::{self, Synthesizer, download_these};
 use super::error::{ConformanceError, ProbeError};
@@ -202,14 +201,10 @@ fn set_state(probe: &mut ProbeContext<'_, '_>, pin: Handle, state: KsState) -> R
     probe.done("set a pin's state", Request::SetState { pin, state })
 }
 
-/// Lets the card render without anybody asking for it.
+/// Has the card render frames that no wave request asks for.
 fn advance(probe: &mut ProbeContext<'_, '_>, frames: u64) -> Result<(), ProbeError> {
-    let control = probe.bed.card_control();
-    let answer = control.ask(&json!({ "cmd": "advance", "frames": frames })).map_err(TestBedError::Control)?;
-    if answer["ok"] == true {
-        return Ok(());
-    }
-    Err(TestBedError::Control(std::io::Error::other(answer.to_string())).into())
+    probe.bed.card_control().advance(frames).map_err(TestBedError::Control)?;
+    Ok(())
 }
 
 /// The status of a request that was kept, if it has one.

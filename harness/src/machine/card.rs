@@ -7,36 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use card_control::{Clock, ExitCode, Status, log};
 
-use super::control::{CardControl, CardStatus};
+use super::control::CardControl;
 use super::error::MachineError;
 use crate::host::ended::Ended;
 use crate::host::limits::{self, LimitError};
 use crate::host::process::{Freezer, Process};
 use crate::host::standstill::{OnPurpose, Watched, Who};
-
-/// How the card keeps time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Clock {
-    /// Time moves when a wave buffer is filled: output depends on the events alone.
-    #[default]
-    Lockstep,
-    /// Frames follow the host's clock.
-    Realtime,
-}
-
-impl Clock {
-    /// As the card's command line has it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Lockstep => "lockstep",
-            Self::Realtime => "realtime",
-        }
-    }
-}
 
 /// What the card is started with.
 #[derive(Clone, Debug, Default)]
@@ -50,19 +28,13 @@ pub struct CardOptions {
 }
 
 /// How the card ends when its bank is missing or broken.
-pub(crate) const CARD_DISLIKES_BANK: Ended = Ended::Exit(3);
+pub(crate) const CARD_DISLIKES_BANK: Ended = Ended::Exit(ExitCode::Bank.number() as i32);
 
-/// How the card ends when QEMU has left, or when it was asked to leave itself.
-pub(super) const CARD_LEFT: Ended = Ended::Exit(0);
+/// How the card ends when QEMU has disconnected, or when a signal or a command stops it.
+pub(super) const CARD_LEFT: Ended = Ended::Exit(ExitCode::Success.number() as i32);
 
-/// How the card ends when the connection broke, by whosever fault.
-pub(super) const CARD_LOST_CONNECTION: Ended = Ended::Exit(4);
-
-/// What the card says, at the level `info`, when QEMU has left.
-const SAYS_QEMU_LEFT: &str = "the machine has left";
-
-/// What the card says, at the level `info`, when a signal has made it leave: before the signal's name.
-const SAYS_ASKED: &str = "leaving, as asked by ";
+/// How the card ends when the connection broke, whichever end broke it.
+pub(super) const CARD_LOST_CONNECTION: Ended = Ended::Exit(ExitCode::Socket.number() as i32);
 
 /// Where the card's sockets are.
 #[derive(Clone, Debug)]
@@ -153,7 +125,7 @@ impl Card {
     ///
     /// # Errors
     /// When it does not answer.
-    pub fn status(&self) -> io::Result<CardStatus> {
+    pub fn status(&self) -> io::Result<Status> {
         self.control().status()
     }
 
@@ -218,7 +190,7 @@ impl Card {
 
     /// Whether the card said that QEMU had left; `None` where it says no such things.
     pub(super) fn saw_qemu_leave(&self) -> Option<bool> {
-        self.talks.then(|| self.process.said().contains(SAYS_QEMU_LEFT))
+        self.talks.then(|| log::says_front_end_disconnected(&self.process.said()))
     }
 
     /// What made a card leave that has ended with [`CARD_LEFT`], for a card that was not left by QEMU.
@@ -227,8 +199,8 @@ impl Card {
             return None;
         }
         let said = self.process.said();
-        let name = said.rsplit_once(SAYS_ASKED).and_then(|(_, words)| words.lines().next());
-        Some(name.unwrap_or("a signal, or a stop over the control socket").to_owned())
+        let signal = log::stopping_signal(&said);
+        Some(signal.unwrap_or("a signal, or a stop over the control socket").to_owned())
     }
 
     /// Waits for its end.

@@ -14,16 +14,14 @@ mod processes;
 mod qemu;
 mod qmp;
 
-pub use card::{Card, CardFreezer, CardOptions, CardSockets, Clock};
-pub use control::{CardControl, CardCounters, CardDiagnosis, CardStatus};
+pub use card::{Card, CardFreezer, CardOptions, CardSockets};
+pub use control::CardControl;
 pub use death::{Death, Part};
 pub use error::MachineError;
 pub use health::{Health, NoProcesses};
 pub use memory::GuestMemory;
 pub use processes::{LeaveError, Processes};
-pub use qemu::{
-    Accelerator, Boot, CARD_QUEUES, CARD_RING_SIZE, Firmware, Machine, MachineOptions, QEMU_DEVICE, guest_exit,
-};
+pub use qemu::{Accelerator, Boot, Firmware, Machine, MachineOptions, guest_exit};
 
 pub(crate) use card::CARD_DISLIKES_BANK;
 pub(crate) use death::NOT_OURS;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use card_control::qemu::device_option;
 use guest_protocol::{DRIVER_FILE, OPTIONS_FILE, exit};
 use serde::{Deserialize, Serialize};
 use signal_hook::low_level::signal_name;
@@ -25,21 +26,6 @@ use crate::host::interrupt;
 use crate::host::limits::{self, LimitError};
 use crate::host::process::{Freezer, Process};
 use crate::host::standstill::{OnPurpose, Watched, Who};
-
-/// The QEMU device that carries the card.
-pub const QEMU_DEVICE: &str = "vhost-user-test-device-pci";
-
-/// The card's queues (the datasheet's five: control, midi-out, midi-in, wave, news).
-pub const CARD_QUEUES: u32 = 5;
-
-/// Entries of each ring (the datasheet's largest).
-pub const CARD_RING_SIZE: u32 = 128;
-
-/// The virtio id that the card goes by, 39: one that QEMU has a name for, which it demands.
-const CARD_VIRTIO_ID: u32 = 39;
-
-/// Bytes of the card's identity block.
-const CARD_CONFIG_BYTES: u32 = 160;
 
 /// How long a QEMU whose monitor is silent gets to end, so that its end can be told.
 const START_GRACE: Duration = Duration::from_secs(20);
@@ -189,13 +175,7 @@ impl Machine {
         }
         if let Some(socket) = &options.card_socket {
             command.arg("-chardev").arg(with_path("socket,id=card,path=", socket));
-            command.args([
-                "-device",
-                &format!(
-                    "{QEMU_DEVICE},chardev=card,virtio-id={CARD_VIRTIO_ID},num_vqs={CARD_QUEUES},\
-                     vq_size={CARD_RING_SIZE},config_size={CARD_CONFIG_BYTES}"
-                ),
-            ]);
+            command.args(["-device", &device_option("card")]);
         }
         let command_line = words_of(&command);
         let process = Process::spawn(command, &[&guest_line, &guest_qmp, &memory_file], boot.log)?;

@@ -10,4 +10,4 @@ mod verdict;
 pub use error::{PlaybackError, PlaybackFailure};
 pub use options::{Kill, LEAD_MS_DEFAULT, PlaybackTest, StreamOptions, TAIL_MS_DEFAULT};
 pub use run::run_playback;
-pub use verdict::{Counters, DriverReport, StepTime, Verdict};
+pub use verdict::{CardReport, Counters, DiagnosisReport, DriverReport, StepTime, Verdict};

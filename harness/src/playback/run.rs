@@ -3,17 +3,18 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use card_control::Clock;
 use guest_protocol::{Pace, Request, Statistics};
 
 use super::error::{PlaybackError, PlaybackFailure};
 use super::options::{LEADS_BEFORE_SONG, PlaybackTest};
 use super::record::{FailedVerdict, Image, PassedVerdict, Record};
-use super::verdict::{DriverReport, StepTime, Verdict};
+use super::verdict::{CardReport, DriverReport, StepTime, Verdict};
 use crate::event::{Event, Observer, Step, Timeline};
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
 use crate::host::standstill::Standstills;
-use crate::machine::{CardStatus, Clock, MachineError};
+use crate::machine::MachineError;
 use crate::provision::Artefacts;
 use crate::sound::midi::{Song, write_music_records, write_records};
 use crate::sound::pcm::{Difference, FRAME_BYTES, Pcm, difference};
@@ -129,7 +130,7 @@ struct Played {
     pcm: Vec<u8>,
     events: u64,
     statistics: Statistics,
-    card: CardStatus,
+    card: CardReport,
 }
 
 struct Run<'a> {
@@ -324,10 +325,10 @@ impl Run<'_> {
         let pcm = memory.read_pcm(bed)?;
         self.end(Step::Streaming, streaming, Instant::now());
         // Before the pins are closed: the counters are the card's session's.
-        let card = bed.card().status().unwrap_or_else(|error| {
+        let card = bed.card().status().map(CardReport::from).unwrap_or_else(|error| {
             self.observer
                 .event(&Event::Warning { text: format!("the card does not answer on its control socket: {error}") });
-            CardStatus::default()
+            CardReport::default()
         });
         pins.close(bed)?;
         memory.free(bed)?;

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use card_control::Status;
+use card_control::status::DriverErrorStatus;
 use guest_protocol::{RuleState, Statistics};
 use serde::Serialize;
 
 use crate::event::Step;
 use crate::host::failure::Class;
 use crate::host::standstill::Standstills;
-use crate::machine::CardStatus;
 use crate::machine::conditions::Conditions;
 use crate::sound::pcm::Difference;
 use crate::testbed::Choice;
@@ -68,7 +69,40 @@ impl From<Statistics> for Counters {
     }
 }
 
-/// How a performance went.
+/// What the card counted in its session, and what it found wrong with the driver, as reports show it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CardReport {
+    /// What it counted.
+    pub counters: card_control::status::Counters,
+    /// What it found wrong.
+    pub diagnosis: DiagnosisReport,
+}
+
+/// How many errors of the driver the card found, and the first of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DiagnosisReport {
+    /// How many errors.
+    pub count: u64,
+    /// The first.
+    pub first: Option<DriverErrorStatus>,
+}
+
+impl DiagnosisReport {
+    /// Returns the first error as one line of JSON.
+    #[must_use]
+    pub fn first_text(&self) -> Option<String> {
+        Some(serde_json::to_value(self.first.as_ref()?).ok()?.to_string())
+    }
+}
+
+impl From<Status> for CardReport {
+    fn from(status: Status) -> Self {
+        let diagnosis = DiagnosisReport { count: status.diagnosis.count, first: status.diagnosis.first };
+        Self { counters: status.counters, diagnosis }
+    }
+}
+
+/// How a playback test went.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {
     /// The guest's PCM is the offline render, bit for bit.
@@ -94,7 +128,7 @@ pub struct Verdict {
     /// What the guest counted.
     pub counters: Counters,
     /// What the card counted, and what it found wrong with the driver.
-    pub card: CardStatus,
+    pub card: CardReport,
     /// QEMU's version.
     pub qemu: String,
     /// The accelerator, and why.

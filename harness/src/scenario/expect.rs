@@ -169,7 +169,7 @@ impl Expectations {
         {
             found.push(format!("pcm_sha256: {}, expected {hash}", verdict.pcm_sha256));
         }
-        if let Some(first) = &verdict.card.diagnosis.first
+        if let Some(first) = verdict.card.diagnosis.first_text()
             && self.diagnoses.violation("", verdict.card.diagnosis.count).is_some()
         {
             found.push(format!("the card found something wrong with the driver: {first}"));

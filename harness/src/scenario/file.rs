@@ -5,6 +5,7 @@ use std::fs;
 use std::ops::Range as Span;
 use std::path::{Path, PathBuf};
 
+use card_control::Clock;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -12,7 +13,6 @@ use super::expect::{Expectations, ExpectedBugCheck, Outcome};
 use crate::event::Step;
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
-use crate::machine::Clock;
 use crate::machine::conditions::Interrupts;
 use crate::playback::{Kill, LEAD_MS_DEFAULT, TAIL_MS_DEFAULT};
 use crate::sound::midi::Song;

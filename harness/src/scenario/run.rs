@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use card_control::Clock;
 use serde::Serialize;
 
 use super::error::RunError;
@@ -16,8 +17,8 @@ use crate::conformance::{self, Contract, Repeats};
 use crate::event::{Event, Observer, TestResult};
 use crate::host::failure::{Class, Diagnosed};
 use crate::kills::{self, Kills, KillsReport};
+use crate::machine::CardOptions;
 use crate::machine::conditions::Conditions;
-use crate::machine::{CardOptions, Clock};
 use crate::playback::{PlaybackError, PlaybackFailure, PlaybackTest, Verdict, run_playback};
 use crate::provision::{Workspace, capture};
 use crate::sound::songs;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use card_control::InjectedFault;
 use guest_protocol::{BugCheck, Request, RuleState};
 
 use super::bug_check;
@@ -94,6 +95,14 @@ impl<'o> TestBed<'o> {
     #[must_use]
     pub fn card_control(&self) -> CardControl {
         self.session.health.card.control()
+    }
+
+    /// Injects a fault into the card.
+    ///
+    /// # Errors
+    /// [`TestBedError::Control`] for a card that does not answer, or refuses.
+    pub fn inject_fault(&self, fault: InjectedFault) -> Result<(), TestBedError> {
+        self.card_control().inject_fault(fault).map_err(TestBedError::Control)
     }
 
     /// Stops the card's process where it is, or lets it continue.

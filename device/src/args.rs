@@ -4,12 +4,12 @@ use std::num::NonZeroUsize;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
+use card_control::Clock;
 use card_spec::limits::{VOICES_DEFAULT, VOICES_MAX};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dls_synth::Kernel;
 
-use crate::clock::Mode;
 use crate::render::{RENDER_BLOCK_DEFAULT, RENDER_BLOCK_MAX};
 
 /// A virtual DirectMusic synthesizer card for QEMU.
@@ -94,8 +94,8 @@ pub struct Serve {
     pub persistent: bool,
 
     /// What moves the card's time.
-    #[arg(long, value_enum, default_value_t = Mode::Realtime)]
-    pub clock: Mode,
+    #[arg(long, value_enum, default_value_t = Clock::Realtime)]
+    pub clock: Clock,
 
     /// Write everything that is rendered to a sound file: wav:FILE.
     #[arg(long, value_name = "wav:FILE")]

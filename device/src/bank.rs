@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::exit::Failure;
-use crate::hexadecimal;
 use crate::whole_file::WholeFile;
 
 /// Reads a bank of any form, with what was passed over.
@@ -167,7 +166,7 @@ pub fn build(to: &Path, as_json: bool) -> Result<String, Failure> {
 }
 
 fn written(to: &Path, bytes: &[u8], instruments: usize, warnings: &[String], as_json: bool) -> String {
-    let hash = hexadecimal::write(&Sha256::digest(bytes));
+    let hash = hex::encode(Sha256::digest(bytes));
     if as_json {
         let object = json!({
             "out": to,

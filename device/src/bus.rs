@@ -16,6 +16,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
+use card_control::UsedRingCorruption;
 use card_spec::diagnosis::Diagnosis;
 use card_spec::feature;
 use card_spec::queue::{QUEUE_COUNT, Queue};
@@ -31,8 +32,7 @@ pub use memory::{Memory, MemoryError, REGIONS_MAX, Region};
 use ring::Ring;
 pub use ring::{RingAddress, RingAddresses};
 
-use crate::diagnosis::{Counter, Fault, Registers};
-use crate::fault::Lie;
+use crate::diagnosis::{Counter, DriverError, Registers};
 use crate::log_limited;
 
 /// Features that every transport offers the driver.
@@ -54,7 +54,7 @@ pub struct Bus {
     features: u64,
     rings: [Ring; QUEUE_COUNT],
     /// The first loss of memory since the memory was last announced.
-    lost_memory: Option<Fault>,
+    lost_memory: Option<DriverError>,
 
     // Which life of the device this is, and which the card has seen.
     life: u64,
@@ -199,7 +199,7 @@ impl Bus {
                 log::debug!("queue {queue} runs with {} entries", ring.working_size());
                 self.give_kept_answer(queue);
             }
-            Err(fault) => self.registers.report(fault),
+            Err(error) => self.registers.report(error),
         }
     }
 
@@ -207,7 +207,7 @@ impl Bus {
     fn report_features(&self) {
         if self.features & feature::VERSION_1 == 0 {
             let got = (self.features >> 32) as u32;
-            self.registers.report(Fault::new(Diagnosis::VERSION_1_MISSING).got(got));
+            self.registers.report(DriverError::new(Diagnosis::VERSION_1_MISSING).got(got));
         }
     }
 
@@ -220,26 +220,26 @@ impl Bus {
             // The driver has put something else there: the answer is to a request that it has given up.
             Ok(Some(chain)) => self.complete(chain, &[]),
             Ok(None) => {}
-            Err(fault) => self.registers.report(fault),
+            Err(error) => self.registers.report(error),
         }
     }
 
     /// Notices memory whose file has become shorter: takes it out of use, and parks the rings in it. Returns what was
     /// lost last.
-    pub fn notice_lost_memory(&mut self) -> Option<Fault> {
+    pub fn notice_lost_memory(&mut self) -> Option<DriverError> {
         let mut lost = None;
         for region in self.memory.take_lost() {
             let (start, end) = (region.guest_address, region.guest_address.saturating_add(region.length));
-            let fault = Fault::new(Diagnosis::MEMORY_LOST).got(chain::page(GuestAddress(start)));
-            self.lost_memory.get_or_insert(fault);
-            lost = Some(fault);
-            self.registers.report(fault);
+            let error = DriverError::new(Diagnosis::MEMORY_LOST).got(chain::page(GuestAddress(start)));
+            self.lost_memory.get_or_insert(error);
+            lost = Some(error);
+            self.registers.report(error);
             for ring in &mut self.rings {
                 let inside = ring
                     .parts()
                     .is_some_and(|(_, parts)| parts.iter().any(|part| part.start < end && start < part.end));
                 if inside {
-                    ring.park(fault);
+                    ring.park(error);
                 }
             }
         }
@@ -274,17 +274,17 @@ impl Bus {
     /// Reports again, at the start of a session, what a session does not mend: features, lost memory, parked rings.
     pub fn report_standing(&self) {
         self.report_features();
-        if let Some(fault) = self.lost_memory {
-            self.registers.report(fault);
+        if let Some(error) = self.lost_memory {
+            self.registers.report(error);
         }
-        for fault in self.rings.iter().filter_map(Ring::fault).filter(|fault| fault.code != Diagnosis::MEMORY_LOST) {
-            self.registers.report(fault);
+        for error in self.rings.iter().filter_map(Ring::error).filter(|error| error.code != Diagnosis::MEMORY_LOST) {
+            self.registers.report(error);
         }
     }
 
-    /// Has a queue lie about the next chain that is returned on it.
-    pub fn lie(&mut self, queue: Queue, lie: Lie) {
-        self.rings[queue.index()].lie = Some(lie);
+    /// Corrupts the used ring of a queue with the next chain that is returned on it.
+    pub fn corrupt_used_ring(&mut self, queue: Queue, corruption: UsedRingCorruption) {
+        self.rings[queue.index()].corruption = Some(corruption);
     }
 
     /// Takes the next chain of a queue, with at most `readable_max` bytes to read. What is wrong with it has been
@@ -302,8 +302,8 @@ impl Bus {
                 self.holds(&chain).then_some(chain)
             }
             (Ok(Some(chain)), None) => {
-                if let Some(fault) = chain.fault() {
-                    self.registers.report(fault);
+                if let Some(error) = chain.error() {
+                    self.registers.report(error);
                 }
                 Some(chain)
             }
@@ -312,8 +312,8 @@ impl Bus {
                 self.rings.get_mut(queue.index())?.park(lost);
                 None
             }
-            (Err(fault), None) => {
-                self.registers.report(fault);
+            (Err(error), None) => {
+                self.registers.report(error);
                 None
             }
         }
@@ -373,7 +373,7 @@ impl Bus {
                 }
             }
             Ok(false) => {}
-            Err(fault) => self.registers.report(fault),
+            Err(error) => self.registers.report(error),
         }
     }
 
@@ -386,8 +386,8 @@ impl Bus {
             return;
         }
         self.registers.add(Counter::Kicks, kicks);
-        if let Some(fault) = ring.kicked(self.memory.map(), kicks) {
-            self.registers.report(fault);
+        if let Some(error) = ring.kicked(self.memory.map(), kicks) {
+            self.registers.report(error);
         }
     }
 

@@ -5,19 +5,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use card_control::Clock;
 use card_spec::control::{StreamKind, StreamState};
 use card_spec::limits::WAVE_FIFO_MS;
-use card_spec::news::NewsKind;
+use card_spec::notice::NoticeKind;
 use card_spec::status_page::StatusPage;
 use dls_synth::Bank;
 
 use crate::activity::{Activity, Stage};
 use crate::bus::SharedBus;
-use crate::clock::{CATCH_UP, Mode, QUANTUM};
+use crate::clock::{CATCH_UP, QUANTUM};
 use crate::diagnosis::{Counter, Registers};
 use crate::line_out::LineOut;
 use crate::log_limited;
-use crate::news::News;
+use crate::notices::Notices;
 use crate::output::Lost;
 use crate::render::Renderer;
 use crate::session::Session;
@@ -27,7 +28,7 @@ use crate::slice::Slice;
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// What moves time.
-    pub clock: Mode,
+    pub clock: Clock,
     /// Most voices that a driver can have.
     pub voices: u16,
     /// Frames rendered at a time. It changes nothing that can be heard or measured but speed.
@@ -51,7 +52,7 @@ pub struct Card {
 
     // Guest-visible volatile state: gone at every reset.
     pub(crate) session: Option<Session>,
-    pub(crate) news: News,
+    pub(crate) notices: Notices,
 }
 
 impl Card {
@@ -68,7 +69,7 @@ impl Card {
             activity: Arc::default(),
             life: 0,
             session: None,
-            news: News::default(),
+            notices: Notices::default(),
         }
     }
 
@@ -91,7 +92,7 @@ impl Card {
     /// Drops all guest-visible state.
     pub fn reset(&mut self) {
         self.session = None;
-        self.news.clear();
+        self.notices.clear();
     }
 
     /// Does what there is to do, for one slice at most. Call it after every kick, and at [`deadline`](Self::deadline).
@@ -112,9 +113,9 @@ impl Card {
             more |= self.move_time(&slice);
         }
         self.activity.enter(Stage::Records);
-        self.collect_news();
+        self.collect_notices();
         more |= self.serve_midi_in();
-        more |= self.serve_news();
+        more |= self.serve_event();
         self.write_status_page();
         more
     }
@@ -168,7 +169,7 @@ impl Card {
     /// Lets the real-time clock run exactly when it should.
     pub(crate) fn run_clock(&mut self) {
         let Some(session) = &mut self.session else { return };
-        let run = self.options.clock == Mode::Realtime
+        let run = self.options.clock == Clock::Realtime
             && session.clock_started
             && session.streams.wave_state() == Some(StreamState::RUN);
         if run {
@@ -181,7 +182,7 @@ impl Card {
     /// Whether the frames of a wave buffer are being rendered in lockstep, and time passes: not while a slice has ended
     /// among the events of one frame, of which there may be any number.
     pub(crate) fn is_filling(&self) -> bool {
-        self.options.clock == Mode::Lockstep
+        self.options.clock == Clock::Lockstep
             && self.session.as_ref().is_some_and(|session| {
                 session.filling
                     && session.wave_buffer.is_some()
@@ -195,7 +196,7 @@ impl Card {
     fn move_time(&mut self, slice: &Slice) -> bool {
         let Some(session) = &mut self.session else { return false };
         let produced = match self.options.clock {
-            Mode::Lockstep => {
+            Clock::Lockstep => {
                 if session.time_may_move() && session.wave_buffer.is_some() {
                     session.filling = true;
                     let missing = missing_frames(session);
@@ -204,7 +205,7 @@ impl Card {
                     Produced::All
                 }
             }
-            Mode::Realtime => self.follow_clock(slice),
+            Clock::Realtime => self.follow_clock(slice),
         };
         self.fill_wave_buffer() || produced == Produced::Some
     }
@@ -232,7 +233,7 @@ impl Card {
         let Some(session) = self.session.take() else { return };
         let now = self.registers.card_time();
         for (id, _) in session.streams.iter() {
-            self.news.post(NewsKind::STATE_CHANGED, id, StreamState::STOP.0.into(), now);
+            self.notices.post(NoticeKind::STATE_CHANGED, id, StreamState::STOP.0.into(), now);
         }
     }
 
@@ -242,7 +243,7 @@ impl Card {
     /// # Errors
     /// [`AdvanceError`]: why time cannot move.
     pub fn advance(&mut self, frames: u64) -> Result<Advanced, AdvanceError> {
-        if self.options.clock != Mode::Lockstep {
+        if self.options.clock != Clock::Lockstep {
             return Err(AdvanceError::Realtime);
         }
         let session = self.session.as_ref().ok_or(AdvanceError::NoSession)?;
@@ -306,21 +307,21 @@ impl Card {
     pub(crate) fn tell_underrun(&mut self, lost: Lost) {
         let wave = self.session.as_ref().and_then(|session| session.streams.first(StreamKind::WAVE));
         let stream = wave.map_or(0, |(id, _)| id);
-        self.news.post(NewsKind::UNDERRUN, stream, lost, self.registers.card_time());
+        self.notices.post(NoticeKind::UNDERRUN, stream, lost, self.registers.card_time());
     }
 
-    /// What has happened in the session that the driver should hear of.
-    fn collect_news(&mut self) {
+    /// Collects what has happened in the session as notices for the driver.
+    fn collect_notices(&mut self) {
         for dated in self.registers.take_unreported() {
-            self.news.diagnosed(dated);
+            self.notices.diagnosed(dated);
         }
         let now = self.registers.card_time();
         if let Some(session) = &mut self.session {
             while let Some(handle) = session.synth.take_unloaded() {
-                self.news.post(NewsKind::UNLOADED, 0, handle.into(), now);
+                self.notices.post(NoticeKind::UNLOADED, 0, handle.into(), now);
             }
             for (id, stream) in session.streams.iter_mut().filter(|(_, stream)| stream.lost > 0) {
-                self.news.post(NewsKind::EVENT_LOST, id, std::mem::take(&mut stream.lost), now);
+                self.notices.post(NoticeKind::EVENT_LOST, id, std::mem::take(&mut stream.lost), now);
             }
             let lost = session.synth.notes_lost();
             let more = lost.saturating_sub(session.notes_lost_counted);

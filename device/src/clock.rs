@@ -4,32 +4,12 @@
 
 use std::time::{Duration, Instant};
 
-use card_spec::identity::ClockMode;
-
 /// How often frames are rendered in real time when nothing else asks for them.
 pub const QUANTUM: Duration = Duration::from_millis(5);
 
 /// How far the host may fall behind before frames are given up instead of caught up with: a process that was suspended
 /// must not render for minutes what nobody will hear.
 pub const CATCH_UP: Duration = Duration::from_secs(2);
-
-/// What moves time, as `--clock` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Mode {
-    /// Frames follow the host's monotonic clock.
-    Realtime,
-    /// Frames move only when a wave buffer is filled, or when the control socket says so.
-    Lockstep,
-}
-
-impl From<Mode> for ClockMode {
-    fn from(mode: Mode) -> Self {
-        match mode {
-            Mode::Realtime => Self::REALTIME,
-            Mode::Lockstep => Self::LOCKSTEP,
-        }
-    }
-}
 
 /// The real-time clock: runs, or stands still.
 #[derive(Debug, Default)]

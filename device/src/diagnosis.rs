@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use crate::log_limit::LogLimit;
 
-/// Faults that are kept for the news queue and the control socket until somebody asks. A driver's first mistakes
+/// Errors that are kept for the news queue and the control socket until somebody asks. A driver's first mistakes
 /// explain the rest; sixty-four of them are more than anybody reads.
 const RECENT_MAX: usize = 64;
 
@@ -23,7 +23,7 @@ const CODES: usize = 0x40;
 
 /// One thing found wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct DriverError {
     /// What.
     pub code: Diagnosis,
     /// On which queue, if on one.
@@ -36,8 +36,8 @@ pub struct Fault {
     pub got: u32,
 }
 
-impl Fault {
-    /// A fault without a place and without numbers.
+impl DriverError {
+    /// An error without a place and without numbers.
     #[must_use]
     pub const fn new(code: Diagnosis) -> Self {
         Self { code, queue: None, descriptor: 0, expected: 0, got: 0 }
@@ -73,7 +73,7 @@ impl Fault {
 }
 
 /// One clear sentence for the person who has to act.
-impl fmt::Display for Fault {
+impl fmt::Display for DriverError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { code, queue, descriptor: at, expected, got } = *self;
         match queue {
@@ -229,17 +229,17 @@ pub enum Counter {
 
 const COUNTERS: usize = 8;
 
-/// A fault with its time.
+/// An error with its time.
 #[derive(Clone, Copy, Debug)]
 pub struct Dated {
-    /// The fault.
-    pub fault: Fault,
+    /// The error.
+    pub error: DriverError,
     /// When, in 100 ns units since the card's process started.
     pub card_time: u64,
 }
 
 #[derive(Default)]
-struct Faults {
+struct Errors {
     first: Option<Dated>,
     count: u64,
     by_code: BTreeMap<u16, u64>,
@@ -254,7 +254,7 @@ struct Faults {
 pub struct Registers {
     process_start: Instant,
     counters: [AtomicU64; COUNTERS],
-    faults: Mutex<Faults>,
+    errors: Mutex<Errors>,
     /// By code, for the life of the process: a session or a reset begins nothing anew here.
     logged: [LogLimit; CODES],
 }
@@ -272,7 +272,7 @@ impl Registers {
         Self {
             process_start: Instant::now(),
             counters: [const { AtomicU64::new(0) }; COUNTERS],
-            faults: Mutex::default(),
+            errors: Mutex::default(),
             logged: [const { LogLimit::new() }; CODES],
         }
     }
@@ -288,22 +288,22 @@ impl Registers {
         for counter in &self.counters {
             counter.store(0, Ordering::Relaxed);
         }
-        *self.faults.lock() = Faults::default();
+        *self.errors.lock() = Errors::default();
     }
 
-    /// Records a fault: registers, log and news.
-    pub fn report(&self, fault: Fault) {
-        let dated = Dated { fault, card_time: self.card_time() };
+    /// Records an error: registers, log and news.
+    pub fn report(&self, error: DriverError) {
+        let dated = Dated { error, card_time: self.card_time() };
         {
-            let mut faults = self.faults.lock();
-            faults.count = faults.count.saturating_add(1);
-            faults.first.get_or_insert(dated);
-            keep(&mut faults.recent, dated);
-            keep(&mut faults.unreported, dated);
-            let seen = faults.by_code.entry(fault.code.0).or_default();
+            let mut errors = self.errors.lock();
+            errors.count = errors.count.saturating_add(1);
+            errors.first.get_or_insert(dated);
+            keep(&mut errors.recent, dated);
+            keep(&mut errors.unreported, dated);
+            let seen = errors.by_code.entry(error.code.0).or_default();
             *seen = seen.saturating_add(1);
         }
-        self.logged[usize::from(fault.code.0).min(CODES - 1)].log(module_path!(), log::Level::Warn, fault);
+        self.logged[usize::from(error.code.0).min(CODES - 1)].log(module_path!(), log::Level::Warn, error);
     }
 
     /// Counts.
@@ -336,35 +336,35 @@ impl Registers {
     #[must_use]
     pub fn first_error(&self) -> FirstError {
         let (first, count) = {
-            let faults = self.faults.lock();
-            (faults.first, faults.count)
+            let errors = self.errors.lock();
+            (errors.first, errors.count)
         };
-        first.map_or_else(FirstError::default, |Dated { fault, card_time }| FirstError {
-            code: fault.code.0.into(),
-            queue: fault.queue.map_or(NO_QUEUE, |queue| queue.0).into(),
-            descriptor: fault.descriptor.into(),
-            expected: fault.expected.into(),
-            got: fault.got.into(),
+        first.map_or_else(FirstError::default, |Dated { error, card_time }| FirstError {
+            code: error.code.0.into(),
+            queue: error.queue.map_or(NO_QUEUE, |queue| queue.0).into(),
+            descriptor: error.descriptor.into(),
+            expected: error.expected.into(),
+            got: error.got.into(),
             count: count.into(),
             card_time: card_time.into(),
         })
     }
 
-    /// The first fault, how many there were, how many of each code, and the latest ones.
+    /// The first error, how many there were, how many of each code, and the latest ones.
     #[must_use]
     pub fn history(&self) -> History {
-        let faults = self.faults.lock();
+        let errors = self.errors.lock();
         History {
-            first: faults.first,
-            count: faults.count,
-            by_code: faults.by_code.iter().map(|(&code, &count)| (Diagnosis(code), count)).collect(),
-            recent: faults.recent.iter().copied().collect(),
+            first: errors.first,
+            count: errors.count,
+            by_code: errors.by_code.iter().map(|(&code, &count)| (Diagnosis(code), count)).collect(),
+            recent: errors.recent.iter().copied().collect(),
         }
     }
 
-    /// Faults that the news queue has not been told of.
+    /// Errors that the news queue has not been told of.
     pub(crate) fn take_unreported(&self) -> VecDeque<Dated> {
-        std::mem::take(&mut self.faults.lock().unreported)
+        std::mem::take(&mut self.errors.lock().unreported)
     }
 }
 
@@ -396,8 +396,8 @@ mod tests {
     fn the_first_fault_stays_and_later_ones_are_counted() {
         let registers = Registers::new();
         assert_eq!(registers.first_error().code.get(), Diagnosis::NONE.0);
-        registers.report(Fault::new(Diagnosis::RING_SIZE).on(Queue::WAVE).expected(128, 48));
-        registers.report(Fault::new(Diagnosis::CONFIG_WRITE));
+        registers.report(DriverError::new(Diagnosis::RING_SIZE).on(Queue::WAVE).expected(128, 48));
+        registers.report(DriverError::new(Diagnosis::CONFIG_WRITE));
         let first = registers.first_error();
         assert_eq!(first.code.get(), Diagnosis::RING_SIZE.0);
         assert_eq!((first.queue.get(), first.expected.get(), first.got.get()), (Queue::WAVE.0, 128, 48));
@@ -410,7 +410,7 @@ mod tests {
     fn a_flood_of_faults_keeps_memory_bounded() {
         let registers = Registers::new();
         for index in 0..10_000 {
-            registers.report(Fault::new(Diagnosis::STREAM).got(index));
+            registers.report(DriverError::new(Diagnosis::STREAM).got(index));
         }
         let history = registers.history();
         assert_eq!(history.count, 10_000);
@@ -428,7 +428,7 @@ mod tests {
     #[test]
     fn every_code_of_the_datasheet_has_a_sentence_of_its_own() {
         for code in (1..=0xff).map(Diagnosis).filter(|code| code.name().is_some()) {
-            let sentence = Fault::new(code).on(Queue::CONTROL).at(1).expected(2, 3).to_string();
+            let sentence = DriverError::new(code).on(Queue::CONTROL).at(1).expected(2, 3).to_string();
             assert!(!sentence.contains("expected 2, got 3"), "{sentence}");
         }
     }

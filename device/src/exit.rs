@@ -1,9 +1,9 @@
 //! How the process ends, as a number.
 
-use std::process::ExitCode;
+use card_control::ExitCode;
+use card_control::event_list::EventListError;
 
 use crate::control_socket::ControlSocketError;
-use crate::event_list::EventListError;
 use crate::line_out::LineOutError;
 use crate::socket::SocketError;
 use crate::whole_file::WholeFileError;
@@ -78,23 +78,17 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The number that the process ends with.
+    /// Returns the code that the process ends with.
     #[must_use]
-    pub fn code(&self) -> ExitCode {
-        ExitCode::from(self.number())
-    }
-
-    /// The same as a bare number.
-    #[must_use]
-    pub const fn number(&self) -> u8 {
+    pub const fn code(&self) -> ExitCode {
         match self {
-            Self::Arguments(_) => 2,
-            Self::BankFile { .. } | Self::Bank { .. } => 3,
-            Self::Socket(_) | Self::Control(_) | Self::Connection(_) => 4,
-            Self::Output(_) | Self::WholeFile(_) => 5,
-            Self::EventList(_) => 6,
-            Self::Internal(_) => 70,
-            Self::Interrupted { .. } => 130,
+            Self::Arguments(_) => ExitCode::Usage,
+            Self::BankFile { .. } | Self::Bank { .. } => ExitCode::Bank,
+            Self::Socket(_) | Self::Control(_) | Self::Connection(_) => ExitCode::Socket,
+            Self::Output(_) | Self::WholeFile(_) => ExitCode::File,
+            Self::EventList(_) => ExitCode::EventList,
+            Self::Internal(_) => ExitCode::Internal,
+            Self::Interrupted { .. } => ExitCode::Interrupted,
         }
     }
 }

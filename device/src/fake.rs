@@ -5,11 +5,11 @@
 //! driver must not. [`Driver`] speaks [`card_spec`].
 //!
 //! ```
-//! use dmus_card::clock::Mode;
+//! use card_control::Clock;
 //! use dmus_card::fake::{Driver, Machine};
 //! use card_spec::control::Status;
 //!
-//! let mut driver = Driver::new(Machine::with_card(Mode::Lockstep));
+//! let mut driver = Driver::new(Machine::with_card(Clock::Lockstep));
 //! assert_eq!(driver.open().status, Status::OK);
 //! driver.play(48_000);
 //! driver.send(0, &[(0, 1, &[0x90, 60, 100])]);

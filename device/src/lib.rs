@@ -12,7 +12,7 @@
 //! | [`engine`], [`slice`], [`activity`] | the thread that the card lives on, its measure of work, and what it is doing |
 //! | [`control_socket`] | how a host's test harness watches the card and moves its time |
 //! | [`signal_exit`] | the end of the process after a signal, in time whatever its threads do |
-//! | [`offline`], [`event_list`] | the same card without a machine: a list of events in, a WAV file out |
+//! | [`offline`] | the same card without a machine: a list of events in, a WAV file out |
 //! | [`stems`] | the same song, channel by channel |
 //! | [`bank`] | instrument banks on the command line |
 //! | [`fake`] | the other side: a driver and its machine in this process, for tests |
@@ -36,16 +36,13 @@ pub mod clock;
 pub mod control_socket;
 pub mod diagnosis;
 pub mod engine;
-pub mod event_list;
 pub mod exit;
 pub mod fake;
 pub mod fault;
-pub mod hexadecimal;
 pub mod identity;
 pub mod line_out;
 pub mod log_limit;
-pub mod midi;
-pub mod news;
+pub mod notices;
 pub mod offline;
 pub mod output;
 mod queues;

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use card_control::PROGRAM;
+use card_control::log::{FRONT_END_DISCONNECTED, STOPPED_BY_SIGNAL};
 use card_spec::limits::SAMPLE_RATE_DEFAULT;
 use clap::Parser;
 use dmus_card::args::{Arguments, BankCommand, Command, Render, Serve};
@@ -40,8 +42,8 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("vhost-device-dmus: {failure}");
-            failure.code()
+            eprintln!("{PROGRAM}: {failure}");
+            failure.code().into()
         }
     }
 }
@@ -149,7 +151,7 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
         };
         log_limited!(Level::Info, "a machine has connected");
         match VhostUser::new(engine.link().clone()).serve(stream, &stop) {
-            Ok(Ended::Disconnected) => log_limited!(Level::Info, "the machine has left"),
+            Ok(Ended::Disconnected) => log_limited!(Level::Info, "{FRONT_END_DISCONNECTED}"),
             Ok(Ended::Stopped) => break,
             Err(error) if arguments.persistent => {
                 log_limited!(Level::Error, "the connection failed: {error}");
@@ -163,7 +165,7 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
 
     // The exit status does not say why this process has ended; its log does.
     if let Some(name) = i32::try_from(asked_by.load(Ordering::Relaxed)).ok().and_then(signal_name) {
-        log::info!("leaving, as asked by {name}");
+        log::info!("{STOPPED_BY_SIGNAL}{name}");
     }
     drop(control);
     let stopped = engine.stop().map_err(|error| match error {

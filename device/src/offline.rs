@@ -5,21 +5,20 @@ use std::io::{IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use card_control::event_list::{self, Event};
+use card_control::render::{Progress, ProgressLine, RenderSummary};
 use card_spec::control::{StreamKind, StreamState};
 use card_spec::event::EventHeader;
 use dls_synth::{Bank, Kernel, SynthConfig};
-use serde::Serialize;
 use sha2::Digest;
 
 use crate::args::Render;
-use crate::event_list::{self, Event};
 use crate::exit::Failure;
-use crate::hexadecimal;
 use crate::render::Renderer;
 use crate::session::{Parameters, Session};
 use crate::slice::Slice;
 use crate::statistics::{hundredths_db, peak};
-use crate::stems::{self, Stems};
+use crate::stems;
 use crate::stream::Stream;
 use crate::whole_file::WholeWav;
 
@@ -28,28 +27,6 @@ const STREAM: u32 = 0;
 
 /// Frames between two looks at the progress line.
 const PROGRESS_FRAMES: u64 = 1 << 16;
-
-/// What was rendered.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Rendered {
-    /// Frames.
-    pub frames: u64,
-    /// Frames a second.
-    pub sample_rate: u32,
-    /// Events played.
-    pub events: u64,
-    /// Events that were handed over after their frame. A list is handed over in time, so there are none.
-    pub events_late: u64,
-    /// Notes that found no voice.
-    pub notes_lost: u64,
-    /// Peak level in dB below full scale; `None` for silence.
-    pub peak_dbfs: Option<f64>,
-    /// SHA-256 of the PCM: 16-bit, little-endian, interleaved.
-    pub pcm_sha256: String,
-    /// The song taken apart, if it was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stems: Option<Stems>,
-}
 
 /// What changes how fast a song is rendered, and nothing that is heard.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +43,7 @@ pub struct Tuning {
 ///
 /// # Errors
 /// Whatever keeps it from being complete.
-pub fn run(arguments: &Render, bank: Arc<Bank>) -> Result<Rendered, Failure> {
+pub fn run(arguments: &Render, bank: Arc<Bank>) -> Result<RenderSummary, Failure> {
     let events = event_list::read(&arguments.events, arguments.channel_groups)?;
     let parameters = Parameters {
         voices: arguments.voices,
@@ -83,7 +60,7 @@ pub fn run(arguments: &Render, bank: Arc<Bank>) -> Result<Rendered, Failure> {
     let mut wav = WholeWav::create(&arguments.out, arguments.rate, false)?;
     // Taken apart, a song is rendered twice.
     let passes = if arguments.stems.is_some() { 2 } else { 1 };
-    let mut progress = Progress::new(frames * passes, arguments.progress);
+    let mut progress = ProgressDisplay::new(frames * passes, arguments.progress);
     let mut done = 0;
     let mut rendered = render_tuned(&events, parameters, Arc::clone(&bank), frames, tuning, |block| {
         for sample in block.as_flattened() {
@@ -124,7 +101,7 @@ pub fn render(
     frames: u64,
     block: usize,
     mut sink: impl FnMut(&[crate::output::Frame]),
-) -> Result<Rendered, Failure> {
+) -> Result<RenderSummary, Failure> {
     let tuning = Tuning { block, kernel: Kernel::Auto, threads: NonZeroUsize::MIN };
     render_tuned(events, parameters, bank, frames, tuning, |block| {
         sink(block);
@@ -143,7 +120,7 @@ pub fn render_tuned(
     frames: u64,
     tuning: Tuning,
     mut sink: impl FnMut(&[crate::output::Frame]) -> Result<(), Failure>,
-) -> Result<Rendered, Failure> {
+) -> Result<RenderSummary, Failure> {
     let wrong = |error: dls_synth::ConfigError| Failure::Arguments(error.to_string());
     let mut session = Session::new(0, parameters, bank).map_err(wrong)?;
     let config = session.synth.config();
@@ -167,7 +144,7 @@ pub fn render_tuned(
             };
             let late = session
                 .accept_event(STREAM, &header, &event.message)
-                .map_err(|fault| Failure::Internal(format!("an event of the list was refused: {fault}")))?;
+                .map_err(|error| Failure::Internal(format!("an event of the list was refused: {error}")))?;
             events_late += u64::from(late);
         }
         session.backlog = waiting.len() > 0;
@@ -177,27 +154,27 @@ pub fn render_tuned(
         done += rendered.len() as u64;
         sink(rendered)?;
     }
-    Ok(Rendered {
+    Ok(RenderSummary {
         frames,
         sample_rate: parameters.sample_rate,
         events: (events.len() - waiting.len() - session.timeline.pending()) as u64,
         events_late,
         notes_lost: session.synth.notes_lost(),
         peak_dbfs: (highest > 0).then(|| f64::from(hundredths_db(highest)) / 100.0),
-        pcm_sha256: hexadecimal::write(&session.hash.finalize()),
+        pcm_sha256: hex::encode(session.hash.finalize()),
         stems: None,
     })
 }
 
 /// How far it is: a line that changes on a terminal, or JSON lines for a program.
-struct Progress {
+struct ProgressDisplay {
     terminal: bool,
     json: bool,
     total: u64,
     next: u64,
 }
 
-impl Progress {
+impl ProgressDisplay {
     fn new(total: u64, json: bool) -> Self {
         Self { terminal: !json && std::io::stderr().is_terminal(), json, total, next: PROGRESS_FRAMES }
     }
@@ -212,8 +189,9 @@ impl Progress {
             let _ = write!(std::io::stderr(), "\rrendering: {percent:3} %");
         }
         if self.json {
-            let line = serde_json::json!({ "progress": { "frames": frames, "of": self.total } });
-            // Who does not listen misses nothing but this.
+            let line = ProgressLine { progress: Progress { frames, of: self.total } };
+            // A reader that has gone away misses nothing but this.
+            let line = serde_json::to_string(&line).unwrap_or_default();
             let _ = writeln!(std::io::stdout(), "{line}");
         }
     }
@@ -239,7 +217,7 @@ mod tests {
         ]
     }
 
-    fn hash(events: &[Event], block: usize) -> Rendered {
+    fn hash(events: &[Event], block: usize) -> RenderSummary {
         let parameters = Parameters::defaults(128);
         render(events, parameters, Bank::builtin(), 24_000, block, |_| {}).unwrap()
     }

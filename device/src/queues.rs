@@ -3,9 +3,9 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 mod control;
+mod event;
 mod midi_in;
 mod midi_out;
-mod news;
 mod wave;
 
 pub use midi_in::CaptureError;

@@ -11,14 +11,14 @@ use card_spec::event::{EventHeader, event_flag};
 use card_spec::limits::{
     CHANNEL_GROUPS_DEFAULT, CHANNEL_GROUPS_MAX, SAMPLE_RATE_DEFAULT, SAMPLE_RATE_MAX, SAMPLE_RATE_MIN, VOICES_DEFAULT,
 };
+use card_spec::midi::is_one_message;
 use dls_synth::{Bank, ConfigError, Kernel, SynthConfig};
 use sha2::{Digest, Sha256};
 
 use crate::bus::Chain;
 use crate::capture::Capture;
 use crate::clock::RealtimeClock;
-use crate::diagnosis::Fault;
-use crate::midi::is_one_message;
+use crate::diagnosis::DriverError;
 use crate::output::Output;
 use crate::session_synth::SessionSynth;
 use crate::statistics::RunningStatistics;
@@ -218,31 +218,31 @@ impl Session {
     ///
     /// # Errors
     /// What is wrong with it. It has been dropped.
-    pub fn accept_event(&mut self, stream: u32, header: &EventHeader, data: &[u8]) -> Result<bool, Fault> {
+    pub fn accept_event(&mut self, stream: u32, header: &EventHeader, data: &[u8]) -> Result<bool, DriverError> {
         let group = header.channel_group.get();
         let status = u32::from(data.first().copied().unwrap_or(0));
         let groups = self.parameters.channel_groups;
         if data.is_empty() {
-            return Err(Fault::new(Diagnosis::EVENT_MALFORMED));
+            return Err(DriverError::new(Diagnosis::EVENT_MALFORMED));
         }
         if group > groups {
-            return Err(Fault::new(Diagnosis::EVENT_GROUP).expected(groups.into(), group.into()));
+            return Err(DriverError::new(Diagnosis::EVENT_GROUP).expected(groups.into(), group.into()));
         }
         let incomplete = header.flags.get() & event_flag::INCOMPLETE != 0;
         let message = if incomplete || self.assembly.expects(stream, group) {
             match self.assembly.push(stream, group, data, !incomplete) {
                 Assembled::Incomplete | Assembled::Swallowed => return Ok(false),
-                Assembled::TooLong => return Err(Fault::new(Diagnosis::EVENT_MALFORMED)),
+                Assembled::TooLong => return Err(DriverError::new(Diagnosis::EVENT_MALFORMED)),
                 Assembled::Whole(message) if is_one_message(&message) => Message::new(&message),
                 Assembled::Whole(message) => {
                     let status = message.first().copied().unwrap_or(0);
-                    return Err(Fault::new(Diagnosis::EVENT_MIDI).got(status.into()));
+                    return Err(DriverError::new(Diagnosis::EVENT_MIDI).got(status.into()));
                 }
             }
         } else if is_one_message(data) {
             Message::new(data)
         } else {
-            return Err(Fault::new(Diagnosis::EVENT_MIDI).got(status));
+            return Err(DriverError::new(Diagnosis::EVENT_MIDI).got(status));
         };
         let group = group.checked_sub(1).map_or(Group::Every, Group::One);
         Ok(self.timeline.schedule(header.time.get(), stream, group, message))

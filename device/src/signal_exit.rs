@@ -10,6 +10,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::Builder;
 use std::time::Duration;
 
+use card_control::PROGRAM;
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -119,12 +120,12 @@ fn wait_for(stop: &Stop) {
 }
 
 fn end_with_failure(failure: &Failure) -> ! {
-    end_with(failure.number(), &failure.to_string())
+    end_with(failure.code().number(), &failure.to_string())
 }
 
 /// Says why, if standard error takes it at once, and ends the process without waiting for any of its threads.
 fn end_with(code: u8, why: &str) -> ! {
-    let line = format!("vhost-device-dmus: {why}\n");
+    let line = format!("{PROGRAM}: {why}\n");
     let error_output = rustix::stdio::stderr();
     let mut ready = [PollFd::from_borrowed_fd(error_output, PollFlags::OUT)];
     // Not by way of the standard library: another thread may hold its lock and wait for a reader.

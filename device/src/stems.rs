@@ -12,10 +12,10 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use card_control::event_list::Event;
+use card_control::render::{Stem, Stems};
 use dls_synth::{Bank, Synth, SynthConfig};
-use serde::Serialize;
 
-use crate::event_list::Event;
 use crate::exit::Failure;
 use crate::whole_file::{Unfinished, WholeFileError, WholeWav};
 
@@ -24,29 +24,6 @@ const BLOCK: usize = 1024;
 
 /// A sum of stems that is further from the mix than this is worth a word: 20 dB below the last bit of 16.
 pub const DEVIATION_DBFS_MAX: f64 = -116.0;
-
-/// One file.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Stem {
-    /// The file's name in the folder.
-    pub file: String,
-    /// The channel group, from 1; none for what the effects add.
-    pub group: Option<u16>,
-    /// The channel, from 1.
-    pub channel: Option<u8>,
-    /// Peak level in dB relative to full scale; none for silence.
-    pub peak_dbfs: Option<f64>,
-}
-
-/// What was taken apart.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Stems {
-    /// The files.
-    pub stems: Vec<Stem>,
-    /// The greatest difference between the sum of the files and the mix, in dB relative to full scale; none when they
-    /// are the same to the last bit.
-    pub deviation_dbfs: Option<f64>,
-}
 
 /// How to take apart.
 #[derive(Clone, Copy, Debug)]

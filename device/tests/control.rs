@@ -7,9 +7,9 @@ use std::net::Shutdown;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use card_control::limits::{ANSWER_TIME_MAX, CONNECTIONS_MAX, LINE_BYTES_MAX, LINE_TIME_MAX};
 use card_spec::control::Status;
 use common::process::{Control, Running, connect, fill, place, program, run, wait_until};
-use dmus_card::control_socket::{ANSWER_TIME_MAX, CONNECTIONS_MAX, LINE_BYTES_MAX, LINE_TIME_MAX};
 use dmus_card::fake::{Driver, Machine};
 use rustix::process::Signal;
 use serde_json::{Value, json};

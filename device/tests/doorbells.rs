@@ -230,7 +230,7 @@ fn a_kick_counts_whatever_its_flags_are() {
     let card = Card::start(&[]);
     let mut driver = Driver::new(Machine::connect(&card.socket));
     let kick = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
-    pass(&driver.machine, SET_VRING_KICK, Queue::NEWS, kick.as_fd());
+    pass(&driver.machine, SET_VRING_KICK, Queue::EVENT, kick.as_fd());
     let kicks = || {
         let status = Control::connect(&card.control).ask(&json!({"cmd": "status"}));
         status["counters"]["kicks"].as_u64().unwrap()

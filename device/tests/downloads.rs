@@ -1,13 +1,13 @@
 //! A driver's own sounds: downloaded, played, kept through a change of settings, and given back.
 
+use card_control::Clock;
 use card_spec::control::{
     DownloadHandle, DownloadResponse, PortParameters, RequestCode, Statistics, Status, StreamKind, StreamState,
     port_parameter,
 };
 use card_spec::diagnosis::Diagnosis;
 use card_spec::limits::{DOWNLOAD_BYTES_MAX, DOWNLOAD_MEMORY_BYTES};
-use card_spec::news::NewsKind;
-use dmus_card::clock::Mode;
+use card_spec::notice::NoticeKind;
 use dmus_card::fake::{Driver, Machine, STREAM_RENDER, STREAM_WAVE, no_wish};
 
 /// The program that the downloaded instrument answers to.
@@ -65,7 +65,7 @@ fn instrument() -> Vec<u8> {
 }
 
 fn opened() -> Driver {
-    let mut driver = Driver::new(Machine::with_card(Mode::Lockstep));
+    let mut driver = Driver::new(Machine::with_card(Clock::Lockstep));
     assert_eq!(driver.open().status, Status::OK);
     driver
 }
@@ -129,7 +129,7 @@ fn an_unload_while_it_sounds_is_pending_until_the_news_say_so() {
     let mut done = Vec::new();
     while done.len() < 2 {
         let news = driver.news();
-        if news.kind.get() == NewsKind::UNLOADED.0 {
+        if news.kind.get() == NoticeKind::UNLOADED.0 {
             done.push(news.value.get());
         }
     }
@@ -174,7 +174,7 @@ fn a_pending_unload_is_done_when_the_synthesizer_is_rebuilt() {
     assert_eq!(driver.close_stream(STREAM_WAVE).status, Status::OK);
     assert_eq!(driver.open_stream(STREAM_WAVE, StreamKind::WAVE, 22_050, 2).status, Status::OK);
     let news = driver.news();
-    assert_eq!((news.kind.get(), news.value.get()), (NewsKind::UNLOADED.0, u64::from(wave)));
+    assert_eq!((news.kind.get(), news.value.get()), (NoticeKind::UNLOADED.0, u64::from(wave)));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Chains that are not what a queue wants: returned, diagnosed, and forgotten.
 
+use card_control::Clock;
 use card_spec::control::{RequestCode, RequestHeader, ResponseHeader, Status};
 use card_spec::diagnosis::Diagnosis;
 use card_spec::event::event_flag;
@@ -8,12 +9,11 @@ use card_spec::identity::FirstError;
 use card_spec::limits::CHAIN_DESCRIPTORS_MAX;
 use card_spec::queue::Queue;
 use card_spec::wave::WaveStatus;
-use dmus_card::clock::Mode;
 use dmus_card::fake::{Board, Descriptor, Driver, Machine, Piece, STREAM_RENDER, STREAM_WAVE, flag};
 use zerocopy::{FromBytes, IntoBytes};
 
 fn playing() -> Driver {
-    let mut driver = Driver::new(Machine::with_card(Mode::Lockstep));
+    let mut driver = Driver::new(Machine::with_card(Clock::Lockstep));
     assert_eq!(driver.open().status, Status::OK);
     driver.play(48_000);
     driver
@@ -147,10 +147,10 @@ fn buffers_outside_memory_are_diagnosed_wherever_they_are() {
         let start = driver.machine.ram.start();
         let response = Piece::writable(driver.machine.ram.allocate(4096), 64);
         let piece = match queue {
-            Queue::NEWS | Queue::MIDI_IN => Piece::writable(address, 64),
+            Queue::EVENT | Queue::MIDI_IN => Piece::writable(address, 64),
             _ => Piece::readable(address, 64),
         };
-        if queue == Queue::NEWS {
+        if queue == Queue::EVENT {
             // Something to tell.
             driver.request(RequestCode(0x9999), &[]);
             assert_eq!(driver.machine.identity().first_error.got.get(), 0x9999);
@@ -283,7 +283,7 @@ fn indirect_tables_work_and_wrong_ones_are_diagnosed() {
 
 #[test]
 fn an_indirect_table_that_was_not_negotiated_is_diagnosed() {
-    let mut machine = Machine::with_card(Mode::Lockstep);
+    let mut machine = Machine::with_card(Clock::Lockstep);
     machine.features &= !feature::INDIRECT_DESC;
     let mut driver = Driver::new(machine);
     assert_eq!(driver.open().status, Status::OK);
@@ -357,7 +357,7 @@ fn system_exclusive_fragments_are_joined_and_an_endless_one_is_dropped() {
 
 #[test]
 fn batches_and_buffers_before_open_are_diagnosed_and_returned() {
-    let mut driver = Driver::new(Machine::with_card(Mode::Lockstep));
+    let mut driver = Driver::new(Machine::with_card(Clock::Lockstep));
     driver.send(STREAM_RENDER, &[(0, 1, &[0x90, 60, 127])]);
     first(&mut driver, Diagnosis::NO_SESSION, Queue::MIDI_OUT);
     driver.machine.card().registers.clear();

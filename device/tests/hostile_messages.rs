@@ -4,9 +4,9 @@ use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
+use card_control::Clock;
 use card_spec::control::Status;
 use card_spec::queue::Queue;
-use dmus_card::clock::Mode;
 use dmus_card::fake::{Board, Driver, Machine};
 use dmus_card::socket::message::{HEADER_BYTES, encode};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
@@ -62,7 +62,7 @@ fn assert_serves(mut machine: Machine) {
 
 #[test]
 fn unknown_requests_are_acknowledged_as_failed() {
-    let machine = Machine::with_card(Mode::Lockstep);
+    let machine = Machine::with_card(Clock::Lockstep);
     for code in [0, 45, 99, u32::MAX] {
         send(&machine, code, VERSION_1 | NEED_REPLY, &[1, 2, 3]);
         let (answered, body) = receive(machine.raw());
@@ -73,7 +73,7 @@ fn unknown_requests_are_acknowledged_as_failed() {
 
 #[test]
 fn every_request_with_no_body_at_all_is_survived() {
-    let machine = Machine::with_card(Mode::Lockstep);
+    let machine = Machine::with_card(Clock::Lockstep);
     for code in (0..64).filter(|code| *code != GET_FEATURES) {
         send(&machine, code, VERSION_1 | NEED_REPLY, &[]);
     }
@@ -90,7 +90,7 @@ fn every_request_with_a_body_of_chance_is_survived() {
         state
     };
     for length in [1, 7, 8, 12, 16, 40, 48, 200, 4000] {
-        let machine = Machine::with_card(Mode::Lockstep);
+        let machine = Machine::with_card(Clock::Lockstep);
         for code in (0..64).filter(|code| *code != GET_FEATURES) {
             for _ in 0..4 {
                 let body: Vec<u8> = (0..length)
@@ -109,7 +109,7 @@ fn every_request_with_a_body_of_chance_is_survived() {
 
 #[test]
 fn flags_of_chance_and_a_body_beyond_every_bound_do_not_lose_the_next_message() {
-    let machine = Machine::with_card(Mode::Lockstep);
+    let machine = Machine::with_card(Clock::Lockstep);
     for flags in [0, 2, 3, REPLY, 0xffff_fff0, !NEED_REPLY] {
         send(&machine, SET_OWNER, flags, &[9; 20]);
     }
@@ -119,7 +119,7 @@ fn flags_of_chance_and_a_body_beyond_every_bound_do_not_lose_the_next_message() 
 
 #[test]
 fn a_message_in_small_pieces_is_one_message() {
-    let machine = Machine::with_card(Mode::Lockstep);
+    let machine = Machine::with_card(Clock::Lockstep);
     for byte in encode(GET_FEATURES, VERSION_1, &[]) {
         machine.raw().write_all(&[byte]).unwrap();
     }
@@ -129,7 +129,7 @@ fn a_message_in_small_pieces_is_one_message() {
 
 #[test]
 fn a_ring_that_does_not_exist_is_stopped_with_an_answer() {
-    let machine = Machine::with_card(Mode::Lockstep);
+    let machine = Machine::with_card(Clock::Lockstep);
     let body: Vec<u8> = [77_u32, 5].into_iter().flat_map(u32::to_ne_bytes).collect();
     send(&machine, GET_VRING_BASE, VERSION_1, &body);
     assert_eq!(receive(machine.raw()), (GET_VRING_BASE, [77_u32, 0].into_iter().flat_map(u32::to_ne_bytes).collect()));
@@ -138,7 +138,7 @@ fn a_ring_that_does_not_exist_is_stopped_with_an_answer() {
 
 #[test]
 fn a_configuration_read_beyond_the_block_is_answered_empty() {
-    let machine = Machine::with_card(Mode::Lockstep);
+    let machine = Machine::with_card(Clock::Lockstep);
     for (offset, size) in [(0_u32, 257_u32), (u32::MAX, 4), (4, u32::MAX), (300, 1)] {
         let body: Vec<u8> = [offset, size, 0].into_iter().flat_map(u32::to_ne_bytes).collect();
         send(&machine, GET_CONFIG, VERSION_1, &body);
@@ -150,13 +150,13 @@ fn a_configuration_read_beyond_the_block_is_answered_empty() {
 
 #[test]
 fn descriptors_that_are_no_event_counters_are_survived() {
-    let machine = Machine::with_card(Mode::Lockstep);
+    let machine = Machine::with_card(Clock::Lockstep);
     let file = std::fs::File::open("/dev/null").unwrap();
     let directory = std::fs::File::open("/").unwrap();
     let (reader, _writer) = std::io::pipe().unwrap();
     for fd in [file.as_fd(), directory.as_fd(), reader.as_fd()] {
         for code in [SET_VRING_KICK, SET_VRING_KICK + 1, SET_VRING_KICK + 2] {
-            let bytes = encode(code, VERSION_1, &u64::from(Queue::NEWS.0).to_ne_bytes());
+            let bytes = encode(code, VERSION_1, &u64::from(Queue::EVENT.0).to_ne_bytes());
             // More than one, too: what is not wanted is closed.
             let three = [fd, fd, fd];
             let mut space = [const { std::mem::MaybeUninit::uninit() }; rustix::cmsg_space!(ScmRights(3))];
@@ -174,7 +174,7 @@ fn memory_that_cannot_be_mapped_is_reported_and_the_machine_lives() {
     use std::os::fd::AsRawFd;
     use vhost::VhostUserMemoryRegionInfo;
     use vhost::vhost_user::VhostUserFrontend;
-    let mut machine = Machine::with_card(Mode::Lockstep);
+    let mut machine = Machine::with_card(Clock::Lockstep);
     let file = std::fs::File::open("/dev/null").unwrap();
     for (guest_phys_addr, memory_size, mmap_offset) in
         [(0, 4096, 0), (u64::MAX - 4095, 4096, 0), (0, u64::MAX, 0), (0, 4096, 4095), (0, 4096, u64::MAX)]
@@ -199,7 +199,7 @@ fn the_whole_memory_table_can_be_set_at_once_and_regions_removed() {
     use std::os::fd::AsRawFd;
     use vhost::vhost_user::VhostUserFrontend;
     use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
-    let mut machine = Machine::with_card(Mode::Lockstep);
+    let mut machine = Machine::with_card(Clock::Lockstep);
     let region = VhostUserMemoryRegionInfo {
         guest_phys_addr: machine.ram.start(),
         memory_size: machine.ram.length(),

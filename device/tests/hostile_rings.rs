@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
+use card_control::Clock;
 use card_spec::control::{RequestCode, Status};
 use card_spec::diagnosis::Diagnosis;
 use card_spec::feature;
 use card_spec::identity::NO_QUEUE;
 use card_spec::queue::Queue;
-use dmus_card::clock::Mode;
 use dmus_card::fake::{Board, Driver, Machine, RingPlan};
 
 /// A machine whose driver does this to its plan for one ring.
 fn with_broken(queue: Queue, spoil: impl FnOnce(&mut RingPlan)) -> Driver {
-    let mut machine = Machine::with_card(Mode::Lockstep);
+    let mut machine = Machine::with_card(Clock::Lockstep);
     let mut plan = machine.plan();
     spoil(&mut plan[queue.index()]);
     machine.start_as(&plan);
@@ -57,7 +57,7 @@ fn a_ring_size_that_is_no_power_of_two_or_too_large_parks_the_ring() {
 #[test]
 fn smaller_rings_work() {
     for size in [4, 8, 64] {
-        let mut machine = Machine::with_card(Mode::Lockstep);
+        let mut machine = Machine::with_card(Clock::Lockstep);
         machine.rings = std::array::from_fn(|_| dmus_card::fake::DriverRing::new(&machine.ram, size));
         let mut driver = Driver::new(machine);
         for _ in 0..20 {
@@ -81,7 +81,7 @@ fn a_ring_outside_memory_is_parked_whichever_part_it_is() {
 #[test]
 fn a_ring_that_begins_in_memory_and_ends_outside_is_parked() {
     for part in 0..3_u32 {
-        let machine = Machine::with_card(Mode::Lockstep);
+        let machine = Machine::with_card(Clock::Lockstep);
         let end = machine.plan()[0].addresses[0] - machine.rings[0].descriptors + machine.ram.end();
         drop(machine);
         let driver = with_broken(Queue::MIDI_OUT, |plan| plan.addresses[part as usize] = end - 16);
@@ -93,8 +93,8 @@ fn a_ring_that_begins_in_memory_and_ends_outside_is_parked() {
 #[test]
 fn a_ring_that_is_not_aligned_is_parked() {
     for (part, alignment) in [(0, 16), (1, 2), (2, 4)] {
-        let driver = with_broken(Queue::NEWS, |plan| plan.addresses[part as usize] += 1);
-        let (at, expected, got) = assert_parked_and_recoverable(driver, Diagnosis::RING_MISALIGNED, Queue::NEWS);
+        let driver = with_broken(Queue::EVENT, |plan| plan.addresses[part as usize] += 1);
+        let (at, expected, got) = assert_parked_and_recoverable(driver, Diagnosis::RING_MISALIGNED, Queue::EVENT);
         assert_eq!((at, expected, got % 2), (part, alignment, 1));
     }
 }
@@ -108,7 +108,7 @@ fn a_broken_control_ring_is_named_in_the_identity_block_which_still_can_be_read(
 #[test]
 fn an_available_index_that_jumps_ahead_parks_the_ring() {
     for (queue, ahead) in [(Queue::CONTROL, 129), (Queue::MIDI_OUT, 30_000), (Queue::WAVE, u16::MAX)] {
-        let mut driver = Driver::new(Machine::with_card(Mode::Lockstep));
+        let mut driver = Driver::new(Machine::with_card(Clock::Lockstep));
         driver.machine.rings[queue.index()].set_available_index(ahead);
         driver.machine.kick(queue);
         driver.machine.wait_until("a diagnosis", |machine| machine.identity().first_error.code.get() != 0);
@@ -119,19 +119,19 @@ fn an_available_index_that_jumps_ahead_parks_the_ring() {
 
 #[test]
 fn memory_that_is_not_shared_is_named_with_its_remedy() {
-    let mut machine = Machine::with_card(Mode::Lockstep);
+    let mut machine = Machine::with_card(Clock::Lockstep);
     machine.claim_memory_is_shared();
     machine.start();
     let first = machine.identity().first_error;
     assert_eq!(Diagnosis(first.code.get()), Diagnosis::MEMORY_NOT_SHARED);
-    let sentence = machine.card().registers.history().first.unwrap().fault.to_string();
+    let sentence = machine.card().registers.history().first.unwrap().error.to_string();
     assert!(sentence.contains("share=on"), "{sentence}");
     machine.leave();
 }
 
 #[test]
 fn a_driver_that_does_not_accept_version_1_is_told_so_and_served() {
-    let mut machine = Machine::with_card(Mode::Lockstep);
+    let mut machine = Machine::with_card(Clock::Lockstep);
     machine.features = feature::EVENT_IDX;
     machine.start();
     let mut driver = Driver::on(machine);
@@ -143,7 +143,7 @@ fn a_driver_that_does_not_accept_version_1_is_told_so_and_served() {
 fn interrupts_are_raised_as_event_idx_or_the_flag_ask_for_them() {
     for features in [feature::VERSION_1, feature::VERSION_1 | feature::EVENT_IDX] {
         let event_idx = features & feature::EVENT_IDX != 0;
-        let mut machine = Machine::with_card(Mode::Lockstep);
+        let mut machine = Machine::with_card(Clock::Lockstep);
         machine.features = features;
         machine.start();
         let mut driver = Driver::on(machine);
@@ -166,7 +166,7 @@ fn interrupts_are_raised_as_event_idx_or_the_flag_ask_for_them() {
 
 #[test]
 fn a_storm_of_kicks_is_diagnosed_and_nothing_else_suffers() {
-    let mut driver = Driver::new(Machine::with_card(Mode::Lockstep));
+    let mut driver = Driver::new(Machine::with_card(Clock::Lockstep));
     assert_eq!(driver.open().status, Status::OK);
     // A storm is so many kicks in a time; a busy host may take the time away, so it storms until it has been seen.
     driver.machine.wait_until("a diagnosis", |machine| {
@@ -181,17 +181,17 @@ fn a_storm_of_kicks_is_diagnosed_and_nothing_else_suffers() {
 
 #[test]
 fn kicks_of_queues_that_hold_nothing_are_harmless() {
-    let mut driver = Driver::new(Machine::with_card(Mode::Lockstep));
+    let mut driver = Driver::new(Machine::with_card(Clock::Lockstep));
     for queue in Queue::ALL {
         driver.machine.kick(queue);
     }
     assert_eq!(driver.open().status, Status::OK);
-    assert!(driver.machine.wait_at_most(Queue::NEWS, Duration::from_millis(20)).is_none());
+    assert!(driver.machine.wait_at_most(Queue::EVENT, Duration::from_millis(20)).is_none());
 }
 
 #[test]
 fn a_used_ring_that_was_not_cleared_is_filled_from_its_beginning() {
-    let mut machine = Machine::with_card(Mode::Lockstep);
+    let mut machine = Machine::with_card(Clock::Lockstep);
     for index in 0..5 {
         let used = machine.rings[index].used;
         machine.ram.write(used + 2, &500_u16.to_le_bytes());
@@ -221,12 +221,12 @@ fn parts_of_a_ring_that_share_memory_park_it() {
 fn rings_that_share_memory_with_another_one_are_parked_and_the_other_one_works() {
     for part in 0..3 {
         for other in 0..3 {
-            let mut machine = Machine::with_card(Mode::Lockstep);
+            let mut machine = Machine::with_card(Clock::Lockstep);
             let mut plan = machine.plan();
-            plan[Queue::NEWS.index()].addresses[part] = plan[Queue::MIDI_OUT.index()].addresses[other];
+            plan[Queue::EVENT.index()].addresses[part] = plan[Queue::MIDI_OUT.index()].addresses[other];
             machine.start_as(&plan);
             let driver = Driver::on(machine);
-            let (at, expected, got) = assert_parked_and_recoverable(driver, Diagnosis::RING_OVERLAP, Queue::NEWS);
+            let (at, expected, got) = assert_parked_and_recoverable(driver, Diagnosis::RING_OVERLAP, Queue::EVENT);
             assert_eq!((at, expected, got), (part as u32, u32::from(Queue::MIDI_OUT.0), other as u32));
         }
     }
@@ -234,7 +234,7 @@ fn rings_that_share_memory_with_another_one_are_parked_and_the_other_one_works()
 
 #[test]
 fn rings_that_touch_and_do_not_overlap_work() {
-    let mut machine = Machine::with_card(Mode::Lockstep);
+    let mut machine = Machine::with_card(Clock::Lockstep);
     let memory = machine.ram.allocate(5 * 4096);
     for (index, ring) in machine.rings.iter_mut().enumerate() {
         // 128 descriptors, then the available ring right behind them, then the used ring at its alignment.

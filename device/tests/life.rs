@@ -2,25 +2,26 @@
 
 use std::time::Duration;
 
+use card_control::Clock;
+use card_control::status::SessionStatus;
+use card_control::{InjectedFault, UsedRingCorruption};
 use card_spec::control::{RequestCode, Status, StreamKind, StreamState};
 use card_spec::event::{BatchHeader, EventHeader};
 use card_spec::limits::CAPTURED_EVENTS_MAX;
-use card_spec::news::NewsKind;
+use card_spec::notice::NoticeKind;
 use card_spec::queue::Queue;
 use card_spec::wave::WaveStatus;
-use dmus_card::clock::Mode;
 use dmus_card::fake::{Board, Driver, Machine, Piece, STREAM_RENDER, STREAM_WAVE};
-use dmus_card::fault::{Lie, Misdeed};
-use dmus_card::status::{SessionStatus, Status as CardStatus};
+use dmus_card::status;
 use zerocopy::FromBytes;
 
 const CAPTURE: u32 = 2;
 
-fn playing(clock: Mode) -> Driver {
+fn playing(clock: Clock) -> Driver {
     playing_at(clock, 48_000)
 }
 
-fn playing_at(clock: Mode, sample_rate: u32) -> Driver {
+fn playing_at(clock: Clock, sample_rate: u32) -> Driver {
     let mut driver = Driver::new(Machine::with_card(clock));
     assert_eq!(driver.open().status, Status::OK);
     driver.play(sample_rate);
@@ -28,12 +29,12 @@ fn playing_at(clock: Mode, sample_rate: u32) -> Driver {
 }
 
 fn session(driver: &Driver) -> Option<SessionStatus> {
-    driver.machine.card().ask(|card| CardStatus::of(card)).unwrap().session
+    driver.machine.card().ask(|card| status::status(card)).unwrap().session
 }
 
 #[test]
 fn a_reset_ends_the_session_with_everything_in_it() {
-    let mut driver = playing(Mode::Lockstep);
+    let mut driver = playing(Clock::Lockstep);
     driver.send(STREAM_RENDER, &[(0, 1, &[0x90, 60, 127]), (90_000_000, 1, &[0x80, 60, 0])]);
     driver.record(480);
     assert_eq!(session(&driver).unwrap().pending_events, 1);
@@ -51,7 +52,7 @@ fn a_reset_ends_the_session_with_everything_in_it() {
 
 #[test]
 fn open_is_a_reset_of_its_own() {
-    let mut driver = playing(Mode::Lockstep);
+    let mut driver = playing(Clock::Lockstep);
     driver.send(STREAM_RENDER, &[(0, 1, &[0x90, 60, 127]), (90_000_000, 1, &[0x80, 60, 0])]);
     driver.record(480);
     assert_eq!(driver.open().status, Status::OK);
@@ -66,7 +67,7 @@ fn open_is_a_reset_of_its_own() {
 #[test]
 fn close_returns_the_buffers_and_ends_the_session() {
     // The lowest rate: the buffer is under way for more than five seconds.
-    let mut driver = playing_at(Mode::Realtime, 11_025);
+    let mut driver = playing_at(Clock::Realtime, 11_025);
     driver.post_wave(STREAM_WAVE, 60_000, 240_000);
     assert_eq!(driver.request(RequestCode::CLOSE, &[]).status, Status::OK);
     assert_eq!(driver.wait_wave().header.status.get(), WaveStatus::FLUSHED.0);
@@ -75,7 +76,7 @@ fn close_returns_the_buffers_and_ends_the_session() {
 
 #[test]
 fn closing_the_wave_stream_returns_its_buffers_even_when_it_was_stopped() {
-    let mut driver = playing(Mode::Lockstep);
+    let mut driver = playing(Clock::Lockstep);
     assert_eq!(driver.state(STREAM_WAVE, StreamState::STOP).status, Status::OK);
     driver.post_wave(STREAM_WAVE, 480, 1920);
     assert!(driver.machine.wait_at_most(Queue::WAVE, Duration::from_millis(20)).is_none());
@@ -85,7 +86,7 @@ fn closing_the_wave_stream_returns_its_buffers_even_when_it_was_stopped() {
 
 #[test]
 fn stopping_the_wave_stream_resets_time_and_silences_what_sounds() {
-    let mut driver = playing(Mode::Lockstep);
+    let mut driver = playing(Clock::Lockstep);
     driver.send(STREAM_RENDER, &[(0, 1, &[0x90, 60, 127])]);
     assert!(driver.record(480).pcm.iter().any(|frame| *frame != [0, 0]));
     assert_eq!(driver.state(STREAM_WAVE, StreamState::STOP).status, Status::OK);
@@ -98,7 +99,7 @@ fn stopping_the_wave_stream_resets_time_and_silences_what_sounds() {
 #[test]
 fn a_reset_in_the_middle_of_rendering_is_answered_at_once_and_survived() {
     for round in 0..20 {
-        let mut driver = playing(Mode::Lockstep);
+        let mut driver = playing(Clock::Lockstep);
         for _ in 0..8 {
             driver.post_wave(STREAM_WAVE, 60_000, 240_000);
         }
@@ -113,7 +114,7 @@ fn a_reset_in_the_middle_of_rendering_is_answered_at_once_and_survived() {
 
 #[test]
 fn after_a_ring_is_stopped_the_card_does_not_touch_it() {
-    let mut driver = playing(Mode::Realtime);
+    let mut driver = playing(Clock::Realtime);
     driver.lend_status_page();
     driver.post_wave(STREAM_WAVE, 2400, 9600);
     driver.machine.stop();
@@ -127,7 +128,7 @@ fn after_a_ring_is_stopped_the_card_does_not_touch_it() {
 
 #[test]
 fn leaving_in_the_middle_of_rendering_ends_the_connection_cleanly() {
-    for clock in [Mode::Lockstep, Mode::Realtime] {
+    for clock in [Clock::Lockstep, Clock::Realtime] {
         let mut driver = playing(clock);
         driver.post_wave(STREAM_WAVE, 60_000, 240_000);
         driver.machine.leave();
@@ -136,7 +137,7 @@ fn leaving_in_the_middle_of_rendering_ends_the_connection_cleanly() {
 
 #[test]
 fn captured_events_reach_the_driver_in_batches_with_their_time() {
-    let mut driver = playing(Mode::Lockstep);
+    let mut driver = playing(Clock::Lockstep);
     assert_eq!(driver.open_stream(CAPTURE, StreamKind::CAPTURE, 0, 0).status, Status::OK);
     let capture = |driver: &Driver, data: &'static [u8]| {
         driver.machine.card().ask(move |card| card.capture(1, data, None)).unwrap()
@@ -164,7 +165,7 @@ fn captured_events_reach_the_driver_in_batches_with_their_time() {
 
 #[test]
 fn captured_events_beyond_the_bound_are_lost_and_told() {
-    let mut driver = playing(Mode::Lockstep);
+    let mut driver = playing(Clock::Lockstep);
     assert_eq!(driver.open_stream(CAPTURE, StreamKind::CAPTURE, 0, 0).status, Status::OK);
     assert_eq!(driver.state(CAPTURE, StreamState::RUN).status, Status::OK);
     let kept = driver
@@ -173,17 +174,17 @@ fn captured_events_beyond_the_bound_are_lost_and_told() {
         .ask(|card| (0..CAPTURED_EVENTS_MAX + 3).filter(|_| card.capture(1, &[0xF8], None).is_ok()).count());
     assert_eq!(kept.unwrap(), CAPTURED_EVENTS_MAX);
     let news = driver.news();
-    assert_eq!((news.kind.get(), news.stream.get(), news.value.get()), (NewsKind::EVENT_LOST.0, CAPTURE, 3));
+    assert_eq!((news.kind.get(), news.stream.get(), news.value.get()), (NoticeKind::EVENT_LOST.0, CAPTURE, 3));
 }
 
 #[test]
 fn news_without_a_buffer_waits_and_shows_its_gap() {
-    let mut driver = playing(Mode::Lockstep);
+    let mut driver = playing(Clock::Lockstep);
     for _ in 0..100 {
         driver.request(RequestCode(0x9999), &[]);
     }
     let first = driver.news();
-    assert_eq!(first.kind.get(), NewsKind::DIAGNOSED.0);
+    assert_eq!(first.kind.get(), NoticeKind::DIAGNOSED.0);
     assert!(first.sequence.get() > 0, "the oldest are gone");
     assert_eq!(driver.news().sequence.get(), first.sequence.get() + 1);
 }
@@ -191,7 +192,7 @@ fn news_without_a_buffer_waits_and_shows_its_gap() {
 #[test]
 fn a_machine_that_unplugs_and_plugs_the_card_again_finds_it_as_new() {
     use vhost::VhostBackend;
-    let mut driver = playing(Mode::Lockstep);
+    let mut driver = playing(Clock::Lockstep);
     driver.record(480);
     driver.machine.stop();
     driver.machine.frontend().set_owner().unwrap();
@@ -203,12 +204,12 @@ fn a_machine_that_unplugs_and_plugs_the_card_again_finds_it_as_new() {
 
 #[test]
 fn a_defect_of_the_card_costs_the_session_and_nothing_else() {
-    let mut driver = playing(Mode::Lockstep);
+    let mut driver = playing(Clock::Lockstep);
     let answer: Result<(), _> = driver.machine.card().ask(|_| panic!("a defect, for this test"));
     assert!(answer.is_err());
     for stream in [STREAM_RENDER, STREAM_WAVE] {
         let news = driver.news();
-        assert_eq!((news.kind.get(), news.stream.get()), (NewsKind::STATE_CHANGED.0, stream));
+        assert_eq!((news.kind.get(), news.stream.get()), (NoticeKind::STATE_CHANGED.0, stream));
         assert_eq!(news.value.get(), u64::from(StreamState::STOP.0));
     }
     assert_eq!(driver.request(RequestCode::LATENCY, &[]).status, Status::NO_SESSION);
@@ -219,22 +220,22 @@ fn a_defect_of_the_card_costs_the_session_and_nothing_else() {
 
 #[test]
 fn a_session_that_is_lost_gives_its_buffers_back_and_the_driver_hears_of_it() {
-    let mut driver = playing_at(Mode::Realtime, 11_025);
+    let mut driver = playing_at(Clock::Realtime, 11_025);
     driver.post_wave(STREAM_WAVE, 60_000, 240_000);
-    let fault: Misdeed = serde_json::from_str(r#"{"kind":"lose-session"}"#).unwrap();
-    driver.machine.card().ask(move |card| card.misbehave(fault)).unwrap().unwrap();
+    let fault: InjectedFault = serde_json::from_str(r#"{"kind":"lose-session"}"#).unwrap();
+    driver.machine.card().ask(move |card| card.inject(fault)).unwrap().unwrap();
     assert_eq!(driver.wait_wave().header.status.get(), WaveStatus::FLUSHED.0);
     let news = driver.news();
-    assert_eq!((news.kind.get(), news.value.get()), (NewsKind::STATE_CHANGED.0, StreamState::STOP.0.into()));
+    assert_eq!((news.kind.get(), news.value.get()), (NoticeKind::STATE_CHANGED.0, StreamState::STOP.0.into()));
     assert_eq!(driver.request(RequestCode::LATENCY, &[]).status, Status::NO_SESSION);
     assert_eq!(driver.open().status, Status::OK);
 }
 
 #[test]
 fn a_lie_is_told_about_a_queue_that_there_is() {
-    let driver = playing(Mode::Lockstep);
-    let lie = |queue| Misdeed::Lie { lie: Lie::UsedLength, queue };
-    let tell = |misdeed| driver.machine.card().ask(move |card| card.misbehave(misdeed)).unwrap();
-    assert_eq!(tell(lie(Queue::WAVE.0)), Ok(()));
-    assert_eq!(tell(lie(9)).unwrap_err().to_string(), "there is no queue 9: the card has 5, from 0");
+    let driver = playing(Clock::Lockstep);
+    let corrupt = |queue| InjectedFault::CorruptUsedRing { corruption: UsedRingCorruption::UsedLength, queue };
+    let inject = |fault| driver.machine.card().ask(move |card| card.inject(fault)).unwrap();
+    assert_eq!(inject(corrupt(Queue::WAVE.0)), Ok(()));
+    assert_eq!(inject(corrupt(9)).unwrap_err().to_string(), "there is no queue 9: the card has 5, from 0");
 }

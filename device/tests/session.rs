@@ -1,5 +1,6 @@
 //! What a driver asks on the control queue, and what it is answered.
 
+use card_control::Clock;
 use card_spec::control::{
     ClockSync, DownloadResponse, Latency, Open, OpenResponse, PortParameters, RequestCode, Statistics, Status,
     StatusPageLoan, StreamKind, StreamState, VoicePriority, Volume, clock_sync, port_parameter,
@@ -9,12 +10,11 @@ use card_spec::identity::{ClockMode, MAGIC, NO_QUEUE};
 use card_spec::queue::Queue;
 use card_spec::status_page::StatusPage;
 use card_spec::{ABI_MAJOR, ABI_MINOR, limits};
-use dmus_card::clock::Mode;
 use dmus_card::fake::{Board, Driver, Machine, STREAM_RENDER, STREAM_WAVE, no_wish};
 use zerocopy::FromBytes;
 
 fn driver() -> Driver {
-    Driver::new(Machine::with_card(Mode::Lockstep))
+    Driver::new(Machine::with_card(Clock::Lockstep))
 }
 
 fn opened() -> Driver {
@@ -38,7 +38,7 @@ fn assert_nothing_wrong(driver: &mut Driver) {
 
 #[test]
 fn the_identity_block_says_who_the_card_is_before_any_driver_is_there() {
-    let mut machine = Machine::with_card(Mode::Lockstep);
+    let mut machine = Machine::with_card(Clock::Lockstep);
     let identity = machine.identity();
     assert_eq!(identity.magic, MAGIC);
     assert_eq!((identity.abi_major.get(), identity.abi_minor.get()), (ABI_MAJOR, ABI_MINOR));

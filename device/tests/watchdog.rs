@@ -3,9 +3,9 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use card_control::Clock;
 use dls_synth::Bank;
 use dmus_card::card::Options;
-use dmus_card::clock::Mode;
 use dmus_card::engine::{Engine, NoAnswer, STALL};
 use log::{Log, Metadata, Record};
 
@@ -29,7 +29,7 @@ impl Log for Lines {
 fn a_stalled_thread_is_named_once_with_what_it_does() {
     log::set_logger(&Lines).unwrap();
     log::set_max_level(log::LevelFilter::Warn);
-    let options = Options { clock: Mode::Lockstep, voices: 10, render_block: 256 };
+    let options = Options { clock: Clock::Lockstep, voices: 10, render_block: 256 };
     let engine = Engine::start(options, Bank::builtin(), None).unwrap();
     let named = || LINES.lock().unwrap().iter().filter(|line| line.contains("executing a command")).count();
     engine.link().ask(|_| ()).unwrap();

@@ -2,23 +2,23 @@
 
 use std::time::{Duration, Instant};
 
+use card_control::Clock;
+use card_control::event_list::Event;
 use card_spec::control::{RequestCode, Status, StreamKind, StreamState};
 use card_spec::diagnosis::Diagnosis;
 use card_spec::identity::Counters;
 use card_spec::limits::WAVE_FIFO_MS;
-use card_spec::news::NewsKind;
+use card_spec::notice::NoticeKind;
 use card_spec::queue::Queue;
 use card_spec::wave::WaveStatus;
 use dls_synth::Bank;
 use dmus_card::card::{AdvanceError, Options};
-use dmus_card::clock::Mode;
-use dmus_card::event_list::Event;
 use dmus_card::fake::{Board, Driver, Machine, STREAM_RENDER, STREAM_WAVE};
 use dmus_card::offline;
 use dmus_card::session::Parameters;
-use dmus_card::status::Status as CardStatus;
+use dmus_card::status;
 
-fn playing(clock: Mode, sample_rate: u32) -> Driver {
+fn playing(clock: Clock, sample_rate: u32) -> Driver {
     let mut driver = Driver::new(Machine::with_card(clock));
     assert_eq!(driver.open().status, Status::OK);
     driver.play(sample_rate);
@@ -54,7 +54,7 @@ fn offline_pcm(events: &[(i64, u16, Vec<u8>)], sample_rate: u32, frames: u64) ->
 fn a_guest_gets_exactly_what_the_offline_renderer_makes_of_the_same_events() {
     let tune = tune();
     for (render_block, quantum) in [(1, 480), (256, 441), (4096, 10_000)] {
-        let options = Options { clock: Mode::Lockstep, voices: 1000, render_block };
+        let options = Options { clock: Clock::Lockstep, voices: 1000, render_block };
         let mut driver = Driver::new(Machine::with_options(options));
         assert_eq!(driver.open().status, Status::OK);
         driver.play(44_100);
@@ -76,7 +76,7 @@ fn a_guest_gets_exactly_what_the_offline_renderer_makes_of_the_same_events() {
         }
         let (expected, hash) = offline_pcm(&tune, 44_100, pcm.len() as u64);
         assert!(pcm == expected, "block {render_block}, quantum {quantum}");
-        let status = driver.machine.card().ask(|card| CardStatus::of(card)).unwrap();
+        let status = driver.machine.card().ask(|card| status::status(card)).unwrap();
         assert_eq!(status.session.unwrap().pcm_sha256, hash);
         assert_eq!(status.diagnosis.count, 0);
         assert_eq!(status.counters.events_late, 0);
@@ -85,7 +85,7 @@ fn a_guest_gets_exactly_what_the_offline_renderer_makes_of_the_same_events() {
 
 #[test]
 fn batches_that_are_there_before_a_buffer_are_heard_in_it_whichever_kick_comes_first() {
-    let mut driver = playing(Mode::Lockstep, 48_000);
+    let mut driver = playing(Clock::Lockstep, 48_000);
     let silent = driver.record(64);
     assert!(silent.pcm.iter().all(|frame| *frame == [0, 0]));
     // The batch is made available without a kick of its own.
@@ -101,28 +101,28 @@ fn batches_that_are_there_before_a_buffer_are_heard_in_it_whichever_kick_comes_f
 
 #[test]
 fn events_for_all_groups_are_heard_and_those_for_none_are_diagnosed() {
-    let mut driver = playing(Mode::Lockstep, 48_000);
+    let mut driver = playing(Clock::Lockstep, 48_000);
     driver.send(STREAM_RENDER, &[(0, 3, &[0x90, 60, 127])]);
     assert!(driver.record(64).pcm.iter().all(|frame| *frame == [0, 0]));
     let first = driver.machine.identity().first_error;
     assert_eq!(Diagnosis(first.code.get()), Diagnosis::EVENT_GROUP);
     assert_eq!((first.expected.get(), first.got.get()), (2, 3));
     let news = driver.news();
-    assert_eq!(news.kind.get(), NewsKind::DIAGNOSED.0);
+    assert_eq!(news.kind.get(), NoticeKind::DIAGNOSED.0);
     let news = driver.news();
-    assert_eq!((news.kind.get(), news.value.get()), (NewsKind::EVENT_LOST.0, 1));
+    assert_eq!((news.kind.get(), news.value.get()), (NoticeKind::EVENT_LOST.0, 1));
 
     driver.send(STREAM_RENDER, &[(0, 0, &[0x90, 60, 127])]);
     let both = driver.record(64).pcm;
     driver.send(STREAM_RENDER, &[(0, 1, &[0x80, 60, 0])]);
-    let status = driver.machine.card().ask(|card| CardStatus::of(card)).unwrap();
+    let status = driver.machine.card().ask(|card| status::status(card)).unwrap();
     assert!(both.iter().any(|frame| *frame != [0, 0]));
     assert_eq!(status.session.unwrap().active_voices, 2);
 }
 
 #[test]
 fn a_paused_render_stream_keeps_its_events_and_a_stopped_one_drops_them() {
-    let mut driver = playing(Mode::Lockstep, 48_000);
+    let mut driver = playing(Clock::Lockstep, 48_000);
     assert_eq!(driver.state(STREAM_RENDER, StreamState::PAUSE).status, Status::OK);
     driver.send(STREAM_RENDER, &[(0, 1, &[0x90, 60, 127])]);
     assert!(driver.record(64).pcm.iter().all(|frame| *frame == [0, 0]));
@@ -131,7 +131,7 @@ fn a_paused_render_stream_keeps_its_events_and_a_stopped_one_drops_them() {
 
     driver.send(STREAM_RENDER, &[(10_000_000, 1, &[0x90, 60, 127])]);
     assert_eq!(driver.state(STREAM_RENDER, StreamState::STOP).status, Status::OK);
-    let status = driver.machine.card().ask(|card| CardStatus::of(card)).unwrap();
+    let status = driver.machine.card().ask(|card| status::status(card)).unwrap();
     assert_eq!(status.session.unwrap().pending_events, 0);
     driver.send(STREAM_RENDER, &[(0, 1, &[0x90, 60, 127])]);
     let first = driver.machine.identity().first_error;
@@ -141,7 +141,7 @@ fn a_paused_render_stream_keeps_its_events_and_a_stopped_one_drops_them() {
 #[test]
 fn buffers_come_back_flushed_when_the_stream_leaves_run() {
     // The lowest rate: the buffer is under way for more than five seconds.
-    let mut driver = playing(Mode::Realtime, 11_025);
+    let mut driver = playing(Clock::Realtime, 11_025);
     driver.post_wave(STREAM_WAVE, 60_000, 240_000);
     assert_eq!(driver.state(STREAM_WAVE, StreamState::PAUSE).status, Status::OK);
     let wave = driver.wait_wave();
@@ -155,7 +155,7 @@ fn buffers_come_back_flushed_when_the_stream_leaves_run() {
 
 #[test]
 fn wave_requests_that_make_no_sense_are_refused_and_the_next_is_filled() {
-    let mut driver = playing(Mode::Lockstep, 48_000);
+    let mut driver = playing(Clock::Lockstep, 48_000);
     for (stream, frames, bytes, code) in [
         (STREAM_RENDER, 480, 1920, Diagnosis::STREAM),
         (17, 480, 1920, Diagnosis::STREAM),
@@ -167,7 +167,7 @@ fn wave_requests_that_make_no_sense_are_refused_and_the_next_is_filled() {
         let wave = driver.wait_wave();
         assert_eq!(wave.header.status.get(), WaveStatus::REFUSED.0, "{code}");
         let history = driver.machine.card().registers.history();
-        assert_eq!(history.recent.last().unwrap().fault.code, code);
+        assert_eq!(history.recent.last().unwrap().error.code, code);
     }
     let wave = driver.record(480);
     assert_eq!((wave.header.status.get(), wave.header.position.get()), (WaveStatus::OK.0, 0));
@@ -175,7 +175,7 @@ fn wave_requests_that_make_no_sense_are_refused_and_the_next_is_filled() {
 
 #[test]
 fn a_mono_stream_gets_the_mean_of_both_sides() {
-    let mut driver = Driver::new(Machine::with_card(Mode::Lockstep));
+    let mut driver = Driver::new(Machine::with_card(Clock::Lockstep));
     assert_eq!(driver.open().status, Status::OK);
     for (stream, kind, channels) in [(STREAM_RENDER, StreamKind::RENDER, 0), (STREAM_WAVE, StreamKind::WAVE, 1)] {
         assert_eq!(driver.open_stream(stream, kind, 48_000, channels).status, Status::OK);
@@ -196,7 +196,7 @@ fn a_mono_stream_gets_the_mean_of_both_sides() {
 fn in_real_time_a_buffer_comes_back_when_its_last_frame_is_due_and_not_before() {
     // Before the card's clock runs: nothing of what follows can be due earlier than counted from here.
     let begun = Instant::now();
-    let mut driver = playing(Mode::Realtime, 48_000);
+    let mut driver = playing(Clock::Realtime, 48_000);
     let mut end = 0;
     for _ in 0..10 {
         let wave = driver.record(1200);
@@ -216,7 +216,7 @@ fn in_real_time_a_buffer_comes_back_when_its_last_frame_is_due_and_not_before() 
 
 #[test]
 fn in_real_time_frames_that_nobody_fetches_are_lost_counted_and_told() {
-    let mut driver = playing(Mode::Realtime, 48_000);
+    let mut driver = playing(Clock::Realtime, 48_000);
     driver.machine.wait_until("an underrun", |machine| machine.identity().counters.underruns.get() == 1);
     let wave = driver.record(480);
     assert_eq!(wave.header.status.get(), WaveStatus::AFTER_UNDERRUN.0);
@@ -225,7 +225,7 @@ fn in_real_time_frames_that_nobody_fetches_are_lost_counted_and_told() {
     let mut told = 0;
     while told < first {
         let news = driver.news();
-        assert_eq!(news.kind.get(), NewsKind::UNDERRUN.0);
+        assert_eq!(news.kind.get(), NoticeKind::UNDERRUN.0);
         told += news.value.get();
     }
     assert_eq!(told, first, "every lost frame is told");
@@ -238,7 +238,7 @@ fn in_real_time_frames_that_nobody_fetches_are_lost_counted_and_told() {
 
 #[test]
 fn time_stands_still_without_a_clock_and_in_pause() {
-    let mut driver = Driver::new(Machine::with_card(Mode::Realtime));
+    let mut driver = Driver::new(Machine::with_card(Clock::Realtime));
     assert_eq!(driver.open().status, Status::OK);
     assert_eq!(driver.open_stream(STREAM_WAVE, StreamKind::WAVE, 48_000, 2).status, Status::OK);
     assert_eq!(driver.state(STREAM_WAVE, StreamState::RUN).status, Status::OK);
@@ -255,7 +255,7 @@ fn time_stands_still_without_a_clock_and_in_pause() {
 
 #[test]
 fn advance_moves_time_in_lockstep_and_overflows_the_fifo_like_real_time() {
-    let mut driver = playing(Mode::Lockstep, 48_000);
+    let mut driver = playing(Clock::Lockstep, 48_000);
     let fifo = u64::from(WAVE_FIFO_MS) * 48;
     let advance = |driver: &Driver, frames: u64| {
         let mut left = frames;
@@ -278,7 +278,7 @@ fn advance_moves_time_in_lockstep_and_overflows_the_fifo_like_real_time() {
 
 #[test]
 fn a_pause_of_the_machine_loses_neither_a_buffer_nor_a_frame() {
-    let mut driver = playing(Mode::Lockstep, 48_000);
+    let mut driver = playing(Clock::Lockstep, 48_000);
     let tune = tune();
     let batch: Vec<(i64, u16, &[u8])> = tune.iter().map(|(t, g, m)| (*t, *g, m.as_slice())).collect();
     driver.send(STREAM_RENDER, &batch);
@@ -297,7 +297,7 @@ fn a_pause_of_the_machine_loses_neither_a_buffer_nor_a_frame() {
 #[test]
 fn a_real_time_buffer_under_way_survives_a_pause_of_the_machine() {
     const FRAMES: u32 = 24_000;
-    let mut driver = Driver::new(Machine::with_card(Mode::Realtime));
+    let mut driver = Driver::new(Machine::with_card(Clock::Realtime));
     assert_eq!(driver.open().status, Status::OK);
     assert_eq!(driver.open_stream(STREAM_WAVE, StreamKind::WAVE, 48_000, 2).status, Status::OK);
     assert_eq!(driver.state(STREAM_WAVE, StreamState::RUN).status, Status::OK);
@@ -323,8 +323,8 @@ fn a_real_time_buffer_under_way_survives_a_pause_of_the_machine() {
 
 #[test]
 fn more_events_than_the_card_keeps_wait_in_the_ring_and_none_is_lost() {
-    let mut driver = playing(Mode::Lockstep, 48_000);
-    let status = |driver: &Driver| driver.machine.card().ask(|card| CardStatus::of(card)).unwrap().session.unwrap();
+    let mut driver = playing(Clock::Lockstep, 48_000);
+    let status = |driver: &Driver| driver.machine.card().ask(|card| status::status(card)).unwrap().session.unwrap();
     // Batches of 160 events, far beyond what the card keeps, with no time to play them in.
     let mut sent = 0_u64;
     let mut taken = 0_u64;
@@ -344,7 +344,7 @@ fn more_events_than_the_card_keeps_wait_in_the_ring_and_none_is_lost() {
                 taken += 1;
             }
             taken == sent / 160
-                || machine.card().ask(|card| CardStatus::of(card)).unwrap().session.unwrap().back_pressure
+                || machine.card().ask(|card| status::status(card)).unwrap().session.unwrap().back_pressure
         });
         if taken < sent / 160 {
             break;

@@ -61,7 +61,7 @@ pub enum Event {
         #[serde(skip)]
         stack: Vec<guest_protocol::StackFrame>,
         /// It was made to fail.
-        refused: bool,
+        failed: bool,
     },
     /// How far the stream has got.
     Progress {

@@ -17,7 +17,6 @@ pub mod alloc_faults;
 pub mod bench;
 pub mod conformance;
 pub mod event;
-pub mod failure;
 pub mod host;
 pub mod hostile;
 pub mod kills;

@@ -5,9 +5,9 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::thread::JoinHandle;
 
+use card_control::Clock;
 use dls_synth::Bank;
 use dmus_card::card::Options;
-use dmus_card::clock::Mode;
 use dmus_card::engine::Engine;
 use dmus_card::render::RENDER_BLOCK_DEFAULT;
 use dmus_card::socket::vhost_user::{Ended, VhostUser};
@@ -20,7 +20,7 @@ pub(super) struct Card(Engine);
 
 impl Card {
     /// Starts one.
-    pub(super) fn start(clock: Mode) -> Self {
+    pub(super) fn start(clock: Clock) -> Self {
         let options = Options { clock, voices: 1000, render_block: RENDER_BLOCK_DEFAULT };
         Self(Engine::start(options, Bank::builtin(), None).expect("a thread for the card"))
     }

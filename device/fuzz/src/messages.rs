@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use card_control::Clock;
 use card_spec::queue::QUEUE_COUNT;
-use dmus_card::clock::Mode;
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -94,7 +94,7 @@ pub fn drive(input: &[u8]) {
     let mut slot = BENCH.lock();
     // After a panic there is none: its card may hang.
     let mut bench = slot.take().unwrap_or_else(|| {
-        let mut bench = Bench { card: Card::start(Mode::Lockstep), guest: Guest::new(), conforming: Guest::new() };
+        let mut bench = Bench { card: Card::start(Clock::Lockstep), guest: Guest::new(), conforming: Guest::new() };
         bench.run_conforming_driver();
         bench
     });

@@ -3,10 +3,10 @@
 
 use std::time::{Duration, Instant};
 
+use card_control::Clock;
 use card_spec::event::{BatchHeader, EventHeader, record_bytes};
 use card_spec::limits::{BATCH_BYTES_MAX, QUEUE_SIZE_MAX, REQUEST_BYTES_MAX, WAVE_BUFFER_BYTES_MAX};
 use card_spec::queue::{QUEUE_COUNT, Queue};
-use dmus_card::clock::Mode;
 use dmus_card::fake::{Descriptor, Piece, flag};
 use parking_lot::Mutex;
 use zerocopy::little_endian::U32;
@@ -160,9 +160,10 @@ pub fn drive(input: &[u8]) {
     let _turn = begin();
     let mut slot = BENCH.lock();
     // After a panic there is none: its cards may hang.
-    let mut bench = slot
-        .take()
-        .unwrap_or_else(|| Bench { cards: [Mode::Lockstep, Mode::Realtime].map(Machine::new), racer: Racer::start() });
+    let mut bench = slot.take().unwrap_or_else(|| Bench {
+        cards: [Clock::Lockstep, Clock::Realtime].map(Machine::new),
+        racer: Racer::start(),
+    });
     let before = Before::look();
     let machine = &mut bench.cards[usize::from(first % 2)];
     machine.play(rest, &mut bench.racer, &before);
@@ -172,7 +173,7 @@ pub fn drive(input: &[u8]) {
 }
 
 impl Machine {
-    fn new(clock: Mode) -> Self {
+    fn new(clock: Clock) -> Self {
         let card = Card::start(clock);
         let (socket, connection) = card.connect();
         let (guest, mut front_end) = (Guest::new(), FrontEnd::new(socket));

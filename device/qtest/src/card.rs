@@ -5,10 +5,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use card_control::{AnswerError, Clock, Command, Status, answer};
+use serde::de::DeserializeOwned;
 
 use crate::failure::{Failure, Result};
 use crate::process::Process;
@@ -28,24 +29,6 @@ const CONTROL_SOCKET: &str = "control";
 
 /// The name of the log.
 const LOG: &str = "card.log";
-
-/// What moves the card's time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Clock {
-    /// Wave buffers.
-    Lockstep,
-    /// The host's clock.
-    Realtime,
-}
-
-impl Clock {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Lockstep => "lockstep",
-            Self::Realtime => "realtime",
-        }
-    }
-}
 
 /// A card.
 #[derive(Debug)]
@@ -68,7 +51,7 @@ impl Card {
         let host = |what: &'static str| Failure::host(what);
         let log = File::create(folder.join(LOG)).map_err(host("cannot create the card's log"))?;
         let also = log.try_clone().map_err(host("cannot create the card's log"))?;
-        let mut command = Command::new(program);
+        let mut command = std::process::Command::new(program);
         command.current_dir(folder).stdout(Stdio::from(log)).stderr(Stdio::from(also));
         command.args(["--socket-path", MACHINE_SOCKET, "--control", CONTROL_SOCKET, "--clock", clock.name()]);
         // As the harness starts it; what is logged at this level counts.
@@ -118,63 +101,65 @@ impl Card {
         std::fs::metadata(self.folder.join(LOG)).map_or(0, |file| file.len())
     }
 
-    /// Sends a command to the control socket; the answer, whether it is `ok` or not.
+    /// Sends a command to the control socket, and reads the answer: the result, or why the card refuses.
     ///
     /// # Errors
-    /// [`Failure`].
-    pub fn ask(&mut self, command: &Value) -> Result<Value> {
+    /// Those of [`send`](Self::send) and [`answer`](Self::answer).
+    pub fn ask<T: DeserializeOwned>(&mut self, command: &Command) -> Result<std::result::Result<T, String>> {
         self.send(command)?;
-        self.answer(&command.to_string())
+        self.answer(command)
     }
 
     /// Sends a command without waiting for its answer; see [`answer`](Self::answer).
     ///
     /// # Errors
-    /// [`Failure`].
-    pub fn send(&mut self, command: &Value) -> Result {
-        let line = format!("{command}\n");
+    /// [`Failure::Ended`] or [`Failure::Silent`], when the card has ended or does not read.
+    pub fn send(&mut self, command: &Command) -> Result {
+        let line = command.to_line();
         self.control.get_ref().write_all(line.as_bytes()).map_err(|_| self.process.unanswered(&line, CONTROL_LIMIT))
     }
 
-    /// Reads the next answer.
+    /// Reads the next answer, which is to `command`: the result, or why the card refuses.
     ///
     /// # Errors
-    /// [`Failure`].
-    pub fn answer(&mut self, question: &str) -> Result<Value> {
+    /// [`Failure::Ended`] or [`Failure::Silent`], when the card has ended or does not answer; [`Failure::Answer`], when
+    /// the answer is not one to this command.
+    pub fn answer<T: DeserializeOwned>(&mut self, command: &Command) -> Result<std::result::Result<T, String>> {
+        let question = command.to_line();
         let mut line = String::new();
         match self.control.read_line(&mut line) {
             Ok(bytes) if bytes > 0 => {}
-            _ => return Err(self.process.unanswered(question, CONTROL_LIMIT)),
+            _ => return Err(self.process.unanswered(&question, CONTROL_LIMIT)),
         }
-        serde_json::from_str(&line).map_err(|_| Failure::Answer {
-            process: "the card's control socket",
-            question: question.into(),
-            answer: line.trim_end().into(),
-        })
+        match answer::from_line(&line) {
+            Ok(result) => Ok(Ok(result)),
+            Err(AnswerError::Refused(why)) => Ok(Err(why)),
+            Err(AnswerError::Malformed { .. }) => Err(Failure::Answer {
+                process: "the card's control socket",
+                question: question.trim_end().into(),
+                answer: line.trim_end().into(),
+            }),
+        }
     }
 
-    /// Sends a command that must be carried out.
+    /// Sends a command that must be carried out, and reads its result.
     ///
     /// # Errors
-    /// [`Failure`].
-    pub fn order(&mut self, command: &Value) -> Result<Value> {
-        let answer = self.ask(command)?;
-        if answer["ok"] == true {
-            return Ok(answer);
-        }
-        Err(Failure::Unexpected {
-            what: format!("the control socket's answer to {command}"),
+    /// As for [`ask`](Self::ask); [`Failure::Unexpected`], when the card refuses.
+    pub fn order<T: DeserializeOwned>(&mut self, command: &Command) -> Result<T> {
+        self.ask(command)?.map_err(|why| Failure::Unexpected {
+            what: format!("the control socket's answer to {}", command.to_line().trim_end()),
             expected: "ok".into(),
-            found: answer.to_string(),
+            found: why,
         })
     }
 
-    /// What the card says about itself.
+    /// Reads the card's status.
     ///
     /// # Errors
-    /// [`Failure`].
-    pub fn status(&mut self) -> Result<Value> {
-        self.order(&json!({"cmd": "status"}))
+    /// As for [`order`](Self::order).
+    pub fn status(&mut self) -> Result<Status> {
+        self.order(&Command::Status {})
     }
 
     /// Waits for the card to leave after its QEMU.

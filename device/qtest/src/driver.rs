@@ -1,12 +1,14 @@
 //! A driver for the card, as well-behaved as a row of the table wants it.
 
+use card_control::Command;
+use card_control::answer::{Advanced, Done};
 use card_spec::control::{
     ClockSync, Open, RequestCode, RequestHeader, ResponseHeader, Status, StreamId, StreamKind, StreamOpen, StreamState,
     StreamStateChange, clock_sync,
 };
 use card_spec::event::{BatchHeader, EventHeader, RECORD_ALIGNMENT};
 use card_spec::limits::{BATCH_BYTES_MAX, QUEUE_SIZE_MAX, REQUEST_BYTES_MAX, WAVE_BUFFER_BYTES_MAX};
-use card_spec::news::NewsRecord;
+use card_spec::notice::Notice;
 use card_spec::queue::Queue;
 use card_spec::wave::{WaveHeader, WaveRequest};
 use card_spec::{ABI_MAJOR, ABI_MINOR};
@@ -29,8 +31,11 @@ pub const CAPTURE: u32 = 2;
 /// The sample rate that it plays at.
 pub const SAMPLE_RATE: u32 = 48_000;
 
-/// Bytes of a record of news.
-pub const NEWS_BYTES: u32 = size_of::<NewsRecord>() as u32;
+/// A message that the card captures.
+pub const NOTE_ON: [u8; 3] = [0x90, 60, 64];
+
+/// Bytes of a notice.
+pub const NOTICE_BYTES: u32 = size_of::<Notice>() as u32;
 
 /// Bytes of a response's header.
 pub const RESPONSE_HEADER: u32 = size_of::<ResponseHeader>() as u32;
@@ -420,20 +425,20 @@ impl Driver {
         self.wait_wave()
     }
 
-    /// Has the card take in a MIDI message from outside, in hexadecimal, so that it has something for queue midi-in.
+    /// Has the card take in a MIDI message from outside, so that it has something for queue midi-in.
     ///
     /// # Errors
     /// [`Failure`].
-    pub fn capture(&mut self, data: &str) -> Result {
-        self.machine.card.order(&json!({"cmd": "midi-in", "data": data})).map(|_| ())
+    pub fn capture(&mut self, message: &[u8]) -> Result {
+        self.machine.card.order::<Done>(&Command::midi_in(message, 1)).map(|_| ())
     }
 
-    /// Has the card's time move on without a wave buffer, so that it has something for queue news: an underrun.
+    /// Has the card's time move on without a wave buffer, so that it has a notice for the event queue: an underrun.
     ///
     /// # Errors
     /// [`Failure`].
     pub fn underrun(&mut self) -> Result {
-        self.machine.card.order(&json!({"cmd": "advance", "frames": SAMPLE_RATE})).map(|_| ())
+        self.machine.card.order::<Advanced>(&Command::Advance { frames: SAMPLE_RATE.into() }).map(|_| ())
     }
 
     /// Gives the card a reason to look at a queue: a kick, and for what the card sends, something to send.
@@ -443,8 +448,8 @@ impl Driver {
     pub fn provoke(&mut self, queue: Queue) -> Result {
         self.machine.kick(queue)?;
         match queue {
-            Queue::MIDI_IN => self.capture("903c40"),
-            Queue::NEWS => self.underrun(),
+            Queue::MIDI_IN => self.capture(&NOTE_ON),
+            Queue::EVENT => self.underrun(),
             _ => Ok(()),
         }
     }

@@ -111,12 +111,11 @@ fn look(driver: &mut Driver, fault: &Fault, row: &mut Row, problems: &mut Vec<St
         std::thread::sleep(Duration::from_millis(1));
     };
     row.diagnosis_found = found(code, Queue::ALL.get(usize::from(queue)).copied());
-    let first = &driver.machine.card.status()?["diagnosis"]["first"];
-    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-    row.diagnosis_on_control_socket = match (text(&first["code"]), text(&first["queue"])) {
-        (code, _) if code.is_empty() => Diagnosis::NONE.to_string(),
-        (code, queue) if queue.is_empty() => code,
-        (code, queue) => format!("{code} ({queue})"),
+    let first = driver.machine.card.status()?.diagnosis.first;
+    row.diagnosis_on_control_socket = match first.map(|error| (error.code, error.queue)) {
+        None => Diagnosis::NONE.to_string(),
+        Some((code, None)) => code,
+        Some((code, Some(queue))) => format!("{code} ({queue})"),
     };
     if !fault.expected.holds(code, queue) {
         problems.push(format!("the identity block has {} and not {}", row.diagnosis_found, fault.expected));

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use card_control::Clock;
 use card_spec::diagnosis::Diagnosis;
 use card_spec::identity::{FirstError, IdentityBlock};
 use card_spec::limits::QUEUE_SIZE_MAX;
@@ -10,7 +11,7 @@ use card_spec::queue::{QUEUE_COUNT, Queue};
 use card_spec::{PCI_DEVICE_ID, PCI_VENDOR_ID, feature};
 use zerocopy::FromBytes;
 
-use crate::card::{Card, Clock, MACHINE_SOCKET};
+use crate::card::{Card, MACHINE_SOCKET};
 use crate::failure::{Failure, Result, expect};
 use crate::qemu::Qemu;
 use crate::ram::Ram;

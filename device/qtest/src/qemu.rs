@@ -11,10 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use card_spec::VIRTIO_ID;
-use card_spec::identity::IdentityBlock;
-use card_spec::limits::QUEUE_SIZE_MAX;
-use card_spec::queue::QUEUE_COUNT;
+use card_control::qemu::device_option;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Result};
@@ -73,14 +70,9 @@ impl Qemu {
         } else {
             command.args(["-machine", "q35"]);
         }
-        let identity = size_of::<IdentityBlock>();
-        command.args(["-chardev", &format!("socket,id=card,path={card}")]).args([
-            "-device",
-            &format!(
-                "vhost-user-test-device-pci,chardev=card,virtio-id={VIRTIO_ID},num_vqs={QUEUE_COUNT},\
-                 vq_size={QUEUE_SIZE_MAX},config_size={identity},addr={DEVICE},id=card0"
-            ),
-        ]);
+        command
+            .args(["-chardev", &format!("socket,id=card,path={card}")])
+            .args(["-device", &format!("{},addr={DEVICE},id=card0", device_option("card"))]);
         command.args(["-qtest", "unix:qtest", "-qtest-log", "none"]);
         command.args(["-chardev", "socket,id=qmp,path=qmp", "-mon", "chardev=qmp,mode=control"]);
         let mut process = Process::start("QEMU", command)?;

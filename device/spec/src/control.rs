@@ -75,8 +75,8 @@ open_enum! {
         /// A DirectMusic download buffer (`DMUS_DOWNLOADINFO` and what follows) → [`DownloadResponse`]. A malformed
         /// buffer gets [`MALFORMED`](Status::MALFORMED) and a [`DownloadResponse`] that says where.
         DLS_DOWNLOAD = 0x0030,
-        /// [`DownloadHandle`]. Answers [`PENDING`](Status::PENDING) while a voice still sounds from it; the news queue
-        /// then says [`UNLOADED`](crate::news::NewsKind::UNLOADED).
+        /// [`DownloadHandle`]. Answers [`PENDING`](Status::PENDING) while a voice still sounds from it; the event queue
+        /// then says [`UNLOADED`](crate::notice::NoticeKind::UNLOADED).
         DLS_UNLOAD = 0x0031,
         /// Packs download memory without touching what sounds.
         DLS_COMPACT = 0x0032,
@@ -90,7 +90,7 @@ open_enum! {
         OK = 0,
         /// Done, but a parameter was changed to what the card can do. The response says to what.
         ALTERED = 1,
-        /// Accepted; the news queue says when it is done.
+        /// Accepted; a notice on the event queue says when it is done.
         PENDING = 2,
         /// The card does not know the request.
         UNSUPPORTED = 0x100,

@@ -4,7 +4,7 @@ use crate::open_enum;
 
 open_enum! {
     /// The code of a diagnosis. `expected` and `got` are what [`FirstError`](crate::identity::FirstError) and
-    /// [`NewsRecord`](crate::news::NewsRecord) say with it.
+    /// [`Notice`](crate::notice::Notice) say with it.
     Diagnosis: u16 {
         /// Nothing has been found.
         NONE = 0,

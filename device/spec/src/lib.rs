@@ -14,7 +14,7 @@
 //! 4. Set up the five [queues](queue::Queue), set `DRIVER_OK`.
 //! 5. Send [`OPEN`](control::RequestCode::OPEN) on the control queue. It is the reset edge: whatever an earlier
 //!    session left behind is gone when it is answered.
-//! 6. Lend a [status page](status_page::StatusPage) and post buffers on the news queue.
+//! 6. Lend a [status page](status_page::StatusPage) and post buffers on the [event queue](notice).
 //! 7. Open [streams](control::StreamOpen), send [events](event), post [wave buffers](wave).
 //!
 //! # Numbers and layouts
@@ -50,7 +50,8 @@ pub mod diagnosis;
 pub mod event;
 pub mod identity;
 pub mod limits;
-pub mod news;
+pub mod midi;
+pub mod notice;
 pub mod queue;
 pub mod status_page;
 pub mod wave;

@@ -41,11 +41,12 @@ pub const SYSEX_ASSEMBLY_BYTES_MAX: usize = 4 * SYSEX_BYTES_MAX;
 pub const PENDING_BYTES_MAX: usize = 4 << 20;
 
 /// Most captured events that wait for a midi-in buffer: two seconds of a full MIDI cable. Beyond it the newest are
-/// lost, and the news queue says how many.
+/// lost, and a notice says how many.
 pub const CAPTURED_EVENTS_MAX: usize = 2048;
 
-/// Most records of news that the card keeps while no news buffer is posted.
-pub const NEWS_KEPT_MAX: usize = 64;
+/// Most notices that the card keeps while no buffer is posted on the event queue: more than a driver that runs lets pile
+/// up, and a few kilobytes.
+pub const NOTICES_KEPT_MAX: usize = 64;
 
 /// Largest wave buffer in bytes of PCM: 64 pages.
 pub const WAVE_BUFFER_BYTES_MAX: u32 = 64 * 4096;

@@ -16,8 +16,8 @@ open_enum! {
         /// Card to driver: a readable [`WaveRequest`](crate::wave::WaveRequest), then a writable
         /// [`WaveHeader`](crate::wave::WaveHeader) and the pages that the card renders into.
         WAVE = 3,
-        /// Card to driver: a writable [`NewsRecord`](crate::news::NewsRecord).
-        NEWS = 4,
+        /// Card to driver: a writable [`Notice`](crate::notice::Notice).
+        EVENT = 4,
     }
 }
 
@@ -26,7 +26,7 @@ pub const QUEUE_COUNT: usize = 5;
 
 impl Queue {
     /// Every queue, in order of number.
-    pub const ALL: [Self; QUEUE_COUNT] = [Self::CONTROL, Self::MIDI_OUT, Self::MIDI_IN, Self::WAVE, Self::NEWS];
+    pub const ALL: [Self; QUEUE_COUNT] = [Self::CONTROL, Self::MIDI_OUT, Self::MIDI_IN, Self::WAVE, Self::EVENT];
 
     /// The place of this queue in arrays of [`QUEUE_COUNT`].
     #[must_use]

@@ -8,7 +8,7 @@ use card_spec::queue::Queue;
 use virtio_queue::desc::split::Descriptor;
 use vm_memory::{Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
 
-use crate::diagnosis::Fault;
+use crate::diagnosis::DriverError;
 
 /// Length of a descriptor (virtio 1.2, section 2.7.5).
 const DESCRIPTOR_BYTES: u64 = size_of::<Descriptor>() as u64;
@@ -31,7 +31,7 @@ pub struct Chain {
     pub(super) position: u16,
     pub(super) writable: Vec<Segment>,
     request: Vec<u8>,
-    fault: Option<Fault>,
+    error: Option<DriverError>,
 }
 
 /// Where a chain is to be found.
@@ -54,11 +54,11 @@ impl Chain {
     /// Walks the chain once, reading each descriptor once, checks it and copies its readable part, at most `readable_max`
     /// bytes.
     ///
-    /// A fault does not end it: the chain is still to be returned, with a status if it has room for one.
+    /// An error does not end it: the chain is still to be returned, with a status if it has room for one.
     pub(super) fn copy(place: Place, memory: &GuestMemoryMmap, readable_max: u32) -> Self {
         let Place { queue, generation, position, head, .. } = place;
         let mut copy =
-            Self { queue, head, generation, position, writable: Vec::new(), request: Vec::new(), fault: None };
+            Self { queue, head, generation, position, writable: Vec::new(), request: Vec::new(), error: None };
         let mut readable: Vec<Segment> = Vec::new();
         let walked = walk(place, memory, |descriptor| {
             if descriptor.len() == 0 {
@@ -83,7 +83,7 @@ impl Chain {
         if length > u64::from(readable_max) {
             copy.found(Diagnosis::LENGTH, readable_max, u32::try_from(length).unwrap_or(u32::MAX));
         }
-        if copy.fault.is_none() {
+        if copy.error.is_none() {
             copy.read(memory, &readable);
         }
         copy
@@ -105,15 +105,15 @@ impl Chain {
     }
 
     /// What was read of it may have been lost memory's.
-    pub(super) fn lose(&mut self, lost: Fault) {
+    pub(super) fn lose(&mut self, lost: DriverError) {
         self.request.clear();
-        self.fault = Some(lost);
+        self.error = Some(lost);
     }
 
-    /// Keeps the first fault: the later ones follow from it.
+    /// Keeps the first error: the later ones follow from it.
     fn found(&mut self, code: Diagnosis, expected: u32, got: u32) {
-        let fault = Fault::new(code).on(self.queue).at(self.head.into()).expected(expected, got);
-        self.fault.get_or_insert(fault);
+        let error = DriverError::new(code).on(self.queue).at(self.head.into()).expected(expected, got);
+        self.error.get_or_insert(error);
     }
 
     /// The queue that it came from.
@@ -128,7 +128,7 @@ impl Chain {
         self.head
     }
 
-    /// The copy of its readable part; empty when there is a fault.
+    /// The copy of its readable part; empty when there is an error.
     #[must_use]
     pub fn request(&self) -> &[u8] {
         &self.request
@@ -136,8 +136,8 @@ impl Chain {
 
     /// What was wrong with it. It has been reported.
     #[must_use]
-    pub fn fault(&self) -> Option<Fault> {
-        self.fault
+    pub fn error(&self) -> Option<DriverError> {
+        self.error
     }
 
     /// How many bytes can be written to it.
@@ -146,10 +146,10 @@ impl Chain {
         self.writable.iter().map(|segment| u64::from(segment.length)).sum()
     }
 
-    /// A fault of this chain's contents.
+    /// An error of this chain's contents.
     #[must_use]
-    pub fn diagnose(&self, code: Diagnosis) -> Fault {
-        Fault::new(code).on(self.queue).at(self.head.into())
+    pub fn diagnose(&self, code: Diagnosis) -> DriverError {
+        DriverError::new(code).on(self.queue).at(self.head.into())
     }
 }
 

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use card_control::UsedRingCorruption;
 use card_spec::diagnosis::Diagnosis;
 use card_spec::limits::QUEUE_SIZE_MAX;
 use card_spec::queue::Queue;
@@ -15,8 +16,7 @@ use vm_memory::{Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
 use super::chain::{Chain, Place};
 use super::doorbell::{Call, Kick};
 use super::memory::Memory;
-use crate::diagnosis::Fault;
-use crate::fault::Lie;
+use crate::diagnosis::DriverError;
 
 /// Kicks that may find an empty ring within [`STORM_WINDOW`] before the driver is told.
 const STORM_KICKS: u64 = 1000;
@@ -78,7 +78,7 @@ enum State {
     /// In use.
     Running(virtio_queue::Queue, Parts),
     /// Set up wrongly: not touched until the transport takes it back.
-    Parked(Fault),
+    Parked(DriverError),
 }
 
 /// A ring.
@@ -103,8 +103,8 @@ pub(super) struct Ring {
     outstanding: u16,
     unreturned: Option<Unreturned>,
     storm: Storm,
-    /// What the next chain is lied about.
-    pub(super) lie: Option<Lie>,
+    /// How the used ring is corrupted with the next chain.
+    pub(super) corruption: Option<UsedRingCorruption>,
 }
 
 struct Storm {
@@ -129,7 +129,7 @@ impl Ring {
             outstanding: 0,
             unreturned: None,
             storm: Storm { since: Instant::now(), kicks: 0 },
-            lie: None,
+            corruption: None,
         }
     }
 
@@ -147,9 +147,9 @@ impl Ring {
         self.enabled && matches!(self.state, State::Running(..))
     }
 
-    pub(super) fn fault(&self) -> Option<Fault> {
+    pub(super) fn error(&self) -> Option<DriverError> {
         match self.state {
-            State::Parked(fault) => Some(fault),
+            State::Parked(error) => Some(error),
             _ => None,
         }
     }
@@ -175,31 +175,31 @@ impl Ring {
     }
 
     /// Checks what the transport has said, and starts or parks the ring. `others` are the rings that run.
-    pub(super) fn start(&mut self, memory: &Memory, others: &[(Queue, Parts)]) -> Result<(), Fault> {
+    pub(super) fn start(&mut self, memory: &Memory, others: &[(Queue, Parts)]) -> Result<(), DriverError> {
         match self.checked(memory, others) {
             Ok((queue, parts)) => {
                 self.state = State::Running(queue, parts);
                 self.outstanding = 0;
                 Ok(())
             }
-            Err(fault) => {
-                self.state = State::Parked(fault);
-                Err(fault)
+            Err(error) => {
+                self.state = State::Parked(error);
+                Err(error)
             }
         }
     }
 
-    fn checked(&self, memory: &Memory, others: &[(Queue, Parts)]) -> Result<(virtio_queue::Queue, Parts), Fault> {
-        let fault = |code| Fault::new(code).on(self.which);
+    fn checked(&self, memory: &Memory, others: &[(Queue, Parts)]) -> Result<(virtio_queue::Queue, Parts), DriverError> {
+        let error = |code| DriverError::new(code).on(self.which);
         if memory.is_empty() {
-            return Err(fault(Diagnosis::MEMORY_NOT_SHARED));
+            return Err(error(Diagnosis::MEMORY_NOT_SHARED));
         }
         let size = u16::try_from(self.size)
             .ok()
             .filter(|size| size.is_power_of_two() && *size <= QUEUE_SIZE_MAX)
-            .ok_or_else(|| fault(Diagnosis::RING_SIZE).expected(QUEUE_SIZE_MAX.into(), self.size))?;
+            .ok_or_else(|| error(Diagnosis::RING_SIZE).expected(QUEUE_SIZE_MAX.into(), self.size))?;
         let Some(addresses) = self.addresses else {
-            return Err(fault(Diagnosis::RING_OUTSIDE_MEMORY));
+            return Err(error(Diagnosis::RING_OUTSIDE_MEMORY));
         };
         let entries = usize::from(size);
         // Alignments: virtio 1.2, section 2.7.
@@ -213,7 +213,7 @@ impl Ring {
             let (RingAddress::Guest(raw) | RingAddress::User(raw)) = address;
             if !raw.is_multiple_of(alignment) {
                 let expected = u32::try_from(alignment).unwrap_or_default();
-                return Err(fault(Diagnosis::RING_MISALIGNED).at(at).expected(expected, raw as u32));
+                return Err(error(Diagnosis::RING_MISALIGNED).at(at).expected(expected, raw as u32));
             }
             let place = match address {
                 RingAddress::Guest(raw) => Some(GuestAddress(raw)),
@@ -221,7 +221,7 @@ impl Ring {
             };
             let place = place.filter(|place| memory.map().check_range(*place, length, access));
             let known = if let RingAddress::Guest(raw) = address { (raw >> 12) as u32 } else { 0 };
-            *place_of_part = place.ok_or_else(|| fault(Diagnosis::RING_OUTSIDE_MEMORY).at(at).got(known))?;
+            *place_of_part = place.ok_or_else(|| error(Diagnosis::RING_OUTSIDE_MEMORY).at(at).got(known))?;
         }
         let [descriptors, available, used] = places;
         let range = |start: GuestAddress, length: usize| start.0..start.0.saturating_add(length as u64);
@@ -231,21 +231,21 @@ impl Ring {
             range(used, used_ring_bytes(entries)),
         ];
         self.check_overlap(&ranges, others)?;
-        let queue = self.queue(memory, size, places).map_err(|_| fault(Diagnosis::RING_OUTSIDE_MEMORY))?;
+        let queue = self.queue(memory, size, places).map_err(|_| error(Diagnosis::RING_OUTSIDE_MEMORY))?;
         Ok((queue, ranges))
     }
 
     /// No part may share memory with another one, of this ring or of those that run: what the card writes to one would
     /// be read from the other.
-    fn check_overlap(&self, parts: &Parts, others: &[(Queue, Parts)]) -> Result<(), Fault> {
+    fn check_overlap(&self, parts: &Parts, others: &[(Queue, Parts)]) -> Result<(), DriverError> {
         let own = std::iter::once((self.which, parts));
         for (queue, theirs) in own.chain(others.iter().map(|(queue, parts)| (*queue, parts))) {
             for (at, part) in (0_u32..).zip(parts) {
                 for (other_at, other) in (0_u32..).zip(theirs) {
                     let itself = queue == self.which && other_at <= at;
                     if !itself && part.start < other.end && other.start < part.end {
-                        let fault = Fault::new(Diagnosis::RING_OVERLAP).on(self.which);
-                        return Err(fault.at(at).expected(queue.0.into(), other_at));
+                        let error = DriverError::new(Diagnosis::RING_OVERLAP).on(self.which);
+                        return Err(error.at(at).expected(queue.0.into(), other_at));
                     }
                 }
             }
@@ -277,7 +277,7 @@ impl Ring {
         self.state = State::Stopped;
         self.generation = self.generation.wrapping_add(1);
         self.outstanding = 0;
-        self.lie = None;
+        self.corruption = None;
         self.storm = Storm { since: Instant::now(), kicks: 0 };
         self.base = base;
         self.addresses = None;
@@ -315,14 +315,14 @@ impl Ring {
     }
 
     /// Parks a running ring.
-    pub(super) fn park(&mut self, fault: Fault) -> Fault {
-        self.state = State::Parked(fault);
+    pub(super) fn park(&mut self, error: DriverError) -> DriverError {
+        self.state = State::Parked(error);
         self.generation = self.generation.wrapping_add(1);
-        fault
+        error
     }
 
     /// Takes the next chain. `Err` when the ring had to be parked.
-    pub(super) fn take(&mut self, memory: &GuestMemoryMmap, readable_max: u32) -> Result<Option<Chain>, Fault> {
+    pub(super) fn take(&mut self, memory: &GuestMemoryMmap, readable_max: u32) -> Result<Option<Chain>, DriverError> {
         if !self.enabled {
             return Ok(None);
         }
@@ -349,20 +349,20 @@ impl Ring {
                     let expected = queue.size().into();
                     let index = queue.avail_idx(memory, Ordering::Acquire).map_or(0, |index| index.0);
                     let ahead = index.wrapping_sub(queue.next_avail()).into();
-                    let fault = Fault::new(Diagnosis::AVAILABLE_INDEX).on(self.which).expected(expected, ahead);
-                    return Err(self.park(fault));
+                    let error = DriverError::new(Diagnosis::AVAILABLE_INDEX).on(self.which).expected(expected, ahead);
+                    return Err(self.park(error));
                 }
                 Err(_) => {
-                    let fault = Fault::new(Diagnosis::RING_OUTSIDE_MEMORY).on(self.which).at(1);
-                    return Err(self.park(fault));
+                    let error = DriverError::new(Diagnosis::RING_OUTSIDE_MEMORY).on(self.which).at(1);
+                    return Err(self.park(error));
                 }
             }
             match queue.enable_notification(memory) {
                 Ok(true) => {}
                 Ok(false) => return Ok(None),
                 Err(_) => {
-                    let fault = Fault::new(Diagnosis::RING_OUTSIDE_MEMORY).on(self.which).at(2);
-                    return Err(self.park(fault));
+                    let error = DriverError::new(Diagnosis::RING_OUTSIDE_MEMORY).on(self.which).at(2);
+                    return Err(self.park(error));
                 }
             }
         }
@@ -370,19 +370,19 @@ impl Ring {
     }
 
     /// Returns a chain; whether the driver wants an interrupt for it. `Err` when the ring had to be parked.
-    pub(super) fn give_back(&mut self, memory: &GuestMemoryMmap, head: u16, written: u32) -> Result<bool, Fault> {
+    pub(super) fn give_back(&mut self, memory: &GuestMemoryMmap, head: u16, written: u32) -> Result<bool, DriverError> {
         let State::Running(queue, _) = &mut self.state else { return Ok(false) };
         self.outstanding = self.outstanding.saturating_sub(1);
-        if let Some(lie) = self.lie.take() {
-            return Ok(tell(lie, queue, memory, head, written).is_ok());
+        if let Some(corruption) = self.corruption.take() {
+            return Ok(corrupt(corruption, queue, memory, head, written).is_ok());
         }
         match queue.add_used(memory, head, written) {
             Ok(()) => {}
             // A head that is no descriptor cannot be returned. The chain was diagnosed when it was taken.
             Err(Error::InvalidDescriptorIndex) => return Ok(false),
             Err(_) => {
-                let fault = Fault::new(Diagnosis::RING_OUTSIDE_MEMORY).on(self.which).at(2);
-                return Err(self.park(fault));
+                let error = DriverError::new(Diagnosis::RING_OUTSIDE_MEMORY).on(self.which).at(2);
+                return Err(self.park(error));
             }
         }
         let wanted = if queue.event_idx_enabled() {
@@ -394,8 +394,8 @@ impl Ring {
         Ok(wanted)
     }
 
-    /// Counts kicks; a fault when too many found nothing.
-    pub(super) fn kicked(&mut self, memory: &GuestMemoryMmap, kicks: u64) -> Option<Fault> {
+    /// Counts kicks; an error when too many found nothing.
+    pub(super) fn kicked(&mut self, memory: &GuestMemoryMmap, kicks: u64) -> Option<DriverError> {
         if let State::Running(queue, _) = &self.state {
             let next = queue.next_avail();
             if queue.avail_idx(memory, Ordering::Acquire).is_ok_and(|index| index.0 != next) {
@@ -411,30 +411,31 @@ impl Ring {
         // Once a window, when the bound is crossed.
         (before <= STORM_KICKS && storm.kicks > STORM_KICKS).then(|| {
             let got = u32::try_from(storm.kicks).unwrap_or(u32::MAX);
-            Fault::new(Diagnosis::KICK_STORM).on(self.which).expected(STORM_KICKS as u32, got)
+            DriverError::new(Diagnosis::KICK_STORM).on(self.which).expected(STORM_KICKS as u32, got)
         })
     }
 }
 
-/// Returns a chain, and lies about it.
-fn tell(
-    lie: Lie,
+/// Returns a chain, and corrupts the used ring with it.
+fn corrupt(
+    corruption: UsedRingCorruption,
     queue: &mut virtio_queue::Queue,
     memory: &GuestMemoryMmap,
     head: u16,
     written: u32,
 ) -> Result<(), vm_memory::GuestMemoryError> {
-    let (id, written) = match lie {
-        Lie::UsedId => (u32::MAX, written),
-        Lie::UsedLength => (head.into(), u32::MAX),
-        Lie::UsedIndex => (head.into(), written),
+    let (id, written) = match corruption {
+        UsedRingCorruption::UsedId => (u32::MAX, written),
+        UsedRingCorruption::UsedLength => (head.into(), u32::MAX),
+        UsedRingCorruption::UsedIndex => (head.into(), written),
     };
     let next = queue.next_used();
     let used = queue.used_ring();
     // A header of four bytes, then elements of eight.
     let element = used.saturating_add(4).saturating_add(8 * u64::from(next.checked_rem(queue.size()).unwrap_or(0)));
     memory.write_obj([id.to_le(), written.to_le()], GuestAddress(element))?;
-    let index = next.wrapping_add(if lie == Lie::UsedIndex { queue.size().wrapping_add(1) } else { 1 });
+    let index =
+        next.wrapping_add(if corruption == UsedRingCorruption::UsedIndex { queue.size().wrapping_add(1) } else { 1 });
     queue.set_next_used(index);
     memory.store(index.to_le(), GuestAddress(used.saturating_add(2)), Ordering::SeqCst)
 }

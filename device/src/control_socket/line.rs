@@ -6,11 +6,11 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use card_control::limits::{LINE_BYTES_MAX, LINE_TIME_MAX};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
-use super::{LINE_BYTES_MAX, LINE_TIME_MAX};
 use crate::stop::{Stop, Waited};
 
 /// Bytes that are read at once.

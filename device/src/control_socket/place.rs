@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use card_control::answer::refused;
+use card_control::limits::{ANSWER_TIME_MAX, CONNECTIONS_MAX, LINE_BYTES_MAX, LINE_TIME_MAX};
 use log::Level;
 use parking_lot::Mutex;
 
+use super::answer;
 use super::line::{Line, Lines, drop_sent, send_all, send_some};
-use super::{ANSWER_TIME_MAX, Answer, CONNECTIONS_MAX, LINE_BYTES_MAX, LINE_TIME_MAX, answer};
 use crate::engine::Link;
 use crate::log_limited;
 use crate::socket::Endpoint;
@@ -135,12 +137,8 @@ impl Place {
                         .refuse(&format!("the line was not complete within {seconds} s; the connection is closed"));
                 }
                 Line::TooLong => {
-                    self.send(
-                        service,
-                        &Answer::failed(format!(
-                            "the line is longer than {LINE_BYTES_MAX} bytes; the connection is closed"
-                        )),
-                    )?;
+                    let why = format!("the line is longer than {LINE_BYTES_MAX} bytes; the connection is closed");
+                    self.send(service, &refused(&why)?)?;
                     self.stream.shutdown(Shutdown::Write)?;
                     // It counts as idle: other clients need not wait until it is through.
                     return if self.enter(State::Idle(Instant::now())) {
@@ -159,7 +157,10 @@ impl Place {
     fn answer(&self, service: &Service, line: &[u8]) -> io::Result<()> {
         let mut leave = false;
         let stopping = || service.leave.is_requested() || service.stop.is_requested();
-        let answer = answer(&service.link, line, stopping, &mut leave).unwrap_or_else(Answer::failed);
+        let answer = match answer(&service.link, line, stopping, &mut leave) {
+            Ok(answer) => answer,
+            Err(error) => refused(&error)?,
+        };
         let sent = self.send(service, &answer);
         if leave {
             // Not before the answer is on its way: this connection ends with the process.
@@ -168,9 +169,8 @@ impl Place {
         sent
     }
 
-    fn send(&self, service: &Service, answer: &Answer) -> io::Result<()> {
-        let text = encode(answer)?;
-        let rest = send_some(&self.stream, &text)?;
+    fn send(&self, service: &Service, answer: &[u8]) -> io::Result<()> {
+        let rest = send_some(&self.stream, answer)?;
         if rest.is_empty() || !self.enter(State::Unread(Instant::now())) {
             return Ok(());
         }
@@ -183,15 +183,8 @@ impl Place {
     }
 }
 
-fn encode(answer: &Answer) -> io::Result<Vec<u8>> {
-    let mut text = serde_json::to_vec(answer)?;
-    text.push(b'\n');
-    Ok(text)
-}
-
 fn refuse(stream: &UnixStream, why: &str) -> io::Result<()> {
-    let text = encode(&Answer::failed(why))?;
-    send_some(stream, &text)?;
+    send_some(stream, &refused(why)?)?;
     drop_sent(stream);
     Ok(())
 }

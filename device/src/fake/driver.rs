@@ -5,7 +5,7 @@ use card_spec::control::{
     StreamKind, StreamOpen, StreamState, StreamStateChange, clock_sync,
 };
 use card_spec::event::{BatchHeader, EventHeader, RECORD_ALIGNMENT};
-use card_spec::news::NewsRecord;
+use card_spec::notice::Notice;
 use card_spec::queue::{QUEUE_COUNT, Queue};
 use card_spec::wave::{WaveHeader, WaveRequest};
 use card_spec::{ABI_MAJOR, ABI_MINOR};
@@ -22,7 +22,7 @@ pub const STREAM_RENDER: u32 = 0;
 pub const STREAM_WAVE: u32 = 1;
 
 /// Bytes of a news buffer.
-pub const NEWS_BYTES: usize = size_of::<NewsRecord>();
+pub const NEWS_BYTES: usize = size_of::<Notice>();
 
 /// Room for the payload of a response.
 const RESPONSE_BYTES: usize = 256;
@@ -320,12 +320,12 @@ impl<B: Board> Driver<B> {
     ///
     /// # Panics
     /// There is none.
-    pub fn news(&mut self) -> NewsRecord {
+    pub fn news(&mut self) -> Notice {
         let address = self.machine.ram().allocate(NEWS_BYTES);
-        self.machine.ring(Queue::NEWS).offer(&[Piece::writable(address, NEWS_BYTES)]);
-        self.machine.kick(Queue::NEWS);
-        self.machine.wait(Queue::NEWS);
-        NewsRecord::read_from_bytes(&self.machine.ram().read(address, NEWS_BYTES)).expect("a record's length")
+        self.machine.ring(Queue::EVENT).offer(&[Piece::writable(address, NEWS_BYTES)]);
+        self.machine.kick(Queue::EVENT);
+        self.machine.wait(Queue::EVENT);
+        Notice::read_from_bytes(&self.machine.ram().read(address, NEWS_BYTES)).expect("a record's length")
     }
 
     /// Lends a page for the status page; its address.

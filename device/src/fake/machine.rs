@@ -6,6 +6,7 @@ use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use card_control::Clock;
 use card_spec::identity::IdentityBlock;
 use card_spec::limits::QUEUE_SIZE_MAX;
 use card_spec::queue::{QUEUE_COUNT, Queue};
@@ -23,7 +24,6 @@ use super::ram::Ram;
 use super::ring::DriverRing;
 use crate::bus::FEATURES;
 use crate::card::Options;
-use crate::clock::Mode;
 use crate::engine::{Engine, Link};
 use crate::render::RENDER_BLOCK_DEFAULT;
 use crate::socket::vhost_user::{Ended, VhostUser};
@@ -78,7 +78,7 @@ impl Machine {
     /// # Panics
     /// It cannot be made.
     #[must_use]
-    pub fn with_card(clock: Mode) -> Self {
+    pub fn with_card(clock: Clock) -> Self {
         Self::with_options(Options { clock, voices: 1000, render_block: RENDER_BLOCK_DEFAULT })
     }
 

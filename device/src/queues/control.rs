@@ -5,6 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use card_control::Clock;
 use card_spec::control::{
     ClockSync, DownloadHandle, DownloadResponse, Latency, Open, OpenResponse, PortParameters, RequestCode,
     RequestHeader, ResponseHeader, Statistics, Status, StatusPageLoan as Loan, StreamId, StreamKind, StreamOpen,
@@ -24,8 +25,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::bus::Chain;
 use crate::card::Card;
-use crate::clock::{Mode, QUANTUM};
-use crate::diagnosis::Fault;
+use crate::clock::QUANTUM;
+use crate::diagnosis::DriverError;
 use crate::log_limited;
 use crate::session::{Parameters, Session, StatusPageLoan};
 use crate::slice::Slice;
@@ -62,27 +63,27 @@ impl Answer {
 /// Why a request was not carried out.
 struct Refusal {
     status: Status,
-    fault: Option<Fault>,
+    error: Option<DriverError>,
     payload: Vec<u8>,
 }
 
 impl Refusal {
-    fn new(status: Status, fault: Fault) -> Self {
-        Self { status, fault: Some(fault.on(Queue::CONTROL)), payload: Vec::new() }
+    fn new(status: Status, error: DriverError) -> Self {
+        Self { status, error: Some(error.on(Queue::CONTROL)), payload: Vec::new() }
     }
 
     fn parameter(offset: usize, bound: u32, got: u32) -> Self {
-        let fault = Fault::new(Diagnosis::PARAMETER).at(offset as u32).expected(bound, got);
-        Self::new(Status::INVALID_PARAMETER, fault)
+        let error = DriverError::new(Diagnosis::PARAMETER).at(offset as u32).expected(bound, got);
+        Self::new(Status::INVALID_PARAMETER, error)
     }
 
     /// A limit is reached: nobody's mistake.
     const fn no_resources() -> Self {
-        Self { status: Status::NO_RESOURCES, fault: None, payload: Vec::new() }
+        Self { status: Status::NO_RESOURCES, error: None, payload: Vec::new() }
     }
 
     fn stream(status: Status, stream: u32) -> Self {
-        Self::new(status, Fault::new(Diagnosis::STREAM).got(stream))
+        Self::new(status, DriverError::new(Diagnosis::STREAM).got(stream))
     }
 }
 
@@ -111,9 +112,9 @@ impl Card {
     fn answer(&mut self, chain: Chain) {
         let room = usize::try_from(chain.writable_bytes()).unwrap_or(usize::MAX);
         if room < HEADER_BYTES {
-            if chain.fault().is_none() {
-                let fault = chain.diagnose(Diagnosis::WRITABLE_TOO_SHORT);
-                self.registers.report(fault.expected(HEADER_BYTES as u32, room as u32));
+            if chain.error().is_none() {
+                let error = chain.diagnose(Diagnosis::WRITABLE_TOO_SHORT);
+                self.registers.report(error.expected(HEADER_BYTES as u32, room as u32));
             }
             self.bus.lock().complete(chain, &[]);
             return;
@@ -123,8 +124,8 @@ impl Card {
         let (status, payload) = match outcome {
             Ok(Ok(answer)) => (answer.status, answer.payload),
             Ok(Err(refusal)) => {
-                if let Some(fault) = refusal.fault {
-                    self.registers.report(fault);
+                if let Some(error) = refusal.error {
+                    self.registers.report(error);
                 }
                 (refusal.status, refusal.payload)
             }
@@ -142,15 +143,15 @@ impl Card {
     }
 
     fn carry_out(&mut self, chain: &Chain, room: usize) -> Outcome {
-        if chain.fault().is_some() {
+        if chain.error().is_some() {
             // It has been reported.
-            return Err(Refusal { status: Status::MALFORMED, fault: None, payload: Vec::new() });
+            return Err(Refusal { status: Status::MALFORMED, error: None, payload: Vec::new() });
         }
-        let malformed = |fault: Fault| Refusal::new(Status::MALFORMED, fault);
+        let malformed = |error: DriverError| Refusal::new(Status::MALFORMED, error);
         let bytes = chain.request();
         let (header, payload) = RequestHeader::read_from_prefix(bytes).map_err(|_| {
-            let fault = chain.diagnose(Diagnosis::READABLE_TOO_SHORT);
-            malformed(fault.expected(size_of::<RequestHeader>() as u32, bytes.len() as u32))
+            let error = chain.diagnose(Diagnosis::READABLE_TOO_SHORT);
+            malformed(error.expected(size_of::<RequestHeader>() as u32, bytes.len() as u32))
         })?;
         let payload = payload.get(..header.length.get() as usize).ok_or_else(|| {
             malformed(chain.diagnose(Diagnosis::LENGTH).expected(payload.len() as u32, header.length.get()))
@@ -158,16 +159,16 @@ impl Card {
         let code = RequestCode(header.code.get());
         let needed = HEADER_BYTES.saturating_add(response_bytes(code));
         if room < needed {
-            let fault = chain.diagnose(Diagnosis::WRITABLE_TOO_SHORT);
-            return Err(malformed(fault.expected(needed as u32, room as u32)));
+            let error = chain.diagnose(Diagnosis::WRITABLE_TOO_SHORT);
+            return Err(malformed(error.expected(needed as u32, room as u32)));
         }
         log::trace!("request {code}, {} bytes of payload", payload.len());
         let request = Request { chain, payload };
         match code {
             RequestCode::OPEN => self.open(&request.read()?),
             _ if code.name().is_none() => {
-                let fault = chain.diagnose(Diagnosis::UNKNOWN_REQUEST).got(code.0);
-                Err(Refusal::new(Status::UNSUPPORTED, fault))
+                let error = chain.diagnose(Diagnosis::UNKNOWN_REQUEST).got(code.0);
+                Err(Refusal::new(Status::UNSUPPORTED, error))
             }
             _ if self.session.is_none() => Err(Refusal::new(Status::NO_SESSION, chain.diagnose(Diagnosis::NO_SESSION))),
             RequestCode::CLOSE => {
@@ -183,8 +184,8 @@ impl Card {
     fn open(&mut self, open: &Open) -> Outcome {
         let major = open.abi_major.get();
         if major != ABI_MAJOR {
-            let fault = Fault::new(Diagnosis::ABI_MISMATCH).expected(ABI_MAJOR.into(), major.into());
-            return Err(Refusal::new(Status::ABI_MISMATCH, fault));
+            let error = DriverError::new(Diagnosis::ABI_MISMATCH).expected(ABI_MAJOR.into(), major.into());
+            return Err(Refusal::new(Status::ABI_MISMATCH, error));
         }
         self.flush_wave_buffers();
         self.reset();
@@ -197,8 +198,8 @@ impl Card {
         for ((queue, declared), working) in Queue::ALL.into_iter().zip(open.queue_sizes).zip(sizes) {
             let declared = declared.get();
             if working != declared {
-                let fault = Fault::new(Diagnosis::QUEUE_SIZE_DECLARED).on(Queue::CONTROL).at(queue.0.into());
-                self.registers.report(fault.expected(working.into(), declared.into()));
+                let error = DriverError::new(Diagnosis::QUEUE_SIZE_DECLARED).on(Queue::CONTROL).at(queue.0.into());
+                self.registers.report(error.expected(working.into(), declared.into()));
             }
         }
         let id = open.session.get();
@@ -210,7 +211,7 @@ impl Card {
         let parameters = Parameters::defaults(self.options.voices);
         let session = Session::new(id, parameters, Arc::clone(&self.bank)).map_err(|error| {
             log_limited!(log::Level::Error, "no synthesizer with the default settings: {error}");
-            Refusal { status: Status::CARD_FAILED, fault: None, payload: Vec::new() }
+            Refusal { status: Status::CARD_FAILED, error: None, payload: Vec::new() }
         })?;
         self.session = Some(session);
         let response = OpenResponse { session: id.into(), parameters: parameters.to_spec(), reserved: 0.into() };
@@ -238,14 +239,14 @@ impl Card {
             // Downloads are held in memory of the host's, which does not fragment.
             RequestCode::DLS_COMPACT => Ok(Answer::DONE),
             _ => {
-                let fault = request.chain.diagnose(Diagnosis::UNKNOWN_REQUEST).got(code.0);
-                Err(Refusal::new(Status::UNSUPPORTED, fault))
+                let error = request.chain.diagnose(Diagnosis::UNKNOWN_REQUEST).got(code.0);
+                Err(Refusal::new(Status::UNSUPPORTED, error))
             }
         }
     }
 
     fn in_session(&mut self) -> Result<&mut Session, Refusal> {
-        self.session.as_mut().ok_or_else(|| Refusal::new(Status::NO_SESSION, Fault::new(Diagnosis::NO_SESSION)))
+        self.session.as_mut().ok_or_else(|| Refusal::new(Status::NO_SESSION, DriverError::new(Diagnosis::NO_SESSION)))
     }
 
     fn statistics(&mut self) -> Outcome {
@@ -266,8 +267,8 @@ impl Card {
             return Err(Refusal::parameter(0, PAGE as u32, address as u32));
         }
         if !self.bus.lock().is_writable(address, size_of::<StatusPage>()) {
-            let fault = Fault::new(Diagnosis::BUFFER_OUTSIDE_MEMORY).got((address >> 12) as u32);
-            return Err(Refusal::new(Status::INVALID_PARAMETER, fault));
+            let error = DriverError::new(Diagnosis::BUFFER_OUTSIDE_MEMORY).got((address >> 12) as u32);
+            return Err(Refusal::new(Status::INVALID_PARAMETER, error));
         }
         self.in_session()?.status_page = Some(StatusPageLoan { address, sequence: 0 });
         Ok(Answer::DONE)
@@ -280,8 +281,8 @@ impl Card {
         if parameters.sample_rate != session.parameters.sample_rate
             && let Some(state) = session.streams.wave_state()
         {
-            let fault = Fault::new(Diagnosis::STREAM_STATE).got(state.0);
-            return Err(Refusal::new(Status::INVALID_STATE, fault));
+            let error = DriverError::new(Diagnosis::STREAM_STATE).got(state.0);
+            return Err(Refusal::new(Status::INVALID_STATE, error));
         }
         put_in_force(session, parameters)?;
         let status = if granted { Status::OK } else { Status::ALTERED };
@@ -293,8 +294,8 @@ impl Card {
         // In lockstep nothing moves between a batch and the buffer that follows it. In real time frames are rendered
         // when they fall due, so an event is on time if the card's thread sees it before: one quantum is ample.
         let minimum = match self.options.clock {
-            Mode::Lockstep => 0,
-            Mode::Realtime => i64::try_from(QUANTUM.as_nanos() / 100).unwrap_or(i64::MAX),
+            Clock::Lockstep => 0,
+            Clock::Realtime => i64::try_from(QUANTUM.as_nanos() / 100).unwrap_or(i64::MAX),
         };
         Ok(Answer::with(Status::OK, &Latency { minimum: minimum.into() }))
     }
@@ -455,8 +456,8 @@ impl Card {
     fn download(&mut self, request: &Request<'_>) -> Outcome {
         let buffer = request.payload;
         if buffer.len() > DOWNLOAD_BYTES_MAX as usize {
-            let fault = request.chain.diagnose(Diagnosis::LENGTH);
-            return Err(Refusal::new(Status::MALFORMED, fault.expected(DOWNLOAD_BYTES_MAX, buffer.len() as u32)));
+            let error = request.chain.diagnose(Diagnosis::LENGTH);
+            return Err(Refusal::new(Status::MALFORMED, error.expected(DOWNLOAD_BYTES_MAX, buffer.len() as u32)));
         }
         let session = self.in_session()?;
         if session.synth.downloads() >= DOWNLOADS_MAX {
@@ -473,10 +474,10 @@ impl Card {
             Err(error) => {
                 let reason = error.reason as u32;
                 let memory = error.reason == dls_synth::DownloadErrorReason::Memory;
-                let fault = Fault::new(Diagnosis::DOWNLOAD).on(Queue::CONTROL).at(error.offset).got(reason);
+                let found = DriverError::new(Diagnosis::DOWNLOAD).on(Queue::CONTROL).at(error.offset).got(reason);
                 Err(Refusal {
                     status: if memory { Status::NO_RESOURCES } else { Status::MALFORMED },
-                    fault: (!memory).then_some(fault),
+                    error: (!memory).then_some(found),
                     payload: response(0, reason, error.offset).as_bytes().to_vec(),
                 })
             }
@@ -487,7 +488,7 @@ impl Card {
         match self.in_session()?.synth.unload(handle) {
             Ok(Unload::Done) => Ok(Answer::DONE),
             Ok(Unload::Pending) => Ok(Answer { status: Status::PENDING, payload: Vec::new() }),
-            Err(_) => Err(Refusal::new(Status::NOT_FOUND, Fault::new(Diagnosis::HANDLE).got(handle))),
+            Err(_) => Err(Refusal::new(Status::NOT_FOUND, DriverError::new(Diagnosis::HANDLE).got(handle))),
         }
     }
 }
@@ -501,10 +502,10 @@ impl Request<'_> {
     /// The payload as a structure. It may be longer: a driver of a later minor version says more.
     fn read<T: FromBytes + KnownLayout + Immutable + Unaligned>(&self) -> Result<T, Refusal> {
         T::read_from_prefix(self.payload).map(|(value, _)| value).map_err(|_| {
-            let fault = self.chain.diagnose(Diagnosis::READABLE_TOO_SHORT);
+            let error = self.chain.diagnose(Diagnosis::READABLE_TOO_SHORT);
             let needed = const { size_of::<RequestHeader>() + size_of::<T>() };
             let got = size_of::<RequestHeader>().saturating_add(self.payload.len());
-            Refusal::new(Status::MALFORMED, fault.expected(needed as u32, got as u32))
+            Refusal::new(Status::MALFORMED, error.expected(needed as u32, got as u32))
         })
     }
 }
@@ -512,7 +513,7 @@ impl Request<'_> {
 fn put_in_force(session: &mut Session, parameters: Parameters) -> Result<(), Refusal> {
     session.set_parameters(parameters).map_err(|error| {
         log_limited!(log::Level::Error, "the synthesizer refuses {parameters:?}: {error}");
-        Refusal { status: Status::CARD_FAILED, fault: None, payload: Vec::new() }
+        Refusal { status: Status::CARD_FAILED, error: None, payload: Vec::new() }
     })
 }
 

@@ -36,7 +36,7 @@ impl Card {
         if stream.state != StreamState::RUN {
             return Err(CaptureError::NotRunning);
         }
-        if !(1..=session.parameters.channel_groups).contains(&group) || !crate::midi::is_one_message(data) {
+        if !(1..=session.parameters.channel_groups).contains(&group) || !card_spec::midi::is_one_message(data) {
             return Err(CaptureError::Malformed);
         }
         let time = time.unwrap_or_else(|| session.master_time());
@@ -61,11 +61,11 @@ impl Card {
             let Some(chain) = bus.take(Queue::MIDI_IN, 0) else { return false };
             let least = session.capture.least_bytes() as u64;
             let room = chain.writable_bytes();
-            if chain.fault().is_some() {
+            if chain.error().is_some() {
                 bus.complete(chain, &[]);
             } else if room < least {
-                let fault = chain.diagnose(Diagnosis::WRITABLE_TOO_SHORT).expected(least as u32, room as u32);
-                self.registers.report(fault);
+                let error = chain.diagnose(Diagnosis::WRITABLE_TOO_SHORT).expected(least as u32, room as u32);
+                self.registers.report(error);
                 bus.complete(chain, &[]);
             } else {
                 let batch = session.capture.batch(id, usize::try_from(room).unwrap_or(usize::MAX));

@@ -12,7 +12,7 @@ use zerocopy::FromBytes;
 
 use crate::bus::Chain;
 use crate::card::Card;
-use crate::diagnosis::{Counter, Fault};
+use crate::diagnosis::{Counter, DriverError};
 
 /// Largest readable part of a batch's chain: the largest batch, in a buffer of up to sixteen pages that a driver may
 /// use for batches of any size.
@@ -35,17 +35,17 @@ impl Card {
             let mut bus = bus.lock();
             let Some(chain) = bus.take(Queue::MIDI_OUT, READABLE_MAX) else { break };
             any = true;
-            if chain.fault().is_none()
-                && let Err(fault) = self.accept_batch(&chain)
+            if chain.error().is_none()
+                && let Err(error) = self.accept_batch(&chain)
             {
-                self.registers.report(fault);
+                self.registers.report(error);
             }
             bus.complete(chain, &[]);
         }
         any
     }
 
-    fn accept_batch(&mut self, chain: &Chain) -> Result<(), Fault> {
+    fn accept_batch(&mut self, chain: &Chain) -> Result<(), DriverError> {
         let batch = chain.request();
         let short = || {
             let got = u32::try_from(batch.len()).unwrap_or(u32::MAX);
@@ -76,14 +76,14 @@ impl Card {
             let Some((event, data)) = record else {
                 // Where one record ends wrongly the next cannot be found.
                 session.lose(stream, possible_events(count.saturating_sub(index), length));
-                return Err(Fault::new(Diagnosis::EVENT_MALFORMED).on(Queue::MIDI_OUT).at(offset as u32));
+                return Err(DriverError::new(Diagnosis::EVENT_MALFORMED).on(Queue::MIDI_OUT).at(offset as u32));
             };
             self.registers.add(Counter::Events, 1);
             match session.accept_event(stream, &event, data) {
                 Ok(late) => self.registers.add(Counter::EventsLate, late.into()),
-                Err(fault) => {
+                Err(error) => {
                     session.lose(stream, 1);
-                    self.registers.report(fault.on(Queue::MIDI_OUT).at(offset as u32));
+                    self.registers.report(error.on(Queue::MIDI_OUT).at(offset as u32));
                 }
             }
             offset = offset.saturating_add(record_bytes(data.len()));

@@ -13,7 +13,7 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use crate::bus::{Bus, Chain};
 use crate::card::Card;
-use crate::diagnosis::{Counter, Fault};
+use crate::diagnosis::{Counter, DriverError};
 use crate::session::{Session, WaveBuffer};
 
 /// Largest readable part of a wave chain: the request, with room to grow.
@@ -42,9 +42,9 @@ impl Card {
                     session.filling = false;
                 }
             }
-            Err(fault) => {
-                if chain.fault().is_none() {
-                    self.registers.report(fault);
+            Err(error) => {
+                if chain.error().is_none() {
+                    self.registers.report(error);
                 }
                 self.return_unfilled(&mut bus, chain, WaveStatus::REFUSED);
             }
@@ -124,9 +124,9 @@ impl Card {
 }
 
 /// How many frames a buffer asks for, if it can be filled.
-fn check(session: Option<&Session>, chain: &Chain) -> Result<usize, Fault> {
-    if let Some(fault) = chain.fault() {
-        return Err(fault);
+fn check(session: Option<&Session>, chain: &Chain) -> Result<usize, DriverError> {
+    if let Some(error) = chain.error() {
+        return Err(error);
     }
     let session = session.ok_or_else(|| chain.diagnose(Diagnosis::NO_SESSION))?;
     let got = chain.request().len() as u32;
@@ -137,7 +137,7 @@ fn check(session: Option<&Session>, chain: &Chain) -> Result<usize, Fault> {
     let wave = wave.ok_or_else(|| chain.diagnose(Diagnosis::STREAM).got(stream))?;
     let frames = request.frames.get();
     if frames == 0 {
-        return Err(Fault::new(Diagnosis::PARAMETER).on(Queue::WAVE).at(4).expected(1, 0));
+        return Err(DriverError::new(Diagnosis::PARAMETER).on(Queue::WAVE).at(4).expected(1, 0));
     }
     let bytes = u64::from(frames).saturating_mul(2 * u64::from(wave.channels.min(2)));
     if bytes > u64::from(WAVE_BUFFER_BYTES_MAX) {

@@ -30,7 +30,7 @@ use crate::bus::{
     Call, DoorbellError, FEATURES, Kick, LOOK_PERIOD, Memory, REGIONS_MAX, Region, RingAddress, RingAddresses,
     check_doorbell,
 };
-use crate::diagnosis::Fault;
+use crate::diagnosis::DriverError;
 use crate::engine::Link;
 use crate::log_limited;
 use crate::stop::{Stop, Waited};
@@ -247,7 +247,7 @@ impl VhostUser {
                 let _ = usable(queue, "error", file, |file| check_doorbell(&file));
             }),
             FrontendReq::SET_CONFIG => {
-                self.link.registers.report(Fault::new(Diagnosis::CONFIG_WRITE));
+                self.link.registers.report(DriverError::new(Diagnosis::CONFIG_WRITE));
                 true
             }
             _ => {

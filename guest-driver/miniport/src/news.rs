@@ -1,6 +1,6 @@
 //! The news queue: buffers lent to the card, and what it writes into them.
 
-use card_spec::news::NewsRecord;
+use card_spec::notice::Notice;
 
 use crate::dma::Window;
 use crate::exchange::Line;
@@ -13,7 +13,7 @@ use crate::ring::{Ring, RingAddresses, RingFault, Segment};
 pub const SHAPE: u16 = 1;
 
 /// The queue.
-pub const QUEUE: u16 = card_spec::queue::Queue::NEWS.0;
+pub const QUEUE: u16 = card_spec::queue::Queue::EVENT.0;
 
 /// Bytes of DMA memory for the records.
 pub const BUFFER_BYTES: usize = 4096;
@@ -24,7 +24,7 @@ const STRIDE: usize = 64;
 /// Records lent to the card. News is rare: underruns and diagnoses. Bursts beyond this show as a gap in the sequence.
 const RECORDS: u16 = 16;
 
-const _: () = assert!(STRIDE >= size_of::<NewsRecord>() && STRIDE * RECORDS as usize <= BUFFER_BYTES);
+const _: () = assert!(STRIDE >= size_of::<Notice>() && STRIDE * RECORDS as usize <= BUFFER_BYTES);
 
 struct State {
     ring: Ring,
@@ -34,7 +34,7 @@ struct State {
 impl State {
     fn lend(&mut self, slot: u16) {
         let record = self.buffer.part(STRIDE * usize::from(slot), STRIDE);
-        self.ring.submit(slot, &[Segment::writable(&record, size_of::<NewsRecord>())]);
+        self.ring.submit(slot, &[Segment::writable(&record, size_of::<Notice>())]);
     }
 
     fn lend_all(&mut self) {
@@ -81,7 +81,7 @@ impl<K: Kernel> News<K> {
 
     /// Takes the next record, and lends its buffer again; from the deferred procedure call. A record that is cut short
     /// is passed over.
-    pub fn next(&self, level: AtMostDispatch, line: &impl Line) -> Option<NewsRecord> {
+    pub fn next(&self, level: AtMostDispatch, line: &impl Line) -> Option<Notice> {
         let (record, wants_kick) = self.state.with(level, |state| {
             let mut record = None;
             while record.is_none() {
@@ -91,7 +91,7 @@ impl<K: Kernel> News<K> {
                     }
                     break;
                 };
-                if returned.written as usize >= size_of::<NewsRecord>() {
+                if returned.written as usize >= size_of::<Notice>() {
                     record = Some(state.buffer.read(STRIDE * usize::from(returned.slot)));
                 }
                 state.lend(returned.slot);

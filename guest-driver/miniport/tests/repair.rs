@@ -3,7 +3,7 @@
 mod common;
 
 use card_spec::control::{RequestCode, Status};
-use card_spec::news::{NewsKind, NewsRecord};
+use card_spec::notice::{Notice, NoticeKind};
 use common::{NOTE, Rig};
 use dmus_miniport::card::CardError;
 use dmus_miniport::control::ControlError;
@@ -14,8 +14,8 @@ use zerocopy::FromZeros;
 /// The card loses its session, and says so.
 fn lose_session(fake: &FakeCard) {
     fake.with(|card| card.streams.clear());
-    let mut record = NewsRecord::new_zeroed();
-    record.kind = NewsKind::STATE_CHANGED.0.into();
+    let mut record = Notice::new_zeroed();
+    record.kind = NoticeKind::STATE_CHANGED.0.into();
     fake.send_news(&record);
 }
 

@@ -5,11 +5,11 @@ use alloc::vec::Vec;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Longest frame that a side accepts, to bound memory when the other side runs wild: room for a driver with a few
+/// Longest frame that a side accepts, which bounds its memory whatever its peer sends: enough for a driver with a few
 /// thousand imports.
 const FRAME_BYTES_MAX: usize = 1 << 20;
 
-/// Why bytes could not be framed.
+/// A message that cannot be framed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("message does not fit a frame: {0}")]
 pub struct FrameError(postcard::Error);
@@ -18,36 +18,36 @@ pub struct FrameError(postcard::Error);
 /// run into it.
 ///
 /// # Errors
-/// A message that postcard cannot encode, which no message of this protocol is.
+/// [`FrameError`] when postcard cannot encode the message, which no message of this protocol causes.
 pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
     let mut frame = postcard::to_allocvec_cobs(message).map_err(FrameError)?;
     frame.insert(0, 0);
     Ok(frame)
 }
 
-/// What came out of the line.
+/// A piece of what was received from the line.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Received<T> {
     /// A message.
     Message(T),
-    /// Bytes that are no message: console text, or a frame that was damaged.
+    /// Bytes that are not a message: console text, or a damaged frame.
     Text(Vec<u8>),
 }
 
-/// Finds messages in a stream of bytes.
+/// Decodes messages from a stream of bytes.
 #[derive(Debug, Default)]
 pub struct Deframer {
     pending: Vec<u8>,
 }
 
 impl Deframer {
-    /// An empty one.
+    /// Creates a deframer with no pending bytes.
     #[must_use]
     pub const fn new() -> Self {
         Self { pending: Vec::new() }
     }
 
-    /// Takes bytes from the line and gives what they complete, in order.
+    /// Takes bytes from the line and returns the messages and texts that they complete, in order.
     pub fn push<T: DeserializeOwned>(&mut self, bytes: &[u8]) -> Vec<Received<T>> {
         let mut received = Vec::new();
         for &byte in bytes {
@@ -68,7 +68,7 @@ impl Deframer {
         received
     }
 
-    /// What has come since the last zero byte: at the end of the stream, the last console text.
+    /// Returns the bytes received since the last zero byte: at the end of the stream, the last console text.
     #[must_use]
     pub fn rest(&self) -> &[u8] {
         &self.pending
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_survive_any_division_of_the_stream() {
+    fn decodes_messages_at_any_division_of_the_stream() {
         let mut line = b"SeaBIOS 1.17\r\n".to_vec();
         line.extend(encode(&log("one")).unwrap());
         line.extend(encode(&log("two\0zero")).unwrap());
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_zeros_is_given_up_in_bounded_pieces() {
+    fn returns_a_line_without_zeros_in_bounded_pieces() {
         let mut deframer = Deframer::new();
         let received: Vec<Received<ToHost>> = deframer.push(&vec![b'x'; FRAME_BYTES_MAX + 5]);
         assert_eq!(received.len(), 1);

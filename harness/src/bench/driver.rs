@@ -5,20 +5,22 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use guest_protocol::{
-    Bulk, Carries, Examination, Figure, Handle, KsState, PinFactory, Request, StreamFormat, Together,
-};
+use card_control::Clock;
+use guest_protocol::{Bulk, DataRange, Figure, Handle, KsState, PinFactory, Probe, Request, StreamFormat, Wrapping};
 
+use super::error::BenchError;
 use super::{Context, Measurement, median};
-use crate::conformance::{self, Findings, ProbeContext, ProbeError, with_guest};
-use crate::event::{Event, Silent};
-use crate::failure::Error;
+use crate::event::{Event, Silent, Timeline};
 use crate::host::failure::{Class, Diagnosed};
+use crate::host::file_error::FileError;
+use crate::host::limits::LimitError;
+use crate::host::standstill::Standstills;
 use crate::machine::conditions::Conditions;
-use crate::machine::{CardControl, CardOptions, Clock, GuestMemory};
-use crate::playback::{PlaybackError, Provisioned};
+use crate::machine::{CardControl, CardOptions, GuestMemory};
 use crate::provision::cpp_driver;
 use crate::testbed::run_folder::RunFolder;
+use crate::testbed::session::{Consequence, SessionError, StartedDevice};
+use crate::testbed::{Provisioned, TestBed, TestBedBuilder, TestBedError};
 
 /// Boots with the verifier, and as many without, in turn. Odd, so that a median is one of them.
 const ROUNDS: usize = 5;
@@ -30,9 +32,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// at which the card takes them; and fewer than the 65,536 that the card keeps while no time passes.
 const EVENTS: u32 = 20_000;
 
-/// How events go together, and what that is called.
-const SHAPES: [(&str, u16, Together); 3] =
-    [("1", 1, Together::Chain), ("16", 16, Together::Chain), ("package-16", 16, Together::Package)];
+/// How events are wrapped, and what that is called.
+const SHAPES: [(&str, u16, Wrapping); 3] =
+    [("1", 1, Wrapping::Chain), ("16", 16, Wrapping::Chain), ("package-16", 16, Wrapping::Package)];
 
 /// Events of a burst that is timed until the card has taken the last of them, and how often each is.
 const BURSTS: [u32; 3] = [1, 16, 256];
@@ -47,20 +49,18 @@ const LAP_PAUSE: Duration = Duration::from_millis(1);
 /// A note that is over as it begins: what comes in.
 const COMES_IN: &[u8] = &[0x80, 60, 0];
 
-/// Why there are no figures.
+/// The command that repeats the measurement.
+const REPRODUCE: &str = "cargo dmus bench driver";
+
+/// Why there are no figures of a driver.
 #[derive(Debug, thiserror::Error)]
 pub enum DriverBenchError {
-    /// The driver broke a rule.
-    #[error("the driver broke rule {rule} of the contract while it was measured: {what}")]
-    Broken {
-        /// Its number.
-        rule: u16,
-        /// What was seen.
-        what: String,
-    },
-    /// There is nothing that could be measured.
-    #[error("nothing can be measured: {0}")]
-    Inapplicable(String),
+    /// The test bed failed: most of all, the driver broke a rule and the guest stopped.
+    #[error(transparent)]
+    TestBed(TestBedError),
+    /// The driver has no pin that music can be sent to.
+    #[error("nothing can be measured: the driver has no pin that music can be sent to")]
+    NoMusicPin,
     /// The card has not taken what the driver was given.
     #[error("of {given} events the card had taken {taken} after {LIMIT:?}")]
     NotTaken {
@@ -69,15 +69,66 @@ pub enum DriverBenchError {
         /// Events that the card counted.
         taken: u64,
     },
-    /// The guest did not say something that it had been asked for.
+    /// The guest's reply lacks a figure.
     #[error("the guest counted no \"{0}\"")]
     NoFigure(&'static str),
+}
+
+impl From<TestBedError> for DriverBenchError {
+    fn from(error: TestBedError) -> Self {
+        Self::TestBed(error)
+    }
+}
+
+impl From<SessionError> for DriverBenchError {
+    fn from(error: SessionError) -> Self {
+        Self::TestBed(error.into())
+    }
+}
+
+impl From<FileError> for DriverBenchError {
+    fn from(error: FileError) -> Self {
+        Self::TestBed(error.into())
+    }
+}
+
+impl From<LimitError> for DriverBenchError {
+    fn from(error: LimitError) -> Self {
+        Self::TestBed(error.into())
+    }
+}
+
+impl DriverBenchError {
+    /// Returns this error as one of a run with these standstills: see [`TestBedError::after`].
+    fn after(self, standstills: Standstills) -> Self {
+        match self {
+            Self::TestBed(error) => Self::TestBed(error.after(standstills)),
+            other => other,
+        }
+    }
+}
+
+impl Consequence for DriverBenchError {
+    fn session_error(&self) -> Option<&SessionError> {
+        match self {
+            Self::TestBed(error) => error.session_error(),
+            Self::NoMusicPin | Self::NotTaken { .. } | Self::NoFigure(_) => None,
+        }
+    }
+
+    fn may_follow_a_death(&self) -> bool {
+        match self {
+            Self::TestBed(error) => error.may_follow_a_death(),
+            Self::NoMusicPin | Self::NotTaken { .. } | Self::NoFigure(_) => false,
+        }
+    }
 }
 
 impl Diagnosed for DriverBenchError {
     fn class(&self) -> Class {
         match self {
-            Self::Broken { .. } | Self::Inapplicable(_) => Class::TestFailed,
+            Self::TestBed(error) => error.class(),
+            Self::NoMusicPin => Class::TestFailed,
             Self::NotTaken { .. } => Class::Timeout,
             Self::NoFigure(_) => Class::HarnessBug,
         }
@@ -85,13 +136,11 @@ impl Diagnosed for DriverBenchError {
 
     fn remedy(&self) -> Option<String> {
         match self {
-            Self::Broken { .. } => {
-                Some("cargo dmus run contract says more; what breaks rules cannot be measured".into())
-            }
+            Self::TestBed(error) => error.remedy(),
             Self::NotTaken { .. } => {
                 Some("the driver keeps events without telling the card: look for a kick that is left out".into())
             }
-            Self::Inapplicable(_) | Self::NoFigure(_) => None,
+            Self::NoMusicPin | Self::NoFigure(_) => None,
         }
     }
 }
@@ -100,7 +149,7 @@ impl Diagnosed for DriverBenchError {
 type Values = BTreeMap<String, (Vec<f64>, &'static str)>;
 
 /// Measures the driver and, where nobody named another, the C++ driver.
-pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), Error> {
+pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), BenchError> {
     measure(context, context.provisioned()?.clone(), "", say)?;
     if !context.peers {
         return Ok(());
@@ -123,12 +172,12 @@ fn measure(
     provisioned: Provisioned,
     suffix: &str,
     say: &mut dyn FnMut(Measurement),
-) -> Result<(), Error> {
+) -> Result<(), BenchError> {
     let (mut watched, mut unwatched) = (Values::new(), Values::new());
     for _ in 0..if context.quick { 1 } else { ROUNDS } {
         for (values, is_watched) in [(&mut watched, true), (&mut unwatched, false)] {
             let folder = RunFolder::create(context.workspace, "bench-driver", None)?;
-            round(context, &provisioned, is_watched, &folder, values)?;
+            round(&provisioned, is_watched, &folder, values)?;
         }
     }
     for (name, (values, unit)) in unwatched {
@@ -142,44 +191,52 @@ fn measure(
     Ok(())
 }
 
-/// One boot: everything is measured once.
+/// Boots once, and measures everything once.
 fn round(
-    context: &Context<'_>,
     provisioned: &Provisioned,
     watched: bool,
     folder: &RunFolder,
     values: &mut Values,
-) -> Result<(), Error> {
-    let probe = conformance::Context {
-        workspace: context.workspace,
-        provisioned,
-        timeout: LIMIT,
-        filter: None,
-        conditions: Conditions { watched, ..Conditions::default() },
-        rounds: 0,
-        reproduce: "cargo dmus bench driver".into(),
-        observer: &Silent,
+) -> Result<(), DriverBenchError> {
+    let timeline = Timeline::new(folder.create_file("timeline.jsonl")?, &Silent);
+    let conditions = Conditions { watched, ..Conditions::default() };
+    let mut bed = TestBedBuilder::new()
+        .provisioned(provisioned.clone())
+        .run_folder(folder)
+        .card(&CardOptions { clock: Clock::Realtime, ..CardOptions::default() })
+        .conditions(conditions)
+        .timeout(LIMIT)
+        .observer(&timeline)
+        .start()?;
+    let measured = measure_in(&mut bed, values).map_err(|error| error.after(bed.standstills()));
+    if let Err(DriverBenchError::TestBed(error)) = &measured
+        && let TestBedError::Session(SessionError::BugCheck(found)) = error.underlying()
+    {
+        bed.write_bug_check(found, REPRODUCE)?;
+    }
+    measured
+}
+
+fn measure_in(bed: &mut TestBed<'_>, values: &mut Values) -> Result<(), DriverBenchError> {
+    let mut bind = || {
+        bed.session.ready()?;
+        bed.session.hello()?;
+        bed.session.load_driver()
     };
-    let options = CardOptions { clock: Clock::Realtime, ..CardOptions::default() };
-    let measured = with_guest(&probe, folder, &mut Findings::default(), &options, |probe| {
-        let device = probe.start()?;
-        put_message(probe, &device, values)?;
-        interrupts(probe, &device, values)
+    if let Err(error) = bind() {
+        return Err(bed.cause("speak with the card", error.into()));
+    }
+    let measured = bed.session.start_device().map_err(DriverBenchError::from).and_then(|device| {
+        put_message(bed, &device, values)?;
+        interrupts(bed, &device, values)
     });
-    measured.map_err(|setback| match setback {
-        ProbeError::Failed(error) => error,
-        ProbeError::Violated { rule, what } => DriverBenchError::Broken { rule, what }.into(),
-        ProbeError::Inapplicable(reason) => DriverBenchError::Inapplicable(reason).into(),
-    })
+    measured.map_err(|error| bed.cause("speak with the card", error))?;
+    bed.shut_down().map(drop).map_err(|error| bed.cause("shut down", error).into())
 }
 
-fn failed(error: DriverBenchError) -> ProbeError {
-    ProbeError::Failed(error.into())
-}
-
-fn figure(figures: &[Figure], name: &'static str) -> Result<f64, ProbeError> {
+fn figure(figures: &[Figure], name: &'static str) -> Result<f64, DriverBenchError> {
     let found = figures.iter().find(|figure| figure.name == name);
-    found.map(|figure| figure.value as f64).ok_or_else(|| failed(DriverBenchError::NoFigure(name)))
+    found.map(|figure| figure.value as f64).ok_or_else(|| DriverBenchError::NoFigure(name))
 }
 
 fn note(values: &mut Values, name: String, unit: &'static str, value: f64) {
@@ -187,13 +244,13 @@ fn note(values: &mut Values, name: String, unit: &'static str, value: f64) {
 }
 
 /// What the card has counted: kicks and events.
-fn counted(control: &CardControl) -> Result<(u64, u64), ProbeError> {
-    let counters = control.status().map_err(PlaybackError::Memory)?.counters;
+fn counted(control: &CardControl) -> Result<(u64, u64), DriverBenchError> {
+    let counters = control.status().map_err(TestBedError::Memory)?.counters;
     Ok((counters.kicks, counters.events))
 }
 
 /// Looks until the card has taken as many events as that.
-fn until_taken(control: &CardControl, before: u64, given: u64) -> Result<u64, ProbeError> {
+fn until_taken(control: &CardControl, before: u64, given: u64) -> Result<u64, DriverBenchError> {
     let deadline = Instant::now() + LIMIT;
     loop {
         let (kicks, events) = counted(control)?;
@@ -201,26 +258,22 @@ fn until_taken(control: &CardControl, before: u64, given: u64) -> Result<u64, Pr
             return Ok(kicks);
         }
         if Instant::now() > deadline {
-            return Err(failed(DriverBenchError::NotTaken { given, taken: events - before }));
+            return Err(DriverBenchError::NotTaken { given, taken: events - before });
         }
     }
 }
 
 /// From `PutMessage` to the card.
-fn put_message(
-    probe: &mut ProbeContext<'_, '_>,
-    device: &crate::testbed::session::StartedDevice,
-    values: &mut Values,
-) -> Result<(), ProbeError> {
-    let (filter, id, format) = probe.open_music_filter(device)?;
-    let mark = probe.session.allocate(size_of::<u64>() as u64)?;
-    for (name, each, together) in SHAPES {
+fn put_message(bed: &mut TestBed<'_>, device: &StartedDevice, values: &mut Values) -> Result<(), DriverBenchError> {
+    let Some((filter, id, format)) = bed.open_music_filter(device)? else { return Err(DriverBenchError::NoMusicPin) };
+    let mark = bed.session.allocate(size_of::<u64>() as u64)?;
+    for (name, each, wrapping) in SHAPES {
         // A stream of its own: without a wave stream no time passes, and the card keeps what it has taken until STOP.
-        with_pin(probe, filter.handle, id, format, |probe, pin| {
-            let control = probe.session.health.card.control();
+        with_pin(bed, filter.handle, id, format, |bed, pin| {
+            let control = bed.card_control();
             let (kicks_before, events_before) = counted(&control)?;
-            let put = Examination::Put { pin, events: EVENTS, each, together, begun: mark };
-            let figures = probe.session.examine(put)?;
+            let put = Probe::Put { pin, events: EVENTS, each, wrapping, begun: mark };
+            let figures = bed.session.run_probe(put)?;
             let kicks = until_taken(&control, events_before, EVENTS.into())?;
             let seconds = figure(&figures, "ns until every event was back")? / 1e9;
             let events = f64::from(EVENTS);
@@ -230,44 +283,44 @@ fn put_message(
         })?;
     }
     for events in BURSTS {
-        with_pin(probe, filter.handle, id, format, |probe, pin| {
+        with_pin(bed, filter.handle, id, format, |bed, pin| {
             let mut times = Vec::with_capacity(BURST_REPEATS);
             for _ in 0..BURST_REPEATS {
-                times.push(burst(probe, pin, mark, events)?);
+                times.push(burst(bed, pin, mark, events)?);
             }
             note(values, format!("taken/{events}"), "us", median(times));
             Ok(())
         })?;
     }
-    probe.done("give back guest memory", Request::FreeBulk(mark))?;
-    probe.close(filter.handle)
+    bed.session.done("give back guest memory", Request::FreeBulk(mark))?;
+    Ok(bed.session.done("close a handle", Request::Close(filter.handle))?)
 }
 
 /// With a pin in RUN.
 fn with_pin(
-    probe: &mut ProbeContext<'_, '_>,
+    bed: &mut TestBed<'_>,
     filter: Handle,
     id: u32,
     format: StreamFormat,
-    body: impl FnOnce(&mut ProbeContext<'_, '_>, Handle) -> Result<(), ProbeError>,
-) -> Result<(), ProbeError> {
-    let pin = probe.session.create_pin(filter, id, format)?;
-    probe.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
-    body(probe, pin)?;
-    probe.done("stop a pin", Request::SetState { pin, state: KsState::Stop })?;
-    probe.close(pin)
+    body: impl FnOnce(&mut TestBed<'_>, Handle) -> Result<(), DriverBenchError>,
+) -> Result<(), DriverBenchError> {
+    let pin = bed.session.create_pin(filter, id, format)?;
+    bed.session.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
+    body(bed, pin)?;
+    bed.session.done("stop a pin", Request::SetState { pin, state: KsState::Stop })?;
+    Ok(bed.session.done("close a handle", Request::Close(pin))?)
 }
 
 /// Microseconds from right before the first `PutMessage` of a burst until the card has taken the last event, as seen from
 /// outside: up to one question to the card too long.
-fn burst(probe: &mut ProbeContext<'_, '_>, pin: Handle, mark: Bulk, events: u32) -> Result<f64, ProbeError> {
-    let control = probe.session.health.card.control();
-    let memory = probe.session.health.machine.memory.share().map_err(PlaybackError::Memory)?;
+fn burst(bed: &mut TestBed<'_>, pin: Handle, mark: Bulk, events: u32) -> Result<f64, DriverBenchError> {
+    let control = bed.card_control();
+    let memory = bed.memory().share().map_err(TestBedError::Memory)?;
     let (_, before) = counted(&control)?;
     let begun = read_mark(&memory, mark)?;
     let given_up = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let watcher = scope.spawn(|| -> Result<f64, ProbeError> {
+        let watcher = scope.spawn(|| -> Result<f64, DriverBenchError> {
             while read_mark(&memory, mark)? == begun && !given_up.load(Ordering::Relaxed) {
                 std::thread::yield_now();
             }
@@ -275,8 +328,8 @@ fn burst(probe: &mut ProbeContext<'_, '_>, pin: Handle, mark: Bulk, events: u32)
             until_taken(&control, before, events.into())?;
             Ok(start.elapsed().as_secs_f64() * 1e6)
         });
-        let put = Examination::Put { pin, events, each: 16, together: Together::Chain, begun: mark };
-        let put = probe.session.examine(put);
+        let put = Probe::Put { pin, events, each: 16, wrapping: Wrapping::Chain, begun: mark };
+        let put = bed.session.run_probe(put);
         given_up.store(put.is_err(), Ordering::Relaxed);
         let waited = watcher.join();
         put?;
@@ -284,27 +337,24 @@ fn burst(probe: &mut ProbeContext<'_, '_>, pin: Handle, mark: Bulk, events: u32)
     })
 }
 
-fn read_mark(memory: &GuestMemory, mark: Bulk) -> Result<u64, ProbeError> {
-    let bytes = memory.read(mark).map_err(PlaybackError::Memory)?;
+fn read_mark(memory: &GuestMemory, mark: Bulk) -> Result<u64, DriverBenchError> {
+    let bytes = memory.read(mark).map_err(TestBedError::Memory)?;
     Ok(bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)))
 }
 
 /// From the card's interrupt to service routine, service group and capture sink.
-fn interrupts(
-    probe: &mut ProbeContext<'_, '_>,
-    device: &crate::testbed::session::StartedDevice,
-    values: &mut Values,
-) -> Result<(), ProbeError> {
+fn interrupts(bed: &mut TestBed<'_>, device: &StartedDevice, values: &mut Values) -> Result<(), DriverBenchError> {
     let captures = |pin: &PinFactory| {
-        !pin.flow_in && pin.carries.iter().any(|carries| matches!(carries, Carries::Midi | Carries::DirectMusic))
+        !pin.flow_in
+            && pin.data_ranges.iter().any(|carries| matches!(carries, DataRange::Midi | DataRange::DirectMusic))
     };
     // A driver without a capture pin has no such path.
-    let Some((filter, id)) = probe.open_filter_with(device, captures)? else { return Ok(()) };
-    let midi = filter.pins[id as usize].carries.contains(&Carries::Midi);
+    let Some((filter, id)) = bed.open_filter_with(device, captures)? else { return Ok(()) };
+    let midi = filter.pins[id as usize].data_ranges.contains(&DataRange::Midi);
     let format = if midi { StreamFormat::Midi } else { StreamFormat::DirectMusic };
-    let pin = probe.session.create_pin(filter.handle, id, format)?;
-    probe.done("run the capture pin", Request::SetState { pin, state: KsState::Run })?;
-    let control = probe.session.health.card.control();
+    let pin = bed.session.create_pin(filter.handle, id, format)?;
+    bed.session.done("run the capture pin", Request::SetState { pin, state: KsState::Run })?;
+    let control = bed.card_control();
     let enough = AtomicBool::new(false);
     let figures = std::thread::scope(|scope| {
         let player = scope.spawn(|| -> std::io::Result<()> {
@@ -316,25 +366,25 @@ fn interrupts(
             }
             Ok(())
         });
-        let figures = probe.session.examine(Examination::Interrupts { pin, laps: LAPS });
+        let figures = bed.session.run_probe(Probe::Interrupts { pin, count: LAPS });
         enough.store(true, Ordering::Relaxed);
         let played = player.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         // A card that has gone is the guest's word too, and says more.
         let figures = figures?;
-        played.map_err(PlaybackError::Memory)?;
-        Ok::<_, ProbeError>(figures)
+        played.map_err(TestBedError::Memory)?;
+        Ok::<_, DriverBenchError>(figures)
     })?;
     for place in ["isr", "service", "client"] {
         for share in ["p50", "p90", "p99", "max"] {
             let name = format!("{place} {share}");
             let found = figures.iter().find(|figure| figure.name == name);
-            let value = found.ok_or_else(|| failed(DriverBenchError::NoFigure("percentile of an interrupt's way")))?;
+            let value = found.ok_or_else(|| DriverBenchError::NoFigure("percentile of an interrupt's way"))?;
             note(values, format!("interrupt/{place}/{share}"), "us", value.value as f64 / 1e3);
         }
     }
-    probe.done("stop the capture pin", Request::SetState { pin, state: KsState::Stop })?;
-    probe.close(pin)?;
-    probe.close(filter.handle)
+    bed.session.done("stop the capture pin", Request::SetState { pin, state: KsState::Stop })?;
+    bed.session.done("close a handle", Request::Close(pin))?;
+    Ok(bed.session.done("close a handle", Request::Close(filter.handle))?)
 }
 
 #[cfg(test)]
@@ -355,7 +405,7 @@ mod tests {
     fn a_figure_that_is_not_there_is_named() {
         let figures = [Figure { name: "calls".into(), value: 3 }];
         assert!(figure(&figures, "calls").is_ok_and(|value| value == 3.0));
-        let Err(ProbeError::Failed(error)) = figure(&figures, "waits") else { panic!("it is not there") };
+        let Err(error) = figure(&figures, "waits") else { panic!("it is not there") };
         assert!(error.to_string().contains("\"waits\""));
         assert_eq!(error.class(), Class::HarnessBug);
     }

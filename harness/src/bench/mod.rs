@@ -1,6 +1,7 @@
 //! Benchmarks: a registry of named measurements, each with its unit and, where there is one, its baseline.
 
 mod driver;
+mod error;
 mod synth;
 
 use std::borrow::Cow;
@@ -11,17 +12,16 @@ use guest_protocol::Request;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Observer, Silent};
-use crate::failure::Error;
-use crate::host::leftovers::Scratch;
-use crate::machine::{Boot, GuestMemory, Machine, MachineOptions};
-use crate::playback::{PlaybackTest, Provisioned, Verdict, run_playback};
+use crate::playback::{PlaybackTest, Verdict, run_playback};
 use crate::provision::Workspace;
 use crate::sound::songs;
 use crate::testbed::run_folder::RunFolder;
-use crate::testbed::session::{Session, SessionError};
+use crate::testbed::session::SessionError;
+use crate::testbed::{BareMachine, Provisioned, TestBedError};
 
 pub use driver::DriverBenchError;
-pub use synth::BenchError;
+pub use error::BenchError;
+pub use synth::SynthBenchError;
 
 /// How often each measurement is repeated; the median is reported. Odd, so that it is one of them.
 const REPEATS: usize = 5;
@@ -84,7 +84,7 @@ pub struct Context<'a> {
     pub quick: bool,
     /// Others' drivers are measured too, beside the one that is asked for.
     pub peers: bool,
-    bring: &'a dyn Fn() -> Result<Provisioned, Error>,
+    bring: &'a dyn Fn() -> Result<Provisioned, BenchError>,
     provisioned: OnceCell<Provisioned>,
 }
 
@@ -95,12 +95,12 @@ impl<'a> Context<'a> {
         observer: &'a dyn Observer,
         quick: bool,
         peers: bool,
-        bring: &'a dyn Fn() -> Result<Provisioned, Error>,
+        bring: &'a dyn Fn() -> Result<Provisioned, BenchError>,
     ) -> Self {
         Self { workspace, observer, quick, peers, bring, provisioned: OnceCell::new() }
     }
 
-    fn provisioned(&self) -> Result<&Provisioned, Error> {
+    fn provisioned(&self) -> Result<&Provisioned, BenchError> {
         if let Some(provisioned) = self.provisioned.get() {
             return Ok(provisioned);
         }
@@ -110,7 +110,7 @@ impl<'a> Context<'a> {
 }
 
 /// Measures, and says each figure.
-type Run = fn(&Context<'_>, &mut dyn FnMut(Measurement)) -> Result<(), Error>;
+type Run = fn(&Context<'_>, &mut dyn FnMut(Measurement)) -> Result<(), BenchError>;
 
 /// A benchmark.
 #[derive(Clone, Copy)]
@@ -156,7 +156,7 @@ impl Benchmark {
     ///
     /// # Errors
     /// What kept it from measuring.
-    pub fn run(&self, context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), Error> {
+    pub fn run(&self, context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), BenchError> {
         (self.run)(context, say)
     }
 }
@@ -166,7 +166,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-fn scenario(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), Error> {
+fn scenario(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), BenchError> {
     let performance = PlaybackTest { tail_ms: 0, ..PlaybackTest::of(songs::ALL[0].song()?) };
     let mut verdicts: Vec<Verdict> = Vec::new();
     for _ in 0..REPEATS {
@@ -196,7 +196,7 @@ fn scenario(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(
     Ok(())
 }
 
-fn nt_host(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), Error> {
+fn nt_host(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), BenchError> {
     let (mut entered, mut ready) = (Vec::new(), Vec::new());
     for _ in 0..REPEATS {
         let (at_entry, at_ready) = boot(context.provisioned()?)?;
@@ -210,25 +210,11 @@ fn nt_host(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<()
 }
 
 /// Boots a guest without card and driver; milliseconds until its first instruction and until it serves.
-fn boot(provisioned: &Provisioned) -> Result<(f64, f64), Error> {
-    let scratch = Scratch::new()?;
-    let options = MachineOptions {
-        processors: 1,
-        qemu: provisioned.artefacts.qemu.clone(),
-        accelerator: provisioned.accelerator.accelerator,
-        firmware: provisioned.firmware,
-        kernel: provisioned.artefacts.nt_host.clone(),
-        driver: None,
-        guest_options: "log=error\n".into(),
-        card_socket: None,
-    };
-    let begun = Instant::now();
-    let log = scratch.path().join("qemu.log");
-    let memory = GuestMemory::new(BOOT_MEMORY)?;
-    let machine = Machine::start(&options, memory, &Boot { log: &log, scratch: scratch.path() })?;
+fn boot(provisioned: &Provisioned) -> Result<(f64, f64), BenchError> {
     let limit = Duration::from_secs(30);
-    let line = machine.line.try_clone().map_err(SessionError::Line)?;
-    let mut session = Session::new(line, machine, limit, None, &Silent).map_err(SessionError::Line)?;
+    let begun = Instant::now();
+    let bare = BareMachine::start(provisioned, BOOT_MEMORY, "log=error\n".into()).map_err(TestBedError::from)?;
+    let (mut session, _scratch) = bare.into_session(limit).map_err(TestBedError::from)?;
     let mut serve = || {
         let ready = session.ready()?;
         let entered = session.entered.unwrap_or(ready);
@@ -237,7 +223,8 @@ fn boot(provisioned: &Provisioned) -> Result<(f64, f64), Error> {
         Ok((entered, ready))
     };
     let served = serve();
-    let (entered, ready) = served.map_err(|error: SessionError| session.cause("boot the guest", error.into()))?;
+    let (entered, ready) =
+        served.map_err(|error: SessionError| session.cause("boot the guest", TestBedError::from(error)))?;
     session.health.wait(limit);
     let since = |at: Instant| at.saturating_duration_since(begun).as_secs_f64() * 1000.0;
     Ok((since(entered), since(ready)))

@@ -3,9 +3,9 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 
+use super::error::BenchError;
 use super::{Context, Measurement};
 use crate::event::Event;
-use crate::failure::Error;
 use crate::host::ended::Ended;
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
@@ -20,7 +20,7 @@ const QUICK: [&str; 4] = ["--rounds", "1", "--voice-seconds", "40"];
 
 /// Why there are no figures.
 #[derive(Debug, thiserror::Error)]
-pub enum BenchError {
+pub enum SynthBenchError {
     /// The program failed.
     #[error("the synthesizers' benchmark failed ({ended}): {said}")]
     Failed {
@@ -37,7 +37,7 @@ pub enum BenchError {
     Interrupted,
 }
 
-impl Diagnosed for BenchError {
+impl Diagnosed for SynthBenchError {
     fn class(&self) -> Class {
         match self {
             Self::Failed { .. } => Class::TestFailed,
@@ -59,7 +59,7 @@ impl Drop for Running {
 }
 
 /// Measures all competitors, or with `quick` only those that need not be brought in.
-pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), Error> {
+pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), BenchError> {
     let provisioner = Provisioner::new(context.workspace, Overrides::default(), context.observer)?;
     let program = provisioner.resolve(Artefact::SynthBench)?;
     let scratch = Scratch::new()?;
@@ -95,18 +95,18 @@ pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Re
     let lines = running.0.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines);
     for line in lines.map_while(Result::ok) {
         if interrupt::asked() {
-            return Err(BenchError::Interrupted.into());
+            return Err(SynthBenchError::Interrupted.into());
         }
-        say(serde_json::from_str(&line).map_err(|_| BenchError::Line(line))?);
+        say(serde_json::from_str(&line).map_err(|_| SynthBenchError::Line(line))?);
     }
     let status = running.0.wait().map_err(FileError::own("wait for", &program))?;
     let said = errors.and_then(|thread| thread.join().ok()).unwrap_or_default();
     // Ctrl-C reaches the program too, which then ends before this one has looked.
     if interrupt::asked() {
-        return Err(BenchError::Interrupted.into());
+        return Err(SynthBenchError::Interrupted.into());
     }
     if !status.success() {
-        return Err(BenchError::Failed { ended: status.into(), said: said.trim().into() }.into());
+        return Err(SynthBenchError::Failed { ended: status.into(), said: said.trim().into() }.into());
     }
     for line in said.lines() {
         context.observer.event(&Event::Note { text: line.into() });

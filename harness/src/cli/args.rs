@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use card_control::Clock;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use dmus::machine::Accelerator;
 use dmus::machine::conditions::read_seed;
-use dmus::machine::{Accelerator, Clock};
 
 /// Exit codes, for `--help`.
 const EXIT_CODES: &str = "Exit codes:
@@ -179,7 +180,7 @@ pub(crate) struct DemoArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) render_block: Option<u32>,
     /// Frames that the wave stream is asked for at a time
-    #[arg(long, value_name = "N", default_value_t = dmus::playback::QUANTUM_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    #[arg(long, value_name = "N", default_value_t = dmus::testbed::QUANTUM_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) quantum: u32,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,

@@ -26,7 +26,7 @@ pub(super) fn bench(arguments: &BenchArguments) -> Outcome {
     }
     let terminal = Terminal::new();
     let workspace = workspace_of(&arguments.machine, &terminal)?;
-    let provision = || provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal);
+    let provision = || Ok(provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?);
     let context = bench::Context::new(&workspace, &terminal, arguments.quick, arguments.driver.is_none(), &provision);
     for benchmark in chosen {
         terminal.event(&Event::TestBegun { name: format!("benchmark {}", benchmark.name) });

@@ -4,6 +4,7 @@ use dmus::host::leftovers;
 use dmus::provision::Workspace;
 use dmus::provision::doctor::{self, State};
 use dmus::report::{out, table};
+use dmus::testbed::measured;
 use serde_json::json;
 
 use super::Outcome;
@@ -26,7 +27,9 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> Outcome {
         }
         return Ok(None);
     }
-    let findings = doctor::examine(&workspace);
+    let measured = measured(&workspace)
+        .map(|(choice, qemu)| format!("{}: {} (with {})", choice.accelerator.name(), choice.reason, qemu.display()));
+    let findings = doctor::examine(&workspace, measured);
     let class = doctor::class(&findings);
     if arguments.json {
         out(&json!({ "findings": findings, "healthy": class.is_none(), "swept": swept }).to_string());

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use dmus::failure::Error;
 use dmus::host::failure::Class;
 use dmus::hostile::{Hostile, progress_line};
 use dmus::provision::{Artefact, Overrides, Provisioner};
@@ -12,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::Outcome;
 use super::args::RunArguments;
+use super::error::Error;
 use super::setup::workspace;
 
 /// What `run` calls it.

@@ -7,6 +7,7 @@ mod clean;
 mod demo;
 mod doctor;
 mod driver;
+mod error;
 mod hostile;
 mod run;
 mod setup;
@@ -17,12 +18,12 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
 use clap::Parser;
-use dmus::failure::Error;
 use dmus::host::failure::{Class, Diagnosed};
 use dmus::host::interrupt;
 use dmus::report::{error_line, error_object, out};
 
 use args::{Arguments, Verb};
+use error::Error;
 
 /// Runs the command line; a panic is a bug of the harness and has an exit code of its own.
 pub(crate) fn main() -> ExitCode {

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dmus::event::{Event, Observer};
-use dmus::failure::Error;
 use dmus::host::failure::Class;
 use dmus::provision::Workspace;
 use dmus::report::{Report, Terminal, error_line, failed_tests, out, report_text};
@@ -14,6 +13,7 @@ use serde_json::json;
 
 use super::Outcome;
 use super::args::{LowResourcesArguments, RunArguments};
+use super::error::Error;
 use super::hostile;
 use super::setup::{provisioned, workspace_of};
 

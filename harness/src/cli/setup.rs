@@ -3,18 +3,16 @@
 use std::path::Path;
 
 use dmus::event::{Event, Observer};
-use dmus::failure::Error;
 use dmus::host::file_error::FileError;
 use dmus::host::leftovers;
 use dmus::kills::Prepared;
-use dmus::machine::Firmware;
-use dmus::playback::Provisioned;
-use dmus::provision::accelerator::{self, Candidates};
-use dmus::provision::{Overrides, Provisioner, Workspace, driver_file};
+use dmus::provision::{Overrides, Workspace, driver_file};
 use dmus::sound::midi::Song;
 use dmus::sound::songs::{self, BuiltIn};
+use dmus::testbed::{Provisioned, TestBedError, provision};
 
 use super::args::MachineArguments;
+use super::error::Error;
 
 /// Finds the project, removes what earlier runs have left that were ended by force, and the oldest run folders beyond the
 /// bounds.
@@ -51,27 +49,20 @@ fn swept(workspace: Workspace, observer: &dyn Observer) -> Workspace {
 /// Provisions everything that a guest needs, and chooses the accelerator.
 ///
 /// # Errors
-/// [`Error::Driver`] when the driver image is malformed, [`Error::Provision`] when an artefact cannot be provisioned,
-/// [`Error::Machine`] when the calibration guest does not run.
+/// [`TestBedError`] when the driver image is malformed, an artefact cannot be provisioned, or the calibration guest does not
+/// run.
 pub(super) fn provisioned(
     workspace: &Workspace,
     machine: &MachineArguments,
     driver: Option<&Path>,
     observer: &dyn Observer,
-) -> Result<Provisioned, Error> {
-    driver.map_or(Ok(()), driver_file::check)?;
+) -> Result<Provisioned, TestBedError> {
     if let Some(path) = &machine.prepared {
+        driver.map_or(Ok(()), driver_file::check)?;
         return Ok(Prepared::read(path)?.provisioned);
     }
     let overrides = Overrides { qemu: machine.qemu.clone(), driver: driver.map(Path::to_path_buf) };
-    let provisioner = Provisioner::new(workspace, overrides, observer)?;
-    let artefacts = provisioner.artefacts()?;
-    let firmware = Firmware::of(&artefacts.qemu);
-    let candidates = Candidates { qemu: &artefacts.qemu, nt_host: &artefacts.nt_host, firmware };
-    // Within the lock: of several first runs, one measures.
-    let accelerator = accelerator::choose(workspace, candidates, machine.accel.accelerator())?;
-    drop(provisioner);
-    Ok(Provisioned { artefacts, accelerator, firmware })
+    provision(workspace, overrides, machine.accel.accelerator(), observer)
 }
 
 /// Returns bytes as text in MiB.

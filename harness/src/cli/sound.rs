@@ -18,7 +18,7 @@ use super::args::{BankVerb, RenderArguments};
 use super::setup::{read_song, workspace};
 
 /// The card's program.
-fn card(terminal: &Terminal) -> Result<PathBuf, dmus::failure::Error> {
+fn card(terminal: &Terminal) -> Result<PathBuf, super::error::Error> {
     let workspace = workspace(terminal)?;
     let provisioner = Provisioner::new(&workspace, Overrides::default(), terminal)?;
     Ok(provisioner.resolve(Artefact::Card)?)

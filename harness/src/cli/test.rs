@@ -25,7 +25,7 @@ pub(super) fn test(arguments: &TestArguments) -> Outcome {
             let provisioner = Provisioner::new(&workspace, Overrides::default(), &terminal)?;
             Ok(provisioner.resolve(Artefact::DriverX86)?)
         },
-        provisioned: &|| provisioned(&workspace, &arguments.machine, None, &terminal),
+        provisioned: &|| Ok(provisioned(&workspace, &arguments.machine, None, &terminal)?),
         timeout: Duration::from_secs(arguments.machine.timeout),
         keep: arguments.keep,
         observer: &terminal,

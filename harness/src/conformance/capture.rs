@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use guest_protocol::{CapturedEvent, Carries, Handle, KsState, PinFactory, Request, Starvation, StreamFormat};
+use card_control::limits::{CAPTURED_EVENTS_MAX, CAPTURED_MESSAGE_BYTES_MAX, captured_messages_per_batch};
+use card_control::qemu::RING_SIZE;
+use guest_protocol::{CapturedEvent, DataRange, Handle, KsState, PinFactory, Request, Starvation, StreamFormat};
 
-use super::{ProbeContext, ProbeError};
-use crate::machine::CARD_RING_SIZE;
-use crate::playback::PlaybackError;
+use super::error::ProbeError;
+use super::probe::ProbeContext;
+use crate::testbed::TestBedError;
 use crate::testbed::session::StartedDevice;
 
 /// How long captured data may take to come out, and how often the guest is looked at in vain before that is over: where
@@ -22,13 +24,7 @@ const POLL: Duration = Duration::from_millis(2);
 
 /// Most messages of a burst: more than the largest ring of the largest buffers and the card's own memory hold, of the
 /// shortest messages.
-const BURST_MAX: usize = CARD_RING_SIZE as usize * (BATCH_BYTES / RECORD_BYTES) + CARD_KEEPS;
-
-/// The largest batch of the card's, the shortest record in it, and how many captured messages it keeps: the datasheet's
-/// `BATCH_BYTES_MAX`, `record_bytes(3)` and `CAPTURED_EVENTS_MAX`.
-const BATCH_BYTES: usize = 4096;
-const RECORD_BYTES: usize = 24;
-const CARD_KEEPS: usize = 2048;
+const BURST_MAX: usize = RING_SIZE as usize * captured_messages_per_batch(3) + CAPTURED_EVENTS_MAX;
 
 /// Messages of a burst that are sent at a time, and how many of them the card must have refused before it is enough.
 const BURST_PART: usize = 100;
@@ -43,8 +39,8 @@ fn messages() -> Vec<Vec<u8>> {
     vec![vec![0x90, 60, 100], vec![0xC5, 12], vec![0xF8], exclusive, vec![0xF0, 0x7D, 1, 2, 0xF7], vec![0x80, 60, 0]]
 }
 
-/// Longest message that the card captures.
-const LONGEST: usize = 4064;
+/// Longest message that the card captures, in bytes.
+const LONGEST: usize = CAPTURED_MESSAGE_BYTES_MAX;
 
 /// Lengths of system-exclusive messages: about what an event holds, about what a small buffer holds, and much more.
 const LENGTHS: [usize; 9] = [8, 9, 20, 21, 41, 255, 1000, 4000, LONGEST];
@@ -68,29 +64,32 @@ pub(super) fn run(probe: &mut ProbeContext<'_, '_>) -> Result<(), ProbeError> {
 /// The same on a device that is started.
 pub(super) fn again(probe: &mut ProbeContext<'_, '_>, device: &StartedDevice) -> Result<(), ProbeError> {
     let captures = |pin: &PinFactory| {
-        !pin.flow_in && pin.carries.iter().any(|carries| matches!(carries, Carries::Midi | Carries::DirectMusic))
+        !pin.flow_in
+            && pin.data_ranges.iter().any(|carries| matches!(carries, DataRange::Midi | DataRange::DirectMusic))
     };
     let Some((filter, id)) = probe.open_filter_with(device, captures)? else {
         return Err(ProbeError::Inapplicable("the driver has no capture pin".into()));
     };
-    let carried = filter.pins[id as usize].carries.clone();
-    for (carries, format) in [(Carries::Midi, StreamFormat::Midi), (Carries::DirectMusic, StreamFormat::DirectMusic)] {
+    let carried = filter.pins[id as usize].data_ranges.clone();
+    for (carries, format) in
+        [(DataRange::Midi, StreamFormat::Midi), (DataRange::DirectMusic, StreamFormat::DirectMusic)]
+    {
         if carried.contains(&carries) {
-            let pin = probe.session.create_pin(filter.handle, id, format)?;
-            Pin { probe, handle: pin }.examine()?;
+            let pin = probe.bed.session.create_pin(filter.handle, id, format)?;
+            Pin { probe, handle: pin }.check()?;
             probe.close(pin)?;
         }
     }
-    let format = if carried.contains(&Carries::Midi) { StreamFormat::Midi } else { StreamFormat::DirectMusic };
+    let format = if carried.contains(&DataRange::Midi) { StreamFormat::Midi } else { StreamFormat::DirectMusic };
     for (piece_bytes, longest) in [(0, LONGEST), (SMALL, SMALL_LONGEST)] {
         probe.done("choose the size of buffers", Request::Allocators { piece_bytes })?;
-        let pin = probe.session.create_pin(filter.handle, id, format)?;
+        let pin = probe.bed.session.create_pin(filter.handle, id, format)?;
         Pin { probe, handle: pin }.long(longest)?;
         probe.close(pin)?;
     }
     probe.done("choose the size of buffers", Request::Allocators { piece_bytes: 0 })?;
     // Once more, to see that nothing of the streams before is left.
-    let pin = probe.session.create_pin(filter.handle, id, format)?;
+    let pin = probe.bed.session.create_pin(filter.handle, id, format)?;
     probe.close(pin)?;
     probe.close(filter.handle)
 }
@@ -101,7 +100,7 @@ struct Pin<'a, 'b, 'c> {
 }
 
 impl Pin<'_, '_, '_> {
-    fn examine(&mut self) -> Result<(), ProbeError> {
+    fn check(&mut self) -> Result<(), ProbeError> {
         let all = messages();
         self.set_state(KsState::Run)?;
         // What comes in comes out.
@@ -117,7 +116,7 @@ impl Pin<'_, '_, '_> {
         // Not in STOP; and what was captured before the stream was stopped does not come after it.
         self.inject(&all)?;
         self.set_state(KsState::Stop)?;
-        self.probe.session.take_captured(self.handle)?;
+        self.probe.bed.session.take_captured(self.handle)?;
         self.inject(&all[..2])?;
         self.expect_nothing("in STOP", 55)?;
         self.set_state(KsState::Run)?;
@@ -175,7 +174,7 @@ impl Pin<'_, '_, '_> {
     /// how much fits depends on how the card fills the driver's buffers.
     fn burst(&mut self) -> Result<(), ProbeError> {
         let (mut taken_in, mut sent, mut refused) = (Vec::new(), 0, 0);
-        self.probe.session.health.machine.freeze(true);
+        self.probe.bed.freeze_machine(true);
         let answered = loop {
             if refused >= REFUSED_MIN || sent >= BURST_MAX {
                 break Ok(());
@@ -191,7 +190,7 @@ impl Pin<'_, '_, '_> {
                 Err(setback) => break Err(setback),
             }
         };
-        self.probe.session.health.machine.freeze(false);
+        self.probe.bed.freeze_machine(false);
         answered?;
         let last = MARKS[1].to_vec();
         self.inject(std::slice::from_ref(&last))?;
@@ -230,14 +229,14 @@ impl Pin<'_, '_, '_> {
     /// after it has served the one before.
     fn inject(&mut self, messages: &[Vec<u8>]) -> Result<(), ProbeError> {
         self.put_in(messages)?;
-        self.probe.session.health.card.status().map_err(PlaybackError::Control)?;
+        self.probe.bed.card().status().map_err(TestBedError::Control)?;
         Ok(())
     }
 
     /// Has messages come in. Gives the card's word on each.
     fn put_in(&mut self, messages: &[Vec<u8>]) -> Result<Vec<Result<(), String>>, ProbeError> {
-        let card = &self.probe.session.health.card;
-        Ok(card.midi_in(messages, 1).map_err(PlaybackError::Control)?)
+        let card = &self.probe.bed.card();
+        Ok(card.midi_in(messages, 1).map_err(TestBedError::Control)?)
     }
 
     /// Has messages come in and waits until as many bytes have come out.
@@ -251,7 +250,7 @@ impl Pin<'_, '_, '_> {
         let patience = self.probe.patience(PATIENCE);
         let (mut taken, mut looks) = (Vec::new(), 0);
         loop {
-            let (events, dropped) = self.probe.session.take_captured(self.handle)?;
+            let (events, dropped) = self.probe.bed.session.take_captured(self.handle)?;
             taken.extend(events);
             looks += 1;
             if enough(&taken) || dropped > 0 || (looks > LOOKS && patience.has_ended(self.probe)) {
@@ -274,8 +273,8 @@ impl Pin<'_, '_, '_> {
         std::thread::sleep(SILENCE);
         // QEMU has raised the interrupt that the card asked for before it hands on what the guest is asked next but one: it
         // looks at both in one loop.
-        self.probe.session.statistics()?;
-        let (events, _) = self.probe.session.take_captured(self.handle)?;
+        self.probe.bed.session.statistics()?;
+        let (events, _) = self.probe.bed.session.take_captured(self.handle)?;
         if !events.is_empty() {
             return Err(broken(rule, format!("{:02x?} came out {when}", joined(&events))));
         }

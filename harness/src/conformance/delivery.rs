@@ -1,26 +1,29 @@
 //! Songs handed over in ways that nobody must hear: out of order, in pieces, in packages, on another channel group, by the
 //! legacy pin.
 
-use guest_protocol::Manner;
+use guest_protocol::Delivery;
 
-use super::{Context, Findings, ProbeError};
-use crate::failure::Error;
-use crate::playback::{Delivery, PlaybackError, PlaybackTest, QUANTUM_DEFAULT, run_playback};
+use super::context::Context;
+use super::error::ProbeError;
+use super::findings::Findings;
+use crate::playback::{PlaybackError, PlaybackTest, StreamOptions, run_playback};
 use crate::sound::midi::{MidiEvent, Song};
 use crate::sound::songs::BuiltIn;
 use crate::testbed::run_folder::RunFolder;
+use crate::testbed::{QUANTUM_DEFAULT, TestBedError};
 
 /// A song, how it is handed over, and the rules that show in its sound.
 struct Way {
     song: &'static str,
     text: &'static str,
-    delivery: Delivery,
+    stream: StreamOptions,
     /// Frames that are rendered at a time: what lies in them is handed over before.
     quantum: u32,
     rules: &'static [u16],
 }
 
-const USUAL: Delivery = Delivery { manner: Manner::InOrder, piece_bytes: 0, channel_group: 1, midi_pin: false };
+const USUAL: StreamOptions =
+    StreamOptions { delivery: Delivery::InOrder, piece_bytes: 0, channel_group: 1, midi_pin: false };
 
 /// Half a second: long enough for events of one delivery to change places.
 const QUANTUM_LONG: u32 = 24_000;
@@ -34,42 +37,42 @@ const WAYS: [Way; 6] = [
     Way {
         song: "siren",
         text: "the latest first",
-        delivery: Delivery { manner: Manner::Reversed, ..USUAL },
+        stream: StreamOptions { delivery: Delivery::Reversed, ..USUAL },
         quantum: QUANTUM_LONG,
         rules: &[51],
     },
     Way {
         song: "siren",
         text: "the latest first, messages in pieces of 3 bytes",
-        delivery: Delivery { manner: Manner::Reversed, piece_bytes: 3, ..USUAL },
+        stream: StreamOptions { delivery: Delivery::Reversed, piece_bytes: 3, ..USUAL },
         quantum: QUANTUM_LONG,
         rules: &[45, 51],
     },
     Way {
         song: "siren",
         text: "messages in pieces of 9 bytes, in buffers and in events",
-        delivery: Delivery { piece_bytes: 9, ..USUAL },
+        stream: StreamOptions { piece_bytes: 9, ..USUAL },
         quantum: QUANTUM_DEFAULT,
         rules: &[42, 45],
     },
     Way {
         song: "clockwork",
         text: "in packages",
-        delivery: Delivery { manner: Manner::Packages, ..USUAL },
+        stream: StreamOptions { delivery: Delivery::Packages, ..USUAL },
         quantum: QUANTUM_DEFAULT,
         rules: &[44],
     },
     Way {
         song: "tide",
         text: "on channel group 2",
-        delivery: Delivery { channel_group: 2, ..USUAL },
+        stream: StreamOptions { channel_group: 2, ..USUAL },
         quantum: QUANTUM_DEFAULT,
         rules: &[46],
     },
     Way {
         song: "siren",
         text: "by the legacy MIDI pin, in raw pieces of 9 bytes",
-        delivery: Delivery { piece_bytes: 9, midi_pin: true, ..USUAL },
+        stream: StreamOptions { piece_bytes: 9, midi_pin: true, ..USUAL },
         quantum: QUANTUM_DEFAULT,
         rules: &[45],
     },
@@ -91,7 +94,7 @@ pub(super) fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Find
         let performance = PlaybackTest {
             timeout: context.timeout,
             conditions: context.conditions,
-            delivery: way.delivery,
+            stream: way.stream,
             quantum_frames: way.quantum,
             tail_ms: 500,
             ..PlaybackTest::of(begun_anew(song.song()?))
@@ -108,8 +111,7 @@ pub(super) fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Find
                 if let Some(difference) = verdict.difference
                     && !verdict.standstills.is_empty()
                 {
-                    let differs = Error::from(PlaybackError::Differs(difference.frame));
-                    return Err(ProbeError::Failed(differs.after(verdict.standstills)));
+                    return Err(PlaybackError::Differs(difference.frame).after(verdict.standstills).into());
                 }
                 if !verdict.bit_identical {
                     return Err(ProbeError::Violated {
@@ -128,8 +130,8 @@ pub(super) fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Find
             }
             Err(failure) => match failure.error {
                 // A driver without that pin cannot play that way.
-                Error::PlaybackTest(PlaybackError::NoPins { .. }) => {}
-                error => return Err(ProbeError::Failed(error)),
+                PlaybackError::TestBed(TestBedError::NoPins { .. }) => {}
+                error => return Err(error.into()),
             },
         }
     }

@@ -1,9 +1,10 @@
 //! Instruments as clients download them (`dmdls.h`), and what a careless or hostile client sends in their place.
 
-use guest_protocol::{Bulk, Caller, Handle, PropertyVerb, Request};
+use guest_protocol::{Bulk, Caller, Handle, PropertyRequest, PropertyVerb, Request};
 
-use super::{ProbeContext, ProbeError};
-use crate::playback::PlaybackError;
+use super::error::ProbeError;
+use super::probe::ProbeContext;
+use crate::testbed::TestBedError;
 use crate::testbed::session::OpenedFilter;
 use crate::testbed::synthesizer::synthesizer_nodes;
 
@@ -159,7 +160,7 @@ impl Synthesizer {
         instance: Vec<u8>,
         value: Vec<u8>,
     ) -> Result<(u32, Vec<u8>), ProbeError> {
-        let request = Request::UserProperty {
+        let request = PropertyRequest {
             caller,
             target: self.pin,
             node: Some(self.node),
@@ -169,7 +170,7 @@ impl Synthesizer {
             instance,
             value,
         };
-        Ok(probe.session.property("ask about downloads", request)?)
+        Ok(probe.bed.session.property("ask about downloads", request)?)
     }
 
     /// `DOWNLOAD` of what lies at an address of the caller's. Gives the handle, or the status.
@@ -181,16 +182,16 @@ impl Synthesizer {
         bytes: u32,
     ) -> Result<Result<u64, u32>, ProbeError> {
         let (instance, room) = match caller {
-            Caller::Wide => ([words(&[bytes, 0]), address.to_le_bytes().to_vec()].concat(), 16),
-            Caller::Narrow => (words(&[bytes, address as u32]), 8),
+            Caller::Kernel | Caller::User64 => ([words(&[bytes, 0]), address.to_le_bytes().to_vec()].concat(), 16),
+            Caller::User32 => (words(&[bytes, address as u32]), 8),
         };
         let (status, value) = self.ask(probe, caller, DOWNLOAD, PropertyVerb::Get, instance, vec![0; room])?;
         if status != STATUS_SUCCESS {
             return Ok(Err(status));
         }
         let handle = match caller {
-            Caller::Wide => value.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)),
-            Caller::Narrow => value.first_chunk().map(|bytes| u32::from_le_bytes(*bytes).into()),
+            Caller::Kernel | Caller::User64 => value.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)),
+            Caller::User32 => value.first_chunk().map(|bytes| u32::from_le_bytes(*bytes).into()),
         };
         Ok(handle.ok_or(status))
     }
@@ -212,7 +213,7 @@ impl Synthesizer {
         caller: Caller,
         handle: u64,
     ) -> Result<Result<u32, Handle>, ProbeError> {
-        let request = Request::BeginProperty {
+        let request = PropertyRequest {
             caller,
             target: self.pin,
             node: Some(self.node),
@@ -222,13 +223,17 @@ impl Synthesizer {
             instance: Vec::new(),
             value: handle_value(caller, handle),
         };
-        Ok(probe.session.kept_property("unload what sounds", request)?.map(|(status, _)| status))
+        Ok(probe
+            .bed
+            .session
+            .kept_property("unload what sounds", Request::BeginProperty(request))?
+            .map(|(status, _)| status))
     }
 
     /// `COMPACT` and `APPEND`. Gives the statuses.
     pub(super) fn compact_and_append(&self, probe: &mut ProbeContext<'_, '_>) -> Result<[u32; 2], ProbeError> {
-        let compact = self.ask(probe, Caller::Wide, COMPACT, PropertyVerb::Set, Vec::new(), Vec::new())?.0;
-        let append = self.ask(probe, Caller::Wide, APPEND, PropertyVerb::Get, Vec::new(), vec![0; 4])?.0;
+        let compact = self.ask(probe, Caller::User64, COMPACT, PropertyVerb::Set, Vec::new(), Vec::new())?.0;
+        let append = self.ask(probe, Caller::User64, APPEND, PropertyVerb::Get, Vec::new(), vec![0; 4])?.0;
         Ok([compact, append])
     }
 }
@@ -236,8 +241,8 @@ impl Synthesizer {
 /// A handle as its caller has it.
 fn handle_value(caller: Caller, handle: u64) -> Vec<u8> {
     match caller {
-        Caller::Wide => handle.to_le_bytes().to_vec(),
-        Caller::Narrow => words(&[handle as u32]),
+        Caller::Kernel | Caller::User64 => handle.to_le_bytes().to_vec(),
+        Caller::User32 => words(&[handle as u32]),
     }
 }
 
@@ -247,16 +252,16 @@ pub(super) fn user_memory(
     caller: Caller,
     bytes: &[u8],
 ) -> Result<(Bulk, u64), ProbeError> {
-    let bulk = probe.session.allocate(bytes.len() as u64)?;
+    let bulk = probe.bed.session.allocate(bytes.len() as u64)?;
     let bulk = Bulk { address: bulk.address, length: bytes.len() as u64 };
-    probe.session.health.machine.memory.write(bulk, bytes).map_err(PlaybackError::Memory)?;
-    let address = probe.session.map_user(bulk, caller)?;
+    probe.bed.memory().write(bulk, bytes).map_err(TestBedError::Memory)?;
+    let address = probe.bed.session.map_user(bulk, caller)?;
     Ok((bulk, address))
 }
 
 /// What a good download may be answered with when the device has none to offer.
 fn refused(what: &str, caller: Caller, status: u32) -> ProbeError {
-    let rule = if caller == Caller::Narrow { 75 } else { 74 };
+    let rule = if caller == Caller::User32 { 75 } else { 74 };
     ProbeError::Violated { rule, what: format!("{what} is refused with status {status:#010x}") }
 }
 
@@ -291,7 +296,7 @@ pub(super) fn download_these(
 
 /// Good and bad downloads, from both kinds of callers (rules 74 and 75).
 pub(super) fn corpus(probe: &mut ProbeContext<'_, '_>, synthesizer: &Synthesizer) -> Result<(), ProbeError> {
-    for (caller, rule) in [(Caller::Wide, 74), (Caller::Narrow, 75)] {
+    for (caller, rule) in [(Caller::User64, 74), (Caller::User32, 75)] {
         let handles = download_both(probe, synthesizer, caller)?;
         for handle in handles.into_iter().rev() {
             let status = synthesizer.unload(probe, caller, handle)?;
@@ -308,7 +313,7 @@ pub(super) fn corpus(probe: &mut ProbeContext<'_, '_>, synthesizer: &Synthesizer
             expect_refusal(probe, synthesizer, caller, what, address, bytes.len() as u32)?;
         }
         let (_, address) = user_memory(probe, caller, &instrument().instrument)?;
-        let top = if caller == Caller::Wide { u64::MAX - 0xFFF } else { 0xFFFF_F000 };
+        let top = if caller == Caller::User64 { u64::MAX - 0xFFF } else { 0xFFFF_F000 };
         for (what, address, bytes) in [
             ("a NULL buffer", 0, 64),
             ("a buffer of no bytes", address, 0),

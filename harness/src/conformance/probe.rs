@@ -1,48 +1,37 @@
-//! A probe: card, QEMU and guest for one examination.
+//! A probe's guest: a test bed with the driver loaded, on which a probe runs and notes what it finds.
 
 use std::time::{Duration, Instant};
 
-use guest_protocol::{Carries, Handle, PinFactory, Request, StreamFormat};
+use guest_protocol::{Handle, PinFactory, Request, StreamFormat};
 
-use super::{Context, Findings};
+use super::context::Context;
+use super::error::{ConformanceError, ProbeError};
+use super::findings::Findings;
 use crate::event::Timeline;
-use crate::failure::Error;
-use crate::host::leftovers::Scratch;
-use crate::machine::{Boot, Card, CardOptions, CardSockets, GuestMemory, MachineOptions, Processes};
-use crate::playback::shut_down;
-use crate::testbed::bug_check;
+use crate::machine::CardOptions;
 use crate::testbed::run_folder::RunFolder;
-use crate::testbed::session::{Health, OpenedFilter, Session, SessionError, StartedDevice};
+use crate::testbed::session::{OpenedFilter, SessionError, StartedDevice};
+use crate::testbed::{TestBed, TestBedBuilder, TestBedError};
 
-/// Memory of a guest in bytes: the NT host, the driver's image and pool, and a few seconds of PCM.
-const MEMORY: u64 = 128 << 20;
+/// Runs a probe with a context, a run folder, and a place for its findings.
+type Run = fn(&Context<'_>, &RunFolder, &mut Findings) -> Result<(), ProbeError>;
 
-/// Why an examination ended before its end.
-#[derive(Debug)]
-pub enum ProbeError {
-    /// Something failed: most of all, the guest stopped with a bug check.
-    Failed(Error),
-    /// The harness itself saw a rule broken.
-    Violated {
-        /// Its number.
-        rule: u16,
-        /// What it saw.
-        what: String,
-    },
-    /// It does not apply to this driver.
-    Inapplicable(String),
+/// A probe: drives a driver through calls to see rules kept.
+pub(super) struct Probe {
+    /// Its name, as the guest's rules name it.
+    pub(super) name: &'static str,
+    /// What it does.
+    pub(super) text: &'static str,
+    /// The rules that are inapplicable if the probe is.
+    pub(super) rules: &'static [u16],
+    /// The function that runs it.
+    pub(super) run: Run,
 }
 
-impl<E: Into<Error>> From<E> for ProbeError {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-/// A guest with its driver loaded.
+/// A guest with its driver loaded, and what a probe has found out so far.
 pub struct ProbeContext<'a, 'o> {
-    /// The line to the guest, and the machine behind it.
-    pub session: &'a mut Session<'o, Processes>,
+    /// The test bed.
+    pub bed: &'a mut TestBed<'o>,
     /// What was found out so far.
     pub findings: &'a mut Findings,
 }
@@ -51,172 +40,143 @@ impl ProbeContext<'_, '_> {
     /// Starts the device.
     ///
     /// # Errors
-    /// What the guest says.
+    /// [`ProbeError::Failed`] for what the guest says.
     pub fn start(&mut self) -> Result<StartedDevice, ProbeError> {
-        Ok(self.session.start_device()?)
+        Ok(self.bed.session.start_device()?)
     }
 
-    /// Opens the first filter with a pin for which `wanted` holds. Gives the filter and the pin.
+    /// Opens the first filter with a pin for which `wanted` holds. Returns the filter and the pin.
     ///
     /// # Errors
-    /// What the guest says.
+    /// [`ProbeError::Failed`] for what the guest says.
     pub fn open_filter_with(
         &mut self,
         device: &StartedDevice,
         wanted: impl Fn(&PinFactory) -> bool,
     ) -> Result<Option<(OpenedFilter, u32)>, ProbeError> {
-        for subdevice in &device.subdevices {
-            let filter = self.session.open_filter(subdevice)?;
-            if let Some(pin) = filter.pins.iter().position(|pin| pin.instances > 0 && wanted(pin)) {
-                return Ok(Some((filter, pin as u32)));
-            }
-            self.session.done("close a filter", Request::Close(filter.handle))?;
-        }
-        Ok(None)
+        Ok(self.bed.open_filter_with(device, wanted)?)
     }
 
-    /// Opens the first filter with a music pin to send to, and gives it with that pin and its format.
+    /// Opens the first filter with a music pin to send to. Returns it with that pin and its format.
     ///
     /// # Errors
-    /// [`ProbeError::Inapplicable`] if there is none; what the guest says.
+    /// [`ProbeError::Inapplicable`] if there is none; [`ProbeError::Failed`] for what the guest says.
     pub fn open_music_filter(
         &mut self,
         device: &StartedDevice,
     ) -> Result<(OpenedFilter, u32, StreamFormat), ProbeError> {
-        for (carries, format) in
-            [(Carries::DirectMusic, StreamFormat::DirectMusic), (Carries::Midi, StreamFormat::Midi)]
-        {
-            let wanted = |pin: &PinFactory| pin.flow_in && pin.carries.contains(&carries);
-            if let Some((filter, pin)) = self.open_filter_with(device, wanted)? {
-                return Ok((filter, pin, format));
-            }
-        }
-        Err(ProbeError::Inapplicable("the driver has no pin that music can be sent to".into()))
+        let found = self.bed.open_music_filter(device)?;
+        found.ok_or_else(|| ProbeError::Inapplicable("the driver has no pin that music can be sent to".into()))
     }
 
-    /// A request whose answer is "done".
+    /// Sends a request whose reply is "done".
     ///
     /// # Errors
-    /// What the guest says.
+    /// [`ProbeError::Failed`] for what the guest says.
     pub fn done(&mut self, step: &str, request: Request) -> Result<(), ProbeError> {
-        Ok(self.session.done(step, request)?)
+        Ok(self.bed.session.done(step, request)?)
     }
 
     /// Closes a pin or filter.
     ///
     /// # Errors
-    /// What the guest says.
+    /// [`ProbeError::Failed`] for what the guest says.
     pub fn close(&mut self, handle: Handle) -> Result<(), ProbeError> {
         self.done("close a handle", Request::Close(handle))
     }
 
-    /// Patience of the harness: time in which the host lets something not run does not count.
+    /// Begins a wait of the harness's. Time in which the host keeps a process from running does not count.
     pub(super) fn patience(&self, limit: Duration) -> Patience {
-        Patience { until: Instant::now() + limit, stood_still: self.session.health.stood_still() }
+        Patience { until: Instant::now() + limit, stood_still: self.bed.stood_still() }
     }
 
-    /// Keeps what an examination counted.
+    /// Keeps what a probe counted in the guest.
     pub fn keep(&mut self, figures: Vec<guest_protocol::Figure>) {
         self.findings.figures.extend(figures.into_iter().map(|figure| (figure.name, figure.value)));
     }
 }
 
-/// How long something is waited for.
+/// How long the harness waits for something.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
     until: Instant,
-    /// What had stood still when it began.
+    /// What had stood still when the wait began.
     stood_still: Duration,
 }
 
 impl Patience {
-    /// Whether it has lasted that long.
+    /// Tells whether the wait is over.
     pub(super) fn has_ended(self, probe: &ProbeContext<'_, '_>) -> bool {
-        let since = probe.session.health.stood_still().saturating_sub(self.stood_still);
+        let since = probe.bed.stood_still().saturating_sub(self.stood_still);
         Instant::now() > self.until + since
     }
 }
 
-/// Boots a guest, loads the driver, runs a script, stops and unloads, and notes what the guest counted.
+/// Boots a guest, loads the driver, runs a probe, stops and unloads, and notes what the guest counted.
 ///
 /// # Errors
-/// The script's, or what happened instead.
-pub(crate) fn with_guest(
+/// What ended the probe: [`ProbeError::Violated`] and [`ProbeError::Inapplicable`] are its own;
+/// [`ProbeError::Failed`] is also what the test bed failed with before and after it.
+pub(super) fn with_guest(
     context: &Context<'_>,
     folder: &RunFolder,
     findings: &mut Findings,
     card_options: &CardOptions,
-    script: impl FnOnce(&mut ProbeContext<'_, '_>) -> Result<(), ProbeError>,
+    probe: impl FnOnce(&mut ProbeContext<'_, '_>) -> Result<(), ProbeError>,
 ) -> Result<(), ProbeError> {
     let timeline = Timeline::new(folder.create_file("timeline.jsonl")?, context.observer);
-    // Sockets want a short path, and nobody else may reach them.
-    let scratch = Scratch::new()?;
-    let sockets = CardSockets::in_folder(scratch.path());
-    let artefacts = &context.provisioned.artefacts;
-    let card = Card::start(&artefacts.card, card_options, &sockets, &folder.file("card.log"))?;
-    let options = MachineOptions {
-        qemu: artefacts.qemu.clone(),
-        accelerator: context.provisioned.accelerator.accelerator,
-        firmware: context.provisioned.firmware,
-        kernel: artefacts.nt_host.clone(),
-        driver: Some(artefacts.driver.clone()),
-        guest_options: context.conditions.guest_options("info", card_options.clock),
-        processors: context.conditions.processors,
-        card_socket: Some(sockets.machine),
-    };
-    let qemu_log = folder.file("qemu.log");
-    let boot = Boot { log: &qemu_log, scratch: scratch.path() };
-    let processes = Processes::start(&options, GuestMemory::new(MEMORY)?, &boot, card)?;
-    let line = processes.machine.line.try_clone().map_err(SessionError::Line)?;
-    let console = folder.create_file("console.log")?;
-    let mut session =
-        Session::new(line, processes, context.timeout, Some(console), &timeline).map_err(SessionError::Line)?;
-    let result = examine(&mut session, findings, script, context.timeout).map_err(|setback| match setback {
-        ProbeError::Failed(error) => ProbeError::Failed(error.after(session.health.standstills.standstills())),
+    let mut bed = TestBedBuilder::new()
+        .provisioned(context.provisioned.clone())
+        .run_folder(folder)
+        .card(card_options)
+        .conditions(context.conditions)
+        .timeout(context.timeout)
+        .observer(&timeline)
+        .start()?;
+    let result = run_in(&mut bed, findings, probe).map_err(|error| match error {
+        ProbeError::Failed(error) => ProbeError::Failed(error.after(bed.standstills())),
         other => other,
     });
     if let Err(ProbeError::Failed(error)) = &result
-        && let Error::Session(SessionError::BugCheck(found)) = error.underlying()
+        && let Some(TestBedError::Session(SessionError::BugCheck(found))) = error.testbed()
     {
-        let places = bug_check::places(&found.stack, Some(&artefacts.driver), Some(&artefacts.nt_host));
-        let again = bug_check::again(context.conditions, &context.reproduce);
-        folder.write("bug-check.txt", bug_check::report(found, &places) + &again)?;
+        bed.write_bug_check(found, &context.reproduce)?;
     }
     result
 }
 
 /// Waits for the guest and loads the driver.
-fn begin(session: &mut Session<'_, Processes>, findings: &mut Findings) -> Result<(), SessionError> {
-    session.ready()?;
-    session.hello()?;
+fn begin(bed: &mut TestBed<'_>, findings: &mut Findings) -> Result<(), SessionError> {
+    bed.session.ready()?;
+    bed.session.hello()?;
     // Before anything can stop the guest: the titles, at least.
-    findings.rules = session.contract()?;
-    session.load_driver().map(drop)
+    findings.rules = bed.session.contract()?;
+    bed.session.load_driver().map(drop)
 }
 
-fn examine(
-    session: &mut Session<'_, Processes>,
+fn run_in(
+    bed: &mut TestBed<'_>,
     findings: &mut Findings,
-    script: impl FnOnce(&mut ProbeContext<'_, '_>) -> Result<(), ProbeError>,
-    timeout: Duration,
+    probe: impl FnOnce(&mut ProbeContext<'_, '_>) -> Result<(), ProbeError>,
 ) -> Result<(), ProbeError> {
-    begin(session, findings).map_err(|error| blame(session, error.into()))?;
-    let mut result = script(&mut ProbeContext { session, findings }).map_err(|setback| blame(session, setback));
+    begin(bed, findings).map_err(|error| blame(bed, error.into()))?;
+    let mut result = probe(&mut ProbeContext { bed, findings }).map_err(|error| blame(bed, error));
     if let Err(ProbeError::Failed(_)) = &result {
         return result;
     }
-    match shut_down(session, timeout) {
+    match bed.shut_down() {
         Ok(rules) => findings.rules = rules,
-        Err(error) if result.is_ok() => result = Err(session.cause("shut down", error).into()),
+        Err(error) if result.is_ok() => result = Err(bed.cause("shut down", error).into()),
         Err(_) => {}
     }
     result
 }
 
-/// A card that has ended in the middle of an answer went, most likely, with a guest that says why on its own line.
-fn blame(session: &mut Session<'_, Processes>, setback: ProbeError) -> ProbeError {
-    match setback {
-        ProbeError::Failed(error) => ProbeError::Failed(session.cause("speak with the card", error)),
+/// Traces a failure to its cause: a card that has ended in the middle of an answer went, most likely, with a guest that says
+/// why on its own line.
+fn blame(bed: &mut TestBed<'_>, error: ProbeError) -> ProbeError {
+    match error {
+        ProbeError::Failed(error) => ProbeError::Failed(bed.cause::<ConformanceError>("speak with the card", error)),
         other => other,
     }
 }

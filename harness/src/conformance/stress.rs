@@ -7,19 +7,23 @@
 
 use std::time::Duration;
 
-use guest_protocol::{DevicePower, Examination, Figure, Handle, KsState, Request, StreamFormat};
-use serde_json::{Value, json};
+use card_control::Clock;
+use card_control::InjectedFault;
+use guest_protocol::{DevicePower, Figure, Handle, KsState, Request, StreamFormat};
 
-use super::probe::with_guest;
-use super::probes::Script;
-use super::{Context, Findings, ProbeContext, ProbeError, capture};
-use crate::machine::{CardOptions, Clock};
-use crate::playback::PlaybackError;
+use super::capture;
+use super::context::Context;
+use super::dice::Dice;
+use super::error::ProbeError;
+use super::findings::Findings;
+use super::probe::{Probe, ProbeContext, with_guest};
+use crate::machine::CardOptions;
+use crate::testbed::TestBedError;
 use crate::testbed::run_folder::RunFolder;
 
 /// The trial.
-pub(super) const SCRIPT: Script =
-    Script { name: "stress", text: "cycles, events, and faults of all kinds meanwhile", rules: &[], run };
+pub(super) const PROBE: Probe =
+    Probe { name: "stress", text: "cycles, events, and faults of all kinds meanwhile", rules: &[], run };
 
 /// Cycles of a round, and events of a cycle; in each, the card stalls at times of its own.
 const CYCLES: u32 = 100;
@@ -43,23 +47,6 @@ const REPAIR_LIMIT: Duration = Duration::from_secs(10);
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(2);
 
-/// Numbers by xorshift (Marsaglia 2003): the same for the same seed.
-pub(crate) struct Dice(u64);
-
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
-        // A state of zero would stay zero.
-        Self((seed ^ SEED).max(1))
-    }
-
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}
-
 fn figure(figures: &[Figure], name: &str) -> u64 {
     figures.iter().find(|figure| figure.name == name).map_or(0, |figure| figure.value)
 }
@@ -82,10 +69,10 @@ fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Re
         let (filter, id, format) = probe.open_music_filter(&device)?;
         let filter = filter.handle;
         let mut dice = Dice::new(context.conditions.seed.unwrap_or(SEED));
-        let before = probe.session.statistics()?;
+        let before = probe.bed.session.statistics()?;
         let mut counts = Counts::default();
         for _ in 0..context.rounds {
-            let examination = Examination::Cycles { filter, pin: id, format, cycles: CYCLES, events: EVENTS };
+            let examination = guest_protocol::Probe::Cycles { filter, pin: id, format, cycles: CYCLES, events: EVENTS };
             let (figures, stalled) = with_stalls(probe, &mut dice, examination)?;
             counts.cycles += figure(&figures, "cycles");
             counts.sent += figure(&figures, "events sent");
@@ -96,7 +83,7 @@ fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Re
             counts.repaired += u64::from(session_lost(probe, filter, id, format)?);
             counts.sessions_lost += 1;
         }
-        let after = probe.session.statistics()?;
+        let after = probe.bed.session.statistics()?;
         let (put, returned) = (after.events_put - before.events_put, after.events_returned - before.events_returned);
         if put != returned {
             return Err(ProbeError::Violated {
@@ -144,9 +131,9 @@ fn with_events(
     format: StreamFormat,
     fault: impl FnOnce(&mut ProbeContext<'_, '_>) -> Result<(), ProbeError>,
 ) -> Result<(), ProbeError> {
-    let pin = probe.session.create_pin(filter, id, format)?;
+    let pin = probe.bed.session.create_pin(filter, id, format)?;
     probe.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
-    probe.session.examine(Examination::Burst { pin, events: EVENTS_UNDER_WAY })?;
+    probe.bed.session.run_probe(guest_protocol::Probe::Burst { pin, events: EVENTS_UNDER_WAY })?;
     fault(probe)?;
     probe.done("stop a pin", Request::SetState { pin, state: KsState::Stop })?;
     probe.close(pin)
@@ -179,12 +166,11 @@ fn session_lost(
     let mut repaired = false;
     with_events(probe, filter, id, format, |probe| {
         let before = session_of(probe)?;
-        let control = probe.session.health.card.control();
-        control.misbehave(&json!({ "kind": "lose-session" })).map_err(PlaybackError::Control)?;
+        probe.bed.inject_fault(InjectedFault::LoseSession {})?;
         let patience = probe.patience(REPAIR_LIMIT);
         while !repaired && !patience.has_ended(probe) {
             let now = session_of(probe)?;
-            repaired = !now.is_null() && now != before;
+            repaired = now.is_some() && now != before;
             std::thread::sleep(POLL);
         }
         if repaired { Ok(()) } else { power(probe) }
@@ -192,19 +178,19 @@ fn session_lost(
     Ok(repaired)
 }
 
-/// The session that the card has, or null.
-fn session_of(probe: &mut ProbeContext<'_, '_>) -> Result<Value, ProbeError> {
-    let answer = probe.session.health.card.control().ask(&json!({ "cmd": "status" }));
-    Ok(answer.map_err(PlaybackError::Control)?["session"]["id"].clone())
+/// Returns the number of the session that the card has.
+fn session_of(probe: &mut ProbeContext<'_, '_>) -> Result<Option<u64>, ProbeError> {
+    let status = probe.bed.card().status().map_err(TestBedError::Control)?;
+    Ok(status.session.map(|session| session.id))
 }
 
 /// Runs an examination while the card stalls now and then.
 fn with_stalls(
     probe: &mut ProbeContext<'_, '_>,
     dice: &mut Dice,
-    examination: Examination,
+    examination: guest_protocol::Probe,
 ) -> Result<(Vec<Figure>, u64), ProbeError> {
-    let freezer = probe.session.health.card.freezer();
+    let freezer = probe.bed.card().freezer();
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let plan: Vec<(u64, u64)> = (0..64).map(|_| (dice.below(PAUSE_MS_MAX), dice.below(STALL_MS_MAX))).collect();
     let thread = std::thread::spawn(move || {
@@ -220,7 +206,7 @@ fn with_stalls(
         }
         stalls
     });
-    let figures = probe.session.examine(examination);
+    let figures = probe.bed.session.run_probe(examination);
     drop(stop);
     let stalls = thread.join().unwrap_or(0);
     Ok((figures?, stalls))
@@ -233,11 +219,11 @@ fn overwhelmed(
     id: u32,
     format: StreamFormat,
 ) -> Result<(), ProbeError> {
-    let pin = probe.session.create_pin(filter, id, format)?;
+    let pin = probe.bed.session.create_pin(filter, id, format)?;
     probe.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
-    probe.session.health.card.freeze(true);
-    let sent = probe.session.examine(Examination::Burst { pin, events: BURST_EVENTS });
-    probe.session.health.card.freeze(false);
+    probe.bed.freeze_card(true);
+    let sent = probe.bed.session.run_probe(guest_protocol::Probe::Burst { pin, events: BURST_EVENTS });
+    probe.bed.freeze_card(false);
     sent?;
     probe.done("stop a pin", Request::SetState { pin, state: KsState::Stop })?;
     probe.close(pin)

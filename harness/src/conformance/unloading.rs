@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use guest_protocol::{Caller, DevicePower, Handle, KsState, Request};
-use serde_json::json;
 
 use super::download::{self, Synthesizer, download_these};
-use super::probes::{Phrase, RATE, takes_downloads};
-use super::{ProbeContext, ProbeError};
-use crate::playback::PlaybackError;
+use super::error::{ConformanceError, ProbeError};
+use super::phrase::{Phrase, RATE, takes_downloads};
+use super::probe::ProbeContext;
+use crate::testbed::TestBedError;
 use crate::testbed::session::StartedDevice;
 
 /// Frames that are played before the unload: the instrument's first note sounds by then, and for most of a second yet.
@@ -46,12 +46,12 @@ enum End {
 
 /// All of them, each from one kind of caller.
 const ENDS: [(End, Caller); 6] = [
-    (End::Sound, Caller::Narrow),
-    (End::Stop, Caller::Wide),
-    (End::Cancellation, Caller::Wide),
-    (End::Power, Caller::Wide),
-    (End::Close, Caller::Wide),
-    (End::Removal, Caller::Wide),
+    (End::Sound, Caller::User32),
+    (End::Stop, Caller::User64),
+    (End::Cancellation, Caller::User64),
+    (End::Power, Caller::User64),
+    (End::Close, Caller::User64),
+    (End::Removal, Caller::User64),
 ];
 
 /// Tries each end.
@@ -81,10 +81,10 @@ fn trial(
     end: End,
 ) -> Result<Option<u64>, ProbeError> {
     let phrase = match Phrase::prepare(probe, device) {
-        Err(ProbeError::Failed(crate::failure::Error::PlaybackTest(PlaybackError::NoPins { .. }))) => return Ok(None),
+        Err(ProbeError::Failed(ConformanceError::TestBed(TestBedError::NoPins { .. }))) => return Ok(None),
         phrase => phrase?,
     };
-    let opened = probe.session.open_filter(&device.subdevices[0])?;
+    let opened = probe.bed.session.open_filter(&device.subdevices[0])?;
     let Some(synthesizer) = takes_downloads(probe, &opened, phrase.pins.render)? else { return Ok(None) };
     let handles = download_these(probe, &synthesizer, caller, &download::one_shot())?;
     let sound = phrase.play_on(probe, BEFORE_FRAMES)?;
@@ -201,19 +201,15 @@ fn set_state(probe: &mut ProbeContext<'_, '_>, pin: Handle, state: KsState) -> R
     probe.done("set a pin's state", Request::SetState { pin, state })
 }
 
-/// Lets the card render without anybody asking for it.
+/// Has the card render frames that no wave request asks for.
 fn advance(probe: &mut ProbeContext<'_, '_>, frames: u64) -> Result<(), ProbeError> {
-    let control = probe.session.health.card.control();
-    let answer = control.ask(&json!({ "cmd": "advance", "frames": frames })).map_err(PlaybackError::Control)?;
-    if answer["ok"] == true {
-        return Ok(());
-    }
-    Err(PlaybackError::Control(std::io::Error::other(answer.to_string())).into())
+    probe.bed.card_control().advance(frames).map_err(TestBedError::Control)?;
+    Ok(())
 }
 
 /// The status of a request that was kept, if it has one.
 fn take(probe: &mut ProbeContext<'_, '_>, request: Handle) -> Result<Option<u32>, ProbeError> {
-    let taken = probe.session.kept_property("look at a request", Request::TakeProperty(request))?;
+    let taken = probe.bed.session.kept_property("look at a request", Request::TakeProperty(request))?;
     Ok(taken.ok().map(|(status, _)| status))
 }
 

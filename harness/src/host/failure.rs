@@ -97,3 +97,37 @@ pub trait Diagnosed {
         None
     }
 }
+
+/// Implements [`Diagnosed`] for an enum each of whose variants holds an error that implements it.
+#[macro_export]
+macro_rules! diagnosed_by_variant {
+    ($name:ident: $($variant:ident),+ $(,)?) => {
+        impl $crate::host::failure::Diagnosed for $name {
+            fn class(&self) -> $crate::host::failure::Class {
+                match self {
+                    $(Self::$variant(error) => $crate::host::failure::Diagnosed::class(error),)+
+                }
+            }
+
+            fn remedy(&self) -> Option<String> {
+                match self {
+                    $(Self::$variant(error) => $crate::host::failure::Diagnosed::remedy(error),)+
+                }
+            }
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn gives_every_class_an_exit_code_of_its_own_and_none_success() {
+        let codes: HashSet<u8> = Class::ALL.iter().map(|class| class.exit_code()).collect();
+        assert_eq!(codes.len(), Class::ALL.len());
+        assert!(!codes.contains(&0));
+    }
+}

@@ -70,3 +70,15 @@ impl Diagnosed for FileError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blames_the_host_for_a_full_disk_and_says_what_to_free() {
+        let error = FileError::own("write", "guest.wav")(std::io::Error::from(std::io::ErrorKind::StorageFull));
+        assert_eq!(error.class(), Class::Host);
+        assert!(error.remedy().unwrap().contains("free some space"));
+    }
+}

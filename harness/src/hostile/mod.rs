@@ -11,7 +11,6 @@ use card_qtest::suite::Suite;
 use card_qtest::table::Table;
 
 use crate::event::{Event, Observer};
-use crate::failure::Error;
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::interrupt;
 
@@ -75,7 +74,7 @@ impl Hostile<'_> {
     ///
     /// # Errors
     /// [`HostileError`].
-    pub fn table(&self) -> Result<Table, Error> {
+    pub fn table(&self) -> Result<Table, HostileError> {
         let programs = self.programs();
         let suite = Suite {
             programs: &programs,
@@ -99,7 +98,7 @@ impl Hostile<'_> {
     ///
     /// # Errors
     /// [`HostileError`].
-    pub fn soak(&self, time: Duration, seed: u64) -> Result<Outcome, Error> {
+    pub fn soak(&self, time: Duration, seed: u64) -> Result<Outcome, HostileError> {
         let programs = self.programs();
         let begun = Instant::now();
         let (filter, nobody) = (self.filter, |_: &_| {});
@@ -123,7 +122,7 @@ impl Hostile<'_> {
         Programs { card: self.card.into(), qemu: self.qemu.into(), folder: self.folder.into() }
     }
 
-    fn check(&self, rows: usize) -> Result<(), Error> {
+    fn check(&self, rows: usize) -> Result<(), HostileError> {
         match self.filter {
             Some(filter) if rows == 0 => Err(HostileError::NoFault { filter: filter.into() }.into()),
             _ => Ok(()),

@@ -4,6 +4,7 @@
 //! Every kill has a run of the harness of its own, as a user starts it: a demo, the prompt, a part of the contract, a
 //! benchmark. A harness that is killed can only be cleaned up after: there the next start is part of the check.
 
+mod error;
 mod phase;
 mod prepared;
 mod report;
@@ -13,15 +14,15 @@ use std::time::Instant;
 
 use crate::conformance::Dice;
 use crate::event::{Event, Observer};
-use crate::failure::Error;
 use crate::host::file_error::FileError;
-use crate::playback::Provisioned;
 use crate::provision::Workspace;
+use crate::testbed::Provisioned;
 use crate::testbed::run_folder::RunFolder;
 
 use phase::{PHASES, Phase, SIGNALS, name_of};
 use run::KillRun;
 
+pub use error::KillsError;
 pub use phase::Process;
 pub use prepared::Prepared;
 pub use report::{KillsReport, Row};
@@ -47,9 +48,9 @@ pub struct Kills<'a> {
 /// Kills as often as [`Kills::count`] says.
 ///
 /// # Errors
-/// [`Error::Session`] when the user interrupts; [`Error::File`] when a run cannot be started, a file cannot be written, or
+/// [`KillsError::Session`] when the user interrupts; [`KillsError::File`] when a run cannot be started, a file cannot be written, or
 /// [`MISSES_MAX`] kills of one number come too late.
-pub fn run(kills: &Kills<'_>, folder: &RunFolder) -> Result<KillsReport, Error> {
+pub fn run(kills: &Kills<'_>, folder: &RunFolder) -> Result<KillsReport, KillsError> {
     let begun = Instant::now();
     let mut dice = Dice::new(kills.seed);
     let prepared = folder.file("prepared.json");

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::host::file_error::FileError;
-use crate::playback::Provisioned;
 use crate::provision::Workspace;
+use crate::testbed::Provisioned;
 
 /// The inputs of a run that does not provision by itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]

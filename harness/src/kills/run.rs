@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::Value;
 
+use super::error::KillsError;
 use super::phase::{Phase, Process, name_of, step_name};
 use super::report::Row;
 use crate::conformance::Dice;
 use crate::event::Step;
-use crate::failure::Error;
 use crate::host::ended::Ended;
 use crate::host::failure::Class;
 use crate::host::file_error::FileError;
@@ -86,7 +86,7 @@ impl Running {
 
 impl KillRun<'_> {
     /// Starts the run, kills the process, and compares the consequences. `None`: the run was over before.
-    pub(super) fn kill(&self, number: u32, dice: &mut Dice) -> Result<Option<Row>, Error> {
+    pub(super) fn kill(&self, number: u32, dice: &mut Dice) -> Result<Option<Row>, KillsError> {
         if self.place.exists() {
             fs::remove_dir_all(self.place).map_err(FileError::own("remove", self.place))?;
         }
@@ -164,7 +164,7 @@ impl KillRun<'_> {
     }
 
     /// Waits for the instant of the kill and returns the process; `None` when it has ended by itself.
-    fn reach(&self, running: &mut Running, dice: &mut Dice) -> Result<Option<OwnedFd>, Error> {
+    fn reach(&self, running: &mut Running, dice: &mut Dice) -> Result<Option<OwnedFd>, KillsError> {
         let deadline = Instant::now() + REACHED_MAX;
         let begun = |running: &Running| match self.phase {
             Phase::Demo(step, _) => self.steps().contains(&step),
@@ -230,7 +230,7 @@ impl KillRun<'_> {
     }
 
     /// Compares the run's verdict, time and output with what is expected, and what is left with nothing.
-    fn compare(&self, row: &mut Row, temporary: &Path, owner: u32) -> Result<(), Error> {
+    fn compare(&self, row: &mut Row, temporary: &Path, owner: u32) -> Result<(), KillsError> {
         let by_force = self.process == Process::Harness && row.expected == name_of(self.signal);
         if row.found != row.expected {
             row.violations.push(format!("the verdict is {} instead of {}", row.found, row.expected));
@@ -251,7 +251,7 @@ impl KillRun<'_> {
     }
 
     /// Lists what is left of a run, once nothing is left or the limit is over.
-    fn left(&self, temporary: &Path, owner: u32, limit: Duration) -> Result<Vec<String>, Error> {
+    fn left(&self, temporary: &Path, owner: u32, limit: Duration) -> Result<Vec<String>, KillsError> {
         let begun = Instant::now();
         loop {
             let mut left: Vec<String> =
@@ -272,7 +272,7 @@ impl KillRun<'_> {
     }
 
     /// Starts the harness again: the next start removes what a kill has left.
-    fn next_start(&self, temporary: &Path) -> Result<(), Error> {
+    fn next_start(&self, temporary: &Path) -> Result<(), KillsError> {
         let log = self.place.join("next.log");
         let file = File::create(&log).map_err(FileError::own("create", &log))?;
         let also = file.try_clone().map_err(FileError::own("create", &log))?;
@@ -294,7 +294,7 @@ fn harness() -> Command {
     Command::new("/proc/self/exe")
 }
 
-fn wait() -> Result<(), Error> {
+fn wait() -> Result<(), KillsError> {
     if interrupt::asked() {
         return Err(crate::testbed::session::SessionError::Interrupted("kill".into()).into());
     }

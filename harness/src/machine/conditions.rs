@@ -3,10 +3,9 @@
 
 use std::fmt;
 
+use card_control::Clock;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
-
-use super::Clock;
 
 /// What a guest runs under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

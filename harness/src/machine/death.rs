@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use serde::Deserialize;
 use signal_hook::consts::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
 
 use super::card::{CARD_LEFT, CARD_LOST_CONNECTION};
@@ -15,11 +16,16 @@ const QEMU_LOST_CARD: Ended = Ended::Signal(SIGABRT);
 /// How QEMU ends when its card goes while it starts.
 const QEMU_CANNOT_START: Ended = Ended::Exit(1);
 
+/// What to do about a process that was ended from outside.
+pub(crate) const NOT_OURS: &str = "something outside the machine ended it: look for who sends signals; `dmesg` says \
+                                   whether it was the kernel, for want of memory";
+
 /// Lines of each log that a message shows.
 const LINES: usize = 4;
 
 /// A process of a machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Part {
     /// The card's.
     Card,

@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use guest_protocol::Bulk;
 use rustix::fs::{MemfdFlags, SealFlags};
 
-use super::MachineError;
+use super::error::MachineError;
 
 /// QEMU's q35 puts memory below 4 GiB up to here if it all fits ...
 const LOW_MEMORY_MAX: u64 = 0xb000_0000;

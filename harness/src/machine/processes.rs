@@ -10,15 +10,17 @@ use std::time::{Duration, Instant};
 use guest_protocol::exit;
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::card::{CARD_LEFT, CARD_LOST_CONNECTION};
+use super::card::{CARD_LEFT, CARD_LOST_CONNECTION, Card};
 use super::death::{Death, Ends, Part, may_follow_card};
+use super::error::MachineError;
+use super::health::Health;
+use super::memory::GuestMemory;
+use super::qemu::{Boot, Machine, MachineOptions, guest_exit};
 use super::qmp::Answers;
-use super::{Boot, Card, GuestMemory, Machine, MachineError, MachineOptions, guest_exit};
 use crate::host::ended::Ended;
 use crate::host::interrupt;
 use crate::host::limits::LimitError;
 use crate::host::standstill;
-use crate::testbed::session::Health;
 
 /// How long one of both gets to become waitable after the other has noticed that it is gone: the kernel closes its sockets
 /// first and takes its memory back in between, which takes a busy machine a while.
@@ -175,20 +177,20 @@ impl Processes {
     ///
     /// # Errors
     /// Which process ended in another way.
-    pub fn leave(&mut self, limit: Duration) -> Result<(), Leaving> {
+    pub fn leave(&mut self, limit: Duration) -> Result<(), LeaveError> {
         let begun = Instant::now();
         // A card that has left because QEMU is about to end is as it should be: that shows when QEMU has ended.
         while self.machine.ended().is_none() && self.card.ended().is_none_or(|ended| ended == CARD_LEFT) {
             if interrupt::asked() {
-                return Err(Leaving::Interrupted);
+                return Err(LeaveError::Interrupted);
             }
             if begun.elapsed() >= limit {
-                return Err(Leaving::StillThere);
+                return Err(LeaveError::StillThere);
             }
             std::thread::sleep(POLL);
         }
         if self.machine.ended().and_then(guest_exit) != Some(exit::COMPLETED) {
-            return Err(self.death().map_or(Leaving::StillThere, |death| Leaving::Died(Box::new(death))));
+            return Err(self.death().map_or(LeaveError::StillThere, |death| LeaveError::Died(Box::new(death))));
         }
         let Some(card) = self.card.wait(GRACE) else {
             // It is of no more use, and has nothing more to say.
@@ -198,7 +200,7 @@ impl Processes {
         if card == CARD_LEFT && self.card.saw_qemu_leave() != Some(false) {
             return Ok(());
         }
-        Err(Leaving::Died(Box::new(self.tell(Part::Card))))
+        Err(LeaveError::Died(Box::new(self.tell(Part::Card))))
     }
 
     /// Finds the first death, once at least one process has ended.
@@ -294,7 +296,7 @@ impl Processes {
 
 /// What became of a machine that was asked to leave, where it did not.
 #[derive(Clone, Debug)]
-pub enum Leaving {
+pub enum LeaveError {
     /// A process ended in another way.
     Died(Box<Death>),
     /// QEMU still runs.
@@ -317,18 +319,5 @@ impl Health for Processes {
 
     fn stood_still(&self) -> Duration {
         self.standstills.total()
-    }
-}
-
-/// A QEMU without a card has nobody to share its death with.
-impl Health for Machine {
-    fn death(&mut self) -> Option<Death> {
-        let ended = self.ended()?;
-        let asked = self.asked();
-        Some(Death { asked, last_words: (String::new(), self.tail()), ..Death::of(Part::Qemu, ended) })
-    }
-
-    fn limit(&mut self) -> Option<LimitError> {
-        self.limit_reached()
     }
 }

@@ -9,32 +9,23 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use card_control::qemu::device_option;
 use guest_protocol::{DRIVER_FILE, OPTIONS_FILE, exit};
 use serde::{Deserialize, Serialize};
 use signal_hook::low_level::signal_name;
 
+use super::card::words_of;
+use super::death::{Death, Part};
+use super::error::MachineError;
+use super::health::Health;
+use super::memory::GuestMemory;
 use super::qmp::{Answers, Qmp};
-use super::{Death, GuestMemory, MachineError};
 use crate::host::ended::Ended;
 use crate::host::file_error::FileError;
 use crate::host::interrupt;
 use crate::host::limits::{self, LimitError};
 use crate::host::process::{Freezer, Process};
 use crate::host::standstill::{OnPurpose, Watched, Who};
-use crate::provision::{QEMU_DEVICE, capture};
-use crate::testbed::session::Health;
-
-/// The card's queues (the datasheet's five: control, midi-out, midi-in, wave, news).
-pub const CARD_QUEUES: u32 = 5;
-
-/// Entries of each ring (the datasheet's largest).
-pub const CARD_RING_SIZE: u32 = 128;
-
-/// The virtio id that the card goes by, 39: one that QEMU has a name for, which it demands.
-const CARD_VIRTIO_ID: u32 = 39;
-
-/// Bytes of the card's identity block.
-const CARD_CONFIG_BYTES: u32 = 160;
 
 /// How long a QEMU whose monitor is silent gets to end, so that its end can be told.
 const START_GRACE: Duration = Duration::from_secs(20);
@@ -74,20 +65,6 @@ pub enum Firmware {
     Qboot,
     /// SeaBIOS.
     SeaBios,
-}
-
-impl Firmware {
-    /// qboot if this QEMU has it beside its firmware, else SeaBIOS.
-    #[must_use]
-    pub fn of(qemu: &Path) -> Self {
-        // `-L help` lists the folders in which firmware is looked for.
-        let folders = capture(Command::new(qemu).args(["-L", "help"])).map(|said| said.stdout).unwrap_or_default();
-        if folders.lines().any(|folder| Path::new(folder.trim()).join("qboot.rom").is_file()) {
-            Self::Qboot
-        } else {
-            Self::SeaBios
-        }
-    }
 }
 
 /// What a machine is made of.
@@ -198,15 +175,9 @@ impl Machine {
         }
         if let Some(socket) = &options.card_socket {
             command.arg("-chardev").arg(with_path("socket,id=card,path=", socket));
-            command.args([
-                "-device",
-                &format!(
-                    "{QEMU_DEVICE},chardev=card,virtio-id={CARD_VIRTIO_ID},num_vqs={CARD_QUEUES},\
-                     vq_size={CARD_RING_SIZE},config_size={CARD_CONFIG_BYTES}"
-                ),
-            ]);
+            command.args(["-device", &device_option("card")]);
         }
-        let command_line = command_line(&command);
+        let command_line = words_of(&command);
         let process = Process::spawn(command, &[&guest_line, &guest_qmp, &memory_file], boot.log)?;
         // From here on only QEMU holds its ends: when it ends, we see the ends of the lines.
         drop((guest_line, guest_qmp));
@@ -333,6 +304,19 @@ impl Machine {
     }
 }
 
+/// A QEMU without a card has nobody to share its death with.
+impl Health for Machine {
+    fn death(&mut self) -> Option<Death> {
+        let ended = self.ended()?;
+        let asked = self.asked();
+        Some(Death { asked, last_words: (String::new(), self.tail()), ..Death::of(Part::Qemu, ended) })
+    }
+
+    fn limit(&mut self) -> Option<LimitError> {
+        self.limit_reached()
+    }
+}
+
 /// What the guest meant by QEMU's exit status, if it was the guest's: the value written to `isa-debug-exit`.
 #[must_use]
 pub const fn guest_exit(ended: Ended) -> Option<u8> {
@@ -347,14 +331,6 @@ fn with_path(option: &str, path: &Path) -> OsString {
     let mut text = OsString::from(option);
     text.push(path.to_string_lossy().replace(',', ",,"));
     text
-}
-
-/// A command as it would be typed.
-pub(super) fn command_line(command: &Command) -> Vec<String> {
-    std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use std::process::Command;
 use rustix::fs::MemfdFlags;
 use serde::Serialize;
 
-use super::accelerator::{Choice, measured};
 use super::{
     FLUIDSYNTH_VARIABLE, Fitness, Workspace, capture, fitness, private_fluidsynth, run, system_fluidsynth, system_qemu,
     toolchain_source,
@@ -61,12 +60,12 @@ fn found(what: &'static str, detail: impl Into<String>) -> Finding {
 
 /// Looks at everything.
 #[must_use]
-pub fn examine(workspace: &Workspace) -> Vec<Finding> {
+pub fn examine(workspace: &Workspace, measured: Option<String>) -> Vec<Finding> {
     let mut findings = vec![rust(), rust_source(workspace), qemu(workspace), memfd(), disk(workspace)];
     findings.extend(folders(workspace));
     findings.extend(limits::all().into_iter().map(limit));
     findings.extend([
-        accelerator(workspace),
+        accelerator(measured),
         fluidsynth(workspace),
         tool("mingw-w64", "x86_64-w64-mingw32-gcc", "--version", "compares our layouts with the public headers"),
         tool("binutils", "objdump", "--version", "shows images"),
@@ -235,11 +234,9 @@ fn disk(workspace: &Workspace) -> Finding {
     }
 }
 
-fn accelerator(workspace: &Workspace) -> Finding {
-    match measured(workspace) {
-        Some((Choice { accelerator, reason }, qemu)) => {
-            found("accelerator", format!("{}: {reason} (with {})", accelerator.name(), qemu.display()))
-        }
+fn accelerator(measured: Option<String>) -> Finding {
+    match measured {
+        Some(choice) => found("accelerator", choice),
         None if Path::new("/dev/kvm").exists() => {
             found("accelerator", "/dev/kvm exists; the first run measures whether it is faster than TCG")
         }

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use object::read::pe::{ImageNtHeaders, PeFile, PeFile32, PeFile64};
 use object::{FileKind, LittleEndian, pe};
 
-use crate::failure::Error;
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
 
 /// Why a file is no driver that the guest can host.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum DriverFileError {
+    /// It cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// It is no PE image.
     #[error("{path} is no Windows driver image: {reason}", path = path.display())]
     NoImage {
@@ -32,17 +34,20 @@ pub enum DriverFileError {
 
 impl Diagnosed for DriverFileError {
     fn class(&self) -> Class {
-        Class::BadInput
+        match self {
+            Self::File(error) => error.class(),
+            Self::NoImage { .. } | Self::OtherMachine { .. } => Class::BadInput,
+        }
     }
 
     fn remedy(&self) -> Option<String> {
-        Some(
-            match self {
-                Self::NoImage { .. } => "name the .sys that the linker wrote, not its .pdb, .inf, object or archive",
-                Self::OtherMachine { .. } => "build the driver for x64",
+        match self {
+            Self::File(error) => error.remedy(),
+            Self::NoImage { .. } => {
+                Some("name the .sys that the linker wrote, not its .pdb, .inf, object or archive".into())
             }
-            .into(),
-        )
+            Self::OtherMachine { .. } => Some("build the driver for x64".into()),
+        }
     }
 }
 
@@ -50,9 +55,9 @@ impl Diagnosed for DriverFileError {
 ///
 /// # Errors
 /// It cannot be read, or is no image for the guest's processor.
-pub fn check(path: &Path) -> Result<(), Error> {
+pub fn check(path: &Path) -> Result<(), DriverFileError> {
     let file = std::fs::read(path).map_err(FileError::input(path))?;
-    Ok(look(path, &file)?)
+    look(path, &file)
 }
 
 fn look(path: &Path, file: &[u8]) -> Result<(), DriverFileError> {
@@ -109,7 +114,7 @@ mod tests {
         assert!(refusal(&image(0x14c, 0x10b)).contains("a driver for 32-bit x86, and the guest is x86-64"));
         assert!(refusal(&image(0xaa64, 0x20b)).contains("Arm64"));
         assert!(refusal(&image(0x1c0, 0x20b)).contains("machine type 0x1c0"));
-        assert_eq!(look(Path::new("my.sys"), &image(0x8664, 0x20b)), Ok(()));
+        assert!(look(Path::new("my.sys"), &image(0x8664, 0x20b)).is_ok());
     }
 
     #[test]

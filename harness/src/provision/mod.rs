@@ -4,12 +4,12 @@
 //! with one that resolves (for a run), so that the two cannot disagree. Everything lands under `target/dmus`, nothing
 //! in the system, and is found again by the next run. A file lock keeps parallel runs apart.
 
-pub mod accelerator;
 mod apt;
 mod command;
 pub mod cpp_driver;
 pub mod doctor;
 pub mod driver_file;
+mod firmware;
 mod fluidsynth;
 mod guests;
 pub mod image_check;
@@ -35,8 +35,9 @@ use crate::host::limits::{self, LimitError};
 
 pub use command::{Captured, capture};
 pub(crate) use command::{run, run_logged};
+pub use firmware::firmware_of;
 pub use fluidsynth::{FLUIDSYNTH_VARIABLE, SOUND_FONT_VARIABLE, private_fluidsynth, system_fluidsynth};
-pub use qemu::{Fitness, QEMU_DEVICE, QEMU_VERSION_MIN, fitness, system_qemu};
+pub use qemu::{Fitness, QEMU_VERSION_MIN, fitness, system_qemu};
 pub use rust_source::toolchain_source;
 
 /// Something that a run needs.

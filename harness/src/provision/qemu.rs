@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use card_control::qemu::DEVICE;
 use serde::{Deserialize, Serialize};
 
 use super::apt::{PrivateApt, Suites};
@@ -13,10 +14,7 @@ use super::launcher::Launcher;
 use super::{ProvisionError, Provisioner, named_file, need_disk};
 use crate::host::file_error::FileError;
 
-/// The device that carries the card.
-pub const QEMU_DEVICE: &str = "vhost-user-test-device-pci";
-
-/// The first version of QEMU that lets users create [`QEMU_DEVICE`].
+/// The first version of QEMU that lets users create [`DEVICE`].
 pub const QEMU_VERSION_MIN: (u32, u32) = (10, 2);
 
 /// The emulator's name, in PATH and in packages.
@@ -52,8 +50,8 @@ pub fn fitness(program: &Path) -> Option<Fitness> {
     let devices = capture(Command::new(program).args(["-device", "help"]))?.stdout;
     let unfit = if parse_version(&version).is_none_or(|number| number < QEMU_VERSION_MIN) {
         Some(format!("version {version} is older than {}.{}", QEMU_VERSION_MIN.0, QEMU_VERSION_MIN.1))
-    } else if !devices.contains(&format!("name \"{QEMU_DEVICE}\"")) {
-        Some(format!("version {version} was built without the device {QEMU_DEVICE}"))
+    } else if !devices.contains(&format!("name \"{DEVICE}\"")) {
+        Some(format!("version {version} was built without the device {DEVICE}"))
     } else {
         None
     };

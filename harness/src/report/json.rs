@@ -1,8 +1,9 @@
 //! The objects that `--json` prints for one playback test or one error; a [`Report`](super::Report) is its own object.
 
+use std::fmt::Display;
+
 use serde_json::{Value, json};
 
-use crate::failure::Error;
 use crate::host::failure::Diagnosed;
 use crate::machine::conditions::Conditions;
 use crate::playback::{PlaybackFailure, Verdict};
@@ -48,7 +49,7 @@ pub fn failure_object(failure: &PlaybackFailure, conditions: Conditions, reprodu
 
 /// Returns the object of an error that ended a verb.
 #[must_use]
-pub fn error_object(error: &Error) -> Value {
+pub fn error_object(error: &(impl Diagnosed + Display)) -> Value {
     json!({
         "passed": 0,
         "failed": 1,

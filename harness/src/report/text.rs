@@ -5,12 +5,12 @@ use std::path::Path;
 use super::table::table;
 use super::{Report, TestRecord};
 use crate::event::TestResult;
-use crate::failure::HOST_STALLED_REMEDY;
 use crate::host::failure::{Class, Diagnosed};
 use crate::kills::KillsReport;
 use crate::machine::conditions::Conditions;
 use crate::playback::{PlaybackFailure, Verdict};
 use crate::sound::pcm::Difference;
+use crate::testbed::HOST_STALLED_REMEDY;
 
 /// Returns a report's tables and, as the last line, its [summary].
 #[must_use]
@@ -20,7 +20,7 @@ pub fn report_text(report: &Report) -> String {
         parts.push(contract.table());
         let figures = contract.figures.iter();
         let rows: Vec<_> = figures
-            .map(|counted| vec![counted.examination.to_owned(), counted.value.to_string(), counted.name.clone()])
+            .map(|counted| vec![counted.probe.to_owned(), counted.value.to_string(), counted.name.clone()])
             .collect();
         if !rows.is_empty() {
             parts.push(table(&[], &[1], rows));
@@ -141,7 +141,7 @@ pub fn verdict_text(verdict: &Verdict, out: Option<&Path>, reproduce: &str) -> S
         ),
     );
     let diagnosis = &verdict.card.diagnosis;
-    if let Some(first) = &diagnosis.first {
+    if let Some(first) = diagnosis.first_text() {
         lines.add(
             "diagnoses",
             format!("{}: the card found something wrong with the driver, first: {first}", diagnosis.count),

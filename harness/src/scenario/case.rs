@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::PathBuf;
 
+use card_control::Clock;
+
+use super::error::RunError;
 use super::expect::ExpectedBugCheck;
-use crate::failure::Error;
 use crate::host::file_error::FileError;
-use crate::machine::Clock;
 use crate::sound::midi::Song;
 use crate::sound::songs::BuiltIn;
 
@@ -63,8 +64,8 @@ impl SongSource {
     /// Reads the song.
     ///
     /// # Errors
-    /// [`Error::File`] when the file cannot be read; [`Error::Midi`] when it is no song.
-    pub fn read(&self) -> Result<Song, Error> {
+    /// [`RunError::File`] when the file cannot be read; [`RunError::Midi`] when it is no song.
+    pub fn read(&self) -> Result<Song, RunError> {
         match self {
             Self::BuiltIn(song) => Ok(song.song()?),
             Self::File(path) => {

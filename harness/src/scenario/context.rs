@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::overrides::Overrides;
 use crate::event::Observer;
 use crate::host::leftovers::remove_sound;
-use crate::playback::Provisioned;
 use crate::provision::Workspace;
+use crate::testbed::Provisioned;
 
 /// The inputs that all scenarios of a run share.
 pub struct Context<'a> {

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use card_control::Clock;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::expect::Expectations;
-use crate::machine::Clock;
 use crate::machine::conditions::Interrupts;
-use crate::playback::{Fault, LEAD_MS_DEFAULT, QUANTUM_DEFAULT, TAIL_MS_DEFAULT};
+use crate::playback::{Kill, LEAD_MS_DEFAULT, TAIL_MS_DEFAULT};
+use crate::testbed::QUANTUM_DEFAULT;
 use crate::testbed::stall::Stall;
 
 /// The guests that a scenario can name.
@@ -56,7 +57,7 @@ pub(super) struct Document {
     pub(super) stream: StreamTable,
     #[serde(default)]
     pub(super) matrix: Matrix,
-    pub(super) fault: Option<Spanned<Fault>>,
+    pub(super) fault: Option<Spanned<Kill>>,
     #[serde(default)]
     pub(super) stall: Vec<Spanned<Stall>>,
     #[serde(default)]

@@ -6,9 +6,9 @@ use super::case::Case;
 use super::context::Context;
 use super::file::Scenario;
 use crate::event::TestResult;
-use crate::playback::Provisioned;
 use crate::provision::Workspace;
 use crate::provision::cpp_driver::{self, CppDriverError};
+use crate::testbed::Provisioned;
 
 /// Why a case's driver could not be built.
 pub(super) struct Unbuilt {

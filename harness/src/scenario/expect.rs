@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use crate::host::failure::Diagnosed;
 use crate::playback::{PlaybackFailure, Verdict};
+use crate::testbed::TestBedError;
 use crate::testbed::session::SessionError;
 
 /// How a performance is meant to end.
@@ -168,7 +169,7 @@ impl Expectations {
         {
             found.push(format!("pcm_sha256: {}, expected {hash}", verdict.pcm_sha256));
         }
-        if let Some(first) = &verdict.card.diagnosis.first
+        if let Some(first) = verdict.card.diagnosis.first_text()
             && self.diagnoses.violation("", verdict.card.diagnosis.count).is_some()
         {
             found.push(format!("the card found something wrong with the driver: {first}"));
@@ -196,12 +197,13 @@ impl Expectations {
     #[must_use]
     pub fn violations_of_failure(&self, failure: &PlaybackFailure) -> Vec<String> {
         // What was to fail failed: that the host stalled besides says nothing against it.
-        let error = if self.outcome == Outcome::HostStalled { &failure.error } else { failure.error.underlying() };
-        if error.class().name() != self.outcome.name() {
+        let class =
+            if self.outcome == Outcome::HostStalled { failure.error.class() } else { failure.error.underlying_class() };
+        if class.name() != self.outcome.name() {
             return vec![failure.error.to_string()];
         }
         let Some(expected) = &self.bug_check else { return Vec::new() };
-        let crate::failure::Error::Session(SessionError::BugCheck(found)) = error else {
+        let Some(TestBedError::Session(SessionError::BugCheck(found))) = failure.error.testbed() else {
             return vec![format!("no bug check, but: {}", failure.error)];
         };
         let mut violations = Vec::new();
@@ -228,11 +230,10 @@ mod tests {
     use guest_protocol::BugCheck;
 
     use super::*;
-    use crate::failure::Error;
     use crate::host::standstill::{Standstill, Standstills, Who};
 
     fn failure(error: SessionError) -> PlaybackFailure {
-        PlaybackFailure { error: Error::Session(error), evidence: String::new(), artefacts: "x".into() }
+        PlaybackFailure { error: error.into(), evidence: String::new(), artefacts: "x".into() }
     }
 
     #[test]

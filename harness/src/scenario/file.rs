@@ -13,7 +13,7 @@ use super::matrix::cases;
 use super::variant_table::{CPP_DRIVER, with_cpp_drivers};
 use crate::event::Step;
 use crate::host::file_error::FileError;
-use crate::playback::Fault;
+use crate::playback::Kill;
 use crate::testbed::stall::Stall;
 use crate::{alloc_faults, conformance};
 
@@ -39,7 +39,7 @@ pub struct Scenario {
     /// A driver image to use instead of `dmuscard.sys`.
     pub driver: Option<PathBuf>,
     /// The process to kill, and the step in which.
-    pub fault: Option<Fault>,
+    pub kill: Option<Kill>,
     /// The processes to stall while the song streams, in this order.
     pub stalls: Vec<Stall>,
     /// The guest's machine.
@@ -79,7 +79,7 @@ impl Scenario {
     pub fn names(&self) -> Vec<String> {
         let of = |name: &str| if name.is_empty() { self.name.clone() } else { format!("{} [{name}]", self.name) };
         match self.test {
-            Some(TestKind::Contract) => conformance::examinations().map(str::to_owned).collect(),
+            Some(TestKind::Contract) => conformance::probe_names().map(str::to_owned).collect(),
             Some(TestKind::Stress | TestKind::LowResources | TestKind::Recovery | TestKind::Kills) => {
                 vec![self.name.clone()]
             }
@@ -132,7 +132,7 @@ impl Scenario {
             test: document.test,
             rounds: document.rounds.map_or(STRESS_ROUNDS, Spanned::into_inner),
             driver: document.driver.map(|driver| folder.join(driver)),
-            fault: document.fault.map(Spanned::into_inner),
+            kill: document.fault.map(Spanned::into_inner),
             stalls: document.stall.into_iter().map(Spanned::into_inner).collect(),
             machine: document.machine,
             cases,

@@ -5,23 +5,23 @@ use std::time::Instant;
 use super::context::Context;
 use super::document::TestKind;
 use super::driver::{self, Unbuilt};
+use super::error::RunError;
 use super::file::Scenario;
 use crate::alloc_faults::{self, AllocFaults};
 use crate::conformance;
 use crate::event::{Event, TestResult};
-use crate::failure::Error;
 use crate::host::failure::{Class, Diagnosed};
 use crate::kills::{self, Kills};
-use crate::playback::Provisioned;
 use crate::report::{Report, TestRecord};
 use crate::sound::songs;
+use crate::testbed::Provisioned;
 use crate::testbed::run_folder::RunFolder;
 
 /// Runs a test of a kind once for each seed; its rows are in the report.
 ///
 /// # Errors
 /// An interruption, or a run folder that cannot be created.
-pub(super) fn run_kind(scenario: &Scenario, kind: TestKind, context: &Context<'_>) -> Result<Report, Error> {
+pub(super) fn run_kind(scenario: &Scenario, kind: TestKind, context: &Context<'_>) -> Result<Report, RunError> {
     let mut report = Report::default();
     // The scenario's own name means all of it.
     let part = context.filter.filter(|filter| !scenario.name.contains(filter));
@@ -109,10 +109,10 @@ fn run_contract(
     context: &conformance::Context<'_>,
     test: &mut TestRecord,
     report: &mut Report,
-) -> Result<(), Error> {
+) -> Result<(), RunError> {
     let found = match kind {
         TestKind::Stress => conformance::stress(context)?,
-        TestKind::Recovery => conformance::trouble(context)?,
+        TestKind::Recovery => conformance::recover(context)?,
         TestKind::Contract | TestKind::LowResources | TestKind::Kills => conformance::run_probes(context)?,
     };
     // A filter leaves most rules not exercised.
@@ -133,7 +133,7 @@ fn run_low_resources(
     context: &Context<'_>,
     test: &mut TestRecord,
     report: &mut Report,
-) -> Result<(), Error> {
+) -> Result<(), RunError> {
     let folder = RunFolder::create(context.workspace, &test.name, None)?;
     test.run_folder = Some(folder.path().into());
     let faults = AllocFaults {
@@ -149,7 +149,7 @@ fn run_low_resources(
             }
             report.low_resources.push(found);
         }
-        Err(error) if error.class() == Class::Interrupted => return Err(error),
+        Err(error) if error.class() == Class::Interrupted => return Err(error.into()),
         // It fails without an allocation fault: that is the driver's failure, and other scenarios can run.
         Err(error) => {
             (test.result, test.class) = (TestResult::Failed, Some(error.class()));

@@ -2,26 +2,29 @@
 
 use std::time::Instant;
 
+use card_control::Clock;
+
 use super::case::Case;
 use super::context::Context;
 use super::driver::{self, Unbuilt};
+use super::error::RunError;
 use super::expect::Expectations;
 use super::file::Scenario;
 use super::variant::{self, VariantProbe};
 use crate::event::{Event, TestResult};
-use crate::failure::Error;
 use crate::host::failure::{Class, Diagnosed};
+use crate::machine::CardOptions;
 use crate::machine::conditions::Conditions;
-use crate::machine::{CardOptions, Clock};
-use crate::playback::{PlaybackFailure, PlaybackTest, Provisioned, Verdict, run_playback};
+use crate::playback::{PlaybackFailure, PlaybackTest, Verdict, run_playback};
 use crate::report::{Report, TestRecord};
+use crate::testbed::Provisioned;
 use crate::testbed::run_folder::RunFolder;
 
 /// Runs every case that the filter names.
 ///
 /// # Errors
 /// What keeps a case from being run: an unreadable song, a run folder that cannot be created, an interruption.
-pub(super) fn run_cases(scenario: &Scenario, context: &Context<'_>) -> Result<Report, Error> {
+pub(super) fn run_cases(scenario: &Scenario, context: &Context<'_>) -> Result<Report, RunError> {
     let mut report = Report::default();
     let mut first_pcm: Option<(String, String)> = None;
     let runs = scenario.cases.iter().flat_map(|case| {
@@ -102,7 +105,7 @@ pub(super) fn run_cases(scenario: &Scenario, context: &Context<'_>) -> Result<Re
         if let Err(failure) = result
             && failure.error.class() == Class::Interrupted
         {
-            return Err(failure.error);
+            return Err(failure.error.into());
         }
     }
     Ok(report)
@@ -121,7 +124,7 @@ fn play_in_time(
     conditions: Conditions,
     folder: &RunFolder,
     reproduce: &str,
-) -> Result<Result<Verdict, Box<PlaybackFailure>>, Error> {
+) -> Result<Result<Verdict, Box<PlaybackFailure>>, RunError> {
     let mut number = 1;
     loop {
         let result = play(scenario, case, provisioned, context, conditions, folder, reproduce)?;
@@ -154,7 +157,7 @@ fn play(
     conditions: Conditions,
     folder: &RunFolder,
     reproduce: &str,
-) -> Result<Result<Verdict, Box<PlaybackFailure>>, Error> {
+) -> Result<Result<Verdict, Box<PlaybackFailure>>, RunError> {
     let playback = PlaybackTest {
         card: CardOptions { clock: case.clock, bank: case.bank.clone(), render_block: case.render_block },
         sample_rate: case.sample_rate,
@@ -162,7 +165,7 @@ fn play(
         tail_ms: case.tail_ms,
         lead_ms: case.lead_ms,
         timeout: context.timeout,
-        fault: scenario.fault,
+        kill: scenario.kill,
         stalls: scenario.stalls.clone(),
         conditions,
         restarts: scenario.machine.restarts,

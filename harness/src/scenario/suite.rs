@@ -6,19 +6,19 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::context::Context;
+use super::error::RunError;
 use super::file::{Scenario, files_in};
 use super::overrides::Overrides;
 use super::run::run;
 use crate::event::{Event, Observer, TestResult};
-use crate::failure::Error;
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
 use crate::hostile::Hostile;
-use crate::playback::Provisioned;
 use crate::provision::image_check::{self, Check};
 use crate::provision::{ProvisionError, Workspace, run_logged};
 use crate::report::{Report, TestRecord};
 use crate::testbed::run_folder::RunFolder;
+use crate::testbed::{Provisioned, TestBedError};
 
 /// Where the suite lives in the workspace.
 pub const SCENARIOS: &str = "harness/scenarios";
@@ -31,9 +31,9 @@ pub struct Suite<'a> {
     /// Where.
     pub workspace: &'a Workspace,
     /// Builds the driver for 32-bit Windows, whose image is checked.
-    pub driver_x86: &'a dyn Fn() -> Result<PathBuf, Error>,
+    pub driver_x86: &'a dyn Fn() -> Result<PathBuf, RunError>,
     /// Brings in programs, images and the accelerator's choice.
-    pub provisioned: &'a dyn Fn() -> Result<Provisioned, Error>,
+    pub provisioned: &'a dyn Fn() -> Result<Provisioned, RunError>,
     /// How long a step of a scenario may take.
     pub timeout: Duration,
     /// Whether runs that pass keep their sound files.
@@ -55,13 +55,13 @@ impl Suite<'_> {
     ///
     /// # Errors
     /// An interruption, or no folder of scenarios.
-    pub fn run(&self) -> Result<Report, Error> {
+    pub fn run(&self) -> Result<Report, RunError> {
         let mut report = Report::default();
         self.crates(&mut report)?;
         self.models(&mut report)?;
         let provisioned = match (self.provisioned)() {
             Ok(provisioned) => provisioned,
-            Err(error) if error.class() == Class::Interrupted => return Err(error),
+            Err(error) if error.class() == Class::Interrupted => return Err(error.into()),
             Err(error) => {
                 self.without_stage(&error, &mut report)?;
                 return Ok(report);
@@ -76,7 +76,7 @@ impl Suite<'_> {
             let scenario = match Scenario::load(&path) {
                 Ok(scenario) => scenario,
                 Err(error) => {
-                    let error = Error::from(error);
+                    let error = RunError::from(error);
                     let name = path.file_stem().unwrap_or_default().to_string_lossy();
                     let said = vec![error.to_string()];
                     self.add(&mut report, &name, TestResult::Failed, Some(error.class()), said, Instant::now());
@@ -97,19 +97,19 @@ impl Suite<'_> {
         Ok(report)
     }
 
-    fn scenario_files(&self) -> Result<Vec<PathBuf>, Error> {
+    fn scenario_files(&self) -> Result<Vec<PathBuf>, RunError> {
         Ok(files_in(&self.workspace.root.join(SCENARIOS))?)
     }
 
     /// What needs an artefact that is missing cannot be tried; what needs one that does not build has failed.
-    fn without_stage(&self, error: &Error, report: &mut Report) -> Result<(), Error> {
+    fn without_stage(&self, error: &RunError, report: &mut Report) -> Result<(), RunError> {
         let missing = matches!(
             error,
-            Error::Provision(
+            RunError::TestBed(TestBedError::Provision(
                 ProvisionError::NoNetwork { .. }
                     | ProvisionError::NotPackaged { .. }
                     | ProvisionError::NoProgram { .. }
-            )
+            ))
         );
         let result = if missing { TestResult::Skipped } else { TestResult::Failed };
         let mut names = vec!["images".to_owned(), "hostile driver".to_owned()];
@@ -154,7 +154,7 @@ impl Suite<'_> {
         });
     }
 
-    fn code(&self, name: &str, path: Result<PathBuf, Error>, report: &mut Report) {
+    fn code(&self, name: &str, path: Result<PathBuf, RunError>, report: &mut Report) {
         let begun = Instant::now();
         match path.map_err(|error| error.to_string()).and_then(|path| image_check::driver_code(&path)) {
             Ok(checks) => self.add_checks(checks, begun, report),
@@ -189,7 +189,7 @@ impl Suite<'_> {
     }
 
     /// Every fault of the hostile driver's table. Those that are as expected are counted but not listed.
-    fn hostile(&self, provisioned: &Provisioned, report: &mut Report) -> Result<(), Error> {
+    fn hostile(&self, provisioned: &Provisioned, report: &mut Report) -> Result<(), RunError> {
         let name = "hostile driver";
         let begun = Instant::now();
         self.observer.event(&Event::TestBegun { name: name.into() });
@@ -198,7 +198,7 @@ impl Suite<'_> {
         let hostile = Hostile { card, qemu, folder: folder.path(), filter: None, observer: self.observer };
         let table = match hostile.table() {
             Ok(table) => table,
-            Err(error) if error.class() == Class::Interrupted => return Err(error),
+            Err(error) if error.class() == Class::Interrupted => return Err(error.into()),
             Err(error) => {
                 self.add(report, name, TestResult::Failed, Some(error.class()), vec![error.to_string()], begun);
                 return Ok(());
@@ -230,7 +230,7 @@ impl Suite<'_> {
     }
 
     /// `cargo test --workspace`, on the host.
-    fn crates(&self, report: &mut Report) -> Result<(), Error> {
+    fn crates(&self, report: &mut Report) -> Result<(), RunError> {
         self.observer.event(&Event::TestBegun { name: "cargo test --workspace".into() });
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.args(["test", "--workspace", "--no-fail-fast"]).env("CARGO_INCREMENTAL", "0");
@@ -238,7 +238,7 @@ impl Suite<'_> {
     }
 
     /// The models of the driver's concurrency, built apart from everything else: their atomics are the model checker's.
-    fn models(&self, report: &mut Report) -> Result<(), Error> {
+    fn models(&self, report: &mut Report) -> Result<(), RunError> {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.args(["test", "--release", "--package", "dmus-miniport", "--test", "models", "--target-dir"]);
         command.arg(self.workspace.cache().join("models")).env("RUSTFLAGS", "--cfg loom");
@@ -246,7 +246,7 @@ impl Suite<'_> {
     }
 
     /// Runs cargo's test runners and counts what they say.
-    fn runners(&self, what: &str, log: &str, mut command: Command, report: &mut Report) -> Result<(), Error> {
+    fn runners(&self, what: &str, log: &str, mut command: Command, report: &mut Report) -> Result<(), RunError> {
         let begun = Instant::now();
         fs::create_dir_all(self.workspace.logs()).map_err(FileError::own("create", self.workspace.logs()))?;
         let path = self.workspace.logs().join(log);

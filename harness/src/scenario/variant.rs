@@ -4,14 +4,15 @@ use std::time::Instant;
 
 use super::case::Case;
 use super::context::Context;
+use super::error::RunError;
 use crate::conformance;
 use crate::event::{Event, Silent, TestResult};
-use crate::failure::Error;
 use crate::host::failure::{Class, Diagnosed};
 use crate::machine::conditions::Conditions;
-use crate::playback::{PlaybackFailure, Provisioned, Verdict};
+use crate::playback::{PlaybackError, PlaybackFailure, Verdict};
 use crate::report::{Report, TestRecord, VariantRow};
 use crate::testbed::session::SessionError;
+use crate::testbed::{Provisioned, TestBedError};
 
 /// A broken variant that a probe must stop, by its own rule and no other.
 pub(super) struct VariantProbe<'a> {
@@ -28,7 +29,7 @@ impl VariantProbe<'_> {
     ///
     /// # Errors
     /// An interruption, or a run folder that cannot be created.
-    pub(super) fn run(self, report: &mut Report, context: &Context<'_>) -> Result<(), Error> {
+    pub(super) fn run(self, report: &mut Report, context: &Context<'_>) -> Result<(), RunError> {
         let begun = Instant::now();
         let Self { case, probe, provisioned, conditions, name, reproduce } = self;
         let found = conformance::run_probes(&conformance::Context {
@@ -95,7 +96,9 @@ pub(super) fn row(
         (None, None) => "nothing".to_owned(),
     };
     let fired = match result.as_ref().map_err(|failure| &failure.error) {
-        Err(Error::Session(SessionError::BugCheck(found))) => text(found.rule, Some(found.code)),
+        Err(PlaybackError::TestBed(TestBedError::Session(SessionError::BugCheck(found)))) => {
+            text(found.rule, Some(found.code))
+        }
         Err(error) => error.class().name().to_owned(),
         Ok(_) => "nothing".to_owned(),
     };

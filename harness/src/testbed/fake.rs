@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::thread::JoinHandle;
 
 use guest_protocol::{
-    BugCheck, Bulk, Carries, Deframer, DriverInfo, Event, Failure, FailureKind, Handle, PinFactory, Play, Received,
+    BugCheck, Bulk, DataRange, Deframer, DriverInfo, Event, Failure, FailureKind, Handle, PinFactory, Play, Received,
     Reply, Request, Statistics, StreamFormat, ToGuest, ToHost, VERSION, encode,
 };
 
@@ -47,9 +47,13 @@ pub struct FakeGuest {
 /// The pin factories of a DirectMusic filter: render and wave, and one that is in the way.
 #[must_use]
 pub fn directmusic_pins() -> Vec<PinFactory> {
-    let pin = |flow_in, carries| PinFactory { flow_in, communication: 1, instances: 1, carries };
-    let pcm = Carries::Pcm { sample_rate_min: 11_025, sample_rate_max: 96_000, channels: 2, bits: 16 };
-    vec![pin(false, vec![Carries::Other]), pin(false, vec![pcm]), pin(true, vec![Carries::Midi, Carries::DirectMusic])]
+    let pin = |flow_in, data_ranges| PinFactory { flow_in, communication: 1, instances: 1, data_ranges };
+    let pcm = DataRange::Pcm { sample_rate_min: 11_025, sample_rate_max: 96_000, channels: 2, bits: 16 };
+    vec![
+        pin(false, vec![DataRange::Other]),
+        pin(false, vec![pcm]),
+        pin(true, vec![DataRange::Midi, DataRange::DirectMusic]),
+    ]
 }
 
 impl FakeGuest {
@@ -140,13 +144,13 @@ impl FakeGuest {
                 Reply::FilterOpened { handle, pins: self.filters[number].1.clone(), nodes: Vec::new() }
             }
             Request::CreatePin { filter, pin, format } => {
-                let carries = &self.filters[filter.0 as usize - 1].1[pin as usize].carries;
-                let fits = |carried: &Carries| {
+                let carries = &self.filters[filter.0 as usize - 1].1[pin as usize].data_ranges;
+                let fits = |carried: &DataRange| {
                     matches!(
                         (carried, format),
-                        (Carries::DirectMusic, StreamFormat::DirectMusic)
-                            | (Carries::Midi, StreamFormat::Midi)
-                            | (Carries::Pcm { .. }, StreamFormat::Pcm { .. })
+                        (DataRange::DirectMusic, StreamFormat::DirectMusic)
+                            | (DataRange::Midi, StreamFormat::Midi)
+                            | (DataRange::Pcm { .. }, StreamFormat::Pcm { .. })
                     )
                 };
                 if self.fault != Some(Fault::OpensAnything) && !carries.iter().any(fits) {

@@ -4,11 +4,11 @@
 //! Whether an answer keeps to the rules is the guest's to judge: it stops with a bug check that names the rule. Here
 //! only that is judged which no driver may do: open a pin in a format that the pin does not carry.
 
-use guest_protocol::{FailureKind, Handle, PropertyVerb, Request, StreamFormat};
+use guest_protocol::{Caller, FailureKind, Handle, PropertyRequest, PropertyVerb, Request, StreamFormat};
 
-use crate::failure::Error;
-use crate::playback::PlaybackError;
-use crate::testbed::session::{Health, OpenedFilter, Session, SessionError};
+use super::error::TestBedError;
+use super::session::{OpenedFilter, Session, SessionError};
+use crate::machine::Health;
 
 /// `KSNODETYPE_SYNTHESIZER` (ksmedia.h), as it lies in memory.
 const SYNTHESIZER_NODE: [u8; 16] =
@@ -37,15 +37,15 @@ const CAPS_ROOMS: [usize; 6] = [0, 1, 4, 295, 296, 400];
 /// Asks each synthesizer node for its capabilities with every room, and tries the wave pin with a format of music.
 ///
 /// # Errors
-/// [`PlaybackError::WrongFormatOpened`], or what the guest says; that the driver refuses is as it should be.
-pub fn inspect<H: Health>(session: &mut Session<'_, H>, filter: &OpenedFilter, wave: u32) -> Result<(), Error> {
+/// [`TestBedError::WrongFormatOpened`], or what the guest says; that the driver refuses is as it should be.
+pub fn inspect<H: Health>(session: &mut Session<'_, H>, filter: &OpenedFilter, wave: u32) -> Result<(), TestBedError> {
     for node in synthesizer_nodes(filter) {
         for room in CAPS_ROOMS {
             ask_caps(session, filter.handle, node, room)?;
         }
     }
     match session.create_pin(filter.handle, wave, StreamFormat::DirectMusic) {
-        Ok(_) => Err(PlaybackError::WrongFormatOpened { pin: wave }.into()),
+        Ok(_) => Err(TestBedError::WrongFormatOpened { pin: wave }.into()),
         Err(SessionError::Refused { failure, .. }) if matches!(failure.kind, FailureKind::Status(_)) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -57,7 +57,8 @@ pub fn inspect<H: Health>(session: &mut Session<'_, H>, filter: &OpenedFilter, w
 /// What the guest says.
 pub fn caps<H: Health>(session: &mut Session<'_, H>, target: Handle, node: u32) -> Result<Option<u32>, SessionError> {
     const CAPS_BYTES: usize = 296;
-    let request = Request::Property {
+    let request = PropertyRequest {
+        caller: Caller::Kernel,
         target,
         node: Some(node),
         set: SYNTH_PROPERTIES,
@@ -81,7 +82,8 @@ pub fn ask_port_parameters<H: Health>(
     pin: Handle,
 ) -> Result<(), SessionError> {
     for node in synthesizer_nodes(filter) {
-        let request = Request::Property {
+        let request = PropertyRequest {
+            caller: Caller::Kernel,
             target: pin,
             node: Some(node),
             set: SYNTH_PROPERTIES,
@@ -91,7 +93,11 @@ pub fn ask_port_parameters<H: Health>(
             instance: vec![0; PORT_PARAMETERS_BYTES],
             value: vec![0; PORT_PARAMETERS_BYTES],
         };
-        session.call(&format!("get KSPROPERTY_SYNTH_PORTPARAMETERS of node {node}"), request, |_, _| {})?;
+        session.call(
+            &format!("get KSPROPERTY_SYNTH_PORTPARAMETERS of node {node}"),
+            Request::Property(request),
+            |_, _| {},
+        )?;
     }
     Ok(())
 }
@@ -107,7 +113,8 @@ pub fn set_channel_groups<H: Health>(
     groups: u32,
 ) -> Result<(), SessionError> {
     for node in synthesizer_nodes(filter) {
-        let request = Request::Property {
+        let request = PropertyRequest {
+            caller: Caller::Kernel,
             target: pin,
             node: Some(node),
             set: SYNTH_PROPERTIES,
@@ -116,7 +123,11 @@ pub fn set_channel_groups<H: Health>(
             instance: Vec::new(),
             value: groups.to_le_bytes().to_vec(),
         };
-        session.call(&format!("set KSPROPERTY_SYNTH_CHANNELGROUPS of node {node}"), request, |_, _| {})?;
+        session.call(
+            &format!("set KSPROPERTY_SYNTH_CHANNELGROUPS of node {node}"),
+            Request::Property(request),
+            |_, _| {},
+        )?;
     }
     Ok(())
 }
@@ -133,7 +144,8 @@ fn ask_caps<H: Health>(
     room: usize,
 ) -> Result<(), SessionError> {
     let step = format!("get KSPROPERTY_SYNTH_CAPS of node {node} with room for {room} bytes");
-    let request = Request::Property {
+    let request = PropertyRequest {
+        caller: Caller::Kernel,
         target,
         node: Some(node),
         set: SYNTH_PROPERTIES,
@@ -143,5 +155,5 @@ fn ask_caps<H: Health>(
         value: vec![0; room],
     };
     // Whatever the status: too little room has to be refused, and how is the guest's to judge.
-    session.call(&step, request, |_, _| {}).map(|_| ())
+    session.call(&step, Request::Property(request), |_, _| {}).map(|_| ())
 }

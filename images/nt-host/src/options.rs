@@ -2,13 +2,13 @@
 
 use alloc::string::String;
 
-use guest_protocol::Level;
+use guest_protocol::{Level, options as option};
 
 /// The options; unknown names are kept for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Instead of serving, loop this many million iterations and leave.
-    pub probe: Option<u64>,
+    pub calibrate: Option<u64>,
     /// The least bad level of log lines that are sent.
     pub log: Level,
     /// Which function of the PCI bus is the driver's, as `vendor:device` in hexadecimal, where there are several.
@@ -16,7 +16,7 @@ pub struct Options {
     /// Report every stack of the driver that allocates.
     pub allocations: bool,
     /// The stack whose allocation fails, by its hash in hexadecimal.
-    pub refuse: Option<u64>,
+    pub fail_allocation: Option<u64>,
     /// What the delays between processors are drawn from.
     pub seed: Option<u64>,
     /// How the device interrupts.
@@ -52,11 +52,11 @@ pub enum Time {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            probe: None,
+            calibrate: None,
             log: Level::Info,
             device: None,
             allocations: false,
-            refuse: None,
+            fail_allocation: None,
             seed: None,
             interrupts: Interrupts::Line,
             time: Time::Shown,
@@ -86,8 +86,8 @@ impl Options {
     fn set(&mut self, line: &str) -> Option<()> {
         let (name, value) = line.split_once('=')?;
         match name {
-            "probe" => self.probe = Some(value.parse().ok()?),
-            "log" => {
+            option::CALIBRATE => self.calibrate = Some(value.parse().ok()?),
+            option::LOG => {
                 self.log = match value {
                     "error" => Level::Error,
                     "warn" => Level::Warn,
@@ -97,28 +97,28 @@ impl Options {
                     _ => return None,
                 }
             }
-            "device" => {
+            option::DEVICE => {
                 let (vendor, device) = value.split_once(':')?;
                 self.device = Some((u16::from_str_radix(vendor, 16).ok()?, u16::from_str_radix(device, 16).ok()?));
             }
-            "allocations" => self.allocations = if value == "report" { true } else { return None },
-            "refuse" => self.refuse = Some(u64::from_str_radix(value, 16).ok()?),
-            "seed" => self.seed = Some(u64::from_str_radix(value, 16).ok()?),
-            "interrupts" => {
+            option::ALLOCATIONS => self.allocations = if value == "report" { true } else { return None },
+            option::FAIL_ALLOCATION => self.fail_allocation = Some(u64::from_str_radix(value, 16).ok()?),
+            option::SEED => self.seed = Some(u64::from_str_radix(value, 16).ok()?),
+            option::INTERRUPTS => {
                 self.interrupts = match value {
                     "line" => Interrupts::Line,
                     "message" => Interrupts::Message,
                     _ => return None,
                 }
             }
-            "time" => {
+            option::TIME => {
                 self.time = match value {
                     "shown" => Time::Shown,
                     "run" => Time::Run,
                     _ => return None,
                 }
             }
-            "verifier" => {
+            option::VERIFIER => {
                 self.verifier = match value {
                     "on" => true,
                     "off" => false,
@@ -137,12 +137,12 @@ mod tests {
 
     #[test]
     fn names_and_values_are_read() {
-        let options = Options::parse("probe=300\nlog=debug\n\ndevice=1af4:1067\n").unwrap();
+        let options = Options::parse("calibrate=300\nlog=debug\n\ndevice=1af4:1067\n").unwrap();
         let expected =
-            Options { probe: Some(300), log: Level::Debug, device: Some((0x1af4, 0x1067)), ..Options::default() };
+            Options { calibrate: Some(300), log: Level::Debug, device: Some((0x1af4, 0x1067)), ..Options::default() };
         assert_eq!(options, expected);
-        let shortage = Options::parse("allocations=report\nrefuse=00ff\n").unwrap();
-        assert_eq!(shortage, Options { allocations: true, refuse: Some(255), ..Options::default() });
+        let allocations = Options::parse("allocations=report\nfail-allocation=00ff\n").unwrap();
+        assert_eq!(allocations, Options { allocations: true, fail_allocation: Some(255), ..Options::default() });
         let message = Options::parse("interrupts=message\n").unwrap();
         assert_eq!(message, Options { interrupts: Interrupts::Message, ..Options::default() });
         assert_eq!(Options::parse("time=run\n").unwrap(), Options { time: Time::Run, ..Options::default() });
@@ -154,17 +154,17 @@ mod tests {
     #[test]
     fn a_mistake_is_named() {
         for line in [
-            "probe=many",
+            "calibrate=many",
             "log=loud",
             "device=1af4",
             "speed=fast",
             "allocations=yes",
-            "refuse=xyz",
+            "fail-allocation=xyz",
             "seed=later",
             "interrupts=loud",
             "time=fast",
             "verifier=maybe",
-            "probe",
+            "calibrate",
         ] {
             assert_eq!(Options::parse(line), Err(UnknownOption(line.into())), "{line}");
         }

@@ -2,7 +2,7 @@
 //!
 //! A function that can fail for want of resources asks [`refuse`] first. The stack is the driver's own part of it, as
 //! offsets in its image, so that it is the same in every boot. The harness boots once to learn the stacks
-//! (`allocations=report`), then once for each with that one refused (`refuse=HASH`), and again for each stack that only
+//! (`allocations=report`), then once for each with that one refused (`fail-allocation=HASH`), and again for each stack that only
 //! a refusal leads to, until none is new.
 
 use alloc::collections::BTreeSet;
@@ -60,7 +60,7 @@ fn look(function: &str) -> bool {
         Some(state.refused.take_if(|wanted| *wanted == hash).is_some())
     });
     let Some(refused) = refused else { return false };
-    line::send_event(Event::Allocation { hash, function: function.into(), stack: frames, refused });
+    line::send_event(Event::Allocation { hash, function: function.into(), stack: frames, failed: refused });
     refused
 }
 

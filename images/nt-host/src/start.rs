@@ -36,8 +36,8 @@ pub(crate) extern "C" fn start(start_info: u32) -> ! {
     ke::time::leave_out_standstills(options().time == Time::Run);
     x86_64::instructions::interrupts::enable();
     smp::start(fw_cfg::processors());
-    if let Some(millions) = options().probe {
-        probe(millions);
+    if let Some(millions) = options().calibrate {
+        calibrate(millions);
     }
     pci::init();
     serial::enable_receive();
@@ -57,12 +57,12 @@ fn read_options() {
     line::set_level(options.log);
     ke::delay::init(options.seed);
     crate::watch::set(options.verifier);
-    crate::shortage::init(options.allocations, options.refuse);
+    crate::shortage::init(options.allocations, options.fail_allocation);
     OPTIONS.with(|slot| *slot = Some(options));
 }
 
-/// The work by which the harness measures an accelerator: ordinary ring-0 instructions.
-fn probe(millions: u64) -> ! {
+/// Runs the loop by which the harness times an accelerator: ordinary ring-0 instructions.
+fn calibrate(millions: u64) -> ! {
     for _ in 0..millions.saturating_mul(1_000_000) {
         // SAFETY: does nothing but being executed.
         unsafe { core::arch::asm!("", options(nomem, nostack, preserves_flags)) };

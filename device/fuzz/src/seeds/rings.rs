@@ -182,7 +182,7 @@ fn conforming() -> Vec<Seed> {
     let song = |script: Script| {
         script
             .play()
-            .buffers(Queue::NEWS, 8, 64)
+            .buffers(Queue::EVENT, 8, 64)
             .buffers(Queue::MIDI_IN, 8, 4096)
             .events(12, 0, &[0x90, 60, 100])
             .events(12, 50_000, &[0x80, 60, 0])
@@ -264,8 +264,8 @@ fn overlaps() -> Vec<Seed> {
         same(Queue::MIDI_OUT).end("midi_out_used_ring_is_its_available_ring"),
         same(Queue::MIDI_IN).end("midi_in_used_ring_is_its_available_ring"),
         same(Queue::WAVE).end("wave_used_ring_is_its_available_ring"),
-        same(Queue::NEWS).end("news_used_ring_is_its_available_ring"),
-        other(Queue::NEWS, 2, Queue::MIDI_OUT, 1).end("news_used_ring_is_the_available_ring_of_midi_out"),
+        same(Queue::EVENT).end("news_used_ring_is_its_available_ring"),
+        other(Queue::EVENT, 2, Queue::MIDI_OUT, 1).end("news_used_ring_is_the_available_ring_of_midi_out"),
         other(Queue::MIDI_OUT, 2, Queue::CONTROL, 0).end("midi_out_used_ring_is_the_table_of_control"),
         other(Queue::WAVE, 1, Queue::WAVE, 0).end("wave_available_ring_is_its_table"),
         Script::lockstep()
@@ -279,15 +279,15 @@ fn overlaps() -> Vec<Seed> {
         endless(Queue::MIDI_OUT).end("midi_out_chases_its_own_used_index"),
         endless(Queue::MIDI_IN).end("midi_in_chases_its_own_used_index"),
         endless(Queue::WAVE).end("wave_chases_its_own_used_index"),
-        endless(Queue::NEWS).end("news_chases_its_own_used_index"),
+        endless(Queue::EVENT).end("news_chases_its_own_used_index"),
         Script::lockstep().place(Queue::WAVE, 2, RAM_LENGTH - 4).start().open().end("used_ring_leaves_memory"),
         Script::lockstep().place(Queue::WAVE, 0, OUTSIDE).start().open().end("table_outside_memory"),
         // Buffers that are rings.
         Script::lockstep()
             .play()
-            .on(Verb::Chain, Queue::NEWS, 0, 0, &pieces(&[(part(4, 1), 64 | WRITABLE)]))
-            .on(Verb::Chain, Queue::NEWS, 0, 0, &pieces(&[(part(1, 1), 64 | WRITABLE)]))
-            .on(Verb::Write, Queue::NEWS, 0, 0, &[])
+            .on(Verb::Chain, Queue::EVENT, 0, 0, &pieces(&[(part(4, 1), 64 | WRITABLE)]))
+            .on(Verb::Chain, Queue::EVENT, 0, 0, &pieces(&[(part(1, 1), 64 | WRITABLE)]))
+            .on(Verb::Write, Queue::EVENT, 0, 0, &[])
             .request(RequestCode(0xffff), &[])
             .end("news_record_lands_in_available_rings"),
         Script::lockstep()
@@ -322,7 +322,7 @@ fn races() -> Vec<Seed> {
         busy(Queue::MIDI_OUT).end("race_available_index_of_midi_out"),
         busy(Queue::MIDI_IN).end("race_available_index_of_midi_in"),
         busy(Queue::WAVE).end("race_available_index_of_wave"),
-        busy(Queue::NEWS).request(RequestCode(0xffff), &[]).again(20).end("race_available_index_of_news"),
+        busy(Queue::EVENT).request(RequestCode(0xffff), &[]).again(20).end("race_available_index_of_news"),
         Script::lockstep()
             .play()
             .race(&Queue::ALL.map(|queue| index(queue, 1)))

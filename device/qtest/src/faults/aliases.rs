@@ -4,7 +4,7 @@ use card_spec::control::RequestCode;
 use card_spec::queue::Queue;
 
 use super::rings::PARTS;
-use crate::driver::{Driver, NEWS_BYTES, RENDER, Stage, WAVE};
+use crate::driver::{Driver, NOTE_ON, NOTICE_BYTES, RENDER, Stage, WAVE};
 use crate::failure::Result;
 use crate::fault::{Expected, Fault, Rows};
 use crate::ring::Piece;
@@ -33,17 +33,17 @@ pub(super) fn rows() -> Vec<Fault> {
         });
         rows.add(format!("captured events over midi-in's own {name}"), Stage::Playing, Expected::Anything, move |d| {
             let at = d.machine.ring(Queue::MIDI_IN).plan.parts[part];
-            (0..64).try_for_each(|_| d.capture("903c40"))?;
+            (0..64).try_for_each(|_| d.capture(&NOTE_ON))?;
             d.machine.ring(Queue::MIDI_IN).offer(&[Piece::writable(at, 2048)])?;
             d.provoke(Queue::MIDI_IN)?;
             stir(d)
         });
         rows.add(format!("news over its own {name}"), Stage::Playing, Expected::Anything, move |d| {
-            let at = d.machine.ring(Queue::NEWS).plan.parts[part];
+            let at = d.machine.ring(Queue::EVENT).plan.parts[part];
             for _ in 0..32 {
-                d.machine.ring(Queue::NEWS).offer(&[Piece::writable(at, NEWS_BYTES)])?;
+                d.machine.ring(Queue::EVENT).offer(&[Piece::writable(at, NOTICE_BYTES)])?;
             }
-            d.provoke(Queue::NEWS)?;
+            d.provoke(Queue::EVENT)?;
             stir(d)
         });
         rows.add(format!("batch that is midi-out's own {name}"), Stage::Playing, Expected::Anything, move |d| {
@@ -77,12 +77,12 @@ pub(super) fn rows() -> Vec<Fault> {
     rows.add("one buffer for all queues of the card's", Stage::Playing, Expected::NOTHING, |d| {
         let page = d.machine.ram.allocate(8192)?;
         let pieces = d.wave_pieces(WAVE, 1024, 4096)?;
-        for queue in [Queue::MIDI_IN, Queue::NEWS] {
+        for queue in [Queue::MIDI_IN, Queue::EVENT] {
             d.machine.ring(queue).offer(&[Piece::writable(page, 4096)])?;
         }
         d.machine.ring(Queue::WAVE).offer(&[pieces[0], pieces[1], Piece::writable(page, 4096)])?;
         d.provoke(Queue::MIDI_IN)?;
-        d.provoke(Queue::NEWS)?;
+        d.provoke(Queue::EVENT)?;
         d.machine.kick(Queue::WAVE)
     });
     rows.add(

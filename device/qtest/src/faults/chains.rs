@@ -16,7 +16,7 @@ pub(super) const FIRST: u16 = 100;
 
 /// The flag of a descriptor that a queue's chains may begin with: what the card writes to is writable.
 pub(super) fn direction(queue: Queue) -> u16 {
-    if matches!(queue, Queue::MIDI_IN | Queue::NEWS) { flag::WRITE } else { 0 }
+    if matches!(queue, Queue::MIDI_IN | Queue::EVENT) { flag::WRITE } else { 0 }
 }
 
 pub(super) fn rows() -> Vec<Fault> {
@@ -86,7 +86,7 @@ fn links(rows: &mut Rows, queue: Queue) {
     );
     let empty = match queue {
         // Without 16 writable bytes there is no answer.
-        Queue::CONTROL | Queue::MIDI_IN | Queue::NEWS => Diagnosis::WRITABLE_TOO_SHORT,
+        Queue::CONTROL | Queue::MIDI_IN | Queue::EVENT => Diagnosis::WRITABLE_TOO_SHORT,
         _ => Diagnosis::READABLE_TOO_SHORT,
     };
     rows.add(format!("{queue}: chain of descriptors without length"), Stage::Playing, on(queue, empty), move |d| {
@@ -123,7 +123,7 @@ fn buffers(rows: &mut Rows, queue: Queue) {
     );
     // There is nothing wrong with room that is not needed; of the rest, what is missing is.
     let expected = match queue {
-        Queue::MIDI_IN | Queue::NEWS => Expected::NOTHING,
+        Queue::MIDI_IN | Queue::EVENT => Expected::NOTHING,
         _ => on(queue, Diagnosis::READABLE_TOO_SHORT),
     };
     rows.add(format!("{queue}: writable buffers of more than 4 GiB in all"), Stage::Playing, expected, move |d| {

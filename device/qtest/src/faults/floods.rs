@@ -1,10 +1,11 @@
 //! Much of something at once: events, requests, kicks, lines of log.
 
+use card_control::Command;
+use card_control::answer::Done;
 use card_spec::control::{ClockSync, PortParameters, RequestCode, Status, clock_sync, port_parameter};
 use card_spec::diagnosis::Diagnosis;
 use card_spec::limits::{CHANNEL_GROUPS_MAX, VOICES_MAX};
 use card_spec::queue::Queue;
-use serde_json::json;
 use zerocopy::FromZeros;
 
 use crate::driver::{Driver, RENDER, Stage, WAVE};
@@ -87,7 +88,7 @@ fn events(rows: &mut Rows) {
             let bytes = d.batch(RENDER, &events);
             d.post_batch(&bytes)?;
         }
-        expect("batches wait", &true, &d.machine.card.status()?["session"]["back_pressure"].as_bool().unwrap_or(false))
+        expect("batches wait", &true, &d.machine.card.status()?.session.is_some_and(|session| session.back_pressure))
     });
     rows.add("more long messages ahead of their frame than the card keeps", Stage::Playing, Expected::NOTHING, |d| {
         let mut message = vec![0x11; 4000];
@@ -152,11 +153,11 @@ fn requests(rows: &mut Rows) {
     rows.add("20000 unknown requests", Stage::Open, row(Diagnosis::UNKNOWN_REQUEST), |d| {
         quietly(d, |d| (0..20_000).try_for_each(|code| d.request(RequestCode(0x10_0000 + code), &[]).map(|_| ())))
     });
-    rows.add("200 resets with a wrong ring each", Stage::Reset, on(Queue::NEWS, Diagnosis::RING_SIZE), |d| {
+    rows.add("200 resets with a wrong ring each", Stage::Reset, on(Queue::EVENT, Diagnosis::RING_SIZE), |d| {
         quietly(d, |d| {
             for _ in 0..200 {
                 d.machine.reset()?;
-                super::rings::start_with(d, Queue::NEWS, |plan| plan.size = 48)?;
+                super::rings::start_with(d, Queue::EVENT, |plan| plan.size = 48)?;
             }
             Ok(())
         })
@@ -175,8 +176,8 @@ fn requests(rows: &mut Rows) {
         d.post_wave(WAVE, 60_000, 240_000)?;
         // As many as fit the socket both ways.
         for _ in 0..20 {
-            (0..50).try_for_each(|_| d.machine.card.send(&json!({"cmd": "stats"})))?;
-            (0..50).try_for_each(|_| d.machine.card.answer("stats").map(|_| ()))?;
+            (0..50).try_for_each(|_| d.machine.card.send(&Command::Stats {}))?;
+            (0..50).try_for_each(|_| d.machine.card.answer::<Done>(&Command::Stats {}).map(|_| ()))?;
         }
         Ok(())
     });

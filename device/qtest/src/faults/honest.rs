@@ -1,8 +1,9 @@
 //! Drivers that do nothing wrong: a card that finds fault with them would make the rest of the table worthless.
 
-use std::fmt::Write;
+use std::fs::File;
 use std::process::Command;
 
+use card_control::event_list;
 use card_spec::control::{RequestCode, Status};
 use card_spec::feature;
 use card_spec::limits::VOICES_MAX;
@@ -74,15 +75,11 @@ pub(super) fn rows() -> Vec<Fault> {
 
 /// Thirty notes, sounded by the card in the machine and by the same program without one.
 fn plays(driver: &mut Driver) -> Result {
-    let mut list = "# dmus event list 1\n".to_owned();
     let mut notes: Vec<(i64, [u8; 3])> = Vec::new();
     for note in 0..30_i64 {
         let key = 40 + (note * 5 % 40) as u8;
         notes.push((note * 100_003, [0x90, key, 90]));
         notes.push((note * 100_003 + 90_000, [0x80, key, 0]));
-    }
-    for (time, [status, key, velocity]) in &notes {
-        let _ = writeln!(list, "{time} 1 {status:02x}{key:02x}{velocity:02x}");
     }
     let batch: Vec<(i64, u16, &[u8])> = notes.iter().map(|(time, data)| (*time, 1, data.as_slice())).collect();
     driver.send(RENDER, &batch)?;
@@ -90,7 +87,7 @@ fn plays(driver: &mut Driver) -> Result {
     while pcm.len() < FRAMES {
         pcm.extend(driver.record(1600)?.pcm);
     }
-    let expected = render(driver, &list)?;
+    let expected = render(driver, &notes)?;
     expect("the guest hears something", &true, &pcm.iter().any(|frame| *frame != [0, 0]))?;
     let difference = pcm.iter().zip(&expected).position(|(guest, offline)| guest != offline);
     expect("frames", &expected.len(), &pcm.len())?;
@@ -99,10 +96,14 @@ fn plays(driver: &mut Driver) -> Result {
 }
 
 /// Has the card's program render a list of events without a machine.
-fn render(driver: &Driver, list: &str) -> Result<Vec<[i16; 2]>> {
+fn render(driver: &Driver, notes: &[(i64, [u8; 3])]) -> Result<Vec<[i16; 2]>> {
     let folder = driver.machine.card.folder();
     let (events, wav) = (folder.join("events.txt"), folder.join("offline.wav"));
-    std::fs::write(&events, list).map_err(Failure::host("cannot write the list of events"))?;
+    let write = || {
+        let mut list = event_list::Writer::new(File::create(&events)?)?;
+        notes.iter().try_for_each(|(time, message)| list.event(time.unsigned_abs(), 1, message))
+    };
+    write().map_err(Failure::host("cannot write the event list"))?;
     let mut command = Command::new(driver.machine.card.program());
     command.arg("render").arg("--events").arg(&events).arg("--out").arg(&wav);
     command.args(["--frames", &FRAMES.to_string(), "--rate", &SAMPLE_RATE.to_string()]);

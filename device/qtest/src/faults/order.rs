@@ -214,7 +214,7 @@ fn resets(rows: &mut Rows) {
     });
     reset_amid(rows, "with buffers on every queue of the card's", Stage::Playing, |d| {
         let page = d.machine.ram.allocate(4096)?;
-        for queue in [Queue::MIDI_IN, Queue::NEWS] {
+        for queue in [Queue::MIDI_IN, Queue::EVENT] {
             for _ in 0..64 {
                 d.machine.ring(queue).offer(&[Piece::writable(page, 4096)])?;
             }

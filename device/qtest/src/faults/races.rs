@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use card_control::Command;
+use card_control::answer::{Advanced, Done};
 use card_spec::limits::QUEUE_SIZE_MAX;
 use card_spec::queue::Queue;
-use serde_json::json;
 
-use crate::driver::{Driver, RENDER, Stage, WAVE};
+use crate::driver::{Driver, NOTE_ON, RENDER, Stage, WAVE};
 use crate::failure::Result;
 use crate::fault::{Expected, Fault, Rows};
 use crate::judge::RESET_LIMIT;
@@ -80,8 +81,8 @@ fn run(driver: &mut Driver, queue: Queue, race: Race) -> Result {
     beside(driver, write, move |d| {
         d.machine.kick(queue)?;
         match queue {
-            Queue::MIDI_IN => d.machine.card.ask(&json!({"cmd": "midi-in", "data": "903c40"})).map(|_| ()),
-            Queue::NEWS => d.machine.card.ask(&json!({"cmd": "advance", "frames": 24_000})).map(|_| ()),
+            Queue::MIDI_IN => d.machine.card.ask::<Done>(&Command::midi_in(&NOTE_ON, 1)).map(|_| ()),
+            Queue::EVENT => d.machine.card.ask::<Advanced>(&Command::Advance { frames: 24_000 }).map(|_| ()),
             Queue::WAVE => {
                 let pieces = d.wave_pieces(WAVE, 64, 256)?;
                 d.machine.ring(Queue::WAVE).offer(&pieces).map(|_| ())

@@ -24,7 +24,7 @@ pub(super) fn rows() -> Vec<Fault> {
             });
         }
     }
-    for (queue, (first, second)) in [Queue::MIDI_OUT, Queue::WAVE, Queue::NEWS].into_iter().zip(PAIRS) {
+    for (queue, (first, second)) in [Queue::MIDI_OUT, Queue::WAVE, Queue::EVENT].into_iter().zip(PAIRS) {
         let name = format!("{queue}: {} begins in the last bytes of the {}", PARTS[second], PARTS[first]);
         rows.add(name, Stage::Reset, on(queue, Diagnosis::RING_OVERLAP), move |d| {
             let offset = (part_bytes(first, QUEUE_SIZE_MAX) - 1) & !3;
@@ -76,10 +76,10 @@ pub(super) fn rows() -> Vec<Fault> {
     rows.add(
         "news's descriptor table begins in the last bytes of control's used ring",
         Stage::Reset,
-        on(Queue::NEWS, Diagnosis::RING_OVERLAP),
+        on(Queue::EVENT, Diagnosis::RING_OVERLAP),
         |d| {
             let offset = (part_bytes(2, QUEUE_SIZE_MAX) - 1) & !15;
-            between(d, (Queue::CONTROL, 2), (Queue::NEWS, 0), offset)
+            between(d, (Queue::CONTROL, 2), (Queue::EVENT, 0), offset)
         },
     );
     rows.done()

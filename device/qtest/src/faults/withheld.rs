@@ -1,13 +1,14 @@
 //! Buffers that the card needs and does not get, or that are too small for anything: midi-in and news.
 
+use card_control::Command;
+use card_control::answer::Done;
 use card_spec::control::{RequestCode, StreamState};
 use card_spec::diagnosis::Diagnosis;
 use card_spec::event::{BatchHeader, record_bytes};
 use card_spec::limits::CAPTURED_EVENTS_MAX;
 use card_spec::queue::Queue;
-use serde_json::json;
 
-use crate::driver::{CAPTURE, Driver, NEWS_BYTES, Stage};
+use crate::driver::{CAPTURE, Driver, NOTE_ON, NOTICE_BYTES, Stage};
 use crate::failure::{Result, expect};
 use crate::fault::{Expected, Fault, Rows, on};
 use crate::ring::Piece;
@@ -17,7 +18,7 @@ const BATCH_BYTES: u32 = (size_of::<BatchHeader>() + record_bytes(3)) as u32;
 
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("buffers for the card");
-    for (queue, least) in [(Queue::MIDI_IN, BATCH_BYTES), (Queue::NEWS, NEWS_BYTES)] {
+    for (queue, least) in [(Queue::MIDI_IN, BATCH_BYTES), (Queue::EVENT, NOTICE_BYTES)] {
         for bytes in [1, least / 2, least - 1] {
             let expected = on(queue, Diagnosis::WRITABLE_TOO_SHORT);
             let name = format!("{queue}: buffer of {bytes} bytes, where {least} are needed");
@@ -48,10 +49,10 @@ pub(super) fn rows() -> Vec<Fault> {
         Stage::Playing,
         Expected::NOTHING,
         |d| {
-            let command = json!({"cmd": "midi-in", "data": "903c40"});
+            let command = Command::midi_in(&NOTE_ON, 1);
             let mut refused = 0;
             for _ in 0..2 * CAPTURED_EVENTS_MAX {
-                refused += usize::from(d.machine.card.ask(&command)?["ok"] != true);
+                refused += usize::from(d.machine.card.ask::<Done>(&command)?.is_err());
             }
             expect("events that were refused", &CAPTURED_EVENTS_MAX, &refused)
         },
@@ -61,13 +62,13 @@ pub(super) fn rows() -> Vec<Fault> {
         Stage::Playing,
         Expected::NOTHING,
         |d| {
-            (0..100).try_for_each(|_| d.capture("903c40"))?;
+            (0..100).try_for_each(|_| d.capture(&NOTE_ON))?;
             d.state(CAPTURE, StreamState::STOP)?;
             let page = d.machine.ram.allocate(4096)?;
             d.machine.ring(Queue::MIDI_IN).offer(&[Piece::writable(page, 4096)])?;
             d.machine.kick(Queue::MIDI_IN)?;
             d.state(CAPTURE, StreamState::RUN)?;
-            d.capture("803c40")?;
+            d.capture(&[0x80, 60, 64])?;
             d.machine.wait(Queue::MIDI_IN).map(|_| ())
         },
     );
@@ -78,11 +79,11 @@ pub(super) fn rows() -> Vec<Fault> {
     rows.add("news: a buffer for every one of a hundred underruns", Stage::Playing, Expected::NOTHING, |d| {
         let page = d.machine.ram.allocate(4096)?;
         for _ in 0..100 {
-            d.machine.ring(Queue::NEWS).offer(&[Piece::writable(page, NEWS_BYTES)])?;
+            d.machine.ring(Queue::EVENT).offer(&[Piece::writable(page, NOTICE_BYTES)])?;
         }
-        d.machine.kick(Queue::NEWS)?;
+        d.machine.kick(Queue::EVENT)?;
         d.underrun()?;
-        expect("bytes written", &NEWS_BYTES, &d.machine.wait(Queue::NEWS)?.1)
+        expect("bytes written", &NOTICE_BYTES, &d.machine.wait(Queue::EVENT)?.1)
     });
     rows.done()
 }

@@ -17,7 +17,7 @@ use card_spec::control::{
 use card_spec::diagnosis::Diagnosis;
 use card_spec::identity::IdentityBlock;
 use card_spec::limits::STREAMS_MAX;
-use card_spec::news::{NewsKind, NewsRecord};
+use card_spec::notice::{Notice, NoticeKind};
 use card_spec::queue::{QUEUE_COUNT, Queue};
 use card_spec::status_page::StatusPage;
 use card_spec::{ABI_MAJOR, ABI_MINOR};
@@ -194,7 +194,7 @@ impl<K: Kernel> Card<K> {
         let midi_out = make(Queue::MIDI_OUT)?;
         let midi_in = make(Queue::MIDI_IN)?;
         let wave = make(Queue::WAVE)?;
-        let news = make(Queue::NEWS)?;
+        let news = make(Queue::EVENT)?;
         Ok((
             Control::new(kernel, level, control, control_buffer).ok_or(CardError::NoMemory)?,
             MidiOut::new(kernel, level, midi_out, batch_buffer).ok_or(CardError::NoMemory)?,
@@ -281,17 +281,17 @@ impl<K: Kernel> Card<K> {
         self.needs_reset.load(Ordering::Acquire)
     }
 
-    fn hear(&self, level: AtMostDispatch, record: &NewsRecord) {
+    fn hear(&self, level: AtMostDispatch, record: &Notice) {
         let number = record.sequence.get();
         if self.next_news.swap(number.wrapping_add(1), Ordering::Relaxed) != number {
             // What somebody waits for may have been among it.
             self.kernel.log(&[Part::Text("news was lost before number "), Part::Number(number.into())]);
             self.unloads.end_all(level, NtStatus::SUCCESS);
         }
-        let kind = NewsKind(record.kind.get());
-        if kind == NewsKind::UNLOADED {
+        let kind = NoticeKind(record.kind.get());
+        if kind == NoticeKind::UNLOADED {
             self.unloads.over(level, record.value.get() as u32);
-        } else if kind == NewsKind::DIAGNOSED {
+        } else if kind == NoticeKind::DIAGNOSED {
             self.kernel.log(&[
                 Part::Text("the card found a fault: "),
                 Part::Text(Diagnosis(record.code.get()).name().unwrap_or("unknown")),
@@ -311,7 +311,7 @@ impl<K: Kernel> Card<K> {
                 Part::Text(": "),
                 Part::Number(record.value.get()),
             ]);
-            if kind == NewsKind::STATE_CHANGED {
+            if kind == NoticeKind::STATE_CHANGED {
                 self.is_in_trouble(level, Part::Text("it has stopped a stream by itself"));
             }
         }

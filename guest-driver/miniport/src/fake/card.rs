@@ -12,7 +12,7 @@ use card_spec::control::{
 };
 use card_spec::event::{BatchHeader, EventHeader, event_flag, record_bytes};
 use card_spec::identity::{IdentityBlock, MAGIC, capability};
-use card_spec::news::{NewsKind, NewsRecord};
+use card_spec::notice::{Notice, NoticeKind};
 use card_spec::queue::{QUEUE_COUNT, Queue};
 use card_spec::status_page::StatusPage;
 use card_spec::wave::{WaveHeader, WaveRequest, WaveStatus};
@@ -298,8 +298,8 @@ impl FakeCard {
 
     /// The last voice that sounds from an unloaded download has ended.
     pub fn end_unload(&self, handle: u32) {
-        let mut record = NewsRecord::new_zeroed();
-        record.kind = NewsKind::UNLOADED.0.into();
+        let mut record = Notice::new_zeroed();
+        record.kind = NoticeKind::UNLOADED.0.into();
         record.value = u64::from(handle).into();
         self.send_news(&record);
     }
@@ -319,12 +319,12 @@ impl FakeCard {
     }
 
     /// Sends news.
-    pub fn send_news(&self, record: &NewsRecord) {
+    pub fn send_news(&self, record: &Notice) {
         self.with(|card| {
-            let chain = card.rings[Queue::NEWS.index()].pop(&card.memory).expect("the driver has lent buffers");
-            let numbered = NewsRecord { sequence: card.news_sent.into(), ..*record };
+            let chain = card.rings[Queue::EVENT.index()].pop(&card.memory).expect("the driver has lent buffers");
+            let numbered = Notice { sequence: card.news_sent.into(), ..*record };
             card.news_sent += 1;
-            card.give_back(Queue::NEWS, &chain, numbered.as_bytes());
+            card.give_back(Queue::EVENT, &chain, numbered.as_bytes());
         });
     }
 
@@ -480,7 +480,7 @@ impl Inside {
         if self.status & 4 == 0 || !core::mem::take(&mut self.kicked[queue.index()]) {
             return;
         }
-        if queue == Queue::NEWS || queue == Queue::MIDI_IN {
+        if queue == Queue::EVENT || queue == Queue::MIDI_IN {
             return;
         }
         while let Some(chain) = self.rings[queue.index()].pop(&self.memory) {

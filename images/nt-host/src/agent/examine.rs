@@ -23,7 +23,7 @@ const SERVICES_MAX: u32 = 64;
 /// Figures as they are sent.
 pub(super) fn reply(figures: Vec<(&'static str, u64)>) -> Reply {
     let figure = |(name, value): (&str, u64)| Figure { name: name.to_string(), value };
-    Reply::Examined { figures: figures.into_iter().map(figure).collect() }
+    Reply::ProbePassed { figures: figures.into_iter().map(figure).collect() }
 }
 
 /// What a driver holds beside its loaded image.

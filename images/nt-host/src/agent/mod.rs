@@ -18,6 +18,8 @@ mod examine;
 mod failure;
 pub(crate) mod player;
 #[cfg(target_os = "none")]
+mod property;
+#[cfg(target_os = "none")]
 mod serve;
 #[cfg(target_os = "none")]
 mod session;

@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use guest_protocol::{Manner, Pace};
+use guest_protocol::{Delivery, Pace};
 
 use crate::nt::NTSTATUS;
 use crate::portcls::patience::Patience;
@@ -41,7 +41,7 @@ pub(crate) struct Piece<'a> {
     /// How fast.
     pub(crate) pace: Pace,
     /// In which order events are handed over, and how wrapped.
-    pub(crate) manner: Manner,
+    pub(crate) delivery: Delivery,
 }
 
 /// What has been played.
@@ -216,12 +216,12 @@ impl<P: FnMut(Played), W: FnMut()> Performance<'_, P, W> {
             while let Some(Ok(message)) =
                 records.next_if(|record| record.as_ref().is_ok_and(|message| message.delta < horizon))
             {
-                match piece.manner {
-                    Manner::InOrder => self.send(&message)?,
-                    Manner::Reversed | Manner::Packages => stretch.push(message),
+                match piece.delivery {
+                    Delivery::InOrder => self.send(&message)?,
+                    Delivery::Reversed | Delivery::Packages => stretch.push(message),
                 }
             }
-            self.send_stretch(stretch, piece.manner)?;
+            self.send_stretch(stretch, piece.delivery)?;
             self.render.flush();
             if let Some(status) = self.render.refused() {
                 return Err(PlayError::Refused(status));
@@ -244,11 +244,11 @@ impl<P: FnMut(Played), W: FnMut()> Performance<'_, P, W> {
 
     /// Sends what becomes due together: the latest times first, or what has one time as a package. Messages of one time
     /// keep their order, which is all that orders them.
-    fn send_stretch(&mut self, stretch: Vec<crate::portcls::Message<'_>>, manner: Manner) -> Result<(), PlayError> {
+    fn send_stretch(&mut self, stretch: Vec<crate::portcls::Message<'_>>, delivery: Delivery) -> Result<(), PlayError> {
         let together: Vec<_> = stretch.chunk_by(|one, next| one.delta == next.delta).collect();
-        match manner {
-            Manner::InOrder => {}
-            Manner::Reversed => {
+        match delivery {
+            Delivery::InOrder => {}
+            Delivery::Reversed => {
                 let out_of_order = together.len() > 1 && self.render.passes_at_once();
                 for message in together.into_iter().rev().flatten() {
                     self.send(message)?;
@@ -259,7 +259,7 @@ impl<P: FnMut(Played), W: FnMut()> Performance<'_, P, W> {
                     rules::PRESENTATION_TIMES.held();
                 }
             }
-            Manner::Packages => {
+            Delivery::Packages => {
                 for messages in together {
                     self.send_package(messages)?;
                 }

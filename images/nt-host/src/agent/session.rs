@@ -9,29 +9,24 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use guest_protocol::{
-    Bulk, Caller, CapturedEvent, Carries, DevicePower, Examination, Failure, FailureKind, Handle, HowChecked, KsState,
-    PinFactory, Play, PropertyVerb, Reply, Request, RuleState, Starvation, Statistics, StreamFormat, VERSION,
+    Bulk, Caller, CapturedEvent, CheckMethod, DataRange, DevicePower, Failure, FailureKind, Handle, KsState,
+    PinFactory, Play, Probe, PropertyRequest, Reply, Request, RuleState, Starvation, Statistics, StreamFormat, VERSION,
 };
 
 use super::bulk::Ranges;
 use super::player::{self, Leave, Piece, PlayError, Played};
+use super::property::{self, SentProperty};
 use super::{device, events, examine, failure};
 use crate::ke::interrupt;
-use crate::mm::user::{Process, UserMemory};
-use crate::nt::status::{STATUS_SUCCESS, success};
-use crate::nt::{FILE_OBJECT, IO_DEVICE_CONTROL, IO_TYPE_FILE, IRP_MJ_DEVICE_CONTROL, POINTER_ALIGNED};
+use crate::mm::user::UserMemory;
 use crate::portcls::allocator::starve;
 use crate::portcls::pin::Pin;
 use crate::portcls::property::Target;
-use crate::portcls::{self, Captured, Com, Port, adapter, exam, formats, guids, irp, property_type, rules, statistics};
-use crate::{ex, io, ke, line, mm, pnp};
+use crate::portcls::{self, Captured, Com, Port, adapter, exam, formats, guids, rules, statistics};
+use crate::{ex, ke, line, mm, pnp};
 
 /// Most bytes of a property's value that a request may ask for.
 const VALUE_BYTES_MAX: usize = 1 << 20;
-
-/// `KernelMode` and `UserMode` of `MODE` (wdm.h).
-const KERNEL_MODE: i8 = 0;
-const USER_MODE: i8 = 1;
 
 /// Cycles between two reports of progress.
 const PROGRESS_CYCLES: u32 = 50;
@@ -82,9 +77,7 @@ impl Session {
             Request::OpenFilter { subdevice } => self.open_filter(&subdevice),
             Request::CreatePin { filter, pin, format } => self.create_pin(filter, pin, format),
             Request::SetState { pin, state } => self.set_state(pin, state),
-            Request::Property { target, node, set, id, verb, instance, value } => {
-                self.property(target, &PropertyRequest { caller: None, node, set, id, verb, instance, value })
-            }
+            Request::Property(request) => self.property(&request),
             Request::AllocateBulk { bytes } => self.ranges.allocate(bytes).map(Reply::Bulk),
             Request::FreeBulk(bulk) => self.ranges.free(bulk).map(|()| Reply::Done),
             Request::Play(play) => self.play(&play, Leave::Stopped),
@@ -112,18 +105,14 @@ impl Session {
                 });
                 Ok(Reply::Done)
             }
-            Request::Examine(Examination::Events { filter, pin }) => self.examine_events(filter, pin),
-            Request::Examine(examination) => self.examine(examination),
+            Request::RunProbe(Probe::Events { filter, pin }) => self.examine_events(filter, pin),
+            Request::RunProbe(examination) => self.examine(examination),
             Request::SetPower(power) => self.set_power(power),
             Request::RestartDevice => self.restart_device(),
             Request::SurpriseRemoval => self.surprise_removal(),
             Request::MapUser { bulk, caller } => self.map_user(bulk, caller),
-            Request::UserProperty { caller, target, node, set, id, verb, instance, value } => {
-                self.property(target, &PropertyRequest { caller: Some(caller), node, set, id, verb, instance, value })
-            }
-            Request::BeginProperty { caller, target, node, set, id, verb, instance, value } => {
-                let request = PropertyRequest { caller: Some(caller), node, set, id, verb, instance, value };
-                let sent = self.begin_property(target, &request)?;
+            Request::BeginProperty(request) => {
+                let sent = self.begin_property(&request)?;
                 self.last_handle += 1;
                 self.properties.insert(self.last_handle, sent);
                 self.take_property(Handle(self.last_handle))
@@ -131,7 +120,7 @@ impl Session {
             Request::TakeProperty(handle) => self.take_property(handle),
             Request::CancelProperty(handle) => {
                 let sent = self.properties.get(&handle.0).ok_or_else(|| no_handle(handle))?;
-                sent.packet.cancel();
+                sent.cancel();
                 Ok(Reply::Done)
             }
         }
@@ -146,7 +135,7 @@ impl Session {
         Ok(place)
     }
 
-    fn examine(&mut self, examination: Examination) -> Result<Reply, Failure> {
+    fn examine(&mut self, examination: Probe) -> Result<Reply, Failure> {
         let no_pins = |of: Handle| {
             if self.handles.values().any(|open| matches!(open, Open::Pin { filter, .. } if *filter == of)) {
                 return Err(failure::request("the examination opens pins of its own: close the filter's first"));
@@ -154,16 +143,16 @@ impl Session {
             self.filter(of)
         };
         let figures = match examination {
-            Examination::Start => {
+            Probe::Start => {
                 self.expect(Stage::Loaded, "the start is examined before StartDevice")?;
                 return examine::starts();
             }
-            Examination::Streams { filter } => exam::streams::examine(no_pins(filter)?),
-            Examination::Properties { filter, pin } => exam::properties::examine(self.filter(filter)?, self.pin(pin)?),
-            Examination::Events { .. } => return Err(failure::request("events are examined with a pin of their own")),
-            Examination::Power { filter } => exam::power::examine(no_pins(filter)?),
-            Examination::Burst { pin, events } => exam::cycles::burst(self.pin(pin)?, events),
-            Examination::Cycles { filter, pin, format, cycles, events } => {
+            Probe::Streams { filter } => exam::streams::examine(no_pins(filter)?),
+            Probe::Properties { filter, pin } => exam::properties::examine(self.filter(filter)?, self.pin(pin)?),
+            Probe::Events { .. } => return Err(failure::request("events are examined with a pin of their own")),
+            Probe::Power { filter } => exam::power::examine(no_pins(filter)?),
+            Probe::Burst { pin, events } => exam::cycles::burst(self.pin(pin)?, events),
+            Probe::Cycles { filter, pin, format, cycles, events } => {
                 let told = |cycle, sent| {
                     if cycle % PROGRESS_CYCLES == 0 {
                         line::send_event(guest_protocol::Event::Progress { frames: u64::from(cycle), events: sent });
@@ -172,15 +161,15 @@ impl Session {
                 exam::cycles::run(no_pins(filter)?, pin, &data_format(format), cycles, events, told)
                     .map_err(|error| failure::request(error.to_string()))?
             }
-            Examination::Put { pin, events, each, together, begun } => {
+            Probe::Put { pin, events, each, wrapping, begun } => {
                 let begun = self.mark_of(begun)?;
                 // SAFETY: see `mark_of`.
                 let begun = || unsafe { begun.write_volatile(begun.read_volatile().wrapping_add(1)) };
-                exam::timing::put(self.pin(pin)?, events, each, together, begun)
+                exam::timing::put(self.pin(pin)?, events, each, wrapping, begun)
                     .map_err(|error| failure::request(error.to_string()))?
             }
-            Examination::Interrupts { pin, laps } => {
-                exam::timing::capture(self.pin(pin)?, laps).map_err(|error| failure::request(error.to_string()))?
+            Probe::Interrupts { pin, count } => {
+                exam::timing::capture(self.pin(pin)?, count).map_err(|error| failure::request(error.to_string()))?
             }
         };
         Ok(examine::reply(figures))
@@ -239,8 +228,10 @@ impl Session {
     fn map_user(&mut self, bulk: Bulk, caller: Caller) -> Result<Reply, Failure> {
         // Only to see that it lies in a range that the harness was given.
         self.ranges.bytes(bulk)?;
-        let memory = UserMemory::of_physical(process(caller), bulk.address, bulk.length)
-            .map_err(|_| failure::memory(bulk.length))?;
+        let process = property::process(caller)
+            .ok_or_else(|| failure::request("memory is mapped for a process, not for the kernel"))?;
+        let memory =
+            UserMemory::of_physical(process, bulk.address, bulk.length).map_err(|_| failure::memory(bulk.length))?;
         let address = memory.address();
         self.mapped.push(memory);
         Ok(Reply::UserMapping { address })
@@ -341,32 +332,32 @@ impl Session {
         Ok(Reply::Done)
     }
 
-    /// Asks, and waits for a driver that keeps the request.
-    fn property(&self, handle: Handle, request: &PropertyRequest) -> Result<Reply, Failure> {
-        let sent = self.begin_property(handle, request)?;
-        portcls::property::await_driver(|| sent.packet.is_complete());
+    /// Sends a property request and waits until the driver completes it.
+    fn property(&self, request: &PropertyRequest) -> Result<Reply, Failure> {
+        let sent = self.begin_property(request)?;
+        portcls::property::await_driver(|| sent.is_complete());
         Ok(sent.answer())
     }
 
     /// The answer of a request, if the driver does not keep it any more.
     fn take_property(&mut self, handle: Handle) -> Result<Reply, Failure> {
         let sent = self.properties.get(&handle.0).ok_or_else(|| no_handle(handle))?;
-        if !sent.packet.is_complete() {
+        if !sent.is_complete() {
             return Ok(Reply::PropertyPending(handle));
         }
         self.properties.remove(&handle.0).map(SentProperty::answer).ok_or_else(|| no_handle(handle))
     }
 
-    fn begin_property(&self, handle: Handle, request: &PropertyRequest) -> Result<SentProperty, Failure> {
-        let target = match self.handles.get(&handle.0) {
+    fn begin_property(&self, request: &PropertyRequest) -> Result<SentProperty, Failure> {
+        let target = match self.handles.get(&request.target.0) {
             Some(Open::Filter(port)) => Target::Filter(port),
             Some(Open::Pin { pin, .. }) => Target::Pin(pin),
-            None => return Err(no_handle(handle)),
+            None => return Err(no_handle(request.target)),
         };
         if request.value.len() > VALUE_BYTES_MAX {
             return Err(failure::request(format!("a value of more than {VALUE_BYTES_MAX} bytes is asked for")));
         }
-        request.send(&target)
+        property::send(request, &target)
     }
 
     fn play(&mut self, play: &Play, leave: Leave) -> Result<Reply, Failure> {
@@ -397,7 +388,7 @@ impl Session {
             pcm,
             quantum: play.quantum_frames,
             pace: play.pace,
-            manner: play.manner,
+            delivery: play.delivery,
         };
         let progress = |Played { frames, events }| line::send_event(guest_protocol::Event::Progress { frames, events });
         let Played { frames, events } = player::play(render, wave, &mut piece, leave, progress, portcls::pause)
@@ -473,13 +464,6 @@ fn hello(version: u16) -> Result<Reply, Failure> {
     })
 }
 
-fn process(caller: Caller) -> Process {
-    match caller {
-        Caller::Wide => Process::Wide,
-        Caller::Narrow => Process::Narrow,
-    }
-}
-
 fn data_format(format: StreamFormat) -> Vec<u8> {
     match format {
         StreamFormat::DirectMusic => formats::music(guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC),
@@ -494,9 +478,9 @@ fn contract() -> Vec<RuleState> {
         title: rule.title.to_string(),
         source: rule.source.to_string(),
         how: match rule.how {
-            rules::How::Always => HowChecked::Always,
-            rules::How::Examined(name) => HowChecked::Examined(name.to_string()),
-            rules::How::NotApplicable(reason) => HowChecked::NotApplicable(reason.to_string()),
+            rules::How::Always => CheckMethod::Always,
+            rules::How::Examined(name) => CheckMethod::Probe(name.to_string()),
+            rules::How::NotApplicable(reason) => CheckMethod::NotApplicable(reason.to_string()),
         },
         held: rule.count(),
     };
@@ -531,111 +515,21 @@ fn describe_pin(pin: &portcls::PinFactory) -> PinFactory {
         flow_in: pin.flows_in(),
         communication: pin.communication,
         instances: pin.max_filter,
-        carries: pin
+        data_ranges: pin
             .ranges
             .iter()
             .map(|range| match formats::AudioLimits::of(range) {
-                Some(limits) => Carries::Pcm {
+                Some(limits) => DataRange::Pcm {
                     sample_rate_min: limits.rate_min,
                     sample_rate_max: limits.rate_max,
                     channels: limits.channels,
                     bits: limits.bits_max,
                 },
-                None if range.format.sub == guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC => Carries::DirectMusic,
-                None if range.format.sub == guids::KSDATAFORMAT_SUBTYPE_MIDI => Carries::Midi,
-                None => Carries::Other,
+                None if range.format.sub == guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC => DataRange::DirectMusic,
+                None if range.format.sub == guids::KSDATAFORMAT_SUBTYPE_MIDI => DataRange::Midi,
+                None => DataRange::Other,
             })
             .collect(),
-    }
-}
-
-/// A property request as it came.
-struct PropertyRequest {
-    /// Whose process it comes from; none: the kernel's.
-    caller: Option<Caller>,
-    node: Option<u32>,
-    set: [u8; 16],
-    id: u32,
-    verb: PropertyVerb,
-    instance: Vec<u8>,
-    value: Vec<u8>,
-}
-
-impl PropertyRequest {
-    /// `KSPROPERTY` or `KSNODEPROPERTY`, and the instance.
-    fn header(&self) -> Vec<u8> {
-        let verb = match self.verb {
-            PropertyVerb::Get => property_type::GET,
-            PropertyVerb::Set => property_type::SET,
-            PropertyVerb::BasicSupport => property_type::BASIC_SUPPORT,
-        };
-        let mut bytes = self.set.to_vec();
-        bytes.extend(self.id.to_le_bytes());
-        bytes.extend((verb | if self.node.is_some() { property_type::TOPOLOGY } else { 0 }).to_le_bytes());
-        if let Some(node) = self.node {
-            bytes.extend(node.to_le_bytes());
-            bytes.extend(0_u32.to_le_bytes());
-        }
-        bytes.extend(&self.instance);
-        bytes
-    }
-
-    /// Sends it through the driver's dispatch routine, as a client's `DeviceIoControl` would.
-    fn send(&self, target: &Target<'_>) -> Result<SentProperty, Failure> {
-        let device = adapter::device().ok_or_else(|| failure::request("no device is started"))?;
-        let mut header = self.header().into_boxed_slice();
-        let mut value = self.value.clone().into_boxed_slice();
-        // SAFETY: all zero is a valid file object.
-        let mut file: Box<FILE_OBJECT> = unsafe { Box::new(core::mem::zeroed()) };
-        file.Type = IO_TYPE_FILE;
-        file.Size = size_of::<FILE_OBJECT>() as i16;
-        file.DeviceObject = device;
-        // PortCls looks at it while it dispatches the request, and not afterwards.
-        file.FsContext = core::ptr::from_ref(target).cast_mut().cast();
-        let parameters = IO_DEVICE_CONTROL {
-            OutputBufferLength: POINTER_ALIGNED(value.len() as u32),
-            InputBufferLength: POINTER_ALIGNED(header.len() as u32),
-            IoControlCode: POINTER_ALIGNED(irp::IOCTL_KS_PROPERTY),
-            Type3InputBuffer: header.as_mut_ptr().cast(),
-        };
-        let (file_address, value_address) = (&raw mut *file, value.as_mut_ptr());
-        // SAFETY: the device is an adapter's, and what the parameters point to stays where it is until the answer is taken.
-        let send = || unsafe {
-            io::irp::send(device, STATUS_SUCCESS, |request, stack| {
-                request.UserBuffer = value_address.cast();
-                request.RequestorMode = if self.caller.is_some() { USER_MODE } else { KERNEL_MODE };
-                stack.MajorFunction = IRP_MJ_DEVICE_CONTROL;
-                stack.FileObject = file_address;
-                stack.Parameters.DeviceIoControl = parameters;
-            })
-        };
-        let packet = match self.caller {
-            Some(caller) => ke::thread::as_caller(process(caller), send),
-            None => send(),
-        };
-        let packet = packet.ok_or_else(|| failure::memory(size_of::<crate::nt::IRP>() as u64))?;
-        Ok(SentProperty { packet, is_set: matches!(self.verb, PropertyVerb::Set), value, _header: header, _file: file })
-    }
-}
-
-/// A property request on its way, and what its packet points to.
-struct SentProperty {
-    packet: io::irp::Sent,
-    is_set: bool,
-    value: Box<[u8]>,
-    _header: Box<[u8]>,
-    _file: Box<FILE_OBJECT>,
-}
-
-impl SentProperty {
-    /// Its answer, which is waited for.
-    fn answer(self) -> Reply {
-        let (status, information) = self.packet.finish();
-        let length = information as u32;
-        let written = if success(status) && !self.is_set { length.min(self.value.len() as u32) } else { 0 };
-        let mut value = self.value.into_vec();
-        value.truncate(written as usize);
-        Reply::Property { status: status.cast_unsigned(), value, length }
     }
 }
 

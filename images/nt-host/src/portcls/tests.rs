@@ -750,7 +750,7 @@ mod faults {
 }
 
 mod play {
-    use guest_protocol::{Manner, Pace};
+    use guest_protocol::{Delivery, Pace};
 
     use super::*;
     use crate::agent::player::{Leave, Piece, PlayError, Played, play};
@@ -776,7 +776,7 @@ mod play {
             pcm: &mut pcm,
             quantum: 480,
             pace: Pace::Lockstep,
-            manner: Manner::InOrder,
+            delivery: Delivery::InOrder,
         };
         let played = play(&mut render, &mut wave, &mut piece, Leave::Stopped, |_| (), || ());
         assert_eq!((render.state(), wave.state()), (KsState::Stop, KsState::Stop));

@@ -5,7 +5,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use guest_protocol::Together;
+use guest_protocol::Wrapping;
 
 use super::super::abi::KernelEvent;
 use super::super::delivery::Batch;
@@ -60,7 +60,7 @@ fn wait_until(mut done: impl FnMut() -> bool) -> bool {
 }
 
 /// One call's worth of events, linked.
-fn fill(pin: &Pin, count: u16, together: Together) -> Option<Batch> {
+fn fill(pin: &Pin, count: u16, wrapping: Wrapping) -> Option<Batch> {
     let allocator = pin.allocator();
     let mut first: *mut KernelEvent = core::ptr::null_mut();
     for _ in 0..count {
@@ -73,9 +73,9 @@ fn fill(pin: &Pin, count: u16, together: Together) -> Option<Batch> {
         first = event;
     }
     let count = usize::from(count);
-    match together {
-        Together::Chain => Some(Batch { first, count }),
-        Together::Package => match allocator.wrap(first, TIME, 1) {
+    match wrapping {
+        Wrapping::Chain => Some(Batch { first, count }),
+        Wrapping::Package => match allocator.wrap(first, TIME, 1) {
             Some(package) => Some(Batch { first: package, count: count + 1 }),
             None => {
                 allocator.discard(first);
@@ -94,7 +94,7 @@ pub(crate) fn put(
     pin: &Pin,
     events: u32,
     each: u16,
-    together: Together,
+    wrapping: Wrapping,
     begun: impl FnOnce(),
 ) -> Result<Figures, TimingError> {
     if each == 0 || each > TOGETHER_MAX || !pin.is_render() {
@@ -102,7 +102,7 @@ pub(crate) fn put(
     }
     let stuck = || TimingError::Stuck(pin.allocator().events_out());
     let (mut put, mut calls, mut waits) = (0, 0, 0);
-    let mut next = fill(pin, each.min(events.min(u32::from(u16::MAX)) as u16), together);
+    let mut next = fill(pin, each.min(events.min(u32::from(u16::MAX)) as u16), wrapping);
     begun();
     let start = kernel::nanoseconds();
     while put < events {
@@ -110,11 +110,11 @@ pub(crate) fn put(
             Some(batch) => batch,
             None => {
                 let this = u32::from(each).min(events - put) as u16;
-                let mut batch = fill(pin, this, together);
+                let mut batch = fill(pin, this, wrapping);
                 if batch.is_none() {
                     waits += 1;
                     wait_until(|| {
-                        batch = fill(pin, this, together);
+                        batch = fill(pin, this, wrapping);
                         batch.is_some()
                     });
                 }

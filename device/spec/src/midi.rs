@@ -1,8 +1,9 @@
-//! What one complete MIDI message looks like (MIDI 1.0 detailed specification, tables I to VII).
+//! What one complete MIDI message is (MIDI 1.0 detailed specification, tables I to VII): the data of an
+//! [event](crate::event).
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
-/// How many data bytes follow a status byte; `None` for a status that is not defined, or that begins a
+/// Returns how many data bytes follow a status byte; `None` for a status that is not defined, or that begins a
 /// system-exclusive message.
 const fn data_bytes(status: u8) -> Option<usize> {
     match status {
@@ -13,7 +14,7 @@ const fn data_bytes(status: u8) -> Option<usize> {
     }
 }
 
-/// Whether `message` is exactly one message: a status byte and its data, or a whole system-exclusive message from
+/// Tells whether `message` is exactly one message: a status byte and its data, or a whole system-exclusive message from
 /// `F0` to `F7`. Running status is no message: an event must be understood on its own.
 #[must_use]
 pub fn is_one_message(message: &[u8]) -> bool {

@@ -1,4 +1,4 @@
-//! Event lists: a text format for what a driver would send.
+//! Reads and writes event lists: a text format for what a driver would send.
 //!
 //! ```text
 //! # dmus event list 1
@@ -12,15 +12,13 @@
 //! The first line is [`MAGIC`]. Then one event a line: its time in units of 100 ns, in decimal, from 0; its channel
 //! group, from 1, or 0 for all of them; and the bytes of exactly one MIDI message in hexadecimal, with or without
 //! spaces. Times ascend; events of one time play in the order of their lines. Empty lines and lines that begin with `#`
-//! say nothing.
+//! are passed over.
 
-use std::io::{BufRead, Read};
+use std::io::{self, BufRead, Read, Write};
 use std::path::{Path, PathBuf};
 
 use card_spec::limits::SYSEX_BYTES_MAX;
-
-use crate::hexadecimal;
-use crate::midi::is_one_message;
+use card_spec::midi::is_one_message;
 
 /// The first line.
 pub const MAGIC: &str = "# dmus event list 1";
@@ -39,18 +37,18 @@ pub struct Event {
     pub message: Vec<u8>,
 }
 
-/// Why there is no list.
+/// Why an event list cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum EventListError {
-    /// The file cannot be read.
+    /// The file cannot be opened or read.
     #[error("cannot read the event list {}: {source}", path.display())]
     Read {
         /// Its path.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
-    /// A line is wrong.
+    /// A line breaks the format.
     #[error("{}:{line}: {reason}", path.display())]
     Line {
         /// The list's path.
@@ -68,28 +66,28 @@ pub enum LineError {
     /// It is the first, and not [`MAGIC`].
     #[error("the first line must be `{MAGIC}`")]
     Magic,
-    /// Longer than any message can be.
+    /// It is longer than the longest message can be.
     #[error("the line is longer than {LINE_BYTES_MAX} bytes")]
     TooLong,
-    /// Not text.
+    /// It is not UTF-8 text.
     #[error("the line is not UTF-8 text")]
     Text,
-    /// Less than three fields.
+    /// It has less than three fields.
     #[error("expected a time, a channel group and a message, such as `0 1 90 3c 64`")]
     Fields,
-    /// The time is no time.
+    /// The time is no number from 0.
     #[error("`{0}` is not a time: expected a number of 100 ns units from 0")]
     Time(String),
     /// The time is before that of the line before.
     #[error("time {0} is before {1}, the time of the event before; times must ascend")]
     Order(i64, i64),
-    /// The group is no group.
+    /// The group is beyond the card's.
     #[error("`{0}` is not a channel group: expected 0 for all groups, or 1 to {1}")]
     Group(String, u16),
     /// The message is not hexadecimal.
     #[error("`{0}` is not a row of hexadecimal bytes")]
     Hexadecimal(String),
-    /// The bytes are no message.
+    /// The bytes are not one complete MIDI message.
     #[error("the bytes {0:02x?} are not exactly one MIDI message with its status byte")]
     Message(Vec<u8>),
 }
@@ -97,7 +95,8 @@ pub enum LineError {
 /// Reads the list at `path`, or standard input for `-`, for a card of `groups` channel groups.
 ///
 /// # Errors
-/// [`EventListError`].
+/// [`EventListError::Read`] when the file cannot be opened or read, [`EventListError::Line`] at the first line that breaks
+/// the format.
 pub fn read(path: &Path, groups: u16) -> Result<Vec<Event>, EventListError> {
     let failed = |source| EventListError::Read { path: path.to_owned(), source };
     if path == Path::new("-") {
@@ -107,10 +106,11 @@ pub fn read(path: &Path, groups: u16) -> Result<Vec<Event>, EventListError> {
     parse(std::io::BufReader::new(file), path, groups)
 }
 
-/// Reads a list; `path` is for messages.
+/// Reads a list from `input`, for a card of `groups` channel groups; errors name it by `path`.
 ///
 /// # Errors
-/// [`EventListError`].
+/// [`EventListError::Read`] when `input` cannot be read, [`EventListError::Line`] at the first line that breaks the
+/// format.
 pub fn parse(mut input: impl BufRead, path: &Path, groups: u16) -> Result<Vec<Event>, EventListError> {
     let mut events = Vec::new();
     let mut bytes = Vec::new();
@@ -159,11 +159,43 @@ fn parse_line(text: &str, groups: u16, last: i64) -> Result<Event, LineError> {
         Ok(group) if group <= groups => group,
         _ => return Err(LineError::Group(group.to_owned(), groups)),
     };
-    let message = hexadecimal::read(&digits).ok_or(LineError::Hexadecimal(digits))?;
+    let message = hex::decode(&digits).map_err(|_| LineError::Hexadecimal(digits))?;
     if !is_one_message(&message) || message.len() > SYSEX_BYTES_MAX {
         return Err(LineError::Message(message));
     }
     Ok(Event { time, group, message })
+}
+
+/// Writes an event list.
+#[derive(Debug)]
+pub struct Writer<W>(W);
+
+impl<W: Write> Writer<W> {
+    /// Writes the first line to `out`.
+    ///
+    /// # Errors
+    /// Those of the writer, such as a full disk.
+    pub fn new(mut out: W) -> io::Result<Self> {
+        writeln!(out, "{MAGIC}")?;
+        Ok(Self(out))
+    }
+
+    /// Writes one event: its time in 100 ns units, its channel group (from 1; 0 is all of them), and one MIDI message.
+    ///
+    /// # Errors
+    /// Those of the writer, such as a full disk.
+    pub fn event(&mut self, time: u64, group: u32, message: &[u8]) -> io::Result<()> {
+        writeln!(self.0, "{time} {group} {}", hex::encode(message))
+    }
+
+    /// Flushes the writer and gives it back.
+    ///
+    /// # Errors
+    /// Those of the writer, such as a full disk.
+    pub fn finish(mut self) -> io::Result<W> {
+        self.0.flush()?;
+        Ok(self.0)
+    }
 }
 
 #[cfg(test)]
@@ -183,6 +215,15 @@ mod tests {
         assert_eq!(events[0], Event { time: 0, group: 1, message: vec![0x90, 0x3c, 0x64] });
         assert_eq!(events[1], Event { time: 500, group: 0, message: vec![0xF0, 0x7E, 0xF7] });
         assert!(read(MAGIC).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_list_that_is_written_is_read_again() {
+        let mut writer = Writer::new(Vec::new()).unwrap();
+        writer.event(12_345, 1, &[0x90, 60, 100]).unwrap();
+        let text = String::from_utf8(writer.finish().unwrap()).unwrap();
+        assert_eq!(text, "# dmus event list 1\n12345 1 903c64\n");
+        assert_eq!(read(&text).unwrap(), [Event { time: 12_345, group: 1, message: vec![0x90, 60, 100] }]);
     }
 
     #[test]

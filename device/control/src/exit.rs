@@ -1,0 +1,68 @@
+//! The exit codes of the card's process.
+
+/// How the card's process ends when no signal ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// QEMU has disconnected, a stop was requested, or the command is complete.
+    Success = 0,
+    /// The command line is wrong, or asks for what this host or card does not have.
+    Usage = 2,
+    /// The instrument bank is missing or broken.
+    Bank = 3,
+    /// A socket is in use or cannot be used, or the connection to QEMU broke.
+    Socket = 4,
+    /// A file cannot be written (no permission, disk full).
+    File = 5,
+    /// The event list is missing or malformed.
+    EventList = 6,
+    /// The card failed: a defect of the card.
+    Internal = 70,
+    /// A command that writes files was interrupted by a signal.
+    Interrupted = 130,
+}
+
+impl ExitCode {
+    /// Every code.
+    pub const ALL: [Self; 8] = [
+        Self::Success,
+        Self::Usage,
+        Self::Bank,
+        Self::Socket,
+        Self::File,
+        Self::EventList,
+        Self::Internal,
+        Self::Interrupted,
+    ];
+
+    /// Returns the number that the process ends with.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// Returns the code whose number is `number`, if one is.
+    #[must_use]
+    pub fn from_number(number: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| i32::from(code.number()) == number)
+    }
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(code.number())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_is_of_one_code() {
+        for code in ExitCode::ALL {
+            assert_eq!(ExitCode::from_number(code.number().into()), Some(code));
+        }
+        assert_eq!(ExitCode::from_number(1), None);
+    }
+}

@@ -1,0 +1,61 @@
+//! The host's side of the DirectMusic card: everything that a program needs in order to start the card, watch it, drive
+//! it, and understand how it ended.
+//!
+//! | module | what it defines |
+//! |---|---|
+//! | [`command`], [`answer`], [`status`] | the protocol of the control socket, both directions |
+//! | [`fault`] | the faults that the card injects on command |
+//! | [`event_list`] | the text format that the offline render reads |
+//! | [`render`] | the JSON that the offline render prints |
+//! | [`exit`] | the exit codes of the card's process |
+//! | [`log`] | the log lines that a supervisor recognises |
+//! | [`qemu`] | QEMU's options for the card |
+//!
+//! # The control socket
+//!
+//! A unix stream socket (`--control PATH`). Each line in is one JSON object with a `cmd`; each line out is its answer,
+//! `{"ok":true, ...}` or `{"ok":false,"error":"..."}`, in order.
+//!
+//! | `cmd` | further members | answer |
+//! |---|---|---|
+//! | `status` | | [`Status`](status::Status) |
+//! | `stats` | | [`Statistics`](status::Statistics) |
+//! | `advance` | `frames` | lockstep only: renders so many frames; [`Advanced`](answer::Advanced) |
+//! | `midi-in` | `data`: a MIDI message in hexadecimal; `group`: from 1, default 1; `time`: 100 ns units of master time, default now | captures the message for the driver |
+//! | `inject-fault` | `fault`: an [`InjectedFault`](fault::InjectedFault), such as `{"kind":"lose-session"}` or `{"kind":"corrupt-used-ring","corruption":"used-id","queue":3}` | injects the fault, now or with the next chain |
+//! | `shutdown` | | ends the card; QEMU does not survive that |
+//!
+//! ```text
+//! > {"cmd":"advance","frames":480}
+//! < {"ok":true,"position":960}
+//! ```
+//!
+//! A client that keeps to none of this costs the card one connection for a while, and other clients nothing:
+//!
+//! | limit | when it is exceeded |
+//! |---|---|
+//! | a line has at most [`LINE_BYTES_MAX`](limits::LINE_BYTES_MAX) bytes | an answer says so, the rest of the line is dropped, the connection is closed |
+//! | a line is complete [`LINE_TIME_MAX`](limits::LINE_TIME_MAX) after its first byte | an answer says so, the connection is closed |
+//! | an answer is read within [`ANSWER_TIME_MAX`](limits::ANSWER_TIME_MAX) | the connection is closed |
+//! | at most [`CONNECTIONS_MAX`](limits::CONNECTIONS_MAX) connections are open | the one that has been idle for the longest time is closed for the new one, with an answer that says so; one that is being answered is never closed, and when all are the new one is refused with an answer |
+//! | one `advance` is for at most [`ADVANCE_FRAMES_MAX`](limits::ADVANCE_FRAMES_MAX) frames | the answer is an error |
+
+pub mod answer;
+pub mod command;
+pub mod event_list;
+pub mod exit;
+pub mod fault;
+pub mod limits;
+pub mod log;
+pub mod qemu;
+pub mod render;
+pub mod status;
+
+pub use answer::AnswerError;
+pub use command::Command;
+pub use exit::ExitCode;
+pub use fault::{InjectedFault, UsedRingCorruption};
+pub use status::{Clock, Status};
+
+/// The name of the card's program. Every message of a failure on its standard error begins with it and a colon.
+pub const PROGRAM: &str = "vhost-device-dmus";

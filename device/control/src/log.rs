@@ -1,0 +1,47 @@
+//! The lines of the card's log from which a supervisor learns why the card has left: its exit code does not tell.
+//!
+//! They are logged at the level `info` (`RUST_LOG=info`).
+
+/// Is logged when QEMU has closed its connection.
+pub const FRONT_END_DISCONNECTED: &str = "the front-end has disconnected";
+
+/// Is logged when a signal ends a card that serves QEMU: the signal's name follows.
+pub const STOPPED_BY_SIGNAL: &str = "stopping on ";
+
+/// Tells whether a log says that QEMU has closed its connection.
+#[must_use]
+pub fn says_front_end_disconnected(log: &str) -> bool {
+    log.contains(FRONT_END_DISCONNECTED)
+}
+
+/// Finds the name of the signal on which the card stopped, in its log.
+#[must_use]
+pub fn stopping_signal(log: &str) -> Option<&str> {
+    log.rsplit_once(STOPPED_BY_SIGNAL).and_then(|(_, rest)| rest.lines().next())
+}
+
+/// Returns a line of the log without the time, level and module that it begins with.
+#[must_use]
+pub fn without_stamp(line: &str) -> &str {
+    let stamped = line.strip_prefix('[').and_then(|line| line.split_once("] "));
+    stamped.map_or(line, |(_, text)| text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_last_signal_in_a_log() {
+        let log = "[x INFO  y] the front-end has disconnected\n[x INFO  y] stopping on SIGTERM\nmore\n";
+        assert!(says_front_end_disconnected(log));
+        assert_eq!(stopping_signal(log), Some("SIGTERM"));
+        assert_eq!(stopping_signal("nothing of the kind"), None);
+    }
+
+    #[test]
+    fn a_line_loses_its_stamp_and_nothing_else() {
+        assert_eq!(without_stamp("[2026-01-02T03:04:05Z WARN  dmus_card::bank] x.dls: odd"), "x.dls: odd");
+        assert_eq!(without_stamp("[odd"), "[odd");
+    }
+}

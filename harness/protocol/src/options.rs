@@ -1,0 +1,23 @@
+//! Names of the options that a guest reads before it serves: lines of `name=value` in the `fw_cfg` file
+//! [`OPTIONS_FILE`](crate::OPTIONS_FILE).
+
+/// Runs a loop of this many million iterations instead of serving, then leaves with
+/// [`exit::COMPLETED`](crate::exit::COMPLETED): the calibration guest, which times an accelerator.
+pub const CALIBRATE: &str = "calibrate";
+/// Sets the least severe level of log lines that are sent: `error`, `warn`, `info` (default), `debug` or `trace`.
+pub const LOG: &str = "log";
+/// Names the driver's PCI function, as `vvvv:dddd` in hexadecimal, where several functions match.
+pub const DEVICE: &str = "device";
+/// With `report`, sends [`Event::Allocation`](crate::Event::Allocation) for each call stack of the driver that allocates.
+pub const ALLOCATIONS: &str = "allocations";
+/// Fails the allocation of one call stack, named by its hash in hexadecimal.
+pub const FAIL_ALLOCATION: &str = "fail-allocation";
+/// Seeds the delays of interrupts, DPCs and calls, in hexadecimal. Without it there are none.
+pub const SEED: &str = "seed";
+/// Selects how the device interrupts: by its line (`line`, default) or by messages (`message`).
+pub const INTERRUPTS: &str = "interrupts";
+/// Selects what the system's time counts: what the machine's clocks show (`shown`, default), or only time in which the
+/// machine runs (`run`).
+pub const TIME: &str = "time";
+/// With `off`, leaves the driver unchecked, to measure what checking costs. `on` is the default.
+pub const VERIFIER: &str = "verifier";

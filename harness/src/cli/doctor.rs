@@ -7,8 +7,8 @@ use dmus::report::{out, table};
 use dmus::testbed::measured;
 use serde_json::json;
 
-use super::Outcome;
 use super::args::DoctorArguments;
+use super::error::Outcome;
 
 /// Examines this machine and prints a line for each finding.
 ///

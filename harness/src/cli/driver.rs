@@ -6,8 +6,8 @@ use dmus::provision::image_check::{self, Check};
 use dmus::provision::{Artefact, Overrides, Provisioner};
 use dmus::report::{Terminal, error_line, out};
 
-use super::Outcome;
 use super::args::DriverArguments;
+use super::error::Outcome;
 use super::setup::workspace;
 
 pub(super) fn driver(arguments: &DriverArguments) -> Outcome {

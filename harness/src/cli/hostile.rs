@@ -9,9 +9,8 @@ use dmus::report::{Terminal, error_line, out};
 use dmus::testbed::run_folder::RunFolder;
 use serde_json::{Value, json};
 
-use super::Outcome;
 use super::args::RunArguments;
-use super::error::Error;
+use super::error::{Error, Outcome};
 use super::setup::workspace;
 
 /// What `run` calls it.

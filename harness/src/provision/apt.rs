@@ -7,8 +7,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::command::{capture, run_logged};
+use super::error::ProvisionError;
+use super::provisioner::Provisioner;
 use super::sources::{Source, machine_sources, system};
-use super::{ProvisionError, Provisioner};
 use crate::host::file_error::FileError;
 
 /// Which suites of Debian are asked; other systems are asked for their own.

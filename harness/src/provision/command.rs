@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{ProvisionError, not_run};
+use super::error::{ProvisionError, not_run};
 use crate::host::ended::Ended;
 use crate::host::interrupt;
 use crate::host::limits;

@@ -7,10 +7,11 @@ use std::process::Command;
 use rustix::fs::MemfdFlags;
 use serde::Serialize;
 
-use super::{
-    FLUIDSYNTH_VARIABLE, Fitness, Workspace, capture, fitness, private_fluidsynth, run, system_fluidsynth, system_qemu,
-    toolchain_source,
-};
+use super::command::{capture, run};
+use super::fluidsynth::{FLUIDSYNTH_VARIABLE, private_fluidsynth, system_fluidsynth};
+use super::qemu::{Fitness, fitness, system_qemu};
+use super::rust_source::toolchain_source;
+use super::workspace::Workspace;
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
 use crate::host::limits::{self, Checked, LimitError};

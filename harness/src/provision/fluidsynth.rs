@@ -7,8 +7,9 @@ use std::process::Command;
 
 use super::apt::{PrivateApt, Suites};
 use super::command::capture;
+use super::error::ProvisionError;
 use super::launcher::Launcher;
-use super::{ProvisionError, Provisioner, named_file, need_disk};
+use super::provisioner::{Provisioner, named_file, need_disk};
 use crate::event::Event;
 use crate::host::file_error::FileError;
 
@@ -53,7 +54,7 @@ pub fn system_fluidsynth() -> Option<PathBuf> {
 
 /// Where the FluidSynth stands that was brought in, or will stand.
 #[must_use]
-pub fn private_fluidsynth(workspace: &super::Workspace) -> PathBuf {
+pub fn private_fluidsynth(workspace: &super::workspace::Workspace) -> PathBuf {
     workspace.cache().join("fluidsynth").join(PROGRAM)
 }
 

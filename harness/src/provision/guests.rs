@@ -9,9 +9,10 @@ use std::time::Duration;
 use cargo_metadata::{Artifact, Message};
 
 use super::command::run_logged;
+use super::error::ProvisionError;
 use super::image_id;
+use super::provisioner::Provisioner;
 use super::rust_source::{self, RustSource};
-use super::{ProvisionError, Provisioner};
 use crate::host::file_error::FileError;
 
 /// Longest build: minutes on two slow cores, with the standard library.

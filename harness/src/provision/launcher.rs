@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::ProvisionError;
+use super::error::ProvisionError;
 use crate::host::file_error::FileError;
 
 /// What the script says and runs. Its parts are shell words, in which `$root` is the tree and `$libraries` the folder of

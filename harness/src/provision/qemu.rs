@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::apt::{PrivateApt, Suites};
 use super::command::capture;
+use super::error::ProvisionError;
 use super::launcher::Launcher;
-use super::{ProvisionError, Provisioner, named_file, need_disk};
+use super::provisioner::{Provisioner, named_file, need_disk};
 use crate::host::file_error::FileError;
 
 /// The first version of QEMU that lets users create [`DEVICE`].

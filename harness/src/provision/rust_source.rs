@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use super::apt::{PrivateApt, Suites};
 use super::command::{capture, run, run_logged};
-use super::{ProvisionError, Provisioner, need_disk, not_run};
+use super::error::{ProvisionError, not_run};
+use super::provisioner::{Provisioner, need_disk};
 use crate::host::file_error::FileError;
 use crate::host::limits;
 

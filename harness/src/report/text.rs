@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use super::results::{Report, TestRecord};
 use super::table::table;
-use super::{Report, TestRecord};
+
 use crate::event::TestResult;
 use crate::host::failure::{Class, Diagnosed};
 use crate::kills::KillsReport;

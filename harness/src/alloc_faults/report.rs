@@ -47,8 +47,8 @@ pub struct AllocFaultsReport {
     pub boots: usize,
     /// How long it took.
     pub milliseconds: f64,
-    /// Where everything is.
-    pub artefacts: PathBuf,
+    /// The run folder.
+    pub run_folder: PathBuf,
 }
 
 /// Reads a stack's name, as a report gives it.

@@ -79,7 +79,7 @@ pub fn run(
     let begun = Instant::now();
     let mut report = AllocFaultsReport {
         driver: provisioned.artefacts.driver.clone(),
-        artefacts: folder.path().into(),
+        run_folder: folder.path().into(),
         ..AllocFaultsReport::default()
     };
     let mut known: BTreeMap<u64, Site> = BTreeMap::new();

@@ -8,18 +8,16 @@ use std::time::{Duration, Instant};
 use card_control::Clock;
 use guest_protocol::{Bulk, DataRange, Figure, Handle, KsState, PinFactory, Probe, Request, StreamFormat, Wrapping};
 
+use super::context::Context;
+use super::driver_error::{DriverBenchError, TAKEN_LIMIT};
 use super::error::BenchError;
-use super::{Context, Measurement, median};
+use super::measurement::{Measurement, median};
 use crate::event::{Event, Silent, Timeline};
-use crate::host::failure::{Class, Diagnosed};
-use crate::host::file_error::FileError;
-use crate::host::limits::LimitError;
-use crate::host::standstill::Standstills;
 use crate::machine::conditions::Conditions;
 use crate::machine::{CardControl, CardOptions, GuestMemory};
 use crate::provision::cpp_driver;
 use crate::testbed::run_folder::RunFolder;
-use crate::testbed::session::{Consequence, SessionError, StartedDevice};
+use crate::testbed::session::{SessionError, StartedDevice};
 use crate::testbed::{Provisioned, TestBed, TestBedBuilder, TestBedError};
 
 /// Boots with the verifier, and as many without, in turn. Odd, so that a median is one of them.
@@ -51,99 +49,6 @@ const COMES_IN: &[u8] = &[0x80, 60, 0];
 
 /// The command that repeats the measurement.
 const REPRODUCE: &str = "cargo dmus bench driver";
-
-/// Why there are no figures of a driver.
-#[derive(Debug, thiserror::Error)]
-pub enum DriverBenchError {
-    /// The test bed failed: most of all, the driver broke a rule and the guest stopped.
-    #[error(transparent)]
-    TestBed(TestBedError),
-    /// The driver has no pin that music can be sent to.
-    #[error("nothing can be measured: the driver has no pin that music can be sent to")]
-    NoMusicPin,
-    /// The card has not taken what the driver was given.
-    #[error("of {given} events the card had taken {taken} after {LIMIT:?}")]
-    NotTaken {
-        /// Events given to the driver.
-        given: u64,
-        /// Events that the card counted.
-        taken: u64,
-    },
-    /// The guest's reply lacks a figure.
-    #[error("the guest counted no \"{0}\"")]
-    NoFigure(&'static str),
-}
-
-impl From<TestBedError> for DriverBenchError {
-    fn from(error: TestBedError) -> Self {
-        Self::TestBed(error)
-    }
-}
-
-impl From<SessionError> for DriverBenchError {
-    fn from(error: SessionError) -> Self {
-        Self::TestBed(error.into())
-    }
-}
-
-impl From<FileError> for DriverBenchError {
-    fn from(error: FileError) -> Self {
-        Self::TestBed(error.into())
-    }
-}
-
-impl From<LimitError> for DriverBenchError {
-    fn from(error: LimitError) -> Self {
-        Self::TestBed(error.into())
-    }
-}
-
-impl DriverBenchError {
-    /// Returns this error as one of a run with these standstills: see [`TestBedError::after`].
-    fn after(self, standstills: Standstills) -> Self {
-        match self {
-            Self::TestBed(error) => Self::TestBed(error.after(standstills)),
-            other => other,
-        }
-    }
-}
-
-impl Consequence for DriverBenchError {
-    fn session_error(&self) -> Option<&SessionError> {
-        match self {
-            Self::TestBed(error) => error.session_error(),
-            Self::NoMusicPin | Self::NotTaken { .. } | Self::NoFigure(_) => None,
-        }
-    }
-
-    fn may_follow_a_death(&self) -> bool {
-        match self {
-            Self::TestBed(error) => error.may_follow_a_death(),
-            Self::NoMusicPin | Self::NotTaken { .. } | Self::NoFigure(_) => false,
-        }
-    }
-}
-
-impl Diagnosed for DriverBenchError {
-    fn class(&self) -> Class {
-        match self {
-            Self::TestBed(error) => error.class(),
-            Self::NoMusicPin => Class::TestFailed,
-            Self::NotTaken { .. } => Class::Timeout,
-            Self::NoFigure(_) => Class::HarnessBug,
-        }
-    }
-
-    fn remedy(&self) -> Option<String> {
-        match self {
-            Self::TestBed(error) => error.remedy(),
-            Self::NotTaken { .. } => {
-                Some("the driver keeps events without telling the card: look for a kick that is left out".into())
-            }
-            Self::NoMusicPin | Self::NoFigure(_) => None,
-        }
-    }
-}
 
 /// Values by name, one a round.
 type Values = BTreeMap<String, (Vec<f64>, &'static str)>;
@@ -251,7 +156,7 @@ fn counted(control: &CardControl) -> Result<(u64, u64), DriverBenchError> {
 
 /// Looks until the card has taken as many events as that.
 fn until_taken(control: &CardControl, before: u64, given: u64) -> Result<u64, DriverBenchError> {
-    let deadline = Instant::now() + LIMIT;
+    let deadline = Instant::now() + TAKEN_LIMIT;
     loop {
         let (kicks, events) = counted(control)?;
         if events >= before + given {
@@ -390,6 +295,7 @@ fn interrupts(bed: &mut TestBed<'_>, device: &StartedDevice, values: &mut Values
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::failure::{Class, Diagnosed};
 
     #[test]
     fn a_rounds_values_are_kept_by_name() {

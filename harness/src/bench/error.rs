@@ -1,7 +1,7 @@
 //! The error of a benchmark.
 
-use super::driver::DriverBenchError;
-use super::synth::SynthBenchError;
+use super::driver_error::DriverBenchError;
+use super::synth_error::SynthBenchError;
 use crate::diagnosed_by_variant;
 use crate::host::file_error::FileError;
 use crate::playback::PlaybackError;

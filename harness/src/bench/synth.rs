@@ -3,10 +3,11 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 
+use super::context::Context;
 use super::error::BenchError;
-use super::{Context, Measurement};
+use super::measurement::Measurement;
+use super::synth_error::SynthBenchError;
 use crate::event::Event;
-use crate::host::ended::Ended;
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
 use crate::host::interrupt;
@@ -17,35 +18,6 @@ use crate::sound::songs;
 
 /// Rounds and seconds of sound times voices of a quick look.
 const QUICK: [&str; 4] = ["--rounds", "1", "--voice-seconds", "40"];
-
-/// Why there are no figures.
-#[derive(Debug, thiserror::Error)]
-pub enum SynthBenchError {
-    /// The program failed.
-    #[error("the synthesizers' benchmark failed ({ended}): {said}")]
-    Failed {
-        /// How it ended.
-        ended: Ended,
-        /// What it said.
-        said: String,
-    },
-    /// It said what is no figure.
-    #[error("the synthesizers' benchmark gave a line that is no figure: {0}")]
-    Line(String),
-    /// The user wants to leave.
-    #[error("interrupted while measuring")]
-    Interrupted,
-}
-
-impl Diagnosed for SynthBenchError {
-    fn class(&self) -> Class {
-        match self {
-            Self::Failed { .. } => Class::TestFailed,
-            Self::Line(_) => Class::HarnessBug,
-            Self::Interrupted => Class::Interrupted,
-        }
-    }
-}
 
 /// The program at work; ended with this value.
 struct Running(Child);

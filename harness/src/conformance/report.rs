@@ -87,8 +87,8 @@ pub struct Contract {
     pub conditions: Conditions,
     /// How long it all took.
     pub milliseconds: f64,
-    /// Where everything is.
-    pub artefacts: Vec<PathBuf>,
+    /// The run folder of each probe.
+    pub run_folders: Vec<PathBuf>,
     /// The class of the worst failure.
     #[serde(skip)]
     pub class: Option<Class>,

@@ -71,7 +71,7 @@ fn run_all(context: &Context<'_>, probes: &[&Probe]) -> Result<Contract, Conform
         let folder = RunFolder::create(context.workspace, &format!("contract-{}", probe.name), None)?;
         let mut findings = Findings::default();
         let ended = (probe.run)(context, &folder, &mut findings);
-        contract.artefacts.push(folder.path().into());
+        contract.run_folders.push(folder.path().into());
         ledger.count(&findings.rules);
         findings.held.iter().for_each(|rule| ledger.judge(*rule));
         ledger.inapplicable.extend(findings.inapplicable);

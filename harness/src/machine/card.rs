@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use card_control::{Clock, ExitCode, Status, log};
+use card_control::{Clock, Status, log};
 
+use super::card_exit::CARD_LEFT;
 use super::control::CardControl;
 use super::error::MachineError;
 use crate::host::ended::Ended;
@@ -26,15 +27,6 @@ pub struct CardOptions {
     /// Frames that the synthesizer renders at a time; nothing that is heard may depend on it.
     pub render_block: Option<u32>,
 }
-
-/// How the card ends when its bank is missing or broken.
-pub(crate) const CARD_DISLIKES_BANK: Ended = Ended::Exit(ExitCode::Bank.number() as i32);
-
-/// How the card ends when QEMU has disconnected, or when a signal or a command stops it.
-pub(super) const CARD_LEFT: Ended = Ended::Exit(ExitCode::Success.number() as i32);
-
-/// How the card ends when the connection broke, whichever end broke it.
-pub(super) const CARD_LOST_CONNECTION: Ended = Ended::Exit(ExitCode::Socket.number() as i32);
 
 /// Where the card's sockets are.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use signal_hook::consts::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
 
-use super::card::{CARD_LEFT, CARD_LOST_CONNECTION};
+use super::card_exit::{CARD_LEFT, CARD_LOST_CONNECTION};
 use crate::host::ended::Ended;
 use crate::host::limits;
 

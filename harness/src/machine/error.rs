@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
-use super::card::CARD_DISLIKES_BANK;
+use super::card_exit::CARD_DISLIKES_BANK;
 use super::death::{Death, NOT_OURS};
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;

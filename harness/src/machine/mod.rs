@@ -4,6 +4,7 @@
 //! processes need has a name that others could take. Both processes end with the harness, however it ends.
 
 mod card;
+mod card_exit;
 pub mod conditions;
 mod control;
 mod death;
@@ -23,5 +24,5 @@ pub use memory::GuestMemory;
 pub use processes::{LeaveError, Processes};
 pub use qemu::{Accelerator, Boot, Firmware, Machine, MachineOptions, guest_exit};
 
-pub(crate) use card::CARD_DISLIKES_BANK;
+pub(crate) use card_exit::CARD_DISLIKES_BANK;
 pub(crate) use death::NOT_OURS;

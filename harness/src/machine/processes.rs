@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use guest_protocol::exit;
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::card::{CARD_LEFT, CARD_LOST_CONNECTION, Card};
+use super::card::Card;
+use super::card_exit::{CARD_LEFT, CARD_LOST_CONNECTION};
 use super::death::{Death, Ends, Part, may_follow_card};
 use super::error::MachineError;
 use super::health::Health;

@@ -152,5 +152,5 @@ pub struct PlaybackFailure {
     /// The ends of the logs, a titled block each; a bug check's report first.
     pub evidence: String,
     /// The run folder.
-    pub artefacts: PathBuf,
+    pub run_folder: PathBuf,
 }

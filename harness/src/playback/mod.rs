@@ -5,9 +5,11 @@ mod error;
 mod options;
 mod record;
 mod run;
+mod stream;
 mod verdict;
 
 pub use error::{PlaybackError, PlaybackFailure};
 pub use options::{Kill, LEAD_MS_DEFAULT, PlaybackTest, StreamOptions, TAIL_MS_DEFAULT};
 pub use run::run_playback;
+pub use stream::{Recording, stream_song};
 pub use verdict::{CardReport, Counters, DiagnosisReport, DriverReport, StepTime, Verdict};

@@ -111,7 +111,7 @@ fn failure(error: PlaybackError, again: &str, provisioned: &Provisioned, folder:
             }
         }
     }
-    Box::new(PlaybackFailure { error, evidence, artefacts: folder.path().into() })
+    Box::new(PlaybackFailure { error, evidence, run_folder: folder.path().into() })
 }
 
 /// What is ready before the guest plays.
@@ -251,7 +251,7 @@ impl Run<'_> {
             device,
             steps: std::mem::take(&mut self.steps),
             milliseconds: milliseconds(verdict_after),
-            artefacts: self.folder.path().into(),
+            run_folder: self.folder.path().into(),
             standstills: Standstills::default(),
             rules,
         })

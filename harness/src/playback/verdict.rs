@@ -146,8 +146,8 @@ pub struct Verdict {
     pub steps: Vec<StepTime>,
     /// From QEMU's start to the verdict.
     pub milliseconds: f64,
-    /// Where everything is.
-    pub artefacts: PathBuf,
+    /// The run folder.
+    pub run_folder: PathBuf,
     /// When the host did not let the card or QEMU run.
     #[serde(skip_serializing_if = "Standstills::is_empty")]
     pub standstills: Standstills,

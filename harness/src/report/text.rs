@@ -152,7 +152,7 @@ pub fn verdict_text(verdict: &Verdict, out: Option<&Path>, reproduce: &str) -> S
     if let Some(path) = out {
         lines.add("written", path.display());
     }
-    lines.add("run folder", verdict.artefacts.display());
+    lines.add("run folder", verdict.run_folder.display());
     if !verdict.passed() && verdict.class_of_failure() == Class::HostStalled {
         lines.add("verdict", format!("FAILED: {}", verdict.standstills));
         lines.add("", "a time-out of the driver may have expired meanwhile, so the PCM is not compared");
@@ -200,7 +200,7 @@ pub fn failure_text(failure: &PlaybackFailure, conditions: Conditions, reproduce
     if !conditions.are_usual() {
         lines.push(format!("with: {conditions}"));
     }
-    lines.push(format!("run folder: {}", failure.artefacts.display()));
+    lines.push(format!("run folder: {}", failure.run_folder.display()));
     lines.push(format!("reproduce: {reproduce}"));
     lines.join("\n")
 }

@@ -233,7 +233,7 @@ mod tests {
     use crate::host::standstill::{Standstill, Standstills, Who};
 
     fn failure(error: SessionError) -> PlaybackFailure {
-        PlaybackFailure { error: error.into(), evidence: String::new(), artefacts: "x".into() }
+        PlaybackFailure { error: error.into(), evidence: String::new(), run_folder: "x".into() }
     }
 
     #[test]

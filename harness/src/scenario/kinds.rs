@@ -88,7 +88,8 @@ pub(super) fn run_kind(scenario: &Scenario, kind: TestKind, context: &Context<'_
             }
         }
         if test.result == TestResult::Passed {
-            let folders = test.run_folder.iter().chain(report.contract.iter().flat_map(|contract| &contract.artefacts));
+            let folders =
+                test.run_folder.iter().chain(report.contract.iter().flat_map(|contract| &contract.run_folders));
             folders.for_each(|folder| context.passed(folder));
         }
         test.milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
@@ -121,7 +122,7 @@ fn run_contract(
         test.result = TestResult::Failed;
         test.class = Some(found.class.unwrap_or(Class::TestFailed));
     }
-    report.run_folders.extend(found.artefacts.clone());
+    report.run_folders.extend(found.run_folders.clone());
     report.contract = Some(found);
     Ok(())
 }

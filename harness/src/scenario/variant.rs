@@ -59,7 +59,7 @@ impl VariantProbe<'_> {
         let (result, class) =
             if caught { (TestResult::Passed, None) } else { (TestResult::Failed, Some(Class::TestFailed)) };
         if caught {
-            found.artefacts.iter().for_each(|folder| context.passed(folder));
+            found.run_folders.iter().for_each(|folder| context.passed(folder));
         }
         let milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
         let detail = violations.join("\n");
@@ -75,7 +75,7 @@ impl VariantProbe<'_> {
             milliseconds,
             pcm_sha256: None,
             seed: conditions.seed_text(),
-            run_folder: found.artefacts.first().cloned(),
+            run_folder: found.run_folders.first().cloned(),
             reproduce,
         });
         Ok(())

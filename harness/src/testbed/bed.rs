@@ -17,7 +17,7 @@ use crate::host::hash::{hex, sha256_hex};
 use crate::host::leftovers::Scratch;
 use crate::host::standstill::Standstills;
 use crate::machine::conditions::Conditions;
-use crate::machine::{Card, CardControl, GuestMemory, Health, LeaveError, Part, Processes, guest_exit};
+use crate::machine::{Card, CardControl, CardOptions, GuestMemory, Health, LeaveError, Part, Processes, guest_exit};
 
 /// How long a guest that hangs may take to answer a non-maskable interrupt.
 const NMI_LIMIT: Duration = Duration::from_secs(20);
@@ -29,12 +29,40 @@ pub const HANG_FILE: &str = "hang.txt";
 pub const BUG_CHECK_FILE: &str = "bug-check.txt";
 
 /// A running test bed. Dropping it ends its processes.
+///
+/// ```no_run
+/// use dmus::playback::stream_song;
+/// use dmus::sound::songs::BuiltIn;
+/// use dmus::testbed::{DevicePower, InjectedFault, TestBed};
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut bed = TestBed::builder().driver("my.sys").boot()?;
+///
+/// let song = BuiltIn::by_name("tide").ok_or("there is no such song")?.song()?;
+/// stream_song(&mut bed, &song)?.expect_passed()?;
+/// bed.expect_interrupts(1..)?;
+/// bed.expect_no_diagnosis()?;
+///
+/// bed.set_power(DevicePower::D3)?;
+/// bed.set_power(DevicePower::D0)?;
+///
+/// let session = bed.card_session()?;
+/// bed.inject_fault(InjectedFault::LoseSession {})?;
+/// bed.wait_for_new_session(session, Duration::from_secs(10))?;
+/// stream_song(&mut bed, &song)?.expect_passed()?;
+///
+/// bed.shut_down()?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct TestBed<'o> {
     /// The session with the guest, and the processes behind it.
     pub session: Session<'o, Processes>,
     provisioned: Provisioned,
     /// The run folder, and the label of this test bed's logs in it.
     folder: Option<(RunFolder, Option<String>)>,
+    card_options: CardOptions,
     conditions: Conditions,
     timeout: Duration,
     hello: Option<Hello>,
@@ -48,11 +76,22 @@ impl<'o> TestBed<'o> {
         session: Session<'o, Processes>,
         provisioned: Provisioned,
         folder: Option<(RunFolder, Option<String>)>,
+        card_options: CardOptions,
         conditions: Conditions,
         timeout: Duration,
         scratch: Scratch,
     ) -> Self {
-        Self { session, provisioned, folder, conditions, timeout, hello: None, device: None, _scratch: scratch }
+        Self {
+            session,
+            provisioned,
+            folder,
+            card_options,
+            conditions,
+            timeout,
+            hello: None,
+            device: None,
+            _scratch: scratch,
+        }
     }
 
     /// Returns the programs and images that it runs.
@@ -83,6 +122,20 @@ impl<'o> TestBed<'o> {
     #[must_use]
     pub const fn memory(&self) -> &GuestMemory {
         &self.session.health.machine.memory
+    }
+
+    /// Returns the options that the card was started with.
+    #[must_use]
+    pub const fn card_options(&self) -> &CardOptions {
+        &self.card_options
+    }
+
+    /// Returns what the guest has logged and printed so far, if the logs are kept.
+    #[must_use]
+    pub fn console_text(&self) -> Option<String> {
+        let (folder, label) = self.folder.as_ref()?;
+        let name = label.as_ref().map_or_else(|| "console.log".into(), |label| format!("console-{label}.log"));
+        Some(String::from_utf8_lossy(&std::fs::read(folder.file(&name)).ok()?).into_owned())
     }
 
     /// Returns the card's process.

@@ -317,6 +317,6 @@ impl<'o> StartedCard<'o> {
             Logs::Run { folder, label } => Some((folder, label)),
             Logs::NewRun(_) | Logs::Temporary => None,
         };
-        Ok(TestBed::new(session, provisioned, folder, builder.conditions, builder.timeout, scratch))
+        Ok(TestBed::new(session, provisioned, folder, builder.card, builder.conditions, builder.timeout, scratch))
     }
 }

@@ -8,9 +8,11 @@ pub mod bug_check;
 mod builder;
 mod calibration;
 mod error;
+mod expect;
 pub mod fake;
 mod filters;
 mod pins;
+mod power;
 mod provisioned;
 mod provisioning;
 pub mod run_folder;
@@ -18,6 +20,9 @@ pub mod session;
 pub mod stall;
 mod stream;
 pub mod synthesizer;
+
+pub use card_control::{Clock, InjectedFault, UsedRingCorruption};
+pub use guest_protocol::DevicePower;
 
 pub use accelerator::{Choice, measured};
 pub use bare::BareMachine;

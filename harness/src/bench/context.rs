@@ -1,4 +1,4 @@
-//! What a benchmark works with.
+//! What benchmarks share.
 
 use std::cell::OnceCell;
 
@@ -7,37 +7,41 @@ use crate::event::Observer;
 use crate::provision::Workspace;
 use crate::testbed::Provisioned;
 
-/// What a benchmark works with.
+/// The inputs that all benchmarks share.
 pub struct Context<'a> {
-    /// Where artefacts go.
+    /// The project, with the folder of all runs.
     pub workspace: &'a Workspace,
-    /// Who listens.
+    /// Receives the events of the runs.
     pub observer: &'a dyn Observer,
-    /// A quick look: figures that come soon, of what is there already.
+    /// Whether to measure one round of what needs no download.
     pub quick: bool,
-    /// Others' drivers are measured too, beside the one that is asked for.
+    /// Whether the C++ driver is measured too.
     pub peers: bool,
-    bring: &'a dyn Fn() -> Result<Provisioned, BenchError>,
+    provision: &'a dyn Fn() -> Result<Provisioned, BenchError>,
     provisioned: OnceCell<Provisioned>,
 }
 
 impl<'a> Context<'a> {
-    /// A context whose programs, images and accelerator are brought in when the first benchmark asks for them.
+    /// Creates a context; `provision` is called when the first benchmark needs programs, images and the accelerator.
     pub fn new(
         workspace: &'a Workspace,
         observer: &'a dyn Observer,
         quick: bool,
         peers: bool,
-        bring: &'a dyn Fn() -> Result<Provisioned, BenchError>,
+        provision: &'a dyn Fn() -> Result<Provisioned, BenchError>,
     ) -> Self {
-        Self { workspace, observer, quick, peers, bring, provisioned: OnceCell::new() }
+        Self { workspace, observer, quick, peers, provision, provisioned: OnceCell::new() }
     }
 
+    /// Returns programs, images and accelerator.
+    ///
+    /// # Errors
+    /// [`BenchError`] of the first call when something cannot be provisioned.
     pub(super) fn provisioned(&self) -> Result<&Provisioned, BenchError> {
         if let Some(provisioned) = self.provisioned.get() {
             return Ok(provisioned);
         }
-        let provisioned = (self.bring)()?;
+        let provisioned = (self.provision)()?;
         Ok(self.provisioned.get_or_init(|| provisioned))
     }
 }

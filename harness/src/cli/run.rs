@@ -155,7 +155,7 @@ pub(super) fn print_failed(report: &Report) {
 /// Runs the scenario `low-resources`, all of it or one stack.
 ///
 /// # Errors
-/// Those of [`run`].
+/// [`Error::Run`] and others, as for [`run`].
 pub(super) fn low_resources(arguments: &LowResourcesArguments) -> Outcome {
     run(&RunArguments {
         scenario: "low-resources".into(),

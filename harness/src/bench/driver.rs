@@ -104,7 +104,7 @@ fn round(
     values: &mut Values,
 ) -> Result<(), DriverBenchError> {
     let timeline = Timeline::new(folder.create_file("timeline.jsonl")?, &Silent);
-    let conditions = Conditions { watched, ..Conditions::default() };
+    let conditions = Conditions { verifier: watched, ..Conditions::default() };
     let mut bed = TestBedBuilder::new()
         .provisioned(provisioned.clone())
         .run_folder(folder)

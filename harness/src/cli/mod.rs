@@ -29,7 +29,7 @@ use error::{Error, Outcome};
 pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Err(error) = interrupt::listen() {
-        error_line(&format!("cannot listen for signals: {error}"));
+        error_line(&format!("cannot handle signals: {error}"));
         return Class::Host.exit_code().into();
     }
     match panic::catch_unwind(AssertUnwindSafe(|| run_verb(&arguments.verb))) {

@@ -92,7 +92,7 @@ impl Hostile<'_> {
         let rows = faults.len();
         self.check(rows)?;
         let table = suite.run(faults).map_err(HostileError::from)?;
-        if table.rows.len() < rows { Err(HostileError::Interrupted.into()) } else { Ok(table) }
+        if table.rows.len() < rows { Err(HostileError::Interrupted) } else { Ok(table) }
     }
 
     /// Injects faults at random, drawn from a seed, for a time.
@@ -117,7 +117,7 @@ impl Hostile<'_> {
         };
         let outcome = soak.run(&faults).map_err(HostileError::from)?;
         let early = begun.elapsed() < time && outcome.problems.is_empty();
-        if early && interrupt::asked() { Err(HostileError::Interrupted.into()) } else { Ok(outcome) }
+        if early && interrupt::asked() { Err(HostileError::Interrupted) } else { Ok(outcome) }
     }
 
     fn programs(&self) -> Programs {
@@ -126,7 +126,7 @@ impl Hostile<'_> {
 
     fn check(&self, rows: usize) -> Result<(), HostileError> {
         match self.filter {
-            Some(filter) if rows == 0 => Err(HostileError::NoFault { filter: filter.into() }.into()),
+            Some(filter) if rows == 0 => Err(HostileError::NoFault { filter: filter.into() }),
             _ => Ok(()),
         }
     }

@@ -49,7 +49,7 @@ impl PrivateApt {
     ///
     /// # Errors
     /// [`ProvisionError`] without apt, without an archive in the configuration, without network, or with a full disk.
-    pub(super) fn new(provisioner: &Provisioner<'_>, what: &str, asked: Suites) -> Result<Self, ProvisionError> {
+    pub(super) fn new(provisioner: &Provisioner<'_>, what: &str, wanted: Suites) -> Result<Self, ProvisionError> {
         for program in ["apt-get", "dpkg-deb"] {
             if capture(Command::new(program).arg("--version")).is_none() {
                 return Err(ProvisionError::NoProgram {
@@ -72,11 +72,11 @@ impl PrivateApt {
         };
         // Debian's mirrors hold all of its releases. Other systems have packages of their own release only.
         let (suites, suite): (Vec<String>, _) = if id == "debian" {
-            (asked.names.iter().map(|name| (*name).to_owned()).collect(), Some(asked.preferred))
+            (wanted.names.iter().map(|name| (*name).to_owned()).collect(), Some(wanted.preferred))
         } else {
             (archives.iter().flat_map(|archive| archive.suites.clone()).collect(), None)
         };
-        let folder = provisioner.workspace.cache().join(asked.folder);
+        let folder = provisioner.workspace.cache().join(wanted.folder);
         for part in ["lists/partial", "cache/archives/partial", "parts", "preferences"] {
             let path = folder.join(part);
             fs::create_dir_all(&path).map_err(FileError::own("create", &path))?;

@@ -1,4 +1,4 @@
-//! Examines the machine: what is there, what is missing, and the command that fixes it.
+//! Inspects the machine: what is there, what is missing, and the command that fixes it.
 
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -59,9 +59,9 @@ fn found(what: &'static str, detail: impl Into<String>) -> Finding {
     Finding { what, state: State::Found, detail: detail.into(), remedy: None, of_host: false }
 }
 
-/// Examines everything that a run needs. `measured` is the accelerator that an earlier run has measured, as text.
+/// Inspects everything that a run needs. `measured` is the accelerator that an earlier run has measured, as text.
 #[must_use]
-pub fn examine(workspace: &Workspace, measured: Option<String>) -> Vec<Finding> {
+pub fn inspect(workspace: &Workspace, measured: Option<String>) -> Vec<Finding> {
     let mut findings = vec![rust(), rust_source(workspace), qemu(workspace), memfd(), disk(workspace)];
     findings.extend(folders(workspace));
     findings.extend(limits::all().into_iter().map(limit));
@@ -83,7 +83,7 @@ pub fn class(findings: &[Finding]) -> Option<Class> {
     Some(if missing.any(|finding| finding.of_host) { Class::Host } else { Class::MissingArtefact })
 }
 
-/// Examines the folders that a run writes to, by writing.
+/// Inspects the folders that a run writes to, by writing.
 fn folders(workspace: &Workspace) -> Vec<Finding> {
     let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let cargo = cargo.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
@@ -163,10 +163,10 @@ fn rust() -> Finding {
         remedy: limit.map_or_else(install, |limit| limit.remedy()),
     };
     match run(Command::new("rustc").arg("--version")) {
-        Ok(said) if said.status.success() => found("rustc", said.stdout.trim()),
-        Ok(said) => {
-            let limit = limits::of_program(Some(said.status.into()), &said.stderr);
-            absent(format!("it does not run ({}: {})", said.status, said.stderr.trim()), limit)
+        Ok(captured) if captured.status.success() => found("rustc", captured.stdout.trim()),
+        Ok(captured) => {
+            let limit = limits::of_program(Some(captured.status.into()), &captured.stderr);
+            absent(format!("it does not run ({}: {})", captured.status, captured.stderr.trim()), limit)
         }
         Err(error) if error.kind() == ErrorKind::NotFound => absent("not on PATH".into(), None),
         Err(error) => absent(format!("it does not start ({error})"), limits::of_start(&error)),
@@ -246,11 +246,11 @@ fn accelerator(measured: Option<String>) -> Finding {
     }
 }
 
-/// Examines FluidSynth, with which `bench synth` compares.
+/// Inspects FluidSynth, with which `bench synth` compares.
 fn fluidsynth(workspace: &Workspace) -> Finding {
     let version = |path: &Path| {
-        let said = capture(Command::new(path).arg("--version"))?.stdout;
-        said.lines().find_map(|line| Some(line.rsplit_once("version ")?.1.trim().to_owned()))
+        let captured = capture(Command::new(path).arg("--version"))?.stdout;
+        captured.lines().find_map(|line| Some(line.rsplit_once("version ")?.1.trim().to_owned()))
     };
     let named = std::env::var_os(FLUIDSYNTH_VARIABLE).map(std::path::PathBuf::from);
     let private = private_fluidsynth(workspace);
@@ -273,8 +273,8 @@ fn fluidsynth(workspace: &Workspace) -> Finding {
 
 fn tool(package: &'static str, program: &str, argument: &str, purpose: &str) -> Finding {
     match capture(Command::new(program).arg(argument)) {
-        Some(said) => {
-            let text = if said.stdout.trim().is_empty() { said.stderr } else { said.stdout };
+        Some(captured) => {
+            let text = if captured.stdout.trim().is_empty() { captured.stderr } else { captured.stdout };
             found(package, text.lines().find(|line| !line.trim().is_empty()).unwrap_or(program).trim())
         }
         None => Finding {

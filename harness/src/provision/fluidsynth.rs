@@ -87,7 +87,7 @@ pub(super) fn program(provisioner: &Provisioner<'_>) -> Result<PathBuf, Provisio
 }
 
 fn runs(program: &Path) -> bool {
-    capture(Command::new(program).arg("--version")).is_some_and(|said| said.status.success())
+    capture(Command::new(program).arg("--version")).is_some_and(|captured| captured.status.success())
 }
 
 /// Returns the FluidSynth under the cache, and unpacks it there from packages if it is missing.

@@ -103,13 +103,13 @@ mod tests {
         LAUNCHER.write(&tree).unwrap();
         let moved = folder.path().join("b");
         fs::rename(&tree, &moved).unwrap();
-        let said = capture(Command::new(moved.join("player")).arg("song")).unwrap();
+        let captured = capture(Command::new(moved.join("player")).arg("song")).unwrap();
         let root = moved.join("root").display().to_string();
         let libraries = format!("{root}/usr/lib/some-arch");
         let expected = format!(
             "{root}/data|--library-path {libraries}:{libraries}/more {root}/usr/bin/player -d {root}/data song"
         );
-        assert_eq!(said.stdout.trim(), expected);
+        assert_eq!(captured.stdout.trim(), expected);
     }
 
     #[test]

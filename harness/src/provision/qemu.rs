@@ -43,7 +43,7 @@ pub struct Fitness {
     pub unfit: Option<String>,
 }
 
-/// Examines a QEMU; `None` when it cannot be run.
+/// Inspects a QEMU; `None` when it cannot be run.
 #[must_use]
 pub fn fitness(program: &Path) -> Option<Fitness> {
     let version_text = capture(Command::new(program).arg("--version"))?.stdout;

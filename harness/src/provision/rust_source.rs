@@ -40,7 +40,7 @@ pub fn toolchain_source() -> Option<PathBuf> {
 /// Returns the compiler's version, such as `1.95.0`.
 fn rustc_version() -> Result<String, ProvisionError> {
     const PURPOSE: &str = "building the guests";
-    let said = run(Command::new("rustc").arg("-vV")).map_err(|error| match not_run("rustc", PURPOSE, &error) {
+    let captured = run(Command::new("rustc").arg("-vV")).map_err(|error| match not_run("rustc", PURPOSE, &error) {
         ProvisionError::NoProgram { program, purpose, .. } => ProvisionError::NoProgram {
             program,
             purpose,
@@ -48,14 +48,14 @@ fn rustc_version() -> Result<String, ProvisionError> {
         },
         other => other,
     })?;
-    let version = said.stdout.lines().find_map(|line| line.strip_prefix("release: ")).map(str::to_owned);
+    let version = captured.stdout.lines().find_map(|line| line.strip_prefix("release: ")).map(str::to_owned);
     // A compiler that does not run prints why.
-    version.ok_or_else(|| match limits::of_program(Some(said.status.into()), &said.stderr) {
+    version.ok_or_else(|| match limits::of_program(Some(captured.status.into()), &captured.stderr) {
         Some(limit) => {
-            limit.during(format!("rustc does not run, and {PURPOSE} needs it ({})", said.stderr.trim())).into()
+            limit.during(format!("rustc does not run, and {PURPOSE} needs it ({})", captured.stderr.trim())).into()
         }
         None => ProvisionError::NoProgram {
-            program: format!("a rustc that runs ({}: {})", said.status, said.stderr.trim()),
+            program: format!("a rustc that runs ({}: {})", captured.status, captured.stderr.trim()),
             purpose: PURPOSE.into(),
             remedy: "reinstall Rust (stable) from https://rustup.rs".into(),
         },

@@ -49,9 +49,9 @@ impl Workspace {
 
     fn ask_cargo() -> Result<Self, ProvisionError> {
         const WHAT: &str = "the project's source";
-        let mut asked = cargo_metadata::MetadataCommand::new();
-        let mut command = asked.manifest_path(Self::package().join("Cargo.toml")).no_deps().cargo_command();
-        let said = command::run(&mut command).map_err(|error| {
+        let mut metadata = cargo_metadata::MetadataCommand::new();
+        let mut command = metadata.manifest_path(Self::package().join("Cargo.toml")).no_deps().cargo_command();
+        let captured = command::run(&mut command).map_err(|error| {
             not_run(&command.get_program().to_string_lossy(), "finding the project's source", &error)
         })?;
         let refused = |reason: String| ProvisionError::NotPackaged {
@@ -59,15 +59,15 @@ impl Workspace {
             reason,
             remedy: "run `cargo dmus` inside a checkout of the project".into(),
         };
-        if !said.status.success() {
-            let reason = said.stderr.trim().to_owned();
-            return Err(match limits::of_program(Some(said.status.into()), &reason) {
+        if !captured.status.success() {
+            let reason = captured.stderr.trim().to_owned();
+            return Err(match limits::of_program(Some(captured.status.into()), &reason) {
                 Some(limit) => limit.during(format!("cargo cannot name {WHAT} ({reason})")).into(),
                 None => refused(reason),
             });
         }
         let metadata =
-            cargo_metadata::MetadataCommand::parse(said.stdout).map_err(|error| refused(error.to_string()))?;
+            cargo_metadata::MetadataCommand::parse(captured.stdout).map_err(|error| refused(error.to_string()))?;
         Ok(Self {
             root: metadata.workspace_root.into_std_path_buf(),
             target: metadata.target_directory.into_std_path_buf(),

@@ -61,7 +61,7 @@ impl Suite<'_> {
         self.models(&mut report)?;
         let provisioned = match (self.provisioned)() {
             Ok(provisioned) => provisioned,
-            Err(error) if error.class() == Class::Interrupted => return Err(error.into()),
+            Err(error) if error.class() == Class::Interrupted => return Err(error),
             Err(error) => {
                 self.add_unprovisioned(&error, &mut report)?;
                 return Ok(report);

@@ -194,7 +194,7 @@ fn read_track(
             TrackEventKind::Meta(_) => {}
         }
         if exclusive.as_ref().is_some_and(|message| message.ends_with(&[0xf7])) {
-            messages.push((tick, exclusive.take().expect("just looked")));
+            messages.push((tick, exclusive.take().expect("checked above")));
         }
     }
     if exclusive.is_some() {

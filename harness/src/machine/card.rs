@@ -108,7 +108,7 @@ impl Card {
             command.args(["--render-block", &frames.to_string()]);
         }
         let command_line = words_of(&command);
-        let process = Process::spawn(command, &[&listener], log)?;
+        let process = Process::spawn(command, vec![listener], log)?;
         let stopped = OnPurpose::default();
         Ok(Self { process, stopped, control: sockets.control.clone(), talks, command_line })
     }

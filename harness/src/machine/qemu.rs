@@ -178,9 +178,8 @@ impl Machine {
             command.args(["-device", &device_option("card")]);
         }
         let command_line = words_of(&command);
-        let process = Process::spawn(command, &[&guest_line, &guest_qmp, &memory_file], boot.log)?;
-        // From here on only QEMU holds its ends: when it ends, we see the ends of the lines.
-        drop((guest_line, guest_qmp));
+        let process = Process::spawn(command, vec![guest_line, guest_qmp, memory_file], boot.log)?;
+        // From here on only QEMU holds its ends: when it ends, the lines end here.
         let qmp = Qmp::new(qmp).map_err(resource("the monitor"))?;
         Ok(Self { process, stopped: OnPurpose::default(), qmp, line, memory, command_line })
     }

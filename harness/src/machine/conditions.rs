@@ -1,5 +1,4 @@
-//! What a guest runs under, as far as it decides how what happens at the same time falls together; and the words that
-//! bring it about again.
+//! The conditions that a guest runs under, as far as they decide how simultaneous events interleave.
 
 use std::fmt;
 
@@ -7,15 +6,16 @@ use card_control::Clock;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
-/// What a guest runs under.
+/// The conditions that a guest runs under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conditions {
-    /// How many processors: with two, the second takes the card's interrupts and runs their DPCs.
+    /// The number of processors: with two, the second takes the card's interrupts and runs their DPCs.
     pub processors: u8,
-    /// What the delays of interrupts, DPCs and calls are drawn from, on each processor; there are none without.
+    /// The seed of the delays of interrupts, DPCs and calls, on each processor; `None` for no delays.
     pub seed: Option<u64>,
-    /// Whether the guest watches the driver, as Driver Verifier does. Not, only to measure what that costs.
-    pub watched: bool,
+    /// Whether the guest verifies the driver, as Driver Verifier does. A guest that does not shows what verification
+    /// costs.
+    pub verified: bool,
     /// How the card interrupts.
     pub interrupts: Interrupts,
 }
@@ -32,7 +32,7 @@ pub enum Interrupts {
 }
 
 impl Interrupts {
-    /// As the guest's options, scenarios and command lines have it.
+    /// Returns its name in the guest's options, in scenarios and on command lines.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -44,17 +44,18 @@ impl Interrupts {
 
 impl Default for Conditions {
     fn default() -> Self {
-        Self { processors: 1, seed: None, watched: true, interrupts: Interrupts::Line }
+        Self { processors: 1, seed: None, verified: true, interrupts: Interrupts::Line }
     }
 }
 
 impl Conditions {
-    /// The lines of options that the guest reads, for a level of its log and the clock of its card. In lockstep the
-    /// guest's time leaves out what the host did not let it run: nothing else in the machine follows the host's clock.
+    /// Returns the lines of options that the guest reads, for a level of its log and the clock of its card. In lockstep
+    /// the guest's time leaves out what the host did not let it run: nothing else in the machine follows the host's
+    /// clock.
     #[must_use]
     pub fn guest_options(self, log: &str, clock: Clock) -> String {
         let seed = self.seed.map_or_else(String::new, |seed| format!("seed={seed:x}\n"));
-        let verifier = if self.watched { "" } else { "verifier=off\n" };
+        let verifier = if self.verified { "" } else { "verifier=off\n" };
         let interrupts = match self.interrupts {
             Interrupts::Line => String::new(),
             other => format!("interrupts={}\n", other.name()),
@@ -66,8 +67,8 @@ impl Conditions {
         format!("log={log}\n{time}{seed}{verifier}{interrupts}")
     }
 
-    /// What a command line needs beside the scenario to have the same conditions, with a space before it; nothing where
-    /// they are the usual ones. How the card interrupts is the scenario's to say.
+    /// Returns the options of a command line that bring the same conditions about beside the scenario, each after a
+    /// space; nothing for the usual conditions. How the card interrupts is up to the scenario.
     #[must_use]
     pub fn arguments(self) -> String {
         let processors =
@@ -76,13 +77,13 @@ impl Conditions {
         processors + &seed
     }
 
-    /// The seed as a command line takes it.
+    /// Returns the seed as a command line takes it.
     #[must_use]
     pub fn seed_text(self) -> Option<String> {
         self.seed.map(|seed| format!("{seed:x}"))
     }
 
-    /// Whether they are worth a word.
+    /// Tells whether there is one processor and no delay.
     #[must_use]
     pub fn are_usual(self) -> bool {
         self.processors == 1 && self.seed.is_none()
@@ -100,7 +101,7 @@ impl fmt::Display for Conditions {
     }
 }
 
-/// `processors`, and `seed` as a command line takes it, where there are delays.
+/// Serializes `processors`, and `seed` as a command line takes it, where there are delays.
 impl Serialize for Conditions {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("Conditions", 1 + usize::from(self.seed.is_some()))?;
@@ -116,7 +117,7 @@ impl Serialize for Conditions {
 /// Reads a seed as a command line has it: hexadecimal digits, with or without `0x`.
 ///
 /// # Errors
-/// What is wrong, and what it should look like.
+/// What is wrong with the text, and what a seed looks like.
 pub fn read_seed(text: &str) -> Result<u64, String> {
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
     u64::from_str_radix(digits, 16)
@@ -130,10 +131,10 @@ mod tests {
     use super::*;
 
     const DELAYED: Conditions =
-        Conditions { processors: 2, seed: Some(0x1f), watched: true, interrupts: Interrupts::Line };
+        Conditions { processors: 2, seed: Some(0x1f), verified: true, interrupts: Interrupts::Line };
 
     #[test]
-    fn a_report_names_the_seed_and_the_words_that_bring_it_back() {
+    fn names_the_seed_and_the_options_that_repeat_it() {
         assert_eq!(serde_json::to_string(&DELAYED).unwrap(), r#"{"processors":2,"seed":"1f"}"#);
         assert_eq!(DELAYED.arguments(), " --processors 2 --seed 1f");
         assert_eq!(DELAYED.to_string(), "2 processors, delays from seed 1f");
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn usual_conditions_need_no_words() {
+    fn leaves_out_the_usual_conditions() {
         let usual = Conditions::default();
         assert_eq!((usual.arguments().as_str(), usual.are_usual()), ("", true));
         assert_eq!(serde_json::to_string(&usual).unwrap(), r#"{"processors":1}"#);
@@ -150,18 +151,18 @@ mod tests {
     }
 
     #[test]
-    fn the_guest_is_told_in_its_own_words() {
+    fn writes_the_options_of_the_guest() {
         assert_eq!(DELAYED.guest_options("warn", Clock::Lockstep), "log=warn\ntime=run\nseed=1f\n");
         let by_message = Conditions { interrupts: Interrupts::Message, ..Conditions::default() };
         assert_eq!(by_message.guest_options("info", Clock::Realtime), "log=info\ninterrupts=message\n");
         assert_eq!(
-            Conditions { watched: false, ..DELAYED }.guest_options("warn", Clock::Realtime),
+            Conditions { verified: false, ..DELAYED }.guest_options("warn", Clock::Realtime),
             "log=warn\nseed=1f\nverifier=off\n"
         );
     }
 
     #[test]
-    fn a_seed_is_hexadecimal_and_nothing_else() {
+    fn reads_only_hexadecimal_seeds() {
         assert_eq!(read_seed("0x5eed"), Ok(0x5eed));
         assert_eq!(read_seed("ffffffffffffffff"), Ok(u64::MAX));
         for wrong in ["", "0x", "later", "-1", "+1", "1f ", "10000000000000000"] {

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dmus::playback::stream_song;
+use dmus::playback::{stream_song, while_streaming};
 use dmus::sound::songs::BuiltIn;
 use dmus::testbed::{DevicePower, InjectedFault, TestBed, TestBedBuilder};
 
@@ -41,10 +41,12 @@ pub(crate) fn test_driver(builder: TestBedBuilder<'_>) -> Result<(), Box<dyn Err
     bed.set_power(DevicePower::D0)?;
     stream_song(&mut bed, &song)?.expect_passed()?;
 
-    // A card that loses its session is reset by the driver.
-    let session = bed.card_session()?;
-    bed.inject_fault(InjectedFault::LoseSession {})?;
-    bed.wait_for_new_session(session, RESET_LIMIT)?;
+    // A card that loses its session while it plays is reset by the driver.
+    while_streaming(&mut bed, &song, |bed| {
+        let session = bed.card_session()?;
+        bed.inject_fault(InjectedFault::LoseSession {})?;
+        bed.wait_for_new_session(session, RESET_LIMIT)
+    })?;
     stream_song(&mut bed, &song)?.expect_passed()?;
 
     // Stopped and started again, at other addresses and vectors.

@@ -1,5 +1,5 @@
 //! A driver's own two paths, timed inside the guest: from `PutMessage` to the card, and from the card's interrupt to a
-//! client; watched by the guest's verifier and unwatched in turn, and beside the C++ driver.
+//! client; verified by the guest's verifier and unverified in turn, and beside the C++ driver.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -78,17 +78,17 @@ fn measure(
     suffix: &str,
     say: &mut dyn FnMut(Measurement),
 ) -> Result<(), BenchError> {
-    let (mut watched, mut unwatched) = (Values::new(), Values::new());
+    let (mut verified, mut unverified) = (Values::new(), Values::new());
     for _ in 0..if context.quick { 1 } else { ROUNDS } {
-        for (values, is_watched) in [(&mut watched, true), (&mut unwatched, false)] {
+        for (values, is_verified) in [(&mut verified, true), (&mut unverified, false)] {
             let folder = RunFolder::create(context.workspace, "bench-driver", None)?;
-            round(&provisioned, is_watched, &folder, values)?;
+            round(&provisioned, is_verified, &folder, values)?;
         }
     }
-    for (name, (values, unit)) in unwatched {
+    for (name, (values, unit)) in unverified {
         let baseline = median(values);
         say(Measurement::new(format!("driver/{name}/verifier-off{suffix}"), baseline, unit));
-        if let Some((values, unit)) = watched.remove(&name) {
+        if let Some((values, unit)) = verified.remove(&name) {
             let on = Measurement::new(format!("driver/{name}/verifier-on{suffix}"), median(values), unit);
             say(if baseline > 0.0 { on.against(baseline) } else { on });
         }
@@ -99,12 +99,12 @@ fn measure(
 /// Boots once, and measures everything once.
 fn round(
     provisioned: &Provisioned,
-    watched: bool,
+    verified: bool,
     folder: &RunFolder,
     values: &mut Values,
 ) -> Result<(), DriverBenchError> {
     let timeline = Timeline::new(folder.create_file("timeline.jsonl")?, &Silent);
-    let conditions = Conditions { verifier: watched, ..Conditions::default() };
+    let conditions = Conditions { verified, ..Conditions::default() };
     let mut bed = TestBedBuilder::new()
         .provisioned(provisioned.clone())
         .run_folder(folder)

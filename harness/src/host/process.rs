@@ -1,15 +1,18 @@
-#![allow(unsafe_code, reason = "what a child does between fork and exec can only be said through `pre_exec`")]
+#![allow(unsafe_code, reason = "only `pre_exec` runs code in a child between fork and exec")]
 
-//! A child that cannot outlive the harness, with files passed to it.
+//! Child processes that cannot outlive the harness, with files passed to them.
+//!
+//! Waits poll `try_wait`: crate `wait-timeout` would install a handler for SIGCHLD in the whole process.
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use command_fds::CommandFdExt;
 use rustix::process::{
     Pid, PidfdFlags, Signal, getpid, getppid, kill_process_group, pidfd_open, set_parent_process_death_signal,
 };
@@ -19,41 +22,40 @@ use crate::host::file_error::FileError;
 use crate::host::leftovers::{OWNER_VARIABLE, owner};
 use crate::host::limits;
 
-/// How often a process that should end is looked at.
+/// How often a wait checks whether the process has ended.
 const POLL: Duration = Duration::from_millis(2);
 
-/// How long a process gets to end by itself after it was asked to.
+/// How long a process may take to end after SIGTERM, before SIGKILL.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// How many of a log's last lines a failure shows.
+/// Lines of the end of a log that a failure shows.
 const TAIL_LINES: usize = 20;
 
 /// Why a process did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
-    /// The program.
+    /// The program could not be started.
     #[error("cannot start {program}: {source}{}", behind(.source))]
     Program {
-        /// Which.
+        /// The program.
         program: String,
-        /// Why.
+        /// The error of the start.
         source: io::Error,
     },
-    /// Its log.
+    /// Its log could not be created.
     #[error(transparent)]
     Log(#[from] FileError),
 }
 
-/// The limit of the host behind a program that did not start, for a message.
+/// Returns the limit of the host behind a failed start, for a message.
 fn behind(source: &io::Error) -> String {
     limits::of_start(source).map_or_else(String::new, |limit| format!(": {}", limit.sentence()))
 }
 
 /// Makes what a command starts end with the harness, however that ends: the kernel kills it when the thread that starts it
-/// ends. What it starts itself carries the harness's name, by which the next start of the harness finds it.
-///
-/// The calls in the closure are made between fork and exec; `passed` are open files that the child inherits.
-fn end_with_harness_and_pass(command: &mut Command, passed: Vec<i32>) {
+/// ends. What it starts itself carries the harness's identity in its environment, by which the next start of the harness
+/// finds it. Start it on a thread that outlives it.
+pub(crate) fn end_with_harness(command: &mut Command) {
     command.env(OWNER_VARIABLE, owner());
     let harness = getpid();
     let prepare = move || {
@@ -62,22 +64,11 @@ fn end_with_harness_and_pass(command: &mut Command, passed: Vec<i32>) {
         if getppid() != Some(harness) {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        for number in &passed {
-            // SAFETY: The caller of `spawn` holds these files open across the fork, so the numbers are valid in
-            // the child, which is a copy.
-            let file = unsafe { std::os::fd::BorrowedFd::borrow_raw(*number) };
-            rustix::io::fcntl_setfd(file, rustix::io::FdFlags::empty())?;
-        }
         Ok(())
     };
-    // SAFETY: Between fork and exec the closure only makes system calls (prctl, getppid, fcntl); it neither
-    // allocates nor takes locks.
+    // SAFETY: Between fork and exec the closure only makes system calls (prctl, getppid); it neither allocates nor takes
+    // locks.
     unsafe { command.pre_exec(prepare) };
-}
-
-/// Makes what a command starts end with the harness, however that ends. Start it on a thread that outlives it.
-pub(crate) fn end_with_harness(command: &mut Command) {
-    end_with_harness_and_pass(command, Vec::new());
 }
 
 /// A running child: leader of a process group that is killed when this is dropped, and killed by the kernel when the
@@ -92,11 +83,12 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a program with its output going to a log file and with open files passed to it under their own numbers.
+    /// Starts a program with its output going to a log file. Open files are passed to it under their own numbers, and closed
+    /// here.
     ///
     /// # Errors
-    /// When the program or its log cannot be opened.
-    pub fn spawn(command: Command, passed: &[&OwnedFd], log: &Path) -> Result<Self, SpawnError> {
+    /// [`SpawnError::Program`] where the program cannot be started, [`SpawnError::Log`] where its log cannot be created.
+    pub fn spawn(command: Command, passed: Vec<OwnedFd>, log: &Path) -> Result<Self, SpawnError> {
         let file = File::create(log).map_err(FileError::own("create", log))?;
         let also = file.try_clone().map_err(FileError::own("create", log))?;
         Self::spawn_into(command, passed, also, file, log)
@@ -105,45 +97,46 @@ impl Process {
     /// Starts a program whose standard output goes to a file of its own and only its standard error to the log.
     ///
     /// # Errors
-    /// When the program or a file cannot be opened.
+    /// [`SpawnError::Program`] where the program cannot be started, [`SpawnError::Log`] where a file cannot be created.
     pub fn spawn_split(command: Command, stdout: &Path, log: &Path) -> Result<Self, SpawnError> {
         let file = File::create(log).map_err(FileError::own("create", log))?;
         let out = File::create(stdout).map_err(FileError::own("create", stdout))?;
-        Self::spawn_into(command, &[], out, file, log)
+        Self::spawn_into(command, Vec::new(), out, file, log)
     }
 
     fn spawn_into(
         mut command: Command,
-        passed: &[&OwnedFd],
+        passed: Vec<OwnedFd>,
         stdout: File,
         stderr: File,
         log: &Path,
     ) -> Result<Self, SpawnError> {
         let program = command.get_program().to_string_lossy().into_owned();
         command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).process_group(0);
-        end_with_harness_and_pass(&mut command, passed.iter().map(|file| file.as_raw_fd()).collect());
+        command.preserved_fds(passed);
+        end_with_harness(&mut command);
         let child = command.spawn().map_err(|source| SpawnError::Program { program, source })?;
         Ok(Self { child, ended: None, log: log.into(), limits: String::new() })
     }
 
-    /// A descriptor that becomes readable when it ends.
+    /// Opens a descriptor that becomes readable when the process ends.
     ///
     /// # Errors
-    /// The host has no more descriptors.
+    /// The error of `pidfd_open`: the host has no more descriptors.
     pub fn pidfd(&self) -> io::Result<OwnedFd> {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or(io::ErrorKind::InvalidInput)?;
-        // It has not been waited for, or the number would not be asked for: so it is still this child's.
+        // The process has not been waited for, so the number is still this child's.
         Ok(pidfd_open(pid, PidfdFlags::empty())?)
     }
 
-    /// Its number, which is its own until it has been waited for.
+    /// Returns its number, which is its own until it has been waited for.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// How it ended, if it has.
+    /// Returns how it ended, if it has.
     pub fn ended(&mut self) -> Option<Ended> {
         if self.ended.is_none()
             && let Ok(Some(status)) = self.child.try_wait()
@@ -153,7 +146,7 @@ impl Process {
         self.ended
     }
 
-    /// Notes which limits it has, while it lives: a wrapper may have changed them since it was started.
+    /// Notes the limits that it has, while it lives: a wrapper may have changed them since it was started.
     pub fn note_limits(&mut self) {
         if let Ok(table) = fs::read_to_string(format!("/proc/{}/limits", self.child.id()))
             && self.ended.is_none()
@@ -163,13 +156,13 @@ impl Process {
         }
     }
 
-    /// The limits that were noted last, as `/proc/PID/limits` words them.
+    /// Returns the limits that were noted last, as `/proc/PID/limits` words them.
     #[must_use]
     pub fn limits(&self) -> &str {
         &self.limits
     }
 
-    /// Waits for its end, at most as long as said.
+    /// Waits for its end, at most as long as `limit`.
     pub fn wait(&mut self, limit: Duration) -> Option<Ended> {
         let begun = Instant::now();
         loop {
@@ -181,7 +174,7 @@ impl Process {
         }
     }
 
-    /// Asks it to end, and ends it if it does not.
+    /// Ends it with SIGTERM, and after [`GRACE`] with SIGKILL.
     pub fn stop(&mut self) -> Ended {
         self.signal(Signal::TERM);
         if let Some(ended) = self.wait(GRACE) {
@@ -190,7 +183,7 @@ impl Process {
         self.kill()
     }
 
-    /// Ends it at once, and its children.
+    /// Ends it and its children with SIGKILL.
     pub fn kill(&mut self) -> Ended {
         self.signal(Signal::KILL);
         let ended = self.ended.unwrap_or_else(|| match self.child.wait() {
@@ -201,34 +194,34 @@ impl Process {
         ended
     }
 
-    /// For another thread to stop it and let it go on with, while this value lives.
+    /// Returns a handle with which another thread stops the process and lets it continue.
     #[must_use]
     pub fn freezer(&self) -> Freezer {
         Freezer(i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).filter(|_| self.ended.is_none()))
     }
 
-    /// Stops it where it is, or lets it go on.
+    /// Stops it where it is (SIGSTOP), or lets it continue.
     pub fn freeze(&mut self, frozen: bool) {
         self.signal(if frozen { Signal::STOP } else { Signal::CONT });
     }
 
     fn signal(&mut self, signal: Signal) {
-        // Only while it has not been waited for: afterwards the number may be somebody else's.
+        // Only while it has not been waited for: afterwards the number may be another process's.
         if self.ended().is_none()
             && let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
         {
-            // It may end at this very moment; then there is nobody left to signal.
+            // It may end at this very moment; then there is nothing left to signal.
             let _ = kill_process_group(group, signal);
         }
     }
 
-    /// What it said.
+    /// Returns what it has written to its log.
     #[must_use]
     pub fn said(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
-    /// The last lines of what it said.
+    /// Returns the last lines of its log.
     #[must_use]
     pub fn tail(&self) -> String {
         let text = self.said();
@@ -237,15 +230,15 @@ impl Process {
     }
 }
 
-/// Stops a process where it is, and lets it go on. The process must be waited for only by its owner, who outlives this.
+/// Stops a process where it is, and lets it continue. Only the owner of the process waits for it, and outlives this.
 #[derive(Debug)]
 pub struct Freezer(Option<Pid>);
 
 impl Freezer {
-    /// Stops it, or lets it go on.
+    /// Stops it, or lets it continue.
     pub fn freeze(&self, frozen: bool) {
         if let Some(group) = self.0 {
-            // It may have ended; then there is nobody to stop.
+            // It may have ended; then there is nothing to stop.
             let _ = kill_process_group(group, if frozen { Signal::STOP } else { Signal::CONT });
         }
     }
@@ -267,6 +260,8 @@ impl Drop for Process {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
+
     use super::*;
 
     use crate::host::leftovers::Scratch;
@@ -275,12 +270,12 @@ mod tests {
         let folder = Scratch::new().unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        let process = Process::spawn(command, &[], &folder.path().join("log")).unwrap();
+        let process = Process::spawn(command, Vec::new(), &folder.path().join("log")).unwrap();
         (process, folder)
     }
 
     #[test]
-    fn an_end_is_told_apart_from_a_kill() {
+    fn tells_an_exit_from_a_kill() {
         let (mut process, _folder) = shell("exit 33");
         assert_eq!(process.wait(Duration::from_secs(10)), Some(Ended::Exit(33)));
         let (mut process, _folder) = shell("kill -ABRT $$");
@@ -288,12 +283,12 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_process_takes_its_children_along() {
+    fn kills_the_children_of_a_dropped_process() {
         let folder = Scratch::new().unwrap();
         let note = folder.path().join("child");
         let mut command = Command::new("sh");
         command.args(["-c", &format!("sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; wait", note.display())]);
-        let process = Process::spawn(command, &[], &folder.path().join("log")).unwrap();
+        let process = Process::spawn(command, Vec::new(), &folder.path().join("log")).unwrap();
         while !note.exists() {
             std::thread::sleep(POLL);
         }
@@ -305,13 +300,13 @@ mod tests {
         };
         let begun = Instant::now();
         while !gone() {
-            assert!(begun.elapsed() < Duration::from_secs(10), "the child lives on");
+            assert!(begun.elapsed() < Duration::from_secs(10), "the child is still alive");
             std::thread::sleep(POLL);
         }
     }
 
     #[test]
-    fn files_are_passed_under_their_own_numbers() {
+    fn passes_files_under_their_own_numbers() {
         let folder = Scratch::new().unwrap();
         let path = folder.path().join("passed");
         fs::write(&path, "hello").unwrap();
@@ -319,7 +314,7 @@ mod tests {
         let mut command = Command::new("sh");
         // By its path: not every shell redirects from numbers beyond 9.
         command.args(["-c", &format!("cat /proc/self/fd/{}", file.as_raw_fd())]);
-        let mut process = Process::spawn(command, &[&file], &folder.path().join("log")).unwrap();
+        let mut process = Process::spawn(command, vec![file], &folder.path().join("log")).unwrap();
         assert_eq!(process.wait(Duration::from_secs(10)), Some(Ended::Exit(0)));
         assert_eq!(process.tail(), "hello");
     }

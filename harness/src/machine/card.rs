@@ -17,35 +17,35 @@ use crate::host::limits::{self, LimitError};
 use crate::host::process::{Freezer, Process};
 use crate::host::standstill::{OnPurpose, Watched, Who};
 
-/// What the card is started with.
+/// Options that the card is started with.
 #[derive(Clone, Debug, Default)]
 pub struct CardOptions {
-    /// How it keeps time.
+    /// What moves its time.
     pub clock: Clock,
-    /// Instruments instead of the built-in ones.
+    /// The instrument bank, instead of the built-in one.
     pub bank: Option<PathBuf>,
-    /// Frames that the synthesizer renders at a time; nothing that is heard may depend on it.
+    /// Frames that the synthesizer renders at a time. The PCM does not depend on it.
     pub render_block: Option<u32>,
 }
 
-/// Where the card's sockets are.
+/// The paths of the card's sockets.
 #[derive(Clone, Debug)]
 pub struct CardSockets {
-    /// QEMU connects here.
+    /// The socket that QEMU connects to.
     pub machine: PathBuf,
-    /// The card answers questions here.
+    /// The control socket.
     pub control: PathBuf,
 }
 
 impl CardSockets {
-    /// In a folder of our own.
+    /// Places both sockets in a folder that only this user can reach.
     #[must_use]
     pub fn in_folder(folder: &Path) -> Self {
         Self { machine: folder.join("card"), control: folder.join("control") }
     }
 }
 
-/// Stops the card's process and lets it go on, as [`Card::freeze`] does.
+/// Stops the card's process from another thread, and lets it continue, as [`Card::freeze`] does.
 #[derive(Debug)]
 pub struct CardFreezer {
     stopped: OnPurpose,
@@ -53,7 +53,7 @@ pub struct CardFreezer {
 }
 
 impl CardFreezer {
-    /// Stops it, or lets it go on.
+    /// Stops it, or lets it continue.
     pub fn freeze(&self, frozen: bool) {
         self.stopped.set(frozen);
         self.process.freeze(frozen);
@@ -70,20 +70,21 @@ impl Drop for CardFreezer {
 #[derive(Debug)]
 pub struct Card {
     process: Process,
-    /// A test has stopped it.
+    /// A test has stopped the process.
     stopped: OnPurpose,
     control: PathBuf,
-    /// Its log tells of connections.
+    /// The log has level `info`, so that it tells of connections and signals.
     talks: bool,
     /// The command line, for the record.
     pub command_line: Vec<String>,
 }
 
 impl Card {
-    /// Starts the card, listening on its sockets.
+    /// Starts the card, which listens on its sockets.
     ///
     /// # Errors
-    /// When socket or process cannot be made.
+    /// [`MachineError::Resource`] where the socket cannot be created, [`MachineError::Spawn`] where the process cannot
+    /// be started.
     pub fn start(
         program: &Path,
         options: &CardOptions,
@@ -91,14 +92,14 @@ impl Card {
         log: &Path,
     ) -> Result<Self, MachineError> {
         let resource = |source| MachineError::Resource { what: "the card's socket", source };
-        // The socket listens before either side runs, so there is nothing to wait for.
+        // The socket listens before either end runs, so that neither has to wait for the other.
         let listener: OwnedFd = UnixListener::bind(&sockets.machine).map_err(resource)?.into();
         let mut command = Command::new(program);
         command.args(["--fd", &listener.as_raw_fd().to_string(), "--clock", options.clock.name()]);
         command.arg("--control").arg(&sockets.control);
         let talks = std::env::var_os("RUST_LOG").is_none();
         if talks {
-            // The log is a file that is read when something went wrong.
+            // The log is a file that is read after a failure.
             command.env("RUST_LOG", "info");
         }
         if let Some(bank) = &options.bank {
@@ -108,84 +109,84 @@ impl Card {
             command.args(["--render-block", &frames.to_string()]);
         }
         let command_line = words_of(&command);
-        let process = Process::spawn(command, &[&listener], log)?;
+        let process = Process::spawn(command, vec![listener], log)?;
         let stopped = OnPurpose::default();
         Ok(Self { process, stopped, control: sockets.control.clone(), talks, command_line })
     }
 
-    /// Asks the card how it is.
+    /// Reads the card's status.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// The socket's error, or [`io::ErrorKind::TimedOut`] where the card does not answer.
     pub fn status(&self) -> io::Result<Status> {
         self.control().status()
     }
 
-    /// As [`CardControl::midi_in`].
+    /// Has the card capture MIDI messages: see [`CardControl::midi_in`].
     ///
     /// # Errors
-    /// When the card does not answer.
+    /// The socket's error, or [`io::ErrorKind::TimedOut`] where the card does not answer.
     pub fn midi_in(&self, messages: &[Vec<u8>], group: u16) -> io::Result<Vec<Result<(), String>>> {
         self.control().midi_in(messages, group)
     }
 
-    /// The control socket, for somebody else to speak on.
+    /// Returns a client of its control socket.
     #[must_use]
     pub fn control(&self) -> CardControl {
         CardControl::new(self.control.clone())
     }
 
-    /// Stops the card's process where it is, or lets it go on: a card that takes nothing for a while.
+    /// Stops the card's process where it is, on purpose, or lets it continue: a card that takes nothing for a while.
     pub fn freeze(&mut self, frozen: bool) {
         self.stopped.set(frozen);
         self.process.freeze(frozen);
     }
 
-    /// Stops and goes on with the card's process from another thread.
+    /// Returns a handle that stops the card's process on purpose from another thread.
     #[must_use]
     pub fn freezer(&self) -> CardFreezer {
         CardFreezer { stopped: self.stopped.clone(), process: self.process.freezer() }
     }
 
-    /// Stops the card's process as a busy host would.
+    /// Returns a handle that stops the card's process as a busy host would, which counts as a standstill.
     #[must_use]
     pub fn staller(&self) -> Freezer {
         self.process.freezer()
     }
 
-    /// What a watch needs of it.
+    /// Returns what a watch for standstills needs.
     #[must_use]
     pub fn watched(&self) -> Watched {
         Watched { who: Who::Card, pid: self.process.id(), on_purpose: self.stopped.clone() }
     }
 
-    /// How it ended, if it has.
+    /// Returns how it ended, if it has.
     pub fn ended(&mut self) -> Option<Ended> {
         self.process.ended()
     }
 
-    /// Notes which limits it has, while it lives.
+    /// Notes the limits that it has, while it lives.
     pub(super) fn note_limits(&mut self) {
         self.process.note_limits();
     }
 
-    /// The limit of the host that it has reached, by its end and its words.
+    /// Returns the limit of the host that it has reached, by how it ended and by its log.
     pub(super) fn limit_reached(&mut self) -> Option<LimitError> {
         let found = limits::of_program(self.ended(), &self.tail())?;
         Some(found.of_process("the card", self.process.limits()))
     }
 
-    /// A descriptor that becomes readable when it ends.
+    /// Opens a descriptor that becomes readable when the process ends.
     pub(super) fn pidfd(&self) -> io::Result<OwnedFd> {
         self.process.pidfd()
     }
 
-    /// Whether the card said that QEMU had left; `None` where it says no such things.
+    /// Tells whether the card logged that QEMU had disconnected; `None` where the log has another level.
     pub(super) fn saw_qemu_leave(&self) -> Option<bool> {
         self.talks.then(|| log::says_front_end_disconnected(&self.process.said()))
     }
 
-    /// What made a card leave that has ended with [`CARD_LEFT`], for a card that was not left by QEMU.
+    /// Returns what stopped a card that ended with [`CARD_LEFT`] and that QEMU did not leave.
     pub(super) fn asked(&mut self) -> Option<String> {
         if self.ended() != Some(CARD_LEFT) {
             return None;
@@ -195,22 +196,22 @@ impl Card {
         Some(signal.unwrap_or("a signal, or a stop over the control socket").to_owned())
     }
 
-    /// Waits for its end.
+    /// Waits for its end, at most as long as `limit`.
     pub(super) fn wait(&mut self, limit: Duration) -> Option<Ended> {
         self.process.wait(limit)
     }
 
-    /// Ends it.
+    /// Ends it with SIGTERM, and then with SIGKILL.
     pub fn stop(&mut self) -> Ended {
         self.process.stop()
     }
 
-    /// Kills it, without a word.
+    /// Kills it with SIGKILL.
     pub fn kill(&mut self) -> Ended {
         self.process.kill()
     }
 
-    /// The last lines of its log.
+    /// Returns the last lines of its log.
     #[must_use]
     pub fn tail(&self) -> String {
         self.process.tail()

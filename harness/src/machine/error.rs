@@ -1,4 +1,4 @@
-//! The error of a machine that did not come to be.
+//! The error of a machine that did not start.
 
 use std::io::{self, ErrorKind};
 
@@ -10,18 +10,18 @@ use crate::host::interrupt;
 use crate::host::limits::{self, LimitError};
 use crate::host::process::SpawnError;
 
-/// The limit of the host behind an error, for a message.
+/// Returns the limit of the host behind an error, for a message.
 fn behind(source: &io::Error) -> String {
     limits::of_start(source).map_or_else(String::new, |limit| format!(": {}", limit.sentence()))
 }
 
-/// Why a machine did not come to be.
+/// Why a machine did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum MachineError {
-    /// A process did not start.
+    /// A process could not be started.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
-    /// The card ended before QEMU was there.
+    /// The card ended before QEMU ran.
     #[error("the card did not start: {death}")]
     CardNotStarted {
         /// How it ended.
@@ -34,24 +34,24 @@ pub enum MachineError {
         ended: String,
         /// The end of its log.
         tail: String,
-        /// It was something outside the machine that ended it.
+        /// Whether something outside the machine ended it.
         from_outside: bool,
     },
-    /// Memory or sockets could not be made.
+    /// Memory, a socket or a thread could not be created.
     #[error("cannot make {what}: {source}{}", behind(.source))]
     Resource {
-        /// What.
+        /// What could not be created.
         what: &'static str,
-        /// Why.
+        /// The error of the host.
         source: io::Error,
     },
-    /// A file of the run.
+    /// A file of the run could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A limit of the host.
+    /// A limit of the host was reached.
     #[error(transparent)]
     Limit(#[from] LimitError),
-    /// The user ended it.
+    /// The user interrupted it.
     #[error("interrupted{} while the machine started", interrupt::by_signal())]
     Interrupted,
 }

@@ -1,7 +1,7 @@
-//! QEMU and the card together: how they start, how they leave, and which of them ended first when one does.
+//! QEMU and the card together: how they start, how they leave, and which of them ended first.
 //!
-//! This is the one place where a machine is put together with its card, and the one place that says whose end it was. A
-//! thread waits for both processes' ends, so that their order is known however late anybody asks.
+//! A machine is put together with its card here, and only here it is decided which process is blamed for an end. A
+//! thread waits for both ends, so that their order is known however late it is needed.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -23,26 +23,27 @@ use crate::host::interrupt;
 use crate::host::limits::LimitError;
 use crate::host::standstill;
 
-/// How long one of both gets to become waitable after the other has noticed that it is gone: the kernel closes its sockets
-/// first and takes its memory back in between, which takes a busy machine a while.
+/// How long a process may take to become waitable after the other has noticed its end: the kernel closes its sockets
+/// first and frees its memory in between, which takes long on a busy machine.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How long QEMU gets for a word after its card has left with a status that also means that QEMU has gone.
+/// How long QEMU may take to answer on its monitor after its card has ended with a status that also means that QEMU has
+/// gone.
 const WORD: Duration = Duration::from_millis(700);
 
-/// How long a card gets to follow a QEMU that cannot have ended for want of it, so that its end can be told too.
+/// How long a card may take to follow a QEMU that did not end for want of it, so that the message can tell its end too.
 const FOLLOWS: Duration = Duration::from_millis(300);
 
-/// How often it is looked at whether a process has ended.
+/// How often a wait checks whether a process has ended.
 const POLL: Duration = Duration::from_millis(2);
 
-/// How long the order of two ends that are known may take to become known too.
+/// How long the order of two known ends may take to become known too.
 const ORDER: Duration = Duration::from_secs(1);
 
-/// QEMU and the card.
+/// The processes of a machine: QEMU and the card.
 #[derive(Debug)]
 pub struct Processes {
-    /// Sees when the host lets one of both not run. It ends before them.
+    /// Watches for standstills of both processes. It is dropped before them.
     pub standstills: standstill::Watch,
     /// QEMU.
     pub machine: Machine,
@@ -50,7 +51,7 @@ pub struct Processes {
     pub card: Card,
     watch: Watch,
     found: Option<Death>,
-    /// QEMU has come as far as to run a guest.
+    /// Whether QEMU has started a guest.
     started: bool,
 }
 
@@ -70,12 +71,12 @@ impl Watch {
     fn start(card: OwnedFd, qemu: OwnedFd) -> std::io::Result<Self> {
         let shared = Arc::new((Mutex::new(Seen::default()), Condvar::new()));
         let watch = Self(shared.clone());
-        // Ends with the processes, which end with their owner at the latest.
+        // The thread ends with the processes, which end with their owner at the latest.
         std::thread::Builder::new().name("deaths".into()).spawn(move || wait_for_both(&card, &qemu, &shared))?;
         Ok(watch)
     }
 
-    /// What was seen once both have ended; what has been seen by now if that takes too long.
+    /// Returns what was seen when both have ended, or what has been seen after [`ORDER`].
     fn both(&self) -> Seen {
         let (seen, changed) = &*self.0;
         let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,7 +99,7 @@ fn wait_for_both(card: &OwnedFd, qemu: &OwnedFd, shared: &(Mutex<Seen>, Condvar)
         let mut descriptors: Vec<PollFd<'_>> = waiting.iter().map(|(_, descriptor)| descriptor.clone()).collect();
         match poll(&mut descriptors, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            // Without this thread the order of ends is unknown; what the processes say decides.
+            // Without this thread the order of ends is unknown, and the logs of the processes decide.
             Err(_) => return,
         }
         let now = Instant::now();
@@ -123,10 +124,11 @@ fn wait_for_both(card: &OwnedFd, qemu: &OwnedFd, shared: &(Mutex<Seen>, Condvar)
 }
 
 impl Processes {
-    /// Starts QEMU with a card that listens, and waits until its monitor answers.
+    /// Starts QEMU with a card that listens, and waits until QEMU's monitor answers.
     ///
     /// # Errors
-    /// Which process kept it from starting, and how that ended.
+    /// [`MachineError::CardNotStarted`] or [`MachineError::QemuNotStarted`] for the process that ended; the other
+    /// variants for what the host refused or the user interrupted.
     pub fn start(
         options: &MachineOptions,
         memory: GuestMemory,
@@ -151,7 +153,7 @@ impl Processes {
         }
     }
 
-    /// Why QEMU's monitor did not answer.
+    /// Returns why QEMU's monitor did not answer.
     fn not_started(&mut self, error: &std::io::Error) -> MachineError {
         let begun = Instant::now();
         while begun.elapsed() < GRACE && self.machine.ended().is_none() && self.card.ended().is_none() {
@@ -174,13 +176,13 @@ impl Processes {
         }
     }
 
-    /// Waits until the guest, which was asked to, has left with QEMU, and the card after it.
+    /// Waits until QEMU has ended after the guest shut down, and the card after QEMU.
     ///
     /// # Errors
-    /// Which process ended in another way.
+    /// [`LeaveError`] for a process that ended in another way, or not at all.
     pub fn leave(&mut self, limit: Duration) -> Result<(), LeaveError> {
         let begun = Instant::now();
-        // A card that has left because QEMU is about to end is as it should be: that shows when QEMU has ended.
+        // A card that has left because QEMU is about to end is right: that shows when QEMU has ended.
         while self.machine.ended().is_none() && self.card.ended().is_none_or(|ended| ended == CARD_LEFT) {
             if interrupt::asked() {
                 return Err(LeaveError::Interrupted);
@@ -194,7 +196,7 @@ impl Processes {
             return Err(self.death().map_or(LeaveError::StillThere, |death| LeaveError::Died(Box::new(death))));
         }
         let Some(card) = self.card.wait(GRACE) else {
-            // It is of no more use, and has nothing more to say.
+            // QEMU has gone, and the card has nothing more to log.
             self.card.stop();
             return Ok(());
         };
@@ -204,7 +206,7 @@ impl Processes {
         Err(LeaveError::Died(Box::new(self.tell(Part::Card))))
     }
 
-    /// Finds the first death, once at least one process has ended.
+    /// Decides which death was first, once at least one process has ended.
     fn decide(&mut self) -> Option<Death> {
         match (self.machine.ended(), self.card.ended()) {
             (None, None) => {
@@ -212,7 +214,7 @@ impl Processes {
                 self.card.note_limits();
                 return None;
             }
-            // The card leaves like this when QEMU has left, too.
+            // The card ends with this status when QEMU has left, too.
             (None, Some(CARD_LEFT | CARD_LOST_CONNECTION)) if !self.qemu_is_ending() => {
                 return Some(self.tell(Part::Card));
             }
@@ -223,7 +225,7 @@ impl Processes {
                 self.machine.wait(GRACE);
             }
             (Some(qemu), None) => {
-                // A card that has not ended by then lives, and will not follow: QEMU had not come as far as to connect.
+                // A card that has not ended by then lives, and will not follow: QEMU had not connected to it yet.
                 let suspected = may_follow_card(qemu, self.started);
                 self.card.wait(match (suspected, self.machine.missed_card()) {
                     (true, true) => GRACE,
@@ -252,8 +254,8 @@ impl Processes {
         matches!(self.card.ended(), Some(CARD_LEFT | CARD_LOST_CONNECTION))
     }
 
-    /// Whether a QEMU whose card has left with a status of one that was left is about to end: then it gives no word any
-    /// more. A card that says that QEMU has left is believed for longer.
+    /// Tells whether a QEMU is about to end whose card has ended with a status that also means that QEMU has gone: then
+    /// it answers no more. After a card that logged that QEMU had disconnected, the wait is longer.
     fn qemu_is_ending(&mut self) -> bool {
         let begun = Instant::now();
         if self.started {
@@ -268,7 +270,7 @@ impl Processes {
         self.machine.wait(rest).is_some()
     }
 
-    /// Says how a process ended and what followed.
+    /// Describes how a process ended and what followed.
     fn tell(&mut self, part: Part) -> Death {
         let (card, qemu) = (self.card.ended(), self.machine.ended());
         let ended = match part {
@@ -295,14 +297,14 @@ impl Processes {
     }
 }
 
-/// What became of a machine that was asked to leave, where it did not.
+/// Why a machine has not left after the guest shut down.
 #[derive(Clone, Debug)]
 pub enum LeaveError {
     /// A process ended in another way.
     Died(Box<Death>),
     /// QEMU still runs.
     StillThere,
-    /// The user ended it.
+    /// The user interrupted the wait.
     Interrupted,
 }
 

@@ -11,5 +11,5 @@ mod verdict;
 pub use error::{PlaybackError, PlaybackFailure};
 pub use options::{Kill, LEAD_MS_DEFAULT, PlaybackTest, StreamOptions, TAIL_MS_DEFAULT};
 pub use run::run_playback;
-pub use stream::{Recording, stream_song};
+pub use stream::{Recording, stream_song, while_streaming};
 pub use verdict::{CardReport, Counters, DiagnosisReport, DriverReport, StepTime, Verdict};

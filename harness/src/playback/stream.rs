@@ -1,7 +1,7 @@
 //! Streams a song through the driver of a running test bed.
 
 use card_control::Clock;
-use guest_protocol::{Delivery, Pace, Statistics};
+use guest_protocol::{Delivery, KsState, Pace, Request, Statistics};
 
 use super::error::PlaybackError;
 use super::options::{LEAD_MS_DEFAULT, LEADS_BEFORE_SONG, TAIL_MS_DEFAULT};
@@ -9,10 +9,14 @@ use crate::host::leftovers::Scratch;
 use crate::sound::midi::{Song, write_records};
 use crate::sound::pcm::{Difference, Pcm, difference};
 use crate::sound::render::{self, RenderOptions};
+use crate::testbed::session::StartedDevice;
 use crate::testbed::{QUANTUM_DEFAULT, StreamMemory, TestBed, TestBedError, open_pins};
 
 /// Frames a second.
 const SAMPLE_RATE: u32 = 48_000;
+
+/// Frames of the beginning of a song: a second.
+const BEGINNING_FRAMES: u64 = SAMPLE_RATE as u64;
 
 /// The PCM of a song that was streamed through a driver, and its verdict.
 #[derive(Clone, Debug)]
@@ -81,11 +85,48 @@ pub fn stream_song(bed: &mut TestBed<'_>, song: &Song) -> Result<Recording, Play
     Ok(Recording { pcm, difference, statistics })
 }
 
-fn play(bed: &mut TestBed<'_>, song: &Song, frames: u64, pace: Pace) -> Result<(Pcm, Statistics), PlaybackError> {
-    let device = bed.device().cloned().ok_or_else(|| TestBedError::Expectation {
+/// Opens the driver's pins, plays the beginning of a song, and calls `body` while the pins are in RUN and notes sound; then
+/// stops and closes the pins.
+///
+/// # Errors
+/// The error of `body`, and [`PlaybackError::TestBed`] for what the guest, the driver or a process did.
+pub fn while_streaming<T>(
+    bed: &mut TestBed<'_>,
+    song: &Song,
+    body: impl FnOnce(&mut TestBed<'_>) -> Result<T, TestBedError>,
+) -> Result<T, PlaybackError> {
+    let result = try_while_streaming(bed, song, body);
+    result.map_err(|error| bed.explain("stream the beginning of a song", error).into())
+}
+
+fn try_while_streaming<T>(
+    bed: &mut TestBed<'_>,
+    song: &Song,
+    body: impl FnOnce(&mut TestBed<'_>) -> Result<T, TestBedError>,
+) -> Result<T, TestBedError> {
+    let device = started_device(bed)?;
+    let pins = open_pins(&mut bed.session, &device, SAMPLE_RATE)?;
+    let events = song.events.len() as u32;
+    let memory = StreamMemory::prepare(bed, &write_records(&song.events), events, BEGINNING_FRAMES)?;
+    bed.session.play_on(memory.play(&pins, QUANTUM_DEFAULT, Pace::Lockstep, Delivery::InOrder))?;
+    let result = body(bed)?;
+    for pin in [pins.render, pins.wave] {
+        bed.session.done("stop a pin", Request::SetState { pin, state: KsState::Stop })?;
+    }
+    pins.close(bed)?;
+    memory.free(bed)?;
+    Ok(result)
+}
+
+fn started_device(bed: &TestBed<'_>) -> Result<StartedDevice, TestBedError> {
+    bed.device().cloned().ok_or_else(|| TestBedError::Expectation {
         expected: "a device that is started".into(),
         found: "none: boot the test bed, or start the device".into(),
-    })?;
+    })
+}
+
+fn play(bed: &mut TestBed<'_>, song: &Song, frames: u64, pace: Pace) -> Result<(Pcm, Statistics), PlaybackError> {
+    let device = started_device(bed)?;
     let pins = open_pins(&mut bed.session, &device, SAMPLE_RATE)?;
     // A song's events are bounded by its file's size, which is below 4 GiB.
     let of_events = song.events.len() as u32;

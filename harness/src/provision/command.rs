@@ -86,7 +86,7 @@ pub(crate) fn run_logged(
     let name = command.get_program().to_string_lossy().into_owned();
     let spawned = match stdout {
         Some(path) => Process::spawn_split(command, path, log),
-        None => Process::spawn(command, &[], log),
+        None => Process::spawn(command, Vec::new(), log),
     };
     let mut process = spawned.map_err(|error| match error {
         SpawnError::Program { source, .. } => not_run(&name, what, &source),

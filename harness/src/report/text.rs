@@ -26,7 +26,7 @@ pub fn report_text(report: &Report) -> String {
         if !rows.is_empty() {
             parts.push(table(&[], &[1], rows));
         }
-        if !contract.conditions.are_default() {
+        if !contract.conditions.are_usual() {
             parts.push(format!("with {}", contract.conditions));
         }
     }
@@ -121,7 +121,7 @@ pub fn verdict_text(verdict: &Verdict, out: Option<&Path>, reproduce: &str) -> S
     lines.add("QEMU", &verdict.qemu);
     lines.add("accelerator", format!("{}: {}", accelerator.accelerator.name(), accelerator.reason));
     lines.add("guest", &verdict.guest);
-    if !verdict.conditions.are_default() {
+    if !verdict.conditions.are_usual() {
         lines.add("", verdict.conditions);
     }
     lines.add("device", &verdict.device);
@@ -197,7 +197,7 @@ pub fn failure_text(failure: &PlaybackFailure, conditions: Conditions, reproduce
     if let Some(remedy) = error.remedy() {
         lines.push(format!("remedy: {remedy}"));
     }
-    if !conditions.are_default() {
+    if !conditions.are_usual() {
         lines.push(format!("with: {conditions}"));
     }
     lines.push(format!("run folder: {}", failure.run_folder.display()));

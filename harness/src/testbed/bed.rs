@@ -31,7 +31,7 @@ pub const BUG_CHECK_FILE: &str = "bug-check.txt";
 /// A running test bed. Dropping it ends its processes.
 ///
 /// ```no_run
-/// use dmus::playback::stream_song;
+/// use dmus::playback::{stream_song, while_streaming};
 /// use dmus::sound::songs::BuiltIn;
 /// use dmus::testbed::{DevicePower, InjectedFault, TestBed};
 /// use std::time::Duration;
@@ -47,9 +47,11 @@ pub const BUG_CHECK_FILE: &str = "bug-check.txt";
 /// bed.set_power(DevicePower::D3)?;
 /// bed.set_power(DevicePower::D0)?;
 ///
-/// let session = bed.card_session()?;
-/// bed.inject_fault(InjectedFault::LoseSession {})?;
-/// bed.wait_for_new_session(session, Duration::from_secs(10))?;
+/// while_streaming(&mut bed, &song, |bed| {
+///     let session = bed.card_session()?;
+///     bed.inject_fault(InjectedFault::LoseSession {})?;
+///     bed.wait_for_new_session(session, Duration::from_secs(10))
+/// })?;
 /// stream_song(&mut bed, &song)?.expect_passed()?;
 ///
 /// bed.shut_down()?;

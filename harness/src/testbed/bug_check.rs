@@ -131,7 +131,7 @@ pub fn report(bug_check: &BugCheck, places: &[Place]) -> String {
 /// The end of a report: what the guest ran under, where that is worth a word, and the command that shows it again.
 #[must_use]
 pub fn again(conditions: Conditions, reproduce: &str) -> String {
-    let under = if conditions.are_default() { String::new() } else { format!("with {conditions}\n") };
+    let under = if conditions.are_usual() { String::new() } else { format!("with {conditions}\n") };
     format!("{under}again: {reproduce}\n")
 }
 

@@ -23,7 +23,7 @@ start         start the device: AddDevice, IRP_MN_START_DEVICE
 open NAME     open a subdevice's filter and show its pins
 counters      show what was counted since boot
 stop          stop and remove the device
-unload        unload the driver, look for what it left behind
+unload        unload the driver, check that it has left nothing behind
 quit          shut the guest down";
 
 /// How often the prompt checks, while it waits for a line, whether the user has interrupted it or the guest has left.
@@ -61,7 +61,7 @@ pub(super) fn boot(arguments: &BootArguments) -> Outcome {
     error_line(&format!("QEMU {}, {}", bed.session.health.machine.version(), accelerator.name()));
     let hello = bed.session.ready().and_then(|_| bed.session.hello());
     let hello = hello.map_err(|error| bed.cause("boot the guest", TestBedError::from(error)))?;
-    out(&format!("{} with {} MiB; `help` says what can be said", hello.guest, hello.memory >> 20));
+    out(&format!("{} with {} MiB; `help` lists the commands", hello.guest, hello.memory >> 20));
     let lines = input();
     loop {
         if stdin().is_terminal() {
@@ -84,6 +84,7 @@ pub(super) fn boot(arguments: &BootArguments) -> Outcome {
         }
     }
     bed.leave().map_err(|error| bed.cause("shut down", error))?;
+    out("the guest has shut down");
     Ok(None::<Class>)
 }
 
@@ -146,8 +147,15 @@ fn execute(session: &mut Session<'_, Processes>, words: &[&str]) -> Result<bool,
             session.done("close the filter", Request::Close(filter.handle))?;
         }
         ["counters"] => out(&format!("{:#?}", session.statistics()?)),
-        ["stop"] => session.done("stop the device", Request::StopDevice)?,
-        ["unload"] => session.unload_driver()?,
+        ["stop"] => {
+            session.done("stop the device", Request::StopDevice)?;
+            out("the device is stopped and removed");
+        }
+        ["unload"] => {
+            // The guest stops with a bug check where the driver has left something.
+            session.unload_driver()?;
+            out("the driver is unloaded, and has left nothing behind");
+        }
         ["quit"] => {
             session.done("shut down", Request::Shutdown)?;
             return Ok(false);

@@ -9,20 +9,20 @@ use crate::testbed::Provisioned;
 
 /// What a benchmark works with.
 pub struct Context<'a> {
-    /// Where artefacts go.
+    /// The workspace, which holds the run folders.
     pub workspace: &'a Workspace,
-    /// Who listens.
+    /// The observer of events.
     pub observer: &'a dyn Observer,
-    /// A quick look: figures that come soon, of what is there already.
+    /// Whether to measure only what is quick, and already provisioned.
     pub quick: bool,
-    /// Others' drivers are measured too, beside the one that is asked for.
+    /// Whether drivers and synthesizers of others are measured too.
     pub peers: bool,
     bring: &'a dyn Fn() -> Result<Provisioned, BenchError>,
     provisioned: OnceCell<Provisioned>,
 }
 
 impl<'a> Context<'a> {
-    /// A context whose programs, images and accelerator are brought in when the first benchmark asks for them.
+    /// Creates a context that provisions programs, images and accelerator when the first benchmark needs them.
     pub fn new(
         workspace: &'a Workspace,
         observer: &'a dyn Observer,

@@ -7,22 +7,22 @@ use serde::{Deserialize, Serialize};
 /// How often each measurement is repeated; the median is reported. Odd, so that it is one of them.
 pub(super) const REPEATS: usize = 5;
 
-/// One result.
+/// A measurement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
-    /// What was measured.
+    /// Its name.
     pub name: String,
-    /// The median.
+    /// The value: the median.
     pub value: f64,
     /// Its unit.
     pub unit: Cow<'static, str>,
-    /// What it is compared with, in the same unit.
+    /// The value that it is compared with, in the same unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baseline: Option<f64>,
     /// `value / baseline`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ratio: Option<f64>,
-    /// Which version of somebody else's program was measured.
+    /// The version of another project's program that was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 }

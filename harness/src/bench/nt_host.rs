@@ -27,7 +27,7 @@ pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Re
     Ok(())
 }
 
-/// Boots a guest without card and driver; milliseconds until its first instruction and until it serves.
+/// Boots a guest without card and driver. Returns the milliseconds until its first instruction, and until it serves.
 fn boot(provisioned: &Provisioned) -> Result<(f64, f64), BenchError> {
     let limit = Duration::from_secs(30);
     let begun = Instant::now();

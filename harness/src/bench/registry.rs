@@ -5,13 +5,13 @@ use super::error::BenchError;
 use super::measurement::Measurement;
 use super::{driver, nt_host, scenario, synth};
 
-/// Measures, and says each figure.
+/// Measures, and reports each figure.
 type Run = fn(&Context<'_>, &mut dyn FnMut(Measurement)) -> Result<(), BenchError>;
 
 /// A benchmark.
 #[derive(Clone, Copy)]
 pub struct Benchmark {
-    /// The part before the slash of its measurements' names.
+    /// The part of its measurements' names before the slash.
     pub name: &'static str,
     /// What it measures.
     pub text: &'static str,
@@ -48,10 +48,10 @@ pub const ALL: [Benchmark; 4] = [
 ];
 
 impl Benchmark {
-    /// Measures, and says each figure as soon as it is known.
+    /// Measures, and reports each figure as soon as it is known.
     ///
     /// # Errors
-    /// What kept it from measuring.
+    /// [`BenchError`] for what kept it from measuring.
     pub fn run(&self, context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), BenchError> {
         (self.run)(context, say)
     }

@@ -7,7 +7,7 @@ use guest_protocol::{CheckMethod, RuleState};
 use super::report::{Row, Verdict};
 use crate::host::failure::Class;
 
-/// What became of the rules so far.
+/// How the rules have fared so far.
 #[derive(Default)]
 pub(super) struct Ledger {
     states: BTreeMap<u16, RuleState>,
@@ -45,7 +45,8 @@ impl Ledger {
             };
             Row { number, title: state.title.clone(), source: state.source.clone(), verdict, held, message }
         };
-        // Beyond the contract: the guest's own checks and the rules of other services have a row when they are broken.
+        // Beyond the contract: the guest's own checks and the rules of other services have a row when they are
+        // violated.
         let beyond = self.violated.iter().filter(|(number, _)| !self.states.contains_key(number));
         let beyond = beyond.map(|(&number, message)| Row {
             number,

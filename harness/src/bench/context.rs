@@ -1,4 +1,4 @@
-//! What a benchmark works with.
+//! What benchmarks share.
 
 use std::cell::OnceCell;
 
@@ -7,37 +7,41 @@ use crate::event::Observer;
 use crate::provision::Workspace;
 use crate::testbed::Provisioned;
 
-/// What a benchmark works with.
+/// The inputs that all benchmarks share.
 pub struct Context<'a> {
-    /// The workspace, which holds the run folders.
+    /// The project, with the folder of all runs.
     pub workspace: &'a Workspace,
-    /// The observer of events.
+    /// Receives the events of the runs.
     pub observer: &'a dyn Observer,
-    /// Whether to measure only what is quick, and already provisioned.
+    /// Whether to measure one round of what needs no download.
     pub quick: bool,
-    /// Whether drivers and synthesizers of others are measured too.
+    /// Whether the C++ driver is measured too.
     pub peers: bool,
-    bring: &'a dyn Fn() -> Result<Provisioned, BenchError>,
+    provision: &'a dyn Fn() -> Result<Provisioned, BenchError>,
     provisioned: OnceCell<Provisioned>,
 }
 
 impl<'a> Context<'a> {
-    /// Creates a context that provisions programs, images and accelerator when the first benchmark needs them.
+    /// Creates a context; `provision` is called when the first benchmark needs programs, images and the accelerator.
     pub fn new(
         workspace: &'a Workspace,
         observer: &'a dyn Observer,
         quick: bool,
         peers: bool,
-        bring: &'a dyn Fn() -> Result<Provisioned, BenchError>,
+        provision: &'a dyn Fn() -> Result<Provisioned, BenchError>,
     ) -> Self {
-        Self { workspace, observer, quick, peers, bring, provisioned: OnceCell::new() }
+        Self { workspace, observer, quick, peers, provision, provisioned: OnceCell::new() }
     }
 
+    /// Returns programs, images and accelerator.
+    ///
+    /// # Errors
+    /// [`BenchError`] of the first call when something cannot be provisioned.
     pub(super) fn provisioned(&self) -> Result<&Provisioned, BenchError> {
         if let Some(provisioned) = self.provisioned.get() {
             return Ok(provisioned);
         }
-        let provisioned = (self.bring)()?;
+        let provisioned = (self.provision)()?;
         Ok(self.provisioned.get_or_init(|| provisioned))
     }
 }

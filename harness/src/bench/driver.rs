@@ -105,7 +105,7 @@ fn round(
     values: &mut Values,
 ) -> Result<(), DriverBenchError> {
     let timeline = Timeline::new(folder.create_file("timeline.jsonl")?, &Silent);
-    let conditions = Conditions { verified, ..Conditions::default() };
+    let conditions = Conditions { verifier: verified, ..Conditions::default() };
     let mut bed = TestBedBuilder::new()
         .provisioned(provisioned.clone())
         .run_folder(folder)

@@ -1,16 +1,13 @@
-//! A measurement: its value, unit and baseline.
+//! One figure of a benchmark, with its unit and, where there is one, its baseline.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-/// How often each measurement is repeated; the median is reported. Odd, so that it is one of them.
-pub(super) const REPEATS: usize = 5;
-
-/// A measurement.
+/// One figure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
-    /// Its name.
+    /// The benchmark and the quantity, such as `scenario/total`.
     pub name: String,
     /// The value: the median.
     pub value: f64,
@@ -22,7 +19,7 @@ pub struct Measurement {
     /// `value / baseline`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ratio: Option<f64>,
-    /// The version of another project's program that was measured.
+    /// The version of the program that was measured, where it is not the project's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 }
@@ -41,10 +38,12 @@ impl std::fmt::Display for Measurement {
 }
 
 impl Measurement {
+    /// Creates a figure without a baseline.
     pub(super) fn new(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
         Self { name: name.into(), value, unit: Cow::Borrowed(unit), baseline: None, ratio: None, version: None }
     }
 
+    /// Adds the baseline and the ratio to it.
     pub(super) fn against(mut self, baseline: f64) -> Self {
         self.baseline = Some(baseline);
         self.ratio = Some(self.value / baseline);
@@ -63,20 +62,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_one_of_the_values_whatever_their_order() {
+    fn the_median_is_one_of_the_values_in_any_order() {
         assert_eq!(median(vec![9.0, 1.0, 5.0]), 5.0);
         assert_eq!(median(vec![2.0]), 2.0);
     }
 
     #[test]
-    fn a_measurement_without_a_baseline_has_no_ratio() {
+    fn omits_the_ratio_without_a_baseline() {
         let text = serde_json::to_string(&Measurement::new("a/b", 2.0, "ms")).unwrap();
         assert_eq!(text, r#"{"name":"a/b","value":2.0,"unit":"ms"}"#);
         assert_eq!(Measurement::new("a/b", 2.0, "ms").against(4.0).ratio, Some(0.5));
     }
 
     #[test]
-    fn a_figure_of_another_program_is_read_as_it_was_written() {
+    fn reads_a_figure_of_another_program_as_it_was_written() {
         let line = r#"{"name":"synth/a/32/dry","value":2.5,"unit":"ns","baseline":5.0,"ratio":0.5,"version":"2.6.1"}"#;
         let measurement: Measurement = serde_json::from_str(line).unwrap();
         assert_eq!(serde_json::to_string(&measurement).unwrap(), line);

@@ -1,4 +1,4 @@
-//! Benchmarks: a registry of named measurements, each with its unit and, where there is one, its baseline.
+//! Benchmarks: a registry of named measurements.
 
 mod context;
 mod driver;

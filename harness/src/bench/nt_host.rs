@@ -1,4 +1,4 @@
-//! The boot of the NT host, timed.
+//! The benchmark `nt-host`: the guest's boot, without card and driver.
 
 use std::time::{Duration, Instant};
 
@@ -6,15 +6,21 @@ use guest_protocol::Request;
 
 use super::context::Context;
 use super::error::BenchError;
-use super::measurement::{Measurement, REPEATS, median};
+use super::measurement::{Measurement, median};
 use crate::testbed::session::SessionError;
 use crate::testbed::{BareMachine, Provisioned, TestBedError};
 
-/// Memory of a guest that only boots, in bytes.
+/// Boots; the median is reported. Odd, so that it is one of them.
+const REPEATS: usize = 5;
+
+/// Memory of the guest, in bytes.
 const BOOT_MEMORY: u64 = 128 << 20;
 
-/// Measures the time from QEMU's start until the NT host serves.
-pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), BenchError> {
+/// Measures, and passes each figure to `report`.
+///
+/// # Errors
+/// [`BenchError::TestBed`] when the guest does not boot.
+pub(super) fn run(context: &Context<'_>, report: &mut dyn FnMut(Measurement)) -> Result<(), BenchError> {
     let (mut entered, mut ready) = (Vec::new(), Vec::new());
     for _ in 0..REPEATS {
         let (at_entry, at_ready) = boot(context.provisioned()?)?;
@@ -22,12 +28,12 @@ pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Re
         ready.push(at_ready);
     }
     let firmware = median(entered);
-    say(Measurement::new("nt-host/firmware", firmware, "ms"));
-    say(Measurement::new("nt-host/boot", median(ready), "ms").against(firmware));
+    report(Measurement::new("nt-host/firmware", firmware, "ms"));
+    report(Measurement::new("nt-host/boot", median(ready), "ms").against(firmware));
     Ok(())
 }
 
-/// Boots a guest without card and driver. Returns the milliseconds until its first instruction, and until it serves.
+/// Boots a guest without card and driver; returns the milliseconds until its first instruction and until it is ready.
 fn boot(provisioned: &Provisioned) -> Result<(f64, f64), BenchError> {
     let limit = Duration::from_secs(30);
     let begun = Instant::now();

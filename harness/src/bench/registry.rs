@@ -5,7 +5,7 @@ use super::error::BenchError;
 use super::measurement::Measurement;
 use super::{driver, nt_host, scenario, synth};
 
-/// Measures, and reports each figure.
+/// Measures, and passes each figure to the closure.
 type Run = fn(&Context<'_>, &mut dyn FnMut(Measurement)) -> Result<(), BenchError>;
 
 /// A benchmark.
@@ -41,18 +41,18 @@ pub const ALL: [Benchmark; 4] = [
     Benchmark {
         name: "synth",
         text: "the synthesizer beside FluidSynth, RustySynth and OxiSynth: nanoseconds a voice and frame at 32, 256 and \
-               1000 voices, times real time with whole songs, and where our own time goes; the baseline is FluidSynth \
+               1000 voices, times real time with whole songs, and the parts of the project's own time; the baseline is FluidSynth \
                with 4 points",
         run: synth::run,
     },
 ];
 
 impl Benchmark {
-    /// Measures, and reports each figure as soon as it is known.
+    /// Measures, and passes each figure to `report` as soon as it is known.
     ///
     /// # Errors
-    /// [`BenchError`] for what kept it from measuring.
-    pub fn run(&self, context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), BenchError> {
-        (self.run)(context, say)
+    /// [`BenchError`] when the test bed, the driver or a synthesizer fails, or something cannot be provisioned.
+    pub fn run(&self, context: &Context<'_>, report: &mut dyn FnMut(Measurement)) -> Result<(), BenchError> {
+        (self.run)(context, report)
     }
 }

@@ -1,24 +1,32 @@
-//! The whole of a scenario, timed step by step.
+//! The benchmark `scenario`: a song from QEMU's start to the verdict, step by step.
 
 use super::context::Context;
 use super::error::BenchError;
-use super::measurement::{Measurement, REPEATS, median};
+use super::measurement::{Measurement, median};
 use crate::event::Silent;
+use crate::host::leftovers::remove_sound;
 use crate::playback::{PlaybackTest, Verdict, run_playback};
 use crate::sound::songs;
 use crate::testbed::run_folder::RunFolder;
 
-/// Measures ten seconds of music, from QEMU's start to the verdict.
-pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), BenchError> {
-    let performance = PlaybackTest { tail_ms: 0, ..PlaybackTest::of(songs::ALL[0].song()?) };
+/// Playbacks; the median is reported. Odd, so that it is one of them.
+const REPEATS: usize = 5;
+
+/// Measures, and passes each figure to `report`.
+///
+/// # Errors
+/// [`BenchError`] when a playback fails.
+pub(super) fn run(context: &Context<'_>, report: &mut dyn FnMut(Measurement)) -> Result<(), BenchError> {
+    let playback = PlaybackTest { tail_ms: 0, ..PlaybackTest::of(songs::ALL[0].song()?) };
     let mut verdicts: Vec<Verdict> = Vec::new();
     for _ in 0..REPEATS {
         let folder = RunFolder::create(context.workspace, "bench-scenario", None)?;
-        let verdict = run_playback(&performance, context.provisioned()?, &folder, "cargo dmus bench scenario", &Silent)
+        let verdict = run_playback(&playback, context.provisioned()?, &folder, "cargo dmus bench scenario", &Silent)
             .map_err(|failure| failure.error)?;
+        remove_sound(folder.path());
         verdicts.push(verdict);
     }
-    let music_ms = performance.song.end as f64 / 10_000.0;
+    let music_ms = playback.song.end as f64 / 10_000.0;
     let mut measurements: Vec<Measurement> = verdicts[0]
         .steps
         .iter()
@@ -35,6 +43,6 @@ pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Re
         .collect();
     let whole = median(verdicts.iter().map(|verdict| verdict.milliseconds).collect());
     measurements.push(Measurement::new("scenario/total", whole, "ms").against(music_ms));
-    measurements.into_iter().for_each(say);
+    measurements.into_iter().for_each(report);
     Ok(())
 }

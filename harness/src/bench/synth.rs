@@ -1,4 +1,5 @@
-//! The synthesizer beside others: a program of its own measures, so that this one need not link its competitors.
+//! The benchmark `synth`: the synthesizer and its competitors. A program of its own measures, so that this one need not link
+//! them.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -16,10 +17,10 @@ use crate::host::process::end_with_harness;
 use crate::provision::{Artefact, Overrides, ProvisionError, Provisioner};
 use crate::sound::songs;
 
-/// Rounds and seconds of sound times voices of a quick look.
+/// Rounds, and seconds of sound times voices, of `--quick`.
 const QUICK: [&str; 4] = ["--rounds", "1", "--voice-seconds", "40"];
 
-/// The program at work; ended with this value.
+/// The running program, killed when this is dropped.
 struct Running(Child);
 
 impl Drop for Running {
@@ -30,8 +31,11 @@ impl Drop for Running {
     }
 }
 
-/// Measures all competitors, or with `quick` only those that need not be brought in.
-pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), BenchError> {
+/// Measures all competitors, or with `quick` those that need no download.
+///
+/// # Errors
+/// [`BenchError::Provision`] when the program cannot be built, [`BenchError::Synth`] when it fails.
+pub(super) fn run(context: &Context<'_>, report: &mut dyn FnMut(Measurement)) -> Result<(), BenchError> {
     let provisioner = Provisioner::new(context.workspace, Overrides::default(), context.observer)?;
     let program = provisioner.resolve(Artefact::SynthBench)?;
     let scratch = Scratch::new()?;
@@ -58,10 +62,10 @@ pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Re
     let mut running = Running(command.spawn().map_err(FileError::own("start", &program))?);
     let errors = running.0.stderr.take().map(|mut pipe| {
         std::thread::spawn(move || {
-            let mut said = String::new();
-            // What cannot be read was not said.
-            let _ = pipe.read_to_string(&mut said);
-            said
+            let mut output = String::new();
+            // A pipe that breaks ends the output.
+            let _ = pipe.read_to_string(&mut output);
+            output
         })
     });
     let lines = running.0.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines);
@@ -69,24 +73,24 @@ pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Re
         if interrupt::asked() {
             return Err(SynthBenchError::Interrupted.into());
         }
-        say(serde_json::from_str(&line).map_err(|_| SynthBenchError::Line(line))?);
+        report(serde_json::from_str(&line).map_err(|_| SynthBenchError::Line(line))?);
     }
     let status = running.0.wait().map_err(FileError::own("wait for", &program))?;
-    let said = errors.and_then(|thread| thread.join().ok()).unwrap_or_default();
-    // Ctrl-C reaches the program too, which then ends before this one has looked.
+    let output = errors.and_then(|thread| thread.join().ok()).unwrap_or_default();
+    // Ctrl-C reaches the program too, which then ends before this loop checks.
     if interrupt::asked() {
         return Err(SynthBenchError::Interrupted.into());
     }
     if !status.success() {
-        return Err(SynthBenchError::Failed { ended: status.into(), said: said.trim().into() }.into());
+        return Err(SynthBenchError::Failed { ended: status.into(), output: output.trim().into() }.into());
     }
-    for line in said.lines() {
+    for line in output.lines() {
         context.observer.event(&Event::Note { text: line.into() });
     }
     Ok(())
 }
 
-/// Brings in a competitor, or says why it does not compete.
+/// Provisions a competitor, or warns that it does not compete.
 fn wanted(
     provisioner: &Provisioner<'_>,
     artefact: Artefact,

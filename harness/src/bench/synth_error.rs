@@ -1,23 +1,23 @@
-//! The error of the benchmark of the synthesizers.
+//! Why the synthesizers' benchmark has no figures.
 
 use crate::host::ended::Ended;
 use crate::host::failure::{Class, Diagnosed};
 
-/// Why there are no figures.
+/// Why the synthesizers' benchmark has no figures.
 #[derive(Debug, thiserror::Error)]
 pub enum SynthBenchError {
     /// The program failed.
-    #[error("the synthesizers' benchmark failed ({ended}): {said}")]
+    #[error("the synthesizers' benchmark failed ({ended}): {output}")]
     Failed {
-        /// How it ended.
+        /// Its exit status or signal.
         ended: Ended,
-        /// What it said.
-        said: String,
+        /// Its standard error.
+        output: String,
     },
-    /// It said what is no figure.
+    /// It printed a line that is no figure.
     #[error("the synthesizers' benchmark gave a line that is no figure: {0}")]
     Line(String),
-    /// The user wants to leave.
+    /// The user interrupted it.
     #[error("interrupted while measuring")]
     Interrupted,
 }

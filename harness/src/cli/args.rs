@@ -16,7 +16,7 @@ const EXIT_CODES: &str = "Exit codes:
    4  a step took too long
    5  the card died
    6  QEMU did not start, or crashed by itself
-   7  something needed is missing and could not be brought in
+   7  something needed is missing and could not be provisioned
    8  a song, bank, scenario or driver image is malformed
    9  the host is in the way: disk, memory, permissions
   11  the host stalled: it did not let the card or QEMU run until a time-out of the driver's ran out; run it again
@@ -73,7 +73,7 @@ pub(crate) enum Verb {
     Driver(DriverArguments),
     /// Boot the guest and open a prompt
     Boot(BootArguments),
-    /// Examine this machine: what is there, what is missing, what fixes it
+    /// Inspect this machine: what is there, what is missing, what fixes it
     Doctor(DoctorArguments),
     /// Remove what runs have left under target/dmus/runs; with --all also what was provisioned
     Clean(CleanArguments),
@@ -179,7 +179,7 @@ pub(crate) struct DemoArguments {
     /// Frames that the card renders at a time; nothing that is heard depends on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) render_block: Option<u32>,
-    /// Frames that the wave stream is asked for at a time
+    /// Frames of a request to the wave stream
     #[arg(long, value_name = "N", default_value_t = dmus::testbed::QUANTUM_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) quantum: u32,
     #[command(flatten)]
@@ -226,8 +226,7 @@ pub(crate) struct RunArguments {
     /// Processors of the guest, instead of the scenario's: with two, the second takes the card's interrupts
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=2))]
     pub(crate) processors: Option<u8>,
-    /// Delay interrupts, DPCs and calls by times drawn from this seed (hexadecimal); on two processors unless --processors
-    /// says otherwise
+    /// Delay interrupts, DPCs and calls by times drawn from this seed (hexadecimal); on two processors without --processors
     #[arg(long, value_name = "SEED", value_parser = read_seed)]
     pub(crate) seed: Option<u64>,
     /// Of kills: how many

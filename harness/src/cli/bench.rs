@@ -5,8 +5,8 @@ use dmus::event::{Event, Observer};
 use dmus::host::failure::Class;
 use dmus::report::{Terminal, error_line, out};
 
-use super::Outcome;
 use super::args::BenchArguments;
+use super::error::Outcome;
 use super::setup::{provisioned, workspace_of};
 
 /// Runs benchmarks and prints each measurement as soon as it is known.

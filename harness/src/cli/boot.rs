@@ -13,8 +13,8 @@ use dmus::testbed::session::{Session, SessionError};
 use dmus::testbed::{TestBed, TestBedBuilder, TestBedError};
 use guest_protocol::Request;
 
-use super::Outcome;
 use super::args::BootArguments;
+use super::error::Outcome;
 use super::setup::{provisioned, workspace_of};
 
 /// The commands of the prompt.

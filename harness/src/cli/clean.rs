@@ -6,8 +6,8 @@ use dmus::provision::Workspace;
 use dmus::report::{error_line, out, table};
 use serde_json::json;
 
-use super::Outcome;
 use super::args::CleanArguments;
+use super::error::Outcome;
 use super::setup::mebibytes;
 
 /// Removes run folders that no process writes and, with `--all`, everything that was provisioned; prints what was removed.

@@ -11,8 +11,8 @@ use dmus::playback::{PlaybackTest, run_playback};
 use dmus::report::{Terminal, error_line, failure_object, failure_text, out, verdict_object, verdict_text};
 use dmus::testbed::run_folder::RunFolder;
 
-use super::Outcome;
 use super::args::DemoArguments;
+use super::error::Outcome;
 use super::setup::{provisioned, read_song, reproduce, workspace_of};
 
 /// Plays a song through the driver and prints the verdict.

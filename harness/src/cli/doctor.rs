@@ -7,10 +7,10 @@ use dmus::report::{out, table};
 use dmus::testbed::measured;
 use serde_json::json;
 
-use super::Outcome;
 use super::args::DoctorArguments;
+use super::error::Outcome;
 
-/// Examines this machine and prints a line for each finding.
+/// Inspects this machine and prints a line for each finding.
 ///
 /// # Errors
 /// None: what cannot be read is a finding.
@@ -29,7 +29,7 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> Outcome {
     }
     let measured = measured(&workspace)
         .map(|(choice, qemu)| format!("{}: {} (with {})", choice.accelerator.name(), choice.reason, qemu.display()));
-    let findings = doctor::examine(&workspace, measured);
+    let findings = doctor::inspect(&workspace, measured);
     let class = doctor::class(&findings);
     if arguments.json {
         out(&json!({ "findings": findings, "healthy": class.is_none(), "swept": swept }).to_string());

@@ -2,6 +2,7 @@
 
 use dmus::bench::BenchError;
 use dmus::diagnosed_by_variant;
+use dmus::host::failure::Class;
 use dmus::host::file_error::FileError;
 use dmus::host::limits::LimitError;
 use dmus::hostile::HostileError;
@@ -59,3 +60,6 @@ pub(crate) enum Error {
 }
 
 diagnosed_by_variant!(Error: TestBed, Scenario, Run, Bench, Hostile, Bank, Loudness, Render, Midi, Provision, Session, File, Limit);
+
+/// The result of a verb: the class of the failure, if something failed.
+pub(crate) type Outcome = Result<Option<Class>, Error>;

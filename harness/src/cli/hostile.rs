@@ -1,4 +1,4 @@
-//! `run hostile`: the table of a hostile driver's faults, and its soak.
+//! `dmus run hostile`: the table of a hostile driver's faults, and its soak.
 
 use std::time::{Duration, Instant};
 
@@ -9,23 +9,22 @@ use dmus::report::{Terminal, error_line, out};
 use dmus::testbed::run_folder::RunFolder;
 use serde_json::{Value, json};
 
-use super::Outcome;
 use super::args::RunArguments;
-use super::error::Error;
+use super::error::{Error, Outcome};
 use super::setup::workspace;
 
-/// What `run` calls it.
+/// The name of the hostile driver among the scenarios.
 const NAME: &str = "hostile";
 
 /// The seed of a soak that names none.
 const SEED: u64 = 1;
 
-/// Whether the hostile driver is meant, and no scenario file.
+/// Returns whether the command line names the hostile driver, and no scenario file.
 pub(super) fn is_named(arguments: &RunArguments) -> bool {
     arguments.scenario.as_os_str() == NAME && !arguments.scenario.exists()
 }
 
-/// Says that only the hostile driver soaks.
+/// Prints that `--soak` belongs to the hostile driver.
 pub(super) fn refuse_soak(arguments: &RunArguments) -> Class {
     let error = format!("--soak is for `run {NAME}`, not for `run {}`", arguments.scenario.display());
     error_line(&format!("error ({}): {error}", Class::Usage.name()));
@@ -35,6 +34,10 @@ pub(super) fn refuse_soak(arguments: &RunArguments) -> Class {
     Class::Usage
 }
 
+/// Runs the table or the soak, and prints the rows that are not as expected and a summary.
+///
+/// # Errors
+/// [`Error::Provision`] when QEMU or the card is missing, [`Error::Hostile`] when a machine does not start.
 pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let terminal = Terminal::new();
     let workspace = workspace(&terminal)?;
@@ -72,7 +75,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     Ok((failed > 0).then_some(Class::TestFailed))
 }
 
-/// What is printed.
+/// The result of the table or of the soak.
 struct Report {
     passed: usize,
     failed: usize,

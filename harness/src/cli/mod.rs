@@ -23,13 +23,13 @@ use dmus::host::interrupt;
 use dmus::report::{error_line, error_object, out};
 
 use args::{Arguments, Verb};
-use error::Error;
+use error::{Error, Outcome};
 
 /// Runs the command line; a panic is a bug of the harness and has an exit code of its own.
 pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Err(error) = interrupt::listen() {
-        error_line(&format!("cannot listen for signals: {error}"));
+        error_line(&format!("cannot handle signals: {error}"));
         return Class::Host.exit_code().into();
     }
     match panic::catch_unwind(AssertUnwindSafe(|| run_verb(&arguments.verb))) {
@@ -55,9 +55,6 @@ pub(crate) fn main() -> ExitCode {
         }
     }
 }
-
-/// A verb's result: the class of the failure, if something failed.
-type Outcome = Result<Option<Class>, Error>;
 
 fn run_verb(verb: &Verb) -> Outcome {
     match verb {

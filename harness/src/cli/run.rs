@@ -11,9 +11,8 @@ use dmus::scenario::suite::SCENARIOS;
 use dmus::scenario::{Context, Overrides, Scenario, ScenarioError, files_in, run as run_scenario};
 use serde_json::json;
 
-use super::Outcome;
 use super::args::{LowResourcesArguments, RunArguments};
-use super::error::Error;
+use super::error::{Error, Outcome};
 use super::hostile;
 use super::setup::{provisioned, workspace_of};
 
@@ -156,7 +155,7 @@ pub(super) fn print_failed(report: &Report) {
 /// Runs the scenario `low-resources`, all of it or one stack.
 ///
 /// # Errors
-/// Those of [`run`].
+/// [`Error::Run`] and others, as for [`run`].
 pub(super) fn low_resources(arguments: &LowResourcesArguments) -> Outcome {
     run(&RunArguments {
         scenario: "low-resources".into(),

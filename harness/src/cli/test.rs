@@ -7,8 +7,8 @@ use dmus::provision::{Artefact, Overrides, Provisioner};
 use dmus::report::{Terminal, error_line, out, summary};
 use dmus::scenario::suite::Suite;
 
-use super::Outcome;
 use super::args::TestArguments;
+use super::error::Outcome;
 use super::run::print_failed;
 use super::setup::{provisioned, workspace};
 

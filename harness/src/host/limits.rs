@@ -429,8 +429,8 @@ pub fn of_text(text: &str) -> Option<LimitError> {
 
 /// Returns the limit behind a program's end or in its output, if a limit is the cause.
 #[must_use]
-pub fn of_program(ended: Option<Ended>, said: &str) -> Option<LimitError> {
-    ended.and_then(of_end).or_else(|| of_text(said))
+pub fn of_program(ended: Option<Ended>, output: &str) -> Option<LimitError> {
+    ended.and_then(of_end).or_else(|| of_text(output))
 }
 
 /// Returns the error of memory that could not be allocated: the limit of address space where there is one, else the host's
@@ -536,9 +536,9 @@ mod tests {
             ("thread panicked: failed to spawn thread: Os { code: 11 }", "limit of processes"),
             ("error: No space left on device (os error 28)", "MiB are free"),
         ];
-        for (said, limit) in cases {
-            let error = of_text(said).unwrap_or_else(|| panic!("no limit was found in {said}"));
-            assert!(error.sentence.contains(limit), "{said}: {error}");
+        for (output, limit) in cases {
+            let error = of_text(output).unwrap_or_else(|| panic!("no limit was found in {output}"));
+            assert!(error.sentence.contains(limit), "{output}: {error}");
             assert_eq!(error.class(), Class::Host);
             assert!(error.remedy().is_some_and(|remedy| !remedy.is_empty()));
         }
@@ -560,13 +560,13 @@ mod tests {
                      Max open files            30                   4096                 files\n\
                      Max address space         500000000            unlimited            bytes\n\
                      Max data size             unlimited            unlimited            bytes\n";
-        let said = |text: &str| of_text(text).unwrap().of_process("QEMU", table);
-        let files = said("Too many open files");
+        let error = |text: &str| of_text(text).unwrap().of_process("QEMU", table);
+        let files = error("Too many open files");
         assert!(files.to_string().contains("(RLIMIT_NOFILE) of QEMU is 30"), "{files}");
         assert!(files.remedy.contains("ulimit -n 64"), "{}", files.remedy);
-        let memory = said("Cannot allocate memory");
+        let memory = error("Cannot allocate memory");
         assert!(memory.to_string().contains("(RLIMIT_AS) of QEMU is 476 MiB"), "{memory}");
-        let disk = said("No space left on device");
+        let disk = error("No space left on device");
         assert!(!disk.to_string().contains("QEMU"), "{disk}");
     }
 

@@ -45,7 +45,7 @@ pub struct Kills<'a> {
     pub observer: &'a dyn Observer,
 }
 
-/// Kills as often as [`Kills::count`] says.
+/// Kills [`Kills::count`] times.
 ///
 /// # Errors
 /// [`KillsError::Session`] when the user interrupts; [`KillsError::File`] when a run cannot be started, a file cannot be written, or

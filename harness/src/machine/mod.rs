@@ -24,5 +24,4 @@ pub use memory::GuestMemory;
 pub use processes::{LeaveError, Processes};
 pub use qemu::{Accelerator, Boot, Firmware, Machine, MachineOptions, guest_exit};
 
-pub(crate) use card_exit::CARD_DISLIKES_BANK;
 pub(crate) use death::NOT_OURS;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use card_control::Clock;
+use card_control::render::RenderSummary;
 use guest_protocol::{Pace, Request, Statistics};
 
 use super::error::{PlaybackError, PlaybackFailure};
@@ -18,7 +19,7 @@ use crate::machine::MachineError;
 use crate::provision::Artefacts;
 use crate::sound::midi::{Song, write_music_records, write_records};
 use crate::sound::pcm::{Difference, FRAME_BYTES, Pcm, difference};
-use crate::sound::render::{self, RenderOptions, RenderSummary, Rendering};
+use crate::sound::render::{self, RenderOptions, Rendering};
 use crate::testbed::bug_check;
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::session::SessionError;

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Workspace, capture};
+use super::command::capture;
+use super::workspace::Workspace;
 
 /// The build script, from the workspace's root.
 const SCRIPT: &str = "guest-driver/fixture/build.sh";

@@ -1,4 +1,4 @@
-//! Looks at the machine: what is there, what is missing, and the command that fixes it.
+//! Inspects the machine: what is there, what is missing, and the command that fixes it.
 
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -7,49 +7,50 @@ use std::process::Command;
 use rustix::fs::MemfdFlags;
 use serde::Serialize;
 
-use super::{
-    FLUIDSYNTH_VARIABLE, Fitness, Workspace, capture, fitness, private_fluidsynth, run, system_fluidsynth, system_qemu,
-    toolchain_source,
-};
+use super::command::{capture, run};
+use super::fluidsynth::{FLUIDSYNTH_VARIABLE, private_fluidsynth, system_fluidsynth};
+use super::qemu::{Fitness, fitness, system_qemu};
+use super::rust_source::toolchain_source;
+use super::workspace::Workspace;
 use crate::host::failure::{Class, Diagnosed};
 use crate::host::file_error::FileError;
 use crate::host::limits::{self, Checked, LimitError};
 
-/// Free disk below this, in MiB, is worth a word: QEMU, a standard library and the builds together.
+/// Free disk below this, in MiB, is a finding: the room of QEMU, a standard library and the builds together.
 const DISK_MIB: u64 = 4096;
 
-/// Longest path of a socket in bytes (`sun_path` of `sockaddr_un` less its end), and what a run adds to `TMPDIR`: a folder
-/// `dmus-XXXXXX` and the name `control`.
+/// Longest path of a socket in bytes: `sun_path` of `sockaddr_un` without the terminator. A run adds a folder `dmus-XXXXXX` and
+/// the name `control` to `TMPDIR`.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
-/// See [`SOCKET_PATH_BYTES_MAX`].
+/// Bytes that a run adds to `TMPDIR` for a socket.
 const SOCKET_NAME_BYTES: usize = "/dmus-XXXXXX/control".len();
 
-/// How one thing is.
+/// The state of one finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// There.
+    /// It is there.
     Found,
-    /// Not there, but `dmus` brings it in by itself when it is needed.
+    /// It is missing, and the first run that needs it provisions it.
     Provisioned,
-    /// Not there, and only some tests or comparisons need it.
+    /// It is missing, and only some tests or comparisons need it.
     Optional,
-    /// Not there, and nothing works without it.
+    /// It is missing, and nothing works without it.
     Missing,
 }
 
-/// What was found of one thing.
+/// One finding.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
-    /// The thing.
+    /// The program, folder or limit.
     pub what: &'static str,
-    /// How it is.
+    /// Its state.
     pub state: State,
-    /// Which version, where, or why not.
+    /// Its version or path, or why it is missing.
     pub detail: String,
     /// The command that fixes it.
     pub remedy: Option<String>,
-    /// It is a folder or a limit of the host, and not something to install.
+    /// Whether it is a folder or a limit of the host, and not something to install.
     #[serde(skip)]
     pub of_host: bool,
 }
@@ -58,9 +59,9 @@ fn found(what: &'static str, detail: impl Into<String>) -> Finding {
     Finding { what, state: State::Found, detail: detail.into(), remedy: None, of_host: false }
 }
 
-/// Looks at everything.
+/// Inspects everything that a run needs. `measured` is the accelerator that an earlier run has measured, as text.
 #[must_use]
-pub fn examine(workspace: &Workspace, measured: Option<String>) -> Vec<Finding> {
+pub fn inspect(workspace: &Workspace, measured: Option<String>) -> Vec<Finding> {
     let mut findings = vec![rust(), rust_source(workspace), qemu(workspace), memfd(), disk(workspace)];
     findings.extend(folders(workspace));
     findings.extend(limits::all().into_iter().map(limit));
@@ -73,7 +74,8 @@ pub fn examine(workspace: &Workspace, measured: Option<String>) -> Vec<Finding> 
     findings
 }
 
-/// The class of what is missing: of the host where a folder or a limit is in the way, for nothing can be brought in before.
+/// Returns the class of what is missing: the host's where a folder or a limit is in the way, because nothing can be provisioned
+/// before.
 #[must_use]
 pub fn class(findings: &[Finding]) -> Option<Class> {
     let mut missing = findings.iter().filter(|finding| finding.state == State::Missing).peekable();
@@ -81,7 +83,7 @@ pub fn class(findings: &[Finding]) -> Option<Class> {
     Some(if missing.any(|finding| finding.of_host) { Class::Host } else { Class::MissingArtefact })
 }
 
-/// Whether the folders that a run writes to can be written, found out by writing.
+/// Inspects the folders that a run writes to, by writing.
 fn folders(workspace: &Workspace) -> Vec<Finding> {
     let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let cargo = cargo.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
@@ -107,7 +109,7 @@ fn folders(workspace: &Workspace) -> Vec<Finding> {
 }
 
 fn folder(what: &'static str, path: &Path, remedy: &str) -> Finding {
-    // Of the temporary folder, one above it is of no use.
+    // A folder above the temporary one is of no use.
     if what == "TMPDIR" && !path.is_dir() {
         return missing(what, format!("{} is no folder", path.display()), remedy);
     }
@@ -138,7 +140,7 @@ fn try_writing(folder: &Path) -> Result<PathBuf, FileError> {
     Ok(place)
 }
 
-/// A limit of the host.
+/// Returns the finding of a limit of the host.
 fn limit(Checked { limit, value, error }: Checked) -> Finding {
     match error {
         None => found(limit.text(), format!("at most {value}")),
@@ -146,7 +148,7 @@ fn limit(Checked { limit, value, error }: Checked) -> Finding {
     }
 }
 
-/// What is in the way, and is of the host.
+/// Returns the finding of a folder or a limit of the host that is in the way.
 fn missing(what: &'static str, detail: String, remedy: &str) -> Finding {
     Finding { what, state: State::Missing, detail, remedy: Some(remedy.to_owned()), of_host: true }
 }
@@ -161,10 +163,10 @@ fn rust() -> Finding {
         remedy: limit.map_or_else(install, |limit| limit.remedy()),
     };
     match run(Command::new("rustc").arg("--version")) {
-        Ok(said) if said.status.success() => found("rustc", said.stdout.trim()),
-        Ok(said) => {
-            let limit = limits::of_program(Some(said.status.into()), &said.stderr);
-            absent(format!("it does not run ({}: {})", said.status, said.stderr.trim()), limit)
+        Ok(captured) if captured.status.success() => found("rustc", captured.stdout.trim()),
+        Ok(captured) => {
+            let limit = limits::of_program(Some(captured.status.into()), &captured.stderr);
+            absent(format!("it does not run ({}: {})", captured.status, captured.stderr.trim()), limit)
         }
         Err(error) if error.kind() == ErrorKind::NotFound => absent("not on PATH".into(), None),
         Err(error) => absent(format!("it does not start ({error})"), limits::of_start(&error)),
@@ -180,11 +182,11 @@ fn rust_source(workspace: &Workspace) -> Finding {
         name.to_string_lossy().starts_with("rust-src-") && !name.to_string_lossy().ends_with("partial")
     });
     match private {
-        Some(entry) => found("rust-src", format!("brought in: {}", entry.path().display())),
+        Some(entry) => found("rust-src", format!("provisioned: {}", entry.path().display())),
         None => Finding {
             what: "rust-src",
             state: State::Provisioned,
-            detail: "the toolchain has none; the first run brings it in".into(),
+            detail: "the toolchain has none; the first run provisions it".into(),
             remedy: Some("rustup component add rust-src".into()),
             of_host: false,
         },
@@ -197,7 +199,7 @@ fn qemu(workspace: &Workspace) -> Finding {
     for path in system_qemu().into_iter().chain([private]) {
         match fitness(&path) {
             Some(Fitness { version, unfit: None }) => return found("QEMU", format!("{version} ({})", path.display())),
-            Some(Fitness { unfit: Some(reason), .. }) => why_not = format!("{} will not do: {reason}", path.display()),
+            Some(Fitness { unfit: Some(reason), .. }) => why_not = format!("{} is unusable: {reason}", path.display()),
             None if path.is_file() => why_not = format!("{} does not run", path.display()),
             None => {}
         }
@@ -205,7 +207,7 @@ fn qemu(workspace: &Workspace) -> Finding {
     Finding {
         what: "QEMU",
         state: State::Provisioned,
-        detail: format!("{why_not}; the first run brings one in"),
+        detail: format!("{why_not}; the first run provisions one"),
         remedy: Some("cargo dmus demo".into()),
         of_host: false,
     }
@@ -244,11 +246,11 @@ fn accelerator(measured: Option<String>) -> Finding {
     }
 }
 
-/// What `bench synth` measures beside.
+/// Inspects FluidSynth, with which `bench synth` compares.
 fn fluidsynth(workspace: &Workspace) -> Finding {
     let version = |path: &Path| {
-        let said = capture(Command::new(path).arg("--version"))?.stdout;
-        said.lines().find_map(|line| Some(line.rsplit_once("version ")?.1.trim().to_owned()))
+        let captured = capture(Command::new(path).arg("--version"))?.stdout;
+        captured.lines().find_map(|line| Some(line.rsplit_once("version ")?.1.trim().to_owned()))
     };
     let named = std::env::var_os(FLUIDSYNTH_VARIABLE).map(std::path::PathBuf::from);
     let private = private_fluidsynth(workspace);
@@ -260,7 +262,10 @@ fn fluidsynth(workspace: &Workspace) -> Finding {
     Finding {
         what: "FluidSynth",
         state: State::Provisioned,
-        detail: format!("only to measure beside; the newest is brought in{}", system.unwrap_or_default()),
+        detail: format!(
+            "only for comparison; the first `bench synth` provisions the newest{}",
+            system.unwrap_or_default()
+        ),
         remedy: Some("cargo dmus bench synth".into()),
         of_host: false,
     }
@@ -268,8 +273,8 @@ fn fluidsynth(workspace: &Workspace) -> Finding {
 
 fn tool(package: &'static str, program: &str, argument: &str, purpose: &str) -> Finding {
     match capture(Command::new(program).arg(argument)) {
-        Some(said) => {
-            let text = if said.stdout.trim().is_empty() { said.stderr } else { said.stdout };
+        Some(captured) => {
+            let text = if captured.stdout.trim().is_empty() { captured.stderr } else { captured.stdout };
             found(package, text.lines().find(|line| !line.trim().is_empty()).unwrap_or(program).trim())
         }
         None => Finding {

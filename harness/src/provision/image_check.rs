@@ -1,4 +1,4 @@
-//! Checks of the images themselves: what the driver imports, how large the images are, how a loader will see them.
+//! Checks of the images: what the driver imports, how large the images are, how a loader treats them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,24 +9,24 @@ use object::read::elf::{FileHeader, ProgramHeader};
 use object::read::pe::{ImageNtHeaders, ImageOptionalHeader, PeFile64};
 use object::{LittleEndian, Object};
 
-/// The modules from which a PortCls driver may import: all others would have to be shipped with it.
+/// The modules from which a PortCls driver may import: it would have to ship all others.
 pub const DRIVER_MODULES: [&str; 3] = ["hal.dll", "ntoskrnl.exe", "portcls.sys"];
 
-/// Largest driver image. A driver of this kind in C is a tenth of it; more means that something was linked in unseen.
+/// Largest driver image, in bytes. A driver of this kind in C has a tenth of it; more means an unwanted dependency.
 pub const DRIVER_BYTES_MAX: u64 = 256 << 10;
 
-/// Largest NT host, as far as it is loaded: symbols aside, it is copied into the guest in every run.
+/// Largest loaded part of the NT host, in bytes: it is copied into the guest in every run.
 pub const NT_HOST_BYTES_MAX: u64 = 2 << 20;
 
 /// The ELF note by which QEMU finds the entry point of a kernel: its owner and type (Xen, `XEN_ELFNOTE_PHYS32_ENTRY`).
 const PVH_NOTE: (&[u8], elf::NoteType) = (b"Xen", elf::NoteType(18));
 
-/// One check and what it found wrong.
+/// One check and its violation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What must hold.
+    /// The statement that must hold.
     pub name: &'static str,
-    /// What is wrong, if anything.
+    /// How it does not hold, if it does not.
     pub violation: Option<String>,
 }
 
@@ -37,7 +37,7 @@ fn check(name: &'static str, violation: Option<String>) -> Check {
 /// Checks a driver image.
 ///
 /// # Errors
-/// When it is no 64-bit PE image at all.
+/// [`object::Error`] when it is no 64-bit PE image.
 pub fn driver(file: &[u8]) -> Result<Vec<Check>, object::Error> {
     let image = PeFile64::parse(file)?;
     let mut modules = BTreeSet::new();
@@ -79,25 +79,26 @@ pub fn driver(file: &[u8]) -> Result<Vec<Check>, object::Error> {
     ])
 }
 
-/// Most stack that the driver may take at once: half of what a thread in the kernel has on 32-bit Windows.
+/// Most stack of the driver, in bytes: half of a kernel thread's on 32-bit Windows.
 pub const DRIVER_STACK_BYTES_MAX: u32 = 6 << 10;
 
-/// Most of it that it may take at a raised level, on top of whatever it interrupts.
+/// Most stack of the driver at a raised IRQL, in bytes, on top of the thread that it interrupts.
 pub const DRIVER_RAISED_STACK_BYTES_MAX: u32 = 2 << 10;
 
-/// The driver's functions that are called at a raised level: the service routine, the deferred procedure call, and the
-/// port's with events.
+/// The driver's functions that are called at a raised IRQL: the service routine, the deferred procedure call, and the port
+/// driver's call with events.
 const RAISED: [&str; 3] = ["service_routine", "request_service", "put_message"];
 
-/// Addresses at which our driver is loaded to see that it can be: where Windows loads drivers, and not where the image asks
-/// to be.
+/// Addresses at which the driver is loaded as a check: where 64-bit Windows loads drivers, other than the preferred base.
 const BASES_X64: [u64; 2] = [0xffff_f803_5a2c_0000, 0xffff_f807_0000_1000];
+
+/// The same for 32-bit Windows.
 const BASES_X86: [u64; 2] = [0x8f40_0000, 0xffae_d000];
 
 /// The Windows for which the INF installs the driver: 10.
 const SUBSYSTEM_VERSION: (u16, u16) = (10, 0);
 
-/// What keeps our driver from being loaded, if anything does.
+/// Returns why the driver cannot be loaded, if it cannot.
 fn obstacle(path: &Path, image: &driver_audit::image::Image) -> Result<Option<String>, String> {
     use driver_audit::exports::{self, Call, On};
     use driver_audit::{load, symbols};
@@ -106,7 +107,7 @@ fn obstacle(path: &Path, image: &driver_audit::image::Image) -> Result<Option<St
     let (file, pdb) = (read(path)?, read(&path.with_extension("pdb"))?);
     let wide = image.machine == driver_audit::image::Machine::X64;
     let (on, bases) = if wide { (On::X64, BASES_X64) } else { (On::X86, BASES_X86) };
-    // Any place that tells one export from another.
+    // An address of its own for each export.
     let find = |module: &str, name: &str| Some(0x8040_0000 + 16 * exports::place_of(module, name, on)? as u64);
     let mut bound = Vec::new();
     for base in bases {
@@ -125,10 +126,12 @@ fn obstacle(path: &Path, image: &driver_audit::image::Image) -> Result<Option<St
         return Ok(None);
     }
     if !image.no_handlers {
-        return Ok(Some("it does not say that it has no exception handlers".into()));
+        return Ok(Some(
+            "it lacks the flag for an image without exception handlers (IMAGE_DLLCHARACTERISTICS_NO_SEH)".into(),
+        ));
     }
-    let examined = |error: driver_audit::AuditError| format!("{}: {error}", path.display());
-    let names = symbols::imports(&pdb).map_err(examined)?;
+    let failed = |error: driver_audit::AuditError| format!("{}: {error}", path.display());
+    let names = symbols::imports(&pdb).map_err(failed)?;
     for (_, import) in bound {
         let Some((module, name)) = import.split_once('!') else { continue };
         let call = exports::place_of(module, name, on).map_or(Call::C, |place| exports::EXPORTS[place].2);
@@ -138,28 +141,28 @@ fn obstacle(path: &Path, image: &driver_audit::image::Image) -> Result<Option<St
             return Ok(Some(format!("{import} takes other arguments than the driver gives: {}", call.decorated(name))));
         }
     }
-    let functions = symbols::functions(&pdb).map_err(examined)?;
+    let functions = symbols::functions(&pdb).map_err(failed)?;
     let unmoved = load::unmoved(&file, &functions).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok((!unmoved.is_empty())
         .then(|| format!("addresses in it that are not moved with it, in the code at {unmoved:x?}")))
 }
 
-/// Examines our driver's image, with the PDB beside it.
+/// Audits the driver's image, with the PDB beside it.
 ///
 /// # Errors
-/// That it cannot be read, or examined, in words.
-pub fn examine(path: &Path) -> Result<driver_audit::Audit, String> {
+/// Text that names the file and why it cannot be read or audited.
+pub fn audit(path: &Path) -> Result<driver_audit::Audit, String> {
     let read = |path: &Path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
     driver_audit::audit(&read(path)?, &read(&path.with_extension("pdb"))?)
         .map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Checks what the code of our driver's image can do, with the PDB beside it: for 64-bit and for 32-bit Windows.
+/// Checks what the code of the driver's image can do, with the PDB beside it: for 64-bit and for 32-bit Windows.
 ///
 /// # Errors
-/// That it cannot be read, or examined, in words.
+/// Text that names the file and why it cannot be read or audited.
 pub fn driver_code(path: &Path) -> Result<Vec<Check>, String> {
-    let audit = examine(path)?;
+    let audit = audit(path)?;
     let (image, stack) = (&audit.image, &audit.stack);
     let wide = image.machine == driver_audit::image::Machine::X64;
     let names = |on_x64: &'static str, on_x86: &'static str| if wide { on_x64 } else { on_x86 };
@@ -197,7 +200,7 @@ pub fn driver_code(path: &Path) -> Result<Vec<Check>, String> {
             match raised {
                 Some(root) if root.bytes <= DRIVER_RAISED_STACK_BYTES_MAX => None,
                 Some(root) => Some(format!("{} bytes in {:?}", root.bytes, root.path)),
-                None => Some("none of its functions that are called at a raised level was found".into()),
+                None => Some("no function that is called at a raised IRQL was found".into()),
             },
         ),
         check(
@@ -221,7 +224,7 @@ pub fn driver_code(path: &Path) -> Result<Vec<Check>, String> {
 /// Checks the NT host.
 ///
 /// # Errors
-/// When it is no 64-bit ELF file at all.
+/// [`object::Error`] when it is no 64-bit ELF file.
 pub fn nt_host(file: &[u8]) -> Result<Vec<Check>, object::Error> {
     let header = FileHeader64::<LittleEndian>::parse(file)?;
     let endian = header.endian()?;
@@ -234,7 +237,7 @@ pub fn nt_host(file: &[u8]) -> Result<Vec<Check>, object::Error> {
         if segment.p_type(endian) != elf::PT_NOTE {
             continue;
         }
-        // QEMU looks at notes aligned to 4 bytes and silently passes over others.
+        // QEMU reads notes that are aligned to 4 bytes and silently skips others.
         let aligned = segment.p_align(endian) == 4;
         if let Some(mut notes) = segment.notes(endian, file)? {
             while let Some(note) = notes.next()? {
@@ -257,7 +260,7 @@ pub fn nt_host(file: &[u8]) -> Result<Vec<Check>, object::Error> {
 /// Reads and checks an image.
 ///
 /// # Errors
-/// That it cannot be read, or is no image, in words.
+/// Text that names the file and why it cannot be read or is no image.
 pub fn file(path: &Path, check: fn(&[u8]) -> Result<Vec<Check>, object::Error>) -> Result<Vec<Check>, String> {
     let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     check(&bytes).map_err(|error| format!("{}: {error}", path.display()))
@@ -268,7 +271,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_executable_of_the_host_is_no_guest() {
+    fn an_executable_of_the_host_passes_no_check_of_guests() {
         let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         assert!(driver(&own).is_err());
         let checks = nt_host(&own).unwrap();

@@ -1,4 +1,4 @@
-//! The objects that `--json` prints for one playback test or one error; a [`Report`](super::Report) is its own object.
+//! The objects that `--json` prints for one playback test or one error; a report of tests is its own object.
 
 use std::fmt::Display;
 

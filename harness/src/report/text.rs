@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use super::results::{Report, TestRecord};
 use super::table::table;
-use super::{Report, TestRecord};
+
 use crate::event::TestResult;
 use crate::host::failure::{Class, Diagnosed};
 use crate::kills::KillsReport;
@@ -25,7 +26,7 @@ pub fn report_text(report: &Report) -> String {
         if !rows.is_empty() {
             parts.push(table(&[], &[1], rows));
         }
-        if !contract.conditions.are_usual() {
+        if !contract.conditions.are_default() {
             parts.push(format!("with {}", contract.conditions));
         }
     }
@@ -120,7 +121,7 @@ pub fn verdict_text(verdict: &Verdict, out: Option<&Path>, reproduce: &str) -> S
     lines.add("QEMU", &verdict.qemu);
     lines.add("accelerator", format!("{}: {}", accelerator.accelerator.name(), accelerator.reason));
     lines.add("guest", &verdict.guest);
-    if !verdict.conditions.are_usual() {
+    if !verdict.conditions.are_default() {
         lines.add("", verdict.conditions);
     }
     lines.add("device", &verdict.device);
@@ -196,7 +197,7 @@ pub fn failure_text(failure: &PlaybackFailure, conditions: Conditions, reproduce
     if let Some(remedy) = error.remedy() {
         lines.push(format!("remedy: {remedy}"));
     }
-    if !conditions.are_usual() {
+    if !conditions.are_default() {
         lines.push(format!("with: {conditions}"));
     }
     lines.push(format!("run folder: {}", failure.run_folder.display()));

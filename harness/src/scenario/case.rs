@@ -41,7 +41,7 @@ pub struct Case {
     pub bank: Option<PathBuf>,
     /// Frames a second.
     pub sample_rate: u32,
-    /// Frames that the wave stream is asked for at a time.
+    /// Frames of a request to the wave stream.
     pub quantum: u32,
     /// Silence after the song, in milliseconds.
     pub tail_ms: u32,

@@ -19,7 +19,7 @@ pub struct Context<'a> {
     pub timeout: Duration,
     /// Only cases whose full name contains this.
     pub filter: Option<&'a str>,
-    /// Options that replace what the scenario says.
+    /// Options that replace those of the scenario.
     pub overrides: Overrides,
     /// Whether runs that pass keep their sound files.
     pub keep: bool,

@@ -54,19 +54,19 @@ impl Scenario {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`ScenarioError`], with the place.
+    /// [`ScenarioError::File`] when the file cannot be read, [`ScenarioError::Malformed`] when it holds what a scenario cannot.
     pub fn load(path: &Path) -> Result<Self, ScenarioError> {
         let text = fs::read_to_string(path).map_err(FileError::input(path))?;
         Self::parse(Source { path, text: &text })
     }
 
-    /// Whether it uses drivers of its own.
+    /// Returns whether it names or builds drivers of its own.
     #[must_use]
     pub fn has_driver(&self) -> bool {
         self.driver.is_some() || self.cases.iter().any(|case| case.driver.is_some())
     }
 
-    /// Whether a part of it, or all of it, is meant by this text.
+    /// Returns whether the text of a filter names a part of it or all of it.
     #[must_use]
     pub fn has_case(&self, text: &str) -> bool {
         self.names().iter().any(|name| name.contains(text))
@@ -74,7 +74,7 @@ impl Scenario {
             || (self.test == Some(TestKind::LowResources) && alloc_faults::read_stack(text).is_ok())
     }
 
-    /// The names by which a part of it can be run.
+    /// Returns the names by which its parts can be run.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         let of = |name: &str| if name.is_empty() { self.name.clone() } else { format!("{} [{name}]", self.name) };
@@ -141,10 +141,10 @@ impl Scenario {
     }
 }
 
-/// The scenarios that a path names: a file, or a folder's files in order of name.
+/// Lists the scenarios that a path names: a file, or a folder's files in order of name.
 ///
 /// # Errors
-/// When there is none.
+/// [`ScenarioError::File`] when the folder cannot be read, [`ScenarioError::NoScenario`] when it holds none.
 pub fn files_in(path: &Path) -> Result<Vec<PathBuf>, ScenarioError> {
     if path.is_file() {
         return Ok(vec![path.into()]);
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_matrix_is_the_product_of_its_dimensions() {
+    fn makes_a_case_of_each_combination_of_the_matrix() {
         let scenario = parse(
             "title = 't'\n[matrix]\nsong = ['tide', 'siren']\nrender_block = [1, 64]\nrepeat = 2\n[expect]\nsame_pcm = false",
         )
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scenario_without_a_matrix_is_one_unnamed_case_of_the_default_song() {
+    fn plays_the_default_song_once_without_a_matrix() {
         let scenario = parse("title = 't'").unwrap();
         assert_eq!(scenario.cases.len(), 1);
         assert_eq!(scenario.cases[0].name, "");
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn stalls_are_read_in_their_order_and_are_bounded() {
+    fn reads_stalls_in_their_order_and_bounds_them() {
         let stall =
             |process: &str, ms: u64| format!("[[stall]]\nprocess = '{process}'\nat_frame = 7\nmilliseconds = {ms}\n");
         let scenario = parse(&format!("title = 't'\n{}{}", stall("qemu", 1), stall("both", STALL_MS_MAX))).unwrap();
@@ -202,32 +202,32 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_word_is_shown_in_its_line() {
+    fn shows_an_unknown_key_at_its_place() {
         let error = parse("title = 't'\n[card]\nclocks = 'lockstep'\n").unwrap_err().to_string();
         assert!(error.contains("x.toml:3:1") && error.contains("clocks"), "{error}");
     }
 
     #[test]
-    fn a_missing_song_is_shown_in_its_line_with_what_there_is() {
+    fn shows_a_missing_song_at_its_place_with_the_known_ones() {
         let error = parse("title = 't'\nsong = 'nocturne'\n").unwrap_err().to_string();
         assert!(error.contains("x.toml:2:8"), "{error}");
         assert!(error.contains("tide, clockwork, siren"), "{error}");
     }
 
     #[test]
-    fn same_pcm_of_a_single_case_is_refused_because_it_cannot_fail() {
+    fn refuses_same_pcm_of_a_single_case() {
         let error = parse("title = 't'\n[expect]\nsame_pcm = true\n").unwrap_err().to_string();
         assert!(error.contains("there is only one"), "{error}");
     }
 
     #[test]
-    fn a_matrix_beyond_the_bound_is_refused() {
+    fn refuses_a_matrix_beyond_the_bound() {
         let error = parse("title = 't'\n[matrix]\nrepeat = 100000\n").unwrap_err().to_string();
         assert!(error.contains("100000 cases"), "{error}");
     }
 
     #[test]
-    fn a_part_of_a_scenario_is_known_by_what_it_is_called() {
+    fn finds_a_part_of_a_scenario_by_its_name() {
         let plain = parse("title = 't'\n[matrix]\nsong = ['tide', 'siren']").unwrap();
         assert!(plain.has_case("x [song=tide]") && plain.has_case("siren") && !plain.has_case("nocturne"));
         let contract = parse("title = 't'\ntest = 'contract'").unwrap();
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn rounds_are_of_stress_and_processors_are_one_or_two() {
+    fn refuses_rounds_of_other_tests_and_more_than_two_processors() {
         assert_eq!(parse("title = 't'\ntest = 'stress'").unwrap().rounds, STRESS_ROUNDS);
         assert_eq!(parse("title = 't'\ntest = 'stress'\nrounds = 1").unwrap().rounds, 1);
         for wrong in ["test = 'contract'\nrounds = 1", "test = 'stress'\nrounds = 0", "[machine]\nprocessors = 3"] {
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn every_scenario_of_the_suite_can_be_read() {
+    fn reads_every_scenario_of_the_suite() {
         let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
         for file in files_in(&suite).unwrap() {
             Scenario::load(&file).unwrap();

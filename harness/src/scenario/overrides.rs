@@ -1,4 +1,4 @@
-//! Options that replace what a scenario says, and the command lines that repeat a test.
+//! Options that replace those of a scenario, and the command lines that repeat a test.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use super::document::MachineTable;
 use super::file::Scenario;
 use crate::machine::conditions::Conditions;
 
-/// Options of the command line that replace what a scenario says.
+/// Options of the command line that replace those of a scenario.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// Processors of the guest.
@@ -27,7 +27,7 @@ impl Overrides {
             processors: self.processors.unwrap_or(processors),
             // A test that is no playback test has no repetitions: it begins with the first seed.
             seed: delays.then_some(u64::from(repetition.max(1))),
-            verified: true,
+            verifier: true,
             interrupts,
         };
         if self.seeds.is_empty() {

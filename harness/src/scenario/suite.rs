@@ -1,4 +1,4 @@
-//! Every test of the project: the crates' own on the host, then the guests' builds, the images, and every scenario.
+//! Runs every test of the project: the crates' tests on the host, the guests' builds, the images, and every scenario.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,21 +20,21 @@ use crate::report::{Report, TestRecord};
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::{Provisioned, TestBedError};
 
-/// Where the suite lives in the workspace.
+/// The folder of the scenarios, from the workspace's root.
 pub const SCENARIOS: &str = "harness/scenarios";
 
-/// Longest time for the crates' own tests, their builds included: a machine with one busy processor builds for half an hour.
+/// Longest time for the crates' tests, their builds included: a machine with one busy processor builds for half an hour.
 const CRATES_LIMIT: Duration = Duration::from_secs(7200);
 
-/// What to run.
+/// The inputs of all tests.
 pub struct Suite<'a> {
-    /// Where.
+    /// The project, with the folder of all runs.
     pub workspace: &'a Workspace,
     /// Builds the driver for 32-bit Windows, whose image is checked.
     pub driver_x86: &'a dyn Fn() -> Result<PathBuf, RunError>,
-    /// Brings in programs, images and the accelerator's choice.
+    /// Provisions programs and images, and chooses the accelerator.
     pub provisioned: &'a dyn Fn() -> Result<Provisioned, RunError>,
-    /// How long a step of a scenario may take.
+    /// How long a step of a scenario may take without progress.
     pub timeout: Duration,
     /// Whether runs that pass keep their sound files.
     pub keep: bool,
@@ -42,7 +42,7 @@ pub struct Suite<'a> {
     pub observer: &'a dyn Observer,
 }
 
-/// Numbers that cargo's test runners print.
+/// The numbers of a test runner's result line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts {
     passed: usize,
@@ -51,19 +51,19 @@ struct Counts {
 }
 
 impl Suite<'_> {
-    /// Runs everything. Tests of the crates are counted one by one but not listed in the report.
+    /// Runs every test. Tests of the crates are counted one by one, but not listed in the report.
     ///
     /// # Errors
-    /// An interruption, or no folder of scenarios.
+    /// [`RunError`] when the user interrupts, or the folder of scenarios cannot be read.
     pub fn run(&self) -> Result<Report, RunError> {
         let mut report = Report::default();
         self.crates(&mut report)?;
         self.models(&mut report)?;
         let provisioned = match (self.provisioned)() {
             Ok(provisioned) => provisioned,
-            Err(error) if error.class() == Class::Interrupted => return Err(error.into()),
+            Err(error) if error.class() == Class::Interrupted => return Err(error),
             Err(error) => {
-                self.without_stage(&error, &mut report)?;
+                self.add_unprovisioned(&error, &mut report)?;
                 return Ok(report);
             }
         };
@@ -78,8 +78,8 @@ impl Suite<'_> {
                 Err(error) => {
                     let error = RunError::from(error);
                     let name = path.file_stem().unwrap_or_default().to_string_lossy();
-                    let said = vec![error.to_string()];
-                    self.add(&mut report, &name, TestResult::Failed, Some(error.class()), said, Instant::now());
+                    let violations = vec![error.to_string()];
+                    self.add(&mut report, &name, TestResult::Failed, Some(error.class()), violations, Instant::now());
                     continue;
                 }
             };
@@ -101,8 +101,8 @@ impl Suite<'_> {
         Ok(files_in(&self.workspace.root.join(SCENARIOS))?)
     }
 
-    /// What needs an artefact that is missing cannot be tried; what needs one that does not build has failed.
-    fn without_stage(&self, error: &RunError, report: &mut Report) -> Result<(), RunError> {
+    /// Adds the tests that need an artefact: skipped where it is missing, failed where it does not build.
+    fn add_unprovisioned(&self, error: &RunError, report: &mut Report) -> Result<(), RunError> {
         let missing = matches!(
             error,
             RunError::TestBed(TestBedError::Provision(
@@ -188,7 +188,7 @@ impl Suite<'_> {
         }
     }
 
-    /// Every fault of the hostile driver's table. Those that are as expected are counted but not listed.
+    /// Runs every fault of the hostile driver's table. Rows as expected are counted, but not listed.
     fn hostile(&self, provisioned: &Provisioned, report: &mut Report) -> Result<(), RunError> {
         let name = "hostile driver";
         let begun = Instant::now();
@@ -229,7 +229,7 @@ impl Suite<'_> {
         Ok(())
     }
 
-    /// `cargo test --workspace`, on the host.
+    /// Runs `cargo test --workspace` on the host. Incremental builds are off: they double the size of `target`.
     fn crates(&self, report: &mut Report) -> Result<(), RunError> {
         self.observer.event(&Event::TestBegun { name: "cargo test --workspace".into() });
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -237,7 +237,7 @@ impl Suite<'_> {
         self.runners("cargo test --workspace", "cargo-test.log", command, report)
     }
 
-    /// The models of the driver's concurrency, built apart from everything else: their atomics are the model checker's.
+    /// Runs the models of the driver's concurrency, in a target folder of their own: their atomics are the model checker's.
     fn models(&self, report: &mut Report) -> Result<(), RunError> {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.args(["test", "--release", "--package", "dmus-miniport", "--test", "models", "--target-dir"]);
@@ -245,7 +245,7 @@ impl Suite<'_> {
         self.runners("models of the driver's concurrency", "cargo-test-models.log", command, report)
     }
 
-    /// Runs cargo's test runners and counts what they say.
+    /// Runs cargo's test runners and adds up their results.
     fn runners(&self, what: &str, log: &str, mut command: Command, report: &mut Report) -> Result<(), RunError> {
         let begun = Instant::now();
         fs::create_dir_all(self.workspace.logs()).map_err(FileError::own("create", self.workspace.logs()))?;
@@ -270,9 +270,9 @@ impl Suite<'_> {
             });
             return Ok(());
         }
-        let detail = format!("{found}; all of it: {}\n{}", path.display(), failures(&text));
+        let detail = format!("{found}; the whole output is in {}\n{}", path.display(), failures(&text));
         if counts.failed == 0 {
-            // It did not build, or a runner crashed: that is a failure that no runner counted.
+            // It did not build, or a runner crashed: no runner counted that failure.
             self.add(report, what, TestResult::Failed, Some(Class::TestFailed), vec![detail], begun);
         } else {
             self.observer.event(&Event::TestEnded {
@@ -300,7 +300,7 @@ fn counts(text: &str) -> Counts {
     counts
 }
 
-/// The part of cargo's output that a reader of a failure needs: what did not compile, what panicked, what failed.
+/// Returns the part of cargo's output that explains a failure: what did not compile, what panicked, what failed.
 fn failures(text: &str) -> String {
     const LINES_MAX: usize = 80;
     let wanted: Vec<&str> = text
@@ -316,7 +316,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_runners_numbers_add_up() {
+    fn adds_up_the_results_of_the_runners() {
         let text = "running 2 tests\ntest a ... ok\n\
                     test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\
                     test result: FAILED. 10 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s\n";
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failures_text_leaves_out_what_went_well() {
+    fn omits_what_passed_from_the_text_of_a_failure() {
         let text = "   Compiling x\ntest a ... ok\ntest b ... FAILED\n---- b stdout ----\npanicked at x.rs:1\n";
         assert_eq!(failures(text), "test b ... FAILED\n---- b stdout ----\npanicked at x.rs:1");
     }

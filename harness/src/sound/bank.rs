@@ -1,8 +1,11 @@
-//! Instrument banks, through the card's program: what is in one, another form of it, the built-in one made anew.
+//! Instrument banks, by the card's program: lists, converts and builds them.
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
+
+use card_control::ExitCode;
+use card_control::log::without_stamp;
 
 use crate::host::ended::Ended;
 use crate::host::failure::{Class, Diagnosed};
@@ -10,24 +13,24 @@ use crate::host::file_error::FileError;
 use crate::host::limits;
 use crate::provision;
 
-/// How the card ends when a bank is broken or missing.
-const CARD_DISLIKES_BANK: Ended = Ended::Exit(3);
+/// The card's exit when a bank is missing or malformed.
+const BANK: Ended = Ended::Exit(ExitCode::Bank.number() as i32);
 
-/// How the card ends when it cannot write a file.
-const CARD_CANNOT_WRITE: Ended = Ended::Exit(5);
+/// The card's exit when it cannot write a file.
+const FILE: Ended = Ended::Exit(ExitCode::File.number() as i32);
 
-/// Why the card's program did not do what was asked.
+/// Why a command about an instrument bank failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BankCommandError {
-    /// It refused.
-    #[error("{said}")]
+    /// The program failed.
+    #[error("{output}")]
     Failed {
-        /// How it ended.
+        /// Its exit status or signal.
         ended: Ended,
-        /// What it said.
-        said: String,
+        /// Its standard error.
+        output: String,
     },
-    /// It cannot be started.
+    /// The program cannot be started.
     #[error(transparent)]
     File(#[from] FileError),
 }
@@ -35,9 +38,9 @@ pub enum BankCommandError {
 impl Diagnosed for BankCommandError {
     fn class(&self) -> Class {
         match self {
-            Self::Failed { ended, said } if limits::of_program(Some(*ended), said).is_some() => Class::Host,
-            Self::Failed { ended: CARD_DISLIKES_BANK, .. } => Class::BadInput,
-            Self::Failed { ended: CARD_CANNOT_WRITE, .. } => Class::Host,
+            Self::Failed { ended, output } if limits::of_program(Some(*ended), output).is_some() => Class::Host,
+            Self::Failed { ended: BANK, .. } => Class::BadInput,
+            Self::Failed { ended: FILE, .. } => Class::Host,
             Self::Failed { .. } => Class::CardDied,
             Self::File(error) => error.class(),
         }
@@ -45,45 +48,41 @@ impl Diagnosed for BankCommandError {
 
     fn remedy(&self) -> Option<String> {
         match self {
-            Self::Failed { ended, said } if limits::of_program(Some(*ended), said).is_some() => {
-                limits::of_program(Some(*ended), said).and_then(|limit| limit.remedy())
-            }
-            Self::Failed { ended: CARD_CANNOT_WRITE, .. } => Some("check the disk and the folder's permissions".into()),
-            // About a bank the program itself says what to do.
-            Self::Failed { .. } => None,
+            Self::Failed { ended, output } => match limits::of_program(Some(*ended), output) {
+                Some(limit) => limit.remedy(),
+                None if *ended == FILE => Some("check the disk and the folder's permissions".into()),
+                // The program's message about a bank includes the remedy.
+                None => None,
+            },
             Self::File(error) => error.remedy(),
         }
     }
 }
 
-/// What the program said.
+/// The output of a command that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
-    /// The result.
+pub struct Output {
+    /// The result, from standard output.
     pub result: String,
     /// Warnings, a line each.
     pub warnings: Vec<String>,
 }
 
-/// Runs `bank` with these words.
+/// Runs the card's command `bank` with these arguments.
 ///
 /// # Errors
-/// [`BankCommandError`], with what the program said.
-pub fn run(card: &Path, words: impl IntoIterator<Item = OsString>) -> Result<Said, BankCommandError> {
-    let output = provision::run(Command::new(card).arg("bank").args(words)).map_err(FileError::own("start", card))?;
-    let said = output.stderr.trim().to_owned();
-    if !output.status.success() {
-        let said = said.strip_prefix("vhost-device-dmus: ").unwrap_or(&said).to_owned();
-        return Err(BankCommandError::Failed { ended: output.status.into(), said });
+/// [`BankCommandError::File`] when the program cannot be started, [`BankCommandError::Failed`] when it fails.
+pub fn run(card: &Path, arguments: impl IntoIterator<Item = OsString>) -> Result<Output, BankCommandError> {
+    let captured =
+        provision::run(Command::new(card).arg("bank").args(arguments)).map_err(FileError::own("start", card))?;
+    let errors = captured.stderr.trim();
+    if !captured.status.success() {
+        let message = errors.strip_prefix(card_control::PROGRAM).and_then(|rest| rest.strip_prefix(": "));
+        let output = message.unwrap_or(errors).to_owned();
+        return Err(BankCommandError::Failed { ended: captured.status.into(), output });
     }
-    Ok(Said { result: output.stdout, warnings: said.lines().map(without_stamp).collect() })
-}
-
-/// A line of the program's log without its time and place.
-#[must_use]
-pub fn without_stamp(line: &str) -> String {
-    let stamped = line.strip_prefix('[').and_then(|line| line.split_once("] "));
-    stamped.map_or(line, |(_, text)| text).to_owned()
+    let warnings = errors.lines().map(|line| without_stamp(line).to_owned()).collect();
+    Ok(Output { result: captured.stdout, warnings })
 }
 
 #[cfg(test)]
@@ -91,16 +90,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_to_do_about_a_broken_bank_is_said_once() {
-        let said = "x.dls is not a usable instrument bank: DLS, byte 0: the chunk is short; get it again".to_owned();
-        let error = BankCommandError::Failed { ended: CARD_DISLIKES_BANK, said };
+    fn leaves_the_remedy_for_a_malformed_bank_to_the_program() {
+        let output = "x.dls is not a usable instrument bank: DLS, byte 0: the chunk is short; get it again".to_owned();
+        let error = BankCommandError::Failed { ended: BANK, output };
         assert!(matches!(error.class(), Class::BadInput));
         assert_eq!(error.remedy(), None, "the program's own remedy is in its message");
-    }
-
-    #[test]
-    fn a_log_line_is_shown_without_its_stamp() {
-        assert_eq!(without_stamp("[2026-01-02T03:04:05Z WARN  dmus_card::bank] x.dls: odd"), "x.dls: odd");
-        assert_eq!(without_stamp("[odd"), "[odd");
     }
 }

@@ -1,11 +1,14 @@
-//! The offline render: the card's own synthesizer, without a guest, over the same events.
+//! The offline render: the card's synthesizer plays events to a WAV file, without a guest.
 
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use card_control::ExitCode;
+use card_control::event_list::Writer;
+use card_control::log::without_stamp;
+use card_control::render::{ProgressLine, RenderSummary};
 use rustix::process::{Pid, Signal, kill_process};
-use serde::{Deserialize, Serialize};
 
 use crate::host::ended::Ended;
 use crate::host::failure::{Class, Diagnosed};
@@ -13,18 +16,7 @@ use crate::host::file_error::FileError;
 use crate::host::interrupt;
 use crate::host::limits;
 use crate::host::process::end_with_harness;
-use crate::machine::CARD_DISLIKES_BANK;
-use crate::sound::bank::without_stamp;
-use crate::sound::midi::{MidiEvent, write_listing};
-
-/// How the card ends when its command line is wrong, such as with a kernel that the processor does not have.
-const CARD_DISLIKES_WORDS: Ended = Ended::Exit(2);
-
-/// How the card ends when it cannot write a sound file.
-const CARD_CANNOT_WRITE: Ended = Ended::Exit(5);
-
-/// How the card ends when it was interrupted.
-const CARD_INTERRUPTED: Ended = Ended::Exit(130);
+use crate::sound::midi::MidiEvent;
 
 /// What to render.
 #[derive(Clone, Debug)]
@@ -43,9 +35,9 @@ pub struct RenderOptions {
     pub bank: Option<PathBuf>,
 }
 
-/// How to render it; what is not said is left to the card.
+/// How fast to render, with how many voices, and whether to write stems; `None` leaves the choice to the card.
 #[derive(Clone, Debug, Default)]
-pub struct RenderManner {
+pub struct RenderTuning {
     /// The instruction set of the inner loops, as the card names it.
     pub kernel: Option<String>,
     /// Frames rendered at a time.
@@ -58,77 +50,40 @@ pub struct RenderManner {
     pub stems: Option<PathBuf>,
 }
 
-/// A file of a song taken apart.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Stem {
-    /// Its name in the folder.
-    pub file: String,
-    /// The channel group, from 1; none for what the effects add.
-    pub group: Option<u16>,
-    /// The channel, from 1.
-    pub channel: Option<u8>,
-    /// Peak level in dB below full scale; none for silence.
-    pub peak_dbfs: Option<f64>,
-}
-
-/// A song taken apart.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Stems {
-    /// The files.
-    pub stems: Vec<Stem>,
-    /// How far the sum of the files is from the mix, in dB relative to full scale; none when they are the same.
-    pub deviation_dbfs: Option<f64>,
-}
-
-/// What the render says of itself.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct RenderSummary {
-    /// Frames written.
-    pub frames: u64,
-    /// Peak level in dB below full scale; none for silence.
-    pub peak_dbfs: Option<f64>,
-    /// SHA-256 of the samples.
-    pub pcm_sha256: String,
-    /// Notes that found no voice.
-    #[serde(default)]
-    pub notes_lost: u64,
-    /// The song taken apart, if it was.
-    #[serde(default)]
-    pub stems: Option<Stems>,
-    /// What the card warned of.
-    #[serde(skip)]
+/// A complete render.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rendered {
+    /// The card's summary.
+    pub summary: RenderSummary,
+    /// The card's warnings, a line each.
     pub warnings: Vec<String>,
 }
 
-/// A line of progress.
-#[derive(Deserialize)]
-struct Progress {
-    progress: Frames,
+/// Returns the card's exit code, if no signal ended it.
+fn exit_code(ended: Ended) -> Option<ExitCode> {
+    match ended {
+        Ended::Exit(number) => ExitCode::from_number(number),
+        Ended::Signal(_) => None,
+    }
 }
 
-#[derive(Deserialize)]
-struct Frames {
-    frames: u64,
-    of: u64,
+/// Returns the limit of the host behind a failure, for a message.
+fn behind(ended: Ended, output: &str) -> String {
+    limits::of_program(Some(ended), output).map_or_else(String::new, |limit| format!(": {}", limit.sentence()))
 }
 
-/// The limit of the host behind it, for a message.
-fn behind(ended: Ended, said: &str) -> String {
-    limits::of_program(Some(ended), said).map_or_else(String::new, |limit| format!(": {}", limit.sentence()))
-}
-
-/// Why there is no offline render.
+/// Why the offline render failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
-    /// The program refused or failed.
-    #[error("the offline render failed ({ended}): {said}{}", behind(*.ended, .said))]
+    /// The card's program failed.
+    #[error("the offline render failed ({ended}): {output}{}", behind(*.ended, .output))]
     Failed {
-        /// How it ended.
+        /// Its exit status or signal.
         ended: Ended,
-        /// What it said.
-        said: String,
+        /// Its standard error.
+        output: String,
     },
-    /// A file.
+    /// A file cannot be written, or the program not started.
     #[error(transparent)]
     File(#[from] FileError),
 }
@@ -136,60 +91,66 @@ pub enum RenderError {
 impl Diagnosed for RenderError {
     fn class(&self) -> Class {
         match self {
-            Self::Failed { ended, said } if limits::of_program(Some(*ended), said).is_some() => Class::Host,
-            Self::Failed { ended: CARD_DISLIKES_WORDS, .. } => Class::Usage,
-            Self::Failed { ended: CARD_DISLIKES_BANK, .. } => Class::BadInput,
-            Self::Failed { ended: CARD_CANNOT_WRITE, .. } => Class::Host,
-            Self::Failed { ended: CARD_INTERRUPTED, .. } => Class::Interrupted,
-            Self::Failed { .. } => Class::CardDied,
+            Self::Failed { ended, output } if limits::of_program(Some(*ended), output).is_some() => Class::Host,
+            Self::Failed { ended, .. } => match exit_code(*ended) {
+                Some(ExitCode::Usage) => Class::Usage,
+                Some(ExitCode::Bank) => Class::BadInput,
+                Some(ExitCode::File) => Class::Host,
+                Some(ExitCode::Interrupted) => Class::Interrupted,
+                _ => Class::CardDied,
+            },
             Self::File(error) => error.class(),
         }
     }
 
     fn remedy(&self) -> Option<String> {
         match self {
-            Self::Failed { ended, said } if limits::of_program(Some(*ended), said).is_some() => {
-                limits::of_program(Some(*ended), said).and_then(|limit| limit.remedy())
-            }
-            Self::Failed { ended: CARD_DISLIKES_BANK, .. } => {
-                Some("give a usable bank with --bank, or leave it out".into())
-            }
-            Self::Failed { ended: CARD_CANNOT_WRITE, .. } => Some("check the disk and the folder's permissions".into()),
-            Self::Failed { .. } => None,
+            Self::Failed { ended, output } => match (limits::of_program(Some(*ended), output), exit_code(*ended)) {
+                (Some(limit), _) => limit.remedy(),
+                (None, Some(ExitCode::Bank)) => Some("give a usable bank with --bank, or leave it out".into()),
+                (None, Some(ExitCode::File)) => Some("check the disk and the folder's permissions".into()),
+                (None, _) => None,
+            },
             Self::File(error) => error.remedy(),
         }
     }
 }
 
-/// A render that runs beside other things.
+/// A render that runs in the background, killed when this is dropped.
 #[derive(Debug)]
 pub struct Rendering {
     child: std::process::Child,
 }
 
-/// Writes the events where the render will read them.
+/// Writes events as the list that the render reads.
 ///
 /// # Errors
-/// The file's.
+/// [`FileError`] when the file cannot be created or written.
 pub fn write_events(events: &[MidiEvent], path: &Path) -> Result<(), FileError> {
     let file = std::fs::File::create(path).map_err(FileError::own("create", path))?;
-    let mut out = BufWriter::new(file);
-    write_listing(events, &mut out).and_then(|()| out.flush()).map_err(FileError::own("write", path))
+    let write = || {
+        let mut list = Writer::new(BufWriter::new(file))?;
+        for event in events {
+            list.event(event.time, event.channel_group, &event.bytes)?;
+        }
+        list.finish()?.flush()
+    };
+    write().map_err(FileError::own("write", path))
 }
 
 /// Starts a render.
 ///
 /// # Errors
-/// When the program cannot be started.
+/// [`RenderError::File`] when the program cannot be started.
 pub fn start(options: &RenderOptions) -> Result<Rendering, RenderError> {
-    start_in(options, &RenderManner::default())
+    start_with(options, &RenderTuning::default())
 }
 
-/// Starts a render in a certain manner.
+/// Starts a render with some choices of the caller.
 ///
 /// # Errors
-/// When the program cannot be started.
-pub fn start_in(options: &RenderOptions, manner: &RenderManner) -> Result<Rendering, RenderError> {
+/// [`RenderError::File`] when the program cannot be started.
+pub fn start_with(options: &RenderOptions, tuning: &RenderTuning) -> Result<Rendering, RenderError> {
     let mut command = Command::new(&options.card);
     command.arg("render").arg("--events").arg(&options.events).arg("--out").arg(&options.out);
     command.args(["--rate", &options.sample_rate.to_string(), "--frames", &options.frames.to_string()]);
@@ -197,16 +158,16 @@ pub fn start_in(options: &RenderOptions, manner: &RenderManner) -> Result<Render
     if let Some(bank) = &options.bank {
         command.arg("--bank").arg(bank);
     }
-    let mut say = |word: &str, value: Option<String>| {
+    let mut pass = |word: &str, value: Option<String>| {
         if let Some(value) = value {
             command.args([word, &value]);
         }
     };
-    say("--kernel", manner.kernel.clone());
-    say("--render-block", manner.block.map(|block| block.to_string()));
-    say("--threads", manner.threads.map(|threads| threads.to_string()));
-    say("--voices", manner.voices.map(|voices| voices.to_string()));
-    if let Some(folder) = &manner.stems {
+    pass("--kernel", tuning.kernel.clone());
+    pass("--render-block", tuning.block.map(|block| block.to_string()));
+    pass("--threads", tuning.threads.map(|threads| threads.to_string()));
+    pass("--voices", tuning.voices.map(|voices| voices.to_string()));
+    if let Some(folder) = &tuning.stems {
         command.arg("--stems").arg(folder);
     }
     end_with_harness(&mut command);
@@ -223,54 +184,54 @@ impl Rendering {
     /// Waits for its end.
     ///
     /// # Errors
-    /// When it failed, or said nothing sensible.
+    /// [`RenderError::Failed`] when the program failed, or its summary cannot be parsed.
     pub fn finish(self) -> Result<RenderSummary, RenderError> {
-        self.watch(|_, _| {})
+        Ok(self.watch(|_, _| {})?.summary)
     }
 
-    /// Waits for its end; `progress` hears how many frames are done, and of how many. When the user wants to leave, so
-    /// does the render.
+    /// Waits for its end; `progress` receives how many frames are rendered, and of how many. When the user interrupts, the
+    /// render is stopped.
     ///
     /// # Errors
-    /// As for [`finish`](Self::finish).
-    pub fn watch(mut self, mut progress: impl FnMut(u64, u64)) -> Result<RenderSummary, RenderError> {
+    /// [`RenderError::Failed`] when the program failed, or its summary cannot be parsed.
+    pub fn watch(mut self, mut progress: impl FnMut(u64, u64)) -> Result<Rendered, RenderError> {
         let errors = self.child.stderr.take().map(|mut pipe| {
             std::thread::spawn(move || {
-                let mut said = Vec::new();
-                // What cannot be read was not said.
-                let _ = pipe.read_to_end(&mut said);
-                String::from_utf8_lossy(&said).trim().to_owned()
+                let mut output = Vec::new();
+                // A pipe that breaks ends the output.
+                let _ = pipe.read_to_end(&mut output);
+                String::from_utf8_lossy(&output).trim().to_owned()
             })
         });
         let mut summary = String::new();
         let lines = self.child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines);
         for line in lines.map_while(Result::ok) {
             match serde_json::from_str(&line) {
-                Ok(Progress { progress: Frames { frames, of } }) => progress(frames, of),
+                Ok(ProgressLine { progress: at }) => progress(at.frames, at.of),
                 Err(_) => summary = line,
             }
             if interrupt::asked() {
-                ask_to_leave(&self.child);
+                stop(&self.child);
             }
         }
         let status = self.child.wait().map_err(FileError::own("wait for", Path::new("the offline render")))?;
-        let said = errors.and_then(|thread| thread.join().ok()).unwrap_or_default();
+        let output = errors.and_then(|thread| thread.join().ok()).unwrap_or_default();
         if !status.success() {
-            return Err(RenderError::Failed { ended: status.into(), said });
+            return Err(RenderError::Failed { ended: status.into(), output });
         }
-        let mut summary: RenderSummary = serde_json::from_str(&summary).map_err(|error| RenderError::Failed {
+        let summary = serde_json::from_str(&summary).map_err(|error| RenderError::Failed {
             ended: status.into(),
-            said: format!("its summary is not understood: {error}\n{said}"),
+            output: format!("its summary cannot be parsed: {error}\n{output}"),
         })?;
-        summary.warnings = said.lines().map(without_stamp).collect();
-        Ok(summary)
+        let warnings = output.lines().map(|line| without_stamp(line).to_owned()).collect();
+        Ok(Rendered { summary, warnings })
     }
 }
 
-/// So that it takes away what it has not finished.
-fn ask_to_leave(child: &Child) {
+/// Asks the render to stop: it removes its incomplete files.
+fn stop(child: &Child) {
     if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        // It is not waited for yet, so the number is its own; it may be about to end by itself.
+        // It is not waited for yet, so the number is its own; the signal may come after its end.
         let _ = kill_process(pid, Signal::TERM);
     }
 }
@@ -290,8 +251,8 @@ mod tests {
     use super::*;
     use crate::host::leftovers::Scratch;
 
-    /// A stand-in for the card that does what the script says.
-    fn with_card(script: &str) -> Result<(RenderSummary, Vec<(u64, u64)>), RenderError> {
+    /// Renders with a script in the card's place.
+    fn with_card(script: &str) -> Result<(Rendered, Vec<(u64, u64)>), RenderError> {
         let folder = Scratch::new().unwrap();
         let card = folder.path().join("card");
         std::fs::write(&card, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -304,24 +265,24 @@ mod tests {
             frames: 100,
             bank: None,
         };
-        let mut heard = Vec::new();
-        let summary = start(&options)?.watch(|frames, of| heard.push((frames, of)))?;
-        Ok((summary, heard))
+        let mut received = Vec::new();
+        let rendered = start(&options)?.watch(|frames, of| received.push((frames, of)))?;
+        Ok((rendered, received))
     }
 
     #[test]
-    fn progress_is_heard_before_the_summary_and_warnings_come_with_it() {
+    fn reports_progress_before_the_summary_and_warnings_with_it() {
         let script = r#"echo '[2026-01-02T03:04:05Z WARN  dmus_card] odd' >&2
             echo '{"progress":{"frames":50,"of":100}}'
             echo '{"frames":100,"peak_dbfs":-3.5,"pcm_sha256":"ab","notes_lost":2,"new":"field"}'"#;
-        let (summary, heard) = with_card(script).unwrap();
-        assert_eq!(heard, [(50, 100)]);
+        let (Rendered { summary, warnings }, received) = with_card(script).unwrap();
+        assert_eq!(received, [(50, 100)]);
         assert_eq!((summary.frames, summary.peak_dbfs, summary.notes_lost), (100, Some(-3.5), 2));
-        assert_eq!((summary.stems, summary.warnings), (None, vec!["odd".to_owned()]));
+        assert_eq!((summary.stems, warnings), (None, vec!["odd".to_owned()]));
     }
 
     #[test]
-    fn how_the_card_ends_says_who_has_to_act() {
+    fn maps_the_cards_exit_codes_to_classes() {
         let classes = [
             (2, Class::Usage),
             (3, Class::BadInput),
@@ -337,8 +298,8 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_that_is_none_is_shown() {
+    fn shows_a_summary_that_cannot_be_parsed() {
         let error = with_card("echo nonsense; echo also >&2").unwrap_err();
-        assert!(error.to_string().contains("not understood") && error.to_string().contains("also"), "{error}");
+        assert!(error.to_string().contains("cannot be parsed") && error.to_string().contains("also"), "{error}");
     }
 }

@@ -131,7 +131,7 @@ pub fn report(bug_check: &BugCheck, places: &[Place]) -> String {
 /// Returns the end of a report: unusual conditions of the guest, and the command that shows the bug check again.
 #[must_use]
 pub fn again(conditions: Conditions, reproduce: &str) -> String {
-    let under = if conditions.are_usual() { String::new() } else { format!("with {conditions}\n") };
+    let under = if conditions.are_default() { String::new() } else { format!("with {conditions}\n") };
     format!("{under}again: {reproduce}\n")
 }
 

@@ -1,7 +1,7 @@
 //! The records of a DirectMusic buffer: `DMUS_EVENTHEADER` (dmusbuff.h), packed to 4 bytes, and the message, padded so
 //! that the next record begins at a multiple of 8.
 
-use super::{MidiEvent, TICKS_A_SECOND};
+use super::event::{MidiEvent, TICKS_A_SECOND};
 
 /// `sizeof(DMUS_EVENTHEADER)`: `cbEvent`, `dwChannelGroup`, `rtDelta`, `dwFlags`.
 pub const EVENT_HEADER_BYTES: usize = 20;

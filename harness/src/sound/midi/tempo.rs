@@ -2,7 +2,7 @@
 
 use midly::{Fps, MetaMessage, Timing, TrackEvent, TrackEventKind};
 
-use super::TICKS_A_SECOND;
+use super::event::TICKS_A_SECOND;
 
 /// The tempo before the first tempo event, in microseconds a quarter note: 120 quarter notes a minute (RP-001, "Set Tempo").
 const TEMPO_DEFAULT_US: u32 = 500_000;

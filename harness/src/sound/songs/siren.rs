@@ -18,8 +18,8 @@ const MASTER_VOLUME_THREE_QUARTERS: [u8; 7] = [0x7f, 0x7f, 0x04, 0x01, 0x00, 0x6
 /// Master Volume at full.
 const MASTER_VOLUME_FULL: [u8; 7] = [0x7f, 0x7f, 0x04, 0x01, 0x7f, 0x7f, 0xf7];
 
-/// A message of nobody's (7D, non-commercial), which changes nothing: longer than the eight bytes that an event of
-/// DirectMusic's holds by itself, so that it travels in a buffer.
+/// A message with the manufacturer number for non-commercial use (7D), which changes nothing: longer than the eight bytes that a
+/// DirectMusic event holds by itself, so that it travels in a buffer.
 const LONG_MESSAGE: [u8; 13] = [0x7d, b'd', b'i', b'r', b'e', b'c', b't', b'm', b'u', b's', b'i', b'c', 0xf7];
 
 /// Semitones of the lead's bend range, set by registered parameter 0.

@@ -142,7 +142,7 @@ fn measure_in(bed: &mut TestBed<'_>, values: &mut Values) -> Result<(), DriverBe
 
 fn figure(figures: &[Figure], name: &'static str) -> Result<f64, DriverBenchError> {
     let found = figures.iter().find(|figure| figure.name == name);
-    found.map(|figure| figure.value as f64).ok_or_else(|| DriverBenchError::NoFigure(name))
+    found.map(|figure| figure.value as f64).ok_or(DriverBenchError::NoFigure(name))
 }
 
 fn note(values: &mut Values, name: String, unit: &'static str, value: f64) {
@@ -285,7 +285,7 @@ fn interrupts(bed: &mut TestBed<'_>, device: &StartedDevice, values: &mut Values
         for share in ["p50", "p90", "p99", "max"] {
             let name = format!("{place} {share}");
             let found = figures.iter().find(|figure| figure.name == name);
-            let value = found.ok_or_else(|| DriverBenchError::NoFigure("percentile of an interrupt's way"))?;
+            let value = found.ok_or(DriverBenchError::NoFigure("percentile of an interrupt's way"))?;
             note(values, format!("interrupt/{place}/{share}"), "us", value.value as f64 / 1e3);
         }
     }

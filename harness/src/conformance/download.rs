@@ -26,8 +26,9 @@ const TYPE_WAVE: u32 = 2;
 const WAVE_ID: u32 = 4711;
 const INSTRUMENT_ID: u32 = 4712;
 
-/// The bank (controllers 0 and 32) and program that the instrument is downloaded to: no General MIDI set has it.
+/// The bank (controllers 0 and 32) that the instrument is downloaded to: no General MIDI set has it.
 pub(super) const BANK: [u8; 2] = [64, 3];
+/// The program that the instrument is downloaded to.
 pub(super) const PROGRAM: u8 = 5;
 
 /// The wave: a period of a triangle at 22,050 Hz, repeated.
@@ -147,6 +148,7 @@ pub(super) struct Synthesizer {
 }
 
 impl Synthesizer {
+    /// Returns the first synthesizer node of a filter, addressed through a pin.
     pub(super) fn of(filter: &OpenedFilter, pin: Handle) -> Option<Self> {
         Some(Self { pin, node: synthesizer_nodes(filter).next()? })
     }

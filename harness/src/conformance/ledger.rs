@@ -19,6 +19,7 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
+    /// Adds the guest's counts of a probe.
     pub(super) fn count(&mut self, rules: &[RuleState]) {
         for rule in rules {
             self.states.entry(rule.number).or_insert_with(|| rule.clone());
@@ -26,10 +27,12 @@ impl Ledger {
         }
     }
 
+    /// Notes that the harness itself has seen a rule hold.
     pub(super) fn judge(&mut self, rule: u16) {
         *self.held.entry(rule).or_default() += 1;
     }
 
+    /// Returns a row for each rule, with its verdict.
     pub(super) fn rows(&self) -> Vec<Row> {
         let row = |(&number, state): (&u16, &RuleState)| {
             let held = self.held.get(&number).copied().unwrap_or(0);

@@ -98,6 +98,16 @@ pub trait Diagnosed {
     }
 }
 
+impl<E: Diagnosed + ?Sized> Diagnosed for Box<E> {
+    fn class(&self) -> Class {
+        E::class(self)
+    }
+
+    fn remedy(&self) -> Option<String> {
+        E::remedy(self)
+    }
+}
+
 /// Implements [`Diagnosed`] for an enum each of whose variants holds an error that implements it.
 #[macro_export]
 macro_rules! diagnosed_by_variant {

@@ -89,7 +89,7 @@ pub fn open_pins_with<H: Health>(
             found += &format!("  {subdevice}, pin {number}: {flow}, carries {:?}\n", pin.data_ranges);
         }
     }
-    Err(TestBedError::NoPins { sample_rate, found }.into())
+    Err(TestBedError::NoPins { sample_rate, found })
 }
 
 fn is_render(pin: &PinFactory, carries: DataRange) -> bool {

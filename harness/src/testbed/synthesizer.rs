@@ -47,7 +47,7 @@ pub fn inspect<H: Health>(session: &mut Session<'_, H>, filter: &OpenedFilter, w
         }
     }
     match session.create_pin(filter.handle, wave, StreamFormat::DirectMusic) {
-        Ok(_) => Err(TestBedError::WrongFormatOpened { pin: wave }.into()),
+        Ok(_) => Err(TestBedError::WrongFormatOpened { pin: wave }),
         Err(SessionError::Refused { failure, .. }) if matches!(failure.kind, FailureKind::Status(_)) => Ok(()),
         Err(error) => Err(error.into()),
     }

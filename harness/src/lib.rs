@@ -6,7 +6,7 @@
 //! | layer | what it is for |
 //! |---|---|
 //! | [`kills`], [`scenario`] | TOML scenarios, the suite of the project, and who is blamed for a killed process |
-//! | [`playback`], [`conformance`], [`alloc_faults`], [`bench`], [`hostile`] | what is done with a test bed |
+//! | [`playback`], [`conformance`], [`alloc_faults`], [`bench`](mod@bench), [`hostile`] | what is done with a test bed |
 //! | [`testbed`] | card, QEMU, guest and driver, started and owned as one, with their run folder |
 //! | [`provision`] | QEMU, guest images, card and driver: found, built or downloaded |
 //! | [`machine`] | the processes of card and QEMU, guest memory, and which of them ended first |

@@ -5,45 +5,45 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-/// How a boot went in which an allocation failed.
+/// The outcome of a boot in which an allocation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// The driver did without: everything went as if nothing had happened.
+    /// The driver did without the memory: everything went as usual.
     DidWithout,
-    /// The driver refused what it could not do, and was stopped and unloaded without a trace.
+    /// The driver refused a request, and was stopped and unloaded without a trace.
     Refused,
-    /// The stack did not come up again, so that nothing failed.
+    /// The stack did not come up again, so that no allocation failed.
     NotReached,
-    /// A bug check, a leak, a hang, a dead card.
+    /// A bug check, a leak, a hang, or a card that died.
     Failed,
 }
 
-/// A stack on which the driver allocates, and what came of its failure.
+/// A stack on which the driver allocates, and the outcome when that allocation failed.
 #[derive(Clone, Debug, Serialize)]
 pub struct SiteReport {
-    /// The stack's name: the same in every boot of the same image.
+    /// The hash of the stack: the same in every boot of the same image.
     pub hash: String,
-    /// What allocates.
+    /// The function that allocates.
     pub function: String,
     /// The driver's part of the stack, innermost first, with symbols where there are some.
     pub stack: Vec<String>,
-    /// How it went.
+    /// The outcome.
     pub outcome: Outcome,
     /// What was refused, or how it failed.
     pub detail: String,
-    /// Something was left behind: pool, an object, a mapping, an interrupt.
+    /// Whether something was left behind: pool, an object, a mapping, an interrupt.
     pub leaked: bool,
 }
 
-/// How all went.
+/// The report of a low-resources simulation.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct AllocFaultsReport {
-    /// The driver.
+    /// The driver image.
     pub driver: PathBuf,
-    /// Every stack.
+    /// A row for each stack.
     pub sites: Vec<SiteReport>,
-    /// Boots, the first one included.
+    /// The number of boots, the first one included.
     pub boots: usize,
     /// How long it took.
     pub milliseconds: f64,
@@ -51,10 +51,10 @@ pub struct AllocFaultsReport {
     pub run_folder: PathBuf,
 }
 
-/// Reads a stack's name, as a report gives it.
+/// Reads the hash of a stack, as a report has it.
 ///
 /// # Errors
-/// What it should look like.
+/// What is wrong with the text, and what a hash looks like.
 pub fn read_stack(text: &str) -> Result<u64, String> {
     const DIGITS: usize = 16;
     let is_name = text.len() == DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -65,7 +65,7 @@ pub fn read_stack(text: &str) -> Result<u64, String> {
 }
 
 impl AllocFaultsReport {
-    /// What did not go well, one a line.
+    /// Returns the failures, one a line.
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
         if self.sites.is_empty() {
@@ -80,13 +80,13 @@ impl AllocFaultsReport {
         self.sites.iter().filter(failed).map(line).collect()
     }
 
-    /// Stacks whose refusal left something behind.
+    /// Counts the stacks whose failure left something behind.
     #[must_use]
     pub fn leaks(&self) -> usize {
         self.sites.iter().filter(|site| site.leaked).count()
     }
 
-    /// Every stack and its outcome, for people.
+    /// Returns every stack and its outcome, for people.
     #[must_use]
     pub fn table(&self) -> String {
         let mut text = String::new();
@@ -115,14 +115,14 @@ impl AllocFaultsReport {
         text
     }
 
-    /// How many stacks went in some way.
+    /// Counts the stacks with an outcome.
     #[must_use]
     pub fn count(&self, outcome: Outcome) -> usize {
         self.sites.iter().filter(|site| site.outcome == outcome).count()
     }
 }
 
-/// How an outcome is called.
+/// Returns the name of an outcome.
 #[must_use]
 pub const fn name(outcome: Outcome) -> &'static str {
     match outcome {

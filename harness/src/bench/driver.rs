@@ -1,5 +1,5 @@
-//! A driver's own two paths, timed inside the guest: from `PutMessage` to the card, and from the card's interrupt to a
-//! client; verified by the guest's verifier and unverified in turn, and beside the C++ driver.
+//! Times a driver's own two paths inside the guest: from `PutMessage` to the card, and from the card's interrupt to a
+//! client; with and without the guest's verifier in turn, and beside the C++ driver.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,7 @@ use crate::testbed::run_folder::RunFolder;
 use crate::testbed::session::{SessionError, StartedDevice};
 use crate::testbed::{Provisioned, TestBed, TestBedBuilder, TestBedError};
 
-/// Boots with the verifier, and as many without, in turn. Odd, so that a median is one of them.
+/// Boots with the verifier, and as many without. Odd, so that a median is one of them.
 const ROUNDS: usize = 5;
 
 /// How long a step may take.
@@ -30,30 +30,31 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// at which the card takes them; and fewer than the 65,536 that the card keeps while no time passes.
 const EVENTS: u32 = 20_000;
 
-/// How events are wrapped, and what that is called.
+/// The wrapping of events, and its name in the measurements.
 const SHAPES: [(&str, u16, Wrapping); 3] =
     [("1", 1, Wrapping::Chain), ("16", 16, Wrapping::Chain), ("package-16", 16, Wrapping::Package)];
 
-/// Events of a burst that is timed until the card has taken the last of them, and how often each is.
+/// Events of a burst that is timed until the card has taken the last of them, and how often each burst is repeated.
 const BURSTS: [u32; 3] = [1, 16, 256];
 const BURST_REPEATS: usize = 41;
 
 /// Interrupts that are timed.
 const LAPS: u32 = 500;
 
-/// Between two messages that come in: longer than an interrupt takes on its way, so that each has the machine to itself.
+/// The pause between two messages that come in: longer than an interrupt takes on its way, so that interrupts do not
+/// overlap.
 const LAP_PAUSE: Duration = Duration::from_millis(1);
 
-/// A note that is over as it begins: what comes in.
+/// The message that comes in: the end of a note.
 const COMES_IN: &[u8] = &[0x80, 60, 0];
 
 /// The command that repeats the measurement.
 const REPRODUCE: &str = "cargo dmus bench driver";
 
-/// Values by name, one a round.
+/// Values by name, one for each round.
 type Values = BTreeMap<String, (Vec<f64>, &'static str)>;
 
-/// Measures the driver and, where nobody named another, the C++ driver.
+/// Measures the driver and, unless another was named, the C++ driver.
 pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), BenchError> {
     measure(context, context.provisioned()?.clone(), "", say)?;
     if !context.peers {
@@ -104,7 +105,7 @@ fn round(
     values: &mut Values,
 ) -> Result<(), DriverBenchError> {
     let timeline = Timeline::new(folder.create_file("timeline.jsonl")?, &Silent);
-    let conditions = Conditions { verified, ..Conditions::default() };
+    let conditions = Conditions { verifier: verified, ..Conditions::default() };
     let mut bed = TestBedBuilder::new()
         .provisioned(provisioned.clone())
         .run_folder(folder)
@@ -141,20 +142,20 @@ fn measure_in(bed: &mut TestBed<'_>, values: &mut Values) -> Result<(), DriverBe
 
 fn figure(figures: &[Figure], name: &'static str) -> Result<f64, DriverBenchError> {
     let found = figures.iter().find(|figure| figure.name == name);
-    found.map(|figure| figure.value as f64).ok_or_else(|| DriverBenchError::NoFigure(name))
+    found.map(|figure| figure.value as f64).ok_or(DriverBenchError::NoFigure(name))
 }
 
 fn note(values: &mut Values, name: String, unit: &'static str, value: f64) {
     values.entry(name).or_insert_with(|| (Vec::new(), unit)).0.push(value);
 }
 
-/// What the card has counted: kicks and events.
+/// Reads what the card has counted: kicks and events.
 fn counted(control: &CardControl) -> Result<(u64, u64), DriverBenchError> {
     let counters = control.status().map_err(TestBedError::Memory)?.counters;
     Ok((counters.kicks, counters.events))
 }
 
-/// Looks until the card has taken as many events as that.
+/// Waits until the card has taken as many events as were given. Returns its kicks.
 fn until_taken(control: &CardControl, before: u64, given: u64) -> Result<u64, DriverBenchError> {
     let deadline = Instant::now() + TAKEN_LIMIT;
     loop {
@@ -168,12 +169,13 @@ fn until_taken(control: &CardControl, before: u64, given: u64) -> Result<u64, Dr
     }
 }
 
-/// From `PutMessage` to the card.
+/// Measures the path from `PutMessage` to the card.
 fn put_message(bed: &mut TestBed<'_>, device: &StartedDevice, values: &mut Values) -> Result<(), DriverBenchError> {
     let Some((filter, id, format)) = bed.open_music_filter(device)? else { return Err(DriverBenchError::NoMusicPin) };
     let mark = bed.session.allocate(size_of::<u64>() as u64)?;
     for (name, each, wrapping) in SHAPES {
-        // A stream of its own: without a wave stream no time passes, and the card keeps what it has taken until STOP.
+        // Each shape has a stream of its own: without a wave stream no time passes, and the card keeps what it has
+        // taken until STOP.
         with_pin(bed, filter.handle, id, format, |bed, pin| {
             let control = bed.card_control();
             let (kicks_before, events_before) = counted(&control)?;
@@ -201,7 +203,7 @@ fn put_message(bed: &mut TestBed<'_>, device: &StartedDevice, values: &mut Value
     Ok(bed.session.done("close a handle", Request::Close(filter.handle))?)
 }
 
-/// With a pin in RUN.
+/// Runs `body` with a pin in RUN.
 fn with_pin(
     bed: &mut TestBed<'_>,
     filter: Handle,
@@ -216,8 +218,8 @@ fn with_pin(
     Ok(bed.session.done("close a handle", Request::Close(pin))?)
 }
 
-/// Microseconds from right before the first `PutMessage` of a burst until the card has taken the last event, as seen from
-/// outside: up to one question to the card too long.
+/// Measures the microseconds from right before the first `PutMessage` of a burst until the card has taken the last
+/// event, as seen from outside: up to one command to the card too long.
 fn burst(bed: &mut TestBed<'_>, pin: Handle, mark: Bulk, events: u32) -> Result<f64, DriverBenchError> {
     let control = bed.card_control();
     let memory = bed.memory().share().map_err(TestBedError::Memory)?;
@@ -247,7 +249,7 @@ fn read_mark(memory: &GuestMemory, mark: Bulk) -> Result<u64, DriverBenchError> 
     Ok(bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)))
 }
 
-/// From the card's interrupt to service routine, service group and capture sink.
+/// Measures the path from the card's interrupt to service routine, service group and capture sink.
 fn interrupts(bed: &mut TestBed<'_>, device: &StartedDevice, values: &mut Values) -> Result<(), DriverBenchError> {
     let captures = |pin: &PinFactory| {
         !pin.flow_in
@@ -265,7 +267,7 @@ fn interrupts(bed: &mut TestBed<'_>, device: &StartedDevice, values: &mut Values
         let player = scope.spawn(|| -> std::io::Result<()> {
             let message = [COMES_IN.to_vec()];
             while !enough.load(Ordering::Relaxed) {
-                // What the card does not take comes again.
+                // What the card refuses is sent again.
                 control.midi_in(&message, 1)?;
                 std::thread::sleep(LAP_PAUSE);
             }
@@ -274,7 +276,7 @@ fn interrupts(bed: &mut TestBed<'_>, device: &StartedDevice, values: &mut Values
         let figures = bed.session.run_probe(Probe::Interrupts { pin, count: LAPS });
         enough.store(true, Ordering::Relaxed);
         let played = player.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        // A card that has gone is the guest's word too, and says more.
+        // The guest's reply explains a card that has gone, and says more.
         let figures = figures?;
         played.map_err(TestBedError::Memory)?;
         Ok::<_, DriverBenchError>(figures)
@@ -283,7 +285,7 @@ fn interrupts(bed: &mut TestBed<'_>, device: &StartedDevice, values: &mut Values
         for share in ["p50", "p90", "p99", "max"] {
             let name = format!("{place} {share}");
             let found = figures.iter().find(|figure| figure.name == name);
-            let value = found.ok_or_else(|| DriverBenchError::NoFigure("percentile of an interrupt's way"))?;
+            let value = found.ok_or(DriverBenchError::NoFigure("percentile of an interrupt's way"))?;
             note(values, format!("interrupt/{place}/{share}"), "us", value.value as f64 / 1e3);
         }
     }

@@ -29,10 +29,16 @@ pub enum BenchError {
     Midi(#[from] MidiError),
     /// An artefact could not be provisioned.
     #[error(transparent)]
-    Provision(#[from] ProvisionError),
+    Provision(Box<ProvisionError>),
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
 diagnosed_by_variant!(BenchError: TestBed, Playback, Driver, Synth, Midi, Provision, File);
+
+impl From<ProvisionError> for BenchError {
+    fn from(error: ProvisionError) -> Self {
+        Self::Provision(Box::new(error))
+    }
+}

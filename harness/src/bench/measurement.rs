@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct Measurement {
     /// The benchmark and the quantity, such as `scenario/total`.
     pub name: String,
-    /// The median.
+    /// The value: the median.
     pub value: f64,
     /// Its unit.
     pub unit: Cow<'static, str>,

@@ -11,7 +11,7 @@ type Run = fn(&Context<'_>, &mut dyn FnMut(Measurement)) -> Result<(), BenchErro
 /// A benchmark.
 #[derive(Clone, Copy)]
 pub struct Benchmark {
-    /// The part before the slash of its measurements' names.
+    /// The part of its measurements' names before the slash.
     pub name: &'static str,
     /// What it measures.
     pub text: &'static str,

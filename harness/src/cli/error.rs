@@ -47,7 +47,7 @@ pub(crate) enum Error {
     Midi(#[from] MidiError),
     /// An artefact could not be provisioned.
     #[error(transparent)]
-    Provision(#[from] ProvisionError),
+    Provision(Box<ProvisionError>),
     /// The conversation with the guest ended early.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -63,3 +63,9 @@ diagnosed_by_variant!(Error: TestBed, Scenario, Run, Bench, Hostile, Bank, Loudn
 
 /// The result of a verb: the class of the failure, if something failed.
 pub(crate) type Outcome = Result<Option<Class>, Error>;
+
+impl From<ProvisionError> for Error {
+    fn from(error: ProvisionError) -> Self {
+        Self::Provision(Box::new(error))
+    }
+}

@@ -1,4 +1,5 @@
-//! MIDI that comes in at the card and goes out of a capture pin: whole, in order, with times; or lost and counted.
+//! Probes a capture pin: MIDI that comes in at the card comes out of the pin whole, in order, with times; or it is lost
+//! and counted.
 
 use std::time::Duration;
 
@@ -11,29 +12,30 @@ use super::probe::ProbeContext;
 use crate::testbed::TestBedError;
 use crate::testbed::session::StartedDevice;
 
-/// How long captured data may take to come out, and how often the guest is looked at in vain before that is over: where
-/// the host is so busy that a look takes long, data takes longer.
+/// How long captured data may take to come out, and how many requests to the guest must find nothing before that is
+/// over: on a host so busy that requests take long, data takes longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOKS: u32 = 1000;
 
-/// How long is waited for what must not come.
+/// How long the probe waits for data that must not come.
 const SILENCE: Duration = Duration::from_millis(30);
 
-/// Between two looks at what came.
+/// How often the guest is asked for captured data.
 const POLL: Duration = Duration::from_millis(2);
 
 /// Most messages of a burst: more than the largest ring of the largest buffers and the card's own memory hold, of the
 /// shortest messages.
 const BURST_MAX: usize = RING_SIZE as usize * captured_messages_per_batch(3) + CAPTURED_EVENTS_MAX;
 
-/// Messages of a burst that are sent at a time, and how many of them the card must have refused before it is enough.
+/// Messages of a burst that are sent at a time, and how many of them the card must have refused before the burst ends.
 const BURST_PART: usize = 100;
 const REFUSED_MIN: usize = 100;
 
-/// What marks the end of a trial.
+/// Messages that mark the end of a part of the probe.
 const MARKS: [&[u8]; 2] = [&[0xC0, 99], &[0xC0, 98]];
 
-/// What comes in, one message each: channel messages, a real-time message, a system-exclusive message that needs a buffer.
+/// Returns what comes in, one message each: channel messages, a real-time message, a system-exclusive message that
+/// needs a buffer.
 fn messages() -> Vec<Vec<u8>> {
     let exclusive: Vec<u8> = [0xF0, 0x7D].into_iter().chain((0..40).map(|byte| byte & 0x7F)).chain([0xF7]).collect();
     vec![vec![0x90, 60, 100], vec![0xC5, 12], vec![0xF8], exclusive, vec![0xF0, 0x7D, 1, 2, 0xF7], vec![0x80, 60, 0]]
@@ -49,19 +51,19 @@ const LENGTHS: [usize; 9] = [8, 9, 20, 21, 41, 255, 1000, 4000, LONGEST];
 const SMALL: u16 = 20;
 const SMALL_LONGEST: usize = 1000;
 
-/// A system-exclusive message of this length that is like no other.
+/// Returns a system-exclusive message of a length, unlike that of any other length.
 fn exclusive(length: usize) -> Vec<u8> {
     let content = (0..length.saturating_sub(3)).map(|at| ((at * 5 + length) & 0x7F) as u8);
     [0xF0, 0x7D].into_iter().chain(content).chain([0xF7]).collect()
 }
 
-/// The capture examination, with each format that the pin carries.
+/// Runs the capture probe, with each format that the pin carries.
 pub(super) fn run(probe: &mut ProbeContext<'_, '_>) -> Result<(), ProbeError> {
     let device = probe.start()?;
     again(probe, &device)
 }
 
-/// The same on a device that is started.
+/// Runs the probe on a device that is started.
 pub(super) fn again(probe: &mut ProbeContext<'_, '_>, device: &StartedDevice) -> Result<(), ProbeError> {
     let captures = |pin: &PinFactory| {
         !pin.flow_in
@@ -106,7 +108,7 @@ impl Pin<'_, '_, '_> {
         // What comes in comes out.
         let taken = self.play_in(&all)?;
         self.expect_whole(&all, &taken, 57)?;
-        // Not while nobody listens.
+        // Not while no sink is connected.
         self.connect(false)?;
         self.inject(&all[..2])?;
         self.expect_nothing("while no sink is connected", 54)?;
@@ -128,13 +130,14 @@ impl Pin<'_, '_, '_> {
         self.set_state(KsState::Stop)
     }
 
-    /// Messages longer than an event, and longer than a buffer; one that the card does not take does not tear the others.
+    /// Sends messages longer than an event, and longer than a buffer; one that the card refuses does not tear the
+    /// others.
     fn long(&mut self, longest: usize) -> Result<(), ProbeError> {
         self.set_state(KsState::Run)?;
         let between = vec![0x90, 60, 100];
         let lengths = LENGTHS.iter().filter(|length| **length <= longest);
         let long = lengths.flat_map(|length| [exclusive(*length), between.clone()]).collect::<Vec<_>>();
-        // One after another: what a driver has room for at a time is its own affair.
+        // One after another: how much a driver holds at a time is not prescribed.
         let mut taken = Vec::new();
         for message in &long {
             taken.extend(self.play_in(std::slice::from_ref(message))?);
@@ -149,7 +152,7 @@ impl Pin<'_, '_, '_> {
         self.set_state(KsState::Stop)
     }
 
-    /// An allocator that is empty for a while (rule 58).
+    /// Empties the allocator for a while (rule 58).
     fn starved(&mut self, all: &[Vec<u8>]) -> Result<(), ProbeError> {
         for what in [Starvation::Events, Starvation::Buffers] {
             self.probe.done("empty the allocator", Request::Starve { pin: self.handle, what })?;
@@ -170,7 +173,7 @@ impl Pin<'_, '_, '_> {
         Ok(())
     }
 
-    /// More than fits, while the guest's processors run nothing (rule 59). It goes on until the card itself refuses some:
+    /// Sends more than fits, while the guest's processors run nothing (rule 59), until the card itself refuses some:
     /// how much fits depends on how the card fills the driver's buffers.
     fn burst(&mut self) -> Result<(), ProbeError> {
         let (mut taken_in, mut sent, mut refused) = (Vec::new(), 0, 0);
@@ -224,22 +227,22 @@ impl Pin<'_, '_, '_> {
         self.probe.done("connect the sink, or disconnect it", Request::ConnectCapture { pin: self.handle, connected })
     }
 
-    /// Has messages come in. What the card does not take because its stream does not run is no fault. Afterwards the card has
-    /// handed on what it can, and its interrupt comes before whatever the guest is asked next: the card answers a question
-    /// after it has served the one before.
+    /// Sends messages in. A card whose stream does not run may refuse them. When this returns, the card has handed on
+    /// what it can, and its interrupt comes before the next request to the guest: the card answers a command after it
+    /// has served the one before.
     fn inject(&mut self, messages: &[Vec<u8>]) -> Result<(), ProbeError> {
         self.put_in(messages)?;
         self.probe.bed.card().status().map_err(TestBedError::Control)?;
         Ok(())
     }
 
-    /// Has messages come in. Gives the card's word on each.
+    /// Sends messages in. Returns the card's answer to each.
     fn put_in(&mut self, messages: &[Vec<u8>]) -> Result<Vec<Result<(), String>>, ProbeError> {
         let card = &self.probe.bed.card();
         Ok(card.midi_in(messages, 1).map_err(TestBedError::Control)?)
     }
 
-    /// Has messages come in and waits until as many bytes have come out.
+    /// Sends messages in and waits until as many bytes have come out.
     fn play_in(&mut self, messages: &[Vec<u8>]) -> Result<Vec<CapturedEvent>, ProbeError> {
         self.inject(messages)?;
         let bytes: usize = messages.iter().map(Vec::len).sum();
@@ -271,8 +274,8 @@ impl Pin<'_, '_, '_> {
 
     fn expect_nothing(&mut self, when: &str, rule: u16) -> Result<(), ProbeError> {
         std::thread::sleep(SILENCE);
-        // QEMU has raised the interrupt that the card asked for before it hands on what the guest is asked next but one: it
-        // looks at both in one loop.
+        // QEMU has raised the card's interrupt before it passes the next request but one to the guest: it handles both
+        // in one loop.
         self.probe.bed.session.statistics()?;
         let (events, _) = self.probe.bed.session.take_captured(self.handle)?;
         if !events.is_empty() {
@@ -283,7 +286,7 @@ impl Pin<'_, '_, '_> {
     }
 }
 
-/// A message of a burst, like no other of it; each third is longer than an event.
+/// Returns a message of a burst, unlike any other of it; each third is longer than an event.
 fn numbered(number: usize) -> Vec<u8> {
     let part = |shift: usize| (number >> shift & 0x7F) as u8;
     match number % 3 {
@@ -296,7 +299,7 @@ fn broken(rule: u16, what: String) -> ProbeError {
     ProbeError::Violated { rule, what }
 }
 
-/// Messages put together again: a message that is incomplete goes on in the next event.
+/// Joins events to messages: an incomplete message continues in the next event.
 fn joined(events: &[CapturedEvent]) -> Vec<Vec<u8>> {
     let mut messages: Vec<Vec<u8>> = Vec::new();
     for event in events {
@@ -309,7 +312,7 @@ fn joined(events: &[CapturedEvent]) -> Vec<Vec<u8>> {
     messages
 }
 
-/// Whether what was heard is some of what was sent, each message whole and in order; [`MARKS`] aside.
+/// Tells whether what came out is a part of what was sent, each message whole and in order; [`MARKS`] aside.
 fn is_in_order(heard: &[Vec<u8>], sent: &[Vec<u8>]) -> bool {
     let mut sent = sent.iter();
     heard

@@ -7,22 +7,22 @@ use crate::machine::conditions::Conditions;
 use crate::provision::Workspace;
 use crate::testbed::Provisioned;
 
-/// Where and how a driver is examined.
+/// Where and how a driver is probed.
 pub struct Context<'a> {
-    /// Where artefacts go.
+    /// The workspace, which holds the run folders.
     pub workspace: &'a Workspace,
-    /// Programs, images, accelerator.
+    /// The programs, images and accelerator.
     pub provisioned: &'a Provisioned,
     /// How long a step may take.
     pub timeout: Duration,
-    /// Only examinations whose name contains this.
+    /// Runs only probes whose name contains this.
     pub filter: Option<&'a str>,
-    /// What the guests run under.
+    /// The conditions that the guests run under.
     pub conditions: Conditions,
-    /// Of a stress trial: how many rounds of cycles.
+    /// Rounds of cycles of the stress test.
     pub rounds: u32,
-    /// The command that does all of it again.
+    /// The command that repeats the test.
     pub reproduce: String,
-    /// Who listens.
+    /// The observer of events.
     pub observer: &'a dyn Observer,
 }

@@ -1,5 +1,5 @@
-//! Songs handed over in ways that nobody must hear: out of order, in pieces, in packages, on another channel group, by the
-//! legacy pin.
+//! Probes deliveries that must not change the PCM: out of order, in pieces, in packages, on another channel group,
+//! through the legacy MIDI pin.
 
 use guest_protocol::Delivery;
 
@@ -12,12 +12,12 @@ use crate::sound::songs::BuiltIn;
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::{QUANTUM_DEFAULT, TestBedError};
 
-/// A song, how it is handed over, and the rules that show in its sound.
+/// A song, its delivery, and the rules that show in its PCM.
 struct Way {
     song: &'static str,
     text: &'static str,
     stream: StreamOptions,
-    /// Frames that are rendered at a time: what lies in them is handed over before.
+    /// Frames of a request to the wave stream: events in them are delivered before.
     quantum: u32,
     rules: &'static [u16],
 }
@@ -28,8 +28,8 @@ const USUAL: StreamOptions =
 /// Half a second: long enough for events of one delivery to change places.
 const QUANTUM_LONG: u32 = 24_000;
 
-/// In the middle of each song all channels begin anew, which nobody fails to hear. General MIDI System On says so, with
-/// bytes behind it that mean nothing: thirteen in all, so that pieces of three put it together from what lies in events,
+/// A message in the middle of each song after which all channels begin anew, which is audible: General MIDI System On,
+/// with bytes behind it that mean nothing, thirteen in all, so that pieces of three are joined from the data in events,
 /// and pieces of nine from a buffer and a rest.
 const BEGIN_ANEW: [u8; 13] = [0xF0, 0x7E, 0x7F, 0x09, 0x01, 0, 0, 0, 0, 0, 0, 0, 0xF7];
 
@@ -78,7 +78,7 @@ const WAYS: [Way; 6] = [
     },
 ];
 
-/// The song with [`BEGIN_ANEW`] in its middle.
+/// Returns the song with [`BEGIN_ANEW`] in its middle.
 fn begun_anew(mut song: Song) -> Song {
     let time = song.end / 2;
     let place = song.events.partition_point(|event| event.time < time);
@@ -87,7 +87,7 @@ fn begun_anew(mut song: Song) -> Song {
     song
 }
 
-/// Plays each way; the sound must be the offline render's, bit for bit.
+/// Plays each delivery; the PCM must be the offline render's, bit for bit.
 pub(super) fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {
     for way in &WAYS {
         let Some(song) = BuiltIn::by_name(way.song) else { continue };
@@ -129,7 +129,7 @@ pub(super) fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Find
                 way.rules.iter().for_each(|rule| findings.held(*rule));
             }
             Err(failure) => match failure.error {
-                // A driver without that pin cannot play that way.
+                // A driver without that pin cannot play this delivery.
                 PlaybackError::TestBed(TestBedError::NoPins { .. }) => {}
                 error => return Err(error.into()),
             },

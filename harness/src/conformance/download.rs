@@ -1,4 +1,4 @@
-//! Instruments as clients download them (`dmdls.h`), and what a careless or hostile client sends in their place.
+//! Downloads instruments as clients do (`dmdls.h`), and malformed ones in their place.
 
 use guest_protocol::{Bulk, Caller, Handle, PropertyRequest, PropertyVerb, Request};
 
@@ -8,7 +8,7 @@ use crate::testbed::TestBedError;
 use crate::testbed::session::OpenedFilter;
 use crate::testbed::synthesizer::synthesizer_nodes;
 
-/// `KSPROPSETID_Synth_Dls` (dmusprop.h), as it lies in memory.
+/// `KSPROPSETID_Synth_Dls` (dmusprop.h), in memory order.
 const DLS_PROPERTIES: [u8; 16] =
     [0x2C, 0xFA, 0x23, 0xD5, 0xE3, 0xDE, 0xD1, 0x11, 0xA7, 0x89, 0x00, 0x00, 0xF8, 0x75, 0xAC, 0x12];
 
@@ -22,28 +22,29 @@ const APPEND: u32 = 3;
 const TYPE_INSTRUMENT: u32 = 1;
 const TYPE_WAVE: u32 = 2;
 
-/// Ids of the downloads here.
+/// The ids of the downloads.
 const WAVE_ID: u32 = 4711;
 const INSTRUMENT_ID: u32 = 4712;
 
-/// The bank (controllers 0 and 32) and program that the instrument is downloaded to: no General MIDI set has it.
+/// The bank (controllers 0 and 32) that the instrument is downloaded to: no General MIDI set has it.
 pub(super) const BANK: [u8; 2] = [64, 3];
+/// The program that the instrument is downloaded to.
 pub(super) const PROGRAM: u8 = 5;
 
-/// The wave: one period of a triangle at 22,050 Hz, over and over.
+/// The wave: a period of a triangle at 22,050 Hz, repeated.
 const WAVE_RATE: u32 = 22_050;
 const WAVE_SAMPLES: usize = 2000;
 const PERIOD: usize = 100;
 
-/// `STATUS_PENDING` and `STATUS_SUCCESS`.
+/// `STATUS_SUCCESS`.
 const STATUS_SUCCESS: u32 = 0;
 
 /// A wave and an instrument that plays it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Downloadable {
-    /// The wave's download.
+    /// The download of the wave.
     pub wave: Vec<u8>,
-    /// The instrument's.
+    /// The download of the instrument.
     pub instrument: Vec<u8>,
 }
 
@@ -55,7 +56,7 @@ fn halves(values: &[u16]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// `DMUS_DOWNLOADINFO`, the offset table, and the chunks.
+/// Encodes `DMUS_DOWNLOADINFO`, the offset table, and the chunks.
 fn download(kind: u32, id: u32, chunks: &[Vec<u8>]) -> Vec<u8> {
     let table = 16 + 4 * chunks.len();
     let mut offsets = Vec::new();
@@ -71,13 +72,13 @@ fn download(kind: u32, id: u32, chunks: &[Vec<u8>]) -> Vec<u8> {
     bytes
 }
 
-/// An instrument of one region over all keys, whose wave is looped.
+/// Returns an instrument of one region over all keys, whose wave is looped.
 #[must_use]
 pub fn instrument() -> Downloadable {
     instrument_of(WAVE_SAMPLES, true)
 }
 
-/// The same with a wave of a second, at its own pitch, that is played once.
+/// Returns the same with a wave of a second, at its own pitch, that is played once.
 pub(super) fn one_shot() -> Downloadable {
     instrument_of(WAVE_RATE as usize, false)
 }
@@ -114,7 +115,7 @@ fn instrument_of(wave_samples: usize, is_looped: bool) -> Downloadable {
     }
 }
 
-/// Downloads that must be refused, each with what is wrong with it.
+/// Returns downloads that must be refused, each with what is wrong with it.
 fn malformed() -> Vec<(&'static str, Vec<u8>)> {
     let good = instrument();
     let with = |bytes: &[u8], at: usize, value: u32| {
@@ -123,7 +124,7 @@ fn malformed() -> Vec<(&'static str, Vec<u8>)> {
         bytes
     };
     let table = 16;
-    // Chunk 1 of the instrument, its region: `ulNextRegionIdx` lies 16 bytes in.
+    // Chunk 1 of the instrument is its region: `ulNextRegionIdx` is at byte 16 of it.
     let next_region = table + 8 + 24 + 16;
     vec![
         ("a type that does not exist", with(&good.instrument, 0, 77)),
@@ -140,13 +141,14 @@ fn malformed() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// The synthesizer node of an open filter, asked on a pin.
+/// The synthesizer node of an open filter, addressed through a pin.
 pub(super) struct Synthesizer {
     pub(super) pin: Handle,
     pub(super) node: u32,
 }
 
 impl Synthesizer {
+    /// Returns the first synthesizer node of a filter, addressed through a pin.
     pub(super) fn of(filter: &OpenedFilter, pin: Handle) -> Option<Self> {
         Some(Self { pin, node: synthesizer_nodes(filter).next()? })
     }
@@ -173,7 +175,7 @@ impl Synthesizer {
         Ok(probe.bed.session.property("ask about downloads", request)?)
     }
 
-    /// `DOWNLOAD` of what lies at an address of the caller's. Gives the handle, or the status.
+    /// Sends `DOWNLOAD` of a buffer at an address in the caller's process. Returns the handle, or the status.
     pub(super) fn download(
         &self,
         probe: &mut ProbeContext<'_, '_>,
@@ -196,7 +198,7 @@ impl Synthesizer {
         Ok(handle.ok_or(status))
     }
 
-    /// `UNLOAD`. Gives the status.
+    /// Sends `UNLOAD`. Returns the status.
     pub(super) fn unload(
         &self,
         probe: &mut ProbeContext<'_, '_>,
@@ -206,7 +208,7 @@ impl Synthesizer {
         Ok(self.ask(probe, caller, UNLOAD, PropertyVerb::Set, Vec::new(), handle_value(caller, handle))?.0)
     }
 
-    /// `UNLOAD`, which may stay pending. Gives the status, or the request that is kept.
+    /// Sends `UNLOAD`, which may stay pending. Returns the status, or the request that is pending.
     pub(super) fn begin_unload(
         &self,
         probe: &mut ProbeContext<'_, '_>,
@@ -230,7 +232,7 @@ impl Synthesizer {
             .map(|(status, _)| status))
     }
 
-    /// `COMPACT` and `APPEND`. Gives the statuses.
+    /// Sends `COMPACT` and `APPEND`. Returns the statuses.
     pub(super) fn compact_and_append(&self, probe: &mut ProbeContext<'_, '_>) -> Result<[u32; 2], ProbeError> {
         let compact = self.ask(probe, Caller::User64, COMPACT, PropertyVerb::Set, Vec::new(), Vec::new())?.0;
         let append = self.ask(probe, Caller::User64, APPEND, PropertyVerb::Get, Vec::new(), vec![0; 4])?.0;
@@ -238,7 +240,7 @@ impl Synthesizer {
     }
 }
 
-/// A handle as its caller has it.
+/// Encodes a handle as its caller has it.
 fn handle_value(caller: Caller, handle: u64) -> Vec<u8> {
     match caller {
         Caller::Kernel | Caller::User64 => handle.to_le_bytes().to_vec(),
@@ -246,7 +248,7 @@ fn handle_value(caller: Caller, handle: u64) -> Vec<u8> {
     }
 }
 
-/// Memory of a caller's, filled.
+/// Fills memory of a caller's process. Returns the range, and its address in the process.
 pub(super) fn user_memory(
     probe: &mut ProbeContext<'_, '_>,
     caller: Caller,
@@ -259,13 +261,13 @@ pub(super) fn user_memory(
     Ok((bulk, address))
 }
 
-/// What a good download may be answered with when the device has none to offer.
+/// Returns the violation of a good download that is refused.
 fn refused(what: &str, caller: Caller, status: u32) -> ProbeError {
     let rule = if caller == Caller::User32 { 75 } else { 74 };
     ProbeError::Violated { rule, what: format!("{what} is refused with status {status:#010x}") }
 }
 
-/// Downloads wave and instrument. Gives their handles.
+/// Downloads wave and instrument. Returns their handles.
 pub(super) fn download_both(
     probe: &mut ProbeContext<'_, '_>,
     synthesizer: &Synthesizer,
@@ -274,7 +276,7 @@ pub(super) fn download_both(
     download_these(probe, synthesizer, caller, &instrument())
 }
 
-/// The same with an instrument of the caller's choice.
+/// Downloads another wave and instrument. Returns their handles.
 pub(super) fn download_these(
     probe: &mut ProbeContext<'_, '_>,
     synthesizer: &Synthesizer,
@@ -294,7 +296,7 @@ pub(super) fn download_these(
     Ok(handles)
 }
 
-/// Good and bad downloads, from both kinds of callers (rules 74 and 75).
+/// Sends good and bad downloads, from both kinds of callers (rules 74 and 75).
 pub(super) fn corpus(probe: &mut ProbeContext<'_, '_>, synthesizer: &Synthesizer) -> Result<(), ProbeError> {
     for (caller, rule) in [(Caller::User64, 74), (Caller::User32, 75)] {
         let handles = download_both(probe, synthesizer, caller)?;

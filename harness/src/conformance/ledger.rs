@@ -7,7 +7,7 @@ use guest_protocol::{CheckMethod, RuleState};
 use super::report::{Row, Verdict};
 use crate::host::failure::Class;
 
-/// What became of the rules so far.
+/// How the rules have fared so far.
 #[derive(Default)]
 pub(super) struct Ledger {
     states: BTreeMap<u16, RuleState>,
@@ -19,6 +19,7 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
+    /// Adds the guest's counts of a probe.
     pub(super) fn count(&mut self, rules: &[RuleState]) {
         for rule in rules {
             self.states.entry(rule.number).or_insert_with(|| rule.clone());
@@ -26,10 +27,12 @@ impl Ledger {
         }
     }
 
+    /// Notes that the harness itself has seen a rule hold.
     pub(super) fn judge(&mut self, rule: u16) {
         *self.held.entry(rule).or_default() += 1;
     }
 
+    /// Returns a row for each rule, with its verdict.
     pub(super) fn rows(&self) -> Vec<Row> {
         let row = |(&number, state): (&u16, &RuleState)| {
             let held = self.held.get(&number).copied().unwrap_or(0);
@@ -45,7 +48,8 @@ impl Ledger {
             };
             Row { number, title: state.title.clone(), source: state.source.clone(), verdict, held, message }
         };
-        // Beyond the contract: the guest's own checks and the rules of other services have a row when they are broken.
+        // Beyond the contract: the guest's own checks and the rules of other services have a row when they are
+        // violated.
         let beyond = self.violated.iter().filter(|(number, _)| !self.states.contains_key(number));
         let beyond = beyond.map(|(&number, message)| Row {
             number,

@@ -1,9 +1,8 @@
-//! The contract between a driver and PortCls, put to the test rule by rule.
+//! The conformance test: the contract between a driver and PortCls, rule by rule.
 //!
-//! The guest checks most rules whenever they apply; some only show when a driver is asked for what no song asks, when the
-//! device loses power or is pulled out, or when something comes in from outside. So a driver is examined in several
-//! sittings, each in a guest of its own, and the guest counts for each rule how often it was really put to the test. A rule
-//! that never was is not green.
+//! The guest checks most rules whenever they apply; some only show when a client requests what no song needs, when the
+//! device loses power or is removed, or when MIDI comes in. So several probes drive the driver, each in a guest of its
+//! own, and the guest counts how often each rule was exercised. A rule that never was does not pass.
 
 mod capture;
 mod context;

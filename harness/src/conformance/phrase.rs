@@ -10,17 +10,17 @@ use crate::testbed::session::{OpenedFilter, StartedDevice};
 use crate::testbed::synthesizer::caps;
 use crate::testbed::{Pins, StreamMemory, open_pins};
 
-/// Frames a second wherever something is rendered.
+/// Frames a second of every render.
 pub(super) const RATE: u32 = 48_000;
 
 /// Frames of a phrase.
 const PHRASE_FRAMES: u64 = RATE as u64;
 
-/// Frames of it that are asked for at a time. A synthesizer may move its envelopes in steps of some frames, and may count
+/// Frames of a request to the wave stream. A synthesizer may move its envelopes in steps of some frames, and may count
 /// these through silence: the phrase sounds the same only after a multiple of as many, whatever was lost in between.
 pub(super) const PHRASE_QUANTUM: u32 = 1920;
 
-/// The synthesizer, if its capabilities say that it takes DLS.
+/// Returns the synthesizer, if its capabilities say that it takes DLS.
 pub(super) fn takes_downloads(
     probe: &mut ProbeContext<'_, '_>,
     filter: &OpenedFilter,
@@ -33,7 +33,7 @@ pub(super) fn takes_downloads(
     Ok((caps.is_some_and(|caps| caps & DLS != 0)).then_some(synthesizer))
 }
 
-/// A short phrase on the downloaded instrument.
+/// Returns a short phrase on the downloaded instrument.
 fn phrase() -> Vec<MidiEvent> {
     let event = |time: u64, bytes: &[u8]| MidiEvent { time, channel_group: 1, bytes: bytes.to_vec() };
     vec![

@@ -53,9 +53,8 @@ pub(super) const ALL: [Probe; 9] = [
     Probe { name: "removal", text: "a card that is pulled out", rules: &[80], run: removal },
 ];
 
-/// Events with which a card that takes nothing is overwhelmed: more than the largest ring of the largest batches and an
-/// allocator hold (the card's datasheet: 4096 bytes, and 24 for an event). The burst is over when the allocator stays
-/// empty.
+/// Events that overwhelm a card which takes nothing: more than the largest ring of the largest batches and an allocator
+/// hold (the card's datasheet: 4096 bytes, and 24 for an event). The burst is over when the allocator stays empty.
 const BURST_EVENTS: u32 = RING_SIZE * (4096 / 24) + 2000;
 
 fn lockstep() -> CardOptions {
@@ -153,7 +152,7 @@ fn power(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> 
             }
             probe.done("take the device's power away", Request::SetPower(DevicePower::D3))?;
             if state == KsState::Stop {
-                // Clients go on as if nothing had happened.
+                // Clients continue as if nothing had happened.
                 for asleep in [KsState::Pause, KsState::Stop] {
                     probe.done("set a pin's state", Request::SetState { pin: phrase.pins.render, state: asleep })?;
                 }
@@ -184,7 +183,7 @@ fn power(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> 
     })
 }
 
-/// A driver whose sound does not come back to the host: streams, at least, must live through it.
+/// Probes a driver without a PCM pin: its streams, at least, must survive.
 fn power_without_sound(probe: &mut ProbeContext<'_, '_>, device: &StartedDevice) -> Result<(), ProbeError> {
     let (filter, id, format) = probe.open_music_filter(device)?;
     let pin = probe.bed.session.create_pin(filter.handle, id, format)?;

@@ -1,5 +1,5 @@
-//! A contract tried several times: how often each rule ended with which verdict. A rule whose verdict changes from run to run
-//! depends on time, which is a fault of the driver or of the probe.
+//! Repeats of the conformance test: how often each rule ended with which verdict. A rule whose verdict changes from run
+//! to run depends on time, which is a fault of the driver or of the probe.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,25 +8,25 @@ use serde::Serialize;
 
 use super::{Contract, Verdict};
 
-/// How often a rule ended how.
+/// How often a rule ended with each verdict.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
-    /// The rule.
+    /// The number of the rule.
     pub number: u16,
-    /// What it demands.
+    /// Its title.
     pub title: String,
-    /// It held.
+    /// Runs in which it held.
     pub pass: u32,
-    /// It was broken.
+    /// Runs in which it was violated.
     pub violated: u32,
-    /// It was never put to the test.
+    /// Runs in which it was not exercised.
     pub not_exercised: u32,
-    /// It did not apply.
+    /// Runs in which it did not apply.
     pub not_applicable: u32,
 }
 
 impl Tally {
-    /// Whether it ended the same way each time, and was not broken.
+    /// Tells whether it ended the same way each time, and was not violated.
     const fn is_steady(&self, runs: u32) -> bool {
         self.pass == runs || self.not_applicable == runs || self.not_exercised == runs
     }
@@ -35,11 +35,11 @@ impl Tally {
 /// The verdicts of several runs.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Repeats {
-    /// How many runs there were.
+    /// The number of runs.
     pub runs: u32,
-    /// Examinations that ended for another reason than a rule, over all runs.
+    /// Probes that failed for another reason than a rule, over all runs.
     pub failures: Vec<String>,
-    /// Each rule.
+    /// The tally of each rule.
     pub rules: Vec<Tally>,
     #[serde(skip)]
     by_number: BTreeMap<u16, usize>,
@@ -65,7 +65,7 @@ impl Repeats {
         }
     }
 
-    /// The rules that were broken, or did not end the same way each time, one a line, and how many did.
+    /// Returns the rules that were violated, or did not end the same way each time, one a line, and how many did.
     #[must_use]
     pub fn table(&self) -> String {
         let mut text = String::new();

@@ -12,18 +12,18 @@ use crate::machine::conditions::Conditions;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// It was put to the test and held, each time.
+    /// It was exercised, and held each time.
     Pass,
-    /// It was broken.
+    /// It was violated.
     Violated,
-    /// It was never put to the test.
+    /// It was never exercised.
     NotExercised,
     /// It cannot apply to this driver, or to any.
     NotApplicable,
 }
 
 impl Verdict {
-    /// For people.
+    /// Returns its name, for people.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -38,15 +38,15 @@ impl Verdict {
 /// A rule and its verdict.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// Its number.
+    /// The number of the rule.
     pub number: u16,
-    /// What it demands.
+    /// The title of the rule.
     pub title: String,
-    /// Where it is written.
+    /// The page that states the rule.
     pub source: String,
-    /// How it fared.
+    /// How the rule fared.
     pub verdict: Verdict,
-    /// How often it was put to the test and held.
+    /// How often it was exercised and held.
     pub held: u64,
     /// Why it is violated, or not applicable.
     pub message: Option<String>,
@@ -55,53 +55,53 @@ pub struct Row {
 /// What a probe counted.
 #[derive(Clone, Debug, Serialize)]
 pub struct Counted {
-    /// The probe.
+    /// The name of the probe.
     pub probe: &'static str,
-    /// What.
+    /// What was counted.
     pub name: String,
-    /// How many.
+    /// The number.
     pub value: u64,
 }
 
 /// The contract, as one driver keeps it.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Contract {
-    /// How many rules there are.
+    /// The number of rules.
     pub rules: usize,
-    /// Rules that held.
+    /// The number of rules that held.
     pub pass: usize,
-    /// Rules that were broken.
+    /// The number of rules that were violated.
     pub violated: usize,
-    /// Rules that were never put to the test.
+    /// The number of rules that were not exercised.
     pub not_exercised: usize,
-    /// Rules that cannot apply.
+    /// The number of rules that cannot apply.
     pub not_applicable: usize,
-    /// Each of them.
+    /// A row for each rule.
     pub rows: Vec<Row>,
-    /// Probes that ended for another reason than a rule.
+    /// Probes that failed for another reason than a rule.
     pub failures: Vec<String>,
-    /// What was counted.
+    /// What the probes counted.
     pub figures: Vec<Counted>,
-    /// What the guests ran under.
+    /// The conditions that the guests ran under.
     #[serde(flatten)]
     pub conditions: Conditions,
-    /// How long it all took.
+    /// How long the test took.
     pub milliseconds: f64,
     /// The run folder of each probe.
     pub run_folders: Vec<PathBuf>,
-    /// The class of the worst failure.
+    /// The class of the first failure.
     #[serde(skip)]
     pub class: Option<Class>,
 }
 
 impl Contract {
-    /// Nothing is broken, and nothing stayed untried.
+    /// Tells whether no rule is violated, and none was left out.
     #[must_use]
     pub fn is_kept(&self) -> bool {
         self.violated == 0 && self.not_exercised == 0 && self.failures.is_empty()
     }
 
-    /// The rows that are not as they should be, one a line.
+    /// Returns the rows that do not pass, one a line.
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
         let rows = self.rows.iter().filter(|row| matches!(row.verdict, Verdict::Violated | Verdict::NotExercised));
@@ -112,7 +112,7 @@ impl Contract {
         rows.map(line).chain(self.failures.iter().cloned()).collect()
     }
 
-    /// Rules that were broken, and probes that failed, one a line.
+    /// Returns rules that were violated, and probes that failed, one a line.
     #[must_use]
     pub fn breaches(&self) -> Vec<String> {
         let rows = self.rows.iter().filter(|row| row.verdict == Verdict::Violated);
@@ -122,7 +122,7 @@ impl Contract {
         rows.map(line).chain(self.failures.iter().cloned()).collect()
     }
 
-    /// The table, for people.
+    /// Returns the table, for people.
     #[must_use]
     pub fn table(&self) -> String {
         let mut text = String::new();

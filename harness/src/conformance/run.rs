@@ -16,7 +16,7 @@ use crate::host::failure::{Class, Diagnosed};
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::session::{Consequence, SessionError};
 
-/// Rules about what a driver need not do at all, and what it means when it never did.
+/// Rules about what a driver need not do, with the reason why they do not apply where the driver never did it.
 const ABOUT_CHOICES: [(u16, &str); 3] = [
     (15, "the driver registers no power management"),
     (16, "the driver registers no physical connection"),
@@ -37,8 +37,8 @@ pub fn run_probes(context: &Context<'_>) -> Result<Contract, ConformanceError> {
     run_all(context, &probes::ALL.iter().filter(wanted).collect::<Vec<_>>())
 }
 
-/// Opens, runs, stops and closes streams of the driver over and over, with a card that stalls, an allocator that is
-/// empty, and input that overflows; all that went in must have come back, or have been counted.
+/// Runs the stress test: opens, runs, stops and closes streams over and over, with a card that stalls, an allocator
+/// that is empty, and input that overflows; every event must have come back, or have been counted as lost.
 ///
 /// # Errors
 /// [`ConformanceError`] for an interruption, or a run folder that cannot be created. What else fails is in the report.

@@ -1,9 +1,10 @@
-//! Streams opened, run, stopped and closed a thousand times, a million events, and everything else going wrong meanwhile:
-//! the card stalls, is overwhelmed, and loses its session; power goes and comes back; allocators are empty; input overflows.
+//! Stress: streams are opened, run, stopped and closed a thousand times, with a million events and faults of all kinds:
+//! the card stalls, is overwhelmed, and loses its session; power goes and comes back; allocators are empty; input
+//! overflows.
 //!
-//! What is not among it is a card that dies: over vhost-user its closed connection is QEMU's end too, whatever the driver
-//! does (scenarios `card-killed-*` show that the right one is blamed). What a driver sees of a card that failed and came
-//! back is the lost session, and that is here.
+//! A card that dies is not among the faults: over vhost-user its closed connection is QEMU's end too, whatever the
+//! driver does (the scenarios `card-killed-*` test that the card is blamed). What a driver sees of a card that failed
+//! and came back is the lost session.
 
 use std::time::Duration;
 
@@ -21,37 +22,37 @@ use crate::machine::CardOptions;
 use crate::testbed::TestBedError;
 use crate::testbed::run_folder::RunFolder;
 
-/// The trial.
+/// The probe.
 pub(super) const PROBE: Probe =
     Probe { name: "stress", text: "cycles, events, and faults of all kinds meanwhile", rules: &[], run };
 
-/// Cycles of a round, and events of a cycle; in each, the card stalls at times of its own.
+/// Cycles of a round, and events of a cycle; in each, the card stalls at times drawn from the seed.
 const CYCLES: u32 = 100;
 const EVENTS: u32 = 1000;
 
-/// Where the stalls' times come from where there is no other seed, and how long each may be.
+/// The seed of the stalls where the conditions have none, and the longest stall and pause, in milliseconds.
 const SEED: u64 = 0x5EED_0001;
 const STALL_MS_MAX: u64 = 120;
 const PAUSE_MS_MAX: u64 = 400;
 
-/// Events with which a card that stalls is overwhelmed.
+/// Events of a burst that overwhelms a card which stalls.
 const BURST_EVENTS: u32 = 2000;
 
-/// Events that are under way when the power goes, or the session.
+/// Events that are under way when the power or the session is lost.
 const EVENTS_UNDER_WAY: u32 = 300;
 
-/// How long a driver may take to give a card a session again that has lost it. One that has not then is taken for one that
-/// waits to be asked: it is, by taking the power away and giving it back.
+/// How long a driver may take to open a session again that the card has lost. A driver that has not then is taken for
+/// one that waits for a power cycle, and gets it.
 const REPAIR_LIMIT: Duration = Duration::from_secs(10);
 
-/// Between two looks.
+/// How often the card is asked whether it has a session again.
 const POLL: Duration = Duration::from_millis(2);
 
 fn figure(figures: &[Figure], name: &str) -> u64 {
     figures.iter().find(|figure| figure.name == name).map_or(0, |figure| figure.value)
 }
 
-/// What was counted of all rounds.
+/// What was counted over all rounds.
 #[derive(Default)]
 struct Counts {
     cycles: u64,
@@ -115,7 +116,7 @@ fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Re
         ] {
             probe.findings.figures.push((name.into(), value));
         }
-        // And what comes in, with an allocator that is empty and a burst that overflows.
+        // Capture as well, with an allocator that is empty and a burst that overflows.
         match capture::again(probe, &device) {
             Err(ProbeError::Inapplicable(_)) => Ok(()),
             other => other,
@@ -123,7 +124,7 @@ fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Re
     })
 }
 
-/// A pin in RUN, with events under way.
+/// Runs `fault` with a pin in RUN and events under way.
 fn with_events(
     probe: &mut ProbeContext<'_, '_>,
     filter: Handle,
@@ -146,7 +147,7 @@ fn power(probe: &mut ProbeContext<'_, '_>) -> Result<(), ProbeError> {
     Ok(())
 }
 
-/// The power goes and comes back while events are under way.
+/// Takes the power away and gives it back while events are under way.
 fn without_power(
     probe: &mut ProbeContext<'_, '_>,
     filter: Handle,
@@ -156,7 +157,7 @@ fn without_power(
     with_events(probe, filter, id, format, power)
 }
 
-/// The card loses its session while events are under way. Gives whether the driver gave it another without being asked.
+/// Has the card lose its session while events are under way. Returns whether the driver opened another by itself.
 fn session_lost(
     probe: &mut ProbeContext<'_, '_>,
     filter: Handle,
@@ -184,7 +185,7 @@ fn session_of(probe: &mut ProbeContext<'_, '_>) -> Result<Option<u64>, ProbeErro
     Ok(status.session.map(|session| session.id))
 }
 
-/// Runs an examination while the card stalls now and then.
+/// Runs a probe in the guest while the card stalls now and then.
 fn with_stalls(
     probe: &mut ProbeContext<'_, '_>,
     dice: &mut Dice,
@@ -212,7 +213,7 @@ fn with_stalls(
     Ok((figures?, stalls))
 }
 
-/// A burst to a card that takes nothing, then STOP while it still takes nothing.
+/// Sends a burst to a card that takes nothing, then stops the pin while the card still takes nothing.
 fn overwhelmed(
     probe: &mut ProbeContext<'_, '_>,
     filter: Handle,

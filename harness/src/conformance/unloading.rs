@@ -1,5 +1,5 @@
-//! Unloads of what sounds: a driver may keep such a request until the last voice has ended, and must give it up when
-//! anything else ends first.
+//! Unloads instruments that sound: a driver may keep such a request until the last voice has ended, and must complete
+//! it when anything else ends first.
 
 use std::time::Duration;
 
@@ -12,39 +12,39 @@ use super::probe::ProbeContext;
 use crate::testbed::TestBedError;
 use crate::testbed::session::StartedDevice;
 
-/// Frames that are played before the unload: the instrument's first note sounds by then, and for most of a second yet.
+/// Frames that are played before the unload: the instrument's first note sounds by then, and for most of a second more.
 const BEFORE_FRAMES: u64 = RATE as u64 / 10;
 
-/// Frames after which it sounds still, and after which it does not.
+/// Frames after which it still sounds, and after which it does not.
 const STILL_FRAMES: u64 = BEFORE_FRAMES;
 const ENOUGH_FRAMES: u64 = 2 * RATE as u64;
 
-/// How long the news of a voice's end may take to reach a client, and how often the guest is looked at in vain before that
-/// is over: where the host is so busy that a look takes long, news takes longer.
+/// How long the notice of a voice's end may take to reach a client, and how many requests to the guest must find the
+/// unload pending before that is over: on a host so busy that requests take long, the notice takes longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOKS: u32 = 1000;
 
-/// Between two looks.
+/// How often the guest is asked for the status of the request.
 const POLL: Duration = Duration::from_millis(2);
 
-/// What ends an unload that waits.
+/// What ends a pending unload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// The sound does.
+    /// The sound ends.
     Sound,
     /// The wave stream is stopped, and every voice with it.
     Stop,
-    /// The client is going away: the system cancels its requests.
+    /// The client goes away: the system cancels its requests.
     Cancellation,
     /// The device loses its power.
     Power,
     /// The pin is closed.
     Close,
-    /// The device is pulled out. The last one: there is no device afterwards.
+    /// The device is removed. The last one: there is no device afterwards.
     Removal,
 }
 
-/// All of them, each from one kind of caller.
+/// All ends, each from one kind of caller.
 const ENDS: [(End, Caller); 6] = [
     (End::Sound, Caller::User32),
     (End::Stop, Caller::User64),
@@ -54,7 +54,7 @@ const ENDS: [(End, Caller); 6] = [
     (End::Removal, Caller::User64),
 ];
 
-/// Tries each end.
+/// Probes each end.
 pub(super) fn run(probe: &mut ProbeContext<'_, '_>, device: &StartedDevice) -> Result<(), ProbeError> {
     let mut kept = 0;
     for (end, caller) in ENDS {
@@ -72,8 +72,8 @@ pub(super) fn run(probe: &mut ProbeContext<'_, '_>, device: &StartedDevice) -> R
     Ok(())
 }
 
-/// Has an instrument sound, unloads it and its wave, and sees to it that both requests end. How many were kept; `None` if
-/// the driver kept none, or makes no sound.
+/// Has an instrument sound, unloads it and its wave, and expects both requests to end. Returns how many stayed pending;
+/// `None` if the driver kept none pending, or makes no sound.
 fn trial(
     probe: &mut ProbeContext<'_, '_>,
     device: &StartedDevice,
@@ -117,8 +117,8 @@ fn trial(
     Ok((!kept.is_empty()).then_some(kept.len() as u64))
 }
 
-/// Sees that every request ends, and how many have ended already. A pin that is closed is the last chance; what a driver
-/// does not end when it is cancelled, or loses power, it ends with the sound.
+/// Expects every request to end. Returns how many have ended already. The close of a pin is the last moment; requests
+/// that a driver does not complete on cancellation, or loss of power, it completes with the end of the sound.
 fn expect_ends(probe: &mut ProbeContext<'_, '_>, end: End, kept: &[Handle]) -> Result<u64, ProbeError> {
     let rule = if matches!(end, End::Close | End::Removal) { 76 } else { 74 };
     let (mut at_once, mut left) = (0, Vec::new());
@@ -147,7 +147,7 @@ fn expect_ends(probe: &mut ProbeContext<'_, '_>, end: End, kept: &[Handle]) -> R
     Ok(at_once)
 }
 
-/// A request has ended.
+/// Judges the status of a request that has ended.
 fn ended(probe: &mut ProbeContext<'_, '_>, rule: u16, end: End, status: u32) -> Result<(), ProbeError> {
     if matches!(end, End::Sound | End::Stop) && status != 0 {
         return Err(broken(rule, end, format!("UNLOAD ends with {status:#010x}")));
@@ -156,7 +156,7 @@ fn ended(probe: &mut ProbeContext<'_, '_>, rule: u16, end: End, status: u32) -> 
     Ok(())
 }
 
-/// A handle is nobody's as soon as it was unloaded, whether anybody waits or not.
+/// Expects a handle that was unloaded to be refused, whether the unload is pending or not.
 fn refuse_again(
     probe: &mut ProbeContext<'_, '_>,
     synthesizer: &Synthesizer,
@@ -169,7 +169,7 @@ fn refuse_again(
     }
 }
 
-/// Brings the end about.
+/// Brings an end about.
 fn happen(probe: &mut ProbeContext<'_, '_>, phrase: &Phrase, end: End, kept: &[Handle]) -> Result<(), ProbeError> {
     match end {
         End::Sound => advance(probe, ENOUGH_FRAMES),
@@ -207,7 +207,7 @@ fn advance(probe: &mut ProbeContext<'_, '_>, frames: u64) -> Result<(), ProbeErr
     Ok(())
 }
 
-/// The status of a request that was kept, if it has one.
+/// Returns the status of a pending request, if it has one.
 fn take(probe: &mut ProbeContext<'_, '_>, request: Handle) -> Result<Option<u32>, ProbeError> {
     let taken = probe.bed.session.kept_property("look at a request", Request::TakeProperty(request))?;
     Ok(taken.ok().map(|(status, _)| status))
@@ -232,7 +232,7 @@ fn broken(rule: u16, end: End, what: String) -> ProbeError {
 }
 
 impl End {
-    /// In words.
+    /// Describes it.
     const fn text(self) -> &'static str {
         match self {
             Self::Sound => "the sound ends",

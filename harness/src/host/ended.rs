@@ -8,9 +8,9 @@ use signal_hook::low_level::signal_name;
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// By itself, with this status.
+    /// It exited, with this status.
     Exit(i32),
-    /// By this signal.
+    /// A signal ended it, by number.
     Signal(i32),
 }
 

@@ -2,33 +2,33 @@
 
 use serde::Serialize;
 
-/// Who has to act. The exit code is part of the command line's contract.
+/// The class of a failure: who has to act. The exit codes are part of the command line's contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// An expectation did not hold.
     TestFailed,
-    /// The command line makes no sense (the number is clap's).
+    /// The command line is wrong (the number is clap's).
     Usage,
-    /// The guest stopped with a bug check, or fell over without one.
+    /// The guest stopped with a bug check, or ended without a report.
     GuestCrashed,
-    /// A step did not end in time.
+    /// A step took too long.
     Timeout,
     /// The card's process ended while the guest ran.
     CardDied,
     /// QEMU did not start, or crashed by itself.
     QemuFailed,
-    /// Something that the run needs is not there and could not be brought in.
+    /// An artefact that the run needs is missing and could not be provisioned.
     MissingArtefact,
     /// A song, bank, scenario or driver image is malformed.
     BadInput,
-    /// The host is in the way: disk, memory, permissions.
+    /// The host prevents the run: disk, memory, permissions.
     Host,
-    /// The host did not let the card or QEMU run for so long that a time-out of the driver's ran out.
+    /// The host kept card or QEMU from running for so long that a time-out of the driver's ran out.
     HostStalled,
-    /// The run was ended by a signal, at the user's wish.
+    /// A signal of the user's ended the run.
     Interrupted,
-    /// The harness itself is wrong.
+    /// The harness has a defect.
     HarnessBug,
 }
 
@@ -49,7 +49,7 @@ impl Class {
         Self::HarnessBug,
     ];
 
-    /// The process's exit code.
+    /// Returns the exit code of the process.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
         match self {
@@ -68,7 +68,7 @@ impl Class {
         }
     }
 
-    /// The name that scenarios and reports use.
+    /// Returns the name that scenarios and reports use.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -88,13 +88,23 @@ impl Class {
     }
 }
 
-/// What every error of this library can say about itself, besides its message.
+/// Tells more about an error of this library than its message.
 pub trait Diagnosed {
-    /// Who has to act.
+    /// Returns the class of the failure.
     fn class(&self) -> Class;
-    /// What to do about it, where that is known.
+    /// Returns the remedy, where one is known.
     fn remedy(&self) -> Option<String> {
         None
+    }
+}
+
+impl<E: Diagnosed + ?Sized> Diagnosed for Box<E> {
+    fn class(&self) -> Class {
+        E::class(self)
+    }
+
+    fn remedy(&self) -> Option<String> {
+        E::remedy(self)
     }
 }
 

@@ -9,30 +9,30 @@ use super::limits::{self, LimitError};
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {verb} {path}: {source}{}", self.behind(), path = path.display())]
 pub struct FileError {
-    /// `read`, `write`, `create`.
+    /// What was tried: `read`, `write`, `create`.
     pub verb: &'static str,
-    /// Which file.
+    /// The path of the file.
     pub path: PathBuf,
-    /// Why.
+    /// The error of the host.
     pub source: std::io::Error,
-    /// The user named this file, so it is input and not the host's matter.
+    /// Whether the user named this file, so that it is input.
     pub input: bool,
 }
 
 impl FileError {
-    /// For `map_err`: an error of the harness's own file.
+    /// Returns a closure for `map_err` that makes an error of the harness's own file.
     pub fn own(verb: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self { verb, path, source, input: false }
     }
 
-    /// For `map_err`: an error of a file that the user named.
+    /// Returns a closure for `map_err` that makes an error of a file that the user named.
     pub fn input(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self { verb: "read", path, source, input: true }
     }
 
-    /// The limit of the host behind it, if one is.
+    /// Returns the limit of the host behind it, if one is.
     #[must_use]
     pub fn limit(&self) -> Option<LimitError> {
         limits::of_error(&self.source).or_else(|| limits::of_full_disk(&self.source, &self.path))

@@ -1,4 +1,4 @@
-//! Ctrl-C and its relatives: the first asks the engine to clean up and leave, the second leaves at once.
+//! Handles Ctrl-C and other signals: the first has the library clean up and leave, the second ends the process at once.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -10,16 +10,16 @@ use crate::host::failure::Class;
 
 static ASKED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// The signal that asked first, by its number; 0 before.
+/// The number of the first signal; 0 before.
 static SIGNAL: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 
-/// Listens from now on. Children die with this process in either case (see [`crate::machine`]).
+/// Installs the handlers. Children end with this process in either case (see [`crate::machine`]).
 ///
-/// A file that grows beyond the limit of file size must fail in the call that makes it grow, which says which file it is;
-/// without a handler its signal would end this process without a word.
+/// SIGXFSZ is ignored, so that a file which grows beyond the limit of file size fails in the call that makes it grow,
+/// which says which file it is.
 ///
 /// # Errors
-/// The kernel's, when it does not let us listen.
+/// The error of the kernel, which refuses a handler.
 pub fn listen() -> std::io::Result<()> {
     let asked = ASKED.get_or_init(Arc::default);
     let by = SIGNAL.get_or_init(Arc::default);
@@ -33,13 +33,13 @@ pub fn listen() -> std::io::Result<()> {
     Ok(())
 }
 
-/// The user has asked to leave.
+/// Tells whether a signal has interrupted the run.
 #[must_use]
 pub fn asked() -> bool {
     ASKED.get().is_some_and(|asked| asked.load(Ordering::Relaxed))
 }
 
-/// The signal by which the user has asked, as `by SIGTERM`, for a message; nothing before.
+/// Returns the first signal as ` by SIGTERM`, for a message; nothing before.
 #[must_use]
 pub fn by_signal() -> String {
     let number = SIGNAL.get().map_or(0, |signal| signal.load(Ordering::Relaxed));

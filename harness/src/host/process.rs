@@ -174,7 +174,7 @@ impl Process {
         }
     }
 
-    /// Ends it with SIGTERM, and after [`GRACE`] with SIGKILL.
+    /// Ends it with SIGTERM, and half a second later with SIGKILL.
     pub fn stop(&mut self) -> Ended {
         self.signal(Signal::TERM);
         if let Some(ended) = self.wait(GRACE) {

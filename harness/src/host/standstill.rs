@@ -1,7 +1,7 @@
 //! Watches for time in which the host does not let a process run.
 //!
-//! A card or a QEMU that is stopped, waits for a processor or for a disk for seconds says nothing about a driver, whose own
-//! time-outs run out meanwhile. A process that waits for something else, or that computes, does not stand still.
+//! A card or a QEMU that is stopped, waits for a processor or for a disk for seconds says nothing about a driver, whose
+//! own time-outs run out meanwhile. A process that sleeps, or that computes, is not at a standstill.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,17 +14,18 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-/// How often processes are looked at: a look costs a fraction of a millisecond, and a standstill is measured to within two.
+/// How often processes are sampled: a sample costs a fraction of a millisecond, and a standstill is measured to within
+/// two.
 const SAMPLE: Duration = Duration::from_millis(50);
 
 /// The shortest standstill that is kept. Few drivers have time-outs that are shorter; a busy machine's scheduler takes tens of
 /// milliseconds at a time.
 pub const SHORTEST: Duration = Duration::from_millis(250);
 
-/// Most standstills that are kept of a run: what more there is only adds to the sum.
+/// Most standstills that are kept of a run: further ones only add to the sum.
 const KEPT_MAX: usize = 64;
 
-/// A process that can stand still.
+/// A process that is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Who {
@@ -46,14 +47,14 @@ impl fmt::Display for Who {
     }
 }
 
-/// A standstill.
+/// A standstill: time in which the host kept a process from running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Standstill {
-    /// Which process stood still.
+    /// The process.
     pub who: Who,
-    /// When it began, in milliseconds after the watch began, which is when the machine has started.
+    /// When it began, in milliseconds after the watch began, which is when the machine started.
     pub at_ms: u64,
-    /// How long it took.
+    /// Its length, in milliseconds.
     pub milliseconds: u64,
 }
 
@@ -75,7 +76,7 @@ impl fmt::Display for Standstill {
 pub struct Standstills(pub Vec<Standstill>);
 
 impl Standstills {
-    /// How long at least one process stood still, as if none did at the same time.
+    /// Returns how long at least one process stood still, in milliseconds; overlaps count once.
     #[must_use]
     pub fn milliseconds(&self) -> u64 {
         let mut spans: Vec<(u64, u64)> = self.0.iter().map(|one| (one.at_ms, one.at_ms + one.milliseconds)).collect();
@@ -88,7 +89,7 @@ impl Standstills {
         total
     }
 
-    /// Whether there is none.
+    /// Tells whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -108,12 +109,12 @@ impl fmt::Display for Standstills {
     }
 }
 
-/// A flag by which a test says that it stops a process itself.
+/// A flag by which a test marks that it stops a process itself.
 #[derive(Clone, Debug, Default)]
 pub struct OnPurpose(Arc<AtomicBool>);
 
 impl OnPurpose {
-    /// The process is stopped, or goes on, because a test wants it.
+    /// Sets whether a test has stopped the process.
     pub fn set(&self, stopped: bool) {
         self.0.store(stopped, Ordering::SeqCst);
     }
@@ -130,7 +131,7 @@ pub struct Watched {
     pub who: Who,
     /// Its number. It must not be waited for while it is watched, or the number could be another's.
     pub pid: u32,
-    /// Whether a test stops it.
+    /// The flag of a test that stops it.
     pub on_purpose: OnPurpose,
 }
 
@@ -138,7 +139,7 @@ pub struct Watched {
 #[derive(Debug, Default)]
 struct Seen {
     kept: Vec<Standstill>,
-    /// Time in which at least one stood still, however shortly.
+    /// Time in which at least one process stood still, however shortly.
     total: Duration,
 }
 
@@ -151,7 +152,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins to watch. Where no thread can be had, nothing is seen.
+    /// Starts the thread. Where the host refuses it, no standstill is seen.
     #[must_use]
     pub fn begin(watched: Vec<Watched>) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -168,13 +169,13 @@ impl Watch {
         Self { seen, stop: Some(stop), thread }
     }
 
-    /// How long something stood still so far, shortly or long, what stands still now included.
+    /// Returns how long a process stood still so far, shortly or long, up to now.
     #[must_use]
     pub fn total(&self) -> Duration {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).total
     }
 
-    /// What stood still for [`SHORTEST`] and longer so far.
+    /// Returns the standstills of [`SHORTEST`] and longer so far.
     #[must_use]
     pub fn standstills(&self) -> Standstills {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -200,7 +201,8 @@ struct Thread {
 }
 
 impl Thread {
-    /// Whether the host has not let a thread run between two looks: stopped, or ready to run or at a disk without a turn.
+    /// Tells whether the host has kept a thread from running between two samples: stopped, or ready to run or at a disk
+    /// without a turn.
     fn stands_still(&self, before: Option<&Self>) -> bool {
         match self.state {
             'T' | 't' => true,
@@ -210,12 +212,12 @@ impl Thread {
     }
 }
 
-/// The state letter of a `stat` file; the name before it may hold anything.
+/// Returns the state letter of a `stat` file; the name before it may hold anything.
 fn state_of(stat: &str) -> Option<char> {
     stat.rsplit_once(')')?.1.trim_start().chars().next()
 }
 
-/// The threads of a process; none if it has ended.
+/// Returns the threads of a process; none if it has ended.
 fn threads(pid: u32) -> HashMap<String, Thread> {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return HashMap::new() };
     let thread = |task: fs::DirEntry| {
@@ -230,7 +232,7 @@ fn threads(pid: u32) -> HashMap<String, Thread> {
 #[derive(Clone, Copy)]
 struct Open {
     began: Instant,
-    /// Where it is kept, once it is long enough.
+    /// Its index among those kept, once it is long enough.
     kept: Option<usize>,
 }
 
@@ -247,12 +249,12 @@ impl Looker {
         Self { began: now, last: now, watched }
     }
 
-    /// Looks at every process once.
+    /// Samples every process once.
     fn look(&mut self, seen: &Mutex<Seen>) {
         let (before, now) = (self.last, Instant::now());
         self.last = now;
         let passed = now - before;
-        // A look that comes late by more than a scheduler's turn: the harness itself did not run.
+        // A sample that comes late by more than a scheduler's turn: the harness itself did not run.
         let late = passed.saturating_sub(SAMPLE);
         let harness = (late >= SHORTEST).then(|| Open { began: now - late, kept: None });
         let mut still = if harness.is_some() { late } else { Duration::ZERO };
@@ -269,7 +271,7 @@ impl Looker {
                 *open = None;
                 continue;
             }
-            // It began at some moment since the last look.
+            // It began at some moment since the last sample.
             let open = open.get_or_insert(Open { began: before, kept: None });
             still = passed;
             keep(&mut seen, self.began, now, one.who, open);
@@ -278,7 +280,7 @@ impl Looker {
     }
 }
 
-/// Keeps a standstill that is long enough, or makes it longer.
+/// Keeps a standstill that is long enough, or lengthens it.
 fn keep(seen: &mut Seen, began: Instant, now: Instant, who: Who, open: &mut Open) {
     let length = now - open.began;
     if length < SHORTEST {

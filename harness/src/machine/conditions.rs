@@ -1,4 +1,4 @@
-//! The conditions that a guest runs under, as far as they decide how simultaneous events interleave.
+//! The conditions of a guest that decide the order of concurrent events, and the options that repeat them.
 
 use std::fmt;
 
@@ -7,25 +7,24 @@ use guest_protocol::options::{INTERRUPTS, LOG, SEED, TIME, VERIFIER};
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
-/// The conditions that a guest runs under.
+/// The conditions of a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conditions {
-    /// The number of processors: with two, the second takes the card's interrupts and runs their DPCs.
+    /// Processors, 1 or 2: the second takes the card's interrupts and runs their DPCs.
     pub processors: u8,
-    /// The seed of the delays of interrupts, DPCs and calls, on each processor; `None` for no delays.
+    /// The seed of the delays of interrupts, DPCs and calls on each processor; `None` for no delays.
     pub seed: Option<u64>,
-    /// Whether the guest verifies the driver, as Driver Verifier does. A guest that does not shows what verification
-    /// costs.
-    pub verified: bool,
+    /// Whether the guest verifies the driver, as Driver Verifier does. It is off only to measure its cost.
+    pub verifier: bool,
     /// How the card interrupts.
     pub interrupts: Interrupts,
 }
 
-/// How the card interrupts, as a driver's INF says on Windows.
+/// How the card interrupts; on Windows, a driver's INF decides it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Interrupts {
-    /// By its line, which it shares with another device: without `MSISupported`.
+    /// By its interrupt line, which it shares with another device: without `MSISupported`.
     #[default]
     Line,
     /// By MSI-X messages of its own: with `MSISupported`.
@@ -33,7 +32,7 @@ pub enum Interrupts {
 }
 
 impl Interrupts {
-    /// Returns its name in the guest's options, in scenarios and on command lines.
+    /// Returns the name in the guest's options, scenarios and command lines.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -45,14 +44,13 @@ impl Interrupts {
 
 impl Default for Conditions {
     fn default() -> Self {
-        Self { processors: 1, seed: None, verified: true, interrupts: Interrupts::Line }
+        Self { processors: 1, seed: None, verifier: true, interrupts: Interrupts::Line }
     }
 }
 
 impl Conditions {
-    /// Returns the lines of options that the guest reads, for a level of its log and the clock of its card. In lockstep
-    /// the guest's time leaves out what the host did not let it run: nothing else in the machine follows the host's
-    /// clock.
+    /// Returns the lines of options that the guest reads, for a level of its log and the clock of its card. In lockstep the
+    /// guest's time excludes the time in which the host did not run it: nothing else in the machine follows the host's clock.
     #[must_use]
     pub fn guest_options(self, log: &str, clock: Clock) -> String {
         let mut lines = vec![(LOG, log.to_owned())];
@@ -60,7 +58,7 @@ impl Conditions {
             lines.push((TIME, "run".into()));
         }
         lines.extend(self.seed.map(|seed| (SEED, format!("{seed:x}"))));
-        if !self.verified {
+        if !self.verifier {
             lines.push((VERIFIER, "off".into()));
         }
         if self.interrupts != Interrupts::Line {
@@ -69,8 +67,8 @@ impl Conditions {
         lines.into_iter().map(|(option, value)| format!("{option}={value}\n")).collect()
     }
 
-    /// Returns the options of a command line that bring the same conditions about beside the scenario, each after a
-    /// space; nothing for the usual conditions. How the card interrupts is up to the scenario.
+    /// Returns the options that a command line needs beside the scenario for the same conditions, with a space before each;
+    /// empty for the default ones. The scenario names how the card interrupts.
     #[must_use]
     pub fn arguments(self) -> String {
         let processors =
@@ -85,7 +83,7 @@ impl Conditions {
         self.seed.map(|seed| format!("{seed:x}"))
     }
 
-    /// Tells whether there is one processor and no delay.
+    /// Returns whether there is one processor and no delay, so that a report need not name them.
     #[must_use]
     pub fn are_usual(self) -> bool {
         self.processors == 1 && self.seed.is_none()
@@ -103,7 +101,7 @@ impl fmt::Display for Conditions {
     }
 }
 
-/// Serializes `processors`, and `seed` as a command line takes it, where there are delays.
+/// Writes `processors` and, where there are delays, `seed` as a command line takes it.
 impl Serialize for Conditions {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("Conditions", 1 + usize::from(self.seed.is_some()))?;
@@ -116,10 +114,10 @@ impl Serialize for Conditions {
     }
 }
 
-/// Reads a seed as a command line has it: hexadecimal digits, with or without `0x`.
+/// Reads a seed from a command line: hexadecimal digits, with or without `0x`.
 ///
 /// # Errors
-/// What is wrong with the text, and what a seed looks like.
+/// Text that names the expected form, when the seed has another one.
 pub fn read_seed(text: &str) -> Result<u64, String> {
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
     u64::from_str_radix(digits, 16)
@@ -133,7 +131,7 @@ mod tests {
     use super::*;
 
     const DELAYED: Conditions =
-        Conditions { processors: 2, seed: Some(0x1f), verified: true, interrupts: Interrupts::Line };
+        Conditions { processors: 2, seed: Some(0x1f), verifier: true, interrupts: Interrupts::Line };
 
     #[test]
     fn names_the_seed_and_the_options_that_repeat_it() {
@@ -144,12 +142,12 @@ mod tests {
     }
 
     #[test]
-    fn leaves_out_the_usual_conditions() {
-        let usual = Conditions::default();
-        assert_eq!((usual.arguments().as_str(), usual.are_usual()), ("", true));
-        assert_eq!(serde_json::to_string(&usual).unwrap(), r#"{"processors":1}"#);
-        assert_eq!(usual.to_string(), "1 processor, no delays");
-        assert_eq!(usual.guest_options("info", Clock::Realtime), "log=info\n");
+    fn needs_no_option_for_default_conditions() {
+        let default = Conditions::default();
+        assert_eq!((default.arguments().as_str(), default.are_usual()), ("", true));
+        assert_eq!(serde_json::to_string(&default).unwrap(), r#"{"processors":1}"#);
+        assert_eq!(default.to_string(), "1 processor, no delays");
+        assert_eq!(default.guest_options("info", Clock::Realtime), "log=info\n");
     }
 
     #[test]
@@ -158,13 +156,13 @@ mod tests {
         let by_message = Conditions { interrupts: Interrupts::Message, ..Conditions::default() };
         assert_eq!(by_message.guest_options("info", Clock::Realtime), "log=info\ninterrupts=message\n");
         assert_eq!(
-            Conditions { verified: false, ..DELAYED }.guest_options("warn", Clock::Realtime),
+            Conditions { verifier: false, ..DELAYED }.guest_options("warn", Clock::Realtime),
             "log=warn\nseed=1f\nverifier=off\n"
         );
     }
 
     #[test]
-    fn reads_only_hexadecimal_seeds() {
+    fn reads_a_hexadecimal_seed_only() {
         assert_eq!(read_seed("0x5eed"), Ok(0x5eed));
         assert_eq!(read_seed("ffffffffffffffff"), Ok(u64::MAX));
         for wrong in ["", "0x", "later", "-1", "+1", "1f ", "10000000000000000"] {

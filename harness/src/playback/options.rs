@@ -13,15 +13,15 @@ use crate::sound::midi::{CHANNEL_GROUP, Song};
 use crate::testbed::stall::Stall;
 use crate::testbed::{QUANTUM_DEFAULT, TIMEOUT_DEFAULT};
 
-/// Silence after the song's end, in milliseconds, for what still sounds.
+/// Silence after the song, in milliseconds, in which its last notes end.
 pub const TAIL_MS_DEFAULT: u32 = 2000;
 
-/// How long before its time an event is handed over in real time, in milliseconds: more than a busy host's scheduler
+/// How long before its time an event is delivered in real time, in milliseconds: more than a busy host's scheduler
 /// takes away at a time.
 pub const LEAD_MS_DEFAULT: u32 = 500;
 
-/// Real time begins when the streams run, so the song begins this many leads later: its first events have as much time
-/// to reach the card as all others, and as much again.
+/// Leads by which the song begins later in real time, which begins when the streams run: its first events have as much
+/// time to reach the card as all others, and as much again.
 pub(super) const LEADS_BEFORE_SONG: u32 = 2;
 
 /// The kill of a process, which tests that the right one is blamed.
@@ -34,49 +34,49 @@ pub struct Kill {
     pub at: Step,
 }
 
-/// What to play, and how.
+/// A song to play, and the options of playing it.
 #[derive(Clone, Debug)]
 pub struct PlaybackTest {
     /// The song.
     pub song: Song,
     /// The card's options.
     pub card: CardOptions,
-    /// Frames a second.
+    /// Sample rate in Hz.
     pub sample_rate: u32,
     /// Frames of a request to the wave stream.
     pub quantum_frames: u32,
-    /// Silence after the song.
+    /// Silence after the song, in milliseconds.
     pub tail_ms: u32,
-    /// In real time: how early events are handed over.
+    /// In real time: how long before its time an event is delivered, in milliseconds.
     pub lead_ms: u32,
-    /// How long a step may take without getting on.
+    /// How long a step may take without progress.
     pub timeout: Duration,
-    /// How much the guest says: `error` to `trace`.
+    /// The level of the guest's log, `error` to `trace`.
     pub guest_log: String,
-    /// Where the WAV file goes, besides the artefacts.
+    /// A file that also takes the WAV, besides the run folder.
     pub out: Option<PathBuf>,
     /// The process to kill, and when.
     pub kill: Option<Kill>,
-    /// Which processes stall while the song streams, in this order.
+    /// The stalls while the song streams, in their order.
     pub stalls: Vec<Stall>,
-    /// How events are handed over.
+    /// How events are handed to the driver.
     pub stream: StreamOptions,
-    /// What the guest runs under.
+    /// The conditions that the guest runs under.
     pub conditions: Conditions,
-    /// How often the device is stopped and started again, with other resources each time, before anything is played.
+    /// How often the device is stopped and started again, with other resources each time, before the song.
     pub restarts: u8,
 }
 
-/// How events are handed to the driver. Nothing that is heard may depend on it.
+/// How events are handed to the driver. The PCM must not depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamOptions {
-    /// In which order, and how wrapped.
+    /// Their order and wrapping.
     pub delivery: Delivery,
-    /// Longest piece of a message in one event; 0 for the guest's own choice.
+    /// Longest piece of a message in one event, in bytes; 0 leaves it to the guest.
     pub piece_bytes: u16,
-    /// The channel group that everything plays on.
+    /// The channel group that the song plays on, from 1.
     pub channel_group: u32,
-    /// By the legacy MIDI pin, whose times are whole milliseconds, instead of the DirectMusic pin.
+    /// Uses the legacy MIDI pin, whose times are whole milliseconds, instead of the DirectMusic pin.
     pub midi_pin: bool,
 }
 
@@ -87,7 +87,7 @@ impl Default for StreamOptions {
 }
 
 impl PlaybackTest {
-    /// A song with everything else as usual.
+    /// Creates a test of a song with the default options.
     #[must_use]
     pub fn of(song: Song) -> Self {
         Self {

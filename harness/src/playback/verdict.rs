@@ -17,20 +17,20 @@ use crate::testbed::Choice;
 /// The driver image, in the file and in the guest.
 #[derive(Clone, Debug, Serialize)]
 pub struct DriverReport {
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
-    /// Its SHA-256.
+    /// The SHA-256 of the file, in hexadecimal.
     pub sha256: String,
-    /// The SHA-256 that the guest computed of what it loaded. Another one than the file's is an error.
+    /// The SHA-256 that the guest computed of what it loaded; it is the file's, or the test has no verdict.
     pub sha256_in_guest: String,
 }
 
-/// How long a step took.
+/// The duration of a step.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct StepTime {
-    /// Which.
+    /// The step.
     pub step: Step,
-    /// How long.
+    /// Its duration, in milliseconds.
     pub milliseconds: f64,
 }
 
@@ -39,17 +39,17 @@ pub struct StepTime {
 pub struct Counters {
     /// Interrupts that the device raised.
     pub interrupts: u64,
-    /// Of those, how many the driver disowned.
+    /// Interrupts that the driver did not claim.
     pub interrupts_not_claimed: u64,
     /// Deferred procedure calls.
     pub dpcs: u64,
-    /// `IPortDMus::Notify`.
+    /// Calls of `IPortDMus::Notify`.
     pub notifications: u64,
     /// Events given to render streams.
     pub events_put: u64,
     /// Events that came back.
     pub events_returned: u64,
-    /// Most bytes of pool.
+    /// Most bytes of pool that the driver held.
     pub pool_bytes_peak: u64,
 }
 
@@ -72,18 +72,18 @@ impl From<Statistics> for Counters {
 /// What the card counted in its session, and what it found wrong with the driver, as reports show it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CardReport {
-    /// What it counted.
+    /// Its counters.
     pub counters: card_control::status::Counters,
-    /// What it found wrong.
+    /// The errors of the driver.
     pub diagnosis: DiagnosisReport,
 }
 
 /// How many errors of the driver the card found, and the first of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DiagnosisReport {
-    /// How many errors.
+    /// The number of errors.
     pub count: u64,
-    /// The first.
+    /// The first error.
     pub first: Option<DriverErrorStatus>,
 }
 
@@ -102,69 +102,69 @@ impl From<Status> for CardReport {
     }
 }
 
-/// How a playback test went.
+/// The verdict of a playback test.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {
-    /// The guest's PCM is the offline render, bit for bit.
+    /// Whether the guest's PCM is the offline render, bit for bit.
     pub bit_identical: bool,
-    /// It is not silence.
+    /// Whether the PCM is not silence.
     pub audible: bool,
-    /// Where they first differ.
+    /// The first difference.
     pub difference: Option<Difference>,
-    /// The song.
+    /// The name of the song.
     pub song: String,
     /// Events streamed.
     pub events: u64,
     /// Frames collected.
     pub frames: u64,
-    /// Frames a second.
+    /// Sample rate in Hz.
     pub sample_rate: u32,
     /// Largest magnitude, 0 to 32768.
     pub peak: u16,
     /// SHA-256 of the PCM.
     pub pcm_sha256: String,
-    /// What the offline render says of itself.
+    /// SHA-256 of the offline render's PCM.
     pub offline_sha256: String,
     /// What the guest counted.
     pub counters: Counters,
     /// What the card counted, and what it found wrong with the driver.
     pub card: CardReport,
-    /// QEMU's version.
+    /// QEMU's version with its package.
     pub qemu: String,
-    /// The accelerator, and why.
+    /// The accelerator, and why it was chosen.
     pub accelerator: Choice,
     /// The driver.
     pub driver: DriverReport,
-    /// What the guest ran under.
+    /// The conditions that the guest ran under.
     #[serde(flatten)]
     pub conditions: Conditions,
-    /// The guest, as it calls itself.
+    /// The guest's name and version.
     pub guest: String,
-    /// The device, as the guest found it.
+    /// The device's place on the bus, and its ids.
     pub device: String,
-    /// The time of each step.
+    /// The duration of each step.
     pub steps: Vec<StepTime>,
-    /// From QEMU's start to the verdict.
+    /// Milliseconds from QEMU's start to the verdict.
     pub milliseconds: f64,
     /// The run folder.
     pub run_folder: PathBuf,
-    /// When the host did not let the card or QEMU run.
+    /// The standstills of card and QEMU.
     #[serde(skip_serializing_if = "Standstills::is_empty")]
     pub standstills: Standstills,
-    /// The contract, and how often each of its rules was put to the test.
+    /// The contract, and how often each of its rules was exercised.
     #[serde(skip)]
     pub rules: Vec<RuleState>,
 }
 
 impl Verdict {
-    /// What a verdict that something does not hold says: in a run in which the host stalled, a time-out of the driver's may
+    /// Returns the class of a verdict that fails: in a run in which the host stalled, a time-out of the driver's may
     /// have run out.
     #[must_use]
     pub const fn class_of_failure(&self) -> Class {
         if self.standstills.0.is_empty() { Class::TestFailed } else { Class::HostStalled }
     }
 
-    /// Both that hold make a pass: the same PCM, and something to hear in it.
+    /// Tells whether the PCM is bit-identical and not silent.
     #[must_use]
     pub const fn passed(&self) -> bool {
         self.bit_identical && self.audible

@@ -1,4 +1,4 @@
-//! A driver image that somebody names, looked at before anything is built or booted for it.
+//! Checks a driver image before anything is built or booted for it.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ pub enum DriverFileError {
     NoImage {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with it.
         reason: String,
     },
     /// It is for another processor.
@@ -27,7 +27,7 @@ pub enum DriverFileError {
     OtherMachine {
         /// The file.
         path: PathBuf,
-        /// Whose it is.
+        /// The processor that it is for.
         machine: String,
     },
 }
@@ -51,10 +51,10 @@ impl Diagnosed for DriverFileError {
     }
 }
 
-/// Looks at a driver image.
+/// Checks a driver image.
 ///
 /// # Errors
-/// It cannot be read, or is no image for the guest's processor.
+/// [`DriverFileError`] for a file that cannot be read, or is no image for the guest's processor.
 pub fn check(path: &Path) -> Result<(), DriverFileError> {
     let file = std::fs::read(path).map_err(FileError::input(path))?;
     look(path, &file)
@@ -81,7 +81,7 @@ fn look(path: &Path, file: &[u8]) -> Result<(), DriverFileError> {
     Err(DriverFileError::OtherMachine { path: path.into(), machine: name })
 }
 
-/// `Machine` of the file header.
+/// Returns `Machine` of the file header.
 fn machine_of<P: ImageNtHeaders>(file: object::Result<PeFile<'_, P>>) -> object::Result<pe::Machine> {
     file.map(|file| file.nt_headers().file_header().machine.get(LittleEndian))
 }

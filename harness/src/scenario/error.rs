@@ -23,7 +23,7 @@ pub enum RunError {
     Midi(#[from] MidiError),
     /// An artefact could not be provisioned.
     #[error(transparent)]
-    Provision(#[from] ProvisionError),
+    Provision(Box<ProvisionError>),
     /// The test bed failed.
     #[error(transparent)]
     TestBed(#[from] TestBedError),
@@ -48,3 +48,9 @@ pub enum RunError {
 }
 
 diagnosed_by_variant!(RunError: Scenario, Midi, Provision, TestBed, Playback, Conformance, AllocFaults, Kills, Hostile, File);
+
+impl From<ProvisionError> for RunError {
+    fn from(error: ProvisionError) -> Self {
+        Self::Provision(Box::new(error))
+    }
+}

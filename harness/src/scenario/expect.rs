@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn accepts_only_the_expected_failure() {
         let expect = Expectations { outcome: Outcome::GuestCrashed, ..Expectations::default() };
-        let fell = || failure(SessionError::GuestFell { how: "reset".into() });
+        let fell = || failure(SessionError::GuestEnded { how: "reset".into() });
         assert_eq!(expect.violations_of_failure(&fell()), Vec::<String>::new());
         assert_eq!(Expectations::default().violations_of_failure(&fell()).len(), 1);
         let timeout = failure(SessionError::Timeout { step: "s".into(), seconds: 1, seen: String::new() });

@@ -27,7 +27,7 @@ impl Overrides {
             processors: self.processors.unwrap_or(processors),
             // A test that is no playback test has no repetitions: it begins with the first seed.
             seed: delays.then_some(u64::from(repetition.max(1))),
-            verified: true,
+            verifier: true,
             interrupts,
         };
         if self.seeds.is_empty() {

@@ -105,11 +105,12 @@ impl Suite<'_> {
     fn add_unprovisioned(&self, error: &RunError, report: &mut Report) -> Result<(), RunError> {
         let missing = matches!(
             error,
-            RunError::TestBed(TestBedError::Provision(
+            RunError::TestBed(TestBedError::Provision(error)) if matches!(
+                **error,
                 ProvisionError::NoNetwork { .. }
                     | ProvisionError::NotPackaged { .. }
                     | ProvisionError::NoProgram { .. }
-            ))
+            )
         );
         let result = if missing { TestResult::Skipped } else { TestResult::Failed };
         let mut names = vec!["images".to_owned(), "hostile driver".to_owned()];

@@ -1,4 +1,4 @@
-//! Is what the guest got what the card says offline? PCM against PCM, bit for bit.
+//! PCM of a guest or of an offline render, and the comparison of both, bit for bit.
 
 use std::path::Path;
 
@@ -21,12 +21,12 @@ pub const FRAME_BYTES: u64 = CHANNELS as u64 * BITS as u64 / 8;
 pub struct Pcm {
     /// Samples, [`CHANNELS`] a frame.
     pub samples: Vec<i16>,
-    /// Frames a second.
+    /// Sample rate in Hz.
     pub sample_rate: u32,
 }
 
 impl Pcm {
-    /// From bytes as they lie in guest memory, little-endian.
+    /// Reads bytes as they are in guest memory, little-endian.
     #[must_use]
     pub fn from_bytes(bytes: &[u8], sample_rate: u32) -> Self {
         let samples = bytes.as_chunks::<2>().0.iter().map(|sample| i16::from_le_bytes(*sample)).collect();
@@ -36,7 +36,7 @@ impl Pcm {
     /// Reads a WAV file.
     ///
     /// # Errors
-    /// When it is none of 16 bits and two channels.
+    /// [`FileError`] where the file cannot be read, or is not of 16 bits and two channels.
     pub fn read_wav(path: &Path) -> Result<Self, FileError> {
         let fail = |error: hound::Error| FileError::own("read", path)(to_io(error));
         let mut reader = hound::WavReader::open(path).map_err(fail)?;
@@ -52,7 +52,7 @@ impl Pcm {
     /// Writes a WAV file.
     ///
     /// # Errors
-    /// The file's.
+    /// [`FileError`] where the file cannot be written.
     pub fn write_wav(&self, path: &Path) -> Result<(), FileError> {
         let fail = |error: hound::Error| FileError::own("write", path)(to_io(error));
         let spec = hound::WavSpec {
@@ -70,19 +70,19 @@ impl Pcm {
         writer.finalize().map_err(fail)
     }
 
-    /// Frames.
+    /// Returns the number of frames.
     #[must_use]
     pub fn frames(&self) -> u64 {
         self.samples.len() as u64 / u64::from(CHANNELS)
     }
 
-    /// The largest magnitude, 0 to 32768.
+    /// Returns the largest magnitude, 0 to 32768.
     #[must_use]
     pub fn peak(&self) -> u16 {
         self.samples.iter().map(|sample| sample.unsigned_abs()).max().unwrap_or(0)
     }
 
-    /// SHA-256 of the samples, little-endian, in hexadecimal: independent of any file format.
+    /// Returns the SHA-256 of the samples, little-endian, in hexadecimal: independent of any file format.
     #[must_use]
     pub fn sha256(&self) -> String {
         let bytes: Vec<u8> = self.samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
@@ -97,24 +97,24 @@ fn to_io(error: hound::Error) -> std::io::Error {
     }
 }
 
-/// The first place where two renderings differ.
+/// The first difference of two renders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// The frame, from 0.
     pub frame: u64,
     /// The channel, from 0.
     pub channel: u16,
-    /// The guest's sample; none past its end.
+    /// The guest's sample; `None` past its end.
     pub guest: Option<i16>,
-    /// The offline render's; none past its end.
+    /// The offline render's sample; `None` past its end.
     pub offline: Option<i16>,
-    /// Samples that differ, the missing ones included.
+    /// The number of samples that differ, the missing ones included.
     pub samples: u64,
     /// The largest difference of two samples.
     pub largest: u16,
 }
 
-/// Compares two renderings; nothing is returned if they are the same, bit for bit.
+/// Compares two renders. Returns `None` if they are the same, bit for bit.
 #[must_use]
 pub fn difference(guest: &Pcm, offline: &Pcm) -> Option<Difference> {
     let length = guest.samples.len().max(offline.samples.len());

@@ -74,6 +74,7 @@ pub struct TestBed<'o> {
 }
 
 impl<'o> TestBed<'o> {
+    /// Creates a test bed of its running parts.
     pub(super) fn new(
         session: Session<'o, Processes>,
         provisioned: Provisioned,

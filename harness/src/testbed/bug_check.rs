@@ -1,4 +1,4 @@
-//! A bug check for the person who has to fix it: addresses become functions, files and lines.
+//! Reports a bug check to the person who has to fix it: addresses become functions, files and lines.
 
 use std::fmt::Write;
 use std::fs::File;
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::machine::conditions::Conditions;
 
-/// The name by which guest addresses of the NT host itself go.
+/// The module name of guest addresses in the NT host itself.
 const HOST_MODULE: &str = "nt-host";
 
 /// A stack frame with its place in the source.
@@ -32,7 +32,7 @@ pub struct Function {
     pub line: Option<String>,
 }
 
-/// Reads the symbols of driver and NT host; what cannot be read stays an address.
+/// Finds the source of stack frames from the symbols of driver and NT host; a frame without symbols keeps its address.
 #[must_use]
 pub fn places(stack: &[StackFrame], driver: Option<&Path>, nt_host: Option<&Path>) -> Vec<Place> {
     let driver_stack: Vec<u32> =
@@ -61,13 +61,13 @@ fn is_host(frame: &StackFrame) -> bool {
     frame.module.as_deref() == Some(HOST_MODULE)
 }
 
-/// The functions at relative addresses of an image whose symbols lie in a PDB.
+/// Returns the functions at relative addresses of an image whose symbols are in a PDB.
 fn pdb_functions(pdb: &Path, addresses: &[u32]) -> Option<Vec<Vec<Function>>> {
     let file = File::open(pdb).ok()?;
     let data = pdb_addr2line::ContextPdbData::try_from_pdb(pdb_addr2line::pdb::PDB::open(file).ok()?).ok()?;
     let context = data.make_context().ok()?;
     let at = |address: &u32| -> Vec<Function> {
-        // A return address lies after the call; one byte back is inside it.
+        // A return address is after the call; one byte back is inside it.
         let Ok(Some(found)) = context.find_frames(address.saturating_sub(1)) else { return Vec::new() };
         found
             .frames
@@ -100,7 +100,7 @@ fn host_functions(host: &addr2line::Loader, address: u64) -> Vec<Function> {
     functions
 }
 
-/// The whole report, as text.
+/// Returns the whole report, as text.
 #[must_use]
 pub fn report(bug_check: &BugCheck, places: &[Place]) -> String {
     let mut text = String::new();
@@ -128,7 +128,7 @@ pub fn report(bug_check: &BugCheck, places: &[Place]) -> String {
     text
 }
 
-/// The end of a report: what the guest ran under, where that is worth a word, and the command that shows it again.
+/// Returns the end of a report: unusual conditions of the guest, and the command that shows the bug check again.
 #[must_use]
 pub fn again(conditions: Conditions, reproduce: &str) -> String {
     let under = if conditions.are_usual() { String::new() } else { format!("with {conditions}\n") };
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn addresses_of_an_elf_file_become_functions_and_lines() {
-        // This test's own image stands in for the NT host: it is relocated, so its base is subtracted first.
+        // This test's own image stands for the NT host: it is relocated, so its base is subtracted first.
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         let base = u64::from_str_radix(maps.split('-').next().unwrap(), 16).unwrap();
         let frame = StackFrame { address: somewhere() - base + 2, module: Some(HOST_MODULE.into()), offset: 0 };

@@ -19,7 +19,7 @@ use crate::provision::driver_file::DriverFileError;
 pub enum TestBedError {
     /// An artefact could not be provisioned.
     #[error(transparent)]
-    Provision(#[from] ProvisionError),
+    Provision(Box<ProvisionError>),
     /// The driver image is none that the guest can load.
     #[error(transparent)]
     Driver(#[from] DriverFileError),
@@ -81,6 +81,12 @@ pub enum TestBedError {
     /// A limit of the host was reached.
     #[error(transparent)]
     Limit(#[from] LimitError),
+}
+
+impl From<ProvisionError> for TestBedError {
+    fn from(error: ProvisionError) -> Self {
+        Self::Provision(Box::new(error))
+    }
 }
 
 impl TestBedError {

@@ -1,5 +1,5 @@
-//! A guest of the harness's own making, for tests of what speaks with guests: the other end of the serial line, in a
-//! thread, with memory but without a processor.
+//! A fake guest for tests of the session: the other end of the serial line, on a thread, with memory but without a
+//! processor.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -14,37 +14,37 @@ use crate::machine::GuestMemory;
 use crate::sound::midi::EVENT_HEADER_BYTES;
 use crate::sound::pcm::FRAME_BYTES;
 
-/// What the guest does wrong.
+/// A fault of the fake guest.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
-    /// Bug check when it is asked to play.
+    /// Stops with a bug check at `Play`.
     BugCheckAtPlay(Box<BugCheck>),
-    /// Fall silent when it is asked to play.
+    /// Falls silent at `Play`.
     HangAtPlay,
-    /// Close the line when it is asked to play.
+    /// Closes the line at `Play`.
     EndAtPlay,
-    /// Speak another version of the protocol.
+    /// Speaks another version of the protocol.
     OtherVersion,
-    /// Answer a request that was not made.
+    /// Answers a request that was not made.
     WrongAnswer,
-    /// Open a pin in any format.
+    /// Opens a pin in any format.
     OpensAnything,
 }
 
-/// A guest.
+/// A fake guest.
 #[derive(Debug)]
 pub struct FakeGuest {
     /// Its memory.
     pub memory: GuestMemory,
-    /// The SHA-256 of the driver that it claims to run.
+    /// The SHA-256 of the driver that it reports.
     pub driver_sha256: [u8; 32],
     /// Its filters: name and pins.
     pub filters: Vec<(String, Vec<PinFactory>)>,
-    /// What it does wrong.
+    /// Its fault, if it has one.
     pub fault: Option<Fault>,
 }
 
-/// The pin factories of a DirectMusic filter: render and wave, and one that is in the way.
+/// Returns the pin factories of a DirectMusic filter: render and wave, and one of another kind before them.
 #[must_use]
 pub fn directmusic_pins() -> Vec<PinFactory> {
     let pin = |flow_in, data_ranges| PinFactory { flow_in, communication: 1, instances: 1, data_ranges };
@@ -57,11 +57,11 @@ pub fn directmusic_pins() -> Vec<PinFactory> {
 }
 
 impl FakeGuest {
-    /// Serves a line until it is shut down or the line ends.
+    /// Serves a line on a thread until it is shut down or the line ends.
     #[must_use]
     pub fn serve(self, line: UnixStream) -> JoinHandle<()> {
         std::thread::spawn(move || {
-            // The other side hangs up when a test is over.
+            // The session closes the line when a test is over.
             let _ = self.run(line);
         })
     }
@@ -92,7 +92,7 @@ impl FakeGuest {
                             return Ok(());
                         }
                         Fault::HangAtPlay => {
-                            // Until the harness has had enough.
+                            // Until the session closes the line.
                             while line.read(&mut buffer)? > 0 {}
                             return Ok(());
                         }
@@ -183,7 +183,7 @@ impl FakeGuest {
         })
     }
 
-    /// "Renders": at the frame of each event, both channels take the event's data bytes.
+    /// Fakes a render: at the frame of each event, both channels take the event's first and last byte.
     fn play(&self, play: &Play, send: &mut impl FnMut(ToHost) -> std::io::Result<()>) -> Result<Reply, Failure> {
         let memory = |error: std::io::Error| Failure { kind: FailureKind::Memory, message: error.to_string() };
         let records = self.memory.read(play.events).map_err(memory)?;

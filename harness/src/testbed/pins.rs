@@ -20,12 +20,12 @@ pub struct Pins {
     pub wave: Handle,
 }
 
-/// Chooses which pin takes the events, and how many channel groups it is asked for.
+/// Chooses the pin that takes the events, and the number of channel groups.
 #[derive(Clone, Copy, Debug)]
 pub struct PinOptions {
     /// Opens the legacy MIDI format, whose times are whole milliseconds, instead of the DirectMusic format.
     pub midi_pin: bool,
-    /// How many channel groups the synthesizer is asked for.
+    /// The number of channel groups that is requested from the synthesizer.
     pub channel_groups: u32,
 }
 
@@ -35,8 +35,8 @@ impl Default for PinOptions {
     }
 }
 
-/// Opens the first filter that has both a DirectMusic render pin and a PCM pin of the rate, found by what they carry,
-/// [inspects](inspect) it, opens the pins, and [asks](ask_port_parameters) for the port parameters.
+/// Opens the first filter that has both a DirectMusic render pin and a PCM pin of the rate, by their data ranges:
+/// [inspects](inspect) it, opens the pins, and [reads](ask_port_parameters) the port parameters.
 ///
 /// # Errors
 /// [`TestBedError::NoPins`] where no filter has both; [`TestBedError::WrongFormatOpened`] where the wave pin opens as music;
@@ -89,7 +89,7 @@ pub fn open_pins_with<H: Health>(
             found += &format!("  {subdevice}, pin {number}: {flow}, carries {:?}\n", pin.data_ranges);
         }
     }
-    Err(TestBedError::NoPins { sample_rate, found }.into())
+    Err(TestBedError::NoPins { sample_rate, found })
 }
 
 fn is_render(pin: &PinFactory, carries: DataRange) -> bool {

@@ -1,4 +1,4 @@
-//! One folder a run: what ran is written first, the verdict last.
+//! The folder of a run: what ran is written first, the verdict last.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -18,10 +18,10 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes a new folder: the one that is named, or one under `target/dmus/runs` that nobody has yet.
+    /// Creates the folder that is named, or a new one under `target/dmus/runs`.
     ///
     /// # Errors
-    /// The folder's.
+    /// [`FileError`] where the folder, or its mark, cannot be created.
     pub fn create(workspace: &Workspace, name: &str, named: Option<&Path>) -> Result<Self, FileError> {
         let runs = workspace.cache().join("runs");
         fs::create_dir_all(&runs).map_err(FileError::own("create", &runs))?;
@@ -34,7 +34,7 @@ impl RunFolder {
             let mark = Arc::new(RunMark::put(&path, Some(&pointer))?);
             return Ok(Self { path, _mark: mark });
         }
-        // Two runs of one millisecond: the folder itself decides who was first.
+        // Of two runs in one millisecond, the one that creates the folder first has it.
         for attempt in 0.. {
             let suffix = if attempt == 0 { String::new() } else { format!("-{attempt}") };
             let path = runs.join(format!("{time}-{name}{suffix}"));
@@ -50,13 +50,13 @@ impl RunFolder {
         unreachable!("the loop above ends only by returning")
     }
 
-    /// The folder itself.
+    /// Returns its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// A file in it.
+    /// Returns the path of a file in it.
     #[must_use]
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
@@ -65,7 +65,7 @@ impl RunFolder {
     /// Creates a file in it.
     ///
     /// # Errors
-    /// The file's.
+    /// [`FileError`] where the file cannot be created.
     pub fn create_file(&self, name: &str) -> Result<File, FileError> {
         let path = self.file(name);
         File::create(&path).map_err(FileError::own("create", path))
@@ -74,7 +74,7 @@ impl RunFolder {
     /// Writes text to a file in it.
     ///
     /// # Errors
-    /// The file's.
+    /// [`FileError`] where the file cannot be written.
     pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> Result<(), FileError> {
         let path = self.file(name);
         fs::write(&path, text).map_err(FileError::own("write", path))
@@ -83,7 +83,7 @@ impl RunFolder {
     /// Writes a value as JSON to a file in it.
     ///
     /// # Errors
-    /// The file's.
+    /// [`FileError`] where the value has no JSON form, or the file cannot be written.
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), FileError> {
         let path = self.file(name);
         let text = serde_json::to_vec_pretty(value)
@@ -91,7 +91,7 @@ impl RunFolder {
         self.write(name, text)
     }
 
-    /// A file's last lines, for a failure that has to be read without opening the folder.
+    /// Returns the last lines of a file, for a failure that is read without opening the folder.
     #[must_use]
     pub fn tail(&self, name: &str, lines: usize) -> Option<String> {
         let bytes = fs::read(self.file(name)).ok()?;

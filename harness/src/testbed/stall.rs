@@ -1,4 +1,4 @@
-//! Keeps the card or QEMU from running for a while, as a busy host does, to see that nothing that is heard depends on it.
+//! Stalls the card or QEMU for a while, as a busy host does, to test that the PCM does not depend on it.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::host::process::Freezer;
 use crate::machine::{CardControl, Processes};
 
-/// Between two looks at how far the card has got.
+/// How often the card is asked for its position.
 const POLL: Duration = Duration::from_millis(1);
 
 /// The processes that a stall stops.
@@ -28,15 +28,15 @@ pub enum Stalled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stall {
-    /// Which processes.
+    /// The processes.
     pub process: Stalled,
-    /// The moment: as soon as the card has rendered so many frames.
+    /// The frame at which it begins: as soon as the card has rendered so many.
     pub at_frame: u64,
-    /// How long.
+    /// How long it lasts, in milliseconds.
     pub milliseconds: u64,
 }
 
-/// Stalls being carried out, until this is dropped.
+/// Carries stalls out on a thread until it is dropped.
 #[derive(Debug)]
 pub struct Stalling {
     stop: Option<Sender<()>>,
@@ -50,7 +50,7 @@ struct Freezers {
 }
 
 impl Stalling {
-    /// Begins.
+    /// Starts the thread.
     #[must_use]
     pub fn begin(stalls: &[Stall], machine: &Processes) -> Self {
         if stalls.is_empty() {
@@ -81,7 +81,7 @@ impl Drop for Stalling {
 }
 
 impl Freezers {
-    /// Waits for the frame, and stalls. `None`: it is over, or the card does not answer.
+    /// Waits for the frame, and stalls. Returns `None` when the stream is over, or the card does not answer.
     fn carry_out(&self, stall: Stall, stopped: &Receiver<()>) -> Option<()> {
         while self.control.status().ok()?.counters.frames_rendered < stall.at_frame {
             pause(POLL, stopped)?;
@@ -102,7 +102,7 @@ impl Freezers {
     }
 }
 
-/// Waits. `None`: it is over.
+/// Waits. Returns `None` when the stream is over.
 fn pause(time: Duration, stopped: &Receiver<()>) -> Option<()> {
     (stopped.recv_timeout(time) == Err(RecvTimeoutError::Timeout)).then_some(())
 }

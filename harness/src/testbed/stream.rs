@@ -7,7 +7,7 @@ use super::error::TestBedError;
 use super::pins::Pins;
 use crate::sound::pcm::FRAME_BYTES;
 
-/// How many frames the wave stream is asked for at a time, unless told otherwise: 10 ms at 48 kHz.
+/// Frames of a request to the wave stream, unless told otherwise: 10 ms at 48 kHz.
 pub const QUANTUM_DEFAULT: u32 = 480;
 
 /// Guest memory that holds a song's event records, and takes its PCM.

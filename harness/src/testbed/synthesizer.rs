@@ -1,8 +1,8 @@
-//! What an application never asks of a filter, but Windows' own tests do: asked before a song's pins are opened, so that
-//! the guest can see how the driver answers.
+//! Property requests to synthesizer nodes that no application sends, but Windows' own tests do, before a song's pins
+//! are opened.
 //!
-//! Whether an answer keeps to the rules is the guest's to judge: it stops with a bug check that names the rule. Here
-//! only that is judged which no driver may do: open a pin in a format that the pin does not carry.
+//! The guest judges the answers: it stops with a bug check that names the rule. The harness judges only that no driver
+//! opens a pin in a format that the pin does not carry.
 
 use guest_protocol::{Caller, FailureKind, Handle, PropertyRequest, PropertyVerb, Request, StreamFormat};
 
@@ -10,11 +10,11 @@ use super::error::TestBedError;
 use super::session::{OpenedFilter, Session, SessionError};
 use crate::machine::Health;
 
-/// `KSNODETYPE_SYNTHESIZER` (ksmedia.h), as it lies in memory.
+/// `KSNODETYPE_SYNTHESIZER` (ksmedia.h), in memory order.
 const SYNTHESIZER_NODE: [u8; 16] =
     [0xf3, 0x20, 0xf2, 0xdf, 0x0f, 0xf7, 0xd0, 0x11, 0xb9, 0x17, 0x00, 0xa0, 0xc9, 0x22, 0x31, 0x96];
 
-/// `KSPROPSETID_Synth` (dmusprop.h), as it lies in memory.
+/// `KSPROPSETID_Synth` (dmusprop.h), in memory order.
 pub const SYNTH_PROPERTIES: [u8; 16] =
     [0x25, 0xae, 0xdf, 0xfe, 0x6e, 0xe4, 0xd1, 0x11, 0xaa, 0xce, 0x00, 0x00, 0xf8, 0x75, 0xac, 0x12];
 
@@ -30,14 +30,16 @@ const CHANNEL_GROUPS: u32 = 4;
 /// Bytes of `SYNTH_PORTPARAMS`.
 const PORT_PARAMETERS_BYTES: usize = 28;
 
-/// Room for the value of [`CAPS`], in bytes: none, which asks for the size; a byte; an access mask; and one less than
-/// `SYNTHCAPS` has, as much, and more.
+/// Sizes of the buffer for the value of [`CAPS`], in bytes: none, which asks for the size; a byte; an access mask; one
+/// less than `SYNTHCAPS` has, as much, and more.
 const CAPS_ROOMS: [usize; 6] = [0, 1, 4, 295, 296, 400];
 
-/// Asks each synthesizer node for its capabilities with every room, and tries the wave pin with a format of music.
+/// Reads each synthesizer node's capabilities with every size of buffer, and tries to open the wave pin with a format
+/// of music.
 ///
 /// # Errors
-/// [`TestBedError::WrongFormatOpened`], or what the guest says; that the driver refuses is as it should be.
+/// [`TestBedError::WrongFormatOpened`] where the wave pin opens as music; [`TestBedError::Session`] for what the guest
+/// says. A refusal by the driver is right.
 pub fn inspect<H: Health>(session: &mut Session<'_, H>, filter: &OpenedFilter, wave: u32) -> Result<(), TestBedError> {
     for node in synthesizer_nodes(filter) {
         for room in CAPS_ROOMS {
@@ -45,16 +47,16 @@ pub fn inspect<H: Health>(session: &mut Session<'_, H>, filter: &OpenedFilter, w
         }
     }
     match session.create_pin(filter.handle, wave, StreamFormat::DirectMusic) {
-        Ok(_) => Err(TestBedError::WrongFormatOpened { pin: wave }.into()),
+        Ok(_) => Err(TestBedError::WrongFormatOpened { pin: wave }),
         Err(SessionError::Refused { failure, .. }) if matches!(failure.kind, FailureKind::Status(_)) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// `SYNTHCAPS.Flags` of a synthesizer node; none if the driver does not say.
+/// Reads `SYNTHCAPS.Flags` of a synthesizer node; `None` if the driver refuses.
 ///
 /// # Errors
-/// What the guest says.
+/// [`SessionError`] for a guest that does not answer, or stops.
 pub fn caps<H: Health>(session: &mut Session<'_, H>, target: Handle, node: u32) -> Result<Option<u32>, SessionError> {
     const CAPS_BYTES: usize = 296;
     let request = PropertyRequest {
@@ -72,10 +74,10 @@ pub fn caps<H: Health>(session: &mut Session<'_, H>, target: Handle, node: u32) 
     Ok(flags.filter(|_| status == 0))
 }
 
-/// Asks each synthesizer node, on an open pin, which port parameters are in force. None is meant, so none changes.
+/// Reads each synthesizer node's port parameters on an open pin. No parameter is marked as valid, so none changes.
 ///
 /// # Errors
-/// What the guest says; that the driver refuses is as it may be.
+/// [`SessionError`] for a guest that does not answer, or stops. A refusal by the driver is allowed.
 pub fn ask_port_parameters<H: Health>(
     session: &mut Session<'_, H>,
     filter: &OpenedFilter,
@@ -89,7 +91,7 @@ pub fn ask_port_parameters<H: Health>(
             set: SYNTH_PROPERTIES,
             id: PORT_PARAMETERS,
             verb: PropertyVerb::Get,
-            // `ValidParams` 0 and nothing else.
+            // `ValidParams` is 0.
             instance: vec![0; PORT_PARAMETERS_BYTES],
             value: vec![0; PORT_PARAMETERS_BYTES],
         };
@@ -102,10 +104,11 @@ pub fn ask_port_parameters<H: Health>(
     Ok(())
 }
 
-/// Asks each synthesizer node for this many channel groups.
+/// Requests a number of channel groups from each synthesizer node.
 ///
 /// # Errors
-/// What the guest says; a driver that has fewer is asked to route what it has not, and the PCM tells.
+/// [`SessionError`] for a guest that does not answer, or stops. A driver that has fewer groups routes events wrongly,
+/// which shows in the PCM.
 pub fn set_channel_groups<H: Health>(
     session: &mut Session<'_, H>,
     filter: &OpenedFilter,
@@ -132,7 +135,7 @@ pub fn set_channel_groups<H: Health>(
     Ok(())
 }
 
-/// The synthesizer nodes of a filter.
+/// Returns the synthesizer nodes of a filter.
 pub fn synthesizer_nodes(filter: &OpenedFilter) -> impl Iterator<Item = u32> {
     filter.nodes.iter().enumerate().filter(|(_, kind)| **kind == SYNTHESIZER_NODE).map(|(node, _)| node as u32)
 }
@@ -154,6 +157,6 @@ fn ask_caps<H: Health>(
         instance: Vec::new(),
         value: vec![0; room],
     };
-    // Whatever the status: too little room has to be refused, and how is the guest's to judge.
+    // Whatever the status: too small a buffer must be refused, and the guest judges how.
     session.call(&step, Request::Property(request), |_, _| {}).map(|_| ())
 }

@@ -11,6 +11,6 @@ pub trait Consequence: Diagnosed + Display + From<SessionError> + From<LimitErro
     /// Returns the error of the conversation with the guest, where that is what failed.
     fn session_error(&self) -> Option<&SessionError>;
 
-    /// Tells whether the end of a process may explain it, of which the session has not said anything itself.
+    /// Tells whether the end of a process may explain it that the session has not reported itself.
     fn may_follow_a_death(&self) -> bool;
 }

@@ -17,74 +17,74 @@ use crate::host::failure::Class;
 use crate::host::interrupt;
 use crate::machine::{Health, Part, guest_exit};
 
-/// How often a silent line makes us look whether everything still lives.
-const LOOK_AROUND: Duration = Duration::from_millis(50);
+/// How often the session checks, while the line is silent, whether the processes live.
+const CHECK_PERIOD: Duration = Duration::from_millis(50);
 
-/// How long after the line has ended we wait for the processes' ends, which say why; and how long after their ends for the
-/// rest of what was said on the line. Both come within milliseconds, but on a busy machine.
-const LAST_WORDS: Duration = Duration::from_secs(20);
+/// How long the session waits, after the line has ended, for the ends of the processes, which explain it; and, after
+/// their ends, for the rest of the line. Both come within milliseconds, except on a busy machine.
+const END_LIMIT: Duration = Duration::from_secs(20);
 
-/// How long after a card has stopped answering we wait for the end of a process that says why: an end shows within
-/// milliseconds of the closed socket.
+/// How long the session waits, after a card has stopped answering, for the end of a process that explains it: an end
+/// shows within milliseconds of the closed socket.
 const ENDS_SHOW: Duration = Duration::from_secs(2);
 
-/// How long we listen to a line that goes on after the card has died.
-const ON_ITS_WAY: Duration = Duration::from_millis(20);
+/// How long the session reads on after the card has died.
+const AFTER_CARD: Duration = Duration::from_millis(20);
 
-/// When a step has taken too long. Time in which the host did not let it run does not count.
+/// When a step has taken too long. Time in which the host keeps a process from running does not count.
 #[derive(Clone, Copy)]
 struct Deadline {
     at: Instant,
-    /// What had stood still when it was set.
+    /// The standstills when the deadline was set.
     stood_still: Duration,
 }
 
-/// How often we look again when a step has taken too long, before it is said: the thread that sees whether the harness
-/// itself stood still may not have had its turn yet.
-const LOOKS_AGAIN: u32 = 4;
+/// How often the session checks again before it reports a time-out: the thread that sees whether the harness itself
+/// stood still may not have had its turn yet.
+const CHECKS_MORE: u32 = 4;
 
-/// How long a guest that never stops talking is heard out after a step has taken too long, so that an answer behind what
-/// it has said already is found.
+/// How long the session reads on, after a step has taken too long, from a guest that never stops talking: the reply may
+/// be behind what is already on the line.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// Most lines of a guest's log and console that one session keeps and passes on: a boot has some tens at the default level
-/// and some thousands at the most talkative one. A driver that prints in a loop must not fill a disk.
+/// Most lines of a guest's log and console that one session keeps and passes on: a boot has some tens at the default
+/// level and some thousands at the most verbose one. A driver that prints in a loop must not fill a disk.
 pub const GUEST_LINES_MAX: u64 = 100_000;
 
-/// Most bytes of them.
+/// Most bytes of these lines.
 pub const GUEST_BYTES_MAX: u64 = 16 << 20;
 
-/// What a guest has said without being asked.
+/// Counts the lines of a guest's log and console.
 #[derive(Clone, Copy, Debug, Default)]
-struct Said {
+struct GuestOutput {
     lines: u64,
     bytes: u64,
     dropped: u64,
 }
 
-/// A conversation.
+/// A session with a guest: one request at a time, with its reply.
 pub struct Session<'a, H> {
     writer: UnixStream,
     incoming: Receiver<(Instant, Arrival)>,
     observer: &'a dyn Observer,
     console: Option<File>,
-    /// Those behind the line.
+    /// The processes behind the line.
     pub health: H,
     next_id: u32,
     limit: Duration,
-    /// When the guest's first instruction ran, if it has said so.
+    /// When the guest's first instruction ran, if the guest has reported it.
     pub entered: Option<Instant>,
     last_seen: String,
-    said: Said,
-    /// When it was last looked whether everything still lives.
-    looked: Instant,
+    output: GuestOutput,
+    /// When the processes were checked last.
+    checked: Instant,
 }
 
 impl<'a, H: Health> Session<'a, H> {
-    /// Listens to a line. Console text and log lines are also kept in a file.
+    /// Opens a session on a serial line. Console text and log lines are also kept in a file.
     ///
     /// # Errors
-    /// When the line cannot be read from two sides.
+    /// The error of the host, where the line cannot be cloned or the reading thread not be started.
     pub fn new(
         line: UnixStream,
         health: H,
@@ -103,8 +103,8 @@ impl<'a, H: Health> Session<'a, H> {
             limit,
             entered: None,
             last_seen: String::new(),
-            said: Said::default(),
-            looked: Instant::now(),
+            output: GuestOutput::default(),
+            checked: Instant::now(),
         })
     }
 
@@ -113,15 +113,15 @@ impl<'a, H: Health> Session<'a, H> {
         self.observer
     }
 
-    /// Changes how long a step may take, from the next one on.
+    /// Sets how long a step may take, from the next one on.
     pub fn set_limit(&mut self, limit: Duration) {
         self.limit = limit;
     }
 
-    /// Waits until the guest serves. Gives the moment.
+    /// Waits until the guest is ready for requests. Returns the moment at which it was.
     ///
     /// # Errors
-    /// [`SessionError`].
+    /// [`SessionError`] for a guest or a process that ended, a time-out, or an interruption.
     pub fn ready(&mut self) -> Result<Instant, SessionError> {
         let deadline = self.deadline(self.limit);
         loop {
@@ -132,10 +132,12 @@ impl<'a, H: Health> Session<'a, H> {
         }
     }
 
-    /// Sends a request and waits for its answer, listening to what happens meanwhile. Progress renews the time limit.
+    /// Sends a request and waits for its reply, and handles what the guest says meanwhile. Progress renews the time
+    /// limit.
     ///
     /// # Errors
-    /// [`SessionError`].
+    /// [`SessionError::Refused`] for a request that the guest refuses; [`SessionError::Protocol`] for a reply that does
+    /// not belong to it; the other variants for a guest or a process that ended, a time-out, or an interruption.
     pub fn call(
         &mut self,
         step: &str,
@@ -147,8 +149,8 @@ impl<'a, H: Health> Session<'a, H> {
         let protocol = |what: String| SessionError::Protocol { step: step.into(), what };
         let frame = encode(&ToGuest { id, request }).map_err(|error| protocol(error.to_string()))?;
         if let Err(error) = self.writer.write_all(&frame) {
-            // A line that broke says nothing about why; those behind it do.
-            return Err(if error.kind() == io::ErrorKind::BrokenPipe { self.last_words(step) } else { error.into() });
+            // A broken line does not explain anything; the ends of the processes do.
+            return Err(if error.kind() == io::ErrorKind::BrokenPipe { self.explain_end(step) } else { error.into() });
         }
         let mut deadline = self.deadline(self.limit);
         let mut furthest = (0, 0);
@@ -187,9 +189,9 @@ impl<'a, H: Health> Session<'a, H> {
         }
     }
 
-    /// What happened behind the line that another of its ends has fallen silent; `None`: nobody has died.
+    /// Returns why the card, or another process, has fallen silent; `None` where no process has ended.
     pub fn post_mortem(&mut self, step: &str) -> Option<SessionError> {
-        match self.words_within(step, ENDS_SHOW) {
+        match self.explain_within(step, ENDS_SHOW) {
             SessionError::Line(_) => None,
             found => Some(found),
         }
@@ -215,7 +217,7 @@ impl<'a, H: Health> Session<'a, H> {
         }
     }
 
-    /// An error of the guest's, unless its card had died before: then it only followed.
+    /// Returns the card's death instead of a guest's error that only followed it.
     fn unless_card_died(&mut self, step: &str, error: SessionError) -> SessionError {
         match self.health.death() {
             Some(death) if death.part == Part::Card => {
@@ -225,30 +227,30 @@ impl<'a, H: Health> Session<'a, H> {
         }
     }
 
-    /// So long from now.
+    /// Returns the deadline of a step that begins now.
     fn deadline(&self, limit: Duration) -> Deadline {
         Deadline { at: Instant::now() + limit, stood_still: self.health.stood_still() }
     }
 
-    /// When the time is over, what stood still left out.
+    /// Returns when a deadline is over, standstills left out.
     fn end_of(&self, deadline: Deadline) -> Instant {
         deadline.at + self.health.stood_still().saturating_sub(deadline.stood_still)
     }
 
-    /// How much of the time is left.
+    /// Returns how much time is left until a deadline.
     fn left(&self, deadline: Deadline) -> Duration {
         self.end_of(deadline).saturating_duration_since(Instant::now())
     }
 
-    /// How long the time has been over.
+    /// Returns how long a deadline has been over.
     fn overdue(&self, deadline: Deadline) -> Duration {
         Instant::now().saturating_duration_since(self.end_of(deadline))
     }
 
-    /// The next message, or the death of a process, however much the guest has to say meanwhile. Logs, console text, bug
-    /// checks and deaths are dealt with here.
+    /// Waits for the next message, or the death of a process, however much the guest says meanwhile. Handles logs,
+    /// console text, bug checks and deaths.
     fn next(&mut self, step: &str, deadline: Deadline) -> Result<(Instant, ToHost), SessionError> {
-        let mut looks_again = 0;
+        let mut checks = 0;
         loop {
             if interrupt::asked() {
                 return Err(SessionError::Interrupted(step.into()));
@@ -256,31 +258,31 @@ impl<'a, H: Health> Session<'a, H> {
             if self.overdue(deadline) > DRAIN {
                 return Err(self.timed_out(step));
             }
-            if self.looked.elapsed() > LOOK_AROUND {
-                self.looked = Instant::now();
+            if self.checked.elapsed() > CHECK_PERIOD {
+                self.checked = Instant::now();
                 if self.health.death().is_some() {
-                    return Err(self.last_words(step));
+                    return Err(self.explain_end(step));
                 }
             }
             let mut wait = self.left(deadline);
             if !wait.is_zero() {
-                looks_again = 0;
-            } else if looks_again < LOOKS_AGAIN {
-                looks_again += 1;
-                wait = LOOK_AROUND;
+                checks = 0;
+            } else if checks < CHECKS_MORE {
+                checks += 1;
+                wait = CHECK_PERIOD;
             }
-            match self.incoming.recv_timeout(wait.min(LOOK_AROUND)) {
-                Ok((at, Arrival::Message(message))) => match self.hear(at, message) {
+            match self.incoming.recv_timeout(wait.min(CHECK_PERIOD)) {
+                Ok((at, Arrival::Message(message))) => match self.handle(at, message) {
                     Ok(Some(message)) => return Ok((at, message)),
                     Ok(None) => {}
                     Err(error) => return Err(self.unless_card_died(step, error)),
                 },
                 Ok((_, Arrival::Text(text))) => self.console_text(&text),
-                Ok((_, Arrival::End)) | Err(RecvTimeoutError::Disconnected) => return Err(self.last_words(step)),
+                Ok((_, Arrival::End)) | Err(RecvTimeoutError::Disconnected) => return Err(self.explain_end(step)),
                 Err(RecvTimeoutError::Timeout) if wait.is_zero() => return Err(self.timed_out(step)),
                 Err(RecvTimeoutError::Timeout) => {
                     if self.health.death().is_some() {
-                        return Err(self.last_words(step));
+                        return Err(self.explain_end(step));
                     }
                 }
             }
@@ -291,25 +293,25 @@ impl<'a, H: Health> Session<'a, H> {
         SessionError::Timeout { step: step.into(), seconds: self.limit.as_secs(), seen: self.last_seen.clone() }
     }
 
-    /// Counts a line that the guest says without being asked. Whether it is kept and passed on.
+    /// Counts a line of the guest's log or console. Returns whether it is kept and passed on.
     fn is_kept(&mut self, bytes: usize) -> bool {
-        self.said.lines = self.said.lines.saturating_add(1);
-        self.said.bytes = self.said.bytes.saturating_add(bytes as u64);
-        let kept = self.said.lines <= GUEST_LINES_MAX && self.said.bytes <= GUEST_BYTES_MAX;
-        if !kept && self.said.dropped == 0 {
+        self.output.lines = self.output.lines.saturating_add(1);
+        self.output.bytes = self.output.bytes.saturating_add(bytes as u64);
+        let kept = self.output.lines <= GUEST_LINES_MAX && self.output.bytes <= GUEST_BYTES_MAX;
+        if !kept && self.output.dropped == 0 {
             let text = format!(
                 "the guest has said {} lines of {} bytes in all; what it says from now on is counted and not kept",
-                self.said.lines, self.said.bytes
+                self.output.lines, self.output.bytes
             );
             self.keep(&format!("[harness] {text}\n"));
             self.observer.event(&Event::Warning { text });
         }
-        self.said.dropped = self.said.dropped.saturating_add((!kept).into());
+        self.output.dropped = self.output.dropped.saturating_add((!kept).into());
         kept
     }
 
-    /// Takes what is no answer and no concern of the caller.
-    fn hear(&mut self, at: Instant, message: ToHost) -> Result<Option<ToHost>, SessionError> {
+    /// Handles messages that do not concern the caller; returns the others.
+    fn handle(&mut self, at: Instant, message: ToHost) -> Result<Option<ToHost>, SessionError> {
         match message {
             ToHost::Event(guest_protocol::Event::Log { level, target, text }) => {
                 if self.is_kept(target.len().saturating_add(text.len())) {
@@ -335,13 +337,13 @@ impl<'a, H: Health> Session<'a, H> {
         }
     }
 
-    /// The line has ended, or somebody has died: finds out who, and what the guest last said.
-    fn last_words(&mut self, step: &str) -> SessionError {
-        self.words_within(step, LAST_WORDS)
+    /// Finds out why the line has ended, or which process has died, and reads what the guest said last.
+    fn explain_end(&mut self, step: &str) -> SessionError {
+        self.explain_within(step, END_LIMIT)
     }
 
-    /// The same; an end shows within this time, or nobody has died.
-    fn words_within(&mut self, step: &str, limit: Duration) -> SessionError {
+    /// Does so where an end shows within a limit; otherwise no process has died.
+    fn explain_within(&mut self, step: &str, limit: Duration) -> SessionError {
         let deadline = Instant::now() + limit;
         let mut death = None;
         while self.health.has_processes() && Instant::now() < deadline {
@@ -351,29 +353,29 @@ impl<'a, H: Health> Session<'a, H> {
             }
             match self.incoming.recv_timeout(Duration::from_millis(5)) {
                 Ok((at, Arrival::Message(message))) => {
-                    if let Err(error) = self.hear(at, message) {
+                    if let Err(error) = self.handle(at, message) {
                         return self.unless_card_died(step, error);
                     }
                 }
                 Ok((_, Arrival::Text(text))) => self.console_text(&text),
-                // A closed channel answers at once; let the processes end meanwhile.
+                // A closed channel answers at once; the processes end meanwhile.
                 Ok((_, Arrival::End)) | Err(RecvTimeoutError::Disconnected) => {
                     std::thread::sleep(Duration::from_millis(5));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
-        // What was still on its way. The line ends with QEMU; QEMU may outlive its card, and the line with it.
+        // Reads the rest of the line. The line ends with QEMU; QEMU, and the line with it, may outlive the card.
         let of_card = death.as_ref().is_some_and(|death| death.part == Part::Card);
-        let rest = if death.is_some() && !of_card { LAST_WORDS } else { ON_ITS_WAY };
+        let rest = if death.is_some() && !of_card { END_LIMIT } else { AFTER_CARD };
         let until = Instant::now() + rest;
         while let Ok((at, arrival)) = self.incoming.recv_timeout(until.saturating_duration_since(Instant::now())) {
             if Instant::now() > until + DRAIN {
                 break;
             }
             match arrival {
-                Arrival::Message(message) => match self.hear(at, message) {
-                    // What a guest says after its card has died follows from that.
+                Arrival::Message(message) => match self.handle(at, message) {
+                    // What a guest says after its card has died is a consequence.
                     Err(error) if !of_card => return error,
                     _ => {}
                 },
@@ -395,7 +397,7 @@ impl<'a, H: Health> Session<'a, H> {
             }
             _ => return SessionError::QemuFailed { death: Box::new(death), step },
         };
-        SessionError::GuestFell { how }
+        SessionError::GuestEnded { how }
     }
 
     fn console_text(&mut self, text: &[u8]) {
@@ -419,8 +421,8 @@ impl<'a, H: Health> Session<'a, H> {
 
 impl<H> Drop for Session<'_, H> {
     fn drop(&mut self) {
-        if self.said.dropped > 0 {
-            let text = format!("{} lines of the guest's were not kept", self.said.dropped);
+        if self.output.dropped > 0 {
+            let text = format!("{} lines of the guest's were not kept", self.output.dropped);
             self.observer.event(&Event::Warning { text });
         }
     }

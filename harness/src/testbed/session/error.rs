@@ -9,64 +9,64 @@ use crate::host::failure::{Class, Diagnosed};
 use crate::host::interrupt;
 use crate::machine::{Death, NOT_OURS};
 
-/// Why a conversation ended early.
+/// Why a session ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// The guest stopped with a bug check.
     #[error("the guest stopped with bug check {:#x} {}: {}", .0.code, .0.name, .0.message)]
     BugCheck(Box<BugCheck>),
     /// The guest ended without a report.
-    #[error("the guest fell over: {how}")]
-    GuestFell {
-        /// What its end looked like.
+    #[error("the guest ended without a report: {how}")]
+    GuestEnded {
+        /// How it ended.
         how: String,
     },
     /// A step took too long.
     #[error("no end of \"{step}\" after {seconds} s{seen}")]
     Timeout {
-        /// What we waited for.
+        /// The step.
         step: String,
-        /// For how long.
+        /// Its limit, in seconds.
         seconds: u64,
-        /// What the guest last did.
+        /// The progress that the guest reported last.
         seen: String,
     },
     /// The card's process ended.
     #[error("the card died during \"{step}\": {death}")]
     CardDied {
-        /// How, and what followed.
+        /// How it ended, and what followed.
         death: Box<Death>,
-        /// What was going on.
+        /// The step.
         step: String,
     },
-    /// QEMU ended by itself.
+    /// QEMU ended by itself, or was ended from outside.
     #[error("QEMU failed during \"{step}\": {death}")]
     QemuFailed {
-        /// How, and what followed.
+        /// How it ended, and what followed.
         death: Box<Death>,
-        /// What was going on.
+        /// The step.
         step: String,
     },
-    /// The guest answered that it cannot.
+    /// The guest refused a request.
     #[error("the guest refused \"{step}\": {}", refusal(.failure))]
     Refused {
-        /// What was asked.
+        /// The step.
         step: String,
-        /// What it said.
+        /// The guest's reason.
         failure: Failure,
     },
-    /// The guest does not speak our language.
+    /// The guest sent what the protocol does not allow.
     #[error("guest and harness disagree at \"{step}\": {what}")]
     Protocol {
-        /// What was asked.
+        /// The step.
         step: String,
-        /// What is wrong.
+        /// What is wrong with it.
         what: String,
     },
-    /// The line failed on our side.
+    /// The serial line failed on the harness's side.
     #[error("the serial line failed: {0}")]
     Line(#[from] io::Error),
-    /// The user ended it.
+    /// The user interrupted the step.
     #[error("interrupted{by} during \"{0}\"", by = interrupt::by_signal())]
     Interrupted(String),
 }
@@ -90,7 +90,7 @@ fn refusal(failure: &Failure) -> String {
 impl Diagnosed for SessionError {
     fn class(&self) -> Class {
         match self {
-            Self::BugCheck(_) | Self::GuestFell { .. } => Class::GuestCrashed,
+            Self::BugCheck(_) | Self::GuestEnded { .. } => Class::GuestCrashed,
             Self::Timeout { .. } => Class::Timeout,
             Self::CardDied { .. } => Class::CardDied,
             Self::QemuFailed { .. } => Class::QemuFailed,
@@ -109,7 +109,7 @@ impl Diagnosed for SessionError {
     fn remedy(&self) -> Option<String> {
         let text = match self {
             Self::BugCheck(_) => "the stack below says where; fix the driver, or report it if the driver is right",
-            Self::GuestFell { .. } => "console.log and qemu.log in the artefacts say what came before",
+            Self::GuestEnded { .. } => "console.log and qemu.log in the artefacts say what came before",
             Self::Timeout { .. } => {
                 "post-mortem.txt in the artefacts says where the guest hangs; --timeout gives more time"
             }

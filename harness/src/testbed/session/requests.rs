@@ -10,10 +10,10 @@ use super::error::SessionError;
 use crate::event::Event;
 use crate::machine::Health;
 
-/// What [`Request::StartDevice`] brings.
+/// A device that the guest has started.
 #[derive(Clone, Debug)]
 pub struct StartedDevice {
-    /// Where it is, and its ids.
+    /// Its place on the bus, and its ids.
     pub device: String,
     /// Its resources.
     pub resources: Vec<String>,
@@ -21,32 +21,32 @@ pub struct StartedDevice {
     pub subdevices: Vec<String>,
 }
 
-/// What [`Request::OpenFilter`] brings.
+/// A filter that the guest has opened.
 #[derive(Clone, Debug)]
 pub struct OpenedFilter {
     /// Its handle.
     pub handle: Handle,
-    /// Its pin factories.
+    /// Its pin factories, by number.
     pub pins: Vec<PinFactory>,
-    /// Its nodes' types, as GUIDs lie in memory.
+    /// The types of its nodes, GUIDs in memory order.
     pub nodes: Vec<[u8; 16]>,
 }
 
-/// What [`Request::Play`] brings.
+/// The result of a stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Played {
-    /// Frames in the PCM range.
+    /// Frames of PCM that were collected.
     pub frames: u64,
     /// Events given to the miniport.
     pub events: u64,
-    /// What was counted.
+    /// What the guest counted since its boot.
     pub statistics: Statistics,
 }
 
-/// A guest that is there.
+/// A guest that has answered.
 #[derive(Clone, Debug)]
 pub struct Hello {
-    /// What kind of guest.
+    /// Its name and version.
     pub guest: String,
     /// Its memory in bytes.
     pub memory: u64,
@@ -54,10 +54,10 @@ pub struct Hello {
 
 /// The requests, one by one.
 impl<H: Health> Session<'_, H> {
-    /// [`Request::Hello`].
+    /// Sends [`Request::Hello`].
     ///
     /// # Errors
-    /// [`SessionError`].
+    /// [`SessionError::Protocol`] for a guest of another version; otherwise as for [`Session::call`].
     pub fn hello(&mut self) -> Result<Hello, SessionError> {
         match self.simple("say hello", Request::Hello { version: VERSION })? {
             Reply::Hello { version: VERSION, guest, memory } => Ok(Hello { guest, memory }),
@@ -69,10 +69,10 @@ impl<H: Health> Session<'_, H> {
         }
     }
 
-    /// [`Request::LoadDriver`].
+    /// Sends [`Request::LoadDriver`].
     ///
     /// # Errors
-    /// [`SessionError`].
+    /// [`SessionError`], as for [`Session::call`].
     pub fn load_driver(&mut self) -> Result<DriverInfo, SessionError> {
         match self.simple("load the driver", Request::LoadDriver)? {
             Reply::DriverLoaded(info) => Ok(info),
@@ -80,10 +80,10 @@ impl<H: Health> Session<'_, H> {
         }
     }
 
-    /// [`Request::StartDevice`].
+    /// Sends [`Request::StartDevice`].
     ///
     /// # Errors
-    /// [`SessionError`].
+    /// [`SessionError`], as for [`Session::call`].
     pub fn start_device(&mut self) -> Result<StartedDevice, SessionError> {
         match self.simple("start the device", Request::StartDevice)? {
             Reply::DeviceStarted { device, resources, subdevices } => {
@@ -93,10 +93,10 @@ impl<H: Health> Session<'_, H> {
         }
     }
 
-    /// [`Request::RestartDevice`].
+    /// Sends [`Request::RestartDevice`].
     ///
     /// # Errors
-    /// [`SessionError`].
+    /// [`SessionError`], as for [`Session::call`].
     pub fn restart_device(&mut self) -> Result<StartedDevice, SessionError> {
         match self.simple("stop the device and start it again", Request::RestartDevice)? {
             Reply::DeviceStarted { device, resources, subdevices } => {
@@ -106,10 +106,10 @@ impl<H: Health> Session<'_, H> {
         }
     }
 
-    /// [`Request::OpenFilter`].
+    /// Sends [`Request::OpenFilter`].
     ///
     /// # Errors
-    /// [`SessionError`].
+    /// [`SessionError`], as for [`Session::call`].
     pub fn open_filter(&mut self, subdevice: &str) -> Result<OpenedFilter, SessionError> {
         let step = format!("open filter {subdevice}");
         match self.simple(&step, Request::OpenFilter { subdevice: subdevice.into() })? {
@@ -118,10 +118,10 @@ impl<H: Health> Session<'_, H> {
         }
     }
 
-    /// [`Request::CreatePin`].
+    /// Sends [`Request::CreatePin`]. Returns the pin's handle.
     ///
     /// # Errors
-    /// [`SessionError`].
+    /// [`SessionError`], as for [`Session::call`].
     pub fn create_pin(&mut self, filter: Handle, pin: u32, format: StreamFormat) -> Result<Handle, SessionError> {
         let step = format!("create pin {pin}");
         match self.simple(&step, Request::CreatePin { filter, pin, format })? {
@@ -130,10 +130,10 @@ impl<H: Health> Session<'_, H> {
         }
     }
 
-    /// [`Request::AllocateBulk`].
+    /// Sends [`Request::AllocateBulk`]. Returns a range of at least so many bytes of guest memory.
     ///
     /// # Errors
-    /// [`SessionError`].
+    /// [`SessionError`], as for [`Session::call`].
     pub fn allocate(&mut self, bytes: u64) -> Result<Bulk, SessionError> {
         let step = format!("reserve {bytes} bytes of guest memory");
         match self.simple(&step, Request::AllocateBulk { bytes })? {
@@ -142,19 +142,19 @@ impl<H: Health> Session<'_, H> {
         }
     }
 
-    /// [`Request::Play`].
+    /// Sends [`Request::Play`].
     ///
     /// # Errors
-    /// [`SessionError`].
+    /// [`SessionError`], as for [`Session::call`].
     pub fn play(&mut self, play: Play) -> Result<Played, SessionError> {
         let of_frames = play.frames;
         self.stream(of_frames, Request::Play(play))
     }
 
-    /// [`Request::PlayOn`].
+    /// Sends [`Request::PlayOn`], which leaves the pins in `RUN`.
     ///
     /// # Errors
-    /// [`SessionError`].
+    /// [`SessionError`], as for [`Session::call`].
     pub fn play_on(&mut self, play: Play) -> Result<Played, SessionError> {
         let of_frames = play.frames;
         self.stream(of_frames, Request::PlayOn(play))
@@ -169,10 +169,10 @@ impl<H: Health> Session<'_, H> {
         }
     }
 
-    /// A request whose answer is [`Reply::Done`].
+    /// Sends a request whose reply is [`Reply::Done`].
     ///
     /// # Errors
-    /// [`SessionError`].
+    /// [`SessionError`], as for [`Session::call`].
     pub fn done(&mut self, step: &str, request: Request) -> Result<(), SessionError> {
         match self.simple(step, request)? {
             Reply::Done => Ok(()),
@@ -180,10 +180,10 @@ impl<H: Health> Session<'_, H> {
         }
     }
 
-    /// [`Request::UnloadDriver`].
+    /// Sends [`Request::UnloadDriver`].
     ///
     /// # Errors
-    /// [`SessionError`].
+    /// [`SessionError`], as for [`Session::call`].
     pub fn unload_driver(&mut self) -> Result<(), SessionError> {
         match self.simple("unload the driver", Request::UnloadDriver)? {
             Reply::DriverUnloaded => Ok(()),
@@ -191,10 +191,10 @@ impl<H: Health> Session<'_, H> {
         }
     }
 
-    /// [`Request::Contract`].
+    /// Sends [`Request::Contract`]. Returns the state of each rule.
     ///
     /// # Errors
-    /// [`SessionError`].
+    /// [`SessionError`], as for [`Session::call`].
     pub fn contract(&mut self) -> Result<Vec<RuleState>, SessionError> {
         match self.simple("read the contract", Request::Contract)? {
             Reply::Contract(rules) => Ok(rules),
@@ -205,7 +205,7 @@ impl<H: Health> Session<'_, H> {
     /// Sends [`Request::RunProbe`]. Returns what the guest counted.
     ///
     /// # Errors
-    /// [`SessionError`].
+    /// [`SessionError`], as for [`Session::call`].
     pub fn run_probe(&mut self, probe: Probe) -> Result<Vec<Figure>, SessionError> {
         let step = format!("run probe {probe:?}");
         match self.simple(&step, Request::RunProbe(probe))? {
@@ -214,10 +214,10 @@ impl<H: Health> Session<'_, H> {
         }
     }
 
-    /// [`Request::TakeCaptured`]. Gives the events, and how many were dropped since the pin was opened.
+    /// Sends [`Request::TakeCaptured`]. Returns the events, and how many were dropped since the pin was opened.
     ///
     /// # Errors
-    /// [`SessionError`].
+    /// [`SessionError`], as for [`Session::call`].
     pub fn take_captured(&mut self, pin: Handle) -> Result<(Vec<CapturedEvent>, u64), SessionError> {
         match self.simple("take what was captured", Request::TakeCaptured { pin })? {
             Reply::Captured { events, discarded } => Ok((events, discarded)),
@@ -225,10 +225,10 @@ impl<H: Health> Session<'_, H> {
         }
     }
 
-    /// Sends [`Request::Property`]. Gives the status and the value.
+    /// Sends [`Request::Property`]. Returns the status and the value.
     ///
     /// # Errors
-    /// [`SessionError`].
+    /// [`SessionError`], as for [`Session::call`].
     pub fn property(&mut self, step: &str, request: PropertyRequest) -> Result<(u32, Vec<u8>), SessionError> {
         match self.simple(step, Request::Property(request))? {
             Reply::Property { status, value, .. } => Ok((status, value)),
@@ -236,11 +236,11 @@ impl<H: Health> Session<'_, H> {
         }
     }
 
-    /// [`Request::BeginProperty`] or [`Request::TakeProperty`]. Gives the status and the value, or the handle of a request
-    /// that the driver keeps.
+    /// Sends [`Request::BeginProperty`] or [`Request::TakeProperty`]. Returns the status and the value, or the handle
+    /// of a request that is still pending.
     ///
     /// # Errors
-    /// [`SessionError`].
+    /// [`SessionError`], as for [`Session::call`].
     pub fn kept_property(
         &mut self,
         step: &str,
@@ -253,10 +253,10 @@ impl<H: Health> Session<'_, H> {
         }
     }
 
-    /// [`Request::MapUser`].
+    /// Sends [`Request::MapUser`]. Returns the address in the caller's process.
     ///
     /// # Errors
-    /// [`SessionError`].
+    /// [`SessionError`], as for [`Session::call`].
     pub fn map_user(&mut self, bulk: Bulk, caller: Caller) -> Result<u64, SessionError> {
         match self.simple("map memory for a process", Request::MapUser { bulk, caller })? {
             Reply::UserMapping { address } => Ok(address),
@@ -264,10 +264,10 @@ impl<H: Health> Session<'_, H> {
         }
     }
 
-    /// [`Request::Statistics`].
+    /// Sends [`Request::Statistics`].
     ///
     /// # Errors
-    /// [`SessionError`].
+    /// [`SessionError`], as for [`Session::call`].
     pub fn statistics(&mut self) -> Result<Statistics, SessionError> {
         match self.simple("read the counters", Request::Statistics)? {
             Reply::Statistics(statistics) => Ok(statistics),

@@ -11,7 +11,7 @@ use dmus::machine::conditions::read_seed;
 const EXIT_CODES: &str = "Exit codes:
    0  everything holds
    1  a test failed: an expectation does not hold
-   2  the command line makes no sense
+   2  the command line is malformed, or names what does not exist
    3  the guest crashed; the bug check is shown with its stack
    4  a step took too long
    5  the card died
@@ -19,7 +19,7 @@ const EXIT_CODES: &str = "Exit codes:
    7  something needed is missing and could not be provisioned
    8  a song, bank, scenario or driver image is malformed
    9  the host is in the way: disk, memory, permissions
-  11  the host stalled: it did not let the card or QEMU run until a time-out of the driver's ran out; run it again
+  11  the host stalled: it did not run the card or QEMU until a time-out of the driver expired; run it again
   70  a bug of the harness
  130  interrupted";
 
@@ -29,13 +29,14 @@ const RUN_JSON: &str = "With --json the last line is one object:
   run_folders               the folder of each run
   tests                     each: name, result, class, violations, seed (with delays), run_folder, reproduce
   contract                  of contract and stress: rules (83), pass, violated, not_exercised, not_applicable, rows (each:
-                            number, title, source, verdict, held, message), figures, failures, processors, seed
+                            number, title, source, verdict, held, message), figures (each: probe, name, value), failures,
+                            run_folders, processors, seed
   repeats                   of contract with --repeat, by scenario: runs, rules (each: number, title, pass, violated,
                             not_exercised, not_applicable), failures
   variants                  of broken: each variant, expected, fired, caught
   rows, summary             of hostile: each fault, queue, card, qemu, diagnosis_expected, diagnosis_found, as_expected, times
   soak                      of hostile with --soak: faults, memory and log of the card, each with its bound
-  low_resources             of low-resources, each driver: boots, trials (each: hash, function, stack, outcome, detail,
+  low_resources             of low-resources, each driver: boots, sites (each: hash, function, stack, outcome, detail,
                             leaked), milliseconds
   kills                     of kills: seed, right, too_late, slowest_ms, rows (each: process, signal, phase, expected,
                             found, milliseconds, swept, left, violations)
@@ -99,10 +100,10 @@ impl Verb {
     }
 }
 
-/// Which clock the card follows.
+/// The clock that the card follows.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum ClockChoice {
-    /// Time moves as frames are rendered: as fast as it goes, and repeatable
+    /// Time moves as frames are rendered: as fast as the host is, and repeatable
     Lockstep,
     /// Time is the host's
     Realtime,
@@ -117,12 +118,12 @@ impl From<ClockChoice> for Clock {
     }
 }
 
-/// What runs the guest's instructions.
+/// The accelerator.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum AcceleratorChoice {
     /// The one that a timed calibration guest finds to be faster
     Auto,
-    /// QEMU's translation
+    /// QEMU's translator
     Tcg,
     /// The host's processor
     Kvm,
@@ -142,7 +143,7 @@ impl AcceleratorChoice {
 /// Options of everything that boots a guest.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct MachineArguments {
-    /// What runs the guest's instructions
+    /// The accelerator that executes the guest's instructions
     #[arg(long, value_enum, default_value = "auto")]
     pub(crate) accel: AcceleratorChoice,
     /// QEMU to use instead of the system's or the provisioned one
@@ -164,7 +165,7 @@ pub(crate) struct DemoArguments {
     /// Where to write the PCM that the guest received
     #[arg(long, value_name = "SONG.WAV")]
     pub(crate) out: Option<PathBuf>,
-    /// Which clock the card follows
+    /// The clock that the card follows
     #[arg(long, value_enum, default_value = "lockstep")]
     pub(crate) clock: ClockChoice,
     /// Instruments instead of the built-in ones (.dls or .sf2)
@@ -176,7 +177,7 @@ pub(crate) struct DemoArguments {
     /// Frames a second
     #[arg(long, value_name = "HZ", default_value_t = 48_000, value_parser = clap::value_parser!(u32).range(11_025..=96_000))]
     pub(crate) rate: u32,
-    /// Frames that the card renders at a time; nothing that is heard depends on it
+    /// Frames that the card renders at a time; the PCM does not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) render_block: Option<u32>,
     /// Frames of a request to the wave stream
@@ -193,7 +194,7 @@ pub(crate) struct DemoArguments {
     /// How the card interrupts: by its line, or by MSI-X messages
     #[arg(long, value_enum, value_name = "HOW", default_value = "line")]
     pub(crate) interrupts: dmus::machine::conditions::Interrupts,
-    /// Stop the device and start it again this often before playing, with other addresses and vectors each time
+    /// Stop and start the device this many times before the song, with other addresses and vectors each time
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) restarts: u8,
     /// The level of the guest's log: error, warn, info, debug, trace
@@ -279,13 +280,13 @@ pub(crate) struct RenderArguments {
     /// for what those add; the sum of the files is the mix
     #[arg(long, value_name = "FOLDER")]
     pub(crate) stems: Option<PathBuf>,
-    /// The instruction set of the synthesizer's inner loops; nothing that is heard depends on it
+    /// The instruction set of the synthesizer's inner loops; the PCM does not depend on it
     #[arg(long, value_name = "NAME", value_parser = ["auto", "scalar", "sse4.1", "avx2", "avx512", "neon"])]
     pub(crate) kernel: Option<String>,
-    /// Frames that are rendered at a time; nothing that is heard depends on it
+    /// Frames that are rendered at a time; the PCM does not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) block: Option<u32>,
-    /// Threads that render; nothing that is heard depends on it
+    /// Threads that render; the PCM does not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) threads: Option<u32>,
     /// Most voices at once

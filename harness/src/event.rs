@@ -1,4 +1,4 @@
-//! What the engine says while it works: typed events, rendered by whoever listens.
+//! Typed events of runs. Every layer reports them to an observer; `report` renders them.
 
 use std::fs::File;
 use std::io::Write;
@@ -7,55 +7,55 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-/// Something happened.
+/// An event of a run.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// Something missing is being brought in or built.
+    /// A missing artefact is being downloaded or built.
     Provisioning {
-        /// What.
+        /// The artefact.
         what: String,
         /// From where, and why.
         why: String,
     },
-    /// It is there.
+    /// An artefact is there.
     Provisioned {
-        /// What.
+        /// The artefact.
         what: String,
-        /// Where, and which version.
+        /// Its path or version.
         found: String,
     },
-    /// A step of a performance begins.
+    /// A step of a run begins.
     StepBegun {
-        /// Which.
+        /// The step.
         step: Step,
     },
-    /// It has ended well.
+    /// A step has succeeded.
     StepEnded {
-        /// Which.
+        /// The step.
         step: Step,
-        /// How long it took.
+        /// How long it took, in milliseconds.
         milliseconds: f64,
     },
     /// A line of the guest's log.
     Guest {
         /// `error` to `trace`.
         level: &'static str,
-        /// Who says it.
+        /// The module that logs it.
         target: String,
         /// The text.
         text: String,
     },
-    /// Text on the console that is no message, such as the firmware's.
+    /// Text on the console that is no protocol message, such as the firmware's.
     Console {
         /// The text.
         text: String,
     },
-    /// The driver allocates by a stack that has not been seen since the guest's boot.
+    /// The driver allocates on a stack that is new since the guest's boot.
     Allocation {
         /// The stack's name.
         hash: u64,
-        /// What allocates.
+        /// The function that allocates.
         function: String,
         /// The driver's part of the stack.
         #[serde(skip)]
@@ -63,21 +63,21 @@ pub enum Event {
         /// It was made to fail.
         failed: bool,
     },
-    /// How far the stream has got.
+    /// The progress of a stream.
     Progress {
-        /// Frames done.
+        /// Frames received.
         frames: u64,
-        /// Of how many.
+        /// Frames in all.
         of_frames: u64,
         /// Events delivered.
         events: u64,
     },
-    /// Something worth knowing.
+    /// A note for the user.
     Note {
         /// The text.
         text: String,
     },
-    /// Something that looks wrong but does not end the run.
+    /// A warning: something is wrong that does not end the run.
     Warning {
         /// The text.
         text: String,
@@ -91,16 +91,16 @@ pub enum Event {
     TestEnded {
         /// Its name.
         name: String,
-        /// How.
+        /// Its result.
         result: TestResult,
-        /// How long it took.
+        /// How long it took, in milliseconds.
         milliseconds: f64,
-        /// Why it failed or was skipped; what was found.
+        /// Why it failed or was skipped, or what it found.
         detail: String,
     },
 }
 
-/// The steps of a performance, in order.
+/// The steps of a run, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
@@ -121,7 +121,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// What happens in it, for people.
+    /// Returns what happens in it, for people.
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
@@ -136,25 +136,25 @@ impl Step {
     }
 }
 
-/// How a test ended.
+/// The result of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TestResult {
-    /// It holds.
+    /// Every expectation holds.
     Passed,
-    /// It does not.
+    /// An expectation does not hold.
     Failed,
-    /// It could not be tried.
+    /// Something that the test needs is missing.
     Skipped,
 }
 
-/// Whoever listens.
+/// Receives the events of runs.
 pub trait Observer: Sync {
-    /// Takes an event. Called from several threads.
+    /// Receives an event. Called from several threads.
     fn event(&self, event: &Event);
 }
 
-/// Nobody listens.
+/// An observer that discards events.
 #[derive(Clone, Copy, Debug)]
 pub struct Silent;
 
@@ -162,7 +162,7 @@ impl Observer for Silent {
     fn event(&self, _: &Event) {}
 }
 
-/// Writes every event to a file, a line of JSON each with its time, and passes it on.
+/// An observer that writes every event to a file, a line of JSON with its time each, and passes it on.
 pub struct Timeline<'a> {
     next: &'a dyn Observer,
     file: Mutex<File>,
@@ -177,7 +177,7 @@ struct Line<'a> {
 }
 
 impl<'a> Timeline<'a> {
-    /// Times count from now.
+    /// Creates a timeline whose times count from now.
     #[must_use]
     pub fn new(file: File, next: &'a dyn Observer) -> Self {
         Self { next, file: Mutex::new(file), begun: Instant::now() }
@@ -189,7 +189,7 @@ impl Observer for Timeline<'_> {
         let line = Line { seconds: self.begun.elapsed().as_secs_f64(), event };
         if let (Ok(mut text), Ok(mut file)) = (serde_json::to_vec(&line), self.file.lock()) {
             text.push(b'\n');
-            // A timeline that cannot be written must not end the run that it describes.
+            // A full disk must not end the run that the timeline describes.
             let _ = file.write_all(&text);
         }
         self.next.event(event);

@@ -1,42 +1,29 @@
 //! Boots guests with the DirectMusic card, runs scenarios, judges, reports.
 //!
-//! The engine (this library) emits typed [events](event::Event) and returns typed results; the command line renders
-//! them. The way of a performance: a song ([`midi`]) and a configuration go to [`perform`], which starts the card and
-//! QEMU ([`machine`]), speaks with the guest ([`session`]), collects the PCM from guest memory, and lets [`judge`]
-//! compare it with the offline render of the same events. What must be there first is brought in by [`provision`].
+//! The library emits typed [events](event::Event) and returns typed results; the command line renders them. Its layers,
+//! each of which uses only those below it:
+//!
+//! | layer | what it is for |
+//! |---|---|
+//! | [`kills`], [`scenario`] | TOML scenarios, the suite of the project, and who is blamed for a killed process |
+//! | [`playback`], [`conformance`], [`alloc_faults`], [`bench`](mod@bench), [`hostile`] | what is done with a test bed |
+//! | [`testbed`] | card, QEMU, guest and driver, started and owned as one, with their run folder |
+//! | [`provision`] | QEMU, guest images, card and driver: found, built or downloaded |
+//! | [`machine`] | the processes of card and QEMU, guest memory, and which of them ended first |
+//! | [`sound`] | songs, banks, offline renders, PCM |
+//! | [`host`], [`event`] | processes, signals, limits and files of the host; what the library says while it works |
 
-pub mod accelerator;
-pub mod artefacts;
-pub mod bank;
+pub mod alloc_faults;
 pub mod bench;
-pub mod bug_check;
-pub mod conditions;
-pub mod contract;
-pub mod doctor;
-pub mod driver_file;
+pub mod conformance;
 pub mod event;
-pub mod failure;
-pub mod fake;
-pub mod hash;
+pub mod host;
 pub mod hostile;
-pub mod image_check;
-pub mod inspect;
-pub mod interrupt;
-pub mod judge;
 pub mod kills;
-pub mod leftovers;
-pub mod limits;
-pub mod loudness;
 pub mod machine;
-pub mod midi;
-pub mod perform;
-pub mod process;
+pub mod playback;
 pub mod provision;
-pub mod render;
+pub mod report;
 pub mod scenario;
-pub mod session;
-pub mod shortage;
-pub mod songs;
-pub mod stall;
-pub mod standstill;
-pub mod suite;
+pub mod sound;
+pub mod testbed;

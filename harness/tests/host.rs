@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use dmus::leftovers::Scratch;
+use dmus::host::leftovers::Scratch;
 use serde_json::{Value, json};
 
 /// Longest wait for what takes milliseconds on a machine that is not busy.
@@ -33,8 +33,8 @@ impl Project {
         fs::create_dir(project.path("tmp")).unwrap();
         let prepared = json!({
             "workspace": { "root": project.path(""), "target": project.path("target") },
-            "stage": {
-                "kit": {
+            "provisioned": {
+                "artefacts": {
                     "card": project.path("card"),
                     "qemu": project.path("qemu"),
                     "nt_host": project.path("driver"),

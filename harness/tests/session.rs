@@ -4,20 +4,24 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use dmus::event::Silent;
-use dmus::failure::{Class, Diagnosed};
-use dmus::fake::{FakeGuest, Fault, directmusic_pins};
-use dmus::judge::FRAME_BYTES;
-use dmus::machine::{Death, GuestMemory, Part};
-use dmus::midi::write_records;
-use dmus::perform::open_pins;
-use dmus::process::Ended;
-use dmus::session::{GUEST_BYTES_MAX, Health, Immortal, Session, SessionError};
+use dmus::host::ended::Ended;
+use dmus::host::failure::{Class, Diagnosed};
+use dmus::machine::{Death, GuestMemory, Health, NoProcesses, Part};
+use dmus::sound::midi::write_records;
+use dmus::sound::pcm::FRAME_BYTES;
+use dmus::testbed::TestBedError;
+use dmus::testbed::fake::{FakeGuest, Fault, directmusic_pins};
+use dmus::testbed::open_pins;
+use dmus::testbed::session::{GUEST_BYTES_MAX, Session, SessionError};
 use guest_protocol::{BugCheck, Bulk, Pace, PinFactory, Play, Request};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn guest(fault: Option<Fault>, filters: Vec<(String, Vec<PinFactory>)>) -> (Session<'static, Immortal>, GuestMemory) {
-    guest_with(Immortal, fault, filters)
+fn guest(
+    fault: Option<Fault>,
+    filters: Vec<(String, Vec<PinFactory>)>,
+) -> (Session<'static, NoProcesses>, GuestMemory) {
+    guest_with(NoProcesses, fault, filters)
 }
 
 fn guest_with<H: Health>(
@@ -38,7 +42,7 @@ fn filters() -> Vec<(String, Vec<PinFactory>)> {
 }
 
 /// Goes as far as playing.
-fn play(session: &mut Session<'static, Immortal>, memory: &GuestMemory) -> Result<Vec<u8>, SessionError> {
+fn play(session: &mut Session<'static, NoProcesses>, memory: &GuestMemory) -> Result<Vec<u8>, SessionError> {
     play_within(LIMIT, session, memory)
 }
 
@@ -52,7 +56,7 @@ fn play_within<H: Health>(
     session.hello()?;
     let device = session.start_device()?;
     let pins = open_pins(session, &device, 48_000).expect("the fake has the pins");
-    let song = dmus::songs::ALL[0].song().unwrap();
+    let song = dmus::sound::songs::ALL[0].song().unwrap();
     let records = write_records(&song.events);
     let frames = song.frames(48_000, 0);
     let events = session.allocate(records.len() as u64)?;
@@ -79,7 +83,7 @@ fn a_song_goes_in_as_records_and_comes_out_as_pcm_through_guest_memory() {
     let (mut session, memory) = guest(None, filters());
     let pcm = play(&mut session, &memory).unwrap();
     // The fake writes an event's first and last byte at its frame; of several at one frame the last stays.
-    for event in dmus::songs::ALL[0].song().unwrap().events.windows(2) {
+    for event in dmus::sound::songs::ALL[0].song().unwrap().events.windows(2) {
         let frame = |time: u64| time * 48_000 / 10_000_000;
         if frame(event[0].time) != frame(event[1].time) {
             let at = (frame(event[0].time) * FRAME_BYTES) as usize;
@@ -331,7 +335,7 @@ fn a_guest_that_never_stops_talking_runs_out_of_time_and_fills_no_disk() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let talker = endless(theirs, guest_protocol::ToHost::Event(event));
         let file = std::fs::File::create(&console).unwrap();
-        let mut session = Session::new(ours, Immortal, Duration::from_secs(1), Some(file), &Silent).unwrap();
+        let mut session = Session::new(ours, NoProcesses, Duration::from_secs(1), Some(file), &Silent).unwrap();
         let begun = std::time::Instant::now();
         assert_eq!(session.ready().unwrap_err().class(), Class::Timeout);
         assert_eq!(session.hello().unwrap_err().class(), Class::Timeout);
@@ -352,8 +356,8 @@ impl Health for Limited {
         None
     }
 
-    fn limit(&mut self) -> Option<dmus::limits::LimitError> {
-        dmus::limits::of_text("Error enabling host notifiers: 24")
+    fn limit(&mut self) -> Option<dmus::host::limits::LimitError> {
+        dmus::host::limits::of_text("Error enabling host notifiers: 24")
     }
 }
 
@@ -366,7 +370,7 @@ fn a_refusal_of_the_guest_is_the_hosts_where_a_process_reached_a_limit() {
         message: "IRP_MN_START_DEVICE returned STATUS_IO_TIMEOUT".into(),
     };
     let refused = SessionError::Refused { step: "start the device".into(), failure };
-    let error = session.cause("start the device", refused.into());
+    let error = session.cause("start the device", TestBedError::from(refused));
     assert_eq!(error.class(), Class::Host);
     assert!(error.to_string().contains("RLIMIT_NOFILE") && error.to_string().contains("STATUS_IO_TIMEOUT"), "{error}");
     assert!(error.remedy().is_some_and(|remedy| remedy.starts_with("ulimit -n ")));

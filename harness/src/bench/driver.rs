@@ -1,23 +1,26 @@
-//! A driver's own two paths, timed inside the guest: from `PutMessage` to the card, and from the card's interrupt to a
-//! client; watched by the guest's verifier and unwatched in turn, and beside the C++ driver.
+//! Times a driver's own two paths inside the guest: from `PutMessage` to the card, and from the card's interrupt to a
+//! client; with and without the guest's verifier in turn, and beside the C++ driver.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use card_control::Clock;
 use guest_protocol::{Bulk, DataRange, Figure, Handle, KsState, PinFactory, Probe, Request, StreamFormat, Wrapping};
 
-use super::{Context, Measurement, median};
-use crate::artefacts::RunFolder;
-use crate::conditions::Conditions;
-use crate::contract::{self, Findings, Setback, Stand, sit};
-use crate::event::{Event, Silent};
-use crate::failure::{Class, Diagnosed, Error};
-use crate::machine::{CardControl, CardOptions, Clock, GuestMemory};
-use crate::perform::{PerformanceError, Stage};
-use crate::scenario::cpp_driver;
+use super::context::Context;
+use super::driver_error::{DriverBenchError, TAKEN_LIMIT};
+use super::error::BenchError;
+use super::measurement::{Measurement, median};
+use crate::event::{Event, Silent, Timeline};
+use crate::machine::conditions::Conditions;
+use crate::machine::{CardControl, CardOptions, GuestMemory};
+use crate::provision::cpp_driver;
+use crate::testbed::run_folder::RunFolder;
+use crate::testbed::session::{SessionError, StartedDevice};
+use crate::testbed::{Provisioned, TestBed, TestBedBuilder, TestBedError};
 
-/// Boots with the verifier, and as many without, in turn. Odd, so that a median is one of them.
+/// Boots with the verifier, and as many without. Odd, so that a median is one of them.
 const ROUNDS: usize = 5;
 
 /// How long a step may take.
@@ -27,86 +30,41 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// at which the card takes them; and fewer than the 65,536 that the card keeps while no time passes.
 const EVENTS: u32 = 20_000;
 
-/// How events go wrapping, and what that is called.
+/// The wrapping of events, and its name in the measurements.
 const SHAPES: [(&str, u16, Wrapping); 3] =
     [("1", 1, Wrapping::Chain), ("16", 16, Wrapping::Chain), ("package-16", 16, Wrapping::Package)];
 
-/// Events of a burst that is timed until the card has taken the last of them, and how often each is.
+/// Events of a burst that is timed until the card has taken the last of them, and how often each burst is repeated.
 const BURSTS: [u32; 3] = [1, 16, 256];
 const BURST_REPEATS: usize = 41;
 
 /// Interrupts that are timed.
 const LAPS: u32 = 500;
 
-/// Between two messages that come in: longer than an interrupt takes on its way, so that each has the machine to itself.
+/// The pause between two messages that come in: longer than an interrupt takes on its way, so that interrupts do not
+/// overlap.
 const LAP_PAUSE: Duration = Duration::from_millis(1);
 
-/// A note that is over as it begins: what comes in.
+/// The message that comes in: the end of a note.
 const COMES_IN: &[u8] = &[0x80, 60, 0];
 
-/// Why there are no figures.
-#[derive(Debug, thiserror::Error)]
-pub enum DriverBenchError {
-    /// The driver broke a rule.
-    #[error("the driver broke rule {rule} of the contract while it was measured: {what}")]
-    Broken {
-        /// Its number.
-        rule: u16,
-        /// What was seen.
-        what: String,
-    },
-    /// There is nothing that could be measured.
-    #[error("nothing can be measured: {0}")]
-    Inapplicable(String),
-    /// The card has not taken what the driver was given.
-    #[error("of {given} events the card had taken {taken} after {LIMIT:?}")]
-    NotTaken {
-        /// Events given to the driver.
-        given: u64,
-        /// Events that the card counted.
-        taken: u64,
-    },
-    /// The guest did not say something that it had been asked for.
-    #[error("the guest counted no \"{0}\"")]
-    NoFigure(&'static str),
-}
+/// The command that repeats the measurement.
+const REPRODUCE: &str = "cargo dmus bench driver";
 
-impl Diagnosed for DriverBenchError {
-    fn class(&self) -> Class {
-        match self {
-            Self::Broken { .. } | Self::Inapplicable(_) => Class::TestFailed,
-            Self::NotTaken { .. } => Class::Timeout,
-            Self::NoFigure(_) => Class::HarnessBug,
-        }
-    }
-
-    fn remedy(&self) -> Option<String> {
-        match self {
-            Self::Broken { .. } => {
-                Some("cargo dmus run contract says more; what breaks rules cannot be measured".into())
-            }
-            Self::NotTaken { .. } => {
-                Some("the driver keeps events without telling the card: look for a kick that is left out".into())
-            }
-            Self::Inapplicable(_) | Self::NoFigure(_) => None,
-        }
-    }
-}
-
-/// Values by name, one a round.
+/// Values by name, one for each round.
 type Values = BTreeMap<String, (Vec<f64>, &'static str)>;
 
-/// Measures the stage's driver and, where nobody named another, the C++ driver.
-pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), Error> {
-    measure(context, context.stage()?.clone(), "", say)?;
+/// Measures the driver and, unless another was named, the C++ driver.
+pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), BenchError> {
+    measure(context, context.provisioned()?.clone(), "", say)?;
     if !context.peers {
         return Ok(());
     }
-    match cpp_driver(context.workspace) {
+    match cpp_driver::good(context.workspace) {
         Ok(driver) => {
-            let mut stage = context.stage()?.clone();
-            stage.kit.driver = driver;
-            measure(context, stage, "/cpp", say)
+            let mut provisioned = context.provisioned()?.clone();
+            provisioned.artefacts.driver = driver;
+            measure(context, provisioned, "/cpp", say)
         }
         Err(reason) => {
             context.observer.event(&Event::Warning { text: format!("without the C++ driver: {reason}") });
@@ -115,18 +73,23 @@ pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Re
     }
 }
 
-fn measure(context: &Context<'_>, stage: Stage, suffix: &str, say: &mut dyn FnMut(Measurement)) -> Result<(), Error> {
-    let (mut watched, mut unwatched) = (Values::new(), Values::new());
+fn measure(
+    context: &Context<'_>,
+    provisioned: Provisioned,
+    suffix: &str,
+    say: &mut dyn FnMut(Measurement),
+) -> Result<(), BenchError> {
+    let (mut verified, mut unverified) = (Values::new(), Values::new());
     for _ in 0..if context.quick { 1 } else { ROUNDS } {
-        for (values, is_watched) in [(&mut watched, true), (&mut unwatched, false)] {
+        for (values, is_verified) in [(&mut verified, true), (&mut unverified, false)] {
             let folder = RunFolder::create(context.workspace, "bench-driver", None)?;
-            round(context, &stage, is_watched, &folder, values)?;
+            round(&provisioned, is_verified, &folder, values)?;
         }
     }
-    for (name, (values, unit)) in unwatched {
+    for (name, (values, unit)) in unverified {
         let baseline = median(values);
         say(Measurement::new(format!("driver/{name}/verifier-off{suffix}"), baseline, unit));
-        if let Some((values, unit)) = watched.remove(&name) {
+        if let Some((values, unit)) = verified.remove(&name) {
             let on = Measurement::new(format!("driver/{name}/verifier-on{suffix}"), median(values), unit);
             say(if baseline > 0.0 { on.against(baseline) } else { on });
         }
@@ -134,85 +97,90 @@ fn measure(context: &Context<'_>, stage: Stage, suffix: &str, say: &mut dyn FnMu
     Ok(())
 }
 
-/// One boot: everything is measured once.
+/// Boots once, and measures everything once.
 fn round(
-    context: &Context<'_>,
-    stage: &Stage,
-    watched: bool,
+    provisioned: &Provisioned,
+    verified: bool,
     folder: &RunFolder,
     values: &mut Values,
-) -> Result<(), Error> {
-    let stand = contract::Context {
-        workspace: context.workspace,
-        stage,
-        timeout: LIMIT,
-        filter: None,
-        conditions: Conditions { watched, ..Conditions::default() },
-        rounds: 0,
-        reproduce: "cargo dmus bench driver".into(),
-        observer: &Silent,
+) -> Result<(), DriverBenchError> {
+    let timeline = Timeline::new(folder.create_file("timeline.jsonl")?, &Silent);
+    let conditions = Conditions { verifier: verified, ..Conditions::default() };
+    let mut bed = TestBedBuilder::new()
+        .provisioned(provisioned.clone())
+        .run_folder(folder)
+        .card(&CardOptions { clock: Clock::Realtime, ..CardOptions::default() })
+        .conditions(conditions)
+        .timeout(LIMIT)
+        .observer(&timeline)
+        .start()?;
+    let measured = measure_in(&mut bed, values).map_err(|error| error.after(bed.standstills()));
+    if let Err(DriverBenchError::TestBed(error)) = &measured
+        && let TestBedError::Session(SessionError::BugCheck(found)) = error.underlying()
+    {
+        bed.write_bug_check(found, REPRODUCE)?;
+    }
+    measured
+}
+
+fn measure_in(bed: &mut TestBed<'_>, values: &mut Values) -> Result<(), DriverBenchError> {
+    let mut bind = || {
+        bed.session.ready()?;
+        bed.session.hello()?;
+        bed.session.load_driver()
     };
-    let options = CardOptions { clock: Clock::Realtime, ..CardOptions::default() };
-    let measured = sit(&stand, folder, &mut Findings::default(), &options, |stand| {
-        let device = stand.start()?;
-        put_message(stand, &device, values)?;
-        interrupts(stand, &device, values)
+    if let Err(error) = bind() {
+        return Err(bed.cause("speak with the card", error.into()));
+    }
+    let measured = bed.session.start_device().map_err(DriverBenchError::from).and_then(|device| {
+        put_message(bed, &device, values)?;
+        interrupts(bed, &device, values)
     });
-    measured.map_err(|setback| match setback {
-        Setback::Failed(error) => error,
-        Setback::Broken { rule, what } => DriverBenchError::Broken { rule, what }.into(),
-        Setback::Inapplicable(reason) => DriverBenchError::Inapplicable(reason).into(),
-    })
+    measured.map_err(|error| bed.cause("speak with the card", error))?;
+    bed.shut_down().map(drop).map_err(|error| bed.cause("shut down", error).into())
 }
 
-fn failed(error: DriverBenchError) -> Setback {
-    Setback::Failed(error.into())
-}
-
-fn figure(figures: &[Figure], name: &'static str) -> Result<f64, Setback> {
+fn figure(figures: &[Figure], name: &'static str) -> Result<f64, DriverBenchError> {
     let found = figures.iter().find(|figure| figure.name == name);
-    found.map(|figure| figure.value as f64).ok_or_else(|| failed(DriverBenchError::NoFigure(name)))
+    found.map(|figure| figure.value as f64).ok_or(DriverBenchError::NoFigure(name))
 }
 
 fn note(values: &mut Values, name: String, unit: &'static str, value: f64) {
     values.entry(name).or_insert_with(|| (Vec::new(), unit)).0.push(value);
 }
 
-/// What the card has counted: kicks and events.
-fn counted(control: &CardControl) -> Result<(u64, u64), Setback> {
-    let counters = control.status().map_err(PerformanceError::Memory)?.counters;
+/// Reads what the card has counted: kicks and events.
+fn counted(control: &CardControl) -> Result<(u64, u64), DriverBenchError> {
+    let counters = control.status().map_err(TestBedError::Memory)?.counters;
     Ok((counters.kicks, counters.events))
 }
 
-/// Looks until the card has taken as many events as that.
-fn until_taken(control: &CardControl, before: u64, given: u64) -> Result<u64, Setback> {
-    let deadline = Instant::now() + LIMIT;
+/// Waits until the card has taken as many events as were given. Returns its kicks.
+fn until_taken(control: &CardControl, before: u64, given: u64) -> Result<u64, DriverBenchError> {
+    let deadline = Instant::now() + TAKEN_LIMIT;
     loop {
         let (kicks, events) = counted(control)?;
         if events >= before + given {
             return Ok(kicks);
         }
         if Instant::now() > deadline {
-            return Err(failed(DriverBenchError::NotTaken { given, taken: events - before }));
+            return Err(DriverBenchError::NotTaken { given, taken: events - before });
         }
     }
 }
 
-/// From `PutMessage` to the card.
-fn put_message(
-    stand: &mut Stand<'_, '_>,
-    device: &crate::session::StartedDevice,
-    values: &mut Values,
-) -> Result<(), Setback> {
-    let (filter, id, format) = stand.open_music_filter(device)?;
-    let mark = stand.session.allocate(size_of::<u64>() as u64)?;
-    for (name, each, together) in SHAPES {
-        // A stream of its own: without a wave stream no time passes, and the card keeps what it has taken until STOP.
-        with_pin(stand, filter.handle, id, format, |stand, pin| {
-            let control = stand.session.health.card.control();
+/// Measures the path from `PutMessage` to the card.
+fn put_message(bed: &mut TestBed<'_>, device: &StartedDevice, values: &mut Values) -> Result<(), DriverBenchError> {
+    let Some((filter, id, format)) = bed.open_music_filter(device)? else { return Err(DriverBenchError::NoMusicPin) };
+    let mark = bed.session.allocate(size_of::<u64>() as u64)?;
+    for (name, each, wrapping) in SHAPES {
+        // Each shape has a stream of its own: without a wave stream no time passes, and the card keeps what it has
+        // taken until STOP.
+        with_pin(bed, filter.handle, id, format, |bed, pin| {
+            let control = bed.card_control();
             let (kicks_before, events_before) = counted(&control)?;
-            let put = Probe::Put { pin, events: EVENTS, each, wrapping: together, begun: mark };
-            let figures = stand.session.examine(put)?;
+            let put = Probe::Put { pin, events: EVENTS, each, wrapping, begun: mark };
+            let figures = bed.session.run_probe(put)?;
             let kicks = until_taken(&control, events_before, EVENTS.into())?;
             let seconds = figure(&figures, "ns until every event was back")? / 1e9;
             let events = f64::from(EVENTS);
@@ -222,44 +190,44 @@ fn put_message(
         })?;
     }
     for events in BURSTS {
-        with_pin(stand, filter.handle, id, format, |stand, pin| {
+        with_pin(bed, filter.handle, id, format, |bed, pin| {
             let mut times = Vec::with_capacity(BURST_REPEATS);
             for _ in 0..BURST_REPEATS {
-                times.push(burst(stand, pin, mark, events)?);
+                times.push(burst(bed, pin, mark, events)?);
             }
             note(values, format!("taken/{events}"), "us", median(times));
             Ok(())
         })?;
     }
-    stand.done("give back guest memory", Request::FreeBulk(mark))?;
-    stand.close(filter.handle)
+    bed.session.done("give back guest memory", Request::FreeBulk(mark))?;
+    Ok(bed.session.done("close a handle", Request::Close(filter.handle))?)
 }
 
-/// With a pin in RUN.
+/// Runs `body` with a pin in RUN.
 fn with_pin(
-    stand: &mut Stand<'_, '_>,
+    bed: &mut TestBed<'_>,
     filter: Handle,
     id: u32,
     format: StreamFormat,
-    body: impl FnOnce(&mut Stand<'_, '_>, Handle) -> Result<(), Setback>,
-) -> Result<(), Setback> {
-    let pin = stand.session.create_pin(filter, id, format)?;
-    stand.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
-    body(stand, pin)?;
-    stand.done("stop a pin", Request::SetState { pin, state: KsState::Stop })?;
-    stand.close(pin)
+    body: impl FnOnce(&mut TestBed<'_>, Handle) -> Result<(), DriverBenchError>,
+) -> Result<(), DriverBenchError> {
+    let pin = bed.session.create_pin(filter, id, format)?;
+    bed.session.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
+    body(bed, pin)?;
+    bed.session.done("stop a pin", Request::SetState { pin, state: KsState::Stop })?;
+    Ok(bed.session.done("close a handle", Request::Close(pin))?)
 }
 
-/// Microseconds from right before the first `PutMessage` of a burst until the card has taken the last event, as seen from
-/// outside: up to one question to the card too long.
-fn burst(stand: &mut Stand<'_, '_>, pin: Handle, mark: Bulk, events: u32) -> Result<f64, Setback> {
-    let control = stand.session.health.card.control();
-    let memory = stand.session.health.machine.memory.share().map_err(PerformanceError::Memory)?;
+/// Measures the microseconds from right before the first `PutMessage` of a burst until the card has taken the last
+/// event, as seen from outside: up to one command to the card too long.
+fn burst(bed: &mut TestBed<'_>, pin: Handle, mark: Bulk, events: u32) -> Result<f64, DriverBenchError> {
+    let control = bed.card_control();
+    let memory = bed.memory().share().map_err(TestBedError::Memory)?;
     let (_, before) = counted(&control)?;
     let begun = read_mark(&memory, mark)?;
     let given_up = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let watcher = scope.spawn(|| -> Result<f64, Setback> {
+        let watcher = scope.spawn(|| -> Result<f64, DriverBenchError> {
             while read_mark(&memory, mark)? == begun && !given_up.load(Ordering::Relaxed) {
                 std::thread::yield_now();
             }
@@ -268,7 +236,7 @@ fn burst(stand: &mut Stand<'_, '_>, pin: Handle, mark: Bulk, events: u32) -> Res
             Ok(start.elapsed().as_secs_f64() * 1e6)
         });
         let put = Probe::Put { pin, events, each: 16, wrapping: Wrapping::Chain, begun: mark };
-        let put = stand.session.examine(put);
+        let put = bed.session.run_probe(put);
         given_up.store(put.is_err(), Ordering::Relaxed);
         let waited = watcher.join();
         put?;
@@ -276,63 +244,60 @@ fn burst(stand: &mut Stand<'_, '_>, pin: Handle, mark: Bulk, events: u32) -> Res
     })
 }
 
-fn read_mark(memory: &GuestMemory, mark: Bulk) -> Result<u64, Setback> {
-    let bytes = memory.read(mark).map_err(PerformanceError::Memory)?;
+fn read_mark(memory: &GuestMemory, mark: Bulk) -> Result<u64, DriverBenchError> {
+    let bytes = memory.read(mark).map_err(TestBedError::Memory)?;
     Ok(bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)))
 }
 
-/// From the card's interrupt to service routine, service group and capture sink.
-fn interrupts(
-    stand: &mut Stand<'_, '_>,
-    device: &crate::session::StartedDevice,
-    values: &mut Values,
-) -> Result<(), Setback> {
+/// Measures the path from the card's interrupt to service routine, service group and capture sink.
+fn interrupts(bed: &mut TestBed<'_>, device: &StartedDevice, values: &mut Values) -> Result<(), DriverBenchError> {
     let captures = |pin: &PinFactory| {
         !pin.flow_in
             && pin.data_ranges.iter().any(|carries| matches!(carries, DataRange::Midi | DataRange::DirectMusic))
     };
     // A driver without a capture pin has no such path.
-    let Some((filter, id)) = stand.open_filter_with(device, captures)? else { return Ok(()) };
+    let Some((filter, id)) = bed.open_filter_with(device, captures)? else { return Ok(()) };
     let midi = filter.pins[id as usize].data_ranges.contains(&DataRange::Midi);
     let format = if midi { StreamFormat::Midi } else { StreamFormat::DirectMusic };
-    let pin = stand.session.create_pin(filter.handle, id, format)?;
-    stand.done("run the capture pin", Request::SetState { pin, state: KsState::Run })?;
-    let control = stand.session.health.card.control();
+    let pin = bed.session.create_pin(filter.handle, id, format)?;
+    bed.session.done("run the capture pin", Request::SetState { pin, state: KsState::Run })?;
+    let control = bed.card_control();
     let enough = AtomicBool::new(false);
     let figures = std::thread::scope(|scope| {
         let player = scope.spawn(|| -> std::io::Result<()> {
             let message = [COMES_IN.to_vec()];
             while !enough.load(Ordering::Relaxed) {
-                // What the card does not take comes again.
+                // What the card refuses is sent again.
                 control.midi_in(&message, 1)?;
                 std::thread::sleep(LAP_PAUSE);
             }
             Ok(())
         });
-        let figures = stand.session.examine(Probe::Interrupts { pin, count: LAPS });
+        let figures = bed.session.run_probe(Probe::Interrupts { pin, count: LAPS });
         enough.store(true, Ordering::Relaxed);
         let played = player.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        // A card that has gone is the guest's word too, and says more.
+        // The guest's reply explains a card that has gone, and says more.
         let figures = figures?;
-        played.map_err(PerformanceError::Memory)?;
-        Ok::<_, Setback>(figures)
+        played.map_err(TestBedError::Memory)?;
+        Ok::<_, DriverBenchError>(figures)
     })?;
-    for stage in ["isr", "service", "client"] {
+    for place in ["isr", "service", "client"] {
         for share in ["p50", "p90", "p99", "max"] {
-            let name = format!("{stage} {share}");
+            let name = format!("{place} {share}");
             let found = figures.iter().find(|figure| figure.name == name);
-            let value = found.ok_or_else(|| failed(DriverBenchError::NoFigure("percentile of an interrupt's way")))?;
-            note(values, format!("interrupt/{stage}/{share}"), "us", value.value as f64 / 1e3);
+            let value = found.ok_or(DriverBenchError::NoFigure("percentile of an interrupt's way"))?;
+            note(values, format!("interrupt/{place}/{share}"), "us", value.value as f64 / 1e3);
         }
     }
-    stand.done("stop the capture pin", Request::SetState { pin, state: KsState::Stop })?;
-    stand.close(pin)?;
-    stand.close(filter.handle)
+    bed.session.done("stop the capture pin", Request::SetState { pin, state: KsState::Stop })?;
+    bed.session.done("close a handle", Request::Close(pin))?;
+    Ok(bed.session.done("close a handle", Request::Close(filter.handle))?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::failure::{Class, Diagnosed};
 
     #[test]
     fn a_rounds_values_are_kept_by_name() {
@@ -348,7 +313,7 @@ mod tests {
     fn a_figure_that_is_not_there_is_named() {
         let figures = [Figure { name: "calls".into(), value: 3 }];
         assert!(figure(&figures, "calls").is_ok_and(|value| value == 3.0));
-        let Err(Setback::Failed(error)) = figure(&figures, "waits") else { panic!("it is not there") };
+        let Err(error) = figure(&figures, "waits") else { panic!("it is not there") };
         assert!(error.to_string().contains("\"waits\""));
         assert_eq!(error.class(), Class::HarnessBug);
     }

@@ -1,50 +1,26 @@
-//! The synthesizer beside others: a program of its own measures, so that this one need not link its competitors.
+//! The benchmark `synth`: the synthesizer and its competitors. A program of its own measures, so that this one need not link
+//! them.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 
-use super::{Context, Measurement};
+use super::context::Context;
+use super::error::BenchError;
+use super::measurement::Measurement;
+use super::synth_error::SynthBenchError;
 use crate::event::Event;
-use crate::failure::{Class, Diagnosed, Error, FileError};
-use crate::interrupt;
-use crate::leftovers::Scratch;
-use crate::process::{Ended, end_with_harness};
+use crate::host::failure::{Class, Diagnosed};
+use crate::host::file_error::FileError;
+use crate::host::interrupt;
+use crate::host::leftovers::Scratch;
+use crate::host::process::end_with_harness;
 use crate::provision::{Artefact, Overrides, ProvisionError, Provisioner};
-use crate::songs;
+use crate::sound::songs;
 
-/// Rounds and seconds of sound times voices of a quick look.
+/// Rounds, and seconds of sound times voices, of `--quick`.
 const QUICK: [&str; 4] = ["--rounds", "1", "--voice-seconds", "40"];
 
-/// Why there are no figures.
-#[derive(Debug, thiserror::Error)]
-pub enum BenchError {
-    /// The program failed.
-    #[error("the synthesizers' benchmark failed ({ended}): {said}")]
-    Failed {
-        /// How it ended.
-        ended: Ended,
-        /// What it said.
-        said: String,
-    },
-    /// It said what is no figure.
-    #[error("the synthesizers' benchmark gave a line that is no figure: {0}")]
-    Line(String),
-    /// The user wants to leave.
-    #[error("interrupted while measuring")]
-    Interrupted,
-}
-
-impl Diagnosed for BenchError {
-    fn class(&self) -> Class {
-        match self {
-            Self::Failed { .. } => Class::TestFailed,
-            Self::Line(_) => Class::HarnessBug,
-            Self::Interrupted => Class::Interrupted,
-        }
-    }
-}
-
-/// The program at work; ended with this value.
+/// The running program, killed when this is dropped.
 struct Running(Child);
 
 impl Drop for Running {
@@ -55,8 +31,11 @@ impl Drop for Running {
     }
 }
 
-/// Measures all competitors, or with `quick` only those that need not be brought in.
-pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Result<(), Error> {
+/// Measures all competitors, or with `quick` those that need no download.
+///
+/// # Errors
+/// [`BenchError::Provision`] when the program cannot be built, [`BenchError::Synth`] when it fails.
+pub(super) fn run(context: &Context<'_>, report: &mut dyn FnMut(Measurement)) -> Result<(), BenchError> {
     let provisioner = Provisioner::new(context.workspace, Overrides::default(), context.observer)?;
     let program = provisioner.resolve(Artefact::SynthBench)?;
     let scratch = Scratch::new()?;
@@ -83,35 +62,35 @@ pub(super) fn run(context: &Context<'_>, say: &mut dyn FnMut(Measurement)) -> Re
     let mut running = Running(command.spawn().map_err(FileError::own("start", &program))?);
     let errors = running.0.stderr.take().map(|mut pipe| {
         std::thread::spawn(move || {
-            let mut said = String::new();
-            // What cannot be read was not said.
-            let _ = pipe.read_to_string(&mut said);
-            said
+            let mut output = String::new();
+            // A pipe that breaks ends the output.
+            let _ = pipe.read_to_string(&mut output);
+            output
         })
     });
     let lines = running.0.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines);
     for line in lines.map_while(Result::ok) {
         if interrupt::asked() {
-            return Err(BenchError::Interrupted.into());
+            return Err(SynthBenchError::Interrupted.into());
         }
-        say(serde_json::from_str(&line).map_err(|_| BenchError::Line(line))?);
+        report(serde_json::from_str(&line).map_err(|_| SynthBenchError::Line(line))?);
     }
     let status = running.0.wait().map_err(FileError::own("wait for", &program))?;
-    let said = errors.and_then(|thread| thread.join().ok()).unwrap_or_default();
-    // Ctrl-C reaches the program too, which then ends before this one has looked.
+    let output = errors.and_then(|thread| thread.join().ok()).unwrap_or_default();
+    // Ctrl-C reaches the program too, which then ends before this loop checks.
     if interrupt::asked() {
-        return Err(BenchError::Interrupted.into());
+        return Err(SynthBenchError::Interrupted.into());
     }
     if !status.success() {
-        return Err(BenchError::Failed { ended: status.into(), said: said.trim().into() }.into());
+        return Err(SynthBenchError::Failed { ended: status.into(), output: output.trim().into() }.into());
     }
-    for line in said.lines() {
+    for line in output.lines() {
         context.observer.event(&Event::Note { text: line.into() });
     }
     Ok(())
 }
 
-/// Brings in a competitor, or says why it does not compete.
+/// Provisions a competitor, or warns that it does not compete.
 fn wanted(
     provisioner: &Provisioner<'_>,
     artefact: Artefact,

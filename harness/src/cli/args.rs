@@ -1,54 +1,57 @@
-//! What may be said on the command line.
+//! The options of the command line.
 
 use std::path::PathBuf;
 
+use card_control::Clock;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use dmus::conditions::read_seed;
-use dmus::machine::{Accelerator, Clock};
+use dmus::machine::Accelerator;
+use dmus::machine::conditions::read_seed;
 
 /// Exit codes, for `--help`.
 const EXIT_CODES: &str = "Exit codes:
    0  everything holds
    1  a test failed: an expectation does not hold
-   2  the command line makes no sense
+   2  the command line is malformed, or names what does not exist
    3  the guest crashed; the bug check is shown with its stack
    4  a step took too long
    5  the card died
    6  QEMU did not start, or crashed by itself
-   7  something needed is missing and could not be brought in
+   7  something needed is missing and could not be provisioned
    8  a song, bank, scenario or driver image is malformed
    9  the host is in the way: disk, memory, permissions
-  11  the host stalled: it did not let the card or QEMU run until a time-out of the driver's ran out; run it again
+  11  the host stalled: it did not run the card or QEMU until a time-out of the driver expired; run it again
   70  a bug of the harness
  130  interrupted";
 
 /// What `run --json` ends with, for `--help`.
 const RUN_JSON: &str = "With --json the last line is one object:
   passed, failed, skipped   how many tests
-  tests                     each: name, result, class, violations, seed (with delays), artefacts, reproduce
+  run_folders               the folder of each run
+  tests                     each: name, result, class, violations, seed (with delays), run_folder, reproduce
   contract                  of contract and stress: rules (83), pass, violated, not_exercised, not_applicable, rows (each:
-                            number, title, source, verdict, held, message), figures, failures, processors, seed
+                            number, title, source, verdict, held, message), figures (each: probe, name, value), failures,
+                            run_folders, processors, seed
   repeats                   of contract with --repeat, by scenario: runs, rules (each: number, title, pass, violated,
                             not_exercised, not_applicable), failures
   variants                  of broken: each variant, expected, fired, caught
   rows, summary             of hostile: each fault, queue, card, qemu, diagnosis_expected, diagnosis_found, as_expected, times
   soak                      of hostile with --soak: faults, memory and log of the card, each with its bound
-  low_resources             of low-resources, each driver: boots, trials (each: hash, function, stack, outcome, detail,
+  low_resources             of low-resources, each driver: boots, sites (each: hash, function, stack, outcome, detail,
                             leaked), milliseconds
   kills                     of kills: seed, right, too_late, slowest_ms, rows (each: process, signal, phase, expected,
-                            found, milliseconds, swept, left, complaints)
+                            found, milliseconds, swept, left, violations)
 The exit code is that of the failures if they agree, else 1.";
 
-/// Boots guests with the virtual DirectMusic card, plays, compares, and says what is wrong.
+/// Boots guests with the virtual DirectMusic card, plays songs, compares, and reports what is wrong.
 #[derive(Debug, Parser)]
 #[command(name = "dmus", bin_name = "cargo dmus", version, after_help = EXIT_CODES, max_term_width = 110)]
 pub(crate) struct Arguments {
-    /// What to do.
+    /// The verb.
     #[command(subcommand)]
     pub(crate) verb: Verb,
 }
 
-/// What to do.
+/// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Play a song through QEMU, the NT host and the Windows driver, and compare it with the offline render
@@ -65,38 +68,42 @@ pub(crate) enum Verb {
     Bank(BankVerb),
     /// Run the benchmarks
     Bench(BenchArguments),
-    /// Let every call stack on which the driver allocates fail once, a boot for each: the same as run low-resources
-    Shortage(ShortageArguments),
-    /// Build the driver and say what its image holds: imports, size, stack, ways to panic
+    /// Fail the allocation of every call stack on which the driver allocates, a boot for each: the same as run low-resources
+    LowResources(LowResourcesArguments),
+    /// Build the driver and print what its image holds: imports, size, stack, ways to panic
     Driver(DriverArguments),
-    /// Boot the guest and talk to it
+    /// Boot the guest and open a prompt
     Boot(BootArguments),
-    /// Look at this machine: what is there, what is missing, what fixes it
+    /// Inspect this machine: what is there, what is missing, what fixes it
     Doctor(DoctorArguments),
+    /// Remove what runs have left under target/dmus/runs; with --all also what was provisioned
+    Clean(CleanArguments),
 }
 
 impl Verb {
+    /// Returns whether the verb ends with a JSON object.
     pub(crate) fn json(&self) -> bool {
         match self {
             Self::Demo(arguments) => arguments.json,
             Self::Run(arguments) => arguments.json,
             Self::Test(arguments) => arguments.json,
             Self::Render(arguments) => arguments.json,
-            Self::Shortage(arguments) => arguments.json,
+            Self::LowResources(arguments) => arguments.json,
             Self::Driver(arguments) => arguments.json,
             Self::Bank(BankVerb::Info { json, .. } | BankVerb::Convert { json, .. } | BankVerb::Build { json, .. }) => {
                 *json
             }
             Self::Bench(_) | Self::Boot(_) => false,
             Self::Doctor(arguments) => arguments.json,
+            Self::Clean(arguments) => arguments.json,
         }
     }
 }
 
-/// Which clock the card follows.
+/// The clock that the card follows.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum ClockChoice {
-    /// Time moves as frames are rendered: as fast as it goes, and repeatable
+    /// Time moves as frames are rendered: as fast as the host is, and repeatable
     Lockstep,
     /// Time is the host's
     Realtime,
@@ -111,19 +118,20 @@ impl From<ClockChoice> for Clock {
     }
 }
 
-/// What runs the guest's instructions.
+/// The accelerator.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum AcceleratorChoice {
-    /// Whatever a timed probe finds to be faster
+    /// The one that a timed calibration guest finds to be faster
     Auto,
-    /// QEMU's translation
+    /// QEMU's translator
     Tcg,
     /// The host's processor
     Kvm,
 }
 
 impl AcceleratorChoice {
-    pub(crate) const fn wish(self) -> Option<Accelerator> {
+    /// Returns the accelerator, or `None` for the faster one.
+    pub(crate) const fn accelerator(self) -> Option<Accelerator> {
         match self {
             Self::Auto => None,
             Self::Tcg => Some(Accelerator::Tcg),
@@ -135,28 +143,29 @@ impl AcceleratorChoice {
 /// Options of everything that boots a guest.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct MachineArguments {
-    /// What runs the guest's instructions
+    /// The accelerator that executes the guest's instructions
     #[arg(long, value_enum, default_value = "auto")]
     pub(crate) accel: AcceleratorChoice,
-    /// QEMU to use instead of the system's or the one that is brought in
+    /// QEMU to use instead of the system's or the provisioned one
     #[arg(long, value_name = "PATH")]
     pub(crate) qemu: Option<PathBuf>,
-    /// How long a step may take without getting on
+    /// How long a step may take without progress
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) timeout: u64,
-    /// What a run of the harness has found and built for another
+    /// The file in which another run names what it has found and built
     #[arg(long, value_name = "FILE", hide = true)]
     pub(crate) prepared: Option<PathBuf>,
 }
 
+/// Options of `demo`.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArguments {
     /// The song (.mid), or the name of a built-in one: tide, clockwork, siren
     pub(crate) song: Option<PathBuf>,
-    /// Where to write what the guest got
+    /// Where to write the PCM that the guest received
     #[arg(long, value_name = "SONG.WAV")]
     pub(crate) out: Option<PathBuf>,
-    /// Which clock the card follows
+    /// The clock that the card follows
     #[arg(long, value_enum, default_value = "lockstep")]
     pub(crate) clock: ClockChoice,
     /// Instruments instead of the built-in ones (.dls or .sf2)
@@ -168,37 +177,41 @@ pub(crate) struct DemoArguments {
     /// Frames a second
     #[arg(long, value_name = "HZ", default_value_t = 48_000, value_parser = clap::value_parser!(u32).range(11_025..=96_000))]
     pub(crate) rate: u32,
-    /// Frames that the card renders at a time; nothing that is heard depends on it
+    /// Frames that the card renders at a time; the PCM does not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) render_block: Option<u32>,
-    /// Frames that the driver is asked for at a time
-    #[arg(long, value_name = "N", default_value_t = dmus::perform::QUANTUM_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    /// Frames of a request to the wave stream
+    #[arg(long, value_name = "N", default_value_t = dmus::testbed::QUANTUM_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) quantum: u32,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
     /// Processors of the guest: with two, the second takes the card's interrupts
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
     pub(crate) processors: u8,
-    /// Delay interrupts, DPCs and calls by what is drawn from this seed (hexadecimal)
+    /// Delay interrupts, DPCs and calls by times drawn from this seed (hexadecimal)
     #[arg(long, value_name = "SEED", value_parser = read_seed)]
     pub(crate) seed: Option<u64>,
     /// How the card interrupts: by its line, or by MSI-X messages
     #[arg(long, value_enum, value_name = "HOW", default_value = "line")]
-    pub(crate) interrupts: dmus::conditions::Interrupts,
-    /// Stop the device and start it again this often before playing, with other addresses and vectors each time
+    pub(crate) interrupts: dmus::machine::conditions::Interrupts,
+    /// Stop and start the device this many times before the song, with other addresses and vectors each time
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) restarts: u8,
-    /// How much the guest says: error, warn, info, debug, trace
+    /// The level of the guest's log: error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = ["error", "warn", "info", "debug", "trace"])]
     pub(crate) guest_log: String,
-    /// Folder for everything that the run leaves behind
+    /// Folder for everything that the run leaves, instead of one under target/dmus/runs
     #[arg(long, value_name = "DIR")]
-    pub(crate) artefacts: Option<PathBuf>,
+    pub(crate) run_folder: Option<PathBuf>,
+    /// Keep the sound files of a run that passes; its text and hashes are kept in any case
+    #[arg(long)]
+    pub(crate) keep: bool,
     /// End with one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
 }
 
+/// Options of `run`.
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
     /// A scenario file, a folder with some, or the name of a shipped one, such as contract, broken, low-resources, stress,
@@ -207,15 +220,14 @@ pub(crate) struct RunArguments {
     /// Driver image to use instead of dmuscard.sys
     #[arg(long, value_name = "MY.SYS")]
     pub(crate) driver: Option<PathBuf>,
-    /// Only cases whose name contains this; of contract, examinations; of low-resources, the stack of this name; of hostile,
+    /// Only cases whose name contains this; of contract, probes; of low-resources, the stack of this name; of hostile,
     /// faults and their areas
     #[arg(long, value_name = "TEXT", visible_alias = "filter")]
     pub(crate) case: Option<String>,
     /// Processors of the guest, instead of the scenario's: with two, the second takes the card's interrupts
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=2))]
     pub(crate) processors: Option<u8>,
-    /// Delay interrupts, DPCs and calls by what is drawn from this seed (hexadecimal); on two processors unless told
-    /// otherwise
+    /// Delay interrupts, DPCs and calls by times drawn from this seed (hexadecimal); on two processors without --processors
     #[arg(long, value_name = "SEED", value_parser = read_seed)]
     pub(crate) seed: Option<u64>,
     /// Of kills: how many
@@ -224,12 +236,15 @@ pub(crate) struct RunArguments {
     /// Run each case once with each of this many seeds, from --seed or 1 on
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) seeds: Option<u32>,
-    /// Of hostile: draw faults at random for so long against one card, and bound what it holds and logs
+    /// Of hostile: draw faults at random for this long against one card, and bound its memory and log
     #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) soak: Option<u32>,
-    /// Run all of it so many times; of contract, with a count of each rule's verdicts
+    /// Run all of it this many times; of contract, with a count of each rule's verdicts
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) repeat: u32,
+    /// Keep the sound files of runs that pass; text and hashes are kept in any case
+    #[arg(long)]
+    pub(crate) keep: bool,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
     /// End with one JSON object on standard output
@@ -237,8 +252,12 @@ pub(crate) struct RunArguments {
     pub(crate) json: bool,
 }
 
+/// Options of `test`.
 #[derive(Debug, Args)]
 pub(crate) struct TestArguments {
+    /// Keep the sound files of runs that pass; text and hashes are kept in any case
+    #[arg(long)]
+    pub(crate) keep: bool,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
     /// End with one JSON object on standard output, before the last line
@@ -246,6 +265,7 @@ pub(crate) struct TestArguments {
     pub(crate) json: bool,
 }
 
+/// Options of `render`.
 #[derive(Debug, Args)]
 pub(crate) struct RenderArguments {
     /// The song (.mid), or the name of a built-in one: tide, clockwork, siren
@@ -253,20 +273,20 @@ pub(crate) struct RenderArguments {
     /// Instruments instead of the built-in ones (.dls or .sf2)
     #[arg(long, value_name = "FILE")]
     pub(crate) bank: Option<PathBuf>,
-    /// Where to write it; the song's name with .wav, in this folder, if not said. It appears when it is complete
+    /// Where to write it, by default the song's name with .wav in this folder. The file appears when it is complete
     #[arg(short, long, value_name = "OUT.WAV")]
     pub(crate) out: Option<PathBuf>,
     /// Also write one WAV file (32-bit floating point) for each channel that plays, before reverb and chorus, and one
     /// for what those add; the sum of the files is the mix
     #[arg(long, value_name = "FOLDER")]
     pub(crate) stems: Option<PathBuf>,
-    /// The instruction set of the synthesizer's inner loops; nothing that is heard depends on it
+    /// The instruction set of the synthesizer's inner loops; the PCM does not depend on it
     #[arg(long, value_name = "NAME", value_parser = ["auto", "scalar", "sse4.1", "avx2", "avx512", "neon"])]
     pub(crate) kernel: Option<String>,
-    /// Frames that are rendered at a time; nothing that is heard depends on it
+    /// Frames that are rendered at a time; the PCM does not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) block: Option<u32>,
-    /// Threads that render; nothing that is heard depends on it
+    /// Threads that render; the PCM does not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) threads: Option<u32>,
     /// Most voices at once
@@ -280,6 +300,7 @@ pub(crate) struct RenderArguments {
     pub(crate) json: bool,
 }
 
+/// What `bank` does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BankVerb {
     /// List instruments, regions and articulations, in musical units
@@ -313,6 +334,7 @@ pub(crate) enum BankVerb {
     },
 }
 
+/// Options of `bench`.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArguments {
     /// Only benchmarks whose name contains this: scenario, nt-host, driver, synth
@@ -322,7 +344,7 @@ pub(crate) struct BenchArguments {
     pub(crate) driver: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
-    /// A quick look: one round, and nothing that must be brought in first (of synth: not FluidSynth)
+    /// One round, and nothing that must be provisioned first (of synth: not FluidSynth)
     #[arg(long)]
     pub(crate) quick: bool,
     /// One JSON object a line instead of a table
@@ -330,13 +352,14 @@ pub(crate) struct BenchArguments {
     pub(crate) json: bool,
 }
 
+/// Options of `low-resources`.
 #[derive(Debug, Args)]
-pub(crate) struct ShortageArguments {
+pub(crate) struct LowResourcesArguments {
     /// Driver image to use instead of dmuscard.sys
     #[arg(long, value_name = "MY.SYS")]
     pub(crate) driver: Option<PathBuf>,
-    /// Try this stack only, by the name that a run gave it
-    #[arg(long, value_name = "HASH", value_parser = dmus::shortage::read_stack)]
+    /// Fail the allocation of this stack only, by the name that a run printed
+    #[arg(long, value_name = "HASH", value_parser = dmus::alloc_faults::read_stack)]
     pub(crate) stack: Option<u64>,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
@@ -345,6 +368,7 @@ pub(crate) struct ShortageArguments {
     pub(crate) json: bool,
 }
 
+/// Options of `boot`.
 #[derive(Debug, Args)]
 pub(crate) struct BootArguments {
     /// Driver image to use instead of dmuscard.sys
@@ -352,11 +376,12 @@ pub(crate) struct BootArguments {
     pub(crate) driver: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
-    /// How much the guest says: error, warn, info, debug, trace
+    /// The level of the guest's log: error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL", default_value = "debug", value_parser = ["error", "warn", "info", "debug", "trace"])]
     pub(crate) guest_log: String,
 }
 
+/// Options of `driver`.
 #[derive(Debug, Args)]
 pub(crate) struct DriverArguments {
     /// The driver for 32-bit Windows
@@ -367,11 +392,23 @@ pub(crate) struct DriverArguments {
     pub(crate) json: bool,
 }
 
+/// Options of `doctor`.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {
-    /// Only take away what runs have left that were ended by force, and say what it was
+    /// Only remove what runs have left that were ended by force, and print it
     #[arg(long)]
     pub(crate) sweep: bool,
+    /// End with one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `clean`.
+#[derive(Debug, Args)]
+pub(crate) struct CleanArguments {
+    /// Also remove what was provisioned: QEMU, sources, drivers, logs; the next run provisions it again
+    #[arg(long)]
+    pub(crate) all: bool,
     /// End with one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,

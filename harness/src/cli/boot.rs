@@ -1,40 +1,35 @@
-//! `dmus boot`: a guest to talk to.
+//! `dmus boot`: a prompt for a booted guest.
 
 use std::io::{IsTerminal, Write, stdin, stdout};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use dmus::bug_check;
 use dmus::event::{Event, Observer};
-use dmus::failure::{Class, Error};
-use dmus::interrupt;
-use dmus::leftovers::Scratch;
-use dmus::machine::{Boot, Card, CardOptions, CardSockets, GuestMemory, MachineOptions, Rig};
-use dmus::perform::leave;
-use dmus::session::{Health, Session, SessionError};
+use dmus::host::failure::Class;
+use dmus::host::interrupt;
+use dmus::machine::{Health, Processes};
+use dmus::report::{Terminal, error_line, out};
+use dmus::testbed::session::{Session, SessionError};
+use dmus::testbed::{TestBed, TestBedBuilder, TestBedError};
 use guest_protocol::Request;
 
-use super::Outcome;
 use super::args::BootArguments;
-use super::print::{error_line, out};
-use super::terminal::Terminal;
-use super::verbs::{stage, workspace_of};
+use super::error::Outcome;
+use super::setup::{provisioned, workspace_of};
 
-/// Guest memory, in bytes.
-const MEMORY: u64 = 128 << 20;
-
+/// The commands of the prompt.
 const HELP: &str = "load          load the driver: DriverEntry
 start         start the device: AddDevice, IRP_MN_START_DEVICE
 open NAME     open a subdevice's filter and show its pins
 counters      show what was counted since boot
 stop          stop and remove the device
-unload        unload the driver, look for what it left behind
+unload        unload the driver, check that it has left nothing behind
 quit          shut the guest down";
 
-/// How often a silent keyboard makes us look whether the user wants to leave, or the guest has left.
+/// How often the prompt checks, while it waits for a line, whether the user has interrupted it or the guest has left.
 const LOOK_AROUND: Duration = Duration::from_millis(50);
 
-/// Says everything that the guest says, a line each: a prompt and a terminal's moving line do not go together.
+/// Prints everything that the guest says, a line each: a prompt and a terminal's moving line do not go together.
 struct Verbose;
 
 impl Observer for Verbose {
@@ -48,62 +43,52 @@ impl Observer for Verbose {
     }
 }
 
+/// Boots the guest, and serves the prompt until it is left.
 pub(super) fn boot(arguments: &BootArguments) -> Outcome {
     let terminal = Terminal::new();
     let workspace = workspace_of(&arguments.machine, &terminal)?;
-    let stage = stage(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
+    let provisioned = provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
     drop(terminal);
-    let scratch = Scratch::new()?;
-    let sockets = CardSockets::in_folder(scratch.path());
-    let card = Card::start(&stage.kit.card, &CardOptions::default(), &sockets, &scratch.path().join("card.log"))?;
-    let options = MachineOptions {
-        processors: 1,
-        qemu: stage.kit.qemu.clone(),
-        accelerator: stage.accelerator.accelerator,
-        firmware: stage.firmware,
-        kernel: stage.kit.nt_host.clone(),
-        driver: Some(stage.kit.driver.clone()),
-        guest_options: format!("log={}\n", arguments.guest_log),
-        card_socket: Some(sockets.machine),
-    };
-    let log = scratch.path().join("qemu.log");
-    let boot = Boot { log: &log, scratch: scratch.path() };
-    let rig = Rig::start(&options, GuestMemory::new(MEMORY)?, &boot, card)?;
-    error_line(&format!("QEMU {}, {}", rig.machine.version(), stage.accelerator.accelerator.name()));
+    let accelerator = provisioned.accelerator.accelerator;
     let observer = Verbose;
-    let line = rig.machine.line.try_clone().map_err(SessionError::Line)?;
-    let limit = Duration::from_secs(arguments.machine.timeout);
-    let mut session = Session::new(line, rig, limit, None, &observer).map_err(SessionError::Line)?;
-    let hello = session.ready().and_then(|_| session.hello());
-    let hello = hello.map_err(|error| session.cause("boot the guest", error.into()))?;
-    out(&format!("{} with {} MiB; `help` says what can be said", hello.guest, hello.memory >> 20));
+    let mut bed = TestBedBuilder::new()
+        .provisioned(provisioned)
+        .temporary_logs()
+        .guest_options(format!("log={}\n", arguments.guest_log))
+        .timeout(Duration::from_secs(arguments.machine.timeout))
+        .observer(&observer)
+        .start()?;
+    error_line(&format!("QEMU {}, {}", bed.session.health.machine.version(), accelerator.name()));
+    let hello = bed.session.ready().and_then(|_| bed.session.hello());
+    let hello = hello.map_err(|error| bed.cause("boot the guest", TestBedError::from(error)))?;
+    out(&format!("{} with {} MiB; `help` lists the commands", hello.guest, hello.memory >> 20));
     let lines = input();
     loop {
         if stdin().is_terminal() {
             let _ = write!(stdout(), "dmus> ").and_then(|()| stdout().flush());
         }
-        let done = next_line(&lines, &mut session)
-            .and_then(|line| converse(&mut session, &line.split_whitespace().collect::<Vec<_>>()));
+        let done = next_line(&lines, &mut bed)
+            .and_then(|line| execute(&mut bed.session, &line.split_whitespace().collect::<Vec<_>>()));
         match done {
             Ok(true) => {}
             Ok(false) => break,
             // The guest is still there: its refusal is an answer.
-            Err(Error::Session(error @ SessionError::Refused { .. })) => error_line(&error.to_string()),
+            Err(error @ SessionError::Refused { .. }) => error_line(&error.to_string()),
             Err(error) => {
-                let error = session.cause("the prompt", error);
-                if let Error::Session(SessionError::BugCheck(found)) = &error {
-                    let places = bug_check::places(&found.stack, Some(&stage.kit.driver), Some(&stage.kit.nt_host));
-                    error_line(bug_check::report(found, &places).trim_end());
+                let error = bed.cause("the prompt", TestBedError::from(error));
+                if let TestBedError::Session(SessionError::BugCheck(found)) = &error {
+                    error_line(bed.bug_check_report(found).trim_end());
                 }
-                return Err(error);
+                return Err(error.into());
             }
         }
     }
-    leave(&mut session, limit).map_err(|error| session.cause("shut down", error))?;
+    bed.leave().map_err(|error| bed.cause("shut down", error))?;
+    out("the guest has shut down");
     Ok(None::<Class>)
 }
 
-/// The lines of standard input, read by a thread of their own: a read cannot be waited for with a time limit.
+/// Reads the lines of standard input on a thread of its own: a read cannot be waited for with a time limit.
 fn input() -> Receiver<String> {
     let (sender, lines) = channel();
     // Ends with its input or with the process.
@@ -117,28 +102,28 @@ fn input() -> Receiver<String> {
     lines
 }
 
-/// Waits for the next line; the end of input is a farewell.
-fn next_line(lines: &Receiver<String>, session: &mut Session<'_, Rig>) -> Result<String, Error> {
+/// Waits for the next line; the end of input means `quit`.
+fn next_line(lines: &Receiver<String>, bed: &mut TestBed<'_>) -> Result<String, SessionError> {
     loop {
         match lines.recv_timeout(LOOK_AROUND) {
             Ok(line) => return Ok(line),
             Err(RecvTimeoutError::Disconnected) => return Ok("quit".into()),
             Err(RecvTimeoutError::Timeout) if interrupt::asked() => {
-                return Err(SessionError::Interrupted("wait for a command".into()).into());
+                return Err(SessionError::Interrupted("wait for a command".into()));
             }
             Err(RecvTimeoutError::Timeout) => {
-                if session.health.death().is_some()
-                    && let Some(found) = session.post_mortem("wait for a command")
+                if bed.session.health.death().is_some()
+                    && let Some(found) = bed.session.post_mortem("wait for a command")
                 {
-                    return Err(found.into());
+                    return Err(found);
                 }
             }
         }
     }
 }
 
-/// Does one line; false when the guest has left.
-fn converse(session: &mut Session<'_, Rig>, words: &[&str]) -> Result<bool, Error> {
+/// Executes one command. Returns false when the guest has left.
+fn execute(session: &mut Session<'_, Processes>, words: &[&str]) -> Result<bool, SessionError> {
     match words {
         [] => {}
         ["load"] => {
@@ -162,8 +147,15 @@ fn converse(session: &mut Session<'_, Rig>, words: &[&str]) -> Result<bool, Erro
             session.done("close the filter", Request::Close(filter.handle))?;
         }
         ["counters"] => out(&format!("{:#?}", session.statistics()?)),
-        ["stop"] => session.done("stop the device", Request::StopDevice)?,
-        ["unload"] => session.unload_driver()?,
+        ["stop"] => {
+            session.done("stop the device", Request::StopDevice)?;
+            out("the device is stopped and removed");
+        }
+        ["unload"] => {
+            // The guest stops with a bug check where the driver has left something.
+            session.unload_driver()?;
+            out("the driver is unloaded, and has left nothing behind");
+        }
         ["quit"] => {
             session.done("shut down", Request::Shutdown)?;
             return Ok(false);

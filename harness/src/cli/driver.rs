@@ -1,25 +1,28 @@
-//! `dmus driver`: builds the driver and says what can be known of its image without running it.
+//! `dmus driver`: builds the driver and prints what its image holds.
 
-use dmus::failure::Class;
-use dmus::hash::sha256_hex;
-use dmus::image_check::{self, Check};
+use dmus::host::failure::Class;
+use dmus::host::hash::sha256_hex;
+use dmus::provision::image_check::{self, Check};
 use dmus::provision::{Artefact, Overrides, Provisioner};
+use dmus::report::{Terminal, error_line, out};
 
-use super::Outcome;
 use super::args::DriverArguments;
-use super::print::{error_line, out};
-use super::terminal::Terminal;
-use super::verbs::workspace;
+use super::error::Outcome;
+use super::setup::workspace;
 
+/// Builds the driver, audits its image, and prints the audit and the checks.
+///
+/// # Errors
+/// [`Error::Provision`](super::error::Error::Provision) when the driver does not build.
 pub(super) fn driver(arguments: &DriverArguments) -> Outcome {
     let terminal = Terminal::new();
     let workspace = workspace(&terminal)?;
     let artefact = if arguments.x86 { Artefact::DriverX86 } else { Artefact::Driver };
     let path = Provisioner::new(&workspace, Overrides::default(), &terminal)?.resolve(artefact)?;
     drop(terminal);
-    let examined = image_check::examine(&path);
+    let audit = image_check::audit(&path);
     let checks = image_check::driver_code(&path);
-    let (audit, checks) = match (examined, checks) {
+    let (audit, checks) = match (audit, checks) {
         (Ok(audit), Ok(checks)) => (audit, checks),
         (Err(error), _) | (_, Err(error)) => {
             error_line(&error);

@@ -1,31 +1,30 @@
-//! `run hostile`: the table of a hostile driver's faults, and its soak.
+//! `dmus run hostile`: the table of a hostile driver's faults, and its soak.
 
 use std::time::{Duration, Instant};
 
-use dmus::artefacts::RunFolder;
-use dmus::failure::{Class, Error};
+use dmus::host::failure::Class;
 use dmus::hostile::{Hostile, progress_line};
 use dmus::provision::{Artefact, Overrides, Provisioner};
+use dmus::report::{Terminal, error_line, out};
+use dmus::testbed::run_folder::RunFolder;
 use serde_json::{Value, json};
 
-use super::Outcome;
 use super::args::RunArguments;
-use super::print::{error_line, out};
-use super::terminal::Terminal;
-use super::verbs::workspace;
+use super::error::{Error, Outcome};
+use super::setup::workspace;
 
-/// What `run` calls it.
+/// The name of the hostile driver among the scenarios.
 const NAME: &str = "hostile";
 
 /// The seed of a soak that names none.
 const SEED: u64 = 1;
 
-/// Whether the hostile driver is meant, and no scenario file.
-pub(super) fn is_meant(arguments: &RunArguments) -> bool {
+/// Returns whether the command line names the hostile driver, and no scenario file.
+pub(super) fn is_named(arguments: &RunArguments) -> bool {
     arguments.scenario.as_os_str() == NAME && !arguments.scenario.exists()
 }
 
-/// Says that only the hostile driver soaks.
+/// Prints that `--soak` belongs to the hostile driver.
 pub(super) fn refuse_soak(arguments: &RunArguments) -> Class {
     let error = format!("--soak is for `run {NAME}`, not for `run {}`", arguments.scenario.display());
     error_line(&format!("error ({}): {error}", Class::Usage.name()));
@@ -35,6 +34,10 @@ pub(super) fn refuse_soak(arguments: &RunArguments) -> Class {
     Class::Usage
 }
 
+/// Runs the table or the soak, and prints the rows that are not as expected and a summary.
+///
+/// # Errors
+/// [`Error::Provision`] when QEMU or the card is missing, [`Error::Hostile`] when a machine does not start.
 pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let terminal = Terminal::new();
     let workspace = workspace(&terminal)?;
@@ -45,7 +48,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let folder = RunFolder::create(&workspace, NAME, None)?;
     let filter = arguments.case.as_deref();
     let hostile = Hostile { card: &card, qemu: &qemu, folder: folder.path(), filter, observer: &terminal };
-    let reproduce = super::verbs::reproduce();
+    let reproduce = super::setup::reproduce();
     let begun = Instant::now();
     let report = match arguments.soak {
         None => table(&hostile)?,
@@ -56,7 +59,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     json["passed"] = passed.into();
     json["failed"] = failed.into();
     json["skipped"] = 0.into();
-    json["artefacts"] = json!([folder.path()]);
+    json["run_folders"] = json!([folder.path()]);
     json["reproduce"] = reproduce.clone().into();
     json["milliseconds"] = (begun.elapsed().as_secs_f64() * 1000.0).into();
     folder.write_json("report.json", &json)?;
@@ -66,13 +69,13 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         out(&text);
     }
     if failed > 0 {
-        error_line(&format!("artefacts: {}", folder.path().display()));
+        error_line(&format!("run folder: {}", folder.path().display()));
         error_line(&format!("reproduce: {reproduce}"));
     }
     Ok((failed > 0).then_some(Class::TestFailed))
 }
 
-/// What is printed.
+/// The result of the table or of the soak.
 struct Report {
     passed: usize,
     failed: usize,

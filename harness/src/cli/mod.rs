@@ -1,35 +1,41 @@
-//! The command line: words to calls, results to words and exit codes.
+//! The command line: options to calls, results to text, JSON and exit codes.
 
 mod args;
+mod bench;
 mod boot;
+mod clean;
+mod demo;
+mod doctor;
 mod driver;
+mod error;
 mod hostile;
-mod print;
+mod run;
+mod setup;
 mod sound;
-mod terminal;
-mod verbs;
+mod test;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
 use clap::Parser;
-use dmus::failure::{Class, Diagnosed, Error};
-use dmus::interrupt;
+use dmus::host::failure::{Class, Diagnosed};
+use dmus::host::interrupt;
+use dmus::report::{error_line, error_object, out};
 
 use args::{Arguments, Verb};
-use print::{error_line, out};
+use error::{Error, Outcome};
 
-/// Runs the command line; a panic is the harness's own fault and has an exit code of its own.
+/// Runs the command line; a panic is a bug of the harness and has an exit code of its own.
 pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Err(error) = interrupt::listen() {
-        error_line(&format!("cannot listen for signals: {error}"));
+        error_line(&format!("cannot handle signals: {error}"));
         return Class::Host.exit_code().into();
     }
-    match panic::catch_unwind(AssertUnwindSafe(|| run(&arguments.verb))) {
+    match panic::catch_unwind(AssertUnwindSafe(|| run_verb(&arguments.verb))) {
         Ok(Ok(None)) => ExitCode::SUCCESS,
         Ok(Ok(Some(class))) => class.exit_code().into(),
-        // Whatever did not come to its end did not because the user wanted to leave.
+        // What failed after the user's signal failed because of it.
         Ok(Err(error)) if interrupt::asked() && error.class() != Class::Interrupted => {
             error_line(&format!(
                 "error ({}): interrupted{}: {error}",
@@ -42,7 +48,7 @@ pub(crate) fn main() -> ExitCode {
             report(&error, arguments.verb.json());
             error.class().exit_code().into()
         }
-        // The panic hook has said where.
+        // The panic hook has printed the place.
         Err(_) => {
             error_line("this is a bug of the harness: please report it with the lines above");
             Class::HarnessBug.exit_code().into()
@@ -50,40 +56,29 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// A verb's result: the class of what failed, if something did.
-type Outcome = Result<Option<Class>, Error>;
-
-fn run(verb: &Verb) -> Outcome {
+fn run_verb(verb: &Verb) -> Outcome {
     match verb {
-        Verb::Demo(arguments) => verbs::demo(arguments),
-        Verb::Run(arguments) => verbs::run(arguments),
-        Verb::Test(arguments) => verbs::test(arguments),
+        Verb::Demo(arguments) => demo::demo(arguments),
+        Verb::Run(arguments) => run::run(arguments),
+        Verb::Test(arguments) => test::test(arguments),
         Verb::Render(arguments) => sound::render(arguments),
         Verb::Bank(verb) => sound::bank(verb),
-        Verb::Bench(arguments) => verbs::bench(arguments),
+        Verb::Bench(arguments) => bench::bench(arguments),
         Verb::Driver(arguments) => driver::driver(arguments),
-        Verb::Shortage(arguments) => verbs::shortage(arguments),
+        Verb::LowResources(arguments) => run::low_resources(arguments),
         Verb::Boot(arguments) => boot::boot(arguments),
-        Verb::Doctor(arguments) => verbs::doctor(arguments),
+        Verb::Doctor(arguments) => doctor::doctor(arguments),
+        Verb::Clean(arguments) => clean::clean(arguments),
     }
 }
 
-/// What happened, and what to do.
+/// Prints an error that ended a verb, and its remedy.
 fn report(error: &Error, json: bool) {
     error_line(&format!("error ({}): {error}", error.class().name()));
     if let Some(remedy) = error.remedy() {
         error_line(&format!("remedy: {remedy}"));
     }
     if json {
-        out(&serde_json::json!({
-            "passed": 0,
-            "failed": 1,
-            "skipped": 0,
-            "artefacts": [],
-            "class": error.class(),
-            "error": error.to_string(),
-            "remedy": error.remedy(),
-        })
-        .to_string());
+        out(&error_object(error).to_string());
     }
 }

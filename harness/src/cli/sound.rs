@@ -1,30 +1,34 @@
-//! The verbs that need no guest: render a song, look into a bank.
+//! `dmus render` and `dmus bank`: the verbs that need no guest.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use dmus::bank;
+use card_control::render::RenderSummary;
 use dmus::event::{Event, Observer};
-use dmus::failure::FileError;
-use dmus::leftovers::Scratch;
-use dmus::loudness;
+use dmus::host::file_error::FileError;
+use dmus::host::leftovers::Scratch;
 use dmus::provision::{Artefact, Overrides, Provisioner};
-use dmus::render::{self as offline, RenderManner, RenderOptions, RenderSummary};
+use dmus::report::{Terminal, out};
+use dmus::sound::bank;
+use dmus::sound::loudness;
+use dmus::sound::render::{self as offline, RenderOptions, RenderTuning, Rendered};
 use serde_json::json;
 
-use super::Outcome;
 use super::args::{BankVerb, RenderArguments};
-use super::print::out;
-use super::terminal::Terminal;
-use super::verbs::{read_song, workspace};
+use super::error::{Error, Outcome};
+use super::setup::{read_song, workspace};
 
-/// The card's program.
-fn card(terminal: &Terminal) -> Result<PathBuf, dmus::failure::Error> {
+/// Builds the card's program.
+fn card(terminal: &Terminal) -> Result<PathBuf, Error> {
     let workspace = workspace(terminal)?;
     let provisioner = Provisioner::new(&workspace, Overrides::default(), terminal)?;
     Ok(provisioner.resolve(Artefact::Card)?)
 }
 
+/// Renders a song offline and prints its summary and loudness.
+///
+/// # Errors
+/// [`Error::Midi`], [`Error::File`] or [`Error::Render`] when the song, a file or the render fails.
 pub(super) fn render(arguments: &RenderArguments) -> Outcome {
     let terminal = Terminal::new();
     let song = read_song(Some(&arguments.song), &terminal)?;
@@ -44,10 +48,10 @@ pub(super) fn render(arguments: &RenderArguments) -> Outcome {
         events,
         out: path.clone(),
         sample_rate: arguments.rate,
-        frames: song.frames(arguments.rate, dmus::perform::TAIL_MS_DEFAULT),
+        frames: song.frames(arguments.rate, dmus::playback::TAIL_MS_DEFAULT),
         bank: arguments.bank.clone(),
     };
-    let manner = RenderManner {
+    let tuning = RenderTuning {
         kernel: arguments.kernel.clone(),
         block: arguments.block,
         threads: arguments.threads,
@@ -55,13 +59,13 @@ pub(super) fn render(arguments: &RenderArguments) -> Outcome {
         stems: arguments.stems.clone(),
     };
     let played = song.events.len() as u64;
-    let summary = offline::start_in(&options, &manner)?.watch(|frames, of_frames| {
+    let Rendered { summary, warnings } = offline::start_with(&options, &tuning)?.watch(|frames, of_frames| {
         terminal.event(&Event::Progress { frames, of_frames, events: played });
     })?;
-    for text in &summary.warnings {
-        terminal.event(&Event::Warning { text: text.clone() });
+    for text in warnings {
+        terminal.event(&Event::Warning { text });
     }
-    // A pipe or a device cannot be read again.
+    // A pipe or a device cannot be read again, so it has no loudness.
     let loudness = if path.is_file() { Some(loudness::measure(&path)?) } else { None };
     drop(terminal);
     if arguments.json {
@@ -80,12 +84,13 @@ pub(super) fn render(arguments: &RenderArguments) -> Outcome {
         })
         .to_string());
     } else {
-        show(&path, played, arguments, &summary, loudness);
+        print(&path, played, arguments, &summary, loudness);
     }
     Ok(None)
 }
 
-fn show(
+/// Prints what was written and how it sounds.
+fn print(
     path: &std::path::Path,
     events: u64,
     arguments: &RenderArguments,
@@ -119,14 +124,18 @@ fn show(
     }
 }
 
+/// Runs the card's command `bank` and prints its output.
+///
+/// # Errors
+/// [`Error::File`] when the bank cannot be read, [`Error::Bank`] when the command fails.
 pub(super) fn bank(verb: &BankVerb) -> Outcome {
     let terminal = Terminal::new();
     if let BankVerb::Info { file, .. } | BankVerb::Convert { from: file, .. } = verb {
         std::fs::metadata(file).map_err(FileError::input(file))?;
     }
     let card = card(&terminal)?;
-    let flag = |word: &str, said: bool| said.then(|| OsString::from(word));
-    let words: Vec<Option<OsString>> = match verb {
+    let flag = |word: &str, set: bool| set.then(|| OsString::from(word));
+    let arguments: Vec<Option<OsString>> = match verb {
         BankVerb::Info { file, brief, json } => {
             vec![Some("info".into()), Some(file.into()), flag("--brief", *brief), flag("--json", *json)]
         }
@@ -135,11 +144,11 @@ pub(super) fn bank(verb: &BankVerb) -> Outcome {
         }
         BankVerb::Build { to, json } => vec![Some("build".into()), Some(to.into()), flag("--json", *json)],
     };
-    let said = bank::run(&card, words.into_iter().flatten())?;
-    for text in said.warnings {
+    let output = bank::run(&card, arguments.into_iter().flatten())?;
+    for text in output.warnings {
         terminal.event(&Event::Warning { text });
     }
     drop(terminal);
-    out(said.result.trim_end());
+    out(output.result.trim_end());
     Ok(None)
 }

@@ -1,4 +1,4 @@
-//! The hostile driver: every fault of [`card_qtest`]'s table, done to the card through a real PCI function.
+//! The hostile driver: every fault of [`card_qtest`]'s table, injected through a real PCI function.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,25 +11,25 @@ use card_qtest::suite::Suite;
 use card_qtest::table::Table;
 
 use crate::event::{Event, Observer};
-use crate::failure::{Class, Diagnosed, Error};
-use crate::interrupt;
+use crate::host::failure::{Class, Diagnosed};
+use crate::host::interrupt;
 
 /// Machines at a time: a row waits for the card most of the time, so that more do not make it faster on two processors.
 const MACHINES: usize = 2;
 
-/// Why the table could not be run.
+/// Why the faults could not be injected.
 #[derive(Debug, thiserror::Error)]
 pub enum HostileError {
-    /// A machine did not start, or was lost where no row explains it.
+    /// A machine did not start, or failed where no row explains it.
     #[error("a machine for the hostile driver: {0}")]
     Machine(#[from] Failure),
-    /// The user ended it.
-    #[error("interrupted while the hostile driver was at work")]
+    /// The user interrupted it.
+    #[error("interrupted while the hostile driver ran")]
     Interrupted,
-    /// No row was left.
+    /// No row matches the filter.
     #[error("no fault's name or area contains \"{filter}\"")]
     NoFault {
-        /// What was asked for.
+        /// The filter.
         filter: String,
     },
 }
@@ -55,26 +55,27 @@ impl Diagnosed for HostileError {
     }
 }
 
-/// What it runs with.
+/// The inputs of the hostile driver.
 pub struct Hostile<'a> {
     /// The card's program.
     pub card: &'a Path,
     /// QEMU.
     pub qemu: &'a Path,
-    /// Where machines put sockets and logs.
+    /// The folder of the machines' sockets and logs.
     pub folder: &'a Path,
     /// Only rows whose area or name contains this.
     pub filter: Option<&'a str>,
-    /// Who listens.
+    /// Receives a warning for each row that is not as expected.
     pub observer: &'a dyn Observer,
 }
 
 impl Hostile<'_> {
-    /// Runs the table.
+    /// Runs every row of the table that the filter names.
     ///
     /// # Errors
-    /// [`HostileError`].
-    pub fn table(&self) -> Result<Table, Error> {
+    /// [`HostileError::NoFault`] when the filter names none, [`HostileError::Machine`] when a machine does not start,
+    /// [`HostileError::Interrupted`] when the user interrupts.
+    pub fn table(&self) -> Result<Table, HostileError> {
         let programs = self.programs();
         let suite = Suite {
             programs: &programs,
@@ -91,19 +92,20 @@ impl Hostile<'_> {
         let rows = faults.len();
         self.check(rows)?;
         let table = suite.run(faults).map_err(HostileError::from)?;
-        if table.rows.len() < rows { Err(HostileError::Interrupted.into()) } else { Ok(table) }
+        if table.rows.len() < rows { Err(HostileError::Interrupted) } else { Ok(table) }
     }
 
-    /// Draws faults at random for a time.
+    /// Injects faults at random, drawn from a seed, for a time.
     ///
     /// # Errors
-    /// [`HostileError`].
-    pub fn soak(&self, time: Duration, seed: u64) -> Result<Outcome, Error> {
+    /// [`HostileError::NoFault`] when the filter names none, [`HostileError::Machine`] when the machine does not start,
+    /// [`HostileError::Interrupted`] when the user interrupts.
+    pub fn soak(&self, time: Duration, seed: u64) -> Result<Outcome, HostileError> {
         let programs = self.programs();
         let begun = Instant::now();
-        let (filter, nobody) = (self.filter, |_: &_| {});
+        let (filter, ignore) = (self.filter, |_: &_| {});
         let suite =
-            Suite { programs: &programs, machines: 1, filter, interrupted: &interrupt::asked, observer: &nobody };
+            Suite { programs: &programs, machines: 1, filter, interrupted: &interrupt::asked, observer: &ignore };
         let faults = suite.chosen(faults::all());
         self.check(faults.len())?;
         let soak = Soak {
@@ -115,22 +117,22 @@ impl Hostile<'_> {
         };
         let outcome = soak.run(&faults).map_err(HostileError::from)?;
         let early = begun.elapsed() < time && outcome.problems.is_empty();
-        if early && interrupt::asked() { Err(HostileError::Interrupted.into()) } else { Ok(outcome) }
+        if early && interrupt::asked() { Err(HostileError::Interrupted) } else { Ok(outcome) }
     }
 
     fn programs(&self) -> Programs {
         Programs { card: self.card.into(), qemu: self.qemu.into(), folder: self.folder.into() }
     }
 
-    fn check(&self, rows: usize) -> Result<(), Error> {
+    fn check(&self, rows: usize) -> Result<(), HostileError> {
         match self.filter {
-            Some(filter) if rows == 0 => Err(HostileError::NoFault { filter: filter.into() }.into()),
+            Some(filter) if rows == 0 => Err(HostileError::NoFault { filter: filter.into() }),
             _ => Ok(()),
         }
     }
 }
 
-/// How far a soak is, in a line.
+/// Returns the progress of a soak as a line.
 #[must_use]
 pub fn progress_line(progress: &Progress) -> String {
     let Progress { seconds, rows, failed, resident, resident_peak, private, private_peak, log } = progress;

@@ -1,13 +1,14 @@
-//! The first death among a machine's processes: which process ended, how, and what followed from it.
+//! The first death among the processes of a machine: which process ended, how, and what followed.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use serde::Deserialize;
 use signal_hook::consts::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
 
-use super::card::{CARD_LEFT, CARD_LOST_CONNECTION};
-use crate::limits;
-use crate::process::Ended;
+use super::card_exit::{CARD_LEFT, CARD_LOST_CONNECTION};
+use crate::host::ended::Ended;
+use crate::host::limits;
 
 /// How QEMU ends when it uses a card that has gone: it aborts.
 const QEMU_LOST_CARD: Ended = Ended::Signal(SIGABRT);
@@ -15,20 +16,25 @@ const QEMU_LOST_CARD: Ended = Ended::Signal(SIGABRT);
 /// How QEMU ends when its card goes while it starts.
 const QEMU_CANNOT_START: Ended = Ended::Exit(1);
 
+/// The remedy for a process that was ended from outside.
+pub(crate) const NOT_OURS: &str = "something outside the machine ended it: find what sends signals; `dmesg` says \
+                                   whether it was the kernel, for want of memory";
+
 /// Lines of each log that a message shows.
 const LINES: usize = 4;
 
 /// A process of a machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Part {
-    /// The card's.
+    /// The card's process.
     Card,
-    /// QEMU's.
+    /// QEMU's process.
     Qemu,
 }
 
 impl Part {
-    /// For people.
+    /// Returns its name, for people.
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
@@ -38,35 +44,35 @@ impl Part {
     }
 }
 
-/// The first death.
+/// The first death among the processes of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Death {
-    /// Which process.
+    /// The process.
     pub part: Part,
     /// How it ended.
     pub ended: Ended,
-    /// What asked it to, where it was asked and left by itself: signal and sender.
+    /// The signal and its sender, where a signal had the process leave by itself.
     pub asked: Option<String>,
-    /// How the other process then ended, and after which time; `None` while it lives.
+    /// How the other process ended after it, and how long after; `None` while it lives.
     pub followed: Option<(Ended, Duration)>,
-    /// The last lines that the card said, and QEMU.
+    /// The last lines of the card's log, and of QEMU's.
     pub last_words: (String, String),
 }
 
 impl Death {
-    /// A death of which nothing else is known.
+    /// Creates a death of which nothing else is known.
     #[must_use]
     pub const fn of(part: Part, ended: Ended) -> Self {
         Self { part, ended, asked: None, followed: None, last_words: (String::new(), String::new()) }
     }
 
-    /// Whether it was something outside the machine that ended it.
+    /// Tells whether something outside the machine ended the process.
     #[must_use]
     pub fn from_outside(&self) -> bool {
         self.asked.is_some() || matches!(self.ended, Ended::Signal(signal) if !is_own_fault(signal))
     }
 
-    /// How it ended and what followed, without the logs.
+    /// Returns how it ended and what followed, without the logs.
     pub(super) fn first_line(&self) -> String {
         let other = match self.part {
             Part::Card => Part::Qemu,
@@ -80,7 +86,7 @@ impl Death {
         }
     }
 
-    /// How it ended, and whether by itself.
+    /// Returns how it ended, and whether by itself.
     pub(super) fn how(&self) -> String {
         match (&self.asked, self.ended) {
             (Some(asked), ended) => format!("{asked}, from outside; it left with {ended}"),
@@ -94,7 +100,7 @@ impl Death {
         }
     }
 
-    /// A program that aborts by itself says why before.
+    /// Tells whether the log of a program that aborted says why.
     fn said_why(&self) -> bool {
         let words = match self.part {
             Part::Card => &self.last_words.0,
@@ -104,7 +110,7 @@ impl Death {
     }
 }
 
-/// Signals that a processor or a program's own check raises.
+/// Tells whether a processor or a program's own check raises a signal.
 const fn is_own_fault(signal: i32) -> bool {
     matches!(signal, SIGSEGV | SIGBUS | SIGILL | SIGFPE | SIGABRT | SIGSYS | SIGTRAP)
 }
@@ -128,7 +134,7 @@ fn last_lines(text: &str) -> String {
     lines[lines.len().saturating_sub(LINES)..].join("\n")
 }
 
-/// Whether QEMU may have ended so because its card had: once it runs a guest, or before.
+/// Tells whether QEMU may have ended because its card had: after it has started a guest, or before.
 pub(super) fn may_follow_card(qemu: Ended, started: bool) -> bool {
     qemu == QEMU_LOST_CARD || (!started && qemu == QEMU_CANNOT_START)
 }
@@ -140,19 +146,21 @@ pub(super) struct Ends {
     pub(super) qemu: Ended,
     /// How the card ended.
     pub(super) card: Ended,
-    /// Which was seen to have ended while the other had not.
+    /// The process that was seen to end while the other still lived.
     pub(super) first: Option<Part>,
-    /// Whether the card said that QEMU had left before it left itself; `None` where it says no such things.
+    /// Whether the card logged that QEMU had disconnected before it ended itself; `None` where its log has another
+    /// level.
     pub(super) card_saw_qemu_leave: Option<bool>,
-    /// Whether QEMU said that it had lost the card.
+    /// Whether QEMU logged that it had lost the card.
     pub(super) qemu_missed_card: bool,
-    /// Whether QEMU had come as far as to run a guest.
+    /// Whether QEMU had started a guest.
     pub(super) started: bool,
 }
 
 impl Ends {
-    /// Which process ended first. Neither survives the other for long, and a process that was killed may become waitable
-    /// only after the other has noticed and ended too: so what they said goes before the order in which they were seen.
+    /// Returns which process ended first. Neither survives the other for long, and a process that was killed may become
+    /// waitable only after the other has noticed and ended too: so their logs count before the order in which their
+    /// ends were seen.
     pub(super) fn first_death(&self) -> Part {
         let card_may_follow = matches!(self.card, CARD_LEFT | CARD_LOST_CONNECTION);
         let qemu_may_follow = may_follow_card(self.qemu, self.started);
@@ -184,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_killed_card_is_blamed_for_the_abort_of_qemu_whichever_was_seen_first() {
+    fn blames_a_killed_card_for_the_abort_of_qemu_whichever_was_seen_first() {
         for first in [None, Some(Part::Card), Some(Part::Qemu)] {
             let found = Ends { first, qemu_missed_card: true, ..ends(QEMU_LOST_CARD, KILLED) };
             assert_eq!(found.first_death(), Part::Card, "{first:?}");
@@ -193,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_that_was_asked_to_leave_is_blamed_for_the_abort_of_qemu() {
+    fn blames_a_card_that_a_signal_stopped_for_the_abort_of_qemu() {
         let found = ends(QEMU_LOST_CARD, CARD_LEFT);
         assert_eq!(Ends { card_saw_qemu_leave: Some(false), ..found }.first_death(), Part::Card);
         assert_eq!(Ends { qemu_missed_card: true, ..found }.first_death(), Part::Card);
@@ -201,22 +209,22 @@ mod tests {
     }
 
     #[test]
-    fn a_card_that_hung_up_on_qemu_is_blamed() {
+    fn blames_a_card_that_closed_the_connection() {
         assert_eq!(ends(QEMU_LOST_CARD, CARD_LOST_CONNECTION).first_death(), Part::Card);
     }
 
     #[test]
-    fn a_qemu_that_aborts_by_itself_is_blamed_although_the_card_follows() {
+    fn blames_a_qemu_that_aborts_by_itself_although_the_card_follows() {
         let found = ends(QEMU_LOST_CARD, CARD_LEFT);
         assert_eq!(Ends { card_saw_qemu_leave: Some(true), ..found }.first_death(), Part::Qemu);
         assert_eq!(Ends { first: Some(Part::Qemu), ..found }.first_death(), Part::Qemu);
-        // A card that does not survive it either.
+        // A card that does not survive QEMU's end either.
         let crashed = Ends { first: Some(Part::Qemu), ..ends(QEMU_LOST_CARD, Ended::Signal(11)) };
         assert_eq!(crashed.first_death(), Part::Qemu);
     }
 
     #[test]
-    fn a_card_that_only_followed_qemu_is_not_blamed() {
+    fn does_not_blame_a_card_that_only_followed_qemu() {
         for qemu in [KILLED, ASKED, Ended::Exit(35), Ended::Signal(15)] {
             for card in [CARD_LEFT, CARD_LOST_CONNECTION] {
                 for (first, card_saw_qemu_leave) in
@@ -230,13 +238,13 @@ mod tests {
     }
 
     #[test]
-    fn a_card_that_was_asked_to_leave_before_qemu_was_ended_is_blamed() {
+    fn blames_a_card_that_a_signal_stopped_before_qemu_was_killed() {
         let found = Ends { first: Some(Part::Card), card_saw_qemu_leave: Some(false), ..ends(KILLED, CARD_LEFT) };
         assert_eq!(found.first_death(), Part::Card);
     }
 
     #[test]
-    fn a_qemu_that_cannot_start_without_its_card_is_not_blamed() {
+    fn does_not_blame_a_qemu_that_cannot_start_without_its_card() {
         let found = Ends { started: false, ..ends(QEMU_CANNOT_START, KILLED) };
         assert_eq!(found.first_death(), Part::Card);
         let asked = Ends { card_saw_qemu_leave: Some(false), ..Ends { card: CARD_LEFT, ..found } };
@@ -246,14 +254,14 @@ mod tests {
     }
 
     #[test]
-    fn of_two_that_were_killed_the_first_is_blamed() {
+    fn blames_the_first_of_two_that_were_killed() {
         for first in [Part::Card, Part::Qemu] {
             assert_eq!(Ends { first: Some(first), ..ends(KILLED, Ended::Signal(11)) }.first_death(), first);
         }
     }
 
     #[test]
-    fn a_death_says_the_signal_its_origin_and_what_followed() {
+    fn names_the_signal_its_origin_and_what_followed() {
         let death = Death {
             followed: Some((QEMU_LOST_CARD, Duration::from_millis(7))),
             last_words: ("one\ntwo".into(), String::new()),

@@ -1,7 +1,7 @@
 //! Guest memory: a memfd of the harness that QEMU and the card map, and that the harness reads and writes.
 //!
-//! It is sealed: whoever shortens a file under a mapping ends the process that next touches it with SIGBUS, and three
-//! processes map this one.
+//! It is sealed: shortening a file under a mapping ends each process that touches it with SIGBUS, and three processes
+//! map this one.
 
 use std::fs::File;
 use std::io;
@@ -11,18 +11,18 @@ use std::os::unix::fs::FileExt;
 use guest_protocol::Bulk;
 use rustix::fs::{MemfdFlags, SealFlags};
 
-use super::MachineError;
+use super::error::MachineError;
 
-/// QEMU's q35 puts memory below 4 GiB up to here if it all fits ...
+/// QEMU's q35 places memory below 4 GiB up to here if it all fits ...
 const LOW_MEMORY_MAX: u64 = 0xb000_0000;
 
 /// ... and otherwise splits it here (`pc_q35_init`: 2 GiB, so that both parts stay aligned to a gigabyte).
 const SPLIT: u64 = 0x8000_0000;
 
-/// Where the part above the split begins.
+/// Guest-physical address of the part above the split.
 const HIGH_MEMORY: u64 = 0x1_0000_0000;
 
-/// What nobody can do to the memory any more, not even the harness: shorten it, lengthen it, or change that.
+/// Seals the size of the memory, and the seals themselves, against every process, the harness included.
 const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
 
 /// A guest's memory.
@@ -33,10 +33,10 @@ pub struct GuestMemory {
 }
 
 impl GuestMemory {
-    /// Makes memory of a size in bytes, zeroed and not yet backed.
+    /// Creates memory of a size in bytes, zeroed and not yet backed.
     ///
     /// # Errors
-    /// When the host refuses.
+    /// [`MachineError::Resource`] where the host refuses the memfd, its size or its seals.
     pub fn new(bytes: u64) -> Result<Self, MachineError> {
         let resource =
             |source: rustix::io::Errno| MachineError::Resource { what: "guest memory", source: source.into() };
@@ -47,21 +47,21 @@ impl GuestMemory {
         Ok(Self { file: file.into(), bytes })
     }
 
-    /// Its size in bytes.
+    /// Returns its size in bytes.
     #[must_use]
     pub const fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// The same memory, for someone else to hold.
+    /// Opens the same memory once more.
     ///
     /// # Errors
-    /// When the host refuses another open file.
+    /// The error of the host, which refuses another open file.
     pub fn share(&self) -> io::Result<Self> {
         Ok(Self { file: self.file.try_clone()?, bytes: self.bytes })
     }
 
-    /// The file, to pass to QEMU.
+    /// Opens the file once more, to pass it to QEMU.
     pub(super) fn file(&self) -> io::Result<OwnedFd> {
         self.file.as_fd().try_clone_to_owned()
     }
@@ -69,10 +69,10 @@ impl GuestMemory {
     /// Reads a range.
     ///
     /// # Errors
-    /// When it does not lie in memory.
+    /// [`io::ErrorKind::InvalidInput`] for a range outside guest memory.
     pub fn read(&self, range: Bulk) -> io::Result<Vec<u8>> {
         let offset = self.offset(range)?;
-        // The range lies in memory, so its length fits.
+        // The range is inside guest memory, so its length fits.
         let mut bytes = vec![0; range.length as usize];
         self.file.read_exact_at(&mut bytes, offset)?;
         Ok(bytes)
@@ -81,7 +81,7 @@ impl GuestMemory {
     /// Writes to the start of a range.
     ///
     /// # Errors
-    /// When the range does not lie in memory, or is too short.
+    /// [`io::ErrorKind::InvalidInput`] for a range outside guest memory, or one that is shorter than the bytes.
     pub fn write(&self, range: Bulk, bytes: &[u8]) -> io::Result<()> {
         let offset = self.offset(range)?;
         if bytes.len() as u64 > range.length {
@@ -90,7 +90,7 @@ impl GuestMemory {
         self.file.write_all_at(bytes, offset)
     }
 
-    /// Where a range of guest-physical addresses lies in the file.
+    /// Returns the offset in the file of a range of guest-physical addresses.
     fn offset(&self, range: Bulk) -> io::Result<u64> {
         let outside = || {
             let text = format!("{:#x} bytes at {:#x} are not guest memory", range.length, range.address);
@@ -115,7 +115,7 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn reads_back_what_was_written() {
         let memory = GuestMemory::new(64 * MIB).unwrap();
         let range = Bulk { address: 5 * MIB, length: 4 };
         memory.write(range, b"DMUS").unwrap();
@@ -124,9 +124,9 @@ mod tests {
     }
 
     #[test]
-    fn nobody_can_change_its_size() {
+    fn refuses_a_change_of_its_size() {
         let memory = GuestMemory::new(64 * MIB).unwrap();
-        // As a process does that has its number, or opens it by its path.
+        // As a process does that inherits the descriptor, or opens the file by its path.
         let reopened = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&memory.file));
         let reopened = File::options().read(true).write(true).open(reopened).unwrap();
         for file in [&memory.file, &reopened] {
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_outside_memory_are_refused() {
+    fn refuses_ranges_outside_guest_memory() {
         let memory = GuestMemory::new(64 * MIB).unwrap();
         for (address, length) in [(64 * MIB, 1), (64 * MIB - 1, 2), (u64::MAX, 2), (HIGH_MEMORY, 1)] {
             assert!(memory.read(Bulk { address, length }).is_err(), "{address:#x}");
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_above_four_gib_follows_the_low_part_in_the_file() {
+    fn places_memory_above_four_gib_after_the_low_part_in_the_file() {
         let memory = GuestMemory { file: GuestMemory::new(1).unwrap().file, bytes: 3 << 30 };
         assert_eq!(memory.offset(Bulk { address: HIGH_MEMORY, length: 1 << 30 }).unwrap(), SPLIT);
         assert!(memory.offset(Bulk { address: HIGH_MEMORY, length: (1 << 30) + 1 }).is_err());

@@ -1,128 +1,27 @@
-//! The machine under test: guest memory, the card's process, QEMU, and the lines between them.
+//! The machine under test: guest memory, the card's process, QEMU, and the sockets between them.
 //!
 //! The harness makes the guest's memory (a memfd) and the sockets, and passes them on as open files: nothing that the
-//! processes need has a name that others could take. Both processes die with the harness, however it ends.
+//! processes need has a name that others could take. Both processes end with the harness, however it ends.
 
 mod card;
+mod card_exit;
+pub mod conditions;
+mod control;
 mod death;
+mod error;
+mod health;
 mod memory;
+mod processes;
 mod qemu;
 mod qmp;
-mod rig;
 
-use std::io::{self, ErrorKind};
-
-pub use card::{Card, CardControl, CardCounters, CardDiagnosis, CardOptions, CardSockets, CardStatus, Clock};
+pub use card::{Card, CardFreezer, CardOptions, CardSockets};
+pub use control::CardControl;
 pub use death::{Death, Part};
+pub use error::MachineError;
+pub use health::{Health, NoProcesses};
 pub use memory::GuestMemory;
-pub use qemu::{Accelerator, Boot, CARD_QUEUES, CARD_RING_SIZE, Firmware, Machine, MachineOptions, guest_exit};
-pub use rig::{Leaving, Rig};
+pub use processes::{LeaveError, Processes};
+pub use qemu::{Accelerator, Boot, Firmware, Machine, MachineOptions, guest_exit};
 
-use crate::failure::{Class, Diagnosed, FileError};
-use crate::interrupt;
-use crate::limits::{self, LimitError};
-use crate::process::{Ended, SpawnError};
-
-/// How the card ends when its bank is missing or broken.
-pub(crate) const CARD_DISLIKES_BANK: Ended = Ended::Exit(3);
-
-/// What to do about a process that was ended from outside.
-pub(crate) const NOT_OURS: &str = "something outside the machine ended it: look for who sends signals; `dmesg` says \
-                                   whether it was the kernel, for want of memory";
-
-/// The limit of the host behind an error, for a message.
-fn behind(source: &io::Error) -> String {
-    limits::of_start(source).map_or_else(String::new, |limit| format!(": {}", limit.sentence()))
-}
-
-/// Why a machine did not come to be.
-#[derive(Debug, thiserror::Error)]
-pub enum MachineError {
-    /// A process did not start.
-    #[error(transparent)]
-    Spawn(#[from] SpawnError),
-    /// The card ended before QEMU was there.
-    #[error("the card did not start: {death}")]
-    CardNotStarted {
-        /// How it ended.
-        death: Box<Death>,
-    },
-    /// QEMU ended, or did not answer, before the guest ran.
-    #[error("QEMU did not start: {ended}{}{tail}", if .tail.is_empty() { "" } else { "\n" })]
-    QemuNotStarted {
-        /// How it ended.
-        ended: String,
-        /// The end of its log.
-        tail: String,
-        /// It was something outside the machine that ended it.
-        from_outside: bool,
-    },
-    /// Memory or sockets could not be made.
-    #[error("cannot make {what}: {source}{}", behind(.source))]
-    Resource {
-        /// What.
-        what: &'static str,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file of the run.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// A limit of the host.
-    #[error(transparent)]
-    Limit(#[from] LimitError),
-    /// The user ended it.
-    #[error("interrupted{} while the machine started", interrupt::by_signal())]
-    Interrupted,
-}
-
-impl Diagnosed for MachineError {
-    fn class(&self) -> Class {
-        match self {
-            Self::Spawn(_) | Self::Resource { .. } => Class::Host,
-            Self::CardNotStarted { death } if death.ended == CARD_DISLIKES_BANK => Class::BadInput,
-            Self::CardNotStarted { .. } => Class::CardDied,
-            Self::QemuNotStarted { .. } => Class::QemuFailed,
-            Self::File(error) => error.class(),
-            Self::Limit(error) => error.class(),
-            Self::Interrupted => Class::Interrupted,
-        }
-    }
-
-    fn remedy(&self) -> Option<String> {
-        match self {
-            Self::Spawn(SpawnError::Program { source, .. }) => limits::of_start(source)
-                .and_then(|limit| limit.remedy())
-                .or_else(|| Some("`cargo dmus doctor` says what is missing".into())),
-            Self::Spawn(SpawnError::Log(error)) => error.remedy(),
-            Self::CardNotStarted { death } if death.ended == CARD_DISLIKES_BANK => {
-                Some("give a usable bank with --bank, or leave it out".into())
-            }
-            Self::CardNotStarted { death } if death.from_outside() => Some(NOT_OURS.into()),
-            Self::CardNotStarted { .. } => {
-                Some("the message above is the card's own; `cargo dmus doctor` looks at the rest".into())
-            }
-            Self::QemuNotStarted { from_outside: true, .. } => Some(NOT_OURS.into()),
-            Self::QemuNotStarted { .. } => {
-                Some("the message above is QEMU's own; try --accel tcg, or another --qemu".into())
-            }
-            Self::Resource { source, .. } => limits::of_start(source).and_then(|limit| limit.remedy()).or_else(|| {
-                Some(match source.kind() {
-                    ErrorKind::Unsupported | ErrorKind::PermissionDenied => {
-                        "the kernel refuses the call: run outside the sandbox that forbids it".into()
-                    }
-                    ErrorKind::InvalidInput => {
-                        "set TMPDIR to a folder with a shorter path: a socket's has at most 107 bytes".into()
-                    }
-                    ErrorKind::StorageFull => {
-                        "free some space under TMPDIR, or set it to a folder on a larger disk".into()
-                    }
-                    _ => "check memory (free -m) and what `cargo dmus doctor` says".to_owned(),
-                })
-            }),
-            Self::File(error) => error.remedy(),
-            Self::Limit(error) => error.remedy(),
-            Self::Interrupted => None,
-        }
-    }
-}
+pub(crate) use death::NOT_OURS;

@@ -9,53 +9,45 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use card_control::qemu::device_option;
 use guest_protocol::{DRIVER_FILE, OPTIONS_FILE, exit};
 use serde::{Deserialize, Serialize};
 use signal_hook::low_level::signal_name;
 
+use super::card::words_of;
+use super::death::{Death, Part};
+use super::error::MachineError;
+use super::health::Health;
+use super::memory::GuestMemory;
 use super::qmp::{Answers, Qmp};
-use super::{Death, GuestMemory, MachineError};
-use crate::failure::FileError;
-use crate::interrupt;
-use crate::limits::{self, LimitError};
-use crate::process::{Ended, Freezer, Process};
-use crate::provision::{QEMU_DEVICE, capture};
-use crate::session::Health;
-use crate::standstill::{OnPurpose, Watched, Who};
+use crate::host::ended::Ended;
+use crate::host::file_error::FileError;
+use crate::host::interrupt;
+use crate::host::limits::{self, LimitError};
+use crate::host::process::{Freezer, Process};
+use crate::host::standstill::{OnPurpose, Watched, Who};
 
-/// The card's queues (the datasheet's five: control, midi-out, midi-in, wave, news).
-pub const CARD_QUEUES: u32 = 5;
-
-/// Entries of each ring (the datasheet's largest).
-pub const CARD_RING_SIZE: u32 = 128;
-
-/// The virtio id that the card goes by, 39: one that QEMU has a name for, which it demands.
-const CARD_VIRTIO_ID: u32 = 39;
-
-/// Bytes of the card's identity block.
-const CARD_CONFIG_BYTES: u32 = 160;
-
-/// How long a QEMU whose monitor is silent gets to end, so that its end can be told.
+/// How long a QEMU whose monitor is silent may take to end, so that the message can tell how it ended.
 const START_GRACE: Duration = Duration::from_secs(20);
 
-/// What QEMU says when a signal makes it leave: before its number.
+/// What QEMU logs when a signal ends it; the signal's number follows.
 const LEAVES_BY_SIGNAL: &str = "terminating on signal ";
 
-/// What QEMU says before it aborts for want of its card: vhost-user's own words, and a character device's.
+/// What QEMU logs before it aborts for want of its card: words of vhost-user, and of a character device.
 const MISSES_CARD: [&str; 4] = ["vhost", "msg header", "Failed to write msg", "Failed to set msg fds"];
 
-/// What runs the guest's instructions.
+/// What executes the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Accelerator {
-    /// QEMU's own translation: slower than hardware where that works, and the same everywhere.
+    /// QEMU's translation: slower than hardware where that works, and the same everywhere.
     Tcg,
     /// The host's processor, through `/dev/kvm`.
     Kvm,
 }
 
 impl Accelerator {
-    /// As QEMU's command line has it.
+    /// Returns its name on QEMU's command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -65,57 +57,43 @@ impl Accelerator {
     }
 }
 
-/// What runs before the guest.
+/// The firmware of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Firmware {
-    /// qboot: some 60 ms faster; it leaves it to the guest to place PCI BARs.
+    /// qboot: some 60 ms faster than SeaBIOS; it leaves the placing of PCI BARs to the guest.
     Qboot,
     /// SeaBIOS.
     SeaBios,
 }
 
-impl Firmware {
-    /// qboot if this QEMU has it beside its firmware, else SeaBIOS.
-    #[must_use]
-    pub fn of(qemu: &Path) -> Self {
-        // `-L help` lists the folders in which firmware is looked for.
-        let folders = capture(Command::new(qemu).args(["-L", "help"])).map(|said| said.stdout).unwrap_or_default();
-        if folders.lines().any(|folder| Path::new(folder.trim()).join("qboot.rom").is_file()) {
-            Self::Qboot
-        } else {
-            Self::SeaBios
-        }
-    }
-}
-
-/// What a machine is made of.
+/// The options of a machine.
 #[derive(Clone, Debug)]
 pub struct MachineOptions {
-    /// QEMU.
+    /// The program of QEMU.
     pub qemu: PathBuf,
-    /// What runs the guest's instructions.
+    /// What executes the guest's instructions.
     pub accelerator: Accelerator,
-    /// What runs before the guest.
+    /// The firmware.
     pub firmware: Firmware,
-    /// How many processors: one, or a second that takes the card's interrupts.
+    /// The number of processors: 1, or 2 of which the second takes the card's interrupts.
     pub processors: u8,
     /// The guest: an ELF file with a PVH entry.
     pub kernel: PathBuf,
-    /// The driver image, passed through `fw_cfg`.
+    /// The driver image, which the guest reads through `fw_cfg`.
     pub driver: Option<PathBuf>,
-    /// The guest's options, passed through `fw_cfg`: lines of `name=value`.
+    /// The guest's options, lines of `name=value`, which the guest reads through `fw_cfg`.
     pub guest_options: String,
-    /// The socket on which the card listens.
+    /// The socket on which the card listens, if the machine has a card.
     pub card_socket: Option<PathBuf>,
 }
 
 /// Where a machine keeps its files.
 #[derive(Clone, Debug)]
 pub struct Boot<'a> {
-    /// QEMU's own output goes here.
+    /// The file that takes QEMU's output.
     pub log: &'a Path,
-    /// Files that exist only while it runs go here.
+    /// The folder of files that exist only while QEMU runs.
     pub scratch: &'a Path,
 }
 
@@ -123,10 +101,10 @@ pub struct Boot<'a> {
 #[derive(Debug)]
 pub struct Machine {
     process: Process,
-    /// A test has stopped it.
+    /// A test has stopped the process.
     stopped: OnPurpose,
     qmp: Qmp,
-    /// The guest's serial line.
+    /// The harness's end of the guest's serial line.
     pub line: UnixStream,
     /// The guest's memory.
     pub memory: GuestMemory,
@@ -138,7 +116,8 @@ impl Machine {
     /// Starts QEMU without a card, and waits until its monitor answers.
     ///
     /// # Errors
-    /// When a process or a socket cannot be made, or QEMU ends before its monitor answers.
+    /// [`MachineError::QemuNotStarted`] for a QEMU that ends before its monitor answers; the other variants for what
+    /// the host refused or the user interrupted.
     pub fn start(options: &MachineOptions, memory: GuestMemory, boot: &Boot<'_>) -> Result<Self, MachineError> {
         let mut machine = Self::spawn(options, memory, boot)?;
         let Err(error) = machine.connect(&mut || !interrupt::asked()) else { return Ok(machine) };
@@ -156,10 +135,11 @@ impl Machine {
         Err(MachineError::QemuNotStarted { ended, tail, from_outside })
     }
 
-    /// Starts QEMU's process with some memory.
+    /// Starts QEMU's process.
     ///
     /// # Errors
-    /// When a process or a socket cannot be made.
+    /// [`MachineError::Resource`] where a socket cannot be created, [`MachineError::Spawn`] where the process cannot be
+    /// started, [`MachineError::File`] where the guest's options cannot be written.
     pub(super) fn spawn(options: &MachineOptions, memory: GuestMemory, boot: &Boot<'_>) -> Result<Self, MachineError> {
         let resource = |what| move |source| MachineError::Resource { what, source };
         let pair = |what| UnixStream::pair().map_err(resource(what));
@@ -197,23 +177,16 @@ impl Machine {
         }
         if let Some(socket) = &options.card_socket {
             command.arg("-chardev").arg(with_path("socket,id=card,path=", socket));
-            command.args([
-                "-device",
-                &format!(
-                    "{QEMU_DEVICE},chardev=card,virtio-id={CARD_VIRTIO_ID},num_vqs={CARD_QUEUES},\
-                     vq_size={CARD_RING_SIZE},config_size={CARD_CONFIG_BYTES}"
-                ),
-            ]);
+            command.args(["-device", &device_option("card")]);
         }
-        let command_line = command_line(&command);
-        let process = Process::spawn(command, &[&guest_line, &guest_qmp, &memory_file], boot.log)?;
-        // From here on only QEMU holds its ends: when it ends, we see the ends of the lines.
-        drop((guest_line, guest_qmp));
+        let command_line = words_of(&command);
+        let process = Process::spawn(command, vec![guest_line, guest_qmp, memory_file], boot.log)?;
+        // From here on only QEMU holds its ends: when it ends, the lines end here.
         let qmp = Qmp::new(qmp).map_err(resource("the monitor"))?;
         Ok(Self { process, stopped: OnPurpose::default(), qmp, line, memory, command_line })
     }
 
-    /// Waits until the monitor answers, or QEMU has ended, or `worth_it` says that there is nothing to wait for.
+    /// Waits until the monitor answers, as long as QEMU lives and `worth_it` returns true.
     pub(super) fn connect(&mut self, worth_it: &mut dyn FnMut() -> bool) -> io::Result<()> {
         let Self { process, qmp, .. } = self;
         qmp.connect(&mut || {
@@ -222,34 +195,34 @@ impl Machine {
         })
     }
 
-    /// Notes which limits it has, while it lives.
+    /// Notes the limits that it has, while it lives.
     pub(super) fn note_limits(&mut self) {
         self.process.note_limits();
     }
 
-    /// The limit of the host that it has reached, by its end and its words.
+    /// Returns the limit of the host that it has reached, by how it ended and by its log.
     pub(super) fn limit_reached(&mut self) -> Option<LimitError> {
         let found = limits::of_program(self.ended(), &self.tail())?;
         Some(found.of_process("QEMU", self.process.limits()))
     }
 
-    /// A descriptor that becomes readable when it ends.
+    /// Opens a descriptor that becomes readable when the process ends.
     pub(super) fn pidfd(&self) -> io::Result<OwnedFd> {
         self.process.pidfd()
     }
 
-    /// Asks for a word from the monitor.
+    /// Asks the monitor whether QEMU answers within `limit`.
     pub(super) fn answers(&mut self, limit: Duration) -> Answers {
         self.qmp.answers(limit)
     }
 
-    /// Whether QEMU said that it had lost its card.
+    /// Tells whether QEMU logged that it had lost its card.
     pub(super) fn missed_card(&self) -> bool {
         let said = self.process.said();
         MISSES_CARD.iter().any(|words| said.contains(words))
     }
 
-    /// The signal that made a QEMU leave that has ended with a status, and who sent it.
+    /// Returns the signal that made QEMU leave with a status, and the signal's sender.
     pub(super) fn asked(&mut self) -> Option<String> {
         if !matches!(self.ended(), Some(Ended::Exit(_))) {
             return None;
@@ -264,66 +237,66 @@ impl Machine {
         Some(format!("{name} {sender}").trim_end().to_owned())
     }
 
-    /// Stops QEMU where it is, or lets it go on: a guest whose processors run nothing for a while.
+    /// Stops QEMU where it is, on purpose, or lets it continue: a guest whose processors run nothing for a while.
     pub fn freeze(&mut self, frozen: bool) {
         self.stopped.set(frozen);
         self.process.freeze(frozen);
     }
 
-    /// Stops QEMU as a busy host would.
+    /// Returns a handle that stops QEMU as a busy host would, which counts as a standstill.
     #[must_use]
     pub fn staller(&self) -> Freezer {
         self.process.freezer()
     }
 
-    /// What a watch needs of it.
+    /// Returns what a watch for standstills needs.
     #[must_use]
     pub fn watched(&self) -> Watched {
         Watched { who: Who::Qemu, pid: self.process.id(), on_purpose: self.stopped.clone() }
     }
 
-    /// How it ended, if it has.
+    /// Returns how it ended, if it has.
     pub fn ended(&mut self) -> Option<Ended> {
         self.process.ended()
     }
 
-    /// Waits for its end.
+    /// Waits for its end, at most as long as `limit`.
     pub fn wait(&mut self, limit: Duration) -> Option<Ended> {
         self.process.wait(limit)
     }
 
-    /// Ends it.
+    /// Ends it with SIGTERM, and then with SIGKILL.
     pub fn stop(&mut self) -> Ended {
         self.process.stop()
     }
 
-    /// Kills it, without a word.
+    /// Kills it with SIGKILL.
     pub fn kill(&mut self) -> Ended {
         self.process.kill()
     }
 
-    /// The last lines of its log.
+    /// Returns the last lines of its log.
     #[must_use]
     pub fn tail(&self) -> String {
         self.process.tail()
     }
 
-    /// QEMU's version with its package.
+    /// Returns QEMU's version with its package.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.qmp.version
     }
 
-    /// Asks a guest that does not answer to stop and say where it is: the NT host answers a non-maskable interrupt with a
-    /// bug check.
+    /// Interrupts a guest that does not answer in a way that it cannot mask: the NT host answers with a bug check that
+    /// says where it is.
     ///
     /// # Errors
-    /// When QEMU does not answer.
+    /// The monitor's error, or [`io::ErrorKind::TimedOut`] where QEMU does not answer.
     pub fn inject_nmi(&mut self) -> io::Result<()> {
         self.qmp.inject_nmi()
     }
 
-    /// What the processor was doing, for a guest that does not answer: registers and the interrupt controllers.
+    /// Returns what the processor was doing, for a guest that does not answer: registers and interrupt controllers.
     #[must_use]
     pub fn post_mortem(&mut self) -> String {
         ["info status", "info registers", "info lapic", "info pic", "info pci"]
@@ -332,7 +305,20 @@ impl Machine {
     }
 }
 
-/// What the guest meant by QEMU's exit status, if it was the guest's: the value written to `isa-debug-exit`.
+/// Blames QEMU alone, where it has no card.
+impl Health for Machine {
+    fn death(&mut self) -> Option<Death> {
+        let ended = self.ended()?;
+        let asked = self.asked();
+        Some(Death { asked, last_words: (String::new(), self.tail()), ..Death::of(Part::Qemu, ended) })
+    }
+
+    fn limit(&mut self) -> Option<LimitError> {
+        self.limit_reached()
+    }
+}
+
+/// Returns the value that the guest wrote to `isa-debug-exit`, if QEMU's exit status comes from there.
 #[must_use]
 pub const fn guest_exit(ended: Ended) -> Option<u8> {
     match ended {
@@ -341,19 +327,11 @@ pub const fn guest_exit(ended: Ended) -> Option<u8> {
     }
 }
 
-/// An option that ends in a path. In QEMU's options a comma within a value is doubled.
+/// Builds an option that ends in a path. In QEMU's options a comma within a value is doubled.
 fn with_path(option: &str, path: &Path) -> OsString {
     let mut text = OsString::from(option);
     text.push(path.to_string_lossy().replace(',', ",,"));
     text
-}
-
-/// A command as it would be typed.
-pub(super) fn command_line(command: &Command) -> Vec<String> {
-    std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect()
 }
 
 #[cfg(test)]
@@ -361,18 +339,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exit_statuses_are_told_apart() {
+    fn tells_the_exits_of_the_guest_from_those_of_qemu() {
         assert_eq!(guest_exit(Ended::Exit(33)), Some(exit::COMPLETED));
         assert_eq!(guest_exit(Ended::Exit(35)), Some(exit::BUG_CHECK));
         assert_eq!(guest_exit(Ended::Exit(37)), Some(exit::GUEST_FAILED));
-        // QEMU's own.
+        // QEMU's own statuses.
         assert_eq!(guest_exit(Ended::Exit(0)), None);
         assert_eq!(guest_exit(Ended::Exit(1)), None);
         assert_eq!(guest_exit(Ended::Signal(6)), None);
     }
 
     #[test]
-    fn commas_in_paths_survive_qemus_option_parser() {
+    fn doubles_commas_in_paths() {
         assert_eq!(with_path("file=", Path::new("/a,b")), "file=/a,,b");
     }
 }

@@ -1,4 +1,4 @@
-//! QEMU's monitor, as far as we need it: greetings, whether QEMU answers and why it ends, and a look at a guest that hangs.
+//! The client of QEMU's monitor (QMP): whether QEMU answers, why it ends, and where a guest hangs.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::interrupt;
+use crate::host::interrupt;
 
-/// Longest time for an answer. QEMU answers within milliseconds unless its main loop is stuck, which is worth knowing; its
-/// first start on a busy machine with a slow disk takes seconds.
+/// Longest time for an answer. QEMU answers within milliseconds unless its main loop is stuck; its first start on a
+/// busy machine with a slow disk takes seconds.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long a read waits before it is looked whether there is anything left to wait for.
+/// How long a read waits before the caller decides whether to go on waiting.
 const SLICE: Duration = Duration::from_millis(10);
 
-/// Why QEMU shuts down: a signal asks it to.
+/// The reason of a shutdown by a signal, as QEMU's event gives it.
 const BY_SIGNAL: &str = "host-signal";
 
 /// A connection to the monitor.
@@ -26,7 +26,7 @@ pub(super) struct Qmp {
     commands: u64,
     /// QEMU's version with its package, from the greeting.
     pub(super) version: String,
-    /// Why QEMU shuts down, as its event says.
+    /// The reason of the shutdown, as QEMU's event gives it.
     shutdown: Option<String>,
 }
 
@@ -35,20 +35,20 @@ pub(super) struct Qmp {
 pub(super) enum Answers {
     /// Its main loop runs.
     Yes,
-    /// It has closed the line.
+    /// It has closed the connection.
     Closed,
-    /// Neither, in time.
+    /// Neither, within the limit.
     Silent,
 }
 
 impl Qmp {
-    /// A line to a monitor that has not greeted yet.
+    /// Wraps a connection to a monitor that has not greeted yet.
     pub(super) fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_read_timeout(Some(SLICE))?;
         Ok(Self { stream, received: Vec::new(), commands: 0, version: String::new(), shutdown: None })
     }
 
-    /// Waits for the greeting and leaves negotiation mode, as long as `worth_it` says that there is anything to wait for.
+    /// Waits for the greeting and leaves negotiation mode, as long as `worth_it` returns true.
     pub(super) fn connect(&mut self, worth_it: &mut dyn FnMut() -> bool) -> io::Result<()> {
         let deadline = Instant::now() + ANSWER_LIMIT;
         let greeting = self.read(deadline, worth_it)?;
@@ -61,8 +61,8 @@ impl Qmp {
         self.execute(&json!({ "execute": "qmp_capabilities" }), deadline, worth_it).map(drop)
     }
 
-    /// What a person at the monitor would see. Never ask it for the status of virtio devices: that crashes QEMU 11.1
-    /// on the card's device.
+    /// Executes a command of the human monitor. The status of virtio devices must not be asked for: that crashes QEMU
+    /// 11.1 on the card's device.
     pub(super) fn human(&mut self, line: &str) -> io::Result<String> {
         let command = json!({ "execute": "human-monitor-command", "arguments": { "command-line": line } });
         let answer = self.ask(&command)?;
@@ -74,7 +74,7 @@ impl Qmp {
         self.ask(&json!({ "execute": "inject-nmi" })).map(drop)
     }
 
-    /// Asks for a word, within a time: a QEMU that is about to end gives none.
+    /// Asks for the status, within a limit: a QEMU that is about to end does not answer.
     pub(super) fn answers(&mut self, limit: Duration) -> Answers {
         match self.execute(&json!({ "execute": "query-status" }), Instant::now() + limit, &mut || true) {
             Ok(_) => Answers::Yes,
@@ -83,9 +83,9 @@ impl Qmp {
         }
     }
 
-    /// Whether a signal made a QEMU that has ended shut down. Reads what it still said.
+    /// Tells whether a signal made a QEMU shut down that has ended. Reads the events that are left.
     pub(super) fn ended_by_signal(&mut self) -> bool {
-        // The other end is closed: this ends with the end of the line.
+        // The other end is closed: this ends at the end of the stream.
         while self.read(Instant::now() + SLICE, &mut || true).is_ok() {}
         self.shutdown.as_deref() == Some(BY_SIGNAL)
     }
@@ -102,7 +102,7 @@ impl Qmp {
         self.stream.write_all(format!("{command}\n").as_bytes())?;
         loop {
             let mut answer = self.read(deadline, worth_it)?;
-            // Events come in between, and answers that were too late for an earlier question.
+            // Events come in between, and answers that were too late for an earlier command.
             if answer["id"] != id {
                 continue;
             }
@@ -148,7 +148,7 @@ mod tests {
 
     use super::*;
 
-    /// A monitor that greets and answers each command with the lines that `answers` gives.
+    /// A monitor that greets and answers each command with the lines that `answers` returns.
     fn monitor(mut answers: impl FnMut(&Value) -> Vec<Value> + Send + 'static) -> Qmp {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         std::thread::spawn(move || {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_told_from_events_and_from_answers_that_were_late() {
+    fn tells_an_answer_from_events_and_late_answers() {
         let mut qmp = monitor(|_| {
             vec![
                 json!({ "event": "RESUME" }),
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_monitor_that_says_nothing_is_silent_and_one_that_has_gone_is_closed() {
+    fn tells_a_silent_monitor_from_a_closed_one() {
         let mut first = true;
         let mut qmp =
             monitor(
@@ -203,14 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_waited_for_that_cannot_come() {
+    fn does_not_wait_for_a_greeting_that_cannot_come() {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let error = Qmp::new(ours).unwrap().connect(&mut || false).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
     }
 
     #[test]
-    fn why_it_shut_down_is_read_after_its_end() {
+    fn reads_the_reason_of_the_shutdown_after_its_end() {
         for (reason, by_signal) in [("host-signal", true), ("guest-reset", false)] {
             let (ours, mut theirs) = UnixStream::pair().unwrap();
             let event = json!({ "event": "SHUTDOWN", "data": { "guest": !by_signal, "reason": reason } });

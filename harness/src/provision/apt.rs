@@ -1,5 +1,5 @@
-//! A private apt: the machine's mirror and keys, but lists, cache and state of its own, so that other releases can be
-//! asked without touching the system and without root.
+//! A private apt: the machine's mirror and keys, but lists, cache and state of its own, so that packages of other releases can
+//! be fetched without a change of the system and without root.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,27 +7,28 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::command::{capture, run_logged};
+use super::error::ProvisionError;
+use super::provisioner::Provisioner;
 use super::sources::{Source, machine_sources, system};
-use super::{ProvisionError, Provisioner};
-use crate::failure::FileError;
+use crate::host::file_error::FileError;
 
-/// Which suites of Debian are asked; other systems are asked for their own.
+/// The suites of Debian from which packages are taken; other systems have their own.
 #[derive(Clone, Copy)]
 pub(super) struct Suites {
-    /// All of them.
+    /// The names of the suites.
     names: &'static [&'static str],
-    /// The one whose packages win where several have one.
+    /// The suite that is preferred where several have a package.
     preferred: &'static str,
-    /// The folder for their lists: those of other suites would be swept away.
+    /// The folder of their lists: apt removes the lists of other suites.
     folder: &'static str,
 }
 
 impl Suites {
-    /// What is newer than any stable release this project meets, newest stable first.
+    /// The newest stable release and its backports.
     pub(super) const STABLE: Self =
         Self { names: &["trixie", "trixie-backports"], preferred: "trixie-backports", folder: "apt" };
 
-    /// What is newest, for programs that only measure.
+    /// The newest packages, for programs that are only compared with.
     pub(super) const UNSTABLE: Self = Self { names: &["sid"], preferred: "sid", folder: "apt-sid" };
 }
 
@@ -44,13 +45,16 @@ pub(super) struct PrivateApt {
 }
 
 impl PrivateApt {
-    /// Sets it up, and fetches the lists.
-    pub(super) fn new(provisioner: &Provisioner<'_>, what: &str, asked: Suites) -> Result<Self, ProvisionError> {
+    /// Creates its folders and fetches the lists.
+    ///
+    /// # Errors
+    /// [`ProvisionError`] without apt, without an archive in the configuration, without network, or with a full disk.
+    pub(super) fn new(provisioner: &Provisioner<'_>, what: &str, wanted: Suites) -> Result<Self, ProvisionError> {
         for program in ["apt-get", "dpkg-deb"] {
             if capture(Command::new(program).arg("--version")).is_none() {
                 return Err(ProvisionError::NoProgram {
                     program: program.into(),
-                    purpose: format!("bringing in {what}"),
+                    purpose: format!("provisioning {what}"),
                     remedy: format!("on systems other than Debian and Ubuntu, install {what} by hand"),
                 });
             }
@@ -66,13 +70,13 @@ impl PrivateApt {
                 ),
             });
         };
-        // Debian's mirrors hold all of its releases, so newer ones can be asked. Other systems are asked for their own.
+        // Debian's mirrors hold all of its releases. Other systems have packages of their own release only.
         let (suites, suite): (Vec<String>, _) = if id == "debian" {
-            (asked.names.iter().map(|name| (*name).to_owned()).collect(), Some(asked.preferred))
+            (wanted.names.iter().map(|name| (*name).to_owned()).collect(), Some(wanted.preferred))
         } else {
             (archives.iter().flat_map(|archive| archive.suites.clone()).collect(), None)
         };
-        let folder = provisioner.workspace.cache().join(asked.folder);
+        let folder = provisioner.workspace.cache().join(wanted.folder);
         for part in ["lists/partial", "cache/archives/partial", "parts", "preferences"] {
             let path = folder.join(part);
             fs::create_dir_all(&path).map_err(FileError::own("create", &path))?;
@@ -91,7 +95,10 @@ impl PrivateApt {
         Ok(apt)
     }
 
-    /// Fetches a package and all that it depends on, and unpacks it into a folder.
+    /// Fetches a package with its dependencies, and unpacks them into a folder.
+    ///
+    /// # Errors
+    /// [`ProvisionError`] when the package is unknown, the network fails, or the disk is full.
     pub(super) fn unpack_closure(&self, package: &str, into: &Path) -> Result<(), ProvisionError> {
         let archives = self.folder.join("cache/archives");
         clear_packages(&archives);
@@ -100,11 +107,11 @@ impl PrivateApt {
             arguments.extend(["--target-release", suite]);
         }
         arguments.push(package);
-        self.run(&format!("fetching {package} and what it depends on"), &arguments)?;
+        self.run(&format!("fetching {package} and its dependencies"), &arguments)?;
         self.unpack_all(&archives, into)
     }
 
-    /// The versions of a package that the archive holds, newest first.
+    /// Returns the versions of a package that the archive holds, newest first.
     pub(super) fn versions(&self, package: &str) -> Vec<String> {
         let mut command = Command::new("apt-cache");
         command.arg("-c").arg(&self.configuration).args(["madison", package]);
@@ -112,7 +119,10 @@ impl PrivateApt {
         text.lines().filter_map(|line| Some(line.split('|').nth(1)?.trim().to_owned())).collect()
     }
 
-    /// Fetches one package of one version, without what it depends on, and unpacks it into a folder.
+    /// Fetches one version of a package without its dependencies, and unpacks it into a folder.
+    ///
+    /// # Errors
+    /// [`ProvisionError`] when the network fails or the disk is full.
     pub(super) fn unpack_one(&self, package: &str, version: &str, into: &Path) -> Result<(), ProvisionError> {
         let folder = self.folder.join("one");
         fs::create_dir_all(&folder).map_err(FileError::own("create", &folder))?;
@@ -123,7 +133,7 @@ impl PrivateApt {
         self.unpack_all(&folder, into)
     }
 
-    /// Where packages come from, for people.
+    /// Returns the suite and the mirror, for people.
     pub(super) fn origin(&self) -> String {
         format!("{} on {}", self.suite.unwrap_or("this release"), self.mirror)
     }
@@ -144,7 +154,7 @@ impl PrivateApt {
 
     fn command(&self) -> Command {
         let mut command = Command::new("apt-get");
-        // Messages are looked at below.
+        // Its messages are compared with phrases below.
         command.env("LC_ALL", "C").arg("-c").arg(&self.configuration);
         command
     }
@@ -158,10 +168,10 @@ impl PrivateApt {
     fn run_command(&self, what: &str, command: Command) -> Result<(), ProvisionError> {
         let log = self.logs.join("apt.log");
         run_logged(what, command, &log, None, DOWNLOAD_LIMIT).map_err(|error| match error {
-            ProvisionError::Failed { what, tail, .. } if says(&tail, &NO_NETWORK) => {
+            ProvisionError::Failed { what, tail, .. } if contains(&tail, &NO_NETWORK) => {
                 ProvisionError::NoNetwork { what, from: self.mirror.clone(), tail }
             }
-            ProvisionError::Failed { what, tail, .. } if says(&tail, &NO_SPACE) => {
+            ProvisionError::Failed { what, tail, .. } if contains(&tail, &NO_SPACE) => {
                 let free_mib = rustix::fs::statvfs(&self.folder).map_or(0, |s| (s.f_bavail * s.f_frsize) >> 20);
                 ProvisionError::DiskFull { what, path: self.folder.clone(), needed_mib: free_mib + 1, free_mib }
             }
@@ -170,18 +180,18 @@ impl PrivateApt {
     }
 }
 
-/// How apt says that the network is not there.
+/// The phrases by which apt reports that the network fails.
 const NO_NETWORK: [&str; 5] =
     ["Temporary failure", "Could not resolve", "Could not connect", "Connection timed out", "Network is unreachable"];
 
-/// How apt and dpkg say that the disk is full.
+/// The phrases by which apt and dpkg report that the disk is full.
 const NO_SPACE: [&str; 2] = ["No space left on device", "enough free space"];
 
-fn says(text: &str, phrases: &[&str]) -> bool {
+fn contains(text: &str, phrases: &[&str]) -> bool {
     phrases.iter().any(|phrase| text.contains(phrase))
 }
 
-/// The archives that carry the machine's own release, security archives aside: those hold no other release.
+/// Returns the archives that hold the machine's own release. Security archives hold no other release, so they are left out.
 fn archives_of(sources: Vec<Source>, codename: &str) -> Vec<Source> {
     let carries = |source: &Source| {
         source.suites.iter().any(|suite| suite == codename || suite == "sid" || suite == "stable")
@@ -248,7 +258,7 @@ Acquire::https::Timeout "20";
 fn clear_packages(folder: &Path) {
     for path in fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
         if path.extension().is_some_and(|extension| extension == "deb") {
-            // A package that stays is only unpacked once more.
+            // A package that stays is unpacked once more.
             let _ = fs::remove_file(path);
         }
     }
@@ -269,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_archive_of_the_machines_release_is_asked() {
+    fn uses_only_the_archive_of_the_machines_release() {
         let sources = vec![
             source("http://tools.example", "tools"),
             source("http://m.example", "bookworm"),
@@ -281,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn the_private_list_keeps_the_machines_key_and_free_components() {
+    fn keeps_the_machines_key_and_free_components_in_the_private_list() {
         let text = stanza(&source("http://m.example", "bookworm"), &["trixie".into(), "trixie-backports".into()]);
         assert_eq!(
             text,

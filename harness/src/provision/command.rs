@@ -1,4 +1,4 @@
-//! Other people's programs: run to their end, output kept, failures explained.
+//! Runs programs to their end, keeps their output, and explains failures.
 
 use std::fs;
 use std::io;
@@ -10,21 +10,22 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{ProvisionError, not_run};
-use crate::interrupt;
-use crate::limits;
-use crate::process::{Ended, Process, SpawnError, end_with_harness};
+use super::error::{ProvisionError, not_run};
+use crate::host::ended::Ended;
+use crate::host::interrupt;
+use crate::host::limits;
+use crate::host::process::{Process, SpawnError, end_with_harness};
 
 /// How many of a program's last lines a failure shows.
 const TAIL_LINES: usize = 15;
 
-/// How often the user's wish to leave and the time limit are looked at.
+/// How often an interruption and the time limit are checked.
 const POLL: Duration = Duration::from_millis(50);
 
-/// A program's end and its standard output.
+/// The exit status and output of a program.
 #[derive(Debug)]
 pub struct Captured {
-    /// How it ended.
+    /// The exit status.
     pub status: ExitStatus,
     /// Standard output.
     pub stdout: String,
@@ -32,31 +33,30 @@ pub struct Captured {
     pub stderr: String,
 }
 
-/// Runs a short program and keeps what it says; `None` when it cannot be started.
+/// Runs a short program and returns its output; `None` when it cannot be started.
 #[must_use]
 pub fn capture(command: &mut Command) -> Option<Captured> {
     run(command).ok()
 }
 
-/// Runs a short program and keeps what it says. It and what it starts end with this process, and when the user wants to
-/// leave.
+/// Runs a short program and returns its output. It and its children end with this process, and when the user interrupts.
 ///
 /// # Errors
-/// It cannot be started, or the user wants to leave.
+/// [`io::Error`] of the start, or of kind [`io::ErrorKind::Interrupted`] when the user interrupts.
 pub(crate) fn run(command: &mut Command) -> io::Result<Captured> {
     end_with_harness(command);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let child = command.spawn()?;
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
     let (sender, ended) = channel();
-    // Reads both of the program's outputs, which a wait with a time limit cannot; ends with them.
+    // Reads both outputs of the program, and ends with them; a wait with a time limit cannot.
     std::thread::Builder::new().name("capture".into()).spawn(move || sender.send(child.wait_with_output()))?;
     let output = loop {
         match ended.recv_timeout(POLL) {
             Ok(output) => break output?,
             Err(RecvTimeoutError::Disconnected) => return Err(io::ErrorKind::BrokenPipe.into()),
             Err(RecvTimeoutError::Timeout) if interrupt::asked() => {
-                // It may end at this very moment; then there is nothing left to signal.
+                // It may have ended meanwhile; then there is nothing to signal.
                 let _ = kill_process_group(group, Signal::KILL);
                 return Err(io::ErrorKind::Interrupted.into());
             }
@@ -74,7 +74,8 @@ pub(crate) fn run(command: &mut Command) -> io::Result<Captured> {
 /// a log file. It and its children end with this process.
 ///
 /// # Errors
-/// When it cannot be started, fails, takes longer than the limit, or the user interrupts.
+/// [`ProvisionError::NoProgram`] or [`ProvisionError::Limit`] when it cannot be started, [`ProvisionError::Failed`] when it
+/// fails or takes longer than the limit, [`ProvisionError::Interrupted`] when the user interrupts.
 pub(crate) fn run_logged(
     what: &str,
     command: Command,
@@ -85,7 +86,7 @@ pub(crate) fn run_logged(
     let name = command.get_program().to_string_lossy().into_owned();
     let spawned = match stdout {
         Some(path) => Process::spawn_split(command, path, log),
-        None => Process::spawn(command, &[], log),
+        None => Process::spawn(command, Vec::new(), log),
     };
     let mut process = spawned.map_err(|error| match error {
         SpawnError::Program { source, .. } => not_run(&name, what, &source),
@@ -111,7 +112,7 @@ pub(crate) fn run_logged(
     }
 }
 
-/// A text's last lines.
+/// Returns a text's last lines.
 pub(super) fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
@@ -120,14 +121,14 @@ pub(super) fn tail(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::leftovers::Scratch;
+    use crate::host::leftovers::Scratch;
 
     fn folder() -> Scratch {
         Scratch::new().unwrap()
     }
 
     #[test]
-    fn a_failing_program_is_reported_with_the_end_of_its_output() {
+    fn reports_a_failing_program_with_the_end_of_its_output() {
         let folder = folder();
         let mut command = Command::new("sh");
         command.args(["-c", "echo first; echo last >&2; exit 3"]);
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_does_not_end_is_ended() {
+    fn ends_a_program_after_the_limit() {
         let folder = folder();
         let mut command = Command::new("sleep");
         command.arg("1000");
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_program_is_named_with_its_purpose() {
+    fn names_a_missing_program_with_its_purpose() {
         let folder = folder();
         let command = Command::new("no-such-program-here");
         let error = run_logged("building", command, &folder.path().join("log"), None, Duration::ZERO).unwrap_err();

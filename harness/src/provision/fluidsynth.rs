@@ -1,5 +1,5 @@
-//! FluidSynth, the newest that Debian packages, and a SoundFont: what the synthesizer is measured beside. Unpacked
-//! privately, as QEMU is; nothing of it is part of the product.
+//! FluidSynth, the newest that Debian packages, and a SoundFont, with which the synthesizer is compared. Unpacked privately, as
+//! QEMU is; nothing of it is part of the product.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,15 +7,16 @@ use std::process::Command;
 
 use super::apt::{PrivateApt, Suites};
 use super::command::capture;
+use super::error::ProvisionError;
 use super::launcher::Launcher;
-use super::{ProvisionError, Provisioner, named_file, need_disk};
+use super::provisioner::{Provisioner, named_file, need_disk};
 use crate::event::Event;
-use crate::failure::FileError;
+use crate::host::file_error::FileError;
 
-/// Names a FluidSynth to use instead of any other.
+/// The variable that names a FluidSynth to use instead of any other.
 pub const FLUIDSYNTH_VARIABLE: &str = "DMUS_FLUIDSYNTH";
 
-/// Names a SoundFont to play songs from instead of TimGM6mb.
+/// The variable that names a SoundFont to use instead of TimGM6mb.
 pub const SOUND_FONT_VARIABLE: &str = "DMUS_SOUND_FONT";
 
 /// The program's name, in PATH and in packages.
@@ -34,30 +35,30 @@ const LAUNCHER: Launcher = Launcher {
 /// The package's closure, packed and unpacked, in MiB, with room to spare.
 const DISK_MIB: u64 = 700;
 
-/// The package of the SoundFont: 6 MB, General MIDI, and every synthesizer reads it. It is GPL, so it is only ever
-/// brought to the machine that measures.
+/// The package of the SoundFont: 6 MB, General MIDI, and every synthesizer reads it. It is GPL, so it is fetched only by the
+/// machine that measures.
 const FONT_PACKAGE: &str = "timgm6mb-soundfont";
 
-/// Where the package has it.
+/// Its path in the package.
 const FONT_PATH: &str = "usr/share/sounds/sf2/TimGM6mb.sf2";
 
 /// The SoundFont, packed and unpacked, in MiB.
 const FONT_DISK_MIB: u64 = 50;
 
-/// The system's FluidSynth, if there is one on PATH.
+/// Returns the system's FluidSynth, if there is one on PATH.
 #[must_use]
 pub fn system_fluidsynth() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(PROGRAM)).find(|program| program.is_file())
 }
 
-/// Where the FluidSynth stands that was brought in, or will stand.
+/// Returns the path of the provisioned FluidSynth.
 #[must_use]
-pub fn private_fluidsynth(workspace: &super::Workspace) -> PathBuf {
+pub fn private_fluidsynth(workspace: &super::workspace::Workspace) -> PathBuf {
     workspace.cache().join("fluidsynth").join(PROGRAM)
 }
 
-/// FluidSynth's program: the one that is named, the newest package, or the system's.
+/// Provisions FluidSynth's program: the one that the variable names, the newest package, or the system's.
 pub(super) fn program(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     if let Some(path) = std::env::var_os(FLUIDSYNTH_VARIABLE) {
         let path = named_file(Path::new(&path))?;
@@ -66,8 +67,8 @@ pub(super) fn program(provisioner: &Provisioner<'_>) -> Result<PathBuf, Provisio
         } else {
             Err(ProvisionError::Unfit {
                 path,
-                reason: "it does not tell its version".into(),
-                remedy: format!("name another with {FLUIDSYNTH_VARIABLE}, or leave it unset: then one is brought in"),
+                reason: "`--version` fails".into(),
+                remedy: format!("name another with {FLUIDSYNTH_VARIABLE}, or unset it to have one provisioned"),
             })
         };
     }
@@ -86,17 +87,17 @@ pub(super) fn program(provisioner: &Provisioner<'_>) -> Result<PathBuf, Provisio
 }
 
 fn runs(program: &Path) -> bool {
-    capture(Command::new(program).arg("--version")).is_some_and(|said| said.status.success())
+    capture(Command::new(program).arg("--version")).is_some_and(|captured| captured.status.success())
 }
 
-/// The FluidSynth under the cache, brought in from packages if it is not there yet.
+/// Returns the FluidSynth under the cache, and unpacks it there from packages if it is missing.
 fn private(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     let launcher = private_fluidsynth(provisioner.workspace);
     if launcher.is_file() && runs(&launcher) {
         return Ok(launcher);
     }
     need_disk("FluidSynth", &provisioner.workspace.cache(), DISK_MIB)?;
-    provisioner.begin("FluidSynth", "to measure beside; unpacking the newest package privately, once");
+    provisioner.begin("FluidSynth", "for comparison; unpacking the newest package privately, once");
     let apt = PrivateApt::new(provisioner, "FluidSynth", Suites::UNSTABLE)?;
     let partial = fresh(&provisioner.workspace.cache(), "fluidsynth")?;
     apt.unpack_closure(PROGRAM, &partial.join("root"))?;
@@ -114,7 +115,7 @@ fn private(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     })
 }
 
-/// An empty place beside that of `name`, whose stale contents are removed: an interrupted run leaves no half of it.
+/// Returns an empty folder beside that of `name`, and removes what an interrupted run has left of both.
 fn fresh(cache: &Path, name: &str) -> Result<PathBuf, ProvisionError> {
     let partial = cache.join(format!("{name}.partial"));
     for stale in [&partial, &cache.join(name)] {
@@ -125,7 +126,7 @@ fn fresh(cache: &Path, name: &str) -> Result<PathBuf, ProvisionError> {
     Ok(partial)
 }
 
-/// The SoundFont for songs: the one that is named, the system's, or the package's.
+/// Provisions the SoundFont: the one that the variable names, the system's, or the package's.
 pub(super) fn sound_font(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     if let Some(path) = std::env::var_os(SOUND_FONT_VARIABLE) {
         return named_file(Path::new(&path));

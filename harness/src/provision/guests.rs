@@ -1,4 +1,4 @@
-//! Builds what this workspace itself provides: the card for the host, the NT host and the driver for the guest.
+//! Builds the artefacts of this workspace: the card for the host, the NT host and the driver for the guest.
 
 use std::fs::{self, File};
 use std::io::BufReader;
@@ -9,15 +9,16 @@ use std::time::Duration;
 use cargo_metadata::{Artifact, Message};
 
 use super::command::run_logged;
+use super::error::ProvisionError;
 use super::image_id;
+use super::provisioner::Provisioner;
 use super::rust_source::{self, RustSource};
-use super::{ProvisionError, Provisioner};
-use crate::failure::FileError;
+use crate::host::file_error::FileError;
 
 /// Longest build: minutes on two slow cores, with the standard library.
 const BUILD_LIMIT: Duration = Duration::from_secs(3600);
 
-/// The card, for the host, optimised.
+/// Builds the card for the host, optimised.
 pub(super) fn card(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     let mut command = cargo(provisioner);
     command.args(["--package", "dmus-card", "--release"]);
@@ -25,7 +26,7 @@ pub(super) fn card(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionEr
     build(provisioner, "the card", "dmus-card", command, is_card)
 }
 
-/// The synthesizers' benchmark, for the host, optimised. It is no part of the product.
+/// Builds the synthesizers' benchmark for the host, optimised. It is no part of the product.
 pub(super) fn synth_bench(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     let mut command = cargo(provisioner);
     command.args(["--package", "dls-synth-bench", "--release"]);
@@ -33,7 +34,7 @@ pub(super) fn synth_bench(provisioner: &Provisioner<'_>) -> Result<PathBuf, Prov
     build(provisioner, "the synthesizers' benchmark", "dls-synth-bench", command, is_program)
 }
 
-/// The NT host, for bare metal.
+/// Builds the NT host for bare metal.
 pub(super) fn nt_host(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     let (mut command, _) = guest_cargo(provisioner, "x86_64-unknown-none")?;
     command.args(["--package", "nt-host"]);
@@ -43,13 +44,13 @@ pub(super) fn nt_host(provisioner: &Provisioner<'_>) -> Result<PathBuf, Provisio
 
 /// A flavour of the driver.
 pub(super) struct Flavour {
-    /// For people.
+    /// Its name for people.
     what: &'static str,
-    /// What names its log.
+    /// The name of its log.
     log: &'static str,
-    /// What cargo builds it for: a target of its own, or a file that describes one.
+    /// The target: a built-in one, or a file that describes one.
     target: &'static str,
-    /// What cargo calls that target.
+    /// The name of the target.
     name: &'static str,
 }
 
@@ -65,12 +66,12 @@ pub(super) const DRIVER_X86: Flavour = Flavour {
     name: "i686-kernel-windows-msvc",
 };
 
-/// The driver, for Windows. The linker writes a `.dll`; a copy beside it (and beside its `.pdb`) has a driver's name, and
-/// is the same wherever it was built.
+/// Builds the driver for Windows. The linker writes a `.dll`; a reproducible copy beside it (and beside its `.pdb`) has a
+/// driver's name.
 pub(super) fn driver(provisioner: &Provisioner<'_>, flavour: &Flavour) -> Result<PathBuf, ProvisionError> {
     let (mut command, library) = guest_cargo(provisioner, flavour.target)?;
     command.args(["--package", "dmuscard", "-Zjson-target-spec"]);
-    // Flags from outside would take the place of these, and would make another image.
+    // Flags of the environment would replace these and make another image.
     for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"] {
         command.env_remove(variable);
     }
@@ -83,12 +84,12 @@ pub(super) fn driver(provisioner: &Provisioner<'_>, flavour: &Flavour) -> Result
     let (sys, pdb) = (dll.with_extension("sys"), dll.with_extension("pdb"));
     let mut image = fs::read(&dll).map_err(FileError::own("read", &dll))?;
     let mut symbols = fs::read(&pdb).map_err(FileError::own("read", &pdb))?;
-    image_id::settle(&mut image, &mut symbols).map_err(|reason| ProvisionError::Failed {
+    image_id::make_reproducible(&mut image, &mut symbols).map_err(|reason| ProvisionError::Failed {
         what: format!("building {}", flavour.what),
         status: reason.to_string(),
         tail: String::new(),
         log: dll,
-        remedy: Some("this is a fault of the harness; please report it with the image".into()),
+        remedy: Some("this is a bug of the harness: please report it with the image".into()),
     })?;
     for (path, bytes) in [(&sys, &image), (&pdb, &symbols)] {
         if fs::read(path).ok().as_ref() != Some(bytes) {
@@ -98,8 +99,8 @@ pub(super) fn driver(provisioner: &Provisioner<'_>, flavour: &Flavour) -> Result
     Ok(sys)
 }
 
-/// The compiler's flags that take this machine's folders out of the image. What the workspace's own files are called is
-/// left as it is, relative to the workspace.
+/// Returns the compiler's flags that keep this machine's folders out of the image. The names of the workspace's files stay,
+/// relative to the workspace.
 fn remapped(provisioner: &Provisioner<'_>, library: &Path) -> Vec<String> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
@@ -118,13 +119,13 @@ fn cargo(provisioner: &Provisioner<'_>) -> Command {
     command
 }
 
-/// Cargo for a guest, and where it finds the standard library's source.
+/// Returns a cargo command for a guest, and the folder of the standard library's source.
 fn guest_cargo(provisioner: &Provisioner<'_>, target: &str) -> Result<(Command, PathBuf), ProvisionError> {
     let source = rust_source::resolve(provisioner)?;
     let mut command = cargo(provisioner);
     command.args(["--profile", "guest", "--target", target]);
     command.args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem"]);
-    // `-Zbuild-std` is open to a stable cargo by this variable alone.
+    // This variable opens `-Zbuild-std` to a stable cargo.
     command.env("RUSTC_BOOTSTRAP", "1");
     let library = match source {
         RustSource::Toolchain => rust_source::toolchain_source().unwrap_or_default(),
@@ -136,7 +137,7 @@ fn guest_cargo(provisioner: &Provisioner<'_>, target: &str) -> Result<(Command, 
     Ok((command, library))
 }
 
-/// Runs cargo and asks its messages where the artefact went: the target folder is the user's choice.
+/// Runs cargo and finds the artefact in its messages: the target folder is the user's choice.
 fn build(
     provisioner: &Provisioner<'_>,
     what: &str,
@@ -164,7 +165,7 @@ fn build_as(
         status: "cargo named no artefact".into(),
         tail: String::new(),
         log: messages,
-        remedy: Some("this is a fault of the harness; please report it with the log".into()),
+        remedy: Some("this is a bug of the harness: please report it with the log".into()),
     })
 }
 
@@ -185,7 +186,8 @@ fn find_artifact(
     Ok(found)
 }
 
-/// The id of a path package ends in `folder#version` or, where the folder's name differs, `#name@version`.
+/// Returns whether cargo's message is of a package. The id of a path package ends in `folder#version` or, where the folder's
+/// name differs, `#name@version`.
 fn is_of(artifact: &Artifact, package: &str) -> bool {
     let id = &artifact.package_id.repr;
     id.contains(&format!("#{package}@")) || id.contains(&format!("/{package}#"))

@@ -1,32 +1,32 @@
-//! Makes a driver image the same wherever it was built.
+//! Makes driver images reproducible.
 //!
 //! The linker stamps an image with the time, and names its PDB by a hash of the PDB, which holds the folders that it was
-//! linked in. Here both are replaced by a hash of the rest of the image, in the image and in its PDB: equal code has
-//! equal images, and a debugger still finds the PDB that belongs to one.
+//! linked in. Both are replaced by a hash of the rest of the image, in the image and in its PDB: equal code has equal
+//! images, and a debugger still finds the PDB of an image.
 
 use object::pe;
 use object::read::pe::{ImageNtHeaders, PeFile};
 use object::{FileKind, Object};
 use sha2::{Digest, Sha256};
 
-/// Why an image cannot be settled.
+/// Why an image cannot be made reproducible.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IdError {
-    /// It is no image.
+    /// The file is no image.
     #[error("the linker's image cannot be read: {0}")]
     Image(#[from] object::Error),
-    /// Something that it has is not where it is expected.
+    /// A part of the image is not found.
     #[error("the linker's image has no {0}")]
     Missing(&'static str),
-    /// The PDB is another image's.
+    /// The PDB belongs to another image.
     #[error("the PDB does not name the image")]
     OtherPdb,
 }
 
-/// Bytes of a debug directory's entry, and where in it its time stamp is.
+/// Bytes of an entry of the debug directory, and the offset of its time stamp.
 const DEBUG_ENTRY: (usize, usize) = (28, 4);
 
-/// Where an image says something that depends on where and when it was linked.
+/// The offsets of what depends on where and when an image was linked.
 struct Places {
     /// Time stamps, of four bytes.
     stamps: Vec<usize>,
@@ -51,15 +51,18 @@ impl Places {
     }
 }
 
-/// The one place of a GUID.
+/// Finds a GUID that occurs exactly once.
 fn place_of(bytes: &[u8], guid: &[u8; 16]) -> Option<usize> {
     let mut places = bytes.windows(guid.len()).enumerate().filter(|(_, window)| *window == guid);
     let (place, _) = places.next()?;
     places.next().is_none().then_some(place)
 }
 
-/// Replaces what depends on where and when the image was linked. Without effect on what has been settled before.
-pub(super) fn settle(image: &mut [u8], pdb: &mut [u8]) -> Result<(), IdError> {
+/// Replaces what depends on where and when the image was linked. A second call changes nothing.
+///
+/// # Errors
+/// [`IdError`] when the file is no image, has no PDB name, or the PDB belongs to another image.
+pub(super) fn make_reproducible(image: &mut [u8], pdb: &mut [u8]) -> Result<(), IdError> {
     let places = match FileKind::parse(&*image)? {
         FileKind::Pe32 => Places::of::<pe::ImageNtHeaders32>(image)?,
         _ => Places::of::<pe::ImageNtHeaders64>(image)?,
@@ -91,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_guid_has_one_place_or_none() {
+    fn finds_a_guid_that_occurs_once() {
         let guid = [7; 16];
         let mut bytes = vec![0; 100];
         assert_eq!(place_of(&bytes, &guid), None);
@@ -102,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_image_is_refused() {
-        assert!(matches!(settle(&mut [0; 100], &mut []), Err(IdError::Image(_))));
+    fn refuses_a_file_that_is_no_image() {
+        assert!(matches!(make_reproducible(&mut [0; 100], &mut []), Err(IdError::Image(_))));
     }
 }

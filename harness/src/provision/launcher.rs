@@ -1,28 +1,27 @@
-//! A program that was unpacked from packages runs with its own loader and libraries, whatever the system has: a script
-//! beside the tree starts it, and finds the tree wherever both are moved.
+//! Starts a program that was unpacked from packages with its own loader and libraries: a script beside the tree, which may be
+//! moved with it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::ProvisionError;
-use crate::failure::FileError;
+use super::error::ProvisionError;
+use crate::host::file_error::FileError;
 
-/// What the script says and runs. Its parts are shell words, in which `$root` is the tree and `$libraries` the folder of
-/// its libraries.
+/// The parts of the script. They are shell words, in which `$root` is the tree and `$libraries` the folder of its libraries.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Launcher {
     /// Its name for people.
     pub(super) what: &'static str,
     /// The program in `usr/bin`, and the script's own name.
     pub(super) program: &'static str,
-    /// Where libraries are looked for.
+    /// The search path of libraries.
     pub(super) search: &'static str,
     /// Commands before the program starts, a line each.
     pub(super) settings: &'static str,
     /// Arguments before the caller's.
     pub(super) arguments: &'static str,
-    /// What to do when the packages bring no loader.
+    /// What to do when the packages hold no loader.
     pub(super) remedy: &'static str,
 }
 
@@ -30,12 +29,13 @@ impl Launcher {
     /// Writes the script into a folder whose `root` is the tree.
     ///
     /// # Errors
-    /// The tree has no dynamic loader, or the script cannot be written.
+    /// [`ProvisionError::NotPackaged`] when the tree has no dynamic loader, [`ProvisionError::File`] when the script cannot be
+    /// written.
     pub(super) fn write(&self, folder: &Path) -> Result<(), ProvisionError> {
         let root = folder.join("root");
         let loader = find_loader(&root).ok_or_else(|| ProvisionError::NotPackaged {
             what: self.what.into(),
-            reason: "the packages brought no dynamic loader".into(),
+            reason: "the packages hold no dynamic loader".into(),
             remedy: self.remedy.into(),
         })?;
         let libraries = loader.parent().expect("found in a folder").to_path_buf();
@@ -58,7 +58,7 @@ libraries="$root/{libraries}"
     }
 }
 
-/// The dynamic loader in an unpacked tree, in the folder that also holds the libraries.
+/// Finds the dynamic loader in an unpacked tree, in the folder that also holds the libraries.
 fn find_loader(root: &Path) -> Option<PathBuf> {
     for lib in ["usr/lib", "lib"] {
         for folder in fs::read_dir(root.join(lib)).into_iter().flatten().flatten() {
@@ -78,7 +78,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-    use crate::leftovers::Scratch;
+    use crate::host::leftovers::Scratch;
     use crate::provision::command::capture;
 
     const LAUNCHER: Launcher = Launcher {
@@ -91,29 +91,29 @@ mod tests {
     };
 
     #[test]
-    fn the_script_finds_its_tree_wherever_it_is_moved() {
+    fn starts_the_program_after_the_tree_was_moved() {
         let folder = Scratch::new().unwrap();
         let tree = folder.path().join("a");
         let libraries = tree.join("root/usr/lib/some-arch");
         fs::create_dir_all(&libraries).unwrap();
-        // A stand-in for the loader that says what it was asked to run, with what, and what is set.
+        // A script in the loader's place that prints its arguments and the variable.
         let loader = libraries.join("ld-linux-some.so.2");
         fs::write(&loader, "#!/bin/sh\necho \"$PLAYER_DATA|$*\"\n").unwrap();
         fs::set_permissions(&loader, fs::Permissions::from_mode(0o755)).unwrap();
         LAUNCHER.write(&tree).unwrap();
         let moved = folder.path().join("b");
         fs::rename(&tree, &moved).unwrap();
-        let said = capture(Command::new(moved.join("player")).arg("song")).unwrap();
+        let captured = capture(Command::new(moved.join("player")).arg("song")).unwrap();
         let root = moved.join("root").display().to_string();
         let libraries = format!("{root}/usr/lib/some-arch");
         let expected = format!(
             "{root}/data|--library-path {libraries}:{libraries}/more {root}/usr/bin/player -d {root}/data song"
         );
-        assert_eq!(said.stdout.trim(), expected);
+        assert_eq!(captured.stdout.trim(), expected);
     }
 
     #[test]
-    fn a_tree_without_a_loader_is_refused_with_a_remedy() {
+    fn refuses_a_tree_without_a_loader() {
         let folder = Scratch::new().unwrap();
         let error = LAUNCHER.write(folder.path()).unwrap_err();
         assert!(matches!(error, ProvisionError::NotPackaged { remedy, .. } if remedy == "install it"));

@@ -1,22 +1,21 @@
-//! Finds a QEMU that can carry the card: the one that is named, the system's, or one unpacked from packages.
+//! Finds a QEMU that has the card's device: the one that the user named, the system's, or one unpacked from packages.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use card_control::qemu::DEVICE;
 use serde::{Deserialize, Serialize};
 
 use super::apt::{PrivateApt, Suites};
 use super::command::capture;
+use super::error::ProvisionError;
 use super::launcher::Launcher;
-use super::{ProvisionError, Provisioner, named_file, need_disk};
-use crate::failure::FileError;
+use super::provisioner::{Provisioner, named_file, need_disk};
+use crate::host::file_error::FileError;
 
-/// The device that carries the card.
-pub const QEMU_DEVICE: &str = "vhost-user-test-device-pci";
-
-/// The first version of QEMU that lets users create [`QEMU_DEVICE`].
+/// The first version of QEMU that lets users create [`DEVICE`].
 pub const QEMU_VERSION_MIN: (u32, u32) = (10, 2);
 
 /// The emulator's name, in PATH and in packages.
@@ -35,16 +34,16 @@ const LAUNCHER: Launcher = Launcher {
 /// The package's closure, packed and unpacked, in MiB, with room to spare.
 const DISK_MIB: u64 = 500;
 
-/// What a QEMU can do for us.
+/// Whether a QEMU is usable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fitness {
-    /// Its version, as it says it.
+    /// Its version, as `--version` prints it.
     pub version: String,
-    /// Why it will not do, if it will not.
+    /// Why it is unusable, if it is.
     pub unfit: Option<String>,
 }
 
-/// Looks at a QEMU; `None` when it cannot be run at all.
+/// Inspects a QEMU; `None` when it cannot be run.
 #[must_use]
 pub fn fitness(program: &Path) -> Option<Fitness> {
     let version_text = capture(Command::new(program).arg("--version"))?.stdout;
@@ -52,8 +51,8 @@ pub fn fitness(program: &Path) -> Option<Fitness> {
     let devices = capture(Command::new(program).args(["-device", "help"]))?.stdout;
     let unfit = if parse_version(&version).is_none_or(|number| number < QEMU_VERSION_MIN) {
         Some(format!("version {version} is older than {}.{}", QEMU_VERSION_MIN.0, QEMU_VERSION_MIN.1))
-    } else if !devices.contains(&format!("name \"{QEMU_DEVICE}\"")) {
-        Some(format!("version {version} was built without the device {QEMU_DEVICE}"))
+    } else if !devices.contains(&format!("name \"{DEVICE}\"")) {
+        Some(format!("version {version} was built without the device {DEVICE}"))
     } else {
         None
     };
@@ -65,13 +64,17 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// The system's QEMU, if there is one on PATH.
+/// Returns the system's QEMU, if there is one on PATH.
 #[must_use]
 pub fn system_qemu() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(PROGRAM)).find(|program| program.is_file())
 }
 
+/// Provisions QEMU: the one that the user named, the system's, or one that is unpacked from packages.
+///
+/// # Errors
+/// [`ProvisionError::Unfit`] when the named one is unusable, and what keeps the packages from being unpacked.
 pub(super) fn resolve(provisioner: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     if let Some(path) = &provisioner.overrides.qemu {
         let path = named_file(path)?;
@@ -83,13 +86,13 @@ pub(super) fn resolve(provisioner: &Provisioner<'_>) -> Result<PathBuf, Provisio
         return Err(ProvisionError::Unfit {
             path,
             reason,
-            remedy: "name another with --qemu, or leave the option away: then one is brought in".into(),
+            remedy: "name another with --qemu, or omit the option to have one provisioned".into(),
         });
     }
     let why = match system_qemu() {
         Some(path) => match remembered_fitness(provisioner, &path) {
             Some(Fitness { unfit: None, .. }) => return Ok(path),
-            Some(Fitness { unfit: Some(reason), .. }) => format!("the system's will not do: {reason}"),
+            Some(Fitness { unfit: Some(reason), .. }) => format!("the system's is unusable: {reason}"),
             None => format!("the system's ({}) does not run", path.display()),
         },
         None => "the system has none".into(),
@@ -97,7 +100,7 @@ pub(super) fn resolve(provisioner: &Provisioner<'_>) -> Result<PathBuf, Provisio
     private_qemu(provisioner, &why)
 }
 
-/// The QEMU under the cache, brought in from packages if it is not there yet.
+/// Returns the QEMU under the cache, and unpacks it there from packages if it is missing.
 fn private_qemu(provisioner: &Provisioner<'_>, why: &str) -> Result<PathBuf, ProvisionError> {
     let folder = provisioner.workspace.cache().join("qemu");
     let launcher = folder.join(PROGRAM);
@@ -107,7 +110,7 @@ fn private_qemu(provisioner: &Provisioner<'_>, why: &str) -> Result<PathBuf, Pro
     need_disk("QEMU", &provisioner.workspace.cache(), DISK_MIB)?;
     provisioner.begin("QEMU", &format!("{why}; unpacking the newest package privately, once"));
     let apt = PrivateApt::new(provisioner, "QEMU", Suites::STABLE)?;
-    // Unpacked beside its place and moved there whole: an interrupted run leaves no half of it to be found.
+    // Unpacked beside its folder and renamed: an interrupted run leaves no half of it to be found.
     let partial = provisioner.workspace.cache().join("qemu.partial");
     for stale in [&partial, &folder] {
         if stale.exists() {
@@ -138,7 +141,7 @@ fn not_packaged(apt: &PrivateApt, reason: &str) -> ProvisionError {
     }
 }
 
-/// A look at a QEMU takes as long as a whole boot, so what was seen is remembered until the file changes.
+/// The result of [`fitness`], which takes as long as a boot: it is kept until the file changes.
 #[derive(Serialize, Deserialize)]
 struct Remembered {
     path: PathBuf,
@@ -164,7 +167,7 @@ fn remembered_fitness(provisioner: &Provisioner<'_>, program: &Path) -> Option<F
         fitness: fitness.clone(),
     };
     if let Ok(text) = serde_json::to_vec(&seen) {
-        // Only saves time.
+        // The file only saves time.
         let _ = fs::write(memory, text);
     }
     Some(fitness)
@@ -175,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_compare_by_number() {
+    fn compares_versions_by_number() {
         assert_eq!(parse_version("11.1.3 (Debian 1:11.1.3+ds-1~bpo13+1)"), Some((11, 1)));
         assert!(parse_version("9.2.0") < Some(QEMU_VERSION_MIN));
         assert!(parse_version("10.2.0") >= Some(QEMU_VERSION_MIN));

@@ -1,7 +1,7 @@
 //! The standard library's source, from which cargo builds `core` and `alloc` for the guests.
 //!
-//! The guests are always built with `-Zbuild-std`, also where rustup could bring ready-made targets: so every machine
-//! gets the same driver image, and the functions of `compiler-builtins-mem` that the images need are in it.
+//! The guests are always built with `-Zbuild-std`, also where rustup has ready-made targets: so every machine gets the same
+//! driver image, with the functions of `compiler-builtins-mem` that the images need.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,25 +10,26 @@ use std::time::Duration;
 
 use super::apt::{PrivateApt, Suites};
 use super::command::{capture, run, run_logged};
-use super::{ProvisionError, Provisioner, need_disk, not_run};
-use crate::failure::FileError;
-use crate::limits;
+use super::error::{ProvisionError, not_run};
+use super::provisioner::{Provisioner, need_disk};
+use crate::host::file_error::FileError;
+use crate::host::limits;
 
-/// Longest time that rustup gets for a component of three megabytes.
+/// Longest time of rustup for a component of three megabytes.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(120);
 
 /// The source package, unpacked, in MiB, with room to spare.
 const DISK_MIB: u64 = 900;
 
-/// Where the source is.
+/// The place of the source.
 pub(super) enum RustSource {
-    /// Where cargo finds it by itself.
+    /// The toolchain, where cargo finds it by itself.
     Toolchain,
-    /// In this `library` folder.
+    /// A `library` folder.
     At(PathBuf),
 }
 
-/// The toolchain's own copy, if it has one.
+/// Returns the toolchain's own copy, if it has one.
 #[must_use]
 pub fn toolchain_source() -> Option<PathBuf> {
     let sysroot = capture(Command::new("rustc").args(["--print", "sysroot"]))?.stdout;
@@ -36,10 +37,10 @@ pub fn toolchain_source() -> Option<PathBuf> {
     library.join("core").is_dir().then_some(library)
 }
 
-/// The compiler's version, such as `1.95.0`.
+/// Returns the compiler's version, such as `1.95.0`.
 fn rustc_version() -> Result<String, ProvisionError> {
     const PURPOSE: &str = "building the guests";
-    let said = run(Command::new("rustc").arg("-vV")).map_err(|error| match not_run("rustc", PURPOSE, &error) {
+    let captured = run(Command::new("rustc").arg("-vV")).map_err(|error| match not_run("rustc", PURPOSE, &error) {
         ProvisionError::NoProgram { program, purpose, .. } => ProvisionError::NoProgram {
             program,
             purpose,
@@ -47,20 +48,24 @@ fn rustc_version() -> Result<String, ProvisionError> {
         },
         other => other,
     })?;
-    let version = said.stdout.lines().find_map(|line| line.strip_prefix("release: ")).map(str::to_owned);
-    // A compiler that is there and does not run says why.
-    version.ok_or_else(|| match limits::of_program(Some(said.status.into()), &said.stderr) {
+    let version = captured.stdout.lines().find_map(|line| line.strip_prefix("release: ")).map(str::to_owned);
+    // A compiler that does not run prints why.
+    version.ok_or_else(|| match limits::of_program(Some(captured.status.into()), &captured.stderr) {
         Some(limit) => {
-            limit.during(format!("rustc does not run, and {PURPOSE} needs it ({})", said.stderr.trim())).into()
+            limit.during(format!("rustc does not run, and {PURPOSE} needs it ({})", captured.stderr.trim())).into()
         }
         None => ProvisionError::NoProgram {
-            program: format!("a rustc that runs ({}: {})", said.status, said.stderr.trim()),
+            program: format!("a rustc that runs ({}: {})", captured.status, captured.stderr.trim()),
             purpose: PURPOSE.into(),
             remedy: "reinstall Rust (stable) from https://rustup.rs".into(),
         },
     })
 }
 
+/// Provisions the source: the toolchain's, or by rustup, or from the package of the compiler's version.
+///
+/// # Errors
+/// [`ProvisionError::NoProgram`] without rustc, and what keeps the package from being unpacked.
 pub(super) fn resolve(provisioner: &Provisioner<'_>) -> Result<RustSource, ProvisionError> {
     if toolchain_source().is_some() {
         return Ok(RustSource::Toolchain);
@@ -81,21 +86,21 @@ pub(super) fn resolve(provisioner: &Provisioner<'_>) -> Result<RustSource, Provi
 }
 
 fn by_rustup(provisioner: &Provisioner<'_>) -> Result<(), ProvisionError> {
-    provisioner.begin("rust-src", "the toolchain has none, and the guests need it; asking rustup, once");
+    provisioner.begin("rust-src", "the toolchain has none, and the guests need it; adding it by rustup, once");
     let mut command = Command::new("rustup");
     command.args(["component", "add", "rust-src"]).current_dir(&provisioner.workspace.root);
     let log = provisioner.workspace.logs().join("rustup.log");
     run_logged("adding rust-src by rustup", command, &log, None, RUSTUP_LIMIT)
 }
 
-/// Debian's package of exactly the compiler's version: another version's library does not build.
+/// Unpacks Debian's package of exactly the compiler's version: another version's library does not build.
 fn by_package(
     provisioner: &Provisioner<'_>,
     version: &str,
     folder: &std::path::Path,
 ) -> Result<RustSource, ProvisionError> {
     need_disk("rust-src", &provisioner.workspace.cache(), DISK_MIB)?;
-    provisioner.begin("rust-src", &format!("rustup could not; unpacking the package of version {version} privately"));
+    provisioner.begin("rust-src", &format!("rustup failed; unpacking the package of version {version} privately"));
     let apt = PrivateApt::new(provisioner, "rust-src", Suites::STABLE)?;
     let versions = apt.versions("rust-src");
     let exact = versions.iter().find(|candidate| upstream(candidate) == version);
@@ -117,7 +122,7 @@ fn by_package(
     library_in(folder).map(RustSource::At).ok_or_else(|| missing("the package holds no library folder".into()))
 }
 
-/// The `library` folder in an unpacked package: `usr/src/rustc-VERSION/library`.
+/// Finds the `library` folder in an unpacked package: `usr/src/rustc-VERSION/library`.
 fn library_in(folder: &std::path::Path) -> Option<PathBuf> {
     fs::read_dir(folder.join("usr/src"))
         .ok()?
@@ -126,7 +131,7 @@ fn library_in(folder: &std::path::Path) -> Option<PathBuf> {
         .find(|library| library.join("core").is_dir())
 }
 
-/// The upstream part of a Debian version: no epoch, and nothing after the number (`1.95.0+dfsg1-1~bpo13+1`).
+/// Returns the upstream part of a Debian version: no epoch, and nothing after the number (`1.95.0+dfsg1-1~bpo13+1`).
 fn upstream(version: &str) -> &str {
     let version = version.split_once(':').map_or(version, |(_, rest)| rest);
     version.split(['+', '-', '~']).next().unwrap_or(version)
@@ -137,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_package_matches_only_the_very_version_of_the_compiler() {
+    fn matches_only_the_package_of_the_compilers_version() {
         assert_eq!(upstream("1.95.0+dfsg1-1~bpo13+1"), "1.95.0");
         assert_eq!(upstream("1:1.96.1-2"), "1.96.1");
         assert_ne!(upstream("1.95.1+dfsg1-1"), "1.95.0");

@@ -1,4 +1,4 @@
-//! The machine's own apt configuration: which archive it uses, how, and with which key (sources.list(5): one-line and
+//! Reads the machine's apt configuration: its archives, with suites, components and keys (sources.list(5): one-line and
 //! deb822 style).
 
 use std::fs;
@@ -16,13 +16,13 @@ pub(super) struct Source {
     pub(super) suites: Vec<String>,
     /// The components.
     pub(super) components: Vec<String>,
-    /// `Signed-By`, as deb822 has it: a path, or a key in continuation lines.
+    /// `Signed-By`, in the form of deb822: a path, or a key in continuation lines.
     pub(super) signed_by: Option<String>,
     /// `Trusted: yes`.
     pub(super) trusted: bool,
 }
 
-/// The archives of this machine, in the order of apt's configuration.
+/// Returns the archives of this machine, in the order of apt's configuration.
 pub(super) fn machine_sources() -> Vec<Source> {
     let (list, parts) = configured_paths();
     let mut files = vec![list];
@@ -34,7 +34,7 @@ pub(super) fn machine_sources() -> Vec<Source> {
     files.iter().flat_map(|path| read(path)).collect()
 }
 
-/// `sources.list` and its folder, where this machine's apt has them.
+/// Returns the paths of `sources.list` and of its folder.
 fn configured_paths() -> (PathBuf, PathBuf) {
     let mut command = Command::new("apt-config");
     command.args(["shell", "LIST", "Dir::Etc::sourcelist/f", "PARTS", "Dir::Etc::sourceparts/d"]);
@@ -105,7 +105,7 @@ fn deb822_style(text: &str) -> Vec<Source> {
     sources
 }
 
-/// The stanzas of a deb822 file as fields; a continuation line keeps its leading space and its line break.
+/// Parses the stanzas of a deb822 file as fields; a continuation line keeps its leading space and its line break.
 fn stanzas(text: &str) -> Vec<Vec<(String, String)>> {
     let mut stanzas: Vec<Vec<(String, String)>> = vec![Vec::new()];
     for line in text.lines() {
@@ -128,7 +128,7 @@ fn stanzas(text: &str) -> Vec<Vec<(String, String)>> {
     stanzas
 }
 
-/// The system's name and release (os-release(5)): `ID` and `VERSION_CODENAME`.
+/// Returns the system's name and release (os-release(5)): `ID` and `VERSION_CODENAME`.
 pub(super) fn system() -> (String, String) {
     let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let value = |name: &str| {
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_entries_are_read_with_their_options() {
+    fn reads_one_line_entries_with_their_options() {
         let text = "# comment\n\
                     deb [arch=amd64 signed-by=/k.gpg] http://mirror.example/packages bookworm main contrib # tail\n\
                     deb-src http://mirror.example/packages bookworm main\n\
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn deb822_entries_are_read_with_embedded_keys_and_several_addresses() {
+    fn reads_deb822_entries_with_embedded_keys_and_several_addresses() {
         let text = "Types: deb deb-src\nURIs: http://a.example http://b.example\nSuites: bookworm bookworm-updates\n\
                     # comment\nComponents: main\nSigned-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc\n\n\
                     Types: deb\nEnabled: no\nURIs: http://off.example\nSuites: x\n\n\

@@ -1,12 +1,13 @@
-//! Expectations: what must hold of a performance, and how a violation reads.
+//! The expectations of a scenario, and the violations of a result.
 
 use serde::Deserialize;
 
-use crate::failure::Diagnosed;
-use crate::perform::{PerformanceFailure, Verdict};
-use crate::session::SessionError;
+use crate::host::failure::Diagnosed;
+use crate::playback::{PlaybackFailure, Verdict};
+use crate::testbed::TestBedError;
+use crate::testbed::session::SessionError;
 
-/// How a performance is meant to end.
+/// The end that a scenario expects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
@@ -17,15 +18,15 @@ pub enum Outcome {
     GuestCrashed,
     /// A step does not end.
     Timeout,
-    /// The driver refuses, or its device is not found.
+    /// The driver fails a request, or its device is not found.
     TestFailed,
-    /// The driver image or the song is refused.
+    /// The driver image or the song is malformed.
     BadInput,
     /// The card's process ends.
     CardDied,
     /// QEMU ends by itself.
     QemuFailed,
-    /// The host does not let the card or QEMU run, and a time-out of the driver's runs out.
+    /// The host does not run the card or QEMU, and a time-out of the driver expires.
     HostStalled,
 }
 
@@ -48,9 +49,9 @@ impl Outcome {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Range {
-    /// At least.
+    /// The least value.
     pub min: Option<u64>,
-    /// At most.
+    /// The greatest value.
     pub max: Option<u64>,
 }
 
@@ -68,47 +69,47 @@ impl Range {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExpectedBugCheck {
-    /// Its code.
+    /// The code.
     pub code: Option<u32>,
-    /// Its name.
+    /// The name.
     pub name: Option<String>,
-    /// The rule that was broken.
+    /// The rule that the driver violated.
     pub rule: Option<u16>,
 }
 
-/// What must hold.
+/// What must hold of a result.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Expectations {
-    /// How it ends.
+    /// The end.
     pub outcome: Outcome,
-    /// The guest's PCM is the offline render, bit for bit.
+    /// Whether the guest's PCM must equal the offline render, bit for bit.
     pub bit_identical: bool,
-    /// It is not silence.
+    /// Whether the PCM must not be silent.
     pub audible: bool,
-    /// All cases have the same PCM.
+    /// Whether all cases must have the same PCM.
     pub same_pcm: bool,
-    /// The PCM's SHA-256.
+    /// The SHA-256 of the PCM, in hexadecimal.
     pub pcm_sha256: Option<String>,
-    /// Frames collected.
+    /// Frames that the guest received.
     pub frames: Range,
     /// Events streamed.
     pub events: Range,
     /// Interrupts that the device raised.
     pub interrupts: Range,
-    /// Interrupts that the driver disowned.
+    /// Interrupts that the driver did not claim.
     pub interrupts_not_claimed: Range,
-    /// Largest magnitude.
+    /// Largest magnitude of a sample, 0 to 32768.
     pub peak: Range,
-    /// Times that the card lost frames for want of a wave buffer.
+    /// Times that the card had no wave buffer and lost frames.
     pub underruns: Range,
-    /// Events that came to the card after their frame.
+    /// Events that reached the card after their frame.
     pub events_late: Range,
-    /// Notes that found no voice.
+    /// Notes for which the card had no voice.
     pub notes_lost: Range,
-    /// How often the card found something wrong with the driver.
+    /// Errors of the driver that the card found.
     pub diagnoses: Range,
-    /// The bug check.
+    /// The bug check of an [`Outcome::GuestCrashed`].
     pub bug_check: Option<ExpectedBugCheck>,
 }
 
@@ -128,7 +129,7 @@ impl Default for Expectations {
             underruns: Range::default(),
             events_late: Range::default(),
             notes_lost: Range::default(),
-            // A driver that the card complains of is not right, whatever it sounds like.
+            // A driver in which the card finds errors is wrong, even if the PCM is right.
             diagnoses: Range { min: None, max: Some(0) },
             bug_check: None,
         }
@@ -136,7 +137,7 @@ impl Default for Expectations {
 }
 
 impl Expectations {
-    /// What does not hold of a performance that was judged.
+    /// Lists what does not hold of a result with a verdict.
     #[must_use]
     pub fn violations(&self, verdict: &Verdict) -> Vec<String> {
         let mut found = Vec::new();
@@ -161,14 +162,14 @@ impl Expectations {
             ));
         }
         if self.audible && !verdict.audible {
-            found.push("the PCM is silence".into());
+            found.push("the PCM is silent".into());
         }
         if let Some(hash) = &self.pcm_sha256
             && *hash != verdict.pcm_sha256
         {
             found.push(format!("pcm_sha256: {}, expected {hash}", verdict.pcm_sha256));
         }
-        if let Some(first) = &verdict.card.diagnosis.first
+        if let Some(first) = verdict.card.diagnosis.first_text()
             && self.diagnoses.violation("", verdict.card.diagnosis.count).is_some()
         {
             found.push(format!("the card found something wrong with the driver: {first}"));
@@ -192,16 +193,17 @@ impl Expectations {
         found
     }
 
-    /// What does not hold of a performance that failed; nothing, if that is how it was meant to fail.
+    /// Lists what does not hold of a result without a verdict; nothing where the failure is the expected one.
     #[must_use]
-    pub fn violations_of_failure(&self, failure: &PerformanceFailure) -> Vec<String> {
-        // What was to fail failed: that the host stalled besides says nothing against it.
-        let error = if self.outcome == Outcome::HostStalled { &failure.error } else { failure.error.underlying() };
-        if error.class().name() != self.outcome.name() {
+    pub fn violations_of_failure(&self, failure: &PlaybackFailure) -> Vec<String> {
+        // The expected failure occurred: a stall of the host besides does not matter.
+        let class =
+            if self.outcome == Outcome::HostStalled { failure.error.class() } else { failure.error.underlying_class() };
+        if class.name() != self.outcome.name() {
             return vec![failure.error.to_string()];
         }
         let Some(expected) = &self.bug_check else { return Vec::new() };
-        let crate::failure::Error::Session(SessionError::BugCheck(found)) = error else {
+        let Some(TestBedError::Session(SessionError::BugCheck(found))) = failure.error.testbed() else {
             return vec![format!("no bug check, but: {}", failure.error)];
         };
         let mut violations = Vec::new();
@@ -228,15 +230,14 @@ mod tests {
     use guest_protocol::BugCheck;
 
     use super::*;
-    use crate::failure::Error;
-    use crate::standstill::{Standstill, Standstills, Who};
+    use crate::host::standstill::{Standstill, Standstills, Who};
 
-    fn failure(error: SessionError) -> PerformanceFailure {
-        PerformanceFailure { error: Error::Session(error), evidence: String::new(), artefacts: "x".into() }
+    fn failure(error: SessionError) -> PlaybackFailure {
+        PlaybackFailure { error: error.into(), evidence: String::new(), run_folder: "x".into() }
     }
 
     #[test]
-    fn a_failure_that_was_expected_is_not_the_hosts_although_it_stalled() {
+    fn accepts_an_expected_failure_although_the_host_stalled() {
         let standstill = Standstill { who: Who::Card, at_ms: 1, milliseconds: 9000 };
         let stalled = || {
             let found = BugCheck { rule: Some(40), waited_ms: 5000, ..BugCheck::default() };
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_inclusive() {
+    fn includes_both_bounds_of_a_range() {
         let range = Range { min: Some(2), max: Some(3) };
         assert_eq!(range.violation("x", 2), None);
         assert_eq!(range.violation("x", 3), None);
@@ -262,9 +263,9 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_passes_only_where_it_is_the_one_expected() {
+    fn accepts_only_the_expected_failure() {
         let expect = Expectations { outcome: Outcome::GuestCrashed, ..Expectations::default() };
-        let fell = || failure(SessionError::GuestFell { how: "reset".into() });
+        let fell = || failure(SessionError::GuestEnded { how: "reset".into() });
         assert_eq!(expect.violations_of_failure(&fell()), Vec::<String>::new());
         assert_eq!(Expectations::default().violations_of_failure(&fell()).len(), 1);
         let timeout = failure(SessionError::Timeout { step: "s".into(), seconds: 1, seen: String::new() });
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bug_check_is_compared_with_the_one_expected() {
+    fn compares_a_bug_check_with_the_expected_one() {
         let expect = Expectations {
             outcome: Outcome::GuestCrashed,
             bug_check: Some(ExpectedBugCheck { rule: Some(3), ..ExpectedBugCheck::default() }),

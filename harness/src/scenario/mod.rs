@@ -1,9 +1,28 @@
-//! Scenarios: a TOML file says guest, card, song and expectations; a matrix makes several cases of it.
+//! Scenarios: a TOML file names guest, card, song and expectations; a matrix makes several cases of it.
 
+mod case;
+mod context;
+mod document;
+mod driver;
+mod error;
 mod expect;
 mod file;
+mod kinds;
+mod malformed;
+mod matrix;
+mod overrides;
+mod playback;
 mod run;
+pub mod suite;
+mod variant;
+mod variant_table;
 
+pub use case::{BuiltDriver, Case, SongSource};
+pub use context::Context;
+pub use document::{MachineTable, TestKind};
+pub use error::RunError;
 pub use expect::{Expectations, ExpectedBugCheck, Outcome, Range};
-pub use file::{BuiltDriver, Case, MachineTable, Scenario, ScenarioError, Trial, files_in};
-pub use run::{Context, Report, TestRecord, VariantRow, Wishes, cpp_driver, run};
+pub use file::{Scenario, files_in};
+pub use malformed::ScenarioError;
+pub use overrides::Overrides;
+pub use run::run;

@@ -1,0 +1,58 @@
+//! The benchmarks by name.
+
+use super::context::Context;
+use super::error::BenchError;
+use super::measurement::Measurement;
+use super::{driver, nt_host, scenario, synth};
+
+/// Measures, and passes each figure to the closure.
+type Run = fn(&Context<'_>, &mut dyn FnMut(Measurement)) -> Result<(), BenchError>;
+
+/// A benchmark.
+#[derive(Clone, Copy)]
+pub struct Benchmark {
+    /// The part of its measurements' names before the slash.
+    pub name: &'static str,
+    /// What it measures.
+    pub text: &'static str,
+    run: Run,
+}
+
+/// All benchmarks.
+pub const ALL: [Benchmark; 4] = [
+    Benchmark {
+        name: "scenario",
+        text: "ten seconds of music through card, driver and NT host, from QEMU's start to the verdict, step by step; \
+               the baseline of the whole is the time that the music lasts",
+        run: scenario::run,
+    },
+    Benchmark {
+        name: "nt-host",
+        text: "from QEMU's start until the NT host serves; the baseline is the firmware's share",
+        run: nt_host::run,
+    },
+    Benchmark {
+        name: "driver",
+        text: "the driver's own paths, timed inside the guest: PutMessage to card (events a second, kicks an event, one by \
+               one, in chains and in packages; until the card has taken a burst), and interrupt to service routine, service \
+               group and client; the baseline is the same without the verifier, and the C++ driver's figures end in /cpp",
+        run: driver::run,
+    },
+    Benchmark {
+        name: "synth",
+        text: "the synthesizer beside FluidSynth, RustySynth and OxiSynth: nanoseconds a voice and frame at 32, 256 and \
+               1000 voices, times real time with whole songs, and the parts of the project's own time; the baseline is FluidSynth \
+               with 4 points",
+        run: synth::run,
+    },
+];
+
+impl Benchmark {
+    /// Measures, and passes each figure to `report` as soon as it is known.
+    ///
+    /// # Errors
+    /// [`BenchError`] when the test bed, the driver or a synthesizer fails, or something cannot be provisioned.
+    pub fn run(&self, context: &Context<'_>, report: &mut dyn FnMut(Measurement)) -> Result<(), BenchError> {
+        (self.run)(context, report)
+    }
+}

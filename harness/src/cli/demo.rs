@@ -1,0 +1,75 @@
+//! `dmus demo`: one song through the driver.
+
+use std::time::Duration;
+
+use dmus::host::failure::Diagnosed;
+use dmus::host::file_error::FileError;
+use dmus::host::leftovers::remove_sound;
+use dmus::machine::CardOptions;
+use dmus::machine::conditions::Conditions;
+use dmus::playback::{PlaybackTest, run_playback};
+use dmus::report::{Terminal, error_line, failure_object, failure_text, out, verdict_object, verdict_text};
+use dmus::testbed::run_folder::RunFolder;
+
+use super::args::DemoArguments;
+use super::error::Outcome;
+use super::setup::{provisioned, read_song, reproduce, workspace_of};
+
+/// Plays a song through the driver and prints the verdict.
+///
+/// # Errors
+/// What keeps the song from being played: an unreadable file, a missing artefact, a run folder that cannot be created.
+pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
+    let terminal = Terminal::new();
+    let song = read_song(arguments.song.as_deref(), &terminal)?;
+    if let Some(bank) = &arguments.bank {
+        std::fs::metadata(bank).map_err(FileError::input(bank))?;
+    }
+    let workspace = workspace_of(&arguments.machine, &terminal)?;
+    let provisioned = provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
+    let folder = RunFolder::create(&workspace, &format!("demo-{}", song.name), arguments.run_folder.as_deref())?;
+    let playback = PlaybackTest {
+        card: CardOptions {
+            clock: arguments.clock.into(),
+            bank: arguments.bank.clone(),
+            render_block: arguments.render_block,
+        },
+        sample_rate: arguments.rate,
+        quantum_frames: arguments.quantum,
+        timeout: Duration::from_secs(arguments.machine.timeout),
+        guest_log: arguments.guest_log.clone(),
+        out: arguments.out.clone(),
+        conditions: Conditions {
+            processors: arguments.processors,
+            seed: arguments.seed,
+            interrupts: arguments.interrupts,
+            ..Conditions::default()
+        },
+        restarts: arguments.restarts,
+        ..PlaybackTest::of(song)
+    };
+    let reproduce = reproduce();
+    let result = run_playback(&playback, &provisioned, &folder, &reproduce, &terminal);
+    drop(terminal);
+    match result {
+        Ok(verdict) => {
+            // A folder that the user named keeps everything.
+            if verdict.passed() && !arguments.keep && arguments.run_folder.is_none() {
+                remove_sound(folder.path());
+            }
+            if arguments.json {
+                out(&verdict_object(&verdict, &reproduce).to_string());
+            } else {
+                out(&verdict_text(&verdict, arguments.out.as_deref(), &reproduce));
+            }
+            Ok((!verdict.passed()).then(|| verdict.class_of_failure()))
+        }
+        Err(failure) => {
+            error_line(&failure_text(&failure, playback.conditions, &reproduce));
+            if arguments.json {
+                out(&failure_object(&failure, playback.conditions, &reproduce).to_string());
+            }
+            Ok(Some(failure.error.class()))
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The error of a verb: where the errors of all layers meet.
+
+use dmus::bench::BenchError;
+use dmus::diagnosed_by_variant;
+use dmus::host::failure::Class;
+use dmus::host::file_error::FileError;
+use dmus::host::limits::LimitError;
+use dmus::hostile::HostileError;
+use dmus::provision::ProvisionError;
+use dmus::scenario::{RunError, ScenarioError};
+use dmus::sound::bank::BankCommandError;
+use dmus::sound::loudness::LoudnessError;
+use dmus::sound::midi::MidiError;
+use dmus::sound::render::RenderError;
+use dmus::testbed::TestBedError;
+use dmus::testbed::session::SessionError;
+
+/// Why a verb did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The test bed failed.
+    #[error(transparent)]
+    TestBed(#[from] TestBedError),
+    /// A scenario file is malformed.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    /// Scenarios were not run.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A benchmark has no figures.
+    #[error(transparent)]
+    Bench(#[from] BenchError),
+    /// The hostile driver was not run.
+    #[error(transparent)]
+    Hostile(#[from] HostileError),
+    /// A command about instrument banks failed.
+    #[error(transparent)]
+    Bank(#[from] BankCommandError),
+    /// The loudness of a sound file could not be measured.
+    #[error(transparent)]
+    Loudness(#[from] LoudnessError),
+    /// The offline render failed.
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    /// A song could not be read.
+    #[error(transparent)]
+    Midi(#[from] MidiError),
+    /// An artefact could not be provisioned.
+    #[error(transparent)]
+    Provision(Box<ProvisionError>),
+    /// The conversation with the guest ended early.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A limit of the host was reached.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+}
+
+diagnosed_by_variant!(Error: TestBed, Scenario, Run, Bench, Hostile, Bank, Loudness, Render, Midi, Provision, Session, File, Limit);
+
+/// The result of a verb: the class of the failure, if something failed.
+pub(crate) type Outcome = Result<Option<Class>, Error>;
+
+impl From<ProvisionError> for Error {
+    fn from(error: ProvisionError) -> Self {
+        Self::Provision(Box::new(error))
+    }
+}

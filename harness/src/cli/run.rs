@@ -1,0 +1,174 @@
+//! `dmus run`: scenarios.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use dmus::event::{Event, Observer};
+use dmus::host::failure::Class;
+use dmus::provision::Workspace;
+use dmus::report::{Report, Terminal, error_line, failed_tests, out, report_text};
+use dmus::scenario::suite::SCENARIOS;
+use dmus::scenario::{Context, Overrides, Scenario, ScenarioError, files_in, run as run_scenario};
+use serde_json::json;
+
+use super::args::{LowResourcesArguments, RunArguments};
+use super::error::{Error, Outcome};
+use super::hostile;
+use super::setup::{provisioned, workspace_of};
+
+/// Runs scenarios, or the hostile driver's table, and prints their report.
+///
+/// # Errors
+/// [`Error::Scenario`] when a file is unknown or malformed, and what keeps its tests from being run.
+pub(super) fn run(arguments: &RunArguments) -> Outcome {
+    if hostile::is_named(arguments) {
+        return hostile::run(arguments);
+    }
+    if arguments.soak.is_some() {
+        return Ok(Some(hostile::refuse_soak(arguments)));
+    }
+    let terminal = Terminal::new();
+    let workspace = workspace_of(&arguments.machine, &terminal)?;
+    // A malformed file shows before anything is built.
+    let path = shipped(&workspace, &arguments.scenario);
+    let scenarios = files_in(&path)
+        .map_err(|error| unknown(&workspace, &arguments.scenario, error))?
+        .iter()
+        .map(|path| Scenario::load(path))
+        .collect::<Result<Vec<_>, _>>()?;
+    if arguments.driver.is_some() {
+        for scenario in scenarios.iter().filter(|scenario| scenario.has_driver()) {
+            let text = format!("{} has drivers of its own: --driver changes nothing there", scenario.name);
+            terminal.event(&Event::Warning { text });
+        }
+    }
+    if arguments.case.as_deref().is_some_and(|case| !scenarios.iter().any(|scenario| scenario.has_case(case))) {
+        drop(terminal);
+        return Ok(Some(no_such_case(arguments, &scenarios)));
+    }
+    let provisioned = provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
+    let context = Context {
+        workspace: &workspace,
+        provisioned: &provisioned,
+        timeout: Duration::from_secs(arguments.machine.timeout),
+        filter: arguments.case.as_deref(),
+        overrides: overrides(arguments),
+        keep: arguments.keep,
+        observer: &terminal,
+    };
+    let mut report = Report::default();
+    for _ in 0..arguments.repeat {
+        for scenario in &scenarios {
+            terminal.event(&Event::Note { text: format!("{}: {}", scenario.name, scenario.title) });
+            let one = run_scenario(scenario, &context)?;
+            if let Some(contract) = one.contract.as_ref().filter(|_| arguments.repeat > 1) {
+                report.repeats.entry(scenario.name.clone()).or_default().count(contract);
+            }
+            report.append(one);
+        }
+    }
+    drop(terminal);
+    if report.tests.is_empty() {
+        return Ok(Some(no_such_case(arguments, &scenarios)));
+    }
+    print_failed(&report);
+    if arguments.json {
+        out(&serde_json::to_string(&report).unwrap_or_default());
+    } else {
+        out(&report_text(&report));
+    }
+    Ok(report.class())
+}
+
+/// Returns the options that replace what scenarios say.
+fn overrides(arguments: &RunArguments) -> Overrides {
+    let first = arguments.seed.unwrap_or(FIRST_SEED);
+    let count = if arguments.seed.is_some() { arguments.seeds.unwrap_or(1) } else { arguments.seeds.unwrap_or(0) };
+    Overrides {
+        // Delays are about what two processors do to each other.
+        processors: arguments.processors.or((count > 0).then_some(PROCESSORS_WITH_SEEDS)),
+        seeds: (0..u64::from(count)).map(|number| first.wrapping_add(number)).collect(),
+        count: arguments.count,
+        driver: arguments.driver.clone(),
+    }
+}
+
+/// The first seed of several, and the processors of a run with seeds, where no option names them.
+const FIRST_SEED: u64 = 1;
+const PROCESSORS_WITH_SEEDS: u8 = 2;
+
+/// Prints that no case has the name of the filter, and which names there are.
+fn no_such_case(arguments: &RunArguments, scenarios: &[Scenario]) -> Class {
+    const SHOWN_MAX: usize = 40;
+    let text = arguments.case.as_deref().unwrap_or_default();
+    let names: Vec<String> = scenarios.iter().flat_map(Scenario::names).collect();
+    let error = format!("no case's name contains \"{text}\"");
+    error_line(&format!("error (usage): {error}; there are:"));
+    names.iter().take(SHOWN_MAX).for_each(|name| error_line(&format!("  {name}")));
+    if names.len() > SHOWN_MAX {
+        error_line(&format!("  ... and {} more", names.len() - SHOWN_MAX));
+    }
+    if arguments.json {
+        out(&json!({
+            "passed": 0, "failed": 0, "skipped": 0, "run_folders": [], "class": Class::Usage, "error": error, "names": names,
+        })
+        .to_string());
+    }
+    Class::Usage
+}
+
+/// Returns the scenario of a name: a file or folder of that name, or a shipped scenario.
+fn shipped(workspace: &Workspace, named: &Path) -> PathBuf {
+    let name = match named.to_str() {
+        Some("broken") => "broken-drivers",
+        Some(name) => name,
+        None => return named.into(),
+    };
+    let suite = workspace.root.join(SCENARIOS);
+    // What takes longer than a suite should is in a folder of its own.
+    let places = [suite.join(name), suite.join("long").join(name)].map(|path| path.with_extension("toml"));
+    if named.exists() {
+        return named.into();
+    }
+    places.into_iter().find(|path| path.is_file()).unwrap_or_else(|| named.into())
+}
+
+/// Returns the error of a name that is no file: perhaps a misspelt scenario, so it lists which there are.
+fn unknown(workspace: &Workspace, named: &Path, error: ScenarioError) -> Error {
+    if named.exists() {
+        return error.into();
+    }
+    let suite = workspace.root.join(SCENARIOS);
+    let files = [suite.clone(), suite.join("long")].into_iter().filter_map(|folder| files_in(&folder).ok()).flatten();
+    let names = files.filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned())).collect();
+    ScenarioError::Unknown { named: named.into(), names }.into()
+}
+
+/// Prints each failed test with the command that runs it again.
+pub(super) fn print_failed(report: &Report) {
+    let text = failed_tests(report);
+    if !text.is_empty() {
+        error_line(&text);
+    }
+}
+
+/// Runs the scenario `low-resources`, all of it or one stack.
+///
+/// # Errors
+/// [`Error::Run`] and others, as for [`run`].
+pub(super) fn low_resources(arguments: &LowResourcesArguments) -> Outcome {
+    run(&RunArguments {
+        scenario: "low-resources".into(),
+        driver: arguments.driver.clone(),
+        case: arguments.stack.map(|stack| format!("{stack:016x}")),
+        processors: None,
+        seed: None,
+        count: None,
+        seeds: None,
+        soak: None,
+        repeat: 1,
+        keep: false,
+        machine: arguments.machine.clone(),
+        json: arguments.json,
+    })
+}

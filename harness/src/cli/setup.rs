@@ -1,0 +1,103 @@
+//! What verbs share before they start: the project, the artefacts, the song.
+
+use std::path::Path;
+
+use dmus::event::{Event, Observer};
+use dmus::host::file_error::FileError;
+use dmus::host::leftovers;
+use dmus::kills::Prepared;
+use dmus::provision::{Overrides, Workspace, driver_file};
+use dmus::sound::midi::Song;
+use dmus::sound::songs::{self, BuiltIn};
+use dmus::testbed::{Provisioned, TestBedError, provision};
+
+use super::args::MachineArguments;
+use super::error::Error;
+
+/// Finds the project, removes what earlier runs have left that were ended by force, and the oldest run folders beyond the
+/// bounds.
+///
+/// # Errors
+/// [`Error::Provision`] when a limit of the host is too low, or the project's source is not found.
+pub(super) fn workspace(observer: &dyn Observer) -> Result<Workspace, Error> {
+    let workspace = swept(Workspace::find()?, observer);
+    if let Some(removed) = leftovers::prune(&workspace.cache()) {
+        let text = format!("removed {}, the oldest: {}", removed.what, mebibytes(removed.bytes));
+        observer.event(&Event::Note { text });
+    }
+    Ok(workspace)
+}
+
+/// Returns the project as [`workspace`] does, or the one that another run has found.
+///
+/// # Errors
+/// [`Error::Provision`] as [`workspace`], [`Error::File`] when the file of the other run cannot be read.
+pub(super) fn workspace_of(machine: &MachineArguments, observer: &dyn Observer) -> Result<Workspace, Error> {
+    match &machine.prepared {
+        Some(path) => Ok(swept(Prepared::read(path)?.workspace, observer)),
+        None => workspace(observer),
+    }
+}
+
+fn swept(workspace: Workspace, observer: &dyn Observer) -> Workspace {
+    for what in leftovers::sweep(Some(&workspace.cache())) {
+        observer.event(&Event::Note { text: format!("left over from a run that was ended by force: {what}") });
+    }
+    workspace
+}
+
+/// Provisions everything that a guest needs, and chooses the accelerator.
+///
+/// # Errors
+/// [`TestBedError`] when the driver image is malformed, an artefact cannot be provisioned, or the calibration guest does not
+/// run.
+pub(super) fn provisioned(
+    workspace: &Workspace,
+    machine: &MachineArguments,
+    driver: Option<&Path>,
+    observer: &dyn Observer,
+) -> Result<Provisioned, TestBedError> {
+    if let Some(path) = &machine.prepared {
+        driver.map_or(Ok(()), driver_file::check)?;
+        return Ok(Prepared::read(path)?.provisioned);
+    }
+    let overrides = Overrides { qemu: machine.qemu.clone(), driver: driver.map(Path::to_path_buf) };
+    provision(workspace, overrides, machine.accel.accelerator(), observer)
+}
+
+/// Returns bytes as text in MiB.
+pub(super) fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+/// Reads a song by its file, or by a built-in song's name; without either the default song.
+///
+/// # Errors
+/// [`Error::File`] when the file cannot be read, [`Error::Midi`] when it is no song.
+pub(super) fn read_song(path: Option<&Path>, observer: &dyn Observer) -> Result<Song, Error> {
+    let Some(path) = path else { return Ok(songs::ALL[0].song()?) };
+    if !path.exists()
+        && let Some(built_in) = path.to_str().and_then(BuiltIn::by_name)
+    {
+        return Ok(built_in.song()?);
+    }
+    let file = std::fs::read(path).map_err(FileError::input(path))?;
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let song = Song::parse(&name, &file)?;
+    for notice in &song.notices {
+        observer.event(&Event::Warning { text: format!("{name}: {notice}") });
+    }
+    Ok(song)
+}
+
+/// Returns the command line, quoted for a shell.
+pub(super) fn reproduce() -> String {
+    let words = std::env::args().skip(1).map(|word| {
+        if word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=:".contains(c)) {
+            word
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+    });
+    std::iter::once("cargo dmus".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}

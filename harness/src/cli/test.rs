@@ -1,0 +1,48 @@
+//! `dmus test`: every test of the project.
+
+use std::time::Duration;
+
+use dmus::host::failure::Class;
+use dmus::provision::{Artefact, Overrides, Provisioner};
+use dmus::report::{Terminal, error_line, out, summary};
+use dmus::scenario::suite::Suite;
+
+use super::args::TestArguments;
+use super::error::Outcome;
+use super::run::print_failed;
+use super::setup::{provisioned, workspace};
+
+/// Runs every test of the project and prints how many passed.
+///
+/// # Errors
+/// An interruption, or what keeps the suite from being run.
+pub(super) fn test(arguments: &TestArguments) -> Outcome {
+    let terminal = Terminal::new();
+    let workspace = workspace(&terminal)?;
+    let suite = Suite {
+        workspace: &workspace,
+        driver_x86: &|| {
+            let provisioner = Provisioner::new(&workspace, Overrides::default(), &terminal)?;
+            Ok(provisioner.resolve(Artefact::DriverX86)?)
+        },
+        provisioned: &|| Ok(provisioned(&workspace, &arguments.machine, None, &terminal)?),
+        timeout: Duration::from_secs(arguments.machine.timeout),
+        keep: arguments.keep,
+        observer: &terminal,
+    };
+    let report = suite.run()?;
+    drop(terminal);
+    print_failed(&report);
+    // In CI a test that was not run must not look like one that passed.
+    let strict = std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
+    let skips_fail = strict && report.skipped > 0;
+    if skips_fail {
+        error_line("in CI (the variable CI is set) a skipped test is a failure");
+    }
+    if arguments.json {
+        out(&serde_json::to_string(&report).unwrap_or_default());
+    }
+    out(&summary(&report));
+    let counted = (report.failed > 0).then_some(Class::TestFailed);
+    Ok(report.class().or(counted).or(skips_fail.then_some(Class::TestFailed)))
+}

@@ -1,0 +1,28 @@
+//! Where and how a driver is probed.
+
+use std::time::Duration;
+
+use crate::event::Observer;
+use crate::machine::conditions::Conditions;
+use crate::provision::Workspace;
+use crate::testbed::Provisioned;
+
+/// Where and how a driver is probed.
+pub struct Context<'a> {
+    /// The workspace, which holds the run folders.
+    pub workspace: &'a Workspace,
+    /// The programs, images and accelerator.
+    pub provisioned: &'a Provisioned,
+    /// How long a step may take.
+    pub timeout: Duration,
+    /// Runs only probes whose name contains this.
+    pub filter: Option<&'a str>,
+    /// The conditions that the guests run under.
+    pub conditions: Conditions,
+    /// Rounds of cycles of the stress test.
+    pub rounds: u32,
+    /// The command that repeats the test.
+    pub reproduce: String,
+    /// The observer of events.
+    pub observer: &'a dyn Observer,
+}

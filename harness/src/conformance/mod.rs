@@ -1,0 +1,33 @@
+//! The conformance test: the contract between a driver and PortCls, rule by rule.
+//!
+//! The guest checks most rules whenever they apply; some only show when a client requests what no song needs, when the
+//! device loses power or is removed, or when MIDI comes in. So several probes drive the driver, each in a guest of its
+//! own, and the guest counts how often each rule was exercised. A rule that never was does not pass.
+
+mod capture;
+mod context;
+mod delivery;
+mod dice;
+mod download;
+mod error;
+mod findings;
+mod ledger;
+mod phrase;
+mod probe;
+mod probes;
+mod recovery;
+mod repeats;
+mod report;
+mod run;
+mod stress;
+mod unloading;
+
+pub use context::Context;
+pub use dice::Dice;
+pub use download::{Downloadable, instrument};
+pub use error::{ConformanceError, ProbeError};
+pub use findings::Findings;
+pub use probe::ProbeContext;
+pub use repeats::{Repeats, Tally};
+pub use report::{Contract, Counted, Row, Verdict};
+pub use run::{probe_names, recover, run_probes, stress};

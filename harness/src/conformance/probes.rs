@@ -1,0 +1,243 @@
+//! The probes of the contract, one after another.
+
+use card_control::Clock;
+use card_control::qemu::RING_SIZE;
+use guest_protocol::{Caller, DataRange, DevicePower, KsState, PinFactory, Request, StreamFormat};
+
+use super::context::Context;
+use super::error::ProbeError;
+use super::findings::Findings;
+use super::phrase::{Phrase, RATE, takes_downloads};
+use super::probe::{Probe, ProbeContext, with_guest};
+use super::{capture, delivery, download, unloading};
+use crate::machine::CardOptions;
+use crate::sound::pcm::{BITS, CHANNELS, FRAME_BYTES};
+use crate::testbed::run_folder::RunFolder;
+use crate::testbed::session::StartedDevice;
+
+/// The probes, in their order.
+pub(super) const ALL: [Probe; 9] = [
+    Probe {
+        name: "start",
+        text: "starts with other resources, with services that refuse, again and again",
+        rules: &[],
+        run: start,
+    },
+    Probe {
+        name: "streams",
+        text: "events of every shape, states out of turn, limits, storms",
+        rules: &[],
+        run: streams,
+    },
+    Probe {
+        name: "properties",
+        text: "every property with every size, verb and target; every event",
+        rules: &[],
+        run: properties,
+    },
+    Probe {
+        name: "playing",
+        text: "songs in pieces, in packages, out of order",
+        rules: &[45, 46, 51],
+        run: delivery::run,
+    },
+    Probe { name: "capture", text: "MIDI that comes in", rules: &[54, 55, 57, 58, 59], run: capturing },
+    Probe {
+        name: "downloads",
+        text: "instruments, good and bad, from 64-bit and 32-bit callers; unloads of what sounds",
+        rules: &[74, 75, 76],
+        run: downloads,
+    },
+    Probe { name: "power", text: "power lost and regained with streams open", rules: &[38, 77, 78, 79], run: power },
+    Probe { name: "back-pressure", text: "a card that takes nothing for a while", rules: &[50], run: back_pressure },
+    Probe { name: "removal", text: "a card that is pulled out", rules: &[80], run: removal },
+];
+
+/// Events that overwhelm a card which takes nothing: more than the largest ring of the largest batches and an allocator
+/// hold (the card's datasheet: 4096 bytes, and 24 for an event). The burst is over when the allocator stays empty.
+const BURST_EVENTS: u32 = RING_SIZE * (4096 / 24) + 2000;
+
+fn lockstep() -> CardOptions {
+    CardOptions::default()
+}
+
+fn start(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {
+    with_guest(context, folder, findings, &lockstep(), |probe| {
+        let figures = probe.bed.session.run_probe(guest_protocol::Probe::Start)?;
+        probe.keep(figures);
+        probe.start()?;
+        probe.bed.session.restart_device()?;
+        Ok(())
+    })
+}
+
+fn streams(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {
+    with_guest(context, folder, findings, &lockstep(), |probe| {
+        let device = probe.start()?;
+        let (filter, _, _) = probe.open_music_filter(&device)?;
+        let figures = probe.bed.session.run_probe(guest_protocol::Probe::Streams { filter: filter.handle })?;
+        probe.keep(figures);
+        probe.close(filter.handle)
+    })
+}
+
+fn properties(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {
+    with_guest(context, folder, findings, &lockstep(), |probe| {
+        let device = probe.start()?;
+        let (filter, id, format) = probe.open_music_filter(&device)?;
+        let pin = probe.bed.session.create_pin(filter.handle, id, format)?;
+        let figures = probe.bed.session.run_probe(guest_protocol::Probe::Properties { filter: filter.handle, pin })?;
+        probe.keep(figures);
+        let figures = probe.bed.session.run_probe(guest_protocol::Probe::Events { filter: filter.handle, pin })?;
+        probe.keep(figures);
+        probe.close(pin)?;
+        probe.close(filter.handle)
+    })
+}
+
+fn capturing(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {
+    let options = CardOptions { clock: Clock::Realtime, ..CardOptions::default() };
+    with_guest(context, folder, findings, &options, capture::run)
+}
+
+fn downloads(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {
+    with_guest(context, folder, findings, &lockstep(), |probe| {
+        let device = probe.start()?;
+        let (filter, id, format) = probe.open_music_filter(&device)?;
+        let pin = probe.bed.session.create_pin(filter.handle, id, format)?;
+        let Some(synthesizer) = takes_downloads(probe, &filter, pin)? else {
+            probe.close(pin)?;
+            probe.close(filter.handle)?;
+            return Err(ProbeError::Inapplicable("the driver's synthesizer takes no downloads (SYNTHCAPS)".into()));
+        };
+        download::corpus(probe, &synthesizer)?;
+        // What is still downloaded goes with the pin.
+        download::download_both(probe, &synthesizer, Caller::User64)?;
+        probe.close(pin)?;
+        probe.close(filter.handle)?;
+        unloading::run(probe, &device)
+    })
+}
+
+fn power(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {
+    with_guest(context, folder, findings, &lockstep(), |probe| {
+        let device = probe.start()?;
+        let (filter, _, _) = probe.open_music_filter(&device)?;
+        let figures = probe.bed.session.run_probe(guest_protocol::Probe::Power { filter: filter.handle })?;
+        probe.keep(figures);
+        probe.close(filter.handle)?;
+        let wave = |pin: &PinFactory| {
+            !pin.flow_in && pin.data_ranges.iter().any(|carries| matches!(carries, DataRange::Pcm { .. }))
+        };
+        let Some((filter, _)) = probe.open_filter_with(&device, wave)? else {
+            return power_without_sound(probe, &device);
+        };
+        probe.close(filter.handle)?;
+        let phrase = Phrase::prepare(probe, &device)?;
+        let opened = probe.bed.session.open_filter(&device.subdevices[0])?;
+        let synthesizer = takes_downloads(probe, &opened, phrase.pins.render)?;
+        if let Some(synthesizer) = &synthesizer {
+            download::download_both(probe, synthesizer, Caller::User64)?;
+        }
+        let before = phrase.play(probe)?;
+        if before.iter().all(|byte| *byte == 0) {
+            return Err(ProbeError::Violated {
+                rule: 77,
+                what: "the phrase is silent before power was ever lost".into(),
+            });
+        }
+        for state in [KsState::Stop, KsState::Run] {
+            for pin in [phrase.pins.wave, phrase.pins.render] {
+                probe.done("set a pin's state", Request::SetState { pin, state })?;
+            }
+            probe.done("take the device's power away", Request::SetPower(DevicePower::D3))?;
+            if state == KsState::Stop {
+                // Clients continue as if nothing had happened.
+                for asleep in [KsState::Pause, KsState::Stop] {
+                    probe.done("set a pin's state", Request::SetState { pin: phrase.pins.render, state: asleep })?;
+                }
+            }
+            probe.done("give the device its power back", Request::SetPower(DevicePower::D0))?;
+            for pin in [phrase.pins.render, phrase.pins.wave] {
+                probe.done("set a pin's state", Request::SetState { pin, state: KsState::Stop })?;
+            }
+            let after = phrase.play(probe)?;
+            if after != before {
+                let first = after.iter().zip(&before).position(|(after, before)| after != before).unwrap_or(0);
+                return Err(ProbeError::Violated {
+                    rule: 77,
+                    what: format!(
+                        "after D3 and back with the streams in {state:?} the same phrase sounds different, from frame {} on: send \
+                         downloads, volumes and channel state again when power is back",
+                        first as u64 / FRAME_BYTES
+                    ),
+                });
+            }
+            probe.findings.held(77);
+        }
+        probe.close(opened.handle)?;
+        for pin in [phrase.pins.render, phrase.pins.wave] {
+            probe.close(pin)?;
+        }
+        probe.close(phrase.pins.filter)
+    })
+}
+
+/// Probes a driver without a PCM pin: its streams, at least, must survive.
+fn power_without_sound(probe: &mut ProbeContext<'_, '_>, device: &StartedDevice) -> Result<(), ProbeError> {
+    let (filter, id, format) = probe.open_music_filter(device)?;
+    let pin = probe.bed.session.create_pin(filter.handle, id, format)?;
+    probe.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
+    for power in [DevicePower::D3, DevicePower::D0] {
+        probe.done("set the device's power", Request::SetPower(power))?;
+    }
+    probe.close(pin)?;
+    probe.close(filter.handle)
+}
+
+fn back_pressure(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {
+    let options = CardOptions { clock: Clock::Realtime, ..CardOptions::default() };
+    with_guest(context, folder, findings, &options, |probe| {
+        let device = probe.start()?;
+        let (filter, id, format) = probe.open_music_filter(&device)?;
+        let pin = probe.bed.session.create_pin(filter.handle, id, format)?;
+        probe.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
+        probe.bed.freeze_card(true);
+        let sent = probe.bed.session.run_probe(guest_protocol::Probe::Burst { pin, events: BURST_EVENTS });
+        probe.bed.freeze_card(false);
+        let figures = sent?;
+        probe.keep(figures);
+        probe.done("stop a pin", Request::SetState { pin, state: KsState::Stop })?;
+        probe.close(pin)?;
+        probe.close(filter.handle)
+    })
+}
+
+fn removal(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {
+    with_guest(context, folder, findings, &lockstep(), |probe| {
+        let device = probe.start()?;
+        let mut open = Vec::new();
+        for subdevice in &device.subdevices {
+            let filter = probe.bed.session.open_filter(subdevice)?;
+            for (id, pin) in filter.pins.iter().enumerate().filter(|(_, pin)| pin.instances > 0) {
+                let format = pin.data_ranges.iter().find_map(|carries| match carries {
+                    DataRange::DirectMusic => Some(StreamFormat::DirectMusic),
+                    DataRange::Midi => Some(StreamFormat::Midi),
+                    DataRange::Pcm { .. } => {
+                        Some(StreamFormat::Pcm { sample_rate: RATE, channels: CHANNELS, bits: BITS })
+                    }
+                    DataRange::Other => None,
+                });
+                let Some(format) = format else { continue };
+                let pin = probe.bed.session.create_pin(filter.handle, id as u32, format)?;
+                probe.done("run a pin", Request::SetState { pin, state: KsState::Run })?;
+                open.push(pin);
+            }
+        }
+        probe.done("pull the card out", Request::SurpriseRemoval)?;
+        for pin in open {
+            probe.close(pin)?;
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,132 @@
+//! Runs the probes, one after another, and judges the rules by what they found.
+
+use std::time::Instant;
+
+use super::context::Context;
+use super::error::{ConformanceError, ProbeError};
+use super::findings::Findings;
+use super::ledger::Ledger;
+use super::probe::Probe;
+use super::probes;
+use super::recovery::PROBE as RECOVERY;
+use super::report::{Contract, Counted, Verdict};
+use super::stress::PROBE as STRESS;
+use crate::event::Event;
+use crate::host::failure::{Class, Diagnosed};
+use crate::testbed::run_folder::RunFolder;
+use crate::testbed::session::{Consequence, SessionError};
+
+/// Rules about what a driver need not do, with the reason why they do not apply where the driver never did it.
+const ABOUT_CHOICES: [(u16, &str); 3] = [
+    (15, "the driver registers no power management"),
+    (16, "the driver registers no physical connection"),
+    (61, "the driver has no interrupt sync object in Repeat mode"),
+];
+
+/// Returns the names of all probes.
+pub fn probe_names() -> impl Iterator<Item = &'static str> {
+    probes::ALL.iter().map(|probe| probe.name)
+}
+
+/// Runs the probes of the contract on the driver.
+///
+/// # Errors
+/// [`ConformanceError`] for an interruption, or a run folder that cannot be created. What else fails is in the report.
+pub fn run_probes(context: &Context<'_>) -> Result<Contract, ConformanceError> {
+    let wanted = |probe: &&Probe| context.filter.is_none_or(|part| probe.name.contains(part));
+    run_all(context, &probes::ALL.iter().filter(wanted).collect::<Vec<_>>())
+}
+
+/// Runs the stress test: opens, runs, stops and closes streams over and over, with a card that stalls, an allocator
+/// that is empty, and input that overflows; every event must have come back, or have been counted as lost.
+///
+/// # Errors
+/// [`ConformanceError`] for an interruption, or a run folder that cannot be created. What else fails is in the report.
+pub fn stress(context: &Context<'_>) -> Result<Contract, ConformanceError> {
+    Ok(without_not_exercised(run_all(context, &[&STRESS])?))
+}
+
+/// Has the card lose its session and corrupt its used rings while the driver plays: the driver resets it and plays on, or
+/// fails cleanly.
+///
+/// # Errors
+/// [`ConformanceError`] for an interruption, or a run folder that cannot be created. What else fails is in the report.
+pub fn recover(context: &Context<'_>) -> Result<Contract, ConformanceError> {
+    Ok(without_not_exercised(run_all(context, &[&RECOVERY])?))
+}
+
+/// Leaves out the rules that were not exercised: stress and recovery are about circumstances, not about each rule.
+fn without_not_exercised(mut contract: Contract) -> Contract {
+    contract.rows.retain(|row| row.verdict != Verdict::NotExercised);
+    contract.not_exercised = 0;
+    contract
+}
+
+fn run_all(context: &Context<'_>, probes: &[&Probe]) -> Result<Contract, ConformanceError> {
+    let begun = Instant::now();
+    let mut ledger = Ledger::default();
+    let mut contract = Contract { conditions: context.conditions, ..Contract::default() };
+    for probe in probes {
+        context.observer.event(&Event::Note { text: format!("probe {}: {}", probe.name, probe.text) });
+        let folder = RunFolder::create(context.workspace, &format!("contract-{}", probe.name), None)?;
+        let mut findings = Findings::default();
+        let ended = (probe.run)(context, &folder, &mut findings);
+        contract.run_folders.push(folder.path().into());
+        ledger.count(&findings.rules);
+        findings.held.iter().for_each(|rule| ledger.judge(*rule));
+        ledger.inapplicable.extend(findings.inapplicable);
+        contract.figures.extend(findings.figures.into_iter().map(|(name, value)| Counted {
+            probe: probe.name,
+            name,
+            value,
+        }));
+        match ended {
+            Ok(()) => {}
+            Err(ProbeError::Violated { rule, what }) => {
+                _ = ledger.violated.entry(rule).or_insert(what);
+                ledger.classes.push(Class::TestFailed);
+            }
+            Err(ProbeError::Inapplicable(reason)) => {
+                for rule in probe.rules {
+                    ledger.inapplicable.entry(*rule).or_insert_with(|| reason.clone());
+                }
+            }
+            Err(ProbeError::Failed(error)) => {
+                if error.class() == Class::Interrupted {
+                    return Err(error);
+                }
+                match error.session_error() {
+                    Some(SessionError::BugCheck(found)) if found.rule.is_some() => {
+                        let rule = found.rule.unwrap_or(0);
+                        _ = ledger.violated.entry(rule).or_insert_with(|| found.message.clone());
+                    }
+                    _ => ledger.failures.push(format!(
+                        "probe {} ended with: {error} ({})",
+                        probe.name,
+                        folder.path().display()
+                    )),
+                }
+                ledger.classes.push(error.class());
+            }
+        }
+    }
+    if context.filter.is_none() {
+        for (rule, reason) in ABOUT_CHOICES {
+            ledger.inapplicable.entry(rule).or_insert_with(|| reason.to_owned());
+        }
+    }
+    contract.rows = ledger.rows();
+    contract.rules = contract.rows.len();
+    for row in &contract.rows {
+        *match row.verdict {
+            Verdict::Pass => &mut contract.pass,
+            Verdict::Violated => &mut contract.violated,
+            Verdict::NotExercised => &mut contract.not_exercised,
+            Verdict::NotApplicable => &mut contract.not_applicable,
+        } += 1;
+    }
+    contract.failures = ledger.failures;
+    contract.class = ledger.classes.first().copied();
+    contract.milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
+    Ok(contract)
+}

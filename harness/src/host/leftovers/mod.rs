@@ -1,0 +1,19 @@
+//! Removes what runs leave behind that were ended by force, and bounds what runs keep.
+//!
+//! A harness that is killed runs no destructor. So everything that it creates is marked with its owner: a folder holds a
+//! file that the owner keeps locked (the kernel releases the lock when the owner ends, however it ends), and a process names
+//! the owner in its environment. What is marked and has no living owner is left over, and the next start removes it.
+
+mod cache;
+mod mark;
+mod owner;
+mod runs;
+mod scratch;
+mod sweep;
+
+pub(crate) use cache::CACHE_LOCK;
+pub(crate) use mark::{RunMark, marks_of};
+pub(crate) use owner::{OWNER_VARIABLE, owner, processes_of};
+pub use runs::{Cleaned, RUNS_BYTES_MAX, RUNS_MAX, Removed, clean, prune, remove_sound};
+pub use scratch::Scratch;
+pub use sweep::sweep;

@@ -1,0 +1,11 @@
+//! What the harness needs of the machine that it runs on: processes, signals, files, limits, and what runs leave behind.
+
+pub mod ended;
+pub mod failure;
+pub mod file_error;
+pub mod hash;
+pub mod interrupt;
+pub mod leftovers;
+pub mod limits;
+pub mod process;
+pub mod standstill;

@@ -1,0 +1,172 @@
+//! The conditions of a guest that decide the order of concurrent events, and the options that repeat them.
+
+use std::fmt;
+
+use card_control::Clock;
+use guest_protocol::options::{INTERRUPTS, LOG, SEED, TIME, VERIFIER};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
+
+/// The conditions of a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conditions {
+    /// Processors, 1 or 2: the second takes the card's interrupts and runs their DPCs.
+    pub processors: u8,
+    /// The seed of the delays of interrupts, DPCs and calls on each processor; `None` for no delays.
+    pub seed: Option<u64>,
+    /// Whether the guest verifies the driver, as Driver Verifier does. It is off only to measure its cost.
+    pub verifier: bool,
+    /// How the card interrupts.
+    pub interrupts: Interrupts,
+}
+
+/// How the card interrupts; on Windows, a driver's INF decides it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Interrupts {
+    /// By its interrupt line, which it shares with another device: without `MSISupported`.
+    #[default]
+    Line,
+    /// By MSI-X messages of its own: with `MSISupported`.
+    Message,
+}
+
+impl Interrupts {
+    /// Returns the name in the guest's options, scenarios and command lines.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Line => "line",
+            Self::Message => "message",
+        }
+    }
+}
+
+impl Default for Conditions {
+    fn default() -> Self {
+        Self { processors: 1, seed: None, verifier: true, interrupts: Interrupts::Line }
+    }
+}
+
+impl Conditions {
+    /// Returns the lines of options that the guest reads, for a level of its log and the clock of its card. In lockstep the
+    /// guest's time excludes the time in which the host did not run it: nothing else in the machine follows the host's clock.
+    #[must_use]
+    pub fn guest_options(self, log: &str, clock: Clock) -> String {
+        let mut lines = vec![(LOG, log.to_owned())];
+        if clock == Clock::Lockstep {
+            lines.push((TIME, "run".into()));
+        }
+        lines.extend(self.seed.map(|seed| (SEED, format!("{seed:x}"))));
+        if !self.verifier {
+            lines.push((VERIFIER, "off".into()));
+        }
+        if self.interrupts != Interrupts::Line {
+            lines.push((INTERRUPTS, self.interrupts.name().into()));
+        }
+        lines.into_iter().map(|(option, value)| format!("{option}={value}\n")).collect()
+    }
+
+    /// Returns the options that a command line needs beside the scenario for the same conditions, with a space before each;
+    /// empty for the default ones. The scenario names how the card interrupts.
+    #[must_use]
+    pub fn arguments(self) -> String {
+        let processors =
+            if self.processors == 1 { String::new() } else { format!(" --processors {}", self.processors) };
+        let seed = self.seed.map_or_else(String::new, |seed| format!(" --seed {seed:x}"));
+        processors + &seed
+    }
+
+    /// Returns the seed as a command line takes it.
+    #[must_use]
+    pub fn seed_text(self) -> Option<String> {
+        self.seed.map(|seed| format!("{seed:x}"))
+    }
+
+    /// Returns whether there is one processor and no delay, so that a report need not name them.
+    #[must_use]
+    pub fn are_usual(self) -> bool {
+        self.processors == 1 && self.seed.is_none()
+    }
+}
+
+impl fmt::Display for Conditions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.processors == 1 { "" } else { "s" };
+        write!(f, "{} processor{plural}, ", self.processors)?;
+        match self.seed {
+            Some(seed) => write!(f, "delays from seed {seed:x}"),
+            None => f.write_str("no delays"),
+        }
+    }
+}
+
+/// Writes `processors` and, where there are delays, `seed` as a command line takes it.
+impl Serialize for Conditions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Conditions", 1 + usize::from(self.seed.is_some()))?;
+        fields.serialize_field("processors", &self.processors)?;
+        match self.seed_text() {
+            Some(seed) => fields.serialize_field("seed", &seed)?,
+            None => fields.skip_field("seed")?,
+        }
+        fields.end()
+    }
+}
+
+/// Reads a seed from a command line: hexadecimal digits, with or without `0x`.
+///
+/// # Errors
+/// Text that names the expected form, when the seed has another one.
+pub fn read_seed(text: &str) -> Result<u64, String> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+    u64::from_str_radix(digits, 16)
+        .ok()
+        .filter(|_| !digits.starts_with('+'))
+        .ok_or_else(|| "a seed is 1 to 16 hexadecimal digits, such as 1f".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DELAYED: Conditions =
+        Conditions { processors: 2, seed: Some(0x1f), verifier: true, interrupts: Interrupts::Line };
+
+    #[test]
+    fn names_the_seed_and_the_options_that_repeat_it() {
+        assert_eq!(serde_json::to_string(&DELAYED).unwrap(), r#"{"processors":2,"seed":"1f"}"#);
+        assert_eq!(DELAYED.arguments(), " --processors 2 --seed 1f");
+        assert_eq!(DELAYED.to_string(), "2 processors, delays from seed 1f");
+        assert_eq!(read_seed(&DELAYED.seed_text().unwrap()), Ok(0x1f));
+    }
+
+    #[test]
+    fn needs_no_option_for_default_conditions() {
+        let default = Conditions::default();
+        assert_eq!((default.arguments().as_str(), default.are_usual()), ("", true));
+        assert_eq!(serde_json::to_string(&default).unwrap(), r#"{"processors":1}"#);
+        assert_eq!(default.to_string(), "1 processor, no delays");
+        assert_eq!(default.guest_options("info", Clock::Realtime), "log=info\n");
+    }
+
+    #[test]
+    fn writes_the_options_of_the_guest() {
+        assert_eq!(DELAYED.guest_options("warn", Clock::Lockstep), "log=warn\ntime=run\nseed=1f\n");
+        let by_message = Conditions { interrupts: Interrupts::Message, ..Conditions::default() };
+        assert_eq!(by_message.guest_options("info", Clock::Realtime), "log=info\ninterrupts=message\n");
+        assert_eq!(
+            Conditions { verifier: false, ..DELAYED }.guest_options("warn", Clock::Realtime),
+            "log=warn\nseed=1f\nverifier=off\n"
+        );
+    }
+
+    #[test]
+    fn reads_a_hexadecimal_seed_only() {
+        assert_eq!(read_seed("0x5eed"), Ok(0x5eed));
+        assert_eq!(read_seed("ffffffffffffffff"), Ok(u64::MAX));
+        for wrong in ["", "0x", "later", "-1", "+1", "1f ", "10000000000000000"] {
+            assert!(read_seed(wrong).unwrap_err().contains("hexadecimal"), "{wrong}");
+        }
+    }
+}

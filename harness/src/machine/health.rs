@@ -1,0 +1,41 @@
+//! Whether the processes behind a guest's serial line live.
+
+use std::time::Duration;
+
+use super::death::Death;
+use crate::host::limits::LimitError;
+
+/// Tells whether the processes behind a guest's serial line live.
+pub trait Health {
+    /// Returns the first death, once a process has died.
+    fn death(&mut self) -> Option<Death>;
+
+    /// Returns the limit of the host that a process has reached, if one has.
+    fn limit(&mut self) -> Option<LimitError> {
+        None
+    }
+
+    /// Returns how long the host has kept a process, or the harness, from running so far.
+    fn stood_still(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Tells whether there are processes that could die.
+    fn has_processes(&self) -> bool {
+        true
+    }
+}
+
+/// Stands in for processes where there are none, as behind a fake guest.
+#[derive(Clone, Copy, Debug)]
+pub struct NoProcesses;
+
+impl Health for NoProcesses {
+    fn death(&mut self) -> Option<Death> {
+        None
+    }
+
+    fn has_processes(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,326 @@
+//! QEMU and the card together: how they start, how they leave, and which of them ended first.
+//!
+//! A machine is put together with its card here, and only here it is decided which process is blamed for an end. A
+//! thread waits for both ends, so that their order is known however late it is needed.
+
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use guest_protocol::exit;
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::card::Card;
+use super::card_exit::{CARD_LEFT, CARD_LOST_CONNECTION};
+use super::death::{Death, Ends, Part, may_follow_card};
+use super::error::MachineError;
+use super::health::Health;
+use super::memory::GuestMemory;
+use super::qemu::{Boot, Machine, MachineOptions, guest_exit};
+use super::qmp::Answers;
+use crate::host::ended::Ended;
+use crate::host::interrupt;
+use crate::host::limits::LimitError;
+use crate::host::standstill;
+
+/// How long a process may take to become waitable after the other has noticed its end: the kernel closes its sockets
+/// first and frees its memory in between, which takes long on a busy machine.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long QEMU may take to answer on its monitor after its card has ended with a status that also means that QEMU has
+/// gone.
+const WORD: Duration = Duration::from_millis(700);
+
+/// How long a card may take to follow a QEMU that did not end for want of it, so that the message can tell its end too.
+const FOLLOWS: Duration = Duration::from_millis(300);
+
+/// How often a wait checks whether a process has ended.
+const POLL: Duration = Duration::from_millis(2);
+
+/// How long the order of two known ends may take to become known too.
+const ORDER: Duration = Duration::from_secs(1);
+
+/// The processes of a machine: QEMU and the card.
+#[derive(Debug)]
+pub struct Processes {
+    /// Watches for standstills of both processes. It is dropped before them.
+    pub standstills: standstill::Watch,
+    /// QEMU.
+    pub machine: Machine,
+    /// The card.
+    pub card: Card,
+    watch: Watch,
+    found: Option<Death>,
+    /// Whether QEMU has started a guest.
+    started: bool,
+}
+
+/// When each process was seen to end, and which was seen to end alone.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    card: Option<Instant>,
+    qemu: Option<Instant>,
+    first: Option<Part>,
+}
+
+/// Waits for the ends of both processes.
+#[derive(Debug)]
+struct Watch(Arc<(Mutex<Seen>, Condvar)>);
+
+impl Watch {
+    fn start(card: OwnedFd, qemu: OwnedFd) -> std::io::Result<Self> {
+        let shared = Arc::new((Mutex::new(Seen::default()), Condvar::new()));
+        let watch = Self(shared.clone());
+        // The thread ends with the processes, which end with their owner at the latest.
+        std::thread::Builder::new().name("deaths".into()).spawn(move || wait_for_both(&card, &qemu, &shared))?;
+        Ok(watch)
+    }
+
+    /// Returns what was seen when both have ended, or what has been seen after [`ORDER`].
+    fn both(&self) -> Seen {
+        let (seen, changed) = &*self.0;
+        let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let missing = |seen: &mut Seen| seen.card.is_none() || seen.qemu.is_none();
+        let waited = changed.wait_timeout_while(seen, ORDER, missing);
+        *waited.map(|(seen, _)| seen).unwrap_or_else(|poisoned| poisoned.into_inner().0)
+    }
+}
+
+fn wait_for_both(card: &OwnedFd, qemu: &OwnedFd, shared: &(Mutex<Seen>, Condvar)) {
+    let (mut card_ended, mut qemu_ended) = (false, false);
+    while !(card_ended && qemu_ended) {
+        let mut waiting: Vec<(Part, PollFd<'_>)> = Vec::with_capacity(2);
+        if !card_ended {
+            waiting.push((Part::Card, PollFd::new(card, PollFlags::IN)));
+        }
+        if !qemu_ended {
+            waiting.push((Part::Qemu, PollFd::new(qemu, PollFlags::IN)));
+        }
+        let mut descriptors: Vec<PollFd<'_>> = waiting.iter().map(|(_, descriptor)| descriptor.clone()).collect();
+        match poll(&mut descriptors, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            // Without this thread the order of ends is unknown, and the logs of the processes decide.
+            Err(_) => return,
+        }
+        let now = Instant::now();
+        let ended: Vec<Part> = waiting
+            .iter()
+            .zip(&descriptors)
+            .filter(|(_, descriptor)| !descriptor.revents().is_empty())
+            .map(|((part, _), _)| *part)
+            .collect();
+        let mut seen = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let ([alone], None, None) = (&*ended, seen.card, seen.qemu) {
+            seen.first = Some(*alone);
+        }
+        for part in ended {
+            match part {
+                Part::Card => (card_ended, seen.card) = (true, Some(now)),
+                Part::Qemu => (qemu_ended, seen.qemu) = (true, Some(now)),
+            }
+        }
+        shared.1.notify_all();
+    }
+}
+
+impl Processes {
+    /// Starts QEMU with a card that listens, and waits until QEMU's monitor answers.
+    ///
+    /// # Errors
+    /// [`MachineError::CardNotStarted`] or [`MachineError::QemuNotStarted`] for the process that ended; the other
+    /// variants for what the host refused or the user interrupted.
+    pub fn start(
+        options: &MachineOptions,
+        memory: GuestMemory,
+        boot: &Boot<'_>,
+        card: Card,
+    ) -> Result<Self, MachineError> {
+        let resource = |source| MachineError::Resource { what: "a watch over the processes", source };
+        let machine = Machine::spawn(options, memory, boot)?;
+        let watch = Watch::start(card.pidfd().map_err(resource)?, machine.pidfd().map_err(resource)?);
+        let standstills = standstill::Watch::begin(vec![card.watched(), machine.watched()]);
+        let watch = watch.map_err(resource)?;
+        let mut processes = Self { standstills, machine, card, watch, found: None, started: false };
+        let card = &mut processes.card;
+        card.note_limits();
+        match processes.machine.connect(&mut || card.ended().is_none() && !interrupt::asked()) {
+            Ok(()) => {
+                processes.started = true;
+                Ok(processes)
+            }
+            Err(_) if interrupt::asked() => Err(MachineError::Interrupted),
+            Err(error) => Err(processes.not_started(&error)),
+        }
+    }
+
+    /// Returns why QEMU's monitor did not answer.
+    fn not_started(&mut self, error: &std::io::Error) -> MachineError {
+        let begun = Instant::now();
+        while begun.elapsed() < GRACE && self.machine.ended().is_none() && self.card.ended().is_none() {
+            std::thread::sleep(POLL);
+        }
+        let Some(death) = self.death() else {
+            let tail = self.machine.tail();
+            return MachineError::QemuNotStarted { ended: error.to_string(), tail, from_outside: false };
+        };
+        if let Some(limit) = self.limit() {
+            return limit.during(format!("{} did not start ({})", death.part.text(), death.ended)).into();
+        }
+        match death.part {
+            Part::Card => MachineError::CardNotStarted { death: Box::new(death) },
+            Part::Qemu => MachineError::QemuNotStarted {
+                ended: death.first_line(),
+                tail: self.machine.tail(),
+                from_outside: death.from_outside(),
+            },
+        }
+    }
+
+    /// Waits until QEMU has ended after the guest shut down, and the card after QEMU.
+    ///
+    /// # Errors
+    /// [`LeaveError`] for a process that ended in another way, or not at all.
+    pub fn leave(&mut self, limit: Duration) -> Result<(), LeaveError> {
+        let begun = Instant::now();
+        // A card that has left because QEMU is about to end is right: that shows when QEMU has ended.
+        while self.machine.ended().is_none() && self.card.ended().is_none_or(|ended| ended == CARD_LEFT) {
+            if interrupt::asked() {
+                return Err(LeaveError::Interrupted);
+            }
+            if begun.elapsed() >= limit {
+                return Err(LeaveError::StillThere);
+            }
+            std::thread::sleep(POLL);
+        }
+        if self.machine.ended().and_then(guest_exit) != Some(exit::COMPLETED) {
+            return Err(self.death().map_or(LeaveError::StillThere, |death| LeaveError::Died(Box::new(death))));
+        }
+        let Some(card) = self.card.wait(GRACE) else {
+            // QEMU has gone, and the card has nothing more to log.
+            self.card.stop();
+            return Ok(());
+        };
+        if card == CARD_LEFT && self.card.saw_qemu_leave() != Some(false) {
+            return Ok(());
+        }
+        Err(LeaveError::Died(Box::new(self.tell(Part::Card))))
+    }
+
+    /// Decides which death was first, once at least one process has ended.
+    fn decide(&mut self) -> Option<Death> {
+        match (self.machine.ended(), self.card.ended()) {
+            (None, None) => {
+                self.machine.note_limits();
+                self.card.note_limits();
+                return None;
+            }
+            // The card ends with this status when QEMU has left, too.
+            (None, Some(CARD_LEFT | CARD_LOST_CONNECTION)) if !self.qemu_is_ending() => {
+                return Some(self.tell(Part::Card));
+            }
+            (None, Some(_)) if self.machine.ended().is_none() && !self.card_may_have_followed() => {
+                return Some(self.tell(Part::Card));
+            }
+            (None, Some(_)) => {
+                self.machine.wait(GRACE);
+            }
+            (Some(qemu), None) => {
+                // A card that has not ended by then lives, and will not follow: QEMU had not connected to it yet.
+                let suspected = may_follow_card(qemu, self.started);
+                self.card.wait(match (suspected, self.machine.missed_card()) {
+                    (true, true) => GRACE,
+                    (true, false) => WORD,
+                    (false, _) => FOLLOWS,
+                });
+            }
+            (Some(_), Some(_)) => {}
+        }
+        let (Some(qemu), Some(card)) = (self.machine.ended(), self.card.ended()) else {
+            let part = if self.machine.ended().is_some() { Part::Qemu } else { Part::Card };
+            return Some(self.tell(part));
+        };
+        let ends = Ends {
+            qemu,
+            card,
+            first: self.watch.both().first,
+            card_saw_qemu_leave: self.card.saw_qemu_leave(),
+            qemu_missed_card: self.machine.missed_card(),
+            started: self.started,
+        };
+        Some(self.tell(ends.first_death()))
+    }
+
+    fn card_may_have_followed(&mut self) -> bool {
+        matches!(self.card.ended(), Some(CARD_LEFT | CARD_LOST_CONNECTION))
+    }
+
+    /// Tells whether a QEMU is about to end whose card has ended with a status that also means that QEMU has gone: then
+    /// it answers no more. After a card that logged that QEMU had disconnected, the wait is longer.
+    fn qemu_is_ending(&mut self) -> bool {
+        let begun = Instant::now();
+        if self.started {
+            match self.machine.answers(WORD) {
+                Answers::Yes => return false,
+                Answers::Closed => return true,
+                Answers::Silent => {}
+            }
+        }
+        let limit = if self.card.saw_qemu_leave() == Some(true) { GRACE } else { WORD };
+        let rest = limit.saturating_sub(begun.elapsed());
+        self.machine.wait(rest).is_some()
+    }
+
+    /// Describes how a process ended and what followed.
+    fn tell(&mut self, part: Part) -> Death {
+        let (card, qemu) = (self.card.ended(), self.machine.ended());
+        let ended = match part {
+            Part::Card => card,
+            Part::Qemu => qemu,
+        };
+        let mut death = Death::of(part, ended.unwrap_or(Ended::Exit(0)));
+        if let (Some(card), Some(qemu)) = (card, qemu) {
+            let seen = self.watch.both();
+            let between = |first: Option<Instant>, then: Option<Instant>| {
+                first.zip(then).map_or(Duration::ZERO, |(first, then)| then.saturating_duration_since(first))
+            };
+            death.followed = Some(match part {
+                Part::Card => (qemu, between(seen.card, seen.qemu)),
+                Part::Qemu => (card, between(seen.qemu, seen.card)),
+            });
+        }
+        death.last_words = (self.card.tail(), self.machine.tail());
+        death.asked = match part {
+            Part::Card => self.card.asked(),
+            Part::Qemu => self.machine.asked(),
+        };
+        death
+    }
+}
+
+/// Why a machine has not left after the guest shut down.
+#[derive(Clone, Debug)]
+pub enum LeaveError {
+    /// A process ended in another way.
+    Died(Box<Death>),
+    /// QEMU still runs.
+    StillThere,
+    /// The user interrupted the wait.
+    Interrupted,
+}
+
+impl Health for Processes {
+    fn death(&mut self) -> Option<Death> {
+        if self.found.is_none() {
+            self.found = self.decide();
+        }
+        self.found.clone()
+    }
+
+    fn limit(&mut self) -> Option<LimitError> {
+        self.card.limit_reached().or_else(|| self.machine.limit_reached())
+    }
+
+    fn stood_still(&self) -> Duration {
+        self.standstills.total()
+    }
+}

@@ -1,0 +1,156 @@
+//! The error of a playback test that has no verdict.
+
+use std::path::PathBuf;
+
+use crate::host::failure::{Class, Diagnosed};
+use crate::host::file_error::FileError;
+use crate::host::limits::LimitError;
+use crate::host::standstill::Standstills;
+use crate::machine::MachineError;
+use crate::sound::render::RenderError;
+use crate::testbed::session::{Consequence, SessionError};
+use crate::testbed::{HostStalled, TestBedError};
+
+/// Why a playback test has no verdict, or what its verdict stands for where an error is needed.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaybackError {
+    /// The test bed failed.
+    #[error(transparent)]
+    TestBed(TestBedError),
+    /// The offline render failed.
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    /// The guest says that it played less than it was given.
+    #[error("the guest played {frames} of {of_frames} frames and {events} of {of_events} events")]
+    Short {
+        /// Frames played.
+        frames: u64,
+        /// Frames wanted.
+        of_frames: u64,
+        /// Events delivered.
+        events: u64,
+        /// Events given.
+        of_events: u64,
+    },
+    /// The PCM is another than the offline render.
+    #[error("the PCM differs from the offline render from frame {0} on")]
+    Differs(u64),
+    /// The host did not let card or QEMU run, and then less was played, or something else.
+    #[error(transparent)]
+    HostStalled(#[from] HostStalled<PlaybackError>),
+}
+
+impl From<TestBedError> for PlaybackError {
+    fn from(error: TestBedError) -> Self {
+        Self::TestBed(error)
+    }
+}
+
+impl From<SessionError> for PlaybackError {
+    fn from(error: SessionError) -> Self {
+        Self::TestBed(error.into())
+    }
+}
+
+impl From<MachineError> for PlaybackError {
+    fn from(error: MachineError) -> Self {
+        Self::TestBed(error.into())
+    }
+}
+
+impl From<FileError> for PlaybackError {
+    fn from(error: FileError) -> Self {
+        Self::TestBed(error.into())
+    }
+}
+
+impl From<LimitError> for PlaybackError {
+    fn from(error: LimitError) -> Self {
+        Self::TestBed(error.into())
+    }
+}
+
+impl PlaybackError {
+    /// Returns this error as one of a run with these standstills, as [`TestBedError::after`] does: a song that was cut short
+    /// or sounds otherwise may be the consequence of one.
+    #[must_use]
+    pub fn after(self, standstills: Standstills) -> Self {
+        match self {
+            Self::TestBed(error) => Self::TestBed(error.after(standstills)),
+            Self::Short { .. } | Self::Differs(_) if !standstills.is_empty() => {
+                HostStalled { standstills, failed: Box::new(self) }.into()
+            }
+            other => other,
+        }
+    }
+
+    /// Returns the error of the test bed behind it, if one is, without the standstill of the host before it.
+    #[must_use]
+    pub fn testbed(&self) -> Option<&TestBedError> {
+        match self {
+            Self::TestBed(error) => Some(error.underlying()),
+            Self::HostStalled(HostStalled { failed, .. }) => failed.testbed(),
+            Self::Render(_) | Self::Short { .. } | Self::Differs(_) => None,
+        }
+    }
+}
+
+impl PlaybackError {
+    /// Returns the class of what failed, without the standstill of the host before it.
+    #[must_use]
+    pub fn underlying_class(&self) -> Class {
+        match self {
+            Self::TestBed(error) => error.underlying().class(),
+            Self::HostStalled(HostStalled { failed, .. }) => failed.underlying_class(),
+            other => other.class(),
+        }
+    }
+}
+
+impl Consequence for PlaybackError {
+    fn session_error(&self) -> Option<&SessionError> {
+        match self {
+            Self::TestBed(error) => error.session_error(),
+            _ => None,
+        }
+    }
+
+    fn may_follow_a_death(&self) -> bool {
+        match self {
+            Self::TestBed(error) => error.may_follow_a_death(),
+            Self::Short { .. } | Self::Differs(_) => true,
+            Self::Render(_) | Self::HostStalled(_) => false,
+        }
+    }
+}
+
+impl Diagnosed for PlaybackError {
+    fn class(&self) -> Class {
+        match self {
+            Self::TestBed(error) => error.class(),
+            Self::Render(error) => error.class(),
+            Self::Short { .. } | Self::Differs(_) => Class::TestFailed,
+            Self::HostStalled(error) => error.class(),
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        match self {
+            Self::TestBed(error) => error.remedy(),
+            Self::Render(error) => error.remedy(),
+            Self::Short { .. } | Self::Differs(_) => None,
+            Self::HostStalled(error) => error.remedy(),
+        }
+    }
+}
+
+/// A playback test without a verdict, with what its reader needs first.
+#[derive(Debug)]
+pub struct PlaybackFailure {
+    /// What failed.
+    pub error: PlaybackError,
+    /// The ends of the logs, a titled block each; a bug check's report first.
+    pub evidence: String,
+    /// The run folder.
+    pub run_folder: PathBuf,
+}

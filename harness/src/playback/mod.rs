@@ -1,0 +1,15 @@
+//! Playback tests: a song is streamed through the driver, and the PCM that arrives in guest memory is compared with the
+//! offline render of the same song, bit for bit.
+
+mod error;
+mod options;
+mod record;
+mod run;
+mod stream;
+mod verdict;
+
+pub use error::{PlaybackError, PlaybackFailure};
+pub use options::{Kill, LEAD_MS_DEFAULT, PlaybackTest, StreamOptions, TAIL_MS_DEFAULT};
+pub use run::run_playback;
+pub use stream::{Recording, stream_song, while_streaming};
+pub use verdict::{CardReport, Counters, DiagnosisReport, DriverReport, StepTime, Verdict};

@@ -1,0 +1,110 @@
+//! The options of a playback test.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use guest_protocol::Delivery;
+use serde::Deserialize;
+
+use crate::event::Step;
+use crate::machine::conditions::Conditions;
+use crate::machine::{CardOptions, Part};
+use crate::sound::midi::{CHANNEL_GROUP, Song};
+use crate::testbed::stall::Stall;
+use crate::testbed::{QUANTUM_DEFAULT, TIMEOUT_DEFAULT};
+
+/// Silence after the song, in milliseconds, in which its last notes end.
+pub const TAIL_MS_DEFAULT: u32 = 2000;
+
+/// How long before its time an event is delivered in real time, in milliseconds: more than a busy host's scheduler
+/// takes away at a time.
+pub const LEAD_MS_DEFAULT: u32 = 500;
+
+/// Leads by which the song begins later in real time, which begins when the streams run: its first events have as much
+/// time to reach the card as all others, and as much again.
+pub(super) const LEADS_BEFORE_SONG: u32 = 2;
+
+/// The kill of a process, which tests that the right one is blamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kill {
+    /// The process.
+    pub kill: Part,
+    /// The step at whose beginning it is killed.
+    pub at: Step,
+}
+
+/// A song to play, and the options of playing it.
+#[derive(Clone, Debug)]
+pub struct PlaybackTest {
+    /// The song.
+    pub song: Song,
+    /// The card's options.
+    pub card: CardOptions,
+    /// Sample rate in Hz.
+    pub sample_rate: u32,
+    /// Frames of a request to the wave stream.
+    pub quantum_frames: u32,
+    /// Silence after the song, in milliseconds.
+    pub tail_ms: u32,
+    /// In real time: how long before its time an event is delivered, in milliseconds.
+    pub lead_ms: u32,
+    /// How long a step may take without progress.
+    pub timeout: Duration,
+    /// The level of the guest's log, `error` to `trace`.
+    pub guest_log: String,
+    /// A file that also takes the WAV, besides the run folder.
+    pub out: Option<PathBuf>,
+    /// The process to kill, and when.
+    pub kill: Option<Kill>,
+    /// The stalls while the song streams, in their order.
+    pub stalls: Vec<Stall>,
+    /// How events are handed to the driver.
+    pub stream: StreamOptions,
+    /// The conditions that the guest runs under.
+    pub conditions: Conditions,
+    /// How often the device is stopped and started again, with other resources each time, before the song.
+    pub restarts: u8,
+}
+
+/// How events are handed to the driver. The PCM must not depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamOptions {
+    /// Their order and wrapping.
+    pub delivery: Delivery,
+    /// Longest piece of a message in one event, in bytes; 0 leaves it to the guest.
+    pub piece_bytes: u16,
+    /// The channel group that the song plays on, from 1.
+    pub channel_group: u32,
+    /// Uses the legacy MIDI pin, whose times are whole milliseconds, instead of the DirectMusic pin.
+    pub midi_pin: bool,
+}
+
+impl Default for StreamOptions {
+    fn default() -> Self {
+        Self { delivery: Delivery::InOrder, piece_bytes: 0, channel_group: CHANNEL_GROUP, midi_pin: false }
+    }
+}
+
+impl PlaybackTest {
+    /// Creates a test of a song with the default options.
+    #[must_use]
+    pub fn of(song: Song) -> Self {
+        Self {
+            song,
+            card: CardOptions::default(),
+            sample_rate: 48_000,
+            quantum_frames: QUANTUM_DEFAULT,
+            tail_ms: TAIL_MS_DEFAULT,
+            lead_ms: LEAD_MS_DEFAULT,
+            timeout: TIMEOUT_DEFAULT,
+            guest_log: "info".into(),
+            out: None,
+            kill: None,
+            stalls: Vec::new(),
+            stream: StreamOptions::default(),
+            conditions: Conditions::default(),
+            restarts: 0,
+        }
+    }
+}

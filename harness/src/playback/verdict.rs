@@ -1,0 +1,172 @@
+//! The verdict of a playback test that ran to its end.
+
+use std::path::PathBuf;
+
+use card_control::Status;
+use card_control::status::DriverErrorStatus;
+use guest_protocol::{RuleState, Statistics};
+use serde::Serialize;
+
+use crate::event::Step;
+use crate::host::failure::Class;
+use crate::host::standstill::Standstills;
+use crate::machine::conditions::Conditions;
+use crate::sound::pcm::Difference;
+use crate::testbed::Choice;
+
+/// The driver image, in the file and in the guest.
+#[derive(Clone, Debug, Serialize)]
+pub struct DriverReport {
+    /// The path of the file.
+    pub path: PathBuf,
+    /// The SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
+    /// The SHA-256 that the guest computed of what it loaded; it is the file's, or the test has no verdict.
+    pub sha256_in_guest: String,
+}
+
+/// The duration of a step.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct StepTime {
+    /// The step.
+    pub step: Step,
+    /// Its duration, in milliseconds.
+    pub milliseconds: f64,
+}
+
+/// Counters of [`Statistics`] that reports show.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Counters {
+    /// Interrupts that the device raised.
+    pub interrupts: u64,
+    /// Interrupts that the driver did not claim.
+    pub interrupts_not_claimed: u64,
+    /// Deferred procedure calls.
+    pub dpcs: u64,
+    /// Calls of `IPortDMus::Notify`.
+    pub notifications: u64,
+    /// Events given to render streams.
+    pub events_put: u64,
+    /// Events that came back.
+    pub events_returned: u64,
+    /// Most bytes of pool that the driver held.
+    pub pool_bytes_peak: u64,
+}
+
+impl From<Statistics> for Counters {
+    fn from(statistics: Statistics) -> Self {
+        let Statistics {
+            interrupts,
+            interrupts_not_claimed,
+            dpcs,
+            notifications,
+            events_put,
+            events_returned,
+            pool_bytes_peak,
+            ..
+        } = statistics;
+        Self { interrupts, interrupts_not_claimed, dpcs, notifications, events_put, events_returned, pool_bytes_peak }
+    }
+}
+
+/// What the card counted in its session, and what it found wrong with the driver, as reports show it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CardReport {
+    /// Its counters.
+    pub counters: card_control::status::Counters,
+    /// The errors of the driver.
+    pub diagnosis: DiagnosisReport,
+}
+
+/// How many errors of the driver the card found, and the first of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DiagnosisReport {
+    /// The number of errors.
+    pub count: u64,
+    /// The first error.
+    pub first: Option<DriverErrorStatus>,
+}
+
+impl DiagnosisReport {
+    /// Returns the first error as one line of JSON.
+    #[must_use]
+    pub fn first_text(&self) -> Option<String> {
+        Some(serde_json::to_value(self.first.as_ref()?).ok()?.to_string())
+    }
+}
+
+impl From<Status> for CardReport {
+    fn from(status: Status) -> Self {
+        let diagnosis = DiagnosisReport { count: status.diagnosis.count, first: status.diagnosis.first };
+        Self { counters: status.counters, diagnosis }
+    }
+}
+
+/// The verdict of a playback test.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    /// Whether the guest's PCM is the offline render, bit for bit.
+    pub bit_identical: bool,
+    /// Whether the PCM is not silence.
+    pub audible: bool,
+    /// The first difference.
+    pub difference: Option<Difference>,
+    /// The name of the song.
+    pub song: String,
+    /// Events streamed.
+    pub events: u64,
+    /// Frames collected.
+    pub frames: u64,
+    /// Sample rate in Hz.
+    pub sample_rate: u32,
+    /// Largest magnitude, 0 to 32768.
+    pub peak: u16,
+    /// SHA-256 of the PCM.
+    pub pcm_sha256: String,
+    /// SHA-256 of the offline render's PCM.
+    pub offline_sha256: String,
+    /// What the guest counted.
+    pub counters: Counters,
+    /// What the card counted, and what it found wrong with the driver.
+    pub card: CardReport,
+    /// QEMU's version with its package.
+    pub qemu: String,
+    /// The accelerator, and why it was chosen.
+    pub accelerator: Choice,
+    /// The driver.
+    pub driver: DriverReport,
+    /// The conditions that the guest ran under.
+    #[serde(flatten)]
+    pub conditions: Conditions,
+    /// The guest's name and version.
+    pub guest: String,
+    /// The device's place on the bus, and its ids.
+    pub device: String,
+    /// The duration of each step.
+    pub steps: Vec<StepTime>,
+    /// Milliseconds from QEMU's start to the verdict.
+    pub milliseconds: f64,
+    /// The run folder.
+    pub run_folder: PathBuf,
+    /// The standstills of card and QEMU.
+    #[serde(skip_serializing_if = "Standstills::is_empty")]
+    pub standstills: Standstills,
+    /// The contract, and how often each of its rules was exercised.
+    #[serde(skip)]
+    pub rules: Vec<RuleState>,
+}
+
+impl Verdict {
+    /// Returns the class of a verdict that fails: in a run in which the host stalled, a time-out of the driver's may
+    /// have run out.
+    #[must_use]
+    pub const fn class_of_failure(&self) -> Class {
+        if self.standstills.0.is_empty() { Class::TestFailed } else { Class::HostStalled }
+    }
+
+    /// Tells whether the PCM is bit-identical and not silent.
+    #[must_use]
+    pub const fn passed(&self) -> bool {
+        self.bit_identical && self.audible
+    }
+}

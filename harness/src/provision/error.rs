@@ -1,0 +1,133 @@
+//! Why an artefact cannot be provisioned.
+
+use std::path::PathBuf;
+
+use crate::host::failure::{Class, Diagnosed};
+use crate::host::file_error::FileError;
+use crate::host::interrupt;
+use crate::host::limits::{self, LimitError};
+
+/// Why an artefact could not be provisioned.
+#[derive(Debug, thiserror::Error)]
+pub enum ProvisionError {
+    /// A program is not installed.
+    #[error("{program} is not installed, and {purpose} needs it")]
+    NoProgram {
+        /// The program.
+        program: String,
+        /// What needs it.
+        purpose: String,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// A program failed.
+    #[error("{what} failed ({status}); the end of its output:\n{tail}\n(all of it: {log})", log = log.display())]
+    Failed {
+        /// What failed.
+        what: String,
+        /// The program's exit status.
+        status: String,
+        /// The end of its output.
+        tail: String,
+        /// The file with all of its output.
+        log: PathBuf,
+        /// What to do about it.
+        remedy: Option<String>,
+    },
+    /// A server does not answer.
+    #[error("{what}: no answer from {from}\n{tail}")]
+    NoNetwork {
+        /// What failed.
+        what: String,
+        /// The server.
+        from: String,
+        /// The end of the program's output.
+        tail: String,
+    },
+    /// The disk has too little room.
+    #[error("{what} needs {needed_mib} MiB of disk under {path}, {free_mib} MiB are free", path = path.display())]
+    DiskFull {
+        /// What needs the room.
+        what: String,
+        /// The folder.
+        path: PathBuf,
+        /// How much it needs, in MiB.
+        needed_mib: u64,
+        /// How much is free, in MiB.
+        free_mib: u64,
+    },
+    /// The machine's package archive does not hold it.
+    #[error("this system's package archive does not hold {what}: {reason}")]
+    NotPackaged {
+        /// The artefact.
+        what: String,
+        /// The archive, and what it holds.
+        reason: String,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// A program that the user named is unusable.
+    #[error("{path} is unusable: {reason}", path = path.display())]
+    Unfit {
+        /// The program.
+        path: PathBuf,
+        /// Why it is unusable.
+        reason: String,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// The user interrupted it.
+    #[error("interrupted{by} while {0}", by = interrupt::by_signal())]
+    Interrupted(String),
+    /// A file of the cache, or one that the user named.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A limit of the host.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+}
+
+impl Diagnosed for ProvisionError {
+    fn class(&self) -> Class {
+        match self {
+            Self::DiskFull { .. } => Class::Host,
+            Self::Interrupted(_) => Class::Interrupted,
+            Self::File(error) => error.class(),
+            Self::Limit(error) => error.class(),
+            _ => Class::MissingArtefact,
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        match self {
+            Self::NoProgram { remedy, .. } | Self::NotPackaged { remedy, .. } | Self::Unfit { remedy, .. } => {
+                Some(remedy.clone())
+            }
+            Self::Failed { remedy, .. } => remedy.clone(),
+            Self::NoNetwork { .. } => {
+                Some("check the network (and apt's proxy settings), then run the same again".into())
+            }
+            Self::DiskFull { .. } => {
+                Some("free some space, or set CARGO_TARGET_DIR to a folder on a larger disk".into())
+            }
+            Self::Interrupted(_) => None,
+            Self::File(error) => error.remedy(),
+            Self::Limit(error) => error.remedy(),
+        }
+    }
+}
+
+/// Returns the error of a program that did not start: a limit of the host, or it is not installed.
+pub(super) fn not_run(program: &str, purpose: &str, error: &std::io::Error) -> ProvisionError {
+    if error.kind() == std::io::ErrorKind::Interrupted {
+        return ProvisionError::Interrupted(purpose.into());
+    }
+    if let Some(limit) = limits::of_start(error) {
+        return limit.during(format!("cannot start {program} ({error}) for {purpose}")).into();
+    }
+    ProvisionError::NoProgram {
+        remedy: format!("install {program}, or put it on PATH"),
+        program: format!("{program} ({error})"),
+        purpose: purpose.into(),
+    }
+}

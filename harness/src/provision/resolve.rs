@@ -1,0 +1,40 @@
+//! Provisions each artefact by its own module.
+
+use std::path::PathBuf;
+
+use super::artefact::{Artefact, Artefacts};
+use super::error::ProvisionError;
+use super::provisioner::{Provisioner, named_file};
+use super::{fluidsynth, guests, qemu};
+
+impl Provisioner<'_> {
+    /// Provisions every artefact of a run.
+    ///
+    /// # Errors
+    /// [`ProvisionError`] of the first artefact that cannot be provisioned.
+    pub fn artefacts(&self) -> Result<Artefacts<PathBuf>, ProvisionError> {
+        Artefacts::resolve_with(&mut |artefact| self.resolve(artefact))
+    }
+
+    /// Provisions one artefact and returns its path.
+    ///
+    /// # Errors
+    /// [`ProvisionError`] when it is neither there nor can be built or downloaded, with a remedy.
+    pub fn resolve(&self, artefact: Artefact) -> Result<PathBuf, ProvisionError> {
+        let path = match artefact {
+            Artefact::Qemu => qemu::resolve(self)?,
+            Artefact::NtHost => guests::nt_host(self)?,
+            Artefact::Driver => match &self.overrides.driver {
+                Some(path) => named_file(path)?,
+                None => guests::driver(self, &guests::DRIVER_X64)?,
+            },
+            Artefact::DriverX86 => guests::driver(self, &guests::DRIVER_X86)?,
+            Artefact::Card => guests::card(self)?,
+            Artefact::SynthBench => guests::synth_bench(self)?,
+            Artefact::FluidSynth => fluidsynth::program(self)?,
+            Artefact::SoundFont => fluidsynth::sound_font(self)?,
+        };
+        self.record(artefact.text(), &path.display().to_string());
+        Ok(path)
+    }
+}

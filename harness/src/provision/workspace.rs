@@ -1,0 +1,88 @@
+//! Finds the checkout of the project and the folder of its build output.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::command;
+use super::error::{ProvisionError, not_run};
+use crate::host::limits;
+
+/// The checkout of the project and the folder of its build output.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Workspace {
+    /// The folder of the workspace's manifest.
+    pub root: PathBuf,
+    /// Cargo's target folder, as the user's configuration has it.
+    pub target: PathBuf,
+}
+
+impl Workspace {
+    /// Finds both by cargo, after a check of the host's limits.
+    ///
+    /// # Errors
+    /// [`ProvisionError::Limit`] when a limit of the host is too low, [`ProvisionError::NoProgram`] without cargo,
+    /// [`ProvisionError::NotPackaged`] when cargo does not find the project's manifest.
+    pub fn find() -> Result<Self, ProvisionError> {
+        limits::check()?;
+        Self::ask_cargo()
+    }
+
+    /// Finds both by cargo; where cargo does not run, assumes cargo's default folders.
+    #[must_use]
+    pub fn find_anyhow() -> Self {
+        Self::ask_cargo().unwrap_or_else(|_| {
+            let root = Self::package().parent().map(Path::to_path_buf).unwrap_or_default();
+            let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+            Self { root, target }
+        })
+    }
+
+    /// Returns the folder of this package.
+    fn package() -> PathBuf {
+        // Cargo passes the folder to programs that it runs; an installed copy knows the folder in which it was built.
+        std::env::var_os("CARGO_MANIFEST_DIR")
+            .map(PathBuf::from)
+            .filter(|path| path.join("scenarios").is_dir())
+            .unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")))
+    }
+
+    fn ask_cargo() -> Result<Self, ProvisionError> {
+        const WHAT: &str = "the project's source";
+        let mut metadata = cargo_metadata::MetadataCommand::new();
+        let mut command = metadata.manifest_path(Self::package().join("Cargo.toml")).no_deps().cargo_command();
+        let captured = command::run(&mut command).map_err(|error| {
+            not_run(&command.get_program().to_string_lossy(), "finding the project's source", &error)
+        })?;
+        let refused = |reason: String| ProvisionError::NotPackaged {
+            what: WHAT.into(),
+            reason,
+            remedy: "run `cargo dmus` inside a checkout of the project".into(),
+        };
+        if !captured.status.success() {
+            let reason = captured.stderr.trim().to_owned();
+            return Err(match limits::of_program(Some(captured.status.into()), &reason) {
+                Some(limit) => limit.during(format!("cargo cannot name {WHAT} ({reason})")).into(),
+                None => refused(reason),
+            });
+        }
+        let metadata =
+            cargo_metadata::MetadataCommand::parse(captured.stdout).map_err(|error| refused(error.to_string()))?;
+        Ok(Self {
+            root: metadata.workspace_root.into_std_path_buf(),
+            target: metadata.target_directory.into_std_path_buf(),
+        })
+    }
+
+    /// Returns the folder of what is provisioned and of run folders.
+    #[must_use]
+    pub fn cache(&self) -> PathBuf {
+        self.target.join("dmus")
+    }
+
+    /// Returns the folder of the logs of builds and downloads.
+    #[must_use]
+    pub fn logs(&self) -> PathBuf {
+        self.cache().join("logs")
+    }
+}

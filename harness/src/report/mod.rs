@@ -1,0 +1,15 @@
+//! The results of runs, and their forms: text for people, JSON for programs, progress on a terminal.
+
+mod json;
+mod print;
+mod results;
+mod table;
+mod terminal;
+mod text;
+
+pub use json::{error_object, failure_object, verdict_object};
+pub use print::{error_line, out};
+pub use results::{Report, TestRecord, VariantRow};
+pub use table::table;
+pub use terminal::Terminal;
+pub use text::{failed_tests, failure_text, report_text, summary, verdict_text};

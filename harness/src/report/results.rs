@@ -1,0 +1,152 @@
+//! The results of runs: a record for each test, and the rows of the tests that have some.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::alloc_faults::AllocFaultsReport;
+use crate::conformance::{Contract, Repeats};
+use crate::event::TestResult;
+use crate::host::failure::Class;
+use crate::kills::KillsReport;
+
+/// The result of one test.
+#[derive(Clone, Debug, Serialize)]
+pub struct TestRecord {
+    /// Scenario and case.
+    pub name: String,
+    /// Whether it passed, failed or was skipped.
+    pub result: TestResult,
+    /// The class of its failure.
+    pub class: Option<Class>,
+    /// What did not hold, one entry each.
+    pub violations: Vec<String>,
+    /// How long it took, in milliseconds.
+    pub milliseconds: f64,
+    /// SHA-256 of the PCM, where there is some, in hexadecimal.
+    pub pcm_sha256: Option<String>,
+    /// The seed of the delays, where there were some, in hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<String>,
+    /// The run folder.
+    pub run_folder: Option<PathBuf>,
+    /// The command that runs the test again.
+    pub reproduce: String,
+}
+
+/// The results of all tests.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// How many tests passed.
+    pub passed: usize,
+    /// How many tests failed.
+    pub failed: usize,
+    /// How many tests were skipped: something that they need is missing.
+    pub skipped: usize,
+    /// The run folder of each run.
+    pub run_folders: Vec<PathBuf>,
+    /// Every test.
+    pub tests: Vec<TestRecord>,
+    /// The contract, rule by rule, where its probes ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contract: Option<Contract>,
+    /// The contract over several runs, rule by rule, of each scenario that runs its probes.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub repeats: BTreeMap<String, Repeats>,
+    /// Allocation faults: each stack on which a driver allocates, and the outcome of its failure.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub low_resources: Vec<AllocFaultsReport>,
+    /// Kills of harness, card and QEMU: the verdict expected after each, and the verdict found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kills: Vec<KillsReport>,
+    /// Broken variants of the C++ driver: the check expected for each, and the check that fired.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<VariantRow>,
+}
+
+/// A broken variant of the C++ driver.
+#[derive(Clone, Debug, Serialize)]
+pub struct VariantRow {
+    /// Its name.
+    pub variant: String,
+    /// The check expected: a rule's number, or a bug check.
+    pub expected: String,
+    /// The check that fired.
+    pub fired: String,
+    /// Whether they are the same.
+    pub caught: bool,
+}
+
+impl Report {
+    /// Adds a test.
+    pub fn add(&mut self, test: TestRecord) {
+        match test.result {
+            TestResult::Passed => self.passed += 1,
+            TestResult::Failed => self.failed += 1,
+            TestResult::Skipped => self.skipped += 1,
+        }
+        self.run_folders.extend(test.run_folder.clone());
+        self.tests.push(test);
+    }
+
+    /// Adds all tests of another report.
+    pub fn append(&mut self, other: Self) {
+        for test in other.tests {
+            self.add(test);
+        }
+        // The run folders of probes belong to no single test.
+        for folder in other.run_folders {
+            if !self.run_folders.contains(&folder) {
+                self.run_folders.push(folder);
+            }
+        }
+        self.contract = other.contract.or(self.contract.take());
+        self.low_resources.extend(other.low_resources);
+        self.kills.extend(other.kills);
+        self.variants.extend(other.variants);
+    }
+
+    /// Returns the class of the failures: their own if they agree, else [`Class::TestFailed`].
+    #[must_use]
+    pub fn class(&self) -> Option<Class> {
+        let mut classes = self
+            .tests
+            .iter()
+            .filter(|test| test.result == TestResult::Failed)
+            .map(|test| test.class.unwrap_or(Class::TestFailed));
+        let first = classes.next()?;
+        Some(if classes.all(|class| class == first) { first } else { Class::TestFailed })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn test(result: TestResult, class: Option<Class>) -> TestRecord {
+        TestRecord {
+            name: String::new(),
+            result,
+            class,
+            violations: Vec::new(),
+            milliseconds: 0.0,
+            pcm_sha256: None,
+            seed: None,
+            run_folder: None,
+            reproduce: String::new(),
+        }
+    }
+
+    #[test]
+    fn keeps_the_class_of_failures_that_agree() {
+        let mut report = Report::default();
+        report.add(test(TestResult::Passed, None));
+        assert_eq!(report.class(), None);
+        report.add(test(TestResult::Failed, Some(Class::CardDied)));
+        assert_eq!(report.class(), Some(Class::CardDied));
+        report.add(test(TestResult::Failed, Some(Class::Timeout)));
+        assert_eq!(report.class(), Some(Class::TestFailed));
+        assert_eq!((report.passed, report.failed, report.skipped), (1, 2, 0));
+    }
+}

@@ -1,0 +1,120 @@
+//! Shows events as they come: a progress line on a terminal, plain lines elsewhere.
+
+use std::io::{IsTerminal, stderr};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::print::error_line;
+use crate::event::{Event, Observer, TestResult};
+
+/// The period of the progress line's animation.
+const TICK: Duration = Duration::from_millis(120);
+
+/// An observer that writes to standard error.
+pub struct Terminal {
+    bar: Option<ProgressBar>,
+    begun: Mutex<String>,
+}
+
+impl Terminal {
+    /// Creates an observer; it has a progress line where standard error is a terminal.
+    #[must_use]
+    pub fn new() -> Self {
+        let bar = stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new_spinner();
+            let style = ProgressStyle::with_template("{spinner} {msg}").expect("the template is sound");
+            bar.set_style(style);
+            bar.enable_steady_tick(TICK);
+            bar
+        });
+        Self { bar, begun: Mutex::new(String::new()) }
+    }
+
+    fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => error_line(text),
+        }
+    }
+
+    /// Sets the progress line, where there is one.
+    fn now(&self, text: String) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(text);
+        }
+    }
+
+    fn set_begun(&self, text: &str) {
+        if let Ok(mut begun) = self.begun.lock() {
+            *begun = text.into();
+        }
+    }
+
+    fn prefix(&self) -> String {
+        match self.begun.lock() {
+            Ok(begun) if !begun.is_empty() => format!("{begun}: "),
+            _ => String::new(),
+        }
+    }
+}
+
+impl Default for Terminal {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Observer for Terminal {
+    fn event(&self, event: &Event) {
+        match event {
+            Event::Provisioning { what, why } => {
+                self.now(format!("{what}: {why}"));
+                // Builds happen in every run; a download is worth a line of its own.
+                if why != "cargo build" {
+                    self.line(&format!("provisioning {what}: {why}"));
+                } else if self.bar.is_none() {
+                    self.line(&format!("building {what}"));
+                }
+            }
+            Event::Provisioned { .. } | Event::StepEnded { .. } | Event::Console { .. } | Event::Allocation { .. } => {}
+            Event::StepBegun { step } => self.now(format!("{}{}", self.prefix(), step.text())),
+            Event::Guest { level, target, text } => {
+                if matches!(*level, "error" | "warn") {
+                    self.line(&format!("guest {level} [{target}] {text}"));
+                }
+            }
+            Event::Progress { frames, of_frames, events } => {
+                let percent = frames * 100 / (*of_frames).max(1);
+                self.now(format!("{}streaming: {percent} % of the frames, {events} events", self.prefix()));
+            }
+            Event::Note { text } => self.line(text),
+            Event::Warning { text } => self.line(&format!("warning: {text}")),
+            Event::TestBegun { name } => {
+                self.set_begun(name);
+                self.now(name.clone());
+            }
+            Event::TestEnded { name, result, milliseconds, detail } => {
+                self.set_begun("");
+                let word = match result {
+                    TestResult::Passed => "pass",
+                    TestResult::Failed => "FAIL",
+                    TestResult::Skipped => "skip",
+                };
+                self.line(&format!("{word}  {name}  ({:.2} s)", milliseconds / 1000.0));
+                for line in detail.lines() {
+                    self.line(&format!("      {line}"));
+                }
+            }
+        }
+    }
+}

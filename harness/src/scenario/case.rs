@@ -1,0 +1,78 @@
+//! One case of a scenario: what is played, with which values of the matrix.
+
+use std::fs;
+use std::path::PathBuf;
+
+use card_control::Clock;
+
+use super::error::RunError;
+use super::expect::ExpectedBugCheck;
+use crate::host::file_error::FileError;
+use crate::sound::midi::Song;
+use crate::sound::songs::BuiltIn;
+
+/// A driver that is built for a case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuiltDriver {
+    /// The script that builds the driver.
+    pub script: PathBuf,
+    /// The variant; `None` for the good driver.
+    pub variant: Option<String>,
+    /// The bug check by which the guest must stop it; `None` for the good driver.
+    pub bug_check: Option<ExpectedBugCheck>,
+    /// The probe of the contract that must fail; `None` for a playback test.
+    pub probe: Option<String>,
+}
+
+/// One case of a scenario.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The values of the matrix, such as `song=tide render_block=64`; empty for a scenario without a matrix.
+    pub name: String,
+    /// The driver to build for this case.
+    pub driver: Option<BuiltDriver>,
+    /// The song.
+    pub song: SongSource,
+    /// The card's clock.
+    pub clock: Clock,
+    /// The card's render block.
+    pub render_block: Option<u32>,
+    /// The card's bank.
+    pub bank: Option<PathBuf>,
+    /// Frames a second.
+    pub sample_rate: u32,
+    /// Frames of a request to the wave stream.
+    pub quantum: u32,
+    /// Silence after the song, in milliseconds.
+    pub tail_ms: u32,
+    /// Under the realtime clock: how long before its time an event is handed over, in milliseconds.
+    pub lead_ms: u32,
+    /// The number of the repetition, from 1; 0 without any.
+    pub repetition: u32,
+}
+
+/// The source of a song.
+#[derive(Clone, Debug)]
+pub enum SongSource {
+    /// A song of the project.
+    BuiltIn(&'static BuiltIn),
+    /// A Standard MIDI File.
+    File(PathBuf),
+}
+
+impl SongSource {
+    /// Reads the song.
+    ///
+    /// # Errors
+    /// [`RunError::File`] when the file cannot be read; [`RunError::Midi`] when it is no song.
+    pub fn read(&self) -> Result<Song, RunError> {
+        match self {
+            Self::BuiltIn(song) => Ok(song.song()?),
+            Self::File(path) => {
+                let file = fs::read(path).map_err(FileError::input(path))?;
+                let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+                Ok(Song::parse(&name, &file)?)
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! What all scenarios of a run share.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::overrides::Overrides;
+use crate::event::Observer;
+use crate::host::leftovers::remove_sound;
+use crate::provision::Workspace;
+use crate::testbed::Provisioned;
+
+/// The inputs that all scenarios of a run share.
+pub struct Context<'a> {
+    /// The project, with the folder of all runs.
+    pub workspace: &'a Workspace,
+    /// Programs, images, accelerator.
+    pub provisioned: &'a Provisioned,
+    /// How long a step may take without progress.
+    pub timeout: Duration,
+    /// Only cases whose full name contains this.
+    pub filter: Option<&'a str>,
+    /// Options that replace those of the scenario.
+    pub overrides: Overrides,
+    /// Whether runs that pass keep their sound files.
+    pub keep: bool,
+    /// Receives the events of the runs.
+    pub observer: &'a dyn Observer,
+}
+
+impl Context<'_> {
+    /// Removes the sound files of a run that passed, unless they are to be kept.
+    pub(super) fn passed(&self, run_folder: &Path) {
+        if !self.keep {
+            remove_sound(run_folder);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The shape of a scenario file: its tables and keys.
+
+use std::path::PathBuf;
+
+use card_control::Clock;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::expect::Expectations;
+use crate::machine::conditions::Interrupts;
+use crate::playback::{Kill, LEAD_MS_DEFAULT, TAIL_MS_DEFAULT};
+use crate::testbed::QUANTUM_DEFAULT;
+use crate::testbed::stall::Stall;
+
+/// The guests that a scenario can name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Guest {
+    /// The bare-metal guest that hosts the driver.
+    #[default]
+    NtHost,
+}
+
+/// A test that is not a playback test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TestKind {
+    /// Runs the probes of the contract, and reports a verdict for each rule.
+    Contract,
+    /// Opens, runs, stops and closes streams under injected faults, and compares what went in with what came back.
+    Stress,
+    /// Fails the allocation of each stack that allocates once, as Driver Verifier's low-resources simulation does.
+    LowResources,
+    /// Injects lost sessions and corrupt used rings into the card, and checks that the driver recovers.
+    Recovery,
+    /// Kills harness, card and QEMU, and checks that the verdict names the right process and that nothing is left.
+    Kills,
+}
+
+/// A scenario file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Document {
+    pub(super) title: String,
+    pub(super) test: Option<TestKind>,
+    pub(super) rounds: Option<Spanned<u32>>,
+    #[serde(default)]
+    pub(super) guest: Guest,
+    pub(super) song: Option<Spanned<String>>,
+    pub(super) driver: Option<PathBuf>,
+    pub(super) cpp_driver: Option<CppDriver>,
+    #[serde(default)]
+    pub(super) machine: MachineTable,
+    #[serde(default)]
+    pub(super) card: CardTable,
+    #[serde(default)]
+    pub(super) stream: StreamTable,
+    #[serde(default)]
+    pub(super) matrix: Matrix,
+    pub(super) fault: Option<Spanned<Kill>>,
+    #[serde(default)]
+    pub(super) stall: Vec<Spanned<Stall>>,
+    #[serde(default)]
+    pub(super) expect: Expectations,
+}
+
+/// The table `[machine]`: the guest's machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MachineTable {
+    /// Processors, 1 or 2: the second takes the card's interrupts.
+    pub processors: u8,
+    /// Whether interrupts, DPCs and calls are delayed, with the number of the repetition as seed.
+    pub delays: bool,
+    /// How the card interrupts.
+    pub interrupts: Interrupts,
+    /// How often the device is stopped and started again before the song, with other resources each time.
+    pub restarts: u8,
+}
+
+impl Default for MachineTable {
+    fn default() -> Self {
+        Self { processors: 1, delays: false, interrupts: Interrupts::Line, restarts: 0 }
+    }
+}
+
+/// The table `[card]`: the card's options.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CardTable {
+    #[serde(default)]
+    pub(super) clock: Clock,
+    pub(super) render_block: Option<Spanned<u32>>,
+    pub(super) bank: Option<PathBuf>,
+}
+
+/// The table `[stream]`: the streams' formats and times.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct StreamTable {
+    pub(super) sample_rate: u32,
+    pub(super) quantum: u32,
+    pub(super) tail_ms: u32,
+    pub(super) lead_ms: u32,
+}
+
+impl Default for StreamTable {
+    fn default() -> Self {
+        Self { sample_rate: 48_000, quantum: QUANTUM_DEFAULT, tail_ms: TAIL_MS_DEFAULT, lead_ms: LEAD_MS_DEFAULT }
+    }
+}
+
+/// The table `[matrix]`: the values of each dimension.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Matrix {
+    #[serde(default)]
+    pub(super) song: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) clock: Vec<Clock>,
+    #[serde(default)]
+    pub(super) render_block: Vec<Spanned<u32>>,
+    #[serde(default)]
+    pub(super) sample_rate: Vec<u32>,
+    #[serde(default)]
+    pub(super) quantum: Vec<Spanned<u32>>,
+    pub(super) repeat: Option<Spanned<u32>>,
+}
+
+/// Drivers that are built from the source of the C++ driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum CppDriver {
+    /// The good one.
+    Good,
+    /// Every broken variant that a guest can distinguish from a good driver: a case each, which must name the rule.
+    Broken,
+}

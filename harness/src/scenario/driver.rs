@@ -1,0 +1,42 @@
+//! The driver of a case: the scenario's, or one that is built for it.
+
+use std::path::PathBuf;
+
+use super::case::Case;
+use super::context::Context;
+use super::file::Scenario;
+use crate::event::TestResult;
+use crate::provision::Workspace;
+use crate::provision::cpp_driver::{self, CppDriverError};
+use crate::testbed::Provisioned;
+
+/// Why a case's driver could not be built.
+pub(super) struct Unbuilt {
+    pub(super) result: TestResult,
+    pub(super) reason: String,
+}
+
+impl From<CppDriverError> for Unbuilt {
+    fn from(error: CppDriverError) -> Self {
+        let result = match &error {
+            CppDriverError::ToolMissing(_) => TestResult::Skipped,
+            CppDriverError::Failed(_) => TestResult::Failed,
+        };
+        Self { result, reason: error.to_string() }
+    }
+}
+
+/// Builds a case's own driver, if it has one.
+pub(super) fn build(case: &Case, workspace: &Workspace) -> Result<Option<PathBuf>, Unbuilt> {
+    let Some(driver) = &case.driver else { return Ok(None) };
+    Ok(Some(cpp_driver::build(&driver.script, driver.variant.as_deref(), workspace)?))
+}
+
+/// Returns what is provisioned, with a driver that was built or that the scenario names in the driver's place.
+pub(super) fn provisioned_with(scenario: &Scenario, built: Option<&PathBuf>, context: &Context<'_>) -> Provisioned {
+    let mut provisioned = context.provisioned.clone();
+    if let Some(driver) = built.or(scenario.driver.as_ref()) {
+        provisioned.artefacts.driver.clone_from(driver);
+    }
+    provisioned
+}

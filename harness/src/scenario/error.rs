@@ -1,0 +1,56 @@
+//! The error of a scenario that was not run.
+
+use super::malformed::ScenarioError;
+use crate::alloc_faults::AllocFaultsError;
+use crate::conformance::ConformanceError;
+use crate::diagnosed_by_variant;
+use crate::host::file_error::FileError;
+use crate::hostile::HostileError;
+use crate::kills::KillsError;
+use crate::playback::PlaybackError;
+use crate::provision::ProvisionError;
+use crate::sound::midi::MidiError;
+use crate::testbed::TestBedError;
+
+/// Why scenarios were not run. A test that fails is no error but a row of the report.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A scenario file is malformed.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    /// A song could not be read.
+    #[error(transparent)]
+    Midi(#[from] MidiError),
+    /// An artefact could not be provisioned.
+    #[error(transparent)]
+    Provision(Box<ProvisionError>),
+    /// The test bed failed.
+    #[error(transparent)]
+    TestBed(#[from] TestBedError),
+    /// A playback test was interrupted.
+    #[error(transparent)]
+    Playback(#[from] PlaybackError),
+    /// The conformance test was interrupted.
+    #[error(transparent)]
+    Conformance(#[from] ConformanceError),
+    /// The low-resources simulation was interrupted.
+    #[error(transparent)]
+    AllocFaults(#[from] AllocFaultsError),
+    /// The test of kills was not carried out.
+    #[error(transparent)]
+    Kills(#[from] KillsError),
+    /// The hostile driver was not run.
+    #[error(transparent)]
+    Hostile(#[from] HostileError),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+diagnosed_by_variant!(RunError: Scenario, Midi, Provision, TestBed, Playback, Conformance, AllocFaults, Kills, Hostile, File);
+
+impl From<ProvisionError> for RunError {
+    fn from(error: ProvisionError) -> Self {
+        Self::Provision(Box::new(error))
+    }
+}

@@ -1,0 +1,161 @@
+//! Runs the tests of a scenario that are no playback tests: contract, stress, recovery, low resources, kills.
+
+use std::time::Instant;
+
+use super::context::Context;
+use super::document::TestKind;
+use super::driver::{self, Unbuilt};
+use super::error::RunError;
+use super::file::Scenario;
+use crate::alloc_faults::{self, AllocFaults};
+use crate::conformance;
+use crate::event::{Event, TestResult};
+use crate::host::failure::{Class, Diagnosed};
+use crate::kills::{self, Kills};
+use crate::report::{Report, TestRecord};
+use crate::sound::songs;
+use crate::testbed::Provisioned;
+use crate::testbed::run_folder::RunFolder;
+
+/// Runs a test of a kind once for each seed; its rows are in the report.
+///
+/// # Errors
+/// An interruption, or a run folder that cannot be created.
+pub(super) fn run_kind(scenario: &Scenario, kind: TestKind, context: &Context<'_>) -> Result<Report, RunError> {
+    let mut report = Report::default();
+    // The scenario's own name means all of it.
+    let part = context.filter.filter(|filter| !scenario.name.contains(filter));
+    if !context.filter.is_none_or(|filter| scenario.has_case(filter)) {
+        return Ok(report);
+    }
+    for conditions in context.overrides.conditions(scenario, 0) {
+        let begun = Instant::now();
+        let name = context.overrides.name(scenario.name.clone(), conditions);
+        context.observer.event(&Event::TestBegun { name: name.clone() });
+        let mut test = TestRecord {
+            reproduce: context.overrides.reproduce(scenario, part, conditions),
+            name,
+            result: TestResult::Passed,
+            class: None,
+            violations: Vec::new(),
+            milliseconds: 0.0,
+            pcm_sha256: None,
+            seed: conditions.seed_text(),
+            run_folder: None,
+        };
+        let built = scenario.cases.first().map_or(Ok(None), |case| driver::build(case, context.workspace));
+        match built.map(|built| driver::provisioned_with(scenario, built.as_ref(), context)) {
+            Err(Unbuilt { result, reason }) => {
+                (test.result, test.class, test.violations) = (result, Some(Class::MissingArtefact), vec![reason]);
+            }
+            Ok(provisioned) if kind == TestKind::LowResources => {
+                run_low_resources(&provisioned, part, context, &mut test, &mut report)?;
+            }
+            Ok(provisioned) if kind == TestKind::Kills => {
+                let count = context.overrides.count.unwrap_or(scenario.rounds);
+                if let Some(count) = context.overrides.count {
+                    test.reproduce += &format!(" --count {count}");
+                }
+                let seed = conditions.seed.unwrap_or(1);
+                let kills = Kills {
+                    workspace: context.workspace,
+                    provisioned: &provisioned,
+                    count,
+                    seed,
+                    observer: context.observer,
+                };
+                let folder = RunFolder::create(context.workspace, &test.name, None)?;
+                test.run_folder = Some(folder.path().into());
+                let found = kills::run(&kills, &folder)?;
+                test.violations = found.violations();
+                if !test.violations.is_empty() {
+                    (test.result, test.class) = (TestResult::Failed, Some(Class::TestFailed));
+                }
+                report.kills.push(found);
+            }
+            Ok(provisioned) => {
+                let conformance = conformance::Context {
+                    workspace: context.workspace,
+                    provisioned: &provisioned,
+                    timeout: context.timeout,
+                    filter: part,
+                    conditions,
+                    rounds: scenario.rounds,
+                    reproduce: test.reproduce.clone(),
+                    observer: context.observer,
+                };
+                run_contract(kind, &conformance, &mut test, &mut report)?;
+            }
+        }
+        if test.result == TestResult::Passed {
+            let folders =
+                test.run_folder.iter().chain(report.contract.iter().flat_map(|contract| &contract.run_folders));
+            folders.for_each(|folder| context.passed(folder));
+        }
+        test.milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
+        context.observer.event(&Event::TestEnded {
+            name: test.name.clone(),
+            result: test.result,
+            milliseconds: test.milliseconds,
+            detail: test.violations.join("\n"),
+        });
+        report.add(test);
+    }
+    Ok(report)
+}
+
+/// Runs the probes of the contract, or those of one topic.
+fn run_contract(
+    kind: TestKind,
+    context: &conformance::Context<'_>,
+    test: &mut TestRecord,
+    report: &mut Report,
+) -> Result<(), RunError> {
+    let found = match kind {
+        TestKind::Stress => conformance::stress(context)?,
+        TestKind::Recovery => conformance::recover(context)?,
+        TestKind::Contract | TestKind::LowResources | TestKind::Kills => conformance::run_probes(context)?,
+    };
+    // A filter leaves most rules not exercised.
+    test.violations = if context.filter.is_some() { found.breaches() } else { found.complaints() };
+    if !test.violations.is_empty() {
+        test.result = TestResult::Failed;
+        test.class = Some(found.class.unwrap_or(Class::TestFailed));
+    }
+    report.run_folders.extend(found.run_folders.clone());
+    report.contract = Some(found);
+    Ok(())
+}
+
+/// Fails the allocation of each stack once, or of one stack.
+fn run_low_resources(
+    provisioned: &Provisioned,
+    part: Option<&str>,
+    context: &Context<'_>,
+    test: &mut TestRecord,
+    report: &mut Report,
+) -> Result<(), RunError> {
+    let folder = RunFolder::create(context.workspace, &test.name, None)?;
+    test.run_folder = Some(folder.path().into());
+    let faults = AllocFaults {
+        song: songs::ALL[0].song()?,
+        timeout: context.timeout,
+        only: part.and_then(|part| alloc_faults::read_stack(part).ok()),
+    };
+    match alloc_faults::run(&faults, provisioned, &folder, context.observer) {
+        Ok(found) => {
+            test.violations = found.complaints();
+            if !test.violations.is_empty() {
+                (test.result, test.class) = (TestResult::Failed, Some(Class::TestFailed));
+            }
+            report.low_resources.push(found);
+        }
+        Err(error) if error.class() == Class::Interrupted => return Err(error.into()),
+        // It fails without an allocation fault: that is the driver's failure, and other scenarios can run.
+        Err(error) => {
+            (test.result, test.class) = (TestResult::Failed, Some(error.class()));
+            test.violations = vec![format!("before any allocation was failed: {error}")];
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! What is wrong with a scenario file, shown at its place.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+use crate::host::failure::{Class, Diagnosed};
+use crate::host::file_error::FileError;
+
+/// Why a scenario cannot be run at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// The file is not TOML, or holds what a scenario cannot hold.
+    #[error("{message}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with path, line, column and the line itself.
+        message: String,
+    },
+    /// There is neither a file nor a shipped scenario of this name.
+    #[error("there is no scenario {named}: no such file or folder, and the shipped ones are {names}",
+        named = .named.display(), names = .names.join(", "))]
+    Unknown {
+        /// The name on the command line.
+        named: PathBuf,
+        /// The names of the shipped scenarios.
+        names: Vec<String>,
+    },
+    /// There is no scenario in the folder.
+    #[error("{path} holds no scenario (*.toml)", path = .0.display())]
+    NoScenario(PathBuf),
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl Diagnosed for ScenarioError {
+    fn class(&self) -> Class {
+        if matches!(self, Self::Unknown { .. }) { Class::Usage } else { Class::BadInput }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Malformed { .. } => Some("compare the file with the scenarios under harness/scenarios".into()),
+            Self::Unknown { .. } => Some("name one of these, a scenario file, or a folder with some".into()),
+            Self::NoScenario(_) => Some("name a scenario file, or a folder with some".into()),
+            Self::File(error) => error.remedy(),
+        }
+    }
+}
+
+/// A file and its text, for errors that show a place in it.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    /// The file.
+    pub(super) path: &'a Path,
+    /// Its text.
+    pub(super) text: &'a str,
+}
+
+impl Source<'_> {
+    /// Reads the file's tables.
+    ///
+    /// # Errors
+    /// [`ScenarioError::Malformed`] when the text is not TOML, or has another shape.
+    pub(super) fn parse<T: serde::de::DeserializeOwned>(self) -> Result<T, ScenarioError> {
+        toml::from_str(self.text).map_err(|error| self.error(error.span().unwrap_or(0..0), error.message()))
+    }
+
+    /// Creates the error of a range of bytes.
+    pub(super) fn error(self, span: Range<usize>, message: &str) -> ScenarioError {
+        let path = self.path.display().to_string();
+        let place = Snippet::source(self.text).path(path.as_str()).annotation(AnnotationKind::Primary.span(span));
+        let report = [Level::ERROR.no_name().primary_title(message).element(place)];
+        ScenarioError::Malformed { path: self.path.into(), message: Renderer::plain().render(&report) }
+    }
+
+    /// Creates the error of the first place of a key.
+    pub(super) fn error_at_key(self, key: &str, message: &str) -> ScenarioError {
+        let start = self.text.find(key).unwrap_or(0);
+        self.error(start..(start + key.len()).min(self.text.len()), message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_the_place_of_an_error() {
+        let source = Source { path: Path::new("folder/x.toml"), text: "title = 't'\nsong = 'nocturne'\n" };
+        let error = source.error(19..29, "no such song").to_string();
+        let expected = "no such song\n --> folder/x.toml:2:8\n  |\n2 | song = 'nocturne'\n  |        ^^^^^^^^^^";
+        assert_eq!(error, expected);
+    }
+}

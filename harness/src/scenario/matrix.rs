@@ -1,0 +1,120 @@
+//! The cases of a scenario: the product of its matrix.
+
+use std::path::Path;
+
+use toml::Spanned;
+
+use super::case::{Case, SongSource};
+use super::document::Document;
+use super::malformed::{ScenarioError, Source};
+use crate::sound::songs::{self, BuiltIn};
+
+/// Most cases of one scenario: a typing error in a matrix must not run for a day.
+const CASES_MAX: usize = 1000;
+
+/// Returns the values of one dimension with their names: one unnamed value where the matrix does not list it.
+fn dimension<T: Clone, U>(name: &str, listed: &[U], single: T, value: impl Fn(&U) -> (T, String)) -> Vec<(T, String)> {
+    if listed.is_empty() {
+        return vec![(single, String::new())];
+    }
+    listed
+        .iter()
+        .map(|item| {
+            let (value, text) = value(item);
+            (value, format!("{name}={text}"))
+        })
+        .collect()
+}
+
+/// Makes the cases of a file: the product of the dimensions, at least one.
+///
+/// # Errors
+/// [`ScenarioError::Malformed`] when a value is 0, a song is unknown, or there are more than [`CASES_MAX`] cases.
+pub(super) fn cases(file: Source<'_>, folder: &Path, document: &Document) -> Result<Vec<Case>, ScenarioError> {
+    let Document { song, card, stream, matrix, .. } = document;
+    let positive = |value: &Spanned<u32>, what: &str| {
+        if *value.get_ref() == 0 {
+            return Err(file.error(value.span(), &format!("{what} must be at least 1")));
+        }
+        Ok(())
+    };
+    for block in matrix.render_block.iter().chain(&card.render_block) {
+        positive(block, "render_block")?;
+    }
+    for quantum in &matrix.quantum {
+        positive(quantum, "quantum")?;
+    }
+    if let Some(repeat) = &matrix.repeat {
+        positive(repeat, "repeat")?;
+    }
+    let source = |song: &Spanned<String>| {
+        let name = song.get_ref();
+        if let Some(built_in) = BuiltIn::by_name(name) {
+            return Ok(SongSource::BuiltIn(built_in));
+        }
+        let path = folder.join(name);
+        if path.is_file() {
+            return Ok(SongSource::File(path));
+        }
+        let names = songs::ALL.map(|song| song.name).join(", ");
+        Err(file.error(song.span(), &format!("no such song: name a file beside the scenario, or one of {names}")))
+    };
+    let single_song = match song {
+        Some(song) => source(song)?,
+        None => SongSource::BuiltIn(&songs::ALL[0]),
+    };
+    let mut song_values = Vec::new();
+    for song in &matrix.song {
+        song_values.push((source(song)?, song.get_ref().clone()));
+    }
+    let song_axis = dimension("song", &song_values, single_song, Clone::clone);
+    let clock_axis = dimension("clock", &matrix.clock, card.clock, |clock| (*clock, clock.name().to_owned()));
+    let spanned = |value: &Spanned<u32>| (*value.get_ref(), value.get_ref().to_string());
+    let block = card.render_block.as_ref().map(|block| *block.get_ref());
+    let block_axis = dimension("render_block", &matrix.render_block, block, |value| {
+        let (value, text) = spanned(value);
+        (Some(value), text)
+    });
+    let rate_axis = dimension("sample_rate", &matrix.sample_rate, stream.sample_rate, |rate| (*rate, rate.to_string()));
+    let quantum_axis = dimension("quantum", &matrix.quantum, stream.quantum, spanned);
+    let repeats: Vec<u32> = (1..=matrix.repeat.as_ref().map_or(0, |repeat| *repeat.get_ref())).collect();
+    let repeat_axis = dimension("repeat", &repeats, 0, |number| (*number, number.to_string()));
+
+    let count =
+        [song_axis.len(), clock_axis.len(), block_axis.len(), rate_axis.len(), quantum_axis.len(), repeat_axis.len()]
+            .iter()
+            .product::<usize>();
+    if count > CASES_MAX {
+        return Err(file.error_at_key("[matrix]", &format!("{count} cases; at most {CASES_MAX} are run")));
+    }
+    let mut cases = Vec::with_capacity(count);
+    for (song, song_name) in &song_axis {
+        for (clock, clock_name) in &clock_axis {
+            for (render_block, block_name) in &block_axis {
+                for (sample_rate, rate_name) in &rate_axis {
+                    for (quantum, quantum_name) in &quantum_axis {
+                        for (repetition, repeat_name) in &repeat_axis {
+                            let names = [song_name, clock_name, block_name, rate_name, quantum_name, repeat_name];
+                            let named: Vec<&str> =
+                                names.into_iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+                            cases.push(Case {
+                                name: named.join(" "),
+                                driver: None,
+                                song: song.clone(),
+                                clock: *clock,
+                                render_block: *render_block,
+                                bank: card.bank.as_ref().map(|bank| folder.join(bank)),
+                                sample_rate: *sample_rate,
+                                quantum: *quantum,
+                                tail_ms: stream.tail_ms,
+                                lead_ms: stream.lead_ms,
+                                repetition: *repetition,
+                            });
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Ok(cases)
+}

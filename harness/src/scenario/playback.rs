@@ -1,0 +1,220 @@
+//! Runs the playback tests of a scenario: each case under each of its conditions.
+
+use std::time::Instant;
+
+use card_control::Clock;
+
+use super::case::Case;
+use super::context::Context;
+use super::driver::{self, Unbuilt};
+use super::error::RunError;
+use super::expect::Expectations;
+use super::file::Scenario;
+use super::variant::{self, VariantProbe};
+use crate::event::{Event, TestResult};
+use crate::host::failure::{Class, Diagnosed};
+use crate::machine::CardOptions;
+use crate::machine::conditions::Conditions;
+use crate::playback::{PlaybackFailure, PlaybackTest, Verdict, run_playback};
+use crate::report::{Report, TestRecord};
+use crate::testbed::Provisioned;
+use crate::testbed::run_folder::RunFolder;
+
+/// Runs every case that the filter names.
+///
+/// # Errors
+/// What keeps a case from being run: an unreadable song, a run folder that cannot be created, an interruption.
+pub(super) fn run_cases(scenario: &Scenario, context: &Context<'_>) -> Result<Report, RunError> {
+    let mut report = Report::default();
+    let mut first_pcm: Option<(String, String)> = None;
+    let runs = scenario.cases.iter().flat_map(|case| {
+        let conditions = context.overrides.conditions(scenario, case.repetition);
+        conditions.into_iter().map(move |conditions| (case, conditions))
+    });
+    for (case, conditions) in runs {
+        let case_name = full_name(scenario, case);
+        if context.filter.is_some_and(|filter| !case_name.contains(filter)) {
+            continue;
+        }
+        let reproduce = context.overrides.reproduce(scenario, Some(&case_name), conditions);
+        let name = context.overrides.name(case_name, conditions);
+        context.observer.event(&Event::TestBegun { name: name.clone() });
+        let begun = Instant::now();
+        let folder = RunFolder::create(context.workspace, &name, None)?;
+        let built = match driver::build(case, context.workspace) {
+            Ok(built) => built,
+            Err(Unbuilt { result, reason }) => {
+                let detail = reason.clone();
+                let milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
+                context.observer.event(&Event::TestEnded { name: name.clone(), result, milliseconds, detail });
+                report.add(TestRecord {
+                    name,
+                    result,
+                    class: Some(Class::MissingArtefact),
+                    violations: vec![reason],
+                    milliseconds,
+                    pcm_sha256: None,
+                    seed: None,
+                    run_folder: None,
+                    reproduce,
+                });
+                continue;
+            }
+        };
+        let provisioned = driver::provisioned_with(scenario, built.as_ref(), context);
+        if let Some(probe) = case.driver.as_ref().and_then(|driver| driver.probe.as_deref()) {
+            let variant = VariantProbe { case, probe, provisioned: &provisioned, conditions, name, reproduce };
+            variant.run(&mut report, context)?;
+            continue;
+        }
+        let result = play_in_time(scenario, case, &provisioned, context, conditions, &folder, &reproduce)?;
+        let mut test = TestRecord {
+            name,
+            result: TestResult::Passed,
+            class: None,
+            violations: Vec::new(),
+            milliseconds: 0.0,
+            pcm_sha256: None,
+            seed: conditions.seed_text(),
+            run_folder: Some(folder.path().into()),
+            reproduce,
+        };
+        let mut expect = scenario.expect.clone();
+        if let Some(bug_check) = case.driver.as_ref().and_then(|driver| driver.bug_check.clone()) {
+            expect.bug_check = Some(bug_check);
+        }
+        judge(&expect, &result, &mut test, &mut first_pcm);
+        if test.result == TestResult::Passed {
+            context.passed(folder.path());
+        }
+        report.variants.extend(variant::row(case, &result, &test));
+        test.milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
+        let mut detail = test.violations.join("\n");
+        if test.result == TestResult::Failed
+            && let Err(failure) = &result
+        {
+            detail = format!("{detail}\n{}", failure.evidence.trim_end());
+        }
+        context.observer.event(&Event::TestEnded {
+            name: test.name.clone(),
+            result: test.result,
+            milliseconds: test.milliseconds,
+            detail,
+        });
+        report.add(test);
+        if let Err(failure) = result
+            && failure.error.class() == Class::Interrupted
+        {
+            return Err(failure.error.into());
+        }
+    }
+    Ok(report)
+}
+
+/// Most attempts of a playback under the realtime clock. One in which the host stalled for longer than the lead or the card's
+/// FIFO last says nothing about the driver; a driver that is late by itself is late each time.
+const PLAYBACKS_MAX: u32 = 6;
+
+/// Plays; under the realtime clock again, while the card counts events or buffers that came too late.
+fn play_in_time(
+    scenario: &Scenario,
+    case: &Case,
+    provisioned: &Provisioned,
+    context: &Context<'_>,
+    conditions: Conditions,
+    folder: &RunFolder,
+    reproduce: &str,
+) -> Result<Result<Verdict, Box<PlaybackFailure>>, RunError> {
+    let mut number = 1;
+    loop {
+        let result = play(scenario, case, provisioned, context, conditions, folder, reproduce)?;
+        let why = match &result {
+            Ok(verdict) if verdict.card.counters.underruns > 0 || verdict.card.counters.events_late > 0 => {
+                let counters = verdict.card.counters;
+                format!("{} underruns, {} events late", counters.underruns, counters.events_late)
+            }
+            Ok(verdict) if !verdict.passed() && verdict.class_of_failure() == Class::HostStalled => {
+                verdict.standstills.to_string()
+            }
+            Err(failure) if failure.error.class() == Class::HostStalled => failure.error.to_string(),
+            _ => return Ok(result),
+        };
+        if case.clock != Clock::Realtime || number == PLAYBACKS_MAX {
+            return Ok(result);
+        }
+        context
+            .observer
+            .event(&Event::Warning { text: format!("playback {number} was not in time ({why}): repeated") });
+        number += 1;
+    }
+}
+
+fn play(
+    scenario: &Scenario,
+    case: &Case,
+    provisioned: &Provisioned,
+    context: &Context<'_>,
+    conditions: Conditions,
+    folder: &RunFolder,
+    reproduce: &str,
+) -> Result<Result<Verdict, Box<PlaybackFailure>>, RunError> {
+    let playback = PlaybackTest {
+        card: CardOptions { clock: case.clock, bank: case.bank.clone(), render_block: case.render_block },
+        sample_rate: case.sample_rate,
+        quantum_frames: case.quantum,
+        tail_ms: case.tail_ms,
+        lead_ms: case.lead_ms,
+        timeout: context.timeout,
+        kill: scenario.kill,
+        stalls: scenario.stalls.clone(),
+        conditions,
+        restarts: scenario.machine.restarts,
+        ..PlaybackTest::of(case.song.read()?)
+    };
+    Ok(run_playback(&playback, provisioned, folder, reproduce, context.observer))
+}
+
+/// Compares a result with the expectations, and records what does not hold.
+fn judge(
+    expect: &Expectations,
+    result: &Result<Verdict, Box<PlaybackFailure>>,
+    test: &mut TestRecord,
+    first_pcm: &mut Option<(String, String)>,
+) {
+    match result {
+        Ok(verdict) => {
+            test.violations = expect.violations(verdict);
+            test.pcm_sha256 = Some(verdict.pcm_sha256.clone());
+            if expect.same_pcm {
+                match first_pcm {
+                    Some((name, hash)) if *hash != verdict.pcm_sha256 => {
+                        test.violations.push(format!("its PCM {} is not that of {name}, {hash}", verdict.pcm_sha256));
+                    }
+                    Some(_) => {}
+                    None => *first_pcm = Some((test.name.clone(), verdict.pcm_sha256.clone())),
+                }
+            }
+            if !test.violations.is_empty() {
+                let class = verdict.class_of_failure();
+                if class == Class::HostStalled {
+                    let violations = std::mem::take(&mut test.violations).join("; ");
+                    test.violations = vec![format!("{}, and then: {violations}", verdict.standstills)];
+                }
+                test.class = Some(class);
+            }
+        }
+        Err(failure) => {
+            test.violations = expect.violations_of_failure(failure);
+            if !test.violations.is_empty() {
+                test.class = Some(failure.error.class());
+            }
+        }
+    }
+    if !test.violations.is_empty() {
+        test.result = TestResult::Failed;
+    }
+}
+
+fn full_name(scenario: &Scenario, case: &Case) -> String {
+    if case.name.is_empty() { scenario.name.clone() } else { format!("{} [{}]", scenario.name, case.name) }
+}

@@ -1,0 +1,332 @@
+//! Runs every test of the project: the crates' tests on the host, the guests' builds, the images, and every scenario.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::context::Context;
+use super::error::RunError;
+use super::file::{Scenario, files_in};
+use super::overrides::Overrides;
+use super::run::run;
+use crate::event::{Event, Observer, TestResult};
+use crate::host::failure::{Class, Diagnosed};
+use crate::host::file_error::FileError;
+use crate::hostile::Hostile;
+use crate::provision::image_check::{self, Check};
+use crate::provision::{ProvisionError, Workspace, run_logged};
+use crate::report::{Report, TestRecord};
+use crate::testbed::run_folder::RunFolder;
+use crate::testbed::{Provisioned, TestBedError};
+
+/// The folder of the scenarios, from the workspace's root.
+pub const SCENARIOS: &str = "harness/scenarios";
+
+/// Longest time for the crates' tests, their builds included: a machine with one busy processor builds for half an hour.
+const CRATES_LIMIT: Duration = Duration::from_secs(7200);
+
+/// The inputs of all tests.
+pub struct Suite<'a> {
+    /// The project, with the folder of all runs.
+    pub workspace: &'a Workspace,
+    /// Builds the driver for 32-bit Windows, whose image is checked.
+    pub driver_x86: &'a dyn Fn() -> Result<PathBuf, RunError>,
+    /// Provisions programs and images, and chooses the accelerator.
+    pub provisioned: &'a dyn Fn() -> Result<Provisioned, RunError>,
+    /// How long a step of a scenario may take without progress.
+    pub timeout: Duration,
+    /// Whether runs that pass keep their sound files.
+    pub keep: bool,
+    /// Receives the events of the tests.
+    pub observer: &'a dyn Observer,
+}
+
+/// The numbers of a test runner's result line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: usize,
+    failed: usize,
+    ignored: usize,
+}
+
+impl Suite<'_> {
+    /// Runs every test. Tests of the crates are counted one by one, but not listed in the report.
+    ///
+    /// # Errors
+    /// [`RunError`] when the user interrupts, or the folder of scenarios cannot be read.
+    pub fn run(&self) -> Result<Report, RunError> {
+        let mut report = Report::default();
+        self.crates(&mut report)?;
+        self.models(&mut report)?;
+        let provisioned = match (self.provisioned)() {
+            Ok(provisioned) => provisioned,
+            Err(error) if error.class() == Class::Interrupted => return Err(error),
+            Err(error) => {
+                self.add_unprovisioned(&error, &mut report)?;
+                return Ok(report);
+            }
+        };
+        self.images("driver", &provisioned.artefacts.driver, image_check::driver, &mut report);
+        self.code("driver", Ok(provisioned.artefacts.driver.clone()), &mut report);
+        self.code("driver for 32-bit Windows", (self.driver_x86)(), &mut report);
+        self.images("nt-host", &provisioned.artefacts.nt_host, image_check::nt_host, &mut report);
+        self.hostile(&provisioned, &mut report)?;
+        for path in self.scenario_files()? {
+            let scenario = match Scenario::load(&path) {
+                Ok(scenario) => scenario,
+                Err(error) => {
+                    let error = RunError::from(error);
+                    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+                    let violations = vec![error.to_string()];
+                    self.add(&mut report, &name, TestResult::Failed, Some(error.class()), violations, Instant::now());
+                    continue;
+                }
+            };
+            let context = Context {
+                workspace: self.workspace,
+                provisioned: &provisioned,
+                timeout: self.timeout,
+                filter: None,
+                overrides: Overrides::default(),
+                keep: self.keep,
+                observer: self.observer,
+            };
+            report.append(run(&scenario, &context)?);
+        }
+        Ok(report)
+    }
+
+    fn scenario_files(&self) -> Result<Vec<PathBuf>, RunError> {
+        Ok(files_in(&self.workspace.root.join(SCENARIOS))?)
+    }
+
+    /// Adds the tests that need an artefact: skipped where it is missing, failed where it does not build.
+    fn add_unprovisioned(&self, error: &RunError, report: &mut Report) -> Result<(), RunError> {
+        let missing = matches!(
+            error,
+            RunError::TestBed(TestBedError::Provision(error)) if matches!(
+                **error,
+                ProvisionError::NoNetwork { .. }
+                    | ProvisionError::NotPackaged { .. }
+                    | ProvisionError::NoProgram { .. }
+            )
+        );
+        let result = if missing { TestResult::Skipped } else { TestResult::Failed };
+        let mut names = vec!["images".to_owned(), "hostile driver".to_owned()];
+        for path in self.scenario_files()? {
+            let scenario = Scenario::load(&path)?;
+            names.extend(scenario.cases.iter().map(|case| format!("{} [{}]", scenario.name, case.name)));
+        }
+        for (index, name) in names.into_iter().enumerate() {
+            // The reason is long; once is enough.
+            let violations = if index == 0 { vec![error.to_string()] } else { vec!["for the same reason".into()] };
+            self.add(report, &name, result, Some(error.class()), violations, Instant::now());
+        }
+        Ok(())
+    }
+
+    fn add(
+        &self,
+        report: &mut Report,
+        name: &str,
+        result: TestResult,
+        class: Option<Class>,
+        violations: Vec<String>,
+        begun: Instant,
+    ) {
+        let milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
+        self.observer.event(&Event::TestEnded {
+            name: name.into(),
+            result,
+            milliseconds,
+            detail: violations.join("\n"),
+        });
+        report.add(TestRecord {
+            name: name.into(),
+            result,
+            class,
+            violations,
+            milliseconds,
+            pcm_sha256: None,
+            seed: None,
+            run_folder: None,
+            reproduce: "cargo dmus test".into(),
+        });
+    }
+
+    fn code(&self, name: &str, path: Result<PathBuf, RunError>, report: &mut Report) {
+        let begun = Instant::now();
+        match path.map_err(|error| error.to_string()).and_then(|path| image_check::driver_code(&path)) {
+            Ok(checks) => self.add_checks(checks, begun, report),
+            Err(error) => {
+                self.add(report, name, TestResult::Failed, Some(Class::BadInput), vec![error], begun);
+            }
+        }
+    }
+
+    fn add_checks(&self, checks: Vec<Check>, begun: Instant, report: &mut Report) {
+        for Check { name, violation } in checks {
+            let result = if violation.is_some() { TestResult::Failed } else { TestResult::Passed };
+            let class = violation.as_ref().map(|_| Class::TestFailed);
+            self.add(report, name, result, class, violation.into_iter().collect(), begun);
+        }
+    }
+
+    fn images(
+        &self,
+        name: &str,
+        path: &Path,
+        check: fn(&[u8]) -> Result<Vec<Check>, object::Error>,
+        report: &mut Report,
+    ) {
+        let begun = Instant::now();
+        match image_check::file(path, check) {
+            Ok(checks) => self.add_checks(checks, begun, report),
+            Err(error) => {
+                self.add(report, name, TestResult::Failed, Some(Class::BadInput), vec![error], begun);
+            }
+        }
+    }
+
+    /// Runs every fault of the hostile driver's table. Rows as expected are counted, but not listed.
+    fn hostile(&self, provisioned: &Provisioned, report: &mut Report) -> Result<(), RunError> {
+        let name = "hostile driver";
+        let begun = Instant::now();
+        self.observer.event(&Event::TestBegun { name: name.into() });
+        let folder = RunFolder::create(self.workspace, name, None)?;
+        let (card, qemu) = (&provisioned.artefacts.card, &provisioned.artefacts.qemu);
+        let hostile = Hostile { card, qemu, folder: folder.path(), filter: None, observer: self.observer };
+        let table = match hostile.table() {
+            Ok(table) => table,
+            Err(error) if error.class() == Class::Interrupted => return Err(error.into()),
+            Err(error) => {
+                self.add(report, name, TestResult::Failed, Some(error.class()), vec![error.to_string()], begun);
+                return Ok(());
+            }
+        };
+        folder.write("table.txt", table.text())?;
+        report.passed += table.summary.as_expected;
+        for row in table.failures() {
+            report.add(TestRecord {
+                name: format!("{name}: {}: {}", row.area, row.fault),
+                result: TestResult::Failed,
+                class: Some(Class::TestFailed),
+                violations: row.problem.clone().into_iter().collect(),
+                milliseconds: row.milliseconds,
+                pcm_sha256: None,
+                seed: None,
+                run_folder: Some(folder.path().into()),
+                reproduce: format!("cargo dmus run hostile --filter '{}'", row.fault.replace('\'', r"'\''")),
+            });
+        }
+        let text = table.text();
+        self.observer.event(&Event::TestEnded {
+            name: format!("{name}: {}", text.lines().last().unwrap_or_default()),
+            result: if table.holds() { TestResult::Passed } else { TestResult::Failed },
+            milliseconds: begun.elapsed().as_secs_f64() * 1000.0,
+            detail: String::new(),
+        });
+        Ok(())
+    }
+
+    /// Runs `cargo test --workspace` on the host. Incremental builds are off: they double the size of `target`.
+    fn crates(&self, report: &mut Report) -> Result<(), RunError> {
+        self.observer.event(&Event::TestBegun { name: "cargo test --workspace".into() });
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.args(["test", "--workspace", "--no-fail-fast"]).env("CARGO_INCREMENTAL", "0");
+        self.runners("cargo test --workspace", "cargo-test.log", command, report)
+    }
+
+    /// Runs the models of the driver's concurrency, in a target folder of their own: their atomics are the model checker's.
+    fn models(&self, report: &mut Report) -> Result<(), RunError> {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.args(["test", "--release", "--package", "dmus-miniport", "--test", "models", "--target-dir"]);
+        command.arg(self.workspace.cache().join("models")).env("RUSTFLAGS", "--cfg loom");
+        self.runners("models of the driver's concurrency", "cargo-test-models.log", command, report)
+    }
+
+    /// Runs cargo's test runners and adds up their results.
+    fn runners(&self, what: &str, log: &str, mut command: Command, report: &mut Report) -> Result<(), RunError> {
+        let begun = Instant::now();
+        fs::create_dir_all(self.workspace.logs()).map_err(FileError::own("create", self.workspace.logs()))?;
+        let path = self.workspace.logs().join(log);
+        command.current_dir(&self.workspace.root);
+        let ended = run_logged(what, command, &path, None, CRATES_LIMIT);
+        if let Err(ProvisionError::Interrupted(what)) = ended {
+            return Err(ProvisionError::Interrupted(what).into());
+        }
+        let text = String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned();
+        let counts = counts(&text);
+        report.passed += counts.passed;
+        report.skipped += counts.ignored;
+        report.failed += counts.failed;
+        let found = format!("{} passed, {} failed, {} ignored", counts.passed, counts.failed, counts.ignored);
+        if ended.is_ok() {
+            self.observer.event(&Event::TestEnded {
+                name: format!("{what}: {found}"),
+                result: TestResult::Passed,
+                milliseconds: begun.elapsed().as_secs_f64() * 1000.0,
+                detail: String::new(),
+            });
+            return Ok(());
+        }
+        let detail = format!("{found}; the whole output is in {}\n{}", path.display(), failures(&text));
+        if counts.failed == 0 {
+            // It did not build, or a runner crashed: no runner counted that failure.
+            self.add(report, what, TestResult::Failed, Some(Class::TestFailed), vec![detail], begun);
+        } else {
+            self.observer.event(&Event::TestEnded {
+                name: what.into(),
+                result: TestResult::Failed,
+                milliseconds: begun.elapsed().as_secs_f64() * 1000.0,
+                detail,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Adds up lines like `test result: ok. 12 passed; 0 failed; 1 ignored; ...`.
+fn counts(text: &str) -> Counts {
+    let mut counts = Counts::default();
+    for line in text.lines().filter_map(|line| line.strip_prefix("test result: ")) {
+        let number = |word: &str| {
+            line.split([';', '.']).find_map(|part| part.trim().strip_suffix(word)?.trim().parse::<usize>().ok())
+        };
+        counts.passed += number(" passed").unwrap_or(0);
+        counts.failed += number(" failed").unwrap_or(0);
+        counts.ignored += number(" ignored").unwrap_or(0);
+    }
+    counts
+}
+
+/// Returns the part of cargo's output that explains a failure: what did not compile, what panicked, what failed.
+fn failures(text: &str) -> String {
+    const LINES_MAX: usize = 80;
+    let wanted: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.ends_with("... ok") && !line.trim_start().starts_with("Compiling") && !line.is_empty())
+        .filter(|line| !line.starts_with("test result: ok") && !line.trim_start().starts_with("Running"))
+        .collect();
+    wanted[wanted.len().saturating_sub(LINES_MAX)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adds_up_the_results_of_the_runners() {
+        let text = "running 2 tests\ntest a ... ok\n\
+                    test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\
+                    test result: FAILED. 10 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s\n";
+        assert_eq!(counts(text), Counts { passed: 12, failed: 3, ignored: 1 });
+    }
+
+    #[test]
+    fn omits_what_passed_from_the_text_of_a_failure() {
+        let text = "   Compiling x\ntest a ... ok\ntest b ... FAILED\n---- b stdout ----\npanicked at x.rs:1\n";
+        assert_eq!(failures(text), "test b ... FAILED\n---- b stdout ----\npanicked at x.rs:1");
+    }
+}

@@ -1,0 +1,107 @@
+//! Compares a broken variant of the C++ driver with the check that must stop it.
+
+use std::time::Instant;
+
+use super::case::Case;
+use super::context::Context;
+use super::error::RunError;
+use crate::conformance;
+use crate::event::{Event, Silent, TestResult};
+use crate::host::failure::{Class, Diagnosed};
+use crate::machine::conditions::Conditions;
+use crate::playback::{PlaybackError, PlaybackFailure, Verdict};
+use crate::report::{Report, TestRecord, VariantRow};
+use crate::testbed::session::SessionError;
+use crate::testbed::{Provisioned, TestBedError};
+
+/// A broken variant that a probe must stop, by its own rule and no other.
+pub(super) struct VariantProbe<'a> {
+    pub(super) case: &'a Case,
+    pub(super) probe: &'a str,
+    pub(super) provisioned: &'a Provisioned,
+    pub(super) conditions: Conditions,
+    pub(super) name: String,
+    pub(super) reproduce: String,
+}
+
+impl VariantProbe<'_> {
+    /// Runs the probe and adds its test and its row to the report.
+    ///
+    /// # Errors
+    /// An interruption, or a run folder that cannot be created.
+    pub(super) fn run(self, report: &mut Report, context: &Context<'_>) -> Result<(), RunError> {
+        let begun = Instant::now();
+        let Self { case, probe, provisioned, conditions, name, reproduce } = self;
+        let found = conformance::run_probes(&conformance::Context {
+            workspace: context.workspace,
+            provisioned,
+            timeout: context.timeout,
+            filter: Some(probe),
+            conditions,
+            rounds: 0,
+            reproduce: reproduce.clone(),
+            observer: &Silent,
+        })?;
+        let violated = found.rows.iter().filter(|row| row.verdict == conformance::Verdict::Violated);
+        let violated: Vec<u16> = violated.map(|row| row.number).collect();
+        let expected = case.driver.as_ref().and_then(|driver| driver.bug_check.as_ref()?.rule);
+        let caught = found.failures.is_empty() && expected.is_some_and(|rule| violated == [rule]);
+        let text = |rules: &[u16]| {
+            let named: Vec<String> = rules.iter().map(|rule| format!("rule {rule}")).collect();
+            if named.is_empty() { "nothing".to_owned() } else { named.join(", ") }
+        };
+        let (wanted, fired) = (text(&expected.into_iter().collect::<Vec<_>>()), text(&violated));
+        let mut violations = Vec::new();
+        if !caught {
+            violations.push(format!("probe {probe}: expected {wanted} to be violated, found {fired}"));
+            violations.extend(found.breaches());
+        }
+        let (result, class) =
+            if caught { (TestResult::Passed, None) } else { (TestResult::Failed, Some(Class::TestFailed)) };
+        if caught {
+            found.run_folders.iter().for_each(|folder| context.passed(folder));
+        }
+        let milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
+        let detail = violations.join("\n");
+        context.observer.event(&Event::TestEnded { name: name.clone(), result, milliseconds, detail });
+        if let Some(variant) = case.driver.as_ref().and_then(|driver| driver.variant.clone()) {
+            report.variants.push(VariantRow { variant, expected: wanted, fired, caught });
+        }
+        report.add(TestRecord {
+            name,
+            result,
+            class,
+            violations,
+            milliseconds,
+            pcm_sha256: None,
+            seed: conditions.seed_text(),
+            run_folder: found.run_folders.first().cloned(),
+            reproduce,
+        });
+        Ok(())
+    }
+}
+
+/// Returns the row of a broken variant that a playback test stopped; `None` for a good driver.
+pub(super) fn row(
+    case: &Case,
+    result: &Result<Verdict, Box<PlaybackFailure>>,
+    test: &TestRecord,
+) -> Option<VariantRow> {
+    let driver = case.driver.as_ref()?;
+    let (variant, expected) = (driver.variant.clone()?, driver.bug_check.as_ref()?);
+    let text = |rule: Option<u16>, code: Option<u32>| match (rule, code) {
+        (Some(rule), _) => format!("rule {rule}"),
+        (None, Some(code)) => format!("bug check {code:#x}"),
+        (None, None) => "nothing".to_owned(),
+    };
+    let fired = match result.as_ref().map_err(|failure| &failure.error) {
+        Err(PlaybackError::TestBed(TestBedError::Session(SessionError::BugCheck(found)))) => {
+            text(found.rule, Some(found.code))
+        }
+        Err(error) => error.class().name().to_owned(),
+        Ok(_) => "nothing".to_owned(),
+    };
+    let caught = test.result == TestResult::Passed;
+    Some(VariantRow { variant, expected: text(expected.rule, expected.code), fired, caught })
+}

@@ -1,0 +1,18 @@
+//! A MIDI message and its time.
+
+/// 100 ns units in a second.
+pub const TICKS_A_SECOND: u64 = 10_000_000;
+
+/// The channel group that songs play on: DirectMusic numbers groups from 1, 0 is the broadcast group.
+pub const CHANNEL_GROUP: u32 = 1;
+
+/// One MIDI message at its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MidiEvent {
+    /// Its time in 100 ns units from the song's start.
+    pub time: u64,
+    /// The group of sixteen channels, from 1.
+    pub channel_group: u32,
+    /// The message, status byte first; a system-exclusive message from `F0` to `F7`.
+    pub bytes: Vec<u8>,
+}

@@ -1,0 +1,8 @@
+//! Songs, instrument banks, offline renders, PCM and loudness: what needs no guest.
+
+pub mod bank;
+pub mod loudness;
+pub mod midi;
+pub mod pcm;
+pub mod render;
+pub mod songs;

@@ -1,0 +1,187 @@
+//! PCM of a guest or of an offline render, and the comparison of both, bit for bit.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::host::file_error::FileError;
+use crate::host::hash::sha256_hex;
+
+/// Audio channels of every stream that the harness opens.
+pub const CHANNELS: u16 = 2;
+
+/// Bits of a sample.
+pub const BITS: u16 = 16;
+
+/// Bytes of a frame.
+pub const FRAME_BYTES: u64 = CHANNELS as u64 * BITS as u64 / 8;
+
+/// 16-bit PCM, interleaved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pcm {
+    /// Samples, [`CHANNELS`] a frame.
+    pub samples: Vec<i16>,
+    /// Sample rate in Hz.
+    pub sample_rate: u32,
+}
+
+impl Pcm {
+    /// Reads bytes as they are in guest memory, little-endian.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8], sample_rate: u32) -> Self {
+        let samples = bytes.as_chunks::<2>().0.iter().map(|sample| i16::from_le_bytes(*sample)).collect();
+        Self { samples, sample_rate }
+    }
+
+    /// Reads a WAV file.
+    ///
+    /// # Errors
+    /// [`FileError`] where the file cannot be read, or is not of 16 bits and two channels.
+    pub fn read_wav(path: &Path) -> Result<Self, FileError> {
+        let fail = |error: hound::Error| FileError::own("read", path)(to_io(error));
+        let mut reader = hound::WavReader::open(path).map_err(fail)?;
+        let spec = reader.spec();
+        if (spec.channels, spec.bits_per_sample) != (CHANNELS, BITS) {
+            let text = format!("{} channels of {} bits", spec.channels, spec.bits_per_sample);
+            return Err(FileError::own("read", path)(std::io::Error::new(std::io::ErrorKind::InvalidData, text)));
+        }
+        let samples = reader.samples().collect::<Result<_, _>>().map_err(fail)?;
+        Ok(Self { samples, sample_rate: spec.sample_rate })
+    }
+
+    /// Writes a WAV file.
+    ///
+    /// # Errors
+    /// [`FileError`] where the file cannot be written.
+    pub fn write_wav(&self, path: &Path) -> Result<(), FileError> {
+        let fail = |error: hound::Error| FileError::own("write", path)(to_io(error));
+        let spec = hound::WavSpec {
+            channels: CHANNELS,
+            sample_rate: self.sample_rate,
+            bits_per_sample: BITS,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut writer = hound::WavWriter::create(path, spec).map_err(fail)?;
+        let mut samples = writer.get_i16_writer(self.samples.len() as u32);
+        for sample in &self.samples {
+            samples.write_sample(*sample);
+        }
+        samples.flush().map_err(fail)?;
+        writer.finalize().map_err(fail)
+    }
+
+    /// Returns the number of frames.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.samples.len() as u64 / u64::from(CHANNELS)
+    }
+
+    /// Returns the largest magnitude, 0 to 32768.
+    #[must_use]
+    pub fn peak(&self) -> u16 {
+        self.samples.iter().map(|sample| sample.unsigned_abs()).max().unwrap_or(0)
+    }
+
+    /// Returns the SHA-256 of the samples, little-endian, in hexadecimal: independent of any file format.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        let bytes: Vec<u8> = self.samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+        sha256_hex(&bytes)
+    }
+}
+
+fn to_io(error: hound::Error) -> std::io::Error {
+    match error {
+        hound::Error::IoError(error) => error,
+        other => std::io::Error::new(std::io::ErrorKind::InvalidData, other.to_string()),
+    }
+}
+
+/// The first difference of two renders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The frame, from 0.
+    pub frame: u64,
+    /// The channel, from 0.
+    pub channel: u16,
+    /// The guest's sample; `None` past its end.
+    pub guest: Option<i16>,
+    /// The offline render's sample; `None` past its end.
+    pub offline: Option<i16>,
+    /// The number of samples that differ, the missing ones included.
+    pub samples: u64,
+    /// The largest difference of two samples.
+    pub largest: u16,
+}
+
+/// Compares two renders. Returns `None` if they are the same, bit for bit.
+#[must_use]
+pub fn difference(guest: &Pcm, offline: &Pcm) -> Option<Difference> {
+    let length = guest.samples.len().max(offline.samples.len());
+    let mut found: Option<Difference> = None;
+    for index in 0..length {
+        let pair = (guest.samples.get(index).copied(), offline.samples.get(index).copied());
+        if pair.0 == pair.1 {
+            continue;
+        }
+        let distance = match pair {
+            (Some(one), Some(other)) => one.abs_diff(other),
+            _ => 0,
+        };
+        let first = found.get_or_insert(Difference {
+            frame: index as u64 / u64::from(CHANNELS),
+            channel: (index % usize::from(CHANNELS)) as u16,
+            guest: pair.0,
+            offline: pair.1,
+            samples: 0,
+            largest: 0,
+        });
+        first.samples += 1;
+        first.largest = first.largest.max(distance);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::leftovers::Scratch;
+
+    fn pcm(samples: &[i16]) -> Pcm {
+        Pcm { samples: samples.to_vec(), sample_rate: 48_000 }
+    }
+
+    #[test]
+    fn the_same_samples_do_not_differ() {
+        assert_eq!(difference(&pcm(&[1, -2, 3, -4]), &pcm(&[1, -2, 3, -4])), None);
+    }
+
+    #[test]
+    fn the_first_of_several_differences_is_named() {
+        let found = difference(&pcm(&[0, 0, 0, 5, 0, i16::MIN]), &pcm(&[0, 0, 0, 6, 0, i16::MAX])).unwrap();
+        assert_eq!(
+            found,
+            Difference { frame: 1, channel: 1, guest: Some(5), offline: Some(6), samples: 2, largest: u16::MAX }
+        );
+    }
+
+    #[test]
+    fn a_short_rendering_differs_where_it_ends() {
+        let found = difference(&pcm(&[7, 7]), &pcm(&[7, 7, 7, 7])).unwrap();
+        assert_eq!((found.frame, found.guest, found.samples), (1, None, 2));
+    }
+
+    #[test]
+    fn the_peak_of_the_lowest_sample_does_not_overflow() {
+        assert_eq!(pcm(&[3, i16::MIN]).peak(), 32_768);
+    }
+
+    #[test]
+    fn a_wav_file_brings_the_samples_back() {
+        let folder = Scratch::new().unwrap();
+        let path = folder.path().join("x.wav");
+        let written = pcm(&[0, 1, -1, i16::MIN, i16::MAX, 77]);
+        written.write_wav(&path).unwrap();
+        assert_eq!(Pcm::read_wav(&path).unwrap(), written);
+    }
+}

@@ -1,0 +1,337 @@
+//! A running test bed: one owner of card, QEMU, guest session and run folder, which knows which process ended first.
+
+use std::path::Path;
+use std::time::Duration;
+
+use card_control::InjectedFault;
+use guest_protocol::{BugCheck, Request, RuleState};
+
+use super::bug_check;
+use super::error::TestBedError;
+use super::provisioned::Provisioned;
+use super::run_folder::RunFolder;
+use super::session::{Consequence, Hello, Session, SessionError, StartedDevice};
+use crate::host::ended::Ended;
+use crate::host::file_error::FileError;
+use crate::host::hash::{hex, sha256_hex};
+use crate::host::leftovers::Scratch;
+use crate::host::standstill::Standstills;
+use crate::machine::conditions::Conditions;
+use crate::machine::{Card, CardControl, CardOptions, GuestMemory, Health, LeaveError, Part, Processes, guest_exit};
+
+/// How long a guest that hangs may take to answer a non-maskable interrupt.
+const NMI_LIMIT: Duration = Duration::from_secs(20);
+
+/// The file in a run folder that says where a guest hangs.
+pub const HANG_FILE: &str = "hang.txt";
+
+/// The file in a run folder that holds the report of a bug check.
+pub const BUG_CHECK_FILE: &str = "bug-check.txt";
+
+/// A running test bed. Dropping it ends its processes.
+///
+/// ```no_run
+/// use dmus::playback::{stream_song, while_streaming};
+/// use dmus::sound::songs::BuiltIn;
+/// use dmus::testbed::{DevicePower, InjectedFault, TestBed};
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut bed = TestBed::builder().driver("my.sys").boot()?;
+///
+/// let song = BuiltIn::by_name("tide").ok_or("there is no such song")?.song()?;
+/// stream_song(&mut bed, &song)?.expect_passed()?;
+/// bed.expect_interrupts(1..)?;
+/// bed.expect_no_diagnosis()?;
+///
+/// bed.set_power(DevicePower::D3)?;
+/// bed.set_power(DevicePower::D0)?;
+///
+/// while_streaming(&mut bed, &song, |bed| {
+///     let session = bed.card_session()?;
+///     bed.inject_fault(InjectedFault::LoseSession {})?;
+///     bed.wait_for_new_session(session, Duration::from_secs(10))
+/// })?;
+/// stream_song(&mut bed, &song)?.expect_passed()?;
+///
+/// bed.shut_down()?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct TestBed<'o> {
+    /// The session with the guest, and the processes behind it.
+    pub session: Session<'o, Processes>,
+    provisioned: Provisioned,
+    /// The run folder, and the label of this test bed's logs in it.
+    folder: Option<(RunFolder, Option<String>)>,
+    card_options: CardOptions,
+    conditions: Conditions,
+    timeout: Duration,
+    hello: Option<Hello>,
+    device: Option<StartedDevice>,
+    /// Holds the card's sockets; goes after the processes.
+    _scratch: Scratch,
+}
+
+impl<'o> TestBed<'o> {
+    /// Creates a test bed of its running parts.
+    pub(super) fn new(
+        session: Session<'o, Processes>,
+        provisioned: Provisioned,
+        folder: Option<(RunFolder, Option<String>)>,
+        card_options: CardOptions,
+        conditions: Conditions,
+        timeout: Duration,
+        scratch: Scratch,
+    ) -> Self {
+        Self {
+            session,
+            provisioned,
+            folder,
+            card_options,
+            conditions,
+            timeout,
+            hello: None,
+            device: None,
+            _scratch: scratch,
+        }
+    }
+
+    /// Returns the programs and images that it runs.
+    #[must_use]
+    pub const fn provisioned(&self) -> &Provisioned {
+        &self.provisioned
+    }
+
+    /// Returns the run folder, if the logs are kept.
+    #[must_use]
+    pub fn run_folder(&self) -> Option<&RunFolder> {
+        self.folder.as_ref().map(|(folder, _)| folder)
+    }
+
+    /// Returns the guest's name and memory, once [`TestBedBuilder::boot`](super::TestBedBuilder::boot) has asked for them.
+    #[must_use]
+    pub const fn guest(&self) -> Option<&Hello> {
+        self.hello.as_ref()
+    }
+
+    /// Returns the device as the guest started it last.
+    #[must_use]
+    pub const fn device(&self) -> Option<&StartedDevice> {
+        self.device.as_ref()
+    }
+
+    /// Returns the guest's memory.
+    #[must_use]
+    pub const fn memory(&self) -> &GuestMemory {
+        &self.session.health.machine.memory
+    }
+
+    /// Returns the options that the card was started with.
+    #[must_use]
+    pub const fn card_options(&self) -> &CardOptions {
+        &self.card_options
+    }
+
+    /// Returns what the guest has logged and printed so far, if the logs are kept.
+    #[must_use]
+    pub fn console_text(&self) -> Option<String> {
+        let (folder, label) = self.folder.as_ref()?;
+        let name = label.as_ref().map_or_else(|| "console.log".into(), |label| format!("console-{label}.log"));
+        Some(String::from_utf8_lossy(&std::fs::read(folder.file(&name)).ok()?).into_owned())
+    }
+
+    /// Returns the card's process.
+    #[must_use]
+    pub const fn card(&self) -> &Card {
+        &self.session.health.card
+    }
+
+    /// Returns the card's control socket.
+    #[must_use]
+    pub fn card_control(&self) -> CardControl {
+        self.session.health.card.control()
+    }
+
+    /// Injects a fault into the card.
+    ///
+    /// # Errors
+    /// [`TestBedError::Control`] for a card that does not answer, or refuses.
+    pub fn inject_fault(&self, fault: InjectedFault) -> Result<(), TestBedError> {
+        self.card_control().inject_fault(fault).map_err(TestBedError::Control)
+    }
+
+    /// Stops the card's process where it is, or lets it continue.
+    pub fn freeze_card(&mut self, frozen: bool) {
+        self.session.health.card.freeze(frozen);
+    }
+
+    /// Stops QEMU where it is, or lets it continue.
+    pub fn freeze_machine(&mut self, frozen: bool) {
+        self.session.health.machine.freeze(frozen);
+    }
+
+    /// Kills a process, as a test of who is blamed for it.
+    pub fn kill(&mut self, part: Part) {
+        match part {
+            Part::Card => self.session.health.card.kill(),
+            Part::Qemu => self.session.health.machine.kill(),
+        };
+    }
+
+    /// Returns the standstills of the host so far.
+    #[must_use]
+    pub fn standstills(&self) -> Standstills {
+        self.session.health.standstills.standstills()
+    }
+
+    /// Returns how long the host has kept a process, or the harness, from running so far.
+    #[must_use]
+    pub fn stood_still(&self) -> Duration {
+        self.session.health.stood_still()
+    }
+
+    /// Waits for the guest, loads the driver, and starts its device.
+    ///
+    /// # Errors
+    /// [`TestBedError::Session`] for what the guest, the driver or a process did; [`TestBedError::OtherDriver`] where the
+    /// guest loaded another file than the one given.
+    pub(super) fn bind_driver(&mut self) -> Result<(), TestBedError> {
+        self.session.ready()?;
+        self.hello = Some(self.session.hello()?);
+        self.load_driver()?;
+        self.start_device()?;
+        Ok(())
+    }
+
+    /// Loads the driver, and compares what the guest loaded with the file. Returns the SHA-256 of both, in hexadecimal.
+    ///
+    /// # Errors
+    /// [`TestBedError::File`] for a driver image that cannot be read; [`TestBedError::Session`] for what the guest says;
+    /// [`TestBedError::OtherDriver`] where the hashes differ.
+    pub fn load_driver(&mut self) -> Result<String, TestBedError> {
+        let path = &self.provisioned.artefacts.driver;
+        let file = sha256_hex(&std::fs::read(path).map_err(FileError::input(path))?);
+        let loaded = hex(&self.session.load_driver()?.sha256);
+        if loaded != file {
+            return Err(TestBedError::OtherDriver { path: path.clone(), file, loaded });
+        }
+        Ok(loaded)
+    }
+
+    /// Starts the device of a driver that is loaded.
+    ///
+    /// # Errors
+    /// [`TestBedError::Session`] for what the guest says.
+    pub fn start_device(&mut self) -> Result<&StartedDevice, TestBedError> {
+        let device = self.session.start_device()?;
+        Ok(self.device.insert(device))
+    }
+
+    /// Stops the device and starts it again, with other resources.
+    ///
+    /// # Errors
+    /// [`TestBedError::Session`] for what the guest says.
+    pub fn restart_device(&mut self) -> Result<&StartedDevice, TestBedError> {
+        let device = self.session.restart_device()?;
+        Ok(self.device.insert(device))
+    }
+
+    /// Returns what caused an error: see [`Session::cause`].
+    pub fn cause<E: Consequence>(&mut self, step: &str, error: E) -> E {
+        self.session.cause(step, error)
+    }
+
+    /// Returns what caused an error of a step, writes the report of a bug check into the run folder, and excuses a
+    /// time-out by a standstill of the host.
+    pub fn explain(&mut self, step: &str, error: TestBedError) -> TestBedError {
+        let error = self.cause(step, error).after(self.standstills());
+        if let TestBedError::Session(SessionError::BugCheck(found)) = error.underlying() {
+            // The error itself goes to the caller in any case.
+            let _ = self.write_bug_check(found, "");
+        }
+        error
+    }
+
+    /// Writes the report of a bug check into the run folder, with the command that shows it again. Returns the report.
+    ///
+    /// # Errors
+    /// [`FileError`] where the report cannot be written.
+    pub fn write_bug_check(&self, found: &BugCheck, reproduce: &str) -> Result<String, FileError> {
+        let report = self.bug_check_report(found);
+        if let Some((folder, label)) = &self.folder {
+            let name = label.as_ref().map_or_else(|| BUG_CHECK_FILE.into(), |label| format!("bug-check-{label}.txt"));
+            let again = if reproduce.is_empty() { String::new() } else { bug_check::again(self.conditions, reproduce) };
+            folder.write(&name, report.clone() + &again)?;
+        }
+        Ok(report)
+    }
+
+    /// Returns the report of a bug check, with functions, files and lines where there are symbols.
+    #[must_use]
+    pub fn bug_check_report(&self, found: &BugCheck) -> String {
+        let (driver, nt_host) = self.images();
+        bug_check::report(found, &bug_check::places(&found.stack, Some(driver), Some(nt_host)))
+    }
+
+    fn images(&self) -> (&Path, &Path) {
+        (&self.provisioned.artefacts.driver, &self.provisioned.artefacts.nt_host)
+    }
+
+    /// Finds out where a guest hangs: writes the processor's registers, and the guest's own report to a non-maskable
+    /// interrupt, into the run folder. What cannot be had is left out: the failure is the time-out.
+    pub fn post_mortem(&mut self, reproduce: &str) {
+        let registers = self.session.health.machine.post_mortem();
+        if let Some((folder, _)) = &self.folder {
+            let _ = folder.write("post-mortem.txt", registers);
+        }
+        if self.session.health.machine.inject_nmi().is_err() {
+            return;
+        }
+        if let Some(found) = self.session.bug_check(NMI_LIMIT)
+            && let Some((folder, _)) = &self.folder
+        {
+            let again = bug_check::again(self.conditions, reproduce);
+            let _ = folder.write(HANG_FILE, self.bug_check_report(&found) + &again);
+        }
+    }
+
+    /// Stops the device, unloads the driver, and shuts the guest down: where leaks show. Returns the state of the contract's
+    /// rules at the very end.
+    ///
+    /// # Errors
+    /// [`TestBedError::Session`] for what the guest says, or the process that ended; [`TestBedError::BadEnd`] for a guest
+    /// that left in another way.
+    pub fn shut_down(&mut self) -> Result<Vec<RuleState>, TestBedError> {
+        self.session.done("stop the device", Request::StopDevice)?;
+        self.session.unload_driver()?;
+        let rules = self.session.contract()?;
+        self.session.done("shut down", Request::Shutdown)?;
+        self.leave()?;
+        Ok(rules)
+    }
+
+    /// Waits until a guest that was asked to shut down has left with QEMU and the card.
+    ///
+    /// # Errors
+    /// [`TestBedError::Session`] for the process that ended in another way; [`TestBedError::BadEnd`] for a guest that did.
+    pub fn leave(&mut self) -> Result<(), TestBedError> {
+        const STEP: &str = "shut down";
+        match self.session.health.leave(self.timeout) {
+            Ok(()) => Ok(()),
+            Err(LeaveError::Interrupted) => Err(SessionError::Interrupted(STEP.into()).into()),
+            Err(LeaveError::StillThere) => Err(TestBedError::BadEnd("nothing: it still runs".into())),
+            Err(LeaveError::Died(death)) if death.part == Part::Card => {
+                Err(SessionError::CardDied { death, step: STEP.into() }.into())
+            }
+            // A guest that leaves in another way than it should.
+            Err(LeaveError::Died(death)) if guest_exit(death.ended).is_some() => {
+                Err(TestBedError::BadEnd(death.ended.to_string()))
+            }
+            Err(LeaveError::Died(death)) if death.ended == Ended::Exit(0) && death.asked.is_none() => {
+                Err(TestBedError::BadEnd("a reset".into()))
+            }
+            Err(LeaveError::Died(death)) => Err(SessionError::QemuFailed { death, step: STEP.into() }.into()),
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Builds a test bed: provisions it, and starts the card, QEMU and the session with the guest, in this order.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::assembly::bare_options;
+use super::bed::TestBed;
+use super::error::TestBedError;
+use super::provisioned::Provisioned;
+use super::provisioning::provision;
+use super::run_folder::RunFolder;
+use super::session::{Session, SessionError};
+use crate::event::{Observer, Silent};
+use crate::host::file_error::FileError;
+use crate::host::leftovers::Scratch;
+use crate::machine::conditions::Conditions;
+use crate::machine::{Accelerator, Boot, Card, CardOptions, CardSockets, GuestMemory, MachineOptions, Processes};
+use crate::provision::{Overrides, Workspace};
+
+/// Memory of a guest in bytes, unless told otherwise: the NT host, the driver's image and pool, and a few seconds of PCM.
+pub const MEMORY_DEFAULT: u64 = 128 << 20;
+
+/// How long a step of the session may take, unless told otherwise.
+pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+
+/// Where the logs of card, QEMU and guest go.
+#[derive(Clone, Debug)]
+enum Logs {
+    /// Into a new run folder of this name.
+    NewRun(String),
+    /// Into a run folder; of several test beds in one folder, each labels its files.
+    Run { folder: RunFolder, label: Option<String> },
+    /// Into the temporary folder, which goes with the test bed. What the guest says is not kept.
+    Temporary,
+}
+
+/// Builds a [`TestBed`].
+#[derive(Clone)]
+pub struct TestBedBuilder<'o> {
+    workspace: Option<Workspace>,
+    overrides: Overrides,
+    accelerator: Option<Accelerator>,
+    provisioned: Option<Provisioned>,
+    logs: Logs,
+    card: CardOptions,
+    memory: u64,
+    guest_log: String,
+    guest_options: Option<String>,
+    conditions: Conditions,
+    timeout: Duration,
+    observer: &'o dyn Observer,
+}
+
+impl Default for TestBedBuilder<'static> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TestBedBuilder<'static> {
+    /// Begins with the project's own driver, a card in lockstep, one processor, and a new run folder.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            workspace: None,
+            overrides: Overrides::default(),
+            accelerator: None,
+            provisioned: None,
+            logs: Logs::NewRun("testbed".into()),
+            card: CardOptions::default(),
+            memory: MEMORY_DEFAULT,
+            guest_log: "info".into(),
+            guest_options: None,
+            conditions: Conditions::default(),
+            timeout: TIMEOUT_DEFAULT,
+            observer: &Silent,
+        }
+    }
+}
+
+impl TestBed<'static> {
+    /// Begins a test bed; see [`TestBedBuilder::new`].
+    #[must_use]
+    pub fn builder() -> TestBedBuilder<'static> {
+        TestBedBuilder::new()
+    }
+}
+
+impl<'o> TestBedBuilder<'o> {
+    /// Sets the driver image (`.sys`, x86-64) to load instead of the project's own.
+    #[must_use]
+    pub fn driver(mut self, driver: impl Into<PathBuf>) -> Self {
+        self.overrides.driver = Some(driver.into());
+        self
+    }
+
+    /// Sets the QEMU to use instead of the system's or the provisioned one.
+    #[must_use]
+    pub fn qemu(mut self, qemu: impl Into<PathBuf>) -> Self {
+        self.overrides.qemu = Some(qemu.into());
+        self
+    }
+
+    /// Sets the accelerator instead of choosing it by calibration.
+    #[must_use]
+    pub fn accelerator(mut self, accelerator: Accelerator) -> Self {
+        self.accelerator = Some(accelerator);
+        self
+    }
+
+    /// Sets the checkout whose card, guest and driver are used, and under whose target folder everything is kept, instead
+    /// of the checkout that this library was compiled from.
+    #[must_use]
+    pub fn workspace(mut self, workspace: Workspace) -> Self {
+        self.workspace = Some(workspace);
+        self
+    }
+
+    /// Sets what was provisioned before, so that nothing is built, downloaded or calibrated now.
+    #[must_use]
+    pub fn provisioned(mut self, provisioned: Provisioned) -> Self {
+        self.provisioned = Some(provisioned);
+        self
+    }
+
+    /// Names the run folder that is created for the logs.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.logs = Logs::NewRun(name.into());
+        self
+    }
+
+    /// Sets the run folder into which the logs go.
+    #[must_use]
+    pub fn run_folder(mut self, folder: &RunFolder) -> Self {
+        self.logs = Logs::Run { folder: folder.clone(), label: None };
+        self
+    }
+
+    /// Sets the run folder, and a label in the logs' names that tells them from those of other test beds in it.
+    #[must_use]
+    pub fn labelled_run_folder(mut self, folder: &RunFolder, label: impl Into<String>) -> Self {
+        self.logs = Logs::Run { folder: folder.clone(), label: Some(label.into()) };
+        self
+    }
+
+    /// Keeps the logs only as long as the test bed lives.
+    #[must_use]
+    pub fn temporary_logs(mut self) -> Self {
+        self.logs = Logs::Temporary;
+        self
+    }
+
+    /// Sets the card's options.
+    #[must_use]
+    pub fn card(mut self, card: &CardOptions) -> Self {
+        self.card = card.clone();
+        self
+    }
+
+    /// Sets the size of the guest's memory, in bytes.
+    #[must_use]
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = bytes;
+        self
+    }
+
+    /// Sets the level of the guest's log, `error` to `trace`.
+    #[must_use]
+    pub fn guest_log(mut self, level: impl Into<String>) -> Self {
+        self.guest_log = level.into();
+        self
+    }
+
+    /// Sets the guest's options, lines of `name=value`, instead of those that follow from conditions, log level and clock.
+    #[must_use]
+    pub fn guest_options(mut self, options: impl Into<String>) -> Self {
+        self.guest_options = Some(options.into());
+        self
+    }
+
+    /// Sets the conditions that the guest runs under: processors, delays, verifier, interrupts.
+    #[must_use]
+    pub fn conditions(mut self, conditions: Conditions) -> Self {
+        self.conditions = conditions;
+        self
+    }
+
+    /// Sets how long a step of the session may take without progress.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets the observer of what happens while the test bed is built and used.
+    #[must_use]
+    pub fn observer<'n>(self, observer: &'n dyn Observer) -> TestBedBuilder<'n> {
+        TestBedBuilder { observer, ..self }
+    }
+
+    /// Starts the test bed, waits for the guest, loads the driver and starts its device.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start), and [`TestBedError::Session`] for what the guest, the driver or a process did;
+    /// [`TestBedError::OtherDriver`] where the guest loaded another file than the one given.
+    pub fn boot(self) -> Result<TestBed<'o>, TestBedError> {
+        let mut bed = self.start()?;
+        let booted = bed.bind_driver();
+        booted.map_err(|error| bed.explain("boot the guest", error))?;
+        Ok(bed)
+    }
+
+    /// Starts card, QEMU and session. The guest boots meanwhile; [`Session::ready`] waits for it.
+    ///
+    /// # Errors
+    /// [`TestBedError::Provision`], [`TestBedError::Driver`] and [`TestBedError::File`] for what could not be provisioned;
+    /// [`TestBedError::Machine`] for a card or a QEMU that did not start, and how it ended.
+    pub fn start(self) -> Result<TestBed<'o>, TestBedError> {
+        self.start_card()?.start_machine()
+    }
+
+    /// Provisions, and starts the card alone, whose start can then be timed apart from QEMU's.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn start_card(mut self) -> Result<StartedCard<'o>, TestBedError> {
+        let provisioned = self.provision()?;
+        if let Logs::NewRun(name) = self.logs.clone() {
+            let folder = RunFolder::create(&self.find_workspace()?, &name, None)?;
+            self.logs = Logs::Run { folder, label: None };
+        }
+        // In a folder of its own: sockets need a short path that no other user can reach.
+        let scratch = Scratch::new()?;
+        let sockets = CardSockets::in_folder(scratch.path());
+        let log = self.log(&scratch, "card");
+        let card = Card::start(&provisioned.artefacts.card, &self.card, &sockets, &log)?;
+        Ok(StartedCard { builder: self, provisioned, scratch, sockets, card })
+    }
+
+    fn find_workspace(&mut self) -> Result<Workspace, TestBedError> {
+        if let Some(workspace) = &self.workspace {
+            return Ok(workspace.clone());
+        }
+        let found = Workspace::find()?;
+        self.workspace = Some(found.clone());
+        Ok(found)
+    }
+
+    fn provision(&mut self) -> Result<Provisioned, TestBedError> {
+        if let Some(provisioned) = self.provisioned.take() {
+            return Ok(provisioned);
+        }
+        let workspace = self.find_workspace()?;
+        provision(&workspace, self.overrides.clone(), self.accelerator, self.observer)
+    }
+
+    fn log(&self, scratch: &Scratch, part: &str) -> PathBuf {
+        match &self.logs {
+            Logs::Run { folder, label: Some(label) } => folder.file(&format!("{part}-{label}.log")),
+            Logs::Run { folder, label: None } => folder.file(&format!("{part}.log")),
+            Logs::NewRun(_) | Logs::Temporary => scratch.path().join(format!("{part}.log")),
+        }
+    }
+
+    /// Creates the file that keeps what the guest says.
+    fn console(&self) -> Result<Option<File>, FileError> {
+        Ok(match &self.logs {
+            Logs::Run { folder, label: Some(label) } => Some(folder.create_file(&format!("console-{label}.log"))?),
+            Logs::Run { folder, label: None } => Some(folder.create_file("console.log")?),
+            Logs::NewRun(_) | Logs::Temporary => None,
+        })
+    }
+
+    fn machine_options(&self, provisioned: &Provisioned, card_socket: &Path) -> MachineOptions {
+        let guest_options = self
+            .guest_options
+            .clone()
+            .unwrap_or_else(|| self.conditions.guest_options(&self.guest_log, self.card.clock));
+        MachineOptions {
+            processors: self.conditions.processors,
+            driver: Some(provisioned.artefacts.driver.clone()),
+            card_socket: Some(card_socket.to_path_buf()),
+            ..bare_options(provisioned, guest_options)
+        }
+    }
+}
+
+/// A card that listens, and what the rest of its test bed is built from.
+pub struct StartedCard<'o> {
+    builder: TestBedBuilder<'o>,
+    provisioned: Provisioned,
+    scratch: Scratch,
+    sockets: CardSockets,
+    card: Card,
+}
+
+impl<'o> StartedCard<'o> {
+    /// Starts QEMU and the session with the guest.
+    ///
+    /// # Errors
+    /// [`TestBedError::Machine`] for a card or a QEMU that ended before the guest ran, and how it ended;
+    /// [`TestBedError::File`] for a log that cannot be created.
+    pub fn start_machine(self) -> Result<TestBed<'o>, TestBedError> {
+        let Self { builder, provisioned, scratch, sockets, card } = self;
+        let options = builder.machine_options(&provisioned, &sockets.machine);
+        let qemu_log = builder.log(&scratch, "qemu");
+        let boot = Boot { log: &qemu_log, scratch: scratch.path() };
+        let processes = Processes::start(&options, GuestMemory::new(builder.memory)?, &boot, card)?;
+        // The session listens from now on: the guest enters and is ready within milliseconds.
+        let line = processes.machine.line.try_clone().map_err(SessionError::Line)?;
+        let console = builder.console()?;
+        let session =
+            Session::new(line, processes, builder.timeout, console, builder.observer).map_err(SessionError::Line)?;
+        let folder = match builder.logs {
+            Logs::Run { folder, label } => Some((folder, label)),
+            Logs::NewRun(_) | Logs::Temporary => None,
+        };
+        Ok(TestBed::new(session, provisioned, folder, builder.card, builder.conditions, builder.timeout, scratch))
+    }
+}

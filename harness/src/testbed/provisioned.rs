@@ -1,0 +1,20 @@
+//! What a test bed is made of: the provisioned programs and images, and the accelerator and firmware that suit them.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::accelerator::Choice;
+use crate::machine::Firmware;
+use crate::provision::Artefacts;
+
+/// The programs and images of a test bed, with the accelerator and firmware that QEMU runs them with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Provisioned {
+    /// The programs and images.
+    pub artefacts: Artefacts<PathBuf>,
+    /// The accelerator, and why it was chosen.
+    pub accelerator: Choice,
+    /// The firmware.
+    pub firmware: Firmware,
+}

@@ -1,0 +1,439 @@
+//! The conversation with a guest over its serial line: a request, its reply, and what the guest says meanwhile.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use guest_protocol::{BugCheck, Level, Reply, Request, ToGuest, ToHost, encode};
+
+use super::consequence::Consequence;
+use super::error::SessionError;
+use super::line::{Arrival, listen};
+use crate::event::{Event, Observer};
+use crate::host::ended::Ended;
+use crate::host::failure::Class;
+use crate::host::interrupt;
+use crate::machine::{Health, Part, guest_exit};
+
+/// How often the session checks, while the line is silent, whether the processes live.
+const CHECK_PERIOD: Duration = Duration::from_millis(50);
+
+/// How long the session waits, after the line has ended, for the ends of the processes, which explain it; and, after
+/// their ends, for the rest of the line. Both come within milliseconds, except on a busy machine.
+const END_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long the session waits, after a card has stopped answering, for the end of a process that explains it: an end
+/// shows within milliseconds of the closed socket.
+const ENDS_SHOW: Duration = Duration::from_secs(2);
+
+/// How long the session reads on after the card has died.
+const AFTER_CARD: Duration = Duration::from_millis(20);
+
+/// When a step has taken too long. Time in which the host keeps a process from running does not count.
+#[derive(Clone, Copy)]
+struct Deadline {
+    at: Instant,
+    /// The standstills when the deadline was set.
+    stood_still: Duration,
+}
+
+/// How often the session checks again before it reports a time-out: the thread that sees whether the harness itself
+/// stood still may not have had its turn yet.
+const CHECKS_MORE: u32 = 4;
+
+/// How long the session reads on, after a step has taken too long, from a guest that never stops talking: the reply may
+/// be behind what is already on the line.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// Most lines of a guest's log and console that one session keeps and passes on: a boot has some tens at the default
+/// level and some thousands at the most verbose one. A driver that prints in a loop must not fill a disk.
+pub const GUEST_LINES_MAX: u64 = 100_000;
+
+/// Most bytes of these lines.
+pub const GUEST_BYTES_MAX: u64 = 16 << 20;
+
+/// Counts the lines of a guest's log and console.
+#[derive(Clone, Copy, Debug, Default)]
+struct GuestOutput {
+    lines: u64,
+    bytes: u64,
+    dropped: u64,
+}
+
+/// A session with a guest: one request at a time, with its reply.
+pub struct Session<'a, H> {
+    writer: UnixStream,
+    incoming: Receiver<(Instant, Arrival)>,
+    observer: &'a dyn Observer,
+    console: Option<File>,
+    /// The processes behind the line.
+    pub health: H,
+    next_id: u32,
+    limit: Duration,
+    /// When the guest's first instruction ran, if the guest has reported it.
+    pub entered: Option<Instant>,
+    last_seen: String,
+    output: GuestOutput,
+    /// When the processes were checked last.
+    checked: Instant,
+}
+
+impl<'a, H: Health> Session<'a, H> {
+    /// Opens a session on a serial line. Console text and log lines are also kept in a file.
+    ///
+    /// # Errors
+    /// The error of the host, where the line cannot be cloned or the reading thread not be started.
+    pub fn new(
+        line: UnixStream,
+        health: H,
+        limit: Duration,
+        console: Option<File>,
+        observer: &'a dyn Observer,
+    ) -> io::Result<Self> {
+        let incoming = listen(line.try_clone()?)?;
+        Ok(Self {
+            writer: line,
+            incoming,
+            observer,
+            console,
+            health,
+            next_id: 1,
+            limit,
+            entered: None,
+            last_seen: String::new(),
+            output: GuestOutput::default(),
+            checked: Instant::now(),
+        })
+    }
+
+    /// Returns the observer of what the guest says.
+    pub(super) fn observer(&self) -> &'a dyn Observer {
+        self.observer
+    }
+
+    /// Sets how long a step may take, from the next one on.
+    pub fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
+    }
+
+    /// Waits until the guest is ready for requests. Returns the moment at which it was.
+    ///
+    /// # Errors
+    /// [`SessionError`] for a guest or a process that ended, a time-out, or an interruption.
+    pub fn ready(&mut self) -> Result<Instant, SessionError> {
+        let deadline = self.deadline(self.limit);
+        loop {
+            let (at, message) = self.next("boot the guest", deadline)?;
+            if let ToHost::Event(guest_protocol::Event::Ready) = message {
+                return Ok(at);
+            }
+        }
+    }
+
+    /// Sends a request and waits for its reply, and handles what the guest says meanwhile. Progress renews the time
+    /// limit.
+    ///
+    /// # Errors
+    /// [`SessionError::Refused`] for a request that the guest refuses; [`SessionError::Protocol`] for a reply that does
+    /// not belong to it; the other variants for a guest or a process that ended, a time-out, or an interruption.
+    pub fn call(
+        &mut self,
+        step: &str,
+        request: Request,
+        mut on_progress: impl FnMut(u64, u64),
+    ) -> Result<Reply, SessionError> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let protocol = |what: String| SessionError::Protocol { step: step.into(), what };
+        let frame = encode(&ToGuest { id, request }).map_err(|error| protocol(error.to_string()))?;
+        if let Err(error) = self.writer.write_all(&frame) {
+            // A broken line does not explain anything; the ends of the processes do.
+            return Err(if error.kind() == io::ErrorKind::BrokenPipe { self.explain_end(step) } else { error.into() });
+        }
+        let mut deadline = self.deadline(self.limit);
+        let mut furthest = (0, 0);
+        loop {
+            match self.next(step, deadline)?.1 {
+                ToHost::Answer { id: answered, result } if answered == id => {
+                    return result.map_err(|failure| {
+                        self.unless_card_died(step, SessionError::Refused { step: step.into(), failure })
+                    });
+                }
+                ToHost::Answer { id: answered, .. } => {
+                    return Err(protocol(format!("an answer to request {answered}, which is not open")));
+                }
+                ToHost::Event(guest_protocol::Event::Progress { frames, events }) => {
+                    self.last_seen = format!(" (it had got to frame {frames}, event {events})");
+                    if (frames, events) > furthest {
+                        furthest = (frames, events);
+                        deadline = self.deadline(self.limit);
+                    }
+                    on_progress(frames, events);
+                }
+                ToHost::Event(_) => {}
+            }
+        }
+    }
+
+    /// Waits for a bug check that was provoked.
+    pub fn bug_check(&mut self, limit: Duration) -> Option<BugCheck> {
+        let deadline = self.deadline(limit);
+        loop {
+            match self.next("look where the guest hangs", deadline) {
+                Ok(_) => {}
+                Err(SessionError::BugCheck(bug_check)) => return Some(*bug_check),
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Returns why the card, or another process, has fallen silent; `None` where no process has ended.
+    pub fn post_mortem(&mut self, step: &str) -> Option<SessionError> {
+        match self.explain_within(step, ENDS_SHOW) {
+            SessionError::Line(_) => None,
+            found => Some(found),
+        }
+    }
+
+    /// Returns what caused an error: the end of a process that came before it, or a limit of the host that a process has
+    /// reached; the error itself where neither did.
+    pub fn cause<E: Consequence>(&mut self, step: &str, error: E) -> E {
+        if matches!(error.class(), Class::Interrupted | Class::Host | Class::BadInput) {
+            return error;
+        }
+        let error = if matches!(error.session_error(), Some(SessionError::Line(_))) || error.may_follow_a_death() {
+            self.post_mortem(step).map_or(error, E::from)
+        } else {
+            error
+        };
+        if matches!(error.session_error(), Some(SessionError::BugCheck(_))) {
+            return error;
+        }
+        match self.health.limit() {
+            Some(limit) => limit.during(error.to_string()).into(),
+            None => error,
+        }
+    }
+
+    /// Returns the card's death instead of a guest's error that only followed it.
+    fn unless_card_died(&mut self, step: &str, error: SessionError) -> SessionError {
+        match self.health.death() {
+            Some(death) if death.part == Part::Card => {
+                SessionError::CardDied { death: Box::new(death), step: step.into() }
+            }
+            _ => error,
+        }
+    }
+
+    /// Returns the deadline of a step that begins now.
+    fn deadline(&self, limit: Duration) -> Deadline {
+        Deadline { at: Instant::now() + limit, stood_still: self.health.stood_still() }
+    }
+
+    /// Returns when a deadline is over, standstills left out.
+    fn end_of(&self, deadline: Deadline) -> Instant {
+        deadline.at + self.health.stood_still().saturating_sub(deadline.stood_still)
+    }
+
+    /// Returns how much time is left until a deadline.
+    fn left(&self, deadline: Deadline) -> Duration {
+        self.end_of(deadline).saturating_duration_since(Instant::now())
+    }
+
+    /// Returns how long a deadline has been over.
+    fn overdue(&self, deadline: Deadline) -> Duration {
+        Instant::now().saturating_duration_since(self.end_of(deadline))
+    }
+
+    /// Waits for the next message, or the death of a process, however much the guest says meanwhile. Handles logs,
+    /// console text, bug checks and deaths.
+    fn next(&mut self, step: &str, deadline: Deadline) -> Result<(Instant, ToHost), SessionError> {
+        let mut checks = 0;
+        loop {
+            if interrupt::asked() {
+                return Err(SessionError::Interrupted(step.into()));
+            }
+            if self.overdue(deadline) > DRAIN {
+                return Err(self.timed_out(step));
+            }
+            if self.checked.elapsed() > CHECK_PERIOD {
+                self.checked = Instant::now();
+                if self.health.death().is_some() {
+                    return Err(self.explain_end(step));
+                }
+            }
+            let mut wait = self.left(deadline);
+            if !wait.is_zero() {
+                checks = 0;
+            } else if checks < CHECKS_MORE {
+                checks += 1;
+                wait = CHECK_PERIOD;
+            }
+            match self.incoming.recv_timeout(wait.min(CHECK_PERIOD)) {
+                Ok((at, Arrival::Message(message))) => match self.handle(at, message) {
+                    Ok(Some(message)) => return Ok((at, message)),
+                    Ok(None) => {}
+                    Err(error) => return Err(self.unless_card_died(step, error)),
+                },
+                Ok((_, Arrival::Text(text))) => self.console_text(&text),
+                Ok((_, Arrival::End)) | Err(RecvTimeoutError::Disconnected) => return Err(self.explain_end(step)),
+                Err(RecvTimeoutError::Timeout) if wait.is_zero() => return Err(self.timed_out(step)),
+                Err(RecvTimeoutError::Timeout) => {
+                    if self.health.death().is_some() {
+                        return Err(self.explain_end(step));
+                    }
+                }
+            }
+        }
+    }
+
+    fn timed_out(&self, step: &str) -> SessionError {
+        SessionError::Timeout { step: step.into(), seconds: self.limit.as_secs(), seen: self.last_seen.clone() }
+    }
+
+    /// Counts a line of the guest's log or console. Returns whether it is kept and passed on.
+    fn is_kept(&mut self, bytes: usize) -> bool {
+        self.output.lines = self.output.lines.saturating_add(1);
+        self.output.bytes = self.output.bytes.saturating_add(bytes as u64);
+        let kept = self.output.lines <= GUEST_LINES_MAX && self.output.bytes <= GUEST_BYTES_MAX;
+        if !kept && self.output.dropped == 0 {
+            let text = format!(
+                "the guest has said {} lines of {} bytes in all; what it says from now on is counted and not kept",
+                self.output.lines, self.output.bytes
+            );
+            self.keep(&format!("[harness] {text}\n"));
+            self.observer.event(&Event::Warning { text });
+        }
+        self.output.dropped = self.output.dropped.saturating_add((!kept).into());
+        kept
+    }
+
+    /// Handles messages that do not concern the caller; returns the others.
+    fn handle(&mut self, at: Instant, message: ToHost) -> Result<Option<ToHost>, SessionError> {
+        match message {
+            ToHost::Event(guest_protocol::Event::Log { level, target, text }) => {
+                if self.is_kept(target.len().saturating_add(text.len())) {
+                    let level = level_name(level);
+                    self.keep(&format!("[{level:5} {target}] {text}\n"));
+                    self.observer.event(&Event::Guest { level, target, text });
+                }
+                Ok(None)
+            }
+            ToHost::Event(guest_protocol::Event::Allocation { hash, function, stack, failed }) => {
+                self.observer.event(&Event::Allocation { hash, function, stack, failed });
+                Ok(None)
+            }
+            ToHost::Event(guest_protocol::Event::BugCheck(bug_check)) => {
+                self.keep(&format!("[bug check] {:#x} {}: {}\n", bug_check.code, bug_check.name, bug_check.message));
+                Err(SessionError::BugCheck(Box::new(bug_check)))
+            }
+            ToHost::Event(guest_protocol::Event::Entered) => {
+                self.entered = Some(at);
+                Ok(Some(message))
+            }
+            other => Ok(Some(other)),
+        }
+    }
+
+    /// Finds out why the line has ended, or which process has died, and reads what the guest said last.
+    fn explain_end(&mut self, step: &str) -> SessionError {
+        self.explain_within(step, END_LIMIT)
+    }
+
+    /// Does so where an end shows within a limit; otherwise no process has died.
+    fn explain_within(&mut self, step: &str, limit: Duration) -> SessionError {
+        let deadline = Instant::now() + limit;
+        let mut death = None;
+        while self.health.has_processes() && Instant::now() < deadline {
+            death = self.health.death();
+            if death.is_some() {
+                break;
+            }
+            match self.incoming.recv_timeout(Duration::from_millis(5)) {
+                Ok((at, Arrival::Message(message))) => {
+                    if let Err(error) = self.handle(at, message) {
+                        return self.unless_card_died(step, error);
+                    }
+                }
+                Ok((_, Arrival::Text(text))) => self.console_text(&text),
+                // A closed channel answers at once; the processes end meanwhile.
+                Ok((_, Arrival::End)) | Err(RecvTimeoutError::Disconnected) => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+        // Reads the rest of the line. The line ends with QEMU; QEMU, and the line with it, may outlive the card.
+        let of_card = death.as_ref().is_some_and(|death| death.part == Part::Card);
+        let rest = if death.is_some() && !of_card { END_LIMIT } else { AFTER_CARD };
+        let until = Instant::now() + rest;
+        while let Ok((at, arrival)) = self.incoming.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            if Instant::now() > until + DRAIN {
+                break;
+            }
+            match arrival {
+                Arrival::Message(message) => match self.handle(at, message) {
+                    // What a guest says after its card has died is a consequence.
+                    Err(error) if !of_card => return error,
+                    _ => {}
+                },
+                Arrival::Text(text) => self.console_text(&text),
+                Arrival::End => break,
+            }
+        }
+        let step = step.to_owned();
+        let Some(death) = death else { return SessionError::Line(io::ErrorKind::UnexpectedEof.into()) };
+        if of_card {
+            return SessionError::CardDied { death: Box::new(death), step };
+        }
+        let how = match (guest_exit(death.ended), death.ended) {
+            (Some(guest_protocol::exit::BUG_CHECK), _) => format!("a bug check without a report, during \"{step}\""),
+            (Some(guest_protocol::exit::GUEST_FAILED), _) => format!("it gave up without a report, during \"{step}\""),
+            (Some(code), _) => format!("it left with code {code:#x} during \"{step}\""),
+            (None, Ended::Exit(0)) if death.asked.is_none() => {
+                format!("it reset (a triple fault, most likely) during \"{step}\"")
+            }
+            _ => return SessionError::QemuFailed { death: Box::new(death), step },
+        };
+        SessionError::GuestEnded { how }
+    }
+
+    fn console_text(&mut self, text: &[u8]) {
+        if !self.is_kept(text.len()) {
+            return;
+        }
+        let text = String::from_utf8_lossy(text).into_owned();
+        self.keep(&text);
+        self.keep("\n");
+        self.observer.event(&Event::Console { text });
+    }
+
+    /// Writes to the console's file.
+    fn keep(&mut self, text: &str) {
+        if let Some(console) = &mut self.console {
+            // The log explains a run; it does not decide it.
+            let _ = console.write_all(text.as_bytes());
+        }
+    }
+}
+
+impl<H> Drop for Session<'_, H> {
+    fn drop(&mut self) {
+        if self.output.dropped > 0 {
+            let text = format!("{} lines of the guest's were not kept", self.output.dropped);
+            self.observer.event(&Event::Warning { text });
+        }
+    }
+}
+
+const fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
+    }
+}

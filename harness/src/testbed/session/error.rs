@@ -1,0 +1,129 @@
+//! The error of a conversation with a guest.
+
+use std::fmt::Write as _;
+use std::io;
+
+use guest_protocol::{BugCheck, Failure, FailureKind};
+
+use crate::host::failure::{Class, Diagnosed};
+use crate::host::interrupt;
+use crate::machine::{Death, NOT_OURS};
+
+/// Why a session ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The guest stopped with a bug check.
+    #[error("the guest stopped with bug check {:#x} {}: {}", .0.code, .0.name, .0.message)]
+    BugCheck(Box<BugCheck>),
+    /// The guest ended without a report.
+    #[error("the guest ended without a report: {how}")]
+    GuestEnded {
+        /// How it ended.
+        how: String,
+    },
+    /// A step took too long.
+    #[error("no end of \"{step}\" after {seconds} s{seen}")]
+    Timeout {
+        /// The step.
+        step: String,
+        /// Its limit, in seconds.
+        seconds: u64,
+        /// The progress that the guest reported last.
+        seen: String,
+    },
+    /// The card's process ended.
+    #[error("the card died during \"{step}\": {death}")]
+    CardDied {
+        /// How it ended, and what followed.
+        death: Box<Death>,
+        /// The step.
+        step: String,
+    },
+    /// QEMU ended by itself, or was ended from outside.
+    #[error("QEMU failed during \"{step}\": {death}")]
+    QemuFailed {
+        /// How it ended, and what followed.
+        death: Box<Death>,
+        /// The step.
+        step: String,
+    },
+    /// The guest refused a request.
+    #[error("the guest refused \"{step}\": {}", refusal(.failure))]
+    Refused {
+        /// The step.
+        step: String,
+        /// The guest's reason.
+        failure: Failure,
+    },
+    /// The guest sent what the protocol does not allow.
+    #[error("guest and harness disagree at \"{step}\": {what}")]
+    Protocol {
+        /// The step.
+        step: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The serial line failed on the harness's side.
+    #[error("the serial line failed: {0}")]
+    Line(#[from] io::Error),
+    /// The user interrupted the step.
+    #[error("interrupted{by} during \"{0}\"", by = interrupt::by_signal())]
+    Interrupted(String),
+}
+
+fn refusal(failure: &Failure) -> String {
+    let mut text = failure.message.clone();
+    match &failure.kind {
+        FailureKind::Status(status) => {
+            let _ = write!(text, " (NTSTATUS {status:#010x})");
+        }
+        FailureKind::MissingImports(imports) => {
+            for import in imports {
+                let _ = write!(text, "\n  {}!{}", import.module, import.name);
+            }
+        }
+        _ => {}
+    }
+    text
+}
+
+impl Diagnosed for SessionError {
+    fn class(&self) -> Class {
+        match self {
+            Self::BugCheck(_) | Self::GuestEnded { .. } => Class::GuestCrashed,
+            Self::Timeout { .. } => Class::Timeout,
+            Self::CardDied { .. } => Class::CardDied,
+            Self::QemuFailed { .. } => Class::QemuFailed,
+            Self::Refused { failure, .. } => match failure.kind {
+                FailureKind::Image | FailureKind::MissingImports(_) => Class::BadInput,
+                FailureKind::NoDevice | FailureKind::Status(_) => Class::TestFailed,
+                FailureKind::Memory | FailureKind::Request => Class::HarnessBug,
+                FailureKind::Timeout => Class::Timeout,
+            },
+            Self::Protocol { .. } => Class::HarnessBug,
+            Self::Line(_) => Class::Host,
+            Self::Interrupted(_) => Class::Interrupted,
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        let text = match self {
+            Self::BugCheck(_) => "the stack below says where; fix the driver, or report it if the driver is right",
+            Self::GuestEnded { .. } => "console.log and qemu.log in the artefacts say what came before",
+            Self::Timeout { .. } => {
+                "post-mortem.txt in the artefacts says where the guest hangs; --timeout gives more time"
+            }
+            Self::CardDied { death, .. } | Self::QemuFailed { death, .. } if death.from_outside() => NOT_OURS,
+            Self::CardDied { .. } => "card.log in the artefacts says why; the card must survive any guest: report it",
+            Self::QemuFailed { .. } => "qemu.log in the artefacts has QEMU's words; try another --qemu",
+            Self::Refused { failure, .. } => match failure.kind {
+                FailureKind::MissingImports(_) => "the NT host has no such functions: report the list",
+                FailureKind::Image => "give a 64-bit Windows driver image (.sys)",
+                _ => return None,
+            },
+            Self::Protocol { .. } => "build guest and harness from one checkout; if they are, report it",
+            Self::Line(_) | Self::Interrupted(_) => return None,
+        };
+        Some(text.into())
+    }
+}

@@ -1,0 +1,12 @@
+//! The client of a guest agent: requests and replies over the guest's serial line, and everything that can fail in between.
+
+mod consequence;
+mod conversation;
+mod error;
+mod line;
+mod requests;
+
+pub use consequence::Consequence;
+pub use conversation::{GUEST_BYTES_MAX, GUEST_LINES_MAX, Session};
+pub use error::SessionError;
+pub use requests::{Hello, OpenedFilter, Played, StartedDevice};

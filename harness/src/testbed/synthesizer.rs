@@ -1,0 +1,162 @@
+//! Property requests to synthesizer nodes that no application sends, but Windows' own tests do, before a song's pins
+//! are opened.
+//!
+//! The guest judges the answers: it stops with a bug check that names the rule. The harness judges only that no driver
+//! opens a pin in a format that the pin does not carry.
+
+use guest_protocol::{Caller, FailureKind, Handle, PropertyRequest, PropertyVerb, Request, StreamFormat};
+
+use super::error::TestBedError;
+use super::session::{OpenedFilter, Session, SessionError};
+use crate::machine::Health;
+
+/// `KSNODETYPE_SYNTHESIZER` (ksmedia.h), in memory order.
+const SYNTHESIZER_NODE: [u8; 16] =
+    [0xf3, 0x20, 0xf2, 0xdf, 0x0f, 0xf7, 0xd0, 0x11, 0xb9, 0x17, 0x00, 0xa0, 0xc9, 0x22, 0x31, 0x96];
+
+/// `KSPROPSETID_Synth` (dmusprop.h), in memory order.
+pub const SYNTH_PROPERTIES: [u8; 16] =
+    [0x25, 0xae, 0xdf, 0xfe, 0x6e, 0xe4, 0xd1, 0x11, 0xaa, 0xce, 0x00, 0x00, 0xf8, 0x75, 0xac, 0x12];
+
+/// `KSPROPERTY_SYNTH_CAPS`.
+const CAPS: u32 = 2;
+
+/// `KSPROPERTY_SYNTH_PORTPARAMETERS`.
+const PORT_PARAMETERS: u32 = 3;
+
+/// `KSPROPERTY_SYNTH_CHANNELGROUPS`.
+const CHANNEL_GROUPS: u32 = 4;
+
+/// Bytes of `SYNTH_PORTPARAMS`.
+const PORT_PARAMETERS_BYTES: usize = 28;
+
+/// Sizes of the buffer for the value of [`CAPS`], in bytes: none, which asks for the size; a byte; an access mask; one
+/// less than `SYNTHCAPS` has, as much, and more.
+const CAPS_ROOMS: [usize; 6] = [0, 1, 4, 295, 296, 400];
+
+/// Reads each synthesizer node's capabilities with every size of buffer, and tries to open the wave pin with a format
+/// of music.
+///
+/// # Errors
+/// [`TestBedError::WrongFormatOpened`] where the wave pin opens as music; [`TestBedError::Session`] for what the guest
+/// says. A refusal by the driver is right.
+pub fn inspect<H: Health>(session: &mut Session<'_, H>, filter: &OpenedFilter, wave: u32) -> Result<(), TestBedError> {
+    for node in synthesizer_nodes(filter) {
+        for room in CAPS_ROOMS {
+            ask_caps(session, filter.handle, node, room)?;
+        }
+    }
+    match session.create_pin(filter.handle, wave, StreamFormat::DirectMusic) {
+        Ok(_) => Err(TestBedError::WrongFormatOpened { pin: wave }),
+        Err(SessionError::Refused { failure, .. }) if matches!(failure.kind, FailureKind::Status(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Reads `SYNTHCAPS.Flags` of a synthesizer node; `None` if the driver refuses.
+///
+/// # Errors
+/// [`SessionError`] for a guest that does not answer, or stops.
+pub fn caps<H: Health>(session: &mut Session<'_, H>, target: Handle, node: u32) -> Result<Option<u32>, SessionError> {
+    const CAPS_BYTES: usize = 296;
+    let request = PropertyRequest {
+        caller: Caller::Kernel,
+        target,
+        node: Some(node),
+        set: SYNTH_PROPERTIES,
+        id: CAPS,
+        verb: PropertyVerb::Get,
+        instance: Vec::new(),
+        value: vec![0; CAPS_BYTES],
+    };
+    let (status, value) = session.property("get KSPROPERTY_SYNTH_CAPS", request)?;
+    let flags = value.get(16..20).map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+    Ok(flags.filter(|_| status == 0))
+}
+
+/// Reads each synthesizer node's port parameters on an open pin. No parameter is marked as valid, so none changes.
+///
+/// # Errors
+/// [`SessionError`] for a guest that does not answer, or stops. A refusal by the driver is allowed.
+pub fn ask_port_parameters<H: Health>(
+    session: &mut Session<'_, H>,
+    filter: &OpenedFilter,
+    pin: Handle,
+) -> Result<(), SessionError> {
+    for node in synthesizer_nodes(filter) {
+        let request = PropertyRequest {
+            caller: Caller::Kernel,
+            target: pin,
+            node: Some(node),
+            set: SYNTH_PROPERTIES,
+            id: PORT_PARAMETERS,
+            verb: PropertyVerb::Get,
+            // `ValidParams` is 0.
+            instance: vec![0; PORT_PARAMETERS_BYTES],
+            value: vec![0; PORT_PARAMETERS_BYTES],
+        };
+        session.call(
+            &format!("get KSPROPERTY_SYNTH_PORTPARAMETERS of node {node}"),
+            Request::Property(request),
+            |_, _| {},
+        )?;
+    }
+    Ok(())
+}
+
+/// Requests a number of channel groups from each synthesizer node.
+///
+/// # Errors
+/// [`SessionError`] for a guest that does not answer, or stops. A driver that has fewer groups routes events wrongly,
+/// which shows in the PCM.
+pub fn set_channel_groups<H: Health>(
+    session: &mut Session<'_, H>,
+    filter: &OpenedFilter,
+    pin: Handle,
+    groups: u32,
+) -> Result<(), SessionError> {
+    for node in synthesizer_nodes(filter) {
+        let request = PropertyRequest {
+            caller: Caller::Kernel,
+            target: pin,
+            node: Some(node),
+            set: SYNTH_PROPERTIES,
+            id: CHANNEL_GROUPS,
+            verb: PropertyVerb::Set,
+            instance: Vec::new(),
+            value: groups.to_le_bytes().to_vec(),
+        };
+        session.call(
+            &format!("set KSPROPERTY_SYNTH_CHANNELGROUPS of node {node}"),
+            Request::Property(request),
+            |_, _| {},
+        )?;
+    }
+    Ok(())
+}
+
+/// Returns the synthesizer nodes of a filter.
+pub fn synthesizer_nodes(filter: &OpenedFilter) -> impl Iterator<Item = u32> {
+    filter.nodes.iter().enumerate().filter(|(_, kind)| **kind == SYNTHESIZER_NODE).map(|(node, _)| node as u32)
+}
+
+fn ask_caps<H: Health>(
+    session: &mut Session<'_, H>,
+    target: Handle,
+    node: u32,
+    room: usize,
+) -> Result<(), SessionError> {
+    let step = format!("get KSPROPERTY_SYNTH_CAPS of node {node} with room for {room} bytes");
+    let request = PropertyRequest {
+        caller: Caller::Kernel,
+        target,
+        node: Some(node),
+        set: SYNTH_PROPERTIES,
+        id: CAPS,
+        verb: PropertyVerb::Get,
+        instance: Vec::new(),
+        value: vec![0; room],
+    };
+    // Whatever the status: too small a buffer must be refused, and the guest judges how.
+    session.call(&step, Request::Property(request), |_, _| {}).map(|_| ())
+}

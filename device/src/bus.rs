@@ -1,15 +1,18 @@
-//! What lies between a transport and the card: guest memory, the five rings, interrupts.
+//! The bus between a transport and the card: guest memory, the five rings, interrupts.
 //!
-//! A transport says where memory and rings are, starts and stops them; the card takes chains and returns them. Both
-//! share it under one lock that is held for the copy of one chain, or one batch of events. So the answer to "stop this
-//! ring" waits for one of these at most, and once it is given the ring is not touched again.
+//! A transport describes memory and rings, starts and stops them; the card takes chains and returns them. Both share the
+//! bus under one lock that is held for the copy of one chain, or one batch of events. So a transport that stops a ring
+//! waits for one of these at most, and once the ring is stopped it is not touched again.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 mod chain;
 mod doorbell;
+mod event_counter;
+mod interrupts;
 mod memory;
 mod ring;
+mod ring_faults;
 mod sigbus;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -27,10 +30,13 @@ use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
 use zerocopy::IntoBytes;
 
 pub use chain::Chain;
-pub use doorbell::{Call, Calls, DoorbellError, Kick, LOOK_PERIOD, check as check_doorbell};
-pub use memory::{Memory, MemoryError, REGIONS_MAX, Region};
+pub use doorbell::Kick;
+pub use event_counter::{EventCounterError, check as check_event_counter};
+pub use interrupts::{Call, Calls, LOOK_PERIOD};
+pub use memory::{Memory, MemoryError, Region};
 use ring::Ring;
 pub use ring::{RingAddress, RingAddresses};
+pub use sigbus::REGIONS_MAX;
 
 use crate::diagnosis::{Counter, DriverError, Registers};
 use crate::log_limited;
@@ -49,20 +55,20 @@ pub struct Bus {
     epoll: Arc<OwnedFd>,
     calls: Arc<Calls>,
 
-    // What the transport has said.
+    // What the transport has described.
     memory: Memory,
     features: u64,
     rings: [Ring; QUEUE_COUNT],
     /// The first loss of memory since the memory was last announced.
     lost_memory: Option<DriverError>,
 
-    // Which life of the device this is, and which the card has seen.
-    life: u64,
-    acknowledged_life: u64,
+    // How often the device was reset, and how many of these resets the card has acknowledged.
+    resets: u64,
+    acknowledged_resets: u64,
 }
 
 impl Bus {
-    /// A bus with no memory and no rings.
+    /// Returns a bus with no memory and no rings.
     #[must_use]
     pub fn new(registers: Arc<Registers>, epoll: Arc<OwnedFd>) -> Self {
         Self {
@@ -73,33 +79,33 @@ impl Bus {
             features: 0,
             rings: Queue::ALL.map(Ring::new),
             lost_memory: None,
-            life: 0,
-            acknowledged_life: 0,
+            resets: 0,
+            acknowledged_resets: 0,
         }
     }
 
     // For transports.
 
-    /// Guest memory, to be announced anew.
+    /// Returns guest memory for a transport that announces it anew.
     pub fn memory_mut(&mut self) -> &mut Memory {
         self.lost_memory = None;
         &mut self.memory
     }
 
-    /// The virtio features that the driver accepted.
+    /// Sets the virtio features that the driver accepted.
     pub fn set_features(&mut self, features: u64) {
         self.features = features;
     }
 
-    /// The size that the driver chose for a ring, unchecked.
+    /// Sets the size that the driver chose for a ring, unchecked.
     pub fn set_ring_size(&mut self, queue: Queue, size: u32) {
         self.with_ring(queue, |ring| ring.size = size);
     }
 
-    /// The index that a ring begins with: 0 in a new life, what [`stop_ring`](Self::stop_ring) said in a resumed one.
+    /// Sets the index that a ring begins with: 0 after a reset, what [`stop_ring`](Self::stop_ring) returned when it resumes.
     ///
-    /// A ring that is in use is taken out of use: a front-end that sets it up anew has forgotten it, as QEMU does when a
-    /// driver resets a single queue.
+    /// A ring that is in use is taken out of use: a front-end that sets it up anew has forgotten it, as QEMU does when
+    /// a driver resets a single queue.
     pub fn set_ring_base(&mut self, queue: Queue, base: u16) {
         if self.rings.get(queue.index()).is_some_and(|ring| !ring.is_stopped()) {
             self.stop_ring(queue);
@@ -107,13 +113,13 @@ impl Bus {
         self.with_ring(queue, |ring| ring.base = base);
     }
 
-    /// Where a ring is, unchecked.
+    /// Sets the addresses of a ring, unchecked.
     pub fn set_ring_addresses(&mut self, queue: Queue, addresses: RingAddresses) {
         self.with_ring(queue, |ring| ring.addresses = Some(addresses));
         self.start_if_ready(queue);
     }
 
-    /// What the driver's kicks arrive on.
+    /// Sets the doorbell that the driver's kicks arrive on.
     pub fn set_ring_kick(&mut self, queue: Queue, kick: Option<Kick>) {
         let Some(ring) = self.rings.get_mut(queue.index()) else { return };
         unwatch(&self.epoll, ring);
@@ -125,39 +131,39 @@ impl Bus {
             if let Err(error) = epoll::add(&*self.epoll, kick.as_fd(), data, flags) {
                 log_limited!(
                     log::Level::Error,
-                    "the kick descriptor of queue {queue} cannot be watched: {error}; its kicks go unheard"
+                    "the kick descriptor of queue {queue} cannot be watched: {error}; the card does not see its kicks"
                 );
             }
         }
         self.start_if_ready(queue);
     }
 
-    /// What the card raises interrupts with.
+    /// Sets the call that the card raises interrupts with.
     pub fn set_ring_call(&mut self, queue: Queue, call: Option<Call>) {
         self.calls.set(queue, call.as_ref());
         self.with_ring(queue, |ring| ring.call = call);
     }
 
-    /// The calls, for the thread that looks after them.
+    /// Returns the calls, for the thread that looks after them.
     #[must_use]
     pub fn calls(&self) -> &Arc<Calls> {
         &self.calls
     }
 
-    /// Lets a ring run, or holds it.
+    /// Enables or disables a ring.
     pub fn enable_ring(&mut self, queue: Queue, enabled: bool) {
         self.with_ring(queue, |ring| ring.enabled = enabled);
         self.start_if_ready(queue);
     }
 
-    /// Takes a ring out of use. The index to resume from. The card does not touch the ring after this returns.
+    /// Takes a ring out of use, and returns the index to resume from. The card does not touch the ring afterwards.
     pub fn stop_ring(&mut self, queue: Queue) -> u16 {
         let Some(ring) = self.rings.get_mut(queue.index()) else { return 0 };
         unwatch(&self.epoll, ring);
         ring.stop()
     }
 
-    /// The transport is gone: all rings stop, memory is unmapped.
+    /// Stops all rings and unmaps memory, because the transport has disconnected.
     pub fn disconnect(&mut self) {
         for queue in Queue::ALL {
             self.stop_ring(queue);
@@ -178,11 +184,11 @@ impl Bus {
         if !self.rings.get(queue.index()).is_some_and(Ring::is_ready) {
             return;
         }
-        self.notice_lost_memory();
-        // The first ring to start begins a new life of the device, unless the rings resume where they were: vhost-user
-        // has no message for a reset, and all ring indices at 0 is the only trace that it leaves.
+        self.retire_lost_memory();
+        // The first ring to start marks a reset of the device, unless the rings resume where they were: vhost-user has
+        // no message for a reset, and all ring indices at 0 is the only trace that it leaves.
         if self.rings.iter().all(Ring::is_stopped) && self.rings.iter().all(|ring| ring.base == 0) {
-            self.life = self.life.wrapping_add(1);
+            self.resets = self.resets.wrapping_add(1);
             self.rings.iter_mut().for_each(Ring::forget_answer);
             self.registers.clear();
             self.report_features();
@@ -203,7 +209,7 @@ impl Bus {
         }
     }
 
-    /// Names what is wrong with the features that the driver accepted.
+    /// Reports what is wrong with the features that the driver accepted.
     fn report_features(&self) {
         if self.features & feature::VERSION_1 == 0 {
             let got = (self.features >> 32) as u32;
@@ -211,22 +217,22 @@ impl Bus {
         }
     }
 
-    /// Gives the answer to a request that was carried out while its ring stood still.
+    /// Returns the chain of a request that was carried out while its ring was stopped, with its answer.
     fn give_kept_answer(&mut self, queue: Queue) {
         let Some(ring) = self.rings.get_mut(queue.index()) else { return };
         let Some((head, bytes)) = ring.take_answer() else { return };
         match ring.take(self.memory.map(), 0) {
             Ok(Some(chain)) if chain.head == head => self.complete(chain, &[&bytes]),
-            // The driver has put something else there: the answer is to a request that it has given up.
+            // The driver has put another chain there: it has given up the request that the answer is to.
             Ok(Some(chain)) => self.complete(chain, &[]),
             Ok(None) => {}
             Err(error) => self.registers.report(error),
         }
     }
 
-    /// Notices memory whose file has become shorter: takes it out of use, and parks the rings in it. Returns what was
-    /// lost last.
-    pub fn notice_lost_memory(&mut self) -> Option<DriverError> {
+    /// Takes memory whose file has become shorter out of use, and parks the rings in it. Returns the error of the region
+    /// that was lost last.
+    pub fn retire_lost_memory(&mut self) -> Option<DriverError> {
         let mut lost = None;
         for region in self.memory.take_lost() {
             let (start, end) = (region.guest_address, region.guest_address.saturating_add(region.length));
@@ -248,30 +254,30 @@ impl Bus {
 
     // For the card.
 
-    /// Which life of the device this is: it changes at a reset.
+    /// Returns how often the device was reset.
     #[must_use]
-    pub fn life(&self) -> u64 {
-        self.life
+    pub fn resets(&self) -> u64 {
+        self.resets
     }
 
-    /// The card has left the last life behind. Until it says so it gets no chains.
-    pub fn acknowledge_life(&mut self) {
-        self.acknowledged_life = self.life;
+    /// Acknowledges that the card has dropped its state for every reset. Until then it gets no chains.
+    pub fn acknowledge_resets(&mut self) {
+        self.acknowledged_resets = self.resets;
     }
 
-    /// Some ring is in use: the guest runs.
+    /// Returns whether some ring is in use, which means that the guest runs.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.rings.iter().any(Ring::is_live)
     }
 
-    /// The size that a ring works with; 0 when it does not.
+    /// Returns the size that a ring works with; 0 when it does not.
     #[must_use]
     pub fn ring_size(&self, queue: Queue) -> u16 {
         self.rings.get(queue.index()).map_or(0, Ring::working_size)
     }
 
-    /// Reports again, at the start of a session, what a session does not mend: features, lost memory, parked rings.
+    /// Reports again, at the start of a session, the errors that outlast a session: features, lost memory, parked rings.
     pub fn report_standing(&self) {
         self.report_features();
         if let Some(error) = self.lost_memory {
@@ -287,15 +293,15 @@ impl Bus {
         self.rings[queue.index()].corruption = Some(corruption);
     }
 
-    /// Takes the next chain of a queue, with at most `readable_max` bytes to read. What is wrong with it has been
-    /// reported; it is to be returned all the same. When there is none the driver will kick for the next.
+    /// Takes the next chain of a queue, with at most `readable_max` bytes to read. Errors of the chain have been reported;
+    /// it is returned to the driver all the same. `None` when there is none: the driver kicks for the next.
     pub fn take(&mut self, queue: Queue, readable_max: u32) -> Option<Chain> {
-        if self.life != self.acknowledged_life {
+        if self.resets != self.acknowledged_resets {
             return None;
         }
         let taken = self.rings.get_mut(queue.index())?.take(self.memory.map(), readable_max);
         // Before anything is said about what was read: of lost memory it was zeroes.
-        let lost = self.notice_lost_memory();
+        let lost = self.retire_lost_memory();
         match (taken, lost) {
             (Ok(Some(mut chain)), Some(lost)) => {
                 chain.lose(lost);
@@ -319,19 +325,19 @@ impl Bus {
         }
     }
 
-    /// The ring that the chain came from has not been stopped since.
+    /// Returns whether the ring that the chain came from has not been stopped since.
     #[must_use]
     pub fn holds(&self, chain: &Chain) -> bool {
         self.rings.get(chain.queue.index()).is_some_and(|ring| ring.generation() == chain.generation)
     }
 
     /// Writes `parts` one after the other into a chain, as far as there is room, and returns it to the driver. A chain
-    /// whose ring was stopped in between belongs to the driver again: what would have been written is kept until the ring
-    /// resumes there, and forgotten at a reset.
+    /// whose ring was stopped in between belongs to the driver again: what would have been written is kept until the
+    /// ring resumes there, and forgotten at a reset.
     pub fn complete(&mut self, chain: Chain, parts: &[&[u8]]) {
         if !self.holds(&chain) {
-            // The engine acknowledges a new life when it looks at the bus next: until then its answers are of the last.
-            if self.life == self.acknowledged_life
+            // Until the card acknowledges a reset its answers belong to requests from before the reset.
+            if self.resets == self.acknowledged_resets
                 && let Some(ring) = self.rings.get_mut(chain.queue.index())
             {
                 ring.keep_answer(&chain, parts);
@@ -367,7 +373,11 @@ impl Bus {
                 if let Some(call) = &ring.call {
                     self.registers.add(Counter::Interrupts, 1);
                     if let Err(error) = self.calls.ring(chain.queue, call) {
-                        log_limited!(log::Level::Warn, "the call of queue {} is used no more: {error}", chain.queue);
+                        log_limited!(
+                            log::Level::Warn,
+                            "the call descriptor of queue {} is not used any more: {error}",
+                            chain.queue
+                        );
                         self.set_ring_call(chain.queue, None);
                     }
                 }
@@ -391,7 +401,7 @@ impl Bus {
         }
     }
 
-    /// Whether `length` bytes at a guest address can be written.
+    /// Returns whether `length` bytes at a guest address can be written.
     #[must_use]
     pub fn is_writable(&self, address: u64, length: usize) -> bool {
         self.memory.map().check_range(GuestAddress(address), length, Permissions::Write)
@@ -400,14 +410,14 @@ impl Bus {
     /// Writes the status page under its sequence lock, if the guest runs. `page.sequence` is the even number that it
     /// ends with.
     pub fn write_status_page(&self, address: u64, page: &StatusPage) {
-        if !self.is_live() || self.life != self.acknowledged_life {
+        if !self.is_live() || self.resets != self.acknowledged_resets {
             return;
         }
         let map = self.memory.map();
         let sequence = GuestAddress(address);
         let body = GuestAddress(address.wrapping_add(4));
         let even = page.sequence.get();
-        // The page was checked when it was lent; if its memory is gone by now there is nothing to tell anybody.
+        // The page was checked when it was lent; if its memory is gone by now the write has no effect.
         let _ = map.store(even.wrapping_sub(1).to_le(), sequence, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         let _ = map.write_slice(&page.as_bytes()[4..], body);

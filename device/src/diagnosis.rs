@@ -1,4 +1,5 @@
-//! What the card finds wrong with a driver: one sentence for the log, registers for the guest, records for the news.
+//! Records what the card finds wrong with a driver: one sentence for the log, registers for the guest, notices for the
+//! event queue.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -14,50 +15,49 @@ use parking_lot::Mutex;
 
 use crate::log_limit::LogLimit;
 
-/// Errors that are kept for the news queue and the control socket until somebody asks. A driver's first mistakes
-/// explain the rest; sixty-four of them are more than anybody reads.
+/// Most errors that are kept for the event queue and for the control socket. A driver's first errors explain the rest.
 const RECENT_MAX: usize = 64;
 
 /// Codes that have a limiter of their own for the log; those of the datasheet end before.
 const CODES: usize = 0x40;
 
-/// One thing found wrong.
+/// An error of the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DriverError {
-    /// What.
+    /// Its code in the datasheet.
     pub code: Diagnosis,
     /// On which queue, if on one.
     pub queue: Option<Queue>,
-    /// The head descriptor, or what [`Diagnosis`] says for the code.
+    /// The head descriptor, or the place that [`Diagnosis`] defines for the code.
     pub descriptor: u32,
-    /// What was expected, in the unit that [`Diagnosis`] says.
+    /// What was expected, in the unit that [`Diagnosis`] defines for the code.
     pub expected: u32,
     /// What was found.
     pub got: u32,
 }
 
 impl DriverError {
-    /// An error without a place and without numbers.
+    /// Returns an error without a place and without numbers.
     #[must_use]
     pub const fn new(code: Diagnosis) -> Self {
         Self { code, queue: None, descriptor: 0, expected: 0, got: 0 }
     }
 
-    /// On this queue.
+    /// Sets the queue.
     #[must_use]
     pub const fn on(mut self, queue: Queue) -> Self {
         self.queue = Some(queue);
         self
     }
 
-    /// At this descriptor, or other place.
+    /// Sets the descriptor, or other place.
     #[must_use]
     pub const fn at(mut self, descriptor: u32) -> Self {
         self.descriptor = descriptor;
         self
     }
 
-    /// This was expected and that was found.
+    /// Sets what was expected and what was found.
     #[must_use]
     pub const fn expected(mut self, expected: u32, got: u32) -> Self {
         self.expected = expected;
@@ -65,7 +65,7 @@ impl DriverError {
         self
     }
 
-    /// This was found.
+    /// Sets what was found.
     #[must_use]
     pub const fn got(self, got: u32) -> Self {
         self.expected(0, got)
@@ -205,7 +205,7 @@ fn ring_part(part: u32) -> &'static str {
     }
 }
 
-/// Something that a [`Registers`] counts.
+/// A counter of [`Registers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Counter {
@@ -247,7 +247,7 @@ struct Errors {
     unreported: VecDeque<Dated>,
 }
 
-/// The diagnosis registers: written by whichever thread finds something, read by whichever has to answer.
+/// The diagnosis registers and counters. Any thread may write and read them.
 ///
 /// No lock in here is held longer than it takes to copy a few hundred bytes, so a guest's read of the identity block
 /// never waits for work.
@@ -255,7 +255,7 @@ pub struct Registers {
     process_start: Instant,
     counters: [AtomicU64; COUNTERS],
     errors: Mutex<Errors>,
-    /// By code, for the life of the process: a session or a reset begins nothing anew here.
+    /// By code. A session or a reset does not clear these limiters.
     logged: [LogLimit; CODES],
 }
 
@@ -266,7 +266,7 @@ impl Default for Registers {
 }
 
 impl Registers {
-    /// All zero; card time begins now.
+    /// Returns registers that are all zero; card time begins now.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -277,13 +277,13 @@ impl Registers {
         }
     }
 
-    /// Now, in 100 ns units since the card's process started.
+    /// Returns the time now, in 100 ns units since the card's process started.
     #[must_use]
     pub fn card_time(&self) -> u64 {
         u64::try_from(self.process_start.elapsed().as_nanos() / 100).unwrap_or(u64::MAX)
     }
 
-    /// Clears everything: a session begins.
+    /// Clears everything, at the start of a session.
     pub fn clear(&self) {
         for counter in &self.counters {
             counter.store(0, Ordering::Relaxed);
@@ -291,7 +291,7 @@ impl Registers {
         *self.errors.lock() = Errors::default();
     }
 
-    /// Records an error: registers, log and news.
+    /// Records an error in the registers, logs it, and keeps it for a notice.
     pub fn report(&self, error: DriverError) {
         let dated = Dated { error, card_time: self.card_time() };
         {
@@ -306,18 +306,18 @@ impl Registers {
         self.logged[usize::from(error.code.0).min(CODES - 1)].log(module_path!(), log::Level::Warn, error);
     }
 
-    /// Counts.
+    /// Adds to a counter.
     pub fn add(&self, counter: Counter, by: u64) {
         self.counters[counter as usize].fetch_add(by, Ordering::Relaxed);
     }
 
-    /// What has been counted.
+    /// Returns the value of a counter.
     #[must_use]
     pub fn get(&self, counter: Counter) -> u64 {
         self.counters[counter as usize].load(Ordering::Relaxed)
     }
 
-    /// All counters.
+    /// Returns all counters.
     #[must_use]
     pub fn counters(&self) -> Counters {
         Counters {
@@ -332,7 +332,7 @@ impl Registers {
         }
     }
 
-    /// The sticky first error as the guest reads it; all zero when there is none.
+    /// Returns the sticky first error as the guest reads it; all zero when there is none.
     #[must_use]
     pub fn first_error(&self) -> FirstError {
         let (first, count) = {
@@ -350,7 +350,7 @@ impl Registers {
         })
     }
 
-    /// The first error, how many there were, how many of each code, and the latest ones.
+    /// Returns the first error, how many there were, how many of each code, and the latest ones.
     #[must_use]
     pub fn history(&self) -> History {
         let errors = self.errors.lock();
@@ -362,7 +362,7 @@ impl Registers {
         }
     }
 
-    /// Errors that the news queue has not been told of.
+    /// Takes the errors that no notice has been queued for.
     pub(crate) fn take_unreported(&self) -> VecDeque<Dated> {
         std::mem::take(&mut self.errors.lock().unreported)
     }
@@ -375,7 +375,7 @@ fn keep(list: &mut VecDeque<Dated>, dated: Dated) {
     list.push_back(dated);
 }
 
-/// Everything found wrong since the session began.
+/// The errors of the driver since the session began.
 #[derive(Clone, Debug)]
 pub struct History {
     /// The first.
@@ -393,7 +393,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_fault_stays_and_later_ones_are_counted() {
+    fn the_first_error_stays_and_later_ones_are_counted() {
         let registers = Registers::new();
         assert_eq!(registers.first_error().code.get(), Diagnosis::NONE.0);
         registers.report(DriverError::new(Diagnosis::RING_SIZE).on(Queue::WAVE).expected(128, 48));
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_faults_keeps_memory_bounded() {
+    fn a_flood_of_errors_keeps_memory_bounded() {
         let registers = Registers::new();
         for index in 0..10_000 {
             registers.report(DriverError::new(Diagnosis::STREAM).got(index));

@@ -1,8 +1,7 @@
-//! The other side: a machine and a driver in this process, so that tests can do to the card what guests do.
+//! A front-end and a driver in this process, so that tests can do to the card what guests do.
 //!
 //! [`Machine`] stands for QEMU and speaks vhost-user through crate `vhost`, an implementation that is not the card's.
-//! [`DriverRing`] stands for the part of a driver that every virtio driver has, and can be made to do everything that a
-//! driver must not. [`Driver`] speaks [`card_spec`].
+//! [`DriverRing`] is the driver's side of a virtqueue, and can do everything that a driver must not. [`Driver`] speaks [`card_spec`].
 //!
 //! ```
 //! use card_control::Clock;
@@ -17,7 +16,7 @@
 //! assert!(wave.pcm.iter().any(|frame| *frame != [0, 0]));
 //! ```
 //!
-//! Everything in here panics when the card does not do its part: it is for tests.
+//! Everything in here panics when the card does not do what it must: it is for tests.
 
 mod board;
 mod driver;
@@ -26,7 +25,7 @@ mod ram;
 mod ring;
 
 pub use board::Board;
-pub use driver::{Driver, NEWS_BYTES, Response, STREAM_RENDER, STREAM_WAVE, Wave, no_wish};
+pub use driver::{Driver, NOTICE_BYTES, Response, STREAM_RENDER, STREAM_WAVE, Wave, no_parameters};
 pub use machine::{Machine, RingPlan};
 pub use ram::Ram;
 pub use ring::{Descriptor, DriverRing, Piece, flag};

@@ -1,4 +1,4 @@
-//! Log lines that a guest or a front-end can cause, limited for the life of the process.
+//! Limits the log lines that a guest or a front-end can cause, for as long as the process runs.
 //!
 //! A limit that a guest can reset is none: `OPEN` and a device reset clear the diagnosis registers, never these.
 
@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Lines of one kind that are logged one by one. Beyond it only each doubling is, so that a loop cannot fill a disk: a
-/// kind never has more than 16 + 60 lines in the life of a process.
+/// kind never has more than 16 + 60 lines in one process.
 pub const LOGGED_EACH: u64 = 16;
 
 /// The limiter of one kind of log line: a `static` beside the line.
@@ -43,7 +43,7 @@ macro_rules! log_limited {
     }};
 }
 
-/// Whether the `seen`th line is logged: how many were left out just before it.
+/// Returns how many lines were left out just before the `seen`th one; `None` when that is not logged either.
 const fn omitted(seen: u64) -> Option<u64> {
     if seen <= LOGGED_EACH {
         Some(0)

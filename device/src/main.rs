@@ -10,19 +10,20 @@ use card_control::PROGRAM;
 use card_control::log::{FRONT_END_DISCONNECTED, STOPPED_BY_SIGNAL};
 use card_spec::limits::SAMPLE_RATE_DEFAULT;
 use clap::Parser;
-use dmus_card::args::{Arguments, BankCommand, Command, Render, Serve};
-use dmus_card::card::Options;
+use dmus_card::card::line_out::LineOut;
+use dmus_card::card::{Engine, NoAnswer};
+use dmus_card::cli::args::{Arguments, BankCommand, Command, Render, Serve};
+use dmus_card::cli::exit::Failure;
+use dmus_card::cli::signal_exit::{ExitDeadline, abandon_files_on_signals};
+use dmus_card::cli::stems::DEVIATION_DBFS_MAX;
+use dmus_card::cli::{bank, offline};
 use dmus_card::control_socket::{self, ControlSocket};
-use dmus_card::engine::{Engine, NoAnswer};
-use dmus_card::exit::Failure;
-use dmus_card::line_out::LineOut;
 use dmus_card::log_limited;
-use dmus_card::signal_exit::{ExitDeadline, abandon_files_on_signals};
-use dmus_card::socket::Endpoint;
-use dmus_card::socket::vhost_user::{Ended, VhostUser};
-use dmus_card::stems::DEVIATION_DBFS_MAX;
+use dmus_card::options::Options;
 use dmus_card::stop::Stop;
-use dmus_card::{bank, offline, socket};
+use dmus_card::transport;
+use dmus_card::transport::Endpoint;
+use dmus_card::transport::vhost_user::{Ended, VhostUser};
 use log::Level;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::signal_name;
@@ -48,8 +49,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// What this back-end can do, by the convention for vhost-user programs (QEMU, "Backend program conventions"). No
-/// feature of that convention applies to it.
+/// The features of this back-end, by the convention for vhost-user programs (QEMU, "Backend program conventions"). It has
+/// none of those that the convention defines.
 const CAPABILITIES: &str = r#"{"type": "dmus", "features": []}"#;
 
 fn render_offline(arguments: &Render) -> Result<(), Failure> {
@@ -58,8 +59,8 @@ fn render_offline(arguments: &Render) -> Result<(), Failure> {
     let deviation = rendered.stems.as_ref().and_then(|stems| stems.deviation_dbfs);
     if let Some(deviation) = deviation.filter(|deviation| *deviation > DEVIATION_DBFS_MAX) {
         log::warn!(
-            "the stems' sum differs from the mix by {deviation:.1} dBFS: the mix has given up {} notes for want of \
-             voices, which the stems have; ask for more with --voices",
+            "the stems' sum differs from the mix by {deviation:.1} dBFS: the mix lost {} notes because it ran out of \
+             voices, and the stems have them; allow more with --voices",
             rendered.notes_lost
         );
     }
@@ -100,19 +101,21 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
         println!("{CAPABILITIES}");
         return Ok(());
     }
-    let place = arguments
-        .place()
-        .ok_or_else(|| Failure::Arguments("say where QEMU connects: --socket-path PATH, or --fd N".into()))?;
+    let place = arguments.place().ok_or_else(|| {
+        Failure::Arguments(
+            "the command line does not say where QEMU connects; add --socket-path PATH, or --fd N".into(),
+        )
+    })?;
     let line_out = arguments.line_out.as_deref().map(sound_file).transpose()?;
     let bank = bank::to_play(arguments.sound.bank.as_deref())?;
 
     let stop = Stop::new().map_err(host_is_out_of)?;
-    // Before the stop itself is asked: then the signal is known where the stop is seen.
-    let asked_by = remember_signals().map_err(host_is_out_of)?;
+    // Before the stop is registered: then the signal is known where the stop is seen.
+    let signal = remember_signals().map_err(host_is_out_of)?;
     stop.on_signals().map_err(host_is_out_of)?;
     let deadline = ExitDeadline::watch(&stop).map_err(host_is_out_of)?;
     // The sockets before the files: another card at the same sockets is found before its files are written over.
-    let mut endpoint = socket::open(&place, &stop)?;
+    let mut endpoint = transport::open(&place, &stop)?;
     let control = match &arguments.control {
         Some(path) => Some(control_socket::listen(path, &stop)?),
         None => None,
@@ -149,7 +152,7 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
                 break;
             }
         };
-        log_limited!(Level::Info, "a machine has connected");
+        log_limited!(Level::Info, "a front-end has connected");
         match VhostUser::new(engine.link().clone()).serve(stream, &stop) {
             Ok(Ended::Disconnected) => log_limited!(Level::Info, "{FRONT_END_DISCONNECTED}"),
             Ok(Ended::Stopped) => break,
@@ -164,7 +167,7 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
     }
 
     // The exit status does not say why this process has ended; its log does.
-    if let Some(name) = i32::try_from(asked_by.load(Ordering::Relaxed)).ok().and_then(signal_name) {
+    if let Some(name) = i32::try_from(signal.load(Ordering::Relaxed)).ok().and_then(signal_name) {
         log::info!("{STOPPED_BY_SIGNAL}{name}");
     }
     drop(control);
@@ -174,7 +177,7 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
         }
         stalled @ NoAnswer::Stalled { .. } => Failure::Internal(stalled.to_string()),
     });
-    // Whatever has failed before.
+    // Whether or not the card's thread has ended.
     let finished = line_out.map_or(Ok(()), |line_out| line_out.finish());
     stopped.map(drop).and(served).and(finished.map_err(Failure::from))
 }
@@ -185,7 +188,7 @@ fn sound_file(text: &str) -> Result<&Path, Failure> {
     path.ok_or_else(|| Failure::Arguments(format!("--line-out {text}: expected wav: and the name of a file")))
 }
 
-/// Notes which signal asks the process to leave: its number, or 0.
+/// Returns where the number of the last SIGTERM or SIGINT is kept; 0 before the first.
 fn remember_signals() -> io::Result<Arc<AtomicUsize>> {
     let last = Arc::new(AtomicUsize::new(0));
     for signal in [SIGTERM, SIGINT] {

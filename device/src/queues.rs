@@ -1,11 +1,9 @@
-//! One file a queue: what the card does with its chains.
+//! What the card does with the chains of its five queues: one handler a queue.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
-mod control;
-mod event;
-mod midi_in;
-mod midi_out;
-mod wave;
-
-pub use midi_in::CaptureError;
+pub mod control;
+pub mod event;
+pub mod midi_in;
+pub mod midi_out;
+pub mod wave;

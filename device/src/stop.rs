@@ -1,4 +1,4 @@
-//! How the process is asked to leave: by a signal, or over the control socket.
+//! Requests the end of the process: by a signal, or over the control socket.
 //!
 //! Every wait of the card's host side goes through [`Stop::wait`] or [`Stop::pause`], so that no peer can hold it.
 
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-/// Becomes readable when the process is to leave, and stays so: what is written into it is never read.
+/// A pipe that becomes readable when the process is to end, and stays so: what is written into it is never read.
 #[derive(Clone, Debug)]
 pub struct Stop(Arc<(PipeReader, PipeWriter)>);
 
@@ -19,25 +19,25 @@ pub struct Stop(Arc<(PipeReader, PipeWriter)>);
 pub enum Waited {
     /// The descriptor is ready, or broken: the next call on it does not block.
     Ready,
-    /// The process is to leave.
+    /// The process is to end.
     Stopped,
     /// The time is over.
     TimedOut,
 }
 
 impl Stop {
-    /// Not asked yet.
+    /// Returns a stop that is not requested yet.
     ///
     /// # Errors
-    /// The host has no more descriptors.
+    /// The host's error, when it has no more descriptors.
     pub fn new() -> io::Result<Self> {
         Ok(Self(Arc::new(io::pipe()?)))
     }
 
-    /// Asks when a signal says that the process should end.
+    /// Requests the stop at SIGTERM and SIGINT.
     ///
     /// # Errors
-    /// The signals cannot be caught.
+    /// The host's error, when a handler of the signals cannot be installed.
     pub fn on_signals(&self) -> io::Result<()> {
         for signal in [SIGTERM, SIGINT] {
             signal_hook::low_level::pipe::register(signal, self.0.1.try_clone()?)?;
@@ -45,24 +45,23 @@ impl Stop {
         Ok(())
     }
 
-    /// Asks.
+    /// Requests the end of the process.
     pub fn request(&self) {
         let mut writer: &PipeWriter = &self.0.1;
-        // It cannot fail: the reading end is held, and a pipe takes more bytes than the process is asked times.
+        // It cannot fail: the reading end is held, and a pipe takes more bytes than there are requests.
         let _ = writer.write(b"X");
     }
 
-    /// Whether the process is to leave.
+    /// Returns whether the process is to end.
     #[must_use]
     pub fn is_requested(&self) -> bool {
         self.pause(Duration::ZERO)
     }
 
-    /// Waits until `fd` is ready for one of `flags`, until the process is to leave, or until `deadline`. Leaving goes
-    /// first.
+    /// Waits until `fd` is ready for one of `flags`, until the process is to end, or until `deadline`. The end goes first.
     ///
     /// # Errors
-    /// The host cannot wait: it is out of memory.
+    /// The host's error, when it is out of memory.
     pub fn wait(&self, fd: impl AsFd, flags: PollFlags, deadline: Option<Instant>) -> io::Result<Waited> {
         let mut watched = [PollFd::new(self, PollFlags::IN), PollFd::from_borrowed_fd(fd.as_fd(), flags)];
         wait_for(&mut watched, deadline)?;
@@ -73,7 +72,7 @@ impl Stop {
         })
     }
 
-    /// Waits for `time`, or until the process is to leave: then true.
+    /// Waits for `time`, or until the process is to end: then true.
     #[must_use]
     pub fn pause(&self, time: Duration) -> bool {
         let mut watched = [PollFd::new(self, PollFlags::IN)];
@@ -109,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_ends_with_the_descriptor_the_deadline_or_the_stop_whichever_is_first() {
+    fn a_wait_ends_with_the_first_of_descriptor_deadline_and_stop() {
         let stop = Stop::new().unwrap();
         let (reader, mut writer) = io::pipe().unwrap();
         let soon = Some(Instant::now());

@@ -1,4 +1,4 @@
-//! The control socket serves each client that keeps to its rules, whatever other clients do.
+//! The control socket serves each client that keeps to its limits, whatever other clients do.
 
 mod common;
 
@@ -42,14 +42,14 @@ impl Card {
 }
 
 fn status(client: &mut Control) -> Value {
-    client.ask(&json!({"cmd": "status"}))
+    client.command(&json!({"cmd": "status"}))
 }
 
 fn assert_ok(client: &mut Control) {
     assert_eq!(status(client)["ok"], json!(true));
 }
 
-/// The connection ends with an answer that says why.
+/// Checks that the connection ends with an answer that gives the reason.
 fn assert_refused(mut client: Control, why: &str) {
     let answer = client.answer().expect("an answer before the end");
     assert!(answer["ok"] == json!(false) && answer["error"].as_str().unwrap().contains(why), "{answer}");
@@ -61,7 +61,7 @@ fn assert_refused(mut client: Control, why: &str) {
 }
 
 #[test]
-fn half_lines_take_no_place_from_a_client_that_comes_later() {
+fn half_lines_keep_no_later_client_from_being_served() {
     let card = Card::start();
     for half in ["{", "{\"cmd\":\"status\"}", "\u{0}", "x"] {
         let mut halves: Vec<Control> = (0..CONNECTIONS_MAX).map(|_| card.client()).collect();
@@ -76,7 +76,7 @@ fn half_lines_take_no_place_from_a_client_that_comes_later() {
 }
 
 #[test]
-fn the_client_that_was_idle_longest_makes_room_and_is_answered_why() {
+fn closes_the_client_that_was_idle_longest_with_the_reason() {
     let card = Card::start();
     let mut clients: Vec<Control> = (0..CONNECTIONS_MAX).map(|_| card.client()).collect();
     for client in &mut clients {
@@ -113,7 +113,7 @@ fn many_clients_one_after_the_other_are_all_answered() {
 }
 
 #[test]
-fn a_client_that_is_being_answered_keeps_its_place_and_when_all_are_the_next_is_refused_with_an_answer() {
+fn never_closes_a_client_that_is_being_answered_and_refuses_the_next_when_all_are() {
     let card = Card::start();
     let mut driver = Driver::new(Machine::connect(&card.folder.path().join("card.sock")));
     assert_eq!(driver.open().status, Status::OK);
@@ -198,7 +198,7 @@ fn a_line_that_is_too_long_is_answered_before_its_connection_is_closed() {
 }
 
 #[test]
-fn lines_without_end_and_without_number_keep_neither_a_thread_nor_memory() {
+fn endless_lines_keep_neither_a_thread_nor_memory() {
     let card = Card::start();
     let resident = || {
         let status = std::fs::read_to_string(format!("/proc/{}/status", card.running.0.id())).unwrap();
@@ -227,7 +227,7 @@ fn lines_without_end_and_without_number_keep_neither_a_thread_nor_memory() {
 }
 
 #[test]
-fn a_client_that_reads_no_answers_loses_its_place_to_others_and_in_the_end_its_connection() {
+fn closes_a_client_that_reads_no_answers() {
     let card = Card::start();
     let mut deaf: Vec<Control> = (0..CONNECTIONS_MAX).map(|_| card.client()).collect();
     let begun = Instant::now();
@@ -240,7 +240,7 @@ fn a_client_that_reads_no_answers_loses_its_place_to_others_and_in_the_end_its_c
         client.answer().is_some_and(|answer| answer["ok"] == json!(true))
     });
     assert!(begun.elapsed() < ANSWER_TIME_MAX + Duration::from_secs(5));
-    // All of them, though no other client needs their places.
+    // All of them, though no other client needs their connections.
     let threads = || std::fs::read_dir(format!("/proc/{}/task", card.running.0.id())).unwrap().count();
     let busy = threads();
     wait_until("the threads of those that do not read end", || threads() + CONNECTIONS_MAX - 1 <= busy);
@@ -248,7 +248,7 @@ fn a_client_that_reads_no_answers_loses_its_place_to_others_and_in_the_end_its_c
 }
 
 #[test]
-fn commands_in_one_piece_are_answered_in_order_and_the_last_needs_no_end() {
+fn answers_commands_in_one_piece_in_order_and_the_last_without_an_end() {
     let card = Card::start();
     let mut client = card.client();
     client.write(&"{\"cmd\":\"dance\"}\n{\"cmd\":\"status\"}\n".repeat(200));

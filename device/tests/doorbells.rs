@@ -1,4 +1,4 @@
-//! Descriptors that a front-end should not pass, and a host that has no more of them: the card neither spins nor hangs.
+//! Descriptors that a front-end must not pass, and a host that has no more of them: the card neither spins nor hangs.
 
 mod common;
 
@@ -51,14 +51,14 @@ impl Card {
     }
 
     fn assert_answers(&self) {
-        assert_eq!(Control::connect(&self.control).ask(&json!({"cmd": "status"}))["ok"], json!(true));
+        assert_eq!(Control::connect(&self.control).command(&json!({"cmd": "status"}))["ok"], json!(true));
     }
 
     fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
 
-    /// It does nothing while there is nothing to do.
+    /// Checks that the card uses no processor time while there is nothing to do.
     fn assert_rests(&self, why: &str) {
         let (before, time) = (self.running.processor_time(), Duration::from_millis(600));
         std::thread::sleep(time);
@@ -78,7 +78,7 @@ fn assert_serves(driver: &mut Driver) {
     assert_eq!(driver.record(64).header.frames.get(), 64);
 }
 
-/// A machine whose driver wants an interrupt for every chain.
+/// Returns a machine whose driver wants an interrupt for every chain.
 fn with_interrupts(card: &Card) -> Driver {
     let mut machine = Machine::connect(&card.socket);
     machine.features &= !card_spec::feature::EVENT_IDX;
@@ -94,7 +94,7 @@ fn pass(machine: &Machine, code: u32, queue: Queue, descriptor: BorrowedFd<'_>) 
 }
 
 /// Descriptors that are ready all the time, or never, and are no event counters.
-fn impostors() -> Vec<(&'static str, OwnedFd)> {
+fn other_descriptors() -> Vec<(&'static str, OwnedFd)> {
     let (ended, _) = std::io::pipe().unwrap();
     let (_, without_reader) = std::io::pipe().unwrap();
     let (left, _) = UnixStream::pair().unwrap();
@@ -103,7 +103,7 @@ fn impostors() -> Vec<(&'static str, OwnedFd)> {
     let watcher = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
     let ready = eventfd(1, EventfdFlags::CLOEXEC).unwrap();
     epoll::add(&watcher, &ready, epoll::EventData::new_u64(0), epoll::EventFlags::IN).unwrap();
-    // The watch lives as long as what it watches.
+    // The watch lasts as long as the watched descriptor.
     std::mem::forget(ready);
     let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC).unwrap();
     let often = rustix::time::Timespec { tv_sec: 0, tv_nsec: 1 };
@@ -112,7 +112,7 @@ fn impostors() -> Vec<(&'static str, OwnedFd)> {
     vec![
         ("a pipe whose writer has gone", ended.into()),
         ("a pipe whose reader has gone", without_reader.into()),
-        ("a pipe with something in it", full.into()),
+        ("a pipe with bytes in it", full.into()),
         ("a socket whose peer has gone", left.into()),
         ("/dev/zero", File::open("/dev/zero").unwrap().into()),
         ("an epoll set that is ready", watcher),
@@ -124,9 +124,9 @@ fn impostors() -> Vec<(&'static str, OwnedFd)> {
 }
 
 #[test]
-fn what_is_no_event_counter_neither_wakes_nor_blocks_the_card() {
+fn a_descriptor_that_is_no_event_counter_neither_wakes_nor_blocks_the_card() {
     let card = Card::start(&["--persistent"]);
-    for (what, descriptor) in impostors() {
+    for (what, descriptor) in other_descriptors() {
         let machine = Machine::connect(&card.socket);
         for queue in Queue::ALL {
             for code in [SET_VRING_KICK, SET_VRING_CALL, SET_VRING_ERR] {
@@ -145,7 +145,7 @@ fn what_is_no_event_counter_neither_wakes_nor_blocks_the_card() {
 }
 
 #[test]
-fn a_call_that_is_a_full_blocking_pipe_does_not_hold_the_card() {
+fn a_call_that_is_a_full_blocking_pipe_does_not_block_the_card() {
     let card = Card::start(&[]);
     let mut driver = with_interrupts(&card);
     let (_reader, writer) = std::io::pipe().unwrap();
@@ -164,7 +164,7 @@ fn a_call_that_is_a_full_blocking_pipe_does_not_hold_the_card() {
 }
 
 #[test]
-fn a_call_whose_counter_is_full_and_whose_flags_are_changed_later_does_not_hold_the_card() {
+fn a_full_call_whose_flags_are_changed_later_does_not_block_the_card() {
     let card = Card::start(&[]);
     let mut driver = with_interrupts(&card);
     let call = eventfd(0, EventfdFlags::NONBLOCK).unwrap();
@@ -186,7 +186,7 @@ fn a_call_whose_counter_is_full_and_whose_flags_are_changed_later_does_not_hold_
 }
 
 #[test]
-fn a_front_end_that_clears_the_flags_of_full_counters_all_the_time_does_not_hold_the_card() {
+fn a_front_end_that_keeps_clearing_the_flags_of_full_calls_does_not_block_the_card() {
     let card = Card::start(&[]);
     let mut driver = with_interrupts(&card);
     assert_serves(&mut driver);
@@ -226,13 +226,13 @@ fn a_front_end_that_clears_the_flags_of_full_counters_all_the_time_does_not_hold
 }
 
 #[test]
-fn a_kick_counts_whatever_its_flags_are() {
+fn counts_kicks_whatever_flags_their_counter_has() {
     let card = Card::start(&[]);
     let mut driver = Driver::new(Machine::connect(&card.socket));
     let kick = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
     pass(&driver.machine, SET_VRING_KICK, Queue::EVENT, kick.as_fd());
     let kicks = || {
-        let status = Control::connect(&card.control).ask(&json!({"cmd": "status"}));
+        let status = Control::connect(&card.control).command(&json!({"cmd": "status"}));
         status["counters"]["kicks"].as_u64().unwrap()
     };
     let mut before = kicks();
@@ -257,10 +257,10 @@ fn region(address: u64, length: u64) -> Vec<u8> {
 }
 
 #[test]
-fn memory_that_cannot_be_mapped_safely_is_refused_by_name_and_the_machine_lives() {
+fn refuses_memory_that_cannot_be_mapped_safely_and_serves_on() {
     let card = Card::start(&[]);
     let machine = Machine::connect(&card.socket);
-    for (_, descriptor) in impostors() {
+    for (_, descriptor) in other_descriptors() {
         send(machine.raw(), ADD_MEM_REG, VERSION_1, &region(0x4000_0000, 4096), &[descriptor.as_fd()]);
     }
     let read_only = File::open(&card.log).unwrap();
@@ -276,7 +276,7 @@ fn memory_that_cannot_be_mapped_safely_is_refused_by_name_and_the_machine_lives(
 }
 
 #[test]
-fn a_region_that_is_announced_again_is_replaced_without_a_word() {
+fn replaces_a_region_that_is_announced_again_without_a_log_line() {
     let card = Card::start(&[]);
     let mut driver = Driver::new(Machine::connect(&card.socket));
     assert_serves(&mut driver);
@@ -287,7 +287,7 @@ fn a_region_that_is_announced_again_is_replaced_without_a_word() {
         driver.machine.reset();
         assert_serves(&mut driver);
     }
-    // Another file at the same place is what the card uses from then on.
+    // The card uses the other file at the same address from then on.
     driver.machine.stop();
     let (start, length) = (driver.machine.ram.start(), driver.machine.ram.length());
     let other = File::from(rustix::fs::memfd_create("other", rustix::fs::MemfdFlags::CLOEXEC).unwrap());
@@ -331,7 +331,7 @@ fn a_front_end_cannot_fill_a_disk_with_log_lines() {
 }
 
 #[test]
-fn a_host_without_descriptors_makes_connections_wait_and_ends_no_card() {
+fn connections_wait_on_a_host_without_descriptors() {
     for signal_meanwhile in [false, true] {
         let card = Card::start(&["--persistent"]);
         let id = card.running.0.id();
@@ -341,8 +341,8 @@ fn a_host_without_descriptors_makes_connections_wait_and_ends_no_card() {
             let limit = Rlimit { current: Some(current), maximum: Some(20_000) };
             prlimit(Some(card.running.pid()), Resource::Nofile, limit).unwrap();
         };
-        // The client of the last question has left, but the card may not have noticed yet.
-        wait_until("the descriptors are at rest", || {
+        // The client of the last command has disconnected, but the card may not have noticed yet.
+        wait_until("the number of descriptors is stable", || {
             let before = free();
             std::thread::sleep(Duration::from_millis(50));
             free() == before
@@ -368,8 +368,8 @@ fn a_host_without_descriptors_makes_connections_wait_and_ends_no_card() {
         let mut another = Control::connect(&card.control);
         std::thread::sleep(Duration::from_millis(300));
         limit(20_000);
-        assert_eq!(another.ask(&json!({"cmd": "status"}))["ok"], json!(true));
-        // Descriptors that do not arrive are named.
+        assert_eq!(another.command(&json!({"cmd": "status"}))["ok"], json!(true));
+        // Descriptors that do not arrive are logged.
         machine = {
             drop(machine);
             connect(&card.socket)
@@ -390,7 +390,7 @@ fn a_host_without_descriptors_makes_connections_wait_and_ends_no_card() {
 /// A descriptor that the card kept could be the front-end's own end of the connection: then the connection would never
 /// end.
 #[test]
-fn no_request_makes_the_card_keep_a_connection_open_whose_front_end_has_gone() {
+fn no_request_keeps_a_connection_open_whose_front_end_has_ended() {
     let card = Card::start(&["--persistent"]);
     for code in 1..=45 {
         let socket = connect(&card.socket);
@@ -399,9 +399,9 @@ fn no_request_makes_the_card_keep_a_connection_open_whose_front_end_has_gone() {
             send(&socket, code, 1, &queue.to_ne_bytes(), &[own_end.as_fd()]);
             send(&socket, code, 1, &[&[0; 8][..], &region(0, 4096)].concat(), &[own_end.as_fd()]);
         }
-        // What it holds is closed when the process of a front-end ends: no shutdown is sent.
+        // The descriptors of a front-end are closed when its process ends: no shutdown is sent.
         drop((socket, own_end));
-        // A card serves one machine after the other.
+        // A card serves one front-end after the other.
         let mut machine = Machine::connect(&card.socket);
         assert_eq!(machine.identity().magic, MAGIC, "request {code}");
         machine.leave();

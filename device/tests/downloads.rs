@@ -1,4 +1,4 @@
-//! A driver's own sounds: downloaded, played, kept through a change of settings, and given back.
+//! Downloads: played, kept through a change of settings, and unloaded.
 
 use card_control::Clock;
 use card_spec::control::{
@@ -8,9 +8,9 @@ use card_spec::control::{
 use card_spec::diagnosis::Diagnosis;
 use card_spec::limits::{DOWNLOAD_BYTES_MAX, DOWNLOAD_MEMORY_BYTES};
 use card_spec::notice::NoticeKind;
-use dmus_card::fake::{Driver, Machine, STREAM_RENDER, STREAM_WAVE, no_wish};
+use dmus_card::fake::{Driver, Machine, STREAM_RENDER, STREAM_WAVE, no_parameters};
 
-/// The program that the downloaded instrument answers to.
+/// The program of the downloaded instrument.
 const PROGRAM: u8 = 5;
 
 /// The download id of its wave.
@@ -81,21 +81,21 @@ fn download(driver: &mut Driver, bytes: &[u8]) -> u32 {
 
 fn unload(driver: &mut Driver, handle: u32) -> Status {
     let handle = DownloadHandle { handle: handle.into(), reserved: 0.into() };
-    driver.ask(RequestCode::DLS_UNLOAD, &handle).status
+    driver.request_with(RequestCode::DLS_UNLOAD, &handle).status
 }
 
 fn free_memory(driver: &mut Driver) -> u32 {
     driver.request(RequestCode::STATISTICS, &[]).read::<Statistics>().free_memory.get()
 }
 
-/// What a note on the downloaded instrument sounds like.
+/// Returns the frames of a note on the downloaded instrument.
 fn sound(driver: &mut Driver) -> Vec<[i16; 2]> {
     driver.send(STREAM_RENDER, &[(0, 1, &[0xC0, PROGRAM]), (0, 1, &[0x90, 60, 127])]);
     driver.record(2000).pcm
 }
 
 #[test]
-fn a_downloaded_instrument_is_heard_instead_of_the_bank_and_its_memory_comes_back() {
+fn a_downloaded_instrument_replaces_the_bank_and_its_memory_is_freed() {
     let mut plain = opened();
     plain.play(48_000);
     let bank = sound(&mut plain);
@@ -116,7 +116,7 @@ fn a_downloaded_instrument_is_heard_instead_of_the_bank_and_its_memory_comes_bac
 }
 
 #[test]
-fn an_unload_while_it_sounds_is_pending_until_the_news_say_so() {
+fn an_unload_of_a_sounding_download_is_pending_until_a_notice() {
     let mut driver = opened();
     let (wave, instrument) = (download(&mut driver, &wave()), download(&mut driver, &instrument()));
     driver.play(48_000);
@@ -128,9 +128,9 @@ fn an_unload_while_it_sounds_is_pending_until_the_news_say_so() {
     driver.record(48_000);
     let mut done = Vec::new();
     while done.len() < 2 {
-        let news = driver.news();
-        if news.kind.get() == NoticeKind::UNLOADED.0 {
-            done.push(news.value.get());
+        let notice = driver.notice();
+        if notice.kind.get() == NoticeKind::UNLOADED.0 {
+            done.push(notice.value.get());
         }
     }
     done.sort_unstable();
@@ -147,13 +147,13 @@ fn downloads_survive_a_change_of_rate_and_voices_with_their_handles() {
 
     let mut driver = opened();
     let (wave, instrument) = (download(&mut driver, &wave()), download(&mut driver, &instrument()));
-    let wish = PortParameters {
+    let requested = PortParameters {
         valid: (port_parameter::VOICES | port_parameter::SAMPLE_RATE).into(),
         voices: 40.into(),
         sample_rate: 22_050.into(),
-        ..no_wish()
+        ..no_parameters()
     };
-    assert_eq!(driver.parameters(wish).status, Status::OK);
+    assert_eq!(driver.parameters(requested).status, Status::OK);
     // The wave stream changes the rate once more.
     driver.play(44_100);
     assert!(sound(&mut driver) == expected);
@@ -173,8 +173,8 @@ fn a_pending_unload_is_done_when_the_synthesizer_is_rebuilt() {
     assert_eq!(unload(&mut driver, wave), Status::PENDING);
     assert_eq!(driver.close_stream(STREAM_WAVE).status, Status::OK);
     assert_eq!(driver.open_stream(STREAM_WAVE, StreamKind::WAVE, 22_050, 2).status, Status::OK);
-    let news = driver.news();
-    assert_eq!((news.kind.get(), news.value.get()), (NoticeKind::UNLOADED.0, u64::from(wave)));
+    let notice = driver.notice();
+    assert_eq!((notice.kind.get(), notice.value.get()), (NoticeKind::UNLOADED.0, u64::from(wave)));
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn a_download_beyond_the_bound_is_refused_by_its_length() {
 }
 
 #[test]
-fn memory_for_downloads_ends_at_what_the_identity_block_says() {
+fn download_memory_ends_at_the_bound_of_the_identity_block() {
     let mut driver = opened();
     let samples = vec![0_u8; 3 << 20];
     let header = [words(&[0, 0, 1]), halves(&[1, 1]), words(&[48_000, 96_000]), halves(&[2, 16, 0, 0])].concat();
@@ -216,5 +216,5 @@ fn memory_for_downloads_ends_at_what_the_identity_block_says() {
     assert_eq!(refused.read::<DownloadResponse>().reason.get(), 9);
     assert_eq!(taken, 5, "five times 3 MiB fit in 16 MiB");
     let first = driver.machine.identity().first_error;
-    assert_eq!(Diagnosis(first.code.get()), Diagnosis::NONE, "a limit is nobody's mistake");
+    assert_eq!(Diagnosis(first.code.get()), Diagnosis::NONE, "a limit is no error of the driver");
 }

@@ -1,5 +1,5 @@
-//! A driver that gives work without end, or more than can be kept: others are heard meanwhile, and nothing grows without
-//! bound. Through the card's process, its socket and its control socket.
+//! A driver that gives work without end, or more than can be kept: resets and commands are answered meanwhile, and nothing
+//! grows without bound. Through the card's process, its socket and its control socket.
 
 mod common;
 
@@ -10,15 +10,15 @@ use card_spec::control::{DownloadResponse, PortParameters, RequestCode, Status, 
 use card_spec::diagnosis::Diagnosis;
 use card_spec::limits::{DOWNLOAD_BYTES_MAX, DOWNLOADS_MAX, FRAME_MAX, PROCESS_BYTES_MAX};
 use card_spec::queue::{QUEUE_COUNT, Queue};
-use dmus_card::fake::{Board, Driver, Machine, STREAM_RENDER, STREAM_WAVE, no_wish};
+use dmus_card::fake::{Board, Driver, Machine, STREAM_RENDER, STREAM_WAVE, no_parameters};
 use rustix::process::Signal;
 
-use common::process::PATIENCE;
+use common::process::WAIT_LIMIT;
 use common::{CardProcess, status};
 
-/// How long the card may take to answer others, on a machine that runs a dozen of these tests at a time. On a quiet
+/// How long the card may take to answer resets and commands, on a machine that runs a dozen of these tests at a time. On a quiet
 /// one it takes some milliseconds.
-const HEARD: Duration = Duration::from_secs(2);
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
 fn open(card: &CardProcess) -> Driver {
     let mut driver = Driver::new(card.machine());
@@ -26,16 +26,16 @@ fn open(card: &CardProcess) -> Driver {
     driver
 }
 
-/// All voices and channel groups.
+/// Returns a request for all voices and channel groups.
 fn everything() -> PortParameters {
-    let mut wish = no_wish();
-    wish.valid = (port_parameter::VOICES | port_parameter::CHANNEL_GROUPS).into();
-    wish.voices = 1000.into();
-    wish.channel_groups = 64.into();
-    wish
+    let mut requested = no_parameters();
+    requested.valid = (port_parameter::VOICES | port_parameter::CHANNEL_GROUPS).into();
+    requested.voices = 1000.into();
+    requested.channel_groups = 64.into();
+    requested
 }
 
-/// Has `count` events of one frame wait on the card.
+/// Sends `count` events of one frame.
 fn flood(driver: &mut Driver, count: u32, event: impl Fn(u32) -> Vec<u8>) {
     let mut sent = 0;
     while sent < count {
@@ -60,7 +60,7 @@ const COSTLY: [(&str, Event); 4] = [
 ];
 
 #[test]
-fn sixty_five_thousand_events_of_one_frame_keep_control_reset_and_the_end_waiting_for_a_slice_at_most() {
+fn answers_commands_reset_and_signal_amid_sixty_five_thousand_events_of_one_frame() {
     for (name, event) in COSTLY {
         for clock in ["lockstep", "realtime"] {
             let card = CardProcess::start(&["--clock", clock]);
@@ -71,19 +71,19 @@ fn sixty_five_thousand_events_of_one_frame_keep_control_reset_and_the_end_waitin
             if clock == "lockstep" {
                 flood(&mut driver, 65_000, event);
             } else {
-                // What is late plays at once: the flood is under way while it comes in.
+                // Late events play at once: the flood plays while it comes in.
                 flood(&mut driver, 3_000, event);
             }
             driver.post_wave(STREAM_WAVE, 4800, 4800 * 4);
             for _ in 0..5 {
                 let (_, time) = status(&mut control);
-                assert!(time < HEARD, "{name}, {clock}: the control socket took {time:?}");
+                assert!(time < ANSWER_LIMIT, "{name}, {clock}: the control socket took {time:?}");
             }
             let begun = Instant::now();
             driver.machine.reset();
             assert_eq!(driver.open().status, Status::OK);
             let time = begun.elapsed();
-            assert!(time < HEARD, "{name}, {clock}: reset and OPEN took {time:?}");
+            assert!(time < ANSWER_LIMIT, "{name}, {clock}: reset and OPEN took {time:?}");
             assert_eq!(driver.parameters(everything()).status, Status::OK);
             driver.play(48_000);
             flood(&mut driver, 3_000, event);
@@ -92,7 +92,7 @@ fn sixty_five_thousand_events_of_one_frame_keep_control_reset_and_the_end_waitin
             let begun = Instant::now();
             assert_eq!(driver.open().status, Status::OK);
             let time = begun.elapsed();
-            assert!(time < HEARD, "{name}, {clock}: OPEN took {time:?}");
+            assert!(time < ANSWER_LIMIT, "{name}, {clock}: OPEN took {time:?}");
             let ended = card.end_with(Signal::TERM);
             assert_eq!(ended.code, Some(0), "{name}, {clock}: {}", ended.said);
         }
@@ -100,7 +100,7 @@ fn sixty_five_thousand_events_of_one_frame_keep_control_reset_and_the_end_waitin
 }
 
 #[test]
-fn notes_that_no_voice_can_play_are_lost_and_counted_and_the_rest_of_the_song_plays() {
+fn counts_notes_without_a_voice_as_lost_and_plays_the_rest() {
     let card = CardProcess::start(&["--clock", "lockstep"]);
     let mut driver = open(&card);
     driver.play(48_000);
@@ -125,7 +125,7 @@ fn wave_download(id: u32, samples: u32, size: u32) -> Vec<u8> {
 }
 
 #[test]
-fn a_download_is_charged_what_it_holds_and_the_process_stays_within_its_bound() {
+fn charges_a_download_what_it_holds_and_stays_within_the_bound_of_the_process() {
     let card = CardProcess::start(&["--clock", "lockstep"]);
     let mut driver = open(&card);
     let mut held = 0;
@@ -133,7 +133,7 @@ fn a_download_is_charged_what_it_holds_and_the_process_stays_within_its_bound() 
     for id in 0..DOWNLOADS_MAX as u32 {
         bytes[4..8].copy_from_slice(&id.to_le_bytes());
         if id == 128 {
-            // 128 of the largest buffers are enough to tell; small ones fill the table faster.
+            // 128 of the largest buffers are enough; small ones fill the table faster.
             bytes = wave_download(id, 4, 4096);
         }
         let response = driver.request(RequestCode::DLS_DOWNLOAD, &bytes);
@@ -148,7 +148,7 @@ fn a_download_is_charged_what_it_holds_and_the_process_stays_within_its_bound() 
 }
 
 #[test]
-fn everything_that_a_driver_can_have_kept_at_once_stays_within_the_bound() {
+fn all_that_a_driver_can_have_kept_at_once_stays_within_the_bound() {
     let card = CardProcess::start(&["--clock", "lockstep"]);
     let mut driver = open(&card);
     assert_eq!(driver.parameters(everything()).status, Status::OK);
@@ -159,7 +159,7 @@ fn everything_that_a_driver_can_have_kept_at_once_stays_within_the_bound() {
         let response = driver.request(RequestCode::DLS_DOWNLOAD, &wave_download(id, 2_000_000, LARGEST));
         held += u32::from(response.status == Status::OK);
     }
-    assert_eq!(held, 4, "four times four megabytes are what there is");
+    assert_eq!(held, 4, "download memory holds four times four megabytes");
     flood(&mut driver, 1000, |index| vec![0x90, (index % 128) as u8, 100]);
     driver.record(60_000);
     let long = [&[0xF0][..], &[1; 3900], &[0xF7]].concat();
@@ -175,8 +175,8 @@ fn everything_that_a_driver_can_have_kept_at_once_stays_within_the_bound() {
     assert!(resident < PROCESS_BYTES_MAX, "{resident} bytes");
 }
 
-/// `DMUS_INSTRUMENT` that costs as much to read as a buffer can: 512 regions of one wave, each with the whole of a chain
-/// of 64 articulations of 128 connections.
+/// `DMUS_INSTRUMENT` that costs as much to read as a buffer can: 512 regions of one wave, each with the whole of a
+/// chain of 64 articulations of 128 connections.
 fn costly_instrument(patch: u32) -> Vec<u8> {
     const REGIONS: u32 = 512;
     const LINKS: u32 = 64;
@@ -213,7 +213,7 @@ fn costly_instrument(patch: u32) -> Vec<u8> {
 }
 
 #[test]
-fn a_change_of_parameters_with_costly_downloads_holds_nothing_up() {
+fn a_change_of_parameters_with_costly_downloads_delays_neither_reset_nor_commands() {
     const INSTRUMENTS: usize = 50;
     let card = CardProcess::start(&["--clock", "lockstep"]);
     let mut control = card.control();
@@ -225,13 +225,13 @@ fn a_change_of_parameters_with_costly_downloads_holds_nothing_up() {
         assert_eq!(response.status, Status::OK, "{:?}", response.read::<DownloadResponse>());
     }
     let cost = begun.elapsed();
-    let mut wish = no_wish();
-    wish.valid = port_parameter::VOICES.into();
+    let mut requested = no_parameters();
+    requested.valid = port_parameter::VOICES.into();
     let mut longest = Duration::ZERO;
     for round in 0..5_u32 {
-        wish.voices = (100 + round).into();
-        driver.send_parameters(wish);
-        // The machine is paused: the answer to that waits for the card to let go of the ring.
+        requested.voices = (100 + round).into();
+        driver.send_parameters(requested);
+        // The machine is paused: the answer to that waits until the card does not use the ring.
         let begun = Instant::now();
         let bases = driver.machine.stop();
         longest = longest.max(begun.elapsed());
@@ -245,7 +245,7 @@ fn a_change_of_parameters_with_costly_downloads_holds_nothing_up() {
 }
 
 #[test]
-fn faults_in_a_loop_fill_no_disk_whatever_the_driver_resets_in_between() {
+fn limits_log_lines_whatever_the_driver_resets_in_between() {
     /// Longest log that this may make: some forty lines of some two hundred bytes.
     const LOG_BYTES_MAX: usize = 16 * 1024;
     let card = CardProcess::start(&["--clock", "lockstep"]);
@@ -263,7 +263,7 @@ fn faults_in_a_loop_fill_no_disk_whatever_the_driver_resets_in_between() {
 }
 
 #[test]
-fn a_processor_that_rewrites_rings_all_the_time_cannot_hold_up_a_reset_or_others() {
+fn answers_reset_and_commands_while_a_processor_rewrites_rings() {
     let card = CardProcess::start(&["--clock", "lockstep"]);
     let mut control = card.control();
     let mut driver = open(&card);
@@ -289,7 +289,7 @@ fn a_processor_that_rewrites_rings_all_the_time_cannot_hold_up_a_reset_or_others
         });
         let mut longest = Duration::ZERO;
         for _ in 0..100 {
-            // Onto the same rings each time, which are never those that a fresh driver would be left.
+            // Onto the same rings each time.
             let begun = Instant::now();
             driver.machine.stop();
             longest = longest.max(begun.elapsed());
@@ -301,7 +301,7 @@ fn a_processor_that_rewrites_rings_all_the_time_cannot_hold_up_a_reset_or_others
         let (_, time) = status(&mut control);
         leave.store(true, Ordering::Relaxed);
         println!("the longest of 100 resets took {longest:?}, the status {time:?}");
-        assert!(longest < HEARD && time < HEARD, "{longest:?}, {time:?}");
+        assert!(longest < ANSWER_LIMIT && time < ANSWER_LIMIT, "{longest:?}, {time:?}");
     });
     driver.machine.reset();
     assert_eq!(driver.open().status, Status::OK);
@@ -311,7 +311,7 @@ fn a_processor_that_rewrites_rings_all_the_time_cannot_hold_up_a_reset_or_others
 }
 
 #[test]
-fn a_sample_clock_at_the_end_of_time_is_refused_and_nothing_spins() {
+fn refuses_a_sample_clock_at_the_end_of_the_range() {
     for clock in ["lockstep", "realtime"] {
         let card = CardProcess::start(&["--clock", clock]);
         let mut driver = open(&card);
@@ -337,7 +337,7 @@ fn a_sample_clock_at_the_end_of_time_is_refused_and_nothing_spins() {
 }
 
 #[test]
-fn what_open_does_not_mend_is_named_again_after_it() {
+fn reports_errors_that_outlast_open_again_after_it() {
     let card = CardProcess::start(&["--clock", "lockstep"]);
     let mut machine = card.machine();
     machine.features = 0;
@@ -350,7 +350,7 @@ fn what_open_does_not_mend_is_named_again_after_it() {
 }
 
 #[test]
-fn guest_memory_that_is_cut_short_costs_the_rings_in_it_and_nothing_else() {
+fn memory_that_is_cut_short_parks_the_rings_in_it_only() {
     let card = CardProcess::start(&["--clock", "lockstep", "--persistent"]);
     let mut control = card.control();
     for kicked in Queue::ALL {
@@ -361,7 +361,7 @@ fn guest_memory_that_is_cut_short_costs_the_rings_in_it_and_nothing_else() {
         driver.machine.kick(kicked);
         let begun = Instant::now();
         while status(&mut control).0["diagnosis"]["by_code"]["MEMORY_LOST"].is_null() {
-            assert!(begun.elapsed() < PATIENCE, "the loss is not noticed: {}", card.log());
+            assert!(begun.elapsed() < WAIT_LIMIT, "the loss is not noticed: {}", card.log());
             driver.machine.kick(kicked);
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -372,14 +372,13 @@ fn guest_memory_that_is_cut_short_costs_the_rings_in_it_and_nothing_else() {
         driver.machine.leave();
     }
     assert!(card.log().contains("has become shorter"), "{}", card.log());
-    // A fresh machine finds the card as good as new.
+    // The card serves a fresh machine without an error.
     let mut driver = open(&card);
     driver.play(48_000);
     assert_eq!(driver.record(64).header.frames.get(), 64);
     driver.machine.leave();
 }
 
-/// The machine is paused and continued while a request is under way: it is carried out once.
 #[test]
 fn a_request_under_way_when_the_machine_is_paused_is_carried_out_once() {
     let card = CardProcess::start(&["--clock", "lockstep"]);

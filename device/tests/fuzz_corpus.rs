@@ -1,4 +1,4 @@
-//! The fuzz targets under an ordinary test: every seed, and what a fuzzer has found worth keeping.
+//! The fuzz targets under an ordinary test: every seed, and the minimised corpus.
 
 #[allow(unreachable_pub, reason = "this is the library of the fuzz targets")]
 #[path = "../fuzz/src/lib.rs"]
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use targets::seeds::{self, Seed};
 
-/// The environment variable that has the seeds written anew in place of compared.
+/// The environment variable with which the seeds are written instead of compared.
 const WRITE: &str = "DMUS_WRITE_SEEDS";
 
 /// The environment variable that names the only files to replay: a part of their paths.
@@ -20,7 +20,7 @@ fn folder(kind: &str, target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(kind).join(target)
 }
 
-/// The files of a folder, by name.
+/// Returns the files of a folder, by name.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let paths = entries.map(|entry| entry.unwrap().path());
@@ -43,12 +43,12 @@ fn replay(target: &str, drive: fn(&[u8])) {
 }
 
 #[test]
-fn a_card_survives_what_front_ends_have_sent() {
+fn survives_every_kept_input_of_target_messages() {
     replay("messages", targets::messages);
 }
 
 #[test]
-fn a_card_survives_what_guests_have_done() {
+fn survives_every_kept_input_of_target_rings() {
     replay("rings", targets::rings);
 }
 
@@ -73,7 +73,7 @@ fn compare(target: &str, seeds: Vec<Seed>) {
 }
 
 #[test]
-fn the_seeds_are_what_their_programs_make() {
+fn the_seeds_are_those_of_their_programs() {
     assert!(seeds::layout_is_known(), "the seeds place the guest's rings where they are not");
     compare("messages", seeds::messages());
     compare("rings", seeds::rings());

@@ -1,4 +1,4 @@
-//! Chains that are not what a queue wants: returned, diagnosed, and forgotten.
+//! Chains that are wrong for their queue: diagnosed and returned.
 
 use card_control::Clock;
 use card_spec::control::{RequestCode, RequestHeader, ResponseHeader, Status};
@@ -19,7 +19,7 @@ fn playing() -> Driver {
     driver
 }
 
-/// The card lives: it answers, and renders.
+/// Checks that the card answers and renders.
 #[track_caller]
 fn assert_well(driver: &mut Driver) {
     assert_eq!(driver.request(RequestCode::LATENCY, &[]).status, Status::OK);
@@ -34,7 +34,7 @@ fn first(driver: &mut Driver, code: Diagnosis, queue: Queue) -> FirstError {
     first
 }
 
-/// A well-formed request in guest memory.
+/// Returns a well-formed request in guest memory.
 fn latency_request(driver: &Driver) -> Piece {
     let header = RequestHeader { code: RequestCode::LATENCY.0.into(), length: 0.into(), tag: 77.into() };
     Piece::readable(driver.machine.ram.place(header.as_bytes()), size_of::<RequestHeader>())
@@ -116,7 +116,7 @@ fn a_chain_that_leads_out_of_the_table_is_diagnosed() {
 }
 
 #[test]
-fn a_head_that_is_no_descriptor_is_diagnosed_and_cannot_be_returned() {
+fn diagnoses_a_head_that_is_no_descriptor_and_does_not_return_it() {
     for queue in [Queue::CONTROL, Queue::MIDI_OUT, Queue::WAVE] {
         let mut driver = playing();
         driver.machine.rings[queue.index()].publish(u16::MAX);
@@ -151,7 +151,7 @@ fn buffers_outside_memory_are_diagnosed_wherever_they_are() {
             _ => Piece::readable(address, 64),
         };
         if queue == Queue::EVENT {
-            // Something to tell.
+            // An error, for a notice.
             driver.request(RequestCode(0x9999), &[]);
             assert_eq!(driver.machine.identity().first_error.got.get(), 0x9999);
             driver.machine.card().registers.clear();
@@ -160,7 +160,7 @@ fn buffers_outside_memory_are_diagnosed_wherever_they_are() {
             use card_spec::control::{StreamKind, StreamState};
             assert_eq!(driver.open_stream(5, StreamKind::CAPTURE, 0, 0).status, Status::OK);
             assert_eq!(driver.state(5, StreamState::RUN).status, Status::OK);
-            driver.machine.card().ask(|card| card.capture(1, &[0xF8], None)).unwrap().unwrap();
+            driver.machine.card().with_card(|card| card.capture(1, &[0xF8], None)).unwrap().unwrap();
         }
         driver.machine.rings[queue.index()].offer(&[piece, response]);
         driver.machine.kick(queue);
@@ -300,7 +300,7 @@ fn an_indirect_table_that_was_not_negotiated_is_diagnosed() {
 }
 
 #[test]
-fn batches_that_are_wrong_are_named_and_the_good_events_before_the_fault_play() {
+fn diagnoses_wrong_batches_and_plays_the_events_before_the_error() {
     let note: &[u8] = &[0x90, 60, 127];
     let mut driver = playing();
     let good = driver.batch(STREAM_RENDER, &[(0, 1, note), (0, 1, note)]);
@@ -380,7 +380,7 @@ impl Numbers {
 }
 
 #[test]
-fn thousands_of_chains_of_chance_leave_the_card_alive() {
+fn survives_thousands_of_random_chains() {
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     let mut driver = playing();
     for round in 0..3000 {
@@ -398,7 +398,7 @@ fn thousands_of_chains_of_chance_leave_the_card_alive() {
         ring.publish(120 + (numbers.next() % 8) as u16);
         driver.machine.kick(queue);
         if round % 100 == 99 {
-            // Whatever has become of the session, the card answers.
+            // With or without a session, the card answers.
             driver.machine.reset();
             assert_eq!(driver.open().status, Status::OK, "round {round}");
             driver.play(48_000);
@@ -409,7 +409,7 @@ fn thousands_of_chains_of_chance_leave_the_card_alive() {
 }
 
 #[test]
-fn thousands_of_requests_of_chance_are_all_answered() {
+fn answers_thousands_of_random_requests() {
     let mut numbers = Numbers(0x0123_4567_89ab_cdef);
     let mut driver = playing();
     for _ in 0..5000 {

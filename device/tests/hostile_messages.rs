@@ -1,4 +1,4 @@
-//! Vhost-user messages that no front-end should send: answered or ignored, and the next one is served.
+//! Vhost-user messages that no front-end should send: answered or ignored, and the next one is answered.
 
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -8,7 +8,7 @@ use card_control::Clock;
 use card_spec::control::Status;
 use card_spec::queue::Queue;
 use dmus_card::fake::{Board, Driver, Machine};
-use dmus_card::socket::message::{HEADER_BYTES, encode};
+use dmus_card::transport::message::{HEADER_BYTES, encode};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 const VERSION_1: u32 = 1;
@@ -38,7 +38,7 @@ fn receive(mut socket: &UnixStream) -> (u32, Vec<u8>) {
     (word(0), body)
 }
 
-/// The next well-formed request is answered, whatever unasked answers come before it.
+/// Checks that the next well-formed request is answered, whatever other answers come before.
 fn assert_answers(machine: &Machine) {
     // An acknowledgement has eight bytes as well, so the answer is known by its code.
     send(machine, GET_FEATURES, VERSION_1, &[]);
@@ -48,7 +48,7 @@ fn assert_answers(machine: &Machine) {
 fn assert_serves(mut machine: Machine) {
     use vhost::vhost_user::VhostUserFrontend;
     assert_answers(&machine);
-    // Chance may have negotiated something else.
+    // The random messages may have negotiated other features.
     let protocol = machine.frontend().get_protocol_features().unwrap();
     machine.frontend().set_protocol_features(protocol).unwrap();
     assert_eq!(&machine.identity().magic, b"DMUS");
@@ -72,7 +72,7 @@ fn unknown_requests_are_acknowledged_as_failed() {
 }
 
 #[test]
-fn every_request_with_no_body_at_all_is_survived() {
+fn survives_every_request_without_a_body() {
     let machine = Machine::with_card(Clock::Lockstep);
     for code in (0..64).filter(|code| *code != GET_FEATURES) {
         send(&machine, code, VERSION_1 | NEED_REPLY, &[]);
@@ -81,7 +81,7 @@ fn every_request_with_no_body_at_all_is_survived() {
 }
 
 #[test]
-fn every_request_with_a_body_of_chance_is_survived() {
+fn survives_every_request_with_a_random_body() {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = move || {
         state ^= state << 13;
@@ -108,7 +108,7 @@ fn every_request_with_a_body_of_chance_is_survived() {
 }
 
 #[test]
-fn flags_of_chance_and_a_body_beyond_every_bound_do_not_lose_the_next_message() {
+fn reads_the_next_message_after_random_flags_and_an_oversized_body() {
     let machine = Machine::with_card(Clock::Lockstep);
     for flags in [0, 2, 3, REPLY, 0xffff_fff0, !NEED_REPLY] {
         send(&machine, SET_OWNER, flags, &[9; 20]);
@@ -157,7 +157,7 @@ fn descriptors_that_are_no_event_counters_are_survived() {
     for fd in [file.as_fd(), directory.as_fd(), reader.as_fd()] {
         for code in [SET_VRING_KICK, SET_VRING_KICK + 1, SET_VRING_KICK + 2] {
             let bytes = encode(code, VERSION_1, &u64::from(Queue::EVENT.0).to_ne_bytes());
-            // More than one, too: what is not wanted is closed.
+            // More than one, too: the others are closed.
             let three = [fd, fd, fd];
             let mut space = [const { std::mem::MaybeUninit::uninit() }; rustix::cmsg_space!(ScmRights(3))];
             let mut ancillary = SendAncillaryBuffer::new(&mut space);
@@ -170,7 +170,7 @@ fn descriptors_that_are_no_event_counters_are_survived() {
 }
 
 #[test]
-fn memory_that_cannot_be_mapped_is_reported_and_the_machine_lives() {
+fn reports_memory_that_cannot_be_mapped_and_serves_on() {
     use std::os::fd::AsRawFd;
     use vhost::VhostUserMemoryRegionInfo;
     use vhost::vhost_user::VhostUserFrontend;
@@ -212,7 +212,7 @@ fn the_whole_memory_table_can_be_set_at_once_and_regions_removed() {
     machine.start();
     let mut driver = Driver::on(machine);
     assert_eq!(driver.open().status, Status::OK);
-    // Memory goes away under running rings: the card stops using them, and says so.
+    // Memory is removed under running rings: the card stops using them, and diagnoses it.
     driver.machine.frontend().remove_mem_region(&region).unwrap();
     driver.machine.kick(Queue::CONTROL);
     driver.machine.wait_until("a diagnosis", |machine| machine.identity().first_error.code.get() != 0);

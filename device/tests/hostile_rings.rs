@@ -1,4 +1,4 @@
-//! Rings that cannot work are parked and named; the rest of the card, and the machine, live on.
+//! Rings that cannot work are parked and diagnosed; the other rings work on.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use card_spec::identity::NO_QUEUE;
 use card_spec::queue::Queue;
 use dmus_card::fake::{Board, Driver, Machine, RingPlan};
 
-/// A machine whose driver does this to its plan for one ring.
+/// Returns a driver on a machine whose plan for one ring is changed by `spoil`.
 fn with_broken(queue: Queue, spoil: impl FnOnce(&mut RingPlan)) -> Driver {
     let mut machine = Machine::with_card(Clock::Lockstep);
     let mut plan = machine.plan();
@@ -26,7 +26,7 @@ fn assert_first(driver: &mut Driver, code: Diagnosis, queue: u16) -> (u32, u32, 
     (first.descriptor.get(), first.expected.get(), first.got.get())
 }
 
-/// The parked ring is named before and after `OPEN`, and after a reset the card is as good as new.
+/// Checks that the parked ring is diagnosed before and after `OPEN`, and that the card works after a reset.
 #[track_caller]
 fn assert_parked_and_recoverable(mut driver: Driver, code: Diagnosis, queue: Queue) -> (u32, u32, u32) {
     let numbers = assert_first(&mut driver, code, queue.0);
@@ -100,7 +100,7 @@ fn a_ring_that_is_not_aligned_is_parked() {
 }
 
 #[test]
-fn a_broken_control_ring_is_named_in_the_identity_block_which_still_can_be_read() {
+fn the_identity_block_can_be_read_with_a_parked_control_ring_and_has_its_diagnosis() {
     let driver = with_broken(Queue::CONTROL, |plan| plan.size = 48);
     assert_parked_and_recoverable(driver, Diagnosis::RING_SIZE, Queue::CONTROL);
 }
@@ -118,7 +118,7 @@ fn an_available_index_that_jumps_ahead_parks_the_ring() {
 }
 
 #[test]
-fn memory_that_is_not_shared_is_named_with_its_remedy() {
+fn diagnoses_memory_that_is_not_shared_with_its_remedy() {
     let mut machine = Machine::with_card(Clock::Lockstep);
     machine.claim_memory_is_shared();
     machine.start();
@@ -130,7 +130,7 @@ fn memory_that_is_not_shared_is_named_with_its_remedy() {
 }
 
 #[test]
-fn a_driver_that_does_not_accept_version_1_is_told_so_and_served() {
+fn diagnoses_a_driver_without_version_1_and_serves_it() {
     let mut machine = Machine::with_card(Clock::Lockstep);
     machine.features = feature::EVENT_IDX;
     machine.start();
@@ -140,7 +140,7 @@ fn a_driver_that_does_not_accept_version_1_is_told_so_and_served() {
 }
 
 #[test]
-fn interrupts_are_raised_as_event_idx_or_the_flag_ask_for_them() {
+fn raises_interrupts_as_event_idx_or_the_flag_request_them() {
     for features in [feature::VERSION_1, feature::VERSION_1 | feature::EVENT_IDX] {
         let event_idx = features & feature::EVENT_IDX != 0;
         let mut machine = Machine::with_card(Clock::Lockstep);
@@ -158,14 +158,14 @@ fn interrupts_are_raised_as_event_idx_or_the_flag_ask_for_them() {
         }
         assert_eq!(driver.machine.interrupts(Queue::CONTROL), 0);
         driver.machine.rings[0].suppress_interrupts(false);
-        driver.machine.rings[0].ask_for_interrupt();
+        driver.machine.rings[0].request_interrupt();
         assert_eq!(driver.request(RequestCode::LATENCY, &[]).status, Status::OK);
         driver.machine.wait_until("an interrupt", |machine| machine.interrupts(Queue::CONTROL) > 0);
     }
 }
 
 #[test]
-fn a_storm_of_kicks_is_diagnosed_and_nothing_else_suffers() {
+fn diagnoses_a_storm_of_kicks_and_serves_on() {
     let mut driver = Driver::new(Machine::with_card(Clock::Lockstep));
     assert_eq!(driver.open().status, Status::OK);
     // A storm is so many kicks in a time; a busy host may take the time away, so it storms until it has been seen.

@@ -1,4 +1,4 @@
-//! The program as its users start it: command line, exit codes, sockets, files.
+//! The program as users start it: command line, exit codes, sockets, files.
 
 mod common;
 
@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use card_spec::control::Status;
-use common::process::{Control, PATIENCE, Running, place, program, run};
+use common::process::{Control, Running, WAIT_LIMIT, place, program, run};
 use dmus_card::fake::{Driver, Machine, STREAM_RENDER};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -34,7 +34,7 @@ fn capabilities_are_json() {
 }
 
 #[test]
-fn wrong_arguments_exit_with_2_and_say_what_is_missing() {
+fn wrong_arguments_exit_with_2_and_name_what_is_missing() {
     let (code, _, error) = run(&[]);
     assert_eq!(code, 2);
     assert!(error.contains("--socket-path"), "{error}");
@@ -64,7 +64,7 @@ fn a_socket_in_use_exits_with_4_and_one_that_was_left_behind_is_replaced() {
     assert_eq!(code, 4);
     assert!(error.contains("card.sock"), "{error}");
     drop(listener);
-    assert!(path.exists(), "what a dead process leaves behind");
+    assert!(path.exists(), "the socket of a dead process");
     let card = Running::start(program().args(["--socket-path", &socket]));
     Machine::connect(&path).leave();
     assert_eq!(card.wait().0, Some(0));
@@ -88,13 +88,13 @@ fn a_sound_file_that_cannot_be_written_exits_with_5() {
 }
 
 #[test]
-fn a_full_disk_does_not_end_the_machine_and_exits_with_5_when_it_has_left() {
+fn serves_on_with_a_full_disk_and_exits_with_5() {
     let folder = TempDir::new().unwrap();
     let (path, socket) = place(&folder, "card.sock");
     let arguments = ["--socket-path", &socket, "--clock", "lockstep", "--line-out", "wav:/dev/full"];
     // The header alone may be refused before anything starts: that is an exit with 5 as well.
     let card = Running::start(program().args(arguments));
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_LIMIT;
     let mut card = card;
     while !path.exists() && card.0.try_wait().unwrap().is_none() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
@@ -150,11 +150,11 @@ fn the_hash_of_an_offline_rendering_is_that_of_the_samples_in_its_file() {
         assert_eq!(result["pcm_sha256"], hash);
         results.push(result);
     }
-    assert!(results.iter().all(|result| *result == results[0]), "the block size is heard");
+    assert!(results.iter().all(|result| *result == results[0]), "the block size changes the samples");
 }
 
 #[test]
-fn the_control_socket_watches_the_card_and_moves_its_time() {
+fn the_control_socket_reads_the_status_and_advances_time() {
     let folder = TempDir::new().unwrap();
     let (path, socket) = place(&folder, "card.sock");
     let (control_path, control) = place(&folder, "control.sock");
@@ -163,9 +163,9 @@ fn the_control_socket_watches_the_card_and_moves_its_time() {
     let arguments = ["--socket-path", &socket, "--control", &control, "--clock", "lockstep", "--line-out", &line_out];
     let card = Running::start(program().args(arguments));
     let mut control = Control::connect(&control_path);
-    let status = control.ask(&json!({"cmd": "status"}));
+    let status = control.command(&json!({"cmd": "status"}));
     assert_eq!((&status["ok"], &status["clock"], &status["session"]), (&json!(true), &json!("lockstep"), &Value::Null));
-    let refused = control.ask(&json!({"cmd": "advance", "frames": 1}));
+    let refused = control.command(&json!({"cmd": "advance", "frames": 1}));
     assert_eq!((&refused["ok"], &refused["error"]), (&json!(false), &json!("there is no session")));
     for nonsense in ["", "{", "[]", "{\"cmd\":\"dance\"}", "{\"cmd\":\"advance\"}", "{\"cmd\":\"status\",\"x\":1}"] {
         assert_eq!(control.say(nonsense)["ok"], json!(false), "{nonsense}");
@@ -175,19 +175,23 @@ fn the_control_socket_watches_the_card_and_moves_its_time() {
     assert_eq!(driver.open().status, Status::OK);
     driver.play(44_100);
     driver.send(STREAM_RENDER, &[(0, 1, &[0x90, 60, 127])]);
-    assert_eq!(control.ask(&json!({"cmd": "advance", "frames": 10_000}))["position"], 10_000);
+    assert_eq!(control.command(&json!({"cmd": "advance", "frames": 10_000}))["position"], 10_000);
     let wave = driver.record(1000);
     assert_eq!(wave.header.position.get(), 0, "what was rendered waits in the FIFO");
     driver.request(card_spec::control::RequestCode(0x4242), &[]);
-    let status = control.ask(&json!({"cmd": "status"}));
+    let status = control.command(&json!({"cmd": "status"}));
     assert_eq!(status["session"]["position"], 10_000);
     assert_eq!(status["session"]["fifo_frames"], 9000);
     assert_eq!(status["session"]["streams"][1], json!({"id": 1, "kind": "WAVE", "state": "RUN"}));
     assert_eq!(status["diagnosis"]["first"]["code"], "UNKNOWN_REQUEST");
     assert_eq!(status["diagnosis"]["by_code"], json!({"UNKNOWN_REQUEST": 1}));
     assert_eq!(status["counters"]["events"], 1);
-    assert!(control.ask(&json!({"cmd": "stats"}))["statistics"]["free_memory"].as_u64().unwrap() > 0);
-    assert_eq!(control.ask(&json!({"cmd": "midi-in", "data": "f8"}))["ok"], json!(false), "nobody captures");
+    assert!(control.command(&json!({"cmd": "stats"}))["statistics"]["free_memory"].as_u64().unwrap() > 0);
+    assert_eq!(
+        control.command(&json!({"cmd": "midi-in", "data": "f8"}))["ok"],
+        json!(false),
+        "no capture stream is open"
+    );
 
     driver.machine.leave();
     let (code, said) = card.wait();
@@ -204,7 +208,7 @@ fn shutdown_over_the_control_socket_ends_the_process() {
     let socket = place(&folder, "card.sock").1;
     let (control_path, control) = place(&folder, "control.sock");
     let card = Running::start(program().args(["--socket-path", &socket, "--control", &control]));
-    assert_eq!(Control::connect(&control_path).ask(&json!({"cmd": "shutdown"})), json!({"ok": true}));
+    assert_eq!(Control::connect(&control_path).command(&json!({"cmd": "shutdown"})), json!({"ok": true}));
     assert_eq!(card.wait().0, Some(0));
 }
 
@@ -228,7 +232,7 @@ fn a_signal_ends_the_process_with_its_files_complete() {
 }
 
 #[test]
-fn a_listening_descriptor_serves_one_machine_after_the_other() {
+fn a_listening_descriptor_serves_one_front_end_after_the_other() {
     let folder = TempDir::new().unwrap();
     let (path, _) = place(&folder, "card.sock");
     let listener = UnixListener::bind(&path).unwrap();
@@ -240,7 +244,7 @@ fn a_listening_descriptor_serves_one_machine_after_the_other() {
         let mut driver = Driver::new(Machine::connect(&path));
         assert_eq!(driver.open().status, Status::OK);
         driver.play(48_000);
-        assert_eq!(driver.record(64).header.position.get(), 0, "nothing is left of the machine before");
+        assert_eq!(driver.record(64).header.position.get(), 0, "no state of the machine before is kept");
         driver.machine.leave();
     }
     drop(card);
@@ -263,7 +267,7 @@ fn the_card_stays_within_64_mib() {
         let line = status.lines().find(|line| line.starts_with(name)).unwrap();
         line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
     };
-    // Guest memory that the card has touched is the machine's, and counted as shared.
+    // Guest memory that the card has touched is counted as shared.
     let own = number("RssAnon:") + number("RssFile:");
     assert!(own <= 64 * 1024, "{own} KiB");
     driver.machine.leave();

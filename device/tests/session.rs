@@ -1,4 +1,4 @@
-//! What a driver asks on the control queue, and what it is answered.
+//! Requests on the control queue, and their answers.
 
 use card_control::Clock;
 use card_spec::control::{
@@ -10,7 +10,7 @@ use card_spec::identity::{ClockMode, MAGIC, NO_QUEUE};
 use card_spec::queue::Queue;
 use card_spec::status_page::StatusPage;
 use card_spec::{ABI_MAJOR, ABI_MINOR, limits};
-use dmus_card::fake::{Board, Driver, Machine, STREAM_RENDER, STREAM_WAVE, no_wish};
+use dmus_card::fake::{Board, Driver, Machine, STREAM_RENDER, STREAM_WAVE, no_parameters};
 use zerocopy::FromBytes;
 
 fn driver() -> Driver {
@@ -23,7 +23,7 @@ fn opened() -> Driver {
     driver
 }
 
-/// The first error is this one, on this queue.
+/// Checks that the first error is this one, on this queue.
 #[track_caller]
 fn assert_diagnosed(driver: &mut Driver, code: Diagnosis, queue: u16) {
     let first = driver.machine.identity().first_error;
@@ -37,7 +37,7 @@ fn assert_nothing_wrong(driver: &mut Driver) {
 }
 
 #[test]
-fn the_identity_block_says_who_the_card_is_before_any_driver_is_there() {
+fn the_identity_block_can_be_read_before_a_driver_starts() {
     let mut machine = Machine::with_card(Clock::Lockstep);
     let identity = machine.identity();
     assert_eq!(identity.magic, MAGIC);
@@ -49,7 +49,7 @@ fn the_identity_block_says_who_the_card_is_before_any_driver_is_there() {
 }
 
 #[test]
-fn open_answers_the_session_and_what_is_in_force() {
+fn open_answers_the_session_and_the_parameters_in_force() {
     let mut driver = driver();
     let response = driver.open();
     let opened: OpenResponse = response.read();
@@ -60,7 +60,7 @@ fn open_answers_the_session_and_what_is_in_force() {
 }
 
 #[test]
-fn open_of_another_major_version_is_refused_and_says_which_is_spoken() {
+fn refuses_open_of_another_major_version_with_the_cards_own() {
     let mut driver = driver();
     let open = Open {
         abi_major: (ABI_MAJOR + 1).into(),
@@ -69,7 +69,7 @@ fn open_of_another_major_version_is_refused_and_says_which_is_spoken() {
         reserved: 0.into(),
         session: 1.into(),
     };
-    assert_eq!(driver.ask(RequestCode::OPEN, &open).status, Status::ABI_MISMATCH);
+    assert_eq!(driver.request_with(RequestCode::OPEN, &open).status, Status::ABI_MISMATCH);
     let first = driver.machine.identity().first_error;
     assert_eq!(Diagnosis(first.code.get()), Diagnosis::ABI_MISMATCH);
     assert_eq!((first.expected.get(), first.got.get()), (u32::from(ABI_MAJOR), u32::from(ABI_MAJOR) + 1));
@@ -86,7 +86,7 @@ fn open_that_declares_another_ring_size_works_and_is_diagnosed() {
         reserved: 0.into(),
         session: 1.into(),
     };
-    assert_eq!(driver.ask(RequestCode::OPEN, &open).status, Status::OK);
+    assert_eq!(driver.request_with(RequestCode::OPEN, &open).status, Status::OK);
     let first = driver.machine.identity().first_error;
     assert_eq!(Diagnosis(first.code.get()), Diagnosis::QUEUE_SIZE_DECLARED);
     assert_eq!((first.descriptor.get(), first.expected.get(), first.got.get()), (u32::from(Queue::WAVE.0), 128, 64));
@@ -137,9 +137,9 @@ fn every_request_that_is_too_short_is_malformed_and_does_nothing() {
 }
 
 #[test]
-fn parameters_are_clamped_and_the_answer_says_so() {
+fn clamps_parameters_and_answers_altered() {
     let mut driver = opened();
-    let wish = PortParameters {
+    let requested = PortParameters {
         valid: port_parameter::ALL.into(),
         voices: 5000.into(),
         channel_groups: 0.into(),
@@ -148,7 +148,7 @@ fn parameters_are_clamped_and_the_answer_says_so() {
         effects: 0xff.into(),
         share: 1.into(),
     };
-    let response = driver.parameters(wish);
+    let response = driver.parameters(requested);
     assert_eq!(response.status, Status::ALTERED);
     let given: PortParameters = response.read();
     assert_eq!(given.voices.get(), 1000);
@@ -158,13 +158,13 @@ fn parameters_are_clamped_and_the_answer_says_so() {
     assert_eq!(given.effects.get(), 3);
     assert_eq!(given.share.get(), 0);
 
-    let wish = PortParameters {
+    let requested = PortParameters {
         valid: (port_parameter::VOICES | port_parameter::SAMPLE_RATE).into(),
         voices: 32.into(),
         sample_rate: 22_050.into(),
-        ..no_wish()
+        ..no_parameters()
     };
-    let response = driver.parameters(wish);
+    let response = driver.parameters(requested);
     assert_eq!(response.status, Status::OK);
     let given: PortParameters = response.read();
     assert_eq!((given.voices.get(), given.sample_rate.get(), given.channel_groups.get()), (32, 22_050, 1));
@@ -174,14 +174,15 @@ fn parameters_are_clamped_and_the_answer_says_so() {
 fn the_rate_cannot_change_under_an_open_wave_stream() {
     let mut driver = opened();
     assert_eq!(driver.open_stream(STREAM_WAVE, StreamKind::WAVE, 44_100, 2).status, Status::OK);
-    let wish = PortParameters { valid: port_parameter::SAMPLE_RATE.into(), sample_rate: 48_000.into(), ..no_wish() };
-    assert_eq!(driver.parameters(wish).status, Status::INVALID_STATE);
-    let given: PortParameters = driver.parameters(no_wish()).read();
+    let requested =
+        PortParameters { valid: port_parameter::SAMPLE_RATE.into(), sample_rate: 48_000.into(), ..no_parameters() };
+    assert_eq!(driver.parameters(requested).status, Status::INVALID_STATE);
+    let given: PortParameters = driver.parameters(no_parameters()).read();
     assert_eq!(given.sample_rate.get(), 44_100);
 }
 
 #[test]
-fn streams_are_opened_once_and_only_as_what_they_are() {
+fn opens_a_stream_once_and_with_a_valid_kind_only() {
     let mut driver = opened();
     assert_eq!(driver.open_stream(18, StreamKind::RENDER, 0, 0).status, Status::INVALID_PARAMETER);
     assert_eq!(driver.open_stream(0, StreamKind(9), 0, 0).status, Status::INVALID_PARAMETER);
@@ -207,47 +208,47 @@ fn the_clock_is_set_on_the_wave_stream_and_not_before_frame_0() {
         master_time: 0.into(),
         frame: 0.into(),
     };
-    assert_eq!(driver.ask(RequestCode::CLOCK_SYNC, &sync).status, Status::NOT_FOUND);
+    assert_eq!(driver.request_with(RequestCode::CLOCK_SYNC, &sync).status, Status::NOT_FOUND);
     assert_eq!(driver.open_stream(STREAM_WAVE, StreamKind::WAVE, 48_000, 2).status, Status::OK);
     sync.stream = STREAM_WAVE.into();
     sync.frame = (-1).into();
-    assert_eq!(driver.ask(RequestCode::CLOCK_SYNC, &sync).status, Status::INVALID_PARAMETER);
+    assert_eq!(driver.request_with(RequestCode::CLOCK_SYNC, &sync).status, Status::INVALID_PARAMETER);
     sync.flags = 2.into();
-    assert_eq!(driver.ask(RequestCode::CLOCK_SYNC, &sync).status, Status::INVALID_PARAMETER);
+    assert_eq!(driver.request_with(RequestCode::CLOCK_SYNC, &sync).status, Status::INVALID_PARAMETER);
     sync.flags = 0.into();
-    assert_eq!(driver.ask(RequestCode::CLOCK_SYNC, &sync).status, Status::OK);
+    assert_eq!(driver.request_with(RequestCode::CLOCK_SYNC, &sync).status, Status::OK);
 }
 
 #[test]
 fn volume_is_clamped_and_its_item_checked() {
     let mut driver = opened();
     let volume = |item: u32, hundredths_db: i32| Volume { item: item.into(), hundredths_db: hundredths_db.into() };
-    assert_eq!(driver.ask(RequestCode::VOLUME, &volume(0, -600)).status, Status::OK);
-    assert_eq!(driver.ask(RequestCode::VOLUME, &volume(1, 9999)).status, Status::ALTERED);
-    assert_eq!(driver.ask(RequestCode::VOLUME, &volume(2, 0)).status, Status::INVALID_PARAMETER);
+    assert_eq!(driver.request_with(RequestCode::VOLUME, &volume(0, -600)).status, Status::OK);
+    assert_eq!(driver.request_with(RequestCode::VOLUME, &volume(1, 9999)).status, Status::ALTERED);
+    assert_eq!(driver.request_with(RequestCode::VOLUME, &volume(2, 0)).status, Status::INVALID_PARAMETER);
 }
 
 #[test]
 fn voice_priorities_are_read_and_set() {
     let mut driver = opened();
-    let wish = |group: u32, channel: u32, priority: u32, set: u32| VoicePriority {
+    let requested = |group: u32, channel: u32, priority: u32, set: u32| VoicePriority {
         channel_group: group.into(),
         channel: channel.into(),
         priority: priority.into(),
         set: set.into(),
     };
-    let read: VoicePriority = driver.ask(RequestCode::VOICE_PRIORITY, &wish(0, 9, 0, 0)).read();
+    let read: VoicePriority = driver.request_with(RequestCode::VOICE_PRIORITY, &requested(0, 9, 0, 0)).read();
     assert_eq!(read.priority.get(), 0x8000_000F, "the drum channel's standard priority");
-    assert_eq!(driver.ask(RequestCode::VOICE_PRIORITY, &wish(1, 3, 0xF000_0000, 1)).status, Status::OK);
-    let read: VoicePriority = driver.ask(RequestCode::VOICE_PRIORITY, &wish(1, 3, 0, 0)).read();
+    assert_eq!(driver.request_with(RequestCode::VOICE_PRIORITY, &requested(1, 3, 0xF000_0000, 1)).status, Status::OK);
+    let read: VoicePriority = driver.request_with(RequestCode::VOICE_PRIORITY, &requested(1, 3, 0, 0)).read();
     assert_eq!(read.priority.get(), 0xF000_0000);
-    for wrong in [wish(2, 0, 0, 0), wish(0, 16, 0, 0), wish(0, 0, 0, 2)] {
-        assert_eq!(driver.ask(RequestCode::VOICE_PRIORITY, &wrong).status, Status::INVALID_PARAMETER);
+    for wrong in [requested(2, 0, 0, 0), requested(0, 16, 0, 0), requested(0, 0, 0, 2)] {
+        assert_eq!(driver.request_with(RequestCode::VOICE_PRIORITY, &wrong).status, Status::INVALID_PARAMETER);
     }
 }
 
 #[test]
-fn a_malformed_download_says_where_and_a_handle_that_was_never_given_is_not_found() {
+fn answers_the_offset_in_a_malformed_download_and_not_found_for_an_unknown_handle() {
     let mut driver = opened();
     let response = driver.request(RequestCode::DLS_DOWNLOAD, &[0; 4]);
     assert_eq!(response.status, Status::MALFORMED);
@@ -282,7 +283,7 @@ fn the_status_page_is_written_under_its_sequence_lock_and_can_be_taken_back() {
     assert_eq!(status.latency_time.get(), 100_000);
 
     let back = StatusPageLoan { address: 0.into() };
-    assert_eq!(driver.ask(RequestCode::STATUS_PAGE, &back).status, Status::OK);
+    assert_eq!(driver.request_with(RequestCode::STATUS_PAGE, &back).status, Status::OK);
     let before = read(&driver).sequence.get();
     driver.record(480);
     assert_eq!(driver.request(RequestCode::LATENCY, &[]).status, Status::OK);
@@ -298,7 +299,7 @@ fn a_status_page_must_be_a_page_of_guest_memory() {
         (!0xfff, Status::INVALID_PARAMETER),
     ] {
         let loan = StatusPageLoan { address: address.into() };
-        assert_eq!(driver.ask(RequestCode::STATUS_PAGE, &loan).status, status);
+        assert_eq!(driver.request_with(RequestCode::STATUS_PAGE, &loan).status, status);
     }
 }
 

@@ -1,5 +1,5 @@
-//! Paths are bound safely: nothing of the user's is removed, no process loses its socket, and one that a dead process has
-//! left is replaced.
+//! Paths are bound safely: no file of the user's is removed, no process loses its socket, and the socket of a dead process
+//! is replaced.
 
 mod common;
 
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::Command;
 
 use card_spec::control::Status;
-use common::process::{Control, PATIENCE, Running, connect, place, program, wait_until};
+use common::process::{Control, Running, WAIT_LIMIT, connect, place, program, wait_until};
 use dmus_card::fake::{Driver, Machine};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
@@ -20,7 +20,7 @@ use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
 
-/// The options that bind a path, each with what else a card needs; `path` is what it is to bind.
+/// Returns a command for each option that binds a path, to bind `path`.
 fn options(folder: &TempDir, path: &str) -> [Command; 2] {
     let mut socket = program();
     socket.args(["--socket-path", path]);
@@ -29,13 +29,13 @@ fn options(folder: &TempDir, path: &str) -> [Command; 2] {
     [socket, control]
 }
 
-/// What stands at a path, without following a link: device, inode, length, when it was changed.
+/// Returns the identity of the file at a path, without following a link: device, inode, length, when it was changed.
 fn look(path: &Path) -> (u64, u64, u64, i64, i64) {
     let found = fs::symlink_metadata(path).unwrap();
     (found.dev(), found.ino(), found.len(), found.mtime(), found.ctime_nsec())
 }
 
-/// The card refuses to listen there, names path and remedy, and leaves everything as it was.
+/// Checks that the card refuses to listen there, names path and remedy, and changes nothing.
 fn assert_refuses(folder: &TempDir, path: &Path, cause: &str) {
     let before = look(path);
     let text = path.to_str().unwrap();
@@ -44,11 +44,11 @@ fn assert_refuses(folder: &TempDir, path: &Path, cause: &str) {
         assert_eq!(code, Some(4), "{said}");
         assert!(said.contains(text) && said.contains(cause) && said.contains("choose another path"), "{cause}: {said}");
         assert_eq!(look(path), before, "{said}");
-        assert!(!folder.path().join("other.sock").exists(), "what the card had bound already is not left");
+        assert!(!folder.path().join("other.sock").exists(), "the socket that was bound already is removed");
     }
 }
 
-/// The card listens there, and answers.
+/// Checks that the card listens there, and answers.
 fn assert_replaces(folder: &TempDir, path: &Path, leave: impl Fn(&Path)) {
     let text = path.to_str().unwrap();
     for (index, mut command) in options(folder, text).into_iter().enumerate() {
@@ -59,14 +59,14 @@ fn assert_replaces(folder: &TempDir, path: &Path, leave: impl Fn(&Path)) {
             Machine::connect(path).leave();
             assert_eq!(card.wait().0, Some(0));
         } else {
-            assert_eq!(Control::connect(path).ask(&json!({"cmd": "status"}))["ok"], json!(true));
+            assert_eq!(Control::connect(path).command(&json!({"cmd": "status"}))["ok"], json!(true));
             assert_eq!(card.end_with(Signal::TERM).code, Some(0));
         }
         assert_eq!(fs::read_dir(folder).unwrap().count(), 0, "nothing is left");
     }
 }
 
-/// A bound socket of a kind.
+/// Returns a bound socket of a kind.
 fn bound(path: &Path, kind: SocketType) -> OwnedFd {
     let socket = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).unwrap();
     bind(&socket, &SocketAddrUnix::new(path).unwrap()).unwrap();
@@ -74,7 +74,7 @@ fn bound(path: &Path, kind: SocketType) -> OwnedFd {
 }
 
 #[test]
-fn what_is_no_socket_is_refused_and_untouched() {
+fn refuses_a_path_that_is_no_socket_and_does_not_touch_it() {
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
     fs::write(path("file"), "mine").unwrap();
@@ -104,7 +104,7 @@ fn what_is_no_socket_is_refused_and_untouched() {
 }
 
 #[test]
-fn a_socket_that_a_process_uses_is_refused_whatever_its_kind_and_sees_nothing_of_it() {
+fn refuses_a_socket_that_a_process_uses_and_does_not_disturb_it() {
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
     let listening = UnixListener::bind(path("listening")).unwrap();
@@ -132,7 +132,7 @@ fn a_socket_that_a_process_uses_is_refused_whatever_its_kind_and_sees_nothing_of
 }
 
 #[test]
-fn a_socket_that_a_dead_process_has_left_is_replaced_whatever_its_kind() {
+fn replaces_the_socket_of_a_dead_process() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("card.sock");
     for kind in [SocketType::STREAM, SocketType::DGRAM, SocketType::SEQPACKET] {
@@ -167,20 +167,20 @@ fn a_second_card_at_the_same_paths_leaves_the_first_as_it_is() {
             assert_eq!(code, Some(4), "{said}");
         }
     };
-    // Before a machine has come: the first of them would be the only one.
+    // Before a front-end connects: the first of them would be the only one.
     second();
-    assert_eq!(client.ask(&json!({"cmd": "status"}))["session"], json!(null));
+    assert_eq!(client.command(&json!({"cmd": "status"}))["session"], json!(null));
     let mut driver = Driver::new(Machine::connect(&socket));
     assert_eq!(driver.open().status, Status::OK);
     driver.play(48_000);
-    // More than is kept back, so that it is in the file.
+    // More than is buffered, so that it is in the file.
     assert_eq!(driver.record(48_000).header.frames.get(), 48_000);
     let length = fs::metadata(&line).unwrap().len();
     assert!(length > 48_000);
     second();
     assert_eq!(fs::metadata(&line).unwrap().len(), length, "the line out is not begun again");
     assert_eq!(driver.record(64).header.position.get(), 48_000);
-    assert_eq!(Control::connect(&control).ask(&json!({"cmd": "status"}))["session"]["position"], json!(48_064));
+    assert_eq!(Control::connect(&control).command(&json!({"cmd": "status"}))["session"]["position"], json!(48_064));
     driver.machine.leave();
     assert_eq!(first.wait().0, Some(0));
     assert_eq!(hound::WavReader::open(&line).unwrap().duration(), 48_064);
@@ -198,12 +198,12 @@ fn one_path_cannot_be_both_sockets() {
 }
 
 #[test]
-fn of_cards_that_start_at_once_one_gets_the_path_and_keeps_it() {
+fn one_of_several_cards_that_start_at_once_gets_the_path() {
     const CARDS: usize = 8;
     for round in 0..8 {
         let folder = TempDir::new().unwrap();
         let (socket, text) = place(&folder, "card.sock");
-        // With a dead one to fight over, and without.
+        // With the socket of a dead process, and without.
         if round % 2 == 0 {
             drop(UnixListener::bind(&socket).unwrap());
         }
@@ -218,7 +218,7 @@ fn of_cards_that_start_at_once_one_gets_the_path_and_keeps_it() {
             cards.iter_mut().filter_map(|card| card.is_running().then_some(())).count() == 1
         });
         if round < 4 {
-            assert_eq!(Control::connect(&socket).ask(&json!({"cmd": "status"}))["ok"], json!(true));
+            assert_eq!(Control::connect(&socket).command(&json!({"cmd": "status"}))["ok"], json!(true));
         }
         for mut card in cards {
             if card.is_running() {
@@ -238,7 +238,7 @@ fn of_cards_that_start_at_once_one_gets_the_path_and_keeps_it() {
 }
 
 #[test]
-fn a_path_that_leads_to_something_else_by_now_is_not_removed() {
+fn does_not_remove_a_path_that_leads_to_another_file_by_then() {
     for other in ["a socket", "a file"] {
         let folder = TempDir::new().unwrap();
         let (path, text) = place(&folder, "card.sock");
@@ -259,12 +259,12 @@ fn a_path_that_leads_to_something_else_by_now_is_not_removed() {
 }
 
 #[test]
-fn a_path_that_cannot_be_bound_is_named_with_its_cause() {
+fn an_error_names_a_path_that_cannot_be_bound_with_its_cause() {
     let folder = TempDir::new().unwrap();
     let long = folder.path().join("x".repeat(120));
     for path in ["/nonexistent/card.sock", "/proc/card.sock", long.to_str().unwrap(), "/", ".."] {
         for mut command in options(&folder, path) {
-            let ended = Running::start(&mut command).wait_within(PATIENCE);
+            let ended = Running::start(&mut command).wait_within(WAIT_LIMIT);
             assert_eq!(ended.code, Some(4), "{path}: {}", ended.said);
             assert!(ended.said.contains(path) && ended.said.contains("cannot listen"), "{path}: {}", ended.said);
         }

@@ -41,8 +41,8 @@ impl Card {
         command.args(["--line-out", &format!("wav:{wav}")]).args(more);
         let running = Running::start(&mut command);
         let card = Self { folder, running };
-        // Once this is answered, everything is there.
-        card.control().ask(&json!({"cmd": "status"}));
+        // Once this is answered, the card serves.
+        card.control().command(&json!({"cmd": "status"}));
         card
     }
 
@@ -61,7 +61,7 @@ impl Card {
         driver
     }
 
-    /// It leaves in time, with everything in order. The frames of its line out.
+    /// Sends a signal, checks that the card ends in time and with success, and returns the frames of its line out.
     fn end_with(self, signal: Signal) -> u32 {
         let Ended { code, said, .. } = self.running.end_with(signal);
         assert_eq!(code, Some(0), "{said}");
@@ -71,7 +71,7 @@ impl Card {
     }
 }
 
-/// How many frames a sound file has, by its header, which must agree with its length.
+/// Returns how many frames a sound file has, by its header, which must agree with its length.
 fn frames(path: &Path) -> u32 {
     let mut reader = hound::WavReader::open(path).unwrap();
     let frames = reader.duration();
@@ -80,7 +80,7 @@ fn frames(path: &Path) -> u32 {
 }
 
 #[test]
-fn while_it_waits_for_a_machine() {
+fn ends_while_it_waits_for_a_front_end() {
     for signal in SIGNALS {
         assert_eq!(Card::start(&[]).end_with(signal), 0);
         assert_eq!(Card::start(&["--persistent"]).end_with(signal), 0);
@@ -88,7 +88,7 @@ fn while_it_waits_for_a_machine() {
 }
 
 #[test]
-fn while_a_message_is_half_sent() {
+fn ends_while_a_message_is_half_sent() {
     let whole = [&[SET_VRING_NUM, VERSION_1, 8].map(u32::to_ne_bytes).concat()[..], &[0; 8]].concat();
     for (signal, sent) in SIGNALS.into_iter().flat_map(|signal| [1, 11, 12, 19].map(|sent| (signal, sent))) {
         let card = Card::start(&[]);
@@ -96,14 +96,14 @@ fn while_a_message_is_half_sent() {
         send(&socket, GET_FEATURES, VERSION_1, &[], &[]);
         receive(&socket);
         socket.write_all(&whole[..sent]).unwrap();
-        // Time for the card to begin with it; what it does before is waiting as well.
+        // Time for the card to begin with it.
         std::thread::sleep(Duration::from_millis(50));
         assert_eq!(card.end_with(signal), 0);
     }
 }
 
 #[test]
-fn while_the_body_of_a_message_never_ends() {
+fn ends_while_the_body_of_a_message_never_ends() {
     let card = Card::start(&[]);
     let mut socket = card.socket();
     let (begun, sending) = mpsc::channel();
@@ -119,7 +119,7 @@ fn while_the_body_of_a_message_never_ends() {
 }
 
 #[test]
-fn while_answers_are_not_read() {
+fn ends_while_answers_are_not_read() {
     for signal in SIGNALS {
         let card = Card::start(&[]);
         let mut socket = card.socket();
@@ -130,7 +130,7 @@ fn while_answers_are_not_read() {
 }
 
 #[test]
-fn while_messages_never_pause() {
+fn ends_while_messages_never_pause() {
     let card = Card::start(&[]);
     let socket = card.socket();
     let (begun, sending) = mpsc::channel();
@@ -150,7 +150,7 @@ fn while_messages_never_pause() {
 }
 
 #[test]
-fn while_control_clients_send_half_lines_or_read_nothing() {
+fn ends_while_control_clients_send_half_lines_or_read_nothing() {
     for signal in SIGNALS {
         let card = Card::start(&[]);
         let mut clients: Vec<Control> = (0..10).map(|_| card.control()).collect();
@@ -166,7 +166,7 @@ fn while_control_clients_send_half_lines_or_read_nothing() {
 }
 
 #[test]
-fn while_time_is_moved_by_hand_by_a_large_step() {
+fn ends_amid_a_large_advance() {
     for signal in SIGNALS {
         let card = Card::start(&[]);
         let mut driver = card.driver();
@@ -185,7 +185,7 @@ fn while_time_is_moved_by_hand_by_a_large_step() {
 }
 
 #[test]
-fn while_the_line_out_is_a_pipe_that_is_not_read() {
+fn ends_while_the_line_out_is_a_pipe_that_is_not_read() {
     let folder = TempDir::new().unwrap();
     let [(pipe, pipe_text), (socket, socket_text), (control, control_text)] =
         ["pipe", "card.sock", "control.sock"].map(|name| place(&folder, name));
@@ -198,7 +198,7 @@ fn while_the_line_out_is_a_pipe_that_is_not_read() {
     let mut driver = Driver::new(Machine::connect(&socket));
     assert_eq!(driver.open().status, Status::OK);
     driver.play(48_000);
-    // More than the pipe takes, less than after which its header is brought up to date, which a pipe refuses.
+    // More than the pipe takes, and fewer frames than those after which the header is updated, which a pipe refuses.
     Control::connect(&control).write("{\"cmd\":\"advance\",\"frames\":40000}\n");
     std::thread::sleep(Duration::from_millis(300));
     let Ended { code, said, .. } = card.end_with(Signal::TERM);
@@ -207,7 +207,7 @@ fn while_the_line_out_is_a_pipe_that_is_not_read() {
     assert!(!socket.exists());
 }
 
-/// A pipe that takes nothing more.
+/// Returns a pipe that is full.
 fn full_pipe() -> (std::io::PipeReader, PipeWriter) {
     let (reader, mut writer) = std::io::pipe().unwrap();
     ioctl_fionbio(&writer, true).unwrap();
@@ -217,20 +217,20 @@ fn full_pipe() -> (std::io::PipeReader, PipeWriter) {
 }
 
 #[test]
-fn while_its_log_is_not_read() {
+fn ends_while_its_log_is_not_read() {
     let folder = TempDir::new().unwrap();
     let (socket, text) = place(&folder, "card.sock");
     let (_reader, log) = full_pipe();
     let card = Running::start(program().args(["--socket-path", &text]).stderr(log));
     let front_end = connect(&socket);
-    // Not known: a warning that nothing takes.
+    // An unknown request: a warning that is not read.
     send(&front_end, 99, VERSION_1, &[], &[]);
     std::thread::sleep(Duration::from_millis(50));
     assert_eq!(card.end_with(Signal::TERM).code, Some(0));
     assert!(!socket.exists());
 }
 
-/// A song that takes longer to render than a test may take.
+/// Returns a song that takes longer to render than a test may take.
 fn endless_song(folder: &TempDir) -> String {
     let (path, text) = place(folder, "song");
     let mut song = String::from("# dmus event list 1\n");
@@ -253,7 +253,7 @@ fn assert_interrupted(folder: &TempDir, render: Running, signal: Signal, stays: 
 }
 
 #[test]
-fn an_offline_rendering_and_its_stems_leave_nothing() {
+fn an_interrupted_render_with_stems_leaves_no_file() {
     for (signal, stems) in SIGNALS.into_iter().flat_map(|signal| [(signal, false), (signal, true)]) {
         let folder = TempDir::new().unwrap();
         let song = endless_song(&folder);
@@ -280,7 +280,7 @@ fn an_offline_rendering_and_its_stems_leave_nothing() {
 }
 
 #[test]
-fn an_offline_rendering_to_a_pipe_without_a_reader_or_one_that_does_not_read() {
+fn ends_a_render_to_a_pipe_that_is_not_read() {
     for (signal, read) in SIGNALS.into_iter().flat_map(|signal| [(signal, false), (signal, true)]) {
         let folder = TempDir::new().unwrap();
         let song = endless_song(&folder);
@@ -295,7 +295,7 @@ fn an_offline_rendering_to_a_pipe_without_a_reader_or_one_that_does_not_read() {
 }
 
 #[test]
-fn an_offline_rendering_whose_events_do_not_come_or_whose_progress_is_not_read() {
+fn ends_a_render_whose_events_do_not_come_or_whose_progress_is_not_read() {
     for signal in SIGNALS {
         let folder = TempDir::new().unwrap();
         let song = endless_song(&folder);
@@ -316,7 +316,7 @@ fn an_offline_rendering_whose_events_do_not_come_or_whose_progress_is_not_read()
 }
 
 #[test]
-fn a_rendering_that_is_complete_stays_when_its_result_is_not_read() {
+fn a_complete_render_stays_when_its_result_is_not_read() {
     let folder = TempDir::new().unwrap();
     let song = endless_song(&folder);
     let (out, text) = place(&folder, "out.wav");
@@ -331,7 +331,7 @@ fn a_rendering_that_is_complete_stays_when_its_result_is_not_read() {
 }
 
 #[test]
-fn a_bank_that_is_read_from_a_pipe_that_stays_empty() {
+fn ends_while_a_bank_is_read_from_an_empty_pipe() {
     for signal in SIGNALS {
         let folder = TempDir::new().unwrap();
         let (pipe, text) = place(&folder, "pipe.dls");
@@ -341,7 +341,7 @@ fn a_bank_that_is_read_from_a_pipe_that_stays_empty() {
         let convert = Running::start(program().args(["bank", "convert", &text, &to]));
         std::thread::sleep(Duration::from_millis(100));
         assert_interrupted(&folder, convert, signal, &["pipe.dls"]);
-        // One that serves a machine has nothing to lose yet.
+        // A card that reads its bank does not serve yet.
         let socket = place(&folder, "card.sock").1;
         let card = Running::start(program().args(["--socket-path", &socket, "--bank", &text]));
         std::thread::sleep(Duration::from_millis(100));

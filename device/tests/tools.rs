@@ -1,4 +1,4 @@
-//! `render` and `bank` as their users start them: what they write, and what bad input gets. Takes seven seconds.
+//! `render` and `bank` as users start them: their output, and their errors for bad input. Takes seven seconds.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +15,7 @@ fn program() -> Command {
     command
 }
 
-/// Runs it to its end in a folder; its exit code, and what it said.
+/// Runs it to its end in a folder, and returns exit code, standard output and standard error.
 fn run(folder: &TempDir, words: &[&str]) -> (i32, String, String) {
     let output = program().args(words).current_dir(folder).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -26,7 +26,7 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// A folder with a short song on two channels, and with banks that are none.
+/// Returns a folder with a short song on two channels, and with good and broken banks.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let song = "# dmus event list 1\n0 1 c0 00\n0 1 90 3c 64\n0 1 99 26 70\n2000000 1 80 3c 40\n";
@@ -35,7 +35,7 @@ fn folder() -> TempDir {
     let link = built_in.windows(4).position(|id| id == b"wlnk").unwrap();
     let mut wrong_link = built_in.to_vec();
     wrong_link[link + 16..link + 20].copy_from_slice(&99_999_u32.to_le_bytes());
-    // A chunk that nobody knows, at the end of the file.
+    // An unknown chunk, at the end of the file.
     let mut junk = built_in.to_vec();
     junk.extend(b"junk\x04\0\0\0????");
     let size = (junk.len() as u32 - 8).to_le_bytes();
@@ -63,7 +63,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn bad_input_gets_its_exit_code_and_a_reason_and_leaves_nothing() {
+fn bad_input_ends_with_its_exit_code_and_a_reason_and_leaves_no_file() {
     let folder = folder();
     fs::write(folder.path().join("old.wav"), "old").unwrap();
     fs::create_dir(folder.path().join("folder.wav")).unwrap();
@@ -99,7 +99,7 @@ fn bad_input_gets_its_exit_code_and_a_reason_and_leaves_nothing() {
         assert_eq!(out, "", "{words:?}");
         assert_eq!(names(folder.path()), before, "{words:?} left something");
     }
-    assert_eq!(fs::read(folder.path().join("old.wav")).unwrap(), b"old", "what stood there stays");
+    assert_eq!(fs::read(folder.path().join("old.wav")).unwrap(), b"old", "the old file stays");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_file_that_may_not_be_written_is_not_replaced() {
 }
 
 #[test]
-fn a_bank_with_junk_plays_and_is_warned_of() {
+fn plays_a_bank_with_an_unknown_chunk_and_warns() {
     let folder = folder();
     let words = ["render", "--events", "song", "--out", "x.wav", "--frames", "9600", "--json"];
     let (code, plain, _) = run(&folder, &words);
@@ -154,7 +154,7 @@ fn stems_are_written_one_a_channel() {
 }
 
 #[test]
-fn an_interrupted_render_leaves_nothing() {
+fn an_interrupted_render_leaves_no_file() {
     let folder = folder();
     let before = names(folder.path());
     // Hours of silence: it does not end by itself within this test.
@@ -193,7 +193,7 @@ fn a_bank_is_listed_in_musical_units() {
 }
 
 #[test]
-fn the_built_in_bank_is_built_byte_for_byte_and_converts_to_what_plays_the_same() {
+fn builds_the_built_in_bank_byte_for_byte_and_converts_it_without_changing_a_sample() {
     let folder = folder();
     let (code, out, error) = run(&folder, &["bank", "build", "built.dls", "--json"]);
     assert_eq!(code, 0, "{error}");

@@ -1,12 +1,12 @@
-//! A card's thread that stalls is named, in the log and in answers to questions.
+//! A card's thread that stalls is reported, in the log and in the answers to commands.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use card_control::Clock;
 use dls_synth::Bank;
-use dmus_card::card::Options;
-use dmus_card::engine::{Engine, NoAnswer, STALL};
+use dmus_card::card::engine::{Engine, NoAnswer, STALL};
+use dmus_card::options::Options;
 use log::{Log, Metadata, Record};
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -26,19 +26,19 @@ impl Log for Lines {
 }
 
 #[test]
-fn a_stalled_thread_is_named_once_with_what_it_does() {
+fn reports_a_stalled_thread_once_with_its_task() {
     log::set_logger(&Lines).unwrap();
     log::set_max_level(log::LevelFilter::Warn);
     let options = Options { clock: Clock::Lockstep, voices: 10, render_block: 256 };
     let engine = Engine::start(options, Bank::builtin(), None).unwrap();
-    let named = || LINES.lock().unwrap().iter().filter(|line| line.contains("executing a command")).count();
-    engine.link().ask(|_| ()).unwrap();
+    let reported = || LINES.lock().unwrap().iter().filter(|line| line.contains("executing a command")).count();
+    engine.link().with_card(|_| ()).unwrap();
     std::thread::sleep(STALL);
-    assert_eq!(named(), 0, "a thread that waits does not stall");
-    engine.link().ask(|_| std::thread::sleep(3 * STALL)).unwrap();
-    assert_eq!(named(), 1, "{:?}", LINES.lock().unwrap());
+    assert_eq!(reported(), 0, "a thread that waits does not stall");
+    engine.link().with_card(|_| std::thread::sleep(3 * STALL)).unwrap();
+    assert_eq!(reported(), 1, "{:?}", LINES.lock().unwrap());
     let link = engine.link().clone();
-    let stalls = std::thread::spawn(move || link.ask(|_| std::thread::sleep(Duration::from_secs(8))));
+    let stalls = std::thread::spawn(move || link.with_card(|_| std::thread::sleep(Duration::from_secs(8))));
     let begun = Instant::now();
     std::thread::sleep(STALL / 5);
     let stopped = engine.stop().err().unwrap();

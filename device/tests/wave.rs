@@ -1,4 +1,4 @@
-//! Frames reach the driver: the right ones, at the right time, and all of them.
+//! Wave buffers: the right frames, at the right time, and all of them.
 
 use std::time::{Duration, Instant};
 
@@ -12,11 +12,12 @@ use card_spec::notice::NoticeKind;
 use card_spec::queue::Queue;
 use card_spec::wave::WaveStatus;
 use dls_synth::Bank;
-use dmus_card::card::{AdvanceError, Options};
+use dmus_card::card::AdvanceError;
+use dmus_card::card::status;
+use dmus_card::cli::offline;
 use dmus_card::fake::{Board, Driver, Machine, STREAM_RENDER, STREAM_WAVE};
-use dmus_card::offline;
+use dmus_card::options::Options;
 use dmus_card::session::Parameters;
-use dmus_card::status;
 
 fn playing(clock: Clock, sample_rate: u32) -> Driver {
     let mut driver = Driver::new(Machine::with_card(clock));
@@ -25,7 +26,7 @@ fn playing(clock: Clock, sample_rate: u32) -> Driver {
     driver
 }
 
-/// A tune: notes at times that fall on no block boundary.
+/// Returns a tune: notes at times that fall on no block boundary.
 fn tune() -> Vec<(i64, u16, Vec<u8>)> {
     let mut tune = Vec::new();
     for note in 0..40_i64 {
@@ -51,7 +52,7 @@ fn offline_pcm(events: &[(i64, u16, Vec<u8>)], sample_rate: u32, frames: u64) ->
 }
 
 #[test]
-fn a_guest_gets_exactly_what_the_offline_renderer_makes_of_the_same_events() {
+fn a_guest_gets_exactly_the_frames_of_the_offline_render() {
     let tune = tune();
     for (render_block, quantum) in [(1, 480), (256, 441), (4096, 10_000)] {
         let options = Options { clock: Clock::Lockstep, voices: 1000, render_block };
@@ -76,7 +77,7 @@ fn a_guest_gets_exactly_what_the_offline_renderer_makes_of_the_same_events() {
         }
         let (expected, hash) = offline_pcm(&tune, 44_100, pcm.len() as u64);
         assert!(pcm == expected, "block {render_block}, quantum {quantum}");
-        let status = driver.machine.card().ask(|card| status::status(card)).unwrap();
+        let status = driver.machine.card().with_card(|card| status::status(card)).unwrap();
         assert_eq!(status.session.unwrap().pcm_sha256, hash);
         assert_eq!(status.diagnosis.count, 0);
         assert_eq!(status.counters.events_late, 0);
@@ -84,7 +85,7 @@ fn a_guest_gets_exactly_what_the_offline_renderer_makes_of_the_same_events() {
 }
 
 #[test]
-fn batches_that_are_there_before_a_buffer_are_heard_in_it_whichever_kick_comes_first() {
+fn batches_available_before_a_buffer_play_in_it_whichever_kick_comes_first() {
     let mut driver = playing(Clock::Lockstep, 48_000);
     let silent = driver.record(64);
     assert!(silent.pcm.iter().all(|frame| *frame == [0, 0]));
@@ -100,22 +101,22 @@ fn batches_that_are_there_before_a_buffer_are_heard_in_it_whichever_kick_comes_f
 }
 
 #[test]
-fn events_for_all_groups_are_heard_and_those_for_none_are_diagnosed() {
+fn plays_events_for_all_groups_and_diagnoses_those_for_a_missing_group() {
     let mut driver = playing(Clock::Lockstep, 48_000);
     driver.send(STREAM_RENDER, &[(0, 3, &[0x90, 60, 127])]);
     assert!(driver.record(64).pcm.iter().all(|frame| *frame == [0, 0]));
     let first = driver.machine.identity().first_error;
     assert_eq!(Diagnosis(first.code.get()), Diagnosis::EVENT_GROUP);
     assert_eq!((first.expected.get(), first.got.get()), (2, 3));
-    let news = driver.news();
-    assert_eq!(news.kind.get(), NoticeKind::DIAGNOSED.0);
-    let news = driver.news();
-    assert_eq!((news.kind.get(), news.value.get()), (NoticeKind::EVENT_LOST.0, 1));
+    let notice = driver.notice();
+    assert_eq!(notice.kind.get(), NoticeKind::DIAGNOSED.0);
+    let notice = driver.notice();
+    assert_eq!((notice.kind.get(), notice.value.get()), (NoticeKind::EVENT_LOST.0, 1));
 
     driver.send(STREAM_RENDER, &[(0, 0, &[0x90, 60, 127])]);
     let both = driver.record(64).pcm;
     driver.send(STREAM_RENDER, &[(0, 1, &[0x80, 60, 0])]);
-    let status = driver.machine.card().ask(|card| status::status(card)).unwrap();
+    let status = driver.machine.card().with_card(|card| status::status(card)).unwrap();
     assert!(both.iter().any(|frame| *frame != [0, 0]));
     assert_eq!(status.session.unwrap().active_voices, 2);
 }
@@ -131,7 +132,7 @@ fn a_paused_render_stream_keeps_its_events_and_a_stopped_one_drops_them() {
 
     driver.send(STREAM_RENDER, &[(10_000_000, 1, &[0x90, 60, 127])]);
     assert_eq!(driver.state(STREAM_RENDER, StreamState::STOP).status, Status::OK);
-    let status = driver.machine.card().ask(|card| status::status(card)).unwrap();
+    let status = driver.machine.card().with_card(|card| status::status(card)).unwrap();
     assert_eq!(status.session.unwrap().pending_events, 0);
     driver.send(STREAM_RENDER, &[(0, 1, &[0x90, 60, 127])]);
     let first = driver.machine.identity().first_error;
@@ -154,7 +155,7 @@ fn buffers_come_back_flushed_when_the_stream_leaves_run() {
 }
 
 #[test]
-fn wave_requests_that_make_no_sense_are_refused_and_the_next_is_filled() {
+fn refuses_invalid_wave_requests_and_fills_the_next() {
     let mut driver = playing(Clock::Lockstep, 48_000);
     for (stream, frames, bytes, code) in [
         (STREAM_RENDER, 480, 1920, Diagnosis::STREAM),
@@ -174,7 +175,7 @@ fn wave_requests_that_make_no_sense_are_refused_and_the_next_is_filled() {
 }
 
 #[test]
-fn a_mono_stream_gets_the_mean_of_both_sides() {
+fn a_mono_stream_gets_the_mean_of_both_channels() {
     let mut driver = Driver::new(Machine::with_card(Clock::Lockstep));
     assert_eq!(driver.open().status, Status::OK);
     for (stream, kind, channels) in [(STREAM_RENDER, StreamKind::RENDER, 0), (STREAM_WAVE, StreamKind::WAVE, 1)] {
@@ -204,34 +205,34 @@ fn in_real_time_a_buffer_comes_back_when_its_last_frame_is_due_and_not_before() 
         let at = wave.header.position.get();
         match WaveStatus(wave.header.status.get()) {
             WaveStatus::OK => assert_eq!(at, end, "frames follow each other"),
-            // The host has kept this test from asking in time, which the card says.
+            // The host has kept this test from posting in time, which the status tells.
             status => assert!(status == WaveStatus::AFTER_UNDERRUN && at > end, "{status} at {at} after {end}"),
         }
         end = at + 1200;
-        // The sound cannot have taken less. How much more is the host's business.
+        // The sound cannot have taken less; on a busy host it takes more.
         let due = Duration::from_nanos(end * 1_000_000_000 / 48_000);
         assert!(elapsed >= due, "{end} frames came after {elapsed:?}");
     }
 }
 
 #[test]
-fn in_real_time_frames_that_nobody_fetches_are_lost_counted_and_told() {
+fn in_real_time_frames_without_a_buffer_are_lost_and_notices_count_them() {
     let mut driver = playing(Clock::Realtime, 48_000);
     driver.machine.wait_until("an underrun", |machine| machine.identity().counters.underruns.get() == 1);
     let wave = driver.record(480);
     assert_eq!(wave.header.status.get(), WaveStatus::AFTER_UNDERRUN.0);
     let first = wave.header.position.get();
     assert!(first > 0, "the oldest frames went");
-    let mut told = 0;
-    while told < first {
-        let news = driver.news();
-        assert_eq!(news.kind.get(), NoticeKind::UNDERRUN.0);
-        told += news.value.get();
+    let mut counted = 0;
+    while counted < first {
+        let notice = driver.notice();
+        assert_eq!(notice.kind.get(), NoticeKind::UNDERRUN.0);
+        counted += notice.value.get();
     }
-    assert_eq!(told, first, "every lost frame is told");
+    assert_eq!(counted, first, "notices count every lost frame");
     let next = driver.record(480);
     let (status, position) = (WaveStatus(next.header.status.get()), next.header.position.get());
-    // A host that keeps this test from asking for longer than the FIFO lasts makes the next underrun.
+    // A host that does not run this test for longer than the FIFO lasts makes the next underrun.
     let again = status == WaveStatus::AFTER_UNDERRUN && position > first + 480;
     assert!(again || (status, position) == (WaveStatus::OK, first + 480), "{status} at {position} after {first}");
 }
@@ -260,7 +261,7 @@ fn advance_moves_time_in_lockstep_and_overflows_the_fifo_like_real_time() {
     let advance = |driver: &Driver, frames: u64| {
         let mut left = frames;
         loop {
-            let advanced = driver.machine.card().ask(move |card| card.advance(left)).unwrap()?;
+            let advanced = driver.machine.card().with_card(move |card| card.advance(left)).unwrap()?;
             left -= advanced.frames;
             if left == 0 {
                 return Ok::<i64, AdvanceError>(advanced.position);
@@ -316,7 +317,7 @@ fn a_real_time_buffer_under_way_survives_a_pause_of_the_machine() {
     assert_eq!((wave.header.status.get(), wave.header.position.get()), (WaveStatus::OK.0, 0));
     assert_eq!(wave.header.frames.get(), FRAMES);
     let underruns = driver.machine.identity().counters.underruns.get();
-    // Nothing is lost before the FIFO, too, is full; by then a busy host may have brought us.
+    // No frame is lost before the FIFO is full, too; a busy host may take that long.
     let full = Duration::from_millis(u64::from(FRAMES / 48) + u64::from(WAVE_FIFO_MS));
     assert!(underruns == 0 || begun.elapsed() >= full, "{underruns} underruns after {:?}", begun.elapsed());
 }
@@ -324,7 +325,8 @@ fn a_real_time_buffer_under_way_survives_a_pause_of_the_machine() {
 #[test]
 fn more_events_than_the_card_keeps_wait_in_the_ring_and_none_is_lost() {
     let mut driver = playing(Clock::Lockstep, 48_000);
-    let status = |driver: &Driver| driver.machine.card().ask(|card| status::status(card)).unwrap().session.unwrap();
+    let status =
+        |driver: &Driver| driver.machine.card().with_card(|card| status::status(card)).unwrap().session.unwrap();
     // Batches of 160 events, far beyond what the card keeps, with no time to play them in.
     let mut sent = 0_u64;
     let mut taken = 0_u64;
@@ -338,19 +340,19 @@ fn more_events_than_the_card_keeps_wait_in_the_ring_and_none_is_lost() {
             driver.send_raw(&batch);
             sent += 160;
         }
-        // However long it takes: it takes them all, or says that it takes no more.
-        driver.machine.wait_until("the card to take a round, or to push back", |machine| {
+        // The card takes them all, or reports back-pressure.
+        driver.machine.wait_until("the card to take a round, or to report back-pressure", |machine| {
             while machine.ring(Queue::MIDI_OUT).returned().is_some() {
                 taken += 1;
             }
             taken == sent / 160
-                || machine.card().ask(|card| status::status(card)).unwrap().session.unwrap().back_pressure
+                || machine.card().with_card(|card| status::status(card)).unwrap().session.unwrap().back_pressure
         });
         if taken < sent / 160 {
             break;
         }
     }
-    assert!(taken < sent / 160, "the card must have pushed back");
+    assert!(taken < sent / 160, "the card must have reported back-pressure");
     assert!(status(&driver).back_pressure);
     while taken < sent / 160 {
         driver.record(24_000);

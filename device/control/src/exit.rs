@@ -6,7 +6,7 @@
 pub enum ExitCode {
     /// QEMU has disconnected, a stop was requested, or the command is complete.
     Success = 0,
-    /// The command line is wrong, or asks for what this host or card does not have.
+    /// The command line is wrong, or needs a feature that this host or card does not have.
     Usage = 2,
     /// The instrument bank is missing or broken.
     Bank = 3,

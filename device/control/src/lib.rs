@@ -18,11 +18,11 @@
 //!
 //! | `cmd` | further members | answer |
 //! |---|---|---|
-//! | `status` | | [`Status`](status::Status) |
+//! | `status` | | [`Status`] |
 //! | `stats` | | [`Statistics`](status::Statistics) |
 //! | `advance` | `frames` | lockstep only: renders so many frames; [`Advanced`](answer::Advanced) |
 //! | `midi-in` | `data`: a MIDI message in hexadecimal; `group`: from 1, default 1; `time`: 100 ns units of master time, default now | captures the message for the driver |
-//! | `inject-fault` | `fault`: an [`InjectedFault`](fault::InjectedFault), such as `{"kind":"lose-session"}` or `{"kind":"corrupt-used-ring","corruption":"used-id","queue":3}` | injects the fault, now or with the next chain |
+//! | `inject-fault` | `fault`: an [`InjectedFault`], such as `{"kind":"lose-session"}` or `{"kind":"corrupt-used-ring","corruption":"used-id","queue":3}` | injects the fault, now or with the next chain |
 //! | `shutdown` | | ends the card; QEMU does not survive that |
 //!
 //! ```text

@@ -7,7 +7,8 @@ use card_spec::limits::BATCH_BYTES_MAX;
 
 pub use card_spec::limits::CAPTURED_EVENTS_MAX;
 
-/// Longest line that is accepted, with its end: the longest system-exclusive message in hexadecimal fits more than once.
+/// Longest line that is accepted, with its end: the longest system-exclusive message in hexadecimal fits more than
+/// once.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// How long a line may take from its first byte to its last. A program sends it at once; a person types it.
@@ -19,7 +20,7 @@ pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 /// Connections at a time. A harness needs one; a person's second terminal another.
 pub const CONNECTIONS_MAX: usize = 16;
 
-/// Frames that one `advance` may ask for: an hour at 96 kHz. More is a mistake.
+/// Most frames of one `advance`: an hour at 96 kHz. More is a mistake.
 pub const ADVANCE_FRAMES_MAX: u64 = 3600 * 96_000;
 
 /// Longest message that `midi-in` captures, in bytes: what one record of the largest batch holds.

@@ -8,7 +8,7 @@ pub const FRONT_END_DISCONNECTED: &str = "the front-end has disconnected";
 /// Is logged when a signal ends a card that serves QEMU: the signal's name follows.
 pub const STOPPED_BY_SIGNAL: &str = "stopping on ";
 
-/// Tells whether a log says that QEMU has closed its connection.
+/// Returns whether a log says that QEMU has closed its connection.
 #[must_use]
 pub fn says_front_end_disconnected(log: &str) -> bool {
     log.contains(FRONT_END_DISCONNECTED)

@@ -23,7 +23,7 @@ pub struct RenderSummary {
     pub peak_dbfs: Option<f64>,
     /// SHA-256 of the PCM: 16-bit, little-endian, interleaved.
     pub pcm_sha256: String,
-    /// The stems, if they were asked for.
+    /// The stems, if they were requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stems: Option<Stems>,
 }

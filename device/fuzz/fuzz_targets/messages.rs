@@ -1,4 +1,4 @@
-//! Any bytes as what a vhost-user front-end does.
+//! Executes any bytes as the acts of a vhost-user front-end.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| dmus_card_fuzz::messages(bytes));

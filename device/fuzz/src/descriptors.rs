@@ -13,7 +13,7 @@ use super::guest::RAM_LENGTH;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Kind {
-    /// What a kick or a call should be.
+    /// An event counter, as a kick or a call must be.
     Event,
     /// The same, but blocking.
     BlockingEvent,
@@ -80,21 +80,21 @@ impl Kind {
         Self::Connection,
     ];
 
-    /// The kind that a byte of an input stands for; 0 stands for none.
+    /// Returns the kind that a byte of an input stands for; 0 stands for none.
     pub(super) fn of(byte: u8) -> Option<Self> {
         let index = byte.checked_sub(1)?;
         Some(Self::ALL[usize::from(index) % Self::ALL.len()])
     }
 
-    /// The byte that stands for it.
+    /// Returns the byte that stands for the kind.
     pub(super) const fn byte(self) -> u8 {
         self as u8 + 1
     }
 }
 
-/// A descriptor, and what keeps it as it should be.
+/// A descriptor, with its other end.
 pub(super) struct Attached {
-    /// What it is.
+    /// Its kind.
     pub(super) kind: Kind,
     /// The descriptor that is sent.
     pub(super) file: OwnedFd,
@@ -107,7 +107,7 @@ pub(super) struct Attached {
 /// Makes a descriptor.
 ///
 /// # Panics
-/// The host has no more.
+/// When the host has no more.
 pub(super) fn make(kind: Kind, guest: &impl AsFd, connection: &impl AsFd) -> Attached {
     let alone = |file: OwnedFd| Attached { kind, file, _other: None, cut: None };
     let with = |file: OwnedFd, other: OwnedFd| Attached { kind, file, _other: Some(other), cut: None };

@@ -1,4 +1,4 @@
-//! A vhost-user front-end that can say anything, and never waits without a bound.
+//! A vhost-user front-end that can send any bytes, and never waits without a bound.
 //!
 //! Source: QEMU, "Vhost-user Protocol".
 
@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, sendmsg};
 
-use super::patience::Patience;
+use super::waiting::Wait;
 
 /// Numbers of requests.
 pub(super) mod request {
@@ -47,14 +47,14 @@ const FILES_MAX: usize = 32;
 /// Most bytes of an answer's body: the longest that the protocol knows is a shared-memory configuration of 256 regions.
 const ANSWER_BYTES_MAX: usize = 8 + 256 * 8;
 
-/// Most bytes that are sent to complete what was begun, so that the next message is understood. After a longer promise
-/// the front-end leaves.
+/// Most bytes that are sent to complete a message that was begun, so that the next one is understood. After a header with
+/// a longer body the front-end disconnects.
 const OWED_MAX: usize = 1 << 20;
 
 /// How to send. The socket's own flag does not count: the front-end may have changed it through a copy of this end.
 const SENDING: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 
-/// How long to wait for an answer before the bounds of patience are checked.
+/// How long to wait for an answer before the bounds of waiting are checked.
 const CHECK_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
 /// Where the bytes sent so far have ended.
@@ -95,7 +95,7 @@ pub(super) struct FrontEnd {
 }
 
 impl FrontEnd {
-    /// A front-end at its end of a socket.
+    /// Returns a front-end at its end of a socket.
     pub(super) fn new(socket: UnixStream) -> Self {
         Self { socket, framing: Framing::default(), answers: Vec::new() }
     }
@@ -103,10 +103,10 @@ impl FrontEnd {
     /// Sends bytes as they stand, with descriptors.
     ///
     /// # Panics
-    /// The card does not read, or has ended the connection.
+    /// When the card does not read, or has ended the connection.
     pub(super) fn send(&mut self, bytes: &[u8], files: &[BorrowedFd<'_>]) {
         self.framing.sent(bytes);
-        let patience = Patience::of_front_end("the card to read");
+        let wait = Wait::of_front_end("the card to read");
         let mut files = &files[..files.len().min(FILES_MAX)];
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -123,10 +123,10 @@ impl FrontEnd {
                 Err(Errno::AGAIN) => {
                     // The card may wait in turn until its answers are read.
                     self.listen();
-                    patience.nap();
+                    wait.sleep();
                 }
                 Err(Errno::INTR) => {}
-                // Too many are on their way already; that is the host's limit and not the card's.
+                // Too many are in flight already, which is a limit of the host.
                 Err(Errno::TOOMANYREFS) => files = &[],
                 Err(error) => panic!("the card has ended the connection: {}", io::Error::from(error)),
             }
@@ -149,18 +149,18 @@ impl FrontEnd {
         self.say(code, &number.to_ne_bytes(), files);
     }
 
-    /// Sends a message and returns the body of the next answer to one of its kind that fits. Answers to what was asked
-    /// before may come first.
+    /// Sends a message and returns the body of the next answer to one of its kind that fits. Answers to earlier messages
+    /// may come first.
     ///
     /// # Panics
-    /// There is none.
-    fn ask(&mut self, code: u32, body: &[u8], fits: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+    /// When there is none.
+    fn exchange(&mut self, code: u32, body: &[u8], fits: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         self.say(code, body, &[]);
         self.wait_answer(code, fits)
     }
 
     fn wait_answer(&mut self, code: u32, fits: impl Fn(&[u8]) -> bool) -> Vec<u8> {
-        let patience = Patience::of_front_end(match code {
+        let wait = Wait::of_front_end(match code {
             request::GET_VRING_BASE => "the answer to GET_VRING_BASE",
             request::GET_CONFIG => "the answer to GET_CONFIG",
             _ => "an answer",
@@ -174,7 +174,7 @@ impl FrontEnd {
             let mut ready = [PollFd::new(&self.socket, PollFlags::IN)];
             let _ = poll(&mut ready, Some(&CHECK_EVERY));
             assert!(self.listen(), "the card has ended the connection");
-            patience.check();
+            wait.check();
         }
     }
 
@@ -207,7 +207,7 @@ impl FrontEnd {
         Some((code, body))
     }
 
-    /// Completes the message that was begun, so that the next one is understood. False when it promises too much.
+    /// Completes the message that was begun, so that the next one is understood. False when its body is too long.
     pub(super) fn complete(&mut self) -> bool {
         if self.framing.begun > 0 {
             self.send(&[0; HEADER_BYTES][self.framing.begun..], &[]);
@@ -223,19 +223,19 @@ impl FrontEnd {
     /// Reads the device configuration.
     ///
     /// # Panics
-    /// It is not answered, or not whole.
+    /// When it is not answered, or not completely.
     pub(super) fn configuration(&mut self, length: usize) -> Vec<u8> {
-        let asked: Vec<u8> = [0, length as u32, 0].into_iter().flat_map(u32::to_ne_bytes).collect();
-        let head = asked.len();
-        let body =
-            self.ask(request::GET_CONFIG, &[asked, vec![0; length]].concat(), |body| body.len() == head + length);
+        let request: Vec<u8> = [0, length as u32, 0].into_iter().flat_map(u32::to_ne_bytes).collect();
+        let head = request.len();
+        let body = self
+            .exchange(request::GET_CONFIG, &[request, vec![0; length]].concat(), |body| body.len() == head + length);
         body[head..].to_vec()
     }
 
-    /// Stops rings; the index of each to resume from.
+    /// Stops rings, and returns the index of each to resume from.
     ///
     /// # Panics
-    /// It is not answered.
+    /// When it is not answered.
     pub(super) fn stop_rings<const N: usize>(&mut self, queues: [usize; N]) -> [u32; N] {
         for queue in queues {
             self.say_words(request::GET_VRING_BASE, &[queue as u32, 0]);
@@ -246,15 +246,15 @@ impl FrontEnd {
         })
     }
 
-    /// Waits until the card has done everything that was asked of it before.
+    /// Waits until the card has handled every earlier message.
     ///
     /// # Panics
-    /// It hangs.
+    /// When it hangs.
     pub(super) fn catch_up(&mut self) {
-        self.ask(request::GET_FEATURES, &[], |body| body.len() == 8);
+        self.exchange(request::GET_FEATURES, &[], |body| body.len() == 8);
     }
 
-    /// Leaves. The connection ends even where a copy of this end is still on its way.
+    /// Disconnects. The connection ends even where a copy of this end is still in flight.
     pub(super) fn leave(self) {
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
     }
@@ -266,7 +266,7 @@ impl AsFd for FrontEnd {
     }
 }
 
-/// Returns a message as it lies on the socket, whose header says that its body has `length` bytes.
+/// Returns the bytes of a message whose header says that its body has `length` bytes.
 pub(super) fn message(code: u32, flags: u32, length: u32, body: &[u8]) -> Vec<u8> {
     let header = [code, flags, length].into_iter().flat_map(u32::to_ne_bytes);
     header.chain(body.iter().copied()).collect()

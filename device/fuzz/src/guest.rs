@@ -19,15 +19,15 @@ use rustix::fs::FallocateFlags;
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::front_end::{FrontEnd, request};
-use super::patience::wait_for;
+use super::waiting::wait_for;
 
 /// Where guest memory begins. Not at 0, so that an address that was not translated is outside.
 pub(super) const RAM_START: u64 = 0x10_0000;
 
-/// How much there is: the areas below, and some.
+/// Bytes of guest memory: the areas below, and some.
 pub(super) const RAM_LENGTH: u64 = 4 << 20;
 
-/// Where the front-end says that it has mapped guest memory: not where the guest has it.
+/// Where the front-end has mapped guest memory, by its own account: not where the guest has it.
 pub(super) const USER_ADDRESS: u64 = 0x7f55_0000_0000;
 
 /// Vhost-user's own feature bit: there are protocol features.
@@ -42,25 +42,25 @@ const PROTOCOL: u64 = 1 << 0 | 1 << 9 | 1 << 15;
 /// A page: each part of a ring has one.
 pub(super) const PAGE: u64 = 4096;
 
-/// Places for requests, batches and tables: one page each, taken in turn.
+/// Slots for requests, batches and tables: one page each, taken in turn.
 const SLOTS: u64 = 256;
 
 /// Bytes of a slot.
 const SLOT: u64 = PAGE;
 
-/// An area of zeros, which long requests show to the card again and again.
+/// An area of zeros, which the descriptors of long requests name again and again.
 pub(super) const FILLER_BYTES: u64 = 64 << 10;
 
-/// Bytes of a large place: what an act can have of data.
+/// Bytes of a large slot: the most data that an act can have.
 const LARGE: u64 = 68 << 10;
 
-/// Large places, taken in turn.
+/// Large slots, taken in turn.
 const LARGE_SLOTS: u64 = 4;
 
 /// Bytes for a response.
 pub(super) const RESPONSE: u64 = 512;
 
-/// Places for responses.
+/// Slots for responses.
 const RESPONSES: u64 = 256;
 
 /// Every queue's number.
@@ -69,7 +69,7 @@ pub(super) const ALL_QUEUES: [usize; QUEUE_COUNT] = [0, 1, 2, 3, 4];
 /// Frames that the conforming driver records.
 const CONFORMING_FRAMES: u32 = 16;
 
-/// What the front-end says about a ring.
+/// A ring as the front-end describes it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     pub(super) size: u32,
@@ -95,7 +95,7 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// A guest that has just been switched on.
+    /// Returns a guest that has just been switched on.
     pub(super) fn new() -> Self {
         let ram = Ram::anonymous(RAM_START, RAM_LENGTH);
         let fresh = [(); QUEUE_COUNT].map(|()| DriverRing::new(&ram, QUEUE_SIZE_MAX));
@@ -109,7 +109,7 @@ impl Guest {
         Self { ram, rings: fresh.clone(), fresh, slots, large, filler, responses, wave, turn: 0, kicks, calls }
     }
 
-    /// Switches it off and on: memory is zero, the rings are new and empty.
+    /// Resets the guest: memory is zero, the rings are new and empty.
     pub(super) fn restart(&mut self) {
         let everything = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         rustix::fs::fallocate(self.ram.file(), everything, 0, RAM_LENGTH).expect("memory can be given back");
@@ -129,7 +129,7 @@ impl Guest {
         self.ram.write(start, &vec![0; (end - start) as usize]);
     }
 
-    /// How many chains the card has not returned, by what the ring itself says.
+    /// Returns how many chains the card has not returned, by the indices in the ring.
     pub(super) fn under_way(&self, queue: usize) -> u16 {
         let ring = &self.rings[queue];
         let index = |part: u64| {
@@ -139,7 +139,7 @@ impl Guest {
         index(ring.available).wrapping_sub(index(ring.used))
     }
 
-    /// What a conforming front-end says about the rings.
+    /// Returns the description of the rings that a conforming front-end gives.
     pub(super) fn plan(&self) -> [Plan; QUEUE_COUNT] {
         std::array::from_fn(|index| {
             let ring = &self.rings[index];
@@ -148,7 +148,7 @@ impl Guest {
         })
     }
 
-    /// The next place for bytes that the card reads: their guest-physical address.
+    /// Returns the guest-physical address of the next slot for bytes that the card reads.
     pub(super) fn place(&mut self, bytes: &[u8]) -> u64 {
         self.turn += 1;
         let address = if bytes.len() as u64 <= SLOT {
@@ -160,17 +160,17 @@ impl Guest {
         address
     }
 
-    /// The next place for a response.
+    /// Returns the next slot for a response.
     pub(super) fn response(&self) -> u64 {
         self.responses + self.turn % RESPONSES * RESPONSE
     }
 
-    /// The area of zeros.
+    /// Returns the area of zeros.
     pub(super) const fn filler(&self) -> u64 {
         self.filler
     }
 
-    /// Puts a request on the control ring, and does not kick. The address of its response.
+    /// Puts a request on the control ring, without a kick, and returns the address of its response.
     pub(super) fn offer_request(&mut self, code: u32, payload: &[u8]) -> u64 {
         self.turn += 1;
         let header = RequestHeader { code: code.into(), length: (payload.len() as u32).into(), tag: self.turn.into() };
@@ -208,10 +208,10 @@ impl Guest {
     /// Reads the identity block.
     ///
     /// # Panics
-    /// It is not one.
+    /// When it is not one.
     pub(super) fn identity(front_end: &mut FrontEnd) -> IdentityBlock {
         let bytes = front_end.configuration(size_of::<IdentityBlock>());
-        let block = IdentityBlock::read_from_bytes(&bytes).expect("an identity block of the length asked for");
+        let block = IdentityBlock::read_from_bytes(&bytes).expect("an identity block of the requested length");
         assert_eq!(block.magic, *b"DMUS", "the identity block's magic");
         block
     }
@@ -219,7 +219,7 @@ impl Guest {
     /// Has a conforming driver open a session and record, on rings that are stopped.
     ///
     /// # Panics
-    /// The card does not do its part.
+    /// When the card does not serve it as it must.
     pub(super) fn run_conforming_driver(&mut self, front_end: &mut FrontEnd) {
         self.restart();
         let plan = self.plan();
@@ -232,7 +232,7 @@ impl Guest {
             reserved: 0.into(),
             session: 1.into(),
         };
-        self.ask(RequestCode::OPEN, open.as_bytes());
+        self.request(RequestCode::OPEN, open.as_bytes());
         let first = Self::identity(front_end).first_error;
         assert_eq!(first.code.get(), 0, "a conforming driver is blamed: {first:?}");
         let stream = |stream: u32, kind: StreamKind| StreamOpen {
@@ -242,12 +242,12 @@ impl Guest {
             channels: 2.into(),
             bits: 16.into(),
         };
-        self.ask(RequestCode::STREAM_OPEN, stream(0, StreamKind::WAVE).as_bytes());
+        self.request(RequestCode::STREAM_OPEN, stream(0, StreamKind::WAVE).as_bytes());
         let flags = clock_sync::START.into();
         let sync = ClockSync { stream: 0.into(), flags, master_time: 0.into(), frame: 0.into() };
-        self.ask(RequestCode::CLOCK_SYNC, sync.as_bytes());
+        self.request(RequestCode::CLOCK_SYNC, sync.as_bytes());
         let run = StreamStateChange { stream: 0.into(), state: StreamState::RUN.0.into() };
-        self.ask(RequestCode::STREAM_STATE, run.as_bytes());
+        self.request(RequestCode::STREAM_STATE, run.as_bytes());
         self.offer_wave(0, CONFORMING_FRAMES, CONFORMING_FRAMES as usize * 4);
         self.kick(Queue::WAVE.index());
         let ring = &mut self.rings[Queue::WAVE.index()];
@@ -257,7 +257,7 @@ impl Guest {
         assert_eq!(header.frames.get(), CONFORMING_FRAMES, "frames for a conforming driver");
     }
 
-    /// Puts a wave buffer on its ring, and does not kick.
+    /// Puts a wave buffer on its ring, without a kick.
     pub(super) fn offer_wave(&mut self, stream: u32, frames: u32, room: usize) {
         let request = WaveRequest { stream: stream.into(), frames: frames.into() };
         self.ram.write(self.wave, request.as_bytes());
@@ -268,7 +268,7 @@ impl Guest {
         ]);
     }
 
-    fn ask(&mut self, code: RequestCode, payload: &[u8]) {
+    fn request(&mut self, code: RequestCode, payload: &[u8]) {
         let response = self.offer_request(code.0, payload);
         self.kick(Queue::CONTROL.index());
         let ring = &mut self.rings[Queue::CONTROL.index()];

@@ -1,4 +1,4 @@
-//! What holds whatever an input does.
+//! The invariants that hold whatever an input does.
 
 use std::panic;
 use std::sync::atomic::AtomicBool;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::patience::wait_for;
+use super::waiting::wait_for;
 use super::{heap, log_lines};
 
 /// Most bytes of heap that the card may hold for one guest, beyond what it holds when idle: downloads (16 MiB in the
@@ -15,17 +15,17 @@ use super::{heap, log_lines};
 /// that wait (4 MiB), pending events (64 Ki of some 100 bytes), and a wave buffer's frames.
 const HELD_MAX: usize = 80 << 20;
 
-/// Most bytes of heap that may be left of an input once a conforming driver has opened a session after it: buffers that have
-/// grown and are kept for use again.
+/// Most bytes of heap that may be left of an input once a conforming driver has opened a session after it: buffers that
+/// have grown and are kept for use again.
 const LEFT_MAX: usize = 8 << 20;
 
-/// Most log lines of one input. Each kind of line is limited for the life of the process, to 16 and then each doubling.
+/// Most log lines of one input. Each kind of line is limited in the process, to 16 and then each doubling.
 const LINES_MAX: usize = 1000;
 
 /// Most log lines of a process: 16 and each doubling of a 64-bit count, of more kinds than there are.
 const LINES_OF_PROCESS_MAX: usize = 200 * (16 + 60);
 
-/// How often the process's threads are looked at for one answer: each time all must sleep. A thread that spins is never
+/// How often the process's threads are looked at: each time all must sleep. A thread that spins is never
 /// asleep, not even on a machine that does not let it run.
 const LOOKS: u32 = 4;
 
@@ -35,7 +35,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_micros(300);
 /// Panics of other threads: the card catches its own, and they are defects all the same.
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Whose turn it is: what a process holds and uses can be laid to one input only.
+/// Serialises inputs, so that the memory and the time of the process belong to one input.
 static TURN: Mutex<()> = Mutex::new(());
 
 /// Prepares the process, and waits until no other input is played in it.
@@ -49,7 +49,7 @@ pub(super) fn begin() -> MutexGuard<'static, ()> {
             PANICS.lock().push(information.to_string());
             before(information);
         }));
-        // A program of Rust's ignores the signal; a fuzz target, whose `main` is not Rust's, does not by itself.
+        // A Rust program ignores the signal; a fuzz target, whose `main` is not Rust's, does not by itself.
         signal_hook::flag::register(signal_hook::consts::SIGPIPE, Arc::new(AtomicBool::new(false)))
             .expect("SIGPIPE can be caught");
     });
@@ -57,14 +57,14 @@ pub(super) fn begin() -> MutexGuard<'static, ()> {
     turn
 }
 
-/// What the process held before an input.
+/// The resources of the process before an input.
 pub(super) struct Before {
     heap: usize,
     lines: usize,
 }
 
 impl Before {
-    /// Looks.
+    /// Measures them.
     pub(super) fn look() -> Self {
         Self { heap: heap::held(), lines: log_lines::count() }
     }
@@ -72,7 +72,7 @@ impl Before {
     /// Checks what must hold at any time.
     ///
     /// # Panics
-    /// It does not.
+    /// When one of them does not hold.
     pub(super) fn check(&self) {
         let held = heap::held().saturating_sub(self.heap);
         assert!(held <= HELD_MAX, "the card holds {held} bytes for one guest, of at most {HELD_MAX}");
@@ -85,7 +85,7 @@ impl Before {
     /// Checks what must hold at an input's end, when a conforming driver has run after it.
     ///
     /// # Panics
-    /// It does not.
+    /// When one of them does not hold.
     pub(super) fn check_end(&self) {
         self.check();
         let left = heap::held().saturating_sub(self.heap);
@@ -95,10 +95,10 @@ impl Before {
     }
 }
 
-/// Checks that nothing runs while there is nothing to do.
+/// Checks that no thread runs while there is nothing to do.
 ///
 /// # Panics
-/// The card spins.
+/// When the card spins.
 pub(super) fn assert_idle() {
     let mut asleep = 0;
     wait_for("all threads to sleep while there is nothing to do", || {
@@ -108,7 +108,7 @@ pub(super) fn assert_idle() {
     });
 }
 
-/// Every thread of this process but the caller's sleeps (`/proc/PID/task/TID/stat`, the state after the name).
+/// Returns whether every thread of this process but the caller's sleeps (`/proc/PID/task/TID/stat`, the state after the name).
 fn others_sleep() -> bool {
     let own = rustix::thread::gettid().as_raw_nonzero().to_string();
     let tasks = std::fs::read_dir("/proc/self/task").expect("/proc is mounted").flatten();
@@ -128,7 +128,7 @@ pub(super) fn open_descriptors() -> usize {
 /// Checks that every descriptor that came in has been closed again.
 ///
 /// # Panics
-/// Some are left.
+/// When some are left.
 pub(super) fn assert_closed(before: usize) {
     wait_for("the card to close the descriptors of a connection", || (open_descriptors() <= before).then_some(()));
 }

@@ -1,4 +1,4 @@
-//! A count of the lines that the card would log.
+//! Counts the lines that the card would log.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 
 static LINES: AtomicUsize = AtomicUsize::new(0);
 
-/// The environment variable that has the lines shown.
+/// The environment variable with which the lines are printed.
 const SHOW: &str = "DMUS_FUZZ_LOG";
 
 static SHOWN: OnceLock<bool> = OnceLock::new();
@@ -29,7 +29,7 @@ impl Log for Counting {
     fn flush(&self) {}
 }
 
-/// Counts lines from now on, of the levels that the card's program logs when it is not told otherwise.
+/// Counts lines from now on, of the levels that the card's program logs by default.
 pub(super) fn install() {
     // Another logger is there already only in a process that was not made for this; then nothing is counted.
     if log::set_logger(&Counting).is_ok() {

@@ -1,4 +1,5 @@
-//! What a vhost-user front-end can do: any bytes, any descriptors, files that shrink, leaving at any time.
+//! Target `messages`: a vhost-user front-end that sends any bytes and any descriptors, shrinks files, and disconnects at any
+//! time.
 
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -16,17 +17,18 @@ use super::guest::{ALL_QUEUES, FEATURES, Guest, RAM_LENGTH, start};
 use super::invariants::{Before, assert_closed, assert_idle, begin, open_descriptors};
 use super::record::{Act, acts};
 
-/// What an act of an input does.
+/// The verb of an act of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Verb {
-    /// Sends a message. `number`: its code. `which`: its flags, without version 1. `wide`: in the low 32 bits, the length
-    /// that its header says, 0 for the true one; in the high 32 bits, four [`Kind`]s of descriptors. Data: its body.
+    /// Sends a message. `number`: its code. `which`: its flags, without version 1. `wide`: in the low 32 bits, the
+    /// length that its header says, 0 for the true one; in the high 32 bits, four [`Kind`]s of descriptors. Data: its
+    /// body.
     Message,
-    /// Sends data as it stands. `wide`: as for [`Message`](Self::Message).
+    /// Sends data as raw bytes. `wide`: as for [`Message`](Self::Message).
     Bytes,
-    /// Shares guest memory and starts all rings. `which` and the low byte of `number`: the [`Kind`]s of the kicks and calls.
-    /// `wide`: the features, 0 for all.
+    /// Shares guest memory and starts all rings. `which` and the low byte of `number`: the [`Kind`]s of the kicks and
+    /// calls. `wide`: the features, 0 for all.
     Start,
     /// Puts a request on the control ring and kicks. `number`: its code. Data: its payload.
     Request,
@@ -42,9 +44,9 @@ pub(super) enum Verb {
     Settle,
     /// Does the act before once more, `number` times.
     Again,
-    /// Leaves, whatever has been begun.
+    /// Disconnects, whatever has been begun.
     Leave,
-    /// Asks the card to stop, as a signal does, whatever has been begun.
+    /// Requests the card's stop, as a signal does, whatever has been begun.
     Stop,
 }
 
@@ -75,24 +77,24 @@ const KEPT_MAX: usize = 300;
 /// How long [`Verb::Settle`] waits at most.
 const SETTLE: Duration = Duration::from_millis(2);
 
-/// What lives from one input to the next.
+/// The state that outlasts an input.
 struct Bench {
     card: Card,
-    /// Whose memory is cut, at times.
+    /// The guest whose memory can be cut.
     guest: Guest,
     conforming: Guest,
 }
 
 static BENCH: Mutex<Option<Bench>> = Mutex::new(None);
 
-/// Does what an input says, and checks that the card is none the worse for it.
+/// Executes an input, and checks that the card works as before.
 ///
 /// # Panics
-/// The card has a defect.
+/// When the card has a defect.
 pub fn drive(input: &[u8]) {
     let _turn = begin();
     let mut slot = BENCH.lock();
-    // After a panic there is none: its card may hang.
+    // After a panic there is none, because its card may hang.
     let mut bench = slot.take().unwrap_or_else(|| {
         let mut bench = Bench { card: Card::start(Clock::Lockstep), guest: Guest::new(), conforming: Guest::new() };
         bench.run_conforming_driver();
@@ -152,13 +154,13 @@ struct Peer<'a> {
     front_end: FrontEnd,
     connection: Connection,
     guest: &'a mut Guest,
-    /// Nothing has cut guest memory: it may be touched.
+    /// Whether guest memory is whole, and may be touched.
     memory_is_whole: bool,
     /// Descriptors that were sent.
     kept: Vec<Attached>,
-    /// Which of them announces requests.
+    /// Which of them is the kick of the control ring.
     control_kick: Option<usize>,
-    /// A kick was sent that is none.
+    /// Whether a kick was sent that is no event counter.
     may_spin: bool,
     /// How many more acts may be repeated.
     again: u32,
@@ -290,7 +292,7 @@ impl Peer<'_> {
         }
     }
 
-    /// Asks for something at the end, unless the front-end leaves, and sees the connection end.
+    /// Ends the connection, after a last request unless the front-end disconnects, and waits for its end.
     fn finish(mut self, flow: ControlFlow<Verb>) {
         match flow {
             ControlFlow::Continue(()) => {
@@ -320,7 +322,7 @@ impl Peer<'_> {
     }
 }
 
-/// The kinds of descriptors that an act attaches.
+/// Returns the kinds of descriptors that an act attaches.
 fn kinds(wide: u64) -> [Option<Kind>; 4] {
     let [_, _, _, _, kinds @ ..] = wide.to_le_bytes();
     kinds.map(Kind::of)

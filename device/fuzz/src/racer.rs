@@ -18,7 +18,7 @@ pub(super) struct Write {
     pub(super) offset: U32,
     /// How many bytes, 8 at most; in the high 16 bits, what is added to the value after each round.
     pub(super) width: U32,
-    /// What.
+    /// The value.
     pub(super) value: U64,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Racer {
 }
 
 impl Racer {
-    /// Starts it; it writes nothing yet.
+    /// Starts it, without writes.
     pub(super) fn start() -> Self {
         let (scripts, inbox) = channel();
         let (answer, done) = channel();
@@ -54,7 +54,7 @@ impl Racer {
         Self { scripts, done, running: None }
     }
 
-    /// Has it write these from now on.
+    /// Starts these writes.
     pub(super) fn race(&mut self, ram: Ram, writes: Vec<Write>) {
         self.calm();
         if writes.is_empty() {
@@ -62,14 +62,14 @@ impl Racer {
         }
         let stop = Arc::new(AtomicBool::new(false));
         self.running = Some(Arc::clone(&stop));
-        self.scripts.send(Script { ram, writes, stop }).expect("the second processor lives");
+        self.scripts.send(Script { ram, writes, stop }).expect("the second processor runs");
     }
 
     /// Stops it.
     pub(super) fn calm(&mut self) {
         if let Some(stop) = self.running.take() {
             stop.store(true, Ordering::Release);
-            self.done.recv().expect("the second processor lives");
+            self.done.recv().expect("the second processor runs");
         }
     }
 }

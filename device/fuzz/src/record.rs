@@ -1,10 +1,10 @@
-//! The form of an input: records of sixteen bytes, each with data behind it. Every input has a meaning, so that a mutator
-//! wastes nothing, and every act can be written down as bytes, so that seeds can be made by a program.
+//! The form of an input: records of sixteen bytes, each with data behind it. Every input has a meaning, so that no mutation
+//! is wasted, and every act can be encoded, so that a program can make seeds.
 
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// What an act begins with.
+/// The header of an act.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 struct Record {
@@ -16,10 +16,10 @@ struct Record {
     wide: U64,
 }
 
-/// One act; what its numbers mean is the target's to say.
+/// One act. The target defines the meaning of its numbers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Act<'a> {
-    /// What to do.
+    /// The verb.
     pub(super) kind: u8,
     /// A small number, such as a queue's.
     pub(super) which: u8,

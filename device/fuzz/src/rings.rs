@@ -1,5 +1,5 @@
-//! What a guest can do: any rings at any addresses, any chains, any requests, resets, and a second processor that rewrites
-//! memory all the while.
+//! Target `rings`: a guest with any rings at any addresses, any chains, any requests, resets, and a second processor that
+//! rewrites memory.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use super::invariants::{Before, begin};
 use super::racer::{Racer, Write};
 use super::record::{Act, acts};
 
-/// What an act of an input does. Addresses below 4 GiB are offsets in guest memory, others are as they stand.
+/// The verb of an act of an input. Addresses below 4 GiB are offsets in guest memory, others are used as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Verb {
@@ -29,8 +29,8 @@ pub(super) enum Verb {
     Size,
     /// From the next start on part `number` of ring `which` (descriptor table, available ring, used ring) is at `wide`.
     Place,
-    /// Resets the device and starts it. `which`: bit 0 to go on where the rings were stopped, bit 1 to leave the memory of
-    /// the rings as it is.
+    /// Resets the device and starts it. `which`: bit 0 to go on where the rings were stopped, bit 1 to leave the memory
+    /// of the rings as it is.
     Start,
     /// Stops ring `which`.
     StopRing,
@@ -44,24 +44,25 @@ pub(super) enum Verb {
     LargeRequest,
     /// Puts data on midi-out and kicks.
     Batch,
-    /// Puts a batch on midi-out and kicks. `which`: the stream. `number`: how many events. `wide`: their time. Data: a MIDI
-    /// message, the same for all; its first byte of data counts up.
+    /// Puts a batch on midi-out and kicks. `which`: the stream. `number`: how many events. `wide`: their time. Data: a
+    /// MIDI message, the same for all; its first byte of data counts up.
     Events,
-    /// Posts a wave buffer and kicks. `which`: the stream. `number`: frames. `wide`: bytes of room, 0 for as many as needed.
+    /// Posts a wave buffer and kicks. `which`: the stream. `number`: frames. `wide`: bytes of room, 0 for as many as
+    /// needed.
     Wave,
     /// Posts buffers on queue `which` and kicks. `number`: how many, 64 at most. `wide`: bytes of each.
     Buffers,
     /// Writes data to `wide`.
     Write,
-    /// Makes chain `number` of ring `which` available, whatever it is.
+    /// Makes chain `number` of ring `which` available.
     Publish,
     /// Sets the available index of ring `which` to `number`.
     Index,
-    /// Puts a chain on ring `which` that lies in an indirect table. `number`: more flags of its descriptor. `wide`: the
+    /// Puts a chain on ring `which` that is in an indirect table. `number`: more flags of its descriptor. `wide`: the
     /// table's address, 0 for a good one. Data: the table.
     Indirect,
-    /// Puts a chain on ring `which` and kicks. Data: pieces, each an offset in guest memory, and a length whose highest bit
-    /// says that it is for the card to write.
+    /// Puts a chain on ring `which` and kicks. Data: pieces, each an offset in guest memory, and a length whose highest
+    /// bit says that it is for the card to write.
     Chain,
     /// Does the act before once more, `number` times.
     Again,
@@ -133,7 +134,7 @@ pub(super) struct RawPiece {
     pub(super) length: U32,
 }
 
-/// What lives from one input to the next.
+/// The state that outlasts an input.
 struct Bench {
     /// Lockstep, and real time.
     cards: [Machine; 2],
@@ -150,16 +151,16 @@ struct Machine {
 
 static BENCH: Mutex<Option<Bench>> = Mutex::new(None);
 
-/// Does what an input says, and checks that the card is none the worse for it. The first byte chooses the clock: even is
-/// lockstep, odd is real time.
+/// Executes an input, and checks that the card works as before. The first byte chooses the clock: even
+/// is lockstep, odd is real time.
 ///
 /// # Panics
-/// The card has a defect.
+/// When the card has a defect.
 pub fn drive(input: &[u8]) {
     let Some((first, rest)) = input.split_first() else { return };
     let _turn = begin();
     let mut slot = BENCH.lock();
-    // After a panic there is none: its cards may hang.
+    // After a panic there is none, because its cards may hang.
     let mut bench = slot.take().unwrap_or_else(|| Bench {
         cards: [Clock::Lockstep, Clock::Realtime].map(Machine::new),
         racer: Racer::start(),
@@ -200,13 +201,13 @@ impl Machine {
             again: AGAIN_MAX,
             starts: STARTS_MAX,
             stuck: [None; QUEUE_COUNT],
-            patience: SETTLE_ALL,
+            settle_left: SETTLE_ALL,
         };
         let mut last = None;
         for act in acts(input).take(ACTS_MAX) {
             processor.act(act, &mut last, before);
         }
-        // The reset is answered, whatever the second processor does to the rings.
+        // The reset is answered, whatever the second processor writes to the rings.
         processor.stop();
         processor.racer.calm();
         before.check();
@@ -227,7 +228,7 @@ struct Processor<'a> {
     /// How many chains were left on a ring when the last wait for it was in vain.
     stuck: [Option<u16>; QUEUE_COUNT],
     /// How long to wait for chains altogether.
-    patience: Duration,
+    settle_left: Duration,
 }
 
 impl Processor<'_> {
@@ -323,7 +324,7 @@ impl Processor<'_> {
         }
     }
 
-    /// Stops all rings; the indices to resume from.
+    /// Stops all rings, and returns the indices to resume from.
     fn stop(&mut self) -> [u32; QUEUE_COUNT] {
         for queue in 0..QUEUE_COUNT as u32 {
             self.front_end.say_words(request::SET_VRING_ENABLE, &[queue, 0]);
@@ -450,23 +451,23 @@ impl Processor<'_> {
             return;
         }
         let begin = Instant::now();
-        let most = SETTLE.min(self.patience);
+        let most = SETTLE.min(self.settle_left);
         let mut left = under_way;
         while left != 0 && begin.elapsed() < most {
             std::thread::yield_now();
             left = self.guest.under_way(queue);
         }
         self.stuck[queue] = (left != 0).then_some(left);
-        self.patience = self.patience.saturating_sub(begin.elapsed());
+        self.settle_left = self.settle_left.saturating_sub(begin.elapsed());
     }
 }
 
-/// An address as an input has it.
+/// Returns an address as an input has it.
 const fn address(wide: u64) -> u64 {
     if wide >> 32 == 0 { RAM_START + wide % RAM_LENGTH } else { wide }
 }
 
-/// The whole records in some bytes.
+/// Returns the whole records in some bytes.
 fn records<T: FromBytes + Immutable + KnownLayout + Unaligned + Copy>(bytes: &[u8]) -> impl Iterator<Item = T> {
     bytes.chunks_exact(size_of::<T>()).filter_map(|bytes| T::read_from_bytes(bytes).ok())
 }

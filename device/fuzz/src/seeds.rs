@@ -1,4 +1,4 @@
-//! The seeds: inputs that say something worth saying, written down as programs.
+//! The seeds: useful inputs, made by programs.
 //!
 //! Test `fuzz_corpus` compares them with the files in `seeds/`, and writes those anew on request.
 
@@ -10,10 +10,10 @@ use super::guest::PAGE;
 pub use messages::{all as messages, layout_is_known};
 pub use rings::all as rings;
 
-/// A seed: what it does, as the name of its file, and its bytes.
+/// A seed: the name of its file, and its bytes.
 pub type Seed = (&'static str, Vec<u8>);
 
-/// Where the guest has a part of a ring, as an offset in its memory: each is on a page of its own, in order.
+/// Returns where the guest has a part of a ring, as an offset in its memory: each is on a page of its own, in order.
 const fn part(queue: u32, part: u32) -> u64 {
     (queue as u64 * 3 + part as u64) * PAGE
 }

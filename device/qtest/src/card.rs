@@ -1,4 +1,4 @@
-//! The card's process, its control socket and its log.
+//! Runs the card's process, with its control socket and its log.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -18,7 +18,7 @@ use crate::process::Process;
 /// machine makes it wait for seconds.
 pub const CONTROL_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long the card may take to start, and to leave once QEMU has left.
+/// How long the card may take to start, and to end once QEMU has ended.
 const PROCESS_LIMIT: Duration = Duration::from_secs(30);
 
 /// The name of the socket that QEMU connects to, in the machine's folder.
@@ -30,7 +30,7 @@ const CONTROL_SOCKET: &str = "control";
 /// The name of the log.
 const LOG: &str = "card.log";
 
-/// A card.
+/// A running card.
 #[derive(Debug)]
 pub struct Card {
     process: Process,
@@ -43,7 +43,8 @@ impl Card {
     /// Starts a card whose sockets and log are in `folder`.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure::Host`] when the host gives no file or process, [`Failure::Ended`] or [`Failure::Silent`] when the card
+    /// does not start.
     pub fn start(program: &Path, folder: &Path, clock: Clock) -> Result<Self> {
         for name in [MACHINE_SOCKET, CONTROL_SOCKET] {
             let _ = std::fs::remove_file(folder.join(name));
@@ -54,14 +55,14 @@ impl Card {
         let mut command = std::process::Command::new(program);
         command.current_dir(folder).stdout(Stdio::from(log)).stderr(Stdio::from(also));
         command.args(["--socket-path", MACHINE_SOCKET, "--control", CONTROL_SOCKET, "--clock", clock.name()]);
-        // As the harness starts it; what is logged at this level counts.
+        // As the harness starts it: the log is measured at this level.
         command.env("RUST_LOG", "info");
         let mut process = Process::start("the card", command)?;
         let place = File::open(folder).map_err(host("cannot open the machine's folder"))?;
         let path = format!("/proc/self/fd/{}/{CONTROL_SOCKET}", place.as_raw_fd());
         let deadline = Instant::now() + PROCESS_LIMIT;
         let stream = loop {
-            // Both sockets: QEMU does not wait for the one that it needs.
+            // Both sockets: QEMU does not wait for its own.
             if folder.join(MACHINE_SOCKET).exists()
                 && let Ok(stream) = UnixStream::connect(&path)
             {
@@ -78,24 +79,24 @@ impl Card {
         Ok(Self { process, program: program.into(), folder: folder.into(), control: BufReader::new(stream) })
     }
 
-    /// The process.
+    /// Returns the process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
 
-    /// The program, for what else it can do.
+    /// Returns the program's path, for its other commands.
     #[must_use]
     pub fn program(&self) -> &Path {
         &self.program
     }
 
-    /// A folder for files of this machine.
+    /// Returns a folder for files of this machine.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Bytes that the card has logged.
+    /// Returns how many bytes the card has logged.
     #[must_use]
     pub fn log_bytes(&self) -> u64 {
         std::fs::metadata(self.folder.join(LOG)).map_or(0, |file| file.len())
@@ -104,8 +105,8 @@ impl Card {
     /// Sends a command to the control socket, and reads the answer: the result, or why the card refuses.
     ///
     /// # Errors
-    /// Those of [`send`](Self::send) and [`answer`](Self::answer).
-    pub fn ask<T: DeserializeOwned>(&mut self, command: &Command) -> Result<std::result::Result<T, String>> {
+    /// As for [`send`](Self::send) and [`answer`](Self::answer).
+    pub fn command<T: DeserializeOwned>(&mut self, command: &Command) -> Result<std::result::Result<T, String>> {
         self.send(command)?;
         self.answer(command)
     }
@@ -145,9 +146,9 @@ impl Card {
     /// Sends a command that must be carried out, and reads its result.
     ///
     /// # Errors
-    /// As for [`ask`](Self::ask); [`Failure::Unexpected`], when the card refuses.
+    /// As for [`command`](Self::command); [`Failure::Unexpected`], when the card refuses.
     pub fn order<T: DeserializeOwned>(&mut self, command: &Command) -> Result<T> {
-        self.ask(command)?.map_err(|why| Failure::Unexpected {
+        self.command(command)?.map_err(|why| Failure::Unexpected {
             what: format!("the control socket's answer to {}", command.to_line().trim_end()),
             expected: "ok".into(),
             found: why,
@@ -162,10 +163,10 @@ impl Card {
         self.order(&Command::Status {})
     }
 
-    /// Waits for the card to leave after its QEMU.
+    /// Waits for the card's end after QEMU's, and checks that it ends with success.
     ///
     /// # Errors
-    /// It does not, or not as it should.
+    /// [`Failure::Ended`] when it ends in another way, [`Failure::Silent`] when it does not end.
     pub fn leave(mut self) -> Result {
         match self.process.wait(PROCESS_LIMIT) {
             Some(status) if status.success() => Ok(()),

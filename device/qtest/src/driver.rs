@@ -1,4 +1,4 @@
-//! A driver for the card, as well-behaved as a row of the table wants it.
+//! Drives the card as a conforming driver does, except where a row of the table has it do otherwise.
 
 use card_control::Command;
 use card_control::answer::{Advanced, Done};
@@ -22,13 +22,13 @@ use crate::ring::Piece;
 /// The render stream that [`Driver::play`] opens.
 pub const RENDER: u32 = 0;
 
-/// The wave stream that it opens.
+/// The wave stream that [`Driver::play`] opens.
 pub const WAVE: u32 = 1;
 
-/// The capture stream that it opens.
+/// The capture stream that [`Driver::play`] opens.
 pub const CAPTURE: u32 = 2;
 
-/// The sample rate that it plays at.
+/// The sample rate in Hz that [`Driver::play`] sets.
 pub const SAMPLE_RATE: u32 = 48_000;
 
 /// A message that the card captures.
@@ -46,9 +46,9 @@ const RESPONSE_BYTES: u32 = 256;
 /// A page.
 const PAGE: u64 = 4096;
 
-/// How far the driver has come when an act begins.
+/// The state of device and driver when an act begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum DriverState {
     /// The device is reset.
     Reset,
     /// It is set up: `DRIVER_OK`.
@@ -59,7 +59,7 @@ pub enum Stage {
     Playing,
 }
 
-/// What a request was answered.
+/// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// How it ended.
@@ -72,7 +72,7 @@ impl Response {
     /// Reads the payload as a structure.
     ///
     /// # Errors
-    /// It is too short.
+    /// [`Failure::Unexpected`], when it is too short.
     pub fn read<T: FromBytes + KnownLayout + Immutable>(&self) -> Result<T> {
         T::read_from_prefix(&self.payload).map(|(value, _)| value).map_err(|_| Failure::Unexpected {
             what: "the payload of a response".into(),
@@ -81,17 +81,17 @@ impl Response {
         })
     }
 
-    /// Fails unless the request ended so.
+    /// Checks the status of the answer.
     ///
     /// # Errors
-    /// It did not.
+    /// [`Failure::Unexpected`], when the request ended with another status.
     pub fn ended(self, status: Status) -> Result<Self> {
         expect("a request's status", &status, &self.status)?;
         Ok(self)
     }
 }
 
-/// A wave buffer that came back.
+/// A wave buffer that the card has returned.
 #[derive(Clone, Debug)]
 pub struct Wave {
     /// Its header.
@@ -100,7 +100,7 @@ pub struct Wave {
     pub pcm: Vec<[i16; 2]>,
 }
 
-/// Where a driver has its buffers.
+/// Guest-physical addresses of a driver's buffers.
 #[derive(Clone, Copy, Debug, Default)]
 struct Areas {
     request: u64,
@@ -120,41 +120,41 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// A driver on a machine.
+    /// Returns a driver on a machine.
     #[must_use]
     pub fn new(machine: Machine) -> Self {
         Self { machine, areas: Areas::default(), tag: 0, sequence: 0 }
     }
 
-    /// Begins anew, whatever was before, and comes as far as `stage`.
+    /// Resets the device, whatever was before, and brings it to `state`.
     ///
     /// # Errors
-    /// [`Failure`].
-    pub fn begin(&mut self, stage: Stage) -> Result {
+    /// As for [`request`](Self::request); [`Failure::Unexpected`] when a request of the set-up is refused.
+    pub fn begin(&mut self, state: DriverState) -> Result {
         if self.machine.qemu.qmp("query-status", &json!({}))?["running"] != true {
             self.machine.qemu.qmp("cont", &json!({}))?;
         }
         self.machine.enumerate()?;
         self.machine.reset()?;
         self.take_areas()?;
-        if stage == Stage::Reset {
+        if state == DriverState::Reset {
             return Ok(());
         }
         self.start()?;
-        if stage == Stage::Started {
+        if state == DriverState::Started {
             return Ok(());
         }
         self.open()?.ended(Status::OK)?;
-        if stage == Stage::Playing {
+        if state == DriverState::Playing {
             self.play()?;
         }
         Ok(())
     }
 
-    /// Sets the device up as it should be.
+    /// Sets the device up as a conforming driver does.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`Machine::start_as`], with the rings of a conforming driver.
     pub fn start(&mut self) -> Result {
         let set_up = self.machine.set_up();
         self.machine.start_as(&set_up)
@@ -163,7 +163,7 @@ impl Driver {
     /// Resets the device and sets it up again with fresh rings.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`Machine::start_as`], with the rings of a conforming driver.
     pub fn restart(&mut self) -> Result {
         self.machine.reset()?;
         self.take_areas()?;
@@ -182,7 +182,7 @@ impl Driver {
         Ok(())
     }
 
-    /// A request as it lies in memory.
+    /// Returns a request as it is in memory.
     pub fn request_bytes(&mut self, code: RequestCode, payload: &[u8]) -> Vec<u8> {
         self.tag += 1;
         let header = RequestHeader { code: code.0.into(), length: (payload.len() as u32).into(), tag: self.tag.into() };
@@ -192,7 +192,9 @@ impl Driver {
     /// Sends a request and waits for its answer.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure::NotReturned`] when the card does not return the chain, [`Failure::Unexpected`] when the answer is not one
+    /// to this request, [`Failure::Ended`], [`Failure::Silent`] or [`Failure::Answer`] when card or QEMU end, do not answer,
+    /// or break their protocol.
     pub fn request(&mut self, code: RequestCode, payload: &[u8]) -> Result<Response> {
         let bytes = self.request_bytes(code, payload);
         let answer = self.request_raw(&bytes, RESPONSE_HEADER + RESPONSE_BYTES)?;
@@ -211,10 +213,10 @@ impl Driver {
         Ok(Response { status: Status(header.status.get()), payload })
     }
 
-    /// Sends these bytes as a request with room for `room` bytes of answer; as many as came.
+    /// Sends these bytes as a request with room for `room` bytes of answer, and returns as many as came.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure::NotReturned`] when the card does not return the chain, and as for [`post_batch`](Self::post_batch).
     pub fn request_raw(&mut self, bytes: &[u8], room: u32) -> Result<Vec<u8>> {
         self.post_request(bytes, room)?;
         self.wait_response()
@@ -223,7 +225,7 @@ impl Driver {
     /// Sends these bytes as a request, and does not wait.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure::NoMemory`] when a buffer is outside of memory; as for [`Machine::kick`] when QEMU does not answer.
     pub fn post_request(&mut self, bytes: &[u8], room: u32) -> Result {
         self.machine.ram.write(self.areas.request, bytes)?;
         let mut pieces = vec![Piece::readable(self.areas.request, bytes.len() as u32)];
@@ -234,24 +236,24 @@ impl Driver {
         self.machine.kick(Queue::CONTROL)
     }
 
-    /// Waits for the answer to the request that was posted last; as many bytes as came.
+    /// Waits for the answer to the request that was posted last, and returns as many bytes as came.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure::NotReturned`] when the card does not return the chain, and as for [`post_batch`](Self::post_batch).
     pub fn wait_response(&mut self) -> Result<Vec<u8>> {
         let (_, written) = self.machine.wait(Queue::CONTROL)?;
         self.machine.ram.read(self.areas.response, written as usize)
     }
 
-    /// Sends a request with a structure for payload.
+    /// Sends a request whose payload is a structure, and waits for its answer.
     ///
     /// # Errors
-    /// [`Failure`].
-    pub fn ask(&mut self, code: RequestCode, payload: &(impl IntoBytes + Immutable)) -> Result<Response> {
+    /// As for [`request`](Self::request), for the requests that this sends.
+    pub fn request_with(&mut self, code: RequestCode, payload: &(impl IntoBytes + Immutable)) -> Result<Response> {
         self.request(code, payload.as_bytes())
     }
 
-    /// What a well-behaved driver sends as `OPEN`.
+    /// Returns the `OPEN` of a conforming driver.
     pub fn open_request(&mut self) -> Open {
         let queue_sizes = Queue::ALL.map(|queue| self.machine.ring(queue).size().into());
         Open {
@@ -266,40 +268,43 @@ impl Driver {
     /// Opens a session.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`request`](Self::request), for the requests that this sends.
     pub fn open(&mut self) -> Result<Response> {
         let open = self.open_request();
-        self.ask(RequestCode::OPEN, &open)
+        self.request_with(RequestCode::OPEN, &open)
     }
 
     /// Opens a stream.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`request`](Self::request), for the requests that this sends.
     pub fn open_stream(&mut self, stream: u32, kind: StreamKind) -> Result<Response> {
-        self.ask(RequestCode::STREAM_OPEN, &stream_open(stream, kind))
+        self.request_with(RequestCode::STREAM_OPEN, &stream_open(stream, kind))
     }
 
     /// Closes a stream.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`request`](Self::request), for the requests that this sends.
     pub fn close_stream(&mut self, stream: u32) -> Result<Response> {
-        self.ask(RequestCode::STREAM_CLOSE, &StreamId { stream: stream.into(), reserved: 0.into() })
+        self.request_with(RequestCode::STREAM_CLOSE, &StreamId { stream: stream.into(), reserved: 0.into() })
     }
 
     /// Changes the state of a stream.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`request`](Self::request), for the requests that this sends.
     pub fn state(&mut self, stream: u32, state: StreamState) -> Result<Response> {
-        self.ask(RequestCode::STREAM_STATE, &StreamStateChange { stream: stream.into(), state: state.0.into() })
+        self.request_with(
+            RequestCode::STREAM_STATE,
+            &StreamStateChange { stream: stream.into(), state: state.0.into() },
+        )
     }
 
     /// Anchors master time to the sample clock.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`request`](Self::request), for the requests that this sends.
     pub fn synchronise(&mut self, flags: u32, master_time: i64, frame: i64) -> Result<Response> {
         let sync = ClockSync {
             stream: WAVE.into(),
@@ -307,13 +312,13 @@ impl Driver {
             master_time: master_time.into(),
             frame: frame.into(),
         };
-        self.ask(RequestCode::CLOCK_SYNC, &sync)
+        self.request_with(RequestCode::CLOCK_SYNC, &sync)
     }
 
     /// Opens a render stream, a wave stream and a capture stream, starts the clock at master time 0, and runs them.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`request`](Self::request), for the requests that this sends.
     pub fn play(&mut self) -> Result {
         self.open_stream(RENDER, StreamKind::RENDER)?.ended(Status::OK)?;
         self.open_stream(WAVE, StreamKind::WAVE)?.ended(Status::OK)?;
@@ -325,7 +330,7 @@ impl Driver {
         Ok(())
     }
 
-    /// A batch of events, each of a time, a group and data, as it lies in memory.
+    /// Returns a batch of events, each of a time, a group and data, as it is in memory.
     pub fn batch(&mut self, stream: u32, events: &[(i64, u16, &[u8])]) -> Vec<u8> {
         let mut bytes = vec![0; size_of::<BatchHeader>()];
         for (time, group, data) in events {
@@ -346,7 +351,7 @@ impl Driver {
     /// Sends a batch and waits until the card has taken it.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure::NotReturned`] when the card does not return the chain, and as for [`post_batch`](Self::post_batch).
     pub fn send(&mut self, stream: u32, events: &[(i64, u16, &[u8])]) -> Result {
         let bytes = self.batch(stream, events);
         self.send_bytes(&bytes)
@@ -355,7 +360,7 @@ impl Driver {
     /// Puts these bytes on the midi-out queue and waits until the card has taken them.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure::NotReturned`] when the card does not return the chain, and as for [`post_batch`](Self::post_batch).
     pub fn send_bytes(&mut self, bytes: &[u8]) -> Result {
         self.post_batch(bytes)?;
         self.machine.wait(Queue::MIDI_OUT).map(|_| ())
@@ -364,7 +369,7 @@ impl Driver {
     /// Puts these bytes on the midi-out queue, and does not wait.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure::NoMemory`] when a buffer is outside of memory; as for [`Machine::kick`] when QEMU does not answer.
     pub fn post_batch(&mut self, bytes: &[u8]) -> Result {
         let slot = u64::from(self.sequence % u32::from(QUEUE_SIZE_MAX));
         let address = self.areas.batches + slot * u64::from(BATCH_BYTES_MAX);
@@ -377,17 +382,17 @@ impl Driver {
     /// Posts a wave buffer with room for `bytes` of PCM, and does not wait.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure::NoMemory`] when a buffer is outside of memory; as for [`Machine::kick`] when QEMU does not answer.
     pub fn post_wave(&mut self, stream: u32, frames: u32, bytes: u32) -> Result {
         let pieces = self.wave_pieces(stream, frames, bytes)?;
         self.machine.ring(Queue::WAVE).offer(&pieces)?;
         self.machine.kick(Queue::WAVE)
     }
 
-    /// The pieces of a wave buffer.
+    /// Returns the pieces of a wave buffer, with its request in memory.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure::NoMemory`] when a buffer is outside of memory; as for [`Machine::kick`] when QEMU does not answer.
     pub fn wave_pieces(&self, stream: u32, frames: u32, bytes: u32) -> Result<[Piece; 3]> {
         let request = WaveRequest { stream: stream.into(), frames: frames.into() };
         let wave = self.areas.wave;
@@ -402,7 +407,7 @@ impl Driver {
     /// Waits for the wave buffer that was posted last.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure::NotReturned`] when the card does not return the chain, and as for [`post_batch`](Self::post_batch).
     pub fn wait_wave(&mut self) -> Result<Wave> {
         self.machine.wait(Queue::WAVE)?;
         let ram = &self.machine.ram;
@@ -416,35 +421,35 @@ impl Driver {
         Ok(Wave { header, pcm })
     }
 
-    /// Has stereo frames rendered.
+    /// Posts a wave buffer for stereo frames, and waits for it.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure::NotReturned`] when the card does not return the chain, and as for [`post_batch`](Self::post_batch).
     pub fn record(&mut self, frames: u32) -> Result<Wave> {
         self.post_wave(WAVE, frames, frames * 4)?;
         self.wait_wave()
     }
 
-    /// Has the card take in a MIDI message from outside, so that it has something for queue midi-in.
+    /// Has the card capture a MIDI message, so that it fills a buffer of the midi-in queue.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`Card::order`](crate::card::Card::order), for this command.
     pub fn capture(&mut self, message: &[u8]) -> Result {
         self.machine.card.order::<Done>(&Command::midi_in(message, 1)).map(|_| ())
     }
 
-    /// Has the card's time move on without a wave buffer, so that it has a notice for the event queue: an underrun.
+    /// Advances the card's time without a wave buffer, so that it has a notice for the event queue: an underrun.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`Card::order`](crate::card::Card::order), for this command.
     pub fn underrun(&mut self) -> Result {
         self.machine.card.order::<Advanced>(&Command::Advance { frames: SAMPLE_RATE.into() }).map(|_| ())
     }
 
-    /// Gives the card a reason to look at a queue: a kick, and for what the card sends, something to send.
+    /// Has the card look at a queue: by a kick, and for the queues that it fills, by data for a buffer.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`Machine::kick`] and [`Card::order`](crate::card::Card::order).
     pub fn provoke(&mut self, queue: Queue) -> Result {
         self.machine.kick(queue)?;
         match queue {
@@ -455,7 +460,7 @@ impl Driver {
     }
 }
 
-/// A request to open a stream as a well-behaved driver sends it.
+/// Returns the request with which a conforming driver opens a stream.
 #[must_use]
 pub fn stream_open(stream: u32, kind: StreamKind) -> StreamOpen {
     StreamOpen {
@@ -467,7 +472,7 @@ pub fn stream_open(stream: u32, kind: StreamKind) -> StreamOpen {
     }
 }
 
-/// The header of an event record.
+/// Returns the header of an event record.
 #[must_use]
 pub fn event_header(time: i64, group: u16, flags: u16, length: u16) -> EventHeader {
     EventHeader {

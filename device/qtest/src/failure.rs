@@ -1,22 +1,22 @@
-//! What can go wrong between the suite, QEMU and the card.
+//! The failures between suite, QEMU and card.
 
 use std::io;
 use std::time::Duration;
 
 use card_spec::queue::Queue;
 
-/// Why an act did not go as it should.
+/// Why an act failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The host does not give what the suite needs.
+    /// The host refuses a resource that the suite needs.
     #[error("{what}: {source}")]
     Host {
-        /// What was tried, on what.
+        /// The operation and its object.
         what: String,
         /// The host's reason.
         source: io::Error,
     },
-    /// A process ended that should run.
+    /// A process has ended that must run.
     #[error("{process} ended: {status}")]
     Ended {
         /// Which process.
@@ -24,27 +24,27 @@ pub enum Failure {
         /// How: an exit status or a signal.
         status: String,
     },
-    /// A process is running and says nothing.
+    /// A process runs and does not answer.
     #[error("{process} did not answer `{question}` within {limit:?}")]
     Silent {
         /// Which process.
         process: &'static str,
-        /// What it was asked.
+        /// The request.
         question: String,
         /// The limit.
         limit: Duration,
     },
-    /// A process answers something else than its protocol has.
+    /// A process gives an answer that its protocol does not have.
     #[error("{process} answers `{answer}` to `{question}`")]
     Answer {
         /// Which process.
         process: &'static str,
-        /// What it was asked.
+        /// The request.
         question: String,
-        /// What it said.
+        /// Its answer.
         answer: String,
     },
-    /// The card keeps a chain that it should have returned.
+    /// The card keeps a chain that it must return.
     #[error("the card did not return the chain on queue {queue} within {limit:?}")]
     NotReturned {
         /// The queue.
@@ -52,45 +52,45 @@ pub enum Failure {
         /// The limit.
         limit: Duration,
     },
-    /// Something is not as it should be.
+    /// A value is not the expected one.
     #[error("{what}: expected {expected}, found {found}")]
     Unexpected {
-        /// What was looked at.
+        /// The value's name.
         what: String,
-        /// What it should have been.
+        /// The expected value.
         expected: String,
-        /// What it was.
+        /// The value.
         found: String,
     },
-    /// A row of the table asks for more memory than the machine has.
+    /// A row of the table needs more memory than the machine has.
     #[error("{bytes} bytes do not fit the machine's memory any more")]
     NoMemory {
-        /// How many were asked for.
+        /// How many were requested.
         bytes: u64,
     },
 }
 
-/// What an act comes to.
+/// The outcome of an act.
 pub type Result<T = ()> = std::result::Result<T, Failure>;
 
 impl Failure {
-    /// For `map_err`: the host's own error while doing `what`.
+    /// Wraps the host's error for `map_err`; `what` names the operation that failed.
     pub(crate) fn host(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Host { what, source }
     }
 
-    /// Whether the machine is of no use after this.
+    /// Returns whether the machine cannot be used after this failure.
     #[must_use]
     pub const fn is_fatal(&self) -> bool {
         matches!(self, Self::Host { .. } | Self::Ended { .. } | Self::Silent { .. } | Self::Answer { .. })
     }
 }
 
-/// Fails if `found` is not what was expected.
+/// Checks that `found` is the expected value.
 ///
 /// # Errors
-/// [`Failure::Unexpected`].
+/// [`Failure::Unexpected`], when it is another.
 pub fn expect<T: PartialEq + std::fmt::Debug>(what: &str, expected: &T, found: &T) -> Result {
     if expected == found {
         return Ok(());
@@ -98,10 +98,10 @@ pub fn expect<T: PartialEq + std::fmt::Debug>(what: &str, expected: &T, found: &
     Err(Failure::Unexpected { what: what.into(), expected: format!("{expected:?}"), found: format!("{found:?}") })
 }
 
-/// Fails if a bound does not hold.
+/// Checks that `found` is at most `bound`.
 ///
 /// # Errors
-/// [`Failure::Unexpected`].
+/// [`Failure::Unexpected`], when it is more.
 pub fn expect_at_most<T: PartialOrd + std::fmt::Display>(what: &str, bound: T, found: T) -> Result {
     if found <= bound {
         return Ok(());

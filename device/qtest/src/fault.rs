@@ -1,4 +1,4 @@
-//! A row of the table: what a driver does wrong, and what the card must say about it.
+//! A row of the table: an error of a driver, and the diagnosis that the card must make of it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,21 +7,21 @@ use card_spec::diagnosis::Diagnosis;
 use card_spec::identity::NO_QUEUE;
 use card_spec::queue::Queue;
 
-use crate::driver::{Driver, Stage};
+use crate::driver::{Driver, DriverState};
 use crate::failure::Result;
 use crate::machine::Kind;
 
-/// What a driver does.
+/// The error that a driver makes.
 pub type Act = Arc<dyn Fn(&mut Driver) -> Result + Send + Sync>;
 
-/// What the card must have found first.
+/// The diagnosis that the card must make first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// This, on this queue (or on none).
     First(Diagnosis, Option<Queue>),
-    /// This on this queue, or nothing: whether the card hears of it is QEMU's choice.
+    /// This on this queue, or nothing: QEMU decides whether the card sees it.
     FirstOrKept(Diagnosis, Option<Queue>),
-    /// Anything or nothing: it depends on chance, or on what bytes of the guest's happen to mean.
+    /// Anything or nothing: it depends on chance, or on the bytes that happen to be in guest memory.
     Anything,
 }
 
@@ -29,11 +29,11 @@ impl Expected {
     /// Nothing: the specification allows it, or QEMU keeps it from the card.
     pub const NOTHING: Self = Self::First(Diagnosis::NONE, None);
 
-    /// Whether a diagnosis on a queue, as the identity block gives both, is what was expected.
+    /// Returns whether a diagnosis on a queue, as the identity block gives both, is what was expected.
     #[must_use]
     pub fn holds(self, code: Diagnosis, queue: u16) -> bool {
         let is = |expected: Diagnosis, on: Option<Queue>| {
-            // The queue of no error is whatever the block is cleared to.
+            // Without an error the queue has no meaning.
             expected == code && (code == Diagnosis::NONE || on.map_or(NO_QUEUE, |on| on.0) == queue)
         };
         match self {
@@ -43,7 +43,7 @@ impl Expected {
         }
     }
 
-    /// The code that is expected, if it is one.
+    /// Returns the code that is expected, if it is one.
     #[must_use]
     pub const fn code(self) -> Option<Diagnosis> {
         match self {
@@ -52,7 +52,7 @@ impl Expected {
         }
     }
 
-    /// Whether to wait for a diagnosis: there will be one.
+    /// Returns whether a diagnosis is certain to come, and can be waited for.
     #[must_use]
     pub fn is_certain(self) -> bool {
         matches!(self, Self::First(code, _) if code != Diagnosis::NONE)
@@ -69,7 +69,7 @@ impl fmt::Display for Expected {
     }
 }
 
-/// A diagnosis and its queue as the table has them.
+/// Returns a diagnosis and its queue as the table has them.
 pub(crate) fn found(code: Diagnosis, queue: Option<Queue>) -> String {
     match queue {
         Some(queue) if code != Diagnosis::NONE => format!("{code} ({queue})"),
@@ -77,31 +77,31 @@ pub(crate) fn found(code: Diagnosis, queue: Option<Queue>) -> String {
     }
 }
 
-/// What becomes of the machine after a row.
+/// The machine's state after a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
-    /// A fresh driver plays on it.
+    /// A fresh driver can play on it.
     Recovers,
-    /// It is replaced: what was taken from it does not come back. The card answers all the same.
+    /// It is replaced, because memory that was taken from it does not come back. The card answers all the same.
     Replaced,
 }
 
 /// A row.
 #[derive(Clone)]
 pub struct Fault {
-    /// What kind of fault it is.
+    /// The kind of error.
     pub area: &'static str,
-    /// What the driver does.
+    /// The error, in words.
     pub name: String,
     /// On which queue, if on one.
     pub queue: Option<Queue>,
-    /// What the card must have found.
+    /// The diagnosis that the card must make.
     pub expected: Expected,
-    /// On which machine.
+    /// The kind of machine.
     pub kind: Kind,
-    /// How far the driver has come before.
-    pub from: Stage,
-    /// What becomes of the machine.
+    /// The state of device and driver before.
+    pub from: DriverState,
+    /// The machine's state after the act.
     pub after: After,
     /// The act.
     pub act: Act,
@@ -121,17 +121,17 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// No rows yet.
+    /// Returns an empty list of rows of one area.
     #[must_use]
     pub const fn of(area: &'static str) -> Self {
         Self { area, rows: Vec::new() }
     }
 
-    /// Adds a row on the usual machine; the row, to say more about it.
+    /// Adds a row on a lockstep machine, and returns it for changes.
     pub fn add(
         &mut self,
         name: impl Into<String>,
-        from: Stage,
+        from: DriverState,
         expected: Expected,
         act: impl Fn(&mut Driver) -> Result + Send + Sync + 'static,
     ) -> &mut Fault {
@@ -153,14 +153,14 @@ impl Rows {
         &mut self.rows[last]
     }
 
-    /// The rows.
+    /// Returns the rows.
     #[must_use]
     pub fn done(self) -> Vec<Fault> {
         self.rows
     }
 }
 
-/// This code on this queue.
+/// Returns the expectation of this code on this queue.
 #[must_use]
 pub const fn on(queue: Queue, code: Diagnosis) -> Expected {
     Expected::First(code, Some(queue))

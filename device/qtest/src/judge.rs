@@ -1,4 +1,4 @@
-//! Carries out a row on a machine, and looks at what is left of card and QEMU.
+//! Carries out a row on a machine, and checks card and QEMU after it.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use card_spec::queue::Queue;
 use card_spec::wave::WaveStatus;
 use serde_json::json;
 
-use crate::driver::{Driver, Stage};
+use crate::driver::{Driver, DriverState};
 use crate::failure::{Failure, Result, expect};
 use crate::fault::{After, Fault, found};
 use crate::table::{ALIVE, Row};
@@ -20,13 +20,13 @@ pub const RESET_LIMIT: Duration = Duration::from_secs(3);
 /// How long a fresh driver may take from the reset to its first frames.
 pub const RECOVERY_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long the card may take to diagnose what it must diagnose.
+/// How long a diagnosis that is certain may take.
 const DIAGNOSIS_LIMIT: Duration = Duration::from_secs(10);
 
 /// Frames that a fresh driver records.
 const FRAMES: u32 = 64;
 
-/// Carries out a row. False when the machine is of no use after it.
+/// Carries out a row. False when the machine cannot be used after it.
 pub(crate) fn judge(driver: &mut Driver, fault: &Fault) -> (Row, bool) {
     let begun = Instant::now();
     let mut row = Row {
@@ -57,7 +57,7 @@ pub(crate) fn judge(driver: &mut Driver, fault: &Fault) -> (Row, bool) {
         usable &= !failure.is_fatal();
         problems.push(failure.to_string());
     }
-    // Whatever was asked last: both must still be there.
+    // Both must still run, whichever of them was used last.
     let ended = [("the card", driver.machine.card.process().ended()), ("QEMU", driver.machine.qemu.process().ended())];
     for (process, status) in ended {
         let Some(status) = status else { continue };
@@ -79,7 +79,10 @@ fn state<'a>(row: &'a mut Row, process: &str) -> &'a mut String {
     if process.starts_with("QEMU") { &mut row.qemu } else { &mut row.card }
 }
 
-/// What only this row has against it goes to `problems`; an error is the end of the row.
+/// Carries out the act and the checks. Adds to `problems` what is wrong with this row only.
+///
+/// # Errors
+/// The failure that ends the row.
 fn carry_out(driver: &mut Driver, fault: &Fault, row: &mut Row, problems: &mut Vec<String>) -> Result {
     driver.begin(fault.from)?;
     if let Err(failure) = (fault.act)(driver) {
@@ -88,9 +91,9 @@ fn carry_out(driver: &mut Driver, fault: &Fault, row: &mut Row, problems: &mut V
         }
         problems.push(failure.to_string());
     }
-    let asked = Instant::now();
+    let sent = Instant::now();
     driver.machine.card.status()?;
-    row.control_milliseconds = milliseconds(asked);
+    row.control_milliseconds = milliseconds(sent);
     look(driver, fault, row, problems)?;
     driver.machine.qemu.qmp("query-status", &json!({}))?;
     if fault.after == After::Recovers {
@@ -99,7 +102,7 @@ fn carry_out(driver: &mut Driver, fault: &Fault, row: &mut Row, problems: &mut V
     driver.machine.card.status().map(|_| ())
 }
 
-/// Reads what the card has found, in both places.
+/// Reads the card's diagnosis in the identity block and on the control socket.
 fn look(driver: &mut Driver, fault: &Fault, row: &mut Row, problems: &mut Vec<String>) -> Result {
     driver.machine.settle()?;
     let deadline = Instant::now() + DIAGNOSIS_LIMIT;
@@ -127,14 +130,14 @@ fn look(driver: &mut Driver, fault: &Fault, row: &mut Row, problems: &mut Vec<St
     Ok(())
 }
 
-/// A fresh driver resets the device and records frames.
+/// Resets the device as a fresh driver does, and records frames.
 fn recover(driver: &mut Driver, row: &mut Row) -> Result {
     let begun = Instant::now();
     driver.machine.set_status(0)?;
     let reset = begun.elapsed();
     row.reset_milliseconds = milliseconds(begun);
     let begun = Instant::now();
-    driver.begin(Stage::Started)?;
+    driver.begin(DriverState::Started)?;
     driver.open()?.ended(Status::OK)?;
     let (code, _) = driver.machine.first_error()?;
     expect("the first error of a fresh session", &Diagnosis::NONE, &code)?;

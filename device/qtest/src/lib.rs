@@ -1,12 +1,11 @@
-//! What no driver should do to the card, done to it through a real PCI function: QEMU under `qtest`, without a guest's
-//! code.
+//! Does to the card what no driver should do, through a real PCI function: QEMU under `qtest`, without a guest's code.
 //!
-//! The [table](faults::all) has a row for each fault. [`Suite`](suite::Suite) runs rows and says of each whether card and
-//! QEMU live, and what the card has found wrong with the driver, beside what it should have found; [`soak`] draws rows at
-//! random for minutes, and bounds what the card may hold and log meanwhile.
+//! The [table](faults::all) has a row for each error of a driver. [`Suite`](suite::Suite) runs rows and reports of each
+//! whether card and QEMU still run, and the card's diagnosis beside the expected one; [`soak`] draws rows at random for
+//! minutes, and bounds the memory and the log of the card meanwhile.
 //!
-//! The card is a program here, its command line, its two sockets and its PCI function; nothing in this crate knows what
-//! it is made of.
+//! The card is a program here, with its command line, its two sockets and its PCI function; nothing in this crate knows
+//! its parts.
 
 pub mod card;
 pub mod driver;

@@ -34,7 +34,7 @@ pub mod status {
     pub const DRIVER: u8 = 2;
     /// The driver is ready.
     pub const DRIVER_OK: u8 = 4;
-    /// The driver has said which features it uses.
+    /// The driver has chosen its features.
     pub const FEATURES_OK: u8 = 8;
 }
 
@@ -68,12 +68,12 @@ pub mod common {
     pub const QUEUE_RESET: u64 = 0x3a;
 }
 
-/// Which machine.
+/// The kind of machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// The card's time is moved by wave buffers.
+    /// Wave buffers move the card's time.
     Lockstep,
-    /// The card's time is the host's.
+    /// The host's clock moves the card's time.
     Realtime,
     /// Guest memory can be cut short.
     Unsealed,
@@ -90,7 +90,7 @@ impl Kind {
     }
 }
 
-/// The programs that a machine is made of, and where it may put files.
+/// The programs of a machine, and the folder for its files.
 #[derive(Clone, Debug)]
 pub struct Programs {
     /// The card's program.
@@ -101,7 +101,7 @@ pub struct Programs {
     pub folder: PathBuf,
 }
 
-/// Places of the structures that the vendor capabilities name.
+/// Addresses of the structures that the vendor capabilities describe.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Structures {
     /// The common configuration.
@@ -122,7 +122,7 @@ pub struct Structures {
     pub window: u32,
 }
 
-/// What a driver tells the device when it sets it up.
+/// The values that a driver gives the device when it sets it up.
 #[derive(Clone, Copy, Debug)]
 pub struct SetUp {
     /// Feature bits that it accepts.
@@ -156,7 +156,8 @@ impl Machine {
     /// Starts card and QEMU, and finds the function.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure::Host`] when the host gives no folder, memory or process, [`Failure::Ended`] or [`Failure::Silent`] when card
+    /// or QEMU do not start, [`Failure::Unexpected`] when the function has not all structures.
     pub fn start(programs: &Programs, folder: &Path, kind: Kind) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(Failure::host(format!("cannot create {}", folder.display())))?;
         let card = Card::start(&programs.card, folder, kind.clock())?;
@@ -174,10 +175,10 @@ impl Machine {
         Ok(machine)
     }
 
-    /// Places the BARs and finds the structures, as firmware and a driver do after each reset of the machine.
+    /// Maps the BARs and finds the structures, as firmware and a driver do after each reset of the machine.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`Qemu::say`]; [`Failure::Unexpected`] when the function has not all structures.
     pub fn enumerate(&mut self) -> Result {
         /// Registers of the function's configuration space (PCI 3.0, section 6.1).
         const COMMAND: u32 = 4;
@@ -237,7 +238,7 @@ impl Machine {
         }
         let whole = found.common != 0 && found.notify != 0 && found.device != 0 && found.msix != 0;
         expect("the function's structures are all there", &true, &whole)?;
-        // No messages, in case an act has asked for them.
+        // No MSI-X, in case an act has enabled it.
         self.qemu.config_write(found.msix, 0)?;
         self.structures = found;
         Ok(())
@@ -246,15 +247,15 @@ impl Machine {
     /// Reads a register of the common configuration.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`Qemu::say`], for the accesses that this makes.
     pub fn common(&mut self, offset: u64, bytes: usize) -> Result<u64> {
         self.qemu.read(self.structures.common + offset, bytes)
     }
 
-    /// Writes one.
+    /// Writes a register of the common configuration.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`Qemu::say`], for the accesses that this makes.
     pub fn set_common(&mut self, offset: u64, bytes: usize, value: u64) -> Result {
         self.qemu.write(self.structures.common + offset, bytes, value)
     }
@@ -262,7 +263,7 @@ impl Machine {
     /// Reads the device status.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`Qemu::say`], for the accesses that this makes.
     pub fn status(&mut self) -> Result<u8> {
         Ok(self.common(common::DEVICE_STATUS, 1)? as u8)
     }
@@ -270,7 +271,7 @@ impl Machine {
     /// Writes the device status; 0 resets the device.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`Qemu::say`], for the accesses that this makes.
     pub fn set_status(&mut self, status: u8) -> Result {
         self.set_common(common::DEVICE_STATUS, 1, status.into())
     }
@@ -278,12 +279,12 @@ impl Machine {
     /// Reads the interrupt status, which clears it.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`Qemu::say`], for the accesses that this makes.
     pub fn isr(&mut self) -> Result<u8> {
         Ok(self.qemu.read(self.structures.isr, 1)? as u8)
     }
 
-    /// What a well-behaved driver says when it sets the device up.
+    /// Returns the values that a conforming driver gives when it sets the device up.
     #[must_use]
     pub fn set_up(&self) -> SetUp {
         let rings = std::array::from_fn(|index| self.rings[index].plan);
@@ -293,7 +294,7 @@ impl Machine {
     /// Resets the device: the driver forgets its rings and makes new ones.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`Qemu::say`]; [`Failure::NoMemory`] when the machine's memory has no room for rings.
     pub fn reset(&mut self) -> Result {
         self.set_status(0)?;
         self.ram.rewind();
@@ -301,10 +302,10 @@ impl Machine {
         Ok(())
     }
 
-    /// Tells the device which features the driver accepts.
+    /// Writes the features that the driver accepts.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`Qemu::say`], for the accesses that this makes.
     pub fn accept_features(&mut self, features: u64) -> Result {
         for (select, bits) in [(0, features & 0xffff_ffff), (1, features >> 32)] {
             self.set_common(common::DRIVER_FEATURE_SELECT, 4, select)?;
@@ -313,10 +314,10 @@ impl Machine {
         Ok(())
     }
 
-    /// Tells the device about one ring.
+    /// Describes one ring to the device.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`Qemu::say`], for the accesses that this makes.
     pub fn set_up_ring(&mut self, queue: Queue, plan: RingPlan, enable: bool) -> Result {
         let at = self.structures.common;
         let mut lines = vec![
@@ -340,7 +341,7 @@ impl Machine {
     /// Resets the device and sets it up.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`Qemu::say`]; [`Failure::NoMemory`] when the machine's memory has no room for rings.
     pub fn start_as(&mut self, set_up: &SetUp) -> Result {
         use status::{ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURES_OK};
         self.set_status(0)?;
@@ -354,7 +355,7 @@ impl Machine {
         self.set_status(ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK)
     }
 
-    /// The address that a queue's kicks are written to, once its ring was set up.
+    /// Returns the address that a queue's kicks are written to, once its ring was set up.
     #[must_use]
     pub fn doorbell(&self, queue: Queue) -> u64 {
         self.notify[queue.index()]
@@ -363,20 +364,20 @@ impl Machine {
     /// Kicks a queue.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`Qemu::say`], for the accesses that this makes.
     pub fn kick(&mut self, queue: Queue) -> Result {
         self.qemu.write(self.doorbell(queue), 2, queue.0.into())
     }
 
-    /// The driver's side of a ring.
+    /// Returns the driver's side of a ring.
     pub fn ring(&mut self, queue: Queue) -> &mut DriverRing {
         &mut self.rings[queue.index()]
     }
 
-    /// Waits until the card returns a chain: its head, and how many bytes were written.
+    /// Waits until the card returns a chain. Returns its head, and how many bytes were written.
     ///
     /// # Errors
-    /// [`Failure::NotReturned`], or the card has ended.
+    /// [`Failure::NotReturned`] when the card keeps the chain, [`Failure::Ended`] when the card has ended.
     pub fn wait(&mut self, queue: Queue) -> Result<(u16, u32)> {
         let deadline = Instant::now() + RETURN_LIMIT;
         loop {
@@ -396,7 +397,7 @@ impl Machine {
     /// Reads the identity block as a guest does.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`Qemu::say`]; [`Failure::NoMemory`] when fewer bytes are read than were requested.
     pub fn identity(&mut self) -> Result<IdentityBlock> {
         let words = self.qemu.read_words(self.structures.device, size_of::<IdentityBlock>() / 4)?;
         let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
@@ -406,7 +407,7 @@ impl Machine {
     /// Reads the code and queue of the first error in the identity block.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`Qemu::say`]; [`Failure::NoMemory`] when fewer bytes are read than were requested.
     pub fn first_error(&mut self) -> Result<(Diagnosis, u16)> {
         let offset = std::mem::offset_of!(IdentityBlock, first_error);
         let words = self.qemu.read_words(self.structures.device + offset as u64, size_of::<FirstError>() / 4)?;
@@ -418,17 +419,17 @@ impl Machine {
     /// Waits until the card has served every kick that came before.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`Card::order`], for the commands that this sends.
     pub fn settle(&mut self) -> Result {
-        // The card serves its queues after each question; so at the second answer it has done so once since the first.
+        // The card serves its queues after each command; so at the second answer it has done so once since the first.
         self.card.status()?;
         self.card.status().map(|_| ())
     }
 
-    /// Has QEMU leave, and the card with it.
+    /// Ends QEMU, and the card with it.
     ///
     /// # Errors
-    /// One of both does not leave as it should.
+    /// As for [`Qemu::quit`] and [`Card::leave`].
     pub fn quit(self) -> Result {
         let Self { qemu, card, .. } = self;
         qemu.quit()?;

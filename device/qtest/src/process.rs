@@ -1,6 +1,6 @@
-#![allow(unsafe_code, reason = "what a child does between fork and exec can only be said through `pre_exec`")]
+#![allow(unsafe_code, reason = "what a child does between fork and exec can only be given to `pre_exec`")]
 
-//! A child that cannot outlive the thread that started it.
+//! Runs a child process that cannot outlive the thread that started it.
 
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -8,6 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
+use signal_hook::low_level::signal_name;
 
 use crate::failure::{Failure, Result};
 
@@ -37,7 +38,7 @@ impl Process {
     /// Starts a program.
     ///
     /// # Errors
-    /// [`Failure::Host`].
+    /// [`Failure::Host`], when the program cannot be started.
     pub fn start(name: &'static str, mut command: Command) -> Result<Self> {
         let parent = getpid();
         let die_with_parent = move || {
@@ -46,7 +47,7 @@ impl Process {
             if getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::NotConnected.into()) }
         };
         // SAFETY: the closure makes two system calls, which are async-signal-safe, and allocates nothing: an error that
-        // is made of an error number or a kind lies in no heap.
+        // is made of an error number or a kind is in no heap.
         unsafe { command.pre_exec(die_with_parent) };
         let program = command.get_program().to_string_lossy().into_owned();
         let child =
@@ -54,13 +55,13 @@ impl Process {
         Ok(Self { name, child, ended: None })
     }
 
-    /// Its number.
+    /// Returns its process id.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// How it ended, if it has.
+    /// Returns how it ended, if it has.
     pub fn ended(&mut self) -> Option<String> {
         if self.ended.is_none() {
             self.ended = self.child.try_wait().ok().flatten();
@@ -68,7 +69,7 @@ impl Process {
         self.ended.map(text)
     }
 
-    /// Waits for its end; `None` when it goes on.
+    /// Waits for its end, for `limit` at most; `None` when it still runs.
     pub fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + limit;
         loop {
@@ -79,7 +80,7 @@ impl Process {
         }
     }
 
-    /// Says why it did not answer: it has ended, or it is silent.
+    /// Returns why it did not answer: it has ended, or it is silent.
     pub(crate) fn unanswered(&mut self, question: &str, limit: Duration) -> Failure {
         // The end of a process shows on its sockets a little before it can be waited for.
         const SHORTLY: Duration = Duration::from_millis(500);
@@ -92,10 +93,10 @@ impl Process {
         Failure::Silent { process, question: question.trim().into(), limit }
     }
 
-    /// The memory that it has.
+    /// Reads its memory.
     ///
     /// # Errors
-    /// [`Failure::Host`].
+    /// [`Failure::Host`], when `/proc` cannot be read.
     pub fn resident(&self) -> Result<Resident> {
         let path = format!("/proc/{}/status", self.id());
         let text = std::fs::read_to_string(&path).map_err(Failure::host(format!("cannot read {path}")))?;
@@ -106,10 +107,10 @@ impl Process {
         Ok(Resident { now: bytes("VmRSS"), peak: bytes("VmHWM"), private: bytes("RssAnon") })
     }
 
-    /// Processor time that it has used, of all its threads.
+    /// Reads the processor time that all its threads have used.
     ///
     /// # Errors
-    /// [`Failure::Host`].
+    /// [`Failure::Host`], when `/proc` cannot be read.
     pub fn processor_time(&self) -> Result<Duration> {
         /// Fields behind the name of the command, which may hold spaces: `utime` and `stime` (proc_pid_stat(5)).
         const FIELDS: [usize; 2] = [11, 12];
@@ -132,15 +133,7 @@ impl Drop for Process {
 fn text(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit status {code}"),
-        (None, Some(signal)) => match Signal::from_named_raw(signal) {
-            Some(Signal::ABORT) => "SIGABRT".into(),
-            Some(Signal::BUS) => "SIGBUS".into(),
-            Some(Signal::ILL) => "SIGILL".into(),
-            Some(Signal::KILL) => "SIGKILL".into(),
-            Some(Signal::SEGV) => "SIGSEGV".into(),
-            Some(Signal::TERM) => "SIGTERM".into(),
-            _ => format!("signal {signal}"),
-        },
+        (None, Some(signal)) => signal_name(signal).map_or_else(|| format!("signal {signal}"), str::to_owned),
         (None, None) => "an unknown status".into(),
     }
 }

@@ -1,4 +1,4 @@
-//! QEMU under the suite's control: `qtest` for memory and I/O, QMP for the machine.
+//! Controls QEMU: `qtest` for memory and I/O, QMP for the machine.
 //!
 //! Source: QEMU, `docs/devel/testing/qtest.rst`, and the comment at the head of `system/qtest.c`.
 
@@ -18,8 +18,8 @@ use crate::failure::{Failure, Result};
 use crate::process::Process;
 use crate::ram::{RAM, Ram};
 
-/// How long QEMU may take to start, answer or leave. It answers within microseconds; a machine with six busy processes a
-/// processor makes it wait for seconds.
+/// How long QEMU may take to start, answer or end. It answers within microseconds; a machine with six busy processes
+/// a processor makes it wait for seconds.
 pub const QEMU_LIMIT: Duration = Duration::from_secs(20);
 
 /// The device number on bus 0 that the card has.
@@ -28,13 +28,13 @@ pub(crate) const DEVICE: u32 = 4;
 /// Lines that are sent before their answers are read: they and their answers fit the socket's buffers.
 const LINES_AT_ONCE: usize = 256;
 
-/// A QEMU.
+/// A running QEMU.
 #[derive(Debug)]
 pub struct Qemu {
     process: Process,
     qtest: BufReader<UnixStream>,
     qmp: BufReader<UnixStream>,
-    /// Times that the monitor has said `RESET`.
+    /// How many `RESET` events the monitor has sent.
     resets: u64,
 }
 
@@ -43,7 +43,8 @@ impl Qemu {
     /// else it is QEMU's own.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure::Host`] when the host gives no socket or process, [`Failure::Ended`] or [`Failure::Silent`] when QEMU does
+    /// not start.
     pub fn start(program: &Path, folder: &Path, ram: &Ram, shared: bool, card: &str) -> Result<Self> {
         // A folder's descriptor stands for its path, which may be longer than the address of a socket can be.
         let place = File::open(folder).map_err(Failure::host(format!("cannot open {}", folder.display())))?;
@@ -85,15 +86,16 @@ impl Qemu {
         Ok(qemu)
     }
 
-    /// The process.
+    /// Returns the process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
 
-    /// Sends commands over qtest, all at once; what follows `OK` in the answer to each.
+    /// Sends commands over qtest, all at once, and returns what follows `OK` in the answer to each.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure::Ended`] or [`Failure::Silent`] when QEMU has ended or does not answer, [`Failure::Answer`] when its answer
+    /// breaks the protocol.
     pub fn say(&mut self, lines: &[String]) -> Result<Vec<String>> {
         let mut answers = Vec::with_capacity(lines.len());
         for some in lines.chunks(LINES_AT_ONCE) {
@@ -121,7 +123,7 @@ impl Qemu {
             if let Some(rest) = answer.trim_end().strip_prefix("OK") {
                 return Ok(rest.trim().to_owned());
             }
-            // News of interrupts come in between.
+            // Messages about interrupts come in between.
             if !answer.starts_with("IRQ") {
                 let (question, answer) = (line.to_owned(), answer.trim_end().to_owned());
                 return Err(Failure::Answer { process: "QEMU", question, answer });
@@ -148,7 +150,7 @@ impl Qemu {
     /// Reads 32-bit words one after the other.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`say`](Self::say), for the commands that this takes.
     pub fn read_words(&mut self, address: u64, words: usize) -> Result<Vec<u32>> {
         let lines: Vec<String> = (0..words as u64).map(|word| format!("readl {:#x}", address + 4 * word)).collect();
         Ok(self.numbers(&lines)?.into_iter().map(|word| word as u32).collect())
@@ -157,7 +159,7 @@ impl Qemu {
     /// Reads `bytes` (1, 2, 4 or 8) at a guest-physical address.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`say`](Self::say), for the commands that this takes.
     pub fn read(&mut self, address: u64, bytes: usize) -> Result<u64> {
         self.number(format!("read{} {address:#x}", letter(bytes)))
     }
@@ -165,15 +167,15 @@ impl Qemu {
     /// Writes `bytes` (1, 2, 4 or 8) at a guest-physical address.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`say`](Self::say), for the commands that this takes.
     pub fn write(&mut self, address: u64, bytes: usize, value: u64) -> Result {
         self.say(&[format!("write{} {address:#x} {value:#x}", letter(bytes))]).map(|_| ())
     }
 
-    /// Writes the same again and again.
+    /// Writes the same value `times` times.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`say`](Self::say), for the commands that this takes.
     pub fn write_often(&mut self, address: u64, bytes: usize, value: u64, times: usize) -> Result {
         self.say(&vec![format!("write{} {address:#x} {value:#x}", letter(bytes)); times]).map(|_| ())
     }
@@ -181,7 +183,7 @@ impl Qemu {
     /// Reads from the function's configuration space.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`say`](Self::say), for the commands that this takes.
     pub fn config_read(&mut self, offset: u32) -> Result<u32> {
         let lines = [format!("outl 0xcf8 {:#x}", 0x8000_0000 | DEVICE << 11 | offset), "inl 0xcfc".into()];
         let answers = self.say(&lines)?;
@@ -193,10 +195,10 @@ impl Qemu {
         })
     }
 
-    /// Writes to it.
+    /// Writes to the function's configuration space.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`say`](Self::say), for the commands that this takes.
     pub fn config_write(&mut self, offset: u32, value: u32) -> Result {
         let address = 0x8000_0000 | DEVICE << 11 | offset;
         self.say(&[format!("outl 0xcf8 {address:#x}"), format!("outl 0xcfc {value:#x}")]).map(|_| ())
@@ -217,12 +219,13 @@ impl Qemu {
         Ok(said)
     }
 
-    /// Gives a monitor command; its result.
+    /// Executes a monitor command, and returns its result.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure::Ended`] or [`Failure::Silent`] when QEMU has ended or does not answer, [`Failure::Answer`] when its answer
+    /// breaks the protocol.
     pub fn qmp(&mut self, command: &str, arguments: &Value) -> Result<Value> {
-        // In one piece: QEMU acts at the last brace, and has left before a line's end could follow `quit`.
+        // In one piece: QEMU acts at the last brace, and has ended before a line's end could follow `quit`.
         let line = format!("{}\n", json!({"execute": command, "arguments": arguments}));
         if self.qmp.get_ref().write_all(line.as_bytes()).is_err() {
             return Err(self.process.unanswered(command, QEMU_LIMIT));
@@ -242,21 +245,21 @@ impl Qemu {
     /// Resets the whole machine, as its reset button does.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`qmp`](Self::qmp), for the command and for the event.
     pub fn system_reset(&mut self) -> Result {
         let before = self.resets;
         self.qmp("system_reset", &json!({}))?;
-        // The command only asks for it; the event, which may come before the command's answer, says that it was done.
+        // The command only requests the reset; the event, which may come before the command's answer, confirms it.
         while self.resets == before {
             self.event("system_reset")?;
         }
         Ok(())
     }
 
-    /// Has QEMU leave; fails unless it leaves as it should.
+    /// Ends QEMU, and checks that it ends with success.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// As for [`qmp`](Self::qmp); [`Failure::Ended`] when QEMU ends in another way, [`Failure::Silent`] when it does not end.
     pub fn quit(mut self) -> Result {
         self.qmp("quit", &json!({}))?;
         match self.process.wait(QEMU_LIMIT) {
@@ -268,7 +271,7 @@ impl Qemu {
 }
 
 fn accept(listener: &UnixListener, process: &mut Process, folder: &Path) -> Result<BufReader<UnixStream>> {
-    /// How often a listener is looked at.
+    /// How often a listener is polled.
     const POLL: Duration = Duration::from_millis(2);
     let deadline = Instant::now() + QEMU_LIMIT;
     loop {
@@ -282,7 +285,7 @@ fn accept(listener: &UnixListener, process: &mut Process, folder: &Path) -> Resu
         }
         if let Some(status) = process.ended() {
             let said = std::fs::read_to_string(folder.join("qemu.log")).unwrap_or_default();
-            let status = format!("{status}; it said: {}", said.trim());
+            let status = format!("{status}; its log: {}", said.trim());
             return Err(Failure::Ended { process: "QEMU", status });
         }
         if Instant::now() > deadline {

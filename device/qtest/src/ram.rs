@@ -13,7 +13,7 @@ use crate::failure::{Failure, Result};
 /// Guest memory in bytes.
 pub const RAM: u64 = 64 << 20;
 
-/// The first address that is given out: the first megabyte belongs to the PC.
+/// The first address that is allocated: the first megabyte belongs to the PC.
 const FREE: u64 = 1 << 20;
 
 /// A page.
@@ -31,75 +31,75 @@ impl Ram {
     /// Makes guest memory, zeroed. Where it is `sealed`, its file cannot become shorter.
     ///
     /// # Errors
-    /// [`Failure::Host`].
+    /// [`Failure::Host`], when the host refuses the memory.
     pub fn new(sealed: bool) -> Result<Self> {
-        let host = |error: rustix::io::Errno| Failure::host("no guest memory")(error.into());
+        let host = |error: rustix::io::Errno| Failure::host("cannot make guest memory")(error.into());
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let file = File::from(memfd_create("card-qtest-memory", flags).map_err(host)?);
         ftruncate(&file, RAM).map_err(host)?;
         if sealed {
             fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW).map_err(host)?;
         }
-        let shared = file.try_clone().map_err(Failure::host("no second descriptor of guest memory"))?;
+        let shared = file.try_clone().map_err(Failure::host("cannot duplicate the descriptor of guest memory"))?;
         let range = (GuestAddress(0), RAM as usize, Some(FileOffset::new(shared, 0)));
         let map = GuestMemoryMmap::from_ranges_with_files([range])
             .map_err(|error| Failure::host("guest memory cannot be mapped")(std::io::Error::other(error)))?;
         Ok(Self { map, file: Arc::new(file), next: Arc::new(AtomicU64::new(FREE)) })
     }
 
-    /// Where other processes of this user can open it.
+    /// Returns the path at which other processes of this user can open it.
     #[must_use]
     pub fn path(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
     }
 
-    /// Changes the length of its file. What lies behind it must not be read or written until it is whole again.
+    /// Changes the length of its file. Memory beyond its end must not be read or written until the file is whole again.
     ///
     /// # Errors
-    /// [`Failure::Host`].
+    /// [`Failure::Host`], when the host refuses, such as for a sealed file.
     pub fn set_file_length(&self, bytes: u64) -> Result {
         ftruncate(&*self.file, bytes)
             .map_err(|error| Failure::host(format!("guest memory cannot be cut to {bytes} bytes"))(error.into()))
     }
 
-    /// Takes back everything that was given out.
+    /// Frees everything that was allocated.
     pub fn rewind(&self) {
         self.next.store(FREE, Ordering::Relaxed);
     }
 
-    /// Gives out whole pages for `bytes` bytes. They hold what they held.
+    /// Allocates whole pages for `bytes` bytes, without clearing them.
     ///
     /// # Errors
-    /// [`Failure::NoMemory`].
+    /// [`Failure::NoMemory`], when the memory is used up.
     pub fn allocate(&self, bytes: u64) -> Result<u64> {
         let pages = bytes.max(1).next_multiple_of(PAGE);
         let address = self.next.fetch_add(pages, Ordering::Relaxed);
         if address + pages > RAM { Err(Failure::NoMemory { bytes }) } else { Ok(address) }
     }
 
-    /// Gives out pages with `bytes` in them.
+    /// Allocates pages with `bytes` in them.
     ///
     /// # Errors
-    /// [`Failure::NoMemory`].
+    /// [`Failure::NoMemory`], when the memory is used up.
     pub fn place(&self, bytes: &[u8]) -> Result<u64> {
         let address = self.allocate(bytes.len() as u64)?;
         self.write(address, bytes)?;
         Ok(address)
     }
 
-    /// Writes.
+    /// Writes bytes.
     ///
     /// # Errors
-    /// [`Failure::NoMemory`]: it is outside of memory.
+    /// [`Failure::NoMemory`], when the address is outside of memory.
     pub fn write(&self, address: u64, bytes: &[u8]) -> Result {
         let outside = |_| Failure::NoMemory { bytes: bytes.len() as u64 };
         self.map.write_slice(bytes, GuestAddress(address)).map_err(outside)
     }
 
-    /// Reads.
+    /// Reads bytes.
     ///
     /// # Errors
-    /// [`Failure::NoMemory`]: it is outside of memory.
+    /// [`Failure::NoMemory`], when the address is outside of memory.
     pub fn read(&self, address: u64, length: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; length];
         let outside = |_| Failure::NoMemory { bytes: length as u64 };
@@ -110,7 +110,7 @@ impl Ram {
     /// Writes a 16-bit number so that what was written before is seen before it.
     ///
     /// # Errors
-    /// [`Failure::NoMemory`]: it is outside of memory.
+    /// [`Failure::NoMemory`], when the address is outside of memory.
     pub fn publish(&self, address: u64, value: u16) -> Result {
         self.map
             .store(value.to_le(), GuestAddress(address), Ordering::SeqCst)
@@ -120,7 +120,7 @@ impl Ram {
     /// Reads a 16-bit number so that what is read after was written before it.
     ///
     /// # Errors
-    /// [`Failure::NoMemory`]: it is outside of memory.
+    /// [`Failure::NoMemory`], when the address is outside of memory.
     pub fn observe(&self, address: u64) -> Result<u16> {
         self.map
             .load(GuestAddress(address), Ordering::SeqCst)

@@ -1,4 +1,4 @@
-//! The driver's side of a split virtqueue (virtio 1.2, section 2.7), well-behaved or not.
+//! The driver's side of a split virtqueue (virtio 1.2, section 2.7), conforming or not.
 
 use crate::failure::Result;
 use crate::ram::Ram;
@@ -27,7 +27,7 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
-    /// As it lies in memory.
+    /// Returns it as it is in memory.
     #[must_use]
     pub fn bytes(&self) -> [u8; 16] {
         let mut bytes = [0; 16];
@@ -51,20 +51,20 @@ pub struct Piece {
 }
 
 impl Piece {
-    /// A piece for the device to read.
+    /// Returns a piece for the device to read.
     #[must_use]
     pub const fn readable(address: u64, length: u32) -> Self {
         Self { address, length, writable: false }
     }
 
-    /// A piece for the device to write.
+    /// Returns a piece for the device to write.
     #[must_use]
     pub const fn writable(address: u64, length: u32) -> Self {
         Self { address, length, writable: true }
     }
 }
 
-/// Where a ring is and how long it is, as the driver tells the device.
+/// The addresses and the size of a ring, as the driver gives them to the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingPlan {
     /// Entries.
@@ -73,7 +73,8 @@ pub struct RingPlan {
     pub parts: [u64; 3],
 }
 
-/// Bytes of a part of a ring of `size` entries: descriptor table, available ring, used ring (virtio 1.2, section 2.7).
+/// Returns the length in bytes of a part of a ring of `size` entries: descriptor table, available ring, used ring (virtio 1.2,
+/// section 2.7).
 #[must_use]
 pub const fn part_bytes(part: usize, size: u16) -> u64 {
     let entries = size as u64;
@@ -99,7 +100,7 @@ impl DriverRing {
     /// Makes an empty ring of `size` entries, each part on a page of its own.
     ///
     /// # Errors
-    /// No memory is left.
+    /// [`Failure::NoMemory`](crate::failure::Failure::NoMemory), when the machine's memory is used up.
     pub fn new(ram: &Ram, size: u16) -> Result<Self> {
         let mut parts = [0; 3];
         for (part, address) in parts.iter_mut().enumerate() {
@@ -114,7 +115,7 @@ impl DriverRing {
         })
     }
 
-    /// Its entries.
+    /// Returns its entries.
     #[must_use]
     pub const fn size(&self) -> u16 {
         self.plan.size
@@ -123,7 +124,7 @@ impl DriverRing {
     /// Writes one descriptor.
     ///
     /// # Errors
-    /// The table is outside of memory.
+    /// [`Failure::NoMemory`](crate::failure::Failure::NoMemory), when the table is outside of memory.
     pub fn describe(&self, index: u16, descriptor: Descriptor) -> Result {
         self.ram.write(self.plan.parts[0] + 16 * u64::from(index), &descriptor.bytes())
     }
@@ -131,7 +132,7 @@ impl DriverRing {
     /// Makes a chain available whose head is `head`, whatever that is.
     ///
     /// # Errors
-    /// The available ring is outside of memory.
+    /// [`Failure::NoMemory`](crate::failure::Failure::NoMemory), when the available ring is outside of memory.
     pub fn publish(&mut self, head: u16) -> Result {
         let slot = self.plan.parts[1] + 4 + 2 * u64::from(self.next_available % self.size());
         self.ram.write(slot, &head.to_le_bytes())?;
@@ -141,7 +142,7 @@ impl DriverRing {
     /// Moves the available index by `by`, without any chain.
     ///
     /// # Errors
-    /// The available ring is outside of memory.
+    /// [`Failure::NoMemory`](crate::failure::Failure::NoMemory), when the available ring is outside of memory.
     pub fn jump(&mut self, by: u16) -> Result {
         self.set_available_index(self.next_available.wrapping_add(by))
     }
@@ -151,21 +152,21 @@ impl DriverRing {
         self.ram.publish(self.plan.parts[1] + 2, index)
     }
 
-    /// Builds a chain of `pieces` and makes it available; its head. The descriptors are taken one after the other around
-    /// the table.
+    /// Builds a chain of `pieces`, makes it available, and returns its head. The descriptors are taken one after the other
+    /// around the table.
     ///
     /// # Errors
-    /// The ring is outside of memory.
+    /// [`Failure::NoMemory`](crate::failure::Failure::NoMemory), when the ring is outside of memory.
     pub fn offer(&mut self, pieces: &[Piece]) -> Result<u16> {
         let head = self.build(pieces)?;
         self.publish(head)?;
         Ok(head)
     }
 
-    /// Builds a chain without making it available; its head.
+    /// Builds a chain without making it available, and returns its head.
     ///
     /// # Errors
-    /// The ring is outside of memory.
+    /// [`Failure::NoMemory`](crate::failure::Failure::NoMemory), when the ring is outside of memory.
     pub fn build(&mut self, pieces: &[Piece]) -> Result<u16> {
         let head = self.next_descriptor;
         for (index, piece) in pieces.iter().enumerate() {
@@ -182,7 +183,7 @@ impl DriverRing {
     /// Takes the next chain that the device has returned: its head, and how many bytes were written.
     ///
     /// # Errors
-    /// The used ring is outside of memory.
+    /// [`Failure::NoMemory`](crate::failure::Failure::NoMemory), when the used ring is outside of memory.
     pub fn returned(&mut self) -> Result<Option<(u16, u32)>> {
         let used = self.plan.parts[2];
         if self.ram.observe(used + 2)? == self.last_used {

@@ -1,4 +1,4 @@
-//! A hostile guest for minutes: faults drawn at random, one after the other, against one card, and what it holds and logs.
+//! Runs rows drawn at random against one card for minutes, and bounds its memory and its log.
 
 use std::time::{Duration, Instant};
 
@@ -20,14 +20,14 @@ pub const RESIDENT_BYTES_MAX: u64 = PROCESS_BYTES_MAX + PROGRAM_BYTES + RAM;
 /// Pages of the card's program and its libraries that can be resident.
 const PROGRAM_BYTES: u64 = 32 << 20;
 
-/// The most that the card may log in its life, whatever a guest does: there are about a hundred kinds of lines, a kind is
-/// logged 76 times at most, and a line has about 300 bytes.
+/// The most that the card may log, whatever a guest does: there are about a hundred kinds of lines, a kind
+/// is logged 76 times at most, and a line has about 300 bytes.
 pub const LOG_BYTES_MAX: u64 = 100 * 76 * 300;
 
-/// How often a soak says how far it is.
+/// How often a soak reports its progress.
 const REPORT_EVERY: Duration = Duration::from_secs(15);
 
-/// How far a soak is.
+/// The progress of a soak.
 #[derive(Clone, Debug, Serialize)]
 pub struct Progress {
     /// Seconds since its beginning.
@@ -38,9 +38,9 @@ pub struct Progress {
     pub failed: usize,
     /// Resident memory of the card in bytes.
     pub resident: u64,
-    /// The most that it ever was.
+    /// The most resident memory so far.
     pub resident_peak: u64,
-    /// What of it is private.
+    /// The part of it that is private.
     pub private: u64,
     /// The most private memory that was seen.
     pub private_peak: u64,
@@ -51,9 +51,9 @@ pub struct Progress {
 /// How a soak ended.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
-    /// What the faults were drawn from.
+    /// The seed of the random choice.
     pub seed: u64,
-    /// At its end.
+    /// The progress at its end.
     pub last: Progress,
     /// [`PROCESS_BYTES_MAX`], of private memory.
     pub private_max: u64,
@@ -63,29 +63,29 @@ pub struct Outcome {
     pub log_max: u64,
     /// Rows that were not as expected: the first ones.
     pub failures: Vec<Row>,
-    /// What is not as it should be, a sentence each.
+    /// The problems, a sentence each.
     pub problems: Vec<String>,
 }
 
 /// A soak.
 pub struct Soak<'a> {
-    /// What the machine is made of.
+    /// The programs of the machine.
     pub programs: &'a Programs,
-    /// How long it goes on.
+    /// How long it runs.
     pub time: Duration,
-    /// What the faults are drawn from.
+    /// The seed of the random choice.
     pub seed: u64,
-    /// Asked before each row: the caller wants to leave.
+    /// Is called before each row: true ends the soak.
     pub interrupted: &'a dyn Fn() -> bool,
-    /// Hears now and then how far it is.
+    /// Is called with the progress now and then.
     pub observer: &'a dyn Fn(&Progress),
 }
 
 impl Soak<'_> {
-    /// Runs it. It ends early when card or QEMU is lost: it is about one card.
+    /// Runs the soak. It ends early when card or QEMU is lost, because it measures one card.
     ///
     /// # Errors
-    /// [`Failure`], when the machine does not start.
+    /// [`Failure::Host`] when the filter leaves no row, and as for [`Machine::start`] when the machine does not start.
     pub fn run(&self, faults: &[Fault]) -> Result<Outcome> {
         /// Failures that are kept; the rest is counted.
         const KEPT_MAX: usize = 32;

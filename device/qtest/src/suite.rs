@@ -1,4 +1,4 @@
-//! Runs rows on as many machines as one says, and starts another machine only where one was lost.
+//! Runs rows on a number of machines, and starts another machine only where one was lost.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,22 +12,22 @@ use crate::judge::judge;
 use crate::machine::{Kind, Machine, Programs};
 use crate::table::{Row, Table};
 
-/// How the rows are run.
+/// A run of rows.
 pub struct Suite<'a> {
-    /// What machines are made of.
+    /// The programs of the machines.
     pub programs: &'a Programs,
     /// How many machines run at a time.
     pub machines: usize,
     /// Only rows whose area or name contains this.
     pub filter: Option<&'a str>,
-    /// Asked before each row: the caller wants to leave.
+    /// Is called before each row: true ends the run.
     pub interrupted: &'a (dyn Fn() -> bool + Sync),
-    /// Hears of each row when it is done.
+    /// Is called with each row when it is done.
     pub observer: &'a (dyn Fn(&Row) + Sync),
 }
 
 impl Suite<'_> {
-    /// The rows that the filter leaves.
+    /// Returns the rows that the filter leaves.
     #[must_use]
     pub fn chosen(&self, faults: Vec<Fault>) -> Vec<Fault> {
         let wanted =
@@ -35,10 +35,10 @@ impl Suite<'_> {
         faults.into_iter().filter(wanted).collect()
     }
 
-    /// Runs all rows that the filter leaves. Interrupted, it gives those that are done.
+    /// Runs all rows that the filter leaves. Interrupted, it returns those that are done.
     ///
     /// # Errors
-    /// [`Failure`], when no machine starts.
+    /// As for [`Machine::start`], when a machine does not start; [`Failure::Host`] when a thread of the suite panics.
     pub fn run(&self, faults: Vec<Fault>) -> Result<Table> {
         let begun = Instant::now();
         let faults = self.chosen(faults);

@@ -1,30 +1,30 @@
-//! What came of the rows: a table for people and for programs.
+//! The outcomes of the rows: a table for people and for programs.
 
 use std::fmt::Write;
 
 use serde::Serialize;
 
-/// What a row shows of a process that works as it should.
+/// The state of a process that runs and answers.
 pub const ALIVE: &str = "alive";
 
-/// Width of the column that says what a driver did.
+/// Width of the column with the error of the driver.
 pub(crate) const NAME_WIDTH: usize = 84;
 
-/// Width of the column that says what the card must have found.
+/// Width of the column with the expected diagnosis.
 const EXPECTED_WIDTH: usize = 36;
 
-/// What came of a row.
+/// The outcome of a row.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     /// The kind of fault.
     pub area: String,
-    /// What the driver did.
+    /// The error of the driver.
     pub fault: String,
     /// On which queue, if on one.
     pub queue: Option<String>,
     /// `alive`, or how the card ended, or what it did not answer.
     pub card: String,
-    /// The same of QEMU.
+    /// The same for QEMU.
     pub qemu: String,
     /// The diagnosis that the card must have made first, with its queue.
     pub diagnosis_expected: String,
@@ -32,21 +32,21 @@ pub struct Row {
     pub diagnosis_found: String,
     /// The first error as the control socket has it.
     pub diagnosis_on_control_socket: String,
-    /// Everything is as it should be.
+    /// Whether everything is as expected.
     pub as_expected: bool,
-    /// What is not.
+    /// What is not as expected.
     pub problem: Option<String>,
-    /// How long the row took.
+    /// How long the row took, in milliseconds.
     pub milliseconds: f64,
-    /// How long the control socket took to answer after the act.
+    /// How long the control socket took to answer after the act, in milliseconds.
     pub control_milliseconds: f64,
-    /// How long the reset of the device took after that.
+    /// How long the reset of the device took after that, in milliseconds.
     pub reset_milliseconds: f64,
-    /// How long it took from there until a fresh driver had recorded frames.
+    /// How long it took from there until a fresh driver had recorded frames, in milliseconds.
     pub recovery_milliseconds: f64,
 }
 
-/// What all rows come to.
+/// The sums over all rows.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Summary {
     /// How many rows there are.
@@ -74,12 +74,12 @@ pub struct Summary {
 pub struct Table {
     /// The rows, in the order of the suite.
     pub rows: Vec<Row>,
-    /// What they come to.
+    /// Their sums.
     pub summary: Summary,
 }
 
 impl Table {
-    /// Sums up.
+    /// Sums up rows.
     #[must_use]
     pub fn new(rows: Vec<Row>, machines: usize, milliseconds: f64) -> Self {
         let most = |value: fn(&Row) -> f64| rows.iter().map(value).fold(0.0, f64::max);
@@ -97,18 +97,18 @@ impl Table {
         Self { rows, summary }
     }
 
-    /// Whether every row is as expected.
+    /// Returns whether every row is as expected.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.summary.as_expected == self.summary.rows
     }
 
-    /// The rows that are not as expected.
+    /// Returns the rows that are not as expected.
     pub fn failures(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(|row| !row.as_expected)
     }
 
-    /// The table for people.
+    /// Returns the table for people.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();

@@ -13,7 +13,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use crate::open_enum;
 use crate::queue::QUEUE_COUNT;
 
-/// What every request begins with.
+/// The header of every request.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 pub struct RequestHeader {
@@ -21,11 +21,11 @@ pub struct RequestHeader {
     pub code: U32,
     /// Bytes of payload that follow.
     pub length: U32,
-    /// The driver's own mark; returned in the response.
+    /// A tag of the driver's choice; returned in the response.
     pub tag: U64,
 }
 
-/// What every response begins with.
+/// The header of every response.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 pub struct ResponseHeader {
@@ -34,12 +34,12 @@ pub struct ResponseHeader {
     /// Bytes of payload that follow. Zero unless the status is [`Status::OK`] or [`Status::ALTERED`], or the request
     /// says otherwise.
     pub length: U32,
-    /// The request's mark.
+    /// The request's tag.
     pub tag: U64,
 }
 
 open_enum! {
-    /// What is asked. The payload of request and response is named with each; where none is named there is none.
+    /// The code of a request. The payloads of request and response are given with each; where none is given there is none.
     RequestCode: u32 {
         /// [`Open`] → [`OpenResponse`]. Begins a session: the reset edge.
         OPEN = 0x0001,
@@ -49,13 +49,13 @@ open_enum! {
         STATISTICS = 0x0003,
         /// [`StatusPageLoan`]. Lends the card a page for the [status page](crate::status_page), or takes it back.
         STATUS_PAGE = 0x0004,
-        /// [`PortParameters`] → [`PortParameters`]. Asks for voices, groups, rate and effects; answers what is in
+        /// [`PortParameters`] → [`PortParameters`]. Requests voices, groups, rate and effects; answers those in
         /// force, with status [`ALTERED`](Status::ALTERED) if anything valid was changed. Refused with
         /// [`INVALID_STATE`](Status::INVALID_STATE) while a wave stream is open and the rate would change.
         PARAMETERS = 0x0005,
         /// → [`Latency`].
         LATENCY = 0x0006,
-        /// Stop everything that sounds: all voices end, controllers reset. Pending events stay.
+        /// Stops everything that sounds: all voices end, controllers reset. Pending events stay.
         ALL_SOUND_OFF = 0x0007,
 
         /// [`StreamOpen`]. Opens a stream in state [`STOP`](StreamState::STOP).
@@ -73,12 +73,12 @@ open_enum! {
         VOICE_PRIORITY = 0x0021,
 
         /// A DirectMusic download buffer (`DMUS_DOWNLOADINFO` and what follows) → [`DownloadResponse`]. A malformed
-        /// buffer gets [`MALFORMED`](Status::MALFORMED) and a [`DownloadResponse`] that says where.
+        /// buffer gets [`MALFORMED`](Status::MALFORMED) and a [`DownloadResponse`] with the place.
         DLS_DOWNLOAD = 0x0030,
-        /// [`DownloadHandle`]. Answers [`PENDING`](Status::PENDING) while a voice still sounds from it; the event queue
+        /// [`DownloadHandle`]. Answers [`PENDING`](Status::PENDING) while a voice still sounds from it; a notice
         /// then says [`UNLOADED`](crate::notice::NoticeKind::UNLOADED).
         DLS_UNLOAD = 0x0031,
-        /// Packs download memory without touching what sounds.
+        /// Packs download memory without changing the sound.
         DLS_COMPACT = 0x0032,
     }
 }
@@ -88,32 +88,32 @@ open_enum! {
     Status: u32 {
         /// Done.
         OK = 0,
-        /// Done, but a parameter was changed to what the card can do. The response says to what.
+        /// Done, but a parameter was changed to a value that the card has. The response contains it.
         ALTERED = 1,
-        /// Accepted; a notice on the event queue says when it is done.
+        /// Accepted; a notice on the event queue follows when it is done.
         PENDING = 2,
         /// The card does not know the request.
         UNSUPPORTED = 0x100,
-        /// The request is not well formed.
+        /// The request is malformed.
         MALFORMED = 0x101,
         /// A parameter is out of range.
         INVALID_PARAMETER = 0x102,
         /// There is no session: send `OPEN` first.
         NO_SESSION = 0x103,
-        /// The state does not allow it.
+        /// The state does not allow the request.
         INVALID_STATE = 0x104,
         /// A limit is reached: memory, streams, downloads.
         NO_RESOURCES = 0x105,
         /// No such stream or handle.
         NOT_FOUND = 0x106,
-        /// `OPEN` asks for another major ABI version.
+        /// `OPEN` has another major ABI version.
         ABI_MISMATCH = 0x107,
         /// The card failed. Nothing was changed.
         CARD_FAILED = 0x108,
     }
 }
 
-/// [`OPEN`](RequestCode::OPEN): who opens.
+/// [`OPEN`](RequestCode::OPEN): the request.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 pub struct Open {
@@ -121,7 +121,7 @@ pub struct Open {
     pub abi_major: U16,
     /// The driver's ABI version.
     pub abi_minor: U16,
-    /// The ring sizes that the driver uses: a second opinion on what the transport reported.
+    /// The ring sizes that the driver uses, which the card compares with those that the transport reported.
     pub queue_sizes: [U16; QUEUE_COUNT],
     /// Reserved.
     pub reserved: U16,
@@ -129,13 +129,13 @@ pub struct Open {
     pub session: U64,
 }
 
-/// [`OPEN`](RequestCode::OPEN): what the session starts with.
+/// [`OPEN`](RequestCode::OPEN): the answer.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 pub struct OpenResponse {
-    /// The session, as given.
+    /// The session's number, as in the request.
     pub session: U64,
-    /// What is in force.
+    /// The parameters in force.
     pub parameters: PortParameters,
     /// Reserved.
     pub reserved: U32,
@@ -145,7 +145,7 @@ pub struct OpenResponse {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 pub struct PortParameters {
-    /// Which fields the driver means: bits of [`port_parameter`]. In the response: which are in force, all of them.
+    /// Which fields the driver requests: bits of [`port_parameter`]. In the response: all of them.
     pub valid: U32,
     /// Voices.
     pub voices: U32,
@@ -163,17 +163,17 @@ pub struct PortParameters {
 
 /// Bits of [`PortParameters::valid`] (`SYNTH_PORTPARAMS_*`).
 pub mod port_parameter {
-    /// `voices` is meant.
+    /// `voices` is requested.
     pub const VOICES: u32 = 1;
-    /// `channel_groups` is meant.
+    /// `channel_groups` is requested.
     pub const CHANNEL_GROUPS: u32 = 2;
-    /// `audio_channels` is meant.
+    /// `audio_channels` is requested.
     pub const AUDIO_CHANNELS: u32 = 4;
-    /// `sample_rate` is meant.
+    /// `sample_rate` is requested.
     pub const SAMPLE_RATE: u32 = 8;
-    /// `effects` is meant.
+    /// `effects` is requested.
     pub const EFFECTS: u32 = 0x20;
-    /// `share` is meant.
+    /// `share` is requested.
     pub const SHARE: u32 = 0x40;
     /// All of them.
     pub const ALL: u32 = VOICES | CHANNEL_GROUPS | AUDIO_CHANNELS | SAMPLE_RATE | EFFECTS | SHARE;
@@ -228,7 +228,7 @@ pub mod statistic {
     pub const ALL: u32 = VOICES | TOTAL_CPU | CPU_PER_VOICE | LOST_NOTES | PEAK_VOLUME | FREE_MEMORY;
 }
 
-/// [`STATUS_PAGE`](RequestCode::STATUS_PAGE).
+/// [`STATUS_PAGE`](RequestCode::STATUS_PAGE): the request.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 pub struct StatusPageLoan {
@@ -236,7 +236,7 @@ pub struct StatusPageLoan {
     pub address: U64,
 }
 
-/// [`LATENCY`](RequestCode::LATENCY).
+/// [`LATENCY`](RequestCode::LATENCY): the answer.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 pub struct Latency {
@@ -245,7 +245,7 @@ pub struct Latency {
 }
 
 open_enum! {
-    /// What a stream carries.
+    /// The kind of a stream.
     StreamKind: u32 {
         /// Events to play.
         RENDER = 0,
@@ -256,7 +256,7 @@ open_enum! {
     }
 }
 
-/// [`STREAM_OPEN`](RequestCode::STREAM_OPEN).
+/// [`STREAM_OPEN`](RequestCode::STREAM_OPEN): the request.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 pub struct StreamOpen {
@@ -272,7 +272,7 @@ pub struct StreamOpen {
     pub bits: U16,
 }
 
-/// [`STREAM_CLOSE`](RequestCode::STREAM_CLOSE).
+/// [`STREAM_CLOSE`](RequestCode::STREAM_CLOSE): the request.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 pub struct StreamId {
@@ -285,8 +285,8 @@ pub struct StreamId {
 open_enum! {
     /// A stream's state, with the numbers of `KSSTATE`.
     StreamState: u32 {
-        /// Nothing happens; what was pending is discarded. For the wave stream: time is reset to frame 0 and the anchor
-        /// forgotten, and all voices end.
+        /// Stopped; pending events are discarded. For the wave stream: time is reset to frame 0, the anchor is dropped,
+        /// and all voices end.
         STOP = 0,
         /// Ready; nothing moves.
         ACQUIRE = 1,
@@ -312,9 +312,9 @@ pub struct StreamStateChange {
 
 /// [`CLOCK_SYNC`](RequestCode::CLOCK_SYNC): master time `master_time` is frame `frame`.
 ///
-/// With [`START`](clock_sync::START) the sample clock is set to `frame` (0 to [`FRAME_MAX`](crate::limits::FRAME_MAX)) and, in real time,
-/// starts to run when the wave stream runs. Without it the anchor is replaced for events that arrive from now on, and
-/// the sample clock is left alone: that is how a driver corrects drift.
+/// With [`START`](clock_sync::START) the sample clock is set to `frame` (0 to [`FRAME_MAX`](crate::limits::FRAME_MAX))
+/// and, in real time, starts to run when the wave stream runs. Without it the anchor is replaced for events that arrive
+/// from now on, and the sample clock is left alone: that is how a driver corrects drift.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 pub struct ClockSync {
@@ -344,7 +344,7 @@ pub struct Volume {
     pub hundredths_db: I32,
 }
 
-/// [`VOICE_PRIORITY`](RequestCode::VOICE_PRIORITY).
+/// [`VOICE_PRIORITY`](RequestCode::VOICE_PRIORITY): request and answer.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 pub struct VoicePriority {
@@ -358,26 +358,26 @@ pub struct VoicePriority {
     pub set: U32,
 }
 
-/// [`DLS_DOWNLOAD`](RequestCode::DLS_DOWNLOAD): its answer.
+/// [`DLS_DOWNLOAD`](RequestCode::DLS_DOWNLOAD): the answer.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 pub struct DownloadResponse {
     /// The handle, never 0; 0 when the download failed.
     pub handle: U32,
-    /// When it failed: why. 0 none, 1 header, 2 offset table, 3 chunk out of bounds, 4 index, 5 chain too long or
+    /// The reason of a failure. 0 none, 1 header, 2 offset table, 3 chunk out of bounds, 4 index, 5 chain too long or
     /// cyclic, 6 wave link, 7 wave format, 8 type not supported, 9 memory, 10 wave articulation without buffers.
     pub reason: U32,
-    /// When it failed: the byte offset.
+    /// The byte offset of a failure.
     pub offset: U32,
     /// Reserved.
     pub reserved: U32,
 }
 
-/// [`DLS_UNLOAD`](RequestCode::DLS_UNLOAD).
+/// [`DLS_UNLOAD`](RequestCode::DLS_UNLOAD): the request.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 pub struct DownloadHandle {
-    /// As [`DownloadResponse::handle`] gave it.
+    /// The handle, as in [`DownloadResponse::handle`].
     pub handle: U32,
     /// Reserved.
     pub reserved: U32,

@@ -1,10 +1,10 @@
-//! What a card can find wrong with a driver.
+//! The errors of a driver that the card diagnoses.
 
 use crate::open_enum;
 
 open_enum! {
-    /// The code of a diagnosis. `expected` and `got` are what [`FirstError`](crate::identity::FirstError) and
-    /// [`Notice`](crate::notice::Notice) say with it.
+    /// The code of a diagnosis. `expected` and `got` are those of
+    /// [`FirstError`](crate::identity::FirstError) and [`Notice`](crate::notice::Notice).
     Diagnosis: u16 {
         /// Nothing has been found.
         NONE = 0,
@@ -30,10 +30,11 @@ open_enum! {
         /// backend.
         MEMORY_NOT_SHARED = 0x08,
         /// Two parts of rings share memory; the ring is parked. Descriptor: this ring's part, as for
-        /// [`RING_OUTSIDE_MEMORY`](Self::RING_OUTSIDE_MEMORY). Expected: the queue of the other part. Got: the other part.
+        /// [`RING_OUTSIDE_MEMORY`](Self::RING_OUTSIDE_MEMORY). Expected: the queue of the other part. Got: the other
+        /// part.
         RING_OVERLAP = 0x09,
-        /// The file behind a region of guest memory became shorter than the region. The card works on with zeroed memory
-        /// in its place, and the rings in it are parked. Got: bits 12 to 43 of the region's address.
+        /// The file behind a region of guest memory became shorter than the region. The card works on with zeroed
+        /// memory in its place, and the rings in it are parked. Got: bits 12 to 43 of the region's address.
         MEMORY_LOST = 0x0a,
 
         /// A chain is cut short, loops, or has more than

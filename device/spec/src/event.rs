@@ -16,7 +16,7 @@
 use zerocopy::little_endian::{I64, U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// What a batch begins with.
+/// The header of a batch.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 pub struct BatchHeader {
@@ -30,7 +30,7 @@ pub struct BatchHeader {
     pub sequence: U32,
 }
 
-/// What a record begins with.
+/// The header of a record.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 pub struct EventHeader {
@@ -56,7 +56,7 @@ pub mod event_flag {
 /// Records begin at multiples of this many bytes.
 pub const RECORD_ALIGNMENT: usize = 8;
 
-/// Bytes that a record with `length` bytes of data takes in a batch.
+/// Returns how many bytes a record with `length` bytes of data takes in a batch.
 #[must_use]
 pub const fn record_bytes(length: usize) -> usize {
     match size_of::<EventHeader>().saturating_add(length).checked_next_multiple_of(RECORD_ALIGNMENT) {

@@ -68,7 +68,7 @@ pub struct IdentityBlock {
     pub sample_rate_min: U32,
     /// `0x28`: highest sample rate in Hz.
     pub sample_rate_max: U32,
-    /// `0x2c`: sample rate in Hz of a session that asks for none.
+    /// `0x2c`: sample rate in Hz of a session that requests none.
     pub sample_rate_default: U32,
     /// `0x30`: memory for DLS downloads, in bytes.
     pub download_memory: U32,

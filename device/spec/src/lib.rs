@@ -66,7 +66,7 @@ macro_rules! open_enum {
         impl $name {
             $($(#[$vmeta])* pub const $variant: Self = Self($value);)+
 
-            /// The name that the datasheet gives this value, if it gives one.
+            /// Returns the name that the datasheet gives this value, if it gives one.
             #[must_use]
             pub const fn name(self) -> Option<&'static str> {
                 match self.0 { $(v if v == $value => Some(stringify!($variant)),)+ _ => None }
@@ -122,7 +122,7 @@ pub mod feature {
     pub const VERSION_1: u64 = 1 << 32;
 }
 
-/// The frame at which an event stamped `time` plays, for an anchor that maps master time `t0` to `frame0`.
+/// Returns the frame at which an event stamped `time` plays, for an anchor that maps master time `t0` to `frame0`.
 ///
 /// Times are in 100 ns units, `sample_rate` in Hz. The result is exact (128-bit integers, rounded towards minus
 /// infinity) and saturates at the bounds of `i64`.
@@ -139,7 +139,7 @@ pub const fn event_frame(time: i64, t0: i64, frame0: i64, sample_rate: u32) -> i
     }
 }
 
-/// The earliest time, in 100 ns units, whose event plays at `frame`: the inverse of [`event_frame`].
+/// Returns the earliest time, in 100 ns units, whose event plays at `frame`: the inverse of [`event_frame`].
 #[must_use]
 pub const fn frame_time(frame: i64, t0: i64, frame0: i64, sample_rate: u32) -> i64 {
     let rate = sample_rate as i128;

@@ -12,7 +12,7 @@ pub const CHAIN_DESCRIPTORS_MAX: usize = 66;
 pub const REQUEST_BYTES_MAX: u32 = DOWNLOAD_BYTES_MAX + 64;
 
 /// Largest DLS download buffer. A driver splits nothing, so this bounds one instrument or one wave: 4 MiB is 47
-/// seconds of 16-bit mono at 44.1 kHz, and DLS level 2 asks a device for 2 MiB of samples in all.
+/// seconds of 16-bit mono at 44.1 kHz, and DLS level 2 demands 2 MiB of samples in all of a device.
 pub const DOWNLOAD_BYTES_MAX: u32 = 4 << 20;
 
 /// Sample memory for downloads of one session, in bytes.
@@ -44,8 +44,8 @@ pub const PENDING_BYTES_MAX: usize = 4 << 20;
 /// lost, and a notice says how many.
 pub const CAPTURED_EVENTS_MAX: usize = 2048;
 
-/// Most notices that the card keeps while no buffer is posted on the event queue: more than a driver that runs lets pile
-/// up, and a few kilobytes.
+/// Most notices that the card keeps while no buffer is posted on the event queue: more than a driver that runs lets
+/// pile up, and a few kilobytes.
 pub const NOTICES_KEPT_MAX: usize = 64;
 
 /// Largest wave buffer in bytes of PCM: 64 pages.
@@ -58,16 +58,16 @@ pub const WAVE_FIFO_MS: u32 = 500;
 /// Most streams of one session: sixteen render streams, a capture stream and a wave stream.
 pub const STREAMS_MAX: usize = 18;
 
-/// Most voices that a driver may ask for (the bound of DirectMusic's own synthesizer).
+/// Most voices that a driver may request (the bound of DirectMusic's own synthesizer).
 pub const VOICES_MAX: u16 = 1000;
 
-/// Voices of a session that asks for none in particular.
+/// Voices of a session that requests none.
 pub const VOICES_DEFAULT: u16 = 128;
 
 /// Most channel groups. Sixteen channels each.
 pub const CHANNEL_GROUPS_MAX: u16 = 64;
 
-/// Channel groups of a session that asks for none in particular.
+/// Channel groups of a session that requests none.
 pub const CHANNEL_GROUPS_DEFAULT: u16 = 2;
 
 /// Lowest sample rate in Hz (DirectMusic's).
@@ -76,16 +76,17 @@ pub const SAMPLE_RATE_MIN: u32 = 11_025;
 /// Highest sample rate in Hz (DirectMusic's).
 pub const SAMPLE_RATE_MAX: u32 = 96_000;
 
-/// Sample rate in Hz of a session that asks for none in particular.
+/// Sample rate in Hz of a session that requests none.
 pub const SAMPLE_RATE_DEFAULT: u32 = 48_000;
 
 /// Highest frame that a driver may set the sample clock to: half of what the number holds, so that no count of frames
-/// can run over in the life of a session (2^62 frames are a million years).
+/// can overflow within a session (2^62 frames are a million years).
 pub const FRAME_MAX: i64 = 1 << 62;
 
 /// Most memory that the card's process takes for itself, whatever a guest does, in bytes (`RssAnon` of `/proc`; guest
-/// memory and program text not counted). The program and the built-in bank 12 MiB, downloads 16 ([`DOWNLOAD_MEMORY_BYTES`]),
-/// the largest request and its copy 8 ([`REQUEST_BYTES_MAX`]), events that wait 12 ([`PENDING_EVENTS_MAX`] of 64 bytes in a
-/// heap that doubles, [`PENDING_BYTES_MAX`]), captured events 8 ([`CAPTURED_EVENTS_MAX`] of [`BATCH_BYTES_MAX`]), and 8 for
-/// a synthesizer of [`VOICES_MAX`] voices, fragments and the output FIFO.
+/// memory and program text not counted). The program and the built-in bank 12 MiB, downloads 16
+/// ([`DOWNLOAD_MEMORY_BYTES`]), the largest request and its copy 8 ([`REQUEST_BYTES_MAX`]), events that wait 12
+/// ([`PENDING_EVENTS_MAX`] of 64 bytes in a heap that doubles, [`PENDING_BYTES_MAX`]), captured events 8
+/// ([`CAPTURED_EVENTS_MAX`] of [`BATCH_BYTES_MAX`]), and 8 for a synthesizer of [`VOICES_MAX`] voices, fragments and
+/// the output FIFO.
 pub const PROCESS_BYTES_MAX: u64 = 64 << 20;

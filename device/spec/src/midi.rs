@@ -14,7 +14,7 @@ const fn data_bytes(status: u8) -> Option<usize> {
     }
 }
 
-/// Tells whether `message` is exactly one message: a status byte and its data, or a whole system-exclusive message from
+/// Returns whether `message` is exactly one message: a status byte and its data, or a whole system-exclusive message from
 /// `F0` to `F7`. Running status is no message: an event must be understood on its own.
 #[must_use]
 pub fn is_one_message(message: &[u8]) -> bool {

@@ -11,7 +11,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use crate::open_enum;
 
 open_enum! {
-    /// What happened.
+    /// The kind of a notice.
     NoticeKind: u16 {
         /// The output FIFO overflowed. `value`: frames lost.
         UNDERRUN = 1,
@@ -26,7 +26,7 @@ open_enum! {
     }
 }
 
-/// What the card tells the driver outside a request.
+/// A notice to the driver.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 pub struct Notice {

@@ -28,7 +28,7 @@ impl Queue {
     /// Every queue, in order of number.
     pub const ALL: [Self; QUEUE_COUNT] = [Self::CONTROL, Self::MIDI_OUT, Self::MIDI_IN, Self::WAVE, Self::EVENT];
 
-    /// The place of this queue in arrays of [`QUEUE_COUNT`].
+    /// Returns the place of this queue in arrays of [`QUEUE_COUNT`].
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize

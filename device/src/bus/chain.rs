@@ -1,4 +1,4 @@
-//! A descriptor chain, checked and copied: what the card looks at instead of guest memory.
+//! Checks and copies a descriptor chain, so that the card never looks at guest memory twice.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -16,19 +16,24 @@ const DESCRIPTOR_BYTES: u64 = size_of::<Descriptor>() as u64;
 /// A piece of guest memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
+    /// Guest-physical address.
     pub(super) address: GuestAddress,
+    /// Length in bytes.
     pub(super) length: u32,
 }
 
 /// A chain that the card has taken from a ring and owes back.
 #[derive(Debug)]
 pub struct Chain {
+    /// The queue.
     pub(super) queue: Queue,
+    /// Index of the head descriptor.
     pub(super) head: u16,
     /// Which set-up of the ring it came from: it is never returned to a later one.
     pub(super) generation: u64,
     /// Its place in the order of chains made available, modulo 65,536.
     pub(super) position: u16,
+    /// The writable part.
     pub(super) writable: Vec<Segment>,
     request: Vec<u8>,
     error: Option<DriverError>,
@@ -37,22 +42,25 @@ pub struct Chain {
 /// Where a chain is to be found.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
+    /// The queue.
     pub(super) queue: Queue,
     /// Which set-up of the ring it comes from.
     pub(super) generation: u64,
     /// Its place in the order of chains made available, modulo 65,536.
     pub(super) position: u16,
+    /// Index of the head descriptor.
     pub(super) head: u16,
     /// The ring's descriptor table, and how many descriptors it has.
     pub(super) table: GuestAddress,
+    /// Entries of the descriptor table.
     pub(super) size: u16,
     /// Whether the driver accepted `VIRTIO_F_INDIRECT_DESC`.
     pub(super) indirect: bool,
 }
 
 impl Chain {
-    /// Walks the chain once, reading each descriptor once, checks it and copies its readable part, at most `readable_max`
-    /// bytes.
+    /// Walks the chain once, reading each descriptor once, checks it and copies its readable part, at most
+    /// `readable_max` bytes.
     ///
     /// An error does not end it: the chain is still to be returned, with a status if it has room for one.
     pub(super) fn copy(place: Place, memory: &GuestMemoryMmap, readable_max: u32) -> Self {
@@ -104,7 +112,7 @@ impl Chain {
         self.request = request;
     }
 
-    /// What was read of it may have been lost memory's.
+    /// Drops the copy, because it may have been read from memory that is lost.
     pub(super) fn lose(&mut self, lost: DriverError) {
         self.request.clear();
         self.error = Some(lost);
@@ -116,47 +124,49 @@ impl Chain {
         self.error.get_or_insert(error);
     }
 
-    /// The queue that it came from.
+    /// Returns the queue that it came from.
     #[must_use]
     pub fn queue(&self) -> Queue {
         self.queue
     }
 
-    /// The index of its head descriptor.
+    /// Returns the index of its head descriptor.
     #[must_use]
     pub fn head(&self) -> u16 {
         self.head
     }
 
-    /// The copy of its readable part; empty when there is an error.
+    /// Returns the copy of its readable part; empty when there is an error.
     #[must_use]
     pub fn request(&self) -> &[u8] {
         &self.request
     }
 
-    /// What was wrong with it. It has been reported.
+    /// Returns the error of the chain, if it has one. It has been reported.
     #[must_use]
     pub fn error(&self) -> Option<DriverError> {
         self.error
     }
 
-    /// How many bytes can be written to it.
+    /// Returns how many bytes can be written to it.
     #[must_use]
     pub fn writable_bytes(&self) -> u64 {
         self.writable.iter().map(|segment| u64::from(segment.length)).sum()
     }
 
-    /// An error of this chain's contents.
+    /// Returns an error of this chain's contents.
     #[must_use]
     pub fn diagnose(&self, code: Diagnosis) -> DriverError {
         DriverError::new(code).on(self.queue).at(self.head.into())
     }
 }
 
-/// Shows each descriptor of a chain, those of an indirect table in its place (virtio 1.2, section 2.7.5). `Err` with a
-/// diagnosis and what it says under "got" where the chain ends wrongly.
+/// Passes each descriptor of a chain to `show`, those of an indirect table in its place (virtio 1.2, section 2.7.5).
 ///
-/// Crate `virtio-queue` has an iterator for this, which ends without a word on everything that it does not like.
+/// Crate `virtio-queue` has an iterator for this, which ends silently at the first descriptor that is wrong.
+///
+/// # Errors
+/// The diagnosis, and its "got", of a chain that is malformed.
 fn walk(place: Place, memory: &GuestMemoryMmap, mut show: impl FnMut(Descriptor)) -> Result<(), (Diagnosis, u32)> {
     let (mut table, mut entries) = (place.table, u32::from(place.size));
     let mut index = u32::from(place.head);
@@ -201,7 +211,7 @@ fn walk(place: Place, memory: &GuestMemoryMmap, mut show: impl FnMut(Descriptor)
     }
 }
 
-/// Bits 12 to 43 of an address: what fits the diagnosis registers.
+/// Returns bits 12 to 43 of an address: what fits the diagnosis registers.
 pub(super) fn page(address: GuestAddress) -> u32 {
     (address.0 >> 12) as u32
 }

@@ -1,4 +1,4 @@
-//! Guest memory as the front-end shares it: regions that come and go, every access checked.
+//! Maps guest memory as the front-end shares it: regions that are added and removed, every access checked.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -10,11 +10,8 @@ use vm_memory::{
     FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap, MmapRegion,
 };
 
-use super::sigbus::{self, Watch};
+use super::sigbus::{self, REGIONS_MAX, Watch};
 use crate::log_limited;
-
-/// Most regions at a time: what vhost in the Linux kernel takes, so that no machine QEMU can build is refused.
-pub const REGIONS_MAX: usize = 509;
 
 /// A region of guest memory as a vhost-user front-end describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +29,7 @@ pub struct Region {
 /// Why a region cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MemoryError {
-    /// The numbers make no sense.
+    /// Its addresses wrap around, or it is empty.
     #[error("the memory region at {guest_address:#x} of {length:#x} bytes wraps around or is empty")]
     Range {
         /// Its address.
@@ -50,8 +47,8 @@ pub enum MemoryError {
         /// Where the file ends.
         length: u64,
     },
-    /// The file cannot be looked at.
-    #[error("the memory region's file cannot be examined: {0}")]
+    /// The length and kind of its file cannot be read.
+    #[error("the length and kind of the memory region's file cannot be read: {0}")]
     File(#[source] std::io::Error),
     /// What the file is can change or vanish under the mapping, or has side effects when it is read.
     #[error(
@@ -103,7 +100,7 @@ struct Entry {
 }
 
 impl Memory {
-    /// Memory that is already mapped, at the same addresses for the front-end and the guest.
+    /// Returns memory that is already mapped, at the same addresses for the front-end and the guest.
     #[must_use]
     pub fn from_map(map: GuestMemoryMmap) -> Self {
         let entry = |region: &GuestRegionMmap| Entry {
@@ -122,7 +119,9 @@ impl Memory {
     /// plugged in again is given the same memory again.
     ///
     /// # Errors
-    /// [`MemoryError`]; the memory is as before.
+    /// [`MemoryError::TooMany`], [`MemoryError::Range`], [`MemoryError::File`], [`MemoryError::Kind`],
+    /// [`MemoryError::FileTooShort`], [`MemoryError::Map`] and [`MemoryError::Collection`], when a region like this cannot
+    /// be mapped; the memory is as before.
     pub fn add(&mut self, region: Region, file: File) -> Result<(), MemoryError> {
         let place = |region: Region| (region.guest_address, region.length);
         let replaced = self.entries.iter().any(|entry| place(entry.region) == place(region));
@@ -157,7 +156,7 @@ impl Memory {
         Ok(())
     }
 
-    /// Takes out of use what was lost because its file became shorter. The regions, as they were announced.
+    /// Takes regions out of use whose file has become shorter, and returns them as they were announced.
     pub fn take_lost(&mut self) -> Vec<Region> {
         let losses = sigbus::losses();
         if losses == self.losses_seen {
@@ -174,13 +173,14 @@ impl Memory {
         lost
     }
 
-    /// Whether there is none.
+    /// Returns whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// The guest address of `length` bytes that the front-end has at `user_address`, if one region holds them all.
+    /// Returns the guest address of `length` bytes that the front-end has at `user_address`, if one region holds them
+    /// all.
     #[must_use]
     pub fn guest_address(&self, user_address: u64, length: u64) -> Option<GuestAddress> {
         self.entries.iter().find_map(|Entry { region, .. }| {
@@ -191,7 +191,7 @@ impl Memory {
         })
     }
 
-    /// What the rings and buffers are read and written through.
+    /// Returns what the rings and buffers are read and written through.
     #[must_use]
     pub const fn map(&self) -> &GuestMemoryMmap {
         &self.map
@@ -217,7 +217,7 @@ fn map(region: Region, file: File) -> Result<GuestRegionMmap, MemoryError> {
     GuestRegionMmap::new(mapped, GuestAddress(guest_address)).ok_or_else(range)
 }
 
-/// What a file is, if it is neither a memory file nor a regular one.
+/// Returns what a file is, if it is neither a memory file nor a regular one.
 fn unsuitable(file: FileType) -> Option<&'static str> {
     let kinds = [
         (file.is_file(), None),
@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_is_translated_only_if_one_region_holds_it_all() {
+    fn translates_a_range_only_if_one_region_holds_it_all() {
         let mut memory = Memory::from_map(GuestMemoryMmap::from_ranges(&[(GuestAddress(0x10_0000), 0x1000)]).unwrap());
         memory.entries[0].region.user_address = 0x7000_0000;
         assert_eq!(memory.guest_address(0x7000_0010, 0xff0), Some(GuestAddress(0x10_0010)));
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_shorter_than_its_region_is_refused_before_it_can_kill_the_process() {
+    fn refuses_a_file_that_is_shorter_than_its_region() {
         let file = File::from(rustix::fs::memfd_create("short", rustix::fs::MemfdFlags::CLOEXEC).unwrap());
         file.set_len(0x1000).unwrap();
         let region = Region { guest_address: 0, length: 0x2000, user_address: 0, file_offset: 0 };

@@ -1,4 +1,4 @@
-//! One split virtqueue (virtio 1.2, section 2.7): its set-up, checked before the card touches it, and its life.
+//! One split virtqueue (virtio 1.2, section 2.7): its set-up, checked before the card touches it, and its chains.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -14,11 +14,13 @@ use virtio_queue::{Error, QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
 
 use super::chain::{Chain, Place};
-use super::doorbell::{Call, Kick};
+use super::doorbell::Kick;
+use super::interrupts::Call;
 use super::memory::Memory;
+use super::ring_faults::corrupt;
 use crate::diagnosis::DriverError;
 
-/// Kicks that may find an empty ring within [`STORM_WINDOW`] before the driver is told.
+/// Kicks that may find an empty ring within [`STORM_WINDOW`] before they are an error.
 const STORM_KICKS: u64 = 1000;
 
 /// The window that kicks are counted in.
@@ -50,34 +52,34 @@ pub struct RingAddresses {
 /// The guest-physical addresses that the parts of a ring take: descriptor table, available ring, used ring.
 pub(super) type Parts = [Range<u64>; 3];
 
-/// An answer to a chain whose ring was stopped while the card worked on it: it is given when the ring resumes there.
+/// The answer to a chain whose ring was stopped while the card worked on it: it is returned when the ring resumes there.
 struct Unreturned {
     position: u16,
     head: u16,
     bytes: Vec<u8>,
 }
 
-/// Length of a descriptor table (virtio 1.2, section 2.7), for a size that has been checked.
+/// Returns the length of a descriptor table (virtio 1.2, section 2.7), for a size that has been checked.
 const fn descriptor_table_bytes(entries: usize) -> usize {
     entries.saturating_mul(16)
 }
 
-/// Length of an available ring: flags, index, entries, and the event index behind them.
+/// Returns the length of an available ring: flags, index, entries, and the event index behind them.
 const fn available_ring_bytes(entries: usize) -> usize {
     entries.saturating_mul(2).saturating_add(6)
 }
 
-/// Length of a used ring: flags, index, entries, and the event index behind them.
+/// Returns the length of a used ring: flags, index, entries, and the event index behind them.
 const fn used_ring_bytes(entries: usize) -> usize {
     entries.saturating_mul(8).saturating_add(6)
 }
 
 enum State {
-    /// Not set up, or taken back.
+    /// Not set up, or taken out of use.
     Stopped,
     /// In use.
     Running(virtio_queue::Queue, Parts),
-    /// Set up wrongly: not touched until the transport takes it back.
+    /// Set up wrongly: not touched until the transport takes it out of use.
     Parked(DriverError),
 }
 
@@ -86,17 +88,25 @@ pub(super) struct Ring {
     // Fixed.
     which: Queue,
 
-    // What the transport has said about it.
+    // What the transport has described.
+    /// Entries, unchecked.
     pub(super) size: u32,
+    /// The available index to begin with.
     pub(super) base: u16,
+    /// The addresses of its parts, unchecked.
     pub(super) addresses: Option<RingAddresses>,
+    /// Whether the transport has enabled it.
     pub(super) enabled: bool,
+    /// Whether `VIRTIO_F_EVENT_IDX` is negotiated.
     pub(super) event_idx: bool,
+    /// Whether `VIRTIO_F_INDIRECT_DESC` is negotiated.
     pub(super) indirect: bool,
+    /// The doorbell.
     pub(super) kick: Option<Kick>,
+    /// The call.
     pub(super) call: Option<Call>,
 
-    // Its life.
+    // What it does.
     state: State,
     generation: u64,
     /// Chains taken and not returned. They are returned in order, so these are the last ones taken.
@@ -113,6 +123,7 @@ struct Storm {
 }
 
 impl Ring {
+    /// Returns a ring that is not set up.
     pub(super) fn new(which: Queue) -> Self {
         Self {
             which,
@@ -133,20 +144,22 @@ impl Ring {
         }
     }
 
+    /// Returns whether the ring is not in use.
     pub(super) fn is_stopped(&self) -> bool {
         matches!(self.state, State::Stopped)
     }
 
-    /// The transport has said everything, and the ring waits to be started.
+    /// Returns whether the transport has described the ring completely, and it waits to be started.
     pub(super) fn is_ready(&self) -> bool {
         self.is_stopped() && self.enabled && self.kick.is_some() && self.addresses.is_some()
     }
 
-    /// In use now.
+    /// Returns whether the ring is in use.
     pub(super) fn is_live(&self) -> bool {
         self.enabled && matches!(self.state, State::Running(..))
     }
 
+    /// Returns the error for which the ring is parked.
     pub(super) fn error(&self) -> Option<DriverError> {
         match self.state {
             State::Parked(error) => Some(error),
@@ -154,7 +167,7 @@ impl Ring {
         }
     }
 
-    /// The size that the ring works with; 0 when it does not.
+    /// Returns the size that the ring works with; 0 when it does not.
     pub(super) fn working_size(&self) -> u16 {
         match &self.state {
             State::Running(queue, _) => queue.size(),
@@ -162,11 +175,12 @@ impl Ring {
         }
     }
 
+    /// Returns how often the ring was taken out of use.
     pub(super) fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// What it takes of guest memory while it runs.
+    /// Returns what it takes of guest memory while it runs.
     pub(super) fn parts(&self) -> Option<(Queue, &Parts)> {
         match &self.state {
             State::Running(_, parts) => Some((self.which, parts)),
@@ -174,7 +188,10 @@ impl Ring {
         }
     }
 
-    /// Checks what the transport has said, and starts or parks the ring. `others` are the rings that run.
+    /// Checks what the transport has described, and starts or parks the ring. `others` are the rings that run.
+    ///
+    /// # Errors
+    /// The error for which the ring is parked.
     pub(super) fn start(&mut self, memory: &Memory, others: &[(Queue, Parts)]) -> Result<(), DriverError> {
         match self.checked(memory, others) {
             Ok((queue, parts)) => {
@@ -261,14 +278,15 @@ impl Ring {
         queue.try_set_used_ring_address(places[2])?;
         queue.set_event_idx(self.event_idx);
         queue.set_next_avail(self.base);
-        // A fresh ring begins at 0 whatever a careless driver has left in its memory; a resumed one goes on.
+        // A fresh ring begins at 0 whatever the driver has left in its memory; a resumed one goes on.
         let used = if self.base == 0 { 0 } else { queue.used_idx(memory.map(), Ordering::Acquire)?.0 };
         queue.set_next_used(used);
         queue.set_ready(true);
         Ok(queue)
     }
 
-    /// Takes the ring out of use. The index of the next chain to take, as if those outstanding had never been taken.
+    /// Takes the ring out of use, and returns the index of the next chain to take, as if those outstanding had never been
+    /// taken.
     pub(super) fn stop(&mut self) -> u16 {
         let base = match &self.state {
             State::Running(queue, _) => queue.next_avail().wrapping_sub(self.outstanding),
@@ -300,7 +318,8 @@ impl Ring {
         }
     }
 
-    /// The head of the chain that the ring begins with and the answer to it, if the card has carried it out already.
+    /// Returns the head of the chain that the ring begins with and the answer to it, if the card has carried it out
+    /// already.
     pub(super) fn take_answer(&mut self) -> Option<(u16, Vec<u8>)> {
         if !self.is_live() {
             return None;
@@ -309,7 +328,7 @@ impl Ring {
         (self.base == kept.position).then_some((kept.head, kept.bytes))
     }
 
-    /// A new life of the device: what was asked in the last one has no answer.
+    /// Forgets the answer that is kept, because the device was reset.
     pub(super) fn forget_answer(&mut self) {
         self.unreturned = None;
     }
@@ -321,7 +340,10 @@ impl Ring {
         error
     }
 
-    /// Takes the next chain. `Err` when the ring had to be parked.
+    /// Takes the next chain.
+    ///
+    /// # Errors
+    /// The error for which the ring had to be parked.
     pub(super) fn take(&mut self, memory: &GuestMemoryMmap, readable_max: u32) -> Result<Option<Chain>, DriverError> {
         if !self.enabled {
             return Ok(None);
@@ -369,7 +391,10 @@ impl Ring {
         Ok(None)
     }
 
-    /// Returns a chain; whether the driver wants an interrupt for it. `Err` when the ring had to be parked.
+    /// Returns a chain to the driver, and tells whether it wants an interrupt for it.
+    ///
+    /// # Errors
+    /// The error for which the ring had to be parked.
     pub(super) fn give_back(&mut self, memory: &GuestMemoryMmap, head: u16, written: u32) -> Result<bool, DriverError> {
         let State::Running(queue, _) = &mut self.state else { return Ok(false) };
         self.outstanding = self.outstanding.saturating_sub(1);
@@ -394,7 +419,7 @@ impl Ring {
         Ok(wanted)
     }
 
-    /// Counts kicks; an error when too many found nothing.
+    /// Counts kicks, and returns an error when too many found an empty ring.
     pub(super) fn kicked(&mut self, memory: &GuestMemoryMmap, kicks: u64) -> Option<DriverError> {
         if let State::Running(queue, _) = &self.state {
             let next = queue.next_avail();
@@ -414,28 +439,4 @@ impl Ring {
             DriverError::new(Diagnosis::KICK_STORM).on(self.which).expected(STORM_KICKS as u32, got)
         })
     }
-}
-
-/// Returns a chain, and corrupts the used ring with it.
-fn corrupt(
-    corruption: UsedRingCorruption,
-    queue: &mut virtio_queue::Queue,
-    memory: &GuestMemoryMmap,
-    head: u16,
-    written: u32,
-) -> Result<(), vm_memory::GuestMemoryError> {
-    let (id, written) = match corruption {
-        UsedRingCorruption::UsedId => (u32::MAX, written),
-        UsedRingCorruption::UsedLength => (head.into(), u32::MAX),
-        UsedRingCorruption::UsedIndex => (head.into(), written),
-    };
-    let next = queue.next_used();
-    let used = queue.used_ring();
-    // A header of four bytes, then elements of eight.
-    let element = used.saturating_add(4).saturating_add(8 * u64::from(next.checked_rem(queue.size()).unwrap_or(0)));
-    memory.write_obj([id.to_le(), written.to_le()], GuestAddress(element))?;
-    let index =
-        next.wrapping_add(if corruption == UsedRingCorruption::UsedIndex { queue.size().wrapping_add(1) } else { 1 });
-    queue.set_next_used(index);
-    memory.store(index.to_le(), GuestAddress(used.saturating_add(2)), Ordering::SeqCst)
 }

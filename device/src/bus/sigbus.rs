@@ -12,8 +12,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use vmm_sys_util::signal::register_signal_handler;
 
+/// Most regions of one bus: what vhost in the Linux kernel takes, so that no machine QEMU can build is refused.
+pub const REGIONS_MAX: usize = 509;
+
 /// Regions that can be watched at a time, over all buses of the process: eight times what one bus takes.
-const SLOTS: usize = 8 * super::memory::REGIONS_MAX;
+const SLOTS: usize = 8 * REGIONS_MAX;
 
 /// A region, as the handler sees it.
 struct Slot {
@@ -53,7 +56,7 @@ impl Watch {
         Some(Self(index))
     }
 
-    /// Whether the region has been replaced by zeroed memory.
+    /// Returns whether the region has been replaced by zeroed memory.
     pub(super) fn is_lost(&self) -> bool {
         REGIONS[self.0].lost.load(Ordering::Acquire)
     }
@@ -67,7 +70,7 @@ impl Drop for Watch {
     }
 }
 
-/// How many regions have been lost since the process started: when it changes, it is time to look.
+/// Returns how many regions have been lost since the process started: when it changes, it is time to look.
 pub(super) fn losses() -> usize {
     LOSSES.load(Ordering::Acquire)
 }

@@ -1,4 +1,4 @@
-//! What a driver needs of the machine that it runs on, whatever machine that is.
+//! The machine that a driver runs on, as the driver needs it.
 
 use std::time::{Duration, Instant};
 
@@ -8,17 +8,17 @@ use super::ram::Ram;
 use super::ring::DriverRing;
 
 /// How long to wait for the card before a test fails. Long, because machines that run tests are busy.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const WAIT_LIMIT: Duration = Duration::from_secs(20);
 
 /// A machine with the card in it.
 pub trait Board {
-    /// Guest memory.
+    /// Returns guest memory.
     fn ram(&self) -> &Ram;
 
-    /// The driver's side of a ring.
+    /// Returns the driver's side of a ring.
     fn ring(&mut self, queue: Queue) -> &mut DriverRing;
 
-    /// The driver tells the device about its rings, and sets `DRIVER_OK`.
+    /// Describes the rings to the device, and sets `DRIVER_OK`.
     fn start(&mut self);
 
     /// Kicks a queue.
@@ -27,9 +27,9 @@ pub trait Board {
     /// Waits until the card returns a chain of a queue.
     ///
     /// # Panics
-    /// It does not.
+    /// When the card does not return one.
     fn wait(&mut self, queue: Queue) -> (u16, u32) {
-        self.wait_at_most(queue, PATIENCE).unwrap_or_else(|| panic!("the card returns nothing on queue {queue}"))
+        self.wait_at_most(queue, WAIT_LIMIT).unwrap_or_else(|| panic!("the card returns nothing on queue {queue}"))
     }
 
     /// Waits for a while; `None` when the card returns nothing.
@@ -49,12 +49,12 @@ pub trait Board {
     /// Waits until `condition` holds.
     ///
     /// # Panics
-    /// It does not come to hold.
+    /// When it does not come to hold.
     fn wait_until(&mut self, what: &str, mut condition: impl FnMut(&mut Self) -> bool)
     where
         Self: Sized,
     {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_LIMIT;
         while !condition(self) {
             assert!(Instant::now() < deadline, "waited in vain for: {what}");
             std::thread::sleep(Duration::from_millis(1));

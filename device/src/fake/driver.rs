@@ -1,4 +1,4 @@
-//! A driver for the card.
+//! A driver for the card, which speaks [`card_spec`].
 
 use card_spec::control::{
     ClockSync, Open, PortParameters, RequestCode, RequestHeader, ResponseHeader, Status, StatusPageLoan, StreamId,
@@ -21,13 +21,13 @@ pub const STREAM_RENDER: u32 = 0;
 /// The wave stream that it opens.
 pub const STREAM_WAVE: u32 = 1;
 
-/// Bytes of a news buffer.
-pub const NEWS_BYTES: usize = size_of::<Notice>();
+/// Bytes of a buffer for a notice.
+pub const NOTICE_BYTES: usize = size_of::<Notice>();
 
 /// Room for the payload of a response.
 const RESPONSE_BYTES: usize = 256;
 
-/// What a request was answered.
+/// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// How it ended.
@@ -37,10 +37,10 @@ pub struct Response {
 }
 
 impl Response {
-    /// The payload as a structure.
+    /// Returns the payload as a structure.
     ///
     /// # Panics
-    /// It is too short.
+    /// When it is too short.
     #[must_use]
     pub fn read<T: FromBytes + KnownLayout + Immutable>(&self) -> T {
         T::read_from_prefix(&self.payload).map(|(value, _)| value).expect("a payload of the right length")
@@ -82,7 +82,7 @@ impl<B: Board> Driver<B> {
         Self::on(machine)
     }
 
-    /// A driver on a machine that has been started, somehow.
+    /// Returns a driver on a machine whose rings have been started.
     #[must_use]
     pub fn on(machine: B) -> Self {
         let ram = machine.ram();
@@ -94,7 +94,7 @@ impl<B: Board> Driver<B> {
     /// Sends a request and waits for its answer.
     ///
     /// # Panics
-    /// It is not answered.
+    /// When it is not answered.
     pub fn request(&mut self, code: RequestCode, payload: &[u8]) -> Response {
         let bytes = self.begin(code, payload);
         let response = self.request_raw(&bytes, size_of::<ResponseHeader>() + RESPONSE_BYTES);
@@ -118,8 +118,8 @@ impl<B: Board> Driver<B> {
     }
 
     /// Sends a request for port parameters, and does not wait.
-    pub fn send_parameters(&mut self, wish: PortParameters) {
-        let bytes = self.begin(RequestCode::PARAMETERS, wish.as_bytes());
+    pub fn send_parameters(&mut self, requested: PortParameters) {
+        let bytes = self.begin(RequestCode::PARAMETERS, requested.as_bytes());
         self.send_request(&bytes, size_of::<ResponseHeader>() + RESPONSE_BYTES);
     }
 
@@ -129,10 +129,10 @@ impl<B: Board> Driver<B> {
         [header.as_bytes(), payload].concat()
     }
 
-    /// Waits for the answer to the request that was sent last; its status.
+    /// Waits for the answer to the request that was sent last, and returns its status.
     ///
     /// # Panics
-    /// It is not answered.
+    /// When it is not answered.
     pub fn wait_status(&mut self) -> Status {
         let (_, written) = self.machine.wait(Queue::CONTROL);
         let response = self.machine.ram().read(self.response, written as usize);
@@ -152,28 +152,28 @@ impl<B: Board> Driver<B> {
         self.machine.kick(Queue::CONTROL);
     }
 
-    /// Sends these bytes as a request with room for `room` bytes of answer; as many as came.
+    /// Sends these bytes as a request with room for `room` bytes of answer, and returns as many as came.
     ///
     /// # Panics
-    /// It is not returned.
+    /// When it is not returned.
     pub fn request_raw(&mut self, bytes: &[u8], room: usize) -> Vec<u8> {
         self.send_request(bytes, room);
         let (_, written) = self.machine.wait(Queue::CONTROL);
         self.machine.ram().read(self.response, written as usize)
     }
 
-    /// The same with a structure for payload.
-    pub fn ask(&mut self, code: RequestCode, payload: &(impl IntoBytes + Immutable)) -> Response {
+    /// Sends a request whose payload is a structure, and waits for its answer.
+    pub fn request_with(&mut self, code: RequestCode, payload: &(impl IntoBytes + Immutable)) -> Response {
         self.request(code, payload.as_bytes())
     }
 
-    /// `OPEN`.
+    /// Sends `OPEN`, and waits for its answer.
     pub fn open(&mut self) -> Response {
         let sizes = Queue::ALL.map(|queue| self.machine.ring(queue).size());
         self.open_declaring(sizes)
     }
 
-    /// `OPEN` that declares these queue sizes.
+    /// Sends an `OPEN` that declares these queue sizes, and waits for its answer.
     pub fn open_declaring(&mut self, sizes: [u16; QUEUE_COUNT]) -> Response {
         let open = Open {
             abi_major: ABI_MAJOR.into(),
@@ -182,7 +182,7 @@ impl<B: Board> Driver<B> {
             reserved: 0.into(),
             session: (0x5e55_1000 + self.tag).into(),
         };
-        self.ask(RequestCode::OPEN, &open)
+        self.request_with(RequestCode::OPEN, &open)
     }
 
     /// Opens a stream.
@@ -194,17 +194,20 @@ impl<B: Board> Driver<B> {
             channels: channels.into(),
             bits: 16.into(),
         };
-        self.ask(RequestCode::STREAM_OPEN, &open)
+        self.request_with(RequestCode::STREAM_OPEN, &open)
     }
 
-    /// Closes one.
+    /// Closes a stream.
     pub fn close_stream(&mut self, stream: u32) -> Response {
-        self.ask(RequestCode::STREAM_CLOSE, &StreamId { stream: stream.into(), reserved: 0.into() })
+        self.request_with(RequestCode::STREAM_CLOSE, &StreamId { stream: stream.into(), reserved: 0.into() })
     }
 
-    /// Changes the state of one.
+    /// Changes the state of a stream.
     pub fn state(&mut self, stream: u32, state: StreamState) -> Response {
-        self.ask(RequestCode::STREAM_STATE, &StreamStateChange { stream: stream.into(), state: state.0.into() })
+        self.request_with(
+            RequestCode::STREAM_STATE,
+            &StreamStateChange { stream: stream.into(), state: state.0.into() },
+        )
     }
 
     /// Sets the sample clock: frame 0 is `master_time`.
@@ -212,7 +215,7 @@ impl<B: Board> Driver<B> {
         self.synchronise(clock_sync::START, master_time, 0)
     }
 
-    /// `CLOCK_SYNC` with these flags: `frame` is `master_time`.
+    /// Sends `CLOCK_SYNC` with these flags: `frame` is `master_time`.
     pub fn synchronise(&mut self, flags: u32, master_time: i64, frame: i64) -> Response {
         let sync = ClockSync {
             stream: STREAM_WAVE.into(),
@@ -220,18 +223,18 @@ impl<B: Board> Driver<B> {
             master_time: master_time.into(),
             frame: frame.into(),
         };
-        self.ask(RequestCode::CLOCK_SYNC, &sync)
+        self.request_with(RequestCode::CLOCK_SYNC, &sync)
     }
 
-    /// Asks for port parameters; those that are not 0 are meant.
-    pub fn parameters(&mut self, wish: PortParameters) -> Response {
-        self.ask(RequestCode::PARAMETERS, &wish)
+    /// Requests port parameters.
+    pub fn parameters(&mut self, requested: PortParameters) -> Response {
+        self.request_with(RequestCode::PARAMETERS, &requested)
     }
 
     /// Opens a render stream and a stereo wave stream, starts the clock at master time 0, and runs both.
     ///
     /// # Panics
-    /// One of it fails.
+    /// When one of these requests fails.
     pub fn play(&mut self, sample_rate: u32) {
         let done = |response: Response| assert_eq!(response.status, Status::OK);
         done(self.open_stream(STREAM_RENDER, StreamKind::RENDER, 0, 0));
@@ -241,7 +244,7 @@ impl<B: Board> Driver<B> {
         done(self.state(STREAM_WAVE, StreamState::RUN));
     }
 
-    /// A batch of events, each of a time, a group and data, as it lies in memory.
+    /// Returns a batch of events, each of a time, a group and data, as it is in memory.
     pub fn batch(&mut self, stream: u32, events: &[(i64, u16, &[u8])]) -> Vec<u8> {
         let mut bytes = vec![0; size_of::<BatchHeader>()];
         for (time, group, data) in events {
@@ -298,7 +301,7 @@ impl<B: Board> Driver<B> {
     /// Waits for the wave buffer that was posted last.
     ///
     /// # Panics
-    /// It does not come back.
+    /// When it does not come back.
     pub fn wait_wave(&mut self) -> Wave {
         self.machine.wait(Queue::WAVE);
         let ram = self.machine.ram();
@@ -310,38 +313,38 @@ impl<B: Board> Driver<B> {
         Wave { header, pcm: pcm.collect() }
     }
 
-    /// Has stereo frames rendered.
+    /// Posts a wave buffer for stereo frames, and waits for it.
     pub fn record(&mut self, frames: u32) -> Wave {
         self.post_wave(STREAM_WAVE, frames, frames as usize * 4);
         self.wait_wave()
     }
 
-    /// Posts a news buffer and waits for news.
+    /// Posts a buffer on the event queue, and waits for a notice.
     ///
     /// # Panics
-    /// There is none.
-    pub fn news(&mut self) -> Notice {
-        let address = self.machine.ram().allocate(NEWS_BYTES);
-        self.machine.ring(Queue::EVENT).offer(&[Piece::writable(address, NEWS_BYTES)]);
+    /// When none comes.
+    pub fn notice(&mut self) -> Notice {
+        let address = self.machine.ram().allocate(NOTICE_BYTES);
+        self.machine.ring(Queue::EVENT).offer(&[Piece::writable(address, NOTICE_BYTES)]);
         self.machine.kick(Queue::EVENT);
         self.machine.wait(Queue::EVENT);
-        Notice::read_from_bytes(&self.machine.ram().read(address, NEWS_BYTES)).expect("a record's length")
+        Notice::read_from_bytes(&self.machine.ram().read(address, NOTICE_BYTES)).expect("a record's length")
     }
 
-    /// Lends a page for the status page; its address.
+    /// Lends a page for the status page, and returns its address.
     ///
     /// # Panics
-    /// The card does not want it.
+    /// When the card refuses it.
     pub fn lend_status_page(&mut self) -> u64 {
         let address = self.machine.ram().allocate(4096);
-        let response = self.ask(RequestCode::STATUS_PAGE, &StatusPageLoan { address: address.into() });
+        let response = self.request_with(RequestCode::STATUS_PAGE, &StatusPageLoan { address: address.into() });
         assert_eq!(response.status, Status::OK);
         address
     }
 }
 
-/// Port parameters of which none is meant.
+/// Returns port parameters of which none is valid.
 #[must_use]
-pub fn no_wish() -> PortParameters {
+pub fn no_parameters() -> PortParameters {
     PortParameters::new_zeroed()
 }

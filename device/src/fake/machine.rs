@@ -19,26 +19,26 @@ use vhost::{VhostBackend, VhostUserMemoryRegionInfo, VringConfigData};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 use zerocopy::FromBytes;
 
-use super::board::{Board, PATIENCE};
+use super::board::{Board, WAIT_LIMIT};
 use super::ram::Ram;
 use super::ring::DriverRing;
 use crate::bus::FEATURES;
-use crate::card::Options;
-use crate::engine::{Engine, Link};
-use crate::render::RENDER_BLOCK_DEFAULT;
-use crate::socket::vhost_user::{Ended, VhostUser};
+use crate::card::engine::{Engine, Link};
+use crate::options::Options;
+use crate::session::render::RENDER_BLOCK_DEFAULT;
 use crate::stop::Stop;
+use crate::transport::vhost_user::{Ended, VhostUser};
 
 /// Where the machine's memory begins. Not at 0, so that an address that was not translated is outside.
 const RAM_START: u64 = 0x10_0000;
 
-/// How much it has.
+/// Bytes of the machine's memory.
 const RAM_LENGTH: u64 = 64 << 20;
 
-/// Where the machine says that it has mapped its memory: not where the guest has it.
+/// Where the machine has mapped its memory, by its own account: not where the guest has it.
 const USER_ADDRESS: u64 = 0x7f55_0000_0000;
 
-/// What the machine tells the card about a ring.
+/// A ring as the machine describes it to the card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingPlan {
     /// The number of entries that the driver chose.
@@ -73,19 +73,19 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A machine with a card of its own, in this process.
+    /// Returns a machine with a card of its own, in this process.
     ///
     /// # Panics
-    /// It cannot be made.
+    /// When it cannot be made.
     #[must_use]
     pub fn with_card(clock: Clock) -> Self {
         Self::with_options(Options { clock, voices: 1000, render_block: RENDER_BLOCK_DEFAULT })
     }
 
-    /// The same, with all options.
+    /// Returns a machine with a card of its own, in this process, with all options.
     ///
     /// # Panics
-    /// It cannot be made.
+    /// When it cannot be made.
     #[must_use]
     pub fn with_options(options: Options) -> Self {
         let (near, far) = UnixStream::pair().expect("a pair of sockets");
@@ -101,13 +101,13 @@ impl Machine {
         machine
     }
 
-    /// A machine that connects to a card which listens on `path`.
+    /// Returns a machine that connects to a card which listens on `path`.
     ///
     /// # Panics
-    /// Nobody listens there.
+    /// When no card listens there.
     #[must_use]
     pub fn connect(path: &Path) -> Self {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_LIMIT;
         loop {
             match UnixStream::connect(path) {
                 Ok(stream) => return Self::on(stream),
@@ -117,9 +117,9 @@ impl Machine {
         }
     }
 
-    /// A machine at the end of a socket. It negotiates, and has not started its driver.
+    /// Returns a machine at the end of a socket. It negotiates, and has not started its driver.
     fn on(socket: UnixStream) -> Self {
-        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        socket.set_read_timeout(Some(WAIT_LIMIT)).expect("a timeout");
         let raw = socket.try_clone().expect("a second descriptor");
         let mut frontend = Frontend::from_stream(socket, QUEUE_COUNT as u64);
         frontend.set_owner().expect("SET_OWNER");
@@ -148,27 +148,27 @@ impl Machine {
         }
     }
 
-    /// The card, when it is this machine's own.
+    /// Returns the card, when it is this machine's own.
     ///
     /// # Panics
-    /// It is not.
+    /// When it is not.
     #[must_use]
     pub fn card(&self) -> &Link {
         self.card.as_ref().expect("a machine that was made with a card").engine.link()
     }
 
-    /// The front-end, for requests that this machine has no words for.
+    /// Returns the front-end, for requests that this machine has no method for.
     pub fn frontend(&mut self) -> &mut Frontend {
         &mut self.frontend
     }
 
-    /// The socket below the front-end, for bytes that it would not send.
+    /// Returns the socket below the front-end, for bytes that it would not send.
     #[must_use]
     pub fn raw(&self) -> &UnixStream {
         &self.raw
     }
 
-    /// What the machine would say about its rings if its driver did everything right.
+    /// Returns the description of the rings that a conforming driver gives.
     #[must_use]
     pub fn plan(&self) -> [RingPlan; QUEUE_COUNT] {
         let user = |address: u64| address - self.ram.start() + USER_ADDRESS;
@@ -179,10 +179,10 @@ impl Machine {
         })
     }
 
-    /// The driver has told the device this about its rings, and sets `DRIVER_OK`.
+    /// Describes the rings to the card by this plan, as QEMU does when the driver sets `DRIVER_OK`.
     ///
     /// # Panics
-    /// The card does not take it.
+    /// When the card does not accept it.
     pub fn start_as(&mut self, plan: &[RingPlan; QUEUE_COUNT]) {
         let bits = self.features | VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits();
         self.frontend.set_features(bits).expect("SET_FEATURES");
@@ -216,10 +216,10 @@ impl Machine {
         }
     }
 
-    /// Tells the card where guest memory is.
+    /// Shares guest memory with the card.
     ///
     /// # Panics
-    /// The card does not take it.
+    /// When the card does not accept it.
     pub fn share_memory(&mut self) {
         let region = VhostUserMemoryRegionInfo {
             guest_phys_addr: self.ram.start(),
@@ -232,15 +232,15 @@ impl Machine {
         self.memory_known = true;
     }
 
-    /// Says that guest memory has been shared, though it has not.
+    /// Omits sharing guest memory at the start.
     pub fn claim_memory_is_shared(&mut self) {
         self.memory_known = true;
     }
 
-    /// Reset, pause: all rings stop. The indices to resume from.
+    /// Stops all rings, as for a reset or a pause, and returns the indices to resume from.
     ///
     /// # Panics
-    /// The card does not answer.
+    /// When the card does not answer.
     pub fn stop(&mut self) -> [u16; QUEUE_COUNT] {
         for index in 0..QUEUE_COUNT {
             self.frontend.set_vring_enable(index, false).expect("SET_VRING_ENABLE");
@@ -248,7 +248,7 @@ impl Machine {
         std::array::from_fn(|index| self.frontend.get_vring_base(index).expect("GET_VRING_BASE") as u16)
     }
 
-    /// The driver resets the device and sets it up again, with fresh rings.
+    /// Resets the device and sets it up again, with fresh rings.
     pub fn reset(&mut self) {
         self.stop();
         let fresh = |ring: &DriverRing| DriverRing::new(&self.ram, ring.size());
@@ -256,7 +256,7 @@ impl Machine {
         self.start();
     }
 
-    /// The machine is continued after a pause.
+    /// Continues the machine after a pause.
     pub fn resume(&mut self, bases: [u16; QUEUE_COUNT]) {
         let mut plan = self.plan();
         for (ring, base) in plan.iter_mut().zip(bases) {
@@ -265,27 +265,27 @@ impl Machine {
         self.start_as(&plan);
     }
 
-    /// The device configuration as a guest reads it.
+    /// Returns the device configuration as a guest reads it.
     ///
     /// # Panics
-    /// The card does not answer, or not as expected.
+    /// When the card does not answer, or not as expected.
     pub fn identity(&mut self) -> IdentityBlock {
         let length = size_of::<IdentityBlock>();
         let flags = VhostUserConfigFlags::empty();
         let (_, bytes) = self.frontend.get_config(0, length as u32, flags, &vec![0; length]).expect("GET_CONFIG");
-        IdentityBlock::read_from_bytes(&bytes).expect("an identity block of the length asked for")
+        IdentityBlock::read_from_bytes(&bytes).expect("an identity block of the requested length")
     }
 
-    /// How many interrupts a queue has raised since this was asked last.
+    /// Returns how many interrupts a queue has raised since the last call.
     #[must_use]
     pub fn interrupts(&self, queue: Queue) -> u64 {
         self.calls[queue.index()].read().unwrap_or(0)
     }
 
-    /// Leaves, and ends the card if it is this machine's own.
+    /// Disconnects, and ends the card if it is this machine's own.
     ///
     /// # Panics
-    /// The card did not live to see it.
+    /// When the card has ended before.
     pub fn leave(mut self) {
         self.finish();
     }

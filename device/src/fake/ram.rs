@@ -20,10 +20,10 @@ pub struct Ram {
 }
 
 impl Ram {
-    /// `length` bytes at guest-physical address `start`, in an anonymous file of their own.
+    /// Returns `length` bytes of guest memory at guest-physical address `start`, in an anonymous file of their own.
     ///
     /// # Panics
-    /// The host has no memory for it.
+    /// When the host has no memory for it.
     #[must_use]
     pub fn anonymous(start: u64, length: u64) -> Self {
         let flags = rustix::fs::MemfdFlags::CLOEXEC;
@@ -32,11 +32,11 @@ impl Ram {
         Self::of_file(file, start, length, start)
     }
 
-    /// Guest memory from `start` on, which `file` holds from its beginning; pages from `free` on are given out by
+    /// Returns guest memory from `start` on, which `file` holds from its beginning; pages from `free` on are given out by
     /// [`allocate`](Self::allocate).
     ///
     /// # Panics
-    /// The file cannot be mapped.
+    /// When the file cannot be mapped.
     #[must_use]
     pub fn of_file(file: File, start: u64, length: u64, free: u64) -> Self {
         let shared = file.try_clone().expect("a second descriptor");
@@ -45,34 +45,34 @@ impl Ram {
         Self { map, file: Arc::new(file), start, length, next: Arc::new(AtomicU64::new(free)) }
     }
 
-    /// Where it begins.
+    /// Returns where it begins.
     #[must_use]
     pub const fn start(&self) -> u64 {
         self.start
     }
 
-    /// The first address behind it.
+    /// Returns the first address behind it.
     #[must_use]
     pub const fn end(&self) -> u64 {
         self.start + self.length
     }
 
-    /// Its length in bytes.
+    /// Returns its length in bytes.
     #[must_use]
     pub const fn length(&self) -> u64 {
         self.length
     }
 
-    /// The file that holds it.
+    /// Returns the file that holds it.
     #[must_use]
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Whole pages for `bytes` bytes, zeroed at first and never given out again.
+    /// Allocates whole pages for `bytes` bytes, zeroed at first and never given out again.
     ///
     /// # Panics
-    /// There are none left.
+    /// When there are none left.
     #[must_use]
     pub fn allocate(&self, bytes: usize) -> u64 {
         let pages = (bytes as u64).next_multiple_of(PAGE);
@@ -81,7 +81,7 @@ impl Ram {
         address
     }
 
-    /// Pages with `bytes` in them.
+    /// Allocates pages with `bytes` in them.
     #[must_use]
     pub fn place(&self, bytes: &[u8]) -> u64 {
         let address = self.allocate(bytes.len().max(1));
@@ -89,18 +89,18 @@ impl Ram {
         address
     }
 
-    /// Writes.
+    /// Writes bytes.
     ///
     /// # Panics
-    /// Outside of memory.
+    /// When the address is outside of memory.
     pub fn write(&self, address: u64, bytes: &[u8]) {
         self.map.write_slice(bytes, GuestAddress(address)).expect("an address in guest memory");
     }
 
-    /// Reads.
+    /// Reads bytes.
     ///
     /// # Panics
-    /// Outside of memory.
+    /// When the address is outside of memory.
     #[must_use]
     pub fn read(&self, address: u64, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];

@@ -1,4 +1,4 @@
-//! The driver's side of a split virtqueue (virtio 1.2, section 2.7), honest or not.
+//! The driver's side of a split virtqueue (virtio 1.2, section 2.7), conforming or not.
 
 use super::ram::Ram;
 
@@ -26,7 +26,7 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
-    /// As it lies in memory.
+    /// Returns it as it is in memory.
     #[must_use]
     pub fn bytes(&self) -> [u8; 16] {
         let mut bytes = [0; 16];
@@ -50,13 +50,13 @@ pub struct Piece {
 }
 
 impl Piece {
-    /// A piece for the device to read.
+    /// Returns a piece for the device to read.
     #[must_use]
     pub const fn readable(address: u64, length: usize) -> Self {
         Self { address, length: length as u32, writable: false }
     }
 
-    /// A piece for the device to write.
+    /// Returns a piece for the device to write.
     #[must_use]
     pub const fn writable(address: u64, length: usize) -> Self {
         Self { address, length: length as u32, writable: true }
@@ -80,7 +80,7 @@ pub struct DriverRing {
 }
 
 impl DriverRing {
-    /// An empty ring of `size` entries, each part on a page of its own.
+    /// Returns an empty ring of `size` entries, each part on a page of its own.
     #[must_use]
     pub fn new(ram: &Ram, size: u16) -> Self {
         let entries = usize::from(size.max(1));
@@ -96,7 +96,7 @@ impl DriverRing {
         }
     }
 
-    /// Its entries.
+    /// Returns its entries.
     #[must_use]
     pub const fn size(&self) -> u16 {
         self.size
@@ -114,16 +114,16 @@ impl DriverRing {
         self.set_available_index(self.next_available.wrapping_add(1));
     }
 
-    /// Says how many chains have been made available, whatever is true.
+    /// Writes the available index, whatever chains have been made available.
     pub fn set_available_index(&mut self, index: u16) {
         self.next_available = index;
         self.ram.publish(self.available + 2, index);
     }
 
-    /// Builds a chain of `pieces` and makes it available; its head.
+    /// Builds a chain of `pieces`, makes it available, and returns its head.
     ///
-    /// The descriptors are taken one after the other around the table: whoever has more chains under way than fit has
-    /// asked for it.
+    /// The descriptors are taken one after the other around the table: more chains under way than fit overwrite each
+    /// other.
     pub fn offer(&mut self, pieces: &[Piece]) -> u16 {
         let head = self.next_descriptor;
         for (index, piece) in pieces.iter().enumerate() {
@@ -138,7 +138,7 @@ impl DriverRing {
         head
     }
 
-    /// Makes a chain available that lies in an indirect table; its head.
+    /// Makes a chain available that is in an indirect table, and returns its head.
     pub fn offer_indirect(&mut self, table: &[Descriptor]) -> u16 {
         let bytes: Vec<u8> = table.iter().flat_map(Descriptor::bytes).collect();
         let address = self.ram.place(&bytes);
@@ -150,7 +150,7 @@ impl DriverRing {
         head
     }
 
-    /// The next chain that the device has returned: its head, and how many bytes were written.
+    /// Returns the next chain that the device has returned: its head, and how many bytes were written.
     pub fn returned(&mut self) -> Option<(u16, u32)> {
         if self.ram.observe(self.used + 2) == self.last_used {
             return None;
@@ -162,12 +162,12 @@ impl DriverRing {
         Some((head, u32::from_le_bytes([element[4], element[5], element[6], element[7]])))
     }
 
-    /// Asks for an interrupt at the next chain that is returned (`VIRTIO_F_EVENT_IDX`).
-    pub fn ask_for_interrupt(&self) {
+    /// Requests an interrupt at the next chain that is returned (`VIRTIO_F_EVENT_IDX`).
+    pub fn request_interrupt(&self) {
         self.ram.publish(self.available + 4 + 2 * u64::from(self.size), self.last_used);
     }
 
-    /// Asks for no interrupts (without `VIRTIO_F_EVENT_IDX`), or for them.
+    /// Suppresses or requests interrupts (without `VIRTIO_F_EVENT_IDX`).
     pub fn suppress_interrupts(&self, suppress: bool) {
         self.ram.publish(self.available, suppress.into());
     }

@@ -10,17 +10,32 @@ use card_spec::notice::Notice;
 use card_spec::queue::Queue;
 use zerocopy::IntoBytes;
 
-use crate::card::Card;
+use crate::bus::SharedBus;
+use crate::diagnosis::Registers;
+use crate::session::notices::Notices;
 
-impl Card {
-    /// Writes notices into the buffers that the driver has posted, no more than a ring holds. True when there may be more.
-    pub(crate) fn serve_event(&mut self) -> bool {
-        let bus = Arc::clone(&self.bus);
+/// Consumes the event queue.
+#[derive(Clone)]
+pub struct Event {
+    bus: SharedBus,
+    registers: Arc<Registers>,
+}
+
+impl Event {
+    /// Returns a handler of the event queue of `bus`.
+    #[must_use]
+    pub const fn new(bus: SharedBus, registers: Arc<Registers>) -> Self {
+        Self { bus, registers }
+    }
+
+    /// Writes notices into the buffers that the driver has posted, no more than a ring holds. True when there may be
+    /// more.
+    pub fn serve(&self, notices: &mut Notices) -> bool {
         for _ in 0..QUEUE_SIZE_MAX {
-            if self.notices.is_empty() {
+            if notices.is_empty() {
                 return false;
             }
-            let mut bus = bus.lock();
+            let mut bus = self.bus.lock();
             let Some(chain) = bus.take(Queue::EVENT, 0) else { return false };
             let room = chain.writable_bytes();
             let needed = size_of::<Notice>() as u64;
@@ -30,7 +45,7 @@ impl Card {
                 let error = chain.diagnose(Diagnosis::WRITABLE_TOO_SHORT).expected(needed as u32, room as u32);
                 self.registers.report(error);
                 bus.complete(chain, &[]);
-            } else if let Some(notice) = self.notices.take() {
+            } else if let Some(notice) = notices.take() {
                 bus.complete(chain, &[notice.as_bytes()]);
             }
         }

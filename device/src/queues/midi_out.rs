@@ -2,41 +2,54 @@
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+use std::sync::Arc;
+
 use card_spec::control::StreamState;
 use card_spec::diagnosis::Diagnosis;
 use card_spec::event::{BatchHeader, EventHeader, record_bytes};
 use card_spec::limits::{BATCH_BYTES_MAX, QUEUE_SIZE_MAX};
 use card_spec::queue::Queue;
-use std::sync::Arc;
 use zerocopy::FromBytes;
 
-use crate::bus::Chain;
-use crate::card::Card;
-use crate::diagnosis::{Counter, DriverError};
+use crate::bus::{Chain, SharedBus};
+use crate::diagnosis::{Counter, DriverError, Registers};
+use crate::session::Session;
 
 /// Largest readable part of a batch's chain: the largest batch, in a buffer of up to sixteen pages that a driver may
 /// use for batches of any size.
 const READABLE_MAX: u32 = 16 * BATCH_BYTES_MAX;
 
-impl Card {
-    /// Takes the batches that are available, no more than a ring holds: all that were there when this was called, even if
-    /// the driver makes more available meanwhile. True when there was one.
-    pub(crate) fn serve_midi_out(&mut self) -> bool {
-        let bus = Arc::clone(&self.bus);
+/// Consumes the midi-out queue.
+#[derive(Clone)]
+pub struct MidiOut {
+    bus: SharedBus,
+    registers: Arc<Registers>,
+}
+
+impl MidiOut {
+    /// Returns a handler of the midi-out queue of `bus`.
+    #[must_use]
+    pub const fn new(bus: SharedBus, registers: Arc<Registers>) -> Self {
+        Self { bus, registers }
+    }
+
+    /// Takes the batches that are available, no more than a ring holds: all that were there when this was called, even
+    /// if the driver makes more available meanwhile. True when there was one.
+    pub fn serve(&self, session: &mut Option<Session>) -> bool {
         let mut any = false;
         for _ in 0..QUEUE_SIZE_MAX {
-            if let Some(session) = &mut self.session {
+            if let Some(session) = session {
                 session.backlog = !session.timeline.has_room();
                 if session.backlog {
                     break;
                 }
             }
             // For each batch anew, so that a transport waits for one at most.
-            let mut bus = bus.lock();
+            let mut bus = self.bus.lock();
             let Some(chain) = bus.take(Queue::MIDI_OUT, READABLE_MAX) else { break };
             any = true;
             if chain.error().is_none()
-                && let Err(error) = self.accept_batch(&chain)
+                && let Err(error) = self.accept_batch(session.as_mut(), &chain)
             {
                 self.registers.report(error);
             }
@@ -45,13 +58,13 @@ impl Card {
         any
     }
 
-    fn accept_batch(&mut self, chain: &Chain) -> Result<(), DriverError> {
+    fn accept_batch(&self, session: Option<&mut Session>, chain: &Chain) -> Result<(), DriverError> {
         let batch = chain.request();
         let short = || {
             let got = u32::try_from(batch.len()).unwrap_or(u32::MAX);
             chain.diagnose(Diagnosis::READABLE_TOO_SHORT).expected(size_of::<BatchHeader>() as u32, got)
         };
-        let session = self.session.as_mut().ok_or_else(|| chain.diagnose(Diagnosis::NO_SESSION))?;
+        let session = session.ok_or_else(|| chain.diagnose(Diagnosis::NO_SESSION))?;
         let (header, _) = BatchHeader::read_from_prefix(batch).map_err(|_| short())?;
         let length = header.length.get();
         let possible = u32::try_from(batch.len()).unwrap_or(u32::MAX).min(BATCH_BYTES_MAX);
@@ -92,7 +105,7 @@ impl Card {
     }
 }
 
-/// How many of `count` records a batch of `length` bytes can hold at most: a wrong count is not to be believed.
+/// Returns how many of `count` records a batch of `length` bytes can hold at most: the batch's own count may be wrong.
 fn possible_events(count: u32, length: u32) -> u64 {
     const LEAST: u64 = record_bytes(1) as u64;
     u64::from(count).min(u64::from(length) / LEAST)

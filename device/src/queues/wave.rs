@@ -11,22 +11,34 @@ use card_spec::queue::Queue;
 use card_spec::wave::{WaveHeader, WaveRequest, WaveStatus};
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::bus::{Bus, Chain};
-use crate::card::Card;
-use crate::diagnosis::{Counter, DriverError};
-use crate::session::{Session, WaveBuffer};
+use crate::bus::{Bus, Chain, SharedBus};
+use crate::diagnosis::{Counter, DriverError, Registers};
+use crate::session::state::WaveBuffer;
+use crate::session::{DeviceState, Session};
 
 /// Largest readable part of a wave chain: the request, with room to grow.
 const READABLE_MAX: u32 = 64;
 
 const HEADER_BYTES: u64 = size_of::<WaveHeader>() as u64;
 
-impl Card {
+/// Consumes the wave queue.
+#[derive(Clone)]
+pub struct Wave {
+    bus: SharedBus,
+    registers: Arc<Registers>,
+}
+
+impl Wave {
+    /// Returns a handler of the wave queue of `bus`.
+    #[must_use]
+    pub const fn new(bus: SharedBus, registers: Arc<Registers>) -> Self {
+        Self { bus, registers }
+    }
+
     /// Takes the next wave buffer from the ring, if none is being filled. True when one was taken, or refused.
-    pub(crate) fn take_wave_buffer(&mut self) -> bool {
-        let bus = Arc::clone(&self.bus);
-        let mut bus = bus.lock();
-        match &self.session {
+    pub fn take_buffer(&self, session: &mut Option<Session>) -> bool {
+        let mut bus = self.bus.lock();
+        match session {
             Some(session) if session.wave_buffer.is_some() => return false,
             // Buffers wait while the stream stands still; where there is no stream they are wrong.
             Some(session) if session.streams.wave_state().is_some_and(|state| state != StreamState::RUN) => {
@@ -35,9 +47,9 @@ impl Card {
             _ => {}
         }
         let Some(chain) = bus.take(Queue::WAVE, READABLE_MAX) else { return false };
-        match check(self.session.as_ref(), &chain) {
+        match check(session.as_ref(), &chain) {
             Ok(frames) => {
-                if let Some(session) = &mut self.session {
+                if let Some(session) = session {
                     session.wave_buffer = Some(WaveBuffer { chain, frames });
                     session.filling = false;
                 }
@@ -46,15 +58,15 @@ impl Card {
                 if chain.error().is_none() {
                     self.registers.report(error);
                 }
-                self.return_unfilled(&mut bus, chain, WaveStatus::REFUSED);
+                self.return_unfilled(&mut bus, session.as_ref(), chain, WaveStatus::REFUSED);
             }
         }
         true
     }
 
     /// Returns the buffer being filled, once all its frames are there. True when it was.
-    pub(crate) fn fill_wave_buffer(&mut self) -> bool {
-        let Some(session) = &mut self.session else { return false };
+    pub fn fill_buffer(&self, state: &mut DeviceState) -> bool {
+        let Some(session) = &mut state.session else { return false };
         let Some(buffer) = session.wave_buffer.take_if(|buffer| session.output.len() >= buffer.frames) else {
             return false;
         };
@@ -63,8 +75,7 @@ impl Card {
         let channels = session.streams.first(StreamKind::WAVE).map_or(2, |(_, stream)| stream.channels);
         let master_time = session.timeline.master_time(first);
         // Under the lock, so that the frames leave the FIFO only if the buffer still is the card's.
-        let bus = Arc::clone(&self.bus);
-        let mut bus = bus.lock();
+        let mut bus = self.bus.lock();
         if !bus.holds(&buffer.chain) {
             return false;
         }
@@ -89,28 +100,27 @@ impl Card {
         bus.complete(buffer.chain, &[header.as_bytes(), &pcm]);
         self.registers.add(Counter::WaveBuffers, 1);
         if let Some(lost) = lost.filter(|lost| *lost > 0) {
-            self.tell_underrun(lost);
+            state.notify_underrun(lost, self.registers.card_time());
         }
         true
     }
 
-    /// Returns all wave buffers unfilled: the stream has left `RUN`, or is closed.
-    pub(crate) fn flush_wave_buffers(&mut self) {
-        let bus = Arc::clone(&self.bus);
-        let taken = self.session.as_mut().and_then(|session| session.wave_buffer.take());
+    /// Returns all wave buffers unfilled, because the stream has left `RUN` or is closed.
+    pub fn flush_buffers(&self, mut session: Option<&mut Session>) {
+        let taken = session.as_mut().and_then(|session| session.wave_buffer.take());
+        let session = session.as_deref();
         if let Some(buffer) = taken {
-            self.return_unfilled(&mut bus.lock(), buffer.chain, WaveStatus::FLUSHED);
+            self.return_unfilled(&mut self.bus.lock(), session, buffer.chain, WaveStatus::FLUSHED);
         }
         // No more than a ring holds: a driver that posts them again at once must not keep the card here.
         for _ in 0..QUEUE_SIZE_MAX {
-            let mut bus = bus.lock();
+            let mut bus = self.bus.lock();
             let Some(chain) = bus.take(Queue::WAVE, READABLE_MAX) else { return };
-            self.return_unfilled(&mut bus, chain, WaveStatus::FLUSHED);
+            self.return_unfilled(&mut bus, session, chain, WaveStatus::FLUSHED);
         }
     }
 
-    fn return_unfilled(&self, bus: &mut Bus, chain: Chain, status: WaveStatus) {
-        let session = self.session.as_ref();
+    fn return_unfilled(&self, bus: &mut Bus, session: Option<&Session>, chain: Chain, status: WaveStatus) {
         let header = WaveHeader {
             status: status.0.into(),
             frames: 0.into(),
@@ -123,7 +133,10 @@ impl Card {
     }
 }
 
-/// How many frames a buffer asks for, if it can be filled.
+/// Returns how many frames are requested for a buffer.
+///
+/// # Errors
+/// The error for which the buffer cannot be filled.
 fn check(session: Option<&Session>, chain: &Chain) -> Result<usize, DriverError> {
     if let Some(error) = chain.error() {
         return Err(error);
@@ -155,7 +168,7 @@ fn check(session: Option<&Session>, chain: &Chain) -> Result<usize, DriverError>
     Ok(frames as usize)
 }
 
-/// Half the sum of two samples, rounded down.
+/// Returns half the sum of two samples, rounded down.
 const fn mix_down(left: i16, right: i16) -> i16 {
     (left & right).wrapping_add((left ^ right) >> 1)
 }

@@ -1,9 +1,9 @@
 //! How long a voice takes: nanoseconds a voice and frame, as JSON lines, for comparison within one run.
 //!
 //! Every voice is looped, filtered, has both envelopes running and goes to both effects: nothing is left out that a
-//! song may use. `bench_synth [SECONDS [KERNEL]]` renders so much time for each line (1 by
-//! default), with all kernels or the one named. `bench_synth profile [SECONDS]` tells stage by stage where the time of
-//! the fastest kernel goes; what the stages leave of the whole is the rest.
+//! song may use. `bench_synth [SECONDS [KERNEL]]` renders so much time for each line (1 by default), with all kernels
+//! or the one named. `bench_synth profile [SECONDS]` tells section by section where the time of the fastest kernel
+//! goes; what the sections leave of the whole is the rest.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use dls_synth::dls::spec::transform::{LINEAR, SOURCE_BIPOLAR};
 use dls_synth::dls::spec::{REGION_SELF_NON_EXCLUSIVE, destination as d, source as s};
 use dls_synth::dls::{Collection, Connection, Instrument, Patch, Region, SampleLoop, Wave, WaveLink, WaveSample};
-use dls_synth::stages::{Stage, TICK_FRAMES};
+use dls_synth::profile::{Section, TICK_FRAMES};
 use dls_synth::{Bank, ConfigError, Kernel, Synth, SynthConfig};
 
 const RATE: u32 = 48_000;
@@ -55,22 +55,22 @@ fn print_profile(seconds: f64) {
         let config = config(voices, true, Kernel::Auto);
         let all = measure(config, true, |synth| render(synth, seconds)).expect("any processor has a kernel");
         let mut rest = all;
-        let line = |stage: &str, nanoseconds: f64| {
+        let line = |section: &str, nanoseconds: f64| {
             let part = 100.0 * nanoseconds / all;
             println!(
-                "{{\"bench\":\"synth-profile\",\"voices\":{voices},\"stage\":\"{stage}\",\
+                "{{\"bench\":\"synth-profile\",\"voices\":{voices},\"section\":\"{section}\",\
                  \"ns_per_voice_frame\":{nanoseconds:.3},\"percent\":{part:.1}}}"
             );
         };
-        for stage in Stage::ALL {
+        for section in Section::ALL {
             let ticks = (seconds * f64::from(RATE)) as usize / TICK_FRAMES;
             let repeat = |synth: &mut Synth| {
-                synth.repeat_stage(stage, ticks);
+                synth.repeat_section(section, ticks);
                 ticks * TICK_FRAMES
             };
             let nanoseconds = measure(config, true, repeat).expect("as before");
             rest -= nanoseconds;
-            line(&format!("{stage:?}"), nanoseconds);
+            line(&format!("{section:?}"), nanoseconds);
         }
         line("Rest", rest);
         line("All", all);

@@ -28,7 +28,7 @@ pub struct Bank {
 }
 
 impl Bank {
-    /// Reads a file of any kind that [`Collection::load`] knows. What was passed over is in [`Bank::warnings`].
+    /// Reads a file of any kind that [`Collection::load`] reads. Its warnings are in [`Bank::warnings`].
     ///
     /// # Errors
     /// [`BankError`], as for [`Collection::load`].
@@ -37,7 +37,7 @@ impl Bank {
         Ok(Self { warnings: loaded.warnings, ..Self::from_collection(&loaded.collection) })
     }
 
-    /// What was passed over when the bank was read from a file.
+    /// Returns the warnings of the file that the bank was read from.
     #[must_use]
     pub fn warnings(&self) -> &Warnings {
         &self.warnings
@@ -57,19 +57,19 @@ impl Bank {
         Self { programs: Programs::new(collection), name: collection.name.clone(), contents, warnings }
     }
 
-    /// The collection's name, as the file has it; may be empty.
+    /// Returns the collection's name in the file, which may be empty.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What is in it, melodic instruments before drum kits, each by bank and program.
+    /// Describes the instruments, melodic ones before drum kits, in the order of bank and program.
     #[must_use]
     pub fn describe(&self) -> &[InstrumentDescription] {
         &self.contents
     }
 
-    /// The built-in General MIDI collection: 128 programs and a drum kit. Read once a process.
+    /// Returns the built-in General MIDI collection: 128 programs and a drum kit. It is read once a process.
     #[must_use]
     pub fn builtin() -> Arc<Bank> {
         static BUILTIN: OnceLock<Arc<Bank>> = OnceLock::new();

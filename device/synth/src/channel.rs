@@ -8,32 +8,53 @@ pub(crate) const CHANNELS: usize = 16;
 /// The channel that plays drum kits at first: channel 10, counted from 1.
 pub(crate) const DRUM_CHANNEL: usize = 9;
 
-/// Controller numbers that mean something here.
+/// Numbers of the controllers that the synthesizer handles (MIDI 1.0).
 pub(crate) mod controller {
+    /// Bank Select, upper byte.
     pub(crate) const BANK_MSB: u8 = 0;
+    /// Data Entry, upper byte.
     pub(crate) const DATA_MSB: u8 = 6;
+    /// Channel Volume.
     pub(crate) const VOLUME: u8 = 7;
+    /// Pan.
     pub(crate) const PAN: u8 = 10;
+    /// Expression.
     pub(crate) const EXPRESSION: u8 = 11;
+    /// Bank Select, lower byte.
     pub(crate) const BANK_LSB: u8 = 32;
+    /// Data Entry, lower byte.
     pub(crate) const DATA_LSB: u8 = 38;
+    /// Sustain pedal.
     pub(crate) const SUSTAIN: u8 = 64;
+    /// Reverb send.
     pub(crate) const REVERB: u8 = 91;
+    /// Non-Registered Parameter Number, lower byte.
     pub(crate) const NRPN_LSB: u8 = 98;
+    /// Non-Registered Parameter Number, upper byte.
     pub(crate) const NRPN_MSB: u8 = 99;
+    /// Registered Parameter Number, lower byte.
     pub(crate) const RPN_LSB: u8 = 100;
+    /// Registered Parameter Number, upper byte.
     pub(crate) const RPN_MSB: u8 = 101;
+    /// All Sound Off.
     pub(crate) const ALL_SOUND_OFF: u8 = 120;
+    /// Reset All Controllers.
     pub(crate) const RESET_ALL_CONTROLLERS: u8 = 121;
+    /// All Notes Off.
     pub(crate) const ALL_NOTES_OFF: u8 = 123;
+    /// Poly Mode On.
     pub(crate) const POLY_MODE_ON: u8 = 127;
 }
 
 /// Registered parameters.
 mod parameter {
+    /// Pitch bend range.
     pub(super) const BEND_RANGE: u16 = 0;
+    /// Fine tuning.
     pub(super) const FINE_TUNING: u16 = 1;
+    /// Coarse tuning.
     pub(super) const COARSE_TUNING: u16 = 2;
+    /// No parameter (RPN Null).
     pub(super) const NONE: u16 = 0x3FFF;
 }
 
@@ -72,7 +93,7 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    /// A channel as it is at power-on; `index` is its number in the group, from 0.
+    /// Makes a channel in its power-on state; `index` is its number in the group, from 0.
     pub(crate) fn new(index: usize) -> Self {
         let mut channel = Self {
             controllers: [0; 128],
@@ -105,9 +126,9 @@ impl Channel {
         self.parameter = parameter::NONE;
     }
 
-    /// Reset All Controllers. With a value of 127 everything is as at power-on, programs aside; with any other, volume,
-    /// pan and the bank selected but not yet in force stay, and so do the tunings. Expression is reset (erratum of
-    /// DLS-1).
+    /// Applies Reset All Controllers. With a value of 127 the channel gets its power-on state, but keeps its program;
+    /// with any other value volume, pan, tunings and the bank selected but not yet in force stay too. Expression is
+    /// reset (erratum of DLS-1).
     pub(crate) fn reset_controllers(&mut self, value: u8) {
         let kept = [controller::VOLUME, controller::PAN, controller::BANK_MSB, controller::BANK_LSB]
             .map(|c| (usize::from(c), self.controllers[usize::from(c)]));
@@ -143,7 +164,7 @@ impl Channel {
         }
     }
 
-    /// Program Change: the bank selected before comes into force.
+    /// Applies a Program Change: the bank selected before comes into force.
     pub(crate) fn set_program(&mut self, program: u8) {
         self.program = program;
         let msb = self.controllers[usize::from(controller::BANK_MSB)];
@@ -155,18 +176,18 @@ impl Channel {
         };
     }
 
-    /// The value of a controller.
+    /// Returns the value of a controller.
     pub(crate) fn controller(&self, number: u8) -> u8 {
         self.controllers[usize::from(number & 0x7F)]
     }
 
-    /// Whether the sustain pedal is down.
+    /// Returns whether the sustain pedal is down.
     pub(crate) fn sustains(&self) -> bool {
         self.controller(controller::SUSTAIN) >= 64
     }
 
-    /// The banks in which to look for the program, best first. Without the bank asked for, the General MIDI sound of
-    /// the same program is nearer than silence.
+    /// Returns the banks in which to look for the program, best first. Without the selected bank, the General MIDI
+    /// sound of the same program is nearer than silence.
     pub(crate) fn banks(&self) -> [(u8, u8); 3] {
         let (msb, lsb) = self.bank;
         match msb {

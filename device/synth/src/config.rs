@@ -54,7 +54,7 @@ impl Kernel {
     /// [`Synth::new`](crate::Synth::new).
     pub const BY_SPEED: [Self; 5] = [Self::Avx512, Self::Avx2, Self::Sse41, Self::Neon, Self::Scalar];
 
-    /// Its name on a command line.
+    /// Returns its name on a command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -107,6 +107,7 @@ pub enum ConfigError {
 }
 
 impl SynthConfig {
+    /// Checks that all values are in range.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         if !(SAMPLE_RATE_MIN..=SAMPLE_RATE_MAX).contains(&self.sample_rate) {
             return Err(ConfigError::SampleRate(self.sample_rate));

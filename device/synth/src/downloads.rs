@@ -9,7 +9,8 @@ use crate::dls::collection::{Patch, Wave};
 use crate::dls::download::{Download, parse};
 use crate::handles::{DownloadError, DownloadErrorReason, DownloadHandle, UnknownHandle, Unload};
 use crate::limits::{DOWNLOAD_MEMORY_DEFAULT, DOWNLOADS_MAX};
-use crate::program::{Program, WaveSource};
+use crate::program::Program;
+use crate::voice::zone::WaveSource;
 
 /// Bytes that a download costs besides its data, so that empty ones are not free.
 const OVERHEAD_BYTES: usize = 256;
@@ -44,12 +45,12 @@ pub(crate) struct Downloads {
     patches: HashMap<Patch, Vec<u32>>,
     /// Handles by download id.
     waves: HashMap<u32, u32>,
-    /// Pending unloads that are done and not yet told of, oldest first. It has room for all that may come, since they
+    /// Pending unloads that are done and not yet taken, oldest first. It has room for all that may come, since they
     /// come while frames are rendered, which must take no memory.
     unloaded: VecDeque<DownloadHandle>,
     /// How many of the newest of them are still in `entries`: rendering must give no memory back either, so that what
     /// has ended waits there for the next call that may.
-    graves: usize,
+    ended: usize,
     /// Unloads that are pending.
     pending: usize,
     last_handle: u32,
@@ -58,13 +59,14 @@ pub(crate) struct Downloads {
 }
 
 impl Downloads {
+    /// Makes an empty store.
     pub(crate) fn new() -> Self {
         Self {
             entries: HashMap::new(),
             patches: HashMap::new(),
             waves: HashMap::new(),
             unloaded: VecDeque::new(),
-            graves: 0,
+            ended: 0,
             pending: 0,
             last_handle: 0,
             memory: DOWNLOAD_MEMORY_DEFAULT,
@@ -138,7 +140,7 @@ impl Downloads {
         }
     }
 
-    /// A wave that is still to be played, by its handle.
+    /// Returns a wave that is not unloaded, by its handle.
     pub(crate) fn wave(&self, handle: u32) -> Option<Arc<Wave>> {
         match self.entries.get(&handle)? {
             Entry { content: Content::Wave { wave, .. }, leaving: false, .. } => Some(wave.clone()),
@@ -146,7 +148,7 @@ impl Downloads {
         }
     }
 
-    /// The instrument of a patch: the newest that is not of the General MIDI set, else the newest that is.
+    /// Returns the instrument of a patch: the newest that is not of the General MIDI set, else the newest that is.
     pub(crate) fn program(&self, patch: &Patch) -> Option<(u32, Arc<Program>)> {
         let found = |wanted_general_midi: bool| {
             self.patches.get(patch)?.iter().rev().find_map(|handle| match &self.entries.get(handle)?.content {
@@ -194,13 +196,13 @@ impl Downloads {
 
     /// Gives back what has ended since this was last called.
     fn collect(&mut self) {
-        for handle in self.unloaded.iter().rev().take(self.graves) {
+        for handle in self.unloaded.iter().rev().take(self.ended) {
             self.entries.remove(&handle.get());
         }
-        self.graves = 0;
+        self.ended = 0;
     }
 
-    /// A voice begins to sound from these handles.
+    /// Counts a voice that begins to sound from these handles.
     pub(crate) fn begin(&mut self, handles: [u32; 2]) {
         for handle in handles {
             if let Some(entry) = self.entries.get_mut(&handle) {
@@ -209,8 +211,8 @@ impl Downloads {
         }
     }
 
-    /// A voice has ended. Takes no memory and gives none back; what was kept for the voice alone counts as free from now
-    /// on, since whoever wants that memory collects it first.
+    /// Uncounts a voice that has ended. Allocates and frees no memory; downloads that were kept for the voice alone
+    /// count as free from now on.
     pub(crate) fn end(&mut self, handles: [u32; 2]) {
         for handle in handles {
             let Some(entry) = self.entries.get_mut(&handle) else { continue };
@@ -218,31 +220,34 @@ impl Downloads {
             if entry.leaving && entry.sounding == 0 {
                 self.used = self.used.saturating_sub(entry.bytes);
                 self.pending = self.pending.saturating_sub(1);
-                self.graves = self.graves.saturating_add(1);
+                self.ended = self.ended.saturating_add(1);
                 self.unloaded.extend(DownloadHandle::from_number(handle));
             }
         }
     }
 
+    /// Takes the next download whose pending unload is done, and frees what is no longer used.
     pub(crate) fn take_unloaded(&mut self) -> Option<DownloadHandle> {
         self.collect();
         self.unloaded.pop_front()
     }
 
-    /// How many are held, without those whose voices have ended.
+    /// Returns how many downloads are held, without those whose voices have ended.
     pub(crate) fn len(&self) -> usize {
-        self.entries.len().saturating_sub(self.graves)
+        self.entries.len().saturating_sub(self.ended)
     }
 
+    /// Returns how many bytes downloads may still take.
     pub(crate) fn free(&self) -> u32 {
         (self.memory as usize).saturating_sub(self.used) as u32
     }
 
+    /// Sets the bytes that downloads may take.
     pub(crate) fn set_memory(&mut self, bytes: u32) {
         self.memory = bytes;
     }
 
-    /// Forgets everything. No voice may sound from a download any more.
+    /// Drops all downloads. No voice may sound from one any more.
     pub(crate) fn clear(&mut self) {
         let memory = self.memory;
         *self = Self::new();

@@ -8,13 +8,13 @@ use thiserror::Error;
 pub struct DownloadHandle(pub core::num::NonZeroU32);
 
 impl DownloadHandle {
-    /// The handle as a number, and zero for none.
+    /// Returns the handle as a number, which is never zero.
     #[must_use]
     pub fn get(self) -> u32 {
         self.0.get()
     }
 
-    /// The handle of a number; `None` for zero.
+    /// Makes the handle of a number. `None`: the number is zero.
     #[must_use]
     pub fn from_number(number: u32) -> Option<Self> {
         core::num::NonZeroU32::new(number).map(Self)
@@ -74,7 +74,7 @@ pub enum Unload {
     /// The memory is free.
     Done,
     /// A voice still sounds from it. New notes do not use it any more;
-    /// [`Synth::take_unloaded`](crate::Synth::take_unloaded) tells when the last voice is gone.
+    /// [`Synth::take_unloaded`](crate::Synth::take_unloaded) returns it when the last voice has ended.
     Pending,
 }
 
@@ -87,9 +87,9 @@ pub struct UnknownHandle;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("there is no channel {channel} in channel group {group}")]
 pub struct UnknownChannel {
-    /// The group asked for, from 0.
+    /// The requested group, from 0.
     pub group: u16,
-    /// The channel asked for, from 0.
+    /// The requested channel, from 0.
     pub channel: u8,
 }
 

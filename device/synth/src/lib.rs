@@ -1,6 +1,6 @@
 //! A DLS level 2 synthesizer with DirectMusic's download and gain rules (MMA DLS Level 2.2, RP-025).
 //!
-//! It knows no clock, no files and no card: bytes and messages in, frames out. Messages take effect at the very next
+//! It uses no clock, no files and no card: bytes and messages in, frames out. Messages take effect at the very next
 //! frame, and the frames do not depend on how they are divided into calls, on the processor, or on how the crate was
 //! compiled.
 //!
@@ -27,10 +27,11 @@
 //! | the state of channels | `channel` |
 //! | one sounding voice | `voice` |
 //! | all of them, in lanes | `mixer` |
+//! | the lanes' data | `lanes` |
 //! | inner loops | `kernel` |
 //! | reverb and chorus | `effects` |
 //! | the built-in General MIDI collection | [`builtin`] |
-//! | stages of rendering, for benchmarks | [`stages`] |
+//! | the sections of rendering, for benchmarks | [`profile`] |
 
 mod bank;
 pub mod builtin;
@@ -41,12 +42,14 @@ mod downloads;
 mod effects;
 mod handles;
 mod kernel;
+mod lanes;
 pub mod limits;
+mod load;
 mod math;
 mod mixer;
+pub mod profile;
 mod program;
 mod sf2;
-pub mod stages;
 mod synth;
 mod voice;
 

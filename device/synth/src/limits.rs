@@ -12,7 +12,7 @@ pub const VOICES_MAX: u16 = 1000;
 /// Most channel groups (likewise).
 pub const CHANNEL_GROUPS_MAX: u16 = 1000;
 
-/// Download memory of a new synthesizer, in bytes: eight times what DLS level 2 asks of a device.
+/// Download memory of a new synthesizer, in bytes: eight times what DLS level 2 requires of a device.
 pub const DOWNLOAD_MEMORY_DEFAULT: u32 = 16 << 20;
 
 /// Most downloads held at once: DLS level 2's 512 waves and 256 instruments, twice over.
@@ -31,7 +31,7 @@ pub const REGIONS_MAX: usize = 65_536;
 /// Most waves of a collection, and most cues of its pool table. As above.
 pub const WAVES_MAX: usize = 65_536;
 
-/// Most connections of one articulation: more than twice all that level 2 knows.
+/// Most connections of one articulation: more than twice as many as level 2 defines.
 pub const CONNECTIONS_MAX: usize = 128;
 
 /// Highest sample rate of a wave in Hz, the highest in use anywhere.
@@ -46,8 +46,8 @@ pub const DOWNLOAD_REGIONS_MAX: usize = 512;
 /// Most structures in a chain of articulations or extensions of a download; more is taken for a loop.
 pub const DOWNLOAD_CHAIN_MAX: usize = 64;
 
-/// Most notes that begin at one frame; more are lost. With [`VOICES_MAX`] voices, each of them would only silence another
-/// one that has not been heard for a single frame, at the cost of a search through all of them.
+/// Most notes that begin at one frame; more are lost. With [`VOICES_MAX`] voices, each of them would only silence
+/// another one that has not been heard for a single frame, at the cost of a search through all of them.
 pub const NOTES_PER_FRAME_MAX: u32 = 1024;
 
 /// Most layers of one note; more regions that match it are silent. Twice what the richest instruments have, and a bound
@@ -71,7 +71,7 @@ pub const SOUND_FONT_SAMPLES_MIN: usize = 1 << 20;
 /// Most nodes of an XMF file. Those in use have three.
 pub const XMF_NODES_MAX: usize = 4096;
 
-/// How deep the nodes of an XMF file may lie in each other, which is how deep the reader recurses.
+/// How deep the nodes of an XMF file may be nested, which is how deep the reader recurses.
 pub const XMF_DEPTH_MAX: usize = 16;
 
 /// Most bytes that a packed node of an XMF file may become. Phones, for which the format was made, have far less.

@@ -3,7 +3,7 @@
 //! They are made of additions and multiplications in a written order; nothing comes from the platform's own
 //! mathematics library. What runs only when a note starts comes from the `libm` crate.
 
-/// 2 to the power of `x`, with a relative error below 3e-10. `x` is clamped to ±1000.
+/// Returns 2 to the power of `x`, with a relative error below 3e-10. `x` is clamped to ±1000.
 pub(crate) fn exp2(x: f64) -> f64 {
     let x = x.clamp(-1000.0, 1000.0);
     // Truncation of a positive number is the floor, without the platform's `floor`.
@@ -19,8 +19,8 @@ pub(crate) fn exp2(x: f64) -> f64 {
     series * f64::from_bits(((whole + 1023) as u64) << 52)
 }
 
-/// 2 to the power of `x` in single precision, with a relative error below 3e-7 and exactly 1 at 0, for voices side by
-/// side. `x` is clamped to what a normal number can hold.
+/// Returns 2 to the power of `x` in single precision, with a relative error below 3e-7 and exactly 1 at 0, for voices
+/// side by side. `x` is clamped to what a normal number can hold.
 #[inline(always)]
 pub(crate) fn exp2_single(x: f32) -> f32 {
     // Adding this number leaves no place for a fraction in the mantissa: its low bits are the whole number then.
@@ -37,7 +37,7 @@ pub(crate) fn exp2_single(x: f32) -> f32 {
     series * f32::from_bits((rounded.to_bits() << 23).wrapping_add(127 << 23))
 }
 
-/// The sine of a phase of which 2^32 make one turn, exact to 2e-6.
+/// Returns the sine of a phase of which 2^32 make one turn, exact to 2e-6.
 #[inline(always)]
 pub(crate) fn sine(phase: u32) -> f32 {
     // Half turns, -1 to 1; beyond a quarter turn the sine runs back.
@@ -49,13 +49,13 @@ pub(crate) fn sine(phase: u32) -> f32 {
     (t * quotient).copysign(x)
 }
 
-/// The lesser of two numbers, neither of which is a NaN: one instruction, unlike the standard function.
+/// Returns the lesser of two numbers, neither of which is a NaN: one instruction, unlike the standard function.
 #[inline(always)]
 pub(crate) fn least(a: f32, b: f32) -> f32 {
     if a < b { a } else { b }
 }
 
-/// The greater of two numbers, neither of which is a NaN.
+/// Returns the greater of two numbers, neither of which is a NaN.
 #[inline(always)]
 pub(crate) fn greatest(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }

@@ -1,19 +1,20 @@
 //! Voices in their lanes, from control values to summed frames.
 //!
-//! Lanes come in blocks. A block renders by itself, in whatever thread, and the blocks' frames are added up in their
+//! Lanes come in blocks. A block renders by itself, in any thread, and the blocks' frames are added up in their
 //! order: so that the sum is the same with any number of threads.
 
 use std::num::NonZeroUsize;
 
 use crate::channel::{CHANNELS, Channel};
 use crate::downloads::Downloads;
-use crate::kernel::{Bus, Group, Kernels, LANES, Scratch, Sends, TICK};
-use crate::stages;
-use crate::voice::active::{Stage, Surroundings, Voice};
-use crate::voice::control::{Control, LaneSet, Moment, lanes_of};
+use crate::kernel::Kernels;
+use crate::lanes::{Bus, Group, LANES, LaneSet, Scratch, Sends, TICK, lanes_of};
+use crate::profile::Section;
+use crate::voice::active::{Surroundings, Voice, VoiceState};
+use crate::voice::control::{Control, Moment};
 use crate::voice::oscillator;
 
-/// Lanes beyond the voices asked for, at least, in which stolen voices fade out.
+/// Lanes beyond the requested voices, at least, in which stolen voices fade out.
 const SPARE_LANES_MIN: usize = 8;
 /// And one for so many voices.
 const VOICES_PER_SPARE_LANE: usize = 4;
@@ -30,7 +31,7 @@ const WORTH_A_THREAD: usize = 100_000;
 /// One frame before the effects: left, right, reverb send, chorus send.
 pub(crate) type DryFrame = [f32; 4];
 
-/// What rendering needs to know and does not change.
+/// The state that rendering reads and does not change.
 #[derive(Clone, Copy)]
 pub(crate) struct Scene<'a> {
     pub(crate) channels: &'a [[Channel; CHANNELS]],
@@ -48,6 +49,7 @@ pub(crate) struct Mixer {
 }
 
 impl Mixer {
+    /// Makes a mixer for so many voices, with spare lanes for stolen ones.
     pub(crate) fn new(voices: usize) -> Self {
         let lanes = (voices + SPARE_LANES_MIN.max(voices / VOICES_PER_SPARE_LANE)).next_multiple_of(LANES);
         let blocks = (0..lanes).step_by(BLOCK_LANES).map(|first| Block::new((lanes - first).min(BLOCK_LANES)));
@@ -58,16 +60,17 @@ impl Mixer {
         }
     }
 
+    /// Sets the number of threads that render blocks.
     pub(crate) fn set_threads(&mut self, threads: NonZeroUsize) {
         self.threads = threads;
     }
 
-    /// All voices that sound, stolen ones included.
+    /// Iterates over all sounding voices, stolen ones included.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Voice> {
         self.blocks.iter().flat_map(|block| block.voices.iter().flatten())
     }
 
-    /// The same, to change them.
+    /// Iterates over all sounding voices mutably, stolen ones included.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Voice> {
         self.blocks.iter_mut().flat_map(|block| {
             block.touched = true;
@@ -75,8 +78,8 @@ impl Mixer {
         })
     }
 
-    /// All voices that sound, stolen ones included, each with how loud it is at a frame, for the choice of one to
-    /// end.
+    /// Iterates over all sounding voices, stolen ones included, each with its loudness at a frame, for the choice of a
+    /// voice to steal.
     pub(crate) fn levels(&self, frame: u64) -> impl Iterator<Item = (&Voice, f32)> {
         self.blocks.iter().flat_map(move |block| {
             let lanes = block.voices.iter().enumerate();
@@ -84,7 +87,7 @@ impl Mixer {
         })
     }
 
-    /// The first voice of which `is_it` says so, knowing how loud it is at a frame, to change it.
+    /// Finds the first voice for which `is_it` returns true, given its loudness at a frame.
     pub(crate) fn find_mut(&mut self, frame: u64, is_it: impl Fn(&Voice, f32) -> bool) -> Option<&mut Voice> {
         self.blocks.iter_mut().find_map(|block| {
             let is_here = |lane: usize| Some(is_it(block.voices[lane].as_ref()?, block.level(lane, frame)?));
@@ -119,7 +122,7 @@ impl Mixer {
         let mut quietest = None;
         for (index, block) in self.blocks.iter().enumerate() {
             for (lane, voice) in block.voices.iter().enumerate() {
-                let stolen = voice.as_ref().is_some_and(|voice| voice.stage == Stage::Stolen);
+                let stolen = voice.as_ref().is_some_and(|voice| voice.state == VoiceState::Stolen);
                 let Some(level) = block.level(lane, frame).filter(|_| stolen) else { continue };
                 if quietest.is_none_or(|(least, _)| level < least) {
                     quietest = Some((level, (index, lane)));
@@ -129,7 +132,7 @@ impl Mixer {
         quietest.map(|(_, place)| place)
     }
 
-    /// Ends every voice that `ends` says at once.
+    /// Ends every voice for which `ends` returns true, at once.
     pub(crate) fn remove_if(&mut self, downloads: &mut Downloads, ends: impl Fn(&Voice) -> bool) {
         for block in &mut self.blocks {
             for lane in 0..block.voices.len() {
@@ -187,13 +190,13 @@ impl Mixer {
         sum
     }
 
-    /// See [`crate::Synth::repeat_stage`]. Returns the frame that comes next.
-    pub(crate) fn repeat_stage(&mut self, stage: stages::Stage, frame: u64, scene: Scene<'_>) -> u64 {
+    /// Repeats a section of rendering ([`crate::Synth::repeat_section`]). Returns the frame that comes next.
+    pub(crate) fn repeat_section(&mut self, section: Section, frame: u64, scene: Scene<'_>) -> u64 {
         let frame = frame.next_multiple_of(TICK as u64);
         for block in self.blocks.iter_mut().filter(|block| block.sounding > 0) {
-            block.repeat_stage(stage, frame, scene);
+            block.repeat_section(section, frame, scene);
         }
-        if stage == stages::Stage::Sum {
+        if section == Section::Sum {
             self.add_up(TICK);
         }
         frame + TICK as u64
@@ -237,7 +240,7 @@ impl Block {
         }
     }
 
-    /// How loud a lane's voice is at a frame.
+    /// Returns how loud a lane's voice is at a frame.
     fn level(&self, lane: usize, frame: u64) -> Option<f32> {
         Some(self.controls[lane / LANES].level(lane % LANES, self.voices[lane].as_ref()?, frame))
     }
@@ -298,21 +301,21 @@ impl Block {
         self.touched = false;
     }
 
-    /// One stage alone, from a tick to the next.
-    fn repeat_stage(&mut self, stage: stages::Stage, frame: u64, scene: Scene<'_>) {
+    /// Renders one section alone, from a tick to the next.
+    fn repeat_section(&mut self, section: Section, frame: u64, scene: Scene<'_>) {
         let moment = Moment { frame, arrives: true, channels: scene.channels, surroundings: scene.surroundings };
         for index in 0..self.groups.len() {
             if self.controls[index].taken == 0 {
                 continue;
             }
-            match stage {
-                stages::Stage::Control => self.settle(index, &moment, scene),
-                stages::Stage::Oscillators => self.oscillate(index, TICK, scene),
-                stages::Stage::Mix => self.mix(index, TICK, scene),
-                stages::Stage::Sum | stages::Stage::Effects => {}
+            match section {
+                Section::Control => self.settle(index, &moment, scene),
+                Section::Oscillators => self.oscillate(index, TICK, scene),
+                Section::Mix => self.mix(index, TICK, scene),
+                Section::Sum | Section::Effects => {}
             }
         }
-        if stage == stages::Stage::Sum {
+        if section == Section::Sum {
             self.bus.clear(TICK);
             self.bus.reduce(&mut self.frames[..TICK]);
         }
@@ -345,7 +348,7 @@ impl Block {
             let row = &mut row[..frames];
             match voice {
                 Some(voice) => {
-                    oscillator::render(&mut voice.cursor, step, scene.kernels, row);
+                    oscillator::render(&mut voice.cursor, step, scene.kernels.interpolate, row);
                     control.ended |= LaneSet::from(voice.cursor.ended()) << lane;
                 }
                 None => row.fill(0.0),

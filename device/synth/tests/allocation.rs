@@ -132,10 +132,10 @@ fn the_end_of_the_last_voice_of_an_unloading_download_gives_no_memory_back_while
 
         assert_eq!(synth.free_download_memory(), all, "{how}: what has ended may be used again");
         let before = CALLS.get();
-        let mut told: Vec<_> = std::iter::from_fn(|| synth.take_unloaded()).collect();
+        let mut taken: Vec<_> = std::iter::from_fn(|| synth.take_unloaded()).collect();
         assert!(CALLS.get() - before >= handles.len(), "{how}: given back now");
-        told.sort_unstable_by_key(|handle| handle.get());
-        assert_eq!(told, handles, "{how}");
+        taken.sort_unstable_by_key(|handle| handle.get());
+        assert_eq!(taken, handles, "{how}");
         synth.reset();
     }
 }

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 /// Enough for what is measured here, and quick.
 const RATE: u32 = 24_000;
 
-/// The file as it is: whoever changes the sound on purpose writes the new number here.
+/// The hash of the file. A change of the sound on purpose changes it here too.
 const FILE_SHA256: &str = "92eb523ea5b1ddc75acb09bef9e836f10e7b4fb3aca20680765e41f56c9ca435";
 
 fn synth() -> Synth {
@@ -33,7 +33,7 @@ fn name(program: u8) -> String {
     format!("{program} {}", found.expect("every program").name)
 }
 
-/// A note of a program, held for so long, and what follows.
+/// Makes a note of a program, held for so long, and what follows.
 fn note(program: u8, key: u8, velocity: u8, held: f64, after: f64) -> Vec<[f32; 2]> {
     let mut synth = synth();
     synth.midi(0, &[0xC0, program]);
@@ -50,14 +50,14 @@ fn drum(key: u8) -> Vec<[f32; 2]> {
     render(&mut synth, frames(3.0))
 }
 
-/// Root mean square over both outputs, in dB.
+/// Returns the root mean square over both outputs, in dB.
 fn level(out: &[[f32; 2]], from: f64, to: f64) -> f64 {
     let part = &out[frames(from)..frames(to).min(out.len())];
     let power: f64 = part.as_flattened().iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
     10.0 * (power / part.len() as f64).max(1e-18).log10()
 }
 
-/// The loudest 400 ms by EBU R 128, in LUFS.
+/// Returns the loudest 400 ms by EBU R 128, in LUFS.
 fn loudness(out: &[[f32; 2]]) -> f64 {
     let mut meter = EbuR128::new(2, RATE, Mode::M).unwrap();
     let mut loudest = f64::NEG_INFINITY;
@@ -68,13 +68,13 @@ fn loudness(out: &[[f32; 2]]) -> f64 {
     loudest
 }
 
-/// The highest sample, in dB.
+/// Returns the highest sample, in dB.
 fn peak(out: &[[f32; 2]]) -> f64 {
     20.0 * f64::from(out.as_flattened().iter().fold(0.0f32, |peak, x| peak.max(x.abs()))).log10()
 }
 
-/// How far a partial is from a frequency, in cents, and its power: the mean of its instantaneous frequency, weighted
-/// with its power, so that players who are a little off on either side of a note are on the note together.
+/// Returns how far a partial is from a frequency, in cents, and its power: the mean of its instantaneous frequency,
+/// weighted with its power, so that players who are a little off on either side of a note are on the note together.
 fn partial(out: &[f64], hertz: f64) -> (f64, f64) {
     const BLOCKS: usize = 15;
     let block = frames(0.01);
@@ -105,7 +105,7 @@ fn partial(out: &[f64], hertz: f64) -> (f64, f64) {
     (1200.0 * (1.0 + im.atan2(re) * 100.0 / TAU / hertz).log2(), re.hypot(im))
 }
 
-/// Cents that a note is off, over its first six harmonics by their power.
+/// Returns cents that a note is off, over its first six harmonics by their power.
 fn cents_off(out: &[[f32; 2]], key: u8) -> f64 {
     let mono: Vec<f64> = out.iter().map(|frame| f64::from(frame[0]) + f64::from(frame[1])).collect();
     let fundamental = 440.0 * ((f64::from(key) - 69.0) / 12.0).exp2();
@@ -122,7 +122,8 @@ fn is_pitched(program: u8) -> bool {
     !matches!(program, 55 | 102 | 103 | 112 | 113 | 115..=127)
 }
 
-/// Cents that a program may be off: two, but for what beats on purpose, whose mean depends on how much of a beat is heard.
+/// Returns cents that a program may be off: two, but for what beats on purpose, whose mean depends on how much of a
+/// beat is heard.
 fn tolerance(program: u8) -> f64 {
     if matches!(program, 3 | 96..=101) { 4.0 } else { 2.0 }
 }
@@ -238,7 +239,7 @@ fn no_loop_has_a_seam_that_can_be_heard() {
     assert!(loops > 200, "{loops} loops");
 }
 
-/// Power in third-octave bands at three moments of a note, in dB: a crude ear.
+/// Returns power in third-octave bands at three moments of a note, in dB: a crude ear.
 fn timbre(program: u8) -> Vec<f64> {
     let out = note(program, 60, 100, 1.5, 0.0);
     let mono: Vec<f64> = out.iter().map(|frame| f64::from(frame[0]) + f64::from(frame[1])).collect();

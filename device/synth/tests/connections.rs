@@ -1,10 +1,10 @@
-//! What connections do together and beside the table: sums, precedence, level 1's way of writing, and what nobody knows.
+//! Connections together and beside the table: sums, precedence, level 1's way of writing, and unknown ids.
 //! The lines of the table themselves are in `table.rs`, curves in `transforms.rs`.
 
 mod common;
 
-use common::rig::{Rig, Value};
-use common::sheet::table;
+use common::connection_table::table;
+use common::setup::{Setup, Value};
 use common::*;
 use dls_synth::dls::Connection;
 use dls_synth::dls::spec::transform::{LINEAR, SOURCE_BIPOLAR};
@@ -22,36 +22,37 @@ fn all_connections_to_a_destination_add_up() {
         connection(s::EG2, s::NONE, d::GAIN, LINEAR, decibels(-4.0)),
         connection(s::CC1, s::NONE, d::GAIN, LINEAR, decibels(-16.0)),
     ];
-    let mut rig = Rig { velocity: 100, ..Rig::of(&rows) };
-    let frame = rig.feed(s::CC1, Value::Number(32)).max(rig.feed(s::CHANNEL_PRESSURE, Value::Number(80)));
-    rig.before.push(vec![0xE0, 0, 96]);
-    let picture = rig.play(frame + 600);
-    close(picture.cents(frame, 512), -350.0 + 500.0 + 64.0 + 100.0 + 160.0 + 100.0, 0.1);
-    close(picture.decibels(frame), -3.0 - 4.0 - 4.0 + 40.0 * (100.0f64 / 127.0).log10(), 0.01);
+    let mut setup = Setup { velocity: 100, ..Setup::of(&rows) };
+    let frame = setup.feed(s::CC1, Value::Number(32)).max(setup.feed(s::CHANNEL_PRESSURE, Value::Number(80)));
+    setup.before.push(vec![0xE0, 0, 96]);
+    let recording = setup.play(frame + 600);
+    close(recording.cents(frame, 512), -350.0 + 500.0 + 64.0 + 100.0 + 160.0 + 100.0, 0.1);
+    close(recording.decibels(frame), -3.0 - 4.0 - 4.0 + 40.0 * (100.0f64 / 127.0).log10(), 0.01);
 }
 
 #[test]
 fn a_pan_of_its_own_adds_to_the_channels_and_both_end_at_the_sides() {
     for (own, channel) in [(0.25, 64u8), (0.25, 32), (-0.5, 20), (0.5, 127), (-0.1, 80)] {
-        let mut rig = Rig::of(&[constant(d::PAN, percent(own))]);
-        let frame = rig.feed(s::CC10, Value::Number(channel.into()));
+        let mut setup = Setup::of(&[constant(d::PAN, percent(own))]);
+        let frame = setup.feed(s::CC10, Value::Number(channel.into()));
         let expected = own + (f64::from(channel) / 64.0 - 1.0) * 0.508;
-        close(rig.play(frame + 1).pan(frame), expected.clamp(-0.5, 0.5), 1e-4);
+        close(setup.play(frame + 1).pan(frame), expected.clamp(-0.5, 0.5), 1e-4);
     }
 }
 
 #[test]
 fn sums_of_gain_never_amplify() {
     for (wave, constant_gain, velocity) in [(0.0, 12.0, 127), (12.0, 0.0, 127), (6.0, 6.0, 64), (20.0, -4.0, 127)] {
-        let rig = Rig { gain: decibels(wave), velocity, ..Rig::of(&[constant(d::GAIN, decibels(constant_gain))]) };
+        let setup =
+            Setup { gain: decibels(wave), velocity, ..Setup::of(&[constant(d::GAIN, decibels(constant_gain))]) };
         let sum = wave + constant_gain + 40.0 * (f64::from(velocity) / 127.0).log10();
-        close(rig.play(601).decibels(600), sum.min(0.0), 0.01);
+        close(setup.play(601).decibels(600), sum.min(0.0), 0.01);
     }
     // A tremolo at the top is cut there, and whole below.
     let rows = [connection(s::LFO, s::NONE, d::GAIN, SOURCE_BIPOLAR, decibels(6.0))];
-    let picture = Rig::of(&rows).play(frame(0.2));
-    close(picture.decibels(frame(0.06)), 0.0, 0.01);
-    close(picture.decibels(frame(0.16)), -6.0, 0.05);
+    let recording = Setup::of(&rows).play(frame(0.2));
+    close(recording.decibels(frame(0.06)), 0.0, 0.01);
+    close(recording.decibels(frame(0.16)), -6.0, 0.05);
 }
 
 #[test]
@@ -61,64 +62,64 @@ fn the_lines_of_level_1_need_not_say_what_their_curves_are() {
         connection(s::LFO, s::NONE, d::PITCH, LINEAR, cents(120.0)),
         connection(s::PITCH_WHEEL, s::RPN0, d::PITCH, LINEAR, cents(12_800.0)),
     ];
-    let mut rig = Rig::of(&rows);
-    let frame = rig.feed(s::LFO, Value::Turn(-1.0));
-    close(rig.play(frame + 100).cents(frame, 64), -120.0, 0.25);
+    let mut setup = Setup::of(&rows);
+    let frame = setup.feed(s::LFO, Value::Turn(-1.0));
+    close(setup.play(frame + 100).cents(frame, 64), -120.0, 0.25);
     // Nor does any other line with an oscillator.
     for line in table().iter().filter(|line| matches!(line.source, s::LFO | s::VIBRATO)) {
         let scale = if line.destination == d::GAIN { decibels(6.0) } else { cents(600.0) };
         let level = |transform: u16| {
             let row = Connection { transform, ..line.with(scale) };
-            let mut rig = Rig::of(&[row, constant(d::FILTER_CUTOFF, pitch(600.0))]);
-            rig.gain = decibels(-12.0);
-            let frame = rig.feed(line.source, Value::Turn(-1.0));
+            let mut setup = Setup::of(&[row, constant(d::FILTER_CUTOFF, pitch(600.0))]);
+            setup.gain = decibels(-12.0);
+            let frame = setup.feed(line.source, Value::Turn(-1.0));
             if line.control != s::NONE {
-                _ = rig.feed(line.control, Value::Number(127));
+                _ = setup.feed(line.control, Value::Number(127));
             }
-            let picture = rig.play(frame + 100);
-            (picture.decibels(frame), picture.cents(frame, 64))
+            let recording = setup.play(frame + 100);
+            (recording.decibels(frame), recording.cents(frame, 64))
         };
         assert_eq!(level(LINEAR), level(line.transform), "{line:x?}");
     }
     // "Concave" in the low four bits is level 1's inverted concave.
     let quiet = connection(s::VELOCITY, s::NONE, d::GAIN, 1, decibels(-96.0));
-    close(Rig { velocity: 64, ..Rig::of(&[quiet]) }.play(601).decibels(600), -11.905, 0.01);
+    close(Setup { velocity: 64, ..Setup::of(&[quiet]) }.play(601).decibels(600), -11.905, 0.01);
 }
 
 #[test]
 fn polyphonic_pressure_can_be_connected_and_is_not_by_default() {
     let pressed = |rows: &[Connection]| {
-        let mut rig = Rig::of(rows);
-        let frame = rig.feed(s::POLY_PRESSURE, Value::Number(96));
-        rig.play(frame + 600).cents(frame, 512)
+        let mut setup = Setup::of(rows);
+        let frame = setup.feed(s::POLY_PRESSURE, Value::Number(96));
+        setup.play(frame + 600).cents(frame, 512)
     };
     close(pressed(&[]), 0.0, 0.05);
     close(pressed(&[connection(s::POLY_PRESSURE, s::NONE, d::PITCH, LINEAR, cents(400.0))]), 300.0, 0.1);
 }
 
 #[test]
-fn what_is_reserved_or_unknown_says_nothing() {
-    // Of sources: the header's mono pressure, the volume envelope elsewhere than at the gain, and what nobody knows.
+fn reserved_and_unknown_ids_have_no_effect() {
+    // Of sources: the header's mono pressure, the volume envelope elsewhere than at the gain, and unknown ids.
     for source in [0xA, s::EG1, 0x7F, 0x103, 0x1234, 0xFFFF] {
         for destination in [d::PITCH, d::GAIN, d::PAN, d::FILTER_CUTOFF] {
             let rows = [connection(source, s::NONE, destination, LINEAR, decibels(-60.0))];
-            let picture = Rig::of(&rows).play(1200);
-            close(picture.decibels(600), 0.0, 0.01);
-            close(picture.cents(600, 512), 0.0, 0.05);
-            close(picture.pan(600), 0.0, 1e-4);
+            let recording = Setup::of(&rows).play(1200);
+            close(recording.decibels(600), 0.0, 0.01);
+            close(recording.cents(600, 512), 0.0, 0.05);
+            close(recording.pan(600), 0.0, 1e-4);
         }
     }
     for destination in [0, 2, 6, 0x7F, 0x106, 0x208, 0x211, 0x30C, 0x502, 0xFFFF] {
         let rows = [constant(destination, decibels(-60.0))];
-        let picture = Rig::of(&rows).play(1200);
-        close(picture.decibels(600), 0.0, 0.01);
-        close(picture.cents(600, 512), 0.0, 0.05);
+        let recording = Setup::of(&rows).play(1200);
+        close(recording.decibels(600), 0.0, 0.01);
+        close(recording.cents(600, 512), 0.0, 0.05);
     }
 }
 
 #[test]
 fn what_lies_beyond_the_ends_of_a_destination_is_its_end() {
-    let rows = |destination, scale| Rig::of(&[constant(destination, scale)]);
+    let rows = |destination, scale| Setup::of(&[constant(destination, scale)]);
     // Levels are parts of a whole.
     close(rows(d::EG1_SUSTAIN, percent(7.0)).play(601).decibels(600), 0.0, 0.01);
     close(rows(d::PAN, percent(3.0)).play(601).pan(600), 0.5, 1e-4);
@@ -126,17 +127,17 @@ fn what_lies_beyond_the_ends_of_a_destination_is_its_end() {
     let long = rows(d::EG1_ATTACK, time(10_000.0)).play(frame(4.0) + 1);
     close(long.amplitude(frame(4.0)), 0.1, 1e-3);
     // A resonance of more than 22.5 dB is one of 22.5.
-    let sharp = Rig::of(&[constant(d::FILTER_CUTOFF, pitch(6000.0)), constant(d::FILTER_Q, decibels(60.0))]);
+    let sharp = Setup::of(&[constant(d::FILTER_CUTOFF, pitch(6000.0)), constant(d::FILTER_Q, decibels(60.0))]);
     close(sharp.play(2001).decibels(2000), -11.25, 0.4);
-    // Whatever the numbers, the output is finite and bounded.
+    // For any numbers the output is finite and bounded.
     for destination in
         [d::PITCH, d::FILTER_CUTOFF, d::FILTER_Q, d::LFO_FREQUENCY, d::LFO_DELAY, d::EG1_DECAY, d::EG2_ATTACK]
     {
         for scale in [i32::MIN, i32::MIN + 1, -1, 0, 1, i32::MAX - 1, i32::MAX] {
             let swing = connection(s::LFO, s::NONE, d::FILTER_CUTOFF, SOURCE_BIPOLAR, i32::MAX);
-            let rig = Rig::of(&[constant(d::FILTER_Q, decibels(12.0)), swing, constant(destination, scale)]);
-            let picture = rig.play(2000);
-            let bounded = (0..2000).all(|i| picture.amplitude(i).is_finite() && picture.amplitude(i) < 30.0);
+            let setup = Setup::of(&[constant(d::FILTER_Q, decibels(12.0)), swing, constant(destination, scale)]);
+            let recording = setup.play(2000);
+            let bounded = (0..2000).all(|i| recording.amplitude(i).is_finite() && recording.amplitude(i) < 30.0);
             assert!(bounded, "{destination:#x} of {scale:#x}");
         }
     }

@@ -25,8 +25,8 @@ const GOLDEN: [(u32, &str); 3] = [
     (96_000, "1e83e4b16610f49ebdbb489ce6f3a60d6c69262445a6cbeb0ecda1a086538512"),
 ];
 
-/// A bank of its own, so that another built-in one changes nothing here. All of it is whole numbers: nobody's
-/// mathematics library has a say.
+/// Makes a bank of its own, so that another built-in one changes nothing here. All of its values are whole numbers,
+/// which no mathematics library can change.
 fn bank() -> Arc<Bank> {
     let constant =
         |destination, scale| Connection { source: s::NONE, control: s::NONE, destination, transform: LINEAR, scale };
@@ -134,7 +134,7 @@ fn bank() -> Arc<Bank> {
     Arc::new(Bank::from_collection(&collection))
 }
 
-/// A busy score on all channels of two groups: notes, wheels, pedals, controllers, program changes.
+/// Makes a busy score on all channels of two groups: notes, wheels, pedals, controllers, program changes.
 fn score() -> Vec<(usize, u16, Vec<u8>)> {
     let mut random = Random(0x1234_5678_9ABC);
     let mut score: Vec<(usize, u16, Vec<u8>)> = (0..1200)
@@ -159,7 +159,7 @@ fn score() -> Vec<(usize, u16, Vec<u8>)> {
     score
 }
 
-/// The score's frames, rendered in calls of as many frames as `block` says each time.
+/// Returns the score's frames, rendered in calls of as many frames as `block` says each time.
 fn play(config: SynthConfig, threads: usize, mut block: impl FnMut() -> usize) -> Vec<[u32; 2]> {
     let mut synth = Synth::new(config, bank()).unwrap();
     synth.set_threads(NonZeroUsize::new(threads).unwrap());

@@ -13,7 +13,7 @@ use dls_synth::{DownloadError, DownloadErrorReason as Reason, Synth, UnknownHand
 
 const TONE: u32 = 7;
 
-/// A synthesizer whose bank has one instrument, at a program that no test uses.
+/// Makes a synthesizer whose bank has one instrument, at a program that no test uses.
 fn synth() -> Synth {
     let mut bank: Collection = tone_collection(0.0, &organ());
     bank.instruments[0].patch.program = 127;
@@ -233,7 +233,7 @@ fn memory_is_bounded() {
     synth.download(&wave(4, RATE, &[0; 1000])).unwrap();
 }
 
-/// Regions of one instrument, each with the articulation that `articulation_of` names by its place in `more`.
+/// Returns regions of one instrument, each with the articulation that `articulation_of` names by its place in `more`.
 fn many_regions(count: u32, articulation_of: impl Fn(u32) -> u32, more: Vec<Vec<u8>>) -> Vec<u8> {
     let first = 1 + more.len() as u32;
     let mut structures = vec![instrument(5, first, 0, 0)];
@@ -259,7 +259,7 @@ fn connection_list(list: &[Connection]) -> Vec<u8> {
     out
 }
 
-/// As many different connections as an articulation takes.
+/// Makes as many different connections as an articulation takes.
 fn long_list() -> Vec<Connection> {
     (0..127u16).map(|i| connection(0x80 + i, 0x80, d::GAIN, 1 << 10, 1 << 16)).collect()
 }
@@ -315,7 +315,7 @@ fn streamed_and_one_shot_waves_are_waves_that_regions_may_name() {
     }
 }
 
-/// `DMUS_WAVEARTDL` with the download ids of its buffers.
+/// Makes a `DMUS_WAVEARTDL` with the download ids of its buffers.
 fn wave_articulation(count: u32, ids: &[u32]) -> Vec<u8> {
     buffer(WAVE_ARTICULATION, 77, &[words(&[1, 0, count, 0, 0]), words(ids)])
 }
@@ -385,7 +385,7 @@ fn a_header_that_lies_is_refused() {
 #[test]
 fn what_does_not_fit_or_does_not_exist_is_named_with_its_place() {
     let mut synth = with_tone();
-    // The first structure of a wave lies at 24: header 16, table 8.
+    // The first structure of a wave is at 24: header 16, table 8.
     let good = wave(1, RATE, &[0; 10]);
     let mut index = good.clone();
     patch_word(&mut index, 24 + 8, 2);

@@ -37,7 +37,7 @@ impl Effect {
     }
 }
 
-/// A wave that is played once at its own pitch, all of it sent.
+/// Makes a wave that is played once at its own pitch, all of it sent.
 fn sent(effect: Effect, sample_rate: u32, samples: &[i16]) -> Collection {
     let mut collection = collection(vec![region(0, WaveSample::default())], vec![None]);
     collection.waves[0] = Some(Arc::new(Wave::new("", sample_rate, samples, None)));
@@ -45,7 +45,7 @@ fn sent(effect: Effect, sample_rate: u32, samples: &[i16]) -> Collection {
     collection
 }
 
-/// What the effect alone makes of a wave.
+/// Returns the effect of a wave without the wave itself.
 fn wet(effect: Effect, sample_rate: u32, samples: &[i16], seconds: f64) -> Vec<[f64; 2]> {
     let collection = sent(effect, sample_rate, samples);
     let play = |config: SynthConfig| {
@@ -62,7 +62,7 @@ fn click() -> Vec<i16> {
     vec![32_767]
 }
 
-/// Power in dB at a frequency in a stretch of a signal, through a window of raised cosine.
+/// Returns power in dB at a frequency in a stretch of a signal, through a window of raised cosine.
 fn power_at(signal: &[[f64; 2]], turns_a_frame: f64) -> f64 {
     let length = signal.len() as f64;
     let mut sum = 0.0;

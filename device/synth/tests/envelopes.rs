@@ -4,7 +4,7 @@
 mod common;
 
 use common::live::Live;
-use common::rig::Rig;
+use common::setup::Setup;
 use common::*;
 use dls_synth::SynthConfig;
 use dls_synth::dls::Connection;
@@ -14,14 +14,14 @@ use dls_synth::dls::spec::{destination as d, source as s};
 /// The specification's tolerance for envelopes, in dB.
 const DB: f64 = 0.5;
 
-/// A rig whose key is lifted at a time in seconds.
-fn lifted(rows: &[Connection], seconds: f64) -> Rig {
-    let mut rig = Rig::of(rows);
-    rig.events.push((frame(seconds), NOTE_OFF.to_vec()));
-    rig
+/// Makes a setup whose key is lifted at a time in seconds.
+fn lifted(rows: &[Connection], seconds: f64) -> Setup {
+    let mut setup = Setup::of(rows);
+    setup.events.push((frame(seconds), NOTE_OFF.to_vec()));
+    setup
 }
 
-/// A pair of synthesizers with the test tone, at full volume.
+/// Makes a pair of synthesizers with the test tone, at full volume.
 fn live(rows: Vec<Connection>) -> Live {
     let mut live = Live::new(SynthConfig { voices: 8, ..dry() }, move |quarter| tone_collection(quarter, &rows));
     live.send(&[0xB0, 7, FULL]);
@@ -37,24 +37,24 @@ fn release_goes_on_from_where_the_note_is_at_its_own_rate() {
     ];
     // In the decay at -9.6 dB, and at the sustain level of -24 dB.
     for (off, level) in [(0.1, -9.6), (0.5, -24.0)] {
-        let picture = lifted(&rows, off).play(frame(off + 0.6));
+        let recording = lifted(&rows, off).play(frame(off + 0.6));
         for tenth in 0..4 {
             let t = f64::from(tenth) / 10.0;
-            close(picture.decibels(frame(off + t)), level - 192.0 * t, DB);
+            close(recording.decibels(frame(off + t)), level - 192.0 * t, DB);
         }
         // From there it takes 0.5 s times what is left of 96 dB.
         let end = off + 0.5 * (96.0 + level) / 96.0;
-        assert!(picture.amplitude(frame(end - 0.01)) > 0.0);
-        assert_eq!(picture.amplitude(frame(end + 0.01)), 0.0);
+        assert!(recording.amplitude(frame(end - 0.01)) > 0.0);
+        assert_eq!(recording.amplitude(frame(end + 0.01)), 0.0);
     }
 }
 
 #[test]
 fn release_in_the_attack_begins_at_the_amplitude_reached() {
     let rows = [constant(d::EG1_ATTACK, time(1.0)), constant(d::EG1_RELEASE, time(1.0))];
-    let picture = lifted(&rows, 0.5).play(frame(1.0));
-    close(picture.amplitude(frame(0.5)), 0.5, 0.002);
-    close(picture.decibels(frame(0.7)), 20.0 * 0.5f64.log10() - 19.2, 0.1);
+    let recording = lifted(&rows, 0.5).play(frame(1.0));
+    close(recording.amplitude(frame(0.5)), 0.5, 0.002);
+    close(recording.decibels(frame(0.7)), 20.0 * 0.5f64.log10() - 19.2, 0.1);
 }
 
 #[test]
@@ -71,14 +71,14 @@ fn a_note_off_in_the_delay_is_a_note_that_was_never_heard() {
 #[test]
 fn a_note_off_in_the_hold_stage_begins_at_full_level() {
     let rows = [constant(d::EG1_HOLD, time(2.0)), constant(d::EG1_RELEASE, time(1.0))];
-    let picture = lifted(&rows, 0.3).play(frame(0.6));
-    close(picture.decibels(frame(0.29)), 0.0, 0.01);
-    close(picture.decibels(frame(0.55)), -24.0, DB);
+    let recording = lifted(&rows, 0.3).play(frame(0.6));
+    close(recording.decibels(frame(0.29)), 0.0, 0.01);
+    close(recording.decibels(frame(0.55)), -24.0, DB);
 }
 
 #[test]
 fn the_wave_runs_while_the_envelope_delays() {
-    // A delay chops off the head of the wave: a ramp of levels tells where it is.
+    // A delay chops off the head of the wave: a ramp of levels shows where it is.
     let samples: Vec<i16> = (0..20_000).map(|i| i as i16).collect();
     let mut collection = collection(vec![region(0, dls_synth::dls::WaveSample::default())], vec![wave(&samples)]);
     collection.instruments[0].articulation = vec![constant(d::EG1_DELAY, time(0.1))];
@@ -164,12 +164,12 @@ fn a_second_note_off_and_a_shutdown_in_the_release_do_what_they_say() {
 
 #[test]
 fn a_controller_never_makes_a_step() {
-    let mut rig = Rig::default();
-    rig.events.extend([(1000, vec![0xB0, 7, 1]), (3001, vec![0xB0, 7, 127])]);
-    let picture = rig.play(6000);
+    let mut setup = Setup::default();
+    setup.events.extend([(1000, vec![0xB0, 7, 1]), (3001, vec![0xB0, 7, 127])]);
+    let recording = setup.play(6000);
     // Full scale in one tick of 64 frames.
-    let steps = (1..5999).map(|i| (picture.amplitude(i + 1) - picture.amplitude(i)).abs());
+    let steps = (1..5999).map(|i| (recording.amplitude(i + 1) - recording.amplitude(i)).abs());
     assert!(steps.fold(0.0, f64::max) <= 1.05 / 64.0);
-    close(picture.decibels(2900), -84.15, 0.25);
-    close(picture.decibels(5900), 0.0, 0.01);
+    close(recording.decibels(2900), -84.15, 0.25);
+    close(recording.decibels(5900), 0.0, 0.01);
 }

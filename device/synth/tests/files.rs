@@ -29,7 +29,7 @@ fn instrument(extra: &[Vec<u8>]) -> Vec<u8> {
     list(b"ins ", &[vec![header], extra.to_vec()].concat())
 }
 
-/// A whole file around one instrument, with the lists in an unusual order and the count wrong.
+/// Makes a whole file around one instrument, with the lists in an unusual order and the count wrong.
 fn file(instrument: Vec<u8>, wave: Vec<u8>) -> Vec<u8> {
     riff(&[
         list(b"wvpl", &[wave]),
@@ -92,7 +92,7 @@ fn reserved_destinations_are_ignored() {
     assert!(sounds(Bank::from_bytes(&file).unwrap()));
 }
 
-/// A conditional chunk's program.
+/// Makes a conditional chunk's program.
 fn condition(program: &[u8]) -> Vec<u8> {
     chunk(b"cdl ", program)
 }
@@ -138,13 +138,13 @@ fn conditions_are_reckoned_on_a_stack() {
     assert!(!holds(&[three.clone(), two.clone(), op(0x0C)]));
     assert!(holds(&[constant_word(0), three, op(0x09)]));
     assert!(!holds(&[constant_word(0), two, op(0x08)]));
-    // Nothing on the stack, or an opcode that nobody knows: not for this device.
+    // An empty stack, or an unknown opcode: not for this device.
     assert!(!holds(&[op(0x01)]));
     assert!(!holds(&[op(0x77)]));
     assert!(!holds(&[halves(&[0x10])]));
 }
 
-/// Every operation, as the word that it leaves: `x` is the top of the stack, `y` lies below it.
+/// Every operation, as the word that it leaves: `x` is the top of the stack, `y` is below it.
 #[test]
 fn every_operation_of_a_condition_leaves_its_value() {
     const TRUE: u32 = u32::MAX;

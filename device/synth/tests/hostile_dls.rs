@@ -1,4 +1,4 @@
-//! DLS files with exactly one thing wrong: what plays all the same and is told, and what is refused, with its place.
+//! DLS files with exactly one thing wrong: which ones play with a warning, and which are refused, with place.
 
 mod common;
 
@@ -9,7 +9,7 @@ use common::*;
 use dls_synth::dls::{Collection, Loaded, PassedOver};
 use dls_synth::{Bank, Rule, Synth, limits};
 
-/// That a file plays, and leaves exactly this one warning at this chunk and offset.
+/// Asserts that a file plays, and leaves exactly this one warning at this chunk and offset.
 #[track_caller]
 fn passes_over(file: &[u8], chunk: &str, offset: usize, what: PassedOver) {
     let Loaded { warnings, .. } = Collection::load(file).unwrap_or_else(|error| panic!("{error}"));
@@ -19,7 +19,7 @@ fn passes_over(file: &[u8], chunk: &str, offset: usize, what: PassedOver) {
     assert!(sounds(file));
 }
 
-/// That a file is refused, at this chunk and offset, for this reason.
+/// Asserts that a file is refused, at this chunk and offset, for this reason.
 #[track_caller]
 fn refuses(file: &[u8], chunk: &str, offset: usize, rule: Rule) {
     let error = Bank::from_bytes(file).unwrap_err();
@@ -36,7 +36,7 @@ fn sounds(file: &[u8]) -> bool {
     render(&mut synth, 100).iter().any(|frame| frame[0] != 0.0)
 }
 
-/// The offset of the header of the first chunk with this code; of a list, with this form.
+/// Returns the offset of the header of the first chunk with this code; of a list, with this form.
 #[track_caller]
 fn at(file: &[u8], id: &[u8; 4]) -> usize {
     let found = find(file, id);
@@ -62,10 +62,10 @@ mod tolerated {
     fn a_wrong_riff_size() {
         let good = whole();
         let found = good.len() - 8;
-        for said in [0u32, 4, 11, found as u32 - 8, found as u32 + 1, u32::MAX] {
+        for declared in [0u32, 4, 11, found as u32 - 8, found as u32 + 1, u32::MAX] {
             let mut file = good.clone();
-            file[4..8].copy_from_slice(&said.to_le_bytes());
-            passes_over(&file, "DLS", 0, PassedOver::RiffSize { said, found });
+            file[4..8].copy_from_slice(&declared.to_le_bytes());
+            passes_over(&file, "DLS", 0, PassedOver::RiffSize { declared, found });
         }
     }
 
@@ -78,10 +78,10 @@ mod tolerated {
             list(b"lins", &[parts.instrument()]),
             chunk(b"colh", &parts.colh),
         ]);
-        let said = (at(&file, b"lins") - 8) as u32;
+        let declared = (at(&file, b"lins") - 8) as u32;
         let mut short = file.clone();
-        short[4..8].copy_from_slice(&said.to_le_bytes());
-        passes_over(&short, "DLS", 0, PassedOver::RiffSize { said, found: file.len() - 8 });
+        short[4..8].copy_from_slice(&declared.to_le_bytes());
+        passes_over(&short, "DLS", 0, PassedOver::RiffSize { declared, found: file.len() - 8 });
     }
 
     #[test]
@@ -151,13 +151,13 @@ mod tolerated {
     #[test]
     fn counts_that_disagree() {
         let parts = Parts { colh: words(&[77]), ..Parts::default() };
-        let what = PassedOver::Count { what: "instruments", said: 77, found: 1 };
+        let what = PassedOver::Count { what: "instruments", declared: 77, found: 1 };
         passes_over(&parts.file(), "DLS/colh", at(&parts.file(), b"colh") + 8, what);
         let parts = Parts { insh: words(&[0, 0, 0]), ..Parts::default() };
-        let what = PassedOver::Count { what: "regions", said: 0, found: 1 };
+        let what = PassedOver::Count { what: "regions", declared: 0, found: 1 };
         passes_over(&parts.file(), "DLS/lins/ins[0]/insh", at(&parts.file(), b"insh") + 8, what);
         let parts = Parts { ptbl: words(&[8, 1, 0, 0, 0]), ..Parts::default() };
-        let what = PassedOver::Count { what: "cues", said: 1, found: 3 };
+        let what = PassedOver::Count { what: "cues", declared: 1, found: 3 };
         passes_over(&parts.file(), "DLS/ptbl", at(&parts.file(), b"ptbl") + 12, what);
     }
 
@@ -440,8 +440,8 @@ mod refused {
                 file[offset + 4..offset + 8].copy_from_slice(&size.to_le_bytes());
                 let error = Collection::load(&file).unwrap_err();
                 assert_eq!((error.chunk.as_str(), error.offset), (place, offset), "{error}");
-                let Rule::BeyondList { size: said, room } = error.rule else { panic!("{error}") };
-                assert!(said == u64::from(size) && room < file.len() as u64, "{error}");
+                let Rule::BeyondList { size: declared, room } = error.rule else { panic!("{error}") };
+                assert!(declared == u64::from(size) && room < file.len() as u64, "{error}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! SoundFonts with exactly one thing wrong: what plays all the same and is told, and what is refused, with its place.
+//! SoundFonts with exactly one thing wrong: which ones play with a warning, and which are refused, with place.
 
 mod common;
 
@@ -27,7 +27,7 @@ fn passes_over(file: &[u8], chunk: &str, offset: usize, what: PassedOver) {
     assert_eq!(found, [(chunk, offset, what)]);
 }
 
-/// A file with one table replaced by what `change` makes of it.
+/// Makes a file with one table changed by `change`.
 fn changed(font: &Font<'_>, id: &[u8; 4], change: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
     let mut tables = font.tables();
     tables.iter_mut().filter(|(name, _)| *name == id).for_each(|(_, data)| change(data));

@@ -11,7 +11,7 @@ use dls_synth::dls::spec::destination as d;
 use dls_synth::dls::{Collection, Connection, SampleLoop, WaveSample};
 use dls_synth::{Bank, Synth, SynthConfig};
 
-/// Noise of full scale: a wave with nothing regular about it.
+/// Makes noise of full scale: a wave with nothing regular about it.
 fn noise(samples: usize, seed: u64) -> Vec<i16> {
     let mut random = Random(seed);
     (0..samples).map(|_| (random.below(65_536) as i32 - 32_768) as i16).collect()
@@ -147,7 +147,7 @@ fn a_wave_that_has_ended_gives_its_voice_back() {
     assert_eq!(synth.active_voices(), 0);
 }
 
-/// A tune for one channel of the built-in bank.
+/// Makes a tune for one channel of the built-in bank.
 fn tune(channel: u8, program: u8, seed: u64) -> Vec<(usize, Vec<u8>)> {
     let mut random = Random(seed);
     let mut events = vec![(0, vec![0xC0 | channel, program]), (0, vec![0xB0 | channel, 10, random.below(128) as u8])];
@@ -176,7 +176,7 @@ fn perform(config: SynthConfig, mut events: Vec<(usize, Vec<u8>)>) -> Vec<[f32; 
     out
 }
 
-/// The greatest difference between the sum of the parts and the whole, and the greatest value of the whole.
+/// Returns the greatest difference between the sum of the parts and the whole, and the greatest value of the whole.
 fn superposition(config: SynthConfig) -> (f64, f64) {
     let parts = [tune(0, 0, 21), tune(1, 48, 22), tune(2, 73, 23), tune(9, 0, 24)];
     let whole = perform(config, parts.concat());
@@ -226,7 +226,7 @@ fn channels_that_say_the_same_sound_the_same() {
     }
 }
 
-/// A click at every note: one sample, at once.
+/// Makes a click at every note: one sample, at once.
 fn clicks() -> Collection {
     let mut samples = vec![0i16; 200];
     samples[0] = 32_767;

@@ -16,7 +16,7 @@ fn config() -> SynthConfig {
     SynthConfig { voices: 16, ..dry() }
 }
 
-/// The tone as melodic instrument and as kit, with everything that a controller may move.
+/// Returns the tone as melodic instrument and as kit, with everything that a controller may move.
 fn responsive(quarter: f64) -> Collection {
     let rows: [Connection; 4] = [
         connection(s::EG2, s::CC1, d::PITCH, LINEAR, cents(1280.0)),
@@ -37,7 +37,7 @@ fn live() -> Live {
     Live::new(config(), responsive)
 }
 
-/// A pair that holds a note on channel 1.
+/// Makes a pair that holds a note on channel 1.
 fn sounding() -> Live {
     let mut live = live();
     live.send(NOTE_ON);
@@ -190,9 +190,9 @@ fn coarse_tuning_moves_the_notes_to_come_and_no_drums() {
     live.send_all(&[&[0xB0, 120, 0], NOTE_ON]);
     live.run(1500);
     close(live.cents(), -500.0, 0.05);
-    let mut kit = self::live();
-    kit.send_all(&[&[0xB9, 101, 0], &[0xB9, 100, 2], &[0xB9, 6, 71], &[0x99, 60, FULL]]);
-    close(kit.cents(), 0.0, 0.05);
+    let mut drums = self::live();
+    drums.send_all(&[&[0xB9, 101, 0], &[0xB9, 100, 2], &[0xB9, 6, 71], &[0x99, 60, FULL]]);
+    close(drums.cents(), 0.0, 0.05);
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn data_goes_to_the_parameter_that_is_selected_and_to_none_when_none_is() {
     close(bend(&[&[0xB0, 100, 0], &[0xB0, 101, 0]]), -1200.0, 0.25);
     // Null.
     close(bend(&[&[0xB0, 101, 0], &[0xB0, 100, 0], &[0xB0, 101, 127], &[0xB0, 100, 127]]), -200.0, 0.25);
-    // One that nobody knows, and one of another's.
+    // An unknown one, and one of another manufacturer.
     close(bend(&[&[0xB0, 101, 0], &[0xB0, 100, 5]]), -200.0, 0.25);
     close(bend(&[&[0xB0, 101, 1], &[0xB0, 100, 0]]), -200.0, 0.25);
     // A parameter that is not registered.
@@ -244,7 +244,7 @@ fn a_selected_parameter_stays_selected() {
     close(live.cents(), -500.0, 0.25);
 }
 
-/// Everything off its default on channel 1, while a note is held by its pedal.
+/// Moves every parameter of channel 1 off its default, while a note is held by its pedal.
 fn disturbed() -> Live {
     let mut live = live();
     parameter(&mut live, 0, 12, Some(0));
@@ -322,7 +322,7 @@ fn a_program_and_its_bank_outlive_a_reset() {
     }
 }
 
-/// An instrument at each of these patches, each a semitone above the one before.
+/// Makes an instrument at each of these patches, each a semitone above the one before.
 fn patches(list: &'static [Patch]) -> impl Fn(f64) -> Collection {
     move |quarter| {
         let mut collection = tone_collection(quarter, &[]);
@@ -521,7 +521,7 @@ fn the_dls_messages_are_obeyed_and_other_exclusive_messages_are_not() {
         live.voices()
     };
     assert_eq!(voices(&[0xF0, 0x7E, 0x7F, 0x0A, 0x02, 0xF7]), 0, "DLS off");
-    assert_eq!(voices(&[0xF0, 0x7E, 0x00, 0x0A, 0x02, 0xF7]), 0, "to whatever device");
+    assert_eq!(voices(&[0xF0, 0x7E, 0x00, 0x0A, 0x02, 0xF7]), 0, "to any device");
     assert_eq!(voices(&[0xF0, 0x7E, 0x7F, 0x0A, 0x01, 0xF7]), 1, "DLS on");
     assert_eq!(voices(&[0xF0, 0x7E, 0x7F, 0x0B, 0x02, 0xF7]), 1);
     assert_eq!(voices(&[0xF0, 0x7F, 0x7F, 0x0A, 0x02, 0xF7]), 1);

@@ -1,5 +1,5 @@
-//! What a level 2 device must hold at least (DLS-2.2, the table of minimum requirements), all of it at once, from a file
-//! and from downloads.
+//! What a level 2 device must hold at least (DLS-2.2, the table of minimum requirements), all of it at once, from a
+//! file and from downloads.
 
 mod common;
 
@@ -25,7 +25,7 @@ const LENGTH: usize = WORDS / WAVES;
 /// Regions of each instrument: it divides the keyboard among them.
 const SPLITS: usize = REGIONS / INSTRUMENTS;
 
-/// Each region's own connections.
+/// Makes each region's own connections.
 fn rows(region: usize) -> Vec<Connection> {
     let controllers = (0..CONNECTIONS / REGIONS - 2)
         .map(|i| connection(0x80 + 16 + i as u16, s::NONE, d::PITCH, LINEAR, cents(region as f64)));
@@ -38,7 +38,7 @@ fn patch(instrument: usize) -> Patch {
     Patch { drums: false, bank_msb: 0, bank_lsb: (instrument / 128) as u8, program: (instrument % 128) as u8 }
 }
 
-/// The samples of a wave: a level of its own.
+/// Returns the samples of a wave: a level of its own.
 fn samples(wave: usize) -> Vec<i16> {
     vec![1000 + 50 * wave as i16; LENGTH]
 }
@@ -104,7 +104,7 @@ fn the_least_that_a_device_must_hold_is_held_from_a_file() {
     every_region_plays(&mut Synth::new(dry(), Arc::new(bank)).unwrap());
 }
 
-/// A download buffer of an instrument.
+/// Makes a download buffer of an instrument.
 fn instrument_buffer(instrument: usize) -> Vec<u8> {
     let words = |words: &[u32]| -> Vec<u8> { words.iter().flat_map(|word| word.to_le_bytes()).collect() };
     let patch = patch(instrument);

@@ -73,7 +73,7 @@ fn other_nodes_are_told() {
         [
             node("neither instruments nor a song"),
             node("what another one had before it"),
-            node("fewer nodes than it says")
+            node("fewer nodes than it declares")
         ]
     );
 }
@@ -85,7 +85,7 @@ fn what_is_broken_is_refused_with_its_rule() {
     assert_eq!(rule(&file(&node(1, &[], &node(0, &[], SONG)))), Rule::NoCollection);
     assert_eq!(rule(b"XMF_2.00"), Rule::BeyondList { size: 8, room: 0 });
     assert_eq!(rule(b"XMF_1.00\xFF\xFF\xFF\xFF\xFF\xFF"), Rule::Length);
-    // A node longer than what it lies in.
+    // A node longer than its parent.
     let mut long = carrier(&dls);
     let root = 29;
     long[root + 1] |= 0x7F;
@@ -94,8 +94,8 @@ fn what_is_broken_is_refused_with_its_rule() {
     let (unpackers, mut content) = packed(&dls);
     let other = [number(2), number(1), number(5)].concat();
     assert!(matches!(rule(&file(&node(0, &other, &content))), Rule::Packing(_)));
-    let lies = [number(0), number(1), number(dls.len() - 1)].concat();
-    assert_eq!(rule(&file(&node(0, &lies, &content))), Rule::Packed);
+    let too_long = [number(0), number(1), number(dls.len() - 1)].concat();
+    assert_eq!(rule(&file(&node(0, &too_long, &content))), Rule::Packed);
     let middle = content.len() / 2;
     content[middle] ^= 0xFF;
     assert_eq!(rule(&file(&node(0, &unpackers, &content))), Rule::Packed);

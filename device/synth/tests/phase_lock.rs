@@ -23,7 +23,7 @@ impl Half {
     }
 }
 
-/// What makes a master sound like a master.
+/// Makes the connections of a master.
 fn master() -> Half {
     Half::of(&[
         constant(d::VIB_FREQUENCY, pitch(6.0)),
@@ -35,7 +35,7 @@ fn master() -> Half {
     ])
 }
 
-/// A pair: the test tone left, and a quarter of a turn later right. The slave comes first or last.
+/// Makes a pair: the test tone left, and a quarter of a turn later right. The slave comes first or last.
 fn pair(left: &Half, right: &Half, slave_first: bool) -> Collection {
     let region = |index: u32, half: &Half, options: u16| {
         let mut region: Region = region(index, half.sample);
@@ -56,7 +56,7 @@ fn pair(left: &Half, right: &Half, slave_first: bool) -> Collection {
 /// Frames until the key goes up in [`play`].
 const HELD: usize = 20_001 + 5 * 10_007;
 
-/// A note that is bent, tuned and modulated, and let go.
+/// Makes a note that is bent, tuned and modulated, and let go.
 fn play(collection: &Collection) -> Vec<[f32; 2]> {
     let mut synth = plain_synth(dry(), collection);
     synth.midi(0, &[0x90, 65, FULL]);
@@ -106,7 +106,7 @@ fn a_slave_ignores_everything_that_would_set_its_own_pitch() {
     }
 }
 
-/// The amplitude of the right output, by the pair of a pair: the right tone played as a cosine and as a sine.
+/// Returns the amplitude of the right output, by the pair of a pair: the right tone played as a cosine and as a sine.
 fn right_amplitude(master: &Half, slave: &Half, frames: usize) -> Vec<f64> {
     let side = |quarter: f64| {
         let mut collection = pair(master, slave, false);
@@ -125,7 +125,7 @@ fn a_slave_has_its_volume_and_its_filter_from_itself() {
     let short = Half::of(&[constant(d::EG1_DECAY, time(0.4)), constant(d::EG1_SUSTAIN, 0)]);
     let amplitude = right_amplitude(&master(), &short, frame(0.2));
     close(20.0 * amplitude[frame(0.1)].log10(), -24.0, 0.5);
-    // At its own pitch the tone lies at the cutoff.
+    // At its own pitch the tone is at the cutoff.
     let closed = Half::of(&[constant(d::FILTER_CUTOFF, pitch(250.0))]);
     let amplitude = right_amplitude(&Half::of(&[]), &closed, frame(0.2));
     let expected =

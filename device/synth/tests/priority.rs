@@ -1,5 +1,5 @@
-//! Who sounds: exclusivity, key groups, pedal and static voice priority (DLS-2.2, 1.3), predicted note by note by a model
-//! that shares nothing with the synthesizer, over long random streams of messages.
+//! Who sounds: exclusivity, key groups, pedal and static voice priority (DLS-2.2, 1.3), predicted note by note by a
+//! model that shares nothing with the synthesizer, over long random streams of messages.
 //!
 //! Every key has a wave of its own constant level and every channel a pan of its own, so that the two outputs say which
 //! voices sound and how far each has decayed.
@@ -48,7 +48,7 @@ fn kind(key: u8) -> Kind {
     }
 }
 
-/// The constant level of a key's wave. No sums of a few of these are alike.
+/// Returns the constant level of a key's wave. No sums of a few of these are alike.
 fn level_of(key: u8) -> i16 {
     [401, 523, 647, 773, 911, 1049, 1187, 1321, 1453, 1597, 1733, 1871][usize::from(key - FIRST_KEY)]
 }
@@ -75,7 +75,7 @@ fn bank() -> Collection {
 
 /// Life of a voice, from what gives way first to what gives way last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
+enum VoiceState {
     ShutDown,
     Released,
     Sustained,
@@ -88,7 +88,7 @@ struct ModelVoice {
     channel: u8,
     key: u8,
     serial: u64,
-    stage: Stage,
+    state: VoiceState,
     /// Level, 1 to 0, at a frame, and what it loses each frame from then on.
     level: f64,
     since: f64,
@@ -100,9 +100,9 @@ impl ModelVoice {
         self.level - (frame - self.since) * self.slope
     }
 
-    fn fade(&mut self, stage: Stage, frame: f64, time: f64) {
+    fn fade(&mut self, state: VoiceState, frame: f64, time: f64) {
         (self.level, self.since, self.slope) = (self.level_at(frame), frame, 1.0 / time);
-        self.stage = stage;
+        self.state = state;
     }
 }
 
@@ -147,7 +147,7 @@ impl Model {
         }
     }
 
-    /// Whether a voice dies so near to a frame that one cannot say whether it is still counted there.
+    /// Returns whether a voice ends so near to a frame that it may or may not be counted there.
     fn is_unsure(&self, frame: f64) -> bool {
         self.last_end + NOTICE > frame || self.voices.iter().any(|v| v.level_at(frame + NOTICE) <= 0.0)
     }
@@ -156,10 +156,10 @@ impl Model {
         if self.static_allocation { self.priority[usize::from(group)][usize::from(channel)] } else { 0 }
     }
 
-    /// Which voice gives way to a note: never one of a channel that is more important; of the rest the least important
-    /// channel's, there the one that is nearest to its end, the quietest, the oldest.
-    fn victim(&self, priority: u32, frame: f64) -> Option<usize> {
-        let rank = |v: &ModelVoice| (self.priority_of(v.group, v.channel), v.stage);
+    /// Returns which voice gives way to a note: never one of a channel that is more important; of the rest the least
+    /// important channel's, there the one that is nearest to its end, the quietest, the oldest.
+    fn stolen(&self, priority: u32, frame: f64) -> Option<usize> {
+        let rank = |v: &ModelVoice| (self.priority_of(v.group, v.channel), v.state);
         let may = |v: &ModelVoice| v.serial != self.serial && self.priority_of(v.group, v.channel) <= priority;
         let candidates = self.voices.iter().enumerate().filter(|(_, v)| may(v));
         let least = candidates.min_by(|(_, a), (_, b)| {
@@ -173,28 +173,28 @@ impl Model {
         let kind = kind(key);
         self.serial += 1;
         for voice in self.voices.iter_mut().filter(|v| (v.group, v.channel) == (group, channel)) {
-            let same_key = kind.exclusive && voice.key == key && voice.stage >= Stage::Sustained;
+            let same_key = kind.exclusive && voice.key == key && voice.state >= VoiceState::Sustained;
             let same_group = kind.key_group != 0 && self::kind(voice.key).key_group == kind.key_group;
-            if (same_key || same_group) && voice.stage > Stage::ShutDown {
-                voice.fade(Stage::ShutDown, frame, SHUTDOWN);
+            if (same_key || same_group) && voice.state > VoiceState::ShutDown {
+                voice.fade(VoiceState::ShutDown, frame, SHUTDOWN);
             }
         }
         let priority = self.priority_of(group, channel);
         let mut lost = false;
         for _ in 0..kind.layers {
             if self.voices.len() >= self.most {
-                let Some(victim) = self.victim(priority, frame) else {
+                let Some(stolen) = self.stolen(priority, frame) else {
                     lost = true;
                     continue;
                 };
-                lost |= self.voices.remove(victim).stage >= Stage::Sustained;
+                lost |= self.voices.remove(stolen).state >= VoiceState::Sustained;
             }
             let new = ModelVoice {
                 group,
                 channel,
                 key,
                 serial: self.serial,
-                stage: Stage::Held,
+                state: VoiceState::Held,
                 level: 1.0,
                 since: frame,
                 slope: 0.0,
@@ -204,41 +204,41 @@ impl Model {
         self.lost += u64::from(lost);
     }
 
-    /// Whether the choice of a victim hangs on levels that cross within a few frames.
+    /// Returns whether the choice of a voice to steal depends on levels that cross within a few frames.
     fn is_close(&self, group: u16, channel: u8, frame: f64) -> bool {
         let priority = self.priority_of(group, channel);
-        self.victim(priority, frame) != self.victim(priority, frame + NOTICE)
+        self.stolen(priority, frame) != self.stolen(priority, frame + NOTICE)
     }
 
     fn note_off(&mut self, group: u16, channel: u8, key: Option<u8>, frame: f64) {
         let pedal = self.pedal[usize::from(group)][usize::from(channel)];
-        let here = |v: &&mut ModelVoice| (v.group, v.channel) == (group, channel) && v.stage == Stage::Held;
+        let here = |v: &&mut ModelVoice| (v.group, v.channel) == (group, channel) && v.state == VoiceState::Held;
         for voice in self.voices.iter_mut().filter(here).filter(|v| key.is_none_or(|key| v.key == key)) {
             if pedal {
-                voice.stage = Stage::Sustained;
+                voice.state = VoiceState::Sustained;
             } else {
-                voice.fade(Stage::Released, frame, kind(voice.key).release * HERTZ);
+                voice.fade(VoiceState::Released, frame, kind(voice.key).release * HERTZ);
             }
         }
     }
 
     fn pedal(&mut self, group: u16, channel: u8, down: bool, frame: f64) {
         self.pedal[usize::from(group)][usize::from(channel)] = down;
-        let here = |v: &&mut ModelVoice| (v.group, v.channel) == (group, channel) && v.stage == Stage::Sustained;
+        let here = |v: &&mut ModelVoice| (v.group, v.channel) == (group, channel) && v.state == VoiceState::Sustained;
         for voice in self.voices.iter_mut().filter(here).filter(|_| !down) {
-            voice.fade(Stage::Released, frame, kind(voice.key).release * HERTZ);
+            voice.fade(VoiceState::Released, frame, kind(voice.key).release * HERTZ);
         }
     }
 
     fn all_sound_off(&mut self, group: u16, channel: u8, frame: f64) {
         for voice in self.voices.iter_mut().filter(|v| (v.group, v.channel) == (group, channel)) {
-            if voice.stage > Stage::ShutDown {
-                voice.fade(Stage::ShutDown, frame, SHUTDOWN);
+            if voice.state > VoiceState::ShutDown {
+                voice.fade(VoiceState::ShutDown, frame, SHUTDOWN);
             }
         }
     }
 
-    /// What the two outputs must be.
+    /// Returns the expected values of the two outputs.
     fn outputs(&self, frame: f64) -> [f64; 2] {
         let mut sum = [0.0; 2];
         for voice in &self.voices {

@@ -6,7 +6,7 @@ mod common;
 use std::f64::consts::{FRAC_1_SQRT_2, TAU};
 
 use common::prototype::Prototype;
-use common::rig::Rig;
+use common::setup::Setup;
 use common::*;
 use dls_synth::SynthConfig;
 use dls_synth::dls::spec::transform::LINEAR;
@@ -24,7 +24,7 @@ fn tone_at(part_of_rate: f64) -> Vec<i16> {
     (0..LOOP).map(|i| (LOUD * (TAU * turns * i as f64 / LOOP as f64).sin()).round() as i16).collect()
 }
 
-/// The left output in 16-bit units, transposed by this many cents, after everything has settled.
+/// Returns the left output in 16-bit units, transposed by this many cents, after everything has settled.
 fn transposed(samples: &[i16], cents: f64, rows: &[Connection], frames: usize) -> Vec<f64> {
     let key = 60 + (cents / 100.0).round() as i32;
     let fine_tune = (cents - 100.0 * f64::from(key - 60)).round() as i16;
@@ -47,7 +47,7 @@ struct Fit {
     rest: f64,
 }
 
-/// Least squares: a tone and a constant.
+/// Fits a tone and a constant by least squares.
 fn fit(signal: &[f64], frequency: f64) -> Fit {
     // Normal equations of sine, cosine and 1, solved by elimination.
     let mut m = [[0.0f64; 4]; 3];
@@ -83,15 +83,15 @@ fn fit(signal: &[f64], frequency: f64) -> Fit {
 /// Frequencies, as parts of the wave's rate, at which interpolators are compared.
 const STUDIED: [f64; 8] = [0.02, 0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.35];
 
-/// What eight taps under a Kaiser window of beta 7 with 2048 phases of 16 bits come to there, in dB: worked out in double
-/// precision, apart from this crate.
+/// What eight taps under a Kaiser window of beta 7 with 2048 phases of 16 bits come to there, in dB: worked out in
+/// double precision, apart from this crate.
 const EIGHT_TAPS: [f64; 8] = [80.8, 74.0, 68.1, 70.3, 72.2, 49.8, 33.0, 22.1];
 
-/// Up to this part of its rate a wave must come out clean, whatever the transposition.
+/// Up to this part of its rate a wave must be rendered cleanly, at any transposition.
 const CLEAN_TO: f64 = 0.20;
 const CLEAN_DB: f64 = 68.0;
 
-/// The interpolator's figures at a transposition: frequency, SINAD and gain in dB.
+/// Returns the interpolator's figures at a transposition: frequency, SINAD and gain in dB.
 fn figures(cents: f64) -> Vec<(f64, f64, f64)> {
     let ratio = (cents / 1200.0).exp2();
     let figure = |&part: &f64| {
@@ -171,7 +171,7 @@ fn what_would_fold_back_from_above_half_the_rate_is_weakened() {
 /// Frames of an impulse response: the lowest and most resonant filter has died away by then.
 const RESPONSE: usize = 12_288;
 
-/// The response to an impulse of a voice with these connections; 1 is the impulse itself.
+/// Returns the response to an impulse of a voice with these connections; 1 is the impulse itself.
 fn impulse_response(sample_rate: u32, rows: &[Connection]) -> Vec<f64> {
     let mut samples = vec![0i16; RESPONSE];
     samples[0] = 32_767;
@@ -187,7 +187,7 @@ fn impulse_response(sample_rate: u32, rows: &[Connection]) -> Vec<f64> {
     render(&mut synth, RESPONSE).iter().map(|frame| f64::from(frame[0]) * scale).collect()
 }
 
-/// Magnitude in dB of a response at a part of the rate (Goertzel's way).
+/// Returns magnitude in dB of a response at a part of the rate (Goertzel's way).
 fn magnitude(response: &[f64], frequency: f64) -> f64 {
     let turn = 2.0 * (TAU * frequency).cos();
     let (mut y1, mut y2) = (0.0, 0.0);
@@ -197,12 +197,12 @@ fn magnitude(response: &[f64], frequency: f64) -> f64 {
     10.0 * (y1 * y1 + y2 * y2 - turn * y1 * y2).log10()
 }
 
-/// Absolute pitch of a part of a sample rate.
+/// Returns absolute pitch of a part of a sample rate.
 fn cutoff_at(part: f64, sample_rate: u32) -> Connection {
     constant(d::FILTER_CUTOFF, pitch(part * f64::from(sample_rate)))
 }
 
-/// The grid of cutoffs, as parts of the rate, that a device must support.
+/// Returns the grid of cutoffs, as parts of the rate, that a device must support.
 fn supported_cutoffs(steps: u32) -> impl Iterator<Item = f64> {
     let octaves = 40f64.log2();
     (0..=steps).map(move |i| (octaves * f64::from(i) / f64::from(steps)).exp2() / 240.0)
@@ -261,13 +261,13 @@ fn the_peak_stays_as_high_while_the_cutoff_is_swept() {
 
 #[test]
 fn cutoffs_a_two_thousandth_of_an_octave_apart_are_told_apart() {
-    // The tone lies an octave above the cutoff, on the slope: 12 dB an octave.
+    // The tone is an octave above the cutoff, on the slope: 12 dB an octave.
     for base in [300.0, 1000.0, 3900.0f64] {
         let turn = (f64::from(RATE) / base / 2.0).round() as usize;
         let gain = |step: u32| {
             let cutoff = base * (f64::from(step) / 2048.0).exp2();
-            let rig = Rig { turn, ..Rig::of(&[constant(d::FILTER_CUTOFF, pitch(cutoff))]) };
-            rig.play(4001).decibels(4000)
+            let setup = Setup { turn, ..Setup::of(&[constant(d::FILTER_CUTOFF, pitch(cutoff))]) };
+            setup.play(4001).decibels(4000)
         };
         let gains: Vec<f64> = (0..24).map(gain).collect();
         for pair in gains.windows(2) {
@@ -312,9 +312,9 @@ fn a_sweep_from_below_to_above_everything_has_no_step_and_ends_flat() {
                 constant(d::EG2_ATTACK, time(0.5)),
                 connection(s::EG2, s::NONE, d::FILTER_CUTOFF, LINEAR, cents(12_800.0)),
             ];
-            let rig = Rig { key, ..Rig::of(&rows) };
-            let picture = rig.play(frame(0.6));
-            let amplitudes: Vec<f64> = (0..picture.frames()).map(|i| picture.amplitude(i)).collect();
+            let setup = Setup { key, ..Setup::of(&rows) };
+            let recording = setup.play(frame(0.6));
+            let amplitudes: Vec<f64> = (0..recording.frames()).map(|i| recording.amplitude(i)).collect();
             let top = 10f64.powf((q / 2.0 + 1.5) / 20.0);
             assert!(amplitudes.iter().all(|a| *a < top), "{q} dB, key {key}");
             // Far above half the rate: what goes in comes out.

@@ -5,21 +5,21 @@ mod common;
 
 use std::sync::Arc;
 
-use common::rig::Rig;
+use common::setup::Setup;
 use common::*;
 use dls_synth::dls::{Collection, SampleLoop, Wave, WaveSample};
 
-/// Pitch and level of the tone when the region and the wave say these things.
+/// Returns pitch and level of the tone for values of the region and of the wave.
 fn heard(of_region: Option<WaveSample>, of_wave: Option<WaveSample>) -> (f64, f64) {
-    let rig = Rig::default();
+    let setup = Setup::default();
     let make = |quarter: f64| {
-        let mut collection = rig.collection(quarter);
-        collection.waves[0] = Some(Arc::new(Wave::new("", RATE, &rig.samples(quarter), of_wave)));
+        let mut collection = setup.collection(quarter);
+        collection.waves[0] = Some(Arc::new(Wave::new("", RATE, &setup.samples(quarter), of_wave)));
         collection.instruments[0].regions[0].sample = of_region;
         collection
     };
-    let picture = rig.play_collection(3000, make);
-    (picture.cents(1500, 1024), picture.decibels(1500))
+    let recording = setup.play_collection(3000, make);
+    (recording.cents(1500, 1024), recording.decibels(1500))
 }
 
 fn near(found: (f64, f64), cents: f64, decibels: f64) {
@@ -37,7 +37,7 @@ fn what_a_region_says_replaces_all_that_its_wave_says() {
     near(heard(Some(of_region), Some(of_wave)), -1200.0, -3.0);
 }
 
-/// The left output, in 16-bit units, of a wave at key 60.
+/// Returns the left output, in 16-bit units, of a wave at key 60.
 fn play(collection: &Collection, frames: usize) -> Vec<f64> {
     let mut synth = plain_synth(dry(), collection);
     synth.midi(0, NOTE_ON);
@@ -78,15 +78,16 @@ fn a_loop_that_reaches_beyond_its_wave_ends_where_the_wave_does() {
 fn a_wave_of_any_rate_sounds_at_its_pitch_at_any_rate_of_the_device() {
     for wave_rate in [8000, 11_025, 22_050, 44_100, 96_000] {
         for sample_rate in [11_025, 22_050, 44_100, 96_000] {
-            let rig = Rig { config: dls_synth::SynthConfig { sample_rate, voices: 4, ..dry() }, ..Rig::default() };
+            let setup =
+                Setup { config: dls_synth::SynthConfig { sample_rate, voices: 4, ..dry() }, ..Setup::default() };
             let make = |quarter: f64| {
-                let mut collection = rig.collection(quarter);
-                collection.waves[0] = Some(Arc::new(Wave::new("", wave_rate, &rig.samples(quarter), None)));
+                let mut collection = setup.collection(quarter);
+                collection.waves[0] = Some(Arc::new(Wave::new("", wave_rate, &setup.samples(quarter), None)));
                 collection
             };
-            // The picture takes the wave to be of the tests' own rate.
+            // The recording takes the wave to be of the tests' own rate.
             let expected = 1200.0 * (f64::from(wave_rate) / f64::from(RATE)).log2();
-            close(rig.play_collection(3000, make).cents(1500, 1024), expected, 0.05);
+            close(setup.play_collection(3000, make).cents(1500, 1024), expected, 0.05);
         }
     }
 }

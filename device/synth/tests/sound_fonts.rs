@@ -69,8 +69,8 @@ fn what_is_no_sound_font_is_refused_with_its_reason() {
     assert_eq!(Bank::from_bytes(&broken).unwrap_err().rule, Rule::BeyondList { size: 46, room: 20 });
 }
 
-/// A note of this velocity after these messages, of a font with these modulators: decibels over the plain font's note
-/// of full velocity, and cents over the tone.
+/// Makes a note of this velocity after these messages, of a font with these modulators: decibels over the plain font's
+/// note of full velocity, and cents over the tone.
 fn modulated(modulators: Modulators<'_>, messages: &[[u8; 3]], velocity: u8) -> (f64, f64) {
     let note = [0x90, 60, velocity];
     let mut events: Vec<(usize, &[u8])> = messages.iter().map(|m| (0, &m[..])).collect();
@@ -90,7 +90,7 @@ const VELOCITY_UP: u16 = 0x0002;
 const KEY_UP: u16 = 0x0003;
 const PRESSURE_UP: u16 = 0x000D;
 
-/// A MIDI controller, straight up.
+/// Makes a MIDI controller, straight up.
 const fn controller(number: u16) -> u16 {
     0x80 | number
 }

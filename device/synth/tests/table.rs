@@ -1,13 +1,13 @@
 //! The connection table of DLS-2.2, line by line: every source, control and destination that a device must know, at its
 //! default and at both ends of its range, heard at the output.
 //!
-//! [`LINES`] is the table as one reads it; tick the lines off there. The numbers are in `common::sheet`.
+//! [`LINES`] is the table as one reads it; tick the lines off there. The numbers are in `common::connection_table`.
 
 mod common;
 
+use common::connection_table::{BIPOLAR, Line, NO_TIME, OPEN, control_half, source_half, table};
 use common::prototype::cutoff_by_gain;
-use common::rig::{Picture, Rig, Value, norm};
-use common::sheet::{BIPOLAR, Line, NO_TIME, OPEN, control_half, source_half, table};
+use common::setup::{Recording, Setup, Value, norm};
 use common::*;
 use dls_synth::dls::spec::transform::LINEAR;
 use dls_synth::dls::spec::{destination as d, source as s};
@@ -48,7 +48,7 @@ const LINES: &str = "
 /// Measures a line at its default, over its range, and with every input.
 type Proof = fn(&Line);
 
-/// Who proves which destination's lines, each in a test of its own below.
+/// The destinations' lines and their proofs, each in a test of its own below.
 const PROOFS: &[(&[u16], Proof)] = &[
     (FREQUENCIES, frequency),
     (DELAYS, delay),
@@ -70,7 +70,7 @@ const FIRST_ENVELOPE: &[u16] =
 const SECOND_ENVELOPE: &[u16] =
     &[d::EG2_DELAY, d::EG2_ATTACK, d::EG2_HOLD, d::EG2_DECAY, d::EG2_SUSTAIN, d::EG2_RELEASE];
 
-/// Names of identifiers, as [`LINES`] has them.
+/// Returns names of identifiers, as [`LINES`] has them.
 fn source_id(name: &str) -> u16 {
     match name {
         "constant" => s::NONE,
@@ -150,7 +150,7 @@ fn prove(destinations: &[u16]) {
     lines.iter().for_each(proof);
 }
 
-/// The scales at which a line is measured: its default, both ends of its range, and what lies between.
+/// Returns the scales at which a line is measured: its default, both ends of its range, and between.
 fn scales(line: &Line) -> Vec<i32> {
     let (low, high) = line.range;
     let mut scales = vec![line.default, low, low / 2 + high / 2, high];
@@ -159,7 +159,7 @@ fn scales(line: &Line) -> Vec<i32> {
     scales
 }
 
-/// Values at which an input is measured: both ends, and what lies between.
+/// Values at which an input is measured: both ends, and between.
 fn values(input: u16) -> Vec<Value> {
     let numbers = |numbers: &[u16]| numbers.iter().map(|number| Value::Number(*number)).collect();
     match input {
@@ -174,36 +174,36 @@ fn values(input: u16) -> Vec<Value> {
     }
 }
 
-/// Calls with every scale and every pair of values of a line: the rig with its inputs fed and, unless the line says
+/// Calls with every scale and every pair of values of a line: the setup with its inputs fed and, unless the line says
 /// nothing that differs from its default, its connection; the frame to look at; and what the line comes to, in units of
 /// the scale.
-fn vary(line: &Line, mut prepare: impl FnMut() -> Rig, mut measure: impl FnMut(Rig, usize, f64)) {
+fn vary(line: &Line, mut prepare: impl FnMut() -> Setup, mut measure: impl FnMut(Setup, usize, f64)) {
     for scale in scales(line) {
         for source in values(line.source) {
             for control in values(line.control) {
-                let mut rig = prepare();
+                let mut setup = prepare();
                 if scale != line.default {
-                    rig.articulation.push(line.with(scale));
+                    setup.articulation.push(line.with(scale));
                 }
-                let frame = rig.feed(line.source, source).max(rig.feed(line.control, control));
+                let frame = setup.feed(line.source, source).max(setup.feed(line.control, control));
                 let factor = norm(line.source, source, source_half(line.transform))
                     * norm(line.control, control, control_half(line.transform));
-                measure(rig, frame, f64::from(scale) / 65_536.0 * factor);
+                measure(setup, frame, f64::from(scale) / 65_536.0 * factor);
             }
         }
     }
 }
 
-/// A measured value, and on failure the line that it is of.
+/// Asserts a measured value, and names the line on failure.
 #[track_caller]
-fn hold(line: &Line, rig: &Rig, found: f64, expected: f64, tolerance: f64) {
+fn hold(line: &Line, setup: &Setup, found: f64, expected: f64, tolerance: f64) {
     assert!(
         (found - expected).abs() <= tolerance,
         "{found} is not {expected} ± {tolerance} for {line:x?}, key {}, velocity {}, {:?}, {:?}",
-        rig.key,
-        rig.velocity,
-        rig.before,
-        rig.articulation,
+        setup.key,
+        setup.velocity,
+        setup.before,
+        setup.articulation,
     );
 }
 
@@ -213,15 +213,15 @@ fn pitch_is_the_sum_of_its_lines() {
 }
 
 fn pitch_sum(line: &Line) {
-    vary(line, Rig::default, |mut rig, frame, part| {
-        let key = if line.source == s::KEY_NUMBER { 0.0 } else { 100.0 * f64::from(rig.key) };
+    vary(line, Setup::default, |mut setup, frame, part| {
+        let key = if line.source == s::KEY_NUMBER { 0.0 } else { 100.0 * f64::from(setup.key) };
         let expected = key + part;
         // Such a unity note that the wave is transposed as little as possible.
-        rig.unity = (expected / 100.0).round().clamp(0.0, 127.0) as u16;
+        setup.unity = (expected / 100.0).round().clamp(0.0, 127.0) as u16;
         let moves = matches!(line.source, s::LFO | s::VIBRATO);
         let radius = if moves { 64 } else { 512 };
-        let found = rig.play(frame + radius + 1).cents(frame, radius) + 100.0 * f64::from(rig.unity);
-        hold(line, &rig, found, expected, 0.25);
+        let found = setup.play(frame + radius + 1).cents(frame, radius) + 100.0 * f64::from(setup.unity);
+        hold(line, &setup, found, expected, 0.25);
     });
 }
 
@@ -235,17 +235,17 @@ fn gain(line: &Line) {
     let tolerance = |expected: f64| if expected > -85.0 { 0.05 } else { 0.25 };
     if line.source == s::EG1 {
         for level in [1.0, 0.75, 0.5, 0.25] {
-            let rig = Rig::of(&[constant(d::EG1_SUSTAIN, percent(level))]);
+            let setup = Setup::of(&[constant(d::EG1_SUSTAIN, percent(level))]);
             let expected = -96.0 * (1.0 - level);
-            hold(line, &rig, rig.play(601).decibels(600), expected, tolerance(expected));
+            hold(line, &setup, setup.play(601).decibels(600), expected, tolerance(expected));
         }
         return;
     }
     // 20 dB of room for what makes it louder.
-    let prepare = || Rig { gain: decibels(-20.0), ..Rig::default() };
-    vary(line, prepare, |rig, frame, part| {
+    let prepare = || Setup { gain: decibels(-20.0), ..Setup::default() };
+    vary(line, prepare, |setup, frame, part| {
         let expected = part / 10.0 - 20.0;
-        hold(line, &rig, rig.play(frame + 1).decibels(frame), expected, tolerance(expected));
+        hold(line, &setup, setup.play(frame + 1).decibels(frame), expected, tolerance(expected));
     });
 }
 
@@ -255,10 +255,10 @@ fn pan_is_the_sum_of_its_lines_and_ends_at_the_sides() {
 }
 
 fn pan(line: &Line) {
-    vary(line, Rig::default, |rig, frame, part| {
-        let picture = rig.play(frame + 1);
-        hold(line, &rig, picture.pan(frame), (part / 1000.0).clamp(-0.5, 0.5), 0.001);
-        hold(line, &rig, picture.amplitude(frame), 1.0, 0.001);
+    vary(line, Setup::default, |setup, frame, part| {
+        let recording = setup.play(frame + 1);
+        hold(line, &setup, recording.pan(frame), (part / 1000.0).clamp(-0.5, 0.5), 0.001);
+        hold(line, &setup, recording.amplitude(frame), 1.0, 0.001);
     });
 }
 
@@ -271,12 +271,12 @@ fn send(line: &Line) {
     let reverb = line.destination == d::REVERB;
     let config = SynthConfig { reverb, chorus: !reverb, voices: 8, ..dry() };
     let controller = if reverb { 91 } else { 93 };
-    let prepare = || Rig { config, before: vec![vec![0xB0, controller, 0]], ..Rig::default() };
-    let output = |rig: &Rig| render(&mut held(rig), 5000);
+    let prepare = || Setup { config, before: vec![vec![0xB0, controller, 0]], ..Setup::default() };
+    let output = |setup: &Setup| render(&mut held(setup), 5000);
     let nothing = output(&prepare());
     // What the effect adds to nothing.
-    let effect = |rig: &Rig| -> f64 {
-        let sent = output(rig);
+    let effect = |setup: &Setup| -> f64 {
+        let sent = output(setup);
         let added = sent.as_flattened().iter().zip(nothing.as_flattened()).map(|(a, b)| f64::from(a - b).powi(2));
         added.sum::<f64>().sqrt()
     };
@@ -284,19 +284,19 @@ fn send(line: &Line) {
     whole.articulation.push(constant(line.destination, percent(1.0)));
     let whole = effect(&whole);
     assert!(whole > 1.0, "the effect is heard: {whole}");
-    vary(line, prepare, |rig, _, part| {
-        hold(line, &rig, effect(&rig) / whole, (part / 1000.0).clamp(0.0, 1.0), 0.001);
+    vary(line, prepare, |setup, _, part| {
+        hold(line, &setup, effect(&setup) / whole, (part / 1000.0).clamp(0.0, 1.0), 0.001);
     });
 }
 
-fn held(rig: &Rig) -> dls_synth::Synth {
-    let mut synth = rig::synth_of(rig);
-    rig.before.iter().for_each(|message| synth.midi(0, message));
-    synth.midi(0, &[0x90, rig.key, rig.velocity]);
+fn held(setup: &Setup) -> dls_synth::Synth {
+    let mut synth = setup::synth_of(setup);
+    setup.before.iter().for_each(|message| synth.midi(0, message));
+    synth.midi(0, &[0x90, setup.key, setup.velocity]);
     synth
 }
 
-/// The key has no influence on the pitch.
+/// Makes the connections by which the key has no influence on the pitch.
 fn untuned() -> Connection {
     connection(s::KEY_NUMBER, s::NONE, d::PITCH, LINEAR, 0)
 }
@@ -307,34 +307,34 @@ fn the_cutoff_is_the_sum_of_its_lines() {
 }
 
 fn cutoff(line: &Line) {
-    // A tone at an eighth of the rate, far above the cutoff: its gain tells the cutoff.
+    // A tone at an eighth of the rate, far above the cutoff: its gain gives the cutoff.
     const TURN: usize = 8;
     let tone = 1.0 / TURN as f64;
     let flat = [untuned(), connection(s::VELOCITY, s::NONE, d::GAIN, LINEAR, 0)];
-    let prepare = || Rig { turn: TURN, unity: 0, ..Rig::of(&flat) };
+    let prepare = || Setup { turn: TURN, unity: 0, ..Setup::of(&flat) };
     let open = prepare().play(601).decibels(600);
     close(open, 0.0, 0.001);
-    vary(line, prepare, |mut rig, frame, part| {
+    vary(line, prepare, |mut setup, frame, part| {
         let constant_line = line.source == s::NONE;
         let base = 8400.0;
         if !constant_line {
-            rig.articulation.push(constant(d::FILTER_CUTOFF, cents(base)));
+            setup.articulation.push(constant(d::FILTER_CUTOFF, cents(base)));
             // The line is measured at its full range by what another line takes to bring the sum back.
             let (other, value) =
                 if line.source == s::EG2 { (s::VELOCITY, Value::Number(127)) } else { (s::EG2, Value::Level(1.0)) };
-            _ = rig.feed(other, value);
+            _ = setup.feed(other, value);
             let back = -part / norm(other, value, source_half(LINEAR));
-            rig.articulation.push(connection(other, s::NONE, d::FILTER_CUTOFF, LINEAR, cents(back)));
+            setup.articulation.push(connection(other, s::NONE, d::FILTER_CUTOFF, LINEAR, cents(back)));
         }
-        let found = rig.play(frame + 1).decibels(frame);
-        if constant_line && rig.articulation.len() == flat.len() {
-            hold(line, &rig, found, 0.0, 0.001);
+        let found = setup.play(frame + 1).decibels(frame);
+        if constant_line && setup.articulation.len() == flat.len() {
+            hold(line, &setup, found, 0.0, 0.001);
             return;
         }
         let expected = if constant_line { part } else { base };
         let found = 1200.0 * (cutoff_by_gain(found, tone) * f64::from(RATE) / 8.175_798_9).log2();
         // A semitone is allowed; an oscillator at its top is still moving.
-        hold(line, &rig, found, expected, 25.0);
+        hold(line, &setup, found, expected, 25.0);
     });
     assert_eq!(OPEN, i32::MAX, "open by default: measured above with no line at all");
 }
@@ -345,10 +345,10 @@ fn resonance_lowers_the_pass_band_by_half_of_itself() {
 }
 
 fn resonance(line: &Line) {
-    let prepare = || Rig::of(&[constant(d::FILTER_CUTOFF, pitch(6000.0))]);
-    vary(line, prepare, |rig, _, part| {
+    let prepare = || Setup::of(&[constant(d::FILTER_CUTOFF, pitch(6000.0))]);
+    vary(line, prepare, |setup, _, part| {
         // From one table of the filter to the next is a step of resonance: 16 steps are required, 1.5 dB each.
-        hold(line, &rig, -2.0 * rig.play(2001).decibels(2000), part / 10.0, 0.75);
+        hold(line, &setup, -2.0 * setup.play(2001).decibels(2000), part / 10.0, 0.75);
     });
 }
 
@@ -360,24 +360,24 @@ fn oscillators_turn_as_fast_as_they_are_told() {
 fn frequency(line: &Line) {
     let oscillator = if line.destination == d::LFO_FREQUENCY { s::LFO } else { s::VIBRATO };
     for scale in [line.default, line.range.0, pitch(1.0), pitch(10.0), line.range.1] {
-        let mut rig = Rig::of(&[connection(oscillator, s::NONE, d::PITCH, BIPOLAR, cents(100.0))]);
+        let mut setup = Setup::of(&[connection(oscillator, s::NONE, d::PITCH, BIPOLAR, cents(100.0))]);
         if scale != line.default {
-            rig.articulation.push(line.with(scale));
+            setup.articulation.push(line.with(scale));
         }
         let hertz = 440.0 * ((f64::from(scale) / 65_536.0 - 6900.0) / 1200.0).exp2();
         // One turn of the slowest takes ten seconds; of the others, twenty turns.
         let turns = if hertz < 0.5 { 1.0 } else { 20.0 };
-        let picture = rig.play(frame(0.02 + (turns + 0.5) / hertz));
+        let recording = setup.play(frame(0.02 + (turns + 0.5) / hertz));
         // Sine and cosine of its phase: now, and a quarter of a turn later.
         let phase = |at: f64| {
-            let value = |at: f64| picture.cents(frame(at), 32);
+            let value = |at: f64| recording.cents(frame(at), 32);
             value(at).atan2(value(at + 0.25 / hertz)) / std::f64::consts::TAU
         };
         let start = 0.01 + 0.1 / hertz;
         let gained = phase(start + turns / hertz) - phase(start);
         // One per cent of what it has turned is allowed; where within a tick of 1.3 ms it stands is not known better.
-        hold(line, &rig, gained, 0.0, 0.01 * turns);
-        hold(line, &rig, phase(start), 0.1, 0.002 + 0.0014 * hertz);
+        hold(line, &setup, gained, 0.0, 0.01 * turns);
+        hold(line, &setup, phase(start), 0.1, 0.002 + 0.0014 * hertz);
     }
 }
 
@@ -389,20 +389,20 @@ fn oscillators_begin_after_their_delay() {
 fn delay(line: &Line) {
     let oscillator = if line.destination == d::LFO_DELAY { s::LFO } else { s::VIBRATO };
     for scale in [line.default, line.range.0, time(0.5), line.range.1, NO_TIME] {
-        let mut rig = Rig::of(&[connection(oscillator, s::NONE, d::PITCH, BIPOLAR, cents(100.0))]);
+        let mut setup = Setup::of(&[connection(oscillator, s::NONE, d::PITCH, BIPOLAR, cents(100.0))]);
         if scale != line.default {
-            rig.articulation.push(line.with(scale));
+            setup.articulation.push(line.with(scale));
         }
         let begin = if scale == NO_TIME { 0.0 } else { (f64::from(scale) / 65_536.0 / 1200.0).exp2() };
-        let picture = rig.play(frame(begin + 0.2));
+        let recording = setup.play(frame(begin + 0.2));
         if begin > 0.0 {
-            hold(line, &rig, picture.cents(frame(begin * 0.5), 64), 0.0, 0.05);
-            hold(line, &rig, picture.cents(frame(begin) - 128, 64), 0.0, 0.05);
+            hold(line, &setup, recording.cents(frame(begin * 0.5), 64), 0.0, 0.05);
+            hold(line, &setup, recording.cents(frame(begin) - 128, 64), 0.0, 0.05);
         }
         // 5 Hz: at its top after 50 ms, at its bottom after 150.
-        hold(line, &rig, picture.cents(frame(begin + 0.05), 64), 100.0, 0.5);
-        hold(line, &rig, picture.cents(frame(begin + 0.15), 64), -100.0, 0.5);
-        hold(line, &rig, picture.cents(frame(begin + 0.1), 64), 0.0, 5.0);
+        hold(line, &setup, recording.cents(frame(begin + 0.05), 64), 100.0, 0.5);
+        hold(line, &setup, recording.cents(frame(begin + 0.15), 64), -100.0, 0.5);
+        hold(line, &setup, recording.cents(frame(begin + 0.1), 64), 0.0, 5.0);
     }
 }
 
@@ -425,10 +425,10 @@ fn first_envelope(line: &Line) {
         sustain: d::EG1_SUSTAIN,
         release: d::EG1_RELEASE,
     };
-    let level = |picture: &Picture, frame: usize| {
-        let decibels = picture.decibels(frame);
+    let level = |recording: &Recording, frame: usize| {
+        let decibels = recording.decibels(frame);
         // The attack alone is linear in amplitude.
-        if line.destination == d::EG1_ATTACK { picture.amplitude(frame) } else { (1.0 + decibels / 96.0).max(0.0) }
+        if line.destination == d::EG1_ATTACK { recording.amplitude(frame) } else { (1.0 + decibels / 96.0).max(0.0) }
     };
     // Half a dB of 96.
     envelope(line, &names, &[], level, 0.0052);
@@ -448,7 +448,7 @@ fn second_envelope(line: &Line) {
         // It must still be heard while the modulation envelope releases.
         constant(d::EG1_RELEASE, time(400.0)),
     ];
-    envelope(line, &names, &rows, |picture, frame| picture.cents(frame, 64) / 1000.0, 0.006);
+    envelope(line, &names, &rows, |recording, frame| recording.cents(frame, 64) / 1000.0, 0.006);
 }
 
 /// The destinations of an envelope.
@@ -461,32 +461,32 @@ struct Names {
     release: u16,
 }
 
-/// Proves one line of an envelope, of which `level` tells the level at a frame.
-fn envelope(line: &Line, names: &Names, rows: &[Connection], level: impl Fn(&Picture, usize) -> f64, tolerance: f64) {
+/// Proves one line of an envelope, of which `level` returns the level at a frame.
+fn envelope(line: &Line, names: &Names, rows: &[Connection], level: impl Fn(&Recording, usize) -> f64, tolerance: f64) {
     let stage = line.destination;
-    let rig = |own: &[Connection]| Rig::of(&[&[untuned()], rows, own].concat());
+    let setup = |own: &[Connection]| Setup::of(&[&[untuned()], rows, own].concat());
     // At key 0 and no tuning by the key, unity 0 is the wave's own pitch.
-    let rig = |own: &[Connection]| Rig { unity: 0, ..rig(own) };
+    let setup = |own: &[Connection]| Setup { unity: 0, ..setup(own) };
     if stage == names.sustain {
         for part in [0.0, 0.25, 0.5, 0.999, 1.0] {
             let own: &[Connection] = &[line.with(percent(part))];
-            let rig = rig(if part < 1.0 { own } else { &[] });
-            hold(line, &rig, level(&rig.play(800), 600), part, tolerance);
+            let setup = setup(if part < 1.0 { own } else { &[] });
+            hold(line, &setup, level(&setup.play(800), 600), part, tolerance);
         }
         return;
     }
     for (scale, base, input) in times_of(line) {
-        let mut rig = rig(&[]);
+        let mut setup = setup(&[]);
         if let Some(base) = base {
-            rig.articulation.push(constant(stage, time(base)));
+            setup.articulation.push(constant(stage, time(base)));
         }
         let default = base.is_none() && scale == line.default;
         if !default {
-            rig.articulation.push(line.with(scale));
+            setup.articulation.push(line.with(scale));
         }
         let factor = match input {
             Some(value) => {
-                _ = rig.feed(line.source, value);
+                _ = setup.feed(line.source, value);
                 norm(line.source, value, source_half(line.transform))
             }
             None => 1.0,
@@ -494,12 +494,12 @@ fn envelope(line: &Line, names: &Names, rows: &[Connection], level: impl Fn(&Pic
         let cents = f64::from(scale) / 65_536.0 * factor + base.map_or(0.0, |base| 1200.0 * base.log2());
         let seconds = if base.is_none() && scale == NO_TIME { 0.0 } else { (cents / 1200.0).exp2().min(40.0) };
         // Velocity is to act on nothing else.
-        rig.articulation.push(connection(s::VELOCITY, s::NONE, d::GAIN, LINEAR, 0));
-        time_of_stage(line, names, rig, seconds, &level, tolerance);
+        setup.articulation.push(connection(s::VELOCITY, s::NONE, d::GAIN, LINEAR, 0));
+        time_of_stage(line, names, setup, seconds, &level, tolerance);
     }
 }
 
-/// The cases of a line that is a time: its scale, the constant that it scales, and the input's value.
+/// Returns the cases of a line that is a time: its scale, the constant that it scales, and the input's value.
 fn times_of(line: &Line) -> Vec<(i32, Option<f64>, Option<Value>)> {
     if line.source == s::NONE {
         return [line.default, NO_TIME, time(0.02), time(1.0), line.range.1].map(|scale| (scale, None, None)).to_vec();
@@ -517,9 +517,9 @@ fn times_of(line: &Line) -> Vec<(i32, Option<f64>, Option<Value>)> {
 fn time_of_stage(
     line: &Line,
     names: &Names,
-    mut rig: Rig,
+    mut setup: Setup,
     seconds: f64,
-    level: impl Fn(&Picture, usize) -> f64,
+    level: impl Fn(&Recording, usize) -> f64,
     tolerance: f64,
 ) {
     let stage = line.destination;
@@ -529,37 +529,43 @@ fn time_of_stage(
     let slack = |length: f64| if length > 0.0 { tolerance + 0.001_4 / length } else { tolerance };
     if stage == names.delay || stage == names.hold {
         if stage == names.hold {
-            rig.articulation.push(constant(names.sustain, 0));
+            setup.articulation.push(constant(names.sustain, 0));
         }
-        let picture = rig.play(frame(seconds + 0.02) + 200);
+        let recording = setup.play(frame(seconds + 0.02) + 200);
         let (before, after) = if stage == names.delay { (0.0, 1.0) } else { (1.0, 0.0) };
         if seconds > 0.02 {
-            hold(line, &rig, level(&picture, frame(seconds - 0.01)), before, tolerance);
+            hold(line, &setup, level(&recording, frame(seconds - 0.01)), before, tolerance);
         }
-        hold(line, &rig, level(&picture, frame(seconds + 0.01)), after, tolerance);
+        hold(line, &setup, level(&recording, frame(seconds + 0.01)), after, tolerance);
         return;
     }
     let begin = if stage == names.attack { 0.0 } else { 0.02 };
     let (from, to) = if stage == names.attack { (0.0, 1.0) } else { (1.0, 0.0) };
     if stage == names.decay {
-        rig.articulation.extend([constant(names.hold, time(begin)), constant(names.sustain, 0)]);
+        setup.articulation.extend([constant(names.hold, time(begin)), constant(names.sustain, 0)]);
     } else if stage == names.release {
-        rig.events.push((frame(begin), vec![0x80, rig.key, 0]));
+        setup.events.push((frame(begin), vec![0x80, setup.key, 0]));
     } else if stage == d::EG1_SHUTDOWN {
-        rig.events.push((frame(begin), vec![0xB0, 120, 0]));
+        setup.events.push((frame(begin), vec![0xB0, 120, 0]));
     }
     let last = parts.last().unwrap().max(0.1) * seconds;
-    let picture = rig.play(frame(begin + last) + 800);
+    let recording = setup.play(frame(begin + last) + 800);
     if seconds == 0.0 {
-        hold(line, &rig, level(&picture, frame(begin) + 200), to, tolerance);
+        hold(line, &setup, level(&recording, frame(begin) + 200), to, tolerance);
         if stage == names.attack {
-            hold(line, &rig, level(&picture, 1.max(64 * usize::from(names.attack == d::EG2_ATTACK))), to, tolerance);
+            hold(
+                line,
+                &setup,
+                level(&recording, 1.max(64 * usize::from(names.attack == d::EG2_ATTACK))),
+                to,
+                tolerance,
+            );
         }
         return;
     }
     for part in parts {
         let expected = from + (to - from) * part;
-        hold(line, &rig, level(&picture, frame(begin + part * seconds)), expected, slack(seconds));
+        hold(line, &setup, level(&recording, frame(begin + part * seconds)), expected, slack(seconds));
     }
 }
 
@@ -572,8 +578,8 @@ fn key_number(line: &Line) {
     // A region for each key, tuned by ten cents a key: which region plays is heard, and that it is the key that sounds.
     let collection = |scale: Option<i32>| {
         move |quarter: f64| {
-            let rig = Rig::default();
-            let mut collection = rig.collection(quarter);
+            let setup = Setup::default();
+            let mut collection = setup.collection(quarter);
             let region_of = |key: u16| dls::Region {
                 keys: (key, key),
                 articulation: Some(
@@ -583,7 +589,7 @@ fn key_number(line: &Line) {
                         .collect(),
                 ),
                 sample: Some(WaveSample { unity_note: 60, ..looped(0, TURN as u32) }),
-                ..rig.region()
+                ..setup.region()
             };
             collection.instruments[0].regions = (0..128).map(region_of).collect();
             collection
@@ -601,9 +607,9 @@ fn key_number(line: &Line) {
         }
     }
     for (scale, key, tuning, expected) in cases {
-        let mut rig = Rig { key, ..Rig::default() };
-        rig.parameter(2, tuning, None);
-        let found = rig.play_collection(1700, collection(scale)).cents(1100, 512);
-        hold(line, &rig, found, of_key(expected), 0.25);
+        let mut setup = Setup { key, ..Setup::default() };
+        setup.parameter(2, tuning, None);
+        let found = setup.play_collection(1700, collection(scale)).cents(1100, 512);
+        hold(line, &setup, found, of_key(expected), 0.25);
     }
 }

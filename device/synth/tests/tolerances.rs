@@ -4,7 +4,7 @@ mod common;
 
 use std::f64::consts::FRAC_PI_2;
 
-use common::rig::{Picture, Rig};
+use common::setup::{Recording, Setup};
 use common::*;
 use dls_synth::dls::Connection;
 use dls_synth::dls::spec::transform::{LINEAR, SOURCE_BIPOLAR};
@@ -19,8 +19,8 @@ const ENVELOPE_DB: f64 = 0.5;
 fn pitch_has_a_resolution_of_a_cent_from_four_octaves_down_to_two_up() {
     for key in [12, 24, 36, 48, 60, 72, 84] {
         let cents_at = |tuning: f64| {
-            let rig = Rig { key, ..Rig::of(&[constant(d::PITCH, cents(tuning))]) };
-            rig.play(2600).cents(1300, 1200)
+            let setup = Setup { key, ..Setup::of(&[constant(d::PITCH, cents(tuning))]) };
+            setup.play(2600).cents(1300, 1200)
         };
         let octave = 100.0 * (f64::from(key) - 60.0);
         let tunings: Vec<f64> = (-3..4).chain([48, 49, 50, 51, 98, 99, 100]).map(f64::from).collect();
@@ -40,32 +40,32 @@ fn pitch_has_a_resolution_of_a_cent_from_four_octaves_down_to_two_up() {
 fn the_amplifier_is_exact_to_a_quarter_of_a_decibel_down_to_85() {
     for i in 0..=170 {
         let attenuation = -0.5 * f64::from(i);
-        let rig = Rig { gain: decibels(attenuation), ..Rig::default() };
-        close(rig.play(601).decibels(600), attenuation, 0.25);
+        let setup = Setup { gain: decibels(attenuation), ..Setup::default() };
+        close(setup.play(601).decibels(600), attenuation, 0.25);
     }
     for value in 1..=127u8 {
         let expected = 40.0 * (f64::from(value) / 127.0).log10();
-        let volume = Rig { before: vec![vec![0xB0, 7, value]], ..Rig::default() };
-        let velocity = Rig { velocity: value, ..Rig::default() };
-        for rig in [volume, velocity] {
-            close(rig.play(601).decibels(600), expected, 0.25);
+        let volume = Setup { before: vec![vec![0xB0, 7, value]], ..Setup::default() };
+        let velocity = Setup { velocity: value, ..Setup::default() };
+        for setup in [volume, velocity] {
+            close(setup.play(601).decibels(600), expected, 0.25);
         }
     }
 }
 
-/// The times, in seconds, at which a tremolo of this frequency passes upwards through its centre.
+/// Returns the times, in seconds, at which a tremolo of this frequency passes upwards through its centre.
 fn crossings(oscillator: f64, turns: f64) -> Vec<f64> {
     let rows = [
         constant(d::LFO_FREQUENCY, pitch(oscillator)),
         connection(s::LFO, s::NONE, d::GAIN, SOURCE_BIPOLAR, decibels(6.0)),
     ];
-    let rig = Rig { gain: decibels(-12.0), ..Rig::of(&rows) };
-    let picture = rig.play(frame(0.01 + (turns + 0.75) / oscillator));
+    let setup = Setup { gain: decibels(-12.0), ..Setup::of(&rows) };
+    let recording = setup.play(frame(0.01 + (turns + 0.75) / oscillator));
     let mut found = Vec::new();
     let step = 16;
-    let mut before = picture.decibels(0) + 12.0;
-    for i in (step..picture.frames()).step_by(step) {
-        let now = picture.decibels(i) + 12.0;
+    let mut before = recording.decibels(0) + 12.0;
+    for i in (step..recording.frames()).step_by(step) {
+        let now = recording.decibels(i) + 12.0;
         if before < 0.0 && now >= 0.0 {
             let part = before / (before - now);
             found.push((i as f64 - step as f64 * (1.0 - part)) / f64::from(RATE));
@@ -98,12 +98,12 @@ fn an_oscillator_begins_without_a_click() {
             constant(d::LFO_DELAY, time(0.05)),
             connection(s::LFO, s::NONE, d::GAIN, SOURCE_BIPOLAR, decibels(12.0)),
         ];
-        let picture = Rig { gain: decibels(-12.0), ..Rig::of(&rows) }.play(frame(0.08));
-        // The steepest that the sine is, in dB a frame, an eighth more for the straight lines that it is made of, and what
-        // the tone's sixteen bits leave in doubt.
+        let recording = Setup { gain: decibels(-12.0), ..Setup::of(&rows) }.play(frame(0.08));
+        // The steepest that the sine is, in dB a frame, an eighth more for the straight lines that it is made of, and
+        // what the tone's sixteen bits leave in doubt.
         let steepest = 12.0 * std::f64::consts::TAU * hertz / f64::from(RATE);
         for i in frame(0.04)..frame(0.075) {
-            let step = picture.decibels(i + 1) - picture.decibels(i);
+            let step = recording.decibels(i + 1) - recording.decibels(i);
             assert!(step.abs() < steepest * 1.125 + 1e-3, "{hertz} Hz at frame {i}: a step of {step} dB");
         }
     }
@@ -136,7 +136,7 @@ impl Shape {
         ]
     }
 
-    /// In dB while the key is held.
+    /// Returns the level in dB while the key is held.
     fn held(&self, t: f64) -> f64 {
         let t = t - self.delay;
         if t < 0.0 {
@@ -161,7 +161,7 @@ impl Shape {
         if level <= -96.0 { f64::NEG_INFINITY } else { level }
     }
 
-    /// The least and the greatest level that it may have at a time: any that it has within 10 ms.
+    /// Returns the least and the greatest level that it may have at a time: any that it has within 10 ms.
     fn between(&self, t: f64) -> (f64, f64) {
         let near = (-20..=20).map(|i| self.at(t + TIME * f64::from(i) / 20.0));
         near.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)))
@@ -183,14 +183,14 @@ fn envelopes_keep_within_half_a_decibel_and_ten_milliseconds() {
         Shape { sustain: 1.0, release: 6.0, decay: 40.0, ..slow },
     ];
     for shape in shapes {
-        let mut rig = Rig::of(&shape.rows());
-        rig.events.push((frame(shape.off), vec![0x80, 60, 0]));
-        let picture = rig.play(frame(shape.off + 0.5));
-        for i in (0..picture.frames()).step_by(24) {
+        let mut setup = Setup::of(&shape.rows());
+        setup.events.push((frame(shape.off), vec![0x80, 60, 0]));
+        let recording = setup.play(frame(shape.off + 0.5));
+        for i in (0..recording.frames()).step_by(24) {
             let t = i as f64 / f64::from(RATE);
-            let found = picture.decibels(i);
+            let found = recording.decibels(i);
             let (low, high) = shape.between(t);
-            // Below -85 dB nothing is asked.
+            // Below -85 dB nothing is required.
             let fits = (found <= high + ENVELOPE_DB || found < -85.0) && (found >= low - ENVELOPE_DB || low < -85.0);
             assert!(fits, "{found} dB at {t} s, not {low} to {high}: {shape:?}");
         }
@@ -200,26 +200,26 @@ fn envelopes_keep_within_half_a_decibel_and_ten_milliseconds() {
 #[test]
 fn slow_envelopes_are_exact_at_their_very_time() {
     let shape = Shape { delay: 0.05, attack: 0.3, hold: 0.1, decay: 1.0, sustain: 0.5, release: 0.8, off: 1.2 };
-    let mut rig = Rig::of(&shape.rows());
-    rig.events.push((frame(shape.off), vec![0x80, 60, 0]));
-    let picture = rig.play(frame(1.5));
-    for i in (frame(0.06)..picture.frames()).step_by(97) {
-        close(picture.decibels(i), shape.at(i as f64 / f64::from(RATE)), 0.06);
+    let mut setup = Setup::of(&shape.rows());
+    setup.events.push((frame(shape.off), vec![0x80, 60, 0]));
+    let recording = setup.play(frame(1.5));
+    for i in (frame(0.06)..recording.frames()).step_by(97) {
+        close(recording.decibels(i), shape.at(i as f64 / f64::from(RATE)), 0.06);
     }
 }
 
 #[test]
 fn delays_end_within_ten_milliseconds_and_no_output_comes_before() {
     for seconds in [0.001, 0.05, 0.777, 3.0] {
-        let picture = Rig::of(&[constant(d::EG1_DELAY, time(seconds))]).play(frame(seconds + 0.05));
-        let first = (0..picture.frames()).find(|i| picture.amplitude(*i) > 0.0).unwrap() as f64 / f64::from(RATE);
+        let recording = Setup::of(&[constant(d::EG1_DELAY, time(seconds))]).play(frame(seconds + 0.05));
+        let first = (0..recording.frames()).find(|i| recording.amplitude(*i) > 0.0).unwrap() as f64 / f64::from(RATE);
         close(first, seconds, TIME);
-        let full = (0..picture.frames()).find(|i| picture.amplitude(*i) > 0.99).unwrap() as f64 / f64::from(RATE);
+        let full = (0..recording.frames()).find(|i| recording.amplitude(*i) > 0.99).unwrap() as f64 / f64::from(RATE);
         close(full, seconds, TIME);
     }
 }
 
-/// The amplitude of a constant, frame by frame: no tone, no noise, only the amplifier.
+/// Returns the amplitude of a constant, frame by frame: no tone, no noise, only the amplifier.
 fn amplifier(rows: &[Connection], events: &[(usize, &[u8])], frames: usize) -> Vec<[f64; 2]> {
     let mut collection = collection(vec![region(0, looped(0, 64))], vec![wave(&[16_384; 64])]);
     collection.instruments[0].articulation = rows.to_vec();
@@ -287,10 +287,10 @@ fn pan_moves_without_zipper() {
 fn a_ramp_of_the_modulation_envelope_has_no_steps_that_are_heard() {
     // An octave in a second: from one control value to the next is 1.6 cents.
     let rows = [constant(d::EG2_ATTACK, time(1.0)), connection(s::EG2, s::NONE, d::PITCH, LINEAR, cents(1200.0))];
-    let picture: Picture = Rig::of(&rows).play(frame(1.0));
-    for i in (128..picture.frames() - 200).step_by(64) {
-        let rise = picture.cents(i + 64, 32) - picture.cents(i, 32);
+    let recording: Recording = Setup::of(&rows).play(frame(1.0));
+    for i in (128..recording.frames() - 200).step_by(64) {
+        let rise = recording.cents(i + 64, 32) - recording.cents(i, 32);
         assert!((0.5..3.0).contains(&rise), "at frame {i}: {rise} cents");
-        close(picture.cents(i, 32), 1200.0 * i as f64 / f64::from(RATE), 2.0);
+        close(recording.cents(i, 32), 1200.0 * i as f64 / f64::from(RATE), 2.0);
     }
 }

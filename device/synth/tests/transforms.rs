@@ -3,8 +3,8 @@
 
 mod common;
 
-use common::rig::{Rig, Value};
-use common::sheet::{Half, INVERTED_CONCAVE, control_half, source_half};
+use common::connection_table::{Half, INVERTED_CONCAVE, control_half, source_half};
+use common::setup::{Setup, Value};
 use common::*;
 use dls_synth::dls::Connection;
 use dls_synth::dls::spec::transform::{
@@ -22,14 +22,14 @@ const SCALE: f64 = 1000.0;
 /// Values with something to them: ends, neighbours of the centre, knees of the curves.
 const VALUES: [u16; 11] = [0, 1, 2, 31, 63, 64, 65, 96, 125, 126, 127];
 
-/// Cents that a connection adds to the pitch, with an input at a value.
+/// Returns cents that a connection adds to the pitch, with an input at a value.
 fn added(row: Connection, input: u16, value: Value) -> f64 {
-    let mut rig = Rig::of(&[row]);
-    let frame = rig.feed(input, value);
-    rig.play(frame + 513).cents(frame, 512)
+    let mut setup = Setup::of(&[row]);
+    let frame = setup.feed(input, value);
+    setup.play(frame + 513).cents(frame, 512)
 }
 
-/// Every transform word of a source, or of a control.
+/// Returns every transform word of a source, or of a control.
 fn words(shift: u32, bipolar: u16, invert: u16) -> Vec<u16> {
     let mut words = Vec::new();
     for curve in [LINEAR, CONCAVE, CONVEX, SWITCH] {
@@ -73,11 +73,11 @@ fn both_halves_of_a_word_work_together() {
     let other = 0x80 + 71;
     for (source, control) in [(INVERTED_CONCAVE, CONTROL_BIPOLAR), (SOURCE_BIPOLAR, CONVEX << CONTROL_SHIFT)] {
         for (a, b) in [(20, 100), (64, 0), (127, 127), (100, 33)] {
-            let mut rig = Rig::of(&[connection(BRIGHTNESS, other, d::PITCH, source | control, cents(SCALE))]);
-            let frame = rig.feed(BRIGHTNESS, Value::Number(a)).max(rig.feed(other, Value::Number(b)));
+            let mut setup = Setup::of(&[connection(BRIGHTNESS, other, d::PITCH, source | control, cents(SCALE))]);
+            let frame = setup.feed(BRIGHTNESS, Value::Number(a)).max(setup.feed(other, Value::Number(b)));
             let halves =
                 (source_half(source).normalise(f64::from(a), 7), control_half(control).normalise(f64::from(b), 7));
-            close(rig.play(frame + 513).cents(frame, 512), SCALE * halves.0 * halves.1, 0.25);
+            close(setup.play(frame + 513).cents(frame, 512), SCALE * halves.0 * halves.1, 0.25);
         }
     }
 }
@@ -87,12 +87,12 @@ fn fourteen_bits_are_divided_by_16384() {
     for value in [0u16, 1, 4096, 8191, 8192, 8193, 16_383] {
         for word in [LINEAR, SOURCE_INVERT, SOURCE_BIPOLAR, SOURCE_BIPOLAR | SOURCE_INVERT] {
             let row = connection(s::PITCH_WHEEL, s::NONE, d::PITCH, word, cents(SCALE));
-            let mut rig = Rig::of(&[row]);
+            let mut setup = Setup::of(&[row]);
             // Without a range the wheel's own connection does nothing.
-            rig.parameter(0, 0, Some(0));
-            let frame = rig.feed(s::PITCH_WHEEL, Value::Number(value));
+            setup.parameter(0, 0, Some(0));
+            let frame = setup.feed(s::PITCH_WHEEL, Value::Number(value));
             let expected = SCALE * source_half(word).normalise(f64::from(value), 14);
-            close(rig.play(frame + 513).cents(frame, 512), expected, 0.25);
+            close(setup.play(frame + 513).cents(frame, 512), expected, 0.25);
         }
     }
 }
@@ -101,9 +101,9 @@ fn fourteen_bits_are_divided_by_16384() {
 fn concave_and_convex_use_the_greatest_value_and_not_the_range() {
     // By the greatest value 127, all of it is exactly 1 and none of it exactly 0; by the range 128 it would not be.
     let gain = |word: u16, value: u16| {
-        let mut rig = Rig::of(&[connection(BRIGHTNESS, s::NONE, d::GAIN, word, decibels(-96.0))]);
-        let frame = rig.feed(BRIGHTNESS, Value::Number(value));
-        rig.play(frame + 1).decibels(frame)
+        let mut setup = Setup::of(&[connection(BRIGHTNESS, s::NONE, d::GAIN, word, decibels(-96.0))]);
+        let frame = setup.feed(BRIGHTNESS, Value::Number(value));
+        setup.play(frame + 1).decibels(frame)
     };
     close(gain(INVERTED_CONCAVE, 127), 0.0, 1e-4);
     close(gain(INVERTED_CONCAVE, 0), -96.0, 0.01);

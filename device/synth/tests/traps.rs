@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use common::download::{self, INSTRUMENT2, buffer};
 use common::live::Live;
-use common::rig::{Rig, Value};
+use common::setup::{Setup, Value};
 use common::*;
 use dls_synth::dls::spec::transform::{LINEAR, SOURCE_BIPOLAR};
 use dls_synth::dls::spec::{destination as d, source as s};
@@ -27,8 +27,8 @@ fn controller_91_is_the_reverb_and_93_the_chorus_whatever_the_caption_says() {
         };
         let wet = |row: Connection, controller: u8| {
             let config = SynthConfig { reverb: destination == 0x81, chorus: destination == 0x80, voices: 4, ..dry() };
-            let rig = Rig { config, before: vec![vec![0xB0, controller, 127]], ..Rig::of(&[row]) };
-            let frames = rig.play(5000);
+            let setup = Setup { config, before: vec![vec![0xB0, controller, 127]], ..Setup::of(&[row]) };
+            let frames = setup.play(5000);
             (3000..5000).any(|i| (frames.amplitude(i) - 1.0).abs() > 1e-4)
         };
         let controller = (source - 0x80) as u8;
@@ -43,12 +43,12 @@ fn outputs_of_more_than_two_channels_are_passed_over_by_their_headers_numbers() 
     for destination in [0x10, 0x11, 0x12, 0x13, 0x14, 0x15] {
         let rows =
             [constant(destination, percent(0.9)), connection(s::CC1, s::NONE, destination, LINEAR, cents(1200.0))];
-        let mut rig = Rig::of(&rows);
-        let frame = rig.feed(s::CC1, Value::Number(127));
-        let picture = rig.play(frame + 300);
-        close(picture.decibels(frame), 0.0, 1e-3);
-        close(picture.pan(frame), 0.0, 1e-4);
-        close(picture.cents(frame, 128), 0.0, 0.05);
+        let mut setup = Setup::of(&rows);
+        let frame = setup.feed(s::CC1, Value::Number(127));
+        let recording = setup.play(frame + 300);
+        close(recording.decibels(frame), 0.0, 1e-3);
+        close(recording.pan(frame), 0.0, 1e-4);
+        close(recording.cents(frame, 128), 0.0, 0.05);
     }
 }
 
@@ -57,18 +57,18 @@ fn reserved_destinations_of_a_well_known_bank_are_passed_over() {
     for destination in [0x0002, 0x0208, 0x030C] {
         let rows =
             [constant(destination, time(10.0)), connection(s::VELOCITY, s::NONE, destination, LINEAR, cents(6000.0))];
-        let picture = Rig::of(&rows).play(1000);
-        close(picture.decibels(900), 0.0, 1e-3);
-        close(picture.cents(700, 256), 0.0, 0.05);
+        let recording = Setup::of(&rows).play(1000);
+        close(recording.decibels(900), 0.0, 1e-3);
+        close(recording.cents(700, 256), 0.0, 0.05);
     }
 }
 
-/// A tone for 100 samples, to be looped, and then a constant that only who leaves the loop hears.
+/// Makes a tone of 100 samples, to be looped, and then a constant that is heard only after the loop is left.
 fn tail() -> Vec<i16> {
     (0..2000).map(|i| if i < 100 { 8000 } else { -16_000 }).collect()
 }
 
-/// Whether the loop is left at note-off.
+/// Returns whether the loop is left at note-off.
 fn leaves(synth: &mut Synth) -> bool {
     synth.midi(0, NOTE_ON);
     let held = render(synth, 1000);
@@ -118,20 +118,20 @@ fn a_loop_until_release_is_1_and_also_2_in_downloads() {
 
 #[test]
 fn a_negative_scale_attenuates() {
-    close(Rig::of(&[constant(d::GAIN, decibels(-6.0))]).play(601).decibels(600), -6.0, 1e-3);
+    close(Setup::of(&[constant(d::GAIN, decibels(-6.0))]).play(601).decibels(600), -6.0, 1e-3);
     // The wave's own "attenuation" likewise.
-    close(Rig { gain: decibels(-6.0), ..Rig::default() }.play(601).decibels(600), -6.0, 1e-3);
+    close(Setup { gain: decibels(-6.0), ..Setup::default() }.play(601).decibels(600), -6.0, 1e-3);
     // A positive one amplifies, as far as anything is left to amplify.
-    let both = Rig { gain: decibels(-10.0), ..Rig::of(&[constant(d::GAIN, decibels(6.0))]) };
+    let both = Setup { gain: decibels(-10.0), ..Setup::of(&[constant(d::GAIN, decibels(6.0))]) };
     close(both.play(601).decibels(600), -4.0, 1e-3);
-    let waves = Rig { gain: decibels(6.0), ..Rig::of(&[constant(d::GAIN, decibels(-10.0))]) };
+    let waves = Setup { gain: decibels(6.0), ..Setup::of(&[constant(d::GAIN, decibels(-10.0))]) };
     close(waves.play(601).decibels(600), -4.0, 1e-3);
 }
 
 #[test]
 fn the_defaults_from_level_1_keep_their_sign() {
     // Velocity attenuates though its scale of 96 dB stands there without a sign in level 1's table.
-    close(Rig { velocity: 64, ..Rig::default() }.play(601).decibels(600), -11.905, 0.01);
+    close(Setup { velocity: 64, ..Setup::default() }.play(601).decibels(600), -11.905, 0.01);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn velocity_is_divided_by_128_and_not_by_127() {
         connection(s::VELOCITY, s::NONE, d::EG1_ATTACK, LINEAR, cents(-1200.0)),
         connection(s::VELOCITY, s::NONE, d::GAIN, LINEAR, 0),
     ];
-    let found = Rig { velocity: 110, ..Rig::of(&rows) }.play(frame(0.16)).decibels(frame(0.15));
+    let found = Setup { velocity: 110, ..Setup::of(&rows) }.play(frame(0.16)).decibels(frame(0.15));
     let with = |divisor: f64| 20.0 * (0.15 / (0.4 * (-110.0 / divisor).exp2())).log10();
     close(found, with(128.0), 0.01);
     assert!((found - with(127.0)).abs() > 0.035);
@@ -165,25 +165,29 @@ fn five_hertz_is_five_hertz_with_either_last_digit() {
             connection(s::LFO, s::NONE, d::PITCH, SOURCE_BIPOLAR, cents(100.0)),
         ];
         // After 50 turns, and a quarter.
-        close(Rig::of(&rows).play(frame(10.1)).cents(frame(0.01 + 10.05), 64), 100.0, 0.5);
+        close(Setup::of(&rows).play(frame(10.1)).cents(frame(0.01 + 10.05), 64), 100.0, 0.5);
     }
 }
 
 #[test]
 fn the_modulation_oscillator_makes_the_first_half_of_its_turn_louder() {
     let rows = [connection(s::LFO, s::NONE, d::GAIN, SOURCE_BIPOLAR, decibels(6.0))];
-    let picture = Rig { gain: decibels(-12.0), ..Rig::of(&rows) }.play(frame(0.2));
+    let recording = Setup { gain: decibels(-12.0), ..Setup::of(&rows) }.play(frame(0.2));
     // Bipolar: as much softer afterwards. Level 1's text has it go one way only.
-    close(picture.decibels(frame(0.06)), -6.0, 0.05);
-    close(picture.decibels(frame(0.16)), -18.0, 0.05);
+    close(recording.decibels(frame(0.06)), -6.0, 0.05);
+    close(recording.decibels(frame(0.16)), -18.0, 0.05);
 }
 
 #[test]
 fn the_curves_are_those_of_level_2_2_over_the_greatest_value() {
     // 2.1 had them over the range of 128: 127 would then be 0.27 dB down.
     for controller in [7, 11] {
-        close(Rig { before: vec![vec![0xB0, controller, 127]], ..Rig::default() }.play(601).decibels(600), 0.0, 1e-4);
-        let soft = Rig { before: vec![vec![0xB0, controller, 64]], ..Rig::default() };
+        close(
+            Setup { before: vec![vec![0xB0, controller, 127]], ..Setup::default() }.play(601).decibels(600),
+            0.0,
+            1e-4,
+        );
+        let soft = Setup { before: vec![vec![0xB0, controller, 64]], ..Setup::default() };
         close(soft.play(601).decibels(600), -11.905, 0.005);
     }
 }
@@ -195,9 +199,9 @@ fn the_modulation_envelope_moves_the_pitch_one_way() {
         constant(d::EG2_DECAY, time(1.0)),
         connection(s::EG2, s::NONE, d::PITCH, LINEAR, cents(600.0)),
     ];
-    let picture = Rig::of(&rows).play(frame(1.2));
-    close(picture.cents(frame(0.5), 64), 300.0, 2.0);
-    close(picture.cents(frame(1.1), 256), 0.0, 0.05);
+    let recording = Setup::of(&rows).play(frame(1.2));
+    close(recording.cents(frame(0.5), 64), 300.0, 2.0);
+    close(recording.cents(frame(1.1), 256), 0.0, 0.05);
 }
 
 #[test]
@@ -232,8 +236,8 @@ fn a_time_of_0x80000000_is_no_time_and_stays_none() {
             constant(d::EG1_SUSTAIN, percent(0.5)),
             connection(s::VELOCITY, s::NONE, d::GAIN, LINEAR, 0),
         ];
-        let picture = Rig::of(&rows).play(200);
-        close(picture.decibels(1), -48.0, 0.3);
+        let recording = Setup::of(&rows).play(200);
+        close(recording.decibels(1), -48.0, 0.3);
     }
 }
 
@@ -259,11 +263,11 @@ fn a_gain_of_0x80000000_is_silence_and_stays_silence() {
         connection(s::LFO, s::NONE, d::GAIN, SOURCE_BIPOLAR, decibels(12.0)),
         connection(s::CC1, s::NONE, d::GAIN, LINEAR, decibels(96.0)),
     ];
-    let mut rig = Rig::of(&rows);
-    _ = rig.feed(s::CC1, Value::Number(127));
-    let picture = rig.play(frame(0.3));
-    assert!((0..picture.frames()).all(|i| picture.amplitude(i) < 1e-5));
-    let wave = Rig { gain: i32::MIN, ..Rig::of(&rows[1..2]) }.play(1000);
+    let mut setup = Setup::of(&rows);
+    _ = setup.feed(s::CC1, Value::Number(127));
+    let recording = setup.play(frame(0.3));
+    assert!((0..recording.frames()).all(|i| recording.amplitude(i) < 1e-5));
+    let wave = Setup { gain: i32::MIN, ..Setup::of(&rows[1..2]) }.play(1000);
     assert!((0..1000).all(|i| wave.amplitude(i) < 1e-5));
 }
 
@@ -283,7 +287,7 @@ fn times_are_what_their_numbers_say_and_not_what_the_captions_do() {
         let rows = [constant(d::EG1_ATTACK, number as i32)];
         let half = frame(seconds / 2.0);
         let slack = 0.01 + 64.0 / (seconds * f64::from(RATE));
-        close(Rig::of(&rows).play(half + 1).amplitude(half), 0.5, slack);
+        close(Setup::of(&rows).play(half + 1).amplitude(half), 0.5, slack);
         // The numbers are these times, exactly rounded.
         assert!((time(seconds) as u32).wrapping_sub(number).wrapping_add(1) <= 2, "{number:x}");
     }
@@ -292,19 +296,19 @@ fn times_are_what_their_numbers_say_and_not_what_the_captions_do() {
 #[test]
 fn fifty_percent_is_half_of_96_decibels() {
     assert_eq!(percent(0.5), 0x01F4_0000);
-    close(Rig::of(&[constant(d::EG1_SUSTAIN, 0x01F4_0000)]).play(601).decibels(600), -48.0, 0.01);
+    close(Setup::of(&[constant(d::EG1_SUSTAIN, 0x01F4_0000)]).play(601).decibels(600), -48.0, 0.01);
 }
 
 #[test]
 fn fine_tune_counts_cents() {
     for fine in [-50i16, -1, 0, 1, 100] {
         let make = |quarter: f64| {
-            let rig = Rig::default();
-            let mut collection = rig.collection(quarter);
+            let setup = Setup::default();
+            let mut collection = setup.collection(quarter);
             collection.instruments[0].regions[0].sample.as_mut().unwrap().fine_tune = fine;
             collection
         };
-        close(Rig::default().play_collection(3000, make).cents(1500, 1400), f64::from(fine), 0.05);
+        close(Setup::default().play_collection(3000, make).cents(1500, 1400), f64::from(fine), 0.05);
     }
 }
 
@@ -317,8 +321,8 @@ fn a_local_list_replaces_the_whole_global_one() {
             collection.instruments[0].regions[0].articulation = local.clone();
             collection
         };
-        let picture = Rig::default().play_collection(3000, make);
-        (picture.cents(1500, 1024), picture.decibels(1500))
+        let recording = Setup::default().play_collection(3000, make);
+        (recording.cents(1500, 1024), recording.decibels(1500))
     };
     let near = |found: (f64, f64), expected: (f64, f64)| {
         close(found.0, expected.0, 0.05);
@@ -333,21 +337,23 @@ fn a_local_list_replaces_the_whole_global_one() {
 #[test]
 fn a_connection_replaces_the_default_with_the_same_ends_and_no_other() {
     // The defaults of the wheel and of the volume hold though the file says something of the key.
-    let mut rig =
-        Rig::of(&[connection(s::KEY_NUMBER, s::NONE, d::PITCH, LINEAR, cents(6400.0)), constant(d::PITCH, cents(0.0))]);
-    rig.unity = 30;
-    rig.before = vec![vec![0xE0, 0, 0], vec![0xB0, 7, 64]];
-    let picture = rig.play(1200);
-    close(picture.cents(600, 512), -200.0, 0.05);
-    close(picture.decibels(600), -11.905, 0.01);
+    let mut setup = Setup::of(&[
+        connection(s::KEY_NUMBER, s::NONE, d::PITCH, LINEAR, cents(6400.0)),
+        constant(d::PITCH, cents(0.0)),
+    ]);
+    setup.unity = 30;
+    setup.before = vec![vec![0xE0, 0, 0], vec![0xB0, 7, 64]];
+    let recording = setup.play(1200);
+    close(recording.cents(600, 512), -200.0, 0.05);
+    close(recording.decibels(600), -11.905, 0.01);
     // Another control is another connection: both hold.
     let rows = [
         connection(s::EG2, s::NONE, d::PITCH, LINEAR, cents(300.0)),
         connection(s::EG2, s::CC1, d::PITCH, LINEAR, cents(256.0)),
     ];
-    let mut rig = Rig::of(&rows);
-    let frame = rig.feed(s::CC1, Value::Number(64));
-    close(rig.play(frame + 600).cents(frame, 512), 428.0, 0.05);
+    let mut setup = Setup::of(&rows);
+    let frame = setup.feed(s::CC1, Value::Number(64));
+    close(setup.play(frame + 600).cents(frame, 512), 428.0, 0.05);
 }
 
 #[test]
@@ -358,8 +364,8 @@ fn the_same_connection_twice_counts_once() {
         constant(d::PITCH, cents(500.0)),
         constant(d::GAIN, decibels(-9.0)),
     ];
-    let picture = Rig::of(&rows).play(1200);
-    let (cents, decibels) = (picture.cents(600, 512), picture.decibels(600));
+    let recording = Setup::of(&rows).play(1200);
+    let (cents, decibels) = (recording.cents(600, 512), recording.decibels(600));
     // Which of the two is not defined; that it is one of them, is.
     assert!([200.0, 500.0].iter().any(|one| (one - cents).abs() < 0.05), "{cents}");
     assert!([-3.0, -9.0].iter().any(|one| (one - decibels).abs() < 0.01), "{decibels}");

@@ -14,7 +14,7 @@ fn slow() -> Vec<Connection> {
     vec![constant(d::EG1_RELEASE, time(0.3)), constant(d::EG1_SHUTDOWN, time(0.02))]
 }
 
-/// Melody and drums both of the test tone.
+/// Makes melody and drums both of the test tone.
 fn bank(articulation: &[Connection], options: u16) -> Collection {
     let mut collection = tone_collection(0.0, articulation);
     collection.instruments[0].regions[0].options = options;

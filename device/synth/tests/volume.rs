@@ -10,12 +10,12 @@ use dls_synth::dls::spec::transform::LINEAR;
 use dls_synth::dls::spec::{destination as d, source as s};
 use dls_synth::{Bank, Synth, SynthConfig, VolumeItem};
 
-/// The key has no influence on the pitch: every note is at key 0.
+/// Makes the connections by which the key has no influence on the pitch.
 fn untuned() -> Connection {
     connection(s::KEY_NUMBER, s::NONE, d::PITCH, LINEAR, 0)
 }
 
-/// Peak of the test tone on the left, in dB over the tone's own.
+/// Returns peak of the test tone on the left, in dB over the tone's own.
 fn peak(set: impl Fn(&mut Synth)) -> f64 {
     let bank = Bank::from_collection(&tone_collection(0.0, &organ()));
     let mut synth = Synth::new(dry(), Arc::new(bank)).unwrap();

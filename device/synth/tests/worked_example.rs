@@ -10,7 +10,7 @@
 
 mod common;
 
-use common::rig::{Picture, Rig};
+use common::setup::{Recording, Setup};
 use common::*;
 use dls_synth::SynthConfig;
 use dls_synth::dls::spec::transform::LINEAR;
@@ -37,8 +37,8 @@ fn row(source: u16, control: u16, destination: u16, scale: u32) -> Connection {
     connection(source, control, destination, LINEAR, scale as i32)
 }
 
-/// Table 3, its numbers as printed; `louder` is +1 when positive scales amplify, and -1 for the level 1 text's own
-/// reading.
+/// Returns table 3, its numbers as printed; `louder` is +1 when positive scales amplify, and -1 for the level 1 text's
+/// own reading.
 fn articulation(louder: i32) -> Vec<Connection> {
     let tremolo = |control, tenths: u32| connection(s::LFO, control, d::GAIN, LINEAR, louder * (tenths << 16) as i32);
     vec![
@@ -64,9 +64,9 @@ fn articulation(louder: i32) -> Vec<Connection> {
     ]
 }
 
-/// Plays the example and returns the picture at the device's rate.
-fn play(articulation: &[Connection]) -> Picture {
-    let rig = Rig {
+/// Plays the example and returns the recording at the device's rate.
+fn play(articulation: &[Connection]) -> Recording {
+    let setup = Setup {
         config: SynthConfig { sample_rate: RATES.1, voices: 8, ..dry() },
         key: KEY,
         velocity: VELOCITY,
@@ -77,28 +77,28 @@ fn play(articulation: &[Connection]) -> Picture {
             vec![0xB0, 11, CC11],
             vec![0xE0, ((8192 + WHEEL) & 0x7F) as u8, ((8192 + WHEEL) >> 7) as u8],
         ],
-        ..Rig::of(articulation)
+        ..Setup::of(articulation)
     };
     let collection = |quarter: f64| -> Collection {
-        let mut collection = rig.collection(quarter);
-        collection.waves[0] = Some(std::sync::Arc::new(Wave::new("", RATES.0, &rig.samples(quarter), None)));
+        let mut collection = setup.collection(quarter);
+        collection.waves[0] = Some(std::sync::Arc::new(Wave::new("", RATES.0, &setup.samples(quarter), None)));
         collection.instruments[0].regions[0].sample =
             Some(WaveSample { unity_note: 54, fine_tune: 1, ..looped(0, TURN as u32) });
         collection
     };
-    rig.play_collection(7000, collection)
+    setup.play_collection(7000, collection)
 }
 
 fn at() -> usize {
     (AT * f64::from(RATES.1)) as usize
 }
 
-/// 40 log10 of a part of 127, as attenuation.
+/// Returns 40 log10 of a part of 127, as attenuation.
 fn concave(value: u8) -> f64 {
     40.0 * (127.0 / f64::from(value)).log10()
 }
 
-/// The attack at this velocity, in seconds, when it is divided by this number.
+/// Returns the attack at this velocity, in seconds, when it is divided by this number.
 fn attack(divisor: f64) -> f64 {
     0.4 * (-1200.0 * f64::from(VELOCITY) / divisor / 1200.0).exp2()
 }
@@ -138,12 +138,12 @@ fn the_example_adds_up_as_printed() {
 
 #[test]
 fn the_pitch_is_the_examples() {
-    let picture = play(&articulation(-1));
-    // The tone's own pitch is taken at 48 kHz in the picture, and the recording is at 22.05 kHz.
+    let recording = play(&articulation(-1));
+    // The tone's own pitch is taken at 48 kHz in the recording, and the recording is at 22.05 kHz.
     let resampled = 1200.0 * (f64::from(RATES.0) / f64::from(RATE)).log2();
-    close(picture.cents(at(), 512) - resampled, 639.461, 0.05);
+    close(recording.cents(at(), 512) - resampled, 639.461, 0.05);
     // What one sees of it: the wave runs at 0.997 of its samples a frame.
-    let step = (picture.cents(at(), 512) / 1200.0).exp2() * f64::from(RATE) / f64::from(RATES.1);
+    let step = (recording.cents(at(), 512) / 1200.0).exp2() * f64::from(RATE) / f64::from(RATES.1);
     close(step, 0.997, 0.0005);
 }
 
@@ -171,11 +171,11 @@ fn each_part_of_the_attenuation_is_the_examples() {
 
 #[test]
 fn the_sum_is_the_examples_and_the_sides_differ_by_the_law_of_pan() {
-    let picture = play(&articulation(-1));
+    let recording = play(&articulation(-1));
     // Both sides together, under a law of equal power, are the sum before pan; 0.059 dB is the attack's slip.
     let mono = -7.725 - 0.059;
-    close(picture.decibels(at()), mono, 0.02);
-    let side = |output| 20.0 * picture.output(at(), output).log10();
+    close(recording.decibels(at()), mono, 0.02);
+    let side = |output| 20.0 * recording.output(at(), output).log10();
     // Level 2: the position is 50.8 % of CC10's 75 from its centre 64.
     let position = (f64::from(CC10) / 64.0 - 1.0) * 0.508;
     let angle = std::f64::consts::FRAC_PI_2 * (position + 0.5);

@@ -32,48 +32,48 @@ impl CardProcess {
         Self { running: Running::start(command.args(arguments).stderr(log)), folder }
     }
 
-    /// The path of its socket.
+    /// Returns the path of its socket.
     pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("card.sock")
     }
 
-    /// A machine that has connected to it.
+    /// Returns a machine that has connected to it.
     pub(crate) fn machine(&self) -> Machine {
         Machine::connect(&self.socket())
     }
 
-    /// A connection to its control socket.
+    /// Returns a connection to its control socket.
     pub(crate) fn control(&self) -> Control {
         Control::connect(&self.folder.path().join("control.sock"))
     }
 
-    /// What it has logged.
+    /// Returns what it has logged.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
-    /// A number of `/proc/PID/status` in KiB, such as `RssAnon`.
+    /// Returns a number of `/proc/PID/status` in KiB, such as `RssAnon`.
     pub(crate) fn memory_kib(&self, field: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.running.0.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// The processor time that it has used.
+    /// Returns the processor time that it has used.
     pub(crate) fn processor_time(&self) -> Duration {
         self.running.processor_time()
     }
 
-    /// Sends a signal, and waits until it leaves.
+    /// Sends a signal, and waits until it ends.
     pub(crate) fn end_with(self, signal: Signal) -> Ended {
         self.running.end_with(signal)
     }
 }
 
-/// The card's status, and how long the answer took.
+/// Returns the card's status, and how long the answer took.
 pub(crate) fn status(control: &mut Control) -> (Value, Duration) {
     let begun = Instant::now();
-    let status = control.ask(&json!({ "cmd": "status" }));
+    let status = control.command(&json!({ "cmd": "status" }));
     assert_eq!(status["ok"], true, "{status}");
     (status, begun.elapsed())
 }

@@ -1,4 +1,4 @@
-//! The program as its users start it: its process, its control socket, and a front-end that sends what it likes.
+//! The program as users start it: its process, its control socket, and a raw front-end.
 
 use std::io::{BufRead, BufReader, ErrorKind, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use dmus_card::socket::message::{HEADER_BYTES, encode};
+use dmus_card::transport::message::{HEADER_BYTES, encode};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// How long anything may take that takes no time. Long, because machines that run tests are busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a test waits for what happens at once on a quiet machine. Long, because machines that run tests are busy.
+pub(crate) const WAIT_LIMIT: Duration = Duration::from_secs(20);
 
-/// How long a process may take to leave after a signal. It promises 200 ms; the rest is for busy machines, and less than
-/// any wait that it could be caught in.
+/// How long a process may take to end after a signal. It promises 200 ms; the rest is for busy machines, and less than
+/// any wait that it could be in.
 pub(crate) const LEAVING: Duration = Duration::from_secs(2);
 
 /// Version 1 of vhost-user, in the flags of every message.
@@ -32,7 +32,7 @@ pub(crate) fn program() -> Command {
     command
 }
 
-/// Runs it to its end; its exit code, and what it said.
+/// Runs it to its end, and returns exit code, standard output and standard error.
 pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } = program().args(arguments).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -43,13 +43,13 @@ pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
-    /// What it said on standard error, if that was not sent elsewhere.
+    /// Its standard error, if that was not sent elsewhere.
     pub(crate) said: String,
     /// How long it took.
     pub(crate) after: Duration,
 }
 
-/// A process that is ended with the test, whatever becomes of the test.
+/// A process that is ended with the test.
 pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
@@ -65,13 +65,13 @@ impl Running {
         self.0.try_wait().unwrap().is_none()
     }
 
-    /// Waits until it leaves; its exit code, and what it said on standard error.
+    /// Waits until it ends, and returns exit code and standard error.
     pub(crate) fn wait(self) -> (Option<i32>, String) {
-        let ended = self.wait_within(PATIENCE);
+        let ended = self.wait_within(WAIT_LIMIT);
         (ended.code, ended.said)
     }
 
-    /// Waits until it leaves.
+    /// Waits until it ends.
     pub(crate) fn wait_within(mut self, limit: Duration) -> Ended {
         let begun = Instant::now();
         let status = loop {
@@ -89,7 +89,7 @@ impl Running {
         Ended { code: status.code(), said, after }
     }
 
-    /// Sends a signal, and waits until it leaves.
+    /// Sends a signal, and waits until it ends.
     pub(crate) fn end_with(self, signal: Signal) -> Ended {
         kill_process(self.pid(), signal).unwrap();
         let ended = self.wait_within(LEAVING);
@@ -97,7 +97,7 @@ impl Running {
         ended
     }
 
-    /// The processor time that it has used.
+    /// Returns the processor time that it has used.
     pub(crate) fn processor_time(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_ascii_whitespace().collect();
@@ -116,7 +116,7 @@ impl Drop for Running {
 
 /// Waits until `condition` holds.
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_LIMIT;
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain for: {what}");
         std::thread::sleep(Duration::from_millis(2));
@@ -131,8 +131,8 @@ pub(crate) fn connect(path: &Path) -> UnixStream {
         connected.is_some()
     });
     let stream = connected.unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(WAIT_LIMIT)).unwrap();
+    stream.set_write_timeout(Some(WAIT_LIMIT)).unwrap();
     stream
 }
 
@@ -148,7 +148,7 @@ impl Control {
         self.0.get_ref().write_all(text.as_bytes()).unwrap();
     }
 
-    /// The next answer; `None` when the connection has ended.
+    /// Returns the next answer; `None` when the connection has ended.
     pub(crate) fn answer(&mut self) -> Option<Value> {
         let mut answer = String::new();
         match self.0.read_line(&mut answer) {
@@ -163,7 +163,7 @@ impl Control {
         self.answer().expect("an answer")
     }
 
-    pub(crate) fn ask(&mut self, command: &Value) -> Value {
+    pub(crate) fn command(&mut self, command: &Value) -> Value {
         self.say(&command.to_string())
     }
 }
@@ -196,7 +196,7 @@ pub(crate) fn receive(mut socket: &UnixStream) -> (u32, Vec<u8>) {
     (word(0), body)
 }
 
-/// Writes the same again and again, until the other side has not read for a while.
+/// Writes the same again and again, until the card has not read for a while.
 pub(crate) fn fill(stream: &mut UnixStream, bytes: &[u8]) {
     stream.set_nonblocking(true).unwrap();
     let (mut sent, mut refused) = (0, 0);

@@ -1,4 +1,4 @@
-//! What each function does with the stack and whom it calls, from its instructions.
+//! The stack frame and the calls of each function, from its instructions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ pub enum Callee {
     Own(u32),
     /// An import.
     Import(String),
-    /// Whatever a pointer leads to: a method of somebody else's object, or one of a trait object.
+    /// An unknown function, through a pointer: a method of a foreign object or of a trait object.
     Pointer,
 }
 
@@ -26,14 +26,14 @@ pub struct Function {
     pub names: Vec<String>,
     /// Most bytes of stack that it uses itself, its return address included.
     pub frame: u32,
-    /// Whom it calls.
+    /// The functions that it calls.
     pub calls: BTreeSet<Callee>,
     /// A pointer to it is somewhere in the image.
     pub is_pointed_at: bool,
 }
 
 impl Function {
-    /// Its first name.
+    /// Returns its first name.
     #[must_use]
     pub fn name(&self) -> &str {
         self.names.first().map_or("?", String::as_str)
@@ -50,10 +50,10 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Reads every function.
+    /// Reads every function's instructions.
     ///
     /// # Errors
-    /// None of them is in the image.
+    /// [`AuditError::NoFunctions`] when none of the functions is in the image.
     pub fn of(loaded: &Loaded, named: BTreeMap<u32, Named>) -> Result<Self, AuditError> {
         let mut pointed_at = loaded.pointed_at.clone();
         let starts: Vec<u32> = named.keys().copied().collect();
@@ -66,7 +66,7 @@ impl Graph {
             reader.read(bytes, &starts);
             pointed_at.extend(reader.addresses);
             let frame = match loaded.image.machine {
-                // Exactly what the unwind information says; a function without any has no frame.
+                // The unwind information is exact; a function without any has no frame.
                 Machine::X64 => loaded.frames.get(&start).copied().unwrap_or(0) + 8,
                 Machine::X86 => reader.deepest + 4,
             };
@@ -79,7 +79,7 @@ impl Graph {
         if functions.is_empty() { Err(AuditError::NoFunctions) } else { Ok(Self { functions, entry: loaded.entry }) }
     }
 
-    /// The function that an address lies at the start of.
+    /// Returns the name of the function that begins at an address.
     #[must_use]
     pub fn name_of(&self, address: u32) -> &str {
         self.functions.get(&address).map_or("?", Function::name)

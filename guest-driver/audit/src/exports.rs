@@ -1,27 +1,26 @@
-//! What our driver may import: the functions' modules, and how each takes its arguments on 32-bit Windows, where that is
-//! part of its name.
+//! The functions that the driver may import: their modules, and their calling conventions on 32-bit Windows, where
+//! these are part of the name.
 //!
-//! Sources: the driver kit's reference pages; a test compares the kernel's and the hardware abstraction layer's with the
-//! import libraries of mingw-w64.
+//! Sources: the reference pages of the Windows Driver Kit; a test compares the kernel's and the hardware abstraction
+//! layer's functions with the import libraries of mingw-w64.
 
-/// How a function takes its arguments on 32-bit Windows, with the bytes of stack that it gives back.
+/// A calling convention on 32-bit Windows, with the bytes of stack that the function frees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     /// `__stdcall`: `_name@bytes`.
     Standard(u32),
-    /// `__fastcall`: `@name@bytes`; bytes of arguments, in registers or not.
+    /// `__fastcall`: `@name@bytes`, with the bytes of all arguments, those in registers included.
     Fast(u32),
     /// `__cdecl`: `_name`.
     C,
-    /// Arithmetic that compiled code calls by itself: it gives back the bytes of stack as `__stdcall` does, and compilers
-    /// leave them out of its name, `_name`.
+    /// Arithmetic that compilers call: it frees stack as `__stdcall` does, but its name is `_name`.
     Helper(u32),
-    /// No function: `_name`.
+    /// A variable: `_name`.
     Data,
 }
 
 impl Call {
-    /// The name with what C compilers for 32-bit Windows put around it.
+    /// Returns the name as C compilers for 32-bit Windows decorate it.
     #[must_use]
     pub fn decorated(self, name: &str) -> String {
         match self {
@@ -31,7 +30,7 @@ impl Call {
         }
     }
 
-    /// The name as import libraries have it.
+    /// Returns the name in import libraries.
     #[must_use]
     pub fn in_library(self, name: &str) -> String {
         match self {
@@ -41,7 +40,7 @@ impl Call {
     }
 }
 
-/// On which processors it is there.
+/// The processors on which an export exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum On {
     /// On both, from the same module.
@@ -59,7 +58,7 @@ const KERNEL: &str = "ntoskrnl.exe";
 const HAL: &str = "hal.dll";
 const PORTCLS: &str = "portcls.sys";
 
-/// All of them.
+/// All exports that the driver may import.
 pub const EXPORTS: &[Export] = &[
     (KERNEL, "DbgPrint", Call::C, On::Both),
     (KERNEL, "ExAllocatePoolWithTag", Call::Standard(12), On::Both),
@@ -87,7 +86,7 @@ pub const EXPORTS: &[Export] = &[
     (KERNEL, "MmUnmapIoSpace", Call::Standard(8), On::Both),
     (KERNEL, "MmUserProbeAddress", Call::Data, On::X86),
     (KERNEL, "ObfDereferenceObject", Call::Fast(4), On::Both),
-    // Arithmetic of 64 bits.
+    // 64-bit arithmetic.
     (KERNEL, "_alldiv", Call::Helper(16), On::X86),
     (KERNEL, "_allmul", Call::Helper(16), On::X86),
     (KERNEL, "_allrem", Call::Helper(16), On::X86),
@@ -108,7 +107,7 @@ pub const EXPORTS: &[Export] = &[
     (PORTCLS, "PcRegisterSubdevice", Call::Standard(12), On::Both),
 ];
 
-/// The place in [`EXPORTS`] of what a driver for this processor finds under a name.
+/// Returns the place in [`EXPORTS`] of the export with this name on a processor.
 #[must_use]
 pub fn place_of(module: &str, name: &str, on: On) -> Option<usize> {
     EXPORTS.iter().position(|export| (export.0, export.1) == (module, name) && (export.3 == On::Both || export.3 == on))

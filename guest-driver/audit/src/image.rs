@@ -18,7 +18,7 @@ pub enum Machine {
     X86,
 }
 
-/// What a loader sees.
+/// The headers that a loader reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Image {
     /// The processor.
@@ -33,26 +33,26 @@ pub struct Image {
     pub writable_code: Vec<String>,
     /// `IMAGE_SUBSYSTEM_*`: 1 is a driver's.
     pub subsystem: u16,
-    /// The checksum in its header is the one that its bytes have.
+    /// The checksum in its header is that of its bytes.
     pub checksum_is_right: bool,
-    /// It can be loaded at any address: it may move, and says what has to be changed then.
+    /// It can be loaded at any address, and has relocations.
     pub relocatable: bool,
     /// Its data need not be executable.
     pub nx: bool,
-    /// The Windows that it says it is for: major and minor version.
+    /// The Windows version in its header: major and minor.
     pub subsystem_version: (u16, u16),
     /// It has no exception handlers: on x86 a system then calls none in it.
     pub no_handlers: bool,
-    /// What it imports, by module in lower case.
+    /// The imported names, by module in lower case.
     pub imports: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// An image with its bytes as a loader would lay them out.
 #[derive(Debug)]
 pub struct Loaded {
-    /// What a loader sees.
+    /// The headers.
     pub image: Image,
-    /// Where it wants to be.
+    /// Its preferred base address.
     pub base: u64,
     /// Code: relative address and bytes.
     pub code: Vec<(u32, Vec<u8>)>,
@@ -62,7 +62,7 @@ pub struct Loaded {
     pub pointed_at: BTreeSet<u32>,
     /// The entry point.
     pub entry: u32,
-    /// On x86-64: bytes of each function's frame as its unwind information says, by relative address.
+    /// On x86-64: bytes of each function's frame from its unwind information, by relative address.
     pub frames: BTreeMap<u32, u32>,
 }
 
@@ -70,7 +70,7 @@ impl Loaded {
     /// Reads an image.
     ///
     /// # Errors
-    /// It is no PE image for a processor that is known.
+    /// [`AuditError::Image`] when it is no PE image; [`AuditError::Machine`] when its processor is not known.
     pub fn parse(file: &[u8]) -> Result<Self, AuditError> {
         match object::FileKind::parse(file)? {
             object::FileKind::Pe32 => Self::read::<pe::ImageNtHeaders32>(file, Machine::X86),
@@ -172,7 +172,7 @@ impl Loaded {
         })
     }
 
-    /// The bytes of code from a relative address on, at most `length`.
+    /// Returns the bytes of code from a relative address on, at most `length`.
     #[must_use]
     pub fn code_at(&self, address: u32, length: usize) -> Option<&[u8]> {
         let (start, bytes) = self.code.iter().rev().find(|(start, _)| *start <= address)?;
@@ -181,7 +181,7 @@ impl Loaded {
     }
 }
 
-/// Bytes of each function's frame, by its unwind information (x86-64 exception handling, `UNWIND_INFO`).
+/// Reads the bytes of each function's frame from its unwind information (x86-64 exception handling, `UNWIND_INFO`).
 fn frames(
     file: &[u8],
     directories: &object::read::pe::DataDirectories<'_>,
@@ -239,7 +239,8 @@ fn frames(
     Ok(frames)
 }
 
-/// The checksum of a PE image: its 16-bit words added with carry, but for the checksum's own, and its length.
+/// Computes the checksum of a PE image: the sum with carry of its 16-bit words, without the checksum's own, and its
+/// length.
 #[must_use]
 pub fn checksum(file: &[u8]) -> u32 {
     let header = file.get(0x3c..0x40).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])) as usize;

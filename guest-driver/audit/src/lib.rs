@@ -1,13 +1,13 @@
-//! What can be known of a driver image without running it, for x86-64 and for x86.
+//! Static checks of a driver image, for x86-64 and for x86.
 //!
 //! | module | what |
 //! |---|---|
-//! | [`image`] | what a loader sees: imports, subsystem, relocations, checksum |
-//! | [`exports`] | what it may import, and how each import takes its arguments |
-//! | [`load`] | the image loaded as the kernel does, wherever it likes |
+//! | [`image`] | the headers that a loader reads: imports, subsystem, relocations, checksum |
+//! | [`exports`] | the functions that the driver may import, and their calling conventions |
+//! | [`load`] | the image, loaded as the kernel does, at any base address |
 //! | [`symbols`] | the functions of the image, from its PDB |
-//! | [`code`] | what each function does with the stack and whom it calls, from its instructions |
-//! | [`panics`] | whether the machinery of panics was linked in, and who leads there |
+//! | [`code`] | the stack frame and the calls of each function, from its instructions |
+//! | [`panics`] | the panicking functions that were linked in, and their callers |
 //! | [`stack`] | how deep the stack can get below each function that the system calls |
 
 pub mod code;
@@ -20,7 +20,7 @@ pub mod symbols;
 
 use serde::Serialize;
 
-/// Why an image cannot be examined.
+/// Why an image cannot be audited.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
     /// It is no PE image.
@@ -37,23 +37,24 @@ pub enum AuditError {
     NoFunctions,
 }
 
-/// What is known of an image.
+/// The audit of an image.
 #[derive(Clone, Debug, Serialize)]
 pub struct Audit {
-    /// What a loader sees.
+    /// The headers.
     pub image: image::Image,
-    /// Functions in it.
+    /// The number of functions.
     pub functions: usize,
-    /// Ways to panic.
+    /// The panicking functions.
     pub panics: Vec<panics::Panic>,
-    /// The stack.
+    /// The use of the stack.
     pub stack: stack::Stack,
 }
 
-/// Examines an image with its PDB.
+/// Audits an image with its PDB.
 ///
 /// # Errors
-/// [`AuditError`].
+/// [`AuditError::Image`] or [`AuditError::Machine`] when it is no image for a known processor; [`AuditError::Pdb`] or
+/// [`AuditError::NoFunctions`] when the PDB is unreadable or names no function in it.
 pub fn audit(image: &[u8], pdb: &[u8]) -> Result<Audit, AuditError> {
     let loaded = image::Loaded::parse(image)?;
     let functions = symbols::functions(pdb)?;

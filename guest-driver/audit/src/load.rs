@@ -1,5 +1,5 @@
-//! Loads an image as the kernel does: lays its sections out at an address that it did not ask for, changes the addresses
-//! in it, and binds its imports. What a kernel would refuse is refused.
+//! Loads an image as the kernel does: lays its sections out at an address other than its preferred base, relocates it,
+//! and binds its imports. It refuses every image that a kernel refuses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use object::{LittleEndian as LE, Object, ObjectSection};
 
 use crate::symbols::Named;
 
-/// A page, which sections of a driver are multiples of, so that each can have its own protection.
+/// Bytes of a page. Sections of a driver are multiples of it, so that each can have its own protection.
 const PAGE: u32 = 4096;
 
 /// Why an image does not load.
@@ -19,10 +19,10 @@ pub enum LoadError {
     /// The file is no image, or cut off.
     #[error("the image cannot be read: {0}")]
     Unreadable(String),
-    /// A header says what no loader takes.
+    /// A header has a value that the kernel's loader refuses.
     #[error("{0}")]
     Header(String),
-    /// A section does not lie where it may.
+    /// A section is not where it may be.
     #[error("section {name}: {what}")]
     Section {
         /// Its name.
@@ -38,7 +38,7 @@ pub enum LoadError {
         /// What is wrong.
         what: &'static str,
     },
-    /// An import is nowhere to be found.
+    /// An import is not exported.
     #[error("{0} is not exported")]
     Import(String),
 }
@@ -48,18 +48,18 @@ pub enum LoadError {
 pub struct Placed {
     /// Its bytes, from its base on.
     pub memory: Vec<u8>,
-    /// Where execution begins.
+    /// The address of the entry point.
     pub entry: u64,
-    /// Relative addresses of what was changed because it lies where it lies.
+    /// Relative addresses that were relocated.
     pub relocated: BTreeSet<u32>,
-    /// Relative addresses of what was bound, and to what.
+    /// Relative addresses of the bound imports, and the imports' names.
     pub bound: Vec<(u32, String)>,
 }
 
-/// Loads an image at `base`. `find` says where a module has a function.
+/// Loads an image at `base`. `find` returns the address of a module's function.
 ///
 /// # Errors
-/// The first thing that a kernel's loader refuses.
+/// [`LoadError`] for the first thing that a kernel's loader refuses.
 pub fn load(file: &[u8], base: u64, find: impl Fn(&str, &str) -> Option<u64>) -> Result<Placed, LoadError> {
     match object::FileKind::parse(file) {
         Ok(object::FileKind::Pe32) => place::<pe::ImageNtHeaders32>(file, base, 4, find),
@@ -129,7 +129,7 @@ fn place<H: ImageNtHeaders>(
         return header("the size in memory is not where the last section ends");
     }
     if !executable {
-        return header("the entry point lies in no code");
+        return header("the entry point is not in code");
     }
 
     let mut placed = Placed { memory, entry: base + u64::from(entry), relocated: BTreeSet::new(), bound: Vec::new() };
@@ -164,7 +164,7 @@ fn relocate<H: ImageNtHeaders>(
                 return wrong("is of a kind that this processor does not have");
             }
             let Some(place) = placed.memory.get_mut(at as usize..at as usize + width) else {
-                return wrong("lies behind the image");
+                return wrong("is behind the image");
             };
             let mut address = [0; 8];
             address[..width].copy_from_slice(place);
@@ -202,7 +202,7 @@ fn bind<H: ImageNtHeaders>(
             };
             let address = find(&module, &name).ok_or_else(|| LoadError::Import(format!("{module}!{name}")))?;
             let place = placed.memory.get_mut(at as usize..at as usize + width);
-            let place = place.ok_or_else(|| LoadError::Header("an import lies behind the image".into()))?;
+            let place = place.ok_or_else(|| LoadError::Header("an import is behind the image".into()))?;
             place.copy_from_slice(&address.to_le_bytes()[..width]);
             placed.bound.push((at, format!("{module}!{name}")));
             at += width as u32;
@@ -211,17 +211,17 @@ fn bind<H: ImageNtHeaders>(
     Ok(())
 }
 
-/// Addresses within a 32-bit image that its code names and that no relocation changes: the relative addresses of the
-/// instructions. Code for x86-64 names places relative to itself.
+/// Finds the instructions of a 32-bit image that hold an address within it without a relocation. Returns their relative
+/// addresses. Code for x86-64 addresses data relative to itself.
 ///
 /// # Errors
-/// [`LoadError`].
+/// [`LoadError`] when the image is no 32-bit image or does not load.
 pub fn unmoved(file: &[u8], functions: &BTreeMap<u32, Named>) -> Result<Vec<u32>, LoadError> {
     let image = PeFile::<pe::ImageNtHeaders32>::parse(file).map_err(unreadable)?;
     let optional = image.nt_headers().optional_header();
     let base = optional.image_base();
     let inside = base..base + u64::from(optional.size_of_image());
-    // Where it wants to be nothing changes, but what would is known.
+    // At its preferred base no address changes, but the relocations are known.
     let placed = load(file, base, |_, _| Some(0))?;
     let mut unmoved = Vec::new();
     for (start, function) in functions {
@@ -246,7 +246,7 @@ pub fn unmoved(file: &[u8], functions: &BTreeMap<u32, Named>) -> Result<Vec<u32>
     Ok(unmoved)
 }
 
-/// The immediate operand of an instruction that has one of 32 bits; a branch's target is none.
+/// Returns an instruction's 32-bit immediate operand, or 0. A branch's target is none.
 fn immediate_of(instruction: &Instruction) -> u32 {
     let is_immediate = |operand: &u32| instruction.op_kind(*operand) == OpKind::Immediate32;
     (0..instruction.op_count()).find(is_immediate).map_or(0, |operand| instruction.immediate(operand) as u32)

@@ -1,4 +1,4 @@
-//! `driver-audit`: prints what can be known of a driver image without running it.
+//! `driver-audit`: prints the static checks of a driver image.
 //!
 //!     driver-audit dmuscard.sys        with dmuscard.pdb beside it
 
@@ -9,15 +9,15 @@ use driver_audit::{Audit, audit};
 
 fn main() -> ExitCode {
     let Some(path) = std::env::args_os().nth(1).map(PathBuf::from) else {
-        eprintln!("usage: driver-audit IMAGE.sys (its .pdb lies beside it)");
+        eprintln!("usage: driver-audit IMAGE.sys (with its .pdb beside it)");
         return ExitCode::from(2);
     };
     let read = |path: &PathBuf| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
-    let examined = read(&path).and_then(|image| {
+    let audited = read(&path).and_then(|image| {
         let pdb = read(&path.with_extension("pdb"))?;
         audit(&image, &pdb).map_err(|error| format!("{}: {error}", path.display()))
     });
-    match examined {
+    match audited {
         Ok(audit) => {
             print(&audit);
             ExitCode::from(u8::from(!audit.panics.is_empty() || !audit.stack.circles.is_empty()))

@@ -1,7 +1,7 @@
-//! Whether the machinery of panics was linked in, and who leads there.
+//! The panicking functions that were linked in, and their callers.
 //!
 //! A panic ends in the panic handler. When no function of the image calls it, the linker has left it out, and no input
-//! whatever can make the driver panic.
+//! can make the driver panic.
 
 use std::collections::BTreeSet;
 
@@ -25,12 +25,12 @@ const PANICKING: [&str; 12] = [
     "__rustc::rust_begin_unwind",
 ];
 
-/// A function that panics, and who calls it.
+/// A function that panics, and its callers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Panic {
-    /// What panics.
+    /// The function.
     pub function: String,
-    /// Who may make it panic.
+    /// The functions that call it.
     pub callers: BTreeSet<String>,
 }
 
@@ -38,7 +38,7 @@ fn panics(name: &str) -> bool {
     PANICKING.iter().any(|beginning| name.starts_with(beginning)) || name.contains("rust_begin_unwind")
 }
 
-/// Finds them: none, in an image that cannot panic.
+/// Finds the panicking functions. An image that cannot panic has none.
 #[must_use]
 pub fn find(graph: &Graph) -> Vec<Panic> {
     let mut found = Vec::new();

@@ -1,8 +1,8 @@
 //! How deep the stack can get below each function that the system calls.
 //!
 //! A function that a pointer leads to may be called by the system; so may the entry point. From there on every call is
-//! followed. What lies behind an import or a foreign object is the system's own and not counted. Trait objects are used
-//! for formatting only: a call through a pointer in a function of `core::fmt` is taken to reach every formatting
+//! followed. The stack of imports and of foreign objects' methods is the system's and not counted. Trait objects are
+//! used for formatting only: a call through a pointer in a function of `core::fmt` is taken to reach every formatting
 //! function that a pointer leads to, and because a value in a value is formatted in turn, such a circle is counted
 //! [`NESTING`] times. Any other circle is reported.
 
@@ -12,10 +12,10 @@ use serde::Serialize;
 
 use crate::code::{Callee, Graph};
 
-/// How deep the values lie in each other that the driver formats: an error in an error in an error, and its fields.
+/// How deep formatted values are nested in the driver: an error in an error in an error, and its fields.
 pub const NESTING: u32 = 4;
 
-/// What is known of the stack.
+/// The use of the stack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Stack {
     /// The largest frames.
@@ -44,11 +44,11 @@ pub struct Root {
     pub function: String,
     /// Most bytes of stack from its caller's frame on.
     pub bytes: u32,
-    /// How that comes about.
+    /// The calls that lead to it.
     pub path: Vec<Frame>,
 }
 
-/// How many of the largest frames are told.
+/// How many of the largest frames are reported.
 const FRAMES: usize = 10;
 
 fn formats(names: &[String]) -> bool {
@@ -61,7 +61,7 @@ fn formats(names: &[String]) -> bool {
 }
 
 impl Stack {
-    /// The deepest.
+    /// Returns the bytes of the deepest root.
     #[must_use]
     pub fn deepest(&self) -> u32 {
         self.roots.first().map_or(0, |root| root.bytes)

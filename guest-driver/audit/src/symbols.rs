@@ -12,23 +12,23 @@ use crate::AuditError;
 pub struct Named {
     /// Its names: several when the linker has folded functions of the same code into one.
     pub names: Vec<String>,
-    /// Its length in bytes, 0 when the PDB does not say.
+    /// Its length in bytes, 0 when the PDB does not have it.
     pub length: u32,
 }
 
-/// The functions, by their relative address.
+/// Reads the functions of a PDB, by their relative address.
 ///
 /// # Errors
-/// The PDB cannot be read, or names none.
+/// [`AuditError::Pdb`] when the PDB cannot be read; [`AuditError::NoFunctions`] when it names none.
 pub fn functions(pdb: &[u8]) -> Result<BTreeMap<u32, Named>, AuditError> {
     let functions = read(pdb).map_err(|error| AuditError::Pdb(error.to_string()))?;
     if functions.is_empty() { Err(AuditError::NoFunctions) } else { Ok(functions) }
 }
 
-/// The imports by the names that the compiler has given them, with what it has put around each.
+/// Reads the imports of a PDB, by their decorated names.
 ///
 /// # Errors
-/// The PDB cannot be read.
+/// [`AuditError::Pdb`] when the PDB cannot be read.
 pub fn imports(pdb: &[u8]) -> Result<BTreeSet<String>, AuditError> {
     let read = || -> Result<BTreeSet<String>, pdb_addr2line::pdb::Error> {
         let mut names = BTreeSet::new();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use driver_audit::load::{LoadError, Placed, load, unmoved};
 use driver_audit::symbols::Named;
 
-/// Where the image asks to be, and where it is put.
+/// The image's preferred base, and the base at which it is loaded.
 const WANTED: u32 = 0x40_0000;
 const BASE: u64 = 0x8f40_0000;
 
@@ -18,7 +18,8 @@ const IMPORTS: u32 = 0x2000;
 const RELOCATIONS: u32 = 0x3000;
 const IMAGE_BYTES: u32 = 0x4000;
 
-/// A driver for 32-bit Windows as small as they come: `mov eax, [function]` with the function's place by its address, and
+/// A driver for 32-bit Windows as small as they come: `mov eax, [function]` with the function's place by its address,
+/// and
 /// `mov ecx, address`.
 struct Driver {
     subsequent_code: u32,
@@ -146,7 +147,7 @@ fn what_a_kernel_refuses_is_refused() {
     assert!(matches!(refused(Driver { subsequent_code: 0x1800, ..Driver::default() }), LoadError::Section { .. }));
     assert_eq!(
         refused(Driver { entry: IMPORTS, ..Driver::default() }),
-        LoadError::Header("the entry point lies in no code".into())
+        LoadError::Header("the entry point is not in code".into())
     );
     assert_eq!(
         refused(Driver { import: "KeClearEvents", ..Driver::default() }),

@@ -24,7 +24,7 @@ fn library(compiler: &str, name: &str) -> Option<PathBuf> {
     Some(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
 }
 
-/// What can be imported, by decorated names.
+/// Returns the decorated names that a library exports.
 fn symbols(path: &PathBuf) -> BTreeSet<String> {
     let bytes = std::fs::read(path).unwrap();
     let archive = ArchiveFile::parse(&*bytes).unwrap();

@@ -2,34 +2,34 @@
 
 use card_spec::{event_frame, frame_time};
 
-/// Master time `time` is frame `frame`.
+/// A point that ties master time to the sample clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Anchor {
     /// Master time in 100 ns units.
     pub time: i64,
-    /// The frame that begins then.
+    /// The frame that begins at that time.
     pub frame: i64,
 }
 
 impl Anchor {
-    /// The master time of a frame, by the card's own arithmetic.
+    /// Returns the master time of a frame, by the card's arithmetic.
     #[must_use]
     pub const fn time_of(&self, frame: i64, sample_rate: u32) -> i64 {
-        // No format has rate 0; if one had, time would stand still.
+        // No format has rate 0; the guard keeps the division from panicking.
         if sample_rate == 0 { self.time } else { frame_time(frame, self.time, self.frame, sample_rate) }
     }
 
-    /// The frame at a master time, by the card's own arithmetic.
+    /// Returns the frame at a master time, by the card's arithmetic.
     #[must_use]
     pub const fn frame_at(&self, time: i64, sample_rate: u32) -> i64 {
         event_frame(time, self.time, self.frame, sample_rate)
     }
 
-    /// The anchor to use after learning that at master time `time` the sample clock stands at `frame`, or `None` when
-    /// the present one is good enough.
+    /// Returns the anchor that corrects drift when the sample clock is at `frame` at master time `time`. `None`: the
+    /// present one needs no correction.
     ///
-    /// The sample clock is only seen at the ends of buffers, so a difference of up to `tolerance` frames is how it is
-    /// seen, not drift; of a larger one only what is beyond is corrected.
+    /// The sample clock is read at the ends of buffers only, so a difference of up to `tolerance` frames is no drift.
+    /// Of a larger one the part beyond is corrected.
     #[must_use]
     pub fn corrected(&self, time: i64, frame: i64, sample_rate: u32, tolerance: u32) -> Option<Self> {
         let expected = self.frame_at(time, sample_rate);

@@ -1,7 +1,7 @@
-//! Lists of events, strung together by the events' own links: nothing is allocated.
+//! Lists of events, linked by the events' own pointers: nothing is allocated.
 //!
 //! An event belongs to exactly one list, or to its allocator. The allocator finds a long event's buffer by `cb_event`
-//! and gets it back with the event, so neither is touched here. A package is unpacked when it arrives: its events take
+//! and gets it back with the event, so neither is changed here. A package is unpacked when it arrives: its events take
 //! its place, and the empty wrapper goes back at once, with its link to them cut.
 #![allow(unsafe_code, reason = "events are the port's, linked by raw pointers")]
 
@@ -16,15 +16,15 @@ pub struct EventList {
     tail: *mut DmusKernelEvent,
 }
 
-// SAFETY: the events of a list belong to whoever owns the list.
+// SAFETY: the events of a list belong to the list's owner.
 unsafe impl Send for EventList {}
 
-/// What the driver needs to know of an event.
+/// The fields of an event that the driver uses.
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {
-    /// When it plays.
+    /// Its presentation time, in 100 ns units of master time.
     pub time: i64,
-    /// The channel group.
+    /// Its channel group.
     pub channel_group: u16,
     /// More of the message follows in a later event.
     pub incomplete: bool,
@@ -33,22 +33,22 @@ pub struct Event<'a> {
 }
 
 impl EventList {
-    /// An empty list.
+    /// Makes an empty list.
     #[must_use]
     pub const fn new() -> Self {
         Self { head: ptr::null_mut(), tail: ptr::null_mut() }
     }
 
-    /// There is no event in it.
+    /// Returns whether it has no event.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.head.is_null()
     }
 
-    /// Appends a chain as it is, packages unopened.
+    /// Appends a chain without unpacking its packages.
     ///
     /// # Safety
-    /// `chain` is null or a chain of valid events, ended by null, that nobody else uses.
+    /// `chain` is null or a chain of valid events, ended by null, that no other code uses.
     pub unsafe fn append_chain(&mut self, chain: *mut DmusKernelEvent) {
         if chain.is_null() {
             return;
@@ -67,7 +67,7 @@ impl EventList {
         self.tail = last;
     }
 
-    /// Appends a chain with its packages unpacked, in order. Wrappers go to `done`.
+    /// Appends a chain with its packages unpacked, in order. Empty wrappers are appended to `done`.
     ///
     /// # Safety
     /// As for [`append_chain`](Self::append_chain), packages' chains included.
@@ -75,7 +75,7 @@ impl EventList {
         let mut rest = chain;
         while !rest.is_null() {
             let event = rest;
-            // SAFETY: a valid event that nobody else uses, as the caller promises.
+            // SAFETY: a valid event that no other code uses, as the caller promises.
             let header = unsafe { &mut *event };
             rest = header.next_event;
             header.next_event = ptr::null_mut();
@@ -99,14 +99,14 @@ impl EventList {
         }
     }
 
-    /// The first event, to be read.
+    /// Returns the first event.
     #[must_use]
     pub fn first(&self) -> Option<Event<'_>> {
-        // SAFETY: the events of a list are valid and nobody else's.
+        // SAFETY: the events of a list are valid and the list's alone.
         let event = unsafe { self.head.as_ref()? };
         let length = usize::from(event.cb_event);
         let data: &[u8] = if length <= INLINE_BYTES {
-            // SAFETY: short data lies inside; every bit pattern is bytes.
+            // SAFETY: short data is inside the event; every bit pattern is bytes.
             unsafe { event.data.inline.get(..length).unwrap_or_default() }
         } else {
             // SAFETY: long data is in a buffer.
@@ -127,7 +127,7 @@ impl EventList {
     }
 
     /// Moves the first event to the end of another list.
-    pub fn pass_first(&mut self, to: &mut Self) {
+    pub fn move_first(&mut self, to: &mut Self) {
         if self.head.is_null() {
             return;
         }
@@ -142,7 +142,7 @@ impl EventList {
     }
 
     /// Moves all events to the end of another list.
-    pub fn pass_all(&mut self, to: &mut Self) {
+    pub fn move_all(&mut self, to: &mut Self) {
         if self.head.is_null() {
             return;
         }
@@ -156,7 +156,7 @@ impl EventList {
         *self = Self::new();
     }
 
-    /// Gives the events away as a chain.
+    /// Returns the events as a chain.
     #[must_use]
     pub fn into_chain(self) -> *mut DmusKernelEvent {
         self.head

@@ -1,16 +1,6 @@
-//! The filter: its pins, its synthesizer node, how they are connected, and which properties they have.
+//! The filter's descriptor: pins, nodes, connections and properties, as PortCls has them described.
 //!
-//! ```text
-//!  pin 0  MIDI ─────────┐
-//!                       ├─► node 0 synthesizer ─► pin 2  PCM
-//!  pin 1  DirectMusic ──┘
-//!  pin 4  jack ────────────► node 1 capture ────► pin 3  captured MIDI
-//! ```
-//!
-//! The legacy pin has the lower number, so that the system's MIDI drivers find it first. The card's PCM comes back
-//! into host memory, so there is a wave pin where a card with a jack would have a bridge.
-//!
-//! Each miniport has a description of its own, because whoever makes it may choose its music technology.
+//! Each miniport has a description of its own, because its maker may choose its music technology.
 #![allow(unsafe_code, reason = "a description is tables of pointers to each other")]
 
 use core::mem::MaybeUninit;
@@ -28,48 +18,14 @@ use portcls::guid;
 use portcls::ks::{KsDataRange, KsDataRangeAudio, KsDataRangeMusic};
 
 use crate::format::{BITS, CHANNELS_MAX, StreamFormat};
-use crate::midi_out;
 use crate::property::{self, Property};
+use crate::topology::{
+    CAPTURE_INSTANCES, NODE_CAPTURE, NODE_SYNTHESIZER, PIN_CAPTURE, PIN_DIRECTMUSIC, PIN_JACK, PIN_MIDI, PIN_WAVE,
+    PINS, RENDER_INSTANCES, WAVE_INSTANCES,
+};
 
 /// The subdevice's name: `PcRegisterSubdevice`'s, and the INF's reference string.
 pub const SUBDEVICE_NAME: &str = "DirectMusic";
-
-/// The legacy MIDI render pin.
-pub const PIN_MIDI: u32 = 0;
-
-/// The DirectMusic render pin.
-pub const PIN_DIRECTMUSIC: u32 = 1;
-
-/// The wave pin.
-pub const PIN_WAVE: u32 = 2;
-
-/// The capture pin. Not every card captures: opening it tells.
-pub const PIN_CAPTURE: u32 = 3;
-
-/// Where captured MIDI comes in: a bridge, which is never opened.
-pub const PIN_JACK: u32 = 4;
-
-/// How many pins there are.
-pub const PINS: usize = 5;
-
-/// The synthesizer node.
-pub const NODE_SYNTHESIZER: u32 = 0;
-
-/// The node through which captured MIDI comes. A DirectMusic pin leads from or to a node of the synthesizer's type, and
-/// this one's properties say that there is no synthesizer on the way.
-pub const NODE_CAPTURE: u32 = 1;
-
-/// Instances of each render pin, as long as the other has none: they share the card's streams.
-pub const RENDER_INSTANCES: u32 = midi_out::STREAMS as u32;
-
-/// Instances of the wave pin: it owns the sample clock.
-pub const WAVE_INSTANCES: u32 = 1;
-
-/// Instances of the capture pin.
-pub const CAPTURE_INSTANCES: u32 = 1;
-
-/// The most instances of each pin.
-pub const INSTANCES: [u32; PINS] = [RENDER_INSTANCES, RENDER_INSTANCES, WAVE_INSTANCES, CAPTURE_INSTANCES, 0];
 
 const MUSIC_RANGE_BYTES: u32 = size_of::<KsDataRangeMusic>() as u32;
 
@@ -91,7 +47,7 @@ const fn music_range(sub_format: Guid, technology: Guid) -> KsDataRangeMusic {
     }
 }
 
-/// The music ranges: of the legacy pin, of the DirectMusic pin, and the capture pin's two.
+/// The music ranges: that of the legacy pin, that of the DirectMusic pin, and two of the capture pin.
 const MUSIC_RANGES: [KsDataRangeMusic; 4] = [
     music_range(guid::KSDATAFORMAT_SUBTYPE_MIDI, guid::KSMUSIC_TECHNOLOGY_WAVETABLE),
     music_range(guid::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC, guid::KSMUSIC_TECHNOLOGY_WAVETABLE),
@@ -99,7 +55,7 @@ const MUSIC_RANGES: [KsDataRangeMusic; 4] = [
     music_range(guid::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC, guid::KSMUSIC_TECHNOLOGY_PORT),
 ];
 
-/// Which of the music ranges are a pin's: the first and how many.
+/// Returns which of the music ranges are a pin's: the index of the first, and their number.
 const fn music_ranges_of(pin: u32) -> Option<(usize, u32)> {
     match pin {
         PIN_MIDI => Some((0, 1)),
@@ -109,7 +65,7 @@ const fn music_ranges_of(pin: u32) -> Option<(usize, u32)> {
     }
 }
 
-/// The technologies that a client knows what to make of.
+/// The music technologies that may be chosen.
 const TECHNOLOGIES: [Guid; 5] = [
     guid::KSMUSIC_TECHNOLOGY_PORT,
     guid::KSMUSIC_TECHNOLOGY_SQSYNTH,
@@ -128,7 +84,7 @@ static JACK_RANGE: KsDataRange = KsDataRange {
     specifier: guid::KSDATAFORMAT_SPECIFIER_NONE,
 };
 
-/// What the wave pin carries.
+/// The data range of the wave pin.
 pub static PCM_RANGE: KsDataRangeAudio = KsDataRangeAudio {
     range: KsDataRange {
         format_size: size_of::<KsDataRangeAudio>() as u32,
@@ -150,7 +106,7 @@ static CATEGORY_AUDIO: Guid = guid::KSCATEGORY_AUDIO;
 static NAME_MIDI: Guid = guid::KSAUDFNAME_MIDI;
 static SYNTHESIZER: Guid = guid::KSNODETYPE_SYNTHESIZER;
 
-/// Audio before render: some enumerators look at the first only.
+/// Audio before render: some enumerators read the first category only.
 static CATEGORIES: [Guid; 4] =
     [guid::KSCATEGORY_AUDIO, guid::KSCATEGORY_RENDER, guid::KSCATEGORY_CAPTURE, guid::KSCATEGORY_SYNTHESIZER];
 
@@ -247,13 +203,13 @@ const fn items<const N: usize>(properties: &[Property; N], handler: PropertyHand
     items
 }
 
-/// Who handles the filter's properties.
+/// Names the handler of the filter's properties.
 pub trait Handlers: 'static {
     /// The handler of every property.
     const PROPERTY: PropertyHandler;
 }
 
-/// The description of a filter with some handlers. It is made where it stays, by [`Description::describe`].
+/// A filter's descriptor and the tables that it points to. It must not move after [`Description::describe`].
 pub struct Description<H> {
     descriptor: PcFilterDescriptor,
     pins: [PcPinDescriptor; PINS],
@@ -270,7 +226,7 @@ impl<H: Handlers> Description<H> {
     const CAPTURE_AUTOMATION: &'static PcAutomationTable = &automation(Self::CAPTURE_PROPERTIES);
     const PIN_AUTOMATION: &'static PcAutomationTable = &automation(Self::PIN_PROPERTIES);
 
-    /// The pins, but for their music ranges.
+    /// The pins without their music ranges.
     const PINS: [PcPinDescriptor; PINS] = [
         PcPinDescriptor {
             max_global_instance_count: RENDER_INSTANCES,
@@ -324,11 +280,11 @@ impl<H: Handlers> Description<H> {
         },
     ];
 
-    /// Puts a description into its place.
+    /// Writes a description to where it stays.
     pub fn describe(place: &mut MaybeUninit<Self>) {
         let (mut pins, music) = (Self::PINS, MUSIC_RANGES);
         let this = place.as_mut_ptr();
-        // SAFETY: places inside the description; nothing is read.
+        // SAFETY: fields of the description are named, not read.
         let (own_pins, own_music, own_pointers) =
             unsafe { (&raw mut (*this).pins, &raw mut (*this).music, &raw mut (*this).music_pointers) };
         let (own_music, own_pointers) =
@@ -359,7 +315,7 @@ impl<H: Handlers> Description<H> {
         unsafe { this.write(Self { descriptor, pins, music, music_pointers, handlers: core::marker::PhantomData }) };
     }
 
-    /// The descriptor, as the port gets it.
+    /// Returns the descriptor that the port gets.
     ///
     /// # Safety
     /// `this` has been described, and is alive.
@@ -369,7 +325,7 @@ impl<H: Handlers> Description<H> {
         unsafe { &raw const (*this.as_ptr()).descriptor }
     }
 
-    /// Changes the technology in every music range. False: there is no such technology.
+    /// Sets the technology of every music range. False: there is no such technology.
     ///
     /// # Safety
     /// `this` has been described, and is alive.
@@ -378,7 +334,7 @@ impl<H: Handlers> Description<H> {
         if !TECHNOLOGIES.contains(technology) {
             return false;
         }
-        // SAFETY: the caller's promise; a place is named, not read.
+        // SAFETY: the caller's promise; a field is named, not read.
         let ranges = unsafe { &raw mut (*this.as_ptr()).music }.cast::<KsDataRangeMusic>();
         let bytes = technology.to_bytes();
         let (words, _) = bytes.as_chunks::<4>();
@@ -386,7 +342,7 @@ impl<H: Handlers> Description<H> {
             // SAFETY: one of the ranges.
             let place = unsafe { &raw mut (*ranges.add(index)).technology }.cast::<u32>();
             for (at, word) in words.iter().enumerate() {
-                // SAFETY: a GUID is four aligned words, and a client that looks meanwhile sees whole ones.
+                // SAFETY: a GUID is four aligned words, and a client that reads it meanwhile reads whole words.
                 unsafe { AtomicU32::from_ptr(place.add(at)) }.store(u32::from_le_bytes(*word), Ordering::Relaxed);
             }
         }
@@ -394,7 +350,7 @@ impl<H: Handlers> Description<H> {
     }
 }
 
-/// Whether a pin can be opened for such a stream and format.
+/// Returns whether a pin can be opened for a stream of this kind and format.
 #[must_use]
 pub fn accepts(pin: u32, kind: DmusStreamType, format: StreamFormat) -> bool {
     matches!(

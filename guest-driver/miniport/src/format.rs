@@ -1,4 +1,4 @@
-//! Data formats: what a pin is asked to carry, checked; and what two ranges have in common.
+//! Data formats: reads and checks those of clients, and intersects data ranges.
 #![allow(unsafe_code, reason = "formats come as pointers to structures of variable length")]
 
 use card_spec::limits::{SAMPLE_RATE_MAX, SAMPLE_RATE_MIN};
@@ -8,13 +8,13 @@ use portcls::guid::{
 };
 use portcls::ks::{KsDataFormat, KsDataRange, KsDataRangeAudio, WAVE_DATA_FORMAT_BYTES, WAVE_FORMAT_PCM, WaveFormatEx};
 
-/// Bits of a sample, the only number that the card has.
+/// Bits of a sample: the only number that the card renders.
 pub const BITS: u16 = 16;
 
 /// Most audio channels.
 pub const CHANNELS_MAX: u16 = 2;
 
-/// What a stream carries.
+/// The data that a stream carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamFormat {
     /// Raw MIDI.
@@ -35,7 +35,7 @@ pub struct PcmFormat {
 }
 
 impl PcmFormat {
-    /// 16-bit PCM at a rate and with channels that the card has; `None` for others.
+    /// Makes a format. `None`: the card does not have this rate or number of channels.
     #[must_use]
     pub fn new(sample_rate: u32, channels: u32) -> Option<Self> {
         let channels = u16::try_from(channels).ok()?;
@@ -44,7 +44,7 @@ impl PcmFormat {
         possible.then_some(Self { sample_rate, channels })
     }
 
-    /// Whole frames in this many bytes.
+    /// Returns how many whole frames fit this many bytes.
     #[must_use]
     pub const fn frames(self, bytes: usize) -> u32 {
         match bytes.checked_div(self.frame_bytes()) {
@@ -53,7 +53,7 @@ impl PcmFormat {
         }
     }
 
-    /// How long frames last, in milliseconds.
+    /// Returns how long frames last, in milliseconds.
     #[must_use]
     pub const fn milliseconds(self, frames: u32) -> u32 {
         match (frames as u64 * 1000).checked_div(self.sample_rate as u64) {
@@ -62,13 +62,13 @@ impl PcmFormat {
         }
     }
 
-    /// Bytes of a frame.
+    /// Returns how many bytes a frame has.
     #[must_use]
     pub const fn frame_bytes(self) -> usize {
         self.channels as usize * (BITS as usize / 8)
     }
 
-    /// The same as a `WAVEFORMATEX`.
+    /// Returns the format as a `WAVEFORMATEX`.
     #[must_use]
     pub const fn wave_format(self) -> WaveFormatEx {
         WaveFormatEx {
@@ -84,12 +84,12 @@ impl PcmFormat {
 
     fn of(wave: WaveFormatEx) -> Option<Self> {
         let format = Self::new(wave.samples_per_sec, wave.channels.into())?;
-        // Whatever a PCM format appends says nothing.
+        // Bytes appended to a PCM format have no meaning.
         (WaveFormatEx { cb_size: 0, ..wave } == format.wave_format()).then_some(format)
     }
 }
 
-/// Reads a data format; `None` if it is none that the card can carry.
+/// Reads a data format. `None`: the card cannot carry it.
 ///
 /// # Safety
 /// `format` is null or points to `format_size` readable bytes.
@@ -123,7 +123,7 @@ pub unsafe fn parse(format: *const KsDataFormat) -> Option<StreamFormat> {
     PcmFormat::of(wave).map(StreamFormat::Pcm)
 }
 
-/// The bytes of a `KSDATAFORMAT_WAVEFORMATEX`.
+/// Makes the bytes of a `KSDATAFORMAT_WAVEFORMATEX`.
 #[must_use]
 pub fn pcm_data_format(format: PcmFormat) -> [u8; WAVE_DATA_FORMAT_BYTES as usize] {
     let head = KsDataFormat {
@@ -137,14 +137,15 @@ pub fn pcm_data_format(format: PcmFormat) -> [u8; WAVE_DATA_FORMAT_BYTES as usiz
     };
     let mut bytes = [0; WAVE_DATA_FORMAT_BYTES as usize];
     let (first, rest) = bytes.split_at_mut(size_of::<KsDataFormat>());
-    // SAFETY: the first part is as long as the structure; nothing is asked of its alignment.
+    // SAFETY: the first part is as long as the structure; an unaligned write needs no alignment.
     unsafe { first.as_mut_ptr().cast::<KsDataFormat>().write_unaligned(head) };
     // SAFETY: the rest is as long as the structure, which is packed.
     unsafe { rest.as_mut_ptr().cast::<WaveFormatEx>().write_unaligned(format.wave_format()) };
     bytes
 }
 
-/// The best PCM format that a client's range and the card have in common: the highest rate, the most channels.
+/// Returns the best PCM format that both a client's range and the card have: the highest rate, the most channels.
+/// `None`: they have none in common.
 ///
 /// # Safety
 /// `client` is null or points to `format_size` readable bytes.
@@ -182,7 +183,7 @@ mod tests {
         let mut storage = [0_u64; 12];
         let mut bytes = pcm_data_format(PcmFormat { sample_rate: 48_000, channels: 2 });
         bytes[..4].copy_from_slice(&size.to_le_bytes());
-        // SAFETY: 96 bytes hold the format, and a WAVEFORMATEX lies at 64.
+        // SAFETY: 96 bytes hold the format, and a WAVEFORMATEX is at offset 64.
         unsafe {
             core::ptr::copy_nonoverlapping(bytes.as_ptr(), storage.as_mut_ptr().cast(), bytes.len());
             storage.as_mut_ptr().cast::<u8>().add(64).cast::<WaveFormatEx>().write_unaligned(wave);
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn every_pcm_format_of_the_card_is_read_back() {
+    fn reads_every_pcm_format_of_the_card_back() {
         for sample_rate in [11_025, 22_050, 44_100, 48_000, 96_000] {
             for channels in [1, 2] {
                 let format = PcmFormat { sample_rate, channels };
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn formats_that_the_card_cannot_carry_are_refused() {
+    fn refuses_formats_that_the_card_cannot_carry() {
         let good = PcmFormat { sample_rate: 48_000, channels: 2 }.wave_format();
         for wave in [
             WaveFormatEx { channels: 3, block_align: 6, avg_bytes_per_sec: 288_000, ..good },
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn truncated_and_missing_formats_are_refused() {
+    fn refuses_truncated_and_missing_formats() {
         let good = PcmFormat { sample_rate: 48_000, channels: 2 }.wave_format();
         for size in [0, 4, 63, 64, 81] {
             assert_eq!(read(&pcm(good, size)), None, "{size}");
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn an_intersection_is_the_best_that_both_have() {
+    fn intersects_ranges_to_the_best_common_format() {
         let mut range = crate::filter::PCM_RANGE;
         range.maximum_channels = 8;
         range.minimum_sample_frequency = 1;

@@ -1,10 +1,10 @@
-//! Proof, of no size, of the interrupt request level that code runs at.
+//! Zero-sized tokens that prove the interrupt request level that code runs at.
 //!
 //! A function that waits, allocates or touches pageable memory takes a [`Passive`]; one that takes a spin lock takes an
-//! [`AtMostDispatch`]. Tokens are minted where the system calls the driver and the documentation says at which level,
+//! [`AtMostDispatch`]. Tokens are made where the system calls the driver and the documentation says at which level,
 //! and handed down from there. What they cannot prove: a closure that runs under a spin lock may still name a `Passive`
 //! from outside. Such closures are few and short.
-#![allow(unsafe_code, reason = "minting a token is a promise that the compiler cannot check")]
+#![allow(unsafe_code, reason = "making a token is a promise that the compiler cannot check")]
 
 use core::marker::PhantomData;
 
@@ -17,10 +17,10 @@ pub struct Passive(PhantomData<*mut ()>);
 pub struct AtMostDispatch(PhantomData<*mut ()>);
 
 impl Passive {
-    /// Mints the token.
+    /// Makes the token.
     ///
     /// # Safety
-    /// The code runs at `PASSIVE_LEVEL`, and the token does not outlive the call that it was minted in.
+    /// The code runs at `PASSIVE_LEVEL`, and the token does not outlive the call that it was made in.
     #[must_use]
     pub const unsafe fn assume() -> Self {
         Self(PhantomData)
@@ -28,10 +28,10 @@ impl Passive {
 }
 
 impl AtMostDispatch {
-    /// Mints the token.
+    /// Makes the token.
     ///
     /// # Safety
-    /// The code runs at `DISPATCH_LEVEL` or below, and the token does not outlive the call that it was minted in.
+    /// The code runs at `DISPATCH_LEVEL` or below, and the token does not outlive the call that it was made in.
     #[must_use]
     pub const unsafe fn assume() -> Self {
         Self(PhantomData)

@@ -1,4 +1,4 @@
-//! What the driver needs of a kernel.
+//! The kernel services that the driver needs, as traits.
 #![allow(unsafe_code, reason = "memory that a device writes, and locks, are promises between kernel and driver")]
 
 use core::ptr::NonNull;
@@ -11,9 +11,9 @@ use crate::log::Part;
 
 /// A mapped range of device registers. Any IRQL.
 ///
-/// Offsets are the driver's own and lie inside the range; an implementation may panic on others.
+/// Offsets are the driver's own and inside the range; an implementation may panic on others.
 pub trait Registers {
-    /// Bytes mapped.
+    /// Returns how many bytes are mapped.
     fn len(&self) -> usize;
     /// Reads a byte.
     fn read8(&self, offset: usize) -> u8;
@@ -28,7 +28,7 @@ pub trait Registers {
     /// Writes four bytes.
     fn write32(&self, offset: usize, value: u32);
 
-    /// Nothing is mapped.
+    /// Returns whether no byte is mapped.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -38,81 +38,81 @@ pub trait Registers {
 ///
 /// # Safety
 /// `pointer` is valid for reads and writes of `len` bytes as long as the value lives, page-aligned, resident, and
-/// nobody but the owner of the value and the device uses it.
+/// only the owner of the value and the device use it.
 pub unsafe trait DmaBuffer {
-    /// Its first byte.
+    /// Returns a pointer to its first byte.
     fn pointer(&self) -> NonNull<u8>;
-    /// Its first byte's address as the device sees it.
+    /// Returns its first byte's address on the device's bus.
     fn address(&self) -> u64;
-    /// Its length in bytes.
+    /// Returns its length in bytes.
     fn len(&self) -> usize;
 
-    /// It has no bytes.
+    /// Returns whether it has no bytes.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// A spin lock; holding it is `DISPATCH_LEVEL`.
+/// A spin lock, held at `DISPATCH_LEVEL`.
 ///
 /// # Safety
-/// Between `acquire` and `release` nobody else returns from `acquire`.
+/// Between `acquire` and `release` no other call of `acquire` returns.
 pub unsafe trait RawSpinLock {
-    /// What `release` needs to know.
+    /// What `release` restores.
     type Saved;
-    /// Takes the lock.
+    /// Acquires the lock.
     fn acquire(&self, level: AtMostDispatch) -> Self::Saved;
-    /// Gives it back.
+    /// Releases the lock.
     ///
     /// # Safety
-    /// The caller holds it, and `saved` is what `acquire` gave.
+    /// The caller holds it, and `saved` is what `acquire` returned.
     unsafe fn release(&self, saved: Self::Saved);
 }
 
-/// A lock that is waited for at `PASSIVE_LEVEL`.
+/// A mutex, acquired at `PASSIVE_LEVEL`.
 ///
 /// # Safety
-/// Between `acquire` and `release` nobody else returns from `acquire`.
+/// Between `acquire` and `release` no other call of `acquire` returns.
 pub unsafe trait RawMutex {
-    /// Takes the lock.
+    /// Acquires the lock.
     fn acquire(&self, level: Passive);
-    /// Gives it back.
+    /// Releases the mutex.
     ///
     /// # Safety
     /// The caller holds it.
     unsafe fn release(&self, level: Passive);
 }
 
-/// An event that is set by one side and waited for by the other; waiting consumes it.
+/// A synchronization event: a wait that succeeds resets it.
 pub trait Signal {
     /// Sets it.
     fn set(&self, level: AtMostDispatch);
-    /// Takes back a setting that nobody has waited for.
+    /// Resets it.
     fn clear(&self, level: AtMostDispatch);
-    /// Waits until it is set, at most `milliseconds`. False: it was not set.
+    /// Waits until it is set, for at most `milliseconds`. False: it was not set.
     fn wait(&self, level: Passive, milliseconds: u32) -> bool;
 }
 
-/// Where a stream's events go when they are done: its allocator.
-pub trait EventHome {
-    /// Gives a chain of events back, each exactly once. Not to be called with a lock held.
+/// A stream's allocator, to which events go back when they are done. A copy holds no reference.
+pub trait EventAllocator {
+    /// Gives a chain of events back, each exactly once. Must not be called with a lock held.
     ///
     /// # Safety
-    /// `events` is null or a chain that this home gave out and that nobody uses any more.
+    /// The allocator is alive; `events` is null or a chain of its events that no other code uses.
     unsafe fn give_back(&self, events: *mut DmusKernelEvent, level: AtMostDispatch);
 }
 
-/// A client's request that waits. Its canceller, a routine of the system's, may come for it at any moment.
-pub trait Waiting {
-    /// Lets the canceller come from now on. False: the request was cancelled before, and its canceller does not come.
+/// A client's request that stays pending. The system may call its cancel routine at any moment.
+pub trait PendingRequest {
+    /// Sets the cancel routine. False: the request was cancelled before, and the routine is not called.
     fn arm(&self) -> bool;
-    /// Takes the request from its canceller. False: that is on its way already, and ends the request.
+    /// Clears the cancel routine. False: the system is calling it already, and the routine completes the request.
     fn claim(&self) -> bool;
-    /// Ends the request. Not to be called with a lock held.
+    /// Completes the request. Must not be called with a lock held.
     fn complete(self, level: AtMostDispatch, status: NtStatus);
 }
 
-/// The kernel.
+/// A kernel.
 pub trait Kernel {
     /// Mapped registers.
     type Registers: Registers;
@@ -125,22 +125,22 @@ pub trait Kernel {
     /// Events.
     type Signal: Signal;
     /// Allocators.
-    type Home: EventHome + Copy;
+    type Allocator: EventAllocator + Copy;
     /// Clients' requests.
-    type Waiting: Waiting;
+    type PendingRequest: PendingRequest;
 
-    /// Allocates zeroed memory for the device, or `None` when there is none.
+    /// Allocates a zeroed common buffer. `None`: no memory.
     fn allocate_dma(&self, level: Passive, bytes: usize) -> Option<Self::Dma>;
     /// Makes a spin lock.
     fn spin_lock(&self) -> Self::SpinLock;
-    /// Makes a mutex, or `None` when there is no memory.
+    /// Makes a mutex. `None`: no memory.
     fn mutex(&self, level: Passive) -> Option<Self::Mutex>;
-    /// Makes an event, not set, or `None` when there is no memory.
+    /// Makes an event that is not set. `None`: no memory.
     fn signal(&self, level: Passive) -> Option<Self::Signal>;
-    /// Lets time pass.
+    /// Waits for so many milliseconds.
     fn pause(&self, level: Passive, milliseconds: u32);
-    /// Time in 100 ns units from any origin.
+    /// Returns the time in 100 ns units since an origin of the kernel's.
     fn time(&self) -> u64;
-    /// Says something to the person at the debugger.
+    /// Prints a line in the kernel debugger.
     fn log(&self, line: &[Part]);
 }

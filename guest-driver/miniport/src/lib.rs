@@ -5,17 +5,17 @@
 //!  property      ─► control client ────────► control ring  ─┼─► card
 //!  capture stream ◄─ events ◄─ batches ◄──── midi-in ring  ─┤
 //!  wave stream   ◄─ bounce buffer ◄───────── wave ring      ─┤
-//!  diagnosis     ◄─ news ◄────────────────── news ring      ─┘
+//!  recovery      ◄─ notices ◄─────────────── event ring     ─┘
 //! ```
 //!
-//! What the driver needs of a kernel is the trait [`kernel::Kernel`]; `dmuscard` implements it with Windows' functions,
-//! [`fake`] with the host's. A function that may wait takes an [`irql::Passive`] token, one that may run in a deferred
+//! The kernel is the trait [`kernel::Kernel`]; `dmuscard` implements it with Windows' functions, the module `fake` (a
+//! feature) with the host's. A function that may wait takes an [`irql::Passive`] token, one that may run in a deferred
 //! procedure call an [`irql::AtMostDispatch`].
 //!
 //! # The card is not trusted
 //!
-//! Whatever the card writes is checked before it is used, and nothing that it writes leads to a panic. A ring on which
-//! it breaks the virtio protocol is never touched again ([`ring`]).
+//! Everything that the card writes is checked before it is used, and nothing that it writes leads to a panic. A ring on
+//! which it breaks the virtio protocol is not used any more until the card has been reset ([`ring`]).
 //!
 //! # Why its own virtqueues
 //!
@@ -33,8 +33,10 @@ pub mod card;
 pub mod clock;
 pub mod control;
 pub mod dma;
+pub mod doorbell;
 pub mod downloads;
 pub mod event_list;
+pub mod event_queue;
 pub mod exchange;
 #[cfg(feature = "fake")]
 pub mod fake;
@@ -47,15 +49,15 @@ pub mod log;
 pub mod midi;
 pub mod midi_in;
 pub mod midi_out;
-pub mod news;
 pub mod pci;
 pub mod pending;
 pub mod pins;
-pub mod presence;
+pub mod power_states;
 pub mod property;
 pub mod ring;
-pub mod sleep;
+pub mod rundown;
 mod sync;
+pub mod topology;
 pub mod transport;
 pub mod unloads;
 pub mod wave;

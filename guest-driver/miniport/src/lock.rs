@@ -1,4 +1,4 @@
-//! Values that belong to a lock.
+//! Values behind locks, reached only while the lock is held.
 #![allow(unsafe_code, reason = "a lock is what makes a shared cell sound")]
 
 use core::cell::UnsafeCell;
@@ -6,7 +6,7 @@ use core::cell::UnsafeCell;
 use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::{Kernel, RawMutex, RawSpinLock};
 
-/// A value behind a spin lock. What is done with it must be short: others spin.
+/// A value behind a spin lock. It is held for a few accesses only: other processors spin meanwhile.
 pub struct Spin<K: Kernel, T> {
     raw: K::SpinLock,
     value: UnsafeCell<T>,
@@ -16,12 +16,12 @@ pub struct Spin<K: Kernel, T> {
 unsafe impl<K: Kernel, T: Send> Sync for Spin<K, T> {}
 
 impl<K: Kernel, T> Spin<K, T> {
-    /// Puts a value behind a lock.
+    /// Puts a value behind a new spin lock.
     pub fn new(kernel: &K, value: T) -> Self {
         Self { raw: kernel.spin_lock(), value: UnsafeCell::new(value) }
     }
 
-    /// Does something with the value.
+    /// Calls `work` with the value while the lock is held.
     pub fn with<R>(&self, level: AtMostDispatch, work: impl FnOnce(&mut T) -> R) -> R {
         let saved = self.raw.acquire(level);
         // SAFETY: the lock is held, so this is the only reference.
@@ -32,7 +32,7 @@ impl<K: Kernel, T> Spin<K, T> {
     }
 }
 
-/// A value behind a mutex: whoever works with it may wait.
+/// A value behind a mutex. Its holder may wait.
 pub struct Gate<K: Kernel, T> {
     raw: K::Mutex,
     value: UnsafeCell<T>,
@@ -42,17 +42,17 @@ pub struct Gate<K: Kernel, T> {
 unsafe impl<K: Kernel, T: Send> Sync for Gate<K, T> {}
 
 impl<K: Kernel, T> Gate<K, T> {
-    /// Puts a value behind a mutex, or `None` when there is no memory for one.
+    /// Puts a value behind a new mutex. `None`: no memory.
     pub fn new(kernel: &K, level: Passive, value: T) -> Option<Self> {
         Some(Self::behind(kernel.mutex(level)?, value))
     }
 
-    /// Puts a value behind a mutex that is there.
+    /// Puts a value behind a mutex that the caller has made.
     pub const fn behind(raw: K::Mutex, value: T) -> Self {
         Self { raw, value: UnsafeCell::new(value) }
     }
 
-    /// Does something with the value.
+    /// Calls `work` with the value while the lock is held.
     pub fn with<R>(&self, level: Passive, work: impl FnOnce(&mut T) -> R) -> R {
         self.raw.acquire(level);
         // SAFETY: the lock is held, so this is the only reference.

@@ -1,14 +1,7 @@
-//! What the driver says to the person at the debugger.
+//! Lines for the kernel debugger.
 //!
 //! The lines are put together here and not by `core::fmt`: its machinery takes more stack than the rest of the driver,
-//! and can panic.
-
-use crate::card::CardError;
-use crate::control::ControlError;
-use crate::pci::PciError;
-use crate::ring::RingFault;
-use crate::transport::TransportError;
-use crate::wave::Rendered;
+//! and can panic. Each error type has its conversion into a [`Reason`] beside it.
 
 /// A part of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,11 +12,11 @@ pub enum Part {
     Number(u64),
     /// A number in hexadecimal digits.
     Hex(u64),
-    /// Why something is so.
+    /// The text and the values of an error.
     Reason(Reason),
 }
 
-/// Why something is so: in words, with up to two values.
+/// Describes an error: a text, and up to two values in hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reason {
     text: &'static str,
@@ -31,119 +24,30 @@ pub struct Reason {
 }
 
 impl Reason {
-    const fn plain(text: &'static str) -> Self {
+    /// Makes a reason without values.
+    pub(crate) const fn plain(text: &'static str) -> Self {
         Self { text, values: [None; 2] }
     }
 
-    const fn with(text: &'static str, value: u64) -> Self {
+    /// Makes a reason with one value.
+    pub(crate) const fn with(text: &'static str, value: u64) -> Self {
         Self { text, values: [Some(value), None] }
     }
 
-    const fn with_two(text: &'static str, first: u64, second: u64) -> Self {
+    /// Makes a reason with two values.
+    pub(crate) const fn with_two(text: &'static str, first: u64, second: u64) -> Self {
         Self { text, values: [Some(first), Some(second)] }
     }
 }
 
-impl From<RingFault> for Reason {
-    fn from(fault: RingFault) -> Self {
-        match fault {
-            RingFault::UsedIndex { in_flight, returned } => {
-                Self::with_two("more chains returned than it has: has, returned", in_flight.into(), returned.into())
-            }
-            RingFault::UsedId { id } => Self::with("a chain returned that it does not have", id.into()),
-            RingFault::UsedLength { room, written } => {
-                Self::with_two("more written than there was room: room, written", room.into(), written.into())
-            }
-        }
-    }
-}
-
-impl From<ControlError> for Reason {
-    fn from(error: ControlError) -> Self {
-        match error {
-            ControlError::Timeout => Self::plain("it does not answer in time"),
-            ControlError::Ring(fault) => fault.into(),
-            ControlError::BadAnswer => Self::plain("its answer makes no sense"),
-            ControlError::TooLarge => Self::plain("the request is too large"),
-            ControlError::NoMemory => Self::plain("there is no memory"),
-            ControlError::Unreadable => Self::plain("the caller's memory cannot be read"),
-            ControlError::Refused(status) => match status.name() {
-                Some(name) => Self::with(name, status.0.into()),
-                None => Self::with("it refuses", status.0.into()),
-            },
-            ControlError::Off => Self::plain("it has no power"),
-            ControlError::Gone => Self::plain("it is not there any more"),
-        }
-    }
-}
-
-impl From<TransportError> for Reason {
-    fn from(error: TransportError) -> Self {
-        match error {
-            TransportError::Absent => Self::plain("its registers read all ones"),
-            TransportError::ResetTimeout => Self::plain("it does not reset in time"),
-            TransportError::Magic => Self::plain("it is another device: its identity block has no magic"),
-            TransportError::Abi(major) => Self::with("another major ABI version", major.into()),
-            TransportError::QueueCount(count) => Self::with("too few queues", count.into()),
-            TransportError::NotModern => Self::plain("it does not offer VIRTIO_F_VERSION_1"),
-            TransportError::Features => Self::plain("it does not accept the features"),
-            TransportError::QueueSize(queue) => Self::with("a queue is too small", queue.into()),
-            TransportError::Notification(queue) => Self::with("a queue is notified outside the area", queue.into()),
-            TransportError::Vector(vector) => Self::with("it has no message for its interrupts", vector.into()),
-        }
-    }
-}
-
-impl From<CardError> for Reason {
-    fn from(error: CardError) -> Self {
-        match error {
-            CardError::Transport(error) => error.into(),
-            CardError::Control(error) => error.into(),
-            CardError::NoMemory => Self::plain("there is no memory"),
-            CardError::NoCapture => Self::plain("it does not capture"),
-            CardError::NoStream => Self::plain("all streams of the kind are open"),
-            CardError::NoDownload => Self::plain("there is no such download"),
-            CardError::State => Self::plain("the stream's state does not allow it"),
-        }
-    }
-}
-
-impl From<PciError> for Reason {
-    fn from(error: PciError) -> Self {
-        match error {
-            PciError::Absent => Self::plain("configuration space reads all ones"),
-            PciError::OtherFunction { vendor, device } => {
-                Self::with_two("another vendor or device", vendor.into(), device.into())
-            }
-            PciError::NoCapabilities => Self::plain("it has no capability list"),
-            PciError::BadCapabilityList => Self::plain("its capability list does not end"),
-            PciError::Missing(what) => Self::plain(what),
-        }
-    }
-}
-
-impl From<Rendered> for Reason {
-    fn from(rendered: Rendered) -> Self {
-        match rendered {
-            Rendered::Frames { position, .. } => Self::with("frames were lost before this one", position),
-            Rendered::Flushed => Self::plain("silence, for the stream does not run"),
-            Rendered::Refused => Self::plain("silence, for the card refuses"),
-            Rendered::Timeout => Self::plain("silence, for the card does not answer in time"),
-            Rendered::Gone => Self::plain("silence, for the card is not there any more"),
-            Rendered::Ring(fault) => fault.into(),
-            Rendered::BadAnswer => Self::plain("silence, for the card's answer makes no sense"),
-        }
-    }
-}
-
-/// A line of at most `N` bytes, ended by 0; what does not fit is cut off.
+/// A line of at most `N` bytes that ends with a zero byte. Text beyond that is cut off.
 pub struct Line<const N: usize> {
     bytes: [u8; N],
     length: usize,
 }
 
 impl<const N: usize> Line<N> {
-    /// Puts a line together.
+    /// Makes a line of its parts.
     #[must_use]
     pub fn of(parts: &[Part]) -> Self {
         const { assert!(N > 0) };
@@ -165,13 +69,13 @@ impl<const N: usize> Line<N> {
         line
     }
 
-    /// The bytes, without the end.
+    /// Returns the bytes without the zero byte.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 
-    /// The bytes, with the end.
+    /// Returns a pointer to the bytes, which end with a zero byte.
     #[must_use]
     pub const fn as_ptr(&self) -> *const u8 {
         self.bytes.as_ptr()
@@ -198,7 +102,7 @@ impl<const N: usize> Line<N> {
         self.number(number, 16);
     }
 
-    /// Digits are found from the first one on, so that none has to be kept.
+    /// Writes the digits from the first one on, so that none has to be stored.
     fn number(&mut self, number: u64, base: u64) {
         let mut unit = 1_u64;
         while let Some(next) = unit.checked_mul(base)
@@ -234,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_as_everywhere() {
+    fn writes_numbers_as_the_standard_formatter_does() {
         for number in [0, 1, 9, 10, 15, 16, 99, 100, 4096, 123_456_789, u64::MAX - 1, u64::MAX] {
             assert_eq!(line::<64>(&[Part::Number(number)]), format!("{number}"));
             assert_eq!(line::<64>(&[Part::Hex(number)]), format!("{number:#x}"));
@@ -242,14 +146,13 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_says_its_values() {
-        let reason = CardError::Control(ControlError::Ring(RingFault::UsedLength { room: 16, written: 17 }));
-        let parts = [Part::Text("the card: "), Part::Reason(reason.into())];
-        assert_eq!(line::<100>(&parts), "the card: more written than there was room: room, written 0x10 0x11");
+    fn writes_the_values_behind_a_reason() {
+        let parts = [Part::Text("the card: "), Part::Reason(Reason::with_two("room, written", 16, 17))];
+        assert_eq!(line::<100>(&parts), "the card: room, written 0x10 0x11");
     }
 
     #[test]
-    fn a_long_line_is_cut_and_ended() {
+    fn cuts_a_long_line_and_ends_it_with_zero() {
         assert_eq!(line::<8>(&[Part::Text("123456789")]), "1234567");
         assert_eq!(line::<1>(&[Part::Text("1"), Part::Number(5)]), "");
     }

@@ -1,28 +1,29 @@
-//! Cuts a stream of MIDI bytes into what the card takes: whole messages, and fragments of system-exclusive ones.
+//! Cuts a stream of MIDI bytes into the messages that the card takes: whole ones, and fragments of system-exclusive
+//! ones.
 //!
-//! DirectMusic's structured events are whole messages already. Everything else (system-exclusive data in pieces of the
-//! allocator's buffer size, and whatever a legacy application writes: running status, several messages at once) goes
-//! through here.
+//! DirectMusic's structured events are whole messages already. Other data goes through here: system-exclusive data in
+//! pieces of the allocator's buffer size, and the byte streams of legacy applications, with running status and several
+//! messages at once.
 
-/// What the parser found.
+/// A piece of the byte stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
-    /// A whole message of at most three bytes; the length, and the bytes.
+    /// A whole message of at most three bytes: its length and its bytes.
     Message(usize, [u8; 3]),
-    /// A part of a system-exclusive message, as it lies in the input.
+    /// A part of a system-exclusive message, borrowed from the input.
     Sysex {
         /// The bytes.
         bytes: &'a [u8],
         /// More follows.
         more: bool,
     },
-    /// A system-exclusive message ended without its end: the end that has to be put in.
+    /// The missing end of a system-exclusive message that another status cut off.
     SysexEnd,
-    /// Nothing yet.
+    /// No message yet.
     Nothing,
 }
 
-/// The state between two pieces of input.
+/// The parser's state between two inputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Parser {
     /// The status that data bytes belong to; 0 when there is none.
@@ -36,7 +37,7 @@ pub struct Parser {
 const SYSEX: u8 = 0xf0;
 const SYSEX_END: u8 = 0xf7;
 
-/// Bytes of a message with this status, which is not that of a system-exclusive one. 0 for undefined ones.
+/// Returns how many bytes a message with this status has; 0 for an undefined or system-exclusive one.
 #[must_use]
 pub const fn message_bytes(status: u8) -> usize {
     match status {
@@ -47,7 +48,7 @@ pub const fn message_bytes(status: u8) -> usize {
     }
 }
 
-/// The bytes are one whole MIDI message, status first.
+/// Returns whether the bytes are one whole MIDI message, status first.
 #[must_use]
 pub fn is_message(bytes: &[u8]) -> bool {
     match bytes {
@@ -60,12 +61,12 @@ pub fn is_message(bytes: &[u8]) -> bool {
 }
 
 impl Parser {
-    /// Takes the next piece off the input, which is not empty: the piece, and how many bytes it took. A fragment is at
-    /// most `room` bytes long, which must not be 0.
+    /// Takes the next piece off the input, which is not empty. Returns the piece, and how many bytes it took. A
+    /// fragment is at most `room` bytes long, and `room` is at least 1.
     pub fn next<'a>(&mut self, input: &'a [u8], room: usize) -> (Piece<'a>, usize) {
         let Some(&byte) = input.first() else { return (Piece::Nothing, 0) };
         match byte {
-            // Real-time messages may stand anywhere, also within others.
+            // Real-time messages may be anywhere, also within others.
             0xf8.. => match message_bytes(byte) {
                 1 => (Piece::Message(1, [byte, 0, 0]), 1),
                 _ => (Piece::Nothing, 1),
@@ -135,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    /// What the card gets: bytes, and whether more follows.
+    /// Returns the records that the card gets: their bytes, and whether more follows.
     fn parse(chunks: &[&[u8]], room: usize) -> Vec<(Vec<u8>, bool)> {
         let mut parser = Parser::default();
         let mut out = Vec::new();

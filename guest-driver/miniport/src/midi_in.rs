@@ -1,8 +1,8 @@
-//! The capture stream: batches that the card has written on the midi-in ring, turned into the port's events.
+//! The midi-in queue: batches that the card has captured, turned into the port's events.
 //!
-//! Buffers are always lent; the card fills them while its capture stream runs. The port asks for service from its
-//! deferred procedure call, and whoever asks first drains: it alone reads the batch at hand, without the lock, because
-//! it calls the port's allocator and sink, which are not to be called with one held. A message for which there is no
+//! Buffers are always lent; the card fills them while its capture stream runs. The port requests service from its
+//! deferred procedure call, and the first caller drains: it alone reads the current batch, without the lock, because it
+//! calls the port's allocator and sink, which must not be called with a lock held. A message for which there is no
 //! event is dropped whole and counted: kept, it could wait for ever, for with every buffer kept no interrupt comes.
 #![allow(unsafe_code, reason = "events are the port's, linked by raw pointers")]
 
@@ -16,7 +16,7 @@ use portcls::ks::KsState;
 use zerocopy::FromZeros;
 
 use crate::dma::Window;
-use crate::exchange::Line;
+use crate::doorbell::Doorbell;
 use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::Kernel;
 use crate::lock::Spin;
@@ -25,41 +25,41 @@ use crate::ring::{Ring, RingAddresses, RingFault, Segment};
 /// Descriptors of a chain: a batch.
 pub const SHAPE: u16 = 1;
 
-/// The queue.
+/// The queue's number.
 pub const QUEUE: u16 = card_spec::queue::Queue::MIDI_IN.0;
 
 /// Bytes of a batch: room for the longest message that the card captures.
 const BATCH_BYTES: usize = BATCH_BYTES_MAX as usize;
 
-/// Batches lent to the card. It keeps what finds no room, up to its own limit.
+/// Batches lent to the card. It keeps messages that find no room, up to its own limit.
 const BATCHES: u16 = 8;
 
-/// Bytes of DMA memory for the batches.
+/// Bytes of common buffer for the batches.
 pub const BUFFER_BYTES: usize = BATCH_BYTES * BATCHES as usize;
 
-/// How long before it is first seen a message may have come in, in 100 ns units, for the card's word to be believed.
+/// How old a message may be when the driver first reads it, in 100 ns units, for the card's time to be plausible.
 const PLAUSIBLE: ReferenceTime = 1_000_000;
 
-/// Before any message.
+/// The time of the last message before there is one.
 const LONG_AGO: ReferenceTime = ReferenceTime::MIN;
 
-/// Where captured events come from and go to: the stream's allocator and its sink. Called at `DISPATCH_LEVEL` or below,
+/// The allocator that captured events come from, and the sink that they go to. Called at `DISPATCH_LEVEL` or below,
 /// without a lock.
 pub trait Outlet {
-    /// An event, zeroed but for its size; null when there is none.
+    /// Takes an event from the allocator, zeroed but for its size. Null: there is none.
     fn event(&self, level: AtMostDispatch) -> *mut DmusKernelEvent;
-    /// A buffer for long data; null when there is none.
+    /// Takes a buffer for long data from the allocator. Null: there is none.
     fn buffer(&self, level: AtMostDispatch) -> *mut u8;
-    /// Bytes of every buffer.
+    /// Returns how many bytes every buffer has.
     fn buffer_bytes(&self) -> usize;
-    /// Master time, where there is a clock: what the card says is then held to it.
+    /// Returns master time, if there is a clock. The card's times are then checked against it.
     fn now(&self) -> Option<ReferenceTime> {
         None
     }
     /// Passes a single event on to the sink, or back to the allocator when there is none.
     ///
     /// # Safety
-    /// The event is of this outlet, and nobody uses it any more.
+    /// The event is of this outlet, and no other code uses it.
     unsafe fn pass_on(&self, event: *mut DmusKernelEvent, level: AtMostDispatch);
     /// Gives a single event back to the allocator.
     ///
@@ -68,11 +68,11 @@ pub trait Outlet {
     unsafe fn give_back(&self, event: *mut DmusKernelEvent, level: AtMostDispatch);
 }
 
-/// An outlet that is never there: what has none is discarded.
+/// The type of an outlet that does not exist: without one, captured messages are discarded.
 #[derive(Clone, Copy, Debug)]
-pub enum Nobody {}
+pub enum NoOutlet {}
 
-impl Outlet for Nobody {
+impl Outlet for NoOutlet {
     fn event(&self, _: AtMostDispatch) -> *mut DmusKernelEvent {
         match *self {}
     }
@@ -108,14 +108,14 @@ struct State {
     /// The stream's state; `None`: there is no stream.
     stream: Option<KsState>,
     batch: Option<Batch>,
-    /// What the next batch's sequence should be, once one is known.
+    /// The sequence number that the next batch should have, once one is known.
     sequence: Option<u32>,
-    /// Somebody drains.
+    /// A caller drains.
     draining: bool,
-    /// Somebody else has asked meanwhile.
+    /// Another caller requested it meanwhile.
     again: bool,
     lost: u64,
-    /// When the last message came in; before the first, long ago.
+    /// When the last message came in, or [`LONG_AGO`].
     last_time: ReferenceTime,
 }
 
@@ -125,10 +125,13 @@ struct Record {
     data: Window,
 }
 
-/// What a drainer does next.
+/// What the draining caller does next.
 enum Step {
+    /// Deliver the message.
     Deliver(Record),
-    Pass,
+    /// Take the next step.
+    Next,
+    /// Stop.
     Done,
 }
 
@@ -149,7 +152,7 @@ impl State {
         self.ring.want_interrupts(true);
     }
 
-    /// Takes the next record off the batch at hand, or the next batch off the ring.
+    /// Takes the next record off the current batch, or the next batch off the ring.
     fn step(&mut self) -> Step {
         if let Some(batch) = self.batch {
             let record = self.record(batch);
@@ -159,12 +162,12 @@ impl State {
             }
             return match record {
                 Some(record) if self.stream >= Some(KsState::PAUSE) => Step::Deliver(record),
-                _ => Step::Pass,
+                _ => Step::Next,
             };
         }
         let Some(returned) = self.ring.reap() else {
             if self.ring.want_interrupts(true) || core::mem::take(&mut self.again) {
-                return Step::Pass;
+                return Step::Next;
             }
             self.draining = false;
             return Step::Done;
@@ -173,7 +176,7 @@ impl State {
         if end < size_of::<BatchHeader>() {
             // The card could not use the buffer.
             self.lend(returned.slot);
-            return Step::Pass;
+            return Step::Next;
         }
         let header: BatchHeader = self.place(returned.slot).read(0);
         let sequence = header.sequence.get();
@@ -181,19 +184,19 @@ impl State {
             self.lost += u64::from(sequence != expected);
         }
         self.batch = Some(Batch { slot: returned.slot, at: size_of::<BatchHeader>(), end, left: header.count.get() });
-        Step::Pass
+        Step::Next
     }
 
-    /// When a message came in: when the card says, if that can be. A card without an anchor to master time counts from a
-    /// beginning of its own: then it is now.
+    /// Returns when a message came in: the card's time if it is plausible, else now. A card without an anchor to master
+    /// time counts from an origin of its own.
     fn time_of(&mut self, record: &Record, now: ReferenceTime) -> ReferenceTime {
-        let said = record.header.time.get();
+        let time = record.header.time.get();
         let earliest = if self.last_time == LONG_AGO { now.saturating_sub(PLAUSIBLE) } else { self.last_time };
-        self.last_time = if (earliest..=now).contains(&said) { said } else { now.max(self.last_time) };
+        self.last_time = if (earliest..=now).contains(&time) { time } else { now.max(self.last_time) };
         self.last_time
     }
 
-    /// The next record of a batch, if there is one and it lies in what the card has written.
+    /// Reads the next record of a batch. `None`: there is no more, or it exceeds the bytes that the card has written.
     fn record(&mut self, batch: Batch) -> Option<Record> {
         let left = batch.left.checked_sub(1)?;
         let place = self.place(batch.slot);
@@ -209,7 +212,7 @@ impl State {
     }
 }
 
-/// The queue.
+/// The midi-in queue.
 pub struct MidiIn<K: Kernel> {
     state: Spin<K, State>,
 }
@@ -232,7 +235,7 @@ impl<K: Kernel> MidiIn<K> {
         Self { state: Spin::new(kernel, state) }
     }
 
-    /// Begins anew, after the device has been reset. Gives the ring's addresses.
+    /// Empties the ring after the device has been reset, and lends the buffers again. Returns the ring's addresses.
     pub fn restart(&self, kernel: &K, level: Passive) -> RingAddresses {
         self.when_idle(kernel, level, |state| {
             (state.batch, state.sequence) = (None, None);
@@ -242,19 +245,19 @@ impl<K: Kernel> MidiIn<K> {
         })
     }
 
-    /// How the card broke the ring, if it did.
+    /// Returns how the card broke the ring, if it did.
     pub fn fault(&self, level: AtMostDispatch) -> Option<RingFault> {
         self.state.with(level, |state| state.ring.fault())
     }
 
-    /// Kicks for the batches lent at the start.
-    pub fn start(&self, level: AtMostDispatch, line: &impl Line) {
+    /// Rings the doorbell for the batches lent at the start.
+    pub fn start(&self, level: AtMostDispatch, doorbell: &impl Doorbell) {
         if self.state.with(level, |state| state.ring.needs_kick()) {
-            line.kick();
+            doorbell.ring(QUEUE);
         }
     }
 
-    /// Adds the stream, in state `STOP`. False: it is there already.
+    /// Adds the stream in state `STOP`. False: it is open already.
     pub fn open(&self, level: AtMostDispatch) -> bool {
         self.state.with(level, |state| {
             let free = state.stream.is_none();
@@ -265,34 +268,34 @@ impl<K: Kernel> MidiIn<K> {
         })
     }
 
-    /// Removes the stream: when this returns, nobody uses its outlet any more.
+    /// Removes the stream. When this returns its outlet is not used any more.
     pub fn close(&self, kernel: &K, level: Passive) {
         self.state.with(level.into(), |state| state.stream = None);
         self.wait_until_idle(kernel, level);
     }
 
-    /// Sets the stream's state: below `PAUSE` what is captured is discarded.
+    /// Sets the stream's state: below `PAUSE` captured messages are discarded.
     pub fn set_state(&self, level: AtMostDispatch, state: KsState) {
         self.state.with(level, |own| own.stream = own.stream.and(Some(state)));
     }
 
-    /// The stream's state, if it is there.
+    /// Returns the stream's state. `None`: it is not open.
     pub fn state(&self, level: AtMostDispatch) -> Option<KsState> {
         self.state.with(level, |state| state.stream)
     }
 
-    /// Messages and batches that were lost since the stream was opened.
+    /// Returns how many messages and batches were lost since the stream was opened.
     pub fn lost(&self, level: AtMostDispatch) -> u64 {
         self.state.with(level, |state| state.lost)
     }
 
-    /// Waits until nobody drains: whoever does so later sees what the caller has changed before.
+    /// Waits until no caller drains. A later one sees what the caller has changed before.
     pub fn wait_until_idle(&self, kernel: &K, level: Passive) {
         self.when_idle(kernel, level, |_| ());
     }
 
-    /// Turns whatever the card has returned into events for the outlet; with none, it is discarded.
-    pub fn drain(&self, level: AtMostDispatch, line: &impl Line, outlet: Option<&impl Outlet>) {
+    /// Turns the batches that the card has returned into events for the outlet. Without an outlet they are discarded.
+    pub fn drain(&self, level: AtMostDispatch, doorbell: &impl Doorbell, outlet: Option<&impl Outlet>) {
         let alone = self.state.with(level, |state| {
             state.again |= state.draining;
             !core::mem::replace(&mut state.draining, true)
@@ -304,18 +307,18 @@ impl<K: Kernel> MidiIn<K> {
             match self.state.with(level, State::step) {
                 Step::Deliver(mut record) => {
                     if let Some(now) = outlet.and_then(Outlet::now) {
-                        // Nobody else drains, so times go on as they were taken.
+                        // No other caller drains, so times are taken in the order of the messages.
                         record.header.time = self.state.with(level, |state| state.time_of(&record, now)).into();
                     }
                     if !outlet.is_some_and(|outlet| deliver(&record, level, outlet)) {
                         self.state.with(level, |state| state.lost += 1);
                     }
                 }
-                Step::Pass => {}
+                Step::Next => {}
                 Step::Done => break,
             }
         }
-        self.start(level, line);
+        self.start(level, doorbell);
     }
 
     fn when_idle<R>(&self, kernel: &K, level: Passive, work: impl FnOnce(&mut State) -> R) -> R {
@@ -332,11 +335,11 @@ impl<K: Kernel> MidiIn<K> {
     }
 }
 
-/// Makes the events of a message, and passes them on only when all of them are there. False: they are not.
+/// Makes the events of a message, and passes them on only when all of them are there. False: one could not be made.
 fn deliver(record: &Record, level: AtMostDispatch, outlet: &impl Outlet) -> bool {
     let length = record.data.len();
     let most = outlet.buffer_bytes().clamp(INLINE_BYTES, usize::from(u16::MAX));
-    // Only a message that one event holds is complete. The port puts the others together, up to the byte that ends them.
+    // Only a message that one event holds is complete. The port joins the others, up to the byte that ends them.
     let is_one = length <= most && record.header.flags.get() & event_flag::INCOMPLETE == 0;
     let (mut first, mut last) = (ptr::null_mut::<DmusKernelEvent>(), ptr::null_mut::<DmusKernelEvent>());
     let mut at = 0;
@@ -376,7 +379,7 @@ fn deliver(record: &Record, level: AtMostDispatch, outlet: &impl Outlet) -> bool
     whole
 }
 
-/// An event with some data, inside or in a buffer as the length says; null when there is none.
+/// Makes an event with some data, inside or in a buffer as the length requires. Null: there is no event or no buffer.
 fn fragment(data: &Window, level: AtMostDispatch, outlet: &impl Outlet) -> *mut DmusKernelEvent {
     let event = outlet.event(level);
     // SAFETY: null, or an event of the outlet's that is ours alone.

@@ -1,8 +1,11 @@
-//! Render streams: from events to batches on the midi-out ring.
+//! The midi-out queue: events of the render streams, sent in batches.
 //!
 //! Events are copied into a batch as soon as their stream runs and a slot of the ring is free, and go back to their
 //! allocator right after. What does not fit waits in the stream's list; the deferred procedure call that takes returned
-//! batches off the ring goes on with it. Nobody spins, and nothing is allocated.
+//! batches off the ring goes on with it. No function spins until a slot is free, and nothing is allocated.
+//!
+//! One lock round-trip takes a chain of events. Events that are done, and the doorbell, are left for after it; rundown
+//! protection keeps the stream's allocator until they are given back.
 
 use alloc::vec::Vec;
 
@@ -12,18 +15,19 @@ use portcls::event::DmusKernelEvent;
 use portcls::ks::KsState;
 
 use crate::dma::Window;
+use crate::doorbell::Doorbell;
 use crate::event_list::EventList;
-use crate::exchange::Line;
 use crate::irql::{AtMostDispatch, Passive};
-use crate::kernel::{EventHome, Kernel, Signal};
+use crate::kernel::{EventAllocator, Kernel, Signal};
 use crate::lock::Spin;
 use crate::midi::{Parser, Piece, is_message};
 use crate::ring::{Ring, RingAddresses, RingFault, Segment};
+use crate::rundown::Rundown;
 
 /// Descriptors of a chain: a batch.
 pub const SHAPE: u16 = 1;
 
-/// The queue.
+/// The queue's number.
 pub const QUEUE: u16 = card_spec::queue::Queue::MIDI_OUT.0;
 
 /// Bytes of a batch. Smaller than the card's limit: a batch seldom holds more than a chord, and a ring of 128 of them
@@ -40,15 +44,15 @@ const RECORD_ROOM_MIN: usize = 32;
 
 const _: () = assert!(RECORD_ROOM_MIN >= record_bytes(3) && RECORD_ROOM_MIN > size_of::<EventHeader>());
 
-/// How long one wait for the card to take batches is, before the ring is looked at without an interrupt.
+/// How long one wait for the card to take batches is, in milliseconds, before the ring is read without an interrupt.
 const SLICE_MILLISECONDS: u32 = 5;
 
 /// Which channel group a stream's events are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Groups {
-    /// As the events say: 0 means every group, `g` above 0 the group `g - 1`, which is also the card's numbering.
+    /// The groups that the events name: 0 is every group, `g` above 0 the group `g - 1`, as on the card.
     AsGiven,
-    /// The first. Raw MIDI knows no groups.
+    /// The first group. Raw MIDI names none.
     First,
 }
 
@@ -61,46 +65,43 @@ impl Groups {
     }
 }
 
-struct Stream<H> {
+struct Stream<A> {
     id: u32,
     state: KsState,
     groups: Groups,
-    home: H,
+    /// The allocator. Its one counted reference is that of the port's stream, which outlives this stream.
+    allocator: A,
     held: EventList,
     /// Bytes of the first held event that are in batches already.
     taken: usize,
     parser: Parser,
     batches: u32,
-    /// How many are giving events of this stream back just now: it must not go away meanwhile.
-    giving_back: u32,
 }
 
-struct State<H> {
+struct State<A> {
     ring: Ring,
     batches: Window,
-    /// As many places as there can be streams: not in the state itself, for that is moved about on a small stack.
-    streams: Vec<Option<Stream<H>>>,
-    /// The card is off: everything is held.
+    /// [`STREAMS`] places, in memory of their own: the state is moved on a small stack.
+    streams: Vec<Option<Stream<A>>>,
+    /// The card has no power: every event is held.
     suspended: bool,
-    /// The card will never take anything again: nothing is held.
+    /// The card will never take a batch again: no event is held.
     abandoned: bool,
-    /// Where to begin next time, so that every stream gets its turn.
+    /// The stream that is served first next time, so that each has its turn.
     first: u32,
 }
 
 /// The midi-out queue and the streams that feed it.
 pub struct MidiOut<K: Kernel> {
-    state: Spin<K, State<K::Home>>,
+    state: Spin<K, State<K::Allocator>>,
+    /// Held while events of a stream are given back: its allocator must not go away meanwhile.
+    give_back: [Rundown; STREAMS],
     /// Set when the card has returned a batch.
     progress: K::Signal,
 }
 
-/// A stream that is not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoStream;
-
 impl<K: Kernel> MidiOut<K> {
-    /// Bytes of memory for the batches of a ring.
+    /// Returns how many bytes of memory the batches of a ring take.
     #[must_use]
     pub fn buffer_bytes(ring: &Ring) -> usize {
         BATCH_BYTES * usize::from(ring.slots())
@@ -113,58 +114,57 @@ impl<K: Kernel> MidiOut<K> {
         streams.try_reserve_exact(STREAMS).ok()?;
         streams.resize_with(STREAMS, || None);
         let state = State { ring, batches, streams, suspended: false, abandoned: false, first: 0 };
-        Some(Self { state: Spin::new(kernel, state), progress: kernel.signal(level)? })
+        let give_back = core::array::from_fn(|_| Rundown::new());
+        Some(Self { state: Spin::new(kernel, state), give_back, progress: kernel.signal(level)? })
     }
 
-    /// Adds a stream, in state `STOP`. `None`: there are [`STREAMS`] already.
-    pub fn add(&self, level: AtMostDispatch, groups: Groups, home: K::Home) -> Option<u32> {
+    /// Adds a stream in state `STOP`, and returns its number. `None`: there are [`STREAMS`] already.
+    ///
+    /// The caller keeps the allocator until [`remove`](Self::remove) has returned.
+    pub fn add(&self, level: AtMostDispatch, groups: Groups, allocator: K::Allocator) -> Option<u32> {
         self.state.with(level, |state| {
             let (id, place) = (0..).zip(&mut state.streams).find(|(_, stream)| stream.is_none())?;
             *place = Some(Stream {
                 id,
                 state: KsState::STOP,
                 groups,
-                home,
+                allocator,
                 held: EventList::new(),
                 taken: 0,
                 parser: Parser::default(),
                 batches: 0,
-                giving_back: 0,
             });
             Some(id)
         })
     }
 
-    /// Removes a stream: its events go home, and when this returns nobody uses the home any more.
-    pub fn remove(&self, kernel: &K, level: Passive, id: u32, line: &impl Line) {
-        self.set_state(level.into(), id, KsState::STOP, line);
-        loop {
-            let busy = self.state.with(level.into(), |state| {
-                let Some(place) = state.streams.get_mut(id as usize) else { return false };
-                let busy = place.as_ref().is_some_and(|stream| stream.giving_back != 0);
-                if !busy {
-                    *place = None;
-                }
-                busy
-            });
-            if !busy {
-                return;
+    /// Removes a stream and gives its events back. When this returns the queue does not use the allocator any more.
+    pub fn remove(&self, kernel: &K, level: Passive, id: u32, doorbell: &impl Doorbell) {
+        self.set_state(level.into(), id, KsState::STOP, doorbell);
+        let Some(give_back) = self.give_back.get(id as usize) else { return };
+        // Protection is acquired under the lock: while the lock is held, and none is held, none is acquired.
+        while !self.state.with(level.into(), |state| {
+            let is_unused = !give_back.is_held();
+            if is_unused && let Some(place) = state.streams.get_mut(id as usize) {
+                *place = None;
             }
+            is_unused
+        }) {
             kernel.pause(level, 1);
         }
     }
 
-    /// Takes events. They are the driver's from here on, whatever happens.
+    /// Takes a chain of events for a stream. The events are the queue's from here on, whatever the stream's state.
     ///
     /// # Safety
-    /// `events` is null, or a chain that came from the stream's home and that nobody else uses.
+    /// `events` is null, or a chain that came from the stream's allocator and that no other code uses.
     #[allow(unsafe_code, reason = "passes the caller's promise on")]
-    pub unsafe fn put(&self, level: AtMostDispatch, id: u32, events: *mut DmusKernelEvent, line: &impl Line) {
+    pub unsafe fn put(&self, level: AtMostDispatch, id: u32, events: *mut DmusKernelEvent, doorbell: &impl Doorbell) {
         if events.is_null() {
             return;
         }
         let mut waits = false;
-        self.work(level, id, line, |state, done| {
+        self.update(level, id, doorbell, |state, done| {
             let Some(stream) = state.stream(id) else { return };
             if stream.state == KsState::STOP {
                 // SAFETY: the caller's promise.
@@ -173,46 +173,48 @@ impl<K: Kernel> MidiOut<K> {
                 // SAFETY: the caller's promise.
                 unsafe { stream.held.append_unpacked(events, done) };
                 if stream.state == KsState::RUN {
-                    waits = !state.pump(id, done);
+                    waits = !state.send(id, done);
                 }
             }
         });
-        // A card that is there returns batches, and the deferred procedure call goes on. One that is not must not let
-        // the events wait for ever.
-        if waits && line.is_gone(level) {
-            self.abandon(level, line);
+        // A card that is there returns batches, and the deferred procedure call goes on. With one that was removed the
+        // events would wait for ever.
+        if waits && doorbell.is_gone(level) {
+            self.abandon(level, doorbell);
         }
     }
 
-    /// Gives everything home, now and from now on, until [`restart`](Self::restart): the card is gone.
-    pub fn abandon(&self, level: AtMostDispatch, line: &impl Line) {
+    /// Gives all events back unplayed, now and until [`restart`](Self::restart).
+    pub fn abandon(&self, level: AtMostDispatch, doorbell: &impl Doorbell) {
         self.state.with(level, |state| state.abandoned = true);
         for id in 0..STREAMS as u32 {
-            self.work(level, id, line, |state, done| _ = state.pump(id, done));
+            self.update(level, id, doorbell, |state, done| _ = state.send(id, done));
         }
     }
 
-    /// Sets a stream's state: below `RUN` events are held, in `STOP` they go home unplayed, in `RUN` they play.
-    pub fn set_state(&self, level: AtMostDispatch, id: u32, ks_state: KsState, line: &impl Line) {
-        self.work(level, id, line, |state, done| {
+    /// Sets a stream's state: below `RUN` events are held, in `STOP` they are given back unplayed, in `RUN` they are
+    /// sent.
+    pub fn set_state(&self, level: AtMostDispatch, id: u32, ks_state: KsState, doorbell: &impl Doorbell) {
+        self.update(level, id, doorbell, |state, done| {
             let Some(stream) = state.stream(id) else { return };
             stream.state = ks_state;
             if ks_state == KsState::STOP {
-                stream.held.pass_all(done);
+                stream.held.move_all(done);
                 stream.taken = 0;
                 stream.parser = Parser::default();
             } else if ks_state == KsState::RUN {
-                state.pump(id, done);
+                state.send(id, done);
             }
         });
     }
 
-    /// Holds everything: the card is about to lose its state, and with it the batches that it has.
+    /// Holds all events: the card is about to lose its state, and with it the batches that it has.
     pub fn suspend(&self, level: AtMostDispatch) {
         self.state.with(level, |state| state.suspended = true);
     }
 
-    /// Begins anew, after the device has been reset, but still holds everything. Gives the ring's addresses.
+    /// Empties the ring after the device has been reset. Events stay held until [`resume`](Self::resume). Returns the
+    /// ring's addresses.
     pub fn restart(&self, level: AtMostDispatch) -> RingAddresses {
         self.state.with(level, |state| {
             state.ring.restart();
@@ -225,19 +227,19 @@ impl<K: Kernel> MidiOut<K> {
         })
     }
 
-    /// Goes on, once the card knows its streams again.
-    pub fn resume(&self, level: AtMostDispatch, line: &impl Line) {
+    /// Sends held events again, once the card's streams are open.
+    pub fn resume(&self, level: AtMostDispatch, doorbell: &impl Doorbell) {
         self.state.with(level, |state| state.suspended = false);
-        self.service(level, line);
+        self.service(level, doorbell);
     }
 
-    /// The state of a stream, if it is there.
+    /// Returns the state of a stream. `None`: there is no such stream.
     pub fn state_of(&self, level: AtMostDispatch, id: u32) -> Option<KsState> {
         self.state.with(level, |state| Some(state.streams.get(id as usize)?.as_ref()?.state))
     }
 
-    /// Takes returned batches off the ring and goes on with events that wait; from the deferred procedure call.
-    pub fn service(&self, level: AtMostDispatch, line: &impl Line) {
+    /// Takes returned batches off the ring and sends held events. Called from the deferred procedure call.
+    pub fn service(&self, level: AtMostDispatch, doorbell: &impl Doorbell) {
         let (reaped, first) = self.state.with(level, |state| {
             let reaped = state.reap();
             if reaped {
@@ -250,30 +252,30 @@ impl<K: Kernel> MidiOut<K> {
             self.progress.set(level);
         }
         for id in (first..STREAMS as u32).chain(0..first) {
-            self.work(level, id, line, |state, done| _ = state.pump(id, done));
+            self.update(level, id, doorbell, |state, done| _ = state.send(id, done));
         }
     }
 
-    /// Waits until every event of a running stream is in the ring. After `milliseconds` without progress, `asked` asks the
-    /// card something that it answers after it has taken every batch that it has room for. False: some events are not in
-    /// the ring, because the card has room for none.
+    /// Waits until every event of a running stream is in the ring. After `milliseconds` without progress it calls
+    /// `query_card`, which sends a request that the card answers after it has taken every batch that it has room for.
+    /// False: some events are not in the ring, because the card has room for none.
     pub fn wait_until_sent(
         &self,
         level: Passive,
         milliseconds: u32,
-        line: &impl Line,
-        mut asked: impl FnMut(),
+        doorbell: &impl Doorbell,
+        mut query_card: impl FnMut(),
     ) -> bool {
-        let is_sent = |state: &mut State<K::Home>| {
+        let is_sent = |state: &mut State<K::Allocator>| {
             let waits = |stream: &Stream<_>| stream.state == KsState::RUN && !stream.held.is_empty();
             state.suspended || !state.streams.iter().flatten().any(waits)
         };
         loop {
-            if self.wait_until(level, milliseconds, line, is_sent) {
+            if self.wait_until(level, milliseconds, doorbell, is_sent) {
                 return true;
             }
-            asked();
-            self.service(level.into(), line);
+            query_card();
+            self.service(level.into(), doorbell);
             // What the card has returned since is progress.
             if !self.progress.wait(level, 0) {
                 return self.state.with(level.into(), is_sent);
@@ -281,9 +283,10 @@ impl<K: Kernel> MidiOut<K> {
         }
     }
 
-    /// Waits until the card has taken every batch, at most `milliseconds` without progress in which the card runs.
-    pub fn wait_until_taken(&self, level: Passive, milliseconds: u32, line: &impl Line) -> bool {
-        self.wait_until(level, milliseconds, line, |state| {
+    /// Waits until the card has taken every batch, for at most `milliseconds` without progress in which the card runs.
+    /// False: it has not taken them.
+    pub fn wait_until_taken(&self, level: Passive, milliseconds: u32, doorbell: &impl Doorbell) -> bool {
+        self.wait_until(level, milliseconds, doorbell, |state| {
             let idle = state.suspended || state.ring.in_flight() == 0;
             if !idle {
                 state.ring.want_interrupts(true);
@@ -292,12 +295,12 @@ impl<K: Kernel> MidiOut<K> {
         })
     }
 
-    /// How many batches the card has.
+    /// Returns how many batches the card has.
     pub fn in_flight(&self, level: AtMostDispatch) -> u16 {
         self.state.with(level, |state| state.ring.in_flight())
     }
 
-    /// How the card broke the ring, if it did.
+    /// Returns how the card broke the ring, if it did.
     pub fn fault(&self, level: AtMostDispatch) -> Option<RingFault> {
         self.state.with(level, |state| state.ring.fault())
     }
@@ -306,8 +309,8 @@ impl<K: Kernel> MidiOut<K> {
         &self,
         level: Passive,
         milliseconds: u32,
-        line: &impl Line,
-        mut reached: impl FnMut(&mut State<K::Home>) -> bool,
+        doorbell: &impl Doorbell,
+        mut reached: impl FnMut(&mut State<K::Allocator>) -> bool,
     ) -> bool {
         let mut waited = 0;
         loop {
@@ -318,52 +321,44 @@ impl<K: Kernel> MidiOut<K> {
             if self.progress.wait(level, SLICE_MILLISECONDS) {
                 waited = 0;
             } else {
-                line.hear(level);
+                doorbell.wait_for_card(level);
                 waited += SLICE_MILLISECONDS;
             }
-            self.service(level.into(), line);
+            self.service(level.into(), doorbell);
         }
     }
 
-    /// Does something under the lock, then gives the events home that are done, and kicks: both without the lock.
-    fn work(
+    /// Changes the state under the lock, then rings the doorbell and gives back the events that are done.
+    fn update(
         &self,
         level: AtMostDispatch,
         id: u32,
-        line: &impl Line,
-        work: impl FnOnce(&mut State<K::Home>, &mut EventList),
+        doorbell: &impl Doorbell,
+        change: impl FnOnce(&mut State<K::Allocator>, &mut EventList),
     ) {
         let mut done = EventList::new();
-        let (home, wants_kick) = self.state.with(level, |state| {
-            work(state, &mut done);
-            let wants_kick = state.ring.needs_kick();
-            let Some(stream) = state.stream(id) else { return (None, wants_kick) };
-            if done.is_empty() {
-                return (None, wants_kick);
-            }
-            stream.giving_back += 1;
-            (Some(stream.home), wants_kick)
+        let (give_back_to, needs_kick) = self.state.with(level, |state| {
+            change(state, &mut done);
+            let needs_kick = state.ring.needs_kick();
+            let allocator = if done.is_empty() { None } else { state.stream(id).map(|stream| stream.allocator) };
+            // Never run down: `remove` waits until it is not held.
+            let protection = allocator.and_then(|_| self.give_back.get(id as usize)?.acquire());
+            (allocator.zip(protection), needs_kick)
         });
-        if wants_kick {
-            line.kick();
+        if needs_kick {
+            doorbell.ring(QUEUE);
         }
-        if let Some(home) = home {
-            let events = done.into_chain();
-            // SAFETY: events of this stream's home, which are in no list any more.
+        if let Some((allocator, _protection)) = give_back_to {
+            // SAFETY: events of this stream's allocator, which are in no list any more.
             #[allow(unsafe_code, reason = "the list held the events alone")]
             unsafe {
-                home.give_back(events, level);
+                allocator.give_back(done.into_chain(), level);
             }
-            self.state.with(level, |state| {
-                if let Some(stream) = state.stream(id) {
-                    stream.giving_back -= 1;
-                }
-            });
         }
     }
 }
 
-impl<H> State<H> {
+impl<A> State<A> {
     fn reap(&mut self) -> bool {
         let mut reaped = false;
         while self.ring.reap().is_some() {
@@ -372,17 +367,17 @@ impl<H> State<H> {
         reaped
     }
 
-    fn stream(&mut self, id: u32) -> Option<&mut Stream<H>> {
+    fn stream(&mut self, id: u32) -> Option<&mut Stream<A>> {
         self.streams.get_mut(id as usize)?.as_mut()
     }
 
-    /// Moves events of a running stream into batches, while there are slots. False: some wait for a slot.
-    fn pump(&mut self, id: u32, done: &mut EventList) -> bool {
+    /// Moves events of a running stream into batches, while there are free slots. False: some events wait for a slot.
+    fn send(&mut self, id: u32, done: &mut EventList) -> bool {
         loop {
             let Some(stream) = self.streams.get_mut(id as usize).and_then(Option::as_mut) else { return true };
             if self.abandoned {
                 // The card will never take them.
-                stream.held.pass_all(done);
+                stream.held.move_all(done);
                 return true;
             }
             if self.suspended || stream.state != KsState::RUN || stream.held.is_empty() {
@@ -397,7 +392,7 @@ impl<H> State<H> {
                     self.ring.want_interrupts(false);
                     continue;
                 }
-                // Come back when the card has returned one, which it may have done just now.
+                // Go on when the card returns a batch. It may have done so just now.
                 if self.ring.want_interrupts(true) {
                     continue;
                 }
@@ -412,9 +407,9 @@ impl<H> State<H> {
     }
 }
 
-impl<H> Stream<H> {
-    /// Fills a batch from the held events; its length, or 0 when they held nothing to send. Events that are wholly in
-    /// the batch go to `done`.
+impl<A> Stream<A> {
+    /// Fills a batch from the held events and returns its length, or 0 when they hold nothing to send. Events that are
+    /// wholly in the batch move to `done`.
     fn fill(&mut self, batch: &Window, done: &mut EventList) -> usize {
         let mut length = size_of::<BatchHeader>();
         let mut count = 0_u32;
@@ -460,7 +455,7 @@ impl<H> Stream<H> {
                 }
             }
             self.taken = 0;
-            self.held.pass_first(done);
+            self.held.move_first(done);
             if left < RECORD_ROOM_MIN {
                 break;
             }

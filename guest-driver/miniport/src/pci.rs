@@ -1,6 +1,9 @@
-//! Finds the virtio structures of a PCI function (virtio 1.2, section 4.1.4), from whatever its configuration space says.
+//! Finds the virtio structures of a PCI function (virtio 1.2, section 4.1.4) in its configuration space, which is not
+//! trusted.
 
-/// Configuration space of one function, conventional part.
+use crate::log::Reason;
+
+/// The conventional 256 bytes of a function's configuration space.
 pub trait ConfigSpace {
     /// Reads four bytes at a multiple of four below 256.
     fn read32(&mut self, offset: u8) -> u32;
@@ -11,7 +14,7 @@ pub trait ConfigSpace {
 pub struct Structure {
     /// The BAR, 0 to 5.
     pub bar: u8,
-    /// Where it begins in the BAR.
+    /// Its offset in the BAR.
     pub offset: u32,
     /// Its length.
     pub length: u32,
@@ -24,7 +27,7 @@ pub struct Structures {
     pub common: Structure,
     /// Notification area.
     pub notify: Structure,
-    /// Bytes between queues' places in it, times their notification offset.
+    /// Bytes by which a queue's notification offset is multiplied (virtio 1.2, section 4.1.4.4).
     pub notify_multiplier: u32,
     /// Interrupt status.
     pub isr: Structure,
@@ -32,31 +35,45 @@ pub struct Structures {
     pub device: Structure,
 }
 
-/// Where a BAR lies, by its own register: a bus address.
+/// The address in a BAR's register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bar {
     /// The bus address.
     pub address: u64,
 }
 
-/// Why no structures were found.
+/// Why the structures of the card were not found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PciError {
     /// The function does not answer: configuration space reads all ones.
     Absent,
     /// It is another function.
     OtherFunction {
-        /// Its vendor.
+        /// Its vendor id.
         vendor: u16,
-        /// Its device.
+        /// Its device id.
         device: u16,
     },
     /// There is no capability list.
     NoCapabilities,
     /// The capability list is longer than configuration space or leads outside it.
     BadCapabilityList,
-    /// A structure is missing, or too short for what the specification puts there.
+    /// This structure is missing, or shorter than the specification has it.
     Missing(&'static str),
+}
+
+impl From<PciError> for Reason {
+    fn from(error: PciError) -> Self {
+        match error {
+            PciError::Absent => Reason::plain("configuration space reads all ones"),
+            PciError::OtherFunction { vendor, device } => {
+                Reason::with_two("another vendor or device", vendor.into(), device.into())
+            }
+            PciError::NoCapabilities => Reason::plain("it has no capability list"),
+            PciError::BadCapabilityList => Reason::plain("its capability list does not end"),
+            PciError::Missing(what) => Reason::plain(what),
+        }
+    }
 }
 
 /// Bytes of the common configuration that the driver uses (virtio 1.2, section 4.1.4.3), without the fields of later
@@ -71,11 +88,13 @@ const CAPABILITIES_MAX: usize = 48;
 
 /// Finds the structures of the card.
 ///
-/// The first capability of a type that the driver can use is taken (section 4.1.4.1): one that names a reserved BAR, or
-/// one that is too short, is passed over.
+/// Takes the first capability of each type that the driver can use (section 4.1.4.1), and passes over those that name a
+/// reserved BAR or are too short.
 ///
 /// # Errors
-/// [`PciError`].
+/// [`PciError::Absent`] or [`PciError::OtherFunction`] when the function is not the card; [`PciError::NoCapabilities`]
+/// or [`PciError::BadCapabilityList`] when there is no usable list; [`PciError::Missing`] when the list has no usable
+/// structure of a type.
 pub fn find(config: &mut impl ConfigSpace) -> Result<Structures, PciError> {
     let id = config.read32(0);
     let (vendor, device) = (id as u16, (id >> 16) as u16);
@@ -135,7 +154,7 @@ pub fn find(config: &mut impl ConfigSpace) -> Result<Structures, PciError> {
     })
 }
 
-/// Reads where a BAR lies, or `None` when it is no memory BAR.
+/// Reads the address of a BAR. `None`: it is not a memory BAR.
 pub fn bar(config: &mut impl ConfigSpace, index: u8) -> Option<Bar> {
     if index >= 6 {
         return None;

@@ -1,14 +1,14 @@
 //! How many instances of each pin are open, and how many there can be.
 //!
-//! The card has one number of render streams for both render pins: whoever comes first gets them. So what a pin has left
-//! depends on the other one, which its descriptor cannot say; the port asks for it (`IPinCount`).
+//! Both render pins share the card's render streams, in the order in which they are opened. How many instances a pin
+//! can still have depends on the other pin, which its descriptor cannot say; the port queries it (`IPinCount`).
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use crate::filter::{INSTANCES, PIN_CAPTURE, PIN_DIRECTMUSIC, PIN_MIDI, PINS};
 use crate::midi_out;
+use crate::topology::{INSTANCES, PIN_CAPTURE, PIN_DIRECTMUSIC, PIN_MIDI, PINS};
 
-/// The counts of a miniport.
+/// The open instances of a miniport's pins.
 #[derive(Debug)]
 pub struct Pins {
     open: [AtomicU32; PINS],
@@ -16,12 +16,12 @@ pub struct Pins {
     render: AtomicU32,
 }
 
-/// What a card can do now, as far as the number of its streams depends on it.
+/// The state and capabilities of a card that its number of streams depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abilities {
-    /// It is there.
+    /// The card has not been removed.
     pub is_there: bool,
-    /// It captures.
+    /// The card captures.
     pub captures: bool,
 }
 
@@ -34,13 +34,13 @@ fn take(count: &AtomicU32, most: u32) -> bool {
 }
 
 impl Pins {
-    /// Nothing is open.
+    /// Makes counts of 0.
     #[must_use]
     pub const fn new() -> Self {
         Self { open: [const { AtomicU32::new(0) }; PINS], render: AtomicU32::new(0) }
     }
 
-    /// Counts an instance of a pin, if there may be one more.
+    /// Counts an instance of a pin. False: there can be no more.
     pub fn take(&self, pin: u32) -> bool {
         let (Some(open), Some(most)) = (self.open.get(pin as usize), INSTANCES.get(pin as usize)) else { return false };
         if is_render(pin) && !take(&self.render, midi_out::STREAMS as u32) {
@@ -53,7 +53,7 @@ impl Pins {
         taken
     }
 
-    /// Gives an instance back.
+    /// Uncounts an instance of a pin.
     pub fn give(&self, pin: u32) {
         if let Some(open) = self.open.get(pin as usize) {
             open.fetch_sub(1, Ordering::AcqRel);
@@ -63,7 +63,7 @@ impl Pins {
         }
     }
 
-    /// The most instances that a pin can have now, those that are open included.
+    /// Returns how many instances a pin can have now, open ones included.
     pub fn possible(&self, pin: u32, card: Abilities) -> u32 {
         let (Some(open), Some(most)) = (self.open.get(pin as usize), INSTANCES.get(pin as usize)) else { return 0 };
         let open = open.load(Ordering::Acquire);
@@ -92,7 +92,7 @@ mod tests {
     const GOOD: Abilities = Abilities { is_there: true, captures: true };
 
     #[test]
-    fn the_render_pins_share_what_the_card_has() {
+    fn shares_the_cards_streams_between_the_render_pins() {
         let pins = Pins::new();
         assert_eq!((pins.possible(PIN_MIDI, GOOD), pins.possible(PIN_DIRECTMUSIC, GOOD)), (8, 8));
         for opened in 1..=3 {
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn other_pins_have_what_their_descriptors_say_and_no_more() {
+    fn gives_other_pins_the_instances_of_their_descriptors() {
         let pins = Pins::new();
         for (pin, most) in (0..).zip(INSTANCES).skip(2) {
             assert_eq!(pins.possible(pin, GOOD), most);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_that_cannot_has_no_more_than_is_open() {
+    fn gives_a_pin_no_more_instances_when_the_card_is_gone_or_does_not_capture() {
         let pins = Pins::new();
         assert!(pins.take(PIN_MIDI));
         let gone = Abilities { is_there: false, captures: true };

@@ -1,9 +1,10 @@
-//! A split virtqueue (virtio 1.2, section 2.7) for chains of one shape, at `DISPATCH_LEVEL`, with a device that may lie.
+//! A split virtqueue (virtio 1.2, section 2.7) for chains of one shape, at `DISPATCH_LEVEL`, with an untrusted device.
 //!
 //! All chains of a ring have the same number of descriptors, so a chain is a *slot*: slot `s` owns descriptors
 //! `s * shape` to `s * shape + shape - 1`. Once the ring is made nothing is allocated, and nothing is looked up by a
 //! number of the device's that has not been compared with the driver's own record. When the device returns a chain that
-//! it does not have, or says that it wrote more than there was room for, the ring is *broken*: it is not touched again.
+//! it does not have, or claims to have written more than there was room for, the ring is *broken*: it is not used again
+//! until it is restarted.
 
 use alloc::vec::Vec;
 use core::num::NonZeroU16;
@@ -11,6 +12,7 @@ use core::num::NonZeroU16;
 use card_spec::limits::QUEUE_SIZE_MAX;
 
 use crate::dma::Window;
+use crate::log::Reason;
 use crate::sync::{Ordering, fence};
 
 /// Bytes of DMA memory for a ring of any size up to [`QUEUE_SIZE_MAX`]: a page.
@@ -44,10 +46,10 @@ const fn used_offset(size: usize) -> usize {
     (avail_offset(size) + AVAIL_HEADER + 2 * size + 2).next_multiple_of(4)
 }
 
-/// A buffer of a chain.
+/// A buffer that one descriptor of a chain names.
 #[derive(Clone, Copy, Debug)]
 pub struct Segment {
-    /// Its address as the device sees it.
+    /// Its address on the device's bus.
     pub address: u64,
     /// Its length.
     pub length: u32,
@@ -56,53 +58,67 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// What the device reads: the first bytes of a window.
+    /// Makes a segment that the device reads: the first `length` bytes of a window.
     #[must_use]
     pub fn readable(window: &Window, length: usize) -> Self {
         Self { address: window.address(), length: window.part(0, length).len() as u32, writable: false }
     }
 
-    /// What the device writes: the first bytes of a window.
+    /// Makes a segment that the device writes: the first `length` bytes of a window.
     #[must_use]
     pub fn writable(window: &Window, length: usize) -> Self {
         Self { address: window.address(), length: window.part(0, length).len() as u32, writable: true }
     }
 }
 
-/// How the device broke the protocol.
+/// How the device broke the virtio protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RingFault {
-    /// The used index ran ahead of what the device was given.
+    /// The device returned more chains than were in flight.
     UsedIndex {
-        /// Chains given.
+        /// Chains in flight.
         in_flight: u16,
         /// Chains returned at once.
         returned: u16,
     },
-    /// A chain was returned that the device does not have.
+    /// The device returned a chain that is not in flight.
     UsedId {
-        /// The id.
+        /// The chain's id.
         id: u32,
     },
-    /// The device says that it wrote more than there was room for.
+    /// The device claims to have written more bytes than the chain has room for.
     UsedLength {
-        /// Room.
+        /// Bytes of the chain's writable segments.
         room: u32,
-        /// Bytes written.
+        /// Bytes that the device claims.
         written: u32,
     },
 }
 
-/// A chain that came back.
+impl From<RingFault> for Reason {
+    fn from(fault: RingFault) -> Self {
+        match fault {
+            RingFault::UsedIndex { in_flight, returned } => {
+                Reason::with_two("more chains returned than it has: has, returned", in_flight.into(), returned.into())
+            }
+            RingFault::UsedId { id } => Reason::with("a chain returned that it does not have", id.into()),
+            RingFault::UsedLength { room, written } => {
+                Reason::with_two("more written than there was room: room, written", room.into(), written.into())
+            }
+        }
+    }
+}
+
+/// A chain that the device has returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Returned {
     /// The slot.
     pub slot: u16,
-    /// Bytes that the device says it wrote, at most as many as there was room for.
+    /// Bytes that the device has written, at most as many as the chain has room for.
     pub written: u32,
 }
 
-/// The addresses that the device is told.
+/// The addresses of a ring on the device's bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingAddresses {
     /// Descriptor table.
@@ -131,8 +147,8 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// A ring of `size` descriptors, a power of two up to [`QUEUE_SIZE_MAX`], in [`RING_BYTES`] of zeroed memory, for
-    /// chains of `shape` descriptors. `None`: there is no such ring, or no memory for the driver's record of it.
+    /// Makes a ring of `size` descriptors, a power of two up to [`QUEUE_SIZE_MAX`], in [`RING_BYTES`] of zeroed memory,
+    /// for chains of `shape` descriptors. `None`: a size or shape that cannot be, or no memory for the driver's record.
     #[must_use]
     pub fn new(memory: Window, size: u16, shape: u16, event_idx: bool) -> Option<Self> {
         let shape = NonZeroU16::new(shape)?;
@@ -157,9 +173,9 @@ impl Ring {
         })
     }
 
-    /// Begins anew, after the device has been reset: nothing is in flight, and a fault is forgotten.
+    /// Empties the ring after the device has been reset, and clears its fault.
     pub fn restart(&mut self) {
-        // In pieces: a kernel stack is small.
+        // A piece at a time: a kernel stack is small.
         const PIECE: [u8; 64] = [0; 64];
         for offset in (0..RING_BYTES).step_by(PIECE.len()) {
             self.memory.write_bytes(offset, &PIECE);
@@ -169,7 +185,7 @@ impl Ring {
         self.fault = None;
     }
 
-    /// What to tell the device.
+    /// Returns the ring's addresses.
     #[must_use]
     pub fn addresses(&self) -> RingAddresses {
         let at = |offset: usize| self.memory.address() + offset as u64;
@@ -180,31 +196,31 @@ impl Ring {
         }
     }
 
-    /// How many slots there are.
+    /// Returns how many slots there are.
     #[must_use]
     pub const fn slots(&self) -> u16 {
         self.size / self.shape.get()
     }
 
-    /// How many slots the device has.
+    /// Returns how many slots are in flight.
     #[must_use]
     pub const fn in_flight(&self) -> u16 {
         self.in_flight
     }
 
-    /// How the device broke the ring, if it did.
+    /// Returns how the device broke the ring, if it did.
     #[must_use]
     pub const fn fault(&self) -> Option<RingFault> {
         self.fault
     }
 
-    /// The device has this slot.
+    /// Returns whether a slot is in flight.
     #[must_use]
     pub fn is_in_flight(&self, slot: u16) -> bool {
         self.room.get(usize::from(slot)).is_some_and(|room| *room != 0)
     }
 
-    /// A free slot; none in a broken ring.
+    /// Returns a free slot. `None`: all are in flight, or the ring is broken.
     #[must_use]
     pub fn free_slot(&self) -> Option<u16> {
         if self.fault.is_some() || self.in_flight == self.slots() {
@@ -213,9 +229,9 @@ impl Ring {
         (0..).zip(&self.room).find_map(|(slot, room)| (*room == 0).then_some(slot))
     }
 
-    /// Gives the device a chain in a free slot. False when the ring is broken, or the slot is not free.
+    /// Makes a chain in a free slot available to the device. False: the ring is broken, or the slot is not free.
     ///
-    /// Readable segments come before writable ones; there are as many as the ring's shape says.
+    /// There are as many segments as the ring's shape says, readable ones first.
     pub fn submit(&mut self, slot: u16, segments: &[Segment]) -> bool {
         let shape = self.shape.get();
         let possible = segments.len() == usize::from(shape) && slot < self.slots();
@@ -249,12 +265,12 @@ impl Ring {
         true
     }
 
-    /// Whether the device wants to be notified of what was submitted since this was last asked.
+    /// Returns whether the device must be notified of the chains submitted since the last call.
     pub fn needs_kick(&mut self) -> bool {
         if self.fault.is_some() || self.last_kick == self.next_available {
             return false;
         }
-        // The index must be visible before the device's wish is read (virtio 1.2, section 2.7.13.4.1).
+        // The index must be visible before the device's suppression is read (virtio 1.2, section 2.7.13.4.1).
         fence(Ordering::SeqCst);
         let used = used_offset(self.size.into());
         let wanted = if self.event_idx {
@@ -268,7 +284,7 @@ impl Ring {
         wanted
     }
 
-    /// Takes the next chain that the device has returned.
+    /// Takes the next chain that the device has returned. `None`: there is none, or the ring is broken.
     pub fn reap(&mut self) -> Option<Returned> {
         if self.fault.is_some() {
             return None;
@@ -301,15 +317,15 @@ impl Ring {
         Some(Returned { slot, written })
     }
 
-    /// Asks the device for an interrupt when it next returns a chain, or not to bother. True when it has returned one
-    /// meanwhile: then there may be no interrupt, and the caller must look again.
+    /// Enables or disables the interrupt for the next chain that the device returns. True: it was enabled, and the
+    /// device has returned one meanwhile, for which there may be no interrupt, so that the caller must reap again.
     pub fn want_interrupts(&mut self, wanted: bool) -> bool {
         if self.fault.is_some() {
             return false;
         }
         let avail = avail_offset(self.size.into());
         if self.event_idx {
-            // One before the present index is as far away as an index can be.
+            // The index before the present one is the one that the device reaches last.
             let event = if wanted { self.last_used } else { self.last_used.wrapping_sub(1) };
             self.memory.store_release(avail + AVAIL_HEADER + 2 * usize::from(self.size), event);
         } else {
@@ -319,13 +335,13 @@ impl Ring {
         wanted && self.memory.load_acquire(used_offset(self.size.into()) + 2) != self.last_used
     }
 
-    /// The slot whose chain begins with this descriptor.
+    /// Returns the slot whose chain begins with a descriptor.
     fn slot_of(&self, id: u32) -> Option<u16> {
         let id = u16::try_from(id).ok()?;
         (id % self.shape == 0).then_some(id / self.shape)
     }
 
-    /// Where an index lies in the ring.
+    /// Returns the place of an index in the ring.
     const fn place(&self, index: u16) -> usize {
         (index & (self.size - 1)) as usize
     }

@@ -1,4 +1,4 @@
-//! Brings a modern virtio PCI function to life (virtio 1.2, sections 3.1 and 4.1.4).
+//! Initialises a modern virtio PCI function (virtio 1.2, sections 3.1 and 4.1.4), and reads and writes its registers.
 
 use card_spec::identity::{IdentityBlock, MAGIC};
 use card_spec::queue::{QUEUE_COUNT, Queue};
@@ -7,6 +7,7 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use crate::irql::Passive;
 use crate::kernel::{Kernel, Registers};
+use crate::log::Reason;
 use crate::pending::cause;
 use crate::ring::RingAddresses;
 
@@ -16,7 +17,7 @@ pub struct Mapped<R> {
     pub common: R,
     /// Notification area.
     pub notify: R,
-    /// Bytes between queues' places in it, times their notification offset.
+    /// Bytes by which a queue's notification offset is multiplied (virtio 1.2, section 4.1.4.4).
     pub notify_multiplier: u32,
     /// Interrupt status.
     pub isr: R,
@@ -29,76 +30,114 @@ pub struct Mapped<R> {
 /// How the function interrupts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interrupt {
-    /// By a line, which it may share with other functions: its interrupt status tells.
+    /// By a line, which it may share with other functions: its interrupt status says whether it interrupts.
     Line,
-    /// By a message of its own: an entry of the MSI-X table, for everything.
+    /// By a message of its own, for all queues and the configuration.
     Message {
-        /// The entry.
+        /// The entry of the MSI-X table.
         vector: u16,
     },
 }
 
-/// Why the function did not come to life.
+/// Why the function could not be initialised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransportError {
     /// Registers read all ones.
     Absent,
     /// The function did not reset in time.
     ResetTimeout,
-    /// The identity block does not begin with the magic: it is another device with the same virtio id.
+    /// The identity block does not begin with the magic value: it is another device with the same virtio id.
     Magic,
-    /// Another major ABI version.
+    /// The card has this other major ABI version.
     Abi(u16),
-    /// It has fewer queues than the driver needs.
+    /// It has this number of queues, fewer than the driver needs.
     QueueCount(u16),
     /// It does not offer `VIRTIO_F_VERSION_1`.
     NotModern,
     /// It did not accept the driver's features.
     Features,
-    /// A queue has no descriptors, or fewer than a chain needs.
+    /// This queue has no descriptors, or fewer than a chain needs.
     QueueSize(u16),
-    /// A queue's notification address lies outside the notification area.
+    /// This queue's notification address is outside the notification area.
     Notification(u16),
-    /// The card takes no message for its interrupts.
+    /// The card does not accept this vector for its interrupts.
     Vector(u16),
 }
 
-/// Registers of the common configuration.
+impl From<TransportError> for Reason {
+    fn from(error: TransportError) -> Self {
+        match error {
+            TransportError::Absent => Reason::plain("its registers read all ones"),
+            TransportError::ResetTimeout => Reason::plain("it does not reset in time"),
+            TransportError::Magic => Reason::plain("it is another device: its identity block has no magic"),
+            TransportError::Abi(major) => Reason::with("another major ABI version", major.into()),
+            TransportError::QueueCount(count) => Reason::with("too few queues", count.into()),
+            TransportError::NotModern => Reason::plain("it does not offer VIRTIO_F_VERSION_1"),
+            TransportError::Features => Reason::plain("it does not accept the features"),
+            TransportError::QueueSize(queue) => Reason::with("a queue is too small", queue.into()),
+            TransportError::Notification(queue) => Reason::with("a queue is notified outside the area", queue.into()),
+            TransportError::Vector(vector) => Reason::with("it has no message for its interrupts", vector.into()),
+        }
+    }
+}
+
+/// Offsets of the registers of the common configuration (virtio 1.2, section 4.1.4.3).
 mod common {
+    /// `device_feature_select`.
     pub(super) const DEVICE_FEATURE_SELECT: usize = 0;
+    /// `device_feature`.
     pub(super) const DEVICE_FEATURE: usize = 4;
+    /// `driver_feature_select`.
     pub(super) const DRIVER_FEATURE_SELECT: usize = 8;
+    /// `driver_feature`.
     pub(super) const DRIVER_FEATURE: usize = 12;
+    /// `config_msix_vector`.
     pub(super) const MSIX_CONFIG: usize = 16;
+    /// `num_queues`.
     pub(super) const NUM_QUEUES: usize = 18;
+    /// `device_status`.
     pub(super) const DEVICE_STATUS: usize = 20;
+    /// `queue_select`.
     pub(super) const QUEUE_SELECT: usize = 22;
+    /// `queue_size`.
     pub(super) const QUEUE_SIZE: usize = 24;
+    /// `queue_msix_vector`.
     pub(super) const QUEUE_MSIX_VECTOR: usize = 26;
+    /// `queue_enable`.
     pub(super) const QUEUE_ENABLE: usize = 28;
+    /// `queue_notify_off`.
     pub(super) const QUEUE_NOTIFY_OFF: usize = 30;
+    /// `queue_desc`.
     pub(super) const QUEUE_DESC: usize = 32;
+    /// `queue_driver`.
     pub(super) const QUEUE_DRIVER: usize = 40;
+    /// `queue_device`.
     pub(super) const QUEUE_DEVICE: usize = 48;
 }
 
 /// Bits of the device status (section 2.1).
 mod status {
+    /// `ACKNOWLEDGE`.
     pub(super) const ACKNOWLEDGE: u8 = 1;
+    /// `DRIVER`.
     pub(super) const DRIVER: u8 = 2;
+    /// `DRIVER_OK`.
     pub(super) const DRIVER_OK: u8 = 4;
+    /// `FEATURES_OK`.
     pub(super) const FEATURES_OK: u8 = 8;
+    /// `DEVICE_NEEDS_RESET`.
     pub(super) const NEEDS_RESET: u8 = 64;
+    /// `FAILED`.
     pub(super) const FAILED: u8 = 128;
 }
 
 /// `VIRTIO_MSI_NO_VECTOR`.
 const NO_VECTOR: u16 = 0xffff;
 
-/// How long a reset may take. The specification sets no bound; a second is 1000 times what is seen.
+/// How long a reset may take. The specification sets no bound; a second is 1000 times the longest that was measured.
 const RESET_MILLISECONDS: u32 = 1000;
 
-/// A function on its way to life: reset, features agreed, queues to be set up.
+/// A function that has been reset and has agreed on features.
 pub struct Transport<K: Kernel> {
     mapped: Mapped<K::Registers>,
     identity: IdentityBlock,
@@ -107,10 +146,10 @@ pub struct Transport<K: Kernel> {
 }
 
 impl<K: Kernel> Transport<K> {
-    /// Checks that the function is the card, resets it and agrees on features.
+    /// Resets the function, checks that it is the card, and agrees on features.
     ///
     /// # Errors
-    /// [`TransportError`]; the function is left reset or failed.
+    /// Every [`TransportError`] but [`TransportError::QueueSize`]. The function is left reset, or with status `FAILED`.
     pub fn negotiate(kernel: &K, level: Passive, mapped: Mapped<K::Registers>) -> Result<Self, TransportError> {
         let mut transport =
             Self { mapped, identity: IdentityBlock::new_zeroed(), event_idx: false, notify_offsets: [0; QUEUE_COUNT] };
@@ -128,11 +167,10 @@ impl<K: Kernel> Transport<K> {
         Ok(transport)
     }
 
-    /// Brings the function back to life after it has lost its state: as [`negotiate`](Self::negotiate), and the outcome
-    /// must be the same.
+    /// Initialises the function again after it has lost its state. The features agreed on must be the same.
     ///
     /// # Errors
-    /// [`TransportError`]; the function is left reset or failed.
+    /// As for [`negotiate`](Self::negotiate); [`TransportError::Features`] also when they are other ones.
     pub fn renegotiate(&self, kernel: &K, level: Passive) -> Result<(), TransportError> {
         self.reset(kernel, level)?;
         self.read_identity()?;
@@ -151,10 +189,7 @@ impl<K: Kernel> Transport<K> {
         }
     }
 
-    /// Where a queue is notified.
-    ///
-    /// # Errors
-    /// Outside the notification area.
+    /// Reads at which offset of the notification area a queue is notified.
     fn notify_offset(&self, queue: u16) -> Result<usize, TransportError> {
         let registers = &self.mapped.common;
         registers.write16(common::QUEUE_SELECT, queue);
@@ -167,22 +202,22 @@ impl<K: Kernel> Transport<K> {
         }
     }
 
-    /// What the card said of itself.
+    /// Returns the identity block, as read at the start.
     #[must_use]
     pub const fn identity(&self) -> &IdentityBlock {
         &self.identity
     }
 
-    /// Both sides say at which index they want to be notified.
+    /// Returns whether `VIRTIO_F_EVENT_IDX` is agreed on.
     #[must_use]
     pub const fn event_idx(&self) -> bool {
         self.event_idx
     }
 
-    /// The ring size to use for a queue: the largest power of two that the card and the driver both can.
+    /// Returns the ring size to use for a queue: the largest power of two that both the card and the driver support.
     ///
     /// # Errors
-    /// The queue is too small for a chain of `shape` descriptors.
+    /// [`TransportError::QueueSize`] when a chain of `shape` descriptors does not fit.
     pub fn queue_size(&self, queue: u16, shape: u16) -> Result<u16, TransportError> {
         self.mapped.common.write16(common::QUEUE_SELECT, queue);
         let offered = self.mapped.common.read16(common::QUEUE_SIZE).min(limits::QUEUE_SIZE_MAX);
@@ -190,10 +225,10 @@ impl<K: Kernel> Transport<K> {
         if size < shape { Err(TransportError::QueueSize(queue)) } else { Ok(size) }
     }
 
-    /// Tells the card where a ring is, and turns it on.
+    /// Writes a ring's size, vector and addresses, and enables the queue.
     ///
     /// # Errors
-    /// The card has no message for the queue.
+    /// [`TransportError::Vector`] when the card does not accept the queue's vector.
     pub fn enable_queue(&self, queue: u16, size: u16, ring: RingAddresses) -> Result<(), TransportError> {
         let registers = &self.mapped.common;
         registers.write16(common::QUEUE_SELECT, queue);
@@ -211,32 +246,33 @@ impl<K: Kernel> Transport<K> {
         Ok(())
     }
 
-    /// Says by which message a queue, or the configuration, interrupts. By a line it is none.
+    /// Sets the vector of a queue or of the configuration. For an interrupt line it is none.
     fn set_vector(&self, register: usize) -> Result<(), TransportError> {
         let vector = match self.mapped.interrupt {
             Interrupt::Line => NO_VECTOR,
             Interrupt::Message { vector } => vector,
         };
         self.mapped.common.write16(register, vector);
-        // The card answers that it has none for it when it has run out (section 4.1.5.1.2.1).
+        // The register reads as no vector when the card has run out of them (section 4.1.5.1.2.1).
         let is_taken = vector == NO_VECTOR || self.mapped.common.read16(register) == vector;
         if is_taken { Ok(()) } else { Err(TransportError::Vector(vector)) }
     }
 
-    /// The driver is ready.
+    /// Sets status `DRIVER_OK`: from here on the card may interrupt.
     pub fn driver_ok(&self) {
         self.add_status(status::DRIVER_OK);
     }
 
-    /// Tells the card to look at a queue.
+    /// Notifies the card that a queue has new chains.
     pub fn kick(&self, queue: u16) {
         if let Some(offset) = self.notify_offsets.get(usize::from(queue)) {
             self.mapped.notify.write16(*offset, queue);
         }
     }
 
-    /// Reads and so acknowledges the interrupt status: why the card interrupts, 0 when it does not. A card that is gone
-    /// reads all ones, which is no interrupt of its own. A message is nobody else's, and says nothing more. Any IRQL.
+    /// Reads and so acknowledges the interrupt status. Returns the causes ([`cause`]), 0 when the card does not
+    /// interrupt. The status of a removed card reads all ones, which is no interrupt of it. A message is only this
+    /// card's, and names no cause. Any IRQL.
     pub fn acknowledge_interrupt(&self) -> u32 {
         match self.mapped.interrupt {
             Interrupt::Line => match self.mapped.isr.read8(0) {
@@ -247,26 +283,27 @@ impl<K: Kernel> Transport<K> {
         }
     }
 
-    /// The registers read all ones: the card is not there any more.
+    /// Returns whether the registers read all ones: the card was removed.
     pub fn is_absent(&self) -> bool {
         self.mapped.common.read8(common::DEVICE_STATUS) == 0xff
     }
 
-    /// Reads the identity block, which the card itself answers where it is a process of its own and the other registers
-    /// are its machine's: the processor waits at the read until the card runs.
-    pub fn hear(&self) {
+    /// Reads the identity block. Where the card is a process of its own, it answers this read, while the machine
+    /// answers those of the other registers: the processor waits at the read until the card runs.
+    pub fn wait_for_card(&self) {
         _ = self.mapped.device.read32(0);
     }
 
-    /// The card is in trouble, and a reset may help.
+    /// Returns whether the status has `DEVICE_NEEDS_RESET`.
     pub fn needs_reset(&self) -> bool {
         self.mapped.common.read8(common::DEVICE_STATUS) & status::NEEDS_RESET != 0
     }
 
-    /// Resets the function: afterwards it touches no memory.
+    /// Resets the function, which then accesses no memory any more.
     ///
     /// # Errors
-    /// It is gone, or did not reset in time.
+    /// [`TransportError::Absent`] when the registers read all ones; [`TransportError::ResetTimeout`] when the status is
+    /// not 0 after a second.
     pub fn reset(&self, kernel: &K, level: Passive) -> Result<(), TransportError> {
         self.mapped.common.write8(common::DEVICE_STATUS, 0);
         for _ in 0..RESET_MILLISECONDS {
@@ -300,7 +337,7 @@ impl<K: Kernel> Transport<K> {
         Ok(identity)
     }
 
-    /// Whether event indices are among the features agreed on.
+    /// Agrees on features. Returns whether event indices are among them.
     fn agree_on_features(&self) -> Result<bool, TransportError> {
         let registers = &self.mapped.common;
         let mut offered = 0;

@@ -1,23 +1,23 @@
-//! Clients that wait until nothing sounds any more from what they have unloaded.
+//! Unloads that stay pending until no voice sounds from the download any more.
 //!
-//! The card answers an unload with `PENDING` while a voice still sounds from it, and sends news when the last has ended.
-//! The news may overtake the answer, so an unload is entered here before the card is asked. A client's request can also
-//! be cancelled at any moment, by a routine on another processor: whoever takes the request from that routine ends it,
-//! and if the routine is on its way already, it is the one that ends it.
+//! The card answers an unload with `PENDING` while a voice still sounds from it, and sends a notice when the last one
+//! has ended. The notice may overtake the response, so an unload is entered here before the request is sent. The system
+//! can cancel a client's request at any moment, on another processor: the code that clears the cancel routine completes
+//! the request, and if the routine is being called already, the routine completes it.
 
 use alloc::vec::Vec;
 
 use portcls::NtStatus;
 
 use crate::irql::{AtMostDispatch, Passive};
-use crate::kernel::{Kernel, Waiting};
+use crate::kernel::{Kernel, PendingRequest};
 use crate::lock::Spin;
 
-/// Most clients that wait at a time: as many downloads as sound in a dense piece, twice over. Whoever comes then is
-/// answered at once, as a driver may always do; what sounds goes on to its end all the same.
-pub const WAITING_MAX: usize = 64;
+/// Most unloads that are pending at a time: twice as many downloads as sound in a dense piece. Further ones are
+/// completed at once, as a driver may always do; their voices sound to their ends all the same.
+pub const PENDING_UNLOADS_MAX: usize = 64;
 
-/// An unload of which the card has been told, or is being told.
+/// An unload whose request is under way, or is pending.
 struct Entry<W> {
     /// The card's handle.
     on_card: u32,
@@ -25,126 +25,129 @@ struct Entry<W> {
 }
 
 enum State<W> {
-    /// The card has not answered yet.
-    Asked {
-        /// The news has come already.
-        is_over: bool,
+    /// The card has not responded yet.
+    Requested {
+        /// The notice has come already.
+        has_ended: bool,
     },
-    /// A client waits.
-    Waits {
-        /// The stream that it asked on.
+    /// The client's request is pending.
+    Pending {
+        /// The stream that it came on.
         stream: u32,
         client: W,
-        /// How it ended while its canceller was on the way.
+        /// The status that it ended with while its cancel routine was being called.
         outcome: Option<NtStatus>,
     },
 }
 
-/// What became of a client that was to wait.
+/// The state of a client's unload request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// It waits. The request is not its asker's any more: it may be over already.
-    Begun,
-    /// There is nothing to wait for.
-    Over,
-    /// The client does not want to wait any more.
+pub enum Unload {
+    /// It is pending, and no longer the caller's: it may have been completed already.
+    Pending,
+    /// It is done: no voice sounds from the download.
+    Done,
+    /// The system cancelled it.
     Cancelled,
 }
 
-/// The waiting clients.
+/// The pending unloads of a card.
 pub struct Unloads<K: Kernel> {
-    entries: Spin<K, Vec<Entry<K::Waiting>>>,
+    entries: Spin<K, Vec<Entry<K::PendingRequest>>>,
 }
 
 impl<K: Kernel> Unloads<K> {
-    /// None yet. `None`: no memory.
+    /// Makes an empty list. `None`: no memory.
     pub fn new(kernel: &K) -> Option<Self> {
         let mut entries = Vec::new();
-        entries.try_reserve_exact(WAITING_MAX).ok()?;
+        entries.try_reserve_exact(PENDING_UNLOADS_MAX).ok()?;
         Some(Self { entries: Spin::new(kernel, entries) })
     }
 
-    /// The card is about to be asked to unload. False: nobody can wait for it.
-    pub fn expect(&self, level: AtMostDispatch, on_card: u32) -> bool {
+    /// Enters an unload before its request is sent. False: [`PENDING_UNLOADS_MAX`] are entered already.
+    pub fn enter(&self, level: AtMostDispatch, on_card: u32) -> bool {
         self.entries.with(level, |entries| {
-            let has_room = entries.len() < WAITING_MAX;
+            let has_room = entries.len() < PENDING_UNLOADS_MAX;
             if has_room {
-                crate::downloads::push_within(entries, Entry { on_card, state: State::Asked { is_over: false } });
+                crate::downloads::push_within(entries, Entry { on_card, state: State::Requested { has_ended: false } });
             }
             has_room
         })
     }
 
-    /// Nobody waits for what was expected.
-    pub fn forget(&self, level: AtMostDispatch, on_card: u32) {
-        self.entries.with(level, |entries| _ = take(entries, |entry| is_asked(entry, on_card)));
+    /// Removes an unload that was entered: its request failed, or no voice sounds.
+    pub fn remove(&self, level: AtMostDispatch, on_card: u32) {
+        self.entries.with(level, |entries| _ = take(entries, |entry| is_requested(entry, on_card)));
     }
 
-    /// The card has answered what was expected: something still sounds. The client waits for it, if it is not over.
-    pub fn wait(&self, level: AtMostDispatch, on_card: u32, stream: u32, client: K::Waiting) -> Wait {
+    /// Makes a client's request pending, after the card has responded that a voice still sounds; unless its notice has
+    /// come meanwhile.
+    pub fn make_pending(&self, level: AtMostDispatch, on_card: u32, stream: u32, client: K::PendingRequest) -> Unload {
         self.entries.with(level, |entries| {
-            let Some(entry) = entries.iter_mut().find(|entry| is_asked(entry, on_card)) else { return Wait::Over };
-            let wait = match entry.state {
-                State::Asked { is_over: true } => Wait::Over,
-                _ if client.arm() => Wait::Begun,
-                _ => Wait::Cancelled,
+            let Some(entry) = entries.iter_mut().find(|entry| is_requested(entry, on_card)) else {
+                return Unload::Done;
             };
-            if wait == Wait::Begun {
-                entry.state = State::Waits { stream, client, outcome: None };
+            let unload = match entry.state {
+                State::Requested { has_ended: true } => Unload::Done,
+                _ if client.arm() => Unload::Pending,
+                _ => Unload::Cancelled,
+            };
+            if unload == Unload::Pending {
+                entry.state = State::Pending { stream, client, outcome: None };
             } else {
-                _ = take(entries, |entry| is_asked(entry, on_card));
+                _ = take(entries, |entry| is_requested(entry, on_card));
             }
-            wait
+            unload
         })
     }
 
-    /// The card says that nothing sounds any more from what had this handle.
-    pub fn over(&self, level: AtMostDispatch, on_card: u32) {
+    /// Completes the unload with this handle of the card's, whose notice has come.
+    pub fn sound_ended(&self, level: AtMostDispatch, on_card: u32) {
         self.entries.with(level, |entries| {
-            if let Some(Entry { state: State::Asked { is_over }, .. }) =
-                entries.iter_mut().find(|entry| is_asked(entry, on_card))
+            if let Some(Entry { state: State::Requested { has_ended }, .. }) =
+                entries.iter_mut().find(|entry| is_requested(entry, on_card))
             {
-                *is_over = true;
+                *has_ended = true;
             }
         });
         self.end(level, NtStatus::SUCCESS, |entry, _| entry == on_card);
     }
 
-    /// Ends the waiting of everybody.
+    /// Completes all pending unloads with a status.
     pub fn end_all(&self, level: AtMostDispatch, status: NtStatus) {
         self.end(level, status, |_, _| true);
     }
 
-    /// Ends the waiting of those who asked on a stream. When this returns nobody who did so is known here any more.
+    /// Completes the pending unloads of a stream with a status. When this returns none of them is left.
     pub fn end_stream(&self, kernel: &K, level: Passive, stream: u32, status: NtStatus) {
         self.end(level.into(), status, |_, of| of == stream);
-        // A canceller on another processor is about to end one by itself.
+        // A cancel routine on another processor is about to complete one.
         while self.entries.with(level.into(), |entries| entries.iter().any(|entry| entry.stream() == Some(stream))) {
             kernel.pause(level, 1);
         }
     }
 
-    /// The canceller of a client has come: the client that `is_meant` ends.
-    pub fn cancel(&self, level: AtMostDispatch, is_meant: impl Fn(&K::Waiting) -> bool) {
+    /// Completes the pending unload for which `is_meant` returns true. Called from its cancel routine.
+    pub fn cancel(&self, level: AtMostDispatch, is_meant: impl Fn(&K::PendingRequest) -> bool) {
         let entry = self.entries.with(level, |entries| {
-            take(entries, |entry| matches!(&entry.state, State::Waits { client, .. } if is_meant(client)))
+            take(entries, |entry| matches!(&entry.state, State::Pending { client, .. } if is_meant(client)))
         });
-        if let Some(Entry { state: State::Waits { client, outcome, .. }, .. }) = entry {
+        if let Some(Entry { state: State::Pending { client, outcome, .. }, .. }) = entry {
             client.complete(level, outcome.unwrap_or(NtStatus::CANCELLED));
         }
     }
 
-    /// How many clients wait.
-    pub fn waiting(&self, level: AtMostDispatch) -> usize {
+    /// Returns how many unloads are pending.
+    pub fn pending(&self, level: AtMostDispatch) -> usize {
         self.entries.with(level, |entries| entries.iter().filter(|entry| entry.stream().is_some()).count())
     }
 
-    /// Ends those whose handle and stream fit, one after another, for each is completed without the lock.
+    /// Completes the unloads whose handle and stream fit, one after another, for each is completed without the lock.
     fn end(&self, level: AtMostDispatch, status: NtStatus, fits: impl Fn(u32, u32) -> bool) {
-        while let Some(Entry { state: State::Waits { client, .. }, .. }) = self.entries.with(level, |entries| {
+        while let Some(Entry { state: State::Pending { client, .. }, .. }) = self.entries.with(level, |entries| {
             take(entries, |entry| {
                 let on_card = entry.on_card;
-                let State::Waits { stream, client, outcome: outcome @ None } = &mut entry.state else { return false };
+                let State::Pending { stream, client, outcome: outcome @ None } = &mut entry.state else { return false };
                 if !fits(on_card, *stream) {
                     return false;
                 }
@@ -161,23 +164,23 @@ impl<K: Kernel> Unloads<K> {
 }
 
 impl<W> Entry<W> {
-    /// The stream of the client that waits.
+    /// Returns the stream of a pending unload.
     const fn stream(&self) -> Option<u32> {
         match self.state {
-            State::Asked { .. } => None,
-            State::Waits { stream, .. } => Some(stream),
+            State::Requested { .. } => None,
+            State::Pending { stream, .. } => Some(stream),
         }
     }
 }
 
-fn is_asked<W>(entry: &Entry<W>, on_card: u32) -> bool {
-    entry.on_card == on_card && matches!(entry.state, State::Asked { .. })
+fn is_requested<W>(entry: &Entry<W>, on_card: u32) -> bool {
+    entry.on_card == on_card && matches!(entry.state, State::Requested { .. })
 }
 
-/// Takes the first entry that is meant out.
+/// Removes the first entry for which `is_meant` returns true.
 fn take<W>(entries: &mut Vec<Entry<W>>, is_meant: impl FnMut(&mut Entry<W>) -> bool) -> Option<Entry<W>> {
     let place = entries.iter_mut().position(is_meant)?;
-    // Their order is of no importance; `Vec::swap_remove` knows how to panic.
+    // The order is of no importance. `Vec::swap_remove` would bring a panic path along.
     if let Some([first, .., last]) = entries.get_mut(place..) {
         core::mem::swap(first, last);
     }

@@ -1,72 +1,89 @@
-//! The wave stream: PCM that the card renders into a buffer of the driver's, one request at a time.
+//! The wave queue: PCM that the card renders into the driver's common buffer, one request at a time.
 
 use card_spec::limits::WAVE_BUFFER_BYTES_MAX;
 use card_spec::wave::{WaveHeader, WaveRequest, WaveStatus};
 
 use crate::dma::Window;
-use crate::exchange::{Exchange, Line, Unanswered};
+use crate::doorbell::Doorbell;
+use crate::exchange::{Exchange, ExchangeError};
 use crate::format::PcmFormat;
 use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::Kernel;
 use crate::lock::Gate;
+use crate::log::Reason;
 use crate::ring::{Ring, RingAddresses, RingFault, Segment};
 
 /// Descriptors of a chain: request, header, pages.
 pub const SHAPE: u16 = 3;
 
-/// The queue.
+/// The queue's number.
 pub const QUEUE: u16 = card_spec::queue::Queue::WAVE.0;
 
-/// Bytes of PCM asked for at once: a sixth of a second of 16-bit stereo at 96 kHz, and eight times the usual pull of
+/// Bytes of PCM in one request: a sixth of a second of 16-bit stereo at 96 kHz, and eight times the usual pull of
 /// 20 ms at 48 kHz.
 pub const PCM_BYTES: usize = 64 * 1024;
 
 const _: () = assert!(PCM_BYTES <= WAVE_BUFFER_BYTES_MAX as usize);
 
-/// Bytes of DMA memory: a page for request and header, and the PCM.
+/// Bytes of common buffer for the queue: a page for request and header, and the PCM.
 pub const BUFFER_BYTES: usize = 4096 + PCM_BYTES;
 
 const HEADER_AT: usize = 64;
 const PCM_AT: usize = 4096;
 
-/// How much longer than the frames last the card may take. In real time a buffer comes back when its last frame is due.
+/// How much longer than its frames last a request may take, in milliseconds. In real time a buffer comes back when its
+/// last frame is due.
 const MARGIN_MILLISECONDS: u32 = 1000;
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rendered {
-    /// All frames are there; the first is the sample clock's `position`.
+    /// The card rendered all frames.
     Frames {
         /// The sample clock at the first frame.
         position: u64,
-        /// Frames were lost before it.
+        /// An underrun lost frames before this one.
         after_underrun: bool,
     },
-    /// The stream does not run: silence.
+    /// The stream does not run; the buffer is silence.
     Flushed,
-    /// The card refused the request: silence.
+    /// The card refused the request; the buffer is silence.
     Refused,
-    /// The card did not answer in time: silence.
+    /// The card did not answer in time; the buffer is silence.
     Timeout,
-    /// The card is not there any more: silence.
+    /// The card was removed; the buffer is silence.
     Gone,
-    /// The card broke the ring: silence.
+    /// The card broke the ring; the buffer is silence.
     Ring(RingFault),
-    /// The card's answer makes no sense: silence.
+    /// The card's answer has a wrong length, frame count or status; the buffer is silence.
     BadAnswer,
 }
 
-impl From<Unanswered> for Rendered {
-    fn from(why: Unanswered) -> Self {
+impl From<ExchangeError> for Rendered {
+    fn from(why: ExchangeError) -> Self {
         match why {
-            Unanswered::Late => Self::Timeout,
-            Unanswered::Gone => Self::Gone,
-            Unanswered::Ring(fault) => Self::Ring(fault),
+            ExchangeError::Timeout => Self::Timeout,
+            ExchangeError::Gone => Self::Gone,
+            ExchangeError::Ring(fault) => Self::Ring(fault),
         }
     }
 }
 
-/// The queue.
+impl From<Rendered> for Reason {
+    fn from(rendered: Rendered) -> Self {
+        match rendered {
+            Rendered::Frames { position, .. } => Reason::with("frames were lost before this one", position),
+            Rendered::Flushed => Reason::plain("silence, for the stream does not run"),
+            Rendered::Refused => Reason::plain("silence, for the card refuses"),
+            Rendered::Timeout => Reason::plain("silence, for the card does not answer in time"),
+            Rendered::Gone => Reason::plain("silence, for the card is not there any more"),
+            Rendered::Ring(fault) => fault.into(),
+            Rendered::BadAnswer => Reason::plain("silence, for the card's answer makes no sense"),
+        }
+    }
+}
+
+/// The wave queue.
 pub struct Wave<K: Kernel> {
     buffer: Gate<K, Window>,
     exchange: Exchange<K>,
@@ -75,34 +92,41 @@ pub struct Wave<K: Kernel> {
 impl<K: Kernel> Wave<K> {
     /// Makes the queue on a ring and [`BUFFER_BYTES`] of memory. `None`: no memory.
     pub fn new(kernel: &K, level: Passive, ring: Ring, buffer: Window) -> Option<Self> {
-        Some(Self { buffer: Gate::new(kernel, level, buffer)?, exchange: Exchange::new(kernel, level, ring)? })
+        Some(Self { buffer: Gate::new(kernel, level, buffer)?, exchange: Exchange::new(kernel, level, QUEUE, ring)? })
     }
 
-    /// Begins anew, after the device has been reset. Gives the ring's addresses.
+    /// Empties the ring after the device has been reset. Returns the ring's addresses.
     pub fn restart(&self, level: Passive) -> RingAddresses {
         self.buffer.with(level, |_| self.exchange.restart(level.into()))
     }
 
-    /// How the card broke the ring, if it did.
+    /// Returns how the card broke the ring, if it did.
     pub fn fault(&self, level: AtMostDispatch) -> Option<RingFault> {
         self.exchange.fault(level)
     }
 
-    /// Looks for returned buffers; from the deferred procedure call.
+    /// Takes returned buffers. Called from the deferred procedure call.
     pub fn service(&self, level: AtMostDispatch) {
         self.exchange.service(level);
     }
 
-    /// Has the card render into `pcm`, which holds whole frames and at most [`PCM_BYTES`]. Unless all frames came, it
-    /// is filled with silence.
-    pub fn render(&self, level: Passive, line: &impl Line, stream: u32, format: PcmFormat, pcm: &mut [u8]) -> Rendered {
+    /// Has the card render into `pcm`, which holds whole frames and at most [`PCM_BYTES`]. Fills it with silence unless
+    /// all frames came.
+    pub fn render(
+        &self,
+        level: Passive,
+        doorbell: &impl Doorbell,
+        stream: u32,
+        format: PcmFormat,
+        pcm: &mut [u8],
+    ) -> Rendered {
         let frames = format.frames(pcm.len());
         let milliseconds = format.milliseconds(frames).saturating_add(MARGIN_MILLISECONDS);
         let rendered = self.buffer.with(level, |buffer| {
             let request = WaveRequest { stream: stream.into(), frames: frames.into() };
-            let rendered = match self.ask(level, line, buffer, &request, pcm.len(), milliseconds) {
+            let rendered = match self.request(level, doorbell, buffer, &request, pcm.len(), milliseconds) {
                 Ok(rendered) => rendered,
-                Err(why) => why.into(),
+                Err(error) => error.into(),
             };
             if matches!(rendered, Rendered::Frames { .. }) {
                 buffer.read_bytes(PCM_AT, pcm);
@@ -115,26 +139,26 @@ impl<K: Kernel> Wave<K> {
         rendered
     }
 
-    fn ask(
+    fn request(
         &self,
         level: Passive,
-        line: &impl Line,
+        doorbell: &impl Doorbell,
         buffer: &Window,
         request: &WaveRequest,
         bytes: usize,
         milliseconds: u32,
-    ) -> Result<Rendered, Unanswered> {
-        self.exchange.settle(level.into())?;
+    ) -> Result<Rendered, ExchangeError> {
         let outgoing = buffer.part(0, size_of::<WaveRequest>());
         let header = buffer.part(HEADER_AT, size_of::<WaveHeader>());
         let pages = buffer.part(PCM_AT, PCM_BYTES);
-        outgoing.write(0, request);
-        let chain = [
-            Segment::readable(&outgoing, size_of::<WaveRequest>()),
-            Segment::writable(&header, size_of::<WaveHeader>()),
-            Segment::writable(&pages, bytes),
-        ];
-        let written = self.exchange.ask(level, line, &chain, milliseconds)?;
+        let written = self.exchange.submit_and_wait(level, doorbell, milliseconds, |_| {
+            outgoing.write(0, request);
+            [
+                Segment::readable(&outgoing, size_of::<WaveRequest>()),
+                Segment::writable(&header, size_of::<WaveHeader>()),
+                Segment::writable(&pages, bytes),
+            ]
+        })?;
         if written < size_of::<WaveHeader>() {
             return Ok(Rendered::BadAnswer);
         }

@@ -4,15 +4,15 @@ mod common;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{NOTE, Rig};
+use common::{NOTE, TestDriver};
 use dmus_miniport::fake::{deliver_interrupts, dispatch};
 use portcls::ks::KsState;
 
 #[test]
-fn no_event_is_lost_or_returned_twice_whatever_happens_at_once() {
+fn loses_no_event_and_returns_none_twice_under_concurrent_calls() {
     const EVENTS: i64 = 5_000;
-    let rig = Rig::new();
-    let streams: Vec<_> = (0..2).map(|_| rig.render().running()).collect();
+    let driver = TestDriver::new();
+    let streams: Vec<_> = (0..2).map(|_| driver.render().running()).collect();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let putting: Vec<_> = streams
@@ -20,16 +20,16 @@ fn no_event_is_lost_or_returned_twice_whatever_happens_at_once() {
             .map(|stream| {
                 scope.spawn(move || {
                     for time in 0..EVENTS {
-                        let event = stream.home.message(time, NOTE);
-                        stream.put(if time % 5 == 0 { stream.home.package(&[event]) } else { event });
+                        let event = stream.allocator.message(time, NOTE);
+                        stream.put(if time % 5 == 0 { stream.allocator.package(&[event]) } else { event });
                     }
                 })
             })
             .collect();
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                rig.card.service(dispatch());
-                deliver_interrupts(&rig.card);
+                driver.card.service(dispatch());
+                deliver_interrupts(&driver.card);
             }
         });
         scope.spawn(|| {

@@ -1,5 +1,5 @@
-//! A thousand lives of a stream and a million events, with faults in between: nothing is lost that is not counted, and
-//! everything that was allocated is given back.
+//! A thousand streams and a million events, with faults in between: every lost event is counted, and
+//! all memory is freed.
 #![allow(unsafe_code, reason = "an allocator that counts")]
 
 mod common;
@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicIsize, Ordering};
 
 use card_spec::control::RequestCode;
 use card_spec::queue::Queue;
-use common::{NOTE, Rig, start};
+use common::{NOTE, TestDriver, start};
 use dmus_miniport::card::CardError;
-use dmus_miniport::fake::{Allocator, Behaviour, FakeCard, Home, deliver_interrupts, dispatch, passive};
+use dmus_miniport::fake::{Behaviour, FakeAllocator, FakeCard, deliver_interrupts, dispatch, passive};
 use dmus_miniport::format::PcmFormat;
 use dmus_miniport::midi_out::Groups;
 use portcls::ks::KsState;
@@ -39,7 +39,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Whatever happens in a test must not change what another one counts: they take turns.
+/// Tests take turns: the allocations of one must not change the count of another.
 static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 fn take_turn() -> std::sync::MutexGuard<'static, ()> {
@@ -47,152 +47,161 @@ fn take_turn() -> std::sync::MutexGuard<'static, ()> {
 }
 
 /// Small steps of a generator (Marsaglia's xorshift): the same faults in each run.
-struct Dice(u64);
+struct Random(u64);
 
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        self.0 % sides
+        self.0 % bound
     }
 }
 
-/// A stream's life: opened, run, given some events, stopped, closed. What became of it.
-fn live(rig: &Rig, home: Home, pcm: &mut [u8], dice: &mut Dice) -> Result<(), CardError> {
-    let id = rig.card.open_render(passive(), Groups::AsGiven, home)?;
+/// Opens a stream, runs it, puts some events, stops and closes it. Returns the first error.
+fn run_stream(
+    driver: &TestDriver,
+    allocator: FakeAllocator,
+    pcm: &mut [u8],
+    faults: &mut Random,
+) -> Result<(), CardError> {
+    let id = driver.card.open_render(passive(), Groups::AsGiven, allocator)?;
     let lived = (|| {
         for state in [KsState::ACQUIRE, KsState::PAUSE, KsState::RUN] {
-            rig.card.set_render_state(passive(), id, state)?;
+            driver.card.set_render_state(passive(), id, state)?;
         }
-        for time in 0..dice.roll(20) as i64 {
-            // SAFETY: events of the stream's own home.
-            unsafe { rig.card.put(dispatch(), id, home.message(time, NOTE)) };
+        for time in 0..faults.below(20) as i64 {
+            // SAFETY: events of the stream's own allocator.
+            unsafe { driver.card.put(dispatch(), id, allocator.message(time, NOTE)) };
         }
-        deliver_interrupts(&rig.card);
-        if rig.card.open_wave(passive(), PcmFormat { sample_rate: 48_000, channels: 2 }).is_ok() {
-            _ = rig.card.set_wave_state(passive(), KsState::RUN);
-            _ = rig.card.sync(passive(), 0, true);
-            _ = rig.card.render(passive(), pcm);
-            rig.card.close_wave(passive());
+        deliver_interrupts(&driver.card);
+        if driver.card.open_wave(passive(), PcmFormat { sample_rate: 48_000, channels: 2 }).is_ok() {
+            _ = driver.card.set_wave_state(passive(), KsState::RUN);
+            _ = driver.card.sync(passive(), 0, true);
+            _ = driver.card.render(passive(), pcm);
+            driver.card.close_wave(passive());
         }
         for state in [KsState::PAUSE, KsState::ACQUIRE, KsState::STOP] {
-            rig.card.set_render_state(passive(), id, state)?;
+            driver.card.set_render_state(passive(), id, state)?;
         }
         Ok(())
     })();
-    rig.card.close_render(passive(), id);
+    driver.card.close_render(passive(), id);
     lived
 }
 
 #[test]
-fn a_thousand_lives_with_faults_leave_nothing_behind() {
+fn leaves_no_memory_and_no_event_behind_after_a_thousand_starts_with_faults() {
     const LIVES: u64 = 1000;
     let _turn = take_turn();
-    let home = Allocator::home();
+    let allocator = FakeAllocator::leaked();
     let mut pcm = [0; 480];
-    let mut dice = Dice(0x5eed);
+    let mut faults = Random(0x5eed);
     let mut bytes = Vec::with_capacity(LIVES as usize);
     let (mut whole, mut cut) = (0, 0);
     {
-        let rig = Rig::with(Behaviour { wakes_after: Some(5), ..Behaviour::default() });
-        let dma = rig.fake.dma_bytes();
+        let driver = TestDriver::with(Behaviour { serves_kicks_after: Some(5), ..Behaviour::default() });
+        let dma = driver.fake.dma_bytes();
         for life in 0..LIVES {
-            let fault = dice.roll(8);
+            let fault = faults.below(8);
             match fault {
-                0 => rig.fake.with(|card| card.behaviour.deaf[Queue::MIDI_OUT.index()] = true),
-                1 => rig.fake.with(|card| {
+                0 => driver.fake.with(|card| card.behaviour.ignores_kicks[Queue::MIDI_OUT.index()] = true),
+                1 => driver.fake.with(|card| {
                     let code = [RequestCode::STREAM_OPEN, RequestCode::STREAM_STATE][(life % 2) as usize];
                     card.behaviour.refuses = Some((code, card_spec::control::Status::NO_RESOURCES));
                 }),
-                2 => rig.fake.need_reset(),
-                3 => rig.fake.with(|card| card.behaviour.silent = true),
-                4 => rig.card.power_down(passive()),
+                2 => driver.fake.need_reset(),
+                3 => driver.fake.with(|card| card.behaviour.sends_no_interrupts = true),
+                4 => driver.card.power_down(passive()),
                 5 => {
-                    rig.fake.with(|card| card.behaviour.no_memory = true);
-                    let refused = rig.card.download(passive(), 0, 100, |_| true);
+                    driver.fake.with(|card| card.behaviour.no_memory = true);
+                    let refused = driver.card.download(passive(), 0, 100, |_| true);
                     assert_eq!(refused, Err(CardError::Control(dmus_miniport::control::ControlError::NoMemory)));
                 }
                 _ => {}
             }
-            deliver_interrupts(&rig.card);
-            match live(&rig, home, &mut pcm, &mut dice) {
+            deliver_interrupts(&driver.card);
+            match run_stream(&driver, allocator, &mut pcm, &mut faults) {
                 Ok(()) => whole += 1,
                 Err(_) => cut += 1,
             }
-            rig.fake.with(|card| {
+            driver.fake.with(|card| {
                 let behaviour = &mut card.behaviour;
-                (behaviour.deaf, behaviour.refuses) = (Default::default(), None);
-                (behaviour.silent, behaviour.no_memory) = (false, false);
+                (behaviour.ignores_kicks, behaviour.refuses) = (Default::default(), None);
+                (behaviour.sends_no_interrupts, behaviour.no_memory) = (false, false);
                 // What the fake remembers is not the driver's.
                 (card.requests, card.batches, card.log, card.statuses) = Default::default();
             });
-            rig.fake.wake();
-            rig.card.power_up(passive()).unwrap();
-            assert_eq!(home.outstanding(), 0, "life {life} with fault {fault}");
-            assert_eq!(rig.fake.dma_bytes(), dma, "life {life} with fault {fault}");
-            rig.fake.with(|card| (card.requests, card.batches, card.log, card.statuses) = Default::default());
+            driver.fake.serve_kicks();
+            driver.card.power_up(passive()).unwrap();
+            assert_eq!(allocator.outstanding(), 0, "life {life} with fault {fault}");
+            assert_eq!(driver.fake.dma_bytes(), dma, "life {life} with fault {fault}");
+            driver.fake.with(|card| (card.requests, card.batches, card.log, card.statuses) = Default::default());
             bytes.push(BYTES.load(Ordering::Relaxed));
         }
-        rig.card.power_down(passive());
+        driver.card.power_down(passive());
     }
     assert_eq!(whole + cut, LIVES);
     assert!(whole > LIVES / 2 && cut > LIVES / 50, "{whole} whole, {cut} cut");
-    // What is kept for the next time, such as room in vectors, is there after some lives.
+    // Memory that is kept for later, such as room in vectors, is there after some starts.
     let (early, late) = (bytes[..500].iter().max(), bytes[500..].iter().max());
     assert_eq!(early, late, "no life costs memory");
 }
 
 #[test]
-fn a_card_that_is_torn_out_takes_nothing_with_it() {
+fn gives_every_event_back_when_the_card_is_removed() {
     const CARDS: usize = 50;
     let _turn = take_turn();
-    let home = Allocator::home();
+    let allocator = FakeAllocator::leaked();
     let mut pcm = [0; 480];
-    let mut dice = Dice(7);
+    let mut faults = Random(7);
     for card in 0..CARDS {
-        let rig = Rig::with(Behaviour { wakes_after: Some(5), ..Behaviour::default() });
-        let id = rig.card.open_render(passive(), Groups::AsGiven, home).unwrap();
-        rig.card.set_render_state(passive(), id, KsState::RUN).unwrap();
-        rig.fake.with(|fake| fake.behaviour.gone = true);
-        let begun = rig.fake.with(|fake| fake.milliseconds);
+        let driver = TestDriver::with(Behaviour { serves_kicks_after: Some(5), ..Behaviour::default() });
+        let id = driver.card.open_render(passive(), Groups::AsGiven, allocator).unwrap();
+        driver.card.set_render_state(passive(), id, KsState::RUN).unwrap();
+        driver.fake.with(|fake| fake.behaviour.gone = true);
+        let begun = driver.fake.with(|fake| fake.milliseconds);
         for time in 0..5000 {
-            // SAFETY: events of the stream's own home.
-            unsafe { rig.card.put(dispatch(), id, home.message(time, NOTE)) };
-            assert!(home.outstanding() <= 5000);
+            // SAFETY: events of the stream's own allocator.
+            unsafe { driver.card.put(dispatch(), id, allocator.message(time, NOTE)) };
+            assert!(allocator.outstanding() <= 5000);
         }
-        assert!(!rig.card.interrupt(), "all ones is nobody's interrupt");
-        assert!(live(&rig, home, &mut pcm, &mut dice).is_err());
-        assert_eq!(home.outstanding(), 0, "card {card}: no event waits for a card that is gone");
-        let touched = rig.fake.with(|fake| fake.touches_while_gone);
-        rig.card.close_render(passive(), id);
-        rig.card.power_down(passive());
-        let took = rig.fake.with(|fake| fake.milliseconds) - begun;
+        assert!(!driver.card.interrupt(), "all ones is no interrupt");
+        assert!(run_stream(&driver, allocator, &mut pcm, &mut faults).is_err());
+        assert_eq!(allocator.outstanding(), 0, "card {card}: no event waits for a card that is gone");
+        let touched = driver.fake.with(|fake| fake.accesses_while_gone);
+        driver.card.close_render(passive(), id);
+        driver.card.power_down(passive());
+        let took = driver.fake.with(|fake| fake.milliseconds) - begun;
         assert!(took < 200, "it is noticed at once and not waited for: {took} ms");
-        assert!(rig.fake.with(|fake| fake.touches_while_gone) - touched < 10, "and then left alone");
+        assert!(driver.fake.with(|fake| fake.accesses_while_gone) - touched < 10, "and then left alone");
         assert_eq!(
-            rig.fake.with(|fake| fake.log.iter().filter(|line| *line == "the card is not there any more").count()),
+            driver.fake.with(|fake| fake
+                .log
+                .iter()
+                .filter(|line| *line == "the card was removed: its registers read all ones")
+                .count()),
             1
         );
-        let fake = rig.fake.clone();
-        drop(rig);
+        let fake = driver.fake.clone();
+        drop(driver);
         assert_eq!(fake.dma_bytes(), 0);
     }
 }
 
 #[test]
-fn of_a_million_events_each_is_played_or_counted_and_all_go_home() {
+fn plays_or_counts_each_of_a_million_events_and_gives_all_back() {
     const EVENTS: i64 = 1_000_000;
     let _turn = take_turn();
-    let home = Allocator::home();
-    let mut dice = Dice(0xd1ce);
-    let rig = Rig::with(Behaviour { wakes_after: Some(5), ..Behaviour::default() });
-    let id = rig.card.open_render(passive(), Groups::AsGiven, home).unwrap();
-    rig.card.set_render_state(passive(), id, KsState::RUN).unwrap();
+    let allocator = FakeAllocator::leaked();
+    let mut faults = Random(0xd1ce);
+    let driver = TestDriver::with(Behaviour { serves_kicks_after: Some(5), ..Behaviour::default() });
+    let id = driver.card.open_render(passive(), Groups::AsGiven, allocator).unwrap();
+    driver.card.set_render_state(passive(), id, KsState::RUN).unwrap();
     let (mut played, mut unplayed, mut time) = (0_i64, 0_i64, 0_i64);
     let mut expected = 0_i64;
     let mut gather = |played: &mut i64, unplayed: &mut i64| {
-        for batch in rig.fake.with(|card| core::mem::take(&mut card.batches)) {
+        for batch in driver.fake.with(|card| core::mem::take(&mut card.batches)) {
             for event in batch.events {
                 assert!(event.time >= expected, "in order, and none twice: {} after {expected}", event.time);
                 // What is missing in between was thrown away where the test knows of it.
@@ -202,61 +211,61 @@ fn of_a_million_events_each_is_played_or_counted_and_all_go_home() {
             }
         }
     };
-    let deaf = |yes| rig.fake.with(|card| card.behaviour.deaf[Queue::MIDI_OUT.index()] = yes);
+    let ignore_kicks = |yes| driver.fake.with(|card| card.behaviour.ignores_kicks[Queue::MIDI_OUT.index()] = yes);
     while time < EVENTS {
-        let count = (1 + dice.roll(64) as i64).min(EVENTS - time);
-        let events: Vec<_> = (time..time + count).map(|time| home.message(time, NOTE)).collect();
+        let count = (1 + faults.below(64) as i64).min(EVENTS - time);
+        let events: Vec<_> = (time..time + count).map(|time| allocator.message(time, NOTE)).collect();
         time += count;
-        let events = if dice.roll(4) == 0 { home.package(&events) } else { Home::chain(&events) };
-        // SAFETY: events of the stream's own home.
-        unsafe { rig.card.put(dispatch(), id, events) };
-        match dice.roll(1000) {
+        let events = if faults.below(4) == 0 { allocator.package(&events) } else { FakeAllocator::chain(&events) };
+        // SAFETY: events of the stream's own allocator.
+        unsafe { driver.card.put(dispatch(), id, events) };
+        match faults.below(1000) {
             // The card stalls: events pile up, and go on later.
-            0..20 => deaf(true),
+            0..20 => ignore_kicks(true),
             20..60 => {
-                deaf(false);
-                rig.fake.wake();
+                ignore_kicks(false);
+                driver.fake.serve_kicks();
             }
             // The client stops: what waits is thrown away, and the card plays what it had.
             60..63 => {
-                rig.fake.wake();
-                rig.card.set_render_state(passive(), id, KsState::STOP).unwrap();
-                assert_eq!(home.outstanding(), 0);
+                driver.fake.serve_kicks();
+                driver.card.set_render_state(passive(), id, KsState::STOP).unwrap();
+                assert_eq!(allocator.outstanding(), 0);
                 gather(&mut played, &mut unplayed);
-                rig.card.set_render_state(passive(), id, KsState::RUN).unwrap();
+                driver.card.set_render_state(passive(), id, KsState::RUN).unwrap();
             }
             // The card loses its state: what it had is thrown away.
             63..65 => {
-                rig.card.power_down(passive());
-                deaf(false);
-                rig.card.power_up(passive()).unwrap();
+                driver.card.power_down(passive());
+                ignore_kicks(false);
+                driver.card.power_up(passive()).unwrap();
             }
             65 => {
-                deaf(false);
-                rig.fake.need_reset();
-                deliver_interrupts(&rig.card);
-                rig.card.set_render_state(passive(), id, KsState::RUN).unwrap();
+                ignore_kicks(false);
+                driver.fake.need_reset();
+                deliver_interrupts(&driver.card);
+                driver.card.set_render_state(passive(), id, KsState::RUN).unwrap();
             }
             _ => {}
         }
-        deliver_interrupts(&rig.card);
+        deliver_interrupts(&driver.card);
         gather(&mut played, &mut unplayed);
     }
-    deaf(false);
-    rig.fake.wake();
-    deliver_interrupts(&rig.card);
-    rig.card.service(dispatch());
-    rig.fake.wake();
-    rig.card.close_render(passive(), id);
+    ignore_kicks(false);
+    driver.fake.serve_kicks();
+    deliver_interrupts(&driver.card);
+    driver.card.service(dispatch());
+    driver.fake.serve_kicks();
+    driver.card.close_render(passive(), id);
     gather(&mut played, &mut unplayed);
     unplayed += EVENTS - expected;
     assert_eq!(played + unplayed, EVENTS);
-    assert_eq!(home.outstanding(), 0, "every event went home once: the allocator panics at a second time");
+    assert_eq!(allocator.outstanding(), 0, "every event went allocator once: the allocator panics at a second time");
     assert!(played > EVENTS * 9 / 10, "{played} played, {unplayed} thrown away");
 }
 
 #[test]
-fn whatever_allocation_fails_a_card_starts_later_and_nothing_is_left() {
+fn starts_again_after_any_failed_allocation_and_leaks_nothing() {
     let _turn = take_turn();
     let before = BYTES.load(Ordering::Relaxed);
     for _ in 0..100 {

@@ -5,10 +5,9 @@ use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::LazyLock;
 
-use dmus_miniport::filter::{
-    Description, Handlers, INSTANCES, PIN_CAPTURE, PIN_DIRECTMUSIC, PIN_JACK, PIN_MIDI, SUBDEVICE_NAME, accepts,
-};
+use dmus_miniport::filter::{Description, Handlers, SUBDEVICE_NAME, accepts};
 use dmus_miniport::format::StreamFormat;
+use dmus_miniport::topology::{INSTANCES, PIN_CAPTURE, PIN_DIRECTMUSIC, PIN_JACK, PIN_MIDI};
 use portcls::NtStatus;
 use portcls::descriptor::{
     FILTER_NODE, NODE_PIN_IN, NODE_PIN_OUT, PcConnectionDescriptor, PcFilterDescriptor, PcNodeDescriptor,
@@ -118,7 +117,7 @@ fn the_legacy_pin_comes_before_the_directmusic_pin() {
 }
 
 #[test]
-fn every_connection_leads_from_an_end_that_gives_to_one_that_takes_and_no_pin_is_left_out() {
+fn connects_every_pin_from_a_source_to_a_sink() {
     let pin_flow = |pin: u32| pins()[pin as usize].ks_pin.data_flow;
     for connection in connections() {
         if connection.from_node == FILTER_NODE {
@@ -141,7 +140,7 @@ fn every_connection_leads_from_an_end_that_gives_to_one_that_takes_and_no_pin_is
 }
 
 #[test]
-fn captured_midi_comes_from_a_bridge_and_only_a_capture_stream_opens_its_pin() {
+fn opens_the_capture_pin_for_capture_streams_only() {
     let (capture, jack) = (&pins()[PIN_CAPTURE as usize], &pins()[PIN_JACK as usize]);
     assert_eq!((capture.ks_pin.data_flow, capture.ks_pin.communication), (data_flow::OUT, communication::SINK));
     let formats: Vec<_> = ranges(capture).iter().map(|range| range.sub_format).collect();
@@ -159,12 +158,12 @@ fn captured_midi_comes_from_a_bridge_and_only_a_capture_stream_opens_its_pin() {
 }
 
 #[test]
-fn the_pins_instances_are_those_that_the_miniport_counts() {
+fn describes_the_instances_that_the_miniport_counts() {
     let declared: Vec<u32> = pins().iter().map(|pin| pin.max_filter_instance_count).collect();
     assert_eq!(declared, INSTANCES);
 }
 
-/// The technology of every music range.
+/// Returns the technology of every music range.
 fn technologies(descriptor: &PcFilterDescriptor) -> Vec<Guid> {
     let pins = table(descriptor.pins, descriptor.pin_count);
     let of_pin = |pin: &PcPinDescriptor| ranges(pin).into_iter().map(core::ptr::from_ref).collect::<Vec<_>>();
@@ -177,7 +176,7 @@ fn technologies(descriptor: &PcFilterDescriptor) -> Vec<Guid> {
 }
 
 #[test]
-fn a_technology_that_is_set_is_in_every_music_range_of_that_miniport_and_in_no_other() {
+fn sets_the_technology_of_all_music_ranges_of_one_miniport_only() {
     let (one, other) = (Described::new(), Described::new());
     let usual = technologies(&other);
     assert_eq!(usual.len(), 4);
@@ -193,7 +192,7 @@ fn a_technology_that_is_set_is_in_every_music_range_of_that_miniport_and_in_no_o
 }
 
 #[test]
-fn the_synthesizer_node_has_what_directmusic_needs() {
+fn the_synthesizer_node_has_the_properties_that_directmusic_needs() {
     let [node, capture] = nodes() else { panic!("two nodes") };
     // SAFETY: constants of the descriptor's.
     let of_capture = unsafe { (*capture.kind, (*capture.automation_table).property_count) };
@@ -223,7 +222,7 @@ fn audio_comes_before_render_and_audio_device_is_left_to_the_system() {
 
 const INF: &str = include_str!("../../inf/dmuscard.inf");
 
-/// What a key in the INF's strings stands for.
+/// Returns the value of a key in the INF's strings.
 fn inf_string(key: &str) -> &'static str {
     let line = INF.lines().find(|line| line.split('=').next().is_some_and(|name| name.trim() == key));
     line.unwrap_or_else(|| panic!("{key} is in the INF")).split('"').nth(1).unwrap()

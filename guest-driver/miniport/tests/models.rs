@@ -8,18 +8,19 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use dmus_miniport::dma::{Memory, Window};
-use dmus_miniport::exchange::{Exchange, Line};
+use dmus_miniport::doorbell::Doorbell;
+use dmus_miniport::exchange::Exchange;
 use dmus_miniport::irql::{AtMostDispatch, Passive};
-use dmus_miniport::kernel::{Kernel, Signal, Waiting};
+use dmus_miniport::kernel::{Kernel, PendingRequest, Signal};
 use dmus_miniport::pending::{Pending, cause};
-use dmus_miniport::presence::Presence;
 use dmus_miniport::ring::{RING_BYTES, Ring, Segment};
-use dmus_miniport::unloads::{Unloads, Wait};
+use dmus_miniport::rundown::Rundown;
+use dmus_miniport::unloads::{Unload, Unloads};
 use loom::sync::atomic::{AtomicBool, Ordering, fence};
 use loom::thread;
 use portcls::NtStatus;
 
-/// Tries every execution, and says how many there are.
+/// Tries every execution, and prints how many there are.
 fn model(work: impl Fn() + Sync + Send + 'static) {
     let executions = Arc::new(AtomicUsize::new(0));
     let counter = executions.clone();
@@ -30,7 +31,7 @@ fn model(work: impl Fn() + Sync + Send + 'static) {
     println!("{} executions", executions.load(std::sync::atomic::Ordering::Relaxed));
 }
 
-/// A token for models, which run at no level in particular.
+/// Makes a token for models, which run at no interrupt request level.
 fn level() -> Passive {
     // SAFETY: models may wait.
     unsafe { Passive::assume() }
@@ -43,7 +44,7 @@ struct Device {
     returned: u16,
 }
 
-/// Where things lie in a ring of two descriptors.
+/// Offsets in a ring of two descriptors.
 mod at {
     pub(super) const AVAILABLE_INDEX: usize = 34;
     pub(super) const AVAILABLE: usize = 36;
@@ -69,13 +70,13 @@ impl Device {
         Some(u16::from_le_bytes(head))
     }
 
-    /// Asks to be kicked for the next chain.
+    /// Enables the kick for the next chain.
     fn want_kicks(&self) {
         self.window.store_release(at::AVAILABLE_EVENT, self.taken);
         fence(Ordering::SeqCst);
     }
 
-    /// Returns a chain. Whether the driver wants an interrupt for it.
+    /// Returns a chain to the driver. True: the driver wants an interrupt for it.
     fn give_back(&mut self, head: u16) -> bool {
         let mut element = [0; 8];
         element[..2].copy_from_slice(&head.to_le_bytes());
@@ -89,7 +90,7 @@ impl Device {
     }
 }
 
-/// A ring of two chains of one descriptor, and its device.
+/// Makes a ring of two chains of one descriptor, and its device.
 fn ring() -> (Memory, Ring, Device) {
     let memory = Memory::new(RING_BYTES);
     let ring = Ring::new(memory.window(), 2, 1, true).unwrap();
@@ -100,7 +101,7 @@ fn ring() -> (Memory, Ring, Device) {
 const BUFFER: Segment = Segment { address: 0, length: 8, writable: true };
 
 #[test]
-fn a_chain_that_the_device_does_not_see_before_it_sleeps_is_kicked_for() {
+fn kicks_for_a_chain_that_the_device_does_not_see_before_it_sleeps() {
     model(|| {
         let (memory, mut ring, mut device) = ring();
         assert!(ring.submit(0, &[BUFFER]) && ring.needs_kick());
@@ -118,7 +119,7 @@ fn a_chain_that_the_device_does_not_see_before_it_sleeps_is_kicked_for() {
 }
 
 #[test]
-fn a_chain_that_comes_back_before_the_driver_sleeps_is_seen_or_interrupted_for() {
+fn sees_a_returned_chain_before_it_sleeps_or_is_interrupted() {
     model(|| {
         let (memory, mut ring, mut device) = ring();
         ring.want_interrupts(false);
@@ -136,7 +137,7 @@ fn a_chain_that_comes_back_before_the_driver_sleeps_is_seen_or_interrupted_for()
 }
 
 #[test]
-fn what_a_service_routine_has_seen_reaches_a_deferred_call_however_calls_collapse() {
+fn passes_every_interrupt_cause_to_a_deferred_call_when_calls_collapse() {
     model(|| {
         let pending = Arc::new(Pending::new());
         let queued = Arc::new(AtomicBool::new(false));
@@ -162,33 +163,33 @@ fn what_a_service_routine_has_seen_reaches_a_deferred_call_however_calls_collaps
 }
 
 #[test]
-fn nobody_touches_a_register_of_a_card_without_power() {
+fn accesses_no_register_of_a_card_without_power() {
     model(|| {
-        let presence = Arc::new(Presence::new());
-        // Loom stops when it is changed while somebody looks.
+        let rundown = Arc::new(Rundown::new());
+        // Loom reports a change that is concurrent with an access.
         let registers = Arc::new(loom::cell::UnsafeCell::new(true));
-        let visitors: Vec<_> = (0..2)
+        let users: Vec<_> = (0..2)
             .map(|_| {
-                let (presence, registers) = (presence.clone(), registers.clone());
+                let (rundown, registers) = (rundown.clone(), registers.clone());
                 thread::spawn(move || {
-                    if let Some(_visit) = presence.enter() {
-                        // SAFETY: that this is never at the time of a change is what the model is for.
+                    if let Some(_guard) = rundown.acquire() {
+                        // SAFETY: the model checks that this is never concurrent with a change.
                         let powered = registers.with(|registers| unsafe { *registers });
-                        assert!(powered, "a register is touched without power");
+                        assert!(powered, "a register is accessed without power");
                     }
                 })
             })
             .collect();
-        presence.leave(thread::yield_now);
+        rundown.wait_for_release(thread::yield_now);
         // SAFETY: as above.
         registers.with_mut(|registers| unsafe { *registers = false });
         // SAFETY: as above.
         registers.with_mut(|registers| unsafe { *registers = true });
-        presence.come_back();
-        for visitor in visitors {
-            visitor.join().unwrap();
+        rundown.reinitialize();
+        for user in users {
+            user.join().unwrap();
         }
-        assert!(!presence.is_away());
+        assert!(!rundown.is_run_down());
     });
 }
 
@@ -198,14 +199,14 @@ mod kernel {
     use core::ptr::NonNull;
 
     use dmus_miniport::irql::{AtMostDispatch, Passive};
-    use dmus_miniport::kernel::{DmaBuffer, EventHome, Kernel, RawMutex, RawSpinLock, Registers, Signal};
+    use dmus_miniport::kernel::{DmaBuffer, EventAllocator, Kernel, RawMutex, RawSpinLock, Registers, Signal};
     use dmus_miniport::log::Part;
     use loom::sync::{Condvar, Mutex};
     use portcls::event::DmusKernelEvent;
 
     pub(super) struct Model;
 
-    /// A lock that whoever waits for it sleeps on: the checker need not try how long one can spin.
+    /// A lock whose waiters sleep: the checker need not try how long they spin.
     pub(super) struct Lock {
         held: Mutex<bool>,
         freed: Condvar,
@@ -251,7 +252,7 @@ mod kernel {
         }
     }
 
-    /// An event whose wait does not time out: a wake-up that is lost is a thread that never ends, which loom reports.
+    /// An event whose wait does not time out: after a lost wake-up a thread never ends, which loom reports.
     pub(super) struct Event {
         set: Mutex<bool>,
         changed: Condvar,
@@ -275,7 +276,7 @@ mod kernel {
         }
     }
 
-    /// What no model gets to see.
+    /// Registers and memory that no model uses.
     pub(super) struct Nothing;
 
     impl Registers for Nothing {
@@ -296,7 +297,7 @@ mod kernel {
         fn write32(&self, _: usize, _: u32) {}
     }
 
-    // SAFETY: nobody makes one.
+    // SAFETY: none is made.
     unsafe impl DmaBuffer for Nothing {
         fn pointer(&self) -> NonNull<u8> {
             NonNull::dangling()
@@ -310,9 +311,9 @@ mod kernel {
     }
 
     #[derive(Clone, Copy)]
-    pub(super) struct NoHome;
+    pub(super) struct NoAllocator;
 
-    impl EventHome for NoHome {
+    impl EventAllocator for NoAllocator {
         unsafe fn give_back(&self, _: *mut DmusKernelEvent, _: AtMostDispatch) {}
     }
 
@@ -322,8 +323,8 @@ mod kernel {
         type SpinLock = Lock;
         type Mutex = Lock;
         type Signal = Event;
-        type Home = NoHome;
-        type Waiting = super::Client;
+        type Allocator = NoAllocator;
+        type PendingRequest = super::Request;
 
         fn allocate_dma(&self, _: Passive, _: usize) -> Option<Nothing> {
             None
@@ -347,43 +348,43 @@ mod kernel {
     }
 }
 
-/// Wakes the card.
+/// A doorbell that wakes the card's thread.
 struct Bell(Arc<kernel::Event>);
 
-impl Line for Bell {
-    fn kick(&self) {
+impl Doorbell for Bell {
+    fn ring(&self, _: u16) {
         self.0.set(level().into());
     }
     fn is_gone(&self, _: AtMostDispatch) -> bool {
         false
     }
-    fn hear(&self, _: Passive) {}
+    fn wait_for_card(&self, _: Passive) {}
 }
 
 #[test]
-fn whoever_waits_for_an_answer_is_woken_without_a_time_out() {
+fn wakes_the_thread_that_waits_for_a_response_without_a_time_out() {
     model(|| {
         let (memory, ring, mut device) = ring();
-        let exchange = Arc::new(Exchange::new(&kernel::Model, level(), ring).unwrap());
+        let exchange = Arc::new(Exchange::new(&kernel::Model, level(), 0, ring).unwrap());
         let bell = Arc::new(kernel::Model.signal(level()).unwrap());
         let card = {
             let (exchange, bell) = (exchange.clone(), bell.clone());
             thread::spawn(move || {
                 bell.wait(level(), 0);
-                let head = device.take().expect("whoever kicks has given a chain");
+                let head = device.take().expect("a chain is available before the kick");
                 if device.give_back(head) {
                     // The interrupt's deferred procedure call.
                     exchange.service(level().into());
                 }
             })
         };
-        assert_eq!(exchange.ask(level(), &Bell(bell), &[BUFFER], 1000), Ok(0));
+        assert_eq!(exchange.submit_and_wait(level(), &Bell(bell), 1000, |_| [BUFFER]), Ok(0));
         card.join().unwrap();
         drop(memory);
     });
 }
 
-/// A packet that can be cancelled.
+/// An IRP that can be cancelled.
 #[derive(Default)]
 struct Packet {
     routine: AtomicBool,
@@ -391,11 +392,11 @@ struct Packet {
     completed: loom::sync::atomic::AtomicU32,
 }
 
-/// A request that waits: as `dmuscard` has it, with the routine's presence for the routine.
+/// A pending request, as `dmuscard` has it, with a flag for the cancel routine.
 #[derive(Clone)]
-struct Client(Arc<Packet>);
+struct Request(Arc<Packet>);
 
-impl Waiting for Client {
+impl PendingRequest for Request {
     fn arm(&self) -> bool {
         self.0.routine.swap(true, Ordering::SeqCst);
         !self.0.mark.load(Ordering::SeqCst) || !self.claim()
@@ -408,14 +409,14 @@ impl Waiting for Client {
     }
 }
 
-/// An unload that is expected, and the packet of a client for it.
-fn expected(handle: u32) -> (Arc<Unloads<kernel::Model>>, Arc<Packet>) {
+/// Enters an unload, and makes an IRP of a client for it.
+fn entered(handle: u32) -> (Arc<Unloads<kernel::Model>>, Arc<Packet>) {
     let unloads = Arc::new(Unloads::new(&kernel::Model).unwrap());
-    assert!(unloads.expect(level().into(), handle));
+    assert!(unloads.enter(level().into(), handle));
     (unloads, Arc::new(Packet::default()))
 }
 
-/// As `IoCancelIrp` does.
+/// Cancels an IRP, as `IoCancelIrp` does.
 fn cancel(unloads: &Unloads<kernel::Model>, packet: &Packet) {
     packet.mark.store(true, Ordering::SeqCst);
     if packet.routine.swap(false, Ordering::SeqCst) {
@@ -423,53 +424,53 @@ fn cancel(unloads: &Unloads<kernel::Model>, packet: &Packet) {
     }
 }
 
-fn is_answered_once(unloads: &Unloads<kernel::Model>, packet: &Packet, wait: Wait) {
+fn assert_completed_once(unloads: &Unloads<kernel::Model>, packet: &Packet, unload: Unload) {
     let completed = packet.completed.load(Ordering::Relaxed);
-    assert_eq!(completed, u32::from(wait == Wait::Begun), "{wait:?}, completed {completed} times");
-    assert_eq!(unloads.waiting(level().into()), 0);
+    assert_eq!(completed, u32::from(unload == Unload::Pending), "{unload:?}, completed {completed} times");
+    assert_eq!(unloads.pending(level().into()), 0);
 }
 
 const HANDLE: u32 = 7;
 
 #[test]
-fn an_unload_is_answered_once_though_the_news_overtakes_the_answer() {
+fn completes_an_unload_once_when_the_notice_overtakes_the_response() {
     model(|| {
-        let (unloads, packet) = expected(HANDLE);
-        let news = {
+        let (unloads, packet) = entered(HANDLE);
+        let notice = {
             let unloads = unloads.clone();
-            thread::spawn(move || unloads.over(level().into(), HANDLE))
+            thread::spawn(move || unloads.sound_ended(level().into(), HANDLE))
         };
-        let wait = unloads.wait(level().into(), HANDLE, 0, Client(packet.clone()));
-        news.join().unwrap();
-        is_answered_once(&unloads, &packet, wait);
+        let unload = unloads.make_pending(level().into(), HANDLE, 0, Request(packet.clone()));
+        notice.join().unwrap();
+        assert_completed_once(&unloads, &packet, unload);
     });
 }
 
 #[test]
-fn an_unload_that_is_cancelled_while_it_begins_to_wait_is_answered_once() {
+fn completes_an_unload_once_when_it_is_cancelled_while_it_becomes_pending() {
     model(|| {
-        let (unloads, packet) = expected(HANDLE);
+        let (unloads, packet) = entered(HANDLE);
         let canceller = {
             let (unloads, packet) = (unloads.clone(), packet.clone());
             thread::spawn(move || cancel(&unloads, &packet))
         };
-        let wait = unloads.wait(level().into(), HANDLE, 0, Client(packet.clone()));
+        let unload = unloads.make_pending(level().into(), HANDLE, 0, Request(packet.clone()));
         canceller.join().unwrap();
-        is_answered_once(&unloads, &packet, wait);
+        assert_completed_once(&unloads, &packet, unload);
     });
 }
 
 #[test]
-fn an_unload_is_answered_once_by_the_news_or_by_its_canceller() {
+fn completes_an_unload_once_by_the_notice_or_by_its_cancel_routine() {
     model(|| {
-        let (unloads, packet) = expected(HANDLE);
-        let wait = unloads.wait(level().into(), HANDLE, 0, Client(packet.clone()));
-        let news = {
+        let (unloads, packet) = entered(HANDLE);
+        let unload = unloads.make_pending(level().into(), HANDLE, 0, Request(packet.clone()));
+        let notice = {
             let unloads = unloads.clone();
-            thread::spawn(move || unloads.over(level().into(), HANDLE))
+            thread::spawn(move || unloads.sound_ended(level().into(), HANDLE))
         };
         cancel(&unloads, &packet);
-        news.join().unwrap();
-        is_answered_once(&unloads, &packet, wait);
+        notice.join().unwrap();
+        assert_completed_once(&unloads, &packet, unload);
     });
 }

@@ -14,7 +14,7 @@ impl ConfigSpace for Config {
 }
 
 impl Config {
-    /// A function without capabilities.
+    /// Makes a function without capabilities.
     fn empty() -> Self {
         let mut bytes = vec![0; 256];
         bytes[..4].copy_from_slice(&[0xf4, 0x1a, 0x67, 0x10]);
@@ -22,7 +22,7 @@ impl Config {
         Self(bytes)
     }
 
-    /// The card as QEMU shows it: structures of 4 KiB in BAR 2, chained behind an MSI-X capability.
+    /// Makes the card as QEMU has it: structures of 4 KiB in BAR 2, chained behind an MSI-X capability.
     fn card() -> Self {
         let mut config = Self::empty();
         config.chain(&[0x98, 0x88, 0x74, 0x64, 0x54, 0x40]);
@@ -54,7 +54,7 @@ impl Config {
 }
 
 #[test]
-fn the_structures_are_where_the_capabilities_say() {
+fn finds_the_structures_that_the_capabilities_name() {
     let part = |offset| Structure { bar: 2, offset, length: 0x1000 };
     assert_eq!(
         find(&mut Config::card()),
@@ -69,7 +69,7 @@ fn the_structures_are_where_the_capabilities_say() {
 }
 
 #[test]
-fn an_absent_or_foreign_function_is_told_apart() {
+fn distinguishes_an_absent_function_from_another_one() {
     assert_eq!(find(&mut Config(vec![0xff; 256])), Err(PciError::Absent));
     let mut config = Config::card();
     config.0[2] = 0x42;
@@ -80,7 +80,7 @@ fn an_absent_or_foreign_function_is_told_apart() {
 }
 
 #[test]
-fn a_list_that_loops_or_leads_astray_is_given_up() {
+fn refuses_a_capability_list_that_loops_or_leaves_configuration_space() {
     let mut config = Config::card();
     config.0[0x41] = 0x98;
     assert_eq!(find(&mut config), Err(PciError::BadCapabilityList));
@@ -90,7 +90,7 @@ fn a_list_that_loops_or_leads_astray_is_given_up() {
 }
 
 #[test]
-fn structures_that_cannot_be_are_passed_over() {
+fn passes_over_impossible_structures() {
     for (at, value) in [(0x44, 6), (0x42, 8), (0x4f, 0xff)] {
         let mut config = Config::card();
         config.0[at] = value;
@@ -105,7 +105,7 @@ fn structures_that_cannot_be_are_passed_over() {
 }
 
 #[test]
-fn the_first_structure_of_a_kind_counts() {
+fn takes_the_first_structure_of_a_type() {
     let mut config = Config::card();
     config.structure(0x88, 1, 4, 0x500, 0x100);
     assert_eq!(find(&mut config).unwrap().common, Structure { bar: 4, offset: 0x500, length: 0x100 });

@@ -4,9 +4,9 @@
 mod common;
 
 use card_spec::control::{RequestCode, Status};
-use common::Rig;
+use common::TestDriver;
 use dmus_miniport::card::{Card, VOLUME_RANGE};
-use dmus_miniport::fake::{Behaviour, Client, FakeKernel, deliver_interrupts, passive};
+use dmus_miniport::fake::{Behaviour, FakeKernel, FakePendingRequest, deliver_interrupts, passive};
 use dmus_miniport::format::PcmFormat;
 use dmus_miniport::irql::Passive;
 use dmus_miniport::property::{self, CallerMemory, Property, Request, SYNTH_GUID, SYNTH_NAME, Target};
@@ -38,13 +38,13 @@ impl CallerMemory for Memory {
     }
 }
 
-/// The verb that asks for a property's value, or gives one.
+/// Returns the verb that reads a property's value, or writes one.
 fn value_verb(property: Property) -> u32 {
     if property.flags() & verb::GET != 0 { verb::GET } else { verb::SET }
 }
 
-/// Asks, with a guard behind the value that must stay as it is.
-struct Ask {
+/// A property request, with guard bytes behind the value.
+struct PropertyCall {
     property: Property,
     verb: u32,
     node: u32,
@@ -52,10 +52,10 @@ struct Ask {
     instance: Vec<u8>,
     size: usize,
     value: Vec<u8>,
-    client: Option<Client>,
+    client: Option<FakePendingRequest>,
 }
 
-impl Ask {
+impl PropertyCall {
     fn new(property: Property, verb: u32) -> Self {
         let node = if property == Property::Volume { u32::MAX } else { 0 };
         let mut instance = vec![0; property.instance_bytes()];
@@ -97,35 +97,35 @@ fn all() -> impl Iterator<Item = Property> {
     property::OF_NODE.into_iter().chain(property::OF_PIN)
 }
 
-/// A structure from bytes.
+/// Reads a structure from bytes.
 fn value<T: Copy>(bytes: &[u8]) -> T {
     assert!(bytes.len() >= size_of::<T>());
     // SAFETY: long enough; structures of integers.
     unsafe { bytes.as_ptr().cast::<T>().read_unaligned() }
 }
 
-/// A structure as bytes.
+/// Returns a structure's bytes.
 fn bytes<T: Copy>(value: &T) -> Vec<u8> {
     // SAFETY: structures of integers without padding.
     unsafe { core::slice::from_raw_parts(core::ptr::from_ref(value).cast(), size_of::<T>()) }.to_vec()
 }
 
-/// A 64-bit caller's `SYNTH_BUFFER`.
+/// Makes a 64-bit caller's `SYNTH_BUFFER`.
 fn wide(size: u32, address: u64) -> Vec<u8> {
     [&size.to_le_bytes()[..], &[0; 4], &address.to_le_bytes()].concat()
 }
 
-/// A 32-bit caller's.
+/// Makes a 32-bit caller's `SYNTH_BUFFER`.
 fn narrow(size: u32, address: u32) -> Vec<u8> {
     [size.to_le_bytes(), address.to_le_bytes()].concat()
 }
 
 #[test]
 fn every_get_follows_the_size_protocol() {
-    let rig = Rig::new();
+    let driver = TestDriver::new();
     for property in all().filter(|property| property.flags() & verb::GET != 0) {
         let needed = property.value_bytes();
-        let ask = |size| Ask { size, ..Ask::new(property, verb::GET) }.of(&rig.card);
+        let ask = |size| PropertyCall { size, ..PropertyCall::new(property, verb::GET) }.of(&driver.card);
         let (status, size, _) = ask(0);
         assert_eq!((status, size as usize), (NtStatus::BUFFER_OVERFLOW, needed), "{property:?}");
         let (status, _, memory) = ask(needed - 1);
@@ -141,9 +141,9 @@ fn every_get_follows_the_size_protocol() {
 
 #[test]
 fn every_basic_support_follows_its_size_protocol() {
-    let rig = Rig::new();
+    let driver = TestDriver::new();
     for property in all() {
-        let ask = |size| Ask { size, ..Ask::new(property, verb::BASICSUPPORT) }.of(&rig.card);
+        let ask = |size| PropertyCall { size, ..PropertyCall::new(property, verb::BASICSUPPORT) }.of(&driver.card);
         assert_eq!(ask(0).0, NtStatus::BUFFER_OVERFLOW);
         let (status, size, memory) = ask(4);
         assert_eq!((status, size), (NtStatus::SUCCESS, 4));
@@ -161,14 +161,14 @@ fn every_basic_support_follows_its_size_protocol() {
 }
 
 #[test]
-fn verbs_that_are_not_declared_are_refused_and_touch_nothing() {
-    let rig = Rig::new();
+fn refuses_verbs_that_are_not_declared() {
+    let driver = TestDriver::new();
     for property in all() {
         for wrong in [0, verb::GET, verb::SET, verb::GET | verb::SET, verb::GET | verb::BASICSUPPORT, 0x400] {
             if property.flags() & wrong == wrong && wrong.count_ones() == 1 {
                 continue;
             }
-            let (status, _, memory) = Ask::new(property, wrong).of(&rig.card);
+            let (status, _, memory) = PropertyCall::new(property, wrong).of(&driver.card);
             assert_eq!(status, NtStatus::INVALID_DEVICE_REQUEST, "{property:?} {wrong:#x}");
             assert!(memory.iter().all(|byte| *byte == 0xaa));
         }
@@ -176,11 +176,11 @@ fn verbs_that_are_not_declared_are_refused_and_touch_nothing() {
 }
 
 #[test]
-fn properties_are_answered_on_their_own_node_and_target_only() {
-    let rig = Rig::new();
+fn handles_properties_on_their_own_node_and_target_only() {
+    let driver = TestDriver::new();
     for property in all() {
         for verb in [value_verb(property), verb::BASICSUPPORT] {
-            let on_filter = Ask { stream: None, ..Ask::new(property, verb) }.of(&rig.card).0;
+            let on_filter = PropertyCall { stream: None, ..PropertyCall::new(property, verb) }.of(&driver.card).0;
             assert_eq!(on_filter == NtStatus::SUCCESS, property == Property::Caps, "{property:?}");
             let on_both = property.set() != &KSPROPSETID_Synth && property.set() != &KSPROPSETID_Synth_Dls;
             let wrong_nodes = match property {
@@ -190,7 +190,7 @@ fn properties_are_answered_on_their_own_node_and_target_only() {
                 _ => &[u32::MAX, 1, 2],
             };
             for &node in wrong_nodes {
-                let status = Ask { node, ..Ask::new(property, verb) }.of(&rig.card).0;
+                let status = PropertyCall { node, ..PropertyCall::new(property, verb) }.of(&driver.card).0;
                 assert_eq!(status, NtStatus::INVALID_DEVICE_REQUEST, "{property:?} on node {node}");
             }
         }
@@ -198,18 +198,19 @@ fn properties_are_answered_on_their_own_node_and_target_only() {
 }
 
 #[test]
-fn instances_that_are_too_short_are_not_read() {
-    let rig = Rig::new();
+fn refuses_instances_that_are_too_short() {
+    let driver = TestDriver::new();
     for property in all().filter(|property| property.instance_bytes() != 0) {
         for length in [0, property.instance_bytes() - 1] {
-            let status = Ask { instance: vec![0; length], ..Ask::new(property, verb::GET) }.of(&rig.card).0;
+            let status =
+                PropertyCall { instance: vec![0; length], ..PropertyCall::new(property, verb::GET) }.of(&driver.card).0;
             assert_eq!(status, NtStatus::INVALID_PARAMETER, "{property:?}");
         }
     }
 }
 
 #[test]
-fn without_a_started_card_nothing_is_answered_but_what_needs_none() {
+fn handles_only_basic_support_and_sizes_without_a_started_card() {
     for property in all() {
         let mut size = property.value_bytes() as u32;
         let mut memory = vec![0; property.value_bytes()];
@@ -230,9 +231,9 @@ fn without_a_started_card_nothing_is_answered_but_what_needs_none() {
 }
 
 #[test]
-fn caps_say_what_the_card_is_and_nothing_that_the_driver_has_not() {
-    let rig = Rig::new();
-    let (_, _, memory) = Ask { stream: None, ..Ask::new(Property::Caps, verb::GET) }.of(&rig.card);
+fn caps_have_the_cards_capabilities_that_the_driver_supports() {
+    let driver = TestDriver::new();
+    let (_, _, memory) = PropertyCall { stream: None, ..PropertyCall::new(Property::Caps, verb::GET) }.of(&driver.card);
     let caps: SynthCaps = value(&memory);
     assert_eq!(caps.guid, SYNTH_GUID);
     assert_eq!((caps.max_channel_groups, caps.max_voices, caps.max_audio_channels), (64, 1000, 2));
@@ -241,16 +242,17 @@ fn caps_say_what_the_card_is_and_nothing_that_the_driver_has_not() {
     assert!(caps.description[name.len()..].iter().all(|unit| *unit == 0));
     assert_ne!(caps.flags & caps_flag::DLS, 0);
     assert_eq!(caps.flags & caps_flag::DLS2, 0, "the fake takes level 1 only");
-    assert_eq!(caps.memory_size, rig.card.identity().download_memory.get());
+    assert_eq!(caps.memory_size, driver.card.identity().download_memory.get());
 }
 
 #[test]
-fn port_parameters_configure_the_card_and_tell_what_was_changed() {
-    let rig = Rig::with(Behaviour { groups_max: 16, ..Behaviour::default() });
+fn port_parameters_configure_the_card_and_return_altered_values() {
+    let driver = TestDriver::with(Behaviour { groups_max: 16, ..Behaviour::default() });
     let ask = |groups, valid_params| {
         let wanted = SynthPortParams { valid_params, channel_groups: groups, ..SynthPortParams::default() };
         let (status, size, memory) =
-            Ask { instance: bytes(&wanted), ..Ask::new(Property::PortParameters, verb::GET) }.of(&rig.card);
+            PropertyCall { instance: bytes(&wanted), ..PropertyCall::new(Property::PortParameters, verb::GET) }
+                .of(&driver.card);
         assert_eq!(size, 28);
         (status, value::<SynthPortParams>(&memory))
     };
@@ -260,45 +262,52 @@ fn port_parameters_configure_the_card_and_tell_what_was_changed() {
     assert_eq!((status, parameters.channel_groups), (NtStatus::NOT_ALL_ASSIGNED, 16));
     assert_eq!(parameters.valid_params, port_parameter::CHANNELGROUPS);
     let (status, parameters) = ask(3, 0);
-    assert_eq!((status, parameters.channel_groups), (NtStatus::SUCCESS, 16), "what is not meant is told");
+    assert_eq!(
+        (status, parameters.channel_groups),
+        (NtStatus::SUCCESS, 16),
+        "a parameter that is not valid is returned"
+    );
     assert_eq!((parameters.voices, parameters.sample_rate), (128, 48_000));
 }
 
 #[test]
-fn channel_groups_go_round() {
-    let rig = Rig::with(Behaviour { groups_max: 16, ..Behaviour::default() });
-    let set =
-        |groups: u32| Ask { value: bytes(&groups), ..Ask::new(Property::ChannelGroups, verb::SET) }.of(&rig.card).0;
+fn channel_groups_are_read_back_as_set() {
+    let driver = TestDriver::with(Behaviour { groups_max: 16, ..Behaviour::default() });
+    let set = |groups: u32| {
+        PropertyCall { value: bytes(&groups), ..PropertyCall::new(Property::ChannelGroups, verb::SET) }
+            .of(&driver.card)
+            .0
+    };
     assert_eq!(set(5), NtStatus::SUCCESS);
-    let (_, _, memory) = Ask::new(Property::ChannelGroups, verb::GET).of(&rig.card);
+    let (_, _, memory) = PropertyCall::new(Property::ChannelGroups, verb::GET).of(&driver.card);
     assert_eq!(value::<u32>(&memory), 5);
     assert_eq!(set(17), NtStatus::UNSUCCESSFUL);
 }
 
 #[test]
 fn volume_and_boost_are_clamped_and_kept_apart() {
-    let rig = Rig::new();
+    let driver = TestDriver::new();
     for (property, asked, kept) in
         [(Property::Volume, -1_000_000, *VOLUME_RANGE.start()), (Property::VolumeBoost, 5000, *VOLUME_RANGE.end())]
     {
-        let status = Ask { value: bytes(&asked), ..Ask::new(property, verb::SET) }.of(&rig.card).0;
+        let status = PropertyCall { value: bytes(&asked), ..PropertyCall::new(property, verb::SET) }.of(&driver.card).0;
         assert_eq!(status, NtStatus::SUCCESS);
-        let (_, _, memory) = Ask::new(property, verb::GET).of(&rig.card);
+        let (_, _, memory) = PropertyCall::new(property, verb::GET).of(&driver.card);
         assert_eq!(value::<i32>(&memory), kept);
     }
 }
 
 #[test]
 fn latency_clock_statistics_and_priority_come_from_the_card() {
-    let rig = Rig::new();
-    let get = |property| Ask::new(property, verb::GET).of(&rig.card).2;
+    let driver = TestDriver::new();
+    let get = |property| PropertyCall::new(property, verb::GET).of(&driver.card).2;
     assert_eq!(value::<i64>(&get(Property::LatencyClock)), 51_000);
     assert_eq!(value::<SynthStats>(&get(Property::RunningStats)).voices, 7);
     assert_eq!(value::<u32>(&get(Property::VoicePriority)), 0x8000_000e);
 }
 
 #[test]
-fn what_the_card_refuses_is_a_failure_with_no_value() {
+fn fails_without_a_value_when_the_card_refuses() {
     for (status, expected) in [
         (Status::INVALID_PARAMETER, NtStatus::INVALID_PARAMETER),
         (Status::INVALID_STATE, NtStatus::INVALID_DEVICE_STATE),
@@ -306,74 +315,77 @@ fn what_the_card_refuses_is_a_failure_with_no_value() {
         (Status::CARD_FAILED, NtStatus::IO_DEVICE_ERROR),
         (Status(0xdead), NtStatus::IO_DEVICE_ERROR),
     ] {
-        let rig = Rig::with(Behaviour { refuses: Some((RequestCode::STATISTICS, status)), ..Behaviour::default() });
-        let (answered, size, memory) = Ask::new(Property::RunningStats, verb::GET).of(&rig.card);
+        let driver =
+            TestDriver::with(Behaviour { refuses: Some((RequestCode::STATISTICS, status)), ..Behaviour::default() });
+        let (answered, size, memory) = PropertyCall::new(Property::RunningStats, verb::GET).of(&driver.card);
         assert_eq!((answered, size), (expected, 0));
         assert!(memory.iter().all(|byte| *byte == 0xaa));
     }
 }
 
-fn download(rig: &Rig, instance: Vec<u8>, size: usize) -> (NtStatus, u32, Vec<u8>) {
-    Ask { instance, size, ..Ask::new(Property::Download, verb::GET) }.of(&rig.card)
+fn download(driver: &TestDriver, instance: Vec<u8>, size: usize) -> (NtStatus, u32, Vec<u8>) {
+    PropertyCall { instance, size, ..PropertyCall::new(Property::Download, verb::GET) }.of(&driver.card)
 }
 
-fn unload(rig: &Rig, handle: Vec<u8>) -> NtStatus {
-    Ask { size: handle.len(), value: handle, ..Ask::new(Property::Unload, verb::SET) }.of(&rig.card).0
+fn unload(driver: &TestDriver, handle: Vec<u8>) -> NtStatus {
+    PropertyCall { size: handle.len(), value: handle, ..PropertyCall::new(Property::Unload, verb::SET) }
+        .of(&driver.card)
+        .0
 }
 
 #[test]
-fn a_download_is_the_callers_bytes_and_may_be_freed_at_once() {
-    let rig = Rig::new();
+fn downloads_a_copy_of_the_callers_bytes() {
+    let driver = TestDriver::new();
     for (instance, size) in [(wide(5000, GOOD), 16), (narrow(5000, GOOD as u32), 8)] {
-        let (status, written, memory) = download(&rig, instance, size);
+        let (status, written, memory) = download(&driver, instance, size);
         assert_eq!((status, written as usize), (NtStatus::SUCCESS, size));
         let handle = value::<u32>(&memory);
-        assert_eq!(rig.fake.with(|card| card.downloads[&handle].clone()), vec![1; 5000]);
+        assert_eq!(driver.fake.with(|card| card.downloads[&handle].clone()), vec![1; 5000]);
         assert_eq!(value::<u32>(&memory[size / 2..]), 1, "Free");
     }
 }
 
 #[test]
-fn handles_are_unloaded_once_whether_the_card_needs_time_or_not() {
-    let rig = Rig::new();
+fn unloads_each_handle_once() {
+    let driver = TestDriver::new();
     for unloads_later in [false, true] {
-        rig.fake.with(|card| card.behaviour.unloads_later = unloads_later);
+        driver.fake.with(|card| card.behaviour.unloads_later = unloads_later);
         for narrow in [false, true] {
-            let (_, _, memory) = download(&rig, wide(64, GOOD), 16);
+            let (_, _, memory) = download(&driver, wide(64, GOOD), 16);
             let handle = memory[..if narrow { 4 } else { 8 }].to_vec();
-            assert_eq!(unload(&rig, handle.clone()), NtStatus::SUCCESS);
-            assert_eq!(unload(&rig, handle), NtStatus::INVALID_PARAMETER);
+            assert_eq!(unload(&driver, handle.clone()), NtStatus::SUCCESS);
+            assert_eq!(unload(&driver, handle), NtStatus::INVALID_PARAMETER);
         }
     }
-    assert_eq!(unload(&rig, (1_u64 << 32 | 1).to_le_bytes().to_vec()), NtStatus::INVALID_PARAMETER);
-    assert_eq!(unload(&rig, vec![1; 7]), NtStatus::BUFFER_TOO_SMALL);
+    assert_eq!(unload(&driver, (1_u64 << 32 | 1).to_le_bytes().to_vec()), NtStatus::INVALID_PARAMETER);
+    assert_eq!(unload(&driver, vec![1; 7]), NtStatus::BUFFER_TOO_SMALL);
 }
 
 #[test]
-fn a_client_waits_until_the_last_voice_has_ended() {
-    let rig = Rig::with(Behaviour { unloads_later: true, ..Behaviour::default() });
+fn keeps_an_unload_pending_until_the_last_voice_has_ended() {
+    let driver = TestDriver::with(Behaviour { unloads_later: true, ..Behaviour::default() });
     for narrow in [false, true] {
-        let (_, _, memory) = download(&rig, wide(64, GOOD), 16);
+        let (_, _, memory) = download(&driver, wide(64, GOOD), 16);
         let handle = memory[..if narrow { 4 } else { 8 }].to_vec();
-        let client = Client::default();
-        let ask = |value: Vec<u8>| Ask {
+        let client = FakePendingRequest::default();
+        let ask = |value: Vec<u8>| PropertyCall {
             size: value.len(),
             value,
             client: Some(client.clone()),
-            ..Ask::new(Property::Unload, verb::SET)
+            ..PropertyCall::new(Property::Unload, verb::SET)
         };
-        assert_eq!(ask(handle.clone()).of(&rig.card).0, NtStatus::PENDING);
+        assert_eq!(ask(handle.clone()).of(&driver.card).0, NtStatus::PENDING);
         assert_eq!(client.completed(), None);
-        assert_eq!(unload(&rig, handle.clone()), NtStatus::INVALID_PARAMETER, "the handle is nobody's any more");
-        rig.fake.end_unload(value::<u32>(&handle));
-        deliver_interrupts(&rig.card);
+        assert_eq!(unload(&driver, handle.clone()), NtStatus::INVALID_PARAMETER, "the handle is no longer valid");
+        driver.fake.end_unload(value::<u32>(&handle));
+        deliver_interrupts(&driver.card);
         assert_eq!(client.completed(), Some(NtStatus::SUCCESS));
     }
 }
 
 #[test]
-fn bad_addresses_sizes_and_data_are_refused_and_leave_nothing() {
-    let rig = Rig::new();
+fn refuses_bad_addresses_sizes_and_data_of_downloads() {
+    let driver = TestDriver::new();
     for (instance, expected) in [
         (wide(64, 0), NtStatus::ACCESS_VIOLATION),
         (wide(64, u64::MAX), NtStatus::ACCESS_VIOLATION),
@@ -382,54 +394,57 @@ fn bad_addresses_sizes_and_data_are_refused_and_leave_nothing() {
         (vec![0; 12], NtStatus::INVALID_PARAMETER),
         (vec![], NtStatus::INVALID_PARAMETER),
     ] {
-        assert_eq!(download(&rig, instance.clone(), 16).0, expected, "{instance:?}");
+        assert_eq!(download(&driver, instance.clone(), 16).0, expected, "{instance:?}");
     }
-    rig.fake.with(|card| {
+    driver.fake.with(|card| {
         assert!(card.downloads.is_empty());
         card.behaviour.no_memory = true;
     });
-    assert_eq!(download(&rig, wide(64, GOOD), 16).0, NtStatus::INSUFFICIENT_RESOURCES);
+    assert_eq!(download(&driver, wide(64, GOOD), 16).0, NtStatus::INSUFFICIENT_RESOURCES);
 }
 
 #[test]
-fn a_stream_takes_its_downloads_along() {
-    let rig = Rig::new();
-    let (first, second) = (rig.render(), rig.render());
+fn unloads_a_streams_downloads_when_it_closes() {
+    let driver = TestDriver::new();
+    let (first, second) = (driver.render(), driver.render());
     for id in [first.id, second.id, first.id] {
         let stream = Some(Target { id, ..STREAM });
-        assert_eq!(Ask { stream, ..Ask::new(Property::Download, verb::GET) }.of(&rig.card).0, NtStatus::SUCCESS);
+        assert_eq!(
+            PropertyCall { stream, ..PropertyCall::new(Property::Download, verb::GET) }.of(&driver.card).0,
+            NtStatus::SUCCESS
+        );
     }
     first.close();
-    assert_eq!(rig.fake.with(|card| card.downloads.len()), 1);
+    assert_eq!(driver.fake.with(|card| card.downloads.len()), 1);
     second.close();
-    assert_eq!(rig.fake.with(|card| card.downloads.len()), 0);
+    assert_eq!(driver.fake.with(|card| card.downloads.len()), 0);
 }
 
 #[test]
-fn a_download_that_is_never_answered_does_not_free_the_memory_under_the_card() {
-    let rig = Rig::new();
-    rig.fake.with(|card| card.behaviour.deaf[0] = true);
-    assert_eq!(download(&rig, wide(8192, GOOD), 16).0, NtStatus::IO_TIMEOUT);
+fn keeps_the_memory_of_a_download_that_the_card_never_answers() {
+    let driver = TestDriver::new();
+    driver.fake.with(|card| card.behaviour.ignores_kicks[0] = true);
+    assert_eq!(download(&driver, wide(8192, GOOD), 16).0, NtStatus::IO_TIMEOUT);
     // The fake panics when it is led to memory that has been freed.
-    rig.fake.wake();
-    rig.fake.with(|card| {
+    driver.fake.serve_kicks();
+    driver.fake.with(|card| {
         assert_eq!(card.downloads.len(), 1);
-        card.behaviour.deaf[0] = false;
+        card.behaviour.ignores_kicks[0] = false;
     });
-    assert_eq!(download(&rig, wide(64, GOOD), 16).0, NtStatus::SUCCESS);
+    assert_eq!(download(&driver, wide(64, GOOD), 16).0, NtStatus::SUCCESS);
 }
 
 #[test]
-fn nothing_is_to_be_appended_to_a_download() {
-    let rig = Rig::new();
-    let (status, size, memory) = Ask::new(Property::Append, verb::GET).of(&rig.card);
+fn requires_no_bytes_appended_to_a_download() {
+    let driver = TestDriver::new();
+    let (status, size, memory) = PropertyCall::new(Property::Append, verb::GET).of(&driver.card);
     assert_eq!((status, size, value::<u32>(&memory)), (NtStatus::SUCCESS, 4, 0));
 }
 
 #[test]
-fn the_wave_format_is_what_the_card_renders() {
-    let rig = Rig::new();
-    let ask = || Ask { size: 40, ..Ask::new(Property::WaveFormat, verb::GET) }.of(&rig.card);
+fn returns_the_format_that_the_card_renders() {
+    let driver = TestDriver::new();
+    let ask = || PropertyCall { size: 40, ..PropertyCall::new(Property::WaveFormat, verb::GET) }.of(&driver.card);
     let (status, size, memory) = ask();
     assert_eq!((status, size), (NtStatus::SUCCESS, 18));
     let expected = WaveFormatEx {
@@ -442,7 +457,7 @@ fn the_wave_format_is_what_the_card_renders() {
         cb_size: 0,
     };
     assert_eq!(value::<WaveFormatEx>(&memory), expected);
-    rig.card.open_wave(passive(), PcmFormat { sample_rate: 22_050, channels: 1 }).unwrap();
+    driver.card.open_wave(passive(), PcmFormat { sample_rate: 22_050, channels: 1 }).unwrap();
     let opened: WaveFormatEx = value(&ask().2);
     let expected =
         WaveFormatEx { channels: 1, samples_per_sec: 22_050, avg_bytes_per_sec: 44_100, block_align: 2, ..expected };
@@ -450,29 +465,29 @@ fn the_wave_format_is_what_the_card_renders() {
 }
 
 #[test]
-fn a_wave_format_that_cannot_be_is_a_fault_of_the_cards() {
+fn refuses_an_impossible_format_from_the_card() {
     for (sample_rate, audio_channels) in [(u32::MAX, 2), (0, 2), (48_000, 0), (48_000, 3), (48_000, u32::MAX)] {
-        let rig = Rig::new();
-        rig.fake.with(|card| {
+        let driver = TestDriver::new();
+        driver.fake.with(|card| {
             card.parameters.sample_rate = sample_rate.into();
             card.parameters.audio_channels = audio_channels.into();
         });
-        let (status, size, _) = Ask::new(Property::WaveFormat, verb::GET).of(&rig.card);
+        let (status, size, _) = PropertyCall::new(Property::WaveFormat, verb::GET).of(&driver.card);
         assert_eq!((status, size), (NtStatus::DEVICE_PROTOCOL_ERROR, 0));
     }
 }
 
 #[test]
 fn compacting_needs_no_value() {
-    let rig = Rig::new();
-    assert_eq!(Ask::new(Property::Compact, verb::SET).of(&rig.card).0, NtStatus::SUCCESS);
+    let driver = TestDriver::new();
+    assert_eq!(PropertyCall::new(Property::Compact, verb::SET).of(&driver.card).0, NtStatus::SUCCESS);
 }
 
 #[test]
-fn features_are_told_by_sets_of_their_own_with_and_without_the_node() {
-    let rig = Rig::new();
-    rig.run_wave();
-    let memory_size = rig.card.identity().download_memory.get();
+fn answers_feature_sets_with_and_without_the_node() {
+    let driver = TestDriver::new();
+    driver.run_wave();
+    let memory_size = driver.card.identity().download_memory.get();
     for (property, expected) in [
         (Property::GmHardware, 1),
         (Property::Dls1, 1),
@@ -483,7 +498,8 @@ fn features_are_told_by_sets_of_their_own_with_and_without_the_node() {
         (Property::Effects, 0),
     ] {
         for node in [0, u32::MAX] {
-            let (status, size, memory) = Ask { node, ..Ask::new(property, verb::GET) }.of(&rig.card);
+            let (status, size, memory) =
+                PropertyCall { node, ..PropertyCall::new(property, verb::GET) }.of(&driver.card);
             assert_eq!((status, size, value::<u32>(&memory)), (NtStatus::SUCCESS, 4, expected), "{property:?}");
         }
         assert_eq!(Property::find(property.set(), 0), Some(property));
@@ -493,20 +509,21 @@ fn features_are_told_by_sets_of_their_own_with_and_without_the_node() {
 
 #[test]
 fn effects_are_set_as_port_parameters_are() {
-    let rig = Rig::new();
-    let status = Ask { value: bytes(&1_u32), ..Ask::new(Property::Effects, verb::SET) }.of(&rig.card).0;
+    let driver = TestDriver::new();
+    let status =
+        PropertyCall { value: bytes(&1_u32), ..PropertyCall::new(Property::Effects, verb::SET) }.of(&driver.card).0;
     assert_eq!(status, NtStatus::SUCCESS);
-    let wanted = rig.fake.with(|card| card.requests.last().unwrap().clone());
+    let wanted = driver.fake.with(|card| card.requests.last().unwrap().clone());
     assert_eq!(wanted.code, RequestCode::PARAMETERS);
     assert_eq!(wanted.payload[..4], port_parameter::EFFECTS.to_le_bytes());
     assert_eq!(wanted.payload[20..24], 1_u32.to_le_bytes());
 }
 
 #[test]
-fn the_capture_node_says_that_it_is_no_synthesizer_and_has_one_group() {
-    let rig = Rig::new();
-    let ask = |property, verb| Ask { node: 1, ..Ask::new(property, verb) };
-    let (status, _, memory) = Ask { stream: None, ..ask(Property::Caps, verb::GET) }.of(&rig.card);
+fn the_capture_node_is_external_and_has_one_group() {
+    let driver = TestDriver::new();
+    let ask = |property, verb| PropertyCall { node: 1, ..PropertyCall::new(property, verb) };
+    let (status, _, memory) = PropertyCall { stream: None, ..ask(Property::Caps, verb::GET) }.of(&driver.card);
     let caps: SynthCaps = value(&memory);
     assert_eq!((status, caps.flags, caps.max_channel_groups), (NtStatus::SUCCESS, caps_flag::EXTERNAL, 1));
     assert_ne!(caps.guid, SYNTH_GUID);
@@ -518,15 +535,17 @@ fn the_capture_node_says_that_it_is_no_synthesizer_and_has_one_group() {
     ] {
         let wanted = SynthPortParams { valid_params, channel_groups: groups, ..SynthPortParams::default() };
         let instance = bytes(&wanted);
-        let (status, _, memory) = Ask { instance, ..ask(Property::PortParameters, verb::GET) }.of(&rig.card);
+        let (status, _, memory) =
+            PropertyCall { instance, ..ask(Property::PortParameters, verb::GET) }.of(&driver.card);
         let parameters = value::<SynthPortParams>(&memory);
         assert_eq!((status, parameters.channel_groups), (expected, 1));
         assert_eq!(parameters.valid_params, valid_params & port_parameter::CHANNELGROUPS);
     }
-    assert_eq!(value::<u32>(&ask(Property::ChannelGroups, verb::GET).of(&rig.card).2), 1);
+    assert_eq!(value::<u32>(&ask(Property::ChannelGroups, verb::GET).of(&driver.card).2), 1);
     for (groups, expected) in [(1_u32, NtStatus::SUCCESS), (2, NtStatus::UNSUCCESSFUL)] {
-        let status = Ask { value: bytes(&groups), ..ask(Property::ChannelGroups, verb::SET) }.of(&rig.card).0;
+        let status =
+            PropertyCall { value: bytes(&groups), ..ask(Property::ChannelGroups, verb::SET) }.of(&driver.card).0;
         assert_eq!(status, expected);
     }
-    assert!(rig.fake.with(|card| card.requests.iter().all(|request| request.code != RequestCode::PARAMETERS)));
+    assert!(driver.fake.with(|card| card.requests.iter().all(|request| request.code != RequestCode::PARAMETERS)));
 }

@@ -1,11 +1,11 @@
-//! How the card is brought to life, and what happens when it is not what it should be.
+//! Start of the card, and cards that do not keep to the datasheet.
 
 mod common;
 
 use card_spec::control::{RequestCode, Status};
 use card_spec::feature;
 use card_spec::queue::Queue;
-use common::{NOTE, Rig, start};
+use common::{NOTE, TestDriver, start};
 use dmus_miniport::card::CardError;
 use dmus_miniport::control::ControlError;
 use dmus_miniport::fake::{Behaviour, FakeCard, dispatch, passive};
@@ -29,23 +29,23 @@ fn transport_error(behaviour: Behaviour) -> TransportError {
 }
 
 #[test]
-fn the_card_comes_to_life_in_the_order_that_virtio_wants() {
-    let rig = Rig::new();
-    assert_eq!(rig.fake.with(|card| card.statuses.clone()), [0, 1, 3, 11, 15]);
+fn initialises_the_function_in_virtios_order() {
+    let driver = TestDriver::new();
+    assert_eq!(driver.fake.with(|card| card.statuses.clone()), [0, 1, 3, 11, 15]);
 }
 
 #[test]
-fn the_session_opens_first_and_then_the_status_page_is_lent() {
-    let rig = Rig::new();
-    let codes: Vec<_> = rig.fake.with(|card| card.requests.iter().map(|request| request.code).collect());
+fn opens_the_session_and_then_lends_the_status_page() {
+    let driver = TestDriver::new();
+    let codes: Vec<_> = driver.fake.with(|card| card.requests.iter().map(|request| request.code).collect());
     assert_eq!(codes, [RequestCode::OPEN, RequestCode::STATUS_PAGE]);
 }
 
 #[test]
 fn stopping_ends_the_session_and_resets_the_card() {
-    let rig = Rig::new();
-    rig.card.power_down(passive());
-    rig.fake.with(|card| {
+    let driver = TestDriver::new();
+    driver.card.power_down(passive());
+    driver.fake.with(|card| {
         assert_eq!(card.requests.last().unwrap().code, RequestCode::CLOSE);
         assert_eq!(card.statuses.last(), Some(&0));
     });
@@ -55,14 +55,14 @@ fn stopping_ends_the_session_and_resets_the_card() {
 fn a_card_works_without_event_indices_and_with_small_rings() {
     for queue_size in [4, 5, 8, 100, 128, 1024] {
         for features in [feature::VERSION_1, feature::VERSION_1 | feature::EVENT_IDX] {
-            let rig = Rig::with(Behaviour { features, queue_size, ..Behaviour::default() });
-            assert_eq!(rig.fake.with(|card| card.requests.len()), 2, "{queue_size}");
+            let driver = TestDriver::with(Behaviour { features, queue_size, ..Behaviour::default() });
+            assert_eq!(driver.fake.with(|card| card.requests.len()), 2, "{queue_size}");
         }
     }
 }
 
 #[test]
-fn what_is_not_the_card_is_refused() {
+fn refuses_functions_that_are_not_the_card() {
     let default = Behaviour::default;
     assert_eq!(transport_error(Behaviour { magic: *b"SMUD", ..default() }), TransportError::Magic);
     assert_eq!(transport_error(Behaviour { abi_major: 2, ..default() }), TransportError::Abi(2));
@@ -75,7 +75,7 @@ fn what_is_not_the_card_is_refused() {
 }
 
 #[test]
-fn whatever_there_is_no_memory_for_the_card_is_left_reset() {
+fn leaves_the_card_reset_after_any_failed_allocation() {
     for allocations in 0.. {
         let (fake, error) = start_with(Behaviour { allocations_left: Some(allocations), ..Behaviour::default() });
         let Some(error) = error else {
@@ -97,7 +97,7 @@ fn open_error(behaviour: Behaviour) -> ControlError {
 }
 
 #[test]
-fn answers_that_are_no_answers_are_refused() {
+fn refuses_malformed_responses() {
     let default = Behaviour::default;
     assert_eq!(open_error(Behaviour { wrong_tag: true, ..default() }), ControlError::BadAnswer);
     for bytes in [0, 1, 15, 16, 17, 55] {
@@ -110,7 +110,7 @@ fn answers_that_are_no_answers_are_refused() {
 }
 
 #[test]
-fn a_card_that_breaks_the_ring_is_not_touched_again() {
+fn does_not_use_a_broken_ring_again() {
     for behaviour in [
         Behaviour { wrong_id: Some(1), ..Behaviour::default() },
         Behaviour { wrong_id: Some(2), ..Behaviour::default() },
@@ -131,71 +131,71 @@ fn a_card_that_breaks_the_ring_is_not_touched_again() {
 }
 
 #[test]
-fn a_card_that_does_not_answer_costs_time_and_not_the_machine() {
+fn times_out_on_a_card_that_does_not_answer() {
     let mut behaviour = Behaviour::default();
-    behaviour.deaf[Queue::CONTROL.index()] = true;
+    behaviour.ignores_kicks[Queue::CONTROL.index()] = true;
     let fake = FakeCard::new(behaviour);
     let card = start(&fake).unwrap();
     assert_eq!(card.open(passive()), Err(CardError::Control(ControlError::Timeout)));
     let waited = fake.with(|card| card.milliseconds);
     assert!((2000..2100).contains(&waited), "{waited}");
-    // The first request is still the card's: no second one is sent, and nobody waits again.
+    // The first request is still the card's: no second one is sent, and no call waits again.
     assert_eq!(card.open(passive()), Err(CardError::Control(ControlError::Timeout)));
     assert!(fake.with(|card| card.milliseconds) < 2100);
     // Once it has been answered after all, everything works.
-    fake.wake();
-    fake.with(|card| card.behaviour.deaf = Default::default());
+    fake.serve_kicks();
+    fake.with(|card| card.behaviour.ignores_kicks = Default::default());
     assert_eq!(card.open(passive()), Ok(()));
 }
 
 #[test]
-fn a_lost_interrupt_costs_a_moment() {
-    let mut behaviour = Behaviour { silent: true, wakes_after: Some(10), ..Behaviour::default() };
-    behaviour.deaf[Queue::CONTROL.index()] = true;
-    let rig = Rig::with(behaviour);
-    let waited = rig.fake.with(|card| card.milliseconds);
+fn a_lost_interrupt_costs_one_slice_of_time() {
+    let mut behaviour = Behaviour { sends_no_interrupts: true, serves_kicks_after: Some(10), ..Behaviour::default() };
+    behaviour.ignores_kicks[Queue::CONTROL.index()] = true;
+    let driver = TestDriver::with(behaviour);
+    let waited = driver.fake.with(|card| card.milliseconds);
     assert!(waited < 100, "{waited}");
 }
 
 #[test]
 fn interrupts_are_claimed_once_and_only_when_they_are_the_cards() {
-    let rig = Rig::new();
-    rig.card.service(dmus_miniport::fake::dispatch());
-    while rig.card.interrupt() {}
-    assert!(!rig.card.interrupt(), "nothing is raised");
-    rig.fake.with(|card| card.behaviour.gone = true);
-    assert!(!rig.card.interrupt(), "all ones is a card that is gone");
+    let driver = TestDriver::new();
+    driver.card.service(dmus_miniport::fake::dispatch());
+    while driver.card.interrupt() {}
+    assert!(!driver.card.interrupt(), "nothing is raised");
+    driver.fake.with(|card| card.behaviour.gone = true);
+    assert!(!driver.card.interrupt(), "all ones is a card that is gone");
 }
 
 #[test]
-fn a_card_that_interrupts_by_messages_has_one_for_everything() {
+fn uses_one_message_for_all_interrupts() {
     let interrupt = Interrupt::Message { vector: 0 };
-    let rig = Rig::with(Behaviour { interrupt, ..Behaviour::default() });
-    let sent = rig.fake.with(|card| card.messages.clone());
+    let driver = TestDriver::with(Behaviour { interrupt, ..Behaviour::default() });
+    let sent = driver.fake.with(|card| card.messages.clone());
     assert_eq!(sent.into_keys().collect::<Vec<_>>(), [0], "answers were interrupted for");
-    assert!(rig.card.interrupt(), "a message is nobody else's");
-    rig.card.power_down(passive());
-    assert!(!rig.card.interrupt());
-    rig.fake.with(|card| card.messages.clear());
-    rig.card.power_up(passive()).unwrap();
-    assert!(rig.fake.with(|card| card.messages[&0] > 0), "and again after the power was gone");
+    assert!(driver.card.interrupt(), "a message is this card's alone");
+    driver.card.power_down(passive());
+    assert!(!driver.card.interrupt());
+    driver.fake.with(|card| card.messages.clear());
+    driver.card.power_up(passive()).unwrap();
+    assert!(driver.fake.with(|card| card.messages[&0] > 0), "and again after the power was gone");
 
     let none = Behaviour { interrupt, vectors: 0, ..Behaviour::default() };
     assert_eq!(transport_error(none), TransportError::Vector(0));
 }
 
 #[test]
-fn a_card_that_needs_a_reset_gets_one_and_knows_its_streams_again() {
-    let rig = Rig::new();
-    let stream = rig.render().running();
-    rig.fake.need_reset();
-    assert!(rig.card.interrupt());
-    rig.card.service(dispatch());
-    stream.put(stream.home.message(1, NOTE));
-    assert_eq!(rig.fake.events(), [], "until then nothing goes out");
+fn resets_a_card_that_needs_it_and_restores_its_streams() {
+    let driver = TestDriver::new();
+    let stream = driver.render().running();
+    driver.fake.need_reset();
+    assert!(driver.card.interrupt());
+    driver.card.service(dispatch());
+    stream.put(stream.allocator.message(1, NOTE));
+    assert_eq!(driver.fake.events(), [], "until then nothing goes out");
     stream.set(KsState::RUN);
-    assert_eq!(rig.fake.events().len(), 1);
-    rig.fake.with(|card| {
+    assert_eq!(driver.fake.events().len(), 1);
+    driver.fake.with(|card| {
         assert_eq!(card.streams.get(&stream.id), Some(&3));
         assert_eq!(card.log.iter().filter(|line| line.starts_with("the card needs a reset")).count(), 1);
     });

@@ -1,4 +1,4 @@
-//! What a miniport says about itself: filter, pins, nodes, connections, automation (`portcls.h`).
+//! The descriptors of a miniport's filter: pins, nodes, connections, automation (`portcls.h`).
 #![allow(unsafe_code, reason = "descriptors are constant tables of pointers, shared between processors")]
 
 use core::ffi::c_void;

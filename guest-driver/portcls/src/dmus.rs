@@ -98,7 +98,7 @@ interface! {
 interface! {
     /// What a wave-sink stream offers besides [`IMXF`], on the same virtual table.
     ISynthSinkDMus, ISynthSinkDMusTable: IMXFTable {
-        /// Renders `length` frames, from frame `position`, into `buffer`. (The reference page says bytes; the public
+        /// Renders `length` frames, from frame `position`, into `buffer`. (The reference page has bytes; the public
         /// sample and user mode's `IDirectMusicSynth::Render` count frames.)
         7 render "Render" (buffer: *mut u8, length: u32, position: i64);
         /// Anchors the sample clock to master time. `start` (a `BOOL`) is set the first time in `RUN`.

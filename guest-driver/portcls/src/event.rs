@@ -20,9 +20,9 @@ pub mod event_flag {
 
 /// An event in the kernel (`DMUS_KERNEL_EVENT`).
 ///
-/// Where the data is: a package has a list of events, whatever [`cb_event`](Self::cb_event) says; else up to
-/// [`INLINE_BYTES`] lie inside, and more in a buffer of the allocator. The allocator decides by the same rule what it
-/// gets back, so `cb_event` of a long event must not be changed.
+/// The data of a package is a list of events, at any value of [`cb_event`](Self::cb_event); of other events up to
+/// [`INLINE_BYTES`] are inside, and more are in a buffer of the allocator. The allocator decides by the same rule what
+/// it gets back, so `cb_event` of a long event must not be changed.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct DmusKernelEvent {
@@ -71,19 +71,19 @@ layout! { DmusKernelEvent = "DMUS_KERNEL_EVENT", 40 / 32 {
 } }
 
 impl DmusKernelEvent {
-    /// The event is a package. To be asked first: a package's `cb_event` says nothing.
+    /// Returns whether the event is a package. Checked first, for a package's `cb_event` has no meaning.
     #[must_use]
     pub const fn is_package(&self) -> bool {
         self.flags & event_flag::PACKAGE != 0
     }
 
-    /// The data is a fragment.
+    /// Returns whether the data is a fragment.
     #[must_use]
     pub const fn is_incomplete(&self) -> bool {
         self.flags & event_flag::INCOMPLETE != 0
     }
 
-    /// The data lies inside the event.
+    /// Returns whether the data is inside the event.
     #[must_use]
     pub const fn is_short(&self) -> bool {
         self.cb_event as usize <= INLINE_BYTES

@@ -1,7 +1,7 @@
 //! GUIDs: what they are, and those of PortCls, DMus and kernel streaming, under the names of the C headers.
 #![allow(non_upper_case_globals, reason = "GUIDs are searched for under the names of the C headers")]
 
-/// A GUID as it lies in memory.
+/// A GUID, laid out as in memory.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Guid {
@@ -40,7 +40,7 @@ impl Guid {
         Self { data1: hex(text, 0, 8), data2: hex(text, 9, 4) as u16, data3: hex(text, 14, 4) as u16, data4 }
     }
 
-    /// The sixteen bytes as they lie in memory on a little-endian machine.
+    /// Returns the sixteen bytes of the GUID in the memory of a little-endian machine.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 16] {
         let [a, b, c, d] = self.data1.to_le_bytes();
@@ -50,7 +50,7 @@ impl Guid {
         [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
     }
 
-    /// The GUID that lies in memory as these bytes.
+    /// Makes a GUID of its sixteen bytes in memory.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = bytes;
@@ -191,7 +191,8 @@ guids! {
 }
 
 guids! {
-    /// Formats, technologies, categories, node kinds, names and property sets of kernel streaming (`ks.h`, `ksmedia.h`).
+    /// Formats, technologies, categories, node kinds, names and property sets of kernel streaming (`ks.h`,
+    /// `ksmedia.h`).
     STREAMING;
     /// Music.
     KSDATAFORMAT_TYPE_MUSIC = "e725d360-62cc-11cf-a5d6-28db04c10000";

@@ -273,7 +273,7 @@ layout! { KsPriority = "KSPRIORITY", 8 / 8 {
     sub_class = "PrioritySubClass", 4 / 4;
 } }
 
-/// How a pin is asked for (`KSPIN_CONNECT`); a [`KsDataFormat`] follows.
+/// The request that opens a pin (`KSPIN_CONNECT`). A [`KsDataFormat`] follows.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug)]
 pub struct KsPinConnect {

@@ -16,7 +16,7 @@ pub struct Figure {
 pub struct Field {
     /// The field's name in the C headers.
     pub name: &'static str,
-    /// Where it lies.
+    /// Its offset.
     pub offset: Figure,
 }
 

@@ -1,7 +1,7 @@
 //! PortCls and DMus in Rust: the binary interface between Windows' port class library and a DirectMusic miniport.
 //!
 //! This crate is a specification: interfaces as virtual tables, GUIDs, status codes, structures. It has no logic and
-//! imports nothing, so that a driver, a double of PortCls and a test can share it. Sources: the Windows driver kit's
+//! imports nothing, so that a driver, a double of PortCls and a test can share it. Sources: the Windows Driver Kit's
 //! reference pages for `portcls`, `dmusicks`, `dmusprop`, `ks` and `ksmedia`, and the public mingw-w64 headers.
 //!
 //! Every structure carries its documented sizes and offsets for both pointer widths ([`layout::Layout`]); the compiler

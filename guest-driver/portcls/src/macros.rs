@@ -31,11 +31,11 @@ macro_rules! layout {
     };
 }
 
-/// States where the named fields of a structure lie of which only the beginning, or not even that, is written down here.
+/// States the offsets of the named fields of a structure that is not defined here as a whole.
 macro_rules! beginning {
     ($name:ident = $c:literal { $($field:ident = $cfield:literal, $at64:literal / $at32:literal;)* }) => {
         impl $name {
-            /// Where the documentation has its fields; its size says nothing.
+            /// The documented offsets of its fields. Its size has no meaning.
             pub const BEGINNING: $crate::layout::Layout = $crate::layout::Layout {
                 name: $c,
                 size: $crate::layout::Figure { bits64: 0, bits32: 0 },

@@ -37,9 +37,9 @@ pub struct CmPartialResourceDescriptor {
     pub kind: u8,
     /// `CM_SHARE_DISPOSITION`: 1 device-exclusive, 2 driver-exclusive, 3 shared.
     pub share_disposition: u8,
-    /// What the kind says.
+    /// The value, of the structure that the type requires.
     pub flags: u16,
-    /// What the kind says.
+    /// The value, of the structure that the type requires.
     pub data: CmResourceData,
 }
 

@@ -41,11 +41,11 @@ pub type InterruptSyncRoutine = unsafe extern "system" fn(sync: *mut IInterruptS
 
 /// `INTERRUPTSYNCMODE`: how several service routines on one interrupt take turns.
 pub mod interrupt_sync_mode {
-    /// Until one says it was its own.
+    /// Until one returns that the interrupt was its own.
     pub const NORMAL: u32 = 1;
     /// Each once.
     pub const ALL: u32 = 2;
-    /// Whole rounds, until a round in which none says so.
+    /// Whole rounds, until a round in which none returns that the interrupt was its own.
     pub const REPEAT: u32 = 3;
 }
 

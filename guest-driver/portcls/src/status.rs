@@ -7,7 +7,7 @@
 pub struct NtStatus(pub u32);
 
 impl NtStatus {
-    /// `NT_SUCCESS`: success and informational values.
+    /// Returns whether it is a success or informational value (`NT_SUCCESS`).
     #[must_use]
     pub const fn is_success(self) -> bool {
         self.0 & 0x8000_0000 == 0
@@ -19,7 +19,7 @@ macro_rules! statuses {
         impl NtStatus {
             $($(#[$meta])* pub const $name: Self = Self($value);)*
 
-            /// The name, without `STATUS_`, of a value that this crate knows.
+            /// Returns the name, without `STATUS_`, of a value that this crate defines.
             #[must_use]
             pub const fn name(self) -> Option<&'static str> {
                 match self.0 { $($value => Some(stringify!($name)),)* _ => None }
@@ -38,9 +38,9 @@ statuses! {
     PENDING = 0x0000_0103;
     /// There is more; a success.
     MORE_ENTRIES = 0x0000_0105;
-    /// Done, but not everything as asked for; a success.
+    /// Done, but not all of it as requested; a success.
     NOT_ALL_ASSIGNED = 0x0000_0106;
-    /// The buffer is too small, and the size needed is told; a warning, which is no success.
+    /// The buffer is too small, and the size needed is returned; a warning, which is no success.
     BUFFER_OVERFLOW = 0x8000_0005;
     /// Failed.
     UNSUCCESSFUL = 0xc000_0001;

@@ -69,7 +69,7 @@ layout! { SynthCaps = "SYNTHCAPS", 296 / 296 {
     description = "Description", 40 / 40;
 } }
 
-/// [`SynthCaps::memory_size`]: samples lie in the system's memory (`SYNTH_PC_SYSTEMMEMORY`).
+/// [`SynthCaps::memory_size`]: samples are in the system's memory (`SYNTH_PC_SYSTEMMEMORY`).
 pub const MEMORY_SYSTEM: u32 = 0x7fff_ffff;
 
 /// Bits of [`SynthCaps::flags`] (`SYNTH_PC_*`).

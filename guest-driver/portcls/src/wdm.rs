@@ -19,7 +19,7 @@ pub struct KEvent([u64; KEVENT_WORDS]);
 const KEVENT_WORDS: usize = if WIDE { 3 } else { 2 };
 
 impl KEvent {
-    /// Room for an event.
+    /// Makes room for an event.
     #[must_use]
     pub const fn uninitialized() -> Self {
         Self([0; KEVENT_WORDS])
@@ -61,7 +61,7 @@ pub struct Irp {
     /// The level to which a cancel routine gives the cancel lock back.
     pub cancel_irql: u8,
     _before_cancel_routine: [u8; IRP[2]],
-    /// What cancels it, or null. Whoever takes it out, with one exchange, calls it or ends the packet.
+    /// Its cancel routine, or null. The code that takes it out, with one exchange, calls it or completes the IRP.
     pub cancel_routine: AtomicPtr<c_void>,
     _before_location: [u8; IRP[3]],
     /// Where the driver that has it finds its parameters.

@@ -109,7 +109,7 @@ fn probe(compiler: &str, width: &'static str, source: &str) -> Option<Probe> {
     Some(Probe { constants: constants(&o), width })
 }
 
-/// Where the compiler keeps the driver kit's headers: a folder beside its own.
+/// Returns the folders of the Windows Driver Kit's headers, beside the compiler's own.
 fn ddk_folders(compiler: &str) -> Vec<String> {
     let output = Command::new(compiler).args(["-xc", "-E", "-v", "/dev/null"]).output().unwrap();
     String::from_utf8_lossy(&output.stderr)

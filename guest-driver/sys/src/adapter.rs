@@ -1,4 +1,4 @@
-//! The driver's way in: `DriverEntry`, `AddDevice`, `StartDevice`.
+//! The driver's entry points: `DriverEntry`, `AddDevice`, `StartDevice`.
 #![allow(unsafe_code, reason = "entry points that the system calls")]
 
 use core::ptr;
@@ -12,10 +12,12 @@ use portcls::services::IPort;
 use portcls::{Guid, NtStatus, Opaque};
 
 use crate::com::{Foreign, Object, call};
+use crate::function::Function;
 use crate::kernel::log;
-use crate::miniport::{Function, Miniport};
+use crate::miniport::Miniport;
 use crate::pc;
 use crate::power::AdapterPower;
+use crate::status::check;
 
 /// Subdevices of a card.
 const SUBDEVICES: u32 = 1;
@@ -34,20 +36,20 @@ static NAME: [u16; SUBDEVICE_NAME.len() + 1] = {
 
 static PORT_CLASS: Guid = CLSID_PortDMus;
 
-/// The driver is loaded.
+/// Initialises the driver, when it is loaded.
 #[unsafe(no_mangle)]
 unsafe extern "system" fn DriverEntry(driver: *mut Opaque, registry_path: *mut Opaque) -> NtStatus {
     // SAFETY: the system's own parameters, passed on.
     unsafe { pc::PcInitializeAdapterDriver(driver, registry_path, add_device) }
 }
 
-/// A card is there.
+/// Adds the device object of a card.
 unsafe extern "system" fn add_device(driver: *mut Opaque, physical_device: *mut Opaque) -> NtStatus {
     // SAFETY: the system's own parameters, passed on. No device extension of our own.
     unsafe { pc::PcAddAdapterDevice(driver, physical_device, start_device, SUBDEVICES, 0) }
 }
 
-/// The card has been given resources.
+/// Starts a card with the resources that it has been given: its port and miniport.
 unsafe extern "system" fn start_device(
     device: *mut Opaque,
     irp: *mut Opaque,
@@ -65,6 +67,8 @@ unsafe extern "system" fn start_device(
     }
 }
 
+/// Makes power management, port and miniport, and registers the subdevice.
+///
 /// # Safety
 /// The parameters are those of `StartDevice`.
 unsafe fn start(
@@ -98,9 +102,4 @@ unsafe fn start(
     // SAFETY: the name is a constant, the port is referenced.
     check(unsafe { pc::PcRegisterSubdevice(device, NAME.as_ptr(), port.as_ptr().cast()) })
     // Miniport and port go on by PortCls' own references.
-}
-
-/// A status as a result.
-pub(crate) fn check(status: NtStatus) -> Result<(), NtStatus> {
-    if status.is_success() { Ok(()) } else { Err(status) }
 }

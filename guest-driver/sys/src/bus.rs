@@ -1,4 +1,4 @@
-//! The function's PCI configuration space, through the bus driver: nothing about the function is assumed.
+//! The function's PCI configuration space, read through the bus driver's `BUS_INTERFACE_STANDARD`.
 #![allow(unsafe_code, reason = "an IRP is made and sent by hand")]
 
 use core::ptr;
@@ -10,11 +10,11 @@ use portcls::{NtStatus, Opaque};
 
 use crate::nt;
 
-/// A bus driver's interface, which it counts references to.
+/// A referenced interface of the bus driver.
 pub(crate) struct BusInterface(BusInterfaceStandard);
 
 impl BusInterface {
-    /// Asks the device's stack for the interface.
+    /// Queries the device's stack for the interface.
     pub(crate) fn query(_: Passive, physical_device: *mut Opaque) -> Result<Self, NtStatus> {
         // SAFETY: all zero is a value: no pointers, no functions.
         let mut interface: BusInterfaceStandard = unsafe { core::mem::zeroed() };
@@ -48,7 +48,7 @@ impl BusInterface {
                 (*next).version = 1;
                 (*next).interface = (&raw mut interface).cast();
                 (*next).interface_specific_data = ptr::null_mut();
-                // A PnP request begins as not supported, so that a stack that ignores it says so.
+                // A PnP request begins as not supported, which stays when no driver of the stack handles it.
                 (*irp).io_status.status = NtStatus::NOT_SUPPORTED;
             }
             // SAFETY: a complete request to a device that is referenced.
@@ -77,7 +77,7 @@ impl BusInterface {
 
 impl ConfigSpace for BusInterface {
     fn read32(&mut self, offset: u8) -> u32 {
-        // What cannot be read reads as from an absent function.
+        // A failed read returns all ones, like an absent function.
         let mut value = u32::MAX;
         if let Some(get_bus_data) = self.0.get_bus_data {
             // SAFETY: the interface is referenced, and the buffer holds four bytes.

@@ -1,8 +1,8 @@
-//! COM by hand: objects of ours that others count references to, and references of ours to others' objects.
+//! COM objects of the driver, and counted references to those of PortCls.
 //!
-//! The interfaces that an object is about share one virtual table, so the pointer to it is the same whichever of them it
-//! was asked for, and equal pointers mean the same object. Others have tables of their own, whose pointers lie behind the
-//! first: their functions get a pointer to that place.
+//! The main interfaces of an object share one virtual table, so that `QueryInterface` returns the same pointer for each
+//! of them, and equal pointers mean the same object. Further interfaces have tables of their own, whose pointers are
+//! behind the first one: their functions get a pointer to that place.
 #![allow(unsafe_code, reason = "COM is virtual tables and counted pointers")]
 
 use alloc::boxed::Box;
@@ -26,7 +26,7 @@ macro_rules! call {
 }
 pub(crate) use call;
 
-/// What an object of ours is.
+/// The class of a COM object: its state and its virtual tables.
 pub(crate) trait Class: Sized + 'static {
     /// Its virtual table's type, which begins with [`IUnknownTable`].
     type Table: 'static;
@@ -36,9 +36,9 @@ pub(crate) trait Class: Sized + 'static {
     type Others: Copy + 'static;
     /// Its other tables.
     const OTHERS: Self::Others;
-    /// It has this interface in its table. `IUnknown` needs no mention.
+    /// Returns whether the main table implements an interface other than `IUnknown`.
     fn has(&self, iid: &Guid) -> bool;
-    /// Which of the other tables has this interface.
+    /// Returns the place of the other table that implements an interface.
     fn place_of(_iid: &Guid) -> Option<usize> {
         None
     }
@@ -50,13 +50,13 @@ pub(crate) trait Class: Sized + 'static {
 pub(crate) struct OtherTable(*const IUnknownTable);
 
 impl OtherTable {
-    /// The table of an interface, which begins with [`IUnknownTable`].
+    /// Makes the pointer to an interface's table, which begins with [`IUnknownTable`].
     pub(crate) const fn of<T>(table: &'static T) -> Self {
         Self(ptr::from_ref(table).cast())
     }
 }
 
-/// An object of ours.
+/// A COM object.
 #[repr(C)]
 pub(crate) struct Object<C: Class> {
     table: &'static C::Table,
@@ -72,7 +72,7 @@ impl<C: Class> Object<C> {
         Some(Owned(NonNull::from(Box::leak(object))))
     }
 
-    /// The object behind an interface pointer.
+    /// Returns the object behind an interface pointer.
     ///
     /// # Safety
     /// `this` is a pointer to an object of this class to which the caller holds a reference during `'a`.
@@ -81,39 +81,39 @@ impl<C: Class> Object<C> {
         unsafe { &*this.cast::<Self>() }
     }
 
-    /// The object behind a pointer to one of its other tables.
+    /// Returns the object behind a pointer to one of its other tables.
     ///
     /// # Safety
     /// As for [`of`](Self::of), with a pointer to the table at `PLACE`.
     pub(crate) unsafe fn of_other<'a, const PLACE: usize>(this: *mut impl Sized) -> &'a Self {
-        // SAFETY: the tables lie in the object, in order.
+        // SAFETY: the tables are in the object, in order.
         unsafe { &*Self::from_other::<PLACE>(this.cast()) }
     }
 
-    /// The pointer to the object, from a pointer to one of its other tables.
+    /// Returns the pointer to the object, from a pointer to one of its other tables.
     ///
     /// # Safety
     /// As for [`of_other`](Self::of_other).
     const unsafe fn from_other<const PLACE: usize>(this: *mut IUnknown) -> *mut Self {
         const { assert!((PLACE + 1) * size_of::<OtherTable>() <= size_of::<C::Others>()) };
         let offset = core::mem::offset_of!(Self, others) + PLACE * size_of::<OtherTable>();
-        // SAFETY: the tables lie in the object, in order.
+        // SAFETY: the tables are in the object, in order.
         unsafe { this.byte_sub(offset) }.cast()
     }
 
-    /// Adds a reference of our own.
+    /// Adds a reference for the driver.
     pub(crate) fn to_owned(&self) -> Owned<C> {
         self.references.fetch_add(1, Ordering::Relaxed);
         Owned(NonNull::from(self))
     }
 }
 
-/// The three slots that every table begins with.
+/// Makes the three slots that every table begins with.
 pub(crate) const fn unknown<C: Class>() -> IUnknownTable {
     IUnknownTable { query_interface: query_interface::<C>, add_ref: add_ref::<C>, release: release::<C> }
 }
 
-/// The three slots that the other table at `PLACE` begins with.
+/// Makes the three slots that the other table at `PLACE` begins with.
 pub(crate) const fn unknown_of_other<C: Class, const PLACE: usize>() -> IUnknownTable {
     IUnknownTable {
         query_interface: query_interface_of_other::<C, PLACE>,
@@ -182,7 +182,7 @@ unsafe extern "system" fn release<C: Class>(this: *mut IUnknown) -> u32 {
     unsafe { release_object(this.cast::<Object<C>>()) }
 }
 
-/// Takes a reference away, and the object with the last one: at `PASSIVE_LEVEL`.
+/// Releases a reference, and drops the object with the last one, at `PASSIVE_LEVEL`.
 ///
 /// # Safety
 /// The caller owns a reference, and does not use it afterwards.
@@ -191,22 +191,22 @@ unsafe fn release_object<C: Class>(object: *mut Object<C>) -> u32 {
     let left = unsafe { &(*object).references }.fetch_sub(1, Ordering::Release) - 1;
     if left == 0 {
         fence(Ordering::Acquire);
-        // SAFETY: made by `Object::make`, and nobody has a reference any more.
+        // SAFETY: made by `Object::make`, and no reference is left.
         drop(unsafe { Box::from_raw(object) });
     }
     left
 }
 
-/// A reference to an object of ours.
+/// A counted reference to an object of the driver.
 pub(crate) struct Owned<C: Class>(NonNull<Object<C>>);
 
 impl<C: Class> Owned<C> {
-    /// The interface pointer, of which every interface is.
+    /// Returns the interface pointer, which is the same for all main interfaces.
     pub(crate) fn as_interface<I>(&self) -> *mut I {
         self.0.as_ptr().cast()
     }
 
-    /// The interface pointer, together with the reference.
+    /// Returns the interface pointer, and leaves the reference to the caller.
     pub(crate) fn into_interface<I>(self) -> *mut I {
         let pointer = self.as_interface();
         core::mem::forget(self);
@@ -230,11 +230,11 @@ impl<C: Class> Drop for Owned<C> {
     }
 }
 
-/// A reference to somebody else's object.
+/// A counted reference to an object of PortCls or of a client.
 pub(crate) struct Foreign<I>(NonNull<I>);
 
 impl<I> Foreign<I> {
-    /// Takes a reference that was handed out. `None` for null.
+    /// Takes over a reference that the caller owns. `None`: the pointer is null.
     ///
     /// # Safety
     /// `pointer` is null or an interface pointer whose reference the caller owns.
@@ -242,7 +242,7 @@ impl<I> Foreign<I> {
         NonNull::new(pointer).map(Self)
     }
 
-    /// Adds a reference to an object that was shown. `None` for null.
+    /// Adds a reference to an object. `None`: the pointer is null.
     ///
     /// # Safety
     /// `pointer` is null or an interface pointer that is valid during the call.
@@ -254,12 +254,12 @@ impl<I> Foreign<I> {
         Some(Self(pointer))
     }
 
-    /// The pointer.
+    /// Returns the interface pointer.
     pub(crate) const fn as_ptr(&self) -> *mut I {
         self.0.as_ptr()
     }
 
-    /// One more reference, to be given away.
+    /// Adds a reference, and returns the pointer to hand out with it.
     pub(crate) fn handed_out(&self) -> *mut I {
         let unknown = self.as_ptr().cast::<IUnknown>();
         // SAFETY: the reference keeps it; every interface begins with IUnknown's slots.

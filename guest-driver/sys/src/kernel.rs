@@ -1,4 +1,4 @@
-//! The kernel services that `dmus-miniport` needs, by Windows' functions.
+//! The kernel services that `dmus-miniport` needs, from Windows' functions.
 #![allow(unsafe_code, reason = "this is where the driver meets the kernel")]
 
 use alloc::boxed::Box;
@@ -7,7 +7,7 @@ use core::ffi::c_void;
 use core::ptr::NonNull;
 
 use dmus_miniport::irql::{AtMostDispatch, Passive};
-use dmus_miniport::kernel::{DmaBuffer, EventHome, Kernel, RawMutex, RawSpinLock, Registers, Signal};
+use dmus_miniport::kernel::{DmaBuffer, EventAllocator, Kernel, RawMutex, RawSpinLock, Registers, Signal};
 use dmus_miniport::log::{Line, Part};
 use portcls::NtStatus;
 use portcls::Opaque;
@@ -18,8 +18,8 @@ use portcls::wdm::{DeviceDescription, DmaAdapter, KEvent};
 use crate::com::call;
 use crate::nt;
 use crate::pc;
+use crate::pending_request::PendingPropertyRequest;
 use crate::pool::try_box;
-use crate::waiting::WaitingRequest;
 
 /// A mapped range of device registers.
 pub(crate) struct MappedRegisters {
@@ -27,20 +27,20 @@ pub(crate) struct MappedRegisters {
     len: usize,
 }
 
-// SAFETY: device registers may be used from any processor; who does so when is decided by their user.
+// SAFETY: device registers may be accessed from any processor; their user orders the accesses.
 unsafe impl Send for MappedRegisters {}
 // SAFETY: as above; every access is a single volatile one.
 unsafe impl Sync for MappedRegisters {}
 
 impl MappedRegisters {
-    /// Maps `len` bytes of the physical address space, uncached. `None`: it cannot be mapped.
+    /// Maps `len` bytes of physical address space, uncached. `None`: they cannot be mapped.
     pub(crate) fn map(_: Passive, address: i64, len: usize) -> Option<Self> {
         // SAFETY: the address is that of a resource that the system has given the device.
         let base = unsafe { nt::MmMapIoSpace(address, len, nt::MM_NON_CACHED) };
         Some(Self { base: NonNull::new(base.cast())?, len })
     }
 
-    /// The place of a register; `None` outside the mapping, where the driver never looks.
+    /// Returns the address of a register. `None`: it is outside the mapping, which is a driver bug.
     fn at<T>(&self, offset: usize) -> Option<*mut T> {
         let inside = offset.is_multiple_of(size_of::<T>()) && offset < self.len && size_of::<T>() <= self.len - offset;
         debug_assert!(inside, "a register inside");
@@ -48,7 +48,7 @@ impl MappedRegisters {
         inside.then(|| unsafe { self.base.as_ptr().add(offset) }.cast())
     }
 
-    /// Reads a register; what is not there reads as all ones.
+    /// Reads a register. One outside the mapping reads as `nothing`.
     fn read<T: Copy>(&self, offset: usize, nothing: T) -> T {
         // SAFETY: a register inside the mapping.
         self.at::<T>(offset).map_or(nothing, |register| unsafe { register.read_volatile() })
@@ -107,12 +107,12 @@ pub(crate) struct CommonBuffer {
     len: u32,
 }
 
-// SAFETY: the buffer belongs to whoever has the value; the adapter may be used from any processor.
+// SAFETY: the buffer belongs to the value's owner; the adapter may be used from any processor.
 unsafe impl Send for CommonBuffer {}
 // SAFETY: sharing the value shares addresses only.
 unsafe impl Sync for CommonBuffer {}
 
-// SAFETY: common buffers are page-aligned, resident, and this one's until it is dropped.
+// SAFETY: common buffers are page-aligned, resident, and allocated until the value is dropped.
 unsafe impl DmaBuffer for CommonBuffer {
     fn pointer(&self) -> NonNull<u8> {
         self.pointer
@@ -129,7 +129,7 @@ unsafe impl DmaBuffer for CommonBuffer {
 
 impl Drop for CommonBuffer {
     fn drop(&mut self) {
-        // SAFETY: an adapter is alive as long as its buffers: the kernel is dropped last.
+        // SAFETY: the adapter outlives its buffers: the kernel is dropped last.
         let free = unsafe { (*(*self.adapter).operations).free_common_buffer };
         // SAFETY: allocated from this adapter with these numbers.
         unsafe { free(self.adapter, self.len, self.address, self.pointer.as_ptr().cast(), CACHED) };
@@ -142,7 +142,7 @@ const CACHED: u8 = 1;
 /// A `KSPIN_LOCK`.
 pub(crate) struct SpinLock(UnsafeCell<usize>);
 
-// SAFETY: that is what a lock is for.
+// SAFETY: a spin lock is made to be shared.
 unsafe impl Sync for SpinLock {}
 
 // SAFETY: the kernel's spin lock.
@@ -160,7 +160,7 @@ unsafe impl RawSpinLock for SpinLock {
     }
 }
 
-/// A synchronization event. It lies in memory of its own, because it must not move.
+/// A synchronization event, in memory of its own, because it must not move.
 pub(crate) struct Event(Box<UnsafeCell<KEvent>>);
 
 // SAFETY: events are made to be shared.
@@ -184,7 +184,7 @@ impl Event {
     }
 }
 
-/// A relative time-out as the kernel wants it.
+/// Returns a relative time-out in the kernel's units: negative, of 100 ns.
 fn relative(milliseconds: u32) -> i64 {
     -10_000 * i64::from(milliseconds)
 }
@@ -206,11 +206,11 @@ impl Signal for Event {
     }
 }
 
-/// A mutex: an event that is set when it is free. Whoever holds it cannot be suspended.
+/// A mutex: an event that is set while it is free. Its holder cannot be suspended.
 pub(crate) struct Mutex(Event);
 
 impl Mutex {
-    /// Makes a free one. `None`: no memory.
+    /// Makes a free mutex. `None`: no memory.
     pub(crate) fn new(level: Passive) -> Option<Self> {
         Event::new(level, true).map(Self)
     }
@@ -232,22 +232,22 @@ unsafe impl RawMutex for Mutex {
     }
 }
 
-/// A stream's allocator. The stream keeps the reference.
+/// A stream's allocator. The stream holds the reference; a copy holds none.
 #[derive(Clone, Copy)]
 pub(crate) struct Allocator(pub(crate) *mut IAllocatorMXF);
 
 // SAFETY: an allocator may be used from any processor.
 unsafe impl Send for Allocator {}
 
-impl EventHome for Allocator {
+impl EventAllocator for Allocator {
     unsafe fn give_back(&self, events: *mut DmusKernelEvent, _: AtMostDispatch) {
         let allocator = self.0;
-        // SAFETY: the stream keeps the allocator while events are given back; the events are its own.
+        // SAFETY: the stream holds the allocator while events are given back; the events are the allocator's.
         _ = unsafe { call!(allocator, base.put_message, events) };
     }
 }
 
-/// Windows.
+/// The Windows kernel, with the DMA adapter of a device.
 pub(crate) struct Windows {
     adapter: *mut DmaAdapter,
 }
@@ -258,7 +258,7 @@ unsafe impl Send for Windows {}
 unsafe impl Sync for Windows {}
 
 impl Windows {
-    /// The kernel, with the DMA adapter of a device. `None`: the system gives none.
+    /// Gets the DMA adapter of a device. `None`: the system has none for it.
     pub(crate) fn new(_: Passive, physical_device: *mut Opaque) -> Option<Self> {
         let mut description = DeviceDescription {
             version: nt::DEVICE_DESCRIPTION_VERSION2,
@@ -282,7 +282,7 @@ impl Drop for Windows {
     fn drop(&mut self) {
         // SAFETY: the adapter is alive until here.
         let put = unsafe { (*(*self.adapter).operations).put_dma_adapter };
-        // SAFETY: every buffer has been freed: the kernel is dropped last.
+        // SAFETY: all buffers have been freed: the kernel is dropped last.
         unsafe { put(self.adapter) };
     }
 }
@@ -293,14 +293,14 @@ impl Kernel for Windows {
     type SpinLock = SpinLock;
     type Mutex = Mutex;
     type Signal = Event;
-    type Home = Allocator;
-    type Waiting = WaitingRequest;
+    type Allocator = Allocator;
+    type PendingRequest = PendingPropertyRequest;
 
     fn allocate_dma(&self, _: Passive, bytes: usize) -> Option<CommonBuffer> {
         const PAGE: usize = 4096;
         let len = u32::try_from(bytes.next_multiple_of(PAGE)).ok()?;
         let mut address = 0;
-        // SAFETY: the adapter is alive as long as the kernel.
+        // SAFETY: the adapter lives as long as the kernel.
         let allocate = unsafe { (*(*self.adapter).operations).allocate_common_buffer };
         // SAFETY: at PASSIVE_LEVEL, and the place for the address is good for the call.
         let pointer = unsafe { allocate(self.adapter, len, &raw mut address, CACHED) };
@@ -339,10 +339,10 @@ impl Kernel for Windows {
     }
 }
 
-/// `DbgPrint` cuts at 512 bytes, and a kernel stack is small.
+/// Bytes of a log line. `DbgPrint` cuts at 512 bytes, and a kernel stack is small.
 const LINE_BYTES: usize = 200;
 
-/// Says something to the person at the debugger; what does not fit a line is cut off.
+/// Prints a line in the kernel debugger. Text beyond [`LINE_BYTES`] is cut off.
 #[inline(never)]
 pub(crate) fn log(line: &[Part]) {
     let line = Line::<LINE_BYTES>::of(line);

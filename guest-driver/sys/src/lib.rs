@@ -1,6 +1,6 @@
 //! `dmuscard.sys`: the DirectMusic card's Windows driver.
 //!
-//! Here is what touches Windows: entry points, COM objects, kernel services. What the driver does is in
+//! This crate holds the parts that call Windows: entry points, COM objects, kernel services. The driver's logic is in
 //! `dmus-miniport`.
 //!
 //! ```text
@@ -13,19 +13,23 @@
 //! |---|---|
 //! | [`adapter`] | `DriverEntry`, `AddDevice`, `StartDevice` |
 //! | [`bus`] | the function's PCI configuration space, through the bus driver |
-//! | [`com`] | objects that others count references to, and references to others' objects |
+//! | [`com`] | objects with counted references, and references to PortCls' objects |
+//! | [`function`] | the card's PCI function: its structures, mapped |
 //! | [`kernel`] | the kernel services that `dmus-miniport` needs |
 //! | [`miniport`] | `IMiniportDMus` |
-//! | [`nt`], [`pc`] | what is imported from the kernel and from PortCls |
-//! | [`pool`], [`panic`] | memory, and the end |
+//! | [`nt`], [`pc`] | the imports from the kernel and from PortCls |
+//! | [`panic`] | the panic handler, which is never reached |
+//! | [`pending_request`] | property requests that stay pending |
+//! | [`pool`] | memory |
 //! | [`power`] | `IAdapterPowerManagement` |
 //! | [`property`] | the property handler |
-//! | [`repair`] | the reset of a card in trouble |
-//! | [`service`] | the deferred procedure call's way in |
+//! | [`recovery`] | the work item that recovers a card |
+//! | [`running`] | the started card |
+//! | [`service`] | the service sink, called from the deferred procedure call |
+//! | [`status`] | `NTSTATUS` values as results |
 //! | [`stream`] | `IMXF` and `ISynthSinkDMus` |
-//! | [`waiting`] | property requests that are not answered yet |
 //!
-//! On anything but Windows this crate is empty.
+//! On other systems than Windows this crate is empty.
 #![cfg_attr(windows, no_std)]
 
 #[cfg(windows)]
@@ -38,6 +42,8 @@ mod bus;
 #[cfg(windows)]
 mod com;
 #[cfg(windows)]
+mod function;
+#[cfg(windows)]
 mod kernel;
 #[cfg(windows)]
 mod miniport;
@@ -48,16 +54,20 @@ mod panic;
 #[cfg(windows)]
 mod pc;
 #[cfg(windows)]
+mod pending_request;
+#[cfg(windows)]
 mod pool;
 #[cfg(windows)]
 mod power;
 #[cfg(windows)]
 mod property;
 #[cfg(windows)]
-mod repair;
+mod recovery;
+#[cfg(windows)]
+mod running;
 #[cfg(windows)]
 mod service;
 #[cfg(windows)]
-mod stream;
+mod status;
 #[cfg(windows)]
-mod waiting;
+mod stream;

@@ -8,14 +8,11 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use card_spec::identity::capability;
-use dmus_miniport::card::Card;
 use dmus_miniport::filter::{self, Description, Handlers};
 use dmus_miniport::format::{self, StreamFormat};
 use dmus_miniport::irql::Passive;
-use dmus_miniport::log::Part;
-use dmus_miniport::pci::{self, Bar, Structure, Structures};
 use dmus_miniport::pins::{Abilities, Pins};
-use dmus_miniport::transport::{Interrupt, Mapped};
+use dmus_miniport::topology;
 use portcls::descriptor::{PcFilterDescriptor, PropertyHandler};
 use portcls::dmus::{
     DONT_HOLD_FOR_SEQUENCING, DmusStreamType, IAllocatorMXF, IMXF, IMasterClock, IMiniportDMus, IMiniportDMusTable,
@@ -25,236 +22,30 @@ use portcls::guid::{IID_IMiniport, IID_IMiniportDMus, IID_IMusicTechnology, IID_
 use portcls::interface::IUnknown;
 use portcls::ks::{KsDataFormat, KsDataRange};
 use portcls::power::{IPowerNotify, IPowerNotifyTable, PowerState};
-use portcls::resource::{IResourceList, interrupt_flag, resource_type};
+use portcls::resource::IResourceList;
 use portcls::services::{
-    IInterruptSync, IMiniport, IMiniportTable, IMusicTechnology, IMusicTechnologyTable, IPinCount, IPinCountTable,
-    IServiceGroup, interrupt_sync_mode,
+    IMiniport, IMiniportTable, IMusicTechnology, IMusicTechnologyTable, IPinCount, IPinCountTable, IServiceGroup,
 };
-use portcls::{Guid, NtStatus, Opaque};
+use portcls::{Guid, NtStatus};
 
-use crate::adapter::check;
-use crate::com::{Class, Foreign, Object, OtherTable, Owned, call, unknown, unknown_of_other};
-use crate::kernel::{MappedRegisters, Windows, log};
+use crate::com::{Class, Foreign, Object, OtherTable, Owned, unknown, unknown_of_other};
+use crate::function::Function;
 use crate::pool::try_place;
 use crate::power::{self, AdapterPower};
-use crate::repair::Repair;
-use crate::service::Sink;
+use crate::running::Running;
 use crate::stream::Stream;
-use crate::{bus, nt, pc, property, waiting};
+use crate::{pending_request, property};
 
-/// The card's PCI function, as its configuration space describes it.
-pub(crate) struct Function {
-    /// The driver's device object.
-    device: *mut Opaque,
-    physical_device: *mut Opaque,
-    structures: Structures,
-    bars: [Option<Bar>; 6],
-}
-
-// SAFETY: a device object may be named from any processor.
-unsafe impl Send for Function {}
-
-impl Function {
-    /// Reads the function's configuration space.
-    pub(crate) fn find(level: Passive, device: *mut Opaque, physical_device: *mut Opaque) -> Result<Self, NtStatus> {
-        let mut config = bus::BusInterface::query(level, physical_device)?;
-        let structures = pci::find(&mut config).map_err(|error| {
-            log(&[Part::Text("the function is not the card: "), Part::Reason(error.into())]);
-            NtStatus::NO_SUCH_DEVICE
-        })?;
-        let bars = core::array::from_fn(|index| pci::bar(&mut config, index as u8));
-        Ok(Self { device, physical_device, structures, bars })
-    }
-
-    /// Maps a structure: finds the resource that is its BAR, and maps the translated part of it.
-    ///
-    /// # Safety
-    /// `resources` is the list that the device was started with.
-    unsafe fn map(
-        &self,
-        level: Passive,
-        resources: *mut IResourceList,
-        structure: Structure,
-    ) -> Result<MappedRegisters, NtStatus> {
-        let wrong = NtStatus::DEVICE_CONFIGURATION_ERROR;
-        let bar = self.bars.get(usize::from(structure.bar)).copied().flatten().ok_or(wrong)?;
-        // SAFETY: the caller's promise; as below.
-        let count = unsafe { call!(resources, number_of_entries_of_type, resource_type::MEMORY) };
-        for index in 0..count {
-            // SAFETY: as above.
-            let raw = unsafe { call!(resources, find_untranslated_entry, resource_type::MEMORY, index) };
-            // SAFETY: as above.
-            let translated = unsafe { call!(resources, find_translated_entry, resource_type::MEMORY, index) };
-            if raw.is_null() || translated.is_null() {
-                continue;
-            }
-            // SAFETY: memory entries of the list.
-            let (raw, memory) = unsafe { ((*raw).data.memory, (*translated).data.memory) };
-            if raw.start.cast_unsigned() != bar.address {
-                continue;
-            }
-            if structure.offset + structure.length > memory.length {
-                return Err(wrong);
-            }
-            let address = memory.start + i64::from(structure.offset);
-            return MappedRegisters::map(level, address, structure.length as usize)
-                .ok_or(NtStatus::INSUFFICIENT_RESOURCES);
-        }
-        Err(wrong)
-    }
-}
-
-/// What a started card consists of.
-pub(crate) struct Running {
-    pub(crate) card: Card<Windows>,
-    port: Foreign<IPortDMus>,
-    group: Foreign<IServiceGroup>,
-    sync: Foreign<IInterruptSync>,
-    sink: Option<Owned<Sink>>,
-    pub(crate) repair: Repair,
-}
-
-impl Running {
-    /// Brings the card to life.
-    ///
-    /// # Safety
-    /// `resources` and `port` are those of `IMiniportDMus::Init`.
-    unsafe fn start(
-        level: Passive,
-        function: &Function,
-        resources: *mut IResourceList,
-        port: *mut IPortDMus,
-    ) -> Result<Box<Self>, NtStatus> {
-        // SAFETY: the caller's promise.
-        let port = unsafe { Foreign::add(port) }.ok_or(NtStatus::INVALID_PARAMETER)?;
-        let mut group = ptr::null_mut();
-        // SAFETY: a place for a pointer.
-        check(unsafe { pc::PcNewServiceGroup(&raw mut group, ptr::null_mut()) })?;
-        // SAFETY: the reference is ours.
-        let group = unsafe { Foreign::take(group) }.ok_or(NtStatus::UNSUCCESSFUL)?;
-        let mut sync = ptr::null_mut();
-        // SAFETY: a place for a pointer, and the caller's list.
-        check(unsafe {
-            pc::PcNewInterruptSync(&raw mut sync, ptr::null_mut(), resources, 0, interrupt_sync_mode::NORMAL)
-        })?;
-        // SAFETY: the reference is ours.
-        let sync = unsafe { Foreign::take(sync) }.ok_or(NtStatus::UNSUCCESSFUL)?;
-
-        let Structures { common, notify, notify_multiplier, isr, device } = function.structures;
-        // SAFETY: the caller's promise.
-        let map = |structure| unsafe { function.map(level, resources, structure) };
-        let mapped = Mapped {
-            common: map(common)?,
-            notify: map(notify)?,
-            notify_multiplier,
-            isr: map(isr)?,
-            device: map(device)?,
-            // SAFETY: the caller's promise.
-            interrupt: unsafe { interrupt_of(resources) },
-        };
-        let kernel = Windows::new(level, function.physical_device).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
-        // SAFETY: the device is being started.
-        let repair = unsafe { Repair::new(level, function.device) }.ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
-        let mut place = try_place::<Self>(level).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
-        let running = place.as_mut_ptr();
-        match Card::start(kernel, level, mapped) {
-            // SAFETY: a place in the new memory.
-            Ok(card) => unsafe { (&raw mut (*running).card).write(card) },
-            Err(error) => {
-                log(&[Part::Text("the card does not come to life: "), Part::Reason(error.into())]);
-                return Err(error.into());
-            }
-        }
-        // SAFETY: as above.
-        unsafe {
-            (&raw mut (*running).port).write(port);
-            (&raw mut (*running).group).write(group);
-            (&raw mut (*running).sync).write(sync);
-            (&raw mut (*running).sink).write(None);
-            (&raw mut (*running).repair).write(repair);
-        }
-        // From here on dropping it undoes everything.
-        // SAFETY: each of its fields has been written.
-        let mut running = unsafe { place.assume_init() };
-        running.connect(level)?;
-        running.card.open(level).map_err(|error| {
-            log(&[Part::Text("the card opens no session: "), Part::Reason(error.into())]);
-            NtStatus::from(error)
-        })?;
-        Ok(running)
-    }
-
-    /// Everything that the interrupt needs, then the interrupt.
-    fn connect(&mut self, level: Passive) -> Result<(), NtStatus> {
-        let sink = Object::make(level, Sink::new(self)).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
-        // SAFETY: both are alive; the group adds its own reference.
-        check(unsafe { call!(self.group.as_ptr(), add_member, sink.as_interface()) })?;
-        self.sink = Some(sink);
-        // SAFETY: both are alive.
-        unsafe { call!(self.port.as_ptr(), register_service_group, self.group.as_ptr()) };
-        let context = ptr::from_ref(self).cast_mut().cast();
-        // SAFETY: the context lives in memory of its own until the interrupt has been disconnected.
-        check(unsafe { call!(self.sync.as_ptr(), register_service_routine, service_routine, context, 0) })?;
-        // SAFETY: alive.
-        check(unsafe { call!(self.sync.as_ptr(), connect) })
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // SAFETY: the last references to miniports and streams go at PASSIVE_LEVEL.
-        let level = unsafe { Passive::assume() };
-        self.card.power_down(level);
-        // SAFETY: alive. After this the service routine does not run any more.
-        unsafe { call!(self.sync.as_ptr(), disconnect) };
-        if let Some(sink) = &self.sink {
-            // SAFETY: both are alive.
-            unsafe { call!(self.group.as_ptr(), remove_member, sink.as_interface()) };
-        }
-        // A deferred procedure call may still be on its way on another processor.
-        // SAFETY: at PASSIVE_LEVEL.
-        unsafe { nt::KeFlushQueuedDpcs() };
-        // Nobody asks for a repair any more.
-        self.repair.wait(level, self.card.kernel());
-    }
-}
-
-/// How the first interrupt of a device comes: by a line, or by a message, the first of the function's table.
-///
-/// # Safety
-/// `resources` is the list that the device was started with.
-unsafe fn interrupt_of(resources: *mut IResourceList) -> Interrupt {
-    // SAFETY: the caller's promise.
-    let entry = unsafe { call!(resources, find_translated_entry, resource_type::INTERRUPT, 0) };
-    // SAFETY: null, or an entry of the list.
-    match unsafe { entry.as_ref() } {
-        Some(entry) if entry.flags & interrupt_flag::MESSAGE != 0 => Interrupt::Message { vector: 0 },
-        _ => Interrupt::Line,
-    }
-}
-
-/// The interrupt service routine. The line may be shared: only the card's own status tells.
-unsafe extern "system" fn service_routine(_: *mut IInterruptSync, context: *mut c_void) -> NtStatus {
-    // SAFETY: the context given with the routine, which lives until the interrupt has been disconnected.
-    let running = unsafe { &*context.cast::<Running>() };
-    if !running.card.interrupt() {
-        return NtStatus::UNSUCCESSFUL;
-    }
-    // SAFETY: both are alive; may be called at any level.
-    unsafe { call!(running.port.as_ptr(), notify, running.group.as_ptr()) };
-    NtStatus::SUCCESS
-}
-
-/// The description of a miniport, in memory of its own: it must not move.
+/// A miniport's filter description, in memory of its own: it must not move.
 struct Described(NonNull<Description<PropertyHandlers>>);
 
-// SAFETY: a description is read by everybody, and what is changed of it is changed atomically.
+// SAFETY: a description is only read, but for its technology, which is written atomically.
 unsafe impl Send for Described {}
 // SAFETY: as above.
 unsafe impl Sync for Described {}
 
 impl Described {
-    /// `None`: no memory.
+    /// Allocates a description and writes it. `None`: no memory.
     fn new(level: Passive) -> Option<Self> {
         let mut place = try_place::<Description<PropertyHandlers>>(level)?;
         Description::describe(&mut place);
@@ -278,11 +69,11 @@ impl Drop for Described {
 pub(crate) struct Miniport {
     function: Function,
     description: Described,
-    /// The started card: null before `Init`, and never changed after it.
+    /// The started card. Null before `Init`, and never changed after it.
     running: AtomicPtr<Running>,
     /// Open instances of each pin.
     pins: Pins,
-    /// Tells the started card of power states.
+    /// Brings the started card to the device's power states.
     power: Owned<AdapterPower>,
 }
 
@@ -293,19 +84,19 @@ impl Handlers for PropertyHandlers {
 }
 
 impl Miniport {
-    /// A miniport for a function, not started. `None`: no memory.
+    /// Makes a miniport for a function, without a started card. `None`: no memory.
     pub(crate) fn new(level: Passive, function: Function, power: Owned<AdapterPower>) -> Option<Self> {
         let description = Described::new(level)?;
         Some(Self { function, description, running: AtomicPtr::new(ptr::null_mut()), pins: Pins::new(), power })
     }
 
-    /// The started card.
+    /// Returns the started card. `None`: `Init` has not succeeded.
     pub(crate) fn running(&self) -> Option<&Running> {
         // SAFETY: once set it lives as long as the miniport.
         unsafe { self.running.load(Ordering::Acquire).as_ref() }
     }
 
-    /// Gives an instance of a pin back.
+    /// Uncounts an instance of a pin.
     pub(crate) fn give_instance(&self, pin: u32) {
         self.pins.give(pin);
     }
@@ -319,8 +110,8 @@ impl Drop for Miniport {
         // SAFETY: no card is named.
         unsafe { self.power.set_follower(level, None) };
         if !running.is_null() {
-            // SAFETY: the device object outlives what is started on it; streams keep the miniport, so nothing waits.
-            unsafe { waiting::name_card(self.function.device, ptr::null_mut()) };
+            // SAFETY: the device object outlives the card; streams keep the miniport, so no request is pending.
+            unsafe { pending_request::store_card(self.function.device, ptr::null_mut()) };
             // SAFETY: leaked in `init`; streams keep the miniport, so there are none.
             drop(unsafe { Box::from_raw(running) });
         }
@@ -381,11 +172,11 @@ unsafe extern "system" fn data_range_intersection(
     result: *mut c_void,
     result_length: *mut u32,
 ) -> NtStatus {
-    if pin as usize >= filter::PINS || result_length.is_null() {
+    if pin as usize >= topology::PINS || result_length.is_null() {
         return NtStatus::INVALID_PARAMETER;
     }
-    if pin != filter::PIN_WAVE {
-        // A music format has nothing to choose: the port does it.
+    if pin != topology::PIN_WAVE {
+        // A music format has no parameter to choose: the port intersects it.
         return NtStatus::NOT_IMPLEMENTED;
     }
     // SAFETY: the port gives a whole range.
@@ -431,11 +222,11 @@ unsafe extern "system" fn init(
     match unsafe { Running::start(level, &miniport.class.function, resources, port) } {
         Ok(running) => {
             // SAFETY: a place for a pointer; the port gets a reference of its own.
-            unsafe { group.write(running.group.handed_out()) };
+            unsafe { group.write(running.service_group()) };
             let running = Box::into_raw(running);
             miniport.class.running.store(running, Ordering::Release);
             // SAFETY: the device that is being started; the card lives until the miniport names none.
-            unsafe { waiting::name_card(miniport.class.function.device, running) };
+            unsafe { pending_request::store_card(miniport.class.function.device, running) };
             // SAFETY: the card lives until the miniport has named another.
             unsafe { miniport.class.power.set_follower(level, NonNull::new(running)) };
             NtStatus::SUCCESS
@@ -454,8 +245,8 @@ unsafe extern "system" fn power_change_notify(this: *mut IPowerNotify, state: Po
     }
 }
 
-/// Says how many instances of a pin there can be, which depends on what is open on the others and on the card. What is
-/// open and what is necessary the port knows itself.
+/// Returns how many instances of a pin there can be, which depends on the other pins and on the card. The port counts
+/// the open and the necessary ones itself.
 unsafe extern "system" fn pin_count(
     this: *mut IPinCount,
     pin: u32,
@@ -481,8 +272,7 @@ unsafe extern "system" fn pin_count(
     }
 }
 
-/// Chooses the music technology that the pins' data ranges name. Whoever makes the miniport does so before `Init`: from
-/// then on the description stays as it is.
+/// Sets the music technology of the pins' data ranges. It can be set before `Init` only.
 unsafe extern "system" fn set_technology(this: *mut IMusicTechnology, technology: *const Guid) -> NtStatus {
     // SAFETY: called through that table of a miniport.
     let miniport = unsafe { Object::<Miniport>::of_other::<MUSIC_TECHNOLOGY>(this) };
@@ -499,7 +289,7 @@ unsafe extern "system" fn set_technology(this: *mut IMusicTechnology, technology
     }
 }
 
-/// Never called by Windows.
+/// Does nothing: Windows never calls it.
 unsafe extern "system" fn service(_: *mut IMiniportDMus) {}
 
 unsafe extern "system" fn new_stream(
@@ -524,7 +314,7 @@ unsafe extern "system" fn new_stream(
         group.write(ptr::null_mut());
     }
     if !outer.is_null() {
-        // Nothing is aggregated.
+        // The driver supports no aggregation.
         return NtStatus::NOT_SUPPORTED;
     }
     // SAFETY: documented for PASSIVE_LEVEL.
@@ -550,10 +340,10 @@ unsafe extern "system" fn new_stream(
         Ok(stream) => {
             let prefetch = if kind == DmusStreamType::MIDI_RENDER { DONT_HOLD_FOR_SEQUENCING } else { 0 };
             if kind == DmusStreamType::MIDI_CAPTURE {
-                // The interrupt has the port ask the stream for what was captured. It serves the card, not the other
-                // streams, which have no group.
+                // On an interrupt the port requests service of the stream, which then delivers captured events. The
+                // other streams have no group: the sink serves the card for them.
                 // SAFETY: a place for a pointer; the port gets a reference of its own.
-                unsafe { group.write(running.group.handed_out()) };
+                unsafe { group.write(running.service_group()) };
             }
             // SAFETY: places for a number and a pointer.
             unsafe {

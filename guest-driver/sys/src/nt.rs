@@ -1,4 +1,4 @@
-//! What is imported from the kernel (`wdm.h`); its structures are in [`portcls::wdm`].
+//! The imports from the kernel (`wdm.h`). Its structures are in [`portcls::wdm`].
 //!
 //! On x86 a few functions are `__fastcall`, and those that set the interrupt request level are the hardware abstraction
 //! layer's.
@@ -18,7 +18,7 @@ pub(crate) const NON_PAGED_POOL_NX: u32 = 512;
 /// `MmNonCached`.
 pub(crate) const MM_NON_CACHED: u32 = 0;
 
-/// `SynchronizationEvent`: waiting consumes it.
+/// `SynchronizationEvent`: a wait that succeeds resets it.
 pub(crate) const SYNCHRONIZATION_EVENT: u32 = 1;
 
 /// `NotificationEvent`.
@@ -27,7 +27,7 @@ pub(crate) const NOTIFICATION_EVENT: u32 = 0;
 /// `DRIVER_CANCEL`. Called at `DISPATCH_LEVEL` with the cancel lock held.
 pub(crate) type CancelRoutine = unsafe extern "system" fn(device: *mut DeviceObject, irp: *mut Irp);
 
-/// `IO_WORKITEM`: the system's own.
+/// `IO_WORKITEM`, an opaque structure.
 #[repr(C)]
 pub(crate) struct IoWorkItem([u8; 0]);
 
@@ -131,8 +131,8 @@ unsafe extern "system" {
     fn KeGetCurrentIrql() -> u8;
 }
 
-// Arithmetic of 64 bits, which compiled code calls by these names with a convention of its own: nothing else may.
-// The names of the exports have one line less.
+// 64-bit arithmetic. The compiler calls these functions with a convention of their own; no other code may. The exports'
+// names have one underscore less.
 #[cfg(target_arch = "x86")]
 #[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim", import_name_type = "undecorated")]
 unsafe extern "C" {
@@ -143,7 +143,7 @@ unsafe extern "C" {
     fn __aullrem();
 }
 
-/// Takes a spin lock (`KeAcquireSpinLock`): the level to go back to.
+/// Acquires a spin lock (`KeAcquireSpinLock`). Returns the IRQL to restore.
 ///
 /// # Safety
 /// `lock` is a `KSPIN_LOCK`, and the level at most `DISPATCH_LEVEL`.
@@ -160,10 +160,10 @@ pub(crate) unsafe fn acquire_spin_lock(lock: *mut usize) -> u8 {
     }
 }
 
-/// Gives a spin lock back (`KeReleaseSpinLock`).
+/// Releases a spin lock (`KeReleaseSpinLock`).
 ///
 /// # Safety
-/// The caller has taken the lock, and `irql` is what [`acquire_spin_lock`] gave.
+/// The caller holds the lock, and `irql` is what [`acquire_spin_lock`] returned.
 pub(crate) unsafe fn release_spin_lock(lock: *mut usize, irql: u8) {
     #[cfg(not(target_arch = "x86"))]
     // SAFETY: the caller's promise.
@@ -199,8 +199,8 @@ pub(crate) type MmCopyMemory = unsafe extern "system" fn(
 /// `MM_COPY_MEMORY_VIRTUAL`.
 pub(crate) const MM_COPY_MEMORY_VIRTUAL: u32 = 2;
 
-/// `MmCopyMemory`, which came with Windows 8.1: a system without it loads the driver all the same, and has no downloads.
-/// At `PASSIVE_LEVEL`.
+/// Looks `MmCopyMemory` up, which Windows has since 8.1. An older system loads the driver too, without downloads. At
+/// `PASSIVE_LEVEL`.
 pub(crate) fn mm_copy_memory() -> Option<MmCopyMemory> {
     const NAME: [u16; 12] = {
         let mut name = [0; 12];
@@ -221,7 +221,7 @@ pub(crate) fn mm_copy_memory() -> Option<MmCopyMemory> {
     Some(unsafe { core::mem::transmute::<*mut c_void, MmCopyMemory>(address) })
 }
 
-/// The present IRQL. On x86-64 it is the task-priority register, as `KeGetCurrentIrql` reads it.
+/// Returns the current IRQL. On x86-64 it is the task-priority register, which `KeGetCurrentIrql` reads too.
 #[cfg(not(target_arch = "x86"))]
 pub(crate) fn current_irql() -> u8 {
     let level: u64;
@@ -230,22 +230,21 @@ pub(crate) fn current_irql() -> u8 {
     level as u8
 }
 
-/// The present IRQL.
+/// Returns the current IRQL.
 #[cfg(target_arch = "x86")]
 pub(crate) fn current_irql() -> u8 {
     // SAFETY: may be called at any level.
     unsafe { KeGetCurrentIrql() }
 }
 
-/// The first address above the half of the address space that is a process's own (`MmUserProbeAddress`).
+/// Returns the first address above user space (`MmUserProbeAddress`).
 #[cfg(not(target_arch = "x86"))]
 pub(crate) const fn user_end() -> u64 {
-    // Whatever the number of paging levels: between the halves there is nothing.
+    // With any number of paging levels: the addresses between the halves are not canonical.
     1 << 63
 }
 
-/// The first address above the part of the address space that is a process's own: it depends on how the system was
-/// started.
+/// Returns the first address above user space, which depends on the system's boot options.
 #[cfg(target_arch = "x86")]
 pub(crate) fn user_end() -> u64 {
     #[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim", import_name_type = "undecorated")]

@@ -1,4 +1,4 @@
-//! The end: a panic becomes a bug check that says where.
+//! The panic handler: a bug check that names the place.
 #![allow(unsafe_code, reason = "symbols that the compiler's output refers to")]
 
 use core::panic::PanicInfo;
@@ -18,12 +18,12 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     unsafe { nt::KeBugCheckEx(BUG_CHECK, file, length, line, column) }
 }
 
-/// Says that the image uses floating point, which it does not: the compiler's output refers to it all the same.
+/// A symbol that the compiler's output refers to, as if the image used floating point.
 #[unsafe(no_mangle)]
 #[used]
 static _fltused: i32 = 0;
 
-/// Touches the pages of a large stack frame. A kernel stack is resident as a whole: there is nothing to touch.
+/// Probes the pages of a large stack frame, which a kernel stack does not need: it is resident as a whole.
 #[cfg(not(target_arch = "x86"))]
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
@@ -31,7 +31,7 @@ unsafe extern "C" fn __chkstk() {
     core::arch::naked_asm!("ret")
 }
 
-/// Makes room for a large stack frame, of `eax` bytes, and touches nothing: as above.
+/// Makes room for a large stack frame of `eax` bytes, without probing its pages.
 #[cfg(target_arch = "x86")]
 #[unsafe(no_mangle)]
 #[unsafe(naked)]

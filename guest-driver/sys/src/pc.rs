@@ -1,4 +1,4 @@
-//! What is imported from PortCls.
+//! The imports from PortCls.
 #![allow(unsafe_code, reason = "PortCls is behind a foreign interface")]
 
 use portcls::descriptor::PcPropertyRequest;

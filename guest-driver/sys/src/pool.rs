@@ -1,4 +1,4 @@
-//! Memory: non-paged, not executable, and allocated at `PASSIVE_LEVEL` only, because whoever allocates can fail.
+//! Memory: non-paged, not executable, and allocated at `PASSIVE_LEVEL` only, where a failure can be reported.
 #![allow(unsafe_code, reason = "the global allocator is an unsafe interface")]
 
 use alloc::boxed::Box;
@@ -36,12 +36,13 @@ unsafe impl GlobalAlloc for Pool {
     }
 }
 
-/// Allocates a value; `None`, and not a bug check, when there is no memory.
+/// Allocates a value. `None`: no memory.
 pub(crate) fn try_box<T>(level: Passive, value: T) -> Option<Box<T>> {
     Some(Box::write(try_place(level)?, value))
 }
 
-/// Allocates room for a value, which is then made in place: a kernel stack has no room for copies of large ones.
+/// Allocates room for a value that is then made in place: a kernel stack has no room for copies of large values.
+/// `None`: no memory.
 pub(crate) fn try_place<T>(_: Passive) -> Option<Box<MaybeUninit<T>>> {
     const { assert!(size_of::<T>() != 0) };
     // SAFETY: the size is not 0.

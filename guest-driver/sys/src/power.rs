@@ -1,7 +1,7 @@
-//! `IAdapterPowerManagement`: the device's power states, for hosts that tell the adapter of them.
+//! `IAdapterPowerManagement`: the device's power states, for hosts that notify the adapter of them.
 //!
-//! PortCls tells the miniport too (`IPowerNotify`): on the way down before the adapter, on the way up after it. Whichever
-//! comes first does the work, and the other finds it done.
+//! PortCls notifies the miniport too (`IPowerNotify`): on the way down before the adapter, on the way up after it. The
+//! first notification of a change does the work, and the second finds it done.
 #![allow(unsafe_code, reason = "a virtual table of functions that PortCls calls")]
 
 use core::ptr::NonNull;
@@ -9,14 +9,14 @@ use core::ptr::NonNull;
 use dmus_miniport::irql::Passive;
 use dmus_miniport::lock::Gate;
 use dmus_miniport::log::Part;
-use dmus_miniport::sleep;
+use dmus_miniport::power_states;
 use portcls::guid::IID_IAdapterPowerManagement;
 use portcls::power::{DeviceCapabilities, IAdapterPowerManagement, IAdapterPowerManagementTable, PowerState};
 use portcls::{Guid, NtStatus};
 
 use crate::com::{Class, Object, unknown};
 use crate::kernel::{Mutex, Windows, log};
-use crate::miniport::Running;
+use crate::running::Running;
 
 /// The started card that follows the device's power.
 struct Follower(Option<NonNull<Running>>);
@@ -24,16 +24,16 @@ struct Follower(Option<NonNull<Running>>);
 // SAFETY: a started card is made to be shared.
 unsafe impl Send for Follower {}
 
-/// The adapter's power management. PortCls keeps it for as long as it likes; it does not keep the card.
+/// The adapter's power management. It may outlive the card, and holds no reference to it.
 pub(crate) struct AdapterPower(Gate<Windows, Follower>);
 
 impl AdapterPower {
-    /// One that no card follows yet. `None`: no memory.
+    /// Makes it without a card. `None`: no memory.
     pub(crate) fn new(level: Passive) -> Option<Self> {
         Some(Self(Gate::behind(Mutex::new(level)?, Follower(None))))
     }
 
-    /// From now on this card follows, or none. When this returns, the one before is not used any more.
+    /// Sets the card that follows the device's power, or none. When this returns the one before is not used any more.
     ///
     /// # Safety
     /// The card lives until another takes its place.
@@ -42,7 +42,7 @@ impl AdapterPower {
     }
 }
 
-/// Brings a card to a power state. It keeps nothing below full power: every lower state is off.
+/// Brings a card to a power state. Every state below D0 is off.
 pub(crate) fn change(level: Passive, running: &Running, state: PowerState) {
     if state != PowerState::D0 {
         running.card.power_down(level);
@@ -80,7 +80,7 @@ unsafe extern "system" fn power_change_state(this: *mut IAdapterPowerManagement,
     });
 }
 
-/// The card can be switched off at any time: events wait, and downloads are kept.
+/// Agrees to every state: the card can be switched off at any time, for events are held and downloads kept.
 unsafe extern "system" fn query_power_change_state(_: *mut IAdapterPowerManagement, _: PowerState) -> NtStatus {
     NtStatus::SUCCESS
 }
@@ -91,6 +91,6 @@ unsafe extern "system" fn query_device_capabilities(
 ) -> NtStatus {
     // SAFETY: PortCls gives the structure of the request, or null.
     let Some(capabilities) = (unsafe { capabilities.as_mut() }) else { return NtStatus::INVALID_PARAMETER };
-    sleep::deepen(capabilities);
+    power_states::sleep_is_d3(capabilities);
     NtStatus::SUCCESS
 }

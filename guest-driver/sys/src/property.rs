@@ -1,4 +1,4 @@
-//! The property handler: turns a request's pointers into what they point to.
+//! The property handler: makes slices of a request's pointers.
 #![allow(unsafe_code, reason = "a function that PortCls calls with pointers")]
 
 use dmus_miniport::irql::Passive;
@@ -10,12 +10,12 @@ use portcls::wdm::Irp;
 use crate::com::Object;
 use crate::miniport::Miniport;
 use crate::nt;
+use crate::pending_request::PendingPropertyRequest;
 use crate::stream::Stream;
-use crate::waiting::WaitingRequest;
 
-/// Whoever made the request, in whose process the handler runs.
+/// The sender of the request, in whose process the handler runs.
 struct Caller {
-    /// It is an application: the kernel's half of the address space is not its own.
+    /// It is a user-mode process: kernel addresses are not its own.
     is_user: bool,
 }
 
@@ -38,7 +38,7 @@ impl CallerMemory for Caller {
     }
 }
 
-/// The handler of every property.
+/// Handles every property request.
 pub(crate) unsafe extern "system" fn handler(request: *mut PcPropertyRequest) -> NtStatus {
     // SAFETY: PortCls gives a request that is the handler's during the call.
     let Some(request) = (unsafe { request.as_mut() }) else { return NtStatus::INVALID_PARAMETER };
@@ -62,7 +62,7 @@ pub(crate) unsafe extern "system" fn handler(request: *mut PcPropertyRequest) ->
     };
     // SAFETY: the request's IRP, or null.
     let is_user = unsafe { request.irp.cast::<Irp>().as_ref() }.is_some_and(|irp| irp.requestor_mode != 0);
-    let client = WaitingRequest::of(request);
+    let client = PendingPropertyRequest::of(request);
 
     let instance: &[u8] = if request.instance.is_null() {
         &[]

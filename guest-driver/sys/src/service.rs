@@ -1,4 +1,4 @@
-//! The deferred procedure call's way in: a sink in the service group that the interrupt notifies.
+//! The service sink: PortCls calls it from the deferred procedure call of the group that the interrupt notifies.
 #![allow(unsafe_code, reason = "a virtual table of functions that PortCls calls")]
 
 use dmus_miniport::irql::AtMostDispatch;
@@ -7,15 +7,15 @@ use portcls::guid::IID_IServiceSink;
 use portcls::services::{IServiceSink, IServiceSinkTable};
 
 use crate::com::{Class, Object, unknown};
-use crate::miniport::Running;
+use crate::running::Running;
 
-/// Serves a card. It does not keep the card: who made it takes it out of the group before the card goes.
+/// A sink that serves a card. It holds no reference to the card, which leaves the group before it goes.
 pub(crate) struct Sink {
     running: *const Running,
 }
 
 impl Sink {
-    /// A sink for a card that outlives its membership of any group.
+    /// Makes a sink for a card that outlives the sink's membership of its group.
     pub(crate) const fn new(running: *const Running) -> Self {
         Self { running }
     }
@@ -40,7 +40,7 @@ unsafe extern "system" fn request_service(this: *mut IServiceSink) {
     // SAFETY: the sink is a member of its group, so the card is there.
     let running = unsafe { &*sink.class.running };
     if running.card.service(level) {
-        // SAFETY: what is repaired has the repair, and waits for it when it goes.
-        unsafe { running.repair.request(level, running) };
+        // SAFETY: the work item is a part of the card, which waits for it before it goes.
+        unsafe { running.recovery.request(level, running) };
     }
 }

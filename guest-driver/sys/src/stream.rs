@@ -1,7 +1,7 @@
 //! `IMXF` and `ISynthSinkDMus`: a stream.
 //!
-//! All kinds share one virtual table, `ISynthSinkDMus`' with `IMXF`'s as its beginning. Only the wave stream owns
-//! up to the longer one.
+//! All kinds share one virtual table, that of `ISynthSinkDMus`, which begins with that of `IMXF`. `QueryInterface`
+//! returns the longer interface of the wave stream only.
 #![allow(unsafe_code, reason = "a virtual table of functions that PortCls calls")]
 
 use core::ptr;
@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use dmus_miniport::card::{CAPTURE_STREAM, WAVE_STREAM};
 use dmus_miniport::format::StreamFormat;
 use dmus_miniport::irql::{AtMostDispatch, Passive};
-use dmus_miniport::kernel::EventHome;
+use dmus_miniport::kernel::EventAllocator;
 use dmus_miniport::log::Part;
 use dmus_miniport::midi_in::Outlet;
 use dmus_miniport::midi_out::Groups;
@@ -24,15 +24,16 @@ use portcls::{Guid, NtStatus, ReferenceTime};
 
 use crate::com::{Class, Foreign, Object, Owned, call, unknown};
 use crate::kernel::{Allocator, log};
-use crate::miniport::{Miniport, Running};
+use crate::miniport::Miniport;
 use crate::nt;
+use crate::running::Running;
 
-/// What a stream is.
+/// The kind of a stream.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// Not open on the card: while it is being made.
+    /// Not yet open on the card.
     Closed,
-    /// A render stream, by its number on the card.
+    /// A render stream, with its number on the card.
     Render(u32),
     /// The capture stream.
     Capture,
@@ -40,7 +41,7 @@ enum Kind {
     Wave,
 }
 
-/// Where the capture stream's events come from and go to.
+/// The capture stream's allocator and sink.
 struct CaptureOutlet<'a> {
     allocator: *mut IAllocatorMXF,
     sink: &'a AtomicPtr<IMXF>,
@@ -77,7 +78,7 @@ impl Outlet for CaptureOutlet<'_> {
             // SAFETY: the caller's promise.
             unsafe { self.give_back(event, level) };
         } else {
-            // SAFETY: a sink is there until it has been disconnected, which waits for this; the event goes with the call.
+            // SAFETY: a sink lives until it has been disconnected, which waits for this; the event goes with the call.
             _ = unsafe { call!(sink, put_message, event) };
         }
     }
@@ -94,15 +95,16 @@ pub(crate) struct Stream {
     pin: u32,
     allocator: Option<Foreign<IAllocatorMXF>>,
     clock: Option<Foreign<IMasterClock>>,
-    /// Where captured events go; null for none. Not referenced: the port's sink keeps the stream, and a reference back
-    /// would keep both for ever. It is there until it is disconnected.
+    /// The sink of captured events, or null. Not referenced: the port's sink references the stream, and a reference
+    /// back would keep both for ever. It lives until it is disconnected.
     sink: AtomicPtr<IMXF>,
-    /// Keeps the card.
+    /// The reference that keeps the card.
     miniport: Owned<Miniport>,
 }
 
 impl Stream {
-    /// Opens a stream of a started miniport. It gives the pin's instance back when it goes, and when it does not come.
+    /// Opens a stream of a started miniport. The pin's instance is uncounted when the stream is dropped, and when this
+    /// fails.
     pub(crate) fn open(
         level: Passive,
         miniport: Owned<Miniport>,
@@ -136,12 +138,12 @@ impl Stream {
         Object::make(level, stream).ok_or(NtStatus::INSUFFICIENT_RESOURCES)
     }
 
-    /// The started card.
+    /// Returns the started card.
     pub(crate) fn running(&self) -> Option<&Running> {
         self.miniport.running()
     }
 
-    /// The stream's number on the card.
+    /// Returns the stream's number on the card.
     pub(crate) fn id(&self) -> u32 {
         match self.kind {
             Kind::Render(id) => id,
@@ -150,7 +152,7 @@ impl Stream {
         }
     }
 
-    /// Master time now.
+    /// Reads the master clock, in 100 ns units. `None`: there is no clock, or it fails.
     pub(crate) fn time(&self) -> Option<ReferenceTime> {
         let clock = self.clock.as_ref()?.as_ptr();
         let mut time = 0;
@@ -193,7 +195,7 @@ impl Class for Stream {
     }
 }
 
-/// The stream behind an interface pointer.
+/// Returns the stream behind an interface pointer.
 ///
 /// # Safety
 /// Called through the table of a stream.
@@ -221,12 +223,12 @@ unsafe extern "system" fn set_state(this: *mut IMXF, state: KsState) -> NtStatus
         Ok(()) => NtStatus::SUCCESS,
         Err(error) => {
             log(&[
-                Part::Text("the card does not follow to state "),
+                Part::Text("the card does not take state "),
                 Part::Number(state.0.into()),
                 Part::Text(": "),
                 Part::Reason(error.into()),
             ]);
-            // Stopping must not fail: what is held has gone back, and nothing more is sent.
+            // Stopping must not fail: held events have been given back, and no more are sent.
             if state == KsState::RUN { error.into() } else { NtStatus::SUCCESS }
         }
     }
@@ -238,7 +240,7 @@ unsafe extern "system" fn put_message(this: *mut IMXF, event: *mut DmusKernelEve
     // SAFETY: documented for DISPATCH_LEVEL.
     let level = unsafe { AtMostDispatch::assume() };
     if event.is_null() {
-        // A request for service. The card's own sink answers it but for the capture stream.
+        // A request for service, which only the capture stream handles: the service sink serves the card.
         if let (Kind::Capture, Some(running), Some(allocator)) = (stream.kind, stream.running(), &stream.allocator) {
             let outlet = CaptureOutlet { allocator: allocator.as_ptr(), sink: &stream.sink, stream };
             running.card.drain_capture(level, Some(&outlet));
@@ -252,7 +254,7 @@ unsafe extern "system" fn put_message(this: *mut IMXF, event: *mut DmusKernelEve
             NtStatus::SUCCESS
         }
         (_, _, Some(allocator)) => {
-            // SAFETY: the port hands the events over with the call; nobody here wants them.
+            // SAFETY: the port hands the events over with the call.
             unsafe { Allocator(allocator.as_ptr()).give_back(event, level) };
             NtStatus::SUCCESS
         }
@@ -260,7 +262,7 @@ unsafe extern "system" fn put_message(this: *mut IMXF, event: *mut DmusKernelEve
     }
 }
 
-/// Only the capture stream has an output for events, and only one.
+/// Connects the sink of captured events. Only the capture stream has one.
 unsafe extern "system" fn connect_output(this: *mut IMXF, sink: *mut IMXF) -> NtStatus {
     // SAFETY: called through the table of a stream.
     let stream = unsafe { stream(this) };
@@ -273,7 +275,8 @@ unsafe extern "system" fn connect_output(this: *mut IMXF, sink: *mut IMXF) -> Nt
     }
 }
 
-/// Takes the sink that is connected, or null for whichever that is. When this returns the sink is not used any more.
+/// Disconnects the sink of captured events; null names the connected one. When this returns the sink is not used any
+/// more.
 unsafe extern "system" fn disconnect_output(this: *mut IMXF, sink: *mut IMXF) -> NtStatus {
     // SAFETY: called through the table of a stream.
     let stream = unsafe { stream(this) };
@@ -290,13 +293,13 @@ unsafe extern "system" fn disconnect_output(this: *mut IMXF, sink: *mut IMXF) ->
     NtStatus::SUCCESS
 }
 
-/// The unit of `Render`'s length and position: frames. The reference page says bytes; the public sample and user
-/// mode's `IDirectMusicSynth::Render` count frames.
+/// Renders `frames` frames into the buffer. The unit of length and position is the frame: the reference page says
+/// bytes, but the public sample and user mode's `IDirectMusicSynth::Render` count frames.
 unsafe extern "system" fn render(this: *mut ISynthSinkDMus, buffer: *mut u8, frames: u32, _position: i64) {
     // SAFETY: called through the table of a stream.
     let stream = unsafe { stream(this) };
     if buffer.is_null() || nt::current_irql() > nt::PASSIVE_LEVEL {
-        // The buffer may be pageable, and rendering waits: at a higher level nothing can be done for the caller.
+        // The buffer may be pageable, and rendering waits, neither of which is allowed at a higher level.
         log(&[
             Part::Text("Render without a buffer or at IRQL "),
             Part::Number(nt::current_irql().into()),
@@ -312,8 +315,8 @@ unsafe extern "system" fn render(this: *mut ISynthSinkDMus, buffer: *mut u8, fra
     let pcm = unsafe { core::slice::from_raw_parts_mut(buffer, frames as usize * frame_bytes) };
     match running.card.render(level, pcm) {
         Ok(None) => {}
-        Ok(Some(wrong)) => {
-            log(&[Part::Number(frames.into()), Part::Text(" frames: "), Part::Reason(wrong.into())]);
+        Ok(Some(rendered)) => {
+            log(&[Part::Number(frames.into()), Part::Text(" frames: "), Part::Reason(rendered.into())]);
         }
         Err(error) => log(&[Part::Number(frames.into()), Part::Text(" frames: "), Part::Reason(error.into())]),
     }
@@ -359,6 +362,8 @@ unsafe extern "system" fn ref_time_to_sample(
     unsafe { convert(this, out, |anchor, rate| anchor.frame_at(time, rate)) }
 }
 
+/// Converts between master time and frames by the anchor in force.
+///
 /// # Safety
 /// Called through the table of a stream; `out` is null or a place for a number.
 unsafe fn convert(

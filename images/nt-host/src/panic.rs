@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use guest_protocol::exit;
 
 use crate::arch::cpu;
-use crate::ke::bugcheck::{self, Report};
+use crate::bugcheck::{self, Report};
 
 static PANICKING: AtomicBool = AtomicBool::new(false);
 

@@ -3,24 +3,19 @@
 
 use guest_protocol::{Event, OPTIONS_FILE, exit};
 
+use crate::arch::frames::{self, MemoryMap};
 use crate::arch::fw_cfg::{self, FwCfgError};
-use crate::arch::{apic, cpu, serial, smp};
-use crate::mm::frames::MemoryMap;
-use crate::mm::{frames, heap, paging};
-use crate::options::{Options, Time};
-use crate::sync::Uninterrupted;
-use crate::{agent, ke, line, pci};
+use crate::arch::{apic, clock, cpu, heap, paging, serial, smp, trap};
+use crate::contract::{delay, watch};
+use crate::harness::link;
+use crate::harness::options::{self, Options, Time};
+use crate::{agent, alloc_faults, exports, ke, mm, pci, portcls};
 
-static OPTIONS: Uninterrupted<Option<Options>> = Uninterrupted::new(None);
-
-/// What the harness asked of this guest.
-#[must_use]
-pub(crate) fn options() -> Options {
-    OPTIONS.with(|options| options.clone().unwrap_or_default())
-}
-
-/// Called by the entry code on the main stack, interrupts off, with the physical address of PVH's start info.
-pub(crate) extern "C" fn start(start_info: u32) -> ! {
+/// Brings the machine up and serves the harness. The entry code calls it on the main stack, interrupts off, with the
+/// physical address of PVH's start info.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn guest_main(start_info: u32) -> ! {
+    trap::set_exception_handler(mm::fault::raise);
     cpu::init(0);
     let map = MemoryMap::read(start_info);
     let heap_memory = map.behind_image(heap::size(map.total()));
@@ -28,19 +23,21 @@ pub(crate) extern "C" fn start(start_info: u32) -> ! {
     frames::init(&map, heap_memory);
     paging::init(&map);
     serial::init();
-    line::send_event(Event::Entered);
+    link::send_event(Event::Entered);
 
     read_options();
     apic::init();
     ke::init();
-    ke::time::leave_out_standstills(options().time == Time::Run);
+    clock::leave_out_standstills(options::current().time == Time::Run);
     x86_64::instructions::interrupts::enable();
-    smp::start(fw_cfg::processors());
-    if let Some(millions) = options().calibrate {
+    smp::start(fw_cfg::processors(), ke::second_processor);
+    if let Some(millions) = options::current().calibrate {
         calibrate(millions);
     }
     pci::init();
-    serial::enable_receive();
+    portcls::init();
+    exports::add_library(portcls::MODULE, portcls::EXPORT_TABLES);
+    serial::enable_receive(ke::host_wakeup);
     agent::serve()
 }
 
@@ -54,11 +51,11 @@ fn read_options() {
         Err(FwCfgError::NotFound(_) | FwCfgError::Absent) => Options::default(),
         Err(error) => panic!("{error}"),
     };
-    line::set_level(options.log);
-    ke::delay::init(options.seed);
-    crate::watch::set(options.verifier);
-    crate::shortage::init(options.allocations, options.fail_allocation);
-    OPTIONS.with(|slot| *slot = Some(options));
+    link::set_level(options.log);
+    delay::init(options.seed);
+    watch::set(options.verifier);
+    alloc_faults::init(options.allocations, options.fail_allocation);
+    options::set_current(options);
 }
 
 /// Runs the loop by which the harness times an accelerator: ordinary ring-0 instructions.

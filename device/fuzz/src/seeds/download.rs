@@ -14,8 +14,8 @@ fn halves(values: &[u16]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// Structures in the order of the offset table, in a buffer that says that it is `length` bytes long, 0 for as many as it
-/// has.
+/// Structures in the order of the offset table, in a buffer whose header says that it is `length` bytes long, 0 for as many as
+/// it has.
 fn buffer(kind: u32, id: u32, structures: &[Vec<u8>], length: u32) -> Vec<u8> {
     let mut end = 16 + 4 * structures.len();
     let mut table = Vec::new();
@@ -28,15 +28,15 @@ fn buffer(kind: u32, id: u32, structures: &[Vec<u8>], length: u32) -> Vec<u8> {
     [head, words(&table), structures.concat()].concat()
 }
 
-/// A 16-bit mono wave of four samples.
+/// Returns a 16-bit mono wave of four samples.
 pub(super) fn wave(id: u32, length: u32) -> Vec<u8> {
     let header = [words(&[0, 0, 1]), halves(&[1, 1]), words(&[22_050, 44_100]), halves(&[2, 16, 0, 0])].concat();
     let data = [words(&[8]), halves(&[0, 0x4000, 0, 0xc000])].concat();
     buffer(WAVE, id, &[header, data], length)
 }
 
-/// An instrument with so many regions, all over the whole keyboard and all of one wave. They share one articulation of so
-/// many connections.
+/// Returns an instrument with so many regions, all over the whole keyboard and all of one wave. They share one
+/// articulation of so many connections.
 pub(super) fn instrument(patch: u32, regions: u32, connections: u32, wave_id: u32) -> Vec<u8> {
     let articulation = if connections == 0 { 0 } else { regions + 1 };
     let mut structures = vec![words(&[patch, 1, 0, 0, 0, 0])];

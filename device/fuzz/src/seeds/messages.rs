@@ -79,7 +79,7 @@ fn attached(files: &[Kind]) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// Every seed.
+/// Returns every seed.
 #[must_use]
 pub fn all() -> Vec<Seed> {
     let script = Script::default;
@@ -127,7 +127,7 @@ pub fn all() -> Vec<Seed> {
             .region(request::REM_MEM_REG, memory, &[])
             .kick(0)
             .end("memory_taken_under_running_rings"),
-        // Kicks and calls that are none.
+        // Kicks and calls that are no event counters.
         start_with_kick(Kind::ClosedPipe).end("kick_is_a_closed_pipe"),
         start_with_kick(Kind::Pipe).end("kick_is_a_pipe"),
         start_with_kick(Kind::BrokenPipe).end("kick_is_a_broken_pipe"),
@@ -159,7 +159,7 @@ pub fn all() -> Vec<Seed> {
         script().region(request::ADD_MEM_REG, memory, &[Kind::Page]).again(500).end("bad_regions_in_a_loop"),
         script().start().region(request::REM_MEM_REG, [1; 4], &[]).again(1200).end("missing_regions_in_a_loop"),
         script().act(Verb::Message, NEED_REPLY, 24, 0, &[0; 12]).again(1200).end("answers_that_are_not_read"),
-        // Leaving and stopping in the middle.
+        // Disconnections and stops in the middle.
         script().act(Verb::Bytes, 0, 0, 0, &[1, 0, 0]).end("half_a_header"),
         script().act(Verb::Bytes, 0, 0, 0, &[1, 0, 0]).act(Verb::Leave, 0, 0, 0, &[]).end("leave_in_a_header"),
         script().act(Verb::Message, 0, 8, 500, &[1, 2]).end("half_a_body"),
@@ -174,7 +174,7 @@ pub fn all() -> Vec<Seed> {
     seeds
 }
 
-/// The rings as QEMU starts them, message by message, so that each can be mutated.
+/// Returns the rings as QEMU starts them, message by message, so that each can be mutated.
 fn rings_by_hand(kick: Kind) -> Script {
     let mut script = Script::default()
         .say(request::SET_OWNER, &[], &[])
@@ -195,7 +195,7 @@ fn rings_by_hand(kick: Kind) -> Script {
     script.kick(1).words(request::GET_VRING_BASE, &[0, 0])
 }
 
-/// Each request of the protocol, with a body and a descriptor of about the right form.
+/// Returns each request of the protocol, with a body and a descriptor of about the right form.
 fn each_request() -> Script {
     let mut script = Script::default().number(request::SET_PROTOCOL_FEATURES, 1 | 1 << 3 | 1 << 9 | 1 << 15, &[]);
     let table = [[2_u32, 0].map(u32::to_ne_bytes).concat(), {
@@ -210,7 +210,7 @@ fn each_request() -> Script {
     script
 }
 
-/// The seeds know where the guest has its rings.
+/// Checks that the seeds have the addresses of the guest's rings.
 #[must_use]
 pub fn layout_is_known() -> bool {
     let guest = Guest::new();

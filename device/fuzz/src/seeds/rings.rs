@@ -33,7 +33,7 @@ pub(super) const fn queue_sizes() -> [u16; QUEUE_COUNT] {
     [QUEUE_SIZE_MAX; QUEUE_COUNT]
 }
 
-/// The payload of `OPEN`.
+/// Returns the payload of `OPEN`.
 pub(super) fn open(queue_sizes: [u16; QUEUE_COUNT]) -> Vec<u8> {
     let open = Open {
         abi_major: ABI_MAJOR.into(),
@@ -49,12 +49,12 @@ pub(super) fn open(queue_sizes: [u16; QUEUE_COUNT]) -> Vec<u8> {
 struct Script(Vec<u8>);
 
 impl Script {
-    /// One that runs in lockstep.
+    /// Returns an input that runs in lockstep.
     fn lockstep() -> Self {
         Self(vec![0])
     }
 
-    /// One that runs in real time.
+    /// Returns an input that runs in real time.
     fn realtime() -> Self {
         Self(vec![1])
     }
@@ -64,7 +64,7 @@ impl Script {
         self
     }
 
-    /// An act on a queue.
+    /// Returns an act on a queue.
     fn on(self, verb: Verb, queue: Queue, number: u32, wide: u64, data: &[u8]) -> Self {
         self.act(verb, queue.0.into(), number, wide, data)
     }
@@ -115,7 +115,7 @@ impl Script {
         self.request(RequestCode::CLOCK_SYNC, sync.as_bytes())
     }
 
-    /// Everything up to streams that run.
+    /// Sets the device up, opens a session, and runs the streams.
     fn play(self) -> Self {
         self.start()
             .open()
@@ -139,7 +139,7 @@ impl Script {
         self.settle(Queue::WAVE)
     }
 
-    /// A part of a ring is somewhere else.
+    /// Moves a part of a ring to another address.
     fn place(self, queue: Queue, part: u32, at: u64) -> Self {
         self.on(Verb::Place, queue, part, at, &[])
     }
@@ -157,7 +157,7 @@ impl Script {
     }
 }
 
-/// A write of two bytes by the second processor, whose value grows by `step` each round.
+/// Returns a write of two bytes by the second processor, whose value grows by `step` each round.
 fn rewrite(offset: u64, value: u16, step: u16) -> Write {
     Write { offset: (offset as u32).into(), width: (2 | u32::from(step) << 16).into(), value: u64::from(value).into() }
 }
@@ -171,13 +171,13 @@ fn table(descriptors: &[Descriptor]) -> Vec<u8> {
     descriptors.iter().flat_map(Descriptor::bytes).collect()
 }
 
-/// Every seed.
+/// Returns every seed.
 #[must_use]
 pub fn all() -> Vec<Seed> {
     [conforming(), overlaps(), races(), costs(), numbers(), chains()].concat()
 }
 
-/// What drivers do.
+/// Returns the seeds of conforming drivers.
 fn conforming() -> Vec<Seed> {
     let song = |script: Script| {
         script
@@ -233,7 +233,7 @@ fn conforming() -> Vec<Seed> {
     ]
 }
 
-/// Rings whose parts share memory, or are not in memory.
+/// Returns seeds of rings whose parts share memory, or are not in memory.
 fn overlaps() -> Vec<Seed> {
     let same = |queue: Queue| {
         Script::lockstep()
@@ -309,7 +309,7 @@ fn overlaps() -> Vec<Seed> {
     ]
 }
 
-/// A second processor that does not stand still.
+/// Returns the seeds with a second processor.
 fn races() -> Vec<Seed> {
     let index = |queue: Queue, step: u16| rewrite(part(queue.0.into(), 1) + 2, 0, step);
     let busy = |queue: Queue| Script::lockstep().play().race(&[index(queue, 1)]).buffers(queue, 8, 64).wave(64);
@@ -367,7 +367,7 @@ fn races() -> Vec<Seed> {
     ]
 }
 
-/// Little said, much done.
+/// Returns the seeds whose few acts cost much.
 fn costs() -> Vec<Seed> {
     let mut most = PortParameters::new_zeroed();
     most.valid = port_parameter::VOICES.into();
@@ -392,9 +392,9 @@ fn costs() -> Vec<Seed> {
             .again(390)
     };
     let wrong = open([1; QUEUE_COUNT]);
-    let mut wish = PortParameters::new_zeroed();
-    wish.valid = port_parameter::VOICES.into();
-    wish.voices = 64.into();
+    let mut requested = PortParameters::new_zeroed();
+    requested.valid = port_parameter::VOICES.into();
+    requested.voices = 64.into();
     let large = |script: Script, data: &[u8], bytes: u32| {
         script.act(Verb::LargeRequest, 0, RequestCode::DLS_DOWNLOAD.0, bytes.into(), data).settle(Queue::CONTROL)
     };
@@ -411,7 +411,7 @@ fn costs() -> Vec<Seed> {
             // Long enough for all of them to be taken, and then for the last request to be begun.
             .settle(Queue::CONTROL)
             .again(500)
-            .request(RequestCode::PARAMETERS, wish.as_bytes())
+            .request(RequestCode::PARAMETERS, requested.as_bytes())
             .act(Verb::Look, 0, 0, 0, &[])
             .again(20)
     };
@@ -443,7 +443,7 @@ fn costs() -> Vec<Seed> {
     ]
 }
 
-/// Numbers at the end of their range.
+/// Returns seeds with numbers at the end of their range.
 fn numbers() -> Vec<Seed> {
     let with = |script: Script, time: i64, frame: i64| {
         script
@@ -468,7 +468,7 @@ fn numbers() -> Vec<Seed> {
     ]
 }
 
-/// Chains that virtio forbids.
+/// Returns seeds with chains that virtio forbids.
 fn chains() -> Vec<Seed> {
     let scratch = RAM_START + SCRATCH;
     let readable = Descriptor { address: scratch, length: 16, flags: flag::NEXT, next: 1 };

@@ -1,4 +1,4 @@
-//! Event batches that are malformed in every field, and events that are no events.
+//! Event batches and events that are malformed in every field.
 
 use card_spec::control::{RequestCode, StreamState};
 use card_spec::diagnosis::Diagnosis;
@@ -7,7 +7,7 @@ use card_spec::limits::{BATCH_BYTES_MAX, CHANNEL_GROUPS_DEFAULT, SYSEX_BYTES_MAX
 use card_spec::queue::Queue;
 use zerocopy::IntoBytes;
 
-use crate::driver::{CAPTURE, Driver, RENDER, Stage, WAVE, event_header};
+use crate::driver::{CAPTURE, Driver, DriverState, RENDER, WAVE, event_header};
 use crate::failure::Result;
 use crate::fault::{Expected, Fault, Rows, on};
 use crate::ring::Piece;
@@ -20,6 +20,7 @@ const ROW: fn(Diagnosis) -> Expected = |diagnosis| on(Queue::MIDI_OUT, diagnosis
 /// A note.
 const NOTE: &[u8] = &[0x90, 60, 100];
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("event batches");
     headers(&mut rows);
@@ -32,7 +33,7 @@ pub(super) fn rows() -> Vec<Fault> {
 
 /// Sends a batch of one note with other numbers in its header.
 fn with_header(rows: &mut Rows, name: &str, diagnosis: Diagnosis, change: fn(&mut BatchHeader, u32)) {
-    rows.add(format!("batch {name}"), Stage::Playing, ROW(diagnosis), move |d| {
+    rows.add(format!("batch {name}"), DriverState::Playing, ROW(diagnosis), move |d| {
         let mut bytes = d.batch(RENDER, &[(0, 1, NOTE)]);
         let mut header = BatchHeader {
             stream: RENDER.into(),
@@ -48,16 +49,24 @@ fn with_header(rows: &mut Rows, name: &str, diagnosis: Diagnosis, change: fn(&mu
 
 fn headers(rows: &mut Rows) {
     for bytes in [1, 15] {
-        rows.add(format!("batch of {bytes} bytes"), Stage::Playing, ROW(Diagnosis::READABLE_TOO_SHORT), move |d| {
-            d.send_bytes(&vec![0; bytes])
-        });
+        rows.add(
+            format!("batch of {bytes} bytes"),
+            DriverState::Playing,
+            ROW(Diagnosis::READABLE_TOO_SHORT),
+            move |d| d.send_bytes(&vec![0; bytes]),
+        );
     }
-    rows.add("batch in a buffer for the card to write", Stage::Playing, ROW(Diagnosis::READABLE_TOO_SHORT), |d| {
-        let page = d.machine.ram.allocate(4096)?;
-        d.machine.ring(Queue::MIDI_OUT).offer(&[Piece::writable(page, 4096)])?;
-        d.machine.kick(Queue::MIDI_OUT)?;
-        d.machine.wait(Queue::MIDI_OUT).map(|_| ())
-    });
+    rows.add(
+        "batch in a buffer for the card to write",
+        DriverState::Playing,
+        ROW(Diagnosis::READABLE_TOO_SHORT),
+        |d| {
+            let page = d.machine.ram.allocate(4096)?;
+            d.machine.ring(Queue::MIDI_OUT).offer(&[Piece::writable(page, 4096)])?;
+            d.machine.kick(Queue::MIDI_OUT)?;
+            d.machine.wait(Queue::MIDI_OUT).map(|_| ())
+        },
+    );
     with_header(rows, "of length 0", Diagnosis::LENGTH, |header, _| header.length = 0.into());
     with_header(rows, "of length 15", Diagnosis::LENGTH, |header, _| header.length = (HEADER - 1).into());
     with_header(rows, "longer than its buffer", Diagnosis::LENGTH, |header, bytes| header.length = (bytes + 1).into());
@@ -74,7 +83,7 @@ fn headers(rows: &mut Rows) {
     with_header(rows, "that ends in the data of its event", Diagnosis::EVENT_MALFORMED, |header, _| {
         header.length = (HEADER + 17).into();
     });
-    rows.add("batch longer than the largest", Stage::Playing, ROW(Diagnosis::LENGTH), |d| {
+    rows.add("batch longer than the largest", DriverState::Playing, ROW(Diagnosis::LENGTH), |d| {
         let mut bytes = d.batch(RENDER, &[]);
         let length = BATCH_BYTES_MAX + 1;
         bytes.resize(length as usize, 0);
@@ -84,19 +93,19 @@ fn headers(rows: &mut Rows) {
         d.machine.kick(Queue::MIDI_OUT)?;
         d.machine.wait(Queue::MIDI_OUT).map(|_| ())
     });
-    rows.add("batch in a buffer of seventeen pages", Stage::Playing, ROW(Diagnosis::LENGTH), |d| {
+    rows.add("batch in a buffer of seventeen pages", DriverState::Playing, ROW(Diagnosis::LENGTH), |d| {
         let length = 17 * BATCH_BYTES_MAX;
         let at = d.machine.ram.allocate(length.into())?;
         d.machine.ring(Queue::MIDI_OUT).offer(&[Piece::readable(at, length)])?;
         d.machine.kick(Queue::MIDI_OUT)?;
         d.machine.wait(Queue::MIDI_OUT).map(|_| ())
     });
-    rows.add("batch that counts no events and has one", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("batch that counts no events and has one", DriverState::Playing, Expected::NOTHING, |d| {
         let mut bytes = d.batch(RENDER, &[(0, 1, NOTE)]);
         bytes[4..8].fill(0);
         d.send_bytes(&bytes)
     });
-    rows.add("batches whose numbers jump", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("batches whose numbers jump", DriverState::Playing, Expected::NOTHING, |d| {
         for sequence in [7, 0, u32::MAX, 3] {
             let mut bytes = d.batch(RENDER, &[(0, 1, NOTE)]);
             bytes[12..16].copy_from_slice(&sequence.to_le_bytes());
@@ -107,8 +116,10 @@ fn headers(rows: &mut Rows) {
 }
 
 fn streams(rows: &mut Rows) {
-    rows.add("batch before OPEN", Stage::Started, ROW(Diagnosis::NO_SESSION), |d| d.send(RENDER, &[(0, 1, NOTE)]));
-    rows.add("batch after CLOSE", Stage::Playing, ROW(Diagnosis::NO_SESSION), |d| {
+    rows.add("batch before OPEN", DriverState::Started, ROW(Diagnosis::NO_SESSION), |d| {
+        d.send(RENDER, &[(0, 1, NOTE)])
+    });
+    rows.add("batch after CLOSE", DriverState::Playing, ROW(Diagnosis::NO_SESSION), |d| {
         d.request(RequestCode::CLOSE, &[])?;
         d.send(RENDER, &[(0, 1, NOTE)])
     });
@@ -119,21 +130,26 @@ fn streams(rows: &mut Rows) {
         ("the wave stream", WAVE),
         ("the capture stream", CAPTURE),
     ] {
-        rows.add(format!("batch for {name}"), Stage::Playing, ROW(Diagnosis::STREAM), move |d| {
+        rows.add(format!("batch for {name}"), DriverState::Playing, ROW(Diagnosis::STREAM), move |d| {
             d.send(stream, &[(0, 1, NOTE)])
         });
     }
-    rows.add("batch for a stream in STOP", Stage::Playing, ROW(Diagnosis::STREAM_STATE), |d| {
+    rows.add("batch for a stream in STOP", DriverState::Playing, ROW(Diagnosis::STREAM_STATE), |d| {
         d.state(RENDER, StreamState::STOP)?;
         d.send(RENDER, &[(0, 1, NOTE)])
     });
-    rows.add("batch of 2^32 - 1 events for a stream in STOP", Stage::Playing, ROW(Diagnosis::STREAM_STATE), |d| {
-        d.state(RENDER, StreamState::STOP)?;
-        let mut bytes = d.batch(RENDER, &[(0, 1, NOTE)]);
-        bytes[4..8].fill(0xff);
-        d.send_bytes(&bytes)
-    });
-    rows.add("batch for a stream that was closed", Stage::Playing, ROW(Diagnosis::STREAM), |d| {
+    rows.add(
+        "batch of 2^32 - 1 events for a stream in STOP",
+        DriverState::Playing,
+        ROW(Diagnosis::STREAM_STATE),
+        |d| {
+            d.state(RENDER, StreamState::STOP)?;
+            let mut bytes = d.batch(RENDER, &[(0, 1, NOTE)]);
+            bytes[4..8].fill(0xff);
+            d.send_bytes(&bytes)
+        },
+    );
+    rows.add("batch for a stream that was closed", DriverState::Playing, ROW(Diagnosis::STREAM), |d| {
         d.close_stream(RENDER)?;
         d.send(RENDER, &[(0, 1, NOTE)])
     });
@@ -153,26 +169,26 @@ fn record(driver: &mut Driver, group: u16, flags: u16, length: u16, data: &[u8])
 
 fn records(rows: &mut Rows) {
     let malformed = ROW(Diagnosis::EVENT_MALFORMED);
-    rows.add("event without data", Stage::Playing, malformed, |d| record(d, 1, 0, 0, NOTE));
-    rows.add("event with one byte more than its batch", Stage::Playing, malformed, |d| record(d, 1, 0, 9, NOTE));
-    rows.add("event with 65535 bytes", Stage::Playing, malformed, |d| record(d, 1, 0, u16::MAX, NOTE));
+    rows.add("event without data", DriverState::Playing, malformed, |d| record(d, 1, 0, 0, NOTE));
+    rows.add("event with one byte more than its batch", DriverState::Playing, malformed, |d| record(d, 1, 0, 9, NOTE));
+    rows.add("event with 65535 bytes", DriverState::Playing, malformed, |d| record(d, 1, 0, u16::MAX, NOTE));
     for group in [CHANNEL_GROUPS_DEFAULT + 1, 0x8000, u16::MAX] {
         let expected = ROW(Diagnosis::EVENT_GROUP);
-        rows.add(format!("event for group {group} of 2"), Stage::Playing, expected, move |d| {
+        rows.add(format!("event for group {group} of 2"), DriverState::Playing, expected, move |d| {
             record(d, group, 0, 3, NOTE)
         });
     }
-    rows.add("event with unknown flags", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("event with unknown flags", DriverState::Playing, Expected::NOTHING, |d| {
         record(d, 1, !event_flag::INCOMPLETE, 3, NOTE)
     });
-    rows.add("events at both ends of time, to every group", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("events at both ends of time, to every group", DriverState::Playing, Expected::NOTHING, |d| {
         d.send(RENDER, &[(i64::MIN, 0, NOTE), (i64::MAX, 0, NOTE), (-1, 1, NOTE), (1 << 62, 2, NOTE)])?;
         d.record(64).map(|_| ())
     });
-    rows.add("one wrong event among good ones", Stage::Playing, ROW(Diagnosis::EVENT_GROUP), |d| {
+    rows.add("one wrong event among good ones", DriverState::Playing, ROW(Diagnosis::EVENT_GROUP), |d| {
         d.send(RENDER, &[(0, 1, NOTE), (0, 9, NOTE), (0, 1, NOTE)])
     });
-    rows.add("a wrong event in every place of a full batch", Stage::Playing, ROW(Diagnosis::EVENT_MIDI), |d| {
+    rows.add("a wrong event in every place of a full batch", DriverState::Playing, ROW(Diagnosis::EVENT_MIDI), |d| {
         d.send(RENDER, &[(0, 1, &[0x90_u8, 60][..]); 170])
     });
 }
@@ -192,11 +208,11 @@ fn midi(rows: &mut Rows) {
         ("two notes in one event", &[0x90, 60, 100, 0x90, 61, 100]),
     ];
     for (name, data) in wrong {
-        rows.add(format!("event of {name}"), Stage::Playing, ROW(Diagnosis::EVENT_MIDI), move |d| {
+        rows.add(format!("event of {name}"), DriverState::Playing, ROW(Diagnosis::EVENT_MIDI), move |d| {
             d.send(RENDER, &[(0, 1, data)])
         });
     }
-    rows.add("every controller at both ends, on every channel", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("every controller at both ends, on every channel", DriverState::Playing, Expected::NOTHING, |d| {
         for channel in 0..16 {
             let messages: Vec<[u8; 3]> = (0..128).map(|number| [0xb0 | channel, number, 127 * (number & 1)]).collect();
             let events: Vec<(i64, u16, &[u8])> = messages.iter().map(|data| (0, 0, data.as_slice())).collect();
@@ -210,7 +226,7 @@ fn midi(rows: &mut Rows) {
 fn fragments(rows: &mut Rows) {
     rows.add(
         "system exclusive of more than 64 KiB in fragments",
-        Stage::Playing,
+        DriverState::Playing,
         ROW(Diagnosis::EVENT_MALFORMED),
         |d| {
             record(d, 1, event_flag::INCOMPLETE, 1, &[0xf0])?;
@@ -222,14 +238,14 @@ fn fragments(rows: &mut Rows) {
     );
     rows.add(
         "system exclusive without end on every group and stream",
-        Stage::Open,
+        DriverState::Open,
         ROW(Diagnosis::EVENT_MALFORMED),
         |d| {
             use card_spec::control::{PortParameters, StreamKind, port_parameter};
             use zerocopy::FromZeros;
             let valid = port_parameter::CHANNEL_GROUPS.into();
-            let wish = PortParameters { valid, channel_groups: 64.into(), ..PortParameters::new_zeroed() };
-            d.ask(RequestCode::PARAMETERS, &wish)?;
+            let requested = PortParameters { valid, channel_groups: 64.into(), ..PortParameters::new_zeroed() };
+            d.request_with(RequestCode::PARAMETERS, &requested)?;
             d.open_stream(RENDER, StreamKind::RENDER)?;
             d.state(RENDER, StreamState::RUN)?;
             for group in 1..=64 {
@@ -241,11 +257,16 @@ fn fragments(rows: &mut Rows) {
             Ok(())
         },
     );
-    rows.add("fragments that are no message when put together", Stage::Playing, ROW(Diagnosis::EVENT_MIDI), |d| {
-        record(d, 1, event_flag::INCOMPLETE, 2, &[0xf0, 1])?;
-        record(d, 1, 0, 2, &[0x90, 60])
-    });
-    rows.add("note amid the fragments of a message", Stage::Playing, ROW(Diagnosis::EVENT_MIDI), |d| {
+    rows.add(
+        "fragments that are no message when put together",
+        DriverState::Playing,
+        ROW(Diagnosis::EVENT_MIDI),
+        |d| {
+            record(d, 1, event_flag::INCOMPLETE, 2, &[0xf0, 1])?;
+            record(d, 1, 0, 2, &[0x90, 60])
+        },
+    );
+    rows.add("note amid the fragments of a message", DriverState::Playing, ROW(Diagnosis::EVENT_MIDI), |d| {
         record(d, 1, event_flag::INCOMPLETE, 2, &[0xf0, 1])?;
         record(d, 1, 0, 3, NOTE)
     });

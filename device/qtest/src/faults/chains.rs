@@ -4,7 +4,7 @@ use card_spec::diagnosis::Diagnosis;
 use card_spec::limits::{CHAIN_DESCRIPTORS_MAX, QUEUE_SIZE_MAX};
 use card_spec::queue::Queue;
 
-use crate::driver::{Driver, Stage};
+use crate::driver::{Driver, DriverState};
 use crate::failure::Result;
 use crate::fault::{Expected, Fault, Rows, on};
 use crate::machine::BAR_BASE;
@@ -14,11 +14,12 @@ use crate::ring::{Descriptor, flag};
 /// The first descriptor of those that are made by hand: far from those of requests that went before.
 pub(super) const FIRST: u16 = 100;
 
-/// The flag of a descriptor that a queue's chains may begin with: what the card writes to is writable.
+/// Returns the flag of a descriptor that a queue's chains may begin with: what the card writes to is writable.
 pub(super) fn direction(queue: Queue) -> u16 {
     if matches!(queue, Queue::MIDI_IN | Queue::EVENT) { flag::WRITE } else { 0 }
 }
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("chains");
     for queue in Queue::ALL {
@@ -42,7 +43,7 @@ fn links(rows: &mut Rows, queue: Queue) {
     let malformed = on(queue, Diagnosis::CHAIN_MALFORMED);
     let own = direction(queue);
     let mut link = |name: &str, count: u16, next: fn(u16) -> u16| {
-        rows.add(format!("{queue}: {name}"), Stage::Playing, malformed, move |d| {
+        rows.add(format!("{queue}: {name}"), DriverState::Playing, malformed, move |d| {
             let address = d.machine.ram.allocate(16)?;
             let descriptors: Vec<Descriptor> = (0..count)
                 .map(|index| Descriptor { address, length: 1, flags: own | flag::NEXT, next: next(index) })
@@ -56,12 +57,12 @@ fn links(rows: &mut Rows, queue: Queue) {
     link("two descriptors in a loop", 2, |index| FIRST + 1 - index);
     link("loop over the whole table", QUEUE_SIZE_MAX, |index| (FIRST + index + 1) % QUEUE_SIZE_MAX);
     for head in [QUEUE_SIZE_MAX, u16::MAX] {
-        rows.add(format!("{queue}: head {head} of a table of 128"), Stage::Playing, malformed, move |d| {
+        rows.add(format!("{queue}: head {head} of a table of 128"), DriverState::Playing, malformed, move |d| {
             offer(d, queue, &[], head)
         });
     }
     let count = CHAIN_DESCRIPTORS_MAX as u16 + 1;
-    rows.add(format!("{queue}: chain of {count} descriptors"), Stage::Playing, malformed, move |d| {
+    rows.add(format!("{queue}: chain of {count} descriptors"), DriverState::Playing, malformed, move |d| {
         let address = d.machine.ram.allocate(16)?;
         let descriptors: Vec<Descriptor> = (0..count)
             .map(|index| Descriptor {
@@ -75,7 +76,7 @@ fn links(rows: &mut Rows, queue: Queue) {
     });
     rows.add(
         format!("{queue}: writable descriptor before a readable one"),
-        Stage::Playing,
+        DriverState::Playing,
         on(queue, Diagnosis::CHAIN_ORDER),
         move |d| {
             let address = d.machine.ram.allocate(16)?;
@@ -89,12 +90,17 @@ fn links(rows: &mut Rows, queue: Queue) {
         Queue::CONTROL | Queue::MIDI_IN | Queue::EVENT => Diagnosis::WRITABLE_TOO_SHORT,
         _ => Diagnosis::READABLE_TOO_SHORT,
     };
-    rows.add(format!("{queue}: chain of descriptors without length"), Stage::Playing, on(queue, empty), move |d| {
-        let address = d.machine.ram.allocate(16)?;
-        let first = Descriptor { address, length: 0, flags: own | flag::NEXT, next: FIRST + 1 };
-        let second = Descriptor { address: 0, length: 0, flags: own, next: 0 };
-        offer(d, queue, &[first, second], FIRST)
-    });
+    rows.add(
+        format!("{queue}: chain of descriptors without length"),
+        DriverState::Playing,
+        on(queue, empty),
+        move |d| {
+            let address = d.machine.ram.allocate(16)?;
+            let first = Descriptor { address, length: 0, flags: own | flag::NEXT, next: FIRST + 1 };
+            let second = Descriptor { address: 0, length: 0, flags: own, next: 0 };
+            offer(d, queue, &[first, second], FIRST)
+        },
+    );
 }
 
 fn buffers(rows: &mut Rows, queue: Queue) {
@@ -111,27 +117,30 @@ fn buffers(rows: &mut Rows, queue: Queue) {
     ];
     for (name, address, length) in outside {
         let expected = on(queue, Diagnosis::BUFFER_OUTSIDE_MEMORY);
-        rows.add(format!("{queue}: buffer {name}"), Stage::Playing, expected, move |d| {
+        rows.add(format!("{queue}: buffer {name}"), DriverState::Playing, expected, move |d| {
             offer(d, queue, &[Descriptor { address, length, flags: own, next: 0 }], FIRST)
         });
     }
     rows.add(
         format!("{queue}: readable buffers of more than 4 GiB in all"),
-        Stage::Playing,
+        DriverState::Playing,
         on(queue, Diagnosis::LENGTH),
         move |d| offer(d, queue, &huge(0), FIRST),
     );
-    // There is nothing wrong with room that is not needed; of the rest, what is missing is.
+    // Too much writable room is no error; a missing readable part is.
     let expected = match queue {
         Queue::MIDI_IN | Queue::EVENT => Expected::NOTHING,
         _ => on(queue, Diagnosis::READABLE_TOO_SHORT),
     };
-    rows.add(format!("{queue}: writable buffers of more than 4 GiB in all"), Stage::Playing, expected, move |d| {
-        offer(d, queue, &huge(flag::WRITE), FIRST)
-    });
+    rows.add(
+        format!("{queue}: writable buffers of more than 4 GiB in all"),
+        DriverState::Playing,
+        expected,
+        move |d| offer(d, queue, &huge(flag::WRITE), FIRST),
+    );
 }
 
-/// As many descriptors as a chain may have, each over nearly all of memory, with a sum above 2^32.
+/// Returns as many descriptors as a chain may have, each over nearly all of memory, with a sum above 2^32.
 fn huge(direction: u16) -> Vec<Descriptor> {
     const START: u64 = 16 << 20;
     let count = CHAIN_DESCRIPTORS_MAX as u16;
@@ -150,16 +159,21 @@ fn huge(direction: u16) -> Vec<Descriptor> {
 fn indices(rows: &mut Rows, queue: Queue) {
     for (name, by) in [("129 ahead", QUEUE_SIZE_MAX + 1), ("32768 ahead", 0x8000), ("one back", u16::MAX)] {
         let expected = on(queue, Diagnosis::AVAILABLE_INDEX);
-        rows.add(format!("{queue}: available index moves {name}"), Stage::Playing, expected, move |d| {
+        rows.add(format!("{queue}: available index moves {name}"), DriverState::Playing, expected, move |d| {
             d.machine.ring(queue).jump(by)?;
             d.provoke(queue)
         });
     }
-    // What the entries hold are chains of before, or none.
-    rows.add(format!("{queue}: available index moves by a whole ring"), Stage::Playing, Expected::Anything, move |d| {
-        d.machine.ring(queue).jump(QUEUE_SIZE_MAX)?;
-        d.provoke(queue)
-    });
+    // The entries hold earlier chains, or none.
+    rows.add(
+        format!("{queue}: available index moves by a whole ring"),
+        DriverState::Playing,
+        Expected::Anything,
+        move |d| {
+            d.machine.ring(queue).jump(QUEUE_SIZE_MAX)?;
+            d.provoke(queue)
+        },
+    );
     let own = direction(queue);
     // Of zeroes: no answer fits, no length is 0, no request has a page.
     let expected = match queue {
@@ -167,7 +181,7 @@ fn indices(rows: &mut Rows, queue: Queue) {
         Queue::MIDI_OUT | Queue::WAVE => on(queue, Diagnosis::LENGTH),
         _ => Expected::NOTHING,
     };
-    rows.add(format!("{queue}: one chain made available 128 times"), Stage::Playing, expected, move |d| {
+    rows.add(format!("{queue}: one chain made available 128 times"), DriverState::Playing, expected, move |d| {
         let address = d.machine.ram.place(&[0; 4096])?;
         d.machine.ring(queue).describe(FIRST, Descriptor { address, length: 4096, flags: own, next: 0 })?;
         (0..QUEUE_SIZE_MAX).try_for_each(|_| d.machine.ring(queue).publish(FIRST))?;

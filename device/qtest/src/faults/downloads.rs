@@ -6,7 +6,7 @@ use card_spec::limits::{DOWNLOAD_BYTES_MAX, DOWNLOAD_MEMORY_BYTES, DOWNLOADS_MAX
 use card_spec::queue::Queue;
 use zerocopy::FromZeros;
 
-use crate::driver::{Driver, RESPONSE_HEADER, Stage};
+use crate::driver::{Driver, DriverState, RESPONSE_HEADER};
 use crate::failure::{Failure, Result, expect, expect_at_most};
 use crate::fault::{Expected, Fault, Rows, on};
 
@@ -17,10 +17,11 @@ const WAVE: u32 = 2;
 /// `DMUS_DOWNLOADINFO.dwDLType` of a wave's articulation.
 const WAVE_ARTICULATION: u32 = 4;
 
-/// Bytes of memory of its own by which downloads may let the card grow: what its identity block says that there is, the
-/// copy of a request, and as much again for what the allocator keeps.
+/// Bytes of private memory by which downloads may let the card grow: the download memory of its identity block, the copy
+/// of a request, and as much again for the allocator.
 const GROWTH_MAX: u64 = 2 * (DOWNLOAD_MEMORY_BYTES as u64 + DOWNLOAD_BYTES_MAX as u64);
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("downloads");
     malformed(&mut rows);
@@ -59,7 +60,7 @@ pub(super) fn wave(id: u32, samples: usize) -> Vec<u8> {
     buffer(WAVE, id, &[wave_header(1, 48_000, 16), data])
 }
 
-/// Its header: index of the next extension, copyright, of its data, and a `WAVEFORMATEX`.
+/// Returns its header: index of the next extension, copyright, of its data, and a `WAVEFORMATEX`.
 fn wave_header(channels: u16, rate: u32, bits: u16) -> Vec<u8> {
     let frame = channels.wrapping_mul(bits / 8);
     [
@@ -91,7 +92,7 @@ fn send(driver: &mut Driver, bytes: &[u8]) -> Result<(Status, DownloadResponse)>
     Ok((response.status, answer))
 }
 
-/// Sends a download buffer that must be taken; its handle.
+/// Sends a download buffer that must be accepted, and returns its handle.
 pub(super) fn take(driver: &mut Driver, bytes: &[u8]) -> Result<u32> {
     let (status, answer) = send(driver, bytes)?;
     expect("a download's status", &Status::OK, &status)?;
@@ -101,7 +102,7 @@ pub(super) fn take(driver: &mut Driver, bytes: &[u8]) -> Result<u32> {
 fn malformed(rows: &mut Rows) {
     let mut bad = |name: &str, reason: u32, make: fn() -> Vec<u8>| {
         let expected = on(Queue::CONTROL, Diagnosis::DOWNLOAD);
-        rows.add(format!("download {name}"), Stage::Open, expected, move |d| {
+        rows.add(format!("download {name}"), DriverState::Open, expected, move |d| {
             let (status, answer) = send(d, &make())?;
             expect("its status", &Status::MALFORMED, &status)?;
             expect("its reason", &reason, &answer.reason.get())?;
@@ -153,20 +154,25 @@ fn malformed(rows: &mut Rows) {
     bad("of a wave's articulation with 2^31 buffers", 3, || {
         buffer(WAVE_ARTICULATION, 9, &[[words(&[1, 0, 1 << 31, 0]), halves(&[0, 0])].concat(), words(&[0])])
     });
-    rows.add("download one byte longer than the largest", Stage::Open, on(Queue::CONTROL, Diagnosis::LENGTH), |d| {
-        let (status, _) = send(d, &vec![0; DOWNLOAD_BYTES_MAX as usize + 1])?;
-        expect("its status", &Status::MALFORMED, &status)
-    });
+    rows.add(
+        "download one byte longer than the largest",
+        DriverState::Open,
+        on(Queue::CONTROL, Diagnosis::LENGTH),
+        |d| {
+            let (status, _) = send(d, &vec![0; DOWNLOAD_BYTES_MAX as usize + 1])?;
+            expect("its status", &Status::MALFORMED, &status)
+        },
+    );
 }
 
-/// A small wave with one word changed.
+/// Returns a small wave with one word changed.
 fn patched(at: usize, word: u32) -> Vec<u8> {
     let mut bytes = wave(1, 10);
     bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
     bytes
 }
 
-/// Downloads until `count` have been sent, and fails if the card grows beyond what it says that it has.
+/// Sends `count` downloads, and checks that the card does not grow beyond its download memory.
 fn bounded(driver: &mut Driver, count: usize, mut make: impl FnMut(u32) -> Vec<u8>) -> Result {
     let before = driver.machine.card.process().resident()?.private;
     let mut taken = 0;
@@ -186,7 +192,7 @@ fn bounded(driver: &mut Driver, count: usize, mut make: impl FnMut(u32) -> Vec<u
 }
 
 fn many(rows: &mut Rows) {
-    rows.add("1536 downloads of 4 MiB with four samples each", Stage::Open, Expected::NOTHING, |d| {
+    rows.add("1536 downloads of 4 MiB with four samples each", DriverState::Open, Expected::NOTHING, |d| {
         // The size is the buffer's: the structures are small, and what follows them means nothing. The requests differ in
         // their ids only, so only those are written again.
         let mut bytes = wave(0, 4);
@@ -199,17 +205,17 @@ fn many(rows: &mut Rows) {
     });
     rows.add(
         "downloads of 2 MiB of samples until there is no room, and ten more",
-        Stage::Open,
+        DriverState::Open,
         Expected::NOTHING,
         |d| bounded(d, 18, |id| wave(id, 1 << 20)),
     );
-    rows.add("more downloads of one sample than there may be", Stage::Open, Expected::NOTHING, |d| {
+    rows.add("more downloads of one sample than there may be", DriverState::Open, Expected::NOTHING, |d| {
         bounded(d, DOWNLOADS_MAX + 64, |id| wave(id, 1))
     });
-    rows.add("one wave downloaded 2000 times under one id", Stage::Open, Expected::NOTHING, |d| {
+    rows.add("one wave downloaded 2000 times under one id", DriverState::Open, Expected::NOTHING, |d| {
         bounded(d, 2000, |_| wave(7, 100))
     });
-    rows.add("instruments of 512 regions until there is no room", Stage::Open, Expected::NOTHING, |d| {
+    rows.add("instruments of 512 regions until there is no room", DriverState::Open, Expected::NOTHING, |d| {
         take(d, &wave(77, 100))?;
         bounded(d, 200, |id| {
             let mut structures = vec![words(&[id, 1, 0, 0, 0, 0])];
@@ -217,19 +223,19 @@ fn many(rows: &mut Rows) {
             buffer(INSTRUMENT, 1000 + id, &structures)
         })
     });
-    rows.add("downloads and unloads in turn, a thousand times", Stage::Open, Expected::NOTHING, |d| {
+    rows.add("downloads and unloads in turn, a thousand times", DriverState::Open, Expected::NOTHING, |d| {
         let before = d.machine.card.process().resident()?.private;
         for id in 0..1000 {
             let handle = take(d, &wave(id, 10_000))?;
             let handle = card_spec::control::DownloadHandle { handle: handle.into(), reserved: 0.into() };
-            d.ask(RequestCode::DLS_UNLOAD, &handle)?.ended(Status::OK)?;
+            d.request_with(RequestCode::DLS_UNLOAD, &handle)?.ended(Status::OK)?;
         }
         let after = d.machine.card.process().resident()?.private;
         expect_at_most("bytes that the card has grown by", GROWTH_MAX, after.saturating_sub(before))
     });
     rows.add(
         "PARAMETERS with as many costly instruments as fit, and a reset meanwhile",
-        Stage::Open,
+        DriverState::Open,
         Expected::NOTHING,
         |d| {
             take(d, &wave(77, 100))?;
@@ -248,10 +254,10 @@ fn many(rows: &mut Rows) {
                 }
             }
             let valid = port_parameter::VOICES.into();
-            let wish = PortParameters { valid, voices: 999.into(), ..PortParameters::new_zeroed() };
-            let request = d.request_bytes(RequestCode::PARAMETERS, zerocopy::IntoBytes::as_bytes(&wish));
+            let requested = PortParameters { valid, voices: 999.into(), ..PortParameters::new_zeroed() };
+            let request = d.request_bytes(RequestCode::PARAMETERS, zerocopy::IntoBytes::as_bytes(&requested));
             d.post_request(&request, RESPONSE_HEADER + 64)?;
-            // Reads of the identity block and the reset are answered while the card is at it.
+            // Reads of the identity block and the reset are answered meanwhile.
             d.machine.identity()?;
             d.machine.set_status(0)
         },

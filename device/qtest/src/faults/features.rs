@@ -1,21 +1,22 @@
-//! Feature bits that a driver should or should not have accepted.
+//! Feature bits that a driver must accept, or must not.
 
 use card_spec::control::Status;
 use card_spec::diagnosis::Diagnosis;
 use card_spec::feature::{EVENT_IDX, INDIRECT_DESC, VERSION_1};
 use card_spec::queue::Queue;
 
-use crate::driver::{Driver, Stage};
+use crate::driver::{Driver, DriverState};
 use crate::failure::Result;
 use crate::fault::{Expected, Fault, Rows};
 use crate::machine::{FEATURES, common};
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("features");
     let missing = Expected::First(Diagnosis::VERSION_1_MISSING, None);
     for (name, features) in [("nothing", 0), ("all but VERSION_1", EVENT_IDX | INDIRECT_DESC)] {
-        rows.add(format!("accepts {name}"), Stage::Reset, missing, move |d| start_with(d, features));
-        rows.add(format!("accepts {name}, and opens a session"), Stage::Reset, missing, move |d| {
+        rows.add(format!("accepts {name}"), DriverState::Reset, missing, move |d| start_with(d, features));
+        rows.add(format!("accepts {name}, and opens a session"), DriverState::Reset, missing, move |d| {
             start_with(d, features)?;
             d.open()?.ended(Status::OK)?;
             d.open()?.ended(Status::OK).map(|_| ())
@@ -35,33 +36,38 @@ pub(super) fn rows() -> Vec<Fault> {
     ];
     for (name, bits) in unoffered {
         // QEMU clears what was not offered.
-        rows.add(format!("accepts {name}, not offered"), Stage::Reset, Expected::NOTHING, move |d| {
+        rows.add(format!("accepts {name}, not offered"), DriverState::Reset, Expected::NOTHING, move |d| {
             start_with(d, FEATURES | bits)?;
             d.open()?.ended(Status::OK)?;
             d.play()?;
             d.record(64).map(|_| ())
         });
     }
-    rows.add("accepts other features after DRIVER_OK", Stage::Open, Expected::NOTHING, |d| {
+    rows.add("accepts other features after DRIVER_OK", DriverState::Open, Expected::NOTHING, |d| {
         d.machine.accept_features(0)?;
         d.play()
     });
     for select in [2, 31, 0xffff_ffff] {
-        rows.add(format!("selects feature word {select:#x}"), Stage::Open, Expected::NOTHING, move |d| {
+        rows.add(format!("selects feature word {select:#x}"), DriverState::Open, Expected::NOTHING, move |d| {
             d.machine.set_common(common::DRIVER_FEATURE_SELECT, 4, select)?;
             d.machine.set_common(common::DRIVER_FEATURE, 4, 0xffff_ffff)?;
             d.machine.set_common(common::DEVICE_FEATURE_SELECT, 4, select)?;
             d.machine.common(common::DEVICE_FEATURE, 4).map(|_| ())
         });
     }
-    rows.add("does not accept EVENT_IDX, and fills its field all the same", Stage::Reset, Expected::NOTHING, |d| {
-        start_with(d, VERSION_1 | INDIRECT_DESC)?;
-        for queue in Queue::ALL {
-            let plan = d.machine.ring(queue).plan;
-            d.machine.ram.publish(plan.parts[1] + 4 + 2 * u64::from(plan.size), 0x7fff)?;
-        }
-        d.open().map(|_| ())
-    });
+    rows.add(
+        "does not accept EVENT_IDX, and fills its field all the same",
+        DriverState::Reset,
+        Expected::NOTHING,
+        |d| {
+            start_with(d, VERSION_1 | INDIRECT_DESC)?;
+            for queue in Queue::ALL {
+                let plan = d.machine.ring(queue).plan;
+                d.machine.ram.publish(plan.parts[1] + 4 + 2 * u64::from(plan.size), 0x7fff)?;
+            }
+            d.open().map(|_| ())
+        },
+    );
     rows.done()
 }
 

@@ -1,4 +1,4 @@
-//! Much of something at once: events, requests, kicks, lines of log.
+//! Floods of events, requests, kicks and log lines.
 
 use card_control::Command;
 use card_control::answer::Done;
@@ -8,7 +8,7 @@ use card_spec::limits::{CHANNEL_GROUPS_MAX, VOICES_MAX};
 use card_spec::queue::Queue;
 use zerocopy::FromZeros;
 
-use crate::driver::{Driver, RENDER, Stage, WAVE};
+use crate::driver::{Driver, DriverState, RENDER, WAVE};
 use crate::failure::{Result, expect, expect_at_most};
 use crate::fault::{Expected, Fault, Rows, on};
 
@@ -18,6 +18,7 @@ const ROW_LOG_BYTES_MAX: u64 = 256 << 10;
 /// Events of one batch.
 const BATCH_EVENTS: usize = 160;
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("floods");
     events(&mut rows);
@@ -26,17 +27,17 @@ pub(super) fn rows() -> Vec<Fault> {
     rows.done()
 }
 
-/// Has 65,000 events take effect at one frame of a session with all voices and groups that there are, and asks the card
-/// how it is meanwhile.
+/// Has 65,000 events take effect at one frame of a session with all voices and groups, and reads the card's status
+/// meanwhile.
 fn flood(driver: &mut Driver, make: impl Fn(usize) -> (u16, Vec<u8>)) -> Result {
     const EVENTS: usize = 65_000;
-    let wish = PortParameters {
+    let requested = PortParameters {
         valid: (port_parameter::VOICES | port_parameter::CHANNEL_GROUPS).into(),
         voices: u32::from(VOICES_MAX).into(),
         channel_groups: u32::from(CHANNEL_GROUPS_MAX).into(),
         ..PortParameters::new_zeroed()
     };
-    driver.ask(RequestCode::PARAMETERS, &wish)?.ended(Status::OK)?;
+    driver.request_with(RequestCode::PARAMETERS, &requested)?.ended(Status::OK)?;
     // A second ahead, so that all are there before the first is due.
     const TIME: i64 = 10_000_000;
     let all: Vec<(u16, Vec<u8>)> = (0..EVENTS).map(make).collect();
@@ -50,35 +51,38 @@ fn flood(driver: &mut Driver, make: impl Fn(usize) -> (u16, Vec<u8>)) -> Result 
         master_time: TIME.into(),
         frame: 48_000.into(),
     };
-    driver.ask(RequestCode::CLOCK_SYNC, &sync)?.ended(Status::OK)?;
+    driver.request_with(RequestCode::CLOCK_SYNC, &sync)?.ended(Status::OK)?;
     driver.post_wave(WAVE, 64, 256)?;
-    // The reset comes while the card is at it, and the next session starts at once.
+    // The reset comes while the card plays them, and the next session starts at once.
     driver.machine.card.status().map(|_| ())
 }
 
 fn events(rows: &mut Rows) {
-    rows.add("65000 note-ons for one frame", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("65000 note-ons for one frame", DriverState::Playing, Expected::NOTHING, |d| {
         flood(d, |index| (1, vec![0x90 | (index % 16) as u8, (index / 16 % 128) as u8, 100]))
     });
-    rows.add("65000 note-ons to all groups for one frame", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("65000 note-ons to all groups for one frame", DriverState::Playing, Expected::NOTHING, |d| {
         flood(d, |index| (0, vec![0x90 | (index % 16) as u8, (index / 16 % 128) as u8, 100]))
     });
-    rows.add("65000 note-ons of one key for one frame", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("65000 note-ons of one key for one frame", DriverState::Playing, Expected::NOTHING, |d| {
         flood(d, |_| (1, vec![0x90, 60, 100]))
     });
-    rows.add("65000 General MIDI resets to all groups for one frame", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("65000 General MIDI resets to all groups for one frame", DriverState::Playing, Expected::NOTHING, |d| {
         flood(d, |_| (0, vec![0xf0, 0x7e, 0x7f, 9, 1, 0xf7]))
     });
-    rows.add("65000 program changes and notes for one frame", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("65000 program changes and notes for one frame", DriverState::Playing, Expected::NOTHING, |d| {
         flood(d, |index| {
             let number = (index / 2 % 128) as u8;
             (1, if index % 2 == 0 { vec![0xc0, number] } else { vec![0x90, number, 1] })
         })
     });
-    rows.add("65000 pedals and all-notes-off to all groups for one frame", Stage::Playing, Expected::NOTHING, |d| {
-        flood(d, |index| (0, vec![0xb0 | (index % 16) as u8, if index % 2 == 0 { 64 } else { 123 }, 127]))
-    });
-    rows.add("more events ahead of their frame than the card keeps", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add(
+        "65000 pedals and all-notes-off to all groups for one frame",
+        DriverState::Playing,
+        Expected::NOTHING,
+        |d| flood(d, |index| (0, vec![0xb0 | (index % 16) as u8, if index % 2 == 0 { 64 } else { 123 }, 127])),
+    );
+    rows.add("more events ahead of their frame than the card keeps", DriverState::Playing, Expected::NOTHING, |d| {
         let events: Vec<(i64, u16, &[u8])> = vec![(i64::MAX, 1, &[0x90, 60, 100]); BATCH_EVENTS];
         for _ in 0..400 {
             d.send(RENDER, &events)?;
@@ -90,28 +94,33 @@ fn events(rows: &mut Rows) {
         }
         expect("batches wait", &true, &d.machine.card.status()?.session.is_some_and(|session| session.back_pressure))
     });
-    rows.add("more long messages ahead of their frame than the card keeps", Stage::Playing, Expected::NOTHING, |d| {
-        let mut message = vec![0x11; 4000];
-        (message[0], message[3999]) = (0xf0, 0xf7);
-        let before = d.machine.card.process().resident()?.private;
-        for _ in 0..1100 {
-            let bytes = d.batch(RENDER, &[(i64::MAX, 1, &message)]);
-            d.post_batch(&bytes)?;
-            if d.machine.ring(Queue::MIDI_OUT).returned()?.is_none() {
-                d.machine.settle()?;
+    rows.add(
+        "more long messages ahead of their frame than the card keeps",
+        DriverState::Playing,
+        Expected::NOTHING,
+        |d| {
+            let mut message = vec![0x11; 4000];
+            (message[0], message[3999]) = (0xf0, 0xf7);
+            let before = d.machine.card.process().resident()?.private;
+            for _ in 0..1100 {
+                let bytes = d.batch(RENDER, &[(i64::MAX, 1, &message)]);
+                d.post_batch(&bytes)?;
                 if d.machine.ring(Queue::MIDI_OUT).returned()?.is_none() {
-                    break;
+                    d.machine.settle()?;
+                    if d.machine.ring(Queue::MIDI_OUT).returned()?.is_none() {
+                        break;
+                    }
                 }
             }
-        }
-        let after = d.machine.card.process().resident()?.private;
-        /// What messages may take, twice: for what the allocator keeps.
-        const GROWTH_MAX: u64 = 2 * card_spec::limits::PENDING_BYTES_MAX as u64;
-        expect_at_most("bytes that the card has grown by", GROWTH_MAX, after.saturating_sub(before))
-    });
+            let after = d.machine.card.process().resident()?.private;
+            /// The memory for messages, twice, because the allocator keeps some.
+            const GROWTH_MAX: u64 = 2 * card_spec::limits::PENDING_BYTES_MAX as u64;
+            expect_at_most("bytes that the card has grown by", GROWTH_MAX, after.saturating_sub(before))
+        },
+    );
 }
 
-/// Carries out an act, and fails if the log has grown beyond what a row may write.
+/// Carries out an act, and checks that the log has not grown beyond the bound of a row.
 fn quietly(driver: &mut Driver, act: impl FnOnce(&mut Driver) -> Result) -> Result {
     let before = driver.machine.card.log_bytes();
     act(driver)?;
@@ -122,26 +131,31 @@ fn quietly(driver: &mut Driver, act: impl FnOnce(&mut Driver) -> Result) -> Resu
 
 fn requests(rows: &mut Rows) {
     let row = |diagnosis| on(Queue::CONTROL, diagnosis);
-    rows.add("5000 OPENs with wrong queue sizes", Stage::Open, row(Diagnosis::QUEUE_SIZE_DECLARED), |d| {
+    rows.add("5000 OPENs with wrong queue sizes", DriverState::Open, row(Diagnosis::QUEUE_SIZE_DECLARED), |d| {
         quietly(d, |d| {
             for _ in 0..5000 {
                 let mut open = d.open_request();
                 open.queue_sizes = [7.into(); 5];
-                d.ask(RequestCode::OPEN, &open)?.ended(Status::OK)?;
+                d.request_with(RequestCode::OPEN, &open)?.ended(Status::OK)?;
             }
             Ok(())
         })
     });
-    rows.add("5000 OPENs, and a wrong request in each session", Stage::Open, row(Diagnosis::UNKNOWN_REQUEST), |d| {
-        quietly(d, |d| {
-            for code in 0..5000 {
-                d.open()?;
-                d.request(RequestCode(0x10_0000 + code), &[])?;
-            }
-            Ok(())
-        })
-    });
-    rows.add("5000 OPENs and CLOSEs", Stage::Open, Expected::NOTHING, |d| {
+    rows.add(
+        "5000 OPENs, and a wrong request in each session",
+        DriverState::Open,
+        row(Diagnosis::UNKNOWN_REQUEST),
+        |d| {
+            quietly(d, |d| {
+                for code in 0..5000 {
+                    d.open()?;
+                    d.request(RequestCode(0x10_0000 + code), &[])?;
+                }
+                Ok(())
+            })
+        },
+    );
+    rows.add("5000 OPENs and CLOSEs", DriverState::Open, Expected::NOTHING, |d| {
         quietly(d, |d| {
             for _ in 0..5000 {
                 d.open()?;
@@ -150,10 +164,10 @@ fn requests(rows: &mut Rows) {
             Ok(())
         })
     });
-    rows.add("20000 unknown requests", Stage::Open, row(Diagnosis::UNKNOWN_REQUEST), |d| {
+    rows.add("20000 unknown requests", DriverState::Open, row(Diagnosis::UNKNOWN_REQUEST), |d| {
         quietly(d, |d| (0..20_000).try_for_each(|code| d.request(RequestCode(0x10_0000 + code), &[]).map(|_| ())))
     });
-    rows.add("200 resets with a wrong ring each", Stage::Reset, on(Queue::EVENT, Diagnosis::RING_SIZE), |d| {
+    rows.add("200 resets with a wrong ring each", DriverState::Reset, on(Queue::EVENT, Diagnosis::RING_SIZE), |d| {
         quietly(d, |d| {
             for _ in 0..200 {
                 d.machine.reset()?;
@@ -162,30 +176,40 @@ fn requests(rows: &mut Rows) {
             Ok(())
         })
     });
-    rows.add("5000 writes to the identity block", Stage::Open, Expected::First(Diagnosis::CONFIG_WRITE, None), |d| {
-        let at = d.machine.structures.device;
-        quietly(d, |d| d.machine.qemu.write_often(at, 4, 0xffff_ffff, 5000))
-    });
-    rows.add("identity block is read 5000 times while it plays", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add(
+        "5000 writes to the identity block",
+        DriverState::Open,
+        Expected::First(Diagnosis::CONFIG_WRITE, None),
+        |d| {
+            let at = d.machine.structures.device;
+            quietly(d, |d| d.machine.qemu.write_often(at, 4, 0xffff_ffff, 5000))
+        },
+    );
+    rows.add("identity block is read 5000 times while it plays", DriverState::Playing, Expected::NOTHING, |d| {
         d.post_wave(WAVE, 60_000, 240_000)?;
         let at = d.machine.structures.device;
         d.machine.qemu.read_words(at, 40)?;
         (0..125).try_for_each(|_| d.machine.qemu.read_words(at, 40).map(|_| ()))
     });
-    rows.add("the control socket is asked 1000 times at once while it plays", Stage::Playing, Expected::NOTHING, |d| {
-        d.post_wave(WAVE, 60_000, 240_000)?;
-        // As many as fit the socket both ways.
-        for _ in 0..20 {
-            (0..50).try_for_each(|_| d.machine.card.send(&Command::Stats {}))?;
-            (0..50).try_for_each(|_| d.machine.card.answer::<Done>(&Command::Stats {}).map(|_| ()))?;
-        }
-        Ok(())
-    });
+    rows.add(
+        "the control socket is sent 1000 commands at once while it plays",
+        DriverState::Playing,
+        Expected::NOTHING,
+        |d| {
+            d.post_wave(WAVE, 60_000, 240_000)?;
+            // As many as fit the socket both ways.
+            for _ in 0..20 {
+                (0..50).try_for_each(|_| d.machine.card.send(&Command::Stats {}))?;
+                (0..50).try_for_each(|_| d.machine.card.answer::<Done>(&Command::Stats {}).map(|_| ()))?;
+            }
+            Ok(())
+        },
+    );
 }
 
 fn kicks(rows: &mut Rows) {
     for queue in Queue::ALL {
-        rows.add(format!("{queue}: storm of kicks"), Stage::Open, on(queue, Diagnosis::KICK_STORM), move |d| {
+        rows.add(format!("{queue}: storm of kicks"), DriverState::Open, on(queue, Diagnosis::KICK_STORM), move |d| {
             let at = d.machine.doorbell(queue);
             // A storm is so many kicks in a second; a busy host may take the second away.
             for _ in 0..20 {
@@ -200,11 +224,11 @@ fn kicks(rows: &mut Rows) {
     }
     rows.add(
         "995 kicks of an empty ring, a reset, and 20 more in the next session",
-        Stage::Open,
+        DriverState::Open,
         Expected::NOTHING,
         |d| {
-            // What a driver did before a reset is not held against the next one.
-            // A second without kicks first: those of earlier rows are counted no more.
+            // Kicks before a reset do not count after it.
+            // A second without kicks first: those of earlier rows do not count any more.
             std::thread::sleep(std::time::Duration::from_millis(1100));
             let at = d.machine.doorbell(Queue::MIDI_OUT);
             d.machine.qemu.write_often(at, 2, Queue::MIDI_OUT.0.into(), 995)?;
@@ -214,7 +238,7 @@ fn kicks(rows: &mut Rows) {
             d.machine.qemu.write_often(at, 2, Queue::MIDI_OUT.0.into(), 20)
         },
     );
-    rows.add("storm of kicks on all queues while it plays", Stage::Playing, Expected::Anything, |d| {
+    rows.add("storm of kicks on all queues while it plays", DriverState::Playing, Expected::Anything, |d| {
         d.post_wave(WAVE, 60_000, 240_000)?;
         for _ in 0..5 {
             for queue in Queue::ALL {

@@ -4,7 +4,7 @@ use card_spec::diagnosis::Diagnosis;
 use card_spec::identity::{IdentityBlock, MAGIC};
 use card_spec::queue::Queue;
 
-use crate::driver::{Driver, RENDER, Stage, WAVE};
+use crate::driver::{Driver, DriverState, RENDER, WAVE};
 use crate::failure::{Result, expect};
 use crate::fault::{Expected, Fault, Rows};
 use crate::machine::{BAR_BASE, common};
@@ -24,6 +24,7 @@ const MSIX_MASK: u32 = 1 << 30;
 
 const WRITTEN: Expected = Expected::First(Diagnosis::CONFIG_WRITE, None);
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("PCI function");
     identity(&mut rows);
@@ -34,7 +35,7 @@ pub(super) fn rows() -> Vec<Fault> {
 
 fn identity(rows: &mut Rows) {
     for width in [1, 2, 4, 8] {
-        rows.add(format!("writes to the identity block in {width} bytes"), Stage::Open, WRITTEN, move |d| {
+        rows.add(format!("writes to the identity block in {width} bytes"), DriverState::Open, WRITTEN, move |d| {
             let at = d.machine.structures.device;
             for offset in [0, 0x3c, 0x40, 0x98] {
                 d.machine.qemu.write(at + offset, width, u64::MAX)?;
@@ -44,28 +45,33 @@ fn identity(rows: &mut Rows) {
             expect("writes that were counted", &true, &(identity.first_error.count.get() >= 4))
         });
     }
-    rows.add("writes to the identity block before it was ever read", Stage::Reset, Expected::NOTHING, |d| {
+    rows.add("writes to the identity block before it was ever read", DriverState::Reset, Expected::NOTHING, |d| {
         let at = d.machine.structures.device;
         d.machine.qemu.write(at, 4, 0)?;
-        // A driver that starts afterwards begins afresh.
+        // A driver that starts afterwards finds no error.
         d.start()
     });
-    rows.add("writes past the end of the identity block", Stage::Open, Expected::NOTHING, |d| {
+    rows.add("writes past the end of the identity block", DriverState::Open, Expected::NOTHING, |d| {
         let at = d.machine.structures.device + size_of::<IdentityBlock>() as u64;
         (0..64).try_for_each(|offset| d.machine.qemu.write(at + 4 * offset, 4, u64::MAX))
     });
-    rows.add("reads of the identity block in every width, past its end too", Stage::Open, Expected::NOTHING, |d| {
-        let at = d.machine.structures.device;
-        for width in [1, 2, 4, 8] {
-            for offset in 0..size_of::<IdentityBlock>() as u64 + 16 {
-                d.machine.qemu.read(at + offset, width)?;
+    rows.add(
+        "reads of the identity block in every width, past its end too",
+        DriverState::Open,
+        Expected::NOTHING,
+        |d| {
+            let at = d.machine.structures.device;
+            for width in [1, 2, 4, 8] {
+                for offset in 0..size_of::<IdentityBlock>() as u64 + 16 {
+                    d.machine.qemu.read(at + offset, width)?;
+                }
             }
-        }
-        Ok(())
-    });
+            Ok(())
+        },
+    );
     rows.add(
         "reads of the interrupt status, a thousand times while it plays",
-        Stage::Playing,
+        DriverState::Playing,
         Expected::NOTHING,
         |d| {
             for _ in 0..20 {
@@ -80,9 +86,9 @@ fn identity(rows: &mut Rows) {
     );
 }
 
-/// Plays, changes the function, and leaves it to the recovery to put it right.
+/// Plays, changes the function, and leaves the change to the recovery.
 fn while_playing(rows: &mut Rows, name: &str, act: fn(&mut Driver) -> Result) {
-    rows.add(format!("{name} while it plays"), Stage::Playing, Expected::NOTHING, move |d| {
+    rows.add(format!("{name} while it plays"), DriverState::Playing, Expected::NOTHING, move |d| {
         d.send(RENDER, &[(0, 1, &[0x90, 60, 100])])?;
         d.post_wave(WAVE, 60_000, 240_000)?;
         act(d)
@@ -158,36 +164,41 @@ fn bars(rows: &mut Rows) {
 
 fn messages(rows: &mut Rows) {
     for vector in [0, 1, 5, 0x7fff, 0xffff] {
-        rows.add(format!("every queue has message {vector:#x} of one"), Stage::Reset, Expected::NOTHING, move |d| {
-            d.machine.qemu.config_write(d.machine.structures.msix, MSIX_ENABLE)?;
-            d.machine.set_common(common::CONFIG_MSIX_VECTOR, 2, vector)?;
-            for queue in Queue::ALL {
-                d.machine.set_common(common::QUEUE_SELECT, 2, queue.0.into())?;
-                d.machine.set_common(common::QUEUE_MSIX_VECTOR, 2, vector)?;
-            }
-            d.start()?;
-            d.open()?;
-            d.play()?;
-            d.record(64).map(|_| ())
-        });
+        rows.add(
+            format!("every queue has message {vector:#x} of one"),
+            DriverState::Reset,
+            Expected::NOTHING,
+            move |d| {
+                d.machine.qemu.config_write(d.machine.structures.msix, MSIX_ENABLE)?;
+                d.machine.set_common(common::CONFIG_MSIX_VECTOR, 2, vector)?;
+                for queue in Queue::ALL {
+                    d.machine.set_common(common::QUEUE_SELECT, 2, queue.0.into())?;
+                    d.machine.set_common(common::QUEUE_MSIX_VECTOR, 2, vector)?;
+                }
+                d.start()?;
+                d.open()?;
+                d.play()?;
+                d.record(64).map(|_| ())
+            },
+        );
     }
-    rows.add("the messages' table is all ones", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("the messages' table is all ones", DriverState::Playing, Expected::NOTHING, |d| {
         with_message(d, u64::MAX, u32::MAX)
     });
-    rows.add("messages go to a page of memory", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("messages go to a page of memory", DriverState::Playing, Expected::NOTHING, |d| {
         let page = d.machine.ram.allocate(4096)?;
         with_message(d, page, 0x1234_5678)
     });
     // The message is the available index, among others.
-    rows.add("messages go to the wave ring's available index", Stage::Playing, Expected::Anything, |d| {
+    rows.add("messages go to the wave ring's available index", DriverState::Playing, Expected::Anything, |d| {
         let at = d.machine.ring(Queue::WAVE).plan.parts[1];
         with_message(d, at, 0x7777_0000)
     });
-    rows.add("messages go to the function's own doorbell", Stage::Playing, Expected::Anything, |d| {
+    rows.add("messages go to the function's own doorbell", DriverState::Playing, Expected::Anything, |d| {
         let at = d.machine.doorbell(Queue::WAVE);
         with_message(d, at, Queue::WAVE.0.into())
     });
-    rows.add("messages are turned on and off while it plays", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("messages are turned on and off while it plays", DriverState::Playing, Expected::NOTHING, |d| {
         for round in 0..100 {
             let how = [MSIX_ENABLE, MSIX_ENABLE | MSIX_MASK, MSIX_MASK, 0][round % 4];
             d.machine.qemu.config_write(d.machine.structures.msix, how)?;

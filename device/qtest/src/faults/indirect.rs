@@ -6,12 +6,13 @@ use card_spec::queue::Queue;
 
 use super::chains::{FIRST, direction, offer};
 use super::features::start_with;
-use crate::driver::{Driver, Stage};
+use crate::driver::{Driver, DriverState};
 use crate::failure::Result;
 use crate::fault::{Fault, Rows, on};
 use crate::ram::RAM;
 use crate::ring::{Descriptor, flag};
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("indirect descriptors");
     for queue in Queue::ALL {
@@ -19,7 +20,7 @@ pub(super) fn rows() -> Vec<Fault> {
         tables(&mut rows, queue);
         rows.add(
             format!("{queue}: indirect descriptor, though the feature was not accepted"),
-            Stage::Reset,
+            DriverState::Reset,
             on(queue, Diagnosis::INDIRECT_NOT_NEGOTIATED),
             move |d| {
                 start_with(d, VERSION_1 | EVENT_IDX)?;
@@ -55,13 +56,13 @@ fn places(rows: &mut Rows, queue: Queue) {
     ];
     for (name, address) in outside {
         let expected = on(queue, Diagnosis::INDIRECT_OUTSIDE_MEMORY);
-        rows.add(format!("{queue}: indirect table {name}"), Stage::Playing, expected, move |d| {
+        rows.add(format!("{queue}: indirect table {name}"), DriverState::Playing, expected, move |d| {
             offer(d, queue, &[Descriptor { address, length: 16, flags: flag::INDIRECT, next: 0 }], FIRST)
         });
     }
     rows.add(
         format!("{queue}: indirect descriptor with NEXT"),
-        Stage::Playing,
+        DriverState::Playing,
         on(queue, Diagnosis::INDIRECT_WITH_NEXT),
         move |d| {
             let table = [Descriptor { address: 0x20_0000, length: 64, flags: direction(queue), next: 0 }];
@@ -75,28 +76,33 @@ fn tables(rows: &mut Rows, queue: Queue) {
     let own = direction(queue);
     let plain = move |next: u16, more: u16| Descriptor { address: 0x20_0000, length: 1, flags: own | more, next };
     for length in [0, 15, 17] {
-        rows.add(format!("{queue}: indirect table of {length} bytes"), Stage::Playing, malformed, move |d| {
+        rows.add(format!("{queue}: indirect table of {length} bytes"), DriverState::Playing, malformed, move |d| {
             through(d, queue, &[plain(0, 0), plain(0, 0)], |head| Descriptor { length, ..head })
         });
     }
     let outside = on(queue, Diagnosis::INDIRECT_OUTSIDE_MEMORY);
-    rows.add(format!("{queue}: indirect table of 4 GiB less 16 bytes"), Stage::Playing, outside, move |d| {
+    rows.add(format!("{queue}: indirect table of 4 GiB less 16 bytes"), DriverState::Playing, outside, move |d| {
         through(d, queue, &[plain(0, 0)], |head| Descriptor { length: u32::MAX - 15, ..head })
     });
-    rows.add(format!("{queue}: indirect table in an indirect table"), Stage::Playing, malformed, move |d| {
+    rows.add(format!("{queue}: indirect table in an indirect table"), DriverState::Playing, malformed, move |d| {
         let inner = d.machine.ram.place(&plain(0, 0).bytes())?;
         let outer = Descriptor { address: inner, length: 16, flags: flag::INDIRECT, next: 0 };
         through(d, queue, &[outer], |head| head)
     });
-    rows.add(format!("{queue}: link out of the indirect table"), Stage::Playing, malformed, move |d| {
+    rows.add(format!("{queue}: link out of the indirect table"), DriverState::Playing, malformed, move |d| {
         through(d, queue, &[plain(1, flag::NEXT)], |head| head)
     });
-    rows.add(format!("{queue}: loop in the indirect table"), Stage::Playing, malformed, move |d| {
+    rows.add(format!("{queue}: loop in the indirect table"), DriverState::Playing, malformed, move |d| {
         through(d, queue, &[plain(1, flag::NEXT), plain(0, flag::NEXT)], |head| head)
     });
-    rows.add(format!("{queue}: indirect table of 4096 linked descriptors"), Stage::Playing, malformed, move |d| {
-        let table: Vec<Descriptor> =
-            (0..4096).map(|index| plain(index + 1, if index < 4095 { flag::NEXT } else { 0 })).collect();
-        through(d, queue, &table, |head| head)
-    });
+    rows.add(
+        format!("{queue}: indirect table of 4096 linked descriptors"),
+        DriverState::Playing,
+        malformed,
+        move |d| {
+            let table: Vec<Descriptor> =
+                (0..4096).map(|index| plain(index + 1, if index < 4095 { flag::NEXT } else { 0 })).collect();
+            through(d, queue, &table, |head| head)
+        },
+    );
 }

@@ -10,7 +10,7 @@ use card_spec::queue::Queue;
 use zerocopy::FromZeros;
 
 use super::downloads;
-use crate::driver::{CAPTURE, Driver, RENDER, Stage, WAVE, stream_open};
+use crate::driver::{CAPTURE, Driver, DriverState, RENDER, WAVE, stream_open};
 use crate::failure::{Result, expect};
 use crate::fault::{Expected, Fault, Rows, on};
 use crate::machine::BAR_BASE;
@@ -18,6 +18,7 @@ use crate::ram::RAM;
 
 const ROW: fn(Diagnosis) -> Expected = |diagnosis| on(Queue::CONTROL, diagnosis);
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("parameters of requests");
     open(&mut rows);
@@ -30,10 +31,10 @@ pub(super) fn rows() -> Vec<Fault> {
 
 fn open(rows: &mut Rows) {
     let mut row = |name: String, diagnosis, status, change: Box<dyn Fn(&mut Open) + Send + Sync>| {
-        rows.add(name, Stage::Started, ROW(diagnosis), move |d| {
+        rows.add(name, DriverState::Started, ROW(diagnosis), move |d| {
             let mut open = d.open_request();
             change(&mut open);
-            d.ask(RequestCode::OPEN, &open)?.ended(status).map(|_| ())
+            d.request_with(RequestCode::OPEN, &open)?.ended(status).map(|_| ())
         });
     };
     for major in [0, 2, 0xffff] {
@@ -48,7 +49,7 @@ fn open(rows: &mut Rows) {
             row(name, Diagnosis::QUEUE_SIZE_DECLARED, Status::OK, change);
         }
     }
-    rows.add("OPEN a hundred times while it plays", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("OPEN a hundred times while it plays", DriverState::Playing, Expected::NOTHING, |d| {
         for _ in 0..100 {
             d.post_wave(WAVE, 4096, 16_384)?;
             d.wait_wave()?;
@@ -57,11 +58,11 @@ fn open(rows: &mut Rows) {
         }
         Ok(())
     });
-    rows.add("CLOSE twice", Stage::Open, ROW(Diagnosis::NO_SESSION), |d| {
+    rows.add("CLOSE twice", DriverState::Open, ROW(Diagnosis::NO_SESSION), |d| {
         d.request(RequestCode::CLOSE, &[])?.ended(Status::OK)?;
         d.request(RequestCode::CLOSE, &[])?.ended(Status::NO_SESSION).map(|_| ())
     });
-    rows.add("CLOSE with a wave buffer under way", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("CLOSE with a wave buffer under way", DriverState::Playing, Expected::NOTHING, |d| {
         d.state(WAVE, StreamState::PAUSE)?;
         d.post_wave(WAVE, 4096, 16_384)?;
         d.request(RequestCode::CLOSE, &[])?.ended(Status::OK)?;
@@ -71,11 +72,11 @@ fn open(rows: &mut Rows) {
 
 fn streams(rows: &mut Rows) {
     let mut row = |name: &str, diagnosis, status, change: fn(&mut StreamOpen)| {
-        rows.add(format!("STREAM_OPEN of {name}"), Stage::Open, ROW(diagnosis), move |d| {
+        rows.add(format!("STREAM_OPEN of {name}"), DriverState::Open, ROW(diagnosis), move |d| {
             d.open_stream(RENDER, StreamKind::RENDER)?.ended(Status::OK)?;
             let mut open = stream_open(WAVE, StreamKind::WAVE);
             change(&mut open);
-            d.ask(RequestCode::STREAM_OPEN, &open)?.ended(status).map(|_| ())
+            d.request_with(RequestCode::STREAM_OPEN, &open)?.ended(status).map(|_| ())
         });
     };
     use Diagnosis as D;
@@ -95,33 +96,39 @@ fn streams(rows: &mut Rows) {
     row("no bits", D::PARAMETER, invalid, |open| open.bits = 0.into());
     row("8 bits", D::PARAMETER, invalid, |open| open.bits = 8.into());
     row("65535 bits", D::PARAMETER, invalid, |open| open.bits = u16::MAX.into());
-    rows.add("STREAM_OPEN of a second wave stream", Stage::Playing, ROW(D::STREAM), |d| {
+    rows.add("STREAM_OPEN of a second wave stream", DriverState::Playing, ROW(D::STREAM), |d| {
         d.open_stream(9, StreamKind::WAVE)?.ended(Status::NO_RESOURCES).map(|_| ())
     });
-    rows.add("STREAM_OPEN of all eighteen, and of one more", Stage::Open, ROW(D::PARAMETER), |d| {
+    rows.add("STREAM_OPEN of all eighteen, and of one more", DriverState::Open, ROW(D::PARAMETER), |d| {
         for stream in 0..STREAMS_MAX as u32 {
             d.open_stream(stream, StreamKind::RENDER)?.ended(Status::OK)?;
         }
         d.open_stream(STREAMS_MAX as u32, StreamKind::RENDER)?.ended(Status::INVALID_PARAMETER).map(|_| ())
     });
     for stream in [3, 18, u32::MAX] {
-        rows.add(format!("STREAM_CLOSE of stream {stream}, not open"), Stage::Playing, ROW(D::STREAM), move |d| {
-            d.close_stream(stream)?.ended(Status::NOT_FOUND).map(|_| ())
-        });
-        rows.add(format!("STREAM_STATE of stream {stream}, not open"), Stage::Playing, ROW(D::STREAM), move |d| {
-            d.state(stream, StreamState::RUN)?.ended(Status::NOT_FOUND).map(|_| ())
-        });
+        rows.add(
+            format!("STREAM_CLOSE of stream {stream}, not open"),
+            DriverState::Playing,
+            ROW(D::STREAM),
+            move |d| d.close_stream(stream)?.ended(Status::NOT_FOUND).map(|_| ()),
+        );
+        rows.add(
+            format!("STREAM_STATE of stream {stream}, not open"),
+            DriverState::Playing,
+            ROW(D::STREAM),
+            move |d| d.state(stream, StreamState::RUN)?.ended(Status::NOT_FOUND).map(|_| ()),
+        );
     }
-    rows.add("STREAM_CLOSE twice", Stage::Playing, ROW(D::STREAM), |d| {
+    rows.add("STREAM_CLOSE twice", DriverState::Playing, ROW(D::STREAM), |d| {
         d.close_stream(WAVE)?.ended(Status::OK)?;
         d.close_stream(WAVE)?.ended(Status::NOT_FOUND).map(|_| ())
     });
     for state in [4, u32::MAX] {
-        rows.add(format!("STREAM_STATE {state}"), Stage::Playing, ROW(D::PARAMETER), move |d| {
+        rows.add(format!("STREAM_STATE {state}"), DriverState::Playing, ROW(D::PARAMETER), move |d| {
             d.state(WAVE, StreamState(state))?.ended(invalid).map(|_| ())
         });
     }
-    rows.add("every state of every stream after every other", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("every state of every stream after every other", DriverState::Playing, Expected::NOTHING, |d| {
         let all = [StreamState::STOP, StreamState::ACQUIRE, StreamState::PAUSE, StreamState::RUN];
         for stream in [RENDER, WAVE, CAPTURE] {
             for before in all {
@@ -138,27 +145,30 @@ fn streams(rows: &mut Rows) {
 fn clock(rows: &mut Rows) {
     let sync = |d: &mut Driver, stream: u32, flags: u32, frame: i64| {
         let sync = ClockSync { stream: stream.into(), flags: flags.into(), master_time: 0.into(), frame: frame.into() };
-        d.ask(RequestCode::CLOCK_SYNC, &sync)
+        d.request_with(RequestCode::CLOCK_SYNC, &sync)
     };
     for (name, stream) in [("a render stream", RENDER), ("stream 17, not open", 17), ("stream 2^32 - 1", u32::MAX)] {
-        rows.add(format!("CLOCK_SYNC of {name}"), Stage::Playing, ROW(Diagnosis::STREAM), move |d| {
+        rows.add(format!("CLOCK_SYNC of {name}"), DriverState::Playing, ROW(Diagnosis::STREAM), move |d| {
             sync(d, stream, 0, 0)?.ended(Status::NOT_FOUND).map(|_| ())
         });
     }
     for flags in [2, u32::MAX] {
-        rows.add(format!("CLOCK_SYNC with flags {flags:#x}"), Stage::Playing, ROW(Diagnosis::PARAMETER), move |d| {
-            sync(d, WAVE, flags, 0)?.ended(Status::INVALID_PARAMETER).map(|_| ())
-        });
+        rows.add(
+            format!("CLOCK_SYNC with flags {flags:#x}"),
+            DriverState::Playing,
+            ROW(Diagnosis::PARAMETER),
+            move |d| sync(d, WAVE, flags, 0)?.ended(Status::INVALID_PARAMETER).map(|_| ()),
+        );
     }
     for frame in [-1, i64::MIN] {
         let name = format!("CLOCK_SYNC starts the clock at frame {frame}");
-        rows.add(name, Stage::Playing, ROW(Diagnosis::PARAMETER), move |d| {
+        rows.add(name, DriverState::Playing, ROW(Diagnosis::PARAMETER), move |d| {
             sync(d, WAVE, clock_sync::START, frame)?.ended(Status::INVALID_PARAMETER).map(|_| ())
         });
     }
     for (name, flags, time, frame) in extremes() {
         let (expected, status) = verdict(flags, frame);
-        rows.add(format!("CLOCK_SYNC {name}, then plays"), Stage::Playing, expected, move |d| {
+        rows.add(format!("CLOCK_SYNC {name}, then plays"), DriverState::Playing, expected, move |d| {
             d.synchronise(flags, time, frame)?.ended(status)?;
             let times = [i64::MIN, -1, 0, 1, i64::MAX];
             let events: Vec<(i64, u16, &[u8])> = times.iter().map(|time| (*time, 1, &[0x90, 60, 1][..])).collect();
@@ -185,7 +195,8 @@ pub(super) fn extremes() -> [(&'static str, u32, i64, i64); 9] {
     ]
 }
 
-/// What comes of such an anchor: times saturate, and a clock that starts has a last frame to start at.
+/// Returns the diagnosis and status of such an anchor: times saturate, and a clock that starts has a last frame to start
+/// at.
 pub(super) fn verdict(flags: u32, frame: i64) -> (Expected, Status) {
     if flags & clock_sync::START != 0 && frame > FRAME_MAX {
         (ROW(Diagnosis::PARAMETER), Status::INVALID_PARAMETER)
@@ -196,16 +207,16 @@ pub(super) fn verdict(flags: u32, frame: i64) -> (Expected, Status) {
 
 fn port(rows: &mut Rows) {
     for item in [2, u32::MAX] {
-        rows.add(format!("VOLUME of item {item}"), Stage::Open, ROW(Diagnosis::PARAMETER), move |d| {
+        rows.add(format!("VOLUME of item {item}"), DriverState::Open, ROW(Diagnosis::PARAMETER), move |d| {
             let volume = Volume { item: item.into(), hundredths_db: 0.into() };
-            d.ask(RequestCode::VOLUME, &volume)?.ended(Status::INVALID_PARAMETER).map(|_| ())
+            d.request_with(RequestCode::VOLUME, &volume)?.ended(Status::INVALID_PARAMETER).map(|_| ())
         });
     }
-    rows.add("VOLUME at the ends of the range", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("VOLUME at the ends of the range", DriverState::Playing, Expected::NOTHING, |d| {
         for value in [i32::MIN, i32::MAX] {
             for item in [0, 1] {
                 let volume = Volume { item: item.into(), hundredths_db: value.into() };
-                d.ask(RequestCode::VOLUME, &volume)?.ended(Status::ALTERED)?;
+                d.request_with(RequestCode::VOLUME, &volume)?.ended(Status::ALTERED)?;
             }
             d.send(RENDER, &[(0, 1, &[0x90, 60, 127])])?;
             d.record(256)?;
@@ -221,15 +232,15 @@ fn port(rows: &mut Rows) {
         ("set 2^32 - 1", [0, 0, u32::MAX]),
     ];
     for (name, [group, channel, set]) in priorities {
-        rows.add(format!("VOICE_PRIORITY of {name}"), Stage::Open, ROW(Diagnosis::PARAMETER), move |d| {
+        rows.add(format!("VOICE_PRIORITY of {name}"), DriverState::Open, ROW(Diagnosis::PARAMETER), move |d| {
             let (channel_group, channel, set) = (group.into(), channel.into(), set.into());
-            let wish = VoicePriority { channel_group, channel, priority: u32::MAX.into(), set };
-            d.ask(RequestCode::VOICE_PRIORITY, &wish)?.ended(Status::INVALID_PARAMETER).map(|_| ())
+            let requested = VoicePriority { channel_group, channel, priority: u32::MAX.into(), set };
+            d.request_with(RequestCode::VOICE_PRIORITY, &requested)?.ended(Status::INVALID_PARAMETER).map(|_| ())
         });
     }
     for (name, value) in [("0", 0), ("2^32 - 1", u32::MAX)] {
-        rows.add(format!("PARAMETERS of {name} each"), Stage::Open, Expected::NOTHING, move |d| {
-            let wish = PortParameters {
+        rows.add(format!("PARAMETERS of {name} each"), DriverState::Open, Expected::NOTHING, move |d| {
+            let requested = PortParameters {
                 valid: u32::MAX.into(),
                 voices: value.into(),
                 channel_groups: value.into(),
@@ -238,35 +249,40 @@ fn port(rows: &mut Rows) {
                 effects: value.into(),
                 share: value.into(),
             };
-            d.ask(RequestCode::PARAMETERS, &wish)?.ended(Status::ALTERED).map(|_| ())
+            d.request_with(RequestCode::PARAMETERS, &requested)?.ended(Status::ALTERED).map(|_| ())
         });
     }
-    rows.add("PARAMETERS change the rate while it plays", Stage::Playing, ROW(Diagnosis::STREAM_STATE), |d| {
+    rows.add("PARAMETERS change the rate while it plays", DriverState::Playing, ROW(Diagnosis::STREAM_STATE), |d| {
         let valid = port_parameter::SAMPLE_RATE.into();
-        let wish = PortParameters { valid, sample_rate: 22_050.into(), ..PortParameters::new_zeroed() };
-        d.ask(RequestCode::PARAMETERS, &wish)?.ended(Status::INVALID_STATE).map(|_| ())
+        let requested = PortParameters { valid, sample_rate: 22_050.into(), ..PortParameters::new_zeroed() };
+        d.request_with(RequestCode::PARAMETERS, &requested)?.ended(Status::INVALID_STATE).map(|_| ())
     });
-    rows.add("PARAMETERS change voices and groups 200 times while it plays", Stage::Playing, Expected::NOTHING, |d| {
-        for round in 0..200_u32 {
-            let valid = (port_parameter::VOICES | port_parameter::CHANNEL_GROUPS).into();
-            let (voices, channel_groups) = ((1 + round * 5).into(), (1 + round % 64).into());
-            let wish = PortParameters { valid, voices, channel_groups, ..PortParameters::new_zeroed() };
-            d.ask(RequestCode::PARAMETERS, &wish)?.ended(Status::OK)?;
-            d.send(RENDER, &[(0, 1, &[0x90, 60, 127])])?;
-        }
-        d.record(64).map(|_| ())
-    });
+    rows.add(
+        "PARAMETERS change voices and groups 200 times while it plays",
+        DriverState::Playing,
+        Expected::NOTHING,
+        |d| {
+            for round in 0..200_u32 {
+                let valid = (port_parameter::VOICES | port_parameter::CHANNEL_GROUPS).into();
+                let (voices, channel_groups) = ((1 + round * 5).into(), (1 + round % 64).into());
+                let requested = PortParameters { valid, voices, channel_groups, ..PortParameters::new_zeroed() };
+                d.request_with(RequestCode::PARAMETERS, &requested)?.ended(Status::OK)?;
+                d.send(RENDER, &[(0, 1, &[0x90, 60, 127])])?;
+            }
+            d.record(64).map(|_| ())
+        },
+    );
     for handle in [0, 1, u32::MAX] {
-        rows.add(format!("DLS_UNLOAD of handle {handle}"), Stage::Open, ROW(Diagnosis::HANDLE), move |d| {
+        rows.add(format!("DLS_UNLOAD of handle {handle}"), DriverState::Open, ROW(Diagnosis::HANDLE), move |d| {
             unload(d, handle)?.ended(Status::NOT_FOUND).map(|_| ())
         });
     }
-    rows.add("DLS_UNLOAD twice", Stage::Open, ROW(Diagnosis::HANDLE), |d| {
+    rows.add("DLS_UNLOAD twice", DriverState::Open, ROW(Diagnosis::HANDLE), |d| {
         let handle = downloads::take(d, &downloads::wave(1, 100))?;
         unload(d, handle)?.ended(Status::OK)?;
         unload(d, handle)?.ended(Status::NOT_FOUND).map(|_| ())
     });
-    rows.add("DLS_UNLOAD of an earlier session's handle", Stage::Open, ROW(Diagnosis::HANDLE), |d| {
+    rows.add("DLS_UNLOAD of an earlier session's handle", DriverState::Open, ROW(Diagnosis::HANDLE), |d| {
         let handle = downloads::take(d, &downloads::wave(1, 100))?;
         d.open()?.ended(Status::OK)?;
         unload(d, handle)?.ended(Status::NOT_FOUND).map(|_| ())
@@ -274,15 +290,16 @@ fn port(rows: &mut Rows) {
 }
 
 fn unload(driver: &mut Driver, handle: u32) -> Result<crate::driver::Response> {
-    driver.ask(RequestCode::DLS_UNLOAD, &DownloadHandle { handle: handle.into(), reserved: 0.into() })
+    driver.request_with(RequestCode::DLS_UNLOAD, &DownloadHandle { handle: handle.into(), reserved: 0.into() })
 }
 
 fn status_page(rows: &mut Rows) {
-    let lend =
-        |d: &mut Driver, address: u64| d.ask(RequestCode::STATUS_PAGE, &StatusPageLoan { address: address.into() });
+    let lend = |d: &mut Driver, address: u64| {
+        d.request_with(RequestCode::STATUS_PAGE, &StatusPageLoan { address: address.into() })
+    };
     for offset in [1, 64, 4095] {
         let name = format!("STATUS_PAGE {offset} bytes off a page's beginning");
-        rows.add(name, Stage::Playing, ROW(Diagnosis::PARAMETER), move |d| {
+        rows.add(name, DriverState::Playing, ROW(Diagnosis::PARAMETER), move |d| {
             lend(d, 0x20_0000 + offset)?.ended(Status::INVALID_PARAMETER).map(|_| ())
         });
     }
@@ -296,13 +313,13 @@ fn status_page(rows: &mut Rows) {
     ];
     for (name, address) in outside {
         let expected = ROW(Diagnosis::BUFFER_OUTSIDE_MEMORY);
-        rows.add(format!("STATUS_PAGE {name}"), Stage::Playing, expected, move |d| {
+        rows.add(format!("STATUS_PAGE {name}"), DriverState::Playing, expected, move |d| {
             lend(d, address)?.ended(Status::INVALID_PARAMETER).map(|_| ())
         });
     }
     rows.add(
         "STATUS_PAGE in the last page of memory, lent and taken back",
-        Stage::Playing,
+        DriverState::Playing,
         Expected::NOTHING,
         move |d| {
             for _ in 0..20 {
@@ -315,9 +332,9 @@ fn status_page(rows: &mut Rows) {
     );
     for queue in Queue::ALL {
         for (part, name) in super::rings::PARTS.into_iter().enumerate() {
-            // What the page's bytes mean to a ring is chance.
+            // The meaning of the page's bytes to a ring is chance.
             let name = format!("STATUS_PAGE over {queue}'s {name}");
-            rows.add(name, Stage::Playing, Expected::Anything, move |d| {
+            rows.add(name, DriverState::Playing, Expected::Anything, move |d| {
                 let address = d.machine.ring(queue).plan.parts[part];
                 lend(d, address)?;
                 for _ in 0..8 {

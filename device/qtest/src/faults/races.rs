@@ -9,7 +9,7 @@ use card_control::answer::{Advanced, Done};
 use card_spec::limits::QUEUE_SIZE_MAX;
 use card_spec::queue::Queue;
 
-use crate::driver::{Driver, NOTE_ON, RENDER, Stage, WAVE};
+use crate::driver::{Driver, DriverState, NOTE_ON, RENDER, WAVE};
 use crate::failure::Result;
 use crate::fault::{Expected, Fault, Rows};
 use crate::judge::RESET_LIMIT;
@@ -19,7 +19,7 @@ use crate::ring::{Descriptor, Piece, RingPlan};
 /// How long a race goes on.
 const RACE: Duration = Duration::from_millis(150);
 
-/// What a racing processor writes.
+/// The memory that a racing processor writes.
 #[derive(Clone, Copy, Debug)]
 enum Race {
     /// Descriptors: addresses, lengths, flags and links.
@@ -32,24 +32,25 @@ enum Race {
     Everything,
 }
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("a second processor");
     for queue in Queue::ALL {
         for (race, name) in [
             (Race::Descriptors, "the descriptors"),
-            (Race::Index, "the available index, on and on"),
+            (Race::Index, "the available index, ever forwards"),
             (Race::Jumps, "the available index, to and fro"),
             (Race::Everything, "all of the ring"),
         ] {
             rows.add(
                 format!("{queue}: another processor rewrites {name}"),
-                Stage::Playing,
+                DriverState::Playing,
                 Expected::Anything,
                 move |d| run(d, queue, race),
             );
         }
     }
-    rows.add("another processor rewrites requests and batches", Stage::Playing, Expected::Anything, |d| {
+    rows.add("another processor rewrites requests and batches", DriverState::Playing, Expected::Anything, |d| {
         let page = d.machine.ram.allocate(4096)?;
         let ram = d.machine.ram.clone();
         beside(
@@ -71,7 +72,7 @@ pub(super) fn rows() -> Vec<Fault> {
 fn run(driver: &mut Driver, queue: Queue, race: Race) -> Result {
     let ring = driver.machine.ring(queue).plan;
     let ram = driver.machine.ram.clone();
-    // Something that the card can do on every queue.
+    // Chains that the card can serve on every queue.
     let page = driver.machine.ram.allocate(4096)?;
     for _ in 0..16 {
         driver.machine.ring(queue).offer(&[Piece::readable(page, 16), Piece::writable(page + 64, 2048)])?;
@@ -81,8 +82,8 @@ fn run(driver: &mut Driver, queue: Queue, race: Race) -> Result {
     beside(driver, write, move |d| {
         d.machine.kick(queue)?;
         match queue {
-            Queue::MIDI_IN => d.machine.card.ask::<Done>(&Command::midi_in(&NOTE_ON, 1)).map(|_| ()),
-            Queue::EVENT => d.machine.card.ask::<Advanced>(&Command::Advance { frames: 24_000 }).map(|_| ()),
+            Queue::MIDI_IN => d.machine.card.command::<Done>(&Command::midi_in(&NOTE_ON, 1)).map(|_| ()),
+            Queue::EVENT => d.machine.card.command::<Advanced>(&Command::Advance { frames: 24_000 }).map(|_| ()),
             Queue::WAVE => {
                 let pieces = d.wave_pieces(WAVE, 64, 256)?;
                 d.machine.ring(Queue::WAVE).offer(&pieces).map(|_| ())
@@ -121,8 +122,8 @@ fn scribble(ram: &Ram, ring: RingPlan, race: Race, random: u64, index: &mut u16)
     }
 }
 
-/// Runs `act` again and again while another thread does `write` with random numbers; and, while that goes on, resets the
-/// device, which must not wait for it.
+/// Runs `act` again and again while another thread does `write` with random numbers; and, while that goes on, resets
+/// the device, which must not wait for it.
 fn beside(
     driver: &mut Driver,
     mut write: impl FnMut(u64) -> bool + Send,

@@ -1,25 +1,26 @@
-//! A card whose time is the host's: what can only go wrong where the clock does not wait.
+//! Errors that need a card in real time.
 
 use std::time::{Duration, Instant};
 
 use card_spec::control::{Status, StreamState};
 
 use super::parameters::{extremes, verdict};
-use crate::driver::{Driver, RENDER, Stage, WAVE};
+use crate::driver::{Driver, DriverState, RENDER, WAVE};
 use crate::failure::{Result, expect_at_most};
 use crate::fault::{Expected, Fault, Rows};
 use crate::machine::Kind;
 
-/// How long the card's processor time is looked at.
+/// How long the card's processor time is measured.
 const WATCH: Duration = Duration::from_millis(300);
 
 /// The share of it, in percent, that a card with nothing to play may use. Silence takes some percent; a loop takes all.
 const BUSY_MAX: u128 = 60;
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("real time");
     let mut add = |name: String, expected: Expected, act: Box<dyn Fn(&mut Driver) -> Result + Send + Sync>| {
-        rows.add(name, Stage::Playing, expected, act).kind = Kind::Realtime;
+        rows.add(name, DriverState::Playing, expected, act).kind = Kind::Realtime;
     };
     for (name, flags, time, frame) in extremes() {
         let name = format!("CLOCK_SYNC {name}, and waits with a buffer");
@@ -68,7 +69,7 @@ pub(super) fn rows() -> Vec<Fault> {
     rows.done()
 }
 
-/// Fails if the card uses a processor while it has nothing to do.
+/// Checks that the card uses no processor while it has nothing to do.
 fn idle(driver: &mut Driver) -> Result {
     let (before, begun) = (driver.machine.card.process().processor_time()?, Instant::now());
     std::thread::sleep(WATCH);

@@ -1,11 +1,11 @@
-//! Parts of rings that share memory: what the card writes to one moves the other.
+//! Parts of rings that share memory, so that a write to one changes the other.
 
 use card_spec::diagnosis::Diagnosis;
 use card_spec::limits::QUEUE_SIZE_MAX;
 use card_spec::queue::Queue;
 
 use super::rings::PARTS;
-use crate::driver::{Driver, Stage};
+use crate::driver::{Driver, DriverState};
 use crate::failure::Result;
 use crate::fault::{Fault, Rows, on};
 use crate::machine::status;
@@ -14,19 +14,20 @@ use crate::ring::{Piece, part_bytes};
 /// Parts of one ring.
 const PAIRS: [(usize, usize); 3] = [(0, 1), (0, 2), (1, 2)];
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("rings that overlap");
     for queue in Queue::ALL {
         for (first, second) in PAIRS {
             let name = format!("{queue}: {} and {} at one address", PARTS[first], PARTS[second]);
-            rows.add(name, Stage::Reset, on(queue, Diagnosis::RING_OVERLAP), move |d| {
+            rows.add(name, DriverState::Reset, on(queue, Diagnosis::RING_OVERLAP), move |d| {
                 within(d, queue, first, second, 0)
             });
         }
     }
     for (queue, (first, second)) in [Queue::MIDI_OUT, Queue::WAVE, Queue::EVENT].into_iter().zip(PAIRS) {
         let name = format!("{queue}: {} begins in the last bytes of the {}", PARTS[second], PARTS[first]);
-        rows.add(name, Stage::Reset, on(queue, Diagnosis::RING_OVERLAP), move |d| {
+        rows.add(name, DriverState::Reset, on(queue, Diagnosis::RING_OVERLAP), move |d| {
             let offset = (part_bytes(first, QUEUE_SIZE_MAX) - 1) & !3;
             within(d, queue, first, second, offset)
         });
@@ -35,7 +36,7 @@ pub(super) fn rows() -> Vec<Fault> {
         // Where the ring resumes, the used index is the available index, and each chain that is returned makes another one
         // available.
         let name = format!("{queue}: one ring is both, and resumes with a chain more");
-        rows.add(name, Stage::Reset, on(queue, Diagnosis::RING_OVERLAP), move |d| {
+        rows.add(name, DriverState::Reset, on(queue, Diagnosis::RING_OVERLAP), move |d| {
             within(d, queue, 1, 2, 0)?;
             if queue != Queue::CONTROL {
                 d.open()?;
@@ -50,11 +51,11 @@ pub(super) fn rows() -> Vec<Fault> {
             d.provoke(queue)
         });
     }
-    // The ring that is set up later is the one that is named.
+    // The diagnosis names the ring that is set up later.
     for (first, out) in PARTS.into_iter().enumerate() {
         for (second, wave) in PARTS.into_iter().enumerate() {
             let name = format!("wave's {wave} at midi-out's {out}");
-            rows.add(name, Stage::Reset, on(Queue::WAVE, Diagnosis::RING_OVERLAP), move |d| {
+            rows.add(name, DriverState::Reset, on(Queue::WAVE, Diagnosis::RING_OVERLAP), move |d| {
                 between(d, (Queue::MIDI_OUT, first), (Queue::WAVE, second), 0)
             });
         }
@@ -62,7 +63,7 @@ pub(super) fn rows() -> Vec<Fault> {
     for (index, first) in Queue::ALL.into_iter().enumerate() {
         for second in Queue::ALL.into_iter().skip(index + 1) {
             let name = format!("{first} and {second} are given the same ring");
-            rows.add(name, Stage::Reset, on(second, Diagnosis::RING_OVERLAP), move |d| {
+            rows.add(name, DriverState::Reset, on(second, Diagnosis::RING_OVERLAP), move |d| {
                 let mut set_up = d.machine.set_up();
                 set_up.rings[second.index()] = set_up.rings[first.index()];
                 d.machine.start_as(&set_up)?;
@@ -74,8 +75,8 @@ pub(super) fn rows() -> Vec<Fault> {
         }
     }
     rows.add(
-        "news's descriptor table begins in the last bytes of control's used ring",
-        Stage::Reset,
+        "the event queue's descriptor table begins in the last bytes of control's used ring",
+        DriverState::Reset,
         on(Queue::EVENT, Diagnosis::RING_OVERLAP),
         |d| {
             let offset = (part_bytes(2, QUEUE_SIZE_MAX) - 1) & !15;

@@ -1,10 +1,10 @@
-//! Rings of sizes and at addresses that cannot be.
+//! Rings of invalid sizes and at invalid addresses.
 
 use card_spec::diagnosis::Diagnosis;
 use card_spec::limits::QUEUE_SIZE_MAX;
 use card_spec::queue::Queue;
 
-use crate::driver::{Driver, Stage};
+use crate::driver::{Driver, DriverState};
 use crate::failure::Result;
 use crate::fault::{Expected, Fault, Rows, on};
 use crate::machine::BAR_BASE;
@@ -24,13 +24,14 @@ pub(super) fn start_with(driver: &mut Driver, queue: Queue, change: impl FnOnce(
     driver.machine.start_as(&set_up)
 }
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("ring set-up");
     for queue in Queue::ALL {
         for size in [48, 3, 127] {
             rows.add(
                 format!("{queue}: ring of {size} entries"),
-                Stage::Reset,
+                DriverState::Reset,
                 on(queue, Diagnosis::RING_SIZE),
                 move |d| start_with(d, queue, |plan| plan.size = size),
             );
@@ -38,20 +39,28 @@ pub(super) fn rows() -> Vec<Fault> {
         for (part, name) in PARTS.into_iter().enumerate() {
             let off = ALIGNMENTS[part] / 2;
             let expected = on(queue, Diagnosis::RING_MISALIGNED);
-            rows.add(format!("{queue}: {name} {off} bytes off its alignment"), Stage::Reset, expected, move |d| {
-                start_with(d, queue, |plan| plan.parts[part] += off)
-            });
+            rows.add(
+                format!("{queue}: {name} {off} bytes off its alignment"),
+                DriverState::Reset,
+                expected,
+                move |d| start_with(d, queue, |plan| plan.parts[part] += off),
+            );
         }
     }
     for size in [0, 256, 1024, 0xffff] {
         // QEMU leaves the size as it was.
-        rows.add(format!("ring of {size} entries, which QEMU ignores"), Stage::Reset, Expected::NOTHING, move |d| {
-            let mut set_up = d.machine.set_up();
-            set_up.rings[Queue::CONTROL.index()].size = size;
-            d.machine.start_as(&set_up)?;
-            d.machine.ring(Queue::CONTROL).plan.size = QUEUE_SIZE_MAX;
-            d.open().map(|_| ())
-        });
+        rows.add(
+            format!("ring of {size} entries, which QEMU ignores"),
+            DriverState::Reset,
+            Expected::NOTHING,
+            move |d| {
+                let mut set_up = d.machine.set_up();
+                set_up.rings[Queue::CONTROL.index()].size = size;
+                d.machine.start_as(&set_up)?;
+                d.machine.ring(Queue::CONTROL).plan.size = QUEUE_SIZE_MAX;
+                d.open().map(|_| ())
+            },
+        );
     }
     outside(&mut rows);
     legal(&mut rows);
@@ -75,9 +84,9 @@ fn outside(rows: &mut Rows) {
     for (place, address) in places {
         for (part, name) in PARTS.into_iter().enumerate() {
             let queue = queues.next().unwrap_or(Queue::CONTROL);
-            // Where QEMU cannot map a part at all it starts no ring, and the card hears nothing.
+            // Where QEMU cannot map a part at all it starts no ring, and sends the card nothing.
             let expected = Expected::FirstOrKept(Diagnosis::RING_OUTSIDE_MEMORY, Some(queue));
-            rows.add(format!("{queue}: {name} {place}"), Stage::Reset, expected, move |d| {
+            rows.add(format!("{queue}: {name} {place}"), DriverState::Reset, expected, move |d| {
                 start_with(d, queue, |plan| plan.parts[part] = address)
             });
         }
@@ -85,22 +94,22 @@ fn outside(rows: &mut Rows) {
     for (part, name) in PARTS.into_iter().enumerate() {
         let queue = queues.next().unwrap_or(Queue::CONTROL);
         let expected = Expected::FirstOrKept(Diagnosis::RING_OUTSIDE_MEMORY, Some(queue));
-        rows.add(format!("{queue}: {name} that crosses the end of memory"), Stage::Reset, expected, move |d| {
+        rows.add(format!("{queue}: {name} that crosses the end of memory"), DriverState::Reset, expected, move |d| {
             start_with(d, queue, |plan| plan.parts[part] = RAM - 16)
         });
     }
     // One that QEMU does not keep from the card, on every queue.
     for queue in Queue::ALL {
         let expected = on(queue, Diagnosis::RING_OUTSIDE_MEMORY);
-        rows.add(format!("{queue}: whole ring past the end of memory"), Stage::Reset, expected, move |d| {
+        rows.add(format!("{queue}: whole ring past the end of memory"), DriverState::Reset, expected, move |d| {
             start_with(d, queue, |plan| plan.parts = [RAM + 0x1000, RAM + 0x2000, RAM + 0x3000])
         });
     }
 }
 
-/// Rings that look wrong and are not.
+/// Rings at unusual addresses that are valid.
 fn legal(rows: &mut Rows) {
-    rows.add("ring that ends with the last byte of memory", Stage::Reset, Expected::NOTHING, |d| {
+    rows.add("ring that ends with the last byte of memory", DriverState::Reset, Expected::NOTHING, |d| {
         let size = QUEUE_SIZE_MAX;
         let used = (RAM - part_bytes(2, size)) & !3;
         let descriptors = (used - 0x1000 - part_bytes(0, size)) & !15;
@@ -109,12 +118,12 @@ fn legal(rows: &mut Rows) {
         start_with(d, Queue::CONTROL, |plan| plan.parts = [descriptors, available, used])?;
         d.open().map(|_| ())
     });
-    rows.add("available and used ring in the first pages of memory", Stage::Reset, Expected::NOTHING, |d| {
+    rows.add("available and used ring in the first pages of memory", DriverState::Reset, Expected::NOTHING, |d| {
         d.machine.ram.write(0, &[0; 3 * 4096])?;
         start_with(d, Queue::CONTROL, |plan| (plan.parts[1], plan.parts[2]) = (0x1000, 0x2000))?;
         d.open().map(|_| ())
     });
-    rows.add("parts of all rings that touch without a gap", Stage::Reset, Expected::NOTHING, |d| {
+    rows.add("parts of all rings that touch without a gap", DriverState::Reset, Expected::NOTHING, |d| {
         let mut at = d.machine.ram.place(&[0; 5 * 4096])?;
         let mut set_up = d.machine.set_up();
         for plan in &mut set_up.rings {
@@ -127,7 +136,7 @@ fn legal(rows: &mut Rows) {
         d.machine.start_as(&set_up)?;
         d.open().map(|_| ())
     });
-    rows.add("used ring that holds the index of an earlier life", Stage::Reset, Expected::NOTHING, |d| {
+    rows.add("used ring that holds the index from before a reset", DriverState::Reset, Expected::NOTHING, |d| {
         for queue in Queue::ALL {
             let used = d.machine.ring(queue).plan.parts[2];
             d.machine.ram.publish(used + 2, 500)?;

@@ -1,4 +1,4 @@
-//! Buffers that the card needs and does not get, or that are too small for anything: midi-in and news.
+//! Buffers that the card needs and does not get, or that are too small: queues midi-in and event.
 
 use card_control::Command;
 use card_control::answer::Done;
@@ -8,7 +8,7 @@ use card_spec::event::{BatchHeader, record_bytes};
 use card_spec::limits::CAPTURED_EVENTS_MAX;
 use card_spec::queue::Queue;
 
-use crate::driver::{CAPTURE, Driver, NOTE_ON, NOTICE_BYTES, Stage};
+use crate::driver::{CAPTURE, Driver, DriverState, NOTE_ON, NOTICE_BYTES};
 use crate::failure::{Result, expect};
 use crate::fault::{Expected, Fault, Rows, on};
 use crate::ring::Piece;
@@ -16,27 +16,28 @@ use crate::ring::Piece;
 /// The least room for a batch with one event.
 const BATCH_BYTES: u32 = (size_of::<BatchHeader>() + record_bytes(3)) as u32;
 
+/// Returns the rows of this kind.
 pub(super) fn rows() -> Vec<Fault> {
     let mut rows = Rows::of("buffers for the card");
     for (queue, least) in [(Queue::MIDI_IN, BATCH_BYTES), (Queue::EVENT, NOTICE_BYTES)] {
         for bytes in [1, least / 2, least - 1] {
             let expected = on(queue, Diagnosis::WRITABLE_TOO_SHORT);
             let name = format!("{queue}: buffer of {bytes} bytes, where {least} are needed");
-            rows.add(name, Stage::Playing, expected, move |d| post(d, queue, bytes, 1));
+            rows.add(name, DriverState::Playing, expected, move |d| post(d, queue, bytes, 1));
         }
         rows.add(
             format!("{queue}: as many tiny buffers as the ring holds"),
-            Stage::Playing,
+            DriverState::Playing,
             on(queue, Diagnosis::WRITABLE_TOO_SHORT),
             move |d| post(d, queue, 8, 128),
         );
         let expected = on(queue, Diagnosis::LENGTH);
-        rows.add(format!("{queue}: buffer for the card to read"), Stage::Playing, expected, move |d| {
+        rows.add(format!("{queue}: buffer for the card to read"), DriverState::Playing, expected, move |d| {
             let page = d.machine.ram.allocate(4096)?;
             d.machine.ring(queue).offer(&[Piece::readable(page, 4096)])?;
             d.provoke(queue)
         });
-        rows.add(format!("{queue}: buffer in single bytes"), Stage::Playing, Expected::NOTHING, move |d| {
+        rows.add(format!("{queue}: buffer in single bytes"), DriverState::Playing, Expected::NOTHING, move |d| {
             let page = d.machine.ram.allocate(4096)?;
             let pieces: Vec<Piece> = (0..u64::from(least)).map(|byte| Piece::writable(page + byte, 1)).collect();
             d.machine.ring(queue).offer(&pieces)?;
@@ -46,20 +47,20 @@ pub(super) fn rows() -> Vec<Fault> {
     }
     rows.add(
         "midi-in: no buffer while twice as many events come in as are kept",
-        Stage::Playing,
+        DriverState::Playing,
         Expected::NOTHING,
         |d| {
             let command = Command::midi_in(&NOTE_ON, 1);
             let mut refused = 0;
             for _ in 0..2 * CAPTURED_EVENTS_MAX {
-                refused += usize::from(d.machine.card.ask::<Done>(&command)?.is_err());
+                refused += usize::from(d.machine.card.command::<Done>(&command)?.is_err());
             }
             expect("events that were refused", &CAPTURED_EVENTS_MAX, &refused)
         },
     );
     rows.add(
         "midi-in: the capture stream stops with events and buffers waiting",
-        Stage::Playing,
+        DriverState::Playing,
         Expected::NOTHING,
         |d| {
             (0..100).try_for_each(|_| d.capture(&NOTE_ON))?;
@@ -73,10 +74,10 @@ pub(super) fn rows() -> Vec<Fault> {
         },
     );
     let expected = on(Queue::CONTROL, Diagnosis::UNKNOWN_REQUEST);
-    rows.add("news: no buffer while a thousand things are found wrong", Stage::Playing, expected, |d| {
+    rows.add("event: no buffer while a thousand errors are found", DriverState::Playing, expected, |d| {
         (0..1000).try_for_each(|_| d.request(RequestCode(0x7777), &[]).map(|_| ()))
     });
-    rows.add("news: a buffer for every one of a hundred underruns", Stage::Playing, Expected::NOTHING, |d| {
+    rows.add("event: a buffer for every one of a hundred underruns", DriverState::Playing, Expected::NOTHING, |d| {
         let page = d.machine.ram.allocate(4096)?;
         for _ in 0..100 {
             d.machine.ring(Queue::EVENT).offer(&[Piece::writable(page, NOTICE_BYTES)])?;
@@ -88,7 +89,7 @@ pub(super) fn rows() -> Vec<Fault> {
     rows.done()
 }
 
-/// Posts so many buffers of so many bytes, and gives the card something to put into them.
+/// Posts `count` buffers of `bytes` bytes each, and gives the card data for them.
 fn post(driver: &mut Driver, queue: Queue, bytes: u32, count: usize) -> Result {
     let page = driver.machine.ram.allocate(4096)?;
     for _ in 0..count {

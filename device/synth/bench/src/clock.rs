@@ -1,4 +1,4 @@
-//! Time: what a processor spent, and what the wall clock says.
+//! Processor time and wall-clock time of a piece of work.
 
 use std::ops::Sub;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ impl Sub for Spent {
     }
 }
 
-/// What a piece of work on this thread takes.
+/// Measures a piece of work on this thread.
 pub(crate) fn on_this_thread(work: impl FnOnce()) -> Spent {
     let now = || {
         let time = clock_gettime(ClockId::ThreadCPUTime);
@@ -35,11 +35,11 @@ pub(crate) fn on_this_thread(work: impl FnOnce()) -> Spent {
     Spent { processor: now().saturating_sub(processor), wall: wall.elapsed() }
 }
 
-/// What a child takes that is started, waited for and ended within `work`, its start included. No other child may end
+/// Measures a child that is started, waited for and ended within `work`, its start included. No other child may end
 /// meanwhile.
 ///
 /// # Errors
-/// The work's own.
+/// The error that `work` returned.
 pub(crate) fn of_a_child<E>(work: impl FnOnce() -> Result<(), E>) -> Result<Spent, E> {
     let now = || {
         let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("the kernel knows what its processes used");
@@ -51,7 +51,7 @@ pub(crate) fn of_a_child<E>(work: impl FnOnce() -> Result<(), E>) -> Result<Spen
     Ok(Spent { processor: now().saturating_sub(processor), wall: wall.elapsed() })
 }
 
-/// The middle one; of an even number, the higher of the two in the middle.
+/// Returns the middle value; of an even number of values, the higher of the two in the middle.
 #[must_use]
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);

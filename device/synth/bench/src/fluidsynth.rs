@@ -24,7 +24,8 @@ const FRAME_BYTES: usize = 8;
 /// Why FluidSynth gave no figures.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FluidSynthError {
-    /// It cannot be started.
+    /// [`FluidSynthError::Start`] when the program cannot be started; [`FluidSynthError::Failed`] when it prints no
+    /// version.
     #[error("cannot start FluidSynth ({}): {source}", path.display())]
     Start {
         /// The program.
@@ -41,12 +42,12 @@ pub(crate) enum FluidSynthError {
         source: std::io::Error,
     },
     /// It failed.
-    #[error("FluidSynth ended with {status}:\n{said}")]
+    #[error("FluidSynth ended with {status}:\n{output}")]
     Failed {
         /// How it ended.
         status: String,
-        /// What it said.
-        said: String,
+        /// Its output.
+        output: String,
     },
     /// It does not end.
     #[error("FluidSynth had not ended after {} s", LIMIT.as_secs())]
@@ -66,7 +67,7 @@ pub(crate) struct FluidSynth {
     program: PathBuf,
     font: PathBuf,
     folder: PathBuf,
-    /// What it says that it is.
+    /// Its version.
     pub(crate) version: String,
 }
 
@@ -83,15 +84,16 @@ impl FluidSynth {
     /// Asks the program for its version.
     ///
     /// # Errors
-    /// It cannot be started.
+    /// [`FluidSynthError::Start`] when the program cannot be started; [`FluidSynthError::Failed`] when it prints no
+    /// version.
     pub(crate) fn new(program: &Path, font: &Path, folder: &Path) -> Result<Self, FluidSynthError> {
         let start = |source| FluidSynthError::Start { path: program.to_owned(), source };
-        let said = Command::new(program).arg("--version").stdin(Stdio::null()).output().map_err(start)?;
-        let text = String::from_utf8_lossy(&said.stdout).into_owned();
+        let output = Command::new(program).arg("--version").stdin(Stdio::null()).output().map_err(start)?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let version = text.lines().find_map(|line| line.rsplit_once("version ").map(|(_, version)| version.trim()));
-        let Some(version) = version.filter(|_| said.status.success()) else {
-            let said = String::from_utf8_lossy(&said.stderr).trim().to_owned();
-            return Err(FluidSynthError::Failed { status: "no version".into(), said });
+        let Some(version) = version.filter(|_| output.status.success()) else {
+            let output = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(FluidSynthError::Failed { status: "no version".into(), output });
         };
         Ok(Self {
             program: program.to_owned(),
@@ -104,15 +106,16 @@ impl FluidSynth {
     /// Renders a MIDI file. `points` is what the command `interp` takes: 4 or 7.
     ///
     /// # Errors
-    /// It failed, or a file did.
+    /// [`FluidSynthError::Failed`] or [`FluidSynthError::Endless`] when the program fails or does not end;
+    /// [`FluidSynthError::File`] when a file cannot be written.
     pub(crate) fn render(&self, song: &Path, setting: Setting, points: u8) -> Result<Rendering, FluidSynthError> {
         let configuration = self.folder.join(format!("interp-{points}"));
         self.write(&configuration, format!("interp {points}\n").as_bytes())?;
         let out = self.out();
         let log = self.folder.join("fluidsynth.log");
         let file = |path: &Path, source| FluidSynthError::File { path: path.to_owned(), source };
-        let said = fs::File::create(&log).map_err(|source| file(&log, source))?;
-        let said_too = said.try_clone().map_err(|source| file(&log, source))?;
+        let output = fs::File::create(&log).map_err(|source| file(&log, source))?;
+        let errors = output.try_clone().map_err(|source| file(&log, source))?;
         let effects = if setting.effects { "1" } else { "0" };
         let mut command = Command::new(&self.program);
         command.arg("-niq").arg("-f").arg(&configuration).arg("-F").arg(&out);
@@ -120,7 +123,7 @@ impl FluidSynth {
         command.args(["-r", &RATE.to_string(), "-z", &BLOCK.to_string()]);
         command.args(["-o", &format!("synth.polyphony={}", setting.voices), "-o", "synth.cpu-cores=1"]);
         command.arg(&self.font).arg(song);
-        command.stdin(Stdio::null()).stdout(said).stderr(said_too);
+        command.stdin(Stdio::null()).stdout(output).stderr(errors);
         let spent = of_a_child(|| {
             let start = |source| FluidSynthError::Start { path: self.program.clone(), source };
             let mut child = command.spawn().map_err(start)?;
@@ -139,14 +142,14 @@ impl FluidSynth {
             if status.success() {
                 return Ok(());
             }
-            let said = fs::read_to_string(&log).unwrap_or_default().trim().to_owned();
-            Err(FluidSynthError::Failed { status: status.to_string(), said })
+            let output = fs::read_to_string(&log).unwrap_or_default().trim().to_owned();
+            Err(FluidSynthError::Failed { status: status.to_string(), output })
         })?;
         let bytes = fs::metadata(&out).map_err(|source| file(&out, source))?.len();
         Ok(Rendering { spent, frames: bytes / FRAME_BYTES as u64 })
     }
 
-    /// A long rendering less a short one.
+    /// Returns the figures of a long rendering less those of a short one.
     ///
     /// # Errors
     /// Either failed, or they are of one length.
@@ -166,10 +169,10 @@ impl FluidSynth {
         Ok(Rendering { spent: long.spent - short.spent, frames: long.frames - short.frames })
     }
 
-    /// The mean power of the samples of these frames of what was last rendered.
+    /// Returns the mean power of the samples of these frames of what was last rendered.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// [`FluidSynthError::File`] when the rendering cannot be read.
     pub(crate) fn power(&self, frames: Range<usize>) -> Result<f64, FluidSynthError> {
         let out = self.out();
         let bytes = fs::read(&out).map_err(|source| FluidSynthError::File { path: out, source })?;
@@ -182,12 +185,12 @@ impl FluidSynth {
     /// Writes a file beside its others.
     ///
     /// # Errors
-    /// The file's.
+    /// [`FluidSynthError::File`] when the file cannot be written.
     pub(crate) fn write(&self, path: &Path, content: &[u8]) -> Result<(), FluidSynthError> {
         fs::write(path, content).map_err(|source| FluidSynthError::File { path: path.to_owned(), source })
     }
 
-    /// A place for a song of this name.
+    /// Returns the path for a song of this name.
     #[must_use]
     pub(crate) fn place(&self, name: &str) -> PathBuf {
         self.folder.join(name)

@@ -1,5 +1,5 @@
-//! The bank of the contest: a SoundFont that all four synthesizers load, made by code so that it says exactly what every
-//! voice has to do.
+//! The bank of the comparison: a SoundFont that all four synthesizers load, made by code so that it has exactly what
+//! every voice has to do.
 //!
 //! Fifteen presets of six zones, each zone with a looped wave of its own (33 KB, 3 MB together), so that the waves of
 //! a thousand voices do not fit a processor's second cache, as those of a real bank do not. Every zone spans an
@@ -21,7 +21,7 @@ pub(crate) const KEYS: u8 = ROOTS.len() as u8 * 12;
 /// Samples of a loop.
 const LOOP: usize = 16_384;
 
-/// Samples before the loop and after it: SoundFont asks for eight that continue it on either side.
+/// Samples before the loop and after it: SoundFont requires eight that continue it on either side.
 const MARGIN: usize = 8;
 
 /// Silence between waves (SoundFont 2.04, 6.1).
@@ -49,23 +49,37 @@ impl Work {
 
 /// Generators (SoundFont 2.04, 8.1.2).
 mod generator {
+    /// `vibLfoToPitch`.
     pub(super) const VIBRATO_TO_PITCH: u16 = 6;
+    /// `initialFilterFc`.
     pub(super) const FILTER_CUTOFF: u16 = 8;
+    /// `initialFilterQ`.
     pub(super) const FILTER_Q: u16 = 9;
+    /// `chorusEffectsSend`.
     pub(super) const CHORUS_SEND: u16 = 15;
+    /// `reverbEffectsSend`.
     pub(super) const REVERB_SEND: u16 = 16;
+    /// `delayVibLFO`.
     pub(super) const VIBRATO_DELAY: u16 = 23;
+    /// `freqVibLFO`.
     pub(super) const VIBRATO_FREQUENCY: u16 = 24;
+    /// `releaseVolEnv`.
     pub(super) const RELEASE: u16 = 38;
+    /// `instrument`.
     pub(super) const INSTRUMENT: u16 = 41;
+    /// `keyRange`.
     pub(super) const KEY_RANGE: u16 = 43;
+    /// `initialAttenuation`.
     pub(super) const ATTENUATION: u16 = 48;
+    /// `sampleID`.
     pub(super) const SAMPLE: u16 = 53;
+    /// `sampleModes`.
     pub(super) const SAMPLE_MODES: u16 = 54;
+    /// `overridingRootKey`.
     pub(super) const ROOT_KEY: u16 = 58;
 }
 
-/// The SoundFont as a file.
+/// Returns the SoundFont as a file.
 #[must_use]
 pub(crate) fn sound_font(work: Work) -> Vec<u8> {
     let mut samples: Vec<i16> = Vec::new();
@@ -91,7 +105,7 @@ pub(crate) fn sound_font(work: Work) -> Vec<u8> {
 
     let samples: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
     let information =
-        [chunk(b"ifil", &[2, 0, 1, 0]), chunk(b"isng", b"EMU8000\0"), chunk(b"INAM", b"contest\0")].concat();
+        [chunk(b"ifil", &[2, 0, 1, 0]), chunk(b"isng", b"EMU8000\0"), chunk(b"INAM", b"comparison\0\0")].concat();
     let file = [
         list(b"LIST", b"INFO", &information),
         list(b"LIST", b"sdta", &chunk(b"smpl", &samples)),
@@ -101,7 +115,7 @@ pub(crate) fn sound_font(work: Work) -> Vec<u8> {
     list(b"RIFF", b"sfbk", &file)
 }
 
-/// One period of a wave: partials of equal level, at frequencies and phases of their own.
+/// Makes one period of a wave: partials of equal level, at frequencies and phases of their own.
 fn wave(table: &[f64], random: &mut Random) -> Vec<i16> {
     let partials: Vec<(usize, usize)> =
         (0..PARTIALS).map(|_| (BAND.start + random.below(BAND.len()), random.below(LOOP))).collect();
@@ -113,7 +127,7 @@ fn wave(table: &[f64], random: &mut Random) -> Vec<i16> {
     shape.iter().map(|value| (value * gain).round() as i16).collect()
 }
 
-/// The nine lists of `pdta` (SoundFont 2.04, 7.2 to 7.10).
+/// Makes the nine lists of `pdta` (SoundFont 2.04, 7.2 to 7.10).
 fn articulation(work: Work, headers: &[u8]) -> Vec<u8> {
     let mut presets = Vec::new();
     let (mut preset_bags, mut preset_generators) = (Bags::default(), Vec::new());
@@ -132,29 +146,29 @@ fn articulation(work: Work, headers: &[u8]) -> Vec<u8> {
         instruments.extend(bags.count.to_le_bytes());
         for (zone, root) in ROOTS.into_iter().enumerate() {
             bags.add(&generators);
-            let mut say = |generator, amount| push(&mut generators, generator, amount);
-            say(generator::KEY_RANGE, i16::from_le_bytes([root - 6, root + 5]));
+            let mut set = |generator, amount| push(&mut generators, generator, amount);
+            set(generator::KEY_RANGE, i16::from_le_bytes([root - 6, root + 5]));
             if work.vibrato {
-                say(generator::VIBRATO_TO_PITCH, 8);
-                say(generator::VIBRATO_DELAY, -12_000);
+                set(generator::VIBRATO_TO_PITCH, 8);
+                set(generator::VIBRATO_DELAY, -12_000);
                 // Around 5.5 Hz, a little different for each instrument.
-                say(generator::VIBRATO_FREQUENCY, -690 + 10 * i16::from(preset));
+                set(generator::VIBRATO_FREQUENCY, -690 + 10 * i16::from(preset));
             }
             if work.filter {
                 // 5 kHz and 3 dB.
-                say(generator::FILTER_CUTOFF, 11_108);
-                say(generator::FILTER_Q, 30);
+                set(generator::FILTER_CUTOFF, 11_108);
+                set(generator::FILTER_Q, 30);
             }
-            say(generator::CHORUS_SEND, 200);
-            say(generator::REVERB_SEND, 200);
-            say(generator::RELEASE, -4000);
-            say(generator::ATTENUATION, 400);
-            say(generator::SAMPLE_MODES, 1);
-            say(generator::ROOT_KEY, i16::from(root));
-            say(generator::SAMPLE, i16::from(preset) * ROOTS.len() as i16 + zone as i16);
+            set(generator::CHORUS_SEND, 200);
+            set(generator::REVERB_SEND, 200);
+            set(generator::RELEASE, -4000);
+            set(generator::ATTENUATION, 400);
+            set(generator::SAMPLE_MODES, 1);
+            set(generator::ROOT_KEY, i16::from(root));
+            set(generator::SAMPLE, i16::from(preset) * ROOTS.len() as i16 + zone as i16);
         }
     }
-    // Every list ends with a record that says where the last one ends.
+    // Every list ends with a record at which the last one ends.
     presets.extend(name("EOP"));
     presets.extend([0; 4]);
     presets.extend(preset_bags.count.to_le_bytes());
@@ -199,7 +213,7 @@ fn push(generators: &mut Vec<u8>, generator: u16, amount: i16) {
     generators.extend(amount.to_le_bytes());
 }
 
-/// A name in twenty bytes.
+/// Makes a name in twenty bytes.
 fn name(text: &str) -> [u8; 20] {
     let mut bytes = [0; 20];
     bytes[..text.len()].copy_from_slice(text.as_bytes());

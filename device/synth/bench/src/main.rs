@@ -1,13 +1,13 @@
 //! `dls-synth-bench`: the same bank and the same notes through `dls-synth`, FluidSynth, RustySynth and OxiSynth, in one
-//! run and in turn. One JSON object a line on standard output; what to know about them on standard error.
+//! run and in turn. One JSON object a line on standard output; notes about them on standard error.
 //!
 //! It is fair in these ways. All render 44.1 kHz stereo in 32-bit floating point on one thread, the notes are there
-//! from the first moment to the last, the filter of every voice is at work and its pitch moves, and everybody's voices
-//! are counted: by the synthesizer where it can say, and by the power of the sound. RustySynth interpolates linearly,
+//! from the first moment to the last, the filter of every voice is at work and its pitch moves, and the voices of
+//! each are counted: by the synthesizer where it can, and by the power of the sound. RustySynth interpolates linearly,
 //! which is all that it can; OxiSynth by 4 points; FluidSynth by 4 and by `interp 7`; `dls-synth` by 8.
 
 mod clock;
-mod contest;
+mod comparison;
 mod engines;
 mod fluidsynth;
 mod font;
@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use contest::{Banks, Effort, Reference};
+use comparison::{Banks, Effort, Reference};
 use dls_synth::Kernel;
 use engines::Setting;
 use fluidsynth::FluidSynth;
@@ -31,14 +31,14 @@ use record::Record;
 #[derive(Debug, Parser)]
 #[command(name = "dls-synth-bench", version)]
 struct Arguments {
-    /// FluidSynth's program; without it, only the synthesizers that are built in compete.
+    /// FluidSynth's program; without it, only the built-in synthesizers are compared.
     #[arg(long, value_name = "PATH")]
     fluidsynth: Option<PathBuf>,
     /// How many voices.
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [32, 256, 1000],
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     voices: Vec<u16>,
-    /// How often everybody's turn comes; the median counts.
+    /// How many turns each synthesizer has; the median counts.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
     /// How much is rendered each time: seconds of sound times voices.
@@ -53,7 +53,7 @@ struct Arguments {
     /// Songs to play from it.
     #[arg(long, value_name = "MID", requires = "font")]
     song: Vec<PathBuf>,
-    /// Also say where dls-synth's own time goes.
+    /// Also profile dls-synth's own sections of rendering.
     #[arg(long)]
     profile: bool,
 }
@@ -73,7 +73,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let effort = Effort { rounds: arguments.rounds.into(), voice_seconds: arguments.voice_seconds };
     let folder = tempfile::tempdir()?;
     let file = sound_font(Work::ALL);
-    let path = folder.path().join("contest.sf2");
+    let path = folder.path().join("comparison.sf2");
     std::fs::write(&path, &file)?;
     let fluidsynth = match &arguments.fluidsynth {
         Some(program) => {
@@ -91,7 +91,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     for voices in counts {
         for effects in [false, true] {
             let setting = Setting { voices, effects };
-            let records = contest::hold(&banks, fluidsynth.as_ref(), setting, effort, kernel, &mut reference)?;
+            let records = comparison::run(&banks, fluidsynth.as_ref(), setting, effort, kernel, &mut reference)?;
             print(records, fluidsynth.as_ref());
         }
     }
@@ -108,7 +108,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         };
         for path in &arguments.song {
             let song = songs::Song::read(path)?;
-            let records = songs::hold(&song, path, &banks, fluidsynth.as_ref(), effort.rounds, kernel)?;
+            let records = songs::run(&song, path, &banks, fluidsynth.as_ref(), effort.rounds, kernel)?;
             print(records, fluidsynth.as_ref());
         }
     }

@@ -1,11 +1,11 @@
-//! Where our own time goes: each stage of rendering repeated alone on the contest's notes, in turn with the whole. What
-//! the stages leave of the whole is the rest.
+//! The profile of `dls-synth`: each section of rendering repeated alone on the comparison's notes, in turn with the
+//! whole. The whole less the sections is the rest.
 
 use dls_synth::Kernel;
-use dls_synth::stages::{Stage, TICK_FRAMES};
+use dls_synth::profile::{Section, TICK_FRAMES};
 
 use crate::clock::{median, on_this_thread};
-use crate::contest::{ContestError, Effort};
+use crate::comparison::{ComparisonError, Effort};
 use crate::engines::{BLOCK, DlsSynth, Engine, RATE, Setting};
 use crate::font::{Work, sound_font};
 use crate::record::Record;
@@ -14,38 +14,38 @@ use crate::score;
 /// Blocks before anything is measured: until attacks are over.
 const WARM_UP: usize = RATE as usize * 3 / 10 / BLOCK;
 
-/// What is measured: the whole, or a stage of it.
-const PARTS: [(&str, Option<Stage>); 6] = [
+/// The measured parts: the whole, or a section of it.
+const PARTS: [(&str, Option<Section>); 6] = [
     ("all", None),
-    ("control", Some(Stage::Control)),
-    ("oscillators", Some(Stage::Oscillators)),
-    ("filter-and-mix", Some(Stage::Mix)),
-    ("sum", Some(Stage::Sum)),
-    ("effects", Some(Stage::Effects)),
+    ("control", Some(Section::Control)),
+    ("oscillators", Some(Section::Oscillators)),
+    ("filter-and-mix", Some(Section::Mix)),
+    ("sum", Some(Section::Sum)),
+    ("effects", Some(Section::Effects)),
 ];
 
-/// Measures every stage with so many voices, filter, vibrato and effects at work.
+/// Measures every section with so many voices, filter, vibrato and effects at work.
 ///
 /// # Errors
-/// The synthesizer does not take its own setting.
-pub(crate) fn profile(voices: u16, effort: Effort, kernel: Kernel) -> Result<Vec<Record>, ContestError> {
+/// [`ComparisonError`] when the synthesizer refuses its setting.
+pub(crate) fn profile(voices: u16, effort: Effort, kernel: Kernel) -> Result<Vec<Record>, ComparisonError> {
     let bank = DlsSynth::bank(&sound_font(Work::ALL))?;
     let mut parts = Vec::new();
-    // What sounds after a stage was repeated makes no sense, so that each has a synthesizer of its own.
-    for (name, stage) in PARTS {
+    // The voices' state is meaningless after a section was repeated, so that each has a synthesizer of its own.
+    for (name, section) in PARTS {
         let mut engine = DlsSynth::new(&bank, Setting { voices, effects: true }, kernel)?;
         score::messages(voices).iter().for_each(|message| engine.midi(message));
         (0..WARM_UP).for_each(|_| engine.render(BLOCK));
-        parts.push((name, stage, engine, Vec::new()));
+        parts.push((name, section, engine, Vec::new()));
     }
     let frames = effort.voice_seconds / f64::from(voices) * f64::from(RATE);
     let blocks = (frames as usize).div_ceil(BLOCK);
     let ticks = (blocks * BLOCK).div_ceil(TICK_FRAMES);
     for _ in 0..effort.rounds {
-        for (_, stage, engine, times) in &mut parts {
-            let (spent, frames) = match stage {
+        for (_, section, engine, times) in &mut parts {
+            let (spent, frames) = match section {
                 None => (on_this_thread(|| (0..blocks).for_each(|_| engine.render(BLOCK))), blocks * BLOCK),
-                Some(stage) => (on_this_thread(|| engine.repeat(*stage, ticks)), ticks * TICK_FRAMES),
+                Some(section) => (on_this_thread(|| engine.repeat(*section, ticks)), ticks * TICK_FRAMES),
             };
             times.push(spent.processor.as_nanos() as f64 / frames as f64 / f64::from(voices));
         }

@@ -23,7 +23,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// A figure, compared with a baseline where there is one.
+    /// Makes a figure, compared with a baseline where there is one.
     pub(crate) fn new(name: impl Into<String>, value: f64, unit: &'static str, baseline: Option<f64>) -> Self {
         Self {
             name: name.into(),
@@ -35,7 +35,7 @@ impl Record {
         }
     }
 
-    /// The same, with the version of FluidSynth where it is about that.
+    /// Adds the version of FluidSynth to a figure about it.
     pub(crate) fn of_version(mut self, version: Option<&str>) -> Self {
         self.version = version.filter(|_| self.name.contains("/fluidsynth-")).map(str::to_owned);
         self

@@ -1,4 +1,4 @@
-//! The notes of the contest: exactly so many voices, from the first moment to the last.
+//! The notes of the comparison: an exact number of voices, from the first moment to the last.
 
 use midly::num::{u4, u7, u15, u24, u28};
 use midly::{Format, Header, MetaMessage, MidiMessage, Smf, Timing, TrackEvent, TrackEventKind};
@@ -17,8 +17,8 @@ const TICKS_A_SECOND: f64 = 960.0;
 /// Most voices that keys and channels give without one pair coming twice.
 pub(crate) const VOICES_MAX: u16 = PRESETS as u16 * KEYS as u16;
 
-/// Channel messages that make `voices` voices sound: a program for every channel, then the notes. The keys of each
-/// channel are spread over all zones, however few there are.
+/// Makes channel messages that make `voices` voices sound: a program for every channel, then the notes. The keys of
+/// each channel are spread over all zones, however few there are.
 #[must_use]
 pub(crate) fn messages(voices: u16) -> Vec<Vec<u8>> {
     let channels = (0..16u8).filter(|channel| *channel != DRUMS);
@@ -34,7 +34,8 @@ pub(crate) fn messages(voices: u16) -> Vec<Vec<u8>> {
     programs.chain(notes).collect()
 }
 
-/// The same as a Standard MIDI File that lasts so long. The notes end with it: a player may wait for those that do not.
+/// Makes a Standard MIDI File of the same messages that lasts so long. The notes end with it: a player may wait for
+/// those that do not.
 #[must_use]
 pub(crate) fn file(voices: u16, seconds: f64) -> Vec<u8> {
     let event = |ticks: u32, kind| TrackEvent { delta: u28::new(ticks), kind };

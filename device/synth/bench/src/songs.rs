@@ -6,7 +6,7 @@ use dls_synth::Kernel;
 use midly::{MetaMessage, MidiMessage, Smf, Timing, TrackEventKind};
 
 use crate::clock::{median, on_this_thread};
-use crate::contest::{BASELINE, Banks, ContestError};
+use crate::comparison::{BASELINE, Banks, ComparisonError};
 use crate::engines::{BLOCK, Engine, RATE, Setting};
 use crate::fluidsynth::FluidSynth;
 use crate::record::Record;
@@ -15,7 +15,7 @@ use crate::score;
 /// Voices that each gets: FluidSynth's default, and the most that RustySynth takes.
 const VOICES: u16 = 256;
 
-/// Ticks a second and quarters a minute before a file says otherwise.
+/// Ticks a second and quarters a minute before a file changes them.
 const TEMPO: u32 = 500_000;
 
 /// A song's channel messages, each with its frame.
@@ -95,15 +95,15 @@ fn bytes_of(channel: u8, message: MidiMessage) -> Vec<u8> {
 /// Lets all of them play a song, with effects, and gives the figures.
 ///
 /// # Errors
-/// One of them fails.
-pub(crate) fn hold(
+/// [`ComparisonError`] when one of the synthesizers fails.
+pub(crate) fn run(
     song: &Song,
     path: &Path,
     banks: &Banks<'_>,
     fluidsynth: Option<&FluidSynth>,
     rounds: usize,
     kernel: Kernel,
-) -> Result<Vec<Record>, ContestError> {
+) -> Result<Vec<Record>, ComparisonError> {
     let setting = Setting { voices: VOICES, effects: true };
     let mut times: Vec<(&'static str, Vec<f64>)> = Vec::new();
     let mut add = |name, realtime| match times.iter_mut().find(|(known, _)| *known == name) {

@@ -1,5 +1,5 @@
 //! The benchmark itself, as a program, with the synthesizers that are built in. Takes six seconds: it is not about
-//! times here, but about everybody sounding what it was given, and about the form of the figures.
+//! times here, but about each synthesizer sounding all its voices, and about the form of the figures.
 
 use std::collections::HashSet;
 use std::process::Command;
@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 #[test]
-fn a_quick_contest_gives_every_figure_in_its_form() {
+fn writes_every_figure_of_a_quick_comparison() {
     let output = Command::new(env!("CARGO_BIN_EXE_dls-synth-bench"))
         .args(["--rounds", "1", "--voice-seconds", "4", "--voices", "300,32", "--profile"])
         .output()
@@ -19,7 +19,7 @@ fn a_quick_contest_gives_every_figure_in_its_form() {
     for line in text.lines() {
         let figure: Value = serde_json::from_str(line).unwrap();
         let (name, value) = (figure["name"].as_str().unwrap(), figure["value"].as_f64().unwrap());
-        // What the stages leave of the whole is a difference, which noise can turn below nothing.
+        // What the sections leave of the whole is a difference, which noise can turn below nothing.
         assert!(value.is_finite() && (value > 0.0 || name == "synth/profile/300/rest"), "{line}");
         assert!(figure["unit"].is_string() && figure.get("baseline").is_none(), "{line}");
         assert!(names.insert(name.to_owned()), "{name} comes twice");
@@ -34,8 +34,8 @@ fn a_quick_contest_gives_every_figure_in_its_form() {
             }
         }
     }
-    for stage in ["control", "oscillators", "filter-and-mix", "sum", "effects", "rest", "all"] {
-        assert!(names.contains(&format!("synth/profile/300/{stage}")), "{stage} is missing in:\n{text}");
+    for section in ["control", "oscillators", "filter-and-mix", "sum", "effects", "rest", "all"] {
+        assert!(names.contains(&format!("synth/profile/300/{section}")), "{section} is missing in:\n{text}");
     }
 }
 

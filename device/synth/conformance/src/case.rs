@@ -56,7 +56,7 @@ pub struct Files {
     pub midi: Vec<u8>,
 }
 
-/// Full at once, gone in 10 ms, said aloud.
+/// Makes an envelope that is full at once and gone in 10 ms, with every time written out.
 fn organ() -> [Connection; 4] {
     [
         constant(d::EG1_ATTACK, ZERO_TIME),
@@ -66,7 +66,7 @@ fn organ() -> [Connection; 4] {
     ]
 }
 
-/// [`organ`], with some connections replaced or added.
+/// Makes the envelope of [`organ`], with some connections replaced or added.
 #[must_use]
 pub fn organ_with(rows: &[Connection]) -> Vec<Connection> {
     let mut all: Vec<Connection> =
@@ -75,7 +75,7 @@ pub fn organ_with(rows: &[Connection]) -> Vec<Connection> {
     all
 }
 
-/// Level 1 writes only the curve of velocity and leaves all else to the device.
+/// Returns the connections that level 1 writes: only the curve of velocity. It leaves the others to the device.
 fn in_level_1(articulation: &mut Articulation) {
     articulation.form = Form::One;
     for c in &mut articulation.connections {
@@ -83,7 +83,7 @@ fn in_level_1(articulation: &mut Articulation) {
     }
 }
 
-/// An instrument of one region over all keys.
+/// Makes an instrument of one region over all keys.
 #[must_use]
 pub fn instrument(program: u8, articulation: Vec<Connection>) -> Instrument {
     Instrument {
@@ -96,7 +96,7 @@ pub fn instrument(program: u8, articulation: Vec<Connection>) -> Instrument {
 }
 
 impl Case {
-    /// A case that is heard by the quadrature pair, with a reference note and the test tone as wave 0.
+    /// Makes a case that is heard by the quadrature pair, with a reference note and the test tone as wave 0.
     #[must_use]
     pub fn new(id: &'static str, title: &'static str, source: &'static str, rule: &'static str) -> Self {
         let mut case = Self {
@@ -123,7 +123,7 @@ impl Case {
         case
     }
 
-    /// A case that is heard by the responses to impulses.
+    /// Makes a case that is heard by the responses to impulses.
     #[must_use]
     pub fn of_impulses(id: &'static str, title: &'static str, source: &'static str, rule: &'static str) -> Self {
         let mut case = Self::new(id, title, source, rule);
@@ -136,42 +136,42 @@ impl Case {
         case
     }
 
-    /// Channel 1 as it is at power-on, but for the effects.
+    /// Leaves channel 1 in its power-on state, but for the effects.
     #[must_use]
     pub fn untouched(mut self) -> Self {
         self.score.drop_if(|message| matches!(message, [0xB0, 7 | 10 | 11, _]));
         self
     }
 
-    /// Level 1 asks for it already; instruments are written in level 1's form.
+    /// Marks the case as one that level 1 requires already. Instruments are written in level 1's form.
     #[must_use]
     pub fn level_1(mut self) -> Self {
         self.level = 1;
         self
     }
 
-    /// Not required.
+    /// Marks the case as not required.
     #[must_use]
     pub fn basis(mut self, basis: Basis) -> Self {
         self.basis = basis;
         self
     }
 
-    /// To be rendered with so many oscillators.
+    /// Marks the case as one to be rendered with so many oscillators.
     #[must_use]
     pub fn voices(mut self, voices: u16) -> Self {
         self.voices = Some(voices);
         self
     }
 
-    /// Written with oddities.
+    /// Writes the file with oddities.
     #[must_use]
     pub fn oddities(mut self, oddities: Oddities) -> Self {
         self.file.oddities = oddities;
         self
     }
 
-    /// To be refused: there is no reference note to be heard.
+    /// Marks the case as one to be refused: no reference note is heard.
     pub fn must_be_refused(&mut self) {
         self.refused = true;
         self.check(Check::refused());
@@ -213,12 +213,12 @@ impl Case {
         self.score.at(at, &[0xC0, program]);
     }
 
-    /// A controller on channel 1.
+    /// Makes a controller on channel 1.
     pub fn control(&mut self, at: u32, controller: u8, value: u8) {
         self.score.at(at, &[0xB0, controller, value]);
     }
 
-    /// A registered parameter on channel 1, coarse and fine.
+    /// Makes a registered parameter on channel 1, coarse and fine.
     pub fn parameter(&mut self, at: u32, number: u8, coarse: u8, fine: Option<u8>) {
         self.control(at, 101, 0);
         self.control(at, 100, number);
@@ -228,17 +228,17 @@ impl Case {
         }
     }
 
-    /// The wheel of channel 1, 0 to 16383.
+    /// Returns the wheel of channel 1, 0 to 16383.
     pub fn wheel(&mut self, at: u32, value: u16) {
         self.score.at(at, &[0xE0, (value & 0x7F) as u8, (value >> 7) as u8]);
     }
 
-    /// A note on channel 1.
+    /// Makes a note on channel 1.
     pub fn note(&mut self, key: u8, velocity: u8, on: u32, off: u32) {
         self.note_on(0, key, velocity, on, off);
     }
 
-    /// A note on a channel (from 0).
+    /// Makes a note on a channel (from 0).
     pub fn note_on(&mut self, channel: u8, key: u8, velocity: u8, on: u32, off: u32) {
         self.score.at(on, &[0x90 | channel, key, velocity]);
         self.score.at(off, &[0x80 | channel, key, 64]);
@@ -256,16 +256,16 @@ impl Case {
         checks.into_iter().for_each(|check| self.check(check));
     }
 
-    /// Chapter and name.
+    /// Returns chapter and name.
     #[must_use]
     pub fn id(&self) -> &'static str {
         self.id
     }
 
-    /// The files.
+    /// Returns the files.
     #[must_use]
     pub fn files(&self) -> Files {
-        // Whatever is looked at last must still be recorded, and notes that hold on must be let go.
+        // The last measurement must still be recorded, and held notes must be released.
         let end = self.end.max(self.score.last()).max(REFERENCE.1) + 200;
         let expectations = Expectations {
             form: FORM,
@@ -291,7 +291,8 @@ impl Case {
         }
     }
 
-    /// The same case with the connections of its instruments gone, but for the reference's: most must fail then.
+    /// Returns the same case with the connections of its instruments gone, but for the reference's: most must fail
+    /// then.
     #[must_use]
     pub fn without_connections(&self) -> Self {
         let mut case = self.clone();

@@ -41,7 +41,7 @@ pub struct Row {
     pub output: Output,
     /// MIDI key.
     pub key: u8,
-    /// When the file says, in seconds.
+    /// Its time in the file, in seconds.
     pub on: f64,
     /// When each begins, in seconds after that.
     pub onsets: [f64; 2],
@@ -54,7 +54,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// By how much the second begins later, in seconds.
+    /// Returns by how much the second begins later, in seconds.
     #[must_use]
     pub fn onset_difference(&self) -> f64 {
         self.onsets[1] - self.onsets[0]
@@ -180,7 +180,7 @@ pub struct Comparison {
 /// Compares two renderers, note by note.
 ///
 /// # Errors
-/// [`CompareError`].
+/// [`CompareError`] when a renderer fails, or its signal cannot be measured.
 pub fn compare(renderers: [&Renderer; 2], place: &Place) -> Result<Comparison, CompareError> {
     let (files, notes) = song();
     let reference = files.expectations.reference.expect("every pair has one");
@@ -233,7 +233,7 @@ fn row(note: &Note, signals: &[Signal; 2], renderers: [&Renderer; 2]) -> Result<
     })
 }
 
-/// The largest difference of pitch in a note, at points of time that are the same but for the latency.
+/// Returns the largest difference of pitch in a note, at points of time that are the same but for the latency.
 fn pitch_difference(note: &Note, signals: &[Signal; 2], latency: f64) -> f64 {
     let (on, off) = (f64::from(note.on) / 1000.0, f64::from(note.off) / 1000.0);
     let points = ((off - on - 2.0 * MARGIN) / STEP) as u32;
@@ -252,7 +252,7 @@ fn pitch_difference(note: &Note, signals: &[Signal; 2], latency: f64) -> f64 {
 }
 
 impl Comparison {
-    /// Whether all notes agree, latency aside.
+    /// Returns whether all notes agree, latency aside.
     #[must_use]
     pub fn agrees(&self) -> bool {
         self.rows.iter().all(|row| {
@@ -260,7 +260,7 @@ impl Comparison {
         })
     }
 
-    /// The song, part by part, as a table for people.
+    /// Returns the song, part by part, as a table for people.
     #[must_use]
     pub fn table(&self, names: [&str; 2]) -> String {
         let mut text = format!("A is {}, B is {}.\n\n", names[0], names[1]);

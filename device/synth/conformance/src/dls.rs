@@ -5,7 +5,7 @@ use libm::{cos, round};
 /// `F_INSTRUMENT_DRUMS`.
 pub const DRUMS: u32 = 1 << 31;
 
-/// Rate of every wave and every rendering unless said otherwise, in Hz.
+/// Rate of every wave and every rendering unless a case sets another, in Hz.
 pub const RATE: u32 = 44_100;
 
 /// Samples of one turn of the test tone.
@@ -17,53 +17,88 @@ const TONE: u32 = 4 * TURN;
 /// Peak of every tone: 6 dB below full scale, so that a synthesizer without headroom does not clip.
 const PEAK: f64 = 16_384.0;
 
-/// The sample at which the impulse of an impulse wave lies: 20 ms.
+/// The sample of the impulse in an impulse wave: 20 ms.
 pub const IMPULSE_AT: u32 = RATE / 50;
 
 /// Sources and controls (`CONN_SRC_*`).
 pub mod source {
-    #![allow(missing_docs, reason = "the names are the specification's")]
+    /// `CONN_SRC_NONE`.
     pub const NONE: u16 = 0;
+    /// `CONN_SRC_LFO`.
     pub const LFO: u16 = 1;
+    /// `CONN_SRC_KEYONVELOCITY`.
     pub const VELOCITY: u16 = 2;
+    /// `CONN_SRC_KEYNUMBER`.
     pub const KEY: u16 = 3;
+    /// `CONN_SRC_EG2`.
     pub const EG2: u16 = 5;
+    /// `CONN_SRC_CHANNELPRESSURE`.
     pub const PRESSURE: u16 = 8;
+    /// `CONN_SRC_VIBRATO`.
     pub const VIBRATO: u16 = 9;
+    /// `CONN_SRC_CC1`.
     pub const CC1: u16 = 0x81;
+    /// `CONN_SRC_CC91`.
     pub const CC91: u16 = 0xDB;
+    /// `CONN_SRC_CC93`.
     pub const CC93: u16 = 0xDD;
+    /// `CONN_SRC_RPN1`.
     pub const RPN1: u16 = 0x101;
+    /// `CONN_SRC_RPN2`.
     pub const RPN2: u16 = 0x102;
 }
 
 /// Destinations (`CONN_DST_*`).
 pub mod destination {
-    #![allow(missing_docs, reason = "the names are the specification's")]
+    /// `CONN_DST_GAIN`.
     pub const GAIN: u16 = 1;
+    /// `CONN_DST_PITCH`.
     pub const PITCH: u16 = 3;
+    /// `CONN_DST_PAN`.
     pub const PAN: u16 = 4;
+    /// `CONN_DST_KEYNUMBER`.
     pub const KEY: u16 = 5;
+    /// `CONN_DST_CHORUS`.
     pub const CHORUS: u16 = 0x80;
+    /// `CONN_DST_REVERB`.
     pub const REVERB: u16 = 0x81;
+    /// `CONN_DST_LFO_FREQUENCY`.
     pub const LFO_FREQUENCY: u16 = 0x104;
+    /// `CONN_DST_LFO_STARTDELAY`.
     pub const LFO_DELAY: u16 = 0x105;
+    /// `CONN_DST_VIB_FREQUENCY`.
     pub const VIB_FREQUENCY: u16 = 0x114;
+    /// `CONN_DST_VIB_STARTDELAY`.
     pub const VIB_DELAY: u16 = 0x115;
+    /// `CONN_DST_EG1_ATTACKTIME`.
     pub const EG1_ATTACK: u16 = 0x206;
+    /// `CONN_DST_EG1_DECAYTIME`.
     pub const EG1_DECAY: u16 = 0x207;
+    /// `CONN_DST_EG1_RELEASETIME`.
     pub const EG1_RELEASE: u16 = 0x209;
+    /// `CONN_DST_EG1_SUSTAINLEVEL`.
     pub const EG1_SUSTAIN: u16 = 0x20A;
+    /// `CONN_DST_EG1_DELAYTIME`.
     pub const EG1_DELAY: u16 = 0x20B;
+    /// `CONN_DST_EG1_HOLDTIME`.
     pub const EG1_HOLD: u16 = 0x20C;
+    /// `CONN_DST_EG1_SHUTDOWNTIME`.
     pub const EG1_SHUTDOWN: u16 = 0x20D;
+    /// `CONN_DST_EG2_ATTACKTIME`.
     pub const EG2_ATTACK: u16 = 0x30A;
+    /// `CONN_DST_EG2_DECAYTIME`.
     pub const EG2_DECAY: u16 = 0x30B;
+    /// `CONN_DST_EG2_RELEASETIME`.
     pub const EG2_RELEASE: u16 = 0x30D;
+    /// `CONN_DST_EG2_SUSTAINLEVEL`.
     pub const EG2_SUSTAIN: u16 = 0x30E;
+    /// `CONN_DST_EG2_DELAYTIME`.
     pub const EG2_DELAY: u16 = 0x30F;
+    /// `CONN_DST_EG2_HOLDTIME`.
     pub const EG2_HOLD: u16 = 0x310;
+    /// `CONN_DST_FILTER_CUTOFF`.
     pub const FILTER_CUTOFF: u16 = 0x500;
+    /// `CONN_DST_FILTER_Q`.
     pub const FILTER_Q: u16 = 0x501;
 }
 
@@ -97,20 +132,20 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// What makes a connection unique.
+    /// Returns the fields that make a connection unique.
     #[must_use]
     pub fn key(&self) -> (u16, u16, u16) {
         (self.source, self.control, self.destination)
     }
 }
 
-/// A value of its own for a destination.
+/// Makes a value of its own for a destination.
 #[must_use]
 pub fn constant(destination: u16, scale: i32) -> Connection {
     connection(source::NONE, source::NONE, destination, 0, scale)
 }
 
-/// A connection from a source, scaled by a control.
+/// Makes a connection from a source, scaled by a control.
 #[must_use]
 pub fn connection(source: u16, control: u16, destination: u16, transform: u16, scale: i32) -> Connection {
     Connection { source, control, destination, transform, scale }
@@ -250,7 +285,7 @@ impl Default for Wave {
 /// What is legal, or met in shipped files, but rarely seen.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Oddities {
-    /// Chunks and lists that nobody knows, of odd length, in every list.
+    /// Unknown chunks and lists, of odd length, in every list.
     pub unknown_chunks: bool,
     /// The chunks of every list the other way round.
     pub reversed: bool,
@@ -258,7 +293,7 @@ pub struct Oddities {
     pub wrong_count: bool,
     /// Bytes after the end.
     pub trailing_bytes: bool,
-    /// Structures that say that they are longer than they were, and are.
+    /// Structures that are longer than their definition.
     pub grown: bool,
     /// A null cue before the others, and the others the other way round.
     pub shuffled_cues: bool,
@@ -281,7 +316,7 @@ pub struct File {
 const GROWN_BY: u32 = 4;
 
 impl File {
-    /// The bytes of the file; every tone begins `quarters` of a turn late.
+    /// Returns the bytes of the file; every tone begins `quarters` of a turn late.
     #[must_use]
     pub fn bytes(&self, quarters: u32) -> Vec<u8> {
         let o = self.oddities;
@@ -349,7 +384,7 @@ impl Region {
 }
 
 impl Articulation {
-    /// Of level 2.
+    /// Writes the chunks of level 2.
     #[must_use]
     pub fn two(connections: Vec<Connection>) -> Self {
         Self { form: Form::Two, condition: None, connections }
@@ -452,7 +487,7 @@ fn riff(id: &[u8; 4], kind: &[u8; 4], mut parts: Vec<Vec<u8>>, o: Oddities) -> V
     }
     if o.unknown_chunks {
         parts.insert(0, chunk(b"what", b"of odd length"));
-        parts.push(chunk(b"LIST", b"whynobody knows this list, nor that it is none inside"));
+        parts.push(chunk(b"LIST", b"why?unknown list, whose content is not made of chunks"));
     }
     chunk(id, &[kind.as_slice(), &parts.concat()].concat())
 }
@@ -476,26 +511,26 @@ pub mod condition {
         [a[0], a[1], a[2], a[3], b[0], b[1], c[0], c[1], d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7]]
     }
 
-    /// `DLS_CDL_CONST`.
+    /// Makes `DLS_CDL_CONST`.
     #[must_use]
     pub fn value(value: u32) -> Vec<u8> {
         [&[0x10, 0][..], &value.to_le_bytes()].concat()
     }
 
-    /// `DLS_CDL_QUERY`.
+    /// Makes `DLS_CDL_QUERY`.
     #[must_use]
     pub fn query(id: [u8; 16]) -> Vec<u8> {
         [&[0x11, 0][..], &id].concat()
     }
 
-    /// `DLS_CDL_QUERYSUPPORTED`.
+    /// Makes `DLS_CDL_QUERYSUPPORTED`.
     #[must_use]
     pub fn supported(id: [u8; 16]) -> Vec<u8> {
         [&[0x12, 0][..], &id].concat()
     }
 
-    /// An operator: 1 AND, 2 OR, 3 XOR, 4 ADD, 5 SUBTRACT, 6 MULTIPLY, 7 DIVIDE, 8 LOGICAL_AND, 9 LOGICAL_OR, 10 LT,
-    /// 11 LE, 12 GT, 13 GE, 14 EQ, 15 NOT.
+    /// Makes an operator: 1 AND, 2 OR, 3 XOR, 4 ADD, 5 SUBTRACT, 6 MULTIPLY, 7 DIVIDE, 8 LOGICAL_AND, 9 LOGICAL_OR, 10
+    /// LT, 11 LE, 12 GT, 13 GE, 14 EQ, 15 NOT.
     #[must_use]
     pub fn operator(code: u16) -> Vec<u8> {
         code.to_le_bytes().to_vec()

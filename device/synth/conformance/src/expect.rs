@@ -19,7 +19,7 @@ pub struct Expectations {
     pub rule: String,
     /// Where it is written.
     pub source: String,
-    /// The lowest level of DLS that asks for it.
+    /// The lowest level of DLS that requires it.
     pub level: u8,
     /// On what the rule rests.
     pub basis: Basis,
@@ -46,7 +46,7 @@ pub struct Expectations {
 pub enum Basis {
     /// A device of the level must do so.
     Required,
-    /// The specification defines it, but asks no device for it.
+    /// The specification defines it, but requires it of no device.
     Optional,
     /// Files that are in use rely on it.
     Practice,
@@ -186,7 +186,7 @@ const ENVELOPE_DB: f64 = 0.5;
 pub const TIME: f64 = 0.010;
 /// Tolerance of pitch in cents.
 pub const PITCH: f64 = 0.25;
-/// Tolerance where a pitch only tells one sound from another, in cents: coarse devices must not fail for that.
+/// Tolerance where a pitch only identifies a sound, in cents: coarse devices must not fail for that.
 const PITCH_OF_A_SOUND: f64 = 1.0;
 
 /// What is looked at where a pitch moves, in seconds: short, so that the tip of a triangle is not cut off.
@@ -195,7 +195,7 @@ const PITCH_WINDOW: f64 = 0.002;
 /// What is looked at where a pitch must not move, in seconds: longer, so that 16 bits are no reason to fail.
 const STILL_WINDOW: f64 = 0.020;
 
-/// Rounded, so that the text form shows what was meant.
+/// Rounds a value, so that the text form has no excess digits.
 fn round(x: f64) -> f64 {
     (x * 10_000.0).round() / 10_000.0
 }
@@ -219,43 +219,43 @@ impl Check {
         }
     }
 
-    /// A level that moves: with the tolerance and the slack of envelopes.
+    /// Makes a level that moves: with the tolerance and the slack of envelopes.
     #[must_use]
     pub fn level(at: f64, decibels: f64) -> Self {
         Self { slack: TIME, window: 0.004, ..Self::new(What::Level, at, decibels, ENVELOPE_DB) }
     }
 
-    /// A level that stands still: with the tolerance of gains.
+    /// Makes a level that stands still: with the tolerance of gains.
     #[must_use]
     pub fn steady(at: f64, decibels: f64) -> Self {
         Self { window: 0.05, ..Self::new(What::Level, at, decibels, 0.25) }
     }
 
-    /// No more than so much, for a while.
+    /// Expects at most a level for a while.
     #[must_use]
     pub fn below(at: f64, until: f64, decibels: f64) -> Self {
         Self { until: Some(round(until)), window: 0.004, ..Self::new(What::Below, at, decibels, 0.0) }
     }
 
-    /// Nothing to hear, for a while.
+    /// Expects silence for a while.
     #[must_use]
     pub fn silent(at: f64, until: f64) -> Self {
         Self::below(at, until, -80.0)
     }
 
-    /// A pitch that stands still, and tells what is heard.
+    /// Expects a constant pitch, which identifies what is heard.
     #[must_use]
     pub fn pitch(at: f64, cents: f64) -> Self {
         Self { window: 0.1, ..Self::new(What::Pitch, at, cents, PITCH_OF_A_SOUND) }
     }
 
-    /// A pitch that moves.
+    /// Expects a pitch at a time at which it moves.
     #[must_use]
     pub fn moving_pitch(at: f64, cents: f64, tolerance: f64) -> Self {
         Self { window: PITCH_WINDOW, slack: TIME, ..Self::new(What::Pitch, at, cents, tolerance) }
     }
 
-    /// The highest and the lowest level of a while.
+    /// Expects the highest and the lowest level of a while.
     #[must_use]
     pub fn levels(at: f64, until: f64, (lowest, highest): (f64, f64), tolerance: f64) -> [Self; 2] {
         [(What::LowestLevel, lowest), (What::HighestLevel, highest)].map(|(what, x)| Self {
@@ -265,7 +265,7 @@ impl Check {
         })
     }
 
-    /// The lowest and the highest pitch of a while.
+    /// Expects the lowest and the highest pitch of a while.
     #[must_use]
     pub fn pitches(at: f64, until: f64, (lowest, highest): (f64, f64), tolerance: f64) -> [Self; 2] {
         [(What::LowestPitch, lowest), (What::HighestPitch, highest)].map(|(what, x)| Self {
@@ -275,110 +275,110 @@ impl Check {
         })
     }
 
-    /// A pitch that must not move for a while.
+    /// Expects a pitch that does not move for a while.
     #[must_use]
     pub fn still(at: f64, until: f64, cents: f64) -> [Self; 2] {
         Self::pitches(at, until, (cents, cents), PITCH_OF_A_SOUND).map(|check| check.over(STILL_WINDOW))
     }
 
-    /// How often the pitch goes up and down.
+    /// Expects how often the pitch goes up and down.
     #[must_use]
     pub fn pitch_rate(at: f64, until: f64, hertz: f64) -> Self {
         let check = Self::new(What::PitchRate, at, hertz, round(hertz / 100.0));
         Self { until: Some(round(until)), window: 0.004, ..check }
     }
 
-    /// How often the level goes up and down.
+    /// Expects how often the level goes up and down.
     #[must_use]
     pub fn level_rate(at: f64, until: f64, hertz: f64) -> Self {
         Self { what: What::LevelRate, ..Self::pitch_rate(at, until, hertz) }
     }
 
-    /// When something begins.
+    /// Expects the time at which a sound begins.
     #[must_use]
     pub fn onset(at: f64, until: f64, expected: f64) -> Self {
         Self { until: Some(round(until)), ..Self::new(What::Onset, at, expected, TIME) }
     }
 
-    /// When something ends.
+    /// Expects the time at which a sound ends.
     #[must_use]
     pub fn end(at: f64, until: f64, expected: f64) -> Self {
         Self { what: What::End, ..Self::onset(at, until, expected) }
     }
 
-    /// The frequency of the reference note.
+    /// Expects the frequency of the reference note.
     #[must_use]
     pub fn frequency(hertz: f64) -> Self {
         Self::new(What::Frequency, 0.0, hertz, 1.0)
     }
 
-    /// The gain of an impulse response.
+    /// Expects the gain of an impulse response.
     #[must_use]
     pub fn response(at: f64, hertz: f64, decibels: f64, tolerance: f64) -> Self {
         Self { hertz: Some(round(hertz)), ..Self::new(What::Response, at, decibels, tolerance) }
     }
 
-    /// The highest gain of an impulse response around a frequency.
+    /// Expects the highest gain of an impulse response around a frequency.
     #[must_use]
     pub fn peak(at: f64, hertz: f64, decibels: f64, tolerance: f64) -> Self {
         Self { what: What::Peak, ..Self::response(at, hertz, decibels, tolerance) }
     }
 
-    /// The cutoff of an impulse response, within a semitone.
+    /// Expects the cutoff of an impulse response, within a semitone.
     #[must_use]
     pub fn cutoff(at: f64, hertz: f64, resonance: f64) -> Self {
         Self { resonance: Some(resonance), ..Self::new(What::Cutoff, at, hertz, 100.0) }
     }
 
-    /// How far the right output is behind the left.
+    /// Expects how far the right output is behind the left.
     #[must_use]
     pub fn phase(at: f64, samples: f64) -> Self {
         Self { window: 0.02, ..Self::new(What::Phase, at, samples, 0.5) }
     }
 
-    /// The file must not be played.
+    /// Expects that the file is not played.
     #[must_use]
     pub fn refused() -> Self {
         Self::new(What::Refused, 0.0, 0.0, 0.0)
     }
 
-    /// With words on what it is.
+    /// Adds words on what it is.
     #[must_use]
     pub fn of(self, note: impl Into<String>) -> Self {
         Self { note: note.into(), ..self }
     }
 
-    /// With another tolerance.
+    /// Sets another tolerance.
     #[must_use]
     pub fn within(self, tolerance: f64) -> Self {
         Self { tolerance, ..self }
     }
 
-    /// With another window.
+    /// Sets another window.
     #[must_use]
     pub fn over(self, window: f64) -> Self {
         Self { window, ..self }
     }
 
-    /// Of one component only.
+    /// Measures one component only.
     #[must_use]
     pub fn component(self, cents: f64) -> Self {
         Self { component: Some(cents), window: self.window.max(0.1), ..self }
     }
 
-    /// At one output only.
+    /// Measures one output only.
     #[must_use]
     pub fn at_output(self, output: Output) -> Self {
         Self { output, ..self }
     }
 
-    /// Against another time.
+    /// Measures against another time.
     #[must_use]
     pub fn against(self, at: f64) -> Self {
         Self { against: Some(round(at)), ..self }
     }
 
-    /// The unit of what is found and expected.
+    /// Returns the unit of what is found and expected.
     #[must_use]
     pub fn unit(&self) -> &'static str {
         match self.what {
@@ -391,7 +391,7 @@ impl Check {
         }
     }
 
-    /// The unit of the tolerance.
+    /// Returns the unit of the tolerance.
     #[must_use]
     pub fn tolerance_unit(&self) -> &'static str {
         match self.what {

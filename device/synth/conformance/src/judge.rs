@@ -28,7 +28,7 @@ pub enum Rendered {
     Pair(Recording, Recording),
     /// With the only file.
     Single(Recording),
-    /// The renderer did not take the file, and says why.
+    /// The renderer refused the file, for this reason.
     Refused(String),
 }
 
@@ -72,7 +72,7 @@ pub fn judge(expectations: &Expectations, rendered: &Rendered) -> Verdict {
     }
 }
 
-/// The verdict of a case that could not be measured.
+/// Returns the verdict of a case that could not be measured.
 #[must_use]
 pub fn failed(expectations: &Expectations, error: String) -> Verdict {
     let lost = |check: &Check| Outcome { check: check.clone(), found: None, passed: false };
@@ -154,8 +154,9 @@ fn track(at: f64, until: f64) -> impl Iterator<Item = f64> {
     (0..=steps).map(move |step| at + f64::from(step) * TRACK_STEP)
 }
 
-/// The value at the check's time, or else what the signal comes nearest to within the slack. A signal that steps over
-/// what is expected meets it: how fine a device's steps are is its own business, as long as they are in time.
+/// Returns the value at the check's time, or else what the signal comes nearest to within the slack. A signal that
+/// steps over what is expected meets it: how fine a device's steps are is its own business, as long as they are in
+/// time.
 fn nearest(check: &Check, value: impl Fn(f64) -> Option<f64>) -> Option<f64> {
     let there = value(check.at);
     if check.slack == 0.0 || there.is_some_and(|found| (found - check.expected).abs() <= check.tolerance) {
@@ -166,7 +167,7 @@ fn nearest(check: &Check, value: impl Fn(f64) -> Option<f64>) -> Option<f64> {
     (low <= high).then(|| check.expected.clamp(low, high))
 }
 
-/// How often a track goes up through the middle of its range, in Hz.
+/// Returns how often a track goes up through the middle of its range, in Hz.
 fn turns_a_second(track: &[f64]) -> Option<f64> {
     let (low, high) = track.iter().fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(*x), high.max(*x)));
     let middle = 0.5 * (low + high);
@@ -185,7 +186,7 @@ fn turns_a_second(track: &[f64]) -> Option<f64> {
     Some(turns as f64 / ((crossings[turns] - crossings[0]) * TRACK_STEP))
 }
 
-/// For outputs on their own, in text.
+/// Returns the name of an output on its own, for text.
 #[must_use]
 pub fn output_name(output: Output) -> &'static str {
     match output {

@@ -1,7 +1,7 @@
 //! A conformance suite for DLS synthesizers (MMA DLS-1 v1.1b; DLS Level 2.2, RP-025 amendment 2).
 //!
-//! Each case is one rule: a small DLS file, a small MIDI file, and a text that says what must come out. Any synthesizer
-//! that turns the two into a WAV file can be judged. The README says how.
+//! Each case is one rule: a small DLS file, a small MIDI file, and a text with the expected output. Any synthesizer
+//! that renders the two to a WAV file can be judged, as the README describes.
 //!
 //! | what | where |
 //! |---|---|
@@ -9,7 +9,7 @@
 //! | their files | [`dls`], [`score`], [`units`], [`expect`], [`store`] |
 //! | sound | [`render`] |
 //! | what is read from it | [`signal`], [`prototype`] |
-//! | what is made of it | [`judge`], [`report`], [`compare`] |
+//! | verdicts and reports | [`judge`], [`report`], [`compare`] |
 
 pub mod case;
 pub mod cases;

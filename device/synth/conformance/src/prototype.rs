@@ -1,4 +1,5 @@
-//! The measurement prototype of DLS-2.2's filter (1.7.4): what a filter of some cutoff and resonance does to a frequency.
+//! The measurement prototype of DLS-2.2's filter (1.7.4): what a filter of some cutoff and resonance does to a
+//! frequency.
 
 use libm::{cos, log2, log10, pow, sin, sqrt};
 
@@ -12,7 +13,7 @@ pub struct Prototype {
 }
 
 impl Prototype {
-    /// The prototype of a cutoff in Hz and a resonance in dB, at so many frames a second.
+    /// Returns the prototype of a cutoff in Hz and a resonance in dB, at so many frames a second.
     #[must_use]
     pub fn new(cutoff: f64, resonance: f64, rate: f64) -> Self {
         let (mut low, mut high) = (0.0, core::f64::consts::FRAC_PI_2);
@@ -29,7 +30,7 @@ impl Prototype {
         Self { radius: radius_of(angle, resonance), angle, gain: pow(10.0, -resonance / 40.0), rate }
     }
 
-    /// Gain in dB at a frequency.
+    /// Returns gain in dB at a frequency.
     #[must_use]
     pub fn decibels(&self, hertz: f64) -> f64 {
         let w = core::f64::consts::TAU * hertz / self.rate;
@@ -52,17 +53,17 @@ fn cutoff_of(angle: f64, resonance: f64, rate: f64) -> f64 {
     rate / 4.0 * sqrt(at_zero / at_quarter)
 }
 
-/// The cutoff whose prototype of a resonance comes nearest to a measured response, from two octaves below the cutoff
-/// that was asked for to one and a half above it, but not beyond a sixth of the rate.
+/// Returns the cutoff whose prototype of a resonance comes nearest to a measured response, from two octaves below the
+/// cutoff that was wanted for to one and a half above it, but not beyond a sixth of the rate.
 #[must_use]
-pub fn fit(asked: f64, resonance: f64, rate: f64, response: impl Fn(f64) -> f64) -> f64 {
+pub fn fit(wanted: f64, resonance: f64, rate: f64, response: impl Fn(f64) -> f64) -> f64 {
     let points: Vec<(f64, f64)> = (0..=28)
-        .map(|step| asked * pow(2.0, f64::from(step - 16) / 8.0))
+        .map(|step| wanted * pow(2.0, f64::from(step - 16) / 8.0))
         .filter(|hertz| *hertz <= rate / 6.0)
         .map(|hertz| (hertz, response(hertz)))
         .collect();
     let error = |cents: f64| {
-        let prototype = Prototype::new(asked * pow(2.0, cents / 1200.0), resonance, rate);
+        let prototype = Prototype::new(wanted * pow(2.0, cents / 1200.0), resonance, rate);
         points.iter().map(|(hertz, found)| (prototype.decibels(*hertz) - found).powi(2)).sum::<f64>()
     };
     let (mut best, mut step) = (0.0, 200.0);
@@ -71,10 +72,10 @@ pub fn fit(asked: f64, resonance: f64, rate: f64, response: impl Fn(f64) -> f64)
         best = tried.min_by(|a, b| error(*a).total_cmp(&error(*b))).unwrap_or(best);
         step /= 3.0;
     }
-    asked * pow(2.0, best / 1200.0)
+    wanted * pow(2.0, best / 1200.0)
 }
 
-/// Cents from one frequency to another.
+/// Returns cents from one frequency to another.
 #[must_use]
 pub fn cents_between(from: f64, to: f64) -> f64 {
     1200.0 * log2(to / from)

@@ -17,7 +17,7 @@ use crate::signal::Recording;
 /// What DirectMusic adds to every voice, in 1/100 dB: taken back, so that levels are those of DLS.
 const DIRECT_MUSIC_GAIN: i32 = 1200;
 
-/// Oscillators where a case does not say how many.
+/// Oscillators when a case does not set their number.
 pub const VOICES: u16 = 256;
 
 /// Longest time that a program may take for a file of some seconds.
@@ -59,7 +59,7 @@ pub enum RenderError {
     NoProgram {
         /// What was tried.
         command: String,
-        /// What the shell said.
+        /// The shell's error.
         tail: String,
     },
     /// The program ran, and failed.
@@ -69,7 +69,7 @@ pub enum RenderError {
         command: String,
         /// How it ended.
         status: ExitStatus,
-        /// The end of what it said.
+        /// The end of its output.
         tail: String,
     },
     /// The program did not end.
@@ -85,7 +85,7 @@ pub enum RenderError {
         command: String,
         /// What was expected.
         path: PathBuf,
-        /// The end of what it said.
+        /// The end of its output.
         tail: String,
     },
     /// The recording is not one that can be judged.
@@ -129,8 +129,8 @@ pub enum Renderer {
 }
 
 impl Renderer {
-    /// The renderer of a command-line argument: a preset's name, with a program's path after a colon if it is not on
-    /// the path, or a command line.
+    /// Returns the renderer of a command-line argument: a preset's name, with a program's path after a colon if it is
+    /// not on the path, or a command line.
     ///
     /// # Errors
     /// [`RenderError::Template`], when it is none of these.
@@ -148,7 +148,7 @@ impl Renderer {
         })
     }
 
-    /// For people.
+    /// Returns a description for people.
     #[must_use]
     pub fn describe(&self) -> String {
         match self {
@@ -309,7 +309,7 @@ fn tail_of(log: &Path) -> String {
 /// Reads a recording of one or two channels.
 ///
 /// # Errors
-/// [`RenderError::Wav`] and [`RenderError::Format`].
+/// [`RenderError::Wav`] when it is no WAV file; [`RenderError::Format`] when its format cannot be measured.
 pub fn read_wav(path: &Path, rate: u32) -> Result<Recording, RenderError> {
     let wav = |source| RenderError::Wav { path: path.to_owned(), source };
     let format = |found, wanted| RenderError::Format { path: path.to_owned(), found, wanted };

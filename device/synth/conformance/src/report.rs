@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::expect::{Basis, Expectations};
 use crate::judge::{Outcome, Verdict, output_name};
 
-/// One line for a case that holds; one more for each measurement that does not.
+/// Returns one line for a case that holds, and one more for each measurement that does not.
 #[must_use]
 pub fn case(expectations: &Expectations, verdict: &Verdict) -> String {
     let mark = if verdict.passed { "pass" } else { "FAIL" };
@@ -22,7 +22,7 @@ pub fn case(expectations: &Expectations, verdict: &Verdict) -> String {
     text
 }
 
-/// Where, what was found, and what was expected.
+/// Returns the place of a measurement, what was found, and what was expected.
 #[must_use]
 pub fn outcome_line(outcome: &Outcome) -> String {
     let check = &outcome.check;
@@ -54,14 +54,14 @@ fn found_and_expected(outcome: &Outcome) -> String {
     format!("found {found}, expected {expected}")
 }
 
-/// As many digits as mean something, and no more.
+/// Formats a number with its significant digits only.
 fn number(x: f64) -> String {
     let text = format!("{x:.3}");
     let short = text.trim_end_matches('0').trim_end_matches('.');
     if short == "-0" { "0".to_owned() } else { short.to_owned() }
 }
 
-/// How many cases hold: all, and by basis.
+/// Returns how many cases hold: all, and by basis.
 #[must_use]
 pub fn summary(results: &[(&Expectations, &Verdict)]) -> String {
     let count = |basis: Option<Basis>| {
@@ -82,7 +82,7 @@ pub fn summary(results: &[(&Expectations, &Verdict)]) -> String {
     text
 }
 
-/// A Markdown table: a row a case, a column a synthesizer.
+/// Makes a Markdown table: a row a case, a column a synthesizer.
 #[must_use]
 pub fn table(expectations: &[&Expectations], columns: &[(String, Vec<Verdict>)]) -> String {
     let mut text = String::from("| case | what | level |");
@@ -115,7 +115,7 @@ fn cell(verdict: &Verdict) -> String {
         return format!("✗ {}", if refused { "refuses the file" } else { first.split(": ").next().unwrap_or(first) });
     }
     let wrong: Vec<&Outcome> = verdict.outcomes.iter().filter(|outcome| !outcome.passed).collect();
-    // Of all that is wrong, what is furthest from right says most.
+    // Of all failures, the furthest from the expectation is reported.
     let far = |outcome: &Outcome| {
         let check = &outcome.check;
         outcome.found.map_or(f64::MAX, |found| (found - check.expected).abs() / check.tolerance.max(0.1))

@@ -17,10 +17,10 @@ pub struct Place {
 }
 
 impl Place {
-    /// A folder that stays, or one that goes away.
+    /// Makes a folder that stays, or one that is removed.
     ///
     /// # Errors
-    /// [`RenderError::Io`].
+    /// [`RenderError::Io`] when the folder cannot be made.
     pub fn new(keep: Option<&Path>) -> Result<Self, RenderError> {
         let io = |source| RenderError::Io { what: "cannot make a folder for recordings".into(), source };
         if let Some(folder) = keep {
@@ -34,7 +34,7 @@ impl Place {
     /// Renders files into it; the name has no extension.
     ///
     /// # Errors
-    /// [`RenderError`].
+    /// [`RenderError`] when the renderer fails, or makes no readable WAV file.
     pub fn render(&self, renderer: &Renderer, files: &Files, dls: &[u8], name: &str) -> Result<Recording, RenderError> {
         let expectations = &files.expectations;
         renderer.render(&Job {

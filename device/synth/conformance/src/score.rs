@@ -21,23 +21,23 @@ impl Score {
         self.events.retain(|(_, message)| !unwanted(message));
     }
 
-    /// The same without all that is no note, later than the set-up at the beginning.
+    /// Returns the score without all messages but notes that are later than the set-up at the beginning.
     #[must_use]
     pub fn without_messages_after_the_beginning(&self) -> Self {
         let keeps = |(at, message): &&(u32, Vec<u8>)| *at == 0 || matches!(message[0] & 0xF0, 0x80 | 0x90);
         Self { events: self.events.iter().filter(keeps).cloned().collect() }
     }
 
-    /// The time of the last message, in ms.
+    /// Returns the time of the last message, in ms.
     #[must_use]
     pub fn last(&self) -> u32 {
         self.events.iter().map(|(at, _)| *at).max().unwrap_or(0)
     }
 
-    /// The file, of format 0, that ends after so many milliseconds.
+    /// Returns the file, of format 0, that ends after so many milliseconds.
     ///
     /// # Panics
-    /// If a message is none, or lies after the end: the suite's own mistake.
+    /// If a message is malformed, or after the end, which is a bug of the suite.
     #[must_use]
     pub fn file(&self, end: u32) -> Vec<u8> {
         let mut events = self.events.clone();

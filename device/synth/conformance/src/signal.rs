@@ -11,7 +11,7 @@ use crate::expect::{Output, Reference};
 /// Length of the transform of an impulse response: 1.5 s at 44.1 kHz, longer than any filter rings.
 const TRANSFORM: usize = 1 << 13;
 
-/// What lies before an impulse in its transform, in seconds: the reach of long interpolators.
+/// The part before an impulse in its transform, in seconds: the reach of long interpolators.
 const BEFORE_IMPULSE: f64 = 0.004;
 
 /// Levels below this are shown as this.
@@ -27,7 +27,7 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// The highest sample in dB below full scale.
+    /// Returns the highest sample in dB below full scale.
     #[must_use]
     pub fn peak_db(&self) -> f64 {
         decibels(self.frames.as_flattened().iter().fold(0.0, |peak: f64, x| peak.max(f64::from(x.abs()))))
@@ -59,14 +59,14 @@ pub enum SignalError {
     NoPair,
 }
 
-/// Amplitude as dB.
+/// Returns amplitude as dB.
 #[must_use]
 pub fn decibels(amplitude: f64) -> f64 {
     (20.0 * amplitude.log10()).max(FLOOR_DB)
 }
 
 impl Signal {
-    /// From both renderings of a tone.
+    /// Makes a signal from both renderings of a tone.
     ///
     /// # Errors
     /// [`SignalError`], when the reference note is not what it has to be.
@@ -93,7 +93,7 @@ impl Signal {
         Ok(signal)
     }
 
-    /// From one rendering of impulses.
+    /// Makes a signal from one rendering of impulses.
     ///
     /// # Errors
     /// [`SignalError`], when the reference impulse is not heard.
@@ -115,13 +115,13 @@ impl Signal {
         Self { rate: f64::from(rate), sides, late: 0.0, level: 1.0, turns: 0.0, impulse: 0 }
     }
 
-    /// Frames a second.
+    /// Returns frames a second.
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.rate
     }
 
-    /// The reference note's frequency in Hz.
+    /// Returns the reference note's frequency in Hz.
     #[must_use]
     pub fn reference_hertz(&self) -> f64 {
         self.turns * self.rate
@@ -155,13 +155,13 @@ impl Signal {
         (power / frames).sqrt()
     }
 
-    /// Level around a time, in dB.
+    /// Returns the level around a time, in dB.
     #[must_use]
     pub fn level(&self, at: f64, window: f64, output: Output) -> f64 {
         decibels(self.amplitude(at, window, output) / self.level)
     }
 
-    /// Level around a time of the component so many cents above the reference, in dB.
+    /// Returns the level around a time of the component so many cents above the reference, in dB.
     #[must_use]
     pub fn component(&self, at: f64, window: f64, output: Output, cents: f64) -> f64 {
         let span = self.span(at, window);
@@ -186,14 +186,14 @@ impl Signal {
         sum.arg() / core::f64::consts::TAU
     }
 
-    /// Pitch around a time, in cents; none where there is no sound.
+    /// Returns pitch around a time, in cents; none where there is no sound.
     #[must_use]
     pub fn pitch(&self, at: f64, window: f64, output: Output) -> Option<f64> {
         let turns = self.turns_a_frame(at, window, output);
         (turns > 0.0 && self.level(at, window, output) > -100.0).then(|| 1200.0 * (turns / self.turns).log2())
     }
 
-    /// How far the right output is behind the left around a time, in samples of the tone there.
+    /// Returns how far the right output is behind the left around a time, in samples of the tone there.
     #[must_use]
     pub fn phase(&self, at: f64, window: f64) -> Option<f64> {
         let span = self.span(at, window);
@@ -203,7 +203,7 @@ impl Signal {
         (turns > 0.0 && sum.norm() > 0.0).then(|| sum.arg() / core::f64::consts::TAU / turns)
     }
 
-    /// First and last time between two at which the signal is above some dB below its highest level there.
+    /// Returns the first and last time between two at which the signal is above some dB below its highest level there.
     #[must_use]
     pub fn extent(&self, at: f64, until: f64, below: f64) -> Option<(f64, f64)> {
         let span = self.span(0.5 * (at + until), until - at);
@@ -217,7 +217,7 @@ impl Signal {
         Some((time(span.clone().find(loud)?), time(span.rev().find(loud)?)))
     }
 
-    /// First time between two at which one output is within 6 dB of its highest level there.
+    /// Returns the first time between two at which one output is within 6 dB of its highest level there.
     #[must_use]
     pub fn onset(&self, at: f64, until: f64, output: Output) -> Option<f64> {
         let span = self.span(0.5 * (at + until), until - at);
@@ -227,13 +227,13 @@ impl Signal {
         (decibels(highest / self.level) > -80.0).then(|| (first as f64 - self.late) / self.rate)
     }
 
-    /// The same with times as in the recording, and not from the reference note.
+    /// Returns the same with times as in the recording, and not from the reference note.
     #[must_use]
     pub fn without_lateness(self) -> Self {
         Self { late: 0.0, ..self }
     }
 
-    /// Gain in dB by frequency of the impulse response that was played at a time, against the reference's.
+    /// Returns gain in dB by frequency of the impulse response that was played at a time, against the reference's.
     pub fn response(&self, at: f64, delay: f64) -> impl Fn(f64) -> f64 + use<> {
         let before = (BEFORE_IMPULSE * self.rate) as usize;
         let late = self.late;

@@ -16,7 +16,7 @@ const SINE: &str = "sine.dls";
 /// Why a folder holds no cases.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// The file system says no.
+    /// A file operation failed.
     #[error("cannot {what} {path}: {source}")]
     Io {
         /// What was tried.
@@ -35,7 +35,7 @@ pub enum StoreError {
         source: toml::de::Error,
     },
     /// A text is of another form.
-    #[error("{path} is of form {found}; this runner knows form {FORM}")]
+    #[error("{path} is of form {found}; this runner reads form {FORM}")]
     Form {
         /// The text.
         path: PathBuf,
@@ -47,14 +47,14 @@ pub enum StoreError {
     Empty(PathBuf),
 }
 
-/// The suite's own cases, as files.
+/// Returns the suite's own cases, as files.
 #[must_use]
 pub fn built() -> Vec<Files> {
     cases::all().iter().map(Case::files).collect()
 }
 
 impl Files {
-    /// The files by their paths below a folder.
+    /// Returns the files by their paths below a folder.
     ///
     /// # Panics
     /// If the text form cannot be written: the suite's own mistake.
@@ -75,7 +75,7 @@ impl Files {
 /// Writes all cases into a folder, and gives how many files and bytes that were.
 ///
 /// # Errors
-/// [`StoreError::Io`].
+/// [`StoreError::Io`] when a file cannot be written.
 pub fn write(folder: &Path) -> Result<(usize, usize), StoreError> {
     let (mut files, mut bytes) = (0, 0);
     for (name, content) in built().iter().flat_map(Files::named) {
@@ -91,7 +91,8 @@ pub fn write(folder: &Path) -> Result<(usize, usize), StoreError> {
 /// Reads the cases of a folder and of those in it, by name.
 ///
 /// # Errors
-/// [`StoreError`].
+/// [`StoreError::Io`] when a file cannot be read; [`StoreError::Text`] or [`StoreError::Form`] when a text is not in
+/// its form; [`StoreError::Empty`] when there is no case.
 pub fn read(folder: &Path) -> Result<Vec<Files>, StoreError> {
     let mut texts = Vec::new();
     collect(folder, &mut texts)?;

@@ -8,31 +8,31 @@ pub const OPEN: i32 = i32::MAX;
 
 const ONE: f64 = 65_536.0;
 
-/// Relative pitch, in cents. Also relative time, in time cents.
+/// Returns a relative pitch in cents, or a relative time in time cents.
 #[must_use]
 pub fn cents(cents: f64) -> i32 {
     libm::round(cents * ONE) as i32
 }
 
-/// Absolute pitch, in Hz.
+/// Returns absolute pitch, in Hz.
 #[must_use]
 pub fn hertz(hertz: f64) -> i32 {
     cents(1200.0 * libm::log2(hertz / 440.0) + 6900.0)
 }
 
-/// Absolute time, in seconds.
+/// Returns absolute time, in seconds.
 #[must_use]
 pub fn seconds(seconds: f64) -> i32 {
     cents(1200.0 * libm::log2(seconds))
 }
 
-/// Gain, in dB.
+/// Returns gain, in dB.
 #[must_use]
 pub fn decibels(decibels: f64) -> i32 {
     libm::round(decibels * 10.0 * ONE) as i32
 }
 
-/// Percent, in steps of 0.1 %.
+/// Returns a part in steps of 0.1 %.
 #[must_use]
 pub fn percent(percent: f64) -> i32 {
     libm::round(percent * 10.0 * ONE) as i32

@@ -17,7 +17,7 @@ const FRAMES: usize = 300;
 /// Most frames of one session, so that a run is short.
 const SESSION_FRAMES: usize = 20_000;
 
-/// A synthesizer that is quickly made.
+/// Makes a synthesizer that is quick to make.
 fn small(bank: Arc<Bank>) -> Synth {
     let config = SynthConfig { voices: 16, reverb: false, chorus: false, ..SynthConfig::default() };
     Synth::new(config, bank).expect("a good configuration")
@@ -27,7 +27,7 @@ fn is_finite(frames: &[[f32; 2]]) -> bool {
     frames.as_flattened().iter().all(|x| x.is_finite())
 }
 
-/// Any bytes as a bank of any kind: read, written as DLS, read again the same, and played.
+/// Reads any bytes as a bank of any kind, writes it as DLS, reads it again the same, and plays it.
 pub fn bank(bytes: &[u8]) {
     let Ok(loaded) = Collection::load(bytes) else { return };
     let collection = loaded.collection;
@@ -68,8 +68,8 @@ const WAVE: [u8; 76] = {
     bytes
 };
 
-/// Any bytes as a DirectMusic download, beside a good wave that it may refer to: played, unloaded while it sounds, and
-/// all memory given back.
+/// Downloads any bytes beside a good wave that they may refer to, plays and unloads them while they sound, and checks
+/// that all memory is freed.
 pub fn download(bytes: &[u8]) {
     let mut synth = small(Bank::builtin());
     let wave = synth.download(&WAVE).expect("a good wave");
@@ -102,7 +102,8 @@ pub fn download(bytes: &[u8]) {
     assert!(synth.free_download_memory() > free, "everything is given back");
 }
 
-/// Any bytes as a session: messages of any kind, and frames between them, whole and in pieces, to the same bits.
+/// Plays any bytes as messages of any kind with frames between them, whole and in pieces, and checks that the frames
+/// are the same bits.
 pub fn session(bytes: &[u8]) {
     let config = SynthConfig { voices: 6, ..SynthConfig::default() };
     let make = || Synth::new(config, Bank::builtin()).expect("a good configuration");

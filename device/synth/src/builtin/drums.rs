@@ -497,7 +497,7 @@ fn kit() -> Vec<Drum> {
     ]
 }
 
-/// Adds the kit. A drum plays to its end, whenever its key is let go.
+/// Adds the drum kit. A drum plays to its end, at whatever time its key is released.
 pub(super) fn add_kit(maker: &mut Maker) {
     const UNTIL_END: Envelope = Envelope { attack: 0.0, hold: 0.0, decay: 0.0, sustain: 1.0, release: 40.0 };
     let mut regions = Vec::new();

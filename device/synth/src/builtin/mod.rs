@@ -1,8 +1,8 @@
 //! The built-in General MIDI collection, and the code that makes it.
 //!
 //! Nothing in it was recorded: every wave is a sum of partials and shaped noise, worked out by [`generate`] with the
-//! `libm` crate alone, so that the file is the same byte for byte wherever it is made. The file itself is kept, so that
-//! nobody waits for it; a test makes it anew and compares.
+//! `libm` crate alone, so that the file is the same byte for byte wherever it is made. The file itself is in
+//! the source tree, so that no build has to make it; a test makes it anew and compares.
 //!
 //! Levels: a note of velocity 100 at the default volumes is at about -29 dBFS, and a drum peaks at about -12 dBFS, with
 //! DirectMusic's +12 dB counted in. A dense General MIDI song then peaks between -12 and -1 dBFS.

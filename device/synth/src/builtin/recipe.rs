@@ -27,7 +27,7 @@ pub(super) struct Sound {
 }
 
 impl Sound {
-    /// With another sample rate than the usual one.
+    /// Sets another sample rate than the usual one.
     pub(super) fn at(self, rate: f64) -> Self {
         Self { rate, ..self }
     }
@@ -81,6 +81,7 @@ pub(super) struct Layer {
 }
 
 impl Layer {
+    /// Makes a layer of a sound with attack, decay, sustain and release.
     pub(super) fn new(sound: Sound, volume: [f64; 4]) -> Self {
         let [attack, decay, sustain, release] = volume;
         Self {
@@ -98,11 +99,13 @@ impl Layer {
         }
     }
 
+    /// Sets by how many time cents the decay time changes from key 0 to key 127.
     pub(super) fn decay_by_key(mut self, cents: f64) -> Self {
         self.decay_by_key = cents;
         self
     }
 
+    /// Adds a filter: cutoff in Hz, resonance in dB, cents from velocity 0 to 127, cents an octave of keys.
     pub(super) fn filter(mut self, cutoff: f64, resonance: f64, velocity: f64, key: f64) -> Self {
         self.filter = Some(Filter { cutoff, resonance, velocity, key, sweep: 0.0 });
         self
@@ -127,26 +130,31 @@ impl Layer {
         self
     }
 
+    /// Sets the gain over the common loudness, in dB.
     pub(super) fn gain(mut self, decibels: f64) -> Self {
         self.gain = decibels;
         self
     }
 
+    /// Sets the detuning in cents.
     pub(super) fn detune(mut self, cents: f64) -> Self {
         self.detune = cents;
         self
     }
 
+    /// Sets the pan, -0.5 to 0.5.
     pub(super) fn pan(mut self, pan: f64) -> Self {
         self.pan = pan;
         self
     }
 
+    /// Sets the vibrato: depth in cents, Hz, seconds until it begins.
     pub(super) fn vibrato(mut self, cents: f64, hertz: f64, delay: f64) -> Self {
         self.vibrato = (cents, hertz, delay);
         self
     }
 
+    /// Sets the tremolo: depth in dB, Hz.
     pub(super) fn tremolo(mut self, decibels: f64, hertz: f64) -> Self {
         self.tremolo = (decibels, hertz);
         self
@@ -210,14 +218,17 @@ pub(super) struct Recipe {
 pub(super) struct List(pub(super) Vec<Connection>);
 
 impl List {
+    /// Adds a connection.
     pub(super) fn add(&mut self, source: u16, control: u16, destination: u16, transform: u16, scale: i32) {
         self.0.push(Connection { source, control, destination, transform, scale });
     }
 
+    /// Adds a constant.
     pub(super) fn constant(&mut self, destination: u16, scale: i32) {
         self.add(s::NONE, s::NONE, destination, LINEAR, scale);
     }
 
+    /// Adds the volume envelope.
     pub(super) fn envelope1(&mut self, envelope: &Envelope) {
         self.constant(d::EG1_ATTACK, time(envelope.attack));
         if envelope.hold > 0.0 {
@@ -234,12 +245,12 @@ pub(super) fn time(seconds: f64) -> i32 {
     if seconds <= 0.0 { i32::MIN } else { cents(1200.0 * libm::log2(seconds)) }
 }
 
-/// Hz in cents above MIDI key 0.
+/// Returns a frequency in cents above MIDI key 0.
 pub(super) fn pitch(hertz: f64) -> f64 {
     1200.0 * libm::log2(hertz / 440.0) + 6900.0
 }
 
-/// Cents in 16.16.
+/// Returns cents in 16.16.
 pub(super) fn cents(cents: f64) -> i32 {
     libm::round(cents * 65_536.0) as i32
 }
@@ -249,7 +260,7 @@ pub(super) fn decibels(decibels: f64) -> i32 {
     libm::round(decibels * 655_360.0) as i32
 }
 
-/// A part of 1 in 1/65536 of 0.1 %.
+/// Returns a part of 1 in 1/65536 of 0.1 %.
 pub(super) fn percent(part: f64) -> i32 {
     libm::round(part * 65_536_000.0) as i32
 }
@@ -261,16 +272,18 @@ pub(super) struct Maker {
 }
 
 impl Maker {
+    /// Makes an empty collection.
     pub(super) fn new(name: &str) -> Self {
         let collection = Collection { name: name.to_owned(), ..Collection::default() };
         Self { collection, by_name: HashMap::new() }
     }
 
+    /// Returns the collection.
     pub(super) fn finish(self) -> Collection {
         self.collection
     }
 
-    /// The index of a wave, made if it is not there yet.
+    /// Returns the index of a wave, and makes it if it is not there yet.
     pub(super) fn wave(&mut self, name: &str, make: impl FnOnce() -> Wave) -> u32 {
         if let Some(index) = self.by_name.get(name) {
             return *index;
@@ -281,15 +294,17 @@ impl Maker {
         index
     }
 
-    /// A wave that was made.
+    /// Returns a wave that was made.
     pub(super) fn made(&self, index: u32) -> &Wave {
         self.collection.waves[index as usize].as_ref().expect("every wave of the generator is there")
     }
 
+    /// Adds an instrument.
     pub(super) fn add_instrument(&mut self, instrument: Instrument) {
         self.collection.instruments.push(instrument);
     }
 
+    /// Adds the melodic instrument of a program.
     pub(super) fn add_program(&mut self, program: u8, recipe: &Recipe) {
         let mut regions = Vec::new();
         let shared = recipe.layers.len() as f64;

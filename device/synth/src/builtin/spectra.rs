@@ -12,12 +12,12 @@ pub(super) fn harmonics(fundamental: f64, most: u32, amplitude: impl Fn(f64) -> 
         .collect()
 }
 
-/// A sawtooth with so many dB an octave taken from it.
+/// Makes a sawtooth with so many dB an octave taken from it.
 pub(super) fn saw(fundamental: f64, tilt: f64) -> Vec<Partial> {
     harmonics(fundamental, 64, |n| libm::pow(n, -1.0 - tilt / 6.02))
 }
 
-/// A pulse of a width.
+/// Makes a pulse of a width.
 pub(super) fn pulse(fundamental: f64, width: f64, tilt: f64) -> Vec<Partial> {
     let amplitude = |n: f64| libm::sin(core::f64::consts::PI * n * width).abs() * libm::pow(n, -1.0 - tilt / 6.02);
     harmonics(fundamental, 64, amplitude)
@@ -31,14 +31,14 @@ pub(super) fn formants(hertz: f64, bumps: &[(f64, f64, f64)]) -> f64 {
         .sum()
 }
 
-/// A source filtered by formants.
+/// Makes a source filtered by formants.
 pub(super) fn voiced(fundamental: f64, tilt: f64, floor: f64, bumps: &[(f64, f64, f64)]) -> Vec<Partial> {
     let mut partials = saw(fundamental, tilt);
     partials.iter_mut().for_each(|p| p.amplitude *= floor + formants(p.ratio * fundamental, bumps));
     partials
 }
 
-/// Several players of the same spectrum, each a little off.
+/// Makes several players of the same spectrum, each a little detuned.
 pub(super) fn ensemble(partials: &[Partial], cents: &[f64]) -> Vec<Partial> {
     let gain = 1.0 / libm::sqrt(cents.len() as f64);
     let player = |cents: f64| {
@@ -48,8 +48,8 @@ pub(super) fn ensemble(partials: &[Partial], cents: &[f64]) -> Vec<Partial> {
     cents.iter().flat_map(|c| player(*c)).collect()
 }
 
-/// A plucked or struck string: where it is plucked, how soft the pluck is (a cutoff in Hz), how fast it dies away, how
-/// stiff it is.
+/// Makes a plucked or struck string: where it is plucked, how soft the pluck is (a cutoff in Hz), how fast it dies
+/// away, how stiff it is.
 pub(super) fn string(fundamental: f64, place: f64, soft: f64, decay: (f64, f64), stiffness: f64) -> Vec<Partial> {
     let mut partials = harmonics(fundamental, 48, |n| {
         let hertz = n * fundamental;
@@ -74,21 +74,22 @@ pub(super) fn drawbars(list: &[(f64, f64)]) -> Vec<Partial> {
     list.iter().map(|(ratio, amplitude)| Partial::steady(*ratio, *amplitude)).collect()
 }
 
+/// Makes a spectrum of partials without noise.
 pub(super) fn plain(partials: Vec<Partial>) -> Spectrum {
     Spectrum { partials, noises: Vec::new() }
 }
 
-/// With a knock at the beginning.
+/// Adds a knock at the beginning.
 pub(super) fn knocked(partials: Vec<Partial>, amplitude: f64, low: f64, high: f64, decay: f64) -> Spectrum {
     Spectrum { partials, noises: vec![Noise { amplitude, low, high, decay }] }
 }
 
-/// With breath that goes on.
+/// Adds breath that goes on.
 pub(super) fn breathy(partials: Vec<Partial>, amplitude: f64, low: f64, high: f64) -> Spectrum {
     Spectrum { partials, noises: vec![Noise { amplitude, low, high, decay: 0.0 }] }
 }
 
-/// A note's own attack: the higher the harmonic, the later it comes.
+/// Gives each note an attack: the higher the harmonic, the later it comes.
 pub(super) fn swelling(mut partials: Vec<Partial>, seconds: f64) -> Vec<Partial> {
     partials.iter_mut().for_each(|p| p.rise = seconds * (0.3 + 0.12 * p.ratio));
     partials

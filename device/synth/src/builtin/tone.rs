@@ -26,14 +26,14 @@ const FADE_IN: usize = 12;
 pub(super) struct Random(u64);
 
 impl Random {
-    /// A sequence of its own for each seed text.
+    /// Makes a sequence of its own for each seed text.
     pub(super) fn new(seed: &str) -> Self {
         // FNV-1a
         let hash = seed.bytes().fold(0xCBF2_9CE4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01B3));
         Self(hash | 1)
     }
 
-    /// 0 to 1.
+    /// Returns a number from 0 to 1.
     pub(super) fn unit(&mut self) -> f64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -41,7 +41,7 @@ impl Random {
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / 9_007_199_254_740_992.0
     }
 
-    /// -1 to 1.
+    /// Returns a number from -1 to 1.
     pub(super) fn noise(&mut self) -> f64 {
         2.0 * self.unit() - 1.0
     }
@@ -60,10 +60,12 @@ pub(super) struct Partial {
 }
 
 impl Partial {
+    /// Makes a partial that does not decay.
     pub(super) fn steady(ratio: f64, amplitude: f64) -> Self {
         Self { ratio, amplitude, decay: 0.0, rise: 0.0 }
     }
 
+    /// Makes a partial that decays at a rate in 1/s.
     pub(super) fn dying(ratio: f64, amplitude: f64, decay: f64) -> Self {
         Self { ratio, amplitude, decay, rise: 0.0 }
     }
@@ -165,7 +167,7 @@ pub(super) fn finish(name: &str, rate: f64, sum: &[f64], sample: WaveSample) -> 
     Wave::new(name, rate as u32, &samples, Some(sample))
 }
 
-/// Root mean square of a wave's loudest tenth of a second, in dB below full scale.
+/// Returns the root mean square of a wave's loudest tenth of a second, in dB below full scale.
 pub(super) fn loudness(wave: &Wave) -> f64 {
     let window = (wave.sample_rate / 10) as usize;
     let power = |part: &[i16]| part.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>() / window as f64;
@@ -181,11 +183,13 @@ pub(super) struct Band {
 }
 
 impl Band {
+    /// Makes a band-pass filter between two frequencies in Hz.
     pub(super) fn new(low: f64, high: f64, rate: f64) -> Self {
         let pole = |hertz: f64| 1.0 - libm::exp(-TAU * (hertz / rate).min(0.49));
         Self { low: pole(low), high: pole(high), state: [0.0; 4] }
     }
 
+    /// Filters one sample.
     pub(super) fn process(&mut self, x: f64) -> f64 {
         let [a, b, c, d] = &mut self.state;
         *a += (x - *a) * self.high;

@@ -33,7 +33,7 @@ pub struct Patch {
 }
 
 impl Patch {
-    /// From `insh`: CC32 in bits 0 to 6 of the bank, CC0 in bits 8 to 14, drums in bit 31.
+    /// Reads a patch from `insh`: CC32 in bits 0 to 6 of the bank, CC0 in bits 8 to 14, drums in bit 31.
     #[must_use]
     pub fn from_header(bank: u32, instrument: u32) -> Self {
         Self {
@@ -44,14 +44,14 @@ impl Patch {
         }
     }
 
-    /// As `insh` has it: bank and instrument.
+    /// Returns bank and instrument for `insh`.
     #[must_use]
     pub fn to_header(self) -> (u32, u32) {
         let drums = if self.drums { INSTRUMENT_DRUMS } else { 0 };
         (drums | u32::from(self.bank_msb) << 8 | u32::from(self.bank_lsb), u32::from(self.program))
     }
 
-    /// From DirectMusic's patch number: program in bits 0 to 6, CC32 in 8 to 14, CC0 in 16 to 22, drums in bit 31.
+    /// Reads DirectMusic's patch number: program in bits 0 to 6, CC32 in 8 to 14, CC0 in 16 to 22, drums in bit 31.
     #[must_use]
     pub fn from_directmusic(patch: u32) -> Self {
         Self {
@@ -87,7 +87,7 @@ pub struct Region {
     pub options: u16,
     /// A new note of a group other than 0 ends the sounding ones of that group.
     pub key_group: u16,
-    /// How to play the wave, in place of what the wave itself says.
+    /// How to play the wave, in place of the wave's own `wsmp`.
     pub sample: Option<WaveSample>,
     /// The wave.
     pub link: WaveLink,
@@ -156,7 +156,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// What makes a connection the same as another: a later one replaces an earlier one with the same key.
+    /// Returns the fields that identify a connection: a later one replaces an earlier one with the same key.
     #[must_use]
     pub fn key(&self) -> (u16, u16, u16) {
         (self.source, self.control, self.destination)
@@ -173,19 +173,19 @@ pub struct Wave {
     pub name: String,
     /// Samples a second.
     pub sample_rate: u32,
-    /// How it is played where a region does not say.
+    /// How it is played when a region has no `wsmp`.
     pub sample: Option<WaveSample>,
     guarded: Box<[i16]>,
 }
 
 impl Wave {
-    /// A wave of these samples.
+    /// Makes a wave of samples.
     #[must_use]
     pub fn new(name: &str, sample_rate: u32, samples: &[i16], sample: Option<WaveSample>) -> Self {
         Self::collect(name, sample_rate, samples.iter().copied(), samples.len(), sample)
     }
 
-    /// A wave of 8-bit unsigned or 16-bit signed PCM bytes; `None` for other widths.
+    /// Makes a wave of 8-bit unsigned or 16-bit signed PCM bytes. `None`: they have another width.
     pub(crate) fn from_pcm(sample_rate: u32, bits: u16, pcm: &[u8], sample: Option<WaveSample>) -> Option<Self> {
         Some(match bits {
             8 => {
@@ -215,13 +215,13 @@ impl Wave {
         Self { name: name.to_owned(), sample_rate, sample, guarded }
     }
 
-    /// The samples.
+    /// Returns the samples.
     #[must_use]
     pub fn samples(&self) -> &[i16] {
         &self.guarded[GUARD..self.guarded.len().saturating_sub(GUARD)]
     }
 
-    /// The samples with [`GUARD`] zeros on either side.
+    /// Returns the samples with [`GUARD`] zeros on either side.
     pub(crate) fn guarded(&self) -> &[i16] {
         &self.guarded
     }

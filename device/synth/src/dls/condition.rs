@@ -1,11 +1,12 @@
-//! Conditional chunks (`cdl `, DLS-1 v1.1b and DLS-2.2): a small stack machine that decides whether the list around it counts.
+//! Conditional chunks (`cdl `, DLS-1 v1.1b and DLS-2.2): a small stack machine that decides whether the list around it
+//! counts.
 
 use super::bytes::{u16_at, u32_at};
 
 /// A DLS identifier, in the byte order of the file.
 pub(crate) type Guid = [u8; 16];
 
-/// Most entries of the stack. The specification asks for eight.
+/// Most entries of the stack. The specification requires eight.
 const STACK_MAX: usize = 32;
 
 const TRUE: u32 = u32::MAX;
@@ -22,23 +23,32 @@ pub(crate) mod property {
         [first, 0x11, 0x3E, 0xB0, 0x95, 0x80, 0xD2, 0x11, 0xA1, 0xEF, 0x00, 0x60, 0x08, 0x33, 0xDB, 0xD8]
     }
 
+    /// `DLSID_GMInHardware`.
     pub(crate) const GM_IN_HARDWARE: Guid = roland(0x24);
+    /// `DLSID_GSInHardware`.
     pub(crate) const GS_IN_HARDWARE: Guid = roland(0x25);
+    /// `DLSID_XGInHardware`.
     pub(crate) const XG_IN_HARDWARE: Guid = roland(0x26);
+    /// `DLSID_SupportsDLS1`.
     pub(crate) const SUPPORTS_DLS1: Guid = roland(0x27);
+    /// `DLSID_SampleMemorySize`.
     pub(crate) const SAMPLE_MEMORY_SIZE: Guid = roland(0x28);
+    /// `DLSID_SupportsDLS2`.
     pub(crate) const SUPPORTS_DLS2: Guid =
         [0xE5, 0x99, 0x45, 0xF1, 0x89, 0x46, 0xD2, 0x11, 0xAF, 0xA6, 0x00, 0xAA, 0x00, 0x24, 0xD8, 0xB6];
+    /// `DLSID_ManufacturersID`.
     pub(crate) const MANUFACTURERS_ID: Guid = makers(0x81);
+    /// `DLSID_ProductID`.
     pub(crate) const PRODUCT_ID: Guid = makers(0x82);
+    /// `DLSID_SamplePlaybackRate`.
     pub(crate) const SAMPLE_PLAYBACK_RATE: Guid =
         [0x13, 0xF7, 0x91, 0x2A, 0xBF, 0xA4, 0xD2, 0x11, 0xBB, 0xDF, 0x00, 0x60, 0x08, 0x33, 0xDB, 0xD8];
 }
 
-/// What the synthesizer answers to a query; `None` when it does not know the property.
+/// Returns the synthesizer's answer to a query. `None`: it does not know the property.
 ///
-/// The playback rate is asked when a collection is read, which may be long before a synthesizer with a rate exists: it
-/// is answered with the default rate.
+/// The playback rate is queried when a collection is read, which may be long before a synthesizer with a rate exists:
+/// it is answered with the default rate.
 pub(crate) fn query(id: &Guid) -> Option<u32> {
     Some(match *id {
         property::SUPPORTS_DLS1 | property::SUPPORTS_DLS2 => TRUE,
@@ -92,7 +102,7 @@ fn truth(condition: bool) -> u32 {
     if condition { TRUE } else { 0 }
 }
 
-/// `x` is the top of the stack, `y` what was below it; the result is `x op y`.
+/// Applies an operator: `x` is the top of the stack, `y` the value below it; the result is `x op y`.
 fn binary(opcode: u16, x: u32, y: u32) -> u32 {
     match opcode {
         0x01 => x & y,

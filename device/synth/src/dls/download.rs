@@ -6,7 +6,7 @@
 //! Three of the six types are DirectMusic 8's, for waves that an application plays by themselves: the buffers of a
 //! streamed wave, a wave that is played once, and the articulation that binds buffers to a bus. Such voices are started
 //! with `IDirectMusicSynth8::PlayVoice`, which user-mode synthesizers have and a kernel-streaming one has not: KS has
-//! no property for it, and a port without `DMUS_PC_WAVE` is never asked. What such a synthesizer owes these downloads
+//! no property for it, and a port without `DMUS_PC_WAVE` never gets one. What such a synthesizer owes these downloads
 //! is what it owes any: to look at every byte, to hold them to the memory that there is, and to give them back. So a
 //! streamed or one-shot wave is a wave like any other (`DMUS_WAVEDL` has the same single field as `DMUS_WAVEDATA`,
 //! bytes of data, and a region may name it), and a wave articulation must name waves that are there; nothing plays it.
@@ -25,11 +25,17 @@ use crate::limits::{CONNECTIONS_MAX, DOWNLOAD_CHAIN_MAX, DOWNLOAD_REGIONS_MAX};
 
 /// `DMUS_DOWNLOADINFO.dwDLType`.
 mod kind {
+    /// `DMUS_DOWNLOADINFO_INSTRUMENT`.
     pub(super) const INSTRUMENT: u32 = 1;
+    /// `DMUS_DOWNLOADINFO_WAVE`.
     pub(super) const WAVE: u32 = 2;
+    /// `DMUS_DOWNLOADINFO_INSTRUMENT2`.
     pub(super) const INSTRUMENT2: u32 = 3;
+    /// `DMUS_DOWNLOADINFO_WAVEARTICULATION`.
     pub(super) const WAVE_ARTICULATION: u32 = 4;
+    /// `DMUS_DOWNLOADINFO_STREAMINGWAVE`.
     pub(super) const STREAMING_WAVE: u32 = 5;
+    /// `DMUS_DOWNLOADINFO_ONESHOTWAVE`.
     pub(super) const ONE_SHOT_WAVE: u32 = 6;
 }
 
@@ -48,7 +54,7 @@ pub(crate) enum Download {
         instrument: Instrument,
         /// Part of the General MIDI set: it gives way to any other with the same patch.
         general_midi: bool,
-        /// For each region, where in the buffer it stands.
+        /// For each region, its place in the buffer.
         region_offsets: Vec<u32>,
     },
     /// A wave.
@@ -60,7 +66,7 @@ pub(crate) enum Download {
     },
     /// The articulation of a wave that is streamed, or played once, by a voice of its own.
     WaveArticulation {
-        /// The download ids of its buffers, and where in the download each stands.
+        /// The download ids of its buffers, and the place of each in the download.
         buffers: Vec<(u32, u32)>,
     },
 }
@@ -76,7 +82,7 @@ pub(crate) fn parse(buffer: &[u8]) -> Result<Download, DownloadError> {
     }
 }
 
-/// The offset `bytes` further. One that does not fit lies beyond every buffer.
+/// Returns the offset `bytes` further. One that does not fit is beyond every buffer.
 const fn past(offset: usize, bytes: usize) -> usize {
     offset.saturating_add(bytes)
 }
@@ -108,7 +114,7 @@ impl<'a> Buffer<'a> {
         Ok(Self { bytes: &bytes[..size], kind, id, entries })
     }
 
-    /// The byte offset of a structure, by its index; `referrer` is where the index stands.
+    /// Returns the byte offset of a structure, by its index; `referrer` is where the index is.
     fn offset(&self, index: u32, referrer: usize) -> Result<usize, DownloadError> {
         let index = index as usize;
         if index >= self.entries {
@@ -146,7 +152,7 @@ impl<'a> Buffer<'a> {
         Ok(Download::Wave { id: self.id, wave })
     }
 
-    /// `DMUS_WAVEARTDL`: index of an array of download ids, bus, how many ids, master's download id, options.
+    /// Reads `DMUS_WAVEARTDL`: index of an array of download ids, bus, number of ids, master's download id, options.
     fn wave_articulation(&self) -> Result<Download, DownloadError> {
         let at = self.offset(0, 0)?;
         self.structure(at, 18)?;
@@ -188,14 +194,14 @@ impl<'a> Buffer<'a> {
         Ok(Download::Instrument { instrument, general_midi: flags & GM_INSTRUMENT != 0, region_offsets })
     }
 
-    /// `DMUS_REGION`. The loop at its end is there only when the region says that it has one.
+    /// Reads `DMUS_REGION`. The loop at its end is there only when the region has one.
     fn region(&self, at: usize) -> Result<Region, DownloadError> {
         let record = self.structure(at, 56)?;
         let bounds = fail(DownloadErrorReason::OutOfBounds, at);
         let half = |offset| u16_at(record, offset).ok_or(bounds);
         let mut sample = wave_sample(&record[36..]).ok_or(bounds)?;
         if u32_at(record, 52).ok_or(bounds)? != 0 {
-            // WSMPL.cbSize says where the loop begins; the structure's own size is the least.
+            // The loop begins at WSMPL.cbSize, and at least at the structure's own size.
             let size = (u32_at(record, 36).ok_or(bounds)? as usize).max(WAVE_SAMPLE_BYTES);
             let found = at.checked_add(36).and_then(|start| start.checked_add(size)).ok_or(bounds)?;
             sample.sample_loop = sample_loop(self.structure(found, LOOP_BYTES)?);
@@ -211,7 +217,7 @@ impl<'a> Buffer<'a> {
         })
     }
 
-    /// The articulation chain that begins at an index; `None` for no articulation.
+    /// Reads the articulation chain that begins at an index. `None`: there is no articulation.
     fn articulation(&self, index: u32, referrer: usize) -> Result<Option<Vec<Connection>>, DownloadError> {
         if index == 0 {
             return Ok(None);

@@ -88,7 +88,7 @@ pub struct WaveListing {
 }
 
 impl Collection {
-    /// What is in it, for people.
+    /// Lists the collection, for people.
     #[must_use]
     pub fn listing(&self) -> Listing {
         let waves = self.waves.iter().map(|wave| {

@@ -2,58 +2,24 @@
 //! XMF files, and DirectMusic download buffers.
 
 mod bytes;
+pub(crate) mod chunk_path;
 pub(crate) mod collection;
 mod condition;
 pub(crate) mod download;
-pub(crate) mod fault;
+pub(crate) mod error;
 mod listing;
 pub mod names;
-pub(crate) mod place;
 pub(crate) mod reader;
 pub(crate) mod riff;
 pub mod spec;
 mod structures;
 pub(crate) mod warning;
 mod writer;
-mod xmf;
+pub(crate) mod xmf;
 
 pub use collection::{Collection, Connection, Instrument, Patch, Region, SampleLoop, Wave, WaveLink, WaveSample};
-pub use fault::{BankError, Rule};
+pub use error::{BankError, Rule};
 pub use listing::{ConnectionListing, InstrumentListing, Listing, RegionListing, WaveListing};
 pub use reader::Loaded;
 pub use warning::{PassedOver, Warning, Warnings};
 pub use xmf::Xmf;
-
-use crate::sf2;
-
-impl Collection {
-    /// Reads a DLS file of level 1 or 2, a SoundFont 2 file, or an XMF file that holds a DLS file, and tells what was
-    /// passed over.
-    ///
-    /// # Errors
-    /// [`BankError`], when the file is none of these, is broken, or is for another device. It names the chunk, the
-    /// offset in the file, the rule, and what to do.
-    pub fn load(bytes: &[u8]) -> Result<Loaded, BankError> {
-        match bytes {
-            _ if sf2::is_sound_font(bytes) => sf2::read(bytes),
-            _ if xmf::is_xmf(bytes) => xmf::read(bytes),
-            _ => reader::read(bytes),
-        }
-    }
-
-    /// Reads a DLS file, as [`Self::load`] does, without its warnings.
-    ///
-    /// # Errors
-    /// As for [`Self::load`].
-    pub fn from_dls(bytes: &[u8]) -> Result<Self, BankError> {
-        reader::read(bytes).map(|loaded| loaded.collection)
-    }
-
-    /// Reads a SoundFont 2 file, as [`Self::load`] does, without its warnings.
-    ///
-    /// # Errors
-    /// As for [`Self::load`].
-    pub fn from_sf2(bytes: &[u8]) -> Result<Self, BankError> {
-        sf2::read(bytes).map(|loaded| loaded.collection)
-    }
-}

@@ -3,7 +3,7 @@
 use super::collection::Connection;
 use super::spec::{CUTOFF_OPEN, TIME_ZERO, destination as d, source as s, transform as t};
 
-/// The name of a source or control; `None` for a number that DLS does not have.
+/// Returns the name of a source or control. `None`: DLS does not have this number.
 #[must_use]
 pub fn source(id: u16) -> Option<String> {
     let fixed = match id {
@@ -41,7 +41,7 @@ pub enum Unit {
     Percent,
 }
 
-/// The name of a destination and its unit; `None` for a number that DLS does not have, or has reserved.
+/// Returns the name of a destination and its unit. `None`: DLS does not have this number, or has it reserved.
 #[must_use]
 pub fn destination(id: u16) -> Option<(&'static str, Unit)> {
     Some(match id {
@@ -80,7 +80,7 @@ pub fn destination(id: u16) -> Option<(&'static str, Unit)> {
     })
 }
 
-/// The curves of a connection in words; empty for none.
+/// Returns the curves of a connection in words, empty for none.
 #[must_use]
 pub fn transform(bits: u16) -> String {
     let curve = |name: &str, number: u16, bipolar: bool, inverted: bool| {
@@ -107,7 +107,8 @@ pub fn transform(bits: u16) -> String {
     [source, control, output].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
-/// A connection's scale with its unit. Constants are told as what they come to (Hz, seconds), others as what they add.
+/// Returns a connection's scale with its unit. Constants are converted to Hz or seconds, others are given as what they
+/// add.
 #[must_use]
 pub fn scale(connection: &Connection) -> String {
     let Connection { source, control, destination, scale, .. } = *connection;
@@ -126,7 +127,7 @@ pub fn scale(connection: &Connection) -> String {
     }
 }
 
-/// Whether DLS has all three ids of a connection.
+/// Returns whether DLS has all three ids of a connection.
 pub(crate) fn is_known_connection(connection: &Connection) -> bool {
     let known = |id| id <= s::VIBRATO || (0x80..=0xFF).contains(&id) || (s::RPN0..=s::RPN2).contains(&id);
     known(connection.source) && known(connection.control) && destination(connection.destination).is_some()

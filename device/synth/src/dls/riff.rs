@@ -1,16 +1,13 @@
-//! RIFF chunks, borrowed from the file, whatever is wrong with their sizes.
+//! RIFF chunks, borrowed from the file, also when their sizes are wrong.
 //!
-//! There is no tree and no recursion: a caller asks for the children of the lists that it knows, so that neither
+//! There is no tree and no recursion: a caller reads the children of the lists that it knows, so that neither
 //! depth nor work can grow beyond a few passes over the file.
 
 use super::bytes::u32_at;
-use super::fault::{BankError, Rule};
-use super::place::Trail;
+use super::chunk_path::{ChunkPath, FourCc};
+use super::error::{BankError, Rule};
 use super::warning::{PassedOver, Warnings};
 use crate::limits::TEXT_BYTES_MAX;
-
-/// A chunk's four-character code.
-pub(crate) type FourCc = [u8; 4];
 
 /// Bytes of a chunk's header.
 const HEADER: usize = 8;
@@ -28,14 +25,14 @@ pub(crate) struct Chunk<'a> {
 }
 
 impl<'a> Chunk<'a> {
-    /// The children of a list.
+    /// Returns the children of a list.
     pub(crate) fn children(&self) -> Scope<'a> {
         let start = self.offset + HEADER + if self.is_list { 4 } else { 0 };
         Scope { data: self.data, start }
     }
 }
 
-/// A stretch of the file in which chunks lie one after the other.
+/// A range of the file that holds chunks, one after the other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scope<'a> {
     pub(crate) data: &'a [u8],
@@ -43,7 +40,7 @@ pub(crate) struct Scope<'a> {
     pub(crate) start: usize,
 }
 
-/// What a reader knows of the children of a list.
+/// The children of a list that a reader knows.
 pub(crate) struct Known {
     /// Codes of chunks, read or not, that are nothing to warn about.
     pub(crate) chunks: &'static [&'static FourCc],
@@ -59,13 +56,13 @@ impl Known {
 }
 
 impl<'a> Scope<'a> {
-    /// The children that the reader knows. Others are passed over with a warning.
+    /// Returns the children that the reader knows. Others are passed over with a warning.
     ///
-    /// A chunk of odd length without a pad byte is repaired when the next header stands right behind it.
+    /// A chunk of odd length without a pad byte is repaired when the next header is right behind it.
     pub(crate) fn chunks(
         &self,
         known: &Known,
-        trail: &Trail<'_>,
+        path: &ChunkPath<'_>,
         warnings: &mut Warnings,
     ) -> Result<Vec<Chunk<'a>>, BankError> {
         let mut found = Vec::new();
@@ -75,7 +72,7 @@ impl<'a> Scope<'a> {
                 let rest = self.data.len() - at;
                 // One byte is the pad of a list whose size counts it.
                 if rest > 1 || self.data[at] != 0 {
-                    let here = trail.to(*b"....", self.start + at);
+                    let here = path.to(*b"....", self.start + at);
                     warnings.at(&here, PassedOver::Trailing(rest));
                 }
                 break;
@@ -83,7 +80,7 @@ impl<'a> Scope<'a> {
             let content = self.data.get(at + HEADER..).unwrap_or_default();
             let is_list = &id == b"LIST" && content.len() >= 4 && size >= 4;
             let id = if is_list { [content[0], content[1], content[2], content[3]] } else { id };
-            let here = trail.to(id, self.start + at);
+            let here = path.to(id, self.start + at);
             let is_known = known.has(&id, is_list);
             if size > content.len() {
                 if is_known {
@@ -123,21 +120,21 @@ fn plausible(id: FourCc, size: usize, scope: &Scope<'_>, at: usize) -> bool {
     id.iter().all(|b| (0x20..0x7F).contains(b)) && size <= scope.data.len() - at - HEADER
 }
 
-/// The only child with this code: of several, the first, with a warning.
+/// Returns the only child with this code: of several, the first, with a warning.
 pub(crate) fn single<'a>(
     chunks: &[Chunk<'a>],
     id: &FourCc,
-    trail: &Trail<'_>,
+    path: &ChunkPath<'_>,
     warnings: &mut Warnings,
 ) -> Option<Chunk<'a>> {
     let mut all = chunks.iter().filter(|chunk| &chunk.id == id);
     let first = all.next().copied();
-    all.for_each(|chunk| warnings.at(&trail.to(*id, chunk.offset), PassedOver::Duplicate));
+    all.for_each(|chunk| warnings.at(&path.to(*id, chunk.offset), PassedOver::Duplicate));
     first
 }
 
-/// A text of an `INFO` list; empty when there is none. What is no UTF-8 becomes replacement characters, and the whole
-/// is cut to [`TEXT_BYTES_MAX`], so that what is written is read again the same.
+/// Returns a text of an `INFO` list, empty when there is none. Bytes that are not UTF-8 become replacement characters,
+/// and the whole is cut to [`TEXT_BYTES_MAX`], so that a written text is read again the same.
 pub(crate) fn text(info: Option<Chunk<'_>>, id: &FourCc) -> String {
     let bytes = info.and_then(|info| text_bytes(info.data, id)).unwrap_or_default();
     let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len()).min(TEXT_BYTES_MAX);
@@ -146,7 +143,7 @@ pub(crate) fn text(info: Option<Chunk<'_>>, id: &FourCc) -> String {
     text.trim().to_owned()
 }
 
-/// The data of the first chunk with this code, of lists of texts, where nothing else matters.
+/// Returns the data of the first chunk with this code in a list of texts.
 fn text_bytes<'a>(data: &'a [u8], id: &FourCc) -> Option<&'a [u8]> {
     let mut at = 0;
     while let Some((found, size)) = header(data, at) {
@@ -160,10 +157,10 @@ fn text_bytes<'a>(data: &'a [u8], id: &FourCc) -> Option<&'a [u8]> {
     None
 }
 
-/// The content of a RIFF file of this form; `None` when it is not one.
+/// Returns the content of a RIFF file of this form. `None`: it is not one.
 ///
 /// Shipped files have sizes that are too small or too large, and junk after their end. The header's size is believed
-/// when a chunk ends where it says that the form ends, and the list that matters (`essential`) lies before that.
+/// when a chunk ends at the declared end of the form, and the required list (`essential`) is before that.
 pub(crate) fn file<'a>(
     bytes: &'a [u8],
     form: &FourCc,
@@ -173,27 +170,27 @@ pub(crate) fn file<'a>(
     if bytes.get(0..4)? != b"RIFF" || bytes.get(8..12)? != form {
         return None;
     }
-    let trail = Trail::root(*form);
-    let said = u32_at(bytes, 4)?;
+    let path = ChunkPath::root(*form);
+    let declared = u32_at(bytes, 4)?;
     let found = bytes.len() - HEADER;
     let whole = Scope { data: &bytes[12..], start: 12 };
-    let end = HEADER + said as usize;
-    if said as usize == found {
+    let end = HEADER + declared as usize;
+    if declared as usize == found {
         return Some(whole);
     }
     if end < bytes.len() && ends_at(bytes, end, essential) {
         let rest = &bytes[end..];
         // The pad byte of the form itself is no junk.
-        if rest.len() > 1 || said % 2 == 0 {
-            warnings.at(&trail.to(*b"....", end), PassedOver::Trailing(rest.len()));
+        if rest.len() > 1 || declared % 2 == 0 {
+            warnings.at(&path.to(*b"....", end), PassedOver::Trailing(rest.len()));
         }
         return Some(Scope { data: &bytes[12..end], start: 12 });
     }
-    warnings.at(&trail, PassedOver::RiffSize { said, found });
+    warnings.at(&path, PassedOver::RiffSize { declared, found });
     Some(whole)
 }
 
-/// Whether a chunk ends here, and the list of this form lies before.
+/// Returns whether a chunk ends here, with the list of this form before it.
 fn ends_at(bytes: &[u8], end: usize, essential: &FourCc) -> bool {
     let mut at = 12;
     let mut seen = false;

@@ -1,7 +1,7 @@
 //! The numbers of DLS level 1 and 2 (MMA DLS-1 v1.1b; DLS Level 2.2 v1.0, RP-025 amendment 2).
 //!
 //! Where the text and the header of the specification disagree (the captions of CC91 and CC93, the order of the rear
-//! and LFE outputs), the header is right and is what stands here.
+//! and LFE outputs), the header is right and is followed here.
 
 /// Sources and controls of connection blocks (DLS-2.2, `CONN_SRC_*`). `0x80 + n` is controller `n`.
 pub mod source {
@@ -99,7 +99,7 @@ pub mod destination {
     pub const FILTER_Q: u16 = 0x501;
 }
 
-/// The transform word of a connection block (DLS-2.2, 1.14.4; level 1 knows the low four bits only).
+/// The transform word of a connection block (DLS-2.2, 1.14.4; level 1 has the low four bits only).
 pub mod transform {
     /// No transform.
     pub const LINEAR: u16 = 0;
@@ -121,7 +121,7 @@ pub mod transform {
     pub const SOURCE_BIPOLAR: u16 = 1 << 14;
     /// The source is inverted.
     pub const SOURCE_INVERT: u16 = 1 << 15;
-    /// What a level 2 file says beyond level 1's four bits.
+    /// The bits that level 2 adds to level 1's four.
     pub const LEVEL_2_BITS: u16 = 0xFFF0;
     /// Inverted concave source: how velocity, volume and expression become gain.
     pub const SOURCE_INVERTED_CONCAVE: u16 = SOURCE_INVERT | CONCAVE << SOURCE_SHIFT;
@@ -149,7 +149,7 @@ pub const LOOP_RELEASE: [u32; 2] = [1, 2];
 /// A time of exactly zero, which nothing modulates.
 pub const TIME_ZERO: i32 = i32::MIN;
 
-/// A filter that is open whatever modulates it.
+/// A filter that is open under any modulation.
 pub const CUTOFF_OPEN: i32 = i32::MAX;
 
 /// The unity note of a wave that has no `wsmp`.
@@ -161,7 +161,7 @@ pub const FORMAT_PCM: u16 = 1;
 /// `WAVE_FORMAT_EXTENSIBLE`.
 pub const FORMAT_EXTENSIBLE: u16 = 0xFFFE;
 
-/// What all of `KSDATAFORMAT_SUBTYPE_*` have behind the format that they stand for.
+/// The bytes that all of `KSDATAFORMAT_SUBTYPE_*` have behind the format tag.
 pub(crate) const SUBTYPE_TAIL: &[u8] = &[0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71];
 
 /// Destinations that the specification reserves, and that shipped collections use all the same: to be ignored.

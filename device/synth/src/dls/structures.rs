@@ -25,7 +25,7 @@ pub(crate) const CONNECTION_BYTES: usize = 12;
 /// Bytes of `WAVEFORMATEX` without its size field.
 pub(crate) const FORMAT_BYTES: usize = 16;
 
-/// What a `WAVEFORMATEX` or `WAVEFORMATEXTENSIBLE` says.
+/// The fields of a `WAVEFORMATEX` or `WAVEFORMATEXTENSIBLE`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WaveFormat {
     /// The format, of the sub-format where there is one.
@@ -36,17 +36,17 @@ pub(crate) struct WaveFormat {
 }
 
 impl WaveFormat {
-    /// `None` when it is cut short.
+    /// Reads the structure. `None`: it is cut short.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let tag = match u16_at(bytes, 0)? {
-            // KSDATAFORMAT_SUBTYPE_*: the tag that it stands for, and a tail that all of them share.
+            // KSDATAFORMAT_SUBTYPE_*: the format tag, and a tail that all of them share.
             FORMAT_EXTENSIBLE if bytes.get(26..40) == Some(SUBTYPE_TAIL) => u16_at(bytes, 24)?,
             tag => tag,
         };
         Some(Self { tag, channels: u16_at(bytes, 2)?, rate: u32_at(bytes, 4)?, bits: u16_at(bytes, 14)? })
     }
 
-    /// Whether it is what DLS has: mono PCM of 8 or 16 bits, at a rate that makes sense.
+    /// Returns whether it is a format of DLS: mono PCM of 8 or 16 bits, at a plausible rate.
     pub(crate) fn is_playable(&self) -> bool {
         self.tag == FORMAT_PCM
             && self.channels == 1
@@ -55,7 +55,7 @@ impl WaveFormat {
     }
 }
 
-/// `wsmp` without its loop.
+/// Reads `wsmp` without its loop.
 pub(crate) fn wave_sample(chunk: &[u8]) -> Option<WaveSample> {
     Some(WaveSample {
         unity_note: u16_at(chunk, 4)?,
@@ -66,7 +66,7 @@ pub(crate) fn wave_sample(chunk: &[u8]) -> Option<WaveSample> {
     })
 }
 
-/// `WLOOP`; `None` when it is empty or cut short. A type that nobody knows is taken for a forward loop.
+/// Reads `WLOOP`. `None`: it is empty or cut short. An unknown type is read as a forward loop.
 pub(crate) fn sample_loop(record: &[u8]) -> Option<SampleLoop> {
     let kind = u32_at(record, 4)?;
     let (start, length) = (u32_at(record, 8)?, u32_at(record, 12)?);
@@ -74,7 +74,7 @@ pub(crate) fn sample_loop(record: &[u8]) -> Option<SampleLoop> {
     (length > 0).then_some(SampleLoop { until_release, start, length })
 }
 
-/// `wlnk`.
+/// Reads `wlnk`.
 pub(crate) fn wave_link(chunk: &[u8]) -> Option<WaveLink> {
     Some(WaveLink {
         options: u16_at(chunk, 0)?,
@@ -84,7 +84,7 @@ pub(crate) fn wave_link(chunk: &[u8]) -> Option<WaveLink> {
     })
 }
 
-/// Connection blocks, one after the other; what is left of one at the end does not count.
+/// Reads connection blocks, one after the other, and leaves an incomplete one at the end out.
 pub(crate) fn connections(records: &[u8]) -> impl Iterator<Item = Connection> + '_ {
     records.as_chunks::<CONNECTION_BYTES>().0.iter().map(|record| {
         let half = |at: usize| u16::from_le_bytes([record[at], record[at.saturating_add(1)]]);

@@ -1,13 +1,13 @@
-//! What a reader passed over, so that its user can see it.
+//! Warnings about parts of a file that a reader passed over.
 
 use core::fmt;
 
 use thiserror::Error;
 
-use super::place::Trail;
+use super::chunk_path::ChunkPath;
 use crate::limits::WARNINGS_MAX;
 
-/// Something of a file that was passed over, or taken otherwise than written. The rest plays.
+/// A part of a file that was passed over, or read otherwise than written. The rest plays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// The chunk, with the lists that lead to it, as in [`BankError::chunk`](crate::BankError::chunk).
@@ -29,18 +29,18 @@ impl fmt::Display for Warning {
 #[non_exhaustive]
 pub enum PassedOver {
     /// The size in the RIFF header is wrong.
-    #[error("the RIFF header says {said} bytes where there are {found}: the whole file is read")]
+    #[error("the RIFF header declares {declared} bytes where there are {found}: the whole file is read")]
     RiffSize {
-        /// What it says.
-        said: u32,
-        /// What would be right.
+        /// The size in the header.
+        declared: u32,
+        /// The right size.
         found: usize,
     },
     /// Bytes after the end.
     #[error("{0} bytes after the last chunk are no chunk: left out")]
     Trailing(usize),
-    /// A chunk that nobody knows.
-    #[error("unknown chunk of {0} bytes: left out, as DLS asks")]
+    /// An unknown chunk.
+    #[error("unknown chunk of {0} bytes: left out, as DLS requires")]
     UnknownChunk(usize),
     /// `pgal`, Beatnik's table of aliases.
     #[error("aliases of Beatnik's mobile synthesizer, {0} bytes: left out, they are no part of DLS")]
@@ -52,29 +52,29 @@ pub enum PassedOver {
     #[error("the chunk has odd length and no pad byte: the next one is taken to follow at once")]
     Unpadded,
     /// A structure that is longer than its definition.
-    #[error("the structure is {found} bytes long, its definition {known}: what is more is left out, as DLS asks")]
+    #[error("the structure is {found} bytes long, its definition {known}: the rest is left out, as DLS requires")]
     Grown {
-        /// What the definition has.
+        /// Bytes of the definition.
         known: usize,
-        /// What is there.
+        /// Bytes of the structure.
         found: u64,
     },
-    /// A structure that says that it is shorter than its definition.
-    #[error("the structure says that it is {found} bytes long, where its definition has {known}: read as defined")]
+    /// A structure whose size is shorter than its definition.
+    #[error("the structure's size is {found} bytes, where its definition has {known}: read as defined")]
     Shrunk {
-        /// What the definition has.
+        /// Bytes of the definition.
         known: usize,
-        /// What it says.
+        /// The size in the structure.
         found: u32,
     },
     /// A count that disagrees with what is there.
-    #[error("it counts {said} {what} where there are {found}: those are taken")]
+    #[error("it counts {declared} {what} where there are {found}: those are taken")]
     Count {
-        /// Of what.
+        /// The kind of the counted entries.
         what: &'static str,
-        /// What it says.
-        said: u32,
-        /// What is there.
+        /// The count.
+        declared: u32,
+        /// The number of entries.
         found: usize,
     },
     /// A list that is for another device.
@@ -111,11 +111,11 @@ pub enum PassedOver {
     /// More loops than one.
     #[error("there are {0} loops: the first counts")]
     Loops(u32),
-    /// A loop that nobody knows.
+    /// A loop of an unknown type.
     #[error("loop type {0} is none of DLS: taken for a forward loop")]
     LoopType(u32),
-    /// A loop that does not lie in its wave.
-    #[error("the loop of {length} samples from {start} does not lie in the wave's {samples}: cut, or left out")]
+    /// A loop that is not within its wave.
+    #[error("the loop of {length} samples from {start} is not within the wave's {samples}: cut, or left out")]
     Loop {
         /// Its first sample.
         start: u32,
@@ -133,21 +133,21 @@ pub enum PassedOver {
     /// The lower eight of 24 bits.
     #[error("the lower eight bits of 24-bit samples are left out")]
     LowBits,
-    /// A zone without what it should lead to.
+    /// A zone without an instrument or sample.
     #[error("the zone leads to no {0}: left out")]
     DeadZone(&'static str),
     /// A sample in the memory of a sound card of the nineties.
     #[error("the zone's sample {0:?} is in a sound card's ROM: the zone is left out")]
     Rom(String),
-    /// A generator of which nothing can be made.
+    /// A generator without an effect.
     #[error("generator {0} is unknown, reserved, or has no counterpart in DLS: left out")]
     Generator(u16),
     /// A modulator without a counterpart in DLS.
     #[error("the modulator {modulator} has no counterpart in DLS ({why}): left out")]
     Modulator {
-        /// In words.
+        /// The modulator in words.
         modulator: String,
-        /// Why.
+        /// The reason.
         why: &'static str,
     },
     /// A node of an XMF file that is no instrument bank.
@@ -163,30 +163,30 @@ pub struct Warnings {
 }
 
 impl Warnings {
-    /// The warnings, in the order in which the file was read; at most [`WARNINGS_MAX`].
+    /// Iterates over the warnings, in the order in which the file was read; at most [`WARNINGS_MAX`].
     pub fn iter(&self) -> impl Iterator<Item = &Warning> {
         self.list.iter()
     }
 
-    /// How many there are, those not kept included.
+    /// Returns how many there are, those not kept included.
     #[must_use]
     pub fn count(&self) -> usize {
         self.list.len() + self.omitted
     }
 
-    /// Those beyond [`WARNINGS_MAX`], which were counted only.
+    /// Returns how many beyond [`WARNINGS_MAX`] were only counted.
     #[must_use]
     pub fn omitted(&self) -> usize {
         self.omitted
     }
 
-    /// Whether there is nothing to say.
+    /// Returns whether there is no warning.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Takes in what was said about the file around this one, whose places lie `base` bytes into it.
+    /// Puts the warnings about the file around this one, which begins `base` bytes into it, before these.
     pub(crate) fn follow(&mut self, around: Self, base: usize, place: impl Fn(String) -> String) {
         for warning in &mut self.list {
             warning.offset += base;
@@ -200,21 +200,21 @@ impl Warnings {
         }
     }
 
-    fn push(&mut self, trail: &Trail<'_>, offset: usize, what: PassedOver) {
+    fn push(&mut self, path: &ChunkPath<'_>, offset: usize, what: PassedOver) {
         if self.list.len() == WARNINGS_MAX {
             self.omitted += 1;
         } else {
-            self.list.push(Warning { chunk: trail.to_string(), offset, what });
+            self.list.push(Warning { chunk: path.to_string(), offset, what });
         }
     }
 
-    /// About a chunk.
-    pub(crate) fn at(&mut self, trail: &Trail<'_>, what: PassedOver) {
-        self.push(trail, trail.offset, what);
+    /// Adds a warning about a chunk.
+    pub(crate) fn at(&mut self, path: &ChunkPath<'_>, what: PassedOver) {
+        self.push(path, path.offset, what);
     }
 
-    /// About a byte of a chunk's data.
-    pub(crate) fn in_data(&mut self, trail: &Trail<'_>, byte: usize, what: PassedOver) {
-        self.push(trail, trail.offset + 8 + byte, what);
+    /// Adds a warning about a byte of a chunk's data.
+    pub(crate) fn in_data(&mut self, path: &ChunkPath<'_>, byte: usize, what: PassedOver) {
+        self.push(path, path.offset + 8 + byte, what);
     }
 }

@@ -1,7 +1,8 @@
 //! A [`Collection`] as a DLS level 2 file.
 
+use super::chunk_path::FourCc;
 use super::collection::{Collection, Connection, Instrument, Region, Wave, WaveSample};
-use super::riff::{FourCc, write_chunk, write_list};
+use super::riff::{write_chunk, write_list};
 use super::spec::{FORMAT_PCM, LOOP_FORWARD, LOOP_RELEASE, NULL_CUE};
 
 impl Collection {
@@ -43,7 +44,7 @@ fn halves(out: &mut Vec<u8>, values: &[u16]) {
     values.iter().for_each(|value| out.extend_from_slice(&value.to_le_bytes()));
 }
 
-/// `INFO` with the texts that are not empty, each with the zero byte that ends it.
+/// Writes `INFO` with the texts that are not empty, each with the zero byte that ends it.
 fn write_info(out: &mut Vec<u8>, texts: &[(&FourCc, &str)]) {
     if texts.iter().all(|(_, text)| text.is_empty()) {
         return;

@@ -2,13 +2,13 @@
 //! instruments that it needs: the collection and the Standard MIDI File in it.
 //!
 //! A file is a header and a tree of nodes; each node begins with its length, the number of its children, and the length
-//! of its own header, all of them numbers of variable length. Only resources that lie in the node itself are read;
+//! of its own header, all of them numbers of variable length. Only resources in the node itself are read;
 //! those may be packed by zlib.
 
 use std::borrow::Cow;
 
-use super::fault::{BankError, Rule};
-use super::place::Trail;
+use super::chunk_path::ChunkPath;
+use super::error::{BankError, Rule};
 use super::reader::{self, Loaded};
 use super::warning::{PassedOver, Warnings};
 use crate::limits::{XMF_DEPTH_MAX, XMF_NODES_MAX, XMF_UNPACKED_MAX};
@@ -22,14 +22,14 @@ pub struct Xmf<'a> {
     pub song: Option<Cow<'a, [u8]>>,
 }
 
-/// A reference to what lies in the node itself (RP-030, 3.2).
+/// A reference to a resource in the node itself (RP-030, 3.2).
 const IN_LINE: u64 = 1;
 
 /// An unpacker that the MMA has defined, and the only one of those: zlib (RP-040).
 const STANDARD_UNPACKER: u64 = 0;
 const ZLIB: u64 = 1;
 
-/// Whether these are the first bytes of an XMF file.
+/// Returns whether these are the first bytes of an XMF file.
 pub(crate) fn is_xmf(bytes: &[u8]) -> bool {
     bytes.starts_with(b"XMF_")
 }
@@ -39,9 +39,9 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Loaded, BankError> {
     let mut warnings = Warnings::default();
     let found = Tree::read(bytes, &mut warnings)?;
     let Some(place) = found.collection else {
-        return Err(BankError::at(&Trail::root(*b"XMF_"), Rule::NoCollection));
+        return Err(BankError::at(&ChunkPath::root(*b"XMF_"), Rule::NoCollection));
     };
-    // Offsets are told in the XMF file where the collection lies in it as it is.
+    // Offsets are those of the XMF file, when it holds the collection unpacked.
     let base = if matches!(place.bytes, Cow::Borrowed(_)) { place.at } else { 0 };
     let inside = |chunk: String| format!("XMF_/node[{}]/{chunk}", place.index);
     let mut loaded = reader::read(&place.bytes).map_err(|error| BankError {
@@ -80,7 +80,7 @@ struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    fn number(&mut self, trail: &Trail<'_>) -> Result<u64, BankError> {
+    fn number(&mut self, path: &ChunkPath<'_>) -> Result<u64, BankError> {
         let mut value = 0u64;
         // Five times seven bits are more than any length in a file of 4 GB.
         for _ in 0..5 {
@@ -91,15 +91,15 @@ impl<'a> Cursor<'a> {
                 return Ok(value);
             }
         }
-        Err(BankError { chunk: trail.to_string(), offset: self.at, rule: Rule::Length })
+        Err(BankError { chunk: path.to_string(), offset: self.at, rule: Rule::Length })
     }
 
-    /// So many bytes further.
-    fn part(&mut self, length: u64, trail: &Trail<'_>) -> Result<Cursor<'a>, BankError> {
+    /// Takes so many bytes.
+    fn part(&mut self, length: u64, path: &ChunkPath<'_>) -> Result<Cursor<'a>, BankError> {
         let room = (self.end - self.at) as u64;
         if length > room {
             let rule = Rule::BeyondList { size: length, room };
-            return Err(BankError { chunk: trail.to_string(), offset: self.at, rule });
+            return Err(BankError { chunk: path.to_string(), offset: self.at, rule });
         }
         let (start, end) = (self.at, self.at + length as usize);
         self.at = end;
@@ -116,27 +116,27 @@ struct Tree<'a> {
 
 impl<'a> Tree<'a> {
     fn read(bytes: &'a [u8], warnings: &mut Warnings) -> Result<Self, BankError> {
-        let trail = Trail::root(*b"XMF_");
+        let path = ChunkPath::root(*b"XMF_");
         if !is_xmf(bytes) {
             return Err(BankError { chunk: "XMF_".to_owned(), offset: 0, rule: Rule::Form });
         }
         let mut cursor = Cursor { bytes, at: 4, end: bytes.len() };
-        let version = cursor.part(4, &trail)?;
+        let version = cursor.part(4, &path)?;
         if &bytes[version.at..version.end] == b"2.00" {
             // The type of file and its revision.
-            cursor.part(8, &trail)?;
+            cursor.part(8, &path)?;
         }
-        let _length = cursor.number(&trail)?;
-        let types = cursor.number(&trail)?;
-        cursor.part(types, &trail)?;
-        let (start, end) = (cursor.number(&trail)?, cursor.number(&trail)?);
+        let _length = cursor.number(&path)?;
+        let types = cursor.number(&path)?;
+        cursor.part(types, &path)?;
+        let (start, end) = (cursor.number(&path)?, cursor.number(&path)?);
         cursor.at = 0;
-        cursor.part(start, &trail)?;
+        cursor.part(start, &path)?;
         // The end is that of the tree's last byte; a file whose end is wrong is read as far as it goes.
         let end = end.saturating_add(1).min(bytes.len() as u64) as usize;
         let mut tree = Self::default();
         let mut nodes = Cursor { bytes, at: cursor.at, end: end.max(cursor.at) };
-        tree.node(&mut nodes, 0, &trail, warnings)?;
+        tree.node(&mut nodes, 0, &path, warnings)?;
         Ok(tree)
     }
 
@@ -145,12 +145,12 @@ impl<'a> Tree<'a> {
         &mut self,
         parent: &mut Cursor<'a>,
         depth: usize,
-        trail: &Trail<'_>,
+        path: &ChunkPath<'_>,
         warnings: &mut Warnings,
     ) -> Result<(), BankError> {
         let start = parent.at;
         let index = self.nodes;
-        let here = trail.nth(*b"node", index, start);
+        let here = path.nth(*b"node", index, start);
         self.nodes += 1;
         if depth == XMF_DEPTH_MAX || index == XMF_NODES_MAX {
             return Err(BankError::at(&here, Rule::TooMany { what: "nodes", limit: XMF_NODES_MAX }));
@@ -183,10 +183,10 @@ impl<'a> Tree<'a> {
         }
         for _ in 0..children {
             if node.at == node.end {
-                warnings.at(&here, PassedOver::Node("fewer nodes than it says"));
+                warnings.at(&here, PassedOver::Node("fewer nodes than it declares"));
                 break;
             }
-            self.node(&mut node, depth + 1, trail, warnings)?;
+            self.node(&mut node, depth + 1, path, warnings)?;
         }
         Ok(())
     }
@@ -196,7 +196,7 @@ impl<'a> Tree<'a> {
         node: Cursor<'a>,
         mut unpackers: Cursor<'a>,
         index: usize,
-        here: &Trail<'_>,
+        here: &ChunkPath<'_>,
         warnings: &mut Warnings,
     ) -> Result<(), BankError> {
         let at = node.at;

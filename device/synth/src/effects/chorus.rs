@@ -24,6 +24,7 @@ pub(crate) struct Chorus {
 }
 
 impl Chorus {
+    /// Makes the chorus for a sample rate.
     pub(crate) fn new(sample_rate: u32) -> Self {
         let per_ms = f64::from(sample_rate) / 1000.0;
         Self {
@@ -35,12 +36,13 @@ impl Chorus {
         }
     }
 
+    /// Silences the chorus.
     pub(crate) fn clear(&mut self) {
         self.line.clear();
         self.phase = 0;
     }
 
-    /// Adds what comes of a chunk of frames to them.
+    /// Adds the chorus of a chunk of frames to the output.
     pub(crate) fn process(&mut self, input: &[f32], out: &mut [[f32; 2]]) {
         let frames = input.len();
         self.line.write(input);

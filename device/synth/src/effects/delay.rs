@@ -7,7 +7,7 @@ pub(crate) const CHUNK: usize = 32;
 /// Below this a value is silence: it keeps recirculating values from becoming denormal numbers, which are slow.
 const SILENCE: f32 = 1e-15;
 
-/// A value, or zero where it is too small to matter.
+/// Returns a value, or zero where it is too small to be heard.
 #[inline(always)]
 pub(crate) fn flush(x: f32) -> f32 {
     if x.abs() < SILENCE { 0.0 } else { x }
@@ -22,12 +22,13 @@ pub(crate) struct DelayLine {
 }
 
 impl DelayLine {
-    /// A line that can look back `longest` samples from the first of a chunk just written.
+    /// Makes a line that is read up to `longest` samples before the first of a chunk just written.
     pub(crate) fn new(longest: usize) -> Self {
         let length = (longest + 1 + CHUNK).next_power_of_two();
         Self { samples: vec![0.0; length].into_boxed_slice(), mask: length - 1, next: 0 }
     }
 
+    /// Silences the line.
     pub(crate) fn clear(&mut self) {
         self.samples.fill(0.0);
     }
@@ -49,7 +50,7 @@ impl DelayLine {
         after.copy_from_slice(&self.samples[..after.len()]);
     }
 
-    /// What was written so many writes ago, between two of them by a straight line; 1 is the last.
+    /// Reads the value that was written so many writes ago, interpolated between two of them; 1 is the last.
     #[inline(always)]
     pub(crate) fn read_between(&self, whole: usize, fraction: f32) -> f32 {
         let at = |delay: usize| self.samples[self.next.wrapping_sub(delay) & self.mask];

@@ -50,6 +50,7 @@ pub(crate) struct Reverb {
 }
 
 impl Reverb {
+    /// Makes the reverb for a sample rate.
     pub(crate) fn new(sample_rate: u32) -> Self {
         let rate = f64::from(sample_rate);
         let samples = |milliseconds: f64| ((milliseconds * rate / 1000.0) as usize).max(1);
@@ -65,6 +66,7 @@ impl Reverb {
         }
     }
 
+    /// Silences the reverb.
     pub(crate) fn clear(&mut self) {
         self.predelay.0.clear();
         self.diffusion.iter_mut().for_each(|stage| stage.line.clear());
@@ -72,7 +74,7 @@ impl Reverb {
         self.low = [0.0; LINES];
     }
 
-    /// Adds what comes of a chunk of frames to them.
+    /// Adds the reverb of a chunk of frames to the output.
     pub(crate) fn process(&mut self, input: &[f32], out: &mut [[f32; 2]]) {
         let frames = input.len();
         let mut x = [0.0; CHUNK];
@@ -108,8 +110,9 @@ impl Reverb {
     }
 }
 
-/// The pole of the damping low-pass. Placed so that at [`DAMPING_MEASURED_HERTZ`] it damps as much as the analogue one
-/// does, whatever the rate: a pole at the analogue one's own frequency damps less the nearer that is to half the rate.
+/// Returns the pole of the damping low-pass. Placed so that at [`DAMPING_MEASURED_HERTZ`] it damps as much as the
+/// analogue one does, whatever the rate: a pole at the analogue one's own frequency damps less the nearer that is to
+/// half the rate.
 fn damping(rate: f64) -> f64 {
     let hertz = DAMPING_MEASURED_HERTZ.min(0.4 * rate);
     let power = 1.0 / (1.0 + (hertz / DAMPING_HERTZ) * (hertz / DAMPING_HERTZ));
@@ -143,13 +146,13 @@ mod tests {
         out[0]
     }
 
-    /// What one click becomes, in so many seconds.
+    /// Renders the response to one click, of so many seconds.
     fn response(rate: u32, seconds: f64) -> Vec<[f32; 2]> {
         let mut reverb = Reverb::new(rate);
         (0..(seconds * f64::from(rate)) as usize).map(|i| one(&mut reverb, f32::from(i == 0))).collect()
     }
 
-    /// Energy from a time on, in dB.
+    /// Returns the energy from a time on, in dB.
     fn energy_after(response: &[[f32; 2]], rate: u32, seconds: f64) -> f64 {
         let tail = &response[(seconds * f64::from(rate)) as usize..];
         10.0 * libm::log10(tail.as_flattened().iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>())

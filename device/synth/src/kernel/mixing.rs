@@ -3,7 +3,7 @@
 //! Every operation is on one lane, none is a sum over lanes, and the compiler may not join a multiplication and an
 //! addition into one: so that all the compilations agree to the last bit.
 
-use super::{Bus, Filtering, Group, LANES, Lane, Ramp, Sends};
+use crate::lanes::{Bus, Filtering, Group, LANES, Lane, Ramp, Sends};
 
 /// How a filter is left out, held or moved, for the compiler.
 const OPEN: u8 = 0;

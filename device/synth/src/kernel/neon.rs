@@ -1,18 +1,20 @@
 //! The inner loops for 64-bit Arm processors with Advanced SIMD.
 //!
-//! Interpolation multiplies and adds eight 16-bit samples and coefficients in two instructions; the sums are of integers
-//! and exact, in whatever order. Mixing and control are the common source, which the compiler turns into vectors.
+//! Interpolation multiplies and adds eight 16-bit samples and coefficients in two instructions; the sums are of
+//! integers and exact, in any order. Mixing and control are the common source, which the compiler turns into vectors.
 
 #![allow(unsafe_code, reason = "vector instructions, and loads whose bounds are checked once for many frames")]
 
 use core::arch::aarch64::*;
 use std::arch::is_aarch64_feature_detected;
 
-use super::interpolation::{ROUNDING, TAPS, TAPS_BEFORE, Table, assert_taps_fit};
+use super::kernels::Kernels;
 use super::mixing::mix_lanes;
-use super::{Bus, Group, Kernels, LANES, Scratch, scalar};
+use super::scalar;
+use crate::lanes::interpolation::{ROUNDING, TAPS, TAPS_BEFORE, Table, assert_taps_fit};
+use crate::lanes::{Bus, Group, LANES, Scratch};
 
-/// The loops, if the processor has what they need.
+/// Returns the loops, if the processor has the instructions that they need.
 pub(super) fn neon() -> Option<Kernels> {
     is_aarch64_feature_detected!("neon").then_some(Kernels { interpolate, mix, ..scalar::KERNELS })
 }
@@ -29,10 +31,10 @@ fn mix(group: &mut Group, scratch: &mut Scratch, frames: usize, bus: &mut Bus) {
     mix_lanes(group, &scratch.lanes[..frames], bus);
 }
 
-/// Eight products of samples and coefficients in four sums.
+/// Multiplies eight samples and coefficients into four sums.
 ///
 /// # Safety
-/// The taps of the position must lie in the window.
+/// The taps of the position must be in the window.
 #[inline]
 #[target_feature(enable = "neon")]
 unsafe fn products(table: &Table, window: &[i16], base: usize, position: u64) -> int32x4_t {
@@ -44,7 +46,7 @@ unsafe fn products(table: &Table, window: &[i16], base: usize, position: u64) ->
 }
 
 /// # Safety
-/// The taps of all frames must lie in the window. The position has its rounding.
+/// The taps of all frames must be in the window. The position has its rounding.
 #[target_feature(enable = "neon")]
 unsafe fn by_four(table: &Table, window: &[i16], base: usize, position: u64, step: u64, out: &mut [f32]) {
     let mut position = position;
@@ -64,7 +66,7 @@ unsafe fn by_four(table: &Table, window: &[i16], base: usize, position: u64, ste
     scalar::interpolate_from(table, window, base, position, step, rest);
 }
 
-/// Turns rows of voices into lanes, four by four; up to three frames more than asked for, which nobody looks at.
+/// Turns rows of voices into lanes, four by four; up to three frames more than requested, which are not used.
 #[target_feature(enable = "neon")]
 fn transpose(scratch: &mut Scratch, frames: usize) {
     let Scratch { rows, lanes } = scratch;

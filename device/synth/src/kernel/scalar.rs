@@ -1,8 +1,9 @@
-//! The inner loops in plain Rust: what the others are measured against, bit for bit.
+//! The inner loops in plain Rust, the reference of the others, bit for bit.
 
-use super::interpolation::{ROUNDING, TAPS, TAPS_BEFORE, Table};
+use super::kernels::Kernels;
 use super::mixing::mix_lanes;
-use super::{Bus, Group, Kernels, LANES, Scratch};
+use crate::lanes::interpolation::{ROUNDING, TAPS, TAPS_BEFORE, Table};
+use crate::lanes::{Bus, Group, LANES, Scratch};
 
 /// The plain loops.
 pub(super) const KERNELS: Kernels = Kernels {
@@ -12,12 +13,12 @@ pub(super) const KERNELS: Kernels = Kernels {
 };
 
 /// Interpolates `out.len()` frames. `window[base]` is the sample at position 0; the caller has made sure that the last
-/// frame's taps lie in the window, also when its position is rounded up to the next phase.
+/// frame's taps are in the window, also when its position is rounded up to the next phase.
 fn interpolate(table: &Table, window: &[i16], base: usize, position: u64, step: u64, out: &mut [f32]) {
     interpolate_from(table, window, base, position + ROUNDING, step, out);
 }
 
-/// The same from a position that has its [`ROUNDING`].
+/// Interpolates from a position that has its [`ROUNDING`].
 pub(super) fn interpolate_from(table: &Table, window: &[i16], base: usize, position: u64, step: u64, out: &mut [f32]) {
     let mut position = position;
     for frame in out {

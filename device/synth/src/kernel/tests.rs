@@ -1,9 +1,11 @@
-//! That all implementations of the inner loops do the same, and do it well.
+//! Tests that all implementations of the inner loops do the same, and do it well.
 
 use core::f64::consts::TAU;
 
-use super::interpolation::{TAPS, TAPS_BEFORE, UNITY, table_for};
-use super::*;
+use super::{Kernels, scalar};
+use crate::config::Kernel;
+use crate::lanes::interpolation::{self, TAPS, TAPS_BEFORE, UNITY, table_for};
+use crate::lanes::{Bus, Filtering, Group, LANES, Lane, LaneSet, Ramp, Scratch, Sends, TICK};
 use crate::voice::filter::{self, Resonance};
 
 /// A position or a step of one sample.
@@ -20,13 +22,13 @@ impl Random {
         self.0
     }
 
-    /// -1 to 1.
+    /// Returns a number from -1 to 1.
     fn number(&mut self) -> f32 {
         (self.bits() >> 40) as f32 / 8_388_608.0 - 1.0
     }
 }
 
-/// What this processor has, besides the plain loops.
+/// Returns the implementations of this processor besides the plain loops.
 fn others() -> Vec<(Kernel, Kernels)> {
     let other = |kernel: &Kernel| *kernel != Kernel::Scalar;
     Kernel::BY_SPEED.into_iter().filter(other).filter_map(|kernel| Some((kernel, Kernels::of(kernel)?))).collect()
@@ -98,7 +100,7 @@ fn every_kernel_mixes_alike() {
     }
 }
 
-/// Amplitude of the tone of a frequency in turns a frame, and the power of it over all the rest in dB.
+/// Returns the amplitude of the tone of a frequency in turns a frame, and its power over all the rest in dB.
 fn sinad(signal: &[f64], frequency: f64) -> (f64, f64) {
     // Whole turns: sine and cosine are orthogonal then.
     let part = |wave: fn(f64) -> f64| {
@@ -111,8 +113,8 @@ fn sinad(signal: &[f64], frequency: f64) -> (f64, f64) {
     (libm::sqrt(2.0 * tone), 10.0 * libm::log10(tone / (all - tone).max(1e-30)))
 }
 
-/// A tone of `frequency` turns a sample, read by steps of about `step` samples: what comes out, in 16-bit units, and
-/// the turns a frame that it has. Turns are whole.
+/// Interpolates a tone of `frequency` turns a sample by steps of about `step` samples. Returns the frames, in 16-bit
+/// units, and the turns a frame, which are whole.
 fn transposed(frequency: f64, step: f64) -> (Vec<f64>, f64) {
     const FRAMES: usize = 8192;
     let turns = libm::round(frequency * step * FRAMES as f64);
@@ -144,7 +146,7 @@ fn a_tone_below_a_fifth_of_the_rate_stands_68_db_over_all_that_interpolation_add
 
 #[test]
 fn what_would_come_back_as_an_alias_is_weakened_the_more_the_farther_it_is_out() {
-    // By step: how weak what lies half and nine tenths above half the output rate must have become, in dB (measured,
+    // By step: how weak frequencies half and nine tenths above half the output rate must have become, in dB (measured,
     // less half a decibel). Eight taps have a wide skirt; without lowered cutoffs none of it would be weakened.
     for (step, near, far) in [(1.5, 0.0, 0.0), (2.0, -18.0, -39.0), (2.9, -11.9, -21.6), (3.9, -8.7, -15.0)] {
         for (place, most) in [(1.5, near), (1.9, far)] {
@@ -165,7 +167,7 @@ fn what_would_come_back_as_an_alias_is_weakened_the_more_the_farther_it_is_out()
     }
 }
 
-/// What a group makes of the same signal in all its lanes, with a gain of 1 to the left.
+/// Mixes the same signal in all lanes of a group, with a gain of 1 to the left.
 fn through(group: &mut Group, signal: &[f32]) -> Vec<f64> {
     let kernels = Kernels::choose(Kernel::Auto).unwrap();
     let mut found = Vec::new();
@@ -201,7 +203,7 @@ fn the_filter_adds_less_than_five_thousandths_of_a_percent() {
 
 #[test]
 fn a_gain_moves_in_a_straight_line_to_a_fraction_of_the_decibels_that_it_may_jump() {
-    // DLS-2.2 asks for steps of 0.0025 dB or less.
+    // DLS-2.2 requires steps of 0.0025 dB or less.
     for (from, to) in [(1.0f32, 0.5), (0.25, 0.26), (1e-4, 1.0)] {
         let mut group = Group::new();
         group.gains[0].value = Lane([from; LANES]);

@@ -1,7 +1,7 @@
 //! The inner loops for x86 processors with SSE4.1, AVX2 or AVX-512.
 //!
 //! Interpolation multiplies and adds eight 16-bit samples and coefficients in one instruction; the sums are of integers
-//! and exact, in whatever order. Mixing and control are the common source, compiled for wider registers.
+//! and exact, in any order. Mixing and control are the common source, compiled for wider registers.
 
 #![allow(unsafe_code, reason = "vector instructions, and loads whose bounds are checked once for many frames")]
 
@@ -10,11 +10,13 @@ use core::arch::x86::*;
 #[cfg(target_arch = "x86_64")]
 use core::arch::x86_64::*;
 
-use super::interpolation::{ROUNDING, TAPS, TAPS_BEFORE, Table, assert_taps_fit};
+use super::kernels::Kernels;
 use super::mixing::mix_lanes;
-use super::{Bus, Group, Kernels, LANES, Scratch, scalar};
+use super::scalar;
+use crate::lanes::interpolation::{ROUNDING, TAPS, TAPS_BEFORE, Table, assert_taps_fit};
+use crate::lanes::{Bus, Group, LANES, LaneSet, Scratch};
 use crate::voice::active::Voice;
-use crate::voice::control::{Control, LaneSet, Moment};
+use crate::voice::control::{Control, Moment};
 
 /// The loops of one instruction set: safe doors to functions that are compiled for it.
 macro_rules! kernels {
@@ -54,17 +56,17 @@ macro_rules! kernels {
     }};
 }
 
-/// The SSE4.1 loops, if the processor has it.
+/// Returns the SSE4.1 loops, if the processor has the instructions.
 pub(super) fn sse41() -> Option<Kernels> {
     is_x86_feature_detected!("sse4.1").then(|| kernels!("sse4.1", by_four, transpose_by_four))
 }
 
-/// The AVX2 loops, if the processor has it.
+/// Returns the AVX2 loops, if the processor has the instructions.
 pub(super) fn avx2() -> Option<Kernels> {
     is_x86_feature_detected!("avx2").then(|| kernels!("avx2", by_eight, transpose_by_eight))
 }
 
-/// The AVX-512 loops, if the processor has what they need of it.
+/// Returns the AVX-512 loops, if the processor has the instructions that they need.
 pub(super) fn avx512() -> Option<Kernels> {
     let found = is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
@@ -73,10 +75,10 @@ pub(super) fn avx512() -> Option<Kernels> {
     found.then(|| kernels!("avx512f,avx512bw,avx512dq,avx512vl", by_eight_512, transpose_by_eight))
 }
 
-/// Eight products of samples and coefficients in four sums; the position goes on by a step.
+/// Multiplies eight samples and coefficients into four sums, and advances the position by a step.
 ///
 /// # Safety
-/// The taps of the position must lie in the window.
+/// The taps of the position must be in the window.
 #[inline]
 #[target_feature(enable = "sse4.1")]
 unsafe fn next_products(table: &Table, window: &[i16], base: usize, next: &mut u64, step: u64) -> __m128i {
@@ -92,7 +94,7 @@ unsafe fn next_products(table: &Table, window: &[i16], base: usize, next: &mut u
 }
 
 /// # Safety
-/// The taps of all frames must lie in the window. The position has its rounding.
+/// The taps of all frames must be in the window. The position has its rounding.
 #[target_feature(enable = "sse4.1")]
 unsafe fn by_four(table: &Table, window: &[i16], base: usize, position: u64, step: u64, out: &mut [f32]) {
     let mut position = position;
@@ -112,7 +114,7 @@ unsafe fn by_four(table: &Table, window: &[i16], base: usize, position: u64, ste
 }
 
 /// # Safety
-/// The taps of all frames must lie in the window. The position has its rounding.
+/// The taps of all frames must be in the window. The position has its rounding.
 #[target_feature(enable = "avx2")]
 unsafe fn by_eight(table: &Table, window: &[i16], base: usize, position: u64, step: u64, out: &mut [f32]) {
     let mut position = position;
@@ -136,14 +138,14 @@ unsafe fn by_eight(table: &Table, window: &[i16], base: usize, position: u64, st
 }
 
 /// # Safety
-/// The taps of all frames must lie in the window. The position has its rounding.
+/// The taps of all frames must be in the window. The position has its rounding.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 unsafe fn by_eight_512(table: &Table, window: &[i16], base: usize, position: u64, step: u64, out: &mut [f32]) {
     // SAFETY: by the caller's promise.
     unsafe { by_eight(table, window, base, position, step, out) }
 }
 
-/// Turns rows of voices into lanes, four by four; up to three frames more than asked for, which nobody looks at.
+/// Turns rows of voices into lanes, four by four; up to three frames more than requested, which are not used.
 #[target_feature(enable = "sse4.1")]
 fn transpose_by_four(scratch: &mut Scratch, frames: usize) {
     let Scratch { rows, lanes } = scratch;
@@ -165,7 +167,7 @@ fn transpose_by_four(scratch: &mut Scratch, frames: usize) {
     }
 }
 
-/// Turns rows of voices into lanes, eight by eight; up to seven frames more than asked for, which nobody looks at.
+/// Turns rows of voices into lanes, eight by eight; up to seven frames more than requested, which are not used.
 #[target_feature(enable = "avx2")]
 fn transpose_by_eight(scratch: &mut Scratch, frames: usize) {
     let Scratch { rows, lanes } = scratch;

@@ -19,7 +19,7 @@ const CUTOFF_OPEN: f64 = 13_500.0;
 /// SoundFont's decays are timed for 100 dB, those of DLS for 96.
 const DECAY_CENTS: f64 = -70.67;
 
-/// A number in 16.16.
+/// Returns a number in 16.16.
 pub(super) fn fixed(value: f64) -> i32 {
     libm::round(value * 65_536.0) as i32
 }
@@ -54,32 +54,32 @@ impl Rows {
         }
     }
 
-    /// A connection that says something only when it is not zero.
+    /// Makes a connection, unless its scale is zero, which has no effect.
     fn moving(&mut self, source: u16, destination: u16, transform: u16, scale: f64) {
         if scale != 0.0 {
             self.add(source, s::NONE, destination, transform, fixed(scale));
         }
     }
 
-    /// A constant. Unlike a connection of something, one of zero says something too.
+    /// Makes a constant. Unlike other connections, one of zero has an effect.
     fn constant(&mut self, destination: u16, scale: i32) {
         self.add(s::NONE, s::NONE, destination, LINEAR, scale);
     }
 
-    /// A time in time cents.
+    /// Makes a time in time cents.
     fn time(&mut self, destination: u16, cents: f64, more: f64, least: f64) {
         let none = cents <= NO_TIME && least <= NO_TIME;
         self.constant(destination, if none { TIME_ZERO } else { fixed((cents + more).max(least)) });
     }
 
-    /// A time that follows the key, as SoundFont means it: from key 60 on.
+    /// Makes a time that follows the key, from key 60 on as SoundFont has it.
     fn keyed(&mut self, destination: u16, cents: f64, more: f64, per_key: f64) {
         self.time(destination, cents, more + 60.0 * per_key, f64::NEG_INFINITY);
         self.moving(s::KEY_NUMBER, destination, LINEAR, -128.0 * per_key);
     }
 }
 
-/// The articulation of a voice. `lost` is told the modulators for which there is no place beside others.
+/// Makes the articulation of a voice. Calls `lost` with each modulator for which there is no room beside others.
 pub(super) fn connections(
     sum: &Sum<'_>,
     modulators: &List,
@@ -144,7 +144,7 @@ pub(super) fn connections(
     }
 
     for modulator in modulators.iter() {
-        // What has no counterpart was told when it was read.
+        // A modulator without a counterpart left a warning when it was read.
         let Ok(found) = counterpart(modulator) else { continue };
         let amount = f64::from(modulator.amount);
         let default = DEFAULTS.iter().find(|default| default.is_same(modulator));
@@ -168,12 +168,12 @@ pub(super) fn connections(
             lost(modulator.to_string());
         }
     }
-    // What DLS says by itself is not written.
+    // The defaults of DLS are not written.
     rows.0.retain(|row| standard(row.source, row.control, row.destination) != Some(*row));
     rows.0
 }
 
-/// The connections that DLS has by itself and that modulators of SoundFont say as well.
+/// Returns the default connections of DLS that SoundFont has as modulators too.
 fn standard(source: u16, control: u16, destination: u16) -> Option<Connection> {
     let (transform, scale) = match (source, control, destination) {
         (s::VELOCITY | s::CC7 | s::CC11, s::NONE, d::GAIN) => (SOURCE_INVERTED_CONCAVE, -960),

@@ -7,8 +7,8 @@ use super::connections::{connections, fixed};
 use super::generators::{Sum, id};
 use super::hydra::{Hydra, Sample, Set, Zone};
 use super::modulators::List;
-use crate::dls::fault::{BankError, Rule};
-use crate::dls::place::Trail;
+use crate::dls::chunk_path::ChunkPath;
+use crate::dls::error::{BankError, Rule};
 use crate::dls::warning::{PassedOver, Warnings};
 use crate::dls::{Collection, Instrument, Patch, Region, SampleLoop, Wave, WaveLink, WaveSample};
 use crate::limits::{
@@ -46,7 +46,7 @@ pub(super) fn convert(hydra: &Hydra, pcm: &[u8], warnings: &mut Warnings) -> Res
         warnings,
     };
     let mut instruments = Vec::new();
-    let trail = Trail::root(*b"sfbk");
+    let path = ChunkPath::root(*b"sfbk");
     for preset in &hydra.presets {
         let drums = preset.bank == DRUM_BANK;
         let patch = Patch {
@@ -57,12 +57,12 @@ pub(super) fn convert(hydra: &Hydra, pcm: &[u8], warnings: &mut Warnings) -> Res
         };
         let regions = maker.preset(preset)?;
         if instruments.len() == INSTRUMENTS_MAX {
-            return Err(BankError::at(&trail, Rule::TooMany { what: "presets", limit: INSTRUMENTS_MAX }));
+            return Err(BankError::at(&path, Rule::TooMany { what: "presets", limit: INSTRUMENTS_MAX }));
         }
         instruments.push(Instrument { name: preset.name.clone(), patch, regions, articulation: Vec::new() });
     }
     if instruments.is_empty() {
-        return Err(BankError::at(&trail, Rule::NoInstruments));
+        return Err(BankError::at(&path, Rule::NoInstruments));
     }
     Ok(Collection { instruments, waves: maker.waves, ..Collection::default() })
 }
@@ -79,7 +79,7 @@ struct Maker<'a> {
     warnings: &'a mut Warnings,
 }
 
-/// What two ranges have in common.
+/// Returns the intersection of two ranges.
 fn common(outer: (u16, u16), inner: (u16, u16)) -> Option<(u16, u16)> {
     let (low, high) = (outer.0.max(inner.0), outer.1.min(inner.1));
     (low <= high).then_some((low, high))
@@ -94,10 +94,10 @@ impl Maker<'_> {
             let outer = Zone { generators, modulators: Vec::new(), offset: outer.offset };
             let index = usize::from(outer.generators.get(id::INSTRUMENT).unwrap_or(0) as u16);
             let Some(instrument) = self.hydra.instruments.get(index) else { continue };
-            let trail = Trail::root(*b"sfbk");
-            let trail = trail.to(*b"pbag", outer.offset);
+            let path = ChunkPath::root(*b"sfbk");
+            let path = path.to(*b"pbag", outer.offset);
             self.pairs += instrument.zones.len();
-            let too_many = |what, limit| Err(BankError::at(&trail, Rule::TooMany { what, limit }));
+            let too_many = |what, limit| Err(BankError::at(&path, Rule::TooMany { what, limit }));
             if self.pairs > SOUND_FONT_PAIRS_MAX {
                 return too_many("pairs of zones", SOUND_FONT_PAIRS_MAX);
             }
@@ -128,7 +128,7 @@ impl Maker<'_> {
         let sum = Sum { instrument: &own, preset: &outer.generators };
         let index = usize::from(own.get(id::SAMPLE).unwrap_or(0) as u16);
         let Some(sample) = self.hydra.samples.get(index) else { return Ok(None) };
-        let root = Trail::root(*b"sfbk");
+        let root = ChunkPath::root(*b"sfbk");
         if sample.kind & ROM != 0 {
             self.warnings.at(&root.to(*b"ibag", inner.offset), PassedOver::Rom(sample.name.clone()));
             return Ok(None);
@@ -167,9 +167,9 @@ impl Maker<'_> {
         }))
     }
 
-    /// The index of a stretch of the samples.
+    /// Returns the index of the wave of a range of samples.
     fn wave(&mut self, sample: &Sample, start: i64, end: i64) -> Result<u32, BankError> {
-        let root = Trail::root(*b"sfbk");
+        let root = ChunkPath::root(*b"sfbk");
         let here = root.to(*b"shdr", sample.offset);
         if sample.kind & COMPRESSED != 0 {
             return Err(BankError::at(&here, Rule::Compressed));
@@ -198,7 +198,7 @@ impl Maker<'_> {
     }
 }
 
-/// A place in a sample: a fine part, and a coarse one in 32768 samples.
+/// Returns a position in a sample: a fine part, and a coarse one in units of 32768 samples.
 fn offset(sum: &Sum<'_>, fine: usize, coarse: usize) -> i64 {
     i64::from(sum.get(fine)) + 32_768 * i64::from(sum.get(coarse))
 }

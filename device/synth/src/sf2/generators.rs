@@ -1,58 +1,110 @@
 //! Generators: the numbers of a zone (SoundFont 2.04, 8.1).
 
-/// Numbers of generators (8.1.2), as far as something is made of them.
+/// Numbers of the generators that have an effect (8.1.2), by their names in the specification.
 pub(super) mod id {
+    /// `startAddrsOffset`.
     pub(crate) const START: usize = 0;
+    /// `endAddrsOffset`.
     pub(crate) const END: usize = 1;
+    /// `startloopAddrsOffset`.
     pub(crate) const LOOP_START: usize = 2;
+    /// `endloopAddrsOffset`.
     pub(crate) const LOOP_END: usize = 3;
+    /// `startAddrsCoarseOffset`.
     pub(crate) const START_COARSE: usize = 4;
+    /// `modLfoToPitch`.
     pub(crate) const MOD_LFO_TO_PITCH: usize = 5;
+    /// `vibLfoToPitch`.
     pub(crate) const VIB_LFO_TO_PITCH: usize = 6;
+    /// `modEnvToPitch`.
     pub(crate) const MOD_ENV_TO_PITCH: usize = 7;
+    /// `initialFilterFc`.
     pub(crate) const FILTER_CUTOFF: usize = 8;
+    /// `initialFilterQ`.
     pub(crate) const FILTER_Q: usize = 9;
+    /// `modLfoToFilterFc`.
     pub(crate) const MOD_LFO_TO_CUTOFF: usize = 10;
+    /// `modEnvToFilterFc`.
     pub(crate) const MOD_ENV_TO_CUTOFF: usize = 11;
+    /// `endAddrsCoarseOffset`.
     pub(crate) const END_COARSE: usize = 12;
+    /// `modLfoToVolume`.
     pub(crate) const MOD_LFO_TO_VOLUME: usize = 13;
+    /// `chorusEffectsSend`.
     pub(crate) const CHORUS: usize = 15;
+    /// `reverbEffectsSend`.
     pub(crate) const REVERB: usize = 16;
+    /// `pan`.
     pub(crate) const PAN: usize = 17;
+    /// `delayModLFO`.
     pub(crate) const MOD_LFO_DELAY: usize = 21;
+    /// `freqModLFO`.
     pub(crate) const MOD_LFO_FREQUENCY: usize = 22;
+    /// `delayVibLFO`.
     pub(crate) const VIB_LFO_DELAY: usize = 23;
+    /// `freqVibLFO`.
     pub(crate) const VIB_LFO_FREQUENCY: usize = 24;
+    /// `delayModEnv`.
     pub(crate) const MOD_ENV_DELAY: usize = 25;
+    /// `attackModEnv`.
     pub(crate) const MOD_ENV_ATTACK: usize = 26;
+    /// `holdModEnv`.
     pub(crate) const MOD_ENV_HOLD: usize = 27;
+    /// `decayModEnv`.
     pub(crate) const MOD_ENV_DECAY: usize = 28;
+    /// `sustainModEnv`.
     pub(crate) const MOD_ENV_SUSTAIN: usize = 29;
+    /// `releaseModEnv`.
     pub(crate) const MOD_ENV_RELEASE: usize = 30;
+    /// `keynumToModEnvHold`.
     pub(crate) const KEY_TO_MOD_ENV_HOLD: usize = 31;
+    /// `keynumToModEnvDecay`.
     pub(crate) const KEY_TO_MOD_ENV_DECAY: usize = 32;
+    /// `delayVolEnv`.
     pub(crate) const VOL_ENV_DELAY: usize = 33;
+    /// `attackVolEnv`.
     pub(crate) const VOL_ENV_ATTACK: usize = 34;
+    /// `holdVolEnv`.
     pub(crate) const VOL_ENV_HOLD: usize = 35;
+    /// `decayVolEnv`.
     pub(crate) const VOL_ENV_DECAY: usize = 36;
+    /// `sustainVolEnv`.
     pub(crate) const VOL_ENV_SUSTAIN: usize = 37;
+    /// `releaseVolEnv`.
     pub(crate) const VOL_ENV_RELEASE: usize = 38;
+    /// `keynumToVolEnvHold`.
     pub(crate) const KEY_TO_VOL_ENV_HOLD: usize = 39;
+    /// `keynumToVolEnvDecay`.
     pub(crate) const KEY_TO_VOL_ENV_DECAY: usize = 40;
+    /// `instrument`.
     pub(crate) const INSTRUMENT: usize = 41;
+    /// `keyRange`.
     pub(crate) const KEY_RANGE: usize = 43;
+    /// `velRange`.
     pub(crate) const VELOCITY_RANGE: usize = 44;
+    /// `startloopAddrsCoarseOffset`.
     pub(crate) const LOOP_START_COARSE: usize = 45;
+    /// `keynum`.
     pub(crate) const KEY: usize = 46;
+    /// `velocity`.
     pub(crate) const VELOCITY: usize = 47;
+    /// `initialAttenuation`.
     pub(crate) const ATTENUATION: usize = 48;
+    /// `endloopAddrsCoarseOffset`.
     pub(crate) const LOOP_END_COARSE: usize = 50;
+    /// `coarseTune`.
     pub(crate) const COARSE_TUNE: usize = 51;
+    /// `fineTune`.
     pub(crate) const FINE_TUNE: usize = 52;
+    /// `sampleID`.
     pub(crate) const SAMPLE: usize = 53;
+    /// `sampleModes`.
     pub(crate) const SAMPLE_MODES: usize = 54;
+    /// `scaleTuning`.
     pub(crate) const SCALE_TUNING: usize = 56;
+    /// `exclusiveClass`.
     pub(crate) const EXCLUSIVE_CLASS: usize = 57;
+    /// `overridingRootKey`.
     pub(crate) const ROOT_KEY: usize = 58;
     /// The pitch wheel's destination in the default modulators; no generator has this number.
     pub(crate) const PITCH: usize = 59;
@@ -61,7 +113,7 @@ pub(super) mod id {
 /// One more than the highest number of a generator.
 pub(super) const COUNT: usize = 60;
 
-/// Whether nothing is made of a generator: unused, reserved, or without a counterpart in DLS.
+/// Returns whether a generator has no effect: unused, reserved, or without a counterpart in DLS.
 pub(super) fn is_without_effect(number: usize) -> bool {
     matches!(number, 14 | 18..=20 | 42 | 49 | 55 | id::KEY | id::VELOCITY) || number >= id::PITCH
 }
@@ -83,7 +135,7 @@ const INSTRUMENT_ONLY: [usize; 13] = [
     id::ROOT_KEY,
 ];
 
-/// What a generator is when no zone says it.
+/// Returns the default value of a generator.
 fn default_of(number: usize) -> i32 {
     const NO_TIME: i32 = -12_000;
     match number {
@@ -106,7 +158,7 @@ fn default_of(number: usize) -> i32 {
     }
 }
 
-/// The generators of one zone: those that it says, by number.
+/// The generators of one zone, by number.
 #[derive(Clone, Debug)]
 pub(super) struct Generators([Option<i16>; COUNT]);
 
@@ -117,41 +169,45 @@ impl Default for Generators {
 }
 
 impl Generators {
+    /// Sets a generator. An unknown number has no effect.
     pub(super) fn set(&mut self, number: usize, amount: i16) {
         if let Some(slot) = self.0.get_mut(number) {
             *slot = Some(amount);
         }
     }
 
+    /// Returns the amount of a generator. `None`: the zone does not set it.
     pub(super) fn get(&self, number: usize) -> Option<i16> {
         self.0.get(number).copied().flatten()
     }
 
-    /// The lowest and the highest of a range; all of it where the zone says none.
+    /// Returns the lowest and the highest of a range, which is the whole when the zone has none.
     pub(super) fn range(&self, number: usize) -> (u16, u16) {
         let [low, high] = self.get(number).map_or([0, 127], i16::to_le_bytes);
         (low.into(), high.into())
     }
 
-    /// With what a global zone says where this one says nothing.
+    /// Returns this zone's generators, with a global zone's where this one has none.
     pub(super) fn over(&self, global: &Self) -> Self {
         Self(core::array::from_fn(|i| self.0[i].or(global.0[i])))
     }
 }
 
-/// The generators of a voice: what the instrument says, with what the preset adds.
+/// The generators of a voice: the instrument's, to which the preset's are added.
 pub(super) struct Sum<'a> {
     pub(super) instrument: &'a Generators,
     pub(super) preset: &'a Generators,
 }
 
 impl Sum<'_> {
+    /// Returns the sum of the instrument's amount, or the default, and the preset's.
     pub(super) fn get(&self, number: usize) -> i32 {
         let own = self.instrument.get(number).map_or_else(|| default_of(number), i32::from);
         let more = if INSTRUMENT_ONLY.contains(&number) { None } else { self.preset.get(number) };
         own + more.map_or(0, i32::from)
     }
 
+    /// Returns the sum as a floating-point number.
     pub(super) fn number(&self, number: usize) -> f64 {
         f64::from(self.get(number))
     }

@@ -2,8 +2,8 @@
 
 use super::generators::{COUNT, Generators, id, is_without_effect};
 use super::modulators::{Modulator, counterpart};
-use crate::dls::fault::{BankError, Rule};
-use crate::dls::place::Trail;
+use crate::dls::chunk_path::ChunkPath;
+use crate::dls::error::{BankError, Rule};
 use crate::dls::riff::{Chunk, Known, single};
 use crate::dls::warning::{PassedOver, Warnings};
 
@@ -26,14 +26,14 @@ impl<'a> Table<'a> {
         tables: &[Chunk<'a>],
         name: &'static str,
         record: usize,
-        trail: &Trail<'_>,
+        path: &ChunkPath<'_>,
         warnings: &mut Warnings,
     ) -> Result<Self, BankError> {
         let code = name.as_bytes().first_chunk::<4>().expect("the names of tables have four letters");
-        let chunk = single(tables, code, trail, warnings).ok_or_else(|| BankError::at(trail, Rule::Missing(name)))?;
+        let chunk = single(tables, code, path, warnings).ok_or_else(|| BankError::at(path, Rule::Missing(name)))?;
         let size = chunk.data.len();
         if size == 0 || !size.is_multiple_of(record) {
-            return Err(BankError::at(&trail.to(chunk.id, chunk.offset), Rule::Records { size, record }));
+            return Err(BankError::at(&path.to(chunk.id, chunk.offset), Rule::Records { size, record }));
         }
         Ok(Self { chunk, record })
     }
@@ -62,25 +62,25 @@ impl<'a> Table<'a> {
         String::from_utf8_lossy(&bytes[..end]).trim().to_owned()
     }
 
-    /// The way to a record.
-    fn nth<'t>(&self, index: usize, trail: &'t Trail<'t>) -> Trail<'t> {
-        trail.nth(self.chunk.id, index, self.chunk.offset + 8 + index * self.record)
+    /// Makes the path to a record.
+    fn nth<'t>(&self, index: usize, path: &'t ChunkPath<'t>) -> ChunkPath<'t> {
+        path.nth(self.chunk.id, index, self.chunk.offset + 8 + index * self.record)
     }
 
-    /// The records of another table, which has `count`, that belong to one of this table: from the index that it has at
-    /// `at`, to the next one's.
+    /// Returns the records of another table, which has `count`, that belong to one of this table: from the index that
+    /// it has at `at`, to the next one's.
     fn span(
         &self,
         index: usize,
         at: usize,
         (what, count): (&'static str, usize),
-        trail: &Trail<'_>,
+        path: &ChunkPath<'_>,
     ) -> Result<core::ops::Range<usize>, BankError> {
         let (from, to) = (usize::from(self.half(index, at)), usize::from(self.half(index + 1, at)));
-        let here = self.nth(index, trail);
+        let here = self.nth(index, path);
         if to > count {
             let rule = Rule::Index { what, index: to as u64, count: count as u64 };
-            return Err(BankError::at(&self.nth(index + 1, trail), rule));
+            return Err(BankError::at(&self.nth(index + 1, path), rule));
         }
         if from > to {
             return Err(BankError::at(&here, Rule::Order { what, record: index }));
@@ -150,10 +150,11 @@ struct Level<'a> {
 }
 
 impl Hydra {
-    pub(super) fn read(list: &Chunk<'_>, trail: &Trail<'_>, warnings: &mut Warnings) -> Result<Self, BankError> {
-        let trail = trail.to(list.id, list.offset);
-        let tables = list.children().chunks(&TABLES, &trail, warnings)?;
-        let mut table = |name, record| Table::find(&tables, name, record, &trail, warnings);
+    /// Reads the nine tables of `pdta`.
+    pub(super) fn read(list: &Chunk<'_>, path: &ChunkPath<'_>, warnings: &mut Warnings) -> Result<Self, BankError> {
+        let path = path.to(list.id, list.offset);
+        let tables = list.children().chunks(&TABLES, &path, warnings)?;
+        let mut table = |name, record| Table::find(&tables, name, record, &path, warnings);
         let presets = Level {
             headers: table("phdr", 38)?,
             bag_at: 24,
@@ -183,18 +184,23 @@ impl Hydra {
             key: samples.half(index, 40) as u8,
             correction: (samples.half(index, 40) >> 8) as i8,
             kind: samples.half(index, 44),
-            offset: samples.nth(index, &trail).offset,
+            offset: samples.nth(index, &path).offset,
         };
         Ok(Self {
-            presets: sets(&presets, instruments.headers.count(), &trail, warnings)?,
-            instruments: sets(&instruments, samples.count(), &trail, warnings)?,
+            presets: sets(&presets, instruments.headers.count(), &path, warnings)?,
+            instruments: sets(&instruments, samples.count(), &path, warnings)?,
             samples: (0..samples.count()).map(sample).collect(),
         })
     }
 }
 
-/// All presets, or all instruments; `targets` is how many there are of what their zones lead to.
-fn sets(level: &Level<'_>, targets: usize, trail: &Trail<'_>, warnings: &mut Warnings) -> Result<Vec<Set>, BankError> {
+/// Reads all presets, or all instruments; `targets` is the number of records that their zones name.
+fn sets(
+    level: &Level<'_>,
+    targets: usize,
+    path: &ChunkPath<'_>,
+    warnings: &mut Warnings,
+) -> Result<Vec<Set>, BankError> {
     let mut sets = Vec::new();
     let headers = &level.headers;
     for index in 0..headers.count() {
@@ -205,10 +211,10 @@ fn sets(level: &Level<'_>, targets: usize, trail: &Trail<'_>, warnings: &mut War
             global: Zone::default(),
             zones: Vec::new(),
         };
-        let bags = headers.span(index, level.bag_at, ("bags", level.bags.count()), trail)?;
+        let bags = headers.span(index, level.bag_at, ("bags", level.bags.count()), path)?;
         for bag in bags.clone() {
-            let zone = zone(level, bag, trail, warnings)?;
-            let here = level.bags.nth(bag, trail);
+            let zone = zone(level, bag, path, warnings)?;
+            let here = level.bags.nth(bag, path);
             match zone.generators.get(level.leads) {
                 Some(target) if usize::from(target as u16) >= targets => {
                     let (what, index) = (level.what, u64::from(target as u16));
@@ -225,22 +231,22 @@ fn sets(level: &Level<'_>, targets: usize, trail: &Trail<'_>, warnings: &mut War
     Ok(sets)
 }
 
-fn zone(level: &Level<'_>, bag: usize, trail: &Trail<'_>, warnings: &mut Warnings) -> Result<Zone, BankError> {
+fn zone(level: &Level<'_>, bag: usize, path: &ChunkPath<'_>, warnings: &mut Warnings) -> Result<Zone, BankError> {
     // Some fonts lack the records that end these two tables.
     let (generators, modulators) = (level.generators.count() + 1, level.modulators.count() + 1);
-    let generators = level.bags.span(bag, 0, ("generators", generators), trail)?;
-    let modulators = level.bags.span(bag, 2, ("modulators", modulators), trail)?;
-    let mut zone = Zone { offset: level.bags.nth(bag, trail).offset, ..Zone::default() };
+    let generators = level.bags.span(bag, 0, ("generators", generators), path)?;
+    let modulators = level.bags.span(bag, 2, ("modulators", modulators), path)?;
+    let mut zone = Zone { offset: level.bags.nth(bag, path).offset, ..Zone::default() };
     for index in generators {
         let number = usize::from(level.generators.half(index, 0));
         if is_without_effect(number) {
-            let here = level.generators.nth(index, trail);
+            let here = level.generators.nth(index, path);
             warnings.at(&here, PassedOver::Generator(number as u16));
         }
         if number < COUNT {
             zone.generators.set(number, level.generators.half(index, 2) as i16);
         }
-        // What stands behind the one that leads on counts for nothing (8.1.2).
+        // Generators behind the one that ends the zone have no effect (8.1.2).
         if number == level.leads {
             break;
         }
@@ -254,7 +260,7 @@ fn zone(level: &Level<'_>, bag: usize, trail: &Trail<'_>, warnings: &mut Warning
             amount_source: half(6),
             transform: half(8),
         };
-        let here = level.modulators.nth(index, trail);
+        let here = level.modulators.nth(index, path);
         let why = if zone.modulators.len() == ZONE_MODULATORS_MAX {
             Some("the zone has too many")
         } else {

@@ -11,8 +11,8 @@ mod generators;
 mod hydra;
 mod modulators;
 
-use crate::dls::fault::{BankError, Rule};
-use crate::dls::place::Trail;
+use crate::dls::chunk_path::ChunkPath;
+use crate::dls::error::{BankError, Rule};
 use crate::dls::riff::{Known, file, single};
 use crate::dls::warning::{PassedOver, Warnings};
 use crate::dls::{Loaded, riff};
@@ -20,7 +20,7 @@ use crate::dls::{Loaded, riff};
 const TOP: Known = Known { chunks: &[], lists: &[b"INFO", b"sdta", b"pdta"] };
 const SAMPLES: Known = Known { chunks: &[b"smpl", b"sm24"], lists: &[] };
 
-/// Whether these are the first bytes of a SoundFont.
+/// Returns whether these are the first bytes of a SoundFont.
 pub(crate) fn is_sound_font(bytes: &[u8]) -> bool {
     bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"sfbk")
 }
@@ -28,25 +28,25 @@ pub(crate) fn is_sound_font(bytes: &[u8]) -> bool {
 /// Reads a SoundFont 2 file.
 pub(crate) fn read(bytes: &[u8]) -> Result<Loaded, BankError> {
     let mut warnings = Warnings::default();
-    let trail = Trail::root(*b"sfbk");
+    let path = ChunkPath::root(*b"sfbk");
     let Some(scope) = file(bytes, b"sfbk", b"pdta", &mut warnings) else {
         return Err(BankError { chunk: "RIFF".to_owned(), offset: 0, rule: Rule::Form });
     };
-    let top = scope.chunks(&TOP, &trail, &mut warnings)?;
-    let missing = |name| BankError::at(&trail, Rule::Missing(name));
-    let data = single(&top, b"sdta", &trail, &mut warnings).ok_or_else(|| missing("LIST sdta"))?;
-    let parameters = single(&top, b"pdta", &trail, &mut warnings).ok_or_else(|| missing("LIST pdta"))?;
-    let info = single(&top, b"INFO", &trail, &mut warnings);
+    let top = scope.chunks(&TOP, &path, &mut warnings)?;
+    let missing = |name| BankError::at(&path, Rule::Missing(name));
+    let data = single(&top, b"sdta", &path, &mut warnings).ok_or_else(|| missing("LIST sdta"))?;
+    let parameters = single(&top, b"pdta", &path, &mut warnings).ok_or_else(|| missing("LIST pdta"))?;
+    let info = single(&top, b"INFO", &path, &mut warnings);
 
-    let data_trail = trail.to(data.id, data.offset);
-    let data = data.children().chunks(&SAMPLES, &data_trail, &mut warnings)?;
-    if let Some(low) = single(&data, b"sm24", &data_trail, &mut warnings) {
-        warnings.at(&data_trail.to(low.id, low.offset), PassedOver::LowBits);
+    let data_path = path.to(data.id, data.offset);
+    let data = data.children().chunks(&SAMPLES, &data_path, &mut warnings)?;
+    if let Some(low) = single(&data, b"sm24", &data_path, &mut warnings) {
+        warnings.at(&data_path.to(low.id, low.offset), PassedOver::LowBits);
     }
-    let samples = single(&data, b"smpl", &data_trail, &mut warnings)
-        .ok_or_else(|| BankError::at(&data_trail, Rule::Missing("smpl")))?;
+    let samples = single(&data, b"smpl", &data_path, &mut warnings)
+        .ok_or_else(|| BankError::at(&data_path, Rule::Missing("smpl")))?;
 
-    let hydra = hydra::Hydra::read(&parameters, &trail, &mut warnings)?;
+    let hydra = hydra::Hydra::read(&parameters, &path, &mut warnings)?;
     let mut collection = convert::convert(&hydra, samples.data, &mut warnings)?;
     collection.name = riff::text(info, b"INAM");
     collection.copyright = riff::text(info, b"ICOP");

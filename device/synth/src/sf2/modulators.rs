@@ -1,4 +1,4 @@
-//! Modulators (SoundFont 2.04, 8.2 to 8.4, 9.5), and the DLS connection that says the same, where there is one.
+//! Modulators (SoundFont 2.04, 8.2 to 8.4, 9.5), and the equivalent DLS connection, where there is one.
 //!
 //! A modulator takes one source or two, each with a curve, to one destination; so does a connection, with the same
 //! curves and the same sources. What has no counterpart: links from modulator to modulator, the absolute value, two
@@ -28,7 +28,8 @@ impl Modulator {
         (self.source, self.destination, self.amount_source, self.transform)
     }
 
-    /// Of two modulators that are the same but for the amount, one replaces the other, or adds to it (9.5.1).
+    /// Returns whether two modulators differ in their amount only: then one replaces the other, or is added to it
+    /// (9.5.1).
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.identity() == other.identity()
     }
@@ -61,7 +62,7 @@ pub(super) const DEFAULTS: [Modulator; 10] = [
 pub(super) struct List(Vec<Modulator>);
 
 impl List {
-    /// Of one level: the global zone's, and over them the zone's own.
+    /// Combines the modulators of one level: the global zone's, replaced by the zone's own.
     pub(super) fn of_zone(global: &[Modulator], own: &[Modulator]) -> Self {
         let mut list = Self(Vec::with_capacity(global.len() + own.len()));
         list.replace(global);
@@ -69,7 +70,7 @@ impl List {
         list
     }
 
-    /// Of a voice: an instrument's over the default ones, and a preset's added to those.
+    /// Combines the modulators of a voice: an instrument's replace the default ones, and a preset's are added.
     pub(super) fn of_voice(instrument: &Self, preset: &Self) -> Self {
         let mut list = Self(DEFAULTS.to_vec());
         list.replace(&instrument.0);
@@ -91,6 +92,7 @@ impl List {
         }
     }
 
+    /// Iterates over the modulators.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Modulator> {
         self.0.iter()
     }
@@ -155,7 +157,7 @@ impl Input {
     }
 }
 
-/// What moves by itself, and whose depth a modulator may be about: source, its curve, destination, unit.
+/// Returns the moving source whose depth a modulator changes: source, its curve, destination, unit.
 fn depth(destination: usize) -> Option<(u16, u16, u16, f64)> {
     Some(match destination {
         id::MOD_LFO_TO_PITCH => (s::LFO, SOURCE_BIPOLAR, d::PITCH, 1.0),
@@ -168,7 +170,7 @@ fn depth(destination: usize) -> Option<(u16, u16, u16, f64)> {
     })
 }
 
-/// A destination that is a number of its own: DLS's, and what one of SoundFont's unit is in DLS's.
+/// Returns the DLS destination of a SoundFont one, and the value in DLS of one SoundFont unit.
 pub(super) fn plain(destination: usize) -> Option<(u16, f64)> {
     Some(match destination {
         id::FILTER_CUTOFF => (d::FILTER_CUTOFF, 1.0),
@@ -201,7 +203,7 @@ pub(super) fn plain(destination: usize) -> Option<(u16, f64)> {
     })
 }
 
-/// The connection that says what a modulator says, or why there is none.
+/// Returns the connection that is equivalent to a modulator, or why there is none.
 pub(super) fn counterpart(modulator: &Modulator) -> Result<Counterpart, &'static str> {
     if modulator.destination & 0x8000 != 0 {
         return Err("it leads to another modulator");

@@ -8,10 +8,12 @@ use super::Synth;
 use crate::channel::{Channel, controller};
 use crate::dls::collection::{Patch, Wave};
 use crate::limits::{LAYERS_MAX, NOTES_PER_FRAME_MAX};
-use crate::program::{Program, WaveSource, Zone};
-use crate::voice::active::{Note, Stage, Voice};
+use crate::program::Program;
+use crate::voice::active::{Note, Voice, VoiceState};
+use crate::voice::zone::{WaveSource, Zone};
 
 impl Synth {
+    /// Handles a Control Change.
     pub(super) fn controller(&mut self, group: u16, channel: u8, number: u8, value: u8) {
         match number {
             controller::ALL_SOUND_OFF => self.voices_of(group, channel).for_each(Voice::shut_down),
@@ -31,23 +33,25 @@ impl Synth {
 
     fn pedal_moved(&mut self, group: u16, channel: u8) {
         if !self.channel_mut(group, channel).sustains() {
-            let sustained = self.voices_of(group, channel).filter(|voice| voice.stage == Stage::Sustained);
+            let sustained = self.voices_of(group, channel).filter(|voice| voice.state == VoiceState::Sustained);
             sustained.for_each(Voice::release);
         }
     }
 
     fn all_notes_off(&mut self, group: u16, channel: u8) {
         let sustains = self.channel_mut(group, channel).sustains();
-        let held = self.voices_of(group, channel).filter(|voice| voice.stage == Stage::Held);
+        let held = self.voices_of(group, channel).filter(|voice| voice.state == VoiceState::Held);
         held.for_each(|voice| lift(voice, sustains));
     }
 
+    /// Handles a note-off.
     pub(super) fn note_off(&mut self, group: u16, channel: u8, key: u8) {
         let sustains = self.channel_mut(group, channel).sustains();
-        let held = self.voices_of(group, channel).filter(|v| v.stage == Stage::Held && v.note == key);
+        let held = self.voices_of(group, channel).filter(|v| v.state == VoiceState::Held && v.note == key);
         held.for_each(|voice| lift(voice, sustains));
     }
 
+    /// Handles a note-on.
     pub(super) fn note_on(&mut self, group: u16, channel: u8, key: u8, velocity: u8) {
         if !self.system_on {
             return;
@@ -94,7 +98,7 @@ impl Synth {
         self.notes_at.1 <= NOTES_PER_FRAME_MAX
     }
 
-    /// The instrument of a channel: a download, or else of the bank; in the bank asked for, or else in a plainer one.
+    /// Finds the instrument of a channel: a download or one of the bank, in the selected bank or else in a plainer one.
     fn find_program(&self, channel: &Channel) -> Option<(u32, Arc<Program>)> {
         let find = |patch: Patch| {
             let own = self.downloads.program(&patch);
@@ -118,11 +122,12 @@ impl Synth {
         }
     }
 
-    /// Ends what a new note ends: the same key, unless its region says otherwise, and its key groups.
+    /// Ends the voices that a new note ends: those of the same key, unless its region allows them, and of its key
+    /// groups.
     fn make_way<'a>(&mut self, note: &Note, zones: impl Iterator<Item = &'a (&'a Zone, i32)> + Clone) {
         let self_exclusive = zones.clone().any(|(zone, _)| zone.self_exclusive);
         for voice in self.mixer.iter_mut().filter(|v| (v.group, v.channel) == (note.group, note.channel)) {
-            let same_key = self_exclusive && voice.note == note.note && voice.stage >= Stage::Sustained;
+            let same_key = self_exclusive && voice.note == note.note && voice.state >= VoiceState::Sustained;
             let in_group = voice.key_group != 0 && zones.clone().any(|(zone, _)| zone.key_group == voice.key_group);
             if same_key || in_group {
                 voice.shut_down();
@@ -130,8 +135,9 @@ impl Synth {
         }
     }
 
+    /// Iterates over the voices that count towards the limit: all but stolen ones.
     pub(super) fn counted_voices(&self) -> impl Iterator<Item = &Voice> {
-        self.mixer.iter().filter(|voice| voice.stage != Stage::Stolen)
+        self.mixer.iter().filter(|voice| voice.state != VoiceState::Stolen)
     }
 
     fn priority_of(&self, voice: &Voice) -> u32 {
@@ -145,29 +151,29 @@ impl Synth {
             return true;
         }
         let newest = self.notes;
-        let victim = self
+        let stolen = self
             .mixer
             .levels(self.frame)
-            .filter(|(voice, _)| voice.stage != Stage::Stolen && voice.serial != newest)
+            .filter(|(voice, _)| voice.state != VoiceState::Stolen && voice.serial != newest)
             .filter(|(voice, _)| !self.static_allocation || self.priority_of(voice) <= priority)
             .min_by(|(a, a_level), (b, b_level)| {
                 let of = |voice: &Voice| if self.static_allocation { self.priority_of(voice) } else { 0 };
-                let rank = |voice: &Voice| (of(voice), voice.stage);
+                let rank = |voice: &Voice| (of(voice), voice.state);
                 rank(a).cmp(&rank(b)).then(a_level.total_cmp(b_level)).then(a.serial.cmp(&b.serial))
             })
-            .map(|(voice, level)| (voice.serial, voice.stage, level));
-        let Some((serial, stage, level)) = victim else { return false };
-        *lost |= stage >= Stage::Sustained;
+            .map(|(voice, level)| (voice.serial, voice.state, level));
+        let Some((serial, state, level)) = stolen else { return false };
+        *lost |= state >= VoiceState::Sustained;
         let rate = self.config.sample_rate;
         if let Some(voice) =
-            self.mixer.find_mut(self.frame, |v, found| (v.serial, v.stage, found) == (serial, stage, level))
+            self.mixer.find_mut(self.frame, |v, found| (v.serial, v.state, found) == (serial, state, level))
         {
             voice.steal(rate);
         }
         true
     }
 
-    /// Universal system-exclusive messages that DLS and General MIDI define; all others are ignored.
+    /// Handles the universal system-exclusive messages that DLS and General MIDI define, and ignores all others.
     pub(super) fn system_exclusive(&mut self, group: u16, data: &[u8]) {
         // The closing F7 may be missing when a fragment was lost: the length of these messages is known.
         match data {
@@ -177,7 +183,7 @@ impl Synth {
                 self.system_on = false;
                 self.mixer.iter_mut().for_each(Voice::shut_down);
             }
-            // Outside of it these two say nothing.
+            // Outside of it these two have no effect.
             [0x7E, _, 0x0A, which @ (0x03 | 0x04), ..] if self.system_on => self.static_allocation = *which == 0x04,
             // General MIDI on (1), off (2), level 2 on (3).
             [0x7E, _, 0x09, 0x01..=0x03, ..] => self.power_on(group),
@@ -197,10 +203,10 @@ impl Synth {
     }
 }
 
-/// A key is lifted: the voice is released, or waits for the pedal.
+/// Lifts a key: the voice is released, or sustained by the pedal.
 fn lift(voice: &mut Voice, sustains: bool) {
     if sustains {
-        voice.stage = Stage::Sustained;
+        voice.state = VoiceState::Sustained;
     } else {
         voice.release();
     }

@@ -15,10 +15,10 @@ use crate::effects::chorus::Chorus;
 use crate::effects::delay::CHUNK;
 use crate::effects::reverb::Reverb;
 use crate::handles::{DownloadError, DownloadHandle, UnknownChannel, UnknownHandle, Unload, VolumeItem};
-use crate::kernel::{Kernels, interpolation};
+use crate::kernel::Kernels;
 use crate::limits::VOLUME_RANGE;
 use crate::mixer::{DryFrame, FRAMES_MAX, Mixer, Scene};
-use crate::stages::Stage;
+use crate::profile::{Section, TICK_FRAMES};
 use crate::voice::active::{Surroundings, Voice};
 use crate::voice::filter;
 
@@ -71,7 +71,7 @@ impl Synth {
     pub fn new(config: SynthConfig, bank: Arc<Bank>) -> Result<Self, ConfigError> {
         config.check()?;
         let kernels = Kernels::choose(config.kernel)?;
-        interpolation::prepare();
+        crate::lanes::interpolation::prepare();
         let mut synth = Self {
             config,
             kernels,
@@ -99,7 +99,7 @@ impl Synth {
         Ok(synth)
     }
 
-    /// What it was made with.
+    /// Returns the configuration that it was made with.
     #[must_use]
     pub fn config(&self) -> &SynthConfig {
         &self.config
@@ -137,7 +137,7 @@ impl Synth {
     }
 
     /// Takes one MIDI message, or one whole system-exclusive message, for a channel group (from 0). It takes effect
-    /// exactly at the next frame rendered. Whatever is not a message, or for a group that is not there, is ignored.
+    /// exactly at the next frame rendered. Bytes that are no message, or for a group that does not exist, are ignored.
     pub fn midi(&mut self, group: u16, message: &[u8]) {
         if group >= self.config.channel_groups {
             return;
@@ -174,7 +174,7 @@ impl Synth {
         }
     }
 
-    /// Active Sensing: once a group has sent it, the group must send something every 300 ms.
+    /// Handles Active Sensing: once a group has sent it, the group must send a message every 300 ms.
     fn sense(&mut self, group: u16, status: u8) {
         let silence_at = &mut self.silence_at[usize::from(group)];
         if status == ACTIVE_SENSING || silence_at.is_some() {
@@ -184,7 +184,7 @@ impl Synth {
         }
     }
 
-    /// Lets all notes of the groups go whose time has come, and tells when the next one's does.
+    /// Releases all notes of the groups whose Active Sensing has timed out, and returns when the next group's does.
     fn watch_silence(&mut self) -> u64 {
         let mut next = u64::MAX;
         for group in 0..self.config.channel_groups {
@@ -201,7 +201,7 @@ impl Synth {
         next
     }
 
-    /// Renders the next frames, of any number, over whatever `out` holds. Full scale is 1.0; there is no clipping.
+    /// Renders the next frames, of any number, over the contents of `out`. Full scale is 1.0; there is no clipping.
     pub fn render(&mut self, mut out: &mut [[f32; 2]]) {
         while !out.is_empty() {
             let until_silence = self.watch_silence().saturating_sub(self.frame);
@@ -218,14 +218,25 @@ impl Synth {
         }
     }
 
-    /// See [`Self::repeat_stage`].
-    pub(crate) fn repeat_in_mixer(&mut self, stage: Stage) {
-        let scene = scene(&self.channels, &self.surroundings, &self.kernels, self.config);
-        self.frame = self.mixer.repeat_stage(stage, self.frame, scene);
+    /// Repeats one section of rendering for `ticks` times [`TICK_FRAMES`] frames of all sounding voices, as
+    /// [`render`](Self::render) does it on one thread, and discards its frames.
+    ///
+    /// The voices' state is meaningless afterwards: use a synthesizer of its own for each section.
+    pub fn repeat_section(&mut self, section: Section, ticks: usize) {
+        for _ in 0..ticks {
+            match section {
+                Section::Effects => self.repeat_effects(TICK_FRAMES),
+                _ => self.repeat_in_mixer(section),
+            }
+        }
     }
 
-    /// See [`Self::repeat_stage`].
-    pub(crate) fn repeat_effects(&mut self, frames: usize) {
+    fn repeat_in_mixer(&mut self, section: Section) {
+        let scene = scene(&self.channels, &self.surroundings, &self.kernels, self.config);
+        self.frame = self.mixer.repeat_section(section, self.frame, scene);
+    }
+
+    fn repeat_effects(&mut self, frames: usize) {
         for _ in 0..frames / CHUNK {
             let (dry, mut out) = ([[1.0; 4]; CHUNK], [[0.0; 2]; CHUNK]);
             add_effects(&mut self.reverb, &mut self.chorus, &dry, &mut out);
@@ -243,13 +254,14 @@ impl Synth {
         }
     }
 
-    /// Voices that sound, released ones included.
+    /// Returns how many voices sound, released ones included.
     #[must_use]
     pub fn active_voices(&self) -> u32 {
         self.counted_voices().count() as u32
     }
 
-    /// Notes that were not played, or cut short, for want of a voice, since the synthesizer was made or reset.
+    /// Returns how many notes were not played, or cut short, for want of a voice, since the synthesizer was made or
+    /// reset.
     #[must_use]
     pub fn notes_lost(&self) -> u64 {
         self.notes_lost
@@ -271,13 +283,13 @@ impl Synth {
         self.downloads.remove(handle)
     }
 
-    /// The next download whose unload was [`Unload::Pending`] and is done now. Its memory is given back here, or by the
-    /// next call of [`download`](Self::download) or [`unload`](Self::unload): never while frames are rendered.
+    /// Returns the next download whose unload was [`Unload::Pending`] and is done now. Its memory is freed here, or by
+    /// the next call of [`download`](Self::download) or [`unload`](Self::unload): never while frames are rendered.
     pub fn take_unloaded(&mut self) -> Option<DownloadHandle> {
         self.downloads.take_unloaded()
     }
 
-    /// Bytes that downloads may still take.
+    /// Returns how many bytes downloads may still take.
     #[must_use]
     pub fn free_download_memory(&self) -> u32 {
         self.downloads.free()
@@ -288,14 +300,14 @@ impl Synth {
         self.downloads.set_memory(bytes);
     }
 
-    /// Ends every voice that sounds from a download at once, and forgets all downloads.
+    /// Ends every voice that sounds from a download at once, and drops all downloads.
     pub fn clear_downloads(&mut self) {
         self.mixer.remove_if(&mut self.downloads, |voice| voice.sources != [0, 0]);
         self.downloads.clear();
     }
 
-    /// Takes over all downloads of another synthesizer, under their handles, with what they may take in all. Its voices end
-    /// at once, so that pending unloads are done. Whatever this synthesizer held is forgotten.
+    /// Takes over all downloads of another synthesizer, under their handles, with what they may take in all. Its voices
+    /// end at once, so that pending unloads are done. This synthesizer's own downloads are dropped.
     ///
     /// A synthesizer's rate and voices are fixed for its life; this is how another one takes its place without reading
     /// the downloads again, or holding them twice.
@@ -311,7 +323,7 @@ impl Synth {
         self.downloads.len()
     }
 
-    /// The voice priority of a channel (`DAUD_*_VOICE_PRIORITY`); `None` when there is no such channel.
+    /// Returns the voice priority of a channel (`DAUD_*_VOICE_PRIORITY`). `None`: there is no such channel.
     #[must_use]
     pub fn voice_priority(&self, group: u16, channel: u8) -> Option<u32> {
         Some(self.channels.get(usize::from(group))?.get(usize::from(channel))?.priority)

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
+use super::aim::Aim;
 use super::articulation::{Articulation, Inputs, Mix, NoteTimes};
-use super::control::Aim;
 use super::lead::Lead;
 use super::oscillator;
 use super::sample::Cursor;
+use super::zone::{Output, Zone};
 use crate::channel::Channel;
 use crate::dls::collection::Wave;
-use crate::program::{Output, Zone};
 
 /// Time from 0 dB to -96 dB of a voice that gives way to another: as short as goes without a click.
 const STOLEN_SECONDS: f32 = 0.010;
@@ -19,7 +19,7 @@ const OCTAVES_PER_DECIBEL: f64 = core::f64::consts::LOG2_10 / 20.0;
 
 /// Which part of its life a voice is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stage {
+pub(crate) enum VoiceState {
     /// Cut off for want of voices; not counted any more.
     Stolen,
     /// Ended by a note of its key or key group, or by All Sound Off.
@@ -48,7 +48,7 @@ impl Surroundings {
         self.volume = (decibels * OCTAVES_PER_DECIBEL) as f32;
     }
 
-    /// Half the sample rate, in cents above MIDI key 0.
+    /// Returns half the sample rate, in cents above MIDI key 0.
     fn nyquist_cents(&self) -> f64 {
         1200.0 * (8.0 - self.octaves_offset)
     }
@@ -98,7 +98,7 @@ pub(crate) struct Voice {
     rate: f64,
     gain: f64,
     // Where it is.
-    pub(crate) stage: Stage,
+    pub(crate) state: VoiceState,
     pub(crate) cursor: Cursor,
     /// Whether it has not sounded yet.
     pub(crate) fresh: bool,
@@ -155,7 +155,7 @@ impl Voice {
             unity_cents: pitch_zone.unity_cents,
             rate: f64::from(pitch_zone.wave_rate) / f64::from(rate),
             gain: zone.gain,
-            stage: Stage::Held,
+            state: VoiceState::Held,
             cursor: Cursor::new(wave, zone.sample_loop.clone()),
             fresh: true,
             changes: Changes { channel: true, ..Changes::default() },
@@ -163,18 +163,18 @@ impl Voice {
         }
     }
 
-    /// Something that the voice's connections may depend on has changed.
+    /// Notes that an input of the voice's connections has changed.
     pub(crate) fn channel_changed(&mut self) {
         self.changes.channel = true;
         self.due = true;
     }
 
-    /// Note-off: envelopes go to release, a loop until release ends.
+    /// Handles a note-off: envelopes go to release, and a loop until release ends.
     pub(crate) fn release(&mut self) {
-        if self.stage <= Stage::Released {
+        if self.state <= VoiceState::Released {
             return;
         }
-        self.stage = Stage::Released;
+        self.state = VoiceState::Released;
         self.cursor.release();
         self.changes.released = true;
         self.fade(self.times.eg1.release);
@@ -182,15 +182,15 @@ impl Voice {
 
     /// Ends the voice in its shutdown time.
     pub(crate) fn shut_down(&mut self) {
-        if self.stage > Stage::ShutDown {
-            self.stage = Stage::ShutDown;
+        if self.state > VoiceState::ShutDown {
+            self.state = VoiceState::ShutDown;
             self.fade(self.times.shutdown);
         }
     }
 
     /// Ends the voice as fast as goes without a click, and gives its place in the count away.
     pub(crate) fn steal(&mut self, sample_rate: u32) {
-        self.stage = Stage::Stolen;
+        self.state = VoiceState::Stolen;
         self.fade(STOLEN_SECONDS * sample_rate as f32);
     }
 
@@ -199,18 +199,18 @@ impl Voice {
         self.due = true;
     }
 
-    /// Whether its control values must be worked out before the next frame.
+    /// Returns whether its control values must be worked out before the next frame.
     pub(crate) fn is_due(&self) -> bool {
         self.due
     }
 
-    /// What has happened since this was last asked.
+    /// Takes the changes since the last call.
     pub(crate) fn take_changes(&mut self) -> Changes {
         self.due = false;
         core::mem::take(&mut self.changes)
     }
 
-    /// What the voice's connections make of its channel.
+    /// Evaluates the voice's connections for its channel.
     pub(crate) fn aim(&self, channel: &Channel, surroundings: &Surroundings) -> Aim {
         let inputs = |key| Inputs { channel, note: self.note, key, velocity: self.velocity };
         let modulation = self.articulation.modulation(&inputs(self.key));

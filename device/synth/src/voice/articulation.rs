@@ -41,7 +41,8 @@ enum Input {
 }
 
 impl Input {
-    /// `None` for what is reserved, and for the volume envelope, whose one connection always holds.
+    /// Returns the input with a DLS id. `None`: it is reserved, or the volume envelope, whose one connection cannot be
+    /// changed.
     fn of(id: u16) -> Option<Self> {
         Some(match id {
             s::NONE => Self::None,
@@ -68,7 +69,7 @@ pub(crate) struct Inputs<'a> {
     pub(crate) channel: &'a Channel,
     /// As played.
     pub(crate) note: u8,
-    /// After coarse tuning; may lie outside of 0 to 127.
+    /// After coarse tuning; may be outside of 0 to 127.
     pub(crate) key: i32,
     pub(crate) velocity: u8,
 }
@@ -124,7 +125,7 @@ impl Row {
         })
     }
 
-    /// The row as a factor of one moving input, or of none: `factor * moving + offset`.
+    /// Evaluates the row as a factor of one moving input, or of none: `factor * moving + offset`.
     fn evaluate(&self, inputs: &Inputs<'_>) -> (Option<Moving>, f64, f64) {
         let mut factor = self.scale;
         let mut moving = None;
@@ -213,8 +214,8 @@ pub(crate) struct Articulation {
 impl Articulation {
     /// Lays connections over the standard ones.
     ///
-    /// A connection that says nothing about curves gets those of its line in the standard table: that is level 1's way
-    /// of writing, and in level 2 these lines know no other curve.
+    /// A connection without curves gets those of its line in the standard table, as level 1 writes them; in level 2
+    /// these lines have no other curve.
     pub(crate) fn new(connections: &[Connection]) -> Self {
         let mut merged: Vec<Connection> = STANDARD.to_vec();
         for connection in connections.iter().take(CONNECTIONS_MAX) {
@@ -258,7 +259,7 @@ impl Articulation {
         self.rows[first..].iter().take_while(move |row| row.destination == destination)
     }
 
-    /// Bytes that it takes.
+    /// Returns how many bytes it takes.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>() + self.rows.len() * size_of::<Row>()
     }
@@ -269,7 +270,8 @@ impl Articulation {
         mix.base
     }
 
-    /// A time in seconds. Exactly zero when the constant line says so, whatever is connected besides.
+    /// Returns a time in seconds, which is exactly zero when the constant line has the value for zero, whatever is
+    /// connected besides.
     fn seconds(&self, destination: u16, inputs: &Inputs<'_>) -> f64 {
         if self.of(destination).any(|row| row.is_constant && row.is_zero_time) {
             return 0.0;
@@ -286,7 +288,7 @@ impl Articulation {
         }
     }
 
-    /// What a note that starts now keeps to its end.
+    /// Returns the values that a note that starts now keeps to its end.
     pub(crate) fn note_times(&self, inputs: &Inputs<'_>, sample_rate: u32) -> NoteTimes {
         let rate = f64::from(sample_rate);
         let frames = |destination| (self.seconds(destination, inputs) * rate) as f32;
@@ -315,7 +317,7 @@ impl Articulation {
         }
     }
 
-    /// What the channel makes of a note.
+    /// Returns the values of the destinations that depend on the channel.
     pub(crate) fn modulation(&self, inputs: &Inputs<'_>) -> Modulation {
         let mut pan = Mix::default();
         let mut reverb = Mix::default();

@@ -1,32 +1,30 @@
-//! How the control values of a group of voices move from tick to tick, side by side.
+//! The control values of a group of voices, side by side, from tick to tick.
 //!
 //! Control values are worked out for the ends of stretches of frames. A stretch ends at the next tick (a multiple of
 //! [`TICK`] frames since the synthesizer was made or reset) or at a frame at which something happens to the voice,
 //! never at the end of a render call. Within a stretch gains and filter move in a straight line.
 //!
-//! Each lane's numbers come of its own by additions and multiplications in a written order, whatever the other lanes
-//! hold: so that a voice sounds the same in any lane, next to any other, and with any instruction set. What only few
-//! lanes need at a time (an envelope's next stage, a controller's move) is done lane by lane.
+//! Each lane's numbers are computed from its own by additions and multiplications in a written order, so that a voice
+//! sounds the same in any lane, beside any other, and with any instruction set. Work that only few lanes have at a time
+//! (an envelope's next stage, a controller's move) is done lane by lane.
 
 use super::active::{Surroundings, Voice};
+use super::aim::Aim;
 use super::envelope::{Envelope, Envelopes, Kind};
 use super::filter::{self, Resonance};
-use super::lead::Leads;
+use super::leads::Leads;
 use super::lfo::Lfos;
 use super::oscillator;
 use crate::channel::{CHANNELS, Channel};
-use crate::kernel::{Filtering, Group, LANES, Lane, Sends, TICK};
+use crate::lanes::{Filtering, Group, LANES, Lane, LaneSet, OPEN_COEFFICIENTS, Sends, TICK, blend, lanes_of};
 use crate::math::{exp2_single, least};
 
 /// Greatest gain of one voice on one output: DirectMusic's +6 dB, from the oscillator's units.
 const GAIN_MAX: f32 = (1.995_262_314_968_879_5 * oscillator::SCALE) as f32;
 
-/// Below this a filter's output is silence, far below what a 16-bit sample can say; in the oscillator's units. Keeps
+/// Below this a filter's output is silence, far below one step of a 16-bit sample; in the oscillator's units. Keeps
 /// the filter from running into denormal numbers.
 const SILENCE: f32 = 1e-6;
-
-/// Lanes of a group, one bit each.
-pub(crate) type LaneSet = u8;
 
 /// One destination's value as a function of what moves by itself, in powers of 2.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,22 +58,7 @@ struct Sources {
     range: Lane,
 }
 
-/// What a voice's connections make of its channel, in powers of 2: set when the channel changes.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Aim {
-    /// The base, and how much of the two oscillators and the modulation envelope comes to it.
-    pub(crate) pitch: [f32; 3],
-    /// The step of the oscillator without these, in 1/2^32 samples.
-    pub(crate) step: f64,
-    /// The base, and the same as above.
-    pub(crate) gain: [f32; 4],
-    /// The base over Fs/512, and the same as above.
-    pub(crate) cutoff: [f32; 4],
-    /// Gain of the four buses (left, right, reverb, chorus) by pan and sends, from the oscillator's units.
-    pub(crate) outputs: [f32; 4],
-}
-
-/// Where all of it takes place.
+/// The frame that voices are brought to, and their surroundings.
 pub(crate) struct Moment<'a> {
     pub(crate) frame: u64,
     /// Whether `frame` is a tick that is come to now.
@@ -124,6 +107,7 @@ pub(crate) struct Control {
 }
 
 impl Control {
+    /// Makes the control values of a group without voices.
     pub(crate) fn new() -> Self {
         let zero = Lane::default();
         let mut control = Self {
@@ -180,20 +164,20 @@ impl Control {
         self.aim_at(lane, &Aim { cutoff: [filter::OPEN, 0.0, 0.0, 0.0], ..Aim::default() });
         self.resonances[lane] = Resonance::of(0.0);
         self.gain_targets.iter_mut().for_each(|target| target.0[lane] = 0.0);
-        // A voice without a filter leaves these alone, and may stand beside one that has a filter.
-        self.filter_targets.iter_mut().zip(filter::OPEN_COEFFICIENTS).for_each(|(target, c)| target.0[lane] = c);
+        // A voice without a filter does not change these, and may be beside one that has a filter.
+        self.filter_targets.iter_mut().zip(OPEN_COEFFICIENTS).for_each(|(target, c)| target.0[lane] = c);
         for set in [&mut self.taken, &mut self.ended, &mut self.filtered, &mut self.arriving] {
             *set &= !(1 << lane);
         }
     }
 
-    /// How loud a lane's voice is at a frame, for the choice of one to steal: the volume envelope's level.
+    /// Returns how loud a lane's voice is at a frame, by its volume envelope, for the choice of a voice to steal.
     pub(crate) fn level(&self, lane: usize, voice: &Voice, frame: u64) -> f32 {
         let ahead = (frame as u32).wrapping_sub(self.now[lane]);
         self.eg1.get(lane).advance(&voice.times.eg1, ahead as f32).level()
     }
 
-    /// Whether a lane's voice has a filter.
+    /// Returns whether a lane's voice has a filter.
     fn is_filtered(&self, lane: usize) -> bool {
         self.filtered & (1 << lane) != 0
     }
@@ -219,7 +203,7 @@ impl Control {
     }
 
     /// Brings the lanes of `due`, or at a tick all, to a frame, and works out the stretch from there to the next tick.
-    /// Returns the lanes whose voice is over; asked at ticks only.
+    /// Returns the lanes whose voice is over, at ticks only.
     #[inline(always)]
     pub(crate) fn settle(
         &mut self,
@@ -322,7 +306,7 @@ impl Control {
         }
     }
 
-    /// At a tick ramps are where they had to be.
+    /// Sets ramps to their targets, at a tick.
     #[inline(always)]
     fn arrive(&mut self, group: &mut Group) {
         for (ramp, target) in group.gains.iter_mut().zip(&self.gain_targets) {
@@ -342,25 +326,25 @@ impl Control {
 
     /// Takes up what has happened to a voice. Returns whether its gains get a whole tick's time to follow.
     fn listen(&mut self, lane: usize, voice: &mut Voice, moment: &Moment<'_>) -> bool {
-        let heard = voice.take_changes();
-        if let Some(time) = heard.fade {
+        let changes = voice.take_changes();
+        if let Some(time) = changes.fade {
             self.eg1.set(lane, self.eg1.get(lane).release(&voice.times.eg1, Kind::Volume, time));
         }
-        if heard.released {
+        if changes.released {
             let time = voice.times.eg2.release;
             self.eg2.set(lane, self.eg2.get(lane).release(&voice.times.eg2, Kind::Modulation, time));
             if let Some(lead) = &voice.lead {
                 self.leads.release(lane, lead);
             }
         }
-        if heard.channel {
+        if changes.channel {
             let channel = &moment.channels[usize::from(voice.group)][usize::from(voice.channel)];
             self.aim_at(lane, &voice.aim(channel, moment.surroundings));
         }
-        heard.fade.is_none() && !heard.released
+        changes.fade.is_none() && !changes.released
     }
 
-    /// What moves by itself, so many frames from now.
+    /// Returns the values of the moving sources so many frames from now.
     #[inline(always)]
     fn sources(&self, voices: &[Option<Voice>], concerned: LaneSet, ahead: u32) -> Sources {
         let frames = ahead as f32;
@@ -378,7 +362,7 @@ impl Control {
         sources
     }
 
-    /// The same for envelopes that come to their stage's end until then.
+    /// Returns the same for envelopes that come to the end of their stage until then.
     #[cold]
     fn foresee(&self, voices: &[Option<Voice>], concerned: LaneSet, ahead: f32, sources: &mut Sources) {
         for lane in lanes_of(concerned) {
@@ -393,7 +377,7 @@ impl Control {
         }
     }
 
-    /// What moves by itself adds to the pitch, so many frames from now.
+    /// Returns what the moving sources add to the pitch so many frames from now.
     #[inline(always)]
     fn pitches(&self, sources: &Sources, ahead: u32, voices: &[Option<Voice>]) -> Lane {
         let own = self.pitch.values(sources);
@@ -440,23 +424,4 @@ impl Control {
     fn coefficients(&self, sources: &Sources) -> [Lane; 3] {
         filter::coefficients(&self.resonances, &self.cutoff.values(sources))
     }
-}
-
-/// The lanes of a set, first to last.
-pub(crate) fn lanes_of(mut set: LaneSet) -> impl Iterator<Item = usize> {
-    core::iter::from_fn(move || {
-        let lane = set.trailing_zeros() as usize;
-        set &= set.wrapping_sub(1);
-        (lane < LANES).then_some(lane)
-    })
-}
-
-/// The first value in the lanes of the set, the second in the others.
-#[inline(always)]
-pub(crate) fn blend(set: LaneSet, inside: &Lane, outside: &Lane) -> Lane {
-    let mut blended = Lane::default();
-    for i in 0..LANES {
-        blended.0[i] = if set & (1 << i) != 0 { inside.0[i] } else { outside.0[i] };
-    }
-    blended
 }

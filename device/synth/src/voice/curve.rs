@@ -31,17 +31,19 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
+    /// Makes a 7-bit value.
     pub(crate) fn seven_bit(value: impl Into<f64>) -> Self {
         Self { value: value.into(), maximum: 127.0 }
     }
 
+    /// Makes a 14-bit value.
     pub(crate) fn fourteen_bit(value: impl Into<f64>) -> Self {
         Self { value: value.into(), maximum: 16_383.0 }
     }
 }
 
 impl Curve {
-    /// The source's half of a transform word. Unknown shapes are linear.
+    /// Reads the source's half of a transform word. Unknown shapes are linear.
     pub(crate) fn of_source(word: u16) -> Self {
         Self {
             shape: Shape::of(word >> transform::SOURCE_SHIFT),
@@ -50,7 +52,7 @@ impl Curve {
         }
     }
 
-    /// The control's half of a transform word.
+    /// Reads the control's half of a transform word.
     pub(crate) fn of_control(word: u16) -> Self {
         Self {
             shape: Shape::of(word >> transform::CONTROL_SHIFT),
@@ -59,7 +61,7 @@ impl Curve {
         }
     }
 
-    /// The normalised value: 0 to 1, or -1 to 1 when bipolar.
+    /// Returns the normalised value: 0 to 1, or -1 to 1 when bipolar.
     pub(crate) fn apply(self, raw: Raw) -> f64 {
         let range = raw.maximum + 1.0;
         let x = if self.invert { raw.maximum - raw.value } else { raw.value };
@@ -77,8 +79,8 @@ impl Curve {
         }
     }
 
-    /// The curve on an oscillator or an envelope as `a * x + b`. The table of DLS-2.2 knows no other than linear
-    /// ones there; others count as linear.
+    /// Returns the curve on an oscillator or an envelope as `a * x + b`. The table of DLS-2.2 knows no other than
+    /// linear ones there; others count as linear.
     ///
     /// An oscillator's own range is -1 to 1 (`bipolar_by_nature`), an envelope's 0 to 1.
     pub(crate) fn affine(self, bipolar_by_nature: bool) -> (f64, f64) {
@@ -105,7 +107,7 @@ impl Shape {
         }
     }
 
-    /// Concave or convex, of 0 to 1.
+    /// Applies the concave or convex curve to a value from 0 to 1.
     fn unipolar(self, x: f64) -> f64 {
         match self {
             Self::Concave if x >= 1.0 - KNEE => 1.0,

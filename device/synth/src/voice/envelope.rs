@@ -5,8 +5,7 @@
 //! does not depend on how many steps led to it. Times are in frames and may have fractions; a stage that ends between
 //! two frames hands the rest of the time to the next.
 
-use super::control::LaneSet;
-use crate::kernel::{LANES, Lane};
+use crate::lanes::{LANES, Lane, LaneSet};
 
 /// Decibels from level 1 down to level 0 of the volume envelope.
 const RANGE_DB: f64 = 96.0;
@@ -54,12 +53,12 @@ impl Envelope {
     /// What never sounds again.
     const DONE: Self = Self { stage: Stage::Done, origin: 0.0, slope: 0.0, elapsed: 0.0, until: f32::INFINITY };
 
-    /// The envelope at the first frame of a note, past all stages that take no time.
+    /// Returns the envelope at the first frame of a note, after all stages that take no time.
     pub(crate) fn start(times: &Times) -> Self {
         Self { stage: Stage::Delay, until: times.delay, ..Self::DONE }.advance(times, 0.0)
     }
 
-    /// The envelope `frames` later.
+    /// Returns the envelope `frames` later.
     pub(crate) fn advance(mut self, times: &Times, frames: f32) -> Self {
         self.elapsed += frames;
         while self.elapsed >= self.until {
@@ -68,8 +67,8 @@ impl Envelope {
         self
     }
 
-    /// The stage that follows, at its beginning. A slope may be infinite where the stage takes no time: then it is
-    /// over before it is asked for a level.
+    /// Returns the stage that follows, at its beginning. A slope may be infinite where the stage takes no time: then it
+    /// is over before its level is read.
     fn following(&self, times: &Times) -> Self {
         let straight = |stage, origin, slope, until| Self { stage, origin, slope, elapsed: 0.0, until };
         match self.stage {
@@ -93,13 +92,13 @@ impl Envelope {
         release.advance(times, 0.0)
     }
 
-    /// The level, 0 to 1: what the modulation envelope puts out.
+    /// Returns the level, 0 to 1, which is the value of the modulation envelope.
     pub(crate) fn level(&self) -> f32 {
         self.origin + self.slope * self.elapsed
     }
 
-    /// How many powers of 2 the amplitude of the volume envelope falls from level 1 to level 0; 0 where the level is
-    /// the amplitude itself.
+    /// Returns how many powers of 2 the amplitude of the volume envelope falls from level 1 to level 0; 0 where the
+    /// level is the amplitude itself.
     pub(crate) fn range(&self) -> f32 {
         match self.stage {
             Stage::Delay | Stage::Attack | Stage::Hold | Stage::Done => 0.0,
@@ -107,7 +106,7 @@ impl Envelope {
         }
     }
 
-    /// Whether the level can never leave 0 again.
+    /// Returns whether the level can never leave 0 again.
     fn is_done(&self) -> bool {
         self.stage == Stage::Done || (self.stage == Stage::Sustain && self.origin <= 0.0)
     }
@@ -137,7 +136,7 @@ pub(crate) struct Envelopes {
 }
 
 impl Envelopes {
-    /// Lanes in which nothing sounds.
+    /// Makes lanes in which no voice sounds.
     pub(crate) fn done() -> Self {
         let zero = Lane::default();
         let until = Lane([f32::INFINITY; LANES]);
@@ -152,6 +151,7 @@ impl Envelopes {
         }
     }
 
+    /// Returns a lane's envelope.
     pub(crate) fn get(&self, lane: usize) -> Envelope {
         Envelope {
             stage: self.stage[lane],
@@ -162,6 +162,7 @@ impl Envelopes {
         }
     }
 
+    /// Sets a lane's envelope.
     pub(crate) fn set(&mut self, lane: usize, envelope: Envelope) {
         self.stage[lane] = envelope.stage;
         self.origin.0[lane] = envelope.origin;
@@ -178,7 +179,7 @@ impl Envelopes {
         self.set(lane, Envelope::DONE);
     }
 
-    /// Each lane goes on by its number of frames. Returns whether any has come to its stage's end; such lanes must be
+    /// Advances each lane by its number of frames. Returns whether any has come to its stage's end; such lanes must be
     /// brought to the next stage then, by [`Envelope::advance`] with no more frames.
     #[inline(always)]
     pub(crate) fn advance(&mut self, frames: &[u32; LANES]) -> bool {
@@ -204,14 +205,14 @@ impl Envelopes {
         (levels, self.range, any_plus(signs))
     }
 
-    /// Whether a lane's stage ends within so many frames.
+    /// Returns whether a lane's stage ends within so many frames.
     pub(crate) fn is_late(&self, lane: usize, ahead: f32) -> bool {
         self.elapsed.0[lane] + ahead >= self.until.0[lane]
     }
 }
 
-/// Whether any number whose bits were joined by AND was positive or zero: what a comparison would say, but in integers
-/// the compiler may ask all lanes at once.
+/// Returns whether any number whose bits were joined by AND was positive or zero. It equals a comparison, but integers
+/// let the compiler compare all lanes at once.
 #[inline(always)]
 fn any_plus(signs: u32) -> bool {
     signs.cast_signed() >= 0

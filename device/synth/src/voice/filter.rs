@@ -7,7 +7,7 @@
 
 use std::sync::OnceLock;
 
-use crate::kernel::{LANES, Lane};
+use crate::lanes::{LANES, Lane};
 use crate::math::{greatest, least};
 
 /// Resonance in dB from one table to the next: finer than the 16 steps that a device must have.
@@ -25,9 +25,6 @@ const PADDED: usize = 128;
 /// A cutoff in octaves above Fs/512 that leaves everything as it is when there is no resonance.
 pub(crate) const OPEN: f32 = 1e6;
 
-/// The [`coefficients`] of that.
-pub(crate) const OPEN_COEFFICIENTS: [f32; 3] = [1.0, 0.0, 0.0];
-
 /// The coefficients of one resonance at the grid's cutoffs.
 pub(crate) struct Resonance {
     /// Gain of the pass band.
@@ -36,7 +33,7 @@ pub(crate) struct Resonance {
 }
 
 impl Resonance {
-    /// The table for a resonance in dB, clamped to what there is. Made when first asked for.
+    /// Returns the table for a resonance in dB, clamped to the range of tables. It is made at its first use.
     pub(crate) fn of(decibels: f64) -> &'static Self {
         static TABLES: [OnceLock<Resonance>; Q_STEPS] = [const { OnceLock::new() }; Q_STEPS];
         let index = libm::round(decibels / Q_STEP_DB).clamp(0.0, (Q_STEPS - 1) as f64) as usize;
@@ -60,19 +57,19 @@ impl Resonance {
     }
 }
 
-/// The coefficients for a cutoff in octaves above Fs/512, lane by lane: `y = input x - first y1 - second y2` with
-/// input, first and second in this order.
+/// Returns the coefficients for a cutoff in octaves above Fs/512, lane by lane: `y = input x - first y1 - second y2`
+/// with input, first and second in this order.
 ///
 /// Below Fs/512 the cutoff stays; from Fs/4 to Fs/2 the filter opens little by little, and from there on it is open
-/// whatever the resonance, so that a sweep through all of it has no step.
+/// at any resonance, so that a sweep through all of it has no step.
 #[inline(always)]
 pub(crate) fn coefficients(resonances: &[&Resonance; LANES], octaves: &Lane) -> [Lane; 3] {
     let zero = Lane::default();
     let (mut first, mut second, mut gain, mut fraction) = ([zero; 2], [zero; 2], zero, zero);
     let mut index = [0; LANES];
     for (i, index) in index.iter_mut().enumerate() {
-        // Adding this number rounds to a whole one, which its low bits are then: half less than x, it is the point at or
-        // below x, or the one before; in between it makes no difference.
+        // Adding this number rounds to a whole one, which its low bits are then: half less than x, it is the point at
+        // or below x, or the one before; in between it makes no difference.
         const ROUNDER: f32 = 12_582_912.0;
         let x = least(greatest(octaves.0[i] * PER_OCTAVE as f32, 0.0), (POINTS - 1) as f32);
         let rounded = (x - 0.5) + ROUNDER;
@@ -98,7 +95,7 @@ pub(crate) fn coefficients(resonances: &[&Resonance; LANES], octaves: &Lane) -> 
     coefficients
 }
 
-/// What is added to a cutoff in octaves above 8.1758 Hz (cents over 1200) to have it above Fs/512.
+/// Returns the offset from octaves above 8.1758 Hz (cents over 1200) to octaves above Fs/512.
 pub(crate) fn octaves_offset(sample_rate: u32) -> f64 {
     libm::log2(8.175_798_915_643_707 * 512.0 / f64::from(sample_rate))
 }
@@ -108,7 +105,7 @@ fn radius(angle: f64, resonance: f64) -> f64 {
     (cosine + sine * libm::sqrt(resonance * resonance - 1.0)) / (1.0 + resonance * sine)
 }
 
-/// The cutoff of a pole angle, as a fraction of the sample rate.
+/// Returns the cutoff of a pole angle, as a fraction of the sample rate.
 fn cutoff(angle: f64, resonance: f64) -> f64 {
     let r = radius(angle, resonance);
     let at_zero = 1.0 - 2.0 * r * libm::cos(angle) + r * r;
@@ -116,7 +113,7 @@ fn cutoff(angle: f64, resonance: f64) -> f64 {
     0.25 * libm::sqrt(at_zero / at_quarter)
 }
 
-/// The pole angle of a cutoff, by bisection: the cutoff grows with the angle.
+/// Returns the pole angle of a cutoff, by bisection: the cutoff grows with the angle.
 fn solve(target: f64, resonance: f64) -> f64 {
     let (mut low, mut high) = (0.0, core::f64::consts::FRAC_PI_2);
     for _ in 0..48 {
@@ -147,7 +144,7 @@ mod tests {
         Coefficients { input: input.0[0], first: first.0[0], second: second.0[0] }
     }
 
-    /// Magnitude in dB at a fraction of the sample rate.
+    /// Returns the magnitude in dB at a fraction of the sample rate.
     fn response(c: &Coefficients, frequency: f64) -> f64 {
         let w = core::f64::consts::TAU * frequency;
         let (a1, a2) = (f64::from(c.first), f64::from(c.second));

@@ -1,91 +1,13 @@
-//! What moves the pitch of a phase-locked voice: its master's oscillators and modulation envelope (DLS-2.2, 1.10). Its own
-//! move all the rest of it.
-//!
-//! Few voices have a lead: only slaves that differ from their master in these. So all of it is out of the way of the
-//! others.
+//! What moves the pitch of a phase-locked voice: its master's oscillators and modulation envelope (DLS-2.2, 1.10). Its
+//! own move its other destinations.
 
-use super::active::Voice;
-use super::control::{LaneSet, lanes_of};
-use super::envelope::{Envelope, Envelopes, Kind, Times};
-use super::lfo::{Lfos, Rate};
-use crate::kernel::{LANES, Lane};
+use super::envelope::Times;
+use super::lfo::Rate;
 
-/// What of a master's note moves its pitch.
+/// The times of a master's note that move its pitch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Lead {
     pub(crate) eg2: Times,
     pub(crate) lfo: Rate,
     pub(crate) vibrato: Rate,
-}
-
-/// The leads of a group of voices.
-#[derive(Debug)]
-pub(crate) struct Leads {
-    /// Lanes that have one.
-    pub(crate) lanes: LaneSet,
-    eg2: Envelopes,
-    lfo: Lfos,
-    vibrato: Lfos,
-}
-
-impl Leads {
-    pub(crate) fn new() -> Self {
-        Self { lanes: 0, eg2: Envelopes::done(), lfo: Lfos::default(), vibrato: Lfos::default() }
-    }
-
-    /// A note starts in a lane.
-    pub(crate) fn start(&mut self, lane: usize, lead: &Lead) {
-        self.lanes |= 1 << lane;
-        self.eg2.set(lane, Envelope::start(&lead.eg2));
-        self.lfo.start(lane, &lead.lfo);
-        self.vibrato.start(lane, &lead.vibrato);
-    }
-
-    /// Empties a lane.
-    pub(crate) fn clear(&mut self, lane: usize) {
-        self.lanes &= !(1 << lane);
-        self.eg2.clear(lane);
-    }
-
-    /// The master's note-off is the slave's.
-    pub(crate) fn release(&mut self, lane: usize, lead: &Lead) {
-        self.eg2.set(lane, self.eg2.get(lane).release(&lead.eg2, Kind::Modulation, lead.eg2.release));
-    }
-
-    /// Each lane goes on by its number of frames.
-    #[cold]
-    pub(crate) fn advance(&mut self, frames: &[u32; LANES], voices: &[Option<Voice>]) {
-        self.lfo.advance(frames);
-        self.vibrato.advance(frames);
-        if self.eg2.advance(frames) {
-            for lane in lanes_of(self.lanes) {
-                if let Some(lead) = lead_of(voices, lane)
-                    && self.eg2.is_late(lane, 0.0)
-                {
-                    self.eg2.set(lane, self.eg2.get(lane).advance(&lead.eg2, 0.0));
-                }
-            }
-        }
-    }
-
-    /// What the oscillators (first, vibrato) and the envelope put out so many frames from now.
-    #[cold]
-    pub(crate) fn values(&self, ahead: u32, voices: &[Option<Voice>]) -> [Lane; 3] {
-        let frames = ahead as f32;
-        let (mut eg2, _, late) = self.eg2.levels(frames);
-        if late {
-            for lane in lanes_of(self.lanes) {
-                if let Some(lead) = lead_of(voices, lane)
-                    && self.eg2.is_late(lane, frames)
-                {
-                    eg2.0[lane] = self.eg2.get(lane).advance(&lead.eg2, frames).level();
-                }
-            }
-        }
-        [self.lfo.values(ahead), self.vibrato.values(ahead), eg2]
-    }
-}
-
-fn lead_of(voices: &[Option<Voice>], lane: usize) -> Option<&Lead> {
-    voices[lane].as_ref()?.lead.as_ref()
 }

@@ -1,6 +1,6 @@
 //! The low-frequency oscillators (DLS-2.2, 1.7.1): a sine that begins at phase 0 when its delay has passed.
 
-use crate::kernel::{LANES, Lane};
+use crate::lanes::{LANES, Lane};
 use crate::math;
 
 /// Frequency and delay of one note's oscillator, fixed when it starts.
@@ -22,12 +22,12 @@ pub(crate) struct Lfos {
 }
 
 impl Lfos {
-    /// A note starts in a lane.
+    /// Starts a note in a lane.
     pub(crate) fn start(&mut self, lane: usize, rate: &Rate) {
         (self.delay[lane], self.phase[lane], self.step[lane]) = (rate.delay, 0, rate.step);
     }
 
-    /// Each lane goes on by its number of frames.
+    /// Advances each lane by its number of frames.
     #[inline(always)]
     pub(crate) fn advance(&mut self, frames: &[u32; LANES]) {
         for (i, frames) in frames.iter().enumerate() {
@@ -37,7 +37,7 @@ impl Lfos {
         }
     }
 
-    /// What they put out so many frames ahead, -1 to 1.
+    /// Returns the values so many frames ahead, -1 to 1.
     #[inline(always)]
     pub(crate) fn values(&self, ahead: u32) -> Lane {
         let mut values = Lane::default();

@@ -1,8 +1,7 @@
 //! The wave oscillator: pitch to step, and frames out of a [`Cursor`].
 
 use super::sample::Cursor;
-use crate::kernel::Kernels;
-use crate::kernel::interpolation::{self, UNITY};
+use crate::lanes::interpolation::{self, Interpolate, UNITY};
 use crate::math;
 
 /// From the oscillator's units (a 16-bit sample times [`UNITY`]) to full scale 1.
@@ -14,14 +13,14 @@ const STEP_MAX: f64 = 32.0 * ONE;
 /// A step of one sample, in 1/2^32 samples.
 const ONE: f64 = 4_294_967_296.0;
 
-/// The step, in 1/2^32 samples a frame, for a pitch in cents above the wave's own.
+/// Returns the step, in 1/2^32 samples a frame, for a pitch in cents above the wave's own.
 ///
 /// `rate` is the wave's sample rate over the output's.
 pub(crate) fn unbent_step(cents: f64, rate: f64) -> f64 {
     math::exp2(cents * (1.0 / 1200.0)) * rate * ONE
 }
 
-/// A step that is bent by a ratio, in whole 1/2^32 samples a frame.
+/// Returns a step that is bent by a ratio, in whole 1/2^32 samples a frame.
 #[inline(always)]
 pub(crate) fn step(unbent: f64, ratio: f32) -> u64 {
     // Adding 2^52 leaves no place for a fraction in the mantissa, whose bits are the whole number then.
@@ -34,7 +33,7 @@ pub(crate) fn step(unbent: f64, ratio: f32) -> u64 {
 }
 
 /// Renders `out.len()` frames; zeros from where the sample ends.
-pub(crate) fn render(cursor: &mut Cursor, step: u64, kernels: &Kernels, out: &mut [f32]) {
+pub(crate) fn render(cursor: &mut Cursor, step: u64, interpolate: Interpolate, out: &mut [f32]) {
     let table = interpolation::table_for(step);
     let mut done = 0;
     while done < out.len() {
@@ -52,7 +51,7 @@ pub(crate) fn render(cursor: &mut Cursor, step: u64, kernels: &Kernels, out: &mu
         let far = cursor.position + step * (wanted - 1) < limit;
         let frames = if far { wanted } else { wanted.min((limit - cursor.position).div_ceil(step)) } as usize;
         let (window, base) = cursor.window();
-        (kernels.interpolate)(table, window, base, cursor.position, step, &mut out[done..done + frames]);
+        interpolate(table, window, base, cursor.position, step, &mut out[done..done + frames]);
         cursor.position += step * frames as u64;
         done += frames;
     }

@@ -1,11 +1,11 @@
-//! Waves made ready for the oscillator: a short copy of each loop's seam, so that the inner loop never asks where it is.
+//! Waves made ready for the oscillator: a short copy of each loop's seam, so that the inner loop needs no check for it.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use std::sync::Arc;
 
 use crate::dls::collection::{GUARD, SampleLoop, Wave};
-use crate::kernel::interpolation::TAPS_BEFORE;
+use crate::lanes::interpolation::TAPS_BEFORE;
 
 /// Samples before and after the seam in its copy: more than the interpolator's reach.
 const MARGIN: usize = 16;
@@ -37,7 +37,7 @@ pub(crate) struct Loop {
 }
 
 impl Loop {
-    /// Prepares a loop; `None` when nothing of it lies in the wave. A loop that reaches beyond the wave is cut there.
+    /// Prepares a loop. `None`: no sample of it is in the wave. A loop that reaches beyond the wave is cut there.
     pub(crate) fn new(wave: &Wave, wanted: SampleLoop) -> Option<Self> {
         let samples = wave.samples();
         let start = wanted.start as usize;
@@ -48,7 +48,8 @@ impl Loop {
         let end = start.saturating_add(length);
         let turn = |i: usize| samples[start.saturating_add(i.checked_rem(length).unwrap_or(0))];
         let lead = (0..MARGIN).map(|i| end.saturating_add(i).checked_sub(MARGIN).map_or(0, |at| samples[at]));
-        // Behind whole turns the interpolator must find the loop's own end, also when the loop is shorter than the lead.
+        // Behind whole turns the interpolator must find the loop's own end, also when the loop is shorter than the
+        // lead.
         let (warm, turns, leave, total) = if length < UNROLL_BELOW {
             let warm = MARGIN.next_multiple_of(length);
             let turns = UNROLL_BELOW.div_ceil(length);
@@ -70,7 +71,7 @@ impl Loop {
         Some(Self { until_release: wanted.until_release, start, length, seam, leave, turns, exit })
     }
 
-    /// Bytes that the copy takes.
+    /// Returns how many bytes the copy takes.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<i16>().saturating_mul(self.seam.len().saturating_add(self.exit.len()))
     }
@@ -105,7 +106,7 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
-    /// At the first sample.
+    /// Makes a cursor at the first sample.
     pub(crate) fn new(wave: Arc<Wave>, sample_loop: Option<Arc<Loop>>) -> Self {
         let looping = sample_loop.is_some();
         let mut cursor = Self { wave, sample_loop, window: Window::Wave, looping, ended: false, position: 0, limit: 0 };
@@ -113,12 +114,12 @@ impl Cursor {
         cursor
     }
 
-    /// Whether nothing is left to play.
+    /// Returns whether the wave has ended.
     pub(crate) fn ended(&self) -> bool {
         self.ended
     }
 
-    /// What the position counts in, with eight samples of guard before it.
+    /// Returns the samples that the position counts in, with eight samples of guard before it.
     pub(crate) fn window(&self) -> (&[i16], usize) {
         match (&self.sample_loop, self.window) {
             (Some(found), Window::Seam) => (&found.seam, 0),
@@ -127,7 +128,7 @@ impl Cursor {
         }
     }
 
-    /// The position at which the window must be changed.
+    /// Returns the position at which the window must be changed.
     pub(crate) fn limit(&self) -> u64 {
         self.limit
     }
@@ -168,7 +169,7 @@ impl Cursor {
         self.find_limit();
     }
 
-    /// The note ends: a loop until release is left, without a jump, for the rest of the wave.
+    /// Ends the note: a loop until release is left, without a jump, for the rest of the wave.
     pub(crate) fn release(&mut self) {
         let Some(found) = self.sample_loop.as_deref().filter(|found| self.looping && found.until_release) else {
             return;

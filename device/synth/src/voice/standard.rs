@@ -1,4 +1,4 @@
-//! The connections that every level 2 device knows, with what holds where a file says nothing (DLS-2.2, table 9).
+//! The connections that every level 2 device has, with their defaults (DLS-2.2, table 9).
 
 use crate::dls::collection::Connection;
 use crate::dls::spec::transform::{LINEAR, SOURCE_BIPOLAR, SOURCE_INVERTED_CONCAVE};
@@ -25,12 +25,12 @@ const fn constant(destination: u16, scale: i32) -> Connection {
     row(s::NONE, s::NONE, destination, LINEAR, scale)
 }
 
-/// A low-frequency oscillator, bipolar, with a control, by default without effect.
+/// Makes a connection of a low-frequency oscillator, bipolar, with a control, by default without effect.
 const fn oscillator(source: u16, control: u16, destination: u16) -> Connection {
     row(source, control, destination, SOURCE_BIPOLAR, 0)
 }
 
-/// The table. What a file says about one of these (same source, control and destination) replaces the line.
+/// The table. A file's connection with the same source, control and destination replaces the line.
 pub(crate) const STANDARD: &[Connection] = &[
     constant(d::LFO_FREQUENCY, FIVE_HERTZ),
     constant(d::LFO_DELAY, TEN_MILLISECONDS),

@@ -36,7 +36,7 @@ fn halves(out: &mut Vec<u8>, values: &[u16]) {
     values.iter().for_each(|value| out.extend_from_slice(&value.to_le_bytes()));
 }
 
-/// A 16-bit mono wave.
+/// Makes a 16-bit mono wave.
 pub(crate) fn wave(id: u32, rate: u32, samples: &[i16]) -> Vec<u8> {
     let mut header = Vec::new();
     words(&mut header, &[0, 0, 1]);
@@ -49,7 +49,7 @@ pub(crate) fn wave(id: u32, rate: u32, samples: &[i16]) -> Vec<u8> {
     buffer(WAVE, id, &[header, data])
 }
 
-/// One region over all keys, looped over the whole wave.
+/// Makes one region over all keys, looped over the whole wave.
 pub(crate) fn region(next: u32, wave_id: u32, unity: u16, samples: u32, articulation: u32) -> Vec<u8> {
     let mut out = Vec::new();
     halves(&mut out, &[0, 127, 0, 127, 0, 0]);
@@ -64,14 +64,14 @@ pub(crate) fn region(next: u32, wave_id: u32, unity: u16, samples: u32, articula
     out
 }
 
-/// `DMUS_INSTRUMENT`.
+/// Makes a `DMUS_INSTRUMENT`.
 pub(crate) fn instrument(patch: u32, first_region: u32, articulation: u32, flags: u32) -> Vec<u8> {
     let mut out = Vec::new();
     words(&mut out, &[patch, first_region, articulation, 0, 0, flags]);
     out
 }
 
-/// An instrument of one region, with a list of connections.
+/// Makes an instrument of one region, with a list of connections.
 pub(crate) fn simple_instrument(patch: u32, flags: u32, wave_id: u32, samples: u32, list: &[Connection]) -> Vec<u8> {
     let mut articulation = Vec::new();
     words(&mut articulation, &[3, 0, 0]);

@@ -1,6 +1,6 @@
 //! RIFF files in the making: whole ones, and ones with exactly one thing wrong.
 
-/// A chunk.
+/// Makes a chunk.
 pub(crate) fn chunk(id: &[u8; 4], data: &[u8]) -> Vec<u8> {
     let mut out = [&id[..], &(data.len() as u32).to_le_bytes(), data].concat();
     out.resize(out.len().next_multiple_of(2), 0);
@@ -23,13 +23,13 @@ pub(crate) fn halves(values: &[u16]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
-/// Where these bytes stand in a file for the first time.
+/// Returns where these bytes are in a file for the first time.
 #[track_caller]
 pub(crate) fn find(file: &[u8], needle: &[u8]) -> usize {
     file.windows(needle.len()).position(|part| part == needle).expect("the file has it")
 }
 
-/// The bytes of a conditional chunk's constant.
+/// Returns the bytes of a conditional chunk's constant.
 pub(crate) fn constant_word(value: u32) -> Vec<u8> {
     [halves(&[0x10]), words(&[value])].concat()
 }
@@ -97,7 +97,7 @@ impl Parts {
     }
 }
 
-/// `wsmp` with these loops, each a type, a start and a length.
+/// Makes a `wsmp` with these loops, each a type, a start and a length.
 pub(crate) fn wave_sample(size: u32, loops: &[[u32; 3]]) -> Vec<u8> {
     let mut out = [words(&[size]), halves(&[60, 0]), words(&[0, 0, loops.len() as u32])].concat();
     out.resize(size.max(20) as usize, 0xEE);
@@ -105,12 +105,12 @@ pub(crate) fn wave_sample(size: u32, loops: &[[u32; 3]]) -> Vec<u8> {
     chunk(b"wsmp", &out)
 }
 
-/// A connection block: source, control, destination, transform, scale.
+/// Makes a connection block: source, control, destination, transform, scale.
 pub(crate) fn block(ids: [u16; 4], scale: i32) -> Vec<u8> {
     [halves(&ids), words(&[scale as u32])].concat()
 }
 
-/// `lar2` around one `art2` that counts so many blocks.
+/// Makes a `lar2` around one `art2` that counts so many blocks.
 pub(crate) fn articulation(count: u32, blocks: &[Vec<u8>]) -> Vec<u8> {
     list(b"lar2", &[chunk(b"art2", &[words(&[8, count]), blocks.concat()].concat())])
 }

@@ -15,8 +15,8 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// As it comes: General MIDI's first volumes, effects as the configuration says; only DirectMusic's own gain is
-    /// taken away.
+    /// Makes as it comes: General MIDI's first volumes, effects as the configuration says; only DirectMusic's own gain
+    /// is taken away.
     pub(crate) fn new(config: SynthConfig, collection: impl Fn(f64) -> Collection) -> Self {
         let make = |quarter: f64| {
             let bank = Arc::new(Bank::from_collection(&collection(quarter)));
@@ -61,12 +61,12 @@ impl Live {
         self.pair[0].active_voices()
     }
 
-    /// The last frames, of the cosine.
+    /// Returns the last frames, of the cosine.
     pub(crate) fn frames(&self) -> &[[f32; 2]] {
         &self.last[0]
     }
 
-    /// Amplitude at a frame of the last run; 1 is the tone's own.
+    /// Returns amplitude at a frame of the last run; 1 is the tone's own.
     pub(crate) fn output(&self, frame: usize, output: usize) -> f64 {
         f64::from(self.last[0][frame][output]).hypot(f64::from(self.last[1][frame][output])) / PEAK
     }

@@ -1,18 +1,18 @@
-//! What the tests share: collections with exactly known waves, and a microscope for what comes out.
+//! What the tests share: collections with exactly known waves, and a way to measure the output.
 //!
-//! The microscope is a pair of renders that differ in one thing: the wave is a cosine in one and a sine in the other.
+//! A measurement is a pair of renders that differ in one thing: the wave is a cosine in one and a sine in the other.
 //! The two together give amplitude and phase at every single frame, without a window (Wine's tests of dmsynth measure
 //! envelopes that way).
 
 #![allow(dead_code, reason = "each test file uses its own part of this module")]
 
+pub(crate) mod connection_table;
 pub(crate) mod download;
 pub(crate) mod file;
 pub(crate) mod live;
 pub(crate) mod prototype;
-pub(crate) mod rig;
+pub(crate) mod setup;
 pub(crate) mod sf2;
-pub(crate) mod sheet;
 pub(crate) mod xmf;
 
 use std::f64::consts::TAU;
@@ -51,7 +51,7 @@ pub(crate) fn time(seconds: f64) -> i32 {
     (1200.0 * seconds.log2() * 65_536.0).round() as i32
 }
 
-/// Hz in absolute pitch cents, 16.16.
+/// Returns Hz in absolute pitch cents, 16.16.
 pub(crate) fn pitch(hertz: f64) -> i32 {
     ((1200.0 * (hertz / 440.0).log2() + 6900.0) * 65_536.0).round() as i32
 }
@@ -88,31 +88,31 @@ pub(crate) fn wave(samples: &[i16]) -> Option<Arc<Wave>> {
     Some(Arc::new(Wave::new("", RATE, samples, None)))
 }
 
-/// One turn of the test tone, `quarter` turns late.
+/// Makes one turn of the test tone, `quarter` turns late.
 pub(crate) fn tone(quarter: f64) -> Vec<i16> {
     let angle = |i: usize| TAU * (i as f64 / TURN as f64 - quarter / 4.0);
     (0..TURN).map(|i| (PEAK * 32_768.0 * angle(i).cos()).round() as i16).collect()
 }
 
-/// One instrument at program 0, of these regions.
+/// Makes one instrument at program 0, of these regions.
 pub(crate) fn collection(regions: Vec<Region>, waves: Vec<Option<Arc<Wave>>>) -> Collection {
     let instrument = Instrument { patch: Patch::default(), regions, ..Instrument::default() };
     Collection { instruments: vec![instrument], waves, ..Collection::default() }
 }
 
-/// A collection of the test tone with an articulation.
+/// Makes a collection of the test tone with an articulation.
 pub(crate) fn tone_collection(quarter: f64, articulation: &[Connection]) -> Collection {
     let mut collection = collection(vec![region(0, looped(0, TURN as u32))], vec![wave(&tone(quarter))]);
     collection.instruments[0].articulation = articulation.to_vec();
     collection
 }
 
-/// Without effects and without DirectMusic's gains: what a full-scale wave puts out is full scale.
+/// Makes a configuration without effects and without DirectMusic's gains: a full-scale wave is rendered at full scale.
 pub(crate) fn dry() -> SynthConfig {
     SynthConfig { sample_rate: RATE, reverb: false, chorus: false, ..SynthConfig::default() }
 }
 
-/// A synthesizer with volume, expression and both of DirectMusic's volumes set so that nothing attenuates or
+/// Makes a synthesizer with volume, expression and both of DirectMusic's volumes set so that nothing attenuates or
 /// amplifies, on every channel of group 0.
 pub(crate) fn plain_synth(config: SynthConfig, collection: &Collection) -> Synth {
     let mut synth = Synth::new(config, Arc::new(Bank::from_collection(collection))).unwrap();
@@ -145,7 +145,7 @@ impl Trace {
         20.0 * self.amplitude[frame].log10()
     }
 
-    /// Cents above the tone's own frequency, by the turns in a radius of frames.
+    /// Returns cents above the tone's own frequency, by the turns in a radius of frames.
     pub(crate) fn cents_around(&self, frame: usize, radius: usize) -> f64 {
         let part = &self.turns[frame.saturating_sub(radius)..(frame + radius).min(self.turns.len())];
         let hertz = part.iter().sum::<f64>() / part.len() as f64 * f64::from(RATE);
@@ -158,7 +158,7 @@ pub(crate) fn trace(articulation: &[Connection], events: &[(usize, &[u8])], fram
     trace_of(|quarter| tone_collection(quarter, articulation), events, frames, 0)
 }
 
-/// The same for any collection of quadrature waves, and either output.
+/// Returns the trace for any collection of quadrature waves, and either output.
 pub(crate) fn trace_of(
     collection: impl Fn(f64) -> Collection,
     events: &[(usize, &[u8])],
@@ -189,12 +189,12 @@ pub(crate) fn trace_of(
 pub(crate) const NOTE_ON: &[u8] = &[0x90, 60, FULL];
 pub(crate) const NOTE_OFF: &[u8] = &[0x80, 60, 64];
 
-/// The frame of a time.
+/// Returns the frame of a time.
 pub(crate) fn frame(seconds: f64) -> usize {
     (seconds * f64::from(RATE)).round() as usize
 }
 
-/// An instrument that only holds: full at once, gone at once.
+/// Makes an instrument that only holds: full at once, gone at once.
 pub(crate) fn organ() -> Vec<Connection> {
     vec![constant(d::EG1_ATTACK, i32::MIN)]
 }

@@ -11,7 +11,7 @@ pub(crate) struct Prototype {
 }
 
 impl Prototype {
-    /// For a cutoff as a fraction of the sample rate, and a resonance in dB.
+    /// Makes the prototype for a cutoff as a fraction of the sample rate, and a resonance in dB.
     pub(crate) fn new(cutoff: f64, decibels: f64) -> Self {
         let resonance = 10f64.powf(decibels / 20.0);
         // The cutoff grows with the angle of the poles.
@@ -25,7 +25,7 @@ impl Prototype {
         Self { radius, angle: low, gain: 10f64.powf(-decibels / 40.0) * at_dc }
     }
 
-    /// Gain in dB at a fraction of the sample rate.
+    /// Returns gain in dB at a fraction of the sample rate.
     pub(crate) fn decibels(&self, frequency: f64) -> f64 {
         let (w, r) = (TAU * frequency, self.radius);
         let (a1, a2) = (-2.0 * r * self.angle.cos(), r * r);
@@ -39,15 +39,15 @@ fn radius_of(angle: f64, resonance: f64) -> f64 {
     (angle.cos() + angle.sin() * (resonance * resonance - 1.0).sqrt()) / (1.0 + resonance * angle.sin())
 }
 
-/// Where the asymptotes meet, as a fraction of the sample rate.
+/// Returns where the asymptotes meet, as a fraction of the sample rate.
 fn cutoff_of(angle: f64, r: f64) -> f64 {
     let at_dc = 1.0 - 2.0 * r * angle.cos() + r * r;
     let at_quarter = (1.0 + 2.0 * r * r * (2.0 * angle).cos() + r.powi(4)).sqrt();
     0.25 * (at_dc / at_quarter).sqrt()
 }
 
-/// The cutoff, as a fraction of the sample rate, at which a filter without resonance has this gain in dB at a frequency
-/// above it.
+/// Returns the cutoff, as a fraction of the sample rate, at which a filter without resonance has this gain in dB at a
+/// frequency above it.
 pub(crate) fn cutoff_by_gain(decibels: f64, frequency: f64) -> f64 {
     let (mut low, mut high) = (1.0 / 600.0, 0.25);
     for _ in 0..40 {

@@ -44,7 +44,7 @@ pub(crate) struct Font<'a> {
 }
 
 impl<'a> Font<'a> {
-    /// Four turns of the test tone, with the loop in the middle two.
+    /// Makes four turns of the test tone, with the loop in the middle two.
     pub(crate) fn new(preset: Generators<'_>, instrument: Generators<'_>, quarter: f64) -> Self {
         let zone = |list: Generators<'_>, last: (u16, i16)| Zone {
             generators: list.iter().copied().chain([last]).collect(),
@@ -62,13 +62,13 @@ impl<'a> Font<'a> {
         }
     }
 
-    /// With these modulators in the instrument's last zone.
+    /// Adds these modulators to the instrument's last zone.
     pub(crate) fn with(mut self, modulators: Modulators<'a>) -> Self {
         self.instrument.last_mut().unwrap().modulators = modulators;
         self
     }
 
-    /// The nine tables, in the order of the file.
+    /// Returns the nine tables, in the order of the file.
     pub(crate) fn tables(&self) -> Vec<(&'static [u8; 4], Vec<u8>)> {
         let bags = |zones: &[Zone<'_>]| -> Vec<u8> {
             let mut at = (0u16, 0u16);
@@ -106,7 +106,7 @@ impl<'a> Font<'a> {
         ]
     }
 
-    /// The file, of these tables.
+    /// Returns the file, of these tables.
     pub(crate) fn file_of(&self, tables: &[(&'static [u8; 4], Vec<u8>)]) -> Vec<u8> {
         let tables: Vec<_> = tables.iter().map(|(id, data)| chunk(id, data)).collect();
         let info = [chunk(b"ifil", &halves(&[2, 4])), chunk(b"isng", b"EMU8000\0"), chunk(b"INAM", b"Font\0\0")];
@@ -126,7 +126,7 @@ fn named(name: &str, rest: &[u8]) -> Vec<u8> {
     [out, rest.to_vec()].concat()
 }
 
-/// A font of one preset of one instrument of one zone.
+/// Makes a font of one preset of one instrument of one zone.
 pub(crate) fn font(
     bank: u16,
     program: u16,

@@ -1,6 +1,6 @@
 //! XMF files in the making.
 
-/// A number of variable length.
+/// Makes a number of variable length.
 pub(crate) fn number(value: usize) -> Vec<u8> {
     let mut out = vec![(value & 0x7F) as u8];
     let mut rest = value >> 7;
@@ -11,12 +11,12 @@ pub(crate) fn number(value: usize) -> Vec<u8> {
     out
 }
 
-/// A number of exactly so many bytes, so that lengths that count themselves can be written.
+/// Makes a number of exactly so many bytes, so that lengths that count themselves can be written.
 pub(crate) fn wide(value: usize) -> Vec<u8> {
     (0..4).rev().map(|i| (value >> (7 * i)) as u8 & 0x7F | if i > 0 { 0x80 } else { 0 }).collect()
 }
 
-/// A node: children or content, after its header.
+/// Makes a node: children or content, after its header.
 pub(crate) fn node(children: usize, unpackers: &[u8], content: &[u8]) -> Vec<u8> {
     let fields = [number(0), number(unpackers.len()), unpackers.to_vec()].concat();
     let start = 4 + number(children).len() + 4;
@@ -25,7 +25,7 @@ pub(crate) fn node(children: usize, unpackers: &[u8], content: &[u8]) -> Vec<u8>
     [wide(length), number(children), wide(header), fields, number(1), content.to_vec()].concat()
 }
 
-/// A file of version 2, type 2, revision 1, around a root node.
+/// Makes a file of version 2, type 2, revision 1, around a root node.
 pub(crate) fn file(root: &[u8]) -> Vec<u8> {
     let start = 4 + 4 + 8 + 4 + 1 + 4 + 4;
     let length = start + root.len();

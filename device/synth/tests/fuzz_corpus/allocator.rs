@@ -1,18 +1,18 @@
-//! The system's allocator, with a count of what one thread has asked of it.
+//! The system's allocator, with a count of one thread's allocations.
 
 #![allow(unsafe_code, reason = "a global allocator is an unsafe trait; this one only counts, and passes everything on")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-/// What a thread has asked for since [`reset`].
+/// The allocations of a thread since [`reset`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Count {
     /// Bytes that are held now; less than zero when more was given back than taken.
     pub(crate) held: isize,
     /// The most bytes that were held at once.
     pub(crate) peak: isize,
-    /// How often memory was asked for: a measure of work that no clock disturbs.
+    /// The number of allocations: a measure of work that no clock disturbs.
     pub(crate) calls: usize,
 }
 
@@ -25,7 +25,7 @@ pub(crate) fn reset() {
     COUNT.with(|count| count.set(Count::default()));
 }
 
-/// What this thread has asked for since then.
+/// Returns what this thread has allocated since then.
 pub(crate) fn count() -> Count {
     COUNT.with(Cell::get)
 }
@@ -49,25 +49,25 @@ static ALLOCATOR: Counting = Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note(layout.size() as isize, 1);
-        // SAFETY: the caller keeps what `GlobalAlloc::alloc` asks of it.
+        // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         note(layout.size() as isize, 1);
-        // SAFETY: the caller keeps what `GlobalAlloc::alloc_zeroed` asks of it.
+        // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc_zeroed`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         note(-(layout.size() as isize), 0);
-        // SAFETY: the caller keeps what `GlobalAlloc::dealloc` asks of it.
+        // SAFETY: the caller keeps the contract of `GlobalAlloc::dealloc`.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         note(size as isize - layout.size() as isize, 1);
-        // SAFETY: the caller keeps what `GlobalAlloc::realloc` asks of it.
+        // SAFETY: the caller keeps the contract of `GlobalAlloc::realloc`.
         unsafe { System.realloc(pointer, layout, size) }
     }
 }

@@ -38,7 +38,7 @@ fn put(bytes: &mut [u8], at: usize, value: u32) {
     bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
 }
 
-/// Pool tables: more cues than there are, cues into the middle of things, tables that wrap.
+/// Makes pool tables with more cues than there are, with cues into the middle of waves, and tables that wrap.
 pub(crate) fn pool_tables() -> Vec<Input> {
     let with = |ptbl: Vec<u8>| Parts { ptbl, ..Parts::default() }.file();
     let mut inputs = vec![
@@ -85,7 +85,7 @@ pub(crate) fn articulations() -> Vec<Input> {
     inputs
 }
 
-/// Samples: loops, starts and ends outside of what there is, rates and tunings that make no sense.
+/// Makes samples with loops, starts and ends outside of the data, and impossible rates and tunings.
 pub(crate) fn samples() -> Vec<Input> {
     let mut inputs = Vec::new();
     for (start, length) in
@@ -174,12 +174,12 @@ pub(crate) fn counts() -> Vec<Input> {
     inputs
 }
 
-/// All of them.
+/// Returns all inputs.
 pub(crate) fn all() -> Vec<Input> {
     [pool_tables(), articulations(), samples(), counts()].into_iter().flatten().collect()
 }
 
-/// An instrument that sounds on for a while after its note has ended.
+/// Makes an instrument that sounds on for a while after its note has ended.
 pub(crate) fn lingering(patch: u32, wave_id: u32) -> Vec<u8> {
     let mut rows = organ();
     rows.push(constant(d::EG1_RELEASE, crate::common::time(0.5)));

@@ -65,7 +65,7 @@ fn run_all(name: &str, target: fn(&[u8]), bounds: Bounds, seeds: &[Vec<u8>], inp
     println!("{name}: {inputs} inputs, at most {peak} bytes at once and {calls} calls of the allocator");
 }
 
-/// The files of a folder of seeds, in a fixed order.
+/// Returns the files of a folder of seeds, in a fixed order.
 fn kept(folder: &str) -> Vec<Vec<u8>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(folder);
     let mut files: Vec<_> = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()).collect();

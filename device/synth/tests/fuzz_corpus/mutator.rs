@@ -45,13 +45,13 @@ impl Mutator {
         from[self.random.below(from.len())]
     }
 
-    /// Where chunks begin, as far as their codes tell.
+    /// Returns where chunks begin, as far as their codes tell.
     fn headers(bytes: &[u8]) -> Vec<usize> {
         let is_code = |part: &[u8]| part.iter().all(|b| b.is_ascii_alphanumeric() || *b == b' ');
         (0..bytes.len().saturating_sub(7)).filter(|at| is_code(&bytes[*at..*at + 4])).collect()
     }
 
-    /// A broken copy of one of the seeds.
+    /// Makes a broken copy of one of the seeds.
     pub(crate) fn next(&mut self, seeds: &[Vec<u8>]) -> Vec<u8> {
         let which = self.random.below(seeds.len());
         let mut bytes = seeds[which].clone();

@@ -85,7 +85,7 @@ mod unloaded_while_sounding {
         [wave, instrument]
     }
 
-    /// What a note sounds like from which nobody takes anything away.
+    /// Renders a note that no other message disturbs.
     fn undisturbed(frames: usize) -> Vec<[f32; 2]> {
         let mut synth = with_bank_silent();
         loaded(&mut synth);

@@ -1,19 +1,20 @@
-//! Why the card does not do what it was asked, and what Windows is told of it.
+//! The card's errors, and their `NTSTATUS` values.
 
 use card_spec::control::Status;
 use portcls::NtStatus;
 
 use crate::control::ControlError;
+use crate::log::Reason;
 use crate::transport::TransportError;
 
-/// Why the card does not do what it was asked.
+/// Why an operation on the card failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CardError {
-    /// It did not come to life.
+    /// The function did not start.
     Transport(TransportError),
-    /// It did not answer as it should.
+    /// A request failed.
     Control(ControlError),
-    /// There is no memory.
+    /// The kernel has no memory for it.
     NoMemory,
     /// The card does not capture.
     NoCapture,
@@ -34,6 +35,20 @@ impl From<TransportError> for CardError {
 impl From<ControlError> for CardError {
     fn from(error: ControlError) -> Self {
         Self::Control(error)
+    }
+}
+
+impl From<CardError> for Reason {
+    fn from(error: CardError) -> Self {
+        match error {
+            CardError::Transport(error) => error.into(),
+            CardError::Control(error) => error.into(),
+            CardError::NoMemory => Reason::plain("there is no memory"),
+            CardError::NoCapture => Reason::plain("it does not capture"),
+            CardError::NoStream => Reason::plain("all streams of the kind are open"),
+            CardError::NoDownload => Reason::plain("there is no such download"),
+            CardError::State => Reason::plain("the stream's state does not allow it"),
+        }
     }
 }
 

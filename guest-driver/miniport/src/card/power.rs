@@ -1,4 +1,4 @@
-//! Power: the card keeps nothing without it, so the driver tells it everything again.
+//! Power: the card keeps no state without it, so the driver sends the whole state again.
 
 use core::sync::atomic::Ordering;
 
@@ -6,9 +6,12 @@ use card_spec::control::clock_sync;
 use card_spec::queue::Queue;
 use portcls::NtStatus;
 
-use super::{CAPTURE_STREAM, Card, CardError, Repairs, VolumeItem, WAVE_STREAM};
+use super::device::{CAPTURE_STREAM, Card, WAVE_STREAM};
+use super::error::CardError;
+use super::recovery_count::RecoveryCount;
+use super::volume::VolumeItem;
 use crate::clock::Anchor;
-use crate::control::{ControlError, Parcelled};
+use crate::control::{ControlError, PayloadOwner};
 use crate::downloads::List;
 use crate::irql::Passive;
 use crate::kernel::Kernel;
@@ -16,11 +19,11 @@ use crate::log::Part;
 use crate::midi_out;
 
 impl<K: Kernel> Card<K> {
-    /// The card is about to lose power: it is stopped, and its registers are not touched any more. Events are held, and
-    /// downloads kept; what the card had of events is lost. Without effect on a card that is off.
+    /// Stops the card before it loses power. Its registers are not accessed any more; events are held and downloads
+    /// kept, but events that the card had are lost. Does nothing to a card that is off.
     pub fn power_down(&self, level: Passive) {
         self.downloads.with(level, |downloads| {
-            self.asleep.store(true, Ordering::Release);
+            self.without_power.store(true, Ordering::Release);
             self.switch_off(level, downloads);
         });
     }
@@ -30,33 +33,34 @@ impl<K: Kernel> Card<K> {
         if self.off.load(Ordering::Acquire) {
             return;
         }
-        self.midi_out.suspend(level.into());
+        self.queues.midi_out.suspend(level.into());
         self.stop(level);
         self.off.store(true, Ordering::Release);
-        self.presence.leave(|| self.kernel.pause(level, 1));
+        self.rundown.wait_for_release(|| self.kernel.pause(level, 1));
         downloads.iter_mut().for_each(|download| download.on_card = None);
-        // What sounded does not any more.
+        // No voice sounds any more.
         self.unloads.end_all(level.into(), NtStatus::SUCCESS);
         self.needs_reset.store(false, Ordering::Release);
     }
 
-    /// The card has power again: it is brought back to life, with its parameters, its downloads, its streams and their
-    /// states. A download that the card does not take again is logged, and its handle stays good. Without effect on a
-    /// card that is on.
+    /// Starts a card that has power again, and restores its parameters, its downloads, its streams and their states. A
+    /// download that the card does not take again is logged, and its handle stays valid. Does nothing to a card that is
+    /// on.
     ///
     /// # Errors
-    /// [`CardError`]; the card stays off, and can be tried again.
+    /// [`CardError::Transport`] when the function does not start; [`CardError::Control`] when a request fails or the
+    /// card was removed. The card stays off, and the call can be repeated.
     pub fn power_up(&self, level: Passive) -> Result<(), CardError> {
         // The lock is held until the card is on, or reset: until then it may be reading a download.
         self.downloads.with(level, |downloads| {
-            self.asleep.store(false, Ordering::Release);
+            self.without_power.store(false, Ordering::Release);
             self.needs_reset.store(false, Ordering::Release);
-            self.repairs.with(level.into(), |repairs| *repairs = Repairs::default());
+            self.recoveries.with(level.into(), |recoveries| *recoveries = RecoveryCount::default());
             self.switch_on(level, downloads)
         })
     }
 
-    /// Brings the card back, with the downloads' lock held.
+    /// Starts the card again, with the downloads' lock held.
     pub(super) fn switch_on(&self, level: Passive, downloads: &mut List<K::Dma>) -> Result<(), CardError> {
         if !self.off.load(Ordering::Acquire) {
             return Ok(());
@@ -66,30 +70,30 @@ impl<K: Kernel> Card<K> {
         }
         self.transport.renegotiate(&self.kernel, level)?;
         let rings = [
-            self.control.restart(level),
-            self.midi_out.restart(level.into()),
-            self.midi_in.restart(&self.kernel, level),
-            self.wave.restart(level),
-            self.news.restart(level.into()),
+            self.queues.control.restart(level),
+            self.queues.midi_out.restart(level.into()),
+            self.queues.midi_in.restart(&self.kernel, level),
+            self.queues.wave.restart(level),
+            self.queues.event_queue.restart(level.into()),
         ];
-        for ((queue, size), ring) in Queue::ALL.into_iter().zip(self.queue_sizes).zip(rings) {
+        for ((queue, size), ring) in Queue::ALL.into_iter().zip(self.queues.sizes).zip(rings) {
             self.transport.enable_queue(queue.0, size, ring)?;
         }
         // From here on it may interrupt, and then the service routine must know it.
-        self.presence.come_back();
+        self.rundown.reinitialize();
         self.transport.driver_ok();
         self.off.store(false, Ordering::Release);
         self.restore(level, downloads).inspect_err(|_| {
             _ = self.transport.reset(&self.kernel, level);
             self.off.store(true, Ordering::Release);
-            self.presence.leave(|| self.kernel.pause(level, 1));
+            self.rundown.wait_for_release(|| self.kernel.pause(level, 1));
             downloads.iter_mut().for_each(|download| download.on_card = None);
         })?;
-        self.midi_out.resume(level.into(), &self.line(midi_out::QUEUE));
+        self.queues.midi_out.resume(level.into(), self);
         Ok(())
     }
 
-    /// Tells a new session what the old one knew.
+    /// Gives a new session the state of the old one.
     fn restore(&self, level: Passive, downloads: &mut List<K::Dma>) -> Result<(), CardError> {
         self.open(level)?;
         let parameters = self.parameters.with(level.into(), |parameters| *parameters);
@@ -110,12 +114,12 @@ impl<K: Kernel> Card<K> {
             }
             self.set_stream_state(level, WAVE_STREAM, stream.state)?;
         }
-        if let Some(state) = self.midi_in.state(level.into()) {
+        if let Some(state) = self.queues.midi_in.state(level.into()) {
             self.open_capture_on_card(level)?;
             self.set_stream_state(level, CAPTURE_STREAM, state)?;
         }
         for id in 0..midi_out::STREAMS as u32 {
-            if let Some(state) = self.midi_out.state_of(level.into(), id) {
+            if let Some(state) = self.queues.midi_out.state_of(level.into(), id) {
                 self.open_render_on_card(level, id)?;
                 self.set_stream_state(level, id, state)?;
             }
@@ -126,9 +130,9 @@ impl<K: Kernel> Card<K> {
     /// Sends every download again, in order.
     fn restore_downloads(&self, level: Passive, downloads: &mut List<K::Dma>) -> Result<(), CardError> {
         for download in downloads.iter_mut() {
-            match self.send_download(level, &download.parcel) {
+            match self.send_download(level, &download.payload) {
                 Ok(on_card) => download.on_card = Some(on_card),
-                Err((error @ CardError::Control(ControlError::Refused(_)), Parcelled::Returned)) => {
+                Err((error @ CardError::Control(ControlError::Refused(_)), PayloadOwner::Driver)) => {
                     self.kernel.log(&[
                         Part::Text("download "),
                         Part::Number(download.handle.into()),

@@ -6,56 +6,47 @@ use card_spec::control::{DownloadHandle, DownloadResponse, PortParameters, Reque
 use portcls::NtStatus;
 use zerocopy::FromZeros;
 
-use super::{Card, CardError};
-use crate::control::{self, ControlError, Parcel, Parcelled};
+use super::device::Card;
+use super::error::CardError;
+use super::volume::{VOLUME_RANGE, VolumeItem};
+use crate::control::{ControlError, PayloadBuffer, PayloadOwner};
 use crate::dma::Window;
 use crate::downloads::List;
 use crate::format::PcmFormat;
 use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::Kernel;
 use crate::log::Part;
-use crate::unloads::Wait;
-
-/// Which volume.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VolumeItem {
-    /// The port's volume.
-    Volume = 0,
-    /// The boost, which is added.
-    Boost = 1,
-}
-
-/// The range of volume and boost in 1/100 dB, as the datasheet gives it.
-pub const VOLUME_RANGE: core::ops::RangeInclusive<i32> = -20_000..=2_000;
+use crate::unloads::Unload;
 
 impl<K: Kernel> Card<K> {
-    /// Asks for port parameters. Gives what is in force, and whether something that was asked for was altered.
+    /// Requests port parameters. Returns those in force, and whether the card altered a requested one.
     ///
     /// # Errors
-    /// [`CardError`].
+    /// [`CardError::Control`] when the request fails, or the card refuses it.
     pub fn set_parameters(&self, level: Passive, wanted: &PortParameters) -> Result<(PortParameters, bool), CardError> {
         let (status, parameters): (_, PortParameters) = self.query(level, RequestCode::PARAMETERS, wanted)?;
         if wanted.valid.get() != 0 {
-            self.parameters.with(level.into(), |kept| *kept = Some(parameters));
+            self.parameters.with(level.into(), |in_force| *in_force = Some(parameters));
         }
         Ok((parameters, status == Status::ALTERED))
     }
 
-    /// What the card renders: the wave stream's format once it has been opened, before that what the parameters say.
+    /// Returns the format that the card renders: the wave stream's once it has been opened, before that the one of the
+    /// port parameters.
     ///
     /// # Errors
-    /// [`CardError`].
+    /// [`CardError::Control`] when the request fails, or its response holds a format that no card has.
     pub fn wave_format(&self, level: Passive) -> Result<PcmFormat, CardError> {
-        // Asking for nothing changes nothing, and is answered with what is in force.
+        // A request without valid parameters changes none, and its response has those in force.
         let (parameters, _) = self.set_parameters(level, &PortParameters::new_zeroed())?;
         PcmFormat::new(parameters.sample_rate.get(), parameters.audio_channels.get())
             .ok_or(CardError::Control(ControlError::BadAnswer))
     }
 
-    /// The running statistics.
+    /// Queries the running statistics.
     ///
     /// # Errors
-    /// [`CardError`].
+    /// [`CardError::Control`] when the request fails, or the card refuses it.
     pub fn statistics(&self, level: Passive) -> Result<Statistics, CardError> {
         Ok(self.query(level, RequestCode::STATISTICS, &())?.1)
     }
@@ -63,7 +54,7 @@ impl<K: Kernel> Card<K> {
     /// Reads or sets a channel's priority.
     ///
     /// # Errors
-    /// [`CardError`].
+    /// [`CardError::Control`] when the request fails, or the card refuses it.
     pub fn voice_priority(
         &self,
         level: Passive,
@@ -72,11 +63,12 @@ impl<K: Kernel> Card<K> {
         Ok(self.query(level, RequestCode::VOICE_PRIORITY, request)?.1)
     }
 
-    /// Downloads DLS data for a stream: `bytes` bytes, which `fill` puts into the card's sight. The handle, which stays
-    /// good when the card loses its power in between.
+    /// Downloads DLS data for a stream: `bytes` bytes, which `fill` writes into a common buffer. Returns the driver's
+    /// handle, which stays valid when the card loses its power.
     ///
     /// # Errors
-    /// [`CardError`]. What is wrong with the data is logged.
+    /// [`CardError::NoMemory`] when the card's download memory is full; [`CardError::Control`] when the buffer cannot
+    /// be made or filled, or the request fails. Why the card refuses the data is logged.
     pub fn download(
         &self,
         level: Passive,
@@ -85,30 +77,35 @@ impl<K: Kernel> Card<K> {
         fill: impl FnOnce(&Window) -> bool,
     ) -> Result<u32, CardError> {
         self.check_power()?;
-        let parcel = Parcel::new(&self.kernel, level, bytes, fill)?;
+        let payload = PayloadBuffer::new(&self.kernel, level, bytes, fill)?;
         self.downloads.with(level, |list| {
             if !list.reserve(bytes) {
                 return Err(CardError::NoMemory);
             }
-            match self.send_download(level, &parcel) {
-                Ok(on_card) => Ok(list.add(stream, on_card, parcel)),
-                Err((error, Parcelled::Returned)) => Err(error),
-                Err((error, Parcelled::Lent)) => {
-                    self.control.park(level, parcel);
+            match self.send_download(level, &payload) {
+                Ok(on_card) => Ok(list.add(stream, on_card, payload)),
+                Err((error, PayloadOwner::Driver)) => Err(error),
+                Err((error, PayloadOwner::Card)) => {
+                    self.queues.control.retain(level, payload);
                     Err(error)
                 }
             }
         })
     }
 
-    /// Sends a download's data, with the downloads' lock held. The card's handle.
-    pub(super) fn send_download(&self, level: Passive, parcel: &Parcel<K::Dma>) -> Result<u32, (CardError, Parcelled)> {
-        let returned = |error: ControlError| (error.into(), Parcelled::Returned);
+    /// Sends a download's data, with the downloads' lock held. Returns the card's handle.
+    pub(super) fn send_download(
+        &self,
+        level: Passive,
+        payload: &PayloadBuffer<K::Dma>,
+    ) -> Result<u32, (CardError, PayloadOwner)> {
+        let returned = |error: ControlError| (error.into(), PayloadOwner::Driver);
         self.check_power().map_err(returned)?;
         let (status, answer): (_, DownloadResponse) = self
+            .queues
             .control
-            .transfer(level, &self.line(control::QUEUE), RequestCode::DLS_DOWNLOAD, parcel)
-            .map_err(|(error, whose)| (error.into(), whose))?;
+            .transfer(level, self, RequestCode::DLS_DOWNLOAD, payload)
+            .map_err(|(error, owner)| (error.into(), owner))?;
         if status != Status::OK {
             self.kernel.log(&[
                 Part::Text("download refused: "),
@@ -126,54 +123,57 @@ impl<K: Kernel> Card<K> {
         }
     }
 
-    /// Unloads, asked to on a stream. What still sounds from it goes on to its end; the card's memory is free after
-    /// that, and if there is a client, it waits for it.
+    /// Unloads a download on behalf of a stream. Voices that still sound from it go on to their ends, and the card
+    /// frees the memory after that; a client's request, if there is one, stays pending until then.
     ///
     /// # Errors
-    /// [`CardError`]; the download is still there then.
+    /// [`CardError::NoDownload`] when there is no such handle; [`CardError::Control`] when the request fails. The
+    /// download stays.
     pub fn unload(
         &self,
         level: Passive,
         stream: u32,
         handle: u32,
-        client: Option<K::Waiting>,
-    ) -> Result<Wait, CardError> {
-        let wait = self.downloads.with(level, |list| {
+        client: Option<K::PendingRequest>,
+    ) -> Result<Unload, CardError> {
+        let unload = self.downloads.with(level, |list| {
             let place = list.place_of(handle).ok_or(CardError::NoDownload)?;
             let Some(on_card) = list.get(place).and_then(|download| download.on_card) else {
                 list.remove(place);
-                return Ok(Wait::Over);
+                return Ok(Unload::Done);
             };
-            let client = client.filter(|_| self.unloads.expect(level.into(), on_card));
-            let is_expected = client.is_some();
+            let client = client.filter(|_| self.unloads.enter(level.into(), on_card));
+            let is_entered = client.is_some();
             let answer = self.unload_on_card(level, on_card);
             if answer.is_ok() {
                 list.remove(place);
             }
             match (answer, client) {
-                (Ok(Status::PENDING), Some(client)) => Ok(self.unloads.wait(level.into(), on_card, stream, client)),
+                (Ok(Status::PENDING), Some(client)) => {
+                    Ok(self.unloads.make_pending(level.into(), on_card, stream, client))
+                }
                 (answer, _) => {
-                    if is_expected {
-                        self.unloads.forget(level.into(), on_card);
+                    if is_entered {
+                        self.unloads.remove(level.into(), on_card);
                     }
-                    answer.map(|_| Wait::Over)
+                    answer.map(|_| Unload::Done)
                 }
             }
         })?;
-        if wait == Wait::Begun && self.gone.load(Ordering::Acquire) {
+        if unload == Unload::Pending && self.gone.load(Ordering::Acquire) {
             self.unloads.end_all(level.into(), NtStatus::DEVICE_REMOVED);
         }
-        Ok(wait)
+        Ok(unload)
     }
 
-    /// The canceller of a client's request has come.
-    pub fn cancel_unload(&self, level: AtMostDispatch, is_meant: impl Fn(&K::Waiting) -> bool) {
+    /// Completes the pending unload for which `is_meant` returns true. Called from its cancel routine.
+    pub fn cancel_unload(&self, level: AtMostDispatch, is_meant: impl Fn(&K::PendingRequest) -> bool) {
         self.unloads.cancel(level, is_meant);
     }
 
-    /// How many clients wait for what they have unloaded.
-    pub fn unloads_waiting(&self, level: AtMostDispatch) -> usize {
-        self.unloads.waiting(level)
+    /// Returns how many unloads are pending.
+    pub fn unloads_pending(&self, level: AtMostDispatch) -> usize {
+        self.unloads.pending(level)
     }
 
     /// Unloads everything that a stream has downloaded.
@@ -193,7 +193,7 @@ impl<K: Kernel> Card<K> {
         });
     }
 
-    /// A download that the card does not have is only forgotten.
+    /// Unloads the download at a place of the list. One that the card does not have is only taken off the list.
     fn unload_place(&self, level: Passive, list: &mut List<K::Dma>, place: usize) -> Result<(), CardError> {
         if let Some(on_card) = list.get(place).and_then(|download| download.on_card) {
             self.unload_on_card(level, on_card)?;
@@ -207,24 +207,24 @@ impl<K: Kernel> Card<K> {
         Ok(self.command(level, RequestCode::DLS_UNLOAD, &request)?)
     }
 
-    /// Packs download memory.
+    /// Has the card compact its download memory.
     ///
     /// # Errors
-    /// [`CardError`].
+    /// [`CardError::Control`] when the request fails, or the card refuses it.
     pub fn compact(&self, level: Passive) -> Result<(), CardError> {
         self.command(level, RequestCode::DLS_COMPACT, &())?;
         Ok(())
     }
 
-    /// The volume or boost that was set last, in 1/100 dB.
+    /// Returns the volume or boost that was set last, in 1/100 dB.
     pub fn volume(&self, item: VolumeItem) -> i32 {
         self.volume[item as usize].load(Ordering::Relaxed)
     }
 
-    /// Sets volume or boost, clamped to [`VOLUME_RANGE`].
+    /// Sets volume or boost in 1/100 dB, clamped to [`VOLUME_RANGE`].
     ///
     /// # Errors
-    /// [`CardError`].
+    /// [`CardError::Control`] when the request fails, or the card refuses it.
     pub fn set_volume(&self, level: Passive, item: VolumeItem, hundredths_db: i32) -> Result<(), CardError> {
         let value = hundredths_db.clamp(*VOLUME_RANGE.start(), *VOLUME_RANGE.end());
         let request = Volume { item: (item as u32).into(), hundredths_db: value.into() };

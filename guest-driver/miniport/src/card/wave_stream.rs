@@ -6,38 +6,28 @@ use card_spec::control::{ClockSync, Latency, RequestCode, StreamKind, StreamOpen
 use card_spec::status_page::StatusPage;
 use portcls::ks::KsState;
 
-use super::{Card, CardError, WAVE_STREAM};
+use super::device::{Card, WAVE_STREAM};
+use super::error::CardError;
+use super::wave_state::WaveStream;
 use crate::clock::Anchor;
 use crate::control::ControlError;
 use crate::format::PcmFormat;
 use crate::irql::{AtMostDispatch, Passive};
 use crate::kernel::Kernel;
 use crate::log::Part;
-use crate::midi_out;
 use crate::wave::{self, Rendered};
 
-/// How long events may wait for the card to take them before it is asked whether it can. It cannot only when it holds
-/// [`PENDING_EVENTS_MAX`](card_spec::limits::PENDING_EVENTS_MAX), and then only rendering helps: a wave buffer is asked for
-/// all the same.
+/// How long events may wait for the card, in milliseconds, before a request finds out whether it can take them. It
+/// cannot only while it holds [`PENDING_EVENTS_MAX`](card_spec::limits::PENDING_EVENTS_MAX), and then only rendering
+/// helps: the wave request is sent all the same.
 const EVENTS_FIRST_MILLISECONDS: u32 = 50;
 
-/// The wave stream.
-#[derive(Clone, Copy)]
-pub(super) struct WaveStream {
-    pub(super) format: PcmFormat,
-    pub(super) state: KsState,
-    pub(super) anchor: Option<Anchor>,
-    /// The frame after the last one rendered.
-    pub(super) next_frame: i64,
-    /// Frames of the last request: how far the sample clock moves at a time.
-    pub(super) quantum: u32,
-}
-
 impl<K: Kernel> Card<K> {
-    /// Opens the wave stream, in state `STOP`.
+    /// Opens the wave stream in state `STOP`.
     ///
     /// # Errors
-    /// [`CardError`].
+    /// [`CardError::NoStream`] when it is open already; [`CardError::Control`] when the card does not open it; and why
+    /// a card that needs a reset does not recover.
     pub fn open_wave(&self, level: Passive, format: PcmFormat) -> Result<(), CardError> {
         self.recover(level)?;
         let stream = WaveStream { format, state: KsState::STOP, anchor: None, next_frame: 0, quantum: 0 };
@@ -53,6 +43,7 @@ impl<K: Kernel> Card<K> {
         })
     }
 
+    /// Opens the wave stream on the card.
     pub(super) fn open_wave_on_card(&self, level: Passive, format: PcmFormat) -> Result<(), CardError> {
         let request = StreamOpen {
             stream: WAVE_STREAM.into(),
@@ -64,6 +55,7 @@ impl<K: Kernel> Card<K> {
         self.open_on_card(level, &request)
     }
 
+    /// Sends an anchor to the card.
     pub(super) fn anchor_on_card(&self, level: Passive, anchor: Anchor, flags: u32) -> Result<(), CardError> {
         let request = ClockSync {
             stream: WAVE_STREAM.into(),
@@ -75,7 +67,7 @@ impl<K: Kernel> Card<K> {
         Ok(())
     }
 
-    /// Closes the wave stream.
+    /// Closes the wave stream, and with it the sample clock.
     pub fn close_wave(&self, level: Passive) {
         self.close_stream(level, WAVE_STREAM);
         self.wave_stream.with(level.into(), |place| *place = None);
@@ -84,7 +76,8 @@ impl<K: Kernel> Card<K> {
     /// Sets the wave stream's state.
     ///
     /// # Errors
-    /// The card does not follow.
+    /// [`CardError::State`] when the stream is not open; [`CardError::Control`] when the card does not take the state;
+    /// and why a card that needs a reset does not recover.
     pub fn set_wave_state(&self, level: Passive, state: KsState) -> Result<(), CardError> {
         let recovered = self.recover(level);
         if state == KsState::RUN {
@@ -99,19 +92,19 @@ impl<K: Kernel> Card<K> {
         })?;
         recovered?;
         match self.set_stream_state(level, WAVE_STREAM, state) {
-            // The state is remembered, and the card learns it when it is on again.
+            // The state is kept, and sent when the card is on again.
             Err(CardError::Control(ControlError::Off)) => Ok(()),
             result => result,
         }
     }
 
-    /// Renders whole frames into `pcm`, all of them: frames that the card does not give are silence. Gives the first
-    /// thing that went wrong.
+    /// Renders whole frames into the whole of `pcm`: frames that the card does not render are silence. Returns the
+    /// first request that failed or followed an underrun.
     ///
     /// # Errors
-    /// The wave stream is not open.
+    /// [`CardError::State`] when the wave stream is not open.
     pub fn render(&self, level: Passive, pcm: &mut [u8]) -> Result<Option<Rendered>, CardError> {
-        self.repair(level);
+        self.recover_or_log(level);
         let WaveStream { format, state, .. } =
             self.with_wave(level.into(), |stream| *stream).inspect_err(|_| pcm.fill(0))?;
         if state != KsState::RUN || self.check_power().is_err() {
@@ -120,13 +113,13 @@ impl<K: Kernel> Card<K> {
         }
         let mut wrong = None;
         for chunk in pcm.chunks_mut(wave::PCM_BYTES) {
-            // The card plays an event that it has before the request for its frame on time, whatever else happens.
-            self.midi_out.wait_until_sent(level, EVENTS_FIRST_MILLISECONDS, &self.line(midi_out::QUEUE), || {
-                // The answer comes after the batches that were there before the question; what it says is of no interest.
+            // The card plays an event on time if it has it before the request for the event's frame.
+            self.queues.midi_out.wait_until_sent(level, EVENTS_FIRST_MILLISECONDS, self, || {
+                // The response follows the batches that were sent before the request; its content is not used.
                 _ = self.query::<_, Latency>(level, RequestCode::LATENCY, &());
             });
             let frames = format.frames(chunk.len());
-            let rendered = self.wave.render(level, &self.line(wave::QUEUE), WAVE_STREAM, format, chunk);
+            let rendered = self.queues.wave.render(level, self, WAVE_STREAM, format, chunk);
             if let Rendered::Frames { position, after_underrun } = rendered {
                 _ = self.with_wave(level.into(), |stream| {
                     stream.next_frame = (position as i64).saturating_add(frames.into());
@@ -137,7 +130,7 @@ impl<K: Kernel> Card<K> {
                 }
             } else {
                 if let Rendered::Ring(fault) = rendered {
-                    self.is_in_trouble(level.into(), Part::Reason(fault.into()));
+                    self.request_recovery(level.into(), Part::Reason(fault.into()));
                 }
                 wrong = wrong.or(Some(rendered));
             }
@@ -145,19 +138,20 @@ impl<K: Kernel> Card<K> {
         Ok(wrong)
     }
 
-    /// Bytes of a frame of the wave stream.
+    /// Returns how many bytes a frame of the wave stream has.
     ///
     /// # Errors
-    /// It is not open.
+    /// [`CardError::State`] when the wave stream is not open.
     pub fn frame_bytes(&self, level: AtMostDispatch) -> Result<usize, CardError> {
         self.with_wave(level, |stream| stream.format.frame_bytes())
     }
 
-    /// Anchors the sample clock. With `start`, frame 0 is at `master_time`. Without, drift between what was rendered
-    /// and what master time says is corrected.
+    /// Anchors the sample clock to master time, in 100 ns units. With `start`, frame 0 is at `master_time`. Without it,
+    /// drift between the sample clock and master time is corrected.
     ///
     /// # Errors
-    /// [`CardError`].
+    /// [`CardError::State`] when the wave stream is not open; [`CardError::Control`] when the card does not take the
+    /// anchor.
     pub fn sync(&self, level: Passive, master_time: i64, start: bool) -> Result<(), CardError> {
         let stream = self.with_wave(level.into(), |stream| *stream)?;
         let rate = stream.format.sample_rate;
@@ -177,20 +171,20 @@ impl<K: Kernel> Card<K> {
         })
     }
 
-    /// The anchor in force and the sample rate.
+    /// Returns the anchor in force and the sample rate.
     ///
     /// # Errors
-    /// The wave stream is not open, or has not been synchronised.
+    /// [`CardError::State`] when the wave stream is not open, or has not been synchronised.
     pub fn anchor(&self, level: AtMostDispatch) -> Result<(Anchor, u32), CardError> {
         let (anchor, rate) = self.with_wave(level, |stream| (stream.anchor, stream.format.sample_rate))?;
         Ok((anchor.ok_or(CardError::State)?, rate))
     }
 
-    /// The earliest master time at which an event is not late, at master time `now`. While the wave stream runs the
-    /// status page says so, without asking.
+    /// Returns the earliest master time, in 100 ns units, at which an event is not late, at master time `now`. While
+    /// the wave stream runs it is read from the status page, without a request.
     ///
     /// # Errors
-    /// [`CardError`].
+    /// [`CardError::State`] when the wave stream is not open and [`CardError::Control`] when the request fails.
     pub fn latency_time(&self, level: Passive, now: i64) -> Result<i64, CardError> {
         let running = self.with_wave(level.into(), |stream| stream.state == KsState::RUN && stream.anchor.is_some());
         if running == Ok(true)
@@ -202,16 +196,16 @@ impl<K: Kernel> Card<K> {
         Ok(now.saturating_add(latency.minimum.get().max(0)))
     }
 
-    /// A consistent picture of the status page, once the card has written it.
+    /// Returns a consistent copy of the status page. `None`: the card has not written it.
     pub fn status_page(&self) -> Option<StatusPage> {
         /// The card holds the sequence lock for a few stores; more tries than this mean that it keeps it.
         const TRIES: usize = 16;
         for _ in 0..TRIES {
-            let before: u32 = self.status_page.read(0);
+            let before: u32 = self.queues.status_page.read(0);
             core::sync::atomic::fence(Ordering::Acquire);
-            let page: StatusPage = self.status_page.read(0);
+            let page: StatusPage = self.queues.status_page.read(0);
             core::sync::atomic::fence(Ordering::Acquire);
-            let after: u32 = self.status_page.read(0);
+            let after: u32 = self.queues.status_page.read(0);
             if before == after && before.is_multiple_of(2) {
                 return (before != 0).then_some(page);
             }
@@ -219,6 +213,10 @@ impl<K: Kernel> Card<K> {
         None
     }
 
+    /// Calls `work` with the open wave stream.
+    ///
+    /// # Errors
+    /// [`CardError::State`] when the wave stream is not open.
     pub(super) fn with_wave<R>(
         &self,
         level: AtMostDispatch,

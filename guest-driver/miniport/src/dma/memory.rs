@@ -13,14 +13,14 @@ pub struct Window {
     pub(super) len: usize,
 }
 
-// SAFETY: a window is only a place; accesses go through raw, volatile or atomic operations, and who may make them is
-// decided by the lock that the window is kept behind.
+// SAFETY: a window is an address and a length; accesses go through raw or atomic operations, under the lock that the
+// window is kept behind.
 unsafe impl Send for Window {}
 // SAFETY: as above.
 unsafe impl Sync for Window {}
 
 impl Window {
-    /// The whole of a buffer.
+    /// Makes a window of a whole buffer.
     ///
     /// # Safety
     /// The buffer outlives the window and every copy of it.
@@ -28,7 +28,7 @@ impl Window {
         Self { pointer: buffer.pointer().as_ptr(), address: buffer.address(), len: buffer.len() }
     }
 
-    /// A part of this window.
+    /// Returns a part of this window.
     #[must_use]
     pub fn part(&self, offset: usize, len: usize) -> Self {
         if self.holds(offset, len) {
@@ -39,38 +39,40 @@ impl Window {
         }
     }
 
-    /// Copies bytes in.
+    /// Writes bytes.
     pub fn write_bytes(&self, offset: usize, bytes: &[u8]) {
         if self.holds(offset, bytes.len()) {
-            // SAFETY: inside the window, as just checked; the source is the driver's own memory, so they do not overlap.
+            // SAFETY: inside the window, as just checked; the source is the driver's own memory, so they do not
+            // overlap.
             unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), self.pointer.add(offset), bytes.len()) };
         }
     }
 
-    /// Copies bytes out.
+    /// Reads bytes.
     pub fn read_bytes(&self, offset: usize, bytes: &mut [u8]) {
         if self.holds(offset, bytes.len()) {
-            // SAFETY: inside the window, as just checked; the target is the driver's own memory, so they do not overlap.
+            // SAFETY: inside the window, as just checked; the target is the driver's own memory, so they do not
+            // overlap.
             unsafe { core::ptr::copy_nonoverlapping(self.pointer.add(offset), bytes.as_mut_ptr(), bytes.len()) };
         } else {
             bytes.fill(0);
         }
     }
 
-    /// Its first byte, for a copy that only the kernel can make. Valid for writes of its whole length.
+    /// Returns a pointer to its first byte, valid for writes of its whole length: for the kernel's own copy functions.
     #[must_use]
     pub const fn as_mut_ptr(&self) -> *mut u8 {
         self.pointer
     }
 
-    /// Makes everything written before visible to the device, then writes an index.
+    /// Writes an index with release ordering: the device that reads it also reads all that was written before.
     pub fn store_release(&self, offset: usize, value: u16) {
         if let Some(index) = self.index(offset) {
             index.store(value, Ordering::Release);
         }
     }
 
-    /// Reads an index, and everything that the device wrote before it.
+    /// Reads an index with acquire ordering: all that the device wrote before it can be read.
     #[must_use]
     pub fn load_acquire(&self, offset: usize) -> u16 {
         self.index(offset).map_or(0, |index| index.load(Ordering::Acquire))
@@ -83,7 +85,7 @@ impl Window {
         // SAFETY: inside the window, as just checked.
         let at = unsafe { self.pointer.add(offset) }.cast::<u16>();
         debug_assert!(at.is_aligned(), "an index is aligned");
-        // SAFETY: in range; ring memory begins with a page and indices lie at even offsets; every access is atomic.
+        // SAFETY: in range; ring memory begins with a page and indices are at even offsets; every access is atomic.
         at.is_aligned().then(|| unsafe { AtomicU16::from_ptr(at) })
     }
 }

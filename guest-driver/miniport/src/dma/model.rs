@@ -1,5 +1,5 @@
-//! A window whose every two bytes are an atomic of the model checker's, so that it sees each order of accesses that
-//! driver and device can make.
+//! A window of the model checker's atomics, two bytes each: the checker tries each order of accesses of driver and
+//! device.
 #![allow(unsafe_code, reason = "the model's memory is shared as the real one is")]
 
 use std::boxed::Box;
@@ -9,17 +9,17 @@ use loom::sync::atomic::{AtomicU16, Ordering};
 
 use crate::kernel::DmaBuffer;
 
-/// Memory of a model: made anew for each execution, and kept until its end.
+/// A model's memory, made for each execution and kept until its end.
 pub struct Memory(Box<[AtomicU16]>);
 
 impl Memory {
-    /// Zeroed memory.
+    /// Makes zeroed memory.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
         Self((0..bytes / 2).map(|_| AtomicU16::new(0)).collect::<Vec<_>>().into())
     }
 
-    /// The whole of it. The memory outlives the window and every copy of it.
+    /// Returns a window of the whole. The memory outlives the window and every copy of it.
     #[must_use]
     pub fn window(&self) -> Window {
         Window { words: self.0.as_ptr(), address: 0, len: 2 * self.0.len() }
@@ -40,21 +40,21 @@ unsafe impl Send for Window {}
 unsafe impl Sync for Window {}
 
 impl Window {
-    /// Models make their own memory ([`Memory`]): a buffer has none of the checker's objects in it.
+    /// Panics: models make their own memory ([`Memory`]), for a buffer holds no atomics of the checker.
     ///
     /// # Safety
-    /// None: it panics.
+    /// It is never unsafe to call, because it panics.
     pub unsafe fn new(_: &impl DmaBuffer) -> Self {
         unimplemented!("a model's memory is made by `Memory`")
     }
 
-    /// Models copy nothing into memory that only a kernel can copy.
+    /// Returns null: no model has a kernel that copies.
     #[must_use]
     pub const fn as_mut_ptr(&self) -> *mut u8 {
         core::ptr::null_mut()
     }
 
-    /// A part of this window.
+    /// Returns a part of this window.
     #[must_use]
     pub fn part(&self, offset: usize, len: usize) -> Self {
         assert!(self.holds(offset, len) && offset.is_multiple_of(2));
@@ -62,26 +62,26 @@ impl Window {
         Self { words: unsafe { self.words.add(offset / 2) }, address: self.address + offset as u64, len }
     }
 
-    /// Copies bytes in.
+    /// Writes bytes.
     pub fn write_bytes(&self, offset: usize, bytes: &[u8]) {
         for (index, pair) in bytes.chunks(2).enumerate() {
             self.word(offset + 2 * index).store(u16::from_le_bytes([pair[0], pair[1]]), Ordering::Relaxed);
         }
     }
 
-    /// Copies bytes out.
+    /// Reads bytes.
     pub fn read_bytes(&self, offset: usize, bytes: &mut [u8]) {
         for (index, pair) in bytes.chunks_mut(2).enumerate() {
             pair.copy_from_slice(&self.word(offset + 2 * index).load(Ordering::Relaxed).to_le_bytes());
         }
     }
 
-    /// Makes everything written before visible to the device, then writes an index.
+    /// Writes an index with release ordering: the device that reads it also reads all that was written before.
     pub fn store_release(&self, offset: usize, value: u16) {
         self.word(offset).store(value, Ordering::Release);
     }
 
-    /// Reads an index, and everything that the device wrote before it.
+    /// Reads an index with acquire ordering: all that the device wrote before it can be read.
     #[must_use]
     pub fn load_acquire(&self, offset: usize) -> u16 {
         self.word(offset).load(Ordering::Acquire)

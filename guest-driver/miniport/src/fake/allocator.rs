@@ -1,4 +1,4 @@
-//! An allocator that knows every event that it has given out, and in which state.
+//! An allocator that records every event that it has given out, and in which state.
 #![allow(unsafe_code, reason = "events are linked by raw pointers, as the port's are")]
 
 use std::boxed::Box;
@@ -9,9 +9,9 @@ use std::vec::Vec;
 use portcls::event::{BYTE_POSITION_NONE, DmusKernelEvent, EventData, INLINE_BYTES, event_flag};
 
 use crate::irql::AtMostDispatch;
-use crate::kernel::EventHome;
+use crate::kernel::EventAllocator;
 
-/// What an event was when it was given out.
+/// An event's fields when it was given out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Given {
     cb_event: u16,
@@ -19,23 +19,17 @@ struct Given {
     is_package: bool,
 }
 
-/// The allocator. It panics when an event comes back twice, or changed in what the allocator goes by.
+/// The events that are out.
 #[derive(Debug, Default)]
-pub struct Allocator {
+struct AllocatorState {
     given: Mutex<BTreeMap<usize, Given>>,
 }
 
-/// A stream's way to its allocator.
+/// An allocator. It panics when an event comes back twice, or with a field changed that the allocator relies on.
 #[derive(Clone, Copy, Debug)]
-pub struct Home(&'static Allocator);
+pub struct FakeAllocator(&'static AllocatorState);
 
-impl Allocator {
-    /// A new one, for as long as the tests run: streams keep no reference that could end it.
-    #[must_use]
-    pub fn home() -> Home {
-        Home(Box::leak(Box::default()))
-    }
-
+impl AllocatorState {
     fn give(&self, event: DmusKernelEvent) -> *mut DmusKernelEvent {
         let is_long = !event.is_short() && !event.is_package();
         let given = Given {
@@ -60,12 +54,12 @@ impl Allocator {
             // SAFETY: a package's data is a pointer.
             self.take_back_chain(unsafe { event.data.package });
         } else {
-            assert_eq!(event.cb_event, given.cb_event, "cbEvent is what the allocator goes by");
+            assert_eq!(event.cb_event, given.cb_event, "the allocator relies on cbEvent");
             if given.buffer != 0 {
                 // SAFETY: a long event's data is a pointer.
                 assert_eq!(unsafe { event.data.buffer } as usize, given.buffer, "the buffer is the allocator's");
                 let bytes = core::ptr::slice_from_raw_parts_mut(given.buffer as *mut u8, given.cb_event.into());
-                // SAFETY: made in `Home::event`.
+                // SAFETY: made in `FakeAllocator::event`.
                 drop(unsafe { Box::from_raw(bytes) });
             }
         }
@@ -81,14 +75,20 @@ impl Allocator {
     }
 }
 
-impl Home {
-    /// How many events are out.
+impl FakeAllocator {
+    /// Makes an allocator that lives as long as the test process: streams count no reference to it.
+    #[must_use]
+    pub fn leaked() -> Self {
+        Self(Box::leak(Box::default()))
+    }
+
+    /// Returns how many events are out.
     #[must_use]
     pub fn outstanding(&self) -> usize {
         self.0.given.lock().unwrap().len()
     }
 
-    /// An event with data, inside or in a buffer as its length says.
+    /// Makes an event with data, inside or in a buffer as its length requires.
     #[must_use]
     pub fn event(&self, time: i64, channel_group: u16, flags: u16, data: &[u8]) -> *mut DmusKernelEvent {
         let content = if data.len() <= INLINE_BYTES {
@@ -102,13 +102,13 @@ impl Home {
         self.0.give(Self::raw(time, channel_group, flags, data.len() as u16, content))
     }
 
-    /// A complete message for channel group 1.
+    /// Makes an event with a complete message for channel group 1.
     #[must_use]
     pub fn message(&self, time: i64, data: &[u8]) -> *mut DmusKernelEvent {
         self.event(time, 1, event_flag::COMPLETE, data)
     }
 
-    /// An event that says that it has data in a buffer, and has none.
+    /// Makes an event whose length requires a buffer, without one.
     #[must_use]
     pub fn event_without_buffer(&self, cb_event: u16) -> *mut DmusKernelEvent {
         let content = EventData { buffer: core::ptr::null_mut() };
@@ -118,14 +118,14 @@ impl Home {
         event
     }
 
-    /// A package of events.
+    /// Makes a package of events.
     #[must_use]
     pub fn package(&self, events: &[*mut DmusKernelEvent]) -> *mut DmusKernelEvent {
         let content = EventData { package: Self::chain(events) };
         self.0.give(Self::raw(0, 1, event_flag::PACKAGE, 0, content))
     }
 
-    /// Strings events together.
+    /// Links events to a chain.
     #[must_use]
     pub fn chain(events: &[*mut DmusKernelEvent]) -> *mut DmusKernelEvent {
         for pair in events.windows(2) {
@@ -135,7 +135,7 @@ impl Home {
         events.first().copied().unwrap_or(core::ptr::null_mut())
     }
 
-    /// Messages, strung together.
+    /// Makes a chain of events, each with a complete message for channel group 1.
     #[must_use]
     pub fn messages(&self, messages: &[(i64, &[u8])]) -> *mut DmusKernelEvent {
         let events: Vec<_> = messages.iter().map(|(time, data)| self.message(*time, data)).collect();
@@ -157,7 +157,7 @@ impl Home {
     }
 }
 
-impl EventHome for Home {
+impl EventAllocator for FakeAllocator {
     unsafe fn give_back(&self, events: *mut DmusKernelEvent, _: AtMostDispatch) {
         self.0.take_back_chain(events);
     }

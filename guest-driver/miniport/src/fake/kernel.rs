@@ -1,4 +1,4 @@
-//! The fake kernel: memory that the fake card can reach, locks that notice misuse, waits that do not wait.
+//! The fake kernel: memory that the fake card can access, locks that detect misuse, waits that return at once.
 #![allow(unsafe_code, reason = "memory shared with a device, here the fake card")]
 
 use core::ptr::NonNull;
@@ -6,16 +6,17 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::string::String;
 
-use super::allocator::Home;
-use super::card::{FakeCard, Region};
-use super::client::Client;
+use super::allocator::FakeAllocator;
+use super::card::FakeCard;
+use super::pending_request::FakePendingRequest;
+use super::registers::FakeRegisters;
 use crate::irql::{AtMostDispatch, Passive};
-use crate::kernel::{DmaBuffer, Kernel, RawMutex, RawSpinLock, Registers, Signal};
+use crate::kernel::{DmaBuffer, Kernel, RawMutex, RawSpinLock, Signal};
 use crate::log::{Line, Part};
 
 const PAGE: usize = 4096;
 
-/// What the card sees is this much away from what the driver sees, so that mixing them up does not go unnoticed.
+/// The difference between bus addresses and the driver's, so that a test finds them mixed up.
 const BUS_OFFSET: u64 = 1 << 52;
 
 /// The kernel of a machine with one fake card.
@@ -25,13 +26,13 @@ pub struct FakeKernel {
 }
 
 impl FakeKernel {
-    /// A kernel for a card.
+    /// Makes a kernel for a card.
     #[must_use]
     pub fn new(card: &FakeCard) -> Self {
         Self { card: card.clone() }
     }
 
-    /// There is memory. `None`: there is none any more.
+    /// Counts an allocation. `None`: it fails.
     fn may_allocate(&self) -> Option<()> {
         self.card.with(|card| {
             if let Some(left) = &mut card.behaviour.allocations_left {
@@ -42,7 +43,7 @@ impl FakeKernel {
     }
 }
 
-/// Memory that the card can reach.
+/// A common buffer.
 #[derive(Debug)]
 pub struct FakeDma {
     card: FakeCard,
@@ -78,49 +79,18 @@ unsafe impl DmaBuffer for FakeDma {
 
 impl Drop for FakeDma {
     fn drop(&mut self) {
-        self.card.forget_memory(self.address());
+        self.card.remove_memory(self.address());
         // SAFETY: allocated with this layout.
         unsafe { dealloc(self.pointer.as_ptr(), Self::layout(self.len)) };
     }
 }
 
-/// A structure of the card's.
-#[derive(Clone, Debug)]
-pub struct FakeRegisters {
-    pub(super) card: FakeCard,
-    pub(super) region: Region,
-}
-
-impl Registers for FakeRegisters {
-    fn len(&self) -> usize {
-        4096
-    }
-    fn read8(&self, offset: usize) -> u8 {
-        self.card.read(self.region, offset, 1) as u8
-    }
-    fn read16(&self, offset: usize) -> u16 {
-        self.card.read(self.region, offset, 2) as u16
-    }
-    fn read32(&self, offset: usize) -> u32 {
-        self.card.read(self.region, offset, 4)
-    }
-    fn write8(&self, offset: usize, value: u8) {
-        self.card.write(self.region, offset, value.into());
-    }
-    fn write16(&self, offset: usize, value: u16) {
-        self.card.write(self.region, offset, value.into());
-    }
-    fn write32(&self, offset: usize, value: u32) {
-        self.card.write(self.region, offset, value);
-    }
-}
-
 std::thread_local! {
-    /// Its address tells threads apart.
+    /// Its address identifies the thread.
     static THREAD: u8 = const { 0 };
 }
 
-/// A lock that waits for other threads, and panics where a real one would hang.
+/// A lock that waits for other threads, and panics where a kernel's lock would hang.
 #[derive(Debug, Default)]
 pub struct FakeLock(AtomicUsize);
 
@@ -128,7 +98,7 @@ impl FakeLock {
     fn take(&self) {
         let this = THREAD.with(|thread| core::ptr::from_ref(thread) as usize);
         while let Err(owner) = self.0.compare_exchange_weak(0, this, Ordering::Acquire, Ordering::Relaxed) {
-            assert!(owner != this, "the lock is held already by this thread: a real one would hang");
+            assert!(owner != this, "the lock is held already by this thread: a kernel's lock would hang");
             std::thread::yield_now();
         }
     }
@@ -159,7 +129,7 @@ unsafe impl RawMutex for FakeLock {
     }
 }
 
-/// An event. Waiting for it lets the card work.
+/// A synchronization event. Waiting for it lets time pass on the card.
 #[derive(Debug)]
 pub struct FakeSignal {
     set: AtomicBool,
@@ -188,8 +158,8 @@ impl Kernel for FakeKernel {
     type SpinLock = FakeLock;
     type Mutex = FakeLock;
     type Signal = FakeSignal;
-    type Home = Home;
-    type Waiting = Client;
+    type Allocator = FakeAllocator;
+    type PendingRequest = FakePendingRequest;
 
     fn allocate_dma(&self, _: Passive, bytes: usize) -> Option<FakeDma> {
         let len = bytes.next_multiple_of(PAGE);
@@ -197,7 +167,7 @@ impl Kernel for FakeKernel {
         // SAFETY: the size is not 0.
         let pointer = NonNull::new(unsafe { alloc_zeroed(FakeDma::layout(len)) })?;
         let memory = FakeDma { card: self.card.clone(), pointer, len };
-        self.card.learn_memory(memory.address(), pointer.as_ptr(), len);
+        self.card.add_memory(memory.address(), pointer.as_ptr(), len);
         Some(memory)
     }
 

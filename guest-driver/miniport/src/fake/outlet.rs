@@ -13,7 +13,7 @@ use crate::midi_in::Outlet;
 /// An event that has reached the sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CapturedEvent {
-    /// When it was captured.
+    /// When it was captured, in 100 ns units.
     pub time: i64,
     /// Its channel group.
     pub channel_group: u16,
@@ -23,13 +23,13 @@ pub struct CapturedEvent {
     pub data: Vec<u8>,
 }
 
-/// A bounded pool of events and buffers, and what has reached the sink. It panics when an event's data is not where its
-/// length says.
+/// A bounded pool of events and buffers, and the events that have reached the sink. It panics when an event's data is
+/// not where its length requires.
 #[derive(Debug)]
 pub struct FakeOutlet {
-    /// Events that it has left to give.
+    /// Events left in the pool.
     pub events: Cell<usize>,
-    /// Buffers that it has left to give.
+    /// Buffers left in the pool.
     pub buffers: Cell<usize>,
     /// Master time, if there is a clock.
     pub clock: Cell<Option<i64>>,
@@ -38,7 +38,7 @@ pub struct FakeOutlet {
 }
 
 impl FakeOutlet {
-    /// A pool of so many events and as many buffers of so many bytes.
+    /// Makes a pool of `count` events and as many buffers of `buffer_bytes` bytes.
     #[must_use]
     pub fn new(count: usize, buffer_bytes: usize) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl FakeOutlet {
         }
     }
 
-    /// What has reached the sink since this was last asked.
+    /// Returns the events that have reached the sink since the last call.
     pub fn sunk(&self) -> Vec<CapturedEvent> {
         self.sunk.take()
     }
@@ -61,11 +61,11 @@ impl FakeOutlet {
         assert!(event.next_event.is_null() && event.flags & !event_flag::INCOMPLETE == 0);
         let length = usize::from(event.cb_event);
         let data = if length <= INLINE_BYTES {
-            // SAFETY: short data lies inside.
+            // SAFETY: short data is inside the event.
             let inline = unsafe { event.data.inline };
             inline[..length].to_vec()
         } else {
-            // SAFETY: long data lies in a buffer, made in `buffer`.
+            // SAFETY: long data is in a buffer, made in `buffer`.
             let buffer = unsafe {
                 let slice = core::ptr::slice_from_raw_parts_mut(event.data.buffer, self.buffer_bytes);
                 Box::from_raw(slice)

@@ -4,22 +4,25 @@
 use std::collections::BTreeMap;
 use std::vec::Vec;
 
-/// The driver's memory, as the card sees it.
+/// The driver's common buffers, by bus address.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     ranges: BTreeMap<u64, (usize, usize)>,
 }
 
 impl Memory {
-    pub(super) fn learn(&mut self, address: u64, pointer: *mut u8, len: usize) {
+    /// Adds a common buffer.
+    pub(super) fn add(&mut self, address: u64, pointer: *mut u8, len: usize) {
         self.ranges.insert(address, (pointer as usize, len));
     }
 
+    /// Returns how many bytes all common buffers have.
     pub(super) fn bytes(&self) -> usize {
         self.ranges.values().map(|(_, bytes)| bytes).sum()
     }
 
-    pub(super) fn forget(&mut self, address: u64) {
+    /// Removes a common buffer.
+    pub(super) fn remove(&mut self, address: u64) {
         self.ranges.remove(&address);
     }
 
@@ -30,6 +33,7 @@ impl Memory {
         (pointer + offset) as *mut u8
     }
 
+    /// Reads bytes at a bus address.
     pub(super) fn read(&self, address: u64, len: usize) -> Vec<u8> {
         let mut bytes = std::vec![0; len];
         // SAFETY: memory that the driver has not freed, as just checked.
@@ -37,11 +41,13 @@ impl Memory {
         bytes
     }
 
+    /// Writes bytes at a bus address.
     pub(super) fn write(&self, address: u64, bytes: &[u8]) {
         // SAFETY: memory that the driver has not freed, as just checked.
         unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), self.at(address, bytes.len()), bytes.len()) };
     }
 
+    /// Reads an index at a bus address.
     pub(super) fn read16(&self, address: u64) -> u16 {
         u16::from_le_bytes(self.read(address, 2).try_into().unwrap())
     }
@@ -56,10 +62,12 @@ pub(super) struct Chain {
 }
 
 impl Chain {
+    /// Returns how many bytes the writable segments have.
     pub(super) fn room(&self) -> usize {
         self.writable.iter().map(|(_, len)| len).sum()
     }
 
+    /// Writes an answer into the writable segments.
     pub(super) fn answer(&self, memory: &Memory, bytes: &[u8]) {
         assert!(bytes.len() <= self.room(), "there is room for the answer");
         let mut rest = bytes;
@@ -87,6 +95,7 @@ const NEXT: u16 = 1;
 const WRITE: u16 = 2;
 
 impl DeviceRing {
+    /// Takes the next available chain.
     pub(super) fn pop(&mut self, memory: &Memory) -> Option<Chain> {
         if !self.enabled || memory.read16(self.available + 2) == self.next {
             return None;
@@ -114,7 +123,7 @@ impl DeviceRing {
         }
     }
 
-    /// Returns a chain; whether the driver wants an interrupt.
+    /// Returns a chain to the driver. True: the driver wants an interrupt for it.
     pub(super) fn push(&mut self, memory: &Memory, event_idx: bool, id: u32, written: u32) -> bool {
         let mut element = [0; 8];
         element[..4].copy_from_slice(&id.to_le_bytes());
@@ -124,7 +133,7 @@ impl DeviceRing {
         self.returned = old.wrapping_add(1);
         memory.write(self.used + 2, &self.returned.to_le_bytes());
         if event_idx {
-            // Every kick is wanted: the card works when it is kicked.
+            // Every kick is wanted: the card serves its queues when it is kicked.
             memory.write(self.used + 4 + 8 * u64::from(self.size), &self.next.to_le_bytes());
             let event = memory.read16(self.available + 4 + 2 * u64::from(self.size));
             self.returned.wrapping_sub(event).wrapping_sub(1) < self.returned.wrapping_sub(old)

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use dmus_miniport::card::{Card, CardError};
-use dmus_miniport::fake::{Allocator, Behaviour, FakeCard, FakeKernel, Home, dispatch, passive};
+use dmus_miniport::fake::{Behaviour, FakeAllocator, FakeCard, FakeKernel, dispatch, passive};
 use dmus_miniport::format::PcmFormat;
 use dmus_miniport::midi_out::Groups;
 use portcls::event::DmusKernelEvent;
@@ -15,19 +15,19 @@ pub(crate) const PCM: PcmFormat = PcmFormat { sample_rate: 48_000, channels: 2 }
 pub(crate) const NOTE: &[u8] = &[0x90, 60, 100];
 
 /// A started driver and its card.
-pub(crate) struct Rig {
+pub(crate) struct TestDriver {
     pub(crate) fake: FakeCard,
     pub(crate) card: Card<FakeKernel>,
 }
 
 /// A render stream.
 pub(crate) struct Render<'a> {
-    pub(crate) rig: &'a Rig,
+    pub(crate) driver: &'a TestDriver,
     pub(crate) id: u32,
-    pub(crate) home: Home,
+    pub(crate) allocator: FakeAllocator,
 }
 
-impl Rig {
+impl TestDriver {
     pub(crate) fn new() -> Self {
         Self::with(Behaviour::default())
     }
@@ -44,12 +44,12 @@ impl Rig {
     }
 
     pub(crate) fn render_for(&self, groups: Groups) -> Render<'_> {
-        let home = Allocator::home();
-        let id = self.card.open_render(passive(), groups, home).expect("a stream is free");
-        Render { rig: self, id, home }
+        let allocator = FakeAllocator::leaked();
+        let id = self.card.open_render(passive(), groups, allocator).expect("a stream is free");
+        Render { driver: self, id, allocator }
     }
 
-    /// The wave stream, running, with frame 0 at master time 0.
+    /// Opens and runs the wave stream, with frame 0 at master time 0.
     pub(crate) fn run_wave(&self) {
         self.card.open_wave(passive(), PCM).unwrap();
         self.card.set_wave_state(passive(), KsState::RUN).unwrap();
@@ -64,18 +64,18 @@ impl Render<'_> {
     }
 
     pub(crate) fn set(&self, state: KsState) {
-        self.rig.card.set_render_state(passive(), self.id, state).unwrap();
+        self.driver.card.set_render_state(passive(), self.id, state).unwrap();
     }
 
     #[allow(unsafe_code, reason = "the driver takes raw events")]
     pub(crate) fn put(&self, events: *mut DmusKernelEvent) {
         // SAFETY: events of the stream's allocator, or null.
-        unsafe { self.rig.card.put(dispatch(), self.id, events) };
+        unsafe { self.driver.card.put(dispatch(), self.id, events) };
     }
 
-    pub(crate) fn close(self) -> Home {
-        self.rig.card.close_render(passive(), self.id);
-        self.home
+    pub(crate) fn close(self) -> FakeAllocator {
+        self.driver.card.close_render(passive(), self.id);
+        self.allocator
     }
 }
 
@@ -84,7 +84,7 @@ pub(crate) fn start(fake: &FakeCard) -> Result<Card<FakeKernel>, CardError> {
     Card::start(FakeKernel::new(fake), passive(), fake.mapped())
 }
 
-/// What the card has played: times and data.
+/// Returns the times and data of the events that the card has played.
 pub(crate) fn played(fake: &FakeCard) -> Vec<(i64, Vec<u8>)> {
     fake.events().into_iter().map(|event| (event.time, event.data)).collect()
 }

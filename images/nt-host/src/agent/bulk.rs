@@ -7,12 +7,12 @@ use alloc::vec::Vec;
 
 use guest_protocol::{Bulk, Failure};
 
-use super::failure;
 use crate::arch::boot::DIRECT_MAP;
-use crate::mm::frames;
+use crate::arch::frames;
+use crate::harness::failure;
 use crate::portcls::pin::RENDER_GUARD_BYTES;
 
-/// Bytes behind each range, so that what a driver writes behind it is found and hurts nobody.
+/// Bytes behind each range, so that what a driver writes behind it is found and does no harm.
 const SLACK_BYTES: u64 = RENDER_GUARD_BYTES as u64;
 
 /// The ranges that are lent.
@@ -44,13 +44,13 @@ impl Ranges {
         Ok(())
     }
 
-    /// The bytes of a part of a range. The harness leaves them alone while a request is under way.
+    /// Returns the bytes of a part of a range. The harness leaves them alone while a request is under way.
     pub(super) fn bytes(&mut self, part: Bulk) -> Result<&mut [u8], Failure> {
         let length = part.length as usize;
         self.bytes_and_slack(part).map(|bytes| &mut bytes[..length])
     }
 
-    /// The same, and [`RENDER_GUARD_BYTES`] behind it.
+    /// Returns the same, and [`RENDER_GUARD_BYTES`] behind it.
     pub(super) fn bytes_and_slack(&mut self, part: Bulk) -> Result<&mut [u8], Failure> {
         let inside = |lent: &Bulk| {
             part.address >= lent.address
@@ -68,7 +68,7 @@ impl Ranges {
 
 fn unknown(bulk: Bulk) -> Failure {
     failure::request(format!(
-        "{} bytes at {:#x} do not lie in a range that AllocateBulk gave and FreeBulk has not taken back",
+        "{} bytes at {:#x} are not in a range that AllocateBulk gave and FreeBulk has not taken back",
         bulk.length, bulk.address
     ))
 }

@@ -1,4 +1,4 @@
-//! What a system does with a device beside using it: power, stop and start, sudden removal.
+//! What a system does with a device beside using it: power, stop and start, surprise removal.
 
 #![allow(unsafe_code, reason = "packets are structures shared with the kernel")]
 
@@ -8,16 +8,16 @@ use alloc::vec::Vec;
 
 use guest_protocol::{DevicePower, Failure};
 
-use super::failure;
+use crate::conformance::removal;
+use crate::harness::failure;
 use crate::io::irp::send_synchronous;
-use crate::mm::registers::{self, Registers};
 use crate::nt::status::{STATUS_NOT_SUPPORTED, success};
 use crate::nt::{
     DEVICE_OBJECT, IO_POWER, IRP_MJ_POWER, IRP_MN_CANCEL_STOP_DEVICE, IRP_MN_QUERY_POWER, IRP_MN_QUERY_STOP_DEVICE,
     IRP_MN_SET_POWER, IRP_MN_STOP_DEVICE, IRP_MN_SURPRISE_REMOVAL, NTSTATUS, POINTER_ALIGNED,
 };
+use crate::pci::registers::{self, Registers};
 use crate::pnp::driver;
-use crate::portcls;
 
 /// `DevicePowerState` of `POWER_STATE_TYPE` (wdm.h).
 const DEVICE_POWER_STATE: u32 = 1;
@@ -26,7 +26,7 @@ fn device() -> Result<*mut DEVICE_OBJECT, Failure> {
     driver::device_object().ok_or_else(|| failure::request("no device is started"))
 }
 
-/// Sends a power request through the device's stack. Gives whether it was granted.
+/// Sends a power request through the device's stack. Returns whether it was granted.
 fn power(minor: u8, state: u32) -> Result<NTSTATUS, Failure> {
     let device = device()?;
     // SAFETY: a live stack; the parameters are a device power request's.
@@ -48,7 +48,8 @@ fn power(minor: u8, state: u32) -> Result<NTSTATUS, Failure> {
 /// Asks for a power state, then sets it.
 ///
 /// # Errors
-/// No device is started, or the driver refuses.
+/// [`FailureKind::Request`](guest_protocol::FailureKind::Request) when no device is started,
+/// [`FailureKind::Status`](guest_protocol::FailureKind::Status) if the driver refuses the state.
 pub(super) fn set_power(state: DevicePower) -> Result<(), Failure> {
     let number = match state {
         DevicePower::D0 => 1,
@@ -68,7 +69,8 @@ pub(super) fn set_power(state: DevicePower) -> Result<(), Failure> {
 /// Asks whether the device may be stopped, stops it, and starts it again with other resources, which are the answer.
 ///
 /// # Errors
-/// No device is started, or the driver fails one of them.
+/// [`FailureKind::Request`](guest_protocol::FailureKind::Request) when no device is started,
+/// [`FailureKind::Status`](guest_protocol::FailureKind::Status) if the driver fails one of the requests.
 pub(super) fn restart() -> Result<Vec<String>, Failure> {
     let status = driver::pnp(device()?, IRP_MN_QUERY_STOP_DEVICE, |_| {});
     if !success(status) {
@@ -86,15 +88,16 @@ pub(super) fn restart() -> Result<Vec<String>, Failure> {
     }
 }
 
-/// The device is gone: registers read all ones, and the driver is told.
+/// Makes the registers read all ones, as a bus without the device does, and tells the driver that its device is gone.
 ///
 /// # Errors
-/// No device is started.
+/// [`FailureKind::Request`](guest_protocol::FailureKind::Request) when no device is started,
+/// [`FailureKind::Status`](guest_protocol::FailureKind::Status) if the driver fails `IRP_MN_SURPRISE_REMOVAL`.
 pub(super) fn surprise_removal() -> Result<(), Failure> {
     let device = device()?;
     registers::set(Registers::AllOnes);
     // Another device on the line interrupts: a card that is gone must not claim that.
-    portcls::check_all_ones();
+    removal::check_all_ones();
     let status = driver::pnp(device, IRP_MN_SURPRISE_REMOVAL, |_| {});
     if success(status) { Ok(()) } else { Err(failure::status(status, "the driver fails IRP_MN_SURPRISE_REMOVAL")) }
 }

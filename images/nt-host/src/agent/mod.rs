@@ -1,4 +1,4 @@
-//! The harness's hand in the guest: takes requests from the serial line, drives PortCls and driver, and answers.
+//! The guest agent: executes the harness's requests, which come over the serial line, by PortCls and the driver.
 
 #![cfg(any(test, target_os = "none"))]
 #![cfg_attr(
@@ -11,11 +11,7 @@ mod bulk;
 #[cfg(target_os = "none")]
 mod device;
 #[cfg(target_os = "none")]
-mod events;
-#[cfg(target_os = "none")]
-mod examine;
-#[cfg(target_os = "none")]
-mod failure;
+mod libraries;
 pub(crate) mod player;
 #[cfg(target_os = "none")]
 mod property;

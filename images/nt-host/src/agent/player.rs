@@ -1,25 +1,28 @@
 //! Plays events into a render pin and frames out of a wave pin.
 //!
 //! Both pins go up the state ladder; the wave stream is anchored to one moment of master time right after it runs, and
-//! every event is stamped from that moment on. In lockstep, the events before the end of a quantum are handed over, then
-//! the quantum is rendered. In real time, the master clock says when.
+//! every event is stamped from that moment on. In lockstep, the events before the end of a quantum are handed over,
+//! then the quantum is rendered. In real time, the master clock says when.
 
 use alloc::vec::Vec;
 
 use guest_protocol::{Delivery, Pace};
 
+use crate::contract::rules;
 use crate::nt::NTSTATUS;
-use crate::portcls::patience::Patience;
-use crate::portcls::pin::{Pin, RENDER_GUARD_BYTES};
-use crate::portcls::{KsState, Malformed, clock, rules};
+use crate::portcls::com::abi::KsState;
+use crate::portcls::kernel::deadline::Deadline;
+use crate::portcls::pin::unpack::{Malformed, Message};
+use crate::portcls::pin::{Pin, RENDER_GUARD_BYTES, clock};
 
 /// How long a stream may keep any event in STOP. 100 ns units.
-const PATIENCE: i64 = 50_000_000;
+const RETURN_LIMIT: i64 = 50_000_000;
 
-/// How long a stream may keep every event that there is: a device that takes none for so long will take none. 100 ns units.
-const STUCK_PATIENCE: i64 = 200_000_000;
+/// How long a stream may keep every event that there is: a device that takes none for so long will take none. 100 ns
+/// units.
+const STUCK_LIMIT: i64 = 200_000_000;
 
-/// How often progress is told. 100 ns units.
+/// How often progress is reported. 100 ns units.
 const PROGRESS_EVERY: i64 = 2_500_000;
 
 /// 100 ns units in a second, and in a millisecond.
@@ -96,11 +99,11 @@ pub(crate) enum Leave {
     Running,
 }
 
-/// Plays; both pins are in STOP before. `progress` is told frames and events a few times a second; `wait` sleeps until
-/// something happens, for a millisecond at most.
+/// Plays a piece; both pins are in STOP before. `progress` gets frames and events a few times a second; `wait` sleeps
+/// until something happens, for a millisecond at most.
 ///
 /// # Errors
-/// The first thing that went wrong.
+/// The [`PlayError`] of the first step that failed; both pins are then in STOP.
 pub(crate) fn play(
     render: &mut Pin,
     wave: &mut Pin,
@@ -119,13 +122,13 @@ pub(crate) fn play(
     }
     check_records(render, piece)?;
     let result = run(render, wave).and_then(|start| {
-        Performance {
+        Playback {
             render,
             wave,
             rate,
             block,
             start,
-            told: start,
+            reported: start,
             events: 0,
             frames: 0,
             progress: &mut progress,
@@ -140,11 +143,11 @@ pub(crate) fn play(
     let stopped = set_state(render, "render", KsState::Stop).and_then(|()| set_state(wave, "wave", KsState::Stop));
     let played = result?;
     stopped?;
-    render.expect_returned(rules::CONSERVATION, PATIENCE, wait);
+    render.expect_returned(rules::CONSERVATION, RETURN_LIMIT, wait);
     Ok(played)
 }
 
-/// Both pins to RUN. Gives the master time of the first frame.
+/// Takes both pins to RUN. Returns the master time of the first frame.
 fn run(render: &mut Pin, wave: &mut Pin) -> Result<i64, PlayError> {
     set_state(render, "render", KsState::Pause)?;
     set_state(wave, "wave", KsState::Run)?;
@@ -184,20 +187,20 @@ fn check_records(render: &Pin, piece: &Piece<'_>) -> Result<(), PlayError> {
 }
 
 /// A piece being played.
-struct Performance<'a, P: FnMut(Played), W: FnMut()> {
+struct Playback<'a, P: FnMut(Played), W: FnMut()> {
     render: &'a Pin,
     wave: &'a mut Pin,
     rate: u32,
     block: u32,
     start: i64,
-    told: i64,
+    reported: i64,
     events: u64,
     frames: u64,
     progress: &'a mut P,
     wait: &'a mut W,
 }
 
-impl<P: FnMut(Played), W: FnMut()> Performance<'_, P, W> {
+impl<P: FnMut(Played), W: FnMut()> Playback<'_, P, W> {
     fn perform(mut self, piece: &mut Piece<'_>) -> Result<Played, PlayError> {
         let total = piece.frames;
         let mut records = self.render.records(piece.events).take(piece.event_count as usize).peekable();
@@ -237,14 +240,14 @@ impl<P: FnMut(Played), W: FnMut()> Performance<'_, P, W> {
             let place = self.frames as usize * self.block as usize;
             self.wave.render(&mut piece.pcm[place..], (end - self.frames) as u32);
             self.frames = end;
-            self.tell();
+            self.report_progress();
         }
         Ok(self.played())
     }
 
     /// Sends what becomes due together: the latest times first, or what has one time as a package. Messages of one time
     /// keep their order, which is all that orders them.
-    fn send_stretch(&mut self, stretch: Vec<crate::portcls::Message<'_>>, delivery: Delivery) -> Result<(), PlayError> {
+    fn send_stretch(&mut self, stretch: Vec<Message<'_>>, delivery: Delivery) -> Result<(), PlayError> {
         let together: Vec<_> = stretch.chunk_by(|one, next| one.delta == next.delta).collect();
         match delivery {
             Delivery::InOrder => {}
@@ -268,36 +271,36 @@ impl<P: FnMut(Played), W: FnMut()> Performance<'_, P, W> {
         Ok(())
     }
 
-    fn send_package(&mut self, messages: &[crate::portcls::Message<'_>]) -> Result<(), PlayError> {
+    fn send_package(&mut self, messages: &[Message<'_>]) -> Result<(), PlayError> {
         let (render, wait) = (self.render, &mut *self.wait);
-        let patience = Patience::of(STUCK_PATIENCE);
+        let deadline = Deadline::after(STUCK_LIMIT);
         render
             .send_package(messages, self.start, || {
                 wait();
-                !patience.has_ended()
+                !deadline.has_passed()
             })
             .map_err(PlayError::Stuck)?;
         self.events += messages.len() as u64;
         Ok(())
     }
 
-    fn send(&mut self, message: &crate::portcls::Message<'_>) -> Result<(), PlayError> {
+    fn send(&mut self, message: &Message<'_>) -> Result<(), PlayError> {
         let (render, wait) = (self.render, &mut *self.wait);
-        let patience = Patience::of(STUCK_PATIENCE);
+        let deadline = Deadline::after(STUCK_LIMIT);
         render
             .send(message, self.start, || {
                 wait();
-                !patience.has_ended()
+                !deadline.has_passed()
             })
             .map_err(PlayError::Stuck)?;
         self.events += 1;
         Ok(())
     }
 
-    fn tell(&mut self) {
+    fn report_progress(&mut self) {
         let now = clock::now();
-        if now - self.told >= PROGRESS_EVERY {
-            self.told = now;
+        if now - self.reported >= PROGRESS_EVERY {
+            self.reported = now;
             let played = self.played();
             (self.progress)(played);
         }
@@ -308,7 +311,7 @@ impl<P: FnMut(Played), W: FnMut()> Performance<'_, P, W> {
     }
 }
 
-/// The earliest time after the start, in 100 ns units, that is not before a frame.
+/// Returns the earliest time after the start, in 100 ns units, that is not before a frame.
 fn frame_time(frame: u64, rate: u32) -> i64 {
     let time = (i128::from(frame) * SECOND + i128::from(rate) - 1) / i128::from(rate);
     i64::try_from(time).unwrap_or(i64::MAX)

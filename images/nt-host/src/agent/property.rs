@@ -7,12 +7,13 @@ use alloc::vec::Vec;
 
 use guest_protocol::{Caller, Failure, PropertyRequest, PropertyVerb, Reply};
 
-use super::failure;
-use crate::mm::user::Process;
+use crate::harness::failure;
+use crate::ke::process::Process;
 use crate::nt::status::{STATUS_SUCCESS, success};
 use crate::nt::{FILE_OBJECT, IO_DEVICE_CONTROL, IO_TYPE_FILE, IRP_MJ_DEVICE_CONTROL, POINTER_ALIGNED};
-use crate::portcls::property::Target;
-use crate::portcls::{adapter, irp, property_type};
+use crate::portcls::adapter::{self, irp};
+use crate::portcls::com::abi::property_type;
+use crate::portcls::request::Target;
 use crate::{io, ke};
 
 /// `KernelMode` and `UserMode` of `MODE` (wdm.h).

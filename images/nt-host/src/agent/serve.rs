@@ -3,7 +3,8 @@
 use guest_protocol::{Deframer, Event, Level, Received, Reply, Request, ToGuest, ToHost, exit};
 
 use super::session::Session;
-use crate::{arch, ke, line};
+use crate::harness::link;
+use crate::{arch, ke};
 
 /// How long the loop sleeps when nothing comes: it wakes by itself when something does.
 const SLEEP_NS: u64 = 1_000_000_000;
@@ -13,7 +14,7 @@ const CHUNK_BYTES: usize = 4096;
 
 /// Serves the harness, for as long as the guest lives.
 pub fn serve() -> ! {
-    line::send_event(Event::Ready);
+    link::send_event(Event::Ready);
     let mut session = Session::default();
     let mut deframer = Deframer::new();
     let mut chunk = alloc::vec![0; CHUNK_BYTES];
@@ -29,13 +30,13 @@ pub fn serve() -> ! {
                     let last = request == Request::Shutdown;
                     let result = session.answer(request);
                     let done = last && result == Ok(Reply::Done);
-                    line::send(&ToHost::Answer { id, result });
+                    link::send(&ToHost::Answer { id, result });
                     if done {
                         arch::cpu::exit(exit::COMPLETED);
                     }
                 }
                 Received::Text(text) => {
-                    line::log(
+                    link::log(
                         Level::Warn,
                         "agent",
                         format_args!(

@@ -1,4 +1,4 @@
-//! One harness's requests, in order, and the handles that they opened.
+//! A session: the harness's requests in order, and the handles that they opened.
 
 #![allow(unsafe_code, reason = "file objects and IRPs are structures shared with the kernel")]
 
@@ -9,21 +9,35 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use guest_protocol::{
-    Bulk, Caller, CapturedEvent, CheckMethod, DataRange, DevicePower, Failure, FailureKind, Handle, KsState,
+    Bulk, Caller, CapturedEvent, CheckMethod, DataRange, DevicePower, Failure, FailureKind, Figure, Handle, KsState,
     PinFactory, Play, Probe, PropertyRequest, Reply, Request, RuleState, Starvation, Statistics, StreamFormat, VERSION,
 };
 
 use super::bulk::Ranges;
+use super::device;
+use super::libraries::LIBRARIES;
 use super::player::{self, Leave, Piece, PlayError, Played};
 use super::property::{self, SentProperty};
-use super::{device, events, examine, failure};
-use crate::ke::interrupt;
+use crate::arch::frames;
+use crate::conformance::{self, Figures};
+use crate::contract::rules;
+use crate::harness::{failure, link};
+use crate::ke::{self, interrupt};
+use crate::mm::pool;
 use crate::mm::user::UserMemory;
-use crate::portcls::allocator::starve;
+use crate::pci::registers;
+use crate::pnp;
+use crate::portcls::adapter::{self, leftovers};
+use crate::portcls::com::object::Com;
+use crate::portcls::com::{abi, guids};
+use crate::portcls::kernel;
+use crate::portcls::ks::{descriptor, formats};
 use crate::portcls::pin::Pin;
-use crate::portcls::property::Target;
-use crate::portcls::{self, Captured, Com, Port, adapter, exam, formats, guids, rules, statistics};
-use crate::{ex, ke, line, mm, pnp};
+use crate::portcls::pin::allocator::{self, starve};
+use crate::portcls::pin::capture::Captured;
+use crate::portcls::port::Port;
+use crate::portcls::request::{self, Target, intersection};
+use crate::portcls::services::statistics;
 
 /// Most bytes of a property's value that a request may ask for.
 const VALUE_BYTES_MAX: usize = 1 << 20;
@@ -41,9 +55,9 @@ enum Open {
 
 /// How far the driver has got.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
+enum DriverState {
     #[default]
-    Empty,
+    NotLoaded,
     Loaded,
     Started,
 }
@@ -51,12 +65,12 @@ enum Stage {
 /// A session.
 #[derive(Default)]
 pub(super) struct Session {
-    stage: Stage,
+    driver: DriverState,
     handles: BTreeMap<u32, Open>,
     last_handle: u32,
     ranges: Ranges,
     /// Pins that were paused because the device lost power, and the states to resume.
-    paused: Vec<(u32, portcls::KsState)>,
+    paused: Vec<(u32, abi::KsState)>,
     /// The device is gone without having been asked.
     removed: bool,
     /// What processes have mapped, until the session ends.
@@ -66,7 +80,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Does what is asked.
+    /// Serves a request of the harness.
     pub(super) fn answer(&mut self, request: Request) -> Result<Reply, Failure> {
         // Another device on the line goes on interrupting, whatever state the driver's own is in.
         interrupt::share_line();
@@ -89,7 +103,7 @@ impl Session {
             Request::Shutdown => Ok(Reply::Done),
             Request::Contract => Ok(Reply::Contract(contract())),
             Request::Allocators { piece_bytes } => {
-                portcls::allocator::set_piece_bytes(piece_bytes);
+                allocator::set_piece_bytes(piece_bytes);
                 Ok(Reply::Done)
             }
             Request::TakeCaptured { pin } => self.take_captured(pin),
@@ -105,8 +119,8 @@ impl Session {
                 });
                 Ok(Reply::Done)
             }
-            Request::RunProbe(Probe::Events { filter, pin }) => self.examine_events(filter, pin),
-            Request::RunProbe(examination) => self.examine(examination),
+            Request::RunProbe(Probe::Events { filter, pin }) => self.run_event_probe(filter, pin),
+            Request::RunProbe(probe) => self.run_probe(probe),
             Request::SetPower(power) => self.set_power(power),
             Request::RestartDevice => self.restart_device(),
             Request::SurpriseRemoval => self.surprise_removal(),
@@ -126,7 +140,8 @@ impl Session {
         }
     }
 
-    /// The place of a mark for the harness: 8 bytes in a range that it was given, of which only it and the agent know.
+    /// Returns the place of a mark for the harness: 8 bytes in a range that it was given, of which only it and the
+    /// agent know.
     fn mark_of(&mut self, bulk: Bulk) -> Result<*mut u64, Failure> {
         let place = self.ranges.bytes(bulk)?.as_mut_ptr().cast::<u64>();
         if bulk.length < size_of::<u64>() as u64 || !place.is_aligned() {
@@ -135,56 +150,55 @@ impl Session {
         Ok(place)
     }
 
-    fn examine(&mut self, examination: Probe) -> Result<Reply, Failure> {
+    fn run_probe(&mut self, probe: Probe) -> Result<Reply, Failure> {
         let no_pins = |of: Handle| {
             if self.handles.values().any(|open| matches!(open, Open::Pin { filter, .. } if *filter == of)) {
-                return Err(failure::request("the examination opens pins of its own: close the filter's first"));
+                return Err(failure::request("the probe opens pins of its own: close the filter's first"));
             }
             self.filter(of)
         };
-        let figures = match examination {
+        let figures = match probe {
             Probe::Start => {
-                self.expect(Stage::Loaded, "the start is examined before StartDevice")?;
-                return examine::starts();
+                self.expect(DriverState::Loaded, "the start probe comes before StartDevice")?;
+                conformance::start::run()?
             }
-            Probe::Streams { filter } => exam::streams::examine(no_pins(filter)?),
-            Probe::Properties { filter, pin } => exam::properties::examine(self.filter(filter)?, self.pin(pin)?),
-            Probe::Events { .. } => return Err(failure::request("events are examined with a pin of their own")),
-            Probe::Power { filter } => exam::power::examine(no_pins(filter)?),
-            Probe::Burst { pin, events } => exam::cycles::burst(self.pin(pin)?, events),
+            Probe::Streams { filter } => conformance::streams::run(no_pins(filter)?),
+            Probe::Properties { filter, pin } => conformance::properties::run(self.filter(filter)?, self.pin(pin)?),
+            Probe::Events { .. } => return Err(failure::request("the event probe opens a pin of its own")),
+            Probe::Power { filter } => conformance::power::run(no_pins(filter)?),
+            Probe::Burst { pin, events } => conformance::cycles::burst(self.pin(pin)?, events),
             Probe::Cycles { filter, pin, format, cycles, events } => {
                 let told = |cycle, sent| {
                     if cycle % PROGRESS_CYCLES == 0 {
-                        line::send_event(guest_protocol::Event::Progress { frames: u64::from(cycle), events: sent });
+                        link::send_event(guest_protocol::Event::Progress { frames: u64::from(cycle), events: sent });
                     }
                 };
-                exam::cycles::run(no_pins(filter)?, pin, &data_format(format), cycles, events, told)
+                conformance::cycles::run(no_pins(filter)?, pin, &data_format(format), cycles, events, told)
                     .map_err(|error| failure::request(error.to_string()))?
             }
             Probe::Put { pin, events, each, wrapping, begun } => {
                 let begun = self.mark_of(begun)?;
                 // SAFETY: see `mark_of`.
                 let begun = || unsafe { begun.write_volatile(begun.read_volatile().wrapping_add(1)) };
-                exam::timing::put(self.pin(pin)?, events, each, wrapping, begun)
+                conformance::timing::put(self.pin(pin)?, events, each, wrapping, begun)
                     .map_err(|error| failure::request(error.to_string()))?
             }
-            Probe::Interrupts { pin, count } => {
-                exam::timing::capture(self.pin(pin)?, count).map_err(|error| failure::request(error.to_string()))?
-            }
+            Probe::Interrupts { pin, count } => conformance::timing::capture(self.pin(pin)?, count)
+                .map_err(|error| failure::request(error.to_string()))?,
         };
-        Ok(examine::reply(figures))
+        Ok(passed(figures))
     }
 
-    fn examine_events(&mut self, filter: Handle, pin: Handle) -> Result<Reply, Failure> {
+    fn run_event_probe(&mut self, filter: Handle, pin: Handle) -> Result<Reply, Failure> {
         let port = self.filter(filter)?.clone();
         let Some(Open::Pin { pin: mut stream, filter }) = self.handles.remove(&pin.0) else { return Err(no_pin(pin)) };
-        let figures = events::examine(&port, &mut stream);
+        let figures = conformance::events::run(&port, &mut stream);
         self.handles.insert(pin.0, Open::Pin { pin: stream, filter });
-        figures.map(examine::reply)
+        figures.map(passed)
     }
 
     fn set_power(&mut self, power: DevicePower) -> Result<Reply, Failure> {
-        self.expect(Stage::Started, "SetPower comes after StartDevice")?;
+        self.expect(DriverState::Started, "SetPower comes after StartDevice")?;
         if power == DevicePower::D0 {
             device::set_power(power)?;
             for (handle, state) in core::mem::take(&mut self.paused) {
@@ -198,10 +212,10 @@ impl Session {
         }
         for (handle, open) in &mut self.handles {
             if let Open::Pin { pin, .. } = open
-                && pin.state() == portcls::KsState::Run
+                && pin.state() == abi::KsState::Run
             {
-                let _ = pin.set_state(portcls::KsState::Pause);
-                self.paused.push((*handle, portcls::KsState::Run));
+                let _ = pin.set_state(abi::KsState::Pause);
+                self.paused.push((*handle, abi::KsState::Run));
             }
         }
         device::set_power(power)?;
@@ -209,7 +223,7 @@ impl Session {
     }
 
     fn restart_device(&mut self) -> Result<Reply, Failure> {
-        self.expect(Stage::Started, "RestartDevice comes after StartDevice")?;
+        self.expect(DriverState::Started, "RestartDevice comes after StartDevice")?;
         self.close_all();
         let resources = device::restart()?;
         rules::RESTART.held();
@@ -218,7 +232,7 @@ impl Session {
     }
 
     fn surprise_removal(&mut self) -> Result<Reply, Failure> {
-        self.expect(Stage::Started, "SurpriseRemoval comes after StartDevice")?;
+        self.expect(DriverState::Started, "SurpriseRemoval comes after StartDevice")?;
         rules::blame(Some(rules::SURPRISE_REMOVAL));
         device::surprise_removal()?;
         self.removed = true;
@@ -226,7 +240,7 @@ impl Session {
     }
 
     fn map_user(&mut self, bulk: Bulk, caller: Caller) -> Result<Reply, Failure> {
-        // Only to see that it lies in a range that the harness was given.
+        // Only to see that it is in a range that the harness was given.
         self.ranges.bytes(bulk)?;
         let process = property::process(caller)
             .ok_or_else(|| failure::request("memory is mapped for a process, not for the kernel"))?;
@@ -248,45 +262,45 @@ impl Session {
     }
 
     fn load_driver(&mut self) -> Result<Reply, Failure> {
-        self.expect(Stage::Empty, "LoadDriver comes first, once")?;
-        let info = pnp::load_driver()?;
-        self.stage = Stage::Loaded;
+        self.expect(DriverState::NotLoaded, "LoadDriver comes first, once")?;
+        let info = pnp::load_driver(&LIBRARIES)?;
+        self.driver = DriverState::Loaded;
         Ok(Reply::DriverLoaded(info))
     }
 
     fn start_device(&mut self) -> Result<Reply, Failure> {
-        self.expect(Stage::Loaded, "StartDevice comes after LoadDriver, or after StopDevice")?;
+        self.expect(DriverState::Loaded, "StartDevice comes after LoadDriver, or after StopDevice")?;
         let started = pnp::start_device()?;
-        self.stage = Stage::Started;
+        self.driver = DriverState::Started;
         let subdevices = adapter::subdevices().into_iter().map(|(name, _)| name).collect();
         Ok(Reply::DeviceStarted { device: started.device, resources: started.resources, subdevices })
     }
 
     fn stop_device(&mut self) -> Result<Reply, Failure> {
-        self.expect(Stage::Started, "StopDevice comes after StartDevice")?;
+        self.expect(DriverState::Started, "StopDevice comes after StartDevice")?;
         self.close_all();
         if core::mem::take(&mut self.removed) {
             pnp::driver::remove()?;
-            mm::registers::set(mm::registers::Registers::Live);
+            registers::set(registers::Registers::Live);
             rules::SURPRISE_REMOVAL.held();
             rules::blame(None);
         } else {
             pnp::stop_device()?;
         }
-        self.stage = Stage::Loaded;
+        self.driver = DriverState::Loaded;
         Ok(Reply::Done)
     }
 
     fn unload_driver(&mut self) -> Result<Reply, Failure> {
-        self.expect(Stage::Loaded, "UnloadDriver comes after StopDevice")?;
-        pnp::unload_driver()?;
-        portcls::check_nothing_left();
-        self.stage = Stage::Empty;
+        self.expect(DriverState::Loaded, "UnloadDriver comes after StopDevice")?;
+        pnp::unload_driver(&LIBRARIES)?;
+        leftovers::check();
+        self.driver = DriverState::NotLoaded;
         Ok(Reply::DriverUnloaded)
     }
 
     fn open_filter(&mut self, subdevice: &str) -> Result<Reply, Failure> {
-        self.expect(Stage::Started, "OpenFilter comes after StartDevice")?;
+        self.expect(DriverState::Started, "OpenFilter comes after StartDevice")?;
         let subdevices = adapter::subdevices();
         let Some((_, port)) = subdevices.iter().find(|(name, _)| name.eq_ignore_ascii_case(subdevice)) else {
             let names: Vec<&str> = subdevices.iter().map(|(name, _)| name.as_str()).collect();
@@ -297,7 +311,7 @@ impl Session {
         let Some(filter) = port.filter() else {
             return Err(failure::request(format!("the subdevice \"{subdevice}\" is going away")));
         };
-        portcls::check_intersections(port);
+        intersection::check(port);
         let handle = self.insert(Open::Filter(port.clone()));
         Ok(Reply::FilterOpened {
             handle,
@@ -317,10 +331,10 @@ impl Session {
 
     fn set_state(&mut self, handle: Handle, state: KsState) -> Result<Reply, Failure> {
         let target = match state {
-            KsState::Stop => portcls::KsState::Stop,
-            KsState::Acquire => portcls::KsState::Acquire,
-            KsState::Pause => portcls::KsState::Pause,
-            KsState::Run => portcls::KsState::Run,
+            KsState::Stop => abi::KsState::Stop,
+            KsState::Acquire => abi::KsState::Acquire,
+            KsState::Pause => abi::KsState::Pause,
+            KsState::Run => abi::KsState::Run,
         };
         let Some(Open::Pin { pin, .. }) = self.handles.get_mut(&handle.0) else { return Err(no_pin(handle)) };
         pin.set_state(target).map_err(|code| {
@@ -335,11 +349,11 @@ impl Session {
     /// Sends a property request and waits until the driver completes it.
     fn property(&self, request: &PropertyRequest) -> Result<Reply, Failure> {
         let sent = self.begin_property(request)?;
-        portcls::property::await_driver(|| sent.is_complete());
+        request::property::await_driver(|| sent.is_complete());
         Ok(sent.answer())
     }
 
-    /// The answer of a request, if the driver does not keep it any more.
+    /// Returns the answer of a request, if the driver does not keep it any more.
     fn take_property(&mut self, handle: Handle) -> Result<Reply, Failure> {
         let sent = self.properties.get(&handle.0).ok_or_else(|| no_handle(handle))?;
         if !sent.is_complete() {
@@ -355,7 +369,7 @@ impl Session {
             None => return Err(no_handle(request.target)),
         };
         if request.value.len() > VALUE_BYTES_MAX {
-            return Err(failure::request(format!("a value of more than {VALUE_BYTES_MAX} bytes is asked for")));
+            return Err(failure::request(format!("a value of more than {VALUE_BYTES_MAX} bytes is requested")));
         }
         property::send(request, &target)
     }
@@ -390,8 +404,8 @@ impl Session {
             pace: play.pace,
             delivery: play.delivery,
         };
-        let progress = |Played { frames, events }| line::send_event(guest_protocol::Event::Progress { frames, events });
-        let Played { frames, events } = player::play(render, wave, &mut piece, leave, progress, portcls::pause)
+        let progress = |Played { frames, events }| link::send_event(guest_protocol::Event::Progress { frames, events });
+        let Played { frames, events } = player::play(render, wave, &mut piece, leave, progress, kernel::pause)
             .map_err(|error| play_failure(&error))?;
         Ok(Reply::Played { frames, events, statistics: since(&before) })
     }
@@ -406,7 +420,7 @@ impl Session {
                 }
                 let is_other = |open: &Open| matches!(open, Open::Filter(other) if other.as_raw() == port.as_raw());
                 if !self.handles.values().any(is_other) {
-                    portcls::events::close_filter(&port);
+                    request::event::close_filter(&port);
                 }
             }
             None => return Err(no_handle(handle)),
@@ -422,11 +436,11 @@ impl Session {
         }
     }
 
-    fn expect(&self, stage: Stage, rule: &str) -> Result<(), Failure> {
-        if self.stage == stage {
+    fn expect(&self, expected: DriverState, rule: &str) -> Result<(), Failure> {
+        if self.driver == expected {
             Ok(())
         } else {
-            Err(failure::request(format!("{rule}; the session is at stage \"{:?}\"", self.stage)))
+            Err(failure::request(format!("{rule}; the driver is {:?}", self.driver)))
         }
     }
 
@@ -460,7 +474,7 @@ fn hello(version: u16) -> Result<Reply, Failure> {
     Ok(Reply::Hello {
         version: VERSION,
         guest: concat!("nt-host ", env!("CARGO_PKG_VERSION")).to_string(),
-        memory: mm::frames::total(),
+        memory: frames::total(),
     })
 }
 
@@ -477,10 +491,10 @@ fn contract() -> Vec<RuleState> {
         number: rule.number,
         title: rule.title.to_string(),
         source: rule.source.to_string(),
-        how: match rule.how {
-            rules::How::Always => CheckMethod::Always,
-            rules::How::Examined(name) => CheckMethod::Probe(name.to_string()),
-            rules::How::NotApplicable(reason) => CheckMethod::NotApplicable(reason.to_string()),
+        how: match rule.check_method {
+            rules::CheckMethod::Always => CheckMethod::Always,
+            rules::CheckMethod::Probe(name) => CheckMethod::Probe(name.to_string()),
+            rules::CheckMethod::NotApplicable(reason) => CheckMethod::NotApplicable(reason.to_string()),
         },
         held: rule.count(),
     };
@@ -510,7 +524,13 @@ fn play_failure(error: &PlayError) -> Failure {
     Failure { kind, message: error.to_string() }
 }
 
-fn describe_pin(pin: &portcls::PinFactory) -> PinFactory {
+/// Returns the answer of a probe that the driver passed, with what it counted.
+fn passed(figures: Figures) -> Reply {
+    let figure = |(name, value): (&str, u64)| Figure { name: name.to_string(), value };
+    Reply::ProbePassed { figures: figures.into_iter().map(figure).collect() }
+}
+
+fn describe_pin(pin: &descriptor::Pin) -> PinFactory {
     PinFactory {
         flow_in: pin.flows_in(),
         communication: pin.communication,
@@ -533,10 +553,10 @@ fn describe_pin(pin: &portcls::PinFactory) -> PinFactory {
     }
 }
 
-/// Everything that is counted, since boot.
+/// Returns everything that is counted, since boot.
 fn count() -> Statistics {
     let kernel = ke::statistics();
-    let (pool_allocations, pool_bytes, pool_bytes_peak) = ex::pool::totals();
+    let (pool_allocations, pool_bytes, pool_bytes_peak) = pool::totals();
     Statistics {
         interrupts: kernel.interrupts,
         interrupts_not_claimed: kernel.interrupts_not_claimed,
@@ -550,7 +570,7 @@ fn count() -> Statistics {
     }
 }
 
-/// What was counted since; the pool's figures as they are.
+/// Returns what was counted since; the pool's figures as they are.
 fn since(before: &Statistics) -> Statistics {
     let now = count();
     Statistics {

@@ -79,7 +79,7 @@ pub fn init_local() {
     write(LINT1, MASKED);
 }
 
-/// This processor's number on the interrupt bus.
+/// Returns this processor's number on the interrupt bus.
 #[must_use]
 pub fn id() -> u32 {
     read(ID) >> 24
@@ -99,12 +99,12 @@ fn command(target: u32, low: u32) {
 
 const ASSERT: u32 = 1 << 14;
 
-/// Interrupts another processor.
+/// Interrupts another processor at a vector.
 pub fn send(target: u32, vector: u8) {
     command(target, ASSERT | u32::from(vector));
 }
 
-/// Interrupts another processor, whatever it does.
+/// Interrupts another processor by a non-maskable interrupt.
 pub fn send_nmi(target: u32) {
     command(target, ASSERT | DELIVER_NMI);
 }
@@ -112,7 +112,7 @@ pub fn send_nmi(target: u32) {
 /// All processors but this one.
 const OTHERS: u32 = 0b11 << 18;
 
-/// Has all other processors wait to be started.
+/// Makes all other processors wait to be started.
 pub fn init_others() {
     const INIT: u32 = 5 << 8;
     command(0, OTHERS | ASSERT | INIT);
@@ -127,7 +127,7 @@ pub fn start_others(page: u8) {
 /// Divide configuration: by 16, so that 32 bits last for minutes.
 const TIMER_DIVIDE_BY_16: u32 = 3;
 
-/// How many pins the I/O APIC has.
+/// Returns how many pins the I/O APIC has.
 #[must_use]
 pub fn io_pins() -> u32 {
     (io_read(1) >> 16 & 0xff) + 1
@@ -157,13 +157,13 @@ pub fn mask(pin: u32) {
     io_write(0x10 + 2 * pin, MASKED);
 }
 
-/// The interrupt in service is done.
+/// Ends the interrupt in service.
 #[inline]
 pub fn end_of_interrupt() {
     write(END_OF_INTERRUPT, 0);
 }
 
-/// Requests the software interrupt at `DISPATCH_LEVEL`; it comes as soon as the IRQL allows.
+/// Requests the software interrupt at `DISPATCH_LEVEL`, which comes as soon as the IRQL allows.
 pub fn request_dispatch() {
     /// Destination shorthand "self", fixed delivery, edge.
     const TO_SELF: u32 = 0b01 << 18 | 1 << 14;
@@ -182,13 +182,13 @@ pub fn start_timer_for_measurement() {
     write(TIMER_INITIAL, u32::MAX);
 }
 
-/// Ticks since [`start_timer_for_measurement`].
+/// Returns the ticks since [`start_timer_for_measurement`].
 #[must_use]
 pub fn measured_ticks() -> u32 {
     u32::MAX - read(TIMER_CURRENT)
 }
 
-/// Where a message-signalled interrupt is written.
+/// Returns where a message-signalled interrupt is written.
 #[must_use]
 pub fn message_address() -> u64 {
     LOCAL_APIC | u64::from(smp::interrupt_target()) << 12

@@ -88,7 +88,7 @@ boot_gdt_pointer: .short 31
     movabsq $boot_stack_top, %rsp
     movl %ebp, %edi
     xorl %ebp, %ebp
-    call {main}
+    call guest_main
     ud2
 
     .section .bss.pages, "aw", @nobits
@@ -107,12 +107,11 @@ boot_stack_top:
     "#,
     base = const KERNEL_BASE,
     stack = const BOOT_STACK_BYTES,
-    main = sym crate::start::start,
     options(att_syntax)
 );
 
 unsafe extern "C" {
-    /// Called by nobody here: its address goes into the note.
+    /// Enters the guest. Firmware calls it by its address in the note.
     fn pvh_entry() -> !;
 }
 

@@ -44,7 +44,7 @@ const CONTEXT_FULL: u32 = 0x0010_000f;
 const MXCSR_DEFAULT: u32 = 0x1f80;
 
 impl CONTEXT {
-    /// Of registers; the rest is as it is now.
+    /// Returns a context with these registers; the rest is as it is now.
     #[must_use]
     pub fn of(registers: &Registers, flags: u32) -> Self {
         // SAFETY: all of it is numbers.
@@ -57,7 +57,8 @@ impl CONTEXT {
         context
     }
 
-    /// Of the code that a trap interrupted. The vector registers are as they are now: the host never uses them.
+    /// Returns the context of the code that a trap interrupted. The vector registers are as they are now: the host
+    /// never uses them.
     #[must_use]
     pub fn of_trap(frame: &TrapFrame) -> Self {
         let mut registers = registers_of_trap(frame);
@@ -65,7 +66,7 @@ impl CONTEXT {
         Self::of(&registers, frame.rflags as u32)
     }
 
-    /// The registers that unwinding works on.
+    /// Returns the registers that unwinding works on.
     #[must_use]
     pub fn registers(&self) -> Registers {
         Registers { general: self.General, vector: self.Xmm, rip: self.Rip }
@@ -109,7 +110,7 @@ impl CONTEXT {
     }
 }
 
-/// The registers that a trap saved.
+/// Returns the registers that a trap saved.
 #[must_use]
 pub fn registers_of_trap(frame: &TrapFrame) -> Registers {
     Registers {
@@ -208,7 +209,7 @@ unsafe extern "C" {
     fn guarded_call();
 }
 
-/// XMM0 to XMM15 as they are.
+/// Returns XMM0 to XMM15 as they are.
 #[must_use]
 pub fn vectors() -> [u128; 16] {
     let mut vectors = [0; 16];
@@ -226,7 +227,7 @@ pub unsafe fn restore(context: &CONTEXT) -> ! {
     unsafe { restore_context(context) }
 }
 
-/// Whether `rip` is where a guarded export returns to.
+/// Returns whether `rip` is where a guarded export returns to.
 #[must_use]
 pub fn is_guarded(rip: u64) -> bool {
     rip == (&raw const guarded_return) as u64
@@ -253,6 +254,9 @@ pub unsafe fn leave_guarded(registers: &mut Registers) {
 }
 
 /// Enters an export through [`guarded_call`]; the caller is a naked function that has put its address into `rax`.
+///
+/// # Safety
+/// Only jumped to, by such a function, with the arguments of its caller.
 #[unsafe(naked)]
 pub unsafe extern "C" fn enter_guarded() {
     naked_asm!("jmp {}", sym guarded_call)

@@ -1,7 +1,7 @@
 //! The processor's own state: descriptor tables, the processor control region, IRQL, the interrupt flag.
 //!
-//! There are one or two processors. Host code that nothing may run beside is in [`exclusively`]: interrupts are off, and
-//! the other processor is in no such code.
+//! There are one or two processors. Host code that nothing may run beside is in [`exclusively`]: interrupts are off,
+//! and the other processor is in no such code.
 #![allow(unsafe_code, reason = "descriptor tables, control registers and model-specific registers")]
 
 use core::cell::UnsafeCell;
@@ -16,8 +16,7 @@ use x86_64::structures::DescriptorTablePointer;
 use x86_64::structures::gdt::SegmentSelector;
 use x86_64::structures::tss::TaskStateSegment;
 
-use super::{smp, trap};
-use crate::ke::bugcheck;
+use super::{smp, stop, trap};
 use crate::nt::KIRQL;
 
 /// Ring-0 code, as Windows numbers its selectors (`KGDT64_R0_CODE`).
@@ -57,9 +56,13 @@ static PCR: [Own<ProcessorControlRegion>; PROCESSORS_MAX] =
 struct ProcessorControlRegion([u64; 512]);
 
 mod pcr {
+    /// `KPCR.Self`, in words.
     pub(super) const SELF: usize = 0x18 / 8;
+    /// `KPCR.CurrentPrcb`, in words.
     pub(super) const CURRENT_PRCB: usize = 0x20 / 8;
+    /// `KPCR.Prcb`, in bytes.
     pub(super) const PRCB: usize = 0x180;
+    /// `KPRCB.CurrentThread`, in words.
     pub(super) const CURRENT_THREAD: usize = 0x188 / 8;
     /// The processor's number is the byte at 0x184, which inlined `KeGetCurrentProcessorNumber` reads.
     pub(super) const NUMBER: usize = 0x180 / 8;
@@ -116,13 +119,13 @@ pub fn init(number: usize) {
     }
 }
 
-/// Tells inlined `KeGetCurrentThread` who runs.
+/// Sets the running thread, for inlined `KeGetCurrentThread`.
 pub fn set_current_thread(thread: *mut ()) {
     // SAFETY: the region is this processor's; a naturally aligned store.
     unsafe { (&raw mut (*PCR[number()].0.get()).0[pcr::CURRENT_THREAD]).write_volatile(thread as u64) };
 }
 
-/// The thread that runs on this processor.
+/// Returns the thread that runs on this processor.
 #[inline]
 #[must_use]
 pub fn current_thread() -> *mut () {
@@ -132,7 +135,7 @@ pub fn current_thread() -> *mut () {
     thread as *mut ()
 }
 
-/// The number of this processor: 0 runs threads, 1, if there is one, takes interrupts.
+/// Returns the number of this processor: 0 runs threads, 1, if there is one, takes interrupts.
 #[inline]
 #[must_use]
 pub fn number() -> usize {
@@ -144,7 +147,7 @@ pub fn number() -> usize {
     number as usize
 }
 
-/// The current IRQL, which is the task-priority register.
+/// Returns the current IRQL, which is the task-priority register.
 #[inline]
 #[must_use]
 pub fn irql() -> KIRQL {
@@ -158,13 +161,13 @@ pub fn set_irql(level: KIRQL) {
     unsafe { core::arch::asm!("mov cr8, {}", in(reg) u64::from(level & 15)) };
 }
 
-/// Whether interrupts are enabled.
+/// Returns whether interrupts are enabled.
 #[must_use]
 pub fn interrupts_enabled() -> bool {
     x86_64::instructions::interrupts::are_enabled()
 }
 
-/// Whose the host's exclusion is: a processor's number plus one, or 0.
+/// The processor that holds the host's exclusion: its number plus one, or 0.
 static EXCLUSIVE: AtomicUsize = AtomicUsize::new(0);
 /// How many times over it is held.
 static DEPTH: AtomicUsize = AtomicUsize::new(0);
@@ -189,7 +192,7 @@ pub fn enter_exclusive() -> bool {
         while EXCLUSIVE.compare_exchange_weak(0, me, Ordering::Acquire, Ordering::Relaxed).is_err() {
             smp::while_spinning();
             spins += 1;
-            if spins > SPINS_AT_END && bugcheck::stopping_here() {
+            if spins > SPINS_AT_END && stop::stopping_here() {
                 // The other processor was stopped while it held it, and this one has only a report to write.
                 EXCLUSIVE.store(me, Ordering::Relaxed);
                 DEPTH.store(0, Ordering::Relaxed);
@@ -217,7 +220,7 @@ pub fn leave_exclusive(enabled: bool) {
     }
 }
 
-/// How many times over this processor holds the exclusion: what a thread keeps when it is switched away from.
+/// Returns how many times over this processor holds the exclusion: what a thread keeps when it is switched away from.
 #[must_use]
 pub fn exclusive_depth() -> usize {
     DEPTH.load(Ordering::Relaxed)
@@ -231,10 +234,10 @@ pub fn set_exclusive_depth(depth: usize) {
     }
 }
 
-/// Leaves by QEMU's `isa-debug-exit`, when the line has taken the last word; if the machine has none, halts.
+/// Leaves by QEMU's `isa-debug-exit` when the serial line has sent all; if the machine has no such port, halts.
 pub fn exit(code: u8) -> ! {
     super::serial::drain();
-    // SAFETY: the port is `isa-debug-exit`'s or nobody's.
+    // SAFETY: the port is `isa-debug-exit`'s, or no device has it.
     unsafe { x86_64::instructions::port::Port::<u32>::new(guest_protocol::exit::PORT).write(u32::from(code)) };
     x86_64::instructions::interrupts::disable();
     loop {

@@ -4,12 +4,13 @@
 //! one DMA transfer takes a driver image at once.
 #![allow(unsafe_code, reason = "port access and DMA")]
 
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use x86_64::instructions::port::Port;
 
-use crate::mm;
+use super::boot::DIRECT_MAP;
 
 const SELECTOR_PORT: u16 = 0x510;
 const DATA_PORT: u16 = 0x511;
@@ -73,7 +74,8 @@ fn present() -> bool {
 /// Reads the whole file `name`.
 ///
 /// # Errors
-/// [`FwCfgError`].
+/// [`FwCfgError::Absent`] without the device, [`FwCfgError::NotFound`] without the file, [`FwCfgError::TooLarge`] for
+/// more than [`FILE_BYTES_MAX`], [`FwCfgError::Transfer`] when the device does not deliver it.
 pub fn file(name: &'static str) -> Result<Vec<u8>, FwCfgError> {
     if !present() {
         return Err(FwCfgError::Absent);
@@ -94,7 +96,7 @@ pub fn file(name: &'static str) -> Result<Vec<u8>, FwCfgError> {
     Err(FwCfgError::NotFound(name))
 }
 
-/// How many processors the machine has.
+/// Returns how many processors the machine has.
 #[must_use]
 pub fn processors() -> u16 {
     const PROCESSORS: u16 = 5;
@@ -105,25 +107,30 @@ pub fn processors() -> u16 {
     u16::from_le_bytes(read_bytes())
 }
 
+/// Returns the physical address of memory on the host's heap, which the direct map holds whole.
+fn physical<T>(memory: *mut T) -> Option<u64> {
+    (memory as u64).checked_sub(DIRECT_MAP)
+}
+
 fn transfer(name: &'static str, key: u16, size: u32) -> Result<Vec<u8>, FwCfgError> {
     const READ: u32 = 2;
     const SELECT: u32 = 8;
     const ERROR: u32 = 1;
     let mut data = vec![0u8; size as usize];
-    // The host's heap is physically contiguous.
-    let address = mm::paging::physical(data.as_mut_ptr() as u64).ok_or(FwCfgError::Transfer(name))?;
-    let mut access = DmaAccess {
+    let address = physical(data.as_mut_ptr()).ok_or(FwCfgError::Transfer(name))?;
+    // On the heap, whose physical addresses are known.
+    let mut access = Box::new(DmaAccess {
         control: (u32::from(key) << 16 | READ | SELECT).to_be(),
         length: size.to_be(),
         address: address.to_be(),
-    };
-    let access = &raw mut access;
-    let where_ = mm::paging::physical(access as u64).ok_or(FwCfgError::Transfer(name))?;
+    });
+    let access = &raw mut *access;
+    let access_address = physical(access).ok_or(FwCfgError::Transfer(name))?;
     // SAFETY: the device reads the access block and writes `size` bytes to the vector, which both outlive the loop.
     unsafe {
         core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
-        Port::<u32>::new(DMA_PORT_HIGH).write(((where_ >> 32) as u32).to_be());
-        Port::<u32>::new(DMA_PORT_LOW).write((where_ as u32).to_be());
+        Port::<u32>::new(DMA_PORT_HIGH).write(((access_address >> 32) as u32).to_be());
+        Port::<u32>::new(DMA_PORT_LOW).write((access_address as u32).to_be());
         for _ in 0..POLLS_MAX {
             match u32::from_be((&raw const (*access).control).read_volatile()) {
                 0 => return Ok(data),

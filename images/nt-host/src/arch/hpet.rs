@@ -32,7 +32,7 @@ impl Hpet {
         Some(Self { femtoseconds })
     }
 
-    /// Nanoseconds on the counter.
+    /// Returns the nanoseconds on the counter.
     #[must_use]
     pub fn nanoseconds(&self) -> u64 {
         (u128::from(read(COUNTER)) * u128::from(self.femtoseconds) / 1_000_000) as u64

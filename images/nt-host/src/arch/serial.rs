@@ -8,14 +8,13 @@ use uart_16550::spec::registers::{FifoTriggerLevel, IER};
 use uart_16550::{Config, Uart16550};
 use x86_64::instructions::port::PortReadOnly;
 
-use super::{apic, cpu, trap};
-use crate::ke;
-use crate::sync::Uninterrupted;
+use super::uninterrupted::Uninterrupted;
+use super::{apic, clock, cpu, trap};
 
 const COM1: u16 = 0x3f8;
 /// I/O APIC pin of ISA interrupt 4.
 const COM1_PIN: u32 = 4;
-/// How long the line may refuse a byte before the guest gives up: nobody reads on the other side.
+/// How long the line may refuse a byte before the guest gives up, because the harness does not read.
 const SEND_TIMEOUT_NS: u64 = 20_000_000_000;
 /// How often [`drain`] looks, some seconds' worth; polls and not time, because the clock may not run yet.
 const DRAIN_POLLS: u32 = 5_000_000;
@@ -47,8 +46,12 @@ pub fn init() {
     LINE.with(|line| line.uart = uart);
 }
 
-/// Lets received bytes interrupt.
-pub fn enable_receive() {
+/// What runs when bytes have been received: at the IRQL of the serial line's interrupt.
+static ON_RECEIVED: Uninterrupted<Option<fn()>> = Uninterrupted::new(None);
+
+/// Lets received bytes interrupt; each time that some have arrived, `on_received` runs.
+pub fn enable_receive(on_received: fn()) {
+    ON_RECEIVED.with(|slot| *slot = Some(on_received));
     trap::set_handler(trap::SERIAL_VECTOR, |_| receive());
     apic::route(COM1_PIN, trap::SERIAL_VECTOR, apic::Trigger::Edge);
     LINE.with(|line| {
@@ -70,8 +73,8 @@ fn receive() {
         }
         line.received.len() != before
     });
-    if any {
-        ke::host_wakeup();
+    if any && let Some(on_received) = ON_RECEIVED.with(|slot| *slot) {
+        on_received();
     }
 }
 
@@ -86,25 +89,25 @@ pub fn read(buffer: &mut [u8]) -> usize {
     })
 }
 
-/// Whether bytes are waiting.
+/// Returns whether bytes are waiting.
 #[must_use]
 pub fn readable() -> bool {
     LINE.with(|line| !line.received.is_empty())
 }
 
-/// Waits until what was sent has left the chip: QEMU drops the rest when the machine ends. Not for ever, because who
-/// leaves may do so because nobody reads.
+/// Waits until what was sent has left the chip: QEMU drops the rest when the machine ends. Not for ever: the guest
+/// may leave because the harness does not read.
 pub fn drain() {
     let mut line_status = PortReadOnly::<u8>::new(COM1 + LINE_STATUS);
     for _ in 0..DRAIN_POLLS {
-        // SAFETY: reading the line status of COM1 clears error bits that nobody looks at, and nothing else.
+        // SAFETY: reading the line status of COM1 clears error bits that are not used, and nothing else.
         if unsafe { line_status.read() } & TRANSMITTER_EMPTY != 0 {
             return;
         }
     }
 }
 
-/// Sends bytes; works at any IRQL. Leaves the machine if nobody takes them for a long time.
+/// Sends bytes; works at any IRQL. Leaves the machine if the harness does not read them for a long time.
 pub fn write(bytes: &[u8]) {
     for &byte in bytes {
         let mut deadline = None;
@@ -112,7 +115,7 @@ pub fn write(bytes: &[u8]) {
         while !LINE.with(|line| line.uart.as_mut().is_none_or(|uart| uart.try_send_byte(byte).is_ok())) {
             polls += 1;
             if polls % POLLS_PER_LOOK == 0 {
-                let now = ke::time::ran();
+                let now = clock::ran();
                 if now > *deadline.get_or_insert(now + SEND_TIMEOUT_NS) {
                     cpu::exit(guest_protocol::exit::GUEST_FAILED);
                 }

@@ -6,13 +6,11 @@
 #![allow(unsafe_code, reason = "the first instructions of a processor")]
 
 use core::arch::global_asm;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use super::boot::DIRECT_MAP;
 use super::cpu::{self, PROCESSORS_MAX};
-use super::{apic, trap};
-use crate::ke::{bugcheck, time};
-use crate::mm::paging;
+use super::{apic, clock, paging, stop, trap};
 
 /// Where the processor begins, in real mode: any page below 1 MiB that is memory.
 const TRAMPOLINE: u64 = 0x8000;
@@ -103,23 +101,27 @@ static IDLE: [AtomicBool; PROCESSORS_MAX] = [const { AtomicBool::new(false) }; P
 /// Counts the interrupts that the second processor begins and ends: odd while it works.
 static WORK: AtomicU64 = AtomicU64::new(0);
 
-/// How many processors run.
+/// Returns how many processors run.
 #[must_use]
 pub fn online() -> usize {
     ONLINE.load(Ordering::Acquire)
 }
 
-/// The processor that takes devices' interrupts, on the interrupt bus.
+/// Returns the processor that takes devices' interrupts, on the interrupt bus.
 #[must_use]
 pub fn interrupt_target() -> u32 {
     APIC_IDS[online() - 1].load(Ordering::Relaxed)
 }
 
-/// Starts the second processor, if the machine has one.
+/// What the second processor runs before it takes interrupts.
+static ON_START: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Starts the second processor, if the machine has one. It runs `on_start` before it takes interrupts.
 ///
 /// # Panics
 /// If it does not come up.
-pub fn start(processors: u16) {
+pub fn start(processors: u16, on_start: fn()) {
+    ON_START.store(on_start as *mut (), Ordering::Release);
     APIC_IDS[0].store(apic::id(), Ordering::Relaxed);
     if processors < 2 {
         return;
@@ -137,12 +139,12 @@ pub fn start(processors: u16) {
     }
     trap::set_handler(trap::FLUSH_VECTOR, |_| flush_if_asked());
     apic::init_others();
-    let until = time::ran() + START_LIMIT_NS;
+    let until = clock::ran() + START_LIMIT_NS;
     while online() < 2 {
-        assert!(time::ran() < until, "the second processor does not start");
+        assert!(clock::ran() < until, "the second processor does not start");
         stall(START_PAUSE_NS);
-        // Again and again: an emulated processor that its host did not run meanwhile finds both messages at once, may start
-        // and then go back to waiting. One that runs takes no notice.
+        // Again and again: an emulated processor that its host did not run meanwhile finds both messages at once, may
+        // start and then go back to waiting. One that runs takes no notice.
         if online() < 2 {
             apic::start_others((TRAMPOLINE >> 12) as u8);
         }
@@ -151,8 +153,8 @@ pub fn start(processors: u16) {
 
 /// Waits so long for the second processor, or until it runs.
 fn stall(nanoseconds: u64) {
-    let until = time::nanoseconds() + nanoseconds;
-    while time::nanoseconds() < until && online() < 2 {
+    let until = clock::nanoseconds() + nanoseconds;
+    while clock::nanoseconds() < until && online() < 2 {
         core::hint::spin_loop();
     }
 }
@@ -162,7 +164,8 @@ extern "C" fn begin() -> ! {
     cpu::init(1);
     apic::init_local();
     APIC_IDS[1].store(apic::id(), Ordering::Relaxed);
-    crate::ke::second_processor();
+    // SAFETY: only `start` stores here, and only a function of this type, before this processor runs.
+    unsafe { core::mem::transmute::<*mut (), fn()>(ON_START.load(Ordering::Acquire))() };
     ONLINE.store(2, Ordering::Release);
     loop {
         IDLE[1].store(true, Ordering::SeqCst);
@@ -171,7 +174,8 @@ extern "C" fn begin() -> ! {
     }
 }
 
-/// An interrupt begins on this processor; the outermost one ends what its idleness let it put off.
+/// Notes that an interrupt begins on this processor, and does what its idleness let it put off if it is the outermost
+/// one. Returns whether it is.
 #[inline]
 pub(super) fn interrupt_begins() -> bool {
     if cpu::number() == 0 {
@@ -185,7 +189,7 @@ pub(super) fn interrupt_begins() -> bool {
     outermost
 }
 
-/// It ends.
+/// Notes that an interrupt ends on this processor.
 #[inline]
 pub(super) fn interrupt_ends(outermost: bool) {
     if outermost {
@@ -194,7 +198,7 @@ pub(super) fn interrupt_ends(outermost: bool) {
     }
 }
 
-/// Whether the second processor works, and since when it is the same work: a count.
+/// Returns whether the second processor works, and since when it is the same work: a count.
 #[must_use]
 pub fn work() -> Option<u64> {
     let work = WORK.load(Ordering::Relaxed);
@@ -209,14 +213,15 @@ fn flush_if_asked() {
     }
 }
 
-/// What a processor does that waits for another with interrupts off.
+/// Does what a processor must do while it waits for another with interrupts off.
 #[inline]
 pub fn while_spinning() {
     flush_if_asked();
     core::hint::spin_loop();
 }
 
-/// A translation was taken away: comes back when no processor uses it any more.
+/// Makes the other processor forget translations, because one was taken away. Returns when no processor uses it any
+/// more.
 pub fn forget_translations() {
     if online() < 2 {
         return;
@@ -227,7 +232,7 @@ pub fn forget_translations() {
         return;
     }
     apic::send(APIC_IDS[other].load(Ordering::Relaxed), trap::FLUSH_VECTOR);
-    while FLUSH[other].load(Ordering::SeqCst) && !bugcheck::stopping() {
+    while FLUSH[other].load(Ordering::SeqCst) && !stop::stopping() {
         while_spinning();
     }
 }

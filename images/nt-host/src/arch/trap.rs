@@ -10,9 +10,8 @@
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
-use super::cpu::PROCESSORS_MAX;
-use super::{apic, cpu, smp};
-use crate::mm::user;
+use super::cpu::{self, PROCESSORS_MAX};
+use super::{apic, smp, user_half};
 use crate::nt::KIRQL;
 
 /// Software interrupt that runs deferred procedure calls; class 2 is `DISPATCH_LEVEL`.
@@ -143,12 +142,12 @@ unsafe extern "C" {
     static trap_return: u8;
 }
 
-/// The entry stub of a vector.
+/// Returns the entry stub of a vector.
 pub(super) fn stub(vector: usize) -> u64 {
     (&raw const trap_stubs) as u64 + 16 * vector as u64
 }
 
-/// The return address that a stack walk meets below a trap; the frame pointer beside it is the address of the
+/// Returns the return address that a stack walk meets below a trap; the frame pointer beside it is the address of the
 /// [`TrapFrame`].
 #[must_use]
 pub fn return_address() -> u64 {
@@ -161,7 +160,7 @@ pub type Handler = fn(vector: u8);
 /// The IRQL of the code that the interrupt in service interrupted.
 static INTERRUPTED: [AtomicU8; PROCESSORS_MAX] = [const { AtomicU8::new(0) }; PROCESSORS_MAX];
 
-/// The IRQL that a handler has interrupted; right only at its beginning.
+/// Returns the IRQL that a handler has interrupted; right only at its beginning.
 #[must_use]
 pub fn interrupted_irql() -> KIRQL {
     INTERRUPTED[cpu::number()].load(Ordering::Relaxed)
@@ -174,9 +173,21 @@ pub fn set_handler(vector: u8, handler: Handler) {
     HANDLERS[usize::from(vector)].store(handler as *mut (), Ordering::Release);
 }
 
+/// What handles a processor exception, on the registers that its stub saved.
+pub type ExceptionHandler = fn(frame: &mut TrapFrame);
+
+static EXCEPTION_HANDLER: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Lets `handler` handle every processor exception. Called before anything that can raise one.
+pub fn set_exception_handler(handler: ExceptionHandler) {
+    EXCEPTION_HANDLER.store(handler as *mut (), Ordering::Release);
+}
+
 extern "C" fn dispatch(frame: &mut TrapFrame) {
     if frame.vector < FIRST_INTERRUPT || is_software_exception(frame.vector) {
-        crate::ke::exception::raise(frame);
+        let handler = EXCEPTION_HANDLER.load(Ordering::Acquire);
+        // SAFETY: only `set_exception_handler` stores here, and only such handlers, before anything else runs.
+        unsafe { core::mem::transmute::<*mut (), ExceptionHandler>(handler)(frame) };
         return;
     }
     let vector = frame.vector as u8;
@@ -187,8 +198,8 @@ extern "C" fn dispatch(frame: &mut TrapFrame) {
     let processor = cpu::number();
     INTERRUPTED[processor].store(interrupted, Ordering::Relaxed);
     let outermost = smp::interrupt_begins();
-    // What interrupts runs in nobody's context. The second processor is never in one.
-    let user_half = processor == 0 && user::show(false);
+    // What interrupts runs in no process's context. The second processor is never in one.
+    let user_half_shown = processor == 0 && user_half::show(false);
     cpu::set_irql(vector >> 4);
     let handler = HANDLERS[usize::from(vector)].load(Ordering::Acquire);
     if vector == DISPATCH_VECTOR {
@@ -202,13 +213,14 @@ extern "C" fn dispatch(frame: &mut TrapFrame) {
         apic::end_of_interrupt();
     }
     if processor == 0 {
-        user::show(user_half);
+        user_half::show(user_half_shown);
     }
     smp::interrupt_ends(outermost);
     cpu::set_irql(interrupted);
 }
 
-/// `int 0x29` (`__fastfail`), `int 0x2c` (assertion), `int 0x2d` (debug service): exceptions of the Windows ABI.
+/// Returns whether a vector is an exception of the Windows ABI: `int 0x29` (`__fastfail`), `int 0x2c` (assertion),
+/// `int 0x2d` (debug service).
 fn is_software_exception(vector: u64) -> bool {
     matches!(vector, 0x29 | 0x2c | 0x2d)
 }

@@ -14,7 +14,7 @@ pub struct Bits<'a> {
 }
 
 impl<'a> Bits<'a> {
-    /// Of `bits` bits in `words`.
+    /// Makes a bit map of `bits` bits in `words`.
     ///
     /// # Panics
     /// If there are too few words.
@@ -23,7 +23,7 @@ impl<'a> Bits<'a> {
         Self { words, bits }
     }
 
-    /// Whether a bit is set; beyond the end none is.
+    /// Returns whether a bit is set; beyond the end none is.
     #[must_use]
     pub fn get(&self, bit: u32) -> bool {
         bit < self.bits && self.words[(bit / 32) as usize] >> (bit % 32) & 1 != 0
@@ -38,7 +38,7 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// How many bits are set.
+    /// Returns how many bits are set.
     #[must_use]
     pub fn count(&self) -> u32 {
         (0..self.bits).filter(|&bit| self.get(bit)).count() as u32
@@ -50,20 +50,20 @@ impl<'a> Bits<'a> {
         self.bits
     }
 
-    /// Whether it has no bits.
+    /// Returns whether it has no bits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bits == 0
     }
 
-    /// Whether all of a range that is not empty has a value; what leaves the map has none.
+    /// Returns whether all of a range that is not empty has a value; what leaves the map has none.
     #[must_use]
     pub fn all(&self, start: u32, length: u32, value: bool) -> bool {
         let Some(end) = start.checked_add(length).filter(|&end| end <= self.bits) else { return false };
         length > 0 && (start..end).all(|bit| self.get(bit) == value)
     }
 
-    /// The runs of a value, ascending, in a range.
+    /// Returns the runs of a value, ascending, in a range.
     pub fn runs(&self, range: Range<u32>, value: bool) -> Vec<Run> {
         let mut runs: Vec<Run> = Vec::new();
         for bit in range.start..range.end.min(self.bits) {
@@ -77,7 +77,8 @@ impl<'a> Bits<'a> {
         runs
     }
 
-    /// The first `length` bits in a row that have a value, from the byte of `hint` on, then from the beginning.
+    /// Returns the first `length` bits in a row that have a value, from the byte of `hint` on, then from the
+    /// beginning.
     #[must_use]
     pub fn find(&self, length: u32, hint: u32, value: bool) -> Option<u32> {
         let from = if hint < self.bits { hint / 8 * 8 } else { 0 };
@@ -89,13 +90,13 @@ impl<'a> Bits<'a> {
         behind.or_else(|| self.runs(0..self.bits, value).into_iter().find(fits)).map(|(start, _)| start)
     }
 
-    /// The longest run of a value, the first of those that are equally long.
+    /// Returns the longest run of a value, the first of those that are equally long.
     #[must_use]
     pub fn longest(&self, value: bool) -> Option<Run> {
         self.runs(0..self.bits, value).into_iter().rev().max_by_key(|&(_, length)| length)
     }
 
-    /// The run of a value that ends last, at or before `from`.
+    /// Returns the run of a value that ends last, at or before `from`.
     #[must_use]
     pub fn last_until(&self, from: u32, value: bool) -> Option<Run> {
         self.runs(0..from.saturating_add(1), value).pop()

@@ -37,7 +37,7 @@ pub struct TimeFields {
     pub weekday: i16,
 }
 
-/// The calendar form of a system time.
+/// Returns the calendar form of a system time.
 #[must_use]
 pub fn fields(time: u64) -> TimeFields {
     let milliseconds = time / MILLISECOND;
@@ -61,7 +61,8 @@ pub fn fields(time: u64) -> TimeFields {
     }
 }
 
-/// The system time of a calendar form, whose weekday is not looked at. `None` if there is no such date or time.
+/// Returns the system time of a calendar form, whose weekday is not looked at. `None` if there is no such date or
+/// time.
 #[must_use]
 pub fn time(fields: &TimeFields) -> Option<u64> {
     let within = |value: i16, range: core::ops::RangeInclusive<i16>| range.contains(&value).then_some(value as u64);
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_epoch_of_unix_is_where_the_world_says() {
+    fn the_unix_epoch_is_its_known_system_time() {
         assert_eq!(time(&date(1970, 1, 1)), Some(116_444_736_000_000_000));
         let then = fields(116_444_736_000_000_000 + 951_827_696 * 10_000_000 + 1_230_000);
         let expected =
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_that_never_are_have_no_time() {
+    fn refuses_dates_that_do_not_exist() {
         for (year, month, day) in
             [(1600, 12, 31), (1900, 2, 29), (2001, 4, 31), (2001, 13, 1), (2001, 0, 1), (2001, 1, 0)]
         {

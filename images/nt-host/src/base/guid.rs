@@ -1,5 +1,7 @@
 //! GUIDs as text: `{xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx}`.
 
+use alloc::string::String;
+
 use crate::nt::GUID;
 
 /// Characters of a GUID as text.
@@ -27,6 +29,26 @@ pub fn parse(text: &[u16]) -> Option<GUID> {
     Some(GUID::from_u128(value))
 }
 
+/// Returns a GUID in braces.
+#[must_use]
+pub fn text(guid: &GUID) -> String {
+    let d = guid.Data4;
+    alloc::format!(
+        "{{{:08x}-{:04x}-{:04x}-{:02x}{:02x}-{:02x}{:02x}{:02x}{:02x}{:02x}{:02x}}}",
+        guid.Data1,
+        guid.Data2,
+        guid.Data3,
+        d[0],
+        d[1],
+        d[2],
+        d[3],
+        d[4],
+        d[5],
+        d[6],
+        d[7]
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_exactly_a_guid_is_none() {
+    fn refuses_text_that_is_not_exactly_a_guid() {
         for text in [
             "",
             "22C6AC60-851B-11D0-9A7F-00AA0038ACFE",

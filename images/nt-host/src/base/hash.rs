@@ -1,6 +1,6 @@
 //! The hash of `RtlHashUnicodeString`.
 
-/// `HASH_STRING_ALGORITHM_X65599`: the one that there is, and the default.
+/// Returns `HASH_STRING_ALGORITHM_X65599` of a string: the one algorithm that there is, and the default.
 #[must_use]
 pub fn x65599(units: impl Iterator<Item = u16>) -> u32 {
     const FACTOR: u32 = 65_599;
@@ -12,7 +12,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_character_multiplies_what_was_before() {
+    fn the_hash_multiplies_what_was_before_for_each_character() {
         assert_eq!(x65599([].into_iter()), 0);
         assert_eq!(x65599([7].into_iter()), 7);
         assert_eq!(x65599([7, 9].into_iter()), 7 * 65_599 + 9);

@@ -1,6 +1,8 @@
-//! What the run-time library computes without the machine: bit maps, calendar, GUIDs as text, hashes.
+//! What needs no machine: bit maps, calendar, GUIDs as text, hashes, `printf`, sets of ranges.
 
 pub mod bitmap;
 pub mod calendar;
 pub mod guid;
 pub mod hash;
+pub mod printf;
+pub mod ranges;

@@ -2,11 +2,12 @@
 #![allow(unsafe_code, reason = "mutexes of the Windows ABI")]
 
 use crate::arch::cpu;
-use crate::ke::lock_order::Holder;
-use crate::ke::{event, lock_order, thread, wait};
+use crate::contract::verifier;
+use crate::export_functions;
+use crate::ke::lock_order::{self, Holder};
+use crate::ke::{event, thread, wait};
 use crate::nt::irql::APC_LEVEL;
 use crate::nt::{FAST_MUTEX, object_type};
-use crate::{exports, verifier};
 
 unsafe fn acquire(function: &'static str, mutex: *mut FAST_MUTEX) {
     // SAFETY: an export's argument.
@@ -35,13 +36,13 @@ unsafe fn acquire(function: &'static str, mutex: *mut FAST_MUTEX) {
     }
 }
 
-/// The thread that runs has the mutex.
+/// Notes that the running thread has the mutex.
 unsafe fn owned(mutex: *mut FAST_MUTEX) {
     // SAFETY: an export's argument.
     unsafe {
         let me = thread::KeGetCurrentThread();
         (*mutex).Owner = me;
-        lock_order::taken(Holder::Thread(me as u64), mutex as u64);
+        lock_order::acquired(Holder::Thread(me as u64), mutex as u64);
     }
 }
 
@@ -57,7 +58,7 @@ unsafe fn release(function: &'static str, mutex: *mut FAST_MUTEX) {
             );
         }
         (*mutex).Owner = core::ptr::null_mut();
-        lock_order::given(Holder::this_thread(), mutex as u64);
+        lock_order::released(Holder::this_thread(), mutex as u64);
         let awaited = cpu::exclusively(|| {
             (*mutex).Count += 1;
             (*mutex).Count <= 0
@@ -68,7 +69,7 @@ unsafe fn release(function: &'static str, mutex: *mut FAST_MUTEX) {
     }
 }
 
-exports! {
+export_functions! {
     /// Fast mutexes.
     pub static EXPORTS;
 
@@ -138,9 +139,9 @@ exports! {
     /// Lets them in again.
     [APC] fn KeLeaveGuardedRegion() { thread::KeLeaveCriticalRegion() }
 
-    /// Acquires; asynchronous procedure calls are disabled already.
+    /// Acquires a fast mutex; asynchronous procedure calls are disabled already.
     [APC] fn ExAcquireFastMutexUnsafe(mutex: *mut FAST_MUTEX) { acquire("ExAcquireFastMutexUnsafe", mutex) }
 
-    /// Releases.
+    /// Releases a fast mutex.
     [APC] fn ExReleaseFastMutexUnsafe(mutex: *mut FAST_MUTEX) { release("ExReleaseFastMutexUnsafe", mutex) }
 }

@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "lists of the Windows ABI")]
 
 use crate::arch::cpu::exclusively;
-use crate::exports;
+use crate::export_functions;
 use crate::ke::list;
 use crate::nt::{KSPIN_LOCK, LIST_ENTRY, SINGLE_LIST_ENTRY};
 
@@ -17,7 +17,7 @@ unsafe fn ends(head: *mut LIST_ENTRY, entry: *mut LIST_ENTRY) -> *mut LIST_ENTRY
     if entry == head { core::ptr::null_mut() } else { entry }
 }
 
-exports! {
+export_functions! {
     /// Interlocked lists.
     pub static EXPORTS;
 
@@ -109,6 +109,6 @@ exports! {
         })
     }
 
-    /// How many entries a sequenced list has.
+    /// Returns how many entries a sequenced list has.
     [ANY] fn ExQueryDepthSList(head: *mut SListHeader) -> u16 { (*head).depth as u16 }
 }

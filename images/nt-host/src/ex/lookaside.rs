@@ -1,13 +1,12 @@
-//! Lookaside lists. Inlined code of the WDK keeps freed entries in the list and calls the routines in it otherwise; with
-//! a depth of zero every entry goes to pool, where its misuse is found.
+//! Lookaside lists. Inlined code of the WDK keeps freed entries in the list and calls the routines in it otherwise;
+//! with a depth of zero every entry goes to pool, where its misuse is found.
 #![allow(unsafe_code, reason = "lists of the Windows ABI")]
 
 use super::lists::SListHeader;
 use super::pool;
-use crate::exports;
-use crate::nt::NTSTATUS;
+use crate::export_functions;
 use crate::nt::status::STATUS_SUCCESS;
-use crate::nt::{LIST_ENTRY, POOL_TYPE, PVOID, SINGLE_LIST_ENTRY};
+use crate::nt::{LIST_ENTRY, NTSTATUS, POOL_TYPE, PVOID, SINGLE_LIST_ENTRY};
 
 type Allocate = unsafe extern "win64" fn(POOL_TYPE, u64, u32) -> PVOID;
 type Free = unsafe extern "win64" fn(PVOID);
@@ -68,7 +67,7 @@ fn delete(lookaside: *mut Lookaside) {
     }
 }
 
-exports! {
+export_functions! {
     /// Lookaside lists.
     pub static EXPORTS;
 

@@ -1,4 +1,4 @@
-//! The executive: pool, locks that threads wait for, lists, run-down protection, timers of its own.
+//! The executive: pool, locks that threads wait for, lists, rundown protection, timers of its own.
 
 pub mod fast_mutex;
 pub mod lists;
@@ -6,12 +6,12 @@ pub mod lookaside;
 pub mod pool;
 pub mod push_lock;
 pub mod resource;
-mod room;
 pub mod rundown;
 pub mod timer;
 pub mod variables;
+mod wait_on_address;
 
-use crate::export::Export;
+use crate::contract::export::Export;
 
 /// What the executive exports.
 pub static EXPORTS: &[&[Export]] = &[

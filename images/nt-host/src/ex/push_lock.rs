@@ -1,10 +1,11 @@
 //! Push locks: one thread that writes, or several that read, in one word.
 #![allow(unsafe_code, reason = "locks of the Windows ABI")]
 
-use super::room;
+use super::wait_on_address;
 use crate::arch::cpu::exclusively;
+use crate::contract::verifier;
+use crate::export_functions;
 use crate::ke::lock_order::{self, Holder};
-use crate::{exports, verifier};
 
 /// Held alone.
 const ALONE: u64 = 1;
@@ -13,7 +14,7 @@ const SHARED: u64 = 2;
 
 unsafe fn acquire(function: &'static str, lock: *mut u64, alone: bool) {
     lock_order::ordered(function, Holder::this_thread(), lock as u64);
-    room::wait_until(function, lock as u64, || {
+    wait_on_address::wait_until(function, lock as u64, || {
         // SAFETY: an export's argument; nothing runs beside this.
         unsafe {
             let free = if alone { *lock == 0 } else { *lock & ALONE == 0 };
@@ -23,11 +24,11 @@ unsafe fn acquire(function: &'static str, lock: *mut u64, alone: bool) {
             free
         }
     });
-    lock_order::taken(Holder::this_thread(), lock as u64);
+    lock_order::acquired(Holder::this_thread(), lock as u64);
 }
 
 unsafe fn release(function: &'static str, lock: *mut u64, alone: bool) {
-    lock_order::given(Holder::this_thread(), lock as u64);
+    lock_order::released(Holder::this_thread(), lock as u64);
     // SAFETY: an export's argument.
     let held = exclusively(|| unsafe {
         let held = if alone { *lock == ALONE } else { *lock >= SHARED && *lock & ALONE == 0 };
@@ -47,10 +48,10 @@ unsafe fn release(function: &'static str, lock: *mut u64, alone: bool) {
             ),
         );
     }
-    room::changed(lock as u64);
+    wait_on_address::changed(lock as u64);
 }
 
-exports! {
+export_functions! {
     /// Push locks.
     pub static EXPORTS;
 

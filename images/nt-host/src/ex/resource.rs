@@ -4,12 +4,13 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
-use crate::ke::lock_order::Holder;
-use crate::ke::{event, lock_order, thread, wait};
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::contract::verifier;
+use crate::export_functions;
+use crate::ke::lock_order::{self, Holder};
+use crate::ke::{event, thread, wait};
 use crate::nt::status::*;
 use crate::nt::{KEVENT, NTSTATUS, PVOID};
-use crate::sync::Uninterrupted;
-use crate::{exports, verifier};
 
 /// Bytes of an `ERESOURCE` on x64, which the driver reserves and this host does not use but for its address.
 const RESOURCE_BYTES: usize = 104;
@@ -52,7 +53,7 @@ unsafe fn acquire(function: &'static str, resource: PVOID, exclusive: bool, wait
             let found = resources.get_mut(&(resource as u64))?;
             let mine = found.owners.contains_key(&me());
             let free = found.owners.is_empty();
-            let may = free || (mine && (found.exclusive || !exclusive)) || (!exclusive && !found.exclusive);
+            let may = free || (mine && found.exclusive) || (!found.exclusive && !exclusive);
             if may {
                 found.exclusive = if free { exclusive } else { found.exclusive };
                 *found.owners.entry(me()).or_insert(0) += 1;
@@ -61,7 +62,7 @@ unsafe fn acquire(function: &'static str, resource: PVOID, exclusive: bool, wait
         });
         let Some((may, released)) = taken else { not_initialised(function, resource) };
         if may {
-            lock_order::taken(Holder::Thread(me()), resource as u64);
+            lock_order::acquired(Holder::Thread(me()), resource as u64);
         }
         if may || !wait {
             return may;
@@ -83,7 +84,7 @@ unsafe fn release(function: &'static str, resource: PVOID, owner: u64) {
     });
     match released {
         Some(released) => {
-            lock_order::given(Holder::Thread(owner), resource as u64);
+            lock_order::released(Holder::Thread(owner), resource as u64);
             // SAFETY: as above.
             unsafe { wait::signal(released.cast(), 1) };
         }
@@ -96,7 +97,7 @@ unsafe fn release(function: &'static str, resource: PVOID, owner: u64) {
     }
 }
 
-exports! {
+export_functions! {
     /// Executive resources.
     pub static EXPORTS;
 
@@ -133,12 +134,12 @@ exports! {
         u8::from(acquire("ExAcquireResourceSharedLite", resource, false, wait != 0))
     }
 
-    /// Takes a resource with others, before those who wait to have it alone: nobody is served first here.
+    /// Takes a resource shared, before exclusive waiters: there is no order of service here.
     [APC] fn ExAcquireSharedStarveExclusive(resource: PVOID, wait: u8) -> u8 {
         u8::from(acquire("ExAcquireSharedStarveExclusive", resource, false, wait != 0))
     }
 
-    /// Takes a resource with others, after those who wait to have it alone.
+    /// Takes a resource shared, after exclusive waiters.
     [APC] fn ExAcquireSharedWaitForExclusive(resource: PVOID, wait: u8) -> u8 {
         u8::from(acquire("ExAcquireSharedWaitForExclusive", resource, false, wait != 0))
     }
@@ -177,7 +178,7 @@ exports! {
         }
     }
 
-    /// Begins anew with a resource that nobody holds.
+    /// Initialises a resource again that no thread holds.
     [DISPATCH] fn ExReinitializeResourceLite(resource: PVOID) -> NTSTATUS {
         ExDeleteResourceLite(resource);
         ExInitializeResourceLite(resource)
@@ -191,12 +192,12 @@ exports! {
         release("ExReleaseResourceForThreadLite", resource, owner);
     }
 
-    /// Whether this thread holds a resource alone.
+    /// Returns whether this thread holds a resource alone.
     [DISPATCH] fn ExIsResourceAcquiredExclusiveLite(resource: PVOID) -> u8 {
         u8::from(RESOURCES.with(|all| all.get(&(resource as u64)).is_some_and(|found| found.exclusive && found.owners.contains_key(&me()))))
     }
 
-    /// How many times over this thread holds a resource.
+    /// Returns how many times over this thread holds a resource.
     [DISPATCH] fn ExIsResourceAcquiredSharedLite(resource: PVOID) -> u32 {
         RESOURCES.with(|all| all.get(&(resource as u64)).and_then(|found| found.owners.get(&me()).copied()).unwrap_or(0))
     }

@@ -1,13 +1,14 @@
-//! Run-down protection: an object is used while it is protected, and goes when nobody uses it any more.
+//! Rundown protection: an object is used while it is protected, and goes when no guard of it is left.
 #![allow(unsafe_code, reason = "objects of the Windows ABI")]
 
-use super::pool::{self, Owner};
-use super::room;
+use super::wait_on_address;
 use crate::arch::cpu::exclusively;
+use crate::contract::verifier;
+use crate::export_functions;
+use crate::mm::pool::{self, Owner};
 use crate::nt::POOL_TYPE;
-use crate::{exports, verifier};
 
-/// The run-down has begun.
+/// The rundown has begun.
 const ACTIVE: u64 = 1;
 /// One user.
 const USER: u64 = 2;
@@ -37,28 +38,30 @@ unsafe fn release(function: &'static str, reference: *mut u64, count: u32) {
             verifier::DRIVER_VERIFIER_DETECTED_VIOLATION,
             function,
             [reference as u64, count.into(), 0, 0],
-            format_args!("the run-down protection at {reference:p} is released more often than it was acquired"),
+            format_args!(
+                "the rundown protection at {reference:p} is released more often than it was acquired; release it once for each acquisition that succeeded"
+            ),
         );
     }
-    room::changed(reference as u64);
+    wait_on_address::changed(reference as u64);
 }
 
 unsafe fn wait(function: &'static str, reference: *mut u64) {
     // SAFETY: an export's argument.
     unsafe {
         exclusively(|| *reference |= ACTIVE);
-        room::wait_until(function, reference as u64, || *reference / USER == 0);
+        wait_on_address::wait_until(function, reference as u64, || *reference / USER == 0);
     }
 }
 
-exports! {
+export_functions! {
     /// Run-down protection.
     pub static EXPORTS;
 
     /// Begins to protect.
     [DISPATCH] fn ExInitializeRundownProtection(reference: *mut u64) { reference.write(0) }
 
-    /// Begins to protect again, after a run-down.
+    /// Begins to protect again, after a rundown.
     [APC] fn ExReInitializeRundownProtection(reference: *mut u64) { reference.write(0) }
 
     /// Uses what is protected, if it is not going.
@@ -73,13 +76,13 @@ exports! {
     /// Ends so many uses.
     [DISPATCH] fn ExReleaseRundownProtectionEx(reference: *mut u64, count: u32) { release("ExReleaseRundownProtectionEx", reference, count) }
 
-    /// Lets nobody use it from now on, and waits for those who do.
+    /// Refuses protection from now on, and waits until all that was given is released.
     [APC] fn ExWaitForRundownProtectionRelease(reference: *mut u64) { wait("ExWaitForRundownProtectionRelease", reference) }
 
-    /// It has gone.
+    /// Marks the rundown as complete.
     [APC] fn ExRundownCompleted(reference: *mut u64) { reference.write(ACTIVE) }
 
-    /// A protection for many processors, which is as any other here.
+    /// Returns a protection for many processors, which is as any other here.
     [DISPATCH] fn ExAllocateCacheAwareRundownProtection(_kind: POOL_TYPE, tag: u32) -> *mut u64 {
         let memory = pool::allocate(8, tag, false, Owner::Driver).unwrap_or(0) as *mut u64;
         if !memory.is_null() { memory.write(0) }
@@ -91,7 +94,7 @@ exports! {
         pool::free("ExFreeCacheAwareRundownProtection", reference as u64, None);
     }
 
-    /// Bytes of such a protection in the driver's own memory.
+    /// Returns the bytes of such a protection in the driver's own memory.
     [ANY] fn ExSizeOfRundownProtectionCacheAware() -> u64 { 8 }
 
     /// Begins to protect, in the driver's own memory.
@@ -114,9 +117,9 @@ exports! {
         release("ExReleaseRundownProtectionCacheAwareEx", reference, count);
     }
 
-    /// Waits for those who use it.
+    /// Waits until every guard is released.
     [APC] fn ExWaitForRundownProtectionReleaseCacheAware(reference: *mut u64) { wait("ExWaitForRundownProtectionReleaseCacheAware", reference) }
 
-    /// It has gone.
+    /// Marks the rundown as complete.
     [APC] fn ExRundownCompletedCacheAware(reference: *mut u64) { reference.write(ACTIVE) }
 }

@@ -1,10 +1,10 @@
-//! Timers that the system allocates: `ExAllocateTimer` and its neighbours. They lie in pool, so that their misuse is
+//! Timers that the system allocates: `ExAllocateTimer` and its neighbours. They are in pool, so that their misuse is
 //! found as that of any pool is, and one that is not deleted is a leak.
 #![allow(unsafe_code, reason = "objects of the Windows ABI")]
 
-use super::pool::{self, Owner};
-use crate::exports;
+use crate::export_functions;
 use crate::ke::{dpc, timer};
+use crate::mm::pool::{self, Owner};
 use crate::nt::{KDPC, KTIMER, PVOID, object_type};
 
 const TAG: u32 = u32::from_le_bytes(*b"ExTm");
@@ -41,7 +41,7 @@ unsafe extern "win64" fn expired(_dpc: *mut KDPC, context: PVOID, _argument1: PV
     }
 }
 
-exports! {
+export_functions! {
     /// Timers.
     pub static EXPORTS;
 
@@ -59,20 +59,20 @@ exports! {
         allocated
     }
 
-    /// Sets a timer: due time and period in 100 ns. Gives whether it was set already.
+    /// Sets a timer: due time and period in 100 ns. Returns whether it was set already.
     [DISPATCH] fn ExSetTimer(timer: *mut ExTimer, due: i64, period: i64, _parameters: PVOID) -> u8 {
         let period = if period <= 0 { 0 } else { ((period + MILLISECOND - 1) / MILLISECOND) as u32 };
         u8::from(timer::set(&raw mut (*timer).timer, due, period, &raw mut (*timer).dpc))
     }
 
-    /// Takes a timer back. Gives whether it was set.
+    /// Takes a timer back. Returns whether it was set.
     [DISPATCH] fn ExCancelTimer(timer: *mut ExTimer, _parameters: PVOID) -> u8 { u8::from(timer::cancel(&raw mut (*timer).timer)) }
 
-    /// Deletes a timer: taken back first and waited for, if that is asked. Gives whether it was set.
+    /// Deletes a timer: cancelled first and waited for, if the flags say so. Returns whether it was set.
     [DISPATCH] fn ExDeleteTimer(timer: *mut ExTimer, cancel: u8, wait: u8, parameters: *const DeleteParameters) -> u8 {
         let was = cancel != 0 && timer::cancel(&raw mut (*timer).timer);
         if wait != 0 {
-            crate::verifier::check_irql("ExDeleteTimer", crate::export::IrqlRule::PASSIVE);
+            crate::contract::verifier::check_irql("ExDeleteTimer", crate::contract::export::IrqlRule::PASSIVE);
             dpc::KeFlushQueuedDpcs();
         } else {
             dpc::KeRemoveQueueDpc(&raw mut (*timer).dpc);

@@ -1,7 +1,7 @@
 //! Variables that the kernel exports: drivers import their address.
 #![allow(unsafe_code, reason = "addresses of variables are shared with drivers")]
 
-use crate::export::Export;
+use crate::contract::export::Export;
 use crate::ke::time::BUILD_NUMBER;
 
 /// An exported variable whose address alone is looked at here.

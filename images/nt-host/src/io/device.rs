@@ -5,10 +5,11 @@ use alloc::vec::Vec;
 use core::ptr::null_mut;
 
 use super::names;
-use crate::ex::pool::{self, Owner};
+use crate::contract::verifier;
+use crate::mm::pool::{self, Owner};
 use crate::nt::status::*;
 use crate::nt::*;
-use crate::{exports, rtl, verifier};
+use crate::{export_functions, rtl};
 
 const TAG: u32 = u32::from_le_bytes(*b"Devi");
 /// Largest device extension; a size is 16 bits in the object's header.
@@ -60,7 +61,7 @@ pub unsafe fn create(
     Some(device)
 }
 
-/// The top of the stack that a device is in.
+/// Returns the top of the stack that a device is in.
 ///
 /// # Safety
 /// `device` is live.
@@ -74,7 +75,7 @@ pub unsafe fn top(mut device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT {
     device
 }
 
-/// The bottom of the stack that a device is in: its physical device object.
+/// Returns the bottom of the stack that a device is in: its physical device object.
 ///
 /// # Safety
 /// `device` is live.
@@ -88,7 +89,7 @@ pub unsafe fn bottom(mut device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT {
     device
 }
 
-/// The devices of a driver.
+/// Returns the devices of a driver.
 ///
 /// # Safety
 /// `driver` is live.
@@ -149,7 +150,7 @@ pub unsafe fn reference(device: *mut DEVICE_OBJECT) {
     unsafe { (*device).ReferenceCount += 1 };
 }
 
-/// Gives a reference up.
+/// Returns a reference up.
 ///
 /// # Safety
 /// `device` is live.
@@ -172,7 +173,7 @@ pub unsafe fn release(device: *mut DEVICE_OBJECT) {
     }
 }
 
-/// Whether an object is a live device object.
+/// Returns whether an object is a live device object.
 #[must_use]
 pub fn is_device(object: PVOID) -> bool {
     // SAFETY: only reads what is live pool.
@@ -198,7 +199,7 @@ unsafe fn attach(source: *mut DEVICE_OBJECT, target: *mut DEVICE_OBJECT) -> *mut
     }
 }
 
-exports! {
+export_functions! {
     /// Devices.
     pub static EXPORTS;
 
@@ -275,10 +276,10 @@ exports! {
         }
     }
 
-    /// The top of a device's stack.
+    /// Returns the top of a device's stack.
     [DISPATCH] fn IoGetAttachedDevice(device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT { top(device) }
 
-    /// The top of a device's stack, with a reference.
+    /// Returns the top of a device's stack, with a reference.
     [DISPATCH] fn IoGetAttachedDeviceReference(device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT {
         {
             let top = top(device);
@@ -287,7 +288,7 @@ exports! {
         }
     }
 
-    /// What a device is attached to, with a reference, or null.
+    /// Returns what a device is attached to, with a reference, or null.
     [DISPATCH] fn IoGetLowerDeviceObject(device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT {
         {
             let lower = (*(*device).DeviceObjectExtension).AttachedTo;
@@ -296,7 +297,7 @@ exports! {
         }
     }
 
-    /// The physical device object of a stack, with a reference.
+    /// Returns the physical device object of a stack, with a reference.
     [DISPATCH] fn IoGetDeviceAttachmentBaseRef(device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT {
         {
             let base = bottom(device);
@@ -305,13 +306,13 @@ exports! {
         }
     }
 
-    /// Something about a device's relations has changed: noted.
+    /// Notes that something about a device's relations has changed.
     [DISPATCH] fn IoInvalidateDeviceRelations(_device: *mut DEVICE_OBJECT, _kind: i32) {}
 
-    /// Something about a device's state has changed: noted.
+    /// Notes that something about a device's state has changed.
     [PASSIVE] fn IoInvalidateDeviceState(_device: *mut DEVICE_OBJECT) {}
 
-    /// Memory that goes with a driver object, by an identifier.
+    /// Allocates memory that goes with a driver object, by an identifier.
     [DISPATCH] fn IoAllocateDriverObjectExtension(driver: *mut DRIVER_OBJECT, id: PVOID, bytes: u32, out: *mut PVOID) -> NTSTATUS {
         {
             if !IoGetDriverObjectExtension(driver, id).is_null() {
@@ -327,7 +328,7 @@ exports! {
         STATUS_SUCCESS
     }
 
-    /// Memory that goes with a driver object.
+    /// Returns memory that goes with a driver object.
     [DISPATCH] fn IoGetDriverObjectExtension(driver: *mut DRIVER_OBJECT, id: PVOID) -> PVOID {
         {
             let mut at = (*(*driver).DriverExtension).ClientDriverExtension.cast::<[PVOID; 2]>();

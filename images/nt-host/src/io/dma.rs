@@ -8,11 +8,13 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::mm::{PAGE_SIZE, api as memory, exposed, paging};
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::arch::{PAGE_SIZE, paging};
+use crate::contract::verifier;
+use crate::mm::{contiguous, exposed};
 use crate::nt::status::*;
 use crate::nt::*;
-use crate::sync::Uninterrupted;
-use crate::{exports, shortage, verifier};
+use crate::{alloc_faults, export_functions};
 
 const DRIVER_VERIFIER_DMA_VIOLATION: u32 = 0xe6;
 /// Map registers of an adapter: pages of one transfer.
@@ -56,7 +58,7 @@ static OPERATIONS: DMA_OPERATIONS = DMA_OPERATIONS {
     PutScatterGatherList: put_scatter_gather_list,
 };
 
-/// What was taken and not given back, for the leak check.
+/// Returns what was taken and not given back, for the leak check.
 #[must_use]
 pub fn outstanding() -> Vec<String> {
     LIVE.with(|live| {
@@ -99,11 +101,11 @@ fn check(function: &'static str, adapter: *mut DMA_ADAPTER) {
     }
 }
 
-fn level(function: &'static str, rule: crate::export::IrqlRule) {
+fn level(function: &'static str, rule: crate::contract::export::IrqlRule) {
     verifier::check_irql(function, rule);
 }
 
-use crate::export::IrqlRule;
+use crate::contract::export::IrqlRule;
 
 unsafe extern "win64" fn put_adapter(adapter: *mut DMA_ADAPTER) {
     level("PutDmaAdapter", IrqlRule::PASSIVE);
@@ -140,12 +142,12 @@ unsafe extern "win64" fn allocate_common_buffer(
             format_args!("a common buffer of no bytes"),
         );
     }
-    if shortage::refuse("AllocateCommonBuffer") {
+    if alloc_faults::fails("AllocateCommonBuffer") {
         return core::ptr::null_mut();
     }
     // SAFETY: checked.
     let highest = if unsafe { (*adapter.cast::<Adapter>()).wide } { u64::MAX } else { u64::from(u32::MAX) };
-    match memory::allocate_contiguous(bytes.into(), PAGE_SIZE, 0, highest) {
+    match contiguous::allocate_contiguous(bytes.into(), PAGE_SIZE, 0, highest) {
         Some((at, physical)) => {
             // SAFETY: an operation's argument.
             unsafe { logical.write(physical as i64) };
@@ -169,7 +171,7 @@ unsafe extern "win64" fn free_common_buffer(
     check("FreeCommonBuffer", adapter);
     match LIVE.with(|live| live.buffers.remove(&(address as u64))) {
         Some(b) if b.adapter == adapter as u64 && b.bytes == bytes && b.logical == logical as u64 => {
-            memory::free_contiguous("FreeCommonBuffer", address as u64);
+            contiguous::free_contiguous("FreeCommonBuffer", address as u64);
         }
         Some(b) => verifier::stop(
             DRIVER_VERIFIER_DMA_VIOLATION,
@@ -201,7 +203,7 @@ unsafe extern "win64" fn allocate_adapter_channel(
 ) -> NTSTATUS {
     level("AllocateAdapterChannel", IrqlRule::AT_DISPATCH);
     check("AllocateAdapterChannel", adapter);
-    if registers > MAP_REGISTERS || routine.is_null() || shortage::refuse("AllocateAdapterChannel") {
+    if registers > MAP_REGISTERS || routine.is_null() || alloc_faults::fails("AllocateAdapterChannel") {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     // SAFETY: an operation's arguments.
@@ -265,7 +267,7 @@ unsafe extern "win64" fn read_counter(adapter: *mut DMA_ADAPTER) -> u32 {
     0
 }
 
-/// The physically contiguous pieces of a part of an MDL's buffer.
+/// Returns the physically contiguous pieces of a part of an MDL's buffer.
 unsafe fn elements(mdl: *mut MDL, va: u64, length: u32) -> Vec<SCATTER_GATHER_ELEMENT> {
     let mut pieces: Vec<SCATTER_GATHER_ELEMENT> = Vec::new();
     let end = va + u64::from(length);
@@ -338,11 +340,11 @@ unsafe extern "win64" fn put_scatter_gather_list(
     drop(unsafe { Box::from_raw(core::ptr::slice_from_raw_parts_mut(list.cast::<u64>(), words)) });
 }
 
-exports! {
+export_functions! {
     /// DMA.
     pub static EXPORTS;
 
-    /// An adapter for a device.
+    /// Returns an adapter for a device.
     [PASSIVE] fn IoGetDmaAdapter(_pdo: *mut DEVICE_OBJECT, description: *const DEVICE_DESCRIPTION, registers: *mut u32) -> *mut DMA_ADAPTER {
         adapter(description, registers)
     }

@@ -5,9 +5,11 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::ex::pool::{self, Owner};
+use crate::bugcheck::modules;
+use crate::export_functions;
+use crate::harness::link;
+use crate::mm::pool::{self, Owner};
 use crate::nt::{NTSTATUS, PVOID};
-use crate::{exports, image, line};
 
 const TAG: u32 = u32::from_le_bytes(*b"ErrL");
 /// `ERROR_LOG_MAXIMUM_SIZE` on x64.
@@ -32,7 +34,7 @@ pub struct Packet {
 
 const _: () = assert!(core::mem::offset_of!(Packet, error) == 12 && size_of::<Packet>() == 40);
 
-/// The packet's strings: terminated, one behind the other, inside the allocation.
+/// Returns the packet's strings: terminated, one behind the other, inside the allocation.
 unsafe fn strings(packet: *const Packet, bytes: u64) -> Vec<String> {
     // SAFETY: the caller's packet of so many bytes.
     unsafe {
@@ -43,7 +45,7 @@ unsafe fn strings(packet: *const Packet, bytes: u64) -> Vec<String> {
     }
 }
 
-exports! {
+export_functions! {
     /// The error log.
     pub static EXPORTS;
 
@@ -66,7 +68,7 @@ exports! {
             .collect();
         let text = format!("error log: code {:#010x}, value {}, status {:#010x}, major function {}, dump {dump:02x?}, strings {:?}",
             found.error, found.unique_value, found.final_status, found.major_function, strings(packet, bytes));
-        line::log(guest_protocol::Level::Warn, image::module().map_or("driver", |module| module.name), format_args!("{text}"));
+        link::log(guest_protocol::Level::Warn, modules::module().map_or("driver", |module| module.name), format_args!("{text}"));
         pool::free("IoWriteErrorLogEntry", packet as u64, Some(TAG));
     }
 

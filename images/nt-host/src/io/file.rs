@@ -1,11 +1,11 @@
 //! Files: this system has none. The functions answer as Windows does for what is not there.
 #![allow(unsafe_code, reason = "exported functions")]
 
-use crate::exports;
+use crate::export_functions;
 use crate::nt::status::*;
 use crate::nt::{HANDLE, IO_STATUS_BLOCK, NTSTATUS, OBJECT_ATTRIBUTES, PVOID};
 
-exports! {
+export_functions! {
     /// Files.
     pub static EXPORTS;
 

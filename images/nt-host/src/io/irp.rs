@@ -7,13 +7,14 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
 use crate::arch::cpu;
-use crate::ex::pool::{self, Owner};
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::contract::verifier;
+use crate::export_functions;
 use crate::ke::{event, spin_lock, wait};
+use crate::mm::pool::{self, Owner};
 use crate::nt::irql::*;
 use crate::nt::status::*;
 use crate::nt::*;
-use crate::sync::Uninterrupted;
-use crate::{exports, verifier};
 
 const TAG: u32 = u32::from_le_bytes(*b"Irp ");
 const MULTIPLE_IRP_COMPLETE_REQUESTS: u32 = 0x44;
@@ -23,7 +24,7 @@ const DRIVER_VERIFIER_IOMANAGER_VIOLATION: u32 = 0xc9;
 /// Deepest stack of a packet.
 const STACK_MAX: i8 = 64;
 
-/// Who frees a packet when its completion is over.
+/// What frees a packet when its completion is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lifetime {
     /// The driver that allocated it.
@@ -95,7 +96,7 @@ fn free(function: &'static str, irp: *mut IRP) {
 }
 
 fn check(function: &'static str, irp: *mut IRP) {
-    let mapped = crate::mm::paging::accessible(irp as u64, size_of::<IRP>() as u64, true);
+    let mapped = crate::arch::paging::accessible(irp as u64, size_of::<IRP>() as u64, true);
     // SAFETY: only read where it is mapped.
     if !mapped || unsafe { (*irp).Type } != IO_TYPE_IRP {
         verifier::stop(
@@ -107,7 +108,7 @@ fn check(function: &'static str, irp: *mut IRP) {
     }
 }
 
-/// The next lower stack location of a packet that is to be sent.
+/// Returns the next lower stack location of a packet that is to be sent.
 ///
 /// # Safety
 /// `irp` is live.
@@ -116,7 +117,7 @@ pub unsafe fn next_stack(irp: *mut IRP) -> *mut IO_STACK_LOCATION {
     unsafe { (*irp).Tail.CurrentStackLocation.sub(1) }
 }
 
-/// The stack location of the driver that has the packet.
+/// Returns the stack location of the driver that has the packet.
 ///
 /// # Safety
 /// `irp` is live.
@@ -138,7 +139,7 @@ struct End {
 }
 
 impl Sent {
-    /// It has been completed.
+    /// Returns whether the packet has been completed.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         is_complete(self.irp)
@@ -150,7 +151,7 @@ impl Sent {
         unsafe { IoCancelIrp(self.irp) != 0 }
     }
 
-    /// Waits until it is complete. Gives status and information.
+    /// Waits for the packet and returns its status and information.
     #[must_use]
     pub fn finish(mut self) -> (NTSTATUS, usize) {
         // SAFETY: both live; the event is set when the packet is complete.
@@ -165,10 +166,10 @@ fn is_complete(irp: *mut IRP) -> bool {
 }
 
 /// Sends a packet of the host's to the top of a device's stack and waits for its completion. `fill` writes the first
-/// stack location; the status begins as `initial`. Gives status and information.
+/// stack location; the status begins as `initial`. Returns status and information.
 ///
 /// # Errors
-/// `STATUS_INSUFFICIENT_RESOURCES`, as the status, if there is no memory.
+/// Has the status `STATUS_INSUFFICIENT_RESOURCES` when there is no memory for the packet.
 ///
 /// # Safety
 /// `device` is live and the parameters that `fill` writes are what the request demands.
@@ -181,7 +182,8 @@ pub unsafe fn send_synchronous(
     unsafe { send(device, initial, fill) }.map_or((STATUS_INSUFFICIENT_RESOURCES, 0), Sent::finish)
 }
 
-/// Sends a packet of the host's to the top of a device's stack. It may come back at any time. `None`: there is no memory.
+/// Sends a packet of the host's to the top of a device's stack. It may come back at any time. `None`: there is no
+/// memory.
 ///
 /// # Safety
 /// As for [`send_synchronous`]; what the parameters point to lives until the packet is complete.
@@ -278,7 +280,7 @@ unsafe fn complete(irp: *mut IRP) {
     }
 }
 
-/// The last step: the result reaches who asked.
+/// Completes a packet for good: the result reaches its sender.
 unsafe fn finish(irp: *mut IRP) {
     let lifetime = PACKETS.with(|packets| {
         packets.get_mut(&(irp as u64)).map(|state| {
@@ -310,7 +312,7 @@ unsafe fn finish(irp: *mut IRP) {
     }
 }
 
-exports! {
+export_functions! {
     /// Packets.
     pub static EXPORTS;
 
@@ -333,7 +335,7 @@ exports! {
         PACKETS.with(|packets| if let Some(state) = packets.get_mut(&(irp as u64)) { state.completed = false });
     }
 
-    /// Bytes that a packet takes.
+    /// Returns the bytes that a packet takes.
     [ANY] fn IoSizeOfIrp(stack: i8) -> u16 { packet_size(stack) as u16 }
 
     /// Passes a packet to the next lower driver.
@@ -456,18 +458,18 @@ exports! {
     [DISPATCH] fn IoAcquireCancelSpinLock(irql: *mut KIRQL) {
         {
             irql.write(crate::ke::level::raise(DISPATCH_LEVEL));
-            spin_lock::take("IoAcquireCancelSpinLock", CANCEL_LOCK.0.get());
+            spin_lock::acquire("IoAcquireCancelSpinLock", CANCEL_LOCK.0.get());
         }
     }
 
     /// Gives the cancel lock back.
     [AT_DISPATCH] fn IoReleaseCancelSpinLock(irql: KIRQL) {
-        spin_lock::give("IoReleaseCancelSpinLock", CANCEL_LOCK.0.get());
+        spin_lock::release("IoReleaseCancelSpinLock", CANCEL_LOCK.0.get());
         cpu::set_irql(irql);
     }
 }
 
-/// What a driver without a routine for a request answers.
+/// Completes a request that the driver has no routine for.
 ///
 /// # Safety
 /// `irp` is live and this driver's.

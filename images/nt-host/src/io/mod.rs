@@ -4,7 +4,6 @@ pub mod device;
 pub mod dma;
 pub mod error_log;
 pub mod file;
-pub mod handle;
 pub mod irp;
 pub mod names;
 pub mod object;
@@ -16,7 +15,7 @@ pub mod remove_lock;
 pub mod timer;
 pub mod work_item;
 
-use crate::export::Export;
+use crate::contract::export::Export;
 
 /// What the I/O manager exports.
 pub static EXPORTS: &[&[Export]] = &[

@@ -6,12 +6,14 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::ex::pool;
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::base::guid;
+use crate::export_functions;
+use crate::mm::pool;
 use crate::nt::status::*;
 use crate::nt::{DEVICE_OBJECT, FILE_OBJECT, GUID, NTSTATUS, PVOID, UNICODE_STRING};
+use crate::pci::node;
 use crate::rtl::string::{allocate, text};
-use crate::sync::Uninterrupted;
-use crate::{exports, pnp};
 
 /// A device interface that a driver registered.
 #[derive(Clone, Debug)]
@@ -33,7 +35,7 @@ struct Names {
 static NAMES: Uninterrupted<Names> =
     Uninterrupted::new(Names { devices: BTreeMap::new(), links: BTreeMap::new(), interfaces: Vec::new() });
 
-/// The device of a name.
+/// Returns the device of a name.
 #[must_use]
 pub fn device(name: &str) -> Option<u64> {
     NAMES.with(|names| names.devices.get(&name.to_lowercase()).copied())
@@ -52,26 +54,16 @@ pub fn forget_device(device: *mut DEVICE_OBJECT) {
     });
 }
 
-/// Symbolic links that were not deleted, for the leak check.
+/// Returns the symbolic links that were not deleted, for the leak check.
 #[must_use]
 pub fn links() -> Vec<String> {
     NAMES.with(|names| names.links.keys().cloned().collect())
 }
 
-/// The device interfaces that drivers registered.
+/// Returns the device interfaces that drivers registered.
 #[must_use]
 pub fn interfaces() -> Vec<Interface> {
     NAMES.with(|names| names.interfaces.clone())
-}
-
-/// A GUID in braces.
-#[must_use]
-pub fn guid_text(guid: &GUID) -> String {
-    let d = guid.Data4;
-    format!(
-        "{{{:08x}-{:04x}-{:04x}-{:02x}{:02x}-{:02x}{:02x}{:02x}{:02x}{:02x}{:02x}}}",
-        guid.Data1, guid.Data2, guid.Data3, d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7]
-    )
 }
 
 fn create_link(link: &UNICODE_STRING, target: &UNICODE_STRING) -> NTSTATUS {
@@ -86,10 +78,10 @@ fn create_link(link: &UNICODE_STRING, target: &UNICODE_STRING) -> NTSTATUS {
     })
 }
 
-/// Registers a device interface. Its symbolic link.
+/// Registers a device interface. Returns its symbolic link.
 pub(crate) fn register_interface(pdo: *mut DEVICE_OBJECT, class: &GUID, reference: Option<&str>) -> Option<String> {
-    let id = pnp::instance_path(pdo)?;
-    let mut link = format!("\\??\\{}#{}", id.replace('\\', "#"), guid_text(class));
+    let id = node::instance_path(pdo)?;
+    let mut link = format!("\\??\\{}#{}", id.replace('\\', "#"), guid::text(class));
     if let Some(reference) = reference {
         link = format!("{link}\\{reference}");
     }
@@ -113,7 +105,7 @@ pub(crate) fn enable_interface(link: &str, enable: bool) -> NTSTATUS {
     })
 }
 
-exports! {
+export_functions! {
     /// Names.
     pub static EXPORTS;
 
@@ -136,8 +128,8 @@ exports! {
         }
     }
 
-    /// The device of a name, with a reference through its file object: files are opened by requests here, so that only
-    /// the name's existence can be told.
+    /// Returns the device of a name, with a reference through its file object: files are opened by requests here, so
+    /// that only the name's existence can be answered.
     [PASSIVE] fn IoGetDeviceObjectPointer(name: *const UNICODE_STRING, _access: u32, file: *mut *mut FILE_OBJECT,
         device_out: *mut *mut DEVICE_OBJECT) -> NTSTATUS {
         {
@@ -162,13 +154,14 @@ exports! {
         enable_interface(&text(&*link), enable != 0)
     }
 
-    /// The alias of a device interface in another class: its link with the class exchanged, if it is registered.
+    /// Returns the alias of a device interface in another class: its link with the class exchanged, if it is
+    /// registered.
     [PASSIVE] fn IoGetDeviceInterfaceAlias(link: *const UNICODE_STRING, class: *const GUID, alias: *mut UNICODE_STRING) -> NTSTATUS {
         {
             let link = text(&*link);
             let Some((start, rest)) = link.rsplit_once('{') else { return STATUS_INVALID_PARAMETER };
             let tail = rest.split_once('}').map_or("", |(_, tail)| tail);
-            let wanted = format!("{start}{}{tail}", guid_text(&*class));
+            let wanted = format!("{start}{}{tail}", guid::text(&*class));
             if !interfaces().iter().any(|interface| interface.link == wanted) {
                 return STATUS_OBJECT_NAME_NOT_FOUND;
             }
@@ -186,11 +179,11 @@ exports! {
         STATUS_SUCCESS
     }
 
-    /// The links of the interfaces of a class that are enabled, or of all (1): terminated, one behind the other, an empty
-    /// one at the end. The caller frees them with `ExFreePool`.
+    /// Returns the links of the interfaces of a class that are enabled, or of all (1): terminated, one behind the
+    /// other, an empty one at the end. The caller frees them with `ExFreePool`.
     [PASSIVE] fn IoGetDeviceInterfaces(class: *const GUID, pdo: *mut DEVICE_OBJECT, flags: u32, links: *mut *mut u16) -> NTSTATUS {
         const INCLUDE_NONACTIVE: u32 = 1;
-        let class = guid_text(&*class);
+        let class = guid::text(&*class);
         let wanted = |interface: &&Interface| {
             interface.link.to_lowercase().contains(&class)
                 && (pdo.is_null() || interface.device == pdo as u64)
@@ -213,7 +206,7 @@ exports! {
     [PASSIVE] fn IoUnregisterPlugPlayNotificationEx(_entry: PVOID) -> NTSTATUS { STATUS_SUCCESS }
 }
 
-/// The text of a status, for log lines.
+/// Returns the text of a status, for log lines.
 #[must_use]
 pub fn status_text(status: NTSTATUS) -> String {
     crate::nt::status::name(status).map_or_else(|| format!("{status:#010x}"), ToString::to_string)

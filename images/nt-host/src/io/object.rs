@@ -1,11 +1,12 @@
 //! Object references.
 #![allow(unsafe_code, reason = "objects of the Windows ABI")]
 
-use super::{device, handle};
-use crate::ke::thread;
+use super::device;
+use crate::contract::verifier;
+use crate::export_functions;
+use crate::ke::{handle, thread};
 use crate::nt::status::*;
 use crate::nt::{HANDLE, NTSTATUS, PVOID, object_type};
-use crate::{exports, verifier};
 
 unsafe fn reference(function: &'static str, object: PVOID) {
     if device::is_device(object) {
@@ -32,7 +33,7 @@ unsafe fn dereference(function: &'static str, object: PVOID) {
 }
 
 fn is_thread(object: PVOID) -> bool {
-    crate::mm::paging::accessible(object as u64, 8, false)
+    crate::arch::paging::accessible(object as u64, 8, false)
         // SAFETY: mapped.
         && unsafe { object.cast::<u8>().read() } == object_type::THREAD
 }
@@ -46,7 +47,7 @@ fn unknown(function: &'static str, object: PVOID) -> ! {
     )
 }
 
-exports! {
+export_functions! {
     /// Objects.
     pub static EXPORTS;
 

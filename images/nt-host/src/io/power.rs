@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 
 use super::device;
 use super::irp::{self, IofCallDriver};
-use crate::exports;
+use crate::export_functions;
 use crate::ke::work;
 use crate::nt::status::*;
 use crate::nt::*;
@@ -52,7 +52,7 @@ unsafe extern "win64" fn send(parameter: PVOID) {
     }
 }
 
-exports! {
+export_functions! {
     /// Power.
     pub static EXPORTS;
 

@@ -6,25 +6,38 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::names;
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::export_functions;
 use crate::nt::status::*;
 use crate::nt::{DEVICE_OBJECT, GUID, GUID_BUS_TYPE_PCI, INTERFACE_TYPE_PCI_BUS, NTSTATUS, PVOID, UNICODE_STRING};
+use crate::pci::node;
 use crate::rtl::string::text;
-use crate::sync::Uninterrupted;
-use crate::{exports, pnp};
 
 /// `DEVICE_REGISTRY_PROPERTY`.
 mod which {
+    /// `DEVICE_REGISTRY_PROPERTY`: device description.
     pub(super) const DEVICE_DESCRIPTION: u32 = 0;
+    /// `DEVICE_REGISTRY_PROPERTY`: hardware id.
     pub(super) const HARDWARE_ID: u32 = 1;
+    /// `DEVICE_REGISTRY_PROPERTY`: compatible ids.
     pub(super) const COMPATIBLE_IDS: u32 = 2;
+    /// `DEVICE_REGISTRY_PROPERTY`: class name.
     pub(super) const CLASS_NAME: u32 = 4;
+    /// `DEVICE_REGISTRY_PROPERTY`: driver key name.
     pub(super) const DRIVER_KEY_NAME: u32 = 6;
+    /// `DEVICE_REGISTRY_PROPERTY`: friendly name.
     pub(super) const FRIENDLY_NAME: u32 = 8;
+    /// `DEVICE_REGISTRY_PROPERTY`: physical device object name.
     pub(super) const PHYSICAL_DEVICE_OBJECT_NAME: u32 = 10;
+    /// `DEVICE_REGISTRY_PROPERTY`: bus type guid.
     pub(super) const BUS_TYPE_GUID: u32 = 11;
+    /// `DEVICE_REGISTRY_PROPERTY`: legacy bus type.
     pub(super) const LEGACY_BUS_TYPE: u32 = 12;
+    /// `DEVICE_REGISTRY_PROPERTY`: bus number.
     pub(super) const BUS_NUMBER: u32 = 13;
+    /// `DEVICE_REGISTRY_PROPERTY`: enumerator name.
     pub(super) const ENUMERATOR_NAME: u32 = 14;
+    /// `DEVICE_REGISTRY_PROPERTY`: address.
     pub(super) const ADDRESS: u32 = 15;
 }
 
@@ -36,7 +49,7 @@ fn wide(text: &str) -> Vec<u8> {
 }
 
 fn value(device: *mut DEVICE_OBJECT, property: u32) -> Option<Vec<u8>> {
-    let node = pnp::node(device)?;
+    let node = node::of(device)?;
     let address = node.function.address;
     Some(match property {
         which::DEVICE_DESCRIPTION | which::FRIENDLY_NAME => wide(&node.description()),
@@ -71,29 +84,36 @@ pub struct Key {
 
 /// `DEVPROP_TYPE_*`.
 mod kind {
+    /// `DEVPROP_TYPE_UINT32`.
     pub(super) const UINT32: u32 = 7;
+    /// `DEVPROP_TYPE_GUID`.
     pub(super) const GUID: u32 = 13;
+    /// `DEVPROP_TYPE_STRING`.
     pub(super) const STRING: u32 = 18;
+    /// `DEVPROP_TYPE_STRING_LIST`.
     pub(super) const STRING_LIST: u32 = 0x2012;
 }
 
 /// The set of `DEVPKEY_Device_DeviceDesc` and its neighbours.
 const DEVICE_SET: GUID = GUID::from_u128(0xa45c254e_df1c_4efd_8020_67d146a850e0);
 
+/// Values by owner and key, each with its type.
+type Values<Owner> = BTreeMap<(Owner, Key), (u32, Vec<u8>)>;
+
 /// Properties that drivers have set: device, key; type and data.
-static SET: Uninterrupted<BTreeMap<(u64, Key), (u32, Vec<u8>)>> = Uninterrupted::new(BTreeMap::new());
+static SET: Uninterrupted<Values<u64>> = Uninterrupted::new(BTreeMap::new());
 
 /// Properties of device interfaces that drivers have set: link, key; type and data.
-static OF_INTERFACES: Uninterrupted<BTreeMap<(String, Key), (u32, Vec<u8>)>> = Uninterrupted::new(BTreeMap::new());
+static OF_INTERFACES: Uninterrupted<Values<String>> = Uninterrupted::new(BTreeMap::new());
 
-/// The link of a device interface that is registered.
+/// Returns the link of a device interface that is registered.
 unsafe fn interface(link: *const UNICODE_STRING) -> Option<String> {
     // SAFETY: an export's argument.
     let link = unsafe { text(&*link) };
     names::interfaces().into_iter().map(|interface| interface.link).find(|known| *known == link)
 }
 
-/// A property by key, with its type: what was set, or what the bus knows.
+/// Returns a property by key, with its type: what was set, or what the bus knows.
 fn by_key(device: *mut DEVICE_OBJECT, key: Key) -> Option<(u32, Vec<u8>)> {
     if let Some(found) = SET.with(|set| set.get(&(device as u64, key)).cloned()) {
         return Some(found);
@@ -126,14 +146,14 @@ fn by_key(device: *mut DEVICE_OBJECT, key: Key) -> Option<(u32, Vec<u8>)> {
     Some((kind, value(device, property)?))
 }
 
-exports! {
+export_functions! {
     /// Device properties.
     pub static EXPORTS;
 
     /// Reads a property of a physical device object by key.
     [PASSIVE] fn IoGetDevicePropertyData(device: *mut DEVICE_OBJECT, key: *const Key, _language: u32, _flags: u32, length: u32,
         buffer: PVOID, needed: *mut u32, kind: *mut u32) -> NTSTATUS {
-        if pnp::node(device).is_none() { return STATUS_INVALID_DEVICE_REQUEST }
+        if node::of(device).is_none() { return STATUS_INVALID_DEVICE_REQUEST }
         let Some((found, data)) = by_key(device, *key) else { return STATUS_OBJECT_NAME_NOT_FOUND };
         needed.write(data.len() as u32);
         kind.write(found);
@@ -171,7 +191,7 @@ exports! {
     /// Sets a property of a physical device object by key, or takes it away with no data.
     [PASSIVE] fn IoSetDevicePropertyData(device: *mut DEVICE_OBJECT, key: *const Key, _language: u32, _flags: u32, kind: u32,
         length: u32, data: *const u8) -> NTSTATUS {
-        if pnp::node(device).is_none() { return STATUS_INVALID_DEVICE_REQUEST }
+        if node::of(device).is_none() { return STATUS_INVALID_DEVICE_REQUEST }
         let at = (device as u64, *key);
         if data.is_null() || length == 0 {
             SET.with(|set| set.remove(&at));
@@ -184,7 +204,7 @@ exports! {
 
     /// Reads a property of a physical device object.
     [PASSIVE] fn IoGetDeviceProperty(device: *mut DEVICE_OBJECT, property: u32, length: u32, buffer: PVOID, needed: *mut u32) -> NTSTATUS {
-        if pnp::node(device).is_none() {
+        if node::of(device).is_none() {
             return STATUS_INVALID_DEVICE_REQUEST;
         }
         let Some(value) = value(device, property) else { return STATUS_OBJECT_NAME_NOT_FOUND };

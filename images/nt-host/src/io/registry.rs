@@ -8,12 +8,13 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::handle::{self, Object};
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::export_functions;
+use crate::ke::handle::{self, Object};
 use crate::nt::status::*;
 use crate::nt::{DEVICE_OBJECT, DRIVER_OBJECT, HANDLE, NTSTATUS, OBJECT_ATTRIBUTES, PVOID, UNICODE_STRING};
+use crate::pci::node;
 use crate::rtl::string::text;
-use crate::sync::Uninterrupted;
-use crate::{exports, pnp};
 
 /// A value: type and data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +57,7 @@ pub fn create(path: &str) -> bool {
     })
 }
 
-/// The names of the keys directly below one, as they were written.
+/// Returns the names of the keys directly below one, as they were written.
 pub(super) fn subkeys(path: &str) -> Vec<String> {
     let below = format!("{}\\", path.to_lowercase());
     KEYS.with(|keys| {
@@ -66,22 +67,22 @@ pub(super) fn subkeys(path: &str) -> Vec<String> {
     })
 }
 
-/// A key's own name as it was written, the last part of its path.
+/// Returns a key's own name as it was written, the last part of its path.
 pub(super) fn name_of(path: &str) -> String {
     KEYS.with(|keys| keys.get(path).map(|key| key.name.clone()).unwrap_or_default())
 }
 
-/// The values of a key.
+/// Returns the values of a key.
 pub(super) fn values(path: &str) -> Vec<Value> {
     KEYS.with(|keys| keys.get(path).map(|key| key.values.values().cloned().collect()).unwrap_or_default())
 }
 
-/// Whether a key is there.
+/// Returns whether a key is there.
 pub(super) fn exists(path: &str) -> bool {
     KEYS.with(|keys| keys.contains_key(&path.to_lowercase()))
 }
 
-/// The path that attributes name.
+/// Returns the path that attributes name.
 unsafe fn path(attributes: *const OBJECT_ATTRIBUTES) -> Result<String, NTSTATUS> {
     // SAFETY: an export's argument.
     unsafe {
@@ -98,7 +99,7 @@ unsafe fn path(attributes: *const OBJECT_ATTRIBUTES) -> Result<String, NTSTATUS>
     }
 }
 
-/// The path of the key that a handle is open on, in lower case. It is there.
+/// Returns the path of the key that a handle is open on, in lower case. It is there.
 pub(super) fn key_of(handle: HANDLE) -> Result<String, NTSTATUS> {
     match handle::get(handle) {
         Some(Object::Key(path)) if exists(&path) => Ok(path.to_lowercase()),
@@ -108,11 +109,12 @@ pub(super) fn key_of(handle: HANDLE) -> Result<String, NTSTATUS> {
     }
 }
 
+/// Returns text as the bytes of a `REG_SZ` value.
 pub(super) fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
-/// A value as `KEY_VALUE_*_INFORMATION`.
+/// Returns a value as `KEY_VALUE_*_INFORMATION`.
 fn encode(value: &Value, class: i32) -> Option<Vec<u8>> {
     let name = utf16(&value.name);
     let mut bytes = Vec::new();
@@ -159,7 +161,7 @@ const FIXED: [u32; 3] = [12, 20, 12];
 ///
 /// # Safety
 /// The buffer has so many bytes, and `needed` can be written.
-pub(super) unsafe fn give(bytes: &[u8], fixed: u32, buffer: PVOID, length: u32, needed: *mut u32) -> NTSTATUS {
+pub(super) unsafe fn copy_out(bytes: &[u8], fixed: u32, buffer: PVOID, length: u32, needed: *mut u32) -> NTSTATUS {
     // SAFETY: an export's arguments.
     unsafe {
         needed.write(bytes.len() as u32);
@@ -171,11 +173,12 @@ pub(super) unsafe fn give(bytes: &[u8], fixed: u32, buffer: PVOID, length: u32, 
     }
 }
 
+/// Copies a query's answer to the caller's buffer and returns the status.
 pub(super) fn result(outcome: Result<NTSTATUS, NTSTATUS>) -> NTSTATUS {
     outcome.unwrap_or_else(|status| status)
 }
 
-exports! {
+export_functions! {
     /// The registry.
     pub static EXPORTS;
 
@@ -228,7 +231,7 @@ exports! {
             let name = text(&*name).to_lowercase();
             let Some(value) = KEYS.with(|keys| keys.get(&path)?.values.get(&name).cloned()) else { return STATUS_OBJECT_NAME_NOT_FOUND };
             let Some(bytes) = encode(&value, class) else { return STATUS_INVALID_PARAMETER };
-            give(&bytes, FIXED[class as usize], buffer, length, needed)
+            copy_out(&bytes, FIXED[class as usize], buffer, length, needed)
         }))
     }
 
@@ -237,7 +240,7 @@ exports! {
         result(key_of(key).map(|path| {
             let Some(value) = values(&path).into_iter().nth(index as usize) else { return STATUS_NO_MORE_ENTRIES };
             let Some(bytes) = encode(&value, class) else { return STATUS_INVALID_PARAMETER };
-            give(&bytes, FIXED[class as usize], buffer, length, needed)
+            copy_out(&bytes, FIXED[class as usize], buffer, length, needed)
         }))
     }
 
@@ -266,7 +269,7 @@ exports! {
 
     /// Opens the key of a device (1) or of its driver (2), in the current hardware profile (4) or the common one.
     [PASSIVE] fn IoOpenDeviceRegistryKey(device: *mut DEVICE_OBJECT, kind: u32, _access: u32, out: *mut HANDLE) -> NTSTATUS {
-        let Some(id) = pnp::instance_path(device) else { return STATUS_INVALID_DEVICE_REQUEST };
+        let Some(id) = node::instance_path(device) else { return STATUS_INVALID_DEVICE_REQUEST };
         let set = if kind & 4 != 0 { "\\Registry\\Machine\\System\\CurrentControlSet\\Hardware Profiles\\Current\\System\\CurrentControlSet" }
             else { "\\Registry\\Machine\\System\\CurrentControlSet" };
         let path = if kind & 1 != 0 {

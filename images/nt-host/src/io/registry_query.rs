@@ -5,17 +5,22 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::registry::{self, Value, give, key_of, name_of, result, subkeys, utf16, values};
+use super::registry::{self, Value, copy_out, key_of, name_of, result, subkeys, utf16, values};
+use crate::contract::verifier;
+use crate::export_functions;
 use crate::nt::status::*;
 use crate::nt::{HANDLE, NTSTATUS, PVOID, UNICODE_STRING};
 use crate::rtl::string::allocate;
-use crate::{exports, verifier};
 
 /// `KEY_INFORMATION_CLASS` (wdm.h).
 mod class {
+    /// `KeyBasicInformation`.
     pub(super) const BASIC: i32 = 0;
+    /// `KeyNodeInformation`.
     pub(super) const NODE: i32 = 1;
+    /// `KeyFullInformation`.
     pub(super) const FULL: i32 = 2;
+    /// `KeyNameInformation`.
     pub(super) const NAME: i32 = 3;
 }
 
@@ -25,7 +30,7 @@ const FIXED: [u32; 4] = [16, 24, 44, 4];
 /// When every key was written last: this registry keeps no times. 100 ns since 1601.
 const LAST_WRITE: u64 = 0;
 
-/// A key as `KEY_*_INFORMATION`.
+/// Returns a key as `KEY_*_INFORMATION`.
 fn encode(path: &str, class: i32) -> Option<Vec<u8>> {
     let name = utf16(&name_of(path));
     let mut bytes = Vec::new();
@@ -88,13 +93,21 @@ const _: () = assert!(size_of::<RTL_QUERY_REGISTRY_TABLE>() == 56);
 
 /// `RTL_QUERY_REGISTRY_*` (wdm.h).
 mod flag {
+    /// `RTL_QUERY_REGISTRY_SUBKEY`.
     pub(super) const SUBKEY: u32 = 1;
+    /// `RTL_QUERY_REGISTRY_TOPKEY`.
     pub(super) const TOPKEY: u32 = 2;
+    /// `RTL_QUERY_REGISTRY_REQUIRED`.
     pub(super) const REQUIRED: u32 = 4;
+    /// `RTL_QUERY_REGISTRY_NOVALUE`.
     pub(super) const NOVALUE: u32 = 8;
+    /// `RTL_QUERY_REGISTRY_NOEXPAND`.
     pub(super) const NOEXPAND: u32 = 0x10;
+    /// `RTL_QUERY_REGISTRY_DIRECT`.
     pub(super) const DIRECT: u32 = 0x20;
+    /// `RTL_QUERY_REGISTRY_DELETE`.
     pub(super) const DELETE: u32 = 0x40;
+    /// `RTL_QUERY_REGISTRY_TYPECHECK`.
     pub(super) const TYPECHECK: u32 = 0x100;
 }
 
@@ -103,7 +116,9 @@ const TYPECHECK_SHIFT: u32 = 24;
 
 /// `RTL_REGISTRY_*` (wdm.h): what a path is relative to.
 mod relative {
+    /// `RTL_REGISTRY_HANDLE`.
     pub(super) const HANDLE: u32 = 0x4000_0000;
+    /// `RTL_REGISTRY_OPTIONAL`.
     pub(super) const OPTIONAL: u32 = 0x8000_0000;
     /// By number: ABSOLUTE, SERVICES, CONTROL, WINDOWS_NT, DEVICEMAP.
     pub(super) const ROOTS: [&str; 5] = [
@@ -117,16 +132,20 @@ mod relative {
 
 /// Types of values (wdm.h).
 mod kind {
+    /// `REG_NONE`.
     pub(super) const NONE: u32 = 0;
+    /// `REG_SZ`.
     pub(super) const SZ: u32 = 1;
+    /// `REG_EXPAND_SZ`.
     pub(super) const EXPAND_SZ: u32 = 2;
+    /// `REG_MULTI_SZ`.
     pub(super) const MULTI_SZ: u32 = 7;
 }
 
 /// Longest string that is read, in UTF-16 units.
 const STRING_MAX: usize = 1 << 15;
 
-/// A zero-terminated string; empty for null.
+/// Returns a zero-terminated string; empty for null.
 unsafe fn wide(string: *const u16) -> String {
     if string.is_null() {
         return String::new();
@@ -136,7 +155,7 @@ unsafe fn wide(string: *const u16) -> String {
     String::from_utf16_lossy(&units.collect::<Vec<_>>())
 }
 
-/// The full path that `relative` and a path name.
+/// Returns the full path that `relative` and a path name.
 unsafe fn resolve(relative: u32, path: *const u16) -> Result<String, NTSTATUS> {
     if relative & relative::HANDLE != 0 {
         return key_of(path.cast_mut().cast());
@@ -232,7 +251,7 @@ unsafe fn directly(place: PVOID, value: &Value) -> NTSTATUS {
     }
 }
 
-/// What a table's entry says of a value that is not there.
+/// Returns what a table's entry says of a value that is not there.
 unsafe fn default(entry: &RTL_QUERY_REGISTRY_TABLE, name: &str) -> Option<Value> {
     let kind = entry.default_type & !(u32::MAX << TYPECHECK_SHIFT);
     if kind == kind::NONE {
@@ -288,7 +307,7 @@ unsafe fn answer(entry: &RTL_QUERY_REGISTRY_TABLE, path: &str, context: PVOID) -
     }
 }
 
-exports! {
+export_functions! {
     /// What the registry tells of keys.
     pub static EXPORTS;
 
@@ -296,7 +315,7 @@ exports! {
     [PASSIVE] fn ZwQueryKey(key: HANDLE, class: i32, buffer: PVOID, length: u32, needed: *mut u32) -> NTSTATUS {
         result(key_of(key).map(|path| {
             let Some(bytes) = encode(&path, class) else { return STATUS_INVALID_PARAMETER };
-            give(&bytes, FIXED[class as usize], buffer, length, needed)
+            copy_out(&bytes, FIXED[class as usize], buffer, length, needed)
         }))
     }
 
@@ -305,7 +324,7 @@ exports! {
         result(key_of(key).map(|path| {
             let Some(name) = subkeys(&path).into_iter().nth(index as usize) else { return STATUS_NO_MORE_ENTRIES };
             let Some(bytes) = encode(&format!("{path}\\{}", name.to_lowercase()), class) else { return STATUS_INVALID_PARAMETER };
-            give(&bytes, FIXED[class as usize], buffer, length, needed)
+            copy_out(&bytes, FIXED[class as usize], buffer, length, needed)
         }))
     }
 
@@ -353,7 +372,7 @@ exports! {
         }
     }
 
-    /// Whether a key is there.
+    /// Returns whether a key is there.
     [PASSIVE] fn RtlCheckRegistryKey(relative: u32, path: *const u16) -> NTSTATUS {
         result(resolve(relative, path).map(|path| if registry::exists(&path) { STATUS_SUCCESS } else { STATUS_OBJECT_NAME_NOT_FOUND }))
     }

@@ -3,17 +3,18 @@
 
 use core::sync::atomic::{AtomicI32, Ordering};
 
+use crate::contract::verifier;
+use crate::export_functions;
 use crate::ke::{event, wait};
 use crate::nt::status::*;
 use crate::nt::{IO_REMOVE_LOCK_COMMON_BLOCK, NTSTATUS, PVOID};
-use crate::{exports, verifier};
 
 unsafe fn count(lock: *mut IO_REMOVE_LOCK_COMMON_BLOCK) -> &'static AtomicI32 {
     // SAFETY: an export's argument; lives as long as its device.
     unsafe { AtomicI32::from_ptr(&raw mut (*lock).IoCount) }
 }
 
-exports! {
+export_functions! {
     /// Remove locks.
     pub static EXPORTS;
 

@@ -3,10 +3,11 @@
 
 use alloc::boxed::Box;
 
+use crate::contract::verifier;
+use crate::export_functions;
 use crate::ke::{dpc, timer};
 use crate::nt::status::*;
 use crate::nt::{DEVICE_OBJECT, IO_TIMER_ROUTINE, KDPC, KTIMER, NTSTATUS, PVOID, object_type};
-use crate::{exports, verifier};
 
 const PERIOD_MS: u32 = 1000;
 
@@ -38,7 +39,7 @@ unsafe fn of(function: &'static str, device: *mut DEVICE_OBJECT) -> *mut DeviceT
     timer
 }
 
-exports! {
+export_functions! {
     /// Device timers.
     pub static EXPORTS;
 

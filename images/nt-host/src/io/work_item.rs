@@ -5,13 +5,14 @@ use alloc::boxed::Box;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::device;
+use crate::contract::verifier;
+use crate::export_functions;
 use crate::ke::work;
 use crate::nt::{DEVICE_OBJECT, IO_WORKITEM_ROUTINE, IO_WORKITEM_ROUTINE_EX, PVOID};
-use crate::{exports, verifier};
 
 static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
 
-/// Work items that were not freed, for the leak check.
+/// Returns how many work items were not freed, for the leak check.
 #[must_use]
 pub fn outstanding() -> usize {
     ALLOCATED.load(Ordering::Relaxed)
@@ -70,7 +71,7 @@ unsafe fn queue(function: &'static str, item: *mut WorkItem, routine: Routine, c
     }
 }
 
-exports! {
+export_functions! {
     /// Work items.
     pub static EXPORTS;
 
@@ -84,14 +85,14 @@ exports! {
     [DISPATCH] fn IoFreeWorkItem(item: *mut WorkItem) {
         {
             if (*item).queued {
-                verifier::stop(0xe4, "IoFreeWorkItem", [0, item as u64, 0, 0], format_args!("the work item at {item:p} is freed while it is queued"));
+                verifier::stop(0xe4, "IoFreeWorkItem", [0, item as u64, 0, 0], format_args!("the work item at {item:p} is freed while it is queued; free it in or after its routine"));
             }
             drop(Box::from_raw(item));
         }
         ALLOCATED.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Bytes of a work item in the driver's own memory.
+    /// Returns the bytes of a work item in the driver's own memory.
     [ANY] fn IoSizeofWorkItem() -> u32 { size_of::<WorkItem>() as u32 }
 
     /// Initialises a work item in the driver's own memory.

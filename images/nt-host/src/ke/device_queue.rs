@@ -7,7 +7,7 @@ use super::{level, list};
 use crate::arch::cpu;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::{DEVICE_OBJECT, IRP, KDEVICE_QUEUE, LIST_ENTRY};
-use crate::{containing_record, exports};
+use crate::{containing_record, export_functions};
 
 /// Type of a device queue.
 const DEVICE_QUEUE_OBJECT: i16 = 20;
@@ -71,7 +71,7 @@ unsafe fn remove(queue: *mut KDEVICE_QUEUE, key: u32) -> *mut Entry {
     })
 }
 
-/// The packet that an entry is the queue entry of.
+/// Returns the packet that an entry is the queue entry of.
 unsafe fn packet(entry: *mut Entry) -> *mut IRP {
     // SAFETY: entries of a device's queue are those of packets: `Tail.Overlay.DeviceQueueEntry`.
     unsafe { containing_record!(entry, IRP, Tail).cast() }
@@ -82,7 +82,7 @@ unsafe fn start(device: *mut DEVICE_OBJECT, irp: *mut IRP) {
     unsafe {
         (*device).CurrentIrp = irp;
         if let Some(routine) = (*(*device).DriverObject).DriverStartIo {
-            crate::verifier::call("DriverStartIo", || routine(device, irp));
+            crate::contract::verifier::call("DriverStartIo", || routine(device, irp));
         }
     }
 }
@@ -98,7 +98,7 @@ unsafe fn start_next(device: *mut DEVICE_OBJECT, key: u32) {
     }
 }
 
-exports! {
+export_functions! {
     /// Device queues.
     pub static EXPORTS;
 
@@ -123,12 +123,12 @@ exports! {
     /// Takes the first entry from a key on; without one the queue is busy no more.
     [AT_DISPATCH] fn KeRemoveByKeyDeviceQueue(queue: *mut KDEVICE_QUEUE, key: u32) -> *mut Entry { remove(queue, key) }
 
-    /// The same, if the queue is busy.
+    /// Returns the same, if the queue is busy.
     [AT_DISPATCH] fn KeRemoveByKeyDeviceQueueIfBusy(queue: *mut KDEVICE_QUEUE, key: u32) -> *mut Entry {
         if busy(queue).read() == 0 { null_mut() } else { remove(queue, key) }
     }
 
-    /// Takes an entry out. Gives whether it was in.
+    /// Takes an entry out. Returns whether it was in.
     [DISPATCH] fn KeRemoveEntryDeviceQueue(_queue: *mut KDEVICE_QUEUE, entry: *mut Entry) -> u8 {
         cpu::exclusively(|| {
             let was = (*entry).inserted;

@@ -4,12 +4,13 @@
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::{delay, list, thread, time, timer, wait};
-use crate::arch::cpu::PROCESSORS_MAX;
-use crate::arch::{apic, cpu, smp, trap};
+use super::{list, thread, time, timer, wait};
+use crate::arch::cpu::{self, PROCESSORS_MAX};
+use crate::arch::{apic, smp, trap};
+use crate::contract::{delay, verifier};
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::{KDEFERRED_ROUTINE, KDPC, LIST_ENTRY, PVOID, object_type};
-use crate::{containing_record, exports, verifier};
+use crate::{containing_record, export_functions};
 
 const HIGH_IMPORTANCE: u8 = 2;
 /// Added to a processor's number in a DPC that was given one (`MAXIMUM_PROCESSORS`).
@@ -36,13 +37,13 @@ pub(super) fn init() {
     trap::set_handler(trap::DISPATCH_VECTOR, |_| dispatch());
 }
 
-/// How many have run since boot.
+/// Returns how many have run since boot.
 #[must_use]
 pub fn count() -> u64 {
     RUN.load(Ordering::Relaxed)
 }
 
-/// Whether a deferred procedure call is running on this processor.
+/// Returns whether a deferred procedure call is running on this processor.
 #[must_use]
 pub fn active() -> bool {
     ACTIVE[cpu::number()].load(Ordering::Relaxed)
@@ -54,7 +55,7 @@ pub(super) fn request_host_wakeup() {
     smp::request_dispatch_of(0);
 }
 
-/// Queues a call. Gives whether it was not queued already.
+/// Queues a call. Returns whether it was not queued already.
 ///
 /// # Safety
 /// `dpc` is an initialised DPC.
@@ -81,7 +82,7 @@ pub unsafe fn queue(dpc: *mut KDPC, argument1: PVOID, argument2: PVOID) -> bool 
     })
 }
 
-/// The queued calls whose structure or routine lies in a range.
+/// Returns the queued calls whose structure or routine is in a range.
 #[must_use]
 pub fn queued_in(range: &core::ops::Range<u64>) -> Option<u64> {
     cpu::exclusively(|| {
@@ -104,8 +105,8 @@ pub fn queued_in(range: &core::ops::Range<u64>) -> Option<u64> {
     })
 }
 
-/// The dispatch interrupt: deferred procedure calls; on the first processor, timers before and perhaps another thread
-/// after them.
+/// Runs deferred procedure calls: the dispatch interrupt. On the first processor, timers before and perhaps another
+/// thread after them.
 fn dispatch() {
     let processor = cpu::number();
     loop {
@@ -158,7 +159,7 @@ fn run_queue(processor: usize) {
             );
         };
         delay::point();
-        crate::image::page_out();
+        crate::arch::pageable::page_out();
         RUN.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the routine that the driver queued, with its arguments.
         verifier::call("a deferred procedure call", || unsafe { routine(dpc, context, argument1, argument2) });
@@ -166,7 +167,7 @@ fn run_queue(processor: usize) {
     }
 }
 
-/// Whether a processor has run all that was queued for it.
+/// Returns whether a processor has run all that was queued for it.
 fn quiet(processor: usize) -> bool {
     cpu::exclusively(|| {
         // SAFETY: reached exclusively.
@@ -174,7 +175,7 @@ fn quiet(processor: usize) -> bool {
     })
 }
 
-exports! {
+export_functions! {
     /// Deferred procedure calls.
     pub static EXPORTS;
 
@@ -233,10 +234,10 @@ exports! {
         }
     }
 
-    /// How urgent a DPC is.
+    /// Returns how urgent a DPC is.
     [ANY] fn KeSetImportanceDpc(dpc: *mut KDPC, importance: i32) { (*dpc).Importance = importance as u8 }
 
-    /// Which processor a DPC runs on.
+    /// Returns which processor a DPC runs on.
     [ANY] fn KeSetTargetProcessorDpc(dpc: *mut KDPC, number: i8) {
         if number < 0 || number as usize >= smp::online() {
             verifier::stop(0xc7, "KeSetTargetProcessorDpc", [5, dpc as u64, number as u64, 0],

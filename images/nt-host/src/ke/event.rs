@@ -4,10 +4,11 @@
 use super::lock_order::{self, Holder};
 use super::{list, thread, wait};
 use crate::arch::cpu;
+use crate::contract::verifier;
+use crate::export_functions;
 use crate::nt::{DISPATCHER_HEADER, KEVENT, KMUTANT, KSEMAPHORE, LIST_ENTRY, object_type};
-use crate::{exports, verifier};
 
-/// A dispatcher header of a kind ([`object_type`]) and state; its wait list is made when somebody waits.
+/// Returns a dispatcher header of a kind ([`object_type`]) and state; its wait list is made when a thread waits.
 pub const fn header(kind: u8, state: i32) -> DISPATCHER_HEADER {
     DISPATCHER_HEADER {
         Type: kind,
@@ -36,7 +37,7 @@ fn expect(function: &'static str, object: *mut DISPATCHER_HEADER, kinds: &[u8], 
 
 const EVENTS: &[u8] = &[object_type::NOTIFICATION_EVENT, object_type::SYNCHRONIZATION_EVENT];
 
-exports! {
+export_functions! {
     /// Events, semaphores, mutexes.
     pub static EXPORTS;
 
@@ -80,7 +81,7 @@ exports! {
         (*event).Header.SignalState = 0
     }
 
-    /// An event's state.
+    /// Returns an event's state.
     [DISPATCH] fn KeReadStateEvent(event: *mut KEVENT) -> i32 { (*event).Header.SignalState }
 
     /// Initialises a semaphore.
@@ -105,7 +106,7 @@ exports! {
         }
     }
 
-    /// A semaphore's count.
+    /// Returns a semaphore's count.
     [DISPATCH] fn KeReadStateSemaphore(semaphore: *mut KSEMAPHORE) -> i32 { (*semaphore).Header.SignalState }
 
     /// Initialises a mutex.
@@ -134,13 +135,13 @@ exports! {
             let old = (*mutex).Header.SignalState;
             if old + 1 == 1 {
                 (*mutex).OwnerThread = core::ptr::null_mut();
-                lock_order::given(Holder::this_thread(), mutex as u64);
+                lock_order::released(Holder::this_thread(), mutex as u64);
             }
             wait::signal(mutex.cast(), old + 1);
             old
         }
     }
 
-    /// A mutex's state.
+    /// Returns a mutex's state.
     [DISPATCH] fn KeReadStateMutex(mutex: *mut KMUTANT) -> i32 { (*mutex).Header.SignalState }
 }

@@ -5,10 +5,10 @@
 //! ([`context`](crate::arch::context)) or where the host itself called a handler; anywhere else an exception does not
 //! cross the host, and is unhandled, as an exception that leaves a callback is on Windows.
 //!
-//! An exception may begin while another is under way. In a filter it is *nested*: the search goes through the first search
-//! to where that began. In a termination handler it *collides* with the unwind that called it: search and unwind go on
-//! with the frame that was being unwound, behind the scope whose handler it was, and what was unwound before is not looked
-//! at again.
+//! An exception may begin while another is under way. In a filter it is *nested*: the search goes through the first
+//! search to where that began. In a termination handler it *collides* with the unwind that called it: search and unwind
+//! go on with the frame that was being unwound, behind the scope whose handler it was, and what was unwound before is
+//! not looked at again.
 #![allow(unsafe_code, reason = "calls handlers of a driver on frames of its stack")]
 
 use core::cell::Cell;
@@ -16,8 +16,8 @@ use core::ffi::c_void;
 
 use super::thread;
 use crate::arch::context::{self, CONTEXT};
-use crate::image::{self, Unwind};
-use crate::ke::stack::{self, Loaded};
+use crate::bugcheck::modules::{self, Unwind};
+use crate::bugcheck::stack::{self, Loaded};
 use crate::nt::{EXCEPTION_RECORD, NTSTATUS, exception_flag};
 use crate::pe::unwind::{self, FLAG_EXCEPTION_HANDLER, FLAG_TERMINATION_HANDLER, Frame, RBP, RSP, Registers};
 
@@ -58,7 +58,7 @@ pub type HandlerRoutine =
 #[derive(Debug)]
 pub(super) struct Active {
     what: Way,
-    /// By what address the frame is known whose handler is called.
+    /// The establisher address of the frame whose handler is called.
     establisher: Cell<u64>,
     previous: *const Active,
 }
@@ -68,7 +68,7 @@ pub(super) struct Active {
 enum Way {
     /// A search: where its exception was raised.
     Search(*const CONTEXT),
-    /// An unwind: the frame whose handler is called, and what that handler was told.
+    /// An unwind: the frame whose handler is called, and what that handler got.
     Unwind(*const Registers, *const DISPATCHER_CONTEXT),
 }
 
@@ -88,9 +88,9 @@ struct Crossed {
 pub enum Outcome {
     /// A filter has mended what was wrong: go on with the context.
     Continue,
-    /// Nobody takes it.
+    /// No handler takes it.
     Unhandled,
-    /// Nobody takes it who could: it would have to leave a routine that the system called.
+    /// No handler that could take it is reached: the exception would have to leave a routine that the system called.
     Blocked,
 }
 
@@ -105,7 +105,7 @@ struct Step {
 
 impl Step {
     fn of(registers: &Registers) -> Option<Self> {
-        let image = image::unwind_table(registers.rip)?;
+        let image = modules::unwind_table(registers.rip)?;
         let mut caller = *registers;
         let memory = Loaded { base: image.base, size: image.size };
         let frame = unwind::step(&memory, image.base, image.table?, &mut caller)?;
@@ -180,7 +180,7 @@ impl Step {
 fn cross_host(registers: &mut Registers) -> Option<Crossed> {
     let mut crossed = Crossed::default();
     for _ in 0..FRAMES_MAX {
-        if !image::in_host(registers.rip) {
+        if !modules::in_host(registers.rip) {
             return Some(crossed);
         }
         if context::is_guarded(registers.rip) {
@@ -205,7 +205,7 @@ fn cross_host(registers: &mut Registers) -> Option<Crossed> {
             continue;
         }
         stack::step_host_frame(registers)?;
-        if image::in_driver(registers.rip) {
+        if modules::in_driver(registers.rip) {
             // The host was called without a guard: what its caller had in its registers is not known.
             return None;
         }
@@ -242,9 +242,9 @@ fn search(record: &mut EXCEPTION_RECORD, context: &mut CONTEXT, establisher: &Ce
     let mut scope = 0;
     let mut nested = 0;
     for _ in 0..FRAMES_MAX {
-        if image::in_host(registers.rip) {
+        if modules::in_host(registers.rip) {
             let Some(crossed) = cross_host(&mut registers) else {
-                return if image::in_driver(registers.rip) { Outcome::Blocked } else { Outcome::Unhandled };
+                return if modules::in_driver(registers.rip) { Outcome::Blocked } else { Outcome::Unhandled };
             };
             scope = crossed.scope;
             if let Some(frame) = crossed.nested {
@@ -279,7 +279,7 @@ pub(crate) struct NoSuchFrame;
 /// `value` in `rax`.
 ///
 /// # Errors
-/// The frame is not on the stack, or the host is in between.
+/// [`NoSuchFrame`] when the frame is not on the stack, or the host is in between.
 ///
 /// # Safety
 /// `start` are the registers of a frame of this thread that the caller's frame is below.
@@ -296,7 +296,7 @@ pub(crate) unsafe fn unwind_to(
     }
     let mut scope = 0;
     for _ in 0..FRAMES_MAX {
-        if image::in_host(start.rip) {
+        if modules::in_host(start.rip) {
             let crossed = cross_host(&mut start).ok_or(NoSuchFrame)?;
             scope = crossed.scope;
             if crossed.collided {
@@ -336,10 +336,10 @@ fn forget_dispatches_below(stack_pointer: u64) {
     thread::set_active_dispatch(active);
 }
 
-/// The registers with which a guarded export was called, found from within it.
+/// Returns the registers with which a guarded export was called, found from within it.
 pub(crate) fn guarded_caller() -> Option<Registers> {
     let mut registers = stack::registers_here();
-    while image::in_host(registers.rip) && !context::is_guarded(registers.rip) {
+    while modules::in_host(registers.rip) && !context::is_guarded(registers.rip) {
         stack::step_host_frame(&mut registers)?;
     }
     if !context::is_guarded(registers.rip) {
@@ -351,7 +351,7 @@ pub(crate) fn guarded_caller() -> Option<Registers> {
     Some(registers)
 }
 
-/// A record of an exception.
+/// Returns a record of an exception.
 #[must_use]
 pub(crate) fn record(status: NTSTATUS, flags: u32, address: u64, information: &[u64]) -> EXCEPTION_RECORD {
     let mut record = EXCEPTION_RECORD {

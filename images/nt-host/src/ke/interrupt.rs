@@ -5,22 +5,23 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use super::{delay, message_connection, spin_lock, time};
-use crate::arch::cpu::PROCESSORS_MAX;
-use crate::arch::{apic, cpu, smp, trap};
-use crate::mm::registers::{self, Registers};
+use super::{message_connection, spin_lock};
+use crate::arch::cpu::{self, PROCESSORS_MAX};
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::arch::{apic, clock, smp, stop, trap};
+use crate::contract::{checks, delay, rules, verifier, watch};
+use crate::harness::stopwatch::{self, Mark};
 use crate::nt::status::*;
 use crate::nt::{
     DEVICE_OBJECT, KINTERRUPT, KIRQL, KMESSAGE_SERVICE_ROUTINE, KSERVICE_ROUTINE, KSPIN_LOCK, KSYNCHRONIZE_ROUTINE,
     LIST_ENTRY, NTSTATUS, PVOID,
 };
-use crate::pnp::interrupts::{self, Given};
-use crate::portcls::rules;
-use crate::stopwatch::Mark;
-use crate::sync::Uninterrupted;
-use crate::{checks, exports, pnp, stopwatch, verifier, warn, watch};
+use crate::pci::interrupts::{self, Assigned};
+use crate::pci::node;
+use crate::pci::registers::{self, Registers};
+use crate::{export_functions, warn};
 
-/// A level-triggered line that nobody claims this often in a row is masked: it would hold the processor for ever.
+/// A level-triggered line that no driver claims this often in a row is masked: it would hold the processor for ever.
 const UNCLAIMED_MAX: u32 = 100_000;
 
 struct Lines {
@@ -38,13 +39,13 @@ static IN_SERVICE: [AtomicPtr<KINTERRUPT>; PROCESSORS_MAX] =
 static RAISED: AtomicU64 = AtomicU64::new(0);
 static UNCLAIMED: AtomicU64 = AtomicU64::new(0);
 
-/// Interrupts that came for drivers since boot, and how many of them no driver claimed.
+/// Returns the interrupts that came for drivers since boot, and how many of them no driver claimed.
 #[must_use]
 pub fn counts() -> (u64, u64) {
     (RAISED.load(Ordering::Relaxed), UNCLAIMED.load(Ordering::Relaxed))
 }
 
-/// Interrupt objects that are connected.
+/// Returns how many interrupt objects are connected.
 #[must_use]
 pub fn connected() -> usize {
     LINES.with(|lines| lines.connected.len())
@@ -58,20 +59,20 @@ const CLAIMS_MAX: usize = 10_000;
 static SHARER: AtomicBool = AtomicBool::new(false);
 /// It was the device's own interrupt too, which is still to come and then has nothing left to say.
 static TAKEN_EARLY: AtomicBool = AtomicBool::new(false);
-/// In its level's sixteen vectors, the one at which the other device interrupts: what runs at one vector of a level is not
-/// interrupted by another.
+/// In its level's sixteen vectors, the one at which the other device interrupts: what runs at one vector of a level is
+/// not interrupted by another.
 const SHARER_IN_LEVEL: u8 = 0xf;
 
 fn service(vector: u8) {
     let raised = RAISED.fetch_add(1, Ordering::Relaxed) + 1;
-    stopwatch::mark(Mark::Raised, time::nanoseconds);
-    let claimed = ask(vector) || TAKEN_EARLY.swap(false, Ordering::Relaxed);
+    stopwatch::mark(Mark::Raised, clock::nanoseconds);
+    let claimed = call_routines(vector) || TAKEN_EARLY.swap(false, Ordering::Relaxed);
     delay::point();
     if claimed {
-        stopwatch::mark(Mark::Claimed, time::nanoseconds);
+        stopwatch::mark(Mark::Claimed, clock::nanoseconds);
         if raised.is_multiple_of(SHARER_EVERY)
             && watch::is_on()
-            && matches!(interrupts::given(), Some(Given::Line { .. }))
+            && matches!(interrupts::assigned(), Some(Assigned::Line { .. }))
         {
             not_the_device(vector);
         }
@@ -84,16 +85,16 @@ fn service(vector: u8) {
         lines.unclaimed_in_a_row == UNCLAIMED_MAX
     });
     if storm {
-        if let Some(given) = interrupts::given() {
+        if let Some(given) = interrupts::assigned() {
             given.silence(vector);
         }
         warn!("the interrupt of vector {vector:#x} is raised and no service routine claims it: it is masked now");
     }
 }
 
-/// The other device's interrupt.
+/// Serves the interrupt of the other device on the line.
 fn serve_sharer(_: u8) {
-    if let Some(Given::Line { vector, .. }) = interrupts::given()
+    if let Some(Assigned::Line { vector, .. }) = interrupts::assigned()
         && not_the_device(vector) > 0
     {
         TAKEN_EARLY.store(true, Ordering::Relaxed);
@@ -101,10 +102,10 @@ fn serve_sharer(_: u8) {
     SHARER.store(false, Ordering::Release);
 }
 
-/// The line is up because of another device: the routines are asked until none claims it. Gives how often one did, for
-/// the device may have interrupted as well.
+/// Raises the line as another device does: the routines run until none claims the interrupt. Returns how often one
+/// did, for the device may have interrupted as well.
 fn not_the_device(vector: u8) -> usize {
-    let claims = (0..CLAIMS_MAX).take_while(|_| ask(vector)).count();
+    let claims = (0..CLAIMS_MAX).take_while(|_| call_routines(vector)).count();
     if claims == CLAIMS_MAX {
         verifier::violation(
             Some(rules::INTERRUPT_NOT_OURS.number),
@@ -121,14 +122,14 @@ fn not_the_device(vector: u8) -> usize {
     claims
 }
 
-/// Another device on the line of the driver's device interrupts, whatever that does: with registers that cannot be reached,
-/// they read all ones meanwhile, as from a device without power. Comes back when the routines have been asked.
+/// Interrupts as another device on the line of the driver's device does, whatever that does: registers that cannot be
+/// reached read all ones meanwhile, as from a device without power. Returns when the routines have run.
 pub fn share_line() {
     if !watch::is_on() {
         return;
     }
     debug_assert_eq!(cpu::irql(), crate::nt::irql::PASSIVE_LEVEL);
-    let Some(Given::Line { vector, .. }) = interrupts::given() else { return };
+    let Some(Assigned::Line { vector, .. }) = interrupts::assigned() else { return };
     if !LINES.with(|lines| lines.connected.iter().any(|(at, _)| *at == vector)) {
         return;
     }
@@ -140,7 +141,7 @@ pub fn share_line() {
     trap::set_handler(sharer, serve_sharer);
     SHARER.store(true, Ordering::Release);
     apic::send(smp::interrupt_target(), sharer);
-    while SHARER.load(Ordering::Acquire) && !super::bugcheck::stopping() {
+    while SHARER.load(Ordering::Acquire) && !stop::stopping() {
         smp::while_spinning();
     }
     if forbidden {
@@ -148,8 +149,8 @@ pub fn share_line() {
     }
 }
 
-/// Asks the service routines of a vector until one claims the interrupt. Gives whether one did.
-fn ask(vector: u8) -> bool {
+/// Asks the service routines of a vector until one claims the interrupt. Returns whether one did.
+fn call_routines(vector: u8) -> bool {
     let mut index = 0;
     let mut claimed = false;
     let processor = cpu::number();
@@ -160,7 +161,7 @@ fn ask(vector: u8) -> bool {
     }) {
         index += 1;
         delay::point();
-        // SAFETY: a connected interrupt object: who disconnects it waits while it is in service.
+        // SAFETY: a connected interrupt object: disconnecting it waits while it is in service.
         if unsafe { call(interrupt) } {
             claimed = true;
             break;
@@ -185,7 +186,7 @@ fn watch_duration(ns: u64) {
     if TOO_LONG.fetch_add(1, Ordering::Relaxed) + 1 == TOO_LONG_IN_A_ROW {
         const DPC_WATCHDOG_VIOLATION: u32 = 0x133;
         verifier::failed(
-            crate::checks::ISR_DURATION,
+            crate::contract::checks::ISR_DURATION,
             DPC_WATCHDOG_VIOLATION,
             "an interrupt service routine",
             [0, ns / 1_000, DURATION_MAX_NS / 1_000, 0],
@@ -204,9 +205,9 @@ unsafe fn call(interrupt: *mut KINTERRUPT) -> bool {
     unsafe {
         let old = cpu::irql();
         cpu::set_irql((*interrupt).SynchronizeIrql.max(old));
-        spin_lock::take("an interrupt service routine", (*interrupt).ActualLock);
-        crate::image::page_out();
-        let begun = time::nanoseconds();
+        spin_lock::acquire("an interrupt service routine", (*interrupt).ActualLock);
+        crate::arch::pageable::page_out();
+        let begun = clock::nanoseconds();
         let claimed = verifier::call("an interrupt service routine", || {
             if let Some(routine) = (*interrupt).MessageServiceRoutine {
                 routine(interrupt, (*interrupt).ServiceContext, (*interrupt).MessageIndex)
@@ -216,8 +217,8 @@ unsafe fn call(interrupt: *mut KINTERRUPT) -> bool {
                 0
             }
         });
-        watch_duration(time::nanoseconds() - begun);
-        spin_lock::give("an interrupt service routine", (*interrupt).ActualLock);
+        watch_duration(clock::nanoseconds() - begun);
+        spin_lock::release("an interrupt service routine", (*interrupt).ActualLock);
         cpu::set_irql(old);
         claimed != 0
     }
@@ -243,9 +244,10 @@ pub struct Connection {
     pub latched: bool,
 }
 
+/// Connects a service routine.
 pub(super) fn connect(function: &'static str, connection: &Connection) -> Result<*mut KINTERRUPT, NTSTATUS> {
     let vector = u8::try_from(connection.vector).map_err(|_| STATUS_INVALID_PARAMETER)?;
-    let Some(given) = interrupts::given().filter(|given| given.has(vector)) else {
+    let Some(given) = interrupts::assigned().filter(|given| given.has(vector)) else {
         verifier::stop(
             0xc4,
             function,
@@ -320,6 +322,7 @@ pub(super) fn connect(function: &'static str, connection: &Connection) -> Result
     Ok(interrupt)
 }
 
+/// Disconnects a service routine.
 pub(super) fn disconnect(function: &'static str, interrupt: *mut KINTERRUPT) {
     let found = LINES.with(|lines| {
         let at = lines.connected.iter().position(|(_, connected)| *connected == interrupt)?;
@@ -334,7 +337,7 @@ pub(super) fn disconnect(function: &'static str, interrupt: *mut KINTERRUPT) {
             format_args!("{function}: the interrupt object at {interrupt:p} is not connected"),
         );
     };
-    if last && let Some(given) = interrupts::given() {
+    if last && let Some(given) = interrupts::assigned() {
         given.silence(vector);
     }
     while IN_SERVICE.iter().any(|running| running.load(Ordering::Acquire) == interrupt) {
@@ -350,7 +353,7 @@ pub(super) fn disconnect(function: &'static str, interrupt: *mut KINTERRUPT) {
 /// The parameters are a driver's, as the WDK's page on `IoConnectInterruptEx` says.
 unsafe fn connect_ex(p: &mut ConnectParameters) -> NTSTATUS {
     const FUNCTION: &str = "IoConnectInterruptEx";
-    // SAFETY: the caller's promise; what lies behind the version depends on it.
+    // SAFETY: the caller's promise; what is behind the version depends on it.
     unsafe {
         let (vector, irql, synchronize, latched) = match p.version {
             CONNECT_FULLY_SPECIFIED | CONNECT_FULLY_SPECIFIED_GROUP => (p.vector, p.irql, p.synchronize, p.mode != 0),
@@ -388,12 +391,12 @@ unsafe fn connect_ex(p: &mut ConnectParameters) -> NTSTATUS {
     }
 }
 
-/// The vector of a device's line, if a line is what it was given.
+/// Returns the vector of a device's line, if a line is what it was given.
 fn line_of(pdo: *mut DEVICE_OBJECT) -> Option<u8> {
-    pnp::node(pdo)?;
-    match interrupts::given()? {
-        Given::Line { vector, .. } => Some(vector),
-        Given::Messages { .. } => None,
+    node::of(pdo)?;
+    match interrupts::assigned()? {
+        Assigned::Line { vector, .. } => Some(vector),
+        Assigned::Messages { .. } => None,
     }
 }
 
@@ -424,11 +427,12 @@ pub struct DisconnectParameters {
 }
 
 const CONNECT_FULLY_SPECIFIED: u32 = 1;
+/// `CONNECT_LINE_BASED` (wdm.h).
 pub(super) const CONNECT_LINE_BASED: u32 = 2;
 const CONNECT_MESSAGE_BASED: u32 = 3;
 const CONNECT_FULLY_SPECIFIED_GROUP: u32 = 4;
 
-exports! {
+export_functions! {
     /// Interrupts.
     pub static EXPORTS;
 
@@ -453,7 +457,7 @@ exports! {
         }
     }
 
-    /// Connects, as the version in the parameters says.
+    /// Connects as the version in the parameters says.
     [PASSIVE] fn IoConnectInterruptEx(parameters: *mut ConnectParameters) -> NTSTATUS {
         connect_ex(&mut *parameters)
     }
@@ -491,14 +495,14 @@ exports! {
                     format_args!("called at IRQL {old}, above the interrupt's own level {}", (*interrupt).SynchronizeIrql));
             }
             super::level::raise((*interrupt).SynchronizeIrql);
-            spin_lock::take("KeAcquireInterruptSpinLock", (*interrupt).ActualLock);
+            spin_lock::acquire("KeAcquireInterruptSpinLock", (*interrupt).ActualLock);
         }
         old
     }
 
     /// Gives the interrupt's lock back.
     [FROM_DISPATCH] fn KeReleaseInterruptSpinLock(interrupt: *mut KINTERRUPT, old: KIRQL) {
-        spin_lock::give("KeReleaseInterruptSpinLock", (*interrupt).ActualLock);
+        spin_lock::release("KeReleaseInterruptSpinLock", (*interrupt).ActualLock);
         cpu::set_irql(old);
     }
 }

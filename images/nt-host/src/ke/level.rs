@@ -4,15 +4,13 @@
 #![allow(unsafe_code, reason = "exported functions")]
 
 use super::lock_order;
-use super::stack::Context;
 use crate::arch::trap::TrapFrame;
-use crate::arch::{cpu, smp};
-use crate::checks;
-use crate::exports;
-use crate::mm::pageable;
+use crate::arch::{cpu, pageable, smp};
+use crate::bugcheck::stack::Context;
+use crate::contract::{checks, verifier};
+use crate::export_functions;
 use crate::nt::KIRQL;
 use crate::nt::irql::*;
-use crate::verifier;
 
 /// Raises the IRQL and gives the old one.
 pub fn raise(level: KIRQL) -> KIRQL {
@@ -24,7 +22,7 @@ pub fn raise(level: KIRQL) -> KIRQL {
     old
 }
 
-/// A driver lowers the IRQL: below `DISPATCH_LEVEL` it holds no spin lock.
+/// Lowers the IRQL for a driver, and checks that below `DISPATCH_LEVEL` it holds no spin lock.
 pub(super) fn lower(function: &'static str, new: KIRQL) {
     check_lowered(function, new, None);
     cpu::set_irql(new);
@@ -42,14 +40,14 @@ fn check_lowered(function: &str, new: KIRQL, context: Option<Context>) {
             [checks::LOCK_KEPT_BELOW_DISPATCH.number.into(), cpu::irql().into(), new.into(), lock],
             context,
             format_args!(
-                "the IRQL is lowered to {new} while the spin lock {lock:#x} is held: whoever wants the lock next on this \
+                "the IRQL is lowered to {new} while the spin lock {lock:#x} is held: the next to want the lock on this \
                  processor waits for ever. Release it first, with the function that belongs to how it was acquired"
             ),
         );
     }
 }
 
-/// A driver has written `new` to CR8, as inlined functions of the WDK do to raise and to lower the IRQL.
+/// Does what a write of `new` to CR8 by a driver does, as inlined functions of the WDK raise and lower the IRQL.
 pub(crate) fn written(frame: &TrapFrame, new: u64) {
     let context = Some(Context::of_trap(frame));
     let old = cpu::irql();
@@ -72,11 +70,11 @@ pub(crate) fn written(frame: &TrapFrame, new: u64) {
     cpu::set_irql(new);
 }
 
-exports! {
+export_functions! {
     /// Levels.
     pub static EXPORTS;
 
-    /// The current IRQL.
+    /// Returns the current IRQL.
     [ANY] fn KeGetCurrentIrql() -> KIRQL { cpu::irql() }
 
     /// Raises the IRQL.
@@ -104,15 +102,15 @@ exports! {
         raise(DISPATCH_LEVEL)
     }
 
-    /// Whether all asynchronous procedure calls are disabled.
+    /// Returns whether all asynchronous procedure calls are disabled.
     [ANY] fn KeAreAllApcsDisabled() -> u8 { u8::from(cpu::irql() >= APC_LEVEL || !cpu::interrupts_enabled()) }
 
-    /// Whether ordinary asynchronous procedure calls are disabled.
+    /// Returns whether ordinary asynchronous procedure calls are disabled.
     [ANY] fn KeAreApcsDisabled() -> u8 {
         u8::from(cpu::irql() >= APC_LEVEL || super::thread::in_critical_region())
     }
 
-    /// The number of the current processor; its group is the only one.
+    /// Returns the number of the current processor; its group is the only one.
     [ANY] fn KeGetCurrentProcessorNumberEx(number: *mut u32) -> u32 {
         let processor = cpu::number() as u32;
         // PROCESSOR_NUMBER: group, number, reserved.
@@ -120,21 +118,21 @@ exports! {
         processor
     }
 
-    /// How many processors there are.
+    /// Returns how many processors there are.
     [ANY] fn KeQueryActiveProcessorCount(mask: *mut u64) -> u32 {
         if !mask.is_null() { mask.write((1 << smp::online()) - 1) }
         smp::online() as u32
     }
 
-    /// How many processors there are in a group.
+    /// Returns how many processors there are in a group.
     [ANY] fn KeQueryActiveProcessorCountEx(_group: u16) -> u32 { smp::online() as u32 }
 
-    /// Which processors there are.
+    /// Returns which processors there are.
     [ANY] fn KeQueryActiveProcessors() -> u64 { (1 << smp::online()) - 1 }
 
-    /// How many processors there can be in a group.
+    /// Returns how many processors there can be in a group.
     [ANY] fn KeQueryMaximumProcessorCountEx(_group: u16) -> u32 { smp::online() as u32 }
 
-    /// A bug check for code that must be pageable.
+    /// Does nothing: memory and caches are coherent.
     [APC] fn KeFlushIoBuffers(_mdl: *mut crate::nt::MDL, _read: u8, _dma: u8) {}
 }

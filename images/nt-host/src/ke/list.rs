@@ -12,7 +12,7 @@ pub unsafe fn init(head: *mut LIST_ENTRY) {
     unsafe { head.write(LIST_ENTRY { Flink: head, Blink: head }) };
 }
 
-/// Whether the list has no entries. A head of zeros, never initialised, counts as empty.
+/// Returns whether the list has no entries. A head of zeros, never initialised, counts as empty.
 ///
 /// # Safety
 /// `head` is valid for reading.

@@ -1,6 +1,6 @@
-//! The order in which locks are taken, spin locks and what threads wait for: two orders for the same locks are a deadlock
-//! that only waits for two processors, or two threads, to meet. And so is a spin lock that is held at two IRQLs, one of
-//! them above `DISPATCH_LEVEL`.
+//! The order in which locks are taken, spin locks and what threads wait for: two orders for the same locks are a
+//! deadlock that only waits for two processors, or two threads, to meet. And so is a spin lock that is held at two
+//! IRQLs, one of them above `DISPATCH_LEVEL`.
 //!
 //! Each lock that is taken while another is held is remembered with the driver's stack of the first time. A lock is
 //! forgotten when it is initialised again or its memory is freed.
@@ -12,16 +12,15 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::stack::{self, Context};
 use super::thread;
 use crate::arch::cpu::{self, PROCESSORS_MAX};
-use crate::checks;
-use crate::image::{self, Place};
-use crate::lock_graph::{Edge, LockGraph};
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::bugcheck::modules::{self, Place};
+use crate::bugcheck::stack::{self, Context};
+use crate::contract::lock_graph::{Edge, LockGraph};
+use crate::contract::{checks, verifier, watch};
 use crate::nt::KIRQL;
 use crate::nt::irql::DISPATCH_LEVEL;
-use crate::sync::Uninterrupted;
-use crate::{verifier, watch};
 
 /// Driver Verifier's parameter for a potential deadlock.
 const POTENTIAL_DEADLOCK: u64 = 0x1001;
@@ -31,7 +30,7 @@ const HELD_MAX: usize = 8;
 const FRAMES: usize = 6;
 
 type Stack = [u64; FRAMES];
-/// What somebody holds; 0 is nothing.
+/// What a holder has; 0 is nothing.
 type Held = [u64; HELD_MAX];
 
 struct Order {
@@ -54,7 +53,7 @@ static ORDER: Uninterrupted<Order> = Uninterrupted::new(Order {
 /// How many spin locks a processor holds: looked at first, since most of the time it is none.
 static COUNT: [AtomicUsize; PROCESSORS_MAX] = [const { AtomicUsize::new(0) }; PROCESSORS_MAX];
 
-/// Who holds a lock.
+/// What holds a lock: a thread or a processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
     /// This processor: a spin lock.
@@ -64,7 +63,7 @@ pub enum Holder {
 }
 
 impl Holder {
-    /// The thread that runs.
+    /// Returns the thread that runs.
     #[must_use]
     pub fn this_thread() -> Self {
         Self::Thread(thread::current() as u64)
@@ -79,7 +78,7 @@ impl Order {
         }
     }
 
-    /// What is held, if `lock` was never taken before while all of it was.
+    /// Returns what is held, if `lock` was never taken before while all of it was.
     fn unordered(&self, holder: Holder, lock: u64) -> Option<Held> {
         let held = self.held(holder);
         others(&held, lock).any(|other| !self.graph.knows(other, lock)).then_some(held)
@@ -100,7 +99,7 @@ fn others(held: &Held, lock: u64) -> impl Iterator<Item = u64> {
 fn stack_here() -> Stack {
     let mut stack = [0; FRAMES];
     let frames = stack::walk(Context::here());
-    let of_driver = frames.iter().filter(|frame| image::in_driver(frame.address));
+    let of_driver = frames.iter().filter(|frame| modules::in_driver(frame.address));
     for (slot, frame) in stack.iter_mut().zip(of_driver) {
         *slot = frame.address;
     }
@@ -119,8 +118,8 @@ fn show_chain(chain: &[Edge<Stack>]) -> String {
     chain.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
-/// A spin lock is about to be taken; the IRQL is that at which it will be held.
-pub(super) fn taking(function: &'static str, lock: u64) {
+/// Checks a spin lock that is about to be taken; the IRQL is that at which it will be held.
+pub(super) fn acquiring(function: &'static str, lock: u64) {
     if !watch::is_on() {
         return;
     }
@@ -151,7 +150,7 @@ pub(super) fn taking(function: &'static str, lock: u64) {
     }
 }
 
-/// `holder` is about to wait for a lock: every lock that it holds comes before.
+/// Checks the order of a lock that `holder` is about to wait for: every lock that it holds comes before.
 pub fn ordered(function: &'static str, holder: Holder, lock: u64) {
     if !watch::is_on() {
         return;
@@ -161,7 +160,7 @@ pub fn ordered(function: &'static str, holder: Holder, lock: u64) {
     }
 }
 
-/// `lock` comes behind everything that is held.
+/// Notes that `lock` comes behind everything that is held.
 fn order(function: &'static str, holder: Holder, lock: u64, held: &Held) {
     let stack = stack_here();
     let circle = ORDER.with(|order| {
@@ -183,8 +182,8 @@ fn order(function: &'static str, holder: Holder, lock: u64, held: &Held) {
     }
 }
 
-/// A lock has been taken.
-pub fn taken(holder: Holder, lock: u64) {
+/// Notes that a lock has been taken.
+pub fn acquired(holder: Holder, lock: u64) {
     if !watch::is_on() {
         return;
     }
@@ -198,8 +197,8 @@ pub fn taken(holder: Holder, lock: u64) {
     });
 }
 
-/// A lock is given back.
-pub fn given(holder: Holder, lock: u64) {
+/// Notes that a lock is given back.
+pub fn released(holder: Holder, lock: u64) {
     if !watch::is_on() {
         return;
     }
@@ -226,7 +225,7 @@ pub fn forget(range: &Range<u64>) {
     });
 }
 
-/// A spin lock that this processor holds.
+/// Returns a spin lock that this processor holds.
 #[must_use]
 pub fn held_here() -> Option<u64> {
     if COUNT[cpu::number()].load(Ordering::Relaxed) == 0 {

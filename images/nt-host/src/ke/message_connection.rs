@@ -1,4 +1,5 @@
-//! `IoConnectInterruptEx` for messages: a service routine on all messages of a device, or, where it has none, on its line.
+//! `IoConnectInterruptEx` for messages: a service routine on all messages of a device, or, where it has none, on its
+//! line.
 //!
 //! Source: Microsoft, "Using the CONNECT_MESSAGE_BASED Version of IoConnectInterruptEx"; the layouts are wdm.h's.
 #![allow(unsafe_code, reason = "structures of the Windows ABI")]
@@ -9,12 +10,12 @@ use alloc::vec::Vec;
 
 use super::interrupt::{self, CONNECT_LINE_BASED, ConnectParameters, Connection};
 use crate::arch::apic;
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::contract::verifier;
 use crate::nt::status::*;
 use crate::nt::{KINTERRUPT, KIRQL, KMESSAGE_SERVICE_ROUTINE, KSERVICE_ROUTINE, NTSTATUS, PVOID};
-use crate::pci::message;
-use crate::pnp::interrupts::{self, Given};
-use crate::sync::Uninterrupted;
-use crate::{pnp, verifier};
+use crate::pci::interrupts::{self, Assigned};
+use crate::pci::{message, node};
 
 const FUNCTION: &str = "IoConnectInterruptEx";
 /// Where the message version of the parameters has its `FallBackServiceRoutine`.
@@ -48,25 +49,25 @@ const WORDS_OF_ENTRY: usize = size_of::<Entry>() / 8;
 /// The tables that drivers have.
 static TABLES: Uninterrupted<Vec<Box<[u64]>>> = Uninterrupted::new(Vec::new());
 
-/// Connects.
+/// Connects service routines to the messages of a device.
 ///
 /// # Safety
 /// The parameters are a driver's, of the message version.
 pub(super) unsafe fn connect(p: &mut ConnectParameters) -> NTSTATUS {
-    if pnp::node(p.pdo).is_none() {
+    if node::of(p.pdo).is_none() {
         return STATUS_INVALID_PARAMETER;
     }
     // SAFETY: the caller's promise.
     let fall_back = unsafe { (&raw const *p).cast::<u8>().add(FALL_BACK_OFFSET).cast::<PVOID>().read() };
-    match interrupts::given() {
-        Some(Given::Messages { first, count, .. }) => {
+    match interrupts::assigned() {
+        Some(Assigned::Messages { first, count, .. }) => {
             if p.routine.is_null() {
                 return STATUS_INVALID_PARAMETER;
             }
             // SAFETY: the caller's promise.
             unsafe { connect_messages(p, first, count) }
         }
-        Some(Given::Line { vector, .. }) if !fall_back.is_null() => {
+        Some(Assigned::Line { vector, .. }) if !fall_back.is_null() => {
             p.version = CONNECT_LINE_BASED;
             let connection = Connection {
                 // SAFETY: the driver's routine for its line.
@@ -133,7 +134,8 @@ unsafe fn connect_messages(p: &ConnectParameters, first: u8, count: u16) -> NTST
         // SAFETY: the table was made for so many entries.
         unsafe { place.add(WORDS_OF_HEADER + usize::from(index) * WORDS_OF_ENTRY).cast::<Entry>().write(entry) };
     }
-    // SAFETY: the table begins with its header; the driver gets its address, and the table lives until it is given back.
+    // SAFETY: the table begins with its header; the driver gets its address, and the table lives until it is given
+    // back.
     unsafe {
         place.cast::<Header>().write(Header { irql: synchronize, count: count.into() });
         p.object.cast::<PVOID>().write(place.cast());
@@ -142,7 +144,7 @@ unsafe fn connect_messages(p: &ConnectParameters, first: u8, count: u16) -> NTST
     STATUS_SUCCESS
 }
 
-/// The interrupt objects of a table's first entries.
+/// Returns the interrupt objects of a table's first entries.
 unsafe fn entries(table: *const u64, count: u16) -> impl Iterator<Item = *mut KINTERRUPT> {
     (0..usize::from(count)).map(move |index| {
         // SAFETY: the caller's promise.

@@ -1,27 +1,28 @@
-//! The kernel core: IRQL, interrupts, deferred calls, time, threads, waiting, bug checks.
+//! The kernel core: IRQL, interrupts, deferred procedure calls, time, threads, waiting, bug checks.
 
 pub mod bugcheck;
-pub(crate) mod chance;
-pub mod delay;
 pub mod device_queue;
 pub mod dpc;
 pub mod event;
-pub mod exception;
+pub mod handle;
 pub mod handlers;
+pub mod inline_irql;
 pub mod interrupt;
 pub mod level;
 pub mod list;
 pub mod lock_order;
 pub mod message_connection;
+pub(crate) mod preemption_point;
+pub mod process;
+pub mod raise;
 pub mod spin_lock;
-pub mod stack;
 pub mod thread;
 pub mod time;
 pub mod timer;
 pub mod wait;
 pub mod work;
 
-use crate::export::Export;
+use crate::contract::export::Export;
 
 /// What the core exports.
 pub static EXPORTS: &[&[Export]] = &[
@@ -53,7 +54,7 @@ pub(crate) fn second_processor() {
     thread::adopt();
 }
 
-/// Something arrived for the host's main thread: wakes it from [`idle`]. At any IRQL.
+/// Wakes the host's main thread from [`idle`], because something has arrived for it. At any IRQL.
 pub fn host_wakeup() {
     dpc::request_host_wakeup();
 }
@@ -74,7 +75,7 @@ pub struct Counters {
     pub dpcs: u64,
 }
 
-/// The counters.
+/// Returns the counters.
 #[must_use]
 pub fn statistics() -> Counters {
     let (interrupts, interrupts_not_claimed) = interrupt::counts();

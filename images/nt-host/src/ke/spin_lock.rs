@@ -1,16 +1,16 @@
-//! Spin locks. A lock names the processor that holds it: one that takes it again waits for itself, on every machine, and
-//! that is reported.
+//! Spin locks. A lock names the processor that holds it: one that takes it again waits for itself, on every machine,
+//! and that is reported.
 #![allow(unsafe_code, reason = "locks of the Windows ABI")]
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::lock_order::Holder;
-use super::{delay, level, lock_order, time};
-use crate::arch::{cpu, smp};
-use crate::exports;
+use super::level;
+use super::lock_order::{self, Holder};
+use crate::arch::{clock, cpu, smp};
+use crate::contract::{delay, verifier};
+use crate::export_functions;
 use crate::nt::irql::*;
 use crate::nt::{KIRQL, KSPIN_LOCK};
-use crate::verifier;
 
 const SPIN_LOCK_ALREADY_OWNED: u32 = 0x0f;
 const SPIN_LOCK_NOT_OWNED: u32 = 0x10;
@@ -21,7 +21,7 @@ const WAIT_LIMIT_NS: u64 = 10_000_000_000;
 /// Looks at a lock between two looks at the clock.
 const LOOKS: u32 = 100_000;
 
-/// What a lock holds that this processor has.
+/// Returns what a lock holds that this processor has.
 fn mine() -> usize {
     cpu::number() + 1
 }
@@ -35,8 +35,8 @@ unsafe fn word<'a>(lock: *mut KSPIN_LOCK) -> &'a AtomicUsize {
 ///
 /// # Safety
 /// `lock` is valid.
-pub unsafe fn take(function: &'static str, lock: *mut KSPIN_LOCK) {
-    lock_order::taking(function, lock as u64);
+pub unsafe fn acquire(function: &'static str, lock: *mut KSPIN_LOCK) {
+    lock_order::acquiring(function, lock as u64);
     delay::point();
     // SAFETY: the caller's promise.
     let word = unsafe { word(lock) };
@@ -45,7 +45,7 @@ pub unsafe fn take(function: &'static str, lock: *mut KSPIN_LOCK) {
     while let Err(holder) = word.compare_exchange(0, mine(), Ordering::Acquire, Ordering::Relaxed) {
         let mut waited = 0;
         if looks % LOOKS == LOOKS - 1 {
-            let now = time::ran();
+            let now = clock::ran();
             since = if since == 0 { now } else { since };
             waited = now - since;
         }
@@ -55,7 +55,7 @@ pub unsafe fn take(function: &'static str, lock: *mut KSPIN_LOCK) {
         }
         smp::while_spinning();
     }
-    lock_order::taken(Holder::Processor, lock as u64);
+    lock_order::acquired(Holder::Processor, lock as u64);
 }
 
 fn held(function: &'static str, lock: *mut KSPIN_LOCK, holder: usize) -> ! {
@@ -84,8 +84,8 @@ fn held(function: &'static str, lock: *mut KSPIN_LOCK, holder: usize) -> ! {
 ///
 /// # Safety
 /// `lock` is valid.
-pub unsafe fn give(function: &'static str, lock: *mut KSPIN_LOCK) {
-    lock_order::given(Holder::Processor, lock as u64);
+pub unsafe fn release(function: &'static str, lock: *mut KSPIN_LOCK) {
+    lock_order::released(Holder::Processor, lock as u64);
     // SAFETY: the caller's promise.
     let holder = unsafe { word(lock) }.swap(0, Ordering::Release);
     if holder != mine() {
@@ -97,7 +97,7 @@ pub unsafe fn give(function: &'static str, lock: *mut KSPIN_LOCK) {
             format_args!("the spin lock at {lock:p} is released and {text} (its value is {holder:#x})"),
         );
     }
-    super::chance::take();
+    super::preemption_point::pass();
     delay::point();
 }
 
@@ -109,7 +109,7 @@ pub struct LockQueueHandle {
     old_irql: KIRQL,
 }
 
-exports! {
+export_functions! {
     /// Spin locks.
     pub static EXPORTS;
 
@@ -122,13 +122,13 @@ exports! {
     /// Raises to `DISPATCH_LEVEL` and takes the lock.
     [DISPATCH] fn KeAcquireSpinLockRaiseToDpc(lock: *mut KSPIN_LOCK) -> KIRQL {
         let old = level::raise(DISPATCH_LEVEL);
-        take("KeAcquireSpinLockRaiseToDpc", lock);
+        acquire("KeAcquireSpinLockRaiseToDpc", lock);
         old
     }
 
     /// Gives the lock back and restores the IRQL.
     [AT_DISPATCH] fn KeReleaseSpinLock(lock: *mut KSPIN_LOCK, old: KIRQL) {
-        give("KeReleaseSpinLock", lock);
+        release("KeReleaseSpinLock", lock);
         if old > DISPATCH_LEVEL {
             verifier::stop(0x0a, "KeReleaseSpinLock", [lock as u64, u64::from(old), 0, 0],
                 format_args!("the old IRQL given is {old}; the lock was acquired at DISPATCH_LEVEL or below"));
@@ -138,35 +138,35 @@ exports! {
 
     /// Takes the lock; the IRQL is `DISPATCH_LEVEL` or above already.
     [FROM_DISPATCH] fn KeAcquireSpinLockAtDpcLevel(lock: *mut KSPIN_LOCK) {
-        take("KeAcquireSpinLockAtDpcLevel", lock);
+        acquire("KeAcquireSpinLockAtDpcLevel", lock);
     }
 
     /// Gives the lock back; the IRQL stays.
     [FROM_DISPATCH] fn KeReleaseSpinLockFromDpcLevel(lock: *mut KSPIN_LOCK) {
-        give("KeReleaseSpinLockFromDpcLevel", lock);
+        release("KeReleaseSpinLockFromDpcLevel", lock);
     }
 
     /// Takes the lock if it is free.
     [FROM_DISPATCH] fn KeTryToAcquireSpinLockAtDpcLevel(lock: *mut KSPIN_LOCK) -> u8 {
         let free = word(lock).compare_exchange(0, mine(), Ordering::Acquire, Ordering::Relaxed).is_ok();
-        if free { lock_order::taken(Holder::Processor, lock as u64) }
+        if free { lock_order::acquired(Holder::Processor, lock as u64) }
         u8::from(free)
     }
 
-    /// Whether the lock is free.
+    /// Returns whether the lock is free.
     [ANY] fn KeTestSpinLock(lock: *mut KSPIN_LOCK) -> u8 { u8::from(lock.read_volatile() == 0) }
 
     /// Takes the lock at whatever IRQL is higher, this one or `DISPATCH_LEVEL`.
     [ANY] fn KeAcquireSpinLockForDpc(lock: *mut KSPIN_LOCK) -> KIRQL {
         let old = cpu::irql();
         if old < DISPATCH_LEVEL { level::raise(DISPATCH_LEVEL); }
-        take("KeAcquireSpinLockForDpc", lock);
+        acquire("KeAcquireSpinLockForDpc", lock);
         old
     }
 
     /// Gives the lock back.
     [FROM_DISPATCH] fn KeReleaseSpinLockForDpc(lock: *mut KSPIN_LOCK, old: KIRQL) {
-        give("KeReleaseSpinLockForDpc", lock);
+        release("KeReleaseSpinLockForDpc", lock);
         level::lower("KeReleaseSpinLockForDpc", old);
     }
 
@@ -174,7 +174,7 @@ exports! {
     [DISPATCH] fn KeAcquireInStackQueuedSpinLock(lock: *mut KSPIN_LOCK, handle: *mut LockQueueHandle) {
         let old_irql = level::raise(DISPATCH_LEVEL);
         {
-            take("KeAcquireInStackQueuedSpinLock", lock);
+            acquire("KeAcquireInStackQueuedSpinLock", lock);
             handle.write(LockQueueHandle { next: core::ptr::null_mut(), lock, old_irql });
         }
     }
@@ -182,7 +182,7 @@ exports! {
     /// Gives a queued lock back.
     [AT_DISPATCH] fn KeReleaseInStackQueuedSpinLock(handle: *mut LockQueueHandle) {
         {
-            give("KeReleaseInStackQueuedSpinLock", (*handle).lock);
+            release("KeReleaseInStackQueuedSpinLock", (*handle).lock);
             level::lower("KeReleaseInStackQueuedSpinLock", (*handle).old_irql);
         }
     }
@@ -190,13 +190,13 @@ exports! {
     /// Takes a queued lock at `DISPATCH_LEVEL`.
     [FROM_DISPATCH] fn KeAcquireInStackQueuedSpinLockAtDpcLevel(lock: *mut KSPIN_LOCK, handle: *mut LockQueueHandle) {
         {
-            take("KeAcquireInStackQueuedSpinLockAtDpcLevel", lock);
+            acquire("KeAcquireInStackQueuedSpinLockAtDpcLevel", lock);
             handle.write(LockQueueHandle { next: core::ptr::null_mut(), lock, old_irql: cpu::irql() });
         }
     }
 
     /// Gives a queued lock back and stays at the level.
     [FROM_DISPATCH] fn KeReleaseInStackQueuedSpinLockFromDpcLevel(handle: *mut LockQueueHandle) {
-        give("KeReleaseInStackQueuedSpinLockFromDpcLevel", (*handle).lock);
+        release("KeReleaseInStackQueuedSpinLockFromDpcLevel", (*handle).lock);
     }
 }

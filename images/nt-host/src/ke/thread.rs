@@ -8,18 +8,18 @@ use core::arch::global_asm;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::{handlers, list, timer, wait};
-use crate::arch::{apic, cpu, smp};
-use crate::mm::paging::{self, Access, Caching};
-use crate::mm::user::{self, Process};
-use crate::mm::{PAGE_SIZE, frames, window};
+use super::process::Process;
+use super::{handle, handlers, list, timer, wait};
+use crate::arch::paging::{self, Access, Caching};
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::arch::{PAGE_SIZE, apic, cpu, frames, smp, user_half, window};
+use crate::contract::verifier;
 use crate::nt::irql::*;
 use crate::nt::status::*;
 use crate::nt::{
     DISPATCHER_HEADER, HANDLE, KSTART_ROUTINE, KTIMER, KWAIT_BLOCK, LIST_ENTRY, NTSTATUS, PVOID, object_type,
 };
-use crate::sync::Uninterrupted;
-use crate::{containing_record, exports, io, verifier};
+use crate::{containing_record, export_functions};
 
 /// What Windows x64 gives a kernel thread.
 const STACK_BYTES: u64 = 24 * 1024;
@@ -31,6 +31,7 @@ const QUANTUM_TICKS: u32 = 20;
 /// Objects that a wait needs no blocks of the caller's for (`THREAD_WAIT_OBJECTS`).
 pub const THREAD_WAIT_OBJECTS: usize = 3;
 
+/// What a thread is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Ready,
@@ -64,9 +65,9 @@ pub struct Thread {
     exit_status: NTSTATUS,
     references: u32,
     by_driver: bool,
-    /// For whom it works.
+    /// The process that it works for.
     process: Process,
-    /// The innermost exception whose handlers are being asked.
+    /// The innermost exception whose handlers are being called.
     dispatch: *const handlers::Active,
 }
 
@@ -261,7 +262,7 @@ pub(super) fn create(start: KSTART_ROUTINE, context: PVOID, priority: i32, by_dr
 }
 
 extern "C" fn enter() -> ! {
-    user::show(false);
+    user_half::show(false);
     cpu::set_exclusive_depth(0);
     cpu::set_irql(PASSIVE_LEVEL);
     x86_64::instructions::interrupts::enable();
@@ -305,7 +306,7 @@ unsafe fn dereference(thread: *mut Thread) {
     }
 }
 
-/// The thread that runs.
+/// Returns the thread that runs.
 pub(super) fn current() -> *mut Thread {
     cpu::current_thread().cast()
 }
@@ -318,12 +319,13 @@ pub(super) fn adopt() {
     cpu::set_current_thread(thread.cast());
 }
 
-/// System threads of the driver that have not ended.
+/// Returns how many system threads of the driver have not ended.
 #[must_use]
 pub fn driver_threads() -> u32 {
     DRIVER_THREADS.load(Ordering::Relaxed)
 }
 
+/// Returns whether the running thread is in a critical region.
 pub(super) fn in_critical_region() -> bool {
     let thread = current();
     // SAFETY: the thread that runs.
@@ -346,7 +348,7 @@ pub(super) unsafe fn make_ready(thread: *mut Thread) {
     }
 }
 
-/// The best ready thread of at least `priority`, taken out of its queue. Interrupts are off.
+/// Returns the best ready thread of at least `priority`, taken out of its queue. Interrupts are off.
 unsafe fn take_ready(priority: i32) -> Option<*mut Thread> {
     // SAFETY: the caller holds interrupts off.
     unsafe {
@@ -360,7 +362,7 @@ unsafe fn take_ready(priority: i32) -> Option<*mut Thread> {
     }
 }
 
-/// One clock tick of the running thread is over.
+/// Counts a clock tick of the running thread.
 pub(super) fn quantum_tick() {
     let thread = current();
     if thread.is_null() {
@@ -403,7 +405,8 @@ pub(super) fn reschedule() {
     }
 }
 
-/// Gives the processor away: the running thread waits or has ended. Interrupts are off; they are off when it returns.
+/// Returns the processor away: the running thread waits or has ended. Interrupts are off; they are off when it
+/// returns.
 pub(super) unsafe fn switch_away() {
     // SAFETY: the caller's promise; the idle thread is always ready or running.
     unsafe {
@@ -432,7 +435,7 @@ unsafe fn switch_to(next: *mut Thread) {
         );
         // Back on this thread.
         cpu::set_exclusive_depth(depth);
-        user::show((*old).process != Process::System);
+        user_half::show((*old).process != Process::System);
     }
 }
 
@@ -441,7 +444,7 @@ unsafe fn switch_to(next: *mut Thread) {
 pub fn as_caller<R>(process: Process, body: impl FnOnce() -> R) -> R {
     let set = |process| {
         cpu::exclusively(|| {
-            user::show(process != Process::System);
+            user_half::show(process != Process::System);
             // SAFETY: the thread that runs.
             unsafe { core::mem::replace(&mut (*current()).process, process) }
         })
@@ -452,7 +455,7 @@ pub fn as_caller<R>(process: Process, body: impl FnOnce() -> R) -> R {
     result
 }
 
-/// The innermost exception that this thread dispatches.
+/// Returns the innermost exception that this thread dispatches.
 pub(super) fn active_dispatch() -> *const handlers::Active {
     // SAFETY: the thread that runs.
     unsafe { (*current()).dispatch }
@@ -472,7 +475,7 @@ unsafe extern "C" {
     static boot_stack_top: u8;
 }
 
-/// First address and end of the stack of the thread that runs.
+/// Returns first address and end of the stack of the running thread.
 fn stack_limits() -> (u64, u64) {
     // SAFETY: the thread that runs.
     match unsafe { (*current()).stack } {
@@ -481,7 +484,7 @@ fn stack_limits() -> (u64, u64) {
     }
 }
 
-/// For whom the running thread works.
+/// Returns the process that the running thread works for.
 #[must_use]
 pub fn process() -> Process {
     let thread = current();
@@ -489,41 +492,42 @@ pub fn process() -> Process {
     if thread.is_null() { Process::System } else { unsafe { (*thread).process } }
 }
 
-exports! {
+export_functions! {
     /// Threads.
     pub static EXPORTS;
 
-    /// The thread that runs.
+    /// Returns the thread that runs.
     [ANY] fn KeGetCurrentThread() -> PVOID { current().cast() }
 
-    /// The thread that runs.
+    /// Returns the thread that runs.
     [ANY] fn PsGetCurrentThread() -> PVOID { current().cast() }
 
-    /// The process that runs: one system process.
+    /// Returns the process that runs: one system process.
     [ANY] fn IoGetCurrentProcess() -> PVOID { (&raw const SCHEDULER).cast_mut().cast() }
 
-    /// The process that runs.
+    /// Returns the process that runs.
     [ANY] fn PsGetCurrentProcess() -> PVOID { (&raw const SCHEDULER).cast_mut().cast() }
 
-    /// Its number.
+    /// Returns the number.
     [ANY] fn PsGetCurrentProcessId() -> HANDLE { 4 as HANDLE }
 
-    /// The number of the thread that runs.
+    /// Returns the number of the thread that runs.
     [ANY] fn PsGetCurrentThreadId() -> HANDLE { (current() as u64 >> 4 & 0xffff_fffc) as HANDLE }
 
-    /// The mode of the caller for whom this thread works.
+    /// Returns the mode of the caller that this thread works for.
     [ANY] fn ExGetPreviousMode() -> i8 { i8::from(process() != Process::System) }
 
-    /// The mode of the caller for whom this thread works.
+    /// Returns the mode of the caller that this thread works for.
     [ANY] fn KeGetPreviousMode() -> i8 { i8::from(process() != Process::System) }
 
-    /// Whether the request of a packet comes from a 32-bit process; without one, whether this thread works for one.
+    /// Returns whether the request of a packet comes from a 32-bit process; without one, whether this thread works
+    /// for one.
     [ANY] fn IoIs32bitProcess(irp: *const crate::nt::IRP) -> u8 {
         let thread = if irp.is_null() || (*irp).Tail.Thread.is_null() { current() } else { (*irp).Tail.Thread.cast() };
         u8::from((*thread).process == Process::Narrow)
     }
 
-    /// Whether a thread is the system's: all are.
+    /// Returns whether a thread is the system's: all are.
     [ANY] fn PsIsSystemThread(_thread: PVOID) -> u8 { 1 }
 
     /// Creates a system thread.
@@ -534,7 +538,7 @@ exports! {
         DRIVER_THREADS.fetch_add(1, Ordering::Relaxed);
         {
             (*thread).references += 1;
-            handle.write(io::handle::open(io::handle::Object::Thread(thread.cast())));
+            handle.write(handle::open(handle::Object::Thread(thread.cast())));
         }
         STATUS_SUCCESS
     }
@@ -564,35 +568,37 @@ exports! {
         })
     }
 
-    /// A thread's priority.
+    /// Returns a thread's priority.
     [DISPATCH] fn KeQueryPriorityThread(thread: *mut Thread) -> i32 { (*thread).priority }
 
-    /// Where the stack of the thread that runs begins and ends.
+    /// Returns where the stack of the thread that runs begins and ends.
     [ANY] fn IoGetStackLimits(low: *mut u64, high: *mut u64) {
         let (first, end) = stack_limits();
         low.write(first);
         high.write(end);
     }
 
-    /// Whether a range lies on the stack of the thread that runs.
+    /// Returns whether a range is on the stack of the thread that runs.
     [ANY] fn IoWithinStackLimits(start: u64, bytes: u64) -> u32 {
         let (first, end) = stack_limits();
         u32::from(start >= first && start.checked_add(bytes).is_some_and(|last| last <= end))
     }
 
-    /// Where the stack of the thread that runs ends.
+    /// Returns where the stack of the thread that runs ends.
     [ANY] fn IoGetInitialStack() -> u64 { stack_limits().1 }
 
-    /// Bytes of the stack that are left.
+    /// Returns the bytes of the stack that are left.
     [ANY] fn IoGetRemainingStackSize() -> u64 {
         let here = 0u8;
         (&raw const here as u64).saturating_sub(stack_limits().0)
     }
 
-    /// Which of the processor's extended features are on: the x87 unit and SSE, which every thread has for itself.
+    /// Returns which of the processor's extended features are on: the x87 unit and SSE, which every thread has for
+    /// itself.
     [ANY] fn RtlGetEnabledExtendedFeatures(mask: u64) -> u64 { mask & LEGACY_FEATURES }
 
-    /// Saves extended state for its use: that of the features that are on is a thread's, and kept by the convention of calls.
+    /// Saves extended state for its use: that of the features that are on is a thread's, and kept by the convention of
+    /// calls.
     [DISPATCH] fn KeSaveExtendedProcessorState(mask: u64, _state: PVOID) -> NTSTATUS {
         if mask & !LEGACY_FEATURES == 0 { STATUS_SUCCESS } else { STATUS_NOT_SUPPORTED }
     }
@@ -625,7 +631,7 @@ pub unsafe fn reference(thread: PVOID) {
     cpu::exclusively(|| unsafe { (*thread.cast::<Thread>()).references += 1 });
 }
 
-/// Gives a reference up.
+/// Returns a reference up.
 ///
 /// # Safety
 /// The caller owns a reference.

@@ -1,4 +1,4 @@
-//! Time: the time-stamp counter disciplined by the HPET, the clock interrupt, the shared data page.
+//! Time: the clock interrupt with its watchdogs, the shared data page, the functions that drivers ask for the time.
 #![allow(unsafe_code, reason = "the shared data page, the time-stamp counter, the real-time clock")]
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -7,126 +7,39 @@ use x86_64::instructions::port::Port;
 
 use super::{thread, timer};
 use crate::arch::boot::DIRECT_MAP;
-use crate::arch::hpet::Hpet;
-use crate::arch::{apic, cpu, smp, trap};
-use crate::mm::paging::{self, Access, Caching};
-use crate::mm::{PAGE_SIZE, frames};
-use crate::nt::KIRQL;
+use crate::arch::paging::{self, Access, Caching};
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::arch::{PAGE_SIZE, apic, clock, cpu, frames, smp, trap};
+use crate::contract::verifier;
+use crate::export_functions;
 use crate::nt::irql::DISPATCH_LEVEL;
-use crate::nt::{KI_USER_SHARED_DATA, KSYSTEM_TIME};
-use crate::sync::Uninterrupted;
-use crate::{exports, verifier};
+use crate::nt::{KI_USER_SHARED_DATA, KIRQL, KSYSTEM_TIME};
 
-/// The clock interrupts at least this often: 1 ms, which is what audio applications set Windows to.
-const TICK_NS: u64 = 1_000_000;
-/// How often the time-stamp counter is compared with the HPET, whose read is slow.
-const DISCIPLINE_NS: u64 = 16_000_000;
-/// How long the first comparison takes.
-const FIRST_MEASUREMENT_NS: u64 = 2_000_000;
-/// How far the rate may be bent to make up for an error: one part in this.
-const BEND_MAX: i64 = 20;
-/// Above this an error is jumped, not bent: the machine was stopped.
-const JUMP_NS: i64 = 20_000_000;
-/// Above this the time between two looks at the clock is no time in which the machine ran: it was stopped, or the
-/// processor was held at a device that is. While the machine runs, the clock's own interrupt looks every [`TICK_NS`], but
-/// for what a driver does with interrupts disabled.
-const STANDSTILL_NS: u64 = 100_000_000;
 /// 100 ns units from 1601 to 1970.
 const UNIX_EPOCH: u64 = 116_444_736_000_000_000;
 
-struct Clock {
-    hpet: Hpet,
-    /// The line that time follows: at `tsc` it was `ns`, and grows by `rate` / 2^32 nanoseconds a count.
-    tsc: u64,
-    ns: u64,
-    rate: u64,
-    /// The last comparison.
-    compared: (u64, u64),
-    /// The line at the last look.
-    looked: u64,
-    /// Nanoseconds, of those on the line, in which the machine did not run.
-    stood_still: u64,
-    /// The system's time leaves those out.
-    runs_only: bool,
-    timer_ticks_per_ms: u64,
-    armed_for: u64,
+/// The shared data page and what is counted for it.
+struct Shared {
+    page: *mut u8,
     /// 100 ns since 1601 at nanosecond 0.
     system_base: u64,
-    shared: *mut u8,
     ticks: u64,
 }
 
 // SAFETY: the pointer is to the shared data page, which lives as long as the guest.
-unsafe impl Send for Clock {}
+unsafe impl Send for Shared {}
 
-static CLOCK: Uninterrupted<Option<Clock>> = Uninterrupted::new(None);
+static SHARED: Uninterrupted<Option<Shared>> = Uninterrupted::new(None);
 
-fn tsc() -> u64 {
-    // SAFETY: reads a counter.
-    unsafe { core::arch::x86_64::_rdtsc() }
-}
-
-impl Clock {
-    /// Nanoseconds on the machine's own clocks, which go on while it is stopped.
-    fn line(&self) -> u64 {
-        let counts = tsc().saturating_sub(self.tsc);
-        self.ns + ((u128::from(counts) * u128::from(self.rate)) >> 32) as u64
-    }
-
-    /// Nanoseconds in which the machine ran.
-    fn ran(&mut self) -> u64 {
-        let now = self.line();
-        let passed = now.saturating_sub(self.looked);
-        if passed > STANDSTILL_NS {
-            self.stood_still += passed;
-        }
-        self.looked = self.looked.max(now);
-        self.looked - self.stood_still
-    }
-
-    /// The system's time.
-    fn now(&mut self) -> u64 {
-        let ran = self.ran();
-        if self.runs_only { ran } else { ran + self.stood_still }
-    }
-
-    /// Bends the line so that it meets the HPET at the next comparison.
-    fn discipline(&mut self) {
-        let (true_ns, counts) = (self.hpet.nanoseconds(), tsc());
-        let passed_counts = counts.saturating_sub(self.compared.0).max(1);
-        let passed_ns = true_ns.saturating_sub(self.compared.1);
-        let shown = self.line();
-        let measured = ((u128::from(passed_ns) << 32) / u128::from(passed_counts)) as u64;
-        let error = true_ns as i64 - shown as i64;
-        self.tsc = counts;
-        self.compared = (counts, true_ns);
-        if error > JUMP_NS {
-            self.ns = true_ns;
-            self.rate = measured;
-        } else {
-            self.ns = shown;
-            let bend = (measured as i128 * i128::from(error) / i128::from(DISCIPLINE_NS)) as i64;
-            let most = measured as i64 / BEND_MAX;
-            self.rate = measured.saturating_add_signed(bend.clamp(-most, most));
-        }
-    }
-
-    fn arm(&mut self, at: u64) {
-        let now = self.now();
-        let wait = at.saturating_sub(now).min(TICK_NS);
-        self.armed_for = now + wait;
-        // Rounded up, so that it does not come just before the time that it is for.
-        apic::arm_timer(trap::CLOCK_VECTOR, (wait * self.timer_ticks_per_ms).div_ceil(1_000_000) as u32);
-    }
-
-    fn publish(&mut self) {
-        let now = self.now();
+impl Shared {
+    fn publish(&self) {
+        let now = clock::nanoseconds();
         let interrupt = now / 100;
-        // SAFETY: the page is this module's; fields lie where `ntddk.h` says. Readers compare the two high words.
+        // SAFETY: the page is this module's; fields are where `ntddk.h` says. Readers compare the two high words.
         unsafe {
-            write_time(self.shared.add(0x08), interrupt);
-            write_time(self.shared.add(0x14), self.system_base + interrupt);
-            write_time(self.shared.add(0x320), now / TICK_NS);
+            write_time(self.page.add(0x08), interrupt);
+            write_time(self.page.add(0x14), self.system_base + interrupt);
+            write_time(self.page.add(0x320), now / clock::TICK_NS);
         }
     }
 }
@@ -141,60 +54,37 @@ unsafe fn write_time(field: *mut u8, value: u64) {
     }
 }
 
-/// Measures, maps the shared page, starts the clock.
+/// Starts the clock and maps the shared page.
 ///
 /// # Panics
-/// If the machine has no HPET.
+/// If the machine has no HPET, or there is no memory for the page.
 pub(super) fn init() {
-    let hpet = Hpet::start().expect("the machine has no HPET: start QEMU with -machine q35,hpet=on");
+    clock::init();
     let shared = frames::allocate().expect("memory for the shared data page");
     paging::map(KI_USER_SHARED_DATA, shared, Access::Read, Caching::Cached).expect("memory for page tables");
-    let shared = (DIRECT_MAP + shared) as *mut u8;
+    let page = (DIRECT_MAP + shared) as *mut u8;
 
-    apic::start_timer_for_measurement();
-    let (start_counts, start_ns) = (tsc(), hpet.nanoseconds());
-    let mut end = (tsc(), hpet.nanoseconds());
-    while end.1 - start_ns < FIRST_MEASUREMENT_NS {
-        end = (tsc(), hpet.nanoseconds());
-    }
-    let timer_ticks = u64::from(apic::measured_ticks());
-    let passed = end.1 - start_ns;
-    let mut clock = Clock {
-        hpet,
-        tsc: end.0,
-        ns: end.1,
-        rate: ((u128::from(passed) << 32) / u128::from(end.0 - start_counts).max(1)) as u64,
-        compared: end,
-        looked: end.1,
-        stood_still: 0,
-        runs_only: false,
-        timer_ticks_per_ms: (timer_ticks * 1_000_000 / passed).max(1),
-        armed_for: 0,
-        system_base: 0,
-        shared,
-        ticks: 0,
-    };
-    clock.system_base = real_time_clock().saturating_sub(end.1 / 100);
     // SAFETY: the page was just allocated; offsets of KUSER_SHARED_DATA by `ntddk.h`.
     unsafe {
-        shared.write_bytes(0, PAGE_SIZE as usize);
-        shared.add(0x004).cast::<u32>().write(1 << 24);
-        shared.add(0x260).cast::<u32>().write(BUILD_NUMBER);
-        shared.add(0x264).cast::<u32>().write(1);
-        shared.add(0x268).cast::<u8>().write(1);
-        shared.add(0x26a).cast::<u16>().write(9);
-        shared.add(0x26c).cast::<u32>().write(MAJOR_VERSION);
-        shared.add(0x270).cast::<u32>().write(MINOR_VERSION);
+        page.write_bytes(0, PAGE_SIZE as usize);
+        page.add(0x004).cast::<u32>().write(1 << 24);
+        page.add(0x260).cast::<u32>().write(BUILD_NUMBER);
+        page.add(0x264).cast::<u32>().write(1);
+        page.add(0x268).cast::<u8>().write(1);
+        page.add(0x26a).cast::<u16>().write(9);
+        page.add(0x26c).cast::<u32>().write(MAJOR_VERSION);
+        page.add(0x270).cast::<u32>().write(MINOR_VERSION);
         // PF_COMPARE_EXCHANGE_DOUBLE, MMX, XMMI, RDTSC, PAE, XMMI64, NX, SSE3 absent.
         for feature in [2, 3, 6, 8, 9, 10, 12] {
-            shared.add(0x274 + feature).write(1);
+            page.add(0x274 + feature).write(1);
         }
-        shared.add(0x300).cast::<u64>().write(PERFORMANCE_FREQUENCY);
-        shared.add(0x3c0).cast::<u32>().write(1);
+        page.add(0x300).cast::<u64>().write(PERFORMANCE_FREQUENCY);
+        page.add(0x3c0).cast::<u32>().write(1);
     }
-    clock.publish();
-    clock.arm(0);
-    CLOCK.with(|slot| *slot = Some(clock));
+    let shared = Shared { page, system_base: real_time_clock().saturating_sub(clock::nanoseconds() / 100), ticks: 0 };
+    shared.publish();
+    clock::arm(0);
+    SHARED.with(|slot| *slot = Some(shared));
     trap::set_handler(trap::CLOCK_VECTOR, |_| tick());
 }
 
@@ -249,16 +139,14 @@ fn watch_other() {
 fn tick() {
     watch(trap::interrupted_irql());
     watch_other();
-    CLOCK.with(|clock| {
-        let Some(clock) = clock else { return };
-        clock.ticks += 1;
-        if clock.line().saturating_sub(clock.ns) > DISCIPLINE_NS {
-            clock.discipline();
-        }
-        clock.publish();
+    clock::discipline();
+    SHARED.with(|shared| {
+        let Some(shared) = shared else { return };
+        shared.ticks += 1;
+        shared.publish();
     });
     let due = timer::next_due();
-    let now = nanoseconds();
+    let now = clock::nanoseconds();
     if due.is_some_and(|due| due * 100 <= now) {
         apic::request_dispatch();
     }
@@ -274,55 +162,31 @@ pub(super) fn rearm() {
         return;
     }
     let due = timer::next_due();
-    CLOCK.with(|clock| {
-        let Some(clock) = clock else { return };
-        let now = clock.now();
-        // A timer that is due already is on its way; the next tick will look again.
-        let at = due.map(|due| due * 100).filter(|&due| due > now).unwrap_or(u64::MAX);
-        clock.arm(at);
-    });
+    let now = clock::nanoseconds();
+    // A timer that is due already is on its way; the next tick will look again.
+    clock::arm(due.map(|due| due * 100).filter(|&due| due > now).unwrap_or(u64::MAX));
 }
 
-/// Ticks of the clock, which come while the first processor runs and not while its host keeps it waiting. At any IRQL.
+/// Returns the ticks of the clock, which come while the first processor runs and not while its host keeps it waiting.
+/// At any IRQL.
 #[must_use]
 pub fn ticks() -> u64 {
-    CLOCK.with(|clock| clock.as_ref().map_or(0, |clock| clock.ticks))
+    SHARED.with(|shared| shared.as_ref().map_or(0, |shared| shared.ticks))
 }
 
-/// Nanoseconds since the machine started; never goes back. At any IRQL.
-#[must_use]
-pub fn nanoseconds() -> u64 {
-    CLOCK.with(|clock| clock.as_mut().map_or(0, Clock::now))
-}
-
-/// Nanoseconds in which the machine ran: as [`nanoseconds`], but for the time in which it was stopped. At any IRQL.
-#[must_use]
-pub fn ran() -> u64 {
-    CLOCK.with(|clock| clock.as_mut().map_or(0, Clock::ran))
-}
-
-/// Whether the system's time leaves out what the machine's clocks show but did not run. Before anything is timed.
-pub fn leave_out_standstills(leave_out: bool) {
-    CLOCK.with(|clock| {
-        if let Some(clock) = clock {
-            clock.runs_only = leave_out;
-        }
-    });
-}
-
-/// Interrupt time: 100 ns units since the machine started.
+/// Returns the interrupt time: 100 ns units since the machine started.
 #[must_use]
 pub fn interrupt_time() -> u64 {
-    nanoseconds() / 100
+    clock::nanoseconds() / 100
 }
 
-/// System time: 100 ns units since 1601, UTC.
+/// Returns the system time: 100 ns units since 1601, UTC.
 #[must_use]
 pub fn system_time() -> u64 {
-    CLOCK.with(|clock| clock.as_mut().map_or(0, |clock| clock.system_base + clock.now() / 100))
+    SHARED.with(|shared| shared.as_ref().map_or(0, |shared| shared.system_base + clock::nanoseconds() / 100))
 }
 
-/// The battery-backed clock, as system time.
+/// Returns the battery-backed clock, as system time.
 fn real_time_clock() -> u64 {
     let cmos = |register: u8| {
         // SAFETY: the CMOS ports; bit 7 of the index is the NMI mask and stays clear.
@@ -346,8 +210,8 @@ fn real_time_clock() -> u64 {
 
 /// Holds the processor for some microseconds.
 fn stall(microseconds: u64) {
-    let until = nanoseconds() + microseconds * 1000;
-    while nanoseconds() < until {
+    let until = clock::nanoseconds() + microseconds * 1000;
+    while clock::nanoseconds() < until {
         core::hint::spin_loop();
     }
 }
@@ -355,43 +219,43 @@ fn stall(microseconds: u64) {
 /// Longest stall that the documentation allows: 50 microseconds; this many times that is taken for a mistake.
 const STALL_MAX_US: u32 = 100_000;
 
-exports! {
+export_functions! {
     /// Time.
     pub static EXPORTS;
 
-    /// System time.
+    /// Writes the system time.
     [ANY] fn KeQuerySystemTime(time: *mut i64) { time.write(system_time() as i64) }
 
-    /// System time, to the 100 ns.
+    /// Writes the system time, to the 100 ns.
     [ANY] fn KeQuerySystemTimePrecise(time: *mut i64) { time.write(system_time() as i64) }
 
-    /// Interrupt time.
+    /// Returns the interrupt time.
     [ANY] fn KeQueryInterruptTime() -> u64 { interrupt_time() }
 
-    /// Interrupt time, with the performance counter.
+    /// Returns the interrupt time and writes the performance counter.
     [ANY] fn KeQueryInterruptTimePrecise(counter: *mut u64) -> u64 {
         let now = interrupt_time();
         if !counter.is_null() { counter.write(now) }
         now
     }
 
-    /// Interrupt time that stops in sleep; this machine never sleeps.
+    /// Returns the interrupt time without sleep; this machine never sleeps.
     [ANY] fn KeQueryUnbiasedInterruptTime() -> u64 { interrupt_time() }
 
-    /// The performance counter and its frequency.
+    /// Returns the performance counter and its frequency.
     [ANY] fn KeQueryPerformanceCounter(frequency: *mut i64) -> i64 {
         if !frequency.is_null() { frequency.write(PERFORMANCE_FREQUENCY as i64) }
         interrupt_time() as i64
     }
 
-    /// Clock ticks since the start.
-    [ANY] fn KeQueryTickCount(count: *mut i64) { count.write((nanoseconds() / TICK_NS) as i64) }
+    /// Writes the clock ticks since the start.
+    [ANY] fn KeQueryTickCount(count: *mut i64) { count.write((clock::nanoseconds() / clock::TICK_NS) as i64) }
 
-    /// Length of a clock tick in 100 ns.
-    [ANY] fn KeQueryTimeIncrement() -> u32 { (TICK_NS / 100) as u32 }
+    /// Returns the length of a clock tick in 100 ns.
+    [ANY] fn KeQueryTimeIncrement() -> u32 { (clock::TICK_NS / 100) as u32 }
 
     /// Sets the clock's resolution; it is always the best.
-    [APC] fn ExSetTimerResolution(_desired: u32, _set: u8) -> u32 { (TICK_NS / 100) as u32 }
+    [APC] fn ExSetTimerResolution(_desired: u32, _set: u8) -> u32 { (clock::TICK_NS / 100) as u32 }
 
     /// Holds the processor.
     [ANY] fn KeStallExecutionProcessor(microseconds: u32) {
@@ -402,9 +266,9 @@ exports! {
         stall(u64::from(microseconds));
     }
 
-    /// System time to local time: this machine's zone is UTC.
+    /// Converts system time to local time: this machine's zone is UTC.
     [ANY] fn ExSystemTimeToLocalTime(system: *const i64, local: *mut i64) { local.write(system.read()) }
 
-    /// Local time to system time.
+    /// Converts local time to system time.
     [ANY] fn ExLocalTimeToSystemTime(local: *const i64, system: *mut i64) { system.write(local.read()) }
 }

@@ -5,9 +5,9 @@ use core::cell::UnsafeCell;
 
 use super::{dpc, list, lock_order, time, wait};
 use crate::arch::cpu;
-use crate::exports;
+use crate::contract::verifier;
 use crate::nt::{DISPATCHER_HEADER, KDPC, KTIMER, LIST_ENTRY, PVOID, object_type};
-use crate::{containing_record, verifier};
+use crate::{containing_record, export_functions};
 
 const INSERTED: u8 = 1 << 6;
 /// 100 ns units in a millisecond, in which periods are given.
@@ -20,12 +20,13 @@ unsafe impl Sync for Queue {}
 /// Ascending in due time.
 static QUEUE: Queue = Queue(UnsafeCell::new(LIST_ENTRY { Flink: core::ptr::null_mut(), Blink: core::ptr::null_mut() }));
 
+/// Prepares the queue of timers.
 pub(super) fn init() {
     // SAFETY: before anything is queued.
     unsafe { list::init(QUEUE.0.get()) };
 }
 
-/// When the next timer is due.
+/// Returns when the next timer is due.
 pub(super) fn next_due() -> Option<u64> {
     cpu::exclusively(|| {
         let head = QUEUE.0.get();
@@ -66,7 +67,7 @@ pub unsafe fn initialize(timer: *mut KTIMER, kind: u8) {
     }
 }
 
-/// Sets a timer. Gives whether it was set already.
+/// Sets a timer. Returns whether it was set already.
 ///
 /// # Safety
 /// `timer` is initialised, `dpc` null or initialised.
@@ -104,7 +105,7 @@ unsafe fn insert(timer: *mut KTIMER) {
     }
 }
 
-/// Takes a timer out. Gives whether it was set.
+/// Takes a timer out. Returns whether it was set.
 ///
 /// # Safety
 /// `timer` is initialised.
@@ -122,7 +123,7 @@ pub unsafe fn cancel(timer: *mut KTIMER) -> bool {
     })
 }
 
-/// A timer that is set and lies in a range, or whose DPC or routine does.
+/// Returns a timer that is set and is in a range, or whose DPC or routine does.
 #[must_use]
 pub fn active_in(range: &core::ops::Range<u64>) -> Option<u64> {
     cpu::exclusively(|| {
@@ -224,7 +225,7 @@ fn check(function: &'static str, timer: *mut KTIMER) {
     }
 }
 
-exports! {
+export_functions! {
     /// Timers.
     pub static EXPORTS;
 
@@ -264,6 +265,6 @@ exports! {
         u8::from(cancel(timer))
     }
 
-    /// Whether the timer has expired.
+    /// Returns whether the timer has expired.
     [DISPATCH] fn KeReadStateTimer(timer: *mut KTIMER) -> u8 { u8::from((*timer).Header.SignalState > 0) }
 }

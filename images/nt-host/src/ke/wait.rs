@@ -7,10 +7,11 @@ use super::lock_order::{self, Holder};
 use super::thread::{self, State, THREAD_WAIT_OBJECTS, Thread};
 use super::{event, list, timer};
 use crate::arch::cpu;
+use crate::contract::verifier;
 use crate::nt::irql::*;
 use crate::nt::status::*;
 use crate::nt::{DISPATCHER_HEADER, KEVENT, KMUTANT, KWAIT_BLOCK, LIST_ENTRY, NTSTATUS, PVOID, object_type};
-use crate::{containing_record, exports, verifier};
+use crate::{containing_record, export_functions};
 
 const WAIT_ALL: u8 = 0;
 const WAIT_ANY: u8 = 1;
@@ -38,6 +39,7 @@ pub(super) fn signal_host() {
     unsafe { signal(HOST.0.get().cast(), 1) };
 }
 
+/// Lets the host's main thread wait for the serial line or a wake-up, at most `timeout_ns` nanoseconds.
 pub(super) fn host_idle(timeout_ns: u64) {
     if crate::arch::serial::readable() {
         return;
@@ -47,7 +49,7 @@ pub(super) fn host_idle(timeout_ns: u64) {
     unsafe { wait_for("ke::idle", &[HOST.0.get().cast()], false, Some(timeout), core::ptr::null_mut()) };
 }
 
-/// Sets an object's signal state and releases who waits for it.
+/// Sets an object's signal state and releases the threads that wait for it.
 ///
 /// # Safety
 /// `object` is a live dispatcher object.
@@ -117,7 +119,7 @@ unsafe fn signaled(object: *mut DISPATCHER_HEADER, thread: *mut Thread) -> bool 
     }
 }
 
-/// A satisfied wait changes the object.
+/// Changes the object by which a wait was satisfied.
 unsafe fn acquire(object: *mut DISPATCHER_HEADER, thread: *mut Thread) {
     // SAFETY: a live, signaled object.
     unsafe {
@@ -126,7 +128,7 @@ unsafe fn acquire(object: *mut DISPATCHER_HEADER, thread: *mut Thread) {
             object_type::SEMAPHORE => (*object).SignalState -= 1,
             object_type::MUTANT => {
                 if (*object).SignalState == 1 {
-                    lock_order::taken(Holder::Thread(thread as u64), object as u64);
+                    lock_order::acquired(Holder::Thread(thread as u64), object as u64);
                 }
                 (*object).SignalState -= 1;
                 (*object.cast::<KMUTANT>()).OwnerThread = thread.cast();
@@ -136,7 +138,8 @@ unsafe fn acquire(object: *mut DISPATCHER_HEADER, thread: *mut Thread) {
     }
 }
 
-/// Waits. `timeout`: `None` for ever, negative relative, zero not at all, positive system time; 100 ns units.
+/// Waits for objects. `timeout`: `None` for ever, negative relative, zero not at all, positive system time; 100 ns
+/// units.
 ///
 /// # Safety
 /// The objects are live, the blocks null or as many as the objects.
@@ -148,7 +151,7 @@ pub unsafe fn wait_for(
     blocks: *mut KWAIT_BLOCK,
 ) -> NTSTATUS {
     let level = cpu::irql();
-    super::chance::take();
+    super::preemption_point::pass();
     if timeout != Some(0) && level > APC_LEVEL {
         verifier::stop_by_rule(
             verifier::RULE_IRQL,
@@ -163,7 +166,7 @@ pub unsafe fn wait_for(
     let thread = thread::current();
     // SAFETY: the caller's promise.
     unsafe { objects.iter().for_each(|&object| check(function, object)) };
-    // Who waits for one of several things, or for a time, can go on without the mutex.
+    // A thread that waits for one of several objects, or for a time, can go on without the mutex.
     if let ([mutex], None) = (objects, timeout)
         // SAFETY: a dispatcher object, as was just checked.
         && unsafe { (**mutex).Type } & 0x7f == object_type::MUTANT
@@ -272,7 +275,7 @@ unsafe fn timeout_of(timeout: *const i64) -> Option<i64> {
     unsafe { timeout.as_ref().copied() }
 }
 
-exports! {
+export_functions! {
     /// Waiting.
     pub static EXPORTS;
 

@@ -6,9 +6,10 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::{event, thread, wait};
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::contract::verifier;
+use crate::export_functions;
 use crate::nt::{KSEMAPHORE, LIST_ENTRY, PVOID, WORK_QUEUE_ITEM, WORKER_THREAD_ROUTINE, object_type};
-use crate::sync::Uninterrupted;
-use crate::{exports, verifier};
 
 /// As many as let one work item wait for another.
 const WORKERS: usize = 3;
@@ -28,6 +29,7 @@ unsafe impl Sync for Available {}
 static AVAILABLE: Available =
     Available(UnsafeCell::new(KSEMAPHORE { Header: event::header(object_type::SEMAPHORE, 0), Limit: i32::MAX }));
 
+/// Starts the worker threads.
 pub(super) fn init() {
     for _ in 0..WORKERS {
         thread::create(worker, core::ptr::null_mut(), WORKER_PRIORITY, false).expect("memory for the worker threads");
@@ -64,7 +66,7 @@ pub fn outstanding() -> usize {
     QUEUE.with(|work| work.0.len()) + RUNNING.load(Ordering::Relaxed) as usize
 }
 
-exports! {
+export_functions! {
     /// Work items.
     pub static EXPORTS;
 

@@ -8,36 +8,52 @@ use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 
 use super::layout::{KSEVENT_ENTRY, KSEVENT_ITEM, KSEVENT_SET, KSEVENTDATA, entry_flag, notification};
-use crate::api::{
-    ExAcquireFastMutex, ExAcquireFastMutexUnsafe, ExQueueWorkItem, ExReleaseFastMutex, ExReleaseFastMutexUnsafe,
-    KeInsertQueueDpc, KeReleaseMutex, KeReleaseSemaphore, KeSetEvent, KeWaitForSingleObject,
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::contract::services;
+use crate::contract::violation::{Violation, violation};
+use crate::ex::fast_mutex::{
+    ExAcquireFastMutex, ExAcquireFastMutexUnsafe, ExReleaseFastMutex, ExReleaseFastMutexUnsafe,
 };
 use crate::ex::resource::{ExAcquireResourceExclusiveLite, ExReleaseResourceLite};
+use crate::ke::dpc::KeInsertQueueDpc;
+use crate::ke::event::{KeReleaseMutex, KeReleaseSemaphore, KeSetEvent};
 use crate::ke::spin_lock::{KeAcquireSpinLockRaiseToDpc, KeReleaseSpinLock};
+use crate::ke::wait::KeWaitForSingleObject;
+use crate::ke::work::ExQueueWorkItem;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::*;
 use crate::nt::{FILE_OBJECT, GUID, IRP, KDPC, LIST_ENTRY, NTSTATUS, PVOID};
-use crate::portcls::{services, stop_for};
-use crate::sync::Uninterrupted;
-use crate::{arch, ke, shortage};
+use crate::{alloc_faults, arch, ke};
 
 /// `KSEVENTS_LOCKTYPE` (ks.h): how a list of events is guarded.
 mod lock {
+    /// `KSEVENTS_SPINLOCK`.
     pub(super) const SPINLOCK: i32 = 1;
+    /// `KSEVENTS_MUTEX`.
     pub(super) const MUTEX: i32 = 2;
+    /// `KSEVENTS_FMUTEX`.
     pub(super) const FMUTEX: i32 = 3;
+    /// `KSEVENTS_FMUTEX_UNSAFE`.
     pub(super) const FMUTEX_UNSAFE: i32 = 4;
+    /// `KSEVENTS_INTERRUPT`.
     pub(super) const INTERRUPT: i32 = 5;
+    /// `KSEVENTS_ERESOURCE`.
     pub(super) const ERESOURCE: i32 = 6;
 }
 
 /// `KSEVENT_TYPE_*` (ks.h).
 mod kind {
+    /// `KSEVENT_TYPE_ENABLE`.
     pub(super) const ENABLE: u32 = 1;
+    /// `KSEVENT_TYPE_ONESHOT`.
     pub(super) const ONESHOT: u32 = 2;
+    /// `KSEVENT_TYPE_ENABLE_BUFFERED`.
     pub(super) const ENABLE_BUFFERED: u32 = 4;
+    /// `KSEVENT_TYPE_SET_SUPPORT`.
     pub(super) const SET_SUPPORT: u32 = 0x100;
+    /// `KSEVENT_TYPE_BASIC_SUPPORT`.
     pub(super) const BASIC_SUPPORT: u32 = 0x200;
+    /// `KSEVENT_TYPE_TOPOLOGY`.
     pub(super) const TOPOLOGY: u32 = 0x1000_0000;
 }
 
@@ -57,8 +73,8 @@ unsafe impl Sync for Dpc {}
 // SAFETY: all zero until it is initialised, before it is queued first.
 static DPC: Dpc = Dpc(UnsafeCell::new(unsafe { core::mem::zeroed() }));
 
-/// Whether an event can be enabled with what a client wants to be told by. Handles are not: nobody in this guest has one
-/// for an event.
+/// Returns whether an event can be enabled with the notification that a client asks for. Handles are not: no process in
+/// this guest has one for an event.
 pub(crate) fn check_notification(data: &KSEVENTDATA) -> NTSTATUS {
     match data.NotificationType {
         notification::EVENT_OBJECT | notification::SEMAPHORE_OBJECT | notification::DPC | notification::WORKITEM
@@ -103,7 +119,7 @@ unsafe fn generate(entry: *mut KSEVENT_ENTRY) -> NTSTATUS {
         if arch::cpu::irql() > DISPATCH_LEVEL {
             PENDING.with(|pending| pending.push_back(entry as usize));
             if (*DPC.0.get()).DeferredRoutine.is_none() {
-                crate::api::KeInitializeDpc(DPC.0.get(), Some(generate_pending), core::ptr::null_mut());
+                crate::ke::dpc::KeInitializeDpc(DPC.0.get(), Some(generate_pending), core::ptr::null_mut());
             }
             KeInsertQueueDpc(DPC.0.get(), core::ptr::null_mut(), core::ptr::null_mut());
             return STATUS_SUCCESS;
@@ -139,11 +155,13 @@ pub(crate) unsafe fn unlink(entry: *mut KSEVENT_ENTRY) {
 }
 
 fn discarded(function: &str, entry: *mut KSEVENT_ENTRY) -> ! {
-    stop_for(
+    violation(
         function,
-        services::DISCARDED,
-        format!("the event entry at {entry:p} was discarded, or is none"),
-        "take an entry off its list when KsDisableEvent or KsFreeEventList has it removed, and do not use it again",
+        Violation::new(
+            services::DISCARDED,
+            format!("the event entry at {entry:p} was discarded, or is none"),
+            "take an entry off its list when KsDisableEvent or KsFreeEventList has it removed, and do not use it again",
+        ),
     )
 }
 
@@ -153,7 +171,7 @@ pub(crate) fn create(extra: usize, data: &KSEVENTDATA, flags: u32) -> *mut KSEVE
     let memory = Vec::leak(alloc::vec![0_u64; words]).as_mut_ptr();
     let entry = memory.cast::<KSEVENT_ENTRY>();
     let data_at = memory.wrapping_add(words - size_of::<KSEVENTDATA>() / 8).cast::<KSEVENTDATA>();
-    // SAFETY: both lie in what was just allocated.
+    // SAFETY: both are in what was just allocated.
     unsafe {
         data_at.write(*data);
         (*entry).EventData = data_at;
@@ -168,7 +186,7 @@ pub(crate) fn create(extra: usize, data: &KSEVENTDATA, flags: u32) -> *mut KSEVE
 /// Frees an entry: it is on no list, and is not generated any more.
 ///
 /// # Safety
-/// Nobody uses it any more.
+/// It is not used any more.
 pub(crate) unsafe fn free(function: &str, entry: *mut KSEVENT_ENTRY) {
     PENDING.with(|pending| pending.retain(|&other| other != entry as usize));
     let found = ENTRIES.with(|entries| {
@@ -176,19 +194,19 @@ pub(crate) unsafe fn free(function: &str, entry: *mut KSEVENT_ENTRY) {
         Some(entries.swap_remove(index).1)
     });
     let Some(words) = found else { discarded(function, entry) };
-    // SAFETY: made by `create` of so many words; by the caller nobody uses it.
+    // SAFETY: made by `create` of so many words; by the caller it is not used any more.
     unsafe {
         unlink(entry);
         drop(Vec::from_raw_parts(entry.cast::<u64>(), words, words));
     }
 }
 
-/// Whether this is an entry that was made and not freed.
+/// Returns whether this is an entry that was made and not freed.
 pub(crate) fn is_entry(entry: *mut KSEVENT_ENTRY) -> bool {
     ENTRIES.with(|entries| entries.iter().any(|(address, _)| *address == entry as usize))
 }
 
-/// Entries that nobody has disabled.
+/// Returns how many entries are enabled.
 #[must_use]
 pub fn outstanding() -> usize {
     ENTRIES.with(|entries| entries.len())
@@ -224,18 +242,18 @@ unsafe fn locked<R>(kind: i32, guard: PVOID, body: impl FnOnce() -> R) -> R {
                 result
             }
             lock::ERESOURCE => {
-                crate::api::KeEnterCriticalRegion();
+                crate::ke::thread::KeEnterCriticalRegion();
                 ExAcquireResourceExclusiveLite(guard.cast(), 1);
                 let result = body();
                 ExReleaseResourceLite(guard.cast());
-                crate::api::KeLeaveCriticalRegion();
+                crate::ke::thread::KeLeaveCriticalRegion();
                 result
             }
             lock::INTERRUPT => {
                 let interrupt = guard.cast::<crate::nt::KINTERRUPT>();
-                let before = crate::api::KeAcquireInterruptSpinLock(interrupt);
+                let before = crate::ke::interrupt::KeAcquireInterruptSpinLock(interrupt);
                 let result = body();
-                crate::api::KeReleaseInterruptSpinLock(interrupt, before);
+                crate::ke::interrupt::KeReleaseInterruptSpinLock(interrupt, before);
                 result
             }
             _ => body(),
@@ -243,7 +261,7 @@ unsafe fn locked<R>(kind: i32, guard: PVOID, body: impl FnOnce() -> R) -> R {
     }
 }
 
-/// The entries of a driver's list. Its lock is held.
+/// Returns the entries of a driver's list. Its lock is held.
 unsafe fn entries(list: *mut LIST_ENTRY) -> Vec<*mut KSEVENT_ENTRY> {
     let mut found = Vec::new();
     // SAFETY: by the caller the list is whole; an entry begins with its place.
@@ -267,7 +285,7 @@ unsafe fn end(function: &str, file: *mut FILE_OBJECT, entry: *mut KSEVENT_ENTRY)
     unsafe {
         match (*entry).EventItem.as_ref().and_then(|item| item.RemoveHandler) {
             // The handler takes it off the list.
-            Some(remove) => crate::verifier::call("PFNKSREMOVEEVENT", || remove(file, entry)),
+            Some(remove) => crate::contract::verifier::call("PFNKSREMOVEEVENT", || remove(file, entry)),
             None => unlink(entry),
         }
         (*entry).Flags |= entry_flag::DELETED;
@@ -350,7 +368,7 @@ unsafe fn enable(
         if !success(usable) {
             return usable;
         }
-        if shortage::refuse("KsEnableEvent") {
+        if alloc_faults::fails("KsEnableEvent") {
             return STATUS_INSUFFICIENT_RESOURCES;
         }
         let mut flags = 0;
@@ -365,7 +383,7 @@ unsafe fn enable(
         (*entry).EventItem = item;
         (*entry).FileObject = request.file;
         let status = match content.AddHandler {
-            Some(add) => crate::verifier::call("PFNKSADDEVENT", || add(irp, request.data, entry)),
+            Some(add) => crate::contract::verifier::call("PFNKSADDEVENT", || add(irp, request.data, entry)),
             None if list.is_null() => STATUS_INVALID_PARAMETER,
             None => {
                 locked(guard.0, guard.1, || ke::list::insert_before(list, &raw mut (*entry).ListEntry));
@@ -379,7 +397,7 @@ unsafe fn enable(
     }
 }
 
-crate::exports! {
+crate::export_functions! {
     /// Events.
     pub(crate) static EXPORTS;
 
@@ -431,7 +449,7 @@ crate::exports! {
         generate(entry)
     }
 
-    /// Generates an event with data. Nobody in this guest asks for the data.
+    /// Generates an event with data. No client in this guest asks for the data.
     [ANY] fn KsGenerateDataEvent(entry: *mut KSEVENT_ENTRY, _bytes: u32, _data: PVOID) -> NTSTATUS {
         if !is_entry(entry) {
             discarded("KsGenerateDataEvent", entry);

@@ -3,9 +3,9 @@
 #![allow(unsafe_code, reason = "tables and handlers are the driver's, requests the client's")]
 
 use super::layout::{Handler, KSMETHOD_SET, KSPROPERTY_SET};
+use crate::contract::verifier;
 use crate::nt::status::*;
 use crate::nt::{GUID, IRP, NTSTATUS, PVOID};
-use crate::verifier;
 
 /// Bytes of `KSPROPERTY` and `KSMETHOD`, and of both with a node.
 const HEADER_BYTES: u32 = 24;
@@ -13,10 +13,15 @@ const NODE_HEADER_BYTES: u32 = 32;
 
 /// `KSPROPERTY_TYPE_*` and `KSMETHOD_TYPE_*` (ks.h).
 mod kind {
+    /// `KSPROPERTY_TYPE_GET`.
     pub(super) const GET: u32 = 1;
+    /// `KSPROPERTY_TYPE_SET`.
     pub(super) const SET: u32 = 2;
+    /// `KSPROPERTY_TYPE_SET_SUPPORT`.
     pub(super) const SET_SUPPORT: u32 = 0x100;
+    /// `KSPROPERTY_TYPE_BASIC_SUPPORT`.
     pub(super) const BASIC_SUPPORT: u32 = 0x200;
+    /// `KSPROPERTY_TYPE_TOPOLOGY`.
     pub(super) const TOPOLOGY: u32 = 0x1000_0000;
 }
 
@@ -148,7 +153,7 @@ unsafe fn method(irp: *mut IRP, count: u32, sets: *const KSMETHOD_SET) -> NTSTAT
     }
 }
 
-crate::exports! {
+crate::export_functions! {
     /// Property and method requests.
     pub(crate) static EXPORTS;
 

@@ -4,7 +4,7 @@
 
 use crate::nt::{FILE_OBJECT, GUID, IRP, KDPC, LIST_ENTRY, NTSTATUS, PVOID};
 
-/// `KSEVENTF_*`: how a client is told.
+/// `KSEVENTF_*`: how a client is notified.
 pub mod notification {
     /// An event, by handle.
     pub const EVENT_HANDLE: u32 = 0x01;
@@ -53,7 +53,7 @@ pub struct KSEVENT_ENTRY {
     pub Object: PVOID,
     /// `DpcItem` or `BufferItem`.
     pub Item: PVOID,
-    /// What the client wants to be told by.
+    /// The notification that the client asks for.
     pub EventData: *mut KSEVENTDATA,
     /// One of [`notification`].
     pub NotificationType: u32,

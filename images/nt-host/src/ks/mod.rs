@@ -19,10 +19,10 @@ mod worker;
 
 /// What drivers import from `ks.sys`.
 #[cfg(target_os = "none")]
-pub static EXPORT_TABLES: &[&[crate::export::Export]] =
+pub static EXPORT_TABLES: &[&[crate::contract::export::Export]] =
     &[event::EXPORTS, handler::EXPORTS, queue::EXPORTS, worker::EXPORTS];
 
-/// What drivers have taken here and not given back, for the report at unload.
+/// Returns what drivers have taken here and not given back, for the report at unload.
 #[cfg(target_os = "none")]
 #[must_use]
 pub(crate) fn leftovers() -> alloc::vec::Vec<alloc::string::String> {
@@ -51,7 +51,7 @@ const MISSING: &[(&str, &str)] = &[
     ("KsProbeStreamIrp", "stream requests, which PortCls takes itself"),
 ];
 
-/// Why a function of Windows' `ks.sys` is not here.
+/// Returns what a function of Windows' `ks.sys` belongs to that this guest does not have.
 #[must_use]
 pub fn missing(name: &str) -> Option<&'static str> {
     MISSING.iter().find(|(start, _)| name.starts_with(start)).map(|(_, what)| *what)
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_function_that_is_not_here_says_what_it_belongs_to() {
+    fn names_what_a_missing_function_belongs_to() {
         assert_eq!(missing("KsPinGetLeadingEdgeStreamPointer"), Some("AVStream's pins"));
         assert_eq!(missing("KsGenerateEvent"), None);
     }

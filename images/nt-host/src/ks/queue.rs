@@ -4,18 +4,17 @@
 
 use core::mem::offset_of;
 
-use crate::api::{
-    IoAcquireCancelSpinLock, IoReleaseCancelSpinLock, IofCompleteRequest, KeAcquireSpinLockRaiseToDpc,
-    KeReleaseSpinLock,
-};
+use crate::io::irp::{IoAcquireCancelSpinLock, IoReleaseCancelSpinLock, IofCompleteRequest};
 use crate::ke::list;
+use crate::ke::spin_lock::{KeAcquireSpinLockRaiseToDpc, KeReleaseSpinLock};
 use crate::nt::status::STATUS_CANCELLED;
 use crate::nt::{DEVICE_OBJECT, DRIVER_CANCEL, IRP, IRP_TAIL, LIST_ENTRY};
 
 /// `KSLIST_ENTRY_LOCATION` (ks.h): the end of a queue.
 const TAIL: i32 = 0;
 
-/// `KSIRP_REMOVAL_OPERATION` (ks.h). The others only acquire a packet: it stays where it is, without its cancel routine.
+/// `KSIRP_REMOVAL_OPERATION` (ks.h). The others only acquire a packet: it stays where it is, without its cancel
+/// routine.
 mod removal {
     /// Acquire, and take it off the queue.
     pub(super) const AND_REMOVE: i32 = 1;
@@ -28,15 +27,15 @@ mod removal {
 /// Where a packet on a queue keeps the address of the queue's lock (`KSQUEUE_SPINLOCK_IRP_STORAGE`).
 const LOCK_STORAGE: usize = 1;
 
-/// The packet of a place on a queue.
+/// Returns the packet of a place on a queue.
 unsafe fn packet(place: *mut LIST_ENTRY) -> *mut IRP {
-    // SAFETY: by the caller the place lies in a packet.
+    // SAFETY: by the caller the place is in a packet.
     unsafe { place.byte_sub(offset_of!(IRP, Tail) + offset_of!(IRP_TAIL, ListEntry)).cast() }
 }
 
-/// `IoSetCancelRoutine`: gives the one before.
+/// Sets a packet's cancel routine (`IoSetCancelRoutine`). Returns the one before.
 unsafe fn set_cancel(irp: *mut IRP, routine: Option<DRIVER_CANCEL>) -> Option<DRIVER_CANCEL> {
-    // SAFETY: by the caller the packet lives; the cancel lock or the exchange itself decides who wins.
+    // SAFETY: by the caller the packet lives; the cancel lock or the exchange itself decides which of the two takes it.
     unsafe {
         let at = (&raw mut (*irp).CancelRoutine).cast::<usize>();
         let new = routine.map_or(0, |routine| routine as usize);
@@ -51,7 +50,7 @@ unsafe fn take_off(irp: *mut IRP) {
     unsafe { list::remove(&raw mut (*irp).Tail.ListEntry) }
 }
 
-/// The default cancel routine: takes the packet off its queue and completes it.
+/// Takes a cancelled packet off its queue and completes it: the default cancel routine.
 unsafe extern "win64" fn cancel(_device: *mut DEVICE_OBJECT, irp: *mut IRP) {
     // SAFETY: called with the cancel lock held, for a packet that is on a queue.
     unsafe {
@@ -66,7 +65,7 @@ unsafe extern "win64" fn cancel(_device: *mut DEVICE_OBJECT, irp: *mut IRP) {
     }
 }
 
-crate::exports! {
+crate::export_functions! {
     /// Queues of requests.
     pub(crate) static EXPORTS;
 
@@ -96,7 +95,7 @@ crate::exports! {
         while place != head {
             let irp = packet(place);
             place = if location == TAIL { (*place).Blink } else { (*place).Flink };
-            // Without a routine it is being cancelled, or somebody has acquired it.
+            // Without a routine it is being cancelled, or is acquired.
             if set_cancel(irp, None).is_some() {
                 if matches!(operation, removal::AND_REMOVE | removal::AND_REMOVE_SINGLE) {
                     take_off(irp);
@@ -153,7 +152,7 @@ crate::exports! {
         }
     }
 
-    /// The default cancel routine.
+    /// Takes a cancelled packet off its queue and completes it: the default cancel routine.
     [DISPATCH] fn KsCancelRoutine(device: *mut DEVICE_OBJECT, irp: *mut IRP) {
         cancel(device, irp);
     }

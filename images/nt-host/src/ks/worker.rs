@@ -7,13 +7,14 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use crate::api::KeDelayExecutionThread;
+use crate::alloc_faults;
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::contract::services;
+use crate::contract::violation::{Violation, violation};
+use crate::ke::wait::KeDelayExecutionThread;
 use crate::ke::work;
 use crate::nt::status::{STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
 use crate::nt::{NTSTATUS, PVOID, WORK_QUEUE_ITEM};
-use crate::portcls::{services, stop_for};
-use crate::shortage;
-use crate::sync::Uninterrupted;
 
 /// `WORK_QUEUE_TYPE` has two for drivers: critical and delayed, and one for the system itself.
 const QUEUES: i32 = 3;
@@ -34,7 +35,7 @@ struct Worker {
 /// Workers that are registered, by address.
 static WORKERS: Uninterrupted<Vec<usize>> = Uninterrupted::new(Vec::new());
 
-/// How many are registered.
+/// Returns how many are registered.
 pub(super) fn registered() -> usize {
     WORKERS.with(|workers| workers.len())
 }
@@ -49,7 +50,7 @@ fn register(kind: i32, item: *mut WORK_QUEUE_ITEM, out: *mut PVOID) -> NTSTATUS 
     if !(0..QUEUES).contains(&kind) || out.is_null() {
         return STATUS_INVALID_PARAMETER;
     }
-    if shortage::refuse("KsRegisterWorker") {
+    if alloc_faults::fails("KsRegisterWorker") {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     let worker = Box::new(Worker { item: item as usize, count: AtomicU32::new(0), outstanding: AtomicU32::new(0) });
@@ -60,14 +61,16 @@ fn register(kind: i32, item: *mut WORK_QUEUE_ITEM, out: *mut PVOID) -> NTSTATUS 
     STATUS_SUCCESS
 }
 
-/// The worker of an address that a driver passes.
+/// Returns the worker of an address that a driver passes.
 fn worker<'a>(function: &str, address: PVOID) -> &'a Worker {
     if !WORKERS.with(|workers| workers.contains(&(address as usize))) {
-        stop_for(
+        violation(
             function,
-            services::DISCARDED,
-            format!("{address:p} is no worker, or one that was unregistered"),
-            "pass what KsRegisterWorker gave, before KsUnregisterWorker",
+            Violation::new(
+                services::DISCARDED,
+                format!("{address:p} is no worker, or one that was unregistered"),
+                "pass what KsRegisterWorker gave, before KsUnregisterWorker",
+            ),
         )
     }
     // SAFETY: it is registered.
@@ -92,7 +95,7 @@ unsafe extern "win64" fn run(context: PVOID) {
     }
 }
 
-crate::exports! {
+crate::export_functions! {
     /// Workers.
     pub(crate) static EXPORTS;
 
@@ -120,7 +123,7 @@ crate::exports! {
         drop(Box::from_raw(address.cast::<Worker>()));
     }
 
-    /// Has an item done.
+    /// Queues a work item at a worker.
     [DISPATCH] fn KsQueueWorkItem(address: PVOID, item: *mut WORK_QUEUE_ITEM) -> NTSTATUS {
         queue(worker("KsQueueWorkItem", address), item);
         STATUS_SUCCESS

@@ -1,14 +1,15 @@
-//! Frames whose bus addresses a driver was told: a device may write to them for as long as it was not told otherwise, so
+//! Frames whose bus addresses a driver knows: a device may write to them until the driver takes them from it, so
 //! that they are quarantined when they are given back.
 
 use alloc::collections::BTreeSet;
 
-use super::{PAGE_SIZE, frames, quarantine};
-use crate::sync::Uninterrupted;
+use super::quarantine;
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::arch::{PAGE_SIZE, frames};
 
 static EXPOSED: Uninterrupted<BTreeSet<u64>> = Uninterrupted::new(BTreeSet::new());
 
-/// A driver is told a frame's address.
+/// Notes that a driver learns a frame's address.
 pub fn expose(physical: u64) {
     EXPOSED.with(|exposed| exposed.insert(physical / PAGE_SIZE * PAGE_SIZE));
 }

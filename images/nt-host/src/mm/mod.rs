@@ -1,21 +1,34 @@
-//! Memory: physical frames, page tables, the host's own heap, windows of virtual addresses.
+//! Memory as drivers know it: pool, device registers, contiguous memory, memory descriptor lists, user memory; and what
+//! a fault says about it.
 
-pub mod api;
+pub mod address;
+pub mod address_kind;
+pub mod contiguous;
 pub mod exposed;
-pub mod frames;
-pub mod heap;
-pub mod pageable;
-pub mod paging;
+pub mod fault;
+pub mod io_space;
+pub mod mdl;
+pub mod pool;
 pub mod quarantine;
-pub mod registers;
+pub mod section;
+pub mod system;
 pub mod user;
-pub mod window;
 
-/// Bytes in a page.
-pub const PAGE_SIZE: u64 = 4096;
+use alloc::string::String;
+use alloc::vec::Vec;
 
-/// Bytes in as many whole pages as hold `bytes`.
+use crate::contract::export::Export;
+use crate::pci::registers;
+
+/// What the memory manager exports.
+pub static EXPORTS: &[&[Export]] =
+    &[io_space::EXPORTS, address::EXPORTS, contiguous::EXPORTS, mdl::EXPORTS, section::EXPORTS, system::EXPORTS];
+
+/// Returns the memory that the driver has not given back, pool aside, a line each.
 #[must_use]
-pub const fn pages_spanning(bytes: u64) -> u64 {
-    bytes.div_ceil(PAGE_SIZE) * PAGE_SIZE
+pub fn outstanding() -> Vec<String> {
+    let mut left = registers::outstanding();
+    left.extend(contiguous::outstanding());
+    left.extend(mdl::outstanding());
+    left
 }

@@ -1,13 +1,13 @@
-//! Memory that a device could write to and that was given back: kept for a while, filled with a pattern that is looked at
-//! again, so that a device which still writes there is found out.
-#![allow(unsafe_code, reason = "looks at memory that nobody owns")]
+//! Memory that a device could write to and that was given back: kept for a while, filled with a pattern that is looked
+//! at again, so that a device which still writes there is found out.
+#![allow(unsafe_code, reason = "looks at memory without an owner")]
 
 use alloc::collections::VecDeque;
 
-use super::{PAGE_SIZE, frames};
 use crate::arch::boot::DIRECT_MAP;
-use crate::sync::Uninterrupted;
-use crate::{checks, verifier, watch};
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::arch::{PAGE_SIZE, frames};
+use crate::contract::{checks, verifier, watch};
 
 /// What the memory is filled with.
 const PATTERN: u64 = 0xdead_d3a0_dead_d3a0;
@@ -41,7 +41,7 @@ pub(super) fn put(physical: u64, bytes: u64, what: &'static str) {
         return frames::free(physical, bytes);
     }
     for (_, word) in words(physical, bytes) {
-        // SAFETY: frames that nobody else has any more, seen through the direct map.
+        // SAFETY: frames without another owner, seen through the direct map.
         unsafe { word.write_volatile(PATTERN) };
     }
     let old = KEPT.with(|kept| {

@@ -5,35 +5,17 @@
 //! half of the address space is empty, where Windows would show whatever process happens to run.
 #![allow(unsafe_code, reason = "memory of a simulated process")]
 
-use core::sync::atomic::{AtomicBool, Ordering};
-
-use super::paging::{self, Caching, NoTables};
-use super::{PAGE_SIZE, exposed, frames, pages_spanning, window};
+use super::exposed;
 use crate::arch::boot::DIRECT_MAP;
+use crate::arch::paging::{self, Caching, NoTables};
+use crate::arch::{PAGE_SIZE, frames, pages_spanning, window};
+use crate::ke::process::Process;
 
-/// First address that is no user-mode address of a 64-bit process.
-pub const USER_ADDRESS_END: u64 = 1 << 47;
-/// `MmUserProbeAddress`: from here on nothing of a process is mapped.
-pub const USER_PROBE_ADDRESS: u64 = 0x7fff_ffff_0000;
-
-/// For whom a thread works.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Process {
-    /// The system itself.
-    #[default]
-    System,
-    /// A 64-bit process.
-    Wide,
-    /// A 32-bit process: its pointers and handles have four bytes.
-    Narrow,
-}
-
-impl Process {
-    fn window(self) -> &'static window::Window {
-        match self {
-            Self::Narrow => &window::USER_NARROW,
-            Self::System | Self::Wide => &window::USER_WIDE,
-        }
+/// Returns where the memory of a process is mapped.
+fn window_of(process: Process) -> &'static window::Window {
+    match process {
+        Process::Narrow => &window::USER_NARROW,
+        Process::System | Process::Wide => &window::USER_WIDE,
     }
 }
 
@@ -49,13 +31,13 @@ pub struct UserMemory {
 }
 
 impl UserMemory {
-    /// A buffer with contents, which ends where a page ends; the page behind it is never mapped. `align` is a power of
-    /// two up to a page: what is not a multiple of it long ends a little before the page does.
+    /// Makes a buffer with contents, which ends where a page ends; the page behind it is never mapped. `align` is a
+    /// power of two up to a page: what is not a multiple of it long ends a little before the page does.
     #[must_use]
     pub fn new(process: Process, contents: &[u8], align: u64) -> Option<Self> {
         let bytes = contents.len() as u64;
         let pages = pages_spanning(bytes.max(1));
-        let page = process.window().reserve(pages)?;
+        let page = window_of(process).reserve(pages)?;
         let mut memory =
             Self { process, page, pages: 0, address: page + pages - bytes.next_multiple_of(align), bytes, owned: true };
         while memory.pages < pages {
@@ -70,14 +52,14 @@ impl UserMemory {
         Some(memory)
     }
 
-    /// A range of physical memory, which stays its owner's.
+    /// Returns a range of physical memory, which stays its owner's.
     ///
     /// # Errors
-    /// If there is no memory for page tables, or no address left.
+    /// [`NoTables`] when there is no memory for page tables, or no address left.
     pub fn of_physical(process: Process, physical: u64, bytes: u64) -> Result<Self, NoTables> {
         let (first, offset) = (physical - physical % PAGE_SIZE, physical % PAGE_SIZE);
         let pages = pages_spanning(offset + bytes.max(1));
-        let page = process.window().reserve(pages).ok_or(NoTables)?;
+        let page = window_of(process).reserve(pages).ok_or(NoTables)?;
         let mut memory = Self { process, page, pages: 0, address: page + offset, bytes, owned: false };
         while memory.pages < pages {
             map_page(page + memory.pages, first + memory.pages, true)?;
@@ -86,19 +68,19 @@ impl UserMemory {
         Ok(memory)
     }
 
-    /// Where the process has it.
+    /// Returns where the process has it.
     #[must_use]
     pub fn address(&self) -> u64 {
         self.address
     }
 
-    /// Its length.
+    /// Returns the length in bytes.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.bytes
     }
 
-    /// Whether it has no bytes.
+    /// Returns whether it has no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes == 0
@@ -107,7 +89,7 @@ impl UserMemory {
     /// Lets the process only read it.
     ///
     /// # Errors
-    /// [`NoTables`], in which case it is partly not mapped.
+    /// [`NoTables`] when there is no memory for page tables; the memory is then partly not mapped.
     pub fn make_read_only(&self) -> Result<(), NoTables> {
         for page in (self.page..self.page + self.pages).step_by(PAGE_SIZE as usize) {
             if let Some(frame) = paging::unmap(page) {
@@ -117,7 +99,7 @@ impl UserMemory {
         Ok(())
     }
 
-    /// Writes contents, whoever's context this is.
+    /// Writes contents, in any context.
     ///
     /// # Panics
     /// If they do not fit.
@@ -129,7 +111,7 @@ impl UserMemory {
         }
     }
 
-    /// The contents, whoever's context this is.
+    /// Returns the contents, in any context.
     #[must_use]
     pub fn read(&self) -> alloc::vec::Vec<u8> {
         // SAFETY: as above.
@@ -152,7 +134,7 @@ impl Drop for UserMemory {
             }
         }
         if self.pages > 0 {
-            self.process.window().release(self.page, self.pages);
+            window_of(self.process).release(self.page, self.pages);
         }
     }
 }
@@ -160,28 +142,4 @@ impl Drop for UserMemory {
 fn map_page(address: u64, physical: u64, write: bool) -> Result<(), NoTables> {
     let access = if write { paging::Access::UserReadWrite } else { paging::Access::UserRead };
     paging::map(address, physical, access, Caching::Cached)
-}
-
-/// Whether the running code sees the user half.
-static SHOWN: AtomicBool = AtomicBool::new(false);
-
-/// Shows or hides the user half and gives whether it was shown. Interrupts are off, or nothing interrupts that minds.
-pub(crate) fn show(shown: bool) -> bool {
-    let was = SHOWN.swap(shown, Ordering::Relaxed);
-    if was != shown {
-        paging::show_user_half(shown);
-    }
-    was
-}
-
-/// Whether every byte of a range lies in the user half and is mapped there, for writing if asked.
-#[must_use]
-pub fn accessible(address: u64, bytes: u64, write: bool) -> bool {
-    SHOWN.load(Ordering::Relaxed) && in_user_half(address, bytes) && paging::accessible(address, bytes, write)
-}
-
-/// Whether a range lies below the address from which on nothing of a process is mapped.
-#[must_use]
-pub fn in_user_half(address: u64, bytes: u64) -> bool {
-    address.checked_add(bytes).is_some_and(|end| end <= USER_PROBE_ADDRESS)
 }

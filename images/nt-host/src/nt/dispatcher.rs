@@ -6,17 +6,25 @@ use super::{LIST_ENTRY, PVOID};
 
 /// Values of [`DISPATCHER_HEADER::Type`].
 pub mod object_type {
+    /// Type of dispatcher object: notification event.
     pub const NOTIFICATION_EVENT: u8 = 0;
+    /// Type of dispatcher object: synchronization event.
     pub const SYNCHRONIZATION_EVENT: u8 = 1;
+    /// Type of dispatcher object: mutant.
     pub const MUTANT: u8 = 2;
+    /// Type of dispatcher object: semaphore.
     pub const SEMAPHORE: u8 = 5;
+    /// Type of dispatcher object: thread.
     pub const THREAD: u8 = 6;
+    /// Type of dispatcher object: notification timer.
     pub const NOTIFICATION_TIMER: u8 = 8;
+    /// Type of dispatcher object: synchronization timer.
     pub const SYNCHRONIZATION_TIMER: u8 = 9;
     /// [`KDPC::Type`](super::KDPC): `DpcObject`.
     pub const DPC: u8 = 19;
 }
 
+/// What every dispatcher object begins with: type, signal state, waiters.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct DISPATCHER_HEADER {
@@ -30,17 +38,20 @@ pub struct DISPATCHER_HEADER {
     pub WaitListHead: LIST_ENTRY,
 }
 
+/// An event.
 #[repr(C)]
 pub struct KEVENT {
     pub Header: DISPATCHER_HEADER,
 }
 
+/// A semaphore.
 #[repr(C)]
 pub struct KSEMAPHORE {
     pub Header: DISPATCHER_HEADER,
     pub Limit: i32,
 }
 
+/// A mutex.
 #[repr(C)]
 pub struct KMUTANT {
     pub Header: DISPATCHER_HEADER,
@@ -50,9 +61,11 @@ pub struct KMUTANT {
     pub ApcDisable: u8,
 }
 
+/// The routine of a deferred procedure call: DPC, context, two arguments.
 pub type KDEFERRED_ROUTINE =
     unsafe extern "win64" fn(dpc: *mut KDPC, context: PVOID, argument1: PVOID, argument2: PVOID);
 
+/// A deferred procedure call.
 #[repr(C)]
 pub struct KDPC {
     pub Type: u8,
@@ -67,6 +80,7 @@ pub struct KDPC {
     pub DpcData: PVOID,
 }
 
+/// A timer.
 #[repr(C)]
 pub struct KTIMER {
     pub Header: DISPATCHER_HEADER,
@@ -79,6 +93,7 @@ pub struct KTIMER {
     pub Period: u32,
 }
 
+/// A thread's place on the wait list of one object.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct KWAIT_BLOCK {
@@ -93,6 +108,7 @@ pub struct KWAIT_BLOCK {
     pub SparePtr: PVOID,
 }
 
+/// A fast mutex.
 #[repr(C)]
 pub struct FAST_MUTEX {
     pub Count: i32,
@@ -102,6 +118,7 @@ pub struct FAST_MUTEX {
     pub OldIrql: u32,
 }
 
+/// The part of a remove lock that every build has.
 #[repr(C)]
 pub struct IO_REMOVE_LOCK_COMMON_BLOCK {
     pub Removed: u8,
@@ -110,8 +127,10 @@ pub struct IO_REMOVE_LOCK_COMMON_BLOCK {
     pub RemoveEvent: KEVENT,
 }
 
+/// The routine of a work item.
 pub type WORKER_THREAD_ROUTINE = unsafe extern "win64" fn(parameter: PVOID);
 
+/// A work item of the executive.
 #[repr(C)]
 pub struct WORK_QUEUE_ITEM {
     pub List: LIST_ENTRY,

@@ -2,6 +2,7 @@
 
 use super::{DEVICE_OBJECT, MDL, NTSTATUS, PHYSICAL_ADDRESS, PVOID};
 
+/// What a driver says about its device for DMA.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct DEVICE_DESCRIPTION {
@@ -23,6 +24,7 @@ pub struct DEVICE_DESCRIPTION {
     pub DmaPort: u32,
 }
 
+/// A DMA adapter.
 #[repr(C)]
 pub struct DMA_ADAPTER {
     pub Version: u16,
@@ -30,6 +32,7 @@ pub struct DMA_ADAPTER {
     pub DmaOperations: *const DMA_OPERATIONS,
 }
 
+/// A run of bus addresses.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct SCATTER_GATHER_ELEMENT {
@@ -46,6 +49,7 @@ pub struct SCATTER_GATHER_LIST {
     pub Elements: [SCATTER_GATHER_ELEMENT; 0],
 }
 
+/// The routine that gets a scatter-gather list.
 pub type DRIVER_LIST_CONTROL =
     unsafe extern "win64" fn(device: *mut DEVICE_OBJECT, irp: PVOID, list: *mut SCATTER_GATHER_LIST, context: PVOID);
 

@@ -22,7 +22,7 @@ fn structures_are_as_large_as_the_headers_say() {
 }
 
 #[test]
-fn fields_lie_where_the_headers_say() {
+fn fields_are_where_the_headers_say() {
     offsets! {
         DRIVER_OBJECT, DriverExtension = 48;
         DRIVER_OBJECT, DriverUnload = 104;

@@ -1,7 +1,7 @@
 //! The NT kernel's public data structures and numbers, x64 layouts, with the names of the WDK headers.
 //!
-//! Own definitions and not `windows-sys`: that crate (0.61) drops the WDK's `POINTER_ALIGNMENT`, so that the parameters of
-//! `IO_STACK_LOCATION` lie at wrong offsets on x64, and types callbacks `extern "system"`, which is not the Windows
+//! Own definitions and not `windows-sys`: that crate (0.61) drops the WDK's `POINTER_ALIGNMENT`, so that the parameters
+//! of `IO_STACK_LOCATION` are at wrong offsets on x64, and types callbacks `extern "system"`, which is not the Windows
 //! convention on this target. Every layout here was compared with mingw-w64's `wdm.h`; [`layout`] keeps the figures.
 #![allow(
     non_camel_case_types,
@@ -30,33 +30,48 @@ pub use status::NTSTATUS;
 
 use core::ffi::c_void;
 
+/// An address.
 pub type PVOID = *mut c_void;
+/// A handle.
 pub type HANDLE = *mut c_void;
 /// Interrupt request level, 0 to 15 on x64.
 pub type KIRQL = u8;
 /// Pool types are open: only the low bits are looked at.
 pub type POOL_TYPE = i32;
+/// A spin lock.
 pub type KSPIN_LOCK = usize;
+/// A physical address.
 pub type PHYSICAL_ADDRESS = i64;
+/// A type of device, `FILE_DEVICE_*`.
 pub type DEVICE_TYPE = u32;
 
+/// Processor mode: a request of the kernel.
 pub const KERNEL_MODE: i8 = 0;
+/// Processor mode: a request of a process.
 pub const USER_MODE: i8 = 1;
 
 /// IRQLs of x64.
 pub mod irql {
     use super::KIRQL;
+    /// Threads.
     pub const PASSIVE_LEVEL: KIRQL = 0;
+    /// Asynchronous procedure calls are held off.
     pub const APC_LEVEL: KIRQL = 1;
+    /// Deferred procedure calls and spin locks; no thread switch, no page fault.
     pub const DISPATCH_LEVEL: KIRQL = 2;
     /// Lowest and highest level that devices interrupt at.
     pub const DEVICE_LEVEL_MIN: KIRQL = 3;
+    /// Highest level that devices interrupt at.
     pub const DEVICE_LEVEL_MAX: KIRQL = 11;
+    /// The clock.
     pub const CLOCK_LEVEL: KIRQL = 13;
+    /// Interrupts between processors.
     pub const IPI_LEVEL: KIRQL = 14;
+    /// Nothing interrupts.
     pub const HIGH_LEVEL: KIRQL = 15;
 }
 
+/// A globally unique identifier.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, PartialOrd, Ord)]
 #[repr(C)]
 pub struct GUID {
@@ -67,7 +82,7 @@ pub struct GUID {
 }
 
 impl GUID {
-    /// From its canonical text form read as one number, as in `0x22C6AC60_851B_11D0_9A7F_00AA0038ACFE`.
+    /// Makes a GUID of its canonical text form read as one number, as in `0x22C6AC60_851B_11D0_9A7F_00AA0038ACFE`.
     #[must_use]
     pub const fn from_u128(value: u128) -> Self {
         Self {
@@ -79,6 +94,7 @@ impl GUID {
     }
 }
 
+/// A link of a doubly linked list.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct LIST_ENTRY {
@@ -86,12 +102,14 @@ pub struct LIST_ENTRY {
     pub Blink: *mut LIST_ENTRY,
 }
 
+/// A link of a singly linked list.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct SINGLE_LIST_ENTRY {
     pub Next: *mut SINGLE_LIST_ENTRY,
 }
 
+/// A counted string of UTF-16 units.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct UNICODE_STRING {
@@ -102,6 +120,7 @@ pub struct UNICODE_STRING {
     pub Buffer: *mut u16,
 }
 
+/// A counted string of bytes.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct ANSI_STRING {
@@ -110,6 +129,7 @@ pub struct ANSI_STRING {
     pub Buffer: *mut u8,
 }
 
+/// The name and attributes of an object that is opened.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct OBJECT_ATTRIBUTES {
@@ -121,6 +141,7 @@ pub struct OBJECT_ATTRIBUTES {
     pub SecurityQualityOfService: PVOID,
 }
 
+/// A memory descriptor list; the numbers of its page frames follow it.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct MDL {
@@ -134,10 +155,15 @@ pub struct MDL {
     pub ByteOffset: u32,
 }
 
+/// Flag of a memory descriptor list: mapped to system va.
 pub const MDL_MAPPED_TO_SYSTEM_VA: i16 = 0x0001;
+/// Flag of a memory descriptor list: pages locked.
 pub const MDL_PAGES_LOCKED: i16 = 0x0002;
+/// Flag of a memory descriptor list: source is nonpaged pool.
 pub const MDL_SOURCE_IS_NONPAGED_POOL: i16 = 0x0004;
+/// Flag of a memory descriptor list: allocated fixed size.
 pub const MDL_ALLOCATED_FIXED_SIZE: i16 = 0x0008;
+/// Flag of a memory descriptor list: partial.
 pub const MDL_PARTIAL: i16 = 0x0010;
 
 /// Where every kernel and process sees the shared data page (`ntddk.h`, `KI_USER_SHARED_DATA`).

@@ -7,7 +7,7 @@ macro_rules! statuses {
     ($($name:ident = $value:expr),+ $(,)?) => {
         $(pub const $name: NTSTATUS = $value as u32 as i32;)+
 
-        /// The name of a status, if it is one of those above.
+        /// Returns the name of a status, if it is one of those above.
         #[must_use]
         pub fn name(status: NTSTATUS) -> Option<&'static str> {
             match status { $(v if v == $name => Some(stringify!($name)),)+ _ => None }
@@ -78,7 +78,7 @@ statuses! {
     STATUS_DEVICE_REMOVED = 0xC000_02B6u32,
 }
 
-/// `NT_SUCCESS`.
+/// Returns whether a status is a success (`NT_SUCCESS`).
 #[must_use]
 pub const fn success(status: NTSTATUS) -> bool {
     status >= 0

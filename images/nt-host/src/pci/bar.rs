@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use super::function::{Bar, Function};
 use super::{config, routing};
-use crate::mm::PAGE_SIZE;
-use crate::ranges::Ranges;
+use crate::arch::PAGE_SIZE;
+use crate::base::ranges::Ranges;
 
 /// Between the ECAM window that q35 firmware puts at 0xb000_0000 and the I/O APIC.
 const MEMORY_WINDOW: core::ops::Range<u64> = 0xc000_0000..0xfe80_0000;
@@ -52,7 +52,7 @@ fn exclude(functions: &[Function], memory: &mut Ranges, ports: &mut Ranges) {
     }
 }
 
-/// A page of its own for each, so that a mapping shows one function only.
+/// Returns the size of a base address on pages of its own, so that a mapping shows one function only.
 fn free_base(bar: &Bar, free: &mut Ranges) -> Option<u64> {
     let align = if bar.io { bar.size } else { bar.size.max(PAGE_SIZE) };
     free.allocate(align, align, u64::MAX)

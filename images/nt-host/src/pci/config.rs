@@ -1,6 +1,7 @@
 //! Configuration space by the ports of configuration mechanism 1.
 #![allow(unsafe_code, reason = "port access")]
 
+use pci_types::{ConfigRegionAccess, PciAddress};
 use x86_64::instructions::port::Port;
 
 use super::Address;
@@ -39,6 +40,26 @@ pub fn write(address: Address, offset: u32, value: u32) {
         // SAFETY: as above.
         unsafe { Port::<u32>::new(DATA_PORT).write(value) }
     });
+}
+
+/// Configuration space, for the crate that decodes its headers.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports;
+
+impl ConfigRegionAccess for Ports {
+    unsafe fn read(&self, address: PciAddress, offset: u16) -> u32 {
+        read(address.into(), offset.into())
+    }
+
+    unsafe fn write(&self, address: PciAddress, offset: u16, value: u32) {
+        write(address.into(), offset.into(), value);
+    }
+}
+
+impl From<PciAddress> for Address {
+    fn from(address: PciAddress) -> Self {
+        Self { bus: address.bus(), device: address.device(), function: address.function() }
+    }
 }
 
 /// Reads a byte.

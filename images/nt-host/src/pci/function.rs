@@ -1,9 +1,11 @@
-//! A function on the bus: where it is, who it is, what it decodes.
+//! A function on the bus: its address, its identity, what it decodes.
 
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::config;
+use pci_types::{EndpointHeader, HeaderType, PciAddress, PciHeader, PciPciBridgeHeader};
+
+use super::config::{self, Ports};
 
 /// Bus, device, function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +16,12 @@ pub struct Address {
     pub device: u8,
     /// Function number, 0 to 7.
     pub function: u8,
+}
+
+impl From<Address> for PciAddress {
+    fn from(Address { bus, device, function }: Address) -> Self {
+        Self::new(0, bus, device, function)
+    }
 }
 
 impl fmt::Display for Address {
@@ -65,18 +73,17 @@ pub struct Function {
 }
 
 impl Function {
-    /// Whether it is a bridge.
+    /// Returns whether it is a bridge.
     #[must_use]
     pub fn is_bridge(&self) -> bool {
         self.class >> 16 == 0x06
     }
 }
 
-const HEADER_TYPE: u32 = 0x0e;
-const MULTIFUNCTION: u8 = 0x80;
-const TYPE_BRIDGE: u8 = 1;
-const SECONDARY_BUS: u32 = 0x19;
-/// Registers of an ordinary function.
+const INTERRUPT_PIN: u32 = 0x3d;
+/// What a function that is not there reads as its vendor.
+const NO_VENDOR: u16 = 0xffff;
+/// Base address registers of an endpoint.
 const BARS: u8 = 6;
 const COMMAND: u32 = 0x04;
 const DECODE: u16 = 3;
@@ -95,46 +102,53 @@ fn scan(bus: u8, behind: Option<Address>, depth: usize, functions: &mut Vec<Func
     for device in 0..32 {
         for function in 0..8 {
             let address = Address { bus, device, function };
-            let id = config::read(address, 0);
-            if id as u16 == 0xffff {
+            let header = PciHeader::new(address.into());
+            if header.id(Ports).0 == NO_VENDOR {
                 if function == 0 {
                     break;
                 }
                 continue;
             }
-            let header = config::read_byte(address, HEADER_TYPE);
-            functions.push(read(address, header, behind));
-            if header & 0x7f == TYPE_BRIDGE && depth < DEPTH_MAX {
-                let secondary = config::read_byte(address, SECONDARY_BUS);
+            functions.push(read(address, &header, behind));
+            let has_more = header.has_multiple_functions(Ports);
+            if depth < DEPTH_MAX
+                && let Some(bridge) = PciPciBridgeHeader::from_header(header, Ports)
+            {
+                let secondary = bridge.secondary_bus_number(Ports);
                 if secondary > bus {
                     scan(secondary, Some(address), depth + 1, functions);
                 }
             }
-            if function == 0 && header & MULTIFUNCTION == 0 {
+            if function == 0 && !has_more {
                 break;
             }
         }
     }
 }
 
-fn read(address: Address, header: u8, behind: Option<Address>) -> Function {
-    let [id, class, subsystem] = [0, 8, 0x2c].map(|offset| config::read(address, offset));
-    let ordinary = header & 0x7f == 0;
+fn read(address: Address, header: &PciHeader, behind: Option<Address>) -> Function {
+    let (vendor, device) = header.id(Ports);
+    let (revision, base, sub, interface) = header.revision_and_class(Ports);
+    let is_endpoint = header.header_type(Ports) == HeaderType::Endpoint;
+    let endpoint = EndpointHeader::from_header(PciHeader::new(address.into()), Ports);
+    let (subsystem, subsystem_vendor) = endpoint.map_or((0, 0), |endpoint| endpoint.subsystem(Ports));
     Function {
         address,
-        vendor: id as u16,
-        device: (id >> 16) as u16,
-        subsystem_vendor: if ordinary { subsystem as u16 } else { 0 },
-        subsystem: if ordinary { (subsystem >> 16) as u16 } else { 0 },
-        revision: class as u8,
-        class: class >> 8,
-        pin: config::read_byte(address, 0x3d),
-        bars: if ordinary { size_bars(address) } else { Vec::new() },
+        vendor,
+        device,
+        subsystem_vendor,
+        subsystem,
+        revision,
+        class: u32::from(base) << 16 | u32::from(sub) << 8 | u32::from(interface),
+        pin: config::read_byte(address, INTERRUPT_PIN),
+        bars: if is_endpoint { size_bars(address) } else { Vec::new() },
         behind,
     }
 }
 
 /// Sizes the registers by writing ones, decoding switched off meanwhile.
+///
+/// Own code: `pci_types` gives no size of ports, panics on a reserved type, and leaves decoding on.
 fn size_bars(address: Address) -> Vec<Bar> {
     let command = config::read_word(address, COMMAND);
     config::write_word(address, COMMAND, command & !DECODE);

@@ -21,7 +21,8 @@ const CAPABILITY_LIST: u32 = 0x34;
 const STATUS: u32 = 0x06;
 const HAS_CAPABILITIES: u16 = 1 << 4;
 const MSIX: u8 = 0x11;
-/// A list cannot be longer: each entry takes at least four bytes of the 192 above the header.
+/// A list cannot be longer, however a device links it (`pci_types` follows it without a bound): each entry takes at
+/// least four bytes of the 192 above the header.
 const CAPABILITIES_MAX: usize = 48;
 /// Message control, in the capability: table size less one, function mask, enable.
 const CONTROL: u32 = 2;
@@ -38,13 +39,13 @@ const DIRECT_MAP_END: u64 = 1 << 32;
 /// Which half of the level's vectors is used now.
 static HALF: AtomicU8 = AtomicU8::new(0);
 
-/// The vector of the first message.
+/// Returns the vector of the first message.
 #[must_use]
 pub fn first_vector() -> u8 {
     (LEVEL << 4) | (HALF.load(Ordering::Relaxed) * MESSAGES_MAX as u8)
 }
 
-/// Messages carry other vectors from now on. None may be connected.
+/// Makes messages carry other vectors from now on. None may be connected.
 pub fn renumber() {
     HALF.store(HALF.load(Ordering::Relaxed) ^ 1, Ordering::Relaxed);
 }
@@ -60,7 +61,7 @@ pub struct Table {
     pub entries: u16,
 }
 
-/// A function's table, if it has one where it can be reached.
+/// Returns a function's table, if it has one where it can be reached.
 #[must_use]
 pub fn table(function: &Function) -> Option<Table> {
     let capability = capability(function)?;
@@ -114,7 +115,7 @@ impl Table {
         config::write_word(function.address, control, value & !(ENABLE | MASK_ALL));
     }
 
-    /// Has an entry interrupt at a vector of the processor that takes devices' interrupts.
+    /// Makes an entry interrupt at a vector of the processor that takes devices' interrupts.
     pub fn unmask(&self, entry: u16, vector: u8) {
         let address = apic::message_address();
         self.write(entry, 0, address as u32);

@@ -1,4 +1,4 @@
-//! The PCI bus: configuration space, functions, base addresses, interrupt lines.
+//! The PCI bus: configuration space, functions, base addresses, interrupts, and what of these drivers reach.
 //!
 //! Specification: PCI Local Bus 3.0, chapter 6. Firmware that does not place base addresses (qboot) leaves that to this
 //! module; what firmware placed (SeaBIOS) stays.
@@ -6,14 +6,17 @@
 pub mod bar;
 pub mod config;
 pub mod function;
+pub mod interrupts;
 pub mod message;
+pub mod node;
+pub mod registers;
 pub mod routing;
 
 use alloc::vec::Vec;
 
 pub use function::{Address, Function};
 
-use crate::sync::Uninterrupted;
+use crate::arch::uninterrupted::Uninterrupted;
 
 static FUNCTIONS: Uninterrupted<Vec<Function>> = Uninterrupted::new(Vec::new());
 
@@ -35,8 +38,8 @@ pub fn init() {
     FUNCTIONS.with(|all| *all = functions);
 }
 
-/// Gives a function other addresses, as a system does between `IRP_MN_STOP_DEVICE` and `IRP_MN_START_DEVICE`. Gives it as
-/// it is now; where nothing else is free, an address stays.
+/// Returns a function other addresses, as a system does between `IRP_MN_STOP_DEVICE` and `IRP_MN_START_DEVICE`.
+/// Returns it as it is now; where nothing else is free, an address stays.
 #[must_use]
 pub fn relocate(function: &Function) -> Function {
     let moved = bar::relocate(function, &functions());
@@ -48,7 +51,7 @@ pub fn relocate(function: &Function) -> Function {
     moved
 }
 
-/// All functions.
+/// Returns all functions.
 #[must_use]
 pub fn functions() -> Vec<Function> {
     FUNCTIONS.with(|all| all.clone())

@@ -1,7 +1,7 @@
 //! From a function's interrupt pin to an I/O APIC pin and a vector.
 //!
-//! Specification: Intel ICH9 datasheet, 10.1.45 (device interrupt route registers) and 13.1 (PIRQ routing). In APIC mode
-//! PIRQA to PIRQH are I/O APIC pins 16 to 23. Devices 25 to 31 of bus 0 have route registers in the root complex
+//! Specification: Intel ICH9 datasheet, 10.1.45 (device interrupt route registers) and 13.1 (PIRQ routing). In APIC
+//! mode PIRQA to PIRQH are I/O APIC pins 16 to 23. Devices 25 to 31 of bus 0 have route registers in the root complex
 //! register block; the chipset routes all other devices of bus 0 to PIRQE to PIRQH in rotation (QEMU's
 //! `hw/isa/lpc_ich9.c` does, and its ACPI tables say the same), and a bridge rotates the pins of what is behind it.
 #![allow(unsafe_code, reason = "memory-mapped route registers")]
@@ -34,7 +34,7 @@ const LPC: Address = Address { bus: 0, device: 31, function: 0 };
 /// Root complex base address in the LPC bridge's configuration space; bit 0 enables it.
 const RCBA: u32 = 0xf0;
 
-/// The I/O APIC pin of a function's interrupt pin.
+/// Returns the I/O APIC pin of a function's interrupt pin.
 #[must_use]
 pub fn io_apic_pin(function: &Function) -> Option<u32> {
     let mut pin = u32::from(function.pin.checked_sub(1)?) & 3;
@@ -60,7 +60,7 @@ fn line(device: u32, pin: u32) -> u32 {
 /// What the route registers hold after reset: INTA to PIRQA and so on.
 const ROUTE_DEFAULT: u16 = 0x3210;
 
-/// DnnIR: offset 0x3140 for device 31 up to 0x3150 for device 25; device 30's pins are fixed.
+/// Returns the offset of DnnIR: 0x3140 for device 31 up to 0x3150 for device 25; device 30's pins are fixed.
 fn route_register(device: u32) -> u16 {
     let offset = match device {
         31 => 0x3140,
@@ -80,7 +80,7 @@ fn route_register(device: u32) -> u16 {
     unsafe { (address as *const u16).read_volatile() }
 }
 
-/// The vector of an I/O APIC pin: each PCI line has a device level of its own.
+/// Returns the vector of an I/O APIC pin: each PCI line has a device level of its own.
 #[must_use]
 pub fn vector_of(pin: u32) -> Option<u8> {
     let line = pin.checked_sub(FIRST_PIN).filter(|line| *line < LINES)?;

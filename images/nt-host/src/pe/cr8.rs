@@ -18,7 +18,7 @@ pub struct Write {
     pub register: u8,
 }
 
-/// The instruction's bytes: REX.R, perhaps REX.B, 0F 22, and a register as its operand.
+/// Returns the instruction's bytes: REX.R, perhaps REX.B, 0F 22, and a register as its operand.
 fn register(bytes: &[u8]) -> Option<u8> {
     match *bytes {
         [rex @ (0x44 | 0x45 | 0x4c | 0x4d), 0x0f, 0x22, operand @ 0xc0..=0xc7] => {
@@ -28,9 +28,9 @@ fn register(bytes: &[u8]) -> Option<u8> {
     }
 }
 
-/// The writes of CR8 in a range of code. Bytes that look like one in the middle of another instruction are none:
-/// instructions are followed from the beginning of their function, which `functions` has (begin and end, ascending), or
-/// from the end of the one before.
+/// Returns the writes of CR8 in a range of code. Bytes that look like one in the middle of another instruction are
+/// none: instructions are followed from the beginning of their function, which `functions` has (begin and end,
+/// ascending), or from the end of the one before.
 #[must_use]
 pub fn writes(image: &[u8], code: Range<u32>, functions: &[(u32, u32)]) -> Vec<Write> {
     let Some(bytes) = image.get(code.start as usize..code.end as usize) else { return Vec::new() };

@@ -85,10 +85,11 @@ pub struct DriverImage<'a> {
 }
 
 impl<'a> DriverImage<'a> {
-    /// Reads and validates.
+    /// Reads and validates an image.
     ///
     /// # Errors
-    /// [`ImageError`].
+    /// [`ImageError::Malformed`] for no PE32+ file, [`ImageError::Machine`] and [`ImageError::Subsystem`] for no x64
+    /// driver, [`ImageError::Fixed`] without relocations, [`ImageError::Bounds`] for a header whose numbers do not fit.
     pub fn parse(data: &'a [u8]) -> Result<Self, ImageError> {
         let file = PeFile64::parse(data).map_err(malformed)?;
         let machine = file.nt_headers().file_header().machine.get(LE);
@@ -148,35 +149,35 @@ impl<'a> DriverImage<'a> {
         Ok(Self { file, data, sections })
     }
 
-    /// Bytes in memory, whole pages.
+    /// Returns the bytes in memory, whole pages.
     #[must_use]
     pub fn size(&self) -> u32 {
         page_up(u64::from(self.file.nt_headers().optional_header().size_of_image())) as u32
     }
 
-    /// Offset of the entry point.
+    /// Returns the offset of the entry point.
     #[must_use]
     pub fn entry(&self) -> u32 {
         self.file.nt_headers().optional_header().address_of_entry_point()
     }
 
-    /// The sections, ascending.
+    /// Returns the sections, ascending.
     #[must_use]
     pub fn sections(&self) -> &[Section] {
         &self.sections
     }
 
-    /// The function table that stack walks need, as offset and bytes.
+    /// Returns the function table that stack walks need, as offset and bytes.
     #[must_use]
     pub fn function_table(&self) -> Option<(u32, u32)> {
         let range = self.file.data_directory(pe::IMAGE_DIRECTORY_ENTRY_EXCEPTION)?.address_range();
         (range.1 > 0 && range.0.checked_add(range.1)? <= self.size()).then_some(range)
     }
 
-    /// The imported functions.
+    /// Returns the imported functions.
     ///
     /// # Errors
-    /// A table that leaves the image.
+    /// [`ImageError::Malformed`] or [`ImageError::Bounds`] for a table that leaves the image.
     pub fn imports(&self) -> Result<Vec<Import>, ImageError> {
         let mut imports = Vec::new();
         let Some(table) = self.file.import_table().map_err(malformed)? else { return Ok(imports) };
@@ -206,11 +207,12 @@ impl<'a> DriverImage<'a> {
         Ok(imports)
     }
 
-    /// The image as it lies in memory at `base`: headers and sections copied, relocated, imports bound, the security
-    /// cookie seeded.
+    /// Returns the image as it is in memory at `base`: headers and sections copied, relocated, imports bound, the
+    /// security cookie seeded.
     ///
     /// # Errors
-    /// A table that leaves the image, a relocation of an unknown kind, an import that `resolve` does not know.
+    /// [`ImageError::Bounds`] for a table that leaves the image or a relocation of an unknown kind,
+    /// [`ImageError::Unresolved`] for an import that `resolve` does not know.
     pub fn lay_out(
         &self,
         base: u64,
@@ -264,7 +266,7 @@ impl<'a> DriverImage<'a> {
         Ok(())
     }
 
-    /// Where the load configuration says that the security cookie is.
+    /// Returns where the load configuration says that the security cookie is.
     fn cookie_offset(&self, memory: &[u8], base: u64) -> Option<usize> {
         let (start, bytes) = self.file.data_directory(pe::IMAGE_DIRECTORY_ENTRY_LOAD_CONFIG)?.address_range();
         if (bytes as usize) < LOAD_CONFIG_COOKIE + 8 {

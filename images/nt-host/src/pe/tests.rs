@@ -133,7 +133,7 @@ fn an_image_is_relocated_bound_and_given_a_cookie() {
 }
 
 #[test]
-fn an_import_that_nobody_has_is_an_error() {
+fn refuses_an_import_that_no_module_exports() {
     let builder = Builder::new();
     let image = DriverImage::parse(&builder.file).unwrap();
     assert_eq!(image.lay_out(BASE, 1, |_| None), Err(ImageError::Unresolved("ntoskrnl.exe".into(), "DbgPrint".into())));
@@ -149,7 +149,7 @@ fn sections_keep_their_protection() {
 }
 
 #[test]
-fn what_is_no_driver_is_refused_with_the_reason() {
+fn refuses_a_file_that_is_no_driver_with_the_reason() {
     let o = Builder::OPTIONAL;
     let changed = |change: &dyn Fn(&mut Builder)| {
         let mut builder = Builder::new();

@@ -1,8 +1,12 @@
 //! Walking a stack through a driver: the x64 function table and unwind codes.
 //!
-//! Specification: Microsoft, "x64 exception handling". A frame that is in its epilogue is unwound by doing what is left of
-//! it, which the instructions themselves say: the codes of version 2 of the unwind information, which say where epilogues
-//! are, add nothing to that.
+//! Specification: Microsoft, "x64 exception handling". A frame that is in its epilogue is unwound by doing what is left
+//! of it, which the instructions themselves say: the codes of version 2 of the unwind information, which say where
+//! epilogues are, add nothing to that.
+//!
+//! Own code, and not the crate `pe-unwind-info` (0.6): that one gives neither the establisher of a frame nor where its
+//! handler's data is, follows chained entries without a bound, and takes the image as slices, of which pages may be
+//! out.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -67,9 +71,9 @@ pub struct Frame {
 
 /// What can be read while unwinding.
 pub trait Memory {
-    /// Eight bytes of the stack.
+    /// Reads eight bytes of the stack.
     fn stack(&self, address: u64) -> Option<u64>;
-    /// Bytes of the image, by offset.
+    /// Reads bytes of the image at an offset.
     fn image<const N: usize>(&self, offset: u32) -> Option<[u8; N]>;
 }
 
@@ -77,7 +81,7 @@ fn image_u32(memory: &impl Memory, offset: u32) -> Option<u32> {
     memory.image(offset).map(u32::from_le_bytes)
 }
 
-/// The entry of the function table that covers `offset`: its place in the image.
+/// Returns the entry of the function table that covers `offset`: its place in the image.
 fn find(memory: &impl Memory, table: (u32, u32), offset: u32) -> Option<u32> {
     let (mut low, mut high) = (0, table.1 / 12);
     while low < high {
@@ -94,7 +98,7 @@ fn find(memory: &impl Memory, table: (u32, u32), offset: u32) -> Option<u32> {
     None
 }
 
-/// The entry of the function table that covers `offset`: where it is in the image.
+/// Returns the entry of the function table that covers `offset`: where it is in the image.
 #[must_use]
 pub fn lookup(memory: &impl Memory, table: (u32, u32), offset: u32) -> Option<u32> {
     find(memory, table, offset)
@@ -158,8 +162,8 @@ struct Epilogue {
 /// Longest epilogue looked at: eight pops, a deallocation and a jump have fewer instructions.
 const EPILOGUE_INSTRUCTIONS_MAX: usize = 16;
 
-/// The instructions from `offset` on, if they are the rest of an epilogue of the function: perhaps `add rsp` or `lea rsp`,
-/// pops, then a return or a jump out of the function, and nothing else.
+/// Returns the instructions from `offset` on, if they are the rest of an epilogue of the function: perhaps `add rsp`
+/// or `lea rsp`, pops, then a return or a jump out of the function, and nothing else.
 fn epilogue(memory: &impl Memory, function: Range<u32>, info: u32, offset: u32) -> Option<Epilogue> {
     let [version_flags, prologue_size, _, frame] = memory.image::<4>(info)?;
     let frame_register = usize::from(frame & 15);
@@ -221,7 +225,7 @@ fn epilogue(memory: &impl Memory, function: Range<u32>, info: u32, offset: u32) 
     None
 }
 
-/// Does what is left of an epilogue and gives the address that the frame's handler would have known it by.
+/// Executes what is left of an epilogue. Returns the address that the frame's handler would have known it by.
 fn leave(memory: &impl Memory, left: &Epilogue, registers: &mut Registers) -> Option<u64> {
     let establisher = registers.general[RSP];
     if let Some((base, displacement)) = left.from_frame {
@@ -332,7 +336,7 @@ mod tests {
     const BASE: u64 = 0xffff_f800_1000_0000;
     const TABLE: (u32, u32) = (0x100, 12);
 
-    /// One function at 0x1000..0x1100 with the given unwind info.
+    /// Makes an image with one function at 0x1000..0x1100 and the given unwind info.
     fn image(info: &[u8]) -> Vec<u8> {
         let mut image = vec![0; 0x300];
         image[0x100..0x10c].copy_from_slice(&[0, 0x10, 0, 0, 0, 0x11, 0, 0, 0, 2, 0, 0]);
@@ -416,7 +420,7 @@ mod tests {
         assert_eq!(frame.vector[6], 9 << 64 | 7);
     }
 
-    /// The function above with code at an offset.
+    /// Returns the function above with code at an offset.
     fn with_code(info: &[u8], at: usize, code: &[u8]) -> Vec<u8> {
         let mut image = image(info);
         image.resize(0x1300, 0xcc);

@@ -6,15 +6,14 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::ptr::null_mut;
 
-use super::interrupts;
-use super::node::Node;
-use crate::ex::pool::{self, Owner};
+use crate::arch::uninterrupted::Uninterrupted;
 use crate::io::device;
 use crate::io::irp::{IofCompleteRequest, current_stack};
+use crate::mm::pool::{self, Owner};
 use crate::nt::status::*;
 use crate::nt::*;
-use crate::pci::{Function, config};
-use crate::sync::Uninterrupted;
+use crate::pci::node::{self, Node};
+use crate::pci::{Function, config, interrupts};
 
 const TAG: u32 = u32::from_le_bytes(*b"PciB");
 const BUS_QUERY_DEVICE_ID: u32 = 0;
@@ -28,37 +27,13 @@ const COMMAND: u32 = 4;
 const DECODE_AND_MASTER: u16 = 7;
 const DECODE: u16 = 3;
 
-struct Bus {
-    driver: *mut DRIVER_OBJECT,
-    devices: alloc::vec::Vec<(u64, Node)>,
-}
+struct BusDriver(*mut DRIVER_OBJECT);
 // SAFETY: the pointer is to the bus driver's object, made once.
-unsafe impl Send for Bus {}
+unsafe impl Send for BusDriver {}
 
-static BUS: Uninterrupted<Bus> = Uninterrupted::new(Bus { driver: null_mut(), devices: alloc::vec::Vec::new() });
+static BUS_DRIVER: Uninterrupted<BusDriver> = Uninterrupted::new(BusDriver(null_mut()));
 
-/// The node of a physical device object.
-#[must_use]
-pub fn node(pdo: *mut DEVICE_OBJECT) -> Option<Node> {
-    BUS.with(|bus| bus.devices.iter().find(|(at, _)| *at == pdo as u64).map(|(_, node)| node.clone()))
-}
-
-/// Device and instance id of a physical device object.
-#[must_use]
-pub fn instance_path(pdo: *mut DEVICE_OBJECT) -> Option<String> {
-    node(pdo).map(|node| node.instance_path())
-}
-
-/// The device's addresses have changed.
-pub(super) fn set_function(pdo: *mut DEVICE_OBJECT, function: &Function) {
-    BUS.with(|bus| {
-        for (_, node) in bus.devices.iter_mut().filter(|(at, _)| *at == pdo as u64) {
-            node.function.clone_from(function);
-        }
-    });
-}
-
-/// A string that lives as long as the guest.
+/// Returns a string that lives as long as the guest.
 pub(super) fn lasting_string(text: &str) -> UNICODE_STRING {
     let units: &'static mut [u16] = Box::leak(text.encode_utf16().chain([0]).collect());
     let bytes = 2 * units.len() as u16;
@@ -96,7 +71,7 @@ pub fn driver_object(name: &str) -> *mut DRIVER_OBJECT {
 /// # Panics
 /// If there is no memory.
 pub fn create(function: Function) -> *mut DEVICE_OBJECT {
-    let driver = BUS.with(|bus| bus.driver);
+    let driver = BUS_DRIVER.with(|driver| driver.0);
     let driver = if driver.is_null() {
         let driver = driver_object("pci");
         // SAFETY: fresh.
@@ -105,7 +80,7 @@ pub fn create(function: Function) -> *mut DEVICE_OBJECT {
             (*driver).MajorFunction[usize::from(IRP_MJ_POWER)] = Some(power);
             (*driver).MajorFunction[usize::from(IRP_MJ_SYSTEM_CONTROL)] = Some(pass);
         }
-        BUS.with(|bus| bus.driver = driver);
+        BUS_DRIVER.with(|slot| slot.0 = driver);
         driver
     } else {
         driver
@@ -117,7 +92,7 @@ pub fn create(function: Function) -> *mut DEVICE_OBJECT {
         (*pdo).Flags |= DO_BUS_ENUMERATED_DEVICE;
         (*pdo).Flags &= !DO_DEVICE_INITIALIZING;
         (*(*pdo).DeviceObjectExtension).DeviceNode = pdo.cast();
-        BUS.with(|bus| bus.devices.push((pdo as u64, Node { function })));
+        node::add(pdo, Node { function });
         pdo
     }
 }
@@ -127,8 +102,8 @@ pub fn create(function: Function) -> *mut DEVICE_OBJECT {
 /// # Safety
 /// `pdo` came from [`create`] and is not used any more.
 pub unsafe fn delete(pdo: *mut DEVICE_OBJECT) {
-    BUS.with(|bus| bus.devices.retain(|(at, _)| *at != pdo as u64));
-    interrupts::take_back();
+    node::remove(pdo);
+    interrupts::release();
     // SAFETY: the caller's promise.
     unsafe { device::IoDeleteDevice(pdo) };
 }
@@ -142,7 +117,7 @@ unsafe fn finish(irp: *mut IRP, status: NTSTATUS) -> NTSTATUS {
     status
 }
 
-/// Requests that the bus has nothing to say to: the status stays as it came.
+/// Completes a request that the bus does not handle: the status stays as it came.
 unsafe extern "win64" fn pass(_device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
     // SAFETY: a dispatch routine's argument.
     unsafe { finish(irp, (*irp).IoStatus.Status) }
@@ -162,7 +137,7 @@ unsafe extern "win64" fn pnp(pdo: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS
     // SAFETY: a dispatch routine's arguments.
     unsafe {
         let unchanged = (*irp).IoStatus.Status;
-        let Some(node) = node(pdo) else { return finish(irp, STATUS_NO_SUCH_DEVICE) };
+        let Some(node) = node::of(pdo) else { return finish(irp, STATUS_NO_SUCH_DEVICE) };
         let stack = &mut *current_stack(irp);
         let status = match stack.MinorFunction {
             IRP_MN_START_DEVICE => {
@@ -351,9 +326,9 @@ unsafe extern "win64" fn set_data(context: PVOID, space: u32, buffer: PVOID, off
     unsafe { if space == CONFIG_SPACE { transfer(context, buffer, offset, length, true) } else { 0 } }
 }
 
-/// Reads or writes configuration space, in accesses as wide as alignment allows. Gives how many bytes.
+/// Reads or writes configuration space, in accesses as wide as alignment allows. Returns how many bytes.
 unsafe fn transfer(context: PVOID, buffer: PVOID, offset: u32, length: u32, write: bool) -> u32 {
-    let Some(node) = node(context.cast()) else { return 0 };
+    let Some(node) = node::of(context.cast()) else { return 0 };
     let address = node.function.address;
     let end = offset.saturating_add(length).min(config::CONFIG_BYTES);
     let mut at = offset;
@@ -377,8 +352,8 @@ unsafe fn transfer(context: PVOID, buffer: PVOID, offset: u32, length: u32, writ
     end.saturating_sub(offset)
 }
 
-/// For people: where a device is and who it is.
+/// Returns where a device is and its ids, for messages.
 #[must_use]
 pub fn describe(pdo: *mut DEVICE_OBJECT) -> String {
-    node(pdo).map_or_else(|| format!("{pdo:p}"), |node| node.description().to_string())
+    node::of(pdo).map_or_else(|| format!("{pdo:p}"), |node| node.description().to_string())
 }

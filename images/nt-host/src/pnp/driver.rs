@@ -9,23 +9,23 @@ use core::ops::Range;
 use guest_protocol::{DRIVER_FILE, DriverInfo, Failure, FailureKind, Import as ImportName};
 use sha2::{Digest, Sha256};
 
-use super::bus;
 use super::resources::{self, Resources};
+use super::{bus, driver_image};
 use crate::arch::fw_cfg;
-use crate::ex::pool;
-use crate::io::irp::send_synchronous;
+use crate::arch::uninterrupted::Uninterrupted;
+use crate::bugcheck::modules::{self, Module};
+use crate::contract::{rules, verifier};
+use crate::harness::options;
+use crate::io::irp::{self, send_synchronous};
 use crate::io::names::{self, status_text};
-use crate::io::{device, dma, handle, irp, registry, work_item};
-use crate::ke::{dpc, interrupt, thread, timer};
-use crate::mm::{api as memory, registers};
+use crate::io::{device, dma, registry, work_item};
+use crate::ke::{dpc, handle, interrupt, thread, timer};
+use crate::mm::{self, pool};
 use crate::nt::irql::PASSIVE_LEVEL;
 use crate::nt::status::*;
 use crate::nt::*;
-use crate::pci::{self, Function, message, routing};
+use crate::pci::{self, Function, message, node, registers, routing};
 use crate::pe::{DriverImage, Import};
-use crate::portcls::rules;
-use crate::sync::Uninterrupted;
-use crate::{api, image, portcls, start, verifier};
 
 /// The name that the driver has here; the harness gives the file's contents, not its name.
 const DRIVER_NAME: &str = "driver.sys";
@@ -69,11 +69,26 @@ fn wrong_order(message: &str) -> Failure {
     failure(FailureKind::Request, message.into())
 }
 
+/// What a driver's imports are bound to, and what runs at the stations of the driver's life.
+#[derive(Clone, Copy, Debug)]
+pub struct Libraries {
+    /// Returns the address of a function by module (lower case) and name.
+    pub find: fn(module: &str, name: &str) -> Option<u64>,
+    /// Returns the address to bind an import to.
+    pub bind: fn(module: &str, name: &str) -> Option<u64>,
+    /// Runs when `DriverEntry` has returned.
+    pub entry_returned: fn(imports: &[Import], driver: *mut DRIVER_OBJECT, status: NTSTATUS),
+    /// Runs when the driver has been unloaded.
+    pub unloaded: fn(),
+}
+
 /// Loads the image, resolves its imports, runs `DriverEntry`.
 ///
 /// # Errors
-/// No file, a bad image, imports that are missing (all of them), a failing `DriverEntry`.
-pub fn load_driver() -> Result<DriverInfo, Failure> {
+/// [`FailureKind::Request`] if a driver is loaded already, [`FailureKind::Image`] without a file or if it cannot be
+/// loaded, [`FailureKind::MissingImports`] with all imports that `libraries` lacks, [`FailureKind::Memory`] without
+/// memory for the image, [`FailureKind::Status`] if `DriverEntry` fails.
+pub fn load_driver(libraries: &Libraries) -> Result<DriverInfo, Failure> {
     if LOADED.with(|loaded| loaded.is_some()) {
         return Err(wrong_order("a driver is loaded already"));
     }
@@ -83,7 +98,7 @@ pub fn load_driver() -> Result<DriverInfo, Failure> {
     let imports = parsed.imports().map_err(bad)?;
     let name = |import: &Import| ImportName { module: import.module.clone(), name: import.name.clone() };
     let mut missing: Vec<ImportName> =
-        imports.iter().filter(|import| api::find(&import.module, &import.name).is_none()).map(name).collect();
+        imports.iter().filter(|import| (libraries.find)(&import.module, &import.name).is_none()).map(name).collect();
     if !missing.is_empty() {
         missing.sort();
         missing.dedup();
@@ -92,7 +107,7 @@ pub fn load_driver() -> Result<DriverInfo, Failure> {
             format!("the driver imports {} functions that this guest does not have: {}", list.len(), list.join(", "));
         return Err(failure(FailureKind::MissingImports(missing), message));
     }
-    let module = image::load(DRIVER_NAME, &parsed, |import| api::bind(&import.module, &import.name))?;
+    let module = driver_image::load(DRIVER_NAME, &parsed, |import| (libraries.bind)(&import.module, &import.name))?;
     let info = DriverInfo {
         file_bytes: file.len() as u32,
         sha256: Sha256::digest(&file).into(),
@@ -100,13 +115,12 @@ pub fn load_driver() -> Result<DriverInfo, Failure> {
         image_bytes: module.size as u32,
         imports: imports.iter().map(name).collect(),
     };
-    let uses_portcls = imports.iter().any(|import| import.module == api::PORTCLS_MODULE);
-    run_entry(&module, uses_portcls)?;
-    image::discard_initialisation();
+    run_entry(&module, &imports, libraries)?;
+    driver_image::discard_initialisation();
     Ok(info)
 }
 
-fn run_entry(module: &image::Module, uses_portcls: bool) -> Result<(), Failure> {
+fn run_entry(module: &Module, imports: &[Import], libraries: &Libraries) -> Result<(), Failure> {
     registry::create(SERVICE_KEY);
     registry::create(&format!("{SERVICE_KEY}\\Parameters"));
     let driver = bus::driver_object(SERVICE_NAME);
@@ -119,13 +133,11 @@ fn run_entry(module: &image::Module, uses_portcls: bool) -> Result<(), Failure> 
         (*driver).DriverInit = Some(entry);
         verifier::call("DriverEntry", || entry(driver, &raw mut registry_path))
     };
-    if uses_portcls {
-        portcls::adapter::check_driver_entry(driver, status);
-    }
+    (libraries.entry_returned)(imports, driver, status);
     if !success(status) {
         check_left_behind("DriverEntry, which failed");
-        image::unload();
-        portcls::adapter::forget_driver();
+        driver_image::unload();
+        (libraries.unloaded)();
         return Err(failure(
             FailureKind::Status(status as u32),
             format!("DriverEntry returned {}", status_text(status)),
@@ -140,14 +152,15 @@ fn run_entry(module: &image::Module, uses_portcls: bool) -> Result<(), Failure> 
     Ok(())
 }
 
-/// Functions that belong to the machine and have drivers of their own.
+/// Returns whether a function belongs to the machine and has a driver of its own.
 fn of_the_machine(function: &Function) -> bool {
     /// Base classes: storage, display, bridge, system peripheral, serial bus; and network, which QEMU adds by itself.
     const CLASSES: [u32; 6] = [0x01, 0x02, 0x03, 0x06, 0x08, 0x0c];
     CLASSES.contains(&(function.class >> 16))
 }
 
-/// The function that the driver is for: the one that the options name, or the only one that is not the machine's own.
+/// Returns the function that the driver is for: the one that the options name, or the only one that is not the
+/// machine's own.
 fn find_function() -> Result<Function, Failure> {
     let all = pci::functions();
     let describe = |functions: &[&Function]| {
@@ -157,7 +170,7 @@ fn find_function() -> Result<Function, Failure> {
             .collect::<Vec<_>>()
             .join(", ")
     };
-    let wanted = start::options().device;
+    let wanted = options::current().device;
     let candidates: Vec<&Function> = all
         .iter()
         .filter(|f| wanted.map_or(!of_the_machine(f), |(vendor, device)| (f.vendor, f.device) == (vendor, device)))
@@ -181,7 +194,9 @@ fn find_function() -> Result<Function, Failure> {
 /// Finds the device, runs `AddDevice`, starts the device.
 ///
 /// # Errors
-/// No driver, no device, a failing `AddDevice` or `IRP_MN_START_DEVICE`.
+/// [`FailureKind::Request`] without a driver or with a device that is started already, [`FailureKind::NoDevice`] if no
+/// function, or more than one, could be the driver's, [`FailureKind::Status`] if `AddDevice` or `IRP_MN_START_DEVICE`
+/// fails.
 pub fn start_device() -> Result<StartedDevice, Failure> {
     let Some((driver, started)) = LOADED.with(|loaded| loaded.as_ref().map(|l| (l.driver, l.device.is_some()))) else {
         return Err(wrong_order("no driver is loaded"));
@@ -260,24 +275,24 @@ pub fn start_device() -> Result<StartedDevice, Failure> {
     Ok(StartedDevice { device: bus::describe(pdo), resources: lines })
 }
 
-/// The physical device object of the driver's device, if it is there.
+/// Returns the physical device object of the driver's device, if it is there.
 #[must_use]
 pub fn device_object() -> Option<*mut DEVICE_OBJECT> {
     LOADED.with(|loaded| loaded.as_ref()?.device.as_ref().map(|started| started.pdo))
 }
 
-/// Starts the device again after `IRP_MN_STOP_DEVICE`: at other addresses and other vectors, as a system does that stops
-/// a device to make room for another. Gives the driver's status, and the new resources, one a line.
+/// Starts the device again after `IRP_MN_STOP_DEVICE`: at other addresses and other vectors, as a system does that
+/// stops a device to make room for another. Returns the driver's status, and the new resources, one a line.
 #[must_use]
 pub fn start_again() -> Option<(NTSTATUS, Vec<String>)> {
     let pdo = device_object()?;
-    let function = bus::node(pdo)?.function;
+    let function = node::of(pdo)?.function;
     expect_stopped(&function);
     routing::renumber();
     message::renumber();
     let moved = pci::relocate(&function);
     registers::moved(&memory_ranges(&function), &memory_ranges(&moved));
-    bus::set_function(pdo, &moved);
+    node::set_function(pdo, &moved);
     let lines = LOADED.with(|loaded| {
         let started = loaded.as_mut()?.device.as_mut()?;
         started.resources = resources::of(&moved);
@@ -294,7 +309,7 @@ pub fn start_again() -> Option<(NTSTATUS, Vec<String>)> {
     Some((pnp(pdo, IRP_MN_START_DEVICE, |stack| stack.Parameters.StartDevice = lists), lines))
 }
 
-/// Where a function's memory is.
+/// Returns where a function's memory is.
 fn memory_ranges(function: &Function) -> Vec<Range<u64>> {
     let memory = function.bars.iter().filter(|bar| !bar.io && bar.base != 0);
     memory.map(|bar| bar.base..bar.base + bar.size).collect()
@@ -321,7 +336,7 @@ fn expect_stopped(function: &Function) {
 }
 
 /// Sends a PnP request to the stack of a device.
-pub fn pnp(pdo: *mut DEVICE_OBJECT, minor: u8, fill: impl FnOnce(&mut IO_STACK_LOCATION)) -> NTSTATUS {
+pub(crate) fn pnp(pdo: *mut DEVICE_OBJECT, minor: u8, fill: impl FnOnce(&mut IO_STACK_LOCATION)) -> NTSTATUS {
     // SAFETY: a live stack; the parameters are the caller's.
     unsafe {
         send_synchronous(pdo, STATUS_NOT_SUPPORTED, |_, stack| {
@@ -336,7 +351,7 @@ pub fn pnp(pdo: *mut DEVICE_OBJECT, minor: u8, fill: impl FnOnce(&mut IO_STACK_L
 /// Removes the device without asking, as after a surprise removal.
 ///
 /// # Errors
-/// No device is started.
+/// [`FailureKind::Request`] when no device is started.
 pub fn remove() -> Result<(), Failure> {
     let Some(started) = LOADED.with(|loaded| loaded.as_mut().and_then(|loaded| loaded.device.take())) else {
         return Err(wrong_order("no device is started"));
@@ -368,7 +383,7 @@ pub fn remove() -> Result<(), Failure> {
 /// Asks the driver whether the device may be removed, then removes it.
 ///
 /// # Errors
-/// No device is started, or the driver refuses.
+/// [`FailureKind::Request`] when no device is started, [`FailureKind::Status`] if the driver refuses.
 pub fn stop_device() -> Result<(), Failure> {
     let Some(pdo) = LOADED.with(|loaded| loaded.as_ref()?.device.as_ref().map(|started| started.pdo)) else {
         return Err(wrong_order("no device is started"));
@@ -387,8 +402,9 @@ pub fn stop_device() -> Result<(), Failure> {
 /// Runs `DriverUnload` and looks for what the driver left behind.
 ///
 /// # Errors
-/// No driver is loaded, its device is still there, or it cannot be unloaded.
-pub fn unload_driver() -> Result<(), Failure> {
+/// [`FailureKind::Request`] when no driver is loaded or its device is still started, [`FailureKind::Status`] when it
+/// has no `DriverUnload` routine.
+pub fn unload_driver(libraries: &Libraries) -> Result<(), Failure> {
     let Some((driver, started)) = LOADED.with(|loaded| loaded.as_ref().map(|l| (l.driver, l.device.is_some()))) else {
         return Err(wrong_order("no driver is loaded"));
     };
@@ -418,18 +434,18 @@ pub fn unload_driver() -> Result<(), Failure> {
     }
     check_left_behind("DriverUnload");
     LOADED.with(|loaded| *loaded = None);
-    image::unload();
-    portcls::adapter::forget_driver();
+    driver_image::unload();
+    (libraries.unloaded)();
     Ok(())
 }
 
-/// Stops if the driver left something behind that would call it or that nobody else will free.
+/// Stops if the driver left something behind that would call it, or that only the driver could free.
 fn check_left_behind(when: &str) {
     debug_assert_eq!(crate::arch::cpu::irql(), PASSIVE_LEVEL);
     // SAFETY: no arguments.
     unsafe { dpc::KeFlushQueuedDpcs() };
-    crate::mm::quarantine::check();
-    let Some(module) = image::module() else { return };
+    mm::quarantine::check();
+    let Some(module) = modules::module() else { return };
     let code = module.base..module.base + module.size;
     let pending = |what: String| -> ! {
         verifier::stop_by_rule(
@@ -454,7 +470,7 @@ fn check_left_behind(when: &str) {
     if thread::driver_threads() != 0 {
         pending(format!("{} system threads still run; wait for their end", thread::driver_threads()))
     }
-    let mut left: Vec<String> = memory::outstanding();
+    let mut left: Vec<String> = mm::outstanding();
     left.extend(dma::outstanding());
     left.extend(names::links().into_iter().map(|link| format!("the symbolic link {link}")));
     left.extend((work_item::outstanding() != 0).then(|| format!("{} work items", work_item::outstanding())));

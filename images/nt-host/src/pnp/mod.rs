@@ -2,9 +2,7 @@
 
 pub mod bus;
 pub mod driver;
-pub mod interrupts;
-pub mod node;
+pub mod driver_image;
 pub mod resources;
 
-pub use bus::{instance_path, node};
-pub use driver::{StartedDevice, load_driver, start_device, stop_device, unload_driver};
+pub use driver::{Libraries, StartedDevice, load_driver, start_device, stop_device, unload_driver};

@@ -7,10 +7,10 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::interrupts::{self, Given};
 use crate::arch::smp;
 use crate::nt::*;
 use crate::pci::Function;
+use crate::pci::interrupts::{self, Assigned};
 
 /// A list of descriptors as drivers see it, in memory of the host's.
 pub struct ResourceList {
@@ -37,13 +37,13 @@ impl ResourceList {
         Self { words }
     }
 
-    /// The list for a driver.
+    /// Returns the list for a driver.
     pub fn as_ptr(&mut self) -> *mut CM_RESOURCE_LIST {
         self.words.as_mut_ptr().cast()
     }
 }
 
-/// The resources of a function: as the bus sees them, as the processor sees them, and for people.
+/// The resources of a function: as the bus sees them, as the processor sees them, and as text.
 pub struct Resources {
     /// `AllocatedResources`.
     pub raw: ResourceList,
@@ -53,7 +53,7 @@ pub struct Resources {
     pub lines: Vec<String>,
 }
 
-/// Gives a function its resources.
+/// Returns a function its resources.
 #[must_use]
 pub fn of(function: &Function) -> Resources {
     let mut raw = Vec::new();
@@ -81,7 +81,7 @@ pub fn of(function: &Function) -> Resources {
         };
         lines.push(format!("BAR{} {what} {:#x}..{:#x}", bar.index, bar.base, bar.base + bar.size));
     }
-    if let Some(given) = interrupts::give(function) {
+    if let Some(given) = interrupts::assign(function) {
         add_interrupts(&given, &mut raw, &mut translated);
         lines.push(given.describe());
     }
@@ -89,11 +89,11 @@ pub fn of(function: &Function) -> Resources {
     Resources { raw: ResourceList::new(bus, &raw), translated: ResourceList::new(bus, &translated), lines }
 }
 
-/// A descriptor for each interrupt. A message's raw form says how many messages the descriptor stands for, the vector that
-/// they carry and which processors take them; its translated form is laid out as a line's. (wdm.h,
+/// Adds a descriptor for each interrupt. A message's raw form says how many messages the descriptor stands for, the
+/// vector that they carry and which processors take them; its translated form is laid out as a line's. (wdm.h,
 /// `CM_PARTIAL_RESOURCE_DESCRIPTOR`; "Using Interrupt Resource Descriptors".)
 fn add_interrupts(
-    given: &Given,
+    given: &Assigned,
     raw: &mut Vec<CM_PARTIAL_RESOURCE_DESCRIPTOR>,
     translated: &mut Vec<CM_PARTIAL_RESOURCE_DESCRIPTOR>,
 ) {
@@ -104,12 +104,12 @@ fn add_interrupts(
         u: CM_RESOURCE { Interrupt: CM_INTERRUPT { Level: level, Vector: vector, Affinity: 1 << (smp::online() - 1) } },
     };
     match *given {
-        Given::Line { pin, vector } => {
+        Assigned::Line { pin, vector } => {
             let flags = CM_RESOURCE_INTERRUPT_LEVEL_SENSITIVE;
             raw.push(interrupt(CM_SHARE_SHARED, flags, pin, pin));
             translated.push(interrupt(CM_SHARE_SHARED, flags, u32::from(vector >> 4), vector.into()));
         }
-        Given::Messages { first, count, .. } => {
+        Assigned::Messages { first, count, .. } => {
             /// `MessageInterrupt.Raw`: a group (or nothing) in the low half, the number of messages in the high half.
             const ONE_MESSAGE: u32 = 1 << 16;
             let flags = CM_RESOURCE_INTERRUPT_LATCHED | CM_RESOURCE_INTERRUPT_MESSAGE;

@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "bit maps of the Windows ABI")]
 
 use crate::base::bitmap::{Bits, Run};
-use crate::exports;
+use crate::export_functions;
 
 /// `RTL_BITMAP`.
 #[repr(C)]
@@ -23,14 +23,14 @@ unsafe fn view<'a>(map: *const Bitmap) -> Bits<'a> {
 }
 
 /// Writes where a run begins and gives its length.
-unsafe fn give(run: Option<Run>, start: *mut u32) -> u32 {
+unsafe fn put_out(run: Option<Run>, start: *mut u32) -> u32 {
     let (first, length) = run.unwrap_or((0, 0));
     // SAFETY: an export's argument.
     unsafe { start.write(first) };
     length
 }
 
-exports! {
+export_functions! {
     /// Bit maps.
     pub static EXPORTS;
 
@@ -43,7 +43,7 @@ exports! {
     /// Sets a bit.
     [ANY] fn RtlSetBit(map: *const Bitmap, bit: u32) { view(map).put(bit, 1, true) }
 
-    /// Whether a bit is set.
+    /// Returns whether a bit is set.
     [ANY] fn RtlTestBit(map: *const Bitmap, bit: u32) -> u8 { u8::from(view(map).get(bit)) }
 
     /// Clears all bits.
@@ -58,25 +58,25 @@ exports! {
     /// Sets a range.
     [ANY] fn RtlSetBits(map: *const Bitmap, start: u32, length: u32) { view(map).put(start, length, true) }
 
-    /// Whether a range is clear.
+    /// Returns whether a range is clear.
     [ANY] fn RtlAreBitsClear(map: *const Bitmap, start: u32, length: u32) -> u8 { u8::from(view(map).all(start, length, false)) }
 
-    /// Whether a range is set.
+    /// Returns whether a range is set.
     [ANY] fn RtlAreBitsSet(map: *const Bitmap, start: u32, length: u32) -> u8 { u8::from(view(map).all(start, length, true)) }
 
-    /// How many bits are clear.
+    /// Returns how many bits are clear.
     [ANY] fn RtlNumberOfClearBits(map: *const Bitmap) -> u32 { let map = view(map); map.len() - map.count() }
 
-    /// How many bits are set.
+    /// Returns how many bits are set.
     [ANY] fn RtlNumberOfSetBits(map: *const Bitmap) -> u32 { view(map).count() }
 
-    /// How many bits of a number are set.
+    /// Returns how many bits of a number are set.
     [ANY] fn RtlNumberOfSetBitsUlongPtr(value: u64) -> u32 { value.count_ones() }
 
-    /// Where so many bits in a row are clear.
+    /// Returns where so many bits in a row are clear.
     [ANY] fn RtlFindClearBits(map: *const Bitmap, length: u32, hint: u32) -> u32 { view(map).find(length, hint, false).unwrap_or(NOTHING) }
 
-    /// Where so many bits in a row are set.
+    /// Returns where so many bits in a row are set.
     [ANY] fn RtlFindSetBits(map: *const Bitmap, length: u32, hint: u32) -> u32 { view(map).find(length, hint, true).unwrap_or(NOTHING) }
 
     /// Finds so many clear bits in a row, and sets them.
@@ -95,7 +95,7 @@ exports! {
         found.unwrap_or(NOTHING)
     }
 
-    /// The clear runs: the first ones, or the longest.
+    /// Returns the clear runs: the first ones, or the longest.
     [ANY] fn RtlFindClearRuns(map: *const Bitmap, runs: *mut Run, most: u32, longest: u8) -> u32 {
         let map = view(map);
         let mut found = map.runs(0..map.len(), false);
@@ -105,26 +105,26 @@ exports! {
         found.len() as u32
     }
 
-    /// The longest clear run.
-    [ANY] fn RtlFindLongestRunClear(map: *const Bitmap, start: *mut u32) -> u32 { give(view(map).longest(false), start) }
+    /// Returns the longest clear run.
+    [ANY] fn RtlFindLongestRunClear(map: *const Bitmap, start: *mut u32) -> u32 { put_out(view(map).longest(false), start) }
 
-    /// The first clear run.
+    /// Returns the first clear run.
     [ANY] fn RtlFindFirstRunClear(map: *const Bitmap, start: *mut u32) -> u32 { RtlFindNextForwardRunClear(map, 0, start) }
 
-    /// The first clear run from a bit on.
+    /// Returns the first clear run from a bit on.
     [ANY] fn RtlFindNextForwardRunClear(map: *const Bitmap, from: u32, start: *mut u32) -> u32 {
         let map = view(map);
-        give(map.runs(from..map.len(), false).first().copied(), start)
+        put_out(map.runs(from..map.len(), false).first().copied(), start)
     }
 
-    /// The last clear run that ends at or before a bit.
+    /// Returns the last clear run that ends at or before a bit.
     [ANY] fn RtlFindLastBackwardRunClear(map: *const Bitmap, from: u32, start: *mut u32) -> u32 {
-        give(view(map).last_until(from, false), start)
+        put_out(view(map).last_until(from, false), start)
     }
 
-    /// The lowest set bit of a number, or -1.
+    /// Returns the lowest set bit of a number, or -1.
     [ANY] fn RtlFindLeastSignificantBit(value: u64) -> i8 { if value == 0 { -1 } else { value.trailing_zeros() as i8 } }
 
-    /// The highest set bit of a number, or -1.
+    /// Returns the highest set bit of a number, or -1.
     [ANY] fn RtlFindMostSignificantBit(value: u64) -> i8 { if value == 0 { -1 } else { value.ilog2() as i8 } }
 }

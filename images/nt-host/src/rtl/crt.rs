@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use super::string::{length, narrow_length};
-use crate::exports;
+use crate::export_functions;
 
 /// `EINVAL`.
 const EINVAL: i32 = 22;
@@ -46,7 +46,7 @@ unsafe fn put<T: Copy + Default>(
     }
 }
 
-/// The length of a string that ends within `room`, or `room`.
+/// Returns the length of a string that ends within `room`, or `room`.
 unsafe fn bounded<T: PartialEq + Default>(string: *const T, room: usize) -> usize {
     // SAFETY: an export's arguments.
     (0..room).find(|&at| unsafe { *string.add(at) == T::default() }).unwrap_or(room)
@@ -114,7 +114,7 @@ fn class(c: i32, is: impl Fn(&u8) -> bool) -> i32 {
 
 type Compare = unsafe extern "win64" fn(*const u8, *const u8) -> i32;
 
-exports! {
+export_functions! {
     /// More of the C library.
     pub static EXPORTS;
 
@@ -133,7 +133,7 @@ exports! {
         0
     }
 
-    /// The first place of a byte.
+    /// Returns the first place of a byte.
     [ANY] fn memchr(memory: *const u8, byte: i32, bytes: usize) -> *const u8 {
         (0..bytes).map(|at| memory.add(at)).find(|at| **at == byte as u8).unwrap_or(core::ptr::null())
     }
@@ -178,73 +178,73 @@ exports! {
         put(target, room, bounded(target, room), source, if source.is_null() { 0 } else { bounded(source, most.min(1 << 16)) }, most)
     }
 
-    /// Length of a string, at most so much.
+    /// Returns the length of a string, at most so much.
     [ANY] fn strnlen(string: *const u8, most: usize) -> usize { bounded(string, most) }
 
-    /// Length of a string, at most so much.
+    /// Returns the length of a string, at most so much.
     [ANY] fn wcsnlen(string: *const u16, most: usize) -> usize { bounded(string, most) }
 
-    /// How many characters from the start are of a set.
+    /// Returns how many characters from the start are of a set.
     [ANY] fn strspn(string: *const u8, set: *const u8) -> usize {
         let set = core::slice::from_raw_parts(set, narrow_length(set));
         (0..narrow_length(string)).take_while(|&at| set.contains(&*string.add(at))).count()
     }
 
-    /// How many characters from the start are of a set.
+    /// Returns how many characters from the start are of a set.
     [ANY] fn wcsspn(string: *const u16, set: *const u16) -> usize {
         let set = core::slice::from_raw_parts(set, length(set));
         (0..length(string)).take_while(|&at| set.contains(&*string.add(at))).count()
     }
 
-    /// How many characters from the start are not of a set.
+    /// Returns how many characters from the start are not of a set.
     [ANY] fn wcscspn(string: *const u16, set: *const u16) -> usize {
         let set = core::slice::from_raw_parts(set, length(set));
         (0..length(string)).take_while(|&at| !set.contains(&*string.add(at))).count()
     }
 
-    /// Lower case, in place.
+    /// Makes a string lower case, in place.
     [ANY] fn _strlwr(string: *mut u8) -> *mut u8 {
         core::slice::from_raw_parts_mut(string, narrow_length(string)).make_ascii_lowercase();
         string
     }
 
-    /// Upper case, in place.
+    /// Makes a string upper case, in place.
     [ANY] fn _strupr(string: *mut u8) -> *mut u8 {
         core::slice::from_raw_parts_mut(string, narrow_length(string)).make_ascii_uppercase();
         string
     }
 
-    /// Lower case, in place.
+    /// Makes a string lower case, in place.
     [ANY] fn _wcslwr(string: *mut u16) -> *mut u16 {
         for unit in core::slice::from_raw_parts_mut(string, length(string)) { *unit = super::narrow::towlower(*unit) }
         string
     }
 
-    /// Upper case, in place.
+    /// Makes a string upper case, in place.
     [ANY] fn _wcsupr(string: *mut u16) -> *mut u16 {
         for unit in core::slice::from_raw_parts_mut(string, length(string)) { *unit = super::narrow::towupper(*unit) }
         string
     }
 
-    /// Whether a character is a decimal digit.
+    /// Returns whether a character is a decimal digit.
     [ANY] fn isdigit(c: i32) -> i32 { class(c, u8::is_ascii_digit) }
 
-    /// Whether a character is a hexadecimal digit.
+    /// Returns whether a character is a hexadecimal digit.
     [ANY] fn isxdigit(c: i32) -> i32 { class(c, u8::is_ascii_hexdigit) }
 
-    /// Whether a character is white space.
+    /// Returns whether a character is white space.
     [ANY] fn isspace(c: i32) -> i32 { class(c, |c| c.is_ascii_whitespace() || *c == 0x0b) }
 
-    /// Whether a character is a capital.
+    /// Returns whether a character is a capital.
     [ANY] fn isupper(c: i32) -> i32 { class(c, u8::is_ascii_uppercase) }
 
-    /// Whether a character is a small letter.
+    /// Returns whether a character is a small letter.
     [ANY] fn islower(c: i32) -> i32 { class(c, u8::is_ascii_lowercase) }
 
-    /// Whether a character can be printed.
+    /// Returns whether a character can be printed.
     [ANY] fn isprint(c: i32) -> i32 { class(c, |c| (0x20..0x7f).contains(c)) }
 
-    /// A number, in any base, and where it ends.
+    /// Returns a number, in any base, and where it ends.
     [ANY] fn wcstoul(string: *const u16, end: *mut *const u16, base: i32) -> u32 {
         let (value, read, negative) = number(core::slice::from_raw_parts(string, length(string)), base as u32);
         if !end.is_null() { end.write(string.add(read)) }
@@ -252,49 +252,49 @@ exports! {
         if negative { value.wrapping_neg() } else { value }
     }
 
-    /// A decimal number.
+    /// Returns a decimal number.
     [ANY] fn _wtoi(string: *const u16) -> i32 {
         let (value, _, negative) = number(core::slice::from_raw_parts(string, length(string)), 10);
         if negative { (value as i32).wrapping_neg() } else { value as i32 }
     }
 
-    /// A decimal number.
+    /// Returns a decimal number.
     [ANY] fn _wtol(string: *const u16) -> i32 { _wtoi(string) }
 
-    /// A decimal number.
+    /// Returns a decimal number.
     [ANY] fn atol(string: *const u8) -> i32 { super::narrow::atoi(string) }
 
-    /// A number as text.
+    /// Returns a number as text.
     [ANY] fn _itoa_s(value: i32, target: *mut u8, room: usize, base: i32) -> i32 {
         put_digits(&if base == 10 { signed(value.into(), 10) } else { digits(value as u32 as u64, false, base.clamp(2, 36) as u32) }, base as u32, target, room)
     }
 
-    /// A number as text.
+    /// Returns a number as text.
     [ANY] fn _itow_s(value: i32, target: *mut u16, room: usize, base: i32) -> i32 {
         put_digits(&if base == 10 { signed(value.into(), 10) } else { digits(value as u32 as u64, false, base.clamp(2, 36) as u32) }, base as u32, target, room)
     }
 
-    /// A number as text.
+    /// Returns a number as text.
     [ANY] fn _ultow_s(value: u32, target: *mut u16, room: usize, base: i32) -> i32 {
         put_digits(&digits(value.into(), false, base.clamp(2, 36) as u32), base as u32, target, room)
     }
 
-    /// A number as text.
+    /// Returns a number as text.
     [ANY] fn _ultoa_s(value: u32, target: *mut u8, room: usize, base: i32) -> i32 {
         put_digits(&digits(value.into(), false, base.clamp(2, 36) as u32), base as u32, target, room)
     }
 
-    /// A number as text.
+    /// Returns a number as text.
     [ANY] fn _i64tow_s(value: i64, target: *mut u16, room: usize, base: i32) -> i32 {
         put_digits(&signed(value, base.clamp(2, 36) as u32), base as u32, target, room)
     }
 
-    /// A number as text.
+    /// Returns a number as text.
     [ANY] fn _ui64tow_s(value: u64, target: *mut u16, room: usize, base: i32) -> i32 {
         put_digits(&digits(value, false, base.clamp(2, 36) as u32), base as u32, target, room)
     }
 
-    /// The next part of a string between delimiters.
+    /// Returns the next part of a string between delimiters.
     [ANY] fn strtok_s(string: *mut u8, delimiters: *const u8, context: *mut *mut u8) -> *mut u8 {
         let set = core::slice::from_raw_parts(delimiters, narrow_length(delimiters));
         let mut at = if string.is_null() { *context } else { string };
@@ -307,7 +307,7 @@ exports! {
         if *start == 0 { core::ptr::null_mut() } else { start }
     }
 
-    /// Sorts, by insertion: no memory is needed.
+    /// Sorts by insertion: no memory is needed.
     [ANY] fn qsort(base: *mut u8, count: usize, size: usize, compare: Compare) {
         for sorted in 1..count {
             let mut at = sorted;
@@ -333,7 +333,7 @@ exports! {
         core::ptr::null()
     }
 
-    /// Narrow to wide; with no target, how long it would be.
+    /// Converts narrow to wide; with no target, returns how long it would be.
     [ANY] fn mbstowcs(target: *mut u16, source: *const u8, most: usize) -> usize {
         let text = core::slice::from_raw_parts(source, narrow_length(source));
         if target.is_null() { return text.len() }
@@ -341,7 +341,7 @@ exports! {
         text.len().min(most)
     }
 
-    /// Wide to narrow; with no target, how long it would be. -1 for what has no narrow form.
+    /// Converts wide to narrow; with no target, returns how long it would be. Returns -1 for what has no narrow form.
     [ANY] fn wcstombs(target: *mut u8, source: *const u16, most: usize) -> usize {
         let text = core::slice::from_raw_parts(source, length(source));
         if text.iter().any(|&unit| unit > 0x7f) { return usize::MAX }

@@ -7,11 +7,13 @@ use core::arch::global_asm;
 
 use guest_protocol::Level;
 
-use crate::export::Export;
-use crate::format::{self, Arguments};
-use crate::mm::{PAGE_SIZE, paging};
+use crate::arch::{PAGE_SIZE, paging};
+use crate::base::printf::{self, Arguments};
+use crate::bugcheck::modules;
+use crate::contract::export::Export;
+use crate::export_functions;
+use crate::harness::link;
 use crate::nt::{NTSTATUS, UNICODE_STRING};
-use crate::{exports, image, line};
 
 /// Longest line; Windows' debug output has 512 bytes.
 const LINE_MAX: usize = 512;
@@ -45,7 +47,7 @@ fn readable<T: Copy + Default + PartialEq>(address: u64, limit: usize) -> Option
 
 impl Arguments for Stack {
     fn next(&mut self) -> u64 {
-        // SAFETY: the caller of a variadic function passed as many arguments as its format says; more are whatever lies
+        // SAFETY: the caller of a variadic function passed as many arguments as its format says; more are whatever is
         // on its stack.
         unsafe {
             let value = self.0.read();
@@ -71,19 +73,19 @@ impl Arguments for Stack {
 
 unsafe fn narrow(template: *const u8, arguments: *const u64) -> String {
     let template = readable::<u8>(template as u64, FORMAT_MAX).unwrap_or_default();
-    format::format(&String::from_utf8_lossy(&template), false, &mut Stack(arguments))
+    printf::format(&String::from_utf8_lossy(&template), false, &mut Stack(arguments))
 }
 
 unsafe fn wide(template: *const u16, arguments: *const u64) -> String {
     let template = readable::<u16>(template as u64, FORMAT_MAX).unwrap_or_default();
-    format::format(&String::from_utf16_lossy(&template), true, &mut Stack(arguments))
+    printf::format(&String::from_utf16_lossy(&template), true, &mut Stack(arguments))
 }
 
 fn print(level: Level, text: &str) {
     let text = text.trim_end_matches(['\n', '\r']);
     let end = text.char_indices().map(|(at, _)| at).find(|&at| at >= LINE_MAX).unwrap_or(text.len());
-    let name = image::module().map_or("driver", |module| module.name);
-    line::log(level, name, format_args!("{}", &text[..end]));
+    let name = modules::module().map_or("driver", |module| module.name);
+    link::log(level, name, format_args!("{}", &text[..end]));
 }
 
 unsafe extern "win64" fn debug_print(template: *const u8, arguments: *const u64) -> NTSTATUS {
@@ -162,7 +164,7 @@ unsafe extern "win64" fn print_wide_unbounded(target: *mut u16, template: *const
     unsafe { print_wide(target, usize::MAX, template, arguments) }
 }
 
-// A variadic function spills its register arguments to their home space, where they lie in a row with those on the
+// A variadic function spills its register arguments to their home space, where they are in a row with those on the
 // stack, and passes the address of the first variable one on.
 global_asm!(
     r#"
@@ -285,7 +287,7 @@ pub static VARIADIC: &[Export] = &[
     Export::new("swprintf", variadic_swprintf as *const ()),
 ];
 
-exports! {
+export_functions! {
     /// Debug output.
     pub static EXPORTS;
 
@@ -342,27 +344,27 @@ exports! {
     /// Prints at the level of information.
     [ANY] fn DbgSetDebugFilterState(_component: u32, _level: u32, _state: u8) -> NTSTATUS { 0 }
 
-    /// Whether a component's output at a level is shown: all is.
+    /// Returns whether a component's output at a level is shown: all is.
     [ANY] fn DbgQueryDebugFilterState(_component: u32, _level: u32) -> NTSTATUS { 1 }
 
-    /// Stops, since nobody debugs.
-    [ANY] fn DbgBreakPoint() { broke("DbgBreakPoint") }
+    /// Stops: no debugger is attached.
+    [ANY] fn DbgBreakPoint() { stop_at_breakpoint("DbgBreakPoint") }
 
-    /// Stops, since nobody debugs.
-    [ANY] fn DbgBreakPointWithStatus(_status: u32) { broke("DbgBreakPointWithStatus") }
+    /// Stops: no debugger is attached.
+    [ANY] fn DbgBreakPointWithStatus(_status: u32) { stop_at_breakpoint("DbgBreakPointWithStatus") }
 
-    /// An assertion of a checked build failed.
+    /// Stops, because an assertion of a checked build failed.
     [ANY] fn RtlAssert(assertion: *const u8, file: *const u8, at: u32, _message: *const u8) {
         let text = |address: *const u8| {
             String::from_utf8_lossy(&readable::<u8>(address as u64, FORMAT_MAX).unwrap_or_default()).into_owned()
         };
-        crate::verifier::stop(0x1e, "RtlAssert", [0, 0, 0, 0],
+        crate::contract::verifier::stop(0x1e, "RtlAssert", [0, 0, 0, 0],
             format_args!("assertion failed: {} ({}:{at})", text(assertion), text(file)));
     }
 }
 
-fn broke(function: &'static str) -> ! {
-    crate::verifier::stop(
+fn stop_at_breakpoint(function: &'static str) -> ! {
+    crate::contract::verifier::stop(
         0x1e,
         function,
         [0x8000_0003, 0, 0, 0],

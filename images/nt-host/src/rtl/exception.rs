@@ -4,18 +4,17 @@
 #![allow(unsafe_code, reason = "exception handling of the Windows ABI")]
 
 use core::ffi::c_void;
-use core::fmt;
 
 use crate::arch::context::{self, CONTEXT};
-use crate::exports;
-use crate::image;
-use crate::ke::bugcheck::{self, Report};
-use crate::ke::handlers::{self, DISPATCHER_CONTEXT, Outcome, disposition};
-use crate::ke::stack::{Context, Loaded};
-use crate::mm::user;
-use crate::nt::status::{self, *};
+use crate::arch::user_half;
+use crate::bugcheck::stack::{Context, Loaded};
+use crate::bugcheck::{self, Report, modules};
+use crate::export_functions;
+use crate::ke::handlers::{self, DISPATCHER_CONTEXT, disposition};
+use crate::ke::raise::{raise, raise_access_violation, raise_status, unhandled_code};
+use crate::nt::status::*;
 use crate::nt::{EXCEPTION_RECORD, NTSTATUS, PVOID, exception_flag};
-use crate::pe::unwind::{self, Registers};
+use crate::pe::unwind;
 
 /// `EXCEPTION_EXECUTE_HANDLER`, as a scope table says it instead of a filter's address.
 const EXECUTE_HANDLER: u32 = 1;
@@ -55,71 +54,6 @@ unsafe fn scopes<'a>(dispatcher: *const DISPATCHER_CONTEXT) -> &'a [Scope] {
     }
 }
 
-/// An exception that no handler takes is the end of the system.
-fn unhandled(
-    record: &EXCEPTION_RECORD,
-    registers: &Registers,
-    outcome: Outcome,
-    function: &str,
-    what: fmt::Arguments<'_>,
-) -> ! {
-    let advice = if outcome == Outcome::Blocked {
-        "leaves a routine of the driver that the system called. What called the system further out cannot take it: the \
-         system's own code is in between. Put what can raise into __try and __except inside the routine"
-    } else {
-        "no handler of the driver takes it: put the call into __try and __except"
-    };
-    let code = crate::ke::exception::unhandled_code();
-    bugcheck::stop(Report {
-        code,
-        name: None,
-        parameters: [
-            u64::from(record.ExceptionCode.cast_unsigned()),
-            record.ExceptionAddress as u64,
-            record.ExceptionInformation[0],
-            record.ExceptionInformation[1],
-        ],
-        rule: crate::portcls::rules::blamed().or(Some(crate::checks::EXCEPTION_LEAVES_CALLBACK.number)),
-        function,
-        message: format_args!(
-            "{what} raised {} and {advice} (check '{}')",
-            status::name(record.ExceptionCode).unwrap_or("an exception"),
-            crate::checks::EXCEPTION_LEAVES_CALLBACK.name
-        ),
-        context: Some(Context::of(registers)),
-    })
-}
-
-/// Raises an exception in the function that called the export which calls this. Comes back if a filter says that
-/// execution continues.
-pub(crate) fn raise(function: &str, record: &mut EXCEPTION_RECORD, what: fmt::Arguments<'_>) {
-    let Some(caller) = handlers::guarded_caller() else {
-        // The host itself called: nobody is there to take it.
-        unhandled(record, &Registers::default(), Outcome::Unhandled, function, what)
-    };
-    if record.ExceptionAddress.is_null() {
-        record.ExceptionAddress = caller.rip as PVOID;
-    }
-    let mut context = CONTEXT::of(&caller, x86_64::registers::rflags::read_raw() as u32);
-    match handlers::dispatch(record, &mut context) {
-        // SAFETY: the registers of the caller, perhaps mended by its own filter.
-        Outcome::Continue => unsafe { context::restore(&context) },
-        outcome @ (Outcome::Unhandled | Outcome::Blocked) => unhandled(record, &caller, outcome, function, what),
-    }
-}
-
-/// Raises a status as an exception from which there is no going on.
-pub(crate) fn raise_status(function: &str, status: NTSTATUS, information: &[u64], what: fmt::Arguments<'_>) -> ! {
-    let mut record = handlers::record(status, exception_flag::NONCONTINUABLE, 0, information);
-    raise(function, &mut record, what);
-    unreachable!("an exception that cannot be continued was continued");
-}
-
-/// Raises `STATUS_ACCESS_VIOLATION` for an access to `address`.
-pub(crate) fn raise_access_violation(function: &str, write: bool, address: u64, what: fmt::Arguments<'_>) -> ! {
-    raise_status(function, STATUS_ACCESS_VIOLATION, &[write.into(), address], what)
-}
-
 fn probe(function: &'static str, address: u64, bytes: u64, alignment: u32, write: bool) {
     if bytes == 0 {
         return;
@@ -133,7 +67,7 @@ fn probe(function: &'static str, address: u64, bytes: u64, alignment: u32, write
         );
     }
     // As Windows: reading is checked by address only, writing touches every page.
-    if !user::in_user_half(address, bytes) || (write && !user::accessible(address, bytes, true)) {
+    if !user_half::in_user_half(address, bytes) || (write && !user_half::accessible(address, bytes, true)) {
         raise_access_violation(function, write, address, format_args!("{function}({address:#x}, {bytes:#x})"));
     }
 }
@@ -153,24 +87,24 @@ unsafe fn unwind(function: &str, frame: u64, ip: u64, record: *mut EXCEPTION_REC
     /// `STATUS_BAD_STACK`.
     const STATUS_BAD_STACK: u64 = 0xC000_0028;
     bugcheck::stop(Report {
-        code: crate::ke::exception::unhandled_code(),
+        code: unhandled_code(),
         name: None,
         parameters: [STATUS_BAD_STACK, frame, ip, 0],
         rule: None,
         function,
         message: format_args!(
             "{function}: the frame {frame:#x} cannot be reached by unwinding: it is not on this stack, or frames of the \
-             kernel lie between"
+             kernel are between"
         ),
         context: start.as_ref().map(Context::of),
     })
 }
 
-exports! {
+export_functions! {
     /// Exceptions.
     pub static EXPORTS;
 
-    /// The language-specific handler of functions with `__try`.
+    /// Handles exceptions of functions with `__try`: their language-specific handler.
     [ANY] fn __C_specific_handler(record: *mut EXCEPTION_RECORD, frame: u64, context: *mut CONTEXT,
         dispatcher: *mut DISPATCHER_CONTEXT) -> i32 {
         let dispatcher = &mut *dispatcher;
@@ -229,7 +163,7 @@ exports! {
         unwind("RtlUnwind", frame, target, record, value)
     }
 
-    /// The registers of the caller.
+    /// Captures the registers of the caller.
     [ANY] fn RtlCaptureContext(context: *mut CONTEXT) {
         let caller = handlers::guarded_caller().expect("bound to drivers through a guard only");
         context.write(CONTEXT::of(&caller, x86_64::registers::rflags::read_raw() as u32));
@@ -240,9 +174,9 @@ exports! {
         context::restore(&(*context).clone())
     }
 
-    /// The entry of the function table for an address, and its image.
+    /// Returns the entry of the function table for an address, and its image.
     [ANY] fn RtlLookupFunctionEntry(pc: u64, base: *mut u64, _history: PVOID) -> *const c_void {
-        let Some(found) = image::unwind_table(pc) else { return core::ptr::null() };
+        let Some(found) = modules::unwind_table(pc) else { return core::ptr::null() };
         base.write(found.base);
         let memory = Loaded { base: found.base, size: found.size };
         let entry = found.table.and_then(|table| unwind::lookup(&memory, table, (pc - found.base) as u32));
@@ -252,7 +186,7 @@ exports! {
     /// Replaces the registers of a frame by its caller's, and gives its handler of the kind asked for.
     [ANY] fn RtlVirtualUnwind(kind: u32, _base: u64, pc: u64, _entry: *const c_void, context: *mut CONTEXT,
         data: *mut *const c_void, frame: *mut u64, _pointers: PVOID) -> *const c_void {
-        let Some(found) = image::unwind_table(pc) else { return core::ptr::null() };
+        let Some(found) = modules::unwind_table(pc) else { return core::ptr::null() };
         let memory = Loaded { base: found.base, size: found.size };
         let mut registers = (*context).registers();
         registers.rip = pc;
@@ -270,9 +204,9 @@ exports! {
         })
     }
 
-    /// The image that an address lies in.
+    /// Returns the image that an address is in.
     [ANY] fn RtlPcToFileHeader(pc: u64, base: *mut u64) -> u64 {
-        let found = image::unwind_table(pc).map_or(0, |image| image.base);
+        let found = modules::unwind_table(pc).map_or(0, |image| image.base);
         base.write(found);
         found
     }

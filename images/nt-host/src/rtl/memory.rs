@@ -3,8 +3,8 @@
 
 use core::arch::global_asm;
 
-use crate::export::Export;
-use crate::exports;
+use crate::contract::export::Export;
+use crate::export_functions;
 use crate::ke::time::{BUILD_NUMBER, MAJOR_VERSION, MINOR_VERSION};
 use crate::nt::NTSTATUS;
 use crate::nt::status::*;
@@ -64,7 +64,7 @@ const PLATFORM_NT: u32 = 2;
 const VERSION_INFO_BYTES: u32 = 276;
 const VERSION_INFO_EX_BYTES: u32 = 284;
 
-exports! {
+export_functions! {
     /// Memory and helpers.
     pub static EXPORTS;
 
@@ -75,39 +75,39 @@ exports! {
         target
     }
 
-    /// Copies.
+    /// Copies memory that may overlap.
     [ANY] fn memmove(target: *mut u8, source: *const u8, bytes: usize) -> *mut u8 {
         core::ptr::copy(source, target, bytes);
         target
     }
 
-    /// Fills.
+    /// Fills memory.
     [ANY] fn memset(target: *mut u8, value: i32, bytes: usize) -> *mut u8 {
         target.write_bytes(value as u8, bytes);
         target
     }
 
-    /// Compares.
+    /// Compares memory.
     [ANY] fn memcmp(a: *const u8, b: *const u8, bytes: usize) -> i32 {
         core::slice::from_raw_parts(a, bytes).cmp(core::slice::from_raw_parts(b, bytes)) as i32
     }
 
-    /// Copies.
+    /// Copies memory that may overlap.
     [ANY] fn RtlMoveMemory(target: *mut u8, source: *const u8, bytes: usize) { core::ptr::copy(source, target, bytes) }
 
-    /// Copies.
+    /// Copies memory.
     [ANY] fn RtlCopyMemory(target: *mut u8, source: *const u8, bytes: usize) { core::ptr::copy(source, target, bytes) }
 
     /// Copies by words of eight bytes.
     [ANY] fn RtlCopyMemoryNonTemporal(target: *mut u8, source: *const u8, bytes: usize) { core::ptr::copy(source, target, bytes) }
 
-    /// Zeroes.
+    /// Zeroes memory.
     [ANY] fn RtlZeroMemory(target: *mut u8, bytes: usize) { target.write_bytes(0, bytes) }
 
-    /// Fills.
+    /// Fills memory.
     [ANY] fn RtlFillMemory(target: *mut u8, bytes: usize, value: u8) { target.write_bytes(value, bytes) }
 
-    /// How many bytes are equal.
+    /// Returns how many bytes are equal.
     [ANY] fn RtlCompareMemory(a: *const u8, b: *const u8, bytes: usize) -> usize {
         {
             let (a, b) = (core::slice::from_raw_parts(a, bytes), core::slice::from_raw_parts(b, bytes));
@@ -115,7 +115,7 @@ exports! {
         }
     }
 
-    /// The version.
+    /// Returns the version.
     [PASSIVE] fn RtlGetVersion(info: *mut VersionInfo) -> NTSTATUS {
         {
             let size = (*info).size;
@@ -134,7 +134,7 @@ exports! {
         STATUS_SUCCESS
     }
 
-    /// The version, and whether the build is a checked one.
+    /// Returns the version, and whether the build is a checked one.
     [PASSIVE] fn PsGetVersion(major: *mut u32, minor: *mut u32, build: *mut u32, _service_pack: *mut u8) -> u8 {
         {
             for (out, value) in [(major, MAJOR_VERSION), (minor, MINOR_VERSION), (build, BUILD_NUMBER)] {
@@ -144,13 +144,13 @@ exports! {
         0
     }
 
-    /// Whether the system is at least of a version (`NTDDI_*`).
+    /// Returns whether the system is at least of a version (`NTDDI_*`).
     [APC] fn RtlIsNtDdiVersionAvailable(version: u32) -> u8 {
         /// `NTDDI_WIN10_VB`, the interfaces of build 19041 and its successors.
         const NTDDI_WIN10_VB: u32 = 0x0A00_0008;
         u8::from(version <= NTDDI_WIN10_VB)
     }
 
-    /// Whether a feature of the processor is there (`PF_*`).
+    /// Returns whether a feature of the processor is there (`PF_*`).
     [ANY] fn ExIsProcessorFeaturePresent(feature: u32) -> u8 { u8::from(matches!(feature, 2 | 3 | 6 | 8 | 9 | 10 | 12)) }
 }

@@ -4,18 +4,16 @@ pub mod bitmap;
 pub mod crt;
 pub mod debug;
 pub mod exception;
-pub mod guarded;
 pub mod memory;
 pub mod narrow;
 pub mod string;
 pub mod time_fields;
 pub mod trace;
 
-use crate::export::Export;
+use crate::contract::export::Export;
 
 /// What the run-time library exports.
 pub static EXPORTS: &[&[Export]] = &[
-    guarded::EXPORTS,
     bitmap::EXPORTS,
     crt::EXPORTS,
     exception::EXPORTS,

@@ -2,10 +2,10 @@
 #![allow(unsafe_code, reason = "strings of the C library")]
 
 use super::string::{length, narrow_length};
-use crate::exports;
-use crate::ke::bugcheck;
+use crate::ke::bugcheck::KeBugCheck;
 use crate::nt::NTSTATUS;
 use crate::nt::status::*;
+use crate::{bugcheck, export_functions};
 
 fn lower(unit: u16) -> u16 {
     char::from_u32(unit.into())
@@ -35,20 +35,20 @@ fn order<T: Ord>(a: T, b: T) -> i32 {
     a.cmp(&b) as i32
 }
 
-exports! {
+export_functions! {
     /// Characters and narrow strings.
     pub static EXPORTS;
 
-    /// Lower case of an ASCII letter.
+    /// Returns the lower case of an ASCII letter.
     [ANY] fn tolower(c: i32) -> i32 { u8::try_from(c).map_or(c, |c| c.to_ascii_lowercase().into()) }
 
-    /// Upper case of an ASCII letter.
+    /// Returns the upper case of an ASCII letter.
     [ANY] fn toupper(c: i32) -> i32 { u8::try_from(c).map_or(c, |c| c.to_ascii_uppercase().into()) }
 
-    /// Lower case of a wide character.
+    /// Returns the lower case of a wide character.
     [ANY] fn towlower(c: u16) -> u16 { lower(c) }
 
-    /// Upper case of a wide character.
+    /// Returns the upper case of a wide character.
     [ANY] fn towupper(c: u16) -> u16 { upper(c) }
 
     /// Compares without regard to case.
@@ -77,7 +77,7 @@ exports! {
         target
     }
 
-    /// Appends.
+    /// Appends a string.
     [ANY] fn strcat(target: *mut u8, source: *const u8) -> *mut u8 {
         let bytes = narrow(source);
         core::ptr::copy(bytes.as_ptr(), target.add(narrow_length(target)), bytes.len() + 1);
@@ -104,25 +104,25 @@ exports! {
         target
     }
 
-    /// The first place of a character; its terminator counts.
+    /// Returns the first place of a character; its terminator counts.
     [ANY] fn strchr(string: *const u8, c: i32) -> *const u8 {
         let bytes = core::slice::from_raw_parts(string, narrow_length(string) + 1);
         bytes.iter().position(|&byte| byte == c as u8).map_or(core::ptr::null(), |at| string.add(at))
     }
 
-    /// The last place of a character; its terminator counts.
+    /// Returns the last place of a character; its terminator counts.
     [ANY] fn strrchr(string: *const u8, c: i32) -> *const u8 {
         let bytes = core::slice::from_raw_parts(string, narrow_length(string) + 1);
         bytes.iter().rposition(|&byte| byte == c as u8).map_or(core::ptr::null(), |at| string.add(at))
     }
 
-    /// The last place of a character; its terminator counts.
+    /// Returns the last place of a character; its terminator counts.
     [ANY] fn wcsrchr(string: *const u16, c: u16) -> *const u16 {
         let units = core::slice::from_raw_parts(string, length(string) + 1);
         units.iter().rposition(|&unit| unit == c).map_or(core::ptr::null(), |at| string.add(at))
     }
 
-    /// The first place of a string in another.
+    /// Returns the first place of a string in another.
     [ANY] fn strstr(string: *const u8, part: *const u8) -> *const u8 {
         let (whole, part) = (narrow(string), narrow(part));
         if part.is_empty() {
@@ -131,7 +131,7 @@ exports! {
         whole.windows(part.len()).position(|window| window == part).map_or(core::ptr::null(), |at| string.add(at))
     }
 
-    /// The first place of a string in another.
+    /// Returns the first place of a string in another.
     [ANY] fn wcsstr(string: *const u16, part: *const u16) -> *const u16 {
         let (whole, part) = (wide(string), wide(part));
         if part.is_empty() {
@@ -140,7 +140,7 @@ exports! {
         whole.windows(part.len()).position(|window| window == part).map_or(core::ptr::null(), |at| string.add(at))
     }
 
-    /// A decimal number.
+    /// Returns a decimal number.
     [ANY] fn atoi(string: *const u8) -> i32 {
         let text = narrow(string).trim_ascii_start();
         let (negative, digits) = match text.split_first() {
@@ -154,7 +154,7 @@ exports! {
         if negative { value.wrapping_neg() } else { value }
     }
 
-    /// Wide to narrow, by number of bytes.
+    /// Converts wide to narrow, by number of bytes.
     [PASSIVE] fn RtlUnicodeToMultiByteN(target: *mut u8, room: u32, done: *mut u32, source: *const u16, bytes: u32) -> NTSTATUS {
         let count = (bytes / 2).min(room);
         for index in 0..count as usize {
@@ -165,7 +165,7 @@ exports! {
         STATUS_SUCCESS
     }
 
-    /// Narrow to wide, by number of bytes.
+    /// Converts narrow to wide, by number of bytes.
     [PASSIVE] fn RtlMultiByteToUnicodeN(target: *mut u16, room: u32, done: *mut u32, source: *const u8, bytes: u32) -> NTSTATUS {
         let count = bytes.min(room / 2);
         for index in 0..count as usize {
@@ -175,9 +175,9 @@ exports! {
         STATUS_SUCCESS
     }
 
-    /// What the vtable of an abstract class of MSVC points to.
+    /// Stops: the vtable of an abstract class of MSVC points here.
     [ANY] fn _purecall() {
-        bugcheck::KeBugCheck(bugcheck::MANUALLY_INITIATED_CRASH);
+        KeBugCheck(bugcheck::MANUALLY_INITIATED_CRASH);
     }
 
     /// Saves the state of the floating-point unit: on x64 nothing is to be saved.

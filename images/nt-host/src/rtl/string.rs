@@ -4,8 +4,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::ex::pool::{self, Owner};
-use crate::exports;
+use crate::export_functions;
+use crate::mm::pool::{self, Owner};
 use crate::nt::status::*;
 use crate::nt::{ANSI_STRING, GUID, NTSTATUS, UNICODE_STRING};
 
@@ -13,7 +13,7 @@ const TAG: u32 = u32::from_le_bytes(*b"Strg");
 /// Longest terminated string that is looked through.
 const LENGTH_MAX: usize = 1 << 16;
 
-/// A counted string's text.
+/// Returns a counted string's text.
 ///
 /// # Safety
 /// The buffer holds the length that the string says.
@@ -39,7 +39,7 @@ unsafe fn bytes(string: &ANSI_STRING) -> &[u8] {
     unsafe { core::slice::from_raw_parts(string.Buffer, usize::from(string.Length)) }
 }
 
-/// Length of a terminated string in units.
+/// Returns the length of a terminated string in units.
 ///
 /// # Safety
 /// `string` is terminated.
@@ -49,7 +49,7 @@ pub unsafe fn length(string: *const u16) -> usize {
     (0..LENGTH_MAX).find(|&at| unsafe { string.add(at).read() } == 0).unwrap_or(LENGTH_MAX)
 }
 
-/// Length of a terminated string in bytes.
+/// Returns the length of a terminated string in bytes.
 ///
 /// # Safety
 /// `string` is terminated.
@@ -59,8 +59,8 @@ pub unsafe fn narrow_length(string: *const u8) -> usize {
     (0..LENGTH_MAX).find(|&at| unsafe { string.add(at).read() } == 0).unwrap_or(LENGTH_MAX)
 }
 
-/// A string in memory that its receiver frees with `RtlFreeUnicodeString`: counted as the driver's, since it must free
-/// it.
+/// Returns a string in memory that its receiver frees with `RtlFreeUnicodeString`: counted as the driver's, since it
+/// must free it.
 pub fn allocate(text: &str) -> Option<UNICODE_STRING> {
     let units: Vec<u16> = text.encode_utf16().chain([0]).collect();
     let bytes = u16::try_from(2 * units.len()).ok()?;
@@ -70,7 +70,7 @@ pub fn allocate(text: &str) -> Option<UNICODE_STRING> {
     Some(UNICODE_STRING { Length: bytes - 2, MaximumLength: bytes, Buffer: buffer })
 }
 
-/// Simple case folding: enough for names.
+/// Returns a unit in upper case: simple case folding, enough for names.
 fn upcase(unit: u16) -> u16 {
     match char::from_u32(unit.into()) {
         Some(c) => {
@@ -152,7 +152,7 @@ unsafe fn change_case(
     STATUS_SUCCESS
 }
 
-exports! {
+export_functions! {
     /// Strings.
     pub static EXPORTS;
 
@@ -195,7 +195,7 @@ exports! {
         }
     }
 
-    /// Appends.
+    /// Appends a string.
     [APC] fn RtlAppendUnicodeStringToString(target: *mut UNICODE_STRING, source: *const UNICODE_STRING) -> NTSTATUS {
         append(target, units(&*source))
     }
@@ -208,17 +208,17 @@ exports! {
         }
     }
 
-    /// Compares: below, equal, above zero.
+    /// Compares strings: below, equal, above zero.
     [APC] fn RtlCompareUnicodeString(a: *const UNICODE_STRING, b: *const UNICODE_STRING, fold: u8) -> i32 {
         compare(units(&*a), units(&*b), fold != 0)
     }
 
-    /// Whether two strings are equal.
+    /// Returns whether two strings are equal.
     [APC] fn RtlEqualUnicodeString(a: *const UNICODE_STRING, b: *const UNICODE_STRING, fold: u8) -> u8 {
         u8::from(compare(units(&*a), units(&*b), fold != 0) == 0)
     }
 
-    /// Whether one string begins with another.
+    /// Returns whether one string begins with another.
     [APC] fn RtlPrefixUnicodeString(prefix: *const UNICODE_STRING, string: *const UNICODE_STRING, fold: u8) -> u8 {
         {
             let (prefix, string) = (units(&*prefix), units(&*string));
@@ -226,20 +226,20 @@ exports! {
         }
     }
 
-    /// Upper case of a string; allocated, if asked.
+    /// Makes a string upper case; allocated, if asked.
     [PASSIVE] fn RtlUpcaseUnicodeString(target: *mut UNICODE_STRING, source: *const UNICODE_STRING, make: u8) -> NTSTATUS {
         change_case(target, &*source, make != 0, upcase)
     }
 
-    /// Lower case of a string; allocated, if asked.
+    /// Makes a string lower case; allocated, if asked.
     [PASSIVE] fn RtlDowncaseUnicodeString(target: *mut UNICODE_STRING, source: *const UNICODE_STRING, make: u8) -> NTSTATUS {
         change_case(target, &*source, make != 0, |unit| super::narrow::towlower(unit))
     }
 
-    /// The small letter of a character.
+    /// Returns the small letter of a character.
     [APC] fn RtlDowncaseUnicodeChar(unit: u16) -> u16 { super::narrow::towlower(unit) }
 
-    /// A hash of a string.
+    /// Returns a hash of a string.
     [APC] fn RtlHashUnicodeString(string: *const UNICODE_STRING, fold: u8, algorithm: u32, hash: *mut u32) -> NTSTATUS {
         if string.is_null() || hash.is_null() || algorithm > 1 {
             return STATUS_INVALID_PARAMETER;
@@ -254,7 +254,7 @@ exports! {
         compare(core::slice::from_raw_parts(a, a_units), core::slice::from_raw_parts(b, b_units), fold != 0)
     }
 
-    /// A GUID from its text, in braces.
+    /// Returns a GUID from its text, in braces.
     [PASSIVE] fn RtlGUIDFromString(string: *const UNICODE_STRING, guid: *mut GUID) -> NTSTATUS {
         match crate::base::guid::parse(units(&*string)) {
             Some(found) => { guid.write(found); STATUS_SUCCESS }
@@ -268,7 +268,7 @@ exports! {
         bytes(&*a).iter().map(case).cmp(bytes(&*b).iter().map(case)) as i32
     }
 
-    /// Whether two narrow strings are equal.
+    /// Returns whether two narrow strings are equal.
     [APC] fn RtlEqualString(a: *const ANSI_STRING, b: *const ANSI_STRING, fold: u8) -> u8 { u8::from(RtlCompareString(a, b, fold) == 0) }
 
     /// Copies as much as there is room for.
@@ -279,28 +279,28 @@ exports! {
         (*target).Length = taken as u16;
     }
 
-    /// The capital of a narrow character.
+    /// Returns the capital of a narrow character.
     [APC] fn RtlUpperChar(c: u8) -> u8 { c.to_ascii_uppercase() }
 
-    /// Upper case of a narrow string.
+    /// Makes a narrow string upper case.
     [APC] fn RtlUpperString(target: *mut ANSI_STRING, source: *const ANSI_STRING) {
         RtlCopyString(target, source);
         core::slice::from_raw_parts_mut((*target).Buffer, (*target).Length.into()).make_ascii_uppercase();
     }
 
-    /// Bytes that a narrow string takes when it is widened, its terminator included.
+    /// Returns the bytes that a narrow string takes when it is widened, its terminator included.
     [PASSIVE] fn RtlxAnsiStringToUnicodeSize(string: *const ANSI_STRING) -> u32 { 2 * (u32::from((*string).Length) + 1) }
 
-    /// Bytes that a string takes when it is narrowed, its terminator included.
+    /// Returns the bytes that a string takes when it is narrowed, its terminator included.
     [PASSIVE] fn RtlxUnicodeStringToAnsiSize(string: *const UNICODE_STRING) -> u32 { text(&*string).len() as u32 + 1 }
 
-    /// A wide string in its own memory from a terminated one.
+    /// Returns a wide string in its own memory from a terminated one.
     [PASSIVE] fn RtlCreateUnicodeString(target: *mut UNICODE_STRING, source: *const u16) -> u8 {
         let text = String::from_utf16_lossy(core::slice::from_raw_parts(source, length(source)));
         u8::from(with_buffer(target, &text, true) == STATUS_SUCCESS)
     }
 
-    /// A 64-bit number as text.
+    /// Returns a 64-bit number as text.
     [PASSIVE] fn RtlInt64ToUnicodeString(value: u64, base: u32, target: *mut UNICODE_STRING) -> NTSTATUS {
         let text = match base {
             0 | 10 => alloc::format!("{value}"),
@@ -312,7 +312,7 @@ exports! {
         with_buffer(target, &text, false)
     }
 
-    /// UTF-8 from wide characters; without a target, how long it would be.
+    /// Converts wide characters to UTF-8; without a target, returns how long it would be.
     [PASSIVE] fn RtlUnicodeToUTF8N(target: *mut u8, room: u32, done: *mut u32, source: *const u16, length: u32) -> NTSTATUS {
         let units: Vec<u16> = (0..length as usize / 2).map(|at| source.add(at).read_unaligned()).collect();
         let text = String::from_utf16_lossy(&units);
@@ -326,7 +326,7 @@ exports! {
         if taken < text.len() { STATUS_BUFFER_TOO_SMALL } else { STATUS_SUCCESS }
     }
 
-    /// Wide characters from UTF-8; without a target, how long they would be.
+    /// Converts UTF-8 to wide characters; without a target, returns how long they would be.
     [PASSIVE] fn RtlUTF8ToUnicodeN(target: *mut u16, room: u32, done: *mut u32, source: *const u8, length: u32) -> NTSTATUS {
         let text = String::from_utf8_lossy(core::slice::from_raw_parts(source, length as usize)).into_owned();
         let units: Vec<u16> = text.encode_utf16().collect();
@@ -338,7 +338,7 @@ exports! {
         if taken < units.len() { STATUS_BUFFER_TOO_SMALL } else { STATUS_SUCCESS }
     }
 
-    /// The capital of a character.
+    /// Returns the capital of a character.
     [APC] fn RtlUpcaseUnicodeChar(unit: u16) -> u16 { upcase(unit) }
 
     /// Frees a string that the run-time library allocated.
@@ -361,12 +361,12 @@ exports! {
         }
     }
 
-    /// Widens.
+    /// Widens a string.
     [PASSIVE] fn RtlAnsiStringToUnicodeString(target: *mut UNICODE_STRING, source: *const ANSI_STRING, make: u8) -> NTSTATUS {
         with_buffer(target, &String::from_utf8_lossy(bytes(&*source)), make != 0)
     }
 
-    /// Narrows.
+    /// Narrows a string.
     [PASSIVE] fn RtlUnicodeStringToAnsiString(target: *mut ANSI_STRING, source: *const UNICODE_STRING, make: u8) -> NTSTATUS {
         {
             let text = text(&*source);
@@ -384,7 +384,7 @@ exports! {
         STATUS_SUCCESS
     }
 
-    /// A number as text.
+    /// Returns a number as text.
     [PASSIVE] fn RtlIntegerToUnicodeString(value: u32, base: u32, target: *mut UNICODE_STRING) -> NTSTATUS {
         let text = match base {
             0 | 10 => alloc::format!("{value}"),
@@ -396,7 +396,7 @@ exports! {
         with_buffer(target, &text, false)
     }
 
-    /// Text as a number.
+    /// Reads text as a number.
     [PASSIVE] fn RtlUnicodeStringToInteger(source: *const UNICODE_STRING, base: u32, value: *mut u32) -> NTSTATUS {
         let text = text(&*source);
         let text = text.trim();
@@ -415,16 +415,16 @@ exports! {
         STATUS_SUCCESS
     }
 
-    /// A GUID as text, in braces.
+    /// Returns a GUID as text, in braces.
     [PASSIVE] fn RtlStringFromGUID(guid: *const GUID, target: *mut UNICODE_STRING) -> NTSTATUS {
-        let text = crate::io::names::guid_text(&*guid).to_uppercase();
+        let text = crate::base::guid::text(&*guid).to_uppercase();
         with_buffer(target, &text, true)
     }
 
-    /// Length of a terminated string.
+    /// Returns the length of a terminated string.
     [ANY] fn wcslen(string: *const u16) -> usize { length(string) }
 
-    /// Length of a terminated string.
+    /// Returns the length of a terminated string.
     [ANY] fn strlen(string: *const u8) -> usize { narrow_length(string) }
 
     /// Compares terminated strings.
@@ -486,7 +486,7 @@ exports! {
         target
     }
 
-    /// The first of a character in a terminated string.
+    /// Returns the first of a character in a terminated string.
     [ANY] fn wcschr(string: *const u16, unit: u16) -> *const u16 {
         (0..=length(string)).map(|at| string.add(at)).find(|at| **at == unit).unwrap_or(core::ptr::null())
     }

@@ -1,14 +1,14 @@
-//! Event tracing: providers register and write; no session listens in this guest, as their enable callbacks would be told.
+//! Event tracing: providers register and write; no session consumes them in this guest.
 #![allow(unsafe_code, reason = "exported functions")]
 
-use crate::exports;
+use crate::export_functions;
 use crate::nt::status::*;
 use crate::nt::{DEVICE_OBJECT, GUID, NTSTATUS, PVOID};
 
 /// What a provider gets for a handle; never null, so that it can tell that it is registered.
 const HANDLE: u64 = 1;
 
-exports! {
+export_functions! {
     /// Event tracing.
     pub static EXPORTS;
 
@@ -21,10 +21,10 @@ exports! {
     /// Ends a registration.
     [PASSIVE] fn EtwUnregister(_handle: u64) -> NTSTATUS { STATUS_SUCCESS }
 
-    /// Whether a session wants an event.
+    /// Returns whether a session wants an event.
     [ANY] fn EtwEventEnabled(_handle: u64, _event: PVOID) -> u8 { 0 }
 
-    /// Whether a session wants a provider's events.
+    /// Returns whether a session wants a provider's events.
     [ANY] fn EtwProviderEnabled(_handle: u64, _level: u8, _keyword: u64) -> u8 { 0 }
 
     /// Writes an event.
@@ -42,7 +42,7 @@ exports! {
     /// Writes an event that is a string.
     [ANY] fn EtwWriteString(_handle: u64, _level: u8, _keyword: u64, _activity: *const GUID, _string: *const u16) -> NTSTATUS { STATUS_SUCCESS }
 
-    /// The activity of the thread that runs: none was ever set.
+    /// Returns the activity of the thread that runs: none was ever set.
     [ANY] fn EtwActivityIdControl(_code: u32, activity: *mut GUID) -> NTSTATUS {
         if !activity.is_null() { activity.write(GUID::default()) }
         STATUS_SUCCESS
@@ -54,7 +54,7 @@ exports! {
     /// Writes a WPP message to a session, of which there are none.
     [ANY] fn WmiTraceMessageVa(_session: u64, _flags: u32, _guid: *const GUID, _number: u16, _arguments: PVOID) -> NTSTATUS { STATUS_INVALID_HANDLE }
 
-    /// Writes a WMI event, which nobody has asked for: the caller keeps its buffer.
+    /// Writes a WMI event, for which no consumer exists: the caller keeps its buffer.
     [DISPATCH] fn IoWMIWriteEvent(_event: PVOID) -> NTSTATUS { STATUS_UNSUCCESSFUL }
 
     /// Tells something about a provider.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dls_synth::stages::Stage;
+use dls_synth::profile::Section;
 use dls_synth::{Bank, Kernel, Synth, SynthConfig};
 
 use super::{BLOCK, Engine, EngineError, RATE, Setting, energy};
@@ -18,15 +18,15 @@ impl DlsSynth {
     /// Reads a bank of any form.
     ///
     /// # Errors
-    /// The bank's.
+    /// [`EngineError`] when the bank is refused.
     pub(crate) fn bank(font: &[u8]) -> Result<Arc<Bank>, EngineError> {
         Bank::from_bytes(font).map(Arc::new).map_err(|error| EngineError::new("dls-synth", error))
     }
 
-    /// A synthesizer.
+    /// Makes a synthesizer.
     ///
     /// # Errors
-    /// A configuration out of range.
+    /// [`EngineError`] when the configuration is out of range.
     pub(crate) fn new(bank: &Arc<Bank>, setting: Setting, kernel: Kernel) -> Result<Self, EngineError> {
         let config = SynthConfig {
             sample_rate: RATE,
@@ -40,9 +40,9 @@ impl DlsSynth {
         Ok(Self { synth, out: vec![[0.0; 2]; BLOCK].into_boxed_slice(), rendered: 0 })
     }
 
-    /// Does one stage of rendering alone.
-    pub(crate) fn repeat(&mut self, stage: Stage, ticks: usize) {
-        self.synth.repeat_stage(stage, ticks);
+    /// Does one section of rendering alone.
+    pub(crate) fn repeat(&mut self, section: Section, ticks: usize) {
+        self.synth.repeat_section(section, ticks);
     }
 }
 

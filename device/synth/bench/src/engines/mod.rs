@@ -13,7 +13,7 @@ pub(crate) use rustysynth::RustySynth;
 /// Frames a second, everywhere.
 pub(crate) const RATE: u32 = 44_100;
 
-/// Frames that are asked for at a time: a multiple of the 64 that all of them work in.
+/// Frames that are rendered at a time: a multiple of the 64 that all of them work in.
 pub(crate) const BLOCK: usize = 512;
 
 /// What a synthesizer is made with.
@@ -29,14 +29,14 @@ pub(crate) struct Setting {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{engine}: {reason}")]
 pub(crate) struct EngineError {
-    /// Which.
+    /// The synthesizer.
     pub(crate) engine: &'static str,
-    /// What it says.
+    /// Its own error.
     pub(crate) reason: String,
 }
 
 impl EngineError {
-    /// From what the engine says.
+    /// Makes an error of the engine's own.
     pub(crate) fn new(engine: &'static str, reason: impl Debug) -> Self {
         Self { engine, reason: format!("{reason:?}") }
     }
@@ -50,14 +50,14 @@ pub(crate) trait Engine {
     /// Renders the next frames, at most [`BLOCK`], into a buffer of its own, as floating point.
     fn render(&mut self, frames: usize);
 
-    /// The sum of the squares of the samples that [`render`](Self::render) left in the buffer.
+    /// Returns the sum of the squares of the samples that [`render`](Self::render) left in the buffer.
     fn energy(&self) -> f64;
 
-    /// How many voices sound, if it can say.
+    /// Returns how many voices sound. `None`: the synthesizer does not count them.
     fn voices(&self) -> Option<u32>;
 }
 
-/// The sum of the squares.
+/// Returns the sum of the squares.
 fn energy<'a>(samples: impl Iterator<Item = &'a f32>) -> f64 {
     samples.map(|sample| f64::from(*sample) * f64::from(*sample)).sum()
 }

@@ -13,10 +13,10 @@ pub(crate) struct OxiSynth {
 }
 
 impl OxiSynth {
-    /// A synthesizer. It reads the SoundFont itself, because it must own it.
+    /// Makes a synthesizer. It reads the SoundFont itself, because it must own it.
     ///
     /// # Errors
-    /// The file's, or a setting that it does not take.
+    /// [`EngineError`] when OxiSynth refuses the SoundFont or the setting.
     pub(crate) fn new(font: &[u8], setting: Setting) -> Result<Self, EngineError> {
         let descriptor = SynthDescriptor {
             sample_rate: RATE as f32,

@@ -23,15 +23,15 @@ impl RustySynth {
     /// Reads a SoundFont.
     ///
     /// # Errors
-    /// The file's.
+    /// [`EngineError`] when RustySynth refuses the SoundFont.
     pub(crate) fn bank(font: &[u8]) -> Result<Arc<SoundFont>, EngineError> {
         SoundFont::new(&mut &*font).map(Arc::new).map_err(|error| EngineError::new("rustysynth", error))
     }
 
-    /// A synthesizer, or several.
+    /// Makes a synthesizer, or several.
     ///
     /// # Errors
-    /// A setting that it does not take.
+    /// [`EngineError`] when RustySynth refuses the setting.
     pub(crate) fn new(bank: &Arc<SoundFont>, setting: Setting) -> Result<Self, EngineError> {
         let voices = usize::from(setting.voices);
         let count = voices.div_ceil(VOICES_MAX);
@@ -55,7 +55,7 @@ impl Engine for RustySynth {
         let [status, data @ ..] = message else { return };
         let data = |index: usize| data.get(index).copied().map_or(0, i32::from);
         let (channel, command) = (i32::from(status & 15), i32::from(status & 0xF0));
-        // Notes take turns; what is said of a channel is said to all.
+        // Notes take turns; other channel messages go to all.
         if command == 0x90 && self.synths.len() > 1 {
             let turn = self.next % self.synths.len();
             self.synths[turn].process_midi_message(channel, command, data(0), data(1));

@@ -6,6 +6,7 @@ use crate::dls::{DRUMS, connection, constant, destination as d, source as s, tra
 use crate::expect::{Basis, Check, Output};
 use crate::units::{cents, seconds as time};
 
+/// Makes the cases of this chapter.
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![
         note_on_without_velocity(),
@@ -30,7 +31,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// Mode messages, which end all notes whatever else they do.
+/// Mode messages, which all end all notes.
 const MODES: [(u8, &str, &str); 4] = [
     (124, "channel/mode-124", "Omni off"),
     (125, "channel/mode-125", "Omni on"),
@@ -38,7 +39,7 @@ const MODES: [(u8, &str, &str); 4] = [
     (127, "channel/mode-127", "Poly on"),
 ];
 
-/// One held note of a plain instrument.
+/// Makes one held note of a plain instrument.
 fn held(mut case: Case, length: u32) -> Case {
     case.program(0, &[]);
     case.choose(0, 0);

@@ -10,11 +10,12 @@ use crate::units::cents;
 /// What counts as not there, in dB.
 const ABSENT: f64 = -35.0;
 
+/// Makes the cases of this chapter.
 pub(super) fn cases() -> Vec<Case> {
     vec![operators(), queries(), region(), instrument(), articulation(), deep(), whole_file()]
 }
 
-/// A note for each program: the base always sounds, and seven semitones above it what the condition lets sound.
+/// Makes a note for each program: the base always sounds, and seven semitones above it what the condition lets sound.
 fn each(case: &mut Case, programs: Vec<(Vec<Vec<u8>>, bool, &str)>) {
     for (i, (program, holds, note)) in programs.into_iter().enumerate() {
         let instrument = case.program(i as u8, &[]);

@@ -15,6 +15,7 @@ const TAIL: f64 = 0.12;
 /// Tolerance of a tail's level against another, in dB: reverbs may move.
 const TAIL_DB: f64 = 2.0;
 
+/// Makes the cases of this chapter.
 pub(super) fn cases() -> Vec<Case> {
     vec![
         nothing_sent(),

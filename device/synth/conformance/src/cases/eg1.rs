@@ -9,6 +9,7 @@ use crate::dls::{
 use crate::expect::Check;
 use crate::units::{ZERO_TIME, cents, percent, seconds as time};
 
+/// Makes the cases of this chapter.
 pub(super) fn cases() -> Vec<Case> {
     vec![
         defaults(),
@@ -35,7 +36,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// A case of one program and one note from [`FIRST`].
+/// Makes a case of one program and one note from [`FIRST`].
 fn one(mut case: Case, rows: &[Connection], length: u32) -> Case {
     case.program(0, rows);
     case.choose(0, 0);
@@ -284,7 +285,7 @@ fn delay_cuts_the_head() -> Case {
         "eg1/delay-cuts-the-head",
         "The oscillator runs during the delay",
         "DLS-2.2: EG1, delay",
-        "The wave is played from note-on: what lies within the delay is not heard later.",
+        "The wave is played from note-on: the part within the delay is not heard later.",
     );
     // 58 ms of the tone, then an octave higher for ever.
     let parts = Content::Parts([(TURN, 20), (TURN / 2, 8)]);
@@ -427,7 +428,7 @@ fn zero_is_zero() -> Case {
     case
 }
 
-/// Two regions of one key group, a fifth apart.
+/// Makes two regions of one key group, a fifth apart.
 fn exclusive(case: &mut Case, rows: &[Connection]) {
     let instrument = case.program(0, rows);
     instrument.regions = vec![Region { key_group: 1, ..Region::default() }];

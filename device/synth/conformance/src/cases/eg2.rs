@@ -11,6 +11,7 @@ const REACH: f64 = 1200.0;
 /// Half a per cent of that.
 const CENTS: f64 = 6.0;
 
+/// Makes the cases of this chapter.
 pub(super) fn cases() -> Vec<Case> {
     vec![
         stages(),

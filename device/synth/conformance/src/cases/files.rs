@@ -5,6 +5,7 @@ use crate::dls::{Articulation, Form, Oddities, connection, constant, destination
 use crate::expect::{Basis, Check, Output};
 use crate::units::{cents, percent, seconds as time};
 
+/// Makes the cases of this chapter.
 pub(super) fn cases() -> Vec<Case> {
     vec![
         local_replaces_global(),
@@ -15,7 +16,7 @@ pub(super) fn cases() -> Vec<Case> {
         region_header(),
         odd(
             "file/unknown-chunks",
-            "Chunks that nobody knows",
+            "Unknown chunks",
             "RIFF; DLS-1, DLS-2.2: unknown chunks",
             "Chunks and lists that a reader does not know are skipped, with their padding.",
             Basis::Required,
@@ -64,7 +65,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// An articulated instrument of a second wave, in a file written in some odd way.
+/// Makes an articulated instrument of a second wave, in a file written in some odd way.
 fn odd(
     id: &'static str,
     title: &'static str,

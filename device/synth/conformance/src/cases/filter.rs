@@ -21,6 +21,7 @@ const DISTANCE: u32 = 400;
 const TONE_KEY: u8 = KEY + 24;
 const TONE: f64 = 4.0 * RATE as f64 / TURN as f64;
 
+/// Makes the cases of this chapter.
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![cutoff(), response(), resonance(), open(), beyond_nyquist()];
     cases.extend([sweep(), velocity(), key(), eg2(), lfo(), lfo_by(s::CC1), lfo_by(s::PRESSURE)]);
@@ -153,7 +154,7 @@ fn sweep() -> Case {
     case
 }
 
-/// A case of tones through a filter that something moves.
+/// Makes a case of tones through a filter that something moves.
 fn moved(id: &'static str, title: &'static str, rule: &'static str) -> Case {
     Case::new(id, title, "DLS-2.2: connection table, FILTER_CUTOFF", rule)
 }
@@ -208,7 +209,7 @@ fn eg2() -> Case {
     case
 }
 
-/// The levels of the tone when an oscillator moves the cutoff by so many octaves around 1.6 kHz.
+/// Returns the levels of the tone when an oscillator moves the cutoff by so many octaves around 1.6 kHz.
 fn swing(case: &mut Case, from: f64, octaves: f64, note: &str) {
     let [low, high] = [-octaves, octaves].map(|o| prototype(1600.0 * libm::exp2(o), 0.0).decibels(TONE));
     let checks = Check::levels(T0 + from, T0 + from + 0.42, (low, high), ELSEWHERE);

@@ -12,6 +12,7 @@ const MIDDLE: u32 = 130;
 
 const VALUES: [u8; 9] = [127, 110, 100, 90, 64, 32, 16, 4, 1];
 
+/// Makes the cases of this chapter.
 pub(super) fn cases() -> Vec<Case> {
     vec![
         velocity(),
@@ -257,7 +258,7 @@ fn worked_example() -> Case {
     .basis(Basis::Required)
     .level_1();
     // The example's oscillator stands at -3.195 dB of attenuation, its attack at 150 ms of 219 ms: 3.287 dB. How the
-    // oscillator gets there depends on whether it is a sine or a triangle, which is free: here its first top lies there.
+    // oscillator gets there depends on whether it is a sine or a triangle, which is free: here its first top is there.
     let top = 0.25 / (EXAMPLE_AT - 0.010);
     case.program(
         0,

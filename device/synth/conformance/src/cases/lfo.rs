@@ -18,6 +18,7 @@ fn pitch_row(source: u16, control: u16) -> Connection {
     connection(source, control, d::PITCH, t::BIPOLAR, cents(DEPTH))
 }
 
+/// Makes the cases of this chapter.
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![defaults(s::LFO), defaults(s::VIBRATO)];
     for source in [s::LFO, s::VIBRATO] {

@@ -17,7 +17,7 @@ mod voices;
 
 use crate::case::Case;
 
-/// All cases, chapter by chapter.
+/// Returns all cases, chapter by chapter.
 #[must_use]
 pub fn all() -> Vec<Case> {
     [
@@ -39,7 +39,7 @@ pub fn all() -> Vec<Case> {
     .concat()
 }
 
-/// When the `index`th of notes begins that follow each other at a distance of some ms.
+/// Returns when the `index`th of notes begins that follow each other at a distance of some ms.
 fn nth(index: usize, distance: u32) -> u32 {
     crate::case::FIRST + index as u32 * distance
 }
@@ -49,7 +49,7 @@ fn seconds(milliseconds: u32) -> f64 {
     f64::from(milliseconds) / 1000.0
 }
 
-/// The gain of velocity, volume and expression, in dB (inverted concave, 96 dB).
+/// Returns the gain of velocity, volume and expression, in dB (inverted concave, 96 dB).
 fn curve(value: u8) -> f64 {
     40.0 * libm::log10(f64::from(value) / 127.0)
 }

@@ -6,17 +6,18 @@ use crate::dls::{constant, destination as d};
 use crate::expect::{Check, Output};
 use crate::units::percent;
 
+/// Makes the cases of this chapter.
 pub(super) fn cases() -> Vec<Case> {
     vec![law(), own(), sum(), while_sounding()]
 }
 
-/// What level 2's law makes of a position, -0.5 to 0.5: left and right, in dB; `None` is silence.
+/// Returns level 2's law at a position, -0.5 to 0.5: left and right, in dB; `None` is silence.
 fn law_at(position: f64) -> [Option<f64>; 2] {
     let angle = core::f64::consts::FRAC_PI_2 * (position.clamp(-0.5, 0.5) + 0.5);
     [libm::cos(angle), libm::sin(angle)].map(|gain| (gain > 1e-6).then(|| 20.0 * libm::log10(gain)))
 }
 
-/// The position of a value of CC10.
+/// Returns the position of a value of CC10.
 fn position(value: u8) -> f64 {
     (f64::from(value) / 64.0 - 1.0) * 0.508
 }

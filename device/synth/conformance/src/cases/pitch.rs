@@ -10,7 +10,7 @@ use crate::units::cents;
 const DISTANCE: u32 = 400;
 const MIDDLE: u32 = 180;
 
-/// A note of its own for each value, and the pitch that it must have.
+/// Makes a note of its own for each value, and the pitch that it must have.
 fn each<V: Copy>(case: &mut Case, values: &[(V, f64)], mut play: impl FnMut(&mut Case, u32, V) -> (u8, String)) {
     for (i, (value, expected)) in values.iter().enumerate() {
         let on = nth(i, DISTANCE);
@@ -20,6 +20,7 @@ fn each<V: Copy>(case: &mut Case, values: &[(V, f64)], mut play: impl FnMut(&mut
     }
 }
 
+/// Makes the cases of this chapter.
 pub(super) fn cases() -> Vec<Case> {
     vec![
         absolute(),

@@ -8,6 +8,7 @@ use crate::dls::{
 use crate::expect::{Basis, Check, Output};
 use crate::units::{cents, seconds as time};
 
+/// Makes the cases of this chapter.
 pub(super) fn cases() -> Vec<Case> {
     vec![
         rates(),
@@ -26,7 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// A note for each wave; the pitch that each must have.
+/// Makes a note for each wave; the pitch that each must have.
 fn pitches(case: &mut Case, waves: Vec<(Wave, Option<WaveSample>, f64, String)>) {
     for (i, (wave, sample, expected, note)) in waves.into_iter().enumerate() {
         let wave = case.wave(wave);

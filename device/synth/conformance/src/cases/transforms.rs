@@ -6,6 +6,7 @@ use crate::dls::{connection, destination as d, source as s, transform as t};
 use crate::expect::{Basis, Check};
 use crate::units::{cents, decibels};
 
+/// Makes the cases of this chapter.
 pub(super) fn cases() -> Vec<Case> {
     vec![
         by_pitch("transform/linear", "Linear", 0, |x| x / 128.0),
@@ -25,7 +26,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// CC74 to pitch by a curve.
+/// Makes a connection of CC74 to pitch by a curve.
 fn by_pitch(id: &'static str, title: &'static str, transform: u16, curve: fn(f64) -> f64) -> Case {
     let mut case = Case::new(
         id,

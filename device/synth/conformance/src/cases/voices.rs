@@ -16,6 +16,7 @@ const SOFT: u8 = 32;
 /// What counts as not there, in dB.
 const ABSENT: f64 = -35.0;
 
+/// Makes the cases of this chapter.
 pub(super) fn cases() -> Vec<Case> {
     vec![
         key_split(),
@@ -119,7 +120,7 @@ fn layers() -> Case {
     case
 }
 
-/// Three keys of a kit: 60 and 64 in group 1, 68 in group 2, 72 in none.
+/// Makes three keys of a drum kit: 60 and 64 in group 1, 68 in group 2, 72 in none.
 fn kit(case: &mut Case, bank: u32, program: u8) {
     let instrument = case.program(program, &[]);
     instrument.bank = bank;
@@ -169,7 +170,7 @@ fn key_group_any_channel() -> Case {
     grouped(case, 0)
 }
 
-/// A pitch that falls by 240 cents a second from 1200 tells notes of one key apart by their age.
+/// Makes a pitch that falls by 240 cents a second from 1200, which distinguishes notes of one key by their age.
 fn falling() -> [Connection; 3] {
     [
         constant(d::EG2_DECAY, time(5.0)),
@@ -233,7 +234,7 @@ fn released_is_spared() -> Case {
     case
 }
 
-/// A note for each oscillator, two semitones apart.
+/// Makes a note for each oscillator, two semitones apart.
 fn polyphony(level: u8) -> Case {
     let (id, title, voices) = if level == 1 {
         ("voice/polyphony-level-1", "24 voices", LEVEL_1)
@@ -262,8 +263,8 @@ fn polyphony(level: u8) -> Case {
     case
 }
 
-/// 32 voices, a channel that takes all of them softly, and a loud note of another.
-fn contest(id: &'static str, title: &'static str, rule: &'static str) -> Case {
+/// Makes 32 voices, a channel that takes all of them softly, and a loud note of another.
+fn priority_case(id: &'static str, title: &'static str, rule: &'static str) -> Case {
     let mut case = Case::new(id, title, "DLS-1, DLS-2.2: static voice allocation, channel priorities", rule)
         .voices(LEVEL_2)
         .level_1();
@@ -288,7 +289,7 @@ const LOUD: u8 = KEY + 21;
 const LOUD_CENTS: f64 = 2100.0;
 
 fn priority_takes() -> Case {
-    let mut case = contest(
+    let mut case = priority_case(
         "voice/priority-takes",
         "A voice is taken from a lower channel",
         "When all oscillators sound, a note takes one of a channel of lower priority: channel 1 before channel 16.",
@@ -300,7 +301,7 @@ fn priority_takes() -> Case {
 }
 
 fn priority_keeps() -> Case {
-    let mut case = contest(
+    let mut case = priority_case(
         "voice/priority-keeps",
         "A voice is kept from lower channels",
         "Notes of lower priority take no oscillator of a higher channel: channel 10 comes before all others.",
@@ -313,7 +314,7 @@ fn priority_keeps() -> Case {
 }
 
 fn priority_refuses() -> Case {
-    let mut case = contest(
+    let mut case = priority_case(
         "voice/priority-refuses",
         "A note of a lower channel is not played",
         "When all oscillators belong to channels of higher priority a note is not played.",
@@ -326,7 +327,7 @@ fn priority_refuses() -> Case {
 }
 
 fn priority_released() -> Case {
-    let mut case = contest(
+    let mut case = priority_case(
         "voice/priority-released",
         "Released voices keep their channel's priority",
         "A note is not played either when the oscillators of higher channels are only dying away.",

@@ -3,9 +3,9 @@
 use super::super::recipe::{Layer, Recipe, Sound};
 use super::super::spectra::{breathy, drawbars, ensemble, harmonics, knocked, modes, plain, string, voiced};
 use super::super::tone::{BRIGHT, Partial};
-use super::{one, recipe, sound};
+use super::shorthand::{one, recipe, sound};
 
-/// Three strings a key, struck by a hammer.
+/// Makes three strings a key, struck by a hammer.
 fn grand() -> Sound {
     sound("Piano", &[33, 48, 62, 77], 0.4, 0.12, |f| {
         let soft = 900.0 + 2.2 * f;
@@ -20,6 +20,7 @@ fn grand() -> Sound {
     })
 }
 
+/// Returns the recipe of a piano, programs 0 to 7.
 pub(super) fn piano(number: u8) -> Recipe {
     let voiced = |cutoff: f64, resonance: f64| {
         Layer::new(grand(), [0.0, 36.0, 0.0, 0.45]).decay_by_key(-3900.0).filter(cutoff, resonance, 4200.0, 350.0)
@@ -96,7 +97,7 @@ pub(super) fn piano(number: u8) -> Recipe {
     }
 }
 
-/// A struck tine before a pick-up.
+/// Makes a struck tine before a pick-up.
 pub(super) fn tine() -> Sound {
     sound("Tine", &[45, 65], 0.29, 0.12, |f| {
         let partials = modes(&[
@@ -111,6 +112,7 @@ pub(super) fn tine() -> Sound {
     })
 }
 
+/// Returns the recipe of a chromatic percussion instrument, programs 8 to 15.
 pub(super) fn chromatic_percussion(number: u8) -> Recipe {
     let bell = |name, roots: &'static [u8], head, list: &'static [(f64, f64, f64)], envelope, knock| {
         Layer::new(sound(name, roots, head, 0.08, move |f| knocked(modes(list), knock, f, 9000.0, 120.0)), envelope)
@@ -217,6 +219,7 @@ pub(super) fn chromatic_percussion(number: u8) -> Recipe {
     }
 }
 
+/// Returns the recipe of an organ, programs 16 to 23.
 pub(super) fn organ(number: u8) -> Recipe {
     let steady = [0.006, 1.0, 1.0, 0.06];
     match number {

@@ -4,11 +4,11 @@ mod keyboards;
 mod noises;
 mod orchestra;
 mod plucked;
+mod shorthand;
 mod synthetic;
 mod winds;
 
-use super::recipe::{Layer, Recipe, Sound};
-use super::tone::{RATE, Spectrum};
+use super::recipe::Recipe;
 use keyboards::{chromatic_percussion, organ, piano};
 use noises::{percussive, sound_effect};
 use orchestra::{ensembles, strings};
@@ -16,19 +16,7 @@ use plucked::{bass, ethnic, guitar};
 use synthetic::{effect, lead, pad};
 use winds::{brass, pipe, reed};
 
-fn sound(name: &str, roots: &[u8], head: f64, turn: f64, spectrum: impl Fn(f64) -> Spectrum + 'static) -> Sound {
-    Sound { name: name.to_owned(), roots: roots.to_vec(), rate: RATE, head, turn, spectrum: Box::new(spectrum) }
-}
-
-fn recipe(name: &'static str, layers: impl Into<Vec<Layer>>) -> Recipe {
-    Recipe { name, layers: layers.into() }
-}
-
-fn one(name: &'static str, layer: Layer) -> Recipe {
-    recipe(name, vec![layer])
-}
-
-/// The recipe of a program, counted from 0.
+/// Returns the recipe of a program, counted from 0.
 pub(super) fn program(number: u8) -> Recipe {
     match number {
         0..=7 => piano(number),

@@ -3,8 +3,9 @@
 use super::super::recipe::{Layer, Recipe};
 use super::super::spectra::{drawbars, knocked, modes, plain};
 use super::super::tone::{BRIGHT, DARK, Noise, Spectrum};
-use super::{one, sound};
+use super::shorthand::{one, sound};
 
+/// Returns the recipe of a percussive instrument, programs 112 to 119.
 pub(super) fn percussive(number: u8) -> Recipe {
     let struck = |name, root: &'static [u8], head, list: &'static [(f64, f64, f64)], knock: (f64, f64, f64, f64)| {
         sound(name, root, head, 0.0, move |_| knocked(modes(list), knock.0, knock.1, knock.2, knock.3))
@@ -126,6 +127,7 @@ pub(super) fn percussive(number: u8) -> Recipe {
     }
 }
 
+/// Returns the recipe of a sound effect, programs 120 to 127.
 pub(super) fn sound_effect(number: u8) -> Recipe {
     let noise = |name, root: u8, turn, low, high| {
         sound(name, &[root], 0.0, turn, move |_| Spectrum {

@@ -3,18 +3,19 @@
 use super::super::recipe::{Layer, Recipe, Sound};
 use super::super::spectra::{breathy, ensemble, knocked, modes, plain, saw, string, swelling, voiced};
 use super::super::tone::{DARK, Partial};
-use super::{one, sound};
+use super::shorthand::{one, sound};
 
-/// A bowed string in its box.
+/// Makes a bowed string in its box.
 fn bowed(name: &str, roots: &'static [u8], body: [(f64, f64, f64); 3]) -> Sound {
     sound(name, roots, 0.12, 0.18, move |f| breathy(swelling(voiced(f, 0.5, 0.22, &body), 0.08), 0.02, 2.0 * f, 7000.0))
 }
 
+/// Makes the sound of a violin.
 pub(super) fn violin() -> Sound {
     bowed("Violin", &[57, 69, 83], [(480.0, 180.0, 0.8), (1100.0, 400.0, 0.8), (2900.0, 900.0, 0.9)])
 }
 
-/// Many bows.
+/// Makes a section of bowed strings.
 pub(super) fn section() -> Sound {
     sound("String Section", &[48, 67], 0.0, 0.56, |f| {
         let bow = voiced(f, 1.5, 0.35, &[(500.0, 300.0, 0.6), (2600.0, 1200.0, 0.8)]);
@@ -24,6 +25,7 @@ pub(super) fn section() -> Sound {
     })
 }
 
+/// Returns the recipe of a string instrument, programs 40 to 47.
 pub(super) fn strings(number: u8) -> Recipe {
     let solo = |sound| Layer::new(sound, [0.06, 1.0, 1.0, 0.18]).vibrato(13.0, 5.6, 0.25);
     match number {
@@ -94,6 +96,7 @@ pub(super) fn strings(number: u8) -> Recipe {
     }
 }
 
+/// Makes the sound of a choir.
 pub(super) fn choir() -> Sound {
     sound("Choir Aahs", &[50, 62, 74], 0.0, 0.4, |f| {
         let voice = voiced(
@@ -106,6 +109,7 @@ pub(super) fn choir() -> Sound {
     })
 }
 
+/// Returns the recipe of an ensemble, programs 48 to 55.
 pub(super) fn ensembles(number: u8) -> Recipe {
     match number {
         48 => one("String Ensemble 1", Layer::new(section(), [0.12, 1.0, 1.0, 0.35])),
@@ -146,6 +150,7 @@ pub(super) fn ensembles(number: u8) -> Recipe {
     }
 }
 
+/// Makes the sound of several detuned sawtooths.
 pub(super) fn super_saw() -> Sound {
     sound("Super Saw", &[48, 66], 0.0, 0.4, |f| {
         let one: Vec<Partial> = saw(f, 0.0).into_iter().take(36).collect();

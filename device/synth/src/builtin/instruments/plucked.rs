@@ -6,8 +6,9 @@ use super::super::spectra::{
 };
 use super::super::tone::{BRIGHT, DARK};
 use super::orchestra::violin;
-use super::{one, recipe, sound};
+use super::shorthand::{one, recipe, sound};
 
+/// Makes a steel string that is plucked softly (a cutoff in Hz).
 pub(super) fn steel_string() -> Sound {
     sound("Steel String", &[46, 64], 0.22, 0.1, |f| {
         knocked(string(f, 0.13, 4500.0, (0.7, 0.20), 0.000_06), 0.35, 900.0, 5000.0, 110.0)
@@ -23,6 +24,7 @@ fn overdriven() -> Sound {
     })
 }
 
+/// Returns the recipe of a guitar, programs 24 to 31.
 pub(super) fn guitar(number: u8) -> Recipe {
     let plucked = |sound, decay, release| Layer::new(sound, [0.0, decay, 0.0, release]).decay_by_key(-2000.0);
     let clean = || {
@@ -83,6 +85,7 @@ pub(super) fn guitar(number: u8) -> Recipe {
     }
 }
 
+/// Returns the recipe of a bass, programs 32 to 39.
 pub(super) fn bass(number: u8) -> Recipe {
     let roots: &[u8] = &[31, 45];
     let finger = || {
@@ -156,6 +159,7 @@ pub(super) fn bass(number: u8) -> Recipe {
     }
 }
 
+/// Returns the recipe of an ethnic instrument, programs 104 to 111.
 pub(super) fn ethnic(number: u8) -> Recipe {
     let plucked = |sound, decay, release| Layer::new(sound, [0.0, decay, 0.0, release]).decay_by_key(-1600.0);
     match number {

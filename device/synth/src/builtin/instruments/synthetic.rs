@@ -6,7 +6,7 @@ use super::super::tone::BRIGHT;
 use super::keyboards::tine;
 use super::orchestra::{choir, section, super_saw};
 use super::plucked::steel_string;
-use super::{one, recipe, sound};
+use super::shorthand::{one, recipe, sound};
 
 fn saw_lead() -> Sound {
     sound("Saw", &[48, 64, 80], 0.0, 0.05, |f| plain(saw(f, 0.0))).at(BRIGHT)
@@ -16,6 +16,7 @@ fn square_lead() -> Sound {
     sound("Square", &[48, 64, 80], 0.0, 0.05, |f| plain(pulse(f, 0.5, 0.0))).at(BRIGHT)
 }
 
+/// Returns the recipe of a synthesizer lead, programs 80 to 87.
 pub(super) fn lead(number: u8) -> Recipe {
     let steady = [0.004, 1.0, 1.0, 0.12];
     match number {
@@ -81,6 +82,7 @@ pub(super) fn lead(number: u8) -> Recipe {
     }
 }
 
+/// Returns the recipe of a synthesizer pad, programs 88 to 95.
 pub(super) fn pad(number: u8) -> Recipe {
     let slow = [0.6, 1.0, 1.0, 1.2];
     match number {
@@ -145,6 +147,7 @@ fn metal() -> Sound {
     })
 }
 
+/// Returns the recipe of a synthesizer effect, programs 96 to 103.
 pub(super) fn effect(number: u8) -> Recipe {
     match number {
         96 => recipe(

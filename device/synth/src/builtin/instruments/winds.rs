@@ -4,8 +4,9 @@ use super::super::recipe::{Layer, Recipe};
 use super::super::spectra::{breathy, drawbars, harmonics, plain, voiced};
 use super::super::tone::{BRIGHT, DARK, Partial};
 use super::orchestra::super_saw;
-use super::{one, recipe, sound};
+use super::shorthand::{one, recipe, sound};
 
+/// Returns the recipe of a brass instrument, programs 56 to 63.
 pub(super) fn brass(number: u8) -> Recipe {
     let horn = |name, roots: &'static [u8], tilt: f64, bumps: &'static [(f64, f64, f64)]| {
         sound(name, roots, 0.0, 0.1, move |f| plain(voiced(f, tilt, 0.3, bumps)))
@@ -69,6 +70,7 @@ pub(super) fn brass(number: u8) -> Recipe {
     }
 }
 
+/// Returns the recipe of a reed instrument, programs 64 to 71.
 pub(super) fn reed(number: u8) -> Recipe {
     let sax = |name, roots: &'static [u8], bumps: &'static [(f64, f64, f64)]| {
         sound(name, roots, 0.0, 0.2, move |f| {
@@ -156,6 +158,7 @@ pub(super) fn reed(number: u8) -> Recipe {
     }
 }
 
+/// Returns the recipe of a pipe, programs 72 to 79.
 pub(super) fn pipe(number: u8) -> Recipe {
     let flute = |name, roots: &'static [u8], overtones: &'static [f64], breath: f64| {
         sound(name, roots, 0.08, 0.3, move |f| {

@@ -1,0 +1,412 @@
+//! The card itself: serves the queues and renders, without knowing any socket.
+
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use card_control::{Clock, InjectedFault};
+use card_spec::control::StreamState;
+use card_spec::limits::WAVE_FIFO_MS;
+use card_spec::notice::NoticeKind;
+use card_spec::queue::Queue;
+use card_spec::status_page::StatusPage;
+use dls_synth::Bank;
+
+use super::activity::{Activity, Task};
+use super::line_out::LineOut;
+use crate::bus::SharedBus;
+use crate::diagnosis::{Counter, Registers};
+use crate::log_limited;
+use crate::options::Options;
+use crate::queues::control::Control;
+use crate::queues::event::Event;
+use crate::queues::midi_in::MidiIn;
+use crate::queues::midi_out::MidiOut;
+use crate::queues::wave::Wave;
+use crate::session::clock::{CATCH_UP, QUANTUM};
+use crate::session::output::Lost;
+use crate::session::render::Renderer;
+use crate::session::slice::Slice;
+use crate::session::{CaptureError, DeviceState, Session};
+
+/// A fault was to be injected on a queue that does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no queue {0}: the card has {count}, from 0", count = Queue::ALL.len())]
+pub struct NoQueue(u16);
+
+/// The card.
+pub struct Card {
+    // Fixed configuration: chosen on the command line; survives every reset.
+    options: Options,
+
+    // Runtime glue: how the card reaches its host. No guest sees it.
+    bus: SharedBus,
+    registers: Arc<Registers>,
+    control: Control,
+    midi_out: MidiOut,
+    midi_in: MidiIn,
+    wave: Wave,
+    event: Event,
+    renderer: Renderer,
+    line_out: Option<LineOut>,
+    /// What the card's thread is doing, for others to read.
+    pub activity: Arc<Activity>,
+    /// The bus's count of resets when the state was last reset.
+    resets: u64,
+
+    // Guest-visible volatile state: gone at every reset.
+    state: DeviceState,
+}
+
+impl Card {
+    /// Returns a card without a session, whose sessions play from `bank`.
+    #[must_use]
+    pub fn new(options: Options, bank: Arc<Bank>, bus: SharedBus, registers: Arc<Registers>) -> Self {
+        let midi_out = MidiOut::new(Arc::clone(&bus), Arc::clone(&registers));
+        let wave = Wave::new(Arc::clone(&bus), Arc::clone(&registers));
+        let control = Control {
+            options,
+            bank,
+            bus: Arc::clone(&bus),
+            registers: Arc::clone(&registers),
+            midi_out: midi_out.clone(),
+            wave: wave.clone(),
+        };
+        Self {
+            options,
+            control,
+            midi_out,
+            midi_in: MidiIn::new(Arc::clone(&bus), Arc::clone(&registers)),
+            wave,
+            event: Event::new(Arc::clone(&bus), Arc::clone(&registers)),
+            bus,
+            registers,
+            renderer: Renderer::new(options.render_block),
+            line_out: None,
+            activity: Arc::default(),
+            resets: 0,
+            state: DeviceState::default(),
+        }
+    }
+
+    /// Writes everything that is rendered from now on to `line_out` too.
+    pub fn set_line_out(&mut self, line_out: LineOut) {
+        self.line_out = Some(line_out);
+    }
+
+    /// Takes the line out away, to be finished.
+    pub fn take_line_out(&mut self) -> Option<LineOut> {
+        self.line_out.take()
+    }
+
+    /// Returns the fixed configuration.
+    #[must_use]
+    pub const fn options(&self) -> Options {
+        self.options
+    }
+
+    /// Returns the diagnosis registers.
+    #[must_use]
+    pub fn registers(&self) -> &Registers {
+        &self.registers
+    }
+
+    /// Returns the session, if the driver has opened one.
+    #[must_use]
+    pub fn session(&self) -> Option<&Session> {
+        self.state.session.as_ref()
+    }
+
+    /// Works for one slice at most. Call it after every kick, and at [`deadline`](Self::deadline). True when there is
+    /// more: a driver that gives work without end must not keep resets and commands waiting.
+    pub fn service(&mut self) -> bool {
+        let slice = Slice::begin();
+        self.observe_device();
+        let mut more = true;
+        while more && !slice.is_over() {
+            self.activity.enter(Task::Requests);
+            more = self.control.serve(&mut self.state, &slice);
+            self.activity.enter(Task::WaveBuffers);
+            more |= self.wave.take_buffer(&mut self.state.session);
+            // After the buffer was taken: whatever was available when it was kicked is seen now.
+            self.activity.enter(Task::Batches);
+            more |= self.midi_out.serve(&mut self.state.session);
+            self.activity.enter(Task::Rendering);
+            more |= self.move_time(&slice);
+        }
+        self.activity.enter(Task::Notices);
+        self.collect_notices();
+        more |= self.midi_in.serve(self.state.session.as_mut());
+        more |= self.event.serve(&mut self.state.notices);
+        self.write_status_page();
+        more
+    }
+
+    /// Captures a message for a group numbered from 1, at a master time in 100 ns units, or now.
+    ///
+    /// # Errors
+    /// As for [`Session::capture`]; [`CaptureError::NotRunning`] without a session.
+    pub fn capture(&mut self, group: u16, data: &[u8], time: Option<i64>) -> Result<(), CaptureError> {
+        self.state.session.as_mut().ok_or(CaptureError::NotRunning)?.capture(group, data, time)
+    }
+
+    /// Injects a fault, now or with the next chain.
+    ///
+    /// # Errors
+    /// [`NoQueue`], when the fault names a queue that does not exist.
+    pub fn inject(&mut self, fault: InjectedFault) -> Result<(), NoQueue> {
+        match fault {
+            InjectedFault::LoseSession {} => {
+                log_limited!(log::Level::Warn, "injected fault: the session is lost");
+                self.wave.flush_buffers(self.state.session.as_mut());
+                self.give_up_session();
+            }
+            InjectedFault::CorruptUsedRing { corruption, queue } => {
+                let queue = Queue::ALL.into_iter().find(|known| known.0 == queue).ok_or(NoQueue(queue))?;
+                log_limited!(
+                    log::Level::Warn,
+                    "injected fault: the used ring of {queue} is corrupted with its next chain: {corruption:?}"
+                );
+                self.bus.lock().corrupt_used_ring(queue, corruption);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns when [`service`](Self::service) must be called next, if nothing happens before.
+    #[must_use]
+    pub fn deadline(&self, now: Instant) -> Option<Instant> {
+        let session = self.state.session.as_ref().filter(|session| session.clock.is_running())?;
+        let quantum = now.checked_add(QUANTUM)?;
+        let buffer = session.wave_buffer.as_ref().and_then(|buffer| {
+            let end = session.first_waiting_frame().saturating_add_unsigned(buffer.frames as u64);
+            session.clock.when(end, session.parameters.sample_rate)
+        });
+        Some(buffer.map_or(quantum, |buffer| buffer.min(quantum)))
+    }
+
+    /// Acts on resets and pauses of the machine.
+    fn observe_device(&mut self) {
+        let (resets, live) = {
+            let mut bus = self.bus.lock();
+            bus.retire_lost_memory();
+            let resets = bus.resets();
+            if resets != self.resets {
+                bus.acknowledge_resets();
+            }
+            (resets, bus.is_live())
+        };
+        if resets != self.resets {
+            self.resets = resets;
+            if self.state.session.is_some() {
+                log_limited!(log::Level::Info, "the device was reset: the session is gone");
+            }
+            self.state.reset();
+        }
+        if let Some(session) = &mut self.state.session {
+            let bus = self.bus.lock();
+            // A buffer of a ring that was stopped belongs to the driver again, and comes back with the ring.
+            if session.wave_buffer.as_ref().is_some_and(|buffer| !bus.holds(&buffer.chain)) {
+                session.wave_buffer = None;
+            }
+            drop(bus);
+            if !live {
+                session.clock.stop();
+            }
+        }
+        if live && let Some(session) = &mut self.state.session {
+            session.run_clock(self.options.clock);
+        }
+    }
+
+    /// Renders what is due, and fills the wave buffer if that is enough. True when a buffer was filled, and when
+    /// `slice` was over before.
+    fn move_time(&mut self, slice: &Slice) -> bool {
+        let Some(session) = &mut self.state.session else { return false };
+        let produced = match self.options.clock {
+            Clock::Lockstep => {
+                if session.time_may_move() && session.wave_buffer.is_some() {
+                    session.filling = true;
+                    let missing = session.missing_frames();
+                    self.produce(missing, slice)
+                } else {
+                    Produced::All
+                }
+            }
+            Clock::Realtime => self.follow_clock(slice),
+        };
+        self.wave.fill_buffer(&mut self.state) || produced == Produced::Some
+    }
+
+    /// Renders the frames that have fallen due.
+    fn follow_clock(&mut self, slice: &Slice) -> Produced {
+        let Some(session) = &mut self.state.session else { return Produced::All };
+        let rate = session.parameters.sample_rate;
+        let Some(due) = session.clock.due(Instant::now(), rate) else { return Produced::All };
+        let behind = u64::try_from(due.saturating_sub(session.timeline.position())).unwrap_or(0);
+        let catch_up = frames_in(CATCH_UP, rate);
+        if let Some(lost) = behind.checked_sub(catch_up).filter(|lost| *lost > 0) {
+            log_limited!(log::Level::Warn, "the host did not run the card in time: {lost} frames are not rendered");
+            session.timeline.advance(i64::try_from(lost).unwrap_or(i64::MAX));
+            let begun = session.output.skip(lost);
+            self.underrun(begun);
+        }
+        // Up to the end of the buffer first: it is returned before more is rendered.
+        let missing = self.state.session.as_ref().map_or(0, Session::missing_frames);
+        self.produce(behind.min(catch_up).min(missing), slice)
+    }
+
+    /// Drops the session, because the card failed outside a request: streams stop, and a notice says so for each.
+    pub fn give_up_session(&mut self) {
+        self.state.give_up_session(self.registers.card_time());
+    }
+
+    /// Renders up to `frames` frames without a wave buffer (lockstep), for one slice at most. Returns the next frame, and
+    /// how many frames were rendered.
+    ///
+    /// # Errors
+    /// [`AdvanceError::Realtime`] on a card in real time, [`AdvanceError::NoSession`] without a session,
+    /// [`AdvanceError::StandsStill`] while the wave stream does not run.
+    pub fn advance(&mut self, frames: u64) -> Result<Advanced, AdvanceError> {
+        if self.options.clock != Clock::Lockstep {
+            return Err(AdvanceError::Realtime);
+        }
+        let session = self.state.session.as_ref().ok_or(AdvanceError::NoSession)?;
+        if !session.time_may_move() {
+            return Err(AdvanceError::StandsStill);
+        }
+        let before = session.timeline.position();
+        self.produce(frames, &Slice::begin());
+        let position = self.state.session.as_ref().ok_or(AdvanceError::NoSession)?.timeline.position();
+        Ok(Advanced { position, frames: position.abs_diff(before) })
+    }
+
+    /// Renders `frames` frames into the output FIFO and the line out: fewer when `slice` is over before, and when the
+    /// wave buffer that they are for is taken back meanwhile.
+    fn produce(&mut self, frames: u64, slice: &Slice) -> Produced {
+        let mut left = frames;
+        while left > 0 {
+            let Some(session) = &mut self.state.session else { break };
+            let most = usize::try_from(left).unwrap_or(usize::MAX);
+            let rendered = self.renderer.render(session, most, slice);
+            if rendered.is_empty() {
+                if slice.is_over() {
+                    return Produced::Some;
+                }
+                self.midi_out.serve(&mut self.state.session);
+                continue;
+            }
+            left = left.saturating_sub(rendered.len() as u64);
+            self.registers.add(Counter::FramesRendered, rendered.len() as u64);
+            if let Some(line_out) = &mut self.line_out {
+                line_out.write(rendered, session.parameters.sample_rate);
+            }
+            if session.streams.wave_state().is_some() {
+                session.output.push(rendered);
+                let fifo = frames_in(Duration::from_millis(WAVE_FIFO_MS.into()), session.parameters.sample_rate);
+                let wanted = session.wave_buffer.as_ref().map_or(0, |buffer| buffer.frames);
+                let begun = session.output.trim(wanted.max(usize::try_from(fifo).unwrap_or(usize::MAX)));
+                let abandoned = {
+                    let bus = self.bus.lock();
+                    session.wave_buffer.as_ref().is_some_and(|buffer| !bus.holds(&buffer.chain))
+                };
+                self.underrun(begun);
+                if abandoned {
+                    break;
+                }
+            }
+            if left > 0 && slice.is_over() {
+                return Produced::Some;
+            }
+        }
+        Produced::All
+    }
+
+    /// Counts an overflow of the output FIFO that has begun, and queues a notice of it.
+    fn underrun(&mut self, lost: Option<Lost>) {
+        let Some(lost) = lost else { return };
+        self.registers.add(Counter::Underruns, 1);
+        self.state.notify_underrun(lost, self.registers.card_time());
+    }
+
+    /// Collects what has happened in the session as notices for the driver.
+    fn collect_notices(&mut self) {
+        for dated in self.registers.take_unreported() {
+            self.state.notices.diagnosed(dated);
+        }
+        let now = self.registers.card_time();
+        if let Some(session) = &mut self.state.session {
+            while let Some(handle) = session.synth.take_unloaded() {
+                self.state.notices.post(NoticeKind::UNLOADED, 0, handle.into(), now);
+            }
+            for (id, stream) in session.streams.iter_mut().filter(|(_, stream)| stream.lost > 0) {
+                self.state.notices.post(NoticeKind::EVENT_LOST, id, std::mem::take(&mut stream.lost), now);
+            }
+            let lost = session.synth.notes_lost();
+            let more = lost.saturating_sub(session.notes_lost_counted);
+            session.notes_lost_counted = lost;
+            self.registers.add(Counter::NotesLost, more);
+        }
+    }
+
+    /// Writes the status page that the driver has lent, while the wave stream runs.
+    fn write_status_page(&mut self) {
+        let Some(session) = &mut self.state.session else { return };
+        if session.streams.wave_state() != Some(StreamState::RUN) {
+            return;
+        }
+        let Some(loan) = &mut session.status_page else { return };
+        loan.sequence = loan.sequence.wrapping_add(2);
+        let position = session.timeline.position();
+        let master_time = session.timeline.master_time(position);
+        let page = StatusPage {
+            sequence: loan.sequence.into(),
+            voices: session.synth.active_voices().into(),
+            frame: (position as u64).into(),
+            master_time: master_time.into(),
+            latency_time: master_time.into(),
+            card_time: self.registers.card_time().into(),
+            events_late: self.registers.get(Counter::EventsLate).into(),
+            underruns: self.registers.get(Counter::Underruns).into(),
+            pending_events: (session.timeline.pending() as u64).into(),
+        };
+        self.bus.lock().write_status_page(loan.address, &page);
+    }
+}
+
+/// How far rendering came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Produced {
+    /// As far as it can.
+    All,
+    /// As far as the slice lasted.
+    Some,
+}
+
+/// How far [`Card::advance`] moved time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advanced {
+    /// The next frame to render.
+    pub position: i64,
+    /// Frames rendered: fewer than requested when a slice of work was over before.
+    pub frames: u64,
+}
+
+/// Why [`Card::advance`] did not move time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdvanceError {
+    /// The host's clock moves time.
+    #[error("the card runs in real time; start it with --clock lockstep")]
+    Realtime,
+    /// There is no session to render.
+    #[error("there is no session")]
+    NoSession,
+    /// The wave stream is not in `RUN`.
+    #[error("the wave stream is open and does not run")]
+    StandsStill,
+}
+
+fn frames_in(time: Duration, sample_rate: u32) -> u64 {
+    u64::try_from(time.as_nanos().saturating_mul(sample_rate.into()) / 1_000_000_000).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,182 @@
+//! Lists, converts and builds instrument banks on the command line.
+
+use std::path::Path;
+
+use dls_synth::Bank;
+use dls_synth::dls::{Collection, ConnectionListing, InstrumentListing, Loaded, RegionListing};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::exit::Failure;
+use super::whole_file::WholeFile;
+
+/// Reads a bank of any form, with warnings about what was passed over.
+///
+/// # Errors
+/// [`Failure::BankFile`] when the file cannot be read, [`Failure::Bank`] when it is no usable bank.
+pub fn load(path: &Path) -> Result<Loaded, Failure> {
+    let name = || path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|source| Failure::BankFile { path: name(), source })?;
+    Collection::load(&bytes).map_err(|source| Failure::Bank { path: name(), source })
+}
+
+/// Reads a bank to play from, and logs what was passed over. Without a path it is the built-in one.
+///
+/// # Errors
+/// As for [`load`].
+pub fn to_play(path: Option<&Path>) -> Result<std::sync::Arc<Bank>, Failure> {
+    let Some(path) = path else { return Ok(Bank::builtin()) };
+    let loaded = load(path)?;
+    for warning in loaded.warnings.iter() {
+        log::warn!("{}: {warning}", path.display());
+    }
+    if loaded.warnings.omitted() > 0 {
+        log::warn!("{}: and {} more", path.display(), loaded.warnings.omitted());
+    }
+    Ok(std::sync::Arc::new(Bank::from_collection(&loaded.collection)))
+}
+
+/// Lists a bank: as text, all of it or the instruments alone, or as one JSON object.
+///
+/// # Errors
+/// As for [`load`].
+pub fn info(path: &Path, brief: bool, as_json: bool) -> Result<String, Failure> {
+    let loaded = load(path)?;
+    let listing = loaded.collection.listing();
+    let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    let omitted = loaded.warnings.omitted();
+    if as_json {
+        let instrument = |listed: &InstrumentListing| instrument(listed, brief);
+        let object = json!({
+            "name": listing.name,
+            "copyright": listing.copyright,
+            "instruments": listing.instruments.iter().map(instrument).collect::<Vec<_>>(),
+            "waves": listing.waves.iter().map(|wave| wave.as_ref().map(|wave| json!({
+                "name": wave.name,
+                "sample_rate": wave.sample_rate,
+                "samples": wave.samples,
+            }))).collect::<Vec<_>>(),
+            "warnings": warnings,
+            "warnings_omitted": omitted,
+        });
+        return Ok(format!("{object}\n"));
+    }
+    let mut text = if brief {
+        let name = if listing.name.is_empty() { "(without a name)" } else { &listing.name };
+        let lines = listing.instruments.iter().map(|instrument| {
+            let regions = instrument.regions.len();
+            format!("{instrument} ({regions} region{})\n", if regions == 1 { "" } else { "s" })
+        });
+        std::iter::once(format!("{name}\n")).chain(lines).collect()
+    } else {
+        listing.to_string()
+    };
+    for warning in warnings {
+        text += &format!("warning: {warning}\n");
+    }
+    if omitted > 0 {
+        text += &format!("warning: and {omitted} more\n");
+    }
+    Ok(text)
+}
+
+fn instrument(listed: &InstrumentListing, brief: bool) -> Value {
+    let patch = listed.patch;
+    let mut object = json!({
+        "name": listed.name,
+        "drums": patch.drums,
+        "bank_msb": patch.bank_msb,
+        "bank_lsb": patch.bank_lsb,
+        "program": patch.program,
+    });
+    if brief {
+        object["regions"] = listed.regions.len().into();
+    } else {
+        object["articulation"] = listed.articulation.iter().map(connection).collect();
+        object["regions"] = listed.regions.iter().map(region).collect();
+    }
+    object
+}
+
+fn region(listed: &RegionListing) -> Value {
+    let sample_loop = listed
+        .sample_loop
+        .map(|found| json!({ "start": found.start, "length": found.length, "until_release": found.until_release }));
+    json!({
+        "keys": [listed.keys.0, listed.keys.1],
+        "velocities": [listed.velocities.0, listed.velocities.1],
+        "key_group": listed.key_group,
+        "self_exclusive": listed.self_exclusive,
+        "phase_group": listed.phase_group,
+        "wave": listed.wave,
+        "unity_note": listed.unity_note,
+        "fine_tune_cents": listed.fine_tune,
+        "gain_db": listed.gain,
+        "loop": sample_loop,
+        "articulation": listed.articulation.as_ref().map(|list| list.iter().map(connection).collect::<Vec<_>>()),
+    })
+}
+
+fn connection(listed: &ConnectionListing) -> Value {
+    json!({
+        "source": listed.source,
+        "control": listed.control,
+        "destination": listed.destination,
+        "transform": listed.transform,
+        "scale": listed.scale,
+    })
+}
+
+/// Writes a bank of any form as a DLS level 2 file, and returns a summary.
+///
+/// # Errors
+/// As for [`load`]; [`Failure::WholeFile`] when the file cannot be written, [`Failure::Internal`] when it cannot be read
+/// again.
+pub fn convert(from: &Path, to: &Path, as_json: bool) -> Result<String, Failure> {
+    let loaded = load(from)?;
+    let bytes = loaded.collection.to_dls();
+    // A file that cannot be read again is not left behind.
+    let again = Collection::from_dls(&bytes)
+        .map_err(|error| Failure::Internal(format!("the converted bank cannot be read: {error}")))?;
+    if again.instruments.len() != loaded.collection.instruments.len() {
+        return Err(Failure::Internal("the converted bank has lost instruments".into()));
+    }
+    WholeFile::write_all_at(to, &bytes)?;
+    let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    for warning in &warnings {
+        log::warn!("{}: {warning}", from.display());
+    }
+    Ok(written(to, &bytes, again.instruments.len(), &warnings, as_json))
+}
+
+/// Makes the built-in bank by the code that it comes from, writes it, and returns a summary.
+///
+/// # Errors
+/// [`Failure::WholeFile`], when the file cannot be written.
+pub fn build(to: &Path, as_json: bool) -> Result<String, Failure> {
+    let bytes = dls_synth::builtin::generate();
+    WholeFile::write_all_at(to, &bytes)?;
+    let instruments = Bank::builtin().describe().len();
+    let same = bytes == dls_synth::builtin::FILE;
+    let mut warnings = Vec::new();
+    if !same {
+        warnings.push("it differs from the bank that is built in: that one is older than the code".to_owned());
+        log::warn!("{}", warnings[0]);
+    }
+    Ok(written(to, &bytes, instruments, &warnings, as_json))
+}
+
+fn written(to: &Path, bytes: &[u8], instruments: usize, warnings: &[String], as_json: bool) -> String {
+    let hash = hex::encode(Sha256::digest(bytes));
+    if as_json {
+        let object = json!({
+            "out": to,
+            "bytes": bytes.len(),
+            "instruments": instruments,
+            "sha256": hash,
+            "warnings": warnings,
+        });
+        return format!("{object}\n");
+    }
+    format!("{}: {} bytes, {instruments} instruments\nsha256 {hash}\n", to.display(), bytes.len())
+}

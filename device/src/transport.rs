@@ -1,0 +1,11 @@
+//! Connects front-ends to the card: sockets, and the vhost-user protocol on them.
+
+pub mod bound_path;
+pub mod error;
+pub mod listener;
+pub mod message;
+pub mod vhost_user;
+
+pub use bound_path::BoundPath;
+pub use error::SocketError;
+pub use listener::{Endpoint, Place, listen, open};

@@ -1,0 +1,16 @@
+//! The values of a voice's destinations that depend on its channel.
+
+/// What a voice's connections make of its channel, in powers of 2: set when the channel changes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Aim {
+    /// The base, and how much of the two oscillators and the modulation envelope comes to it.
+    pub(crate) pitch: [f32; 3],
+    /// The step of the oscillator without these, in 1/2^32 samples.
+    pub(crate) step: f64,
+    /// The base, and the same as above.
+    pub(crate) gain: [f32; 4],
+    /// The base over Fs/512, and the same as above.
+    pub(crate) cutoff: [f32; 4],
+    /// Gain of the four buses (left, right, reverb, chorus) by pan and sends, from the oscillator's units.
+    pub(crate) outputs: [f32; 4],
+}

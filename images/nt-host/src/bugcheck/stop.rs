@@ -1,0 +1,66 @@
+//! Stops the system with a report of what failed.
+
+use alloc::string::{String, ToString};
+use core::fmt;
+
+use guest_protocol::{BugCheck, Event, exit};
+
+use super::stack::{self, Context};
+use super::{blame, names};
+use crate::arch::stop::{self, Stop};
+use crate::arch::{cpu, smp};
+use crate::harness::link;
+
+/// What stops the system.
+pub struct Report<'a> {
+    /// The code, as Windows numbers them.
+    pub code: u32,
+    /// A name of our own instead of the code's.
+    pub name: Option<&'static str>,
+    /// The four parameters.
+    pub parameters: [u64; 4],
+    /// The rule that was broken.
+    pub rule: Option<u16>,
+    /// The kernel function that found it, or where the processor was.
+    pub function: &'a str,
+    /// What happened and what to do.
+    pub message: fmt::Arguments<'a>,
+    /// Where to start walking the stack; the caller, if it is not given.
+    pub context: Option<Context>,
+}
+
+/// The code for a failure of the host itself.
+pub const MANUALLY_INITIATED_CRASH: u32 = 0xe2;
+
+/// Stops the system.
+#[inline(never)]
+pub fn stop(report: Report<'_>) -> ! {
+    let irql = cpu::irql();
+    x86_64::instructions::interrupts::disable();
+    match stop::begin() {
+        Stop::Begun => {}
+        Stop::OfOther => stop::freeze(),
+        // A fault while a fault is reported: the first is what matters, and its report cannot be finished.
+        Stop::Repeated => cpu::exit(exit::GUEST_FAILED),
+    }
+    smp::stop_other();
+    let context = report.context.unwrap_or_else(Context::here);
+    let frames = stack::walk(context);
+    let bug_check = BugCheck {
+        code: report.code,
+        name: report.name.or_else(|| names::of(report.code)).map_or_else(|| fallback(report.code), String::from),
+        parameters: report.parameters,
+        rule: report.rule.or_else(blame::rule),
+        waited_ms: blame::waited_ms(),
+        message: report.message.to_string(),
+        function: report.function.into(),
+        irql,
+        stack: frames,
+    };
+    link::send_last(Event::BugCheck(bug_check));
+    cpu::exit(exit::BUG_CHECK)
+}
+
+fn fallback(code: u32) -> String {
+    alloc::format!("BUG_CHECK_{code:#X}")
+}

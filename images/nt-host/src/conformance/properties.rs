@@ -1,0 +1,316 @@
+//! The probe of properties: every item of a filter's nodes and pins, with every size of value, verb, instance and
+//! target.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::Figures;
+use super::synth::{self, of_dls, of_synth};
+use crate::contract::rules::{self, Rule};
+use crate::contract::violation::{Violation, violation};
+use crate::nt::status::{STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, success};
+use crate::nt::{NTSTATUS, PVOID};
+use crate::portcls::com::abi::property_type::{BASIC_SUPPORT, GET, SET};
+use crate::portcls::com::guids::{self, Printed};
+use crate::portcls::com::object::Com;
+use crate::portcls::kernel::Edge;
+use crate::portcls::ks::descriptor::{Pin as Factory, Property};
+use crate::portcls::pin::Pin;
+use crate::portcls::port::Port;
+use crate::portcls::request::Target;
+use crate::portcls::request::property::{self, Instance, Request};
+
+/// More than any value of the property sets has.
+const ROOM: usize = 512;
+
+/// What the value's room is filled with, to see whether it was touched.
+const UNTOUCHED: u8 = 0xC3;
+
+/// `sizeof(ULONG)` and `sizeof(KSPROPERTY_DESCRIPTION)`: what BASICSUPPORT answers with.
+const ACCESS_BYTES: usize = 4;
+const DESCRIPTION_BYTES: usize = 40;
+
+/// One property of a node, or of a pin.
+#[derive(Clone, Copy)]
+pub(crate) struct Item<'a> {
+    /// A pin handle.
+    pub(crate) pin: &'a Pin,
+    /// The node, of a node property.
+    pub(crate) node: Option<u32>,
+    /// The item.
+    pub(crate) property: &'a Property,
+}
+
+/// How a handler answered.
+pub(crate) struct Reply {
+    pub(crate) status: NTSTATUS,
+    pub(crate) says: usize,
+    pub(crate) value: Vec<u8>,
+}
+
+impl Item<'_> {
+    /// Returns the property's name, for messages.
+    pub(crate) fn name(&self) -> String {
+        let place = self.node.map_or_else(|| format!("pin {}", self.pin.id()), |node| format!("node {node}"));
+        match synth::name(self.property) {
+            Some(name) => format!("{name} of {place}"),
+            None => format!("property {} of {} of {place}", self.property.id, Printed(&self.property.set)),
+        }
+    }
+
+    /// Asks on the pin, with whole instance data and a value of `room` bytes.
+    pub(crate) fn request(&self, verb: u32, room: usize) -> Reply {
+        self.send(verb, &synth::instance(self.property), &vec![UNTOUCHED; room])
+    }
+
+    /// Asks on the pin.
+    pub(crate) fn send(&self, verb: u32, instance: &[u8], value: &[u8]) -> Reply {
+        let mut aligned = crate::portcls::ks::formats::aligned(instance);
+        let instance = Instance {
+            address: if instance.is_empty() { core::ptr::null_mut() } else { aligned.as_mut_ptr().cast() },
+            bytes: instance.len() as u32,
+        };
+        self.call(Target::Pin(self.pin), self.node, verb, instance, value)
+    }
+
+    fn call(&self, target: Target<'_>, node: Option<u32>, verb: u32, instance: Instance, value: &[u8]) -> Reply {
+        let request = Request { node, set: self.property.set, id: self.property.id, verb, instance: &[] };
+        let mut value = value.to_vec();
+        let (status, says) = property::call_with(target, self.property, &request, instance, &mut value);
+        Reply { status, says: says as usize, value }
+    }
+
+    fn has(&self, verb: u32) -> bool {
+        self.property.flags & verb != 0
+    }
+}
+
+/// Probes the properties of a filter, with an open render pin of it.
+pub(crate) fn run(port: &Com<Port>, pin: &Pin) -> Figures {
+    let Some(filter) = port.filter() else { return Vec::new() };
+    let factory: &Factory = &filter.pins[pin.id() as usize];
+    let of_nodes = filter.nodes.iter().enumerate().flat_map(|(node, content)| {
+        content.properties.iter().map(move |property| Item { pin, node: Some(node as u32), property })
+    });
+    let of_pin = factory.properties.iter().map(|property| Item { pin, node: None, property });
+    let items: Vec<Item<'_>> = of_nodes.chain(of_pin).collect();
+    for item in &items {
+        verbs(item);
+        basic_support(item);
+        instances(item);
+        if item.has(GET) && !synth::has_effect(item.property) {
+            sizes(item);
+        }
+        if item.node.is_some() {
+            targets(item, port);
+        }
+    }
+    for node in 0..filter.nodes.len() as u32 {
+        let of_node = |set, id| {
+            items.iter().find(|item| item.node == Some(node) && item.property.set == set && item.property.id == id)
+        };
+        if of_node(guids::KSPROPSETID_SYNTH, of_synth::CAPS).is_some() {
+            synth::run(&|set, id| of_node(set, id).copied());
+        }
+    }
+    if let Some(volume) = items.iter().find(|item| item.node.is_none() && item.property.set == guids::KSPROPSETID_SYNTH)
+    {
+        synth::volume(volume);
+    }
+    vec![("properties examined", items.len() as u64)]
+}
+
+/// Stops, because a handler of properties broke `rule`.
+pub(crate) fn broken(rule: &'static Rule, what: String, remedy: &'static str) -> ! {
+    violation("PCPFNPROPERTY_HANDLER", Violation::new(rule, what, remedy))
+}
+
+/// Verbs that the item does not have are refused, and touch nothing (rule 65).
+fn verbs(item: &Item<'_>) {
+    for (verb, name) in [(GET, "GET"), (SET, "SET")] {
+        if item.has(verb) {
+            continue;
+        }
+        let reply = rules::must_survive(rules::PROPERTY_VERBS, || item.request(verb, ROOM));
+        if success(reply.status) || reply.value.iter().any(|byte| *byte != UNTOUCHED) {
+            broken(
+                rules::PROPERTY_VERBS,
+                format!(
+                    "{} has no {name}, and the handler answers one with {:#010x}{}",
+                    item.name(),
+                    reply.status,
+                    if success(reply.status) { "" } else { " and writes to the value" }
+                ),
+                "look at Verb, and answer what the item does not list with STATUS_INVALID_DEVICE_REQUEST, touching nothing",
+            );
+        }
+        rules::PROPERTY_VERBS.held();
+    }
+}
+
+/// Checks BASICSUPPORT in all its sizes (rule 67), where the driver answers it.
+fn basic_support(item: &Item<'_>) {
+    if !item.has(BASIC_SUPPORT) {
+        return;
+    }
+    let bad = |what: String| -> ! {
+        broken(
+            rules::BASIC_SUPPORT,
+            format!("BASICSUPPORT of {}: {what}", item.name()),
+            "4 bytes: KSPROPERTY_TYPE flags; 40 and more: KSPROPERTY_DESCRIPTION with DescriptionSize; 0: STATUS_BUFFER_OVERFLOW and \
+             the size; anything else: STATUS_BUFFER_TOO_SMALL",
+        )
+    };
+    for (room, expected) in [
+        (0, STATUS_BUFFER_OVERFLOW),
+        (1, STATUS_BUFFER_TOO_SMALL),
+        (ACCESS_BYTES - 1, STATUS_BUFFER_TOO_SMALL),
+        (DESCRIPTION_BYTES - 1, STATUS_BUFFER_TOO_SMALL),
+    ] {
+        let reply = item.request(BASIC_SUPPORT, room);
+        if reply.status != expected || (room == 0 && reply.says < ACCESS_BYTES) {
+            // A description's room of 5 to 39 bytes may also be used as room for the access flags.
+            if room > ACCESS_BYTES && success(reply.status) && reply.says == ACCESS_BYTES {
+                continue;
+            }
+            bad(format!("{room} bytes are answered with {:#010x} and {} bytes", reply.status, reply.says));
+        }
+    }
+    for room in [ACCESS_BYTES, DESCRIPTION_BYTES, ROOM] {
+        let reply = item.request(BASIC_SUPPORT, room);
+        if !success(reply.status) {
+            bad(format!("{room} bytes are answered with {:#010x}", reply.status));
+        }
+        let word = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|byte| reply.value[at + byte]));
+        // KSPROPERTY_DESCRIPTION begins with AccessFlags, then DescriptionSize.
+        let (access, total) = (word(0), if room == ACCESS_BYTES { 0 } else { word(4) });
+        let flags = item.property.flags & (GET | SET);
+        if access & flags != flags || access & (GET | SET) & !flags != 0 {
+            bad(format!("{room} bytes say access {access:#x}, and the item has {:#x}", item.property.flags));
+        }
+        if room > ACCESS_BYTES && !(DESCRIPTION_BYTES as u32..=65_536).contains(&total) {
+            bad(format!("{room} bytes say that the description has {total}"));
+        }
+        if reply.says != ACCESS_BYTES && reply.says < DESCRIPTION_BYTES || reply.says > room {
+            bad(format!("{room} bytes are answered with ValueSize {}", reply.says));
+        }
+    }
+    rules::BASIC_SUPPORT.held();
+}
+
+/// Checks that instance data that is missing or too short is refused, and not read past its end (rule 68).
+fn instances(item: &Item<'_>) {
+    let whole = synth::instance(item.property);
+    let least = synth::least_instance_bytes(item.property);
+    if least == 0 {
+        return;
+    }
+    let Some(edge) = Edge::new() else { return };
+    let verb = if item.has(GET) { GET } else { SET };
+    for bytes in [0, 1, least - 1] {
+        let address: PVOID = if bytes == 0 { core::ptr::null_mut() } else { edge.place(&whole[..bytes]).cast() };
+        let instance = Instance { address, bytes: bytes as u32 };
+        let reply = rules::must_survive(rules::PROPERTY_INSTANCE, || {
+            item.call(Target::Pin(item.pin), item.node, verb, instance, &[UNTOUCHED; ROOM])
+        });
+        if success(reply.status) {
+            broken(
+                rules::PROPERTY_INSTANCE,
+                format!("{} needs {least} bytes of instance data, and succeeds with {bytes}", item.name()),
+                "compare InstanceSize with what is needed before Instance is read, and fail if it is less",
+            );
+        }
+    }
+}
+
+/// Sizes of a value that is got (rule 66).
+fn sizes(item: &Item<'_>) {
+    let size = item.request(GET, 0);
+    let needed = size.says;
+    if size.status != STATUS_BUFFER_OVERFLOW || needed == 0 || needed > ROOM {
+        if success(size.status) {
+            broken(
+                rules::PROPERTY_SIZES,
+                format!("{} succeeds with no room for its value", item.name()),
+                "ValueSize 0 asks for the size: set it, and return STATUS_BUFFER_OVERFLOW",
+            );
+        }
+        // It cannot be got here and now.
+        return;
+    }
+    let whole = item.request(GET, needed);
+    if !success(whole.status) {
+        return;
+    }
+    let short = item.request(GET, needed - 1);
+    if short.status != STATUS_BUFFER_TOO_SMALL {
+        broken(
+            rules::PROPERTY_SIZES,
+            format!("{} needs {needed} bytes, and answers {:#010x} to one less", item.name(), short.status),
+            "return STATUS_BUFFER_TOO_SMALL when ValueSize is less than needed",
+        );
+    }
+    for room in [needed, needed + 100] {
+        let reply = item.request(GET, room);
+        if !success(reply.status) || reply.says != needed || reply.value[needed..].iter().any(|byte| *byte != UNTOUCHED)
+        {
+            broken(
+                rules::PROPERTY_SIZES,
+                format!(
+                    "{} needs {needed} bytes, and with room for {room} it answers {:#010x} and says {}",
+                    item.name(),
+                    reply.status,
+                    reply.says
+                ),
+                "write as much as the value has, and set ValueSize to that",
+            );
+        }
+    }
+}
+
+/// Checks a node property on the filter, and on a node that is not there (rule 69).
+fn targets(item: &Item<'_>, port: &Com<Port>) {
+    if item.property.set != guids::KSPROPSETID_SYNTH && item.property.set != guids::KSPROPSETID_SYNTH_DLS {
+        return;
+    }
+    let whole = synth::instance(item.property);
+    let mut aligned = crate::portcls::ks::formats::aligned(&whole);
+    let instance = Instance {
+        address: if whole.is_empty() { core::ptr::null_mut() } else { aligned.as_mut_ptr().cast() },
+        bytes: whole.len() as u32,
+    };
+    let verb = if item.has(GET) { GET } else { SET };
+    let is = |set, id| item.property.set == set && item.property.id == id;
+    let on_filter = rules::must_survive(rules::PROPERTY_TARGETS, || {
+        item.call(Target::Filter(port), item.node, verb, instance, &[0; ROOM])
+    });
+    if is(guids::KSPROPSETID_SYNTH, of_synth::CAPS) && !success(on_filter.status) {
+        broken(
+            rules::PROPERTY_TARGETS,
+            format!("{} fails on a filter handle with {:#010x}", item.name(), on_filter.status),
+            "answer SYNTH_CAPS without a MinorTarget too: devices are enumerated that way, before a pin is open",
+        );
+    }
+    let of_a_pin = is(guids::KSPROPSETID_SYNTH, of_synth::PORTPARAMETERS)
+        || is(guids::KSPROPSETID_SYNTH_DLS, of_dls::DOWNLOAD)
+        || is(guids::KSPROPSETID_SYNTH, of_synth::LATENCYCLOCK);
+    if of_a_pin && success(on_filter.status) {
+        broken(
+            rules::PROPERTY_TARGETS,
+            format!("{} is a pin's, and succeeds on a filter handle", item.name()),
+            "fail with STATUS_INVALID_DEVICE_REQUEST when MinorTarget is NULL",
+        );
+    }
+    let nowhere = rules::must_survive(rules::PROPERTY_TARGETS, || {
+        item.call(Target::Pin(item.pin), None, verb, instance, &[0; ROOM])
+    });
+    if success(nowhere.status) {
+        broken(
+            rules::PROPERTY_TARGETS,
+            format!("{} succeeds for node {:#x}, which is none", item.name(), u32::MAX),
+            "compare Node with the nodes that there are",
+        );
+    }
+}

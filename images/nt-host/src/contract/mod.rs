@@ -1,0 +1,16 @@
+//! What the documentation demands of a driver, as numbered rules and checks, and what turns a violation into a bug
+//! check.
+
+pub mod checks;
+#[cfg(target_os = "none")]
+pub mod delay;
+pub mod delays;
+#[cfg(target_os = "none")]
+pub mod export;
+pub mod lock_graph;
+pub mod rules;
+pub mod services;
+#[cfg(target_os = "none")]
+pub mod verifier;
+pub mod violation;
+pub mod watch;

@@ -1,0 +1,456 @@
+//! The contract between a DMus miniport and PortCls, as numbered rules that this host checks.
+//!
+//! A rule is a number, a title, the public document that it comes from, and how this host checks it. `D` is a reference
+//! page of the driver interface, `A` a page of the audio driver guide, `M` a public header, `S` what the public samples
+//! do where no page says it, `COM` the component object model. Numbers are stable: a bug check, a scenario and the
+//! documentation name a rule by number. `CONTRACT.md` beside the sources is this table.
+//!
+//! Pure logic reports a [`Violation`](super::violation::Violation) as an error; its caller turns that into a bug check.
+//! Each time that a rule was really put to the test, and held, it is [counted](Rule::held): a rule that was never put
+//! to the test has not been kept, and a report that says so is worth more than one that is green.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use crate::bugcheck::blame;
+
+/// How this host checks a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckMethod {
+    /// Whenever a driver does what the rule is about, whatever else it is doing.
+    Always,
+    /// By this probe of `cargo dmus run contract`, which makes calls that a song does not.
+    Probe(&'static str),
+    /// Not at all, for this reason.
+    NotApplicable(&'static str),
+}
+
+use CheckMethod::{Always, NotApplicable, Probe};
+
+/// One rule of the contract.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Its number.
+    pub number: u16,
+    /// What it demands, in a few words.
+    pub title: &'static str,
+    /// Where it is written.
+    pub source: &'static str,
+    /// How it is checked.
+    pub check_method: CheckMethod,
+}
+
+/// How many rules there are; they are numbered from 1.
+pub const RULES: usize = 83;
+
+/// By number, how often a rule was put to the test and held.
+static HELD: [AtomicU32; RULES + 1] = [const { AtomicU32::new(0) }; RULES + 1];
+
+impl Rule {
+    /// Counts that the rule was put to the test and held.
+    pub fn held(&self) {
+        HELD[usize::from(self.number)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how often it was put to the test and held since boot.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        HELD[usize::from(self.number)].load(Ordering::Relaxed)
+    }
+}
+
+/// Runs `body`, in which the driver meets something that it must survive: a fault meanwhile breaks `rule`. Counts the
+/// rule as held if `body` returns.
+pub fn must_survive<R>(rule: &'static Rule, body: impl FnOnce() -> R) -> R {
+    let before = blame::set_rule(rule.number);
+    let result = body();
+    blame::set_rule(before);
+    rule.held();
+    result
+}
+
+/// Makes a fault break `rule`, or none, until the next call.
+pub fn blame(rule: Option<&'static Rule>) {
+    blame::set_rule(rule.map_or(0, |rule| rule.number));
+}
+
+/// Declares the table, and a constant for each rule.
+macro_rules! rules {
+    ($($name:ident = $number:literal, $method:expr, $title:literal, $source:literal;)+) => {
+        $(#[doc = $title] pub(crate) const $name: &Rule = &Rule { number: $number, title: $title, source: $source, check_method: $method };)+
+
+        /// Every rule of the contract, in order of number.
+        pub const TABLE: &[&Rule] = &[$($name),+];
+    };
+}
+
+rules! {
+    INTERFACE_SLOTS = 1, Always,
+        "every slot of an interface's vtable is a function of the driver's",
+        "M portcls.h, dmusicks.h; ABI";
+    MINIPORT_INTERFACES = 2, Always,
+        "QueryInterface on the miniport answers IUnknown, IMiniport and IMiniportDMus, with one identity",
+        "D nn-dmusicks-iminiportdmus; COM";
+    UNKNOWN_INTERFACE = 3, Always,
+        "QueryInterface for an unknown interface fails, stores NULL, and keeps the count",
+        "S; COM";
+    OPTIONAL_INTERFACES = 4, Always,
+        "IPowerNotify, IPinCount and IMusicTechnology are answered whole, or refused cleanly",
+        "D nn-portcls-ipowernotify, nn-portcls-ipincount, nn-portcls-imusictechnology";
+    STREAM_INTERFACES = 5, Always,
+        "a stream answers IUnknown and IMXF; ISynthSinkDMus only if it is a wave stream",
+        "D nn-dmusicks-isynthsinkdmus";
+    REFERENCE_COUNTS = 6, Always,
+        "an object is used while a reference is held, and destroyed exactly once",
+        "A reference-counting-conventions-for-com-objects";
+    REFERENCES_RETURNED = 7, Always,
+        "after the last Release of stream and miniport every count is back where it started",
+        "A reference-counting-conventions-for-com-objects";
+    PARALLEL_REFERENCES = 8, NotApplicable("two processors, or an interruption between two instructions, would have to meet in AddRef, and this host can force neither; it does count every reference, so a count that went wrong shows under rules 6 and 7"),
+        "AddRef and Release are interlocked: counts survive an interruption between any two instructions",
+        "S; COM";
+    DRIVER_ENTRY = 9, Always,
+        "DriverEntry calls PcInitializeAdapterDriver once, with its own parameters, and returns its status",
+        "A startup-sequence; D nf-portcls-pcinitializeadapterdriver";
+    ADD_DEVICE = 10, Always,
+        "AddDevice calls PcAddAdapterDevice once; the extension is 0 or at least 64 pointers, PortCls' part untouched",
+        "D nf-portcls-pcaddadapterdevice";
+    START_DEVICE = 11, Always,
+        "StartDevice neither completes nor forwards the IRP",
+        "A startup-sequence";
+    RESOURCE_LISTS = 12, Probe("start"),
+        "StartDevice with resources that are missing, too short, in another order or not its own fails cleanly, or copes",
+        "D nn-portcls-iresourcelist; S";
+    SUBDEVICE_ORDER = 13, Always,
+        "PcNewPort, IPort::Init, PcRegisterSubdevice, then Release of miniport and port",
+        "A subdevice-creation";
+    SUBDEVICE_NAME = 14, Always,
+        "a subdevice's name is unique, and stays readable for the life of the device",
+        "D nf-portcls-pcregistersubdevice";
+    POWER_REGISTRATION = 15, Always,
+        "PcRegisterAdapterPowerManagement gets an object with IAdapterPowerManagement, and the FDO",
+        "D nf-portcls-pcregisteradapterpowermanagement";
+    PHYSICAL_CONNECTION = 16, Always,
+        "PcRegisterPhysicalConnection joins bridge pins of registered subdevices, OUT to IN",
+        "D nf-portcls-pcregisterphysicalconnection";
+    RESTART = 17, Probe("start"),
+        "a device starts again after a stop, and after a start that failed, with nothing left of the time before",
+        "S";
+    UNKNOWN_ADAPTER = 18, Probe("start"),
+        "Init takes an adapter object that is NULL, and one that has no IInterruptSync",
+        "D nf-dmusicks-iminiportdmus-init";
+    INTERRUPT_ORDER = 19, Always,
+        "RegisterServiceRoutine and RegisterServiceGroup come before IInterruptSync::Connect",
+        "D nf-dmusicks-iportdmus-registerservicegroup; A interrupt-sync-objects";
+    SERVICE_GROUP = 20, Always,
+        "the service group that Init puts out is the registered one, with a reference for the port",
+        "D nf-dmusicks-iminiportdmus-init";
+    EARLY_INTERRUPT = 21, Always,
+        "an interrupt inside Connect, and one before Init returns, find everything ready",
+        "D nf-dmusicks-iportdmus-registerservicegroup";
+    INIT_FAILURES = 22, Probe("start"),
+        "whichever service of PortCls fails during the start, the start fails, and nothing is left",
+        "S";
+    QUIET_AFTER_INIT = 23, Probe("start"),
+        "without an open stream the device raises no stream of interrupts",
+        "S";
+    DESCRIPTION_CONSTANT = 24, Always,
+        "GetDescription always gives the same descriptor, whose content never changes",
+        "D nf-portcls-iminiport-getdescription";
+    DESCRIPTOR_SIZES = 25, Always,
+        "descriptor version 0; strides at least the structure and multiples of 8; a count of 0 if and only if no array",
+        "D ns-portcls-pcfilter_descriptor, ns-portcls-pcautomation_table";
+    PIN_DESCRIPTORS = 26, Always,
+        "each pin has a legal flow, communication, data ranges and instance counts",
+        "D ns-portcls-pcpin_descriptor; A directmusic-stream-data-range, midi-stream-data-range";
+    MUSIC_PIN = 27, Always,
+        "a music sink pin is there; a MIDI pin comes before the DirectMusic pin",
+        "A exposing-your-synthesizer-as-a-legacy-device";
+    CONNECTIONS = 28, Always,
+        "connections refer to what exists, in the right direction; the DirectMusic pin leads to a synthesizer node",
+        "A nodes-and-connections, midi-and-directmusic-filters";
+    SYNTHESIZER_NODE = 29, Always,
+        "the synthesizer node has CAPS and PORTPARAMETERS with GET",
+        "A ksnodetype-synthesizer";
+    CATEGORIES = 30, Always,
+        "categories contain AUDIO, AUDIO before RENDER, never AUDIO_DEVICE",
+        "A installing-a-port-class-audio-adapter; S";
+    INTERSECTION = 31, Always,
+        "DataRangeIntersection follows the size protocol",
+        "D nf-portcls-iminiport-datarangeintersection";
+    NEW_STREAM = 32, Always,
+        "NewStream gives a stream, writes SchedulePreFetch, and a service group or NULL",
+        "D nf-dmusicks-iminiportdmus-newstream";
+    NEW_STREAM_FAILURE = 33, Always,
+        "a failed NewStream leaves stream and service group NULL and all counts as they were",
+        "S";
+    INSTANCE_LIMITS = 34, Probe("streams"),
+        "a pin opens as often as it declares and no more, and opening and closing leaks nothing",
+        "D ns-portcls-pcpin_descriptor; S";
+    STREAMS_APART = 35, Probe("streams"),
+        "streams that are open together give each event back to their own allocator",
+        "S";
+    NEW_STREAM_QUIET = 36, Always,
+        "NewStream sends nothing",
+        "S";
+    OUTER_UNKNOWN = 37, Probe("streams"),
+        "NewStream with an outer object aggregates, or fails; it does not ignore it",
+        "D nf-dmusicks-iminiportdmus-newstream";
+    STREAM_WITHOUT_POWER = 38, Probe("power"),
+        "NewStream without power may fail and touches no register",
+        "A implementing-ipowernotify; S";
+    IRQL = 39, Always,
+        "each function is called and left at the IRQL that its page demands",
+        "D nf-dmusicks-imxf-putmessage; each function's page";
+    CONSERVATION = 40, Always,
+        "an event goes back to its allocator exactly once and is not touched afterwards",
+        "D nf-dmusicks-imxf-putmessage, nn-dmusicks-iallocatormxf; A allocator";
+    EVENT_FIELDS = 41, Always,
+        "bReserved and cbStruct are the allocator's; a long event goes back with its own cbEvent and pbData",
+        "D ns-dmusicks-_dmus_kernel_event, nf-dmusicks-iallocatormxf-putbuffer";
+    INLINE_BOUNDARY = 42, Probe("streams"),
+        "the driver takes eight bytes from the event and nine from a buffer",
+        "D ns-dmusicks-_dmus_kernel_event";
+    ODD_EVENTS = 43, Probe("streams"),
+        "the driver gives back an event without data, and a long one without a buffer, and does no harm",
+        "S";
+    CHAINS_AND_PACKAGES = 44, Always,
+        "chains are taken in order, packages whole; each event comes back once",
+        "D ns-dmusicks-_dmus_kernel_event";
+    FRAGMENTS = 45, Probe("playing"),
+        "a message in fragments, in events and in buffers, is the same message",
+        "D ns-dmusicks-_dmus_kernel_event";
+    CHANNEL_GROUPS = 46, Probe("streams"),
+        "the driver routes usChannelGroup, and survives a group that is not there",
+        "D ns-dmusicks-_dmus_kernel_event; S";
+    NULL_MESSAGE = 47, Always,
+        "PutMessage(NULL) succeeds without effect",
+        "D nf-dmusicks-iportdmus-notify";
+    STREAM_STATES = 48, Always,
+        "a stream accepts the state ladder; in STOP it gives back all that it holds",
+        "D nf-dmusicks-imxf-setstate";
+    CONCURRENT_STATES = 49, Probe("streams"),
+        "PutMessage, SetState and the interrupt at the same time lose and double no event",
+        "S";
+    BACK_PRESSURE = 50, Probe("back-pressure"),
+        "a device that takes nothing for a while costs no time at DISPATCH_LEVEL and no event",
+        "S";
+    PRESENTATION_TIMES = 51, Probe("playing"),
+        "with DONT_HOLD_FOR_SEQUENCING events handed over out of order play in order of time",
+        "A latency-clocks";
+    DESTROYED_STREAM = 52, Always,
+        "allocator and clock are not used after the stream is destroyed",
+        "COM";
+    UNSTOPPED_STREAM = 53, Probe("streams"),
+        "a stream that is released without STOP gives back what it holds",
+        "S";
+    CAPTURE_OUTPUT = 54, Probe("capture"),
+        "captured events go to the connected sink, and nowhere before it is connected or after",
+        "D nf-dmusicks-imxf-connectoutput, nf-dmusicks-imxf-disconnectoutput";
+    CAPTURE_STATES = 55, Probe("capture"),
+        "captured data flows in PAUSE and RUN, and is discarded in STOP and ACQUIRE",
+        "D nf-dmusicks-imxf-setstate";
+    INTERRUPT_CALLS = 56, Always,
+        "an interrupt service routine makes no IMXF or IAllocatorMXF call",
+        "D nf-dmusicks-iportdmus-notify";
+    CAPTURED_EVENTS = 57, Probe("capture"),
+        "captured events have flags, lengths and buffers in order, and times that ascend and have been",
+        "A allocator; D ns-dmusicks-_dmus_kernel_event";
+    CAPTURE_EMPTY_POOL = 58, Probe("capture"),
+        "an allocator without events or buffers delays captured data or loses it, and nothing else",
+        "S";
+    CAPTURE_BURST = 59, Probe("capture"),
+        "more captured data than fits is lost in part and bounded; the rest is whole and in order",
+        "S";
+    INTERRUPT_NOT_OURS = 60, Always,
+        "a service routine fails when the device's status register shows nothing, and leaves it clean otherwise",
+        "A interrupt-sync-objects";
+    INTERRUPT_CLAIM = 61, Always,
+        "a service routine in Repeat mode does not claim for ever",
+        "A interrupt-sync-objects";
+    INTERRUPT_STORM = 62, Probe("streams"),
+        "a hundred thousand interrupts between two DPCs fill nothing up",
+        "S";
+    DISCONNECT = 63, Always,
+        "an interrupt sync object is disconnected before its last Release",
+        "S";
+    SHARED_WITH_INTERRUPT = 64, NotApplicable("which memory the service routine shares with the rest is the driver's own affair, and a host sees calls and not accesses; an unguarded ring shows as an event that is lost, doubled or torn, which rules 40, 49, 57 and 62 look for"),
+        "what the service routine shares is reached through CallSynchronizedRoutine or without locks",
+        "D nf-portcls-iinterruptsync-callsynchronizedroutine";
+    PROPERTY_VERBS = 65, Probe("properties"),
+        "a property handler answers the verbs of its item and refuses the others, touching nothing",
+        "D ns-portcls-pcproperty_item";
+    PROPERTY_SIZES = 66, Always,
+        "property sizes: 0 asks, too little is refused, success says how much was written",
+        "A audio-property-handlers";
+    BASIC_SUPPORT = 67, Probe("properties"),
+        "BASICSUPPORT keeps to its sizes: 4 bytes of access flags, 40 of description",
+        "A basic-support-queries-for-audio-properties";
+    PROPERTY_INSTANCE = 68, Probe("properties"),
+        "a property that needs instance data fails without it, and reads no further than there is",
+        "D ns-portcls-_pcproperty_request";
+    PROPERTY_TARGETS = 69, Probe("properties"),
+        "SYNTH_CAPS works on the filter; what needs a pin, or a node, fails without it",
+        "A audio-property-handlers; S";
+    SYNTH_CAPS = 70, Probe("properties"),
+        "SYNTHCAPS is whole and consistent",
+        "D ns-dmusprop-_synthcaps";
+    PORT_PARAMETERS = 71, Probe("properties"),
+        "PORTPARAMETERS echoes what fits, clamps the rest and says so, and fills in the defaults",
+        "A kspropsetid-synth";
+    LATENCY_CLOCK = 72, Probe("properties"),
+        "LATENCYCLOCK is not before the master clock",
+        "A latency-clocks";
+    SYNTH_VALUES = 73, Probe("properties"),
+        "channel groups, voice priorities, volumes and statistics are kept, bounded and reset as documented",
+        "A kspropsetid-synth";
+    PROPERTY_PENDING = 74, Probe("downloads"),
+        "a pending property request is completed exactly once, never with STATUS_PENDING",
+        "D nf-portcls-pccompletependingpropertyrequest";
+    NARROW_CALLERS = 75, Probe("downloads"),
+        "a 32-bit caller's structures are understood",
+        "S";
+    UNLOAD_AT_CLOSE = 76, Probe("downloads"),
+        "a pin that closes completes the UNLOAD that waits on it",
+        "S";
+    POWER_CYCLE = 77, Probe("power"),
+        "through D3 and back with streams open no register is touched without power, and the device plays as before",
+        "D nf-portcls-ipowernotify-powerchangenotify; A implementing-ipowernotify";
+    POWER_REPEATED = 78, Probe("power"),
+        "a power state that is set twice changes nothing; D1 and D2 are accepted",
+        "S";
+    CAPABILITIES = 79, Probe("power"),
+        "QueryDeviceCapabilities deepens the mapping of power states and changes nothing else",
+        "D nf-portcls-iadapterpowermanagement-querydevicecapabilities";
+    SURPRISE_REMOVAL = 80, Probe("removal"),
+        "a device that is gone reads all ones: streams close, everything is released, nothing hangs",
+        "S";
+    SERVICE = 81, Always,
+        "IMiniportDMus::Service may be called at any time and does nothing",
+        "D nf-dmusicks-iminiportdmus-service";
+    NOTHING_LEFT = 82, Always,
+        "when the driver unloads, every object that it made is gone",
+        "S";
+    RENDER = 83, Always,
+        "Render writes exactly the frames asked for; sample and time convert both ways, within one sample",
+        "D nf-dmusicks-isynthsinkdmus-render; A synthesizer-timing";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fmt::Write;
+    use std::path::Path;
+    use std::string::ToString;
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::contract::checks::Check;
+
+    #[test]
+    fn all_rules_are_listed_in_order_without_a_gap() {
+        assert_eq!(TABLE.len(), RULES);
+        assert!(TABLE.iter().zip(1..).all(|(rule, number)| rule.number == number));
+    }
+
+    #[test]
+    fn every_rule_says_where_it_is_written() {
+        assert!(TABLE.iter().all(|rule| !rule.title.is_empty() && !rule.source.is_empty()));
+    }
+
+    #[test]
+    fn a_fault_breaks_the_innermost_rule_and_none_afterwards() {
+        assert_eq!(blame::rule(), None);
+        must_survive(ODD_EVENTS, || {
+            assert_eq!(must_survive(SERVICE, blame::rule), Some(81));
+            assert_eq!(blame::rule(), Some(43));
+        });
+        assert_eq!(blame::rule(), None);
+        assert!(SERVICE.count() >= 1 && ODD_EVENTS.count() >= 1);
+    }
+
+    /// Returns the broken variants of the C++ driver, by the number of the check that names them.
+    fn variants(folder: &Path) -> BTreeMap<u16, Vec<String>> {
+        let text = std::fs::read_to_string(folder.join("../../guest-driver/fixture/variants.toml")).unwrap();
+        let mut found = BTreeMap::<u16, Vec<String>>::new();
+        for table in text.split("[[variant]]").skip(1) {
+            let value = |key: &str| table.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+            let name = value("name").map(|name| name.trim_matches('"').to_string()).expect("every variant has a name");
+            if let Some(check) =
+                value("check").and_then(|check| check.parse().ok()).filter(|_| table.contains("\"fires\""))
+            {
+                found.entry(check).or_default().push(name);
+            }
+        }
+        found
+    }
+
+    fn document(folder: &Path) -> String {
+        let variants = variants(folder);
+        let mut text = String::from(
+            "# The contract between a DMus miniport and PortCls\n\n\
+             What the NT host checks, by number. A bug check names the rule that a driver broke. `cargo dmus run contract` puts a\n\
+             driver to the test of all of them, rule by rule, and counts how often each was really tried; `cargo dmus run broken`\n\
+             runs the broken variants of the C++ driver, each of which must be named by its check.\n\n\
+             Sources: `D` a reference page of the driver interface, `A` a page of the audio driver guide, `M` a public header, `S`\n\
+             what the public samples do where no page says it, `COM` the component object model.\n\n\
+             This file is made from the table in `src/contract/rules.rs`; a test says when it is not (`UPDATE_CONTRACT=1 cargo test\n\
+             -p nt-host` writes it anew).\n\n\
+             | rule | demands | source | checked | broken variants that it names |\n|---|---|---|---|---|\n",
+        );
+        for rule in TABLE {
+            let checked = match rule.check_method {
+                Always => "whenever it applies".to_string(),
+                Probe(name) => std::format!("by `run contract`, probe `{name}`"),
+                NotApplicable(reason) => std::format!("not: {reason}"),
+            };
+            let named =
+                variants.get(&rule.number).map_or_else(String::new, |names| std::format!("`{}`", names.join("`, `")));
+            writeln!(text, "| {} | {} | {} | {checked} | {named} |", rule.number, rule.title, rule.source).unwrap();
+        }
+        text.push_str(
+            "\n## The verifier's own checks\n\n\
+             What Driver Verifier checks of every driver, whatever it does; always on. A bug check names them by number as it\n\
+             names a rule. This table is made from `src/contract/checks.rs`.\n\n\
+             | check | name | demands | as on Windows | broken variants that it names |\n|---|---|---|---|---|\n",
+        );
+        for check in crate::contract::checks::TABLE {
+            let named =
+                variants.get(&check.number).map_or_else(String::new, |names| std::format!("`{}`", names.join("`, `")));
+            let Check { number, name, demands, source } = check;
+            writeln!(text, "| {number} | `{name}` | {demands} | {source} | {named} |").unwrap();
+        }
+        text.push_str(
+            "\n## Rules of other services\n\n\
+             For drivers that use them: registry keys, events, subdevices that come and go, DMA channels, `ks.sys`. This table is\n\
+             made from `src/contract/services.rs`.\n\n\
+             | rule | demands | source | broken variants that it names |\n|---|---|---|---|\n",
+        );
+        for rule in crate::contract::services::TABLE {
+            let named =
+                variants.get(&rule.number).map_or_else(String::new, |names| std::format!("`{}`", names.join("`, `")));
+            writeln!(text, "| {} | {} | {} | {named} |", rule.number, rule.title, rule.source).unwrap();
+        }
+        text
+    }
+
+    #[test]
+    fn each_check_of_the_verifier_has_a_broken_variant_that_it_names() {
+        let variants = variants(Path::new(env!("CARGO_MANIFEST_DIR")));
+        let without = crate::contract::checks::TABLE.iter().filter(|check| !variants.contains_key(&check.number));
+        assert_eq!(without.map(|check| check.name).collect::<Vec<_>>(), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn the_table_in_the_documentation_is_this_table() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let (file, expected) = (folder.join("CONTRACT.md"), document(folder));
+        if std::env::var_os("UPDATE_CONTRACT").is_some() {
+            std::fs::write(&file, &expected).unwrap();
+        }
+        let found = std::fs::read_to_string(&file).unwrap_or_default();
+        assert!(
+            found == expected,
+            "CONTRACT.md is not current: UPDATE_CONTRACT=1 cargo test -p nt-host writes it anew"
+        );
+    }
+}

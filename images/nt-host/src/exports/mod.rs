@@ -1,0 +1,19 @@
+//! Everything that a driver can import, by module and name; and the same functions for the host's own use.
+
+#![cfg(any(test, target_os = "none"))]
+
+#[cfg(target_os = "none")]
+mod functions;
+#[cfg(target_os = "none")]
+mod guarded;
+#[cfg(test)]
+mod public_lists;
+#[cfg(target_os = "none")]
+mod routine;
+#[cfg(target_os = "none")]
+mod tables;
+
+#[cfg(target_os = "none")]
+pub use functions::*;
+#[cfg(target_os = "none")]
+pub use tables::{Tables, add_library, bind, find};

@@ -1,0 +1,23 @@
+//! What a driver that was unloaded has left behind of PortCls' and `ks.sys`'s objects.
+
+use crate::contract::rules;
+use crate::contract::violation::{Violation, violation};
+use crate::ks;
+use crate::portcls::com::object;
+
+/// Checks, when a driver has been unloaded, that it left none of PortCls' objects behind (rule 82).
+pub(crate) fn check() {
+    let mut left = object::leftovers();
+    left.extend(ks::leftovers());
+    if !left.is_empty() {
+        violation(
+            "DriverUnload",
+            Violation::new(
+                rules::NOTHING_LEFT,
+                alloc::format!("the driver is unloaded and still holds {}", left.join(", ")),
+                "release every object that a Pc function gave, at the latest in the miniport's destructor",
+            ),
+        )
+    }
+    rules::NOTHING_LEFT.held();
+}

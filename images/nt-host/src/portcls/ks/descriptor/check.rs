@@ -1,0 +1,167 @@
+//! Checks what the parts of a descriptor mean to one another (rules 27 to 30).
+
+use alloc::format;
+use alloc::string::String;
+
+use super::Filter;
+use crate::contract::rules;
+use crate::contract::violation::Violation;
+use crate::portcls::com::abi::{FILTER_NODE, communication, data_flow, property_type};
+use crate::portcls::com::guids::{self, GUID};
+
+/// Most pins, nodes, connections, categories and property items that a descriptor may name: far above any real one, low
+/// `SYNTH_CAPS` in KSPROPSETID_Synth (dmusprop.h).
+pub(super) const SYNTH_CAPS: u32 = 2;
+
+/// `SYNTH_PORTPARAMETERS` in KSPROPSETID_Synth (dmusprop.h).
+pub(super) const SYNTH_PORTPARAMETERS: u32 = 3;
+
+/// `KSNODEPIN_STANDARD_OUT` and `_IN` (ksmedia.h).
+pub(super) const NODE_OUT: u32 = 0;
+/// `KSNODEPIN_STANDARD_IN` (ksmedia.h).
+pub(super) const NODE_IN: u32 = 1;
+
+impl Filter {
+    /// Checks what the parts mean to one another (rules 27 to 30).
+    ///
+    /// # Errors
+    /// The [`Violation`] of the first of the four rules that is broken.
+    pub(crate) fn check(&self) -> Result<(), Violation> {
+        self.check_music_pins()?;
+        self.check_connections()?;
+        self.check_synthesizers()?;
+        self.check_categories()
+    }
+
+    fn check_music_pins(&self) -> Result<(), Violation> {
+        let sink_for = |sub: &GUID| {
+            self.pins.iter().position(|pin| {
+                pin.data_flow == data_flow::IN
+                    && pin.communication == communication::SINK
+                    && pin.carries(&guids::KSDATAFORMAT_TYPE_MUSIC, sub)
+            })
+        };
+        let midi = sink_for(&guids::KSDATAFORMAT_SUBTYPE_MIDI);
+        let directmusic = sink_for(&guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC);
+        match (midi, directmusic) {
+            (None, None) => Err(Violation::new(
+                rules::MUSIC_PIN,
+                "no pin with flow IN and communication SINK has a MIDI or DirectMusic data range",
+                "offer a pin with KSDATAFORMAT_TYPE_MUSIC that clients can send to",
+            )),
+            (Some(midi), Some(directmusic)) if midi > directmusic => Err(Violation::new(
+                rules::MUSIC_PIN,
+                format!("the MIDI pin is pin {midi}, after the DirectMusic pin {directmusic}"),
+                "put the MIDI pin first, or WDMAud does not find it",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_connections(&self) -> Result<(), Violation> {
+        for (index, connection) in self.connections.iter().enumerate() {
+            self.check_end(index, connection.from_node, connection.from_pin, data_flow::IN, NODE_OUT)?;
+            self.check_end(index, connection.to_node, connection.to_pin, data_flow::OUT, NODE_IN)?;
+        }
+        for node in 0..self.nodes.len() as u32 {
+            if !self.connections.iter().any(|connection| connection.from_node == node || connection.to_node == node) {
+                return Err(connection_broken(format!("node {node} has no connection")));
+            }
+        }
+        for (pin, factory) in self.pins.iter().enumerate() {
+            let directmusic =
+                factory.carries(&guids::KSDATAFORMAT_TYPE_MUSIC, &guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC);
+            if directmusic && !self.leads_to_synthesizer(pin as u32, factory.data_flow) {
+                return Err(connection_broken(format!(
+                    "the DirectMusic pin {pin} is not connected to a node of type KSNODETYPE_SYNTHESIZER"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that one end of a connection is a filter pin of the given flow, or a node's pin on the given side.
+    fn check_end(&self, index: usize, node: u32, pin: u32, flow: u32, side: u32) -> Result<(), Violation> {
+        if node == FILTER_NODE {
+            let Some(factory) = self.pins.get(pin as usize) else {
+                return Err(connection_broken(format!(
+                    "connection {index} names filter pin {pin}, which does not exist"
+                )));
+            };
+            if factory.data_flow != flow {
+                return Err(connection_broken(format!(
+                    "connection {index} uses filter pin {pin} against its direction, which is {}",
+                    if factory.data_flow == data_flow::IN { "IN" } else { "OUT" }
+                )));
+            }
+        } else if node as usize >= self.nodes.len() {
+            return Err(connection_broken(format!("connection {index} names node {node}, which does not exist")));
+        } else if (pin == NODE_IN) != (side == NODE_IN) && (pin == NODE_OUT || pin == NODE_IN) {
+            return Err(connection_broken(format!(
+                "connection {index} uses pin {pin} of node {node} against its direction"
+            )));
+        }
+        Ok(())
+    }
+
+    fn leads_to_synthesizer(&self, pin: u32, flow: u32) -> bool {
+        self.connections.iter().any(|connection| {
+            let (filter, filter_pin, node) = if flow == data_flow::IN {
+                (connection.from_node, connection.from_pin, connection.to_node)
+            } else {
+                (connection.to_node, connection.to_pin, connection.from_node)
+            };
+            filter == FILTER_NODE
+                && filter_pin == pin
+                && self.nodes.get(node as usize).is_some_and(|node| node.node_type == guids::KSNODETYPE_SYNTHESIZER)
+        })
+    }
+
+    fn check_synthesizers(&self) -> Result<(), Violation> {
+        for (index, node) in self.nodes.iter().enumerate() {
+            if node.node_type != guids::KSNODETYPE_SYNTHESIZER {
+                continue;
+            }
+            for (id, name) in
+                [(SYNTH_CAPS, "KSPROPERTY_SYNTH_CAPS"), (SYNTH_PORTPARAMETERS, "KSPROPERTY_SYNTH_PORTPARAMETERS")]
+            {
+                let offered = node.properties.iter().any(|property| {
+                    property.set == guids::KSPROPSETID_SYNTH
+                        && property.id == id
+                        && property.flags & property_type::GET != 0
+                });
+                if !offered {
+                    return Err(Violation::new(
+                        rules::SYNTHESIZER_NODE,
+                        format!("node {index} is a synthesizer without {name} for GET"),
+                        "list the property, with PCPROPERTY_ITEM_FLAG_GET, in the node's automation table",
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_categories(&self) -> Result<(), Violation> {
+        let at = |category: &GUID| self.categories.iter().position(|entry| entry == category);
+        let broken = |what: &str| {
+            Err(Violation::new(rules::CATEGORIES, what, "list KSCATEGORY_AUDIO first, then what the filter does"))
+        };
+        if at(&guids::KSCATEGORY_AUDIO_DEVICE).is_some() {
+            return broken("KSCATEGORY_AUDIO_DEVICE is among the categories; it is SysAudio's");
+        }
+        match (at(&guids::KSCATEGORY_AUDIO), at(&guids::KSCATEGORY_RENDER)) {
+            (None, _) => broken("KSCATEGORY_AUDIO is not among the categories"),
+            (Some(audio), Some(render)) if render < audio => broken("KSCATEGORY_RENDER stands before KSCATEGORY_AUDIO"),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn connection_broken(what: String) -> Violation {
+    Violation::new(
+        rules::CONNECTIONS,
+        what,
+        "connect filter IN pins or node outputs to node inputs or filter OUT pins, and each DirectMusic pin to its synthesizer",
+    )
+}

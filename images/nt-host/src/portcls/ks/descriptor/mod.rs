@@ -1,0 +1,271 @@
+//! A miniport's filter descriptor, read once, checked against its documentation, and kept as plain data.
+
+#![allow(unsafe_code, reason = "descriptors are C structures that point to one another")]
+
+mod check;
+mod fingerprint;
+mod read;
+
+pub(crate) use fingerprint::fingerprint;
+
+use alloc::vec::Vec;
+
+use crate::portcls::com::abi::{
+    Connection, DataFormat, EventItem, KsIdentifier, PropertyItem, communication, data_flow,
+};
+use crate::portcls::com::guids::GUID;
+
+/// A property that a miniport handles.
+#[derive(Clone, Copy)]
+pub(crate) struct Property {
+    /// The item in the driver's table.
+    pub(crate) item: *const PropertyItem,
+    /// Its set.
+    pub(crate) set: GUID,
+    /// Its id in the set.
+    pub(crate) id: u32,
+    /// Its verbs: bits of [`property_type`].
+    pub(crate) flags: u32,
+}
+
+// SAFETY: the item is only read, and lives as long as the driver's image.
+unsafe impl Send for Property {}
+// SAFETY: as above.
+unsafe impl Sync for Property {}
+
+/// An event that a miniport handles.
+#[derive(Clone, Copy)]
+pub(crate) struct Event {
+    /// The item in the driver's table.
+    pub(crate) item: *const EventItem,
+    /// Its set.
+    pub(crate) set: GUID,
+    /// Its id in the set.
+    pub(crate) id: u32,
+    /// Its verbs: bits of [`event_type`].
+    pub(crate) flags: u32,
+}
+
+// SAFETY: the item is only read, and lives as long as the driver's image.
+unsafe impl Send for Event {}
+// SAFETY: as above.
+unsafe impl Sync for Event {}
+
+/// A data range, whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DataRange {
+    /// The fixed part.
+    pub(crate) format: DataFormat,
+    /// Every byte, the fixed part included, as many as `FormatSize` says.
+    pub(crate) bytes: Vec<u8>,
+    /// Where the driver keeps it.
+    pub(crate) address: usize,
+}
+
+/// A pin factory.
+pub(crate) struct Pin {
+    pub(crate) max_global: u32,
+    pub(crate) max_filter: u32,
+    pub(crate) min_filter: u32,
+    pub(crate) properties: Vec<Property>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) interfaces: Vec<KsIdentifier>,
+    pub(crate) mediums: Vec<KsIdentifier>,
+    pub(crate) ranges: Vec<DataRange>,
+    pub(crate) data_flow: u32,
+    pub(crate) communication: u32,
+    pub(crate) category: Option<GUID>,
+    pub(crate) name: Option<GUID>,
+}
+
+impl Pin {
+    /// Returns whether the pin can carry this format.
+    pub(crate) fn carries(&self, major: &GUID, sub: &GUID) -> bool {
+        self.ranges.iter().any(|range| range.format.major == *major && range.format.sub == *sub)
+    }
+
+    /// Returns whether data flows into the filter.
+    pub(crate) fn flows_in(&self) -> bool {
+        self.data_flow == data_flow::IN
+    }
+
+    fn is_bridge(&self) -> bool {
+        matches!(self.communication, communication::NONE | communication::BRIDGE)
+    }
+}
+
+/// A node.
+pub(crate) struct Node {
+    pub(crate) node_type: GUID,
+    pub(crate) name: Option<GUID>,
+    pub(crate) properties: Vec<Property>,
+    pub(crate) events: Vec<Event>,
+}
+
+/// A whole filter.
+pub(crate) struct Filter {
+    pub(crate) properties: Vec<Property>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) pins: Vec<Pin>,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) connections: Vec<Connection>,
+    pub(crate) categories: Vec<GUID>,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::vec;
+
+    use super::check::{NODE_IN, NODE_OUT, SYNTH_CAPS, SYNTH_PORTPARAMETERS};
+    use super::read::check_pin;
+    use super::*;
+    use crate::portcls::com::abi::{
+        DATA_RANGE_MUSIC_BYTES, FILTER_NODE, FilterDescriptor, PinDescriptor, communication, data_flow, property_type,
+    };
+    use crate::portcls::com::guids;
+
+    fn range(sub: GUID) -> DataRange {
+        let format = DataFormat {
+            format_size: DATA_RANGE_MUSIC_BYTES,
+            flags: 0,
+            sample_size: 0,
+            reserved: 0,
+            major: guids::KSDATAFORMAT_TYPE_MUSIC,
+            sub,
+            specifier: guids::KSDATAFORMAT_SPECIFIER_NONE,
+        };
+        DataRange { format, bytes: vec![0; 96], address: 0 }
+    }
+
+    fn pin(sub: GUID, data_flow: u32, communication: u32) -> Pin {
+        let instances = u32::from(communication == communication::SINK);
+        Pin {
+            max_global: instances,
+            max_filter: instances,
+            min_filter: 0,
+            properties: vec![],
+            events: vec![],
+            interfaces: vec![],
+            mediums: vec![],
+            ranges: vec![range(sub)],
+            data_flow,
+            communication,
+            category: None,
+            name: None,
+        }
+    }
+
+    fn property(id: u32) -> Property {
+        Property { item: core::ptr::null(), set: guids::KSPROPSETID_SYNTH, id, flags: property_type::GET }
+    }
+
+    /// Returns a filter with a MIDI pin, a DirectMusic pin, a bridge, and a synthesizer between.
+    pub(crate) fn synthesizer() -> Filter {
+        let connection = |from_node, from_pin, to_node, to_pin| Connection { from_node, from_pin, to_node, to_pin };
+        Filter {
+            properties: vec![],
+            events: vec![],
+            pins: vec![
+                pin(guids::KSDATAFORMAT_SUBTYPE_MIDI, data_flow::IN, communication::SINK),
+                pin(guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC, data_flow::IN, communication::SINK),
+                pin(guids::KSDATAFORMAT_SUBTYPE_PCM, data_flow::OUT, communication::NONE),
+            ],
+            nodes: vec![Node {
+                node_type: guids::KSNODETYPE_SYNTHESIZER,
+                name: None,
+                properties: vec![property(SYNTH_CAPS), property(SYNTH_PORTPARAMETERS)],
+                events: vec![],
+            }],
+            connections: vec![
+                connection(FILTER_NODE, 0, 0, NODE_IN),
+                connection(FILTER_NODE, 1, 0, NODE_IN),
+                connection(0, NODE_OUT, FILTER_NODE, 2),
+            ],
+            categories: vec![guids::KSCATEGORY_AUDIO, guids::KSCATEGORY_RENDER],
+        }
+    }
+
+    fn broken(change: impl FnOnce(&mut Filter)) -> u16 {
+        let mut filter = synthesizer();
+        change(&mut filter);
+        filter.check().expect_err("a rule is broken").rule.number
+    }
+
+    #[test]
+    fn a_hardware_synthesizer_as_the_guide_describes_it_passes() {
+        assert_eq!(synthesizer().check(), Ok(()));
+    }
+
+    #[test]
+    fn a_midi_pin_after_the_directmusic_pin_breaks_rule_27() {
+        assert_eq!(broken(|filter| filter.pins.swap(0, 1)), 27);
+        assert_eq!(broken(|filter| filter.pins.drain(..2).for_each(drop)), 27);
+    }
+
+    #[test]
+    fn connections_to_nowhere_or_backwards_break_rule_28() {
+        assert_eq!(broken(|filter| filter.connections[0].from_pin = 9), 28);
+        assert_eq!(broken(|filter| filter.connections[0].to_node = 1), 28);
+        assert_eq!(broken(|filter| filter.connections[0].from_pin = 2), 28);
+        assert_eq!(broken(|filter| filter.connections[2].from_pin = NODE_IN), 28);
+        assert_eq!(broken(|filter| filter.connections.truncate(1)), 28);
+    }
+
+    #[test]
+    fn a_synthesizer_without_its_two_properties_breaks_rule_29() {
+        assert_eq!(broken(|filter| filter.nodes[0].properties.truncate(1)), 29);
+        assert_eq!(broken(|filter| filter.nodes[0].properties[0].flags = property_type::SET), 29);
+    }
+
+    #[test]
+    fn categories_out_of_order_break_rule_30() {
+        assert_eq!(broken(|filter| filter.categories.swap(0, 1)), 30);
+        assert_eq!(broken(|filter| filter.categories.clear()), 30);
+        assert_eq!(broken(|filter| filter.categories.push(guids::KSCATEGORY_AUDIO_DEVICE)), 30);
+    }
+
+    #[test]
+    fn a_pin_with_impossible_counts_or_flow_breaks_rule_26() {
+        let number = |change: fn(&mut Pin)| {
+            let mut pin = pin(guids::KSDATAFORMAT_SUBTYPE_MIDI, data_flow::IN, communication::SINK);
+            change(&mut pin);
+            check_pin(0, &pin).map_err(|broken| broken.rule.number)
+        };
+        assert_eq!(number(|_| ()), Ok(()));
+        assert_eq!(number(|pin| pin.data_flow = 3), Err(26));
+        assert_eq!(number(|pin| pin.communication = 5), Err(26));
+        assert_eq!(number(|pin| pin.ranges.clear()), Err(26));
+        assert_eq!(number(|pin| pin.min_filter = 2), Err(26));
+        assert_eq!(number(|pin| pin.communication = communication::BRIDGE), Err(26));
+    }
+
+    #[test]
+    fn a_descriptor_is_read_from_memory_as_c_lays_it_out() {
+        let music = DataFormat { format_size: 96, ..range(guids::KSDATAFORMAT_SUBTYPE_MIDI).format };
+        let music = [music, music];
+        let ranges = [&raw const music[0]];
+        let mut pins = [core::mem::MaybeUninit::<PinDescriptor>::zeroed()];
+        // SAFETY: all zero is a valid value of plain C structures.
+        let pin = unsafe { pins[0].assume_init_mut() };
+        (pin.max_global, pin.max_filter) = (1, 1);
+        (pin.ks.data_range_count, pin.ks.data_ranges) = (1, ranges.as_ptr());
+        (pin.ks.data_flow, pin.ks.communication) = (data_flow::IN, communication::SINK);
+        // SAFETY: as above.
+        let mut filter: FilterDescriptor = unsafe { core::mem::zeroed() };
+        (filter.pin_size, filter.pin_count, filter.pins) = (112, 1, pins.as_ptr().cast());
+        // SAFETY: the descriptor points to what is above.
+        let read = |filter: &FilterDescriptor| unsafe { Filter::read(filter) }.map_err(|broken| broken.rule.number);
+        let got = read(&filter).ok().unwrap();
+        assert_eq!(got.pins[0].ranges[0].format.sub, guids::KSDATAFORMAT_SUBTYPE_MIDI);
+        assert_eq!(got.pins[0].ranges[0].bytes.len(), 96);
+
+        filter.pin_size = 100;
+        assert_eq!(read(&filter).err(), Some(25));
+        filter.pin_size = 112;
+        filter.version = 1;
+        assert_eq!(read(&filter).err(), Some(25));
+        filter.version = 0;
+        filter.node_count = 1;
+        assert_eq!(read(&filter).err(), Some(25));
+    }
+}

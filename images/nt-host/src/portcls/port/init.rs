@@ -1,0 +1,129 @@
+//! `IPortDMus::Init`: binds a port to its miniport.
+
+#![allow(unsafe_code, reason = "the miniport is called by slot number")]
+
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+
+use super::interface::This;
+use super::lifetime::LISTS;
+use super::{Bound, MINIPORT_GROUP, Port, adapter, bare_adapter, changed_description, describe, interface_checks};
+use crate::contract::rules;
+use crate::contract::violation::{Violation, violation};
+use crate::nt::status::{
+    STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, success,
+};
+use crate::nt::{NTSTATUS, PVOID};
+use crate::portcls::com::guids;
+use crate::portcls::com::object::Com;
+use crate::portcls::com::slots::{self, Foreign};
+use crate::portcls::kernel::{self, irql};
+use crate::portcls::ks::descriptor::Filter;
+use crate::portcls::services::{call_faults, interrupt_sync, resources};
+
+/// Binds the port, and checks the miniport and its descriptor.
+pub(super) unsafe extern "win64" fn init(
+    this: This,
+    fdo: PVOID,
+    irp: PVOID,
+    miniport: PVOID,
+    adapter: PVOID,
+    resources: PVOID,
+) -> NTSTATUS {
+    irql::passive("IPortDMus", "Init");
+    // SAFETY: the caller holds a reference for the call.
+    let Some(port) = (unsafe { Com::<Port>::from_borrowed(this.cast()) }) else { return STATUS_INVALID_PARAMETER };
+    if fdo.is_null() || irp.is_null() || miniport.is_null() {
+        return STATUS_INVALID_PARAMETER;
+    }
+    if port.is_bound() {
+        return STATUS_INVALID_DEVICE_REQUEST;
+    }
+    // SAFETY: the caller holds references to what it passes.
+    unsafe {
+        let unknown = Foreign::from_borrowed(miniport);
+        let Ok(miniport) = unknown.query(&guids::IID_IMINIPORTDMUS) else { return STATUS_INVALID_PARAMETER };
+        interface_checks::check_interfaces(
+            &miniport,
+            &[guids::IID_IMINIPORT, guids::IID_IMINIPORTDMUS],
+            rules::MINIPORT_INTERFACES,
+            "IMiniportDMus",
+        );
+        interface_checks::check_slots(&miniport, interface_checks::MINIPORT_DMUS_METHODS, "IMiniportDMus");
+        interface_checks::check_optional(&miniport);
+        if call_faults::must_fail("IPort::Init") || kernel::allocation_fails("IPort::Init") {
+            return STATUS_INSUFFICIENT_RESOURCES;
+        }
+        let bare_adapter = if adapter.is_null() { bare_adapter::bare_adapter() } else { None };
+        let mut group = core::ptr::null_mut();
+        let status = interrupt_sync::during_init(|| {
+            let adapter = bare_adapter.as_ref().map_or(adapter, Com::as_raw);
+            slots::miniport_dmus::init(miniport.as_raw(), adapter, resources, port.as_raw(), &raw mut group)
+        });
+        if !adapter.is_null() || bare_adapter.is_some() || success(status) {
+            rules::UNKNOWN_ADAPTER.held();
+        }
+        let registered = port.registered.with(|registered| registered.as_ref().map(Foreign::as_raw));
+        if !success(status) {
+            if let Some(registered) = port.registered.with(Option::take) {
+                slots::service_group::remove_member(registered.as_raw(), port.sink.address());
+            }
+            return status;
+        }
+        if group != registered.unwrap_or(core::ptr::null_mut()) {
+            violation(
+                "IMiniportDMus::Init",
+                Violation::new(
+                    rules::SERVICE_GROUP,
+                    format!("Init puts out service group {group:p}, and {registered:?} was registered with the port"),
+                    "register the service group with IPortDMus::RegisterServiceGroup and put the same one out, AddRefed",
+                ),
+            )
+        }
+        rules::SERVICE_GROUP.held();
+        let (descriptor, fingerprint) = describe(&miniport);
+        if describe(&miniport) != (descriptor, fingerprint) {
+            changed_description("another descriptor is given the second time");
+        }
+        let filter = Filter::read(descriptor).and_then(|filter| filter.check().map(|()| filter));
+        let filter = filter.unwrap_or_else(|broken| violation("IMiniport::GetDescription", broken));
+        for rule in [
+            rules::DESCRIPTION_CONSTANT,
+            rules::DESCRIPTOR_SIZES,
+            rules::PIN_DESCRIPTORS,
+            rules::MUSIC_PIN,
+            rules::CONNECTIONS,
+            rules::SYNTHESIZER_NODE,
+            rules::CATEGORIES,
+        ] {
+            rule.held();
+        }
+        let pin_count = miniport.query(&guids::IID_IPINCOUNT).ok();
+        port.groups[MINIPORT_GROUP].store(group, Ordering::Release);
+        let bound = Bound {
+            fdo: fdo as usize,
+            miniport: Arc::new(miniport),
+            unknown: Arc::new(unknown),
+            adapter: (!adapter.is_null()).then(|| Foreign::from_borrowed(adapter)),
+            bare_adapter,
+            resources: resources::list(resources),
+            group: (!group.is_null()).then(|| Foreign::from_owned(group)),
+            instances: vec![0; filter.pins.len()],
+            streams: Vec::new(),
+            filter: Arc::new(filter),
+            descriptor: descriptor as usize,
+            fingerprint,
+            pin_count: pin_count.map(Arc::new),
+        };
+        interface_checks::check_service(&bound.miniport);
+        if let Some(list) = &bound.resources {
+            LISTS.with(|lists| lists.push(list.as_raw() as usize));
+        }
+        port.bound.with(|place| *place = Some(bound));
+        adapter::services().note_initialised(fdo, &port);
+    }
+    STATUS_SUCCESS
+}

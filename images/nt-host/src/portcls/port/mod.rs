@@ -1,0 +1,264 @@
+//! `IPortDMus`: the port driver's object for one subdevice, bound to its miniport by `Init`.
+
+#![allow(unsafe_code, reason = "miniports are called by slot number, and call the port through its vtable")]
+
+pub(crate) mod adapter;
+pub(crate) mod bare_adapter;
+mod init;
+mod interface;
+pub(crate) mod interface_checks;
+mod lifetime;
+
+#[cfg(target_os = "none")]
+pub(crate) use interface::EXPORTS;
+
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+
+use self::bare_adapter::BareAdapter;
+use self::interface::{
+    EVENTS_VTABLE, SINK_VTABLE, UNREGISTER_CONNECTION_VTABLE, UNREGISTER_SUBDEVICE_VTABLE, VERSION_VTABLE,
+};
+use self::lifetime::forget_list;
+use crate::contract::rules;
+use crate::contract::violation::{Violation, violation};
+use crate::nt::PVOID;
+use crate::nt::status::success;
+use crate::portcls::com::abi::FilterDescriptor;
+use crate::portcls::com::guids;
+use crate::portcls::com::object::{Com, Facet};
+use crate::portcls::com::slots::{self, Foreign};
+use crate::portcls::kernel::lock::Lock;
+use crate::portcls::ks::answers::Instances;
+use crate::portcls::ks::descriptor::{self, Filter};
+use crate::portcls::services::resources::ResourceList;
+
+/// Service groups that `Notify(NULL)` reaches: the miniport's own and one for each stream.
+const GROUPS_MAX: usize = 33;
+
+/// The place of the miniport's own group.
+const MINIPORT_GROUP: usize = 0;
+
+/// What a port knows from `Init` on.
+struct Bound {
+    fdo: usize,
+    miniport: Arc<Foreign>,
+    /// The pointer that `Init` was given: the major target of property requests.
+    unknown: Arc<Foreign>,
+    adapter: Option<Foreign>,
+    /// What the miniport got for an adapter object in its place.
+    bare_adapter: Option<Com<BareAdapter>>,
+    resources: Option<Com<ResourceList>>,
+    group: Option<Foreign>,
+    filter: Arc<Filter>,
+    descriptor: usize,
+    fingerprint: u64,
+    pin_count: Option<Arc<Foreign>>,
+    instances: Vec<u32>,
+    /// The streams that are open, by address: one object may serve two pins.
+    streams: Vec<usize>,
+}
+
+impl Bound {
+    /// Releases everything, the miniport last.
+    fn release(self) {
+        let Self { miniport, unknown, adapter, bare_adapter, resources, group, pin_count, .. } = self;
+        if let Some(list) = &resources {
+            forget_list(list);
+        }
+        drop((group, adapter, bare_adapter, resources, pin_count, unknown));
+        drop(miniport);
+    }
+}
+
+/// `IPortDMus`, and with addresses of their own the port's other interfaces and its service sink.
+pub(crate) struct Port {
+    version: Facet<Port>,
+    events: Facet<Port>,
+    unregister_subdevice: Facet<Port>,
+    unregister_connection: Facet<Port>,
+    sink: Facet<Port>,
+    /// The subdevice was unregistered while streams were open: the last of them takes the miniport along.
+    departing: AtomicBool,
+    bound: Lock<Option<Bound>>,
+    registered: Lock<Option<Foreign>>,
+    /// Read at any IRQL; a place is emptied before its group is released.
+    groups: [AtomicPtr<c_void>; GROUPS_MAX],
+}
+
+impl Port {
+    /// Makes a port that is not bound.
+    pub(crate) fn create() -> Com<Self> {
+        let port = Com::new(Self {
+            version: Facet::new(&VERSION_VTABLE),
+            events: Facet::new(&EVENTS_VTABLE),
+            unregister_subdevice: Facet::new(&UNREGISTER_SUBDEVICE_VTABLE),
+            unregister_connection: Facet::new(&UNREGISTER_CONNECTION_VTABLE),
+            sink: Facet::new(&SINK_VTABLE),
+            departing: AtomicBool::new(false),
+            bound: Lock::new(None),
+            registered: Lock::new(None),
+            groups: [const { AtomicPtr::new(core::ptr::null_mut()) }; GROUPS_MAX],
+        });
+        for facet in [&port.version, &port.events, &port.unregister_subdevice, &port.unregister_connection, &port.sink]
+        {
+            facet.bind(&port);
+        }
+        port
+    }
+
+    /// Returns whether `Init` has succeeded.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.bound.with(|bound| bound.is_some())
+    }
+
+    /// Returns what the filter is made of. `None` before `Init`.
+    pub(crate) fn filter(&self) -> Option<Arc<Filter>> {
+        self.with(|bound| Arc::clone(&bound.filter))
+    }
+
+    /// Returns the miniport's `IMiniportDMus`.
+    pub(crate) fn miniport(&self) -> Option<Arc<Foreign>> {
+        self.with(|bound| Arc::clone(&bound.miniport))
+    }
+
+    /// Returns the pointer that `Init` was given for the miniport.
+    pub(crate) fn major_target(&self) -> Option<Arc<Foreign>> {
+        self.with(|bound| Arc::clone(&bound.unknown))
+    }
+
+    /// Returns the instances of a pin, as the miniport's `IPinCount` edits them if it has one.
+    pub(crate) fn instances(&self, pin: u32) -> Option<Instances> {
+        let (mut counts, editor) = self.with(|bound| {
+            let factory = bound.filter.pins.get(pin as usize)?;
+            let current = bound.instances[pin as usize];
+            let counts = Instances {
+                necessary: factory.min_filter,
+                current,
+                possible: factory.max_filter,
+                global_current: current,
+                global_possible: factory.max_global,
+            };
+            Some((counts, bound.pin_count.clone()))
+        })??;
+        if let Some(editor) = editor {
+            // SAFETY: the reference keeps the object; the pointers are to our own numbers.
+            unsafe {
+                slots::pin_count::pin_count(
+                    editor.as_raw(),
+                    pin,
+                    &raw mut counts.necessary,
+                    &raw mut counts.current,
+                    &raw mut counts.possible,
+                    &raw mut counts.global_current,
+                    &raw mut counts.global_possible,
+                );
+            }
+        }
+        Some(counts)
+    }
+
+    /// Counts a pin opened or closed.
+    pub(crate) fn count_instance(&self, pin: u32, change: i32) {
+        self.with(|bound| {
+            let count = &mut bound.instances[pin as usize];
+            *count = count.saturating_add_signed(change);
+        });
+    }
+
+    /// Notes an open stream.
+    pub(crate) fn add_stream(&self, stream: PVOID) {
+        self.with(|bound| bound.streams.push(stream as usize));
+    }
+
+    /// Forgets an open stream; gives whether the same object serves another pin.
+    pub(crate) fn remove_stream(&self, stream: PVOID) -> bool {
+        let shared = self.with(|bound| {
+            if let Some(index) = bound.streams.iter().position(|&open| open == stream as usize) {
+                bound.streams.swap_remove(index);
+            }
+            bound.streams.contains(&(stream as usize))
+        });
+        shared.unwrap_or(false)
+    }
+
+    /// Returns the miniport's `IPowerNotify` and those of its streams, where they have one.
+    pub(crate) fn power_listeners(&self) -> Vec<Foreign> {
+        let (miniport, streams) =
+            self.with(|bound| (Some(Arc::clone(&bound.miniport)), bound.streams.clone())).unwrap_or_default();
+        // SAFETY: an open stream is held by its pin, and pins close at passive level, where this runs.
+        let streams = streams.into_iter().map(|stream| unsafe { Foreign::from_borrowed(stream as PVOID) });
+        let listeners = streams.filter_map(|stream| stream.query(&guids::IID_IPOWERNOTIFY).ok());
+        listeners.chain(miniport.and_then(|miniport| miniport.query(&guids::IID_IPOWERNOTIFY).ok())).collect()
+    }
+
+    /// Lets `Notify(NULL)` reach a stream's group. Returns its place.
+    pub(crate) fn add_group(&self, group: &Foreign) -> Option<usize> {
+        (MINIPORT_GROUP + 1..GROUPS_MAX).find(|&place| {
+            self.groups[place]
+                .compare_exchange(core::ptr::null_mut(), group.as_raw(), Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+        })
+    }
+
+    /// Takes a group from `Notify(NULL)`'s reach. On one processor no interrupt is inside `Notify` when this returns.
+    pub(crate) fn remove_group(&self, place: usize) {
+        self.groups[place].store(core::ptr::null_mut(), Ordering::Release);
+    }
+
+    /// Checks that the descriptor is still what it was (rule 24).
+    pub(crate) fn check_description(&self) {
+        let Some((miniport, descriptor, fingerprint)) =
+            self.with(|bound| (Arc::clone(&bound.miniport), bound.descriptor, bound.fingerprint))
+        else {
+            return;
+        };
+        let (again, sum) = describe(&miniport);
+        if again as usize != descriptor || sum != fingerprint {
+            changed_description(if again as usize == descriptor {
+                "the descriptor's content has changed"
+            } else {
+                "another descriptor is given"
+            })
+        }
+        rules::DESCRIPTION_CONSTANT.held();
+    }
+
+    fn with<R>(&self, body: impl FnOnce(&mut Bound) -> R) -> Option<R> {
+        self.bound.with(|bound| bound.as_mut().map(body))
+    }
+}
+
+/// Asks for the descriptor, and sums it up.
+fn describe(miniport: &Foreign) -> (*const FilterDescriptor, u64) {
+    let mut descriptor = core::ptr::null();
+    // SAFETY: the reference keeps the miniport.
+    let status = unsafe { slots::miniport::get_description(miniport.as_raw(), &raw mut descriptor) };
+    if !success(status) || descriptor.is_null() {
+        violation(
+            "IMiniport::GetDescription",
+            Violation::new(
+                rules::DESCRIPTION_CONSTANT,
+                format!("it returns status {status:#010x} and descriptor {descriptor:p}"),
+                "return STATUS_SUCCESS and the address of a descriptor that lives as long as the miniport",
+            ),
+        )
+    }
+    // SAFETY: the miniport vouches for what it describes; what cannot be read faults, with its address.
+    let sum = unsafe { descriptor::fingerprint(descriptor) };
+    (descriptor, sum.unwrap_or_else(|broken| violation("IMiniport::GetDescription", broken)))
+}
+
+fn changed_description(what: &'static str) -> ! {
+    violation(
+        "IMiniport::GetDescription",
+        Violation::new(
+            rules::DESCRIPTION_CONSTANT,
+            what,
+            "give one static descriptor; instance counts are edited by IPinCount",
+        ),
+    )
+}

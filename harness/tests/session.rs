@@ -221,7 +221,7 @@ fn a_death_is_put_down_to_whoever_died_first() {
         (Death::of(Part::Qemu, Ended::Signal(6)), Class::QemuFailed),
         (Death::of(Part::Qemu, Ended::Exit(1)), Class::QemuFailed),
         // It left because a signal asked it to.
-        (Death { asked: Some("SIGTERM".into()), ..Death::of(Part::Qemu, Ended::Exit(0)) }, Class::QemuFailed),
+        (Death { stopped_by: Some("SIGTERM".into()), ..Death::of(Part::Qemu, Ended::Exit(0)) }, Class::QemuFailed),
         // A reset under -no-reboot, the guest's own exits, and one that no guest of ours has.
         (Death::of(Part::Qemu, Ended::Exit(0)), Class::GuestCrashed),
         (Death::of(Part::Qemu, Ended::Exit(35)), Class::GuestCrashed),

@@ -31,7 +31,7 @@ impl Workspace {
     /// Finds the folder of the build output of a checkout, instead of the checkout that this library was compiled from.
     ///
     /// # Errors
-    /// As for [`find`](Self::find).
+    /// [`ProvisionError`] as for [`find`](Self::find), and when no project is at the path.
     pub fn of_checkout(root: &Path) -> Result<Self, ProvisionError> {
         limits::check()?;
         Self::ask_cargo(&root.join("harness"))

@@ -5,13 +5,16 @@
 //!
 //! | layer | what it is for |
 //! |---|---|
-//! | [`kills`], [`scenario`] | TOML scenarios, the suite of the project, and who is blamed for a killed process |
-//! | [`playback`], [`conformance`], [`alloc_faults`], [`bench`](mod@bench), [`hostile`] | what is done with a test bed |
+//! | [`scenario`] | TOML scenarios, and the suite of the project |
+//! | [`report`] | events and results, rendered for people and programs |
+//! | [`playback`], [`conformance`], [`alloc_faults`], [`bench`](mod@bench), [`hostile`], [`kills`] | the tests that use a test bed |
 //! | [`testbed`] | card, QEMU, guest and driver, started and owned as one, with their run folder |
+//! | [`sound`] | songs, banks, offline renders, PCM |
 //! | [`provision`] | QEMU, guest images, card and driver: found, built or downloaded |
 //! | [`machine`] | the processes of card and QEMU, guest memory, and which of them ended first |
-//! | [`sound`] | songs, banks, offline renders, PCM |
 //! | [`host`], [`event`] | processes, signals, limits and files of the host; what the library says while it works |
+//!
+//! [`testbed`] is the layer for tests of a driver of your own.
 
 pub mod alloc_faults;
 pub mod bench;

@@ -1,5 +1,5 @@
-//! The command line on a host that is in the way: limits that are too low, folders that cannot be written, and what a
-//! harness leaves that was killed. The machine's programs are stand-ins; the harness is the real one.
+//! The command line on a host that prevents runs: limits that are too low, folders that cannot be written, and what a
+//! killed harness leaves behind. Card and QEMU are replaced by scripts; the harness is the real one.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 /// Longest wait for what takes milliseconds on a machine that is not busy.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// How the harness ends when the host is in the way.
+/// How the harness ends when the host prevents the run.
 const HOST: Option<i32> = Some(9);
 
-/// A project of its own, with stand-ins for card and QEMU.
+/// A project of its own, with scripts for card and QEMU.
 struct Project {
     folder: Scratch,
 }
@@ -52,7 +52,7 @@ impl Project {
         self.folder.path().join(name)
     }
 
-    /// The harness in this project.
+    /// Returns the command that starts the harness in this project.
     fn harness(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dmus"));
         command.args(words).env("TMPDIR", self.path("tmp")).env("CARGO_TARGET_DIR", self.path("target"));
@@ -90,7 +90,7 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn a_limit_that_is_too_low_is_named_with_its_value_and_the_command_that_raises_it() {
+fn names_a_limit_that_is_too_low_its_value_and_the_command_that_raises_it() {
     let project = Project::new("sleep 1000", "sleep 1000");
     for (limit, name, value, command) in [
         ("-n 30", "RLIMIT_NOFILE", "is 30", "ulimit -n 64"),
@@ -108,7 +108,7 @@ fn a_limit_that_is_too_low_is_named_with_its_value_and_the_command_that_raises_i
 }
 
 #[test]
-fn doctor_finds_a_limit_that_is_too_low_and_a_folder_that_takes_no_file() {
+fn doctor_finds_a_limit_that_is_too_low_and_a_folder_that_cannot_be_written() {
     let project = Project::new("sleep 1000", "sleep 1000");
     let found = |output: &Output, what: &str| {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -142,7 +142,7 @@ fn doctor_finds_a_limit_that_is_too_low_and_a_folder_that_takes_no_file() {
 }
 
 #[test]
-fn a_temporary_folder_that_cannot_be_used_is_the_hosts_and_named() {
+fn names_a_temporary_folder_that_cannot_be_used_and_blames_the_host() {
     let project = Project::new("sleep 1000", "sleep 1000");
     let long = project.path(&"x".repeat(120));
     fs::create_dir(&long).unwrap();
@@ -155,7 +155,7 @@ fn a_temporary_folder_that_cannot_be_used_is_the_hosts_and_named() {
 }
 
 #[test]
-fn a_limit_that_only_the_machines_processes_have_is_named_from_what_they_say() {
+fn names_a_limit_of_card_or_qemu_from_their_logs() {
     for (words, name) in [
         ("qemu-system-x86_64: cannot set up guest memory 'mem': Cannot allocate memory", "RLIMIT_AS"),
         ("Unexpected error in fdmon_io_uring_setup(): Too many open files", "RLIMIT_NOFILE"),
@@ -177,7 +177,7 @@ fn a_limit_that_only_the_machines_processes_have_is_named_from_what_they_say() {
 }
 
 #[test]
-fn a_process_that_is_killed_before_the_machine_runs_is_blamed_and_not_waited_for() {
+fn blames_a_process_that_is_killed_before_the_machine_runs_without_waiting() {
     const CARD: Option<i32> = Some(5);
     const QEMU: Option<i32> = Some(6);
     let waits = "exec sleep 1000";
@@ -208,7 +208,7 @@ fn a_process_that_is_killed_before_the_machine_runs_is_blamed_and_not_waited_for
     }
 }
 
-/// Ends a run that a test has started, whatever becomes of the test.
+/// Ends a run that a test has started, however the test ends.
 struct Started(Child);
 
 impl Drop for Started {
@@ -235,7 +235,7 @@ fn pid_in(path: &Path) -> i32 {
 }
 
 #[test]
-fn a_harness_that_is_asked_to_leave_while_qemu_starts_leaves_at_once_and_leaves_nothing() {
+fn leaves_at_once_and_without_traces_on_a_signal_while_qemu_starts() {
     let project = Project::new("exec sleep 1000", "exec sleep 1000");
     for (signal, name) in [("TERM", "SIGTERM"), ("INT", "SIGINT")] {
         let child = project.demo().stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -256,12 +256,12 @@ fn a_harness_that_is_asked_to_leave_while_qemu_starts_leaves_at_once_and_leaves_
 }
 
 #[test]
-fn what_a_killed_harness_leaves_is_gone_after_the_next_start() {
+fn removes_at_the_next_start_what_a_killed_harness_left() {
     // A process that QEMU has started in turn does not end with the harness, as a compiler that cargo has started.
     let project = Project::new("exec sleep 1000", "sleep 1000 & echo $! > \"$0.child\"; echo $$ > \"$0.pid\"; wait");
     let mut command = project.demo();
     let mut run = Started(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-    until("the stand-in for QEMU", || project.path("qemu.pid").exists());
+    until("the script for QEMU", || project.path("qemu.pid").exists());
     run.0.kill().unwrap();
     run.0.wait().unwrap();
     let (qemu, child) = (pid_in(&project.path("qemu.pid")), pid_in(&project.path("qemu.child")));
@@ -274,7 +274,7 @@ fn what_a_killed_harness_leaves_is_gone_after_the_next_start() {
 
     let output = project.harness(&["doctor", "--sweep"]).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
-    until("what the stand-in has started ends", || !runs(child));
+    until("what the script for QEMU has started ends", || !runs(child));
     assert_eq!(entries(&project.path("tmp")), Vec::<PathBuf>::new(), "{}", said(&output));
     assert!(!project.path("target/dmus/qemu.partial").exists());
     let verdict: Value = serde_json::from_slice(&fs::read(folder.join("verdict.json")).unwrap()).unwrap();
@@ -283,10 +283,10 @@ fn what_a_killed_harness_leaves_is_gone_after_the_next_start() {
 }
 
 #[test]
-fn a_living_runs_things_are_not_swept_by_another_start() {
+fn keeps_what_belongs_to_a_living_run_at_another_start() {
     let project = Project::new("exec sleep 1000", "echo $$ > \"$0.pid\"; exec sleep 1000");
     let mut run = Started(project.demo().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-    until("the stand-in for QEMU", || project.path("qemu.pid").exists());
+    until("the script for QEMU", || project.path("qemu.pid").exists());
     let output = project.harness(&["doctor", "--sweep"]).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
     assert_eq!(entries(&project.path("tmp")).len(), 1, "{}", said(&output));

@@ -1,4 +1,4 @@
-//! The harness's side of the conversation, against a guest of our own making.
+//! The session with a guest, tested against a fake guest.
 
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -32,7 +32,7 @@ fn guest_with<H: Health>(
     let memory = GuestMemory::new(64 << 20).unwrap();
     let (ours, theirs) = UnixStream::pair().unwrap();
     let fake = FakeGuest { memory: memory.share().unwrap(), driver_sha256: [7; 32], filters, fault };
-    // Ends when the session is dropped.
+    // The thread ends when the session is dropped.
     drop(fake.serve(theirs));
     (Session::new(ours, health, LIMIT, None, &Silent).unwrap(), memory)
 }
@@ -41,12 +41,12 @@ fn filters() -> Vec<(String, Vec<PinFactory>)> {
     vec![("Topology".into(), Vec::new()), ("Music".into(), directmusic_pins())]
 }
 
-/// Goes as far as playing.
+/// Drives the fake guest as far as a stream.
 fn play(session: &mut Session<'static, NoProcesses>, memory: &GuestMemory) -> Result<Vec<u8>, SessionError> {
     play_within(LIMIT, session, memory)
 }
 
-/// The same; the last step may take so long.
+/// Does so with a limit for the last step.
 fn play_within<H: Health>(
     limit: Duration,
     session: &mut Session<'static, H>,
@@ -79,7 +79,7 @@ fn play_within<H: Health>(
 }
 
 #[test]
-fn a_song_goes_in_as_records_and_comes_out_as_pcm_through_guest_memory() {
+fn streams_records_in_and_pcm_out_through_guest_memory() {
     let (mut session, memory) = guest(None, filters());
     let pcm = play(&mut session, &memory).unwrap();
     // The fake writes an event's first and last byte at its frame; of several at one frame the last stays.
@@ -95,19 +95,19 @@ fn a_song_goes_in_as_records_and_comes_out_as_pcm_through_guest_memory() {
 }
 
 #[test]
-fn pins_are_found_by_what_they_carry() {
+fn finds_pins_by_their_data_ranges() {
     let mut swapped = directmusic_pins();
     swapped.reverse();
     let (mut session, _memory) = guest(None, vec![("Any".into(), swapped)]);
     session.ready().unwrap();
     let device = session.start_device().unwrap();
     let pins = open_pins(&mut session, &device, 44_100).unwrap();
-    // The fake's handles tell the pin factory: 100 times the filter plus the pin.
+    // The fake's handles name the pin factory: 100 times the filter plus the pin.
     assert_eq!((pins.render.0 % 100, pins.wave.0 % 100), (0, 1));
 }
 
 #[test]
-fn a_driver_without_the_pins_is_told_which_pins_it_has() {
+fn lists_the_pins_of_a_driver_that_lacks_the_needed_ones() {
     let (mut session, _memory) = guest(None, vec![("Any".into(), directmusic_pins())]);
     session.ready().unwrap();
     let device = session.start_device().unwrap();
@@ -117,7 +117,7 @@ fn a_driver_without_the_pins_is_told_which_pins_it_has() {
 }
 
 #[test]
-fn a_driver_that_opens_a_wave_pin_as_music_fails() {
+fn fails_a_driver_that_opens_a_wave_pin_as_music() {
     let (mut session, _memory) = guest(Some(Fault::OpensAnything), filters());
     session.ready().unwrap();
     let device = session.start_device().unwrap();
@@ -127,7 +127,7 @@ fn a_driver_that_opens_a_wave_pin_as_music_fails() {
 }
 
 #[test]
-fn a_bug_check_is_passed_on_whole() {
+fn passes_a_bug_check_on_unchanged() {
     let bug_check = BugCheck {
         code: 0xd1,
         name: "DRIVER_IRQL_NOT_LESS_OR_EQUAL".into(),
@@ -147,14 +147,14 @@ fn a_bug_check_is_passed_on_whole() {
 }
 
 #[test]
-fn a_guest_that_hangs_is_left_when_the_time_is_up() {
+fn times_out_on_a_guest_that_hangs() {
     let (mut session, memory) = guest(Some(Fault::HangAtPlay), filters());
     let error = play_within(Duration::from_millis(300), &mut session, &memory).unwrap_err();
     assert_eq!(error.class(), Class::Timeout);
     assert!(error.to_string().contains("stream the song"), "{error}");
 }
 
-/// A machine that its host does not let run for a second.
+/// A machine that its host stalls for a second.
 struct Stalled(std::time::Instant);
 
 impl Stalled {
@@ -172,7 +172,7 @@ impl Health for Stalled {
 }
 
 #[test]
-fn time_in_which_the_host_lets_nothing_run_is_not_the_steps() {
+fn does_not_count_standstills_of_the_host_as_time_of_a_step() {
     let begun = std::time::Instant::now();
     let (mut session, memory) = guest_with(Stalled(begun), Some(Fault::HangAtPlay), filters());
     let error = play_within(Duration::from_millis(300), &mut session, &memory).unwrap_err();
@@ -181,7 +181,7 @@ fn time_in_which_the_host_lets_nothing_run_is_not_the_steps() {
 }
 
 #[test]
-fn a_line_that_ends_is_not_waited_for() {
+fn does_not_wait_on_a_line_that_has_ended() {
     let begun = std::time::Instant::now();
     let (mut session, memory) = guest(Some(Fault::EndAtPlay), filters());
     assert!(play(&mut session, &memory).is_err());
@@ -189,7 +189,7 @@ fn a_line_that_ends_is_not_waited_for() {
 }
 
 #[test]
-fn another_version_of_the_protocol_is_refused_with_both_numbers() {
+fn refuses_another_version_of_the_protocol_and_names_both() {
     let (mut session, _memory) = guest(Some(Fault::OtherVersion), filters());
     session.ready().unwrap();
     let error = session.hello().unwrap_err().to_string();
@@ -198,31 +198,31 @@ fn another_version_of_the_protocol_is_refused_with_both_numbers() {
 }
 
 #[test]
-fn an_answer_to_nothing_is_no_answer() {
+fn refuses_a_reply_to_no_request() {
     let (mut session, _memory) = guest(Some(Fault::WrongAnswer), filters());
     session.ready().unwrap();
     let error = session.hello().unwrap_err();
     assert_eq!(error.class(), Class::HarnessBug);
 }
 
-/// Somebody who has died.
-struct Dead(Death);
+/// A machine with a process that has died.
+struct DeadProcess(Death);
 
-impl Health for Dead {
+impl Health for DeadProcess {
     fn death(&mut self) -> Option<Death> {
         Some(self.0.clone())
     }
 }
 
 #[test]
-fn a_death_is_put_down_to_whoever_died_first() {
+fn blames_the_process_that_ended_first() {
     let cases = [
         (Death::of(Part::Card, Ended::Signal(9)), Class::CardDied),
         (Death::of(Part::Qemu, Ended::Signal(6)), Class::QemuFailed),
         (Death::of(Part::Qemu, Ended::Exit(1)), Class::QemuFailed),
-        // It left because a signal asked it to.
-        (Death { asked: Some("SIGTERM".into()), ..Death::of(Part::Qemu, Ended::Exit(0)) }, Class::QemuFailed),
-        // A reset under -no-reboot, the guest's own exits, and one that no guest of ours has.
+        // A signal stopped it.
+        (Death { stopped_by: Some("SIGTERM".into()), ..Death::of(Part::Qemu, Ended::Exit(0)) }, Class::QemuFailed),
+        // A reset under -no-reboot, the guest's own exits, and one that no guest of the project has.
         (Death::of(Part::Qemu, Ended::Exit(0)), Class::GuestCrashed),
         (Death::of(Part::Qemu, Ended::Exit(35)), Class::GuestCrashed),
         (Death::of(Part::Qemu, Ended::Exit(37)), Class::GuestCrashed),
@@ -231,14 +231,14 @@ fn a_death_is_put_down_to_whoever_died_first() {
     for (death, class) in cases {
         let (ours, theirs) = UnixStream::pair().unwrap();
         drop(theirs);
-        let mut session = Session::new(ours, Dead(death.clone()), LIMIT, None, &Silent).unwrap();
+        let mut session = Session::new(ours, DeadProcess(death.clone()), LIMIT, None, &Silent).unwrap();
         let error = session.ready().unwrap_err();
         assert_eq!(error.class(), class, "{death:?}: {error}");
     }
 }
 
 #[test]
-fn the_last_report_is_heard_although_the_line_has_ended() {
+fn reads_the_last_report_although_the_line_has_ended() {
     let bug_check = BugCheck {
         code: 0x7e,
         name: "SYSTEM_THREAD_EXCEPTION_NOT_HANDLED".into(),
@@ -254,13 +254,14 @@ fn the_last_report_is_heard_although_the_line_has_ended() {
     let event = guest_protocol::ToHost::Event(guest_protocol::Event::BugCheck(bug_check));
     std::io::Write::write_all(&mut theirs, &guest_protocol::encode(&event).unwrap()).unwrap();
     drop(theirs);
-    let mut session = Session::new(ours, Dead(Death::of(Part::Qemu, Ended::Exit(35))), LIMIT, None, &Silent).unwrap();
+    let mut session =
+        Session::new(ours, DeadProcess(Death::of(Part::Qemu, Ended::Exit(35))), LIMIT, None, &Silent).unwrap();
     let SessionError::BugCheck(found) = session.ready().unwrap_err() else { panic!("the report was lost") };
     assert_eq!(found.code, 0x7e);
 }
 
 #[test]
-fn what_a_guest_says_after_its_card_has_died_follows_from_that() {
+fn blames_the_card_for_what_a_guest_reports_after_its_death() {
     let bug_check = BugCheck {
         code: 0xd1,
         name: "DRIVER_IRQL_NOT_LESS_OR_EQUAL".into(),
@@ -275,7 +276,7 @@ fn what_a_guest_says_after_its_card_has_died_follows_from_that() {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     let event = guest_protocol::ToHost::Event(guest_protocol::Event::BugCheck(bug_check));
     std::io::Write::write_all(&mut theirs, &guest_protocol::encode(&event).unwrap()).unwrap();
-    let dead = Dead(Death::of(Part::Card, Ended::Signal(9)));
+    let dead = DeadProcess(Death::of(Part::Card, Ended::Signal(9)));
     let mut session = Session::new(ours, dead, LIMIT, None, &Silent).unwrap();
     assert_eq!(session.ready().unwrap_err().class(), Class::CardDied);
 }
@@ -294,7 +295,7 @@ impl Health for DiesLater {
 const TALKS: Duration = Duration::from_secs(5);
 
 #[test]
-fn a_death_is_noticed_although_the_guest_is_never_silent() {
+fn notices_a_death_although_the_guest_is_never_silent() {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     let talker = std::thread::spawn(move || {
         let event = guest_protocol::ToHost::Event(guest_protocol::Event::Entered);
@@ -316,14 +317,14 @@ fn a_death_is_noticed_although_the_guest_is_never_silent() {
     talker.join().unwrap();
 }
 
-/// Says the same message all the time, as fast as the line takes it, until the line is closed.
+/// Sends the same message all the time, as fast as the line takes it, until the line is closed.
 fn endless(mut line: UnixStream, message: guest_protocol::ToHost) -> std::thread::JoinHandle<()> {
     let message = guest_protocol::encode(&message).unwrap();
     std::thread::spawn(move || while std::io::Write::write_all(&mut line, &message).is_ok() {})
 }
 
 #[test]
-fn a_guest_that_never_stops_talking_runs_out_of_time_and_fills_no_disk() {
+fn bounds_the_time_and_the_log_of_a_guest_that_never_stops_talking() {
     let log = guest_protocol::Event::Log {
         level: guest_protocol::Level::Info,
         target: "driver.sys".into(),
@@ -348,7 +349,7 @@ fn a_guest_that_never_stops_talking_runs_out_of_time_and_fills_no_disk() {
     }
 }
 
-/// A machine whose processes said that they had reached a limit.
+/// A machine whose processes logged that they had reached a limit.
 struct Limited;
 
 impl Health for Limited {
@@ -362,7 +363,7 @@ impl Health for Limited {
 }
 
 #[test]
-fn a_refusal_of_the_guest_is_the_hosts_where_a_process_reached_a_limit() {
+fn blames_the_host_for_a_refusal_after_a_process_reached_a_limit() {
     let (ours, _theirs) = UnixStream::pair().unwrap();
     let mut session = Session::new(ours, Limited, LIMIT, None, &Silent).unwrap();
     let failure = guest_protocol::Failure {

@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use card_control::Clock;
+use guest_protocol::options::{ALLOCATIONS, FAIL_ALLOCATION};
 use guest_protocol::{Delivery, Pace, Request, StackFrame};
 
 use super::error::AllocFaultsError;
 use super::report::{AllocFaultsReport, Outcome, SiteReport, name};
 use crate::event::{Event, Observer};
 use crate::host::failure::{Class, Diagnosed};
+use crate::machine::conditions::Conditions;
 use crate::sound::midi::{Song, write_records};
 use crate::testbed::bug_check::{self, Place, places};
 use crate::testbed::run_folder::RunFolder;
@@ -170,9 +173,10 @@ fn boot(
     observer: &dyn Observer,
 ) -> Result<Option<TestBedError>, TestBedError> {
     let label = fail.map_or_else(|| "first".to_owned(), |hash| format!("{hash:016x}"));
+    let reported = Conditions::default().guest_options("info", Clock::Lockstep) + ALLOCATIONS + "=report\n";
     let guest_options = match fail {
-        None => "log=info\ntime=run\nallocations=report\n".into(),
-        Some(hash) => format!("log=info\ntime=run\nallocations=report\nfail-allocation={hash:016x}\n"),
+        None => reported,
+        Some(hash) => format!("{reported}{FAIL_ALLOCATION}={hash:016x}\n"),
     };
     let mut bed = TestBedBuilder::new()
         .provisioned(provisioned.clone())

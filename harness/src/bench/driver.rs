@@ -300,7 +300,7 @@ mod tests {
     use crate::host::failure::{Class, Diagnosed};
 
     #[test]
-    fn a_rounds_values_are_kept_by_name() {
+    fn keeps_the_values_of_a_round_by_name() {
         let mut values = Values::new();
         for value in [3.0, 1.0, 2.0] {
             note(&mut values, "put-message/1".into(), "events/s", value);
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_figure_that_is_not_there_is_named() {
+    fn names_a_missing_figure() {
         let figures = [Figure { name: "calls".into(), value: 3 }];
         assert!(figure(&figures, "calls").is_ok_and(|value| value == 3.0));
         let Err(error) = figure(&figures, "waits") else { panic!("it is not there") };

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use guest_protocol::Request;
+use guest_protocol::options::LOG;
 
 use super::context::Context;
 use super::error::BenchError;
@@ -37,7 +38,7 @@ pub(super) fn run(context: &Context<'_>, report: &mut dyn FnMut(Measurement)) ->
 fn boot(provisioned: &Provisioned) -> Result<(f64, f64), BenchError> {
     let limit = Duration::from_secs(30);
     let begun = Instant::now();
-    let bare = BareMachine::start(provisioned, BOOT_MEMORY, "log=error\n".into()).map_err(TestBedError::from)?;
+    let bare = BareMachine::start(provisioned, BOOT_MEMORY, format!("{LOG}=error\n")).map_err(TestBedError::from)?;
     let (mut session, _scratch) = bare.into_session(limit).map_err(TestBedError::from)?;
     let mut serve = || {
         let ready = session.ready()?;

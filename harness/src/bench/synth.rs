@@ -70,7 +70,7 @@ pub(super) fn run(context: &Context<'_>, report: &mut dyn FnMut(Measurement)) ->
     });
     let lines = running.0.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines);
     for line in lines.map_while(Result::ok) {
-        if interrupt::asked() {
+        if interrupt::requested() {
             return Err(SynthBenchError::Interrupted.into());
         }
         report(serde_json::from_str(&line).map_err(|_| SynthBenchError::Line(line))?);
@@ -78,7 +78,7 @@ pub(super) fn run(context: &Context<'_>, report: &mut dyn FnMut(Measurement)) ->
     let status = running.0.wait().map_err(FileError::own("wait for", &program))?;
     let output = errors.and_then(|thread| thread.join().ok()).unwrap_or_default();
     // Ctrl-C reaches the program too, which then ends before this loop checks.
-    if interrupt::asked() {
+    if interrupt::requested() {
         return Err(SynthBenchError::Interrupted.into());
     }
     if !status.success() {

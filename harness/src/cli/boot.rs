@@ -12,6 +12,7 @@ use dmus::report::{Terminal, error_line, out};
 use dmus::testbed::session::{Session, SessionError};
 use dmus::testbed::{TestBed, TestBedBuilder, TestBedError};
 use guest_protocol::Request;
+use guest_protocol::options::LOG;
 
 use super::args::BootArguments;
 use super::error::Outcome;
@@ -54,7 +55,7 @@ pub(super) fn boot(arguments: &BootArguments) -> Outcome {
     let mut bed = TestBedBuilder::new()
         .provisioned(provisioned)
         .temporary_logs()
-        .guest_options(format!("log={}\n", arguments.guest_log))
+        .guest_options(format!("{LOG}={}\n", arguments.guest_log))
         .timeout(Duration::from_secs(arguments.machine.timeout))
         .observer(&observer)
         .start()?;
@@ -108,7 +109,7 @@ fn next_line(lines: &Receiver<String>, bed: &mut TestBed<'_>) -> Result<String, 
         match lines.recv_timeout(LOOK_AROUND) {
             Ok(line) => return Ok(line),
             Err(RecvTimeoutError::Disconnected) => return Ok("quit".into()),
-            Err(RecvTimeoutError::Timeout) if interrupt::asked() => {
+            Err(RecvTimeoutError::Timeout) if interrupt::requested() => {
                 return Err(SessionError::Interrupted("wait for a command".into()));
             }
             Err(RecvTimeoutError::Timeout) => {

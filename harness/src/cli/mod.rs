@@ -36,7 +36,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(Ok(None)) => ExitCode::SUCCESS,
         Ok(Ok(Some(class))) => class.exit_code().into(),
         // What failed after the user's signal failed because of it.
-        Ok(Err(error)) if interrupt::asked() && error.class() != Class::Interrupted => {
+        Ok(Err(error)) if interrupt::requested() && error.class() != Class::Interrupted => {
             error_line(&format!(
                 "error ({}): interrupted{}: {error}",
                 Class::Interrupted.name(),

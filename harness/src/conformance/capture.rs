@@ -190,7 +190,7 @@ impl Pin<'_, '_, '_> {
                     let accepted = part.into_iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
                     taken_in.extend(accepted.map(|(message, _)| message));
                 }
-                Err(setback) => break Err(setback),
+                Err(error) => break Err(error),
             }
         };
         self.probe.bed.freeze_machine(false);
@@ -330,19 +330,19 @@ mod tests {
     }
 
     #[test]
-    fn no_two_messages_of_a_burst_are_the_same() {
+    fn numbers_the_messages_of_a_burst_uniquely() {
         let all: std::collections::HashSet<Vec<u8>> = (0..BURST_MAX + BURST_PART).map(numbered).collect();
         assert_eq!(all.len(), BURST_MAX + BURST_PART);
     }
 
     #[test]
-    fn fragments_become_messages_again() {
+    fn joins_fragments_to_messages() {
         let events = [event(&[0xF0, 1, 2]), event(&[3, 4]), event(&[0xF7]), event(&[0x90, 1, 2])];
         assert_eq!(joined(&events), [vec![0xF0, 1, 2, 3, 4, 0xF7], vec![0x90, 1, 2]]);
     }
 
     #[test]
-    fn some_of_the_messages_in_order_are_in_order_and_others_are_not() {
+    fn recognises_a_part_of_the_messages_in_order() {
         let sent = [vec![1], vec![2], vec![3]];
         assert!(is_in_order(&[vec![1], vec![3]], &sent));
         assert!(!is_in_order(&[vec![3], vec![1]], &sent));

@@ -91,7 +91,7 @@ fn begun_anew(mut song: Song) -> Song {
 pub(super) fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Result<(), ProbeError> {
     for way in &WAYS {
         let Some(song) = BuiltIn::by_name(way.song) else { continue };
-        let performance = PlaybackTest {
+        let test = PlaybackTest {
             timeout: context.timeout,
             conditions: context.conditions,
             stream: way.stream,
@@ -100,7 +100,7 @@ pub(super) fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Find
             ..PlaybackTest::of(begun_anew(song.song()?))
         };
         let reproduce = "cargo dmus run contract --case playing";
-        match run_playback(&performance, context.provisioned, folder, reproduce, context.observer) {
+        match run_playback(&test, context.provisioned, folder, reproduce, context.observer) {
             Ok(verdict) => {
                 for rule in verdict.rules {
                     match findings.rules.iter_mut().find(|known| known.number == rule.number) {

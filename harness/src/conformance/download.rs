@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_download_says_its_own_length_and_where_its_chunks_are() {
+    fn encodes_the_length_of_a_download_and_the_offsets_of_its_chunks() {
         let Downloadable { wave, instrument } = instrument();
         for (bytes, first) in [(&wave, 32), (&instrument, 24)] {
             assert_eq!(word(bytes, 12), bytes.len());
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_differs_from_what_is_not() {
+    fn malforms_each_malformed_download() {
         let good = instrument();
         assert!(malformed().iter().all(|(_, bytes)| *bytes != good.wave && *bytes != good.instrument));
     }

@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_is_green_only_if_it_was_put_to_the_test() {
+    fn passes_a_rule_only_if_it_was_exercised() {
         let mut ledger = Ledger::default();
         ledger.count(&[
             state(1, CheckMethod::Always, 3),
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_rule_stays_broken_however_often_it_held() {
+    fn keeps_a_violation_however_often_the_rule_held() {
         let mut ledger = Ledger::default();
         ledger.count(&[state(7, CheckMethod::Always, 100)]);
         ledger.violated.insert(7, "a leak".into());
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_check_that_is_no_rule_of_the_contract_has_a_row_of_its_own() {
+    fn gives_a_violated_check_beyond_the_contract_a_row_of_its_own() {
         let mut ledger = Ledger::default();
         ledger.count(&[state(1, CheckMethod::Always, 1)]);
         ledger.violated.insert(203, "an entry".into());

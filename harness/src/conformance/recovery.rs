@@ -229,7 +229,7 @@ fn unless_refused<T>(result: Result<T, ProbeError>) -> Result<Option<T>, ProbeEr
         {
             Ok(None)
         }
-        Err(setback) => Err(setback),
+        Err(error) => Err(error),
     }
 }
 

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn each_rule_is_counted_by_its_verdict() {
+    fn counts_each_rule_by_its_verdict() {
         let mut repeats = Repeats::default();
         repeats.count(&contract(&[
             (1, Verdict::Pass),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_says_in_which_run_it_was() {
+    fn names_the_run_of_a_failure() {
         let mut repeats = Repeats::default();
         repeats.count(&contract(&[]));
         repeats.count(&Contract { failures: vec!["x".into()], ..Contract::default() });

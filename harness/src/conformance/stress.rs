@@ -73,8 +73,8 @@ fn run(context: &Context<'_>, folder: &RunFolder, findings: &mut Findings) -> Re
         let before = probe.bed.session.statistics()?;
         let mut counts = Counts::default();
         for _ in 0..context.rounds {
-            let examination = guest_protocol::Probe::Cycles { filter, pin: id, format, cycles: CYCLES, events: EVENTS };
-            let (figures, stalled) = with_stalls(probe, &mut dice, examination)?;
+            let cycles = guest_protocol::Probe::Cycles { filter, pin: id, format, cycles: CYCLES, events: EVENTS };
+            let (figures, stalled) = with_stalls(probe, &mut dice, cycles)?;
             counts.cycles += figure(&figures, "cycles");
             counts.sent += figure(&figures, "events sent");
             counts.stalls += stalled;
@@ -189,7 +189,7 @@ fn session_of(probe: &mut ProbeContext<'_, '_>) -> Result<Option<u64>, ProbeErro
 fn with_stalls(
     probe: &mut ProbeContext<'_, '_>,
     dice: &mut Dice,
-    examination: guest_protocol::Probe,
+    guest_probe: guest_protocol::Probe,
 ) -> Result<(Vec<Figure>, u64), ProbeError> {
     let freezer = probe.bed.card().freezer();
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
@@ -207,7 +207,7 @@ fn with_stalls(
         }
         stalls
     });
-    let figures = probe.bed.session.run_probe(examination);
+    let figures = probe.bed.session.run_probe(guest_probe);
     drop(stop);
     let stalls = thread.join().unwrap_or(0);
     Ok((figures?, stalls))
@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_seed_gives_the_same_stalls() {
+    fn draws_the_same_stalls_for_the_same_seed() {
         let roll = |seed| -> Vec<u64> {
             let mut dice = Dice::new(seed);
             (0..8).map(|_| dice.below(PAUSE_MS_MAX)).collect()

@@ -58,7 +58,7 @@ const ENDS: [(End, Caller); 6] = [
 pub(super) fn run(probe: &mut ProbeContext<'_, '_>, device: &StartedDevice) -> Result<(), ProbeError> {
     let mut kept = 0;
     for (end, caller) in ENDS {
-        match trial(probe, device, caller, end)? {
+        match check_end(probe, device, caller, end)? {
             Some(requests) => kept += requests,
             None => {
                 probe
@@ -74,7 +74,7 @@ pub(super) fn run(probe: &mut ProbeContext<'_, '_>, device: &StartedDevice) -> R
 
 /// Has an instrument sound, unloads it and its wave, and expects both requests to end. Returns how many stayed pending;
 /// `None` if the driver kept none pending, or makes no sound.
-fn trial(
+fn check_end(
     probe: &mut ProbeContext<'_, '_>,
     device: &StartedDevice,
     caller: Caller,

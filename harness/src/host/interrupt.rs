@@ -8,7 +8,7 @@ use signal_hook::{flag, low_level};
 
 use crate::host::failure::Class;
 
-static ASKED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+static REQUESTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
 /// The number of the first signal; 0 before.
 static SIGNAL: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
@@ -21,13 +21,13 @@ static SIGNAL: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 /// # Errors
 /// The error of the kernel, which refuses a handler.
 pub fn listen() -> std::io::Result<()> {
-    let asked = ASKED.get_or_init(Arc::default);
+    let requested = REQUESTED.get_or_init(Arc::default);
     let by = SIGNAL.get_or_init(Arc::default);
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         // In this order: the first signal finds the flag down and only raises it.
-        flag::register_conditional_shutdown(signal, Class::Interrupted.exit_code().into(), asked.clone())?;
+        flag::register_conditional_shutdown(signal, Class::Interrupted.exit_code().into(), requested.clone())?;
         flag::register_usize(signal, by.clone(), signal as usize)?;
-        flag::register(signal, asked.clone())?;
+        flag::register(signal, requested.clone())?;
     }
     flag::register(SIGXFSZ, Arc::default())?;
     Ok(())
@@ -35,8 +35,8 @@ pub fn listen() -> std::io::Result<()> {
 
 /// Tells whether a signal has interrupted the run.
 #[must_use]
-pub fn asked() -> bool {
-    ASKED.get().is_some_and(|asked| asked.load(Ordering::Relaxed))
+pub fn requested() -> bool {
+    REQUESTED.get().is_some_and(|requested| requested.load(Ordering::Relaxed))
 }
 
 /// Returns the first signal as ` by SIGTERM`, for a message; nothing before.

@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_stopped_stands_still_and_one_that_sleeps_does_not() {
+    fn sees_a_standstill_of_a_stopped_process_and_none_of_a_sleeping_one() {
         let mut child = sleeper();
         let (watch, _) = watch(&child);
         std::thread::sleep(2 * SHORTEST);
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_test_stops_on_purpose_is_no_standstill_of_the_hosts() {
+    fn does_not_count_a_process_that_a_test_stops_on_purpose() {
         let mut child = sleeper();
         let (watch, on_purpose) = watch(&child);
         on_purpose.set(true);
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_stands_still_only_if_the_host_keeps_it_from_running() {
+    fn counts_a_thread_only_if_the_host_keeps_it_from_running() {
         let thread = |state, turns: &str| Thread { state, turns: turns.into() };
         let (ready, ran) = (thread('R', "5 1 1"), thread('R', "9 1 2"));
         assert!(ready.stands_still(Some(&ready)), "ready to run, and it had no turn");
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn standstills_at_the_same_time_count_once() {
+    fn counts_overlapping_standstills_once() {
         let one = |who, at_ms, milliseconds| Standstill { who, at_ms, milliseconds };
         let both = Standstills(vec![one(Who::Card, 1000, 2000), one(Who::Qemu, 1500, 3000), one(Who::Card, 9000, 600)]);
         assert_eq!(both.milliseconds(), 3500 + 600);
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_is_read_behind_any_name() {
+    fn reads_the_state_after_any_name() {
         assert_eq!(state_of("12 (a) R (b) T 1 2"), Some('T'));
         assert_eq!(state_of("no stat"), None);
     }

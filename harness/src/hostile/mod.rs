@@ -81,7 +81,7 @@ impl Hostile<'_> {
             programs: &programs,
             machines: MACHINES,
             filter: self.filter,
-            interrupted: &interrupt::asked,
+            interrupted: &interrupt::requested,
             observer: &|row| {
                 if !row.as_expected {
                     self.observer.event(&Event::Warning { text: row.to_string().trim_start().into() });
@@ -105,19 +105,19 @@ impl Hostile<'_> {
         let begun = Instant::now();
         let (filter, ignore) = (self.filter, |_: &_| {});
         let suite =
-            Suite { programs: &programs, machines: 1, filter, interrupted: &interrupt::asked, observer: &ignore };
+            Suite { programs: &programs, machines: 1, filter, interrupted: &interrupt::requested, observer: &ignore };
         let faults = suite.chosen(faults::all());
         self.check(faults.len())?;
         let soak = Soak {
             programs: &programs,
             time,
             seed,
-            interrupted: &interrupt::asked,
+            interrupted: &interrupt::requested,
             observer: &|progress| self.observer.event(&Event::Note { text: progress_line(progress) }),
         };
         let outcome = soak.run(&faults).map_err(HostileError::from)?;
         let early = begun.elapsed() < time && outcome.problems.is_empty();
-        if early && interrupt::asked() { Err(HostileError::Interrupted) } else { Ok(outcome) }
+        if early && interrupt::requested() { Err(HostileError::Interrupted) } else { Ok(outcome) }
     }
 
     fn programs(&self) -> Programs {

@@ -49,7 +49,7 @@ pub struct Kills<'a> {
 ///
 /// # Errors
 /// [`KillsError::Session`] when the user interrupts; [`KillsError::File`] when a run cannot be started, a file cannot be written, or
-/// [`MISSES_MAX`] kills of one number come too late.
+/// too many kills of one number come too late.
 pub fn run(kills: &Kills<'_>, folder: &RunFolder) -> Result<KillsReport, KillsError> {
     let begun = Instant::now();
     let mut dice = Dice::new(kills.seed);

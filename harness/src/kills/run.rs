@@ -295,7 +295,7 @@ fn harness() -> Command {
 }
 
 fn wait() -> Result<(), KillsError> {
-    if interrupt::asked() {
+    if interrupt::requested() {
         return Err(crate::testbed::session::SessionError::Interrupted("kill".into()).into());
     }
     std::thread::sleep(POLL);

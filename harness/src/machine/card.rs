@@ -187,7 +187,7 @@ impl Card {
     }
 
     /// Returns what stopped a card that ended with [`CARD_LEFT`] and that QEMU did not leave.
-    pub(super) fn asked(&mut self) -> Option<String> {
+    pub(super) fn stopped_by(&mut self) -> Option<String> {
         if self.ended() != Some(CARD_LEFT) {
             return None;
         }

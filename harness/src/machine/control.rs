@@ -103,7 +103,7 @@ fn read_line(reader: &mut impl BufRead) -> io::Result<String> {
         match reader.read_until(b'\n', &mut line) {
             Ok(_) => return String::from_utf8(line).map_err(io::Error::other),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                if interrupt::asked() || Instant::now() > deadline {
+                if interrupt::requested() || Instant::now() > deadline {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
             }

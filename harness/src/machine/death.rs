@@ -52,7 +52,7 @@ pub struct Death {
     /// How it ended.
     pub ended: Ended,
     /// The signal and its sender, where a signal had the process leave by itself.
-    pub asked: Option<String>,
+    pub stopped_by: Option<String>,
     /// How the other process ended after it, and how long after; `None` while it lives.
     pub followed: Option<(Ended, Duration)>,
     /// The last lines of the card's log, and of QEMU's.
@@ -63,13 +63,13 @@ impl Death {
     /// Creates a death of which nothing else is known.
     #[must_use]
     pub const fn of(part: Part, ended: Ended) -> Self {
-        Self { part, ended, asked: None, followed: None, last_words: (String::new(), String::new()) }
+        Self { part, ended, stopped_by: None, followed: None, last_words: (String::new(), String::new()) }
     }
 
     /// Tells whether something outside the machine ended the process.
     #[must_use]
     pub fn from_outside(&self) -> bool {
-        self.asked.is_some() || matches!(self.ended, Ended::Signal(signal) if !is_own_fault(signal))
+        self.stopped_by.is_some() || matches!(self.ended, Ended::Signal(signal) if !is_own_fault(signal))
     }
 
     /// Returns how it ended and what followed, without the logs.
@@ -88,8 +88,8 @@ impl Death {
 
     /// Returns how it ended, and whether by itself.
     pub(super) fn how(&self) -> String {
-        match (&self.asked, self.ended) {
-            (Some(asked), ended) => format!("{asked}, from outside; it left with {ended}"),
+        match (&self.stopped_by, self.ended) {
+            (Some(signal), ended) => format!("{signal}, from outside; it left with {ended}"),
             (None, ended) if limits::of_end(ended).is_some() => format!("{ended}, by which a limit is enforced"),
             (None, Ended::Signal(SIGABRT)) if self.said_why() => format!("{}, its own", self.ended),
             (None, Ended::Signal(signal)) if is_own_fault(signal) => {
@@ -271,7 +271,7 @@ mod tests {
         assert!(text.starts_with("SIGKILL from outside; QEMU followed 7 ms later with SIGABRT\n"), "{text}");
         assert!(text.ends_with("the card's log ends with:\n  one\n  two"), "{text}");
         assert!(death.from_outside());
-        let asked = Death { asked: Some("SIGTERM (pid 7)".into()), ..Death::of(Part::Qemu, ASKED) };
+        let asked = Death { stopped_by: Some("SIGTERM (pid 7)".into()), ..Death::of(Part::Qemu, ASKED) };
         assert!(
             asked.to_string().starts_with("SIGTERM (pid 7), from outside; it left with exit status 0; the card was")
         );

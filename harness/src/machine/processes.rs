@@ -143,12 +143,12 @@ impl Processes {
         let mut processes = Self { standstills, machine, card, watch, found: None, started: false };
         let card = &mut processes.card;
         card.note_limits();
-        match processes.machine.connect(&mut || card.ended().is_none() && !interrupt::asked()) {
+        match processes.machine.connect(&mut || card.ended().is_none() && !interrupt::requested()) {
             Ok(()) => {
                 processes.started = true;
                 Ok(processes)
             }
-            Err(_) if interrupt::asked() => Err(MachineError::Interrupted),
+            Err(_) if interrupt::requested() => Err(MachineError::Interrupted),
             Err(error) => Err(processes.not_started(&error)),
         }
     }
@@ -184,7 +184,7 @@ impl Processes {
         let begun = Instant::now();
         // A card that has left because QEMU is about to end is right: that shows when QEMU has ended.
         while self.machine.ended().is_none() && self.card.ended().is_none_or(|ended| ended == CARD_LEFT) {
-            if interrupt::asked() {
+            if interrupt::requested() {
                 return Err(LeaveError::Interrupted);
             }
             if begun.elapsed() >= limit {
@@ -289,9 +289,9 @@ impl Processes {
             });
         }
         death.last_words = (self.card.tail(), self.machine.tail());
-        death.asked = match part {
-            Part::Card => self.card.asked(),
-            Part::Qemu => self.machine.asked(),
+        death.stopped_by = match part {
+            Part::Card => self.card.stopped_by(),
+            Part::Qemu => self.machine.stopped_by(),
         };
         death
     }

@@ -120,8 +120,8 @@ impl Machine {
     /// the host refused or the user interrupted.
     pub fn start(options: &MachineOptions, memory: GuestMemory, boot: &Boot<'_>) -> Result<Self, MachineError> {
         let mut machine = Self::spawn(options, memory, boot)?;
-        let Err(error) = machine.connect(&mut || !interrupt::asked()) else { return Ok(machine) };
-        if interrupt::asked() {
+        let Err(error) = machine.connect(&mut || !interrupt::requested()) else { return Ok(machine) };
+        if interrupt::requested() {
             return Err(MachineError::Interrupted);
         }
         machine.wait(START_GRACE);
@@ -223,7 +223,7 @@ impl Machine {
     }
 
     /// Returns the signal that made QEMU leave with a status, and the signal's sender.
-    pub(super) fn asked(&mut self) -> Option<String> {
+    pub(super) fn stopped_by(&mut self) -> Option<String> {
         if !matches!(self.ended(), Some(Ended::Exit(_))) {
             return None;
         }
@@ -309,8 +309,8 @@ impl Machine {
 impl Health for Machine {
     fn death(&mut self) -> Option<Death> {
         let ended = self.ended()?;
-        let asked = self.asked();
-        Some(Death { asked, last_words: (String::new(), self.tail()), ..Death::of(Part::Qemu, ended) })
+        let stopped_by = self.stopped_by();
+        Some(Death { stopped_by, last_words: (String::new(), self.tail()), ..Death::of(Part::Qemu, ended) })
     }
 
     fn limit(&mut self) -> Option<LimitError> {

@@ -91,7 +91,7 @@ impl Qmp {
     }
 
     fn ask(&mut self, command: &Value) -> io::Result<Value> {
-        self.execute(command, Instant::now() + ANSWER_LIMIT, &mut || !interrupt::asked())
+        self.execute(command, Instant::now() + ANSWER_LIMIT, &mut || !interrupt::requested())
     }
 
     fn execute(&mut self, command: &Value, deadline: Instant, worth_it: &mut dyn FnMut() -> bool) -> io::Result<Value> {

@@ -55,7 +55,7 @@ pub(crate) fn run(command: &mut Command) -> io::Result<Captured> {
         match ended.recv_timeout(POLL) {
             Ok(output) => break output?,
             Err(RecvTimeoutError::Disconnected) => return Err(io::ErrorKind::BrokenPipe.into()),
-            Err(RecvTimeoutError::Timeout) if interrupt::asked() => {
+            Err(RecvTimeoutError::Timeout) if interrupt::requested() => {
                 // It may have ended meanwhile; then there is nothing to signal.
                 let _ = kill_process_group(group, Signal::KILL);
                 return Err(io::ErrorKind::Interrupted.into());
@@ -105,7 +105,7 @@ pub(crate) fn run_logged(
         match process.wait(POLL) {
             Some(Ended::Exit(0)) => return Ok(()),
             Some(ended) => return Err(failed(Some(ended), ended.to_string())),
-            None if interrupt::asked() => return Err(ProvisionError::Interrupted(what.into())),
+            None if interrupt::requested() => return Err(ProvisionError::Interrupted(what.into())),
             None if begun.elapsed() > limit => return Err(failed(None, format!("no end after {} s", limit.as_secs()))),
             None => {}
         }

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_for_another_processor_is_refused_by_its_name() {
+    fn refuses_an_image_for_another_processor_by_its_name() {
         assert!(refusal(&image(0x14c, 0x10b)).contains("a driver for 32-bit x86, and the guest is x86-64"));
         assert!(refusal(&image(0xaa64, 0x20b)).contains("Arm64"));
         assert!(refusal(&image(0x1c0, 0x20b)).contains("machine type 0x1c0"));
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_image_is_told_what_it_is() {
+    fn says_what_a_file_is_that_is_no_image() {
         assert!(refusal(b"").contains("empty"));
         assert!(refusal(b"[Version]\r\nSignature=...").contains("does not begin as a PE file does"));
         assert!(refusal(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0").contains("ELF"));

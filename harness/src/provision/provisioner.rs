@@ -49,7 +49,7 @@ impl<'a> Provisioner<'a> {
         if lock.try_lock().is_err() {
             observer.event(&Event::Note { text: "another dmus provisions; waiting for it".into() });
             while lock.try_lock().is_err() {
-                if interrupt::asked() {
+                if interrupt::requested() {
                     return Err(ProvisionError::Interrupted("waiting for another dmus".into()));
                 }
                 std::thread::sleep(POLL);

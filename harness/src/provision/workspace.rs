@@ -25,13 +25,22 @@ impl Workspace {
     /// [`ProvisionError::NotPackaged`] when cargo does not find the project's manifest.
     pub fn find() -> Result<Self, ProvisionError> {
         limits::check()?;
-        Self::ask_cargo()
+        Self::ask_cargo(&Self::package())
+    }
+
+    /// Finds the folder of the build output of a checkout, instead of the checkout that this library was compiled from.
+    ///
+    /// # Errors
+    /// [`ProvisionError`] as for [`find`](Self::find), and when no project is at the path.
+    pub fn of_checkout(root: &Path) -> Result<Self, ProvisionError> {
+        limits::check()?;
+        Self::ask_cargo(&root.join("harness"))
     }
 
     /// Finds both by cargo; where cargo does not run, assumes cargo's default folders.
     #[must_use]
     pub fn find_anyhow() -> Self {
-        Self::ask_cargo().unwrap_or_else(|_| {
+        Self::ask_cargo(&Self::package()).unwrap_or_else(|_| {
             let root = Self::package().parent().map(Path::to_path_buf).unwrap_or_default();
             let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
             Self { root, target }
@@ -43,14 +52,15 @@ impl Workspace {
         // Cargo passes the folder to programs that it runs; an installed copy knows the folder in which it was built.
         std::env::var_os("CARGO_MANIFEST_DIR")
             .map(PathBuf::from)
-            .filter(|path| path.join("scenarios").is_dir())
+            // Not the folder of another crate, whose tests use this library.
+            .filter(|path| path.join("scenarios").is_dir() && path.join("protocol/Cargo.toml").is_file())
             .unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")))
     }
 
-    fn ask_cargo() -> Result<Self, ProvisionError> {
+    fn ask_cargo(package: &Path) -> Result<Self, ProvisionError> {
         const WHAT: &str = "the project's source";
         let mut metadata = cargo_metadata::MetadataCommand::new();
-        let mut command = metadata.manifest_path(Self::package().join("Cargo.toml")).no_deps().cargo_command();
+        let mut command = metadata.manifest_path(package.join("Cargo.toml")).no_deps().cargo_command();
         let captured = command::run(&mut command).map_err(|error| {
             not_run(&command.get_program().to_string_lossy(), "finding the project's source", &error)
         })?;

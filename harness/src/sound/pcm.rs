@@ -152,12 +152,12 @@ mod tests {
     }
 
     #[test]
-    fn the_same_samples_do_not_differ() {
+    fn finds_no_difference_between_the_same_samples() {
         assert_eq!(difference(&pcm(&[1, -2, 3, -4]), &pcm(&[1, -2, 3, -4])), None);
     }
 
     #[test]
-    fn the_first_of_several_differences_is_named() {
+    fn returns_the_first_of_several_differences() {
         let found = difference(&pcm(&[0, 0, 0, 5, 0, i16::MIN]), &pcm(&[0, 0, 0, 6, 0, i16::MAX])).unwrap();
         assert_eq!(
             found,
@@ -166,18 +166,18 @@ mod tests {
     }
 
     #[test]
-    fn a_short_rendering_differs_where_it_ends() {
+    fn finds_the_end_of_a_short_render() {
         let found = difference(&pcm(&[7, 7]), &pcm(&[7, 7, 7, 7])).unwrap();
         assert_eq!((found.frame, found.guest, found.samples), (1, None, 2));
     }
 
     #[test]
-    fn the_peak_of_the_lowest_sample_does_not_overflow() {
+    fn returns_the_peak_of_the_lowest_sample() {
         assert_eq!(pcm(&[3, i16::MIN]).peak(), 32_768);
     }
 
     #[test]
-    fn a_wav_file_brings_the_samples_back() {
+    fn reads_back_the_samples_of_a_wav_file() {
         let folder = Scratch::new().unwrap();
         let path = folder.path().join("x.wav");
         let written = pcm(&[0, 1, -1, i16::MIN, i16::MAX, 77]);

@@ -210,7 +210,7 @@ impl Rendering {
                 Ok(ProgressLine { progress: at }) => progress(at.frames, at.of),
                 Err(_) => summary = line,
             }
-            if interrupt::asked() {
+            if interrupt::requested() {
                 stop(&self.child);
             }
         }

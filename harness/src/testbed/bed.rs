@@ -328,7 +328,7 @@ impl<'o> TestBed<'o> {
             Err(LeaveError::Died(death)) if guest_exit(death.ended).is_some() => {
                 Err(TestBedError::BadEnd(death.ended.to_string()))
             }
-            Err(LeaveError::Died(death)) if death.ended == Ended::Exit(0) && death.asked.is_none() => {
+            Err(LeaveError::Died(death)) if death.ended == Ended::Exit(0) && death.stopped_by.is_none() => {
                 Err(TestBedError::BadEnd("a reset".into()))
             }
             Err(LeaveError::Died(death)) => Err(SessionError::QemuFailed { death, step: STEP.into() }.into()),

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_an_elf_file_become_functions_and_lines() {
+    fn finds_functions_and_lines_of_addresses_in_an_elf_file() {
         // This test's own image stands for the NT host: it is relocated, so its base is subtracted first.
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         let base = u64::from_str_radix(maps.split('-').next().unwrap(), 16).unwrap();
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_ends_with_the_seed_if_there_is_one_and_with_the_command() {
+    fn ends_a_report_with_the_seed_and_the_command() {
         let delayed = Conditions { processors: 2, seed: Some(0x1f), ..Conditions::default() };
         let command = "cargo dmus demo --processors 2 --seed 1f";
         assert_eq!(again(delayed, command), format!("with 2 processors, delays from seed 1f\nagain: {command}\n"));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_without_symbols_still_says_what_and_where() {
+    fn reports_code_rule_and_offset_without_symbols() {
         let frame = StackFrame { address: 0x1234, module: Some("x.sys".into()), offset: 0x34 };
         let bug_check = BugCheck {
             code: 0xc4,

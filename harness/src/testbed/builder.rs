@@ -110,7 +110,7 @@ impl<'o> TestBedBuilder<'o> {
     }
 
     /// Sets the checkout whose card, guest and driver are used, and under whose target folder everything is kept, instead
-    /// of the checkout that this library was compiled from.
+    /// of the checkout that this library was compiled from: see [`Workspace::of_checkout`].
     #[must_use]
     pub fn workspace(mut self, workspace: Workspace) -> Self {
         self.workspace = Some(workspace);

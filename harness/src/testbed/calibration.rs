@@ -116,7 +116,7 @@ fn calibrate(
         Err(error) => return Err(error.into()),
     };
     Ok(match bare.machine.wait(LIMIT.saturating_sub(begun.elapsed())) {
-        None if interrupt::asked() => return Err(MachineError::Interrupted.into()),
+        None if interrupt::requested() => return Err(MachineError::Interrupted.into()),
         None => Calibration::TooLong,
         Some(ended) if guest_exit(ended) == Some(exit::COMPLETED) => Calibration::Took(begun.elapsed()),
         Some(ended) => Calibration::Failed(ended.to_string()),

@@ -1,4 +1,11 @@
 //! The test bed: card, QEMU, guest and driver, started and owned as one, with its run folder.
+//!
+//! [`TestBed::builder`] provisions what is missing, starts the card, QEMU and the session with the guest, and knows which
+//! process is to blame when one ends. On a running test bed a song is streamed by
+//! [`playback::stream_song`](crate::playback::stream_song); `set_power`, `restart_device` and `remove_by_surprise` change
+//! the device's state; `inject_fault` has the card fail; `expect_interrupts`, `expect_no_diagnosis` and `expect_log` judge.
+//! The example `my_driver` shows all of it. A crate outside this checkout depends on the library by its path,
+//! `dmus = { path = ".../harness" }`: what is provisioned then comes from, and stays in, the checkout of the library.
 
 mod accelerator;
 mod assembly;
@@ -23,6 +30,10 @@ pub mod synthesizer;
 
 pub use card_control::{Clock, InjectedFault, UsedRingCorruption};
 pub use guest_protocol::DevicePower;
+
+pub use crate::machine::conditions::{Conditions, Interrupts};
+pub use crate::machine::{Accelerator, CardOptions};
+pub use crate::provision::Workspace;
 
 pub use accelerator::{Choice, measured};
 pub use bare::BareMachine;

@@ -107,7 +107,7 @@ mod tests {
     use crate::host::leftovers::Scratch;
 
     #[test]
-    fn runs_of_one_moment_get_folders_of_their_own() {
+    fn gives_runs_of_one_moment_folders_of_their_own() {
         let folder = Scratch::new().unwrap();
         let workspace = Workspace { root: folder.path().into(), target: folder.path().into() };
         let paths: std::collections::HashSet<PathBuf> =
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tail_is_the_last_lines_that_say_something() {
+    fn returns_the_last_lines_that_are_not_empty() {
         let folder = Scratch::new().unwrap();
         let workspace = Workspace { root: folder.path().into(), target: folder.path().into() };
         let run = RunFolder::create(&workspace, "tail", None).unwrap();

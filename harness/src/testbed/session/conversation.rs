@@ -252,7 +252,7 @@ impl<'a, H: Health> Session<'a, H> {
     fn next(&mut self, step: &str, deadline: Deadline) -> Result<(Instant, ToHost), SessionError> {
         let mut checks = 0;
         loop {
-            if interrupt::asked() {
+            if interrupt::requested() {
                 return Err(SessionError::Interrupted(step.into()));
             }
             if self.overdue(deadline) > DRAIN {
@@ -392,7 +392,7 @@ impl<'a, H: Health> Session<'a, H> {
             (Some(guest_protocol::exit::BUG_CHECK), _) => format!("a bug check without a report, during \"{step}\""),
             (Some(guest_protocol::exit::GUEST_FAILED), _) => format!("it gave up without a report, during \"{step}\""),
             (Some(code), _) => format!("it left with code {code:#x} during \"{step}\""),
-            (None, Ended::Exit(0)) if death.asked.is_none() => {
+            (None, Ended::Exit(0)) if death.stopped_by.is_none() => {
                 format!("it reset (a triple fault, most likely) during \"{step}\"")
             }
             _ => return SessionError::QemuFailed { death: Box::new(death), step },

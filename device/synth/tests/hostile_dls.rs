@@ -522,7 +522,7 @@ mod refused {
     #[test]
     fn more_than_is_taken() {
         let blocks: Vec<_> =
-            (0..limits::CONNECTIONS_MAX as u16 + 1).map(|i| block([0x80 + i % 128, 0, 1, 0], 0)).collect();
+            (0..=limits::CONNECTIONS_MAX as u16).map(|i| block([0x80 + i % 128, 0, 1, 0], 0)).collect();
         let parts = Parts { in_instrument: vec![articulation(blocks.len() as u32, &blocks)], ..Parts::default() };
         let rule = Rule::TooMany { what: "connections of one articulation", limit: limits::CONNECTIONS_MAX };
         refuses(&parts.file(), "DLS/lins/ins[0]/lar2/art2", at(&parts.file(), b"art2"), rule);

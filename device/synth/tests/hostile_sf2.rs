@@ -97,7 +97,7 @@ fn indices_that_lead_nowhere() {
             let mut table = file[start..start + 76].to_vec();
             table[38 + 24] = 0;
             table
-        })
+        });
     });
     refuses(&file, "sfbk/pdta/phdr[0]", record(&file, b"phdr", 0, 38), Rule::Order { what: "bags", record: 0 });
     // What a zone leads to: the last generator of the only zone.

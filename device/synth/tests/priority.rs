@@ -377,7 +377,7 @@ fn rounds(seed: u64, voices: u16, groups: u16, layers: bool) -> (u64, usize) {
     let mut random = Random(seed);
     let mut run = Run::new(voices, groups);
     for _ in 0..40 {
-        for _ in 0..1 + random.below(40) {
+        for _ in 0..=random.below(40) {
             run.step(&mut random, layers);
         }
         // A note that takes two voices may cut two others short, and counts once.

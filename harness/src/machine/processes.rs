@@ -82,7 +82,7 @@ impl Watch {
         let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         let missing = |seen: &mut Seen| seen.card.is_none() || seen.qemu.is_none();
         let waited = changed.wait_timeout_while(seen, ORDER, missing);
-        *waited.map(|(seen, _)| seen).unwrap_or_else(|poisoned| poisoned.into_inner().0)
+        *waited.map_or_else(|poisoned| poisoned.into_inner().0, |(seen, _)| seen)
     }
 }
 

@@ -326,11 +326,14 @@ impl Run<'_> {
         let pcm = memory.read_pcm(bed)?;
         self.end(Step::Streaming, streaming, Instant::now());
         // Before the pins are closed: the counters are the card's session's.
-        let card = bed.card().status().map(CardReport::from).unwrap_or_else(|error| {
-            self.observer
-                .event(&Event::Warning { text: format!("the card does not answer on its control socket: {error}") });
-            CardReport::default()
-        });
+        let card = bed.card().status().map_or_else(
+            |error| {
+                let text = format!("the card does not answer on its control socket: {error}");
+                self.observer.event(&Event::Warning { text });
+                CardReport::default()
+            },
+            CardReport::from,
+        );
         pins.close(bed)?;
         memory.free(bed)?;
         Ok(Played { guest, device: name, driver_hash, pcm, events, statistics: played.statistics, card })

@@ -86,7 +86,7 @@ fn host_functions(host: &addr2line::Loader, address: u64) -> Vec<Function> {
     let mut functions = Vec::new();
     if let Ok(mut frames) = host.find_frames(probe) {
         while let Ok(Some(frame)) = frames.next() {
-            let name = frame.function.as_ref().and_then(|name| name.demangle().ok()).map(|name| name.into_owned());
+            let name = frame.function.as_ref().and_then(|name| name.demangle().ok()).map(std::borrow::Cow::into_owned);
             let line =
                 frame.location.and_then(|place| Some(format!("{}:{}", place.file?, place.line.unwrap_or_default())));
             functions.push(Function { name: name.unwrap_or_else(|| "?".into()), line });

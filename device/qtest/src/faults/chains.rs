@@ -112,7 +112,7 @@ fn buffers(rows: &mut Rows, queue: Queue) {
         ("at 2^63", 1 << 63, 16),
         ("whose end wraps to 0", 0xffff_ffff_ffff_fff0, 32),
         ("below 1 MiB, where ROMs are", 0xd_0000, 16),
-        ("in the function's own BAR", BAR_BASE as u64, 16),
+        ("in the function's own BAR", u64::from(BAR_BASE), 16),
         ("in the firmware", 0xffff_fff0, 16),
     ];
     for (name, address, length) in outside {

@@ -224,7 +224,7 @@ fn port(rows: &mut Rows) {
         Ok(())
     });
     let priorities: [(&str, [u32; 3]); 6] = [
-        ("group 2 of 2", [CHANNEL_GROUPS_DEFAULT as u32, 0, 0]),
+        ("group 2 of 2", [u32::from(CHANNEL_GROUPS_DEFAULT), 0, 0]),
         ("group 2^32 - 1", [u32::MAX, 0, 0]),
         ("channel 16", [0, 16, 0]),
         ("channel 2^32 - 1", [0, u32::MAX, 0]),
@@ -308,7 +308,7 @@ fn status_page(rows: &mut Rows) {
         ("at the top of the address space", 0xffff_ffff_ffff_f000),
         ("at 2^63", 1 << 63),
         ("below 1 MiB, where ROMs are", 0xd_0000),
-        ("in the function's own BAR", BAR_BASE as u64),
+        ("in the function's own BAR", u64::from(BAR_BASE)),
         ("in the firmware", 0xffff_f000),
     ];
     for (name, address) in outside {

@@ -74,7 +74,7 @@ fn outside(rows: &mut Rows) {
         ("at 32 GiB", 0x8_0000_0000),
         ("above 2^52", 1 << 60),
         ("below 1 MiB, where ROMs are", 0xd_0000),
-        ("in the function's own BAR", BAR_BASE as u64),
+        ("in the function's own BAR", u64::from(BAR_BASE)),
         ("in the hole for PCI", 0xe080_0000),
         ("in the interrupt controller", 0xfec0_0000),
         ("in the firmware", 0xffff_c000),

@@ -158,7 +158,7 @@ impl Cursor {
             }
             Window::Wave => self.ended = true,
             Window::Seam if found.turns > 0 => {
-                self.position = self.position.wrapping_sub(of_samples(found.turns.wrapping_mul(found.length)))
+                self.position = self.position.wrapping_sub(of_samples(found.turns.wrapping_mul(found.length)));
             }
             // For a loop that was left in the meantime, too: the copy ends long before the loop does.
             Window::Seam | Window::Exit => {

@@ -78,6 +78,7 @@ impl Window {
         self.index(offset).map_or(0, |index| index.load(Ordering::Acquire))
     }
 
+    #[allow(clippy::cast_ptr_alignment, reason = "the alignment is checked before use")]
     fn index(&self, offset: usize) -> Option<&AtomicU16> {
         if !self.holds(offset, size_of::<u16>()) {
             return None;

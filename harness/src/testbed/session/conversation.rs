@@ -126,7 +126,7 @@ impl<'a, H: Health> Session<'a, H> {
         let deadline = self.deadline(self.limit);
         loop {
             let (at, message) = self.next("boot the guest", deadline)?;
-            if let ToHost::Event(guest_protocol::Event::Ready) = message {
+            if message == ToHost::Event(guest_protocol::Event::Ready) {
                 return Ok(at);
             }
         }

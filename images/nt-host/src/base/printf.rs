@@ -65,7 +65,7 @@ pub fn format(template: &str, wide_format: bool, arguments: &mut impl Arguments)
         let number = |chars: &mut core::iter::Peekable<core::str::Chars<'_>>, arguments: &mut dyn FnMut() -> u64| {
             if chars.peek() == Some(&'*') {
                 chars.next();
-                return arguments() as i32 as i64;
+                return i64::from(arguments() as i32);
             }
             let mut value = 0i64;
             while let Some(digit) = chars.peek().and_then(|c| c.to_digit(10)) {

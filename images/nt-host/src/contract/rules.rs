@@ -374,7 +374,7 @@ mod tests {
         let mut found = BTreeMap::<u16, Vec<String>>::new();
         for table in text.split("[[variant]]").skip(1) {
             let value = |key: &str| table.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
-            let name = value("name").map(|name| name.trim_matches('"').to_string()).expect("every variant has a name");
+            let name = value("name").map(|name| name.trim_matches('"').to_owned()).expect("every variant has a name");
             if let Some(check) =
                 value("check").and_then(|check| check.parse().ok()).filter(|_| table.contains("\"fires\""))
             {
@@ -399,7 +399,7 @@ mod tests {
         );
         for rule in TABLE {
             let checked = match rule.check_method {
-                Always => "whenever it applies".to_string(),
+                Always => "whenever it applies".to_owned(),
                 Probe(name) => std::format!("by `run contract`, probe `{name}`"),
                 NotApplicable(reason) => std::format!("not: {reason}"),
             };

@@ -113,7 +113,7 @@ fn document(lists: &[List], exported: &BTreeSet<String>) -> String {
 /// Returns what the document says is not there, by list.
 fn said_to_be_missing(document: &str, list: &str) -> BTreeSet<String> {
     let section = document.split(&std::format!("## Not there of `{list}`")).nth(1).unwrap_or_default();
-    section.split("```").nth(1).unwrap_or_default().split_whitespace().skip(1).map(ToString::to_string).collect()
+    section.split("```").nth(1).unwrap_or_default().split_whitespace().skip(1).map(str::to_owned).collect()
 }
 
 #[test]

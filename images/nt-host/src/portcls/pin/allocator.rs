@@ -336,7 +336,7 @@ unsafe extern "win64" fn get_message(this: This, out: *mut *mut KernelEvent) -> 
     } else if allocator.is_starved_of(starve::EVENTS) {
         allocator.starved()
     } else {
-        allocator.pool.with(|pool| pool.take_event())
+        allocator.pool.with(EventPool::take_event)
     };
     // SAFETY: the caller's out parameter.
     unsafe { hand_out(out, taken) }
@@ -359,7 +359,7 @@ unsafe extern "win64" fn get_buffer(this: This, out: *mut *mut u8) -> NTSTATUS {
     } else if allocator.is_starved_of(starve::BUFFERS) {
         allocator.starved()
     } else {
-        allocator.pool.with(|pool| pool.take_buffer())
+        allocator.pool.with(EventPool::take_buffer)
     };
     // SAFETY: the caller's out parameter.
     unsafe { hand_out(out, taken) }

@@ -56,9 +56,9 @@ fn an_enabled_event_comes_when_it_is_generated_until_it_is_disabled() {
     let mut data = client(&mut notified);
     assert_eq!(enable(target, &request(event_type::ENABLE), &mut data), STATUS_SUCCESS);
     assert_eq!([1, 0, 0].map(|node| event_list::generate(&generated(&port, node))), [0, 1, 1]);
-    assert_eq!(event::disable(target, &data), STATUS_SUCCESS);
+    assert_eq!(event::disable(target, &raw const data), STATUS_SUCCESS);
     assert_eq!((event_list::generate(&generated(&port, 0)), event_list::count(port.as_raw() as usize)), (0, 0));
-    assert_eq!(event::disable(target, &data), STATUS_NOT_FOUND);
+    assert_eq!(event::disable(target, &raw const data), STATUS_NOT_FOUND);
     assert_eq!((notified, VERBS.take()), (2, vec![event_verb::ADD, event_verb::REMOVE]));
     port.shut_down();
 }
@@ -82,7 +82,7 @@ fn an_event_of_a_pin_ends_with_the_pin() {
     let mut notified = 0;
     let mut data = client(&mut notified);
     assert_eq!(enable(Target::Pin(&pin), &request(event_type::ENABLE), &mut data), STATUS_SUCCESS);
-    assert_eq!(event::disable(Target::Filter(&port), &data), STATUS_NOT_FOUND, "another handle's");
+    assert_eq!(event::disable(Target::Filter(&port), &raw const data), STATUS_NOT_FOUND, "another handle's");
     pin.close();
     assert_eq!(
         (event_list::count(port.as_raw() as usize), VERBS.take()),

@@ -300,7 +300,7 @@ impl Bus {
             return None;
         }
         let taken = self.rings.get_mut(queue.index())?.take(self.memory.map(), readable_max);
-        // Before anything is said about what was read: of lost memory it was zeroes.
+        // Before errors are reported: what was read of lost memory was zeroes.
         let lost = self.retire_lost_memory();
         match (taken, lost) {
             (Ok(Some(mut chain)), Some(lost)) => {

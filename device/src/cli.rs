@@ -1,9 +1,11 @@
-//! The command line of `vhost-device-dmus`: what it parses, and the commands that need no machine.
+//! The command line of `vhost-device-dmus`: its arguments, and its commands.
 
 pub mod args;
 pub mod bank;
+pub mod commands;
 pub mod exit;
 pub mod offline;
+pub mod serve;
 pub mod signal_exit;
 pub mod stems;
 pub mod whole_file;

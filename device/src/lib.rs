@@ -1,6 +1,6 @@
 //! The virtual DirectMusic card: a PCI synthesizer card for QEMU, as a process of its own.
 //!
-//! # Where is what
+//! # Modules
 //!
 //! | module | what it is |
 //! |---|---|
@@ -19,9 +19,10 @@
 //! The transport's thread owns the socket and answers it. The card's thread takes requests and renders, in slices of a few
 //! milliseconds, between which it looks at resets, commands and the request to stop. They share the [`bus`] under a lock
 //! that is held for the copy of one chain or one batch of events, never while a request is carried out or a frame
-//! rendered, and the [`diagnosis`] registers, which any thread may read at any time. A watchdog names the card's thread
-//! if it stalls all the same. No thread can be ended by a guest: errors are answers and diagnoses, a panic, which would be a defect of this program,
-//! costs the session and nothing else, and guest memory that is cut short becomes zeroed memory and a diagnosis.
+//! rendered, and the [`diagnosis`] registers, which any thread may read at any time. A watchdog reports the card's
+//! thread if it stalls all the same. No guest can end a thread: errors are answers and diagnoses, a panic, which is a defect
+//! of this program, costs the session and nothing else, and guest memory that is cut short becomes zeroed memory and a
+//! diagnosis.
 
 pub mod bus;
 pub mod card;

@@ -138,7 +138,7 @@ fn a_descriptor_that_is_no_event_counter_neither_wakes_nor_blocks_the_card() {
         // The right ones take their place.
         let mut driver = Driver::new(machine);
         assert_serves(&mut driver);
-        driver.machine.leave();
+        driver.machine.disconnect();
     }
     assert!(card.log().contains("not an event counter"), "{}", card.log());
     card.end();
@@ -159,7 +159,7 @@ fn a_call_that_is_a_full_blocking_pipe_does_not_block_the_card() {
     assert_serves(&mut driver);
     card.assert_answers();
     driver.machine.stop();
-    driver.machine.leave();
+    driver.machine.disconnect();
     assert_eq!(card.running.wait().0, Some(0));
 }
 
@@ -181,7 +181,7 @@ fn a_full_call_whose_flags_are_changed_later_does_not_block_the_card() {
     card.assert_answers();
     driver.machine.reset();
     assert_serves(&mut driver);
-    driver.machine.leave();
+    driver.machine.disconnect();
     assert_eq!(card.running.wait().0, Some(0));
 }
 
@@ -221,7 +221,7 @@ fn a_front_end_that_keeps_clearing_the_flags_of_full_calls_does_not_block_the_ca
     }
     println!("{buffers} buffers\n{}", card.log());
     driver.machine.stop();
-    driver.machine.leave();
+    driver.machine.disconnect();
     assert_eq!(card.running.wait().0, Some(0));
 }
 
@@ -248,7 +248,7 @@ fn counts_kicks_whatever_flags_their_counter_has() {
     wait_until("the kicks are counted", || kicks() == before + 30);
     card.assert_rests("after the kicks");
     assert_serves(&mut driver);
-    driver.machine.leave();
+    driver.machine.disconnect();
     assert_eq!(card.running.wait().0, Some(0));
 }
 
@@ -271,7 +271,7 @@ fn refuses_memory_that_cannot_be_mapped_safely_and_serves_on() {
     for kind in ["a pipe", "a socket", "a device", "a folder", "a descriptor of the kernel's"] {
         assert!(log.contains(&format!("is in {kind}, which cannot be mapped safely")), "{kind}: {log}");
     }
-    driver.machine.leave();
+    driver.machine.disconnect();
     assert_eq!(card.running.wait().0, Some(0));
 }
 
@@ -295,7 +295,7 @@ fn replaces_a_region_that_is_announced_again_without_a_log_line() {
     let user = region(start, length);
     send(driver.machine.raw(), ADD_MEM_REG, VERSION_1 | NEED_REPLY, &user, &[other.as_fd()]);
     assert_eq!(receive(driver.machine.raw()).1, 0_u64.to_ne_bytes());
-    driver.machine.leave();
+    driver.machine.disconnect();
     assert_eq!(card.log(), "");
     assert_eq!(card.running.wait().0, Some(0));
 }
@@ -321,7 +321,7 @@ fn a_front_end_cannot_fill_a_disk_with_log_lines() {
         }
         send(socket, GET_FEATURES, VERSION_1, &[], &[]);
         while receive(socket).0 != GET_FEATURES {}
-        machine.leave();
+        machine.disconnect();
     }
     let log = card.log();
     println!("{} lines, {} bytes", log.lines().count(), log.len());
@@ -352,8 +352,8 @@ fn connections_wait_on_a_host_without_descriptors() {
         let mut client = Control::connect(&card.control);
         client.write("{\"cmd\":\"status\"}\n");
         card.assert_rests("no descriptors");
-        let said = card.log();
-        assert_eq!(said.matches("cannot be accepted").count(), 2, "once for each socket: {said}");
+        let log = card.log();
+        assert_eq!(log.matches("cannot be accepted").count(), 2, "once for each socket: {log}");
         if signal_meanwhile {
             card.end();
             continue;
@@ -404,7 +404,7 @@ fn no_request_keeps_a_connection_open_whose_front_end_has_ended() {
         // A card serves one front-end after the other.
         let mut machine = Machine::connect(&card.socket);
         assert_eq!(machine.identity().magic, MAGIC, "request {code}");
-        machine.leave();
+        machine.disconnect();
     }
     card.end();
 }

@@ -94,7 +94,7 @@ fn answers_commands_reset_and_signal_amid_sixty_five_thousand_events_of_one_fram
             let time = begun.elapsed();
             assert!(time < ANSWER_LIMIT, "{name}, {clock}: OPEN took {time:?}");
             let ended = card.end_with(Signal::TERM);
-            assert_eq!(ended.code, Some(0), "{name}, {clock}: {}", ended.said);
+            assert_eq!(ended.code, Some(0), "{name}, {clock}: {}", ended.log);
         }
     }
 }
@@ -268,15 +268,15 @@ fn answers_reset_and_commands_while_a_processor_rewrites_rings() {
     let mut control = card.control();
     let mut driver = open(&card);
     driver.play(48_000);
-    let leave = AtomicBool::new(false);
+    let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let ram = driver.machine.ram.clone();
         let ram_start = ram.start();
         let first_rings = driver.machine.rings.clone();
-        let leave = &leave;
+        let stop = &stop;
         scope.spawn(move || {
             let mut number = 1_u32;
-            while !leave.load(Ordering::Relaxed) {
+            while !stop.load(Ordering::Relaxed) {
                 for ring in &first_rings {
                     number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                     ram.write(ring.available + 2, &(number as u16 % 300).to_le_bytes());
@@ -299,7 +299,7 @@ fn answers_reset_and_commands_while_a_processor_rewrites_rings() {
             }
         }
         let (_, time) = status(&mut control);
-        leave.store(true, Ordering::Relaxed);
+        stop.store(true, Ordering::Relaxed);
         println!("the longest of 100 resets took {longest:?}, the status {time:?}");
         assert!(longest < ANSWER_LIMIT && time < ANSWER_LIMIT, "{longest:?}, {time:?}");
     });
@@ -369,14 +369,14 @@ fn memory_that_is_cut_short_parks_the_rings_in_it_only() {
         assert_eq!(Diagnosis(first.code.get()), Diagnosis::MEMORY_LOST, "{kicked}");
         assert_eq!(u64::from(first.got.get()) << 12, driver.machine.ram.start());
         driver.machine.stop();
-        driver.machine.leave();
+        driver.machine.disconnect();
     }
     assert!(card.log().contains("has become shorter"), "{}", card.log());
     // The card serves a fresh machine without an error.
     let mut driver = open(&card);
     driver.play(48_000);
     assert_eq!(driver.record(64).header.frames.get(), 64);
-    driver.machine.leave();
+    driver.machine.disconnect();
 }
 
 #[test]

@@ -405,7 +405,7 @@ fn survives_thousands_of_random_chains() {
             assert_well(&mut driver);
         }
     }
-    driver.machine.leave();
+    driver.machine.disconnect();
 }
 
 #[test]

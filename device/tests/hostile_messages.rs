@@ -57,7 +57,7 @@ fn assert_serves(mut machine: Machine) {
     assert_eq!(driver.open().status, Status::OK);
     driver.play(48_000);
     assert_eq!(driver.record(64).header.frames.get(), 64);
-    driver.machine.leave();
+    driver.machine.disconnect();
 }
 
 #[test]
@@ -220,5 +220,5 @@ fn the_whole_memory_table_can_be_set_at_once_and_regions_removed() {
     driver.machine.share_memory();
     driver.machine.reset();
     assert_eq!(driver.open().status, Status::OK);
-    driver.machine.leave();
+    driver.machine.disconnect();
 }

@@ -39,7 +39,7 @@ fn assert_parked_and_recoverable(mut driver: Driver, code: Diagnosis, queue: Que
     assert_eq!(driver.machine.identity().first_error.code.get(), Diagnosis::NONE.0);
     driver.play(48_000);
     assert_eq!(driver.record(64).header.frames.get(), 64);
-    driver.machine.leave();
+    driver.machine.disconnect();
     numbers
 }
 
@@ -126,7 +126,7 @@ fn diagnoses_memory_that_is_not_shared_with_its_remedy() {
     assert_eq!(Diagnosis(first.code.get()), Diagnosis::MEMORY_NOT_SHARED);
     let sentence = machine.card().registers.history().first.unwrap().error.to_string();
     assert!(sentence.contains("share=on"), "{sentence}");
-    machine.leave();
+    machine.disconnect();
 }
 
 #[test]

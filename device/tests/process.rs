@@ -66,7 +66,7 @@ fn a_socket_in_use_exits_with_4_and_one_that_was_left_behind_is_replaced() {
     drop(listener);
     assert!(path.exists(), "the socket of a dead process");
     let card = Running::start(program().args(["--socket-path", &socket]));
-    Machine::connect(&path).leave();
+    Machine::connect(&path).disconnect();
     assert_eq!(card.wait().0, Some(0));
     assert!(!path.exists());
     assert_eq!(run(&["--socket-path", "/nonexistent/card.sock"]).0, 4);
@@ -106,11 +106,11 @@ fn serves_on_with_a_full_disk_and_exits_with_5() {
         for _ in 0..10 {
             assert_eq!(driver.record(20_000).header.frames.get(), 20_000);
         }
-        driver.machine.leave();
+        driver.machine.disconnect();
     }
-    let (code, said) = card.wait();
-    assert_eq!(code, Some(5), "{said}");
-    assert!(said.contains("/dev/full"), "{said}");
+    let (code, log) = card.wait();
+    assert_eq!(code, Some(5), "{log}");
+    assert!(log.contains("/dev/full"), "{log}");
 }
 
 #[test]
@@ -193,10 +193,10 @@ fn the_control_socket_reads_the_status_and_advances_time() {
         "no capture stream is open"
     );
 
-    driver.machine.leave();
-    let (code, said) = card.wait();
+    driver.machine.disconnect();
+    let (code, log) = card.wait();
     assert_eq!(code, Some(0));
-    assert!(said.contains("UNKNOWN_REQUEST"), "diagnoses are logged unasked: {said}");
+    assert!(log.contains("UNKNOWN_REQUEST"), "diagnoses are logged by default: {log}");
     assert!(!control_path.exists());
     let reader = hound::WavReader::open(wav_path).unwrap();
     assert_eq!((reader.spec().sample_rate, reader.duration()), (44_100, 10_000));
@@ -228,7 +228,7 @@ fn a_signal_ends_the_process_with_its_files_complete() {
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     assert_eq!(card.wait().0, Some(0));
     assert_eq!(hound::WavReader::open(wav_path).unwrap().duration(), 777);
-    driver.machine.leave();
+    driver.machine.disconnect();
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn a_listening_descriptor_serves_one_front_end_after_the_other() {
         assert_eq!(driver.open().status, Status::OK);
         driver.play(48_000);
         assert_eq!(driver.record(64).header.position.get(), 0, "no state of the machine before is kept");
-        driver.machine.leave();
+        driver.machine.disconnect();
     }
     drop(card);
 }
@@ -270,5 +270,5 @@ fn the_card_stays_within_64_mib() {
     // Guest memory that the card has touched is counted as shared.
     let own = number("RssAnon:") + number("RssFile:");
     assert!(own <= 64 * 1024, "{own} KiB");
-    driver.machine.leave();
+    driver.machine.disconnect();
 }

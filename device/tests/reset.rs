@@ -108,7 +108,7 @@ fn a_reset_in_the_middle_of_rendering_is_answered_at_once_and_survived() {
         assert_eq!(driver.open().status, Status::OK);
         driver.play(48_000);
         assert_eq!(driver.record(64).header.position.get(), 0);
-        driver.machine.leave();
+        driver.machine.disconnect();
     }
 }
 
@@ -131,7 +131,7 @@ fn a_disconnection_in_the_middle_of_rendering_ends_cleanly() {
     for clock in [Clock::Lockstep, Clock::Realtime] {
         let mut driver = playing(clock);
         driver.post_wave(STREAM_WAVE, 60_000, 240_000);
-        driver.machine.leave();
+        driver.machine.disconnect();
     }
 }
 

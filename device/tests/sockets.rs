@@ -40,23 +40,23 @@ fn assert_refuses(folder: &TempDir, path: &Path, cause: &str) {
     let before = look(path);
     let text = path.to_str().unwrap();
     for mut command in options(folder, text) {
-        let (code, said) = Running::start(&mut command).wait();
-        assert_eq!(code, Some(4), "{said}");
-        assert!(said.contains(text) && said.contains(cause) && said.contains("choose another path"), "{cause}: {said}");
-        assert_eq!(look(path), before, "{said}");
+        let (code, log) = Running::start(&mut command).wait();
+        assert_eq!(code, Some(4), "{log}");
+        assert!(log.contains(text) && log.contains(cause) && log.contains("choose another path"), "{cause}: {log}");
+        assert_eq!(look(path), before, "{log}");
         assert!(!folder.path().join("other.sock").exists(), "the socket that was bound already is removed");
     }
 }
 
 /// Checks that the card listens there, and answers.
-fn assert_replaces(folder: &TempDir, path: &Path, leave: impl Fn(&Path)) {
+fn assert_replaces(folder: &TempDir, path: &Path, make: impl Fn(&Path)) {
     let text = path.to_str().unwrap();
     for (index, mut command) in options(folder, text).into_iter().enumerate() {
-        leave(path);
+        make(path);
         assert!(fs::symlink_metadata(path).unwrap().file_type().is_socket());
         let card = Running::start(&mut command);
         if index == 0 {
-            Machine::connect(path).leave();
+            Machine::connect(path).disconnect();
             assert_eq!(card.wait().0, Some(0));
         } else {
             assert_eq!(Control::connect(path).command(&json!({"cmd": "status"}))["ok"], json!(true));
@@ -163,8 +163,8 @@ fn a_second_card_at_the_same_paths_leaves_the_first_as_it_is() {
         for (socket, control) in
             [(&socket_text, &control_text), (&socket_text, &other("a")), (&other("b"), &control_text)]
         {
-            let (code, said) = start(socket, control).wait();
-            assert_eq!(code, Some(4), "{said}");
+            let (code, log) = start(socket, control).wait();
+            assert_eq!(code, Some(4), "{log}");
         }
     };
     // Before a front-end connects: the first of them would be the only one.
@@ -181,7 +181,7 @@ fn a_second_card_at_the_same_paths_leaves_the_first_as_it_is() {
     assert_eq!(fs::metadata(&line).unwrap().len(), length, "the line out is not begun again");
     assert_eq!(driver.record(64).header.position.get(), 48_000);
     assert_eq!(Control::connect(&control).command(&json!({"cmd": "status"}))["session"]["position"], json!(48_064));
-    driver.machine.leave();
+    driver.machine.disconnect();
     assert_eq!(first.wait().0, Some(0));
     assert_eq!(hound::WavReader::open(&line).unwrap().duration(), 48_064);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "the line out is left, and nothing else");
@@ -191,9 +191,9 @@ fn a_second_card_at_the_same_paths_leaves_the_first_as_it_is() {
 fn one_path_cannot_be_both_sockets() {
     let folder = TempDir::new().unwrap();
     let text = place(&folder, "card.sock").1;
-    let (code, said) = Running::start(program().args(["--socket-path", &text, "--control", &text])).wait();
+    let (code, log) = Running::start(program().args(["--socket-path", &text, "--control", &text])).wait();
     assert_eq!(code, Some(4));
-    assert!(said.contains(&text), "{said}");
+    assert!(log.contains(&text), "{log}");
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
 }
 
@@ -223,14 +223,14 @@ fn one_of_several_cards_that_start_at_once_gets_the_path() {
         for mut card in cards {
             if card.is_running() {
                 if round >= 4 {
-                    Machine::connect(&socket).leave();
+                    Machine::connect(&socket).disconnect();
                     assert_eq!(card.wait().0, Some(0));
                 } else {
                     assert_eq!(card.end_with(Signal::TERM).code, Some(0));
                 }
             } else {
-                let (code, said) = card.wait();
-                assert_eq!(code, Some(4), "{said}");
+                let (code, log) = card.wait();
+                assert_eq!(code, Some(4), "{log}");
             }
         }
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "nothing is left");
@@ -265,8 +265,8 @@ fn an_error_names_a_path_that_cannot_be_bound_with_its_cause() {
     for path in ["/nonexistent/card.sock", "/proc/card.sock", long.to_str().unwrap(), "/", ".."] {
         for mut command in options(&folder, path) {
             let ended = Running::start(&mut command).wait_within(WAIT_LIMIT);
-            assert_eq!(ended.code, Some(4), "{path}: {}", ended.said);
-            assert!(ended.said.contains(path) && ended.said.contains("cannot listen"), "{path}: {}", ended.said);
+            assert_eq!(ended.code, Some(4), "{path}: {}", ended.log);
+            assert!(ended.log.contains(path) && ended.log.contains("cannot listen"), "{path}: {}", ended.log);
         }
     }
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);

@@ -63,8 +63,8 @@ impl Card {
 
     /// Sends a signal, checks that the card ends in time and with success, and returns the frames of its line out.
     fn end_with(self, signal: Signal) -> u32 {
-        let Ended { code, said, .. } = self.running.end_with(signal);
-        assert_eq!(code, Some(0), "{said}");
+        let Ended { code, log, .. } = self.running.end_with(signal);
+        assert_eq!(code, Some(0), "{log}");
         let left: Vec<_> = fs::read_dir(&self.folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["line.wav"]);
         frames(&self.folder.path().join("line.wav"))
@@ -201,9 +201,9 @@ fn ends_while_the_line_out_is_a_pipe_that_is_not_read() {
     // More than the pipe takes, and fewer frames than those after which the header is updated, which a pipe refuses.
     Control::connect(&control).write("{\"cmd\":\"advance\",\"frames\":40000}\n");
     std::thread::sleep(Duration::from_millis(300));
-    let Ended { code, said, .. } = card.end_with(Signal::TERM);
-    assert_eq!(code, Some(5), "{said}");
-    assert!(said.contains(&pipe_text), "{said}");
+    let Ended { code, log, .. } = card.end_with(Signal::TERM);
+    assert_eq!(code, Some(5), "{log}");
+    assert!(log.contains(&pipe_text), "{log}");
     assert!(!socket.exists());
 }
 
@@ -244,8 +244,8 @@ fn endless_song(folder: &TempDir) -> String {
 }
 
 fn assert_interrupted(folder: &TempDir, render: Running, signal: Signal, stays: &[&str]) {
-    let Ended { code, said, .. } = render.end_with(signal);
-    assert_eq!(code, Some(130), "{said}");
+    let Ended { code, log, .. } = render.end_with(signal);
+    assert_eq!(code, Some(130), "{log}");
     let mut left: Vec<_> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     left.sort();
@@ -324,9 +324,9 @@ fn a_complete_render_stays_when_its_result_is_not_read() {
     let arguments = ["render", "--events", &song, "--out", &text, "--frames", "1000"];
     let render = Running::start(program().args(arguments).stdout(full));
     wait_until("the file", || out.exists());
-    let Ended { code, said, .. } = render.end_with(Signal::INT);
+    let Ended { code, log, .. } = render.end_with(Signal::INT);
     assert_eq!(code, Some(130));
-    assert!(said.contains("complete"), "{said}");
+    assert!(log.contains("complete"), "{log}");
     assert_eq!(frames(&out), 1000);
 }
 

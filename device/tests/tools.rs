@@ -92,10 +92,10 @@ fn bad_input_ends_with_its_exit_code_and_a_reason_and_leaves_no_file() {
         (vec!["bank", "build", "no/such/x.dls"], 5, "no/such/x.dls"),
         (vec!["bank", "melt"], 2, "melt"),
     ];
-    for (words, expected, said) in table {
+    for (words, expected, log) in table {
         let (code, out, error) = run(&folder, &words);
         assert_eq!(code, expected, "{words:?}: {error}");
-        assert!(error.contains(said), "{words:?}: {error}");
+        assert!(error.contains(log), "{words:?}: {error}");
         assert_eq!(out, "", "{words:?}");
         assert_eq!(names(folder.path()), before, "{words:?} left something");
     }

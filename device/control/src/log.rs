@@ -1,4 +1,4 @@
-//! The lines of the card's log from which a supervisor learns why the card has left: its exit code does not tell.
+//! The lines of the card's log from which a supervisor learns why the card has ended, which its exit code does not tell.
 //!
 //! They are logged at the level `info` (`RUST_LOG=info`).
 

@@ -15,20 +15,35 @@ use super::waiting::Wait;
 
 /// Numbers of requests.
 pub(super) mod request {
+    /// `VHOST_USER_GET_FEATURES`.
     pub(crate) const GET_FEATURES: u32 = 1;
+    /// `VHOST_USER_SET_FEATURES`.
     pub(crate) const SET_FEATURES: u32 = 2;
+    /// `VHOST_USER_SET_OWNER`.
     pub(crate) const SET_OWNER: u32 = 3;
+    /// `VHOST_USER_SET_MEM_TABLE`.
     pub(crate) const SET_MEM_TABLE: u32 = 5;
+    /// `VHOST_USER_SET_VRING_NUM`.
     pub(crate) const SET_VRING_NUM: u32 = 8;
+    /// `VHOST_USER_SET_VRING_ADDR`.
     pub(crate) const SET_VRING_ADDR: u32 = 9;
+    /// `VHOST_USER_SET_VRING_BASE`.
     pub(crate) const SET_VRING_BASE: u32 = 10;
+    /// `VHOST_USER_GET_VRING_BASE`.
     pub(crate) const GET_VRING_BASE: u32 = 11;
+    /// `VHOST_USER_SET_VRING_KICK`.
     pub(crate) const SET_VRING_KICK: u32 = 12;
+    /// `VHOST_USER_SET_VRING_CALL`.
     pub(crate) const SET_VRING_CALL: u32 = 13;
+    /// `VHOST_USER_SET_PROTOCOL_FEATURES`.
     pub(crate) const SET_PROTOCOL_FEATURES: u32 = 16;
+    /// `VHOST_USER_SET_VRING_ENABLE`.
     pub(crate) const SET_VRING_ENABLE: u32 = 18;
+    /// `VHOST_USER_GET_CONFIG`.
     pub(crate) const GET_CONFIG: u32 = 24;
+    /// `VHOST_USER_ADD_MEM_REG`.
     pub(crate) const ADD_MEM_REG: u32 = 37;
+    /// `VHOST_USER_REM_MEM_REG`.
     pub(crate) const REM_MEM_REG: u32 = 38;
 }
 
@@ -255,7 +270,7 @@ impl FrontEnd {
     }
 
     /// Disconnects. The connection ends even where a copy of this end is still in flight.
-    pub(super) fn leave(self) {
+    pub(super) fn disconnect(self) {
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
     }
 }

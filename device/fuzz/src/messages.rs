@@ -116,7 +116,7 @@ impl Bench {
         let mut front_end = FrontEnd::new(socket);
         self.conforming.introduce(&mut front_end);
         self.conforming.run_conforming_driver(&mut front_end);
-        front_end.leave();
+        front_end.disconnect();
         connection.end();
     }
 
@@ -305,7 +305,7 @@ impl Peer<'_> {
                     self.front_end.stop_rings(ALL_QUEUES);
                     Guest::identity(&mut self.front_end);
                 }
-                self.front_end.leave();
+                self.front_end.disconnect();
                 self.kept.clear();
             }
             ControlFlow::Break(Verb::Stop) => {
@@ -314,7 +314,7 @@ impl Peer<'_> {
                 return;
             }
             ControlFlow::Break(_) => {
-                self.front_end.leave();
+                self.front_end.disconnect();
                 self.kept.clear();
             }
         }

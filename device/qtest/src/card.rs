@@ -167,7 +167,7 @@ impl Card {
     ///
     /// # Errors
     /// [`Failure::Ended`] when it ends in another way, [`Failure::Silent`] when it does not end.
-    pub fn leave(mut self) -> Result {
+    pub fn wait_for_end(mut self) -> Result {
         match self.process.wait(PROCESS_LIMIT) {
             Some(status) if status.success() => Ok(()),
             Some(status) => Err(Failure::Ended { process: "the card", status: status.to_string() }),

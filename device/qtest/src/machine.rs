@@ -178,7 +178,7 @@ impl Machine {
     /// Maps the BARs and finds the structures, as firmware and a driver do after each reset of the machine.
     ///
     /// # Errors
-    /// As for [`Qemu::say`]; [`Failure::Unexpected`] when the function has not all structures.
+    /// As for [`Qemu::send`]; [`Failure::Unexpected`] when the function has not all structures.
     pub fn enumerate(&mut self) -> Result {
         /// Registers of the function's configuration space (PCI 3.0, section 6.1).
         const COMMAND: u32 = 4;
@@ -247,7 +247,7 @@ impl Machine {
     /// Reads a register of the common configuration.
     ///
     /// # Errors
-    /// As for [`Qemu::say`], for the accesses that this makes.
+    /// As for [`Qemu::send`], for the accesses that this makes.
     pub fn common(&mut self, offset: u64, bytes: usize) -> Result<u64> {
         self.qemu.read(self.structures.common + offset, bytes)
     }
@@ -255,7 +255,7 @@ impl Machine {
     /// Writes a register of the common configuration.
     ///
     /// # Errors
-    /// As for [`Qemu::say`], for the accesses that this makes.
+    /// As for [`Qemu::send`], for the accesses that this makes.
     pub fn set_common(&mut self, offset: u64, bytes: usize, value: u64) -> Result {
         self.qemu.write(self.structures.common + offset, bytes, value)
     }
@@ -263,7 +263,7 @@ impl Machine {
     /// Reads the device status.
     ///
     /// # Errors
-    /// As for [`Qemu::say`], for the accesses that this makes.
+    /// As for [`Qemu::send`], for the accesses that this makes.
     pub fn status(&mut self) -> Result<u8> {
         Ok(self.common(common::DEVICE_STATUS, 1)? as u8)
     }
@@ -271,7 +271,7 @@ impl Machine {
     /// Writes the device status; 0 resets the device.
     ///
     /// # Errors
-    /// As for [`Qemu::say`], for the accesses that this makes.
+    /// As for [`Qemu::send`], for the accesses that this makes.
     pub fn set_status(&mut self, status: u8) -> Result {
         self.set_common(common::DEVICE_STATUS, 1, status.into())
     }
@@ -279,7 +279,7 @@ impl Machine {
     /// Reads the interrupt status, which clears it.
     ///
     /// # Errors
-    /// As for [`Qemu::say`], for the accesses that this makes.
+    /// As for [`Qemu::send`], for the accesses that this makes.
     pub fn isr(&mut self) -> Result<u8> {
         Ok(self.qemu.read(self.structures.isr, 1)? as u8)
     }
@@ -294,7 +294,7 @@ impl Machine {
     /// Resets the device: the driver forgets its rings and makes new ones.
     ///
     /// # Errors
-    /// As for [`Qemu::say`]; [`Failure::NoMemory`] when the machine's memory has no room for rings.
+    /// As for [`Qemu::send`]; [`Failure::NoMemory`] when the machine's memory has no room for rings.
     pub fn reset(&mut self) -> Result {
         self.set_status(0)?;
         self.ram.rewind();
@@ -305,7 +305,7 @@ impl Machine {
     /// Writes the features that the driver accepts.
     ///
     /// # Errors
-    /// As for [`Qemu::say`], for the accesses that this makes.
+    /// As for [`Qemu::send`], for the accesses that this makes.
     pub fn accept_features(&mut self, features: u64) -> Result {
         for (select, bits) in [(0, features & 0xffff_ffff), (1, features >> 32)] {
             self.set_common(common::DRIVER_FEATURE_SELECT, 4, select)?;
@@ -317,7 +317,7 @@ impl Machine {
     /// Describes one ring to the device.
     ///
     /// # Errors
-    /// As for [`Qemu::say`], for the accesses that this makes.
+    /// As for [`Qemu::send`], for the accesses that this makes.
     pub fn set_up_ring(&mut self, queue: Queue, plan: RingPlan, enable: bool) -> Result {
         let at = self.structures.common;
         let mut lines = vec![
@@ -332,7 +332,7 @@ impl Machine {
         if enable {
             lines.push(format!("writew {:#x} 0x1", at + common::QUEUE_ENABLE));
         }
-        self.qemu.say(&lines)?;
+        self.qemu.send(&lines)?;
         let offset = self.common(common::QUEUE_NOTIFY_OFF, 2)?;
         self.notify[queue.index()] = self.structures.notify + offset * self.structures.notify_multiplier;
         Ok(())
@@ -341,7 +341,7 @@ impl Machine {
     /// Resets the device and sets it up.
     ///
     /// # Errors
-    /// As for [`Qemu::say`]; [`Failure::NoMemory`] when the machine's memory has no room for rings.
+    /// As for [`Qemu::send`]; [`Failure::NoMemory`] when the machine's memory has no room for rings.
     pub fn start_as(&mut self, set_up: &SetUp) -> Result {
         use status::{ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURES_OK};
         self.set_status(0)?;
@@ -364,7 +364,7 @@ impl Machine {
     /// Kicks a queue.
     ///
     /// # Errors
-    /// As for [`Qemu::say`], for the accesses that this makes.
+    /// As for [`Qemu::send`], for the accesses that this makes.
     pub fn kick(&mut self, queue: Queue) -> Result {
         self.qemu.write(self.doorbell(queue), 2, queue.0.into())
     }
@@ -397,7 +397,7 @@ impl Machine {
     /// Reads the identity block as a guest does.
     ///
     /// # Errors
-    /// As for [`Qemu::say`]; [`Failure::NoMemory`] when fewer bytes are read than were requested.
+    /// As for [`Qemu::send`]; [`Failure::NoMemory`] when fewer bytes are read than were requested.
     pub fn identity(&mut self) -> Result<IdentityBlock> {
         let words = self.qemu.read_words(self.structures.device, size_of::<IdentityBlock>() / 4)?;
         let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
@@ -407,7 +407,7 @@ impl Machine {
     /// Reads the code and queue of the first error in the identity block.
     ///
     /// # Errors
-    /// As for [`Qemu::say`]; [`Failure::NoMemory`] when fewer bytes are read than were requested.
+    /// As for [`Qemu::send`]; [`Failure::NoMemory`] when fewer bytes are read than were requested.
     pub fn first_error(&mut self) -> Result<(Diagnosis, u16)> {
         let offset = std::mem::offset_of!(IdentityBlock, first_error);
         let words = self.qemu.read_words(self.structures.device + offset as u64, size_of::<FirstError>() / 4)?;
@@ -429,11 +429,11 @@ impl Machine {
     /// Ends QEMU, and the card with it.
     ///
     /// # Errors
-    /// As for [`Qemu::quit`] and [`Card::leave`].
+    /// As for [`Qemu::quit`] and [`Card::wait_for_end`].
     pub fn quit(self) -> Result {
         let Self { qemu, card, .. } = self;
         qemu.quit()?;
-        card.leave()
+        card.wait_for_end()
     }
 }
 

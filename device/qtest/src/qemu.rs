@@ -96,7 +96,7 @@ impl Qemu {
     /// # Errors
     /// [`Failure::Ended`] or [`Failure::Silent`] when QEMU has ended or does not answer, [`Failure::Answer`] when its answer
     /// breaks the protocol.
-    pub fn say(&mut self, lines: &[String]) -> Result<Vec<String>> {
+    pub fn send(&mut self, lines: &[String]) -> Result<Vec<String>> {
         let mut answers = Vec::with_capacity(lines.len());
         for some in lines.chunks(LINES_AT_ONCE) {
             let text = some.iter().fold(String::new(), |mut text, line| {
@@ -132,7 +132,7 @@ impl Qemu {
     }
 
     fn numbers(&mut self, lines: &[String]) -> Result<Vec<u64>> {
-        let answers = self.say(lines)?;
+        let answers = self.send(lines)?;
         let number = |(line, answer): (&String, String)| {
             u64::from_str_radix(answer.trim_start_matches("0x"), 16).map_err(|_| Failure::Answer {
                 process: "QEMU",
@@ -150,7 +150,7 @@ impl Qemu {
     /// Reads 32-bit words one after the other.
     ///
     /// # Errors
-    /// As for [`say`](Self::say), for the commands that this takes.
+    /// As for [`send`](Self::send), for the commands that this takes.
     pub fn read_words(&mut self, address: u64, words: usize) -> Result<Vec<u32>> {
         let lines: Vec<String> = (0..words as u64).map(|word| format!("readl {:#x}", address + 4 * word)).collect();
         Ok(self.numbers(&lines)?.into_iter().map(|word| word as u32).collect())
@@ -159,7 +159,7 @@ impl Qemu {
     /// Reads `bytes` (1, 2, 4 or 8) at a guest-physical address.
     ///
     /// # Errors
-    /// As for [`say`](Self::say), for the commands that this takes.
+    /// As for [`send`](Self::send), for the commands that this takes.
     pub fn read(&mut self, address: u64, bytes: usize) -> Result<u64> {
         self.number(format!("read{} {address:#x}", letter(bytes)))
     }
@@ -167,26 +167,26 @@ impl Qemu {
     /// Writes `bytes` (1, 2, 4 or 8) at a guest-physical address.
     ///
     /// # Errors
-    /// As for [`say`](Self::say), for the commands that this takes.
+    /// As for [`send`](Self::send), for the commands that this takes.
     pub fn write(&mut self, address: u64, bytes: usize, value: u64) -> Result {
-        self.say(&[format!("write{} {address:#x} {value:#x}", letter(bytes))]).map(|_| ())
+        self.send(&[format!("write{} {address:#x} {value:#x}", letter(bytes))]).map(|_| ())
     }
 
     /// Writes the same value `times` times.
     ///
     /// # Errors
-    /// As for [`say`](Self::say), for the commands that this takes.
+    /// As for [`send`](Self::send), for the commands that this takes.
     pub fn write_often(&mut self, address: u64, bytes: usize, value: u64, times: usize) -> Result {
-        self.say(&vec![format!("write{} {address:#x} {value:#x}", letter(bytes)); times]).map(|_| ())
+        self.send(&vec![format!("write{} {address:#x} {value:#x}", letter(bytes)); times]).map(|_| ())
     }
 
     /// Reads from the function's configuration space.
     ///
     /// # Errors
-    /// As for [`say`](Self::say), for the commands that this takes.
+    /// As for [`send`](Self::send), for the commands that this takes.
     pub fn config_read(&mut self, offset: u32) -> Result<u32> {
         let lines = [format!("outl 0xcf8 {:#x}", 0x8000_0000 | DEVICE << 11 | offset), "inl 0xcfc".into()];
-        let answers = self.say(&lines)?;
+        let answers = self.send(&lines)?;
         let answer = answers.get(1).cloned().unwrap_or_default();
         u32::from_str_radix(answer.trim_start_matches("0x"), 16).map_err(|_| Failure::Answer {
             process: "QEMU",
@@ -198,10 +198,10 @@ impl Qemu {
     /// Writes to the function's configuration space.
     ///
     /// # Errors
-    /// As for [`say`](Self::say), for the commands that this takes.
+    /// As for [`send`](Self::send), for the commands that this takes.
     pub fn config_write(&mut self, offset: u32, value: u32) -> Result {
         let address = 0x8000_0000 | DEVICE << 11 | offset;
-        self.say(&[format!("outl 0xcf8 {address:#x}"), format!("outl 0xcfc {value:#x}")]).map(|_| ())
+        self.send(&[format!("outl 0xcf8 {address:#x}"), format!("outl 0xcfc {value:#x}")]).map(|_| ())
     }
 
     fn event(&mut self, question: &str) -> Result<Value> {
@@ -210,13 +210,13 @@ impl Qemu {
             Ok(bytes) if bytes > 0 => {}
             _ => return Err(self.process.unanswered(question, QEMU_LIMIT)),
         }
-        let said: Value = serde_json::from_str(&line).map_err(|_| Failure::Answer {
+        let text: Value = serde_json::from_str(&line).map_err(|_| Failure::Answer {
             process: "QEMU's monitor",
             question: question.into(),
             answer: line.trim_end().into(),
         })?;
-        self.resets += u64::from(said["event"] == "RESET");
-        Ok(said)
+        self.resets += u64::from(text["event"] == "RESET");
+        Ok(text)
     }
 
     /// Executes a monitor command, and returns its result.
@@ -284,8 +284,8 @@ fn accept(listener: &UnixListener, process: &mut Process, folder: &Path) -> Resu
             return Ok(BufReader::new(stream));
         }
         if let Some(status) = process.ended() {
-            let said = std::fs::read_to_string(folder.join("qemu.log")).unwrap_or_default();
-            let status = format!("{status}; its log: {}", said.trim());
+            let text = std::fs::read_to_string(folder.join("qemu.log")).unwrap_or_default();
+            let status = format!("{status}; its log: {}", text.trim());
             return Err(Failure::Ended { process: "QEMU", status });
         }
         if Instant::now() > deadline {

@@ -92,7 +92,7 @@ impl Soak<'_> {
         let faults: Vec<&Fault> =
             faults.iter().filter(|fault| fault.kind == Kind::Lockstep && fault.after == After::Recovers).collect();
         if faults.is_empty() {
-            let source = std::io::Error::other("the filter leaves none that leaves the machine usable");
+            let source = std::io::Error::other("the filter leaves no row after which the machine can be used");
             return Err(Failure::Host { what: "no fault to draw".into(), source });
         }
         let machine = Machine::start(self.programs, &self.programs.folder.join("soak"), Kind::Lockstep)?;

@@ -85,7 +85,7 @@ impl Suite<'_> {
             shared.rows.lock().unwrap_or_else(PoisonError::into_inner).push((index, row));
             current = usable.then_some((kind, driver));
         }
-        // One that is well leaves as it should.
+        // A machine that still works ends with success.
         current.map_or(Ok(()), |(_, driver)| driver.machine.quit())
     }
 

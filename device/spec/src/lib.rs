@@ -13,7 +13,7 @@
 //! 3. Negotiate `VIRTIO_F_VERSION_1` (required), `VIRTIO_F_EVENT_IDX` and `VIRTIO_F_INDIRECT_DESC` (optional).
 //! 4. Set up the five [queues](queue::Queue), set `DRIVER_OK`.
 //! 5. Send [`OPEN`](control::RequestCode::OPEN) on the control queue. It is the reset edge: whatever an earlier
-//!    session left behind is gone when it is answered.
+//!    session left is dropped when it is answered.
 //! 6. Lend a [status page](status_page::StatusPage) and post buffers on the [event queue](notice).
 //! 7. Open [streams](control::StreamOpen), send [events](event), post [wave buffers](wave).
 //!

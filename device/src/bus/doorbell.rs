@@ -14,7 +14,7 @@ impl Kick {
     /// Returns the doorbell that a front-end has passed.
     ///
     /// # Errors
-    /// As for [`check`].
+    /// As for [`check`], when the descriptor is no event counter.
     pub fn new(descriptor: OwnedFd) -> Result<Self, EventCounterError> {
         check(&descriptor).map(|()| Self(descriptor))
     }

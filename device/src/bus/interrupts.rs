@@ -31,7 +31,7 @@ impl Call {
     /// Returns the call that a front-end has passed.
     ///
     /// # Errors
-    /// As for [`check`].
+    /// As for [`check`], when the descriptor is no event counter.
     pub fn new(descriptor: OwnedFd) -> Result<Self, EventCounterError> {
         check(&descriptor).map(|()| Self(Arc::new(descriptor)))
     }

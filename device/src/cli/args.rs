@@ -216,7 +216,7 @@ pub enum Transport {
 }
 
 impl Serve {
-    /// Returns where QEMU connects; `None` when the command line does not say.
+    /// Returns where QEMU connects, if the command line names it.
     #[must_use]
     pub fn place(&self) -> Option<Place> {
         self.socket_path.clone().map(Place::Path).or(self.fd.map(Place::Descriptor))

@@ -23,7 +23,7 @@ pub fn load(path: &Path) -> Result<Loaded, Failure> {
 /// Reads a bank to play from, and logs what was passed over. Without a path it is the built-in one.
 ///
 /// # Errors
-/// As for [`load`].
+/// [`Failure::BankFile`] when the file cannot be read, [`Failure::Bank`] when it is no usable bank.
 pub fn to_play(path: Option<&Path>) -> Result<std::sync::Arc<Bank>, Failure> {
     let Some(path) = path else { return Ok(Bank::builtin()) };
     let loaded = load(path)?;
@@ -39,7 +39,7 @@ pub fn to_play(path: Option<&Path>) -> Result<std::sync::Arc<Bank>, Failure> {
 /// Lists a bank: as text, all of it or the instruments alone, or as one JSON object.
 ///
 /// # Errors
-/// As for [`load`].
+/// [`Failure::BankFile`] when the file cannot be read, [`Failure::Bank`] when it is no usable bank.
 pub fn info(path: &Path, brief: bool, as_json: bool) -> Result<String, Failure> {
     let loaded = load(path)?;
     let listing = loaded.collection.listing();

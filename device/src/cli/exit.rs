@@ -78,6 +78,12 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Wraps the host's error for `map_err`, when it refuses a thread or a descriptor.
+    #[must_use]
+    pub fn out_of_resources(error: std::io::Error) -> Self {
+        Self::Internal(format!("the host refuses a thread or a descriptor: {error}; raise its limits (ulimit -n, -u)"))
+    }
+
     /// Returns the code that the process ends with.
     #[must_use]
     pub const fn code(&self) -> ExitCode {

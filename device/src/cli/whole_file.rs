@@ -231,7 +231,7 @@ impl WholeWav {
     /// Moves the file to its path.
     ///
     /// # Errors
-    /// As for [`WholeFile::finish`].
+    /// [`WholeFileError`], when the disk is full or the folder has gone.
     pub fn finish(self) -> Result<(), WholeFileError> {
         let Self { path, writer, file } = self;
         writer.finalize().map_err(|error| WholeFileError { path, source: to_io(error) })?;

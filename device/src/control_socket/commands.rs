@@ -14,12 +14,12 @@ use crate::card::{Link, NoAnswer, status};
 const ADVANCE_SLICE: u64 = 4096;
 
 /// Carries out the command in a line, and encodes its answer. `stopping` tells whether the process is about to end;
-/// `leave` is set when the command ends it.
+/// `shutdown` is set when the command ends it.
 pub(super) fn answer(
     link: &Link,
     line: &[u8],
     stopping: impl Fn() -> bool,
-    leave: &mut bool,
+    shutdown: &mut bool,
 ) -> Result<Vec<u8>, String> {
     let command = Command::from_line(line).map_err(|error| format!("not a command: {error}"))?;
     let gone = |error: NoAnswer| error.to_string();
@@ -67,7 +67,7 @@ pub(super) fn answer(
             accepted(&Done {})
         }
         Command::Shutdown {} => {
-            *leave = true;
+            *shutdown = true;
             accepted(&Done {})
         }
     }

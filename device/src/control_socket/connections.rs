@@ -32,7 +32,7 @@ const PLACE_PAUSE: Duration = Duration::from_millis(10);
 
 /// The control socket, served until it is dropped.
 pub struct ControlSocket {
-    leave: Stop,
+    closing: Stop,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -42,17 +42,17 @@ impl ControlSocket {
     /// # Errors
     /// The host's error, when it has no more descriptors or threads.
     pub fn start(endpoint: Endpoint, link: Link, stop: Stop) -> io::Result<Self> {
-        let leave = Stop::new()?;
-        let service = Service { link, stop, leave: leave.clone() };
+        let closing = Stop::new()?;
+        let service = Service { link, stop, closing: closing.clone() };
         let builder = std::thread::Builder::new().name("control".into());
         let thread = builder.spawn(move || accept_all(endpoint, &service))?;
-        Ok(Self { leave, thread: Some(thread) })
+        Ok(Self { closing, thread: Some(thread) })
     }
 }
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
-        self.leave.request();
+        self.closing.request();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -66,7 +66,7 @@ struct Service {
     /// Requests the end of the process.
     stop: Stop,
     /// Requests the end of the control socket.
-    leave: Stop,
+    closing: Stop,
 }
 
 /// The state of a connection.
@@ -126,7 +126,7 @@ impl Connection {
     fn serve(&self, service: &Service) -> io::Result<()> {
         let mut lines = Lines::default();
         loop {
-            let line = lines.next(&self.stream, &service.leave)?;
+            let line = lines.next(&self.stream, &service.closing)?;
             if !self.enter(State::Answering) {
                 return self.refuse(
                     "another client has needed the connection, and this one was idle for the longest time; connect again",
@@ -146,7 +146,7 @@ impl Connection {
                     self.stream.shutdown(Shutdown::Write)?;
                     // It counts as idle: other clients need not wait for the rest of the line.
                     return if self.enter(State::Idle(Instant::now())) {
-                        lines.drop_rest(&self.stream, &service.leave)
+                        lines.drop_rest(&self.stream, &service.closing)
                     } else {
                         Ok(())
                     };
@@ -159,14 +159,14 @@ impl Connection {
     }
 
     fn answer(&self, service: &Service, line: &[u8]) -> io::Result<()> {
-        let mut leave = false;
-        let stopping = || service.leave.is_requested() || service.stop.is_requested();
-        let answer = match answer(&service.link, line, stopping, &mut leave) {
+        let mut shutdown = false;
+        let stopping = || service.closing.is_requested() || service.stop.is_requested();
+        let answer = match answer(&service.link, line, stopping, &mut shutdown) {
             Ok(answer) => answer,
             Err(error) => refused(&error)?,
         };
         let sent = self.send(service, &answer);
-        if leave {
+        if shutdown {
             // Not before the answer is sent: this connection ends with the process.
             service.stop.request();
         }
@@ -178,7 +178,7 @@ impl Connection {
         if rest.is_empty() || !self.enter(State::Unread(Instant::now())) {
             return Ok(());
         }
-        send_all(&self.stream, &service.leave, rest, ANSWER_TIME_MAX)
+        send_all(&self.stream, &service.closing, rest, ANSWER_TIME_MAX)
     }
 
     /// Answers with the reason for which the connection ends, if its socket has room for that.
@@ -200,7 +200,7 @@ type Served = (Arc<Connection>, JoinHandle<()>);
 fn accept_all(mut endpoint: Endpoint, service: &Service) {
     let mut served: Vec<Served> = Vec::new();
     loop {
-        let stream = match endpoint.next(&service.leave) {
+        let stream = match endpoint.next(&service.closing) {
             Ok(Some(stream)) => stream,
             Ok(None) => break,
             Err(error) => {
@@ -208,7 +208,7 @@ fn accept_all(mut endpoint: Endpoint, service: &Service) {
                 break;
             }
         };
-        if !make_place(&mut served, &service.leave) {
+        if !make_place(&mut served, &service.closing) {
             log_limited!(
                 Level::Warn,
                 "control socket: all {CONNECTIONS_MAX} connections are being answered; another one is refused"
@@ -234,7 +234,7 @@ fn accept_all(mut endpoint: Endpoint, service: &Service) {
 
 /// Makes sure that one more connection can be served: in place of one that has ended, or else of the one that has been
 /// idle for the longest time, or else of one whose client does not read its answer. False when all are being answered.
-fn make_place(served: &mut Vec<Served>, leave: &Stop) -> bool {
+fn make_place(served: &mut Vec<Served>, closing: &Stop) -> bool {
     loop {
         served.retain(|(_, thread)| !thread.is_finished());
         if served.len() < CONNECTIONS_MAX {
@@ -257,7 +257,7 @@ fn make_place(served: &mut Vec<Served>, leave: &Stop) -> bool {
             // It has nothing to wait for, so there are never more threads than connections.
             let (_, thread) = served.swap_remove(*index);
             let _ = thread.join();
-        } else if candidates.is_empty() || leave.pause(PLACE_PAUSE) {
+        } else if candidates.is_empty() || closing.pause(PLACE_PAUSE) {
             return false;
         }
     }

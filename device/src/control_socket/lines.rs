@@ -49,11 +49,11 @@ impl Lines {
     ///
     /// # Errors
     /// The host's error, when the connection fails.
-    pub(super) fn next(&mut self, stream: &UnixStream, leave: &Stop) -> io::Result<Line> {
+    pub(super) fn next(&mut self, stream: &UnixStream, closing: &Stop) -> io::Result<Line> {
         let mut searched = 0;
         loop {
             // Here too, because a client that never pauses has always sent another line.
-            if leave.is_requested() {
+            if closing.is_requested() {
                 return Ok(Line::End);
             }
             if let Some(end) = self.buffer[searched..].iter().position(|byte| *byte == b'\n') {
@@ -70,7 +70,7 @@ impl Lines {
                 return Ok(if last.is_empty() { Line::End } else { Line::Whole(last) });
             }
             let deadline = self.since.and_then(|since| since.checked_add(LINE_TIME_MAX));
-            match leave.wait(stream, PollFlags::IN, deadline)? {
+            match closing.wait(stream, PollFlags::IN, deadline)? {
                 Waited::Ready => self.read(stream)?,
                 Waited::Stopped => return Ok(Line::End),
                 Waited::TimedOut => return Ok(Line::TooSlow),
@@ -96,13 +96,13 @@ impl Lines {
     ///
     /// # Errors
     /// The host's error, when the connection fails.
-    pub(super) fn drop_rest(&mut self, stream: &UnixStream, leave: &Stop) -> io::Result<()> {
+    pub(super) fn drop_rest(&mut self, stream: &UnixStream, closing: &Stop) -> io::Result<()> {
         let deadline = Instant::now().checked_add(LINE_TIME_MAX);
         let mut dropped = 0;
         while !self.ended && dropped < DROPPED_BYTES_MAX && !self.buffer.contains(&b'\n') {
             dropped = dropped.saturating_add(self.buffer.len());
             self.buffer.clear();
-            if leave.wait(stream, PollFlags::IN, deadline)? != Waited::Ready {
+            if closing.wait(stream, PollFlags::IN, deadline)? != Waited::Ready {
                 break;
             }
             self.read(stream)?;
@@ -142,14 +142,14 @@ pub(super) fn send_some<'a>(stream: &UnixStream, mut bytes: &'a [u8]) -> io::Res
 ///
 /// # Errors
 /// [`io::ErrorKind::TimedOut`] when the client does not read; the host's error when the connection fails.
-pub(super) fn send_all(stream: &UnixStream, leave: &Stop, mut bytes: &[u8], time: Duration) -> io::Result<()> {
+pub(super) fn send_all(stream: &UnixStream, closing: &Stop, mut bytes: &[u8], time: Duration) -> io::Result<()> {
     let deadline = Instant::now().checked_add(time);
     loop {
         bytes = send_some(stream, bytes)?;
         if bytes.is_empty() {
             return Ok(());
         }
-        if leave.wait(stream, PollFlags::OUT, deadline)? != Waited::Ready {
+        if closing.wait(stream, PollFlags::OUT, deadline)? != Waited::Ready {
             return Err(io::ErrorKind::TimedOut.into());
         }
     }
@@ -164,11 +164,11 @@ mod tests {
     #[test]
     fn reads_whole_lines_and_the_last_one_without_an_end() {
         let (near, mut far) = UnixStream::pair().unwrap();
-        let (leave, mut lines) = (Stop::new().unwrap(), Lines::default());
+        let (closing, mut lines) = (Stop::new().unwrap(), Lines::default());
         far.write_all(b"one\ntwo\n\nthr").unwrap();
         far.write_all(b"ee").unwrap();
         drop(far);
-        let mut next = || lines.next(&near, &leave).unwrap();
+        let mut next = || lines.next(&near, &closing).unwrap();
         for line in [&b"one\n"[..], b"two\n", b"\n", b"three"] {
             assert_eq!(next(), Line::Whole(line.to_vec()));
         }
@@ -179,17 +179,17 @@ mod tests {
     fn a_line_is_too_long_from_its_first_byte_beyond_the_bound() {
         for (length, whole) in [(LINE_BYTES_MAX, true), (LINE_BYTES_MAX + 1, false)] {
             let (near, mut far) = UnixStream::pair().unwrap();
-            let (leave, mut lines) = (Stop::new().unwrap(), Lines::default());
+            let (closing, mut lines) = (Stop::new().unwrap(), Lines::default());
             let writer = std::thread::spawn(move || {
                 let mut line = vec![b'x'; length];
                 line[length - 1] = b'\n';
                 far.write_all(&line).unwrap();
                 far
             });
-            let line = lines.next(&near, &leave).unwrap();
+            let line = lines.next(&near, &closing).unwrap();
             assert_eq!(matches!(line, Line::Whole(_)), whole, "{length}");
             if !whole {
-                lines.drop_rest(&near, &leave).unwrap();
+                lines.drop_rest(&near, &closing).unwrap();
             }
             writer.join().unwrap();
         }

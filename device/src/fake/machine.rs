@@ -286,7 +286,7 @@ impl Machine {
     ///
     /// # Panics
     /// When the card has ended before.
-    pub fn leave(mut self) {
+    pub fn disconnect(mut self) {
         self.finish();
     }
 

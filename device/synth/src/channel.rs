@@ -86,7 +86,7 @@ pub(crate) struct Channel {
     pub(crate) fine_tuning: u16,
     /// 64 at rest.
     pub(crate) coarse_tuning: u8,
-    /// Who keeps a voice when there are not enough.
+    /// The priority of its voices when there are not enough.
     pub(crate) priority: u32,
     parameter: u16,
     drum_channel: bool,

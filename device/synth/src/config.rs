@@ -1,4 +1,4 @@
-//! What a synthesizer is made with.
+//! The configuration of a synthesizer.
 
 use core::fmt;
 use core::str::FromStr;
@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::limits::{CHANNEL_GROUPS_MAX, SAMPLE_RATE_MAX, SAMPLE_RATE_MIN, VOICES_MAX};
 
-/// How a [`Synth`](crate::Synth) is set up. Fixed for its life.
+/// The configuration of a [`Synth`](crate::Synth), which never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SynthConfig {
     /// Frames a second, [`SAMPLE_RATE_MIN`] to [`SAMPLE_RATE_MAX`].

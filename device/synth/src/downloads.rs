@@ -1,4 +1,5 @@
-//! What a driver has downloaded: waves by their download ids, instruments by patch, and who still sounds from which.
+//! The downloads of a driver: waves by their download ids, instruments by patch, and the number of voices that still
+//! sound from each.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 

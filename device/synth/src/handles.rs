@@ -1,4 +1,4 @@
-//! What the download and volume calls of [`Synth`](crate::Synth) take and answer.
+//! Arguments and results of the download and volume calls of [`Synth`](crate::Synth).
 
 use thiserror::Error;
 
@@ -68,7 +68,7 @@ pub enum DownloadErrorReason {
     WaveArticulation = 10,
 }
 
-/// How an unload went.
+/// The result of an unload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unload {
     /// The memory is free.

@@ -28,7 +28,7 @@ impl Program {
             Some(Zone::new(region, &wave, source, prepared.clone()))
         });
         let mut zones: Vec<Zone> = zones.collect();
-        // What is held is what is charged.
+        // The capacity that is held is the one that is charged.
         zones.shrink_to_fit();
         Self { zones }
     }

@@ -546,7 +546,7 @@ fn dls_on_brings_static_voice_allocation_back() {
     assert!(plays(&[STATIC_OFF]));
     assert!(!plays(&[STATIC_OFF, STATIC_ON]));
     assert!(!plays(&[STATIC_OFF, DLS_ON]));
-    // A device that is not in DLS mode does not listen to them.
+    // A device that is not in DLS mode ignores them.
     assert!(!plays(&[DLS_OFF, STATIC_OFF, DLS_ON]));
 }
 

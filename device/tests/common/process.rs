@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
     /// Its standard error, if that was not sent elsewhere.
-    pub(crate) said: String,
+    pub(crate) log: String,
     /// How long it took.
     pub(crate) after: Duration,
 }
@@ -68,7 +68,7 @@ impl Running {
     /// Waits until it ends, and returns exit code and standard error.
     pub(crate) fn wait(self) -> (Option<i32>, String) {
         let ended = self.wait_within(WAIT_LIMIT);
-        (ended.code, ended.said)
+        (ended.code, ended.log)
     }
 
     /// Waits until it ends.
@@ -78,15 +78,15 @@ impl Running {
             if let Some(status) = self.0.try_wait().unwrap() {
                 break status;
             }
-            assert!(begun.elapsed() < limit, "the process does not leave within {limit:?}");
+            assert!(begun.elapsed() < limit, "the process does not end within {limit:?}");
             std::thread::sleep(Duration::from_millis(1));
         };
         let after = begun.elapsed();
-        let mut said = String::new();
+        let mut log = String::new();
         if let Some(mut stderr) = self.0.stderr.take() {
-            stderr.read_to_string(&mut said).unwrap();
+            stderr.read_to_string(&mut log).unwrap();
         }
-        Ended { code: status.code(), said, after }
+        Ended { code: status.code(), log, after }
     }
 
     /// Sends a signal, and waits until it ends.

@@ -1,4 +1,4 @@
-//! What a loader sees of an image.
+//! The headers, sections and imports of an image.
 
 use std::collections::{BTreeMap, BTreeSet};
 

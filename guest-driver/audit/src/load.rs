@@ -27,7 +27,7 @@ pub enum LoadError {
     Section {
         /// Its name.
         name: String,
-        /// What is wrong.
+        /// The reason.
         what: &'static str,
     },
     /// A relocation cannot be carried out.
@@ -35,7 +35,7 @@ pub enum LoadError {
     Relocation {
         /// The relative address of what is to be changed.
         at: u32,
-        /// What is wrong.
+        /// The reason.
         what: &'static str,
     },
     /// An import is not exported.

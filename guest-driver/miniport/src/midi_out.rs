@@ -276,7 +276,7 @@ impl<K: Kernel> MidiOut<K> {
             }
             query_card();
             self.service(level.into(), doorbell);
-            // What the card has returned since is progress.
+            // A batch that the card has returned since is progress.
             if !self.progress.wait(level, 0) {
                 return self.state.with(level.into(), is_sent);
             }

@@ -35,7 +35,7 @@ const PCM_AT: usize = 4096;
 /// last frame is due.
 const MARGIN_MILLISECONDS: u32 = 1000;
 
-/// How a request ended.
+/// The result of a wave request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rendered {
     /// The card rendered all frames.

@@ -129,7 +129,7 @@ fn leaves_no_memory_and_no_event_behind_after_a_thousand_starts_with_faults() {
                 let behaviour = &mut card.behaviour;
                 (behaviour.ignores_kicks, behaviour.refuses) = (Default::default(), None);
                 (behaviour.sends_no_interrupts, behaviour.no_memory) = (false, false);
-                // What the fake remembers is not the driver's.
+                // The fake card's records are not the driver's memory.
                 (card.requests, card.batches, card.log, card.statuses) = Default::default();
             });
             driver.fake.serve_kicks();
@@ -204,7 +204,7 @@ fn plays_or_counts_each_of_a_million_events_and_gives_all_back() {
         for batch in driver.fake.with(|card| core::mem::take(&mut card.batches)) {
             for event in batch.events {
                 assert!(event.time >= expected, "in order, and none twice: {} after {expected}", event.time);
-                // What is missing in between was thrown away where the test knows of it.
+                // Events missing in between were discarded where the test expects it.
                 *unplayed += event.time - expected;
                 expected = event.time + 1;
                 *played += 1;

@@ -40,7 +40,7 @@ fn completes_a_pending_unload_once_at_every_end() {
         ("the stream is closed", |driver| driver.card.close_render(passive(), 0), NtStatus::CANCELLED),
         ("the power goes", |driver| driver.card.power_down(passive()), NtStatus::SUCCESS),
         (
-            "the card is torn out",
+            "the card is removed",
             |driver| {
                 driver.fake.with(|card| card.behaviour.gone = true);
                 assert!(driver.card.is_gone(dispatch()));

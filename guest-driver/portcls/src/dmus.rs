@@ -96,7 +96,7 @@ interface! {
 }
 
 interface! {
-    /// What a wave-sink stream offers besides [`IMXF`], on the same virtual table.
+    /// The interface of a wave-sink stream besides [`IMXF`], on the same virtual table.
     ISynthSinkDMus, ISynthSinkDMusTable: IMXFTable {
         /// Renders `length` frames, from frame `position`, into `buffer`. (The reference page has bytes; the public
         /// sample and user mode's `IDirectMusicSynth::Render` count frames.)

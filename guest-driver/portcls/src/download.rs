@@ -1,9 +1,9 @@
-//! What a DirectMusic download buffer holds (`dmdls.h`, `dls1.h`).
+//! The structures of a DirectMusic download buffer (`dmdls.h`, `dls1.h`).
 //!
 //! A buffer is a [`DownloadInfo`], a table of offsets from the buffer's start, and chunks, which refer to each other by
 //! indices into that table. Index 0 is the first chunk: an [`Instrument`] or a [`Wave`]. As a reference 0 means none.
 
-/// What a buffer begins with (`DMUS_DOWNLOADINFO`).
+/// The header of a buffer (`DMUS_DOWNLOADINFO`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DownloadInfo {
@@ -347,7 +347,7 @@ layout! { MiscParams = "DMUS_MSCPARAMS", 4 / 4 {
     default_pan = "ptDefaultPan", 0 / 0;
 } }
 
-/// What connections begin with (`CONNECTIONLIST`); as many [`Connection`]s follow.
+/// The header of a list of connections (`CONNECTIONLIST`); as many [`Connection`]s follow.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionList {
@@ -366,11 +366,11 @@ layout! { ConnectionList = "CONNECTIONLIST", 8 / 8 {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connection {
-    /// What modulates.
+    /// The source.
     pub source: u16,
-    /// What scales it.
+    /// The control, which scales the source.
     pub control: u16,
-    /// What is modulated.
+    /// The destination.
     pub destination: u16,
     /// The curve.
     pub transform: u16,

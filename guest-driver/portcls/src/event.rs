@@ -102,7 +102,7 @@ impl core::fmt::Debug for DmusKernelEvent {
     }
 }
 
-/// What a record in a DirectMusic buffer begins with (`DMUS_EVENTHEADER`); the data follows, padded to 8 bytes.
+/// The header of a record in a DirectMusic buffer (`DMUS_EVENTHEADER`); the data follows, padded to 8 bytes.
 #[repr(C, packed(4))]
 #[derive(Clone, Copy, Debug)]
 pub struct DmusEventHeader {

@@ -263,7 +263,7 @@ guids! {
 }
 
 guids! {
-    /// What `dmusprop.h` and `dmusicks.h` add for DirectMusic.
+    /// DirectMusic's own, from `dmusprop.h` and `dmusicks.h`.
     DIRECTMUSIC;
     /// DirectMusic events.
     KSDATAFORMAT_SUBTYPE_DIRECTMUSIC = "1a82f8bc-3f8b-11d2-b774-0060083316c1";

@@ -26,7 +26,7 @@ pub struct Interface {
     pub methods: &'static [Method],
 }
 
-/// What every PortCls interface begins with. Unlike user mode's, `QueryInterface` answers an `NTSTATUS`.
+/// The slots that every PortCls interface begins with. Unlike user mode's, `QueryInterface` returns an `NTSTATUS`.
 #[repr(C)]
 #[derive(Debug)]
 pub struct IUnknown {

@@ -56,7 +56,7 @@ pub mod pin_property {
     pub const GLOBALCINSTANCES: u32 = 8;
     /// Instances needed.
     pub const NECESSARYINSTANCES: u32 = 9;
-    /// What the pin is wired to.
+    /// The other end of the pin's connection.
     pub const PHYSICALCONNECTION: u32 = 10;
     /// Category.
     pub const CATEGORY: u32 = 11;
@@ -94,7 +94,7 @@ pub struct KsDataFormat {
     pub major_format: Guid,
     /// The subtype.
     pub sub_format: Guid,
-    /// What follows.
+    /// The specifier of the format block that follows.
     pub specifier: Guid,
 }
 
@@ -315,7 +315,7 @@ layout! { KsTime = "KSTIME", 16 / 16 {
     denominator = "Denominator", 12 / 12;
 } }
 
-/// What is written to and read from a pin (`KSSTREAM_HEADER`).
+/// The header of data that is written to or read from a pin (`KSSTREAM_HEADER`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct KsStreamHeader {
@@ -351,7 +351,7 @@ layout! { KsStreamHeader = "KSSTREAM_HEADER", 56 / 48 {
     options_flags = "OptionsFlags", 48 / 44;
 } }
 
-/// What a record of raw MIDI in a stream begins with (`KSMUSICFORMAT`); the bytes follow, padded to 4.
+/// The header of a record of raw MIDI in a stream (`KSMUSICFORMAT`); the bytes follow, padded to 4.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KsMusicFormat {

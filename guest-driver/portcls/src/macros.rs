@@ -1,4 +1,4 @@
-//! How this crate states a fact once and has it checked and listed.
+//! Macros that state a fact once, so that it is checked and listed.
 
 /// States the documented layout of a structure: `C name`, size and field offsets as `64-bit / 32-bit` figures.
 ///

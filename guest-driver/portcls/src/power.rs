@@ -69,7 +69,7 @@ layout! { DeviceCapabilities = "DEVICE_CAPABILITIES", 64 / 64 {
 } }
 
 interface! {
-    /// What an adapter implements to follow power states. PASSIVE_LEVEL.
+    /// The interface by which an adapter follows power states. PASSIVE_LEVEL.
     IAdapterPowerManagement, IAdapterPowerManagementTable: IUnknownTable {
         /// The new state.
         3 power_change_state "PowerChangeState" (state: PowerState);
@@ -83,8 +83,8 @@ interface! {
 }
 
 interface! {
-    /// What a miniport or stream implements to learn of power states: on the way down after the streams have paused,
-    /// on the way up before they go on. PASSIVE_LEVEL.
+    /// The interface by which a miniport or stream is notified of power states: on the way down after the streams have
+    /// paused, on the way up before they go on. PASSIVE_LEVEL.
     IPowerNotify, IPowerNotifyTable: IUnknownTable {
         /// The state that comes (down) or is there (up).
         3 power_change_notify "PowerChangeNotify" (state: PowerState);

@@ -43,7 +43,7 @@ pub struct CmPartialResourceDescriptor {
     pub data: CmResourceData,
 }
 
-/// What a resource is, by its kind.
+/// The fields of a resource, by its type.
 #[repr(C, packed(4))]
 #[derive(Clone, Copy)]
 pub union CmResourceData {

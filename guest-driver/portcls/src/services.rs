@@ -1,4 +1,4 @@
-//! What PortCls offers to a miniport, and the interfaces that all kinds of miniports share.
+//! The objects that PortCls offers to a miniport, and the interfaces that all kinds of miniports share.
 
 use core::ffi::c_void;
 
@@ -228,7 +228,7 @@ interface! {
 }
 
 interface! {
-    /// What a miniport implements to edit its pins' instance counts.
+    /// The interface by which a miniport edits its pins' instance counts.
     IPinCount, IPinCountTable: IUnknownTable {
         /// Edits the counts. PASSIVE_LEVEL.
         3 pin_count "PinCount" (
@@ -239,7 +239,7 @@ interface! {
 }
 
 interface! {
-    /// What a miniport implements to let the adapter choose its music technology, before the port's `Init`.
+    /// The interface by which a miniport's music technology is chosen, before the port's `Init`.
     IMusicTechnology, IMusicTechnologyTable: IUnknownTable {
         /// Overwrites the technology in every music data range.
         3 set_technology "SetTechnology" (technology: *const Guid) -> NtStatus;

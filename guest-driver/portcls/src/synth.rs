@@ -36,7 +36,7 @@ pub mod dls_property {
     pub const WAVEFORMAT: u32 = 4;
 }
 
-/// What a synthesizer can do (`SYNTHCAPS`).
+/// The capabilities of a synthesizer (`SYNTHCAPS`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct SynthCaps {

@@ -32,7 +32,7 @@ layout! { KEvent = "KEVENT", 24 / 16 {} }
 #[repr(C)]
 #[derive(Debug)]
 pub struct IoStatusBlock {
-    /// How it ended.
+    /// The final status.
     pub status: NtStatus,
     /// How much was done.
     pub information: usize,
@@ -51,7 +51,7 @@ const IRP: [usize; 4] = if WIDE { [0x30, 3, 0x22, 0x48] } else { [0x18, 3, 0x12,
 #[derive(Debug)]
 pub struct Irp {
     _before_status: [u8; IRP[0]],
-    /// How it ended.
+    /// The final status.
     pub io_status: IoStatusBlock,
     /// `KernelMode` 0, `UserMode` 1.
     pub requestor_mode: i8,
@@ -94,7 +94,7 @@ pub struct IoStackLocation {
     pub version: u16,
     /// Where it is to be written.
     pub interface: *mut c_void,
-    /// What the interface demands.
+    /// The interface's own data.
     pub interface_specific_data: *mut c_void,
     _rest: [*mut c_void; 4],
 }
@@ -142,7 +142,7 @@ pub struct BusInterfaceStandard {
     pub size: u16,
     /// 1.
     pub version: u16,
-    /// What its functions are given.
+    /// The context for its functions.
     pub context: *mut c_void,
     /// Adds a reference.
     pub interface_reference: Option<InterfaceReference>,
@@ -200,7 +200,7 @@ pub struct DeviceDescription {
     pub maximum_length: u32,
     /// For slave devices.
     pub dma_port: u32,
-    /// What version 3 adds; version 2 leaves it out, but headers since Windows 8 count it in.
+    /// A field of version 3; version 2 leaves it out, but headers since Windows 8 count it in.
     pub version_3: [u32; 6],
 }
 

@@ -247,6 +247,9 @@ pub(crate) struct RunArguments {
     pub(crate) keep: bool,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
+    /// Also write the results to this file as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
     /// End with one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
@@ -260,6 +263,9 @@ pub(crate) struct TestArguments {
     pub(crate) keep: bool,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
+    /// Also write the results to this file as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
     /// End with one JSON object on standard output, before the last line
     #[arg(long)]
     pub(crate) json: bool,

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use dmus::event::TestResult;
 use dmus::host::failure::Class;
 use dmus::hostile::{Hostile, progress_line};
 use dmus::provision::{Artefact, Overrides, Provisioner};
-use dmus::report::{Terminal, error_line, out};
+use dmus::report::{HOSTILE_DRIVER, Report, Terminal, TestRecord, error_line, out, write_junit};
 use dmus::testbed::run_folder::RunFolder;
 use serde_json::{Value, json};
 
@@ -55,7 +56,12 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         Some(minutes) => soak(&hostile, minutes, arguments.seed.unwrap_or(SEED))?,
     };
     drop(terminal);
-    let Report { passed, failed, text, mut json } = report;
+    let Findings { passed, failed, text, mut json, records } = report;
+    if let Some(path) = &arguments.junit {
+        let mut report = Report::default();
+        records.into_iter().for_each(|record| report.add(record));
+        write_junit(&report, path)?;
+    }
     json["passed"] = passed.into();
     json["failed"] = failed.into();
     json["skipped"] = 0.into();
@@ -76,21 +82,23 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
 }
 
 /// The result of the table or of the soak.
-struct Report {
+struct Findings {
     passed: usize,
     failed: usize,
     text: String,
     json: Value,
+    records: Vec<TestRecord>,
 }
 
-fn table(hostile: &Hostile<'_>) -> Result<Report, Error> {
+fn table(hostile: &Hostile<'_>) -> Result<Findings, Error> {
     let table = hostile.table()?;
     let passed = table.summary.as_expected;
     let failed = table.rows.len() - passed;
-    Ok(Report { passed, failed, text: table.text(), json: json!(table) })
+    let records = table.rows.iter().map(|row| TestRecord::of_fault(row, hostile.folder)).collect();
+    Ok(Findings { passed, failed, text: table.text(), json: json!(table), records })
 }
 
-fn soak(hostile: &Hostile<'_>, minutes: u32, seed: u64) -> Result<Report, Error> {
+fn soak(hostile: &Hostile<'_>, minutes: u32, seed: u64) -> Result<Findings, Error> {
     let outcome = hostile.soak(Duration::from_secs(60 * u64::from(minutes)), seed)?;
     let mut lines: Vec<String> = outcome.failures.iter().map(ToString::to_string).collect();
     lines.push(progress_line(&outcome.last));
@@ -104,5 +112,17 @@ fn soak(hostile: &Hostile<'_>, minutes: u32, seed: u64) -> Result<Report, Error>
     lines.extend(outcome.problems.iter().map(|problem| format!("FAIL  {problem}")));
     let holds = outcome.problems.is_empty();
     let (passed, failed) = (usize::from(holds), usize::from(!holds));
-    Ok(Report { passed, failed, text: lines.join("\n"), json: json!({ "soak": outcome }) })
+    let record = TestRecord {
+        name: format!("{HOSTILE_DRIVER} [soak, seed {seed:x}]"),
+        result: if holds { TestResult::Passed } else { TestResult::Failed },
+        class: (!holds).then_some(Class::TestFailed),
+        violations: outcome.problems.clone(),
+        milliseconds: f64::from(minutes) * 60_000.0,
+        pcm_sha256: None,
+        seed: Some(format!("{seed:x}")),
+        run_folder: Some(hostile.folder.into()),
+        reproduce: super::setup::reproduce(),
+    };
+    let json = json!({ "soak": outcome });
+    Ok(Findings { passed, failed, text: lines.join("\n"), json, records: vec![record] })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dmus::event::{Event, Observer};
 use dmus::host::failure::Class;
 use dmus::provision::Workspace;
-use dmus::report::{Report, Terminal, error_line, failed_tests, out, report_text};
+use dmus::report::{Report, Terminal, error_line, failed_tests, out, report_text, write_junit};
 use dmus::scenario::suite::SCENARIOS;
 use dmus::scenario::{Context, Overrides, Scenario, ScenarioError, files_in, run as run_scenario};
 use serde_json::json;
@@ -72,6 +72,9 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         return Ok(Some(no_such_case(arguments, &scenarios)));
     }
     print_failed(&report);
+    if let Some(path) = &arguments.junit {
+        write_junit(&report, path)?;
+    }
     if arguments.json {
         out(&serde_json::to_string(&report).unwrap_or_default());
     } else {
@@ -168,6 +171,7 @@ pub(super) fn low_resources(arguments: &LowResourcesArguments) -> Outcome {
         soak: None,
         repeat: 1,
         keep: false,
+        junit: None,
         machine: arguments.machine.clone(),
         json: arguments.json,
     })

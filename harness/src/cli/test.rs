@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dmus::host::failure::Class;
 use dmus::provision::{Artefact, Overrides, Provisioner};
-use dmus::report::{Terminal, error_line, out, summary};
+use dmus::report::{Terminal, error_line, out, summary, write_junit};
 use dmus::scenario::suite::Suite;
 
 use super::args::TestArguments;
@@ -38,6 +38,9 @@ pub(super) fn test(arguments: &TestArguments) -> Outcome {
     let skips_fail = strict && report.skipped > 0;
     if skips_fail {
         error_line("in CI (the variable CI is set) a skipped test is a failure");
+    }
+    if let Some(path) = &arguments.junit {
+        write_junit(&report, path)?;
     }
     if arguments.json {
         out(&serde_json::to_string(&report).unwrap_or_default());

@@ -1,6 +1,7 @@
-//! The results of runs, and their forms: text for people, JSON for programs, progress on a terminal.
+//! The results of runs, and their forms: text for people, JSON and JUnit XML for programs, progress on a terminal.
 
 mod json;
+mod junit;
 mod print;
 mod results;
 mod table;
@@ -8,8 +9,9 @@ mod terminal;
 mod text;
 
 pub use json::{error_object, failure_object, verdict_object};
+pub use junit::write_junit;
 pub use print::{error_line, out};
-pub use results::{Report, TestRecord, VariantRow};
+pub use results::{CountedTest, HOSTILE_DRIVER, Report, TestRecord, VariantRow};
 pub use table::table;
 pub use terminal::Terminal;
 pub use text::{failed_tests, failure_text, report_text, summary, verdict_text};

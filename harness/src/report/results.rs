@@ -1,8 +1,9 @@
 //! The results of runs: a record for each test, and the rows of the tests that have some.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use card_qtest::table::Row;
 use serde::Serialize;
 
 use crate::alloc_faults::AllocFaultsReport;
@@ -35,6 +36,27 @@ pub struct TestRecord {
     pub reproduce: String,
 }
 
+impl TestRecord {
+    /// Returns the record of a fault of the hostile driver. Its run folder holds the table.
+    #[must_use]
+    pub fn of_fault(row: &Row, folder: &Path) -> Self {
+        Self {
+            name: format!("{HOSTILE_DRIVER} [{}: {}]", row.area, row.fault),
+            result: if row.as_expected { TestResult::Passed } else { TestResult::Failed },
+            class: (!row.as_expected).then_some(Class::TestFailed),
+            violations: row.problem.clone().into_iter().collect(),
+            milliseconds: row.milliseconds,
+            pcm_sha256: None,
+            seed: None,
+            run_folder: Some(folder.into()),
+            reproduce: format!("cargo dmus run hostile --filter '{}'", row.fault.replace('\'', r"'\''")),
+        }
+    }
+}
+
+/// The suite of the hostile driver's faults.
+pub const HOSTILE_DRIVER: &str = "hostile driver";
+
 /// The results of all tests.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
@@ -46,8 +68,12 @@ pub struct Report {
     pub skipped: usize,
     /// The run folder of each run.
     pub run_folders: Vec<PathBuf>,
-    /// Every test.
+    /// Every test but [counted ones](Self::counted_tests).
     pub tests: Vec<TestRecord>,
+    /// Tests that are counted, and of which only JUnit XML lists each: those of cargo's runners, and what card and QEMU
+    /// survived of the hostile driver.
+    #[serde(skip)]
+    pub counted_tests: Vec<CountedTest>,
     /// The contract, rule by rule, where its probes ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contract: Option<Contract>,
@@ -63,6 +89,17 @@ pub struct Report {
     /// Broken variants of the C++ driver: the check expected for each, and the check that fired.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub variants: Vec<VariantRow>,
+}
+
+/// A test that is counted and not listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountedTest {
+    /// The program and the source of cargo's runner, such as `dls_synth unittests src/lib.rs`, or `hostile driver`.
+    pub suite: String,
+    /// The name of the test in its suite.
+    pub name: String,
+    /// Whether it passed, failed or was ignored.
+    pub result: TestResult,
 }
 
 /// A broken variant of the C++ driver.
@@ -102,6 +139,7 @@ impl Report {
             }
         }
         self.contract = other.contract.or(self.contract.take());
+        self.counted_tests.extend(other.counted_tests);
         self.low_resources.extend(other.low_resources);
         self.kills.extend(other.kills);
         self.variants.extend(other.variants);

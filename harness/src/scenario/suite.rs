@@ -16,7 +16,7 @@ use crate::host::file_error::FileError;
 use crate::hostile::Hostile;
 use crate::provision::image_check::{self, Check};
 use crate::provision::{ProvisionError, Workspace, run_logged};
-use crate::report::{Report, TestRecord};
+use crate::report::{CountedTest, HOSTILE_DRIVER, Report, TestRecord};
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::{Provisioned, TestBedError};
 
@@ -113,7 +113,7 @@ impl Suite<'_> {
             )
         );
         let result = if missing { TestResult::Skipped } else { TestResult::Failed };
-        let mut names = vec!["images".to_owned(), "hostile driver".to_owned()];
+        let mut names = vec!["images".to_owned(), HOSTILE_DRIVER.to_owned()];
         for path in self.scenario_files()? {
             let scenario = Scenario::load(&path)?;
             names.extend(scenario.cases.iter().map(|case| format!("{} [{}]", scenario.name, case.name)));
@@ -191,7 +191,7 @@ impl Suite<'_> {
 
     /// Runs every fault of the hostile driver's table. Rows as expected are counted, but not listed.
     fn hostile(&self, provisioned: &Provisioned, report: &mut Report) -> Result<(), RunError> {
-        let name = "hostile driver";
+        let name = HOSTILE_DRIVER;
         let begun = Instant::now();
         self.observer.event(&Event::TestBegun { name: name.into() });
         let folder = RunFolder::create(self.workspace, name, None)?;
@@ -207,18 +207,14 @@ impl Suite<'_> {
         };
         folder.write("table.txt", table.text())?;
         report.passed += table.summary.as_expected;
-        for row in table.failures() {
-            report.add(TestRecord {
-                name: format!("{name}: {}: {}", row.area, row.fault),
-                result: TestResult::Failed,
-                class: Some(Class::TestFailed),
-                violations: row.problem.clone().into_iter().collect(),
-                milliseconds: row.milliseconds,
-                pcm_sha256: None,
-                seed: None,
-                run_folder: Some(folder.path().into()),
-                reproduce: format!("cargo dmus run hostile --filter '{}'", row.fault.replace('\'', r"'\''")),
-            });
+        for row in &table.rows {
+            let record = TestRecord::of_fault(row, folder.path());
+            if row.as_expected {
+                let name = format!("{}: {}", row.area, row.fault);
+                report.counted_tests.push(CountedTest { suite: HOSTILE_DRIVER.into(), name, result: record.result });
+            } else {
+                report.add(record);
+            }
         }
         let text = table.text();
         self.observer.event(&Event::TestEnded {
@@ -261,6 +257,7 @@ impl Suite<'_> {
         report.passed += counts.passed;
         report.skipped += counts.ignored;
         report.failed += counts.failed;
+        report.counted_tests.extend(crate_tests(&text));
         let found = format!("{} passed, {} failed, {} ignored", counts.passed, counts.failed, counts.ignored);
         if ended.is_ok() {
             self.observer.event(&Event::TestEnded {
@@ -301,6 +298,32 @@ fn counts(text: &str) -> Counts {
     counts
 }
 
+/// Returns the tests in the output of cargo's runners: `Running unittests src/lib.rs (target/debug/deps/dmus-0123)`, then
+/// `test name ... ok` for each.
+fn crate_tests(text: &str) -> Vec<CountedTest> {
+    let mut runner = String::new();
+    let mut tests = Vec::new();
+    for line in text.lines().map(str::trim_start) {
+        if let Some(named) = line.strip_prefix("Running ") {
+            let (source, program) = named.split_once(" (").unwrap_or((named, ""));
+            let program = program.trim_end_matches(')').rsplit('/').next().unwrap_or_default();
+            let program = program.rsplit_once('-').map_or(program, |(name, _)| name);
+            runner = format!("{program} {source}");
+        } else if let Some(named) = line.strip_prefix("Doc-tests ") {
+            runner = format!("{named} documentation");
+        } else if let Some((name, result)) = line.strip_prefix("test ").and_then(|line| line.rsplit_once(" ... ")) {
+            let result = match result.split(|character: char| !character.is_alphanumeric()).next() {
+                Some("ok") => TestResult::Passed,
+                Some("FAILED") => TestResult::Failed,
+                Some("ignored") => TestResult::Skipped,
+                _ => continue,
+            };
+            tests.push(CountedTest { suite: runner.clone(), name: name.into(), result });
+        }
+    }
+    tests
+}
+
 /// Returns the part of cargo's output that explains a failure: what did not compile, what panicked, what failed.
 fn failures(text: &str) -> String {
     const LINES_MAX: usize = 80;
@@ -322,6 +345,24 @@ mod tests {
                     test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\
                     test result: FAILED. 10 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s\n";
         assert_eq!(counts(text), Counts { passed: 12, failed: 3, ignored: 1 });
+    }
+
+    #[test]
+    fn lists_the_tests_of_each_runner() {
+        let text = "     Running unittests src/lib.rs (target/debug/deps/dls_synth-0a1b)\ntest a::b ... ok\n\
+                    test c ... FAILED\ntest d ... ignored, needs a disk\n   Doc-tests dmus\n\
+                    test src/lib.rs - x (line 3) - compile ... ok\ntest result: ok. 1 passed\n";
+        let found = crate_tests(text);
+        let found: Vec<(&str, &str, TestResult)> =
+            found.iter().map(|test| (test.suite.as_str(), test.name.as_str(), test.result)).collect();
+        let runner = "dls_synth unittests src/lib.rs";
+        let expected = [
+            (runner, "a::b", TestResult::Passed),
+            (runner, "c", TestResult::Failed),
+            (runner, "d", TestResult::Skipped),
+            ("dmus documentation", "src/lib.rs - x (line 3) - compile", TestResult::Passed),
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

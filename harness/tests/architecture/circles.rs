@@ -10,7 +10,7 @@ use petgraph::graphmap::DiGraphMap;
 use super::source::Modules;
 use super::{checkout, workspace};
 
-/// Folders in which no files import each other in a circle. Elsewhere a circle may lie within one folder.
+/// Folders in which no files import each other in a circle. Elsewhere a circle may stay within one folder.
 const STRICT: &[&str] = &["device/src", "guest-driver/miniport/src", "harness/src"];
 
 /// The imports between files, each with the paths that lead there.

@@ -117,8 +117,8 @@ fn render(driver: &Driver, notes: &[(i64, [u8; 3])]) -> Result<Vec<[i16; 2]>> {
     command.args(["--voices", &card_spec::limits::VOICES_DEFAULT.min(VOICES_MAX).to_string()]);
     let output = command.output().map_err(Failure::host("cannot start the offline renderer"))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(Failure::Answer { process: "the offline renderer", question: "render".into(), answer: said });
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(Failure::Answer { process: "the offline renderer", question: "render".into(), answer: text });
     }
     let wrong = |error: hound::Error| Failure::host("the offline render cannot be read")(std::io::Error::other(error));
     let mut reader = hound::WavReader::open(&wav).map_err(wrong)?;

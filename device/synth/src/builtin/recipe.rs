@@ -11,7 +11,7 @@ use crate::dls::spec::{destination as d, source as s};
 /// Loudness of a wave at full velocity, volume and expression, in dB below full scale, before DirectMusic's gains.
 const LOUDNESS_DB: f64 = -29.5;
 
-/// What a wave is made of, for each of its roots.
+/// The spectrum of a wave, for each of its roots.
 pub(super) struct Sound {
     pub(super) name: String,
     /// Keys at which the wave is made; each serves the keys around it.

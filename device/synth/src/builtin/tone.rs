@@ -83,7 +83,7 @@ pub(super) struct Noise {
     pub(super) decay: f64,
 }
 
-/// What a pitched wave is made of.
+/// The components of a pitched wave.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Spectrum {
     pub(super) partials: Vec<Partial>,
@@ -100,7 +100,7 @@ pub(super) fn pitched(name: &str, key: u8, rate: f64, (head, turn): (f64, f64), 
     let fundamental = cycles * rate / turn_samples;
     let fine_tune = libm::round(1200.0 * libm::log2(nominal / fundamental)) as i16;
     let loops = turn > 0.0;
-    // What is faded in at the beginning must not come round with the loop.
+    // Components that are faded in at the beginning must not be in the loop.
     let head_samples = ((head * rate) as usize).max(if loops { FADE_IN } else { 0 });
     let length = head_samples + if loops { turn_samples as usize } else { 0 };
 

@@ -11,7 +11,7 @@ use super::spec::{INSTRUMENT_DRUMS, UNITY_NOTE_DEFAULT};
 pub struct Collection {
     /// The collection's name (`INAM`).
     pub name: String,
-    /// Who holds the rights (`ICOP`).
+    /// The copyright notice (`ICOP`).
     pub copyright: String,
     /// The instruments.
     pub instruments: Vec<Instrument>,

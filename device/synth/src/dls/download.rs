@@ -45,7 +45,7 @@ const INFO_BYTES: usize = 16;
 /// `DMUS_INSTRUMENT.ulFlags`: part of the General MIDI set.
 const GM_INSTRUMENT: u32 = 1;
 
-/// What a buffer holds.
+/// The contents of a buffer.
 #[derive(Debug)]
 pub(crate) enum Download {
     /// An instrument. Its wave links are download ids.

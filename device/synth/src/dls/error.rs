@@ -67,7 +67,7 @@ pub enum Rule {
     /// An index names an entry that does not exist.
     #[error("{what} {index} does not exist: there are {count}")]
     Index {
-        /// What is named.
+        /// The kind of the entries.
         what: &'static str,
         /// Its number.
         index: u64,

@@ -1,4 +1,4 @@
-//! What is in a collection, for people: a structure of plain fields, and its text.
+//! A listing of a collection, for people: a structure of plain fields, and its text.
 
 use core::fmt;
 
@@ -11,7 +11,7 @@ use super::spec::REGION_SELF_NON_EXCLUSIVE;
 pub struct Listing {
     /// Its name.
     pub name: String,
-    /// Who holds the rights.
+    /// The copyright notice.
     pub copyright: String,
     /// Its instruments, melodic ones before drum kits, each by bank and program.
     pub instruments: Vec<InstrumentListing>,

@@ -26,7 +26,7 @@ pub fn source(id: u16) -> Option<String> {
     Some(fixed.to_owned())
 }
 
-/// What the scale of a destination counts, in 1/65536.
+/// The unit of a destination's scale, in 1/65536.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Cents.

@@ -28,7 +28,7 @@ use crate::limits::{CONNECTIONS_MAX, INSTRUMENTS_MAX, REGIONS_MAX, WAVES_MAX};
 pub struct Loaded {
     /// The collection.
     pub collection: Collection,
-    /// What was passed over.
+    /// The warnings about parts that were passed over.
     pub warnings: Warnings,
 }
 

@@ -14,7 +14,7 @@ pub struct Warning {
     pub chunk: String,
     /// Offset in the file of the chunk, or of the field in it.
     pub offset: usize,
-    /// What was passed over, and why.
+    /// The kind of the part, and the reason.
     pub what: PassedOver,
 }
 
@@ -24,7 +24,7 @@ impl fmt::Display for Warning {
     }
 }
 
-/// What a [`Warning`] is about.
+/// The subject of a [`Warning`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PassedOver {

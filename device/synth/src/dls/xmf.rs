@@ -13,7 +13,7 @@ use super::reader::{self, Loaded};
 use super::warning::{PassedOver, Warnings};
 use crate::limits::{XMF_DEPTH_MAX, XMF_NODES_MAX, XMF_UNPACKED_MAX};
 
-/// What is of use in an XMF file, as bytes.
+/// The DLS collection and the songs of an XMF file, as bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Xmf<'a> {
     /// The first DLS collection.

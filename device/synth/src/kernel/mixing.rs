@@ -5,7 +5,7 @@
 
 use crate::lanes::{Bus, Filtering, Group, LANES, Lane, Ramp, Sends};
 
-/// How a filter is left out, held or moved, for the compiler.
+/// Whether a filter is left out, held or moved, as a constant for the compiler.
 const OPEN: u8 = 0;
 const STEADY: u8 = 1;
 const MOVING: u8 = 2;

@@ -2,7 +2,7 @@
 
 use super::lane::{LANES, Lane, TICK};
 
-/// What the oscillators of one group put out, in units of a 16-bit sample times 32767.
+/// The oscillators' output of one group, in units of a 16-bit sample times 32767.
 #[derive(Clone)]
 #[repr(C, align(64))]
 pub(crate) struct Scratch {

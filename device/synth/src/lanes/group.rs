@@ -1,4 +1,4 @@
-//! What mixing needs of one group of voices: gains and filters, a lane for each voice.
+//! The mixing state of one group of voices: gains and filters, a lane for each voice.
 
 use super::lane::{LANES, Lane, LaneSet, blend};
 
@@ -41,7 +41,7 @@ impl Ramp {
     }
 }
 
-/// What a group's filters do in a stretch. What is left out would not change a bit.
+/// The work of a group's filters in a stretch. Work that is left out would not change a bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Filtering {
     /// Nothing.
@@ -65,7 +65,7 @@ pub(crate) enum Sends {
 pub(crate) struct Group {
     /// Gains to left, right, reverb and chorus.
     pub(crate) gains: [Ramp; 4],
-    /// What the filter multiplies by: its input, its output one frame ago, its output two frames ago.
+    /// The filter's coefficients: of its input, of its output one frame ago, of its output two frames ago.
     pub(crate) filter: [Ramp; 3],
     /// The filter's output one frame ago.
     pub(crate) y1: Lane,

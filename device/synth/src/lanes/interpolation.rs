@@ -13,7 +13,7 @@ pub(crate) const TAPS_BEFORE: usize = 3;
 const PHASES: usize = 2048;
 /// Bits of a position's fraction below the phase.
 const PHASE_SHIFT: u32 = 32 - 11;
-/// What the coefficients of one phase add up to. The largest 16-bit number, so that no rounding is needed at phase 0.
+/// The sum of the coefficients of one phase. The largest 16-bit number, so that no rounding is needed at phase 0.
 pub(crate) const UNITY: i32 = 32_767;
 
 const BETA: f64 = 7.0;

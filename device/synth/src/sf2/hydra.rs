@@ -105,7 +105,7 @@ pub(super) struct Set {
     /// Of presets: the bank and the program.
     pub(super) bank: u16,
     pub(super) program: u16,
-    /// What holds for all zones.
+    /// The global zone, whose values hold for all zones.
     pub(super) global: Zone,
     pub(super) zones: Vec<Zone>,
 }
@@ -145,7 +145,7 @@ struct Level<'a> {
     modulators: Table<'a>,
     /// The generator that ends a zone, and leads on.
     leads: usize,
-    /// What it leads to.
+    /// The kind of the records that it leads to.
     what: &'static str,
 }
 

@@ -105,7 +105,7 @@ pub(super) struct Counterpart {
     pub(super) control: u16,
     pub(super) destination: u16,
     pub(super) transform: u16,
-    /// What one of the modulator's amount is in the destination's unit.
+    /// The value in the destination's unit of one unit of the modulator's amount.
     pub(super) unit: f64,
 }
 

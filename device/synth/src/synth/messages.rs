@@ -1,4 +1,4 @@
-//! What each message does: notes, controllers, system exclusive; who starts, who ends, who gives way.
+//! Handles messages: notes, controllers, system exclusive; starts and ends voices, and chooses those to steal.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 

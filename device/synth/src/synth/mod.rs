@@ -43,13 +43,13 @@ pub struct Synth {
     config: SynthConfig,
     kernels: Kernels,
     bank: Arc<Bank>,
-    // What was put into it.
+    // Set by messages and calls.
     downloads: Downloads,
     volumes: [i32; 2],
     channels: Vec<[Channel; CHANNELS]>,
     system_on: bool,
     static_allocation: bool,
-    // What it is doing.
+    // The state of rendering.
     surroundings: Surroundings,
     mixer: Mixer,
     reverb: Option<Reverb>,

@@ -32,18 +32,18 @@ pub(crate) enum VoiceState {
     Held,
 }
 
-/// What all voices share.
+/// The values that all voices share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Surroundings {
     pub(crate) sample_rate: u32,
     /// See [`super::filter::octaves_offset`].
     pub(crate) octaves_offset: f64,
-    /// What DirectMusic adds to every voice, in powers of 2 of the amplitude.
+    /// DirectMusic's gain of every voice, in powers of 2 of the amplitude.
     pub(crate) volume: f32,
 }
 
 impl Surroundings {
-    /// Sets what DirectMusic adds to every voice, in dB.
+    /// Sets DirectMusic's gain of every voice, in dB.
     pub(crate) fn set_volume(&mut self, decibels: f64) {
         self.volume = (decibels * OCTAVES_PER_DECIBEL) as f32;
     }
@@ -60,7 +60,7 @@ struct PitchMaster {
     key: i32,
 }
 
-/// What has happened to a voice since its control values were last worked out.
+/// The changes of a voice since its control values were last computed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Changes {
     /// The volume envelope goes to release, in so many frames from level 1 to level 0.
@@ -85,7 +85,7 @@ pub(crate) struct Voice {
     /// The frame at which it starts.
     pub(crate) started: u64,
     pub(crate) times: NoteTimes,
-    /// What moves its pitch, where that is not its own.
+    /// The master's times that move its pitch, if it is phase-locked to a master with other ones.
     pub(crate) lead: Option<Lead>,
     /// Whether it needs a filter.
     pub(crate) filtered: bool,
@@ -106,7 +106,7 @@ pub(crate) struct Voice {
     due: bool,
 }
 
-/// Who plays a note, and from which download.
+/// A note: its channel, key and velocity, and the download that it plays from.
 #[derive(Clone, Copy)]
 pub(crate) struct Note {
     pub(crate) group: u16,

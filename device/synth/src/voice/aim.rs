@@ -1,6 +1,6 @@
 //! The values of a voice's destinations that depend on its channel.
 
-/// What a voice's connections make of its channel, in powers of 2: set when the channel changes.
+/// The values that a voice's connections give for its channel, in powers of 2: set when the channel changes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Aim {
     /// The base, and how much of the two oscillators and the modulation envelope comes to it.

@@ -16,7 +16,7 @@ const TIME_MAX: f64 = 40.0;
 /// Shortest and longest turn of a low-frequency oscillator, in Hz. The table ends at 20 Hz.
 const LFO_HERTZ: (f64, f64) = (0.01, 40.0);
 
-/// What changes from tick to tick and can be connected.
+/// A source that changes from tick to tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Moving {
     Lfo,
@@ -24,7 +24,7 @@ enum Moving {
     Eg2,
 }
 
-/// What feeds a connection.
+/// An input of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Input {
     None,
@@ -63,7 +63,7 @@ impl Input {
     }
 }
 
-/// What a note brings, and the channel that it is on.
+/// The inputs that a note has, and its channel.
 #[derive(Clone, Copy)]
 pub(crate) struct Inputs<'a> {
     pub(crate) channel: &'a Channel,
@@ -168,7 +168,7 @@ impl Mix {
     }
 }
 
-/// What depends on the channel, and is worked out anew when the channel changes.
+/// The values that depend on the channel, and are computed when the channel changes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Modulation {
     /// In cents, where 0 is MIDI key 0.
@@ -185,7 +185,7 @@ pub(crate) struct Modulation {
     pub(crate) chorus: f64,
 }
 
-/// What is fixed when a note starts.
+/// The values that are fixed when a note starts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct NoteTimes {
     pub(crate) eg1: Times,

@@ -47,7 +47,7 @@ impl Mixes {
     }
 }
 
-/// What moves by itself, at one frame.
+/// The values of the moving sources at one frame.
 #[derive(Clone, Copy)]
 struct Sources {
     lfo: Lane,
@@ -82,7 +82,7 @@ pub(crate) struct Control {
     cutoff: Mixes,
     /// Steps without what moves by itself.
     unbent: [f64; LANES],
-    /// What moves by itself adds to the pitch at the end of the stretch.
+    /// The moving sources' part of the pitch at the end of the stretch.
     bend: Lane,
     outputs: [Lane; 4],
     /// Gains at the next tick, for lanes that get there.
@@ -96,7 +96,7 @@ pub(crate) struct Control {
     sweeping: LaneSet,
     /// Lanes that have a filter.
     filtered: LaneSet,
-    /// Lanes that listen to an oscillator.
+    /// Lanes with a connection from an oscillator.
     swinging: LaneSet,
     /// Lanes that have a voice.
     pub(crate) taken: LaneSet,
@@ -226,7 +226,7 @@ impl Control {
         if due != 0 {
             for lane in lanes_of(due & !over) {
                 let Some(voice) = &mut voices[lane] else { continue };
-                let follows = self.listen(lane, voice, moment) && left < TICK as u32;
+                let follows = self.apply_changes(lane, voice, moment) && left < TICK as u32;
                 if voice.fresh {
                     fresh |= 1 << lane;
                 } else if follows {
@@ -324,8 +324,8 @@ impl Control {
         }
     }
 
-    /// Takes up what has happened to a voice. Returns whether its gains get a whole tick's time to follow.
-    fn listen(&mut self, lane: usize, voice: &mut Voice, moment: &Moment<'_>) -> bool {
+    /// Applies the changes of a voice. Returns whether its gains get a whole tick's time to follow.
+    fn apply_changes(&mut self, lane: usize, voice: &mut Voice, moment: &Moment<'_>) -> bool {
         let changes = voice.take_changes();
         if let Some(time) = changes.fade {
             self.eg1.set(lane, self.eg1.get(lane).release(&voice.times.eg1, Kind::Volume, time));

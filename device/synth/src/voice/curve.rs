@@ -1,4 +1,4 @@
-//! How a source or a control becomes a number: normalisation, inversion, curve and polarity (DLS-2.2, 1.14.4).
+//! The transform of a source or a control: normalisation, inversion, curve and polarity (DLS-2.2, 1.14.4).
 
 use crate::dls::spec::transform;
 

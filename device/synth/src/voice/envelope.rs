@@ -50,7 +50,7 @@ pub(crate) struct Envelope {
 }
 
 impl Envelope {
-    /// What never sounds again.
+    /// An envelope whose voice never sounds again.
     const DONE: Self = Self { stage: Stage::Done, origin: 0.0, slope: 0.0, elapsed: 0.0, until: f32::INFINITY };
 
     /// Returns the envelope at the first frame of a note, after all stages that take no time.
@@ -112,7 +112,7 @@ impl Envelope {
     }
 }
 
-/// What an envelope is for.
+/// The use of an envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// EG1.

@@ -1,4 +1,4 @@
-//! What a sounding voice is made of: oscillator, envelopes, low-frequency oscillators, filter, and their control.
+//! The parts of a sounding voice: oscillator, envelopes, low-frequency oscillators, filter, and their control.
 
 pub(crate) mod active;
 mod aim;

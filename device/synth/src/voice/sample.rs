@@ -81,7 +81,7 @@ impl Loop {
     }
 }
 
-/// What an oscillator reads.
+/// The position of an oscillator in its wave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Window {
     Wave,

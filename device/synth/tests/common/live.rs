@@ -1,4 +1,4 @@
-//! Two synthesizers side by side, one with a cosine and one with a sine, for tests that talk and listen in turn.
+//! Two synthesizers side by side, one with a cosine and one with a sine, for tests that send and measure in turn.
 
 use std::f64::consts::{FRAC_PI_2, TAU};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What can be set of the port's volume.
+//! The port's volume and its boost.
 
 /// Which volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

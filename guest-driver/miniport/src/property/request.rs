@@ -71,13 +71,13 @@ pub fn handle<K: Kernel, M: CallerMemory>(
     mut request: Request<'_, M>,
 ) -> NtStatus {
     let property = request.property;
-    let is_in_place = match property.place() {
+    let is_at_target = match property.place() {
         _ if request.node == NODE_CAPTURE => OF_CAPTURE_NODE.contains(&property),
         Place::Node => request.node == NODE_SYNTHESIZER,
         Place::Pin => request.node == u32::MAX,
         Place::Both => request.node == NODE_SYNTHESIZER || request.node == u32::MAX,
     };
-    if !is_in_place || (request.stream.is_none() && !property.is_of_filter()) {
+    if !is_at_target || (request.stream.is_none() && !property.is_of_filter()) {
         return NtStatus::INVALID_DEVICE_REQUEST;
     }
     let operation = request.verb & (verb::GET | verb::SET | verb::BASICSUPPORT);

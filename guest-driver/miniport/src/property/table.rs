@@ -1,6 +1,6 @@
 //! The table of properties: sets, ids, verbs, sizes and places.
 //!
-//! What is not listed here is not in the automation tables either: the port then answers that it does not exist.
+//! A property that is not listed here is not in the automation tables either: the port answers that it does not exist.
 //!
 //! DirectMusic queries some features by property sets of their own (`GUID_DMUS_PROP_*`), each with the one item 0. They
 //! are listed for the node and for the render pins, because clients name a node or not. Sets of features that the card
@@ -107,7 +107,7 @@ static SAMPLE_MEMORY_SIZE_SET: Guid = guid::GUID_DMUS_PROP_SampleMemorySize;
 static SAMPLE_PLAYBACK_RATE_SET: Guid = guid::GUID_DMUS_PROP_SamplePlaybackRate;
 static EFFECTS_SET: Guid = guid::GUID_DMUS_PROP_Effects;
 
-/// What a property is of.
+/// The target of a property.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// The synthesizer node.
@@ -157,7 +157,7 @@ impl Property {
         }
     }
 
-    /// Returns what it is of.
+    /// Returns its target.
     pub(super) const fn place(self) -> Place {
         match self {
             Self::Volume => Place::Pin,

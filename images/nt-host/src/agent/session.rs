@@ -168,12 +168,12 @@ impl Session {
             Probe::Power { filter } => conformance::power::run(no_pins(filter)?),
             Probe::Burst { pin, events } => conformance::cycles::burst(self.pin(pin)?, events),
             Probe::Cycles { filter, pin, format, cycles, events } => {
-                let told = |cycle, sent| {
+                let on_cycle = |cycle, sent| {
                     if cycle % PROGRESS_CYCLES == 0 {
                         link::send_event(guest_protocol::Event::Progress { frames: u64::from(cycle), events: sent });
                     }
                 };
-                conformance::cycles::run(no_pins(filter)?, pin, &data_format(format), cycles, events, told)
+                conformance::cycles::run(no_pins(filter)?, pin, &data_format(format), cycles, events, on_cycle)
                     .map_err(|error| failure::request(error.to_string()))?
             }
             Probe::Put { pin, events, each, wrapping, begun } => {

@@ -94,9 +94,9 @@ pub fn overlaps(range: &Range<u64>) -> bool {
 }
 
 impl Pages {
-    fn bring_in(&mut self, address: u64) -> bool {
+    fn page_in(&mut self, address: u64) -> bool {
         let Some(page) = self.known.get_mut(&address) else { return false };
-        // Without a frame it is in: brought in meanwhile.
+        // No frame outside: another processor has paged it in.
         let Some(frame) = page.out else { return true };
         if paging::map(address, frame, page.access, Caching::Cached).is_err() {
             return false;
@@ -112,7 +112,7 @@ impl Pages {
 
 /// Brings the page at an address in. Returns whether it is pageable, and in now.
 pub fn page_in(address: u64) -> bool {
-    PAGES.with(|all| all.bring_in(address / PAGE_SIZE * PAGE_SIZE))
+    PAGES.with(|all| all.page_in(address / PAGE_SIZE * PAGE_SIZE))
 }
 
 /// Brings the page at an address in, if that is possible at this IRQL.
@@ -127,7 +127,7 @@ pub fn pin(range: &Range<u64>) {
             if let Some(known) = all.known.get_mut(&page) {
                 known.pins += 1;
                 all.removable.retain(|other| *other != page);
-                all.bring_in(page);
+                all.page_in(page);
             }
         }
     });

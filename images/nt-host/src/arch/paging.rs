@@ -271,8 +271,8 @@ pub fn physical(address: u64) -> Option<u64> {
     TABLES.with(|tables| tables.as_ref().expect("paging is initialised").translate_addr(address).map(PhysAddr::as_u64))
 }
 
-/// Returns whether every byte of a range is mapped, and for writing if asked; what is paged out and can be brought in
-/// is.
+/// Returns whether every byte of a range is mapped, and writable if `write` is set. Pages in what is
+/// paged out.
 #[must_use]
 pub fn accessible(address: u64, bytes: u64, write: bool) -> bool {
     let Some(end) = address.checked_add(bytes) else { return false };
@@ -285,7 +285,7 @@ pub fn accessible(address: u64, bytes: u64, write: bool) -> bool {
                 _ => None,
             })
         };
-        // What is paged out would come in when it is touched.
+        // A page that is paged out is paged in when it is touched.
         let flags = flags().or_else(|| pageable::page_in_if_possible(at).then(flags).flatten());
         flags.is_some_and(|flags| !write || flags.contains(PageTableFlags::WRITABLE))
     })

@@ -14,7 +14,7 @@ use super::{apic, clock, cpu, trap};
 const COM1: u16 = 0x3f8;
 /// I/O APIC pin of ISA interrupt 4.
 const COM1_PIN: u32 = 4;
-/// How long the line may refuse a byte before the guest gives up, because the harness does not read.
+/// How long the transmitter may stay full before the guest stops sending: the harness does not read.
 const SEND_TIMEOUT_NS: u64 = 20_000_000_000;
 /// How often [`drain`] looks, some seconds' worth; polls and not time, because the clock may not run yet.
 const DRAIN_POLLS: u32 = 5_000_000;

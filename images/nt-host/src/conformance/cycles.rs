@@ -70,7 +70,7 @@ pub(crate) fn run(
     format: &[u8],
     cycles: u32,
     events: u32,
-    mut told: impl FnMut(u32, u64),
+    mut on_cycle: impl FnMut(u32, u64),
 ) -> Result<Figures, CycleError> {
     let before = kernel::pool();
     let mut sent = 0_u64;
@@ -96,7 +96,7 @@ pub(crate) fn run(
         stream.expect_returned(rules::CONSERVATION, LIMIT, kernel::pause);
         stream.close();
         outcome?;
-        told(cycle + 1, sent);
+        on_cycle(cycle + 1, sent);
     }
     let after = kernel::pool();
     if after != before {

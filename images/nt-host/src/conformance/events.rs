@@ -156,7 +156,7 @@ fn expect(holds: bool, what: &str, place: &Place) -> Result<(), Failure> {
 /// [`FailureKind::Request`](guest_protocol::FailureKind::Request) for an event that is enabled and whose client is not
 /// notified, or that is disabled and whose client is notified.
 pub(crate) fn run(port: &Com<Port>, pin: &mut Pin) -> Result<Figures, Failure> {
-    let (mut enabled, mut refused, mut told, mut own) = (0, 0, 0, 0);
+    let (mut enabled, mut refused, mut notified, mut own) = (0, 0, 0, 0);
     let id = pin.id();
     let places = places(port, id);
     for place in &places {
@@ -184,7 +184,7 @@ pub(crate) fn run(port: &Com<Port>, pin: &mut Pin) -> Result<Figures, Failure> {
                     // SAFETY: what was in force before.
                     unsafe { crate::exports::KeLowerIrql(before) };
                     expect(client.was_told(), "is generated, and its client is not notified", place)?;
-                    told += 1;
+                    notified += 1;
                 }
                 if verb == event_type::ONESHOT {
                     event_list::generate_at_any_irql(place.generated(port, id));
@@ -218,7 +218,7 @@ pub(crate) fn run(port: &Com<Port>, pin: &mut Pin) -> Result<Figures, Failure> {
     Ok(Vec::from([
         ("events that were enabled", enabled),
         ("events that were refused", refused),
-        ("events that clients were told of", told),
+        ("events that clients were notified of", notified),
         ("events that the driver generated itself", own),
     ]))
 }

@@ -25,8 +25,8 @@ const D3: u32 = 4;
 /// Probes the power management of a started device. No pin of it is open.
 pub(crate) fn run(port: &Com<Port>) -> Figures {
     let Some(fdo) = adapter::device() else { return vec![] };
-    let told = [D0, D1, D0, D2, D2, D0, D0, D3, D3, D0, D0, D1, D3, D0];
-    for state in told {
+    let states = [D0, D1, D0, D2, D2, D0, D0, D3, D3, D0, D0, D1, D3, D0];
+    for state in states {
         rules::must_survive(rules::POWER_REPEATED, || {
             assert!(success(power::query(fdo, state)) || state != D0, "a device is always allowed to have power");
             if state == D0 { power::up(fdo) } else { power::down(fdo, state) }
@@ -50,7 +50,7 @@ pub(crate) fn run(port: &Com<Port>) -> Figures {
         refused = u64::from(!asked);
         power::up(fdo);
     }
-    vec![("power states told", told.len() as u64), ("streams refused without power", refused)]
+    vec![("power states notified", states.len() as u64), ("streams refused without power", refused)]
 }
 
 /// Checks that the adapter only deepens a mapping as a bus gives it (rule 79).

@@ -119,7 +119,7 @@ pub(crate) fn run(port: &Com<Port>, pin: &Pin) -> Figures {
     {
         synth::volume(volume);
     }
-    vec![("properties examined", items.len() as u64)]
+    vec![("properties checked", items.len() as u64)]
 }
 
 /// Stops, because a handler of properties broke `rule`.

@@ -72,7 +72,7 @@ pub(crate) fn run() -> Result<Figures, Failure> {
         }
         left_behind(rules::RESOURCE_LISTS, &format!("a start with resources {alteration:?}"), &before);
     }
-    let mut refused = 0;
+    let mut service_failures = 0;
     for number in 1..=SERVICES_MAX {
         call_faults::fail_call(number);
         let started = rules::must_survive(rules::INIT_FAILURES, pnp::start_device);
@@ -82,7 +82,7 @@ pub(crate) fn run() -> Result<Figures, Failure> {
             pnp::stop_device()?;
         }
         let Some(service) = service else { break };
-        refused += 1;
+        service_failures += 1;
         left_behind(rules::INIT_FAILURES, &format!("a start in which {service} (call {number}) failed"), &before);
     }
     bare_adapter::use_bare_adapter(true);
@@ -96,7 +96,7 @@ pub(crate) fn run() -> Result<Figures, Failure> {
     Ok(vec![
         ("starts that failed as they had to", failed),
         ("starts that succeeded with odd resources", succeeded),
-        ("services refused", refused),
+        ("services made to fail", service_failures),
     ])
 }
 

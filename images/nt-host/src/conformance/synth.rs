@@ -283,7 +283,7 @@ fn latency_clock(item: &Item<'_>) {
     if says < before {
         broken(
             rules::LATENCY_CLOCK,
-            format!("{} is {says}, and the master clock was {before} before it was asked for", item.name()),
+            format!("{} is {says}, and the master clock was {before} before the call", item.name()),
             "add the latency to what IMasterClock::GetTime says at the call",
         );
     }

@@ -98,7 +98,7 @@ export_functions! {
     }
 
     /// Allocates pool against a quota, which no process has here; without memory it raises an exception unless
-    /// told not to.
+    /// a flag says not to.
     [DISPATCH] fn ExAllocatePoolWithQuotaTag(kind: POOL_TYPE, size: u64, tag: u32) -> PVOID {
         const DO_NOT_RAISE: POOL_TYPE = 8;
         match driver_allocate("ExAllocatePoolWithQuotaTag", kind & !DO_NOT_RAISE, size, tag) {
@@ -107,7 +107,7 @@ export_functions! {
         }
     }
 
-    /// Allocates pool, zeroed unless told otherwise.
+    /// Allocates pool, zeroed unless a flag says not to.
     [DISPATCH] fn ExAllocatePool2(flags: u64, size: u64, tag: u32) -> PVOID {
         let kinds = flags & (flag::NON_PAGED | flag::NON_PAGED_EXECUTE | flag::PAGED);
         if kinds.count_ones() != 1 {

@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(message, Options { interrupts: Interrupts::Message, ..Options::default() });
         assert_eq!(Options::parse("time=run\n").unwrap(), Options { time: Time::Run, ..Options::default() });
         assert_eq!(Options::parse("").unwrap(), Options::default());
-        assert!(Options::default().verifier, "a driver is watched unless told otherwise");
+        assert!(Options::default().verifier, "a driver is watched unless an option says not to");
         assert!(!Options::parse("verifier=off").unwrap().verifier);
     }
 

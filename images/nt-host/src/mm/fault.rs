@@ -137,9 +137,9 @@ fn record_of(frame: &TrapFrame) -> Option<EXCEPTION_RECORD> {
         14 => {
             let address = x86_64::registers::control::Cr2::read_raw();
             let access = if frame.error_code & FETCH != 0 { 8 } else { u64::from(frame.error_code & WRITE != 0) };
-            // At DISPATCH_LEVEL no page can be brought in, and kernel addresses are never brought in for a driver.
-            let handlers_are_asked = cpu::irql() < DISPATCH_LEVEL && address < USER_ADDRESS_END;
-            handlers_are_asked.then(|| handlers::record(STATUS_ACCESS_VIOLATION, 0, frame.rip, &[access, address]))
+            // At DISPATCH_LEVEL no page can be paged in, and no kernel address is paged in for a driver.
+            let handlers_run = cpu::irql() < DISPATCH_LEVEL && address < USER_ADDRESS_END;
+            handlers_run.then(|| handlers::record(STATUS_ACCESS_VIOLATION, 0, frame.rip, &[access, address]))
         }
         16 | 19 => record(STATUS_FLOAT_MULTIPLE_TRAPS, &[]),
         17 => record(STATUS_DATATYPE_MISALIGNMENT, &[]),
@@ -250,7 +250,7 @@ pub(crate) fn raise(frame: &mut TrapFrame) {
     }
 }
 
-/// Stops, because pageable code or data is touched where no page can be brought in.
+/// Stops, because pageable code or data is touched where no page can be paged in.
 fn pageable_at_raised_irql(frame: &TrapFrame, address: u64) -> ! {
     let level = cpu::irql();
     let access = if frame.error_code & FETCH != 0 { 8 } else { u64::from(frame.error_code & WRITE != 0) };

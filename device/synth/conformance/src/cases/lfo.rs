@@ -148,7 +148,7 @@ fn delay(source: u16) -> Case {
     case
 }
 
-/// Sets what a control listens to, on channel 1.
+/// Sets the value of a control on channel 1.
 fn set(case: &mut Case, at: u32, control: u16, value: u8) {
     if control == s::CC1 { case.control(at, 1, value) } else { case.score.at(at, &[0xD0, value]) }
 }

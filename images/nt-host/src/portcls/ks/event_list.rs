@@ -184,7 +184,7 @@ pub(crate) fn end_port(port: usize, major: PVOID) {
 
 /// Generates the events now. At most at `DISPATCH_LEVEL`. Returns how many clients were notified.
 pub(crate) fn generate(wanted: &Generated) -> usize {
-    // Under the lock: an event that ends on another processor is not told of afterwards.
+    // Under the lock: an event that ends on another processor is not reported afterwards.
     ENABLED.with(|all| {
         let fits = |enabled: &&mut Enabled| {
             enabled.state == EntryState::Listed
@@ -194,7 +194,7 @@ pub(crate) fn generate(wanted: &Generated) -> usize {
                 && wanted.pin.is_none_or(|pin| enabled.pin == Some(pin))
                 && wanted.node.is_none_or(|node| enabled.node == Some(node))
         };
-        let mut told = 0;
+        let mut notified = 0;
         for enabled in all.iter_mut().filter(fits) {
             let entry = enabled.entry as *mut KSEVENT_ENTRY;
             // SAFETY: enabled, so it lives, and what it names does until the client disables it.
@@ -204,9 +204,9 @@ pub(crate) fn generate(wanted: &Generated) -> usize {
                     enabled.state = EntryState::Unlisted;
                 }
             }
-            told += 1;
+            notified += 1;
         }
-        told
+        notified
     })
 }
 

@@ -39,11 +39,11 @@ pub(crate) struct Allocator {
     piece_bytes: u16,
     /// Bits of [`starve`]: what drivers get none of.
     starved: AtomicU8,
-    /// How often a driver has found it empty for that reason.
-    refusals: AtomicU32,
+    /// How many calls got nothing for that reason.
+    failures: AtomicU32,
 }
 
-/// What an allocator refuses although its pool has some: the way a pool is empty, without emptying it.
+/// What an allocator does not give although its pool has some: it acts as if its pool were empty.
 pub(crate) mod starve {
     /// Nothing.
     pub(crate) const NOTHING: u8 = 0;
@@ -76,7 +76,7 @@ impl Allocator {
             buffer_bytes,
             piece_bytes,
             starved: AtomicU8::new(starve::NOTHING),
-            refusals: AtomicU32::new(0),
+            failures: AtomicU32::new(0),
         })
     }
 
@@ -90,20 +90,20 @@ impl Allocator {
         self.piece_bytes
     }
 
-    /// Refuses events, buffers, both, or nothing: bits of [`starve`].
+    /// Withholds events, buffers, both, or nothing: bits of [`starve`].
     pub(crate) fn starve(&self, what: u8) {
-        self.refusals.store(0, Ordering::Relaxed);
+        self.failures.store(0, Ordering::Relaxed);
         self.starved.store(what, Ordering::Relaxed);
     }
 
-    /// Returns how often a driver got none of what it is starved of.
-    pub(crate) fn refusals(&self) -> u32 {
-        self.refusals.load(Ordering::Relaxed)
+    /// Returns how many calls got nothing because of [`Allocator::starve`].
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures.load(Ordering::Relaxed)
     }
 
     /// Makes the pool look empty to the driver. Whether it copes shows when it goes on (rule 58).
     fn starved<T>(&self) -> Result<Option<T>, Violation> {
-        self.refusals.fetch_add(1, Ordering::Relaxed);
+        self.failures.fetch_add(1, Ordering::Relaxed);
         rules::CAPTURE_EMPTY_POOL.held();
         Ok(None)
     }

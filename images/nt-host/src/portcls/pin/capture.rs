@@ -222,7 +222,7 @@ unsafe extern "win64" fn put_message(this: This, event: *mut KernelEvent) -> NTS
             ),
         )
     }
-    // SAFETY: the caller holds a reference, or was given the sink by ConnectOutput and has not been told to forget it.
+    // SAFETY: the caller holds a reference, or has the sink from ConnectOutput and not yet had DisconnectOutput.
     match unsafe { object(this) }.accept(event) {
         Ok(()) => STATUS_SUCCESS,
         Err(broken) => violation("IMXF::PutMessage", broken),

@@ -243,14 +243,14 @@ impl Pin {
         Ok(())
     }
 
-    /// Makes the allocator refuse events or buffers, or neither: bits of [`starve`](super::allocator::starve).
+    /// Makes the allocator withhold events or buffers, or neither: bits of [`starve`](super::allocator::starve).
     ///
-    /// A fault of a capture stream that is starved breaks rule 58. It is fed again when it has noticed, however slow
-    /// the machine: or else it was never put to the test.
+    /// A fault of a capture stream that is starved breaks rule 58. The allocator gives again only after the driver has
+    /// called it without success, or the test would show nothing.
     pub(crate) fn starve(&self, what: u8) {
         if self.capture.is_some() {
             let deadline = Deadline::after(NOTICE_LIMIT);
-            while what == NOTHING && self.allocator.refusals() == 0 && !deadline.has_passed() {
+            while what == NOTHING && self.allocator.failures() == 0 && !deadline.has_passed() {
                 kernel::pause();
             }
             rules::blame((what != NOTHING).then_some(rules::CAPTURE_EMPTY_POOL));

@@ -110,7 +110,7 @@ pub(crate) fn new_stream(
             Violation::new(
                 rules::NEW_STREAM,
                 format!("it succeeds and {what}"),
-                "on success write *MXF, *ServiceGroup (NULL if there is none) and *SchedulePreFetch (0 if there is no wish)",
+                "on success write *MXF, *ServiceGroup (NULL if there is none) and *SchedulePreFetch (0 for no preference)",
             ),
         )
     }

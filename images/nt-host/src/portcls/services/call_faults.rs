@@ -4,10 +4,10 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::portcls::kernel::lock::Lock;
 
-/// Calls of PortCls' services until one is refused; 0: none is.
+/// Calls of PortCls' services until one fails; 0: none does.
 static COUNTDOWN: AtomicU32 = AtomicU32::new(0);
 
-/// Which service was refused last.
+/// Which service failed last.
 static FAILED: Lock<Option<&'static str>> = Lock::new(None);
 
 /// Makes the `number`-th call from now of a service that can fail fail, counted from 1; 0 for none.

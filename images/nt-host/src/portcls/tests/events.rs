@@ -17,9 +17,9 @@ use crate::portcls::ks::event_list::{self, Generated};
 use crate::portcls::port::Port;
 use crate::portcls::request::{Target, event};
 
-/// Returns a client's data. The double of the kernel counts its notifications in `told`.
-fn client(told: &mut u32) -> KSEVENTDATA {
-    let object = core::ptr::from_mut(told) as usize;
+/// Returns a client's data. The double of the kernel counts its notifications in `notified`.
+fn client(notified: &mut u32) -> KSEVENTDATA {
+    let object = core::ptr::from_mut(notified) as usize;
     KSEVENTDATA { NotificationType: notification::EVENT_OBJECT, Object: object, Detail: 0, Reserved: 0 }
 }
 
@@ -52,26 +52,26 @@ fn with_list() -> Com<Port> {
 #[test]
 fn an_enabled_event_comes_when_it_is_generated_until_it_is_disabled() {
     let port = with_list();
-    let (mut told, target) = (0, Target::Filter(&port));
-    let mut data = client(&mut told);
+    let (mut notified, target) = (0, Target::Filter(&port));
+    let mut data = client(&mut notified);
     assert_eq!(enable(target, &request(event_type::ENABLE), &mut data), STATUS_SUCCESS);
     assert_eq!([1, 0, 0].map(|node| event_list::generate(&generated(&port, node))), [0, 1, 1]);
     assert_eq!(event::disable(target, &data), STATUS_SUCCESS);
     assert_eq!((event_list::generate(&generated(&port, 0)), event_list::count(port.as_raw() as usize)), (0, 0));
     assert_eq!(event::disable(target, &data), STATUS_NOT_FOUND);
-    assert_eq!((told, VERBS.take()), (2, vec![event_verb::ADD, event_verb::REMOVE]));
+    assert_eq!((notified, VERBS.take()), (2, vec![event_verb::ADD, event_verb::REMOVE]));
     port.shut_down();
 }
 
 #[test]
 fn a_oneshot_event_comes_once_and_can_still_be_disabled() {
     let port = with_list();
-    let (mut told, target) = (0, Target::Filter(&port));
-    let mut data = client(&mut told);
+    let (mut notified, target) = (0, Target::Filter(&port));
+    let mut data = client(&mut notified);
     assert_eq!(enable(target, &request(event_type::ONESHOT), &mut data), STATUS_SUCCESS);
     assert_eq!([0, 0].map(|node| event_list::generate(&generated(&port, node))), [1, 0]);
     assert_eq!(event::disable(target, core::ptr::null()), STATUS_SUCCESS);
-    assert_eq!((told, event_list::count(port.as_raw() as usize)), (1, 0));
+    assert_eq!((notified, event_list::count(port.as_raw() as usize)), (1, 0));
     port.shut_down();
 }
 
@@ -79,8 +79,8 @@ fn a_oneshot_event_comes_once_and_can_still_be_disabled() {
 fn an_event_of_a_pin_ends_with_the_pin() {
     let port = with_list();
     let pin = render_pin(&port);
-    let mut told = 0;
-    let mut data = client(&mut told);
+    let mut notified = 0;
+    let mut data = client(&mut notified);
     assert_eq!(enable(Target::Pin(&pin), &request(event_type::ENABLE), &mut data), STATUS_SUCCESS);
     assert_eq!(event::disable(Target::Filter(&port), &data), STATUS_NOT_FOUND, "another handle's");
     pin.close();
@@ -94,8 +94,8 @@ fn an_event_of_a_pin_ends_with_the_pin() {
 #[test]
 fn an_event_that_no_table_has_is_not_found() {
     let port = with_list();
-    let (mut told, target) = (0, Target::Filter(&port));
-    let mut data = client(&mut told);
+    let (mut notified, target) = (0, Target::Filter(&port));
+    let mut data = client(&mut notified);
     let other = event::Request { id: 2, ..request(event_type::ENABLE) };
     assert_eq!(enable(target, &other, &mut data), STATUS_NOT_FOUND);
     let elsewhere = event::Request { node: None, ..request(event_type::ENABLE) };
@@ -110,7 +110,7 @@ fn an_event_that_is_accepted_and_put_on_no_list_breaks_a_rule() {
     // The port is bound when the test ends.
     let port = core::mem::ManuallyDrop::new(port);
     PORT_EVENTS.set(core::ptr::null_mut());
-    let mut told = 0;
-    let mut data = client(&mut told);
+    let mut notified = 0;
+    let mut data = client(&mut notified);
     enable(Target::Filter(&port), &request(event_type::ENABLE), &mut data);
 }

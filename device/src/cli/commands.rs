@@ -1,0 +1,59 @@
+//! Carries out the commands that need no machine, and prints their results.
+
+use std::io::{self, Write};
+
+use super::args::{BankCommand, Render};
+use super::exit::Failure;
+use super::stems::DEVIATION_DBFS_MAX;
+use super::{bank, offline};
+
+/// Renders an event list, and prints the summary.
+///
+/// # Errors
+/// As for [`bank::to_play`] and [`offline::run`]; [`Failure::Internal`] when the summary cannot be encoded.
+pub fn render(arguments: &Render) -> Result<(), Failure> {
+    let bank = bank::to_play(arguments.bank.as_deref())?;
+    let rendered = offline::run(arguments, bank)?;
+    let deviation = rendered.stems.as_ref().and_then(|stems| stems.deviation_dbfs);
+    if let Some(deviation) = deviation.filter(|deviation| *deviation > DEVIATION_DBFS_MAX) {
+        log::warn!(
+            "the stems' sum differs from the mix by {deviation:.1} dBFS: the mix lost {} notes because it ran out of \
+             voices, and the stems have them; allow more with --voices",
+            rendered.notes_lost
+        );
+    }
+    if arguments.json {
+        let json = serde_json::to_string(&rendered).map_err(|error| Failure::Internal(error.to_string()))?;
+        print(&format!("{json}\n"));
+        return Ok(());
+    }
+    let peak = rendered.peak_dbfs.map_or_else(|| "silence".into(), |peak| format!("{peak:.2} dBFS"));
+    print(&format!("frames      {} at {} Hz\n", rendered.frames, rendered.sample_rate));
+    print(&format!("events      {}, {} notes lost\n", rendered.events, rendered.notes_lost));
+    print(&format!("peak        {peak}\n"));
+    print(&format!("pcm_sha256  {}\n", rendered.pcm_sha256));
+    for stem in rendered.stems.iter().flat_map(|stems| &stems.stems) {
+        let peak = stem.peak_dbfs.map_or_else(|| "silence".into(), |peak| format!("{peak:.2} dBFS"));
+        print(&format!("stem        {}: {peak}\n", stem.file));
+    }
+    Ok(())
+}
+
+/// Carries out a command for banks, and prints its result.
+///
+/// # Errors
+/// As for [`bank::info`], [`bank::convert`] and [`bank::build`].
+pub fn with_bank(command: &BankCommand) -> Result<(), Failure> {
+    let text = match command {
+        BankCommand::Info { file, brief, json } => bank::info(file, *brief, *json)?,
+        BankCommand::Convert { from, to, json } => bank::convert(from, to, *json)?,
+        BankCommand::Build { to, json } => bank::build(to, *json)?,
+    };
+    print(&text);
+    Ok(())
+}
+
+/// Prints a result. A reader that has gone away is no reason to fail.
+fn print(text: &str) {
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+}

@@ -1,0 +1,140 @@
+//! Serves QEMU until it disconnects, or until the process is to end.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use card_control::log::{FRONT_END_DISCONNECTED, STOPPED_BY_SIGNAL};
+use card_spec::limits::SAMPLE_RATE_DEFAULT;
+use log::Level;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::low_level::signal_name;
+
+use super::args::Serve;
+use super::bank;
+use super::exit::Failure;
+use super::signal_exit::ExitDeadline;
+use crate::card::line_out::LineOut;
+use crate::card::{Engine, NoAnswer};
+use crate::control_socket::{self, ControlSocket};
+use crate::log_limited;
+use crate::options::Options;
+use crate::stop::Stop;
+use crate::transport::vhost_user::{Ended, VhostUser};
+use crate::transport::{self, Endpoint};
+
+/// The features of this back-end, by the convention for vhost-user programs (QEMU, "Backend program conventions"). It has
+/// none of those that the convention defines.
+const CAPABILITIES: &str = r#"{"type": "dmus", "features": []}"#;
+
+/// Serves QEMU as the command line says.
+///
+/// # Errors
+/// [`Failure::Arguments`] when the command line is incomplete, [`Failure::BankFile`] or [`Failure::Bank`] when the bank
+/// cannot be used, [`Failure::Socket`], [`Failure::Control`] or [`Failure::Connection`] when a socket cannot be used,
+/// [`Failure::Output`] when the sound file cannot be written, [`Failure::Internal`] when the host is out of threads or the
+/// card has failed.
+pub fn serve(arguments: &Serve) -> Result<(), Failure> {
+    if arguments.print_capabilities {
+        println!("{CAPABILITIES}");
+        return Ok(());
+    }
+    let place = arguments.place().ok_or_else(|| {
+        Failure::Arguments(
+            "the command line does not say where QEMU connects; add --socket-path PATH, or --fd N".into(),
+        )
+    })?;
+    let line_out = arguments.line_out.as_deref().map(sound_file).transpose()?;
+    let bank = bank::to_play(arguments.sound.bank.as_deref())?;
+
+    let stop = Stop::new().map_err(Failure::out_of_resources)?;
+    // Before the stop is registered: then the signal is known where the stop is seen.
+    let signal = remember_signals().map_err(Failure::out_of_resources)?;
+    stop.on_signals().map_err(Failure::out_of_resources)?;
+    let deadline = ExitDeadline::watch(&stop).map_err(Failure::out_of_resources)?;
+    // The sockets before the files: another card at the same sockets is found before its files are written over.
+    let mut endpoint = transport::open(&place, &stop)?;
+    let control = match &arguments.control {
+        Some(path) => Some(control_socket::listen(path, &stop)?),
+        None => None,
+    };
+    for path in [Some(&endpoint), control.as_ref()].into_iter().flatten().filter_map(Endpoint::path) {
+        deadline.removes(path);
+    }
+    let line_out = match line_out {
+        Some(path) => Some(LineOut::create(path, SAMPLE_RATE_DEFAULT)?),
+        None => None,
+    };
+    if let Some(line_out) = &line_out {
+        deadline.completes(line_out);
+    }
+    let options =
+        Options { clock: arguments.clock, voices: arguments.sound.voices, render_block: arguments.sound.render_block };
+    // A panic is a defect, costs a session, and can be caused again: it must not fill a disk either.
+    std::panic::set_hook(Box::new(|panic| log_limited!(Level::Error, "{panic}")));
+    let engine = Engine::start(options, bank, line_out.clone()).map_err(Failure::out_of_resources)?;
+    let control = match control {
+        Some(control) => Some(
+            ControlSocket::start(control, engine.link().clone(), stop.clone()).map_err(Failure::out_of_resources)?,
+        ),
+        None => None,
+    };
+
+    let mut served = Ok(());
+    loop {
+        let stream = match endpoint.next(&stop) {
+            Ok(Some(stream)) => stream,
+            Ok(None) => break,
+            Err(error) => {
+                served = Err(Failure::from(error));
+                break;
+            }
+        };
+        log_limited!(Level::Info, "a front-end has connected");
+        match VhostUser::new(engine.link().clone()).serve(stream, &stop) {
+            Ok(Ended::Disconnected) => log_limited!(Level::Info, "{FRONT_END_DISCONNECTED}"),
+            Ok(Ended::Stopped) => break,
+            Err(error) if arguments.persistent => {
+                log_limited!(Level::Error, "the connection failed: {error}");
+            }
+            Err(error) => served = Err(Failure::Connection(error)),
+        }
+        if !arguments.persistent {
+            break;
+        }
+    }
+
+    // The exit status does not say why this process has ended; its log does.
+    if let Some(name) = i32::try_from(signal.load(Ordering::Relaxed)).ok().and_then(signal_name) {
+        log::info!("{STOPPED_BY_SIGNAL}{name}");
+    }
+    drop(control);
+    let stopped = engine.stop().map_err(|error| match error {
+        NoAnswer::Gone => {
+            Failure::Internal("the card's thread had ended; this is a defect of the card, please report it".into())
+        }
+        stalled @ NoAnswer::Stalled { .. } => Failure::Internal(stalled.to_string()),
+    });
+    // Whether or not the card's thread has ended.
+    let finished = line_out.map_or(Ok(()), |line_out| line_out.finish());
+    stopped.map(drop).and(served).and(finished.map_err(Failure::from))
+}
+
+/// Returns the file that `--line-out` names.
+///
+/// # Errors
+/// [`Failure::Arguments`], when the text does not begin with `wav:`.
+fn sound_file(text: &str) -> Result<&Path, Failure> {
+    let path = text.strip_prefix("wav:").map(Path::new);
+    path.ok_or_else(|| Failure::Arguments(format!("--line-out {text}: expected wav: and the name of a file")))
+}
+
+/// Returns where the number of the last SIGTERM or SIGINT is kept; 0 before the first.
+fn remember_signals() -> io::Result<Arc<AtomicUsize>> {
+    let last = Arc::new(AtomicUsize::new(0));
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::flag::register_usize(signal, last.clone(), signal as usize)?;
+    }
+    Ok(last)
+}

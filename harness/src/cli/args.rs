@@ -63,7 +63,7 @@ pub(crate) enum Verb {
     Test(TestArguments),
     /// Render a song offline, without a guest
     Render(RenderArguments),
-    /// Look into instrument banks, convert them, make the built-in one
+    /// List instrument banks, convert them, build the built-in one
     #[command(subcommand)]
     Bank(BankVerb),
     /// Run the benchmarks
@@ -330,7 +330,7 @@ pub(crate) enum BankVerb {
         #[arg(long)]
         json: bool,
     },
-    /// Make the built-in bank by the code that it comes from, and write it
+    /// Build the built-in bank by the code that defines it, and write it
     Build {
         /// The file to write; it appears when it is complete
         to: PathBuf,

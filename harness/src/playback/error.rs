@@ -35,6 +35,9 @@ pub enum PlaybackError {
     /// The PCM is another than the offline render.
     #[error("the PCM differs from the offline render from frame {0} on")]
     Differs(u64),
+    /// The PCM is the offline render, but silent.
+    #[error("the PCM is bit-identical to the offline render, but silent")]
+    Silent,
     /// The host did not let card or QEMU run, and then less was played, or something else.
     #[error(transparent)]
     HostStalled(#[from] HostStalled<PlaybackError>),
@@ -90,7 +93,7 @@ impl PlaybackError {
         match self {
             Self::TestBed(error) => Some(error.underlying()),
             Self::HostStalled(HostStalled { failed, .. }) => failed.testbed(),
-            Self::Render(_) | Self::Short { .. } | Self::Differs(_) => None,
+            Self::Render(_) | Self::Short { .. } | Self::Differs(_) | Self::Silent => None,
         }
     }
 }
@@ -118,7 +121,7 @@ impl Consequence for PlaybackError {
     fn may_follow_a_death(&self) -> bool {
         match self {
             Self::TestBed(error) => error.may_follow_a_death(),
-            Self::Short { .. } | Self::Differs(_) => true,
+            Self::Short { .. } | Self::Differs(_) | Self::Silent => true,
             Self::Render(_) | Self::HostStalled(_) => false,
         }
     }
@@ -129,7 +132,7 @@ impl Diagnosed for PlaybackError {
         match self {
             Self::TestBed(error) => error.class(),
             Self::Render(error) => error.class(),
-            Self::Short { .. } | Self::Differs(_) => Class::TestFailed,
+            Self::Short { .. } | Self::Differs(_) | Self::Silent => Class::TestFailed,
             Self::HostStalled(error) => error.class(),
         }
     }
@@ -138,7 +141,7 @@ impl Diagnosed for PlaybackError {
         match self {
             Self::TestBed(error) => error.remedy(),
             Self::Render(error) => error.remedy(),
-            Self::Short { .. } | Self::Differs(_) => None,
+            Self::Short { .. } | Self::Differs(_) | Self::Silent => None,
             Self::HostStalled(error) => error.remedy(),
         }
     }

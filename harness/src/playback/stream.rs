@@ -39,12 +39,13 @@ impl Recording {
     /// Returns the recording if it passed.
     ///
     /// # Errors
-    /// [`PlaybackError::Differs`] with the first frame that differs, which is 0 for silence.
+    /// [`PlaybackError::Differs`] with the first frame that differs; [`PlaybackError::Silent`] for silence.
     pub fn expect_passed(self) -> Result<Self, PlaybackError> {
-        if self.passed() {
-            return Ok(self);
+        match self.difference {
+            Some(difference) => Err(PlaybackError::Differs(difference.frame)),
+            None if self.passed() => Ok(self),
+            None => Err(PlaybackError::Silent),
         }
-        Err(PlaybackError::Differs(self.difference.map_or(0, |difference| difference.frame)))
     }
 }
 

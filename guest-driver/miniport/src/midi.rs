@@ -79,7 +79,7 @@ impl Parser {
             0x80.. => {
                 self.running_status = if byte < SYSEX { byte } else { 0 };
                 self.message = [byte, 0, 0];
-                self.length = u8::from(message_bytes(byte) != 0);
+                self.length = usize::from(message_bytes(byte) != 0);
                 (self.whole_message(), 1)
             }
             _ => {

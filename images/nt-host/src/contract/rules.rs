@@ -340,7 +340,6 @@ mod tests {
     use std::collections::BTreeMap;
     use std::fmt::Write;
     use std::path::Path;
-    use std::string::ToString;
     use std::vec::Vec;
 
     use super::*;

@@ -11,23 +11,23 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`adapter`] | `DriverEntry`, `AddDevice`, `StartDevice` |
-//! | [`bus`] | the function's PCI configuration space, through the bus driver |
-//! | [`com`] | objects with counted references, and references to PortCls' objects |
-//! | [`function`] | the card's PCI function: its structures, mapped |
-//! | [`kernel`] | the kernel services that `dmus-miniport` needs |
-//! | [`miniport`] | `IMiniportDMus` |
-//! | [`nt`], [`pc`] | the imports from the kernel and from PortCls |
-//! | [`panic`] | the panic handler, which is never reached |
-//! | [`pending_request`] | property requests that stay pending |
-//! | [`pool`] | memory |
-//! | [`power`] | `IAdapterPowerManagement` |
-//! | [`property`] | the property handler |
-//! | [`recovery`] | the work item that recovers a card |
-//! | [`running`] | the started card |
-//! | [`service`] | the service sink, called from the deferred procedure call |
-//! | [`status`] | `NTSTATUS` values as results |
-//! | [`stream`] | `IMXF` and `ISynthSinkDMus` |
+//! | `adapter` | `DriverEntry`, `AddDevice`, `StartDevice` |
+//! | `bus` | the function's PCI configuration space, through the bus driver |
+//! | `com` | objects with counted references, and references to PortCls' objects |
+//! | `function` | the card's PCI function: its structures, mapped |
+//! | `kernel` | the kernel services that `dmus-miniport` needs |
+//! | `miniport` | `IMiniportDMus` |
+//! | `nt`, `pc` | the imports from the kernel and from PortCls |
+//! | `panic` | the panic handler, which is never reached |
+//! | `pending_request` | property requests that stay pending |
+//! | `pool` | memory |
+//! | `power` | `IAdapterPowerManagement` |
+//! | `property` | the property handler |
+//! | `recovery` | the work item that recovers a card |
+//! | `running` | the started card |
+//! | `service` | the service sink, called from the deferred procedure call |
+//! | `status` | `NTSTATUS` values as results |
+//! | `stream` | `IMXF` and `ISynthSinkDMus` |
 //!
 //! On other systems than Windows this crate is empty.
 #![cfg_attr(windows, no_std)]

@@ -3,23 +3,23 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | the harness's requests | [`agent`] |
-//! | probes that drive a driver through calls | [`conformance`] |
-//! | this guest's PortCls | [`portcls`] |
-//! | what drivers can import | [`exports`] |
-//! | what PortCls drivers take of `ks.sys` | [`ks`] |
-//! | the driver's life: load, start, remove, unload | [`pnp`] |
-//! | devices, packets, DMA, names, registry | [`io`] |
-//! | locks that threads wait for, lists, pool as drivers ask for it | [`ex`] |
-//! | strings, debug output, C routines | [`rtl`] |
-//! | memory as drivers know it, and faults | [`mm`] |
-//! | the kernel core: IRQL, interrupts, DPCs, timers, threads, waiting | [`ke`] |
-//! | the PCI bus | [`pci`] |
-//! | allocations that fail on purpose | [`alloc_faults`] |
-//! | rules, checks, violations | [`contract`] |
-//! | bug checks: stack, modules, report | [`bugcheck`] |
-//! | options, and messages to the harness | [`harness`] |
-//! | the machine: entry, traps, clocks, serial line, frames, page tables | [`arch`] |
+//! | the harness's requests | `agent` |
+//! | probes that drive a driver through calls | `conformance` |
+//! | this guest's PortCls | `portcls` |
+//! | what drivers can import | `exports` |
+//! | what PortCls drivers take of `ks.sys` | `ks` |
+//! | the driver's life: load, start, remove, unload | `pnp` |
+//! | devices, packets, DMA, names, registry | `io` |
+//! | locks that threads wait for, lists, pool as drivers ask for it | `ex` |
+//! | strings, debug output, C routines | `rtl` |
+//! | memory as drivers know it, and faults | `mm` |
+//! | the kernel core: IRQL, interrupts, DPCs, timers, threads, waiting | `ke` |
+//! | the PCI bus | `pci` |
+//! | allocations that fail on purpose | `alloc_faults` |
+//! | rules, checks, violations | `contract` |
+//! | bug checks: stack, modules, report | `bugcheck` |
+//! | options, and messages to the harness | `harness` |
+//! | the machine: entry, traps, clocks, serial line, frames, page tables | `arch` |
 //! | reading PE images, unwinding | [`pe`] |
 //! | the WDK's structures and numbers | [`nt`] |
 //! | what needs no machine | [`base`] |

@@ -66,7 +66,7 @@ fn organ() -> [Connection; 4] {
     ]
 }
 
-/// Makes the envelope of [`organ`], with some connections replaced or added.
+/// Makes the envelope of `organ`, with some connections replaced or added.
 #[must_use]
 pub fn organ_with(rows: &[Connection]) -> Vec<Connection> {
     let mut all: Vec<Connection> =

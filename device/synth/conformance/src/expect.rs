@@ -182,7 +182,7 @@ impl Output {
 
 /// Tolerance of envelopes in dB, and of times in seconds (DLS-2.2, 1.8).
 const ENVELOPE_DB: f64 = 0.5;
-/// See [`ENVELOPE_DB`].
+/// See `ENVELOPE_DB`.
 pub const TIME: f64 = 0.010;
 /// Tolerance of pitch in cents.
 pub const PITCH: f64 = 0.25;

@@ -2,7 +2,7 @@
 //!
 //! Own definitions and not `windows-sys`: that crate (0.61) drops the WDK's `POINTER_ALIGNMENT`, so that the parameters
 //! of `IO_STACK_LOCATION` are at wrong offsets on x64, and types callbacks `extern "system"`, which is not the Windows
-//! convention on this target. Every layout here was compared with mingw-w64's `wdm.h`; [`layout`] keeps the figures.
+//! convention on this target. Every layout here was compared with mingw-w64's `wdm.h`; `layout` keeps the figures.
 #![allow(
     non_camel_case_types,
     non_snake_case,

@@ -106,7 +106,7 @@ mod tolerated {
     }
 
     #[test]
-    fn chunks_and_lists_that_nobody_knows() {
+    fn passes_over_unknown_chunks_and_lists() {
         let mut parts = Parts { top: vec![chunk(b"junk", &[1, 2, 3])], ..Parts::default() };
         passes_over(&parts.file(), "DLS/junk", at(&parts.file(), b"junk"), PassedOver::UnknownChunk(3));
         parts.top = vec![list(b"zzzz", &[chunk(b"abcd", &[0; 6])])];
@@ -118,7 +118,7 @@ mod tolerated {
     }
 
     #[test]
-    fn a_chunk_that_nobody_knows_and_that_does_not_end() {
+    fn refuses_an_unknown_chunk_that_does_not_end() {
         let mut endless = chunk(b"junk", &[0; 8]);
         endless[4] = 200;
         let parts = Parts { top: vec![endless], ..Parts::default() };

@@ -4,8 +4,8 @@ use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
+use crate::handle::Handle;
 use crate::memory::Bulk;
-use crate::request::Handle;
 use crate::stream::StreamFormat;
 
 /// A probe that [`Request::RunProbe`](crate::Request::RunProbe) runs.

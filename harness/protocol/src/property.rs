@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::request::Handle;
+use crate::handle::Handle;
 
 /// A KS property request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

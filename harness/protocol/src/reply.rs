@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::driver::{DriverInfo, Import, PinFactory};
+use crate::handle::Handle;
 use crate::memory::Bulk;
 use crate::probe::{Figure, RuleState};
-use crate::request::Handle;
 use crate::statistics::Statistics;
 use crate::stream::CapturedEvent;
 

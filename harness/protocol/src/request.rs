@@ -4,14 +4,11 @@ use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
+use crate::handle::Handle;
 use crate::memory::Bulk;
 use crate::probe::Probe;
 use crate::property::{Caller, PropertyRequest};
 use crate::stream::{KsState, Play, StreamFormat};
-
-/// A handle of an open filter, an open pin or a pending property request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Handle(pub u32);
 
 /// A request to the guest. Each variant names its reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

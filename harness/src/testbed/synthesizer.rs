@@ -59,16 +59,7 @@ pub fn inspect<H: Health>(session: &mut Session<'_, H>, filter: &OpenedFilter, w
 /// [`SessionError`] for a guest that does not answer, or stops.
 pub fn caps<H: Health>(session: &mut Session<'_, H>, target: Handle, node: u32) -> Result<Option<u32>, SessionError> {
     const CAPS_BYTES: usize = 296;
-    let request = PropertyRequest {
-        caller: Caller::Kernel,
-        target,
-        node: Some(node),
-        set: SYNTH_PROPERTIES,
-        id: CAPS,
-        verb: PropertyVerb::Get,
-        instance: Vec::new(),
-        value: vec![0; CAPS_BYTES],
-    };
+    let request = of_node(target, node, CAPS, PropertyVerb::Get, vec![0; CAPS_BYTES]);
     let (status, value) = session.property("get KSPROPERTY_SYNTH_CAPS", request)?;
     let flags = value.get(16..20).map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
     Ok(flags.filter(|_| status == 0))
@@ -84,16 +75,10 @@ pub fn ask_port_parameters<H: Health>(
     pin: Handle,
 ) -> Result<(), SessionError> {
     for node in synthesizer_nodes(filter) {
+        // `ValidParams` of the instance is 0.
         let request = PropertyRequest {
-            caller: Caller::Kernel,
-            target: pin,
-            node: Some(node),
-            set: SYNTH_PROPERTIES,
-            id: PORT_PARAMETERS,
-            verb: PropertyVerb::Get,
-            // `ValidParams` is 0.
             instance: vec![0; PORT_PARAMETERS_BYTES],
-            value: vec![0; PORT_PARAMETERS_BYTES],
+            ..of_node(pin, node, PORT_PARAMETERS, PropertyVerb::Get, vec![0; PORT_PARAMETERS_BYTES])
         };
         session.call(
             &format!("get KSPROPERTY_SYNTH_PORTPARAMETERS of node {node}"),
@@ -116,16 +101,7 @@ pub fn set_channel_groups<H: Health>(
     groups: u32,
 ) -> Result<(), SessionError> {
     for node in synthesizer_nodes(filter) {
-        let request = PropertyRequest {
-            caller: Caller::Kernel,
-            target: pin,
-            node: Some(node),
-            set: SYNTH_PROPERTIES,
-            id: CHANNEL_GROUPS,
-            verb: PropertyVerb::Set,
-            instance: Vec::new(),
-            value: groups.to_le_bytes().to_vec(),
-        };
+        let request = of_node(pin, node, CHANNEL_GROUPS, PropertyVerb::Set, groups.to_le_bytes().to_vec());
         session.call(
             &format!("set KSPROPERTY_SYNTH_CHANNELGROUPS of node {node}"),
             Request::Property(request),
@@ -147,16 +123,13 @@ fn ask_caps<H: Health>(
     room: usize,
 ) -> Result<(), SessionError> {
     let step = format!("get KSPROPERTY_SYNTH_CAPS of node {node} with room for {room} bytes");
-    let request = PropertyRequest {
-        caller: Caller::Kernel,
-        target,
-        node: Some(node),
-        set: SYNTH_PROPERTIES,
-        id: CAPS,
-        verb: PropertyVerb::Get,
-        instance: Vec::new(),
-        value: vec![0; room],
-    };
+    let request = of_node(target, node, CAPS, PropertyVerb::Get, vec![0; room]);
     // Whatever the status: too small a buffer must be refused, and the guest judges how.
     session.call(&step, Request::Property(request), |_, _| {}).map(|_| ())
+}
+
+/// Returns the request of the kernel for a property of a synthesizer node, without instance data.
+fn of_node(target: Handle, node: u32, id: u32, verb: PropertyVerb, value: Vec<u8>) -> PropertyRequest {
+    let (caller, node, set, instance) = (Caller::Kernel, Some(node), SYNTH_PROPERTIES, Vec::new());
+    PropertyRequest { caller, target, node, set, id, verb, instance, value }
 }

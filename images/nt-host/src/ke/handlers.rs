@@ -83,7 +83,7 @@ struct Crossed {
     collided: bool,
 }
 
-/// What became of an exception.
+/// The outcome of an exception.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// A filter has mended what was wrong: go on with the context.

@@ -85,7 +85,7 @@ struct Held {
     _instance: Box<[u64]>,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 pub(crate) enum Sent {
     /// It is answered.
     Answered(Answer),

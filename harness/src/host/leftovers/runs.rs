@@ -151,14 +151,23 @@ fn clean_provisioned(cache: &Path, cleaned: &mut Cleaned) {
     }
 }
 
-/// Lists the run folders, oldest first: their names begin with the time.
+/// Lists the run folders that runs have named, oldest first: their names begin with the time. A folder of another name is
+/// the user's, and so is what is below it.
 fn run_folders(runs: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(runs).into_iter().flatten().flatten();
     // A link is no folder: what it points at stays.
     let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let folders = folders.filter(|entry| begins_with_time(&entry.file_name().to_string_lossy()));
     let mut folders: Vec<PathBuf> = folders.map(|entry| entry.path()).collect();
     folders.sort();
     folders
+}
+
+/// Returns whether a name begins with a date and a time, as in `20260102T030405678Z-demo-tide`.
+fn begins_with_time(name: &str) -> bool {
+    const FORM: &[u8] = b"00000000T000000000Z-";
+    let fits = |(byte, form): (u8, &u8)| if *form == b'0' { byte.is_ascii_digit() } else { byte == *form };
+    name.len() >= FORM.len() && name.bytes().zip(FORM).all(fits)
 }
 
 /// Removes a run folder that no process writes.
@@ -198,9 +207,12 @@ mod tests {
     use super::super::scratch::Scratch;
     use super::*;
 
+    /// What the names of run folders begin with.
+    const TIME: &str = "20260102T030405678Z-";
+
     /// Creates a run folder with a verdict and a sound file of some bytes.
     fn run(runs: &Path, name: &str, bytes: usize) -> PathBuf {
-        let folder = runs.join(name);
+        let folder = runs.join(format!("{TIME}{name}"));
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join(VERDICT), "{}").unwrap();
         fs::write(folder.join("guest.wav"), vec![0; bytes]).unwrap();
@@ -234,7 +246,7 @@ mod tests {
     fn never_removes_a_run_that_is_still_written() {
         let cache = Scratch::new().unwrap();
         let runs = cache.path().join(RUNS);
-        let (marked, complete, new) = (run(&runs, "1", 10), run(&runs, "2", 10), runs.join("3"));
+        let (marked, complete, new) = (run(&runs, "1", 10), run(&runs, "2", 10), runs.join(format!("{TIME}3")));
         fs::create_dir(&new).unwrap();
         let mark = RunMark::put(&marked, None).unwrap();
         assert_eq!(prune_to(&runs, 0, 0).runs, 1);
@@ -244,6 +256,18 @@ mod tests {
         drop(mark);
         let cleaned = clean(cache.path(), false);
         assert_eq!((cleaned.removed[0].runs, cleaned.bytes()), (1, 12));
+    }
+
+    #[test]
+    fn never_removes_a_folder_that_the_user_named() {
+        let cache = Scratch::new().unwrap();
+        let runs = cache.path().join(RUNS);
+        let named = runs.join("mine/20260102T030405678Z-demo");
+        fs::create_dir_all(&named).unwrap();
+        fs::write(runs.join("mine").join(VERDICT), "{}").unwrap();
+        assert_eq!(prune_to(&runs, 0, 0).runs, 0);
+        assert_eq!(clean(cache.path(), false), Cleaned::default());
+        assert!(named.exists());
     }
 
     #[test]

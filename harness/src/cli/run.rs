@@ -72,13 +72,14 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         return Ok(Some(no_such_case(arguments, &scenarios)));
     }
     print_failed(&report);
-    if let Some(path) = &arguments.junit {
-        write_junit(&report, path)?;
-    }
     if arguments.json {
         out(&serde_json::to_string(&report).unwrap_or_default());
     } else {
         out(&report_text(&report));
+    }
+    // Last: a file that cannot be written costs no result.
+    if let Some(path) = &arguments.junit {
+        write_junit(&report, path)?;
     }
     Ok(report.class())
 }

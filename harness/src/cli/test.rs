@@ -39,13 +39,14 @@ pub(super) fn test(arguments: &TestArguments) -> Outcome {
     if skips_fail {
         error_line("in CI (the variable CI is set) a skipped test is a failure");
     }
-    if let Some(path) = &arguments.junit {
-        write_junit(&report, path)?;
-    }
     if arguments.json {
         out(&serde_json::to_string(&report).unwrap_or_default());
     }
     out(&summary(&report));
+    // Last: a file that cannot be written costs no result.
+    if let Some(path) = &arguments.junit {
+        write_junit(&report, path)?;
+    }
     let counted = (report.failed > 0).then_some(Class::TestFailed);
     Ok(report.class().or(counted).or(skips_fail.then_some(Class::TestFailed)))
 }

@@ -291,9 +291,10 @@ impl<'o> TestBedBuilder<'o> {
 pub struct StartedCard<'o> {
     builder: TestBedBuilder<'o>,
     provisioned: Provisioned,
-    scratch: Scratch,
-    sockets: CardSockets,
     card: Card,
+    sockets: CardSockets,
+    /// Holds the card's sockets; goes after the card.
+    scratch: Scratch,
 }
 
 impl<'o> StartedCard<'o> {

@@ -109,13 +109,13 @@ impl Diagnosed for SessionError {
     fn remedy(&self) -> Option<String> {
         let text = match self {
             Self::BugCheck(_) => "the stack below says where; fix the driver, or report it if the driver is right",
-            Self::GuestEnded { .. } => "console.log and qemu.log in the artefacts say what came before",
+            Self::GuestEnded { .. } => "console.log and qemu.log in the run folder say what came before",
             Self::Timeout { .. } => {
-                "post-mortem.txt in the artefacts says where the guest hangs; --timeout gives more time"
+                "post-mortem.txt in the run folder says where the guest hangs; --timeout gives more time"
             }
             Self::CardDied { death, .. } | Self::QemuFailed { death, .. } if death.from_outside() => NOT_OURS,
-            Self::CardDied { .. } => "card.log in the artefacts says why; the card must survive any guest: report it",
-            Self::QemuFailed { .. } => "qemu.log in the artefacts has QEMU's words; try another --qemu",
+            Self::CardDied { .. } => "card.log in the run folder says why; the card must survive any guest: report it",
+            Self::QemuFailed { .. } => "qemu.log in the run folder has QEMU's words; try another --qemu",
             Self::Refused { failure, .. } => match failure.kind {
                 FailureKind::MissingImports(_) => "the NT host has no such functions: report the list",
                 FailureKind::Image => "give a 64-bit Windows driver image (.sys)",

@@ -86,8 +86,9 @@ fn documentation(attributes: &[Attribute]) -> String {
 
 /// Returns a section of a doc comment, without its heading.
 fn section(documentation: &str, heading: &str) -> Option<String> {
-    let mut lines = documentation.lines().map(str::trim).skip_while(|line| *line != heading).skip(1).peekable();
-    lines.peek()?;
+    let mut lines = documentation.lines().map(str::trim).skip_while(|line| *line != heading);
+    // The heading itself: what follows it may be nothing.
+    lines.next()?;
     Some(lines.take_while(|line| !line.starts_with("# ")).collect::<Vec<_>>().join(" ").trim().to_owned())
 }
 
@@ -140,13 +141,17 @@ fn every_public_item_is_documented_and_every_error_is_named() {
 fn finds_an_item_without_documentation_and_an_empty_errors_section() {
     let source = "pub(crate) fn bare() {}\n/// Reads.\n///\n/// # Errors\n/// Fails.\npub fn thin() {}\n\
                   /// Reads.\n///\n/// # Errors\n/// [`Error::Absent`] when there is no such file.\npub fn good() {}\n\
-                  #[cfg(test)] mod tests { pub fn free() {} }\nstruct Private;\nimpl Private { pub fn method(&self) {} }\n";
+                  #[cfg(test)] mod tests { pub fn free() {} }\nstruct Private;\nimpl Private { pub fn method(&self) {} }\n\
+                  /// Reads.\n///\n/// # Errors\npub fn empty() {}\n";
     let mut undocumented = Undocumented { file: Path::new("x.rs"), found: Vec::new() };
     undocumented.visit_file(&syn::parse_str(source).expect("the source is Rust"));
     let found = undocumented.found.join("\n");
-    assert_eq!(undocumented.found.len(), 3, "{found}");
+    assert_eq!(undocumented.found.len(), 4, "{found}");
     assert!(
-        found.contains("x.rs:1: function `bare`") && found.contains("`thin`") && found.contains("method `method`"),
+        found.contains("x.rs:1: function `bare`")
+            && found.contains("`thin`")
+            && found.contains("`empty`")
+            && found.contains("method `method`"),
         "{found}"
     );
 }

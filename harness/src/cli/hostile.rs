@@ -57,11 +57,6 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     };
     drop(terminal);
     let Findings { passed, failed, text, mut json, records } = report;
-    if let Some(path) = &arguments.junit {
-        let mut report = Report::default();
-        records.into_iter().for_each(|record| report.add(record));
-        write_junit(&report, path)?;
-    }
     json["passed"] = passed.into();
     json["failed"] = failed.into();
     json["skipped"] = 0.into();
@@ -77,6 +72,12 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     if failed > 0 {
         error_line(&format!("run folder: {}", folder.path().display()));
         error_line(&format!("reproduce: {reproduce}"));
+    }
+    // Last: a file that cannot be written costs no result.
+    if let Some(path) = &arguments.junit {
+        let mut report = Report::default();
+        records.into_iter().for_each(|record| report.add(record));
+        write_junit(&report, path)?;
     }
     Ok((failed > 0).then_some(Class::TestFailed))
 }

@@ -26,7 +26,7 @@ impl Imports {
         }
     }
 
-    /// Returns the sets of files that import each other in a circle.
+    /// Returns the sets of files, or of rooms, that import each other in a circle.
     fn circles(&self) -> Vec<BTreeSet<&Path>> {
         let graph =
             DiGraphMap::<&Path, ()>::from_edges(self.edges.keys().map(|(from, to)| (from.as_path(), to.as_path())));
@@ -36,7 +36,7 @@ impl Imports {
 
     /// Describes a circle: its files, and the paths by which each imports another.
     fn describe(&self, circle: &BTreeSet<&Path>) -> String {
-        let mut text = format!("{} files import each other in a circle:\n", circle.len());
+        let mut text = format!("{} places import each other in a circle:\n", circle.len());
         for ((from, to), paths) in &self.edges {
             if circle.contains(from.as_path()) && circle.contains(to.as_path()) {
                 let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
@@ -67,6 +67,12 @@ fn folder(file: &Path) -> PathBuf {
     if checkout().join(&inner).is_dir() { inner } else { file.parent().unwrap_or(Path::new("")).to_owned() }
 }
 
+/// Returns the room of a file: the folder or file directly below its crate's source folder.
+fn room(file: &Path, sources: &Path) -> Option<PathBuf> {
+    let first = file.strip_prefix(sources).ok()?.components().next()?;
+    Some(sources.join(Path::new(first.as_os_str()).with_extension("")))
+}
+
 /// Returns whether the architecture forbids a circle of these files.
 fn is_forbidden(circle: &BTreeSet<&Path>) -> bool {
     let folders: BTreeSet<PathBuf> = circle.iter().map(|file| folder(file)).collect();
@@ -84,6 +90,32 @@ fn no_files_import_each_other_in_a_circle_across_folders() {
     let forbidden: Vec<String> =
         imports.circles().iter().filter(|circle| is_forbidden(circle)).map(|circle| imports.describe(circle)).collect();
     assert!(forbidden.is_empty(), "{}", forbidden.join("\n"));
+}
+
+#[test]
+fn no_rooms_of_a_crate_import_each_other_in_a_circle() {
+    let checkout = checkout();
+    let mut forbidden = Vec::new();
+    for root in roots() {
+        let sources = root.parent().expect("a file is in a folder");
+        let mut files = Imports::default();
+        files.add(&Modules::read(&checkout, &root));
+        let mut rooms = Imports::default();
+        for ((from, to), paths) in files.edges {
+            // The root is the face of the crate: it names every room.
+            if let (Some(a), Some(b)) = (room(&from, sources), room(&to, sources))
+                && a != b
+                && ![&from, &to].contains(&&root)
+            {
+                let paths = paths.iter().map(|path| format!("{path} in {}", from.display()));
+                rooms.edges.entry((a, b)).or_default().extend(paths);
+            }
+        }
+        let circles = rooms.circles();
+        let across = circles.iter().filter(|circle| circle.iter().any(|room| checkout.join(room).is_dir()));
+        forbidden.extend(across.map(|circle| rooms.describe(circle)));
+    }
+    assert!(forbidden.is_empty(), "rooms are layers, which import only those below:\n{}", forbidden.join("\n"));
 }
 
 #[test]

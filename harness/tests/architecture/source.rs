@@ -133,8 +133,8 @@ impl Modules {
         at
     }
 
-    /// Follows a path from a module to the definition that it names. `seen` keeps imports that name each other from being
-    /// followed for ever.
+    /// Follows a path from a module to the definition that it names. `seen` holds the names that are being
+    /// looked up: imports that name each other are not followed for ever.
     fn resolve(&self, from: usize, path: &[String], seen: &mut BTreeSet<(usize, String)>) -> Option<Found> {
         let (first, mut rest) = path.split_first()?;
         let mut at = match first.as_str() {
@@ -156,9 +156,16 @@ impl Modules {
     }
 
     fn look_up(&self, module: usize, name: &str, seen: &mut BTreeSet<(usize, String)>) -> Option<Found> {
-        if !seen.insert((module, name.to_owned())) {
+        let asked = (module, name.to_owned());
+        if !seen.insert(asked.clone()) {
             return None;
         }
+        let found = self.look_up_in(module, name, seen);
+        seen.remove(&asked);
+        found
+    }
+
+    fn look_up_in(&self, module: usize, name: &str, seen: &mut BTreeSet<(usize, String)>) -> Option<Found> {
         let scope = &self.modules[module];
         if let Some(&child) = scope.children.get(name) {
             return Some(Found::Module(child));

@@ -22,7 +22,7 @@ impl Prepared {
     /// Reads the inputs from a file.
     ///
     /// # Errors
-    /// [`FileError`] when the file cannot be read or is not what [`run`](super::run) writes.
+    /// [`FileError`] when the file cannot be read or is not what [`run`](fn@super::run) writes.
     pub fn read(path: &Path) -> Result<Self, FileError> {
         let text = fs::read(path).map_err(FileError::input(path))?;
         serde_json::from_slice(&text).map_err(|error| FileError::input(path)(error.into()))

@@ -1,7 +1,7 @@
 //! Three small songs of this project's own, written as code so that every byte of the files has a reason.
 //!
-//! They differ in what they exercise: [`tide`] drums and plain playing (and it is the default), [`clockwork`] dense
-//! polyphony and controllers, [`siren`] pitch bends, pressure, system-exclusive messages and tempo changes.
+//! They differ in what they exercise: `tide` drums and plain playing (and it is the default), `clockwork` dense
+//! polyphony and controllers, `siren` pitch bends, pressure, system-exclusive messages and tempo changes.
 
 mod clockwork;
 mod score;

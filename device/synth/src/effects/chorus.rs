@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn its_taps_swing_around_their_delay_and_never_leave_the_line() {
+    fn taps_swing_around_their_delay_and_never_leave_the_delay_line() {
         for rate in [11_025u32, 48_000, 96_000] {
             let mut chorus = Chorus::new(rate);
             let (low, high) = ((DELAY_MS - DEPTH_MS) * 1e-3, (DELAY_MS + DEPTH_MS) * 1e-3);

@@ -180,7 +180,7 @@ fn structures_have_the_sizes_and_offsets_of_the_headers() {
 }
 
 #[test]
-fn the_kernels_structures_have_their_fields_where_the_headers_have_them() {
+fn kernel_structures_have_the_field_offsets_of_the_headers() {
     let mut source = PRELUDE.to_owned();
     let fields = || layout::BEGINNINGS.iter().flat_map(|layout| layout.fields.iter().map(move |field| (layout, field)));
     for (i, (layout, field)) in fields().enumerate() {
@@ -220,7 +220,7 @@ fn interfaces_have_the_slots_of_the_headers() {
 }
 
 #[test]
-fn guids_are_those_of_the_headers() {
+fn guids_equal_those_of_the_headers() {
     let guids: Vec<_> = [guid::INTERFACES, guid::CLASSES, guid::STREAMING]
         .concat()
         .into_iter()

@@ -281,13 +281,13 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_written_to_and_stays_a_device() {
+    fn writes_to_a_device_and_keeps_it() {
         WholeFile::write_all_at(Path::new("/dev/null"), b"nothing").unwrap();
         assert!(!fs::metadata("/dev/null").unwrap().is_file());
     }
 
     #[test]
-    fn a_link_stays_a_link() {
+    fn writes_through_a_link_and_keeps_it() {
         let folder = tempfile::tempdir().unwrap();
         let (path, link) = (folder.path().join("there"), folder.path().join("link"));
         fs::write(&path, "before").unwrap();

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_held_for_a_miniport_that_orders_events_itself() {
+    fn holds_no_events_for_a_miniport_that_orders_them_itself() {
         let mut sequencer = Sequencer::new(DONT_HOLD_FOR_SEQUENCING, 8);
         assert_eq!(sequencer.put(i64::MAX, 'x'), Verdict::Pass('x'));
     }

@@ -68,7 +68,7 @@ impl Patch {
 pub struct Instrument {
     /// Its name (`INAM`).
     pub name: String,
-    /// Where it is found.
+    /// Its bank, program and drum flag.
     pub patch: Patch,
     /// Its regions. Where several match a note, all of them sound.
     pub regions: Vec<Region>,

@@ -53,7 +53,7 @@ pub enum Rule {
         what: &'static str,
         /// The count.
         count: u64,
-        /// How many fit.
+        /// The number that fits.
         room: u64,
     },
     /// The size of a table is not a whole number of its records.
@@ -71,7 +71,7 @@ pub enum Rule {
         what: &'static str,
         /// Its number.
         index: u64,
-        /// How many there are.
+        /// The number of entries.
         count: u64,
     },
     /// The records of a table are not in order.
@@ -87,7 +87,7 @@ pub enum Rule {
     Cue {
         /// The cue, from 0.
         cue: usize,
-        /// Where it leads.
+        /// Its byte offset in the wave pool.
         offset: u32,
     },
     /// A wave has a format that the synthesizer does not play.

@@ -22,7 +22,7 @@ pub struct Listing {
 /// An instrument.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InstrumentListing {
-    /// Where it is found.
+    /// Its bank, program and drum flag.
     pub patch: Patch,
     /// Its name.
     pub name: String,

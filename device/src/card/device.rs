@@ -50,7 +50,7 @@ pub struct Card {
     event: Event,
     renderer: Renderer,
     line_out: Option<LineOut>,
-    /// What the card's thread is doing, for others to read.
+    /// The current task of the card's thread, for other threads to read.
     pub activity: Arc<Activity>,
     /// The bus's count of resets when the state was last reset.
     resets: u64,

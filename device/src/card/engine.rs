@@ -70,7 +70,7 @@ pub enum NoAnswer {
         busy.as_millis()
     )]
     Stalled {
-        /// What it does.
+        /// Its current task.
         task: Task,
         /// For how long.
         busy: Duration,
@@ -98,7 +98,7 @@ pub struct Link {
     pub registers: Arc<Registers>,
     /// The device configuration.
     pub identity: Arc<Identity>,
-    /// What the card's thread is doing.
+    /// The current task of the card's thread.
     pub activity: Arc<Activity>,
     waker: Waker,
     commands: mpsc::Sender<Command>,

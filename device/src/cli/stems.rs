@@ -32,7 +32,7 @@ pub struct Options<'a> {
     pub config: SynthConfig,
     /// Threads that it may use.
     pub threads: NonZeroUsize,
-    /// How many frames.
+    /// The number of frames.
     pub frames: u64,
     /// The folder for the files. It is made if it does not exist.
     pub folder: &'a Path,

@@ -56,7 +56,7 @@ pub(crate) struct StatusPageLoan {
     pub(crate) sequence: u32,
 }
 
-/// What the guest sees of the card and loses at every reset.
+/// The state of the device that a reset clears.
 #[derive(Default)]
 pub struct DeviceState {
     /// The session, if the driver has opened one.

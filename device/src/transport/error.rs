@@ -21,9 +21,9 @@ pub enum SocketError {
          away, or choose another path", path.display()
     )]
     NotASocket {
-        /// Where.
+        /// The path of the socket.
         path: PathBuf,
-        /// What stands there.
+        /// The kind of the file at the path.
         what: &'static str,
     },
     /// The host cannot tell whether a process has the socket.
@@ -32,7 +32,7 @@ pub enum SocketError {
          none does, or choose another path", path.display()
     )]
     Unclear {
-        /// Where.
+        /// The path of the socket.
         path: PathBuf,
         /// Why it is not known.
         source: io::Error,
@@ -43,7 +43,7 @@ pub enum SocketError {
          takes the path; stop it, or choose another path", path.display(), lock.display(), TURN_TIME_MAX.as_secs()
     )]
     Busy {
-        /// Where.
+        /// The path of the socket.
         path: PathBuf,
         /// The file that it holds.
         lock: PathBuf,
@@ -51,9 +51,9 @@ pub enum SocketError {
     /// The socket cannot be made.
     #[error("cannot listen on {}: {source}; the folder must exist and be writable", path.display())]
     Bind {
-        /// Where.
+        /// The path of the socket.
         path: PathBuf,
-        /// Why.
+        /// The error of the host.
         source: io::Error,
     },
     /// The descriptor is no socket.
@@ -61,7 +61,7 @@ pub enum SocketError {
     Descriptor {
         /// Its number.
         fd: RawFd,
-        /// Why.
+        /// The error of the host.
         source: io::Error,
     },
     /// No connection can be accepted any more.

@@ -325,7 +325,7 @@ pub struct KsStreamHeader {
     pub type_specific_flags: u32,
     /// When the data begins.
     pub presentation_time: KsTime,
-    /// How long it lasts.
+    /// The duration of the data, in the units of `presentation_time`.
     pub duration: i64,
     /// Bytes of the buffer.
     pub frame_extent: u32,

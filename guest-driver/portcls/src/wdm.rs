@@ -34,7 +34,7 @@ layout! { KEvent = "KEVENT", 24 / 16 {} }
 pub struct IoStatusBlock {
     /// The final status.
     pub status: NtStatus,
-    /// How much was done.
+    /// The request's result: for most requests, bytes transferred.
     pub information: usize,
 }
 
@@ -86,7 +86,7 @@ pub struct IoStackLocation {
     /// `IRP_MN_*`.
     pub minor_function: u8,
     _flags: [u8; 2],
-    /// Which interface.
+    /// The GUID of the requested interface.
     pub interface_type: *const Guid,
     /// Its size.
     pub size: u16,
@@ -186,7 +186,7 @@ pub struct DeviceDescription {
     pub reserved1: u8,
     /// It can address 64 bits.
     pub dma64_bit_addresses: u8,
-    /// Where it is.
+    /// Number of its bus.
     pub bus_number: u32,
     /// For slave devices.
     pub dma_channel: u32,

@@ -45,7 +45,7 @@ const GUIDS_NOT_IN_HEADERS: &[&str] = &[
 /// source has 00000000-0000-0000-c000-000000000046.
 const GUID_WRONG_IN_HEADERS: &str = "IID_IUnknown";
 
-/// What the headers need before and between them to compile as C (they were written for C++).
+/// The definitions that the headers need before and between them to compile as C (they were written for C++).
 const PRELUDE: &str = "
 #define INITGUID
 #include <ntddk.h>

@@ -52,7 +52,7 @@ fn figure(figures: &[Figure], name: &str) -> u64 {
     figures.iter().find(|figure| figure.name == name).map_or(0, |figure| figure.value)
 }
 
-/// What was counted over all rounds.
+/// Counts over all rounds.
 #[derive(Default)]
 struct Counts {
     cycles: u64,

@@ -27,7 +27,7 @@ const LOOKS: u32 = 1000;
 /// How often the guest is asked for the status of the request.
 const POLL: Duration = Duration::from_millis(2);
 
-/// What ends a pending unload.
+/// The event that ends a pending unload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// The sound ends.

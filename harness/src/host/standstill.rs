@@ -127,7 +127,7 @@ impl OnPurpose {
 /// A process to watch.
 #[derive(Clone, Debug)]
 pub struct Watched {
-    /// Which process it is.
+    /// The role of the process.
     pub who: Who,
     /// Its number. It must not be waited for while it is watched, or the number could be another's.
     pub pid: u32,
@@ -135,7 +135,7 @@ pub struct Watched {
     pub on_purpose: OnPurpose,
 }
 
-/// What was seen so far.
+/// The standstills so far.
 #[derive(Debug, Default)]
 struct Seen {
     kept: Vec<Standstill>,

@@ -49,7 +49,7 @@ impl Part {
 pub struct Death {
     /// The process.
     pub part: Part,
-    /// How it ended.
+    /// Its exit status or signal.
     pub ended: Ended,
     /// The signal and its sender, where a signal had the process leave by itself.
     pub stopped_by: Option<String>,
@@ -139,12 +139,12 @@ pub(super) fn may_follow_card(qemu: Ended, started: bool) -> bool {
     qemu == QEMU_LOST_CARD || (!started && qemu == QEMU_CANNOT_START)
 }
 
-/// What is known of two processes that have both ended.
+/// The exit statuses of two processes that have both ended, and their order, as far as they are known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ends {
-    /// How QEMU ended.
+    /// The exit status or signal of QEMU.
     pub(super) qemu: Ended,
-    /// How the card ended.
+    /// The exit status or signal of the card.
     pub(super) card: Ended,
     /// The process that was seen to end while the other still lived.
     pub(super) first: Option<Part>,

@@ -25,7 +25,7 @@ pub struct Recording {
     pub pcm: Pcm,
     /// Where it differs from the offline render of the same events; `None` where it is bit-identical.
     pub difference: Option<Difference>,
-    /// What the guest counted since its boot.
+    /// The guest's counters since its boot.
     pub statistics: Statistics,
 }
 

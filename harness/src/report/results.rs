@@ -21,9 +21,9 @@ pub struct TestRecord {
     pub result: TestResult,
     /// The class of its failure.
     pub class: Option<Class>,
-    /// What did not hold, one entry each.
+    /// The violated expectations, one entry each.
     pub violations: Vec<String>,
-    /// How long it took, in milliseconds.
+    /// The duration in milliseconds.
     pub milliseconds: f64,
     /// SHA-256 of the PCM, where there is some, in hexadecimal.
     pub pcm_sha256: Option<String>,

@@ -18,7 +18,7 @@ use crate::host::limits;
 use crate::host::process::end_with_harness;
 use crate::sound::midi::MidiEvent;
 
-/// What to render.
+/// The options of an offline render.
 #[derive(Clone, Debug)]
 pub struct RenderOptions {
     /// The card's program.
@@ -29,7 +29,7 @@ pub struct RenderOptions {
     pub out: PathBuf,
     /// Frames a second.
     pub sample_rate: u32,
-    /// How many frames.
+    /// The number of frames.
     pub frames: u64,
     /// Instruments instead of the built-in ones.
     pub bank: Option<PathBuf>,

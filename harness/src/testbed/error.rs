@@ -67,9 +67,9 @@ pub enum TestBedError {
     /// An expectation of the caller does not hold.
     #[error("expected {expected}, found {found}")]
     Expectation {
-        /// What was expected.
+        /// The expected value.
         expected: String,
-        /// What was found.
+        /// The value found.
         found: String,
     },
     /// The host did not let card or QEMU run, and then something failed.
@@ -190,13 +190,13 @@ impl Diagnosed for TestBedError {
 #[derive(Debug, thiserror::Error)]
 #[error("{standstills}, and then: {failed}")]
 pub struct HostStalled<E: std::error::Error> {
-    /// Which processes did not run, when and how long.
+    /// The processes that did not run, with time and duration.
     pub standstills: Standstills,
-    /// What failed.
+    /// The failure.
     pub failed: Box<E>,
 }
 
-/// What to do about a host that stalled.
+/// The remedy for a stalled host.
 pub const HOST_STALLED_REMEDY: &str =
     "this says nothing about the driver: run the same again, on a host that lets the card and QEMU run";
 

@@ -77,7 +77,7 @@ pub enum Rule {
     /// The records of a table are not in order.
     #[error("the {what} of record {record} end before they begin")]
     Order {
-        /// Of what.
+        /// The kind of the entries.
         what: &'static str,
         /// The record.
         record: usize,
@@ -135,7 +135,7 @@ pub enum Rule {
     /// The file has more of something than the synthesizer takes.
     #[error("there are more than {limit} {what}, the most that are taken")]
     TooMany {
-        /// Of what.
+        /// The kind of the entries.
         what: &'static str,
         /// The limit.
         limit: usize,

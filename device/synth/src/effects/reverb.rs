@@ -11,9 +11,9 @@ const DIFFUSION_MS: [f64; 4] = [3.31, 4.79, 7.63, 11.17];
 const DIFFUSION_GAIN: f32 = 0.6;
 /// Time to -60 dB of low notes, in seconds.
 const DECAY_SECONDS: f64 = 1.6;
-/// Where damping begins, in Hz.
+/// The frequency at which damping begins, in Hz.
 const DAMPING_HERTZ: f64 = 5200.0;
-/// Where it is the same at every rate, in Hz.
+/// The frequency at which damping is the same at every rate, in Hz.
 const DAMPING_MEASURED_HERTZ: f64 = 3000.0;
 /// Time before the first reflection, in milliseconds.
 const PREDELAY_MS: f64 = 12.0;

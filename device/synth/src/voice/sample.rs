@@ -26,7 +26,7 @@ pub(crate) struct Loop {
     /// [`MARGIN`] samples that lead to the loop's end, then the loop's beginning (or several turns of it), then more of
     /// it as a guard. Index [`MARGIN`] follows the loop's end.
     seam: Box<[i16]>,
-    /// Where in `seam` a voice leaves it.
+    /// The position in `seam` at which a voice leaves it.
     leave: usize,
     /// Turns of the loop in it; 0 when it is left for the wave itself.
     turns: usize,
@@ -99,7 +99,7 @@ pub(crate) struct Cursor {
     window: Window,
     looping: bool,
     ended: bool,
-    /// In the window, from its first sample.
+    /// The position in the window, from its first sample.
     pub(crate) position: u64,
     /// The position at which the window must be changed.
     limit: u64,

@@ -26,7 +26,7 @@ const CODES: usize = 0x40;
 pub struct DriverError {
     /// Its code in the datasheet.
     pub code: Diagnosis,
-    /// On which queue, if on one.
+    /// The queue, if the error is on one.
     pub queue: Option<Queue>,
     /// The head descriptor, or the place that [`Diagnosis`] defines for the code.
     pub descriptor: u32,

@@ -42,9 +42,9 @@ pub enum MemoryError {
     FileTooShort {
         /// Its address.
         guest_address: u64,
-        /// Where it ends in the file.
+        /// Its end in the file, in bytes.
         needed: u64,
-        /// Where the file ends.
+        /// The length of the file, in bytes.
         length: u64,
     },
     /// The length and kind of its file cannot be read.

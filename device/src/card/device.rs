@@ -375,7 +375,7 @@ impl Card {
     }
 }
 
-/// How far rendering came.
+/// The progress of rendering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Produced {
     /// As far as it can.
@@ -384,7 +384,7 @@ pub(crate) enum Produced {
     Some,
 }
 
-/// How far [`Card::advance`] moved time.
+/// The frames by which [`Card::advance`] moved time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Advanced {
     /// The next frame to render.
@@ -393,7 +393,7 @@ pub struct Advanced {
     pub frames: u64,
 }
 
-/// Why [`Card::advance`] did not move time.
+/// The reason for which [`Card::advance`] did not move time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdvanceError {
     /// The host's clock moves time.

@@ -33,7 +33,7 @@ const WAKE: u64 = u64::MAX;
 /// some milliseconds; the rest is for a host that runs other processes.
 pub const STALL: Duration = Duration::from_secs(1);
 
-/// How often the watchdog looks.
+/// The interval at which the watchdog checks the thread.
 const WATCH_EVERY: Duration = Duration::from_millis(500);
 
 /// How long a command waits for its result: so often, and each time so long. Counted in turns, so that time in which the
@@ -45,7 +45,7 @@ const ANSWER_TURN: Duration = Duration::from_millis(100);
 /// and is left to the end of the process.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
-/// How often the end of the thread is looked at.
+/// The interval at which the end of the thread is polled.
 const STOP_POLL: Duration = Duration::from_millis(1);
 
 /// Most commands that are executed before the queues are served. Each connection of the control socket waits for its
@@ -72,7 +72,7 @@ pub enum NoAnswer {
     Stalled {
         /// Its current task.
         task: Task,
-        /// For how long.
+        /// The time since its last turn.
         busy: Duration,
     },
 }

@@ -69,7 +69,7 @@ pub enum Failure {
     /// A signal has interrupted the command.
     #[error("interrupted; {}", written(*complete))]
     Interrupted {
-        /// How many files were complete by then.
+        /// The number of files that were complete by then.
         complete: usize,
     },
     /// A defect of the card.

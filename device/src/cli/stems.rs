@@ -25,7 +25,7 @@ const BLOCK: usize = 1024;
 /// The greatest difference between the sum of the stems and the mix that needs no warning: 20 dB below the last bit of 16.
 pub const DEVIATION_DBFS_MAX: f64 = -116.0;
 
-/// How stems are rendered.
+/// The options of a render of stems.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
     /// The synthesizer of the mix.

@@ -12,7 +12,8 @@ use hound::{SampleFormat, WavSpec, WavWriter};
 use parking_lot::Mutex;
 use tempfile::{Builder, NamedTempFile};
 
-/// How long a thread may hold the list of files while the process is to end. It takes microseconds on a disk that answers.
+/// The longest time for a thread to hold the list of files while the process is to end. It takes microseconds on a disk
+/// that answers.
 const NAMING_TIME_MAX: Duration = Duration::from_millis(50);
 
 /// The files that the process would leave behind if it ended now, and how many it has completed.
@@ -72,7 +73,7 @@ impl Drop for Unfinished {
 pub struct WholeFileError {
     /// Its path.
     pub path: PathBuf,
-    /// Why it was not written.
+    /// The error of the host.
     pub source: io::Error,
 }
 

@@ -15,7 +15,7 @@ const BATCH_EVENTS_MAX: usize =
 /// Master time `master_time` is frame `frame`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Anchor {
-    /// In 100 ns units.
+    /// The time in 100 ns units.
     pub master_time: i64,
     /// The frame that begins then.
     pub frame: i64,
@@ -58,7 +58,7 @@ impl Message {
     }
 }
 
-/// Which groups an event is for.
+/// The channel groups that an event is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
     /// All of them.

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use super::error::{SocketError, TURN_TIME_MAX};
 use crate::stop::Stop;
 
-/// How often a process looks whether its turn has come.
+/// The interval at which a process checks whether its turn has come.
 const TURN_PAUSE: Duration = Duration::from_millis(2);
 
 /// How often a path is tried when other programs, which take no turns, bind and remove it meanwhile.

@@ -34,7 +34,7 @@ pub enum SocketError {
     Unclear {
         /// The path of the socket.
         path: PathBuf,
-        /// Why it is not known.
+        /// The error of the host.
         source: io::Error,
     },
     /// Another process has been binding it for a long time.

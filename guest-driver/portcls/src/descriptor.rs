@@ -29,11 +29,11 @@ pub struct PcFilterDescriptor {
     pub node_count: u32,
     /// The nodes.
     pub nodes: *const PcNodeDescriptor,
-    /// How many connections.
+    /// Number of connections.
     pub connection_count: u32,
     /// The connections.
     pub connections: *const PcConnectionDescriptor,
-    /// How many categories.
+    /// Number of categories.
     pub category_count: u32,
     /// The categories: an array of GUIDs, not of pointers.
     pub categories: *const Guid,
@@ -82,15 +82,15 @@ layout! { PcPinDescriptor = "PCPIN_DESCRIPTOR", 112 / 64 {
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug)]
 pub struct KsPinDescriptor {
-    /// How many interfaces; PortCls ignores them.
+    /// Number of interfaces; PortCls ignores them.
     pub interfaces_count: u32,
     /// The interfaces.
     pub interfaces: *const c_void,
-    /// How many mediums; none means standard device I/O.
+    /// Number of mediums; none means standard device I/O.
     pub mediums_count: u32,
     /// The mediums.
     pub mediums: *const c_void,
-    /// How many data ranges.
+    /// Number of data ranges.
     pub data_ranges_count: u32,
     /// The data ranges: an array of pointers.
     pub data_ranges: *const *const KsDataRange,

@@ -88,7 +88,7 @@ layout! { RegionRange = "RGNRANGE", 4 / 4 {
     high = "usHigh", 2 / 2;
 } }
 
-/// Which wave a region plays (`WAVELINK`).
+/// The wave of a region (`WAVELINK`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaveLink {
@@ -109,7 +109,7 @@ layout! { WaveLink = "WAVELINK", 12 / 12 {
     table_index = "ulTableIndex", 8 / 8;
 } }
 
-/// How a wave is played (`WSMPL`).
+/// The tuning and gain of a wave (`WSMPL`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaveSample {

@@ -137,7 +137,7 @@ fn constants(path: &Path) -> BTreeMap<String, Vec<u8>> {
     constants
 }
 
-/// Which of a figure's two numbers a probe checks.
+/// Selects the number of a figure that a probe checks.
 type Width = fn(Figure) -> usize;
 
 fn both_widths(source: &str) -> Vec<(Probe, Width)> {

@@ -96,7 +96,7 @@ impl ProbeContext<'_, '_> {
     }
 }
 
-/// How long the harness waits for something.
+/// The time that the harness waits for something.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
     until: Instant,

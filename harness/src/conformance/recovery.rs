@@ -33,7 +33,7 @@ const TRIES: usize = 5;
 /// seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often the card is asked whether it has a session again.
+/// The interval at which the probe polls the card for a new session.
 const POLL: Duration = Duration::from_millis(2);
 
 /// More faults than a driver must bear in a row.

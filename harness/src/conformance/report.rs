@@ -46,9 +46,9 @@ pub struct Row {
     pub source: String,
     /// The verdict on the rule.
     pub verdict: Verdict,
-    /// How often it was exercised and held.
+    /// The number of times that it was exercised and held.
     pub held: u64,
-    /// Why it is violated, or not applicable.
+    /// The reason why it is violated, or not applicable.
     pub message: Option<String>,
 }
 
@@ -85,7 +85,7 @@ pub struct Contract {
     /// The conditions that the guests ran under.
     #[serde(flatten)]
     pub conditions: Conditions,
-    /// How long the test took.
+    /// The duration of the test in milliseconds.
     pub milliseconds: f64,
     /// The run folder of each probe.
     pub run_folders: Vec<PathBuf>,

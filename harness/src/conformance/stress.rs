@@ -45,7 +45,7 @@ const EVENTS_UNDER_WAY: u32 = 300;
 /// one that waits for a power cycle, and gets it.
 const REPAIR_LIMIT: Duration = Duration::from_secs(10);
 
-/// How often the card is asked whether it has a session again.
+/// The interval at which the probe polls the card for a new session.
 const POLL: Duration = Duration::from_millis(2);
 
 fn figure(figures: &[Figure], name: &str) -> u64 {

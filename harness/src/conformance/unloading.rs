@@ -24,7 +24,7 @@ const ENOUGH_FRAMES: u64 = 2 * RATE as u64;
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOKS: u32 = 1000;
 
-/// How often the guest is asked for the status of the request.
+/// The interval at which the probe polls the guest for the status of the request.
 const POLL: Duration = Duration::from_millis(2);
 
 /// The event that ends a pending unload.

@@ -44,7 +44,7 @@ pub struct KillsReport {
     pub slowest_ms: f64,
     /// Every kill.
     pub rows: Vec<Row>,
-    /// How long all of it took.
+    /// The duration of all kills in milliseconds.
     pub milliseconds: f64,
     /// The run folder.
     pub run_folder: PathBuf,

@@ -10,10 +10,10 @@ use super::card_exit::{CARD_LEFT, CARD_LOST_CONNECTION};
 use crate::host::ended::Ended;
 use crate::host::limits;
 
-/// How QEMU ends when it uses a card that has gone: it aborts.
+/// The end of a QEMU that uses a card that has gone: it aborts.
 const QEMU_LOST_CARD: Ended = Ended::Signal(SIGABRT);
 
-/// How QEMU ends when its card goes while it starts.
+/// The exit status of a QEMU whose card goes while it starts.
 const QEMU_CANNOT_START: Ended = Ended::Exit(1);
 
 /// The remedy for a process that was ended from outside.
@@ -53,7 +53,7 @@ pub struct Death {
     pub ended: Ended,
     /// The signal and its sender, where a signal had the process leave by itself.
     pub stopped_by: Option<String>,
-    /// How the other process ended after it, and how long after; `None` while it lives.
+    /// The end of the other process after it, and the time between; `None` while it lives.
     pub followed: Option<(Ended, Duration)>,
     /// The last lines of the card's log, and of QEMU's.
     pub last_words: (String, String),

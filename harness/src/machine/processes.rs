@@ -34,7 +34,7 @@ const WORD: Duration = Duration::from_millis(700);
 /// How long a card may take to follow a QEMU that did not end for want of it, so that the message can tell its end too.
 const FOLLOWS: Duration = Duration::from_millis(300);
 
-/// How often a wait checks whether a process has ended.
+/// The interval at which a wait checks whether a process has ended.
 const POLL: Duration = Duration::from_millis(2);
 
 /// How long the order of two known ends may take to become known too.

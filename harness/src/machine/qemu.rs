@@ -88,7 +88,7 @@ pub struct MachineOptions {
     pub card_socket: Option<PathBuf>,
 }
 
-/// Where a machine keeps its files.
+/// The files of a machine.
 #[derive(Clone, Debug)]
 pub struct Boot<'a> {
     /// The file that takes QEMU's output.

@@ -12,7 +12,7 @@ use crate::host::interrupt;
 /// busy machine with a slow disk takes seconds.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long a read waits before the caller decides whether to go on waiting.
+/// The time that a read waits before the caller decides whether to go on waiting.
 const SLICE: Duration = Duration::from_millis(10);
 
 /// The reason of a shutdown by a signal, as QEMU's event gives it.

@@ -39,7 +39,7 @@ const DISK_MIB: u64 = 500;
 pub struct Fitness {
     /// Its version, as `--version` prints it.
     pub version: String,
-    /// Why it is unusable, if it is.
+    /// The reason why it is unusable, if it is.
     pub unfit: Option<String>,
 }
 

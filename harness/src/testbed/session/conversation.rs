@@ -17,7 +17,7 @@ use crate::host::failure::Class;
 use crate::host::interrupt;
 use crate::machine::{Health, Part, guest_exit};
 
-/// How often the session checks, while the line is silent, whether the processes live.
+/// The interval at which the session checks, while the line is silent, whether the processes live.
 const CHECK_PERIOD: Duration = Duration::from_millis(50);
 
 /// How long the session waits, after the line has ended, for the ends of the processes, which explain it; and, after
@@ -28,7 +28,7 @@ const END_LIMIT: Duration = Duration::from_secs(20);
 /// shows within milliseconds of the closed socket.
 const ENDS_SHOW: Duration = Duration::from_secs(2);
 
-/// How long the session reads on after the card has died.
+/// The time for which the session reads on after the card has died.
 const AFTER_CARD: Duration = Duration::from_millis(20);
 
 /// When a step has taken too long. Time in which the host keeps a process from running does not count.

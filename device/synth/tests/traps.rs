@@ -130,7 +130,7 @@ fn a_negative_scale_attenuates() {
 
 #[test]
 fn the_defaults_from_level_1_keep_their_sign() {
-    // Velocity attenuates though its scale of 96 dB stands there without a sign in level 1's table.
+    // Velocity attenuates, although level 1's table has its scale of 96 dB without a sign.
     close(Setup { velocity: 64, ..Setup::default() }.play(601).decibels(600), -11.905, 0.01);
 }
 

@@ -1,4 +1,4 @@
-//! Which voices sound: note-off, pedal, exclusivity, key groups, priorities, and what is stolen from whom.
+//! Allocation of voices: note-off, pedal, exclusivity, key groups, priorities, stealing.
 
 mod common;
 
@@ -272,7 +272,7 @@ fn silences_a_group_whose_active_sensing_stops() {
     let mut synth = synth(8);
     on(&mut synth, 0, 60);
     render(&mut synth, frame(2.0));
-    assert_eq!(synth.active_voices(), 1, "who never sends it may be silent");
+    assert_eq!(synth.active_voices(), 1, "a group without active sensing may be silent");
     for _ in 0..5 {
         synth.midi(0, &[0xFE]);
         render(&mut synth, frame(0.3));

@@ -1,9 +1,9 @@
-//! Defects that other readers of these files have had, by class: each input goes through its door and does no harm.
+//! Defects that other readers of these files have had, by class: the synthesizer survives each input.
 //!
 //! The classes are those of the advisories against a widely used C synthesizer's DLS loader: CVE-2025-68617 (memory
 //! used after a bank was unloaded while it sounded), and CVE-2026-58264, -61714, -61720, -61721, -61722 and -61723
 //! (writes beyond heap buffers in pool tables, articulations and sample data; counts whose product with a record's size
-//! wraps). In safe Rust such a defect would be a panic, endless work or a wrong sound, which is what is asked here.
+//! wraps). In safe Rust such a defect would be a panic, endless work or a wrong sound, for which these tests check.
 
 use dls_synth::dls::Collection;
 use dls_synth::{Bank, Synth, Unload};

@@ -72,7 +72,7 @@ impl DriverError {
     }
 }
 
-/// One clear sentence for the person who has to act.
+/// One clear sentence for the author of the driver.
 impl fmt::Display for DriverError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { code, queue, descriptor: at, expected, got } = *self;

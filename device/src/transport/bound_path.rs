@@ -47,9 +47,9 @@ impl BoundPath {
 /// Binds a listening stream socket to `path`.
 ///
 /// # Errors
-/// [`SocketError::NotASocket`], [`SocketError::InUse`] and [`SocketError::Unclear`] when what stands there is not to be
+/// [`SocketError::NotASocket`], [`SocketError::InUse`] and [`SocketError::Unclear`] when the file at the path must not be
 /// replaced; [`SocketError::Busy`] when other processes take their turn for too long; [`SocketError::Bind`] when the
-/// host refuses. What stands at the path is untouched.
+/// host refuses. The file at the path is untouched.
 pub(super) fn bind(path: &Path, stop: &Stop) -> Result<(UnixListener, BoundPath), SocketError> {
     let refused = |source: io::Error| SocketError::Bind { path: path.to_owned(), source };
     if path.file_name().is_none() {

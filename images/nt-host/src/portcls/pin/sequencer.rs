@@ -52,7 +52,7 @@ pub(crate) struct Sequencer<T> {
 
 impl<T> Sequencer<T> {
     /// Makes a sequencer for a miniport that wants its events `prefetch` (100 ns units) early. `room` is the most
-    /// that it is ever asked to hold, so that holding never allocates.
+    /// that it ever has to hold, so that holding never allocates.
     pub(crate) fn new(prefetch: u64, room: usize) -> Self {
         Self { prefetch, held: BinaryHeap::with_capacity(room), arrivals: 0 }
     }

@@ -29,7 +29,7 @@ const BEFORE_FRAMES: u64 = 2 * PHRASE_QUANTUM as u64;
 /// sees it with the next, and the reset may come while a try is under way.
 const TRIES: usize = 5;
 
-/// How long a driver may take to reset a card that has asked for it. It takes milliseconds; only a busy host makes it take
+/// The longest time for a driver to reset a card that needs it. It takes milliseconds; only a busy host makes it take
 /// seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -61,7 +61,7 @@ impl Qmp {
         self.execute(&json!({ "execute": "qmp_capabilities" }), deadline, worth_it).map(drop)
     }
 
-    /// Executes a command of the human monitor. The status of virtio devices must not be asked for: that crashes QEMU
+    /// Executes a command of the human monitor. The status of virtio devices must not be queried: that crashes QEMU
     /// 11.1 on the card's device.
     pub(super) fn human(&mut self, line: &str) -> io::Result<String> {
         let command = json!({ "execute": "human-monitor-command", "arguments": { "command-line": line } });

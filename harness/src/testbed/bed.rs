@@ -171,7 +171,7 @@ impl<'o> TestBed<'o> {
         self.session.health.machine.freeze(frozen);
     }
 
-    /// Kills a process, as a test of who is blamed for it.
+    /// Kills a process, to test that the verdict blames it.
     pub fn kill(&mut self, part: Part) {
         match part {
             Part::Card => self.session.health.card.kill(),

@@ -14,7 +14,7 @@ use crate::machine::MachineError;
 use crate::provision::ProvisionError;
 use crate::provision::driver_file::DriverFileError;
 
-/// Why a test bed did not start, did not do what it was told, or did not shut down.
+/// The reason why a test bed did not start, did not carry out a request, or did not shut down.
 #[derive(Debug, thiserror::Error)]
 pub enum TestBedError {
     /// An artefact could not be provisioned.
@@ -34,7 +34,7 @@ pub enum TestBedError {
         "no filter has both a DirectMusic pin to write to and a PCM pin of {sample_rate} Hz to read from:\n{found}"
     )]
     NoPins {
-        /// The rate asked for, in Hz.
+        /// The requested rate, in Hz.
         sample_rate: u32,
         /// The pins that the driver has, a line each.
         found: String,

@@ -20,7 +20,7 @@ pub struct SynthConfig {
     pub reverb: bool,
     /// Whether the chorus send is heard.
     pub chorus: bool,
-    /// Which instruction set the inner loops use. The frames are the same with each.
+    /// The instruction set of the inner loops. The frames are the same with each.
     pub kernel: Kernel,
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct Loop {
     leave: usize,
     /// Turns of the loop in it; 0 when it is left for the wave itself.
     turns: usize,
-    /// Where a short loop until release is left: its end as it comes round, its last turn, and the beginning of what
+    /// The exit of a short loop until release: its end as it comes round, its last turn, and the beginning of what
     /// follows in the wave, so that the interpolator looks back over the seam and ahead over the end. Index [`MARGIN`]
     /// is the loop's first sample. Empty for other loops.
     exit: Box<[i16]>,
@@ -91,7 +91,7 @@ enum Window {
     Exit,
 }
 
-/// Where in a sample an oscillator is: what it reads, where, and until where. Positions are 32.32.
+/// The position of an oscillator in a sample: the samples read, the place, and its end. Positions are 32.32.
 #[derive(Debug)]
 pub(crate) struct Cursor {
     wave: Arc<Wave>,

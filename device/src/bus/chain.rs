@@ -29,7 +29,7 @@ pub struct Chain {
     pub(super) queue: Queue,
     /// Index of the head descriptor.
     pub(super) head: u16,
-    /// Which set-up of the ring it came from: it is never returned to a later one.
+    /// The set-up of the ring that it came from: it is never returned to a later one.
     pub(super) generation: u64,
     /// Its place in the order of chains made available, modulo 65,536.
     pub(super) position: u16,

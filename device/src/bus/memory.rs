@@ -20,7 +20,7 @@ pub struct Region {
     pub guest_address: u64,
     /// Its length in bytes.
     pub length: u64,
-    /// Where the front-end has mapped it: ring addresses come in these terms.
+    /// Its address in the front-end: ring addresses come in these terms.
     pub user_address: u64,
     /// Offset of its first byte in the file.
     pub file_offset: u64,

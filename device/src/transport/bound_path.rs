@@ -21,7 +21,7 @@ use crate::stop::Stop;
 /// The interval at which a process checks whether its turn has come.
 const TURN_PAUSE: Duration = Duration::from_millis(2);
 
-/// How often a path is tried when other programs, which take no turns, bind and remove it meanwhile.
+/// The number of tries of a path when other programs, which take no turns, bind and remove it meanwhile.
 const TRIES: u32 = 3;
 
 /// A path that leads to a socket of this process.

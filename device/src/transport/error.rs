@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long another process may take its turn at a path before this one gives up. A turn is a handful of system calls;
+/// The time of another process's turn at a path after which this one gives up. A turn is a handful of system calls;
 /// a machine that is busy, or a stopped process, makes it long.
 pub const TURN_TIME_MAX: Duration = Duration::from_secs(2);
 

@@ -462,7 +462,7 @@ layout! { WaveData = "DMUS_WAVEDATA", 8 / 8 {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaveArticulation {
-    /// Where the download ids are.
+    /// The index of the download ids in the offset table.
     pub download_ids: u32,
     /// The bus.
     pub bus: u32,

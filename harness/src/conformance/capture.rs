@@ -12,7 +12,7 @@ use super::probe::ProbeContext;
 use crate::testbed::TestBedError;
 use crate::testbed::session::StartedDevice;
 
-/// How long captured data may take to come out, and how many requests to the guest must find nothing before that is
+/// The longest time for captured data to come out, and the number of requests that must find nothing before that is
 /// over: on a host so busy that requests take long, data takes longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOKS: u32 = 1000;

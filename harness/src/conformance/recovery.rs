@@ -25,8 +25,8 @@ pub(super) const PROBE: Probe =
 /// Frames that are played before each fault, so that a note sounds.
 const BEFORE_FRAMES: u64 = 2 * PHRASE_QUANTUM as u64;
 
-/// How often the phrase is tried after a fault: a used ring is corrupted with the first chain that is returned, the driver
-/// sees it with the next, and the reset may come while a try is under way.
+/// The number of tries of the phrase after a fault: a used ring is corrupted with the first chain that is returned, the
+/// driver sees it with the next, and the reset may come while a try is under way.
 const TRIES: usize = 5;
 
 /// The longest time for a driver to reset a card that needs it. It takes milliseconds; only a busy host makes it take

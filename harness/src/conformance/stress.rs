@@ -41,8 +41,8 @@ const BURST_EVENTS: u32 = 2000;
 /// Events that are under way when the power or the session is lost.
 const EVENTS_UNDER_WAY: u32 = 300;
 
-/// How long a driver may take to open a session again that the card has lost. A driver that has not then is taken for
-/// one that waits for a power cycle, and gets it.
+/// The longest time for a driver to open a session again that the card has lost. A driver that has not then is taken
+/// for one that waits for a power cycle, and gets it.
 const REPAIR_LIMIT: Duration = Duration::from_secs(10);
 
 /// The interval at which the probe polls the card for a new session.

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-/// How often processes are sampled: a sample costs a fraction of a millisecond, and a standstill is measured to within
-/// two.
+/// The interval at which processes are sampled: a sample costs a fraction of a millisecond, and a standstill is
+/// measured to within two.
 const SAMPLE: Duration = Duration::from_millis(50);
 
 /// The shortest standstill that is kept. Few drivers have time-outs that are shorter; a busy machine's scheduler takes tens of

@@ -27,7 +27,7 @@ use crate::host::limits::{self, LimitError};
 use crate::host::process::{Freezer, Process};
 use crate::host::standstill::{OnPurpose, Watched, Who};
 
-/// How long a QEMU whose monitor is silent may take to end, so that the message can tell how it ended.
+/// The longest time for a QEMU whose monitor is silent to end, so that the message can tell how it ended.
 const START_GRACE: Duration = Duration::from_secs(20);
 
 /// The words of QEMU's log when a signal ends it; the signal's number follows.

@@ -16,7 +16,7 @@ use crate::testbed::{QUANTUM_DEFAULT, TIMEOUT_DEFAULT};
 /// Silence after the song, in milliseconds, in which its last notes end.
 pub const TAIL_MS_DEFAULT: u32 = 2000;
 
-/// How long before its time an event is delivered in real time, in milliseconds: more than a busy host's scheduler
+/// The lead of an event's delivery over its time in real time, in milliseconds: more than a busy host's scheduler
 /// takes away at a time.
 pub const LEAD_MS_DEFAULT: u32 = 500;
 

@@ -78,7 +78,7 @@ pub struct CardReport {
     pub diagnosis: DiagnosisReport,
 }
 
-/// How many errors of the driver the card found, and the first of them.
+/// The number of errors of the driver that the card found, and the first of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DiagnosisReport {
     /// The number of errors.

@@ -35,7 +35,7 @@ pub struct RenderOptions {
     pub bank: Option<PathBuf>,
 }
 
-/// How fast to render, with how many voices, and whether to write stems; `None` leaves the choice to the card.
+/// Speed, voices and stems of a render; `None` leaves the choice to the card.
 #[derive(Clone, Debug, Default)]
 pub struct RenderTuning {
     /// The instruction set of the inner loops, as the card names it.

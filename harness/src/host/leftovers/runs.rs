@@ -29,7 +29,7 @@ pub(super) const VERDICT: &str = "verdict.json";
 /// The extensions of sound files.
 const SOUND: [&str; 2] = ["wav", "pcm"];
 
-/// How old a run folder without mark and verdict must be to be removed: its owner may be about to mark it.
+/// The age at which a run folder without mark and verdict is removed: its owner may be about to mark it.
 const UNMARKED_AGE: Duration = Duration::from_secs(60);
 
 /// A removed file or folder, or several.

@@ -330,7 +330,7 @@ fn bank_0x78_makes_any_channel_a_drum_channel_and_0x79_a_melodic_one() {
 }
 
 #[test]
-fn refuses_an_invalid_configuration_with_the_parameters_name() {
+fn names_the_invalid_parameter_of_a_configuration() {
     let bank = || Arc::new(Bank::from_collection(&bank(&[], 0)));
     let refused = |config| Synth::new(config, bank()).err();
     assert_eq!(refused(SynthConfig { sample_rate: 8000, ..dry() }), Some(ConfigError::SampleRate(8000)));

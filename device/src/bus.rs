@@ -51,7 +51,7 @@ pub type SharedBus = Arc<Mutex<Bus>>;
 pub struct Bus {
     // Runtime glue.
     registers: Arc<Registers>,
-    /// Where kick descriptors are watched, with the queue's number as data.
+    /// The epoll instance that watches kick descriptors, with the queue's number as data.
     epoll: Arc<OwnedFd>,
     calls: Arc<Calls>,
 

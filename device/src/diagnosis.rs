@@ -26,13 +26,13 @@ const CODES: usize = 0x40;
 pub struct DriverError {
     /// Its code in the datasheet.
     pub code: Diagnosis,
-    /// On which queue, if on one.
+    /// The queue, if the error is on one.
     pub queue: Option<Queue>,
     /// The head descriptor, or the place that [`Diagnosis`] defines for the code.
     pub descriptor: u32,
-    /// What was expected, in the unit that [`Diagnosis`] defines for the code.
+    /// The expected value, in the unit that [`Diagnosis`] defines for the code.
     pub expected: u32,
-    /// What was found.
+    /// The value found, in the same unit.
     pub got: u32,
 }
 
@@ -72,7 +72,7 @@ impl DriverError {
     }
 }
 
-/// One clear sentence for the person who has to act.
+/// One clear sentence for the author of the driver.
 impl fmt::Display for DriverError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { code, queue, descriptor: at, expected, got } = *self;
@@ -380,9 +380,9 @@ fn keep(list: &mut VecDeque<Dated>, dated: Dated) {
 pub struct History {
     /// The first.
     pub first: Option<Dated>,
-    /// How many.
+    /// The number of errors.
     pub count: u64,
-    /// How many of each code.
+    /// The number of errors of each code.
     pub by_code: Vec<(Diagnosis, u64)>,
     /// The latest, oldest first.
     pub recent: Vec<Dated>,

@@ -2,10 +2,10 @@
 
 use card_control::Clock;
 
-/// What the command line says about the card. It survives every reset.
+/// The options of the command line that configure the card. They survive every reset.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// What moves time.
+    /// The source of the card's time.
     pub clock: Clock,
     /// Most voices that a driver can have.
     pub voices: u16,

@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 #[derive(Clone, Debug)]
 pub struct Stop(Arc<(PipeReader, PipeWriter)>);
 
-/// How a wait ended.
+/// The end of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waited {
     /// The descriptor is ready, or broken: the next call on it does not block.

@@ -61,7 +61,7 @@ fn assert_refused(mut client: Control, why: &str) {
 }
 
 #[test]
-fn half_lines_keep_no_later_client_from_being_served() {
+fn serves_later_clients_despite_half_lines() {
     let card = Card::start();
     for half in ["{", "{\"cmd\":\"status\"}", "\u{0}", "x"] {
         let mut halves: Vec<Control> = (0..CONNECTIONS_MAX).map(|_| card.client()).collect();
@@ -198,7 +198,7 @@ fn a_line_that_is_too_long_is_answered_before_its_connection_is_closed() {
 }
 
 #[test]
-fn endless_lines_keep_neither_a_thread_nor_memory() {
+fn endless_lines_occupy_neither_a_thread_nor_memory() {
     let card = Card::start();
     let resident = || {
         let status = std::fs::read_to_string(format!("/proc/{}/status", card.running.0.id())).unwrap();

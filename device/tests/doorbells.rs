@@ -331,7 +331,7 @@ fn a_front_end_cannot_fill_a_disk_with_log_lines() {
 }
 
 #[test]
-fn connections_wait_on_a_host_without_descriptors() {
+fn keeps_connections_waiting_on_a_host_without_descriptors() {
     for signal_meanwhile in [false, true] {
         let card = Card::start(&["--persistent"]);
         let id = card.running.0.id();
@@ -390,7 +390,7 @@ fn connections_wait_on_a_host_without_descriptors() {
 /// A descriptor that the card kept could be the front-end's own end of the connection: then the connection would never
 /// end.
 #[test]
-fn no_request_keeps_a_connection_open_whose_front_end_has_ended() {
+fn closes_the_connection_of_an_ended_front_end_during_every_request() {
     let card = Card::start(&["--persistent"]);
     for code in 1..=45 {
         let socket = connect(&card.socket);

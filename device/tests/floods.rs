@@ -148,7 +148,7 @@ fn charges_a_download_what_it_holds_and_stays_within_the_bound_of_the_process() 
 }
 
 #[test]
-fn all_that_a_driver_can_have_kept_at_once_stays_within_the_bound() {
+fn bounds_the_memory_of_everything_that_a_driver_can_hold_at_once() {
     let card = CardProcess::start(&["--clock", "lockstep"]);
     let mut driver = open(&card);
     assert_eq!(driver.parameters(everything()).status, Status::OK);
@@ -350,7 +350,7 @@ fn reports_errors_that_outlast_open_again_after_it() {
 }
 
 #[test]
-fn memory_that_is_cut_short_parks_the_rings_in_it_only() {
+fn truncated_memory_parks_only_the_rings_in_it() {
     let card = CardProcess::start(&["--clock", "lockstep", "--persistent"]);
     let mut control = card.control();
     for kicked in Queue::ALL {

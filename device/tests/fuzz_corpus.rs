@@ -73,7 +73,7 @@ fn compare(target: &str, seeds: Vec<Seed>) {
 }
 
 #[test]
-fn the_seeds_are_those_of_their_programs() {
+fn the_seeds_equal_what_their_programs_encode_to() {
     assert!(seeds::layout_is_known(), "the seeds place the guest's rings where they are not");
     compare("messages", seeds::messages());
     compare("rings", seeds::rings());

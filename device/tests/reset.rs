@@ -51,7 +51,7 @@ fn a_reset_ends_the_session_with_everything_in_it() {
 }
 
 #[test]
-fn open_is_a_reset_of_its_own() {
+fn open_resets_the_session() {
     let mut driver = playing(Clock::Lockstep);
     driver.send(STREAM_RENDER, &[(0, 1, &[0x90, 60, 127]), (90_000_000, 1, &[0x80, 60, 0])]);
     driver.record(480);
@@ -203,7 +203,7 @@ fn a_card_that_is_unplugged_and_plugged_again_is_reset() {
 }
 
 #[test]
-fn a_defect_of_the_card_costs_the_session_and_nothing_else() {
+fn a_defect_of_the_card_ends_the_session_only() {
     let mut driver = playing(Clock::Lockstep);
     let answer: Result<(), _> = driver.machine.card().with_card(|_| panic!("a defect, for this test"));
     assert!(answer.is_err());

@@ -259,7 +259,7 @@ fn answers_the_offset_in_a_malformed_download_and_not_found_for_an_unknown_handl
 }
 
 #[test]
-fn statistics_and_latency_are_answered() {
+fn answers_statistics_and_latency() {
     let mut driver = opened();
     let statistics: Statistics = driver.request(RequestCode::STATISTICS, &[]).read();
     assert_eq!(statistics.free_memory.get(), limits::DOWNLOAD_MEMORY_BYTES);

@@ -34,7 +34,7 @@ pub enum Event {
     StepEnded {
         /// The step.
         step: Step,
-        /// How long it took, in milliseconds.
+        /// The duration in milliseconds.
         milliseconds: f64,
     },
     /// A line of the guest's log.
@@ -93,9 +93,9 @@ pub enum Event {
         name: String,
         /// Its result.
         result: TestResult,
-        /// How long it took, in milliseconds.
+        /// The duration in milliseconds.
         milliseconds: f64,
-        /// Why it failed or was skipped, or what it found.
+        /// The reason for its failure or skip, or its finding.
         detail: String,
     },
 }

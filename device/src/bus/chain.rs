@@ -29,7 +29,7 @@ pub struct Chain {
     pub(super) queue: Queue,
     /// Index of the head descriptor.
     pub(super) head: u16,
-    /// Which set-up of the ring it came from: it is never returned to a later one.
+    /// The set-up of the ring that it came from: it is never returned to a later one.
     pub(super) generation: u64,
     /// Its place in the order of chains made available, modulo 65,536.
     pub(super) position: u16,
@@ -39,12 +39,12 @@ pub struct Chain {
     error: Option<DriverError>,
 }
 
-/// Where a chain is to be found.
+/// The place of a chain in its ring.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     /// The queue.
     pub(super) queue: Queue,
-    /// Which set-up of the ring it comes from.
+    /// The set-up of the ring that it comes from.
     pub(super) generation: u64,
     /// Its place in the order of chains made available, modulo 65,536.
     pub(super) position: u16,

@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, fstat};
 use rustix::io::{Errno, ReadWriteFlags, ioctl_fionbio, preadv2, read};
 
-/// What `/proc` says that the descriptor of an event counter leads to.
+/// The target of an event counter's link in `/proc/self/fd`.
 const EVENT_COUNTER: &str = "anon_inode:[eventfd]";
 
 /// The line of a descriptor's information that says whether it counts down instead of being cleared. Since Linux 6.5.
@@ -24,7 +24,7 @@ pub enum EventCounterError {
     /// It leads to something else.
     #[error("it is {found}, not an event counter (eventfd)")]
     NotAnEventCounter {
-        /// What it leads to.
+        /// The descriptor's target, as `/proc` names it.
         found: String,
     },
     /// It counts down by one with each read.

@@ -16,11 +16,12 @@ use rustix::io::{ioctl_fionbio, write};
 
 use super::event_counter::{EventCounterError, check, empty};
 
-/// How often the writes of calls are looked at. A write that is seen by two looks blocks: a call takes a microsecond.
+/// The interval at which the writes of calls are checked. A write that two checks see blocks: a call takes a
+/// microsecond.
 pub const LOOK_PERIOD: Duration = Duration::from_millis(50);
 
-/// How often the counter is emptied under one write that blocks, at one look. A front-end that fills it again at once
-/// has to be faster this often.
+/// The number of times that one check empties the counter under a write that blocks. A front-end that fills it again at
+/// once has to be faster this often.
 const EMPTIED_AT_A_LOOK: u32 = 1000;
 
 /// The call of one queue: the counter that the card increases when it returns a chain.

@@ -20,7 +20,7 @@ pub struct Region {
     pub guest_address: u64,
     /// Its length in bytes.
     pub length: u64,
-    /// Where the front-end has mapped it: ring addresses come in these terms.
+    /// Its address in the front-end: ring addresses come in these terms.
     pub user_address: u64,
     /// Offset of its first byte in the file.
     pub file_offset: u64,
@@ -42,15 +42,15 @@ pub enum MemoryError {
     FileTooShort {
         /// Its address.
         guest_address: u64,
-        /// Where it ends in the file.
+        /// Its end in the file, in bytes.
         needed: u64,
-        /// Where the file ends.
+        /// The length of the file, in bytes.
         length: u64,
     },
     /// The length and kind of its file cannot be read.
     #[error("the length and kind of the memory region's file cannot be read: {0}")]
     File(#[source] std::io::Error),
-    /// What the file is can change or vanish under the mapping, or has side effects when it is read.
+    /// Its file is of a kind that can change or vanish under the mapping, or has side effects when it is read.
     #[error(
         "the memory region at {guest_address:#x} is in {found}, which cannot be mapped safely; a memory file or a \
          regular file can"
@@ -58,7 +58,7 @@ pub enum MemoryError {
     Kind {
         /// Its address.
         guest_address: u64,
-        /// What it is.
+        /// The kind of its file.
         found: &'static str,
     },
     /// It cannot be mapped.
@@ -66,7 +66,7 @@ pub enum MemoryError {
     Map {
         /// Its address.
         guest_address: u64,
-        /// Why.
+        /// The cause.
         source: vm_memory::mmap::MmapRegionError,
     },
     /// It overlaps another, or does not exist.
@@ -74,7 +74,7 @@ pub enum MemoryError {
     Collection {
         /// Its address.
         guest_address: u64,
-        /// Why.
+        /// The cause.
         source: vm_memory::GuestRegionCollectionError,
     },
     /// There are too many.

@@ -29,7 +29,7 @@ const STORM_WINDOW: Duration = Duration::from_secs(1);
 /// `VIRTQ_AVAIL_F_NO_INTERRUPT` (virtio 1.2, section 2.7.6).
 const NO_INTERRUPT: u16 = 1;
 
-/// Where a part of a ring is.
+/// The address of a part of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RingAddress {
     /// At a guest-physical address.
@@ -38,7 +38,7 @@ pub enum RingAddress {
     User(u64),
 }
 
-/// Where the parts of a ring are.
+/// The addresses of the parts of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingAddresses {
     /// The descriptor table.
@@ -113,7 +113,7 @@ pub(super) struct Ring {
     outstanding: u16,
     unreturned: Option<Unreturned>,
     storm: Storm,
-    /// How the used ring is corrupted with the next chain.
+    /// The injected corruption of the used ring, for the next chain.
     pub(super) corruption: Option<UsedRingCorruption>,
 }
 

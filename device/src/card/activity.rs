@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// What the card's thread is doing.
+/// A task of the card's thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Task {
@@ -50,7 +50,7 @@ impl fmt::Display for Task {
     }
 }
 
-/// What the card's thread is doing, published by itself.
+/// The current task of the card's thread, published by itself.
 #[derive(Debug)]
 pub struct Activity {
     origin: Instant,

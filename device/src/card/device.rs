@@ -50,7 +50,7 @@ pub struct Card {
     event: Event,
     renderer: Renderer,
     line_out: Option<LineOut>,
-    /// What the card's thread is doing, for others to read.
+    /// The current task of the card's thread, for other threads to read.
     pub activity: Arc<Activity>,
     /// The bus's count of resets when the state was last reset.
     resets: u64,
@@ -375,7 +375,7 @@ impl Card {
     }
 }
 
-/// How far rendering came.
+/// The progress of rendering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Produced {
     /// As far as it can.
@@ -384,7 +384,7 @@ pub(crate) enum Produced {
     Some,
 }
 
-/// How far [`Card::advance`] moved time.
+/// The frames by which [`Card::advance`] moved time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Advanced {
     /// The next frame to render.
@@ -393,7 +393,7 @@ pub struct Advanced {
     pub frames: u64,
 }
 
-/// Why [`Card::advance`] did not move time.
+/// The reason for which [`Card::advance`] did not move time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdvanceError {
     /// The host's clock moves time.

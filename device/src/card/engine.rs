@@ -29,23 +29,23 @@ use crate::options::Options;
 /// Marks the wake-up descriptor among the kicks, which are marked with their queues' numbers.
 const WAKE: u64 = u64::MAX;
 
-/// How long the card's thread may stay away from its loop's head before it counts as stalled. A slice of work takes
+/// The time away from its loop's head after which the card's thread counts as stalled. A slice of work takes
 /// some milliseconds; the rest is for a host that runs other processes.
 pub const STALL: Duration = Duration::from_secs(1);
 
-/// How often the watchdog looks.
+/// The interval at which the watchdog checks the thread.
 const WATCH_EVERY: Duration = Duration::from_millis(500);
 
-/// How long a command waits for its result: so often, and each time so long. Counted in turns, so that time in which the
-/// host does not let this process run does not count.
+/// The time that a command waits for its result: a number of turns of equal length. Counting turns leaves out the
+/// time in which the host does not let this process run.
 const ANSWER_TURNS: u32 = 50;
 const ANSWER_TURN: Duration = Duration::from_millis(100);
 
-/// How long the card's thread may take to end. It looks after every slice of work; a thread that takes longer stalls,
-/// and is left to the end of the process.
+/// The longest time for the card's thread to end. It looks after every slice of work; a thread that takes longer
+/// stalls, and is left to the end of the process.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
-/// How often the end of the thread is looked at.
+/// The interval at which the end of the thread is polled.
 const STOP_POLL: Duration = Duration::from_millis(1);
 
 /// Most commands that are executed before the queues are served. Each connection of the control socket waits for its
@@ -70,9 +70,9 @@ pub enum NoAnswer {
         busy.as_millis()
     )]
     Stalled {
-        /// What it does.
+        /// Its current task.
         task: Task,
-        /// For how long.
+        /// The time since its last turn.
         busy: Duration,
     },
 }
@@ -98,7 +98,7 @@ pub struct Link {
     pub registers: Arc<Registers>,
     /// The device configuration.
     pub identity: Arc<Identity>,
-    /// What the card's thread is doing.
+    /// The current task of the card's thread.
     pub activity: Arc<Activity>,
     waker: Waker,
     commands: mpsc::Sender<Command>,

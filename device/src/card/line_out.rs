@@ -31,7 +31,7 @@ pub struct LineOut {
 
 struct Growing {
     path: PathBuf,
-    /// How many files there have been: the sample rate of one cannot change.
+    /// The number of files so far: the sample rate of one cannot change.
     files: u32,
     writer: Option<(WavWriter<BufWriter<File>>, u32)>,
     since_header: u64,

@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_have_a_frame_and_not_more_than_the_bound() {
+    fn refuses_blocks_of_no_frame_or_beyond_the_bound() {
         for block in ["0", "4097", "x"] {
             assert!(Arguments::try_parse_from(["x", "--fd", "3", "--render-block", block]).is_err());
         }

@@ -37,7 +37,7 @@ pub enum Failure {
     BankFile {
         /// Its path.
         path: String,
-        /// Why.
+        /// The error of the host.
         source: std::io::Error,
     },
     /// The file is no usable bank.
@@ -45,7 +45,7 @@ pub enum Failure {
     Bank {
         /// Its path.
         path: String,
-        /// Why.
+        /// The cause.
         source: dls_synth::BankError,
     },
     /// The socket for QEMU.
@@ -69,7 +69,7 @@ pub enum Failure {
     /// A signal has interrupted the command.
     #[error("interrupted; {}", written(*complete))]
     Interrupted {
-        /// How many files were complete by then.
+        /// The number of files that were complete by then.
         complete: usize,
     },
     /// A defect of the card.

@@ -20,11 +20,11 @@ use crate::card::line_out::LineOut;
 use crate::stop::Stop;
 use crate::transport::BoundPath;
 
-/// How long the process may take to end by itself after a stop was requested.
+/// The longest time for the process to end by itself after a stop was requested.
 pub const GRACE: Duration = Duration::from_millis(75);
 
-/// How long completing the line out may take after that. Both together are less than the 200 ms within which a process
-/// that sends the signal can rely on the end.
+/// The longest time for completing the line out after that. Both together are less than the 200 ms within which a
+/// process that sends the signal can rely on the end.
 pub const FINISH_TIME: Duration = Duration::from_millis(50);
 
 /// The work that is left when the process has not ended by itself.

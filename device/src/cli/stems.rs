@@ -25,14 +25,14 @@ const BLOCK: usize = 1024;
 /// The greatest difference between the sum of the stems and the mix that needs no warning: 20 dB below the last bit of 16.
 pub const DEVIATION_DBFS_MAX: f64 = -116.0;
 
-/// How stems are rendered.
+/// The options of a render of stems.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
     /// The synthesizer of the mix.
     pub config: SynthConfig,
     /// Threads that it may use.
     pub threads: NonZeroUsize,
-    /// How many frames.
+    /// The number of frames.
     pub frames: u64,
     /// The folder for the files. It is made if it does not exist.
     pub folder: &'a Path,

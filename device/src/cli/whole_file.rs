@@ -12,7 +12,8 @@ use hound::{SampleFormat, WavSpec, WavWriter};
 use parking_lot::Mutex;
 use tempfile::{Builder, NamedTempFile};
 
-/// How long a thread may hold the list of files while the process is to end. It takes microseconds on a disk that answers.
+/// The longest time for a thread to hold the list of files while the process is to end. It takes microseconds on a disk
+/// that answers.
 const NAMING_TIME_MAX: Duration = Duration::from_millis(50);
 
 /// The files that the process would leave behind if it ended now, and how many it has completed.
@@ -72,7 +73,7 @@ impl Drop for Unfinished {
 pub struct WholeFileError {
     /// Its path.
     pub path: PathBuf,
-    /// Why it was not written.
+    /// The error of the host.
     pub source: io::Error,
 }
 
@@ -281,13 +282,13 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_written_to_and_stays_a_device() {
+    fn writes_to_a_device_and_keeps_it() {
         WholeFile::write_all_at(Path::new("/dev/null"), b"nothing").unwrap();
         assert!(!fs::metadata("/dev/null").unwrap().is_file());
     }
 
     #[test]
-    fn a_link_stays_a_link() {
+    fn writes_through_a_link_and_keeps_it() {
         let folder = tempfile::tempdir().unwrap();
         let (path, link) = (folder.path().join("there"), folder.path().join("link"));
         fs::write(&path, "before").unwrap();

@@ -19,15 +19,15 @@ use crate::log_limited;
 use crate::stop::Stop;
 use crate::transport::Endpoint;
 
-/// How long a connection must have been idle before it can be closed for another: time to send a command after it has
+/// The idle time after which a connection can be closed for another: time to send a command after it has
 /// been made, on a busy machine.
 const IDLE_TIME_MIN: Duration = Duration::from_millis(250);
 
-/// How long an answer may stay unread before its connection can be closed for another. A client that reads, reads within
-/// this on a busy machine.
+/// The time that an answer is unread after which its connection can be closed for another. A client that reads, reads
+/// within this on a busy machine.
 const UNREAD_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// How often is looked for a connection to close, while some can soon be closed.
+/// The interval of the search for a connection to close, while some can soon be closed.
 const PLACE_PAUSE: Duration = Duration::from_millis(10);
 
 /// The control socket, served until it is dropped.

@@ -20,7 +20,7 @@ const READ_BYTES: usize = 4096;
 /// 1000 times what is accepted. Beyond it the client is hostile.
 const DROPPED_BYTES_MAX: usize = 1000 * LINE_BYTES_MAX;
 
-/// What a client sent.
+/// A line of a client, or the reason for which none can be read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
     /// A whole line, or the last one, which the end of the connection ends.

@@ -7,7 +7,7 @@ use card_spec::queue::Queue;
 use super::ram::Ram;
 use super::ring::DriverRing;
 
-/// How long to wait for the card before a test fails. Long, because machines that run tests are busy.
+/// The time that a test waits for the card before it fails. Long, because machines that run tests are busy.
 pub(super) const WAIT_LIMIT: Duration = Duration::from_secs(20);
 
 /// A machine with the card in it.

@@ -30,7 +30,7 @@ const RESPONSE_BYTES: usize = 256;
 /// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// How it ended.
+    /// The status of the request.
     pub status: Status,
     /// The payload.
     pub payload: Vec<u8>,

@@ -29,13 +29,13 @@ use crate::session::render::RENDER_BLOCK_DEFAULT;
 use crate::stop::Stop;
 use crate::transport::vhost_user::{Ended, VhostUser};
 
-/// Where the machine's memory begins. Not at 0, so that an address that was not translated is outside.
+/// The guest address of the machine's memory. Not 0, so that an address that was not translated is outside.
 const RAM_START: u64 = 0x10_0000;
 
 /// Bytes of the machine's memory.
 const RAM_LENGTH: u64 = 64 << 20;
 
-/// Where the machine has mapped its memory, by its own account: not where the guest has it.
+/// The address of its memory in the machine's process, as it declares it: not the guest address.
 const USER_ADDRESS: u64 = 0x7f55_0000_0000;
 
 /// A ring as the machine describes it to the card.
@@ -45,7 +45,7 @@ pub struct RingPlan {
     pub size: u16,
     /// The index to begin with.
     pub base: u16,
-    /// Where the machine has the descriptor table, the available ring and the used ring.
+    /// The addresses of the descriptor table, the available ring and the used ring.
     pub addresses: [u64; 3],
 }
 

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_bound_the_newest_are_lost() {
+    fn drops_the_newest_events_beyond_the_bound() {
         let mut capture = Capture::default();
         let kept = (0..CAPTURED_EVENTS_MAX + 5).filter(|_| capture.push(0, 1, &[0xF8])).count();
         assert_eq!(kept, CAPTURED_EVENTS_MAX);

@@ -4,10 +4,10 @@
 
 use std::time::{Duration, Instant};
 
-/// How often frames are rendered in real time when no wave buffer waits for them.
+/// The interval at which frames are rendered in real time when no wave buffer waits for them.
 pub const QUANTUM: Duration = Duration::from_millis(5);
 
-/// How far the host may fall behind before frames are given up instead of caught up with: a process that was suspended
+/// The lag of the host beyond which frames are dropped instead of rendered late: a process that was suspended
 /// must not render minutes of sound that is out of date.
 pub const CATCH_UP: Duration = Duration::from_secs(2);
 

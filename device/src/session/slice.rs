@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-/// How long the card works before it looks at resets, commands and the request to stop. A slice ends at the first look
-/// after it: one request, one batch, one message for one channel group, or one block of frames later. It is a fifth of
-/// the 10 ms that a reset may take.
+/// The time that the card works before it looks at resets, commands and the request to stop. A slice ends at the first
+/// look after it: one request, one batch, one message for one channel group, or one block of frames later. It is a
+/// fifth of the 10 ms that a reset may take.
 pub const SLICE: Duration = Duration::from_millis(2);
 
 /// A slice of work.

@@ -56,7 +56,7 @@ pub(crate) struct StatusPageLoan {
     pub(crate) sequence: u32,
 }
 
-/// What the guest sees of the card and loses at every reset.
+/// The state of the device that a reset clears.
 #[derive(Default)]
 pub struct DeviceState {
     /// The session, if the driver has opened one.
@@ -125,7 +125,7 @@ pub struct Session {
     pub(crate) status_page: Option<StatusPageLoan>,
     /// Over all frames rendered since the sample clock was last set.
     pub(crate) hash: Sha256,
-    /// How many lost notes of the synthesizer's count are in the registers.
+    /// The lost notes of the synthesizer's count that are in the registers.
     pub(crate) notes_lost_counted: u64,
 }
 

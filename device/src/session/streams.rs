@@ -8,7 +8,7 @@ use card_spec::limits::STREAMS_MAX;
 /// A stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Stream {
-    /// What it carries.
+    /// The kind of its data.
     pub kind: StreamKind,
     /// Its state.
     pub state: StreamState,

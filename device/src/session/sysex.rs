@@ -14,7 +14,7 @@ struct Partial {
     oversized: bool,
 }
 
-/// What a fragment completes.
+/// The result of adding a fragment.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Assembled {
     /// Nothing: more must follow.

@@ -15,7 +15,7 @@ const BATCH_EVENTS_MAX: usize =
 /// Master time `master_time` is frame `frame`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Anchor {
-    /// In 100 ns units.
+    /// The time in 100 ns units.
     pub master_time: i64,
     /// The frame that begins then.
     pub frame: i64,
@@ -58,7 +58,7 @@ impl Message {
     }
 }
 
-/// Which groups an event is for.
+/// The channel groups that an event is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
     /// All of them.
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_anchor_leaves_events_that_wait_alone() {
+    fn a_new_anchor_does_not_move_waiting_events() {
         let mut timeline = Timeline::new(48_000);
         timeline.schedule(10_000_000, 0, Group::Every, note(1));
         timeline.set_anchor(Anchor { master_time: 0, frame: 7 });
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn room_ends_before_the_bound_and_returns_when_events_go() {
+    fn refuses_events_beyond_the_bound_until_others_have_played() {
         let mut timeline = Timeline::new(48_000);
         while timeline.has_room() {
             timeline.schedule(i64::MAX, 7, Group::One(1), note(1));

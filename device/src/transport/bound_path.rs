@@ -18,10 +18,10 @@ use rustix::io::Errno;
 use super::error::{SocketError, TURN_TIME_MAX};
 use crate::stop::Stop;
 
-/// How often a process looks whether its turn has come.
+/// The interval at which a process checks whether its turn has come.
 const TURN_PAUSE: Duration = Duration::from_millis(2);
 
-/// How often a path is tried when other programs, which take no turns, bind and remove it meanwhile.
+/// The number of tries of a path when other programs, which take no turns, bind and remove it meanwhile.
 const TRIES: u32 = 3;
 
 /// A path that leads to a socket of this process.
@@ -47,9 +47,9 @@ impl BoundPath {
 /// Binds a listening stream socket to `path`.
 ///
 /// # Errors
-/// [`SocketError::NotASocket`], [`SocketError::InUse`] and [`SocketError::Unclear`] when what stands there is not to be
+/// [`SocketError::NotASocket`], [`SocketError::InUse`] and [`SocketError::Unclear`] when the file at the path must not be
 /// replaced; [`SocketError::Busy`] when other processes take their turn for too long; [`SocketError::Bind`] when the
-/// host refuses. What stands at the path is untouched.
+/// host refuses. The file at the path is untouched.
 pub(super) fn bind(path: &Path, stop: &Stop) -> Result<(UnixListener, BoundPath), SocketError> {
     let refused = |source: io::Error| SocketError::Bind { path: path.to_owned(), source };
     if path.file_name().is_none() {

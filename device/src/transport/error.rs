@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long another process may take its turn at a path before this one gives up. A turn is a handful of system calls;
+/// The time of another process's turn at a path after which this one gives up. A turn is a handful of system calls;
 /// a machine that is busy, or a stopped process, makes it long.
 pub const TURN_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -21,9 +21,9 @@ pub enum SocketError {
          away, or choose another path", path.display()
     )]
     NotASocket {
-        /// Where.
+        /// The path of the socket.
         path: PathBuf,
-        /// What stands there.
+        /// The kind of the file at the path.
         what: &'static str,
     },
     /// The host cannot tell whether a process has the socket.
@@ -32,9 +32,9 @@ pub enum SocketError {
          none does, or choose another path", path.display()
     )]
     Unclear {
-        /// Where.
+        /// The path of the socket.
         path: PathBuf,
-        /// Why it is not known.
+        /// The error of the host.
         source: io::Error,
     },
     /// Another process has been binding it for a long time.
@@ -43,7 +43,7 @@ pub enum SocketError {
          takes the path; stop it, or choose another path", path.display(), lock.display(), TURN_TIME_MAX.as_secs()
     )]
     Busy {
-        /// Where.
+        /// The path of the socket.
         path: PathBuf,
         /// The file that it holds.
         lock: PathBuf,
@@ -51,9 +51,9 @@ pub enum SocketError {
     /// The socket cannot be made.
     #[error("cannot listen on {}: {source}; the folder must exist and be writable", path.display())]
     Bind {
-        /// Where.
+        /// The path of the socket.
         path: PathBuf,
-        /// Why.
+        /// The error of the host.
         source: io::Error,
     },
     /// The descriptor is no socket.
@@ -61,7 +61,7 @@ pub enum SocketError {
     Descriptor {
         /// Its number.
         fd: RawFd,
-        /// Why.
+        /// The error of the host.
         source: io::Error,
     },
     /// No connection can be accepted any more.

@@ -22,7 +22,7 @@ const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(10);
 /// Longest of these pauses: a client that waits is served a second after the host has room again, at the latest.
 const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Where the front-end's socket is.
+/// The place of the front-end's socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A path to listen on.
@@ -31,7 +31,7 @@ pub enum Place {
     Descriptor(RawFd),
 }
 
-/// Where connections come from.
+/// The source of connections.
 #[derive(Debug)]
 pub struct Endpoint {
     path: Option<Arc<BoundPath>>,

@@ -47,7 +47,7 @@ pub struct Message {
     pub code: u32,
     /// Its flags.
     pub flags: u32,
-    /// How long its header says that its body is.
+    /// The length of the body in bytes, as the header declares it.
     pub length: usize,
     /// Its body, or as much as is kept of it.
     pub body: Vec<u8>,

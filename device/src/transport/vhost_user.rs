@@ -55,7 +55,7 @@ const CONFIG_BYTES_MAX: usize = 256;
 /// In a request about a ring's descriptor: there is none.
 const NO_FILE: u64 = 0x100;
 
-/// How serving a connection ended.
+/// The reason for the end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// The front-end has disconnected.

@@ -10,7 +10,7 @@ use crate::program::Programs;
 /// One line of a bank's list of contents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstrumentDescription {
-    /// Where it is found.
+    /// Its bank, program and drum flag.
     pub patch: Patch,
     /// Its name, as the file has it; may be empty.
     pub name: String,

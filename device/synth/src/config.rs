@@ -20,7 +20,7 @@ pub struct SynthConfig {
     pub reverb: bool,
     /// Whether the chorus send is heard.
     pub chorus: bool,
-    /// Which instruction set the inner loops use. The frames are the same with each.
+    /// The instruction set of the inner loops. The frames are the same with each.
     pub kernel: Kernel,
 }
 
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kernel_is_found_by_its_name_and_the_error_lists_them_all() {
+    fn finds_every_kernel_by_its_name_and_lists_all_in_the_error() {
         for kernel in [Kernel::Auto].into_iter().chain(Kernel::BY_SPEED) {
             assert_eq!(kernel.to_string().parse(), Ok(kernel));
             assert!(UnknownKernel.to_string().contains(kernel.name()));

@@ -49,7 +49,7 @@ pub(crate) struct Downloads {
     /// Pending unloads that are done and not yet taken, oldest first. It has room for all that may come, since they
     /// come while frames are rendered, which must take no memory.
     unloaded: VecDeque<DownloadHandle>,
-    /// How many of the newest of them are still in `entries`: rendering must give no memory back either, so that what
+    /// The number of the newest of them still in `entries`: rendering must free no memory either, so that what
     /// has ended waits there for the next call that may.
     ended: usize,
     /// Unloads that are pending.

@@ -25,7 +25,7 @@ impl DownloadHandle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("{reason} (byte {offset} of the download buffer)")]
 pub struct DownloadError {
-    /// Why.
+    /// The reason.
     pub reason: DownloadErrorReason,
     /// The byte offset in the buffer of what was wrong.
     pub offset: u32,

@@ -62,7 +62,7 @@ pub const WARNINGS_MAX: usize = 256;
 /// some thousands; a hostile one of 100 kB can have thousands of millions.
 pub const SOUND_FONT_PAIRS_MAX: usize = 1 << 20;
 
-/// How often the sample data of a SoundFont may be copied, because zones begin or end at other places of a sample.
+/// The most copies of the sample data of a SoundFont, made because zones begin or end at other places of a sample.
 pub const SOUND_FONT_COPIES_MAX: usize = 8;
 
 /// Samples that may be copied in any case, so that small fonts with many variants of one wave are read.
@@ -71,7 +71,7 @@ pub const SOUND_FONT_SAMPLES_MIN: usize = 1 << 20;
 /// Most nodes of an XMF file. Those in use have three.
 pub const XMF_NODES_MAX: usize = 4096;
 
-/// How deep the nodes of an XMF file may be nested, which is how deep the reader recurses.
+/// The deepest nesting of nodes in an XMF file, and so the deepest recursion of the reader.
 pub const XMF_DEPTH_MAX: usize = 16;
 
 /// Most bytes that a packed node of an XMF file may become. Phones, for which the format was made, have far less.

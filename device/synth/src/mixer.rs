@@ -208,7 +208,7 @@ struct Block {
     voices: Vec<Option<Voice>>,
     controls: Vec<Control>,
     groups: Vec<Group>,
-    /// How many of the lanes are taken.
+    /// The number of lanes in use.
     sounding: usize,
     /// The tick up to which control values are worked out.
     tick: Option<u64>,

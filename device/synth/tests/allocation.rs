@@ -41,7 +41,7 @@ unsafe impl GlobalAlloc for Counting {
 static COUNTING: Counting = Counting;
 
 #[test]
-fn messages_and_rendering_take_no_memory() {
+fn messages_and_rendering_allocate_no_memory() {
     // A filter whose resonance follows the velocity; layers; a voice that ends with its wave, one with its envelope.
     let rows = vec![
         constant(d::FILTER_CUTOFF, cents(7000.0)),
@@ -95,7 +95,7 @@ fn messages_and_rendering_take_no_memory() {
 }
 
 #[test]
-fn the_end_of_the_last_voice_of_an_unloading_download_gives_no_memory_back_while_rendering() {
+fn rendering_frees_no_memory_at_the_end_of_the_last_voice_of_an_unloading_download() {
     const DOWNLOADS: u8 = 20;
     type End = fn(&mut Synth);
     let mut synth = plain_synth(SynthConfig { voices: 40, ..dry() }, &tone_collection(0.0, &organ()));

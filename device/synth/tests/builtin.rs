@@ -15,7 +15,7 @@ fn decibels_of(amplitude: f32) -> f32 {
 
 /// Sixteen channels at once: rhythm, bass, chords on eight instruments, melodies on five, at default volumes.
 #[test]
-fn a_dense_song_neither_clips_nor_hides() {
+fn a_dense_song_neither_clips_nor_is_too_quiet() {
     const PROGRAMS: [u8; 16] = [0, 24, 33, 48, 61, 65, 73, 81, 4, 0, 52, 29, 38, 90, 46, 56];
     const CHORDS: [[u8; 3]; 4] = [[0, 4, 7], [9, 12, 16], [5, 9, 12], [7, 11, 14]];
     let mut synth = synth();
@@ -57,7 +57,7 @@ fn a_dense_song_neither_clips_nor_hides() {
 }
 
 #[test]
-fn every_program_and_every_drum_is_heard_and_none_stands_out() {
+fn every_program_and_every_drum_is_audible_and_of_similar_level() {
     for program in 0..128 {
         let mut synth = synth();
         synth.midi(0, &[0xC0, program]);
@@ -110,7 +110,7 @@ fn bands(program: u8) -> Vec<f64> {
 }
 
 #[test]
-fn neighbouring_programs_can_be_told_apart() {
+fn neighbouring_programs_sound_different() {
     // One of each family, and its next neighbour: no two may be closer than 2 dB on average over the bands.
     let programs =
         [0, 4, 6, 11, 13, 16, 19, 24, 25, 30, 33, 38, 40, 45, 48, 52, 56, 60, 65, 71, 73, 75, 80, 81, 89, 98, 105];

@@ -139,7 +139,7 @@ fn is_held(program: u8) -> bool {
 }
 
 #[test]
-fn the_file_is_the_one_that_was_listened_to() {
+fn the_file_has_the_recorded_hash() {
     let hash: String = Sha256::digest(builtin::FILE).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(hash, FILE_SHA256, "if the sound was meant to change, so must this hash");
 }
@@ -190,7 +190,7 @@ fn no_note_comes_near_to_clipping() {
 }
 
 #[test]
-fn what_is_struck_dies_away_and_what_is_blown_does_not() {
+fn struck_programs_decay_and_blown_ones_sustain() {
     for program in 0..128 {
         let out = note(program, 60, 100, 3.0, 0.0);
         let (early, later, last) = (level(&out, 0.05, 0.25), level(&out, 1.0, 1.4), level(&out, 2.6, 3.0));
@@ -208,7 +208,7 @@ fn what_is_struck_dies_away_and_what_is_blown_does_not() {
 }
 
 #[test]
-fn every_program_is_silent_soon_after_its_key_is_let_go() {
+fn every_program_is_silent_soon_after_its_key_is_released() {
     for program in 0..128 {
         let out = note(program, 60, 100, 0.5, 4.0);
         let (held, after) = (level(&out, 0.3, 0.5), level(&out, 3.9, 4.4));
@@ -218,7 +218,7 @@ fn every_program_is_silent_soon_after_its_key_is_let_go() {
 
 /// At the seam of a loop the wave goes on as it does everywhere else in it: no jump, and no kink.
 #[test]
-fn no_loop_has_a_seam_that_can_be_heard() {
+fn loops_have_no_audible_seam() {
     let collection = Collection::from_dls(builtin::FILE).unwrap();
     let mut loops = 0;
     for region in collection.instruments.iter().flat_map(|instrument| &instrument.regions) {

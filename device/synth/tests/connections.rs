@@ -31,7 +31,7 @@ fn all_connections_to_a_destination_add_up() {
 }
 
 #[test]
-fn a_pan_of_its_own_adds_to_the_channels_and_both_end_at_the_sides() {
+fn the_pan_of_a_region_adds_to_that_of_the_channel_and_is_clamped() {
     for (own, channel) in [(0.25, 64u8), (0.25, 32), (-0.5, 20), (0.5, 127), (-0.1, 80)] {
         let mut setup = Setup::of(&[constant(d::PAN, percent(own))]);
         let frame = setup.feed(s::CC10, Value::Number(channel.into()));
@@ -56,7 +56,7 @@ fn sums_of_gain_never_amplify() {
 }
 
 #[test]
-fn the_lines_of_level_1_need_not_say_what_their_curves_are() {
+fn connections_of_level_1_have_their_curves_without_a_transform() {
     // Bipolar oscillators, a bipolar wheel and a bipolar pan, without level 2's bits.
     let rows = [
         connection(s::LFO, s::NONE, d::PITCH, LINEAR, cents(120.0)),
@@ -87,7 +87,7 @@ fn the_lines_of_level_1_need_not_say_what_their_curves_are() {
 }
 
 #[test]
-fn polyphonic_pressure_can_be_connected_and_is_not_by_default() {
+fn polyphonic_pressure_is_connected_only_on_request() {
     let pressed = |rows: &[Connection]| {
         let mut setup = Setup::of(rows);
         let frame = setup.feed(s::POLY_PRESSURE, Value::Number(96));
@@ -118,7 +118,7 @@ fn reserved_and_unknown_ids_have_no_effect() {
 }
 
 #[test]
-fn what_lies_beyond_the_ends_of_a_destination_is_its_end() {
+fn clamps_values_to_the_range_of_their_destination() {
     let rows = |destination, scale| Setup::of(&[constant(destination, scale)]);
     // Levels are parts of a whole.
     close(rows(d::EG1_SUSTAIN, percent(7.0)).play(601).decibels(600), 0.0, 0.01);

@@ -184,7 +184,7 @@ fn config() -> SynthConfig {
 }
 
 #[test]
-fn every_instruction_set_gives_the_frames_that_there_always_were() {
+fn every_instruction_set_renders_the_recorded_frames() {
     let mut found = Vec::new();
     for (sample_rate, expected) in GOLDEN {
         for kernel in Kernel::BY_SPEED.into_iter().chain([Kernel::Auto]) {
@@ -205,7 +205,7 @@ fn every_instruction_set_gives_the_frames_that_there_always_were() {
 }
 
 #[test]
-fn every_block_size_gives_the_same_bits() {
+fn every_block_size_renders_the_same_bits() {
     let whole = play(config(), 1, || FRAMES);
     for size in [1, 2, 3, 7, 31, 32, 33, 63, 64, 65, 127, 128, 480, 1000, 1023, 1024, 1025, 4096] {
         assert!(play(config(), 1, || size) == whole, "block size {size}");
@@ -215,7 +215,7 @@ fn every_block_size_gives_the_same_bits() {
 }
 
 #[test]
-fn a_synthesizer_that_was_reset_is_as_new() {
+fn a_reset_synthesizer_renders_as_a_new_one() {
     let mut synth = Synth::new(SynthConfig::default(), bank()).unwrap();
     let phrase = |synth: &mut Synth| {
         synth.midi(0, &[0xC3, 7]);
@@ -234,7 +234,7 @@ fn a_synthesizer_that_was_reset_is_as_new() {
 }
 
 #[test]
-fn every_number_of_threads_gives_the_same_bits() {
+fn every_number_of_threads_renders_the_same_bits() {
     let render = |threads: usize, kernel: Kernel| {
         let config = SynthConfig { voices: 1000, kernel, ..SynthConfig::default() };
         let mut synth = Synth::new(config, bank()).unwrap();

@@ -56,7 +56,7 @@ fn a_downloaded_instrument_plays_its_wave_bit_for_bit() {
 }
 
 #[test]
-fn all_of_the_patch_number_selects() {
+fn selects_an_instrument_by_its_whole_patch_number() {
     for (patch, channel, msb, lsb, program) in
         [(0x0003_0205, 0, 3, 2, 5), (0x8000_0009, 9, 0, 0, 9), (0x0001_0000, 2, 1, 0, 0)]
     {
@@ -83,7 +83,7 @@ fn downloads_are_shared_by_all_channel_groups() {
 }
 
 #[test]
-fn a_general_midi_instrument_gives_way_to_any_other_of_its_patch() {
+fn prefers_any_other_download_over_a_general_midi_instrument_of_its_patch() {
     const GM: u32 = 1;
     let soft = [constant(d::EG1_ATTACK, i32::MIN), constant(d::GAIN, decibels(-20.0))];
     let mut synth = with_tone();
@@ -100,7 +100,7 @@ fn a_general_midi_instrument_gives_way_to_any_other_of_its_patch() {
 }
 
 #[test]
-fn the_newest_download_of_a_patch_counts() {
+fn plays_the_newest_download_of_a_patch() {
     let mut synth = with_tone();
     let soft = [constant(d::GAIN, decibels(-20.0))];
     synth.download(&simple_instrument(5, 0, TONE, TURN as u32, &organ())).unwrap();
@@ -114,7 +114,7 @@ fn the_newest_download_of_a_patch_counts() {
 }
 
 #[test]
-fn level_1_articulation_parameters_are_understood() {
+fn reads_level_1_articulation_parameters() {
     let mut parameters = Vec::new();
     // LFO: 5 Hz, 10 ms, no depths. Volume envelope: attack 0.1 s, the rest at once, sustain 100 %.
     let numbers = [
@@ -207,7 +207,7 @@ fn an_instrument_is_silent_when_its_wave_is_gone() {
 }
 
 #[test]
-fn clearing_ends_what_sounds_and_frees_everything() {
+fn clearing_downloads_ends_their_voices_and_frees_their_memory() {
     let mut synth = synth();
     let all = synth.free_download_memory();
     synth.download(&wave(TONE, RATE, &tone(0.0))).unwrap();
@@ -221,7 +221,7 @@ fn clearing_ends_what_sounds_and_frees_everything() {
 }
 
 #[test]
-fn memory_is_bounded() {
+fn bounds_download_memory() {
     let mut synth = synth();
     synth.set_download_memory(10_000);
     synth.download(&wave(1, RATE, &[0; 2000])).unwrap();
@@ -265,7 +265,7 @@ fn long_list() -> Vec<Connection> {
 }
 
 #[test]
-fn what_many_regions_share_is_paid_for_once() {
+fn charges_an_articulation_that_regions_share_once() {
     let buffer = many_regions(500, |_| 0, vec![words(&[2, 0, 0]), connection_list(&long_list())]);
     let mut synth = with_tone();
     let free = synth.free_download_memory();
@@ -278,7 +278,7 @@ fn what_many_regions_share_is_paid_for_once() {
 }
 
 #[test]
-fn an_instrument_that_grows_from_little_pays_for_what_it_becomes() {
+fn charges_an_instrument_its_size_in_memory() {
     // Each of 400 articulations is one connection of its own, chained to the one long list: 44 bytes become thousands.
     let mut more = vec![words(&[2, 0, 0]), connection_list(&long_list())];
     for i in 0..400u32 {
@@ -298,7 +298,7 @@ fn an_instrument_that_grows_from_little_pays_for_what_it_becomes() {
 }
 
 #[test]
-fn streamed_and_one_shot_waves_are_waves_that_regions_may_name() {
+fn plays_streamed_and_one_shot_waves_that_regions_name() {
     for kind in [STREAMING_WAVE, ONE_SHOT_WAVE] {
         let mut synth = synth();
         let all = synth.free_download_memory();
@@ -321,7 +321,7 @@ fn wave_articulation(count: u32, ids: &[u32]) -> Vec<u8> {
 }
 
 #[test]
-fn a_wave_articulation_is_held_and_given_back_and_names_waves_that_are_there() {
+fn accepts_a_wave_articulation_of_downloaded_waves_only() {
     let mut synth = with_tone();
     let mut second = wave(TONE + 1, RATE, &tone(0.0));
     patch_word(&mut second, 0, STREAMING_WAVE);
@@ -340,7 +340,7 @@ fn a_wave_articulation_is_held_and_given_back_and_names_waves_that_are_there() {
 }
 
 #[test]
-fn a_wave_in_the_extensible_format_is_taken_when_it_says_pcm() {
+fn accepts_a_wave_in_the_extensible_format_with_the_pcm_subformat() {
     // WAVEFORMATEXTENSIBLE in place of WAVEFORMATEX: 22 bytes more, then the data.
     let extensible = |sub_format: u16| {
         let mut header = words(&[0, 0, 1]);
@@ -359,7 +359,7 @@ fn a_wave_in_the_extensible_format_is_taken_when_it_says_pcm() {
 }
 
 #[test]
-fn a_header_that_lies_is_refused() {
+fn refuses_a_header_whose_sizes_or_counts_are_wrong() {
     let mut synth = with_tone();
     assert_eq!(refused(&mut synth, &[]), (Reason::Header, 0));
     assert_eq!(refused(&mut synth, &[0; 15]), (Reason::Header, 12));
@@ -383,7 +383,7 @@ fn a_header_that_lies_is_refused() {
 }
 
 #[test]
-fn what_does_not_fit_or_does_not_exist_is_named_with_its_place() {
+fn refuses_a_malformed_download_with_the_offset_of_the_error() {
     let mut synth = with_tone();
     // The first structure of a wave is at 24: header 16, table 8.
     let good = wave(1, RATE, &[0; 10]);
@@ -421,7 +421,7 @@ fn what_does_not_fit_or_does_not_exist_is_named_with_its_place() {
 }
 
 #[test]
-fn no_buffer_however_broken_does_harm() {
+fn survives_random_and_damaged_buffers() {
     let mut random = Random(0xD1CE);
     let originals = [
         wave(1, RATE, &tone(0.0)),
@@ -451,7 +451,7 @@ fn no_buffer_however_broken_does_harm() {
 }
 
 #[test]
-fn downloads_and_pending_unloads_go_from_one_synthesizer_to_the_next() {
+fn moves_downloads_and_pending_unloads_to_a_new_synthesizer() {
     let mut first = with_tone();
     let all = first.free_download_memory();
     let instrument = first.download(&simple_instrument(5, 0, TONE, TURN as u32, &organ())).unwrap();

@@ -97,7 +97,7 @@ fn decay_at(response: &[[f64; 2]], sample_rate: u32, hertz: f64, from: f64, to: 
 }
 
 #[test]
-fn the_reverb_dies_away_in_its_time_at_every_rate() {
+fn the_reverb_decays_in_its_time_at_every_rate() {
     for rate in RATES {
         let response = wet(Effect::Reverb, rate, &click(), 1.6);
         for hertz in [150.0, 300.0, 600.0] {
@@ -108,7 +108,7 @@ fn the_reverb_dies_away_in_its_time_at_every_rate() {
 }
 
 #[test]
-fn high_notes_die_sooner_and_alike_at_every_rate() {
+fn high_frequencies_decay_sooner_and_alike_at_every_rate() {
     for hertz in [1500.0, 2000.0, 3000.0, 4000.0] {
         let decay = |rate: u32| decay_at(&wet(Effect::Reverb, rate, &click(), 1.2), rate, hertz, 0.1, 1.0);
         let found: Vec<f64> = RATES.iter().map(|rate| decay(*rate)).collect();
@@ -119,7 +119,7 @@ fn high_notes_die_sooner_and_alike_at_every_rate() {
 }
 
 #[test]
-fn no_note_of_the_reverb_rings_on_after_the_others() {
+fn no_frequency_of_the_reverb_outlasts_the_others() {
     // Over the whole range, each narrow band falls by one slope: no mode stands out and none outlives the rest.
     let rate = 48_000;
     let response = wet(Effect::Reverb, rate, &click(), 2.0);
@@ -132,7 +132,7 @@ fn no_note_of_the_reverb_rings_on_after_the_others() {
 }
 
 #[test]
-fn the_reverb_colours_no_note_much() {
+fn bounds_the_colouration_of_the_reverb() {
     // How loud a steady tone comes back, over all tones: a room is uneven, a comb or a pipe would be far more so.
     let response = wet(Effect::Reverb, 48_000, &click(), 2.0);
     let gain = |hertz: f64| {
@@ -188,7 +188,7 @@ fn the_reverb_begins_after_its_predelay_on_both_sides_and_is_as_loud_on_each() {
 }
 
 #[test]
-fn the_reverb_is_as_loud_at_every_rate() {
+fn the_reverb_is_equally_loud_at_every_rate() {
     // Low-passed noise, the same at each rate, sent whole.
     let loudness = |rate: u32| {
         let mut random = Random(77);
@@ -210,7 +210,7 @@ fn the_reverb_is_as_loud_at_every_rate() {
 }
 
 #[test]
-fn the_chorus_has_its_taps_where_they_swing_at_every_rate_and_no_tail() {
+fn the_taps_of_the_chorus_swing_within_their_range_at_every_rate_without_a_tail() {
     for rate in RATES {
         // Clicks over more than a whole turn of its swing.
         let period = (0.1 * f64::from(rate)) as usize;
@@ -233,7 +233,7 @@ fn the_chorus_has_its_taps_where_they_swing_at_every_rate_and_no_tail() {
 }
 
 #[test]
-fn the_chorus_is_as_loud_as_what_it_doubles_and_differs_from_side_to_side() {
+fn the_chorus_is_as_loud_as_its_input_and_differs_between_the_sides() {
     let rate = 48_000;
     let samples: Vec<i16> =
         (0..4 * rate).map(|i| (20_000.0 * (TAU * 500.0 * f64::from(i) / 48_000.0).sin()) as i16).collect();
@@ -249,7 +249,7 @@ fn the_chorus_is_as_loud_as_what_it_doubles_and_differs_from_side_to_side() {
 }
 
 #[test]
-fn where_nothing_is_sent_nothing_comes_back() {
+fn effects_without_a_send_are_silent() {
     for rate in RATES {
         let config = SynthConfig { sample_rate: rate, ..SynthConfig::default() };
         // Silence in, silence out.
@@ -269,7 +269,7 @@ fn where_nothing_is_sent_nothing_comes_back() {
 }
 
 #[test]
-fn sends_are_of_the_amplitude_before_pan_and_follow_the_voice() {
+fn sends_take_the_amplitude_before_pan_and_follow_the_voice() {
     // Panned to either side, a voice sends the same.
     let tail = |messages: &[&[u8]]| {
         let mut synth =

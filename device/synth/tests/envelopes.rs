@@ -58,7 +58,7 @@ fn release_in_the_attack_begins_at_the_amplitude_reached() {
 }
 
 #[test]
-fn a_note_off_in_the_delay_is_a_note_that_was_never_heard() {
+fn a_note_released_in_the_delay_is_silent() {
     let mut live = live(vec![constant(d::EG1_DELAY, time(0.5)), constant(d::EG1_RELEASE, time(5.0))]);
     live.send(NOTE_ON);
     live.seconds(0.1);
@@ -91,7 +91,7 @@ fn the_wave_runs_while_the_envelope_delays() {
 }
 
 #[test]
-fn a_voice_is_over_below_96_decibels_and_when_it_sustains_nothing() {
+fn a_voice_ends_below_96_decibels_and_at_a_sustain_of_0() {
     for rows in
         [vec![constant(d::EG1_DECAY, time(0.2)), constant(d::EG1_SUSTAIN, 0)], vec![constant(d::EG1_SUSTAIN, 0)]]
     {
@@ -124,7 +124,7 @@ fn the_modulation_envelope_is_released_from_its_own_level() {
 }
 
 #[test]
-fn the_pedal_puts_the_release_off_and_no_stage_else() {
+fn the_pedal_delays_the_release_and_no_other_stage() {
     let rows = vec![
         constant(d::EG1_DECAY, time(1.0)),
         constant(d::EG1_SUSTAIN, percent(0.75)),
@@ -144,7 +144,7 @@ fn the_pedal_puts_the_release_off_and_no_stage_else() {
 }
 
 #[test]
-fn a_second_note_off_and_a_shutdown_in_the_release_do_what_they_say() {
+fn a_second_note_off_does_not_restart_the_release_and_a_shutdown_hastens_it() {
     let rows = vec![constant(d::EG1_RELEASE, time(2.0)), constant(d::EG1_SHUTDOWN, time(0.2))];
     let mut live = live(rows);
     live.send_all(&[NOTE_ON, NOTE_OFF]);

@@ -60,7 +60,7 @@ fn a_level_1_file_in_any_order_with_unknown_chunks_and_a_wrong_count_plays() {
 }
 
 #[test]
-fn eight_bit_samples_are_unsigned() {
+fn reads_eight_bit_samples_as_unsigned() {
     let collection = Collection::from_dls(&plain_file()).unwrap();
     assert!(collection.waves[0].as_ref().unwrap().samples().iter().all(|s| *s == 127 << 8));
 }
@@ -77,7 +77,7 @@ fn wrong_sizes_and_junk_after_the_end_are_passed_over() {
 }
 
 #[test]
-fn what_is_no_dls_file_is_refused() {
+fn refuses_files_of_other_formats() {
     assert_eq!(broken(&[]), Rule::Form);
     assert_eq!(broken(b"RIFF\0\0\0\0WAVE"), Rule::Form);
     assert_eq!(broken(&riff(&[])), Rule::Missing("LIST wvpl"));
@@ -101,7 +101,7 @@ const SUPPORTS_DLS2: [u8; 16] =
     [0xE5, 0x99, 0x45, 0xF1, 0x89, 0x46, 0xD2, 0x11, 0xAF, 0xA6, 0x00, 0xAA, 0x00, 0x24, 0xD8, 0xB6];
 
 #[test]
-fn conditional_chunks_decide_about_the_list_around_them() {
+fn a_conditional_chunk_applies_to_the_list_around_it() {
     let no = condition(&constant_word(0));
     let yes = condition(&constant_word(5));
     let whole = |condition: &Vec<u8>| riff(&[condition.clone(), plain_file()[12..].to_vec()]);
@@ -119,7 +119,7 @@ fn conditional_chunks_decide_about_the_list_around_them() {
 }
 
 #[test]
-fn conditions_are_reckoned_on_a_stack() {
+fn evaluates_conditions_on_a_stack() {
     let query = |opcode: u16, id: &[u8; 16]| [halves(&[opcode]), id.to_vec()].concat();
     let op = |opcode: u16| halves(&[opcode]);
     let holds = |program: &[Vec<u8>]| {
@@ -146,7 +146,7 @@ fn conditions_are_reckoned_on_a_stack() {
 
 /// Every operation, as the word that it leaves: `x` is the top of the stack, `y` is below it.
 #[test]
-fn every_operation_of_a_condition_leaves_its_value() {
+fn evaluates_every_operation_of_a_condition() {
     const TRUE: u32 = u32::MAX;
     let value = |program: &[Vec<u8>], expected: u32| {
         let test = [program.to_vec(), vec![constant_word(expected), halves(&[0x0E])]].concat().concat();
@@ -197,7 +197,7 @@ fn every_operation_of_a_condition_leaves_its_value() {
 }
 
 #[test]
-fn every_property_that_a_condition_may_ask_for_has_its_answer() {
+fn answers_every_property_of_a_condition() {
     const TRUE: u32 = u32::MAX;
     let id = |data: (u32, u16, u16), rest: [u8; 8]| -> Vec<u8> {
         [words(&[data.0]), halves(&[data.1, data.2]), rest.to_vec()].concat()
@@ -229,7 +229,7 @@ fn every_property_that_a_condition_may_ask_for_has_its_answer() {
 }
 
 #[test]
-fn both_levels_of_articulation_count_and_a_condition_chooses_between_them() {
+fn applies_both_levels_of_articulation_and_selects_by_condition() {
     let level = |level_1: bool| -> Vec<u8> {
         let (list_id, chunk_id) = if level_1 { (b"lart", b"art1") } else { (b"lar2", b"art2") };
         let pitch = if level_1 { 100 } else { 200 };
@@ -263,7 +263,7 @@ fn a_local_articulation_replaces_the_whole_global_one() {
 }
 
 #[test]
-fn both_numbers_of_a_release_loop_are_taken() {
+fn accepts_both_numbers_of_a_release_loop() {
     for kind in [1, 2] {
         let sample = [words(&[20]), halves(&[60, 0]), words(&[0, 0, 1, 16, kind, 10, 20])].concat();
         let file =
@@ -275,7 +275,7 @@ fn both_numbers_of_a_release_loop_are_taken() {
 }
 
 #[test]
-fn what_is_written_is_read_back_the_same() {
+fn reads_back_a_written_collection() {
     let mut collection = tone_collection(
         1.0,
         &[constant(d::EG1_ATTACK, time(0.25)), connection(s::VIBRATO, s::CC1, d::PITCH, SOURCE_BIPOLAR, cents(50.0))],
@@ -308,7 +308,7 @@ fn the_built_in_collection_has_every_program_and_a_kit() {
 }
 
 #[test]
-fn a_bank_tells_what_is_in_it() {
+fn lists_the_instruments_of_a_bank() {
     let mut collection = tone_collection(0.0, &organ());
     collection.name = "Two".into();
     let kit = Patch { drums: true, program: 8, ..Patch::default() };
@@ -320,7 +320,7 @@ fn a_bank_tells_what_is_in_it() {
 }
 
 #[test]
-fn a_listing_tells_instruments_regions_and_articulations_in_words() {
+fn lists_instruments_regions_and_articulations_in_musical_units() {
     let rows = [
         constant(d::EG1_ATTACK, time(0.25)),
         constant(d::EG1_DECAY, i32::MIN),
@@ -358,7 +358,7 @@ A bank
 }
 
 #[test]
-fn no_file_however_broken_does_harm() {
+fn survives_random_and_damaged_files() {
     let mut random = Random(0xBAD);
     let small = tone_collection(0.0, &organ()).to_dls();
     for round in 0..20_000 {

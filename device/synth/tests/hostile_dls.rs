@@ -48,7 +48,7 @@ fn whole() -> Vec<u8> {
 }
 
 #[test]
-fn a_whole_file_leaves_no_warning() {
+fn loads_a_valid_file_without_warnings() {
     let loaded = Collection::load(&whole()).unwrap();
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     assert_eq!((loaded.warnings.count(), loaded.warnings.omitted()), (0, 0));
@@ -59,7 +59,7 @@ mod tolerated {
     use super::*;
 
     #[test]
-    fn a_wrong_riff_size() {
+    fn passes_over_a_wrong_riff_size() {
         let good = whole();
         let found = good.len() - 8;
         for declared in [0u32, 4, 11, found as u32 - 8, found as u32 + 1, u32::MAX] {
@@ -70,7 +70,7 @@ mod tolerated {
     }
 
     #[test]
-    fn a_riff_size_that_leaves_out_the_instruments() {
+    fn reads_the_instruments_behind_a_riff_size_that_is_too_small() {
         let parts = Parts::default();
         let file = riff(&[
             list(b"wvpl", &[parts.wave()]),
@@ -85,7 +85,7 @@ mod tolerated {
     }
 
     #[test]
-    fn junk_after_the_end() {
+    fn passes_over_junk_after_the_end() {
         let good = whole();
         let junk = [good.clone(), vec![0xAA; 333]].concat();
         passes_over(&junk, "DLS/....", good.len(), PassedOver::Trailing(333));
@@ -94,7 +94,7 @@ mod tolerated {
     }
 
     #[test]
-    fn junk_at_the_end_of_a_list() {
+    fn passes_over_junk_at_the_end_of_a_list() {
         for junk in [vec![1], vec![1; 7], vec![0; 4]] {
             let mut parts = Parts::default();
             let end = at(&parts.file(), b"rgn2") + parts.region().len();
@@ -126,13 +126,13 @@ mod tolerated {
     }
 
     #[test]
-    fn the_aliases_of_mobile_synthesizers() {
+    fn passes_over_alias_chunks_of_mobile_synthesizers() {
         let parts = Parts { top: vec![chunk(b"pgal", &[0, 1, 2, 3])], ..Parts::default() };
         passes_over(&parts.file(), "DLS/pgal", at(&parts.file(), b"pgal"), PassedOver::Aliases(4));
     }
 
     #[test]
-    fn everything_that_has_no_meaning_for_a_synthesizer_without_a_word() {
+    fn passes_over_version_identity_and_text_chunks_without_a_warning() {
         let parts = Parts {
             top: vec![
                 chunk(b"vers", &words(&[1, 2])),
@@ -149,7 +149,7 @@ mod tolerated {
     }
 
     #[test]
-    fn counts_that_disagree() {
+    fn passes_over_wrong_counts() {
         let parts = Parts { colh: words(&[77]), ..Parts::default() };
         let what = PassedOver::Count { what: "instruments", declared: 77, found: 1 };
         passes_over(&parts.file(), "DLS/colh", at(&parts.file(), b"colh") + 8, what);
@@ -162,7 +162,7 @@ mod tolerated {
     }
 
     #[test]
-    fn an_odd_chunk_without_its_pad_byte() {
+    fn passes_over_an_odd_chunk_without_its_pad_byte() {
         let mut unpadded = chunk(b"dlid", &[7; 17]);
         unpadded.pop();
         let parts = Parts { in_instrument: vec![unpadded, chunk(b"dlid", &[7; 16])], ..Parts::default() };
@@ -179,7 +179,7 @@ mod tolerated {
     }
 
     #[test]
-    fn structures_that_have_grown() {
+    fn reads_structures_larger_than_the_known_ones() {
         let size = 28;
         let parts = Parts { in_region: vec![wave_sample(size, &[[0, 10, 20]])], ..Parts::default() };
         let what = PassedOver::Grown { known: 20, found: 28 };
@@ -201,7 +201,7 @@ mod tolerated {
     }
 
     #[test]
-    fn structures_that_say_that_they_are_too_short() {
+    fn reads_structures_whose_size_field_is_too_small() {
         let mut sample = wave_sample(20, &[]);
         sample[8] = 0;
         let parts = Parts { in_region: vec![sample], ..Parts::default() };
@@ -210,7 +210,7 @@ mod tolerated {
     }
 
     #[test]
-    fn a_second_chunk_where_one_counts() {
+    fn passes_over_a_duplicate_chunk() {
         let parts = Parts { in_instrument: vec![chunk(b"insh", &words(&[9, 9, 9]))], ..Parts::default() };
         let file = parts.file();
         let second = file.windows(4).rposition(|part| part == b"insh").unwrap();
@@ -219,7 +219,7 @@ mod tolerated {
     }
 
     #[test]
-    fn reserved_destinations() {
+    fn passes_over_reserved_destinations() {
         for destination in [0x0002, 0x0208, 0x030C] {
             let list = articulation(1, &[block([0, 0, destination, 0], 0x7FFF_0000)]);
             let parts = Parts { in_instrument: vec![list], ..Parts::default() };
@@ -230,7 +230,7 @@ mod tolerated {
     }
 
     #[test]
-    fn connections_that_dls_does_not_have() {
+    fn passes_over_connections_that_dls_does_not_define() {
         for (source, control, destination) in [(0x0A, 0, 3), (0x103, 0, 3), (1, 0x7F, 3), (0, 0, 0x999)] {
             let known = block([0, 0, 3, 0], 0);
             let list = articulation(2, &[known, block([source, control, destination, 0], 1)]);
@@ -242,7 +242,7 @@ mod tolerated {
     }
 
     #[test]
-    fn loops_of_unknown_kind_and_number_and_place() {
+    fn passes_over_loops_of_invalid_type_number_or_position() {
         let warned = |sample: Vec<u8>| {
             let parts = Parts { in_wave: vec![sample], ..Parts::default() };
             let loaded = Collection::load(&parts.file()).unwrap();
@@ -261,14 +261,14 @@ mod tolerated {
     }
 
     #[test]
-    fn half_a_sample() {
+    fn passes_over_half_a_sample() {
         let parts = Parts { data: vec![0x40; 101], ..Parts::default() };
         let file = parts.file();
         passes_over(&file, "DLS/wvpl/wave[0]/data", at(&file, b"data") + 8 + 100, PassedOver::HalfSample);
     }
 
     #[test]
-    fn a_region_of_a_null_cue_beside_one_with_a_wave() {
+    fn passes_over_a_region_with_a_null_cue() {
         let parts = Parts::default();
         let other = Parts { wlnk: [halves(&[0, 0]), words(&[1, 1])].concat(), ..Parts::default() };
         let regions = list(b"lrgn", &[parts.region(), other.region()]);
@@ -285,7 +285,7 @@ mod tolerated {
     }
 
     #[test]
-    fn a_region_that_no_note_reaches() {
+    fn passes_over_a_region_with_an_empty_range() {
         for header in [[90, 10, 0, 127, 0, 0], [0, 127, 90, 10, 0, 0], [200, 300, 0, 127, 0, 0]] {
             let parts = Parts { rgnh: halves(&header), ..Parts::default() };
             let loaded = Collection::load(&parts.file()).unwrap();
@@ -296,7 +296,7 @@ mod tolerated {
     }
 
     #[test]
-    fn lists_for_other_devices_wherever_their_condition_stands() {
+    fn passes_over_a_list_whose_condition_is_false_wherever_it_is_in_the_list() {
         let conditions = [
             (constant_word(0), PassedOver::ConditionFalse),
             (halves(&[0x77]), PassedOver::ConditionUnreadable),
@@ -313,7 +313,7 @@ mod tolerated {
     }
 
     #[test]
-    fn what_is_in_a_list_for_other_devices_is_not_looked_at() {
+    fn does_not_parse_a_list_whose_condition_is_false() {
         let wrong = chunk(b"art2", &[0xFF; 8]);
         let parts = Parts {
             in_instrument: vec![list(b"lart", &[chunk(b"cdl ", &constant_word(0)), wrong])],
@@ -324,7 +324,7 @@ mod tolerated {
     }
 
     #[test]
-    fn the_format_that_can_be_anything_when_it_says_pcm() {
+    fn accepts_the_extensible_format_with_the_pcm_subformat() {
         let mut format =
             [halves(&[0xFFFE, 1]), words(&[22_050, 44_100]), halves(&[2, 16, 22, 16]), words(&[4])].concat();
         format.extend([1, 0, 0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71]);
@@ -334,7 +334,7 @@ mod tolerated {
     }
 
     #[test]
-    fn more_warnings_than_anyone_reads_are_counted() {
+    fn counts_warnings_beyond_the_bound() {
         let parts = Parts { top: vec![chunk(b"junk", &[]); limits::WARNINGS_MAX + 44], ..Parts::default() };
         let warnings = Collection::load(&parts.file()).unwrap().warnings;
         assert_eq!(
@@ -348,14 +348,14 @@ mod refused {
     use super::*;
 
     #[test]
-    fn other_files() {
+    fn refuses_files_of_other_formats() {
         for bytes in [&b""[..], b"RIFF", b"RIFF\x04\0\0\0WAVE", b"MThd\0\0\0\x06\0\0", &[0; 64]] {
             refuses(bytes, "RIFF", 0, Rule::Form);
         }
     }
 
     #[test]
-    fn what_is_for_another_device() {
+    fn refuses_a_file_whose_condition_is_false() {
         for program in [constant_word(0), halves(&[0x77]), vec![]] {
             let parts = Parts { top: vec![chunk(b"cdl ", &program)], ..Parts::default() };
             refuses(&parts.file(), "DLS/cdl", at(&parts.file(), b"cdl "), Rule::NotForThisDevice);
@@ -363,7 +363,7 @@ mod refused {
     }
 
     #[test]
-    fn files_that_lack_a_chunk() {
+    fn refuses_files_that_lack_a_chunk() {
         // Another code in its place: the chunk is then unknown, and the one that is needed is missing.
         let places: [(&[u8; 4], &str, &'static str); 10] = [
             (b"lins", "DLS", "LIST lins"),
@@ -393,7 +393,7 @@ mod refused {
     }
 
     #[test]
-    fn files_without_instruments() {
+    fn refuses_files_without_instruments() {
         let parts = Parts::default();
         let file = riff(&[
             chunk(b"colh", &words(&[0])),
@@ -405,7 +405,7 @@ mod refused {
     }
 
     #[test]
-    fn chunks_shorter_than_their_fields() {
+    fn refuses_chunks_shorter_than_their_fields() {
         let short = |parts: Parts, id: &[u8; 4], place: &str, found: usize, needed: usize| {
             refuses(&parts.file(), place, at(&parts.file(), id), Rule::Short { found, needed });
         };
@@ -426,7 +426,7 @@ mod refused {
     }
 
     #[test]
-    fn chunks_that_reach_beyond_their_list() {
+    fn refuses_chunks_that_reach_beyond_their_list() {
         for (id, place) in [
             (b"wlnk", "DLS/lins/ins[0]/lrgn/rgn2[0]/wlnk"),
             (b"lrgn", "DLS/lins/ins[0]/lrgn"),
@@ -447,7 +447,7 @@ mod refused {
     }
 
     #[test]
-    fn files_cut_short_anywhere_after_their_header() {
+    fn refuses_truncated_files() {
         let good = whole();
         for length in 0..good.len() {
             let error = Bank::from_bytes(&good[..length]).map(drop).unwrap_err();
@@ -456,7 +456,7 @@ mod refused {
     }
 
     #[test]
-    fn counts_larger_than_what_follows() {
+    fn refuses_counts_beyond_the_chunk() {
         for count in [2, 1 << 28, 1 << 30, 0x5555_5556, u32::MAX] {
             let room = |what, room| Rule::Count { what, count: count.into(), room };
             let parts = Parts { ptbl: words(&[8, count, 0]), ..Parts::default() };
@@ -474,7 +474,7 @@ mod refused {
     }
 
     #[test]
-    fn structures_that_say_that_they_are_larger_than_their_chunk() {
+    fn refuses_structures_whose_size_field_exceeds_their_chunk() {
         for size in [24, 1000, u32::MAX] {
             let parts = Parts { ptbl: words(&[size, 1, 0]), ..Parts::default() };
             let offset = at(&parts.file(), b"ptbl") + 12;
@@ -484,7 +484,7 @@ mod refused {
     }
 
     #[test]
-    fn cues_and_links_that_lead_nowhere() {
+    fn refuses_cues_and_links_out_of_range() {
         for offset in [4, 8, 1000, u32::MAX - 1] {
             let parts = Parts { ptbl: words(&[8, 1, offset]), ..Parts::default() };
             refuses(&parts.file(), "DLS/ptbl", at(&parts.file(), b"ptbl") + 16, Rule::Cue { cue: 0, offset });
@@ -498,7 +498,7 @@ mod refused {
     }
 
     #[test]
-    fn waves_that_are_not_mono_pcm_of_8_or_16_bits() {
+    fn refuses_waves_that_are_not_mono_pcm_of_8_or_16_bits() {
         let formats = [(2, 1, 4, 22_050), (1, 2, 16, 22_050), (1, 1, 24, 22_050), (1, 1, 16, 0), (3, 1, 32, 48_000)];
         for (tag, channels, bits, rate) in formats {
             let format = [halves(&[tag, channels]), words(&[rate, rate * 2]), halves(&[2, bits])].concat();
@@ -520,7 +520,7 @@ mod refused {
     }
 
     #[test]
-    fn more_than_is_taken() {
+    fn refuses_numbers_of_objects_beyond_the_limits() {
         let blocks: Vec<_> =
             (0..=limits::CONNECTIONS_MAX as u16).map(|i| block([0x80 + i % 128, 0, 1, 0], 0)).collect();
         let parts = Parts { in_instrument: vec![articulation(blocks.len() as u32, &blocks)], ..Parts::default() };

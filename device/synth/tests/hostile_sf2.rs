@@ -35,12 +35,12 @@ fn changed(font: &Font<'_>, id: &[u8; 4], change: impl Fn(&mut Vec<u8>)) -> Vec<
 }
 
 #[test]
-fn a_whole_font_leaves_no_warning() {
+fn loads_a_valid_font_without_warnings() {
     assert!(Collection::load(&plain().file()).unwrap().warnings.is_empty());
 }
 
 #[test]
-fn lists_and_tables_that_are_missing() {
+fn refuses_a_font_that_lacks_a_list_or_table() {
     for id in [b"phdr", b"pbag", b"pmod", b"pgen", b"inst", b"ibag", b"imod", b"igen", b"shdr"] {
         let tables: Vec<_> = plain().tables().into_iter().filter(|(name, _)| *name != id).collect();
         let file = plain().file_of(&tables);
@@ -58,7 +58,7 @@ fn lists_and_tables_that_are_missing() {
 }
 
 #[test]
-fn tables_that_are_no_whole_number_of_records() {
+fn refuses_tables_that_are_no_whole_number_of_records() {
     for (id, record) in [(b"phdr", 38), (b"pbag", 4), (b"pmod", 10), (b"igen", 4), (b"inst", 22), (b"shdr", 46)] {
         let file = changed(&plain(), id, |data| data.truncate(data.len() - 1));
         let size = plain().tables().iter().find(|(name, _)| *name == id).unwrap().1.len() - 1;
@@ -70,7 +70,7 @@ fn tables_that_are_no_whole_number_of_records() {
 }
 
 #[test]
-fn indices_that_lead_nowhere() {
+fn refuses_indices_out_of_range() {
     let set = |id, at: usize, value: u16| {
         changed(&plain(), id, |data| data[at..at + 2].copy_from_slice(&value.to_le_bytes()))
     };
@@ -110,7 +110,7 @@ fn indices_that_lead_nowhere() {
 }
 
 #[test]
-fn samples_outside_of_the_data() {
+fn refuses_samples_outside_of_the_data() {
     let count = plain().samples.len();
     for (start, end) in
         [(0, count as u32 + 1), (u32::MAX, u32::MAX), (10, 9), (0, u32::MAX), (0x8000_0000, 0x8000_0001)]
@@ -139,7 +139,7 @@ fn samples_outside_of_the_data() {
 }
 
 #[test]
-fn compressed_samples_are_refused_with_a_way_out() {
+fn refuses_compressed_samples_and_names_the_remedy() {
     let mut font = plain();
     font.sample.3 = 0x11;
     let file = font.file();
@@ -148,7 +148,7 @@ fn compressed_samples_are_refused_with_a_way_out() {
 }
 
 #[test]
-fn loops_that_lie_anywhere_do_no_harm() {
+fn survives_loops_outside_of_the_sample() {
     for (from, to) in [(0, u32::MAX), (u32::MAX, 0), (500, 400), (u32::MAX, u32::MAX), (5000, 9000), (0, 1)] {
         let mut font = plain();
         (font.header[2], font.header[3]) = (from, to);
@@ -162,7 +162,7 @@ fn loops_that_lie_anywhere_do_no_harm() {
 }
 
 #[test]
-fn what_has_no_meaning_is_told() {
+fn warns_of_unsupported_data() {
     let font = plain();
     let mut low = font.file();
     let place = find(&low, b"sdta") + 4;
@@ -197,7 +197,7 @@ fn what_has_no_meaning_is_told() {
 }
 
 #[test]
-fn fonts_cut_short_anywhere_are_refused() {
+fn refuses_truncated_fonts() {
     let good = plain().file();
     for length in 0..good.len() - 1 {
         assert!(Bank::from_bytes(&good[..length]).is_err(), "{length}");
@@ -206,7 +206,7 @@ fn fonts_cut_short_anywhere_are_refused() {
 
 /// Two thousand zones that each lead to an instrument of two thousand: four million pairs out of 60 kB.
 #[test]
-fn a_small_font_cannot_become_a_large_one() {
+fn bounds_regions_and_pairs_of_zones() {
     let mut font = plain();
     font.preset = vec![font.preset[0].clone(); 2000];
     font.instrument = vec![font.instrument[0].clone(); 2000];
@@ -221,7 +221,7 @@ fn a_small_font_cannot_become_a_large_one() {
 
 /// Zones that begin at other places of the same sample each need a copy of it: there is an end to that.
 #[test]
-fn overlapping_samples_are_copied_so_often_and_no_more() {
+fn bounds_the_copies_of_overlapping_samples() {
     let mut font = plain();
     font.samples = vec![1; 400_000];
     font.header = [0, 400_000, 0, 400_000, 48_000];

@@ -36,7 +36,7 @@ fn bits(collection: &Collection, events: &[(usize, &[u8])], frames: usize) -> Ve
 }
 
 #[test]
-fn at_its_own_pitch_a_wave_comes_out_times_the_gain_and_nothing_else() {
+fn a_wave_at_its_own_pitch_is_rendered_times_the_gain() {
     let samples = noise(5000, 11);
     for (volume, velocity) in [(127u8, 127u8), (100, 127), (64, 90)] {
         let note = [0x90, 60, velocity];
@@ -63,7 +63,7 @@ fn an_octave_down_every_other_frame_is_a_sample() {
 }
 
 #[test]
-fn a_loop_is_its_wave_written_out() {
+fn a_loop_renders_as_its_unrolled_wave() {
     let samples = noise(1500, 13);
     // Of every length from one sample on, at the wave's beginning, in its middle, at its end.
     let loops = [
@@ -98,7 +98,7 @@ fn a_loop_is_its_wave_written_out() {
 }
 
 #[test]
-fn a_loop_until_release_is_its_wave_written_out_with_as_many_turns_as_were_begun() {
+fn a_loop_until_release_renders_as_its_unrolled_wave_with_the_turns_begun() {
     let samples = noise(1500, 14);
     let rows = [constant(d::EG1_RELEASE, time(20.0))];
     for (start, length) in [(100usize, 300usize), (100, 20), (0, 257), (700, 256), (40, 3)] {
@@ -137,7 +137,7 @@ fn a_loop_until_release_is_its_wave_written_out_with_as_many_turns_as_were_begun
 }
 
 #[test]
-fn a_wave_that_has_ended_gives_its_voice_back() {
+fn a_wave_that_has_ended_frees_its_voice() {
     let collection = one_wave(&noise(1000, 15), WaveSample::default(), &[constant(d::EG1_RELEASE, time(20.0))]);
     let mut synth = plain_synth(dry(), &collection);
     synth.midi(0, NOTE_ON);
@@ -192,7 +192,7 @@ fn superposition(config: SynthConfig) -> (f64, f64) {
 }
 
 #[test]
-fn voices_add_up_without_knowing_of_each_other() {
+fn voices_add_up_independently() {
     // Not to the bit: sums of 24 bits are rounded in another order when fewer voices are added. Some roundings of a
     // peak of 1.
     let (difference, peak) = superposition(SynthConfig { voices: 256, ..dry() });
@@ -201,13 +201,13 @@ fn voices_add_up_without_knowing_of_each_other() {
 }
 
 #[test]
-fn effects_add_up_as_well_for_they_are_linear() {
+fn effects_are_linear() {
     let (difference, peak) = superposition(SynthConfig { voices: 256, reverb: true, chorus: true, ..dry() });
     assert!(difference < 4e-6 * peak.max(1.0), "{difference} of {peak}");
 }
 
 #[test]
-fn channels_that_say_the_same_sound_the_same() {
+fn channels_with_equal_messages_sound_alike() {
     // To the bit: the same events on another channel, or in another group, are the same frames.
     let play = |group: u16, channel: u8| {
         let mut synth = Synth::new(SynthConfig { channel_groups: 3, ..dry() }, Bank::builtin()).unwrap();
@@ -234,7 +234,7 @@ fn clicks() -> Collection {
 }
 
 #[test]
-fn every_onset_is_at_its_very_frame_whatever_the_blocks() {
+fn every_onset_is_at_its_frame_at_every_block_size() {
     for sample_rate in [11_025u32, 44_100, 48_000, 96_000] {
         let mut random = Random(41);
         let mut onsets: Vec<usize> =
@@ -266,7 +266,7 @@ fn every_onset_is_at_its_very_frame_whatever_the_blocks() {
 }
 
 #[test]
-fn every_message_is_in_force_from_its_frame_on() {
+fn every_message_takes_effect_at_its_frame() {
     // The constant 1, panned, bent and turned down at a frame: not one frame sooner, and within a tick.
     let held = one_wave(&[16_384; 64], looped(0, 64), &organ());
     for at in [640usize, 641, 700, 703] {

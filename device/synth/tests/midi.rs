@@ -53,7 +53,7 @@ fn parameter(live: &mut Live, number: u8, coarse: u8, fine: Option<u8>) {
 }
 
 #[test]
-fn every_channel_of_every_group_begins_as_the_specification_says() {
+fn every_channel_of_every_group_begins_with_the_defaults_of_dls() {
     for group in [0, 1] {
         for channel in 0..16u8 {
             let mut live = live();
@@ -79,7 +79,7 @@ fn every_channel_of_every_group_begins_as_the_specification_says() {
 }
 
 #[test]
-fn the_reverb_is_sent_40_and_the_chorus_nothing_at_first() {
+fn the_reverb_send_defaults_to_40_and_the_chorus_send_to_0() {
     // What the effect adds to the same note without any of it.
     let added = |config: SynthConfig, messages: &[&[u8]]| {
         let play = |config: SynthConfig| {
@@ -102,7 +102,7 @@ fn the_reverb_is_sent_40_and_the_chorus_nothing_at_first() {
 }
 
 #[test]
-fn controllers_move_a_note_that_sounds() {
+fn controllers_affect_a_sounding_note() {
     let mut live = sounding();
     live.run(500);
     for value in [0u8, 64, 127] {
@@ -180,7 +180,7 @@ fn fine_tuning_is_set_by_either_half_alone() {
 }
 
 #[test]
-fn coarse_tuning_moves_the_notes_to_come_and_no_drums() {
+fn coarse_tuning_moves_later_notes_and_no_drums() {
     let mut live = live();
     parameter(&mut live, 2, 64 + 7, Some(99));
     live.send(NOTE_ON);
@@ -196,7 +196,7 @@ fn coarse_tuning_moves_the_notes_to_come_and_no_drums() {
 }
 
 #[test]
-fn the_note_off_of_a_key_ends_it_whatever_the_tuning_has_become() {
+fn note_off_ends_its_key_after_a_change_of_tuning() {
     let mut live = live();
     parameter(&mut live, 2, 71, None);
     live.send(NOTE_ON);
@@ -207,7 +207,7 @@ fn the_note_off_of_a_key_ends_it_whatever_the_tuning_has_become() {
 }
 
 #[test]
-fn data_goes_to_the_parameter_that_is_selected_and_to_none_when_none_is() {
+fn data_entry_sets_the_selected_parameter_only() {
     let bend = |select: &[&[u8]]| {
         let mut live = sounding();
         live.send_all(select);
@@ -299,7 +299,7 @@ fn reset_all_controllers_of_127_is_power_on() {
 }
 
 #[test]
-fn reset_all_controllers_is_for_its_channel_and_moves_what_sounds() {
+fn reset_all_controllers_affects_its_channel_and_sounding_notes() {
     let mut live = live();
     live.send_all(&[&[0xB0, 1, 64], &[0xB1, 1, 64], NOTE_ON]);
     live.send(&[0xB1, 121, 127]);
@@ -367,7 +367,7 @@ fn banks_are_latched_by_the_program_change() {
 }
 
 #[test]
-fn a_program_change_is_for_the_notes_to_come() {
+fn a_program_change_affects_later_notes_only() {
     const LIST: &[Patch] = &[patch(0, 0, 0), patch(0, 0, 1)];
     let mut live = Live::new(config(), patches(LIST));
     live.send(NOTE_ON);
@@ -376,7 +376,7 @@ fn a_program_change_is_for_the_notes_to_come() {
 }
 
 #[test]
-fn bank_msbs_120_and_121_choose_kit_or_melody_on_any_channel() {
+fn bank_msbs_120_and_121_select_drums_or_melodic_programs_on_any_channel() {
     const LIST: &[Patch] = &[
         patch(0, 0, 0),
         patch(0x79, 0, 0),
@@ -423,7 +423,7 @@ fn mode_messages_are_all_notes_off() {
 }
 
 #[test]
-fn all_sound_off_heeds_no_pedal() {
+fn all_sound_off_ignores_the_pedal() {
     let mut live = live();
     live.send_all(&[&[0xB0, 64, 127], NOTE_ON, NOTE_OFF, &[0x90, 64, FULL], &[0x91, 60, FULL]]);
     live.run(100);
@@ -445,7 +445,7 @@ fn the_pedal_is_down_from_64() {
 }
 
 #[test]
-fn a_key_held_when_the_pedal_goes_up_goes_on() {
+fn a_held_key_sounds_on_when_the_pedal_goes_up() {
     let mut live = live();
     live.send_all(&[&[0xB0, 64, 127], NOTE_ON, &[0x90, 64, FULL], NOTE_OFF, &[0xB0, 64, 0]]);
     live.seconds(0.1);
@@ -453,7 +453,7 @@ fn a_key_held_when_the_pedal_goes_up_goes_on() {
 }
 
 #[test]
-fn active_sensing_binds_only_who_sends_it() {
+fn active_sensing_affects_its_group_only() {
     let mut live = live();
     live.send_to(0, NOTE_ON);
     live.send_to(1, NOTE_ON);
@@ -475,7 +475,7 @@ fn active_sensing_binds_only_who_sends_it() {
 }
 
 #[test]
-fn groups_have_nothing_in_common_but_the_instruments() {
+fn groups_share_the_instruments_only() {
     const LIST: &[Patch] = &[patch(0, 0, 0), patch(0, 0, 1)];
     let groups = 5u16;
     let mut live = Live::new(SynthConfig { channel_groups: groups, ..config() }, patches(LIST));
@@ -529,7 +529,7 @@ fn the_dls_messages_are_obeyed_and_other_exclusive_messages_are_not() {
 }
 
 #[test]
-fn dls_on_brings_static_voice_allocation_back() {
+fn dls_on_restores_static_voice_allocation() {
     // Channel 16 meets a synthesizer full of channel 1: only without static allocation may it take a voice there.
     let plays = |messages: &[&[u8]]| {
         let mut live = Live::new(SynthConfig { voices: 1, ..dry() }, responsive);
@@ -551,7 +551,7 @@ fn dls_on_brings_static_voice_allocation_back() {
 }
 
 #[test]
-fn what_is_no_channel_message_is_passed_over() {
+fn ignores_messages_that_are_no_channel_messages() {
     let mut live = sounding();
     for message in
         [&[0xF8][..], &[0xFA], &[0xFC], &[0xF6], &[0xF1, 3], &[0xF2, 1, 2], &[0xF3, 1], &[0x90], &[0x90, 61], &[]]
@@ -563,7 +563,7 @@ fn what_is_no_channel_message_is_passed_over() {
 }
 
 #[test]
-fn curves_of_connections_to_controllers_follow_them_live() {
+fn connections_follow_their_controllers_while_a_note_sounds() {
     // A bipolar controller of a file's own.
     let rows = [connection(0x80 + 16, s::NONE, d::PITCH, SOURCE_BIPOLAR, cents(640.0))];
     let mut live = Live::new(config(), |quarter| tone_collection(quarter, &rows));

@@ -98,7 +98,7 @@ fn every_region_plays(synth: &mut Synth) {
 }
 
 #[test]
-fn the_least_that_a_device_must_hold_is_held_from_a_file() {
+fn loads_a_file_of_the_minimum_capacity_of_a_device() {
     let bank = Bank::from_bytes(&collection().to_dls()).unwrap();
     assert_eq!(bank.describe().len(), INSTRUMENTS);
     every_region_plays(&mut Synth::new(dry(), Arc::new(bank)).unwrap());
@@ -135,7 +135,7 @@ fn instrument_buffer(instrument: usize) -> Vec<u8> {
 }
 
 #[test]
-fn the_least_that_a_device_must_hold_is_held_in_downloads() {
+fn holds_downloads_of_the_minimum_capacity_of_a_device() {
     let mut synth = Synth::new(dry(), Arc::new(Bank::from_collection(&Collection::default()))).unwrap();
     for wave in 0..WAVES {
         synth.download(&download::wave(wave as u32, RATE, &samples(wave))).unwrap();
@@ -147,7 +147,7 @@ fn the_least_that_a_device_must_hold_is_held_in_downloads() {
 }
 
 #[test]
-fn so_many_voices_as_asked_for_sound_at_once() {
+fn plays_the_configured_number_of_voices_at_once() {
     for voices in [VOICES, 24, 1000] {
         let config = SynthConfig { voices: voices as u16, channel_groups: 1, ..dry() };
         let mut synth = plain_synth(config, &tone_collection(0.0, &organ()));
@@ -164,7 +164,7 @@ fn so_many_voices_as_asked_for_sound_at_once() {
 }
 
 #[test]
-fn every_rate_from_22_khz_up_is_a_rate_to_render_at() {
+fn renders_at_every_rate_from_22_khz() {
     for sample_rate in [22_050, 24_000, 32_000, 44_100, 48_000, 88_200, 96_000] {
         let mut synth = plain_synth(SynthConfig { sample_rate, ..dry() }, &tone_collection(0.0, &organ()));
         synth.midi(0, NOTE_ON);

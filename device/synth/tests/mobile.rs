@@ -15,7 +15,7 @@ fn carrier(collection: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn the_collection_and_the_song_are_found() {
+fn finds_the_collection_and_the_song() {
     let dls = Parts::default().file();
     let bytes = carrier(&dls);
     let found = Xmf::read(&bytes).unwrap();
@@ -26,7 +26,7 @@ fn the_collection_and_the_song_are_found() {
 }
 
 #[test]
-fn version_1_has_no_type() {
+fn reads_version_1_without_a_file_type() {
     let dls = Parts::default().file();
     let root = node(1, &[], &node(0, &[], &dls));
     let start = 4 + 4 + 4 + 1 + 4 + 4;
@@ -36,7 +36,7 @@ fn version_1_has_no_type() {
 }
 
 #[test]
-fn packed_nodes_are_unpacked() {
+fn unpacks_compressed_nodes() {
     let dls = Parts::default().file();
     let (unpackers, content) = packed(&dls);
     assert!(content.len() < dls.len());
@@ -45,7 +45,7 @@ fn packed_nodes_are_unpacked() {
 }
 
 #[test]
-fn places_are_told_in_the_file_that_was_given() {
+fn reports_offsets_in_the_outer_file() {
     let mut dls = Parts::default().file();
     let place = find(&dls, b"ptbl");
     dls[place + 12] = 9;
@@ -61,7 +61,7 @@ fn places_are_told_in_the_file_that_was_given() {
 }
 
 #[test]
-fn other_nodes_are_told() {
+fn warns_of_unused_nodes() {
     let dls = Parts::default().file();
     let text = node(0, &[], b"Liner notes");
     let children = [text, node(0, &[], &dls), node(0, &[], &dls)].concat();
@@ -79,7 +79,7 @@ fn other_nodes_are_told() {
 }
 
 #[test]
-fn what_is_broken_is_refused_with_its_rule() {
+fn refuses_malformed_files_with_the_broken_rule() {
     let rule = |bytes: &[u8]| Collection::load(bytes).unwrap_err().rule;
     let dls = Parts::default().file();
     assert_eq!(rule(&file(&node(1, &[], &node(0, &[], SONG)))), Rule::NoCollection);
@@ -105,7 +105,7 @@ fn what_is_broken_is_refused_with_its_rule() {
 }
 
 #[test]
-fn nodes_in_nodes_come_to_an_end() {
+fn bounds_the_number_and_depth_of_nodes() {
     let mut root = node(0, &[], &Parts::default().file());
     for _ in 0..limits::XMF_DEPTH_MAX {
         root = node(1, &[], &root);
@@ -117,7 +117,7 @@ fn nodes_in_nodes_come_to_an_end() {
 }
 
 #[test]
-fn files_cut_short_anywhere_are_refused() {
+fn refuses_truncated_files() {
     let good = file(&node(1, &[], &node(0, &[], &Parts::default().file())));
     assert!(Collection::load(&good).is_ok());
     for length in 0..good.len() {

@@ -72,7 +72,7 @@ fn play(collection: &Collection) -> Vec<[f32; 2]> {
 }
 
 #[test]
-fn a_pair_stays_together_to_a_hundredth_of_a_sample() {
+fn a_pair_stays_aligned_within_a_hundredth_of_a_sample() {
     for slave_first in [false, true] {
         for frame in play(&pair(&master(), &Half::of(&[]), slave_first)).iter().take(HELD).skip(8) {
             // Sine and cosine of the same phase, or else the radius would beat.
@@ -83,7 +83,7 @@ fn a_pair_stays_together_to_a_hundredth_of_a_sample() {
 }
 
 #[test]
-fn a_slave_ignores_everything_that_would_set_its_own_pitch() {
+fn a_slave_ignores_its_own_pitch_parameters() {
     let expected = play(&pair(&master(), &Half::of(&[]), false));
     let sample = |unity_note: u16, fine_tune: i16| WaveSample { unity_note, fine_tune, ..looped(0, TURN as u32) };
     let slaves = [
@@ -121,7 +121,7 @@ fn right_amplitude(master: &Half, slave: &Half, frames: usize) -> Vec<f64> {
 }
 
 #[test]
-fn a_slave_has_its_volume_and_its_filter_from_itself() {
+fn a_slave_keeps_its_own_volume_and_filter() {
     let short = Half::of(&[constant(d::EG1_DECAY, time(0.4)), constant(d::EG1_SUSTAIN, 0)]);
     let amplitude = right_amplitude(&master(), &short, frame(0.2));
     close(20.0 * amplitude[frame(0.1)].log10(), -24.0, 0.5);
@@ -134,7 +134,7 @@ fn a_slave_has_its_volume_and_its_filter_from_itself() {
 }
 
 #[test]
-fn a_slaves_volume_and_filter_move_by_its_own_oscillator_and_envelope() {
+fn the_oscillator_and_envelope_of_a_slave_modulate_its_volume_and_filter() {
     let plain = Half::of(&[]);
     // A tremolo of a frequency and a delay that the master knows nothing of.
     let tremolo = Half {
@@ -188,7 +188,7 @@ fn other_groups_and_groups_without_a_master_are_not_locked() {
 }
 
 #[test]
-fn each_half_goes_to_its_own_output() {
+fn plays_each_half_on_its_own_output() {
     let out = play(&pair(
         &Half::of(&[]),
         &Half { sample: WaveSample { gain: decibels(-96.0), ..looped(0, TURN as u32) }, ..Half::of(&[]) },

@@ -387,7 +387,7 @@ fn rounds(seed: u64, voices: u16, groups: u16, layers: bool) -> (u64, usize) {
 }
 
 #[test]
-fn which_notes_sound_is_predicted_exactly() {
+fn the_model_predicts_the_sounding_notes() {
     let (mut lost, mut messages) = (0, 0);
     for (seed, voices, groups) in [(1, 3, 1), (2, 5, 1), (3, 8, 1), (4, 4, 2), (5, 9, 3), (6, 1, 1), (7, 32, 2)] {
         let (l, m) = rounds(0x9E37_79B9 * seed, voices, groups, false);
@@ -397,14 +397,14 @@ fn which_notes_sound_is_predicted_exactly() {
 }
 
 #[test]
-fn with_layers_too() {
+fn the_model_predicts_the_sounding_notes_with_layers() {
     for (seed, voices, groups) in [(11, 3, 1), (12, 6, 2), (13, 10, 1)] {
         rounds(0x9E37_79B9 * seed, voices, groups, true);
     }
 }
 
 #[test]
-fn a_note_is_not_played_rather_than_taken_from_a_channel_that_is_more_important() {
+fn drops_a_note_instead_of_stealing_from_a_higher_priority() {
     // Each channel in turn, from the most important to the least, meets a synthesizer full of the one before.
     let order = [9, 0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15u8];
     for pair in order.windows(2) {

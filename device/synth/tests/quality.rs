@@ -109,7 +109,7 @@ fn print(cents: f64, figures: &[(f64, f64, f64)]) -> String {
 }
 
 #[test]
-fn the_interpolator_is_clean_to_a_fifth_of_the_waves_rate_at_every_transposition() {
+fn the_interpolator_keeps_its_sinad_up_to_a_fifth_of_the_rate_at_every_transposition() {
     for cents in [-4800.0, -2400.0, -1190.0, -430.0, 110.0, 280.0, 320.0, 430.0, 730.0, 1110.0, 1230.0] {
         let figures = figures(cents);
         for (part, sinad, _) in &figures {
@@ -119,7 +119,7 @@ fn the_interpolator_is_clean_to_a_fifth_of_the_waves_rate_at_every_transposition
 }
 
 #[test]
-fn the_interpolator_is_the_one_that_was_studied() {
+fn the_interpolator_has_the_sinad_of_the_eight_tap_study() {
     for cents in [-430.0, 100.0] {
         let figures = figures(cents);
         for ((_, sinad, _), studied) in figures.iter().zip(EIGHT_TAPS) {
@@ -129,7 +129,7 @@ fn the_interpolator_is_the_one_that_was_studied() {
 }
 
 #[test]
-fn the_interpolator_does_not_dull_what_it_plays() {
+fn the_interpolator_keeps_high_frequencies() {
     // Not transposed by more than a quarter of an octave up: the whole band is kept.
     for cents in [-2400.0, -430.0, 100.0, 280.0] {
         let figures = figures(cents);
@@ -145,7 +145,7 @@ fn the_interpolator_does_not_dull_what_it_plays() {
 }
 
 #[test]
-fn what_would_fold_back_from_above_half_the_rate_is_weakened() {
+fn the_interpolator_attenuates_aliases_from_above_half_the_rate() {
     // Eight taps cannot do much: these are bounds to notice a change by. (Cents up, part of the wave's rate, dB.)
     let bounds = [
         (430.0, 0.45, -14.0),
@@ -209,7 +209,7 @@ fn supported_cutoffs(steps: u32) -> impl Iterator<Item = f64> {
 }
 
 #[test]
-fn the_filter_is_the_specifications_prototype() {
+fn the_filter_has_the_response_of_the_prototype_in_the_specification() {
     for sample_rate in [48_000, 22_050] {
         for cutoff in supported_cutoffs(8) {
             // Sixteen steps of resonance.
@@ -260,7 +260,7 @@ fn the_peak_stays_as_high_while_the_cutoff_is_swept() {
 }
 
 #[test]
-fn cutoffs_a_two_thousandth_of_an_octave_apart_are_told_apart() {
+fn cutoffs_a_two_thousandth_of_an_octave_apart_differ() {
     // The tone is an octave above the cutoff, on the slope: 12 dB an octave.
     for base in [300.0, 1000.0, 3900.0f64] {
         let turn = (f64::from(RATE) / base / 2.0).round() as usize;
@@ -328,7 +328,7 @@ fn a_sweep_from_below_to_above_everything_has_no_step_and_ends_flat() {
 }
 
 #[test]
-fn a_cutoff_beyond_what_is_supported_never_amplifies_and_above_half_the_rate_it_is_flat() {
+fn a_cutoff_out_of_range_never_amplifies_and_is_flat_above_half_the_rate() {
     for (part, q) in [(0.17, 0.0), (0.2, 22.5), (0.25, 22.5), (0.3, 12.0), (0.4, 22.5), (0.49, 22.5)] {
         let response = impulse_response(22_050, &[cutoff_at(part, 22_050), constant(d::FILTER_Q, decibels(q))]);
         let loudest = (0..245).map(|i| magnitude(&response, f64::from(i) * 0.002)).fold(f64::NEG_INFINITY, f64::max);

@@ -28,7 +28,7 @@ fn near(found: (f64, f64), cents: f64, decibels: f64) {
 }
 
 #[test]
-fn what_a_region_says_replaces_all_that_its_wave_says() {
+fn a_wsmp_chunk_of_a_region_replaces_that_of_its_wave() {
     let of_wave = WaveSample { unity_note: 48, fine_tune: 100, gain: decibels(-6.0), ..looped(0, TURN as u32) };
     near(heard(None, Some(of_wave)), 1300.0, -6.0);
     // Also what the region says nothing special about.
@@ -101,14 +101,14 @@ fn layers_play_each_its_own_wave() {
 }
 
 #[test]
-fn a_region_whose_wave_is_not_there_is_silent_and_the_others_play() {
+fn a_region_without_its_wave_is_silent_and_the_others_play() {
     let regions = [0, 1, 7].map(|index| region(index, looped(0, 64))).to_vec();
     let collection = collection(regions, vec![None, wave(&[5000; 64])]);
     close(play(&collection, 200)[150], 5000.0, 0.05);
 }
 
 #[test]
-fn the_shortest_waves_and_the_highest_keys_do_no_harm() {
+fn survives_the_shortest_waves_and_the_highest_keys() {
     for samples in [0usize, 1, 2, 7] {
         for key in [0u8, 60, 127] {
             for sample in

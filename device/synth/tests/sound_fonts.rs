@@ -27,7 +27,7 @@ fn a_preset_becomes_an_instrument_with_its_loop_and_its_pitch() {
 }
 
 #[test]
-fn banks_are_found_where_bank_select_looks() {
+fn bank_select_finds_the_banks_of_a_font() {
     let patch_of = |bank| Collection::from_sf2(&font(bank, 5, &[], &[], 0.0)).unwrap().instruments[0].patch;
     assert_eq!(patch_of(0), Patch { program: 5, ..Patch::default() });
     assert_eq!(patch_of(8), Patch { program: 5, bank_msb: 8, ..Patch::default() });
@@ -46,7 +46,7 @@ fn envelopes_keep_their_slopes() {
 }
 
 #[test]
-fn what_a_preset_says_adds_to_what_its_instrument_says() {
+fn generators_of_a_preset_add_to_those_of_its_instrument() {
     let trace = heard(&[(COARSE_TUNE, 2)], &[(COARSE_TUNE, 3), LOOPED], &[(0, NOTE_ON)], 6000);
     close(trace.cents_around(3000, 2560), 500.0, 0.25);
     let quarter = heard(&[], &[(SCALE_TUNING, 25), LOOPED], &[(0, &[0x90, 72, FULL])], 6000);
@@ -54,7 +54,7 @@ fn what_a_preset_says_adds_to_what_its_instrument_says() {
 }
 
 #[test]
-fn ranges_meet_and_classes_become_key_groups() {
+fn intersects_ranges_and_converts_exclusive_classes_to_key_groups() {
     let range = |low: i16, high: i16| (KEY_RANGE, high << 8 | low);
     let bytes = font(0, 0, &[range(20, 70)], &[range(60, 90), (EXCLUSIVE_CLASS, 3), LOOPED], 0.0);
     let collection = Collection::from_sf2(&bytes).unwrap();
@@ -63,7 +63,7 @@ fn ranges_meet_and_classes_become_key_groups() {
 }
 
 #[test]
-fn what_is_no_sound_font_is_refused_with_its_reason() {
+fn refuses_files_that_are_no_sound_fonts_with_the_reason() {
     let mut broken = font(0, 0, &[], &[], 0.0);
     broken.truncate(40);
     assert_eq!(Bank::from_bytes(&broken).unwrap_err().rule, Rule::BeyondList { size: 46, room: 20 });
@@ -96,7 +96,7 @@ const fn controller(number: u16) -> u16 {
 }
 
 #[test]
-fn a_controller_moves_pitch_and_gain_as_its_modulator_says() {
+fn a_modulator_connects_a_controller_to_pitch_and_gain() {
     // CC16 to coarse tune, 12 semitones; to attenuation, 20 dB.
     let pitch = [(controller(16), COARSE_TUNE, 12, NO_SOURCE, 0)];
     close(modulated(&pitch, &[[0xB0, 16, 0]], FULL).1, 0.0, 0.25);
@@ -111,7 +111,7 @@ fn a_controller_moves_pitch_and_gain_as_its_modulator_says() {
 }
 
 #[test]
-fn two_sources_multiply() {
+fn multiplies_two_sources_of_a_modulator() {
     let both = [(controller(16), 52, 1024, controller(17), 0)];
     close(modulated(&both, &[[0xB0, 16, 64], [0xB0, 17, 32]], FULL).1, 128.0, 0.25);
     let second_only = [(NO_SOURCE, 52, 100, controller(17), 0)];
@@ -121,7 +121,7 @@ fn two_sources_multiply() {
 }
 
 #[test]
-fn key_velocity_and_pressure_are_sources() {
+fn accepts_key_velocity_and_pressure_as_sources() {
     close(modulated(&[(KEY_UP, 52, 128, NO_SOURCE, 0)], &[], FULL).1, 60.0, 0.25);
     close(modulated(&[(VELOCITY_UP, 52, 128, NO_SOURCE, 0)], &[], 100).1, 100.0, 0.25);
     // Without the vibrato that pressure brings by itself.
@@ -130,7 +130,7 @@ fn key_velocity_and_pressure_are_sources() {
 }
 
 #[test]
-fn a_zone_takes_default_modulators_away_or_changes_them() {
+fn a_zone_removes_or_changes_default_modulators() {
     let plain = modulated(&[], &[], 64).0;
     close(plain, 40.0 * (64.0f64 / 127.0).log10(), 0.1);
     let none = modulated(&[(VELOCITY_DOWN_CONCAVE, ATTENUATION, 0, NO_SOURCE, 0)], &[], 64).0;
@@ -147,7 +147,7 @@ fn a_zone_takes_default_modulators_away_or_changes_them() {
 }
 
 #[test]
-fn a_second_curve_for_velocity_is_told_unless_the_first_was_taken_away() {
+fn warns_of_a_second_velocity_curve_unless_the_first_is_removed() {
     let linear = (0x0102, ATTENUATION, 960, NO_SOURCE, 0);
     let both = [linear];
     let loaded = Collection::load(&Font::new(&[], &[LOOPED], 0.0).with(&both).file()).unwrap();
@@ -158,7 +158,7 @@ fn a_second_curve_for_velocity_is_told_unless_the_first_was_taken_away() {
 }
 
 #[test]
-fn what_a_preset_says_of_a_modulator_adds() {
+fn modulators_of_a_preset_add_to_those_of_its_instrument() {
     let pitch = (controller(16), 52, 50, NO_SOURCE, 0);
     let list = [pitch];
     let more = [(controller(16), 52, 14, NO_SOURCE, 0), (controller(17), 52, 64, NO_SOURCE, 0)];
@@ -173,7 +173,7 @@ fn what_a_preset_says_of_a_modulator_adds() {
 }
 
 #[test]
-fn a_global_zone_holds_for_zones_that_say_nothing_else() {
+fn a_global_zone_applies_to_zones_without_values_of_their_own() {
     let (global, own) = ([(controller(16), 52, 10, NO_SOURCE, 0)], [(controller(16), 52, 77, NO_SOURCE, 0)]);
     let mut font = Font::new(&[], &[LOOPED], 0.0);
     let (mut silent, mut loud) = (font.instrument[0].clone(), font.instrument[0].clone());
@@ -204,7 +204,7 @@ fn the_depth_of_an_oscillator_is_a_connection_with_a_control() {
 }
 
 #[test]
-fn sends_follow_their_controllers_as_far_as_the_font_says() {
+fn sends_follow_their_controllers_by_the_amount_in_the_font() {
     let collection = Collection::from_sf2(&font(0, 0, &[], &[(16, 150), LOOPED], 0.0)).unwrap();
     let rows = collection.instruments[0].regions[0].articulation.clone().unwrap();
     let scale = |source| rows.iter().find(|c| c.source == source && c.destination == d::REVERB).unwrap().scale >> 16;
@@ -217,7 +217,7 @@ fn sends_follow_their_controllers_as_far_as_the_font_says() {
 
 /// Velocity to filter cutoff: not by default, as the synthesizers that fonts are made for have it, but on request.
 #[test]
-fn a_font_that_wants_soft_notes_dull_gets_them() {
+fn a_font_can_lower_the_cutoff_of_soft_notes() {
     let filtered = |modulators: Modulators<'_>| {
         let collection = Collection::from_sf2(&Font::new(&[], &[LOOPED], 0.0).with(modulators).file()).unwrap();
         let rows = collection.instruments[0].regions[0].articulation.clone().unwrap();
@@ -229,7 +229,7 @@ fn a_font_that_wants_soft_notes_dull_gets_them() {
 }
 
 #[test]
-fn modulators_without_a_counterpart_are_told_with_their_reason() {
+fn warns_of_modulators_without_a_counterpart_with_the_reason() {
     type Modulator = (u16, u16, i16, u16, u16);
     let cases: [(Modulator, &str); 9] = [
         ((controller(16), 52, 1, NO_SOURCE, 2), "transform of the product"),

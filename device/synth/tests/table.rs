@@ -121,7 +121,7 @@ fn destination_id(name: &str) -> u16 {
 }
 
 #[test]
-fn the_lines_that_are_proved_are_the_lines_of_the_table() {
+fn tests_every_line_of_the_table() {
     let mut listed = Vec::new();
     for line in LINES.trim().lines() {
         let (destination, inputs) = line.split_once("<-").unwrap();
@@ -353,7 +353,7 @@ fn resonance(line: &Line) {
 }
 
 #[test]
-fn oscillators_turn_as_fast_as_they_are_told() {
+fn oscillators_have_the_frequency_of_their_lines() {
     prove(FREQUENCIES);
 }
 

@@ -284,7 +284,7 @@ fn pan_moves_without_zipper() {
 }
 
 #[test]
-fn a_ramp_of_the_modulation_envelope_has_no_steps_that_are_heard() {
+fn a_ramp_of_the_modulation_envelope_has_no_audible_steps() {
     // An octave in a second: from one control value to the next is 1.6 cents.
     let rows = [constant(d::EG2_ATTACK, time(1.0)), connection(s::EG2, s::NONE, d::PITCH, LINEAR, cents(1200.0))];
     let recording: Recording = Setup::of(&rows).play(frame(1.0));

@@ -48,7 +48,7 @@ fn check(half: Half, value: u16, found: f64) {
 }
 
 #[test]
-fn every_transform_of_a_source_is_the_formula() {
+fn every_transform_of_a_source_follows_its_formula() {
     for word in words(SOURCE_SHIFT, SOURCE_BIPOLAR, SOURCE_INVERT) {
         let row = connection(BRIGHTNESS, s::NONE, d::PITCH, word, cents(SCALE));
         for value in VALUES {
@@ -58,7 +58,7 @@ fn every_transform_of_a_source_is_the_formula() {
 }
 
 #[test]
-fn every_transform_of_a_control_is_the_formula() {
+fn every_transform_of_a_control_follows_its_formula() {
     for word in words(CONTROL_SHIFT, CONTROL_BIPOLAR, CONTROL_INVERT) {
         // The source is an envelope that stands at 1.
         let row = connection(s::EG2, BRIGHTNESS, d::PITCH, word, cents(SCALE));
@@ -69,7 +69,7 @@ fn every_transform_of_a_control_is_the_formula() {
 }
 
 #[test]
-fn both_halves_of_a_word_work_together() {
+fn applies_the_transforms_of_source_and_control_together() {
     let other = 0x80 + 71;
     for (source, control) in [(INVERTED_CONCAVE, CONTROL_BIPOLAR), (SOURCE_BIPOLAR, CONVEX << CONTROL_SHIFT)] {
         for (a, b) in [(20, 100), (64, 0), (127, 127), (100, 33)] {
@@ -115,7 +115,7 @@ fn concave_and_convex_use_the_greatest_value_and_not_the_range() {
 }
 
 #[test]
-fn a_transform_of_the_output_that_is_not_known_does_no_harm() {
+fn ignores_an_unknown_transform_of_the_output() {
     // Level 2 has the low four bits zero; level 1 has its curve there.
     for low in [0u16, 1, 2, 7, 15] {
         let row = connection(BRIGHTNESS, s::NONE, d::PITCH, SOURCE_BIPOLAR | low, cents(SCALE));

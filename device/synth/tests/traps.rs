@@ -15,7 +15,7 @@ use dls_synth::dls::{Collection, Connection, SampleLoop};
 use dls_synth::{Bank, Synth, SynthConfig, VolumeItem};
 
 #[test]
-fn controller_91_is_the_reverb_and_93_the_chorus_whatever_the_caption_says() {
+fn controller_91_is_the_reverb_and_93_the_chorus() {
     // By the numbers of the header, not by names.
     for (source, destination) in [(0xDB, 0x81), (0xDD, 0x80)] {
         let send = |source, destination| Connection {
@@ -39,7 +39,7 @@ fn controller_91_is_the_reverb_and_93_the_chorus_whatever_the_caption_says() {
 }
 
 #[test]
-fn outputs_of_more_than_two_channels_are_passed_over_by_their_headers_numbers() {
+fn passes_over_outputs_of_more_than_two_channels_by_their_numbers_in_the_header() {
     for destination in [0x10, 0x11, 0x12, 0x13, 0x14, 0x15] {
         let rows =
             [constant(destination, percent(0.9)), connection(s::CC1, s::NONE, destination, LINEAR, cents(1200.0))];
@@ -53,7 +53,7 @@ fn outputs_of_more_than_two_channels_are_passed_over_by_their_headers_numbers() 
 }
 
 #[test]
-fn reserved_destinations_of_a_well_known_bank_are_passed_over() {
+fn passes_over_reserved_destinations_of_a_well_known_bank() {
     for destination in [0x0002, 0x0208, 0x030C] {
         let rows =
             [constant(destination, time(10.0)), connection(s::VELOCITY, s::NONE, destination, LINEAR, cents(6000.0))];
@@ -130,7 +130,7 @@ fn a_negative_scale_attenuates() {
 
 #[test]
 fn the_defaults_from_level_1_keep_their_sign() {
-    // Velocity attenuates though its scale of 96 dB stands there without a sign in level 1's table.
+    // Velocity attenuates, although level 1's table has its scale of 96 dB without a sign.
     close(Setup { velocity: 64, ..Setup::default() }.play(601).decibels(600), -11.905, 0.01);
 }
 
@@ -205,7 +205,7 @@ fn the_modulation_envelope_moves_the_pitch_one_way() {
 }
 
 #[test]
-fn the_flag_of_not_being_exclusive_is_in_the_options_and_not_in_the_key_group() {
+fn reads_the_non_exclusive_flag_from_the_options_and_not_from_the_key_group() {
     let voices = |options: u16, key_group: u16| {
         let mut collection = tone_collection(0.0, &[constant(d::EG1_SHUTDOWN, time(0.01))]);
         let region = &mut collection.instruments[0].regions[0];
@@ -226,7 +226,7 @@ fn the_flag_of_not_being_exclusive_is_in_the_options_and_not_in_the_key_group() 
 }
 
 #[test]
-fn a_time_of_0x80000000_is_no_time_and_stays_none() {
+fn a_time_of_0x80000000_is_0_and_ignores_modulation() {
     let envelope = [d::EG1_ATTACK, d::EG1_DELAY, d::EG1_HOLD, d::EG1_DECAY];
     for stage in envelope {
         let rows = [
@@ -242,7 +242,7 @@ fn a_time_of_0x80000000_is_no_time_and_stays_none() {
 }
 
 #[test]
-fn an_attack_of_no_time_is_full_at_the_first_frame() {
+fn an_attack_of_0_reaches_full_level_at_the_first_frame() {
     let mut live = Live::new(SynthConfig { voices: 4, ..dry() }, |quarter| tone_collection(quarter, &organ()));
     live.send(&[0xB0, 7, 127]);
     for _ in 0..3 {
@@ -272,7 +272,7 @@ fn a_gain_of_0x80000000_is_silence_and_stays_silence() {
 }
 
 #[test]
-fn times_are_what_their_numbers_say_and_not_what_the_captions_do() {
+fn times_follow_the_printed_numbers_and_not_the_captions() {
     // (Number, seconds); the last stands for one second in the specification's example.
     let times = [
         (0xE0DB_5F61_u32, 0.010),
@@ -300,7 +300,7 @@ fn fifty_percent_is_half_of_96_decibels() {
 }
 
 #[test]
-fn fine_tune_counts_cents() {
+fn fine_tune_is_in_cents() {
     for fine in [-50i16, -1, 0, 1, 100] {
         let make = |quarter: f64| {
             let setup = Setup::default();
@@ -372,7 +372,7 @@ fn the_same_connection_twice_counts_once() {
 }
 
 #[test]
-fn both_kinds_of_articulation_chunk_are_the_same() {
+fn reads_both_kinds_of_articulation_chunk_alike() {
     let collection = tone_collection(0.0, &[constant(d::GAIN, decibels(-6.0)), constant(d::PITCH, cents(100.0))]);
     let file = collection.to_dls();
     let play = |file: &[u8]| {

@@ -1,4 +1,4 @@
-//! Which voices sound: note-off, pedal, exclusivity, key groups, priorities, and what is stolen from whom.
+//! Allocation of voices: note-off, pedal, exclusivity, key groups, priorities, stealing.
 
 mod common;
 
@@ -66,7 +66,7 @@ fn note_on_of_velocity_0_is_note_off() {
 }
 
 #[test]
-fn the_pedal_holds_what_is_let_go_while_it_is_down() {
+fn the_pedal_holds_keys_that_are_released_while_it_is_down() {
     let mut synth = synth(8);
     synth.midi(0, &[0xB0, 64, 127]);
     on(&mut synth, 0, 60);
@@ -81,7 +81,7 @@ fn the_pedal_holds_what_is_let_go_while_it_is_down() {
 }
 
 #[test]
-fn mode_messages_let_all_notes_go() {
+fn mode_messages_release_all_notes() {
     for mode in 123..=127 {
         let mut synth = synth(8);
         on(&mut synth, 0, 60);
@@ -102,7 +102,7 @@ fn all_sound_off_ends_a_channel_in_its_shutdown_time() {
 }
 
 #[test]
-fn the_call_for_silence_is_obeyed_at_the_next_frame() {
+fn silences_all_voices_at_the_next_frame() {
     let mut synth = Synth::new(SynthConfig::default(), Bank::builtin()).unwrap();
     for key in 40..60 {
         on(&mut synth, 0, key);
@@ -159,7 +159,7 @@ fn a_key_group_has_one_voice_at_a_time_on_its_channel() {
 }
 
 #[test]
-fn layers_sound_together() {
+fn plays_layers_together() {
     let mut collection = bank(&slow(), 0);
     let mut upper = collection.instruments[0].regions[0].clone();
     upper.velocities = (64, 127);
@@ -172,7 +172,7 @@ fn layers_sound_together() {
 }
 
 #[test]
-fn channel_priorities_are_as_direct_music_has_them_at_first() {
+fn channel_priorities_begin_with_the_defaults_of_directmusic() {
     let synth = synth(8);
     let offsets = [0xE, 0xD, 0xC, 0xB, 0xA, 9, 8, 7, 6, 0xF, 5, 4, 3, 2, 1, 0];
     for group in 0..2 {
@@ -186,7 +186,7 @@ fn channel_priorities_are_as_direct_music_has_them_at_first() {
 }
 
 #[test]
-fn a_full_synthesizer_takes_from_the_lowest_priority_and_never_from_a_higher_one() {
+fn steals_from_the_lowest_priority_and_never_from_a_higher_one() {
     let mut synth = synth(3);
     on(&mut synth, 15, 60);
     on(&mut synth, 9, 60);
@@ -207,7 +207,7 @@ fn a_full_synthesizer_takes_from_the_lowest_priority_and_never_from_a_higher_one
 }
 
 #[test]
-fn a_higher_priority_of_the_drivers_choice_counts() {
+fn respects_channel_priorities_that_the_driver_sets() {
     let mut synth = synth(1);
     synth.set_voice_priority(0, 14, 0xF000_0000).unwrap();
     on(&mut synth, 14, 60);
@@ -221,7 +221,7 @@ fn a_higher_priority_of_the_drivers_choice_counts() {
 }
 
 #[test]
-fn within_a_channel_released_notes_go_first() {
+fn steals_released_notes_of_a_channel_first() {
     let mut synth = synth(2);
     on(&mut synth, 0, 60);
     on(&mut synth, 0, 62);
@@ -268,11 +268,11 @@ fn system_exclusive_messages_switch_dls_and_static_allocation() {
 }
 
 #[test]
-fn who_sends_active_sensing_and_falls_silent_is_cut_off() {
+fn silences_a_group_whose_active_sensing_stops() {
     let mut synth = synth(8);
     on(&mut synth, 0, 60);
     render(&mut synth, frame(2.0));
-    assert_eq!(synth.active_voices(), 1, "who never sends it may be silent");
+    assert_eq!(synth.active_voices(), 1, "a group without active sensing may be silent");
     for _ in 0..5 {
         synth.midi(0, &[0xFE]);
         render(&mut synth, frame(0.3));
@@ -330,7 +330,7 @@ fn bank_0x78_makes_any_channel_a_drum_channel_and_0x79_a_melodic_one() {
 }
 
 #[test]
-fn an_odd_configuration_is_refused_by_name() {
+fn names_the_invalid_parameter_of_a_configuration() {
     let bank = || Arc::new(Bank::from_collection(&bank(&[], 0)));
     let refused = |config| Synth::new(config, bank()).err();
     assert_eq!(refused(SynthConfig { sample_rate: 8000, ..dry() }), Some(ConfigError::SampleRate(8000)));
@@ -340,7 +340,7 @@ fn an_odd_configuration_is_refused_by_name() {
 }
 
 #[test]
-fn no_message_however_broken_does_harm() {
+fn survives_random_messages() {
     let mut random = Random(0xFEED);
     let mut synth = Synth::new(SynthConfig { voices: 12, ..SynthConfig::default() }, Bank::builtin()).unwrap();
     for _ in 0..30_000 {
@@ -360,7 +360,7 @@ fn no_message_however_broken_does_harm() {
 }
 
 #[test]
-fn notes_beyond_the_bound_of_one_frame_are_lost_and_the_next_frame_begins_anew() {
+fn drops_notes_beyond_the_bound_of_each_frame() {
     let mut synth = synth(1000);
     for index in 0..NOTES_PER_FRAME_MAX {
         on(&mut synth, (index % 9) as u8, (index % 128) as u8);

@@ -61,7 +61,7 @@ fn the_default_voice_is_as_loud_on_every_channel_at_every_rate() {
 }
 
 #[test]
-fn direct_musics_gain_comes_after_the_amplifiers_own_limit() {
+fn applies_the_gain_of_directmusic_after_the_limit_of_the_amplifier() {
     // What is connected ends at 0 dB; 6 and 6 dB come on top of that, and a volume takes away from there.
     let peak_of = |gain: f64, volume: i32| {
         let mut collection = tone_collection(0.0, &organ());
@@ -79,7 +79,7 @@ fn direct_musics_gain_comes_after_the_amplifiers_own_limit() {
 }
 
 #[test]
-fn the_limit_of_6_db_is_each_voices_own() {
+fn limits_each_voice_to_6_db_separately() {
     // Two voices at the limit are 6 dB more than one: nothing limits their sum.
     let together = |notes: &[u8]| {
         let bank = Bank::from_collection(&tone_collection(0.0, &[organ()[0], untuned()]));
@@ -95,7 +95,7 @@ fn the_limit_of_6_db_is_each_voices_own() {
 }
 
 #[test]
-fn both_volumes_are_clamped_each_for_itself() {
+fn clamps_volume_and_boost_separately() {
     // A sum beyond the range is no less than what its parts come to.
     close(
         peak(|s| (s.set_volume(VolumeItem::Volume, -99_999), s.set_volume(VolumeItem::Boost, 99_999)).1),
@@ -112,7 +112,7 @@ fn both_volumes_are_clamped_each_for_itself() {
 }
 
 #[test]
-fn volume_moves_what_sounds_already() {
+fn volume_affects_sounding_notes() {
     let bank = Bank::from_collection(&tone_collection(0.0, &organ()));
     let mut synth = Synth::new(dry(), Arc::new(bank)).unwrap();
     synth.midi(0, NOTE_ON);

@@ -105,7 +105,7 @@ fn attack(divisor: f64) -> f64 {
 
 /// The specification's figures, and that they follow from its formulas.
 #[test]
-fn the_example_adds_up_as_printed() {
+fn the_printed_terms_of_the_example_add_up_to_its_sums() {
     let near = |found: f64, printed: f64| close(found, printed, 0.001);
     // The oscillator, at three quarters of its turn: -1.
     let lfo = -(3.0 + f64::from(CC1) / 128.0);
@@ -137,7 +137,7 @@ fn the_example_adds_up_as_printed() {
 }
 
 #[test]
-fn the_pitch_is_the_examples() {
+fn pitch_equals_the_example() {
     let recording = play(&articulation(-1));
     // The tone's own pitch is taken at 48 kHz in the recording, and the recording is at 22.05 kHz.
     let resampled = 1200.0 * (f64::from(RATES.0) / f64::from(RATE)).log2();
@@ -148,7 +148,7 @@ fn the_pitch_is_the_examples() {
 }
 
 #[test]
-fn each_part_of_the_attenuation_is_the_examples() {
+fn each_term_of_the_attenuation_equals_the_example() {
     let without = |changes: &[Connection]| play(&[&articulation(-1)[..], changes].concat()).decibels(at());
     let whole = without(&[]);
     // Each term is what its absence takes away.
@@ -170,7 +170,7 @@ fn each_part_of_the_attenuation_is_the_examples() {
 }
 
 #[test]
-fn the_sum_is_the_examples_and_the_sides_differ_by_the_law_of_pan() {
+fn attenuation_equals_the_example_and_the_sides_differ_by_the_pan_law() {
     let recording = play(&articulation(-1));
     // Both sides together, under a law of equal power, are the sum before pan; 0.059 dB is the attack's slip.
     let mono = -7.725 - 0.059;
@@ -190,7 +190,7 @@ fn the_sum_is_the_examples_and_the_sides_differ_by_the_law_of_pan() {
 }
 
 #[test]
-fn with_the_examples_own_signs_the_tremolo_goes_the_other_way() {
+fn the_signs_of_the_example_before_its_erratum_invert_the_tremolo() {
     // A file that was written by the text before the erratum: +3 dB are +3 dB.
     close(play(&articulation(1)).decibels(at()), -7.725 - 0.059 - 2.0 * 3.195, 0.02);
 }

@@ -127,7 +127,7 @@ fn word(placed: &Placed, at: u32) -> u64 {
 }
 
 #[test]
-fn addresses_move_with_the_image_and_imports_are_bound() {
+fn relocates_addresses_and_binds_imports() {
     let placed = Driver::default().load().unwrap();
     assert_eq!(placed.entry, BASE + u64::from(CODE));
     assert_eq!(word(&placed, CODE + 1), BASE + u64::from(IMPORTS) + 0x40);
@@ -137,7 +137,7 @@ fn addresses_move_with_the_image_and_imports_are_bound() {
 }
 
 #[test]
-fn what_a_kernel_refuses_is_refused() {
+fn refuses_what_a_kernel_refuses() {
     let section = |what| LoadError::Section { name: ".text".into(), what };
     let refused = |driver: Driver| driver.load().unwrap_err();
     assert_eq!(
@@ -168,7 +168,7 @@ fn what_a_kernel_refuses_is_refused() {
 }
 
 #[test]
-fn an_address_that_is_not_moved_is_found_in_the_code() {
+fn finds_an_address_in_the_code_that_is_not_relocated() {
     let functions = BTreeMap::from([(CODE, Named { names: vec!["entry".into()], length: 11 })]);
     let find = |relocated: Vec<u16>| unmoved(&Driver { relocated, ..Driver::default() }.file(), &functions).unwrap();
     assert_eq!(find(vec![1, 6]), []);

@@ -38,7 +38,7 @@ fn symbols(path: &PathBuf) -> BTreeSet<String> {
 }
 
 #[test]
-fn what_is_imported_is_exported_and_takes_the_arguments_that_it_is_given() {
+fn every_export_is_in_the_import_libraries_with_the_same_arguments() {
     for (compiler, on) in [("x86_64-w64-mingw32-gcc", On::X64), ("i686-w64-mingw32-gcc", On::X86)] {
         for (module, file) in LIBRARIES {
             let Some(path) = library(compiler, file) else { return };

@@ -19,21 +19,21 @@ pub struct PcFilterDescriptor {
     pub automation_table: *const PcAutomationTable,
     /// Stride of `pins`.
     pub pin_size: u32,
-    /// How many pins.
+    /// Number of pins.
     pub pin_count: u32,
     /// The pins.
     pub pins: *const PcPinDescriptor,
     /// Stride of `nodes`.
     pub node_size: u32,
-    /// How many nodes.
+    /// Number of nodes.
     pub node_count: u32,
     /// The nodes.
     pub nodes: *const PcNodeDescriptor,
-    /// How many connections.
+    /// Number of connections.
     pub connection_count: u32,
     /// The connections.
     pub connections: *const PcConnectionDescriptor,
-    /// How many categories.
+    /// Number of categories.
     pub category_count: u32,
     /// The categories: an array of GUIDs, not of pointers.
     pub categories: *const Guid,
@@ -82,15 +82,15 @@ layout! { PcPinDescriptor = "PCPIN_DESCRIPTOR", 112 / 64 {
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug)]
 pub struct KsPinDescriptor {
-    /// How many interfaces; PortCls ignores them.
+    /// Number of interfaces; PortCls ignores them.
     pub interfaces_count: u32,
     /// The interfaces.
     pub interfaces: *const c_void,
-    /// How many mediums; none means standard device I/O.
+    /// Number of mediums; none means standard device I/O.
     pub mediums_count: u32,
     /// The mediums.
     pub mediums: *const c_void,
-    /// How many data ranges.
+    /// Number of data ranges.
     pub data_ranges_count: u32,
     /// The data ranges: an array of pointers.
     pub data_ranges: *const *const KsDataRange,
@@ -98,7 +98,7 @@ pub struct KsPinDescriptor {
     pub data_flow: u32,
     /// [`communication`].
     pub communication: u32,
-    /// What the pin is for, or null.
+    /// The pin category (`KSCATEGORY_*`, `KSNODETYPE_*`), or null.
     pub category: *const Guid,
     /// Its name, or null.
     pub name: *const Guid,
@@ -153,7 +153,7 @@ pub struct PcNodeDescriptor {
     pub flags: u32,
     /// Its properties, or null.
     pub automation_table: *const PcAutomationTable,
-    /// What it is.
+    /// The node type (`KSNODETYPE_*`).
     pub kind: *const Guid,
     /// Its name, or null: then the kind's.
     pub name: *const Guid,
@@ -202,19 +202,19 @@ layout! { PcConnectionDescriptor = "PCCONNECTION_DESCRIPTOR", 16 / 16 {
 pub struct PcAutomationTable {
     /// Stride of `properties`.
     pub property_item_size: u32,
-    /// How many properties.
+    /// Number of properties.
     pub property_count: u32,
     /// The properties.
     pub properties: *const PcPropertyItem,
     /// Stride of `methods`.
     pub method_item_size: u32,
-    /// How many methods.
+    /// Number of methods.
     pub method_count: u32,
     /// The methods.
     pub methods: *const PcMethodItem,
     /// Stride of `events`.
     pub event_item_size: u32,
-    /// How many events.
+    /// Number of events.
     pub event_count: u32,
     /// The events.
     pub events: *const PcEventItem,
@@ -275,7 +275,7 @@ pub struct PcPropertyRequest {
     pub verb: u32,
     /// Bytes of `instance`.
     pub instance_size: u32,
-    /// What followed the property's header, or null.
+    /// The data behind the property's header, or null.
     pub instance: *mut c_void,
     /// Bytes of `value`; on success, bytes written.
     pub value_size: u32,

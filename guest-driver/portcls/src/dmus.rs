@@ -74,7 +74,7 @@ interface! {
 }
 
 interface! {
-    /// Where a stream's events come from and go back to (`PutMessage`, slot 4). At most DISPATCH_LEVEL.
+    /// The allocator of a stream's events (`PutMessage`, slot 4). At most DISPATCH_LEVEL.
     IAllocatorMXF, IAllocatorMXFTable: IMXFTable {
         /// An event, zeroed but for its size.
         7 get_message "GetMessage" (out: *mut *mut DmusKernelEvent) -> NtStatus;

@@ -88,7 +88,7 @@ layout! { RegionRange = "RGNRANGE", 4 / 4 {
     high = "usHigh", 2 / 2;
 } }
 
-/// Which wave a region plays (`WAVELINK`).
+/// The wave of a region (`WAVELINK`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaveLink {
@@ -109,7 +109,7 @@ layout! { WaveLink = "WAVELINK", 12 / 12 {
     table_index = "ulTableIndex", 8 / 8;
 } }
 
-/// How a wave is played (`WSMPL`).
+/// The tuning and gain of a wave (`WSMPL`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaveSample {
@@ -177,7 +177,7 @@ pub struct Region {
     pub first_extension: u32,
     /// The wave.
     pub wave_link: WaveLink,
-    /// How it is played.
+    /// Its unity note, tuning and gain.
     pub wave_sample: WaveSample,
     /// Its loop.
     pub wave_loop: [WaveLoop; 1],
@@ -263,9 +263,9 @@ pub struct LfoParams {
     pub volume_scale: i32,
     /// Its effect on pitch.
     pub pitch_scale: i32,
-    /// What the modulation wheel adds for volume.
+    /// The change of volume at full modulation wheel, in 1/655360 dB.
     pub wheel_to_volume: i32,
-    /// What the modulation wheel adds for pitch.
+    /// The change of pitch at full modulation wheel, in 1/65536 cents.
     pub wheel_to_pitch: i32,
 }
 
@@ -290,9 +290,9 @@ pub struct VolumeEnvelopeParams {
     pub sustain: i32,
     /// Release.
     pub release: i32,
-    /// What velocity adds to the attack.
+    /// The change of the attack time at full velocity, in time cents times 65536.
     pub velocity_to_attack: i32,
-    /// What the key adds to the decay.
+    /// The change of the decay time at the highest key, in time cents times 65536.
     pub key_to_decay: i32,
 }
 
@@ -317,9 +317,9 @@ pub struct PitchEnvelopeParams {
     pub sustain: i32,
     /// Release.
     pub release: i32,
-    /// What velocity adds to the attack.
+    /// The change of the attack time at full velocity, in time cents times 65536.
     pub velocity_to_attack: i32,
-    /// What the key adds to the decay.
+    /// The change of the decay time at the highest key, in time cents times 65536.
     pub key_to_decay: i32,
     /// Its effect on pitch.
     pub range: i32,
@@ -353,7 +353,7 @@ layout! { MiscParams = "DMUS_MSCPARAMS", 4 / 4 {
 pub struct ConnectionList {
     /// Bytes of this structure.
     pub cb_size: u32,
-    /// How many.
+    /// Number of connections.
     pub connections: u32,
 }
 
@@ -374,7 +374,7 @@ pub struct Connection {
     pub destination: u16,
     /// The curve.
     pub transform: u16,
-    /// How much.
+    /// The scale, in 1/65536 of the unit of the destination (1/655360 dB for gains).
     pub scale: i32,
 }
 
@@ -394,7 +394,7 @@ pub struct ExtensionChunk {
     pub cb_size: u32,
     /// The next extension.
     pub next_extension: u32,
-    /// What it is.
+    /// Its identifier, a four-character code.
     pub id: u32,
     /// The data begins here.
     pub data: [u8; 4],
@@ -462,7 +462,7 @@ layout! { WaveData = "DMUS_WAVEDATA", 8 / 8 {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaveArticulation {
-    /// Where the download ids are.
+    /// The index of the download ids in the offset table.
     pub download_ids: u32,
     /// The bus.
     pub bus: u32,

@@ -46,7 +46,7 @@ pub struct DmusKernelEvent {
     pub data: EventData,
 }
 
-/// Where an event's data is.
+/// The data of an event, or a pointer to it.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub union EventData {

@@ -20,7 +20,7 @@ pub struct Method {
 pub struct Interface {
     /// Its name in the C headers.
     pub name: &'static str,
-    /// How many slots it has, its bases' included.
+    /// Number of its slots, its bases' included.
     pub slots: usize,
     /// The methods that it adds to its base.
     pub methods: &'static [Method],

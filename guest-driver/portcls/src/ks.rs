@@ -26,9 +26,9 @@ pub mod verb {
     pub const GET: u32 = 1;
     /// Write.
     pub const SET: u32 = 2;
-    /// Does the set exist?
+    /// Query of whether the set is supported.
     pub const SETSUPPORT: u32 = 0x100;
-    /// Which verbs are there?
+    /// Query of the supported verbs.
     pub const BASICSUPPORT: u32 = 0x200;
     /// The property is a node's: a node id follows the header.
     pub const TOPOLOGY: u32 = 0x1000_0000;
@@ -38,7 +38,7 @@ pub mod verb {
 pub mod pin_property {
     /// Instances, most and now.
     pub const CINSTANCES: u32 = 0;
-    /// How many pin factories.
+    /// The number of pin factories.
     pub const CTYPES: u32 = 1;
     /// Data flow.
     pub const DATAFLOW: u32 = 2;
@@ -117,7 +117,7 @@ layout! { KsDataFormat = "KSDATAFORMAT", 64 / 64 {
 pub struct KsDataRangeMusic {
     /// The range; `format_size` is 96.
     pub range: KsDataRange,
-    /// How the sound is made.
+    /// The synthesis technology.
     pub technology: Guid,
     /// Channels, or 0.
     pub channels: u32,
@@ -325,7 +325,7 @@ pub struct KsStreamHeader {
     pub type_specific_flags: u32,
     /// When the data begins.
     pub presentation_time: KsTime,
-    /// How long it lasts.
+    /// The duration of the data, in the units of `presentation_time`.
     pub duration: i64,
     /// Bytes of the buffer.
     pub frame_extent: u32,
@@ -376,7 +376,7 @@ pub struct KsPropertyDescription {
     pub description_size: u32,
     /// The value's type.
     pub prop_type_set: KsIdentifier,
-    /// How many lists of members follow.
+    /// Number of the lists of members that follow.
     pub members_list_count: u32,
     /// 0.
     pub reserved: u32,

@@ -37,7 +37,7 @@ pub struct DeviceCapabilities {
     pub version: u16,
     /// One bit for each of what the device can.
     pub bits: u32,
-    /// Where it is on its bus.
+    /// Its address on its bus.
     pub address: u32,
     /// Its number for users.
     pub ui_number: u32,

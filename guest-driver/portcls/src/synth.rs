@@ -110,7 +110,7 @@ pub mod effect {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SynthPortParams {
-    /// Which of the fields are meant: bits of [`port_parameter`].
+    /// The fields that are meant: bits of [`port_parameter`].
     pub valid_params: u32,
     /// Voices.
     pub voices: u32,
@@ -158,7 +158,7 @@ pub mod port_parameter {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SynthStats {
-    /// Which of the fields are valid: bits of [`stats`].
+    /// The fields that are valid: bits of [`stats`].
     pub valid_stats: u32,
     /// Average number of voices.
     pub voices: u32,

@@ -34,7 +34,7 @@ layout! { KEvent = "KEVENT", 24 / 16 {} }
 pub struct IoStatusBlock {
     /// The final status.
     pub status: NtStatus,
-    /// How much was done.
+    /// The request's result: for most requests, bytes transferred.
     pub information: usize,
 }
 
@@ -64,7 +64,7 @@ pub struct Irp {
     /// Its cancel routine, or null. The code that takes it out, with one exchange, calls it or completes the IRP.
     pub cancel_routine: AtomicPtr<c_void>,
     _before_location: [u8; IRP[3]],
-    /// Where the driver that has it finds its parameters.
+    /// The parameters for the driver that holds the request.
     pub current_stack_location: *mut IoStackLocation,
 }
 
@@ -86,13 +86,13 @@ pub struct IoStackLocation {
     /// `IRP_MN_*`.
     pub minor_function: u8,
     _flags: [u8; 2],
-    /// Which interface.
+    /// The GUID of the requested interface.
     pub interface_type: *const Guid,
     /// Its size.
     pub size: u16,
     /// Its version.
     pub version: u16,
-    /// Where it is to be written.
+    /// The place that the interface is written to.
     pub interface: *mut c_void,
     /// The interface's own data.
     pub interface_specific_data: *mut c_void,
@@ -168,7 +168,7 @@ layout! { BusInterfaceStandard = "BUS_INTERFACE_STANDARD", 64 / 32 {
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct DeviceDescription {
-    /// Which version of the structure is filled in.
+    /// The version of the structure.
     pub version: u32,
     /// The device is a bus master.
     pub master: u8,
@@ -186,7 +186,7 @@ pub struct DeviceDescription {
     pub reserved1: u8,
     /// It can address 64 bits.
     pub dma64_bit_addresses: u8,
-    /// Where it is.
+    /// Number of its bus.
     pub bus_number: u32,
     /// For slave devices.
     pub dma_channel: u32,

@@ -45,7 +45,7 @@ const GUIDS_NOT_IN_HEADERS: &[&str] = &[
 /// source has 00000000-0000-0000-c000-000000000046.
 const GUID_WRONG_IN_HEADERS: &str = "IID_IUnknown";
 
-/// What the headers need before and between them to compile as C (they were written for C++).
+/// The definitions that the headers need before and between them to compile as C (they were written for C++).
 const PRELUDE: &str = "
 #define INITGUID
 #include <ntddk.h>
@@ -137,7 +137,7 @@ fn constants(path: &Path) -> BTreeMap<String, Vec<u8>> {
     constants
 }
 
-/// Which of a figure's two numbers a probe checks.
+/// Selects the number of a figure that a probe checks.
 type Width = fn(Figure) -> usize;
 
 fn both_widths(source: &str) -> Vec<(Probe, Width)> {
@@ -180,7 +180,7 @@ fn structures_have_the_sizes_and_offsets_of_the_headers() {
 }
 
 #[test]
-fn the_kernels_structures_have_their_fields_where_the_headers_have_them() {
+fn kernel_structures_have_the_field_offsets_of_the_headers() {
     let mut source = PRELUDE.to_owned();
     let fields = || layout::BEGINNINGS.iter().flat_map(|layout| layout.fields.iter().map(move |field| (layout, field)));
     for (i, (layout, field)) in fields().enumerate() {
@@ -220,7 +220,7 @@ fn interfaces_have_the_slots_of_the_headers() {
 }
 
 #[test]
-fn guids_are_those_of_the_headers() {
+fn guids_equal_those_of_the_headers() {
     let guids: Vec<_> = [guid::INTERFACES, guid::CLASSES, guid::STREAMING]
         .concat()
         .into_iter()

@@ -30,7 +30,7 @@ pub struct SiteReport {
     pub stack: Vec<String>,
     /// The outcome.
     pub outcome: Outcome,
-    /// What was refused, or how it failed.
+    /// The refused allocation, or the failure.
     pub detail: String,
     /// Whether something was left behind: pool, an object, a mapping, an interrupt.
     pub leaked: bool,
@@ -45,7 +45,7 @@ pub struct AllocFaultsReport {
     pub sites: Vec<SiteReport>,
     /// The number of boots, the first one included.
     pub boots: usize,
-    /// How long it took.
+    /// The duration in milliseconds.
     pub milliseconds: f64,
     /// The run folder.
     pub run_folder: PathBuf,

@@ -39,7 +39,7 @@ const BOOTS_MAX: usize = 1000;
 pub struct AllocFaults {
     /// The song that is played.
     pub song: Song,
-    /// How long a step may take.
+    /// The longest time for a step.
     pub timeout: Duration,
     /// The only stack to try, instead of all.
     pub only: Option<u64>,

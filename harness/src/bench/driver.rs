@@ -23,7 +23,7 @@ use crate::testbed::{Provisioned, TestBed, TestBedBuilder, TestBedError};
 /// Boots with the verifier, and as many without. Odd, so that a median is one of them.
 const ROUNDS: usize = 5;
 
-/// How long a step may take.
+/// The longest time for a step.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Events of a throughput measurement: some hundred times what driver and card hold between them, so that the rate is that

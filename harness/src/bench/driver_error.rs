@@ -9,7 +9,7 @@ use crate::host::standstill::Standstills;
 use crate::testbed::TestBedError;
 use crate::testbed::session::{Consequence, SessionError};
 
-/// How long the card may take to take what the driver was given.
+/// The longest time until the card has consumed the events given to the driver.
 pub(super) const TAKEN_LIMIT: Duration = Duration::from_secs(30);
 
 /// Why there are no figures of a driver.

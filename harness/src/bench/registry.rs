@@ -13,7 +13,7 @@ type Run = fn(&Context<'_>, &mut dyn FnMut(Measurement)) -> Result<(), BenchErro
 pub struct Benchmark {
     /// The part of its measurements' names before the slash.
     pub name: &'static str,
-    /// What it measures.
+    /// The measured quantity, in words.
     pub text: &'static str,
     run: Run,
 }

@@ -23,7 +23,7 @@ const EXIT_CODES: &str = "Exit codes:
   70  a bug of the harness
  130  interrupted";
 
-/// What `run --json` ends with, for `--help`.
+/// The text about `run --json` at the end of `--help`.
 const RUN_JSON: &str = "With --json the last line is one object:
   passed, failed, skipped   how many tests
   run_folders               the folder of each run

@@ -27,7 +27,8 @@ stop          stop and remove the device
 unload        unload the driver, check that it has left nothing behind
 quit          shut the guest down";
 
-/// How often the prompt checks, while it waits for a line, whether the user has interrupted it or the guest has left.
+/// The interval at which the prompt checks, while it waits for a line, whether the user has interrupted it or the guest
+/// has left.
 const LOOK_AROUND: Duration = Duration::from_millis(50);
 
 /// Prints everything that the guest says, a line each: a prompt and a terminal's moving line do not go together.

@@ -12,15 +12,15 @@ use super::probe::ProbeContext;
 use crate::testbed::TestBedError;
 use crate::testbed::session::StartedDevice;
 
-/// How long captured data may take to come out, and how many requests to the guest must find nothing before that is
+/// The longest time for captured data to come out, and the number of requests that must find nothing before that is
 /// over: on a host so busy that requests take long, data takes longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOKS: u32 = 1000;
 
-/// How long the probe waits for data that must not come.
+/// The time that the probe waits for data that must not come.
 const SILENCE: Duration = Duration::from_millis(30);
 
-/// How often the guest is asked for captured data.
+/// The interval at which the probe requests captured data of the guest.
 const POLL: Duration = Duration::from_millis(2);
 
 /// Most messages of a burst: more than the largest ring of the largest buffers and the card's own memory hold, of the

@@ -7,13 +7,13 @@ use crate::machine::conditions::Conditions;
 use crate::provision::Workspace;
 use crate::testbed::Provisioned;
 
-/// Where and how a driver is probed.
+/// The surroundings and options of a probed driver.
 pub struct Context<'a> {
     /// The workspace, which holds the run folders.
     pub workspace: &'a Workspace,
     /// The programs, images and accelerator.
     pub provisioned: &'a Provisioned,
-    /// How long a step may take.
+    /// The longest time for a step.
     pub timeout: Duration,
     /// Runs only probes whose name contains this.
     pub filter: Option<&'a str>,

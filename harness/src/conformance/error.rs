@@ -113,7 +113,7 @@ pub enum ProbeError {
     Violated {
         /// The number of the rule.
         rule: u16,
-        /// What was seen.
+        /// The observation, in words.
         what: String,
     },
     /// The probe does not apply to this driver.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use guest_protocol::RuleState;
 
-/// What a probe found out.
+/// The findings of a probe.
 #[derive(Default)]
 pub struct Findings {
     /// The rules with the guest's counts.
@@ -13,7 +13,7 @@ pub struct Findings {
     pub(super) held: Vec<u16>,
     /// Rules that cannot apply to this driver, and why.
     pub(super) inapplicable: BTreeMap<u16, String>,
-    /// What the probe counted.
+    /// The counts of the probe by name.
     pub(super) figures: Vec<(String, u64)>,
 }
 

@@ -7,7 +7,7 @@ use guest_protocol::{CheckMethod, RuleState};
 use super::report::{Row, Verdict};
 use crate::host::failure::Class;
 
-/// How the rules have fared so far.
+/// The verdicts on the rules so far.
 #[derive(Default)]
 pub(super) struct Ledger {
     states: BTreeMap<u16, RuleState>,

@@ -20,7 +20,7 @@ type Run = fn(&Context<'_>, &RunFolder, &mut Findings) -> Result<(), ProbeError>
 pub(super) struct Probe {
     /// Its name, as the guest's rules name it.
     pub(super) name: &'static str,
-    /// What it does.
+    /// Its description.
     pub(super) text: &'static str,
     /// The rules that are inapplicable if the probe is.
     pub(super) rules: &'static [u16],
@@ -32,7 +32,7 @@ pub(super) struct Probe {
 pub struct ProbeContext<'a, 'o> {
     /// The test bed.
     pub bed: &'a mut TestBed<'o>,
-    /// What was found out so far.
+    /// The findings so far.
     pub findings: &'a mut Findings,
 }
 
@@ -96,11 +96,11 @@ impl ProbeContext<'_, '_> {
     }
 }
 
-/// How long the harness waits for something.
+/// The time that the harness waits for something.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
     until: Instant,
-    /// What had stood still when the wait began.
+    /// The total of standstills when the wait began.
     stood_still: Duration,
 }
 

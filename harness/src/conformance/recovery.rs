@@ -25,15 +25,15 @@ pub(super) const PROBE: Probe =
 /// Frames that are played before each fault, so that a note sounds.
 const BEFORE_FRAMES: u64 = 2 * PHRASE_QUANTUM as u64;
 
-/// How often the phrase is tried after a fault: a used ring is corrupted with the first chain that is returned, the driver
-/// sees it with the next, and the reset may come while a try is under way.
+/// The number of tries of the phrase after a fault: a used ring is corrupted with the first chain that is returned, the
+/// driver sees it with the next, and the reset may come while a try is under way.
 const TRIES: usize = 5;
 
-/// How long a driver may take to reset a card that has asked for it. It takes milliseconds; only a busy host makes it take
+/// The longest time for a driver to reset a card that needs it. It takes milliseconds; only a busy host makes it take
 /// seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often the card is asked whether it has a session again.
+/// The interval at which the probe polls the card for a new session.
 const POLL: Duration = Duration::from_millis(2);
 
 /// More faults than a driver must bear in a row.

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Contract, Verdict};
 
-/// How often a rule ended with each verdict.
+/// The number of times that a rule ended with each verdict.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     /// The number of the rule.

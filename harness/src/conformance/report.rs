@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::host::failure::Class;
 use crate::machine::conditions::Conditions;
 
-/// How a rule fared.
+/// The verdict on a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -44,20 +44,20 @@ pub struct Row {
     pub title: String,
     /// The page that states the rule.
     pub source: String,
-    /// How the rule fared.
+    /// The verdict on the rule.
     pub verdict: Verdict,
-    /// How often it was exercised and held.
+    /// The number of times that it was exercised and held.
     pub held: u64,
-    /// Why it is violated, or not applicable.
+    /// The reason why it is violated, or not applicable.
     pub message: Option<String>,
 }
 
-/// What a probe counted.
+/// A count of a probe.
 #[derive(Clone, Debug, Serialize)]
 pub struct Counted {
     /// The name of the probe.
     pub probe: &'static str,
-    /// What was counted.
+    /// The name of the count.
     pub name: String,
     /// The number.
     pub value: u64,
@@ -80,12 +80,12 @@ pub struct Contract {
     pub rows: Vec<Row>,
     /// Probes that failed for another reason than a rule.
     pub failures: Vec<String>,
-    /// What the probes counted.
+    /// The counts of the probes.
     pub figures: Vec<Counted>,
     /// The conditions that the guests ran under.
     #[serde(flatten)]
     pub conditions: Conditions,
-    /// How long the test took.
+    /// The duration of the test in milliseconds.
     pub milliseconds: f64,
     /// The run folder of each probe.
     pub run_folders: Vec<PathBuf>,

@@ -41,18 +41,18 @@ const BURST_EVENTS: u32 = 2000;
 /// Events that are under way when the power or the session is lost.
 const EVENTS_UNDER_WAY: u32 = 300;
 
-/// How long a driver may take to open a session again that the card has lost. A driver that has not then is taken for
-/// one that waits for a power cycle, and gets it.
+/// The longest time for a driver to open a session again that the card has lost. A driver that has not then is taken
+/// for one that waits for a power cycle, and gets it.
 const REPAIR_LIMIT: Duration = Duration::from_secs(10);
 
-/// How often the card is asked whether it has a session again.
+/// The interval at which the probe polls the card for a new session.
 const POLL: Duration = Duration::from_millis(2);
 
 fn figure(figures: &[Figure], name: &str) -> u64 {
     figures.iter().find(|figure| figure.name == name).map_or(0, |figure| figure.value)
 }
 
-/// What was counted over all rounds.
+/// Counts over all rounds.
 #[derive(Default)]
 struct Counts {
     cycles: u64,

@@ -19,15 +19,15 @@ const BEFORE_FRAMES: u64 = RATE as u64 / 10;
 const STILL_FRAMES: u64 = BEFORE_FRAMES;
 const ENOUGH_FRAMES: u64 = 2 * RATE as u64;
 
-/// How long the notice of a voice's end may take to reach a client, and how many requests to the guest must find the
+/// The longest time for the notice of a voice's end to reach a client, and the number of requests that must find the
 /// unload pending before that is over: on a host so busy that requests take long, the notice takes longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOKS: u32 = 1000;
 
-/// How often the guest is asked for the status of the request.
+/// The interval at which the probe polls the guest for the status of the request.
 const POLL: Duration = Duration::from_millis(2);
 
-/// What ends a pending unload.
+/// The event that ends a pending unload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// The sound ends.

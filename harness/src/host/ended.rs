@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 
 use signal_hook::low_level::signal_name;
 
-/// How a process ended.
+/// The end of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// It exited, with this status.

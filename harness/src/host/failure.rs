@@ -1,8 +1,8 @@
-//! Classifies failures: one class, and one exit code, for each kind of person who has to act.
+//! Classifies failures by the part at fault: one class and one exit code each.
 
 use serde::Serialize;
 
-/// The class of a failure: who has to act. The exit codes are part of the command line's contract.
+/// The class of a failure: the part at fault. The exit codes are part of the command line's contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {

@@ -9,7 +9,7 @@ use super::limits::{self, LimitError};
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {verb} {path}: {source}{}", self.behind(), path = path.display())]
 pub struct FileError {
-    /// What was tried: `read`, `write`, `create`.
+    /// The operation that failed: `read`, `write`, `create`.
     pub verb: &'static str,
     /// The path of the file.
     pub path: PathBuf,

@@ -34,7 +34,7 @@ const PROCESSES_PLENTY: u64 = 1 << 16;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: {sentence}")]
 pub struct LimitError {
-    /// What failed.
+    /// The operation that failed.
     what: String,
     /// The limit and its value.
     sentence: String,

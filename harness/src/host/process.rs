@@ -22,10 +22,10 @@ use crate::host::file_error::FileError;
 use crate::host::leftovers::{OWNER_VARIABLE, owner};
 use crate::host::limits;
 
-/// How often a wait checks whether the process has ended.
+/// The interval at which a wait checks whether the process has ended.
 const POLL: Duration = Duration::from_millis(2);
 
-/// How long a process may take to end after SIGTERM, before SIGKILL.
+/// The longest time for a process to end after SIGTERM, before SIGKILL.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Lines of the end of a log that a failure shows.

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-/// How often processes are sampled: a sample costs a fraction of a millisecond, and a standstill is measured to within
-/// two.
+/// The interval at which processes are sampled: a sample costs a fraction of a millisecond, and a standstill is
+/// measured to within two.
 const SAMPLE: Duration = Duration::from_millis(50);
 
 /// The shortest standstill that is kept. Few drivers have time-outs that are shorter; a busy machine's scheduler takes tens of
@@ -127,7 +127,7 @@ impl OnPurpose {
 /// A process to watch.
 #[derive(Clone, Debug)]
 pub struct Watched {
-    /// Which process it is.
+    /// The role of the process.
     pub who: Who,
     /// Its number. It must not be waited for while it is watched, or the number could be another's.
     pub pid: u32,
@@ -135,7 +135,7 @@ pub struct Watched {
     pub on_purpose: OnPurpose,
 }
 
-/// What was seen so far.
+/// The standstills so far.
 #[derive(Debug, Default)]
 struct Seen {
     kept: Vec<Standstill>,

@@ -30,14 +30,14 @@ pub use report::{KillsReport, Row};
 /// Kills of one number that may come too late before the whole run fails.
 const MISSES_MAX: u32 = 20;
 
-/// What to kill how often, and what the runs use.
+/// A test of kills: their number and instants, and the programs that its runs use.
 #[derive(Clone, Copy)]
 pub struct Kills<'a> {
     /// The project, with the folder of all runs.
     pub workspace: &'a Workspace,
     /// Programs, images, accelerator.
     pub provisioned: &'a Provisioned,
-    /// How many kills.
+    /// The number of kills.
     pub count: u32,
     /// The seed of the instants.
     pub seed: u64,

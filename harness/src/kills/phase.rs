@@ -50,7 +50,7 @@ pub(super) fn name_of(signal: Signal) -> &'static str {
     signal_name(signal.as_raw()).unwrap_or("an unnamed signal")
 }
 
-/// What a run does when a process is killed.
+/// The phase of a run in which a process is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// A step of a demo; the kill comes within so many milliseconds of it.

@@ -15,7 +15,7 @@ pub struct Row {
     pub process: Process,
     /// The signal.
     pub signal: &'static str,
-    /// What the run did.
+    /// The phase of the run.
     pub phase: String,
     /// The verdict that names the killed process.
     pub expected: String,
@@ -23,11 +23,11 @@ pub struct Row {
     pub found: String,
     /// Milliseconds from the kill to the end of the run.
     pub milliseconds: f64,
-    /// What a harness that was ended by force had left before the next start.
+    /// Leftovers of a harness that was ended by force, removed at the next start.
     pub swept: Vec<String>,
-    /// What is left behind.
+    /// Leftovers after the run.
     pub left: Vec<String>,
-    /// What is not as expected.
+    /// Differences from the expected outcome, one entry each.
     pub violations: Vec<String>,
 }
 
@@ -44,7 +44,7 @@ pub struct KillsReport {
     pub slowest_ms: f64,
     /// Every kill.
     pub rows: Vec<Row>,
-    /// How long all of it took.
+    /// The duration of all kills in milliseconds.
     pub milliseconds: f64,
     /// The run folder.
     pub run_folder: PathBuf,

@@ -24,25 +24,26 @@ use crate::host::leftovers::{self, Scratch};
 use crate::host::process::end_with_harness;
 use crate::provision::Workspace;
 
-/// How long a run may take from the kill to its end: the harness notices within a second, on a machine that is not busy.
+/// The longest time from the kill to the end of a run. The harness notices within a second on a machine that is not
+/// busy.
 const NOTICED_MAX: Duration = Duration::from_secs(4);
 
 /// After which time a run that does not end is given up.
 const ENDED_MAX: Duration = Duration::from_secs(60);
 
-/// How long a run may take until the instant of its kill.
+/// The longest time of a run until the instant of its kill.
 const REACHED_MAX: Duration = Duration::from_secs(60);
 
-/// How long the processes that end with the harness may take to end.
+/// The longest time for the processes that end with the harness to end.
 const GONE_MAX: Duration = Duration::from_secs(5);
 
 /// A run that passed so soon after the kill had ended before it.
 const TOO_LATE: Duration = Duration::from_secs(1);
 
-/// How long a process gets to run a signal's handler.
+/// The time that a process gets to run a signal's handler.
 const HANDLER: Duration = Duration::from_millis(20);
 
-/// How often a run's state is polled.
+/// The interval at which a run's state is polled.
 const POLL: Duration = Duration::from_millis(1);
 
 /// A run of the harness, and what is killed in it.

@@ -20,7 +20,7 @@ use crate::host::standstill::{OnPurpose, Watched, Who};
 /// Options that the card is started with.
 #[derive(Clone, Debug, Default)]
 pub struct CardOptions {
-    /// What moves its time.
+    /// The source of the card's time.
     pub clock: Clock,
     /// The instrument bank, instead of the built-in one.
     pub bank: Option<PathBuf>,

@@ -4,11 +4,11 @@ use card_control::ExitCode;
 
 use crate::host::ended::Ended;
 
-/// How the card ends when its bank is missing or broken.
+/// The card's exit status when its bank is missing or broken.
 pub(crate) const CARD_DISLIKES_BANK: Ended = Ended::Exit(ExitCode::Bank.number() as i32);
 
-/// How the card ends when QEMU has disconnected, or when a signal or a command stops it.
+/// The card's exit status when QEMU has disconnected, or when a signal or a command stops it.
 pub(super) const CARD_LEFT: Ended = Ended::Exit(ExitCode::Success.number() as i32);
 
-/// How the card ends when the connection broke, whichever end broke it.
+/// The card's exit status when the connection broke, whichever end broke it.
 pub(super) const CARD_LOST_CONNECTION: Ended = Ended::Exit(ExitCode::Socket.number() as i32);

@@ -16,11 +16,11 @@ pub struct Conditions {
     pub seed: Option<u64>,
     /// Whether the guest verifies the driver, as Driver Verifier does. It is off only to measure its cost.
     pub verifier: bool,
-    /// How the card interrupts.
+    /// The kind of the card's interrupts.
     pub interrupts: Interrupts,
 }
 
-/// How the card interrupts; on Windows, a driver's INF decides it.
+/// The kind of the card's interrupts; on Windows, a driver's INF decides it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Interrupts {

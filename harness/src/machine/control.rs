@@ -17,7 +17,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// Lines sent to the control socket before their answers are read.
 const LINES_AT_ONCE: usize = 100;
 
-/// How often a wait for an answer checks whether the user has interrupted the run.
+/// The interval at which a wait for an answer checks whether the user has interrupted the run.
 const SLICE: Duration = Duration::from_millis(50);
 
 /// A client of a card's control socket. It connects for each command.

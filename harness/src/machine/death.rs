@@ -10,10 +10,10 @@ use super::card_exit::{CARD_LEFT, CARD_LOST_CONNECTION};
 use crate::host::ended::Ended;
 use crate::host::limits;
 
-/// How QEMU ends when it uses a card that has gone: it aborts.
+/// The end of a QEMU that uses a card that has gone: it aborts.
 const QEMU_LOST_CARD: Ended = Ended::Signal(SIGABRT);
 
-/// How QEMU ends when its card goes while it starts.
+/// The exit status of a QEMU whose card goes while it starts.
 const QEMU_CANNOT_START: Ended = Ended::Exit(1);
 
 /// The remedy for a process that was ended from outside.
@@ -49,11 +49,11 @@ impl Part {
 pub struct Death {
     /// The process.
     pub part: Part,
-    /// How it ended.
+    /// Its exit status or signal.
     pub ended: Ended,
     /// The signal and its sender, where a signal had the process leave by itself.
     pub stopped_by: Option<String>,
-    /// How the other process ended after it, and how long after; `None` while it lives.
+    /// The end of the other process after it, and the time between; `None` while it lives.
     pub followed: Option<(Ended, Duration)>,
     /// The last lines of the card's log, and of QEMU's.
     pub last_words: (String, String),
@@ -139,12 +139,12 @@ pub(super) fn may_follow_card(qemu: Ended, started: bool) -> bool {
     qemu == QEMU_LOST_CARD || (!started && qemu == QEMU_CANNOT_START)
 }
 
-/// What is known of two processes that have both ended.
+/// The exit statuses of two processes that have both ended, and their order, as far as they are known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ends {
-    /// How QEMU ended.
+    /// The exit status or signal of QEMU.
     pub(super) qemu: Ended,
-    /// How the card ended.
+    /// The exit status or signal of the card.
     pub(super) card: Ended,
     /// The process that was seen to end while the other still lived.
     pub(super) first: Option<Part>,

@@ -24,13 +24,13 @@ pub enum MachineError {
     /// The card ended before QEMU ran.
     #[error("the card did not start: {death}")]
     CardNotStarted {
-        /// How it ended.
+        /// The card's end.
         death: Box<Death>,
     },
     /// QEMU ended, or did not answer, before the guest ran.
     #[error("QEMU did not start: {ended}{}{tail}", if .tail.is_empty() { "" } else { "\n" })]
     QemuNotStarted {
-        /// How it ended.
+        /// The exit status or signal of QEMU.
         ended: String,
         /// The end of its log.
         tail: String,
@@ -40,7 +40,7 @@ pub enum MachineError {
     /// Memory, a socket or a thread could not be created.
     #[error("cannot make {what}: {source}{}", behind(.source))]
     Resource {
-        /// What could not be created.
+        /// The resource.
         what: &'static str,
         /// The error of the host.
         source: io::Error,

@@ -23,21 +23,22 @@ use crate::host::interrupt;
 use crate::host::limits::LimitError;
 use crate::host::standstill;
 
-/// How long a process may take to become waitable after the other has noticed its end: the kernel closes its sockets
+/// The longest time for a process to become waitable after the other has noticed its end: the kernel closes its sockets
 /// first and frees its memory in between, which takes long on a busy machine.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How long QEMU may take to answer on its monitor after its card has ended with a status that also means that QEMU has
-/// gone.
+/// The longest time for QEMU to answer on its monitor after its card has ended with a status that also means that QEMU
+/// has gone.
 const WORD: Duration = Duration::from_millis(700);
 
-/// How long a card may take to follow a QEMU that did not end for want of it, so that the message can tell its end too.
+/// The longest time for a card to follow a QEMU that did not end for want of it, so that the message can tell its end
+/// too.
 const FOLLOWS: Duration = Duration::from_millis(300);
 
-/// How often a wait checks whether a process has ended.
+/// The interval at which a wait checks whether a process has ended.
 const POLL: Duration = Duration::from_millis(2);
 
-/// How long the order of two known ends may take to become known too.
+/// The longest time until the order of two known ends is known too.
 const ORDER: Duration = Duration::from_secs(1);
 
 /// The processes of a machine: QEMU and the card.

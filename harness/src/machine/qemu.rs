@@ -27,16 +27,16 @@ use crate::host::limits::{self, LimitError};
 use crate::host::process::{Freezer, Process};
 use crate::host::standstill::{OnPurpose, Watched, Who};
 
-/// How long a QEMU whose monitor is silent may take to end, so that the message can tell how it ended.
+/// The longest time for a QEMU whose monitor is silent to end, so that the message can tell how it ended.
 const START_GRACE: Duration = Duration::from_secs(20);
 
-/// What QEMU logs when a signal ends it; the signal's number follows.
+/// The words of QEMU's log when a signal ends it; the signal's number follows.
 const LEAVES_BY_SIGNAL: &str = "terminating on signal ";
 
-/// What QEMU logs before it aborts for want of its card: words of vhost-user, and of a character device.
+/// The words of QEMU's log before it aborts for want of its card: those of vhost-user, and of a character device.
 const MISSES_CARD: [&str; 4] = ["vhost", "msg header", "Failed to write msg", "Failed to set msg fds"];
 
-/// What executes the guest's instructions.
+/// The accelerator that executes the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Accelerator {
@@ -72,7 +72,7 @@ pub enum Firmware {
 pub struct MachineOptions {
     /// The program of QEMU.
     pub qemu: PathBuf,
-    /// What executes the guest's instructions.
+    /// The accelerator that executes the guest's instructions.
     pub accelerator: Accelerator,
     /// The firmware.
     pub firmware: Firmware,
@@ -88,7 +88,7 @@ pub struct MachineOptions {
     pub card_socket: Option<PathBuf>,
 }
 
-/// Where a machine keeps its files.
+/// The files of a machine.
 #[derive(Clone, Debug)]
 pub struct Boot<'a> {
     /// The file that takes QEMU's output.

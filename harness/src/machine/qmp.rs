@@ -12,7 +12,7 @@ use crate::host::interrupt;
 /// busy machine with a slow disk takes seconds.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long a read waits before the caller decides whether to go on waiting.
+/// The time that a read waits before the caller decides whether to go on waiting.
 const SLICE: Duration = Duration::from_millis(10);
 
 /// The reason of a shutdown by a signal, as QEMU's event gives it.
@@ -61,7 +61,7 @@ impl Qmp {
         self.execute(&json!({ "execute": "qmp_capabilities" }), deadline, worth_it).map(drop)
     }
 
-    /// Executes a command of the human monitor. The status of virtio devices must not be asked for: that crashes QEMU
+    /// Executes a command of the human monitor. The status of virtio devices must not be queried: that crashes QEMU
     /// 11.1 on the card's device.
     pub(super) fn human(&mut self, line: &str) -> io::Result<String> {
         let command = json!({ "execute": "human-monitor-command", "arguments": { "command-line": line } });

@@ -150,7 +150,7 @@ impl Diagnosed for PlaybackError {
 /// A playback test without a verdict, with what its reader needs first.
 #[derive(Debug)]
 pub struct PlaybackFailure {
-    /// What failed.
+    /// The error.
     pub error: PlaybackError,
     /// The ends of the logs, a titled block each; a bug check's report first.
     pub evidence: String,

@@ -16,7 +16,7 @@ use crate::testbed::{QUANTUM_DEFAULT, TIMEOUT_DEFAULT};
 /// Silence after the song, in milliseconds, in which its last notes end.
 pub const TAIL_MS_DEFAULT: u32 = 2000;
 
-/// How long before its time an event is delivered in real time, in milliseconds: more than a busy host's scheduler
+/// The lead of an event's delivery over its time in real time, in milliseconds: more than a busy host's scheduler
 /// takes away at a time.
 pub const LEAD_MS_DEFAULT: u32 = 500;
 
@@ -49,7 +49,7 @@ pub struct PlaybackTest {
     pub tail_ms: u32,
     /// In real time: how long before its time an event is delivered, in milliseconds.
     pub lead_ms: u32,
-    /// How long a step may take without progress.
+    /// The longest time for a step without progress.
     pub timeout: Duration,
     /// The level of the guest's log, `error` to `trace`.
     pub guest_log: String,
@@ -59,15 +59,15 @@ pub struct PlaybackTest {
     pub kill: Option<Kill>,
     /// The stalls while the song streams, in their order.
     pub stalls: Vec<Stall>,
-    /// How events are handed to the driver.
+    /// The delivery of events to the driver.
     pub stream: StreamOptions,
     /// The conditions that the guest runs under.
     pub conditions: Conditions,
-    /// How often the device is stopped and started again, with other resources each time, before the song.
+    /// The number of restarts of the device, with other resources each time, before the song.
     pub restarts: u8,
 }
 
-/// How events are handed to the driver. The PCM must not depend on it.
+/// The delivery of events to the driver. The PCM must not depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamOptions {
     /// Their order and wrapping.

@@ -11,7 +11,7 @@ use crate::host::hash::sha256_hex;
 use crate::machine::conditions::Conditions;
 use crate::testbed::Choice;
 
-/// What runs: `command.json`.
+/// The record of the command that runs: `command.json`.
 #[derive(Serialize)]
 pub(super) struct Record<'a> {
     pub(super) harness: &'static str,

@@ -114,7 +114,7 @@ fn failure(error: PlaybackError, again: &str, provisioned: &Provisioned, folder:
     Box::new(PlaybackFailure { error, evidence, run_folder: folder.path().into() })
 }
 
-/// What is ready before the guest plays.
+/// The inputs of a playback test, ready before the guest plays.
 struct Prepared<'a> {
     song: &'a Song,
     records: Vec<u8>,
@@ -123,7 +123,7 @@ struct Prepared<'a> {
     started: Instant,
 }
 
-/// What a guest has played.
+/// The results of a guest that has played.
 struct Played {
     guest: String,
     device: String,

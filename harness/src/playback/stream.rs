@@ -23,9 +23,9 @@ const BEGINNING_FRAMES: u64 = SAMPLE_RATE as u64;
 pub struct Recording {
     /// The PCM that the card rendered into guest memory.
     pub pcm: Pcm,
-    /// Where it differs from the offline render of the same events; `None` where it is bit-identical.
+    /// The first difference from the offline render of the same events; `None` where it is bit-identical.
     pub difference: Option<Difference>,
-    /// What the guest counted since its boot.
+    /// The guest's counters since its boot.
     pub statistics: Statistics,
 }
 

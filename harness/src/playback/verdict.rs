@@ -69,7 +69,7 @@ impl From<Statistics> for Counters {
     }
 }
 
-/// What the card counted in its session, and what it found wrong with the driver, as reports show it.
+/// The card's counters in its session, and the errors of the driver that it found, as reports show them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CardReport {
     /// Its counters.
@@ -78,7 +78,7 @@ pub struct CardReport {
     pub diagnosis: DiagnosisReport,
 }
 
-/// How many errors of the driver the card found, and the first of them.
+/// The number of errors of the driver that the card found, and the first of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DiagnosisReport {
     /// The number of errors.
@@ -125,9 +125,9 @@ pub struct Verdict {
     pub pcm_sha256: String,
     /// SHA-256 of the offline render's PCM.
     pub offline_sha256: String,
-    /// What the guest counted.
+    /// The guest's counters.
     pub counters: Counters,
-    /// What the card counted, and what it found wrong with the driver.
+    /// The card's counters, and the errors of the driver that it found.
     pub card: CardReport,
     /// QEMU's version with its package.
     pub qemu: String,

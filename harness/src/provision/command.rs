@@ -16,10 +16,10 @@ use crate::host::interrupt;
 use crate::host::limits;
 use crate::host::process::{Process, SpawnError, end_with_harness};
 
-/// How many of a program's last lines a failure shows.
+/// The number of a program's last lines that a failure shows.
 const TAIL_LINES: usize = 15;
 
-/// How often an interruption and the time limit are checked.
+/// The interval at which an interruption and the time limit are checked.
 const POLL: Duration = Duration::from_millis(50);
 
 /// The exit status and output of a program.

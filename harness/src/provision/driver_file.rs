@@ -19,7 +19,7 @@ pub enum DriverFileError {
     NoImage {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// It is for another processor.

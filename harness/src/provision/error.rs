@@ -15,15 +15,15 @@ pub enum ProvisionError {
     NoProgram {
         /// The program.
         program: String,
-        /// What needs it.
+        /// The artefact or step that needs it.
         purpose: String,
-        /// What to do about it.
+        /// The remedy.
         remedy: String,
     },
     /// A program failed.
     #[error("{what} failed ({status}); the end of its output:\n{tail}\n(all of it: {log})", log = log.display())]
     Failed {
-        /// What failed.
+        /// The step that failed.
         what: String,
         /// The program's exit status.
         status: String,
@@ -31,13 +31,13 @@ pub enum ProvisionError {
         tail: String,
         /// The file with all of its output.
         log: PathBuf,
-        /// What to do about it.
+        /// The remedy, if there is one.
         remedy: Option<String>,
     },
     /// A server does not answer.
     #[error("{what}: no answer from {from}\n{tail}")]
     NoNetwork {
-        /// What failed.
+        /// The step that failed.
         what: String,
         /// The server.
         from: String,
@@ -47,13 +47,13 @@ pub enum ProvisionError {
     /// The disk has too little room.
     #[error("{what} needs {needed_mib} MiB of disk under {path}, {free_mib} MiB are free", path = path.display())]
     DiskFull {
-        /// What needs the room.
+        /// The artefact or step that needs the room.
         what: String,
         /// The folder.
         path: PathBuf,
-        /// How much it needs, in MiB.
+        /// Room needed, in MiB.
         needed_mib: u64,
-        /// How much is free, in MiB.
+        /// Room free, in MiB.
         free_mib: u64,
     },
     /// The machine's package archive does not hold it.
@@ -63,7 +63,7 @@ pub enum ProvisionError {
         what: String,
         /// The archive, and what it holds.
         reason: String,
-        /// What to do about it.
+        /// The remedy.
         remedy: String,
     },
     /// A program that the user named is unusable.
@@ -71,9 +71,9 @@ pub enum ProvisionError {
     Unfit {
         /// The program.
         path: PathBuf,
-        /// Why it is unusable.
+        /// The reason.
         reason: String,
-        /// What to do about it.
+        /// The remedy.
         remedy: String,
     },
     /// The user interrupted it.

@@ -22,7 +22,7 @@ pub const SOUND_FONT_VARIABLE: &str = "DMUS_SOUND_FONT";
 /// The program's name, in PATH and in packages.
 const PROGRAM: &str = "fluidsynth";
 
-/// How the unpacked program starts. One of its libraries keeps a part of its own in a folder below.
+/// The launcher of the unpacked program. One of its libraries keeps a part of its own in a folder below.
 const LAUNCHER: Launcher = Launcher {
     what: "FluidSynth",
     program: PROGRAM,

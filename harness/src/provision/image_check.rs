@@ -26,7 +26,7 @@ const PVH_NOTE: (&[u8], elf::NoteType) = (b"Xen", elf::NoteType(18));
 pub struct Check {
     /// The statement that must hold.
     pub name: &'static str,
-    /// How it does not hold, if it does not.
+    /// The violation, if there is one.
     pub violation: Option<String>,
 }
 

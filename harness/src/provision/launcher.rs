@@ -21,7 +21,7 @@ pub(super) struct Launcher {
     pub(super) settings: &'static str,
     /// Arguments before the caller's.
     pub(super) arguments: &'static str,
-    /// What to do when the packages hold no loader.
+    /// The remedy when the packages hold no loader.
     pub(super) remedy: &'static str,
 }
 

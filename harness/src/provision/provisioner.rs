@@ -12,7 +12,7 @@ use crate::host::file_error::FileError;
 use crate::host::interrupt;
 use crate::host::leftovers::CACHE_LOCK;
 
-/// How often the lock of the cache is tried.
+/// The interval at which the lock of the cache is tried.
 const POLL: Duration = Duration::from_millis(50);
 
 /// Provisions artefacts. Holds the cache's lock as long as it lives.

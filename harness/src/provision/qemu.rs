@@ -21,7 +21,7 @@ pub const QEMU_VERSION_MIN: (u32, u32) = (10, 2);
 /// The emulator's name, in PATH and in packages.
 const PROGRAM: &str = "qemu-system-x86_64";
 
-/// How the unpacked emulator starts: with its own modules and firmware, too.
+/// The launcher of the unpacked emulator, with its own modules and firmware.
 const LAUNCHER: Launcher = Launcher {
     what: "QEMU",
     program: PROGRAM,
@@ -39,7 +39,7 @@ const DISK_MIB: u64 = 500;
 pub struct Fitness {
     /// Its version, as `--version` prints it.
     pub version: String,
-    /// Why it is unusable, if it is.
+    /// The reason why it is unusable, if it is.
     pub unfit: Option<String>,
 }
 

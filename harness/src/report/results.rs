@@ -21,9 +21,9 @@ pub struct TestRecord {
     pub result: TestResult,
     /// The class of its failure.
     pub class: Option<Class>,
-    /// What did not hold, one entry each.
+    /// The violated expectations, one entry each.
     pub violations: Vec<String>,
-    /// How long it took, in milliseconds.
+    /// The duration in milliseconds.
     pub milliseconds: f64,
     /// SHA-256 of the PCM, where there is some, in hexadecimal.
     pub pcm_sha256: Option<String>,
@@ -60,11 +60,11 @@ pub const HOSTILE_DRIVER: &str = "hostile driver";
 /// The results of all tests.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
-    /// How many tests passed.
+    /// The number of tests that passed.
     pub passed: usize,
-    /// How many tests failed.
+    /// The number of tests that failed.
     pub failed: usize,
-    /// How many tests were skipped: something that they need is missing.
+    /// The number of tests that were skipped: something that they need is missing.
     pub skipped: usize,
     /// The run folder of each run.
     pub run_folders: Vec<PathBuf>,

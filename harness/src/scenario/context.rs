@@ -15,7 +15,7 @@ pub struct Context<'a> {
     pub workspace: &'a Workspace,
     /// Programs, images, accelerator.
     pub provisioned: &'a Provisioned,
-    /// How long a step may take without progress.
+    /// The longest time for a step without progress.
     pub timeout: Duration,
     /// Only cases whose full name contains this.
     pub filter: Option<&'a str>,

@@ -72,9 +72,9 @@ pub struct MachineTable {
     pub processors: u8,
     /// Whether interrupts, DPCs and calls are delayed, with the number of the repetition as seed.
     pub delays: bool,
-    /// How the card interrupts.
+    /// The kind of the card's interrupts.
     pub interrupts: Interrupts,
-    /// How often the device is stopped and started again before the song, with other resources each time.
+    /// The number of restarts of the device before the song, with other resources each time.
     pub restarts: u8,
 }
 

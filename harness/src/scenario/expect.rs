@@ -77,7 +77,7 @@ pub struct ExpectedBugCheck {
     pub rule: Option<u16>,
 }
 
-/// What must hold of a result.
+/// The expectations of a result.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Expectations {

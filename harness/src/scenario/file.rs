@@ -30,7 +30,7 @@ pub struct Scenario {
     pub path: PathBuf,
     /// The file's name without its extension.
     pub name: String,
-    /// What it shows, in a sentence.
+    /// Its purpose, in a sentence.
     pub title: String,
     /// The kind of test; `None` for a playback test.
     pub test: Option<TestKind>,
@@ -46,7 +46,7 @@ pub struct Scenario {
     pub machine: MachineTable,
     /// The product of its matrix, at least one.
     pub cases: Vec<Case>,
-    /// What must hold of each case.
+    /// The expectations of each case.
     pub expect: Expectations,
 }
 

@@ -16,7 +16,7 @@ pub enum ScenarioError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with path, line, column and the line itself.
+        /// The error, with path, line, column and the line itself.
         message: String,
     },
     /// There is neither a file nor a shipped scenario of this name.

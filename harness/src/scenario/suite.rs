@@ -34,7 +34,7 @@ pub struct Suite<'a> {
     pub driver_x86: &'a dyn Fn() -> Result<PathBuf, RunError>,
     /// Provisions programs and images, and chooses the accelerator.
     pub provisioned: &'a dyn Fn() -> Result<Provisioned, RunError>,
-    /// How long a step of a scenario may take without progress.
+    /// The longest time for a step of a scenario without progress.
     pub timeout: Duration,
     /// Whether runs that pass keep their sound files.
     pub keep: bool,

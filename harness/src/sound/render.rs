@@ -18,7 +18,7 @@ use crate::host::limits;
 use crate::host::process::end_with_harness;
 use crate::sound::midi::MidiEvent;
 
-/// What to render.
+/// The options of an offline render.
 #[derive(Clone, Debug)]
 pub struct RenderOptions {
     /// The card's program.
@@ -29,13 +29,13 @@ pub struct RenderOptions {
     pub out: PathBuf,
     /// Frames a second.
     pub sample_rate: u32,
-    /// How many frames.
+    /// The number of frames.
     pub frames: u64,
     /// Instruments instead of the built-in ones.
     pub bank: Option<PathBuf>,
 }
 
-/// How fast to render, with how many voices, and whether to write stems; `None` leaves the choice to the card.
+/// Speed, voices and stems of a render; `None` leaves the choice to the card.
 #[derive(Clone, Debug, Default)]
 pub struct RenderTuning {
     /// The instruction set of the inner loops, as the card names it.

@@ -19,7 +19,7 @@ use crate::host::standstill::Standstills;
 use crate::machine::conditions::Conditions;
 use crate::machine::{Card, CardControl, CardOptions, GuestMemory, Health, LeaveError, Part, Processes, guest_exit};
 
-/// How long a guest that hangs may take to answer a non-maskable interrupt.
+/// The longest time for a guest that hangs to answer a non-maskable interrupt.
 const NMI_LIMIT: Duration = Duration::from_secs(20);
 
 /// The file in a run folder that says where a guest hangs.
@@ -171,7 +171,7 @@ impl<'o> TestBed<'o> {
         self.session.health.machine.freeze(frozen);
     }
 
-    /// Kills a process, as a test of who is blamed for it.
+    /// Kills a process, to test that the verdict blames it.
     pub fn kill(&mut self, part: Part) {
         match part {
             Part::Card => self.session.health.card.kill(),

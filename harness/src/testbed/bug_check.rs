@@ -1,4 +1,4 @@
-//! Reports a bug check to the person who has to fix it: addresses become functions, files and lines.
+//! Reports a bug check to the author of the driver: addresses become functions, files and lines.
 
 use std::fmt::Write;
 use std::fs::File;

@@ -21,10 +21,10 @@ use crate::provision::{Overrides, Workspace};
 /// Memory of a guest in bytes, unless told otherwise: the NT host, the driver's image and pool, and a few seconds of PCM.
 pub const MEMORY_DEFAULT: u64 = 128 << 20;
 
-/// How long a step of the session may take, unless told otherwise.
+/// The default of the longest time for a step of the session.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 
-/// Where the logs of card, QEMU and guest go.
+/// The destination of the logs of card, QEMU and guest.
 #[derive(Clone, Debug)]
 enum Logs {
     /// Into a new run folder of this name.

@@ -21,7 +21,8 @@ use crate::provision::{Artefacts, Workspace};
 /// Millions of iterations that the calibration guest counts: a quarter of a second under TCG, a fiftieth on hardware.
 const MILLIONS: u32 = 50;
 
-/// How long a calibration may take, boot included. TCG needs half of this on a slow machine; what takes longer is no help.
+/// The longest time for a calibration, boot included. TCG needs half of this on a slow machine; a slower one is no
+/// help.
 const LIMIT: Duration = Duration::from_millis(1500);
 
 /// Memory of the calibration guest, in bytes.

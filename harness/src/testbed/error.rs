@@ -14,7 +14,7 @@ use crate::machine::MachineError;
 use crate::provision::ProvisionError;
 use crate::provision::driver_file::DriverFileError;
 
-/// Why a test bed did not start, did not do what it was told, or did not shut down.
+/// The reason why a test bed did not start, did not carry out a request, or did not shut down.
 #[derive(Debug, thiserror::Error)]
 pub enum TestBedError {
     /// An artefact could not be provisioned.
@@ -34,7 +34,7 @@ pub enum TestBedError {
         "no filter has both a DirectMusic pin to write to and a PCM pin of {sample_rate} Hz to read from:\n{found}"
     )]
     NoPins {
-        /// The rate asked for, in Hz.
+        /// The requested rate, in Hz.
         sample_rate: u32,
         /// The pins that the driver has, a line each.
         found: String,
@@ -67,9 +67,9 @@ pub enum TestBedError {
     /// An expectation of the caller does not hold.
     #[error("expected {expected}, found {found}")]
     Expectation {
-        /// What was expected.
+        /// The expected value.
         expected: String,
-        /// What was found.
+        /// The value found.
         found: String,
     },
     /// The host did not let card or QEMU run, and then something failed.
@@ -190,13 +190,13 @@ impl Diagnosed for TestBedError {
 #[derive(Debug, thiserror::Error)]
 #[error("{standstills}, and then: {failed}")]
 pub struct HostStalled<E: std::error::Error> {
-    /// Which processes did not run, when and how long.
+    /// The processes that did not run, with time and duration.
     pub standstills: Standstills,
-    /// What failed.
+    /// The failure.
     pub failed: Box<E>,
 }
 
-/// What to do about a host that stalled.
+/// The remedy for a stalled host.
 pub const HOST_STALLED_REMEDY: &str =
     "this says nothing about the driver: run the same again, on a host that lets the card and QEMU run";
 

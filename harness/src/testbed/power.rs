@@ -8,7 +8,7 @@ use super::bed::TestBed;
 use super::error::TestBedError;
 use super::session::SessionError;
 
-/// How often the card is asked whether it has a session.
+/// The interval at which the harness polls the card for a session.
 const POLL: Duration = Duration::from_millis(2);
 
 impl TestBed<'_> {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::host::process::Freezer;
 use crate::machine::{CardControl, Processes};
 
-/// How often the card is asked for its position.
+/// The interval at which the harness polls the card for its position.
 const POLL: Duration = Duration::from_millis(1);
 
 /// The processes that a stall stops.
@@ -32,7 +32,7 @@ pub struct Stall {
     pub process: Stalled,
     /// The frame at which it begins: as soon as the card has rendered so many.
     pub at_frame: u64,
-    /// How long it lasts, in milliseconds.
+    /// Its duration in milliseconds.
     pub milliseconds: u64,
 }
 

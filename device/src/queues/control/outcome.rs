@@ -65,7 +65,7 @@ impl Refusal {
     }
 }
 
-/// How a request ends.
+/// The result of a request.
 pub(super) type Outcome = Result<Answer, Refusal>;
 
 /// A request whose header has been checked.

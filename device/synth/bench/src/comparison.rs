@@ -276,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_synthesizer_that_drops_voices_is_found_by_its_sound() {
+    fn finds_a_synthesizer_that_drops_voices_by_its_sound() {
         let mut reference = Reference::default();
         reference.check("a", 32, 32.0).unwrap();
         reference.check("a", 1000, 1000.0 * 1.1).unwrap();

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_note_comes_twice_and_none_is_on_the_drum_channel() {
+    fn no_note_occurs_twice_or_on_the_drum_channel() {
         let notes: Vec<Vec<u8>> = messages(VOICES_MAX).into_iter().filter(|message| message[0] >> 4 == 9).collect();
         let different: HashSet<(u8, u8)> = notes.iter().map(|note| (note[0], note[1])).collect();
         assert_eq!((notes.len(), different.len()), (usize::from(VOICES_MAX), usize::from(VOICES_MAX)));

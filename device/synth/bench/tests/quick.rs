@@ -40,7 +40,7 @@ fn writes_every_figure_of_a_quick_comparison() {
 }
 
 #[test]
-fn a_fluidsynth_that_is_none_is_named() {
+fn names_a_program_that_is_no_fluidsynth() {
     let output = Command::new(env!("CARGO_BIN_EXE_dls-synth-bench"))
         .args(["--fluidsynth", "/no/such/fluidsynth", "--voices", "32"])
         .output()

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fit_finds_the_cutoff_that_a_response_has() {
+    fn a_fit_finds_the_cutoff_of_a_response() {
         let response = Prototype::new(1300.0, 6.0, 44_100.0);
         let found = fit(1000.0, 6.0, 44_100.0, |hertz| response.decibels(hertz));
         assert!(cents_between(1300.0, found).abs() < 0.5, "{found}");

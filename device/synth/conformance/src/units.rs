@@ -44,7 +44,7 @@ mod tests {
 
     /// The check values of DLS-2.2's tables; some of them differ from exact rounding in the last bit.
     #[test]
-    fn values_are_those_of_the_specification() {
+    fn values_equal_those_of_the_specification() {
         for (value, printed) in [
             (hertz(5.0), 0xFCAC_AE9C_u32),
             (seconds(0.010), 0xE0DB_5F61),

@@ -80,7 +80,7 @@ const WITHOUT_CONNECTIONS: &[&str] = &[
 ];
 
 #[test]
-fn a_synthesizer_that_ignores_connections_fails_what_is_about_connections() {
+fn a_synthesizer_that_ignores_connections_fails_the_cases_about_connections() {
     let place = place();
     let held: Vec<&str> = cases::all()
         .iter()
@@ -95,7 +95,7 @@ fn a_synthesizer_that_ignores_connections_fails_what_is_about_connections() {
 }
 
 #[test]
-fn a_synthesizer_that_ignores_controllers_program_changes_or_system_exclusive_fails_what_is_about_them() {
+fn a_synthesizer_that_ignores_a_kind_of_message_fails_the_cases_about_it() {
     let place = place();
     let held: Vec<&str> = cases::all()
         .iter()
@@ -137,7 +137,7 @@ fn names_are_paths_and_no_two_are_alike() {
 }
 
 #[test]
-fn the_files_that_are_checked_in_are_those_that_are_built() {
+fn the_checked_in_files_equal_those_that_are_built() {
     let folder = checked_in();
     let mut built: BTreeMap<PathBuf, Vec<u8>> = BTreeMap::new();
     for files in store::built() {
@@ -160,7 +160,7 @@ fn the_files_that_are_checked_in_are_those_that_are_built() {
 }
 
 #[test]
-fn the_text_form_says_all_that_a_runner_needs() {
+fn the_text_form_contains_all_that_a_runner_needs() {
     let read = store::read(&checked_in()).unwrap();
     let mut built = store::built();
     built.sort_by(|a, b| a.expectations.id.cmp(&b.expectations.id));
@@ -172,7 +172,7 @@ fn the_text_form_says_all_that_a_runner_needs() {
 }
 
 #[test]
-fn a_song_is_the_same_through_the_same_synthesizer_twice_and_on_the_files_own_time() {
+fn a_song_renders_the_same_twice_and_in_the_time_of_its_file() {
     let comparison = compare::compare([&Renderer::Own, &Renderer::Own], &place()).unwrap();
     assert!(comparison.agrees());
     for row in comparison.rows {
@@ -183,7 +183,7 @@ fn a_song_is_the_same_through_the_same_synthesizer_twice_and_on_the_files_own_ti
 }
 
 #[test]
-fn a_command_that_fails_writes_nothing_or_has_another_rate_is_named() {
+fn names_a_command_that_fails_writes_nothing_or_has_another_rate() {
     let case = &cases::all()[0];
     let outcome = |line: &str| run(&Renderer::of(line)?, &case.files(), &place());
     let failed = outcome("echo broken {dls} {mid} {wav}; exit 3").unwrap();

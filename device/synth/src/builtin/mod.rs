@@ -35,7 +35,7 @@ mod tests {
     const BYTES_MAX: usize = 2 << 20;
 
     #[test]
-    fn the_file_is_what_the_code_makes() {
+    fn the_file_equals_what_the_code_generates() {
         assert!(
             generate() == FILE,
             "builtin/gm.dls is stale: run `cargo run --release -p dls-synth --example builtin_bank`"
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_small() {
+    fn bounds_the_size_of_the_file() {
         assert!(FILE.len() <= BYTES_MAX, "{} bytes", FILE.len());
     }
 }

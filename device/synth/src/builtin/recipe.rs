@@ -46,9 +46,9 @@ pub(super) struct Envelope {
 /// A low-pass and what moves it.
 #[derive(Clone, Copy)]
 pub(super) struct Filter {
-    /// In Hz, at key 60 and velocity 0.
+    /// The cutoff in Hz, at key 60 and velocity 0.
     pub(super) cutoff: f64,
-    /// In dB.
+    /// The resonance in dB.
     pub(super) resonance: f64,
     /// Cents from velocity 0 to 127.
     pub(super) velocity: f64,
@@ -66,9 +66,9 @@ pub(super) struct Layer {
     pub(super) decay_by_key: f64,
     pub(super) modulation: Option<Envelope>,
     pub(super) filter: Option<Filter>,
-    /// In dB, over the common loudness.
+    /// The gain in dB, over the common loudness.
     pub(super) gain: f64,
-    /// In cents.
+    /// The detuning in cents.
     pub(super) detune: f64,
     /// -0.5 to 0.5.
     pub(super) pan: f64,

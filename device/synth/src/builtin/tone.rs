@@ -53,7 +53,7 @@ pub(super) struct Partial {
     /// Frequency over the fundamental's.
     pub(super) ratio: f64,
     pub(super) amplitude: f64,
-    /// How fast it dies away before the loop begins, in 1/s.
+    /// The rate of decay before the loop begins, in 1/s.
     pub(super) decay: f64,
     /// Seconds until it is at its full amplitude.
     pub(super) rise: f64,
@@ -75,11 +75,11 @@ impl Partial {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Noise {
     pub(super) amplitude: f64,
-    /// In Hz.
+    /// The lower end of the band, in Hz.
     pub(super) low: f64,
-    /// In Hz.
+    /// The upper end of the band, in Hz.
     pub(super) high: f64,
-    /// In 1/s; 0 for breath that goes on.
+    /// The rate of decay in 1/s; 0 for breath that goes on.
     pub(super) decay: f64,
 }
 

@@ -19,7 +19,7 @@ pub struct Collection {
     pub waves: Vec<Option<Arc<Wave>>>,
 }
 
-/// Where an instrument is found: bank select and program change.
+/// The patch of an instrument: bank select and program change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Patch {
     /// A drum kit.
@@ -68,7 +68,7 @@ impl Patch {
 pub struct Instrument {
     /// Its name (`INAM`).
     pub name: String,
-    /// Where it is found.
+    /// Its bank, program and drum flag.
     pub patch: Patch,
     /// Its regions. Where several match a note, all of them sound.
     pub regions: Vec<Region>,
@@ -87,7 +87,7 @@ pub struct Region {
     pub options: u16,
     /// A new note of a group other than 0 ends the sounding ones of that group.
     pub key_group: u16,
-    /// How to play the wave, in place of the wave's own `wsmp`.
+    /// The tuning, gain and loop of the wave, in place of the wave's own `wsmp`.
     pub sample: Option<WaveSample>,
     /// The wave.
     pub link: WaveLink,
@@ -113,9 +113,9 @@ pub struct WaveLink {
 pub struct WaveSample {
     /// The key at which the wave sounds as recorded.
     pub unity_note: u16,
-    /// In cents.
+    /// The fine tuning in cents.
     pub fine_tune: i16,
-    /// In 1/655360 dB; negative attenuates.
+    /// The gain in 1/655360 dB; negative attenuates.
     pub gain: i32,
     /// Bits of `wsmp.fulOptions`.
     pub options: u32,
@@ -151,7 +151,7 @@ pub struct Connection {
     pub destination: u16,
     /// [`spec::transform`](super::spec::transform).
     pub transform: u16,
-    /// In the destination's units, 16.16.
+    /// The scale in the destination's units, 16.16.
     pub scale: i32,
 }
 
@@ -173,7 +173,7 @@ pub struct Wave {
     pub name: String,
     /// Samples a second.
     pub sample_rate: u32,
-    /// How it is played when a region has no `wsmp`.
+    /// The tuning, gain and loop for regions without a `wsmp`.
     pub sample: Option<WaveSample>,
     guarded: Box<[i16]>,
 }

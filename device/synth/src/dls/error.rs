@@ -53,7 +53,7 @@ pub enum Rule {
         what: &'static str,
         /// The count.
         count: u64,
-        /// How many fit.
+        /// The number that fits.
         room: u64,
     },
     /// The size of a table is not a whole number of its records.
@@ -71,13 +71,13 @@ pub enum Rule {
         what: &'static str,
         /// Its number.
         index: u64,
-        /// How many there are.
+        /// The number of entries.
         count: u64,
     },
     /// The records of a table are not in order.
     #[error("the {what} of record {record} end before they begin")]
     Order {
-        /// Of what.
+        /// The kind of the entries.
         what: &'static str,
         /// The record.
         record: usize,
@@ -87,7 +87,7 @@ pub enum Rule {
     Cue {
         /// The cue, from 0.
         cue: usize,
-        /// Where it leads.
+        /// Its byte offset in the wave pool.
         offset: u32,
     },
     /// A wave has a format that the synthesizer does not play.
@@ -135,7 +135,7 @@ pub enum Rule {
     /// The file has more of something than the synthesizer takes.
     #[error("there are more than {limit} {what}, the most that are taken")]
     TooMany {
-        /// Of what.
+        /// The kind of the entries.
         what: &'static str,
         /// The limit.
         limit: usize,

@@ -22,7 +22,7 @@ pub struct Listing {
 /// An instrument.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InstrumentListing {
-    /// Where it is found.
+    /// Its bank, program and drum flag.
     pub patch: Patch,
     /// Its name.
     pub name: String,
@@ -51,9 +51,9 @@ pub struct RegionListing {
     pub wave_name: String,
     /// The key at which the wave sounds as recorded.
     pub unity_note: u16,
-    /// In cents.
+    /// The fine tuning in cents.
     pub fine_tune: i16,
-    /// In dB.
+    /// The gain in dB.
     pub gain: f64,
     /// Its loop.
     pub sample_loop: Option<SampleLoop>,
@@ -72,7 +72,7 @@ pub struct ConnectionListing {
     pub destination: String,
     /// The curves; empty for none.
     pub transform: String,
-    /// How much, with its unit.
+    /// The scale, with its unit.
     pub scale: String,
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct Chunk<'a> {
     pub(crate) id: FourCc,
     /// The bytes; of a list, its children.
     pub(crate) data: &'a [u8],
-    /// Where its header begins in the file.
+    /// The byte offset of its header in the file.
     pub(crate) offset: usize,
     is_list: bool,
 }
@@ -36,7 +36,7 @@ impl<'a> Chunk<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scope<'a> {
     pub(crate) data: &'a [u8],
-    /// Where it begins in the file.
+    /// Its byte offset in the file.
     pub(crate) start: usize,
 }
 

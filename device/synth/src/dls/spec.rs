@@ -109,13 +109,13 @@ pub mod transform {
     pub const CONVEX: u16 = 2;
     /// Switch.
     pub const SWITCH: u16 = 3;
-    /// Where the control's curve begins, 4 bits.
+    /// The lowest bit of the control's curve, 4 bits wide.
     pub const CONTROL_SHIFT: u32 = 4;
     /// The control is bipolar.
     pub const CONTROL_BIPOLAR: u16 = 1 << 8;
     /// The control is inverted.
     pub const CONTROL_INVERT: u16 = 1 << 9;
-    /// Where the source's curve begins, 4 bits.
+    /// The lowest bit of the source's curve, 4 bits wide.
     pub const SOURCE_SHIFT: u32 = 10;
     /// The source is bipolar.
     pub const SOURCE_BIPOLAR: u16 = 1 << 14;

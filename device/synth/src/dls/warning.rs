@@ -89,7 +89,7 @@ pub enum PassedOver {
     /// A connection to one of the destinations 0x0002, 0x0208, 0x030C.
     #[error("connection {index} leads to the reserved destination {destination:#06x}: it has no effect")]
     ReservedDestination {
-        /// Which connection of the list, from 0.
+        /// The index of the connection in its list, from 0.
         index: usize,
         /// The destination.
         destination: u16,
@@ -99,7 +99,7 @@ pub enum PassedOver {
         "connection {index} ({source_id:#06x} x {control:#06x} to {destination:#06x}) is none of DLS: it has no effect"
     )]
     UnknownConnection {
-        /// Which connection of the list, from 0.
+        /// The index of the connection in its list, from 0.
         index: usize,
         /// Its source.
         source_id: u16,

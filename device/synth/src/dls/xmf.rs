@@ -66,9 +66,9 @@ impl<'a> Xmf<'a> {
 
 struct Found<'a> {
     bytes: Cow<'a, [u8]>,
-    /// Where its content begins in the file.
+    /// The byte offset of its content in the file.
     at: usize,
-    /// Which node it is, in the order of the file.
+    /// The index of the node, in the order of the file.
     index: usize,
 }
 

@@ -9,7 +9,7 @@ const DELAY_MS: f64 = 14.0;
 const DEPTH_MS: f64 = 2.6;
 /// Turns a second.
 const HERTZ: f64 = 0.73;
-/// Where in the turn each tap begins: left, left, right, right.
+/// The phase at which each tap begins: left, left, right, right.
 const PHASES: [u32; 4] = [0, 0x6000_0000, 0x4000_0000, 0xA000_0000];
 /// Gain of each tap.
 const WET: f32 = 0.5;
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn its_taps_swing_around_their_delay_and_never_leave_the_line() {
+    fn taps_swing_around_their_delay_and_never_leave_the_delay_line() {
         for rate in [11_025u32, 48_000, 96_000] {
             let mut chorus = Chorus::new(rate);
             let (low, high) = ((DELAY_MS - DEPTH_MS) * 1e-3, (DELAY_MS + DEPTH_MS) * 1e-3);

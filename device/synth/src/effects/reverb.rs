@@ -11,9 +11,9 @@ const DIFFUSION_MS: [f64; 4] = [3.31, 4.79, 7.63, 11.17];
 const DIFFUSION_GAIN: f32 = 0.6;
 /// Time to -60 dB of low notes, in seconds.
 const DECAY_SECONDS: f64 = 1.6;
-/// Where damping begins, in Hz.
+/// The frequency at which damping begins, in Hz.
 const DAMPING_HERTZ: f64 = 5200.0;
-/// Where it is the same at every rate, in Hz.
+/// The frequency at which damping is the same at every rate, in Hz.
 const DAMPING_MEASURED_HERTZ: f64 = 3000.0;
 /// Time before the first reflection, in milliseconds.
 const PREDELAY_MS: f64 = 12.0;
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn it_dies_away_in_its_time_at_any_rate() {
+    fn decays_in_its_time_at_any_rate() {
         for rate in [22_050, 48_000, 96_000] {
             let response = response(rate, 2.5);
             let fall = energy_after(&response, rate, 0.2) - energy_after(&response, rate, 1.0);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn its_sides_are_alike_in_loudness_and_unlike_in_shape() {
+    fn sides_are_equally_loud_and_differ_in_shape() {
         let response = response(48_000, 1.0);
         let (mut left, mut right, mut both) = (0.0, 0.0, 0.0);
         for [l, r] in response.iter().map(|f| f.map(f64::from)) {
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_dense_and_has_no_flutter() {
+    fn is_dense_and_has_no_flutter() {
         // After a tenth of a second no stretch of 10 ms stands out of its neighbours.
         let response = response(48_000, 0.8);
         let power = |part: &[[f32; 2]]| part.as_flattened().iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_in_silence_and_not_in_denormal_numbers() {
+    fn ends_in_silence_and_not_in_denormal_numbers() {
         let mut reverb = Reverb::new(11_025);
         one(&mut reverb, 1.0);
         let tail = (0..11_025 * 20).map(|_| one(&mut reverb, 0.0)).last();

@@ -59,7 +59,7 @@ fn every_kernel_interpolates_alike_up_to_the_windows_very_edges() {
 }
 
 #[test]
-fn taps_outside_of_the_window_are_never_read() {
+fn reads_no_taps_outside_of_the_window() {
     for (kernel, kernels) in others() {
         for (base, position, step) in [(3, 5 << 32, 1u64 << 32), (2, 0, 1 << 32), (3, 0, u64::MAX), (3, 0, 1 << 40)] {
             let run = || {
@@ -130,7 +130,7 @@ fn transposed(frequency: f64, step: f64) -> (Vec<f64>, f64) {
 }
 
 #[test]
-fn a_tone_below_a_fifth_of_the_rate_stands_68_db_over_all_that_interpolation_adds() {
+fn distortion_below_a_fifth_of_the_rate_is_68_db_down() {
     // Goal: 68 dB up to 0.2; beyond, what eight taps can do (measured, less a decibel).
     let cases = [(0.02, 68.0), (0.05, 68.0), (0.1, 68.0), (0.15, 68.0), (0.2, 68.0), (0.25, 48.5), (0.3, 32.0)];
     for (frequency, least) in cases {
@@ -145,7 +145,7 @@ fn a_tone_below_a_fifth_of_the_rate_stands_68_db_over_all_that_interpolation_add
 }
 
 #[test]
-fn what_would_come_back_as_an_alias_is_weakened_the_more_the_farther_it_is_out() {
+fn attenuates_aliases_the_more_the_farther_they_are_out() {
     // By step: how weak frequencies half and nine tenths above half the output rate must have become, in dB (measured,
     // less half a decibel). Eight taps have a wide skirt; without lowered cutoffs none of it would be weakened.
     for (step, near, far) in [(1.5, 0.0, 0.0), (2.0, -18.0, -39.0), (2.9, -11.9, -21.6), (3.9, -8.7, -15.0)] {
@@ -202,7 +202,7 @@ fn the_filter_adds_less_than_five_thousandths_of_a_percent() {
 }
 
 #[test]
-fn a_gain_moves_in_a_straight_line_to_a_fraction_of_the_decibels_that_it_may_jump() {
+fn ramps_a_gain_linearly_in_steps_below_the_tolerance() {
     // DLS-2.2 requires steps of 0.0025 dB or less.
     for (from, to) in [(1.0f32, 0.5), (0.25, 0.26), (1e-4, 1.0)] {
         let mut group = Group::new();

@@ -22,7 +22,7 @@ const DRUM_BANK: u16 = 128;
 /// have followed it.
 const ATTENUATION: f64 = 0.4;
 
-/// What is taken from every region, in dB. SoundFonts are made for players that turn them down (FluidSynth by 14 dB);
+/// The attenuation of every region, in dB. SoundFonts are made for players that turn them down (FluidSynth by 14 dB);
 /// DirectMusic turns up by 12 dB what DLS leaves quiet. With this, a dense song just fits.
 const HEADROOM_DB: f64 = 17.0;
 

@@ -94,7 +94,7 @@ impl<'a> Table<'a> {
 pub(super) struct Zone {
     pub(super) generators: Generators,
     pub(super) modulators: Vec<Modulator>,
-    /// Where its record begins in the file.
+    /// The byte offset of its record in the file.
     pub(super) offset: usize,
 }
 
@@ -102,7 +102,7 @@ pub(super) struct Zone {
 #[derive(Debug)]
 pub(super) struct Set {
     pub(super) name: String,
-    /// Of presets: the bank and the program.
+    /// The bank and the program, of presets.
     pub(super) bank: u16,
     pub(super) program: u16,
     /// The global zone, whose values hold for all zones.
@@ -120,10 +120,10 @@ pub(super) struct Sample {
     pub(super) loop_end: u32,
     pub(super) rate: u32,
     pub(super) key: u8,
-    /// In cents.
+    /// The correction of pitch in cents.
     pub(super) correction: i8,
     pub(super) kind: u16,
-    /// Where its record begins in the file.
+    /// The byte offset of its record in the file.
     pub(super) offset: usize,
 }
 
@@ -135,10 +135,10 @@ pub(super) struct Hydra {
     pub(super) samples: Vec<Sample>,
 }
 
-/// Which tables make up presets, or instruments.
+/// The tables that make up presets, or instruments.
 struct Level<'a> {
     headers: Table<'a>,
-    /// Where a header has the index of its first bag.
+    /// The byte offset of the first bag's index in a header.
     bag_at: usize,
     bags: Table<'a>,
     generators: Table<'a>,

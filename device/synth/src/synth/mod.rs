@@ -31,7 +31,7 @@ const VOLUMES: [i32; 2] = [0, 600];
 /// The status byte of Active Sensing.
 const ACTIVE_SENSING: u8 = 0xFE;
 
-/// How long a sender of Active Sensing may be silent (MIDI 1.0: 300 ms, and a little for jitter).
+/// The longest silence of a sender of Active Sensing, in milliseconds (MIDI 1.0: 300 ms, and a little for jitter).
 const ACTIVE_SENSING_MS: u64 = 330;
 
 /// Frames that [`Synth::render_i16`] renders at a time, on the stack.

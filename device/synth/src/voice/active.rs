@@ -17,7 +17,7 @@ const STOLEN_SECONDS: f32 = 0.010;
 /// Powers of 2 of an amplitude in a decibel.
 const OCTAVES_PER_DECIBEL: f64 = core::f64::consts::LOG2_10 / 20.0;
 
-/// Which part of its life a voice is in.
+/// The stage of a voice's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum VoiceState {
     /// Cut off for want of voices; not counted any more.
@@ -77,7 +77,7 @@ pub(crate) struct Voice {
     pub(crate) group: u16,
     pub(crate) channel: u8,
     pub(crate) note: u8,
-    /// Which note-on it came from; layers have the same.
+    /// The number of the note-on that started it; layers have the same.
     pub(crate) serial: u64,
     pub(crate) key_group: u8,
     /// Handles of the downloads that it sounds from; 0 for none.

@@ -67,7 +67,7 @@ impl Input {
 #[derive(Clone, Copy)]
 pub(crate) struct Inputs<'a> {
     pub(crate) channel: &'a Channel,
-    /// As played.
+    /// The key as played.
     pub(crate) note: u8,
     /// After coarse tuning; may be outside of 0 to 127.
     pub(crate) key: i32,
@@ -100,7 +100,7 @@ struct Row {
     source: (Input, Curve),
     control: (Input, Curve),
     destination: u16,
-    /// In cents, decibels or 1.
+    /// The scale in cents, in decibels or as a factor.
     scale: f64,
     is_constant: bool,
     is_zero_time: bool,
@@ -171,11 +171,11 @@ impl Mix {
 /// The values that depend on the channel, and are computed when the channel changes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Modulation {
-    /// In cents, where 0 is MIDI key 0.
+    /// The pitch in cents, where 0 is MIDI key 0.
     pub(crate) pitch: Mix,
-    /// In dB.
+    /// The gain in dB.
     pub(crate) gain: Mix,
-    /// In cents, where 0 is MIDI key 0.
+    /// The cutoff in cents, where 0 is MIDI key 0.
     pub(crate) cutoff: Mix,
     /// -0.5 is left, 0.5 is right.
     pub(crate) pan: f64,

@@ -2,7 +2,8 @@
 
 use crate::dls::spec::transform;
 
-/// Where a concave curve reaches 1 and a convex one 0: at 96 dB, that is 1 - 10^-2.4 and 10^-2.4 of the range.
+/// The point at which a concave curve reaches 1 and a convex one 0: at 96 dB, that is 1 - 10^-2.4 and 10^-2.4 of the
+/// range.
 const KNEE: f64 = 0.003_981_071_705_534_972_5;
 
 /// The curve of one input of a connection.

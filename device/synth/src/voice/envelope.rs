@@ -39,7 +39,7 @@ enum Stage {
     Done,
 }
 
-/// Where one envelope is: in a stage that is `origin + slope * elapsed` until `elapsed` is `until`.
+/// The state of one envelope: a stage that is `origin + slope * elapsed` until `elapsed` is `until`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Envelope {
     stage: Stage,

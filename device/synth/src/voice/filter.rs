@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_filter_without_resonance_leaves_everything_as_it_is() {
+    fn an_open_filter_without_resonance_changes_no_sample() {
         let c = at(0.0, OPEN);
         assert_eq!((c.input, c.first, c.second), (1.0, 0.0, 0.0));
     }

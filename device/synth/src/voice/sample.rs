@@ -26,11 +26,11 @@ pub(crate) struct Loop {
     /// [`MARGIN`] samples that lead to the loop's end, then the loop's beginning (or several turns of it), then more of
     /// it as a guard. Index [`MARGIN`] follows the loop's end.
     seam: Box<[i16]>,
-    /// Where in `seam` a voice leaves it.
+    /// The position in `seam` at which a voice leaves it.
     leave: usize,
     /// Turns of the loop in it; 0 when it is left for the wave itself.
     turns: usize,
-    /// Where a short loop until release is left: its end as it comes round, its last turn, and the beginning of what
+    /// The exit of a short loop until release: its end as it comes round, its last turn, and the beginning of what
     /// follows in the wave, so that the interpolator looks back over the seam and ahead over the end. Index [`MARGIN`]
     /// is the loop's first sample. Empty for other loops.
     exit: Box<[i16]>,
@@ -91,7 +91,7 @@ enum Window {
     Exit,
 }
 
-/// Where in a sample an oscillator is: what it reads, where, and until where. Positions are 32.32.
+/// The position of an oscillator in a sample: the samples read, the place, and its end. Positions are 32.32.
 #[derive(Debug)]
 pub(crate) struct Cursor {
     wave: Arc<Wave>,
@@ -99,7 +99,7 @@ pub(crate) struct Cursor {
     window: Window,
     looping: bool,
     ended: bool,
-    /// In the window, from its first sample.
+    /// The position in the window, from its first sample.
     pub(crate) position: u64,
     /// The position at which the window must be changed.
     limit: u64,

@@ -13,7 +13,7 @@ use crate::dls::spec::{REGION_SELF_NON_EXCLUSIVE, WAVE_LINK_MULTICHANNEL, WAVE_L
 /// Highest key group; others count as none.
 const KEY_GROUP_MAX: u16 = 15;
 
-/// Where a region's wave is.
+/// The source of a region's wave.
 #[derive(Debug)]
 pub(crate) enum WaveSource {
     /// In a bank, which lives as long as the synthesizer.
@@ -22,7 +22,7 @@ pub(crate) enum WaveSource {
     Download(u32),
 }
 
-/// To which outputs a region goes.
+/// The outputs of a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
     /// By pan.
@@ -50,7 +50,7 @@ pub(crate) struct Zone {
     pub(crate) sample_loop: Option<Arc<Loop>>,
     /// Cents to take from the pitch because of the unity note, fine tuning counted in.
     pub(crate) unity_cents: f64,
-    /// In dB.
+    /// The gain in dB.
     pub(crate) gain: f64,
     pub(crate) articulation: Arc<Articulation>,
 }

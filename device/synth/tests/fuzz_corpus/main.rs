@@ -99,13 +99,13 @@ fn dls_seeds() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn dls_files() {
+fn survives_mutated_dls_files() {
     let seeds = [dls_seeds(), known(Door::Bank)].concat();
     run_all("DLS files", targets::bank, IN_PROPORTION, &seeds, 110_000);
 }
 
 #[test]
-fn sound_fonts() {
+fn survives_mutated_sound_fonts() {
     let modulators =
         [(0x0502, 48, 480, 0, 0), (0x0690, 52, 300, 0x0191, 0), (0x0081, 6, 20, 0, 0), (0x0102, 8, -2400, 0, 0)];
     let mut rich = Font::new(&[(51, 2)], &[(34, -6000), (36, -1000), (8, 6500), (17, -200), (SAMPLE_MODES, 1)], 0.0);
@@ -120,7 +120,7 @@ fn sound_fonts() {
 }
 
 #[test]
-fn mobile_files() {
+fn survives_mutated_mobile_files() {
     let dls = Parts::default().file();
     let (unpackers, content) = xmf::packed(&dls);
     let plain = [xmf::node(0, &[], &dls), xmf::node(0, &[], b"MThd")].concat();
@@ -130,7 +130,7 @@ fn mobile_files() {
 }
 
 #[test]
-fn downloads() {
+fn survives_mutated_downloads() {
     let long = wave(3, 22_050, &tone(0.0)[..40]);
     let mut one_shot = long.clone();
     one_shot[0] = ONE_SHOT_WAVE as u8;
@@ -147,7 +147,7 @@ fn downloads() {
 }
 
 #[test]
-fn sessions() {
+fn survives_mutated_sessions() {
     let song: Vec<u8> = (0..30u8).flat_map(|i| [0xEB, 0x90, 40 + i, 100, 0xEB, 0x80, 40 + i, 0]).collect();
     let controls: Vec<u8> =
         (0..120u8).flat_map(|cc| [0xEB, 0xB0, cc, cc, 0x63, 0x90, cc, 100, 0x62, 0xC0, cc]).collect();

@@ -1,9 +1,9 @@
-//! Defects that other readers of these files have had, by class: each input goes through its door and does no harm.
+//! Defects that other readers of these files have had, by class: the synthesizer survives each input.
 //!
 //! The classes are those of the advisories against a widely used C synthesizer's DLS loader: CVE-2025-68617 (memory
 //! used after a bank was unloaded while it sounded), and CVE-2026-58264, -61714, -61720, -61721, -61722 and -61723
 //! (writes beyond heap buffers in pool tables, articulations and sample data; counts whose product with a record's size
-//! wraps). In safe Rust such a defect would be a panic, endless work or a wrong sound, which is what is asked here.
+//! wraps). In safe Rust such a defect would be a panic, endless work or a wrong sound, for which these tests check.
 
 use dls_synth::dls::Collection;
 use dls_synth::{Bank, Synth, Unload};
@@ -40,19 +40,19 @@ fn feed(inputs: &[Input]) -> usize {
 
 /// Class of CVE-2026-61720 to -61723: heap overruns by a pool table.
 #[test]
-fn pool_tables_that_overran_the_heap_elsewhere() {
+fn refuses_pool_tables_that_overrun_the_heap() {
     assert_eq!(feed(&inputs::pool_tables()), 0, "each is broken, and refused");
 }
 
 /// Class of CVE-2026-58264 and -61714: heap overruns by articulation lists.
 #[test]
-fn articulations_that_overran_the_heap_elsewhere() {
+fn refuses_articulations_that_overrun_the_heap() {
     assert_eq!(feed(&inputs::articulations()), 0, "each is broken, and refused");
 }
 
 /// Heap overruns by where a sample, or its loop, is said to be.
 #[test]
-fn sample_offsets_that_overran_the_heap_elsewhere() {
+fn bounds_loops_and_refuses_samples_outside_of_the_data() {
     let inputs = inputs::samples();
     let taken = feed(&inputs);
     assert!((1..inputs.len()).contains(&taken), "loops are cut, samples outside of the data refused: {taken}");
@@ -60,7 +60,7 @@ fn sample_offsets_that_overran_the_heap_elsewhere() {
 
 /// Integer overflows: a count times a record's size, a chunk's size plus its header.
 #[test]
-fn counts_and_sizes_that_wrapped_elsewhere() {
+fn refuses_counts_and_sizes_that_overflow() {
     let inputs = inputs::counts();
     assert!(inputs.len() > 70);
     assert_eq!(feed(&inputs), 0, "each is broken, and refused");
@@ -94,7 +94,7 @@ mod unloaded_while_sounding {
     }
 
     #[test]
-    fn sounds_on_from_what_was_unloaded() {
+    fn sounds_on_after_an_unload() {
         let mut synth = with_bank_silent();
         let all = synth.free_download_memory();
         let handles = loaded(&mut synth);
@@ -111,7 +111,7 @@ mod unloaded_while_sounding {
     }
 
     #[test]
-    fn sounds_on_from_what_was_replaced_under_the_same_id() {
+    fn sounds_on_after_a_replacement_under_the_same_id() {
         let mut synth = with_bank_silent();
         let handles = loaded(&mut synth);
         synth.midi(0, NOTE_ON);
@@ -132,7 +132,7 @@ mod unloaded_while_sounding {
     }
 
     #[test]
-    fn is_silent_at_once_when_everything_is_cleared() {
+    fn clearing_downloads_silences_them_at_once() {
         let mut synth = with_bank_silent();
         loaded(&mut synth);
         for key in 40..56 {

@@ -13,7 +13,7 @@ pub(crate) const OWNER_VARIABLE: &str = "DMUS_OWNER";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) pid: i32,
-    /// In the kernel's ticks since its start.
+    /// The start time of the process, in the kernel's ticks since boot.
     started: u64,
     pub(super) session: i32,
     /// The PID namespace in which the numbers are valid.

@@ -29,10 +29,10 @@ pub(super) const VERDICT: &str = "verdict.json";
 /// The extensions of sound files.
 const SOUND: [&str; 2] = ["wav", "pcm"];
 
-/// How old a run folder without mark and verdict must be to be removed: its owner may be about to mark it.
+/// The age at which a run folder without mark and verdict is removed: its owner may be about to mark it.
 const UNMARKED_AGE: Duration = Duration::from_secs(60);
 
-/// What was removed.
+/// A removed file or folder, or several.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Removed {
     /// A file or folder, by its path, or several, by a count.
@@ -43,12 +43,12 @@ pub struct Removed {
     pub bytes: u64,
 }
 
-/// What [`clean`] did.
+/// The result of [`clean`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Cleaned {
-    /// What was removed.
+    /// The removed files and folders.
     pub removed: Vec<Removed>,
-    /// What was kept, and why, one entry each.
+    /// The files and folders that were kept, with the reason, one entry each.
     pub kept: Vec<String>,
 }
 

@@ -15,8 +15,8 @@ use super::runs::VERDICT;
 use super::scratch::PREFIX;
 use crate::host::failure::Class;
 
-/// How old a temporary folder without a mark must be to be left over: its owner ended between two calls, or it would have a
-/// mark by now.
+/// The age at which a temporary folder without a mark is left over: its owner ended between two calls, or it would have
+/// a mark by now.
 const UNMARKED_AGE: Duration = Duration::from_secs(60);
 
 /// The extension of what is provisioned until it is complete.

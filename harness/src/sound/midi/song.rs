@@ -18,7 +18,7 @@ pub struct Song {
     pub events: Vec<MidiEvent>,
     /// The end of the last track, in 100 ns units.
     pub end: u64,
-    /// What a user should know: messages that were skipped, an end that is missing.
+    /// Notices for the user: messages that were skipped, an end that is missing.
     pub notices: Vec<String>,
 }
 

@@ -11,7 +11,7 @@ const TEMPO_DEFAULT_US: u32 = 500_000;
 pub(super) struct TempoMap {
     /// `time = numerator / denominator` for the numerators that [`TempoMap::times`] adds up.
     denominator: u128,
-    /// What one tick adds, from each tick on; the first begins at tick 0.
+    /// Each change of tempo: its tick, and the numerator that one tick adds from there on; the first is at tick 0.
     changes: Vec<(u64, u128)>,
 }
 

@@ -6,7 +6,7 @@ use super::score::{BEAT, Hand, Part, controller, write};
 /// A bar of seven eighths.
 const BAR: u32 = 7 * BEAT / 2;
 
-/// How many bars.
+/// The number of bars.
 const BARS: u32 = 8;
 
 /// Chords in D dorian with added notes, one a bar.

@@ -6,7 +6,7 @@ use super::score::{BEAT, DRUMS, Hand, Part, controller, drum, write};
 /// A bar of three beats.
 const BAR: u32 = 3 * BEAT;
 
-/// How many bars.
+/// The number of bars.
 const BARS: u32 = 8;
 
 /// General MIDI System On (RP-003), universal non-realtime.

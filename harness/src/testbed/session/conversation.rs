@@ -17,18 +17,18 @@ use crate::host::failure::Class;
 use crate::host::interrupt;
 use crate::machine::{Health, Part, guest_exit};
 
-/// How often the session checks, while the line is silent, whether the processes live.
+/// The interval at which the session checks, while the line is silent, whether the processes live.
 const CHECK_PERIOD: Duration = Duration::from_millis(50);
 
-/// How long the session waits, after the line has ended, for the ends of the processes, which explain it; and, after
-/// their ends, for the rest of the line. Both come within milliseconds, except on a busy machine.
+/// The time that the session waits, after the line has ended, for the ends of the processes, which explain it; and,
+/// after their ends, for the rest of the line. Both come within milliseconds, except on a busy machine.
 const END_LIMIT: Duration = Duration::from_secs(20);
 
-/// How long the session waits, after a card has stopped answering, for the end of a process that explains it: an end
-/// shows within milliseconds of the closed socket.
+/// The time that the session waits, after a card has stopped answering, for the end of a process that explains it: an
+/// end shows within milliseconds of the closed socket.
 const ENDS_SHOW: Duration = Duration::from_secs(2);
 
-/// How long the session reads on after the card has died.
+/// The time for which the session reads on after the card has died.
 const AFTER_CARD: Duration = Duration::from_millis(20);
 
 /// When a step has taken too long. Time in which the host keeps a process from running does not count.
@@ -39,12 +39,12 @@ struct Deadline {
     stood_still: Duration,
 }
 
-/// How often the session checks again before it reports a time-out: the thread that sees whether the harness itself
+/// The number of further checks before the session reports a time-out: the thread that sees whether the harness itself
 /// stood still may not have had its turn yet.
 const CHECKS_MORE: u32 = 4;
 
-/// How long the session reads on, after a step has taken too long, from a guest that never stops talking: the reply may
-/// be behind what is already on the line.
+/// The time for which the session reads on, after a step has taken too long, from a guest that never stops talking: the
+/// reply may be behind what is already on the line.
 const DRAIN: Duration = Duration::from_secs(1);
 
 /// Most lines of a guest's log and console that one session keeps and passes on: a boot has some tens at the default

@@ -18,7 +18,7 @@ pub enum SessionError {
     /// The guest ended without a report.
     #[error("the guest ended without a report: {how}")]
     GuestEnded {
-        /// How it ended.
+        /// The end of the guest, with the step.
         how: String,
     },
     /// A step took too long.
@@ -34,7 +34,7 @@ pub enum SessionError {
     /// The card's process ended.
     #[error("the card died during \"{step}\": {death}")]
     CardDied {
-        /// How it ended, and what followed.
+        /// The card's end, and that of QEMU after it.
         death: Box<Death>,
         /// The step.
         step: String,
@@ -42,7 +42,7 @@ pub enum SessionError {
     /// QEMU ended by itself, or was ended from outside.
     #[error("QEMU failed during \"{step}\": {death}")]
     QemuFailed {
-        /// How it ended, and what followed.
+        /// The end of QEMU, and that of the card after it.
         death: Box<Death>,
         /// The step.
         step: String,
@@ -60,7 +60,7 @@ pub enum SessionError {
     Protocol {
         /// The step.
         step: String,
-        /// What is wrong with it.
+        /// The difference from the protocol.
         what: String,
     },
     /// The serial line failed on the harness's side.

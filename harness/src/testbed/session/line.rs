@@ -10,7 +10,7 @@ use guest_protocol::{Deframer, Received, ToHost};
 /// Most arrivals that wait for the session. A full queue keeps the guest from sending more.
 const ARRIVALS_MAX: usize = 16_384;
 
-/// What arrives on the line.
+/// An arrival on the line.
 pub(super) enum Arrival {
     /// A message of the protocol.
     Message(ToHost),

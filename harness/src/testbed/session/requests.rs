@@ -39,7 +39,7 @@ pub struct Played {
     pub frames: u64,
     /// Events given to the miniport.
     pub events: u64,
-    /// What the guest counted since its boot.
+    /// The guest's counters since its boot.
     pub statistics: Statistics,
 }
 

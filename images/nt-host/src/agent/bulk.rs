@@ -12,7 +12,7 @@ use crate::arch::frames;
 use crate::harness::failure;
 use crate::portcls::pin::RENDER_GUARD_BYTES;
 
-/// Bytes behind each range, so that what a driver writes behind it is found and does no harm.
+/// Bytes behind each range, so that a write of the driver behind it is detected and corrupts nothing.
 const SLACK_BYTES: u64 = RENDER_GUARD_BYTES as u64;
 
 /// The ranges that are lent.

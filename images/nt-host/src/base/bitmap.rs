@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_beyond_the_end_is_touched_or_counted() {
+    fn neither_changes_nor_counts_bits_beyond_the_end() {
         let mut words = [0xffff_ffff];
         let mut map = Bits::new(&mut words, 20);
         assert_eq!(map.count(), 20);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_search_begins_at_the_hint_and_comes_round() {
+    fn a_search_begins_at_the_hint_and_wraps() {
         let mut words = [0xffff_00ff, 0xffff_ff00];
         let map = bits(&mut words);
         assert_eq!(map.find(8, 0, false), Some(8));

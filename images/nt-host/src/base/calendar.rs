@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn each_day_of_eight_centuries_goes_there_and_back() {
+    fn converts_each_day_of_eight_centuries_both_ways() {
         let mut last = None;
         for day in 0..2 * ERA {
             let time_of_day = day * DAY * MILLISECOND;

@@ -12,7 +12,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hash_multiplies_what_was_before_for_each_character() {
+    fn multiplies_the_hash_by_65599_for_each_character() {
         assert_eq!(x65599([].into_iter()), 0);
         assert_eq!(x65599([7].into_iter()), 7);
         assert_eq!(x65599([7, 9].into_iter()), 7 * 65_599 + 9);

@@ -262,14 +262,14 @@ mod tests {
     }
 
     #[test]
-    fn integers_have_windows_sizes() {
+    fn formats_integers_in_the_sizes_of_windows() {
         assert_eq!(shown("%d %u", &[u64::MAX, u64::MAX]), "-1 4294967295");
         assert_eq!(shown("%ld %lld %I64d", &[u64::MAX, u64::MAX, 5]), "-1 -1 5");
         assert_eq!(shown("%hx %hhx %I64x", &[0x12345, 0x12345, 0x1_2345_6789]), "2345 45 123456789");
     }
 
     #[test]
-    fn fields_are_padded() {
+    fn pads_fields() {
         assert_eq!(shown("[%5d][%-5d][%05d][%+d]", &[42, 42, 42, 42]), "[   42][42   ][00042][+42]");
         assert_eq!(shown("[%08X][%#x][%.4x][%.0d]", &[0xbeef, 0xbeef, 0xb, 0]), "[0000BEEF][0xbeef][000b][]");
         assert_eq!(shown("[%*d]", &[4, 7]), "[   7]");
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_are_narrow_wide_or_counted() {
+    fn formats_narrow_wide_and_counted_strings() {
         assert_eq!(shown("%s|%S|%ws|%ls|%wZ", &[1, 2, 2, 2, 2]), "narrow|wide|wide|wide|wide");
         assert_eq!(shown("%.3s|%8s|%s", &[1, 1, 0]), "nar|  narrow|(null)");
         assert_eq!(shown("%s", &[99]), "(unreadable)");

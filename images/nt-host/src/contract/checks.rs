@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_is_known_by_one_name() {
+    fn names_of_checks_are_unique() {
         let mut names: std::vec::Vec<_> = TABLE.iter().map(|check| check.name).collect();
         names.sort_unstable();
         names.dedup();

@@ -48,14 +48,14 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_gives_the_same_delays_each_time_and_another_seed_others() {
+    fn draws_the_same_delays_for_a_seed_and_others_for_another() {
         assert_eq!(sequence(0x1f, 0), sequence(0x1f, 0));
         assert_ne!(sequence(0x1f, 0), sequence(0x20, 0));
         assert_ne!(sequence(0x1f, 0), sequence(0x1f, 1), "two processors in step would meet at the same places");
     }
 
     #[test]
-    fn a_seed_gives_the_same_delays_in_every_version() {
+    fn draws_the_recorded_delays_for_a_seed() {
         // A seed in a report reproduces a run only as long as these numbers stay.
         let begins: Vec<u64> = sequence(1, 1).into_iter().filter(|&delay| delay > 0).take(4).collect();
         assert_eq!(begins, PINNED);
@@ -64,7 +64,7 @@ mod tests {
     const PINNED: [u64; 4] = [4_923, 2_469, 406, 3_265];
 
     #[test]
-    fn most_delays_are_none_some_are_short_and_a_few_are_long() {
+    fn draws_mostly_no_delay_some_short_and_few_long_ones() {
         for seed in [0, 1, 2, u64::MAX, 0x9e37_79b9_7f4a_7c15] {
             let delays = sequence(seed, 0);
             let none = delays.iter().filter(|&&delay| delay == 0).count();

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn two_orders_of_two_locks_are_a_circle() {
+    fn finds_a_circle_of_two_locks() {
         let mut graph = LockGraph::new();
         graph.add(1, 2, "here").unwrap();
         assert_eq!(graph.add(2, 1, "there"), Err(vec![Edge { held: 1, taken: 2, place: "here" }]));
@@ -137,14 +137,14 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_taken_again_by_its_owner_is_no_order() {
+    fn ignores_a_lock_that_its_owner_acquires_again() {
         let mut graph = LockGraph::new();
         assert_eq!(graph.add(1, 1, ()), Ok(()));
         assert!(!graph.knows(1, 1));
     }
 
     #[test]
-    fn a_lock_that_is_forgotten_may_be_taken_in_another_order() {
+    fn accepts_another_order_of_a_lock_that_was_forgotten() {
         let mut graph = LockGraph::new();
         graph.add(1, 2, ()).unwrap();
         graph.add(2, 3, ()).unwrap();

@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn every_rule_says_where_it_is_written() {
+    fn every_rule_names_its_source() {
         assert!(TABLE.iter().all(|rule| !rule.title.is_empty() && !rule.source.is_empty()));
     }
 
@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_in_the_documentation_is_this_table() {
+    fn the_table_in_the_documentation_equals_this_table() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         let (file, expected) = (folder.join("CONTRACT.md"), document(folder));
         if std::env::var_os("UPDATE_CONTRACT").is_some() {

@@ -117,7 +117,7 @@ fn said_to_be_missing(document: &str, list: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_function_that_is_counted_as_there_is_there() {
+fn every_function_that_is_counted_is_exported() {
     let (lists, exported, path) = (lists(), exported(), folder().join("EXPORTS.md"));
     if std::env::var_os("UPDATE_EXPORTS").is_some() {
         fs::write(&path, document(&lists, &exported)).unwrap();

@@ -114,7 +114,7 @@ export_functions! {
         create_link(&*link, &*target)
     }
 
-    /// Creates a symbolic link that everybody may use.
+    /// Creates a symbolic link that every caller may use.
     [PASSIVE] fn IoCreateUnprotectedSymbolicLink(link: *const UNICODE_STRING, target: *const UNICODE_STRING) -> NTSTATUS {
         create_link(&*link, &*target)
     }

@@ -10,7 +10,7 @@ use crate::ke::work;
 use crate::nt::status::*;
 use crate::nt::*;
 
-/// Called when a power request that a driver asked for is over.
+/// Called when a power request of a driver is over.
 type RequestPowerComplete = unsafe extern "win64" fn(
     device: *mut DEVICE_OBJECT,
     minor: u8,

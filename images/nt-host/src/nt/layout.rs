@@ -8,7 +8,7 @@ macro_rules! sizes { ($($t:ty = $n:expr),+ $(,)?) => { $(assert_eq!(size_of::<$t
 macro_rules! offsets { ($($t:ty, $($f:ident).+ = $n:expr);+ $(;)?) => { $(assert_eq!(offset_of!($t, $($f).+), $n, stringify!($t));)+ } }
 
 #[test]
-fn structures_are_as_large_as_the_headers_say() {
+fn structures_have_the_sizes_of_the_headers() {
     sizes! {
         DRIVER_OBJECT = 336, IRP = 208, IO_STACK_LOCATION = 72, KDPC = 64, KTIMER = 64, KEVENT = 24, KSEMAPHORE = 32,
         KMUTANT = 56, MDL = 48, FILE_OBJECT = 216, FAST_MUTEX = 56, CM_PARTIAL_RESOURCE_DESCRIPTOR = 20,
@@ -22,7 +22,7 @@ fn structures_are_as_large_as_the_headers_say() {
 }
 
 #[test]
-fn fields_are_where_the_headers_say() {
+fn fields_have_the_offsets_of_the_headers() {
     offsets! {
         DRIVER_OBJECT, DriverExtension = 48;
         DRIVER_OBJECT, DriverUnload = 104;

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_is_found_with_its_register() {
+    fn finds_a_write_with_its_register() {
         // mov cr8, rcx; ret; mov cr8, r15; ret.
         let code = [0x44, 0x0f, 0x22, 0xc1, 0xc3, 0x45, 0x0f, 0x22, 0xc7, 0xc3];
         let expected = [Write { offset: 0x10, register: 1 }, Write { offset: 0x15, register: 15 }];
@@ -87,14 +87,14 @@ mod tests {
     }
 
     #[test]
-    fn bytes_within_another_instruction_are_no_write() {
+    fn ignores_bytes_within_another_instruction() {
         // mov rax, 0x00000000c1220f44; ret.
         let code = [0x48, 0xb8, 0x44, 0x0f, 0x22, 0xc1, 0, 0, 0, 0, 0xc3];
         assert_eq!(found(&code, &[(0x10, 0x1b)]), []);
     }
 
     #[test]
-    fn reads_and_other_control_registers_are_left_alone() {
+    fn ignores_reads_and_other_control_registers() {
         // mov rax, cr8; mov cr3, rax; ret.
         let code = [0x44, 0x0f, 0x20, 0xc0, 0x0f, 0x22, 0xd8, 0xc3];
         assert_eq!(found(&code, &[]), []);

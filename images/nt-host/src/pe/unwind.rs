@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn in_the_prologue_only_what_has_run_is_undone() {
+    fn undoes_only_the_executed_part_of_a_prologue() {
         let fake = Fake {
             image: image(&[1, 6, 3, 0, 6, 0x42, 2, 0x70, 1, 0x50]),
             stack: [(0x1000, 0x55), (0x1008, 0xabc)].into(),
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_without_an_entry_is_a_leaf() {
+    fn unwinds_a_function_without_an_entry_as_a_leaf() {
         let fake = Fake { image: image(&[1, 0, 0, 0]), stack: [(0x1000, 0xabc)].into() };
         let mut frame = registers(0x1200, 0x1000);
         step(&fake, BASE, TABLE, &mut frame).unwrap();
@@ -459,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn in_an_epilogue_no_handler_is_called() {
+    fn calls_no_handler_in_an_epilogue() {
         // sub rsp, 0x28 with a handler ... add rsp, 0x28; jmp to another function.
         let info = [1 | 3 << 3, 4, 1, 0, 4, 0x42, 0, 0, 0, 0x15, 0, 0, 0xaa];
         let jump = [0x48, 0x83, 0xc4, 0x28, 0xe9, 0x00, 0x10, 0, 0];
@@ -468,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_within_its_function_is_no_epilogue() {
+    fn does_not_take_a_jump_within_its_function_for_an_epilogue() {
         let info = [1 | 3 << 3, 4, 1, 0, 4, 0x42, 0, 0, 0, 0x15, 0, 0, 0xaa];
         // jmp +0x10.
         let fake = Fake { image: with_code(&info, 0x1080, &[0xeb, 0x10]), stack: [(0x1028, 0xabc)].into() };
@@ -500,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_frame_is_left_for_what_was_interrupted() {
+    fn unwinds_a_machine_frame_to_the_interrupted_code() {
         // sub rsp, 0x28 behind a machine frame with an error code: what a trap's entry would have.
         let fake =
             Fake { image: image(&[1, 4, 2, 0, 4, 0x42, 0, 0x1a]), stack: [(0x1030, 0x5555), (0x1048, 0x9000)].into() };
@@ -510,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn registers_saved_by_moves_come_back_near_and_far() {
+    fn restores_registers_saved_by_moves_near_and_far() {
         // sub rsp, 0x100000 (large, far); mov [rsp+0x40], rbx; mov [rsp+0x80000], rsi; movaps [rsp+0x90000], xmm7.
         let info = [1, 30, 11, 0, 30, 0x79, 0, 0, 9, 0, 22, 0x65, 0, 0, 8, 0, 12, 0x34, 8, 0, 7, 0x11, 0, 0, 0x10, 0];
         let fake = Fake {

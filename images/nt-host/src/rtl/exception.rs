@@ -183,7 +183,7 @@ export_functions! {
         entry.map_or(core::ptr::null(), |entry| (found.base + u64::from(entry)) as *const c_void)
     }
 
-    /// Replaces the registers of a frame by its caller's, and gives its handler of the kind asked for.
+    /// Replaces the registers of a frame by its caller's, and returns its handler of the requested kind.
     [ANY] fn RtlVirtualUnwind(kind: u32, _base: u64, pc: u64, _entry: *const c_void, context: *mut CONTEXT,
         data: *mut *const c_void, frame: *mut u64, _pointers: PVOID) -> *const c_void {
         let Some(found) = modules::unwind_table(pc) else { return core::ptr::null() };

@@ -336,7 +336,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_those_that_drivers_are_built_with() {
+    fn sizes_equal_those_of_the_portcls_crate() {
         let ours = [
             ("PCFILTER_DESCRIPTOR", size_of::<FilterDescriptor>()),
             ("PCPIN_DESCRIPTOR", size_of::<PinDescriptor>()),

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn guids_are_those_that_drivers_are_built_with() {
+    fn guids_equal_those_of_the_portcls_crate() {
         let plain = |name: &str| name.replace('_', "").to_uppercase();
         for (name, guid) in [INTERFACES, CLASSES, FORMATS, CATEGORIES, SETS].concat() {
             let other =
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_of_a_guid_are_those_in_memory() {
+    fn converts_a_guid_to_its_bytes_and_back() {
         let bytes = to_bytes(&IID_IMXF);
         assert_eq!(bytes[..8], [0x9E, 0xDF, 0x96, 0xC0, 0x09, 0xFB, 0xD1, 0x11]);
         assert_eq!(from_bytes(bytes), IID_IMXF);

@@ -316,7 +316,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_are_those_that_drivers_are_built_with() {
+    fn slots_equal_those_of_the_portcls_crate() {
         let ours = [
             miniport::METHODS,
             miniport_dmus::METHODS,

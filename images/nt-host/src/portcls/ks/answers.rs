@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_protocol_is_that_of_the_property_pages() {
+    fn implements_the_size_protocol_of_properties() {
         assert_eq!(request(pin::DATAFLOW, 0, 0).0, (STATUS_BUFFER_OVERFLOW, 4));
         assert_eq!(request(pin::DATAFLOW, 0, 3).0, (STATUS_BUFFER_TOO_SMALL, 4));
         assert_eq!(request(pin::DATAFLOW, 0, 4), ((STATUS_SUCCESS, 4), std::vec![1, 0, 0, 0]));
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn instances_are_possible_then_current() {
+    fn returns_possible_then_current_instances() {
         assert_eq!(request(pin::CINSTANCES, 0, 8).1, std::vec![2, 0, 0, 0, 1, 0, 0, 0]);
         assert_eq!(request(pin::GLOBALCINSTANCES, 0, 8).1, std::vec![3, 0, 0, 0, 1, 0, 0, 0]);
     }
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn basic_support_is_flags_or_a_description() {
+    fn answers_basic_support_with_flags_or_a_description() {
         let mut short = [0; 4];
         assert_eq!(basic_support(property_type::GET, &mut short), (STATUS_SUCCESS, 4));
         assert_eq!(u32::from_le_bytes(short), 0x201);

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_format_whose_length_is_not_what_it_says_is_refused() {
+    fn refuses_a_format_whose_length_differs_from_its_size_field() {
         let filter = synthesizer();
         let mut format = music(guids::KSDATAFORMAT_SUBTYPE_MIDI);
         format.pop();
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn pcm_fits_inside_the_ranges_limits() {
+    fn accepts_pcm_within_the_limits_of_the_range() {
         let pin = wave_pin();
         assert_eq!(fit(&pin, &pcm(48_000, 2, 16)), Ok(()));
         for (rate, channels, bits) in [(8_000, 2, 16), (48_000, 3, 16), (48_000, 0, 16), (48_000, 2, 24)] {
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_takes_what_the_pin_has() {
+    fn intersects_a_wildcard_to_the_format_of_the_pin() {
         let filter = synthesizer();
         let range = &filter.pins[1].ranges[0];
         let wildcard = [0; 64];

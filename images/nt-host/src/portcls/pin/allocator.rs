@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_not_lost_when_there_is_no_buffer_for_it() {
+    fn returns_the_event_to_the_pool_when_no_buffer_is_free() {
         let allocator = Allocator::create();
         let long = Fragment { flags: 0, data: &[0x55; 9] };
         let filled: std::vec::Vec<_> = core::iter::from_fn(|| allocator.fill(&long, 0, 0)).collect();
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn a_driver_takes_and_gives_back_by_slot() {
+    fn a_driver_allocates_and_frees_through_the_slots() {
         let allocator = Allocator::create();
         let mut event = core::ptr::null_mut();
         // SAFETY: a live object; the slots of IAllocatorMXF are those of dmusicks.h.

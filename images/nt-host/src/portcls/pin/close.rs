@@ -23,7 +23,7 @@ impl Pin {
         self.finish_closing();
     }
 
-    /// Closes the stream without a word to it: it must then give back by itself what it holds (rule 53).
+    /// Closes the stream without setting it to stop first: the stream must then return its events by itself (rule 53).
     pub(crate) fn abandon(mut self: Box<Self>) {
         self.discard_held();
         rules::must_survive(rules::UNSTOPPED_STREAM, || self.finish_closing_as(rules::UNSTOPPED_STREAM));

@@ -524,7 +524,7 @@ mod tests {
     }
 
     #[test]
-    fn giving_back_twice_breaks_rule_40() {
+    fn freeing_twice_breaks_rule_40() {
         let mut pool = pool();
         let event = short(&mut pool);
         pool.give_back(event).unwrap();
@@ -540,7 +540,7 @@ mod tests {
     }
 
     #[test]
-    fn writing_to_an_event_that_went_back_breaks_rule_40() {
+    fn writing_to_a_freed_event_breaks_rule_40() {
         let mut pool = pool();
         let event = short(&mut pool);
         pool.give_back(event).unwrap();

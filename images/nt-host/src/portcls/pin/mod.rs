@@ -176,7 +176,7 @@ impl Pin {
         self.state
     }
 
-    /// Returns the `SchedulePreFetch` that the miniport asked for.
+    /// Returns the `SchedulePreFetch` that the miniport requested.
     pub(crate) fn prefetch(&self) -> u64 {
         self.prefetch
     }

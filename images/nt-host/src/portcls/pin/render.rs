@@ -60,7 +60,7 @@ pub(super) struct Render {
 const FOLLOW_CLOCK: i64 = i64::MIN;
 
 impl Render {
-    /// Makes a sequencer for a stream that asked for this `SchedulePreFetch`, with room for so many events.
+    /// Makes a sequencer for a stream that requested this `SchedulePreFetch`, with room for so many events.
     pub(super) fn new(prefetch: u64, room: usize) -> Self {
         Self {
             sequencer: Lock::new(Sequencer::new(prefetch, room)),

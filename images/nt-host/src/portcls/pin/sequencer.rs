@@ -52,7 +52,7 @@ pub(crate) struct Sequencer<T> {
 
 impl<T> Sequencer<T> {
     /// Makes a sequencer for a miniport that wants its events `prefetch` (100 ns units) early. `room` is the most
-    /// that it is ever asked to hold, so that holding never allocates.
+    /// that it ever has to hold, so that holding never allocates.
     pub(crate) fn new(prefetch: u64, room: usize) -> Self {
         Self { prefetch, held: BinaryHeap::with_capacity(room), arrivals: 0 }
     }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_held_for_a_miniport_that_orders_events_itself() {
+    fn holds_no_events_for_a_miniport_that_orders_them_itself() {
         let mut sequencer = Sequencer::new(DONT_HOLD_FOR_SEQUENCING, 8);
         assert_eq!(sequencer.put(i64::MAX, 'x'), Verdict::Pass('x'));
     }

@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_claims_more_than_there_is_ends_the_reading() {
+    fn stops_at_a_record_larger_than_the_remaining_data() {
         let mut bytes = record(0, 1, &[0x90, 60, 100]);
         bytes[0] = 200;
         let results: Vec<_> = DirectMusicRecords::new(&bytes).collect();
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn truncated_headers_empty_records_and_wild_groups_are_named() {
+    fn reports_truncated_headers_empty_records_and_invalid_groups() {
         assert_eq!(
             DirectMusicRecords::new(&[0; 5]).next(),
             Some(Err(Malformed::Header { offset: 0, header: 20, got: 5 }))

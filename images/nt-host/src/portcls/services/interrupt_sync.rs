@@ -502,7 +502,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupt_that_no_routine_claims_is_not_ours() {
+    fn does_not_claim_an_interrupt_that_no_routine_claims() {
         for mode in [Mode::Normal, Mode::All, Mode::Repeat] {
             let sync = sync(mode);
             register(&sync, 0);

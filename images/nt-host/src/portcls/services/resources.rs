@@ -400,14 +400,14 @@ mod tests {
     }
 
     #[test]
-    fn a_full_list_takes_no_more() {
+    fn refuses_entries_beyond_a_full_list() {
         let list = ResourceList::empty(1);
         assert_eq!(list.add(entry(3, 1)), STATUS_SUCCESS);
         assert_eq!(list.add(entry(3, 2)), STATUS_INSUFFICIENT_RESOURCES);
     }
 
     #[test]
-    fn a_list_has_the_form_that_wdm_gives_it() {
+    fn lays_out_a_list_as_wdm_defines_it() {
         let parent = ResourceList::empty(2);
         parent.add(entry(3, 10));
         parent.add(entry(2, 20));

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_that_come_before_the_dpc_runs_are_one() {
+    fn merges_requests_before_the_dpc_runs() {
         let (group, sink) = (ServiceGroup::create(), Com::new(Counter(AtomicU32::new(0))));
         // SAFETY: live objects.
         unsafe {

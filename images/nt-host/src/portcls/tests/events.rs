@@ -50,7 +50,7 @@ fn with_list() -> Com<Port> {
 }
 
 #[test]
-fn an_enabled_event_comes_when_it_is_generated_until_it_is_disabled() {
+fn signals_an_enabled_event_until_it_is_disabled() {
     let port = with_list();
     let (mut notified, target) = (0, Target::Filter(&port));
     let mut data = client(&mut notified);
@@ -64,7 +64,7 @@ fn an_enabled_event_comes_when_it_is_generated_until_it_is_disabled() {
 }
 
 #[test]
-fn a_oneshot_event_comes_once_and_can_still_be_disabled() {
+fn signals_a_oneshot_event_once_and_lets_it_be_disabled() {
     let port = with_list();
     let (mut notified, target) = (0, Target::Filter(&port));
     let mut data = client(&mut notified);
@@ -92,7 +92,7 @@ fn an_event_of_a_pin_ends_with_the_pin() {
 }
 
 #[test]
-fn an_event_that_no_table_has_is_not_found() {
+fn does_not_find_an_event_that_is_in_no_table() {
     let port = with_list();
     let (mut notified, target) = (0, Target::Filter(&port));
     let mut data = client(&mut notified);

@@ -19,9 +19,10 @@ use super::error::Outcome;
 use super::setup::{provisioned, workspace_of};
 
 /// The commands of the prompt.
-const HELP: &str = "load          load the driver: DriverEntry
+const HELP: &str = "help          list the commands
+load          load the driver: DriverEntry
 start         start the device: AddDevice, IRP_MN_START_DEVICE
-open NAME     open a subdevice's filter and show its pins
+open NAME     open the filter of a subdevice that `start` has listed, and show its pins
 counters      show what was counted since boot
 stop          stop and remove the device
 unload        unload the driver, check that it has left nothing behind
@@ -130,11 +131,16 @@ fn execute(session: &mut Session<'_, Processes>, words: &[&str]) -> Result<bool,
         [] => {}
         ["load"] => {
             let driver = session.load_driver()?;
-            out(&format!("{} bytes at {:#x}, {} imports", driver.file_bytes, driver.base, driver.imports.len()));
+            out(&format!(
+                "the driver is loaded: {} bytes at {:#x}, {} imports",
+                driver.file_bytes,
+                driver.base,
+                driver.imports.len()
+            ));
         }
         ["start"] => {
             let device = session.start_device()?;
-            out(&device.device);
+            out(&format!("the device is started: {}", device.device));
             for resource in device.resources {
                 out(&format!("  {resource}"));
             }
@@ -162,7 +168,8 @@ fn execute(session: &mut Session<'_, Processes>, words: &[&str]) -> Result<bool,
             session.done("shut down", Request::Shutdown)?;
             return Ok(false);
         }
-        _ => out(HELP),
+        ["help"] => out(HELP),
+        unknown => error_line(&format!("unknown command `{}`; `help` lists the commands", unknown.join(" "))),
     }
     Ok(true)
 }

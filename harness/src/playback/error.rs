@@ -1,5 +1,6 @@
 //! The error of a playback test that has no verdict.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::host::failure::{Class, Diagnosed};
@@ -12,7 +13,7 @@ use crate::testbed::session::{Consequence, SessionError};
 use crate::testbed::{HostStalled, TestBedError};
 
 /// Why a playback test has no verdict, or what its verdict stands for where an error is needed.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum PlaybackError {
     /// The test bed failed.
     #[error(transparent)]
@@ -41,6 +42,14 @@ pub enum PlaybackError {
     /// The host did not let card or QEMU run, and then less was played, or something else.
     #[error(transparent)]
     HostStalled(#[from] HostStalled<PlaybackError>),
+}
+
+impl fmt::Debug for PlaybackError {
+    /// Writes the text and the remedy: this is what a test shows that returns the error.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        self.remedy().map_or(Ok(()), |remedy| write!(f, "\nremedy: {remedy}"))
+    }
 }
 
 impl From<TestBedError> for PlaybackError {

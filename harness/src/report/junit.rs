@@ -7,11 +7,13 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
 use super::results::{Report, TestRecord};
+use crate::conformance::{Row, Verdict};
 use crate::event::TestResult;
 use crate::host::failure::Class;
 use crate::host::file_error::FileError;
 
-/// Writes a report as JUnit XML: a suite for each scenario and each of cargo's test runners, a case for each test.
+/// Writes a report as JUnit XML: a suite for each scenario and each of cargo's test runners, a case for each test
+/// and each rule of the contract.
 ///
 /// # Errors
 /// [`FileError`] when the file or its folder cannot be written.
@@ -38,6 +40,9 @@ fn junit(report: &Report) -> String {
         let (scenario, case) = parts(&test.name);
         suite(&mut suites, scenario).add_test_case(case_of(test, case));
     }
+    for row in report.contract.iter().flat_map(|contract| &contract.rows) {
+        suite(&mut suites, "contract by rule").add_test_case(case_of_rule(row));
+    }
     let mut junit = quick_junit::Report::new("dmus");
     junit.add_test_suites(suites);
     // Nothing of it depends on anything but the report, and there is no writer that could fail.
@@ -59,6 +64,22 @@ fn parts(name: &str) -> (&str, &str) {
         Some(parts) => parts,
         None => ("harness", name),
     }
+}
+
+/// Returns the case of a rule of the contract. A rule that was not exercised, or cannot be checked, is skipped.
+fn case_of_rule(row: &Row) -> TestCase {
+    let mut status = match row.verdict {
+        Verdict::Pass => TestCaseStatus::success(),
+        Verdict::Violated => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        Verdict::NotExercised | Verdict::NotApplicable => TestCaseStatus::skipped(),
+    };
+    if row.verdict != Verdict::Pass {
+        status.set_type(row.verdict.name());
+    }
+    if let Some(message) = &row.message {
+        status.set_message(message.as_str());
+    }
+    TestCase::new(format!("rule {}: {}", row.number, row.title), status)
 }
 
 fn case_of(test: &TestRecord, name: &str) -> TestCase {

@@ -1,7 +1,7 @@
 //! The error of a test bed.
 
-use std::io;
 use std::path::PathBuf;
+use std::{fmt, io};
 
 use guest_protocol::FailureKind;
 
@@ -15,7 +15,7 @@ use crate::provision::ProvisionError;
 use crate::provision::driver_file::DriverFileError;
 
 /// The reason why a test bed did not start, did not carry out a request, or did not shut down.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum TestBedError {
     /// An artefact could not be provisioned.
     #[error(transparent)]
@@ -81,6 +81,14 @@ pub enum TestBedError {
     /// A limit of the host was reached.
     #[error(transparent)]
     Limit(#[from] LimitError),
+}
+
+impl fmt::Debug for TestBedError {
+    /// Writes the text and the remedy: this is what a test shows that returns the error.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        self.remedy().map_or(Ok(()), |remedy| write!(f, "\nremedy: {remedy}"))
+    }
 }
 
 impl From<ProvisionError> for TestBedError {

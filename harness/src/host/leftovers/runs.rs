@@ -29,7 +29,7 @@ pub(super) const VERDICT: &str = "verdict.json";
 /// The extensions of sound files.
 const SOUND: [&str; 2] = ["wav", "pcm"];
 
-/// The age at which a run folder without mark and verdict is removed: its owner may be about to mark it.
+/// The age at which an empty run folder without mark is removed: its owner may be about to mark it.
 const UNMARKED_AGE: Duration = Duration::from_secs(60);
 
 /// A removed file or folder, or several.
@@ -177,9 +177,13 @@ fn remove_run(path: &Path) -> io::Result<()> {
         Owner::Alive => Err(busy()),
         // The mark is held until the folder is gone.
         Owner::Gone(_mark) => fs::remove_dir_all(path),
-        Owner::Unknown if !path.join(VERDICT).exists() && is_young(path) => Err(busy()),
+        Owner::Unknown if is_empty(path) && is_young(path) => Err(busy()),
         Owner::Unknown => fs::remove_dir_all(path),
     }
+}
+
+fn is_empty(path: &Path) -> bool {
+    fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 fn is_young(path: &Path) -> bool {
@@ -253,6 +257,10 @@ mod tests {
         assert!(marked.exists() && !complete.exists() && new.exists());
         let cleaned = clean(cache.path(), false);
         assert_eq!((cleaned.removed.len(), cleaned.kept.len()), (0, 2), "{cleaned:?}");
+        // A probe's run has logs and no verdict, and its mark goes with its end.
+        fs::write(new.join("console.log"), "").unwrap();
+        assert_eq!(clean(cache.path(), false).removed[0].runs, 1);
+        assert!(!new.exists());
         drop(mark);
         let cleaned = clean(cache.path(), false);
         assert_eq!((cleaned.removed[0].runs, cleaned.bytes()), (1, 12));

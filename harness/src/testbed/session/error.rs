@@ -108,7 +108,9 @@ impl Diagnosed for SessionError {
 
     fn remedy(&self) -> Option<String> {
         let text = match self {
-            Self::BugCheck(_) => "the stack below says where; fix the driver, or report it if the driver is right",
+            Self::BugCheck(_) => {
+                "the stack of the bug check says where; fix the driver, or report it if the driver is right"
+            }
             Self::GuestEnded { .. } => "console.log and qemu.log in the run folder say what came before",
             Self::Timeout { .. } => {
                 "post-mortem.txt in the run folder says where the guest hangs; --timeout gives more time"

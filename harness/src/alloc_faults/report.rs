@@ -89,6 +89,7 @@ impl AllocFaultsReport {
     /// Returns every stack and its outcome, for people.
     #[must_use]
     pub fn table(&self) -> String {
+        // Not a table of columns: what failed stands below its row.
         let mut text = String::new();
         for SiteReport { hash, function, stack, outcome, detail, .. } in &self.sites {
             let place = stack.first().map_or("", String::as_str);

@@ -26,6 +26,7 @@ pub struct Measurement {
 
 impl std::fmt::Display for Measurement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Fixed columns: a figure is printed when it is measured, before the others are known.
         write!(f, "{:<44} {:>10.2} {:<15}", self.name, self.value, self.unit)?;
         if let (Some(baseline), Some(ratio)) = (self.baseline, self.ratio) {
             write!(f, " {ratio:>6.2} of {baseline:.2}")?;

@@ -126,6 +126,7 @@ impl Contract {
     #[must_use]
     pub fn table(&self) -> String {
         let mut text = String::new();
+        // Not a table of columns: the message of a rule stands below its row.
         for row in &self.rows {
             let held = if row.held > 0 { format!("{}x", row.held) } else { String::new() };
             let _ = writeln!(text, "{:>3}  {:<14} {held:>9}  {}", row.number, row.verdict.name(), row.title);

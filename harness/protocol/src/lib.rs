@@ -44,7 +44,7 @@ pub use stream::{CapturedEvent, Delivery, KsState, Pace, Play, StreamFormat};
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol; harness and guest must have the same.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
 
 /// The `fw_cfg` file that holds the driver image for the NT host.
 pub const DRIVER_FILE: &str = "opt/dmus/driver.sys";

@@ -1,4 +1,4 @@
-//! Builds the C++ driver and its broken variants.
+//! Builds the C++ drivers and their variants.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,21 +23,30 @@ pub enum CppDriverError {
     Failed(String),
 }
 
-/// Builds the good C++ driver and returns the image.
+/// Builds dmusfix, the C++ driver of the card, and returns the image.
 ///
 /// # Errors
 /// [`CppDriverError::ToolMissing`] without mingw-w64, [`CppDriverError::Failed`] when the script fails.
 pub fn good(workspace: &Workspace) -> Result<PathBuf, CppDriverError> {
-    build(&workspace.root.join(SCRIPT), None, workspace)
+    build(&workspace.root.join(SCRIPT), None, None, workspace)
 }
 
-/// Builds a variant by a script, or without one the good driver, and returns the image.
+/// Builds a driver by a script (dmusfix, if none is named), or a variant of it, and returns the image.
 ///
 /// # Errors
 /// [`CppDriverError::ToolMissing`] without mingw-w64, [`CppDriverError::Failed`] when the script fails.
-pub fn build(script: &Path, variant: Option<&str>, workspace: &Workspace) -> Result<PathBuf, CppDriverError> {
+pub fn build(
+    script: &Path,
+    driver: Option<&str>,
+    variant: Option<&str>,
+    workspace: &Workspace,
+) -> Result<PathBuf, CppDriverError> {
     let mut command = Command::new(script);
-    command.arg(workspace.cache().join("drivers")).args(variant);
+    command.arg(workspace.cache().join("drivers"));
+    if let Some(driver) = driver {
+        command.args(["--driver", driver]);
+    }
+    command.args(variant);
     let captured =
         capture(&mut command).ok_or_else(|| CppDriverError::Failed(format!("{} does not run", script.display())))?;
     match captured.status.code() {

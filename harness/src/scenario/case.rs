@@ -16,11 +16,13 @@ use crate::sound::songs::BuiltIn;
 pub struct BuiltDriver {
     /// The script that builds the driver.
     pub script: PathBuf,
+    /// The driver's name; `None` for dmusfix.
+    pub driver: Option<String>,
     /// The variant; `None` for the good driver.
     pub variant: Option<String>,
-    /// The bug check by which the guest must stop it; `None` for the good driver.
+    /// The bug check by which the guest must stop it; `None` for a driver that it must not stop.
     pub bug_check: Option<ExpectedBugCheck>,
-    /// The probe of the contract that must fail; `None` for a playback test.
+    /// The probe of the contract that shows the variant; `None` for a playback test.
     pub probe: Option<String>,
 }
 

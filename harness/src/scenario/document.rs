@@ -127,12 +127,27 @@ pub(super) struct Matrix {
     pub(super) repeat: Option<Spanned<u32>>,
 }
 
-/// Drivers that are built from the source of the C++ driver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// Drivers that are built from the sources of the C++ drivers.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
 pub(super) enum CppDriver {
-    /// The good one.
+    /// `good`: dmusfix, the driver of the card.
     Good,
-    /// Every broken variant that a guest can distinguish from a good driver: a case each, which must name the rule.
+    /// `broken`: every variant that a guest must stop: a case each, which must name the rule.
     Broken,
+    /// `passing`: every variant that a guest must not stop: a case each.
+    Passing,
+    /// Another driver, by the name of its folder.
+    Named(String),
+}
+
+impl From<String> for CppDriver {
+    fn from(name: String) -> Self {
+        match name.as_str() {
+            "good" => Self::Good,
+            "broken" => Self::Broken,
+            "passing" => Self::Passing,
+            _ => Self::Named(name),
+        }
+    }
 }

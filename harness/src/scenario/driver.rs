@@ -29,7 +29,7 @@ impl From<CppDriverError> for Unbuilt {
 /// Builds a case's own driver, if it has one.
 pub(super) fn build(case: &Case, workspace: &Workspace) -> Result<Option<PathBuf>, Unbuilt> {
     let Some(driver) = &case.driver else { return Ok(None) };
-    Ok(Some(cpp_driver::build(&driver.script, driver.variant.as_deref(), workspace)?))
+    Ok(Some(cpp_driver::build(&driver.script, driver.driver.as_deref(), driver.variant.as_deref(), workspace)?))
 }
 
 /// Returns what is provisioned, with a driver that was built or that the scenario names in the driver's place.

@@ -93,7 +93,7 @@ impl Scenario {
         let Guest::NtHost = document.guest;
         let folder = path.parent().unwrap_or(Path::new("."));
         let mut cases = cases(file, folder, &document)?;
-        if let Some(kind) = document.cpp_driver {
+        if let Some(kind) = &document.cpp_driver {
             cases = with_cpp_drivers(&folder.join(CPP_DRIVER), kind, &cases)?;
         }
         if document.cpp_driver == Some(CppDriver::Broken) && document.expect.outcome != Outcome::GuestCrashed {

@@ -1,4 +1,4 @@
-//! Compares a broken variant of the C++ driver with the check that must stop it.
+//! Compares a variant of a C++ driver with the check that must stop it, or with none.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::report::{Report, TestRecord, VariantRow};
 use crate::testbed::session::SessionError;
 use crate::testbed::{Provisioned, TestBedError};
 
-/// A broken variant that a probe must stop, by its own rule and no other.
+/// A variant that a probe shows: a broken one must violate its own rule and no other, one that passes none.
 pub(super) struct VariantProbe<'a> {
     pub(super) case: &'a Case,
     pub(super) probe: &'a str,
@@ -45,12 +45,13 @@ impl VariantProbe<'_> {
         let violated = found.rows.iter().filter(|row| row.verdict == conformance::Verdict::Violated);
         let violated: Vec<u16> = violated.map(|row| row.number).collect();
         let expected = case.driver.as_ref().and_then(|driver| driver.bug_check.as_ref()?.rule);
-        let caught = found.failures.is_empty() && expected.is_some_and(|rule| violated == [rule]);
+        let expected_rules: Vec<u16> = expected.into_iter().collect();
+        let caught = found.failures.is_empty() && violated == expected_rules;
         let text = |rules: &[u16]| {
             let named: Vec<String> = rules.iter().map(|rule| format!("rule {rule}")).collect();
             if named.is_empty() { "nothing".to_owned() } else { named.join(", ") }
         };
-        let (wanted, fired) = (text(&expected.into_iter().collect::<Vec<_>>()), text(&violated));
+        let (wanted, fired) = (text(&expected_rules), text(&violated));
         let mut violations = Vec::new();
         if !caught {
             violations.push(format!("probe {probe}: expected {wanted} to be violated, found {fired}"));

@@ -1,5 +1,6 @@
-//! The broken variants of the C++ driver, a case each.
+//! The C++ drivers and their variants, a case each.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
@@ -12,10 +13,15 @@ use super::expect::ExpectedBugCheck;
 use super::malformed::{ScenarioError, Source};
 use crate::host::file_error::FileError;
 
-/// The folder of the C++ driver, from the scenarios' folder.
+/// The script that builds a driver, in their folder.
+const SCRIPT: &str = "build.sh";
+/// The folder of the C++ drivers, from the scenarios' folder.
 pub(super) const CPP_DRIVER: &str = "../../guest-driver/fixture";
 
-/// The table of its broken variants (`variants.toml`).
+/// The folder of the tables of their variants, from that of the drivers.
+const VARIANTS: &str = "variants";
+
+/// A table of variants.
 #[derive(Deserialize)]
 struct VariantTable {
     variant: Vec<Spanned<Variant>>,
@@ -25,8 +31,10 @@ struct VariantTable {
 #[derive(Clone, Debug, Deserialize)]
 struct Variant {
     name: String,
+    driver: Option<String>,
     check: Option<u16>,
     bug_check: Option<u32>,
+    guards: Option<u16>,
     probe: Option<String>,
     status: VariantStatus,
 }
@@ -37,59 +45,79 @@ enum VariantStatus {
     /// The guest stops it with a bug check.
     #[serde(rename = "fires")]
     Fires,
+    /// It keeps the contract in an unusual way: the guest must not stop it.
+    #[serde(rename = "passes")]
+    Passes,
     /// No guest can distinguish it from a good driver.
     #[serde(rename = "no check possible")]
     NoCheckPossible,
 }
 
-/// A variant that the guest must stop: the bug check, and the probe of the contract where no song shows it.
-#[derive(Debug)]
-struct FiringVariant {
-    name: String,
-    bug_check: ExpectedBugCheck,
-    probe: Option<String>,
-}
-
-/// Reads the variants that the guest must stop.
-fn variants_that_fire(path: &Path, text: &str) -> Result<Vec<FiringVariant>, ScenarioError> {
+/// Reads the variants of a table that the guest must stop, or those that it must not stop.
+fn read_variants(
+    source: &Path,
+    path: &Path,
+    text: &str,
+    status: VariantStatus,
+) -> Result<Vec<BuiltDriver>, ScenarioError> {
     let file = Source { path, text };
     let table: VariantTable = file.parse()?;
-    let mut firing = Vec::new();
+    let mut found = Vec::new();
     for entry in table.variant {
         let span = entry.span();
-        let Variant { name, check, bug_check, probe, status } = entry.into_inner();
-        if status != VariantStatus::Fires {
-            continue;
-        }
-        if check.is_some() == bug_check.is_some() {
+        let variant = entry.into_inner();
+        let Variant { name, driver, check, bug_check, guards, probe, .. } = variant;
+        if variant.status == VariantStatus::Fires && check.is_some() == bug_check.is_some() {
             let message = format!("{name} fires, so it names what fires: either check or bug_check");
             return Err(file.error(span, &message));
         }
-        let bug_check = ExpectedBugCheck { code: bug_check, name: None, rule: check };
-        firing.push(FiringVariant { name, bug_check, probe });
+        if variant.status == VariantStatus::Passes && guards.is_none() {
+            let message = format!("{name} passes, so it names the rule that must not stop it: guards");
+            return Err(file.error(span, &message));
+        }
+        if variant.status != status {
+            continue;
+        }
+        let bug_check =
+            (status == VariantStatus::Fires).then_some(ExpectedBugCheck { code: bug_check, name: None, rule: check });
+        found.push(BuiltDriver { script: source.join(SCRIPT), driver, variant: Some(name), bug_check, probe });
     }
-    if firing.is_empty() {
-        return Err(file.error(0..0, "no variant fires, so no driver would be tested"));
+    Ok(found)
+}
+
+/// Reads the variants of every table.
+fn variants(source: &Path, status: VariantStatus) -> Result<Vec<BuiltDriver>, ScenarioError> {
+    let folder = source.join(VARIANTS);
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(&folder).map_err(FileError::input(&folder))? {
+        let path = entry.map_err(FileError::input(&folder))?.path();
+        paths.extend((path.extension() == Some(OsStr::new("toml"))).then_some(path));
     }
-    Ok(firing)
+    paths.sort();
+    let mut found = Vec::new();
+    for path in paths {
+        let text = fs::read_to_string(&path).map_err(FileError::input(&path))?;
+        found.extend(read_variants(source, &path, &text, status)?);
+    }
+    if found.is_empty() {
+        let file = Source { path: &folder, text: "" };
+        return Err(file.error(0..0, "no table has such a variant, so no driver would be tested"));
+    }
+    Ok(found)
 }
 
 /// Returns the cases once for each driver.
 ///
 /// # Errors
-/// [`ScenarioError::File`] when the table of variants cannot be read, [`ScenarioError::Malformed`] when it is wrong.
-pub(super) fn with_cpp_drivers(source: &Path, kind: CppDriver, cases: &[Case]) -> Result<Vec<Case>, ScenarioError> {
-    let script = source.join("build.sh");
-    let driver = |variant, bug_check, probe| BuiltDriver { script: script.clone(), variant, bug_check, probe };
+/// [`ScenarioError::File`] when a table of variants cannot be read, [`ScenarioError::Malformed`] when one is wrong.
+pub(super) fn with_cpp_drivers(source: &Path, kind: &CppDriver, cases: &[Case]) -> Result<Vec<Case>, ScenarioError> {
+    let good =
+        |driver| BuiltDriver { script: source.join(SCRIPT), driver, variant: None, bug_check: None, probe: None };
     let drivers = match kind {
-        CppDriver::Good => vec![driver(None, None, None)],
-        CppDriver::Broken => {
-            let path = source.join("variants.toml");
-            let text = fs::read_to_string(&path).map_err(FileError::input(&path))?;
-            let firing = variants_that_fire(&path, &text)?;
-            let driver = |FiringVariant { name, bug_check, probe }| driver(Some(name), Some(bug_check), probe);
-            firing.into_iter().map(driver).collect()
-        }
+        CppDriver::Good => vec![good(None)],
+        CppDriver::Broken => variants(source, VariantStatus::Fires)?,
+        CppDriver::Passing => variants(source, VariantStatus::Passes)?,
+        CppDriver::Named(name) => vec![good(Some(name.clone()))],
     };
     let with = |case: &Case, driver: &BuiltDriver| {
         let names = [driver.variant.as_deref().unwrap_or_default(), &case.name];
@@ -103,28 +131,49 @@ pub(super) fn with_cpp_drivers(source: &Path, kind: CppDriver, cases: &[Case]) -
 mod tests {
     use super::*;
 
+    fn read(text: &str, status: VariantStatus) -> Result<Vec<BuiltDriver>, ScenarioError> {
+        read_variants(Path::new("fixture"), Path::new("variants/a.toml"), text, status)
+    }
+
+    const THREE: &str = "[[variant]]\nname = 'a'\ncheck = 7\nstatus = 'fires'\n\
+                         [[variant]]\nname = 'b'\ndriver = 'midi'\nbug_check = 0xe6\nstatus = 'fires'\n\
+                         [[variant]]\nname = 'c'\nstatus = 'no check possible'\n\
+                         [[variant]]\nname = 'd'\nguards = 7\nprobe = 'streams'\nstatus = 'passes'\n";
+
     #[test]
     fn reads_the_check_of_each_variant_that_fires() {
-        let read = |text: &str| variants_that_fire(Path::new("variants.toml"), text);
-        let firing = read(
-            "[[variant]]\nname = 'a'\ncheck = 7\nstatus = 'fires'\n\
-             [[variant]]\nname = 'b'\nbug_check = 0xe6\nstatus = 'fires'\n\
-             [[variant]]\nname = 'c'\nstatus = 'no check possible'\n",
-        )
-        .unwrap();
-        let found: Vec<_> = firing
-            .iter()
-            .map(|variant| (variant.name.as_str(), variant.bug_check.rule, variant.bug_check.code))
-            .collect();
-        assert_eq!(found, [("a", Some(7), None), ("b", None, Some(0xe6))]);
-        let error = read("[[variant]]\nname = 'a'\nstatus = 'fires'\n").unwrap_err().to_string();
+        let firing = read(THREE, VariantStatus::Fires).unwrap();
+        let check = |driver: &BuiltDriver| driver.bug_check.as_ref().map(|found| (found.rule, found.code));
+        let found: Vec<_> =
+            firing.iter().map(|driver| (driver.variant.as_deref(), driver.driver.as_deref(), check(driver))).collect();
+        assert_eq!(
+            found,
+            [(Some("a"), None, Some((Some(7), None))), (Some("b"), Some("midi"), Some((None, Some(0xe6))))]
+        );
+        let error = read("[[variant]]\nname = 'a'\nstatus = 'fires'\n", VariantStatus::Passes).unwrap_err().to_string();
         assert!(error.contains("either check or bug_check"), "{error}");
     }
 
     #[test]
-    fn refuses_a_table_of_which_no_variant_fires() {
-        let text = "[[variant]]\nname = 'c'\nstatus = 'no check possible'\n";
-        let error = variants_that_fire(Path::new("variants.toml"), text).unwrap_err().to_string();
+    fn refuses_tables_without_a_variant_to_test() {
+        let source = tempfile::tempdir().unwrap();
+        fs::create_dir(source.path().join(VARIANTS)).unwrap();
+        fs::write(
+            source.path().join(VARIANTS).join("a.toml"),
+            "[[variant]]\nname = 'c'\nstatus = 'no check possible'\n",
+        )
+        .unwrap();
+        let error = variants(source.path(), VariantStatus::Fires).unwrap_err().to_string();
         assert!(error.contains("no driver would be tested"), "{error}");
+    }
+
+    #[test]
+    fn a_variant_that_passes_expects_no_bug_check_and_names_the_rule_that_it_guards() {
+        let passing = read(THREE, VariantStatus::Passes).unwrap();
+        let found: Vec<_> =
+            passing.iter().map(|driver| (driver.variant.as_deref(), driver.bug_check.is_some())).collect();
+        assert_eq!(found, [(Some("d"), false)]);
+        let error = read("[[variant]]\nname = 'd'\nstatus = 'passes'\n", VariantStatus::Fires).unwrap_err().to_string();
+        assert!(error.contains("guards"), "{error}");
     }
 }

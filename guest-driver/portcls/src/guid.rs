@@ -96,11 +96,16 @@ impl core::fmt::Debug for Guid {
     }
 }
 
+/// `IUnknown` as the component object model has it (`unknwn.h`). The driver kit's `punknown.h` has another value,
+/// [`IID_IUnknown`]; a driver that answers both works with a caller of either.
+pub const COM_IID_IUnknown: Guid = Guid::parse("00000000-0000-0000-c000-000000000046");
+
 guids! {
     /// Interfaces (`portcls.h`, `dmusicks.h`).
     INTERFACES;
-    /// `IUnknown`.
-    IID_IUnknown = "00000000-0000-0000-c000-000000000046";
+    /// `IUnknown`, as `punknown.h` defines it, and so everything that is compiled with the driver kit's headers. COM's
+    /// own value is [`COM_IID_IUnknown`].
+    IID_IUnknown = "00000000-0000-0000-0000-c00000000046";
     /// [`IResourceList`](crate::resource::IResourceList).
     IID_IResourceList = "22c6ac60-851b-11d0-9a7f-00aa0038acfe";
     /// [`IDmaChannel`](crate::services::IDmaChannel).

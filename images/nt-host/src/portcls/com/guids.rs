@@ -51,10 +51,19 @@ macro_rules! guids {
     };
 }
 
+/// `IUnknown` as the component object model has it (unknwn.h). punknown.h, which drivers are compiled with, has
+/// [another value](IID_IUNKNOWN), and that is the one to ask a driver with.
+pub(crate) const COM_IID_IUNKNOWN: GUID = GUID::from_u128(0x00000000_0000_0000_C000_000000000046);
+
+/// Returns whether a caller asks for `IUnknown`, by the value of punknown.h or by COM's.
+pub(crate) fn is_unknown(interface: &GUID) -> bool {
+    matches!(*interface, IID_IUNKNOWN | COM_IID_IUNKNOWN)
+}
+
 // Interfaces (portcls.h, dmusicks.h, punknown.h).
 guids! {
     INTERFACES:
-    IID_IUNKNOWN = 0x00000000_0000_0000_C000_000000000046;
+    IID_IUNKNOWN = 0x00000000_0000_0000_0000_C00000000046;
     IID_IRESOURCELIST = 0x22C6AC60_851B_11D0_9A7F_00AA0038ACFE;
     IID_IINTERRUPTSYNC = 0x22C6AC63_851B_11D0_9A7F_00AA0038ACFE;
     IID_ISERVICESINK = 0x22C6AC64_851B_11D0_9A7F_00AA0038ACFE;

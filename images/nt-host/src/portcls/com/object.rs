@@ -209,7 +209,7 @@ unsafe extern "win64" fn query_interface<T: Class>(
     unsafe {
         let object = &*this;
         let interface = interface.read_unaligned();
-        let found = if interface == guids::IID_IUNKNOWN || T::INTERFACES.contains(&interface) {
+        let found = if guids::is_unknown(&interface) || T::INTERFACES.contains(&interface) {
             Some(object.address())
         } else {
             T::other_interface(object, &interface)

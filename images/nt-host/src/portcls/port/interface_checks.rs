@@ -58,12 +58,18 @@ const IID_UNKNOWN_INTERFACE: GUID = GUID::from_u128(0x8B1C_5F0E_2D47_4A9B_9E63_D
 pub(crate) fn check_interfaces(object: &Foreign, required: &[GUID], rule: &'static rules::Rule, name: &'static str) {
     let ask = |interface: &GUID| {
         object.query(interface).unwrap_or_else(|status| {
+            let of_com = *interface == guids::IID_IUNKNOWN && object.query(&guids::COM_IID_IUNKNOWN).is_ok();
+            let remedy = if of_com {
+                "answer IID_IUnknown as punknown.h defines it; what is answered here is COM's value, of unknwn.h"
+            } else {
+                "answer every interface of the object, with STATUS_SUCCESS and a reference"
+            };
             violation(
                 name,
                 Violation::new(
                     rule,
                     format!("QueryInterface for {} answers {status:#010x}", guids::Printed(interface)),
-                    "answer every interface of the object, with STATUS_SUCCESS and a reference",
+                    remedy,
                 ),
             )
         })

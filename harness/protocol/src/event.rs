@@ -42,6 +42,16 @@ pub enum Event {
         /// Whether the allocation was made to fail.
         failed: bool,
     },
+    /// Something was found that did not stop the system: the first of its kind since boot.
+    Finding(Finding),
+    /// The finding of this id has been made so often since boot. Sent for what has changed, before each answer and before
+    /// a bug check.
+    FindingCount {
+        /// [`Finding::id`].
+        id: u32,
+        /// How often, the first time included.
+        count: u64,
+    },
 }
 
 /// Severity of a log line.
@@ -92,4 +102,36 @@ pub struct StackFrame {
     pub module: Option<String>,
     /// Offset from the module's base.
     pub offset: u64,
+}
+
+/// A finding that did not stop the system. Findings of one kind, rule, function and IRQL are one, which is counted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The number of the finding since boot, from 0.
+    pub id: u32,
+    /// The kind.
+    pub kind: FindingKind,
+    /// The number of the rule or check, where there is one.
+    pub rule: Option<u16>,
+    /// The bug-check code with which the system would have stopped; 0 for a note.
+    pub code: u32,
+    /// What was found, and the remedy, for the driver's author.
+    pub message: String,
+    /// The function that found it.
+    pub function: String,
+    /// IRQL at that moment.
+    pub irql: u8,
+    /// Return addresses of the first time, innermost first.
+    pub stack: Vec<StackFrame>,
+}
+
+/// The kind of a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum FindingKind {
+    /// A violation of a rule that [`options::WAIVE`](crate::options::WAIVE) names.
+    Waived,
+    /// A violation that [`options::KEEP_GOING`](crate::options::KEEP_GOING) lets pass. The driver is wrong.
+    Violation,
+    /// An observation that no page forbids.
+    Note,
 }

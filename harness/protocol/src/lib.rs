@@ -30,7 +30,7 @@ mod statistics;
 mod stream;
 
 pub use driver::{DataRange, DriverInfo, Import, PinFactory};
-pub use event::{BugCheck, Event, Level, StackFrame};
+pub use event::{BugCheck, Event, Finding, FindingKind, Level, StackFrame};
 pub use frame::{Deframer, FrameError, Received, encode};
 pub use handle::Handle;
 pub use memory::Bulk;

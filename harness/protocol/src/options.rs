@@ -19,5 +19,12 @@ pub const INTERRUPTS: &str = "interrupts";
 /// Selects what the system's time counts: what the machine's clocks show (`shown`, default), or only time in which the
 /// machine runs (`run`).
 pub const TIME: &str = "time";
-/// With `off`, leaves the driver unchecked, to measure what checking costs. `on` is the default.
+/// With `off`, leaves the driver unchecked, to measure what checking costs: no rule and no check stops the guest or is
+/// reported. `on` is the default.
 pub const VERIFIER: &str = "verifier";
+/// Waives rules and checks, by number with commas between: a violation of one is sent as
+/// [`Event::Finding`](crate::Event::Finding), and the guest goes on where it can.
+pub const WAIVE: &str = "waive";
+/// With `on`, each violation after which the guest can go on is sent as [`Event::Finding`](crate::Event::Finding), and the
+/// guest goes on. `off` is the default.
+pub const KEEP_GOING: &str = "keep-going";

@@ -3,6 +3,7 @@
 use guest_protocol::{Deframer, Event, Level, Received, Reply, Request, ToGuest, ToHost, exit};
 
 use super::session::Session;
+use crate::bugcheck::{findings, response};
 use crate::harness::link;
 use crate::{arch, ke};
 
@@ -29,6 +30,10 @@ pub fn serve() -> ! {
                 Received::Message(ToGuest { id, request }) => {
                     let last = request == Request::Shutdown;
                     let result = session.answer(request);
+                    if last && response::unjudged() != 0 {
+                        crate::warn!("{} violations were not judged: option verifier=off", response::unjudged());
+                    }
+                    findings::send_counts();
                     let done = last && result == Ok(Reply::Done);
                     link::send(&ToHost::Answer { id, result });
                     if done {

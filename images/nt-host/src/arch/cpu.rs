@@ -167,6 +167,15 @@ pub fn interrupts_enabled() -> bool {
     x86_64::instructions::interrupts::are_enabled()
 }
 
+/// Enables or disables interrupts.
+pub fn set_interrupts_enabled(enabled: bool) {
+    if enabled {
+        x86_64::instructions::interrupts::enable();
+    } else {
+        x86_64::instructions::interrupts::disable();
+    }
+}
+
 /// The processor that holds the host's exclusion: its number plus one, or 0.
 static EXCLUSIVE: AtomicUsize = AtomicUsize::new(0);
 /// How many times over it is held.

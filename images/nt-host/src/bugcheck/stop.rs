@@ -1,12 +1,13 @@
-//! Stops the system with a report of what failed.
+//! Stops the system with a report of what failed, or notes it where the harness says so.
 
 use alloc::string::{String, ToString};
-use core::fmt;
+use core::fmt::{self, Write};
 
 use guest_protocol::{BugCheck, Event, exit};
 
+use super::response::Response;
 use super::stack::{self, Context};
-use super::{blame, names};
+use super::{blame, findings, names, response};
 use crate::arch::stop::{self, Stop};
 use crate::arch::{cpu, smp};
 use crate::harness::link;
@@ -32,6 +33,27 @@ pub struct Report<'a> {
 /// The code for a failure of the host itself.
 pub const MANUALLY_INITIATED_CRASH: u32 = 0xe2;
 
+/// Reports a violation after which the system can go on. Returns where the rule is waived, where violations are only
+/// noted, and where the driver is not verified; otherwise stops the system.
+#[inline(never)]
+pub fn violated(report: Report<'_>) {
+    match response::to(report.rule) {
+        Response::Note(kind) if findings::note(kind, &report) => {}
+        Response::Note(_) => {
+            let message = report.message;
+            stop(Report {
+                message: format_args!(
+                    "{message} (noted before: {} different findings, and more are not kept)",
+                    findings::FINDINGS_MAX
+                ),
+                ..report
+            })
+        }
+        Response::Ignore => response::ignored(),
+        Response::Stop => stop(report),
+    }
+}
+
 /// Stops the system.
 #[inline(never)]
 pub fn stop(report: Report<'_>) -> ! {
@@ -46,13 +68,23 @@ pub fn stop(report: Report<'_>) -> ! {
     smp::stop_other();
     let context = report.context.unwrap_or_else(Context::here);
     let frames = stack::walk(context);
+    let rule = report.rule.or_else(blame::rule);
+    let mut message = report.message.to_string();
+    // A name of our own is that of a failure of this guest, which no waiver is about.
+    if report.name.is_none()
+        && let Some(why) = response::stops_nevertheless(rule)
+    {
+        // Writing to a string does not fail.
+        let _ = write!(message, " ({why})");
+    }
+    findings::send_counts();
     let bug_check = BugCheck {
         code: report.code,
         name: report.name.or_else(|| names::of(report.code)).map_or_else(|| fallback(report.code), String::from),
         parameters: report.parameters,
-        rule: report.rule.or_else(blame::rule),
+        rule,
         waited_ms: blame::waited_ms(),
-        message: report.message.to_string(),
+        message,
         function: report.function.into(),
         irql,
         stack: frames,

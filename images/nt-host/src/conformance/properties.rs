@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use super::Figures;
 use super::synth::{self, of_dls, of_synth};
 use crate::contract::rules::{self, Rule};
-use crate::contract::violation::{Violation, violation};
+use crate::contract::violation::{Violation, fatal};
 use crate::nt::status::{STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, success};
 use crate::nt::{NTSTATUS, PVOID};
 use crate::portcls::com::abi::property_type::{BASIC_SUPPORT, GET, SET};
@@ -124,7 +124,7 @@ pub(crate) fn run(port: &Com<Port>, pin: &Pin) -> Figures {
 
 /// Stops, because a handler of properties broke `rule`.
 pub(crate) fn broken(rule: &'static Rule, what: String, remedy: &'static str) -> ! {
-    violation("PCPFNPROPERTY_HANDLER", Violation::new(rule, what, remedy))
+    fatal("PCPFNPROPERTY_HANDLER", Violation::new(rule, what, remedy))
 }
 
 /// Verbs that the item does not have are refused, and touch nothing (rule 65).

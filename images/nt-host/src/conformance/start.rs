@@ -9,7 +9,7 @@ use guest_protocol::Failure;
 
 use super::Figures;
 use crate::contract::rules;
-use crate::contract::violation::{Violation, violation};
+use crate::contract::violation::{Violation, fatal};
 use crate::portcls::com::object;
 use crate::portcls::port::bare_adapter;
 use crate::portcls::services::alteration::{self, ALTERATIONS, Alteration};
@@ -164,5 +164,5 @@ fn quiet() {
 }
 
 fn broken(rule: &'static rules::Rule, what: alloc::string::String, remedy: &'static str) -> ! {
-    violation("StartDevice", Violation::new(rule, what, remedy))
+    fatal("StartDevice", Violation::new(rule, what, remedy))
 }

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::Figures;
 use crate::contract::rules::{self, Rule};
-use crate::contract::violation::{Violation, violation};
+use crate::contract::violation::{Violation, fatal, violation};
 use crate::nt::status::{STATUS_INSUFFICIENT_RESOURCES, success};
 use crate::nt::{NTSTATUS, PVOID};
 use crate::portcls::com::abi::{DataFormat, KernelEvent, KsState, StreamType, data_flow};
@@ -324,7 +324,7 @@ fn limits(port: &Com<Port>, music_pin: &MusicPin) -> u32 {
 }
 
 fn broken_limit(what: alloc::string::String) -> ! {
-    violation(
+    fatal(
         "IMiniportDMus::NewStream",
         Violation::new(
             rules::INSTANCE_LIMITS,
@@ -391,7 +391,7 @@ fn call_new_stream(
 }
 
 fn broken_failure(what: alloc::string::String) -> ! {
-    violation(
+    fatal(
         "IMiniportDMus::NewStream",
         Violation::new(
             rules::NEW_STREAM_FAILURE,

@@ -1,14 +1,25 @@
 //! What the documentation demands of a driver, asserted: one place that turns a broken rule into a bug check that the
 //! driver's author can act on.
+//!
+//! | function | numbered | goes on where it is waived |
+//! |---|---|---|
+//! | [`violation`], [`broken`] | a rule, or none | yes |
+//! | [`failed`], [`failed_at`] | a check | yes |
+//! | [`fatal`], [`stop_by_rule`] | a rule, or none | no: the host cannot go on |
+//! | [`stop_by_check`] | a check | no |
+//! | [`stop`] | no: a bug check of Windows itself | no |
+//! | [`note`] | the rule that is about it | always: it is no violation |
 
 use core::fmt;
+
+use guest_protocol::FindingKind;
 
 use super::checks::Check;
 use super::export::IrqlRule;
 use super::{delay, rules, watch};
 use crate::arch::cpu;
 use crate::bugcheck::stack::Context;
-use crate::bugcheck::{self, Report};
+use crate::bugcheck::{self, Report, findings};
 
 /// Driver Verifier's own bug check.
 pub const DRIVER_VERIFIER_DETECTED_VIOLATION: u32 = 0xc4;
@@ -33,41 +44,47 @@ pub fn check_irql(function: &'static str, rule: IrqlRule) {
 }
 
 #[cold]
-fn wrong_irql(function: &'static str, rule: IrqlRule, level: u8) -> ! {
+fn wrong_irql(function: &'static str, rule: IrqlRule, level: u8) {
     let IrqlRule { min, max } = rule;
     let parameters = [0, u64::from(level), u64::from(max), 0];
+    let report = |message: fmt::Arguments<'_>| broken(RULE_IRQL, IRQL_NOT_LESS_OR_EQUAL, function, parameters, message);
     if min == max {
-        stop_by_rule(
-            RULE_IRQL,
-            IRQL_NOT_LESS_OR_EQUAL,
-            function,
-            parameters,
-            format_args!("{function} was called at IRQL {level}; it must be called at IRQL {max}"),
-        )
+        report(format_args!("{function} was called at IRQL {level}; it must be called at IRQL {max}"));
     } else {
-        stop_by_rule(
-            RULE_IRQL,
-            IRQL_NOT_LESS_OR_EQUAL,
-            function,
-            parameters,
-            format_args!("{function} was called at IRQL {level}; it must be called at IRQL {min} to {max}"),
-        )
+        report(format_args!("{function} was called at IRQL {level}; it must be called at IRQL {min} to {max}"));
     }
 }
 
-/// Stops because a rule of the contract was broken. `rule` is its number in the contract's list, if it has one;
-/// `message` says what happened, what was expected and what to do.
-pub fn violation(rule: Option<u16>, function: &str, message: fmt::Arguments<'_>) -> ! {
-    let number = rule.map_or(0, u64::from);
-    bugcheck::stop(Report {
+/// Returns the report of a rule of the contract, or of one that has no number, by Driver Verifier's bug check.
+fn report<'a>(rule: Option<u16>, function: &'a str, message: fmt::Arguments<'a>) -> Report<'a> {
+    Report {
         code: DRIVER_VERIFIER_DETECTED_VIOLATION,
         name: None,
-        parameters: [number, 0, 0, 0],
+        parameters: [rule.map_or(0, u64::from), 0, 0, 0],
         rule,
         function,
         message,
         context: None,
-    })
+    }
+}
+
+/// Reports that a rule of the contract was broken. `rule` is its number in the contract's list, if it has one; `message`
+/// says what happened, what was expected and what to do.
+pub fn violation(rule: Option<u16>, function: &str, message: fmt::Arguments<'_>) {
+    bugcheck::violated(report(rule, function, message));
+}
+
+/// Stops because a rule of the contract was broken, and the host cannot go on.
+pub fn fatal(rule: Option<u16>, function: &str, message: fmt::Arguments<'_>) -> ! {
+    bugcheck::stop(report(rule, function, message))
+}
+
+/// Notes what is no violation.
+pub fn note(rule: Option<u16>, function: &str, message: fmt::Arguments<'_>) {
+    // A note for which there is no room is one of hundreds: it is in the log.
+    if !findings::note(FindingKind::Note, &Report { code: 0, ..report(rule, function, message) }) {
+        crate::warn!("{function}: {message}");
+    }
 }
 
 /// Stops with a bug check of Windows.
@@ -75,17 +92,22 @@ pub fn stop(code: u32, function: &str, parameters: [u64; 4], message: fmt::Argum
     bugcheck::stop(Report { code, name: None, parameters, rule: None, function, message, context: None })
 }
 
-/// Stops with a bug check of Windows, for a rule of the contract.
+/// Reports that a rule of the contract was broken, by a bug check of Windows.
+pub fn broken(rule: u16, code: u32, function: &str, parameters: [u64; 4], message: fmt::Arguments<'_>) {
+    bugcheck::violated(Report { code, name: None, parameters, rule: Some(rule), function, message, context: None });
+}
+
+/// Stops with a bug check of Windows, for a rule of the contract after whose violation the host cannot go on.
 pub fn stop_by_rule(rule: u16, code: u32, function: &str, parameters: [u64; 4], message: fmt::Arguments<'_>) -> ! {
     bugcheck::stop(Report { code, name: None, parameters, rule: Some(rule), function, message, context: None })
 }
 
-/// Stops because one of the verifier's own checks failed.
-pub fn failed(check: &Check, code: u32, function: &str, parameters: [u64; 4], message: fmt::Arguments<'_>) -> ! {
-    failed_at(check, code, function, parameters, None, message)
+/// Reports that one of the verifier's own checks failed.
+pub fn failed(check: &Check, code: u32, function: &str, parameters: [u64; 4], message: fmt::Arguments<'_>) {
+    failed_at(check, code, function, parameters, None, message);
 }
 
-/// Stops because a check failed at another place than the caller's.
+/// Reports that a check failed at another place than the caller's.
 pub fn failed_at(
     check: &Check,
     code: u32,
@@ -93,19 +115,26 @@ pub fn failed_at(
     parameters: [u64; 4],
     context: Option<Context>,
     message: fmt::Arguments<'_>,
-) -> ! {
-    bugcheck::stop(Report {
-        code,
-        name: None,
-        parameters,
-        rule: Some(check.number),
-        function,
-        message: format_args!("{message} (check '{}')", check.name),
-        context,
-    })
+) {
+    let message = format_args!("{message} (check '{}')", check.name);
+    bugcheck::violated(Report { code, name: None, parameters, rule: Some(check.number), function, message, context });
 }
 
-/// Calls into the driver and checks that it comes back at the IRQL it was called at, with interrupts enabled as before.
+/// Stops because a check failed, at another place than the caller's if `context` says so, after which the host cannot go on.
+pub fn stop_by_check(
+    check: &Check,
+    code: u32,
+    function: &str,
+    parameters: [u64; 4],
+    context: Option<Context>,
+    message: fmt::Arguments<'_>,
+) -> ! {
+    let message = format_args!("{message} (check '{}')", check.name);
+    bugcheck::stop(Report { code, name: None, parameters, rule: Some(check.number), function, message, context })
+}
+
+/// Calls into the driver and checks that it comes back at the IRQL it was called at, with interrupts enabled as before;
+/// otherwise, if the host goes on, it does so as before the call.
 #[track_caller]
 pub fn call<R>(what: &str, body: impl FnOnce() -> R) -> R {
     if !watch::is_on() {
@@ -117,7 +146,7 @@ pub fn call<R>(what: &str, body: impl FnOnce() -> R) -> R {
     delay::point();
     let after = (cpu::irql(), cpu::interrupts_enabled());
     if before != after {
-        stop_by_rule(
+        broken(
             RULE_IRQL,
             IRQL_UNEXPECTED_VALUE,
             what,
@@ -130,6 +159,8 @@ pub fn call<R>(what: &str, body: impl FnOnce() -> R) -> R {
                 if after.1 { "enabled" } else { "disabled" }
             ),
         );
+        cpu::set_irql(before.0);
+        cpu::set_interrupts_enabled(before.1);
     }
     result
 }

@@ -1,6 +1,7 @@
 //! The options that the harness starts a guest with: the `fw_cfg` file of `name=value` lines.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use guest_protocol::{Level, options as option};
 
@@ -29,6 +30,10 @@ pub struct Options {
     /// Whether the driver is watched. Without, the host does what Windows does without Driver Verifier: to measure what
     /// watching costs.
     pub verifier: bool,
+    /// The rules and checks whose violations do not stop the system, by number.
+    pub waived: Vec<u16>,
+    /// Whether no violation stops the system after which it can go on.
+    pub keep_going: bool,
 }
 
 /// How the driver's device interrupts, as its INF and the system decide on Windows.
@@ -64,6 +69,8 @@ impl Default for Options {
             interrupts: Interrupts::Line,
             time: Time::Shown,
             verifier: true,
+            waived: Vec::new(),
+            keep_going: false,
         }
     }
 }
@@ -128,6 +135,16 @@ impl Options {
                     _ => return None,
                 }
             }
+            option::WAIVE => {
+                self.waived = value.split(',').map(|number| number.parse().ok()).collect::<Option<_>>()?;
+            }
+            option::KEEP_GOING => {
+                self.keep_going = match value {
+                    "on" => true,
+                    "off" => false,
+                    _ => return None,
+                }
+            }
             _ => return None,
         }
         Some(())
@@ -169,6 +186,8 @@ mod tests {
         assert_eq!(Options::parse("").unwrap(), Options::default());
         assert!(Options::default().verifier, "a driver is watched unless an option says not to");
         assert!(!Options::parse("verifier=off").unwrap().verifier);
+        let lenient = Options::parse("waive=33,105\nkeep-going=on").unwrap();
+        assert_eq!((lenient.waived, lenient.keep_going), ([33, 105].into(), true));
     }
 
     #[test]
@@ -184,6 +203,10 @@ mod tests {
             "interrupts=loud",
             "time=fast",
             "verifier=maybe",
+            "waive=",
+            "waive=33;105",
+            "waive=70000",
+            "keep-going=maybe",
             "calibrate",
         ] {
             assert_eq!(Options::parse(line), Err(UnknownOption(line.into())), "{line}");

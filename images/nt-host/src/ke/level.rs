@@ -60,6 +60,7 @@ pub(crate) fn written(frame: &TrapFrame, new: u64) {
             context,
             format_args!("CR8 is written with {new:#x}, which is no IRQL"),
         );
+        return;
     };
     if new < old {
         check_lowered("CR8", new, context);

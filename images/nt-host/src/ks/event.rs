@@ -10,7 +10,7 @@ use core::cell::UnsafeCell;
 use super::layout::{KSEVENT_ENTRY, KSEVENT_ITEM, KSEVENT_SET, KSEVENTDATA, entry_flag, notification};
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::contract::services;
-use crate::contract::violation::{Violation, violation};
+use crate::contract::violation::{Violation, fatal};
 use crate::ex::fast_mutex::{
     ExAcquireFastMutex, ExAcquireFastMutexUnsafe, ExReleaseFastMutex, ExReleaseFastMutexUnsafe,
 };
@@ -155,7 +155,7 @@ pub(crate) unsafe fn unlink(entry: *mut KSEVENT_ENTRY) {
 }
 
 fn discarded(function: &str, entry: *mut KSEVENT_ENTRY) -> ! {
-    violation(
+    fatal(
         function,
         Violation::new(
             services::DISCARDED,

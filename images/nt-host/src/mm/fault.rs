@@ -76,7 +76,7 @@ impl Fault<'_> {
         };
         let what = AddressKind(address);
         if let Some(mdl) = mdl::undone_mapping(address) {
-            verifier::failed_at(
+            verifier::stop_by_check(
                 checks::MDL_AFTER_UNLOCK,
                 if level >= DISPATCH_LEVEL { DRIVER_IRQL_NOT_LESS_OR_EQUAL } else { PAGE_FAULT_IN_NONPAGED_AREA },
                 modules::where_is(frame.rip),
@@ -259,7 +259,7 @@ fn pageable_at_raised_irql(frame: &TrapFrame, address: u64) -> ! {
     } else {
         format!("{address:#x} is pageable memory ({})", AddressKind(address))
     };
-    verifier::failed_at(
+    verifier::stop_by_check(
         checks::PAGED_MEMORY,
         if modules::in_driver(frame.rip) { DRIVER_IRQL_NOT_LESS_OR_EQUAL } else { IRQL_NOT_LESS_OR_EQUAL },
         modules::where_is(frame.rip),

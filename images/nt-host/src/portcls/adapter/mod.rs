@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use crate::contract::rules;
-use crate::contract::violation::{Violation, violation};
+use crate::contract::violation::{Violation, fatal, violation};
 use crate::exports::{
     IoAttachDeviceToDeviceStack, IoCreateDevice, IoDeleteDevice, IoDetachDevice, IoGetDeviceProperty,
 };
@@ -579,7 +579,7 @@ crate::export_functions! {
             STATUS_SUCCESS
         });
         match added {
-            Some(STATUS_OBJECT_NAME_COLLISION) => violation(
+            Some(STATUS_OBJECT_NAME_COLLISION) => fatal(
                 "PcRegisterSubdevice",
                 Violation::new(rules::SUBDEVICE_NAME, "two subdevices have one name", "name each subdevice as its INF reference string does"),
             ),

@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::contract::rules;
-use crate::contract::violation::{Violation, violation};
+use crate::contract::violation::{Violation, fatal, violation};
 use crate::exports::PoRequestPowerIrp;
 use crate::nt::status::{
     STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_SUCCESS,
@@ -139,7 +139,7 @@ crate::export_functions! {
             return STATUS_INVALID_PARAMETER;
         }
         let broken = |what: alloc::string::String| -> ! {
-            violation(
+            fatal(
                 "PcRegisterAdapterPowerManagement",
                 Violation::new(
                     rules::POWER_REGISTRATION,

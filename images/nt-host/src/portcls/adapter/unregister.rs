@@ -6,7 +6,7 @@ use alloc::format;
 
 use super::End;
 use crate::contract::services;
-use crate::contract::violation::{Violation, violation};
+use crate::contract::violation::{Violation, fatal};
 use crate::nt::status::{STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_NOT_FOUND, STATUS_SUCCESS};
 use crate::nt::{NTSTATUS, PVOID, UNICODE_STRING};
 use crate::portcls::adapter;
@@ -23,7 +23,7 @@ pub(crate) fn subdevice(fdo: PVOID, port: PVOID) -> NTSTATUS {
     // SAFETY: only a live port is taken for one.
     let found = unsafe { Com::<Port>::from_borrowed(port) }.filter(|_| adapter::unregister(fdo.cast(), port));
     let Some(port) = found else {
-        violation(
+        fatal(
             "IUnregisterSubdevice::UnregisterSubdevice",
             Violation::new(
                 services::UNREGISTERED_SUBDEVICE,

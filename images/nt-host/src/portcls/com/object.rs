@@ -21,7 +21,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use super::guids::{self, GUID};
 use super::slots::Foreign;
 use crate::contract::rules::{self, Rule};
-use crate::contract::violation::{Violation, violation};
+use crate::contract::violation::{Violation, fatal};
 use crate::contract::watch;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::{STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
@@ -331,7 +331,7 @@ unsafe extern "win64" fn tombstone(this: *mut c_void) -> usize {
     // SAFETY: only objects that were buried here carry this vtable, and their header is still readable.
     let (name, rule) = unsafe { ((*this.cast::<Header>()).name, (*this.cast::<Header>()).used_after_release) };
     if this as usize == GIVEN_UP_GROUP.load(Ordering::Relaxed) {
-        violation(
+        fatal(
             name,
             Violation::new(
                 rules::SERVICE_GROUP,
@@ -340,7 +340,7 @@ unsafe extern "win64" fn tombstone(this: *mut c_void) -> usize {
             ),
         )
     }
-    violation(
+    fatal(
         name,
         Violation::new(
             rule,

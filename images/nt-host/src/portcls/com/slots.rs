@@ -11,7 +11,7 @@ use core::ffi::c_void;
 
 use super::abi::{DataFormat, FilterDescriptor, KernelEvent, KsState};
 use super::guids::GUID;
-use crate::contract::violation::{Violation, violation};
+use crate::contract::violation::{Violation, fatal, violation};
 use crate::contract::{rules, watch};
 use crate::nt::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL};
 use crate::nt::{DEVICE_CAPABILITIES, KIRQL, NTSTATUS, PVOID};
@@ -30,7 +30,7 @@ unsafe fn method<F: Copy>(this: Interface, slot: usize, name: &'static str) -> F
     // SAFETY: by the caller.
     let function = unsafe { this.cast::<*const *const ()>().read().add(slot).read() };
     if function.is_null() {
-        violation(
+        fatal(
             name,
             Violation::new(
                 rules::REFERENCE_COUNTS,

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, Ordering};
 use super::event_pool::EventPool;
 use super::unpack::Fragment;
 use crate::contract::rules::{self, Rule};
-use crate::contract::violation::{Violation, violation};
+use crate::contract::violation::{Violation, fatal, violation};
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::{
     STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_SUCCESS,
@@ -176,7 +176,7 @@ impl Allocator {
             pool.send(event);
             Ok(Some(event))
         });
-        filled.unwrap_or_else(|broken| violation("IAllocatorMXF", broken))
+        filled.unwrap_or_else(|broken| fatal("IAllocatorMXF", broken))
     }
 
     /// Returns an event that says that it is longer than fits it and has no buffer, for the port to send. `None` when
@@ -195,7 +195,7 @@ impl Allocator {
             pool.send(event);
             Ok(Some(event))
         });
-        made.unwrap_or_else(|broken| violation("IAllocatorMXF", broken))
+        made.unwrap_or_else(|broken| fatal("IAllocatorMXF", broken))
     }
 
     /// Returns a package of these events, for the port to send. `None` when the pool has no event left.
@@ -213,7 +213,7 @@ impl Allocator {
             pool.send(event);
             Ok(Some(event))
         });
-        wrapped.unwrap_or_else(|broken| violation("IAllocatorMXF", broken))
+        wrapped.unwrap_or_else(|broken| fatal("IAllocatorMXF", broken))
     }
 
     /// Checks that an event was not written to after it had been given back.
@@ -303,7 +303,7 @@ unsafe extern "win64" fn put_message(this: This, event: *mut KernelEvent) -> NTS
             kernel::wake();
             STATUS_SUCCESS
         }
-        Err(broken) => violation("IAllocatorMXF::PutMessage", anothers(allocator, event).unwrap_or(broken)),
+        Err(broken) => fatal("IAllocatorMXF::PutMessage", anothers(allocator, event).unwrap_or(broken)),
     }
 }
 
@@ -370,7 +370,7 @@ unsafe extern "win64" fn put_buffer(this: This, buffer: *mut u8) -> NTSTATUS {
     // SAFETY: the caller holds a reference.
     match unsafe { object(this) }.pool.with(|pool| pool.give_back_buffer(buffer)) {
         Ok(()) => STATUS_SUCCESS,
-        Err(broken) => violation("IAllocatorMXF::PutBuffer", broken),
+        Err(broken) => fatal("IAllocatorMXF::PutBuffer", broken),
     }
 }
 
@@ -387,7 +387,7 @@ unsafe fn hand_out<T>(out: *mut *mut T, taken: Result<Option<*mut T>, Violation>
             unsafe { out.write(core::ptr::null_mut()) };
             STATUS_INSUFFICIENT_RESOURCES
         }
-        Err(broken) => violation("IAllocatorMXF", broken),
+        Err(broken) => fatal("IAllocatorMXF", broken),
     }
 }
 

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::allocator::Allocator;
 use super::{Pin, clock};
 use crate::contract::rules::{self, Rule};
-use crate::contract::violation::{Violation, violation};
+use crate::contract::violation::{Violation, fatal, violation};
 use crate::harness::stopwatch::{self, Mark};
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::{STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS, success};
@@ -225,7 +225,7 @@ unsafe extern "win64" fn put_message(this: This, event: *mut KernelEvent) -> NTS
     // SAFETY: the caller holds a reference, or has the sink from ConnectOutput and not yet had DisconnectOutput.
     match unsafe { object(this) }.accept(event) {
         Ok(()) => STATUS_SUCCESS,
-        Err(broken) => violation("IMXF::PutMessage", broken),
+        Err(broken) => fatal("IMXF::PutMessage", broken),
     }
 }
 

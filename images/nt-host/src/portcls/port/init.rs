@@ -12,7 +12,7 @@ use super::interface::This;
 use super::lifetime::LISTS;
 use super::{Bound, MINIPORT_GROUP, Port, adapter, bare_adapter, changed_description, describe, interface_checks};
 use crate::contract::rules;
-use crate::contract::violation::{Violation, violation};
+use crate::contract::violation::{Violation, fatal, violation};
 use crate::nt::status::{
     STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, success,
 };
@@ -89,7 +89,7 @@ pub(super) unsafe extern "win64" fn init(
             changed_description("another descriptor is given the second time");
         }
         let filter = Filter::read(descriptor).and_then(|filter| filter.check().map(|()| filter));
-        let filter = filter.unwrap_or_else(|broken| violation("IMiniport::GetDescription", broken));
+        let filter = filter.unwrap_or_else(|broken| fatal("IMiniport::GetDescription", broken));
         for rule in [
             rules::DESCRIPTION_CONSTANT,
             rules::DESCRIPTOR_SIZES,

@@ -7,7 +7,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use crate::contract::rules;
-use crate::contract::violation::{Violation, violation};
+use crate::contract::violation::{Violation, fatal, violation};
 use crate::nt::PVOID;
 use crate::nt::status::success;
 use crate::portcls::com::guids::{self, GUID};
@@ -64,7 +64,7 @@ pub(crate) fn check_interfaces(object: &Foreign, required: &[GUID], rule: &'stat
             } else {
                 "answer every interface of the object, with STATUS_SUCCESS and a reference"
             };
-            violation(
+            fatal(
                 name,
                 Violation::new(
                     rule,
@@ -176,7 +176,7 @@ pub(crate) fn check_service(miniport: &Foreign) {
 }
 
 fn broken(name: &'static str, what: alloc::string::String) -> ! {
-    violation(
+    fatal(
         name,
         Violation::new(
             rules::OPTIONAL_INTERFACES,

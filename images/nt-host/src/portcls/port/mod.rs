@@ -24,7 +24,7 @@ use self::interface::{
 };
 use self::lifetime::forget_list;
 use crate::contract::rules;
-use crate::contract::violation::{Violation, violation};
+use crate::contract::violation::{Violation, fatal};
 use crate::nt::PVOID;
 use crate::nt::status::success;
 use crate::portcls::com::abi::FilterDescriptor;
@@ -238,7 +238,7 @@ fn describe(miniport: &Foreign) -> (*const FilterDescriptor, u64) {
     // SAFETY: the reference keeps the miniport.
     let status = unsafe { slots::miniport::get_description(miniport.as_raw(), &raw mut descriptor) };
     if !success(status) || descriptor.is_null() {
-        violation(
+        fatal(
             "IMiniport::GetDescription",
             Violation::new(
                 rules::DESCRIPTION_CONSTANT,
@@ -249,11 +249,11 @@ fn describe(miniport: &Foreign) -> (*const FilterDescriptor, u64) {
     }
     // SAFETY: the miniport vouches for what it describes; what cannot be read faults, with its address.
     let sum = unsafe { descriptor::fingerprint(descriptor) };
-    (descriptor, sum.unwrap_or_else(|broken| violation("IMiniport::GetDescription", broken)))
+    (descriptor, sum.unwrap_or_else(|broken| fatal("IMiniport::GetDescription", broken)))
 }
 
 fn changed_description(what: &'static str) -> ! {
-    violation(
+    fatal(
         "IMiniport::GetDescription",
         Violation::new(
             rules::DESCRIPTION_CONSTANT,

@@ -7,7 +7,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::contract::rules;
-use crate::contract::violation::{Violation, violation};
+use crate::contract::violation::{Violation, fatal};
 use crate::nt::NTSTATUS;
 use crate::nt::status::{
     STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER,
@@ -99,7 +99,7 @@ fn check_range(miniport: &Foreign, pin: u32, range: &DataRange) {
 }
 
 fn broken(what: &str) -> ! {
-    violation(
+    fatal(
         "IMiniport::DataRangeIntersection",
         Violation::new(
             rules::INTERSECTION,

@@ -14,7 +14,7 @@ use alloc::vec;
 
 use super::{Target, intersection};
 use crate::contract::rules;
-use crate::contract::violation::{Violation, violation};
+use crate::contract::violation::{Violation, fatal, violation};
 use crate::nt::irql::PASSIVE_LEVEL;
 use crate::nt::status::{
     STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER,
@@ -291,7 +291,7 @@ fn finish(held: &Held, status: NTSTATUS) -> Answer {
 }
 
 fn broken_pending(what: &'static str) -> ! {
-    violation(
+    fatal(
         "PcCompletePendingPropertyRequest",
         Violation::new(
             rules::PROPERTY_PENDING,

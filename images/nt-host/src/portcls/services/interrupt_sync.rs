@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 use super::{call_faults, resources};
 use crate::contract::rules;
-use crate::contract::violation::{Violation, violation};
+use crate::contract::violation::{Violation, fatal, violation};
 use crate::nt::irql::DEVICE_LEVEL_MAX;
 use crate::nt::status::{STATUS_INVALID_PARAMETER, STATUS_SUCCESS, STATUS_UNSUCCESSFUL, success};
 use crate::nt::{
@@ -196,7 +196,7 @@ impl InterruptSync {
                     }
                     claimed = true;
                 }
-                violation(
+                fatal(
                     "IInterruptSync (Repeat)",
                     Violation::new(
                         rules::INTERRUPT_CLAIM,

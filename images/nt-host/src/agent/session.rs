@@ -349,7 +349,14 @@ impl Session {
     /// Sends a property request and waits until the driver completes it.
     fn property(&self, request: &PropertyRequest) -> Result<Reply, Failure> {
         let sent = self.begin_property(request)?;
-        request::property::await_driver(|| sent.is_complete());
+        if !request::property::await_driver(|| sent.is_complete()) {
+            // The driver may still complete it, so that what its packet points to stays.
+            core::mem::forget(sent);
+            return Err(Failure {
+                kind: FailureKind::Timeout,
+                message: "the driver keeps the property request and does not complete it".to_string(),
+            });
+        }
         Ok(sent.answer())
     }
 

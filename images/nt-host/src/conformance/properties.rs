@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use super::Figures;
 use super::synth::{self, of_dls, of_synth};
 use crate::contract::rules::{self, Rule};
-use crate::contract::violation::{Violation, fatal};
+use crate::contract::violation::{Violation, violation};
 use crate::nt::status::{STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, success};
 use crate::nt::{NTSTATUS, PVOID};
 use crate::portcls::com::abi::property_type::{BASIC_SUPPORT, GET, SET};
@@ -122,9 +122,9 @@ pub(crate) fn run(port: &Com<Port>, pin: &Pin) -> Figures {
     vec![("properties checked", items.len() as u64)]
 }
 
-/// Stops, because a handler of properties broke `rule`.
-pub(crate) fn broken(rule: &'static Rule, what: String, remedy: &'static str) -> ! {
-    fatal("PCPFNPROPERTY_HANDLER", Violation::new(rule, what, remedy))
+/// Reports that a handler of properties broke `rule`.
+pub(crate) fn broken(rule: &'static Rule, what: String, remedy: &'static str) {
+    violation("PCPFNPROPERTY_HANDLER", Violation::new(rule, what, remedy))
 }
 
 /// Verbs that the item does not have are refused, and touch nothing (rule 65).
@@ -155,7 +155,7 @@ fn basic_support(item: &Item<'_>) {
     if !item.has(BASIC_SUPPORT) {
         return;
     }
-    let bad = |what: String| -> ! {
+    let bad = |what: String| {
         broken(
             rules::BASIC_SUPPORT,
             format!("BASICSUPPORT of {}: {what}", item.name()),

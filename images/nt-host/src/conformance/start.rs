@@ -9,7 +9,7 @@ use guest_protocol::Failure;
 
 use super::Figures;
 use crate::contract::rules;
-use crate::contract::violation::{Violation, fatal};
+use crate::contract::violation::{Violation, violation};
 use crate::portcls::com::object;
 use crate::portcls::port::bare_adapter;
 use crate::portcls::services::alteration::{self, ALTERATIONS, Alteration};
@@ -163,6 +163,6 @@ fn quiet() {
     rules::QUIET_AFTER_INIT.held();
 }
 
-fn broken(rule: &'static rules::Rule, what: alloc::string::String, remedy: &'static str) -> ! {
-    fatal("StartDevice", Violation::new(rule, what, remedy))
+fn broken(rule: &'static rules::Rule, what: alloc::string::String, remedy: &'static str) {
+    violation("StartDevice", Violation::new(rule, what, remedy))
 }

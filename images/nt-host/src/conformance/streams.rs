@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::Figures;
 use crate::contract::rules::{self, Rule};
-use crate::contract::violation::{Violation, fatal, violation};
+use crate::contract::violation::{Violation, violation};
 use crate::nt::status::{STATUS_INSUFFICIENT_RESOURCES, success};
 use crate::nt::{NTSTATUS, PVOID};
 use crate::portcls::com::abi::{DataFormat, KernelEvent, KsState, StreamType, data_flow};
@@ -117,7 +117,7 @@ fn open(port: &Com<Port>, music_pin: &MusicPin) -> Option<Box<Pin>> {
 
 fn fill(pin: &Pin, data: &[u8], group: u16) -> *mut KernelEvent {
     let fragment = Fragment { flags: 0, data };
-    pin.allocator().fill(&fragment, TIME, group).expect("a pool of the port's has more events than a probe sends")
+    pin.allocator().fill(&fragment, TIME, group).unwrap_or_else(|| pin.allocator().exhausted())
 }
 
 fn put(pin: &Pin, event: *mut KernelEvent, count: usize) {
@@ -159,14 +159,15 @@ fn shapes(port: &Com<Port>, music_pin: &MusicPin) {
         try_out(&mut pin, rules::ODD_EVENTS, &|pin| {
             put(pin, fill(pin, &[], GROUP), 1);
             let odd = pin.allocator().without_buffer(LONG.len() as u16, TIME, GROUP);
-            put(pin, odd.expect("a pool of the port's has more events than a probe sends"), 1);
+            put(pin, odd.unwrap_or_else(|| pin.allocator().exhausted()), 1);
         });
         try_out(&mut pin, rules::CHAINS_AND_PACKAGES, &|pin| {
             for length in [1, 2, 100] {
                 let events: Vec<_> = (0..length).map(|_| fill(pin, SHORT, GROUP)).collect();
                 put(pin, chain(&events), length);
             }
-            let wrap = |children| pin.allocator().wrap(children, TIME, GROUP).expect("as above");
+            let wrap =
+                |children| pin.allocator().wrap(children, TIME, GROUP).unwrap_or_else(|| pin.allocator().exhausted());
             let inner = wrap(chain(&[fill(pin, SHORT, GROUP), fill(pin, LONG, GROUP)]));
             let nested = wrap(chain(&[fill(pin, SHORT, GROUP), inner, fill(pin, NINE, GROUP)]));
             put(pin, chain(&[fill(pin, SHORT, GROUP), nested, fill(pin, SHORT, GROUP)]), 8);
@@ -323,8 +324,8 @@ fn limits(port: &Com<Port>, music_pin: &MusicPin) -> u32 {
     possible + 1
 }
 
-fn broken_limit(what: alloc::string::String) -> ! {
-    fatal(
+fn broken_limit(what: alloc::string::String) {
+    violation(
         "IMiniportDMus::NewStream",
         Violation::new(
             rules::INSTANCE_LIMITS,
@@ -390,8 +391,8 @@ fn call_new_stream(
     Err(status)
 }
 
-fn broken_failure(what: alloc::string::String) -> ! {
-    fatal(
+fn broken_failure(what: alloc::string::String) {
+    violation(
         "IMiniportDMus::NewStream",
         Violation::new(
             rules::NEW_STREAM_FAILURE,

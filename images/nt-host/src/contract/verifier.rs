@@ -92,9 +92,15 @@ pub fn stop(code: u32, function: &str, parameters: [u64; 4], message: fmt::Argum
     bugcheck::stop(Report { code, name: None, parameters, rule: None, function, message, context: None })
 }
 
-/// Reports that a rule of the contract was broken, by a bug check of Windows.
-pub fn broken(rule: u16, code: u32, function: &str, parameters: [u64; 4], message: fmt::Arguments<'_>) {
-    bugcheck::violated(Report { code, name: None, parameters, rule: Some(rule), function, message, context: None });
+/// Reports that a rule of the contract was broken, or one without a number, by a bug check of Windows.
+pub fn broken(
+    rule: impl Into<Option<u16>>,
+    code: u32,
+    function: &str,
+    parameters: [u64; 4],
+    message: fmt::Arguments<'_>,
+) {
+    bugcheck::violated(Report { code, name: None, parameters, rule: rule.into(), function, message, context: None });
 }
 
 /// Stops with a bug check of Windows, for a rule of the contract after whose violation the host cannot go on.

@@ -1,11 +1,16 @@
 //! Whether drivers are watched: the one switch of the checks that cost time, so that their cost can be measured.
 //!
-//! With option `verifier=off` the host does what Windows does without Driver Verifier. Pool comes from the heap,
-//! without guard pages and unpoisoned; events and buffers are not poisoned either. Levels, the order of locks, the
-//! counts of references, the length of service routines and pageable code are not looked at; what is freed is used
-//! again at once, and a stream is not tried out before its client gets it. What stays are the rules about values that
-//! the host holds in its hands anyway (status codes, descriptors, what comes back to an allocator), the books of pool
-//! and objects, in which every system writes, and the stops for what no system survives.
+//! With option `verifier=off` the host does what Windows does without Driver Verifier.
+//!
+//! * **No rule and no check is judged**: what the host happens to see of one (a status, a descriptor, what comes back to an
+//!   allocator) neither stops it nor is reported. It goes on as where the rule is waived, and says at the end how often.
+//! * **The driver is not tried out**: no interface is asked for that PortCls does not use, no range intersected, no stream
+//!   made or played with before its client gets it, no interrupt raised that no device raised.
+//! * **Nothing is watched**: pool comes from the heap, without guard pages and unpoisoned, and what is freed is used again at
+//!   once; events and buffers are not poisoned. Levels, the order of locks, the counts of references, the length of service
+//!   routines and pageable code are not looked at.
+//! * **What stays**: the bug checks that Windows itself makes, and stops where no system can go on, such as a fault, a lock
+//!   acquired twice, an object that is called after its end, a descriptor that cannot be read.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 

@@ -19,7 +19,7 @@ fn driver_allocate(function: &'static str, kind: POOL_TYPE, size: u64, tag: u32)
     let paged = kind & PAGED_POOL_BIT != 0;
     let most = if paged { APC_LEVEL } else { DISPATCH_LEVEL };
     if cpu::irql() > most {
-        verifier::stop_by_rule(
+        verifier::broken(
             verifier::RULE_IRQL,
             BAD_POOL_CALLER,
             function,
@@ -40,7 +40,8 @@ fn driver_allocate(function: &'static str, kind: POOL_TYPE, size: u64, tag: u32)
         );
     }
     if tag == 0 {
-        verifier::stop(
+        verifier::broken(
+            None,
             BAD_POOL_CALLER,
             function,
             [0x9b, kind as u64, size, 0],

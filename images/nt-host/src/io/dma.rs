@@ -113,13 +113,15 @@ unsafe extern "win64" fn put_adapter(adapter: *mut DMA_ADAPTER) {
     if let Some((at, _)) =
         LIVE.with(|live| live.buffers.iter().find(|(_, b)| b.adapter == adapter as u64).map(|(a, b)| (*a, *b)))
     {
-        verifier::stop_by_rule(
+        verifier::broken(
             verifier::RULE_NOTHING_LEFT,
             DRIVER_VERIFIER_DMA_VIOLATION,
             "PutDmaAdapter",
             [1, adapter as u64, at, 0],
             format_args!("the adapter is put back while its common buffer {at:#x} is allocated"),
         );
+        // The buffer is freed by it.
+        return;
     }
     LIVE.with(|live| live.adapters.retain(|&at| at != adapter as u64));
     // SAFETY: a live adapter of this module's.

@@ -102,8 +102,9 @@ export_functions! {
     /// Closes a handle.
     [PASSIVE] fn ZwClose(handle: HANDLE) -> NTSTATUS {
         if !handle::close(handle) {
-            verifier::stop(0xc4, "ZwClose", [handle as u64, 0, 0, 0],
+            verifier::broken(None, 0xc4, "ZwClose", [handle as u64, 0, 0, 0],
                 format_args!("{handle:p} is no open handle: it was closed before, or never opened"));
+            return STATUS_INVALID_HANDLE;
         }
         STATUS_SUCCESS
     }

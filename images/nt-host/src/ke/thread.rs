@@ -554,8 +554,9 @@ export_functions! {
     /// Sets a thread's priority and gives the old one.
     [DISPATCH] fn KeSetPriorityThread(thread: *mut Thread, priority: i32) -> i32 {
         if !(1..PRIORITIES as i32).contains(&priority) {
-            verifier::stop(0xc4, "KeSetPriorityThread", [0, thread as u64, priority as u64, 0],
+            verifier::broken(None, 0xc4, "KeSetPriorityThread", [0, thread as u64, priority as u64, 0],
                 format_args!("a thread's priority is 1 to 31, not {priority}"));
+            return (*thread).priority;
         }
         cpu::exclusively(|| {
             let old = (*thread).priority;
@@ -614,8 +615,9 @@ export_functions! {
         let thread = current();
         {
             if (*thread).critical_regions == 0 {
-                verifier::stop(0xc4, "KeLeaveCriticalRegion", [0; 4],
+                verifier::broken(None, 0xc4, "KeLeaveCriticalRegion", [0; 4],
                     format_args!("the thread is in no critical region: KeEnterCriticalRegion is missing"));
+                return;
             }
             (*thread).critical_regions -= 1;
         }

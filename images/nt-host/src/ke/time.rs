@@ -260,7 +260,7 @@ export_functions! {
     /// Holds the processor.
     [ANY] fn KeStallExecutionProcessor(microseconds: u32) {
         if microseconds > STALL_MAX_US {
-            verifier::stop(0xc4, "KeStallExecutionProcessor", [u64::from(microseconds), 0, 0, 0],
+            verifier::broken(None, 0xc4, "KeStallExecutionProcessor", [u64::from(microseconds), 0, 0, 0],
                 format_args!("a stall of {microseconds} microseconds holds the whole processor; the documented limit is 50. Use a timer or KeDelayExecutionThread"));
         }
         stall(u64::from(microseconds));

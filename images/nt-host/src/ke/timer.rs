@@ -247,10 +247,10 @@ export_functions! {
     [DISPATCH] fn KeSetTimerEx(timer: *mut KTIMER, due: i64, period: i32, dpc: *mut KDPC) -> u8 {
         check("KeSetTimerEx", timer);
         if period < 0 {
-            verifier::stop(0xc4, "KeSetTimerEx", [0, timer as u64, period as u64, 0],
+            verifier::broken(None, 0xc4, "KeSetTimerEx", [0, timer as u64, period as u64, 0],
                 format_args!("the period {period} is negative; it is a number of milliseconds"));
         }
-        u8::from(set(timer, due, period as u32, dpc))
+        u8::from(set(timer, due, period.max(0).cast_unsigned(), dpc))
     }
 
     /// Sets a timer with a tolerance, which this system does not need.

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use crate::alloc_faults;
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::contract::services;
-use crate::contract::violation::{Violation, violation};
+use crate::contract::violation::{Violation, fatal};
 use crate::ke::wait::KeDelayExecutionThread;
 use crate::ke::work;
 use crate::nt::status::{STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
@@ -64,7 +64,7 @@ fn register(kind: i32, item: *mut WORK_QUEUE_ITEM, out: *mut PVOID) -> NTSTATUS 
 /// Returns the worker of an address that a driver passes.
 fn worker<'a>(function: &str, address: PVOID) -> &'a Worker {
     if !WORKERS.with(|workers| workers.contains(&(address as usize))) {
-        violation(
+        fatal(
             function,
             Violation::new(
                 services::DISCARDED,

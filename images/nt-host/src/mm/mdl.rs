@@ -56,7 +56,8 @@ unsafe fn fill_frames(function: &'static str, mdl: *mut MDL) {
 
 /// MDLs whose pages are locked: the buffer's address and bytes.
 static LOCKED: Uninterrupted<BTreeMap<u64, (u64, u64)>> = Uninterrupted::new(BTreeMap::new());
-/// Stops if memory that is about to be freed has pages that an MDL keeps locked.
+
+/// Reports memory that is about to be freed and has pages that an MDL keeps locked; they are locked no longer.
 pub fn check_not_locked(function: &str, address: u64, bytes: u64) {
     let overlaps = |at: u64, locked: u64| at < address + bytes && address < at + locked;
     let found = LOCKED.with(|all| {
@@ -73,6 +74,8 @@ pub fn check_not_locked(function: &str, address: u64, bytes: u64) {
                  perhaps: call MmUnlockPages before"
             ),
         );
+        LOCKED.with(|all| all.remove(&mdl));
+        pageable::unpin(&(at..at + locked));
     }
 }
 
@@ -234,7 +237,7 @@ export_functions! {
         let write = operation != READ_ACCESS;
         let of_user = user_half::in_user_half(address, bytes);
         if of_user && cpu::irql() > APC_LEVEL {
-            verifier::stop_by_rule(verifier::RULE_IRQL, 0x0a, FUNCTION, [address, cpu::irql().into(), 2, 0],
+            verifier::broken(verifier::RULE_IRQL, 0x0a, FUNCTION, [address, cpu::irql().into(), 2, 0],
                 format_args!("{FUNCTION} for the user buffer {address:#x} at IRQL {}; call it at IRQL <= APC_LEVEL, since the pages of a user buffer can be paged out", cpu::irql()));
         }
         let there = if of_user { user_half::accessible(address, bytes, write) } else { mode == KERNEL_MODE && paging::accessible(address, bytes, write) };

@@ -199,7 +199,7 @@ pub fn free(function: &'static str, address: u64, tag: Option<u32>) {
         );
     }
     if allocation.paged && cpu::irql() > APC_LEVEL {
-        verifier::stop_by_rule(
+        verifier::broken(
             verifier::RULE_IRQL,
             BAD_POOL_CALLER,
             function,

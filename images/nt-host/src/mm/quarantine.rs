@@ -84,5 +84,8 @@ fn look(range: &Range) {
                 offset / PAGE_SIZE
             ),
         );
+        // Found once.
+        // SAFETY: as above; nothing else is kept there.
+        words(physical, bytes).for_each(|(_, word)| unsafe { word.write_volatile(PATTERN) });
     }
 }

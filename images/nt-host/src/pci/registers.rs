@@ -68,7 +68,8 @@ pub fn unmap(function: &'static str, address: u64, bytes: u64) {
         );
     };
     if mapped != bytes {
-        verifier::stop(
+        verifier::broken(
+            None,
             0xc4,
             function,
             [address, bytes, mapped, 0],
@@ -78,7 +79,7 @@ pub fn unmap(function: &'static str, address: u64, bytes: u64) {
         );
     }
     let first = address / PAGE_SIZE * PAGE_SIZE;
-    let length = pages_spanning(address % PAGE_SIZE + bytes);
+    let length = pages_spanning(address % PAGE_SIZE + mapped);
     for page in (first..first + length).step_by(PAGE_SIZE as usize) {
         paging::unmap(page);
     }

@@ -226,9 +226,10 @@ pub fn start_device() -> Result<StartedDevice, Failure> {
                     status_text(status)
                 ),
             );
+        } else {
+            // SAFETY: nothing is attached to it.
+            unsafe { bus::delete(pdo) };
         }
-        // SAFETY: nothing is attached to it.
-        unsafe { bus::delete(pdo) };
         return Err(failure(FailureKind::Status(status as u32), format!("AddDevice returned {}", status_text(status))));
     }
     // SAFETY: live objects.
@@ -240,6 +241,8 @@ pub fn start_device() -> Result<StartedDevice, Failure> {
                 "AddDevice",
                 format_args!("AddDevice succeeded and attached no device object to the physical device object"),
             );
+            bus::delete(pdo);
+            return Err(failure(FailureKind::NoDevice, "the driver attached no device object to its device".into()));
         }
         if (*top).Flags & DO_DEVICE_INITIALIZING != 0 {
             verifier::violation(
@@ -249,6 +252,7 @@ pub fn start_device() -> Result<StartedDevice, Failure> {
                     "AddDevice left DO_DEVICE_INITIALIZING set in its device object: clear it before returning"
                 ),
             );
+            (*top).Flags &= !DO_DEVICE_INITIALIZING;
         }
     }
     let mut resources = resources::of(&function);
@@ -315,7 +319,7 @@ fn memory_ranges(function: &Function) -> Vec<Range<u64>> {
     memory.map(|bar| bar.base..bar.base + bar.size).collect()
 }
 
-/// Stops if the driver still holds what a stopped device has given back.
+/// Reports what the driver still holds that a stopped device has given back.
 fn expect_stopped(function: &Function) {
     let mapped = registers::mapped_in(&memory_ranges(function)).len();
     let connected = interrupt::connected();
@@ -373,10 +377,11 @@ pub fn remove() -> Result<(), Failure> {
                 "after IRP_MN_REMOVE_DEVICE a device object is still attached: call IoDetachDevice and IoDeleteDevice"
             ),
         );
+    } else {
+        // SAFETY: nothing is attached to it.
+        unsafe { bus::delete(started.pdo) };
     }
     registers::forget_former();
-    // SAFETY: nothing is attached to it.
-    unsafe { bus::delete(started.pdo) };
     Ok(())
 }
 
@@ -439,7 +444,7 @@ pub fn unload_driver(libraries: &Libraries) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Stops if the driver left something behind that would call it, or that only the driver could free.
+/// Reports what the driver left behind that only the driver could free; stops if it would call the driver.
 fn check_left_behind(when: &str) {
     debug_assert_eq!(crate::arch::cpu::irql(), PASSIVE_LEVEL);
     // SAFETY: no arguments.
@@ -487,7 +492,7 @@ fn check_left_behind(when: &str) {
     if count != 0 {
         let tags: Vec<String> =
             pool::outstanding().iter().map(|(tag, n, b)| format!("'{tag}' {n} of {b} bytes")).collect();
-        verifier::stop_by_rule(
+        verifier::broken(
             verifier::RULE_NOTHING_LEFT,
             0xc4,
             when,

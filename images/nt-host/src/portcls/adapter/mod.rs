@@ -237,7 +237,8 @@ unsafe fn connect_external(
                 format!("pin {number} is no bridge pin of a registered subdevice with that direction"),
                 "call it after PcRegisterSubdevice, with an OUT bridge pin as the beginning or an IN bridge pin as the end",
             ),
-        )
+        );
+        return STATUS_INVALID_PARAMETER;
     }
     rules::PHYSICAL_CONNECTION.held();
     // SAFETY: by the caller, a string.
@@ -324,7 +325,7 @@ pub(crate) fn start(fdo: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
     });
     // SAFETY: if the driver left it alone, the IRP is still ours.
     if unsafe { (*irp).CurrentLocation } != location {
-        violation(
+        fatal(
             "PCPFNSTARTDEVICE",
             Violation::new(
                 rules::START_DEVICE,
@@ -422,7 +423,18 @@ fn check_extension(fdo: *mut DEVICE_OBJECT) {
                 format!("pointer {index} of the device extension was written to"),
                 "use pointers 4 to 7, or ask for a longer extension and begin behind the first 64 pointers",
             ),
-        )
+        );
+        fill_extension(fdo);
+    }
+}
+
+/// Fills PortCls' part of the extension.
+fn fill_extension(fdo: *mut DEVICE_OBJECT) {
+    // SAFETY: the extension has at least 64 pointers.
+    let words = unsafe { core::slice::from_raw_parts_mut((*fdo).DeviceExtension.cast::<usize>(), 64) };
+    words[0] = fdo as usize;
+    for index in (1..64).filter(|index| !EXTENSION_FREE.contains(index)) {
+        words[index] = EXTENSION_MARK;
     }
 }
 
@@ -457,7 +469,10 @@ crate::export_functions! {
                     format!("call {calls} with driver object {driver:p} and registry path {path:p}"),
                     "call it once, in DriverEntry, with the two parameters of DriverEntry",
                 ),
-            )
+            );
+            if driver.is_null() || path.is_null() {
+                return STATUS_INVALID_PARAMETER;
+            }
         }
         // The path that the kernel gave is that of the service's key.
         let (path, key) = (text(&*path), text(&(*(*driver).DriverExtension).ServiceKeyName));
@@ -513,11 +528,7 @@ crate::export_functions! {
         if !success(status) {
             return status;
         }
-        let words = (*fdo).DeviceExtension.cast::<usize>();
-        words.write(fdo as usize);
-        for index in (1..64).filter(|index| !EXTENSION_FREE.contains(index)) {
-            words.add(index).write(EXTENSION_MARK);
-        }
+        fill_extension(fdo);
         let lower = IoAttachDeviceToDeviceStack(fdo, pdo);
         if lower.is_null() {
             IoDeleteDevice(fdo);
@@ -556,7 +567,8 @@ crate::export_functions! {
                     "the port is not initialised",
                     "call PcNewPort, IPort::Init, PcRegisterSubdevice, and release miniport and port, stopping at the first failure",
                 ),
-            )
+            );
+            return STATUS_INVALID_DEVICE_REQUEST;
         }
         if call_faults::must_fail("PcRegisterSubdevice") {
             return STATUS_INSUFFICIENT_RESOURCES;
@@ -579,10 +591,13 @@ crate::export_functions! {
             STATUS_SUCCESS
         });
         match added {
-            Some(STATUS_OBJECT_NAME_COLLISION) => fatal(
-                "PcRegisterSubdevice",
-                Violation::new(rules::SUBDEVICE_NAME, "two subdevices have one name", "name each subdevice as its INF reference string does"),
-            ),
+            Some(STATUS_OBJECT_NAME_COLLISION) => {
+                violation(
+                    "PcRegisterSubdevice",
+                    Violation::new(rules::SUBDEVICE_NAME, "two subdevices have one name", "name each subdevice as its INF reference string does"),
+                );
+                STATUS_OBJECT_NAME_COLLISION
+            }
             Some(status) => {
                 rules::SUBDEVICE_ORDER.held();
                 status
@@ -611,7 +626,8 @@ crate::export_functions! {
                     format!("pin {from_pin} of {from:p} to pin {to_pin} of {to:p} is no pair of bridge pins of registered subdevices"),
                     "call it after both PcRegisterSubdevice, from an OUT bridge pin to an IN bridge pin",
                 ),
-            )
+            );
+            return STATUS_INVALID_PARAMETER;
         }
         rules::PHYSICAL_CONNECTION.held();
         connect(fdo, End::Port(from as usize, from_pin), End::Port(to as usize, to_pin));

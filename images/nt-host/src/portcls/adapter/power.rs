@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::contract::rules;
-use crate::contract::violation::{Violation, fatal, violation};
+use crate::contract::violation::{Violation, violation};
 use crate::exports::PoRequestPowerIrp;
 use crate::nt::status::{
     STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_SUCCESS,
@@ -64,9 +64,10 @@ pub(crate) fn query_capabilities(fdo: *mut DEVICE_OBJECT, capabilities: *mut DEV
                 what,
                 "only replace an entry of DeviceState by a deeper one (a larger number)",
             ),
-        )
+        );
+    } else {
+        rules::CAPABILITIES.held();
     }
-    rules::CAPABILITIES.held();
     status
 }
 
@@ -138,18 +139,19 @@ crate::export_functions! {
         if unknown.is_null() {
             return STATUS_INVALID_PARAMETER;
         }
-        let broken = |what: alloc::string::String| -> ! {
-            fatal(
+        let broken = |what: alloc::string::String| {
+            violation(
                 "PcRegisterAdapterPowerManagement",
                 Violation::new(
                     rules::POWER_REGISTRATION,
                     what,
                     "pass an object that answers IID_IAdapterPowerManagement, and the device object that StartDevice got",
                 ),
-            )
+            );
+            STATUS_INVALID_PARAMETER
         };
         if !adapter::is_fdo(fdo.cast()) {
-            broken(format!("{fdo:p} is no functional device object of an adapter driver"));
+            return broken(format!("{fdo:p} is no functional device object of an adapter driver"));
         }
         if call_faults::must_fail("PcRegisterAdapterPowerManagement") {
             return STATUS_INSUFFICIENT_RESOURCES;

@@ -16,7 +16,7 @@ use crate::io::registry_query::RTL_QUERY_REGISTRY_TABLE;
 use crate::ke::handle;
 use crate::nt::status::{
     STATUS_ACCESS_DENIED, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER,
-    success,
+    STATUS_KEY_DELETED, success,
 };
 use crate::nt::{HANDLE, NTSTATUS, OBJECT_ATTRIBUTES, PVOID, UNICODE_STRING};
 use crate::portcls::adapter;
@@ -149,7 +149,8 @@ unsafe fn enter<'a>(this: This, method: &'static str, right: u32) -> Result<&'a 
                 format!("{method} is called on a key that was deleted"),
                 "after DeleteKey only Release the object",
             ),
-        )
+        );
+        return Err(STATUS_KEY_DELETED);
     }
     if alloc_faults::fails(method) {
         return Err(STATUS_INSUFFICIENT_RESOURCES);

@@ -6,7 +6,7 @@ use alloc::format;
 
 use super::End;
 use crate::contract::services;
-use crate::contract::violation::{Violation, fatal};
+use crate::contract::violation::{Violation, violation};
 use crate::nt::status::{STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_NOT_FOUND, STATUS_SUCCESS};
 use crate::nt::{NTSTATUS, PVOID, UNICODE_STRING};
 use crate::portcls::adapter;
@@ -23,14 +23,15 @@ pub(crate) fn subdevice(fdo: PVOID, port: PVOID) -> NTSTATUS {
     // SAFETY: only a live port is taken for one.
     let found = unsafe { Com::<Port>::from_borrowed(port) }.filter(|_| adapter::unregister(fdo.cast(), port));
     let Some(port) = found else {
-        fatal(
+        violation(
             "IUnregisterSubdevice::UnregisterSubdevice",
             Violation::new(
                 services::UNREGISTERED_SUBDEVICE,
                 format!("{port:p} is no port that is registered with the device at {fdo:p}"),
                 "pass the device object that StartDevice got, and the port of a subdevice that is registered, once",
             ),
-        )
+        );
+        return STATUS_INVALID_PARAMETER;
     };
     port.depart();
     STATUS_SUCCESS

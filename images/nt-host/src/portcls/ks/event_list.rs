@@ -15,7 +15,7 @@ use crate::contract::services;
 use crate::contract::violation::{Violation, violation};
 use crate::ks::layout::{KSEVENT_ENTRY, entry_flag};
 use crate::nt::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL};
-use crate::nt::status::{STATUS_INVALID_DEVICE_REQUEST, STATUS_PENDING};
+use crate::nt::status::{STATUS_INVALID_DEVICE_REQUEST, STATUS_PENDING, STATUS_UNSUCCESSFUL};
 use crate::nt::{NTSTATUS, PVOID};
 use crate::portcls::com::abi::{EventRequest, event_verb};
 use crate::portcls::com::guids::GUID;
@@ -103,7 +103,8 @@ pub(crate) unsafe fn call(
                 format!("the handler of event {} returns STATUS_PENDING", item.id),
                 "answer the request in the handler; the event itself comes later, by GenerateEventList",
             ),
-        )
+        );
+        return STATUS_UNSUCCESSFUL;
     }
     status
 }

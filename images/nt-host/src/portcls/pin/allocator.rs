@@ -32,6 +32,9 @@ const BUFFERS: usize = 64;
 /// Bytes of a buffer. Neither a page nor a power of two: miniports that assume either are noticed.
 const BUFFER_BYTES: u16 = 1000;
 
+/// Most attempts to take something that was not written to in the pool, if violations are only noted.
+const TAKES_MAX: usize = 8;
+
 /// `IAllocatorMXF`. Each stream has one of its own.
 pub(crate) struct Allocator {
     pool: Lock<EventPool>,
@@ -102,10 +105,10 @@ impl Allocator {
     }
 
     /// Makes the pool look empty to the driver. Whether it copes shows when it goes on (rule 58).
-    fn starved<T>(&self) -> Result<Option<T>, Violation> {
+    fn starved<T>(&self) -> Option<T> {
         self.failures.fetch_add(1, Ordering::Relaxed);
         rules::CAPTURE_EMPTY_POOL.held();
-        Ok(None)
+        None
     }
 
     fn is_starved_of(&self, what: u8) -> bool {
@@ -145,14 +148,16 @@ impl Allocator {
             !fragment.needs_buffer() || fragment.data.len() <= usize::from(self.buffer_bytes),
             "a piece fits a buffer"
         );
-        let filled = self.pool.with(|pool| {
+        self.take(|pool| {
             let Some(event) = pool.take_event()? else { return Ok(None) };
             let buffer = if fragment.needs_buffer() {
-                let Some(buffer) = pool.take_buffer()? else {
-                    pool.give_back(event)?;
-                    return Ok(None);
-                };
-                Some(buffer)
+                match pool.take_buffer() {
+                    Ok(Some(buffer)) => Some(buffer),
+                    other => {
+                        pool.take_back(event);
+                        return other.map(|_| None);
+                    }
+                }
             } else {
                 None
             };
@@ -175,14 +180,13 @@ impl Allocator {
             }
             pool.send(event);
             Ok(Some(event))
-        });
-        filled.unwrap_or_else(|broken| fatal("IAllocatorMXF", broken))
+        })
     }
 
     /// Returns an event that says that it is longer than fits it and has no buffer, for the port to send. `None` when
     /// the pool has no event left.
     pub(crate) fn without_buffer(&self, bytes: u16, time: i64, channel_group: u16) -> Option<*mut KernelEvent> {
-        let made = self.pool.with(|pool| {
+        self.take(|pool| {
             let Some(event) = pool.take_event()? else { return Ok(None) };
             // SAFETY: just handed out.
             unsafe {
@@ -194,13 +198,12 @@ impl Allocator {
             }
             pool.send(event);
             Ok(Some(event))
-        });
-        made.unwrap_or_else(|broken| fatal("IAllocatorMXF", broken))
+        })
     }
 
     /// Returns a package of these events, for the port to send. `None` when the pool has no event left.
     pub(crate) fn wrap(&self, children: *mut KernelEvent, time: i64, channel_group: u16) -> Option<*mut KernelEvent> {
-        let wrapped = self.pool.with(|pool| {
+        self.take(|pool| {
             let Some(event) = pool.take_event()? else { return Ok(None) };
             // SAFETY: just handed out.
             unsafe {
@@ -212,8 +215,31 @@ impl Allocator {
             }
             pool.send(event);
             Ok(Some(event))
-        });
-        wrapped.unwrap_or_else(|broken| fatal("IAllocatorMXF", broken))
+        })
+    }
+
+    /// Stops, because a stream that was reported to keep events has kept so many that none is left.
+    pub(crate) fn exhausted(&self) -> ! {
+        fatal(
+            "IMXF::PutMessage",
+            Violation::new(
+                rules::CONSERVATION,
+                format!("the stream keeps events, and none of the {} is left to go on with", self.capacity()),
+                "give every event to the allocator's PutMessage exactly once",
+            ),
+        )
+    }
+
+    /// Takes what `take` takes of the pool, and reports what was written to while it was there. `None` when the pool has
+    /// none left.
+    fn take<T>(&self, mut take: impl FnMut(&mut EventPool) -> Result<Option<T>, Violation>) -> Option<T> {
+        for _ in 0..TAKES_MAX {
+            match self.pool.with(&mut take) {
+                Ok(taken) => return taken,
+                Err(broken) => violation("IAllocatorMXF", broken),
+            }
+        }
+        None
     }
 
     /// Checks that an event was not written to after it had been given back.
@@ -225,9 +251,19 @@ impl Allocator {
 
     /// Takes back events that were never sent, as the port itself does when it discards.
     pub(crate) fn discard(&self, event: *mut KernelEvent) {
-        let taken = self.pool.with(|pool| pool.give_back(event));
-        if let Err(broken) = taken {
-            violation("IAllocatorMXF::PutMessage", broken)
+        self.take_back(event);
+    }
+
+    /// Takes back a chain of events. What is wrong with it is reported; what can be taken back then is. Returns the number of
+    /// events, or nothing if something was wrong.
+    fn take_back(&self, chain: *mut KernelEvent) -> Option<usize> {
+        match self.pool.with(|pool| pool.give_back(chain)) {
+            Ok(count) => Some(count),
+            Err(broken) => {
+                violation("IAllocatorMXF::PutMessage", anothers(self, chain).unwrap_or(broken));
+                self.pool.with(|pool| pool.take_back(chain));
+                None
+            }
         }
     }
 }
@@ -294,16 +330,17 @@ unsafe extern "win64" fn put_message(this: This, event: *mut KernelEvent) -> NTS
     check_level("PutMessage");
     // SAFETY: the caller holds a reference.
     let allocator = unsafe { object(this) };
-    match allocator.pool.with(|pool| pool.give_back(event)) {
-        Ok(count) => {
+    let taken = allocator.take_back(event);
+    // A sender that waits for events can go on.
+    kernel::wake();
+    match taken {
+        Some(count) => {
             statistics::EVENTS_RETURNED.add(count as u64);
             rules::CONSERVATION.held();
             rules::EVENT_FIELDS.held();
-            // A sender that waits for events can go on.
-            kernel::wake();
             STATUS_SUCCESS
         }
-        Err(broken) => fatal("IAllocatorMXF::PutMessage", anothers(allocator, event).unwrap_or(broken)),
+        None => STATUS_INVALID_PARAMETER,
     }
 }
 
@@ -332,11 +369,11 @@ unsafe extern "win64" fn get_message(this: This, out: *mut *mut KernelEvent) -> 
     // SAFETY: the caller holds a reference.
     let allocator = unsafe { object(this) };
     let taken = if kernel::allocation_fails("IAllocatorMXF::GetMessage") {
-        Ok(None)
+        None
     } else if allocator.is_starved_of(starve::EVENTS) {
         allocator.starved()
     } else {
-        allocator.pool.with(EventPool::take_event)
+        allocator.take(EventPool::take_event)
     };
     // SAFETY: the caller's out parameter.
     unsafe { hand_out(out, taken) }
@@ -355,11 +392,11 @@ unsafe extern "win64" fn get_buffer(this: This, out: *mut *mut u8) -> NTSTATUS {
     // SAFETY: the caller holds a reference.
     let allocator = unsafe { object(this) };
     let taken = if kernel::allocation_fails("IAllocatorMXF::GetBuffer") {
-        Ok(None)
+        None
     } else if allocator.is_starved_of(starve::BUFFERS) {
         allocator.starved()
     } else {
-        allocator.pool.with(EventPool::take_buffer)
+        allocator.take(EventPool::take_buffer)
     };
     // SAFETY: the caller's out parameter.
     unsafe { hand_out(out, taken) }
@@ -368,27 +405,22 @@ unsafe extern "win64" fn get_buffer(this: This, out: *mut *mut u8) -> NTSTATUS {
 unsafe extern "win64" fn put_buffer(this: This, buffer: *mut u8) -> NTSTATUS {
     check_level("PutBuffer");
     // SAFETY: the caller holds a reference.
-    match unsafe { object(this) }.pool.with(|pool| pool.give_back_buffer(buffer)) {
+    let allocator = unsafe { object(this) };
+    match allocator.pool.with(|pool| pool.give_back_buffer(buffer)) {
         Ok(()) => STATUS_SUCCESS,
-        Err(broken) => fatal("IAllocatorMXF::PutBuffer", broken),
+        Err(broken) => {
+            violation("IAllocatorMXF::PutBuffer", broken);
+            allocator.pool.with(|pool| pool.take_back_buffer(buffer));
+            STATUS_INVALID_PARAMETER
+        }
     }
 }
 
 /// Writes what was taken, or null.
-unsafe fn hand_out<T>(out: *mut *mut T, taken: Result<Option<*mut T>, Violation>) -> NTSTATUS {
-    match taken {
-        Ok(Some(found)) => {
-            // SAFETY: by the caller.
-            unsafe { out.write(found) };
-            STATUS_SUCCESS
-        }
-        Ok(None) => {
-            // SAFETY: by the caller.
-            unsafe { out.write(core::ptr::null_mut()) };
-            STATUS_INSUFFICIENT_RESOURCES
-        }
-        Err(broken) => fatal("IAllocatorMXF", broken),
-    }
+unsafe fn hand_out<T>(out: *mut *mut T, taken: Option<*mut T>) -> NTSTATUS {
+    // SAFETY: by the caller.
+    unsafe { out.write(taken.unwrap_or(core::ptr::null_mut())) };
+    if taken.is_some() { STATUS_SUCCESS } else { STATUS_INSUFFICIENT_RESOURCES }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::allocator::Allocator;
 use super::{Pin, clock};
 use crate::contract::rules::{self, Rule};
-use crate::contract::violation::{Violation, fatal, violation};
+use crate::contract::violation::{Violation, violation};
 use crate::harness::stopwatch::{self, Mark};
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::status::{STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS, success};
@@ -91,29 +91,48 @@ impl CaptureSink {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    fn accept(&self, first: *mut KernelEvent) -> Result<(), Violation> {
-        let late = |rule: &'static Rule, what: &str, remedy| Err(Violation::new(rule, String::from(what), remedy));
+    /// Takes captured events in, and reports what is wrong with them. Those that the pool does not know are left.
+    fn accept(&self, first: *mut KernelEvent) {
+        let broken = |broken| violation("IMXF::PutMessage", broken);
+        let late = |rule: &'static Rule, what: &str, remedy| broken(Violation::new(rule, String::from(what), remedy));
         if !self.is_connected() {
-            return late(
+            late(
                 rules::CAPTURE_OUTPUT,
                 "an event reaches a sink that is not connected",
                 "send to the sink between ConnectOutput and DisconnectOutput; DisconnectOutput returns when the sink is not used any more; \
                  at other times give events to the allocator",
             );
+            return self.allocator.discard(first);
         }
         if !self.flows.load(Ordering::Acquire) {
-            return late(
+            late(
                 rules::CAPTURE_STATES,
                 "an event reaches the sink while the stream is in STOP or ACQUIRE",
                 "discard what the device captures below PAUSE, and what was captured before SetState",
             );
+            return self.allocator.discard(first);
         }
         let mut event = first;
-        while !event.is_null() {
-            let (content, data) = self.allocator.read(event)?;
+        let mut sound = true;
+        // A chain longer than the pool leads back to itself, which shows when it is given back.
+        for _ in 0..self.allocator.capacity() {
+            if event.is_null() {
+                break;
+            }
+            let (content, data) = match self.allocator.read(event) {
+                Ok(read) => read,
+                Err(wrong) => {
+                    broken(wrong);
+                    sound = false;
+                    break;
+                }
+            };
             let now = clock::now();
             let last = self.inbox.with(|inbox| core::mem::replace(&mut inbox.last, content.time));
-            check(&content, &data, last, now)?;
+            if let Err(wrong) = check(&content, &data, last, now) {
+                broken(wrong);
+                sound = false;
+            }
             let captured =
                 Captured { time: content.time, channel_group: content.channel_group, flags: content.flags, data };
             let kept = self.inbox.with(|inbox| {
@@ -126,9 +145,10 @@ impl CaptureSink {
             self.dropped.fetch_add(u64::from(!kept), Ordering::Relaxed);
             event = content.next;
         }
-        [rules::CAPTURE_OUTPUT, rules::CAPTURE_STATES, rules::CAPTURED_EVENTS].iter().for_each(|rule| rule.held());
+        if sound {
+            [rules::CAPTURE_OUTPUT, rules::CAPTURE_STATES, rules::CAPTURED_EVENTS].iter().for_each(|rule| rule.held());
+        }
         self.allocator.discard(first);
-        Ok(())
     }
 }
 
@@ -223,10 +243,8 @@ unsafe extern "win64" fn put_message(this: This, event: *mut KernelEvent) -> NTS
         )
     }
     // SAFETY: the caller holds a reference, or has the sink from ConnectOutput and not yet had DisconnectOutput.
-    match unsafe { object(this) }.accept(event) {
-        Ok(()) => STATUS_SUCCESS,
-        Err(broken) => fatal("IMXF::PutMessage", broken),
-    }
+    unsafe { object(this) }.accept(event);
+    STATUS_SUCCESS
 }
 
 impl Pin {

@@ -115,9 +115,10 @@ impl Pin {
                     format!("the stream is destroyed, and {kept} requests that came on it are still pending"),
                     "complete every request that waits on a stream with PcCompletePendingPropertyRequest, at the latest in its destructor",
                 ),
-            )
+            );
+        } else {
+            rules::UNLOAD_AT_CLOSE.held();
         }
-        rules::UNLOAD_AT_CLOSE.held();
     }
 
     fn check_returned(&self, kept: &'static Rule) {
@@ -131,12 +132,14 @@ impl Pin {
                     format!("the stream is destroyed, and {events} events and {buffers} buffers did not come back"),
                     "give every event to the allocator's PutMessage, at the latest in SetState(STOP) and in the destructor",
                 ),
-            )
+            );
+        } else {
+            kept.held();
         }
-        kept.held();
         let own = 1 + u32::from(self.capture.is_some());
         let (allocator, clock) = (self.allocator.references() - own, self.clock.references() - 1);
-        if let Some(sink) = self.capture.as_ref().filter(|sink| sink.references() != 1) {
+        let held_sink = self.capture.as_ref().filter(|sink| sink.references() != 1);
+        if let Some(sink) = held_sink {
             violation(
                 "IMXF::Release",
                 Violation::new(
@@ -156,7 +159,11 @@ impl Pin {
                     ),
                     "release both in the stream's destructor",
                 ),
-            )
+            );
+            return;
+        }
+        if held_sink.is_some() {
+            return;
         }
         [rules::REFERENCES_RETURNED, rules::DESTROYED_STREAM, rules::REFERENCE_COUNTS]
             .iter()

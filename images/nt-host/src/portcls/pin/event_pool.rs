@@ -125,7 +125,11 @@ impl EventPool {
     pub(crate) fn take_event(&mut self) -> Result<Option<*mut KernelEvent>, Violation> {
         let Some(index) = self.free_events.pop() else { return Ok(None) };
         let event = self.event(index);
-        self.check_free(index)?;
+        if let Err(broken) = self.check_free(index) {
+            // Found once: the next caller gets it.
+            self.free_event(index);
+            return Err(broken);
+        }
         // SAFETY: the event belongs to this pool and is free, so no stream holds it by right; any bit pattern is valid
         // as bytes.
         let bytes = unsafe { core::slice::from_raw_parts_mut(event.cast::<u8>(), size_of::<KernelEvent>()) };
@@ -170,6 +174,9 @@ impl EventPool {
         let bytes = self.buffer_bytes_at(index * self.stride(), usize::from(self.buffer_bytes));
         let written = if self.watched { bytes.iter().position(|&byte| byte != POISON) } else { None };
         if let Some(offset) = written {
+            // Found once: the next caller gets it.
+            bytes.fill(POISON);
+            self.free_buffers.push(index);
             return Err(Violation::new(
                 rules::CONSERVATION,
                 format!("buffer {index} was written to at offset {offset} after it had been given back"),
@@ -267,6 +274,49 @@ impl EventPool {
             event = content.next;
         }
         Ok(count)
+    }
+
+    /// Takes back what of a chain is this pool's and out, whatever [`give_back`](Self::give_back) found wrong with it, up to
+    /// the first event that is not. Returns the number of events.
+    pub(crate) fn take_back(&mut self, chain: *mut KernelEvent) -> usize {
+        let mut count = 0;
+        let mut events = vec![chain];
+        while let Some(event) = events.pop() {
+            let Some(index) = self.index_of(event).filter(|&index| self.whereabouts[index] != Whereabouts::Free) else {
+                continue;
+            };
+            let content = self.content(index);
+            // Freed first: one that leads back to itself is then found as free.
+            let data = match self.whereabouts[index] {
+                Whereabouts::Sent { data, .. } => data,
+                _ if is_long(&content) => data_pointer(&content),
+                _ => core::ptr::null_mut(),
+            };
+            self.free_event(index);
+            if content.flags & EVENT_PACKAGE != 0 {
+                // SAFETY: for a package `uData` is read as its pointer member; any bits are a value.
+                events.push(unsafe { content.data.package });
+            } else if !data.is_null() {
+                self.take_back_buffer(data);
+            }
+            events.push(content.next);
+            count += 1;
+        }
+        count
+    }
+
+    /// Takes back a buffer that is this pool's and out, whatever was written behind it.
+    pub(crate) fn take_back_buffer(&mut self, buffer: *mut u8) {
+        let offset = (buffer as usize).wrapping_sub(self.buffers.cast::<u8>().as_ptr() as usize);
+        let index = offset / self.stride();
+        if offset < self.buffers.len()
+            && offset.is_multiple_of(self.stride())
+            && self.buffer_states[index] == BufferState::Out
+        {
+            self.buffer_bytes_at(offset, self.stride()).fill(POISON);
+            self.buffer_states[index] = BufferState::Free;
+            self.free_buffers.push(index);
+        }
     }
 
     /// Takes back a buffer that was handed out and never hung on an event.
@@ -416,8 +466,11 @@ impl EventPool {
 
 impl Drop for EventPool {
     fn drop(&mut self) {
-        // SAFETY: both came from leaked boxes of just this type and length, and are freed once. The code that drops the
-        // pool has made sure that nothing is out.
+        // A driver that was reported to keep some may still write to it.
+        if self.events_out() > 0 || self.buffers_out() > 0 {
+            return;
+        }
+        // SAFETY: both came from leaked boxes of just this type and length, and are freed once; nothing is out.
         unsafe {
             drop(Box::from_raw(self.events.as_ptr()));
             drop(Box::from_raw(self.buffers.as_ptr()));
@@ -450,6 +503,40 @@ mod tests {
         // SAFETY: just handed out.
         unsafe { (*event).event_bytes = 3 };
         event
+    }
+
+    #[test]
+    fn takes_back_what_can_be_taken_back_after_a_violation() {
+        let mut pool = pool();
+        let first = long(&mut pool, 20);
+        let second = short(&mut pool);
+        // SAFETY: just handed out.
+        unsafe {
+            (*first).next = second;
+            (*second).struct_bytes = 1;
+        }
+        pool.send(first);
+        // SAFETY: as above.
+        unsafe { (*first).event_bytes = 3 };
+        assert_eq!(pool.give_back(first).unwrap_err().rule.number, 41);
+        assert_eq!(pool.take_back(first), 2, "the changed field, and the other event's");
+        assert_eq!((pool.events_out(), pool.buffers_out()), (0, 0));
+        assert_eq!(pool.take_back(first), 0, "it is in the pool");
+        let looped = short(&mut pool);
+        // SAFETY: just handed out.
+        unsafe { (*looped).next = looped };
+        assert_eq!(pool.take_back(looped), 1);
+    }
+
+    #[test]
+    fn an_event_that_was_written_to_in_the_pool_is_found_once() {
+        let mut pool = pool();
+        let event = short(&mut pool);
+        pool.give_back(event).unwrap();
+        // SAFETY: the memory is the pool's.
+        unsafe { (*event).flags = 7 };
+        assert_eq!(pool.take_event().unwrap_err().rule.number, 40);
+        assert_eq!(pool.take_event().unwrap(), Some(event));
     }
 
     fn long(pool: &mut EventPool, bytes: u16) -> *mut KernelEvent {

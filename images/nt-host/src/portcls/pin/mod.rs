@@ -32,6 +32,7 @@ use self::unpack::{DirectMusicRecords, MidiRecords, Records};
 use self::wave::Wave;
 use crate::contract::rules::{self, Rule};
 use crate::contract::violation::{Violation, violation};
+use crate::contract::watch;
 use crate::nt::status::{
     STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_NO_MATCH,
     STATUS_NOT_SUPPORTED, success,
@@ -143,6 +144,9 @@ impl Pin {
             (_, true) => StreamType::WaveSink,
             (_, false) => StreamType::MidiCapture,
         };
+        if !watch::is_on() {
+            return STATUS_NO_MATCH;
+        }
         let nowhere = filter.pins.len() as u32;
         for (pin, kind) in [(id, kind), (nowhere, StreamType::MidiRender)] {
             if new_stream(port, pin, kind, format, &Allocator::create(), &MasterClock::create()).is_ok() {
@@ -203,7 +207,7 @@ impl Pin {
     /// Moves to a state through those between.
     ///
     /// # Errors
-    /// The status that `SetState(RUN)` failed with; the pin stays in the last state that was reached.
+    /// The status that `SetState` failed with; the pin stays in the last state that was reached.
     pub(crate) fn set_state(&mut self, target: KsState) -> Result<(), NTSTATUS> {
         while self.state != target {
             let next = neighbour(self.state, target);
@@ -229,7 +233,8 @@ impl Pin {
                         format!("it answers {next:?} with {status:#010x}"),
                         "accept STOP, ACQUIRE and PAUSE from any state; only RUN may fail, when the hardware is not ready",
                     ),
-                )
+                );
+                return Err(status);
             }
             rules::STREAM_STATES.held();
             if next == KsState::Stop {
@@ -276,7 +281,8 @@ impl Pin {
                         format!("the stream is in STOP, and {} events did not come back", self.allocator.events_out()),
                         "give every event to the allocator exactly once: when it has been sent, or in SetState(STOP)",
                     ),
-                )
+                );
+                return;
             }
             wait();
         }

@@ -8,7 +8,7 @@ use super::allocator::Allocator;
 use super::clock::MasterClock;
 use crate::contract::rules;
 use crate::contract::violation::{Violation, violation};
-use crate::nt::status::{STATUS_INVALID_DEVICE_REQUEST, success};
+use crate::nt::status::{STATUS_INVALID_DEVICE_REQUEST, STATUS_UNSUCCESSFUL, success};
 use crate::nt::{NTSTATUS, PVOID};
 use crate::portcls::com::abi::{DataFormat, StreamType};
 use crate::portcls::com::guids;
@@ -43,7 +43,8 @@ pub(crate) struct NewStream {
 /// Asks a miniport for a stream.
 ///
 /// # Errors
-/// `STATUS_INVALID_DEVICE_REQUEST` without a miniport, or the status that `NewStream` failed with.
+/// `STATUS_INVALID_DEVICE_REQUEST` without a miniport, `STATUS_UNSUCCESSFUL` where `NewStream` succeeds without a stream, or
+/// the status that it failed with.
 pub(crate) fn new_stream(
     port: &Com<Port>,
     pin: u32,
@@ -90,9 +91,10 @@ pub(crate) fn new_stream(
                     ),
                     "on failure release all that was taken and store NULL in both outputs",
                 ),
-            )
+            );
+        } else {
+            rules::NEW_STREAM_FAILURE.held();
         }
-        rules::NEW_STREAM_FAILURE.held();
         return Err(status);
     }
     let missing = if stream.is_null() {
@@ -112,7 +114,18 @@ pub(crate) fn new_stream(
                 format!("it succeeds and {what}"),
                 "on success write *MXF, *ServiceGroup (NULL if there is none) and *SchedulePreFetch (0 for no preference)",
             ),
-        )
+        );
+        if stream.is_null() {
+            return Err(STATUS_UNSUCCESSFUL);
+        }
+        if prefetch == PREFETCH_UNWRITTEN {
+            prefetch = 0;
+        }
+        if group as usize == GROUP_UNWRITTEN {
+            group = core::ptr::null_mut();
+        }
+    } else {
+        rules::NEW_STREAM.held();
     }
     if allocator.events_out() != 0 {
         violation(
@@ -122,9 +135,10 @@ pub(crate) fn new_stream(
                 format!("{} events are taken from the allocator in NewStream", allocator.events_out()),
                 "take events when there is something to send, in PAUSE or RUN",
             ),
-        )
+        );
+    } else {
+        rules::NEW_STREAM_QUIET.held();
     }
-    [rules::NEW_STREAM, rules::NEW_STREAM_QUIET].iter().for_each(|rule| rule.held());
     // SAFETY: both references are the caller's, by the contract of NewStream.
     let (stream, group) =
         unsafe { (Foreign::from_owned(stream), (!group.is_null()).then(|| Foreign::from_owned(group))) };
@@ -179,9 +193,10 @@ fn check_stream(stream: &Foreign, kind: StreamType) -> Option<Foreign> {
                     format!("PutMessage(NULL) returns {status:#010x} on a render stream"),
                     "return STATUS_SUCCESS for NULL: it is the port's service call",
                 ),
-            )
+            );
+        } else {
+            rules::NULL_MESSAGE.held();
         }
-        rules::NULL_MESSAGE.held();
     }
     sink
 }

@@ -32,7 +32,7 @@ pub(crate) fn probe(pin: &mut Pin) {
         // A long one is as long as the buffers allow.
         let data = &data[..data.len().min(usize::from(pin.allocator().buffer_bytes()))];
         let fragment = Fragment { flags: 0, data };
-        pin.allocator().fill(&fragment, TIME, 1).expect("a new pool has more events than these")
+        pin.allocator().fill(&fragment, TIME, 1).unwrap_or_else(|| pin.allocator().exhausted())
     };
     // Only RUN may be refused, which is not among the states here.
     let _ = pin.set_state(KsState::Pause);
@@ -45,7 +45,7 @@ pub(crate) fn probe(pin: &mut Pin) {
     let (first, second) = (fill(pin, SHORT), fill(pin, LONG));
     // SAFETY: just filled, and known to no stream.
     unsafe { (*first).next = second };
-    let package = pin.allocator().wrap(first, TIME, 1).expect("a new pool has more events than these");
+    let package = pin.allocator().wrap(first, TIME, 1).unwrap_or_else(|| pin.allocator().exhausted());
     pin.put(Batch { first: package, count: 3 });
     let _ = pin.set_state(KsState::Stop);
     pin.expect_returned(rules::CONSERVATION, LIMIT, crate::portcls::kernel::pause);

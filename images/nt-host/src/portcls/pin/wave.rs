@@ -5,8 +5,8 @@
 use alloc::format;
 
 use super::{Pin, RENDER_GUARD_BYTES};
-use crate::contract::rules;
 use crate::contract::violation::{Violation, violation};
+use crate::contract::{rules, watch};
 use crate::nt::NTSTATUS;
 use crate::nt::status::{STATUS_INVALID_DEVICE_REQUEST, STATUS_NOT_IMPLEMENTED, STATUS_NOT_SUPPORTED, success};
 use crate::portcls::com::slots::{self, Foreign};
@@ -83,16 +83,20 @@ impl Pin {
                     ),
                     "length and position are frames: write length times the frame size, no more and no less",
                 ),
-            )
+            );
+        } else {
+            rules::RENDER.held();
         }
         wave.position += i64::from(frames);
-        rules::RENDER.held();
     }
 }
 
 impl Wave {
     /// Checks that sample to time and back is the same sample, within one (rule 83).
     fn check_conversions(&self) {
+        if !watch::is_on() {
+            return;
+        }
         let rate = i64::from(self.sample_rate);
         for sample in [0, 1, rate - 1, rate, 3600 * rate] {
             let (mut time, mut back) = (0, 0);
@@ -113,7 +117,8 @@ impl Wave {
                         ),
                         "convert with the anchor of SyncToMaster, exactly: the two are inverse within one sample",
                     ),
-                )
+                );
+                return;
             }
         }
     }

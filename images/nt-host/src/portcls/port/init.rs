@@ -81,25 +81,28 @@ pub(super) unsafe extern "win64" fn init(
                     format!("Init puts out service group {group:p}, and {registered:?} was registered with the port"),
                     "register the service group with IPortDMus::RegisterServiceGroup and put the same one out, AddRefed",
                 ),
-            )
+            );
+        } else {
+            rules::SERVICE_GROUP.held();
         }
-        rules::SERVICE_GROUP.held();
         let (descriptor, fingerprint) = describe(&miniport);
         if describe(&miniport) != (descriptor, fingerprint) {
             changed_description("another descriptor is given the second time");
         }
-        let filter = Filter::read(descriptor).and_then(|filter| filter.check().map(|()| filter));
-        let filter = filter.unwrap_or_else(|broken| fatal("IMiniport::GetDescription", broken));
-        for rule in [
-            rules::DESCRIPTION_CONSTANT,
-            rules::DESCRIPTOR_SIZES,
-            rules::PIN_DESCRIPTORS,
-            rules::MUSIC_PIN,
-            rules::CONNECTIONS,
-            rules::SYNTHESIZER_NODE,
-            rules::CATEGORIES,
-        ] {
-            rule.held();
+        let filter = Filter::read(descriptor).unwrap_or_else(|broken| fatal("IMiniport::GetDescription", broken));
+        match filter.check() {
+            Err(broken) => violation("IMiniport::GetDescription", broken),
+            Ok(()) => [
+                rules::DESCRIPTION_CONSTANT,
+                rules::DESCRIPTOR_SIZES,
+                rules::PIN_DESCRIPTORS,
+                rules::MUSIC_PIN,
+                rules::CONNECTIONS,
+                rules::SYNTHESIZER_NODE,
+                rules::CATEGORIES,
+            ]
+            .iter()
+            .for_each(|rule| rule.held()),
         }
         let pin_count = miniport.query(&guids::IID_IPINCOUNT).ok();
         port.groups[MINIPORT_GROUP].store(group, Ordering::Release);

@@ -282,7 +282,8 @@ unsafe extern "win64" fn register_service_group(this: This, group: PVOID) {
                 if group.is_null() { "NULL is registered" } else { "a second service group is registered" },
                 "register one service group, in Init, before interrupts are enabled",
             ),
-        )
+        );
+        return;
     }
     // SAFETY: as above.
     let held = unsafe {

@@ -6,8 +6,8 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use crate::contract::rules;
-use crate::contract::violation::{Violation, fatal, violation};
+use crate::contract::violation::{Violation, violation};
+use crate::contract::{rules, watch};
 use crate::nt::PVOID;
 use crate::nt::status::success;
 use crate::portcls::com::guids::{self, GUID};
@@ -30,6 +30,9 @@ const OPTIONAL: [(&str, &GUID, usize); 3] = [
 
 /// Checks that every slot of an interface leads into the driver's code (rule 1).
 pub(crate) fn check_slots(interface: &Foreign, methods: usize, name: &'static str) {
+    if !watch::is_on() {
+        return;
+    }
     for slot in 0..methods {
         // SAFETY: a live object begins with the address of its vtable; whether that can be read is checked first.
         let function = unsafe {
@@ -44,7 +47,8 @@ pub(crate) fn check_slots(interface: &Foreign, methods: usize, name: &'static st
                     format!("slot {slot} of {name}'s vtable holds {function:#x}, which is no code of the driver"),
                     "derive the class from the interface of the public header and implement every method of it",
                 ),
-            )
+            );
+            return;
         }
     }
     rules::INTERFACE_SLOTS.held();
@@ -56,28 +60,34 @@ const IID_UNKNOWN_INTERFACE: GUID = GUID::from_u128(0x8B1C_5F0E_2D47_4A9B_9E63_D
 /// Checks how a driver's object answers `QueryInterface` (rules 2, 3, 5 and 6): the interfaces that it must have, with
 /// one identity and a reference for each, and a clean refusal of one that no object has.
 pub(crate) fn check_interfaces(object: &Foreign, required: &[GUID], rule: &'static rules::Rule, name: &'static str) {
+    if !watch::is_on() {
+        return;
+    }
     let ask = |interface: &GUID| {
-        object.query(interface).unwrap_or_else(|status| {
+        let answered = object.query(interface);
+        if let Err(status) = answered {
             let of_com = *interface == guids::IID_IUNKNOWN && object.query(&guids::COM_IID_IUNKNOWN).is_ok();
             let remedy = if of_com {
                 "answer IID_IUnknown as punknown.h defines it; what is answered here is COM's value, of unknwn.h"
             } else {
                 "answer every interface of the object, with STATUS_SUCCESS and a reference"
             };
-            fatal(
+            violation(
                 name,
                 Violation::new(
                     rule,
                     format!("QueryInterface for {} answers {status:#010x}", guids::Printed(interface)),
                     remedy,
                 ),
-            )
-        })
+            );
+        }
+        answered.ok()
     };
     let before = object.references();
     // Held until the end: an identity that is made anew for each question would come back at the same address.
     let identity = ask(&guids::IID_IUNKNOWN);
-    let found: Vec<Foreign> = required.iter().map(ask).collect();
+    let found: Vec<Foreign> = required.iter().filter_map(ask).collect();
+    let Some(identity) = identity.filter(|_| found.len() == required.len()) else { return };
     let after = object.references();
     let one_identity = [object].into_iter().chain(&found).all(|interface| {
         interface.query(&guids::IID_IUNKNOWN).is_ok_and(|unknown| {
@@ -97,9 +107,10 @@ pub(crate) fn check_interfaces(object: &Foreign, required: &[GUID], rule: &'stat
                 "QueryInterface for IUnknown gives different pointers",
                 "answer IUnknown with the same pointer every time, from each interface",
             ),
-        )
+        );
     }
-    if after != before + 1 + found.len() as u32 {
+    let counted = after == before + 1 + found.len() as u32;
+    if !counted {
         violation(
             name,
             Violation::new(
@@ -114,7 +125,8 @@ pub(crate) fn check_interfaces(object: &Foreign, required: &[GUID], rule: &'stat
     // SAFETY: the reference keeps the object.
     let status = unsafe { slots::unknown::query_interface(object.as_raw(), &IID_UNKNOWN_INTERFACE, &mut out) };
     let after = object.references();
-    if success(status) || !out.is_null() || after != before {
+    let refused = !success(status) && out.is_null() && after == before;
+    if !refused {
         violation(
             name,
             Violation::new(
@@ -126,11 +138,22 @@ pub(crate) fn check_interfaces(object: &Foreign, required: &[GUID], rule: &'stat
             ),
         )
     }
-    [rule, rules::REFERENCE_COUNTS, rules::UNKNOWN_INTERFACE].iter().for_each(|rule| rule.held());
+    if one_identity {
+        rule.held();
+    }
+    if counted {
+        rules::REFERENCE_COUNTS.held();
+    }
+    if refused {
+        rules::UNKNOWN_INTERFACE.held();
+    }
 }
 
 /// Checks that optional interfaces are there whole, or refused cleanly (rule 4).
 pub(crate) fn check_optional(miniport: &Foreign) {
+    if !watch::is_on() {
+        return;
+    }
     for (name, interface, methods) in OPTIONAL {
         let before = miniport.references();
         let mut out: PVOID = core::ptr::dangling_mut();
@@ -145,8 +168,9 @@ pub(crate) fn check_optional(miniport: &Foreign) {
                         "QueryInterface refuses it with {status:#010x}, stores {out:p}, and the count goes from {before} to {after}"
                     ),
                 );
+            } else {
+                rules::OPTIONAL_INTERFACES.held();
             }
-            rules::OPTIONAL_INTERFACES.held();
             continue;
         }
         if out.is_null() || after != before + 1 {
@@ -154,6 +178,7 @@ pub(crate) fn check_optional(miniport: &Foreign) {
                 name,
                 format!("QueryInterface gives it out as {out:p}, and the count goes from {before} to {after}"),
             );
+            continue;
         }
         // SAFETY: the reference is ours.
         let found = unsafe { Foreign::from_owned(out) };
@@ -163,6 +188,7 @@ pub(crate) fn check_optional(miniport: &Foreign) {
         };
         if !one_identity {
             broken(name, "its IUnknown is not the miniport's".into());
+            continue;
         }
         check_slots(&found, methods, name);
         rules::OPTIONAL_INTERFACES.held();
@@ -171,17 +197,20 @@ pub(crate) fn check_optional(miniport: &Foreign) {
 
 /// Checks that `Service` may be called (rule 81).
 pub(crate) fn check_service(miniport: &Foreign) {
+    if !watch::is_on() {
+        return;
+    }
     // SAFETY: the reference keeps the miniport.
     rules::must_survive(rules::SERVICE, || unsafe { slots::miniport_dmus::service(miniport.as_raw()) });
 }
 
-fn broken(name: &'static str, what: alloc::string::String) -> ! {
-    fatal(
+fn broken(name: &'static str, what: alloc::string::String) {
+    violation(
         name,
         Violation::new(
             rules::OPTIONAL_INTERFACES,
             what,
             "answer it with a reference and the miniport's identity, or fail and store NULL",
         ),
-    )
+    );
 }

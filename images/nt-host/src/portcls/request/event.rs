@@ -131,7 +131,8 @@ pub(crate) unsafe fn request(target: Target<'_>, request: &Request, client: *mut
                     ),
                     "on PCEVENT_VERB_ADD call IPortEvents::AddEventToEventList with EventEntry, then return STATUS_SUCCESS",
                 ),
-            )
+            );
+            event_list::forget(entry);
         }
         status
     }

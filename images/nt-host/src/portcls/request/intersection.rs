@@ -6,12 +6,12 @@ use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::contract::rules;
-use crate::contract::violation::{Violation, fatal};
+use crate::contract::violation::{Violation, violation};
+use crate::contract::{rules, watch};
 use crate::nt::NTSTATUS;
 use crate::nt::status::{
-    STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER,
-    STATUS_NO_MATCH, STATUS_NOT_IMPLEMENTED, STATUS_SUCCESS, success,
+    STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_BUFFER_SIZE, STATUS_INVALID_DEVICE_REQUEST,
+    STATUS_INVALID_PARAMETER, STATUS_NO_MATCH, STATUS_NOT_IMPLEMENTED, STATUS_SUCCESS, success,
 };
 use crate::portcls::com::abi::DataFormat;
 use crate::portcls::com::object::Com;
@@ -61,6 +61,9 @@ fn call_miniport(miniport: &Foreign, pin: u32, client: &[u8], own: &DataRange, r
 
 /// Takes a miniport through the size protocol with each of its own ranges (rule 31).
 pub(crate) fn check(port: &Com<Port>) {
+    if !watch::is_on() {
+        return;
+    }
     let (Some(miniport), Some(filter)) = (port.miniport(), port.filter()) else { return };
     for (pin, factory) in filter.pins.iter().enumerate() {
         for range in &factory.ranges {
@@ -81,11 +84,12 @@ fn check_range(miniport: &Foreign, pin: u32, range: &DataRange) {
             "intersected for the size on pin {pin}, it answers {:#010x} and {} bytes",
             size.status, size.length
         ));
+        return;
     }
     let room = size.length as usize;
     let short = call_miniport(miniport, pin, &range.bytes, range, room - 1);
     if short.status != STATUS_BUFFER_TOO_SMALL {
-        broken(&format!("on pin {pin} it needs {room} bytes, and answers {:#010x} to one less", short.status));
+        return broken(&format!("on pin {pin} it needs {room} bytes, and answers {:#010x} to one less", short.status));
     }
     let full = call_miniport(miniport, pin, &range.bytes, range, room);
     let says = full.result.first_chunk::<4>().map_or(0, |size| u32::from_le_bytes(*size));
@@ -94,19 +98,20 @@ fn check_range(miniport: &Foreign, pin: u32, range: &DataRange) {
             "on pin {pin} it says {room} bytes are needed, and answers {:#010x}, {} bytes and FormatSize {says} to just so many",
             full.status, full.length
         ));
+    } else {
+        rules::INTERSECTION.held();
     }
-    rules::INTERSECTION.held();
 }
 
-fn broken(what: &str) -> ! {
-    fatal(
+fn broken(what: &str) {
+    violation(
         "IMiniport::DataRangeIntersection",
         Violation::new(
             rules::INTERSECTION,
             what,
             "no room: STATUS_BUFFER_OVERFLOW with the length needed; too little: STATUS_BUFFER_TOO_SMALL; else what was written",
         ),
-    )
+    );
 }
 
 /// Answers `KSPROPERTY_PIN_DATAINTERSECTION`: `KSP_PIN`'s id, then a `KSMULTIPLE_ITEM` of the client's ranges.
@@ -146,7 +151,8 @@ fn intersect(port: &Com<Port>, id: u32, factory: &Factory, client: &[u8], value:
                         "it says {} bytes were written into {}",
                         intersected.length,
                         intersected.result.len()
-                    ))
+                    ));
+                    return (STATUS_INVALID_BUFFER_SIZE, 0);
                 };
                 value[..written.len()].copy_from_slice(written);
                 return (STATUS_SUCCESS, intersected.length);

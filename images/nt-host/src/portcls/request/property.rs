@@ -14,11 +14,11 @@ use alloc::vec;
 
 use super::{Target, intersection};
 use crate::contract::rules;
-use crate::contract::violation::{Violation, fatal, violation};
+use crate::contract::violation::{Violation, violation};
 use crate::nt::irql::PASSIVE_LEVEL;
 use crate::nt::status::{
-    STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER,
-    STATUS_NOT_FOUND, STATUS_PENDING, STATUS_PROPSET_NOT_FOUND, STATUS_SUCCESS, success,
+    STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_CANCELLED, STATUS_INVALID_DEVICE_REQUEST,
+    STATUS_INVALID_PARAMETER, STATUS_NOT_FOUND, STATUS_PENDING, STATUS_PROPSET_NOT_FOUND, STATUS_SUCCESS, success,
 };
 use crate::nt::{NTSTATUS, PVOID};
 use crate::portcls::com::abi::{PropertyRequest, property_type};
@@ -222,29 +222,35 @@ fn keep(held: usize, irp: PVOID) -> bool {
 /// Waits until the driver completes a request that it kept.
 fn wait_for(held: *mut Held) -> Answer {
     let mut ended = None;
-    await_driver(|| {
+    let completed = await_driver(|| {
         ended = pending::with(|all| match all.get(&(held as usize)).map(|entry| entry.state) {
             Some(State::Completed(status)) => all.remove(&(held as usize)).map(|_| status),
             _ => None,
         });
         ended.is_some()
     });
+    if !completed {
+        // What the driver may still complete stays where it is.
+        return (STATUS_CANCELLED, 0);
+    }
     rules::PROPERTY_PENDING.held();
     // SAFETY: it came from a box, and the driver has given it up.
     let held = unsafe { Box::from_raw(held) };
     finish(&held, ended.unwrap_or(STATUS_PENDING))
 }
 
-/// Waits for a driver that keeps a request, for as long as a client would (rule 74).
-pub(crate) fn await_driver(mut is_over: impl FnMut() -> bool) {
+/// Waits for a driver that keeps a request, for as long as a client would (rule 74). Returns whether it has completed it.
+pub(crate) fn await_driver(mut is_over: impl FnMut() -> bool) -> bool {
     let deadline = Deadline::after(PENDING_LIMIT);
     while !is_over() {
         if deadline.has_passed() {
             deadline.note_missed();
             broken_pending("a request was kept for 10 s and not completed");
+            return false;
         }
         kernel::pause();
     }
+    true
 }
 
 /// Checks that the driver keeps no request of a device that goes.
@@ -282,23 +288,24 @@ fn finish(held: &Held, status: NTSTATUS) -> Answer {
                 what,
                 "ValueSize 0: set the needed size, return STATUS_BUFFER_OVERFLOW; too small: STATUS_BUFFER_TOO_SMALL; else set what was written",
             ),
-        )
+        );
+    } else {
+        rules::PROPERTY_SIZES.held();
     }
-    rules::PROPERTY_SIZES.held();
     // SAFETY: the client's memory lives as long as its request, and has that much room.
     unsafe { core::ptr::copy_nonoverlapping(held.value.as_ptr(), held.out, held.room) };
     (status, says)
 }
 
-fn broken_pending(what: &'static str) -> ! {
-    fatal(
+fn broken_pending(what: &'static str) {
+    violation(
         "PcCompletePendingPropertyRequest",
         Violation::new(
             rules::PROPERTY_PENDING,
             what,
             "return STATUS_PENDING from the handler, then complete exactly once with a final status",
         ),
-    )
+    );
 }
 
 /// Returns a value with guard bytes behind it, which the driver may not touch.
@@ -356,20 +363,28 @@ crate::export_functions! {
     [DISPATCH] fn PcCompletePendingPropertyRequest(request: *mut PropertyRequest, status: NTSTATUS) -> NTSTATUS {
         if status == STATUS_PENDING {
             broken_pending("a request is completed with STATUS_PENDING");
+            return STATUS_INVALID_PARAMETER;
         }
         let held = request.cast::<Held>();
         let completes = pending::with(|all| {
             let has_packet = |held: *mut Held| !(*held).request.irp.is_null();
             match all.get_mut(&(held as usize)).map(|entry| &mut entry.state) {
-                None => broken_pending("a request is completed that is not pending: a second time, or after its handler returned something else"),
-                Some(State::Completed(_)) => broken_pending("a request is completed a second time"),
-                Some(State::Pending) if has_packet(held) => all.remove(&(held as usize)).is_some(),
+                None => Err("a request is completed that is not pending: a second time, or after its handler returned something else"),
+                Some(State::Completed(_)) => Err("a request is completed a second time"),
+                Some(State::Pending) if has_packet(held) => Ok(all.remove(&(held as usize)).is_some()),
                 Some(state) => {
                     *state = State::Completed(status);
-                    false
+                    Ok(false)
                 }
             }
         });
+        let completes = match completes {
+            Ok(completes) => completes,
+            Err(what) => {
+                broken_pending(what);
+                return STATUS_INVALID_PARAMETER;
+            }
+        };
         if completes {
             rules::PROPERTY_PENDING.held();
             let held = Box::from_raw(held);

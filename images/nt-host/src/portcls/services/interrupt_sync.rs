@@ -8,10 +8,12 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 use super::{call_faults, resources};
-use crate::contract::rules;
-use crate::contract::violation::{Violation, fatal, violation};
+use crate::contract::violation::{Violation, violation};
+use crate::contract::{rules, watch};
 use crate::nt::irql::DEVICE_LEVEL_MAX;
-use crate::nt::status::{STATUS_INVALID_PARAMETER, STATUS_SUCCESS, STATUS_UNSUCCESSFUL, success};
+use crate::nt::status::{
+    STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, STATUS_UNSUCCESSFUL, success,
+};
 use crate::nt::{
     CM_RESOURCE_INTERRUPT_LATCHED, CM_RESOURCE_INTERRUPT_MESSAGE, CM_RESOURCE_TYPE_INTERRUPT, CM_SHARE_SHARED,
     KINTERRUPT, KIRQL, NTSTATUS, PVOID,
@@ -149,6 +151,9 @@ impl InterruptSync {
 
     /// Interrupts in the very moment of the connection, as another device on a shared line does (rules 21, 60).
     fn fire_at_once(&self, this: PVOID) {
+        if !watch::is_on() {
+            return;
+        }
         let claimed = self.synchronized(|| {
             rules::must_survive(rules::EARLY_INTERRUPT, || (0..QUIET_CALLS).all(|_| self.serve(this)))
         });
@@ -164,9 +169,10 @@ impl InterruptSync {
                     format!("the service routines claimed {QUIET_CALLS} interrupts in a row that no device had raised"),
                     "read the device's own status, return STATUS_UNSUCCESSFUL when it shows nothing or all ones, acknowledge it before Notify",
                 ),
-            )
+            );
+        } else {
+            rules::INTERRUPT_NOT_OURS.held();
         }
-        rules::INTERRUPT_NOT_OURS.held();
     }
 
     /// Calls the service routines by the mode. Returns whether any claimed the interrupt.
@@ -196,14 +202,15 @@ impl InterruptSync {
                     }
                     claimed = true;
                 }
-                fatal(
+                violation(
                     "IInterruptSync (Repeat)",
                     Violation::new(
                         rules::INTERRUPT_CLAIM,
                         format!("the service routines claimed the same interrupt {WALKS_MAX} times"),
                         "return STATUS_UNSUCCESSFUL when the device's status register shows nothing, or reads all ones",
                     ),
-                )
+                );
+                true
             }
         }
     }
@@ -266,9 +273,12 @@ impl Class for InterruptSync {
                     "the last reference is released while the interrupt is connected",
                     "mask the device's interrupts, call Disconnect, then Release",
                 ),
-            )
+            );
+            // SAFETY: the object lives until this returns.
+            unsafe { disconnect(core::ptr::from_ref(object).cast_mut()) };
+        } else {
+            rules::DISCONNECT.held();
         }
-        rules::DISCONNECT.held();
     }
 }
 
@@ -336,9 +346,13 @@ unsafe extern "win64" fn connect(this: This) -> NTSTATUS {
                 what,
                 "RegisterServiceRoutine, IPortDMus::RegisterServiceGroup, then Connect: the interrupt may come at once",
             ),
-        )
+        );
+        if sync.is_connected() {
+            return STATUS_INVALID_DEVICE_REQUEST;
+        }
+    } else {
+        rules::INTERRUPT_ORDER.held();
     }
-    rules::INTERRUPT_ORDER.held();
     if call_faults::must_fail("IInterruptSync::Connect") || kernel::allocation_fails("IInterruptSync::Connect") {
         return crate::nt::status::STATUS_INSUFFICIENT_RESOURCES;
     }

@@ -8,6 +8,7 @@ pub mod delays;
 #[cfg(target_os = "none")]
 pub mod export;
 pub mod lock_graph;
+pub mod note;
 pub mod rules;
 pub mod services;
 #[cfg(target_os = "none")]

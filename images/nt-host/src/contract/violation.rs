@@ -45,13 +45,6 @@ pub(crate) fn fatal(function: &str, violation: Violation) -> ! {
     )
 }
 
-/// Notes what a driver does that no page forbids, and that its author may want to know. `rule` is the rule that is about it.
-#[cfg(target_os = "none")]
-#[allow(dead_code, reason = "which checks have something to note changes with the rules")]
-pub(crate) fn note(function: &str, rule: &'static Rule, what: impl Into<String>) {
-    super::verifier::note(Some(rule.number), function, format_args!("{} [{}]", what.into(), rule.source));
-}
-
 /// Ends the test.
 #[cfg(test)]
 pub(crate) fn violation(function: &str, violation: Violation) {
@@ -62,34 +55,4 @@ pub(crate) fn violation(function: &str, violation: Violation) {
 #[cfg(test)]
 pub(crate) fn fatal(function: &str, violation: Violation) -> ! {
     panic!("{function}: {violation}")
-}
-
-/// Keeps the note for [`taken_notes`].
-#[cfg(test)]
-pub(crate) fn note(function: &str, rule: &'static Rule, what: impl Into<String>) {
-    NOTES.with(|notes| notes.borrow_mut().push(std::format!("{function}: rule {}: {}", rule.number, what.into())));
-}
-
-#[cfg(test)]
-std::thread_local! {
-    static NOTES: std::cell::RefCell<std::vec::Vec<String>> = const { std::cell::RefCell::new(std::vec::Vec::new()) };
-}
-
-/// Takes the notes that this thread made.
-#[cfg(test)]
-pub(crate) fn taken_notes() -> std::vec::Vec<String> {
-    NOTES.with(std::cell::RefCell::take)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::contract::rules;
-
-    #[test]
-    fn a_note_does_not_end_a_test() {
-        note("IInterruptSync::Release", rules::DISCONNECT, "still connected");
-        assert_eq!(taken_notes(), ["IInterruptSync::Release: rule 63: still connected"]);
-        assert!(taken_notes().is_empty());
-    }
 }

@@ -37,7 +37,7 @@ pub(crate) extern "C" fn guest_main(start_info: u32) -> ! {
     }
     pci::init();
     portcls::init();
-    exports::add_library(portcls::MODULE, portcls::EXPORT_TABLES);
+    exports::add_portcls(portcls::EXPORT_TABLES);
     serial::enable_receive(ke::host_wakeup);
     agent::serve()
 }

@@ -8,6 +8,7 @@ use crate::{exports, portcls};
 /// The libraries of every driver that the agent loads.
 pub(super) const LIBRARIES: Libraries = Libraries {
     find: exports::find,
+    absent: exports::absent,
     bind: exports::bind,
     entry_returned: check_entry,
     unloaded: portcls::adapter::forget_driver,

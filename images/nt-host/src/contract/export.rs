@@ -31,6 +31,19 @@ impl Export {
     }
 }
 
+/// Why an import cannot be bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// The module exports no such name on Windows; this one does.
+    ExportedBy(&'static str),
+    /// The module exports it on Windows, and this guest does not have it.
+    NotHere,
+    /// No public list of a module's exports has the name.
+    Unlisted,
+    /// This guest has no such module.
+    NoModule,
+}
+
 /// The IRQLs at which a function may be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IrqlRule {

@@ -5,8 +5,9 @@ pub mod checks;
 #[cfg(target_os = "none")]
 pub mod delay;
 pub mod delays;
-#[cfg(target_os = "none")]
+#[cfg(any(test, target_os = "none"))]
 pub mod export;
+pub mod kernel;
 pub mod lock_graph;
 pub mod note;
 pub mod rules;

@@ -428,11 +428,21 @@ mod tests {
              made from `src/contract/services.rs`.\n\n\
              | rule | demands | source | broken variants that it names |\n|---|---|---|---|\n",
         );
-        for rule in crate::contract::services::TABLE {
-            let named =
-                variants.get(&rule.number).map_or_else(String::new, |names| std::format!("`{}`", names.join("`, `")));
-            writeln!(text, "| {} | {} | {} | {named} |", rule.number, rule.title, rule.source).unwrap();
-        }
+        let rows = |text: &mut String, rules: &[&Rule]| {
+            for rule in rules {
+                let named = variants.get(&rule.number);
+                let named = named.map_or_else(String::new, |names| std::format!("`{}`", names.join("`, `")));
+                writeln!(text, "| {} | {} | {} | {named} |", rule.number, rule.title, rule.source).unwrap();
+            }
+        };
+        rows(&mut text, crate::contract::services::TABLE);
+        text.push_str(
+            "\n## Rules of images and of the system's other modules\n\n\
+             For every image that is loaded, and for drivers that use `ks.sys`, `drmk.sys`, `wmilib.sys` or `WppRecorder.sys`. This\n\
+             table is made from `src/contract/kernel.rs`.\n\n\
+             | rule | demands | source | broken variants that it names |\n|---|---|---|---|\n",
+        );
+        rows(&mut text, crate::contract::kernel::TABLE);
         text
     }
 

@@ -35,8 +35,6 @@ static SAFE_BOOT_MODE: u32 = 0;
 static USER_PROBE_ADDRESS: u64 = 0x7fff_ffff_0000;
 static HIGHEST_USER_ADDRESS: u64 = 0x7fff_fffe_ffff;
 static SYSTEM_RANGE_START: u64 = 0xffff_8000_0000_0000;
-/// The compiler's mark that a module uses floating point.
-static FLOATING_POINT_USED: u32 = 0x9875;
 
 /// The variables.
 pub static VARIABLES: &[Export] = &[
@@ -55,5 +53,4 @@ pub static VARIABLES: &[Export] = &[
     Export::new("MmUserProbeAddress", (&raw const USER_PROBE_ADDRESS).cast()),
     Export::new("MmHighestUserAddress", (&raw const HIGHEST_USER_ADDRESS).cast()),
     Export::new("MmSystemRangeStart", (&raw const SYSTEM_RANGE_START).cast()),
-    Export::new("_fltused", (&raw const FLOATING_POINT_USED).cast()),
 ];

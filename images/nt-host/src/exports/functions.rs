@@ -20,7 +20,7 @@ pub use crate::io::dma::IoGetDmaAdapter;
 pub use crate::io::irp::{
     IoAcquireCancelSpinLock, IoAllocateIrp, IoBuildDeviceIoControlRequest, IoBuildSynchronousFsdRequest, IoCancelIrp,
     IoCompleteRequest, IoFreeIrp, IoInitializeIrp, IoReleaseCancelSpinLock, IoReuseIrp, IoSetCompletionRoutineEx,
-    IoSizeOfIrp, IofCallDriver, IofCompleteRequest,
+    IofCallDriver, IofCompleteRequest,
 };
 pub use crate::io::names::{
     IoCreateSymbolicLink, IoCreateUnprotectedSymbolicLink, IoDeleteSymbolicLink, IoGetDeviceInterfaceAlias,

@@ -29,7 +29,7 @@ macro_rules! guarded {
 // Of six parameters at most.
 guarded! {
     __C_specific_handler _local_unwind RtlUnwindEx RtlUnwind RtlCaptureContext RtlRaiseException
-    ExRaiseStatus RtlRaiseStatus ExRaiseAccessViolation ExRaiseDatatypeMisalignment ProbeForRead ProbeForWrite
+    ExRaiseStatus ExRaiseAccessViolation ExRaiseDatatypeMisalignment ProbeForRead ProbeForWrite
     memcpy memmove memset memcmp RtlMoveMemory RtlCopyMemory RtlCopyMemoryNonTemporal RtlZeroMemory RtlFillMemory
     RtlCompareMemory
     RtlInitUnicodeString RtlInitAnsiString RtlCopyUnicodeString RtlCompareUnicodeString RtlEqualUnicodeString

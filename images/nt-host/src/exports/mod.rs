@@ -6,6 +6,7 @@
 mod functions;
 #[cfg(target_os = "none")]
 mod guarded;
+mod modules;
 #[cfg(test)]
 mod public_lists;
 #[cfg(target_os = "none")]
@@ -16,4 +17,4 @@ mod tables;
 #[cfg(target_os = "none")]
 pub use functions::*;
 #[cfg(target_os = "none")]
-pub use tables::{Tables, add_library, bind, find};
+pub use tables::{Tables, absent, add_portcls, bind, find, system_routine};

@@ -8,7 +8,7 @@ use crate::{export_functions, rtl};
 fn routine(name: &UNICODE_STRING) -> Option<u64> {
     // SAFETY: a string of the caller's.
     let name = unsafe { rtl::string::text(name) };
-    super::find("ntoskrnl.exe", &name)
+    super::system_routine(&name)
 }
 
 export_functions! {

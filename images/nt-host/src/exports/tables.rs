@@ -1,25 +1,21 @@
 //! Looks functions up by module and name.
 
+use super::modules::{self, DRMK, HAL, KERNEL, KS, PORTCLS, WDFLDR, WMILIB, WPP_RECORDER};
 use super::{guarded, routine};
 use crate::alloc_faults::{self, entry_points};
 use crate::arch::uninterrupted::Uninterrupted;
-use crate::contract::export::Export;
+use crate::contract::export::{Absent, Export};
 use crate::{ex, io, ke, ks, mm, rtl};
-
-/// Modules whose functions this guest's kernel has. Windows forwards many names between them.
-const KERNEL_MODULES: [&str; 2] = ["ntoskrnl.exe", "hal.dll"];
-/// The module whose functions [`crate::ks`] has.
-const KS_MODULE: &str = "ks.sys";
 
 /// What a module exports.
 pub type Tables = &'static [&'static [Export]];
 
-/// A module above the kernel, by its name, and what it exports.
-static LIBRARY: Uninterrupted<Option<(&str, Tables)>> = Uninterrupted::new(None);
+/// What the module above the kernel exports.
+static PORTCLS_TABLES: Uninterrupted<Tables> = Uninterrupted::new(&[]);
 
-/// Adds a module that drivers can import from. `module` is its name in lower case.
-pub fn add_library(module: &'static str, tables: Tables) {
-    LIBRARY.with(|slot| *slot = Some((module, tables)));
+/// Adds the functions of `portcls.sys`, which is above the kernel.
+pub fn add_portcls(tables: Tables) {
+    PORTCLS_TABLES.with(|slot| *slot = tables);
 }
 
 fn kernel_tables() -> impl Iterator<Item = &'static &'static [Export]> {
@@ -29,34 +25,37 @@ fn kernel_tables() -> impl Iterator<Item = &'static &'static [Export]> {
         .chain([rtl::EXPORTS, ke::EXPORTS, ex::EXPORTS, io::EXPORTS, mm::EXPORTS].into_iter().flatten())
 }
 
-/// Returns the address of a function by module (lower case) and name.
+/// Returns the address of a function by module (lower case) and name: the module exports it, and this guest has it.
 #[must_use]
 pub fn find(module: &str, name: &str) -> Option<u64> {
-    let mut found = None;
-    let mut search = |table: &'static [Export]| {
-        found = found.or_else(|| table.iter().find(|export| export.name == name).map(Export::address));
-    };
-    if KERNEL_MODULES.contains(&module) {
-        kernel_tables().for_each(|table| search(table));
-    } else if module == KS_MODULE {
-        ks::EXPORT_TABLES.iter().for_each(|table| search(table));
-    } else if let Some((_, tables)) = LIBRARY.with(|library| library.filter(|(name, _)| *name == module)) {
-        tables.iter().for_each(|table| search(table));
+    if !modules::of(module)?.names(name) {
+        return None;
     }
-    found
+    let find_in = |table: &'static [Export]| table.iter().find(|export| export.name == name).map(Export::address);
+    match module {
+        KERNEL | HAL => kernel_tables().find_map(|table| find_in(table)),
+        KS => ks::EXPORT_TABLES.iter().find_map(|table| find_in(table)),
+        PORTCLS => PORTCLS_TABLES.with(|tables| *tables).iter().find_map(|table| find_in(table)),
+        _ => None,
+    }
 }
 
-/// Returns the address to bind an import to: the function's, or that of its entry point that can be made to fail. Warns
-/// about a function of `ks.sys` that this guest does not have.
+/// Returns the address of a routine that a driver looks up by name: `MmGetSystemRoutineAddress` knows those of the kernel
+/// and of the hardware abstraction layer.
+#[must_use]
+pub fn system_routine(name: &str) -> Option<u64> {
+    [KERNEL, HAL].into_iter().find_map(|module| find(module, name))
+}
+
+/// Returns the address to bind an import to: the function's, or that of its entry point that can be made to fail.
 #[must_use]
 pub fn bind(module: &str, name: &str) -> Option<u64> {
-    let Some(address) = find(module, name) else {
-        if module == KS_MODULE
-            && let Some(what) = ks::missing(name)
-        {
-            crate::warn!("{module}!{name} is not here: it belongs to {what}");
-        }
-        return None;
-    };
+    let address = find(module, name)?;
     Some(if alloc_faults::on() { entry_points::entry_of(name, address) } else { address })
+}
+
+/// Says why an import cannot be bound, and what it belongs to where that is known. `module` is in lower case.
+#[must_use]
+pub fn absent(module: &str, name: &str) -> (Absent, Option<&'static str>) {
+    (modules::absent(module, name), if module == KS { ks::missing(name) } else { None })
 }

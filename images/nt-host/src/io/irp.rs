@@ -335,9 +335,6 @@ export_functions! {
         PACKETS.with(|packets| if let Some(state) = packets.get_mut(&(irp as u64)) { state.completed = false });
     }
 
-    /// Returns the bytes that a packet takes.
-    [ANY] fn IoSizeOfIrp(stack: i8) -> u16 { packet_size(stack) as u16 }
-
     /// Passes a packet to the next lower driver.
     [DISPATCH] fn IofCallDriver(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
         check("IofCallDriver", irp);

@@ -517,9 +517,6 @@ export_functions! {
     /// Returns the mode of the caller that this thread works for.
     [ANY] fn ExGetPreviousMode() -> i8 { i8::from(process() != Process::System) }
 
-    /// Returns the mode of the caller that this thread works for.
-    [ANY] fn KeGetPreviousMode() -> i8 { i8::from(process() != Process::System) }
-
     /// Returns whether the request of a packet comes from a 32-bit process; without one, whether this thread works
     /// for one.
     [ANY] fn IoIs32bitProcess(irp: *const crate::nt::IRP) -> u8 {
@@ -587,12 +584,6 @@ export_functions! {
 
     /// Returns where the stack of the thread that runs ends.
     [ANY] fn IoGetInitialStack() -> u64 { stack_limits().1 }
-
-    /// Returns the bytes of the stack that are left.
-    [ANY] fn IoGetRemainingStackSize() -> u64 {
-        let here = 0u8;
-        (&raw const here as u64).saturating_sub(stack_limits().0)
-    }
 
     /// Returns which of the processor's extended features are on: the x87 unit and SSE, which every thread has for
     /// itself.

@@ -3,22 +3,27 @@
 //! Specification: Microsoft, "PE Format". Headers and tables are read by the `object` crate; what is here is what a
 //! kernel loader demands beyond being well-formed.
 
+mod checksum;
 pub mod cr8;
+mod headers;
 pub mod unwind;
 
 use alloc::string::{String, ToString};
-use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
 use object::LittleEndian as LE;
 use object::pe;
-use object::read::pe::{ImageNtHeaders, ImageOptionalHeader, Import as PeImport, PeFile64, RelocationBlockIterator};
+use object::read::pe::{
+    ImageNtHeaders, ImageOptionalHeader, Import as PeImport, ImportTable, PeFile64, RelocationBlockIterator,
+};
 
 /// Largest image taken; drivers have some MiB at most.
 pub const IMAGE_BYTES_MAX: u32 = 64 << 20;
 /// Most imported functions: the kernel exports fewer.
 const IMPORTS_MAX: usize = 16 << 10;
+/// Offset of `CheckSum` from the signature: the file header is before the optional header.
+const CHECKSUM_OFFSET: usize = 24 + 64;
 /// Offset of `SecurityCookie` in the 64-bit load configuration.
 const LOAD_CONFIG_COOKIE: usize = 0x58;
 
@@ -82,6 +87,8 @@ pub struct DriverImage<'a> {
     file: PeFile64<'a>,
     data: &'a [u8],
     sections: Vec<Section>,
+    /// The image as the file has it, in whole pages.
+    memory: Vec<u8>,
 }
 
 impl<'a> DriverImage<'a> {
@@ -92,61 +99,34 @@ impl<'a> DriverImage<'a> {
     /// driver, [`ImageError::Fixed`] without relocations, [`ImageError::Bounds`] for a header whose numbers do not fit.
     pub fn parse(data: &'a [u8]) -> Result<Self, ImageError> {
         let file = PeFile64::parse(data).map_err(malformed)?;
-        let machine = file.nt_headers().file_header().machine.get(LE);
-        if machine != pe::IMAGE_FILE_MACHINE_AMD64 {
-            return Err(ImageError::Machine(machine.0));
+        let headers::Layout { sections, placements } = headers::lay_out(&file, data)?;
+        let size = page_up(u64::from(file.nt_headers().optional_header().size_of_image()));
+        let mut memory = alloc::vec![0u8; size as usize];
+        for headers::Placement { at, file } in placements {
+            let target = memory.get_mut(at as usize..at as usize + file.len());
+            let target = target.ok_or_else(|| ImageError::Bounds("a section leaves the image".into()))?;
+            target.copy_from_slice(&data[file]);
         }
-        let optional = file.nt_headers().optional_header();
-        if optional.subsystem() != pe::IMAGE_SUBSYSTEM_NATIVE {
-            return Err(ImageError::Subsystem(optional.subsystem().0));
-        }
-        if file.nt_headers().file_header().characteristics.get(LE).0 & pe::IMAGE_FILE_RELOCS_STRIPPED.0 != 0 {
-            return Err(ImageError::Fixed);
-        }
-        let size = optional.size_of_image();
-        if size == 0 || size > IMAGE_BYTES_MAX {
-            return Err(ImageError::Bounds(alloc::format!(
-                "SizeOfImage is {size:#x}; it may be 1 to {IMAGE_BYTES_MAX:#x}"
-            )));
-        }
-        let alignment = optional.section_alignment();
-        if alignment != 4096 {
-            return Err(ImageError::Bounds(alloc::format!(
-                "SectionAlignment is {alignment:#x}; with anything but 0x1000 sections cannot have their own protection"
-            )));
-        }
-        if optional.address_of_entry_point() == 0 || optional.address_of_entry_point() >= size {
-            return Err(ImageError::Bounds("the image has no entry point inside it".into()));
-        }
-        if optional.size_of_headers() > size || optional.size_of_headers() as usize > data.len() {
-            return Err(ImageError::Bounds("SizeOfHeaders is larger than the file".into()));
-        }
-        let mut sections = Vec::new();
-        let mut end = page_up(u64::from(optional.size_of_headers()));
-        for header in file.section_table().iter() {
-            let name = String::from_utf8_lossy(header.raw_name()).into_owned();
-            let start = u64::from(header.virtual_address.get(LE));
-            let bytes = u64::from(header.virtual_size.get(LE).max(header.size_of_raw_data.get(LE)));
-            let range = start..page_up(start + bytes);
-            if range.start < end || range.end > page_up(u64::from(size)) || range.start % 4096 != 0 {
-                return Err(ImageError::Bounds(alloc::format!(
-                    "section {name} at {:#x}..{:#x} overlaps another or leaves the image",
-                    range.start,
-                    range.end
-                )));
-            }
-            end = range.end;
-            let flags = header.characteristics.get(LE).0;
-            sections.push(Section {
-                pageable: name.starts_with("PAGE"),
-                name,
-                range: range.start as u32..range.end as u32,
-                write: flags & pe::IMAGE_SCN_MEM_WRITE.0 != 0,
-                execute: flags & pe::IMAGE_SCN_MEM_EXECUTE.0 != 0,
-                discardable: flags & pe::IMAGE_SCN_MEM_DISCARDABLE.0 != 0,
-            });
-        }
-        Ok(Self { file, data, sections })
+        Ok(Self { file, data, sections, memory })
+    }
+
+    /// Returns the checksum in the header.
+    #[must_use]
+    pub fn checksum(&self) -> u32 {
+        self.file.nt_headers().optional_header().check_sum()
+    }
+
+    /// Returns the checksum of the file, which the header should have.
+    #[must_use]
+    pub fn computed_checksum(&self) -> u32 {
+        checksum::compute(self.data, self.file.dos_header().nt_headers_offset() as usize + CHECKSUM_OFFSET)
+    }
+
+    /// Returns whether a page, given by its offset, is in the headers or in a section: others are not mapped.
+    #[must_use]
+    pub fn is_mapped(&self, page: u32) -> bool {
+        let headers = page_up(u64::from(self.file.nt_headers().optional_header().size_of_headers()));
+        u64::from(page) < headers || self.sections.iter().any(|section| section.range.contains(&page))
     }
 
     /// Returns the bytes in memory, whole pages.
@@ -180,7 +160,12 @@ impl<'a> DriverImage<'a> {
     /// [`ImageError::Malformed`] or [`ImageError::Bounds`] for a table that leaves the image.
     pub fn imports(&self) -> Result<Vec<Import>, ImageError> {
         let mut imports = Vec::new();
-        let Some(table) = self.file.import_table().map_err(malformed)? else { return Ok(imports) };
+        let Some((at, _)) = headers::table(&self.file, &self.memory, pe::IMAGE_DIRECTORY_ENTRY_IMPORT, "import table")?
+        else {
+            return Ok(imports);
+        };
+        // In memory: what the tables say is where things are then, whatever part of a section the file has.
+        let table = ImportTable::new(&self.memory, 0, at);
         let mut descriptors = table.descriptors().map_err(malformed)?;
         while let Some(descriptor) = descriptors.next().map_err(malformed)? {
             let module = table.name(descriptor.name.get(LE)).map_err(malformed)?;
@@ -219,15 +204,7 @@ impl<'a> DriverImage<'a> {
         cookie: u64,
         resolve: impl Fn(&Import) -> Option<u64>,
     ) -> Result<Vec<u8>, ImageError> {
-        let mut memory = vec![0u8; self.size() as usize];
-        let headers = self.file.nt_headers().optional_header().size_of_headers() as usize;
-        memory[..headers].copy_from_slice(&self.data[..headers]);
-        for header in self.file.section_table().iter() {
-            let raw = header.pe_data(self.data).map_err(malformed)?;
-            let start = header.virtual_address.get(LE) as usize;
-            let target = memory.get_mut(start..start + raw.len());
-            target.ok_or_else(|| ImageError::Bounds("a section leaves the image".into()))?.copy_from_slice(raw);
-        }
+        let mut memory = self.memory.clone();
         self.relocate(&mut memory, base)?;
         for import in self.imports()? {
             let address =
@@ -242,11 +219,11 @@ impl<'a> DriverImage<'a> {
 
     fn relocate(&self, memory: &mut [u8], base: u64) -> Result<(), ImageError> {
         let delta = base.wrapping_sub(self.file.nt_headers().optional_header().image_base());
-        let Some(mut blocks): Option<RelocationBlockIterator<'_>> =
-            self.file.data_directories().relocation_blocks(self.data, &self.file.section_table()).map_err(malformed)?
-        else {
+        let directory = pe::IMAGE_DIRECTORY_ENTRY_BASERELOC;
+        let Some((_, table)) = headers::table(&self.file, &self.memory, directory, "base relocation table")? else {
             return Ok(());
         };
+        let mut blocks = RelocationBlockIterator::new(table);
         while let Some(block) = blocks.next().map_err(malformed)? {
             for relocation in block {
                 match relocation.typ {
@@ -258,6 +235,12 @@ impl<'a> DriverImage<'a> {
                             .and_then(|slot| slot.try_into().ok())
                             .ok_or_else(|| ImageError::Bounds("a base relocation leaves the image".into()))?;
                         *slot = u64::from_le_bytes(*slot).wrapping_add(delta).to_le_bytes();
+                    }
+                    pe::IMAGE_REL_BASED_HIGHLOW => {
+                        return Err(ImageError::Bounds(
+                            "a base relocation of 32 bits (HIGHLOW): the kernel is above 4 GiB, so addresses take 64 bits"
+                                .into(),
+                        ));
                     }
                     kind => return Err(ImageError::Bounds(alloc::format!("base relocation of kind {kind}"))),
                 }

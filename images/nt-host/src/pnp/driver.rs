@@ -10,10 +10,11 @@ use guest_protocol::{DRIVER_FILE, DriverInfo, Failure, FailureKind, Import as Im
 use sha2::{Digest, Sha256};
 
 use super::resources::{self, Resources};
-use super::{bus, driver_image};
+use super::{bus, driver_image, load_checks};
 use crate::arch::fw_cfg;
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::bugcheck::modules::{self, Module};
+use crate::contract::export::Absent;
 use crate::contract::{rules, verifier};
 use crate::harness::options;
 use crate::io::irp::{self, send_synchronous};
@@ -74,6 +75,8 @@ fn wrong_order(message: &str) -> Failure {
 pub struct Libraries {
     /// Returns the address of a function by module (lower case) and name.
     pub find: fn(module: &str, name: &str) -> Option<u64>,
+    /// Says why `find` finds no such function, and what it belongs to where that is known.
+    pub absent: fn(module: &str, name: &str) -> (Absent, Option<&'static str>),
     /// Returns the address to bind an import to.
     pub bind: fn(module: &str, name: &str) -> Option<u64>,
     /// Runs when `DriverEntry` has returned.
@@ -97,16 +100,8 @@ pub fn load_driver(libraries: &Libraries) -> Result<DriverInfo, Failure> {
     let parsed = DriverImage::parse(&file).map_err(bad)?;
     let imports = parsed.imports().map_err(bad)?;
     let name = |import: &Import| ImportName { module: import.module.clone(), name: import.name.clone() };
-    let mut missing: Vec<ImportName> =
-        imports.iter().filter(|import| (libraries.find)(&import.module, &import.name).is_none()).map(name).collect();
-    if !missing.is_empty() {
-        missing.sort();
-        missing.dedup();
-        let list: Vec<String> = missing.iter().map(|import| format!("{}!{}", import.module, import.name)).collect();
-        let message =
-            format!("the driver imports {} functions that this guest does not have: {}", list.len(), list.join(", "));
-        return Err(failure(FailureKind::MissingImports(missing), message));
-    }
+    load_checks::check_checksum(&parsed);
+    load_checks::check_imports(&imports, libraries)?;
     let module = driver_image::load(DRIVER_NAME, &parsed, |import| (libraries.bind)(&import.module, &import.name))?;
     let info = DriverInfo {
         file_bytes: file.len() as u32,

@@ -55,6 +55,9 @@ pub fn load(
         inline_irql::replace(&mut memory, base, section.range.clone(), &functions);
     }
     for (index, page) in memory.chunks(PAGE_SIZE as usize).enumerate() {
+        if !image.is_mapped((index as u64 * PAGE_SIZE) as u32) {
+            continue;
+        }
         let frame = frames::allocate().ok_or_else(|| no_memory.clone())?;
         let at = base + index as u64 * PAGE_SIZE;
         paging::map(at, frame, Access::Read, Caching::Cached).map_err(|_| no_memory.clone())?;

@@ -3,6 +3,7 @@
 pub mod bus;
 pub mod driver;
 pub mod driver_image;
+mod load_checks;
 pub mod resources;
 
 pub use driver::{Libraries, StartedDevice, load_driver, start_device, stop_device, unload_driver};

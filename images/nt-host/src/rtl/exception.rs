@@ -219,9 +219,6 @@ export_functions! {
     /// Raises a status as an exception.
     [APC] fn ExRaiseStatus(status: NTSTATUS) { raise_status("ExRaiseStatus", status, &[], format_args!("ExRaiseStatus")) }
 
-    /// Raises a status as an exception.
-    [APC] fn RtlRaiseStatus(status: NTSTATUS) { raise_status("RtlRaiseStatus", status, &[], format_args!("RtlRaiseStatus")) }
-
     /// Raises an access violation.
     [APC] fn ExRaiseAccessViolation() {
         raise_status("ExRaiseAccessViolation", STATUS_ACCESS_VIOLATION, &[], format_args!("ExRaiseAccessViolation"))

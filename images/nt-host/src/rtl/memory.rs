@@ -39,8 +39,7 @@ unsafe extern "C" {
 }
 
 /// Exports that are not functions of Rust.
-pub static HELPERS: &[Export] =
-    &[Export::new("__chkstk", chkstk as *const ()), Export::new("_chkstk", chkstk as *const ())];
+pub static HELPERS: &[Export] = &[Export::new("__chkstk", chkstk as *const ())];
 
 /// `RTL_OSVERSIONINFOW`, and what `RTL_OSVERSIONINFOEXW` has more.
 #[repr(C)]

@@ -61,6 +61,8 @@ pub mod pci;
 #[cfg(target_os = "none")]
 pub mod pnp;
 #[cfg(target_os = "none")]
+pub mod po;
+#[cfg(target_os = "none")]
 pub mod rtl;
 #[cfg(target_os = "none")]
 mod start;

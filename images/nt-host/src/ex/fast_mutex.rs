@@ -144,4 +144,10 @@ export_functions! {
 
     /// Releases a fast mutex.
     [APC] fn ExReleaseFastMutexUnsafe(mutex: *mut FAST_MUTEX) { release("ExReleaseFastMutexUnsafe", mutex) }
+
+    /// Acquires a guarded mutex; the caller keeps asynchronous procedure calls away.
+    [APC] fn KeAcquireGuardedMutexUnsafe(mutex: *mut FAST_MUTEX) { acquire("KeAcquireGuardedMutexUnsafe", mutex) }
+
+    /// Releases a guarded mutex.
+    [APC] fn KeReleaseGuardedMutexUnsafe(mutex: *mut FAST_MUTEX) { release("KeReleaseGuardedMutexUnsafe", mutex) }
 }

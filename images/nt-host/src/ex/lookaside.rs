@@ -92,6 +92,24 @@ export_functions! {
         STATUS_SUCCESS
     }
 
+    /// Takes an entry of a list of paged entries, or a new one.
+    [APC] fn ExAllocateFromPagedLookasideList(lookaside: *mut Lookaside) -> PVOID {
+        (*lookaside).total_allocates += 1;
+        let entry = super::lists::ExpInterlockedPopEntrySList(&raw mut (*lookaside).list);
+        if !entry.is_null() { return entry.cast() }
+        (*lookaside).allocate_misses += 1;
+        match (*lookaside).allocate {
+            Some(allocate) => allocate((*lookaside).kind, (*lookaside).size.into(), (*lookaside).tag),
+            None => core::ptr::null_mut(),
+        }
+    }
+
+    /// Gives an entry of a list of paged entries back.
+    [APC] fn ExFreeToPagedLookasideList(lookaside: *mut Lookaside, entry: PVOID) {
+        (*lookaside).total_frees += 1;
+        if let Some(free) = (*lookaside).free { free(entry) }
+    }
+
     /// Gives the entries of a list back to pool.
     [DISPATCH] fn ExDeleteLookasideListEx(lookaside: *mut Lookaside) { delete(lookaside) }
 

@@ -1,5 +1,6 @@
 //! The executive: pool, locks that threads wait for, lists, rundown protection, timers of its own.
 
+pub mod callback;
 pub mod fast_mutex;
 pub mod lists;
 pub mod lookaside;
@@ -15,6 +16,7 @@ use crate::contract::export::Export;
 
 /// What the executive exports.
 pub static EXPORTS: &[&[Export]] = &[
+    callback::EXPORTS,
     pool::EXPORTS,
     resource::EXPORTS,
     fast_mutex::EXPORTS,

@@ -20,6 +20,8 @@ struct Resource {
     /// Threads that hold it, and how many times over.
     owners: BTreeMap<u64, u32>,
     exclusive: bool,
+    /// Threads that wait: alone, and with others.
+    waiting: [u32; 2],
     /// Signalled at each release; lives until the resource is deleted.
     released: Box<KEVENT>,
 }
@@ -48,6 +50,14 @@ unsafe fn acquire(function: &'static str, resource: PVOID, exclusive: bool, wait
     if wait {
         lock_order::ordered(function, Holder::Thread(me()), resource as u64);
     }
+    let count = |change: i32| {
+        RESOURCES.with(|resources| {
+            if let Some(found) = resources.get_mut(&(resource as u64)) {
+                let waiting = &mut found.waiting[usize::from(!exclusive)];
+                *waiting = waiting.saturating_add_signed(change);
+            }
+        });
+    };
     loop {
         let taken = RESOURCES.with(|resources| {
             let found = resources.get_mut(&(resource as u64))?;
@@ -67,8 +77,10 @@ unsafe fn acquire(function: &'static str, resource: PVOID, exclusive: bool, wait
         if may || !wait {
             return may;
         }
+        count(1);
         // SAFETY: the event lives as long as the resource, which a waiting driver must not delete.
         unsafe { wait::wait_one(function, released.cast()) };
+        count(-1);
     }
 }
 
@@ -97,6 +109,30 @@ unsafe fn release(function: &'static str, resource: PVOID, owner: u64) {
     }
 }
 
+/// Returns how many threads wait: alone (0), with others (1).
+fn waiting(resource: PVOID, kind: usize) -> u32 {
+    RESOURCES.with(|all| all.get(&(resource as u64)).map_or(0, |found| found.waiting[kind]))
+}
+
+/// Gives what this thread holds to another owner, by whose address it is released.
+fn give(function: &'static str, resource: PVOID, owner: u64) {
+    let given = RESOURCES.with(|all| {
+        let found = all.get_mut(&(resource as u64))?;
+        let count = found.owners.remove(&me())?;
+        *found.owners.entry(owner).or_insert(0) += count;
+        Some(())
+    });
+    if given.is_none() {
+        verifier::stop(
+            RESOURCE_NOT_OWNED,
+            function,
+            [resource as u64, me(), 0, 0],
+            format_args!("the resource at {resource:p} is given away by a thread that does not hold it"),
+        );
+    }
+    lock_order::released(Holder::Thread(me()), resource as u64);
+}
+
 export_functions! {
     /// Executive resources.
     pub static EXPORTS;
@@ -106,7 +142,7 @@ export_functions! {
         resource.cast::<u8>().write_bytes(0, RESOURCE_BYTES);
         let mut released = Box::new(KEVENT { Header: event::header(1, 0) });
         event::KeInitializeEvent(&raw mut *released, 1, 0);
-        let new = Resource { owners: BTreeMap::new(), exclusive: false, released };
+        let new = Resource { owners: BTreeMap::new(), exclusive: false, waiting: [0; 2], released };
         RESOURCES.with(|resources| resources.insert(resource as u64, new));
         STATUS_SUCCESS
     }
@@ -156,6 +192,27 @@ export_functions! {
         thread::KeEnterCriticalRegion();
         acquire("ExEnterCriticalRegionAndAcquireResourceShared", resource, false, true);
         thread::KeGetCurrentThread()
+    }
+
+    /// Keeps asynchronous procedure calls away and takes a resource with others, after exclusive waiters.
+    [APC] fn ExEnterCriticalRegionAndAcquireSharedWaitForExclusive(resource: PVOID) -> PVOID {
+        thread::KeEnterCriticalRegion();
+        acquire("ExEnterCriticalRegionAndAcquireSharedWaitForExclusive", resource, false, true);
+        thread::KeGetCurrentThread()
+    }
+
+    /// Returns how many threads wait to have a resource alone.
+    [DISPATCH] fn ExGetExclusiveWaiterCount(resource: PVOID) -> u32 { waiting(resource, 0) }
+
+    /// Returns how many threads wait to have a resource with others.
+    [DISPATCH] fn ExGetSharedWaiterCount(resource: PVOID) -> u32 { waiting(resource, 1) }
+
+    /// Makes an address of the system's the owner of what this thread holds.
+    [APC] fn ExSetResourceOwnerPointer(resource: PVOID, owner: PVOID) { give("ExSetResourceOwnerPointer", resource, owner as u64) }
+
+    /// Makes an address of the system's the owner of what this thread holds.
+    [APC] fn ExSetResourceOwnerPointerEx(resource: PVOID, owner: PVOID, _flags: u32) {
+        give("ExSetResourceOwnerPointerEx", resource, owner as u64);
     }
 
     /// Gives a resource back and lets asynchronous procedure calls in again.

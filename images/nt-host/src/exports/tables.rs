@@ -5,7 +5,7 @@ use super::{guarded, routine};
 use crate::alloc_faults::{self, entry_points};
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::contract::export::{Absent, Export};
-use crate::{ex, io, ke, ks, mm, rtl};
+use crate::{ex, io, ke, ks, mm, po, rtl};
 
 /// What a module exports.
 pub type Tables = &'static [&'static [Export]];
@@ -22,7 +22,7 @@ fn kernel_tables() -> impl Iterator<Item = &'static &'static [Export]> {
     // The guarded entry points first: they stand before functions that the other tables have too.
     [&guarded::EXPORTS, &routine::EXPORTS]
         .into_iter()
-        .chain([rtl::EXPORTS, ke::EXPORTS, ex::EXPORTS, io::EXPORTS, mm::EXPORTS].into_iter().flatten())
+        .chain([rtl::EXPORTS, ke::EXPORTS, ex::EXPORTS, io::EXPORTS, mm::EXPORTS, po::EXPORTS].into_iter().flatten())
 }
 
 /// Returns the address of a function by module (lower case) and name: the module exports it, and this guest has it.

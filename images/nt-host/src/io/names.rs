@@ -54,6 +54,12 @@ pub fn forget_device(device: *mut DEVICE_OBJECT) {
     });
 }
 
+/// Returns what a symbolic link leads to.
+#[must_use]
+pub(super) fn link_target(link: &str) -> Option<String> {
+    NAMES.with(|names| names.links.get(&link.to_lowercase()).cloned())
+}
+
 /// Returns the symbolic links that were not deleted, for the leak check.
 #[must_use]
 pub fn links() -> Vec<String> {

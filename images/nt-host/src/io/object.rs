@@ -1,8 +1,9 @@
 //! Object references.
 #![allow(unsafe_code, reason = "objects of the Windows ABI")]
 
-use super::device;
+use super::{device, named_event};
 use crate::contract::verifier;
+use crate::ex::callback;
 use crate::export_functions;
 use crate::ke::{handle, thread};
 use crate::nt::status::*;
@@ -15,7 +16,9 @@ unsafe fn reference(function: &'static str, object: PVOID) {
     } else if is_thread(object) {
         // SAFETY: checked.
         unsafe { thread::reference(object) };
-    } else {
+    } else if callback::is_callback(object) {
+        callback::reference(object);
+    } else if !named_event::is_event(object) {
         unknown(function, object)
     }
 }
@@ -27,7 +30,9 @@ unsafe fn dereference(function: &'static str, object: PVOID) {
     } else if is_thread(object) {
         // SAFETY: checked.
         unsafe { thread::release(object) };
-    } else {
+    } else if callback::is_callback(object) {
+        callback::release(object);
+    } else if !named_event::is_event(object) {
         unknown(function, object)
     }
 }
@@ -43,7 +48,9 @@ fn unknown(function: &'static str, object: PVOID) -> ! {
         0x18,
         function,
         [0, object as u64, 0, 0],
-        format_args!("{object:p} is no object that this guest knows (a device or a thread), or was deleted"),
+        format_args!(
+            "{object:p} is no object that this guest knows (a device, a thread, an event or a callback object), or was deleted"
+        ),
     )
 }
 
@@ -94,17 +101,24 @@ export_functions! {
                 object.write(thread);
                 STATUS_SUCCESS
             },
-            Some(handle::Object::Key(_)) => STATUS_OBJECT_TYPE_MISMATCH,
+            Some(handle::Object::Event(name)) => match named_event::event_of(&name) {
+                Some(event) => { object.write(event); STATUS_SUCCESS }
+                None => STATUS_INVALID_HANDLE,
+            },
+            Some(handle::Object::Key(_) | handle::Object::Directory(_) | handle::Object::Link(_)) => STATUS_OBJECT_TYPE_MISMATCH,
             None => STATUS_INVALID_HANDLE,
         }
     }
 
     /// Closes a handle.
     [PASSIVE] fn ZwClose(handle: HANDLE) -> NTSTATUS {
-        if !handle::close(handle) {
-            verifier::broken(None, 0xc4, "ZwClose", [handle as u64, 0, 0, 0],
-                format_args!("{handle:p} is no open handle: it was closed before, or never opened"));
-            return STATUS_INVALID_HANDLE;
+        match handle::close(handle) {
+            Some(object) => named_event::closed(&object),
+            None => {
+                verifier::broken(None, 0xc4, "ZwClose", [handle as u64, 0, 0, 0],
+                    format_args!("{handle:p} is no open handle: it was closed before, or never opened"));
+                return STATUS_INVALID_HANDLE;
+            }
         }
         STATUS_SUCCESS
     }

@@ -15,6 +15,12 @@ pub enum Object {
     Thread(PVOID),
     /// A registry key, by its full path.
     Key(String),
+    /// An event with a name.
+    Event(String),
+    /// A directory of objects, by its name.
+    Directory(String),
+    /// A symbolic link, by its name.
+    Link(String),
 }
 
 struct Handles(Vec<Option<Object>>);
@@ -55,18 +61,15 @@ pub fn get(handle: HANDLE) -> Option<Object> {
     HANDLES.with(|handles| handles.0.get(index).cloned().flatten())
 }
 
-/// Closes a handle. Returns whether it was open.
-pub fn close(handle: HANDLE) -> bool {
-    let Some(index) = index(handle) else { return false };
-    match HANDLES.with(|handles| handles.0.get_mut(index).and_then(Option::take)) {
-        Some(Object::Thread(thread)) => {
-            // SAFETY: the handle owned a reference.
-            unsafe { thread::release(thread) };
-            true
-        }
-        Some(Object::Key(_)) => true,
-        None => false,
+/// Closes a handle. Returns what it stood for, if it was open; a thread's reference is given up.
+pub fn close(handle: HANDLE) -> Option<Object> {
+    let index = index(handle)?;
+    let closed = HANDLES.with(|handles| handles.0.get_mut(index).and_then(Option::take));
+    if let Some(Object::Thread(thread)) = closed {
+        // SAFETY: the handle owned a reference.
+        unsafe { thread::release(thread) };
     }
+    closed
 }
 
 /// Returns how many handles are open.

@@ -1,6 +1,7 @@
 //! The kernel core: IRQL, interrupts, deferred procedure calls, time, threads, waiting, bug checks.
 
 pub mod bugcheck;
+pub mod bugcheck_callback;
 pub mod device_queue;
 pub mod dpc;
 pub mod event;
@@ -14,6 +15,7 @@ pub mod lock_order;
 pub mod message_connection;
 pub(crate) mod preemption_point;
 pub mod process;
+pub mod processors;
 pub mod raise;
 pub mod spin_lock;
 pub mod thread;
@@ -26,6 +28,8 @@ use crate::contract::export::Export;
 
 /// What the core exports.
 pub static EXPORTS: &[&[Export]] = &[
+    bugcheck_callback::EXPORTS,
+    processors::EXPORTS,
     level::EXPORTS,
     spin_lock::EXPORTS,
     device_queue::EXPORTS,

@@ -199,4 +199,23 @@ export_functions! {
     [FROM_DISPATCH] fn KeReleaseInStackQueuedSpinLockFromDpcLevel(handle: *mut LockQueueHandle) {
         release("KeReleaseInStackQueuedSpinLockFromDpcLevel", (*handle).lock);
     }
+
+    /// Takes a queued lock as a threaded or an ordinary DPC must.
+    [ANY] fn KeAcquireInStackQueuedSpinLockForDpc(lock: *mut KSPIN_LOCK, handle: *mut LockQueueHandle) {
+        if cpu::irql() < DISPATCH_LEVEL {
+            KeAcquireInStackQueuedSpinLock(lock, handle);
+        } else {
+            KeAcquireInStackQueuedSpinLockAtDpcLevel(lock, handle);
+            (*handle).old_irql = cpu::irql();
+        }
+    }
+
+    /// Gives it back.
+    [FROM_DISPATCH] fn KeReleaseInStackQueuedSpinLockForDpc(handle: *mut LockQueueHandle) {
+        if (*handle).old_irql < DISPATCH_LEVEL {
+            KeReleaseInStackQueuedSpinLock(handle);
+        } else {
+            KeReleaseInStackQueuedSpinLockFromDpcLevel(handle);
+        }
+    }
 }

@@ -88,4 +88,10 @@ export_functions! {
     [DISPATCH] fn MmFreeContiguousMemorySpecifyCache(address: PVOID, _bytes: u64, _caching: i32) {
         free_contiguous("MmFreeContiguousMemorySpecifyCache", address as u64);
     }
+
+    /// Allocates contiguous memory in bounds, on a node: there is one.
+    [DISPATCH] fn MmAllocateContiguousMemorySpecifyCacheNode(bytes: u64, lowest: PHYSICAL_ADDRESS, highest: PHYSICAL_ADDRESS,
+        boundary: PHYSICAL_ADDRESS, caching: i32, _node: u32) -> PVOID {
+        MmAllocateContiguousMemorySpecifyCache(bytes, lowest, highest, boundary, caching)
+    }
 }

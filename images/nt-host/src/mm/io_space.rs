@@ -21,4 +21,9 @@ export_functions! {
 
     /// Unmaps device registers.
     [DISPATCH] fn MmUnmapIoSpace(address: PVOID, bytes: u64) { registers::unmap("MmUnmapIoSpace", address as u64, bytes) }
+
+    /// Returns whether device registers in a range of physical addresses are mapped.
+    [DISPATCH] fn MmIsIoSpaceActive(physical: PHYSICAL_ADDRESS, bytes: u64) -> u8 {
+        u8::from(registers::is_mapped(physical as u64, bytes))
+    }
 }

@@ -28,7 +28,7 @@ fn pages_of(address: u64, bytes: u64) -> u64 {
 }
 
 /// Returns the list of frame numbers behind an MDL.
-unsafe fn frame_numbers(mdl: *mut MDL) -> *mut u64 {
+pub(super) unsafe fn frame_numbers(mdl: *mut MDL) -> *mut u64 {
     // SAFETY: an MDL is followed by its array.
     unsafe { mdl.add(1).cast() }
 }
@@ -396,5 +396,14 @@ export_functions! {
         let access = if protection == READ_ONLY { Access::Read } else { Access::ReadWrite };
         (at..at + length).step_by(PAGE_SIZE as usize).for_each(|page| paging::protect(page, access));
         STATUS_SUCCESS
+    }
+
+    /// Locks the buffer of an MDL in memory, as a process sees it. The only one is the running one.
+    [APC] fn MmProbeAndLockProcessPages(mdl: *mut MDL, process: PVOID, mode: i8, operation: i32) {
+        if process != crate::ke::thread::PsGetCurrentProcess() {
+            raise::raise_status("MmProbeAndLockProcessPages", STATUS_INVALID_PARAMETER, &[],
+                format_args!("MmProbeAndLockProcessPages for a process that does not exist,"));
+        }
+        MmProbeAndLockPages(mdl, mode, operation);
     }
 }

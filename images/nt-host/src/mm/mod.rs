@@ -7,6 +7,7 @@ pub mod contiguous;
 pub mod exposed;
 pub mod fault;
 pub mod io_space;
+pub mod mapping_address;
 pub mod mdl;
 pub mod pool;
 pub mod quarantine;
@@ -21,8 +22,15 @@ use crate::contract::export::Export;
 use crate::pci::registers;
 
 /// What the memory manager exports.
-pub static EXPORTS: &[&[Export]] =
-    &[io_space::EXPORTS, address::EXPORTS, contiguous::EXPORTS, mdl::EXPORTS, section::EXPORTS, system::EXPORTS];
+pub static EXPORTS: &[&[Export]] = &[
+    io_space::EXPORTS,
+    address::EXPORTS,
+    contiguous::EXPORTS,
+    mdl::EXPORTS,
+    mapping_address::EXPORTS,
+    section::EXPORTS,
+    system::EXPORTS,
+];
 
 /// Returns the memory that the driver has not given back, pool aside, a line each.
 #[must_use]
@@ -30,5 +38,6 @@ pub fn outstanding() -> Vec<String> {
     let mut left = registers::outstanding();
     left.extend(contiguous::outstanding());
     left.extend(mdl::outstanding());
+    left.extend(mapping_address::outstanding());
     left
 }

@@ -3,7 +3,7 @@
 
 use crate::contract::watch;
 use crate::export_functions;
-use crate::nt::status::STATUS_SUCCESS;
+use crate::nt::status::{STATUS_NOT_SUPPORTED, STATUS_SUCCESS};
 use crate::nt::{NTSTATUS, PVOID};
 
 /// What of Driver Verifier is on: special pool, IRQL checking, pool tracking, I/O verification, deadlock detection, DMA
@@ -28,4 +28,10 @@ export_functions! {
 
     /// Returns how large the machine is: 0 small, 1 medium, 2 large.
     [ANY] fn MmQuerySystemSize() -> i32 { 2 }
+
+    /// Replaces functions that a driver under Driver Verifier imports: this guest binds imports once, before the driver runs.
+    [PASSIVE] fn MmAddVerifierThunks(_thunks: PVOID, _bytes: u32) -> NTSTATUS { STATUS_NOT_SUPPORTED }
+
+    /// Returns whether the system is of a suite: none of the optional ones.
+    [ANY] fn ExVerifySuite(_suite: i32) -> u8 { 0 }
 }

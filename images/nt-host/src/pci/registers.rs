@@ -32,6 +32,14 @@ fn device_mappings() -> Vec<(u64, u64)> {
     MAPPINGS.with(|mappings| mappings.iter().map(|(at, bytes)| (*at, *bytes)).collect())
 }
 
+/// Returns whether any of a range of physical addresses is mapped.
+pub fn is_mapped(physical: u64, bytes: u64) -> bool {
+    let overlaps = |(at, mapped): (u64, u64)| {
+        paging::physical(at).is_some_and(|start| start < physical.saturating_add(bytes) && physical < start + mapped)
+    };
+    device_mappings().into_iter().any(overlaps)
+}
+
 /// Maps device registers and returns their virtual address. Stops if the length is none that a device has, or the
 /// device is not there any more.
 pub fn map(function: &'static str, physical: u64, bytes: u64) -> Option<u64> {

@@ -16,17 +16,19 @@ use crate::arch::uninterrupted::Uninterrupted;
 use crate::bugcheck::modules::{self, Module};
 use crate::contract::export::Absent;
 use crate::contract::{rules, verifier};
+use crate::ex::callback;
 use crate::harness::options;
 use crate::io::irp::{self, send_synchronous};
 use crate::io::names::{self, status_text};
-use crate::io::{device, dma, registry, work_item};
-use crate::ke::{dpc, handle, interrupt, thread, timer};
+use crate::io::{device, dma, notification, object_callback, registry, work_item};
+use crate::ke::{bugcheck_callback, dpc, handle, interrupt, thread, timer};
 use crate::mm::{self, pool};
 use crate::nt::irql::PASSIVE_LEVEL;
 use crate::nt::status::*;
 use crate::nt::*;
 use crate::pci::{self, Function, message, node, registers, routing};
 use crate::pe::{DriverImage, Import};
+use crate::po;
 
 /// The name that the driver has here; the harness gives the file's contents, not its name.
 const DRIVER_NAME: &str = "driver.sys";
@@ -472,6 +474,11 @@ fn check_left_behind(when: &str) {
     }
     let mut left: Vec<String> = mm::outstanding();
     left.extend(dma::outstanding());
+    left.extend(callback::outstanding());
+    left.extend(bugcheck_callback::outstanding());
+    left.extend(notification::outstanding());
+    left.extend(object_callback::outstanding());
+    left.extend(po::outstanding());
     left.extend(names::links().into_iter().map(|link| format!("the symbolic link {link}")));
     left.extend((work_item::outstanding() != 0).then(|| format!("{} work items", work_item::outstanding())));
     left.extend((irp::outstanding() != 0).then(|| format!("{} I/O request packets", irp::outstanding())));

@@ -4,8 +4,10 @@ pub mod bitmap;
 pub mod crt;
 pub mod debug;
 pub mod exception;
+pub mod large_memory;
 pub mod memory;
 pub mod narrow;
+pub mod security_descriptor;
 pub mod string;
 pub mod time_fields;
 pub mod trace;
@@ -14,6 +16,8 @@ use crate::contract::export::Export;
 
 /// What the run-time library exports.
 pub static EXPORTS: &[&[Export]] = &[
+    large_memory::EXPORTS,
+    security_descriptor::EXPORTS,
     bitmap::EXPORTS,
     crt::EXPORTS,
     exception::EXPORTS,

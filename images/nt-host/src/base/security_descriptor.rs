@@ -77,6 +77,12 @@ unsafe fn parts(descriptor: *const Descriptor) -> [*const u8; 4] {
     }
 }
 
+/// Reads 16 bits at an offset.
+unsafe fn half(part: *const u8, at: usize) -> u16 {
+    // SAFETY: bytes of the caller's.
+    unsafe { u16::from_le_bytes([part.add(at).read(), part.add(at + 1).read()]) }
+}
+
 /// Returns the bytes of a security identifier, if it is valid.
 unsafe fn sid_bytes(sid: *const u8) -> Option<usize> {
     // SAFETY: an identifier of the caller's.
@@ -88,12 +94,12 @@ unsafe fn sid_bytes(sid: *const u8) -> Option<usize> {
 unsafe fn acl_bytes(acl: *const u8) -> Option<usize> {
     // SAFETY: a list of the caller's.
     unsafe {
-        let bytes = usize::from(acl.cast::<u16>().add(1).read_unaligned());
-        let entries = acl.cast::<u16>().add(2).read_unaligned();
+        let bytes = usize::from(half(acl, 2));
+        let entries = half(acl, 4);
         let mut at = ACL_BYTES;
         for _ in 0..entries {
-            let entry = usize::from((at + 4 <= bytes).then(|| acl.add(at + 2).cast::<u16>().read_unaligned())?);
-            if entry < 4 || entry % 4 != 0 {
+            let entry = usize::from((at + 4 <= bytes).then(|| half(acl, at + 2))?);
+            if entry < 4 || !entry.is_multiple_of(4) {
                 return None;
             }
             at += entry;
@@ -149,7 +155,7 @@ pub unsafe fn valid_within(descriptor: *const Descriptor, bytes: usize, required
         let inside = |part: *const u8, header: usize, length: unsafe fn(*const u8) -> Option<usize>| {
             let at = (part as usize).wrapping_sub(descriptor as usize);
             part.is_null()
-                || (at % 4 == 0
+                || (at.is_multiple_of(4)
                     && at + header <= bytes
                     && declared(part).is_some_and(|declared| at + declared <= bytes)
                     && length(part).is_some_and(|length| at + length <= bytes))
@@ -167,7 +173,7 @@ unsafe fn declared(part: *const u8) -> Option<usize> {
     unsafe {
         match part.read() {
             1 => Some(SID_BYTES + 4 * usize::from(part.add(1).read())),
-            2..=4 => Some(usize::from(part.cast::<u16>().add(1).read_unaligned())),
+            2..=4 => Some(usize::from(half(part, 2))),
             _ => None,
         }
     }
@@ -198,7 +204,7 @@ mod tests {
             // SAFETY: as many bytes as are passed, at most.
             unsafe { valid_within(words.as_ptr().cast(), bytes, required) }
         };
-        assert_eq!(check(&good, 32, 1), true);
+        assert!(check(&good, 32, 1));
         assert!(!check(&good, 31, 1), "the identifier ends outside");
         assert!(!check(&good, 32, 2), "there is no group");
         assert!(!check(&relative(400, 32, &everyone), 32, 0), "the offset is outside");

@@ -13,4 +13,4 @@ pub mod stack;
 mod stop;
 
 #[cfg(target_os = "none")]
-pub use stop::{MANUALLY_INITIATED_CRASH, Report, stop, violated};
+pub use stop::{MANUALLY_INITIATED_CRASH, Report, run_last, stop, violated};

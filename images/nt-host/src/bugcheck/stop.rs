@@ -9,6 +9,7 @@ use super::response::Response;
 use super::stack::{self, Context};
 use super::{blame, findings, names, response};
 use crate::arch::stop::{self, Stop};
+use crate::arch::uninterrupted::Uninterrupted;
 use crate::arch::{cpu, smp};
 use crate::harness::link;
 
@@ -54,6 +55,14 @@ pub fn violated(report: Report<'_>) {
     }
 }
 
+/// What a stop runs last, when its report is out.
+static LAST: Uninterrupted<Option<fn()>> = Uninterrupted::new(None);
+
+/// Sets what a stop runs last.
+pub fn run_last(routine: fn()) {
+    LAST.with(|last| *last = Some(routine));
+}
+
 /// Stops the system.
 #[inline(never)]
 pub fn stop(report: Report<'_>) -> ! {
@@ -90,6 +99,9 @@ pub fn stop(report: Report<'_>) -> ! {
         stack: frames,
     };
     link::send_last(Event::BugCheck(bug_check));
+    if let Some(routine) = LAST.with(|last| last.take()) {
+        routine();
+    }
     cpu::exit(exit::BUG_CHECK)
 }
 

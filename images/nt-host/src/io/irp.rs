@@ -95,6 +95,7 @@ fn free(function: &'static str, irp: *mut IRP) {
     pool::free(function, irp as u64, None);
 }
 
+/// Stops if an address is of no live packet.
 pub(super) fn check(function: &'static str, irp: *mut IRP) {
     let mapped = crate::arch::paging::accessible(irp as u64, size_of::<IRP>() as u64, true);
     // SAFETY: only read where it is mapped.

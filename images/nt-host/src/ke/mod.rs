@@ -46,6 +46,7 @@ pub static EXPORTS: &[&[Export]] = &[
 
 /// Starts clocks and threads. Interrupts are still off.
 pub fn init() {
+    crate::bugcheck::run_last(bugcheck_callback::call_all);
     dpc::init();
     time::init();
     thread::init();

@@ -35,6 +35,11 @@ fn misuse(function: &'static str, address: u64, what: &str) -> ! {
     verifier::stop(SYSTEM_PTE_MISUSE, function, [address, 0, 0, 0], format_args!("{function}: {what} at {address:#x}"))
 }
 
+/// Unmaps a page, whose frame is its MDL's.
+fn unmap(page: u64) {
+    paging::unmap(page);
+}
+
 /// Finds a reservation by its address, and checks its tag.
 fn find(function: &'static str, address: u64, tag: u32) -> (u64, u64) {
     match RESERVED.with(|all| all.get(&address).map(|own| (own.bytes, own.tag, own.mapped))) {
@@ -79,7 +84,7 @@ export_functions! {
         for page in (0..length).step_by(PAGE_SIZE as usize) {
             let frame = mdl::frame_numbers(list).add((page / PAGE_SIZE) as usize).read() * PAGE_SIZE;
             if paging::map(at + page, frame, Access::ReadWrite, Caching::Cached).is_err() {
-                (at..at + page).step_by(PAGE_SIZE as usize).for_each(|page| drop(paging::unmap(page)));
+                (at..at + page).step_by(PAGE_SIZE as usize).for_each(unmap);
                 return core::ptr::null_mut();
             }
         }
@@ -94,7 +99,7 @@ export_functions! {
         let at = address as u64 / PAGE_SIZE * PAGE_SIZE;
         let (_, mapped) = find("MmUnmapReservedMapping", at, tag);
         if mapped == 0 { misuse("MmUnmapReservedMapping", at, "nothing is mapped") }
-        (at..at + mapped).step_by(PAGE_SIZE as usize).for_each(|page| drop(paging::unmap(page)));
+        (at..at + mapped).step_by(PAGE_SIZE as usize).for_each(unmap);
         RESERVED.with(|all| if let Some(own) = all.get_mut(&at) { own.mapped = 0 });
         (*list).MdlFlags &= !MDL_MAPPED_TO_SYSTEM_VA;
     }

@@ -7,6 +7,7 @@ pub mod exception;
 pub mod large_memory;
 pub mod memory;
 pub mod narrow;
+pub mod run_once;
 pub mod security_descriptor;
 pub mod string;
 pub mod time_fields;
@@ -17,6 +18,7 @@ use crate::contract::export::Export;
 /// What the run-time library exports.
 pub static EXPORTS: &[&[Export]] = &[
     large_memory::EXPORTS,
+    run_once::EXPORTS,
     security_descriptor::EXPORTS,
     bitmap::EXPORTS,
     crt::EXPORTS,

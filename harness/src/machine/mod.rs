@@ -8,6 +8,7 @@ mod card_exit;
 pub mod conditions;
 mod control;
 mod death;
+mod device_control;
 mod error;
 mod health;
 mod memory;
@@ -18,6 +19,10 @@ mod qmp;
 pub use card::{Card, CardFreezer, CardOptions, CardSockets};
 pub use control::CardControl;
 pub use death::{Death, Part};
+pub use device_control::{
+    DEVICE_PROTOCOL, DeviceControl, DeviceControlError, DeviceFinding, DeviceLog, DeviceStatus, Offer, Received,
+    ReceivedBytes,
+};
 pub use error::MachineError;
 pub use health::{Health, NoProcesses};
 pub use memory::GuestMemory;

@@ -11,6 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("card-spec", &[]),
     ("dls-synth", &[]),
     ("portcls", &[]),
+    ("vfio-user-card", &[]),
     ("guest-protocol", &[]),
     ("driver-audit", &[]),
     ("card-control", &["card-spec"]),

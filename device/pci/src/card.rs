@@ -1,0 +1,118 @@
+//! What a user of this crate fills in: the behaviour of a card behind its registers.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+/// A card behind a PCI function.
+///
+/// Every call comes with the card's lock held, one at a time. Configuration space, interrupts, the MSI-X table, memory
+/// access and both sockets belong to the crate; the card reaches them through its [`Handle`](crate::Handle).
+pub trait Card: Send {
+    /// Reads a register: an access that the [description](crate::Description) allows. The value's low bytes are the
+    /// answer.
+    fn read(&mut self, access: Access) -> u64;
+
+    /// Writes a register: an access that the [description](crate::Description) allows.
+    fn write(&mut self, access: Access, value: u64);
+
+    /// Returns to the state after power-on. Interrupts, configuration space and the MSI-X table are reset already.
+    fn reset(&mut self, reset: Reset);
+
+    /// Does what is due at `now`, a time since the start of the process, and returns when it is due again; `None` waits
+    /// for the next [`Handle::wake`](crate::Handle::wake). It is called once at the start.
+    fn tick(&mut self, now: Duration) -> Option<Duration> {
+        let _ = now;
+        None
+    }
+
+    /// Learns that the driver has written to the `index`th vendor-specific capability, which now holds `bytes`.
+    fn capability_written(&mut self, index: usize, bytes: &[u8]) {
+        let _ = (index, bytes);
+    }
+
+    /// Says which parts of the device control contract this card carries out besides those that every card does.
+    fn offers(&self) -> Offers {
+        Offers::default()
+    }
+
+    /// Receives bytes at the card's MIDI input.
+    ///
+    /// # Errors
+    /// [`Refusal`], when the card has no input or cannot take the bytes now.
+    fn midi_in(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        let _ = bytes;
+        Err(Refusal::Unsupported("a MIDI input".into()))
+    }
+
+    /// Injects a fault of one of the kinds that [`offers`](Self::offers) lists.
+    ///
+    /// # Errors
+    /// [`Refusal`], when the fault's members are not understood or it cannot be injected now.
+    fn inject_fault(&mut self, fault: &Fault) -> Result<(), Refusal> {
+        Err(Refusal::Unsupported(format!("the fault `{}`", fault.kind)))
+    }
+
+    /// Returns the card's own counters, by name, for `status`.
+    fn counters(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+}
+
+/// Where a register access goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// The base address register, 0 to 5.
+    pub bar: usize,
+    /// The first byte, from the start of the BAR.
+    pub offset: u64,
+    /// How many bytes: 1, 2, 4 or 8.
+    pub width: usize,
+}
+
+/// What has reset a card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reset {
+    /// The machine: at its start, and at each reset of it.
+    Machine,
+    /// The driver, by a function-level reset.
+    Function,
+    /// The driver, by a return from D3hot to D0.
+    Power,
+    /// The end of the machine: its QEMU has disconnected.
+    Disconnected,
+}
+
+/// What a card offers to a test harness.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offers {
+    /// It [records](crate::Handle::record_bytes) the MIDI bytes that the driver sends.
+    pub bytes: bool,
+    /// It has a MIDI input.
+    pub midi_in: bool,
+    /// The kinds of fault that it can inject.
+    pub faults: &'static [&'static str],
+}
+
+/// A fault that a harness injects.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fault {
+    /// One of the kinds that the card offers.
+    pub kind: String,
+    /// All members of the command's `fault`, `kind` too.
+    pub members: Map<String, Value>,
+}
+
+/// Why a card does not carry out a command.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The card has no such part.
+    #[error("this device does not offer {0}")]
+    Unsupported(String),
+    /// The command's members make no sense to the card.
+    #[error("{0}")]
+    Malformed(String),
+    /// The card could, and failed.
+    #[error("{0}")]
+    Failed(String),
+}

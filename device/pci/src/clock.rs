@@ -1,0 +1,72 @@
+//! Calls a card when it is due, and takes the client's signals that the interrupt line is unmasked.
+
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::PollFlags;
+
+use crate::function::{Function, drain};
+use crate::stop::{Stop, wait};
+
+/// The shortest time between two calls of a card that is due all the time: other threads need its lock.
+const PAUSE_MIN: Duration = Duration::from_micros(50);
+
+/// Wakes the clock's thread.
+#[derive(Debug)]
+pub(crate) struct Waker {
+    reader: PipeReader,
+    writer: PipeWriter,
+}
+
+impl Waker {
+    pub(crate) fn new() -> io::Result<Self> {
+        let (reader, writer) = io::pipe()?;
+        rustix::io::ioctl_fionbio(&reader, true)?;
+        rustix::io::ioctl_fionbio(&writer, true)?;
+        Ok(Self { reader, writer })
+    }
+
+    pub(crate) fn wake(&self) {
+        // A full pipe wakes as well as one byte more.
+        let _ = (&self.writer).write(b"W");
+    }
+
+    fn clear(&self) {
+        let mut bytes = [0; 512];
+        while matches!((&self.reader).read(&mut bytes), Ok(count) if count == bytes.len()) {}
+    }
+}
+
+/// Runs until the stop is requested.
+pub(crate) fn run(function: &Function, start: Instant, stop: &Stop) {
+    let _guard = stop.on_panic();
+    let waker = &function.shared.waker;
+    let mut due: Option<Instant> = Some(start);
+    loop {
+        let unmask = function.shared.pci.lock().line_unmask();
+        let none = stop.as_fd();
+        // Without an eventfd of the client, the stop is watched twice.
+        let unmask_fd = unmask.as_deref().map_or(none, OwnedFd::as_fd);
+        let fds = [(none, PollFlags::IN), (waker.reader.as_fd(), PollFlags::IN), (unmask_fd, PollFlags::IN)];
+        let Ok([stopped, woken, unmasked]) = wait(&fds, due) else {
+            // A host without memory for three descriptors: others will end first.
+            std::thread::sleep(Duration::from_millis(10));
+            continue;
+        };
+        if stopped {
+            return;
+        }
+        if let Some(fd) = unmask.as_ref().filter(|_| unmasked) {
+            let works = drain(fd);
+            function.shared.pci.lock().unmasked_by_client(works);
+        }
+        let now = Instant::now();
+        if woken || due.is_some_and(|due| due <= now) {
+            waker.clear();
+            let elapsed = now.saturating_duration_since(start);
+            let next = function.card.lock().tick(elapsed);
+            due = next.and_then(|next| start.checked_add(next)).map(|next| next.max(now + PAUSE_MIN));
+        }
+    }
+}

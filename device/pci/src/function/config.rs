@@ -1,0 +1,222 @@
+//! Configuration space: what a driver reads and can change, and what follows from a change.
+
+use super::layout::{self, CONFIG_BYTES, Kind, Placed, command, features, msix, power, status, vendor};
+use crate::description::{Bar, Description, Space};
+
+/// What a write to configuration space starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Effects {
+    pub(super) function_reset: bool,
+    pub(super) power_reset: bool,
+    /// The vendor-specific capabilities that were written, by index.
+    pub(super) vendor: Vec<usize>,
+}
+
+/// A function's configuration space.
+#[derive(Clone, Debug)]
+pub(super) struct ConfigSpace {
+    bytes: [u8; CONFIG_BYTES],
+    /// The bits that a write changes.
+    writable: [u8; CONFIG_BYTES],
+    /// The bits that a write of 1 clears.
+    cleared: [u8; CONFIG_BYTES],
+    /// The bytes after a reset.
+    initial: [u8; CONFIG_BYTES],
+    capabilities: Vec<Placed>,
+}
+
+impl ConfigSpace {
+    /// Lays out a description that was [checked](Description::check).
+    pub(super) fn new(description: &Description) -> Self {
+        let mut space = Self {
+            bytes: [0; CONFIG_BYTES],
+            writable: [0; CONFIG_BYTES],
+            cleared: [0; CONFIG_BYTES],
+            initial: [0; CONFIG_BYTES],
+            capabilities: layout::capabilities(description),
+        };
+        space.header(description);
+        for (index, bar) in description.bars.iter().enumerate() {
+            if let Some(bar) = bar {
+                space.bar(index, bar);
+            }
+        }
+        for index in 0..space.capabilities.len() {
+            space.capability(index, description);
+        }
+        space.initial = space.bytes;
+        space
+    }
+
+    fn put(&mut self, offset: usize, bytes: &[u8]) {
+        self.bytes[offset..offset + bytes.len()].copy_from_slice(bytes);
+    }
+
+    fn allow(&mut self, offset: usize, bits: &[u8]) {
+        self.writable[offset..offset + bits.len()].copy_from_slice(bits);
+    }
+
+    fn header(&mut self, description: &Description) {
+        self.put(layout::VENDOR_ID, &description.vendor.to_le_bytes());
+        self.put(layout::DEVICE_ID, &description.device.to_le_bytes());
+        let [base, sub, interface] = description.class;
+        self.put(layout::REVISION, &[description.revision]);
+        self.put(layout::CLASS, &[interface, sub, base]);
+        self.put(layout::SUBSYSTEM_VENDOR, &description.subsystem.0.to_le_bytes());
+        self.put(layout::SUBSYSTEM, &description.subsystem.1.to_le_bytes());
+        let mut bits = command::BUS_MASTER | command::PARITY | command::SYSTEM_ERROR;
+        for bar in description.bars.iter().flatten() {
+            bits |= if bar.space == Space::Io { command::IO } else { command::MEMORY };
+        }
+        if description.pin {
+            bits |= command::INTX_DISABLE;
+            self.put(layout::INTERRUPT_PIN, &[1]);
+        }
+        self.allow(layout::COMMAND, &bits.to_le_bytes());
+        self.allow(layout::CACHE_LINE, &[0xff]);
+        self.allow(layout::LATENCY, &[0xff]);
+        self.allow(layout::INTERRUPT_LINE, &[0xff]);
+        self.cleared[layout::STATUS..layout::STATUS + 2].copy_from_slice(&status::CLEARED_BY_ONE.to_le_bytes());
+        if let Some(first) = self.capabilities.first() {
+            let pointer = first.offset as u8;
+            self.put(layout::CAPABILITIES, &[pointer]);
+            self.put(layout::STATUS, &status::CAPABILITIES.to_le_bytes());
+        }
+    }
+
+    fn bar(&mut self, index: usize, bar: &Bar) {
+        let offset = layout::BAR + 4 * index;
+        // The address bits below the size read as 0: writing ones and reading back gives the size.
+        let address = !(bar.bytes - 1);
+        match bar.space {
+            Space::Io => {
+                self.put(offset, &1u32.to_le_bytes());
+                self.allow(offset, &(address as u32 & !3).to_le_bytes());
+            }
+            Space::Memory { wide, prefetchable } => {
+                let kind = u32::from(wide) << 2 | u32::from(prefetchable) << 3;
+                self.put(offset, &kind.to_le_bytes());
+                let bits = (address & !0xf).to_le_bytes();
+                self.allow(offset, if wide { &bits[..] } else { &bits[..4] });
+            }
+        }
+    }
+
+    fn capability(&mut self, index: usize, description: &Description) {
+        let Placed { kind, offset, bytes } = self.capabilities[index];
+        let next = self.capabilities.get(index + 1).map_or(0, |next| next.offset as u8);
+        match kind {
+            Kind::Power => {
+                self.put(offset, &[power::ID, next]);
+                self.put(offset + 2, &power::CAPABILITIES.to_le_bytes());
+                self.allow(offset + power::CONTROL, &[power::STATE]);
+            }
+            Kind::Msix => {
+                let Some(msix) = &description.msix else { return };
+                self.put(offset, &[msix::ID, next]);
+                self.put(offset + msix::CONTROL, &(msix.vectors - 1).to_le_bytes());
+                self.allow(offset + msix::CONTROL, &(msix::ENABLE | msix::FUNCTION_MASK).to_le_bytes());
+                let bar = msix.bar as u32;
+                self.put(offset + msix::TABLE, &(msix.table as u32 | bar).to_le_bytes());
+                self.put(offset + msix::PENDING, &(msix.pending as u32 | bar).to_le_bytes());
+            }
+            Kind::FunctionReset => {
+                self.put(offset, &[features::ID, next, bytes as u8]);
+                self.put(offset + features::CAPABILITIES, &[features::PENDING_AND_RESET]);
+            }
+            Kind::Vendor(number) => {
+                let capability = &description.vendor_capabilities[number];
+                self.put(offset, &[vendor::ID, next, bytes as u8]);
+                self.put(offset + vendor::HEADER, &capability.bytes);
+                let writable = capability.writable.len().min(capability.bytes.len());
+                self.allow(offset + vendor::HEADER, &capability.writable[..writable]);
+            }
+        }
+    }
+
+    /// Returns to the state after power-on.
+    pub(super) fn reset(&mut self) {
+        self.bytes = self.initial;
+    }
+
+    /// Reads bytes; those beyond the end are all ones. `interrupt` is the state of the interrupt line.
+    pub(super) fn read(&self, offset: usize, data: &mut [u8], interrupt: bool) {
+        for (offset, byte) in (offset..).zip(data.iter_mut()) {
+            *byte = self.bytes.get(offset).copied().unwrap_or(0xff);
+            if offset == layout::STATUS && interrupt {
+                *byte |= status::INTERRUPT as u8;
+            }
+        }
+    }
+
+    /// Writes bytes, as far as they can be changed; what is beyond the end is dropped.
+    pub(super) fn write(&mut self, offset: usize, data: &[u8]) -> Effects {
+        let mut effects = Effects::default();
+        let state = self.power_state();
+        for (offset, value) in (offset..CONFIG_BYTES).zip(data) {
+            let (writable, cleared) = (self.writable[offset], self.cleared[offset]);
+            let old = self.bytes[offset];
+            self.bytes[offset] = (old & !writable | value & writable) & !(cleared & value);
+        }
+        let written = offset..offset.saturating_add(data.len());
+        for Placed { kind, offset, bytes } in self.capabilities.clone() {
+            match kind {
+                Kind::Power => {
+                    let asked = self.power_state();
+                    if asked != power::D0 && asked != power::D3_HOT {
+                        // A state that is not there: the write is discarded (PCI Power Management 1.2, 3.2.4).
+                        let control = &mut self.bytes[offset + power::CONTROL];
+                        *control = *control & !power::STATE | state;
+                    }
+                    effects.power_reset |= state == power::D3_HOT && self.power_state() == power::D0;
+                }
+                Kind::FunctionReset => {
+                    let control = offset + features::CONTROL;
+                    let value = control.checked_sub(written.start).and_then(|at| data.get(at));
+                    effects.function_reset |= value.is_some_and(|value| value & features::INITIATE_RESET != 0);
+                }
+                Kind::Vendor(index) => {
+                    if written.start < offset + bytes && offset + vendor::HEADER < written.end {
+                        effects.vendor.push(index);
+                    }
+                }
+                Kind::Msix => {}
+            }
+        }
+        effects
+    }
+
+    /// Returns the bytes of a vendor-specific capability.
+    pub(super) fn vendor(&self, index: usize) -> &[u8] {
+        let found = self.capabilities.iter().find(|placed| placed.kind == Kind::Vendor(index));
+        found.map_or(&[], |placed| &self.bytes[placed.offset + vendor::HEADER..placed.offset + placed.bytes])
+    }
+
+    fn word(&self, offset: usize) -> u16 {
+        u16::from_le_bytes([self.bytes[offset], self.bytes[offset + 1]])
+    }
+
+    /// Returns whether bits of the command register are set.
+    pub(super) fn command(&self, bits: u16) -> bool {
+        self.word(layout::COMMAND) & bits == bits
+    }
+
+    fn find(&self, kind: Kind) -> Option<usize> {
+        self.capabilities.iter().find(|placed| placed.kind == kind).map(|placed| placed.offset)
+    }
+
+    fn power_state(&self) -> u8 {
+        self.find(Kind::Power).map_or(power::D0, |offset| self.bytes[offset + power::CONTROL] & power::STATE)
+    }
+
+    /// Returns whether the function is in D0, where its registers can be accessed.
+    pub(super) fn powered(&self) -> bool {
+        self.power_state() == power::D0
+    }
+
+    /// Returns whether MSI-X is enabled, and whether the whole function is masked.
+    pub(super) fn msix(&self) -> (bool, bool) {
+        let control = self.find(Kind::Msix).map_or(0, |offset| self.word(offset + msix::CONTROL));
+        (control & msix::ENABLE != 0, control & msix::FUNCTION_MASK != 0)
+    }
+}

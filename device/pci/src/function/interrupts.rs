@@ -1,0 +1,243 @@
+//! The interrupt line and the MSI-X vectors of a function, and how they reach the machine: by eventfds.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustix::event::PollFlags;
+
+use crate::stop::wait;
+
+/// Bytes of an MSI-X table entry: address, upper address, data, control.
+const ENTRY_BYTES: usize = 16;
+/// Where the control word of an entry is.
+const ENTRY_CONTROL: usize = 12;
+/// The mask bit of the control word.
+const ENTRY_MASKED: u8 = 1;
+
+/// What configuration space lets a function do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Permit {
+    /// The line may be driven: it is not disabled, and MSI-X is not enabled in its place.
+    pub(super) line: bool,
+    /// Messages may be sent: MSI-X is enabled, the function not masked, and bus mastering on.
+    pub(super) messages: bool,
+}
+
+/// The interrupt line. The client masks it with each interrupt, and unmasks it when the guest has handled it.
+#[derive(Debug, Default)]
+struct Line {
+    level: bool,
+    masked: bool,
+    trigger: Option<OwnedFd>,
+    /// The client may unmask by this eventfd.
+    unmask: Option<Arc<OwnedFd>>,
+}
+
+/// An MSI-X vector.
+#[derive(Debug)]
+struct Vector {
+    trigger: Option<OwnedFd>,
+    /// The client has masked it by `SET_IRQS`.
+    masked: bool,
+    pending: bool,
+    entry: [u8; ENTRY_BYTES],
+    /// The client has written the table entry, so its mask bit counts. QEMU keeps the table to itself, and never does.
+    entry_counts: bool,
+}
+
+impl Default for Vector {
+    fn default() -> Self {
+        let mut entry = [0; ENTRY_BYTES];
+        entry[ENTRY_CONTROL] = ENTRY_MASKED;
+        Self { trigger: None, masked: false, pending: false, entry, entry_counts: false }
+    }
+}
+
+impl Vector {
+    fn open(&self) -> bool {
+        let by_entry = self.entry_counts && self.entry[ENTRY_CONTROL] & ENTRY_MASKED != 0;
+        !self.masked && !by_entry
+    }
+}
+
+/// How often interrupts were raised and sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// The card has asserted its line, or sent a message.
+    pub(crate) raised: u64,
+    /// The machine was signalled.
+    pub(crate) sent: u64,
+    /// The client's eventfd did not take the signal.
+    pub(crate) refused: u64,
+}
+
+/// A function's interrupts.
+#[derive(Debug)]
+pub(super) struct Interrupts {
+    line: Line,
+    vectors: Vec<Vector>,
+    counts: Counts,
+}
+
+impl Interrupts {
+    pub(super) fn new(vectors: u16) -> Self {
+        let vectors = std::iter::repeat_with(Vector::default).take(usize::from(vectors)).collect();
+        Self { line: Line::default(), vectors, counts: Counts::default() }
+    }
+
+    /// Returns to the state after power-on. The client's eventfds stay: they belong to the machine.
+    pub(super) fn reset(&mut self) {
+        (self.line.level, self.line.masked) = (false, false);
+        for vector in &mut self.vectors {
+            *vector = Vector { trigger: vector.trigger.take(), ..Vector::default() };
+        }
+    }
+
+    /// Forgets the client's eventfds and masks.
+    pub(super) fn disconnect(&mut self) {
+        self.line = Line { level: self.line.level, ..Line::default() };
+        for vector in &mut self.vectors {
+            (vector.trigger, vector.masked) = (None, false);
+        }
+    }
+
+    /// Returns the state of the line.
+    pub(super) const fn level(&self) -> bool {
+        self.line.level
+    }
+
+    pub(super) const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Asserts or deasserts the line.
+    pub(super) fn set_level(&mut self, level: bool) {
+        self.counts.raised += u64::from(level && !self.line.level);
+        self.line.level = level;
+    }
+
+    /// Makes a vector pending. False when there is no such vector.
+    pub(super) fn set_pending(&mut self, vector: u16) -> bool {
+        let found = self.vectors.get_mut(usize::from(vector));
+        self.counts.raised += u64::from(found.is_some());
+        found.map(|vector| vector.pending = true).is_some()
+    }
+
+    /// Sends what is due and allowed.
+    pub(super) fn deliver(&mut self, permit: Permit) {
+        let line = &mut self.line;
+        if permit.line && line.level && !line.masked && line.trigger.is_some() {
+            line.masked = true;
+            self.counts.signal(line.trigger.as_ref());
+        }
+        if !permit.messages {
+            return;
+        }
+        for vector in self.vectors.iter_mut().filter(|vector| vector.pending && vector.trigger.is_some()) {
+            if vector.open() {
+                vector.pending = false;
+                self.counts.signal(vector.trigger.as_ref());
+            }
+        }
+    }
+
+    /// Takes over the line's eventfd, or gives it back.
+    pub(super) fn set_line_trigger(&mut self, trigger: Option<OwnedFd>) {
+        self.line.masked = false;
+        self.line.trigger = trigger;
+    }
+
+    /// Takes over the eventfd by which the client unmasks the line, or gives it back.
+    pub(super) fn set_line_unmask(&mut self, unmask: Option<OwnedFd>) {
+        self.line.unmask = unmask.map(Arc::new);
+    }
+
+    /// Returns the eventfd by which the client unmasks the line.
+    pub(super) fn line_unmask(&self) -> Option<Arc<OwnedFd>> {
+        self.line.unmask.clone()
+    }
+
+    pub(super) fn mask_line(&mut self, masked: bool) {
+        self.line.masked = masked;
+    }
+
+    /// Signals the line's eventfd as if the line had been asserted.
+    pub(super) fn test_line(&mut self) {
+        self.counts.signal(self.line.trigger.as_ref());
+    }
+
+    pub(super) fn vectors(&self) -> usize {
+        self.vectors.len()
+    }
+
+    /// Takes over a vector's eventfd, or gives it back.
+    pub(super) fn set_trigger(&mut self, vector: usize, trigger: Option<OwnedFd>) {
+        if let Some(vector) = self.vectors.get_mut(vector) {
+            vector.trigger = trigger;
+        }
+    }
+
+    pub(super) fn mask(&mut self, vector: usize, masked: bool) {
+        if let Some(vector) = self.vectors.get_mut(vector) {
+            vector.masked = masked;
+        }
+    }
+
+    /// Signals a vector's eventfd as if the card had sent its message.
+    pub(super) fn test(&mut self, vector: usize) {
+        if let Some(vector) = self.vectors.get(vector) {
+            self.counts.signal(vector.trigger.as_ref());
+        }
+    }
+
+    /// Reads from the MSI-X table.
+    pub(super) fn read_table(&self, offset: usize, data: &mut [u8]) {
+        for (offset, byte) in (offset..).zip(data) {
+            let vector = self.vectors.get(offset / ENTRY_BYTES);
+            *byte = vector.map_or(0xff, |vector| vector.entry[offset % ENTRY_BYTES]);
+        }
+    }
+
+    /// Writes to the MSI-X table.
+    pub(super) fn write_table(&mut self, offset: usize, data: &[u8]) {
+        for (offset, byte) in (offset..).zip(data) {
+            let Some(vector) = self.vectors.get_mut(offset / ENTRY_BYTES) else { return };
+            vector.entry_counts = true;
+            // Of the control word, only the mask bit is there.
+            let writable = match offset % ENTRY_BYTES {
+                0..ENTRY_CONTROL => 0xff,
+                ENTRY_CONTROL => ENTRY_MASKED,
+                _ => 0,
+            };
+            vector.entry[offset % ENTRY_BYTES] = byte & writable;
+        }
+    }
+
+    /// Reads pending bits.
+    pub(super) fn read_pending(&self, offset: usize, data: &mut [u8]) {
+        for (offset, byte) in (offset..).zip(data) {
+            let bits = self.vectors.iter().skip(8 * offset).take(8).enumerate();
+            *byte = bits.fold(0, |byte, (bit, vector)| byte | u8::from(vector.pending) << bit);
+        }
+    }
+}
+
+impl Counts {
+    fn signal(&mut self, trigger: Option<&OwnedFd>) {
+        let Some(fd) = trigger else { return };
+        // The client may have sent any descriptor: one that would block must not hold the card.
+        let ready = wait(&[(fd.as_fd(), PollFlags::OUT)], Some(Instant::now())).is_ok_and(|[ready]| ready);
+        if ready && rustix::io::write(fd, &1u64.to_ne_bytes()) == Ok(size_of::<u64>()) {
+            self.sent += 1;
+        } else {
+            self.refused += 1;
+        }
+    }
+}
+
+/// Takes the signals of an eventfd. False when it is none, and would be ready for ever.
+pub(crate) fn drain(fd: &OwnedFd) -> bool {
+    let mut value = [0; size_of::<u64>()];
+    matches!(rustix::io::read(fd, &mut value), Ok(bytes) if bytes == value.len() && value != [0; 8])
+}

@@ -1,0 +1,101 @@
+//! The part of a function that its card and its client both reach: configuration space and interrupts.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use super::config::{ConfigSpace, Effects};
+use super::interrupts::{Counts, Interrupts, Permit};
+use super::layout::command;
+use crate::description::{Description, Space};
+
+/// Configuration space and interrupts of a function.
+#[derive(Debug)]
+pub(crate) struct Pci {
+    pub(super) config: ConfigSpace,
+    pub(super) interrupts: Interrupts,
+}
+
+impl Pci {
+    pub(super) fn new(description: &Description) -> Self {
+        let vectors = description.msix.map_or(0, |msix| msix.vectors);
+        Self { config: ConfigSpace::new(description), interrupts: Interrupts::new(vectors) }
+    }
+
+    /// Sends what is due, after anything has changed.
+    pub(super) fn deliver(&mut self) {
+        let (enabled, masked) = self.config.msix();
+        let permit = Permit {
+            line: !enabled && !self.config.command(command::INTX_DISABLE),
+            messages: enabled && !masked && self.config.command(command::BUS_MASTER),
+        };
+        self.interrupts.deliver(permit);
+    }
+
+    pub(crate) fn set_line(&mut self, asserted: bool) {
+        self.interrupts.set_level(asserted);
+        self.deliver();
+    }
+
+    /// Triggers a vector. False when there is no such vector.
+    pub(crate) fn trigger(&mut self, vector: u16) -> bool {
+        let found = self.interrupts.set_pending(vector);
+        self.deliver();
+        found
+    }
+
+    /// Returns whether the driver has enabled MSI-X.
+    pub(crate) fn messages_enabled(&self) -> bool {
+        self.config.msix().0
+    }
+
+    /// Returns the eventfd by which the client unmasks the line.
+    pub(crate) fn line_unmask(&self) -> Option<Arc<OwnedFd>> {
+        self.interrupts.line_unmask()
+    }
+
+    /// Unmasks the line after the client's eventfd was signalled. One that does not `work` is given up.
+    pub(crate) fn unmasked_by_client(&mut self, works: bool) {
+        if works {
+            self.interrupts.mask_line(false);
+        } else {
+            self.interrupts.set_line_unmask(None);
+        }
+        self.deliver();
+    }
+
+    pub(super) fn read_config(&self, offset: usize, data: &mut [u8]) {
+        self.config.read(offset, data, self.interrupts.level());
+    }
+
+    pub(super) fn write_config(&mut self, offset: usize, data: &[u8]) -> Effects {
+        let effects = self.config.write(offset, data);
+        self.deliver();
+        effects
+    }
+
+    /// Returns to the state after power-on.
+    pub(super) fn reset(&mut self) {
+        self.config.reset();
+        self.interrupts.reset();
+    }
+
+    /// Returns whether the driver lets the function answer accesses to a BAR, or why it does not.
+    pub(super) fn decodes(&self, space: Space) -> Result<(), &'static str> {
+        let (bit, name) = match space {
+            Space::Io => (command::IO, "I/O space is off in the command register"),
+            Space::Memory { .. } => (command::MEMORY, "memory space is off in the command register"),
+        };
+        if !self.config.command(bit) {
+            return Err(name);
+        }
+        if self.config.powered() { Ok(()) } else { Err("the function is in D3hot") }
+    }
+
+    pub(super) fn bus_master(&self) -> bool {
+        self.config.command(command::BUS_MASTER)
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.interrupts.counts()
+    }
+}

@@ -1,0 +1,175 @@
+//! Reads and writes whole messages, over a connection whose client may stop anywhere.
+
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
+use zerocopy::{FromBytes, IntoBytes};
+
+use super::messages::{FDS_MAX, Header, MESSAGE_BYTES_MAX};
+use crate::listener::Listener;
+use crate::stop::{Stop, wait};
+
+/// How long a client may take to send the rest of a message, or to read a reply: the time after which QEMU gives up too.
+const MESSAGE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// A message of the client.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) header: Header,
+    pub(super) payload: Vec<u8>,
+    pub(super) fds: Vec<OwnedFd>,
+}
+
+/// Why a connection is given up.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectionError {
+    #[error("the client announces a message of {0} bytes; messages have 16 to {MESSAGE_BYTES_MAX}")]
+    Size(u32),
+    #[error("the client sends more than {FDS_MAX} descriptors with a message")]
+    TooManyFds,
+    #[error("the client has disconnected within a message")]
+    CutShort,
+    #[error("the client has not completed a message within {} s", MESSAGE_TIME_MAX.as_secs())]
+    TooSlow,
+    #[error("the client does not read its replies")]
+    Unread,
+    #[error("the server ends")]
+    Stopped,
+    #[error("{0}")]
+    Host(#[from] io::Error),
+}
+
+impl From<Errno> for ConnectionError {
+    fn from(error: Errno) -> Self {
+        Self::Host(error.into())
+    }
+}
+
+/// A connection to a client.
+pub(super) struct Connection<'a> {
+    pub(super) stream: UnixStream,
+    pub(super) stop: &'a Stop,
+    /// Clients that come while this one is connected are turned away.
+    pub(super) listener: &'a Listener,
+}
+
+impl Connection<'_> {
+    /// Waits for the next message; `None` when the client has disconnected, or the server is to end.
+    ///
+    /// # Errors
+    /// [`ConnectionError`], when what comes is no message: nothing after it can be understood.
+    pub(super) fn next(&mut self) -> Result<Option<Message>, ConnectionError> {
+        if !self.idle()? {
+            return Ok(None);
+        }
+        let deadline = Instant::now() + MESSAGE_TIME_MAX;
+        let mut fds = Vec::new();
+        let mut header = Header::default();
+        let got = self.fill(header.as_mut_bytes(), &mut fds, deadline)?;
+        if got == 0 {
+            return Ok(None);
+        }
+        if got < size_of::<Header>() {
+            return Err(ConnectionError::CutShort);
+        }
+        let payload = (header.bytes as usize).checked_sub(size_of::<Header>());
+        let payload = payload.filter(|_| header.bytes as usize <= MESSAGE_BYTES_MAX);
+        let Some(bytes) = payload else { return Err(ConnectionError::Size(header.bytes)) };
+        let mut payload = vec![0; bytes];
+        if self.fill(&mut payload, &mut fds, deadline)? < bytes {
+            return Err(ConnectionError::CutShort);
+        }
+        Ok(Some(Message { header, payload, fds }))
+    }
+
+    /// Waits until a message begins. False when the server is to end.
+    fn idle(&self) -> Result<bool, ConnectionError> {
+        loop {
+            let fds = [self.stop.as_fd(), self.stream.as_fd(), self.listener.as_fd()];
+            let [stopped, ready, other] = wait(&fds.map(|fd| (fd, PollFlags::IN)), None)?;
+            if stopped || ready {
+                return Ok(!stopped);
+            }
+            if other && self.listener.accept()?.is_some() {
+                log::warn!("another client is turned away: one is connected, and a card is in one machine at a time");
+            }
+        }
+    }
+
+    /// Reads until `data` is full or the client has disconnected; returns how many bytes came.
+    fn fill(&self, data: &mut [u8], fds: &mut Vec<OwnedFd>, deadline: Instant) -> Result<usize, ConnectionError> {
+        let mut done = 0;
+        while done < data.len() {
+            let [stopped, ready] =
+                wait(&[(self.stop.as_fd(), PollFlags::IN), (self.stream.as_fd(), PollFlags::IN)], Some(deadline))?;
+            if stopped {
+                return Err(ConnectionError::Stopped);
+            }
+            if !ready {
+                return Err(ConnectionError::TooSlow);
+            }
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
+            let mut control = RecvAncillaryBuffer::new(&mut space);
+            let mut part = [IoSliceMut::new(&mut data[done..])];
+            let received = match recvmsg(&self.stream, &mut part, &mut control, RecvFlags::CMSG_CLOEXEC) {
+                Ok(received) => received,
+                Err(Errno::AGAIN | Errno::INTR) => continue,
+                Err(Errno::CONNRESET) => return Ok(done),
+                Err(error) => return Err(error.into()),
+            };
+            for message in control.drain() {
+                if let RecvAncillaryMessage::ScmRights(rights) = message {
+                    fds.extend(rights);
+                }
+            }
+            if fds.len() > FDS_MAX || received.flags.contains(rustix::net::ReturnFlags::CTRUNC) {
+                return Err(ConnectionError::TooManyFds);
+            }
+            if received.bytes == 0 {
+                return Ok(done);
+            }
+            done += received.bytes;
+        }
+        Ok(done)
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// [`ConnectionError`], when the client does not read, or has disconnected.
+    pub(super) fn send(&self, mut header: Header, payload: &[u8]) -> Result<(), ConnectionError> {
+        let bytes = size_of::<Header>() + payload.len();
+        header.bytes = u32::try_from(bytes).map_err(|_| ConnectionError::Size(u32::MAX))?;
+        let mut message = header.as_bytes().to_vec();
+        message.extend_from_slice(payload);
+        let deadline = Instant::now() + MESSAGE_TIME_MAX;
+        let mut rest = &message[..];
+        while !rest.is_empty() {
+            match send(&self.stream, rest, SendFlags::NOSIGNAL) {
+                Ok(sent) => rest = &rest[sent..],
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    let fds = [(self.stop.as_fd(), PollFlags::IN), (self.stream.as_fd(), PollFlags::OUT)];
+                    match wait(&fds, Some(deadline))? {
+                        [true, _] => return Err(ConnectionError::Stopped),
+                        [false, true] => {}
+                        [false, false] => return Err(ConnectionError::Unread),
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a structure from the start of a payload, and returns what follows.
+pub(super) fn parse<T: FromBytes>(payload: &[u8]) -> Option<(T, &[u8])> {
+    T::read_from_prefix(payload).ok()
+}

@@ -6,11 +6,10 @@ use std::collections::VecDeque;
 
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
-use serde::Serialize;
 
 /// Lines of the log that wait for a harness: as many as a person reads.
 const LINES_MAX: usize = 1024;
-/// Bytes of a line; what is longer is cut.
+/// Bytes of a line, or of the detail of an error; what is longer is cut.
 const LINE_BYTES_MAX: usize = 1024;
 /// Lines that go to standard error too. A driver in a loop must not fill the harness's disk.
 const PRINTED_LINES_MAX: u64 = 10_000;
@@ -24,7 +23,7 @@ const ENTRY_NANOSECONDS: u64 = 1_000_000;
 const ENTRY_BYTES_MAX: usize = 1024;
 
 /// An error that the card has seen its driver make.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DriverError {
     pub(crate) code: String,
     pub(crate) detail: String,
@@ -63,6 +62,7 @@ impl Journal {
 
     /// Notes an error of the driver. One that was noted before is only counted.
     pub(crate) fn driver_error(&self, code: &str, detail: &str) {
+        let detail = &detail[..detail.floor_char_boundary(LINE_BYTES_MAX)];
         let mut kept = self.0.lock();
         kept.error_count += 1;
         let known = kept.errors.iter().any(|error| error.code == code && error.detail == detail);

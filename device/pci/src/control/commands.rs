@@ -7,12 +7,14 @@ use serde_json::{Map, Value, json};
 use super::LINE_BYTES_MAX;
 use crate::card::{Fault, Refusal};
 use crate::function::Function;
-use crate::journal::Entry;
+use crate::journal::{DriverError, Entry};
 
 /// The version of the contract.
 const PROTOCOL: u32 = 1;
 /// What an answer needs besides its lists.
 const ANSWER_FRAME_BYTES: usize = 256;
+/// What the answer to `status` needs besides the driver's errors: room for a hundred counters.
+const COUNTERS_BYTES: usize = 8 << 10;
 /// What an entry of `bytes` needs besides its data.
 const ENTRY_FRAME_BYTES: usize = 64;
 
@@ -84,6 +86,12 @@ fn status(function: &Function) -> Value {
     let shared = &function.shared;
     let own = function.card.lock().counters();
     let (errors, error_count) = shared.journal.driver_errors();
+    let mut fits = budget(COUNTERS_BYTES);
+    let errors: Vec<Value> = errors
+        .into_iter()
+        .map(|DriverError { code, detail }| json!({"code": code, "detail": detail}))
+        .take_while(|error| fits(error.to_string().len() + 1))
+        .collect();
     let interrupts = shared.pci.lock().counts();
     let mut counters: Map<String, Value> = [
         ("connections", shared.connections.load(Ordering::Relaxed)),
@@ -104,9 +112,9 @@ fn status(function: &Function) -> Value {
     json!({"ok": true, "interrupts": interrupts.raised, "driver_errors": errors, "counters": counters})
 }
 
-/// Returns a test of what still fits into an answer, by its bytes.
-fn budget() -> impl FnMut(usize) -> bool {
-    let mut left = LINE_BYTES_MAX - ANSWER_FRAME_BYTES;
+/// Returns a test of what still fits into an answer besides its frame, by its bytes.
+fn budget(frame: usize) -> impl FnMut(usize) -> bool {
+    let mut left = LINE_BYTES_MAX - frame;
     move |bytes| {
         let fits = bytes <= left;
         left -= if fits { bytes } else { 0 };
@@ -118,7 +126,7 @@ fn bytes(function: &Function) -> Result<Value, Refusal> {
     if !function.card.lock().offers().bytes {
         return Err(Refusal::Unsupported("the bytes that the driver sends".into()));
     }
-    let mut fits = budget();
+    let mut fits = budget(ANSWER_FRAME_BYTES);
     let (entries, lost) = function.shared.journal.take_entries(|entry| fits(ENTRY_FRAME_BYTES + 2 * entry.bytes.len()));
     let write = |Entry { time, bytes }| json!({"time_ns": time, "data": hex::encode(bytes)});
     let entries: Vec<Value> = entries.into_iter().map(write).collect();
@@ -126,7 +134,7 @@ fn bytes(function: &Function) -> Result<Value, Refusal> {
 }
 
 fn log(function: &Function) -> Value {
-    let mut fits = budget();
+    let mut fits = budget(ANSWER_FRAME_BYTES);
     let (lines, lost) = function.shared.journal.take_lines(|line| fits(Value::from(line).to_string().len() + 1));
     json!({"ok": true, "lines": lines, "lost": lost})
 }

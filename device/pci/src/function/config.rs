@@ -141,9 +141,10 @@ impl ConfigSpace {
 
     /// Reads bytes; those beyond the end are all ones. `interrupt` is the state of the interrupt line.
     pub(super) fn read(&self, offset: usize, data: &mut [u8], interrupt: bool) {
-        for (offset, byte) in (offset..).zip(data.iter_mut()) {
-            *byte = self.bytes.get(offset).copied().unwrap_or(0xff);
-            if offset == layout::STATUS && interrupt {
+        for (index, byte) in data.iter_mut().enumerate() {
+            let at = offset.checked_add(index);
+            *byte = at.and_then(|at| self.bytes.get(at)).copied().unwrap_or(0xff);
+            if at == Some(layout::STATUS) && interrupt {
                 *byte |= status::INTERRUPT as u8;
             }
         }

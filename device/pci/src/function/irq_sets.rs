@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use vfio_bindings::bindings::vfio::{
     VFIO_IRQ_SET_ACTION_MASK, VFIO_IRQ_SET_ACTION_TRIGGER, VFIO_IRQ_SET_ACTION_UNMASK, VFIO_IRQ_SET_DATA_BOOL,
     VFIO_IRQ_SET_DATA_EVENTFD, VFIO_IRQ_SET_DATA_NONE, VFIO_PCI_ERR_IRQ_INDEX, VFIO_PCI_INTX_IRQ_INDEX,
-    VFIO_PCI_MSIX_IRQ_INDEX,
+    VFIO_PCI_MSIX_IRQ_INDEX, VFIO_PCI_NUM_IRQS,
 };
 
 use super::pci::Pci;
@@ -58,7 +58,7 @@ impl Pci {
             _ => 0,
         };
         let outside = IrqSetError::Range { index, start, count };
-        let end = start.checked_add(count).filter(|end| *end <= there).ok_or(outside)?;
+        let end = start.checked_add(count).filter(|end| *end <= there && index < VFIO_PCI_NUM_IRQS).ok_or(outside)?;
         let action = match flags & !(VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_DATA_BOOL | VFIO_IRQ_SET_DATA_EVENTFD) {
             VFIO_IRQ_SET_ACTION_MASK => Action::Mask,
             VFIO_IRQ_SET_ACTION_UNMASK => Action::Unmask,

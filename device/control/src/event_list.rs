@@ -18,7 +18,8 @@ use std::io::{self, BufRead, Read, Write};
 use std::path::{Path, PathBuf};
 
 use card_spec::limits::SYSEX_BYTES_MAX;
-use card_spec::midi::is_one_message;
+
+pub use card_spec::midi::is_one_message;
 
 /// The first line.
 pub const MAGIC: &str = "# dmus event list 1";

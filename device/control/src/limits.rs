@@ -5,7 +5,7 @@ use std::time::Duration;
 use card_spec::event::{BatchHeader, EventHeader};
 use card_spec::limits::BATCH_BYTES_MAX;
 
-pub use card_spec::limits::CAPTURED_EVENTS_MAX;
+pub use card_spec::limits::{CAPTURED_EVENTS_MAX, CHANNEL_GROUPS_DEFAULT, CHANNEL_GROUPS_MAX, SYSEX_BYTES_MAX};
 
 /// Longest line that is accepted, with its end: the longest system-exclusive message in hexadecimal fits more than
 /// once.

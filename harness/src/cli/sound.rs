@@ -49,6 +49,7 @@ pub(super) fn render(arguments: &RenderArguments) -> Outcome {
         out: path.clone(),
         sample_rate: arguments.rate,
         frames: song.frames(arguments.rate, dmus::playback::TAIL_MS_DEFAULT),
+        channel_groups: song.channel_groups(),
         bank: arguments.bank.clone(),
     };
     let tuning = RenderTuning {
@@ -62,8 +63,8 @@ pub(super) fn render(arguments: &RenderArguments) -> Outcome {
     let Rendered { summary, warnings } = offline::start_with(&options, &tuning)?.watch(|frames, of_frames| {
         terminal.event(&Event::Progress { frames, of_frames, events: played });
     })?;
-    for text in warnings {
-        terminal.event(&Event::Warning { text });
+    for text in &warnings {
+        terminal.event(&Event::Warning { text: text.clone() });
     }
     // A pipe or a device cannot be read again, so it has no loudness.
     let loudness = if path.is_file() { Some(loudness::measure(&path)?) } else { None };
@@ -81,6 +82,7 @@ pub(super) fn render(arguments: &RenderArguments) -> Outcome {
             "pcm_sha256": summary.pcm_sha256,
             "stems": summary.stems,
             "stems_folder": arguments.stems,
+            "warnings": [song.notices, warnings].concat(),
         })
         .to_string());
     } else {

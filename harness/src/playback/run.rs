@@ -17,9 +17,9 @@ use crate::host::file_error::FileError;
 use crate::host::standstill::Standstills;
 use crate::machine::MachineError;
 use crate::provision::Artefacts;
-use crate::sound::midi::{Song, write_music_records, write_records};
+use crate::sound::midi::{CHANNEL_GROUP, Song, write_music_records, write_records};
 use crate::sound::pcm::{Difference, FRAME_BYTES, Pcm, difference};
-use crate::sound::render::{self, RenderOptions, Rendering};
+use crate::sound::render::{self, RenderOptions, Rendered, Rendering};
 use crate::testbed::bug_check;
 use crate::testbed::run_folder::RunFolder;
 use crate::testbed::session::SessionError;
@@ -187,6 +187,7 @@ impl Run<'_> {
             out: self.folder.file(OFFLINE_WAV),
             sample_rate: *sample_rate,
             frames,
+            channel_groups: song.channel_groups(),
             bank: self.test.card.bank.clone(),
         })?;
         let verdict = self.judge_test_bed(&mut bed, Prepared { song, records, frames, rendering, started });
@@ -215,7 +216,10 @@ impl Run<'_> {
 
         let judging = self.begin(Step::Judging);
         let pcm = Pcm::from_bytes(&pcm, sample_rate);
-        let summary = prepared.rendering.finish()?;
+        let Rendered { summary, warnings: of_bank } = prepared.rendering.watch(|_, _| {})?;
+        for text in &of_bank {
+            self.observer.event(&Event::Warning { text: text.clone() });
+        }
         let difference = self.compare(&pcm, &summary)?;
         let ended = Instant::now();
         self.end(Step::Judging, judging, ended);
@@ -253,6 +257,7 @@ impl Run<'_> {
             milliseconds: milliseconds(verdict_after),
             run_folder: self.folder.path().into(),
             standstills: Standstills::default(),
+            warnings: [prepared.song.notices.clone(), of_bank].concat(),
             rules,
         })
     }
@@ -301,7 +306,8 @@ impl Run<'_> {
             let request = Request::Allocators { piece_bytes: options.piece_bytes };
             bed.session.done("say how messages are cut", request)?;
         }
-        let pin_options = PinOptions { midi_pin: options.midi_pin, channel_groups: options.channel_group };
+        let channel_groups = options.channel_group + self.test.song.channel_groups() - CHANNEL_GROUP;
+        let pin_options = PinOptions { midi_pin: options.midi_pin, channel_groups };
         let pins = open_pins_with(&mut bed.session, &device, self.test.sample_rate, pin_options)?;
         // A song's events are bounded by its file's size, which is below 4 GiB.
         let of_events = prepared.song.events.len() as u32;

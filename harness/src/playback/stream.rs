@@ -73,6 +73,7 @@ pub fn stream_song(bed: &mut TestBed<'_>, song: &Song) -> Result<Recording, Play
         out: wav.clone(),
         sample_rate: SAMPLE_RATE,
         frames,
+        channel_groups: song.channel_groups(),
         bank: bed.card_options().bank.clone(),
     })?;
     let played = play(bed, &song, frames, pace);

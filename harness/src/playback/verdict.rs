@@ -151,6 +151,9 @@ pub struct Verdict {
     /// The standstills of card and QEMU.
     #[serde(skip_serializing_if = "Standstills::is_empty")]
     pub standstills: Standstills,
+    /// What was left out of the song and of the bank, or has no effect.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// The contract, and how often each of its rules was exercised.
     #[serde(skip)]
     pub rules: Vec<RuleState>,

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use card_control::ExitCode;
 use card_control::event_list::Writer;
+use card_control::limits::CHANNEL_GROUPS_DEFAULT;
 use card_control::log::without_stamp;
 use card_control::render::{ProgressLine, RenderSummary};
 use rustix::process::{Pid, Signal, kill_process};
@@ -31,6 +32,8 @@ pub struct RenderOptions {
     pub sample_rate: u32,
     /// The number of frames.
     pub frames: u64,
+    /// Channel groups that the events are for.
+    pub channel_groups: u32,
     /// Instruments instead of the built-in ones.
     pub bank: Option<PathBuf>,
 }
@@ -154,7 +157,9 @@ pub fn start_with(options: &RenderOptions, tuning: &RenderTuning) -> Result<Rend
     let mut command = Command::new(&options.card);
     command.arg("render").arg("--events").arg(&options.events).arg("--out").arg(&options.out);
     command.args(["--rate", &options.sample_rate.to_string(), "--frames", &options.frames.to_string()]);
-    command.args(["--json", "--progress"]);
+    // As many as a driver requests that needs no more than there are.
+    let groups = options.channel_groups.max(CHANNEL_GROUPS_DEFAULT.into());
+    command.args(["--channel-groups", &groups.to_string(), "--json", "--progress"]);
     if let Some(bank) = &options.bank {
         command.arg("--bank").arg(bank);
     }
@@ -263,6 +268,7 @@ mod tests {
             out: "out.wav".into(),
             sample_rate: 48_000,
             frames: 100,
+            channel_groups: 1,
             bank: None,
         };
         let mut received = Vec::new();

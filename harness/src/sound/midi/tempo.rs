@@ -1,7 +1,6 @@
 //! Ticks to 100 ns units, in whole numbers: the only rounding is the last division.
 
-use midly::{Fps, MetaMessage, Timing, TrackEvent, TrackEventKind};
-
+use super::chunks::Division;
 use super::event::TICKS_A_SECOND;
 
 /// The tempo before the first tempo event, in microseconds a quarter note: 120 quarter notes a minute (RP-001, "Set Tempo").
@@ -16,36 +15,20 @@ pub(super) struct TempoMap {
 }
 
 impl TempoMap {
-    /// Collects the tempo changes of all tracks. With an SMPTE division they have no effect.
-    pub(super) fn new(timing: Timing, tracks: &[Vec<TrackEvent<'_>>]) -> Self {
-        let ticks_a_quarter = match timing {
-            Timing::Metrical(division) => u128::from(division.as_int().max(1)),
-            Timing::Timecode(fps, subframe) => return Self::smpte(fps, subframe),
-        };
-        let mut changes = vec![(0, u128::from(TEMPO_DEFAULT_US) * 10)];
-        for track in tracks {
-            let mut tick = 0;
-            for event in track {
-                tick += u64::from(event.delta.as_int());
-                if let TrackEventKind::Meta(MetaMessage::Tempo(microseconds)) = event.kind {
-                    changes.push((tick, u128::from(microseconds.as_int()) * 10));
-                }
+    /// Collects tempo changes: tick, and microseconds a quarter note. With an SMPTE division they have no effect.
+    pub(super) fn new(division: Division, tempos: impl IntoIterator<Item = (u64, u32)>) -> Self {
+        match division {
+            Division::Quarter(ticks) => {
+                let mut changes = vec![(0, u128::from(TEMPO_DEFAULT_US) * 10)];
+                changes.extend(tempos.into_iter().map(|(tick, microseconds)| (tick, u128::from(microseconds) * 10)));
+                changes.sort_by_key(|(tick, _)| *tick);
+                Self { denominator: ticks.into(), changes }
+            }
+            Division::Frames { frames, seconds, ticks } => {
+                let denominator = u128::from(frames) * u128::from(ticks);
+                Self { denominator, changes: vec![(0, u128::from(TICKS_A_SECOND) * u128::from(seconds))] }
             }
         }
-        changes.sort_by_key(|(tick, _)| *tick);
-        Self { denominator: ticks_a_quarter, changes }
-    }
-
-    fn smpte(fps: Fps, ticks_a_frame: u8) -> Self {
-        // Frames a second as a fraction: drop-frame runs at 30000/1001.
-        let (frames, seconds) = match fps {
-            Fps::Fps24 => (24, 1),
-            Fps::Fps25 => (25, 1),
-            Fps::Fps29 => (30_000, 1001),
-            Fps::Fps30 => (30, 1),
-        };
-        let denominator = frames * u128::from(ticks_a_frame.max(1));
-        Self { denominator, changes: vec![(0, u128::from(TICKS_A_SECOND) * seconds)] }
     }
 
     /// Returns the times of ascending ticks, in 100 ns units, rounded down.
@@ -67,28 +50,18 @@ impl TempoMap {
 
 #[cfg(test)]
 mod tests {
-    use midly::num::{u15, u24, u28};
-
     use super::*;
-
-    fn tempo(delta: u32, microseconds: u32) -> TrackEvent<'static> {
-        TrackEvent {
-            delta: u28::from_int_lossy(delta),
-            kind: TrackEventKind::Meta(MetaMessage::Tempo(u24::from_int_lossy(microseconds))),
-        }
-    }
 
     #[test]
     fn plays_a_quarter_in_half_a_second_without_a_tempo() {
-        let map = TempoMap::new(Timing::Metrical(u15::from_int_lossy(480)), &[]);
+        let map = TempoMap::new(Division::Quarter(480), []);
         assert_eq!(map.times([0, 1, 480]), [0, 10_416, 5_000_000]);
     }
 
     #[test]
     fn does_not_accumulate_rounding_over_tempo_changes() {
         // A third of a tick's time is lost at each change if each segment is rounded by itself.
-        let track: Vec<_> = (0..300).map(|_| tempo(1, 100_000)).collect();
-        let map = TempoMap::new(Timing::Metrical(u15::from_int_lossy(3)), &[track]);
+        let map = TempoMap::new(Division::Quarter(3), (1..=300).map(|tick| (tick, 100_000)));
         // The first tick runs at the default tempo, all later ones at 100 ms a quarter.
         let exact = (5_000_000 + 299 * 1_000_000) / 3;
         assert_eq!(map.times([300]), [exact]);
@@ -96,15 +69,15 @@ mod tests {
 
     #[test]
     fn applies_a_change_from_its_tick_on() {
-        let map = TempoMap::new(Timing::Metrical(u15::from_int_lossy(1)), &[vec![tempo(2, 1_000_000)]]);
+        let map = TempoMap::new(Division::Quarter(1), [(2, 1_000_000)]);
         assert_eq!(map.times([1, 2, 3]), [5_000_000, 10_000_000, 20_000_000]);
     }
 
     #[test]
     fn ignores_tempo_with_an_smpte_division() {
-        let map = TempoMap::new(Timing::Timecode(Fps::Fps25, 40), &[vec![tempo(0, 1)]]);
+        let map = TempoMap::new(Division::Frames { frames: 25, seconds: 1, ticks: 40 }, [(0, 1)]);
         assert_eq!(map.times([1000]), [10_000_000]);
-        let drop_frame = TempoMap::new(Timing::Timecode(Fps::Fps29, 1), &[]);
+        let drop_frame = TempoMap::new(Division::Frames { frames: 30_000, seconds: 1001, ticks: 1 }, []);
         assert_eq!(drop_frame.times([30_000]), [1001 * 10_000_000]);
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use dls_synth::Bank;
-use dls_synth::dls::{Collection, ConnectionListing, InstrumentListing, Loaded, RegionListing};
+use dls_synth::dls::{Collection, ConnectionListing, InstrumentListing, Loaded, Region, RegionListing};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -142,7 +142,20 @@ pub fn convert(from: &Path, to: &Path, as_json: bool) -> Result<String, Failure>
         return Err(Failure::Internal("the converted bank has lost instruments".into()));
     }
     WholeFile::write_all_at(to, &bytes)?;
-    let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    if loaded.warnings.omitted() > 0 {
+        warnings.push(format!("and {} more", loaded.warnings.omitted()));
+    }
+    for (before, after) in loaded.collection.instruments.iter().zip(&again.instruments) {
+        let lost = |(before, after): &(&Region, &Region)| before.key_group != 0 && after.key_group == 0;
+        let lost = before.regions.iter().zip(&after.regions).filter(lost).count();
+        if lost > 0 {
+            warnings.push(format!(
+                "the instrument {:?} has more exclusive classes than DLS has key groups: {lost} regions have none",
+                before.name
+            ));
+        }
+    }
     for warning in &warnings {
         log::warn!("{}: {warning}", from.display());
     }

@@ -50,9 +50,13 @@ pub const DOWNLOAD_CHAIN_MAX: usize = 64;
 /// another one that has not been heard for a single frame, at the cost of a search through all of them.
 pub const NOTES_PER_FRAME_MAX: u32 = 1024;
 
-/// Most layers of one note; more regions that match it are silent. Twice what the richest instruments have, and a bound
-/// on the work that one message can cause.
-pub const LAYERS_MAX: usize = 16;
+/// Most layers of one note; more regions that match it are silent, which a warning says when the bank is read. As many
+/// as a download may have regions ([`DOWNLOAD_REGIONS_MAX`]), and a bound on the work that one message can cause.
+pub const LAYERS_MAX: usize = DOWNLOAD_REGIONS_MAX;
+
+/// Most layers that begin at one frame; notes beyond are lost, as those beyond [`NOTES_PER_FRAME_MAX`] are: sixteen for
+/// each of these, which is more than the richest instruments have.
+pub const LAYERS_PER_FRAME_MAX: u32 = 16 * NOTES_PER_FRAME_MAX;
 
 /// Most warnings kept of one file; more are only counted. Enough to see what is wrong, and a bound on what a hostile
 /// file can make of bytes that mean nothing.

@@ -15,7 +15,7 @@
 
 use super::bytes::{i32_at, u16_at, u32_at};
 use super::collection::{Connection, Instrument, Patch, Region, Wave};
-use super::spec::{destination as d, source as s, transform};
+use super::spec::{KEY_GROUP_MAX, destination as d, source as s, transform};
 use super::structures::{
     CONNECTION_BYTES, CONNECTION_LIST_BYTES, LOOP_BYTES, WAVE_SAMPLE_BYTES, WaveFormat, connections, sample_loop,
     wave_link, wave_sample,
@@ -210,7 +210,7 @@ impl<'a> Buffer<'a> {
             keys: (half(0)?, half(2)?),
             velocities: (half(4)?, half(6)?),
             options: half(8)?,
-            key_group: half(10)?,
+            key_group: Some(half(10)?).filter(|group| *group <= KEY_GROUP_MAX).unwrap_or(0),
             sample: Some(sample),
             link: wave_link(&record[24..]).ok_or(bounds)?,
             articulation: self.articulation(self.word(past(at, 12))?, past(at, 12))?,

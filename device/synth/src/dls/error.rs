@@ -117,6 +117,22 @@ pub enum Rule {
         /// Those that there are.
         count: usize,
     },
+    /// A SoundFont's preset is where MIDI does not reach.
+    #[error(
+        "bank {bank}, program {program} is beyond MIDI's banks 0 to 127 and programs 0 to 127, and bank 128 for drums"
+    )]
+    Unreachable {
+        /// Its bank.
+        bank: u32,
+        /// Its program.
+        program: u16,
+    },
+    /// The lower end of a range is above the upper one, or above 127.
+    #[error("the range {0} to {1} is empty or beyond 127")]
+    Range(u16, u16),
+    /// No part of an item can be played.
+    #[error("none of its zones can be played")]
+    NoZones,
     /// A number of variable length does not end, or is too large.
     #[error("a number of variable length does not end, or is larger than a file can be")]
     Length,
@@ -152,6 +168,7 @@ impl Rule {
             Self::WaveFormat { .. } => "export the bank with PCM waves, stereo ones as two linked mono waves",
             Self::Compressed => "unpack the bank to SF2 first, for example with sf3convert",
             Self::TooMany { .. } => "split the bank",
+            Self::Unreachable { .. } => "give the preset a bank and a program that MIDI has",
             Self::NoInstruments | Self::NoCollection => "take another bank",
             Self::Packing(_) => "save the file without packing or encryption",
             Self::Missing(_)
@@ -163,6 +180,8 @@ impl Rule {
             | Self::Order { .. }
             | Self::Cue { .. }
             | Self::Samples { .. }
+            | Self::Range(..)
+            | Self::NoZones
             | Self::Length
             | Self::Packed => {
                 "the file is damaged or cut short: get it again, or export it anew with the tool that made it"

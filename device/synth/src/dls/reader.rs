@@ -15,7 +15,7 @@ use super::condition::holds;
 use super::error::{BankError, Rule};
 use super::names::is_known_connection;
 use super::riff::{Chunk, Known, file, single, text};
-use super::spec::{LOOP_FORWARD, LOOP_RELEASE, NULL_CUE, RESERVED_DESTINATIONS};
+use super::spec::{KEY_GROUP_MAX, LOOP_FORWARD, LOOP_RELEASE, NULL_CUE, RESERVED_DESTINATIONS};
 use super::structures::{
     CONNECTION_BYTES, CONNECTION_LIST_BYTES, FORMAT_BYTES, LOOP_BYTES, WAVE_LINK_BYTES, WAVE_SAMPLE_BYTES, WaveFormat,
     connections, sample_loop, wave_link, wave_sample,
@@ -279,9 +279,17 @@ impl Reader {
             self.warnings.in_data(&path.to(header.id, header.offset), 0, what);
         }
         limit(&here, "instruments", lists.len(), INSTRUMENTS_MAX)?;
-        let mut instruments = Vec::new();
+        let mut instruments: Vec<Instrument> = Vec::new();
+        let mut places: HashMap<Patch, (usize, usize)> = HashMap::new();
         for (index, chunk) in lists.iter().enumerate() {
-            instruments.extend(self.instrument(chunk, &here.nth(chunk.id, index, chunk.offset))?);
+            let Some(instrument) = self.instrument(chunk, &here.nth(chunk.id, index, chunk.offset))? else { continue };
+            if let Some((first, before)) = places.insert(instrument.patch, (instruments.len(), index)) {
+                let (name, last) = (instruments[first].name.clone(), instrument.name.clone());
+                let what = PassedOver::SecondInstrument { name, last };
+                let place = here.nth(chunk.id, before, lists[before].offset);
+                self.warnings.at(&place, what);
+            }
+            instruments.push(instrument);
         }
         if instruments.is_empty() {
             return Err(BankError::at(&here, Rule::NoInstruments));
@@ -314,7 +322,15 @@ impl Reader {
         }
         let articulation = self.articulation(&children, path)?.unwrap_or_default();
         let name = text(self.single(&children, b"INFO", path), b"INAM");
-        let patch = Patch::from_header(word(header.data, 4), word(header.data, 8));
+        let (bank, program) = (word(header.data, 4), word(header.data, 8));
+        let patch = Patch::from_header(bank, program);
+        if patch.to_header() != (bank, program) {
+            self.warnings.in_data(&path.to(header.id, header.offset), 4, PassedOver::ReservedPatch { bank, program });
+        }
+        // A program is never taken for another one.
+        if program != u32::from(patch.program) {
+            return Ok(None);
+        }
         Ok(Some(Instrument { name, patch, regions, articulation }))
     }
 
@@ -351,7 +367,11 @@ impl Reader {
         if [keys, velocities].iter().any(|(low, high)| low > high || *low > 127) {
             self.warnings.in_data(&path.to(header.id, header.offset), 0, PassedOver::EmptyRange);
         }
-        let (options, key_group) = (half(header.data, 8), half(header.data, 10));
+        let (options, mut key_group) = (half(header.data, 8), half(header.data, 10));
+        if key_group > KEY_GROUP_MAX {
+            self.warnings.in_data(&path.to(header.id, header.offset), 10, PassedOver::KeyGroup(key_group));
+            key_group = 0;
+        }
         Ok(Some(Region { keys, velocities, options, key_group, sample, link, articulation }))
     }
 

@@ -134,6 +134,9 @@ pub const INSTRUMENT_DRUMS: u32 = 1 << 31;
 /// wrong field).
 pub const REGION_SELF_NON_EXCLUSIVE: u16 = 1;
 
+/// The highest key group (`rgnh.usKeyGroup`).
+pub const KEY_GROUP_MAX: u16 = 15;
+
 /// `F_WAVELINK_PHASE_MASTER`: of the waves of one phase group, this one leads.
 pub const WAVE_LINK_PHASE_MASTER: u16 = 1;
 

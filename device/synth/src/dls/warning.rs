@@ -5,6 +5,7 @@ use core::fmt;
 use thiserror::Error;
 
 use super::chunk_path::ChunkPath;
+use super::error::{BankError, Rule};
 use crate::limits::WARNINGS_MAX;
 
 /// A part of a file that was passed over, or read otherwise than written. The rest plays.
@@ -139,9 +140,104 @@ pub enum PassedOver {
     /// A sample in the memory of a sound card of the nineties.
     #[error("the zone's sample {0:?} is in a sound card's ROM: the zone is left out")]
     Rom(String),
+    /// An item of a SoundFont that cannot be played; the rest of the font is.
+    #[error("the {what} {name:?} cannot be played: {why}; it is left out")]
+    Item {
+        /// The kind of the item.
+        what: &'static str,
+        /// Its name, or that of what it is in.
+        name: String,
+        /// The rule that it breaks.
+        why: Rule,
+    },
+    /// A second instrument with the same bank and program, in a SoundFont.
+    #[error("the preset {name:?} has bank and program of {first:?}, which is before it and sounds: left out")]
+    SecondPreset {
+        /// Its name.
+        name: String,
+        /// The name of the preset that sounds.
+        first: String,
+    },
+    /// A second instrument with the same bank and program, in a DLS file.
+    #[error("the instrument {name:?} has bank, program and kind of {last:?}, which is behind it and sounds: left out")]
+    SecondInstrument {
+        /// Its name.
+        name: String,
+        /// The name of the instrument that sounds.
+        last: String,
+    },
+    /// A sample rate that no file may have, or that is beyond what is played.
+    #[error("the sample {name:?} has {rate} Hz: played at {used} Hz, the nearest rate that is practical")]
+    SampleRate {
+        /// The sample's name.
+        name: String,
+        /// Its rate.
+        rate: u32,
+        /// The rate that it is played at.
+        used: u32,
+    },
+    /// A loop that is not within its sample.
+    #[error("the loop {start} to {end} of sample {name:?} is not within its {samples} samples: cut, or left out")]
+    SampleLoop {
+        /// The sample's name.
+        name: String,
+        /// The first sample of the loop.
+        start: i64,
+        /// One behind the last.
+        end: i64,
+        /// Samples of the wave.
+        samples: usize,
+    },
+    /// A sample's link to the other channel that leads nowhere.
+    #[error("the sample {name:?} is linked to sample {link}, which does not exist: played by itself")]
+    SampleLink {
+        /// The sample's name.
+        name: String,
+        /// The link.
+        link: u16,
+    },
     /// A generator without an effect.
-    #[error("generator {0} is unknown, reserved, or has no counterpart in DLS: left out")]
+    #[error("generator {0} is unknown, reserved or unused: left out")]
     Generator(u16),
+    /// A generator where it has no effect.
+    #[error("generator {number} {why}: left out")]
+    MisplacedGenerator {
+        /// The generator's number.
+        number: u16,
+        /// Why it has no effect.
+        why: &'static str,
+    },
+    /// More cents from key to key than can be expressed.
+    #[error("the scale tuning of {0} cents a key is more than DLS can express: taken for 255")]
+    ScaleTuning(i32),
+    /// A key group that DLS does not have.
+    #[error("key group {0} is beyond DLS's 15: taken for none")]
+    KeyGroup(u16),
+    /// Reserved bits of an instrument's bank or program.
+    #[error(
+        "bank {bank:#010x} or program {program} has bits that DLS reserves: those of a bank are left out, and with those of a \
+         program the instrument"
+    )]
+    ReservedPatch {
+        /// `ulBank`.
+        bank: u32,
+        /// `ulInstrument`.
+        program: u32,
+    },
+    /// More layers of one note than are played.
+    #[error("{found} regions of {name:?} sound at key {key}, velocity {velocity}: {most} of them are played")]
+    Layers {
+        /// The instrument's name.
+        name: String,
+        /// The key.
+        key: u8,
+        /// The velocity.
+        velocity: u8,
+        /// Regions that match.
+        found: usize,
+        /// Regions that are played.
+        most: usize,
+    },
     /// A modulator without a counterpart in DLS.
     #[error("the modulator {modulator} has no counterpart in DLS ({why}): left out")]
     Modulator {
@@ -201,11 +297,22 @@ impl Warnings {
     }
 
     fn push(&mut self, path: &ChunkPath<'_>, offset: usize, what: PassedOver) {
+        // A hostile file must not have texts made that are not kept.
+        let chunk = if self.list.len() < WARNINGS_MAX { path.to_string() } else { String::new() };
+        self.push_at(chunk, offset, what);
+    }
+
+    fn push_at(&mut self, chunk: String, offset: usize, what: PassedOver) {
         if self.list.len() == WARNINGS_MAX {
             self.omitted += 1;
         } else {
-            self.list.push(Warning { chunk: path.to_string(), offset, what });
+            self.list.push(Warning { chunk, offset, what });
         }
+    }
+
+    /// Adds a warning about what an error is about.
+    pub(crate) fn of_error(&mut self, error: &BankError, what: PassedOver) {
+        self.push_at(error.chunk.clone(), error.offset, what);
     }
 
     /// Adds a warning about a chunk.

@@ -1,12 +1,15 @@
 //! A [`Collection`] as a DLS level 2 file.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::chunk_path::FourCc;
 use super::collection::{Collection, Connection, Instrument, Region, Wave, WaveSample};
 use super::riff::{write_chunk, write_list};
-use super::spec::{FORMAT_PCM, LOOP_FORWARD, LOOP_RELEASE, NULL_CUE};
+use super::spec::{FORMAT_PCM, KEY_GROUP_MAX, LOOP_FORWARD, LOOP_RELEASE, NULL_CUE};
 
 impl Collection {
-    /// Writes a DLS level 2 file: 16-bit waves, `rgn2` regions and `art2` articulations.
+    /// Writes a DLS level 2 file: 16-bit waves, `rgn2` regions and `art2` articulations. Of an instrument with more than 15
+    /// key groups, which only a SoundFont has, the regions of the others are in none.
     #[must_use]
     pub fn to_dls(&self) -> Vec<u8> {
         let mut pool = Vec::new();
@@ -90,7 +93,11 @@ fn write_instrument(out: &mut Vec<u8>, instrument: &Instrument) {
     write_list(out, b"LIST", b"ins ", |out| {
         let (bank, program) = instrument.patch.to_header();
         write_chunk(out, b"insh", |out| words(out, &[instrument.regions.len() as u32, bank, program]));
-        write_list(out, b"LIST", b"lrgn", |out| instrument.regions.iter().for_each(|region| write_region(out, region)));
+        let groups = key_groups(instrument);
+        write_list(out, b"LIST", b"lrgn", |out| {
+            let group_of = |region: &Region| groups.get(&region.key_group).copied().unwrap_or(0);
+            instrument.regions.iter().for_each(|region| write_region(out, region, group_of(region)));
+        });
         if !instrument.articulation.is_empty() {
             write_articulation(out, &instrument.articulation);
         }
@@ -98,11 +105,22 @@ fn write_instrument(out: &mut Vec<u8>, instrument: &Instrument) {
     });
 }
 
-fn write_region(out: &mut Vec<u8>, region: &Region) {
+/// Returns the key groups of an instrument by what they are in a file: as they are, or numbered anew where one is beyond
+/// what DLS has. Those for which there is no number are none.
+fn key_groups(instrument: &Instrument) -> BTreeMap<u16, u16> {
+    let groups: BTreeSet<u16> =
+        instrument.regions.iter().map(|region| region.key_group).filter(|group| *group != 0).collect();
+    if groups.iter().all(|group| *group <= KEY_GROUP_MAX) {
+        return groups.into_iter().map(|group| (group, group)).collect();
+    }
+    groups.into_iter().zip(1..=KEY_GROUP_MAX).collect()
+}
+
+fn write_region(out: &mut Vec<u8>, region: &Region, key_group: u16) {
     write_list(out, b"LIST", b"rgn2", |out| {
         write_chunk(out, b"rgnh", |out| {
             let ((key_low, key_high), (velocity_low, velocity_high)) = (region.keys, region.velocities);
-            halves(out, &[key_low, key_high, velocity_low, velocity_high, region.options, region.key_group, 0]);
+            halves(out, &[key_low, key_high, velocity_low, velocity_high, region.options, key_group, 0]);
         });
         region.sample.iter().for_each(|sample| write_wave_sample(out, sample));
         write_chunk(out, b"wlnk", |out| {

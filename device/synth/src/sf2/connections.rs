@@ -3,9 +3,10 @@
 use super::generators::{Sum, id};
 use super::modulators::{DEFAULTS, List, counterpart};
 use crate::dls::Connection;
-use crate::dls::spec::transform::{LINEAR, SOURCE_BIPOLAR, SOURCE_INVERTED_CONCAVE};
+use crate::dls::spec::transform::{CONTROL_SHIFT, LINEAR, SOURCE_BIPOLAR, SOURCE_INVERTED_CONCAVE, SOURCE_SHIFT};
 use crate::dls::spec::{TIME_ZERO, destination as d, source as s};
 use crate::limits::CONNECTIONS_MAX;
+use crate::voice::curve::{Curve, Raw};
 
 /// Time cents at and below which a time counts as none: 1 ms.
 const NO_TIME: f64 = -12_000.0;
@@ -18,6 +19,12 @@ const CUTOFF_OPEN: f64 = 13_500.0;
 
 /// SoundFont's decays are timed for 100 dB, those of DLS for 96.
 const DECAY_CENTS: f64 = -70.67;
+
+/// Most cents from key to key: what 16.16 holds over all keys.
+pub(super) const SCALE_TUNING_MAX: f64 = 255.0;
+
+/// The bits of a transform word that are the control's.
+const CONTROL_BITS: u16 = 0x3F << CONTROL_SHIFT;
 
 /// Returns a number in 16.16.
 pub(super) fn fixed(value: f64) -> i32 {
@@ -72,6 +79,52 @@ impl Rows {
         self.constant(destination, if none { TIME_ZERO } else { fixed((cents + more).max(least)) });
     }
 
+    /// Puts a value in place of the key or the velocity: what depends on it becomes constant. Returns what that adds to
+    /// the gain, which DLS has at the wave. Calls `lost` with each connection for which there is no room beside others.
+    fn fix(&mut self, input: u16, value: u8, lost: &mut impl FnMut(String)) -> i32 {
+        let destination = if input == s::KEY_NUMBER { d::PITCH } else { d::GAIN };
+        let own = standard(input, s::NONE, destination);
+        let own = own.filter(|own| !self.0.iter().any(|row| row.key() == own.key()));
+        let all = core::mem::take(&mut self.0).into_iter().chain(own);
+        let (dependent, others) = all.partition(|row| row.source == input || row.control == input);
+        self.0 = others;
+        let dependent: Vec<Connection> = dependent;
+        let raw = Raw::seven_bit(value);
+        let mut gain: i32 = 0;
+        for row in dependent {
+            let Connection { mut source, mut control, destination, mut transform, scale } = row;
+            if standard(source, control, destination).is_some() {
+                self.0.push(Connection { scale: 0, ..row });
+            }
+            let mut factor = 1.0;
+            if control == input {
+                factor *= Curve::of_control(transform).apply(raw);
+                (control, transform) = (s::NONE, transform & !CONTROL_BITS);
+            }
+            if source == input {
+                factor *= Curve::of_source(transform).apply(raw);
+                // The control is the source that is left.
+                (source, control) = (control, s::NONE);
+                transform = (transform & CONTROL_BITS) << (SOURCE_SHIFT - CONTROL_SHIFT);
+            }
+            let scale = libm::round(f64::from(scale) * factor) as i32;
+            // Nothing modulates a time of exactly zero.
+            let is_zero_time = |row: &Connection| row.key() == (source, control, destination) && row.scale == TIME_ZERO;
+            if (source, control, destination) == (s::NONE, s::NONE, d::GAIN) {
+                gain = gain.saturating_add(scale);
+            } else if scale != 0
+                && !self.0.iter().any(is_zero_time)
+                && !self.add(source, control, destination, transform, scale)
+            {
+                lost(format!(
+                    "{:#06x} x {:#06x} to {destination:#06x}, with a fixed key or velocity",
+                    row.source, row.control
+                ));
+            }
+        }
+        gain
+    }
+
     /// Makes a time that follows the key, from key 60 on as SoundFont has it.
     fn keyed(&mut self, destination: u16, cents: f64, more: f64, per_key: f64) {
         self.time(destination, cents, more + 60.0 * per_key, f64::NEG_INFINITY);
@@ -79,13 +132,20 @@ impl Rows {
     }
 }
 
+/// An articulation, and what it has the wave's gain be changed by.
+pub(super) struct Articulation {
+    pub(super) connections: Vec<Connection>,
+    /// In 1/655360 dB.
+    pub(super) gain: i32,
+}
+
 /// Makes the articulation of a voice. Calls `lost` with each modulator for which there is no room beside others.
-pub(super) fn connections(
+pub(super) fn articulation(
     sum: &Sum<'_>,
     modulators: &List,
     root_key: i32,
     mut lost: impl FnMut(String),
-) -> Vec<Connection> {
+) -> Articulation {
     let mut rows = Rows(Vec::new());
     let none = f64::NEG_INFINITY;
     let number = |id| sum.number(id);
@@ -137,7 +197,7 @@ pub(super) fn connections(
     rows.constant(d::CHORUS, fixed(number(id::CHORUS)));
 
     // Scale tuning turns around the root key.
-    let scale = number(id::SCALE_TUNING);
+    let scale = number(id::SCALE_TUNING).min(SCALE_TUNING_MAX);
     if scale != 100.0 {
         rows.add(s::KEY_NUMBER, s::NONE, d::PITCH, LINEAR, fixed(128.0 * scale));
         rows.constant(d::PITCH, fixed((100.0 - scale) * f64::from(root_key)));
@@ -168,9 +228,15 @@ pub(super) fn connections(
             lost(modulator.to_string());
         }
     }
+    let mut gain = 0;
+    for (source, number) in [(s::KEY_NUMBER, id::KEY), (s::VELOCITY, id::VELOCITY)] {
+        if let Some(value) = sum.fixed(number) {
+            gain += rows.fix(source, value, &mut lost);
+        }
+    }
     // The defaults of DLS are not written.
     rows.0.retain(|row| standard(row.source, row.control, row.destination) != Some(*row));
-    rows.0
+    Articulation { connections: rows.0, gain }
 }
 
 /// Returns the default connections of DLS that SoundFont has as modulators too.

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::connections::{connections, fixed};
-use super::generators::{Sum, id};
+use super::connections::{Articulation, SCALE_TUNING_MAX, articulation, fixed};
+use super::generators::{Generators, Sum, id};
 use super::hydra::{Hydra, Sample, Set, Zone};
+use super::left_out::LeftOut;
 use super::modulators::List;
 use crate::dls::chunk_path::ChunkPath;
 use crate::dls::error::{BankError, Rule};
-use crate::dls::warning::{PassedOver, Warnings};
+use crate::dls::warning::PassedOver;
 use crate::dls::{Collection, Instrument, Patch, Region, SampleLoop, Wave, WaveLink, WaveSample};
 use crate::limits::{
     INSTRUMENTS_MAX, REGIONS_MAX, SOUND_FONT_COPIES_MAX, SOUND_FONT_PAIRS_MAX, SOUND_FONT_SAMPLES_MIN, WAVE_RATE_MAX,
@@ -26,15 +27,19 @@ const ATTENUATION: f64 = 0.4;
 /// DirectMusic turns up by 12 dB what DLS leaves quiet. With this, a dense song just fits.
 const HEADROOM_DB: f64 = 17.0;
 
-/// Highest key group of DLS.
-const KEY_GROUPS: i32 = 15;
+/// Highest bank, program and exclusive class: what MIDI and the specification (7.2, 8.1.3) have.
+const MIDI_MAX: u16 = 127;
 
-/// A sample's kind: in the ROM of a sound card, compressed as SF3 has it.
+/// The rate of a sample that has none, in Hz: the lowest that the specification calls practical (7.10).
+const SAMPLE_RATE_LEAST: u32 = 400;
+
+/// A sample's kind: in the ROM of a sound card, compressed as SF3 has it, one of several channels.
 const ROM: u16 = 0x8000;
 const COMPRESSED: u16 = 0x10;
+const LINKED: u16 = 0x0E;
 
 /// Makes a collection.
-pub(super) fn convert(hydra: &Hydra, pcm: &[u8], warnings: &mut Warnings) -> Result<Collection, BankError> {
+pub(super) fn convert(hydra: &Hydra, pcm: &[u8], left_out: LeftOut<'_>) -> Result<Collection, BankError> {
     let mut maker = Maker {
         hydra,
         pcm: pcm.as_chunks::<2>().0,
@@ -43,31 +48,52 @@ pub(super) fn convert(hydra: &Hydra, pcm: &[u8], warnings: &mut Warnings) -> Res
         copied: 0,
         regions: 0,
         pairs: 0,
-        warnings,
+        left_out,
     };
-    let mut instruments = Vec::new();
+    let mut instruments: Vec<Instrument> = Vec::new();
+    let mut places: HashMap<Patch, usize> = HashMap::new();
     let path = ChunkPath::root(*b"sfbk");
     for preset in &hydra.presets {
-        let drums = preset.bank == DRUM_BANK;
-        let patch = Patch {
-            drums,
-            bank_msb: if drums { 0 } else { preset.bank as u8 & 0x7F },
-            bank_lsb: 0,
-            program: preset.program as u8 & 0x7F,
+        let here = path.to(*b"phdr", preset.offset);
+        let Some(patch) = patch_of(preset) else {
+            let rule = Rule::Unreachable { bank: preset.bank.into(), program: preset.program };
+            maker.left_out.item("preset", &preset.name, BankError::at(&here, rule));
+            continue;
         };
-        let regions = maker.preset(preset)?;
+        if let Some(first) = places.get(&patch) {
+            let (name, first) = (preset.name.clone(), instruments[*first].name.clone());
+            maker.left_out.warnings.at(&here, PassedOver::SecondPreset { name, first });
+            continue;
+        }
+        let mut is_short = preset.is_short;
+        let regions = maker.preset(preset, &mut is_short)?;
+        if regions.is_empty() && is_short {
+            maker.left_out.item("preset", &preset.name, BankError::at(&here, Rule::NoZones));
+            continue;
+        }
         if instruments.len() == INSTRUMENTS_MAX {
             return Err(BankError::at(&path, Rule::TooMany { what: "presets", limit: INSTRUMENTS_MAX }));
         }
+        places.insert(patch, instruments.len());
         instruments.push(Instrument { name: preset.name.clone(), patch, regions, articulation: Vec::new() });
     }
     if instruments.is_empty() {
-        return Err(BankError::at(&path, Rule::NoInstruments));
+        return Err(maker.left_out.nothing_left(BankError::at(&path, Rule::NoInstruments)));
     }
     Ok(Collection { instruments, waves: maker.waves, ..Collection::default() })
 }
 
-struct Maker<'a> {
+/// Returns the patch of a preset. `None`: MIDI does not reach it.
+fn patch_of(preset: &Set) -> Option<Patch> {
+    let drums = preset.bank == DRUM_BANK;
+    if preset.program > MIDI_MAX || (preset.bank > MIDI_MAX && !drums) {
+        return None;
+    }
+    let bank_msb = if drums { 0 } else { preset.bank as u8 };
+    Some(Patch { drums, bank_msb, bank_lsb: 0, program: preset.program as u8 })
+}
+
+struct Maker<'a, 'w> {
     hydra: &'a Hydra,
     pcm: &'a [[u8; 2]],
     waves: Vec<Option<Arc<Wave>>>,
@@ -76,7 +102,7 @@ struct Maker<'a> {
     copied: usize,
     regions: usize,
     pairs: usize,
-    warnings: &'a mut Warnings,
+    left_out: LeftOut<'w>,
 }
 
 /// Returns the intersection of two ranges.
@@ -85,8 +111,16 @@ fn common(outer: (u16, u16), inner: (u16, u16)) -> Option<(u16, u16)> {
     (low <= high).then_some((low, high))
 }
 
-impl Maker<'_> {
-    fn preset(&mut self, preset: &Set) -> Result<Vec<Region>, BankError> {
+/// Returns what is wrong with a zone's range of keys or of velocities.
+fn broken_range(generators: &Generators) -> Option<Rule> {
+    let ranges = [id::KEY_RANGE, id::VELOCITY_RANGE].map(|number| generators.range(number));
+    let broken = ranges.into_iter().find(|(low, high)| low > high || *low > MIDI_MAX);
+    broken.map(|(low, high)| Rule::Range(low, high))
+}
+
+impl Maker<'_, '_> {
+    /// Makes the regions of a preset, and notes whether any zone was left out that cannot be played.
+    fn preset(&mut self, preset: &Set, is_short: &mut bool) -> Result<Vec<Region>, BankError> {
         let mut regions = Vec::new();
         for outer in &preset.zones {
             let generators = outer.generators.over(&preset.global.generators);
@@ -96,13 +130,19 @@ impl Maker<'_> {
             let Some(instrument) = self.hydra.instruments.get(index) else { continue };
             let path = ChunkPath::root(*b"sfbk");
             let path = path.to(*b"pbag", outer.offset);
+            *is_short |= instrument.is_short;
+            if let Some(rule) = broken_range(&outer.generators) {
+                self.left_out.item("zone of preset", &preset.name, BankError::at(&path, rule));
+                *is_short = true;
+                continue;
+            }
             self.pairs += instrument.zones.len();
             let too_many = |what, limit| Err(BankError::at(&path, Rule::TooMany { what, limit }));
             if self.pairs > SOUND_FONT_PAIRS_MAX {
                 return too_many("pairs of zones", SOUND_FONT_PAIRS_MAX);
             }
             for inner in &instrument.zones {
-                let Some(region) = self.region(&outer, &modulators, instrument, inner)? else { continue };
+                let Some(region) = self.region(&outer, &modulators, instrument, inner, is_short)? else { continue };
                 if self.regions == REGIONS_MAX {
                     return too_many("regions", REGIONS_MAX);
                 }
@@ -119,8 +159,16 @@ impl Maker<'_> {
         outer_modulators: &List,
         instrument: &Set,
         inner: &Zone,
+        is_short: &mut bool,
     ) -> Result<Option<Region>, BankError> {
         let own = inner.generators.over(&instrument.global.generators);
+        let root = ChunkPath::root(*b"sfbk");
+        let here = root.to(*b"ibag", inner.offset);
+        if let Some(rule) = broken_range(&own) {
+            self.left_out.item("zone of instrument", &instrument.name, BankError::at(&here, rule));
+            *is_short = true;
+            return Ok(None);
+        }
         let range = |number| common(outer.generators.range(number), own.range(number));
         let (Some(keys), Some(velocities)) = (range(id::KEY_RANGE), range(id::VELOCITY_RANGE)) else {
             return Ok(None);
@@ -128,14 +176,16 @@ impl Maker<'_> {
         let sum = Sum { instrument: &own, preset: &outer.generators };
         let index = usize::from(own.get(id::SAMPLE).unwrap_or(0) as u16);
         let Some(sample) = self.hydra.samples.get(index) else { return Ok(None) };
-        let root = ChunkPath::root(*b"sfbk");
         if sample.kind & ROM != 0 {
-            self.warnings.at(&root.to(*b"ibag", inner.offset), PassedOver::Rom(sample.name.clone()));
+            self.left_out.warnings.at(&here, PassedOver::Rom(sample.name.clone()));
             return Ok(None);
         }
         let start = i64::from(sample.start) + offset(&sum, id::START, id::START_COARSE);
         let end = i64::from(sample.end) + offset(&sum, id::END, id::END_COARSE);
-        let link = self.wave(sample, start, end)?;
+        let Some(link) = self.wave(sample, start, end)? else {
+            *is_short = true;
+            return Ok(None);
+        };
         let root_key = match sum.get(id::ROOT_KEY) {
             // 255 is an unpitched sample, and what is above 127 is none (7.10).
             0..=127 => sum.get(id::ROOT_KEY),
@@ -144,47 +194,71 @@ impl Maker<'_> {
         };
         let modulators =
             List::of_voice(&List::of_zone(&instrument.global.modulators, &inner.modulators), outer_modulators);
-        let here = root.to(*b"ibag", inner.offset);
+        let scale_tuning = sum.get(id::SCALE_TUNING);
+        if f64::from(scale_tuning) > SCALE_TUNING_MAX {
+            self.left_out.warnings.at(&here, PassedOver::ScaleTuning(scale_tuning));
+        }
         let why = "another has its source, control and destination, or the articulation is full";
-        let lost = |modulator| self.warnings.at(&here, PassedOver::Modulator { modulator, why });
-        let articulation = connections(&sum, &modulators, root_key, lost);
+        let lost = |modulator| self.left_out.warnings.at(&here, PassedOver::Modulator { modulator, why });
+        let Articulation { connections, gain } = articulation(&sum, &modulators, root_key, lost);
         let tune = 100 * sum.get(id::COARSE_TUNE) + sum.get(id::FINE_TUNE) + i32::from(sample.correction);
-        let class = sum.get(id::EXCLUSIVE_CLASS);
+        let class = own.get(id::EXCLUSIVE_CLASS).map_or(0, |class| class as u16);
+        if class > MIDI_MAX {
+            let (number, why) = (id::EXCLUSIVE_CLASS as u16, "(exclusiveClass) is not within 1 to 127");
+            self.left_out.warnings.at(&here, PassedOver::MisplacedGenerator { number, why });
+        }
+        let own_gain = fixed(-(sum.number(id::ATTENUATION) * ATTENUATION + 10.0 * HEADROOM_DB));
+        let sample_loop = self.sample_loop(&sum, sample, start, end);
         Ok(Some(Region {
             keys,
             velocities,
             options: 0,
-            key_group: if class > 0 { ((class - 1) % KEY_GROUPS + 1) as u16 } else { 0 },
+            key_group: if class > MIDI_MAX { 0 } else { class },
             sample: Some(WaveSample {
                 unity_note: root_key as u16,
                 fine_tune: tune.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16,
-                gain: fixed(-(sum.number(id::ATTENUATION) * ATTENUATION + 10.0 * HEADROOM_DB)),
+                gain: own_gain.saturating_add(gain),
                 options: 0,
-                sample_loop: sample_loop(&sum, sample, start),
+                sample_loop,
             }),
             link: WaveLink { channels: 1, index: link, ..WaveLink::default() },
-            articulation: Some(articulation),
+            articulation: Some(connections),
         }))
     }
 
-    /// Returns the index of the wave of a range of samples.
-    fn wave(&mut self, sample: &Sample, start: i64, end: i64) -> Result<u32, BankError> {
+    /// Returns the index of the wave of a range of samples. `None`: it cannot be played.
+    fn wave(&mut self, sample: &Sample, start: i64, end: i64) -> Result<Option<u32>, BankError> {
         let root = ChunkPath::root(*b"sfbk");
         let here = root.to(*b"shdr", sample.offset);
-        if sample.kind & COMPRESSED != 0 {
-            return Err(BankError::at(&here, Rule::Compressed));
-        }
-        if let Some(index) = self.indices.get(&(start, end, sample.rate)) {
-            return Ok(*index);
-        }
-        if !(1..=WAVE_RATE_MAX).contains(&sample.rate) {
-            let rule = Rule::WaveFormat { tag: 1, channels: 1, bits: 16, rate: sample.rate };
-            return Err(BankError::at(&here, rule));
+        let rate = match sample.rate {
+            0 => SAMPLE_RATE_LEAST,
+            rate => rate.min(WAVE_RATE_MAX),
+        };
+        if let Some(index) = self.indices.get(&(start, end, rate)) {
+            return Ok(Some(*index));
         }
         let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());
-        let Some(found) = range.and_then(|(start, end)| self.pcm.get(start..end)) else {
-            return Err(BankError::at(&here, Rule::Samples { start, end, count: self.pcm.len() }));
+        let found = range.and_then(|(start, end)| self.pcm.get(start..end)).filter(|found| !found.is_empty());
+        let found = match found {
+            _ if sample.kind & COMPRESSED != 0 => Err(Rule::Compressed),
+            Some(found) => Ok(found),
+            None => Err(Rule::Samples { start, end, count: self.pcm.len() }),
         };
+        let found = match found {
+            Ok(found) => found,
+            Err(rule) => {
+                self.left_out.item("sample", &sample.name, BankError::at(&here, rule));
+                return Ok(None);
+            }
+        };
+        if rate != sample.rate {
+            let what = PassedOver::SampleRate { name: sample.name.clone(), rate: sample.rate, used: rate };
+            self.left_out.warnings.at(&here, what);
+        }
+        if sample.kind & LINKED != 0 && usize::from(sample.link) >= self.hydra.samples.len() {
+            let what = PassedOver::SampleLink { name: sample.name.clone(), link: sample.link };
+            self.left_out.warnings.at(&here, what);
+        }
         self.copied += found.len();
         let limit = self.pcm.len().saturating_mul(SOUND_FONT_COPIES_MAX).max(SOUND_FONT_SAMPLES_MIN);
         if self.copied > limit {
@@ -192,25 +266,32 @@ impl Maker<'_> {
         }
         let samples: Vec<i16> = found.iter().map(|b| i16::from_le_bytes(*b)).collect();
         let index = self.waves.len() as u32;
-        self.waves.push(Some(Arc::new(Wave::new(&sample.name, sample.rate, &samples, None))));
-        self.indices.insert((start, end, sample.rate), index);
-        Ok(index)
+        self.waves.push(Some(Arc::new(Wave::new(&sample.name, rate, &samples, None))));
+        self.indices.insert((start, end, rate), index);
+        Ok(Some(index))
+    }
+
+    /// Returns the loop of a zone's sample, which begins at `start` and ends at `end` of the data.
+    fn sample_loop(&mut self, sum: &Sum<'_>, sample: &Sample, start: i64, end: i64) -> Option<SampleLoop> {
+        let mode = sum.get(id::SAMPLE_MODES) & 3;
+        if mode & 1 == 0 {
+            return None;
+        }
+        let from = i64::from(sample.loop_start) + offset(sum, id::LOOP_START, id::LOOP_START_COARSE) - start;
+        let to = i64::from(sample.loop_end) + offset(sum, id::LOOP_END, id::LOOP_END_COARSE) - start;
+        if from < 0 || from >= to || to > end - start {
+            let root = ChunkPath::root(*b"sfbk");
+            let (name, samples) = (sample.name.clone(), (end - start) as usize);
+            let what = PassedOver::SampleLoop { name, start: from, end: to, samples };
+            self.left_out.warnings.at(&root.to(*b"shdr", sample.offset), what);
+        }
+        let (from, to) = (u32::try_from(from.max(0)).ok()?, u32::try_from(to).ok()?);
+        let length = to.checked_sub(from).filter(|length| *length > 0)?;
+        Some(SampleLoop { until_release: mode == 3, start: from, length })
     }
 }
 
 /// Returns a position in a sample: a fine part, and a coarse one in units of 32768 samples.
 fn offset(sum: &Sum<'_>, fine: usize, coarse: usize) -> i64 {
     i64::from(sum.get(fine)) + 32_768 * i64::from(sum.get(coarse))
-}
-
-fn sample_loop(sum: &Sum<'_>, sample: &Sample, start: i64) -> Option<SampleLoop> {
-    let mode = sum.get(id::SAMPLE_MODES) & 3;
-    if mode & 1 == 0 {
-        return None;
-    }
-    let from = i64::from(sample.loop_start) + offset(sum, id::LOOP_START, id::LOOP_START_COARSE) - start;
-    let to = i64::from(sample.loop_end) + offset(sum, id::LOOP_END, id::LOOP_END_COARSE) - start;
-    let (from, to) = (u32::try_from(from.max(0)).ok()?, u32::try_from(to).ok()?);
-    let length = to.checked_sub(from).filter(|length| *length > 0)?;
-    Some(SampleLoop { until_release: mode == 3, start: from, length })
 }

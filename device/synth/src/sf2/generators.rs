@@ -113,9 +113,9 @@ pub(super) mod id {
 /// One more than the highest number of a generator.
 pub(super) const COUNT: usize = 60;
 
-/// Returns whether a generator has no effect: unused, reserved, or without a counterpart in DLS.
+/// Returns whether a generator has no effect: unused, reserved, or unknown.
 pub(super) fn is_without_effect(number: usize) -> bool {
-    matches!(number, 14 | 18..=20 | 42 | 49 | 55 | id::KEY | id::VELOCITY) || number >= id::PITCH
+    matches!(number, 14 | 18..=20 | 42 | 49 | 55) || number >= id::PITCH
 }
 
 /// Generators of the instrument level only: in a preset's zone they count for nothing.
@@ -134,6 +134,50 @@ const INSTRUMENT_ONLY: [usize; 13] = [
     id::EXCLUSIVE_CLASS,
     id::ROOT_KEY,
 ];
+
+/// Returns whether a generator counts for nothing at the level of presets.
+pub(super) fn is_of_instruments_only(number: usize) -> bool {
+    INSTRUMENT_ONLY.contains(&number)
+}
+
+/// Returns the least and the greatest value of a generator (8.1.3). What is not limited there is not limited here.
+const fn limits_of(number: usize) -> (i32, i32) {
+    match number {
+        id::START | id::START_COARSE => (0, i32::MAX),
+        id::END | id::END_COARSE => (i32::MIN, 0),
+        id::MOD_LFO_TO_PITCH
+        | id::VIB_LFO_TO_PITCH
+        | id::MOD_ENV_TO_PITCH
+        | id::MOD_LFO_TO_CUTOFF
+        | id::MOD_ENV_TO_CUTOFF => (-12_000, 12_000),
+        id::FILTER_CUTOFF => (1500, 13_500),
+        id::FILTER_Q => (0, 960),
+        id::MOD_LFO_TO_VOLUME => (-960, 960),
+        id::CHORUS | id::REVERB | id::MOD_ENV_SUSTAIN => (0, 1000),
+        id::PAN => (-500, 500),
+        id::MOD_LFO_DELAY
+        | id::VIB_LFO_DELAY
+        | id::MOD_ENV_DELAY
+        | id::VOL_ENV_DELAY
+        | id::MOD_ENV_HOLD
+        | id::VOL_ENV_HOLD => (-12_000, 5000),
+        id::MOD_LFO_FREQUENCY | id::VIB_LFO_FREQUENCY => (-16_000, 4500),
+        id::MOD_ENV_ATTACK
+        | id::VOL_ENV_ATTACK
+        | id::MOD_ENV_DECAY
+        | id::VOL_ENV_DECAY
+        | id::MOD_ENV_RELEASE
+        | id::VOL_ENV_RELEASE => (-12_000, 8000),
+        id::KEY_TO_MOD_ENV_HOLD | id::KEY_TO_MOD_ENV_DECAY | id::KEY_TO_VOL_ENV_HOLD | id::KEY_TO_VOL_ENV_DECAY => {
+            (-1200, 1200)
+        }
+        id::VOL_ENV_SUSTAIN | id::ATTENUATION => (0, 1440),
+        id::COARSE_TUNE => (-120, 120),
+        id::FINE_TUNE => (-99, 99),
+        id::SCALE_TUNING => (0, 1200),
+        _ => (i32::MIN, i32::MAX),
+    }
+}
 
 /// Returns the default value of a generator.
 fn default_of(number: usize) -> i32 {
@@ -200,11 +244,18 @@ pub(super) struct Sum<'a> {
 }
 
 impl Sum<'_> {
-    /// Returns the sum of the instrument's amount, or the default, and the preset's.
+    /// Returns the sum of the instrument's amount, or the default, and the preset's, within the generator's limits.
     pub(super) fn get(&self, number: usize) -> i32 {
         let own = self.instrument.get(number).map_or_else(|| default_of(number), i32::from);
-        let more = if INSTRUMENT_ONLY.contains(&number) { None } else { self.preset.get(number) };
-        own + more.map_or(0, i32::from)
+        let more = if is_of_instruments_only(number) { None } else { self.preset.get(number) };
+        let (least, greatest) = limits_of(number);
+        (own + more.map_or(0, i32::from)).clamp(least, greatest)
+    }
+
+    /// Returns the key or the velocity that a zone puts in place of the note's (`keynum`, `velocity`).
+    pub(super) fn fixed(&self, number: usize) -> Option<u8> {
+        // A negative amount is what editors write for none.
+        u16::try_from(self.instrument.get(number)?).ok().map(|value| value.min(127) as u8)
     }
 
     /// Returns the sum as a floating-point number.

@@ -1,6 +1,7 @@
 //! The nine tables of a SoundFont (SoundFont 2.04, 7), and the zones that they are cut into.
 
-use super::generators::{COUNT, Generators, id, is_without_effect};
+use super::generators::{Generators, id, is_of_instruments_only, is_without_effect};
+use super::left_out::LeftOut;
 use super::modulators::{Modulator, counterpart};
 use crate::dls::chunk_path::ChunkPath;
 use crate::dls::error::{BankError, Rule};
@@ -102,12 +103,16 @@ pub(super) struct Zone {
 #[derive(Debug)]
 pub(super) struct Set {
     pub(super) name: String,
+    /// The byte offset of its record in the file.
+    pub(super) offset: usize,
     /// The bank and the program, of presets.
     pub(super) bank: u16,
     pub(super) program: u16,
     /// The global zone, whose values hold for all zones.
     pub(super) global: Zone,
     pub(super) zones: Vec<Zone>,
+    /// Whether a zone was left out that cannot be played.
+    pub(super) is_short: bool,
 }
 
 /// A sample header (7.10).
@@ -122,6 +127,8 @@ pub(super) struct Sample {
     pub(super) key: u8,
     /// The correction of pitch in cents.
     pub(super) correction: i8,
+    /// The sample of the other channel.
+    pub(super) link: u16,
     pub(super) kind: u16,
     /// The byte offset of its record in the file.
     pub(super) offset: usize,
@@ -147,14 +154,16 @@ struct Level<'a> {
     leads: usize,
     /// The kind of the records that it leads to.
     what: &'static str,
+    /// A zone, in words.
+    zone: &'static str,
 }
 
 impl Hydra {
     /// Reads the nine tables of `pdta`.
-    pub(super) fn read(list: &Chunk<'_>, path: &ChunkPath<'_>, warnings: &mut Warnings) -> Result<Self, BankError> {
+    pub(super) fn read(list: &Chunk<'_>, path: &ChunkPath<'_>, left_out: &mut LeftOut<'_>) -> Result<Self, BankError> {
         let path = path.to(list.id, list.offset);
-        let tables = list.children().chunks(&TABLES, &path, warnings)?;
-        let mut table = |name, record| Table::find(&tables, name, record, &path, warnings);
+        let tables = list.children().chunks(&TABLES, &path, left_out.warnings)?;
+        let mut table = |name, record| Table::find(&tables, name, record, &path, left_out.warnings);
         let presets = Level {
             headers: table("phdr", 38)?,
             bag_at: 24,
@@ -163,6 +172,7 @@ impl Hydra {
             generators: table("pgen", 4)?,
             leads: id::INSTRUMENT,
             what: "instrument",
+            zone: "zone of preset",
         };
         let instruments = Level {
             headers: table("inst", 22)?,
@@ -172,6 +182,7 @@ impl Hydra {
             generators: table("igen", 4)?,
             leads: id::SAMPLE,
             what: "sample",
+            zone: "zone of instrument",
         };
         let samples = table("shdr", 46)?;
         let sample = |index: usize| Sample {
@@ -183,12 +194,13 @@ impl Hydra {
             rate: samples.word(index, 36),
             key: samples.half(index, 40) as u8,
             correction: (samples.half(index, 40) >> 8) as i8,
+            link: samples.half(index, 42),
             kind: samples.half(index, 44),
             offset: samples.nth(index, &path).offset,
         };
         Ok(Self {
-            presets: sets(&presets, instruments.headers.count(), &path, warnings)?,
-            instruments: sets(&instruments, samples.count(), &path, warnings)?,
+            presets: sets(&presets, instruments.headers.count(), &path, left_out)?,
+            instruments: sets(&instruments, samples.count(), &path, left_out)?,
             samples: (0..samples.count()).map(sample).collect(),
         })
     }
@@ -199,36 +211,64 @@ fn sets(
     level: &Level<'_>,
     targets: usize,
     path: &ChunkPath<'_>,
-    warnings: &mut Warnings,
+    left_out: &mut LeftOut<'_>,
 ) -> Result<Vec<Set>, BankError> {
     let mut sets = Vec::new();
     let headers = &level.headers;
     for index in 0..headers.count() {
         let mut set = Set {
             name: headers.name(index),
+            offset: headers.nth(index, path).offset,
             program: headers.half(index, 20),
             bank: headers.half(index, 22),
             global: Zone::default(),
             zones: Vec::new(),
+            is_short: false,
         };
         let bags = headers.span(index, level.bag_at, ("bags", level.bags.count()), path)?;
         for bag in bags.clone() {
-            let zone = zone(level, bag, path, warnings)?;
+            let zone = zone(level, bag, path, left_out.warnings)?;
             let here = level.bags.nth(bag, path);
             match zone.generators.get(level.leads) {
                 Some(target) if usize::from(target as u16) >= targets => {
                     let (what, index) = (level.what, u64::from(target as u16));
-                    return Err(BankError::at(&here, Rule::Index { what, index, count: targets as u64 }));
+                    let error = BankError::at(&here, Rule::Index { what, index, count: targets as u64 });
+                    left_out.item(level.zone, &set.name, error);
+                    set.is_short = true;
                 }
                 Some(_) => set.zones.push(zone),
                 // A first zone that leads nowhere is global (7.3, 7.7); others that do are to be passed over.
                 None if bag == bags.start => set.global = zone,
-                None => warnings.at(&here, PassedOver::DeadZone(level.what)),
+                None => left_out.warnings.at(&here, PassedOver::DeadZone(level.what)),
             }
         }
         sets.push(set);
     }
     Ok(sets)
+}
+
+/// The generators of a zone so far.
+#[derive(Clone, Copy, Default)]
+struct Before {
+    any: bool,
+    /// Whether one of them is not a key range.
+    more_than_keys: bool,
+    /// Whether one of them ends the zone.
+    end: bool,
+}
+
+/// Returns why a generator has no effect where it is, behind others of its zone (8.1.2).
+fn misplaced(level: &Level<'_>, number: usize, before: Before) -> Option<&'static str> {
+    let of_presets = level.leads == id::INSTRUMENT;
+    match number {
+        _ if before.end => Some("is behind the one that ends the zone"),
+        id::KEY_RANGE if before.any => Some("(keyRange) is not the first of its zone"),
+        id::VELOCITY_RANGE if before.more_than_keys => Some("(velRange) is behind another one than keyRange"),
+        id::SAMPLE if of_presets => Some("(sampleID) is in a zone of a preset"),
+        id::INSTRUMENT if !of_presets => Some("(instrument) is in a zone of an instrument"),
+        _ if of_presets && is_of_instruments_only(number) => Some("counts in zones of instruments only"),
+        _ => None,
+    }
 }
 
 fn zone(level: &Level<'_>, bag: usize, path: &ChunkPath<'_>, warnings: &mut Warnings) -> Result<Zone, BankError> {
@@ -237,19 +277,22 @@ fn zone(level: &Level<'_>, bag: usize, path: &ChunkPath<'_>, warnings: &mut Warn
     let generators = level.bags.span(bag, 0, ("generators", generators), path)?;
     let modulators = level.bags.span(bag, 2, ("modulators", modulators), path)?;
     let mut zone = Zone { offset: level.bags.nth(bag, path).offset, ..Zone::default() };
+    let mut before = Before::default();
     for index in generators {
         let number = usize::from(level.generators.half(index, 0));
-        if is_without_effect(number) {
-            let here = level.generators.nth(index, path);
+        let here = level.generators.nth(index, path);
+        if let Some(why) = misplaced(level, number, before) {
+            warnings.at(&here, PassedOver::MisplacedGenerator { number: number as u16, why });
+        } else if is_without_effect(number) {
             warnings.at(&here, PassedOver::Generator(number as u16));
-        }
-        if number < COUNT {
+        } else {
             zone.generators.set(number, level.generators.half(index, 2) as i16);
         }
-        // Generators behind the one that ends the zone have no effect (8.1.2).
-        if number == level.leads {
-            break;
-        }
+        before = Before {
+            any: true,
+            more_than_keys: before.more_than_keys || number != id::KEY_RANGE,
+            end: before.end || number == level.leads,
+        };
     }
     for index in modulators {
         let half = |at| level.modulators.half(index, at);

@@ -1,6 +1,29 @@
 //! SoundFont 2 files as a [`Collection`](crate::dls::Collection): the third way into the instrument model (SoundFont
 //! Technical Specification 2.04).
 //!
+//! What cannot be played is left out by name, and the rest plays:
+//!
+//! | item | what becomes of it |
+//! |---|---|
+//! | a preset at bank and program of one before it | left out: the first sounds (7.2) |
+//! | a bank above 128, a program above 127 | the preset is left out: MIDI does not reach it |
+//! | a zone whose instrument or sample does not exist | the zone is left out |
+//! | a zone with neither, behind the first | left out (7.3, 7.7) |
+//! | a key or velocity range that is empty | the zone is left out |
+//! | keyRange or velRange behind other generators, generators behind the end of the zone or on the wrong level | the generator is left out (8.1.2) |
+//! | a generator beyond its limits, or a sum that is | the nearest limit (8.1.3) |
+//! | a sample that is empty, ends before it begins or is not within the data; a compressed one (SF3); one in ROM | the zone is left out |
+//! | a rate of 0 | 400 Hz, the nearest practical rate (7.10); above 192 kHz, 192 kHz |
+//! | an original key above 127 | key 60 (7.10) |
+//! | a loop that is not within its sample | cut, or left out |
+//! | sampleModes 2, or bits above the lowest two | no loop, as the lowest two say |
+//! | a link to a sample that does not exist | the sample plays by itself |
+//! | a modulator without counterpart | left out |
+//! | the lower 8 of 24 bits | left out |
+//!
+//! A font of which nothing is left is refused for the first of these. Tables whose records do not fit together refuse
+//! the font, as the specification demands of files that are structurally unsound (chapter 4).
+//!
 //! Presets and instruments become instruments of regions, generators and modulators become connections. The reader is
 //! the project's own, on the RIFF walker of DLS files: of the published ones, one drops modulators, and the other takes
 //! a file's word for its sizes and stops the process where a list is missing.
@@ -9,7 +32,10 @@ mod connections;
 mod convert;
 mod generators;
 mod hydra;
+mod left_out;
 mod modulators;
+
+use left_out::LeftOut;
 
 use crate::dls::chunk_path::ChunkPath;
 use crate::dls::error::{BankError, Rule};
@@ -46,8 +72,9 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Loaded, BankError> {
     let samples = single(&data, b"smpl", &data_path, &mut warnings)
         .ok_or_else(|| BankError::at(&data_path, Rule::Missing("smpl")))?;
 
-    let hydra = hydra::Hydra::read(&parameters, &path, &mut warnings)?;
-    let mut collection = convert::convert(&hydra, samples.data, &mut warnings)?;
+    let mut left_out = LeftOut::new(&mut warnings);
+    let hydra = hydra::Hydra::read(&parameters, &path, &mut left_out)?;
+    let mut collection = convert::convert(&hydra, samples.data, left_out)?;
     collection.name = riff::text(info, b"INAM");
     collection.copyright = riff::text(info, b"ICOP");
     Ok(Loaded { collection, warnings })

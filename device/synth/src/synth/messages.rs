@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Synth;
 use crate::channel::{Channel, controller};
 use crate::dls::collection::{Patch, Wave};
-use crate::limits::{LAYERS_MAX, NOTES_PER_FRAME_MAX};
+use crate::limits::{LAYERS_MAX, LAYERS_PER_FRAME_MAX, NOTES_PER_FRAME_MAX};
 use crate::program::Program;
 use crate::voice::active::{Note, Voice, VoiceState};
 use crate::voice::zone::{WaveSource, Zone};
@@ -69,6 +69,11 @@ impl Synth {
         let mut layers = [None; LAYERS_MAX];
         layers.iter_mut().zip(matching).for_each(|(layer, zone)| *layer = Some(zone));
         let zones = layers.iter().flatten();
+        self.layers_at = self.layers_at.saturating_add(zones.clone().count() as u32);
+        if self.layers_at > LAYERS_PER_FRAME_MAX {
+            self.notes_lost = self.notes_lost.saturating_add(1);
+            return;
+        }
         self.make_way(&note, zones.clone());
         let mut lost = false;
         for (zone, zone_key) in zones.clone() {
@@ -92,7 +97,7 @@ impl Synth {
     /// Counts a note that is to begin at the next frame. Whether there may be so many.
     fn may_begin(&mut self) -> bool {
         if self.notes_at.0 != self.frame {
-            self.notes_at = (self.frame, 0);
+            (self.notes_at, self.layers_at) = ((self.frame, 0), 0);
         }
         self.notes_at.1 = self.notes_at.1.saturating_add(1);
         self.notes_at.1 <= NOTES_PER_FRAME_MAX

@@ -61,6 +61,8 @@ pub struct Synth {
     notes_lost: u64,
     /// The frame at which the last note began, and how many have begun there.
     notes_at: (u64, u32),
+    /// How many layers have begun there.
+    layers_at: u32,
 }
 
 impl Synth {
@@ -94,6 +96,7 @@ impl Synth {
             notes: 0,
             notes_lost: 0,
             notes_at: (0, 0),
+            layers_at: 0,
         };
         synth.volumes_changed();
         Ok(synth)
@@ -124,7 +127,8 @@ impl Synth {
         self.volumes = VOLUMES;
         self.volumes_changed();
         self.silence_at.fill(None);
-        (self.frame, self.notes, self.notes_lost, self.notes_at) = (0, 0, 0, (0, 0));
+        (self.frame, self.notes, self.notes_lost) = (0, 0, 0);
+        (self.notes_at, self.layers_at) = ((0, 0), 0);
     }
 
     /// Ends all voices and effects at once: the next frame is silent. All controllers are reset; programs and

@@ -79,7 +79,7 @@ pub(crate) struct Voice {
     pub(crate) note: u8,
     /// The number of the note-on that started it; layers have the same.
     pub(crate) serial: u64,
-    pub(crate) key_group: u8,
+    pub(crate) key_group: u16,
     /// Handles of the downloads that it sounds from; 0 for none.
     pub(crate) sources: [u32; 2],
     /// The frame at which it starts.

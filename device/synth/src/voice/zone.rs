@@ -10,9 +10,6 @@ use crate::channel::Channel;
 use crate::dls::collection::{Region, Wave, WaveSample};
 use crate::dls::spec::{REGION_SELF_NON_EXCLUSIVE, WAVE_LINK_MULTICHANNEL, WAVE_LINK_PHASE_MASTER};
 
-/// Highest key group; others count as none.
-const KEY_GROUP_MAX: u16 = 15;
-
 /// The source of a region's wave.
 #[derive(Debug)]
 pub(crate) enum WaveSource {
@@ -40,7 +37,7 @@ pub(crate) struct Zone {
     velocities: (u16, u16),
     pub(crate) self_exclusive: bool,
     /// 0 for none.
-    pub(crate) key_group: u8,
+    pub(crate) key_group: u16,
     /// 0 for none.
     pub(crate) phase_group: u16,
     pub(crate) phase_master: bool,
@@ -64,7 +61,7 @@ impl Zone {
             keys: region.keys,
             velocities: region.velocities,
             self_exclusive: region.options & REGION_SELF_NON_EXCLUSIVE == 0,
-            key_group: if region.key_group <= KEY_GROUP_MAX { region.key_group as u8 } else { 0 },
+            key_group: region.key_group,
             phase_group: region.link.phase_group,
             phase_master: region.link.options & WAVE_LINK_PHASE_MASTER != 0,
             output: match region.link.channels {

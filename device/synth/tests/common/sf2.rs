@@ -136,3 +136,90 @@ pub(crate) fn font(
 ) -> Vec<u8> {
     Font { bank, program, ..Font::new(preset, instrument, quarter) }.file()
 }
+
+/// Generators of one zone, the one that leads on included.
+pub(crate) type Generated = Vec<(u16, i16)>;
+
+/// A font of any number of presets, instruments and samples, without modulators.
+#[derive(Clone, Default)]
+pub(crate) struct Fonts {
+    /// Bank, program, zones.
+    pub(crate) presets: Vec<(u16, u16, Vec<Generated>)>,
+    pub(crate) instruments: Vec<Vec<Generated>>,
+    /// Start, end, loop start, loop end, rate; root key, correction, link, kind.
+    pub(crate) samples: Vec<([u32; 5], (u8, u8, u16, u16))>,
+    pub(crate) pcm: Vec<i16>,
+}
+
+impl Fonts {
+    /// Makes one preset, instrument and sample for each number of samples in a turn: a looped sine at [`RATE`].
+    pub(crate) fn of_tones(turns: &[u32]) -> Self {
+        let mut font = Self::default();
+        for (index, turn) in turns.iter().enumerate() {
+            let start = font.pcm.len() as u32;
+            let angle = |i: u32| std::f64::consts::TAU * f64::from(i) / f64::from(*turn);
+            font.pcm.extend((0..4 * turn).map(|i| (16_000.0 * angle(i).sin()).round() as i16));
+            font.samples.push(([start, start + 4 * turn, start + turn, start + 3 * turn, RATE], (60, 0, 0, 1)));
+            font.pcm.extend([0; 46]);
+            font.instruments.push(vec![vec![(SAMPLE_MODES, 1), (SAMPLE, index as i16)]]);
+            font.presets.push((0, index as u16, vec![vec![(INSTRUMENT, index as i16)]]));
+        }
+        font
+    }
+
+    /// Puts generators before all others of an instrument's first zone.
+    pub(crate) fn with(mut self, instrument: usize, generators: Generators<'_>) -> Self {
+        self.instruments[instrument][0].splice(0..0, generators.iter().copied());
+        self
+    }
+
+    pub(crate) fn file(&self) -> Vec<u8> {
+        let bags = |sets: &[&Vec<Generated>]| -> Vec<u8> {
+            let mut at = 0u16;
+            let mut out = halves(&[0, 0]);
+            for zone in sets.iter().flat_map(|zones| zones.iter()) {
+                at += zone.len() as u16;
+                out.extend(halves(&[at, 0]));
+            }
+            out
+        };
+        let generators = |sets: &[&Vec<Generated>]| -> Vec<u8> {
+            let all = sets.iter().flat_map(|zones| zones.iter().flatten()).chain([&(0, 0)]);
+            all.flat_map(|(id, amount)| halves(&[*id, *amount as u16])).collect()
+        };
+        let (mut presets, mut at) = (Vec::new(), 0u16);
+        for (index, (bank, program, zones)) in self.presets.iter().enumerate() {
+            let rest = [halves(&[*program, *bank, at]), vec![0; 12]].concat();
+            presets.extend(named(&format!("Preset {index}"), &rest));
+            at += zones.len() as u16;
+        }
+        presets.extend(named("EOP", &[halves(&[0, 0, at]), vec![0; 12]].concat()));
+        let (mut instruments, mut at) = (Vec::new(), 0u16);
+        for (index, zones) in self.instruments.iter().enumerate() {
+            instruments.extend(named(&format!("Instrument {index}"), &halves(&[at])));
+            at += zones.len() as u16;
+        }
+        instruments.extend(named("EOI", &halves(&[at])));
+        let mut samples = Vec::new();
+        for (index, (header, (key, correction, link, kind))) in self.samples.iter().enumerate() {
+            let header: Vec<u8> = header.iter().flat_map(|v| v.to_le_bytes()).collect();
+            let rest = [header, vec![*key, *correction], halves(&[*link, *kind])].concat();
+            samples.extend(named(&format!("Sample {index}"), &rest));
+        }
+        samples.extend(named("EOS", &[0; 26]));
+        let preset_zones: Vec<_> = self.presets.iter().map(|(_, _, zones)| zones).collect();
+        let instrument_zones: Vec<_> = self.instruments.iter().collect();
+        let base = Font { samples: self.pcm.clone(), ..Font::new(&[], &[], 0.0) };
+        base.file_of(&[
+            (b"phdr", presets),
+            (b"pbag", bags(&preset_zones)),
+            (b"pmod", vec![0; 10]),
+            (b"pgen", generators(&preset_zones)),
+            (b"inst", instruments),
+            (b"ibag", bags(&instrument_zones)),
+            (b"imod", vec![0; 10]),
+            (b"igen", generators(&instrument_zones)),
+            (b"shdr", samples),
+        ])
+    }
+}

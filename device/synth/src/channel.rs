@@ -68,6 +68,40 @@ const PRIORITY_STANDARD: u32 = 0x8000_0000;
 /// `DAUD_CHAN*_DEF_VOICE_PRIORITY`: which channel gives way to which. Channel 10 first, then 1 to 9, then 11 to 16.
 const PRIORITY_OFFSETS: [u32; CHANNELS] = [0xE, 0xD, 0xC, 0xB, 0xA, 9, 8, 7, 6, 0xF, 5, 4, 3, 2, 1, 0];
 
+/// MIDI's master controls (MIDI 1.0, "Device Control"; tunings: CA-25), the same on all channels of a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Master {
+    /// The volume in dB, 0 at most.
+    pub(crate) volume: f64,
+    /// The fine tuning in cents.
+    pub(crate) fine: f64,
+    /// The coarse tuning in cents, which drums do not follow (General MIDI 2).
+    pub(crate) coarse: f64,
+}
+
+/// The volume of a master volume of 0, in dB: silence, with all the gains that DirectMusic adds.
+const MASTER_SILENCE_DB: f64 = -200.0;
+
+impl Master {
+    /// Sets the volume, 0 to 16383, by the curve of Channel Volume: no other is published.
+    pub(crate) fn set_volume(&mut self, value: u16) {
+        self.volume = match value {
+            0 => MASTER_SILENCE_DB,
+            value => 40.0 * libm::log10(f64::from(value) / 16_383.0),
+        };
+    }
+
+    /// Sets the fine tuning, 0 to 16383 for a semitone down to a semitone up.
+    pub(crate) fn set_fine(&mut self, value: u16) {
+        self.fine = 100.0 * (f64::from(value) - 8192.0) / 8192.0;
+    }
+
+    /// Sets the coarse tuning in semitones, 64 for none.
+    pub(crate) fn set_coarse(&mut self, value: u8) {
+        self.coarse = 100.0 * (f64::from(value) - 64.0);
+    }
+}
+
 /// One channel.
 #[derive(Clone, Debug)]
 pub(crate) struct Channel {
@@ -86,6 +120,8 @@ pub(crate) struct Channel {
     pub(crate) fine_tuning: u16,
     /// 64 at rest.
     pub(crate) coarse_tuning: u8,
+    /// The group's master controls.
+    pub(crate) master: Master,
     /// The priority of its voices when there are not enough.
     pub(crate) priority: u32,
     parameter: u16,
@@ -106,6 +142,7 @@ impl Channel {
             bend_range: (2, 0),
             fine_tuning: 8192,
             coarse_tuning: 64,
+            master: Master::default(),
             priority: PRIORITY_STANDARD | PRIORITY_OFFSETS[index],
             parameter: parameter::NONE,
             drum_channel: index == DRUM_CHANNEL,
@@ -174,6 +211,11 @@ impl Channel {
             BANK_MELODIC => false,
             _ => self.drum_channel,
         };
+    }
+
+    /// Returns the master tuning of its voices, in cents.
+    pub(crate) fn master_cents(&self) -> f64 {
+        self.master.fine + if self.drums { 0.0 } else { self.master.coarse }
     }
 
     /// Returns the value of a controller.

@@ -573,3 +573,56 @@ fn connections_follow_their_controllers_while_a_note_sounds() {
         close(live.cents(), 10.0 * (f64::from(value) - 64.0), 0.1);
     }
 }
+
+/// The level in dB and the pitch in cents of a held note after a system-exclusive message, beside those before it.
+fn after_exclusive(message: &[u8]) -> (f64, f64) {
+    let trace = trace(&organ(), &[(0, NOTE_ON), (frame(0.2), message)], frame(0.5));
+    let (before, after) = (frame(0.1), frame(0.4));
+    let cents = |at| trace.cents_around(at, 2560);
+    (trace.decibels(after) - trace.decibels(before), cents(after) - cents(before))
+}
+
+#[test]
+fn master_volume_attenuates_by_the_curve_of_channel_volume() {
+    let volume =
+        |value: u16| after_exclusive(&[0xF0, 0x7F, 0x7F, 4, 1, (value & 0x7F) as u8, (value >> 7) as u8, 0xF7]).0;
+    close(volume(16_383), 0.0, 0.01);
+    close(volume(8192), 40.0 * (8192.0f64 / 16_383.0).log10(), 0.05);
+    close(volume(1000), 40.0 * (1000.0f64 / 16_383.0).log10(), 0.05);
+    assert!(volume(0) < -150.0);
+    // To one device too: a card is every device.
+    close(after_exclusive(&[0xF0, 0x7F, 0x05, 4, 1, 0, 64, 0xF7]).0, -12.04, 0.05);
+    // General MIDI On resets it.
+    let mut synth = plain_synth(dry(), &tone_collection(0.0, &organ()));
+    synth.midi(0, &[0xF0, 0x7F, 0x7F, 4, 1, 0, 0, 0xF7]);
+    synth.midi(0, &[0xF0, 0x7E, 0x7F, 9, 1, 0xF7]);
+    synth.midi(0, NOTE_ON);
+    assert!(render(&mut synth, 1000).iter().any(|frame| frame[0].abs() > 0.1));
+}
+
+#[test]
+fn master_tuning_moves_every_note_and_coarse_tuning_no_drum() {
+    close(after_exclusive(&[0xF0, 0x7F, 0x7F, 4, 3, 0, 0x60, 0xF7]).1, 50.0, 0.25);
+    close(after_exclusive(&[0xF0, 0x7F, 0x7F, 4, 3, 0, 0, 0xF7]).1, -100.0, 0.25);
+    close(after_exclusive(&[0xF0, 0x7F, 0x7F, 4, 4, 0, 67, 0xF7]).1, 300.0, 0.25);
+    let mut collection = tone_collection(0.0, &organ());
+    collection.instruments[0].patch.drums = true;
+    let play = |messages: &[&[u8]]| {
+        let mut synth = plain_synth(dry(), &collection);
+        messages.iter().for_each(|message| synth.midi(0, message));
+        render(&mut synth, 2000)
+    };
+    let drum: &[u8] = &[0x99, 60, FULL];
+    assert_eq!(play(&[&[0xF0, 0x7F, 0x7F, 4, 4, 0, 67, 0xF7], drum]), play(&[drum]));
+}
+
+#[test]
+fn master_balance_and_other_exclusive_messages_have_no_effect() {
+    for message in
+        [&[0xF0, 0x7F, 0x7F, 4, 2, 0, 0, 0xF7][..], &[0xF0, 0x41, 0x10, 0x42, 0x12, 0x40, 0, 4, 0, 0x3C, 0xF7]]
+    {
+        let (level, pitch) = after_exclusive(message);
+        close(level, 0.0, 1e-9);
+        close(pitch, 0.0, 1e-9);
+    }
+}

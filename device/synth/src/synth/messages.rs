@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::Synth;
-use crate::channel::{Channel, controller};
+use crate::channel::{Channel, Master, controller};
 use crate::dls::collection::{Patch, Wave};
 use crate::limits::{LAYERS_MAX, LAYERS_PER_FRAME_MAX, NOTES_PER_FRAME_MAX};
 use crate::program::Program;
@@ -178,7 +178,8 @@ impl Synth {
         true
     }
 
-    /// Handles the universal system-exclusive messages that DLS and General MIDI define, and ignores all others.
+    /// Handles the universal system-exclusive messages that DLS and General MIDI define, and MIDI's master controls but
+    /// for balance, and ignores all others.
     pub(super) fn system_exclusive(&mut self, group: u16, data: &[u8]) {
         // The closing F7 may be missing when a fragment was lost: the length of these messages is known.
         match data {
@@ -190,10 +191,24 @@ impl Synth {
             }
             // Outside of it these two have no effect.
             [0x7E, _, 0x0A, which @ (0x03 | 0x04), ..] if self.system_on => self.static_allocation = *which == 0x04,
+            // Master volume, fine and coarse tuning, lower byte first; of the last only the upper byte counts.
+            [0x7F, _, 0x04, 0x01, lower, upper, ..] => {
+                self.set_master(group, |master| master.set_volume(both(*lower, *upper)))
+            }
+            [0x7F, _, 0x04, 0x03, lower, upper, ..] => {
+                self.set_master(group, |master| master.set_fine(both(*lower, *upper)))
+            }
+            [0x7F, _, 0x04, 0x04, _, upper, ..] => self.set_master(group, |master| master.set_coarse(*upper)),
             // General MIDI on (1), off (2), level 2 on (3).
             [0x7E, _, 0x09, 0x01..=0x03, ..] => self.power_on(group),
             _ => {}
         }
+    }
+
+    /// Changes the master controls of a group.
+    fn set_master(&mut self, group: u16, change: impl Fn(&mut Master)) {
+        self.channels[usize::from(group)].iter_mut().for_each(|channel| change(&mut channel.master));
+        self.mixer.iter_mut().filter(|voice| voice.group == group).for_each(Voice::channel_changed);
     }
 
     /// Puts the channels of a group in their first state, priorities aside, and ends what sounds there.
@@ -206,6 +221,11 @@ impl Synth {
         }
         self.mixer.iter_mut().filter(|voice| voice.group == group).for_each(Voice::channel_changed);
     }
+}
+
+/// Joins the two data bytes of a 14-bit value.
+fn both(lower: u8, upper: u8) -> u16 {
+    u16::from(upper & 0x7F) << 7 | u16::from(lower & 0x7F)
 }
 
 /// Lifts a key: the voice is released, or sustained by the pedal.

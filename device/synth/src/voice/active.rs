@@ -230,11 +230,12 @@ impl Voice {
         let outputs = [left, right, modulation.reverb, modulation.chorus];
         Aim {
             pitch: octaves(&pitch, 1.0 / 1200.0),
-            step: oscillator::unbent_step(pitch.base - self.unity_cents, self.rate),
+            step: oscillator::unbent_step(pitch.base + channel.master_cents() - self.unity_cents, self.rate),
             gain: based(
                 (modulation.gain.base + self.gain) * OCTAVES_PER_DECIBEL,
                 octaves(&modulation.gain, OCTAVES_PER_DECIBEL),
             ),
+            volume: surroundings.volume + (channel.master.volume * OCTAVES_PER_DECIBEL) as f32,
             cutoff: based(cutoff, octaves(&modulation.cutoff, 1.0 / 1200.0)),
             outputs: outputs.map(|output| (output * oscillator::SCALE) as f32),
         }

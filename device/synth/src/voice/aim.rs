@@ -9,6 +9,8 @@ pub(crate) struct Aim {
     pub(crate) step: f64,
     /// The base, and the same as above.
     pub(crate) gain: [f32; 4],
+    /// DirectMusic's gain and the master volume, which are added to what the connections come to.
+    pub(crate) volume: f32,
     /// The base over Fs/512, and the same as above.
     pub(crate) cutoff: [f32; 4],
     /// Gain of the four buses (left, right, reverb, chorus) by pan and sends, from the oscillator's units.

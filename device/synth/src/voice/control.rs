@@ -80,6 +80,8 @@ pub(crate) struct Control {
     pitch: Mixes,
     gain: Mixes,
     cutoff: Mixes,
+    /// Gains that are added to what the connections come to.
+    volumes: Lane,
     /// Steps without what moves by itself.
     unbent: [f64; LANES],
     /// The moving sources' part of the pitch at the end of the stretch.
@@ -120,6 +122,7 @@ impl Control {
             pitch: Mixes::default(),
             gain: Mixes::default(),
             cutoff: Mixes::default(),
+            volumes: zero,
             unbent: [0.0; LANES],
             bend: zero,
             outputs: [zero; 4],
@@ -191,6 +194,7 @@ impl Control {
             mixes.vibrato.0[lane] = values[2];
             mixes.eg2.0[lane] = values[3];
         }
+        self.volumes.0[lane] = aim.volume;
         self.unbent[lane] = aim.step;
         for (outputs, output) in self.outputs.iter_mut().zip(aim.outputs) {
             outputs.0[lane] = output;
@@ -238,7 +242,7 @@ impl Control {
             let sources = self.sources(voices, due, 0);
             self.bend = blend(due, &self.pitches(&sources, 0, voices), &self.bend);
             if fresh != 0 {
-                let gains = self.gains(&sources, moment.surroundings);
+                let gains = self.gains(&sources);
                 let coefficients = self.coefficients(&sources);
                 for (ramp, value) in
                     group.gains.iter_mut().zip(&gains).chain(group.filter.iter_mut().zip(&coefficients))
@@ -251,7 +255,7 @@ impl Control {
 
         let sources = self.sources(voices, concerned, left);
         self.bend_to(&self.pitches(&sources, left, voices), concerned);
-        let gains = self.gains(&sources, moment.surroundings);
+        let gains = self.gains(&sources);
         for ((ramp, target), gain) in group.gains.iter_mut().zip(&mut self.gain_targets).zip(&gains) {
             ramp.aim(gain, &over_frames, concerned);
             *target = blend(concerned, gain, target);
@@ -401,12 +405,12 @@ impl Control {
     }
 
     #[inline(always)]
-    fn gains(&self, sources: &Sources, surroundings: &Surroundings) -> [Lane; 4] {
+    fn gains(&self, sources: &Sources) -> [Lane; 4] {
         let connected = self.gain.values(sources);
         let mut amplitude = Lane::default();
         for i in 0..LANES {
             // DLS: what is connected never amplifies. DirectMusic's own gains come after.
-            let gain = least(connected.0[i], 0.0) + surroundings.volume;
+            let gain = least(connected.0[i], 0.0) + self.volumes.0[i];
             let (level, range) = (sources.eg1.0[i], sources.range.0[i]);
             let linear = if range == 0.0 { level } else { 1.0 };
             amplitude.0[i] = exp2_single(gain + range * (level - 1.0)) * linear;

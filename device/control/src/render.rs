@@ -28,6 +28,18 @@ pub struct RenderSummary {
     pub stems: Option<Stems>,
 }
 
+/// What `bank song` has found in a file that carries a song.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SongSummary {
+    /// Bytes of the Standard MIDI File.
+    pub bytes: u64,
+    /// Whether the file holds an instrument bank too.
+    pub has_bank: bool,
+    /// Warnings about parts of the file that were passed over.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
 /// One file of `--stems`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stem {

@@ -50,7 +50,7 @@ pub enum Command {
 pub enum BankCommand {
     /// List instruments, regions and articulations, in musical units.
     Info {
-        /// The bank: .dls, .sf2, .xmf or .mxmf.
+        /// The bank: .dls, .sf2, .rmi, .xmf or .mxmf.
         file: PathBuf,
         /// The instruments only.
         #[arg(long)]
@@ -61,9 +61,19 @@ pub enum BankCommand {
     },
     /// Write a bank as a DLS level 2 file.
     Convert {
-        /// The bank: .dls, .sf2, .xmf or .mxmf.
+        /// The bank: .dls, .sf2, .rmi, .xmf or .mxmf.
         from: PathBuf,
         /// The file to write.
+        to: PathBuf,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the song that a file carries with its bank.
+    Song {
+        /// The file: .rmi, .xmf or .mxmf.
+        from: PathBuf,
+        /// The Standard MIDI File to write.
         to: PathBuf,
         /// Print the result as one JSON object.
         #[arg(long)]

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use dls_synth::Bank;
+use card_control::render::SongSummary;
 use dls_synth::dls::{Collection, ConnectionListing, InstrumentListing, Loaded, Region, RegionListing};
+use dls_synth::{Bank, ContainedSong};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -15,25 +16,61 @@ use super::whole_file::WholeFile;
 /// # Errors
 /// [`Failure::BankFile`] when the file cannot be read, [`Failure::Bank`] when it is no usable bank.
 pub fn load(path: &Path) -> Result<Loaded, Failure> {
-    let name = || path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|source| Failure::BankFile { path: name(), source })?;
-    Collection::load(&bytes).map_err(|source| Failure::Bank { path: name(), source })
+    load_bytes(path, &read(path)?)
 }
 
-/// Reads a bank to play from, and logs what was passed over. Without a path it is the built-in one.
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|source| Failure::BankFile { path: path.display().to_string(), source })
+}
+
+fn load_bytes(path: &Path, bytes: &[u8]) -> Result<Loaded, Failure> {
+    Collection::load(bytes).map_err(|source| Failure::Bank { path: path.display().to_string(), source })
+}
+
+/// Writes the song that an RMID or XMF file holds as a Standard MIDI File, and returns a summary.
+///
+/// # Errors
+/// [`Failure::BankFile`] when the file cannot be read, [`Failure::Container`] when it holds no song, [`Failure::WholeFile`]
+/// when the song cannot be written.
+pub fn song(from: &Path, to: &Path, as_json: bool) -> Result<String, Failure> {
+    let bytes = read(from)?;
+    let found = ContainedSong::read(&bytes)
+        .map_err(|source| Failure::Container { path: from.display().to_string(), source })?;
+    WholeFile::write_all_at(to, &found.song)?;
+    let warnings: Vec<String> = found.warnings.iter().map(ToString::to_string).collect();
+    let summary = SongSummary { bytes: found.song.len() as u64, has_bank: found.has_bank, warnings };
+    if as_json {
+        let json = serde_json::to_string(&summary).map_err(|error| Failure::Internal(error.to_string()))?;
+        return Ok(format!("{json}\n"));
+    }
+    for warning in &summary.warnings {
+        log::warn!("{}: {warning}", from.display());
+    }
+    let bank = if summary.has_bank { "holds a bank too" } else { "holds no bank" };
+    Ok(format!("{}: {} bytes; {} {bank}\n", to.display(), summary.bytes, from.display()))
+}
+
+/// Reads a bank to play from, and logs what was passed over. Without a path it is the built-in one;
+/// that of a file which carries a song is completed by it.
 ///
 /// # Errors
 /// [`Failure::BankFile`] when the file cannot be read, [`Failure::Bank`] when it is no usable bank.
 pub fn to_play(path: Option<&Path>) -> Result<std::sync::Arc<Bank>, Failure> {
     let Some(path) = path else { return Ok(Bank::builtin()) };
-    let loaded = load(path)?;
+    let bytes = read(path)?;
+    let loaded = load_bytes(path, &bytes)?;
     for warning in loaded.warnings.iter() {
         log::warn!("{}: {warning}", path.display());
     }
     if loaded.warnings.omitted() > 0 {
         log::warn!("{}: and {} more", path.display(), loaded.warnings.omitted());
     }
-    Ok(std::sync::Arc::new(Bank::from_collection(&loaded.collection)))
+    let collection = &loaded.collection;
+    Ok(std::sync::Arc::new(if dls_synth::is_container(&bytes) {
+        Bank::from_collection_over(collection, &Bank::builtin())
+    } else {
+        Bank::from_collection(collection)
+    }))
 }
 
 /// Lists a bank: as text, all of it or the instruments alone, or as one JSON object.

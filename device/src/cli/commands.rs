@@ -42,11 +42,12 @@ pub fn render(arguments: &Render) -> Result<(), Failure> {
 /// Carries out a command for banks, and prints its result.
 ///
 /// # Errors
-/// As for [`bank::info`], [`bank::convert`] and [`bank::build`].
+/// As for [`bank::info`], [`bank::convert`], [`bank::song`] and [`bank::build`].
 pub fn with_bank(command: &BankCommand) -> Result<(), Failure> {
     let text = match command {
         BankCommand::Info { file, brief, json } => bank::info(file, *brief, *json)?,
         BankCommand::Convert { from, to, json } => bank::convert(from, to, *json)?,
+        BankCommand::Song { from, to, json } => bank::song(from, to, *json)?,
         BankCommand::Build { to, json } => bank::build(to, *json)?,
     };
     print(&text);

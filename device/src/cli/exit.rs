@@ -48,6 +48,14 @@ pub enum Failure {
         /// The cause.
         source: dls_synth::BankError,
     },
+    /// The file carries no song.
+    #[error("{path} is no file that carries a song: {source}")]
+    Container {
+        /// Its path.
+        path: String,
+        /// The cause.
+        source: dls_synth::BankError,
+    },
     /// The socket for QEMU.
     #[error(transparent)]
     Socket(#[from] SocketError),
@@ -89,7 +97,7 @@ impl Failure {
     pub const fn code(&self) -> ExitCode {
         match self {
             Self::Arguments(_) => ExitCode::Usage,
-            Self::BankFile { .. } | Self::Bank { .. } => ExitCode::Bank,
+            Self::BankFile { .. } | Self::Bank { .. } | Self::Container { .. } => ExitCode::Bank,
             Self::Socket(_) | Self::Control(_) | Self::Connection(_) => ExitCode::Socket,
             Self::Output(_) | Self::WholeFile(_) => ExitCode::File,
             Self::EventList(_) => ExitCode::EventList,

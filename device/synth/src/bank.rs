@@ -1,5 +1,6 @@
 //! The immutable instrument collection that notes are played from.
 
+use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 use crate::builtin;
@@ -55,6 +56,18 @@ impl Bank {
         contents.sort_by_key(|line| line.patch);
         let warnings = Warnings::default();
         Self { programs: Programs::new(collection), name: collection.name.clone(), contents, warnings }
+    }
+
+    /// Makes a bank of a collection, completed by another bank's instruments where it has none: for a song that brings the
+    /// instruments that General MIDI lacks.
+    #[must_use]
+    pub fn from_collection_over(collection: &Collection, base: &Bank) -> Bank {
+        let mut bank = Self::from_collection(collection);
+        bank.programs.complete(&base.programs);
+        let own: HashSet<Patch> = bank.contents.iter().map(|line| line.patch).collect();
+        bank.contents.extend(base.contents.iter().filter(|line| !own.contains(&line.patch)).cloned());
+        bank.contents.sort_by_key(|line| line.patch);
+        bank
     }
 
     /// Returns the collection's name in the file, which may be empty.

@@ -21,8 +21,9 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | DLS files (alone or in Mobile XMF), downloads, and the instrument model in which they meet | [`dls`] |
+//! | DLS files (alone, or in XMF and RMID files), downloads, and the instrument model in which they meet | [`dls`] |
 //! | SoundFonts, into the same model | `sf2` |
+//! | the songs of XMF and RMID files | [`ContainedSong`] |
 //! | instruments made ready to be played | `program`, [`Bank`] |
 //! | the state of channels | `channel` |
 //! | one sounding voice | `voice` |
@@ -37,6 +38,7 @@ mod bank;
 pub mod builtin;
 mod channel;
 mod config;
+mod container;
 pub mod dls;
 mod downloads;
 mod effects;
@@ -55,6 +57,7 @@ mod voice;
 
 pub use bank::{Bank, InstrumentDescription};
 pub use config::{ConfigError, Kernel, SynthConfig, UnknownKernel};
+pub use container::{ContainedSong, is_container};
 pub use dls::{BankError, Rule, Warning, Warnings};
 pub use handles::{
     DownloadError, DownloadErrorReason, DownloadHandle, UnknownChannel, UnknownHandle, Unload, VolumeItem,

@@ -1,12 +1,13 @@
-//! Reads instrument collections from files of any form: DLS, SoundFont 2, XMF.
+//! Reads instrument collections from files of any form: DLS, SoundFont 2, XMF, RMID.
 
+use crate::container;
 use crate::dls::chunk_path::ChunkPath;
-use crate::dls::{BankError, Collection, Instrument, Loaded, PassedOver, reader, xmf};
+use crate::dls::{BankError, Collection, Instrument, Loaded, PassedOver, reader, rmid, xmf};
 use crate::limits::LAYERS_MAX;
 use crate::sf2;
 
 impl Collection {
-    /// Reads a DLS file of level 1 or 2, a SoundFont 2 file, or an XMF file that holds a DLS file, and returns the
+    /// Reads a DLS file of level 1 or 2, a SoundFont 2 file, or the bank of an XMF or RMID file, and returns the
     /// warnings too.
     ///
     /// # Errors
@@ -16,6 +17,7 @@ impl Collection {
         let mut loaded = match bytes {
             _ if sf2::is_sound_font(bytes) => sf2::read(bytes),
             _ if xmf::is_xmf(bytes) => xmf::read(bytes),
+            _ if rmid::is_rmid(bytes) => container::read_rmid(bytes),
             _ => reader::read(bytes),
         }?;
         for instrument in &loaded.collection.instruments {

@@ -57,6 +57,13 @@ impl Programs {
         Self(collection.instruments.iter().map(|i| (i.patch, Arc::new(Program::new(i, wave_of)))).collect())
     }
 
+    /// Takes over the instruments of others whose patches have none here.
+    pub(crate) fn complete(&mut self, others: &Self) {
+        for (patch, program) in &others.0 {
+            self.0.entry(*patch).or_insert_with(|| program.clone());
+        }
+    }
+
     /// Returns the instrument of a patch.
     pub(crate) fn get(&self, patch: &Patch) -> Option<&Arc<Program>> {
         self.0.get(patch)

@@ -160,7 +160,7 @@ pub(crate) struct MachineArguments {
 /// Options of `demo`.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArguments {
-    /// The song (.mid), or the name of a built-in one: tide, clockwork, siren
+    /// The song (.mid, or .rmi, .xmf, .mxmf with its instruments), or the name of a built-in one: tide, clockwork, siren
     pub(crate) song: Option<PathBuf>,
     /// Where to write the PCM that the guest received
     #[arg(long, value_name = "SONG.WAV")]
@@ -274,7 +274,7 @@ pub(crate) struct TestArguments {
 /// Options of `render`.
 #[derive(Debug, Args)]
 pub(crate) struct RenderArguments {
-    /// The song (.mid), or the name of a built-in one: tide, clockwork, siren
+    /// The song (.mid, or .rmi, .xmf, .mxmf with its instruments), or the name of a built-in one: tide, clockwork, siren
     pub(crate) song: PathBuf,
     /// Instruments instead of the built-in ones (.dls or .sf2)
     #[arg(long, value_name = "FILE")]
@@ -311,7 +311,7 @@ pub(crate) struct RenderArguments {
 pub(crate) enum BankVerb {
     /// List instruments, regions and articulations, in musical units
     Info {
-        /// The bank (.dls, .sf2, .xmf, .mxmf)
+        /// The bank (.dls, .sf2, .rmi, .xmf, .mxmf)
         file: PathBuf,
         /// The instruments only
         #[arg(long)]
@@ -322,7 +322,7 @@ pub(crate) enum BankVerb {
     },
     /// Write a bank as a DLS level 2 file
     Convert {
-        /// The bank (.dls, .sf2, .xmf, .mxmf)
+        /// The bank (.dls, .sf2, .rmi, .xmf, .mxmf)
         from: PathBuf,
         /// The file to write; it appears when it is complete
         to: PathBuf,

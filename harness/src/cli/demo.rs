@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use dmus::host::failure::Diagnosed;
-use dmus::host::file_error::FileError;
 use dmus::host::leftovers::remove_sound;
 use dmus::machine::CardOptions;
 use dmus::machine::conditions::Conditions;
 use dmus::playback::{PlaybackTest, run_playback};
 use dmus::report::{Terminal, error_line, failure_object, failure_text, out, verdict_object, verdict_text};
+use dmus::sound::song_file::SongFile;
 use dmus::testbed::run_folder::RunFolder;
 
 use super::args::DemoArguments;
 use super::error::Outcome;
-use super::setup::{provisioned, read_song, reproduce, workspace_of};
+use super::setup::{card_of, provisioned, read_song, reproduce, workspace_of};
 
 /// Plays a song through the driver and prints the verdict.
 ///
@@ -21,19 +21,13 @@ use super::setup::{provisioned, read_song, reproduce, workspace_of};
 /// What keeps the song from being played: an unreadable file, a missing artefact, a run folder that cannot be created.
 pub(super) fn demo(arguments: &DemoArguments) -> Outcome {
     let terminal = Terminal::new();
-    let song = read_song(arguments.song.as_deref(), &terminal)?;
-    if let Some(bank) = &arguments.bank {
-        std::fs::metadata(bank).map_err(FileError::input(bank))?;
-    }
+    let card = || card_of(Some(&arguments.machine), &terminal);
+    let SongFile { song, bank } = read_song(arguments.song.as_deref(), arguments.bank.as_deref(), &terminal, card)?;
     let workspace = workspace_of(&arguments.machine, &terminal)?;
     let provisioned = provisioned(&workspace, &arguments.machine, arguments.driver.as_deref(), &terminal)?;
     let folder = RunFolder::create(&workspace, &format!("demo-{}", song.name), arguments.run_folder.as_deref())?;
     let playback = PlaybackTest {
-        card: CardOptions {
-            clock: arguments.clock.into(),
-            bank: arguments.bank.clone(),
-            render_block: arguments.render_block,
-        },
+        card: CardOptions { clock: arguments.clock.into(), bank, render_block: arguments.render_block },
         sample_rate: arguments.rate,
         quantum_frames: arguments.quantum,
         timeout: Duration::from_secs(arguments.machine.timeout),

@@ -12,6 +12,7 @@ use dmus::sound::bank::BankCommandError;
 use dmus::sound::loudness::LoudnessError;
 use dmus::sound::midi::MidiError;
 use dmus::sound::render::RenderError;
+use dmus::sound::song_file::SongFileError;
 use dmus::testbed::TestBedError;
 use dmus::testbed::session::SessionError;
 
@@ -42,9 +43,12 @@ pub(crate) enum Error {
     /// The offline render failed.
     #[error(transparent)]
     Render(#[from] RenderError),
-    /// A song could not be read.
+    /// A built-in song could not be read.
     #[error(transparent)]
     Midi(#[from] MidiError),
+    /// A song file could not be read.
+    #[error(transparent)]
+    SongFile(#[from] SongFileError),
     /// An artefact could not be provisioned.
     #[error(transparent)]
     Provision(Box<ProvisionError>),
@@ -59,7 +63,7 @@ pub(crate) enum Error {
     Limit(#[from] LimitError),
 }
 
-diagnosed_by_variant!(Error: TestBed, Scenario, Run, Bench, Hostile, Bank, Loudness, Render, Midi, Provision, Session, File, Limit);
+diagnosed_by_variant!(Error: TestBed, Scenario, Run, Bench, Hostile, Bank, Loudness, Render, Midi, SongFile, Provision, Session, File, Limit);
 
 /// The result of a verb: the class of the failure, if something failed.
 pub(crate) type Outcome = Result<Option<Class>, Error>;

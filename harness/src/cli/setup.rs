@@ -1,13 +1,13 @@
 //! What verbs share before they start: the project, the artefacts, the song.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dmus::event::{Event, Observer};
 use dmus::host::file_error::FileError;
 use dmus::host::leftovers;
 use dmus::kills::Prepared;
-use dmus::provision::{Overrides, Workspace, driver_file};
-use dmus::sound::midi::Song;
+use dmus::provision::{Artefact, Overrides, Provisioner, Workspace, driver_file};
+use dmus::sound::song_file::{self, SongFile};
 use dmus::sound::songs::{self, BuiltIn};
 use dmus::testbed::{Provisioned, TestBedError, provision};
 
@@ -70,24 +70,48 @@ pub(super) fn mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
-/// Reads a song by its file, or by a built-in song's name; without either the default song.
+/// Reads a song by its file, or by a built-in song's name; without either the default song. `bank` are the instruments
+/// that the user named, which replace those that the song's file brings. `card` returns the card's program, which reads
+/// files that carry a song.
 ///
 /// # Errors
-/// [`Error::File`] when the file cannot be read, [`Error::Midi`] when it is no song.
-pub(super) fn read_song(path: Option<&Path>, observer: &dyn Observer) -> Result<Song, Error> {
-    let Some(path) = path else { return Ok(songs::ALL[0].song()?) };
-    if !path.exists()
-        && let Some(built_in) = path.to_str().and_then(BuiltIn::by_name)
-    {
-        return Ok(built_in.song()?);
+/// [`Error::SongFile`] when the file cannot be read or is no song, [`Error::File`] when the bank is missing.
+pub(super) fn read_song(
+    path: Option<&Path>,
+    bank: Option<&Path>,
+    observer: &dyn Observer,
+    card: impl FnOnce() -> Result<PathBuf, Error>,
+) -> Result<SongFile, Error> {
+    if let Some(bank) = bank {
+        std::fs::metadata(bank).map_err(FileError::input(bank))?;
     }
-    let file = std::fs::read(path).map_err(FileError::input(path))?;
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    let song = Song::parse(&name, &file)?;
-    for notice in &song.notices {
-        observer.event(&Event::Warning { text: format!("{name}: {notice}") });
+    let built_in = match path {
+        None => Some(&songs::ALL[0]),
+        Some(path) if path.exists() => None,
+        Some(path) => path.to_str().and_then(BuiltIn::by_name),
+    };
+    let found = match (built_in, path) {
+        (None, Some(path)) => song_file::read(path, card)?,
+        (built_in, _) => SongFile { song: built_in.unwrap_or(&songs::ALL[0]).song()?, bank: None },
+    };
+    let found = found.with_bank(bank);
+    for notice in &found.song.notices {
+        observer.event(&Event::Warning { text: format!("{}: {notice}", found.song.name) });
     }
-    Ok(song)
+    Ok(found)
+}
+
+/// Returns the card's program, as another run has found it or built anew.
+///
+/// # Errors
+/// [`Error::Provision`] as [`workspace`] and when the card does not build, [`Error::File`] as [`workspace_of`].
+pub(super) fn card_of(machine: Option<&MachineArguments>, observer: &dyn Observer) -> Result<PathBuf, Error> {
+    if let Some(path) = machine.and_then(|machine| machine.prepared.as_ref()) {
+        return Ok(Prepared::read(path)?.provisioned.artefacts.card);
+    }
+    let workspace = workspace(observer)?;
+    let provisioner = Provisioner::new(&workspace, Overrides::default(), observer)?;
+    Ok(provisioner.resolve(Artefact::Card)?)
 }
 
 /// Returns the command line, quoted for a shell.

@@ -7,35 +7,26 @@ use card_control::render::RenderSummary;
 use dmus::event::{Event, Observer};
 use dmus::host::file_error::FileError;
 use dmus::host::leftovers::Scratch;
-use dmus::provision::{Artefact, Overrides, Provisioner};
 use dmus::report::{Terminal, out};
 use dmus::sound::bank;
 use dmus::sound::loudness;
 use dmus::sound::render::{self as offline, RenderOptions, RenderTuning, Rendered};
+use dmus::sound::song_file::SongFile;
 use serde_json::json;
 
 use super::args::{BankVerb, RenderArguments};
-use super::error::{Error, Outcome};
-use super::setup::{read_song, workspace};
-
-/// Builds the card's program.
-fn card(terminal: &Terminal) -> Result<PathBuf, Error> {
-    let workspace = workspace(terminal)?;
-    let provisioner = Provisioner::new(&workspace, Overrides::default(), terminal)?;
-    Ok(provisioner.resolve(Artefact::Card)?)
-}
+use super::error::Outcome;
+use super::setup::{card_of, read_song};
 
 /// Renders a song offline and prints its summary and loudness.
 ///
 /// # Errors
-/// [`Error::Midi`], [`Error::File`] or [`Error::Render`] when the song, a file or the render fails.
+/// [`Error::SongFile`](super::error::Error), `Error::File` or `Error::Render` when the song, a file or the render fails.
 pub(super) fn render(arguments: &RenderArguments) -> Outcome {
     let terminal = Terminal::new();
-    let song = read_song(Some(&arguments.song), &terminal)?;
-    if let Some(bank) = &arguments.bank {
-        std::fs::metadata(bank).map_err(FileError::input(bank))?;
-    }
-    let card = card(&terminal)?;
+    let card = || card_of(None, &terminal);
+    let SongFile { song, bank } = read_song(Some(&arguments.song), arguments.bank.as_deref(), &terminal, card)?;
+    let card = card()?;
     let path = arguments
         .out
         .clone()
@@ -50,7 +41,7 @@ pub(super) fn render(arguments: &RenderArguments) -> Outcome {
         sample_rate: arguments.rate,
         frames: song.frames(arguments.rate, dmus::playback::TAIL_MS_DEFAULT),
         channel_groups: song.channel_groups(),
-        bank: arguments.bank.clone(),
+        bank,
     };
     let tuning = RenderTuning {
         kernel: arguments.kernel.clone(),
@@ -69,6 +60,7 @@ pub(super) fn render(arguments: &RenderArguments) -> Outcome {
     // A pipe or a device cannot be read again, so it has no loudness.
     let loudness = if path.is_file() { Some(loudness::measure(&path)?) } else { None };
     drop(terminal);
+    let all_warnings = [song.notices, warnings].concat();
     if arguments.json {
         out(&json!({
             "out": path,
@@ -82,7 +74,7 @@ pub(super) fn render(arguments: &RenderArguments) -> Outcome {
             "pcm_sha256": summary.pcm_sha256,
             "stems": summary.stems,
             "stems_folder": arguments.stems,
-            "warnings": [song.notices, warnings].concat(),
+            "warnings": all_warnings,
         })
         .to_string());
     } else {
@@ -129,13 +121,13 @@ fn print(
 /// Runs the card's command `bank` and prints its output.
 ///
 /// # Errors
-/// [`Error::File`] when the bank cannot be read, [`Error::Bank`] when the command fails.
+/// [`Error::File`](super::error::Error) when the bank cannot be read, `Error::Bank` when the command fails.
 pub(super) fn bank(verb: &BankVerb) -> Outcome {
     let terminal = Terminal::new();
     if let BankVerb::Info { file, .. } | BankVerb::Convert { from: file, .. } = verb {
         std::fs::metadata(file).map_err(FileError::input(file))?;
     }
-    let card = card(&terminal)?;
+    let card = card_of(None, &terminal)?;
     let flag = |word: &str, set: bool| set.then(|| OsString::from(word));
     let arguments: Vec<Option<OsString>> = match verb {
         BankVerb::Info { file, brief, json } => {

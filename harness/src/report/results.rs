@@ -1,6 +1,6 @@
 //! The results of runs: a record for each test, and the rows of the tests that have some.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use card_qtest::table::Row;
@@ -74,6 +74,9 @@ pub struct Report {
     /// survived of the hostile driver.
     #[serde(skip)]
     pub counted_tests: Vec<CountedTest>,
+    /// What was left out of songs and banks, or has no effect.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub warnings: BTreeSet<String>,
     /// The contract, rule by rule, where its probes ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contract: Option<Contract>,
@@ -140,6 +143,7 @@ impl Report {
         }
         self.contract = other.contract.or(self.contract.take());
         self.counted_tests.extend(other.counted_tests);
+        self.warnings.extend(other.warnings);
         self.low_resources.extend(other.low_resources);
         self.kills.extend(other.kills);
         self.variants.extend(other.variants);

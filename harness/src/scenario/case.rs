@@ -1,14 +1,12 @@
 //! One case of a scenario: what is played, with which values of the matrix.
 
-use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use card_control::Clock;
 
 use super::error::RunError;
 use super::expect::ExpectedBugCheck;
-use crate::host::file_error::FileError;
-use crate::sound::midi::Song;
+use crate::sound::song_file::{self, SongFile};
 use crate::sound::songs::BuiltIn;
 
 /// A driver that is built for a case.
@@ -58,23 +56,19 @@ pub struct Case {
 pub enum SongSource {
     /// A song of the project.
     BuiltIn(&'static BuiltIn),
-    /// A Standard MIDI File.
+    /// A song file of any form.
     File(PathBuf),
 }
 
 impl SongSource {
-    /// Reads the song.
+    /// Reads the song, with the card's program for a file that carries one with its instruments.
     ///
     /// # Errors
-    /// [`RunError::File`] when the file cannot be read; [`RunError::Midi`] when it is no song.
-    pub fn read(&self) -> Result<Song, RunError> {
+    /// [`RunError::SongFile`] when the file cannot be read or is no song.
+    pub fn read(&self, card: &Path) -> Result<SongFile, RunError> {
         match self {
-            Self::BuiltIn(song) => Ok(song.song()?),
-            Self::File(path) => {
-                let file = fs::read(path).map_err(FileError::input(path))?;
-                let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-                Ok(Song::parse(&name, &file)?)
-            }
+            Self::BuiltIn(song) => Ok(SongFile { song: song.song()?, bank: None }),
+            Self::File(path) => song_file::read(path, || Ok(card.into())),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::kills::KillsError;
 use crate::playback::PlaybackError;
 use crate::provision::ProvisionError;
 use crate::sound::midi::MidiError;
+use crate::sound::song_file::SongFileError;
 use crate::testbed::TestBedError;
 
 /// Why scenarios were not run. A test that fails is no error but a row of the report.
@@ -18,9 +19,12 @@ pub enum RunError {
     /// A scenario file is malformed.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
-    /// A song could not be read.
+    /// A built-in song could not be read.
     #[error(transparent)]
     Midi(#[from] MidiError),
+    /// A song file could not be read.
+    #[error(transparent)]
+    SongFile(#[from] SongFileError),
     /// An artefact could not be provisioned.
     #[error(transparent)]
     Provision(Box<ProvisionError>),
@@ -47,7 +51,7 @@ pub enum RunError {
     File(#[from] FileError),
 }
 
-diagnosed_by_variant!(RunError: Scenario, Midi, Provision, TestBed, Playback, Conformance, AllocFaults, Kills, Hostile, File);
+diagnosed_by_variant!(RunError: Scenario, Midi, SongFile, Provision, TestBed, Playback, Conformance, AllocFaults, Kills, Hostile, File);
 
 impl From<ProvisionError> for RunError {
     fn from(error: ProvisionError) -> Self {

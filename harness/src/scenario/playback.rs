@@ -17,6 +17,7 @@ use crate::machine::CardOptions;
 use crate::machine::conditions::Conditions;
 use crate::playback::{PlaybackFailure, PlaybackTest, Verdict, run_playback};
 use crate::report::{Report, TestRecord};
+use crate::sound::song_file::SongFile;
 use crate::testbed::Provisioned;
 use crate::testbed::run_folder::RunFolder;
 
@@ -84,6 +85,9 @@ pub(super) fn run_cases(scenario: &Scenario, context: &Context<'_>) -> Result<Re
             expect.bug_check = Some(bug_check);
         }
         judge(&expect, &result, &mut test, &mut first_pcm);
+        if let Ok(Verdict { song, warnings, .. }) = &result {
+            report.warnings.extend(warnings.iter().map(|text| format!("{song}: {text}")));
+        }
         if test.result == TestResult::Passed {
             context.passed(folder.path());
         }
@@ -158,8 +162,13 @@ fn play(
     folder: &RunFolder,
     reproduce: &str,
 ) -> Result<Result<Verdict, Box<PlaybackFailure>>, RunError> {
+    let found = case.song.read(&provisioned.artefacts.card)?;
+    let SongFile { song, bank } = found.with_bank(case.bank.as_deref());
+    for notice in &song.notices {
+        context.observer.event(&Event::Warning { text: format!("{}: {notice}", song.name) });
+    }
     let playback = PlaybackTest {
-        card: CardOptions { clock: case.clock, bank: case.bank.clone(), render_block: case.render_block },
+        card: CardOptions { clock: case.clock, bank, render_block: case.render_block },
         sample_rate: case.sample_rate,
         quantum_frames: case.quantum,
         tail_ms: case.tail_ms,
@@ -169,7 +178,7 @@ fn play(
         stalls: scenario.stalls.clone(),
         conditions,
         restarts: scenario.machine.restarts,
-        ..PlaybackTest::of(case.song.read()?)
+        ..PlaybackTest::of(song)
     };
     Ok(run_playback(&playback, provisioned, folder, reproduce, context.observer))
 }

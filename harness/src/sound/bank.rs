@@ -6,6 +6,7 @@ use std::process::Command;
 
 use card_control::ExitCode;
 use card_control::log::without_stamp;
+use card_control::render::SongSummary;
 
 use crate::host::ended::Ended;
 use crate::host::failure::{Class, Diagnosed};
@@ -83,6 +84,19 @@ pub fn run(card: &Path, arguments: impl IntoIterator<Item = OsString>) -> Result
     }
     let warnings = errors.lines().map(|line| without_stamp(line).to_owned()).collect();
     Ok(Output { result: captured.stdout, warnings })
+}
+
+/// Writes the song that a file carries (RMID, XMF) as a Standard MIDI File.
+///
+/// # Errors
+/// [`BankCommandError`] as [`run`]; [`BankCommandError::Failed`] also when the summary cannot be parsed.
+pub fn take_song(card: &Path, from: &Path, to: &Path) -> Result<SongSummary, BankCommandError> {
+    let arguments = ["song".into(), from.into(), to.into(), "--json".into()];
+    let Output { result, .. } = run(card, arguments)?;
+    serde_json::from_str(&result).map_err(|error| BankCommandError::Failed {
+        ended: Ended::Exit(0),
+        output: format!("the card's summary cannot be parsed: {error}: {result}"),
+    })
 }
 
 #[cfg(test)]

@@ -5,4 +5,5 @@ pub mod loudness;
 pub mod midi;
 pub mod pcm;
 pub mod render;
+pub mod song_file;
 pub mod songs;

@@ -22,7 +22,9 @@ pub struct BankError {
 #[non_exhaustive]
 pub enum Rule {
     /// The first bytes are those of no bank.
-    #[error("an instrument bank begins with RIFF and the form DLS or sfbk, or is an XMF file that holds such a one")]
+    #[error(
+        "an instrument bank begins with RIFF and the form DLS or sfbk, or is an RMID or XMF file that holds such a one"
+    )]
     Form,
     /// The file's own conditional chunk is false for this synthesizer.
     #[error("the file's conditional chunk (cdl) is false for this synthesizer")]
@@ -143,8 +145,14 @@ pub enum Rule {
     #[error("the packed data is damaged, or larger than its declared size")]
     Packed,
     /// An XMF file holds no instruments.
-    #[error("no node of the file holds a DLS collection")]
+    #[error("the file holds no instrument bank")]
     NoCollection,
+    /// An RMID or XMF file holds no song.
+    #[error("the file holds no Standard MIDI File")]
+    NoSong,
+    /// The bank offset of an RMID file is none that is defined.
+    #[error("the bank offset (DBNK) has two bytes and is 127 at most")]
+    BankOffset,
     /// There is no list of instruments, or none in it can be played.
     #[error("the file has no instrument that can be played")]
     NoInstruments,
@@ -163,13 +171,14 @@ impl Rule {
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::Form => "give a .dls, .sf2, .xmf or .mxmf file",
+            Self::Form => "give a .dls, .sf2, .rmi, .xmf or .mxmf file",
             Self::NotForThisDevice => "take a bank that was made for software synthesizers",
             Self::WaveFormat { .. } => "export the bank with PCM waves, stereo ones as two linked mono waves",
             Self::Compressed => "unpack the bank to SF2 first, for example with sf3convert",
             Self::TooMany { .. } => "split the bank",
             Self::Unreachable { .. } => "give the preset a bank and a program that MIDI has",
             Self::NoInstruments | Self::NoCollection => "take another bank",
+            Self::NoSong => "give a file that holds a song",
             Self::Packing(_) => "save the file without packing or encryption",
             Self::Missing(_)
             | Self::Short { .. }
@@ -182,6 +191,7 @@ impl Rule {
             | Self::Samples { .. }
             | Self::Range(..)
             | Self::NoZones
+            | Self::BankOffset
             | Self::Length
             | Self::Packed => {
                 "the file is damaged or cut short: get it again, or export it anew with the tool that made it"

@@ -11,6 +11,7 @@ mod listing;
 pub mod names;
 pub(crate) mod reader;
 pub(crate) mod riff;
+pub(crate) mod rmid;
 pub mod spec;
 mod structures;
 pub(crate) mod warning;

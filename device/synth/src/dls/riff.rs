@@ -144,7 +144,7 @@ pub(crate) fn text(info: Option<Chunk<'_>>, id: &FourCc) -> String {
 }
 
 /// Returns the data of the first chunk with this code in a list of texts.
-fn text_bytes<'a>(data: &'a [u8], id: &FourCc) -> Option<&'a [u8]> {
+pub(crate) fn text_bytes<'a>(data: &'a [u8], id: &FourCc) -> Option<&'a [u8]> {
     let mut at = 0;
     while let Some((found, size)) = header(data, at) {
         let start = at + HEADER;

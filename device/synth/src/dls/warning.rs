@@ -41,7 +41,7 @@ pub enum PassedOver {
     #[error("{0} bytes after the last chunk are no chunk: left out")]
     Trailing(usize),
     /// An unknown chunk.
-    #[error("unknown chunk of {0} bytes: left out, as DLS requires")]
+    #[error("unknown chunk of {0} bytes: left out, as RIFF requires")]
     UnknownChunk(usize),
     /// `pgal`, Beatnik's table of aliases.
     #[error("aliases of Beatnik's mobile synthesizer, {0} bytes: left out, they are no part of DLS")]
@@ -246,6 +246,9 @@ pub enum PassedOver {
         /// The reason.
         why: &'static str,
     },
+    /// A bank offset beside a DLS collection.
+    #[error("the bank offset (DBNK) counts for SoundFonts, and the file has a DLS collection: left out")]
+    BankOffset,
     /// A node of an XMF file that is no instrument bank.
     #[error("the node holds {0}: left out")]
     Node(&'static str),

@@ -53,6 +53,12 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Loaded, BankError> {
     Ok(loaded)
 }
 
+/// Finds the song of an XMF file, and whether there is a collection too.
+pub(crate) fn song<'a>(bytes: &'a [u8], warnings: &mut Warnings) -> Result<(Option<Cow<'a, [u8]>>, bool), BankError> {
+    let found = Tree::read(bytes, warnings)?;
+    Ok((found.song.map(|found| found.bytes), found.collection.is_some()))
+}
+
 impl<'a> Xmf<'a> {
     /// Finds the collection and the song in an XMF file, and unpacks them.
     ///

@@ -126,4 +126,6 @@ pub enum FailureKind {
     Memory,
     /// A time-out ran out.
     Timeout,
+    /// The driver needs a part of Windows that this guest does not have.
+    NotHosted,
 }

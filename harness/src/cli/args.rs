@@ -20,6 +20,7 @@ const EXIT_CODES: &str = "Exit codes:
    8  a song, bank, scenario or driver image is malformed
    9  the host is in the way: disk, memory, permissions
   11  the host stalled: it did not run the card or QEMU until a time-out of the driver expired; run it again
+  12  not hosted: the driver needs functions or a framework that the NT host lacks; it was not judged
   70  a bug of the harness
  130  interrupted";
 

@@ -26,6 +26,8 @@ pub enum Class {
     Host,
     /// The host kept card or QEMU from running for so long that a time-out of the driver's ran out.
     HostStalled,
+    /// The driver needs what the guest does not have, and was not judged.
+    NotHosted,
     /// A signal of the user's ended the run.
     Interrupted,
     /// The harness has a defect.
@@ -34,7 +36,7 @@ pub enum Class {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::TestFailed,
         Self::Usage,
         Self::GuestCrashed,
@@ -45,6 +47,7 @@ impl Class {
         Self::BadInput,
         Self::Host,
         Self::HostStalled,
+        Self::NotHosted,
         Self::Interrupted,
         Self::HarnessBug,
     ];
@@ -63,6 +66,7 @@ impl Class {
             Self::BadInput => 8,
             Self::Host => 9,
             Self::HostStalled => 11,
+            Self::NotHosted => 12,
             Self::HarnessBug => 70,
             Self::Interrupted => 130,
         }
@@ -82,6 +86,7 @@ impl Class {
             Self::BadInput => "bad-input",
             Self::Host => "host",
             Self::HostStalled => "host-stalled",
+            Self::NotHosted => "not-hosted",
             Self::Interrupted => "interrupted",
             Self::HarnessBug => "harness-bug",
         }

@@ -28,6 +28,8 @@ pub enum Outcome {
     QemuFailed,
     /// The host does not run the card or QEMU, and a time-out of the driver expires.
     HostStalled,
+    /// The driver needs what the NT host does not have.
+    NotHosted,
 }
 
 impl Outcome {
@@ -41,6 +43,7 @@ impl Outcome {
             Self::CardDied => "card-died",
             Self::QemuFailed => "qemu-failed",
             Self::HostStalled => "host-stalled",
+            Self::NotHosted => "not-hosted",
         }
     }
 }

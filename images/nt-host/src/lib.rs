@@ -8,6 +8,7 @@
 //! | this guest's PortCls | `portcls` |
 //! | what drivers can import | `exports` |
 //! | what PortCls drivers take of `ks.sys` | `ks` |
+//! | content rights, WMI requests, the in-flight recorder, the refusal of KMDF | `drmk`, `wmilib`, `wpp_recorder`, `wdfldr` |
 //! | the driver's life: load, start, remove, unload | `pnp` |
 //! | devices, packets, DMA, names, registry | `io` |
 //! | locks that threads wait for, lists, pool as drivers ask for it | `ex` |
@@ -35,12 +36,16 @@ pub mod base;
 pub mod bugcheck;
 pub mod conformance;
 pub mod contract;
+mod drmk;
 pub mod exports;
 pub mod harness;
 pub mod ks;
 pub mod nt;
 pub mod pe;
 pub mod portcls;
+mod wdfldr;
+mod wmilib;
+mod wpp_recorder;
 
 #[cfg(target_os = "none")]
 pub mod alloc_faults;

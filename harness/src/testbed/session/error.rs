@@ -95,7 +95,8 @@ impl Diagnosed for SessionError {
             Self::CardDied { .. } => Class::CardDied,
             Self::QemuFailed { .. } => Class::QemuFailed,
             Self::Refused { failure, .. } => match failure.kind {
-                FailureKind::Image | FailureKind::MissingImports(_) => Class::BadInput,
+                FailureKind::Image => Class::BadInput,
+                FailureKind::MissingImports(_) | FailureKind::NotHosted => Class::NotHosted,
                 FailureKind::NoDevice | FailureKind::Status(_) => Class::TestFailed,
                 FailureKind::Memory | FailureKind::Request => Class::HarnessBug,
                 FailureKind::Timeout => Class::Timeout,
@@ -119,7 +120,13 @@ impl Diagnosed for SessionError {
             Self::CardDied { .. } => "card.log in the run folder says why; the card must survive any guest: report it",
             Self::QemuFailed { .. } => "qemu.log in the run folder has QEMU's words; try another --qemu",
             Self::Refused { failure, .. } => match failure.kind {
-                FailureKind::MissingImports(_) => "the NT host has no such functions: report the list",
+                FailureKind::MissingImports(_) => {
+                    "the driver is not at fault: the NT host lacks these functions (EXPORTS.md counts what it has); report \
+                     the list, or run the driver on a Windows guest"
+                }
+                FailureKind::NotHosted => {
+                    "the driver is not at fault: run it on a Windows guest, or build its PortCls part without the framework"
+                }
                 FailureKind::Image => "give a 64-bit Windows driver image (.sys)",
                 _ => return None,
             },

@@ -25,6 +25,21 @@ kernel! {
     IMAGE_CHECKSUM = 232,
         "the image carries the checksum of its file",
         "/RELEASE (Set the Checksum); PE Format, CheckSum";
+    CONTENT_ID = 233,
+        "a content id is destroyed once, by the driver that DrmCreateContentMixed gave it",
+        "D nf-drmk-drmdestroycontent, nf-portcls-pcdestroycontent";
+    RECORDER_LOG = 234,
+        "a recorder log is used between its creation and its deletion",
+        "D nf-wpprecorder-wpprecorderlogcreate, nf-wpprecorder-wpprecorderlogdelete";
+    WMI_CONTEXT = 235,
+        "a WMILIB_CONTEXT has its list of GUIDs, QueryWmiRegInfo and QueryWmiDataBlock",
+        "D ns-wmilib-_wmilib_context";
+    WMI_COMPLETION = 236,
+        "WmiCompleteRequest gets a WMI request and no more bytes than its buffer has, and not from DpWmiQueryRegInfo",
+        "D nf-wmilib-wmicompleterequest";
+    KS_HEADER = 237,
+        "a device or object header of ks.sys is one that was allocated and not freed",
+        "D nf-ks-ksallocatedeviceheader, nf-ks-ksfreedeviceheader, nf-ks-ksallocateobjectheader, nf-ks-ksfreeobjectheader";
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::{guarded, routine};
 use crate::alloc_faults::{self, entry_points};
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::contract::export::{Absent, Export};
-use crate::{ex, io, ke, ks, mm, po, rtl};
+use crate::{drmk, ex, io, ke, ks, mm, po, rtl, wdfldr, wmilib, wpp_recorder};
 
 /// What a module exports.
 pub type Tables = &'static [&'static [Export]];
@@ -36,6 +36,10 @@ pub fn find(module: &str, name: &str) -> Option<u64> {
         KERNEL | HAL => kernel_tables().find_map(|table| find_in(table)),
         KS => ks::EXPORT_TABLES.iter().find_map(|table| find_in(table)),
         PORTCLS => PORTCLS_TABLES.with(|tables| *tables).iter().find_map(|table| find_in(table)),
+        DRMK => find_in(drmk::EXPORTS),
+        WMILIB => find_in(wmilib::EXPORTS),
+        WDFLDR => find_in(wdfldr::EXPORTS),
+        WPP_RECORDER => find_in(wpp_recorder::EXPORTS),
         _ => None,
     }
 }

@@ -28,7 +28,7 @@ use crate::nt::status::*;
 use crate::nt::*;
 use crate::pci::{self, Function, message, node, registers, routing};
 use crate::pe::{DriverImage, Import};
-use crate::po;
+use crate::{po, wdfldr};
 
 /// The name that the driver has here; the harness gives the file's contents, not its name.
 const DRIVER_NAME: &str = "driver.sys";
@@ -92,7 +92,8 @@ pub struct Libraries {
 /// # Errors
 /// [`FailureKind::Request`] if a driver is loaded already, [`FailureKind::Image`] without a file or if it cannot be
 /// loaded, [`FailureKind::MissingImports`] with all imports that `libraries` lacks, [`FailureKind::Memory`] without
-/// memory for the image, [`FailureKind::Status`] if `DriverEntry` fails.
+/// memory for the image, [`FailureKind::NotHosted`] for a driver of a framework, [`FailureKind::Status`] if
+/// `DriverEntry` fails.
 pub fn load_driver(libraries: &Libraries) -> Result<DriverInfo, Failure> {
     if LOADED.with(|loaded| loaded.is_some()) {
         return Err(wrong_order("a driver is loaded already"));
@@ -130,6 +131,14 @@ fn run_entry(module: &Module, imports: &[Import], libraries: &Libraries) -> Resu
         (*driver).DriverInit = Some(entry);
         verifier::call("DriverEntry", || entry(driver, &raw mut registry_path))
     };
+    if let Some(wanted) = wdfldr::take_refusal() {
+        driver_image::unload();
+        (libraries.unloaded)();
+        return Err(failure(
+            FailureKind::NotHosted,
+            format!("the driver is linked with a driver framework that this guest does not host: {wanted}"),
+        ));
+    }
     (libraries.entry_returned)(imports, driver, status);
     if !success(status) {
         check_left_behind("DriverEntry, which failed");

@@ -2,13 +2,15 @@
 
 use crate::contract::rules;
 use crate::contract::violation::{Violation, violation};
-use crate::ks;
 use crate::portcls::com::object;
+use crate::{drmk, ks, wpp_recorder};
 
 /// Checks, when a driver has been unloaded, that it left none of PortCls' objects behind (rule 82).
 pub(crate) fn check() {
     let mut left = object::leftovers();
     left.extend(ks::leftovers());
+    left.extend(drmk::leftovers());
+    left.extend(wpp_recorder::leftovers());
     if !left.is_empty() {
         violation(
             "DriverUnload",

@@ -7,8 +7,11 @@ use core::mem::offset_of;
 use crate::io::irp::{IoAcquireCancelSpinLock, IoReleaseCancelSpinLock, IofCompleteRequest};
 use crate::ke::list;
 use crate::ke::spin_lock::{KeAcquireSpinLockRaiseToDpc, KeReleaseSpinLock};
-use crate::nt::status::STATUS_CANCELLED;
-use crate::nt::{DEVICE_OBJECT, DRIVER_CANCEL, IRP, IRP_TAIL, LIST_ENTRY};
+use crate::nt::status::{STATUS_CANCELLED, STATUS_INVALID_PARAMETER, STATUS_NO_MATCH, STATUS_SUCCESS, success};
+use crate::nt::{DEVICE_OBJECT, DRIVER_CANCEL, IRP, IRP_TAIL, LIST_ENTRY, NTSTATUS, PVOID};
+
+/// `PFNKSIRPLISTCALLBACK` (ks.h).
+type ListCallback = unsafe extern "win64" fn(*mut IRP, PVOID) -> NTSTATUS;
 
 /// `KSLIST_ENTRY_LOCATION` (ks.h): the end of a queue.
 const TAIL: i32 = 0;
@@ -109,6 +112,39 @@ crate::export_functions! {
         }
         KeReleaseSpinLock(lock, before);
         found
+    }
+
+    /// Moves requests to another queue: those for which the callback returns success, until it returns another status than
+    /// `STATUS_NO_MATCH`.
+    [DISPATCH] fn KsMoveIrpsOnCancelableQueue(source: *mut LIST_ENTRY, source_lock: *mut usize, destination: *mut LIST_ENTRY, destination_lock: *mut usize,
+        location: i32, callback: Option<ListCallback>, context: PVOID) -> NTSTATUS {
+        let Some(callback) = callback else { return STATUS_INVALID_PARAMETER };
+        let before = KeAcquireSpinLockRaiseToDpc(source_lock);
+        let mut status = STATUS_SUCCESS;
+        let mut place = if location == TAIL { (*source).Blink } else { (*source).Flink };
+        while place != source && success(status) {
+            let irp = packet(place);
+            place = if location == TAIL { (*place).Blink } else { (*place).Flink };
+            if (*irp).CancelRoutine.is_none() {
+                // It is being cancelled, or is acquired.
+                continue;
+            }
+            status = callback(irp, context);
+            if success(status) {
+                take_off(irp);
+                let lock = if destination_lock.is_null() { source_lock } else { destination_lock };
+                (*irp).Tail.DriverContext[LOCK_STORAGE] = lock.cast();
+                let other = (!destination_lock.is_null()).then(|| KeAcquireSpinLockRaiseToDpc(destination_lock));
+                list::insert_before(destination, &raw mut (*irp).Tail.ListEntry);
+                if let Some(level) = other {
+                    KeReleaseSpinLock(destination_lock, level);
+                }
+            } else if status == STATUS_NO_MATCH {
+                status = STATUS_SUCCESS;
+            }
+        }
+        KeReleaseSpinLock(source_lock, before);
+        status
     }
 
     /// Takes this request from its queue.

@@ -174,7 +174,8 @@ crate::export_functions! {
                     "destroy what DrmCreateContentMixed gave, once; content 0 and the content of a stream are not the \
                      driver's",
                 ),
-            )
+            );
+            return STATUS_INVALID_PARAMETER;
         }
         STATUS_SUCCESS
     }

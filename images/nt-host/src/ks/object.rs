@@ -13,7 +13,7 @@ use crate::alloc_faults;
 use crate::arch::uninterrupted::Uninterrupted;
 use crate::contract::kernel;
 use crate::contract::verifier;
-use crate::contract::violation::{Violation, violation};
+use crate::contract::violation::{Violation, fatal, violation};
 use crate::io::device::{IoDeleteDevice, IoDetachDevice};
 use crate::io::irp::{IofCallDriver, IofCompleteRequest, current_stack};
 use crate::io::power::{PoCallDriver, PoStartNextPowerIrp};
@@ -89,7 +89,7 @@ fn header<'a>(function: &str, address: PVOID, is_device: bool) -> &'a mut Header
     let found = if known { Some(unsafe { &mut *address.cast::<Header>() }) } else { None };
     found.filter(|header| header.is_device == is_device).unwrap_or_else(|| {
         let kind = if is_device { "device" } else { "object" };
-        violation(
+        fatal(
             function,
             Violation::new(
                 kernel::KS_HEADER,
@@ -323,7 +323,8 @@ crate::export_functions! {
             violation(
                 "KsReleaseDeviceSecurityLock",
                 Violation::new(kernel::KS_HEADER, "the security lock is not held", "release what KsAcquireDeviceSecurityLock acquired, once"),
-            )
+            );
+            return;
         }
         found.security_lock -= 1;
         crate::ke::thread::KeLeaveCriticalRegion();

@@ -105,7 +105,7 @@ pub fn load_driver(libraries: &Libraries) -> Result<DriverInfo, Failure> {
     let name = |import: &Import| ImportName { module: import.module.clone(), name: import.name.clone() };
     load_checks::check_checksum(&parsed);
     load_checks::check_imports(&imports, libraries)?;
-    let module = driver_image::load(DRIVER_NAME, &parsed, |import| (libraries.bind)(&import.module, &import.name))?;
+    let module = driver_image::load(DRIVER_NAME, &parsed, |import| load_checks::bind(import, libraries))?;
     let info = DriverInfo {
         file_bytes: file.len() as u32,
         sha256: Sha256::digest(&file).into(),

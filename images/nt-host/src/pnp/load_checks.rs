@@ -28,8 +28,18 @@ pub(super) fn check_checksum(image: &DriverImage<'_>) {
                  `editbin /RELEASE` on the image, or `cargo dmus driver --set-checksum FILE`, after every other change \
                  of the file but before it is signed",
             ),
-        )
+        );
     }
+}
+
+/// Returns the address to bind an import to: that of the module that exports it, where the driver names another and that is
+/// waived.
+pub(super) fn bind(import: &Import, libraries: &Libraries) -> Option<u64> {
+    let Import { module, name, .. } = import;
+    (libraries.bind)(module, name).or_else(|| match (libraries.absent)(module, name).0 {
+        Absent::ExportedBy(exporter) => (libraries.bind)(exporter, name),
+        _ => None,
+    })
 }
 
 /// Stops if an import names a module that does not export it, and refuses a driver that imports what this guest lacks.
@@ -45,7 +55,12 @@ pub(super) fn check_imports(imports: &[Import], libraries: &Libraries) -> Result
     let mut missing = Vec::new();
     for Import { module, name, .. } in absent {
         match (libraries.absent)(module, name) {
-            (Absent::ExportedBy(exporter), _) => elsewhere.push(format!("{module}!{name}, which {exporter} exports")),
+            (Absent::ExportedBy(exporter), _) => {
+                elsewhere.push(format!("{module}!{name}, which {exporter} exports"));
+                if (libraries.find)(exporter, name).is_none() {
+                    missing.push((module, name, format!(" (it belongs to {exporter})")));
+                }
+            }
             (Absent::NotHere, None) => missing.push((module, name, String::new())),
             (Absent::NotHere, Some(what)) => missing.push((module, name, format!(" (it belongs to {what})"))),
             (Absent::Unlisted, _) => {
@@ -63,7 +78,7 @@ pub(super) fn check_imports(imports: &[Import], libraries: &Libraries) -> Result
                 "link with the import library of the module that exports it (hal.lib, ntoskrnl.lib, ks.lib, portcls.lib), \
                  and look at the order of the libraries",
             ),
-        )
+        );
     }
     if missing.is_empty() {
         return Ok(());

@@ -115,12 +115,13 @@ unsafe fn node<'a>(parameters: Parameters) -> &'a mut [u8] {
     unsafe { core::slice::from_raw_parts_mut(parameters.buffer, parameters.bytes as usize) }
 }
 
-fn check_context(context: &Context) {
+/// Returns whether a context has what it must have.
+fn check_context(context: &Context) -> bool {
     let lacks = match context {
         Context { count, blocks, .. } if *count > BLOCKS_MAX || (*count > 0 && blocks.is_null()) => "its list of GUIDs",
         Context { query_reginfo: None, .. } => "QueryWmiRegInfo",
         Context { query_data_block: None, .. } => "QueryWmiDataBlock",
-        _ => return,
+        _ => return true,
     };
     violation(
         "WmiSystemControl",
@@ -129,7 +130,8 @@ fn check_context(context: &Context) {
             format!("the WMILIB_CONTEXT with {} GUIDs lacks {lacks}", context.count),
             "both routines are required entry points, and GuidList has GuidCount entries",
         ),
-    )
+    );
+    false
 }
 
 /// Fills in a request's registration information.
@@ -303,7 +305,7 @@ unsafe fn dispatch(
     }
 }
 
-fn not_to_be_completed(what: &str) -> ! {
+fn not_to_be_completed(what: &str) {
     violation(
         "WmiCompleteRequest",
         Violation::new(
@@ -312,7 +314,7 @@ fn not_to_be_completed(what: &str) -> ! {
             "complete the request of a DpWmiXxx routine other than DpWmiQueryRegInfo, with the bytes that it has written, or \
              with STATUS_BUFFER_TOO_SMALL and those that it needs",
         ),
-    )
+    );
 }
 
 crate::export_functions! {
@@ -322,7 +324,11 @@ crate::export_functions! {
     /// Handles a WMI request, by the routines of a driver.
     [PASSIVE] fn WmiSystemControl(context: *const Context, device: *mut DEVICE_OBJECT, irp: *mut IRP, out: *mut i32) -> NTSTATUS {
         let context = &*context;
-        check_context(context);
+        if !check_context(context) {
+            (*irp).IoStatus.Status = STATUS_INVALID_DEVICE_REQUEST;
+            out.write(disposition::NOT_COMPLETED);
+            return STATUS_INVALID_DEVICE_REQUEST;
+        }
         let function = (*current_stack(irp)).MinorFunction;
         let given = parameters(irp);
         if function > minor::EXECUTE_METHOD && function != minor::REGINFO_EX {
@@ -355,9 +361,11 @@ crate::export_functions! {
         let stack = current_stack(irp);
         if (*stack).MajorFunction != IRP_MJ_SYSTEM_CONTROL {
             not_to_be_completed("the packet is no request for system control");
+            return STATUS_INVALID_DEVICE_REQUEST;
         }
         if REGISTERING.with(|all| all.contains(&(irp as usize))) {
             not_to_be_completed("the packet is a request for registration information, which WmiSystemControl leaves to the driver");
+            return STATUS_INVALID_DEVICE_REQUEST;
         }
         let given = parameters(irp);
         let node = node(given);
@@ -371,14 +379,14 @@ crate::export_functions! {
             _ => data.map_or(0, |data| wnode::read(node, data)),
         };
         let replies = data.is_some() || (*stack).MinorFunction == minor::QUERY_ALL_DATA;
-        let mut status = status;
-        let mut bytes = 0;
+        let (mut status, mut used, mut bytes) = (status, used, 0);
         if status == STATUS_BUFFER_TOO_SMALL && replies {
             bytes = wnode::too_small(node, offset.max(wnode::HEADER_BYTES).saturating_add(used));
             status = STATUS_SUCCESS;
         } else if success(status) && replies {
             if offset.checked_add(used).is_none_or(|end| end > given.bytes) {
                 not_to_be_completed(&format!("BufferUsed is {used} with {} bytes behind the header", given.bytes.saturating_sub(offset)));
+                used = given.bytes.saturating_sub(offset);
             }
             bytes = match data {
                 Some(data) => wnode::complete_one(node, data, used),

@@ -64,14 +64,17 @@ pub(crate) fn leftovers() -> Option<String> {
 }
 
 /// Runs `body` on a log that the driver names.
-fn with_log<R>(function: &str, handle: PVOID, body: impl FnOnce(&mut Log) -> R) -> R {
+fn with_log<R>(function: &str, handle: PVOID, body: impl FnOnce(&mut Log) -> R) -> Option<R> {
     let found = LOGS.with(|logs| {
         logs.default.iter_mut().chain(&mut logs.own).find(|log| address(log) == handle).map(|log| body(log))
     });
-    found.unwrap_or_else(|| no_log(function, handle))
+    if found.is_none() {
+        no_log(function, handle);
+    }
+    found
 }
 
-fn no_log(function: &str, handle: PVOID) -> ! {
+fn no_log(function: &str, handle: PVOID) {
     violation(
         function,
         Violation::new(
@@ -80,7 +83,7 @@ fn no_log(function: &str, handle: PVOID) -> ! {
             "pass what WppRecorderLogCreate or WppRecorderLogGetDefault gave, between WPP_INIT_TRACING and WPP_CLEANUP; \
              after WppRecorderLogCreate failed use the default log",
         ),
-    )
+    );
 }
 
 /// Gives out a log's messages.
@@ -88,7 +91,9 @@ unsafe fn dump(log: PVOID, function: &str, buffer: *mut PVOID, bytes: *mut u32, 
     if buffer.is_null() || bytes.is_null() || guid.is_null() {
         return STATUS_INVALID_PARAMETER;
     }
-    let messages = with_log(function, log, |log| (&raw mut log.messages).cast());
+    let Some(messages) = with_log(function, log, |log| (&raw mut log.messages).cast()) else {
+        return STATUS_INVALID_PARAMETER;
+    };
     // SAFETY: the caller's out parameters.
     unsafe {
         buffer.write(messages);

@@ -7,7 +7,7 @@ fn main() {
     }
     if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86") {
         // There is not one exception handler in it.
-        println!("cargo:rustc-cdylib-link-arg=/noseh");
+        println!("cargo:rustc-link-arg-bins=/noseh");
     }
     for argument in [
         "/DRIVER",
@@ -22,6 +22,6 @@ fn main() {
         "/OPT:REF",
         "/OPT:ICF",
     ] {
-        println!("cargo:rustc-cdylib-link-arg={argument}");
+        println!("cargo:rustc-link-arg-bins={argument}");
     }
 }

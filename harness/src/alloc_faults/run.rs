@@ -153,7 +153,7 @@ fn judge(
         Ok(Some(error)) => (Outcome::Refused, error.to_string()),
         Ok(None) => (Outcome::DidWithout, String::new()),
     };
-    let stack = places(&site.stack, Some(&artefacts.driver), None).iter().map(line_of).collect();
+    let stack = places(&site.stack, Some(&artefacts.driver), None).places.iter().map(line_of).collect();
     Ok(SiteReport { hash: format!("{hash:016x}"), function: site.function.clone(), stack, outcome, detail, leaked })
 }
 

@@ -394,6 +394,9 @@ pub(crate) struct DriverArguments {
     /// The driver for 32-bit Windows
     #[arg(long)]
     pub(crate) x86: bool,
+    /// Only write the checksum that the kernel's loader demands into this image (link.exe /RELEASE writes it, too)
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["x86", "json"])]
+    pub(crate) set_checksum: Option<PathBuf>,
     /// End with one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,

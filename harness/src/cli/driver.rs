@@ -3,8 +3,9 @@
 use dmus::host::failure::Class;
 use dmus::host::hash::sha256_hex;
 use dmus::provision::image_check::{self, Check};
-use dmus::provision::{Artefact, Overrides, Provisioner};
+use dmus::provision::{Artefact, Overrides, Provisioner, driver_file};
 use dmus::report::{Terminal, error_line, out};
+use dmus::testbed::TestBedError;
 
 use super::args::DriverArguments;
 use super::error::Outcome;
@@ -13,8 +14,14 @@ use super::setup::workspace;
 /// Builds the driver, audits its image, and prints the audit and the checks.
 ///
 /// # Errors
-/// [`Error::Provision`](super::error::Error::Provision) when the driver does not build.
+/// [`Error::Provision`](super::error::Error::Provision) when the driver does not build,
+/// [`Error::TestBed`](super::error::Error::TestBed) for a file that is no image or cannot be written.
 pub(super) fn driver(arguments: &DriverArguments) -> Outcome {
+    if let Some(path) = &arguments.set_checksum {
+        let sum = driver_file::set_checksum(path).map_err(TestBedError::from)?;
+        out(&format!("{} has the checksum {sum:#x}", path.display()));
+        return Ok(None);
+    }
     let terminal = Terminal::new();
     let workspace = workspace(&terminal)?;
     let artefact = if arguments.x86 { Artefact::DriverX86 } else { Artefact::Driver };

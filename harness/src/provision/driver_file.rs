@@ -60,6 +60,28 @@ pub fn check(path: &Path) -> Result<(), DriverFileError> {
     look(path, &file)
 }
 
+/// Writes the checksum of a driver image into its header, where a linker's `/RELEASE` writes it. Returns the checksum.
+///
+/// # Errors
+/// [`DriverFileError`] for a file that cannot be read or written, or is no image for the guest's processor.
+pub fn set_checksum(path: &Path) -> Result<u32, DriverFileError> {
+    let mut file = std::fs::read(path).map_err(FileError::input(path))?;
+    look(path, &file)?;
+    let field = checksum_field(&file)
+        .ok_or_else(|| DriverFileError::NoImage { path: path.into(), reason: "its headers leave the file".into() })?;
+    let sum = driver_audit::image::checksum(&file);
+    file[field..][..4].copy_from_slice(&sum.to_le_bytes());
+    std::fs::write(path, &file).map_err(FileError::own("write", path))?;
+    Ok(sum)
+}
+
+/// Returns where `CheckSum` is: behind the signature, the file header and 64 bytes of the optional header.
+fn checksum_field(file: &[u8]) -> Option<usize> {
+    let signature = u32::from_le_bytes(file.get(0x3c..0x40)?.try_into().ok()?) as usize;
+    let field = signature + 24 + 64;
+    file.get(field..field + 4).map(|_| field)
+}
+
 fn look(path: &Path, file: &[u8]) -> Result<(), DriverFileError> {
     let no_image = |reason: &str| DriverFileError::NoImage { path: path.into(), reason: reason.into() };
     let machine = match FileKind::parse(file) {
@@ -115,6 +137,24 @@ mod tests {
         assert!(refusal(&image(0xaa64, 0x20b)).contains("Arm64"));
         assert!(refusal(&image(0x1c0, 0x20b)).contains("machine type 0x1c0"));
         assert!(look(Path::new("my.sys"), &image(0x8664, 0x20b)).is_ok());
+    }
+
+    #[test]
+    fn sets_the_checksum_of_an_image_whatever_it_was_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("my.sys");
+        let mut before = image(0x8664, 0x20b);
+        before.push(7);
+        let field = checksum_field(&before).unwrap();
+        before[field..field + 4].copy_from_slice(&[0xff; 4]);
+        std::fs::write(&path, &before).unwrap();
+        let sum = set_checksum(&path).unwrap();
+        let after = std::fs::read(&path).unwrap();
+        assert_eq!(after[field..field + 4], sum.to_le_bytes());
+        assert_eq!(driver_audit::image::checksum(&after), sum);
+        assert_eq!((&after[..field], &after[field + 4..]), (&before[..field], &before[field + 4..]));
+        std::fs::write(&path, b"MZ").unwrap();
+        assert!(set_checksum(&path).is_err());
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub(super) const DRIVER_X86: Flavour = Flavour {
     name: "i686-kernel-windows-msvc",
 };
 
-/// Builds the driver for Windows. The linker writes a `.dll`; a reproducible copy beside it (and beside its `.pdb`) has a
+/// Builds the driver for Windows. The linker writes an `.exe`; a reproducible copy beside it (and beside its `.pdb`) has a
 /// driver's name.
 pub(super) fn driver(provisioner: &Provisioner<'_>, flavour: &Flavour) -> Result<PathBuf, ProvisionError> {
     let (mut command, library) = guest_cargo(provisioner, flavour.target)?;
@@ -77,18 +77,16 @@ pub(super) fn driver(provisioner: &Provisioner<'_>, flavour: &Flavour) -> Result
     }
     let remapped = remapped(provisioner, &library);
     command.arg("--config").arg(format!("target.{}.rustflags={remapped:?}", flavour.name));
-    let is_image = |artifact: &Artifact| {
-        artifact.filenames.iter().find(|path| path.extension() == Some("dll")).cloned().map(PathBuf::from)
-    };
-    let dll = build_as(provisioner, flavour.what, "dmuscard", flavour.log, command, is_image)?;
-    let (sys, pdb) = (dll.with_extension("sys"), dll.with_extension("pdb"));
-    let mut image = fs::read(&dll).map_err(FileError::own("read", &dll))?;
+    let is_image = |artifact: &Artifact| artifact.executable.clone().map(PathBuf::from);
+    let linked = build_as(provisioner, flavour.what, "dmuscard", flavour.log, command, is_image)?;
+    let (sys, pdb) = (linked.with_extension("sys"), linked.with_extension("pdb"));
+    let mut image = fs::read(&linked).map_err(FileError::own("read", &linked))?;
     let mut symbols = fs::read(&pdb).map_err(FileError::own("read", &pdb))?;
     image_id::make_reproducible(&mut image, &mut symbols).map_err(|reason| ProvisionError::Failed {
         what: format!("building {}", flavour.what),
         status: reason.to_string(),
         tail: String::new(),
-        log: dll,
+        log: linked,
         remedy: Some("this is a bug of the harness: please report it with the image".into()),
     })?;
     for (path, bytes) in [(&sys, &image), (&pdb, &symbols)] {

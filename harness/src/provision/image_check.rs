@@ -21,6 +21,12 @@ pub const NT_HOST_BYTES_MAX: u64 = 2 << 20;
 /// The ELF note by which QEMU finds the entry point of a kernel: its owner and type (Xen, `XEN_ELFNOTE_PHYS32_ENTRY`).
 const PVH_NOTE: (&[u8], elf::NoteType) = (b"Xen", elf::NoteType(18));
 
+/// The characteristics of a driver as a linker for drivers makes it (PE Format, Characteristics), of those that say what the
+/// image is: `IMAGE_FILE_EXECUTABLE_IMAGE` and `IMAGE_FILE_LARGE_ADDRESS_AWARE`, without `IMAGE_FILE_DLL`,
+/// `IMAGE_FILE_SYSTEM` and `IMAGE_FILE_RELOCS_STRIPPED`.
+const KIND: u16 = 0x22;
+const KIND_MASK: u16 = 0x3000 | KIND | 1;
+
 /// One check and its violation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
@@ -49,6 +55,8 @@ pub fn driver(file: &[u8]) -> Result<Vec<Check>, object::Error> {
     let optional = headers.optional_header();
     let subsystem = optional.subsystem();
     let characteristics = optional.dll_characteristics();
+    let kind = headers.file_header().characteristics.get(LittleEndian);
+    let right = driver_audit::image::checksum(file);
     Ok(vec![
         check(
             "dmuscard.sys imports only from ntoskrnl.exe, hal.dll and portcls.sys",
@@ -68,7 +76,12 @@ pub fn driver(file: &[u8]) -> Result<Vec<Check>, object::Error> {
         ),
         check(
             "dmuscard.sys carries the checksum that the kernel's loader demands",
-            (optional.check_sum() == 0).then(|| "its checksum is 0".into()),
+            (optional.check_sum() != right)
+                .then(|| format!("its checksum is {:#x}, not {right:#x}", optional.check_sum())),
+        ),
+        check(
+            "dmuscard.sys is an executable image that may be above 2 GiB, and no library",
+            (kind.0 & KIND_MASK != KIND).then(|| format!("its characteristics are {:#x}", kind.0)),
         ),
         check(
             "dmuscard.sys can be moved and does not run data",

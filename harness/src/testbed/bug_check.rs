@@ -1,12 +1,12 @@
 //! Reports a bug check to the author of the driver: addresses become functions, files and lines.
 
 use std::fmt::Write;
-use std::fs::File;
 use std::path::Path;
 
 use guest_protocol::{BugCheck, StackFrame};
 use serde::Serialize;
 
+use super::symbols;
 use crate::machine::conditions::Conditions;
 
 /// The module name of guest addresses in the NT host itself.
@@ -32,14 +32,29 @@ pub struct Function {
     pub line: Option<String>,
 }
 
+/// A stack, with the places of its frames.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stack {
+    /// The frames, innermost first.
+    pub places: Vec<Place>,
+    /// Why the driver's functions have no names, if they have none.
+    pub without_symbols: Option<String>,
+}
+
 /// Finds the source of stack frames from the symbols of driver and NT host; a frame without symbols keeps its address.
 #[must_use]
-pub fn places(stack: &[StackFrame], driver: Option<&Path>, nt_host: Option<&Path>) -> Vec<Place> {
+pub fn places(stack: &[StackFrame], driver: Option<&Path>, nt_host: Option<&Path>) -> Stack {
     let driver_stack: Vec<u32> =
         stack.iter().map(|frame| if is_host(frame) { 0 } else { u32::try_from(frame.offset).unwrap_or(0) }).collect();
-    let from_driver = driver.and_then(|path| pdb_functions(&path.with_extension("pdb"), &driver_stack));
+    let of_driver = stack.iter().any(|frame| frame.module.is_some() && !is_host(frame));
+    let (from_driver, without_symbols) =
+        match driver.filter(|_| of_driver).map(|path| symbols::functions(path, &driver_stack)) {
+            Some(Ok(found)) => (Some(found), None),
+            Some(Err(error)) => (None, Some(error.to_string())),
+            None => (None, None),
+        };
     let host = nt_host.and_then(|path| addr2line::Loader::new(path).ok());
-    stack
+    let places = stack
         .iter()
         .enumerate()
         .map(|(index, frame)| {
@@ -54,31 +69,12 @@ pub fn places(stack: &[StackFrame], driver: Option<&Path>, nt_host: Option<&Path
             };
             Place { address: frame.address, offset, functions }
         })
-        .collect()
+        .collect();
+    Stack { places, without_symbols }
 }
 
 fn is_host(frame: &StackFrame) -> bool {
     frame.module.as_deref() == Some(HOST_MODULE)
-}
-
-/// Returns the functions at relative addresses of an image whose symbols are in a PDB.
-fn pdb_functions(pdb: &Path, addresses: &[u32]) -> Option<Vec<Vec<Function>>> {
-    let file = File::open(pdb).ok()?;
-    let data = pdb_addr2line::ContextPdbData::try_from_pdb(pdb_addr2line::pdb::PDB::open(file).ok()?).ok()?;
-    let context = data.make_context().ok()?;
-    let at = |address: &u32| -> Vec<Function> {
-        // A return address is after the call; one byte back is inside it.
-        let Ok(Some(found)) = context.find_frames(address.saturating_sub(1)) else { return Vec::new() };
-        found
-            .frames
-            .into_iter()
-            .map(|frame| Function {
-                name: frame.function.unwrap_or_else(|| "?".into()),
-                line: frame.file.map(|file| format!("{file}:{}", frame.line.unwrap_or_default())),
-            })
-            .collect()
-    };
-    Some(addresses.iter().map(at).collect())
 }
 
 fn host_functions(host: &addr2line::Loader, address: u64) -> Vec<Function> {
@@ -102,7 +98,7 @@ fn host_functions(host: &addr2line::Loader, address: u64) -> Vec<Function> {
 
 /// Returns the whole report, as text.
 #[must_use]
-pub fn report(bug_check: &BugCheck, places: &[Place]) -> String {
+pub fn report(bug_check: &BugCheck, stack: &Stack) -> String {
     let mut text = String::new();
     let BugCheck { code, name, parameters, rule, message, function, irql, .. } = bug_check;
     let parameters = parameters.map(|parameter| format!("{parameter:#x}")).join(", ");
@@ -111,7 +107,7 @@ pub fn report(bug_check: &BugCheck, places: &[Place]) -> String {
         let _ = writeln!(text, "rule {rule} of the NT host's contract");
     }
     let _ = writeln!(text, "{message}\nin {function}, at IRQL {irql}\nstack, innermost first:");
-    for place in places {
+    for place in &stack.places {
         match place.functions.as_slice() {
             [] => {
                 let _ = writeln!(text, "  {}", place.offset);
@@ -124,6 +120,9 @@ pub fn report(bug_check: &BugCheck, places: &[Place]) -> String {
                 }
             }
         }
+    }
+    if let Some(reason) = &stack.without_symbols {
+        let _ = writeln!(text, "warning: {reason}");
     }
     text
 }
@@ -151,7 +150,7 @@ mod tests {
         let base = u64::from_str_radix(maps.split('-').next().unwrap(), 16).unwrap();
         let frame = StackFrame { address: somewhere() - base + 2, module: Some(HOST_MODULE.into()), offset: 0 };
         let places = places(&[frame], None, Some(&std::env::current_exe().unwrap()));
-        let function = &places[0].functions[0];
+        let function = &places.places[0].functions[0];
         assert!(function.name.contains("somewhere"), "{function:?}");
         assert!(function.line.as_ref().unwrap().contains("bug_check.rs:"), "{function:?}");
     }

@@ -26,6 +26,7 @@ pub mod run_folder;
 pub mod session;
 pub mod stall;
 mod stream;
+mod symbols;
 pub mod synthesizer;
 
 pub use card_control::{Clock, InjectedFault, UsedRingCorruption};

@@ -231,6 +231,17 @@ fn every_function_that_is_declared_is_in_a_list_of_its_module() {
     }
 }
 
+/// Of the functions that `wdm.h` declares, how many this guest has at least.
+const WDM_MIN: usize = 500;
+
+#[test]
+fn most_functions_that_wdm_h_declares_are_there() {
+    let (_, headers) = census();
+    let wdm = headers.iter().find(|header| header.list.name == "wdm").unwrap();
+    let (has, of) = (wdm.has.len(), wdm.list.functions.len());
+    assert!(has >= WDM_MIN, "{has} of {of}");
+}
+
 #[test]
 fn declarations_are_found_in_each_of_their_forms() {
     let mut names = BTreeSet::new();

@@ -1,5 +1,7 @@
 //! Loading images that a small builder makes here.
 
+mod headers;
+
 use alloc::string::ToString;
 
 use super::*;

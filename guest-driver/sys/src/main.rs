@@ -30,7 +30,7 @@
 //! | `stream` | `IMXF` and `ISynthSinkDMus` |
 //!
 //! On other systems than Windows this crate is empty.
-#![cfg_attr(windows, no_std)]
+#![cfg_attr(windows, no_std, no_main)]
 
 #[cfg(windows)]
 extern crate alloc;
@@ -71,3 +71,7 @@ mod service;
 mod status;
 #[cfg(windows)]
 mod stream;
+
+/// Does nothing: the image exists on Windows only, where the kernel calls `DriverEntry`.
+#[cfg(not(windows))]
+const fn main() {}

@@ -7,9 +7,11 @@ use alloc::vec::Vec;
 
 use guest_protocol::Failure;
 
-use super::Figures;
+use super::{Figures, streams};
+use crate::contract::note::note;
 use crate::contract::rules;
 use crate::contract::violation::{Violation, violation};
+use crate::portcls::adapter;
 use crate::portcls::com::object;
 use crate::portcls::port::bare_adapter;
 use crate::portcls::services::alteration::{self, ALTERATIONS, Alteration};
@@ -54,22 +56,18 @@ pub(crate) fn run() -> Result<Figures, Failure> {
     let mut succeeded = 0;
     // A plain one first, which makes what a driver makes once.
     started_and_removed(rules::RESTART, "a plain start", &before)?;
-    for (alteration, may_start) in ALTERATIONS {
+    for alteration in ALTERATIONS {
         alteration::alter(alteration);
         let started = rules::must_survive(rules::RESOURCE_LISTS, pnp::start_device);
-        alteration::alter(Alteration::None);
-        match started {
-            Ok(_) if !may_start && alteration != Alteration::Short => broken(
-                rules::RESOURCE_LISTS,
-                format!("the device starts with resources {alteration:?}"),
-                "count the resources of each type, and fail with STATUS_DEVICE_CONFIGURATION_ERROR when one is missing",
-            ),
-            Ok(_) => {
-                succeeded += 1;
-                pnp::stop_device()?;
-            }
-            Err(_) => failed += 1,
+        if started.is_ok() {
+            // A driver that needs none of what is missing may start; then it works.
+            rules::must_survive(rules::RESOURCE_LISTS, || works(alteration));
+            succeeded += 1;
+            pnp::stop_device()?;
+        } else {
+            failed += 1;
         }
+        alteration::alter(Alteration::None);
         left_behind(rules::RESOURCE_LISTS, &format!("a start with resources {alteration:?}"), &before);
     }
     let mut service_failures = 0;
@@ -98,6 +96,20 @@ pub(crate) fn run() -> Result<Figures, Failure> {
         ("starts that succeeded with odd resources", succeeded),
         ("services made to fail", service_failures),
     ])
+}
+
+/// Opens every music pin of a device that has started with other resources than usual, and plays an event. A pin that
+/// does not open says so by its status, which is its right.
+fn works(alteration: Alteration) {
+    let ports = adapter::subdevices();
+    let opened = ports.iter().map(|(_, port)| streams::play_once(port, rules::RESOURCE_LISTS)).sum::<u32>();
+    if opened == 0 && ports.iter().any(|(_, port)| streams::has_music_pin(port)) {
+        note(
+            rules::RESOURCE_LISTS,
+            "StartDevice",
+            format!("the device starts with resources {alteration:?}, and then no music pin of it opens and runs"),
+        );
+    }
 }
 
 /// Starts a device that has started before.
@@ -153,11 +165,12 @@ fn quiet() {
         rested = if now == raised { rested + 1 } else { 0 };
         raised = now;
         if raised > QUIET_INTERRUPTS {
-            broken(
+            note(
                 rules::QUIET_AFTER_INIT,
-                format!("without an open stream the device has raised {raised} interrupts and does not come to rest"),
-                "leave interrupts of functions that are not in use masked, and acknowledge those that come",
+                "StartDevice",
+                "without an open stream the device goes on raising interrupts: those of functions that are not in use can be masked",
             );
+            break;
         }
     }
     rules::QUIET_AFTER_INIT.held();

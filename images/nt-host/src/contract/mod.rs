@@ -9,6 +9,7 @@ pub mod delays;
 pub mod export;
 pub mod kernel;
 pub mod lock_graph;
+#[cfg(any(test, target_os = "none"))]
 pub mod note;
 pub mod rules;
 pub mod services;

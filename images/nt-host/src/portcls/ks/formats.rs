@@ -84,15 +84,33 @@ pub(crate) fn fit(pin: &Pin, format: &[u8]) -> Result<(), Unfit> {
     if format.len() < size_of::<DataFormat>() || says as usize != format.len() {
         return Err(Unfit::Length { got: format.len(), says });
     }
-    let triple = [guid(format, 16), guid(format, 32), guid(format, 48)];
-    let fits = pin.ranges.iter().any(|range| {
-        [range.format.major, range.format.sub, range.format.specifier]
-            .iter()
-            .zip(&triple)
-            .all(|(offered, asked)| offered == asked || *offered == GUID::default())
-            && AudioLimits::of(range).is_none_or(|limits| within(&limits, format))
-    });
-    if fits { Ok(()) } else { Err(Unfit::NoMatch) }
+    let mut of_kind = pin.ranges.iter().filter(|range| is_of_kind(range, format));
+    if of_kind.any(|range| AudioLimits::of(range).is_none_or(|limits| within(&limits, format))) {
+        Ok(())
+    } else {
+        Err(Unfit::NoMatch)
+    }
+}
+
+/// Returns whether a data range of the pin has a format's three GUIDs, which is as far as kernel streaming compares
+/// them (KsValidateConnectRequest). The format is a whole one.
+pub(crate) fn fits_by_kind(pin: &Pin, format: &[u8]) -> bool {
+    pin.ranges.iter().any(|range| is_of_kind(range, format))
+}
+
+fn is_of_kind(range: &DataRange, format: &[u8]) -> bool {
+    let asked = [guid(format, 16), guid(format, 32), guid(format, 48)];
+    [range.format.major, range.format.sub, range.format.specifier]
+        .iter()
+        .zip(&asked)
+        .all(|(offered, asked)| offered == asked || *offered == GUID::default())
+}
+
+/// Returns a PCM format that has the kind of an audio range and a rate above it. `None` for another range, and for one
+/// without an upper bound.
+pub(crate) fn beyond_rate(range: &DataRange) -> Option<Vec<u8>> {
+    let limits = AudioLimits::of(range).filter(|_| range.format.sub == guids::KSDATAFORMAT_SUBTYPE_PCM)?;
+    Some(pcm(limits.rate_max.checked_add(1)?, limits.channels.min(2) as u16, limits.bits_max as u16))
 }
 
 /// Returns the bytes of a frame of a wave format, if it is one.

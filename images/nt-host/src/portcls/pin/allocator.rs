@@ -183,24 +183,6 @@ impl Allocator {
         })
     }
 
-    /// Returns an event that says that it is longer than fits it and has no buffer, for the port to send. `None` when
-    /// the pool has no event left.
-    pub(crate) fn without_buffer(&self, bytes: u16, time: i64, channel_group: u16) -> Option<*mut KernelEvent> {
-        self.take(|pool| {
-            let Some(event) = pool.take_event()? else { return Ok(None) };
-            // SAFETY: just handed out.
-            unsafe {
-                (*event).event_bytes = bytes;
-                (*event).channel_group = channel_group;
-                (*event).time = time;
-                (*event).byte_position = crate::portcls::com::abi::BYTE_POSITION_NONE;
-                (*event).data.buffer = core::ptr::null_mut();
-            }
-            pool.send(event);
-            Ok(Some(event))
-        })
-    }
-
     /// Returns a package of these events, for the port to send. `None` when the pool has no event left.
     pub(crate) fn wrap(&self, children: *mut KernelEvent, time: i64, channel_group: u16) -> Option<*mut KernelEvent> {
         self.take(|pool| {

@@ -7,6 +7,7 @@ use alloc::format;
 
 use super::Pin;
 use super::group::Group;
+use crate::contract::note::note;
 use crate::contract::rules::{self, Rule};
 use crate::contract::violation::{Violation, violation};
 use crate::nt::PVOID;
@@ -124,7 +125,14 @@ impl Pin {
     fn check_returned(&self, kept: &'static Rule) {
         self.allocator.check();
         let (events, buffers) = (self.allocator.events_out(), self.allocator.buffers_out());
-        if events != 0 || buffers != 0 {
+        let kept_some = events != 0 || buffers != 0;
+        if kept_some && *kept == *rules::UNSTOPPED_STREAM {
+            note(
+                kept,
+                "IMXF::Release",
+                format!("the stream is destroyed in PAUSE, and {events} events and {buffers} buffers did not come back"),
+            );
+        } else if kept_some {
             violation(
                 "IMXF::Release",
                 Violation::new(

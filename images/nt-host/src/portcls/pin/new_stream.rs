@@ -6,6 +6,7 @@ use alloc::format;
 
 use super::allocator::Allocator;
 use super::clock::MasterClock;
+use crate::contract::note::note;
 use crate::contract::rules;
 use crate::contract::violation::{Violation, violation};
 use crate::nt::status::{STATUS_INVALID_DEVICE_REQUEST, STATUS_UNSUCCESSFUL, success};
@@ -128,17 +129,16 @@ pub(crate) fn new_stream(
         rules::NEW_STREAM.held();
     }
     if allocator.events_out() != 0 {
-        violation(
+        note(
+            rules::NEW_STREAM_QUIET,
             "IMiniportDMus::NewStream",
-            Violation::new(
-                rules::NEW_STREAM_QUIET,
-                format!("{} events are taken from the allocator in NewStream", allocator.events_out()),
-                "take events when there is something to send, in PAUSE or RUN",
+            format!(
+                "{} events are taken from the allocator before there is anything to send; the samples take them in RUN",
+                allocator.events_out()
             ),
         );
-    } else {
-        rules::NEW_STREAM_QUIET.held();
     }
+    rules::NEW_STREAM_QUIET.held();
     // SAFETY: both references are the caller's, by the contract of NewStream.
     let (stream, group) =
         unsafe { (Foreign::from_owned(stream), (!group.is_null()).then(|| Foreign::from_owned(group))) };
@@ -159,26 +159,22 @@ pub(crate) fn makes_stream(
     new_stream(port, pin, kind, format, allocator, clock).is_ok()
 }
 
-/// Checks that a stream has the interfaces of its type and no others (rule 5), and answers the port's service call
-/// (rule 47). Returns its `ISynthSinkDMus`.
+/// Checks that a stream has the interfaces that its type needs (rule 5), and answers the port's service call (rule 47).
+/// Returns the `ISynthSinkDMus` of a wave stream; whether another stream has one too is its own affair.
 fn check_stream(stream: &Foreign, kind: StreamType) -> Option<Foreign> {
     interface_checks::check_interfaces(stream, &[guids::IID_IMXF], rules::STREAM_INTERFACES, "IMXF");
     interface_checks::check_slots(stream, interface_checks::MXF_METHODS, "IMXF");
-    let sink = stream.query(&guids::IID_ISYNTHSINKDMUS).ok();
+    let sink = (kind == StreamType::WaveSink).then(|| stream.query(&guids::IID_ISYNTHSINKDMUS).ok()).flatten();
     if let Some(sink) = &sink {
         interface_checks::check_slots(sink, interface_checks::SYNTH_SINK_METHODS, "ISynthSinkDMus");
     }
-    if sink.is_some() != (kind == StreamType::WaveSink) {
+    if sink.is_none() && kind == StreamType::WaveSink {
         violation(
             "IMXF::QueryInterface",
             Violation::new(
                 rules::STREAM_INTERFACES,
-                if sink.is_some() {
-                    "a music stream answers ISynthSinkDMus"
-                } else {
-                    "a wave stream does not answer ISynthSinkDMus"
-                },
-                "offer ISynthSinkDMus on wave streams and on no other",
+                "a wave stream does not answer ISynthSinkDMus",
+                "answer ISynthSinkDMus on wave streams: the port pulls what they render by it",
             ),
         )
     }

@@ -22,14 +22,14 @@ pub(crate) enum Alteration {
     Strangers,
 }
 
-/// All of them, and whether a driver may start with them.
-pub(crate) const ALTERATIONS: [(Alteration, bool); 6] = [
-    (Alteration::Empty, false),
-    (Alteration::NoInterrupt, false),
-    (Alteration::NoRegisters, false),
-    (Alteration::Short, false),
-    (Alteration::Reversed, true),
-    (Alteration::Strangers, true),
+/// All of them but the first.
+pub(crate) const ALTERATIONS: [Alteration; 6] = [
+    Alteration::Empty,
+    Alteration::NoInterrupt,
+    Alteration::NoRegisters,
+    Alteration::Short,
+    Alteration::Reversed,
+    Alteration::Strangers,
 ];
 
 static ALTERATION: AtomicU8 = AtomicU8::new(Alteration::None as u8);
@@ -41,7 +41,7 @@ pub(crate) fn alter(alteration: Alteration) {
 
 /// Returns how they are altered.
 pub(crate) fn alteration() -> Alteration {
-    let all = [Alteration::None].into_iter().chain(ALTERATIONS.iter().map(|(alteration, _)| *alteration));
+    let all = [Alteration::None].into_iter().chain(ALTERATIONS);
     let number = ALTERATION.load(Ordering::Relaxed);
     all.into_iter().find(|alteration| *alteration as u8 == number).unwrap_or(Alteration::None)
 }

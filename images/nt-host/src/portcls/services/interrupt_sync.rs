@@ -8,6 +8,7 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 use super::{call_faults, resources};
+use crate::contract::note::note;
 use crate::contract::violation::{Violation, violation};
 use crate::contract::{rules, watch};
 use crate::nt::irql::DEVICE_LEVEL_MAX;
@@ -265,20 +266,17 @@ impl Class for InterruptSync {
     }
 
     fn released(object: &Object<Self>) {
-        if object.is_connected() {
-            violation(
+        let address: *const Object<Self> = object;
+        // SAFETY: an object of this class that nobody else refers to any more.
+        if unsafe { disconnect_object(object, address as usize) } {
+            note(
+                rules::DISCONNECT,
                 "IInterruptSync::Release",
-                Violation::new(
-                    rules::DISCONNECT,
-                    "the last reference is released while the interrupt is connected",
-                    "mask the device's interrupts, call Disconnect, then Release",
-                ),
+                "the last reference is released while the interrupt is connected, which disconnects it; the samples mask the \
+                 device's interrupts and call Disconnect before that",
             );
-            // SAFETY: the object lives until this returns.
-            unsafe { disconnect(core::ptr::from_ref(object).cast_mut()) };
-        } else {
-            rules::DISCONNECT.held();
         }
+        rules::DISCONNECT.held();
     }
 }
 
@@ -385,12 +383,22 @@ unsafe extern "win64" fn connect(this: This) -> NTSTATUS {
 unsafe extern "win64" fn disconnect(this: This) {
     irql::passive("IInterruptSync", "Disconnect");
     // SAFETY: the caller holds a reference.
-    let interrupt = unsafe { &object(this).interrupt }.swap(core::ptr::null_mut(), Ordering::AcqRel);
-    if !interrupt.is_null() {
-        CONNECTED.with(|connected| connected.retain(|entry| *entry != this as usize));
-        // SAFETY: it was connected, and is disconnected once.
-        unsafe { kernel::IoDisconnectInterrupt(interrupt) };
+    unsafe { disconnect_object(object(this), this as usize) };
+}
+
+/// Disconnects an object, which is at `address`, from its interrupt. Returns whether it was connected.
+///
+/// # Safety
+/// `IoDisconnectInterrupt` may be called.
+unsafe fn disconnect_object(sync: &InterruptSync, address: usize) -> bool {
+    let interrupt = sync.interrupt.swap(core::ptr::null_mut(), Ordering::AcqRel);
+    if interrupt.is_null() {
+        return false;
     }
+    CONNECTED.with(|connected| connected.retain(|entry| *entry != address));
+    // SAFETY: by the caller; it was connected, and is disconnected once.
+    unsafe { kernel::IoDisconnectInterrupt(interrupt) };
+    true
 }
 
 unsafe extern "win64" fn register_service_routine(

@@ -28,7 +28,7 @@ pub(super) struct Behaviour {
     pub(super) fault: Fault,
 }
 
-/// What a miniport can do wrong.
+/// What a miniport can do wrong, or in its own way.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Fault {
     #[default]
@@ -49,6 +49,12 @@ pub(super) enum Fault {
     RendersShort,
     /// `Render` writes one frame more.
     RendersLong,
+    /// `Render` mixes into the buffer, as it may, and leaves the last frame out.
+    MixesShort,
+    /// No fault: `Render` mixes into the buffer.
+    Mixes,
+    /// No fault: `Render` counts in bytes, as its own page does.
+    CountsBytes,
     /// The miniport keeps its reference to the port.
     LeaksPort,
 }
@@ -272,12 +278,21 @@ unsafe extern "win64" fn render(this: *mut Object<Stream>, buffer: *mut u8, fram
     unsafe {
         let rendered = &object(this).recorded.rendered;
         assert_eq!(rendered.fetch_add(frames as usize, Ordering::Relaxed) as i64, position);
-        let wrong = match object(this).behaviour.fault {
-            Fault::RendersShort => frames - 1,
-            Fault::RendersLong => frames + 1,
-            _ => frames,
+        let fault = object(this).behaviour.fault;
+        let bytes = match fault {
+            Fault::RendersShort | Fault::MixesShort => (frames - 1) * 4,
+            Fault::RendersLong => (frames + 1) * 4,
+            Fault::CountsBytes => frames,
+            _ => frames * 4,
         };
-        buffer.write_bytes(0x11, wrong as usize * 4);
+        if matches!(fault, Fault::Mixes | Fault::MixesShort) {
+            for sample in 0..bytes as usize / 2 {
+                let sample = buffer.cast::<i16>().add(sample);
+                sample.write_unaligned(sample.read_unaligned().saturating_add(0x1111));
+            }
+        } else {
+            buffer.write_bytes(0x11, bytes as usize);
+        }
     }
 }
 
@@ -286,6 +301,7 @@ unsafe extern "win64" fn sync_to_master(this: *mut Object<Stream>, time: i64, st
     let stream = unsafe { object(this) };
     assert_eq!((stream.state.load(Ordering::Relaxed), start), (KsState::Run as i32, 1));
     stream.recorded.sync.lock().unwrap().push(time);
+    stream.recorded.rendered.store(0, Ordering::Relaxed);
     STATUS_SUCCESS
 }
 

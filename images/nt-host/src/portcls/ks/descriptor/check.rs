@@ -2,11 +2,14 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
 
 use super::Filter;
+use crate::contract::note::note;
 use crate::contract::rules;
 use crate::contract::violation::Violation;
-use crate::portcls::com::abi::{FILTER_NODE, communication, data_flow, property_type};
+use crate::portcls::com::abi::{FILTER_NODE, data_flow, property_type};
 use crate::portcls::com::guids::{self, GUID};
 
 /// Most pins, nodes, connections, categories and property items that a descriptor may name: far above any real one, low
@@ -34,21 +37,24 @@ impl Filter {
     }
 
     fn check_music_pins(&self) -> Result<(), Violation> {
-        let sink_for = |sub: &GUID| {
+        let pin_for = |sub: &GUID, flow: Option<u32>| {
             self.pins.iter().position(|pin| {
-                pin.data_flow == data_flow::IN
-                    && pin.communication == communication::SINK
+                flow.is_none_or(|flow| pin.data_flow == flow)
+                    && !pin.is_bridge()
                     && pin.carries(&guids::KSDATAFORMAT_TYPE_MUSIC, sub)
             })
         };
-        let midi = sink_for(&guids::KSDATAFORMAT_SUBTYPE_MIDI);
-        let directmusic = sink_for(&guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC);
-        match (midi, directmusic) {
-            (None, None) => Err(Violation::new(
+        let subs = [&guids::KSDATAFORMAT_SUBTYPE_MIDI, &guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC];
+        // A filter may only capture.
+        if subs.iter().all(|sub| pin_for(sub, None).is_none()) {
+            return Err(Violation::new(
                 rules::MUSIC_PIN,
-                "no pin with flow IN and communication SINK has a MIDI or DirectMusic data range",
-                "offer a pin with KSDATAFORMAT_TYPE_MUSIC that clients can send to",
-            )),
+                "no pin that clients can connect to has a MIDI or DirectMusic data range",
+                "offer a pin with KSDATAFORMAT_TYPE_MUSIC that clients can connect to",
+            ));
+        }
+        let [midi, directmusic] = subs.map(|sub| pin_for(sub, Some(data_flow::IN)));
+        match (midi, directmusic) {
             (Some(midi), Some(directmusic)) if midi > directmusic => Err(Violation::new(
                 rules::MUSIC_PIN,
                 format!("the MIDI pin is pin {midi}, after the DirectMusic pin {directmusic}"),
@@ -65,13 +71,13 @@ impl Filter {
         }
         for node in 0..self.nodes.len() as u32 {
             if !self.connections.iter().any(|connection| connection.from_node == node || connection.to_node == node) {
-                return Err(connection_broken(format!("node {node} has no connection")));
+                note(rules::CONNECTIONS, "IMiniport::GetDescription", format!("node {node} has no connection"));
             }
         }
         for (pin, factory) in self.pins.iter().enumerate() {
-            let directmusic =
-                factory.carries(&guids::KSDATAFORMAT_TYPE_MUSIC, &guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC);
-            if directmusic && !self.leads_to_synthesizer(pin as u32, factory.data_flow) {
+            let directmusic = factory.flows_in()
+                && factory.carries(&guids::KSDATAFORMAT_TYPE_MUSIC, &guids::KSDATAFORMAT_SUBTYPE_DIRECTMUSIC);
+            if directmusic && !self.leads_to_synthesizer(pin as u32) {
                 return Err(connection_broken(format!(
                     "the DirectMusic pin {pin} is not connected to a node of type KSNODETYPE_SYNTHESIZER"
                 )));
@@ -104,17 +110,21 @@ impl Filter {
         Ok(())
     }
 
-    fn leads_to_synthesizer(&self, pin: u32, flow: u32) -> bool {
-        self.connections.iter().any(|connection| {
-            let (filter, filter_pin, node) = if flow == data_flow::IN {
-                (connection.from_node, connection.from_pin, connection.to_node)
-            } else {
-                (connection.to_node, connection.to_pin, connection.from_node)
-            };
-            filter == FILTER_NODE
-                && filter_pin == pin
-                && self.nodes.get(node as usize).is_some_and(|node| node.node_type == guids::KSNODETYPE_SYNTHESIZER)
-        })
+    /// Returns whether a synthesizer node is on the way from a filter pin, behind whatever other nodes.
+    fn leads_to_synthesizer(&self, pin: u32) -> bool {
+        let mut reached = vec![false; self.nodes.len()];
+        let from_pin = self.connections.iter().filter(|edge| edge.from_node == FILTER_NODE && edge.from_pin == pin);
+        let mut open: Vec<u32> = from_pin.map(|edge| edge.to_node).collect();
+        while let Some(node) = open.pop() {
+            let Some(found) = self.nodes.get(node as usize) else { continue };
+            if found.node_type == guids::KSNODETYPE_SYNTHESIZER {
+                return true;
+            }
+            if !core::mem::replace(&mut reached[node as usize], true) {
+                open.extend(self.connections.iter().filter(|edge| edge.from_node == node).map(|edge| edge.to_node));
+            }
+        }
+        false
     }
 
     fn check_synthesizers(&self) -> Result<(), Violation> {
@@ -144,17 +154,23 @@ impl Filter {
 
     fn check_categories(&self) -> Result<(), Violation> {
         let at = |category: &GUID| self.categories.iter().position(|entry| entry == category);
-        let broken = |what: &str| {
-            Err(Violation::new(rules::CATEGORIES, what, "list KSCATEGORY_AUDIO first, then what the filter does"))
-        };
         if at(&guids::KSCATEGORY_AUDIO_DEVICE).is_some() {
-            return broken("KSCATEGORY_AUDIO_DEVICE is among the categories; it is SysAudio's");
+            return Err(Violation::new(
+                rules::CATEGORIES,
+                "KSCATEGORY_AUDIO_DEVICE is among the categories; it is SysAudio's",
+                "list what the filter does: KSCATEGORY_AUDIO, KSCATEGORY_RENDER, KSCATEGORY_SYNTHESIZER",
+            ));
         }
-        match (at(&guids::KSCATEGORY_AUDIO), at(&guids::KSCATEGORY_RENDER)) {
-            (None, _) => broken("KSCATEGORY_AUDIO is not among the categories"),
-            (Some(audio), Some(render)) if render < audio => broken("KSCATEGORY_RENDER stands before KSCATEGORY_AUDIO"),
-            _ => Ok(()),
-        }
+        let odd = match (at(&guids::KSCATEGORY_AUDIO), at(&guids::KSCATEGORY_RENDER)) {
+            // None at all is the port's default.
+            (None, _) if !self.categories.is_empty() => "KSCATEGORY_AUDIO is not among the categories",
+            (Some(audio), Some(render)) if render < audio => {
+                "KSCATEGORY_RENDER stands before KSCATEGORY_AUDIO; the samples have it behind"
+            }
+            _ => return Ok(()),
+        };
+        note(rules::CATEGORIES, "IMiniport::GetDescription", odd);
+        Ok(())
     }
 }
 

@@ -119,6 +119,7 @@ pub(crate) mod tests {
     use super::check::{NODE_IN, NODE_OUT, SYNTH_CAPS, SYNTH_PORTPARAMETERS};
     use super::read::check_pin;
     use super::*;
+    use crate::contract::note::taken_notes;
     use crate::portcls::com::abi::{
         DATA_RANGE_MUSIC_BYTES, FILTER_NODE, FilterDescriptor, PinDescriptor, communication, data_flow, property_type,
     };
@@ -191,6 +192,12 @@ pub(crate) mod tests {
         filter.check().expect_err("a rule is broken").rule.number
     }
 
+    fn passes(change: impl FnOnce(&mut Filter)) {
+        let mut filter = synthesizer();
+        change(&mut filter);
+        assert_eq!(filter.check(), Ok(()));
+    }
+
     #[test]
     fn a_hardware_synthesizer_as_the_guide_describes_it_passes() {
         assert_eq!(synthesizer().check(), Ok(()));
@@ -218,10 +225,46 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn categories_out_of_order_break_rule_30() {
-        assert_eq!(broken(|filter| filter.categories.swap(0, 1)), 30);
-        assert_eq!(broken(|filter| filter.categories.clear()), 30);
+    fn sysaudios_category_breaks_rule_30_and_another_order_is_noted() {
         assert_eq!(broken(|filter| filter.categories.push(guids::KSCATEGORY_AUDIO_DEVICE)), 30);
+        passes(|filter| filter.categories.clear());
+        passes(|filter| filter.categories.swap(0, 1));
+        assert!(taken_notes()[0].contains("rule 30: KSCATEGORY_RENDER stands before"));
+    }
+
+    #[test]
+    fn a_filter_that_only_captures_passes() {
+        passes(|filter| {
+            filter.pins[0].data_flow = data_flow::OUT;
+            filter.pins[2].data_flow = data_flow::IN;
+            filter.pins.remove(1);
+            filter.nodes.clear();
+            let edge = |from_pin, to_pin| Connection {
+                from_node: FILTER_NODE,
+                from_pin,
+                to_node: FILTER_NODE,
+                to_pin,
+            };
+            filter.connections = vec![edge(1, 0)];
+        });
+    }
+
+    #[test]
+    fn a_directmusic_pin_may_lead_to_its_synthesizer_through_other_nodes() {
+        let other = guids::KSCATEGORY_AUDIO;
+        let detour = |node_type| {
+            move |filter: &mut Filter| {
+                filter.nodes.push(Node { node_type, name: None, properties: vec![], events: vec![] });
+                filter.connections[1].to_node = 1;
+                let edge = Connection { from_node: 1, from_pin: NODE_OUT, to_node: 0, to_pin: NODE_IN };
+                filter.connections.push(edge);
+            }
+        };
+        passes(detour(other));
+        assert_eq!(broken(|filter| {
+            detour(other)(filter);
+            filter.connections.pop();
+        }), 28);
     }
 
     #[test]
@@ -236,7 +279,8 @@ pub(crate) mod tests {
         assert_eq!(number(|pin| pin.communication = 5), Err(26));
         assert_eq!(number(|pin| pin.ranges.clear()), Err(26));
         assert_eq!(number(|pin| pin.min_filter = 2), Err(26));
-        assert_eq!(number(|pin| pin.communication = communication::BRIDGE), Err(26));
+        assert_eq!(number(|pin| pin.communication = communication::BRIDGE), Ok(()));
+        assert!(taken_notes()[0].contains("rule 26: pin 0 cannot be connected"));
     }
 
     #[test]

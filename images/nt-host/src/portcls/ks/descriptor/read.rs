@@ -7,6 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{DataRange, Event, Filter, Node, Pin, Property};
+use crate::contract::note::note;
 use crate::contract::violation::Violation;
 use crate::contract::{rules, services};
 use crate::portcls::com::abi::{
@@ -201,7 +202,7 @@ pub(super) fn check_pin(id: usize, pin: &Pin) -> Result<(), Violation> {
     if pin.communication > communication::BRIDGE {
         return Err(pin_broken(format!("pin {id} has Communication {}, above BRIDGE (4)", pin.communication)));
     }
-    if pin.ranges.is_empty() {
+    if pin.ranges.is_empty() && !pin.is_bridge() {
         return Err(pin_broken(format!("pin {id} has no data range")));
     }
     let (min, filter, global) = (pin.min_filter, pin.max_filter, pin.max_global);
@@ -211,10 +212,11 @@ pub(super) fn check_pin(id: usize, pin: &Pin) -> Result<(), Violation> {
         )));
     }
     if pin.is_bridge() && filter != 0 {
-        return Err(pin_broken(format!(
-            "pin {id} cannot be connected (Communication {}) but allows {filter} instances",
-            pin.communication
-        )));
+        note(
+            rules::PIN_DESCRIPTORS,
+            "IMiniport::GetDescription",
+            format!("pin {id} cannot be connected (Communication {}) but allows {filter} instances", pin.communication),
+        );
     }
     Ok(())
 }
